@@ -1,0 +1,101 @@
+package api
+
+// Enroll is an agent's first message: it shows a token and asks for a certificate.
+type Enroll struct {
+	Token     string   `json:"token" maxLength:"256"`
+	CSR       string   `json:"csr" doc:"Certificate signing request, PEM; only its public key counts." maxLength:"16384"`
+	Name      string   `json:"name" doc:"The host's own name, used where the token names none." maxLength:"64"`
+	OS        string   `json:"os" maxLength:"32"`
+	Addresses []string `json:"addresses,omitempty" maxItems:"64"`
+	Version   string   `json:"version" maxLength:"64"`
+}
+
+// Enrolled answers an enrolment or a renewal.
+type Enrolled struct {
+	Agent       string `json:"agent"`
+	Machine     string `json:"machine,omitempty" doc:"Id of the machine, in host mode."`
+	Name        string `json:"name"`
+	Mode        string `json:"mode" enum:"host,gateway"`
+	Certificate string `json:"certificate" doc:"The agent's client certificate, PEM."`
+	CA          string `json:"ca" doc:"The server's CA certificate, PEM."`
+}
+
+// Renew asks for a fresh certificate with the present one.
+type Renew struct {
+	CSR string `json:"csr" maxLength:"16384"`
+}
+
+// Desired is everything that should hold at one agent; the "desired" event of its stream has it as data.
+//
+// Openings say what remains, in milliseconds counted from the moment the message is sent, so that the agent's wall
+// clock does not matter.
+type Desired struct {
+	Agent      string      `json:"agent"`
+	Revision   int64       `json:"revision"`
+	Mode       string      `json:"mode"`
+	ServerTime int64       `json:"serverTime" doc:"The server's wall clock, microseconds since 1970, to measure skew by."`
+	Machines   []Guarded   `json:"machines"`
+	Protected  []Protected `json:"protected"`
+	Openings   []Opening   `json:"openings"`
+	Ended      []string    `json:"ended,omitempty" doc:"Grants that ended and were not yet seen gone: look, and report."`
+}
+
+// Heartbeat is the data of a "heartbeat" event, which the stream sends every 15 seconds.
+type Heartbeat struct {
+	ServerTime int64 `json:"serverTime"`
+}
+
+// Guarded is a machine that the agent guards.
+type Guarded struct {
+	Machine   string   `json:"machine"`
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses,omitempty"`
+}
+
+// Protected is a port range that is closed unless an opening says otherwise.
+type Protected struct {
+	Machine  string `json:"machine"`
+	Protocol string `json:"protocol"`
+	Ports    string `json:"ports"`
+	Sessions string `json:"sessions"`
+}
+
+// Opening is what is open now.
+type Opening struct {
+	Machine          string   `json:"machine"`
+	Source           string   `json:"source"`
+	Protocol         string   `json:"protocol"`
+	Ports            string   `json:"ports"`
+	RemainingMillis  int64    `json:"remainingMillis"`
+	CloseAfterMillis int64    `json:"closeAfterMillis,omitempty"`
+	Grants           []string `json:"grants"`
+}
+
+// Report is what an agent says it really has.
+type Report struct {
+	Revision     int64         `json:"revision"`
+	SkewMillis   int64         `json:"skewMillis"`
+	Observations []Observation `json:"observations,omitempty" maxItems:"10000"`
+	Denied       []Denied      `json:"denied,omitempty" maxItems:"1000"`
+	Drift        []string      `json:"drift,omitempty" maxItems:"100"`
+	Problem      string        `json:"problem,omitempty" maxLength:"4096"`
+	Version      string        `json:"version" maxLength:"64"`
+}
+
+// Observation is what an agent saw of one grant.
+type Observation struct {
+	Grant   string `json:"grant"`
+	Status  string `json:"status" enum:"open,closed,drifted,failed"`
+	Detail  string `json:"detail,omitempty" maxLength:"1024"`
+	Packets uint64 `json:"packets,omitempty"`
+	Bytes   uint64 `json:"bytes,omitempty"`
+}
+
+// Denied counts refused attempts to connect to a protected port.
+type Denied struct {
+	Machine  string `json:"machine"`
+	Source   string `json:"source"`
+	Protocol string `json:"protocol"`
+	Port     uint16 `json:"port"`
+	Count    uint64 `json:"count"`
+}

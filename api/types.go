@@ -1,0 +1,312 @@
+package api
+
+import "time"
+
+// Page is one page of a list.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty" doc:"Cursor of the next page; absent on the last."`
+}
+
+// Problem is an error: problem details as in RFC 9457, with a stable code and every reason.
+type Problem struct {
+	Type     string   `json:"type,omitempty"`
+	Title    string   `json:"title"`
+	Status   int      `json:"status"`
+	Detail   string   `json:"detail" doc:"What is wrong and what to do, for people."`
+	Code     string   `json:"code" doc:"Stable, for programs."`
+	Reasons  []Reason `json:"reasons,omitempty" doc:"Every reason for a refusal."`
+	Instance string   `json:"instance,omitempty" doc:"The request's id, as in the server's log."`
+}
+
+// Reason is one cause of a refusal.
+type Reason struct {
+	Code    string `json:"code"`
+	Field   string `json:"field,omitempty" doc:"Where in the input, such as items[0].ports."`
+	Message string `json:"message" doc:"Which limit was broken, and what would be allowed."`
+}
+
+// SignIn asks for a session.
+type SignIn struct {
+	Name        string `json:"name" maxLength:"256"`
+	Password    string `json:"password" maxLength:"1024"`
+	NewPassword string `json:"newPassword,omitempty" maxLength:"1024" doc:"Replaces the password; needed with a one-time password."`
+}
+
+// Session is a sign-in; send the token as "Authorization: Bearer".
+type Session struct {
+	Token     string    `json:"token"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	Principal Principal `json:"principal"`
+}
+
+// Me is who the caller is.
+type Me struct {
+	Principal Principal `json:"principal"`
+	Address   string    `json:"address" doc:"The caller's address as the server sees it."`
+	Warning   string    `json:"warning,omitempty" doc:"Why that address is a poor source, if it is."`
+}
+
+// Principal is a user, a group or a service principal.
+type Principal struct {
+	ID          string    `json:"id"`
+	Tenant      string    `json:"tenant"`
+	Kind        string    `json:"kind" enum:"user,group,servicePrincipal"`
+	Name        string    `json:"name"`
+	DisplayName string    `json:"displayName,omitempty"`
+	Email       string    `json:"email,omitempty"`
+	Disabled    bool      `json:"disabled,omitempty"`
+	CreatedAt   time.Time `json:"createdAt"`
+}
+
+// NewPrincipal creates a principal. A user without a password gets a one-time one, which the answer holds.
+type NewPrincipal struct {
+	Kind        string `json:"kind" enum:"user,group,servicePrincipal"`
+	Name        string `json:"name" maxLength:"256"`
+	DisplayName string `json:"displayName,omitempty" maxLength:"256"`
+	Email       string `json:"email,omitempty" maxLength:"256"`
+	Password    string `json:"password,omitempty" maxLength:"1024"`
+}
+
+// CreatedPrincipal is a new principal, with the password that Postern made for it, if it made one.
+type CreatedPrincipal struct {
+	Principal Principal `json:"principal"`
+	Password  string    `json:"oneTimePassword,omitempty"`
+}
+
+// Machine is a host whose ports are guarded.
+type Machine struct {
+	ID         string            `json:"id"`
+	Resource   string            `json:"resource" doc:"Its Azure Resource Manager id."`
+	Name       string            `json:"name"`
+	Location   string            `json:"location"`
+	OS         string            `json:"os,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Addresses  []string          `json:"addresses,omitempty"`
+	Standing   string            `json:"standing" enum:"configured,notConfigured,unsupported"`
+	Reason     string            `json:"reason,omitempty" doc:"Why it is unsupported and what to do."`
+	Policy     string            `json:"policy,omitempty" doc:"Resource id of the policy that guards it."`
+	Agent      *Agent            `json:"agent,omitempty"`
+	CreatedAt  time.Time         `json:"createdAt"`
+	LastAccess *time.Time        `json:"lastAccess,omitempty"`
+}
+
+// Agent is an enforcement point.
+type Agent struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Mode       string     `json:"mode" enum:"host,gateway"`
+	Version    string     `json:"version,omitempty"`
+	EnrolledAt time.Time  `json:"enrolledAt"`
+	LastSeenAt *time.Time `json:"lastSeenAt,omitempty"`
+	SkewMillis int64      `json:"skewMillis" doc:"Its wall clock minus the server's, when last seen."`
+	Revision   int64      `json:"revision" doc:"Number of its desired state."`
+	Reported   int64      `json:"reported" doc:"The newest revision that it has in force."`
+	Problem    string     `json:"problem,omitempty"`
+}
+
+// NewMachine adds a machine that cannot run an agent, behind a gateway.
+type NewMachine struct {
+	Name          string            `json:"name" maxLength:"64"`
+	Gateway       string            `json:"gateway" doc:"Name or id of the gateway's agent."`
+	Addresses     []string          `json:"addresses" minItems:"1" maxItems:"64"`
+	ResourceGroup string            `json:"resourceGroup,omitempty"`
+	OS            string            `json:"os,omitempty" enum:"linux,windows,"`
+	Labels        map[string]string `json:"labels,omitempty"`
+}
+
+// NewEnrollmentToken asks for a token with which one agent enrols, once.
+type NewEnrollmentToken struct {
+	Name          string `json:"name,omitempty" maxLength:"64" doc:"Name of the machine; without it the host's own name."`
+	Mode          string `json:"mode,omitempty" enum:"host,gateway" default:"host"`
+	ResourceGroup string `json:"resourceGroup,omitempty"`
+	TTLSeconds    int64  `json:"ttlSeconds,omitempty" minimum:"1" maximum:"2592000" doc:"How long it is good for; one hour if absent."`
+}
+
+// EnrollmentToken is such a token; it is shown once.
+type EnrollmentToken struct {
+	Token     string    `json:"token"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	CA        string    `json:"ca" doc:"The server's CA certificate, PEM: the agent's --ca."`
+}
+
+// MachinePolicy is what a policy says of one machine.
+type MachinePolicy struct {
+	Ports                 []PortRule        `json:"ports" maxItems:"100"`
+	Sessions              string            `json:"sessions,omitempty" enum:"cut,keep" doc:"What becomes of established connections at the end; cut if absent."`
+	CloseAfterLossSeconds int64             `json:"closeAfterLossSeconds,omitempty" minimum:"0" doc:"Close openings so long after the agent lost the server; absent keeps them until they expire."`
+	Justification         JustificationRule `json:"justification,omitzero"`
+	PendingTimeoutSeconds int64             `json:"pendingTimeoutSeconds,omitempty" minimum:"0"`
+}
+
+// PortRule is one guarded port or range, and the limits within which a request may open it.
+type PortRule struct {
+	Ports      string   `json:"ports" doc:"A port or an inclusive range: 22 or 8000-8010."`
+	Protocol   string   `json:"protocol,omitempty" enum:"tcp,udp,any" doc:"tcp if absent; any means TCP and UDP."`
+	Sources    []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes that a request's sources must lie in; absent means any address."`
+	MaxSeconds int64    `json:"maxSeconds" minimum:"60" doc:"The longest opening."`
+}
+
+// JustificationRule says what a justification must be.
+type JustificationRule struct {
+	Required  bool `json:"required,omitempty"`
+	MinLength int  `json:"minLength,omitempty" minimum:"0" maximum:"4096"`
+}
+
+// MachinePolicyView is what guards a machine now.
+type MachinePolicyView struct {
+	MachinePolicy
+
+	Machine  string `json:"machine" doc:"Name of the machine."`
+	Policy   string `json:"policy" doc:"Resource id of the policy."`
+	Revision int64  `json:"revision" doc:"Also in the ETag header; send it as If-Match to change what you saw."`
+}
+
+// NewRequest asks for access. Exactly one of ForSeconds and Until is given.
+type NewRequest struct {
+	Items         []NewItem  `json:"items" minItems:"1" maxItems:"1000"`
+	Start         *time.Time `json:"start,omitempty" doc:"Absent: as soon as it is approved."`
+	ForSeconds    int64      `json:"forSeconds,omitempty" minimum:"1"`
+	Until         *time.Time `json:"until,omitempty"`
+	Justification string     `json:"justification,omitempty" maxLength:"4096"`
+	Ticket        string     `json:"ticket,omitempty" maxLength:"256"`
+}
+
+// NewItem is one port of one machine in a request.
+type NewItem struct {
+	Machine  string   `json:"machine" doc:"Name, id or resource id." maxLength:"2048"`
+	Ports    string   `json:"ports" doc:"A port or an inclusive range: 22 or 8000-8010." maxLength:"16"`
+	Protocol string   `json:"protocol,omitempty" enum:"tcp,udp,any" doc:"Absent: what the policy guards that port for."`
+	Sources  []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes or addresses; absent, or \"me\", is the caller's own address."`
+}
+
+// Request is an ask and what became of it.
+type Request struct {
+	ID            string     `json:"id"`
+	Requester     string     `json:"requester" doc:"Name of who asked."`
+	RequesterID   string     `json:"requesterId"`
+	Address       string     `json:"address,omitempty" doc:"Where it was asked from."`
+	Items         []Item     `json:"items"`
+	Start         *time.Time `json:"start,omitempty"`
+	Justification string     `json:"justification,omitempty"`
+	Ticket        string     `json:"ticket,omitempty"`
+	State         string     `json:"state" enum:"pending,approved,denied,canceled,timedOut"`
+	Reason        string     `json:"reason,omitempty"`
+	CreatedAt     time.Time  `json:"createdAt"`
+	PendingUntil  *time.Time `json:"pendingUntil,omitempty"`
+	DecidedAt     *time.Time `json:"decidedAt,omitempty"`
+	Digest        string     `json:"digest" doc:"Of what an approver is shown; a decision names it."`
+	Grants        []Grant    `json:"grants,omitempty"`
+}
+
+// Item is one port of one machine in a request.
+type Item struct {
+	Machine    string     `json:"machine" doc:"Name of the machine."`
+	MachineID  string     `json:"machineId"`
+	Ports      string     `json:"ports"`
+	Protocol   string     `json:"protocol"`
+	Sources    []string   `json:"sources"`
+	ForSeconds int64      `json:"forSeconds,omitempty"`
+	Until      *time.Time `json:"until,omitempty"`
+}
+
+// Grant is the time-bounded right that an approved request created.
+type Grant struct {
+	ID          string     `json:"id"`
+	Request     string     `json:"request"`
+	Principal   string     `json:"principal" doc:"Name of who holds it."`
+	PrincipalID string     `json:"principalId"`
+	Machine     string     `json:"machine" doc:"Name of the machine."`
+	MachineID   string     `json:"machineId"`
+	Ports       string     `json:"ports"`
+	Protocol    string     `json:"protocol"`
+	Sources     []string   `json:"sources"`
+	Start       time.Time  `json:"start"`
+	End         time.Time  `json:"end"`
+	State       string     `json:"state" enum:"scheduled,opening,active,expired,revoked,superseded,failed"`
+	Reason      string     `json:"reason,omitempty" doc:"Why it ended or failed."`
+	OpenedAt    *time.Time `json:"openedAt,omitempty" doc:"When the enforcer first reported it in force."`
+	EndedAt     *time.Time `json:"endedAt,omitempty"`
+	ClosedAt    *time.Time `json:"closedAt,omitempty" doc:"When it was seen gone."`
+	Packets     uint64     `json:"packets"`
+	Bytes       uint64     `json:"bytes"`
+}
+
+// Note is the reason that goes with cancelling or revoking.
+type Note struct {
+	Reason string `json:"reason,omitempty" maxLength:"4096"`
+}
+
+// Role is a role definition.
+type Role struct {
+	ID               string       `json:"id"`
+	Name             string       `json:"name"`
+	Description      string       `json:"description,omitempty"`
+	BuiltIn          bool         `json:"builtIn"`
+	Permissions      []Permission `json:"permissions"`
+	AssignableScopes []string     `json:"assignableScopes"`
+}
+
+// Permission is a set of actions less another.
+type Permission struct {
+	Actions        []string `json:"actions"`
+	NotActions     []string `json:"notActions,omitempty"`
+	DataActions    []string `json:"dataActions,omitempty"`
+	NotDataActions []string `json:"notDataActions,omitempty"`
+}
+
+// RoleAssignment gives a role to a principal at a scope.
+type RoleAssignment struct {
+	ID          string     `json:"id"`
+	Principal   string     `json:"principal" doc:"Name."`
+	PrincipalID string     `json:"principalId"`
+	Role        string     `json:"role" doc:"Name."`
+	RoleID      string     `json:"roleId"`
+	Scope       string     `json:"scope"`
+	Start       *time.Time `json:"start,omitempty"`
+	End         *time.Time `json:"end,omitempty"`
+	CreatedAt   time.Time  `json:"createdAt"`
+}
+
+// NewRoleAssignment assigns a role.
+type NewRoleAssignment struct {
+	Principal string     `json:"principal" doc:"Name or id." maxLength:"256"`
+	Role      string     `json:"role" doc:"Name or id." maxLength:"256"`
+	Scope     string     `json:"scope,omitempty" doc:"Absent: the default subscription." maxLength:"2048"`
+	Start     *time.Time `json:"start,omitempty"`
+	End       *time.Time `json:"end,omitempty"`
+}
+
+// Event is one record of the activity log.
+type Event struct {
+	Seq     int64             `json:"seq"`
+	At      time.Time         `json:"at"`
+	Kind    string            `json:"kind"`
+	Outcome string            `json:"outcome" enum:"succeeded,refused,failed"`
+	Actor   string            `json:"actor"`
+	ActorID string            `json:"actorId,omitempty"`
+	Address string            `json:"address,omitempty"`
+	Via     string            `json:"via,omitempty"`
+	Scope   string            `json:"scope,omitempty"`
+	Action  string            `json:"action,omitempty"`
+	Request string            `json:"request,omitempty"`
+	Grant   string            `json:"grant,omitempty"`
+	Machine string            `json:"machine,omitempty" doc:"Id of the machine."`
+	Agent   string            `json:"agent,omitempty"`
+	Details map[string]string `json:"details,omitempty"`
+}
+
+// Checkpoint is a signed statement of the activity log's size and root.
+type Checkpoint struct {
+	Size int64     `json:"size"`
+	Root string    `json:"root" doc:"Base64 of the RFC 6962 root."`
+	At   time.Time `json:"at"`
+	Note string    `json:"note" doc:"The signed note."`
+	Key  string    `json:"key" doc:"The verifier key, as golang.org/x/mod/sumdb/note writes it."`
+}
+
+// Proof is an RFC 6962 proof of inclusion or consistency.
+type Proof struct {
+	Hashes []string `json:"hashes" doc:"Base64, from the leaf upward."`
+	Leaf   string   `json:"leaf,omitempty" doc:"Base64 of the canonical record, in a proof of inclusion."`
+}

@@ -1,0 +1,179 @@
+package access
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// OpeningKey is what tells two openings apart.
+type OpeningKey struct {
+	Machine  MachineID
+	Source   netip.Prefix // masked
+	Protocol Protocol     // TCP or UDP, never AnyProtocol
+	Ports    PortRange
+}
+
+// Opening is (source prefix, protocol, ports, until) on a machine: the union of the live grants for it.
+type Opening struct {
+	OpeningKey
+
+	Until      time.Time
+	CloseAfter time.Duration // 0 keeps it until Until; else it closes that long after the last contact with the server
+	Grants     []GrantID     // those that it is made of, the one that ends last first
+}
+
+// Protected is a port range that is closed unless an opening says otherwise.
+type Protected struct {
+	Machine  MachineID
+	Protocol Protocol // TCP or UDP, never AnyProtocol
+	Ports    PortRange
+	Sessions SessionMode
+}
+
+// Guarded is a machine that an agent guards.
+type Guarded struct {
+	Machine   MachineID
+	Name      string
+	Addresses []netip.Addr // what a gateway matches as destination; not looked at in host mode
+}
+
+// DesiredState is everything that should hold at one enforcement point, and the number of that state.
+//
+// Instants are those of the clock that the holder counts on: the server's wall clock in the server, and the
+// boot-time clock in an agent, which receives what remains of each opening and not its end.
+type DesiredState struct {
+	Agent     AgentID
+	Revision  int64
+	Mode      Mode
+	Machines  []Guarded
+	Protected []Protected
+	Openings  []Opening
+	Ended     []GrantID // grants that have ended and were not yet seen gone: the agent looks, and reports
+}
+
+// Scene is what the desired state of one agent is derived from.
+type Scene struct {
+	Agent    Agent
+	Machines []Machine       // those that the agent guards
+	Policies []MachinePolicy // what guards them, at most one for each machine
+	Grants   []Grant         // of those machines: all that have not ended, and the ended that were not seen gone
+}
+
+// Desired derives what should hold at now. It does not depend on the order of anything in the scene.
+func Desired(s Scene, now time.Time) DesiredState {
+	d := DesiredState{Agent: s.Agent.ID, Revision: s.Agent.Revision, Mode: s.Agent.Mode}
+	for _, m := range s.Machines {
+		d.Machines = append(d.Machines, Guarded{Machine: m.ID, Name: m.Name, Addresses: slices.Clone(m.Addresses)})
+	}
+	policies := make(map[MachineID]MachinePolicy, len(s.Policies))
+	for _, p := range s.Policies {
+		policies[p.Machine] = p
+		for _, rule := range p.Ports {
+			for _, transport := range rule.Protocol.Transports() {
+				d.Protected = append(d.Protected, Protected{Machine: p.Machine, Protocol: transport, Ports: rule.Ports, Sessions: sessions(p)})
+			}
+		}
+	}
+	var live []Grant
+	for _, g := range s.Grants {
+		switch {
+		case g.Live(now):
+			live = append(live, g)
+		case g.State.Ended() && g.ClosedAt.IsZero(), !g.State.Ended() && !now.Before(g.End):
+			d.Ended = append(d.Ended, g.ID)
+		}
+	}
+	d.Openings = Union(live, policies)
+	d.sort()
+	return d
+}
+
+// Union gives the openings that the grants make together: for each key the latest end, and every grant behind it.
+// policies says how long an opening outlives the contact with the server; a machine without one keeps it until its end.
+func Union(live []Grant, policies map[MachineID]MachinePolicy) []Opening {
+	byKey := make(map[OpeningKey][]Grant)
+	for _, g := range live {
+		for _, source := range g.Sources {
+			for _, transport := range g.Protocol.Transports() {
+				key := OpeningKey{Machine: g.Machine, Source: source.Masked(), Protocol: transport, Ports: g.Ports}
+				byKey[key] = append(byKey[key], g)
+			}
+		}
+	}
+	openings := make([]Opening, 0, len(byKey))
+	for key, grants := range byKey {
+		slices.SortFunc(grants, func(a, b Grant) int { return cmp.Or(b.End.Compare(a.End), cmp.Compare(a.ID, b.ID)) })
+		o := Opening{OpeningKey: key, Until: grants[0].End, CloseAfter: policies[key.Machine].WhenServerIsLost}
+		for _, g := range grants {
+			if !slices.Contains(o.Grants, g.ID) {
+				o.Grants = append(o.Grants, g.ID)
+			}
+		}
+		openings = append(openings, o)
+	}
+	slices.SortFunc(openings, func(a, b Opening) int { return a.compare(b.OpeningKey) })
+	return openings
+}
+
+func sessions(p MachinePolicy) SessionMode {
+	if p.Sessions == "" {
+		return SessionsCut
+	}
+	return p.Sessions
+}
+
+func (d *DesiredState) sort() {
+	slices.SortFunc(d.Machines, func(a, b Guarded) int { return cmp.Compare(a.Machine, b.Machine) })
+	slices.SortFunc(d.Protected, func(a, b Protected) int {
+		return cmp.Or(cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Protocol, b.Protocol),
+			cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Ports.Last, b.Ports.Last))
+	})
+	slices.Sort(d.Ended)
+}
+
+func (k OpeningKey) compare(other OpeningKey) int {
+	return cmp.Or(cmp.Compare(k.Machine, other.Machine), k.Source.Compare(other.Source), cmp.Compare(k.Protocol, other.Protocol),
+		cmp.Compare(k.Ports.First, other.Ports.First), cmp.Compare(k.Ports.Last, other.Ports.Last))
+}
+
+// GrantStatus is what an agent says of one grant.
+type GrantStatus string
+
+// What an agent may say of a grant.
+const (
+	StatusOpen    GrantStatus = "open"    // every element of it is in the kernel
+	StatusClosed  GrantStatus = "closed"  // looked, and no element of it is there
+	StatusDrifted GrantStatus = "drifted" // it was there, and somebody else took it away; being put back
+	StatusFailed  GrantStatus = "failed"  // it could not be put there
+)
+
+// Observation is what an enforcer saw of one grant.
+type Observation struct {
+	Grant   GrantID
+	Status  GrantStatus
+	Detail  string
+	Packets uint64 // counted by the kernel so far
+	Bytes   uint64
+}
+
+// Denied is a group of refused attempts to connect to a protected port.
+type Denied struct {
+	Machine  MachineID
+	Source   netip.Addr
+	Protocol Protocol
+	Port     uint16
+	Count    uint64
+}
+
+// Report is what an agent says it really has.
+type Report struct {
+	Revision     int64         // the desired state that these observations are of
+	Skew         time.Duration // the agent's wall clock minus the server's, as the agent measured it
+	Observations []Observation // of every grant whose status is new, and of all after a reconnect
+	Denied       []Denied      // since the last report
+	Drift        []string      // what somebody else changed of our rules, in words
+	Problem      string        // what it cannot do now; empty when all is well
+	Version      string
+}

@@ -1,0 +1,84 @@
+package access
+
+import "time"
+
+// EventKind says what happened. The value is stable and stands in the activity log.
+type EventKind string
+
+// The kinds of event.
+const (
+	RequestSubmitted   EventKind = "request.submitted"
+	RequestRefused     EventKind = "request.refused" // outside the policy or not authorized: nothing came of it
+	RequestWasApproved EventKind = "request.approved"
+	RequestWasDenied   EventKind = "request.denied"
+	RequestWasCanceled EventKind = "request.canceled"
+	RequestDidTimeOut  EventKind = "request.timedOut"
+
+	GrantCreated       EventKind = "grant.created"
+	GrantBegan         EventKind = "grant.began"
+	GrantOpened        EventKind = "grant.opened"
+	GrantDrifted       EventKind = "grant.drifted"
+	GrantDidFail       EventKind = "grant.failed"
+	GrantExtended      EventKind = "grant.extended"
+	GrantDidExpire     EventKind = "grant.expired"
+	GrantWasRevoked    EventKind = "grant.revoked"
+	GrantWasSuperseded EventKind = "grant.superseded"
+	GrantClosed        EventKind = "grant.closed"
+
+	PolicyWritten  EventKind = "policy.written"
+	PolicyDeleted  EventKind = "policy.deleted"
+	MachineAdded   EventKind = "machine.added"
+	MachineDeleted EventKind = "machine.deleted"
+
+	AgentTokenMade     EventKind = "agent.tokenMade"
+	AgentEnrolled      EventKind = "agent.enrolled"
+	AgentEnrolRefused  EventKind = "agent.enrolRefused"
+	AgentRefused       EventKind = "agent.refused" // a certificate that does not count, or another machine's state
+	AgentDrift         EventKind = "agent.drift"   // somebody changed our firewall table; the agent healed it
+	AgentProblem       EventKind = "agent.problem" // the agent could not do something
+	AgentSkewed        EventKind = "agent.skewed"  // its clock is too far off; it refuses to open
+	AgentDeniedTraffic EventKind = "agent.deniedTraffic"
+
+	SignedIn         EventKind = "session.signedIn"
+	SignInRefused    EventKind = "session.refused"
+	SignedOut        EventKind = "session.signedOut"
+	PasswordChanged  EventKind = "principal.passwordChanged"
+	PrincipalCreated EventKind = "principal.created"
+	PrincipalChanged EventKind = "principal.changed"
+	MemberAdded      EventKind = "group.memberAdded"
+	MemberRemoved    EventKind = "group.memberRemoved"
+
+	RoleAssigned   EventKind = "role.assigned"
+	RoleUnassigned EventKind = "role.unassigned"
+
+	AccessRefused EventKind = "access.refused" // an attempt at anything else that the caller may not do
+	ServerStarted EventKind = "server.started"
+	TenantCreated EventKind = "tenant.created"
+)
+
+// Outcome says how an attempt ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Succeeded Outcome = "succeeded"
+	Refused   Outcome = "refused" // by a rule of ours
+	Failed    Outcome = "failed"  // something broke
+)
+
+// Event is one record of the activity log. The store numbers it when it is appended.
+type Event struct {
+	Seq     int64 // position in the log, from 0; set by the store
+	At      time.Time
+	Kind    EventKind
+	Outcome Outcome
+	Actor   Actor
+	Tenant  TenantID
+	Scope   ResourceID // the resource concerned; may be empty
+	Action  string     // the permission that was asked for, where one was
+	Request RequestID
+	Grant   GrantID
+	Machine MachineID
+	Agent   AgentID
+	Details map[string]string // everything else worth keeping, by name; never a secret
+}

@@ -1,0 +1,203 @@
+package access
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// GrantState is where a grant stands.
+type GrantState string
+
+// The states of a grant.
+const (
+	GrantScheduled  GrantState = "scheduled"  // its start lies ahead
+	GrantOpening    GrantState = "opening"    // it should be in force; no enforcer has said so yet
+	GrantActive     GrantState = "active"     // an enforcer reported it in force
+	GrantExpired    GrantState = "expired"    // its end came
+	GrantRevoked    GrantState = "revoked"    // somebody ended it early
+	GrantSuperseded GrantState = "superseded" // a later grant to the same principal covers it
+	GrantFailed     GrantState = "failed"     // the enforcer said that it cannot put it in force
+)
+
+// grantMoves is the whole state machine: what may follow what.
+var grantMoves = map[GrantState][]GrantState{ //nolint:gochecknoglobals // a constant table; Go has no constant maps
+	GrantScheduled:  {GrantOpening, GrantExpired, GrantRevoked, GrantSuperseded},
+	GrantOpening:    {GrantActive, GrantExpired, GrantRevoked, GrantSuperseded, GrantFailed},
+	GrantActive:     {GrantOpening, GrantExpired, GrantRevoked, GrantSuperseded, GrantFailed},
+	GrantFailed:     {GrantActive, GrantExpired, GrantRevoked, GrantSuperseded},
+	GrantExpired:    nil,
+	GrantRevoked:    nil,
+	GrantSuperseded: nil,
+}
+
+// GrantMoves gives the states that may follow s, in a new slice.
+func GrantMoves(s GrantState) []GrantState { return slices.Clone(grantMoves[s]) }
+
+// Ended tells whether s is final.
+func (s GrantState) Ended() bool {
+	return s == GrantExpired || s == GrantRevoked || s == GrantSuperseded
+}
+
+// Grant is the time-bounded right that an approved request creates: one for each port of a machine.
+type Grant struct {
+	ID            GrantID
+	Request       RequestID
+	Tenant        TenantID
+	Principal     PrincipalID
+	PrincipalName string // as it was when asked
+	Machine       MachineID
+	Policy        PolicyID
+	Ports         PortRange
+	Protocol      Protocol
+	Sources       []netip.Prefix
+	Start         time.Time
+	End           time.Time
+	State         GrantState
+	Reason        string // why it ended or failed
+	CreatedAt     time.Time
+	OpenedAt      time.Time // when an enforcer first reported it in force; zero before
+	EndedAt       time.Time // when it expired, was revoked or superseded; zero before
+	ClosedAt      time.Time // when it was seen gone; zero before
+	Packets       uint64    // counted by the kernel, as last reported
+	Bytes         uint64
+	Revision      int64
+}
+
+func newGrant(r Request, item Item, id GrantID, start, end, now time.Time) Grant {
+	g := Grant{ID: id, Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName,
+		Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources),
+		Start: start, End: end, State: GrantScheduled, CreatedAt: now, Revision: 1}
+	if !start.After(now) {
+		g.State = GrantOpening
+	}
+	return g
+}
+
+// Live tells whether the grant should be in force at now.
+func (g Grant) Live(now time.Time) bool {
+	return !g.State.Ended() && !now.Before(g.Start) && now.Before(g.End)
+}
+
+// Begin moves a scheduled grant to opening; it fails with a conflict before its start.
+func (g Grant) Begin(now time.Time) (Grant, []Event, error) {
+	if now.Before(g.Start) {
+		return g, nil, Fault(KindConflict, "notDue", "grant %s starts at %s", g.ID, g.Start.UTC().Format(time.RFC3339))
+	}
+	return g.move(GrantOpening, GrantBegan, System(), "", now)
+}
+
+// Opened records that an enforcer has it in force.
+func (g Grant) Opened(by Actor, now time.Time) (Grant, []Event, error) {
+	next, events, err := g.move(GrantActive, GrantOpened, by, "", now)
+	if err == nil && next.OpenedAt.IsZero() {
+		next.OpenedAt = now
+	}
+	return next, events, err
+}
+
+// Drifted records that an enforcer found it gone though it should be in force; it is opening again.
+func (g Grant) Drifted(by Actor, detail string, now time.Time) (Grant, []Event, error) {
+	return g.move(GrantOpening, GrantDrifted, by, detail, now)
+}
+
+// Failed records that an enforcer cannot put it in force.
+func (g Grant) Failed(by Actor, detail string, now time.Time) (Grant, []Event, error) {
+	return g.move(GrantFailed, GrantDidFail, by, detail, now)
+}
+
+// Expire ends it by time; it fails with a conflict before its end.
+func (g Grant) Expire(now time.Time) (Grant, []Event, error) {
+	if now.Before(g.End) {
+		return g, nil, Fault(KindConflict, "notDue", "grant %s ends at %s", g.ID, g.End.UTC().Format(time.RFC3339))
+	}
+	return g.move(GrantExpired, GrantDidExpire, System(), "its time was over", now)
+}
+
+// Revoke ends it early.
+func (g Grant) Revoke(by Actor, reason string, now time.Time) (Grant, []Event, error) {
+	return g.move(GrantRevoked, GrantWasRevoked, by, reason, now)
+}
+
+// Supersede ends it in favour of a later grant that covers it.
+func (g Grant) Supersede(by Actor, later GrantID, now time.Time) (Grant, []Event, error) {
+	return g.move(GrantSuperseded, GrantWasSuperseded, by, "covered by grant "+string(later), now)
+}
+
+// Extend gives the same grant a later end. It fails with a conflict where the grant has ended, and is invalid where
+// end is not later than the present one.
+func (g Grant) Extend(by Actor, end, now time.Time) (Grant, []Event, error) {
+	if g.State.Ended() || !now.Before(g.End) {
+		return g, nil, Fault(KindConflict, "grantEnded", "grant %s has ended; make a new request", g.ID)
+	}
+	if !end.After(g.End) {
+		return g, nil, Fault(KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
+	}
+	g.End = end
+	g.Revision++
+	return g, []Event{g.event(GrantExtended, by, now)}, nil
+}
+
+// Closed records that an ended grant was seen gone. Seen again, it changes nothing and gives no event.
+func (g Grant) Closed(by Actor, now time.Time) (Grant, []Event, error) {
+	if !g.State.Ended() {
+		return g, nil, Fault(KindConflict, "grantNotEnded", "grant %s is %s: it cannot be closed yet", g.ID, g.State)
+	}
+	if !g.ClosedAt.IsZero() {
+		return g, nil, nil
+	}
+	g.ClosedAt = now
+	g.Revision++
+	return g, []Event{g.event(GrantClosed, by, now)}, nil
+}
+
+// Covers tells whether g leaves nothing of older to be kept: the same principal, machine, ports, protocol and
+// sources, in force no later, and ending no sooner.
+func (g Grant) Covers(older Grant, now time.Time) bool {
+	return g.ID != older.ID && g.Principal == older.Principal && g.Machine == older.Machine && g.Ports == older.Ports &&
+		g.Protocol == older.Protocol && slices.Equal(g.Sources, older.Sources) &&
+		!g.Start.After(now) && !g.Start.After(maxTime(older.Start, now)) && !g.End.Before(older.End)
+}
+
+func (g Grant) move(to GrantState, kind EventKind, by Actor, reason string, now time.Time) (Grant, []Event, error) {
+	if !slices.Contains(grantMoves[g.State], to) {
+		return g, nil, Fault(KindConflict, "grantState", "grant %s is %s and cannot become %s", g.ID, g.State, to)
+	}
+	g.State = to
+	g.Reason = reason
+	g.Revision++
+	if to.Ended() {
+		g.EndedAt = now
+	}
+	event := g.event(kind, by, now)
+	set(event.Details, "reason", reason)
+	return g, []Event{event}, nil
+}
+
+func (g Grant) event(kind EventKind, by Actor, now time.Time) Event {
+	return Event{At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Machine: g.Machine,
+		Details: map[string]string{"principal": g.PrincipalName, "ports": g.Ports.String(), "protocol": string(g.Protocol),
+			"sources": joinPrefixes(g.Sources), "start": g.Start.UTC().Format(time.RFC3339Nano), "end": g.End.UTC().Format(time.RFC3339Nano)}}
+}
+
+func joinPrefixes(prefixes []netip.Prefix) string {
+	texts := make([]string, len(prefixes))
+	for i, p := range prefixes {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func set(m map[string]string, key, value string) {
+	if value != "" {
+		m[key] = value
+	}
+}

@@ -1,0 +1,107 @@
+package access
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Mode says where an agent enforces: on its own host, or on the way to the machines behind it.
+type Mode string
+
+// The modes of an agent.
+const (
+	ModeHost    Mode = "host"
+	ModeGateway Mode = "gateway"
+)
+
+// Agent is an enforcement point: a host with our agent, guarding itself or the machines behind it.
+type Agent struct {
+	ID          AgentID
+	Tenant      TenantID
+	Name        string
+	Mode        Mode
+	Version     string
+	Fingerprint string // SHA-256 of its current client certificate's public key, hex
+	EnrolledAt  time.Time
+	LastSeenAt  time.Time     // zero until its first report
+	Skew        time.Duration // its wall clock minus the server's, when last seen
+	Revision    int64         // number of its desired state; grows with each change
+	Reported    int64         // the newest revision it said it has in force
+	ReportedAt  time.Time
+	Problem     string // what it last could not do; empty when all is well
+	Revoked     bool   // its certificate no longer counts
+}
+
+// Machine is a host whose ports are guarded.
+type Machine struct {
+	ID         MachineID
+	Resource   ResourceID
+	Tenant     TenantID
+	Name       string
+	Location   string
+	OS         string // "linux", "windows" or empty when unknown
+	Labels     map[string]string
+	Addresses  []netip.Addr // its own addresses; what a gateway matches as destination
+	Agent      AgentID      // its enforcement point; empty when it has none (then it is unsupported)
+	CreatedAt  time.Time
+	LastAccess time.Time // when a grant on it was last seen in force; zero if never
+	Revision   int64
+}
+
+// Subscription gives the subscription that the machine lies in.
+func (m Machine) Subscription() SubscriptionID {
+	return SubscriptionID(m.Resource.Segment("subscriptions"))
+}
+
+// ResourceGroup gives the name of the resource group that the machine lies in.
+func (m Machine) ResourceGroup() string { return m.Resource.Segment("resourceGroups") }
+
+// Standing sorts machines as the pages show them.
+type Standing string
+
+// The standings of a machine.
+const (
+	Configured    Standing = "configured"    // a policy guards it
+	NotConfigured Standing = "notConfigured" // it could be guarded, and no policy names it
+	Unsupported   Standing = "unsupported"   // nothing can enforce on it
+)
+
+// StandingOf sorts a machine; the reason says why it is unsupported and what to do, and is empty otherwise.
+func StandingOf(m Machine, hasPolicy bool) (s Standing, reason string) {
+	switch {
+	case m.Agent == "":
+		return Unsupported, "no agent guards this machine: enrol one on it, or put it behind a gateway"
+	case hasPolicy:
+		return Configured, ""
+	default:
+		return NotConfigured, ""
+	}
+}
+
+const maxName = 64
+
+// CheckName refuses a name that could not be a segment of a resource id: 1 to 64 letters, digits, '.', '-' or '_',
+// beginning with a letter or digit and not ending in '.'. what says whose name it is, for the message.
+func CheckName(what, name string) error {
+	bad := func(why string) error {
+		return Fault(KindInvalid, "malformedName", "%s name %q %s; use 1 to %d letters, digits, '.', '-' or '_', beginning with a letter or digit",
+			what, clip(name), why, maxName)
+	}
+	switch {
+	case name == "":
+		return bad("is empty")
+	case len(name) > maxName:
+		return bad("is too long")
+	case strings.HasSuffix(name, "."):
+		return bad("ends in '.'")
+	}
+	for i := range len(name) {
+		c := name[i]
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || c != '.' && c != '-' && c != '_') {
+			return bad("has a character that is not allowed")
+		}
+	}
+	return nil
+}

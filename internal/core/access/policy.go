@@ -1,0 +1,135 @@
+package access
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// Protocol is the transport that a rule or an opening is for.
+type Protocol string
+
+// The protocols. AnyProtocol means both TCP and UDP, and nothing else.
+const (
+	TCP         Protocol = "tcp"
+	UDP         Protocol = "udp"
+	AnyProtocol Protocol = "any"
+)
+
+// Covers tells whether what is allowed for p allows other.
+func (p Protocol) Covers(other Protocol) bool { return p == other || p == AnyProtocol }
+
+// Transports gives the protocols that p stands for: itself, or TCP and UDP.
+func (p Protocol) Transports() []Protocol {
+	if p == AnyProtocol {
+		return []Protocol{TCP, UDP}
+	}
+	return []Protocol{p}
+}
+
+// PortRange is one port (First == Last) or an inclusive range of them, 1 to 65,535.
+type PortRange struct{ First, Last uint16 }
+
+// SinglePort gives the range of one port.
+func SinglePort(port uint16) PortRange { return PortRange{First: port, Last: port} }
+
+// MaxPortRange is how many ports one range may have, since each becomes an element in the kernel.
+const MaxPortRange = 1024
+
+// Valid tells whether the range is in order, within 1 to 65,535, and no longer than MaxPortRange.
+func (r PortRange) Valid() bool {
+	return r.First > 0 && r.First <= r.Last && int(r.Last)-int(r.First) < MaxPortRange
+}
+
+// Covers tells whether other lies within r.
+func (r PortRange) Covers(other PortRange) bool {
+	return r.First <= other.First && other.Last <= r.Last
+}
+
+// Overlaps tells whether r and other share a port.
+func (r PortRange) Overlaps(other PortRange) bool {
+	return r.First <= other.Last && other.First <= r.Last
+}
+
+// String gives "22" or "8000-8010".
+func (r PortRange) String() string {
+	if r.First == r.Last {
+		return strconv.Itoa(int(r.First))
+	}
+	return strconv.Itoa(int(r.First)) + "-" + strconv.Itoa(int(r.Last))
+}
+
+// SessionMode says what becomes of established connections when an opening ends.
+type SessionMode string
+
+// The session modes.
+const (
+	SessionsCut  SessionMode = "cut"  // both ends are reset; the default
+	SessionsKeep SessionMode = "keep" // they may go on; only new connections are refused
+)
+
+// Limits on what a policy may say.
+const (
+	MinDuration    = time.Minute          // of Postern's own requests; Azure's façade asks for five minutes
+	MaxDuration    = 30 * 24 * time.Hour  // of any opening
+	DefaultPending = 24 * time.Hour       // how long a request waits for its decision
+	MaxScheduled   = 365 * 24 * time.Hour // how far ahead a request may start
+	MaxItems       = 1000                 // items of one request
+	MaxText        = 4096                 // bytes of a justification
+)
+
+// Policy is a JIT network access policy: which ports of which machines may be opened, for whom from where, how long.
+type Policy struct {
+	ID        PolicyID
+	Resource  ResourceID
+	Tenant    TenantID
+	Name      string
+	Location  string
+	Machines  []MachinePolicy // each machine at most once; a machine is named by one policy at most
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Revision  int64
+}
+
+// MachinePolicy is what a policy says of one machine.
+type MachinePolicy struct {
+	Machine          MachineID
+	Ports            []PortRule
+	Sessions         SessionMode
+	WhenServerIsLost time.Duration // 0 keeps openings until they expire; else they close that long after the last contact
+	Justification    JustificationRule
+	PendingTimeout   time.Duration // how long a request may wait for its decision; 0 means DefaultPending
+}
+
+// PortRule is what may be opened: ports closed by default, and the limits within which a request may open them.
+type PortRule struct {
+	Ports    PortRange
+	Protocol Protocol
+	Sources  []netip.Prefix // requests must lie within one of them; empty means any address
+	Max      time.Duration  // the longest opening
+}
+
+// JustificationRule says what a justification must be.
+type JustificationRule struct {
+	Required  bool
+	MinLength int // in characters; counts only where Required
+}
+
+// Of gives what the policy says of machine.
+func (p Policy) Of(machine MachineID) (MachinePolicy, bool) {
+	for _, m := range p.Machines {
+		if m.Machine == machine {
+			return m, true
+		}
+	}
+	return MachinePolicy{}, false
+}
+
+// RecommendedPorts gives the management ports that are guarded when nobody names any: SSH, RDP and WinRM.
+func RecommendedPorts() []PortRule {
+	rules := make([]PortRule, 0, 4)
+	for _, port := range []uint16{22, 3389, 5985, 5986} {
+		rules = append(rules, PortRule{Ports: SinglePort(port), Protocol: TCP, Max: 3 * time.Hour})
+	}
+	return rules
+}

@@ -1,0 +1,179 @@
+package access
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// RequestState is where a request stands.
+type RequestState string
+
+// The states of a request. All but RequestPending are final.
+const (
+	RequestPending  RequestState = "pending"
+	RequestApproved RequestState = "approved"
+	RequestDenied   RequestState = "denied"
+	RequestCanceled RequestState = "canceled"
+	RequestTimedOut RequestState = "timedOut"
+)
+
+// Request is the ask: these ports of these machines, from these sources, in this window, for this reason.
+type Request struct {
+	ID            RequestID
+	Tenant        TenantID
+	Requester     PrincipalID
+	RequesterName string // as it was when asked
+	Address       netip.Addr
+	Via           string
+	Items         []Item
+	Start         time.Time // zero: at approval
+	Justification string
+	Ticket        string
+	State         RequestState
+	Reason        string // why it was denied or canceled
+	CreatedAt     time.Time
+	PendingUntil  time.Time // when it times out if nobody decides
+	DecidedAt     time.Time // zero while pending
+	Digest        string    // of what an approver is shown; a decision names it
+	Revision      int64
+}
+
+// Item is one port of one machine in a request. Exactly one of Duration and Until is set.
+type Item struct {
+	Machine        MachineID
+	Policy         PolicyID
+	PolicyRevision int64 // of the policy that it was checked against
+	Ports          PortRange
+	Protocol       Protocol
+	Sources        []netip.Prefix
+	Duration       time.Duration // counted from the start
+	Until          time.Time     // an absolute end, as Azure's clients send it
+}
+
+// Window gives when the item would open and close if it were approved at now. A request without a start opens at
+// approval; one with a start keeps it, and its end, though approved late.
+func (r Request) Window(item Item, now time.Time) (start, end time.Time) {
+	planned := now
+	if !r.Start.IsZero() {
+		planned = r.Start
+	}
+	start, end = planned, item.Until
+	if end.IsZero() {
+		end = planned.Add(item.Duration)
+	}
+	if start.Before(now) {
+		start = now
+	}
+	return start, end
+}
+
+// NewRequest makes a pending request of r, whose identity, requester, items and texts the caller has filled in.
+// wait is how long it may stay pending; 0 means DefaultPending.
+func NewRequest(r Request, by Actor, wait time.Duration, now time.Time) (Request, []Event) {
+	if wait <= 0 {
+		wait = DefaultPending
+	}
+	r.State = RequestPending
+	r.CreatedAt = now
+	r.PendingUntil = now.Add(wait)
+	r.Digest = r.digest()
+	r.Revision = 1
+	return r, []Event{r.event(RequestSubmitted, by, now)}
+}
+
+// digest covers everything that an approver is shown and that takes effect.
+func (r Request) digest() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "postern request v1\n%q %q %d %q %q\n", r.ID, r.Requester, micros(r.Start), r.Justification, r.Ticket)
+	for _, it := range r.Items {
+		fmt.Fprintf(h, "%q %q %d %s %s %v %d %d\n", it.Machine, it.Policy, it.PolicyRevision, it.Ports, it.Protocol, it.Sources,
+			it.Duration, micros(it.Until))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where
+// the request is not pending, or where the window of an item has passed meanwhile.
+func (r Request) Approve(by Actor, newID func() GrantID, now time.Time) (Request, []Grant, []Event, error) {
+	next, err := r.move(RequestApproved, now)
+	if err != nil {
+		return r, nil, nil, err
+	}
+	grants := make([]Grant, 0, len(r.Items))
+	for i, item := range r.Items {
+		start, end := r.Window(item, now)
+		if !end.After(start) {
+			e := Fault(KindConflict, "windowPassed", "the time that was asked for has passed; make a new request")
+			e.Reasons = []Reason{{Code: "windowPassed", Field: fmt.Sprintf("items[%d]", i), Message: "ended " + end.UTC().Format(time.RFC3339)}}
+			return r, nil, nil, e
+		}
+		grants = append(grants, newGrant(r, item, newID(), start, end, now))
+	}
+	events := []Event{next.event(RequestWasApproved, by, now)}
+	for _, g := range grants {
+		events = append(events, g.event(GrantCreated, by, now))
+	}
+	return next, grants, events, nil
+}
+
+// Deny ends the wait with a no.
+func (r Request) Deny(by Actor, reason string, now time.Time) (Request, []Event, error) {
+	return r.end(RequestDenied, RequestWasDenied, by, reason, now)
+}
+
+// Cancel takes a pending request back.
+func (r Request) Cancel(by Actor, reason string, now time.Time) (Request, []Event, error) {
+	return r.end(RequestCanceled, RequestWasCanceled, by, reason, now)
+}
+
+// TimeOut ends a request that nobody decided; it fails with a conflict before PendingUntil.
+func (r Request) TimeOut(now time.Time) (Request, []Event, error) {
+	if now.Before(r.PendingUntil) {
+		return r, nil, Fault(KindConflict, "notDue", "request %s waits until %s", r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
+	}
+	return r.end(RequestTimedOut, RequestDidTimeOut, System(), "nobody decided in time", now)
+}
+
+func (r Request) end(to RequestState, kind EventKind, by Actor, reason string, now time.Time) (Request, []Event, error) {
+	next, err := r.move(to, now)
+	if err != nil {
+		return r, nil, err
+	}
+	next.Reason = reason
+	event := next.event(kind, by, now)
+	event.Details["reason"] = reason
+	return next, []Event{event}, nil
+}
+
+func (r Request) move(to RequestState, now time.Time) (Request, error) {
+	if r.State != RequestPending {
+		return r, Fault(KindConflict, "requestNotPending", "request %s is %s already", r.ID, r.State)
+	}
+	r.State = to
+	r.DecidedAt = now
+	r.Revision++
+	return r, nil
+}
+
+func (r Request) event(kind EventKind, by Actor, now time.Time) Event {
+	e := Event{At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: r.Tenant, Request: r.ID,
+		Details: map[string]string{"requester": r.RequesterName, "digest": r.Digest}}
+	set(e.Details, "justification", r.Justification)
+	set(e.Details, "ticket", r.Ticket)
+	for i, it := range r.Items {
+		start, end := r.Window(it, now)
+		e.Details[fmt.Sprintf("item.%d", i)] = fmt.Sprintf("machine %s ports %s/%s from %s window %s/%s", it.Machine, it.Ports, it.Protocol,
+			joinPrefixes(it.Sources), start.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
+	}
+	return e
+}

@@ -1,0 +1,64 @@
+package rbac
+
+import (
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// DefinitionID names a role definition: a GUID.
+type DefinitionID string
+
+// AssignmentID names a role assignment: a GUID.
+type AssignmentID string
+
+// Definition is a role: what it permits, and where it may be assigned.
+type Definition struct {
+	ID               DefinitionID
+	Tenant           access.TenantID // empty for a built-in role
+	Name             string
+	Description      string
+	BuiltIn          bool
+	Permissions      []Permission
+	AssignableScopes []access.ResourceID
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
+}
+
+// Permission is a set of actions less another. Patterns may have '*', which matches any run of characters, and are
+// compared without regard to case.
+type Permission struct {
+	Actions        []string
+	NotActions     []string
+	DataActions    []string
+	NotDataActions []string
+}
+
+// Assignment gives a role to a principal at a scope, perhaps only from Start to End.
+type Assignment struct {
+	ID          AssignmentID
+	Tenant      access.TenantID
+	Principal   access.PrincipalID
+	Definition  DefinitionID
+	Scope       access.ResourceID
+	Start       time.Time // zero: since ever
+	End         time.Time // zero: for ever
+	Description string
+	CreatedBy   access.PrincipalID
+	CreatedAt   time.Time
+}
+
+// Membership says that Member is directly in Group; a member may be a group.
+type Membership struct {
+	Group  access.PrincipalID
+	Member access.PrincipalID
+}
+
+// Data is everything that authorization rests on, as it is stored.
+type Data struct {
+	Revision    int64
+	Definitions []Definition
+	Assignments []Assignment
+	Memberships []Membership
+	Disabled    []access.PrincipalID
+}

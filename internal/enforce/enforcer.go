@@ -1,0 +1,39 @@
+// Package enforce keeps one target equal to its desired state: it applies, looks, reports, heals and closes on time.
+// It knows no technology; each of those is a package below it that implements Enforcer.
+package enforce
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// Enforcer makes a target equal to a desired state. It owns what it made, touches nothing else, and is used by one
+// goroutine at a time. Every instant is of the clock that the desired state counts on.
+type Enforcer interface {
+	// Apply makes the target equal to d as of now, in one step where the target allows it. It is idempotent. Openings
+	// whose end is not after now are left out, never made permanent. nil removes everything that is ours.
+	Apply(ctx context.Context, d *access.DesiredState, now time.Time) error
+
+	// Held looks at what the target really holds: all of it where keys is nil, else only those keys. A key that is
+	// not held is absent from the answer.
+	Held(ctx context.Context, keys []access.OpeningKey, now time.Time) ([]Held, error)
+
+	// Drift receives, in words, each change of ours that somebody else made, soon after they made it.
+	Drift() <-chan string
+
+	// Denied receives attempts that the target refused, limited in rate.
+	Denied() <-chan access.Denied
+
+	// Close lets go of the target and leaves it enforcing what it holds.
+	Close() error
+}
+
+// Held is one opening as the target holds it.
+type Held struct {
+	Key     access.OpeningKey
+	Until   time.Time // when the target itself will end it
+	Packets uint64
+	Bytes   uint64
+}

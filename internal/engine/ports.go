@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/audit"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// Store keeps everything. It never decides, never reads a clock, and knows no HTTP.
+type Store interface {
+	// View runs fn in a read transaction, which is always rolled back: what fn might write is lost.
+	View(ctx context.Context, fn func(Reader) error) error
+
+	// Update runs fn in a transaction and returns once it is durable. Transactions of concurrent callers are
+	// committed together, each behind its own savepoint: an error of fn undoes what fn did and nothing else. fn may be
+	// run more than once, so it must have no effect outside the transaction.
+	Update(ctx context.Context, fn func(Tx) error) error
+
+	// Watch gives a channel that receives, coalesced, after each commit that bumped the desired state of agent, by
+	// whichever replica; now and then it may receive without one. stop releases it.
+	Watch(agent access.AgentID) (changed <-chan struct{}, stop func())
+
+	// WatchEvents is Watch for the activity log: it receives after each commit that appended to it.
+	WatchEvents() (changed <-chan struct{}, stop func())
+
+	// Ping tells whether the database answers.
+	Ping(ctx context.Context) error
+}
+
+// Page bounds a list: at most Limit rows (1 to 1,000), after the row that Cursor names (empty: from the start).
+type Page struct {
+	Limit  int
+	Cursor string
+}
+
+// Listed is one page of a list and the cursor of the next; Next is empty on the last page.
+type Listed[T any] struct {
+	Items []T
+	Next  string
+}
+
+// Reader reads. Whatever looks for one thing and does not find it fails with access.KindNotFound. A malformed cursor
+// is access.KindInvalid.
+type Reader interface {
+	Tenants(ctx context.Context) ([]access.Tenant, error)
+	Subscriptions(ctx context.Context) ([]access.Subscription, error)
+	ResourceGroups(ctx context.Context) ([]access.ResourceGroup, error)
+
+	Principal(ctx context.Context, id access.PrincipalID) (access.Principal, error)
+	PrincipalByName(ctx context.Context, tenant access.TenantID, name string) (access.Principal, error)
+	Principals(ctx context.Context, f PrincipalFilter, p Page) (Listed[access.Principal], error) // by name
+
+	// DirectoryRevision numbers everything that authorization rests on; it grows with every change of it.
+	DirectoryRevision(ctx context.Context) (int64, error)
+	// Directory loads all of that: role definitions, assignments, memberships, disabled principals.
+	Directory(ctx context.Context) (rbac.Data, error)
+
+	Password(ctx context.Context, principal access.PrincipalID) (Password, error)
+	Session(ctx context.Context, hash string) (Session, error)
+	EnrollmentToken(ctx context.Context, hash string) (EnrollmentToken, error)
+
+	Agent(ctx context.Context, id access.AgentID) (access.Agent, error)
+	Agents(ctx context.Context, p Page) (Listed[access.Agent], error) // by name
+
+	Machine(ctx context.Context, id access.MachineID) (access.Machine, error)
+	MachineByResource(ctx context.Context, id access.ResourceID) (access.Machine, error)
+	MachinesByName(ctx context.Context, name string) ([]access.Machine, error)             // at most 100, without regard to case
+	Machines(ctx context.Context, f MachineFilter, p Page) (Listed[access.Machine], error) // by name
+	MachinesOfAgent(ctx context.Context, agent access.AgentID) ([]access.Machine, error)
+
+	Policy(ctx context.Context, id access.PolicyID) (access.Policy, error)
+	PolicyByResource(ctx context.Context, id access.ResourceID) (access.Policy, error)
+	PolicyOfMachine(ctx context.Context, machine access.MachineID) (access.Policy, error)
+	PoliciesOfAgent(ctx context.Context, agent access.AgentID) ([]access.Policy, error)
+	Policies(ctx context.Context, f PolicyFilter, p Page) (Listed[access.Policy], error) // by resource id
+
+	Request(ctx context.Context, id access.RequestID) (access.Request, error)
+	Requests(ctx context.Context, f RequestFilter, p Page) (Listed[access.Request], error) // newest first
+	Grant(ctx context.Context, id access.GrantID) (access.Grant, error)
+	Grants(ctx context.Context, f GrantFilter, p Page) (Listed[access.Grant], error) // newest first
+	GrantsOfRequest(ctx context.Context, id access.RequestID) ([]access.Grant, error)
+	// UnclosedGrants gives the grants of the machines that have not ended, or ended and were not seen gone.
+	UnclosedGrants(ctx context.Context, machines []access.MachineID) ([]access.Grant, error)
+
+	// Due gives what the time has overtaken: pending requests to time out, scheduled grants to begin, grants to
+	// expire; at most limit of each. Next is the earliest instant at which more will be due; zero if there is none.
+	Due(ctx context.Context, now time.Time, limit int) (Due, error)
+
+	Event(ctx context.Context, seq int64) (access.Event, error)
+	Events(ctx context.Context, f EventFilter, p Page) (Listed[access.Event], error) // newest first, or oldest first where f says so
+	// AuditSize is the number of events; AuditHash reads one node of the tree in the order of tlog's stored hashes.
+	AuditSize(ctx context.Context) (int64, error)
+	AuditHashes(ctx context.Context, indexes []int64) ([]audit.Hash, error)
+	Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error) // the newest
+
+	Idempotent(ctx context.Context, principal access.PrincipalID, key string) (Idempotency, error)
+	// Setting reads a small named value, such as a key that the server made at its first start.
+	Setting(ctx context.Context, name string) ([]byte, error)
+}
+
+// Tx reads and writes. A Save method with a `was` argument compares and swaps: it fails with access.KindConflict
+// unless the stored revision is `was`, where 0 means that there must be none. Names and resource ids are unique
+// without regard to case; what breaks that, or refers to what is not there, is access.KindConflict too.
+type Tx interface {
+	Reader
+
+	SaveTenant(ctx context.Context, t access.Tenant) error
+	SaveSubscription(ctx context.Context, s access.Subscription) error
+	SaveResourceGroup(ctx context.Context, g access.ResourceGroup) error
+
+	SavePrincipal(ctx context.Context, p access.Principal, was int64) error // bumps the directory
+	SavePassword(ctx context.Context, p Password) error
+	AddMember(ctx context.Context, group, member access.PrincipalID) error    // bumps the directory
+	RemoveMember(ctx context.Context, group, member access.PrincipalID) error // bumps the directory; not found if it was none
+	SaveRoleDefinition(ctx context.Context, d rbac.Definition) error          // inserts or replaces; bumps the directory
+	SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error          // inserts; bumps the directory
+	DeleteRoleAssignment(ctx context.Context, id rbac.AssignmentID) error     // bumps the directory
+
+	SaveSession(ctx context.Context, s Session) error
+	DeleteSession(ctx context.Context, hash string) error
+	DeleteSessionsOf(ctx context.Context, principal access.PrincipalID) error
+	SaveEnrollmentToken(ctx context.Context, t EnrollmentToken) error
+	UseEnrollmentToken(ctx context.Context, hash string, now time.Time) error // conflict if it was used already
+
+	SaveAgent(ctx context.Context, a access.Agent) error // inserts or replaces all but Revision, which only BumpAgent moves
+	BumpAgent(ctx context.Context, id access.AgentID) error
+	SaveMachine(ctx context.Context, m access.Machine, was int64) error
+	DeleteMachine(ctx context.Context, id access.MachineID) error
+	SavePolicy(ctx context.Context, p access.Policy, was int64) error // conflict if another policy names one of its machines
+	DeletePolicy(ctx context.Context, id access.PolicyID, was int64) error
+
+	SaveRequest(ctx context.Context, r access.Request, was int64) error
+	SaveGrant(ctx context.Context, g access.Grant, was int64) error
+
+	// Append adds events to the activity log and to its Merkle tree, in order.
+	Append(ctx context.Context, events ...access.Event) error
+	SaveCheckpoint(ctx context.Context, c audit.SignedCheckpoint) error
+
+	SaveIdempotency(ctx context.Context, i Idempotency) error // conflict if the key is there
+	SaveSetting(ctx context.Context, name string, value []byte) error
+}
+
+// PrincipalFilter narrows a list of principals; zero fields do not narrow.
+type PrincipalFilter struct {
+	Tenant access.TenantID
+	Kind   access.PrincipalKind
+	Member access.PrincipalID // only groups that this principal is a direct member of
+	Group  access.PrincipalID // only direct members of this group
+}
+
+// MachineFilter narrows a list of machines; zero fields do not narrow.
+type MachineFilter struct {
+	Tenant     access.TenantID
+	Scope      access.ResourceID
+	Standing   access.Standing
+	NamePrefix string
+}
+
+// PolicyFilter narrows a list of policies; zero fields do not narrow.
+type PolicyFilter struct {
+	Tenant   access.TenantID
+	Scope    access.ResourceID
+	Location string
+}
+
+// RequestFilter narrows a list of requests; zero fields do not narrow.
+type RequestFilter struct {
+	Tenant    access.TenantID
+	Requester access.PrincipalID
+	State     access.RequestState
+	Machine   access.MachineID
+}
+
+// GrantFilter narrows a list of grants; zero fields do not narrow.
+type GrantFilter struct {
+	Tenant    access.TenantID
+	Principal access.PrincipalID
+	Machine   access.MachineID
+	States    []access.GrantState
+}
+
+// EventFilter narrows the activity log; zero fields do not narrow.
+type EventFilter struct {
+	Tenant      access.TenantID
+	Since       time.Time // inclusive
+	Before      time.Time // exclusive
+	Kind        access.EventKind
+	Actor       access.PrincipalID
+	Machine     access.MachineID
+	Request     access.RequestID
+	Outcome     access.Outcome
+	OldestFirst bool
+}
+
+// Due is what the time has overtaken.
+type Due struct {
+	Requests []access.Request // pending, past their PendingUntil
+	Begin    []access.Grant   // scheduled, past their start
+	Expire   []access.Grant   // not ended, past their end
+	Next     time.Time
+}
+
+// Password is what is kept of a principal's password.
+type Password struct {
+	Principal  access.PrincipalID
+	Hash       string // argon2id in PHC form
+	MustChange bool   // it was made by Postern and printed once: it is good for nothing but choosing another
+	Failures   int    // wrong attempts since the last right one
+	LockedTill time.Time
+	ChangedAt  time.Time
+}
+
+// Session is a sign-in: a bearer token of 32 random bytes, of which only the hash is kept.
+type Session struct {
+	Hash      string // SHA-256 of the token, hex
+	Principal access.PrincipalID
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	Address   string // where from
+	Client    string // what the client called itself
+}
+
+// EnrollmentToken lets one agent enrol, once.
+type EnrollmentToken struct {
+	Hash          string // SHA-256 of the token, hex
+	Tenant        access.TenantID
+	Subscription  access.SubscriptionID
+	ResourceGroup string
+	Name          string // of the machine; empty takes the host's own name
+	Mode          access.Mode
+	CreatedBy     access.PrincipalID
+	CreatedAt     time.Time
+	ExpiresAt     time.Time
+	UsedAt        time.Time // zero while unused
+}
+
+// Idempotency remembers what a request with a key led to.
+type Idempotency struct {
+	Principal access.PrincipalID
+	Key       string
+	Digest    string // of the body: the same key with another body is a conflict
+	Request   access.RequestID
+	CreatedAt time.Time
+}

@@ -1,0 +1,38 @@
+# Every target works from a fresh clone. Tools are installed at pinned versions into ./tmp/tools, never into go.mod.
+SHELL := /bin/bash
+GO ?= go
+TOOLS := $(CURDIR)/tmp/tools
+GOLANGCI_VERSION := v2.15.0
+FUZZTIME ?= 10s
+
+.PHONY: build demo test lint bench fuzz generate clean
+
+build: ## the one binary, bin/postern
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/postern ./cmd/postern
+
+demo: build ## the main job, on this machine's kernel; DEMO_ONCE=1 ends by itself
+	./bin/postern demo $(if $(DEMO_ONCE),--once)
+
+test: ## all tests; installs what they need on Debian and Ubuntu as root, and elsewhere names what is skipped
+	./hack/prepare-tests
+	./hack/run-tests
+
+lint: $(TOOLS)/golangci-lint ## format, vet, static analysis, tidy modules
+	$(TOOLS)/golangci-lint run ./...
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+bench: ## the figures of docs/performance.md
+	./hack/run-benchmarks
+
+fuzz: ## every fuzz target for FUZZTIME each
+	./hack/run-fuzz $(FUZZTIME)
+
+generate: ## rewrite generated files: the OpenAPI document and golden files
+	$(GO) test ./internal/httpapi -run TestOpenAPI -update
+
+clean:
+	rm -rf bin tmp
+
+$(TOOLS)/golangci-lint:
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)

@@ -1,0 +1,227 @@
+package internal_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/postern-dev/postern"
+
+// rule says what one package may import: packages of this module, and third-party modules by path prefix.
+// Test files may import anything.
+type rule struct {
+	own   []string // "core" stands for every package below internal/core
+	third []string
+	pure  bool // no clock, no input or output, no goroutine
+}
+
+// rules is the import table of ARCHITECTURE.md. A package that is not listed is refused.
+func rules() map[string]rule {
+	return map[string]rule{
+		"internal/core/access": {pure: true},
+		"internal/core/rbac":   {own: []string{"internal/core/access"}, pure: true},
+		"internal/core/policy": {own: []string{"internal/core/access", "internal/core/rbac"}, third: []string{"cel.dev/cel-go"}, pure: true},
+		"internal/core/audit":  {own: []string{"internal/core/access"}, third: []string{"golang.org/x/mod/sumdb"}, pure: true},
+
+		"internal/engine":   {own: []string{"core"}, third: []string{"github.com/google/uuid"}},
+		"internal/store":    {own: []string{"core", "internal/engine"}, third: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "golang.org/x/mod/sumdb"}},
+		"internal/identity": {own: []string{"internal/core/access", "internal/core/rbac", "internal/engine"}, third: []string{"golang.org/x/crypto", "golang.org/x/time", "golang.org/x/oauth2", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4", "github.com/go-webauthn/webauthn"}},
+		"internal/notify":   {own: []string{"internal/core/access", "internal/core/rbac", "internal/engine"}, third: []string{"github.com/wneessen/go-mail"}},
+
+		"internal/enforce":          {own: []string{"internal/core/access"}},
+		"internal/enforce/nftables": {own: []string{"internal/core/access", "internal/enforce"}, third: []string{"github.com/google/nftables", "github.com/mdlayher/netlink", "golang.org/x/sys"}},
+
+		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang"}},
+		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}},
+		"internal/portal":  {own: []string{"internal/engine", "internal/identity"}},
+		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "api"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
+		"internal/server": {own: []string{"core", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
+			third: []string{"go.yaml.in/yaml/v3", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
+		"internal/demo":    {own: []string{"api", "internal/core/audit", "internal/nettest"}, third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
+		"internal/nettest": {third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
+
+		"api":         {},
+		"cmd/postern": {own: []string{"api", "internal/core/access", "internal/core/audit", "internal/agent", "internal/server", "internal/demo"}, third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"}},
+	}
+}
+
+// impure names the parts of the standard library that a pure package must not touch.
+func impure() []string {
+	return []string{"os", "net", "net/http", "io/fs", "database/sql", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "sync/atomic", "context", "syscall", "embed"}
+}
+
+// clocks names the functions of package time that read a clock or wait for one.
+func clocks() []string {
+	return []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+}
+
+type file struct {
+	path string // relative to the module's root
+	pkg  string // its folder, slash-separated
+	test bool
+	ast  *ast.File
+}
+
+func parse(t *testing.T) []file {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []file
+	set := token.NewFileSet()
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); rel != "." && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata" || name == "tmp") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		files = append(files, file{path: filepath.ToSlash(rel), pkg: filepath.ToSlash(filepath.Dir(rel)), test: strings.HasSuffix(path, "_test.go"), ast: parsed})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func imports(f file) []string {
+	var paths []string
+	for _, spec := range f.ast.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+func matches(path, prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }
+
+func (r rule) allows(path string) bool {
+	own, isOwn := strings.CutPrefix(path, module+"/")
+	first, _, _ := strings.Cut(path, "/")
+	switch {
+	case isOwn:
+		return slices.Contains(r.own, own) || slices.Contains(r.own, "core") && matches(own, "internal/core")
+	case !strings.Contains(first, "."):
+		return !r.pure || !slices.Contains(impure(), path)
+	default:
+		return slices.ContainsFunc(r.third, func(prefix string) bool { return matches(path, prefix) })
+	}
+}
+
+func TestImportsPointInward(t *testing.T) {
+	t.Parallel()
+	table := rules()
+	for _, f := range parse(t) {
+		if f.test || strings.HasPrefix(f.pkg, "test/") {
+			continue
+		}
+		r, ok := table[f.pkg]
+		if !ok {
+			t.Errorf("%s: package %s is not in the import table", f.path, f.pkg)
+			continue
+		}
+		for _, path := range imports(f) {
+			if !r.allows(path) {
+				t.Errorf("%s: %s may not import %s", f.path, f.pkg, path)
+			}
+		}
+	}
+}
+
+func TestCoreIsPure(t *testing.T) {
+	t.Parallel()
+	table := rules()
+	for _, f := range parse(t) {
+		if f.test || !table[f.pkg].pure {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s: starts a goroutine", f.path)
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks(), n.Sel.Name) {
+					t.Errorf("%s: uses time.%s; take the time as an argument", f.path, n.Sel.Name)
+				}
+			case *ast.Field:
+				if n.Tag != nil {
+					t.Errorf("%s: has a struct tag; wire and storage forms belong to the edges", f.path)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	comments := map[string][]string{}
+	for _, f := range parse(t) {
+		if f.test || strings.HasPrefix(f.pkg, "test/") {
+			continue
+		}
+		if _, ok := comments[f.pkg]; !ok {
+			comments[f.pkg] = nil
+		}
+		if f.ast.Doc != nil && !ast.IsGenerated(f.ast) {
+			comments[f.pkg] = append(comments[f.pkg], f.path)
+		}
+	}
+	for pkg, files := range comments {
+		if len(files) != 1 {
+			t.Errorf("package %s has %d package comments, want one: %v", pkg, len(files), files)
+		}
+	}
+}
+
+func TestFilesAreSmall(t *testing.T) {
+	t.Parallel()
+	const most = 800
+	for _, f := range parse(t) {
+		data, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(f.path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(string(data), "\n"); lines > most && !ast.IsGenerated(f.ast) {
+			t.Errorf("%s has %d lines; split it (at most %d, better below 300)", f.path, lines, most)
+		}
+	}
+}
+
+func TestNoShellingOut(t *testing.T) {
+	t.Parallel()
+	for _, f := range parse(t) {
+		if f.test || strings.HasPrefix(f.pkg, "test/") || f.pkg == "internal/demo" || f.pkg == "internal/nettest" {
+			continue // the demo starts the real programs; that is its point
+		}
+		if slices.Contains(imports(f), "os/exec") {
+			t.Errorf("%s imports os/exec", f.path)
+		}
+	}
+}

@@ -1,9 +1,13 @@
 package engine
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
@@ -13,7 +17,36 @@ type Config struct {
 	Store Store
 	Now   func() time.Time // the server's wall clock
 	Log   *slog.Logger
+
+	// CheckpointKey is the private key that checkpoints are signed with, as golang.org/x/mod/sumdb/note writes it. Where it
+	// is empty the engine makes one at its first start and keeps it among the store's settings.
+	CheckpointKey string
 }
+
+// Engine runs the use cases. It is safe for concurrent use, and any number of engines may share one store.
+type Engine struct {
+	store         Store
+	clock         func() time.Time
+	log           *slog.Logger
+	checkpointKey string
+
+	snapshot atomic.Pointer[snapshot] // of the directory, the newest that was needed
+	wake     chan struct{}            // buffered 1: there may be due work sooner than the reconciler knows
+}
+
+// New makes an engine. It starts nothing: call Bootstrap once, then Run.
+func New(c Config) (*Engine, error) {
+	if c.Store == nil || c.Now == nil || c.Log == nil {
+		return nil, errors.New("engine needs a store, a clock and a log")
+	}
+	return &Engine{store: c.Store, clock: c.Now, log: c.Log, checkpointKey: c.CheckpointKey, wake: make(chan struct{}, 1)}, nil
+}
+
+// now reads the clock as the records keep it: UTC, microseconds.
+func (e *Engine) now() time.Time { return e.clock().UTC().Truncate(time.Microsecond) }
+
+// newID makes an identifier that sorts by age.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // Caller is who calls, as identity found out. The engine decides what they may do.
 type Caller struct {

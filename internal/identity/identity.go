@@ -1,0 +1,54 @@
+package identity
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// Config is what an Identity is made of. Engine, CA, Now and Log are required.
+type Config struct {
+	Engine *engine.Engine
+	CA     *CA
+	Now    func() time.Time
+	Log    *slog.Logger
+
+	// TrustedProxies are the addresses whose X-Forwarded-For is believed; none by default.
+	TrustedProxies []netip.Prefix
+
+	// Hashing is how many passwords are hashed at once, each with 19 MiB of memory; 0 means 2.
+	Hashing int
+
+	// Anonymous limits unauthenticated calls for each address, and Known calls of each principal; zero means the default.
+	Anonymous Rate
+	Known     Rate
+}
+
+// Rate is how often something may happen: Burst at once, then PerSecond.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+// Identity finds out who is calling. It is safe for concurrent use.
+type Identity struct {
+	engine  *engine.Engine
+	ca      *CA
+	now     func() time.Time
+	log     *slog.Logger
+	proxies []netip.Prefix
+}
+
+// New makes an Identity.
+func New(c Config) (*Identity, error) {
+	if c.Engine == nil || c.CA == nil || c.Now == nil || c.Log == nil {
+		return nil, errors.New("identity needs an engine, a CA, a clock and a log")
+	}
+	return &Identity{engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies}, nil
+}
+
+// CA gives the certificate authority.
+func (i *Identity) CA() *CA { return i.ca }

@@ -74,6 +74,13 @@ type CreatedPrincipal struct {
 	Password  string    `json:"oneTimePassword,omitempty"`
 }
 
+// PrincipalChange changes a principal; what is absent stays.
+type PrincipalChange struct {
+	DisplayName *string `json:"displayName,omitempty" maxLength:"256"`
+	Email       *string `json:"email,omitempty" maxLength:"256"`
+	Disabled    *bool   `json:"disabled,omitempty" doc:"A disabled principal cannot sign in, and its rights count for nothing."`
+}
+
 // Machine is a host whose ports are guarded.
 type Machine struct {
 	ID         string            `json:"id"`
@@ -309,4 +316,11 @@ type Checkpoint struct {
 type Proof struct {
 	Hashes []string `json:"hashes" doc:"Base64, from the leaf upward."`
 	Leaf   string   `json:"leaf,omitempty" doc:"Base64 of the canonical record, in a proof of inclusion."`
+}
+
+// ExportLine is one line of an export of the activity log: a record, or at the end the checkpoint.
+type ExportLine struct {
+	Seq        int64       `json:"seq"`
+	Record     string      `json:"record,omitempty" doc:"Base64 of the canonical record."`
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 }

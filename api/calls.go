@@ -1,0 +1,306 @@
+package api
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// SignIn opens a session; its token goes into WithToken.
+func (c *Client) SignIn(ctx context.Context, in SignIn) (Session, error) {
+	var out Session
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/sessions", body: in, answer: &out})
+}
+
+// SignOut ends the session that the client calls with.
+func (c *Client) SignOut(ctx context.Context) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/sessions/current"})
+}
+
+// Me tells who the caller is.
+func (c *Client) Me(ctx context.Context) (Me, error) {
+	var out Me
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/me", answer: &out})
+}
+
+// PrincipalQuery narrows Principals; zero fields do not.
+type PrincipalQuery struct {
+	Kind  string
+	Group string // name or id: only its direct members
+}
+
+// Principals lists principals by name.
+func (c *Client) Principals(ctx context.Context, q PrincipalQuery) iter.Seq2[Principal, error] {
+	return pages[Principal](ctx, c, "/principals", query("kind", q.Kind, "group", q.Group))
+}
+
+// Principal gives one principal by name or id.
+func (c *Client) Principal(ctx context.Context, ref string) (Principal, error) {
+	var out Principal
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/principals/" + url.PathEscape(ref), answer: &out})
+}
+
+// CreatePrincipal adds a principal.
+func (c *Client) CreatePrincipal(ctx context.Context, in NewPrincipal) (CreatedPrincipal, error) {
+	var out CreatedPrincipal
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/principals", body: in, answer: &out})
+}
+
+// ChangePrincipal changes what the fields that are present say.
+func (c *Client) ChangePrincipal(ctx context.Context, ref string, in PrincipalChange) (Principal, error) {
+	var out Principal
+	return out, c.do(ctx, call{method: http.MethodPatch, path: "/principals/" + url.PathEscape(ref), body: in, answer: &out})
+}
+
+// AddMember puts a principal into a group; both are names or ids.
+func (c *Client) AddMember(ctx context.Context, group, member string) error {
+	return c.do(ctx, call{method: http.MethodPut, path: "/groups/" + url.PathEscape(group) + "/members/" + url.PathEscape(member)})
+}
+
+// RemoveMember takes a principal out of a group; both are names or ids.
+func (c *Client) RemoveMember(ctx context.Context, group, member string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/groups/" + url.PathEscape(group) + "/members/" + url.PathEscape(member)})
+}
+
+// MachineQuery narrows Machines; zero fields do not.
+type MachineQuery struct {
+	Standing string
+	Scope    string // a resource id
+	Prefix   string // of the name
+}
+
+// Machines lists machines by name.
+func (c *Client) Machines(ctx context.Context, q MachineQuery) iter.Seq2[Machine, error] {
+	return pages[Machine](ctx, c, "/machines", query("standing", q.Standing, "scope", q.Scope, "prefix", q.Prefix))
+}
+
+// Machine gives one machine by name, id or resource id.
+func (c *Client) Machine(ctx context.Context, ref string) (Machine, error) {
+	var out Machine
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/machines/" + url.PathEscape(ref), answer: &out})
+}
+
+// AddMachine adds a machine behind a gateway.
+func (c *Client) AddMachine(ctx context.Context, in NewMachine) (Machine, error) {
+	var out Machine
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/machines", body: in, answer: &out})
+}
+
+// DeleteMachine removes a machine and ends what is open on it.
+func (c *Client) DeleteMachine(ctx context.Context, ref string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/machines/" + url.PathEscape(ref)})
+}
+
+// Agents lists enforcement points by name.
+func (c *Client) Agents(ctx context.Context) iter.Seq2[Agent, error] {
+	return pages[Agent](ctx, c, "/agents", nil)
+}
+
+// CreateEnrollmentToken makes a token with which one agent enrols, once.
+func (c *Client) CreateEnrollmentToken(ctx context.Context, in NewEnrollmentToken) (EnrollmentToken, error) {
+	var out EnrollmentToken
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/enrollment-tokens", body: in, answer: &out})
+}
+
+// Policies lists what guards the machines that the caller may read.
+func (c *Client) Policies(ctx context.Context) iter.Seq2[MachinePolicyView, error] {
+	return pages[MachinePolicyView](ctx, c, "/policies", nil)
+}
+
+// MachinePolicy gives what guards a machine.
+func (c *Client) MachinePolicy(ctx context.Context, machine string) (MachinePolicyView, error) {
+	var out MachinePolicyView
+	return out, c.do(ctx, call{method: http.MethodGet, path: policyPath(machine), answer: &out})
+}
+
+// SetMachinePolicy replaces what guards a machine. Where ifRevision is not 0 and the policy has another revision, it
+// changes nothing and gives a conflict.
+func (c *Client) SetMachinePolicy(ctx context.Context, machine string, in MachinePolicy, ifRevision int64) (MachinePolicyView, error) {
+	var out MachinePolicyView
+	return out, c.do(ctx, call{method: http.MethodPut, path: policyPath(machine), header: ifMatch(ifRevision), body: in, answer: &out})
+}
+
+// DeleteMachinePolicy takes a machine out of its policy; ifRevision as in SetMachinePolicy.
+func (c *Client) DeleteMachinePolicy(ctx context.Context, machine string, ifRevision int64) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: policyPath(machine), header: ifMatch(ifRevision)})
+}
+
+func policyPath(machine string) string { return "/machines/" + url.PathEscape(machine) + "/policy" }
+
+func ifMatch(revision int64) http.Header {
+	if revision == 0 {
+		return nil
+	}
+	return http.Header{"If-Match": {`"` + strconv.FormatInt(revision, 10) + `"`}}
+}
+
+// Submit asks for access. Two calls with one key happen once; an empty key is made up, so that nothing is shared.
+func (c *Client) Submit(ctx context.Context, in NewRequest, idempotencyKey string) (Request, error) {
+	if idempotencyKey == "" {
+		idempotencyKey = NewIdempotencyKey()
+	}
+	var out Request
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/requests", header: http.Header{"Idempotency-Key": {idempotencyKey}},
+		body: in, answer: &out})
+}
+
+// RequestQuery narrows Requests; zero fields do not.
+type RequestQuery struct {
+	State     string
+	Machine   string // name, id or resource id
+	Requester string // name or id; "me" is the caller
+}
+
+// Requests lists requests, the newest first.
+func (c *Client) Requests(ctx context.Context, q RequestQuery) iter.Seq2[Request, error] {
+	return pages[Request](ctx, c, "/requests", query("state", q.State, "machine", q.Machine, "requester", q.Requester))
+}
+
+// Request gives one request. It waits up to wait (at most 25 s) for it not to be pending any more.
+func (c *Client) Request(ctx context.Context, id string, wait time.Duration) (Request, error) {
+	var out Request
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/requests/" + url.PathEscape(id), query: waiting(wait), answer: &out})
+}
+
+// CancelRequest takes a pending request back.
+func (c *Client) CancelRequest(ctx context.Context, id, reason string) (Request, error) {
+	var out Request
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/requests/" + url.PathEscape(id) + "/cancel", body: Note{Reason: reason}, answer: &out})
+}
+
+// GrantQuery narrows Grants; zero fields do not.
+type GrantQuery struct {
+	States    []string // any of them
+	Machine   string   // name, id or resource id
+	Principal string   // name or id; "me" is the caller
+}
+
+// Grants lists grants, the newest first.
+func (c *Client) Grants(ctx context.Context, q GrantQuery) iter.Seq2[Grant, error] {
+	v := query("machine", q.Machine, "principal", q.Principal)
+	for i, state := range q.States {
+		if i == 0 {
+			v.Set("state", state)
+		} else {
+			v.Set("state", v.Get("state")+","+state)
+		}
+	}
+	return pages[Grant](ctx, c, "/grants", v)
+}
+
+// Grant gives one grant. It waits up to wait (at most 25 s) for it to be neither scheduled nor opening.
+func (c *Client) Grant(ctx context.Context, id string, wait time.Duration) (Grant, error) {
+	var out Grant
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/grants/" + url.PathEscape(id), query: waiting(wait), answer: &out})
+}
+
+// Revoke ends a grant early.
+func (c *Client) Revoke(ctx context.Context, id, reason string) (Grant, error) {
+	var out Grant
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/grants/" + url.PathEscape(id) + "/revoke", body: Note{Reason: reason}, answer: &out})
+}
+
+// Roles lists the role definitions.
+func (c *Client) Roles(ctx context.Context) iter.Seq2[Role, error] {
+	return pages[Role](ctx, c, "/roles", nil)
+}
+
+// RoleAssignments lists who has which role where.
+func (c *Client) RoleAssignments(ctx context.Context) iter.Seq2[RoleAssignment, error] {
+	return pages[RoleAssignment](ctx, c, "/role-assignments", nil)
+}
+
+// AssignRole gives a role to a principal at a scope.
+func (c *Client) AssignRole(ctx context.Context, in NewRoleAssignment) (RoleAssignment, error) {
+	var out RoleAssignment
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/role-assignments", body: in, answer: &out})
+}
+
+// UnassignRole takes an assignment back.
+func (c *Client) UnassignRole(ctx context.Context, id string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/role-assignments/" + url.PathEscape(id)})
+}
+
+// EventQuery narrows Events; zero fields do not.
+type EventQuery struct {
+	Since   time.Time // inclusive
+	Before  time.Time // exclusive
+	Kind    string
+	Actor   string // name or id; "me" is the caller
+	Machine string // name, id or resource id
+	Request string
+	Outcome string
+}
+
+// Events lists the activity log, the newest first.
+func (c *Client) Events(ctx context.Context, q EventQuery) iter.Seq2[Event, error] {
+	v := query("kind", q.Kind, "actor", q.Actor, "machine", q.Machine, "request", q.Request, "outcome", q.Outcome)
+	if !q.Since.IsZero() {
+		v.Set("since", q.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if !q.Before.IsZero() {
+		v.Set("before", q.Before.UTC().Format(time.RFC3339Nano))
+	}
+	return pages[Event](ctx, c, "/events", v)
+}
+
+// Event gives one record of the activity log.
+func (c *Client) Event(ctx context.Context, seq int64) (Event, error) {
+	var out Event
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/events/" + strconv.FormatInt(seq, 10), answer: &out})
+}
+
+// InclusionProof proves that record seq is in the log of that size; 0 is the size of the newest checkpoint.
+func (c *Client) InclusionProof(ctx context.Context, seq, size int64) (Proof, error) {
+	v := url.Values{}
+	if size > 0 {
+		v.Set("size", strconv.FormatInt(size, 10))
+	}
+	var out Proof
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/events/" + strconv.FormatInt(seq, 10) + "/proof", query: v, answer: &out})
+}
+
+// Checkpoint gives the newest signed checkpoint.
+func (c *Client) Checkpoint(ctx context.Context) (Checkpoint, error) {
+	var out Checkpoint
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/audit/checkpoint", answer: &out})
+}
+
+// ConsistencyProof proves that the log of size to begins with the log of size from.
+func (c *Client) ConsistencyProof(ctx context.Context, from, to int64) (Proof, error) {
+	v := url.Values{"from": {strconv.FormatInt(from, 10)}, "to": {strconv.FormatInt(to, 10)}}
+	var out Proof
+	return out, c.do(ctx, call{method: http.MethodGet, path: "/audit/consistency", query: v, answer: &out})
+}
+
+// Export gives the activity log from record from on as lines of ExportLine, the last one with the checkpoint. An
+// export that ends without one is not whole.
+func (c *Client) Export(ctx context.Context, from int64) (io.ReadCloser, error) {
+	response, err := c.send(ctx, call{method: http.MethodGet, path: "/audit/export", query: url.Values{"from": {strconv.FormatInt(from, 10)}}})
+	if err != nil {
+		return nil, err
+	}
+	return response.Body, nil
+}
+
+func query(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return v
+}
+
+func waiting(wait time.Duration) url.Values {
+	if wait <= 0 {
+		return nil
+	}
+	seconds := min(max(int64(wait/time.Second), 1), 25)
+	return url.Values{"waitSeconds": {strconv.FormatInt(seconds, 10)}}
+}

@@ -1,0 +1,61 @@
+package rbac
+
+// The actions of Azure's own providers that Postern checks.
+const (
+	PoliciesRead     = "Microsoft.Security/locations/jitNetworkAccessPolicies/read"
+	PoliciesWrite    = "Microsoft.Security/locations/jitNetworkAccessPolicies/write"
+	PoliciesDelete   = "Microsoft.Security/locations/jitNetworkAccessPolicies/delete"
+	PoliciesInitiate = "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action" // to request access
+
+	MachinesRead   = "Microsoft.Compute/virtualMachines/read"
+	MachinesWrite  = "Microsoft.Compute/virtualMachines/write"
+	MachinesDelete = "Microsoft.Compute/virtualMachines/delete"
+
+	RoleAssignmentsRead   = "Microsoft.Authorization/roleAssignments/read"
+	RoleAssignmentsWrite  = "Microsoft.Authorization/roleAssignments/write"
+	RoleAssignmentsDelete = "Microsoft.Authorization/roleAssignments/delete"
+	RoleDefinitionsRead   = "Microsoft.Authorization/roleDefinitions/read"
+	RoleDefinitionsWrite  = "Microsoft.Authorization/roleDefinitions/write"
+	RoleDefinitionsDelete = "Microsoft.Authorization/roleDefinitions/delete"
+
+	SubscriptionsRead   = "Microsoft.Resources/subscriptions/read"
+	ResourceGroupsRead  = "Microsoft.Resources/subscriptions/resourceGroups/read"
+	ResourceGroupsWrite = "Microsoft.Resources/subscriptions/resourceGroups/write"
+
+	ActivityLogRead = "Microsoft.Insights/eventtypes/values/read" // the events at a scope
+)
+
+// The actions that Azure has no operation for. One's own requests and grants need none of them: whoever asked may
+// see them, cancel them and end them early.
+const (
+	RequestsRead   = "Postern.Access/requests/read"          // of anybody
+	RequestsDecide = "Postern.Access/requests/decide/action" // never one's own
+	RequestsCancel = "Postern.Access/requests/cancel/action" // of anybody
+	GrantsRead     = "Postern.Access/grants/read"            // of anybody
+	GrantsRevoke   = "Postern.Access/grants/revoke/action"   // of anybody
+
+	AgentsRead            = "Postern.Access/agents/read"
+	EnrollmentTokensWrite = "Postern.Access/enrollmentTokens/write"
+
+	// Principals lie at the root: to write them is to decide who is in a group, and so who has its roles.
+	PrincipalsRead  = "Postern.Access/principals/read"
+	PrincipalsWrite = "Postern.Access/principals/write"
+
+	EventsRead = "Postern.Access/events/read" // the whole activity log: export, checkpoints, proofs
+)
+
+// Actions gives every action that Postern checks.
+func Actions() []string {
+	return []string{
+		PoliciesRead, PoliciesWrite, PoliciesDelete, PoliciesInitiate,
+		MachinesRead, MachinesWrite, MachinesDelete,
+		RoleAssignmentsRead, RoleAssignmentsWrite, RoleAssignmentsDelete,
+		RoleDefinitionsRead, RoleDefinitionsWrite, RoleDefinitionsDelete,
+		SubscriptionsRead, ResourceGroupsRead, ResourceGroupsWrite,
+		ActivityLogRead,
+		RequestsRead, RequestsDecide, RequestsCancel, GrantsRead, GrantsRevoke,
+		AgentsRead, EnrollmentTokensWrite,
+		PrincipalsRead, PrincipalsWrite,
+		EventsRead,
+	}
+}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// NotificationID names a notification; a UUID of version 7.
+type NotificationID string
+
+// NotificationKind says what a notification is about. The value is stable: receivers see it.
+type NotificationKind string
+
+// The kinds of notification. NotifyTest is never kept in the outbox.
+const (
+	NotifyRequested     NotificationKind = "requested"     // somebody asked for access
+	NotifyNeedsDecision NotificationKind = "needsDecision" // those who are addressed may decide a request
+	NotifyDecided       NotificationKind = "decided"       // a request was approved, denied, canceled, or timed out
+	NotifyOpened        NotificationKind = "opened"        // a grant is in force
+	NotifyWillEnd       NotificationKind = "willEnd"       // a grant ends soon
+	NotifyEnded         NotificationKind = "ended"         // a grant has ended
+	NotifyFailed        NotificationKind = "failed"        // a grant could not be put in force
+	NotifyBreakGlass    NotificationKind = "breakGlass"    // somebody opened access without approval
+	NotifyAlert         NotificationKind = "alert"         // something that somebody should look at
+	NotifyTest          NotificationKind = "test"          // an administrator tries a channel
+)
+
+// NotificationKinds gives the kinds that a route may name, in a new slice.
+func NotificationKinds() []NotificationKind {
+	return []NotificationKind{NotifyRequested, NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyWillEnd, NotifyEnded,
+		NotifyFailed, NotifyBreakGlass, NotifyAlert}
+}
+
+// Notification is something that people should be told, as data: every channel makes its own text of it.
+// Enqueue it in the transaction of the change that it tells of.
+type Notification struct {
+	ID         NotificationID
+	Seq        int64 // its place in the outbox; set by the store, in the order of dependent transactions
+	At         time.Time
+	Kind       NotificationKind
+	Tenant     access.TenantID
+	Request    access.RequestID // empty where it is about no request
+	Grant      access.GrantID   // empty where it is about no single grant
+	Alert      string           // id of the alert; empty where it is about none
+	Policies   []access.PolicyID
+	Recipients []access.PrincipalID // people to tell; a group stands for everybody in it
+	Subject    Subject
+}
+
+// Subject is what a notification tells. Empty fields are left out of messages.
+type Subject struct {
+	Who      string        // the requester's name
+	Items    []SubjectItem // what was asked for or opened
+	Start    time.Time
+	End      time.Time
+	Reason   string // the justification
+	Ticket   string
+	By       string // who decided, revoked, or failed to do it
+	Outcome  string // approved, denied, canceled, timedOut; expired, revoked, superseded; open, acknowledged or closed for an alert
+	Detail   string // why: the decision's or the revocation's reason, the failure, what the alert saw
+	Title    string // of an alert
+	Severity string // of an alert: info, warning, error, critical
+	Unended  int    // grants of the request that have not ended; 0 with NotifyEnded means that all is over
+}
+
+// SubjectItem is one port of one machine.
+type SubjectItem struct {
+	Machine  string // its name
+	Ports    access.PortRange
+	Protocol access.Protocol
+	Sources  []netip.Prefix
+}
+
+// stream is what notifications must stay in order about: a request, else a grant, else an alert, else nothing else.
+func (n Notification) stream() string {
+	switch {
+	case n.Request != "":
+		return "request/" + string(n.Request)
+	case n.Grant != "":
+		return "grant/" + string(n.Grant)
+	case n.Alert != "":
+		return "alert/" + n.Alert
+	default:
+		return "notification/" + string(n.ID)
+	}
+}
+
+// AboutRequest makes a notification about the whole of r. machines gives the names of the machines by id; one that is
+// missing stands under its id. The caller adds the recipients and, where there was a decision, Subject.By.
+func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, machines map[access.MachineID]string, now time.Time) Notification {
+	n := Notification{ID: id, At: now, Kind: kind, Tenant: r.Tenant, Request: r.ID,
+		Subject: Subject{Who: r.RequesterName, Reason: r.Justification, Ticket: r.Ticket, Detail: r.Reason}}
+	if r.State != access.RequestPending {
+		n.Subject.Outcome = string(r.State)
+	}
+	for _, item := range r.Items {
+		n.Subject.Items = append(n.Subject.Items, SubjectItem{Machine: nameOf(item.Machine, machines), Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources)})
+		if !slices.Contains(n.Policies, item.Policy) {
+			n.Policies = append(n.Policies, item.Policy)
+		}
+		start, end := r.Window(item, now)
+		if n.Subject.Start.IsZero() || start.Before(n.Subject.Start) {
+			n.Subject.Start = start
+		}
+		if end.After(n.Subject.End) {
+			n.Subject.End = end
+		}
+	}
+	return n
+}
+
+// AboutGrant makes a notification about g, of request r. machine is the machine's name. The caller adds the recipients
+// and, with NotifyEnded, Subject.Unended.
+func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, machine string, now time.Time) Notification {
+	n := Notification{ID: id, At: now, Kind: kind, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Policies: []access.PolicyID{g.Policy},
+		Subject: Subject{Who: g.PrincipalName, Start: g.Start, End: g.End, Reason: r.Justification, Ticket: r.Ticket, Detail: g.Reason,
+			Items: []SubjectItem{{Machine: machine, Ports: g.Ports, Protocol: g.Protocol, Sources: slices.Clone(g.Sources)}}}}
+	if g.State.Ended() {
+		n.Subject.Outcome = string(g.State)
+		n.Subject.End = g.EndedAt
+	}
+	return n
+}
+
+func nameOf(id access.MachineID, names map[access.MachineID]string) string {
+	if name := names[id]; name != "" {
+		return name
+	}
+	return string(id)
+}

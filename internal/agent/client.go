@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/api"
+)
+
+const (
+	apiRoot     = "/api/v1"
+	maxAnswer   = 1 << 20
+	dialTimeout = 10 * time.Second
+	callTimeout = 30 * time.Second
+)
+
+// refused tells whether the server does not know this agent, or no longer: its certificate was revoked, has expired,
+// or is from elsewhere. It is true of such an answer and of a TLS alert that says so.
+func refused(err error) bool {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden
+	}
+	alert, ok := errors.AsType[tls.AlertError](err)
+	return ok && badCertificate(alert)
+}
+
+// badCertificate tells whether an alert of the TLS protocol is about our certificate (RFC 8446, section 6.2).
+func badCertificate(alert tls.AlertError) bool {
+	switch alert {
+	case 42, 43, 44, 45, 46, 48, 49, 116: // bad, unsupported, revoked, expired, unknown; unknown CA, access denied, required
+		return true
+	}
+	return false
+}
+
+// serverURL checks the address of a server: https, a host, and no path.
+func serverURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("server address %q cannot be read; use one such as https://postern.example:8443", clip(text))
+	}
+	if u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, fmt.Errorf("server address %q is not of the form https://HOST:PORT", clip(text))
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+// newTransport speaks HTTP/1.1 alone: one stream and now and then a report for each agent cost the server the least
+// memory that way. Connections without a use are let go of soon, and taken up again by TLS session tickets.
+func newTransport(config *tls.Config) *http.Transport {
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(2)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig:       config,
+		TLSHandshakeTimeout:   dialTimeout,
+		ResponseHeaderTimeout: callTimeout,
+		IdleConnTimeout:       5 * time.Second,
+		MaxIdleConns:          1,
+		DisableCompression:    true,
+		ReadBufferSize:        4 << 10,
+		WriteBufferSize:       4 << 10,
+		Protocols:             protocols,
+	}
+}
+
+// call posts in and reads the answer into out, which may be nil. An answer other than 2xx is an *api.Problem.
+func call(ctx context.Context, rt http.RoundTripper, u url.URL, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("write the message: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	res, err := rt.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }() //nolint:errcheck // nothing is lost: the body was read, or is not wanted
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if len(data) > maxAnswer {
+		return fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	}
+	if res.StatusCode/100 != 2 {
+		return problemOf(res.StatusCode, data)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
+}
+
+func problemOf(status int, body []byte) *api.Problem {
+	var p api.Problem
+	if err := json.Unmarshal(body, &p); err != nil || p.Detail == "" && p.Title == "" {
+		p = api.Problem{Title: fmt.Sprintf("it answered with status %d %s", status, http.StatusText(status))} // not ours: a proxy's page, perhaps
+	}
+	p.Status, p.Detail, p.Title = status, cut(p.Detail, maxDetail), cut(p.Title, maxDetail)
+	return &p
+}
+
+// explain turns an error of a connection into one that says what to do.
+func explain(server string, err error) error {
+	var (
+		unknown x509.UnknownAuthorityError
+		name    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		dns     *net.DNSError
+		op      *net.OpError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the certificate of %s is signed by a CA that this host does not trust; give the server's own CA with --ca FILE: %w", server, err)
+	case errors.As(err, &name):
+		return fmt.Errorf("the certificate of %s is for another name; use the name that the server was set up with: %w", server, err)
+	case errors.As(err, &invalid):
+		return fmt.Errorf("the certificate of %s does not count; check this host's clock, and the CA given with --ca: %w", server, err)
+	case errors.As(err, &dns):
+		return fmt.Errorf("the name of %s cannot be found; check the address and this host's DNS: %w", server, err)
+	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s cannot be reached; check the address, and that nothing on the way blocks it: %w", server, err)
+	}
+	return err
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// app is what every command works with. Nothing below main touches the process's streams, environment or clock.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+	now      func() time.Time
+	local    *time.Location // in which times are shown and read
+
+	output string // -o
+	config string // --config
+}
+
+// run executes one command line and gives the exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		a.explain(err)
+	}
+	return exitCode(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := group("postern", "Time-bounded access to guarded machines",
+		"Postern keeps the management ports of machines closed and opens them for a person who asks, for a while.\n\n"+exitHelp(),
+		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(),
+		a.machineCommand(), a.policyCommand(),
+		a.requestCommand(), a.grantCommand(), a.revokeCommand(),
+		a.userCommand(), a.groupCommand(), a.roleCommand(), a.auditCommand(),
+		a.versionCommand(),
+	)
+	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +
+		"  postern request web-1 --port 22 --for 1h --reason \"roll back release 42\" --wait"
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "how to print: table, json, yaml or csv")
+	root.PersistentFlags().StringVar(&a.config, "config", "", "file that keeps the sign-in (default $XDG_CONFIG_HOME/postern/config.json)")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%s", err) })
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if !slices.Contains([]string{"table", "json", "yaml", "csv"}, a.output) {
+			return usage(c, "-o %s is not known; use table, json, yaml or csv", a.output)
+		}
+		return nil
+	}
+	return root
+}
+
+// group makes a command that only holds others.
+func group(use, short, long string, subs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Long:  long,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				return usage(c, "there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+			}
+			return usage(c, "there is no command %q", args[0])
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.SuggestionsMinimumDistance = 2
+	c.AddCommand(subs...)
+	return c
+}
+
+// takes checks the number of arguments; most < 0 is no limit.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usage(c, "something is missing; the form is: %s", c.UseLine())
+		case most >= 0 && len(args) > most:
+			return usage(c, "%q is one argument too many; the form is: %s", args[most], c.UseLine())
+		default:
+			return nil
+		}
+	}
+}
+
+// oneOf refuses two flags that say the same.
+func oneOf(c *cobra.Command, first, second string) error {
+	if c.Flags().Changed(first) && c.Flags().Changed(second) {
+		return usage(c, "--%s and --%s say the same; give one of them", first, second)
+	}
+	return nil
+}
+
+// say writes a line for people to standard error, so that standard output stays fit for programs.
+func (a *app) say(format string, args ...any) {
+	fmt.Fprintf(a.err, format+"\n", args...)
+}
+
+// line writes a line of the command's result.
+func (a *app) line(format string, args ...any) {
+	fmt.Fprintf(a.out, format+"\n", args...)
+}

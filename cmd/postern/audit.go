@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	return group("audit", "The activity log: read it, take it away, verify it",
+		"The activity log holds everything that happened, and cannot be changed unseen: its records are the leaves of a\nMerkle tree whose root the server signs.",
+		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand())
+}
+
+func (a *app) auditListCommand() *cobra.Command {
+	var q api.EventQuery
+	var since, before string
+	var limit int
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List what happened, the newest first",
+		Long:  "List what happened, the newest first. --since and --before take a time, or a duration that counts back from now.",
+		Example: `  postern audit list --machine web-1 --since 24h
+  postern audit list --outcome refused --since 7d -o csv
+  postern audit list --kind grant.opened --actor me`,
+		Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if since != "" {
+				if q.Since, err = a.past(since); err != nil {
+					return usage(c, "--since: %s", err)
+				}
+			}
+			if before != "" {
+				if q.Before, err = a.past(before); err != nil {
+					return usage(c, "--before: %s", err)
+				}
+			}
+			events, err := take(cl.Events(c.Context(), q), limit)
+			if err != nil {
+				return err
+			}
+			return printList(a, events, eventColumns(a.style().plain), "Nothing of that kind happened.")
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&since, "since", "", "from this time on")
+	f.StringVar(&before, "before", "", "before this time")
+	f.StringVar(&q.Kind, "kind", "", "only this kind, such as request.submitted or grant.closed")
+	f.StringVar(&q.Actor, "actor", "", "only what this principal did; me is you")
+	f.StringVar(&q.Machine, "machine", "", "only what concerns this machine")
+	f.StringVar(&q.Request, "request", "", "only what concerns this request (a whole id)")
+	f.StringVar(&q.Outcome, "outcome", "", "only this: succeeded, refused or failed")
+	f.IntVar(&limit, "limit", 50, "at most so many")
+	return c
+}
+
+func eventColumns(plain bool) []column[api.Event] {
+	columns := []column[api.Event]{
+		{"SEQ", func(_ style, e api.Event) string { return fmt.Sprint(e.Seq) }},
+		{"TIME", func(s style, e api.Event) string { return s.time(e.At) }},
+		{"WHAT", func(_ style, e api.Event) string { return e.Kind }},
+		{"OUTCOME", func(_ style, e api.Event) string { return e.Outcome }},
+		{"WHO", func(_ style, e api.Event) string { return e.Actor }},
+	}
+	if !plain {
+		return append(columns, column[api.Event]{"DETAILS", func(_ style, e api.Event) string { return clip(details(e.Details), 60) }})
+	}
+	return append(columns,
+		column[api.Event]{"ADDRESS", func(_ style, e api.Event) string { return e.Address }},
+		column[api.Event]{"VIA", func(_ style, e api.Event) string { return e.Via }},
+		column[api.Event]{"SCOPE", func(_ style, e api.Event) string { return e.Scope }},
+		column[api.Event]{"ACTION", func(_ style, e api.Event) string { return e.Action }},
+		column[api.Event]{"REQUEST", func(_ style, e api.Event) string { return e.Request }},
+		column[api.Event]{"GRANT", func(_ style, e api.Event) string { return e.Grant }},
+		column[api.Event]{"MACHINE", func(_ style, e api.Event) string { return e.Machine }},
+		column[api.Event]{"AGENT", func(_ style, e api.Event) string { return e.Agent }},
+		column[api.Event]{"DETAILS", func(_ style, e api.Event) string { return details(e.Details) }},
+	)
+}
+
+// details writes what an event adds, what says most coming first.
+func details(m map[string]string) string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	rank := func(name string) int {
+		return slices.Index([]string{"digest", "start", "end", "protocol", "sources", "ports", "principal", "requester", "justification", "reason", "machine"}, name)
+	}
+	slices.SortFunc(names, func(x, y string) int {
+		if by := rank(y) - rank(x); by != 0 {
+			return by
+		}
+		return strings.Compare(x, y)
+	})
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = name + "=" + m[name]
+	}
+	return strings.Join(parts, " ")
+}
+
+func (a *app) auditExportCommand() *cobra.Command {
+	var file string
+	var from int64
+	c := &cobra.Command{
+		Use:   "export [--file FILE]",
+		Short: "Take the activity log away, to verify it or to keep it",
+		Long: `Take the activity log away: a line of JSON for each record, and at the end the signed checkpoint. The key that the
+checkpoint is signed with is kept with your sign-in the first time it is seen, so that postern audit verify knows it.`,
+		Example: "  postern audit export --file log.ndjson\n  postern audit verify log.ndjson",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			body, err := cl.Export(c.Context(), from)
+			if err != nil {
+				return err
+			}
+			defer body.Close() //nolint:errcheck // it was read to its end, or the error says why not
+			out := a.out
+			if file != "" {
+				f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the user names the file
+				if err != nil {
+					return err
+				}
+				defer f.Close() //nolint:errcheck // closed below; this one is for the way out of an error
+				out = f
+			}
+			checkpoint, err := copyExport(out, body)
+			if err != nil {
+				return err
+			}
+			if f, ok := out.(*os.File); ok && file != "" {
+				if err := f.Close(); err != nil {
+					return err
+				}
+			}
+			if err := a.pinAuditKey(checkpoint.Key); err != nil {
+				return err
+			}
+			a.say("%s, under the checkpoint of %s.", count(int(checkpoint.Size-from), "record"), a.style().time(checkpoint.At))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&file, "file", "", "write to this file (default standard output)")
+	c.Flags().Int64Var(&from, "from", 0, "leave out the records before this number; such an export cannot be verified by itself")
+	return c
+}
+
+// copyExport copies the lines of an export and gives its checkpoint; an export without one is cut off.
+func copyExport(w io.Writer, r io.Reader) (api.Checkpoint, error) {
+	in := bufio.NewReader(r)
+	for {
+		text, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return api.Checkpoint{}, fail(exitUnavailable, "Try again.", "the export ended before its checkpoint")
+		}
+		if err != nil {
+			return api.Checkpoint{}, err
+		}
+		if _, err := w.Write(text); err != nil {
+			return api.Checkpoint{}, err
+		}
+		var line api.ExportLine
+		if err := json.Unmarshal(text, &line); err != nil {
+			return api.Checkpoint{}, fmt.Errorf("understand the export: %w", err)
+		}
+		if line.Checkpoint != nil {
+			return *line.Checkpoint, nil
+		}
+	}
+}
+
+// pinAuditKey keeps the log's verifier key when it is first seen, and refuses another one later.
+func (a *app) pinAuditKey(key string) error {
+	if a.getenv("POSTERN_TOKEN") != "" {
+		return nil // not our own sign-in: nothing is kept
+	}
+	conf, err := a.stored()
+	if err != nil {
+		return err
+	}
+	switch conf.AuditKey {
+	case key:
+		return nil
+	case "":
+		conf.AuditKey = key
+		return a.save(conf)
+	default:
+		return fail(exitConflict, "If the log was begun anew, sign in again with --server to forget the old key.",
+			"the activity log is signed with the key %s, but earlier it was %s", key, conf.AuditKey)
+	}
+}
+
+func (a *app) auditCheckpointCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "checkpoint",
+		Short: "Show the newest signed checkpoint, to be kept elsewhere",
+		Long: `Show the newest signed checkpoint and the key that verifies it. Kept elsewhere, it proves later that the log still
+begins with the same records: postern audit verify FILE --checkpoint NOTE.`,
+		Example: "  postern audit checkpoint\n  postern audit checkpoint -o json > checkpoint.json",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			checkpoint, err := cl.Checkpoint(c.Context())
+			if err != nil {
+				return err
+			}
+			return printItem(a, checkpoint, []column[api.Checkpoint]{
+				{"Size", func(_ style, p api.Checkpoint) string { return fmt.Sprint(p.Size) }},
+				{"Root", func(_ style, p api.Checkpoint) string { return p.Root }},
+				{"At", func(s style, p api.Checkpoint) string { return s.time(p.At) }},
+				{"Key", func(_ style, p api.Checkpoint) string { return p.Key }},
+			})
+		},
+	}
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) groupCommand() *cobra.Command {
+	return group("group", "Groups of users, to give roles to", "Groups of users, to give roles to.",
+		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true), a.groupMemberCommand(false))
+}
+
+func (a *app) groupCreateCommand() *cobra.Command {
+	in := api.NewPrincipal{Kind: "group"}
+	c := &cobra.Command{
+		Use:     "create NAME",
+		Short:   "Add a group",
+		Long:    "Add a group, which has no members yet.",
+		Example: "  postern group create operators --display-name \"Operators, all sites\"",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in.Name = args[0]
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			created, err := cl.CreatePrincipal(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			return printList(a, []api.Principal{created.Principal}, principalColumns(), "")
+		},
+	}
+	c.Flags().StringVar(&in.DisplayName, "display-name", "", "name for people")
+	return c
+}
+
+func (a *app) groupListCommand() *cobra.Command {
+	return a.principalsCommand("list", "List groups", "List groups by name.", "  postern group list", "There are no groups.", 0,
+		func([]string) api.PrincipalQuery { return api.PrincipalQuery{Kind: "group"} })
+}
+
+func (a *app) groupMembersCommand() *cobra.Command {
+	return a.principalsCommand("members GROUP", "List the members of a group", "List the direct members of a group.",
+		"  postern group members operators", "The group has no members. Add one with: postern group add GROUP MEMBER", 1,
+		func(args []string) api.PrincipalQuery { return api.PrincipalQuery{Group: args[0]} })
+}
+
+func (a *app) principalsCommand(use, short, long, example, empty string, n int, query func([]string) api.PrincipalQuery) *cobra.Command {
+	return &cobra.Command{
+		Use:     use,
+		Short:   short,
+		Long:    long,
+		Example: example,
+		Args:    takes(n, n),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			found, err := api.All(cl.Principals(c.Context(), query(args)))
+			if err != nil {
+				return err
+			}
+			return printList(a, found, principalColumns(), empty)
+		},
+	}
+}
+
+func (a *app) groupMemberCommand(add bool) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "add GROUP MEMBER…",
+		Short:   "Put users into a group",
+		Long:    "Put users into a group. Who is in it already stays in it.",
+		Example: "  postern group add operators anna ben",
+		Args:    takes(2, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			for _, member := range args[1:] {
+				if add {
+					err = cl.AddMember(c.Context(), args[0], member)
+				} else {
+					err = cl.RemoveMember(c.Context(), args[0], member)
+				}
+				if err != nil {
+					return err
+				}
+				if add {
+					a.say("%s is in %s.", member, args[0])
+				} else {
+					a.say("%s is no longer in %s.", member, args[0])
+				}
+			}
+			return nil
+		},
+	}
+	if !add {
+		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Take users out of a group", "  postern group remove operators ben"
+		c.Long = "Take users out of a group. What they opened by its rights stays open until its end; close it with postern revoke."
+	}
+	return c
+}

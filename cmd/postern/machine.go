@@ -1,0 +1,292 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) machineCommand() *cobra.Command {
+	return group("machine", "Machines whose ports are guarded, and the agents that guard them",
+		"Machines whose ports are guarded, and the agents that guard them.",
+		a.machineTokenCommand(), a.machineAddCommand(), a.machineListCommand(), a.machineShowCommand(), a.machineDeleteCommand(), a.machineAgentsCommand())
+}
+
+func (a *app) machineTokenCommand() *cobra.Command {
+	var in api.NewEnrollmentToken
+	var ttl, caFile string
+	var gateway bool
+	c := &cobra.Command{
+		Use:   "token [NAME]",
+		Short: "Make a token with which one agent enrols, once",
+		Long: `Make a token with which one agent enrols, once. NAME is the name that the machine gets; without it, it is called as
+its host calls itself. The token is shown this one time. On the machine, run the command that is printed.`,
+		Example: "  postern machine token web-1\n  postern machine token --gateway edge-1 --ttl 15m",
+		Args:    takes(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				in.Name = args[0]
+			}
+			if gateway {
+				in.Mode = "gateway"
+			}
+			if ttl != "" {
+				d, err := parseDuration(ttl)
+				if err != nil {
+					return usage(c, "--ttl: %s", err)
+				}
+				in.TTLSeconds = int64(d / time.Second)
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			token, err := cl.CreateEnrollmentToken(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			if caFile != "" {
+				if err := os.WriteFile(caFile, []byte(token.CA), 0o644); err != nil { //nolint:gosec // a CA certificate is public
+					return err
+				}
+			}
+			if a.output != "table" {
+				return printItem(a, token, []column[api.EnrollmentToken]{
+					{"Token", func(_ style, t api.EnrollmentToken) string { return t.Token }},
+					{"Expires", func(s style, t api.EnrollmentToken) string { return s.time(t.ExpiresAt) }},
+				})
+			}
+			conf, err := a.effective()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "%s\n", token.Token)
+			a.say("\nGood for one agent until %s. On the machine, as root:\n\n  postern agent enroll --server %s --token %s%s",
+				a.style().time(token.ExpiresAt), conf.Server, token.Token, enrolCA(token.CA, caFile))
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&gateway, "gateway", false, "for an agent that guards the machines behind it")
+	f.StringVar(&in.ResourceGroup, "resource-group", "", "where the machine is put (default \"default\")")
+	f.StringVar(&ttl, "ttl", "", "how long the token is good for (default 1h)")
+	f.StringVar(&caFile, "ca-out", "", "also write the server's CA certificate to this file, to be copied to the machine")
+	return c
+}
+
+func enrolCA(ca, file string) string {
+	switch {
+	case file != "":
+		return " --ca " + file
+	case ca != "":
+		return " --ca ca.pem\n\nwhere ca.pem is a copy of the server's CA certificate; --ca-out FILE writes it."
+	default:
+		return ""
+	}
+}
+
+func (a *app) machineAddCommand() *cobra.Command {
+	var in api.NewMachine
+	c := &cobra.Command{
+		Use:     "add NAME --gateway AGENT --address ADDRESS",
+		Short:   "Add a machine that cannot run an agent, behind a gateway",
+		Long:    "Add a machine that cannot run an agent. The gateway guards the way to its addresses.",
+		Example: "  postern machine add plc-7 --gateway edge-1 --address 10.1.2.3 --label site=north",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in.Name = args[0]
+			if in.Gateway == "" || len(in.Addresses) == 0 {
+				return usage(c, "a machine without an agent needs --gateway and at least one --address; with an agent, use postern machine token")
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			m, err := cl.AddMachine(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			return printItem(a, m, machineColumns())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&in.Gateway, "gateway", "", "name or id of the gateway's agent")
+	f.StringSliceVar(&in.Addresses, "address", nil, "address of the machine; may be repeated")
+	f.StringVar(&in.ResourceGroup, "resource-group", "", "where the machine is put (default \"default\")")
+	f.StringVar(&in.OS, "os", "", "linux or windows")
+	f.StringToStringVar(&in.Labels, "label", nil, "label, NAME=VALUE; may be repeated")
+	return c
+}
+
+func (a *app) machineListCommand() *cobra.Command {
+	var standing, prefix, scope string
+	var limit int
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List machines and what guards them",
+		Long:    "List the machines that you may see: configured ones are guarded by a policy, unsupported ones have no agent.",
+		Example: "  postern machine list\n  postern machine list --standing notConfigured -o csv",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			machines, err := take(cl.Machines(c.Context(), api.MachineQuery{Standing: standing, Prefix: prefix, Scope: scope}), limit)
+			if err != nil {
+				return err
+			}
+			return printList(a, machines, []column[api.Machine]{
+				{"NAME", func(_ style, m api.Machine) string { return m.Name }},
+				{"STANDING", func(_ style, m api.Machine) string { return m.Standing }},
+				{"AGENT", agentState},
+				{"ADDRESSES", func(s style, m api.Machine) string { return s.list(m.Addresses) }},
+				{"LAST ACCESS", func(s style, m api.Machine) string { return s.ago(m.LastAccess) }},
+			}, "There are no machines yet. Add one with: postern machine token NAME")
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&standing, "standing", "", "only configured, notConfigured or unsupported ones")
+	f.StringVar(&prefix, "prefix", "", "only names that begin so")
+	f.StringVar(&scope, "scope", "", "only machines within this resource id")
+	f.IntVar(&limit, "limit", 1000, "at most so many")
+	return c
+}
+
+// silent is how long an agent may say nothing before it is shown as silent; it reports every 15 seconds or sooner.
+const silent = time.Minute
+
+func agentState(s style, m api.Machine) string {
+	switch {
+	case m.Agent == nil:
+		return "none"
+	case m.Agent.Problem != "":
+		return "problem"
+	case m.Agent.LastSeenAt == nil:
+		return "never seen"
+	case s.now.Sub(*m.Agent.LastSeenAt) > silent:
+		return "silent " + shortDuration(s.now.Sub(*m.Agent.LastSeenAt))
+	case m.Agent.Reported < m.Agent.Revision:
+		return "changing"
+	default:
+		return "in force"
+	}
+}
+
+func machineColumns() []column[api.Machine] {
+	agent := func(f func(style, api.Agent) string) func(style, api.Machine) string {
+		return func(s style, m api.Machine) string {
+			if m.Agent == nil {
+				return ""
+			}
+			return f(s, *m.Agent)
+		}
+	}
+	return []column[api.Machine]{
+		{"Name", func(_ style, m api.Machine) string { return m.Name }},
+		{"Id", func(_ style, m api.Machine) string { return m.ID }},
+		{"Resource", func(_ style, m api.Machine) string { return m.Resource }},
+		{"Standing", func(_ style, m api.Machine) string { return m.Standing }},
+		{"Reason", func(_ style, m api.Machine) string { return m.Reason }},
+		{"Policy", func(_ style, m api.Machine) string { return m.Policy }},
+		{"OS", func(_ style, m api.Machine) string { return m.OS }},
+		{"Labels", func(_ style, m api.Machine) string { return labels(m.Labels) }},
+		{"Addresses", func(_ style, m api.Machine) string { return strings.Join(m.Addresses, ",") }},
+		{"Last access", func(s style, m api.Machine) string { return s.ago(m.LastAccess) }},
+		{"Agent", agentState},
+		{"Agent name", agent(func(_ style, g api.Agent) string { return g.Name + " (" + g.Mode + ")" })},
+		{"Agent version", agent(func(_ style, g api.Agent) string { return g.Version })},
+		{"Agent seen", agent(func(s style, g api.Agent) string { return s.ago(g.LastSeenAt) })},
+		{"Agent revision", agent(func(_ style, g api.Agent) string { return fmt.Sprintf("%d in force of %d", g.Reported, g.Revision) })},
+		{"Agent clock", agent(func(_ style, g api.Agent) string {
+			return (time.Duration(g.SkewMillis) * time.Millisecond).String() + " off"
+		})},
+		{"Agent problem", agent(func(_ style, g api.Agent) string { return g.Problem })},
+	}
+}
+
+func labels(m map[string]string) string {
+	pairs := make([]string, 0, len(m))
+	for k, v := range m {
+		pairs = append(pairs, k+"="+v)
+	}
+	slices.Sort(pairs)
+	return strings.Join(pairs, ",")
+}
+
+func (a *app) machineShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show MACHINE",
+		Short:   "Show a machine, its standing and its agent",
+		Long:    "Show a machine, its standing and its agent. MACHINE is a name, an id or a resource id.",
+		Example: "  postern machine show web-1",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			m, err := cl.Machine(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return printItem(a, m, machineColumns())
+		},
+	}
+}
+
+func (a *app) machineDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete MACHINE",
+		Short: "Forget a machine; what is open on it closes",
+		Long: `Forget a machine. What is open on it closes, and the certificate of an agent of its own counts no longer; the agent
+keeps the ports closed until it is removed from the machine.`,
+		Example: "  postern machine delete web-1",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteMachine(c.Context(), args[0]); err != nil {
+				return err
+			}
+			a.say("%s is deleted.", args[0])
+			return nil
+		},
+	}
+}
+
+func (a *app) machineAgentsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "agents",
+		Short:   "List the agents as the server sees them",
+		Long:    "List the agents as the server sees them: gateways too, which may guard no machine yet.",
+		Example: "  postern machine agents",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			agents, err := api.All(cl.Agents(c.Context()))
+			if err != nil {
+				return err
+			}
+			return printList(a, agents, []column[api.Agent]{
+				{"NAME", func(_ style, g api.Agent) string { return g.Name }},
+				{"MODE", func(_ style, g api.Agent) string { return g.Mode }},
+				{"SEEN", func(s style, g api.Agent) string { return s.ago(g.LastSeenAt) }},
+				{"IN FORCE", func(_ style, g api.Agent) string { return fmt.Sprintf("%d of %d", g.Reported, g.Revision) }},
+				{"VERSION", func(_ style, g api.Agent) string { return g.Version }},
+				{"PROBLEM", func(_ style, g api.Agent) string { return g.Problem }},
+			}, "No agent has enrolled yet. Make a token with: postern machine token NAME")
+		},
+	}
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// column is one column of a table, or one line where a single thing is shown.
+type column[T any] struct {
+	head  string
+	value func(style, T) string
+}
+
+// style says how values are written: shortened and local for people, whole and in UTC for programs.
+type style struct {
+	plain bool // for programs
+	now   time.Time
+	local *time.Location
+}
+
+func (a *app) style() style {
+	return style{plain: a.output != "table", now: a.now(), local: a.local}
+}
+
+// time writes an instant.
+func (s style) time(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return ""
+	case s.plain:
+		return t.UTC().Format(time.RFC3339Nano)
+	default:
+		return t.In(s.local).Format("2006-01-02 15:04:05 MST")
+	}
+}
+
+func (s style) timeIf(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return s.time(*t)
+}
+
+// left writes how far an instant is away: "12m left" or "5m ago".
+func (s style) left(t time.Time) string {
+	switch d := t.Sub(s.now); {
+	case t.IsZero():
+		return ""
+	case d > 0:
+		return shortDuration(d) + " left"
+	default:
+		return shortDuration(-d) + " ago"
+	}
+}
+
+// ago writes how long ago an instant was, where there is one.
+func (s style) ago(t *time.Time) string {
+	switch {
+	case t == nil:
+		return "never"
+	case s.plain:
+		return s.time(*t)
+	default:
+		return shortDuration(max(0, s.now.Sub(*t))) + " ago"
+	}
+}
+
+// id writes an id: its last eight characters for people, which every command accepts in its place. The first ones
+// are a clock, and alike for everything that was made in the same minute.
+func (s style) id(id string) string {
+	if s.plain || len(id) != len("00000000-0000-0000-0000-000000000000") {
+		return id
+	}
+	return id[len(id)-shortID:]
+}
+
+// list writes a list, cut after a few where people read it.
+func (s style) list(items []string) string {
+	const few = 3
+	if s.plain || len(items) <= few {
+		return strings.Join(items, ",")
+	}
+	return fmt.Sprintf("%s +%d", strings.Join(items[:few], ","), len(items)-few)
+}
+
+// printList prints items; for people, empty stands for a list without any.
+func printList[T any](a *app, items []T, columns []column[T], empty string) error {
+	if items == nil {
+		items = []T{}
+	}
+	switch a.output {
+	case "json":
+		return a.printJSON(items)
+	case "yaml":
+		return a.printYAML(items)
+	case "csv":
+		return printCSV(a, items, columns)
+	}
+	if len(items) == 0 {
+		a.say("%s", empty)
+		return nil
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	heads := make([]string, len(columns))
+	for i, c := range columns {
+		heads[i] = c.head
+	}
+	fmt.Fprintln(w, strings.Join(heads, "\t"))
+	for _, item := range items {
+		fmt.Fprintln(w, strings.Join(cells(a.style(), item, columns), "\t"))
+	}
+	return w.Flush()
+}
+
+// printItem prints one thing, for people a line for each column that has something to say.
+func printItem[T any](a *app, item T, columns []column[T]) error {
+	switch a.output {
+	case "json":
+		return a.printJSON(item)
+	case "yaml":
+		return a.printYAML(item)
+	case "csv":
+		return printCSV(a, []T{item}, columns)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for i, cell := range cells(a.style(), item, columns) {
+		if cell != "" {
+			fmt.Fprintf(w, "%s:\t%s\n", columns[i].head, cell)
+		}
+	}
+	return w.Flush()
+}
+
+func cells[T any](s style, item T, columns []column[T]) []string {
+	texts := make([]string, len(columns))
+	for i, c := range columns {
+		texts[i] = visible(c.value(s, item))
+	}
+	return texts
+}
+
+// visible keeps text that came from elsewhere from moving the cursor or breaking the table.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e' {
+			return '·'
+		}
+		return r
+	}, text)
+}
+
+func printCSV[T any](a *app, items []T, columns []column[T]) error {
+	w := csv.NewWriter(a.out)
+	heads := make([]string, len(columns))
+	for i, c := range columns {
+		heads[i] = strings.ToLower(strings.ReplaceAll(c.head, " ", "_"))
+	}
+	if err := w.Write(heads); err != nil {
+		return err
+	}
+	for _, item := range items {
+		if err := w.Write(cells(a.style(), item, columns)); err != nil {
+			return err
+		}
+	}
+	w.Flush()
+	return w.Error()
+}
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// printYAML goes through JSON, which is YAML too: so both have the same names in the same order.
+func (a *app) printYAML(v any) error {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	var node yaml.Node
+	if err := yaml.Unmarshal(buf.Bytes(), &node); err != nil {
+		return err
+	}
+	unflow(&node)
+	w := yaml.NewEncoder(a.out)
+	w.SetIndent(2)
+	if err := w.Encode(&node); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// unflow drops the brackets and quotes that JSON needed.
+func unflow(n *yaml.Node) {
+	n.Style = 0
+	for _, child := range n.Content {
+		unflow(child)
+	}
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) policyCommand() *cobra.Command {
+	return group("policy", "Which ports of a machine are guarded, and what may be asked for",
+		"Policies say which ports of a machine are closed by default, and within which limits a request may open them.",
+		a.policyListCommand(), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand())
+}
+
+// guardedPort is one line of a table of policies.
+type guardedPort struct {
+	view api.MachinePolicyView
+	rule api.PortRule
+}
+
+func guardedPorts(views []api.MachinePolicyView) []guardedPort {
+	var rows []guardedPort
+	for _, v := range views {
+		for _, r := range v.Ports {
+			rows = append(rows, guardedPort{view: v, rule: r})
+		}
+	}
+	return rows
+}
+
+func policyColumns() []column[guardedPort] {
+	return []column[guardedPort]{
+		{"MACHINE", func(_ style, p guardedPort) string { return p.view.Machine }},
+		{"PORTS", func(_ style, p guardedPort) string { return portText(p.rule.Ports, p.rule.Protocol) }},
+		{"FROM", func(s style, p guardedPort) string {
+			if len(p.rule.Sources) == 0 {
+				return "any"
+			}
+			return s.list(p.rule.Sources)
+		}},
+		{"LONGEST", func(_ style, p guardedPort) string { return seconds(p.rule.MaxSeconds) }},
+		{"SESSIONS", func(_ style, p guardedPort) string { return orElse(p.view.Sessions, "cut") }},
+		{"SERVER LOST", func(_ style, p guardedPort) string {
+			if p.view.CloseAfterLossSeconds == 0 {
+				return "keep until expiry"
+			}
+			return "close after " + seconds(p.view.CloseAfterLossSeconds)
+		}},
+		{"REASON", func(_ style, p guardedPort) string {
+			switch j := p.view.Justification; {
+			case !j.Required:
+				return "optional"
+			case j.MinLength > 0:
+				return "at least " + strconv.Itoa(j.MinLength) + " characters"
+			default:
+				return "required"
+			}
+		}},
+	}
+}
+
+func (a *app) printPolicies(views []api.MachinePolicyView, one bool) error {
+	if a.output == "json" || a.output == "yaml" {
+		if one {
+			return printItem(a, views[0], nil)
+		}
+		return printList(a, views, nil, "")
+	}
+	return printList(a, guardedPorts(views), policyColumns(), "There are no policies yet. Guard a machine with: postern policy set MACHINE")
+}
+
+func (a *app) policyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List what is guarded, a line for each port",
+		Long:    "List what is guarded on every machine that you may see, a line for each port.",
+		Example: "  postern policy list\n  postern policy list -o yaml",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			views, err := api.All(cl.Policies(c.Context()))
+			if err != nil {
+				return err
+			}
+			return a.printPolicies(views, false)
+		},
+	}
+}
+
+func (a *app) policyShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show MACHINE",
+		Short:   "Show what is guarded on a machine",
+		Long:    "Show what is guarded on a machine. As YAML or JSON it can be edited and given back with policy set --file.",
+		Example: "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			view, err := cl.MachinePolicy(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.printPolicies([]api.MachinePolicyView{view}, true)
+		},
+	}
+}
+
+// recommended are the management ports that are guarded when nobody names any: SSH, RDP and WinRM.
+func recommended() []string { return []string{"22/tcp", "3389/tcp", "5985/tcp", "5986/tcp"} }
+
+func (a *app) policySetCommand() *cobra.Command {
+	var ports, from []string
+	var longest, loss, sessions, file string
+	var requireReason bool
+	var minReason int
+	c := &cobra.Command{
+		Use:   "set MACHINE [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
+		Short: "Guard ports of a machine, and say what may be asked for",
+		Long: `Guard ports of a machine: from then on they are closed, and a request may open them within these limits. What was
+set for the machine before is replaced. Without --port, the recommended management ports are guarded: 22, 3389, 5985
+and 5986. For limits that differ from port to port, give the whole as a file; postern policy show -o yaml prints one.`,
+		Example: `  postern policy set web-1
+  postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
+  postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
+  postern policy set web-1 --file web-1.yaml`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var in api.MachinePolicy
+			var revision int64 // 0 takes it as it is
+			if file != "" {
+				for _, other := range []string{"port", "from", "max", "sessions", "close-after-loss", "require-reason", "min-reason"} {
+					if c.Flags().Changed(other) {
+						return usage(c, "--file says it all; leave out --%s", other)
+					}
+				}
+				view, err := readPolicy(c, file)
+				if err != nil {
+					return err
+				}
+				in, revision = view.MachinePolicy, view.Revision
+			} else {
+				most, err := parseDuration(longest)
+				if err != nil {
+					return usage(c, "--max: %s", err)
+				}
+				if len(ports) == 0 {
+					ports = recommended()
+				}
+				for _, p := range ports {
+					number, protocol := splitPort(p)
+					in.Ports = append(in.Ports, api.PortRule{Ports: number, Protocol: protocol, Sources: from, MaxSeconds: int64(most / time.Second)})
+				}
+				in.Sessions = sessions
+				if loss != "" {
+					d, err := parseDuration(loss)
+					if err != nil {
+						return usage(c, "--close-after-loss: %s", err)
+					}
+					in.CloseAfterLossSeconds = int64(d / time.Second)
+				}
+				in.Justification = api.JustificationRule{Required: requireReason || minReason > 0, MinLength: minReason}
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			view, err := cl.SetMachinePolicy(c.Context(), args[0], in, revision)
+			if err != nil {
+				return err
+			}
+			return a.printPolicies([]api.MachinePolicyView{view}, true)
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&ports, "port", nil, "port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
+	f.StringSliceVar(&from, "from", nil, "prefix that a request's sources must lie in; may be repeated (default any address)")
+	f.StringVar(&longest, "max", "3h", "the longest that a request may ask for")
+	f.StringVar(&sessions, "sessions", "cut", "what becomes of established connections at the end: cut or keep")
+	f.StringVar(&loss, "close-after-loss", "", "close what is open so long after the machine lost the server (default: keep until expiry)")
+	f.BoolVar(&requireReason, "require-reason", false, "refuse requests without a reason")
+	f.IntVar(&minReason, "min-reason", 0, "shortest reason, in characters; implies --require-reason")
+	f.StringVar(&file, "file", "", "read the whole from a YAML or JSON file")
+	return c
+}
+
+func readPolicy(c *cobra.Command, file string) (api.MachinePolicyView, error) {
+	data, err := os.ReadFile(file) //nolint:gosec // the user names the file
+	if err != nil {
+		return api.MachinePolicyView{}, usage(c, "--file: %s", err)
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		return api.MachinePolicyView{}, usage(c, "--file %s: %s", file, err)
+	}
+	// What policy show prints may be given back: a revision in it makes sure that nobody changed it in between.
+	data, err = json.Marshal(tree)
+	if err != nil {
+		return api.MachinePolicyView{}, usage(c, "--file %s: %s", file, err)
+	}
+	var view api.MachinePolicyView
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&view); err != nil {
+		return api.MachinePolicyView{}, usage(c, "--file %s: %s", file, err)
+	}
+	return view, nil
+}
+
+func (a *app) policyDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete MACHINE",
+		Short: "Guard a machine no longer",
+		Long: `Guard a machine no longer: Postern's rules for its ports are removed, and whatever else protects them decides
+alone. To keep ports closed for everybody, leave the policy as it is.`,
+		Example: "  postern policy delete web-1",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteMachinePolicy(c.Context(), args[0], 0); err != nil {
+				return err
+			}
+			a.say("%s is no longer guarded.", args[0])
+			return nil
+		},
+	}
+}
+
+// splitPort cuts "22/tcp" at the slash; what the parts are worth is the server's to say.
+func splitPort(s string) (ports, protocol string) {
+	ports, protocol, _ = strings.Cut(s, "/")
+	return ports, strings.ToLower(protocol)
+}
+
+func portText(ports, protocol string) string { return ports + "/" + orElse(protocol, "tcp") }
+
+func seconds(n int64) string { return shortDuration(time.Duration(n) * time.Second) }
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
+// count writes "1 grant", "2 grants".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

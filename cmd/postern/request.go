@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+// requestFlags are the flags of postern request.
+type requestFlags struct {
+	ports, from         []string
+	length, until, at   string
+	reason, ticket, key string
+	wait                bool
+	waitFor             string
+}
+
+func (a *app) requestCommand() *cobra.Command {
+	var in requestFlags
+	c := &cobra.Command{
+		Use:   "request MACHINE… --port PORT[/PROTOCOL]… [--from me|PREFIX]… [--for DURATION | --until TIME] --reason TEXT",
+		Short: "Ask for ports of machines to be opened for a while",
+		Long: `Ask for ports of machines to be opened, for you, from an address, for a while. Where the policy approves by itself,
+they open at once; otherwise the request waits for a decision. They close by themselves.
+
+Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00", "2026-01-31 15:04" (all local) or
+2026-01-31T15:04:00Z. With --wait, the command ends when every port is open, and says what is open and until when.`,
+		Example: `  postern request web-1 --port 22 --for 1h --reason "roll back release 42" --wait
+  postern request web-1 web-2 --port 22 --port 8443/tcp --from 203.0.113.7 --until 18:00 --reason upgrade --ticket OPS-7
+  postern request db-1 --port 5432 --at "tomorrow 09:00" --for 30m --reason "index rebuild"`,
+		Args: takes(1, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ask, patience, err := a.newRequest(c, args, in)
+			if err != nil {
+				return err
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			request, err := cl.Submit(c.Context(), ask, in.key)
+			if err != nil {
+				return err
+			}
+			if in.wait {
+				if request, err = a.waitOpen(c.Context(), cl, request, patience); err != nil {
+					return err
+				}
+				if a.output == "table" {
+					return a.printOpen(c.Context(), cl, request)
+				}
+			}
+			return a.printRequest(request)
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&in.ports, "port", nil, "port or range, such as 22, 53/udp or 8000-8010; may be repeated")
+	f.StringSliceVar(&in.from, "from", nil, "address or prefix to open for; me is the address the server sees you at (default me)")
+	f.StringVar(&in.length, "for", "", "how long (default 1h)")
+	f.StringVar(&in.until, "until", "", "until when")
+	f.StringVar(&in.at, "at", "", "when to open (default as soon as it is approved)")
+	f.StringVar(&in.reason, "reason", "", "why, for whoever approves and for the activity log")
+	f.StringVar(&in.ticket, "ticket", "", "reference of the ticket that this is for")
+	f.StringVar(&in.key, "idempotency-key", "", "a repeated call with the same key asks only once")
+	f.BoolVar(&in.wait, "wait", false, "wait until everything is open; exit code 7 if it does not happen in time")
+	f.StringVar(&in.waitFor, "wait-timeout", "2m", "how long to wait, from the start where there is one")
+	c.AddCommand(a.requestListCommand(), a.requestShowCommand(), a.requestCancelCommand())
+	return c
+}
+
+func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (api.NewRequest, time.Duration, error) {
+	none := api.NewRequest{}
+	if len(in.ports) == 0 {
+		return none, 0, usage(c, "which port? Give --port, such as --port 22")
+	}
+	if err := oneOf(c, "for", "until"); err != nil {
+		return none, 0, err
+	}
+	ask := api.NewRequest{Justification: in.reason, Ticket: in.ticket}
+	patience, err := parseDuration(in.waitFor)
+	if err != nil {
+		return none, 0, usage(c, "--wait-timeout: %s", err)
+	}
+	now := a.now()
+	if in.at != "" {
+		start, err := parseTime(in.at, now, a.local)
+		if err != nil {
+			return none, 0, usage(c, "--at: %s", err)
+		}
+		ask.Start = &start
+		patience += max(0, start.Sub(now))
+		now = start
+	}
+	if in.until != "" {
+		until, err := parseTime(in.until, now, a.local)
+		if err != nil {
+			return none, 0, usage(c, "--until: %s", err)
+		}
+		ask.Until = &until
+	} else {
+		length, err := parseDuration(orElse(in.length, "1h"))
+		if err != nil {
+			return none, 0, usage(c, "--for: %s", err)
+		}
+		if length%time.Second != 0 {
+			return none, 0, usage(c, "--for: %s has a fraction of a second", in.length)
+		}
+		ask.ForSeconds = int64(length / time.Second)
+	}
+	for _, machine := range machines {
+		for _, p := range in.ports {
+			ports, protocol := splitPort(p)
+			ask.Items = append(ask.Items, api.NewItem{Machine: machine, Ports: ports, Protocol: protocol, Sources: in.from})
+		}
+	}
+	return ask, patience, nil
+}
+
+func requestColumns() []column[api.Request] {
+	return []column[api.Request]{
+		{"ID", func(s style, r api.Request) string { return s.id(r.ID) }},
+		{"WHO", func(_ style, r api.Request) string { return r.Requester }},
+		{"ASKED", func(s style, r api.Request) string { return s.ago(&r.CreatedAt) }},
+		{"FOR", func(s style, r api.Request) string { return s.list(itemTexts(r)) }},
+		{"STATE", func(_ style, r api.Request) string { return r.State }},
+		{"OPEN", func(_ style, r api.Request) string { return grantStates(r.Grants) }},
+		{"REASON", func(s style, r api.Request) string {
+			if s.plain {
+				return r.Justification
+			}
+			return clip(r.Justification, 32)
+		}},
+	}
+}
+
+func itemTexts(r api.Request) []string {
+	texts := make([]string, len(r.Items))
+	for i, it := range r.Items {
+		texts[i] = it.Machine + ":" + portText(it.Ports, it.Protocol)
+	}
+	return texts
+}
+
+// grantStates sums up what became of a request's grants: "active", or "1 active, 2 opening".
+func grantStates(grants []api.Grant) string {
+	counts := map[string]int{}
+	for _, g := range grants {
+		counts[g.State]++
+	}
+	var parts []string
+	for _, state := range append(live(), "expired", "revoked", "superseded") {
+		if n := counts[state]; n == len(grants) && n > 0 {
+			return state
+		} else if n > 0 {
+			parts = append(parts, strconv.Itoa(n)+" "+state)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func clip(text string, most int) string {
+	runes := []rune(text)
+	if len(runes) <= most {
+		return text
+	}
+	return string(runes[:most-1]) + "…"
+}
+
+func (a *app) printRequest(r api.Request) error {
+	if err := printItem(a, r, []column[api.Request]{
+		{"Id", func(_ style, r api.Request) string { return r.ID }},
+		{"State", func(_ style, r api.Request) string { return r.State }},
+		{"Why so", func(_ style, r api.Request) string { return r.Reason }},
+		{"Who", func(_ style, r api.Request) string { return r.Requester }},
+		{"Asked", func(s style, r api.Request) string { return s.time(r.CreatedAt) }},
+		{"Asked from", func(_ style, r api.Request) string { return r.Address }},
+		{"Reason", func(_ style, r api.Request) string { return r.Justification }},
+		{"Ticket", func(_ style, r api.Request) string { return r.Ticket }},
+		{"For", func(_ style, r api.Request) string { return strings.Join(itemTexts(r), ",") }},
+		{"Start", func(s style, r api.Request) string { return s.timeIf(r.Start) }},
+		{"Waits until", func(s style, r api.Request) string {
+			if r.State != "pending" {
+				return ""
+			}
+			return s.timeIf(r.PendingUntil)
+		}},
+		{"Decided", func(s style, r api.Request) string { return s.timeIf(r.DecidedAt) }},
+	}); err != nil || a.output != "table" || len(r.Grants) == 0 {
+		return err
+	}
+	a.line("")
+	return printList(a, openSorted(r.Grants), grantColumns(), "")
+}
+
+func (a *app) requestListCommand() *cobra.Command {
+	var q api.RequestQuery
+	var limit int
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List requests, the newest first",
+		Long:    "List requests, the newest first: your own, and those for machines whose requests you may read.",
+		Example: "  postern request list --who me\n  postern request list --state pending -o json",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			requests, err := take(cl.Requests(c.Context(), q), limit)
+			if err != nil {
+				return err
+			}
+			return printList(a, requests, requestColumns(), "There are no such requests.")
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&q.State, "state", "", "only this: pending, approved, denied, canceled, timedOut")
+	f.StringVar(&q.Machine, "machine", "", "only for this machine")
+	f.StringVar(&q.Requester, "who", "", "only of this principal; me is you")
+	f.IntVar(&limit, "limit", 50, "at most so many")
+	return c
+}
+
+func (a *app) requestShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show REQUEST",
+		Short:   "Show a request and what became of it",
+		Long:    "Show a request and what became of it. REQUEST is an id, or its last characters as lists show them.",
+		Example: "  postern request show 7f3a9c12",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := findRequest(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			return a.printRequest(r)
+		},
+	}
+}
+
+func (a *app) requestCancelCommand() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:     "cancel REQUEST",
+		Short:   "Take back a request that is still pending",
+		Long:    "Take back a request that is still pending. What is open already ends with postern revoke.",
+		Example: "  postern request cancel 7f3a9c12 --reason \"not needed any more\"",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := findRequest(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			if r, err = cl.CancelRequest(c.Context(), r.ID, reason); err != nil {
+				return err
+			}
+			return a.printRequest(r)
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why, for the activity log")
+	return c
+}
+
+// findRequest takes an id or the end of one.
+func findRequest(ctx context.Context, cl *api.Client, ref string) (api.Request, error) {
+	if whole(ref) {
+		return cl.Request(ctx, ref, 0)
+	}
+	newest, err := take(cl.Requests(ctx, api.RequestQuery{}), searched)
+	if err != nil {
+		return api.Request{}, err
+	}
+	return byTail("request", "request list", ref, newest, func(r api.Request) string { return r.ID })
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"iter"
+	"strings"
+)
+
+// shortID is how many characters of an id tables show: the last ones, which are random.
+const shortID = 8
+
+// searched is how many of the newest requests or grants a shortened id is looked for in.
+const searched = 1000
+
+// take gathers at most so many items of a list.
+func take[T any](list iter.Seq2[T, error], most int) ([]T, error) {
+	var items []T
+	for item, err := range list {
+		if err != nil {
+			return nil, err
+		}
+		if len(items) == most {
+			break
+		}
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+// whole tells whether ref is an id as it stands, so that nothing needs to be searched.
+func whole(ref string) bool { return len(ref) > 20 || len(ref) < 4 }
+
+// byTail finds the one item whose id ends in ref.
+func byTail[T any](what, where, ref string, items []T, id func(T) string) (T, error) {
+	var found []T
+	for _, item := range items {
+		if strings.HasSuffix(id(item), ref) {
+			found = append(found, item)
+		}
+	}
+	var none T
+	switch len(found) {
+	case 0:
+		return none, fail(exitNotFound, "See: postern "+where, "there is no %s %q", what, ref)
+	case 1:
+		return found[0], nil
+	default:
+		return none, fail(exitConflict, "Give more of the id; -o json shows it whole.", "%q could be one of %d %ss", ref, len(found), what)
+	}
+}

@@ -1,0 +1,60 @@
+package access
+
+import "time"
+
+// Rule says which decisions approve a request: the first case that applies to it. A rule without cases approves by
+// itself; one with cases of which none applies refuses.
+type Rule struct {
+	Cases []Case
+}
+
+// Automatic tells whether every request inside the policy's limits is approved at once.
+func (r Rule) Automatic() bool { return len(r.Cases) == 0 }
+
+// Case is what a rule asks for where its condition and its hours hold.
+type Case struct {
+	Name   string  // for people: "office hours", "production"
+	When   string  // a CEL expression over request, requester, machine, ticket and time; empty always holds
+	Hours  *Hours  // nil always holds
+	Stages []Stage // in order; none approves at once
+	Denies int     // denies that end the request; 0 means 1
+	StepUp bool    // requesting and deciding need a fresh sign-in with a passkey
+}
+
+// Hours is a weekly span of a time zone, such as Monday to Friday, 8:00 to 18:00.
+type Hours struct {
+	Zone string         // IANA name, such as Europe/Berlin
+	Days []time.Weekday // none means every day
+	From int            // minutes after midnight, inclusive
+	To   int            // exclusive; not after From means over midnight, counted to the day it begins on
+}
+
+// Stage is met when every quorum of AllOf and, where there are any, one of AnyOf is met by distinct people: whoever
+// counts for one quorum counts for no other.
+type Stage struct {
+	AllOf   []Quorum
+	AnyOf   []Quorum
+	Timeout time.Duration // not met so long after it began, the next stage decides in its place; 0 waits. The last stage has none
+}
+
+// Quorum asks for a number of distinct people.
+type Quorum struct {
+	Count  int
+	Groups []PrincipalID // whoever is in one of them, directly or not
+	People []PrincipalID
+}
+
+// Decision is one approver's approve or deny of a request.
+type Decision struct {
+	Request   RequestID
+	Person    PrincipalID
+	Name      string // as it was then
+	Approve   bool
+	Comment   string
+	Digest    string // of what was shown; it must be the request's
+	At        time.Time
+	Quorums   []int // which quorums of the stage the person was eligible for then: AllOf first, AnyOf after
+	Stage     int   // the stage that was being decided
+	Case      int   // which of the request's approvals this counts for
+	SteppedUp bool
+}

@@ -1,0 +1,120 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// maxConditionCost bounds what one evaluation of a condition may cost, in units of CEL's own cost model.
+const maxConditionCost = 100_000
+
+// maxConditionText bounds the source of a condition, in bytes.
+const maxConditionText = 4096
+
+// Facts is what a condition may look at.
+type Facts struct {
+	Requester     access.PrincipalID
+	RequesterName string
+	Groups        []string // names of the groups the requester is in, directly or not
+	Address       string   // where the request comes from; empty when unknown
+	Machine       access.Machine
+	Ports         access.PortRange
+	Protocol      access.Protocol
+	Sources       []string
+	Duration      time.Duration
+	Justification string
+	Ticket        string
+	Start         time.Time
+	Now           time.Time
+}
+
+// Conditions compiles and evaluates conditions. It is made once and may be used by many goroutines.
+type Conditions struct{ env *cel.Env }
+
+// NewConditions declares what conditions may look at:
+//
+//	requester.id, requester.name: string · requester.groups: list of string · requester.address: string
+//	machine.name, machine.resourceGroup, machine.location, machine.os: string · machine.labels: map of string
+//	request.firstPort, request.lastPort: int · request.protocol: string · request.sources: list of string
+//	request.duration: duration · request.justification, request.ticket: string · request.start, now: timestamp
+func NewConditions() (*Conditions, error) {
+	text, list := cel.StringType, cel.ListType(cel.StringType)
+	env, err := cel.NewEnv(
+		cel.Variable("requester.id", text), cel.Variable("requester.name", text), cel.Variable("requester.groups", list), cel.Variable("requester.address", text),
+		cel.Variable("machine.name", text), cel.Variable("machine.resourceGroup", text), cel.Variable("machine.location", text), cel.Variable("machine.os", text),
+		cel.Variable("machine.labels", cel.MapType(text, text)),
+		cel.Variable("request.firstPort", cel.IntType), cel.Variable("request.lastPort", cel.IntType), cel.Variable("request.protocol", text),
+		cel.Variable("request.sources", list), cel.Variable("request.duration", cel.DurationType),
+		cel.Variable("request.justification", text), cel.Variable("request.ticket", text), cel.Variable("request.start", cel.TimestampType),
+		cel.Variable("now", cel.TimestampType),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("declare the facts of conditions: %w", err)
+	}
+	return &Conditions{env: env}, nil
+}
+
+// Condition is a compiled condition.
+type Condition struct{ program cel.Program }
+
+// Compile checks source: its syntax, its names and its types, and that it gives true or false. The error is
+// access.KindInvalid and names line and column.
+func (c *Conditions) Compile(source string) (*Condition, error) {
+	if len(source) > maxConditionText {
+		return nil, access.Fault(access.KindInvalid, "conditionTooLong", "the condition has %d bytes; %d are allowed", len(source), maxConditionText)
+	}
+	ast, issues := c.env.Compile(source)
+	if issues.Err() != nil {
+		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition does not compile: %s", describe(issues))
+	}
+	if !ast.OutputType().IsExactType(cel.BoolType) {
+		return nil, access.Fault(access.KindInvalid, "conditionNotBoolean", "the condition gives %s; it must give true or false", ast.OutputType())
+	}
+	program, err := c.env.Program(ast, cel.CostLimit(maxConditionCost))
+	if err != nil {
+		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition cannot be run: %v", err)
+	}
+	return &Condition{program: program}, nil
+}
+
+func describe(issues *cel.Issues) string {
+	var texts []string
+	for _, e := range issues.Errors() {
+		texts = append(texts, fmt.Sprintf("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Holds evaluates the condition. What cannot be evaluated, or costs too much, is an error: the caller refuses.
+func (c *Condition) Holds(f Facts) (bool, error) {
+	labels := f.Machine.Labels
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	value, _, err := c.program.Eval(map[string]any{
+		"requester.id": string(f.Requester), "requester.name": f.RequesterName, "requester.groups": emptyIfNil(f.Groups), "requester.address": f.Address,
+		"machine.name": f.Machine.Name, "machine.resourceGroup": f.Machine.ResourceGroup(), "machine.location": f.Machine.Location, "machine.os": f.Machine.OS,
+		"machine.labels":    labels,
+		"request.firstPort": int64(f.Ports.First), "request.lastPort": int64(f.Ports.Last), "request.protocol": string(f.Protocol),
+		"request.sources": emptyIfNil(f.Sources), "request.duration": f.Duration,
+		"request.justification": f.Justification, "request.ticket": f.Ticket, "request.start": f.Start,
+		"now": f.Now,
+	})
+	if err != nil {
+		return false, fmt.Errorf("evaluate condition: %w", err)
+	}
+	holds, ok := value.Value().(bool)
+	return ok && holds, nil
+}
+
+func emptyIfNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

@@ -1,0 +1,111 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// People answers who is who, as the directory has it now. Disabled people are in no group.
+type People interface {
+	InGroup(person, group access.PrincipalID) bool
+	// Members gives the people in group, directly or not.
+	Members(group access.PrincipalID) []access.PrincipalID
+	// Enabled tells whether person is a user that can sign in.
+	Enabled(person access.PrincipalID) bool
+}
+
+// EligibleFor gives the quorums of s, AllOf first and AnyOf after, that person may decide in; none for the requester.
+func EligibleFor(s access.Stage, person, requester access.PrincipalID, who People) []int {
+	if person == requester || !who.Enabled(person) {
+		return nil
+	}
+	var in []int
+	for i, q := range append(slices.Clone(s.AllOf), s.AnyOf...) {
+		if slices.Contains(q.People, person) || slices.ContainsFunc(q.Groups, func(g access.PrincipalID) bool { return who.InGroup(person, g) }) {
+			in = append(in, i)
+		}
+	}
+	return in
+}
+
+// Deciders gives everybody who may decide in s, without the requester, in the order of their ids.
+func Deciders(s access.Stage, requester access.PrincipalID, who People) []access.PrincipalID {
+	var people []access.PrincipalID
+	for _, q := range append(slices.Clone(s.AllOf), s.AnyOf...) {
+		people = append(people, candidates(q, requester, who)...)
+	}
+	slices.Sort(people)
+	return slices.Compact(people)
+}
+
+func candidates(q access.Quorum, requester access.PrincipalID, who People) []access.PrincipalID {
+	var people []access.PrincipalID
+	for _, p := range q.People {
+		if p != requester && who.Enabled(p) {
+			people = append(people, p)
+		}
+	}
+	for _, g := range q.Groups {
+		for _, p := range who.Members(g) {
+			if p != requester && who.Enabled(p) {
+				people = append(people, p)
+			}
+		}
+	}
+	slices.Sort(people)
+	return slices.Compact(people)
+}
+
+// Reachable tells whether the people there are could meet the case when requester asks; requester may be empty, for
+// a rule as such. The number is that of the first stage that never can be met, and is only of use when it cannot.
+//
+// Everybody counts once over all stages, so stages share the people; a stage that gives way in time is not needed.
+func Reachable(c access.Case, requester access.PrincipalID, who People) (stage int, ok bool) {
+	var needed []access.Stage
+	for i, s := range c.Stages {
+		if s.Timeout > 0 && i < len(c.Stages)-1 {
+			continue
+		}
+		needed = append(needed, s)
+		if !anyChoice(needed, requester, who, nil) {
+			return i, false
+		}
+	}
+	return len(c.Stages), true
+}
+
+// anyChoice tries each choice of one quorum out of every stage's AnyOf.
+func anyChoice(stages []access.Stage, requester access.PrincipalID, who People, chosen []access.Quorum) bool {
+	if len(stages) == 0 {
+		return fillable(chosen, requester, who)
+	}
+	with := append(slices.Clone(chosen), stages[0].AllOf...)
+	if len(stages[0].AnyOf) == 0 {
+		return anyChoice(stages[1:], requester, who, with)
+	}
+	return slices.ContainsFunc(stages[0].AnyOf, func(q access.Quorum) bool {
+		return anyChoice(stages[1:], requester, who, append(slices.Clone(with), q))
+	})
+}
+
+// fillable tells whether distinct people can fill every place of the quorums. No quorum needs more candidates than
+// there are places in all: the others cannot take more than that away from it.
+func fillable(quorums []access.Quorum, requester access.PrincipalID, who People) bool {
+	total := 0
+	for _, q := range quorums {
+		total += q.Count
+	}
+	eligible := map[access.PrincipalID][]int{}
+	for i, q := range quorums {
+		people := candidates(q, requester, who)
+		for _, p := range people[:min(len(people), total)] {
+			eligible[p] = append(eligible[p], i)
+		}
+	}
+	rows := make([][]int, 0, len(eligible))
+	for _, in := range eligible {
+		rows = append(rows, in)
+	}
+	return short(quorums, assign(quorums, nil, rows)) == nil
+}

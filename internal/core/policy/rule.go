@@ -1,0 +1,190 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// Limits on what a rule may hold.
+const (
+	maxCases   = 20
+	maxStages  = 8
+	maxQuorums = 16 // of one stage
+	maxCount   = 50 // of one quorum
+	maxChoices = 256
+	maxNamed   = 200 // groups and people of one quorum
+)
+
+// Zones finds a time zone by its IANA name.
+type Zones func(name string) (*time.Location, error)
+
+// Compiler finds the compiled form of a condition.
+type Compiler func(source string) (*Condition, error)
+
+// Choose gives the first case of the rule that applies. ok is false where there are cases and none applies. A rule
+// without cases gives the zero case, which approves at once. A condition that cannot be evaluated is an error.
+func Choose(r access.Rule, f Facts, compile Compiler, zones Zones) (index int, chosen access.Case, ok bool, err error) {
+	if r.Automatic() {
+		return 0, access.Case{}, true, nil
+	}
+	for i, c := range r.Cases {
+		applies, err := applies(c, f, compile, zones)
+		if err != nil {
+			return i, access.Case{}, false, fmt.Errorf("case %d: %w", i+1, err)
+		}
+		if applies {
+			return i, c, true, nil
+		}
+	}
+	return len(r.Cases), access.Case{}, false, nil
+}
+
+func applies(c access.Case, f Facts, compile Compiler, zones Zones) (bool, error) {
+	if c.Hours != nil {
+		zone, err := zones(c.Hours.Zone)
+		if err != nil {
+			return false, fmt.Errorf("time zone %q: %w", c.Hours.Zone, err)
+		}
+		if !Within(*c.Hours, f.Now.In(zone)) {
+			return false, nil
+		}
+	}
+	if c.When == "" {
+		return true, nil
+	}
+	condition, err := compile(c.When)
+	if err != nil {
+		return false, err
+	}
+	return condition.Holds(f)
+}
+
+// Within tells whether local, an instant in the hours' own zone, lies in them.
+func Within(h access.Hours, local time.Time) bool {
+	minute := local.Hour()*60 + local.Minute()
+	on := func(day time.Weekday) bool { return len(h.Days) == 0 || slices.Contains(h.Days, day) }
+	today, yesterday := local.Weekday(), (local.Weekday()+6)%7
+	if h.From < h.To {
+		return on(today) && h.From <= minute && minute < h.To
+	}
+	return on(today) && minute >= h.From || on(yesterday) && minute < h.To
+}
+
+// ValidateRule gives everything that is wrong with a rule; field is where it stands in the input, such as
+// "approval". known tells whether a principal exists and is of the kind.
+func ValidateRule(field string, r access.Rule, who People, known func(access.PrincipalID, access.PrincipalKind) bool, compile Compiler, zones Zones) []access.Reason {
+	v := validation{who: who, known: known}
+	if len(r.Cases) > maxCases {
+		v.add("tooManyCases", field, "a rule has at most %d cases, and this has %d", maxCases, len(r.Cases))
+		return v.reasons
+	}
+	for i, c := range r.Cases {
+		at := fmt.Sprintf("%s.cases[%d]", field, i)
+		if c.When != "" {
+			if _, err := compile(c.When); err != nil {
+				v.add(access.CodeOf(err), at+".when", "%v", err)
+			}
+		}
+		if c.Hours != nil {
+			v.hours(at+".hours", *c.Hours, zones)
+		}
+		if c.Denies < 0 || c.Denies > maxCount {
+			v.add("deniesOutOfRange", at+".denies", "denies is %d; it must be from 0 to %d", c.Denies, maxCount)
+		}
+		if always := c.When == "" && c.Hours == nil; always && i < len(r.Cases)-1 {
+			v.add("caseUnreachable", at, "this case always applies, so the cases after it never do; move it to the end")
+		}
+		v.stages(at, c)
+	}
+	return v.reasons
+}
+
+type validation struct {
+	who     People
+	known   func(access.PrincipalID, access.PrincipalKind) bool
+	reasons []access.Reason
+}
+
+func (v *validation) add(code, field, format string, args ...any) {
+	v.reasons = append(v.reasons, access.Reason{Code: code, Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (v *validation) hours(at string, h access.Hours, zones Zones) {
+	const day = 24 * 60
+	if _, err := zones(h.Zone); err != nil || h.Zone == "" {
+		v.add("unknownZone", at+".zone", "time zone %q is not known; use an IANA name such as Europe/Berlin", h.Zone)
+	}
+	if h.From < 0 || h.From >= day || h.To < 0 || h.To > day || h.From == h.To {
+		v.add("hoursOutOfRange", at, "hours run from 00:00 to 24:00, and their ends must differ")
+	}
+	for _, d := range h.Days {
+		if d < time.Sunday || d > time.Saturday {
+			v.add("unknownDay", at+".days", "there is no day %d of the week", d)
+		}
+	}
+}
+
+func (v *validation) stages(at string, c access.Case) {
+	before := len(v.reasons)
+	if len(c.Stages) > maxStages {
+		v.add("tooManyStages", at+".stages", "a case has at most %d stages, and this has %d", maxStages, len(c.Stages))
+	}
+	choices := 1
+	for i, s := range c.Stages {
+		here := fmt.Sprintf("%s.stages[%d]", at, i)
+		choices *= min(max(1, len(s.AnyOf)), maxChoices+1)
+		if choices = min(choices, maxChoices+1); choices > maxChoices {
+			v.add("tooManyChoices", here, "the stages offer too many ways to be met; at most %d are allowed", maxChoices)
+			return
+		}
+		quorums := append(slices.Clone(s.AllOf), s.AnyOf...)
+		if len(quorums) == 0 {
+			v.add("emptyStage", here, "a stage needs at least one quorum; leave the stages out to approve at once")
+		}
+		if len(quorums) > maxQuorums {
+			v.add("tooManyQuorums", here, "a stage has at most %d quorums, and this has %d", maxQuorums, len(quorums))
+			return
+		}
+		if s.Timeout < 0 || s.Timeout > 0 && s.Timeout < time.Minute {
+			v.add("timeoutTooShort", here+".timeout", "a stage's timeout is at least one minute")
+		}
+		if s.Timeout > 0 && i == len(c.Stages)-1 {
+			v.add("timeoutOnLastStage", here+".timeout", "the last stage has no stage to give way to; the request's own timeout ends it")
+		}
+		for k, q := range quorums {
+			v.quorum(fmt.Sprintf("%s.quorums[%d]", here, k), q)
+		}
+	}
+	if len(v.reasons) > before {
+		return
+	}
+	if stage, ok := Reachable(c, "", v.who); !ok {
+		v.add("quorumUnreachable", fmt.Sprintf("%s.stages[%d]", at, stage), "there are not enough distinct people to meet this stage: add people, or ask for fewer")
+	}
+}
+
+func (v *validation) quorum(at string, q access.Quorum) {
+	if q.Count < 1 || q.Count > maxCount {
+		v.add("countOutOfRange", at+".count", "a quorum asks for 1 to %d people, not %d", maxCount, q.Count)
+	}
+	if len(q.Groups)+len(q.People) == 0 {
+		v.add("emptyQuorum", at, "a quorum needs groups or people to choose from")
+	}
+	if len(q.Groups)+len(q.People) > maxNamed {
+		v.add("tooManyNamed", at, "a quorum names at most %d groups and people", maxNamed)
+		return
+	}
+	for _, g := range q.Groups {
+		if !v.known(g, access.Group) {
+			v.add("unknownGroup", at+".groups", "there is no group %s", g)
+		}
+	}
+	for _, p := range q.People {
+		if !v.known(p, access.User) {
+			v.add("unknownPerson", at+".people", "there is no user %s; only people decide", p)
+		}
+	}
+}

@@ -55,6 +55,7 @@ func BuiltIn() []Definition {
 				"Microsoft.Resources/subscriptions/resourceGroups/read",
 				"Microsoft.Security/*",
 				"Microsoft.IoTSecurity/*",
+				"Microsoft.IoTFirmwareDefense/*",
 				"Microsoft.Support/*",
 				MachinesRead, SubscriptionsRead, ActivityLogRead, "Postern.Access/*/read", RequestsDecide, RequestsCancel, GrantsRevoke,
 			}}),

@@ -10,7 +10,7 @@ import (
 // OpeningKey is what tells two openings apart.
 type OpeningKey struct {
 	Machine  MachineID
-	Source   netip.Prefix // masked
+	Source   netip.Prefix // canonical: masked, and never IPv4 written as IPv6
 	Protocol Protocol     // TCP or UDP, never AnyProtocol
 	Ports    PortRange
 }
@@ -96,8 +96,12 @@ func Union(live []Grant, policies map[MachineID]MachinePolicy) []Opening {
 	byKey := make(map[OpeningKey][]Grant)
 	for _, g := range live {
 		for _, source := range g.Sources {
+			source, ok := CanonicalPrefix(source)
+			if !ok {
+				continue // no element could stand for it, so nothing is open for it
+			}
 			for _, transport := range g.Protocol.Transports() {
-				key := OpeningKey{Machine: g.Machine, Source: source.Masked(), Protocol: transport, Ports: g.Ports}
+				key := OpeningKey{Machine: g.Machine, Source: source, Protocol: transport, Ports: g.Ports}
 				byKey[key] = append(byKey[key], g)
 			}
 		}
@@ -128,8 +132,9 @@ func (d *DesiredState) sort() {
 	slices.SortFunc(d.Machines, func(a, b Guarded) int { return cmp.Compare(a.Machine, b.Machine) })
 	slices.SortFunc(d.Protected, func(a, b Protected) int {
 		return cmp.Or(cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Protocol, b.Protocol),
-			cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Ports.Last, b.Ports.Last))
+			cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Ports.Last, b.Ports.Last), cmp.Compare(a.Sessions, b.Sessions))
 	})
+	d.Protected = slices.Compact(d.Protected) // two rules may guard one port for different sources
 	slices.Sort(d.Ended)
 }
 

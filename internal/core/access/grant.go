@@ -23,7 +23,7 @@ const (
 
 // grantMoves is the whole state machine: what may follow what.
 var grantMoves = map[GrantState][]GrantState{ //nolint:gochecknoglobals // a constant table; Go has no constant maps
-	GrantScheduled:  {GrantOpening, GrantExpired, GrantRevoked, GrantSuperseded},
+	GrantScheduled:  {GrantOpening, GrantActive, GrantExpired, GrantRevoked, GrantSuperseded, GrantFailed},
 	GrantOpening:    {GrantActive, GrantExpired, GrantRevoked, GrantSuperseded, GrantFailed},
 	GrantActive:     {GrantOpening, GrantExpired, GrantRevoked, GrantSuperseded, GrantFailed},
 	GrantFailed:     {GrantActive, GrantExpired, GrantRevoked, GrantSuperseded},
@@ -82,14 +82,19 @@ func (g Grant) Live(now time.Time) bool {
 
 // Begin moves a scheduled grant to opening; it fails with a conflict before its start.
 func (g Grant) Begin(now time.Time) (Grant, []Event, error) {
-	if now.Before(g.Start) {
-		return g, nil, Fault(KindConflict, "notDue", "grant %s starts at %s", g.ID, g.Start.UTC().Format(time.RFC3339))
+	if err := g.begun(now); err != nil {
+		return g, nil, err
 	}
 	return g.move(GrantOpening, GrantBegan, System(), "", now)
 }
 
-// Opened records that an enforcer has it in force.
+// Opened records that an enforcer has it in force; from scheduled too, for an enforcer may be faster than who calls
+// Begin. It fails with a conflict outside its window: once the end has come, such a report is late and the grant has
+// expired.
 func (g Grant) Opened(by Actor, now time.Time) (Grant, []Event, error) {
+	if err := g.due(now); err != nil {
+		return g, nil, err
+	}
 	next, events, err := g.move(GrantActive, GrantOpened, by, "", now)
 	if err == nil && next.OpenedAt.IsZero() {
 		next.OpenedAt = now
@@ -97,17 +102,24 @@ func (g Grant) Opened(by Actor, now time.Time) (Grant, []Event, error) {
 	return next, events, err
 }
 
-// Drifted records that an enforcer found it gone though it should be in force; it is opening again.
+// Drifted records that an enforcer found it gone though it should be in force; it is opening again. It fails with a
+// conflict outside its window.
 func (g Grant) Drifted(by Actor, detail string, now time.Time) (Grant, []Event, error) {
+	if err := g.due(now); err != nil {
+		return g, nil, err
+	}
 	return g.move(GrantOpening, GrantDrifted, by, detail, now)
 }
 
-// Failed records that an enforcer cannot put it in force.
+// Failed records that an enforcer cannot put it in force. It fails with a conflict outside its window.
 func (g Grant) Failed(by Actor, detail string, now time.Time) (Grant, []Event, error) {
+	if err := g.due(now); err != nil {
+		return g, nil, err
+	}
 	return g.move(GrantFailed, GrantDidFail, by, detail, now)
 }
 
-// Expire ends it by time; it fails with a conflict before its end.
+// Expire ends it by time, at its end however late that was noticed; it fails with a conflict before its end.
 func (g Grant) Expire(now time.Time) (Grant, []Event, error) {
 	if now.Before(g.End) {
 		return g, nil, Fault(KindConflict, "notDue", "grant %s ends at %s", g.ID, g.End.UTC().Format(time.RFC3339))
@@ -115,21 +127,27 @@ func (g Grant) Expire(now time.Time) (Grant, []Event, error) {
 	return g.move(GrantExpired, GrantDidExpire, System(), "its time was over", now)
 }
 
-// Revoke ends it early.
+// Revoke ends it early; it fails with a conflict once its end has come.
 func (g Grant) Revoke(by Actor, reason string, now time.Time) (Grant, []Event, error) {
+	if err := g.notOver(now); err != nil {
+		return g, nil, err
+	}
 	return g.move(GrantRevoked, GrantWasRevoked, by, reason, now)
 }
 
-// Supersede ends it in favour of a later grant that covers it.
+// Supersede ends it in favour of a later grant that covers it; it fails with a conflict once its end has come.
 func (g Grant) Supersede(by Actor, later GrantID, now time.Time) (Grant, []Event, error) {
+	if err := g.notOver(now); err != nil {
+		return g, nil, err
+	}
 	return g.move(GrantSuperseded, GrantWasSuperseded, by, "covered by grant "+string(later), now)
 }
 
 // Extend gives the same grant a later end. It fails with a conflict where the grant has ended, and is invalid where
 // end is not later than the present one.
 func (g Grant) Extend(by Actor, end, now time.Time) (Grant, []Event, error) {
-	if g.State.Ended() || !now.Before(g.End) {
-		return g, nil, Fault(KindConflict, "grantEnded", "grant %s has ended; make a new request", g.ID)
+	if err := g.notOver(now); err != nil {
+		return g, nil, err
 	}
 	if !end.After(g.End) {
 		return g, nil, Fault(KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
@@ -152,12 +170,44 @@ func (g Grant) Closed(by Actor, now time.Time) (Grant, []Event, error) {
 	return g, []Event{g.event(GrantClosed, by, now)}, nil
 }
 
-// Covers tells whether g leaves nothing of older to be kept: the same principal, machine, ports, protocol and
-// sources, in force no later, and ending no sooner.
+// Covers tells whether g leaves nothing of older to be kept: g is in force at now and ends no sooner, for the same
+// principal, machine, ports, protocol and sources.
 func (g Grant) Covers(older Grant, now time.Time) bool {
 	return g.ID != older.ID && g.Principal == older.Principal && g.Machine == older.Machine && g.Ports == older.Ports &&
-		g.Protocol == older.Protocol && slices.Equal(g.Sources, older.Sources) &&
-		!g.Start.After(now) && !g.Start.After(maxTime(older.Start, now)) && !g.End.Before(older.End)
+		g.Protocol == older.Protocol && sameSources(g.Sources, older.Sources) &&
+		g.Live(now) && g.State != GrantFailed && !older.State.Ended() && !g.End.Before(older.End)
+}
+
+// sameSources tells whether a and b hold the same prefixes, in whatever order.
+func sameSources(a, b []netip.Prefix) bool {
+	within := func(a, b []netip.Prefix) bool {
+		return !slices.ContainsFunc(a, func(p netip.Prefix) bool { return !slices.Contains(b, p) })
+	}
+	return within(a, b) && within(b, a)
+}
+
+// due fails with a conflict outside the grant's window.
+func (g Grant) due(now time.Time) error {
+	if err := g.begun(now); err != nil {
+		return err
+	}
+	return g.notOver(now)
+}
+
+// begun fails with a conflict before the grant's start.
+func (g Grant) begun(now time.Time) error {
+	if now.Before(g.Start) {
+		return Fault(KindConflict, "notDue", "grant %s starts at %s", g.ID, g.Start.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// notOver fails with a conflict where the grant has ended, or its end has come and nobody has marked it yet.
+func (g Grant) notOver(now time.Time) error {
+	if g.State.Ended() || !now.Before(g.End) {
+		return Fault(KindConflict, "grantEnded", "grant %s has ended; make a new request", g.ID)
+	}
+	return nil
 }
 
 func (g Grant) move(to GrantState, kind EventKind, by Actor, reason string, now time.Time) (Grant, []Event, error) {
@@ -169,6 +219,9 @@ func (g Grant) move(to GrantState, kind EventKind, by Actor, reason string, now 
 	g.Revision++
 	if to.Ended() {
 		g.EndedAt = now
+		if now.After(g.End) {
+			g.EndedAt = g.End
+		}
 	}
 	event := g.event(kind, by, now)
 	set(event.Details, "reason", reason)
@@ -187,13 +240,6 @@ func joinPrefixes(prefixes []netip.Prefix) string {
 		texts[i] = p.String()
 	}
 	return strings.Join(texts, ",")
-}
-
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 func set(m map[string]string, key, value string) {

@@ -74,8 +74,11 @@ const (
 	MaxDuration    = 30 * 24 * time.Hour  // of any opening
 	DefaultPending = 24 * time.Hour       // how long a request waits for its decision
 	MaxScheduled   = 365 * 24 * time.Hour // how far ahead a request may start
+	MaxRules       = 100                  // port rules for one machine
+	MaxSources     = 100                  // prefixes of one rule, and of one item of a request
 	MaxItems       = 1000                 // items of one request
 	MaxText        = 4096                 // bytes of a justification
+	MaxTicket      = 256                  // bytes of a ticket's name
 )
 
 // Policy is a JIT network access policy: which ports of which machines may be opened, for whom from where, how long.

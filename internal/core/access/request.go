@@ -103,8 +103,13 @@ func micros(t time.Time) int64 {
 }
 
 // Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where
-// the request is not pending, or where the window of an item has passed meanwhile.
+// the request is not pending, where it has waited too long though nobody has marked it yet, or where the window of an
+// item has passed meanwhile.
 func (r Request) Approve(by Actor, newID func() GrantID, now time.Time) (Request, []Grant, []Event, error) {
+	if r.State == RequestPending && !now.Before(r.PendingUntil) {
+		return r, nil, nil, Fault(KindConflict, "requestTimedOut", "request %s waited until %s and nobody decided; make a new request",
+			r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
+	}
 	next, err := r.move(RequestApproved, now)
 	if err != nil {
 		return r, nil, nil, err

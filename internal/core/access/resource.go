@@ -1,6 +1,7 @@
 package access
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -14,27 +15,39 @@ const Root ResourceID = "/"
 
 const maxResourceID = 2048
 
-// ParseResourceID checks the form of s: a leading slash, no empty segment, no control character or backslash, at
-// most 2,048 bytes. A trailing slash is dropped.
+// ParseResourceID checks the form of s: a leading slash, no empty, "." or ".." segment, printable ASCII without
+// backslash, '?', '#' and '%', at most 2,048 bytes. One trailing slash is dropped.
+//
+// Nothing but ASCII, because names are (CheckName), and because case folding beyond it has pairs on which Go, SQLite
+// and PostgreSQL disagree: two ids would be equal here and different there.
 func ParseResourceID(s string) (ResourceID, error) {
+	bad := func(why string) (ResourceID, error) {
+		return "", Fault(KindInvalid, "malformedResourceId", "resource id %q %s", clip(s), why)
+	}
 	if s == "/" {
 		return Root, nil
 	}
-	s = strings.TrimSuffix(s, "/")
+	id := strings.TrimSuffix(s, "/")
 	switch {
-	case s == "" || s[0] != '/':
-		return "", Fault(KindInvalid, "malformedResourceId", "resource id %q does not begin with a slash", clip(s))
-	case len(s) > maxResourceID:
-		return "", Fault(KindInvalid, "malformedResourceId", "resource id has %d bytes; %d are allowed", len(s), maxResourceID)
-	case strings.Contains(s, "//"):
-		return "", Fault(KindInvalid, "malformedResourceId", "resource id %q has an empty segment", clip(s))
+	case id == "" || id[0] != '/':
+		return bad("does not begin with a slash")
+	case len(id) > maxResourceID:
+		return bad(fmt.Sprintf("has %d bytes; %d are allowed", len(id), maxResourceID))
 	}
-	for _, r := range s {
-		if r < ' ' || r == 0x7f || r == '\\' || r == '?' || r == '#' || r == '\uFFFD' {
-			return "", Fault(KindInvalid, "malformedResourceId", "resource id %q has the character %q, which is not allowed", clip(s), r)
+	for i := range len(id) {
+		if c := id[i]; c < ' ' || c >= 0x7f || strings.IndexByte(`\?#%`, c) >= 0 {
+			return bad(fmt.Sprintf("has the byte %q, which is not allowed", c))
 		}
 	}
-	return ResourceID(s), nil
+	for segment := range strings.SplitSeq(id[1:], "/") {
+		switch segment {
+		case "":
+			return bad("has an empty segment")
+		case ".", "..":
+			return bad("has a segment of dots alone")
+		}
+	}
+	return ResourceID(id), nil
 }
 
 // Fold gives the form to compare and to index by: lower case.
@@ -45,9 +58,13 @@ func (id ResourceID) Equal(other ResourceID) bool {
 	return strings.EqualFold(string(id), string(other))
 }
 
-// Within tells whether id is scope or lies below it, at a segment boundary and without regard to case.
+// Within tells whether id is scope or lies below it, at a segment boundary and without regard to case. An empty id
+// lies nowhere, and nothing lies in an empty scope.
 func (id ResourceID) Within(scope ResourceID) bool {
-	if scope == Root {
+	switch {
+	case id == "" || scope == "":
+		return false
+	case scope == Root:
 		return true
 	}
 	if len(id) < len(scope) || !strings.EqualFold(string(id[:len(scope)]), string(scope)) {
@@ -61,14 +78,15 @@ func (id ResourceID) Name() string {
 	return string(id[strings.LastIndexByte(string(id), '/')+1:])
 }
 
-// Segment gives the segment that follows the first one called key, such as Segment("resourceGroups"); empty if none does.
+// Segment gives what stands behind key, such as Segment("resourceGroups"); empty if nothing does. Ids are pairs of key
+// and value, and a value that happens to spell like a key is none: a resource group may be called virtualMachines.
 func (id ResourceID) Segment(key string) string {
-	rest := string(id)
+	rest := strings.TrimPrefix(string(id), "/")
 	for rest != "" {
-		var segment string
-		segment, rest, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-		if strings.EqualFold(segment, key) {
-			value, _, _ := strings.Cut(rest, "/")
+		var name, value string
+		name, rest, _ = strings.Cut(rest, "/")
+		value, rest, _ = strings.Cut(rest, "/")
+		if strings.EqualFold(name, key) {
 			return value
 		}
 	}

@@ -1,0 +1,152 @@
+package policy_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+)
+
+func drawPrefix(t *rapid.T) netip.Prefix {
+	n := byte(rapid.IntRange(0, 15).Draw(t, "address"))
+	bits := rapid.IntRange(28, 32).Draw(t, "bits")
+	if rapid.Bool().Draw(t, "IPv6") {
+		return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 15: n}), bits+96).Masked()
+	}
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), bits).Masked()
+}
+
+func drawPolicy(t *rapid.T) access.MachinePolicy {
+	return access.MachinePolicy{Machine: "m", Ports: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) access.PortRule {
+		return access.PortRule{Ports: drawPorts(t), Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "protocol"),
+			Sources: rapid.SliceOfN(rapid.Custom(drawPrefix), 0, 2).Draw(t, "prefixes"), Max: time.Duration(rapid.IntRange(1, 4).Draw(t, "max")) * time.Minute}
+	}), 1, 4).Draw(t, "rules")}
+}
+
+func drawPorts(t *rapid.T) access.PortRange {
+	first := rapid.Uint16Range(1, 6).Draw(t, "first")
+	return access.PortRange{First: first, Last: first + rapid.Uint16Range(0, 2).Draw(t, "more")}
+}
+
+func drawItem(t *rapid.T, p *access.MachinePolicy) policy.Item {
+	return policy.Item{Machine: "m", Policy: p, Ports: drawPorts(t),
+		Protocol: rapid.SampledFrom([]access.Protocol{"", access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "asked protocol"),
+		Sources:  rapid.SliceOfN(rapid.Custom(drawPrefix), 1, 2).Draw(t, "sources"),
+		Duration: time.Duration(rapid.IntRange(1, 5).Draw(t, "minutes")) * time.Minute}
+}
+
+// covered is the definition, address by address and port by port.
+func covered(rule access.PortRule, item policy.Item, protocol access.Protocol) bool {
+	for port := item.Ports.First; port <= item.Ports.Last; port++ {
+		if port < rule.Ports.First || port > rule.Ports.Last {
+			return false
+		}
+	}
+	for _, transport := range protocol.Transports() {
+		if !slices.Contains(rule.Protocol.Transports(), transport) {
+			return false
+		}
+	}
+	for _, source := range item.Sources {
+		if len(rule.Sources) > 0 && !slices.ContainsFunc(rule.Sources, func(outer netip.Prefix) bool {
+			for a := source.Addr(); source.Contains(a); a = a.Next() {
+				if !outer.Contains(a) {
+					return false
+				}
+			}
+			return true
+		}) {
+			return false
+		}
+	}
+	return item.Duration <= rule.Max
+}
+
+func TestEvaluateEqualsOracle(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPolicy(t)
+		item := drawItem(t, &p)
+		now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+		v := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now)
+		want := slices.ContainsFunc(p.Ports, func(rule access.PortRule) bool {
+			if item.Protocol == "" {
+				return slices.ContainsFunc(rule.Protocol.Transports(), func(tr access.Protocol) bool { return covered(rule, item, tr) })
+			}
+			return covered(rule, item, item.Protocol)
+		})
+		if want != (len(v.Refusals) == 0) {
+			t.Fatalf("%+v against %+v: %v", item, p, v.Refusals)
+		}
+		if want {
+			got := v.Items[0]
+			if !covered(got.Rule, item, got.Protocol) || !slices.ContainsFunc(p.Ports, func(r access.PortRule) bool { return r.Ports == got.Rule.Ports && r.Max == got.Rule.Max }) {
+				t.Fatalf("%+v is said to be covered as %+v", item, got)
+			}
+			shorter := item
+			shorter.Duration = time.Minute
+			shorter.Ports.Last = shorter.Ports.First
+			shorter.Sources = item.Sources[:1]
+			if less := policy.Evaluate(policy.Input{Items: []policy.Item{shorter}}, now); len(less.Refusals) > 0 {
+				t.Fatalf("less than what is allowed is refused: %v", less.Refusals)
+			}
+		}
+		for _, r := range v.Refusals {
+			if r.Code == "" || r.Field == "" || r.Message == "" {
+				t.Fatalf("reason %+v lacks something", r)
+			}
+		}
+	})
+}
+
+// The order of the rules decides only which of several that cover an item is named.
+func TestEvaluateDoesNotDependOnTheOrderOfRules(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPolicy(t)
+		other := p
+		other.Ports = rapid.Permutation(p.Ports).Draw(t, "rules in another order")
+		item := drawItem(t, &p)
+		now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+		one := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now)
+		item.Policy = &other
+		two := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now)
+		if len(one.Refusals) != len(two.Refusals) {
+			t.Fatalf("%v, in another order %v", one.Refusals, two.Refusals)
+		}
+	})
+}
+
+func TestEvaluateTooManyItems(t *testing.T) {
+	t.Parallel()
+	v := policy.Evaluate(policy.Input{Items: make([]policy.Item, access.MaxItems+1)}, time.Now())
+	if len(v.Refusals) != 1 || v.Refusals[0].Code != "tooManyItems" {
+		t.Errorf("%v", v.Refusals)
+	}
+	many := policy.Item{Machine: "m", Ports: access.SinglePort(22), Sources: make([]netip.Prefix, access.MaxSources+1), Duration: time.Hour}
+	v = policy.Evaluate(policy.Input{Items: []policy.Item{many}}, time.Now())
+	if len(v.Refusals) != 2 || v.Refusals[0].Code != "tooManySources" || v.Refusals[1].Code != "machineNotConfigured" {
+		t.Errorf("%v", v.Refusals)
+	}
+}
+
+func BenchmarkEvaluate(b *testing.B) {
+	p := access.MachinePolicy{Ports: access.RecommendedPorts()}
+	for i := range p.Ports {
+		p.Ports[i].Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+	}
+	in := policy.Input{Justification: "rotate the certificates", Items: []policy.Item{{Machine: "m", Policy: &p, Ports: access.SinglePort(22),
+		Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.5/32")}, Duration: time.Hour}}}
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := policy.Evaluate(in, now); len(v.Refusals) > 0 {
+			b.Fatal(v.Refusals)
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package policy
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// checkTexts looks at the justification and the ticket, against the strictest of the policies.
+func (e *evaluation) checkTexts() {
+	var required bool
+	var shortest int
+	for _, item := range e.in.Items {
+		if item.Policy != nil && item.Policy.Justification.Required {
+			required = true
+			shortest = max(shortest, item.Policy.Justification.MinLength)
+		}
+	}
+	text := strings.TrimSpace(e.in.Justification)
+	switch n := utf8.RuneCountInString(text); {
+	case len(e.in.Justification) > access.MaxText:
+		e.refuse("justificationTooLong", "justification", "the justification has %d bytes; %d are allowed", len(e.in.Justification), access.MaxText)
+	case malformedText(e.in.Justification, "\n\r\t"):
+		e.refuse("justificationMalformed", "justification", "the justification has control characters, or is not UTF-8")
+	case required && n == 0:
+		e.refuse("justificationRequired", "justification", "say why: %s", lengthHint(shortest))
+	case required && n < shortest:
+		e.refuse("justificationTooShort", "justification", "the justification has %d characters: %s", n, lengthHint(shortest))
+	}
+	switch {
+	case len(e.in.Ticket) > access.MaxTicket:
+		e.refuse("ticketTooLong", "ticket", "the ticket has %d bytes; %d are allowed", len(e.in.Ticket), access.MaxTicket)
+	case malformedText(e.in.Ticket, ""):
+		e.refuse("ticketMalformed", "ticket", "the ticket has control characters, or is not UTF-8")
+	}
+}
+
+func lengthHint(shortest int) string {
+	if shortest <= 1 {
+		return "the policy asks for a justification"
+	}
+	return "the policy asks for a justification of at least " + plural(shortest, "character")
+}
+
+// malformedText tells whether s could not be kept or shown: not UTF-8, or with control characters except those allowed.
+func malformedText(s, allowed string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) && !strings.ContainsRune(allowed, r)
+	})
+}

@@ -41,7 +41,7 @@ func (a *app) root() *cobra.Command {
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.grantCommand(), a.revokeCommand(),
 		a.userCommand(), a.groupCommand(), a.roleCommand(), a.auditCommand(),
-		a.versionCommand(),
+		a.demoCommand(), a.versionCommand(),
 	)
 	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +
 		"  postern request web-1 --port 22 --for 1h --reason \"roll back release 42\" --wait"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,16 +10,18 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/audit"
 )
 
 func (a *app) auditCommand() *cobra.Command {
 	return group("audit", "The activity log: read it, take it away, verify it",
 		"The activity log holds everything that happened, and cannot be changed unseen: its records are the leaves of a\nMerkle tree whose root the server signs.",
-		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand())
+		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditVerifyCommand())
 }
 
 func (a *app) auditListCommand() *cobra.Command {
@@ -163,26 +166,34 @@ checkpoint is signed with is kept with your sign-in the first time it is seen, s
 	return c
 }
 
-// copyExport copies the lines of an export and gives its checkpoint; an export without one is cut off.
+// copyExport turns what the server sends into the form that verifies offline, and gives its checkpoint; an export that
+// ends without one is cut off.
 func copyExport(w io.Writer, r io.Reader) (api.Checkpoint, error) {
-	in := bufio.NewReader(r)
+	in, out := json.NewDecoder(r), bufio.NewWriter(w)
+	var buf []byte
 	for {
-		text, err := in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return api.Checkpoint{}, fail(exitUnavailable, "Try again.", "the export ended before its checkpoint")
-		}
-		if err != nil {
-			return api.Checkpoint{}, err
-		}
-		if _, err := w.Write(text); err != nil {
-			return api.Checkpoint{}, err
-		}
 		var line api.ExportLine
-		if err := json.Unmarshal(text, &line); err != nil {
+		if err := in.Decode(&line); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return api.Checkpoint{}, fail(exitUnavailable, "Try again.", "the export ended before its checkpoint")
+		} else if err != nil {
 			return api.Checkpoint{}, fmt.Errorf("understand the export: %w", err)
 		}
+		var err error
 		if line.Checkpoint != nil {
-			return *line.Checkpoint, nil
+			buf, err = audit.AppendCheckpointLine(buf[:0], line.Checkpoint.Note)
+		} else {
+			var record []byte
+			record, err = base64.StdEncoding.DecodeString(line.Record)
+			buf = audit.AppendRecordLine(buf[:0], line.Seq, record)
+		}
+		if err != nil {
+			return api.Checkpoint{}, fmt.Errorf("understand the export: %w", err)
+		}
+		if _, err := out.Write(buf); err != nil {
+			return api.Checkpoint{}, err
+		}
+		if line.Checkpoint != nil {
+			return *line.Checkpoint, out.Flush()
 		}
 	}
 }
@@ -209,12 +220,13 @@ func (a *app) pinAuditKey(key string) error {
 }
 
 func (a *app) auditCheckpointCommand() *cobra.Command {
-	return &cobra.Command{
+	var file string
+	c := &cobra.Command{
 		Use:   "checkpoint",
 		Short: "Show the newest signed checkpoint, to be kept elsewhere",
-		Long: `Show the newest signed checkpoint and the key that verifies it. Kept elsewhere, it proves later that the log still
-begins with the same records: postern audit verify FILE --checkpoint NOTE.`,
-		Example: "  postern audit checkpoint\n  postern audit checkpoint -o json > checkpoint.json",
+		Long: `Show the newest signed checkpoint and the key that verifies it. Kept elsewhere with --file, it proves later that the
+log still begins with the same records: postern audit verify LOG --checkpoint FILE.`,
+		Example: "  postern audit checkpoint --file monday.checkpoint\n  postern audit verify log.ndjson --checkpoint monday.checkpoint",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -225,6 +237,14 @@ begins with the same records: postern audit verify FILE --checkpoint NOTE.`,
 			if err != nil {
 				return err
 			}
+			if file != "" {
+				if err := os.WriteFile(file, []byte(checkpoint.Note), 0o600); err != nil {
+					return err
+				}
+			}
+			if err := a.pinAuditKey(checkpoint.Key); err != nil {
+				return err
+			}
 			return printItem(a, checkpoint, []column[api.Checkpoint]{
 				{"Size", func(_ style, p api.Checkpoint) string { return fmt.Sprint(p.Size) }},
 				{"Root", func(_ style, p api.Checkpoint) string { return p.Root }},
@@ -233,4 +253,80 @@ begins with the same records: postern audit verify FILE --checkpoint NOTE.`,
 			})
 		},
 	}
+	c.Flags().StringVar(&file, "file", "", "also write the signed note to this file")
+	return c
+}
+
+func (a *app) auditVerifyCommand() *cobra.Command {
+	var key string
+	var checkpoints []string
+	c := &cobra.Command{
+		Use:   "verify FILE",
+		Short: "Verify an export offline: every record, the tree, the signature",
+		Long: `Verify an export without the server: that it has every record in order, that the records give the root which the
+checkpoint signs, and that the log begins with the same records as each checkpoint that was kept earlier. Nothing in
+the file is trusted: the key is the one that was kept when the log was first exported or its checkpoint first shown,
+or that of --key. FILE may be - for standard input.`,
+		Example: "  postern audit verify log.ndjson\n" +
+			"  postern audit verify log.ndjson --key 'log+9f2c01ab+AbC…' --checkpoint monday.checkpoint",
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if key == "" {
+				conf, err := a.stored()
+				if err != nil {
+					return err
+				}
+				if key = conf.AuditKey; key == "" {
+					return usage(c, "no key is known to verify with: give --key, which postern audit checkpoint shows, from a place that you trust")
+				}
+			}
+			var previous []string
+			for _, file := range checkpoints {
+				text, err := os.ReadFile(file) //nolint:gosec // the user names the file
+				if err != nil {
+					return usage(c, "--checkpoint: %s", err)
+				}
+				previous = append(previous, string(text))
+			}
+			in := a.in
+			if args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return usage(c, "%s", err)
+				}
+				defer f.Close() //nolint:errcheck // it was only read
+				in = f
+			}
+			summary, err := audit.VerifyExport(in, key, previous...)
+			if err != nil {
+				return fail(exitError, "The export is not what was signed, or not whole. Do not rely on it.", "%s does not verify: %w", args[0], err)
+			}
+			return a.printSummary(summary)
+		},
+	}
+	c.Flags().StringVar(&key, "key", "", "verifier key of the log (default: the one that was kept)")
+	c.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file with a checkpoint that was kept earlier; may be repeated")
+	return c
+}
+
+// verified is what a verification found, for programs.
+type verified struct {
+	Records  int64     `json:"records"`
+	First    time.Time `json:"first,omitzero"`
+	Last     time.Time `json:"last,omitzero"`
+	Root     string    `json:"root"`
+	SignedAt time.Time `json:"signedAt"`
+	Previous int       `json:"previousCheckpoints"`
+}
+
+func (a *app) printSummary(s audit.Summary) error {
+	return printItem(a, verified{Records: s.Records, First: s.First, Last: s.Last, Root: s.Checkpoint.Root.String(), SignedAt: s.Checkpoint.At, Previous: s.Previous},
+		[]column[verified]{
+			{"Verified", func(_ style, v verified) string { return count(int(v.Records), "record") }},
+			{"First", func(s style, v verified) string { return s.time(v.First) }},
+			{"Last", func(s style, v verified) string { return s.time(v.Last) }},
+			{"Root", func(_ style, v verified) string { return v.Root }},
+			{"Signed", func(s style, v verified) string { return s.time(v.SignedAt) }},
+			{"Continues", func(_ style, v verified) string { return count(v.Previous, "earlier checkpoint") }},
+		})
 }

@@ -86,7 +86,10 @@ func fetchCA(ctx context.Context, server, fingerprint string) (string, error) {
 // parseFingerprint reads 64 hexadecimal digits, with or without "SHA256:" and colons, and gives them in lower case.
 func parseFingerprint(s string) (string, error) {
 	text := strings.ToLower(strings.TrimSpace(s))
-	text = strings.ReplaceAll(strings.TrimPrefix(text, "sha256:"), ":", "")
+	for _, name := range []string{"sha256:", "sha-256"} {
+		text = strings.TrimPrefix(text, name)
+	}
+	text = strings.ReplaceAll(strings.TrimSpace(text), ":", "")
 	if raw, err := hex.DecodeString(text); err != nil || len(raw) != sha256.Size {
 		return "", fmt.Errorf("%q is not a SHA-256 fingerprint: it has 64 hexadecimal digits", s)
 	}

@@ -48,6 +48,11 @@ type codedError struct {
 func (e *codedError) Error() string { return e.err.Error() }
 func (e *codedError) Unwrap() error { return e.err }
 
+// silentError ends the program with a code, where everything has been said.
+type silentError struct{ code int }
+
+func (e *silentError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
 // usage says what is wrong with a command line.
 func usage(c *cobra.Command, format string, args ...any) error {
 	return &codedError{code: exitUsage, err: fmt.Errorf(format, args...), hint: "See: " + c.CommandPath() + " --help"}
@@ -64,6 +69,9 @@ func exitCode(err error) int {
 	}
 	if coded, ok := errors.AsType[*codedError](err); ok {
 		return coded.code
+	}
+	if silent, ok := errors.AsType[*silentError](err); ok {
+		return silent.code
 	}
 	if problem, ok := errors.AsType[*api.Problem](err); ok {
 		return exitOfProblem(problem)
@@ -95,6 +103,9 @@ func exitOfProblem(p *api.Problem) int {
 
 // explain prints err for people: what is wrong, each reason on its own line, and what to do.
 func (a *app) explain(err error) {
+	if _, ok := errors.AsType[*silentError](err); ok {
+		return
+	}
 	if problem, ok := errors.AsType[*api.Problem](err); ok {
 		a.say("Error: %s", firstUpper(problem.Detail, problem.Title))
 		for _, r := range problem.Reasons {

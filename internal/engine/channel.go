@@ -178,7 +178,9 @@ func CheckURL(raw string, plain bool) error {
 }
 
 func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f && r <= 0x9f || r == '\u2028' || r == '\u2029' || r == '\uFFFD' })
+	return strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' || r >= 0x7f && r <= 0x9f || r == '\u2028' || r == '\u2029' || r == '\uFFFD'
+	})
 }
 
 // plainAddress tells whether s is local@domain with nothing that has a meaning in a header or an envelope.

@@ -70,6 +70,7 @@ type Failure struct {
 	Text       string
 	Permanent  bool          // repeating it cannot help
 	RetryAfter time.Duration // what the receiver asked for; 0 if nothing
+	Down       bool          // the receiver as a whole does not work now: others are not worth trying at once
 }
 
 // Claim begins an attempt: nobody else takes the delivery before lease is over. It fails with a conflict where the

@@ -97,7 +97,7 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, ma
 		n.Subject.Outcome = string(r.State)
 	}
 	for _, item := range r.Items {
-		n.Subject.Items = append(n.Subject.Items, SubjectItem{Machine: nameOf(item.Machine, machines), Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources)})
+		n.Subject.Items = append(n.Subject.Items, SubjectItem{Machine: machineName(item.Machine, machines), Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources)})
 		if !slices.Contains(n.Policies, item.Policy) {
 			n.Policies = append(n.Policies, item.Policy)
 		}
@@ -125,7 +125,7 @@ func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r acce
 	return n
 }
 
-func nameOf(id access.MachineID, names map[access.MachineID]string) string {
+func machineName(id access.MachineID, names map[access.MachineID]string) string {
 	if name := names[id]; name != "" {
 		return name
 	}

@@ -79,7 +79,9 @@ func Plan(n Notification, channels []Channel, routes []Route, addressed []access
 			plan = append(plan, newDelivery(n, c.ID, "", now))
 		}
 	}
-	slices.SortFunc(plan, func(a, b Delivery) int { return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Recipient, b.Recipient)) })
+	slices.SortFunc(plan, func(a, b Delivery) int {
+		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Recipient, b.Recipient))
+	})
 	return plan
 }
 

@@ -1,0 +1,103 @@
+package notify
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	sendTimeout    = 10 * time.Second // of one attempt, from resolving the name to the end of the answer
+)
+
+// destinationError says that a receiver has an address which the channel may not reach.
+type destinationError struct{ text string }
+
+// Error names the address and what is wrong with it.
+func (e *destinationError) Error() string { return e.text }
+
+// refused gives networks that are no place for a receiver, though netip's own predicates let them through.
+func refused() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("0.0.0.0/8"),          // this network
+		netip.MustParsePrefix("192.0.0.0/24"),       // protocol assignments
+		netip.MustParsePrefix("198.18.0.0/15"),      // benchmarks
+		netip.MustParsePrefix("240.0.0.0/4"),        // reserved, broadcast
+		netip.MustParsePrefix("64:ff9b:1::/48"),     // local translation of IPv4
+		netip.MustParsePrefix("2001::/32"),          // Teredo: hides an IPv4 address
+		netip.MustParsePrefix("fec0::/10"),          // site-local, deprecated
+		netip.MustParsePrefix("100.100.100.200/32"), // a cloud's metadata service
+	}
+}
+
+// checkDestination refuses addresses that a channel must not make the server connect to. Link-local addresses, where
+// clouds keep their metadata services, are refused even where private ones are allowed.
+func checkDestination(address netip.Addr, allowPrivate bool) error {
+	a := unwrap(address.Unmap().WithZone(""))
+	switch {
+	case !a.IsValid(), a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast():
+		return &destinationError{a.String() + " is no address of a receiver"}
+	case a.IsLoopback(), a.IsPrivate(), netip.MustParsePrefix("100.64.0.0/10").Contains(a) && a != netip.MustParseAddr("100.100.100.200"):
+		if !allowPrivate {
+			return &destinationError{a.String() + " is a private address; allow private addresses on the channel if that is meant"}
+		}
+		return nil
+	}
+	for _, prefix := range refused() {
+		if prefix.Contains(a) {
+			return &destinationError{a.String() + " is no address of a receiver"}
+		}
+	}
+	return nil
+}
+
+// unwrap gives the IPv4 address inside a NAT64 (64:ff9b::/96) or 6to4 (2002::/16) address, where a packet would end up.
+func unwrap(a netip.Addr) netip.Addr {
+	if !a.Is6() {
+		return a
+	}
+	b := a.As16()
+	switch {
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(a):
+		return netip.AddrFrom4([4]byte(b[12:16]))
+	case netip.MustParsePrefix("2002::/16").Contains(a):
+		return netip.AddrFrom4([4]byte(b[2:6]))
+	default:
+		return a
+	}
+}
+
+// dialer makes connections whose address is checked after the name was resolved, at the moment of connecting, so that
+// a name which resolves differently the second time gains nothing.
+func dialer(allowPrivate bool) *net.Dialer {
+	return &net.Dialer{
+		Timeout:   connectTimeout,
+		KeepAlive: -1,
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			at, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return &destinationError{strconv.Quote(address) + " is no address"}
+			}
+			return checkDestination(at.Addr(), allowPrivate)
+		},
+	}
+}
+
+// tlsConfig trusts the system's authorities, or only those of pem where it is not empty.
+func tlsConfig(pem string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if pem != "" {
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM([]byte(pem)) {
+			return nil, errors.New("the authorities of the channel are not PEM certificates")
+		}
+	}
+	return c, nil
+}

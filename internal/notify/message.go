@@ -1,0 +1,249 @@
+package notify
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// message is a notification in words, for people; nothing in it is escaped for any format yet.
+type message struct {
+	Title  string // one line
+	Lead   string // a sentence or two
+	Fields []field
+	Button string // what Link is for; empty without a link
+	Link   string
+}
+
+type field struct{ Label, Value string }
+
+// texts is what one kind of notification says. Title and Lead are text/template over Facts; Fields names the facts to
+// show, in order.
+type texts struct {
+	Title, Lead, Button string
+	Fields              []string
+}
+
+// allFields is every fact that a message about access may show, in order.
+func allFields() []string {
+	return []string{"Who", "Machines", "Ports", "Sources", "Window", "Reason", "Ticket", "By", "Detail"}
+}
+
+// table is the wording of every kind of notification.
+func table() map[engine.NotificationKind]texts {
+	return map[engine.NotificationKind]texts{
+		engine.NotifyRequested: {
+			Title: `{{.Who}} asks for access to {{.Machines}}`, Lead: `The request was submitted.`,
+			Button: "See the request", Fields: allFields(),
+		},
+		engine.NotifyNeedsDecision: {
+			Title: `Your decision is needed: {{.Who}} asks for access to {{.Machines}}`,
+			Lead:  `Approve or deny it on its page. What you decide there is bound to what the page shows.`, Button: "Approve or deny", Fields: allFields(),
+		},
+		engine.NotifyDecided: {
+			Title: `{{.Outcome}}: access of {{.Who}} to {{.Machines}}`, Lead: `The request was {{lower .Outcome}}{{with .By}} by {{.}}{{end}}.`,
+			Button: "See the request", Fields: allFields(),
+		},
+		engine.NotifyOpened: {
+			Title: `Open: {{.Machines}} for {{.Who}}`, Lead: `Access is in force{{with .End}} until {{.}}{{end}}. It closes by itself.`,
+			Button: "See or end it", Fields: allFields(),
+		},
+		engine.NotifyWillEnd: {
+			Title: `Ends soon: access of {{.Who}} to {{.Machines}}`, Lead: `Access ends{{with .End}} at {{.}}{{end}}. Extend it on its page if the work is not done.`,
+			Button: "Extend or end it", Fields: allFields(),
+		},
+		engine.NotifyEnded: {
+			Title: `{{or .Outcome "Ended"}}: access of {{.Who}} to {{.Machines}}`, Lead: `Access has ended{{with .By}}, by {{.}}{{end}}.`,
+			Button: "See the request", Fields: allFields(),
+		},
+		engine.NotifyFailed: {
+			Title: `Failed: {{.Machines}} could not be opened for {{.Who}}`, Lead: `The access was approved, but it is not in force.`,
+			Button: "See the request", Fields: allFields(),
+		},
+		engine.NotifyBreakGlass: {
+			Title: `BREAK-GLASS: {{.Who}} opened {{.Machines}} without approval`,
+			Lead:  `Access is open now. Somebody who may approve must review it and close the review with a comment.`, Button: "Review it", Fields: allFields(),
+		},
+		engine.NotifyAlert: {
+			Title: `{{with .Outcome}}{{if ne . "Open"}}{{.}}: {{end}}{{end}}{{or .AlertTitle "Alert"}}`, Lead: `{{.Detail}}`,
+			Button: "See the alert", Fields: []string{"Severity", "Who", "Machines", "Ports", "Sources"},
+		},
+		engine.NotifyTest: {
+			Title: `Test of a Postern channel`, Lead: `Notifications reach you through this channel. There is nothing to do.`,
+			Button: "Open Postern", Fields: []string{"By"},
+		},
+	}
+}
+
+// Facts is what the templates see: plain texts, empty where there is nothing to say.
+type Facts struct {
+	Who, Machines, Ports, Sources, Window, Start, End, Reason, Ticket, By, Outcome, Detail, AlertTitle, Severity string
+}
+
+func (f Facts) fields() map[string]field {
+	return map[string]field{
+		"Who": {"Who", f.Who}, "Machines": {"Machine", f.Machines}, "Ports": {"Ports", f.Ports}, "Sources": {"From", f.Sources},
+		"Window": {"Window", f.Window}, "Reason": {"Reason", f.Reason}, "Ticket": {"Ticket", f.Ticket}, "By": {"By", f.By},
+		"Detail": {"Why", f.Detail}, "Severity": {"Severity", f.Severity},
+	}
+}
+
+const (
+	maxTitle = 150 // characters
+	maxValue = 600 // characters
+	maxNames = 8   // of a list, before "and 3 more"
+	timeForm = "2006-01-02 15:04 UTC"
+)
+
+// factsOf makes the facts of s: cleaned of control characters and bounded in length.
+func factsOf(s engine.Subject) Facts {
+	f := Facts{Who: line(s.Who, 100), Reason: line(s.Reason, maxValue), Ticket: line(s.Ticket, 100), By: line(s.By, 100),
+		Outcome: outcome(s.Outcome), Detail: line(s.Detail, maxValue), AlertTitle: line(s.Title, maxTitle), Severity: line(s.Severity, 20)}
+	var machines, ports, sources []string
+	for _, item := range s.Items {
+		machines = add(machines, line(item.Machine, 64))
+		if item.Ports.Valid() {
+			ports = add(ports, item.Ports.String()+"/"+string(item.Protocol))
+		}
+		for _, source := range item.Sources {
+			sources = add(sources, prefixText(source))
+		}
+	}
+	f.Machines, f.Ports, f.Sources = list(machines), list(ports), list(sources)
+	f.Start, f.End = instant(s.Start), instant(s.End)
+	switch {
+	case f.Start != "" && f.End != "":
+		f.Window = f.Start + " to " + f.End + " (" + span(s.End.Sub(s.Start)) + ")"
+	case f.End != "":
+		f.Window = "until " + f.End
+	case f.Start != "":
+		f.Window = "from " + f.Start
+	}
+	return f
+}
+
+// compose puts n into words. public is where people reach the portal.
+func compose(n engine.Notification, public *url.URL) (message, error) {
+	words := table()[n.Kind]
+	facts := factsOf(n.Subject)
+	m := message{Button: words.Button, Link: linkOf(n, public)}
+	var err error
+	if m.Title, err = fill(words.Title, facts); err != nil {
+		return message{}, err
+	}
+	if m.Lead, err = fill(words.Lead, facts); err != nil {
+		return message{}, err
+	}
+	m.Title, m.Lead = line(m.Title, maxTitle), line(m.Lead, maxValue)
+	known := facts.fields()
+	for _, name := range words.Fields {
+		if known[name].Value != "" {
+			m.Fields = append(m.Fields, known[name])
+		}
+	}
+	return m, nil
+}
+
+func fill(text string, facts Facts) (string, error) {
+	t, err := template.New("").Funcs(template.FuncMap{"lower": strings.ToLower}).Option("missingkey=error").Parse(text)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	err = t.Execute(&b, facts)
+	return b.String(), err
+}
+
+// linkOf gives the page that a notification is about.
+func linkOf(n engine.Notification, public *url.URL) string {
+	switch {
+	case n.Alert != "":
+		return public.JoinPath("alerts", url.PathEscape(n.Alert)).String()
+	case n.Request != "":
+		return public.JoinPath("requests", url.PathEscape(string(n.Request))).String()
+	default:
+		return public.String()
+	}
+}
+
+// line makes one line of at most most characters out of s: whitespace becomes a space, and what does not print, among
+// them the marks that turn the direction of text, is left out.
+func line(s string, most int) string {
+	words := strings.FieldsFunc(s, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || r >= 0x80 && r <= 0xa0 || r == '\u2028' || r == '\u2029'
+	})
+	s = strings.Map(func(r rune) rune {
+		if r != ' ' && !strconv.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(strings.Join(words, " "), ""))
+	if runes := []rune(s); len(runes) > most {
+		s = string(runes[:most-1]) + "…"
+	}
+	return s
+}
+
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(timeForm)
+}
+
+func span(d time.Duration) string {
+	text := d.Round(time.Minute).String()
+	if d < time.Minute {
+		return d.Round(time.Second).String()
+	}
+	text = strings.TrimSuffix(text, "0s")
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func prefixText(p netip.Prefix) string {
+	switch {
+	case p.IsSingleIP():
+		return p.Addr().String()
+	case p.Bits() == 0:
+		return p.String() + " (any)"
+	default:
+		return p.String()
+	}
+}
+
+func add(list []string, s string) []string {
+	if s == "" || slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+func list(names []string) string {
+	if len(names) > maxNames {
+		return strings.Join(names[:maxNames], ", ") + " and " + strconv.Itoa(len(names)-maxNames) + " more"
+	}
+	return strings.Join(names, ", ")
+}
+
+func outcome(s string) string {
+	switch s {
+	case string(access.RequestTimedOut):
+		return "Timed out"
+	default:
+		first, rest := "", ""
+		if runes := []rune(line(s, 40)); len(runes) > 0 {
+			first, rest = string(runes[:1]), string(runes[1:])
+		}
+		return strings.ToUpper(first) + rest
+	}
+}

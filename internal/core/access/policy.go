@@ -101,6 +101,9 @@ type MachinePolicy struct {
 	Sessions         SessionMode
 	WhenServerIsLost time.Duration // 0 keeps openings until they expire; else they close that long after the last contact
 	Justification    JustificationRule
+	Ticket           TicketRule
+	Approval         Rule          // who must agree; the zero rule approves by itself
+	BreakGlass       *BreakGlass   // nil: nobody may open without the approval
 	PendingTimeout   time.Duration // how long a request may wait for its decision; 0 means DefaultPending
 }
 
@@ -115,7 +118,23 @@ type PortRule struct {
 // JustificationRule says what a justification must be.
 type JustificationRule struct {
 	Required  bool
-	MinLength int // in characters; counts only where Required
+	MinLength int    // in characters; counts only where Required
+	Pattern   string // a regular expression (RE2) that it must match where it is given; empty matches all
+}
+
+// TicketRule says what a ticket must be.
+type TicketRule struct {
+	Required bool
+	Pattern  string // a regular expression (RE2) that the whole of it must match; empty matches all
+	Checked  bool   // the server's ticket webhook must agree; where it does not answer, the request is refused
+}
+
+// BreakGlass says who may open without approval in an emergency, and for how long at the most. Each use leaves a
+// debt of review, and whoever has one cannot break glass again.
+type BreakGlass struct {
+	Groups []PrincipalID
+	People []PrincipalID
+	Max    time.Duration
 }
 
 // Of gives what the policy says of machine.

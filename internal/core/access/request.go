@@ -30,8 +30,12 @@ type Request struct {
 	Via           string
 	Items         []Item
 	Start         time.Time // zero: at approval
+	Windows       []time.Time // starts of a recurring request's windows, in order; empty: it has one
+	Extends       GrantID     // it asks for a later end of this grant, not for a new one; it has one item then
+	BreakGlass    bool        // opened without approval in an emergency
 	Justification string
 	Ticket        string
+	Approvals     []Approval // what the policies ask for, as they stood when it was asked; all must be met
 	State         RequestState
 	Reason        string // why it was denied or canceled
 	CreatedAt     time.Time
@@ -40,6 +44,15 @@ type Request struct {
 	Digest        string    // of what an approver is shown; a decision names it
 	Revision      int64
 }
+
+// Approval is what one case of a policy's rule asks of a request, and the items that it is asked for.
+type Approval struct {
+	Case  Case
+	Items []int
+}
+
+// MaxWindows is how many windows a recurring request may have.
+const MaxWindows = 400
 
 // Item is one port of one machine in a request. Exactly one of Duration and Until is set.
 type Item struct {
@@ -87,7 +100,13 @@ func NewRequest(r Request, by Actor, wait time.Duration, now time.Time) (Request
 // digest covers everything that an approver is shown and that takes effect.
 func (r Request) digest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "postern request v1\n%q %q %d %q %q\n", r.ID, r.Requester, micros(r.Start), r.Justification, r.Ticket)
+	fmt.Fprintf(h, "postern request v1\n%q %q %d %q %q %q %t\n", r.ID, r.Requester, micros(r.Start), r.Justification, r.Ticket, r.Extends, r.BreakGlass)
+	for _, w := range r.Windows {
+		fmt.Fprintf(h, "window %d\n", micros(w))
+	}
+	for _, a := range r.Approvals {
+		fmt.Fprintf(h, "approval %v %+v\n", a.Items, a.Case)
+	}
 	for _, it := range r.Items {
 		fmt.Fprintf(h, "%q %q %d %s %s %v %d %d\n", it.Machine, it.Policy, it.PolicyRevision, it.Ports, it.Protocol, it.Sources,
 			it.Duration, micros(it.Until))

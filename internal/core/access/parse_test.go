@@ -1,0 +1,118 @@
+package access_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+func TestParsePorts(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]access.PortRange{
+		"22": access.SinglePort(22), "1": access.SinglePort(1), "65535": access.SinglePort(65535), "8000-8010": {First: 8000, Last: 8010},
+		"22-22": access.SinglePort(22), "1-1024": {First: 1, Last: 1024},
+	} {
+		if got, err := access.ParsePorts(in); err != nil || got != want {
+			t.Errorf("%q gives %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "0", "70000", "65536", "-1", "+22", "022", " 22", "22 ", "ssh", "22-", "-22", "22-21", "1-2-3", "1-1025", "0-5", "٢٢", "0x16", "1_0"} {
+		if got, err := access.ParsePorts(in); access.CodeOf(err) != "malformedPorts" || got != (access.PortRange{}) {
+			t.Errorf("%q gives %v, %v", in, got, err)
+		}
+	}
+}
+
+func TestParsePortSpec(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]access.Protocol{"22": "", "22/tcp": access.TCP, "53/UDP": access.UDP, "8000-8010/any": access.AnyProtocol, "22/*": access.AnyProtocol} {
+		if r, p, err := access.ParsePortSpec(in); err != nil || p != want || !r.Valid() {
+			t.Errorf("%q gives %v, %q, %v", in, r, p, err)
+		}
+	}
+	for _, in := range []string{"/tcp", "22/", "22/sctp", "tcp/22", "22/tcp/udp"} {
+		if r, p, err := access.ParsePortSpec(in); err == nil {
+			t.Errorf("%q gives %v, %q", in, r, p)
+		}
+	}
+}
+
+func TestParsePrefix(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"203.0.113.7": "203.0.113.7/32", "2001:db8::1": "2001:db8::1/128", "203.0.113.0/24": "203.0.113.0/24", "0.0.0.0/0": "0.0.0.0/0",
+		"::/0": "::/0", "2001:DB8::/32": "2001:db8::/32", "::ffff:203.0.113.7": "203.0.113.7/32", "::ffff:203.0.113.0/120": "203.0.113.0/24",
+		"::ffff:0.0.0.0/96": "0.0.0.0/0",
+	} {
+		if got, err := access.ParsePrefix(in); err != nil || got.String() != want {
+			t.Errorf("%q gives %v, %v; want %s", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "*", "any", "me", "203.0.113.7/33", "203.0.113/24", "203.0.113.0/024", "fe80::1%eth0", "fe80::%eth0/64", "2001:db8::/129",
+		"::ffff:0:0/95", "203.0.113.7/", "/24", "203.0.113.7 ", "example.org", "010.0.0.1"} {
+		if got, err := access.ParsePrefix(in); access.CodeOf(err) != "malformedPrefix" || got.IsValid() {
+			t.Errorf("%q gives %v, %v", in, got, err)
+		}
+	}
+	for in, meant := range map[string]string{"203.0.113.7/24": "203.0.113.0/24", "2001:db8::1/32": "2001:db8::/32", "::ffff:203.0.113.7/120": "203.0.113.0/24"} {
+		if _, err := access.ParsePrefix(in); err == nil || !strings.Contains(err.Error(), "its prefix is "+meant+";") {
+			t.Errorf("%q: %v does not name %s", in, err, meant)
+		}
+	}
+}
+
+func FuzzParsePorts(f *testing.F) {
+	for _, s := range []string{"22", "8000-8010/tcp", "1-1024/any", "0", "65536/udp", "22-"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, p, err := access.ParsePortSpec(s)
+		if err != nil {
+			if access.KindOf(err) != access.KindInvalid || r != (access.PortRange{}) || p != "" {
+				t.Fatalf("%q gives %v, %q with %v", s, r, p, err)
+			}
+			return
+		}
+		if !r.Valid() {
+			t.Fatalf("%q gives %v", s, r)
+		}
+		again := r.String()
+		if p != "" {
+			again += "/" + string(p)
+		}
+		if r2, p2, err := access.ParsePortSpec(again); err != nil || r2 != r || p2 != p {
+			t.Fatalf("%q gives %v, %q, and again %v, %q, %v", s, r, p, r2, p2, err)
+		}
+	})
+}
+
+func FuzzParsePrefix(f *testing.F) {
+	for _, s := range []string{"203.0.113.7", "2001:db8::/32", "::ffff:203.0.113.0/120", "fe80::1%eth0", "::ffff:0:0/90", "0.0.0.0/0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := access.ParsePrefix(s)
+		if err != nil {
+			if access.KindOf(err) != access.KindInvalid || p.IsValid() {
+				t.Fatalf("%q gives %v with %v", s, p, err)
+			}
+			return
+		}
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || p.Addr().Zone() != "" {
+			t.Fatalf("%q gives %v, which is not canonical", s, p)
+		}
+		if c, ok := access.CanonicalPrefix(p); !ok || c != p {
+			t.Fatalf("%v is canonical as %v", p, c)
+		}
+		if again, err := access.ParsePrefix(p.String()); err != nil || again != p {
+			t.Fatalf("%q gives %v, and again %v, %v", s, p, again, err)
+		}
+		// What was written is what is meant: no address is taken in that was not there.
+		text, _, _ := strings.Cut(s, "/")
+		if a, err := netip.ParseAddr(text); err != nil || a.Unmap() != p.Addr() {
+			t.Fatalf("%q gives %v", s, p)
+		}
+	})
+}

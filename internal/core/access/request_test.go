@@ -1,0 +1,151 @@
+package access_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+func fullRequest() access.Request {
+	return access.Request{ID: "r", Tenant: "t", Requester: "ann", RequesterName: "Ann", Start: noon().Add(time.Minute), Justification: "why", Ticket: "INC-1",
+		Items: []access.Item{
+			{Machine: "m1", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes("192.0.2.1/32", "2001:db8::/32"), Duration: time.Hour},
+			{Machine: "m2", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes("192.0.2.1/32"), Until: noon().Add(time.Hour)},
+		}}
+}
+
+func TestDigestCoversWhatIsShown(t *testing.T) {
+	t.Parallel()
+	digest := func(change func(*access.Request)) string {
+		r := fullRequest()
+		change(&r)
+		r, _ = access.NewRequest(r, access.Actor{}, 0, noon())
+		return r.Digest
+	}
+	same := digest(func(*access.Request) {})
+	if again := digest(func(*access.Request) {}); again != same || len(same) != 64 {
+		t.Fatalf("digests %q and %q of the same", same, again)
+	}
+	seen := map[string]string{same: "nothing"}
+	for name, change := range map[string]func(*access.Request){
+		"id":              func(r *access.Request) { r.ID = "s" },
+		"requester":       func(r *access.Request) { r.Requester = "bob" },
+		"start":           func(r *access.Request) { r.Start = r.Start.Add(time.Microsecond) },
+		"no start":        func(r *access.Request) { r.Start = time.Time{} },
+		"justification":   func(r *access.Request) { r.Justification = "why " },
+		"ticket":          func(r *access.Request) { r.Ticket = "INC-2" },
+		"text moved":      func(r *access.Request) { r.Justification, r.Ticket = `why" "INC-1`, "" },
+		"machine":         func(r *access.Request) { r.Items[0].Machine = "m3" },
+		"policy":          func(r *access.Request) { r.Items[0].Policy = "q" },
+		"policy revision": func(r *access.Request) { r.Items[0].PolicyRevision++ },
+		"ports":           func(r *access.Request) { r.Items[0].Ports.Last++ },
+		"protocol":        func(r *access.Request) { r.Items[0].Protocol = access.AnyProtocol },
+		"source":          func(r *access.Request) { r.Items[0].Sources[0] = netip.MustParsePrefix("192.0.2.0/31") },
+		"source gone":     func(r *access.Request) { r.Items[0].Sources = r.Items[0].Sources[:1] },
+		"duration":        func(r *access.Request) { r.Items[0].Duration++ },
+		"until":           func(r *access.Request) { r.Items[1].Until = r.Items[1].Until.Add(time.Second) },
+		"item gone":       func(r *access.Request) { r.Items = r.Items[:1] },
+		"items swapped":   func(r *access.Request) { r.Items[0], r.Items[1] = r.Items[1], r.Items[0] },
+	} {
+		d := digest(change)
+		if other, ok := seen[d]; ok {
+			t.Errorf("the digest is the same for %s and %s", name, other)
+		}
+		seen[d] = name
+	}
+}
+
+// A request ends once, in one way, and gives grants only where it was approved in time.
+func TestRequestKeepsItsInvariants(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		now := noon()
+		second := func(name string, from, to int) time.Duration {
+			return time.Duration(rapid.IntRange(from, to).Draw(t, name)) * time.Second
+		}
+		r := access.Request{ID: "r"}
+		if rapid.Bool().Draw(t, "scheduled") {
+			r.Start = now.Add(second("start", 0, 5))
+		}
+		for range rapid.IntRange(1, 3).Draw(t, "items") {
+			item := access.Item{Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes("192.0.2.1/32")}
+			if rapid.Bool().Draw(t, "until") {
+				item.Until = now.Add(second("end", 1, 9))
+			} else {
+				item.Duration = second("duration", 1, 4)
+			}
+			r.Items = append(r.Items, item)
+		}
+		r, events := access.NewRequest(r, access.Actor{}, second("wait", 0, 6), now)
+		if r.State != access.RequestPending || r.Revision != 1 || len(events) != 1 || !r.PendingUntil.After(now) {
+			t.Fatalf("a new request is %+v with %v", r, events)
+		}
+		for range 6 {
+			now = now.Add(second("later", 0, 3))
+			var next access.Request
+			var grants []access.Grant
+			var err error
+			step := rapid.SampledFrom([]string{"approve", "deny", "cancel", "timeOut"}).Draw(t, "step")
+			switch step {
+			case "approve":
+				n := 0
+				next, grants, events, err = r.Approve(access.Actor{}, func() access.GrantID { n++; return access.GrantID(fmt.Sprint(n)) }, now)
+			case "deny":
+				next, events, err = r.Deny(access.Actor{}, "no", now)
+			case "cancel":
+				next, events, err = r.Cancel(access.Actor{}, "never mind", now)
+			case "timeOut":
+				next, events, err = r.TimeOut(now)
+			}
+			if err != nil {
+				if !equal(next, r) || grants != nil || events != nil || access.KindOf(err) != access.KindConflict {
+					t.Fatalf("%s failed with %v, and gives %+v, %v, %v", step, err, next, grants, events)
+				}
+				continue
+			}
+			if r.State != access.RequestPending || next.State == access.RequestPending || next.Revision != r.Revision+1 || !next.DecidedAt.Equal(now) || next.Digest != r.Digest {
+				t.Fatalf("%s takes %+v to %+v", step, r, next)
+			}
+			if late := !now.Before(r.PendingUntil); late && step == "approve" || !late && step == "timeOut" {
+				t.Fatalf("%s at %v, pending until %v", step, now, r.PendingUntil)
+			}
+			if len(events) != 1+len(grants) || (len(grants) > 0) != (step == "approve") {
+				t.Fatalf("%s gives %d grants and %d events", step, len(grants), len(events))
+			}
+			checkGrants(t, r, grants, now)
+			r = next
+		}
+	})
+}
+
+// checkGrants holds the grants of r, approved at now, against what was asked.
+func checkGrants(t *rapid.T, r access.Request, grants []access.Grant, now time.Time) {
+	for i, g := range grants {
+		item := r.Items[i]
+		if g.Start.Before(now) || !r.Start.IsZero() && g.Start.Before(r.Start) || !g.End.After(g.Start) || g.Revision != 1 {
+			t.Fatalf("%+v, approved at %v", g, now)
+		}
+		switch {
+		case !item.Until.IsZero():
+			if !g.End.Equal(item.Until) {
+				t.Fatalf("asked until %v, given until %v", item.Until, g.End)
+			}
+		case r.Start.IsZero():
+			if g.End.Sub(g.Start) != item.Duration {
+				t.Fatalf("asked for %v, given %v", item.Duration, g.End.Sub(g.Start))
+			}
+		default: // a scheduled one keeps its end, however late it is approved
+			if !g.End.Equal(r.Start.Add(item.Duration)) {
+				t.Fatalf("asked for %v from %v, given until %v", item.Duration, r.Start, g.End)
+			}
+		}
+		if (g.State == access.GrantOpening) != !g.Start.After(now) || g.Live(now) != (g.State == access.GrantOpening) {
+			t.Fatalf("%+v at %v", g, now)
+		}
+	}
+}

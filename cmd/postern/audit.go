@@ -73,7 +73,7 @@ func (a *app) auditListCommand() *cobra.Command {
 func eventColumns(plain bool) []column[api.Event] {
 	columns := []column[api.Event]{
 		{"SEQ", func(_ style, e api.Event) string { return fmt.Sprint(e.Seq) }},
-		{"TIME", func(s style, e api.Event) string { return s.time(e.At) }},
+		{"TIME", func(s style, e api.Event) string { return s.clock(e.At) }},
 		{"WHAT", func(_ style, e api.Event) string { return e.Kind }},
 		{"OUTCOME", func(_ style, e api.Event) string { return e.Outcome }},
 		{"WHO", func(_ style, e api.Event) string { return e.Actor }},

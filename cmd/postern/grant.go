@@ -34,9 +34,9 @@ func grantColumns() []column[api.Grant] {
 			case g.EndedAt != nil:
 				return "ended " + s.left(*g.EndedAt)
 			case g.Start.After(s.now):
-				return "starts " + s.time(g.Start)
+				return "starts " + s.clock(g.Start)
 			default:
-				return s.time(g.End) + " (" + s.left(g.End) + ")"
+				return s.clock(g.End) + " (" + s.left(g.End) + ")"
 			}
 		}},
 	}

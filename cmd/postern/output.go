@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,6 +39,19 @@ func (s style) time(t time.Time) string {
 		return t.UTC().Format(time.RFC3339Nano)
 	default:
 		return t.In(s.local).Format("2006-01-02 15:04:05 MST")
+	}
+}
+
+// clock writes an instant for a narrow column: today's without the date, others without the seconds.
+func (s style) clock(t time.Time) string {
+	local, now := t.In(s.local), s.now.In(s.local)
+	switch {
+	case t.IsZero() || s.plain:
+		return s.time(t)
+	case local.YearDay() == now.YearDay() && local.Year() == now.Year():
+		return local.Format("15:04:05 MST")
+	default:
+		return local.Format("2006-01-02 15:04 MST")
 	}
 }
 
@@ -83,7 +97,7 @@ func (s style) id(id string) string {
 
 // list writes a list, cut after a few where people read it.
 func (s style) list(items []string) string {
-	const few = 3
+	const few = 2
 	if s.plain || len(items) <= few {
 		return strings.Join(items, ",")
 	}
@@ -166,12 +180,26 @@ func printCSV[T any](a *app, items []T, columns []column[T]) error {
 		return err
 	}
 	for _, item := range items {
-		if err := w.Write(cells(a.style(), item, columns)); err != nil {
+		row := cells(a.style(), item, columns)
+		for i, cell := range row {
+			row[i] = inert(cell)
+		}
+		if err := w.Write(row); err != nil {
 			return err
 		}
 	}
 	w.Flush()
 	return w.Error()
+}
+
+// inert keeps a spreadsheet from running text that came from elsewhere as a formula.
+func inert(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
+		if _, err := strconv.ParseFloat(cell, 64); err != nil {
+			return "'" + cell
+		}
+	}
+	return cell
 }
 
 func (a *app) printJSON(v any) error {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func printed(t *testing.T, output string, grants []api.Grant) string {
+	t.Helper()
+	var out, problems bytes.Buffer
+	now := time.Date(2026, 1, 31, 13, 30, 0, 0, time.UTC)
+	a := &app{out: &out, err: &problems, now: func() time.Time { return now }, local: time.FixedZone("CET", 3600), output: output}
+	if err := printList(a, grants, grantColumns(), "none"); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func grants() []api.Grant {
+	end := time.Date(2026, 1, 31, 13, 42, 30, 0, time.UTC)
+	return []api.Grant{{ID: "01956a00-0000-7000-8000-0000deadbeef", Machine: "web-1", Ports: "22", Protocol: "tcp", Principal: "=cmd|'/C calc'!A0\x1b[2J",
+		Sources: []string{"203.0.113.7/32", "198.51.100.0/24", "192.0.2.0/24", "2001:db8::/32"}, State: "active", Start: end.Add(-time.Hour), End: end}}
+}
+
+func TestTableIsForPeople(t *testing.T) {
+	t.Parallel()
+	want := `ID        MACHINE  PORTS   FROM                               WHO                     STATE   UNTIL
+deadbeef  web-1    22/tcp  203.0.113.7/32,198.51.100.0/24 +2  =cmd|'/C calc'!A0·[2J  active  14:42:30 CET (12m left)
+`
+	if diff := cmp.Diff(want, printed(t, "table", grants())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCSVIsWholeAndInert(t *testing.T) {
+	t.Parallel()
+	want := `id,machine,ports,from,who,state,until
+01956a00-0000-7000-8000-0000deadbeef,web-1,22/tcp,"203.0.113.7/32,198.51.100.0/24,192.0.2.0/24,2001:db8::/32",'=cmd|'/C calc'!A0·[2J,active,2026-01-31T13:42:30Z
+`
+	if diff := cmp.Diff(want, printed(t, "csv", grants())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestJSONAndYAMLSayTheSame(t *testing.T) {
+	t.Parallel()
+	var fromJSON, fromYAML any
+	if err := json.Unmarshal([]byte(printed(t, "json", grants())), &fromJSON); err != nil {
+		t.Fatal(err)
+	}
+	var tree any
+	if err := yaml.Unmarshal([]byte(printed(t, "yaml", grants())), &tree); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(again, &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fromJSON, fromYAML); diff != "" {
+		t.Error(diff)
+	}
+	if got := printed(t, "json", nil); got != "[]\n" {
+		t.Errorf("no grants are %q in JSON, want []", got)
+	}
+}

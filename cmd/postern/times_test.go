@@ -1,0 +1,68 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestParseDuration(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"45m": 45 * time.Minute, "1h30m": 90 * time.Minute, "2d": 48 * time.Hour, "1d12h": 36 * time.Hour, "90s": 90 * time.Second,
+		"": 0, "0s": 0, "-1h": 0, "d": 0, "1": 0, "1d-1h": 0, "-1d": 0, "1h1d": 0, "99999d": 0, "one hour": 0,
+	} {
+		got, err := parseDuration(text)
+		if got != want || (err == nil) != (want > 0) {
+			t.Errorf("parseDuration(%q) = %v, %v; want %v", text, got, err, want)
+		}
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	t.Parallel()
+	zone := time.FixedZone("CET", 3600)
+	now := time.Date(2026, 1, 31, 14, 30, 0, 0, zone)
+	for text, want := range map[string]string{
+		"15:04":                "2026-01-31T15:04:00+01:00",
+		"14:30":                "2026-02-01T14:30:00+01:00", // not after now, so it is tomorrow's
+		"09:00":                "2026-02-01T09:00:00+01:00",
+		"tomorrow 15:04":       "2026-02-01T15:04:00+01:00",
+		"2026-03-01 08:00":     "2026-03-01T08:00:00+01:00",
+		"2026-03-01T08:00:00Z": "2026-03-01T08:00:00Z",
+		"25:00":                "", "": "", "noon": "", "tomorrow": "", "2026-02-30 10:00": "",
+	} {
+		got, err := parseTime(text, now, zone)
+		if want == "" {
+			if err == nil {
+				t.Errorf("parseTime(%q) = %v; want an error", text, got)
+			}
+			continue
+		}
+		if err != nil || got.Format(time.RFC3339) != want {
+			t.Errorf("parseTime(%q) = %v, %v; want %s", text, got, err, want)
+		}
+	}
+}
+
+func TestShortDurationReadsBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		d := time.Duration(rapid.Int64Range(1, 60*24*3600).Draw(t, "seconds")) * time.Second
+		text := shortDuration(d)
+		back, err := parseDuration(text)
+		if err != nil {
+			t.Fatalf("shortDuration(%v) = %q, which does not read back: %v", d, text, err)
+		}
+		least := map[bool]time.Duration{true: time.Hour, false: time.Minute}[d >= day]
+		if d < time.Minute {
+			least = time.Second
+		}
+		if back > d || d-back >= least {
+			t.Errorf("shortDuration(%v) = %q, which reads back as %v", d, text, back)
+		}
+	})
+}
+
+func nowFixed() time.Time { return time.Date(2026, 1, 31, 13, 30, 0, 0, time.UTC) }

@@ -24,6 +24,14 @@ const (
 	GrantWasRevoked    EventKind = "grant.revoked"
 	GrantWasSuperseded EventKind = "grant.superseded"
 	GrantClosed        EventKind = "grant.closed"
+	GrantWarned        EventKind = "grant.warned" // its holder was told that it will end soon
+
+	DecisionMade    EventKind = "decision.made"
+	DecisionRefused EventKind = "decision.refused" // not theirs to decide, or no longer what was shown
+
+	GlassBroken      EventKind = "breakGlass.used"
+	GlassReviewed    EventKind = "breakGlass.reviewed"
+	GlassCodesIssued EventKind = "breakGlass.codesIssued" // for use with the server out of reach
 
 	PolicyWritten  EventKind = "policy.written"
 	PolicyDeleted  EventKind = "policy.deleted"

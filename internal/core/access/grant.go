@@ -60,6 +60,7 @@ type Grant struct {
 	OpenedAt      time.Time // when an enforcer first reported it in force; zero before
 	EndedAt       time.Time // when it expired, was revoked or superseded; zero before
 	ClosedAt      time.Time // when it was seen gone; zero before
+	WarnedAt      time.Time // when its holder was told that it will end soon; zero before
 	Packets       uint64    // counted by the kernel, as last reported
 	Bytes         uint64
 	Revision      int64
@@ -153,8 +154,19 @@ func (g Grant) Extend(by Actor, end, now time.Time) (Grant, []Event, error) {
 		return g, nil, Fault(KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
 	}
 	g.End = end
+	g.WarnedAt = time.Time{}
 	g.Revision++
 	return g, []Event{g.event(GrantExtended, by, now)}, nil
+}
+
+// Warned records that its holder was told that it will end soon. An extension takes that back.
+func (g Grant) Warned(now time.Time) (Grant, []Event, error) {
+	if g.State.Ended() || !g.WarnedAt.IsZero() {
+		return g, nil, Fault(KindConflict, "grantState", "grant %s has ended, or its holder was told already", g.ID)
+	}
+	g.WarnedAt = now
+	g.Revision++
+	return g, []Event{g.event(GrantWarned, System(), now)}, nil
 }
 
 // Closed records that an ended grant was seen gone. Seen again, it changes nothing and gives no event.

@@ -29,7 +29,7 @@ type Request struct {
 	Address       netip.Addr
 	Via           string
 	Items         []Item
-	Start         time.Time // zero: at approval
+	Start         time.Time   // zero: at approval
 	Windows       []time.Time // starts of a recurring request's windows, in order; empty: it has one
 	Extends       GrantID     // it asks for a later end of this grant, not for a new one; it has one item then
 	BreakGlass    bool        // opened without approval in an emergency
@@ -123,7 +123,8 @@ func micros(t time.Time) int64 {
 
 // Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where
 // the request is not pending, where it has waited too long though nobody has marked it yet, or where the window of an
-// item has passed meanwhile.
+// item has passed meanwhile. A recurring request makes the grants of the windows that are still ahead. A request that
+// extends a grant makes none: the caller extends that grant.
 func (r Request) Approve(by Actor, newID func() GrantID, now time.Time) (Request, []Grant, []Event, error) {
 	if r.State == RequestPending && !now.Before(r.PendingUntil) {
 		return r, nil, nil, Fault(KindConflict, "requestTimedOut", "request %s waited until %s and nobody decided; make a new request",
@@ -133,21 +134,51 @@ func (r Request) Approve(by Actor, newID func() GrantID, now time.Time) (Request
 	if err != nil {
 		return r, nil, nil, err
 	}
-	grants := make([]Grant, 0, len(r.Items))
-	for i, item := range r.Items {
-		start, end := r.Window(item, now)
-		if !end.After(start) {
-			e := Fault(KindConflict, "windowPassed", "the time that was asked for has passed; make a new request")
-			e.Reasons = []Reason{{Code: "windowPassed", Field: fmt.Sprintf("items[%d]", i), Message: "ended " + end.UTC().Format(time.RFC3339)}}
-			return r, nil, nil, e
-		}
-		grants = append(grants, newGrant(r, item, newID(), start, end, now))
-	}
 	events := []Event{next.event(RequestWasApproved, by, now)}
+	if r.Extends != "" {
+		return next, nil, events, nil
+	}
+	grants, err := r.grants(newID, now)
+	if err != nil {
+		return r, nil, nil, err
+	}
 	for _, g := range grants {
 		events = append(events, g.event(GrantCreated, by, now))
 	}
 	return next, grants, events, nil
+}
+
+// grants makes one grant for each item, or for each item of each window that has not passed.
+func (r Request) grants(newID func() GrantID, now time.Time) ([]Grant, error) {
+	var grants []Grant
+	for _, from := range r.starts() {
+		once := r
+		once.Start = from
+		for i, item := range r.Items {
+			start, end := once.Window(item, now)
+			if end.After(start) {
+				grants = append(grants, newGrant(r, item, newID(), start, end, now))
+				continue
+			}
+			if len(r.Windows) == 0 {
+				e := Fault(KindConflict, "windowPassed", "the time that was asked for has passed; make a new request")
+				e.Reasons = []Reason{{Code: "windowPassed", Field: fmt.Sprintf("items[%d]", i), Message: "ended " + end.UTC().Format(time.RFC3339)}}
+				return nil, e
+			}
+		}
+	}
+	if len(grants) == 0 {
+		return nil, Fault(KindConflict, "windowPassed", "every window that was asked for has passed; make a new request")
+	}
+	return grants, nil
+}
+
+// starts gives the start of each window.
+func (r Request) starts() []time.Time {
+	if len(r.Windows) == 0 {
+		return []time.Time{r.Start}
+	}
+	return r.Windows
 }
 
 // Deny ends the wait with a no.

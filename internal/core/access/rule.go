@@ -15,7 +15,7 @@ func (r Rule) Automatic() bool { return len(r.Cases) == 0 }
 type Case struct {
 	Name   string  // for people: "office hours", "production"
 	When   string  // a CEL expression over request, requester, machine, ticket and time; empty always holds
-	Hours  *Hours  // nil always holds
+	Hours  Hours   // the zero hours always hold
 	Stages []Stage // in order; none approves at once
 	Denies int     // denies that end the request; 0 means 1
 	StepUp bool    // requesting and deciding need a fresh sign-in with a passkey
@@ -28,6 +28,9 @@ type Hours struct {
 	From int            // minutes after midnight, inclusive
 	To   int            // exclusive; not after From means over midnight, counted to the day it begins on
 }
+
+// Always tells whether h is the zero value, which holds at any time.
+func (h Hours) Always() bool { return h.Zone == "" && len(h.Days) == 0 && h.From == 0 && h.To == 0 }
 
 // Stage is met when every quorum of AllOf and, where there are any, one of AnyOf is met by distinct people: whoever
 // counts for one quorum counts for no other.

@@ -43,12 +43,12 @@ func Choose(r access.Rule, f Facts, compile Compiler, zones Zones) (index int, c
 }
 
 func applies(c access.Case, f Facts, compile Compiler, zones Zones) (bool, error) {
-	if c.Hours != nil {
+	if !c.Hours.Always() {
 		zone, err := zones(c.Hours.Zone)
 		if err != nil {
 			return false, fmt.Errorf("time zone %q: %w", c.Hours.Zone, err)
 		}
-		if !Within(*c.Hours, f.Now.In(zone)) {
+		if !Within(c.Hours, f.Now.In(zone)) {
 			return false, nil
 		}
 	}
@@ -88,13 +88,13 @@ func ValidateRule(field string, r access.Rule, who People, known func(access.Pri
 				v.add(access.CodeOf(err), at+".when", "%v", err)
 			}
 		}
-		if c.Hours != nil {
-			v.hours(at+".hours", *c.Hours, zones)
+		if !c.Hours.Always() {
+			v.hours(at+".hours", c.Hours, zones)
 		}
 		if c.Denies < 0 || c.Denies > maxCount {
 			v.add("deniesOutOfRange", at+".denies", "denies is %d; it must be from 0 to %d", c.Denies, maxCount)
 		}
-		if always := c.When == "" && c.Hours == nil; always && i < len(r.Cases)-1 {
+		if always := c.When == "" && c.Hours.Always(); always && i < len(r.Cases)-1 {
 			v.add("caseUnreachable", at, "this case always applies, so the cases after it never do; move it to the end")
 		}
 		v.stages(at, c)

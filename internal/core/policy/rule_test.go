@@ -85,7 +85,7 @@ func TestConditionThatCostsTooMuchIsStopped(t *testing.T) {
 func TestChooseTakesTheFirstCaseThatApplies(t *testing.T) {
 	t.Parallel()
 	rule := access.Rule{Cases: []access.Case{
-		{Name: "weekend", Hours: &access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Saturday, time.Sunday}, To: 24 * 60}},
+		{Name: "weekend", Hours: access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Saturday, time.Sunday}, To: 24 * 60}},
 		{Name: "production", When: `machine.labels["env"] == "prod"`},
 		{Name: "rest"},
 	}}
@@ -147,7 +147,7 @@ func TestValidateRuleSaysEverythingThatIsWrong(t *testing.T) {
 		{"stages share the people", access.Rule{Cases: []access.Case{{Stages: []access.Stage{
 			{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"two"}}}}, {AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"two"}}}}}}}}, []string{"quorumUnreachable"}},
 		{"names", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"gone"}, People: []access.PrincipalID{"nobody"}}}}}}}}, []string{"unknownGroup", "unknownPerson"}},
-		{"condition and zone", access.Rule{Cases: []access.Case{{When: "machine.nam == 1", Hours: &access.Hours{Zone: "Mars/Olympus", To: 60}, Stages: one}}}, []string{"conditionInvalid", "unknownZone"}},
+		{"condition and zone", access.Rule{Cases: []access.Case{{When: "machine.nam == 1", Hours: access.Hours{Zone: "Mars/Olympus", To: 60}, Stages: one}}}, []string{"conditionInvalid", "unknownZone"}},
 		{"unreachable case", access.Rule{Cases: []access.Case{{Stages: one}, {Stages: one}}}, []string{"caseUnreachable"}},
 		{"empty stage and timeout at the end", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{Timeout: time.Hour}}}}}, []string{"emptyStage", "timeoutOnLastStage"}},
 		{"counts", access.Rule{Cases: []access.Case{{Denies: -1, Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 0, Groups: []access.PrincipalID{"two"}}}}}}}}, []string{"deniesOutOfRange", "countOutOfRange"}},

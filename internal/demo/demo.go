@@ -26,14 +26,18 @@ type Options struct {
 
 // What the second process is told by its environment, and the descriptors that it inherits.
 const (
-	insideEnv = "POSTERN_DEMO_INSIDE" // the temporary folder
+	insideEnv = "POSTERN_DEMO_INSIDE" // set; the working directory is the temporary folder
 	apiFD     = 3                     // a listener of the first process, for the server
 	sshFD     = 4                     // another one, for the guarded port
 )
 
 // Run tells the story. It gives nil when every step did what it says and, without Once, when ctx ended afterwards.
 func Run(ctx context.Context, o Options) error {
-	if dir := os.Getenv(insideEnv); dir != "" {
+	if os.Getenv(insideEnv) != "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return fmt.Errorf("find the temporary folder: %w", err)
+		}
 		return inside(ctx, o, dir)
 	}
 	dir, err := os.MkdirTemp("", "postern-demo-")
@@ -98,7 +102,8 @@ func startInside(o Options, dir string, files []*os.File, asUser bool) (*exec.Cm
 	}
 	cmd := exec.Command(o.Program, args...) //nolint:gosec,noctx // ourselves; it outlives ctx by the time it needs to clean up
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = o.In, o.Out, o.Err
-	cmd.Env = append(os.Environ(), insideEnv+"="+dir)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), insideEnv+"=1")
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
@@ -123,7 +128,7 @@ func loopback(ctx context.Context) (*os.File, error) {
 }
 
 // relay carries connections from the terminal's side to an address on the person's side until the listener closes.
-func relay(l net.Listener, target string) {
+func relay(ctx context.Context, l net.Listener, target string) {
 	for {
 		from, err := l.Accept()
 		if err != nil {
@@ -131,7 +136,7 @@ func relay(l net.Listener, target string) {
 		}
 		go func() {
 			defer from.Close() //nolint:errcheck // both ends are done with it
-			to, err := net.DialTimeout("tcp", target, 5*time.Second)
+			to, err := dial(ctx, target, 5*time.Second)
 			if err != nil {
 				return
 			}
@@ -139,12 +144,18 @@ func relay(l net.Listener, target string) {
 			go func() {
 				_, err := io.Copy(to, from)
 				if err != nil || to.(*net.TCPConn).CloseWrite() != nil {
-					_ = to.Close() //nolint:errcheck // it is broken already
+					_ = to.Close() // it is broken already
 				}
 			}()
-			_, _ = io.Copy(from, to) //nolint:errcheck // how it ends is the same to us
+			_, _ = io.Copy(from, to) // how it ends is the same to us
 		}()
 	}
+}
+
+// dial connects within a time.
+func dial(ctx context.Context, address string, patience time.Duration) (net.Conn, error) {
+	d := net.Dialer{Timeout: patience}
+	return d.DialContext(ctx, "tcp", address)
 }
 
 // refused says what the kernel lacks or forbids, and how to allow it.

@@ -64,8 +64,8 @@ func build(ctx context.Context, o Options, dir string, p *page) (*story, error) 
 	if s.sshListener, err = inherited(sshFD); err != nil {
 		return nil, err
 	}
-	go relay(s.apiListener, serverAddress)
-	go relay(s.sshListener, guarded)
+	go relay(ctx, s.apiListener, serverAddress)
+	go relay(ctx, s.sshListener, guarded)
 	what, sshd, err := startService(ctx, s.machine, dir)
 	if err != nil {
 		return nil, err

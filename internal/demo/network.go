@@ -110,6 +110,6 @@ func privateMounts() error {
 		return fmt.Errorf("mount a /run of our own: %w", err)
 	}
 	// Containers that hide parts of /proc do not allow another one; the old one does too.
-	_ = unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "") //nolint:errcheck // see above
+	_ = unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 	return nil
 }

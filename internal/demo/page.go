@@ -18,7 +18,10 @@ type page struct {
 
 const textWidth = 88
 
-func (p *page) line(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
+func (p *page) line(format string, args ...any) { p.print(format+"\n", args...) }
+
+// print writes; a reader who has left is no reason to stop, for there is still to be cleaned up.
+func (p *page) print(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format, args...) }
 
 // done tells of a step that did what it says.
 func (p *page) done(text string, took string) {
@@ -40,7 +43,7 @@ func (p *page) fail(text string, err error) {
 // waiting shows, on a terminal alone, what is being waited for; the next line takes its place.
 func (p *page) waiting(format string, args ...any) {
 	if p.colour {
-		fmt.Fprintf(p.out, "%s     %s", p.erase(), p.paint("2", fmt.Sprintf(format, args...)))
+		p.print("%s     %s", p.erase(), p.paint("2", fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -33,7 +33,7 @@ func (p *prober) run(ctx context.Context, until func(attempt) bool) []attempt {
 	defer tick.Stop()
 	for {
 		p.tries.Go(func() {
-			a := p.try()
+			a := p.try(context.WithoutCancel(ctx)) // what was sent is answered
 			p.mu.Lock()
 			p.attempts = append(p.attempts, a)
 			p.mu.Unlock()
@@ -50,14 +50,14 @@ func (p *prober) run(ctx context.Context, until func(attempt) bool) []attempt {
 	}
 }
 
-func (p *prober) try() attempt {
+func (p *prober) try(ctx context.Context) attempt {
 	a := attempt{sent: p.now()}
-	c, err := net.DialTimeout("tcp", p.target, p.patience)
+	c, err := dial(ctx, p.target, p.patience)
 	a.answered = p.now()
 	if err == nil {
 		a.accepted = true
-		_ = c.(*net.TCPConn).SetLinger(0) //nolint:errcheck // a reset leaves nothing behind; a plain close would do
-		_ = c.Close()                     //nolint:errcheck // nothing was sent
+		_ = c.(*net.TCPConn).SetLinger(0) // a reset leaves nothing behind; a plain close would do
+		_ = c.Close()                     // nothing was sent
 	}
 	return a
 }

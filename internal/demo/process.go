@@ -17,7 +17,7 @@ type process struct {
 
 // start starts a program in a namespace (nil: ours) with its output in a file. It has a process group of its own, so
 // that Ctrl-C reaches us alone and we end it in our order.
-func start(in *netspace, log string, env []string, program string, args ...string) (*process, error) {
+func start(in *netspace, log, program string, args ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // in our own folder
 	if err != nil {
 		return nil, err
@@ -25,7 +25,6 @@ func start(in *netspace, log string, env []string, program string, args ...strin
 	defer out.Close()                     //nolint:errcheck // the program has it
 	cmd := exec.Command(program, args...) //nolint:gosec,noctx // the demo ends it itself
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	begin := cmd.Start
 	if in != nil {
@@ -36,7 +35,7 @@ func start(in *netspace, log string, env []string, program string, args ...strin
 	}
 	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() //nolint:errcheck // that it ended is all that counts; its log says why
+		_ = cmd.Wait() // that it ended is all that counts; its log says why
 		close(p.done)
 	}()
 	return p, nil
@@ -47,7 +46,7 @@ func (p *process) kill() {
 	if p == nil {
 		return
 	}
-	_ = p.cmd.Process.Kill() //nolint:errcheck // it may have ended already
+	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.done
 }
 

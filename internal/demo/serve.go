@@ -25,12 +25,13 @@ func (s *story) startServer(ctx context.Context) (string, string, error) {
 	if found == nil {
 		return "", "", errors.New("the server printed no password at its first start:\n" + s.server.tail())
 	}
-	return "server started with SQLite, a new CA, and an administrator", "", os.WriteFile(s.path("first-password"), append(found[1], '\n'), 0o600)
+	err = os.WriteFile(s.path("first-password"), append(found[1], '\n'), 0o600) //nolint:gosec // in our own folder
+	return "server started with SQLite, a new CA, and an administrator", "", err
 }
 
 // runServer starts the server and waits until it says that it is ready.
 func (s *story) runServer(ctx context.Context) (err error) {
-	if s.server, err = start(nil, s.path("server.log"), nil, s.options.Program, "server", "--data", s.path("data"), "--listen", serverAddress); err != nil {
+	if s.server, err = start(nil, s.path("server.log"), s.options.Program, "server", "--data", s.path("data"), "--listen", serverAddress); err != nil {
 		return err
 	}
 	return s.eventually(ctx, 30*time.Second, s.server, func() (bool, error) { return s.ready(ctx) })

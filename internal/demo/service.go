@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -70,14 +71,16 @@ func startSSHD(ctx context.Context, machine *netspace, dir string) (string, *pro
 		return "", nil, errors.New("there is no sshd")
 	}
 	key := filepath.Join(dir, "ssh_host_key")
-	if err := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).Run(); err != nil {
+	if err := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).Run(); err != nil { //nolint:gosec // a key in our own folder
 		return "", nil, fmt.Errorf("make a host key: %w", err)
 	}
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { //nolint:gosec // sshd wants it so; it is our own /run
 		return "", nil, err
 	}
-	options := []string{"Port=22", "HostKey=" + key, "PidFile=none", "UsePAM=no", "StrictModes=no", "MaxStartups=10000",
-		"LoginGraceTime=600", "LogLevel=ERROR"}
+	options := []string{
+		"Port=22", "HostKey=" + key, "PidFile=none", "UsePAM=no", "StrictModes=no", "MaxStartups=10000",
+		"LoginGraceTime=600", "LogLevel=ERROR",
+	}
 	args := func(options []string) []string {
 		args := []string{"-f", "/dev/null"}
 		for _, o := range options {
@@ -86,17 +89,17 @@ func startSSHD(ctx context.Context, machine *netspace, dir string) (string, *pro
 		return args
 	}
 	// A newer sshd punishes whoever connects and says nothing, as our probes do; an older one does not know the option.
-	if lenient := append(options[:len(options):len(options)], "PerSourcePenalties=no"); exec.CommandContext(ctx, program, append(args(lenient), "-t")...).Run() == nil { //nolint:gosec // a fixed path
+	if lenient := append(slices.Clip(options), "PerSourcePenalties=no"); exec.CommandContext(ctx, program, append(args(lenient), "-t")...).Run() == nil { //nolint:gosec // a fixed path
 		options = lenient
 	}
-	p, err := start(machine, filepath.Join(dir, "sshd.log"), nil, program, append(args(options), "-D", "-e")...)
+	p, err := start(machine, filepath.Join(dir, "sshd.log"), program, append(args(options), "-D", "-e")...)
 	if err != nil {
 		return "", nil, err
 	}
 	for range 100 {
 		var banner string
 		err = machine.do(func() error {
-			c, err := net.DialTimeout("tcp", "127.0.0.1:22", time.Second)
+			c, err := dial(ctx, "127.0.0.1:22", time.Second)
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ func (s *story) enrol(ctx context.Context) (string, string, error) {
 	if err != nil {
 		return "", "", err
 	}
-	enrolled, err := start(s.machine, s.path("enroll.log"), nil, s.options.Program, "agent", "enroll", "--server", "https://"+serverAddress,
+	enrolled, err := start(s.machine, s.path("enroll.log"), s.options.Program, "agent", "enroll", "--server", "https://"+serverAddress,
 		"--token", strings.TrimSpace(token), "--ca", s.path("data/ca.pem"), "--state", s.path("state"))
 	if err != nil {
 		return "", "", err
@@ -57,7 +57,7 @@ func (s *story) enrol(ctx context.Context) (string, string, error) {
 }
 
 func (s *story) startAgent() (err error) {
-	s.agent, err = start(s.machine, s.path("agent.log"), nil, s.options.Program, "agent", "--state", s.path("state"))
+	s.agent, err = start(s.machine, s.path("agent.log"), s.options.Program, "agent", "--state", s.path("state"))
 	return err
 }
 
@@ -75,8 +75,8 @@ func (s *story) inForce(ctx context.Context) error {
 	})
 }
 
-func (s *story) findOpen(context.Context) (string, string, error) {
-	c, err := net.DialTimeout("tcp", guarded, silence)
+func (s *story) findOpen(ctx context.Context) (string, string, error) {
+	c, err := dial(ctx, guarded, silence)
 	if err != nil {
 		return "", "", err
 	}
@@ -92,9 +92,9 @@ func (s *story) guard(ctx context.Context) (string, string, error) {
 	return fmt.Sprintf("guarded: postern policy set %s --port 22/tcp --max 3h --require-reason", machineName), "", s.inForce(ctx)
 }
 
-func (s *story) beRefused(context.Context) (string, string, error) {
+func (s *story) beRefused(ctx context.Context) (string, string, error) {
 	begun := s.options.Now()
-	c, err := net.DialTimeout("tcp", guarded, silence)
+	c, err := dial(ctx, guarded, silence)
 	if err == nil {
 		return "", "", errors.Join(errors.New("the connection was accepted"), c.Close())
 	}
@@ -139,9 +139,9 @@ func (s *story) ask(ctx context.Context) (string, string, error) {
 	return fmt.Sprintf("asked for port 22 for %s; from the request sent to the first connection let through:", opening), milliseconds(first.answered.Sub(sent)), nil
 }
 
-func (s *story) connect(context.Context) (string, string, error) {
+func (s *story) connect(ctx context.Context) (string, string, error) {
 	begun := s.options.Now()
-	c, err := net.DialTimeout("tcp", guarded, silence)
+	c, err := dial(ctx, guarded, silence)
 	if err != nil {
 		return "", "", err
 	}
@@ -154,29 +154,29 @@ func (s *story) connect(context.Context) (string, string, error) {
 	if err := answers(c, 5*time.Second); err != nil {
 		return "", "", fmt.Errorf("the service greets and then says no more: %w", err)
 	}
-	if s.session, err = net.DialTimeout("tcp", guarded, silence); err != nil {
+	if s.session, err = dial(ctx, guarded, silence); err != nil {
 		return "", "", err
 	}
 	_, err = greeting(s.session)
 	return fmt.Sprintf("connected for real: %q, and it goes on talking", banner), took, err
 }
 
-func (s *story) elsewhere(context.Context) (string, string, error) {
+func (s *story) elsewhere(ctx context.Context) (string, string, error) {
 	begun := s.options.Now()
 	dialer := net.Dialer{Timeout: silence, LocalAddr: &net.TCPAddr{IP: net.ParseIP(otherAddress)}}
-	c, err := dialer.Dial("tcp", guarded) //nolint:noctx // it has a time-out
+	c, err := dialer.DialContext(ctx, "tcp", guarded)
 	if err == nil {
 		return "", "", errors.Join(errors.New("the connection was accepted"), c.Close())
 	}
 	return fmt.Sprintf("at the same time a connection from %s, which nobody asked for, hears nothing", otherAddress), milliseconds(s.options.Now().Sub(begun)), nil
 }
 
-func (s *story) killBoth(context.Context) (string, string, error) {
+func (s *story) killBoth(ctx context.Context) (string, string, error) {
 	begun := s.options.Now()
 	s.server.kill()
 	s.agent.kill()
 	took := milliseconds(s.options.Now().Sub(begun))
-	c, err := net.DialTimeout("tcp", guarded, silence)
+	c, err := dial(ctx, guarded, silence)
 	if err != nil {
 		return "", "", fmt.Errorf("the port is closed already: %w", err)
 	}

@@ -145,7 +145,7 @@ func (s *story) copyConfig(to, server string) error {
 		return err
 	}
 	c.Server = server
-	data, err := json.MarshalIndent(c, "", "  ") //nolint:gosec // the token is what the file is for
+	data, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
 	}

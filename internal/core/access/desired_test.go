@@ -35,8 +35,10 @@ type point struct {
 // points gives every point of the small world that drawGrants draws from, from now on.
 func points(now time.Time) []point {
 	var all []point
-	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.0"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.7"),
-		netip.MustParseAddr("2001:db8::"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db9::1"), netip.MustParseAddr("::1")}
+	addrs := []netip.Addr{
+		netip.MustParseAddr("192.0.2.0"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.7"),
+		netip.MustParseAddr("2001:db8::"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db9::1"), netip.MustParseAddr("::1"),
+	}
 	for _, m := range []access.MachineID{"m1", "m2"} {
 		for _, a := range addrs {
 			for _, p := range []access.Protocol{access.TCP, access.UDP} {
@@ -133,12 +135,16 @@ func TestDesiredDoesNotDependOnOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := drawNow(t)
-		rule := func(port uint16, p access.Protocol) access.PortRule { return access.PortRule{Ports: access.SinglePort(port), Protocol: p} }
-		s := access.Scene{Agent: access.Agent{ID: "a", Revision: 7, Mode: access.ModeGateway}, Machines: []access.Machine{{ID: "m1"}, {ID: "m2"}},
+		rule := func(port uint16, p access.Protocol) access.PortRule {
+			return access.PortRule{Ports: access.SinglePort(port), Protocol: p}
+		}
+		s := access.Scene{
+			Agent: access.Agent{ID: "a", Revision: 7, Mode: access.ModeGateway}, Machines: []access.Machine{{ID: "m1"}, {ID: "m2"}},
 			Policies: []access.MachinePolicy{
 				{Machine: "m1", Ports: []access.PortRule{rule(1, access.AnyProtocol), rule(2, access.TCP), rule(2, access.TCP)}, WhenServerIsLost: time.Minute},
 				{Machine: "m2", Ports: []access.PortRule{rule(1, access.TCP)}, Sessions: access.SessionsKeep},
-			}, Grants: drawGrants(t)}
+			}, Grants: drawGrants(t),
+		}
 		other := s
 		other.Machines = rapid.Permutation(s.Machines).Draw(t, "machines in another order")
 		other.Policies = rapid.Permutation(s.Policies).Draw(t, "policies in another order")

@@ -67,9 +67,11 @@ type Grant struct {
 }
 
 func newGrant(r Request, item Item, id GrantID, start, end, now time.Time) Grant {
-	g := Grant{ID: id, Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName,
+	g := Grant{
+		ID: id, Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName,
 		Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources),
-		Start: start, End: end, State: GrantScheduled, CreatedAt: now, Revision: 1}
+		Start: start, End: end, State: GrantScheduled, CreatedAt: now, Revision: 1,
+	}
 	if !start.After(now) {
 		g.State = GrantOpening
 	}
@@ -161,8 +163,11 @@ func (g Grant) Extend(by Actor, end, now time.Time) (Grant, []Event, error) {
 
 // Warned records that its holder was told that it will end soon. An extension takes that back.
 func (g Grant) Warned(now time.Time) (Grant, []Event, error) {
-	if g.State.Ended() || !g.WarnedAt.IsZero() {
-		return g, nil, Fault(KindConflict, "grantState", "grant %s has ended, or its holder was told already", g.ID)
+	if err := g.notOver(now); err != nil {
+		return g, nil, err
+	}
+	if !g.WarnedAt.IsZero() {
+		return g, nil, Fault(KindConflict, "grantState", "the holder of grant %s was told already", g.ID)
 	}
 	g.WarnedAt = now
 	g.Revision++
@@ -241,9 +246,13 @@ func (g Grant) move(to GrantState, kind EventKind, by Actor, reason string, now 
 }
 
 func (g Grant) event(kind EventKind, by Actor, now time.Time) Event {
-	return Event{At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Machine: g.Machine,
-		Details: map[string]string{"principal": g.PrincipalName, "ports": g.Ports.String(), "protocol": string(g.Protocol),
-			"sources": joinPrefixes(g.Sources), "start": g.Start.UTC().Format(time.RFC3339Nano), "end": g.End.UTC().Format(time.RFC3339Nano)}}
+	return Event{
+		At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Machine: g.Machine,
+		Details: map[string]string{
+			"principal": g.PrincipalName, "ports": g.Ports.String(), "protocol": string(g.Protocol),
+			"sources": joinPrefixes(g.Sources), "start": g.Start.UTC().Format(time.RFC3339Nano), "end": g.End.UTC().Format(time.RFC3339Nano),
+		},
+	}
 }
 
 func joinPrefixes(prefixes []netip.Prefix) string {

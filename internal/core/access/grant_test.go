@@ -14,8 +14,10 @@ import (
 )
 
 func states() []access.GrantState {
-	return []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantExpired, access.GrantRevoked,
-		access.GrantSuperseded, access.GrantFailed}
+	return []access.GrantState{
+		access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantExpired, access.GrantRevoked,
+		access.GrantSuperseded, access.GrantFailed,
+	}
 }
 
 func equal(a, b any) bool {
@@ -50,6 +52,7 @@ func steps() []step {
 		{"extend", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) {
 			return g.Extend(by, g.End.Add(2*time.Second), now)
 		}, ""},
+		{"warned", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Warned(now) }, ""},
 		{"closed", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Closed(by, now) }, ""},
 	}
 }
@@ -59,8 +62,10 @@ func TestGrantKeepsItsInvariants(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := noon()
-		r := access.Request{ID: "r", Requester: "ann", Items: []access.Item{{Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
-			Sources: prefixes("192.0.2.1/32"), Duration: time.Duration(rapid.IntRange(1, 8).Draw(t, "seconds")) * time.Second}}}
+		r := access.Request{ID: "r", Requester: "ann", Items: []access.Item{{
+			Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
+			Sources: prefixes("192.0.2.1/32"), Duration: time.Duration(rapid.IntRange(1, 8).Draw(t, "seconds")) * time.Second,
+		}}}
 		if ahead := rapid.IntRange(0, 4).Draw(t, "start"); ahead > 0 {
 			r.Start = now.Add(time.Duration(ahead) * time.Second)
 		}
@@ -172,8 +177,10 @@ func TestGrantMovesAreClosed(t *testing.T) {
 
 func TestCovers(t *testing.T) {
 	t.Parallel()
-	older := access.Grant{ID: "old", Principal: "ann", Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
-		Sources: prefixes("192.0.2.1/32", "192.0.2.2/32"), Start: noon(), End: noon().Add(time.Hour), State: access.GrantActive}
+	older := access.Grant{
+		ID: "old", Principal: "ann", Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
+		Sources: prefixes("192.0.2.1/32", "192.0.2.2/32"), Start: noon(), End: noon().Add(time.Hour), State: access.GrantActive,
+	}
 	later := older
 	later.ID, later.State, later.Start = "new", access.GrantOpening, noon().Add(time.Minute)
 	later.Sources = prefixes("192.0.2.2/32", "192.0.2.1/32")

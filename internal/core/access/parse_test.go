@@ -50,8 +50,10 @@ func TestParsePrefix(t *testing.T) {
 			t.Errorf("%q gives %v, %v; want %s", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"", "*", "any", "me", "203.0.113.7/33", "203.0.113/24", "203.0.113.0/024", "fe80::1%eth0", "fe80::%eth0/64", "2001:db8::/129",
-		"::ffff:0:0/95", "203.0.113.7/", "/24", "203.0.113.7 ", "example.org", "010.0.0.1"} {
+	for _, in := range []string{
+		"", "*", "any", "me", "203.0.113.7/33", "203.0.113/24", "203.0.113.0/024", "fe80::1%eth0", "fe80::%eth0/64", "2001:db8::/129",
+		"::ffff:0:0/95", "203.0.113.7/", "/24", "203.0.113.7 ", "example.org", "010.0.0.1",
+	} {
 		if got, err := access.ParsePrefix(in); access.CodeOf(err) != "malformedPrefix" || got.IsValid() {
 			t.Errorf("%q gives %v, %v", in, got, err)
 		}

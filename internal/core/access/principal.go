@@ -7,14 +7,22 @@ import (
 
 // Identifiers are text; those that Postern makes are UUIDs of version 7, so that they sort by age.
 type (
-	TenantID       string // TenantID names a tenant: a GUID
-	SubscriptionID string // SubscriptionID names a subscription: a GUID
-	PrincipalID    string // PrincipalID names a user, group or service principal
-	AgentID        string // AgentID names an enforcement point
-	MachineID      string // MachineID names a machine, whatever its resource id
-	PolicyID       string // PolicyID names a policy, whatever its resource id
-	RequestID      string // RequestID names a request
-	GrantID        string // GrantID names a grant
+	// TenantID names a tenant: a GUID.
+	TenantID string
+	// SubscriptionID names a subscription: a GUID.
+	SubscriptionID string
+	// PrincipalID names a user, group or service principal.
+	PrincipalID string
+	// AgentID names an enforcement point.
+	AgentID string
+	// MachineID names a machine, whatever its resource id.
+	MachineID string
+	// PolicyID names a policy, whatever its resource id.
+	PolicyID string
+	// RequestID names a request.
+	RequestID string
+	// GrantID names a grant.
+	GrantID string
 )
 
 // Tenant owns subscriptions and is the home of principals.

@@ -1,8 +1,6 @@
 package access
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"time"
@@ -95,30 +93,6 @@ func NewRequest(r Request, by Actor, wait time.Duration, now time.Time) (Request
 	r.Digest = r.digest()
 	r.Revision = 1
 	return r, []Event{r.event(RequestSubmitted, by, now)}
-}
-
-// digest covers everything that an approver is shown and that takes effect.
-func (r Request) digest() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "postern request v1\n%q %q %d %q %q %q %t\n", r.ID, r.Requester, micros(r.Start), r.Justification, r.Ticket, r.Extends, r.BreakGlass)
-	for _, w := range r.Windows {
-		fmt.Fprintf(h, "window %d\n", micros(w))
-	}
-	for _, a := range r.Approvals {
-		fmt.Fprintf(h, "approval %v %+v\n", a.Items, a.Case)
-	}
-	for _, it := range r.Items {
-		fmt.Fprintf(h, "%q %q %d %s %s %v %d %d\n", it.Machine, it.Policy, it.PolicyRevision, it.Ports, it.Protocol, it.Sources,
-			it.Duration, micros(it.Until))
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
 }
 
 // Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where
@@ -221,8 +195,10 @@ func (r Request) move(to RequestState, now time.Time) (Request, error) {
 }
 
 func (r Request) event(kind EventKind, by Actor, now time.Time) Event {
-	e := Event{At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: r.Tenant, Request: r.ID,
-		Details: map[string]string{"requester": r.RequesterName, "digest": r.Digest}}
+	e := Event{
+		At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: r.Tenant, Request: r.ID,
+		Details: map[string]string{"requester": r.RequesterName, "digest": r.Digest},
+	}
 	set(e.Details, "justification", r.Justification)
 	set(e.Details, "ticket", r.Ticket)
 	for i, it := range r.Items {

@@ -12,11 +12,21 @@ import (
 )
 
 func fullRequest() access.Request {
-	return access.Request{ID: "r", Tenant: "t", Requester: "ann", RequesterName: "Ann", Start: noon().Add(time.Minute), Justification: "why", Ticket: "INC-1",
+	return access.Request{
+		ID: "r", Tenant: "t", Requester: "ann", RequesterName: "Ann", Start: noon().Add(time.Minute), Justification: "why", Ticket: "INC-1",
+		Windows: []time.Time{noon().Add(time.Minute), noon().Add(time.Hour)},
+		Approvals: []access.Approval{{Items: []int{0, 1}, Case: access.Case{
+			Name: "production", When: "true", Hours: access.Hours{Zone: "UTC", Days: []time.Weekday{time.Monday}, From: 480, To: 1080},
+			Stages: []access.Stage{{
+				AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"ops", "sec"}, People: []access.PrincipalID{"eve"}}},
+				AnyOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"all"}}}, Timeout: time.Hour,
+			}},
+		}}},
 		Items: []access.Item{
 			{Machine: "m1", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes("192.0.2.1/32", "2001:db8::/32"), Duration: time.Hour},
 			{Machine: "m2", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes("192.0.2.1/32"), Until: noon().Add(time.Hour)},
-		}}
+		},
+	}
 }
 
 func TestDigestCoversWhatIsShown(t *testing.T) {
@@ -31,6 +41,7 @@ func TestDigestCoversWhatIsShown(t *testing.T) {
 	if again := digest(func(*access.Request) {}); again != same || len(same) != 64 {
 		t.Fatalf("digests %q and %q of the same", same, again)
 	}
+	first := func(r *access.Request) *access.Case { return &r.Approvals[0].Case }
 	seen := map[string]string{same: "nothing"}
 	for name, change := range map[string]func(*access.Request){
 		"id":              func(r *access.Request) { r.ID = "s" },
@@ -49,8 +60,30 @@ func TestDigestCoversWhatIsShown(t *testing.T) {
 		"source gone":     func(r *access.Request) { r.Items[0].Sources = r.Items[0].Sources[:1] },
 		"duration":        func(r *access.Request) { r.Items[0].Duration++ },
 		"until":           func(r *access.Request) { r.Items[1].Until = r.Items[1].Until.Add(time.Second) },
-		"item gone":       func(r *access.Request) { r.Items = r.Items[:1] },
-		"items swapped":   func(r *access.Request) { r.Items[0], r.Items[1] = r.Items[1], r.Items[0] },
+		"windows":         func(r *access.Request) { r.Windows[1] = r.Windows[1].Add(time.Second) },
+		"extends":         func(r *access.Request) { r.Extends = "g" },
+		"break-glass":     func(r *access.Request) { r.BreakGlass = true },
+		"approval gone":   func(r *access.Request) { r.Approvals = nil },
+		"approval items":  func(r *access.Request) { r.Approvals[0].Items = []int{0} },
+		"case name":       func(r *access.Request) { first(r).Name = "office" },
+		"condition":       func(r *access.Request) { first(r).When = "false" },
+		"denies":          func(r *access.Request) { first(r).Denies = 2 },
+		"step-up":         func(r *access.Request) { first(r).StepUp = true },
+		"no hours":        func(r *access.Request) { first(r).Hours = access.Hours{} },
+		"hours":           func(r *access.Request) { first(r).Hours.To++ },
+		"days":            func(r *access.Request) { first(r).Hours.Days = nil },
+		"zone":            func(r *access.Request) { first(r).Hours.Zone = "Europe/Berlin" },
+		"stage gone":      func(r *access.Request) { first(r).Stages = nil },
+		"timeout":         func(r *access.Request) { first(r).Stages[0].Timeout++ },
+		"count":           func(r *access.Request) { first(r).Stages[0].AllOf[0].Count++ },
+		"people":          func(r *access.Request) { first(r).Stages[0].AllOf[0].People = nil },
+		"groups joined":   func(r *access.Request) { first(r).Stages[0].AllOf[0].Groups = []access.PrincipalID{"ops sec"} },
+		"all turned any": func(r *access.Request) {
+			s := &first(r).Stages[0]
+			s.AllOf, s.AnyOf = nil, append(s.AllOf, s.AnyOf...)
+		},
+		"item gone":     func(r *access.Request) { r.Items = r.Items[:1] },
+		"items swapped": func(r *access.Request) { r.Items[0], r.Items[1] = r.Items[1], r.Items[0] },
 	} {
 		d := digest(change)
 		if other, ok := seen[d]; ok {

@@ -17,8 +17,10 @@ func TestParseResourceID(t *testing.T) {
 			t.Errorf("%q gives %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"", "//", "///", "/a//", "/a//b", "a", "a/b", "/a\x00", "/a\n", `/a\b`, "/a?b", "/a#b", "/a%2fb", "/a/../b", "/a/.", "/..",
-		"/\u212a", "/ſ", "/é", "/\xff", "/" + strings.Repeat("x", 2048)} {
+	for _, in := range []string{
+		"", "//", "///", "/a//", "/a//b", "a", "a/b", "/a\x00", "/a\n", `/a\b`, "/a?b", "/a#b", "/a%2fb", "/a/../b", "/a/.", "/..",
+		"/\u212a", "/ſ", "/é", "/\xff", "/" + strings.Repeat("x", 2048),
+	} {
 		if got, err := access.ParseResourceID(in); access.CodeOf(err) != "malformedResourceId" || got != "" {
 			t.Errorf("%q gives %q, %v", in, got, err)
 		}
@@ -31,8 +33,17 @@ func TestWithin(t *testing.T) {
 		id, scope access.ResourceID
 		want      bool
 	}{
-		{"/a/b", "/a", true}, {"/A/b", "/a/B", true}, {"/a", "/a", true}, {"/a/b", "/", true}, {"/", "/", true},
-		{"/ab", "/a", false}, {"/a", "/a/b", false}, {"/", "/a", false}, {"/a", "", false}, {"", "/", false}, {"", "", false},
+		{"/a/b", "/a", true},
+		{"/A/b", "/a/B", true},
+		{"/a", "/a", true},
+		{"/a/b", "/", true},
+		{"/", "/", true},
+		{"/ab", "/a", false},
+		{"/a", "/a/b", false},
+		{"/", "/a", false},
+		{"/a", "", false},
+		{"", "/", false},
+		{"", "", false},
 	} {
 		if got := tc.id.Within(tc.scope); got != tc.want {
 			t.Errorf("%q within %q: %v", tc.id, tc.scope, got)

@@ -37,6 +37,8 @@ func (v Review) Close(by Actor, comment string, now time.Time) (Review, []Event,
 	v.ClosedBy = by.ID
 	v.Comment = comment
 	v.Revision++
-	return v, []Event{{At: now, Kind: GlassReviewed, Outcome: Succeeded, Actor: by, Tenant: v.Tenant, Request: v.Request,
-		Details: map[string]string{"person": v.PersonName, "comment": comment}}}, nil
+	return v, []Event{{
+		At: now, Kind: GlassReviewed, Outcome: Succeeded, Actor: by, Tenant: v.Tenant, Request: v.Request,
+		Details: map[string]string{"person": v.PersonName, "comment": comment},
+	}}, nil
 }

@@ -165,8 +165,10 @@ func parseRequest(t *testing.T, text string, policies map[string]*access.Machine
 		case "item":
 			words := strings.Fields(rest)
 			_, protocol, _ := strings.Cut(words[1], "/")
-			item := policy.Item{Machine: access.MachineID(words[0]), Name: words[0], Policy: policies[words[0]],
-				Ports: ports(t, words[1]), Protocol: access.Protocol(protocol)}
+			item := policy.Item{
+				Machine: access.MachineID(words[0]), Name: words[0], Policy: policies[words[0]],
+				Ports: ports(t, words[1]), Protocol: access.Protocol(protocol),
+			}
 			for key, value := range pairs(t, words[2:]) {
 				switch key {
 				case "from":

@@ -107,17 +107,25 @@ func (m miss) reason(path string, item Item, rule access.PortRule, a ask) access
 		if slices.ContainsFunc(item.Policy.Ports, func(r access.PortRule) bool { return r.Ports.Overlaps(a.ports) }) {
 			hint = "; each item lies within one of these"
 		}
-		return access.Reason{Code: "portNotInPolicy", Field: path + ".ports",
-			Message: fmt.Sprintf("%s cannot be opened on %s; what can be opened is %s%s", portsText(a.ports), item.label(), ruleList(item.Policy.Ports), hint)}
+		return access.Reason{
+			Code: "portNotInPolicy", Field: path + ".ports",
+			Message: fmt.Sprintf("%s cannot be opened on %s; what can be opened is %s%s", portsText(a.ports), item.label(), ruleList(item.Policy.Ports), hint),
+		}
 	case missProtocol:
-		return access.Reason{Code: "protocolNotInPolicy", Field: path + ".protocol",
-			Message: fmt.Sprintf("%s of %s can be opened for %s, not for %s", portsText(rule.Ports), item.label(), rule.Protocol, a.protocol)}
+		return access.Reason{
+			Code: "protocolNotInPolicy", Field: path + ".protocol",
+			Message: fmt.Sprintf("%s of %s can be opened for %s, not for %s", portsText(rule.Ports), item.label(), rule.Protocol, a.protocol),
+		}
 	case missSources:
-		return access.Reason{Code: "sourceNotAllowed", Field: path + ".sources",
-			Message: fmt.Sprintf("%s of %s can be opened for sources within %s, not for %s", ruleText(rule), item.label(), prefixList(rule.Sources), prefixList(outside(a.sources, rule)))}
+		return access.Reason{
+			Code: "sourceNotAllowed", Field: path + ".sources",
+			Message: fmt.Sprintf("%s of %s can be opened for sources within %s, not for %s", ruleText(rule), item.label(), prefixList(rule.Sources), prefixList(outside(a.sources, rule))),
+		}
 	case missLength:
-		return access.Reason{Code: "durationTooLong", Field: path + "." + a.lengthField,
-			Message: fmt.Sprintf("%s of %s can be opened for at most %s, not for %s", ruleText(rule), item.label(), duration(rule.Max), duration(a.length))}
+		return access.Reason{
+			Code: "durationTooLong", Field: path + "." + a.lengthField,
+			Message: fmt.Sprintf("%s of %s can be opened for at most %s, not for %s", ruleText(rule), item.label(), duration(rule.Max), duration(a.length)),
+		}
 	}
 	return access.Reason{}
 }

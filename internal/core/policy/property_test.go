@@ -23,8 +23,10 @@ func drawPrefix(t *rapid.T) netip.Prefix {
 
 func drawPolicy(t *rapid.T) access.MachinePolicy {
 	return access.MachinePolicy{Machine: "m", Ports: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) access.PortRule {
-		return access.PortRule{Ports: drawPorts(t), Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "protocol"),
-			Sources: rapid.SliceOfN(rapid.Custom(drawPrefix), 0, 2).Draw(t, "prefixes"), Max: time.Duration(rapid.IntRange(1, 4).Draw(t, "max")) * time.Minute}
+		return access.PortRule{
+			Ports: drawPorts(t), Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "protocol"),
+			Sources: rapid.SliceOfN(rapid.Custom(drawPrefix), 0, 2).Draw(t, "prefixes"), Max: time.Duration(rapid.IntRange(1, 4).Draw(t, "max")) * time.Minute,
+		}
 	}), 1, 4).Draw(t, "rules")}
 }
 
@@ -34,10 +36,12 @@ func drawPorts(t *rapid.T) access.PortRange {
 }
 
 func drawItem(t *rapid.T, p *access.MachinePolicy) policy.Item {
-	return policy.Item{Machine: "m", Policy: p, Ports: drawPorts(t),
+	return policy.Item{
+		Machine: "m", Policy: p, Ports: drawPorts(t),
 		Protocol: rapid.SampledFrom([]access.Protocol{"", access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "asked protocol"),
 		Sources:  rapid.SliceOfN(rapid.Custom(drawPrefix), 1, 2).Draw(t, "sources"),
-		Duration: time.Duration(rapid.IntRange(1, 5).Draw(t, "minutes")) * time.Minute}
+		Duration: time.Duration(rapid.IntRange(1, 5).Draw(t, "minutes")) * time.Minute,
+	}
 }
 
 // covered is the definition, address by address and port by port.
@@ -140,8 +144,10 @@ func BenchmarkEvaluate(b *testing.B) {
 	for i := range p.Ports {
 		p.Ports[i].Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")}
 	}
-	in := policy.Input{Justification: "rotate the certificates", Items: []policy.Item{{Machine: "m", Policy: &p, Ports: access.SinglePort(22),
-		Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.5/32")}, Duration: time.Hour}}}
+	in := policy.Input{Justification: "rotate the certificates", Items: []policy.Item{{
+		Machine: "m", Policy: &p, Ports: access.SinglePort(22),
+		Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.5/32")}, Duration: time.Hour,
+	}}}
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {

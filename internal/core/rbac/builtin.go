@@ -91,6 +91,8 @@ func BuiltIn() []Definition {
 }
 
 func builtIn(id DefinitionID, name, description string, p Permission) Definition {
-	return Definition{ID: id, Name: name, Description: description, BuiltIn: true, Permissions: []Permission{p},
-		AssignableScopes: []access.ResourceID{access.Root}}
+	return Definition{
+		ID: id, Name: name, Description: description, BuiltIn: true, Permissions: []Permission{p},
+		AssignableScopes: []access.ResourceID{access.Root},
+	}
 }

@@ -176,16 +176,22 @@ func TestDataActions(t *testing.T) {
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	memberships := []rbac.Membership{
-		{Group: "team", Member: "ann"}, {Group: "team", Member: "bob"}, {Group: "ops", Member: "team"}, {Group: "all", Member: "ops"},
+		{Group: "team", Member: "ann"},
+		{Group: "team", Member: "bob"},
+		{Group: "ops", Member: "team"},
+		{Group: "all", Member: "ops"},
 		{Group: "team", Member: "all"}, // a cycle
-		{Group: "ops", Member: "bob"}, {Group: "empty", Member: "nobody"},
+		{Group: "ops", Member: "bob"},
+		{Group: "empty", Member: "nobody"},
 	}
 	assignments := []rbac.Assignment{assign("all", rbac.Reader, sub)}
 
 	d := directory(assignments, memberships)
 	got := d.Check("ann", rbac.MachinesRead, machine, noon())
-	want := rbac.Decision{Allowed: true, Assignment: assignments[0].ID, Definition: rbac.Reader, Via: []access.PrincipalID{"team", "ops", "all"},
-		Reason: "role Reader assigned at " + string(sub)}
+	want := rbac.Decision{
+		Allowed: true, Assignment: assignments[0].ID, Definition: rbac.Reader, Via: []access.PrincipalID{"team", "ops", "all"},
+		Reason: "role Reader assigned at " + string(sub),
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ann (-want +got):\n%s", diff)
 	}

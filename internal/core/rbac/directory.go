@@ -52,8 +52,10 @@ type role struct {
 // Compile makes a snapshot of d. An assignment that cannot be understood gives nothing: one without a role
 // definition, or with a malformed scope.
 func Compile(d Data) *Directory {
-	dir := &Directory{revision: d.Revision, definitions: make(map[DefinitionID]Definition, len(d.Definitions)),
-		index: make(map[access.PrincipalID]int32)}
+	dir := &Directory{
+		revision: d.Revision, definitions: make(map[DefinitionID]Definition, len(d.Definitions)),
+		index: make(map[access.PrincipalID]int32),
+	}
 	roles := make(map[DefinitionID]*role, len(d.Definitions))
 	for i, definition := range d.Definitions {
 		id := foldID(definition.ID)
@@ -72,7 +74,7 @@ func Compile(d Data) *Directory {
 		}
 		n := dir.node(a.Principal)
 		dir.nodes[n].held = append(dir.nodes[n].held, held{
-			assignment: int32(i), //nolint:gosec // a directory holds far fewer than 2^31 assignments
+			assignment: int32(i),
 			scope:      scope.Fold(), role: roles[foldID(a.Definition)], start: a.Start, end: a.End,
 			why: "role " + definition.Name + " assigned at " + string(scope),
 		})
@@ -109,7 +111,7 @@ func (d *Directory) connect(memberships []Membership) {
 	for i := range d.nodes {
 		n := &d.nodes[i]
 		slices.SortFunc(n.members, byName)
-		me := int32(i) //nolint:gosec // see node
+		me := int32(i)
 		seen[i] = me + 1
 		enter := func(of, from int32) {
 			for _, g := range groups[of] {
@@ -120,8 +122,8 @@ func (d *Directory) connect(memberships []Membership) {
 			}
 		}
 		enter(me, -1)
-		for next := 0; next < len(n.reach); next++ {
-			enter(n.reach[next].group, int32(next)) //nolint:gosec // see node
+		for next := 0; next < len(n.reach); next++ { //nolint:intrange // it grows meanwhile
+			enter(n.reach[next].group, int32(next))
 		}
 	}
 }

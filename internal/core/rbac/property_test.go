@@ -76,9 +76,11 @@ func drawData(t *rapid.T) rbac.Data {
 		return rbac.Membership{Group: principal.Draw(t, "group"), Member: principal.Draw(t, "member")}
 	}), 0, 8).Draw(t, "memberships")
 	d.Assignments = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.Assignment {
-		return rbac.Assignment{ID: rbac.AssignmentID(rapid.StringMatching(`[a-z0-9]{8}`).Draw(t, "id")), Principal: principal.Draw(t, "principal"),
+		return rbac.Assignment{
+			ID: rbac.AssignmentID(rapid.StringMatching(`[a-z0-9]{8}`).Draw(t, "id")), Principal: principal.Draw(t, "principal"),
 			Definition: rapid.SampledFrom([]rbac.DefinitionID{"r1", "r2", "gone"}).Draw(t, "role"), Scope: scope.Draw(t, "scope"),
-			Start: second.Draw(t, "start"), End: second.Draw(t, "end")}
+			Start: second.Draw(t, "start"), End: second.Draw(t, "end"),
+		}
 	}), 0, 6).Draw(t, "assignments")
 	return d
 }

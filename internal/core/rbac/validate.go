@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -35,8 +36,10 @@ func ValidateDefinition(d Definition) []access.Reason {
 			patterns []string
 			gives    bool
 		}{
-			{"actions", p.Actions, true}, {"notActions", p.NotActions, false},
-			{"dataActions", p.DataActions, true}, {"notDataActions", p.NotDataActions, false},
+			{"actions", p.Actions, true},
+			{"notActions", p.NotActions, false},
+			{"dataActions", p.DataActions, true},
+			{"notDataActions", p.NotDataActions, false},
 		} {
 			all += len(list.patterns)
 			if list.gives {
@@ -93,12 +96,7 @@ func ValidateAssignment(a Assignment, role Definition) []access.Reason {
 }
 
 func assignableAt(role Definition, scope access.ResourceID) bool {
-	for _, outer := range role.AssignableScopes {
-		if scope.Within(outer) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(role.AssignableScopes, scope.Within)
 }
 
 type reasons []access.Reason

@@ -24,8 +24,10 @@ func TestValidateDefinition(t *testing.T) {
 	if got := rbac.ValidateDefinition(good); got != nil {
 		t.Errorf("a good role: %v", got)
 	}
-	bad := rbac.Definition{Name: " ", AssignableScopes: []access.ResourceID{"/subscriptions//x", sub + "/"},
-		Permissions: []rbac.Permission{{NotActions: []string{"", "read"}, NotDataActions: []string{"a/b c"}}}}
+	bad := rbac.Definition{
+		Name: " ", AssignableScopes: []access.ResourceID{"/subscriptions//x", sub + "/"},
+		Permissions: []rbac.Permission{{NotActions: []string{"", "read"}, NotDataActions: []string{"a/b c"}}},
+	}
 	want := []string{
 		"name nameMissing", "permissions[0].notActions[0] malformedAction", "permissions[0].notActions[1] malformedAction",
 		"permissions[0].notDataActions[0] malformedAction", "permissions actionsMissing",

@@ -16,7 +16,9 @@ type Store interface {
 
 	// Update runs fn in a transaction and returns once it is durable. Transactions of concurrent callers are
 	// committed together, each behind its own savepoint: an error of fn undoes what fn did and nothing else. fn may be
-	// run more than once, so it must have no effect outside the transaction.
+	// run more than once, so it must have no effect outside the transaction. A write that fails spoils the transaction: Update
+	// fails with its error whatever fn does about it. The write itself may give nil, where it was only sent later; so look
+	// at the error of Update, not of the write, to tell a conflict from a fault.
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Watch gives a channel that receives, coalesced, after each commit that bumped the desired state of agent, by
@@ -91,7 +93,10 @@ type Reader interface {
 
 	Event(ctx context.Context, seq int64) (access.Event, error)
 	Events(ctx context.Context, f EventFilter, p Page) (Listed[access.Event], error) // newest first, or oldest first where f says so
-	// AuditSize is the number of events; AuditHash reads one node of the tree in the order of tlog's stored hashes.
+	// Records gives the canonical records of events from number from on, in order; at most limit (1 to 1,000).
+	Records(ctx context.Context, from int64, limit int) ([][]byte, error)
+	// AuditSize is the number of events; AuditHashes reads nodes of the tree by their indexes in tlog's order of stored
+	// hashes. In an Update, all that is read of the activity log is as it was before the transactions it is committed with.
 	AuditSize(ctx context.Context) (int64, error)
 	AuditHashes(ctx context.Context, indexes []int64) ([]audit.Hash, error)
 	Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error) // the newest

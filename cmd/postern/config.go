@@ -85,7 +85,7 @@ func (a *app) save(c config) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(c, "", "  ") //nolint:gosec // the token is what the file is for; its mode is 0600
+	data, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -84,7 +85,19 @@ func exitCode(err error) int {
 	return exitError
 }
 
+// outsidePolicy tells whether a policy refused what was asked, and not the form of asking.
+func outsidePolicy(p *api.Problem) bool {
+	limits := []string{
+		"machineNotConfigured", "portNotInPolicy", "protocolNotInPolicy", "sourceNotAllowed", "durationTooLong",
+		"justificationRequired", "justificationTooShort",
+	}
+	return slices.ContainsFunc(p.Reasons, func(r api.Reason) bool { return slices.Contains(limits, r.Code) })
+}
+
 func exitOfProblem(p *api.Problem) int {
+	if outsidePolicy(p) {
+		return exitRefused
+	}
 	switch p.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return exitRefused

@@ -33,6 +33,7 @@ func TestExitCodes(t *testing.T) {
 		"too large":         {problem(http.StatusRequestEntityTooLarge), 2},
 		"not signed in":     {problem(http.StatusUnauthorized), 3},
 		"forbidden":         {problem(http.StatusForbidden), 3},
+		"outside policy":    {&api.Problem{Status: http.StatusBadRequest, Code: "tooShort", Reasons: []api.Reason{{Code: "tooShort"}, {Code: "durationTooLong"}}}, 3},
 		"not found":         {problem(http.StatusNotFound), 4},
 		"conflict":          {problem(http.StatusConflict), 5},
 		"stale":             {problem(http.StatusPreconditionFailed), 5},
@@ -70,7 +71,8 @@ func TestExplainSaysEveryReason(t *testing.T) {
 	var out bytes.Buffer
 	a := &app{err: &out}
 	a.explain(&api.Problem{Status: http.StatusForbidden, Detail: "the request is outside the policy", Reasons: []api.Reason{
-		{Field: "items[0].ports", Message: "port 23 is not guarded; 22/tcp is"}, {Message: "8h is too long; 3h is allowed"}}})
+		{Field: "items[0].ports", Message: "port 23 is not guarded; 22/tcp is"}, {Message: "8h is too long; 3h is allowed"},
+	}})
 	want := "Error: the request is outside the policy\n  - items[0].ports: port 23 is not guarded; 22/tcp is\n  - 8h is too long; 3h is allowed\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
@@ -107,10 +109,20 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 func TestWrongCommandLines(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"machin"}, {"machine", "lst"}, {"machine", "show"}, {"machine", "show", "a", "b"}, {"request", "web-1"},
-		{"request", "web-1", "--port", "22", "--for", "soon"}, {"request", "web-1", "--port", "22", "--for", "1h", "--until", "15:04"},
-		{"whoami", "-o", "xml"}, {"whoami", "--nonsense"}, {"role", "assign", "Reader"}, {"policy", "set", "web-1", "--max", "0s"},
-		{"audit", "verify", "x.ndjson"}, {"login"}, {"login", "--server", "http://insecure.example"},
+		{"machin"},
+		{"machine", "lst"},
+		{"machine", "show"},
+		{"machine", "show", "a", "b"},
+		{"request", "web-1"},
+		{"request", "web-1", "--port", "22", "--for", "soon"},
+		{"request", "web-1", "--port", "22", "--for", "1h", "--until", "15:04"},
+		{"whoami", "-o", "xml"},
+		{"whoami", "--nonsense"},
+		{"role", "assign", "Reader"},
+		{"policy", "set", "web-1", "--max", "0s"},
+		{"audit", "verify", "x.ndjson"},
+		{"login"},
+		{"login", "--server", "http://insecure.example"},
 	} {
 		var problems bytes.Buffer
 		a := &app{in: strings.NewReader(""), out: io.Discard, err: &problems, getenv: func(name string) string {

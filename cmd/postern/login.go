@@ -157,7 +157,7 @@ func (a *app) ask(c *cobra.Command, in *bufio.Reader, prompt, flag string) (stri
 	if !a.interactive() {
 		return "", usage(c, "%s is missing", flag)
 	}
-	fmt.Fprint(a.err, prompt)
+	_, _ = fmt.Fprint(a.err, prompt)
 	return line(in)
 }
 
@@ -175,7 +175,7 @@ func (a *app) password(c *cobra.Command, in *bufio.Reader, prompt, file, flag st
 	case !a.interactive():
 		return "", usage(c, "there is no terminal to ask for the password on; give %s FILE", flag)
 	}
-	fmt.Fprint(a.err, prompt)
+	_, _ = fmt.Fprint(a.err, prompt)
 	secret, err := term.ReadPassword(int(a.in.(*os.File).Fd()))
 	a.say("")
 	return string(secret), err

@@ -66,7 +66,7 @@ its host calls itself. The token is shown this one time. On the machine, run the
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.out, "%s\n", token.Token)
+			_, _ = fmt.Fprintf(a.out, "%s\n", token.Token)
 			a.say("\nGood for one agent until %s. On the machine, as root:\n\n  postern agent enroll --server %s --token %s%s",
 				a.style().time(token.ExpiresAt), conf.Server, token.Token, enrolCA(token.CA, caFile))
 			return nil

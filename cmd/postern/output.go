@@ -126,9 +126,9 @@ func printList[T any](a *app, items []T, columns []column[T], empty string) erro
 	for i, c := range columns {
 		heads[i] = c.head
 	}
-	fmt.Fprintln(w, strings.Join(heads, "\t"))
+	_, _ = fmt.Fprintln(w, strings.Join(heads, "\t"))
 	for _, item := range items {
-		fmt.Fprintln(w, strings.Join(cells(a.style(), item, columns), "\t"))
+		_, _ = fmt.Fprintln(w, strings.Join(cells(a.style(), item, columns), "\t"))
 	}
 	return w.Flush()
 }
@@ -146,7 +146,7 @@ func printItem[T any](a *app, item T, columns []column[T]) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	for i, cell := range cells(a.style(), item, columns) {
 		if cell != "" {
-			fmt.Fprintf(w, "%s:\t%s\n", columns[i].head, cell)
+			_, _ = fmt.Fprintf(w, "%s:\t%s\n", columns[i].head, cell)
 		}
 	}
 	return w.Flush()

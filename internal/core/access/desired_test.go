@@ -76,7 +76,14 @@ func drawGrant(t *rapid.T) access.Grant {
 }
 
 func drawGrants(t *rapid.T) []access.Grant {
-	return rapid.SliceOfNDistinct(rapid.Custom(drawGrant), 0, 6, func(g access.Grant) access.GrantID { return g.ID }).Draw(t, "grants")
+	grants := rapid.SliceOfNDistinct(rapid.Custom(drawGrant), 0, 6, func(g access.Grant) access.GrantID { return g.ID }).Draw(t, "grants")
+	for i := range grants {
+		// Half of them are for just what the first is for, at another time: chance alone makes too few of those.
+		if i > 0 && rapid.Bool().Draw(t, "overlap") {
+			grants[i].Machine, grants[i].Ports, grants[i].Protocol, grants[i].Sources = grants[0].Machine, grants[0].Ports, grants[0].Protocol, grants[0].Sources
+		}
+	}
+	return grants
 }
 
 // holds is what a grant promises, read off its fields; an IPv4 packet is never one of IPv6.

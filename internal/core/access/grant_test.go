@@ -118,6 +118,9 @@ func checkStep(t *rapid.T, s step, was, is access.Grant, events []access.Event, 
 	if was.State.Ended() && s.name != "closed" {
 		t.Fatalf("%s is possible for a grant that is %s", s.name, was.State)
 	}
+	if now.Before(was.End) && s.name == "expire" || now.Before(was.Start) && s.to != "" && !s.to.Ended() {
+		t.Fatalf("%s is possible at %v, too early for %v/%v", s.name, now, was.Start, was.End)
+	}
 	if !now.Before(was.End) && s.name != "expire" && s.name != "closed" && s.name != "begin" {
 		t.Fatalf("%s is possible at %v, after the end %v", s.name, now, was.End)
 	}

@@ -65,6 +65,33 @@ func TestParsePrefix(t *testing.T) {
 	}
 }
 
+func TestPrefixWithin(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		inner, outer string
+		want         bool
+	}{
+		{"192.0.2.1/32", "192.0.2.0/24", true},
+		{"192.0.2.0/24", "192.0.2.0/24", true},
+		{"192.0.2.0/24", "0.0.0.0/0", true},
+		{"192.0.2.0/23", "192.0.2.0/24", false}, // the same first address
+		{"0.0.0.0/0", "192.0.2.0/24", false},
+		{"0.0.0.0/0", "0.0.0.0/1", false},
+		{"192.0.3.1/32", "192.0.2.0/24", false},
+		{"2001:db8::/48", "2001:db8::/32", true},
+		{"2001:db8::/31", "2001:db8::/32", false},
+		{"192.0.2.1/32", "::/0", false},
+		{"::1/128", "0.0.0.0/0", false},
+	} {
+		if got := access.PrefixWithin(netip.MustParsePrefix(tc.inner), netip.MustParsePrefix(tc.outer)); got != tc.want {
+			t.Errorf("%s within %s: %v", tc.inner, tc.outer, got)
+		}
+	}
+	if access.PrefixWithin(netip.Prefix{}, netip.MustParsePrefix("0.0.0.0/0")) || access.PrefixWithin(netip.MustParsePrefix("0.0.0.0/0"), netip.Prefix{}) {
+		t.Error("an invalid prefix lies within another, or holds one")
+	}
+}
+
 func FuzzParsePorts(f *testing.F) {
 	for _, s := range []string{"22", "8000-8010/tcp", "1-1024/any", "0", "65536/udp", "22-"} {
 		f.Add(s)

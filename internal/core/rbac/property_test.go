@@ -143,6 +143,32 @@ func TestCompileDoesNotDependOnOrder(t *testing.T) {
 	})
 }
 
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		pattern, action string
+		want            bool
+	}{
+		{"*", "", true},
+		{"*", "A.B/c/read", true},
+		{"*/read", "A.B/c/READ", true},
+		{"*/read", "A.B/c/readAll", false},
+		{"A.B/*/read", "A.B/c/d/read", true},
+		{"A.B/*/read", "A.B/read", false},
+		{"A.B/c*c/read", "A.B/c/read", false}, // one c cannot be both
+		{"*c*c*", "A.B/c/read", false},
+		{"*c*c*", "A.B/cc/read", true},
+		{"*c/*c*", "A.B/c/c/read", true},
+		{"", "", true},
+		{"", "a", false},
+		{"a?b", "axb", false},
+	} {
+		if got := rbac.Match(tc.pattern, tc.action); got != tc.want {
+			t.Errorf("Match(%q, %q) = %v", tc.pattern, tc.action, got)
+		}
+	}
+}
+
 func FuzzMatch(f *testing.F) {
 	f.Add("*/read", "Microsoft.Compute/virtualMachines/read")
 	f.Add("Microsoft.Authorization/*/Delete", "microsoft.authorization/roleassignments/delete")

@@ -1,22 +1,184 @@
 package engine
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
 
+	"github.com/google/uuid"
+
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// EnrollInput is an agent's first message.
-type EnrollInput struct {
-	Token     string
-	Name      string // the host's own name, used where the token names none
-	OS        string
-	Addresses []netip.Addr
-	Version   string
+// Agents lists the agents that the caller may see, by name.
+func (e *Engine) Agents(ctx context.Context, c Caller, p Page) (list Listed[access.Agent], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.AgentsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.AgentsRead)
+		if err != nil {
+			return err
+		}
+		list, err = visible(p, func(p Page) (Listed[access.Agent], error) { return r.Agents(ctx, p) },
+			func(a access.Agent) (access.Agent, bool, error) {
+				seen, err := seesAgent(ctx, r, a, c.Tenant, scopes)
+				return a, seen, err
+			})
+		return err
+	})
+	return list, err
 }
 
-// Enrolled is what an enrolment made.
-type Enrolled struct {
-	Agent   access.Agent
-	Machine access.Machine // its zero value in gateway mode
+// seesAgent tells whether an agent lies within the scopes: it lies where the machines are that it guards, and nowhere else
+// than at the root where it guards none.
+func seesAgent(ctx context.Context, r Reader, a access.Agent, tenant access.TenantID, scopes []access.ResourceID) (bool, error) {
+	if a.Tenant != tenant || covered(access.Root, scopes) {
+		return a.Tenant == tenant, nil
+	}
+	machines, err := r.MachinesOfAgent(ctx, a.ID)
+	if err != nil {
+		return false, fmt.Errorf("read machines: %w", err)
+	}
+	for _, m := range machines {
+		if covered(m.Resource, scopes) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// findAgent gives an agent of a tenant by its name or id.
+func findAgent(ctx context.Context, r Reader, tenant access.TenantID, ref string) (access.Agent, error) {
+	unknown := access.Fault(access.KindNotFound, "unknownAgent", "there is no agent %q: look at the list of agents", clip(ref))
+	if uuid.Validate(ref) == nil {
+		a, err := r.Agent(ctx, access.AgentID(ref))
+		if isKind(err, access.KindNotFound) || err == nil && a.Tenant != tenant {
+			return access.Agent{}, unknown
+		}
+		return a, err
+	}
+	a, err := agentNamed(ctx, r, tenant, ref)
+	if err == nil && a.ID == "" {
+		return access.Agent{}, unknown
+	}
+	return a, err
+}
+
+// AuthenticateAgent checks that an agent's certificate, whose signature and validity identity has checked, still counts.
+func (e *Engine) AuthenticateAgent(ctx context.Context, agent access.AgentID, fingerprint string, addr netip.Addr) (a access.Agent, err error) {
+	why := ""
+	err = e.store.View(ctx, func(r Reader) error {
+		why = ""
+		a, err = r.Agent(ctx, agent)
+		switch {
+		case isKind(err, access.KindNotFound):
+			why = "unknownAgent"
+			return nil
+		case err != nil:
+			return fmt.Errorf("read agent: %w", err)
+		case a.Revoked:
+			why = "revoked"
+		case a.Fingerprint != fingerprint:
+			why, err = replacedKey(ctx, r, agent, fingerprint)
+		}
+		return err
+	})
+	if err != nil || why == "" {
+		return a, err
+	}
+	if err := e.AgentRefused(ctx, addr, why, map[string]string{"agentId": string(agent), "agent": a.Name, "fingerprint": fingerprint}); err != nil {
+		return access.Agent{}, err
+	}
+	return access.Agent{}, access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+}
+
+// replacedKey says why a key that is not the agent's newest does not count; it does where it is the one before, whose
+// certificate ends by itself.
+func replacedKey(ctx context.Context, r Reader, agent access.AgentID, fingerprint string) (string, error) {
+	before, err := r.Setting(ctx, keyBefore(agent))
+	switch {
+	case isKind(err, access.KindNotFound):
+		return "replaced", nil
+	case err != nil:
+		return "", fmt.Errorf("read the agent's key before: %w", err)
+	case string(before) != fingerprint:
+		return "replaced", nil
+	}
+	return "", nil
+}
+
+// keyBefore names the setting that holds the fingerprint of the key that an agent had before its newest.
+func keyBefore(agent access.AgentID) string { return "agent/" + string(agent) + "/keyBefore" }
+
+// AgentRefused records that somebody showed a certificate that does not count.
+func (e *Engine) AgentRefused(ctx context.Context, addr netip.Addr, reason string, details map[string]string) error {
+	event := access.Event{At: e.now(), Kind: access.AgentRefused, Outcome: access.Refused, Actor: access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
+		Details: map[string]string{"reason": reason}}
+	for name, text := range details {
+		event.Details[name] = clip(text)
+	}
+	return e.record(ctx, event)
+}
+
+// Desired gives everything that should hold at the agent now; instants are of the server's wall clock.
+func (e *Engine) Desired(ctx context.Context, agent access.AgentID) (d access.DesiredState, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		scene, err := sceneOf(ctx, r, agent)
+		if err != nil {
+			return err
+		}
+		d = access.Desired(scene, e.now())
+		return nil
+	})
+	return d, err
+}
+
+func sceneOf(ctx context.Context, r Reader, id access.AgentID) (access.Scene, error) {
+	agent, err := r.Agent(ctx, id)
+	if err != nil {
+		return access.Scene{}, fmt.Errorf("read agent: %w", err)
+	}
+	if agent.Revoked {
+		return access.Scene{}, access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+	}
+	s := access.Scene{Agent: agent}
+	if s.Machines, err = r.MachinesOfAgent(ctx, id); err != nil {
+		return access.Scene{}, fmt.Errorf("read machines: %w", err)
+	}
+	if len(s.Machines) == 0 {
+		return s, nil
+	}
+	policies, err := r.PoliciesOfAgent(ctx, id)
+	if err != nil {
+		return access.Scene{}, fmt.Errorf("read policies: %w", err)
+	}
+	guarded := make(map[access.MachineID]bool, len(s.Machines))
+	ids := make([]access.MachineID, 0, len(s.Machines))
+	for _, m := range s.Machines {
+		guarded[m.ID] = true
+		ids = append(ids, m.ID)
+	}
+	for _, p := range policies {
+		for _, entry := range p.Machines {
+			if guarded[entry.Machine] { // a policy may name machines of other agents too
+				s.Policies = append(s.Policies, entry)
+			}
+		}
+	}
+	if s.Grants, err = r.UnclosedGrants(ctx, ids); err != nil {
+		return access.Scene{}, fmt.Errorf("read grants: %w", err)
+	}
+	return s, nil
+}
+
+// WatchDesired gives a channel that receives, coalesced, when Desired may have changed; now and then it receives without.
+func (e *Engine) WatchDesired(agent access.AgentID) (changed <-chan struct{}, stop func()) {
+	return e.store.Watch(agent)
+}
+
+func actorOf(a access.Agent, addr netip.Addr) access.Actor {
+	return access.Actor{Name: "agent:" + a.Name, Address: addr, Via: "agent"}
 }

@@ -1,6 +1,14 @@
 package engine
 
-import "github.com/postern-dev/postern/internal/core/audit"
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/audit"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
 
 // CheckpointDetail is the newest signed checkpoint and the key to verify it with.
 type CheckpointDetail struct {
@@ -12,4 +20,255 @@ type CheckpointDetail struct {
 type Proof struct {
 	Hashes []audit.Hash // from the leaf upward
 	Record []byte       // the canonical record, in a proof of inclusion
+}
+
+const exportChunk = 1000 // records read at once
+
+// Events lists the events of the activity log that the caller may see: those at scopes whose log they may read.
+func (e *Engine) Events(ctx context.Context, c Caller, f EventFilter, p Page) (list Listed[access.Event], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.ActivityLogRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.ActivityLogRead)
+		if err != nil {
+			return err
+		}
+		f.Tenant = c.Tenant
+		list, err = visible(p, func(p Page) (Listed[access.Event], error) { return r.Events(ctx, f, p) },
+			func(event access.Event) (access.Event, bool, error) { return event, seesEvent(event, scopes), nil })
+		return err
+	})
+	return list, err
+}
+
+// seesEvent tells whether an event lies within the scopes; one without a scope lies at the root.
+func seesEvent(event access.Event, scopes []access.ResourceID) bool {
+	if event.Scope == "" {
+		return covered(access.Root, scopes)
+	}
+	return covered(event.Scope, scopes)
+}
+
+// Event gives one event of the activity log by its number.
+func (e *Engine) Event(ctx context.Context, c Caller, seq int64) (event access.Event, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.ActivityLogRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.ActivityLogRead)
+		if err != nil {
+			return err
+		}
+		unknown := access.Fault(access.KindNotFound, "unknownEvent", "there is no event %d that you may see", seq)
+		if seq < 0 {
+			return unknown
+		}
+		event, err = r.Event(ctx, seq)
+		switch {
+		case isKind(err, access.KindNotFound), err == nil && (event.Tenant != c.Tenant || !seesEvent(event, scopes)):
+			event = access.Event{}
+			return unknown
+		case err != nil:
+			return fmt.Errorf("read event: %w", err)
+		}
+		return nil
+	})
+	return event, err
+}
+
+// Export writes the canonical records from number from to the end of the newest checkpoint, and gives that checkpoint. It
+// reads in pieces and holds no transaction open meanwhile: records do not change.
+func (e *Engine) Export(ctx context.Context, c Caller, from int64, write func(seq int64, record []byte) error) (CheckpointDetail, error) {
+	d, err := e.Checkpoint(ctx, c)
+	if err != nil {
+		return CheckpointDetail{}, err
+	}
+	if from < 0 || from > d.Checkpoint.Size {
+		return CheckpointDetail{}, access.Fault(access.KindInvalid, "fromOutOfRange", "the activity log has %d events; begin at 0 to %d", d.Checkpoint.Size, d.Checkpoint.Size)
+	}
+	for next := from; next < d.Checkpoint.Size; {
+		var records [][]byte
+		err := e.store.View(ctx, func(r Reader) error {
+			var err error
+			records, err = r.Records(ctx, next, int(min(exportChunk, d.Checkpoint.Size-next)))
+			return err
+		})
+		if err != nil {
+			return CheckpointDetail{}, fmt.Errorf("read records: %w", err)
+		}
+		if len(records) == 0 {
+			return CheckpointDetail{}, fmt.Errorf("record %d is missing", next)
+		}
+		for _, record := range records {
+			if err := write(next, record); err != nil {
+				return CheckpointDetail{}, err
+			}
+			next++
+		}
+	}
+	return d, nil
+}
+
+// Checkpoint gives the newest signed checkpoint, after making one where there is something new.
+func (e *Engine) Checkpoint(ctx context.Context, c Caller) (d CheckpointDetail, err error) {
+	allowed := func(r Reader) error {
+		_, err := e.authorize(ctx, r, c, rbac.EventsRead, access.Root)
+		return err
+	}
+	if err := e.look(ctx, c, attempt{action: rbac.EventsRead}, allowed); err != nil {
+		return CheckpointDetail{}, err
+	}
+	if err := e.Seal(ctx); err != nil {
+		return CheckpointDetail{}, err
+	}
+	err = e.store.View(ctx, func(r Reader) error {
+		if d.Checkpoint, err = r.Checkpoint(ctx); err != nil {
+			return fmt.Errorf("read checkpoint: %w", err)
+		}
+		key, err := e.signingKey(ctx, r)
+		if err != nil {
+			return err
+		}
+		d.Key, err = audit.VerifierKey(key)
+		return err
+	})
+	return d, err
+}
+
+// InclusionProof proves that record seq is in the tree of size records; size 0 is that of the newest checkpoint.
+func (e *Engine) InclusionProof(ctx context.Context, c Caller, seq, size int64) (p Proof, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error {
+		if _, err := e.authorize(ctx, r, c, rbac.EventsRead, access.Root); err != nil {
+			return err
+		}
+		if size, err = treeSize(ctx, r, size); err != nil {
+			return err
+		}
+		if seq < 0 || seq >= size {
+			return access.Fault(access.KindNotFound, "unknownEvent", "there is no event %d in the first %d", seq, size)
+		}
+		if p.Hashes, err = audit.ProveInclusion(size, seq, hashes(ctx, r)); err != nil {
+			return err
+		}
+		records, err := r.Records(ctx, seq, 1)
+		if err != nil || len(records) == 0 {
+			return fmt.Errorf("read record %d: %w", seq, err)
+		}
+		p.Record = records[0]
+		return nil
+	})
+	return p, err
+}
+
+// ConsistencyProof proves that the tree of from records is a beginning of the tree of to records; to 0 is that of the
+// newest checkpoint.
+func (e *Engine) ConsistencyProof(ctx context.Context, c Caller, from, to int64) (p Proof, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error {
+		if _, err := e.authorize(ctx, r, c, rbac.EventsRead, access.Root); err != nil {
+			return err
+		}
+		if to, err = treeSize(ctx, r, to); err != nil {
+			return err
+		}
+		if from < 0 || from > to {
+			return access.Fault(access.KindInvalid, "fromOutOfRange", "a log of %d events cannot begin one of %d", from, to)
+		}
+		p.Hashes, err = audit.ProveConsistency(from, to, hashes(ctx, r))
+		return err
+	})
+	return p, err
+}
+
+// treeSize gives the size that is meant: 0 is that of the newest checkpoint.
+func treeSize(ctx context.Context, r Reader, size int64) (int64, error) {
+	if size == 0 {
+		newest, err := r.Checkpoint(ctx)
+		if err != nil {
+			return 0, fmt.Errorf("read checkpoint: %w", err)
+		}
+		return newest.Size, nil
+	}
+	all, err := r.AuditSize(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read size of the log: %w", err)
+	}
+	if size < 0 || size > all {
+		return 0, access.Fault(access.KindInvalid, "sizeOutOfRange", "the activity log has %d events, not %d", all, size)
+	}
+	return size, nil
+}
+
+func hashes(ctx context.Context, r Reader) audit.HashReader {
+	return func(indexes []int64) ([]audit.Hash, error) { return r.AuditHashes(ctx, indexes) }
+}
+
+// keySetting names the setting that holds the private key of checkpoints, where no file does.
+const keySetting = "audit/checkpointKey"
+
+// Seal signs a checkpoint over everything that is recorded, where the newest is not of that size already.
+func (e *Engine) Seal(ctx context.Context) error {
+	var signed audit.SignedCheckpoint
+	err := e.store.View(ctx, func(r Reader) error {
+		signed = audit.SignedCheckpoint{}
+		size, err := r.AuditSize(ctx)
+		if err != nil {
+			return fmt.Errorf("read size of the log: %w", err)
+		}
+		newest, err := r.Checkpoint(ctx)
+		if err != nil && !isKind(err, access.KindNotFound) {
+			return fmt.Errorf("read checkpoint: %w", err)
+		}
+		if size == newest.Size {
+			return nil
+		}
+		key, err := e.signingKey(ctx, r)
+		if err != nil {
+			return err
+		}
+		root, err := audit.RootAt(size, hashes(ctx, r))
+		if err != nil {
+			return err
+		}
+		signed, err = audit.Sign(key, size, root, e.now())
+		return err
+	})
+	if err != nil || signed.Size == 0 {
+		return err
+	}
+	// Another replica may sign the same size, and which of the two is kept does not matter.
+	err = e.store.Update(ctx, func(tx Tx) error { return tx.SaveCheckpoint(ctx, signed) })
+	if isKind(err, access.KindConflict) {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) signingKey(ctx context.Context, r Reader) (string, error) {
+	if e.checkpointKey != "" {
+		return e.checkpointKey, nil
+	}
+	key, err := r.Setting(ctx, keySetting)
+	if err != nil {
+		return "", fmt.Errorf("read the key of checkpoints: %w", err)
+	}
+	return string(key), nil
+}
+
+// makeSigningKey makes the key of checkpoints where there is none.
+func (e *Engine) makeSigningKey(ctx context.Context, tx Tx, tenant access.TenantID) error {
+	if e.checkpointKey != "" {
+		return nil
+	}
+	_, err := tx.Setting(ctx, keySetting)
+	if err == nil || !isKind(err, access.KindNotFound) {
+		return err
+	}
+	key, _, err := audit.GenerateKey(rand.Reader, string(tenant))
+	if err != nil {
+		return err
+	}
+	return tx.SaveSetting(ctx, keySetting, []byte(key))
 }

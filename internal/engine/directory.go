@@ -1,7 +1,13 @@
 package engine
 
 import (
-	"time"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -24,26 +30,254 @@ type PrincipalChange struct {
 	Email       *string
 }
 
-// AssignInput assigns a role.
-type AssignInput struct {
-	Principal   string            // name or id
-	Role        string            // name or id
-	Scope       access.ResourceID // empty: the default subscription
-	Start       time.Time         // zero: since ever
-	End         time.Time         // zero: for ever
-	Description string
+const maxPrincipalName = 256 // bytes
+
+// Self gives the caller's own principal.
+func (e *Engine) Self(ctx context.Context, c Caller) (p access.Principal, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		p, err = r.Principal(ctx, c.Principal)
+		return err
+	})
+	return p, err
 }
 
-// AssignmentDetail is a role assignment with the names that people know.
-type AssignmentDetail struct {
-	Assignment rbac.Assignment
-	Principal  access.Principal
-	Role       rbac.Definition
+// MayCreatePrincipal is Check for CreatePrincipal.
+func (e *Engine) MayCreatePrincipal(ctx context.Context, c Caller) error {
+	return e.Check(ctx, c, rbac.PrincipalsWrite, access.Root)
 }
 
-// AssignmentFilter narrows a list of role assignments; zero fields do not narrow.
-type AssignmentFilter struct {
-	Principal string // name or id
-	Role      string // name or id
-	Scope     access.ResourceID
+// CreatePrincipal adds a user, a group or a service principal to the caller's tenant.
+func (e *Engine) CreatePrincipal(ctx context.Context, c Caller, in PrincipalInput) (p access.Principal, err error) {
+	err = e.change(ctx, c, attempt{action: rbac.PrincipalsWrite, details: map[string]string{"name": in.Name}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.PrincipalsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		if err := in.check(); err != nil {
+			return err
+		}
+		_, err = tx.PrincipalByName(ctx, c.Tenant, in.Name)
+		switch {
+		case err == nil:
+			return access.Fault(access.KindConflict, "principalExists", "there is a principal %q already: choose another name", clip(in.Name))
+		case !isKind(err, access.KindNotFound):
+			return fmt.Errorf("read principal: %w", err)
+		}
+		p = access.Principal{ID: access.PrincipalID(newID()), Tenant: c.Tenant, Kind: in.Kind, Name: in.Name, DisplayName: in.DisplayName, Email: in.Email,
+			CreatedAt: may.now, Revision: 1}
+		if err := tx.SavePrincipal(ctx, p, 0); err != nil {
+			return fmt.Errorf("save principal: %w", err)
+		}
+		if in.PasswordHash != "" {
+			if err := tx.SavePassword(ctx, Password{Principal: p.ID, Hash: in.PasswordHash, MustChange: in.MustChange, ChangedAt: may.now}); err != nil {
+				return fmt.Errorf("save password: %w", err)
+			}
+		}
+		return tx.Append(ctx, access.Event{At: may.now, Kind: access.PrincipalCreated, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			Action: rbac.PrincipalsWrite, Details: map[string]string{"principal": string(p.ID), "name": p.Name, "kind": string(p.Kind)}})
+	})
+	return p, err
+}
+
+func (in PrincipalInput) check() error {
+	switch in.Kind {
+	case access.User, access.Group, access.ServicePrincipal:
+	default:
+		return access.Fault(access.KindInvalid, "unknownKind", "the kind is %q; use user, group or servicePrincipal", clip(string(in.Kind)))
+	}
+	if in.Kind != access.User && in.PasswordHash != "" {
+		return access.Fault(access.KindInvalid, "passwordNotAllowed", "only a user has a password: leave it out")
+	}
+	if strings.TrimSpace(in.Name) != in.Name || in.Name == "" || len(in.Name) > maxPrincipalName || !plainText(in.Name) || strings.HasPrefix(in.Name, "/") || uuid.Validate(in.Name) == nil {
+		return access.Fault(access.KindInvalid, "malformedName", "the name %q cannot be taken: use 1 to %d bytes without control characters, not a GUID", clip(in.Name), maxPrincipalName)
+	}
+	return checkTexts(in.DisplayName, in.Email)
+}
+
+func checkTexts(displayName, email string) error {
+	if len(displayName) > maxPrincipalName || !plainText(displayName) {
+		return access.Fault(access.KindInvalid, "malformedDisplayName", "the display name is too long or has control characters")
+	}
+	if email != "" && (len(email) > maxPrincipalName || !plainText(email) || strings.ContainsAny(email, " <>,;") || !strings.Contains(email, "@")) {
+		return access.Fault(access.KindInvalid, "malformedEmail", "%q is not the address of a mailbox", clip(email))
+	}
+	return nil
+}
+
+func plainText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// Principal gives one principal by its name or id.
+func (e *Engine) Principal(ctx context.Context, c Caller, ref string) (p access.Principal, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PrincipalsRead, details: map[string]string{"principal": ref}}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if !may.isSelf(ref) {
+			if err := may.require(rbac.PrincipalsRead, access.Root); err != nil {
+				return err
+			}
+		}
+		p, err = findPrincipal(ctx, r, c.Tenant, ref)
+		return err
+	})
+	return p, err
+}
+
+// isSelf tells whether ref is the caller's own id or name; anybody may see themselves.
+func (r rights) isSelf(ref string) bool {
+	return strings.EqualFold(ref, string(r.caller.Principal)) || strings.EqualFold(ref, r.caller.Name)
+}
+
+// Principals lists the principals of the caller's tenant by name. f.Group and f.Member are names or ids.
+func (e *Engine) Principals(ctx context.Context, c Caller, f PrincipalFilter, p Page) (list Listed[access.Principal], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PrincipalsRead}, func(r Reader) error {
+		if _, err := e.authorize(ctx, r, c, rbac.PrincipalsRead, access.Root); err != nil {
+			return err
+		}
+		page, err := checkPage(p)
+		if err != nil {
+			return err
+		}
+		f.Tenant = c.Tenant
+		for _, ref := range []*access.PrincipalID{&f.Group, &f.Member} {
+			if *ref == "" {
+				continue
+			}
+			named, err := findPrincipal(ctx, r, c.Tenant, string(*ref))
+			if err != nil {
+				return err
+			}
+			*ref = named.ID
+		}
+		list, err = r.Principals(ctx, f, page)
+		return err
+	})
+	return list, err
+}
+
+// ChangePrincipal changes a principal; one who becomes disabled is signed out everywhere. Nobody disables themselves.
+func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, change PrincipalChange) (p access.Principal, err error) {
+	err = e.change(ctx, c, attempt{action: rbac.PrincipalsWrite, details: map[string]string{"principal": ref}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.PrincipalsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		was, err := findPrincipal(ctx, tx, c.Tenant, ref)
+		if err != nil {
+			return err
+		}
+		p = was
+		details := map[string]string{"principal": string(p.ID), "name": p.Name}
+		if change.DisplayName != nil {
+			p.DisplayName = *change.DisplayName
+			details["displayName"] = clip(p.DisplayName)
+		}
+		if change.Email != nil {
+			p.Email = *change.Email
+			details["email"] = clip(p.Email)
+		}
+		if change.Disabled != nil {
+			p.Disabled = *change.Disabled
+			details["disabled"] = fmt.Sprint(p.Disabled)
+		}
+		if err := checkTexts(p.DisplayName, p.Email); err != nil {
+			return err
+		}
+		if p == was {
+			return nil
+		}
+		if p.Disabled && p.ID == c.Principal {
+			return access.Fault(access.KindConflict, "ownPrincipal", "you cannot disable yourself: ask somebody else to")
+		}
+		p.Revision = was.Revision + 1
+		if err := tx.SavePrincipal(ctx, p, was.Revision); err != nil {
+			return fmt.Errorf("save principal: %w", err)
+		}
+		if p.Disabled {
+			if err := tx.DeleteSessionsOf(ctx, p.ID); err != nil {
+				return fmt.Errorf("end sessions: %w", err)
+			}
+		}
+		return tx.Append(ctx, access.Event{At: may.now, Kind: access.PrincipalChanged, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			Action: rbac.PrincipalsWrite, Details: details})
+	})
+	return p, err
+}
+
+// AddMember puts member into group, both by name or id. One who is a member stays one.
+func (e *Engine) AddMember(ctx context.Context, c Caller, group, member string) error {
+	return e.membership(ctx, c, group, member, func(tx Tx, data rbac.Data, g, m access.Principal, now access.Event) error {
+		if slices.Contains(data.Memberships, rbac.Membership{Group: g.ID, Member: m.ID}) {
+			return nil
+		}
+		if m.ID == g.ID || slices.Contains(rbac.Compile(data).GroupsOf(g.ID), m.ID) {
+			return access.Fault(access.KindInvalid, "membershipLoop", "group %q lies within %q already: it cannot also hold it", g.Name, m.Name)
+		}
+		if err := tx.AddMember(ctx, g.ID, m.ID); err != nil {
+			return fmt.Errorf("add member: %w", err)
+		}
+		now.Kind = access.MemberAdded
+		return tx.Append(ctx, now)
+	})
+}
+
+// RemoveMember takes member out of group, both by name or id.
+func (e *Engine) RemoveMember(ctx context.Context, c Caller, group, member string) error {
+	return e.membership(ctx, c, group, member, func(tx Tx, data rbac.Data, g, m access.Principal, now access.Event) error {
+		if !slices.Contains(data.Memberships, rbac.Membership{Group: g.ID, Member: m.ID}) {
+			return access.Fault(access.KindNotFound, "notAMember", "%q is not a member of %q", m.Name, g.Name)
+		}
+		if err := tx.RemoveMember(ctx, g.ID, m.ID); err != nil {
+			return fmt.Errorf("remove member: %w", err)
+		}
+		now.Kind = access.MemberRemoved
+		return tx.Append(ctx, now)
+	})
+}
+
+func (e *Engine) membership(ctx context.Context, c Caller, group, member string, do func(tx Tx, data rbac.Data, g, m access.Principal, now access.Event) error) error {
+	a := attempt{action: rbac.PrincipalsWrite, details: map[string]string{"group": group, "member": member}}
+	return e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.PrincipalsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		g, err := findPrincipal(ctx, tx, c.Tenant, group)
+		if err != nil {
+			return err
+		}
+		if g.Kind != access.Group {
+			return access.Fault(access.KindInvalid, "notAGroup", "%q is not a group", g.Name)
+		}
+		m, err := findPrincipal(ctx, tx, c.Tenant, member)
+		if err != nil {
+			return err
+		}
+		data, err := tx.Directory(ctx)
+		if err != nil {
+			return fmt.Errorf("load directory: %w", err)
+		}
+		return do(tx, data, g, m, access.Event{At: may.now, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
+			Details: map[string]string{"group": g.Name, "groupId": string(g.ID), "member": m.Name, "memberId": string(m.ID)}})
+	})
+}
+
+// findPrincipal gives a principal of a tenant by its name or id.
+func findPrincipal(ctx context.Context, r Reader, tenant access.TenantID, ref string) (access.Principal, error) {
+	unknown := access.Fault(access.KindNotFound, "unknownPrincipal", "there is no principal %q", clip(ref))
+	find := func() (access.Principal, error) { return r.PrincipalByName(ctx, tenant, ref) }
+	if uuid.Validate(ref) == nil { // a name is never one
+		find = func() (access.Principal, error) { return r.Principal(ctx, access.PrincipalID(strings.ToLower(ref))) }
+	}
+	p, err := find()
+	switch {
+	case isKind(err, access.KindNotFound) || err == nil && p.Tenant != tenant:
+		return access.Principal{}, unknown
+	case err != nil:
+		return access.Principal{}, fmt.Errorf("read principal: %w", err)
+	}
+	return p, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // Config is what the engine is made of. Store, Now and Log are required.
@@ -30,8 +31,8 @@ type Engine struct {
 	log           *slog.Logger
 	checkpointKey string
 
-	snapshot atomic.Pointer[snapshot] // of the directory, the newest that was needed
-	wake     chan struct{}            // buffered 1: there may be due work sooner than the reconciler knows
+	directory atomic.Pointer[rbac.Directory] // the newest that was needed
+	wake      chan struct{}                  // buffered 1: there may be due work sooner than the reconciler knows
 }
 
 // New makes an engine. It starts nothing: call Bootstrap once, then Run.
@@ -44,6 +45,14 @@ func New(c Config) (*Engine, error) {
 
 // now reads the clock as the records keep it: UTC, microseconds.
 func (e *Engine) now() time.Time { return e.clock().UTC().Truncate(time.Microsecond) }
+
+// poke tells the reconciler to look again.
+func (e *Engine) poke() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
 
 // newID makes an identifier that sorts by age.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -65,7 +65,8 @@ type Reader interface {
 	EnrollmentToken(ctx context.Context, hash string) (EnrollmentToken, error)
 
 	Agent(ctx context.Context, id access.AgentID) (access.Agent, error)
-	Agents(ctx context.Context, p Page) (Listed[access.Agent], error) // by name
+	Agents(ctx context.Context, p Page) (Listed[access.Agent], error)      // by name
+	AgentsByName(ctx context.Context, name string) ([]access.Agent, error) // at most 100, those in service first, without regard to case
 
 	Machine(ctx context.Context, id access.MachineID) (access.Machine, error)
 	MachineByResource(ctx context.Context, id access.ResourceID) (access.Machine, error)

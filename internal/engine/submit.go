@@ -1,10 +1,19 @@
 package engine
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // SubmitInput asks for access.
@@ -14,7 +23,7 @@ type SubmitInput struct {
 	Justification  string
 	Ticket         string
 	IdempotencyKey string // empty: none; at most 255 bytes
-	Digest         string // SHA-256 of the body, for the key
+	Digest         string // SHA-256 of the body, for the key; empty: the engine makes one of the input
 }
 
 // ItemInput is one port of one machine. Exactly one of Duration and Until is set.
@@ -27,9 +36,282 @@ type ItemInput struct {
 	Until    time.Time
 }
 
-// RequestDetail is a request and what became of it.
-type RequestDetail struct {
-	Request  access.Request
-	Grants   []access.Grant
-	Machines map[access.MachineID]string // names of the machines that it is about
+const maxKey = 255 // bytes of an idempotency key
+
+// Submit asks for access, and where the policy approves by itself makes the grants in the same transaction. The same key
+// with the same body leads to the same request, however often it comes; with another body it is a conflict.
+func (e *Engine) Submit(ctx context.Context, c Caller, in SubmitInput) (d RequestDetail, err error) {
+	a := attempt{kind: access.RequestRefused, action: rbac.PoliciesInitiate, all: true, details: in.describe()}
+	if len(in.IdempotencyKey) > maxKey {
+		return d, e.refused(ctx, c, a, access.Fault(access.KindInvalid, "idempotencyKeyTooLong", "the idempotency key has %d bytes; %d are allowed", len(in.IdempotencyKey), maxKey))
+	}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		d, err = e.submit(ctx, tx, c, in)
+		return err
+	})
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	return d, nil
+}
+
+func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput) (RequestDetail, error) {
+	may, err := e.rights(ctx, tx, c)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if in.IdempotencyKey != "" {
+		if earlier, err := repeated(ctx, tx, c, in); err != nil || earlier != nil {
+			return orZero(earlier), err
+		}
+	}
+	asked, places, err := resolve(ctx, tx, may, in)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	verdict := policy.Evaluate(asked, may.now)
+	if len(verdict.Refusals) > 0 {
+		refusal := access.Fault(access.KindInvalid, verdict.Refusals[0].Code, "the request is outside of what is allowed: nothing was opened")
+		refusal.Reasons = verdict.Refusals
+		return RequestDetail{}, refusal
+	}
+	request, events := access.NewRequest(makeRequest(c, in, asked, verdict, places), c.Actor(), verdict.Wait, may.now)
+	w := e.newWork(tx, may.now)
+	names := map[access.MachineID]string{}
+	for _, p := range places {
+		w.machines[p.machine.ID] = p.machine
+		names[p.machine.ID] = p.machine.Name
+	}
+	w.events = append(w.events, placed(events, places)...)
+
+	// Every policy approves by itself so far.
+	request, grants, events, err := request.Approve(access.System(), func() access.GrantID { return access.GrantID(newID()) }, may.now)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if err := tx.SaveRequest(ctx, request, 0); err != nil {
+		return RequestDetail{}, fmt.Errorf("save request: %w", err)
+	}
+	if err := w.makeGrants(ctx, grants, placed(events, places), c.Actor()); err != nil {
+		return RequestDetail{}, err
+	}
+	if in.IdempotencyKey != "" {
+		err := tx.SaveIdempotency(ctx, Idempotency{Principal: c.Principal, Key: in.IdempotencyKey, Digest: in.digest(), Request: request.ID, CreatedAt: may.now})
+		if err != nil {
+			return RequestDetail{}, fmt.Errorf("save idempotency key: %w", err)
+		}
+	}
+	return RequestDetail{Request: request, Grants: grants, Machines: names}, w.finish(ctx)
+}
+
+// place is where an item of a request is to take effect.
+type place struct {
+	machine  access.Machine
+	policy   access.PolicyID
+	revision int64
+}
+
+// resolve finds the machines and policies that the items name, and whether the caller may ask for access to them: every
+// refusal is given, in the order of the items. What could not be resolved has no place.
+func resolve(ctx context.Context, r Reader, may rights, in SubmitInput) (policy.Input, []place, error) {
+	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
+	if len(in.Items) > access.MaxItems {
+		return asked, nil, access.Fault(access.KindInvalid, "tooManyItems", "the request has %d items; %d are allowed", len(in.Items), access.MaxItems)
+	}
+	if _, err := may.anywhere(rbac.PoliciesInitiate); err != nil {
+		return asked, nil, err
+	}
+	found := map[string]resolved{}
+	places := make([]place, len(in.Items))
+	var refusal *access.Error
+	for i, item := range in.Items {
+		known, ok := found[item.Machine]
+		if !ok {
+			var err error
+			if known, err = resolveMachine(ctx, r, may, item.Machine); err != nil {
+				return asked, nil, err
+			}
+			found[item.Machine] = known
+		}
+		if known.refusal != nil {
+			refusal = worse(refusal, known.refusal, fmt.Sprintf("items[%d].machine", i))
+			continue
+		}
+		places[i] = known.place
+		sources := item.Sources
+		if len(sources) == 0 && may.caller.Address.IsValid() {
+			sources = []netip.Prefix{access.SingleAddress(may.caller.Address)}
+		}
+		asked.Items = append(asked.Items, policy.Item{Machine: known.place.machine.ID, Name: known.place.machine.Name, Policy: known.entry,
+			Ports: item.Ports, Protocol: item.Protocol, Sources: sources, Duration: item.Duration, Until: item.Until})
+	}
+	if refusal != nil {
+		return asked, nil, refusal
+	}
+	return asked, places, nil
+}
+
+// resolved is what a machine's name led to.
+type resolved struct {
+	place   place
+	entry   *access.MachinePolicy // nil where no policy guards the machine
+	refusal *access.Error
+}
+
+func resolveMachine(ctx context.Context, r Reader, may rights, ref string) (resolved, error) {
+	m, err := findMachine(ctx, r, may, ref, rbac.PoliciesInitiate)
+	if err != nil {
+		var refusal *access.Error
+		if asError(err, &refusal) {
+			return resolved{refusal: refusal}, nil
+		}
+		return resolved{}, err
+	}
+	out := resolved{place: place{machine: m}}
+	p, err := r.PolicyOfMachine(ctx, m.ID)
+	switch {
+	case isKind(err, access.KindNotFound):
+		return out, nil
+	case err != nil:
+		return resolved{}, fmt.Errorf("read policy: %w", err)
+	}
+	if entry, ok := p.Of(m.ID); ok {
+		out.entry, out.place.policy, out.place.revision = &entry, p.ID, p.Revision
+	}
+	return out, nil
+}
+
+// worse adds the refusal of one item to those so far; what is forbidden outweighs what is not found, and that what is
+// malformed.
+func worse(so, next *access.Error, field string) *access.Error {
+	reason := access.Reason{Code: next.Code, Field: field, Message: next.Message}
+	if len(next.Reasons) > 0 {
+		reason.Message += " (" + next.Reasons[0].Message + ")"
+	}
+	rank := []access.Kind{access.KindInvalid, access.KindNotFound, access.KindForbidden}
+	if so == nil || slices.Index(rank, next.Kind) > slices.Index(rank, so.Kind) {
+		var earlier []access.Reason
+		if so != nil {
+			earlier = so.Reasons
+		}
+		so = access.Fault(next.Kind, next.Code, "%s", next.Message)
+		so.Reasons = earlier
+	}
+	so.Reasons = append(so.Reasons, reason)
+	return so
+}
+
+func makeRequest(c Caller, in SubmitInput, asked policy.Input, verdict policy.Verdict, places []place) access.Request {
+	request := access.Request{ID: access.RequestID(newID()), Tenant: c.Tenant, Requester: c.Principal, RequesterName: c.Name,
+		Address: c.Address, Via: c.Via, Start: in.Start.UTC().Truncate(time.Microsecond), Justification: in.Justification, Ticket: in.Ticket}
+	if in.Start.IsZero() {
+		request.Start = time.Time{}
+	}
+	for i, item := range asked.Items {
+		until := item.Until
+		if !until.IsZero() {
+			until = until.UTC().Truncate(time.Microsecond)
+		}
+		sources := slices.SortedFunc(slices.Values(verdict.Items[i].Sources), netip.Prefix.Compare)
+		request.Items = append(request.Items, access.Item{Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
+			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Duration: item.Duration.Truncate(time.Microsecond), Until: until})
+	}
+	return request
+}
+
+// makeGrants saves new grants; those that are in force now supersede what they cover.
+func (w *work) makeGrants(ctx context.Context, grants []access.Grant, events []access.Event, by access.Actor) error {
+	w.events = append(w.events, events...)
+	for _, g := range grants {
+		if err := w.saveGrant(ctx, g, 0, nil, !g.Live(w.now)); err != nil {
+			return err
+		}
+	}
+	for _, g := range grants {
+		if g.Live(w.now) {
+			if err := w.supersede(ctx, g, by); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// placed fills in what the core does not know of: the machine's resource and agent, and the machine itself where the event
+// is of a request for one machine.
+func placed(events []access.Event, places []place) []access.Event {
+	machines := map[access.MachineID]access.Machine{}
+	for _, p := range places {
+		machines[p.machine.ID] = p.machine
+	}
+	for i := range events {
+		if events[i].Machine == "" && len(machines) == 1 {
+			events[i].Machine = places[0].machine.ID
+		}
+		if m, ok := machines[events[i].Machine]; ok {
+			events[i].Scope, events[i].Agent = m.Resource, m.Agent
+		}
+		events[i].Action = rbac.PoliciesInitiate
+	}
+	return events
+}
+
+// repeated gives what an earlier call with the same key led to; nil where there was none.
+func repeated(ctx context.Context, r Reader, c Caller, in SubmitInput) (*RequestDetail, error) {
+	earlier, err := r.Idempotent(ctx, c.Principal, in.IdempotencyKey)
+	switch {
+	case isKind(err, access.KindNotFound):
+		return nil, nil //nolint:nilnil // there was none, and that is no error
+	case err != nil:
+		return nil, fmt.Errorf("read idempotency key: %w", err)
+	case earlier.Digest != in.digest():
+		return nil, access.Fault(access.KindConflict, "idempotencyKeyReused", "this idempotency key came with another body before: use a new key for a new request")
+	}
+	request, err := r.Request(ctx, earlier.Request)
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	names := nameCache{r: r}
+	d, err := describeRequest(ctx, r, &names, request)
+	return &d, err
+}
+
+func orZero(d *RequestDetail) RequestDetail {
+	if d == nil {
+		return RequestDetail{}
+	}
+	return *d
+}
+
+// digest gives what an idempotency key is compared by.
+func (in SubmitInput) digest() string {
+	if in.Digest != "" {
+		return in.Digest
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %q %q\n", in.Start.UnixMicro(), in.Justification, in.Ticket)
+	for _, it := range in.Items {
+		fmt.Fprintf(h, "%q %s %q %v %d %d\n", it.Machine, it.Ports, it.Protocol, it.Sources, it.Duration, it.Until.UnixMicro())
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// describe gives what was asked for as a refusal records it.
+func (in SubmitInput) describe() map[string]string {
+	details := map[string]string{"justification": in.Justification, "ticket": in.Ticket, "items": strconv.Itoa(len(in.Items))}
+	if !in.Start.IsZero() {
+		details["start"] = in.Start.UTC().Format(time.RFC3339)
+	}
+	for i, it := range in.Items[:min(len(in.Items), 20)] {
+		var sources []string
+		for _, s := range it.Sources {
+			sources = append(sources, s.String())
+		}
+		text := fmt.Sprintf("machine %q ports %s/%s from %s for %s", it.Machine, it.Ports, it.Protocol, strings.Join(sources, ","), it.Duration)
+		if !it.Until.IsZero() {
+			text += " until " + it.Until.UTC().Format(time.RFC3339)
+		}
+		details[fmt.Sprintf("item.%d", i)] = text
+	}
+	return details
 }

@@ -35,11 +35,16 @@ type Rate struct {
 
 // Identity finds out who is calling. It is safe for concurrent use.
 type Identity struct {
-	engine  *engine.Engine
-	ca      *CA
-	now     func() time.Time
-	log     *slog.Logger
-	proxies []netip.Prefix
+	engine    *engine.Engine
+	ca        *CA
+	now       func() time.Time
+	log       *slog.Logger
+	proxies   []netip.Prefix
+	hashing   *hashing
+	anonymous *limiter // by address
+	names     *limiter // sign-ins by name, whether there is such a name or not
+	known     *limiter // by principal
+	nobody    phc
 }
 
 // New makes an Identity.
@@ -47,7 +52,14 @@ func New(c Config) (*Identity, error) {
 	if c.Engine == nil || c.CA == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("identity needs an engine, a CA, a clock and a log")
 	}
-	return &Identity{engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies}, nil
+	return &Identity{
+		engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
+		hashing:   newHashing(c.Hashing),
+		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),
+		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
+		known:     newLimiter(c.Known, Rate{PerSecond: 200, Burst: 400}),
+		nobody:    nobody(),
+	}, nil
 }
 
 // CA gives the certificate authority.

@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// rights is what one caller may do, by the directory as one transaction sees it.
+type rights struct {
+	dir    *rbac.Directory
+	caller Caller
+	now    time.Time
+}
+
+// rights gives what the caller may do by the directory as r sees it: the snapshot that refresh made, or where r sees
+// another revision, one made for this once.
+func (e *Engine) rights(ctx context.Context, r Reader, c Caller) (rights, error) {
+	if c.Principal == "" || c.Tenant == "" {
+		return rights{}, access.Fault(access.KindUnauthenticated, "notSignedIn", "sign in first")
+	}
+	dir, err := e.compiled(ctx, r)
+	return rights{dir: dir, caller: c, now: e.now()}, err
+}
+
+func (e *Engine) compiled(ctx context.Context, r Reader) (*rbac.Directory, error) {
+	revision, err := r.DirectoryRevision(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read revision of the directory: %w", err)
+	}
+	if dir := e.directory.Load(); dir != nil && dir.Revision() == revision {
+		return dir, nil
+	}
+	data, err := r.Directory(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load directory: %w", err)
+	}
+	return rbac.Compile(data), nil
+}
+
+// refresh shares the newest snapshot of the directory. Only a read transaction may do it: what it sees is committed, while
+// a revision that a writing one sees may come to nothing and its number be given to other data.
+func (e *Engine) refresh(ctx context.Context, r Reader) error {
+	dir, err := e.compiled(ctx, r)
+	if err == nil {
+		e.directory.Store(dir)
+	}
+	return err
+}
+
+// authorize fails with access.KindForbidden unless the caller may do action at scope.
+func (e *Engine) authorize(ctx context.Context, r Reader, c Caller, action string, scope access.ResourceID) (rights, error) {
+	may, err := e.rights(ctx, r, c)
+	if err != nil {
+		return rights{}, err
+	}
+	return may, may.require(action, scope)
+}
+
+// may tells whether the caller may do action at scope.
+func (r rights) may(action string, scope access.ResourceID) bool {
+	return r.dir.Check(r.caller.Principal, action, scope, r.now).Allowed
+}
+
+// require is may as an error.
+func (r rights) require(action string, scope access.ResourceID) error {
+	decision := r.dir.Check(r.caller.Principal, action, scope, r.now)
+	if decision.Allowed {
+		return nil
+	}
+	return forbidden(action, scope, decision.Reason)
+}
+
+// anywhere gives the scopes at and below which the caller may do action, and fails with access.KindForbidden where there
+// is none: what lists, and what looks for a thing by a name, says so before it says what there is.
+func (r rights) anywhere(actions ...string) ([]access.ResourceID, error) {
+	var scopes []access.ResourceID
+	for _, action := range actions {
+		scopes = append(scopes, r.dir.Scopes(r.caller.Principal, action, r.now)...)
+	}
+	if len(scopes) == 0 {
+		return nil, forbidden(actions[0], access.Root, "no role of yours has it anywhere")
+	}
+	return scopes, nil
+}
+
+// covered tells whether id lies within one of the scopes.
+func covered(id access.ResourceID, scopes []access.ResourceID) bool {
+	return slices.ContainsFunc(scopes, id.Within)
+}
+
+func forbidden(action string, scope access.ResourceID, why string) *access.Error {
+	e := access.Fault(access.KindForbidden, "forbidden", "you may not do this here: ask for a role that has the action %s", action)
+	e.Reasons = []access.Reason{{Code: "forbidden", Message: fmt.Sprintf("%s at %s: %s", action, scope, why)}}
+	return e
+}
+
+// Check tells whether the caller may do action at scope: nil, or an error of access.KindForbidden.
+func (e *Engine) Check(ctx context.Context, c Caller, action string, scope access.ResourceID) error {
+	return e.look(ctx, c, attempt{action: action, scope: scope}, func(r Reader) error {
+		_, err := e.authorize(ctx, r, c, action, scope)
+		return err
+	})
+}

@@ -1,0 +1,16 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// RequestRefused records an attempt at access that a façade refused before Submit, because it could not be read.
+func (e *Engine) RequestRefused(ctx context.Context, c Caller, reasons []access.Reason) error {
+	refusal := access.Fault(access.KindInvalid, "invalidInput", "the request could not be read")
+	refusal.Reasons = reasons
+	event := attempt{kind: access.RequestRefused}.event(c, refusal)
+	event.At = e.now()
+	return e.record(ctx, event)
+}

@@ -1,0 +1,313 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// Bounds on one report, and on what of it is recorded.
+const (
+	maxObservations = 10_000
+	maxDenied       = 1_000
+	maxDrift        = 100
+	maxDeniedEvents = 100
+	maxSkew         = time.Minute // beyond it an agent refuses to open
+)
+
+// Report takes in what an agent says it really has. A report that speaks of another agent's machine, or of a state that
+// does not exist yet, is refused whole. What it says of a grant counts only as far as the grant's own state allows: an
+// agent that lags behind reports what is no longer so, and the next state puts it right.
+func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Addr, r access.Report) error {
+	var a access.Agent
+	err := e.update(ctx, func(tx Tx) error {
+		var err error
+		if a, err = tx.Agent(ctx, agent); err != nil {
+			return fmt.Errorf("read agent: %w", err)
+		}
+		return e.report(ctx, tx, a, addr, r)
+	})
+	if err == nil {
+		e.poke()
+		return nil
+	}
+	if isKind(err, access.KindForbidden) || isKind(err, access.KindInvalid) {
+		refusal := attempt{kind: access.AgentRefused, agent: agent}.event(Caller{Tenant: a.Tenant}, err)
+		refusal.At, refusal.Actor = e.now(), actorOf(a, addr)
+		if recordErr := e.record(ctx, refusal); recordErr != nil {
+			e.log.ErrorContext(ctx, "record refused report", "error", recordErr, "refusal", err)
+		}
+	}
+	return err
+}
+
+// reporting is one report being taken in.
+type reporting struct {
+	*work
+
+	agent  access.Agent
+	actor  access.Actor
+	guards map[access.MachineID]access.Machine
+}
+
+func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.Addr, r access.Report) error {
+	if err := checkReport(a, r); err != nil {
+		return err
+	}
+	machines, err := tx.MachinesOfAgent(ctx, a.ID)
+	if err != nil {
+		return fmt.Errorf("read machines: %w", err)
+	}
+	in := reporting{work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr), guards: make(map[access.MachineID]access.Machine, len(machines))}
+	for _, m := range machines {
+		in.guards[m.ID], in.machines[m.ID] = m, m
+	}
+	if err := in.observations(ctx, r.Observations); err != nil {
+		return err
+	}
+	if err := in.denied(r.Denied); err != nil {
+		return err
+	}
+	in.condition(r)
+	if err := tx.SaveAgent(ctx, in.agent); err != nil {
+		return fmt.Errorf("save agent: %w", err)
+	}
+	return in.finish(ctx)
+}
+
+func checkReport(a access.Agent, r access.Report) error {
+	switch {
+	case a.Revoked:
+		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+	case r.Revision < 0 || r.Revision > a.Revision:
+		return access.Fault(access.KindInvalid, "unknownRevision", "the report is of revision %d, and the newest is %d", r.Revision, a.Revision)
+	case len(r.Observations) > maxObservations || len(r.Denied) > maxDenied || len(r.Drift) > maxDrift:
+		return access.Fault(access.KindInvalid, "reportTooLong", "the report has more than %d observations, %d denied attempts or %d drifts: split it",
+			maxObservations, maxDenied, maxDrift)
+	}
+	return nil
+}
+
+// observations moves the grants that were observed. All unclosed grants of the agent's machines are read at once, since a
+// report after a reconnect speaks of each.
+func (in *reporting) observations(ctx context.Context, seen []access.Observation) error {
+	if len(seen) == 0 {
+		return nil
+	}
+	ids := make([]access.MachineID, 0, len(in.guards))
+	for id := range in.guards {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	unclosed, err := in.tx.UnclosedGrants(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read grants: %w", err)
+	}
+	grants := make(map[access.GrantID]access.Grant, len(unclosed))
+	for _, g := range unclosed {
+		grants[g.ID] = g
+	}
+	for _, o := range seen {
+		g, ok := grants[o.Grant]
+		if !ok {
+			if err := in.foreign(ctx, o.Grant); err != nil {
+				return err
+			}
+			continue
+		}
+		next, err := in.observe(ctx, g, o)
+		if err != nil {
+			return err
+		}
+		grants[o.Grant] = next
+	}
+	return nil
+}
+
+// foreign fails where a grant that is not among the agent's own is of a machine that it does not guard. A grant that is
+// closed already, or whose machine was deleted, is nobody's business any more.
+func (in *reporting) foreign(ctx context.Context, id access.GrantID) error {
+	g, err := in.tx.Grant(ctx, id)
+	switch {
+	case isKind(err, access.KindNotFound):
+		return access.Fault(access.KindForbidden, "foreignGrant", "the report speaks of a grant %q that is none of this agent's", clip(string(id)))
+	case err != nil:
+		return fmt.Errorf("read grant: %w", err)
+	}
+	if _, mine := in.guards[g.Machine]; mine {
+		return nil
+	}
+	m, err := in.machine(ctx, g.Machine)
+	if err != nil || m.ID == "" {
+		return err
+	}
+	return access.Fault(access.KindForbidden, "foreignGrant", "the report speaks of a grant %q that is none of this agent's", clip(string(id)))
+}
+
+// observe moves one grant as far as its state allows, and saves it where anything changed.
+func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Observation) (access.Grant, error) {
+	next, events := g, []access.Event(nil)
+	step := func(to access.Grant, more []access.Event, err error) error {
+		if err == nil {
+			next, events = to, append(events, more...)
+		}
+		return err
+	}
+	var err error
+	over := !in.now.Before(g.End)
+	quiet := true
+	switch o.Status {
+	case access.StatusOpen:
+		if g.Live(in.now) && g.State != access.GrantActive {
+			err = step(next.Opened(in.actor, in.now))
+		}
+	case access.StatusClosed:
+		if !g.State.Ended() && over {
+			quiet = false
+			err = step(next.Expire(in.now))
+		}
+		switch {
+		case err != nil:
+		case next.State.Ended():
+			err = step(next.Closed(in.actor, in.now))
+		case next.State == access.GrantActive: // it should be open
+			err = step(next.Drifted(in.actor, cmp.Or(clip(o.Detail), "closed at the enforcement point"), in.now))
+		}
+	case access.StatusDrifted:
+		if g.State == access.GrantActive && !over {
+			err = step(next.Drifted(in.actor, clip(o.Detail), in.now))
+		}
+	case access.StatusFailed:
+		if g.Live(in.now) && g.State != access.GrantFailed {
+			err = step(next.Failed(in.actor, clip(o.Detail), in.now))
+		}
+	default:
+		return g, access.Fault(access.KindInvalid, "unknownStatus", "the status of a grant is %q; use open, closed, drifted or failed", clip(string(o.Status)))
+	}
+	if err != nil {
+		return g, err
+	}
+	if o.Packets > next.Packets || o.Bytes > next.Bytes {
+		next.Packets, next.Bytes = max(o.Packets, next.Packets), max(o.Bytes, next.Bytes)
+		next.Revision = g.Revision + int64(len(events)) + 1
+	}
+	if next.Revision == g.Revision {
+		return g, nil
+	}
+	if err := in.saveGrant(ctx, next, g.Revision, events, quiet); err != nil {
+		return g, err
+	}
+	if o.Status == access.StatusOpen && next.State == access.GrantActive && g.State != access.GrantActive {
+		return next, in.accessed(ctx, g.Machine)
+	}
+	return next, nil
+}
+
+// accessed remembers when a grant on a machine was last seen in force.
+func (in *reporting) accessed(ctx context.Context, id access.MachineID) error {
+	m := in.guards[id]
+	if m.LastAccess.Equal(in.now) {
+		return nil
+	}
+	was := m.Revision
+	m.LastAccess = in.now
+	m.Revision++
+	if err := in.tx.SaveMachine(ctx, m, was); err != nil {
+		return fmt.Errorf("save machine: %w", err)
+	}
+	in.guards[id], in.machines[id] = m, m
+	return nil
+}
+
+// denied records refused attempts to connect, one event for each machine, source, protocol and port. Beyond a bound one
+// event says how many more there were.
+func (in *reporting) denied(attempts []access.Denied) error {
+	type key struct {
+		machine  access.MachineID
+		source   netip.Addr
+		protocol access.Protocol
+		port     uint16
+	}
+	counts := map[key]uint64{}
+	for _, d := range attempts {
+		if _, mine := in.guards[d.Machine]; !mine {
+			return access.Fault(access.KindForbidden, "foreignMachine", "the report speaks of a machine %q that this agent does not guard", clip(string(d.Machine)))
+		}
+		counts[key{d.Machine, d.Source.Unmap().WithZone(""), d.Protocol, d.Port}] += max(d.Count, 1)
+	}
+	keys := make([]key, 0, len(counts))
+	for k := range counts {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a.machine, b.machine), a.source.Compare(b.source),
+			cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.port, b.port))
+	})
+	event := func(m access.Machine, count uint64, details map[string]string) {
+		details["count"] = strconv.FormatUint(count, 10)
+		in.event(access.Event{Kind: access.AgentDeniedTraffic, Outcome: access.Refused, Actor: in.actor, Tenant: in.agent.Tenant,
+			Scope: m.Resource, Machine: m.ID, Agent: in.agent.ID, Details: details})
+	}
+	var more uint64
+	for i, k := range keys {
+		if i >= maxDeniedEvents {
+			more += counts[k]
+			continue
+		}
+		event(in.guards[k.machine], counts[k], map[string]string{"source": k.source.String(), "protocol": clip(string(k.protocol)), "port": strconv.Itoa(int(k.port))})
+	}
+	if more > 0 {
+		event(access.Machine{}, more, map[string]string{"others": strconv.Itoa(len(keys) - maxDeniedEvents)})
+	}
+	return nil
+}
+
+// condition takes in how the agent is, with an event for each change.
+func (in *reporting) condition(r access.Report) {
+	a := &in.agent
+	about := func(kind access.EventKind, outcome access.Outcome, details map[string]string) {
+		event := access.Event{Kind: kind, Outcome: outcome, Actor: in.actor, Tenant: a.Tenant, Agent: a.ID, Details: details}
+		if len(in.guards) == 1 {
+			for _, m := range in.guards {
+				event.Scope, event.Machine = m.Resource, m.ID
+			}
+		}
+		in.event(event)
+	}
+	if len(r.Drift) > 0 {
+		lines := make([]string, 0, len(r.Drift))
+		for _, line := range r.Drift {
+			lines = append(lines, clip(line))
+		}
+		about(access.AgentDrift, access.Failed, map[string]string{"drift": strings.Join(lines, "\n"), "count": strconv.Itoa(len(lines))})
+	}
+	if problem := clip(r.Problem); problem != a.Problem {
+		outcome, details := access.Failed, map[string]string{"problem": problem}
+		if problem == "" {
+			outcome, details = access.Succeeded, map[string]string{"solved": a.Problem}
+		}
+		about(access.AgentProblem, outcome, details)
+		a.Problem = problem
+	}
+	if skewed := r.Skew.Abs() > maxSkew; skewed != (a.Skew.Abs() > maxSkew) {
+		outcome := access.Succeeded
+		if skewed {
+			outcome = access.Failed
+		}
+		about(access.AgentSkewed, outcome, map[string]string{"skew": r.Skew.String(), "before": a.Skew.String()})
+	}
+	a.Skew = r.Skew
+	a.Version = clip(r.Version)
+	a.LastSeenAt = in.now
+	if r.Revision > a.Reported {
+		a.Reported = r.Revision
+	}
+	a.ReportedAt = in.now
+}

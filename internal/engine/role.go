@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// AssignInput assigns a role.
+type AssignInput struct {
+	Principal   string            // name or id
+	Role        string            // name or id
+	Scope       access.ResourceID // empty: the default subscription
+	Start       time.Time         // zero: since ever
+	End         time.Time         // zero: for ever
+	Description string
+}
+
+// AssignmentDetail is a role assignment with the names that people know.
+type AssignmentDetail struct {
+	Assignment rbac.Assignment
+	Principal  access.Principal
+	Role       rbac.Definition
+}
+
+// AssignmentFilter narrows a list of role assignments; zero fields do not narrow.
+type AssignmentFilter struct {
+	Principal string            // name or id
+	Role      string            // name or id
+	Scope     access.ResourceID // at or below
+}
+
+// RoleDefinitions lists the roles that exist in the caller's tenant, by name.
+func (e *Engine) RoleDefinitions(ctx context.Context, c Caller) (list []rbac.Definition, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.RoleDefinitionsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.RoleDefinitionsRead); err != nil {
+			return err
+		}
+		list, err = definitions(ctx, r, c.Tenant)
+		return err
+	})
+	return list, err
+}
+
+// definitions gives the roles of a tenant, by name.
+func definitions(ctx context.Context, r Reader, tenant access.TenantID) ([]rbac.Definition, error) {
+	data, err := r.Directory(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load directory: %w", err)
+	}
+	list := slices.DeleteFunc(data.Definitions, func(d rbac.Definition) bool { return d.Tenant != "" && d.Tenant != tenant })
+	slices.SortFunc(list, func(a, b rbac.Definition) int {
+		return cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+func findRole(ctx context.Context, r Reader, tenant access.TenantID, ref string) (rbac.Definition, error) {
+	list, err := definitions(ctx, r, tenant)
+	if err != nil {
+		return rbac.Definition{}, err
+	}
+	for _, d := range list {
+		if strings.EqualFold(string(d.ID), ref) || strings.EqualFold(d.Name, ref) {
+			return d, nil
+		}
+	}
+	return rbac.Definition{}, access.Fault(access.KindNotFound, "unknownRole", "there is no role %q: look at the list of roles", clip(ref))
+}
+
+// AssignRole gives a role to a principal at a scope.
+func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d AssignmentDetail, err error) {
+	a := attempt{action: rbac.RoleAssignmentsWrite, scope: in.Scope, details: map[string]string{"principal": in.Principal, "role": in.Role}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		scope, err := scopeOrDefault(ctx, tx, c, in.Scope)
+		if err != nil {
+			return err
+		}
+		may, err := e.authorize(ctx, tx, c, rbac.RoleAssignmentsWrite, scope)
+		if err != nil {
+			return err
+		}
+		if d.Principal, err = findPrincipal(ctx, tx, c.Tenant, in.Principal); err != nil {
+			return err
+		}
+		if d.Role, err = findRole(ctx, tx, c.Tenant, in.Role); err != nil {
+			return err
+		}
+		d.Assignment = rbac.Assignment{ID: rbac.AssignmentID(newID()), Tenant: c.Tenant, Principal: d.Principal.ID, Definition: d.Role.ID, Scope: scope,
+			Start: micros(in.Start), End: micros(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now}
+		if reasons := rbac.ValidateAssignment(d.Assignment, d.Role); len(reasons) > 0 {
+			refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the role cannot be assigned like this")
+			refusal.Reasons = reasons
+			return refusal
+		}
+		if err := tx.SaveRoleAssignment(ctx, d.Assignment); err != nil {
+			return fmt.Errorf("save role assignment: %w", err)
+		}
+		return tx.Append(ctx, d.event(access.RoleAssigned, c, may.now))
+	})
+	return d, err
+}
+
+func scopeOrDefault(ctx context.Context, r Reader, c Caller, scope access.ResourceID) (access.ResourceID, error) {
+	if scope != "" {
+		return access.ParseResourceID(string(scope))
+	}
+	subscription, err := defaultSubscription(ctx, r, c.Tenant)
+	return access.SubscriptionScope(subscription.ID), err
+}
+
+func micros(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// RoleAssignments lists the role assignments that the caller may see, by id.
+func (e *Engine) RoleAssignments(ctx context.Context, c Caller, f AssignmentFilter, p Page) (list Listed[AssignmentDetail], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.RoleAssignmentsRead, scope: f.Scope}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.RoleAssignmentsRead)
+		if err != nil {
+			return err
+		}
+		if p, err = checkPage(p); err != nil {
+			return err
+		}
+		keep, err := f.compile(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		data, err := r.Directory(ctx)
+		if err != nil {
+			return fmt.Errorf("load directory: %w", err)
+		}
+		slices.SortFunc(data.Assignments, func(a, b rbac.Assignment) int { return cmp.Compare(a.ID, b.ID) })
+		list = Listed[AssignmentDetail]{}
+		for _, a := range data.Assignments {
+			if string(a.ID) <= p.Cursor || a.Tenant != c.Tenant || !covered(a.Scope, scopes) || !keep(a) {
+				continue
+			}
+			if len(list.Items) == p.Limit {
+				list.Next = string(list.Items[p.Limit-1].Assignment.ID)
+				break
+			}
+			d, err := describeAssignment(ctx, r, may.dir, a)
+			if err != nil {
+				return err
+			}
+			list.Items = append(list.Items, d)
+		}
+		return nil
+	})
+	return list, err
+}
+
+func (f AssignmentFilter) compile(ctx context.Context, r Reader, c Caller) (func(rbac.Assignment) bool, error) {
+	var principal access.Principal
+	var role rbac.Definition
+	var err error
+	if f.Principal != "" {
+		if principal, err = findPrincipal(ctx, r, c.Tenant, f.Principal); err != nil {
+			return nil, err
+		}
+	}
+	if f.Role != "" {
+		if role, err = findRole(ctx, r, c.Tenant, f.Role); err != nil {
+			return nil, err
+		}
+	}
+	return func(a rbac.Assignment) bool {
+		return (principal.ID == "" || a.Principal == principal.ID) && (role.ID == "" || a.Definition == role.ID) &&
+			(f.Scope == "" || a.Scope.Within(f.Scope))
+	}, nil
+}
+
+func describeAssignment(ctx context.Context, r Reader, dir *rbac.Directory, a rbac.Assignment) (AssignmentDetail, error) {
+	p, err := r.Principal(ctx, a.Principal)
+	if err != nil {
+		return AssignmentDetail{}, fmt.Errorf("read principal: %w", err)
+	}
+	role, _ := dir.Definition(a.Definition)
+	return AssignmentDetail{Assignment: a, Principal: p, Role: role}, nil
+}
+
+// UnassignRole takes a role assignment away. The last assignment of Owner at the root stays: without it nobody could give
+// rights any more.
+func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentID) error {
+	a := attempt{action: rbac.RoleAssignmentsDelete, details: map[string]string{"assignment": string(id)}}
+	return e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.RoleAssignmentsDelete)
+		if err != nil {
+			return err
+		}
+		data, err := tx.Directory(ctx)
+		if err != nil {
+			return fmt.Errorf("load directory: %w", err)
+		}
+		i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool {
+			return a.ID == id && a.Tenant == c.Tenant && (covered(a.Scope, scopes) || may.may(rbac.RoleAssignmentsRead, a.Scope))
+		})
+		if i < 0 {
+			return access.Fault(access.KindNotFound, "unknownAssignment", "there is no role assignment %q that you may see", clip(string(id)))
+		}
+		gone := data.Assignments[i]
+		if err := may.require(rbac.RoleAssignmentsDelete, gone.Scope); err != nil {
+			return err
+		}
+		if rootOwner(gone) && !slices.ContainsFunc(data.Assignments, func(a rbac.Assignment) bool {
+			return a.ID != gone.ID && a.Tenant == c.Tenant && rootOwner(a)
+		}) {
+			return access.Fault(access.KindConflict, "lastOwner", "this is the last Owner of everything: assign another one first")
+		}
+		if err := tx.DeleteRoleAssignment(ctx, id); err != nil {
+			return fmt.Errorf("delete role assignment: %w", err)
+		}
+		d, err := describeAssignment(ctx, tx, may.dir, gone)
+		if err != nil {
+			return err
+		}
+		return tx.Append(ctx, d.event(access.RoleUnassigned, c, may.now))
+	})
+}
+
+// rootOwner tells whether an assignment makes Owner of everything, for ever.
+func rootOwner(a rbac.Assignment) bool {
+	return a.Definition == rbac.Owner && a.Scope == access.Root && a.Start.IsZero() && a.End.IsZero()
+}
+
+func (d AssignmentDetail) event(kind access.EventKind, c Caller, now time.Time) access.Event {
+	details := map[string]string{"assignment": string(d.Assignment.ID), "principal": d.Principal.Name, "principalId": string(d.Principal.ID),
+		"role": d.Role.Name, "roleId": string(d.Assignment.Definition)}
+	if !d.Assignment.Start.IsZero() {
+		details["start"] = d.Assignment.Start.Format(time.RFC3339)
+	}
+	if !d.Assignment.End.IsZero() {
+		details["end"] = d.Assignment.End.Format(time.RFC3339)
+	}
+	action := rbac.RoleAssignmentsWrite
+	if kind == access.RoleUnassigned {
+		action = rbac.RoleAssignmentsDelete
+	}
+	return access.Event{At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: d.Assignment.Scope,
+		Action: action, Details: details}
+}

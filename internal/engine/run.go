@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+const (
+	dueChunk   = 250             // of due items in one transaction
+	mostSleep  = 5 * time.Second // what another replica made due sooner is found so late at most
+	afterError = time.Second
+	sealEvery  = time.Second
+)
+
+// Run does what the time makes due and signs checkpoints until ctx ends; it then gives nil. It may run in any number of
+// replicas: what one did, the others find done.
+func (e *Engine) Run(ctx context.Context) error {
+	sealed := make(chan struct{})
+	go func() {
+		defer close(sealed)
+		e.sealLoop(ctx)
+	}()
+	defer func() { <-sealed }()
+	for ctx.Err() == nil {
+		next, err := e.Reconcile(ctx)
+		sleep := mostSleep
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			e.log.ErrorContext(ctx, "do what is due", "error", err)
+			sleep = afterError
+		case !next.IsZero():
+			sleep = min(mostSleep, max(0, next.Sub(e.now())))
+		}
+		pause(ctx, sleep, e.wake)
+	}
+	return nil
+}
+
+// pause waits for d, for a wake-up, or for the end of ctx.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+}
+
+// sealLoop signs a checkpoint each second while there is something new, and once at the end.
+func (e *Engine) sealLoop(ctx context.Context) {
+	changed, stop := e.store.WatchEvents()
+	defer stop()
+	for {
+		if err := e.Seal(ctx); err != nil && ctx.Err() == nil {
+			e.log.ErrorContext(ctx, "sign checkpoint", "error", err)
+		}
+		pause(ctx, sealEvery, nil)
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealEvery)
+			defer cancel()
+			if err := e.Seal(last); err != nil {
+				e.log.WarnContext(ctx, "sign last checkpoint", "error", err)
+			}
+			return
+		case <-changed:
+		}
+	}
+}
+
+// Reconcile does what is due now, all of it, in transactions of a few hundred items. It gives the instant at which more
+// will be due, zero if there is none. An item that cannot be moved is logged and left; the others are not held up by it.
+func (e *Engine) Reconcile(ctx context.Context) (next time.Time, err error) {
+	stuck := map[string]bool{}
+	for {
+		var due Due
+		now := e.now()
+		err := e.store.View(ctx, func(r Reader) error {
+			due, err = r.Due(ctx, now, dueChunk+len(stuck))
+			return err
+		})
+		if err != nil {
+			return time.Time{}, fmt.Errorf("read what is due: %w", err)
+		}
+		items := dueItems(due, stuck)
+		if len(items) == 0 {
+			return due.Next, stuckError(len(stuck))
+		}
+		if err := e.settle(ctx, items); err == nil {
+			continue
+		}
+		// One of them breaks the transaction: find it, and do the others.
+		for _, item := range items {
+			if err := e.settle(ctx, []dueItem{item}); err != nil {
+				if ctx.Err() != nil {
+					return time.Time{}, ctx.Err()
+				}
+				e.log.ErrorContext(ctx, "move what is due", "request", item.request, "grant", item.grant, "error", err)
+				stuck[item.key()] = true
+			}
+		}
+	}
+}
+
+func stuckError(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d due items could not be moved", n)
+}
+
+// dueItem is one request or grant that the time has overtaken.
+type dueItem struct {
+	request access.RequestID
+	grant   access.GrantID
+}
+
+func (d dueItem) key() string { return string(d.request) + "/" + string(d.grant) }
+
+func dueItems(due Due, without map[string]bool) []dueItem {
+	var items []dueItem
+	add := func(d dueItem) {
+		if !without[d.key()] {
+			items = append(items, d)
+		}
+	}
+	for _, g := range due.Expire { // first: what is to end matters most
+		add(dueItem{grant: g.ID})
+	}
+	for _, g := range due.Begin {
+		add(dueItem{grant: g.ID})
+	}
+	for _, r := range due.Requests {
+		add(dueItem{request: r.ID})
+	}
+	return items
+}
+
+// settle moves due items in one transaction, each from the state that the transaction finds it in.
+func (e *Engine) settle(ctx context.Context, items []dueItem) error {
+	return e.update(ctx, func(tx Tx) error {
+		w := e.newWork(tx, e.now())
+		for _, item := range items {
+			settle := w.settleGrant
+			if item.request != "" {
+				settle = w.settleRequest
+			}
+			if err := settle(ctx, item); err != nil {
+				return err
+			}
+		}
+		return w.finish(ctx)
+	})
+}
+
+func (w *work) settleRequest(ctx context.Context, item dueItem) error {
+	r, err := w.tx.Request(ctx, item.request)
+	if err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	if r.State != access.RequestPending || w.now.Before(r.PendingUntil) {
+		return nil
+	}
+	next, events, err := r.TimeOut(w.now)
+	if err != nil {
+		return err
+	}
+	if err := w.tx.SaveRequest(ctx, next, r.Revision); err != nil {
+		return fmt.Errorf("save request: %w", err)
+	}
+	w.events = append(w.events, events...)
+	return nil
+}
+
+func (w *work) settleGrant(ctx context.Context, item dueItem) error {
+	g, err := w.tx.Grant(ctx, item.grant)
+	if err != nil {
+		return fmt.Errorf("read grant: %w", err)
+	}
+	if g.State.Ended() {
+		return nil
+	}
+	var next access.Grant
+	var events []access.Event
+	switch {
+	case !w.now.Before(g.End):
+		next, events, err = g.Expire(w.now)
+	case g.State == access.GrantScheduled && !w.now.Before(g.Start):
+		next, events, err = g.Begin(w.now)
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+		return err
+	}
+	if next.State == access.GrantOpening {
+		return w.supersede(ctx, next, access.System())
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"errors"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// Limits of a list.
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+	maxRounds    = 20 // of reading on for rows that the caller may see
+)
+
+// checkPage puts the default into a page without a limit, and refuses one beyond the bounds.
+func checkPage(p Page) (Page, error) {
+	switch {
+	case p.Limit == 0:
+		p.Limit = defaultLimit
+	case p.Limit < 0 || p.Limit > maxLimit:
+		return p, access.Fault(access.KindInvalid, "limitOutOfRange", "the limit is %d; use 1 to %d", p.Limit, maxLimit)
+	}
+	return p, nil
+}
+
+// visible reads pages with fetch until p is full of rows that keep lets through, or there are no more. After maxRounds it
+// gives what it has, and the cursor to go on with.
+func visible[T, U any](p Page, fetch func(Page) (Listed[T], error), keep func(T) (U, bool, error)) (Listed[U], error) {
+	p, err := checkPage(p)
+	if err != nil {
+		return Listed[U]{}, err
+	}
+	var out Listed[U]
+	next := p
+	for round := 1; ; round++ {
+		next.Limit = p.Limit - len(out.Items)
+		got, err := fetch(next)
+		if err != nil {
+			return Listed[U]{}, err
+		}
+		for _, row := range got.Items {
+			item, ok, err := keep(row)
+			if err != nil {
+				return Listed[U]{}, err
+			}
+			if ok {
+				out.Items = append(out.Items, item)
+			}
+		}
+		out.Next = got.Next
+		if out.Next == "" || len(out.Items) >= p.Limit || round == maxRounds {
+			return out, nil
+		}
+		next.Cursor = out.Next
+	}
+}
+
+func asError(err error, target **access.Error) bool {
+	e, ok := errors.AsType[*access.Error](err)
+	if ok {
+		*target = e
+	}
+	return ok
+}
+
+func isKind(err error, kind access.Kind) bool { return err != nil && access.KindOf(err) == kind }

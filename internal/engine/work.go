@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// work gathers what one transaction does beside saving its own subject: the events, and the enforcement points whose
+// desired state changes. finish writes both, and must be called before the transaction ends.
+type work struct {
+	tx       Tx
+	now      time.Time
+	events   []access.Event
+	bumps    map[access.AgentID]bool
+	machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
+	unclosed map[access.MachineID][]access.Grant // as read so far, and kept up to date by saveGrant
+}
+
+func (*Engine) newWork(tx Tx, now time.Time) *work {
+	return &work{tx: tx, now: now, bumps: map[access.AgentID]bool{}, machines: map[access.MachineID]access.Machine{},
+		unclosed: map[access.MachineID][]access.Grant{}}
+}
+
+// event adds one that succeeded now.
+func (w *work) event(e access.Event) {
+	e.At = w.now
+	if e.Outcome == "" {
+		e.Outcome = access.Succeeded
+	}
+	w.events = append(w.events, e)
+}
+
+// machine gives a machine, or its zero value where it was deleted.
+func (w *work) machine(ctx context.Context, id access.MachineID) (access.Machine, error) {
+	m, ok := w.machines[id]
+	if ok {
+		return m, nil
+	}
+	m, err := w.tx.Machine(ctx, id)
+	if err != nil && !isKind(err, access.KindNotFound) {
+		return access.Machine{}, fmt.Errorf("read machine: %w", err)
+	}
+	w.machines[id] = m
+	return m, nil
+}
+
+// grantsOf gives the unclosed grants of a machine.
+func (w *work) grantsOf(ctx context.Context, id access.MachineID) ([]access.Grant, error) {
+	if grants, ok := w.unclosed[id]; ok {
+		return grants, nil
+	}
+	grants, err := w.tx.UnclosedGrants(ctx, []access.MachineID{id})
+	if err != nil {
+		return nil, fmt.Errorf("read grants: %w", err)
+	}
+	w.unclosed[id] = grants
+	return grants, nil
+}
+
+// saveGrant saves a grant over revision was, with its events. quiet leaves the enforcement point alone: what it should do
+// stays the same.
+func (w *work) saveGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) error {
+	m, err := w.machine(ctx, g.Machine)
+	if err != nil {
+		return err
+	}
+	if err := w.tx.SaveGrant(ctx, g, was); err != nil {
+		return fmt.Errorf("save grant: %w", err)
+	}
+	if known, ok := w.unclosed[g.Machine]; ok {
+		known = slices.DeleteFunc(slices.Clone(known), func(k access.Grant) bool { return k.ID == g.ID })
+		w.unclosed[g.Machine] = append(known, g)
+	}
+	for _, event := range events {
+		event.Scope, event.Agent = m.Resource, m.Agent
+		w.events = append(w.events, event)
+	}
+	if !quiet && m.Agent != "" {
+		w.bumps[m.Agent] = true
+	}
+	return nil
+}
+
+// supersede ends the grants of the same principal that g, which is in force, covers.
+func (w *work) supersede(ctx context.Context, g access.Grant, by access.Actor) error {
+	others, err := w.grantsOf(ctx, g.Machine)
+	if err != nil {
+		return err
+	}
+	for _, older := range others {
+		if !g.Covers(older, w.now) || !w.now.Before(older.End) {
+			continue
+		}
+		next, events, err := older.Supersede(by, g.ID, w.now)
+		if err != nil {
+			return err
+		}
+		if err := w.saveGrant(ctx, next, older.Revision, events, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revokeAll ends every grant of a machine.
+func (w *work) revokeAll(ctx context.Context, m access.Machine, by access.Actor, reason string) error {
+	return w.revokeWhere(ctx, m, by, reason, func(access.Grant) bool { return true })
+}
+
+// revokeWhere ends the grants of a machine that which picks; those whose time is over expire.
+func (w *work) revokeWhere(ctx context.Context, m access.Machine, by access.Actor, reason string, which func(access.Grant) bool) error {
+	grants, err := w.grantsOf(ctx, m.ID)
+	if err != nil {
+		return err
+	}
+	for _, g := range grants {
+		if g.State.Ended() || !which(g) {
+			continue
+		}
+		next, events, err := g.Revoke(by, reason, w.now)
+		if !w.now.Before(g.End) {
+			next, events, err = g.Expire(w.now)
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retireAgent revokes an agent in host mode, whose machine is gone; a gateway gets a new desired state.
+func (w *work) retireAgent(ctx context.Context, id access.AgentID, reason string) error {
+	if id == "" {
+		return nil
+	}
+	agent, err := w.tx.Agent(ctx, id)
+	if err != nil {
+		return fmt.Errorf("read agent: %w", err)
+	}
+	w.bumps[id] = true
+	if agent.Mode != access.ModeHost || agent.Revoked {
+		return nil
+	}
+	agent.Revoked = true
+	agent.Problem = reason
+	if err := w.tx.SaveAgent(ctx, agent); err != nil {
+		return fmt.Errorf("save agent: %w", err)
+	}
+	return nil
+}
+
+// finish appends the events and moves the revisions, in one order for all, so that no two transactions wait for each other.
+func (w *work) finish(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(w.bumps)) {
+		if err := w.tx.BumpAgent(ctx, id); err != nil {
+			return fmt.Errorf("bump agent: %w", err)
+		}
+	}
+	if len(w.events) == 0 {
+		return nil
+	}
+	if err := w.tx.Append(ctx, w.events...); err != nil {
+		return fmt.Errorf("append events: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// What a password must be.
+const (
+	minPassword = 12   // characters
+	maxPassword = 1024 // bytes
+)
+
+const (
+	defaultHashing = 2
+	maxWaiting     = 64 // callers that wait for their turn to hash
+)
+
+// CheckPassword refuses a password that is too short, too long, or old again. old may be empty.
+func CheckPassword(password, old string) error {
+	switch {
+	case utf8.RuneCountInString(password) < minPassword:
+		return access.Fault(access.KindInvalid, "weakPassword", "the new password is too short: use at least %d characters", minPassword)
+	case len(password) > maxPassword:
+		return access.Fault(access.KindInvalid, "weakPassword", "the new password is too long: use at most %d bytes", maxPassword)
+	case !utf8.ValidString(password):
+		return access.Fault(access.KindInvalid, "weakPassword", "the new password is not valid UTF-8")
+	case strings.Count(password, password[:1]) == len(password):
+		return access.Fault(access.KindInvalid, "weakPassword", "the new password is one character repeated: choose another")
+	case password == old:
+		return access.Fault(access.KindInvalid, "weakPassword", "the new password is the old one: choose another")
+	}
+	return nil
+}
+
+// HashPassword makes the PHC string of a password with argon2id. It neither checks the password nor waits for others; it
+// is meant for the first start.
+func HashPassword(password string) (string, error) {
+	p := phc{memory: costMemory, passes: costPasses, threads: costThreads, salt: random(saltBytes), sum: make([]byte, sumBytes)}
+	p.sum = p.derive(password)
+	return p.String(), nil
+}
+
+// nobody is a hash that no password matches, to spend on an unknown name what a known one costs.
+func nobody() phc {
+	return phc{memory: costMemory, passes: costPasses, threads: costThreads, salt: random(saltBytes), sum: random(sumBytes)}
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) //nolint:errcheck,gosec // documented never to fail
+	return b
+}
+
+// hashing bounds how much memory and time passwords take at once.
+type hashing struct {
+	turns   chan struct{}
+	waiting atomic.Int64
+}
+
+func newHashing(n int) *hashing {
+	if n <= 0 {
+		n = defaultHashing
+	}
+	return &hashing{turns: make(chan struct{}, n)}
+}
+
+// turn waits for a turn and runs fn; it gives up where too many wait already, or with ctx.
+func (h *hashing) turn(ctx context.Context, fn func()) error {
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > maxWaiting {
+		return access.Fault(access.KindUnavailable, "busy", "too many sign-ins at once: try again in a moment")
+	}
+	select {
+	case h.turns <- struct{}{}:
+		defer func() { <-h.turns }()
+		fn()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// HashPassword checks a new password and makes its PHC string with argon2id. It waits while others do the same.
+func (i *Identity) HashPassword(ctx context.Context, password string) (hash string, err error) {
+	if err := CheckPassword(password, ""); err != nil {
+		return "", err
+	}
+	if turnErr := i.hashing.turn(ctx, func() { hash, err = HashPassword(password) }); turnErr != nil {
+		return "", turnErr
+	}
+	return hash, err
+}
+
+// CreatePrincipal adds a principal. A user without a password gets a one-time one, which it gives back.
+func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in engine.PrincipalInput, password string) (p access.Principal, oneTime string, err error) {
+	if in.Kind == access.User {
+		// Ask first: a hash is dear, and only for those who may.
+		if err := i.engine.MayCreatePrincipal(ctx, c); err != nil {
+			return access.Principal{}, "", err
+		}
+		if password == "" {
+			oneTime = engine.OneTimePassword()
+			password, in.MustChange = oneTime, true
+		}
+		if in.PasswordHash, err = i.HashPassword(ctx, password); err != nil {
+			return access.Principal{}, "", err
+		}
+	} else if password != "" {
+		return access.Principal{}, "", access.Fault(access.KindInvalid, "passwordNotAllowed", "only a user has a password: leave it out")
+	}
+	if p, err = i.engine.CreatePrincipal(ctx, c, in); err != nil {
+		return access.Principal{}, "", err
+	}
+	return p, oneTime, nil
+}

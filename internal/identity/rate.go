@@ -1,0 +1,85 @@
+package identity
+
+import (
+	"container/list"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// maxLimiters bounds the memory of a limiter: beyond it the key that was not seen for the longest time starts anew.
+const maxLimiters = 16384
+
+// limiter counts calls for each key. It is safe for concurrent use.
+type limiter struct {
+	rate Rate
+
+	mu     sync.Mutex // guards what follows
+	recent *list.List // of *counted, the newest first
+	byKey  map[string]*list.Element
+}
+
+type counted struct {
+	key    string
+	bucket *rate.Limiter
+}
+
+func newLimiter(r, fallback Rate) *limiter {
+	if r == (Rate{}) {
+		r = fallback
+	}
+	return &limiter{rate: r, recent: list.New(), byKey: make(map[string]*list.Element)}
+}
+
+// allow counts one call of key.
+func (l *limiter) allow(key string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	element, ok := l.byKey[key]
+	if ok {
+		l.recent.MoveToFront(element)
+	} else {
+		if l.recent.Len() >= maxLimiters {
+			if oldest, ok := l.recent.Remove(l.recent.Back()).(*counted); ok {
+				delete(l.byKey, oldest.key)
+			}
+		}
+		element = l.recent.PushFront(&counted{key: key, bucket: rate.NewLimiter(rate.Limit(l.rate.PerSecond), l.rate.Burst)})
+		l.byKey[key] = element
+	}
+	c, ok := element.Value.(*counted)
+	return ok && c.bucket.AllowN(now, 1)
+}
+
+// addressKey is what an address is counted by: itself, or of IPv6 its /64, since a host has as many as it likes there.
+func addressKey(a netip.Addr) string {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
+}
+
+// AllowAnonymous counts one unauthenticated call from an address: access.KindLimited when there were too many. SignIn,
+// Enroll and failures of Authenticate and AgentFromCertificate count themselves.
+func (i *Identity) AllowAnonymous(address netip.Addr) error {
+	if !i.anonymous.allow(addressKey(address), i.now()) {
+		return access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts from this address: wait a little and try again")
+	}
+	return nil
+}
+
+// AllowKnown counts one call of a principal: access.KindLimited when there were too many. Authenticate does it.
+func (i *Identity) AllowKnown(c engine.Caller) error {
+	if !i.known.allow(string(c.Principal), i.now()) {
+		return access.Fault(access.KindLimited, "tooManyCalls", "too many calls at once: wait a little and try again")
+	}
+	return nil
+}

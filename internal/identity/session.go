@@ -1,0 +1,175 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// sessionTime is how long a sign-in lasts.
+const sessionTime = 12 * time.Hour
+
+const maxName = 256 // bytes of a sign-in name
+
+// SignInInput is a name, a password and where they come from.
+type SignInInput struct {
+	Name        string
+	Password    string
+	NewPassword string // replaces the password; needed with a one-time password
+	Address     netip.Addr
+	Via         string // cli, api, arm, portal
+	Client      string // what the client calls itself
+}
+
+// SignedIn is a new session.
+type SignedIn struct {
+	Token     string // the bearer token; shown here and never again
+	ExpiresAt time.Time
+	Principal access.Principal
+}
+
+// SignIn checks a password and opens a session.
+//
+// An unknown name, a wrong password, a disabled user and a locked one get the same answer, "wrongCredentials", after the
+// same work. A one-time password without a new one is "passwordChangeRequired", a new one that will not do
+// "weakPassword", and too many attempts from one address or for one name "tooManyAttempts".
+func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error) {
+	if err := i.AllowAnonymous(in.Address); err != nil {
+		return SignedIn{}, err
+	}
+	if len(in.Name) > maxName || len(in.Password) > maxPassword {
+		return SignedIn{}, wrongCredentials()
+	}
+	if !i.names.allow(strings.ToLower(in.Name), i.now()) {
+		return SignedIn{}, access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts for this name: wait a minute and try again")
+	}
+	found, err := i.engine.Credentials(ctx, in.Name)
+	if err != nil && access.KindOf(err) != access.KindNotFound {
+		return SignedIn{}, fmt.Errorf("read credentials: %w", err)
+	}
+	right, stored, err := i.verify(ctx, found.Password.Hash, in.Password)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if reason := i.refusal(found, right); reason != "" {
+		err := i.engine.SignInRefused(ctx, engine.SignInRefusal{Name: in.Name, Principal: found.Principal.ID, Reason: reason,
+			WrongSecret: reason == "wrongPassword", Via: in.Via, Address: in.Address})
+		if err != nil {
+			return SignedIn{}, fmt.Errorf("record refused sign-in: %w", err)
+		}
+		return SignedIn{}, wrongCredentials()
+	}
+	if found.Password.MustChange && in.NewPassword == "" {
+		return SignedIn{}, access.Fault(access.KindForbidden, "passwordChangeRequired",
+			"this password is good for one sign-in that replaces it: send a new password along")
+	}
+	hash, err := i.replacement(ctx, in, stored)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	return i.open(ctx, in, found, hash)
+}
+
+// verify compares a password with a stored hash; without one it works as long and finds no match.
+func (i *Identity) verify(ctx context.Context, hash, password string) (right bool, stored phc, err error) {
+	stored = i.nobody
+	if hash != "" {
+		if stored, err = parsePHC(hash); err != nil {
+			return false, phc{}, fmt.Errorf("read stored password: %w", err)
+		}
+	}
+	err = i.hashing.turn(ctx, func() { right = stored.matches(password) })
+	return right && hash != "", stored, err
+}
+
+// refusal gives why a sign-in is refused, for the activity log alone; empty if it is not.
+func (i *Identity) refusal(found engine.Credentials, right bool) string {
+	switch {
+	case found.Principal.ID == "":
+		return "unknownName"
+	case found.Principal.Kind != access.User || found.Password.Hash == "":
+		return "noPassword"
+	case i.now().Before(found.Password.LockedTill):
+		return "locked"
+	case !right:
+		return "wrongPassword"
+	case found.Principal.Disabled:
+		return "disabled"
+	}
+	return ""
+}
+
+// replacement gives the hash that replaces the stored one: of a new password, or of the same at the present cost.
+func (i *Identity) replacement(ctx context.Context, in SignInInput, stored phc) (string, error) {
+	password := in.Password
+	if in.NewPassword != "" {
+		if err := CheckPassword(in.NewPassword, in.Password); err != nil {
+			return "", err
+		}
+		password = in.NewPassword
+	} else if stored.current() {
+		return "", nil
+	}
+	var hash string
+	var err error
+	if turnErr := i.hashing.turn(ctx, func() { hash, err = HashPassword(password) }); turnErr != nil {
+		return "", turnErr
+	}
+	return hash, err
+}
+
+func (i *Identity) open(ctx context.Context, in SignInInput, found engine.Credentials, hash string) (SignedIn, error) {
+	token := newToken()
+	now := i.now().UTC().Truncate(time.Microsecond)
+	session := engine.Session{Hash: hashToken(token), Principal: found.Principal.ID, CreatedAt: now, ExpiresAt: now.Add(sessionTime),
+		Address: in.Address.String(), Client: clip(in.Client)}
+	err := i.engine.SignIn(ctx, engine.SignInInput{Session: session, Via: in.Via, Address: in.Address, PasswordHash: hash,
+		Rehashed: hash != "" && in.NewPassword == "", Checked: found.Password.Hash})
+	if err != nil {
+		return SignedIn{}, fmt.Errorf("open session: %w", err)
+	}
+	return SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: found.Principal}, nil
+}
+
+// Authenticate finds the caller behind a session's token, and counts the call; address and via go into the events that the
+// caller causes. It fails with access.KindUnauthenticated, or access.KindLimited.
+func (i *Identity) Authenticate(ctx context.Context, token string, address netip.Addr, via string) (engine.Caller, error) {
+	err := checkToken(token)
+	var c engine.Caller
+	if err == nil {
+		c, _, err = i.engine.Session(ctx, hashToken(token))
+	}
+	if access.KindOf(err) == access.KindUnauthenticated {
+		if limited := i.AllowAnonymous(address); limited != nil {
+			return engine.Caller{}, limited
+		}
+	}
+	if err != nil {
+		return engine.Caller{}, err
+	}
+	c.Address, c.Via = address, via
+	return c, i.AllowKnown(c)
+}
+
+// SignOut ends the caller's session.
+func (i *Identity) SignOut(ctx context.Context, c engine.Caller) error {
+	return i.engine.SignOut(ctx, c)
+}
+
+func wrongCredentials() error {
+	return access.Fault(access.KindUnauthenticated, "wrongCredentials",
+		"the name or the password is wrong, or there were too many wrong attempts: check both, or wait a few minutes")
+}
+
+func clip(s string) string {
+	const most = 256
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.ToValidUTF8(s, "")
+}

@@ -15,7 +15,7 @@ const mailPlain = `{{.Title}}
 {{$.Button}}: {{.}}
 {{end}}
 -- 
-Sent by Postern because a route names you or what you may decide.
+Sent by Postern, because it concerns you or what you watch.
 `
 
 const mailHTML = `<!doctype html>
@@ -28,7 +28,7 @@ const mailHTML = `<!doctype html>
 </table>{{with .Link}}
 <p><a href="{{.}}" style="display:inline-block;padding:.5rem 1rem;background:#0b5cad;color:#fff;text-decoration:none;border-radius:.3rem">{{$.Button}}</a></p>
 <p style="font-size:.85rem">{{.}}</p>{{end}}
-<p style="font-size:.85rem;color:#57606a">Sent by Postern because a route names you or what you may decide.</p>
+<p style="font-size:.85rem;color:#57606a">Sent by Postern, because it concerns you or what you watch.</p>
 </body></html>
 `
 

@@ -62,7 +62,7 @@ func (m *memory) ViewOutbox(ctx context.Context, fn func(engine.OutboxReader) er
 		return cmp.Or(ctx.Err(), errStore)
 	}
 	copied := m.tables.clone()
-	return fn(&tx{&copied})
+	return fn(&tx{tables: &copied})
 }
 
 func (m *memory) UpdateOutbox(ctx context.Context, fn func(engine.OutboxTx) error) error {
@@ -73,7 +73,8 @@ func (m *memory) UpdateOutbox(ctx context.Context, fn func(engine.OutboxTx) erro
 		return cmp.Or(ctx.Err(), errStore)
 	}
 	copied := m.tables.clone()
-	if err := fn(&tx{&copied}); err != nil {
+	t := &tx{tables: &copied}
+	if err := cmp.Or(fn(t), t.spoiled); err != nil {
 		return err
 	}
 	m.tables = copied
@@ -97,8 +98,17 @@ func (m *memory) WatchOutbox() (<-chan struct{}, func()) {
 	return c, func() {}
 }
 
-// tx is a transaction; it works on a copy.
-type tx struct{ *tables }
+// tx is a transaction; it works on a copy. One whose write failed cannot be committed.
+type tx struct {
+	*tables
+
+	spoiled error
+}
+
+func (t *tx) conflict(what string) error {
+	t.spoiled = access.Fault(access.KindConflict, "changed", "%s has changed", what)
+	return t.spoiled
+}
 
 func one[K comparable, V any](m map[K]V, id K) (V, error) {
 	v, ok := m[id]
@@ -203,7 +213,7 @@ func (t *tx) Enqueue(_ context.Context, notifications ...engine.Notification) er
 
 func (t *tx) Routed(_ context.Context, id engine.NotificationID) error {
 	if t.routed[id] {
-		return access.Fault(access.KindConflict, "conflict", "notification %s was routed already", id)
+		return t.conflict("notification " + string(id))
 	}
 	t.routed[id] = true
 	return nil
@@ -220,7 +230,7 @@ func (t *tx) AddDeliveries(_ context.Context, deliveries ...engine.Delivery) err
 
 func (t *tx) SaveDelivery(_ context.Context, d engine.Delivery, was int64) error {
 	if t.deliveries[d.ID].Revision != was {
-		return access.Fault(access.KindConflict, "conflict", "delivery %s has changed", d.ID)
+		return t.conflict("delivery " + string(d.ID))
 	}
 	t.deliveries[d.ID] = d
 	return nil
@@ -228,7 +238,7 @@ func (t *tx) SaveDelivery(_ context.Context, d engine.Delivery, was int64) error
 
 func (t *tx) SaveChannel(_ context.Context, c engine.Channel, was int64) error {
 	if t.channels[c.ID].Revision != was {
-		return access.Fault(access.KindConflict, "conflict", "channel %s has changed", c.ID)
+		return t.conflict("channel " + string(c.ID))
 	}
 	t.channels[c.ID] = c
 	return nil

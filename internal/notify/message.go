@@ -44,7 +44,7 @@ func table() map[engine.NotificationKind]texts {
 			Button: "See the request", Fields: allFields(),
 		},
 		engine.NotifyNeedsDecision: {
-			Title: `Your decision is needed: {{.Who}} asks for access to {{.Machines}}`,
+			Title: `Decision needed: {{.Who}} asks for access to {{.Machines}}`,
 			Lead:  `Approve or deny it on its page. What you decide there is bound to what the page shows.`, Button: "Approve or deny", Fields: allFields(),
 		},
 		engine.NotifyDecided: {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -26,14 +27,26 @@ func (opened) String() string { return "redacted" }
 // GoString keeps it out of %#v.
 func (opened) GoString() string { return "redacted" }
 
-// without takes the secret, and each word of it, out of a text that came from outside.
+// without takes the secret out of a text that came from outside: as a whole, each word of it, and of a URL each part
+// of the path and the query that is long enough to be one.
 func (c opened) without(text string) string {
-	for _, word := range append([]string{c.text}, strings.Fields(c.text)...) {
-		if len(word) > 3 {
-			text = strings.ReplaceAll(text, word, "[redacted]")
-		}
+	for _, part := range c.parts() {
+		text = strings.ReplaceAll(text, part, "[redacted]")
 	}
 	return text
+}
+
+func (c opened) parts() []string {
+	parts := []string{c.text}
+	for _, word := range strings.Fields(c.text) {
+		parts = append(parts, word, strings.TrimPrefix(word, keyPrefix))
+		if _, rest, ok := strings.Cut(word, "://"); ok {
+			_, path, _ := strings.Cut(rest, "/")
+			parts = append(parts, slices.DeleteFunc(strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune("/?&=", r) }),
+				func(s string) bool { return len(s) < 8 })...)
+		}
+	}
+	return slices.DeleteFunc(parts, func(s string) bool { return len(s) < 4 })
 }
 
 const (

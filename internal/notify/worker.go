@@ -127,9 +127,6 @@ func (w *worker) claim(ctx context.Context, now time.Time, most int) (work []cla
 		}
 		for _, d := range due {
 			item, err := take(ctx, tx, channel, d, now)
-			if access.KindOf(err) == access.KindConflict {
-				continue // another replica has it
-			}
 			if err != nil {
 				return err
 			}
@@ -139,10 +136,10 @@ func (w *worker) claim(ctx context.Context, now time.Time, most int) (work []cla
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, next, err
+	if access.KindOf(err) == access.KindConflict && err != nil { // another replica was faster: look again
+		return nil, now.Add(time.Duration(jitter() * float64(4*settle))), nil
 	}
-	return work, next, nil
+	return work, next, err
 }
 
 func (w *worker) due(ctx context.Context, now time.Time, most int) (due []engine.Delivery, next time.Time, err error) {

@@ -1,0 +1,90 @@
+package notify_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/notify"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// sample is a notification whose texts try to break out of every format.
+func sample(kind engine.NotificationKind) engine.Notification {
+	at := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
+	n := engine.Notification{ID: "0197c0de-0000-7000-8000-000000000001", At: at, Kind: kind, Tenant: tenant,
+		Request: "0197c0de-0000-7000-8000-0000000000aa", Policies: []access.PolicyID{"p1"}, Recipients: []access.PrincipalID{"u1", "u2"},
+		Subject: engine.Subject{
+			Who: "ana <ana@example.com>", Start: at, End: at.Add(90 * time.Minute),
+			Reason: "disk full & *urgent* <!channel> <https://evil.example|click> [here](https://evil.example) <script>alert(1)</script>\r\nBcc: all@example.com {{.By}}",
+			Ticket: "OPS-17", By: "bo", Detail: "go_ahead `now`\u202e",
+			Items: []engine.SubjectItem{
+				{Machine: "web_1", Ports: access.SinglePort(22), Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("2001:db8::/32")}},
+				{Machine: "db-1", Ports: access.PortRange{First: 5432, Last: 5433}, Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}},
+			},
+		}}
+	switch kind {
+	case engine.NotifyDecided:
+		n.Subject.Outcome = "denied"
+	case engine.NotifyEnded:
+		n.Subject.Outcome, n.Grant = "revoked", "0197c0de-0000-7000-8000-0000000000bb"
+	case engine.NotifyOpened, engine.NotifyWillEnd, engine.NotifyFailed:
+		n.Grant = "0197c0de-0000-7000-8000-0000000000bb"
+	case engine.NotifyAlert:
+		n.Request, n.Alert = "", "a1"
+		n.Subject = engine.Subject{Title: "Agent silent while web_1 is open", Detail: "no report for 5m0s; closure is <not> proven", Severity: "critical", Outcome: "open", Items: n.Subject.Items[:1]}
+	case engine.NotifyTest:
+		n.Request, n.Subject = "", engine.Subject{By: "ana"}
+	case engine.NotifyRequested, engine.NotifyNeedsDecision:
+		n.Subject.By, n.Subject.Detail = "", ""
+	case engine.NotifyBreakGlass:
+		n.Subject.By, n.Subject.Detail = "", ""
+	}
+	return n
+}
+
+// TestWording compares what every channel says of every kind of notification with its golden file.
+func TestWording(t *testing.T) {
+	t.Parallel()
+	for _, kind := range append(engine.NotificationKinds(), engine.NotifyTest) {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			var got txtar.Archive
+			for _, part := range notify.Rendered(t, sample(kind), public) {
+				data := part.Data
+				if filepath.Ext(part.Name) == ".json" {
+					var indented bytes.Buffer
+					if err := json.Indent(&indented, data, "", "  "); err != nil {
+						t.Fatalf("%s: %v", part.Name, err)
+					}
+					data = append(bytes.ReplaceAll(indented.Bytes(), []byte("\u200b"), []byte(`\u200b`)), '\n')
+				}
+				got.Files = append(got.Files, txtar.File{Name: part.Name, Data: data})
+			}
+			name := filepath.Join("testdata", "wording", string(kind)+".txtar")
+			if *update {
+				if err := os.WriteFile(name, txtar.Format(&got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(txtar.Format(&got))); diff != "" {
+				t.Errorf("the wording has changed; look at it, then run with -update (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -228,3 +228,6 @@ func All[T any](list iter.Seq2[T, error]) ([]T, error) {
 
 // NewIdempotencyKey gives a key that no other call has: a call that is repeated with it happens once.
 func NewIdempotencyKey() string { return rand.Text() }
+
+// Token gives the token that the client calls with.
+func (c *Client) Token() string { return c.token }

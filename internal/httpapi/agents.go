@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/identity"
+)
+
+func (a *API) agentRoutes(mux *http.ServeMux) {
+	const tag = "Agents"
+	register(a, operation{method: http.MethodPost, path: "/agent/enroll", id: "enrollAgent", tag: tag, status: http.StatusCreated, entry: anybody,
+		summary: "Show an enrolment token and get the agent's certificate"}, a.enroll)
+	register(a, operation{method: http.MethodPost, path: "/agent/renew", id: "renewAgent", tag: tag, entry: agents,
+		summary: "Get a fresh certificate for the one that calls"}, a.renew)
+	register(a, operation{method: http.MethodPost, path: "/agent/report", id: "report", tag: tag, entry: agents, maxBody: maxReport,
+		summary: "Say what the agent really has"}, a.report)
+	mux.HandleFunc("GET "+Prefix+"/agent/desired", a.desired)
+	a.huma.OpenAPI().AddOperation(&huma.Operation{
+		Method: http.MethodGet, Path: Prefix + "/agent/desired", OperationID: "followDesired", Tags: []string{tag}, Security: security(agents),
+		Summary: "Follow the desired state: the whole of it at once and after each change, and heartbeats between",
+		Description: "A stream of server-sent events. An event \"desired\" has a Desired as data; an event \"heartbeat\", at least every " +
+			"17 seconds, has a Heartbeat.",
+		Responses: map[string]*huma.Response{
+			"200":     {Description: "OK", Content: map[string]*huma.MediaType{streamType: {Schema: a.schemaOf(api.Desired{})}}},
+			"default": a.problemResponse(),
+		},
+	})
+	a.schemaOf(api.Heartbeat{})
+}
+
+type enrollInput struct {
+	calling
+
+	Body api.Enroll
+}
+
+func (a *API) enroll(ctx context.Context, in *enrollInput) (*answer[api.Enrolled], error) {
+	var wrong invalid
+	b := in.Body
+	ask := engine.EnrollInput{Token: b.Token, Name: b.Name, OS: b.OS, Version: b.Version}
+	for i, text := range b.Addresses {
+		ask.Addresses = append(ask.Addresses, wrong.address(fmt.Sprintf("addresses[%d]", i), text))
+	}
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	enrolled, certificate, err := a.identity.Enroll(ctx, in.address, ask, []byte(b.CSR))
+	return &answer[api.Enrolled]{enrolledOut(enrolled, certificate)}, err
+}
+
+type renewInput struct {
+	calling
+
+	Body api.Renew
+}
+
+func (a *API) renew(ctx context.Context, in *renewInput) (*answer[api.Enrolled], error) {
+	enrolled, certificate, err := a.identity.Renew(ctx, in.agent.ID, in.address, []byte(in.Body.CSR))
+	return &answer[api.Enrolled]{enrolledOut(enrolled, certificate)}, err
+}
+
+func enrolledOut(e engine.Enrolled, c identity.AgentCertificate) api.Enrolled {
+	return api.Enrolled{Agent: string(e.Agent.ID), Machine: string(e.Machine.ID), Name: e.Agent.Name, Mode: string(e.Agent.Mode),
+		Certificate: string(c.PEM), CA: string(c.Authority)}
+}
+
+type reportInput struct {
+	calling
+
+	Body api.Report
+}
+
+func (a *API) report(ctx context.Context, in *reportInput) (*nothing, error) {
+	var wrong invalid
+	r := wrong.report(in.Body)
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	return &nothing{}, a.engine.Report(ctx, in.agent.ID, in.address, r)
+}
+
+func (in *invalid) report(b api.Report) access.Report {
+	r := access.Report{Revision: b.Revision, Skew: millis(b.SkewMillis), Drift: b.Drift, Problem: b.Problem, Version: b.Version}
+	for _, o := range b.Observations {
+		r.Observations = append(r.Observations, access.Observation{Grant: access.GrantID(o.Grant), Status: access.GrantStatus(o.Status),
+			Detail: o.Detail, Packets: o.Packets, Bytes: o.Bytes})
+	}
+	for i, d := range b.Denied {
+		field := fmt.Sprintf("denied[%d]", i)
+		protocol, err := access.ParseProtocol(d.Protocol)
+		in.fault(field+".protocol", err)
+		r.Denied = append(r.Denied, access.Denied{Machine: access.MachineID(d.Machine), Source: in.address(field+".source", d.Source),
+			Protocol: protocol, Port: d.Port, Count: d.Count})
+	}
+	return r
+}
+
+// millis reads a duration of either sign on the wire without overflow.
+func millis(n int64) time.Duration {
+	const most = int64(1<<63-1) / int64(time.Millisecond)
+	return time.Duration(min(max(n, -most), most)) * time.Millisecond
+}

@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/audit"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+func (a *API) eventRoutes(mux *http.ServeMux) {
+	const tag = "Activity log"
+	register(a, operation{method: http.MethodGet, path: "/events", id: "listEvents", tag: tag, entry: people,
+		summary: "List the activity log, the newest first"}, a.listEvents)
+	register(a, operation{method: http.MethodGet, path: "/events/{seq}", id: "getEvent", tag: tag, entry: people,
+		summary: "Get one record"}, a.getEvent)
+	register(a, operation{method: http.MethodGet, path: "/events/{seq}/proof", id: "proveInclusion", tag: tag, entry: people,
+		summary: "Prove that a record is in the log"}, a.proveInclusion)
+	register(a, operation{method: http.MethodGet, path: "/audit/checkpoint", id: "getCheckpoint", tag: tag, entry: people,
+		summary: "Get the newest signed checkpoint"}, a.checkpoint)
+	register(a, operation{method: http.MethodGet, path: "/audit/consistency", id: "proveConsistency", tag: tag, entry: people,
+		summary: "Prove that one checkpoint's log begins with another's"}, a.proveConsistency)
+	mux.HandleFunc("GET "+Prefix+"/audit/export", a.export)
+	a.huma.OpenAPI().AddOperation(&huma.Operation{
+		Method: http.MethodGet, Path: Prefix + "/audit/export", OperationID: "exportAudit", Tags: []string{tag}, Security: security(people),
+		Summary:    "Export the records for offline verification, one a line, and at the end the checkpoint",
+		Parameters: []*huma.Param{{Name: "from", In: "query", Description: "The first record; 0 if absent.", Schema: &huma.Schema{Type: huma.TypeInteger, Format: "int64"}}},
+		Responses: map[string]*huma.Response{
+			"200":     {Description: "OK", Content: map[string]*huma.MediaType{exportType: {Schema: a.schemaOf(api.ExportLine{})}}},
+			"default": a.problemResponse(),
+		},
+	})
+}
+
+type listEventsInput struct {
+	calling
+	Paging
+
+	Since   time.Time `query:"since" doc:"Only records from then on."`
+	Before  time.Time `query:"before" doc:"Only records before then."`
+	Kind    string    `query:"kind" maxLength:"64" doc:"Only records of this kind, such as request.refused."`
+	Actor   string    `query:"actor" maxLength:"256" doc:"Name or id of who did it; me is the caller."`
+	Machine string    `query:"machine" maxLength:"2048" doc:"Name, id or resource id."`
+	Request string    `query:"request" maxLength:"64"`
+	Outcome string    `query:"outcome" enum:"succeeded,refused,failed"`
+}
+
+func (a *API) listEvents(ctx context.Context, in *listEventsInput) (*answer[api.Page[api.Event]], error) {
+	f := engine.EventFilter{Since: in.Since, Before: in.Before, Kind: access.EventKind(in.Kind), Request: access.RequestID(in.Request),
+		Outcome: access.Outcome(in.Outcome)}
+	var err error
+	if f.Actor, err = a.principalID(ctx, in.caller, in.Actor); err != nil {
+		return nil, err
+	}
+	if f.Machine, err = a.machineID(ctx, in.caller, in.Machine); err != nil {
+		return nil, err
+	}
+	list, err := a.engine.Events(ctx, in.caller, f, in.page())
+	return &answer[api.Page[api.Event]]{page(list, eventOut)}, err
+}
+
+type eventInput struct {
+	calling
+
+	Seq int64 `path:"seq" minimum:"0"`
+}
+
+func (a *API) getEvent(ctx context.Context, in *eventInput) (*answer[api.Event], error) {
+	e, err := a.engine.Event(ctx, in.caller, in.Seq)
+	return &answer[api.Event]{eventOut(e)}, err
+}
+
+type inclusionInput struct {
+	calling
+
+	Seq  int64 `path:"seq" minimum:"0"`
+	Size int64 `query:"size" minimum:"0" doc:"Size of the log to prove it for; absent is the newest checkpoint's."`
+}
+
+func (a *API) proveInclusion(ctx context.Context, in *inclusionInput) (*answer[api.Proof], error) {
+	p, err := a.engine.InclusionProof(ctx, in.caller, in.Seq, in.Size)
+	return &answer[api.Proof]{proofOut(p)}, err
+}
+
+type consistencyInput struct {
+	calling
+
+	From int64 `query:"from" required:"true" minimum:"0" doc:"The smaller size."`
+	To   int64 `query:"to" minimum:"0" doc:"The larger size; absent is the newest checkpoint's."`
+}
+
+func (a *API) proveConsistency(ctx context.Context, in *consistencyInput) (*answer[api.Proof], error) {
+	p, err := a.engine.ConsistencyProof(ctx, in.caller, in.From, in.To)
+	return &answer[api.Proof]{proofOut(p)}, err
+}
+
+func (a *API) checkpoint(ctx context.Context, in *callInput) (*answer[api.Checkpoint], error) {
+	d, err := a.engine.Checkpoint(ctx, in.caller)
+	return &answer[api.Checkpoint]{checkpointOut(d)}, err
+}
+
+func proofOut(p engine.Proof) api.Proof {
+	out := api.Proof{Hashes: make([]string, 0, len(p.Hashes))}
+	for _, h := range p.Hashes {
+		out.Hashes = append(out.Hashes, hashText(h))
+	}
+	if p.Record != nil {
+		out.Leaf = base64.StdEncoding.EncodeToString(p.Record)
+	}
+	return out
+}
+
+func checkpointOut(d engine.CheckpointDetail) api.Checkpoint {
+	c := d.Checkpoint
+	return api.Checkpoint{Size: c.Size, Root: hashText(c.Root), At: c.At.UTC(), Note: c.Text, Key: d.Key}
+}
+
+func hashText(h audit.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
+
+const exportType = "application/x-ndjson"
+
+// export writes records as they come, so that a log of any size passes through. An export that breaks off has no
+// checkpoint at its end, by which the reader knows.
+func (a *API) export(w http.ResponseWriter, r *http.Request) {
+	address, _, err := a.identity.ClientAddress(r.RemoteAddr, r.Header.Values("X-Forwarded-For"))
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	caller, err := a.person(r, address)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	var from int64
+	if text := r.URL.Query().Get("from"); text != "" {
+		if from, err = strconv.ParseInt(text, 10, 64); err != nil || from < 0 {
+			var wrong invalid
+			wrong.add("invalidField", "from", "%q is not the number of a record; send 0 or more", clip(text))
+			a.fail(w, r, wrong.err())
+			return
+		}
+	}
+	control := http.NewResponseController(w)
+	out := bufio.NewWriterSize(w, 64<<10)
+	began := false
+	d, err := a.engine.Export(r.Context(), caller, from, func(seq int64, record []byte) error {
+		if !began {
+			began = true
+			w.Header().Set("Content-Type", exportType)
+		}
+		if out.Available() < len(record)*2 {
+			if err := control.SetWriteDeadline(a.now().Add(answerTimeout)); err != nil {
+				return err
+			}
+		}
+		return writeLine(out, exportRecord{Seq: seq, Record: record})
+	})
+	if err != nil {
+		if !began {
+			a.fail(w, r, err)
+			return
+		}
+		a.log.Warn("export broke off", "request_id", w.Header().Get(requestIDHeader), "error", err)
+		panic(http.ErrAbortHandler) // the caller must not take it for whole
+	}
+	w.Header().Set("Content-Type", exportType)
+	checkpoint := checkpointOut(d)
+	if err := writeLine(out, exportEnd{Checkpoint: checkpoint}); err != nil {
+		return
+	}
+	if err := out.Flush(); err != nil {
+		a.log.Debug("the caller left an export", "error", err)
+	}
+}
+
+// exportRecord and exportEnd are api.ExportLine with one part each.
+type exportRecord struct {
+	Seq    int64  `json:"seq"`
+	Record []byte `json:"record"`
+}
+
+type exportEnd struct {
+	Checkpoint api.Checkpoint `json:"checkpoint"`
+}
+
+func writeLine(w *bufio.Writer, line any) error {
+	data, err := json.Marshal(line)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(data); err != nil {
+		return err
+	}
+	return w.WriteByte('\n')
+}

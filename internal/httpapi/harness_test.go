@@ -1,0 +1,92 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/httpapi"
+	"github.com/postern-dev/postern/internal/identity"
+	"github.com/postern-dev/postern/internal/store"
+)
+
+const password = "a long enough password 42"
+
+// service is the API on a real store, called without a network.
+type service struct {
+	api   *httpapi.API
+	token string // of the administrator
+}
+
+func newService(t testing.TB) *service {
+	t.Helper()
+	dir := t.TempDir()
+	log := slog.New(slog.DiscardHandler)
+	db, err := store.Open(context.Background(), store.Config{DSN: filepath.Join(dir, "postern.db"), Log: log}) //nolint:usetesting // closed by Cleanup
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	e, err := engine.New(engine.Config{Store: db, Now: time.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := e.Bootstrap(t.Context(), identity.HashPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := identity.OpenCA(dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	often := identity.Rate{PerSecond: 1e6, Burst: 1e6}
+	i, err := identity.New(identity.Config{Engine: e, CA: ca, Now: time.Now, Log: log, Known: often, Anonymous: often})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := httpapi.New(httpapi.Config{Engine: e, Identity: i, Now: time.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{api: a}
+	body, err := json.Marshal(api.SignIn{Name: "admin", Password: first, NewPassword: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := s.call(http.MethodPost, "/api/v1/sessions", body)
+	var session api.Session
+	if err := json.Unmarshal(answer.Body.Bytes(), &session); err != nil || session.Token == "" {
+		t.Fatalf("sign in: %d %s", answer.Code, answer.Body)
+	}
+	s.token = session.Token
+	return s
+}
+
+// call sends one call; a path that no request can have is answered with nil.
+func (s *service) call(method, path string, body []byte) *httptest.ResponseRecorder {
+	r, err := http.NewRequest(method, "https://postern.example"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil
+	}
+	r.RequestURI = path
+	r.RemoteAddr = "203.0.113.9:1234"
+	r.Header.Set("Content-Type", "application/json")
+	if s.token != "" {
+		r.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	w := httptest.NewRecorder()
+	s.api.ServeHTTP(w, r)
+	return w
+}

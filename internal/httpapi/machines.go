@@ -1,0 +1,107 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+func (a *API) machineRoutes() {
+	const tag = "Machines"
+	register(a, operation{method: http.MethodGet, path: "/machines", id: "listMachines", tag: tag, entry: people,
+		summary: "List machines by name"}, a.listMachines)
+	register(a, operation{method: http.MethodPost, path: "/machines", id: "addMachine", tag: tag, status: http.StatusCreated, entry: people,
+		summary: "Add a machine that cannot run an agent, behind a gateway"}, a.addMachine)
+	register(a, operation{method: http.MethodGet, path: "/machines/{machine}", id: "getMachine", tag: tag, entry: people,
+		summary: "Get one machine"}, a.getMachine)
+	register(a, operation{method: http.MethodDelete, path: "/machines/{machine}", id: "deleteMachine", tag: tag, entry: people,
+		summary: "Remove a machine and end what is open on it"}, a.deleteMachine)
+	register(a, operation{method: http.MethodGet, path: "/agents", id: "listAgents", tag: tag, entry: people,
+		summary: "List enforcement points by name"}, a.listAgents)
+	register(a, operation{method: http.MethodPost, path: "/enrollment-tokens", id: "createEnrollmentToken", tag: tag, status: http.StatusCreated, entry: people,
+		summary: "Make a token with which one agent enrols, once"}, a.createEnrollmentToken)
+}
+
+type listMachinesInput struct {
+	calling
+	Paging
+
+	Standing string `query:"standing" enum:"configured,notConfigured,unsupported" doc:"Only machines that stand so."`
+	Scope    string `query:"scope" maxLength:"2048" doc:"A resource id: only machines within it."`
+	Prefix   string `query:"prefix" maxLength:"64" doc:"Only machines whose names begin so."`
+}
+
+func (a *API) listMachines(ctx context.Context, in *listMachinesInput) (*answer[api.Page[api.Machine]], error) {
+	var wrong invalid
+	f := engine.MachineFilter{Standing: access.Standing(in.Standing), Scope: wrong.scope("scope", in.Scope), NamePrefix: in.Prefix}
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	list, err := a.engine.Machines(ctx, in.caller, f, in.page())
+	return &answer[api.Page[api.Machine]]{page(list, machineOut)}, err
+}
+
+type addMachineInput struct {
+	calling
+
+	Body api.NewMachine
+}
+
+func (a *API) addMachine(ctx context.Context, in *addMachineInput) (*answer[api.Machine], error) {
+	var wrong invalid
+	b := in.Body
+	add := engine.AddMachineInput{Name: b.Name, Gateway: b.Gateway, ResourceGroup: b.ResourceGroup, OS: b.OS, Labels: b.Labels}
+	for i, text := range b.Addresses {
+		add.Addresses = append(add.Addresses, wrong.address(fmt.Sprintf("addresses[%d]", i), text))
+	}
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	d, err := a.engine.AddMachine(ctx, in.caller, add)
+	return &answer[api.Machine]{machineOut(d)}, err
+}
+
+type machineInput struct {
+	calling
+
+	Machine string `path:"machine" maxLength:"2048" doc:"Name, id or resource id; a resource id with its slashes escaped."`
+}
+
+func (a *API) getMachine(ctx context.Context, in *machineInput) (*answer[api.Machine], error) {
+	d, err := a.engine.Machine(ctx, in.caller, in.Machine)
+	return &answer[api.Machine]{machineOut(d)}, err
+}
+
+func (a *API) deleteMachine(ctx context.Context, in *machineInput) (*nothing, error) {
+	return &nothing{}, a.engine.DeleteMachine(ctx, in.caller, in.Machine)
+}
+
+type listInput struct {
+	calling
+	Paging
+}
+
+func (a *API) listAgents(ctx context.Context, in *listInput) (*answer[api.Page[api.Agent]], error) {
+	list, err := a.engine.Agents(ctx, in.caller, in.page())
+	return &answer[api.Page[api.Agent]]{page(list, agentOut)}, err
+}
+
+type createTokenInput struct {
+	calling
+
+	Body api.NewEnrollmentToken
+}
+
+func (a *API) createEnrollmentToken(ctx context.Context, in *createTokenInput) (*answer[api.EnrollmentToken], error) {
+	b := in.Body
+	token, t, err := a.engine.MakeEnrollmentToken(ctx, in.caller, engine.TokenInput{Name: b.Name, Mode: access.Mode(b.Mode),
+		ResourceGroup: b.ResourceGroup, TTL: seconds(b.TTLSeconds)})
+	if err != nil {
+		return nil, err
+	}
+	return &answer[api.EnrollmentToken]{api.EnrollmentToken{Token: token, ExpiresAt: t.ExpiresAt.UTC(), CA: string(a.identity.CA().PEM())}}, nil
+}

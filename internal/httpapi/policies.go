@@ -1,0 +1,170 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+func (a *API) policyRoutes() {
+	const tag = "Policies"
+	register(a, operation{method: http.MethodGet, path: "/policies", id: "listPolicies", tag: tag, entry: people,
+		summary: "List what guards the machines, by policy; a page ends with a whole policy"}, a.listPolicies)
+	register(a, operation{method: http.MethodGet, path: "/machines/{machine}/policy", id: "getMachinePolicy", tag: tag, entry: people,
+		summary: "Get what guards a machine"}, a.getMachinePolicy)
+	register(a, operation{method: http.MethodPut, path: "/machines/{machine}/policy", id: "setMachinePolicy", tag: tag, entry: people,
+		summary: "Set what guards a machine"}, a.setMachinePolicy)
+	register(a, operation{method: http.MethodDelete, path: "/machines/{machine}/policy", id: "deleteMachinePolicy", tag: tag, entry: people,
+		summary: "Stop guarding a machine and end what is open on it"}, a.deleteMachinePolicy)
+}
+
+func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page[api.MachinePolicyView]], error) {
+	list, err := a.engine.Policies(ctx, in.caller, engine.PolicyFilter{}, in.page())
+	if err != nil {
+		return nil, err
+	}
+	out := api.Page[api.MachinePolicyView]{Items: []api.MachinePolicyView{}, Next: list.Next}
+	names := machineNames{a: a, caller: in.caller, scopes: map[access.ResourceID]map[access.MachineID]string{}}
+	for _, p := range list.Items {
+		for _, e := range p.Machines {
+			name, err := names.of(ctx, p, e.Machine)
+			if err != nil {
+				return nil, err
+			}
+			out.Items = append(out.Items, viewOut(p, e, name))
+		}
+	}
+	return &answer[api.Page[api.MachinePolicyView]]{out}, nil
+}
+
+// machineNames finds the names of the machines that policies name, a resource group at a time.
+type machineNames struct {
+	a      *API
+	caller engine.Caller
+	scopes map[access.ResourceID]map[access.MachineID]string
+}
+
+// of gives a machine's name, or its id where the caller may not read it.
+func (n machineNames) of(ctx context.Context, p access.Policy, id access.MachineID) (string, error) {
+	scope := access.ResourceGroupScope(access.SubscriptionID(p.Resource.Segment("subscriptions")), p.Resource.Segment("resourceGroups"))
+	names, ok := n.scopes[scope]
+	if !ok {
+		names = map[access.MachineID]string{}
+		n.scopes[scope] = names
+		at := engine.Page{Limit: 1000}
+		for {
+			list, err := n.a.engine.Machines(ctx, n.caller, engine.MachineFilter{Scope: scope}, at)
+			if err != nil {
+				return "", err
+			}
+			for _, m := range list.Items {
+				names[m.Machine.ID] = m.Machine.Name
+			}
+			if at.Cursor = list.Next; at.Cursor == "" {
+				break
+			}
+		}
+	}
+	if name, ok := names[id]; ok {
+		return name, nil
+	}
+	return string(id), nil
+}
+
+type policyAnswer struct {
+	ETag string `header:"ETag" doc:"The policy's revision; send it as If-Match to change what you saw."`
+	Body api.MachinePolicyView
+}
+
+func policyAnswerOf(d engine.PolicyDetail) *policyAnswer {
+	return &policyAnswer{ETag: etag(d.Policy.Revision), Body: viewOut(d.Policy, d.Entry, d.Machine.Name)}
+}
+
+func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revision, 10)) }
+
+func (a *API) getMachinePolicy(ctx context.Context, in *machineInput) (*policyAnswer, error) {
+	d, err := a.engine.MachinePolicy(ctx, in.caller, in.Machine)
+	if err != nil {
+		return nil, err
+	}
+	return policyAnswerOf(d), nil
+}
+
+type setPolicyInput struct {
+	calling
+
+	Machine string `path:"machine" maxLength:"2048" doc:"Name, id or resource id; a resource id with its slashes escaped."`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that was seen: with another one now, nothing changes and the answer is 409."`
+	Body    api.MachinePolicy
+}
+
+func (a *API) setMachinePolicy(ctx context.Context, in *setPolicyInput) (*policyAnswer, error) {
+	var wrong invalid
+	entry := wrong.machinePolicy(in.Body)
+	revision := wrong.ifMatch(in.IfMatch)
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	d, err := a.engine.SetMachinePolicy(ctx, in.caller, in.Machine, entry, revision)
+	if err != nil {
+		return nil, err
+	}
+	return policyAnswerOf(d), nil
+}
+
+type deletePolicyInput struct {
+	calling
+
+	Machine string `path:"machine" maxLength:"2048" doc:"Name, id or resource id; a resource id with its slashes escaped."`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that was seen: with another one now, nothing changes and the answer is 409."`
+}
+
+func (a *API) deleteMachinePolicy(ctx context.Context, in *deletePolicyInput) (*nothing, error) {
+	var wrong invalid
+	revision := wrong.ifMatch(in.IfMatch)
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	return &nothing{}, a.engine.DeleteMachinePolicy(ctx, in.caller, in.Machine, revision)
+}
+
+// ifMatch reads the revision of an If-Match header; nil where there is none.
+func (in *invalid) ifMatch(header string) *int64 {
+	if header == "" || header == "*" {
+		return nil
+	}
+	text, opened := strings.CutPrefix(header, `"`)
+	text, closed := strings.CutSuffix(text, `"`)
+	revision, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || !opened || !closed || revision < 0 {
+		in.add("malformedETag", "If-Match", "%q is not an ETag of a policy; send back what the ETag header said, with its quotes", clip(header))
+	}
+	return &revision
+}
+
+func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {
+	entry := access.MachinePolicy{Sessions: access.SessionMode(b.Sessions), WhenServerIsLost: seconds(b.CloseAfterLossSeconds),
+		PendingTimeout: seconds(b.PendingTimeoutSeconds),
+		Justification:  access.JustificationRule{Required: b.Justification.Required, MinLength: b.Justification.MinLength}}
+	if entry.Sessions == "" {
+		entry.Sessions = access.SessionsCut
+	}
+	for i, r := range b.Ports {
+		field := fmt.Sprintf("ports[%d]", i)
+		rule := access.PortRule{Ports: in.portRange(field+".ports", r.Ports), Protocol: access.Protocol(r.Protocol), Max: seconds(r.MaxSeconds)}
+		if rule.Protocol == "" {
+			rule.Protocol = access.TCP
+		}
+		for j, s := range r.Sources {
+			rule.Sources = append(rule.Sources, in.prefix(fmt.Sprintf("%s.sources[%d]", field, j), s))
+		}
+		entry.Ports = append(entry.Ports, rule)
+	}
+	return entry
+}

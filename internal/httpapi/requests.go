@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const submitID = "submitRequest"
+
+func (a *API) requestRoutes() {
+	const tag = "Requests"
+	register(a, operation{method: http.MethodPost, path: "/requests", id: submitID, tag: tag, status: http.StatusCreated, entry: people,
+		summary: "Ask for access; where the policy approves by itself, the grants are in the answer"}, a.submit)
+	register(a, operation{method: http.MethodGet, path: "/requests", id: "listRequests", tag: tag, entry: people,
+		summary: "List requests, the newest first"}, a.listRequests)
+	register(a, operation{method: http.MethodGet, path: "/requests/{request}", id: "getRequest", tag: tag, entry: people,
+		summary: "Get one request, or wait until it is no longer pending"}, a.getRequest)
+	register(a, operation{method: http.MethodPost, path: "/requests/{request}/cancel", id: "cancelRequest", tag: tag, entry: people,
+		summary: "Take a pending request back"}, a.cancelRequest)
+}
+
+type submitInput struct {
+	calling
+
+	Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Two calls with one key happen once; with another body, the second is refused."`
+	Body api.NewRequest
+}
+
+func (a *API) submit(ctx context.Context, in *submitInput) (*answer[api.Request], error) {
+	var wrong invalid
+	ask := wrong.newRequest(in.Body, in.caller.Address)
+	if len(wrong) > 0 {
+		a.recordRefusal(ctx, in.caller, problemOf(wrong.err()).Reasons)
+		return nil, wrong.err()
+	}
+	ask.IdempotencyKey = in.Key
+	body, err := json.Marshal(in.Body)
+	if err != nil {
+		return nil, fmt.Errorf("digest the request: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	ask.Digest = hex.EncodeToString(sum[:])
+	d, err := a.engine.Submit(ctx, in.caller, ask)
+	return &answer[api.Request]{requestOut(d)}, err
+}
+
+// newRequest reads what is asked for; whether it may be is the engine's to say.
+func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) engine.SubmitInput {
+	ask := engine.SubmitInput{Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket}
+	switch {
+	case b.ForSeconds == 0 && b.Until == nil:
+		in.add("durationMissing", "forSeconds", "say how long with forSeconds, or when it ends with until")
+	case b.ForSeconds != 0 && b.Until != nil:
+		in.add("durationTwice", "until", "send either forSeconds or until, not both")
+	}
+	for i, it := range b.Items {
+		field := fmt.Sprintf("items[%d]", i)
+		item := engine.ItemInput{Machine: it.Machine, Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
+			Duration: seconds(b.ForSeconds), Until: moment(b.Until)}
+		for j, s := range it.Sources {
+			if s == "me" {
+				item.Sources = append(item.Sources, access.SingleAddress(own))
+				continue
+			}
+			item.Sources = append(item.Sources, in.prefix(fmt.Sprintf("%s.sources[%d]", field, j), s))
+		}
+		ask.Items = append(ask.Items, item)
+	}
+	return ask
+}
+
+type listRequestsInput struct {
+	calling
+	Paging
+
+	State     string `query:"state" enum:"pending,approved,denied,canceled,timedOut" doc:"Only requests that stand so."`
+	Machine   string `query:"machine" maxLength:"2048" doc:"Name, id or resource id: only requests for it."`
+	Requester string `query:"requester" maxLength:"256" doc:"Name or id of who asked; me is the caller."`
+}
+
+func (a *API) listRequests(ctx context.Context, in *listRequestsInput) (*answer[api.Page[api.Request]], error) {
+	f := engine.RequestFilter{State: access.RequestState(in.State)}
+	var err error
+	if f.Machine, err = a.machineID(ctx, in.caller, in.Machine); err != nil {
+		return nil, err
+	}
+	if f.Requester, err = a.principalID(ctx, in.caller, in.Requester); err != nil {
+		return nil, err
+	}
+	list, err := a.engine.Requests(ctx, in.caller, f, in.page())
+	return &answer[api.Page[api.Request]]{page(list, requestOut)}, err
+}
+
+// machineID finds the id behind a reference; empty stays empty.
+func (a *API) machineID(ctx context.Context, c engine.Caller, ref string) (access.MachineID, error) {
+	if ref == "" {
+		return "", nil
+	}
+	d, err := a.engine.Machine(ctx, c, ref)
+	return d.Machine.ID, err
+}
+
+// principalID finds the id behind a name, an id or "me"; empty stays empty.
+func (a *API) principalID(ctx context.Context, c engine.Caller, ref string) (access.PrincipalID, error) {
+	switch ref {
+	case "":
+		return "", nil
+	case "me", c.Name, string(c.Principal):
+		return c.Principal, nil
+	}
+	p, err := a.engine.Principal(ctx, c, ref)
+	return p.ID, err
+}
+
+type requestInput struct {
+	calling
+
+	Request     string `path:"request" maxLength:"64"`
+	WaitSeconds int    `query:"waitSeconds" minimum:"0" maximum:"25" doc:"Answer only when the request is no longer pending, or after so long."`
+}
+
+func (a *API) getRequest(ctx context.Context, in *requestInput) (*answer[api.Request], error) {
+	d, err := waiting(a, ctx, in.WaitSeconds, func(ctx context.Context, most time.Duration) (engine.RequestDetail, error) {
+		return a.engine.WaitRequest(ctx, in.caller, access.RequestID(in.Request), most)
+	})
+	return &answer[api.Request]{requestOut(d)}, err
+}
+
+type cancelInput struct {
+	calling
+
+	Request string `path:"request" maxLength:"64"`
+	Body    api.Note
+}
+
+func (a *API) cancelRequest(ctx context.Context, in *cancelInput) (*answer[api.Request], error) {
+	d, err := a.engine.Cancel(ctx, in.caller, access.RequestID(in.Request), in.Body.Reason)
+	return &answer[api.Request]{requestOut(d)}, err
+}
+
+// recordRefusal puts an attempt that never reached the engine on the activity log.
+func (a *API) recordRefusal(ctx context.Context, c engine.Caller, reasons []api.Reason) {
+	list := make([]access.Reason, 0, len(reasons))
+	for _, r := range reasons {
+		list = append(list, access.Reason{Code: r.Code, Field: r.Field, Message: r.Message})
+	}
+	if err := a.engine.RequestRefused(ctx, c, list); err != nil {
+		a.log.Error("a refused request is not on the activity log", "principal", c.Name, "error", err)
+	}
+}

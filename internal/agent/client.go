@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 
@@ -26,22 +27,31 @@ const (
 )
 
 // refused tells whether the server does not know this agent, or no longer: its certificate was revoked, has expired,
-// or is from elsewhere. It is true of such an answer and of a TLS alert that says so.
+// or is from elsewhere. It is true of such an answer, and of a TLS alert that says so.
 func refused(err error) bool {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden
 	}
-	alert, ok := errors.AsType[tls.AlertError](err)
-	return ok && badCertificate(alert)
+	return badCertificate(remoteAlert(err))
 }
 
-// badCertificate tells whether an alert of the TLS protocol is about our certificate (RFC 8446, section 6.2).
-func badCertificate(alert tls.AlertError) bool {
-	switch alert {
-	case 42, 43, 44, 45, 46, 48, 49, 116: // bad, unsupported, revoked, expired, unknown; unknown CA, access denied, required
-		return true
+// remoteAlert gives the number of the TLS alert that the other side sent, or 0. The type that crypto/tls has for it is
+// not exported, so its value is read by kind.
+func remoteAlert(err error) uint64 {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" || op.Err == nil {
+		return 0
 	}
-	return false
+	if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {
+		return v.Uint()
+	}
+	return 0
+}
+
+// badCertificate tells whether an alert is about our certificate (RFC 8446, section 6.2): bad, unsupported, revoked,
+// expired, unknown, of an unknown CA, denied, or required.
+func badCertificate(alert uint64) bool {
+	return alert >= 42 && alert <= 46 || alert == 48 || alert == 49 || alert == 116
 }
 
 // serverURL checks the address of a server: https, a host, and no path.
@@ -134,6 +144,8 @@ func explain(server string, err error) error {
 		op      *net.OpError
 	)
 	switch {
+	case remoteAlert(err) != 0:
+		return fmt.Errorf("%s refuses the connection: %w", server, err)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("the certificate of %s is signed by a CA that this host does not trust; give the server's own CA with --ca FILE: %w", server, err)
 	case errors.As(err, &name):

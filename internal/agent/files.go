@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // The files below the state folder.
@@ -38,6 +39,9 @@ func writeFile(dir, name string, data []byte, mode fs.FileMode) (err error) {
 	if err := temp.Chmod(mode); err != nil {
 		return errors.Join(err, temp.Close())
 	}
+	if err := giveToOwner(dir, temp); err != nil {
+		return errors.Join(err, temp.Close())
+	}
 	if err := temp.Sync(); err != nil {
 		return errors.Join(err, temp.Close())
 	}
@@ -48,6 +52,22 @@ func writeFile(dir, name string, data []byte, mode fs.FileMode) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// giveToOwner gives a file that root writes to whom its folder belongs: an operator enrols as root, and the agent, which
+// runs as a user of its own, has to read the result.
+func giveToOwner(dir string, file *os.File) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+		return file.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

@@ -97,13 +97,14 @@ func signingRequest(key any) (string, error) {
 // credentials are the key and certificate in use, and the CAs that may sign the server's. They can be replaced while
 // connections use them.
 type credentials struct {
-	now  func() time.Time
-	pair atomic.Pointer[tls.Certificate]
-	pool atomic.Pointer[x509.CertPool]
+	clock  Clock
+	pair   atomic.Pointer[tls.Certificate]
+	pool   atomic.Pointer[x509.CertPool]
+	server atomic.Int64 // the server's wall clock less our boot-time clock, in nanoseconds; 0 until it was heard
 }
 
-func loadCredentials(dir string, id Identity, now func() time.Time) (*credentials, error) {
-	c := &credentials{now: now}
+func loadCredentials(dir string, id Identity, clock Clock) (*credentials, error) {
+	c := &credentials{clock: clock}
 	if err := c.load(dir, id); err != nil {
 		return nil, err
 	}
@@ -152,6 +153,20 @@ func roots(system bool, more []byte) (*x509.CertPool, error) {
 func (c *credentials) renewAt() time.Time {
 	leaf := c.pair.Load().Leaf
 	return leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 3 * 2)
+}
+
+// now gives the time to judge certificates by: the server's, once it was heard; before that our wall clock, but not
+// less than the beginning of our own certificate, which is a time that the server has seen. A host whose clock is
+// behind can so still reach its server and say so.
+func (c *credentials) now() time.Time {
+	if ahead := c.server.Load(); ahead != 0 {
+		return c.clock.Boot().Add(time.Duration(ahead))
+	}
+	wall := c.clock.Wall()
+	if pair := c.pair.Load(); pair != nil && wall.Before(pair.Leaf.NotBefore) {
+		return pair.Leaf.NotBefore
+	}
+	return wall
 }
 
 func (c *credentials) expired() bool { return c.now().After(c.pair.Load().Leaf.NotAfter) }

@@ -3,7 +3,6 @@ package agent
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -93,14 +92,10 @@ func protectedFromWire(w api.Protected) (access.Protected, error) {
 
 func openingFromWire(w api.Opening, origin time.Time) (access.Opening, error) {
 	o := access.Opening{OpeningKey: access.OpeningKey{Machine: access.MachineID(w.Machine), Protocol: access.Protocol(w.Protocol)}}
-	source, err := netip.ParsePrefix(w.Source)
-	if err != nil {
-		return o, fmt.Errorf("source %q is not a prefix", clip(w.Source))
+	var err error
+	if o.Source, err = access.ParsePrefix(w.Source); err != nil {
+		return o, err
 	}
-	if source.Addr().Is4In6() {
-		return o, fmt.Errorf("source %q is an IPv4 address in IPv6 form", clip(w.Source))
-	}
-	o.Source = source.Masked()
 	if o.Ports, err = endpoint(w.Protocol, w.Ports); err != nil {
 		return o, err
 	}
@@ -120,23 +115,7 @@ func endpoint(protocol, ports string) (access.PortRange, error) {
 	if p := access.Protocol(protocol); p != access.TCP && p != access.UDP {
 		return access.PortRange{}, fmt.Errorf("protocol %q is neither tcp nor udp", clip(protocol))
 	}
-	first, last, ranged := strings.Cut(ports, "-")
-	if !ranged {
-		last = first
-	}
-	a, err := strconv.ParseUint(first, 10, 16)
-	if err != nil {
-		return access.PortRange{}, fmt.Errorf("ports %q are not a port or a range", clip(ports))
-	}
-	b, err := strconv.ParseUint(last, 10, 16)
-	if err != nil {
-		return access.PortRange{}, fmt.Errorf("ports %q are not a port or a range", clip(ports))
-	}
-	r := access.PortRange{First: uint16(a), Last: uint16(b)}
-	if !r.Valid() {
-		return r, fmt.Errorf("ports %q are not a range of at most %d ports from 1 to 65535", clip(ports), access.MaxPortRange)
-	}
-	return r, nil
+	return access.ParsePorts(ports)
 }
 
 // Limits that the server sets on one report.

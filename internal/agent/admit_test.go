@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+func drawOpenings(t *rapid.T, label string, now reading) []access.Opening {
+	var all []access.Opening
+	for i := range 4 {
+		if rapid.Bool().Draw(t, fmt.Sprintf("%s has %d", label, i)) {
+			left := time.Duration(rapid.Int64Range(1, int64(2*time.Second)).Draw(t, fmt.Sprintf("%s %d left", label, i)))
+			all = append(all, opening(uint16(22+i), "192.0.2.0/24", now, left, access.GrantID(fmt.Sprintf("g%d", i))))
+		}
+	}
+	return all
+}
+
+// While nothing may be opened, nothing opens that was not open, nothing ends later, and whatever should close does.
+func TestOnlyCloseNeverOpens(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		now := at(time.Hour, noon(), "b")
+		holding, next := stateOf(now, 1, drawOpenings(t, "held", now)...), stateOf(now, 2, drawOpenings(t, "next", now)...)
+		got, refused := onlyClose(next.DesiredState, holding.DesiredState)
+		if got.Revision != 2 || len(got.Protected) != 1 {
+			t.Fatal("revision or protected ports were lost")
+		}
+		ends := func(openings []access.Opening) map[access.OpeningKey]time.Time {
+			m := make(map[access.OpeningKey]time.Time)
+			for _, o := range openings {
+				m[o.OpeningKey] = o.Until
+			}
+			return m
+		}
+		held, wanted, open := ends(holding.Openings), ends(next.Openings), ends(got.Openings)
+		for key, until := range open {
+			if until.After(held[key]) || until.After(wanted[key]) {
+				t.Fatalf("%v is open until %s; it was held until %s and is wanted until %s", key, until, held[key], wanted[key])
+			}
+		}
+		for key := range wanted {
+			_, was := held[key]
+			if _, is := open[key]; was != is {
+				t.Fatalf("%v: held %t, open %t", key, was, is)
+			}
+		}
+		if len(open)+len(refused) != len(wanted) {
+			t.Fatalf("%d are open and %d refused of %d", len(open), len(refused), len(wanted))
+		}
+	})
+}
+
+func TestSettleOnlyEverShortens(t *testing.T) {
+	t.Parallel()
+	now := at(time.Hour, noon(), "b")
+	for _, c := range []struct {
+		name               string
+		before, next, want time.Duration
+	}{
+		{"a little later", time.Minute, time.Minute + 40*time.Millisecond, time.Minute},
+		{"a little earlier", time.Minute, time.Minute - 40*time.Millisecond, time.Minute - 40*time.Millisecond},
+		{"extended", time.Minute, 2 * time.Minute, 2 * time.Minute},
+		{"shortened", 2 * time.Minute, time.Minute, time.Minute},
+		{"the same", time.Minute, time.Minute, time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			before := stateOf(now, 1, opening(22, "192.0.2.0/24", now, c.before, "g"))
+			next := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.next, "g"), opening(23, "192.0.2.0/24", now, c.next, "h"))
+			got := settle(next.DesiredState, before.DesiredState)
+			want := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.want, "g"), opening(23, "192.0.2.0/24", now, c.next, "h"))
+			if diff := cmp.Diff(want.DesiredState, got, compareStates()); diff != "" {
+				t.Errorf("settled state (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// Guard closes the ports that the saved state protects, with nothing open, and returns: it runs early in the boot,
+// before the network is up. Without a saved state those are the recommended management ports; on a host that is not
+// enrolled there are none, and nothing is changed. What it made stays in the kernel until the agent takes it over. It
+// gives what it closed.
+func Guard(ctx context.Context, c Config) (closed []access.Protected, err error) {
+	c, err = c.complete()
+	if err != nil {
+		return nil, err
+	}
+	id, err := LoadIdentity(c.StateDir)
+	switch {
+	case errors.Is(err, ErrNotEnrolled):
+		c.Log.InfoContext(ctx, "this host is not enrolled; nothing is closed")
+		return nil, nil
+	case err != nil:
+		// Enrolled, and who we are cannot be read: that opens nothing.
+		c.Log.ErrorContext(ctx, "the agent's identity cannot be read", "error", err)
+		id = Identity{Machine: "unknown", Mode: access.ModeHost}
+	}
+	now := c.Clock.read()
+	h, problem := load(c.StateDir, id, now)
+	if problem != "" {
+		c.Log.ErrorContext(ctx, "the saved state is not whole", "problem", problem)
+	}
+	state := h.DesiredState
+	state.Openings = nil
+	enforcer := c.Enforcer
+	if enforcer == nil {
+		if enforcer, err = openKernel(c); err != nil {
+			return nil, err
+		}
+	}
+	if err := enforcer.Apply(ctx, &state, now.boot); err != nil {
+		return nil, errors.Join(fmt.Errorf("close the ports: %w", err), enforcer.Close())
+	}
+	c.Log.InfoContext(ctx, "the ports are closed until the agent runs", "protected", len(state.Protected))
+	return state.Protected, enforcer.Close()
+}
+
+// Uninstall removes everything of ours from the kernel, so that the ports are as open as the host's own firewall
+// leaves them, and forgets the enrolment. The machine and its agent stay known to the server until they are deleted
+// there.
+func Uninstall(ctx context.Context, c Config) error {
+	c, err := c.complete()
+	if err != nil {
+		return err
+	}
+	enforcer := c.Enforcer
+	if enforcer == nil {
+		if enforcer, err = openKernel(c); err != nil {
+			return err
+		}
+	}
+	if err := enforcer.Apply(ctx, nil, c.Clock.Boot()); err != nil {
+		return errors.Join(fmt.Errorf("remove our table: %w", err), enforcer.Close())
+	}
+	if err := enforcer.Close(); err != nil {
+		return fmt.Errorf("remove our table: %w", err)
+	}
+	// The identity goes first: without it the other files mean nothing.
+	for _, name := range []string{identityFile, credentialsFile, caFile, stateFile, protectedFile} {
+		if err := ignoreMissing(os.Remove(filepath.Join(c.StateDir, name))); err != nil {
+			return fmt.Errorf("forget the enrolment: %w", err)
+		}
+	}
+	return nil
+}

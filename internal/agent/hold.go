@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// heard takes note that the server is there, and of how far our wall clock is ahead of its.
+func (a *agent) heard(ctx context.Context, now reading, skew time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.skew = skew
+	a.holding.contact = now.boot
+	a.creds.server.Store(int64(now.wall.Add(-skew).Sub(now.boot)))
+	a.loop.Contact(now.boot)
+	skewed := skew.Abs() > a.SkewLimit
+	if skewed == a.skewed {
+		return
+	}
+	a.skewed = skewed
+	if skewed {
+		a.problem(ctx, "clock", fmt.Sprintf("the host's clock is off by %s; nothing is opened until it is within %s of the server's: set it, by NTP best",
+			skew.Round(time.Millisecond), a.SkewLimit))
+		return
+	}
+	a.problem(ctx, "clock", "")
+	if a.asked.Agent != "" {
+		a.put(ctx)
+	}
+}
+
+// receive takes in a desired state. anew says that it is the first of its connection: whatever its revision, it is
+// what the server wants now, though the server may have been restored from a backup. Later ones never go back.
+func (a *agent) receive(ctx context.Context, next access.DesiredState, problems []string, anew bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !anew && next.Revision < a.asked.Revision {
+		a.Log.WarnContext(ctx, "an older desired state was passed over", "revision", next.Revision, "held", a.asked.Revision)
+		return
+	}
+	a.asked = settle(next, a.holding.DesiredState)
+	a.problem(ctx, "state", strings.Join(problems, "; "))
+	a.put(ctx)
+	if anew {
+		a.problem(ctx, "certificate", "")
+		a.problem(ctx, "saved", "")
+		a.loop.Resync()
+		select {
+		case a.online <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// put puts in force what the server asked for, as far as it may be, once it is durable: after a crash nothing may
+// come back that had ended. The caller holds the lock.
+func (a *agent) put(ctx context.Context) {
+	next, why := a.asked, ""
+	var kept []access.GrantID
+	if a.skewed {
+		next, kept = onlyClose(a.asked, a.holding.DesiredState)
+		why = a.problems["clock"]
+	}
+	if err := save(a.StateDir, held{next, a.holding.contact}, a.Clock.read()); err != nil {
+		// What cannot be saved may be closed but not opened; and the old state must not come back.
+		next, kept = onlyClose(a.asked, a.holding.DesiredState)
+		why = "the state cannot be saved, so nothing is opened: " + err.Error()
+		err = errors.Join(err, ignoreMissing(os.Remove(filepath.Join(a.StateDir, stateFile))))
+		a.problem(ctx, "disk", why)
+		a.Log.ErrorContext(ctx, "the state cannot be saved; openings are only closed until it can", "error", err)
+	} else {
+		a.problem(ctx, "disk", "")
+	}
+	a.holding.DesiredState = next
+	a.loop.Set(next)
+	if len(kept) > 0 {
+		r := access.Report{Revision: next.Revision}
+		for _, id := range kept {
+			r.Observations = append(r.Observations, access.Observation{Grant: id, Status: access.StatusFailed, Detail: why})
+		}
+		a.out.add(r)
+	}
+}
+
+// problem notes what is wrong with a topic, or with an empty text that nothing is. The caller holds the lock.
+func (a *agent) problem(ctx context.Context, topic, text string) {
+	if a.problems[topic] == text {
+		return
+	}
+	if text == "" {
+		delete(a.problems, topic)
+		a.Log.InfoContext(ctx, "a problem is over", "topic", topic)
+	} else {
+		a.problems[topic] = text
+		a.Log.WarnContext(ctx, "there is a problem", "topic", topic, "problem", text)
+	}
+	a.out.ring()
+}
+
+func (a *agent) setProblem(ctx context.Context, topic, text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.problem(ctx, topic, text)
+}
+
+// trouble gives all that is wrong now.
+func (a *agent) trouble() (problem string, skew time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var texts []string
+	for _, topic := range slices.Sorted(maps.Keys(a.problems)) {
+		texts = append(texts, a.problems[topic])
+	}
+	return strings.Join(texts, "; "), a.skew
+}
+
+// refuse takes note that the server does not accept us: what is in force stays until it ends, and nothing opens.
+func (a *agent) refuse(ctx context.Context, err error) {
+	text := "the server refuses this agent's certificate, so nothing new is opened; what is open stays until it ends: " +
+		"enrol this host again with \"postern agent enroll --replace\", or remove the agent with \"postern agent uninstall\""
+	a.setProblem(ctx, "certificate", text)
+	a.Log.ErrorContext(ctx, "the server refuses this agent's certificate", "server", a.id.Server, "error", err.Error())
+}

@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/postern-dev/postern/api"
+)
+
+// keepReporting sends what the outbox holds, in order, one report at a time, until ctx ends.
+func (a *agent) keepReporting(ctx context.Context) {
+	var transport *http.Transport
+	var of any // the certificate that transport was made with
+	for failures := 0; ctx.Err() == nil; {
+		if failures == 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-a.out.wake:
+			case <-time.After(jitter(a.timing.leastReport, a.timing.mostReport)):
+			}
+		}
+		if pair := a.creds.pair.Load(); pair != of {
+			u, err := serverURL(a.id.Server)
+			if err != nil {
+				a.setProblem(ctx, "server", err.Error())
+				return
+			}
+			if transport != nil {
+				transport.CloseIdleConnections()
+			}
+			transport, of = newTransport(a.creds.tlsConfig(u.Hostname())), pair
+		}
+		err := a.report(ctx, transport)
+		switch {
+		case err == nil:
+			failures = 0
+			continue
+		case ctx.Err() != nil:
+			return
+		}
+		pause := a.timing.backOffAfter(failures)
+		if refused(err) {
+			pause = a.timing.refusedPause()
+		}
+		failures++
+		a.Log.WarnContext(ctx, "the report could not be sent; it is kept", "error", explain(a.id.Server, err).Error(), "retry_in", pause.String())
+		retry := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-retry.C:
+		case <-a.online: // the server is back
+		}
+		retry.Stop()
+	}
+	if transport != nil {
+		transport.CloseIdleConnections()
+	}
+}
+
+// report sends all that is pending, and one report even if nothing is.
+func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
+	u, err := serverURL(a.id.Server)
+	if err != nil {
+		return err
+	}
+	for {
+		r, more := a.out.take()
+		r.Version = a.Version
+		r.Problem, r.Skew = a.trouble()
+		err := call(ctx, transport, *u.JoinPath(apiRoot, "agent/report"), toWire(r), nil)
+		if p, ok := errors.AsType[*api.Problem](err); ok && hopeless(p.Status) {
+			// Sending the same again would fail again, for ever, and hold up all that follows.
+			a.Log.ErrorContext(ctx, "the server does not take a report; it is dropped", "error", err.Error(), "observations", len(r.Observations))
+			err = nil
+		}
+		if err != nil {
+			a.out.putBack(r)
+			return err
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// hopeless tells whether an answer says that the report itself is at fault.
+func hopeless(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// micros gives an instant as the database holds it; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func instant(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// timeColumn scans an instant.
+type timeColumn struct{ to *time.Time }
+
+// Scan implements sql.Scanner.
+func (c timeColumn) Scan(value any) error {
+	n, ok := value.(int64)
+	if !ok {
+		return fmt.Errorf("an instant is a %T", value)
+	}
+	*c.to = instant(n)
+	return nil
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// flagColumn scans a truth value.
+type flagColumn struct{ to *bool }
+
+// Scan implements sql.Scanner.
+func (c flagColumn) Scan(value any) error {
+	n, ok := value.(int64)
+	if !ok {
+		return fmt.Errorf("a truth value is a %T", value)
+	}
+	*c.to = n != 0
+	return nil
+}
+
+// jsonColumn scans JSON text into what it points to.
+type jsonColumn struct{ to any }
+
+// Scan implements sql.Scanner.
+func (c jsonColumn) Scan(value any) error {
+	switch v := value.(type) {
+	case string:
+		return json.Unmarshal([]byte(v), c.to)
+	case []byte:
+		return json.Unmarshal(v, c.to)
+	default:
+		return fmt.Errorf("a nested value is a %T", value)
+	}
+}
+
+func toJSON(v any) (string, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode a nested value: %w", err)
+	}
+	return string(text), nil
+}
+
+// addrColumn scans an address; empty text is the zero address.
+type addrColumn struct{ to *netip.Addr }
+
+// Scan implements sql.Scanner.
+func (c addrColumn) Scan(value any) error {
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("an address is a %T", value)
+	}
+	*c.to = netip.Addr{}
+	if text == "" {
+		return nil
+	}
+	addr, err := netip.ParseAddr(text)
+	*c.to = addr
+	return err
+}
+
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// optional gives NULL for empty text.
+func optional[T ~string](s T) sql.NullString {
+	return sql.NullString{String: string(s), Valid: s != ""}
+}
+
+// optionalColumn scans NULL as empty text.
+type optionalColumn[T ~string] struct{ to *T }
+
+// Scan implements sql.Scanner.
+func (c optionalColumn[T]) Scan(value any) error {
+	var n sql.NullString
+	if err := n.Scan(value); err != nil {
+		return err
+	}
+	*c.to = T(n.String)
+	return nil
+}
+
+// fold gives the form of a name by which it is unique.
+func fold[T ~string](name T) string { return strings.ToLower(string(name)) }

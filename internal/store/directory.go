@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// The directory is read whole and kept in memory by its revision, so these have no page. The limit is a stop.
+const (
+	directoryLimit          = 2_000_000
+	selectDirectoryRevision = "select revision from directory where id = 1 limit 1"
+	selectDefinitions       = `select id, tenant, name, description, built_in, permissions, assignable_scopes, created_at, updated_at
+from role_definitions order by id limit $1`
+	selectAssignments = `select id, tenant, principal, definition, scope, start_at, end_at, description, created_by, created_at
+from role_assignments order by id limit $1`
+	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id limit $1"
+	selectDisabled    = "select id from principals where disabled <> 0 order by id limit $1"
+)
+
+// DirectoryRevision implements engine.Reader.
+func (r *reader) DirectoryRevision(ctx context.Context) (int64, error) {
+	return one(ctx, r.q, "directory", scanNumber, selectDirectoryRevision)
+}
+
+// Directory implements engine.Reader.
+func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
+	var d rbac.Data
+	var err error
+	if d.Revision, err = r.DirectoryRevision(ctx); err != nil {
+		return rbac.Data{}, err
+	}
+	if d.Definitions, err = all(ctx, r.q, scanDefinition, selectDefinitions, int64(directoryLimit)); err != nil {
+		return rbac.Data{}, err
+	}
+	if d.Assignments, err = all(ctx, r.q, scanAssignment, selectAssignments, int64(directoryLimit)); err != nil {
+		return rbac.Data{}, err
+	}
+	d.Memberships, err = all(ctx, r.q, func(row scanner) (m rbac.Membership, err error) {
+		err = row.Scan(&m.Group, &m.Member)
+		return m, err
+	}, selectMemberships, int64(directoryLimit))
+	if err != nil {
+		return rbac.Data{}, err
+	}
+	d.Disabled, err = all(ctx, r.q, func(row scanner) (id access.PrincipalID, err error) {
+		err = row.Scan(&id)
+		return id, err
+	}, selectDisabled, int64(directoryLimit))
+	if err != nil {
+		return rbac.Data{}, err
+	}
+	if most := max(len(d.Definitions), len(d.Assignments), len(d.Memberships), len(d.Disabled)); most >= directoryLimit {
+		return rbac.Data{}, fmt.Errorf("the directory has %d rows of one sort, which is more than can be read at once", most)
+	}
+	return d, nil
+}
+
+func scanDefinition(row scanner) (d rbac.Definition, err error) {
+	var permissions []permissionRecord
+	err = row.Scan(&d.ID, &d.Tenant, &d.Name, &d.Description, flagColumn{&d.BuiltIn}, jsonColumn{&permissions}, jsonColumn{&d.AssignableScopes},
+		timeColumn{&d.CreatedAt}, timeColumn{&d.UpdatedAt})
+	for _, p := range permissions {
+		d.Permissions = append(d.Permissions, rbac.Permission(p))
+	}
+	return d, err
+}
+
+func scanAssignment(row scanner) (a rbac.Assignment, err error) {
+	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Definition, &a.Scope, timeColumn{&a.Start}, timeColumn{&a.End}, &a.Description, &a.CreatedBy,
+		timeColumn{&a.CreatedAt})
+	return a, err
+}
+
+const (
+	upsertDefinition = `insert into role_definitions (id, tenant, name, name_key, description, built_in, permissions, assignable_scopes, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+on conflict (id) do update set tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, description = excluded.description,
+built_in = excluded.built_in, permissions = excluded.permissions, assignable_scopes = excluded.assignable_scopes, created_at = excluded.created_at,
+updated_at = excluded.updated_at`
+	insertAssignment = `insert into role_assignments (id, tenant, principal, definition, scope, start_at, end_at, description, created_by, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	deleteAssignment = "delete from role_assignments where id = $1"
+)
+
+// SaveRoleDefinition implements engine.Tx.
+func (t *tx) SaveRoleDefinition(ctx context.Context, d rbac.Definition) error {
+	records := make([]permissionRecord, len(d.Permissions))
+	for i, p := range d.Permissions {
+		records[i] = permissionRecord(p)
+	}
+	permissions, err := toJSON(records)
+	if err != nil {
+		return err
+	}
+	scopes, err := toJSON(d.AssignableScopes)
+	if err != nil {
+		return err
+	}
+	err = t.exec(ctx, "role definition", nil, upsertDefinition, string(d.ID), string(d.Tenant), d.Name, fold(d.Name), d.Description, flag(d.BuiltIn), permissions, scopes,
+		micros(d.CreatedAt), micros(d.UpdatedAt))
+	if err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
+}
+
+// SaveRoleAssignment implements engine.Tx.
+func (t *tx) SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error {
+	err := t.exec(ctx, "role assignment", nil, insertAssignment, string(a.ID), string(a.Tenant), string(a.Principal), string(a.Definition), string(a.Scope),
+		micros(a.Start), micros(a.End), a.Description, string(a.CreatedBy), micros(a.CreatedAt))
+	if err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
+}
+
+// DeleteRoleAssignment implements engine.Tx.
+func (t *tx) DeleteRoleAssignment(ctx context.Context, id rbac.AssignmentID) error {
+	if err := t.exec(ctx, "role assignment", missing("role assignment"), deleteAssignment, string(id)); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
+}

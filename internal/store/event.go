@@ -1,0 +1,180 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/audit"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	selectEvent   = "select seq, body from events where seq = $1 limit 1"
+	selectRecords = "select body from events where seq >= $1 order by seq limit $2"
+	listEvents    = "select seq, body from events"
+	selectFrom    = "select seq from events where high >= $1 order by high, seq limit 1"
+)
+
+func scanEvent(row scanner) (access.Event, error) {
+	var seq int64
+	var body []byte
+	if err := row.Scan(&seq, &body); err != nil {
+		return access.Event{}, err
+	}
+	e, err := audit.Decode(body)
+	if err != nil {
+		return access.Event{}, fmt.Errorf("event %d: %w", seq, err)
+	}
+	e.Seq = seq
+	return e, nil
+}
+
+// Event implements engine.Reader.
+func (r *reader) Event(ctx context.Context, seq int64) (access.Event, error) {
+	return one(ctx, r.q, "event", scanEvent, selectEvent, seq)
+}
+
+// Records implements engine.Reader.
+func (r *reader) Records(ctx context.Context, from int64, limit int) ([][]byte, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
+	return all(ctx, r.q, func(row scanner) (body []byte, err error) {
+		err = row.Scan(&body)
+		return body, err
+	}, selectRecords, from, int64(limit))
+}
+
+// Events implements engine.Reader.
+func (r *reader) Events(ctx context.Context, f engine.EventFilter, p engine.Page) (engine.Listed[access.Event], error) {
+	l := from(listEvents)
+	if err := r.between(ctx, l, f); err != nil {
+		return engine.Listed[access.Event]{}, err
+	}
+	equal(l, "tenant", f.Tenant)
+	equal(l, "kind", f.Kind)
+	if f.Actor != "" {
+		l.where("actor <> '' and actor = ?", string(f.Actor))
+	}
+	if f.Machine != "" {
+		l.where("machine <> '' and machine = ?", string(f.Machine))
+	}
+	if f.Request != "" {
+		l.where("request <> '' and request = ?", string(f.Request))
+	}
+	if f.Outcome != "" && f.Outcome != access.Succeeded {
+		l.where("outcome <> 'succeeded'")
+	}
+	equal(l, "outcome", f.Outcome)
+	order := "seq desc"
+	if f.OldestFirst {
+		order = "seq"
+	}
+	l.after(p.Cursor, !f.OldestFirst, "seq", cursorNumber)
+	return page(ctx, r.q, l, p, order, scanEvent, func(e access.Event) []any { return []any{e.Seq} })
+}
+
+// between narrows by time. The log is in order of its numbers, and clocks of several servers differ; but high never
+// falls, and no event lies further behind it than the head's disorder. So the first number that can lie in the span, and
+// the first that cannot any more, are found by an index.
+func (r *reader) between(ctx context.Context, l *list, f engine.EventFilter) error {
+	if !f.Since.IsZero() {
+		first, err := r.firstSince(ctx, micros(f.Since))
+		if err != nil {
+			return err
+		}
+		l.where("seq >= ? and at >= ?", first, micros(f.Since))
+	}
+	if !f.Before.IsZero() {
+		h, err := one(ctx, r.q, "activity log", scanHead, selectHead)
+		if err != nil {
+			return err
+		}
+		behind, err := r.firstSince(ctx, micros(f.Before)+h.disorder)
+		if err != nil {
+			return err
+		}
+		l.where("seq < ? and at < ?", behind, micros(f.Before))
+	}
+	return nil
+}
+
+// firstSince gives the number of the first event whose high is not below at.
+func (r *reader) firstSince(ctx context.Context, at int64) (int64, error) {
+	seq, err := one(ctx, r.q, "event", scanNumber, selectFrom, at)
+	if access.KindOf(err) == access.KindNotFound {
+		return math.MaxInt64, nil
+	}
+	return seq, err
+}
+
+// AuditSize implements engine.Reader.
+func (r *reader) AuditSize(ctx context.Context) (int64, error) {
+	h, err := one(ctx, r.q, "activity log", scanHead, selectHead)
+	return h.tree.Size, err
+}
+
+const (
+	selectLeaves     = "select hash from events where seq >= $1 and seq < $2 order by seq limit 1000"
+	selectNodes      = "select hash from audit_nodes where level = $1 and idx >= $2 and idx < $3 order by level, idx limit 1000"
+	selectCheckpoint = "select size, root, at, text from checkpoints order by size desc limit 1"
+	upsertCheckpoint = `insert into checkpoints (size, root, at, text) values ($1, $2, $3, $4)
+on conflict (size) do update set root = excluded.root, at = excluded.at, text = excluded.text`
+)
+
+// AuditHashes implements engine.Reader.
+func (r *reader) AuditHashes(ctx context.Context, indexes []int64) ([]audit.Hash, error) {
+	hashes := make([]audit.Hash, len(indexes))
+	for i, index := range indexes {
+		span, err := audit.SpanOf(index)
+		if err != nil {
+			return nil, access.Fault(access.KindInvalid, "malformedIndex", "node %d is not in any tree", index)
+		}
+		var nodes []audit.Hash
+		if span.Level == 0 {
+			nodes, err = all(ctx, r.q, scanHash, selectLeaves, span.First, span.First+span.Count)
+		} else {
+			nodes, err = all(ctx, r.q, scanHash, selectNodes, int64(span.Level), span.First, span.First+span.Count)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if int64(len(nodes)) != span.Count {
+			return nil, missing("node of the activity log's tree")
+		}
+		if hashes[i], err = audit.Fold(nodes); err != nil {
+			return nil, err
+		}
+	}
+	return hashes, nil
+}
+
+func scanHash(row scanner) (audit.Hash, error) {
+	var raw []byte
+	if err := row.Scan(&raw); err != nil {
+		return audit.Hash{}, err
+	}
+	if len(raw) != len(audit.Hash{}) {
+		return audit.Hash{}, fmt.Errorf("a hash has %d bytes", len(raw))
+	}
+	return audit.Hash(raw), nil
+}
+
+// Checkpoint implements engine.Reader.
+func (r *reader) Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error) {
+	return one(ctx, r.q, "checkpoint", func(row scanner) (c audit.SignedCheckpoint, err error) {
+		var root []byte
+		err = row.Scan(&c.Size, &root, timeColumn{&c.At}, &c.Text)
+		if err == nil && len(root) == len(c.Root) {
+			c.Root = audit.Hash(root)
+		}
+		return c, err
+	}, selectCheckpoint)
+}
+
+// SaveCheckpoint implements engine.Tx.
+func (t *tx) SaveCheckpoint(ctx context.Context, c audit.SignedCheckpoint) error {
+	return t.exec(ctx, "checkpoint", nil, upsertCheckpoint, c.Size, c.Root[:], micros(c.At), c.Text)
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	grantColumns = `g.id, g.request, g.tenant, g.principal, g.principal_name, g.machine, g.policy, g.first_port, g.last_port, g.protocol, g.sources,
+g.start_at, g.end_at, g.state, g.reason, g.created_at, g.opened_at, g.ended_at, g.closed_at, g.packets, g.bytes, g.revision`
+	selectGrant           = "select " + grantColumns + " from grants g where g.id = $1 limit 1"
+	selectGrantsOfRequest = "select " + grantColumns + " from grants g where g.request = $1 order by g.id limit 100000"
+	selectUnclosed        = "select " + grantColumns + " from grants g where g.machine = $1 and g.closed_at = 0 order by g.id limit 1000000"
+	listGrants            = "select " + grantColumns + " from grants g"
+	listUnclosed          = "select " + grantColumns + " from grants g where g.closed_at = 0"
+)
+
+func scanGrant(row scanner) (g access.Grant, err error) {
+	var packets, bytes int64
+	err = row.Scan(&g.ID, &g.Request, &g.Tenant, &g.Principal, &g.PrincipalName, &g.Machine, &g.Policy, &g.Ports.First, &g.Ports.Last, &g.Protocol, jsonColumn{&g.Sources},
+		timeColumn{&g.Start}, timeColumn{&g.End}, &g.State, &g.Reason, timeColumn{&g.CreatedAt}, timeColumn{&g.OpenedAt}, timeColumn{&g.EndedAt}, timeColumn{&g.ClosedAt},
+		&packets, &bytes, &g.Revision)
+	g.Packets, g.Bytes = uint64(packets), uint64(bytes) //nolint:gosec // the same 64 bits that were written
+	return g, err
+}
+
+// Grant implements engine.Reader.
+func (r *reader) Grant(ctx context.Context, id access.GrantID) (access.Grant, error) {
+	return one(ctx, r.q, "grant", scanGrant, selectGrant, string(id))
+}
+
+// GrantsOfRequest implements engine.Reader.
+func (r *reader) GrantsOfRequest(ctx context.Context, id access.RequestID) ([]access.Grant, error) {
+	return all(ctx, r.q, scanGrant, selectGrantsOfRequest, string(id))
+}
+
+// Grants implements engine.Reader.
+func (r *reader) Grants(ctx context.Context, f engine.GrantFilter, p engine.Page) (engine.Listed[access.Grant], error) {
+	const columns = "g.created_at, g.id"
+	l := from(listGrants)
+	equal(l, "g.tenant", f.Tenant)
+	equal(l, "g.principal", f.Principal)
+	equal(l, "g.machine", f.Machine)
+	if len(f.States) > 0 {
+		if !slices.ContainsFunc(f.States, access.GrantState.Ended) {
+			l.where("g.ended_at = 0") // there are few of these, and they have indexes of their own
+		}
+		l.where("g.state in ("+strings.TrimSuffix(strings.Repeat("?, ", len(f.States)), ", ")+")", texts(f.States)...)
+	}
+	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
+	return page(ctx, r.q, l, p, descending(columns), scanGrant, func(v access.Grant) []any { return []any{micros(v.CreatedAt), v.ID} })
+}
+
+// UnclosedGrants implements engine.Reader. Machines are asked for in groups, since a statement takes so many arguments
+// only, and in few sizes of group, so that few statements are prepared.
+func (r *reader) UnclosedGrants(ctx context.Context, machines []access.MachineID) ([]access.Grant, error) {
+	var grants []access.Grant
+	const group = 100
+	for len(machines) > 0 {
+		size := 1
+		if len(machines) >= group {
+			size = group
+		}
+		found, err := r.unclosed(ctx, machines[:size])
+		if err != nil {
+			return nil, err
+		}
+		grants = append(grants, found...)
+		machines = machines[size:]
+	}
+	return grants, nil
+}
+
+func (r *reader) unclosed(ctx context.Context, machines []access.MachineID) ([]access.Grant, error) {
+	if len(machines) == 1 {
+		return all(ctx, r.q, scanGrant, selectUnclosed, string(machines[0]))
+	}
+	l := from(listUnclosed)
+	l.where("g.machine in ("+strings.TrimSuffix(strings.Repeat("?, ", len(machines)), ", ")+")", texts(machines)...)
+	l.text.WriteString(" order by g.machine, g.id limit 10000000")
+	return all(ctx, r.q, scanGrant, l.text.String(), l.args...)
+}
+
+// texts gives the values as arguments.
+func texts[T ~string](values []T) []any {
+	args := make([]any, len(values))
+	for i, v := range values {
+		args[i] = string(v)
+	}
+	return args
+}
+
+// descending gives an order by all columns, downwards.
+func descending(columns string) string { return strings.ReplaceAll(columns, ",", " desc,") + " desc" }
+
+const (
+	insertGrant = `insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources,
+start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, packets, bytes, revision)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
+	updateGrant = `update grants set request = $2, tenant = $3, principal = $4, principal_name = $5, machine = $6, policy = $7, first_port = $8, last_port = $9,
+protocol = $10, sources = $11, start_at = $12, end_at = $13, state = $14, reason = $15, created_at = $16, opened_at = $17, ended_at = $18, closed_at = $19,
+packets = $20, bytes = $21, revision = $22 where id = $1 and revision = $23`
+)
+
+// SaveGrant implements engine.Tx.
+func (t *tx) SaveGrant(ctx context.Context, g access.Grant, was int64) error {
+	sources, err := toJSON(g.Sources)
+	if err != nil {
+		return err
+	}
+	return t.swap(ctx, "grant", g.Revision, was, insertGrant, updateGrant, []any{string(g.ID), string(g.Request), string(g.Tenant), string(g.Principal), g.PrincipalName,
+		string(g.Machine), string(g.Policy), int64(g.Ports.First), int64(g.Ports.Last), string(g.Protocol), sources, micros(g.Start), micros(g.End), string(g.State), g.Reason,
+		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), int64(g.Packets), int64(g.Bytes), g.Revision}) //nolint:gosec // the same 64 bits
+}

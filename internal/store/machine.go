@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	machineColumns          = "m.id, m.resource, m.tenant, m.name, m.location, m.os, m.labels, m.addresses, m.agent, m.created_at, m.last_access, m.revision"
+	selectMachine           = "select " + machineColumns + " from machines m where m.id = $1 limit 1"
+	selectMachineByResource = "select " + machineColumns + " from machines m where m.resource_key = $1 limit 1"
+	selectMachinesByName    = "select " + machineColumns + " from machines m where m.name_key = $1 order by m.name_key, m.id limit 100"
+	selectMachinesOfAgent   = "select " + machineColumns + " from machines m where m.agent = $1 order by m.name_key, m.id limit 1000000"
+	listMachines            = "select " + machineColumns + " from machines m"
+)
+
+func scanMachine(row scanner) (m access.Machine, err error) {
+	err = row.Scan(&m.ID, &m.Resource, &m.Tenant, &m.Name, &m.Location, &m.OS, jsonColumn{&m.Labels}, jsonColumn{&m.Addresses}, optionalColumn[access.AgentID]{&m.Agent},
+		timeColumn{&m.CreatedAt}, timeColumn{&m.LastAccess}, &m.Revision)
+	return m, err
+}
+
+// Machine implements engine.Reader.
+func (r *reader) Machine(ctx context.Context, id access.MachineID) (access.Machine, error) {
+	return one(ctx, r.q, "machine", scanMachine, selectMachine, string(id))
+}
+
+// MachineByResource implements engine.Reader.
+func (r *reader) MachineByResource(ctx context.Context, id access.ResourceID) (access.Machine, error) {
+	return one(ctx, r.q, "machine", scanMachine, selectMachineByResource, id.Fold())
+}
+
+// MachinesByName implements engine.Reader.
+func (r *reader) MachinesByName(ctx context.Context, name string) ([]access.Machine, error) {
+	return all(ctx, r.q, scanMachine, selectMachinesByName, fold(name))
+}
+
+// MachinesOfAgent implements engine.Reader.
+func (r *reader) MachinesOfAgent(ctx context.Context, agent access.AgentID) ([]access.Machine, error) {
+	return all(ctx, r.q, scanMachine, selectMachinesOfAgent, string(agent))
+}
+
+// Machines implements engine.Reader.
+func (r *reader) Machines(ctx context.Context, f engine.MachineFilter, p engine.Page) (engine.Listed[access.Machine], error) {
+	l := from(listMachines)
+	equal(l, "m.tenant", f.Tenant)
+	l.within("m.resource_key", f.Scope)
+	switch f.Standing {
+	case "":
+	case access.Unsupported:
+		l.where("m.agent is null")
+	case access.Configured:
+		l.where("m.agent is not null and exists (select 1 from policy_machines x where x.machine = m.id)")
+	case access.NotConfigured:
+		l.where("m.agent is not null and not exists (select 1 from policy_machines x where x.machine = m.id)")
+	default:
+		return engine.Listed[access.Machine]{}, access.Fault(access.KindInvalid, "malformedStanding", "standing %q is not known; use configured, notConfigured or unsupported", f.Standing)
+	}
+	if f.NamePrefix != "" {
+		// The last possible character follows, so that all names with the prefix lie between; no name holds it.
+		prefix := fold(f.NamePrefix)
+		l.where("m.name_key >= ? and m.name_key < ?", prefix, prefix+"\U0010ffff")
+	}
+	l.after(p.Cursor, false, "m.name_key, m.id", cursorText, cursorText)
+	return page(ctx, r.q, l, p, "m.name_key, m.id", scanMachine, func(m access.Machine) []any { return []any{fold(m.Name), m.ID} })
+}
+
+const (
+	insertMachine = `insert into machines (id, resource, resource_key, tenant, name, name_key, location, os, labels, addresses, agent, created_at, last_access, revision)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+	updateMachine = `update machines set resource = $2, resource_key = $3, tenant = $4, name = $5, name_key = $6, location = $7, os = $8, labels = $9, addresses = $10,
+agent = $11, created_at = $12, last_access = $13, revision = $14 where id = $1 and revision = $15`
+	deleteMachine = "delete from machines where id = $1"
+)
+
+// SaveMachine implements engine.Tx.
+func (t *tx) SaveMachine(ctx context.Context, m access.Machine, was int64) error {
+	labels, err := toJSON(m.Labels)
+	if err != nil {
+		return err
+	}
+	addresses, err := toJSON(m.Addresses)
+	if err != nil {
+		return err
+	}
+	return t.swap(ctx, "machine", m.Revision, was, insertMachine, updateMachine, []any{string(m.ID), string(m.Resource), m.Resource.Fold(), string(m.Tenant), m.Name, fold(m.Name),
+		m.Location, m.OS, labels, addresses, optional(m.Agent), micros(m.CreatedAt), micros(m.LastAccess), m.Revision})
+}
+
+// DeleteMachine implements engine.Tx.
+func (t *tx) DeleteMachine(ctx context.Context, id access.MachineID) error {
+	return t.exec(ctx, "machine", missing("machine"), deleteMachine, string(id))
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Migrations go forward only. Both folders hold the same numbers and names; a migration that was released never changes.
+//
+//go:embed migrations
+var migrationFiles embed.FS
+
+type migration struct {
+	number   int64
+	name     string
+	text     string
+	checksum string
+}
+
+// migrations reads the migrations of one engine in their order.
+func migrations(folder string) ([]migration, error) {
+	dir := path.Join("migrations", folder)
+	entries, err := fs.ReadDir(migrationFiles, dir)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]migration, 0, len(entries))
+	for i, entry := range entries {
+		number, name, _ := strings.Cut(strings.TrimSuffix(entry.Name(), ".sql"), "_")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n != int64(i)+1 {
+			return nil, fmt.Errorf("migration %s is not number %d", entry.Name(), i+1)
+		}
+		text, err := fs.ReadFile(migrationFiles, path.Join(dir, entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(text)
+		found = append(found, migration{number: n, name: name, text: string(text), checksum: hex.EncodeToString(sum[:])})
+	}
+	return found, nil
+}
+
+// migrator is what a migration needs of an engine.
+type migrator interface {
+	folder() string
+	// lock keeps other processes from migrating until unlock.
+	lock(ctx context.Context) error
+	unlock(ctx context.Context) error
+	applied(ctx context.Context) ([]migration, error)
+	// apply runs a script and records it, in one transaction.
+	apply(ctx context.Context, m migration) error
+}
+
+const (
+	createMigrations = `create table if not exists schema_migrations (
+    number   bigint not null,
+    name     text not null,
+    checksum text not null,
+    constraint schema_migrations_pk primary key (number)
+)`
+	selectMigrations = "select number, name, checksum from schema_migrations order by number limit 10000"
+	insertMigration  = "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)"
+)
+
+func migrate(ctx context.Context, m migrator) (err error) {
+	wanted, err := migrations(m.folder())
+	if err != nil {
+		return err
+	}
+	if err := m.lock(ctx); err != nil {
+		return fmt.Errorf("lock the schema: %w", err)
+	}
+	defer func() { err = errors.Join(err, m.unlock(context.WithoutCancel(ctx))) }()
+	have, err := m.applied(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	if len(have) > len(wanted) {
+		return fmt.Errorf("the database has schema %d and this program knows %d: use the newer program", len(have), len(wanted))
+	}
+	for i, w := range wanted {
+		if i >= len(have) {
+			if err := m.apply(ctx, w); err != nil {
+				return fmt.Errorf("migration %d %s: %w", w.number, w.name, err)
+			}
+			continue
+		}
+		if h := have[i]; h.number != w.number || h.name != w.name || h.checksum != w.checksum {
+			return fmt.Errorf("the database has migration %d %s in another form than this program: it was made by a program that is not this one's ancestor", h.number, h.name)
+		}
+	}
+	return nil
+}
+
+func scanMigration(row scanner) (m migration, err error) {
+	err = row.Scan(&m.number, &m.name, &m.checksum)
+	return m, err
+}
+
+// sqliteMigrator locks by a transaction around each migration: whoever comes second finds it applied.
+type sqliteMigrator struct{ conn *sql.Conn }
+
+func (m *sqliteMigrator) folder() string { return "sqlite" }
+
+func (m *sqliteMigrator) lock(ctx context.Context) error {
+	_, err := m.conn.ExecContext(ctx, "begin immediate;"+createMigrations)
+	return err
+}
+
+func (m *sqliteMigrator) unlock(ctx context.Context) error {
+	_, err := m.conn.ExecContext(ctx, "rollback")
+	return err
+}
+
+func (m *sqliteMigrator) applied(ctx context.Context) ([]migration, error) {
+	return all(ctx, connQuerier{m.conn}, scanMigration, selectMigrations)
+}
+
+func (m *sqliteMigrator) apply(ctx context.Context, next migration) error {
+	if _, err := m.conn.ExecContext(ctx, next.text); err != nil {
+		return err
+	}
+	if _, err := m.conn.ExecContext(ctx, insertMigration, next.number, next.name, next.checksum); err != nil {
+		return err
+	}
+	_, err := m.conn.ExecContext(ctx, "commit; begin immediate")
+	return err
+}
+
+// postgresMigrator locks by an advisory lock of its session.
+type postgresMigrator struct{ conn *pgx.Conn }
+
+// migrationLock is any number that nobody else uses: "postern" in ASCII.
+const migrationLock = 0x706f737465726e
+
+func (m *postgresMigrator) folder() string { return "postgres" }
+
+func (m *postgresMigrator) lock(ctx context.Context) error {
+	if _, err := m.conn.Exec(ctx, "select pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		return err
+	}
+	_, err := m.conn.Exec(ctx, createMigrations)
+	return err
+}
+
+func (m *postgresMigrator) unlock(ctx context.Context) error {
+	_, err := m.conn.Exec(ctx, "select pg_advisory_unlock($1)", int64(migrationLock))
+	return err
+}
+
+func (m *postgresMigrator) applied(ctx context.Context) ([]migration, error) {
+	rows, err := m.conn.Query(ctx, selectMigrations)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (migration, error) { return scanMigration(row) })
+}
+
+func (m *postgresMigrator) apply(ctx context.Context, next migration) error {
+	return pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Conn().PgConn().Exec(ctx, next.text).ReadAll(); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, insertMigration, next.number, next.name, next.checksum)
+		return err
+	})
+}
+
+// connQuerier runs statements on a bare connection.
+type connQuerier struct{ conn *sql.Conn }
+
+func (q connQuerier) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	return q.conn.QueryContext(ctx, text, args...)
+}
+
+func (q connQuerier) broken(error) {}

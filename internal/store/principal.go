@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	principalColumns      = "p.id, p.tenant, p.kind, p.name, p.display_name, p.email, p.disabled, p.created_at, p.revision"
+	selectPrincipal       = "select " + principalColumns + " from principals p where p.id = $1 limit 1"
+	selectPrincipalByName = "select " + principalColumns + " from principals p where p.tenant = $1 and p.name_key = $2 limit 1"
+	listPrincipals        = "select " + principalColumns + " from principals p"
+)
+
+func scanPrincipal(row scanner) (p access.Principal, err error) {
+	err = row.Scan(&p.ID, &p.Tenant, &p.Kind, &p.Name, &p.DisplayName, &p.Email, flagColumn{&p.Disabled}, timeColumn{&p.CreatedAt}, &p.Revision)
+	return p, err
+}
+
+// Principal implements engine.Reader.
+func (r *reader) Principal(ctx context.Context, id access.PrincipalID) (access.Principal, error) {
+	return one(ctx, r.q, "principal", scanPrincipal, selectPrincipal, string(id))
+}
+
+// PrincipalByName implements engine.Reader.
+func (r *reader) PrincipalByName(ctx context.Context, tenant access.TenantID, name string) (access.Principal, error) {
+	return one(ctx, r.q, "principal", scanPrincipal, selectPrincipalByName, string(tenant), fold(name))
+}
+
+// Principals implements engine.Reader.
+func (r *reader) Principals(ctx context.Context, f engine.PrincipalFilter, p engine.Page) (engine.Listed[access.Principal], error) {
+	l := from(listPrincipals)
+	equal(l, "p.tenant", f.Tenant)
+	equal(l, "p.kind", f.Kind)
+	if f.Member != "" {
+		l.where("exists (select 1 from memberships m where m.group_id = p.id and m.member_id = ?)", string(f.Member))
+	}
+	if f.Group != "" {
+		l.where("exists (select 1 from memberships m where m.member_id = p.id and m.group_id = ?)", string(f.Group))
+	}
+	l.after(p.Cursor, false, "p.name_key, p.id", cursorText, cursorText)
+	return page(ctx, r.q, l, p, "p.name_key, p.id", scanPrincipal, func(v access.Principal) []any { return []any{fold(v.Name), v.ID} })
+}
+
+const (
+	insertPrincipal = `insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, created_at, revision)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	updatePrincipal = `update principals set tenant = $2, kind = $3, name = $4, name_key = $5, display_name = $6, email = $7, disabled = $8,
+created_at = $9, revision = $10 where id = $1 and revision = $11`
+	bumpDirectory    = "update directory set revision = revision + 1 where id = 1"
+	insertMembership = "insert into memberships (group_id, member_id) values ($1, $2) on conflict (group_id, member_id) do nothing"
+	deleteMembership = "delete from memberships where group_id = $1 and member_id = $2"
+)
+
+// SavePrincipal implements engine.Tx.
+func (t *tx) SavePrincipal(ctx context.Context, p access.Principal, was int64) error {
+	args := []any{string(p.ID), string(p.Tenant), string(p.Kind), p.Name, fold(p.Name), p.DisplayName, p.Email, flag(p.Disabled), micros(p.CreatedAt), p.Revision}
+	if err := t.swap(ctx, "principal", p.Revision, was, insertPrincipal, updatePrincipal, args); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
+}
+
+func (t *tx) bumpDirectory(ctx context.Context) error {
+	return t.exec(ctx, "directory", nil, bumpDirectory)
+}
+
+// AddMember implements engine.Tx.
+func (t *tx) AddMember(ctx context.Context, group, member access.PrincipalID) error {
+	if err := t.exec(ctx, "membership", nil, insertMembership, string(group), string(member)); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
+}
+
+// RemoveMember implements engine.Tx.
+func (t *tx) RemoveMember(ctx context.Context, group, member access.PrincipalID) error {
+	if err := t.exec(ctx, "membership", missing("membership"), deleteMembership, string(group), string(member)); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
+}

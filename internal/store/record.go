@@ -1,0 +1,159 @@
+package store
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// The records are the nested parts of rows, as JSON text. Where a record has the fields of the type that it stands for,
+// the conversion between them stops the build when either changes. Durations are nanoseconds.
+
+type permissionRecord struct {
+	Actions        []string `json:"actions,omitempty"`
+	NotActions     []string `json:"notActions,omitempty"`
+	DataActions    []string `json:"dataActions,omitempty"`
+	NotDataActions []string `json:"notDataActions,omitempty"`
+}
+
+type portsRecord struct {
+	First uint16 `json:"first"`
+	Last  uint16 `json:"last"`
+}
+
+type itemRecord struct {
+	Machine        access.MachineID `json:"machine"`
+	Policy         access.PolicyID  `json:"policy,omitempty"`
+	PolicyRevision int64            `json:"policyRevision,omitempty"`
+	Ports          portsRecord      `json:"ports"`
+	Protocol       access.Protocol  `json:"protocol"`
+	Sources        []netip.Prefix   `json:"sources,omitempty"`
+	Duration       time.Duration    `json:"duration,omitempty"`
+	Until          int64            `json:"until,omitempty"` // microseconds
+}
+
+func itemRecords(items []access.Item) []itemRecord {
+	records := make([]itemRecord, len(items))
+	for i, it := range items {
+		records[i] = itemRecord{Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision, Ports: portsRecord(it.Ports), Protocol: it.Protocol,
+			Sources: it.Sources, Duration: it.Duration, Until: micros(it.Until)}
+	}
+	return records
+}
+
+func (r itemRecord) item() access.Item {
+	return access.Item{Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision, Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
+		Sources: r.Sources, Duration: r.Duration, Until: instant(r.Until)}
+}
+
+// guardRecord is a machine's entry of a policy, without the machine.
+type guardRecord struct {
+	Ports            []portRuleRecord    `json:"ports,omitempty"`
+	Sessions         access.SessionMode  `json:"sessions,omitempty"`
+	WhenServerIsLost time.Duration       `json:"whenServerIsLost,omitempty"`
+	Justification    justificationRecord `json:"justification,omitzero"`
+	Ticket           ticketRecord        `json:"ticket,omitzero"`
+	Approval         []caseRecord        `json:"approval,omitempty"`
+	BreakGlass       *breakGlassRecord   `json:"breakGlass,omitempty"`
+	PendingTimeout   time.Duration       `json:"pendingTimeout,omitempty"`
+}
+
+type portRuleRecord struct {
+	Ports    portsRecord     `json:"ports"`
+	Protocol access.Protocol `json:"protocol"`
+	Sources  []netip.Prefix  `json:"sources,omitempty"`
+	Max      time.Duration   `json:"max,omitempty"`
+}
+
+type justificationRecord struct {
+	Required  bool   `json:"required,omitempty"`
+	MinLength int    `json:"minLength,omitempty"`
+	Pattern   string `json:"pattern,omitempty"`
+}
+
+type ticketRecord struct {
+	Required bool   `json:"required,omitempty"`
+	Pattern  string `json:"pattern,omitempty"`
+	Checked  bool   `json:"checked,omitempty"`
+}
+
+type caseRecord struct {
+	Name   string        `json:"name,omitempty"`
+	When   string        `json:"when,omitempty"`
+	Hours  hoursRecord   `json:"hours,omitzero"`
+	Stages []stageRecord `json:"stages,omitempty"`
+	Denies int           `json:"denies,omitempty"`
+	StepUp bool          `json:"stepUp,omitempty"`
+}
+
+type hoursRecord struct {
+	Zone string         `json:"zone,omitempty"`
+	Days []time.Weekday `json:"days,omitempty"`
+	From int            `json:"from,omitempty"`
+	To   int            `json:"to,omitempty"`
+}
+
+type stageRecord struct {
+	AllOf   []quorumRecord `json:"allOf,omitempty"`
+	AnyOf   []quorumRecord `json:"anyOf,omitempty"`
+	Timeout time.Duration  `json:"timeout,omitempty"`
+}
+
+type quorumRecord struct {
+	Count  int                  `json:"count"`
+	Groups []access.PrincipalID `json:"groups,omitempty"`
+	People []access.PrincipalID `json:"people,omitempty"`
+}
+
+type breakGlassRecord struct {
+	Groups []access.PrincipalID `json:"groups,omitempty"`
+	People []access.PrincipalID `json:"people,omitempty"`
+	Max    time.Duration        `json:"max,omitempty"`
+}
+
+func guardOf(m access.MachinePolicy) guardRecord {
+	r := guardRecord{Sessions: m.Sessions, WhenServerIsLost: m.WhenServerIsLost, Justification: justificationRecord(m.Justification), Ticket: ticketRecord(m.Ticket),
+		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout}
+	for _, p := range m.Ports {
+		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Max: p.Max})
+	}
+	for _, c := range m.Approval.Cases {
+		record := caseRecord{Name: c.Name, When: c.When, Hours: hoursRecord(c.Hours), Denies: c.Denies, StepUp: c.StepUp}
+		for _, s := range c.Stages {
+			record.Stages = append(record.Stages, stageRecord{AllOf: quorumRecords(s.AllOf), AnyOf: quorumRecords(s.AnyOf), Timeout: s.Timeout})
+		}
+		r.Approval = append(r.Approval, record)
+	}
+	return r
+}
+
+func (r guardRecord) policy(machine access.MachineID) access.MachinePolicy {
+	m := access.MachinePolicy{Machine: machine, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost, Justification: access.JustificationRule(r.Justification),
+		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout}
+	for _, p := range r.Ports {
+		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Max: p.Max})
+	}
+	for _, c := range r.Approval {
+		rule := access.Case{Name: c.Name, When: c.When, Hours: access.Hours(c.Hours), Denies: c.Denies, StepUp: c.StepUp}
+		for _, s := range c.Stages {
+			rule.Stages = append(rule.Stages, access.Stage{AllOf: quorums(s.AllOf), AnyOf: quorums(s.AnyOf), Timeout: s.Timeout})
+		}
+		m.Approval.Cases = append(m.Approval.Cases, rule)
+	}
+	return m
+}
+
+func quorumRecords(quorums []access.Quorum) (records []quorumRecord) {
+	for _, q := range quorums {
+		records = append(records, quorumRecord(q))
+	}
+	return records
+}
+
+func quorums(records []quorumRecord) (quorums []access.Quorum) {
+	for _, r := range records {
+		quorums = append(quorums, access.Quorum(r))
+	}
+	return quorums
+}

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// tx is one caller's part of a batch.
+type tx struct {
+	reader
+
+	batch  *batch
+	saved  bool  // the savepoint is set
+	failed error // the driver's own: nothing more can be done
+	lost   bool  // a read failed with no savepoint to go back to
+	over   bool  // fn has returned
+
+	events int // of the batch, when it began; likewise the others
+	head   head
+	agents int
+}
+
+var _ engine.Tx = (*tx)(nil)
+
+// usable fails where the transaction is over, spoiled, or no longer wanted. Contexts of callers count between
+// statements only: inside one they would end the transaction for everybody in the batch.
+func (t *tx) usable(ctx context.Context) error {
+	switch {
+	case t.over:
+		return access.Fault(access.KindInternal, "transactionOver", "the transaction is over")
+	case t.failed != nil:
+		return classify("", t.failed)
+	default:
+		return ctx.Err()
+	}
+}
+
+// query implements querier.
+func (t *tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if err := t.usable(ctx); err != nil {
+		return nil, err
+	}
+	if err := checkText("", args); err != nil {
+		return nil, err
+	}
+	rows, err := t.batch.w.query(t.batch.ctx, text, args...) //nolint:sqlclosecheck // the caller closes
+	if err != nil {
+		t.broken(err)
+	}
+	return rows, err
+}
+
+// broken implements querier.
+func (t *tx) broken(err error) {
+	t.failed = err
+	t.lost = !t.saved
+}
+
+// exec writes; no row concerned is the error none, where that is not nil.
+func (t *tx) exec(ctx context.Context, what string, none error, text string, args ...any) error {
+	if err := t.usable(ctx); err != nil {
+		return err
+	}
+	if err := checkText(what, args); err != nil {
+		t.failed = err
+		return err
+	}
+	if !t.saved {
+		if err := t.batch.w.save(t.batch.ctx); err != nil {
+			t.failed = err
+			return classify("", err)
+		}
+		t.saved = true
+	}
+	if err := t.batch.w.exec(t.batch.ctx, write{what: what, sql: text, args: args, none: none}); err != nil {
+		t.failed = err
+		return classify(what, err)
+	}
+	return nil
+}
+
+// changed is what a failed compare-and-swap means.
+func changed(what string) error {
+	return access.Fault(access.KindConflict, "changed", "the %s has changed meanwhile; read it again and repeat", what)
+}
+
+func missing(what string) error {
+	return access.Fault(access.KindNotFound, "notFound", "there is no such %s", what)
+}
+
+// swap inserts where was is 0, and else updates the row that still has that revision. args are the columns, the id
+// first; the update has was as its last.
+func (t *tx) swap(ctx context.Context, what string, revision, was int64, insert, update string, args []any) error {
+	if revision <= was {
+		// It would make the next compare-and-swap blind.
+		return access.Fault(access.KindInternal, "revision", "the %s is saved as revision %d over %d", what, revision, was)
+	}
+	if was == 0 {
+		return t.exec(ctx, what, nil, insert, args...)
+	}
+	return t.exec(ctx, what, changed(what), update, append(args, was)...)
+}

@@ -151,7 +151,7 @@ type PortRule struct {
 	Ports      string   `json:"ports" doc:"A port or an inclusive range: 22 or 8000-8010."`
 	Protocol   string   `json:"protocol,omitempty" enum:"tcp,udp,any" doc:"tcp if absent; any means TCP and UDP."`
 	Sources    []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes that a request's sources must lie in; absent means any address."`
-	MaxSeconds int64    `json:"maxSeconds" minimum:"60" doc:"The longest opening."`
+	MaxSeconds int64    `json:"maxSeconds" minimum:"1" doc:"The longest opening."`
 }
 
 // JustificationRule says what a justification must be.

@@ -70,7 +70,7 @@ const (
 
 // Limits on what a policy may say.
 const (
-	MinDuration    = time.Minute          // of Postern's own requests; Azure's façade asks for five minutes
+	MinDuration    = time.Second          // of Postern's own requests; Azure's façade asks for five minutes
 	MaxDuration    = 30 * 24 * time.Hour  // of any opening
 	DefaultPending = 24 * time.Hour       // how long a request waits for its decision
 	MaxScheduled   = 365 * 24 * time.Hour // how far ahead a request may start

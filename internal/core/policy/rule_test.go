@@ -10,20 +10,22 @@ import (
 	"github.com/postern-dev/postern/internal/core/policy"
 )
 
-func compiler(t testing.TB) policy.Compiler {
-	t.Helper()
+func compiler(tb testing.TB) policy.Compiler {
+	tb.Helper()
 	conditions, err := policy.NewConditions()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return conditions.Compile
 }
 
 func facts() policy.Facts {
-	return policy.Facts{Requester: "1", RequesterName: "rosa", Groups: []string{"oncall"},
+	return policy.Facts{
+		Requester: "1", RequesterName: "rosa", Groups: []string{"oncall"},
 		Machine: access.Machine{Name: "web-1", Labels: map[string]string{"env": "prod"}},
 		Ports:   access.SinglePort(22), Protocol: access.TCP, Duration: time.Hour, Ticket: "INC-7",
-		Now: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)} // a Monday
+		Now: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC),
+	} // a Monday
 }
 
 func TestConditions(t *testing.T) {
@@ -143,9 +145,11 @@ func TestValidateRuleSaysEverythingThatIsWrong(t *testing.T) {
 		{"automatic", access.Rule{}, nil},
 		{"more people than there are", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 3, Groups: []access.PrincipalID{"two"}}}}}}}}, []string{"quorumUnreachable"}},
 		{"one person twice", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{
-			{Count: 2, Groups: []access.PrincipalID{"two"}}, {Count: 1, People: []access.PrincipalID{"p0"}}}}}}}}, []string{"quorumUnreachable"}},
+			{Count: 2, Groups: []access.PrincipalID{"two"}}, {Count: 1, People: []access.PrincipalID{"p0"}},
+		}}}}}}, []string{"quorumUnreachable"}},
 		{"stages share the people", access.Rule{Cases: []access.Case{{Stages: []access.Stage{
-			{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"two"}}}}, {AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"two"}}}}}}}}, []string{"quorumUnreachable"}},
+			{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"two"}}}}, {AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"two"}}}},
+		}}}}, []string{"quorumUnreachable"}},
 		{"names", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"gone"}, People: []access.PrincipalID{"nobody"}}}}}}}}, []string{"unknownGroup", "unknownPerson"}},
 		{"condition and zone", access.Rule{Cases: []access.Case{{When: "machine.nam == 1", Hours: access.Hours{Zone: "Mars/Olympus", To: 60}, Stages: one}}}, []string{"conditionInvalid", "unknownZone"}},
 		{"unreachable case", access.Rule{Cases: []access.Case{{Stages: one}, {Stages: one}}}, []string{"caseUnreachable"}},
@@ -176,6 +180,6 @@ func FuzzCondition(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, _ = c.Holds(facts()) //nolint:errcheck // only that it returns, whatever the source
+		_, _ = c.Holds(facts()) // only that it returns, whatever the source
 	})
 }

@@ -82,7 +82,7 @@ func (e *Engine) Reconcile(ctx context.Context) (next time.Time, err error) {
 		var due Due
 		now := e.now()
 		err := e.store.View(ctx, func(r Reader) error {
-			due, err = r.Due(ctx, now, dueChunk+len(stuck))
+			due, err = r.Due(ctx, now, min(maxLimit, dueChunk+len(stuck)))
 			return err
 		})
 		if err != nil {

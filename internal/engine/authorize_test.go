@@ -1,0 +1,307 @@
+package engine_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// stage is a world with one of everything.
+func stage(t *testing.T) (w *world, host engine.Enrolled, policy access.Policy, request engine.RequestDetail) {
+	t.Helper()
+	w = newWorld(t)
+	host = w.host("web-1")
+	w.enrol("gate", access.ModeGateway)
+	policy = w.guard("web-1").Policy
+	ann := w.user("ann", "JIT Access Requester")
+	must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: "people"}))(t)
+	if err := w.AddMember(w.ctx, w.admin, "people", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	request = must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t)
+	if err := w.Seal(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	return w, host, policy, request
+}
+
+// useCases calls each use case that a caller may not do without a role.
+func useCases(w *world, host engine.Enrolled, policy access.Policy, request engine.RequestDetail) map[string]func(engine.Caller) error {
+	assignment := func() rbac.AssignmentID {
+		list, err := w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{Principal: "ann"}, engine.Page{})
+		if err != nil || len(list.Items) != 1 {
+			w.tb.Fatalf("ann has %d roles, %v", len(list.Items), err)
+		}
+		return list.Items[0].Assignment.ID
+	}()
+	name, yes := "new", true
+	drop := func(_ any, err error) error { return err }
+	cases := map[string]func(engine.Caller) error{
+		"Check":              func(c engine.Caller) error { return w.Check(w.ctx, c, rbac.MachinesRead, access.Root) },
+		"MayCreatePrincipal": func(c engine.Caller) error { return w.MayCreatePrincipal(w.ctx, c) },
+		"Submit":             func(c engine.Caller) error { return drop(w.Submit(w.ctx, c, ssh("web-1", time.Hour))) },
+		"Request":            func(c engine.Caller) error { return drop(w.Request(w.ctx, c, request.Request.ID)) },
+		"Requests": func(c engine.Caller) error {
+			return drop(w.Requests(w.ctx, c, engine.RequestFilter{Requester: request.Request.Requester}, engine.Page{}))
+		},
+		"Cancel":    func(c engine.Caller) error { return drop(w.Cancel(w.ctx, c, request.Request.ID, "")) },
+		"Grant":     func(c engine.Caller) error { return drop(w.Grant(w.ctx, c, request.Grants[0].ID)) },
+		"WaitGrant": func(c engine.Caller) error { return drop(w.WaitGrant(w.ctx, c, request.Grants[0].ID, time.Second)) },
+		"Grants": func(c engine.Caller) error {
+			return drop(w.Grants(w.ctx, c, engine.GrantFilter{Principal: request.Request.Requester}, engine.Page{}))
+		},
+		"Revoke":   func(c engine.Caller) error { return drop(w.Revoke(w.ctx, c, request.Grants[0].ID, "")) },
+		"Machine":  func(c engine.Caller) error { return drop(w.Machine(w.ctx, c, "web-1")) },
+		"Machines": func(c engine.Caller) error { return drop(w.Machines(w.ctx, c, engine.MachineFilter{}, engine.Page{})) },
+		"AddMachine": func(c engine.Caller) error {
+			return drop(w.AddMachine(w.ctx, c, engine.AddMachineInput{Name: "db-1", Gateway: "gate", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.9")}}))
+		},
+		"DeleteMachine": func(c engine.Caller) error { return w.DeleteMachine(w.ctx, c, "web-1") },
+		"MakeEnrollmentToken": func(c engine.Caller) error {
+			_, _, err := w.MakeEnrollmentToken(w.ctx, c, engine.TokenInput{Name: "web-2"})
+			return err
+		},
+		"MachinePolicy":       func(c engine.Caller) error { return drop(w.MachinePolicy(w.ctx, c, "web-1")) },
+		"SetMachinePolicy":    func(c engine.Caller) error { return drop(w.SetMachinePolicy(w.ctx, c, "web-1", sshPolicy(), nil)) },
+		"DeleteMachinePolicy": func(c engine.Caller) error { return w.DeleteMachinePolicy(w.ctx, c, "web-1", nil) },
+		"Policies":            func(c engine.Caller) error { return drop(w.Policies(w.ctx, c, engine.PolicyFilter{}, engine.Page{})) },
+		"PolicyByResource":    func(c engine.Caller) error { return drop(w.PolicyByResource(w.ctx, c, policy.Resource)) },
+		"PutPolicy": func(c engine.Caller) error {
+			_, _, err := w.PutPolicy(w.ctx, c, engine.PolicyInput{Resource: policy.Resource, Machines: policy.Machines}, nil)
+			return err
+		},
+		"DeletePolicy": func(c engine.Caller) error { return w.DeletePolicy(w.ctx, c, policy.Resource, nil) },
+		"CreatePrincipal": func(c engine.Caller) error {
+			return drop(w.CreatePrincipal(w.ctx, c, engine.PrincipalInput{Kind: access.User, Name: "eve"}))
+		},
+		"Principal":  func(c engine.Caller) error { return drop(w.Principal(w.ctx, c, "ann")) },
+		"Principals": func(c engine.Caller) error { return drop(w.Principals(w.ctx, c, engine.PrincipalFilter{}, engine.Page{})) },
+		"ChangePrincipal": func(c engine.Caller) error {
+			return drop(w.ChangePrincipal(w.ctx, c, "ann", engine.PrincipalChange{Disabled: &yes, DisplayName: &name}))
+		},
+		"AddMember":       func(c engine.Caller) error { return w.AddMember(w.ctx, c, "people", "nobody") },
+		"RemoveMember":    func(c engine.Caller) error { return w.RemoveMember(w.ctx, c, "people", "ann") },
+		"RoleDefinitions": func(c engine.Caller) error { return drop(w.RoleDefinitions(w.ctx, c)) },
+		"AssignRole": func(c engine.Caller) error {
+			return drop(w.AssignRole(w.ctx, c, engine.AssignInput{Principal: "nobody", Role: "Owner", Scope: access.Root}))
+		},
+		"RoleAssignments":  func(c engine.Caller) error { return drop(w.RoleAssignments(w.ctx, c, engine.AssignmentFilter{}, engine.Page{})) },
+		"UnassignRole":     func(c engine.Caller) error { return w.UnassignRole(w.ctx, c, assignment) },
+		"Agents":           func(c engine.Caller) error { return drop(w.Agents(w.ctx, c, engine.Page{})) },
+		"Events":           func(c engine.Caller) error { return drop(w.Events(w.ctx, c, engine.EventFilter{}, engine.Page{})) },
+		"Event":            func(c engine.Caller) error { return drop(w.Event(w.ctx, c, 0)) },
+		"Export":           func(c engine.Caller) error { return drop(w.Export(w.ctx, c, 0, func(int64, []byte) error { return nil })) },
+		"Checkpoint":       func(c engine.Caller) error { return drop(w.Checkpoint(w.ctx, c)) },
+		"InclusionProof":   func(c engine.Caller) error { return drop(w.InclusionProof(w.ctx, c, 0, 0)) },
+		"ConsistencyProof": func(c engine.Caller) error { return drop(w.ConsistencyProof(w.ctx, c, 1, 0)) },
+	}
+	_ = host
+	return cases
+}
+
+func TestNothingIsAllowedWithoutARole(t *testing.T) {
+	t.Parallel()
+	w, host, policy, request := stage(t)
+	nobody := w.user("nobody", "")
+	for name, call := range useCases(w, host, policy, request) {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // they share the state
+			before := w.picture()
+			err := call(nobody)
+			// Whether a request or a grant exists is nothing to a caller who may not see it.
+			hidden := slices.Contains([]string{"Request", "Cancel", "Grant", "WaitGrant", "Revoke"}, name)
+			if kind := access.KindOf(err); kind != access.KindForbidden && (!hidden || kind != access.KindNotFound) {
+				t.Errorf("got %v (%s), want it to be forbidden", err, kind)
+			}
+			if diff := cmp.Diff(before, w.picture(), comparers()...); diff != "" {
+				t.Errorf("it changed something: %s", diff)
+			}
+			err = call(engine.Caller{})
+			if access.KindOf(err) != access.KindUnauthenticated {
+				t.Errorf("nobody at all got %v (%s), want unauthenticated", err, access.KindOf(err))
+			}
+		})
+	}
+	for name, call := range useCases(w, host, policy, request) {
+		if name == "Check" || name == "DeletePolicy" || name == "DeleteMachine" || name == "DeleteMachinePolicy" || name == "UnassignRole" || name == "Cancel" {
+			continue
+		}
+		t.Run("admin "+name, func(t *testing.T) { //nolint:paralleltest // they share the state
+			if err := call(w.admin); access.KindOf(err) == access.KindForbidden {
+				t.Errorf("the administrator got %v", err)
+			}
+		})
+	}
+}
+
+// picture is all that a use case may change, but for the activity log.
+type picture struct {
+	Machines    []engine.MachineDetail
+	Policies    []access.Policy
+	Requests    []engine.RequestDetail
+	Grants      []engine.GrantDetail
+	Principals  []access.Principal
+	Assignments []engine.AssignmentDetail
+	Agents      []access.Agent
+	Members     []access.Principal
+}
+
+func (w *world) picture() picture {
+	w.tb.Helper()
+	most := engine.Page{Limit: 1000}
+	return picture{
+		Machines:    must(w.Machines(w.ctx, w.admin, engine.MachineFilter{}, most))(w.tb).Items,
+		Policies:    must(w.Policies(w.ctx, w.admin, engine.PolicyFilter{}, most))(w.tb).Items,
+		Requests:    must(w.Requests(w.ctx, w.admin, engine.RequestFilter{}, most))(w.tb).Items,
+		Grants:      must(w.Grants(w.ctx, w.admin, engine.GrantFilter{}, most))(w.tb).Items,
+		Principals:  must(w.Principals(w.ctx, w.admin, engine.PrincipalFilter{}, most))(w.tb).Items,
+		Assignments: must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{}, most))(w.tb).Items,
+		Agents:      must(w.Agents(w.ctx, w.admin, most))(w.tb).Items,
+		Members:     must(w.Principals(w.ctx, w.admin, engine.PrincipalFilter{Group: "people"}, most))(w.tb).Items,
+	}
+}
+
+func comparers() []cmp.Option {
+	return []cmp.Option{
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	}
+}
+
+func TestRefusedAttemptIsOnRecord(t *testing.T) {
+	t.Parallel()
+	w, _, _, _ := stage(t)
+	nobody := w.user("nobody", "")
+	start := w.size()
+	if err := w.DeleteMachine(w.ctx, nobody, "web-1"); err == nil {
+		t.Fatal("nobody deleted a machine")
+	}
+	events := w.events()[start:]
+	if len(events) != 1 || events[0].Kind != access.AccessRefused || events[0].Action != rbac.MachinesDelete || events[0].Actor.Name != "nobody" {
+		t.Errorf("events are %+v", events)
+	}
+}
+
+func TestRoleAtAGroupIsForThatGroupAlone(t *testing.T) {
+	t.Parallel()
+	w, host, _, _ := stage(t)
+	here := access.ResourceGroupScope(host.Machine.Subscription(), "default")
+	w.user("near", "")
+	near := caller(must(w.Principal(w.ctx, w.admin, "near"))(t))
+	far := w.user("far", "")
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "near", Role: "Reader", Scope: here}))(t)
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "far", Role: "Reader", Scope: here + "-2"}))(t)
+	if list := must(w.Machines(w.ctx, near, engine.MachineFilter{}, engine.Page{}))(t); len(list.Items) != 1 {
+		t.Errorf("near sees %d machines", len(list.Items))
+	}
+	if list := must(w.Machines(w.ctx, far, engine.MachineFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+		t.Errorf("far sees %d machines", len(list.Items))
+	}
+	_, err := w.Machine(w.ctx, far, "web-1")
+	_, missing := w.Machine(w.ctx, far, "web-9")
+	wantCode(t, err, access.KindNotFound, "unknownMachine")
+	wantCode(t, missing, access.KindNotFound, "unknownMachine")
+	events := must(w.Events(w.ctx, near, engine.EventFilter{}, engine.Page{Limit: 1000}))(t)
+	for _, e := range events.Items {
+		if !e.Scope.Within(here) {
+			t.Errorf("near sees the event %s at %q", e.Kind, e.Scope)
+		}
+	}
+	if len(events.Items) == 0 {
+		t.Error("near sees no events")
+	}
+}
+
+func TestRightsFollowTheDirectoryAtOnce(t *testing.T) {
+	t.Parallel()
+	w, _, _, _ := stage(t)
+	w.user("temp", "")
+	temp := caller(must(w.Principal(w.ctx, w.admin, "temp"))(t))
+	replica := w.another()
+	now := w.clock.now()
+	d := must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "temp", Role: "Reader", Scope: access.Root, Start: now.Add(time.Hour), End: now.Add(2 * time.Hour)}))(t)
+	allowed := func() bool {
+		_, first := w.Machine(w.ctx, temp, "web-1")
+		_, second := replica.Machine(w.ctx, temp, "web-1")
+		if (first == nil) != (second == nil) {
+			t.Errorf("replicas differ: %v, %v", first, second)
+		}
+		return first == nil
+	}
+	if allowed() {
+		t.Error("allowed before the start")
+	}
+	w.clock.advance(time.Hour)
+	if !allowed() {
+		t.Error("not allowed after the start")
+	}
+	w.clock.advance(time.Hour)
+	if allowed() {
+		t.Error("allowed after the end")
+	}
+	if err := w.AddMember(w.ctx, w.admin, "people", "temp"); err != nil {
+		t.Fatal(err)
+	}
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "people", Role: "Reader", Scope: access.Root}))(t)
+	if !allowed() {
+		t.Error("not allowed through the group")
+	}
+	if err := w.RemoveMember(w.ctx, w.admin, "people", "temp"); err != nil {
+		t.Fatal(err)
+	}
+	if allowed() {
+		t.Error("allowed after leaving the group")
+	}
+	if err := w.UnassignRole(w.ctx, w.admin, d.Assignment.ID); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheLastOwnerStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	own := must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{Principal: engine.AdminName}, engine.Page{}))(t).Items[0].Assignment.ID
+	wantCode(t, w.UnassignRole(w.ctx, w.admin, own), access.KindConflict, "lastOwner")
+	yes := true
+	_, err := w.ChangePrincipal(w.ctx, w.admin, engine.AdminName, engine.PrincipalChange{Disabled: &yes})
+	wantCode(t, err, access.KindConflict, "ownPrincipal")
+	w.user("second", "Owner")
+	if err := w.UnassignRole(w.ctx, w.admin, own); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDirectoryRefusals(t *testing.T) {
+	t.Parallel()
+	w, _, _, _ := stage(t)
+	_, err := w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: "ANN"})
+	wantCode(t, err, access.KindConflict, "principalExists")
+	_, err = w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: "robot", Name: "r2"})
+	wantCode(t, err, access.KindInvalid, "unknownKind")
+	for _, name := range []string{"", " a", "a\nb", "/x", "0190c3c8-0000-7000-8000-000000000000"} {
+		_, err = w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: name})
+		wantCode(t, err, access.KindInvalid, "malformedName")
+	}
+	must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: "inner"}))(t)
+	if err := w.AddMember(w.ctx, w.admin, "people", "inner"); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, w.AddMember(w.ctx, w.admin, "inner", "people"), access.KindInvalid, "membershipLoop")
+	wantCode(t, w.AddMember(w.ctx, w.admin, "inner", "inner"), access.KindInvalid, "membershipLoop")
+	wantCode(t, w.AddMember(w.ctx, w.admin, "ann", "inner"), access.KindInvalid, "notAGroup")
+	wantCode(t, w.RemoveMember(w.ctx, w.admin, "inner", "ann"), access.KindNotFound, "notAMember")
+	size := w.size()
+	if err := w.AddMember(w.ctx, w.admin, "people", "inner"); err != nil || w.size() != size {
+		t.Errorf("adding a member again: %v, %d events", err, w.size()-size)
+	}
+	_, err = w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ann", Role: "King"})
+	wantCode(t, err, access.KindNotFound, "unknownRole")
+	_, err = w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ann", Role: "Reader", Scope: "nonsense"})
+	wantCode(t, err, access.KindInvalid, "malformedResourceId")
+}

@@ -1,0 +1,199 @@
+package engine_test
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/store"
+)
+
+// clock is a wall clock that tests move.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// world is an engine on a real store, with an administrator and a clock.
+type world struct {
+	tb    testing.TB
+	ctx   context.Context //nolint:containedctx // the test's
+	clock *clock
+	store *store.DB
+	*engine.Engine
+	admin engine.Caller
+}
+
+var office = netip.MustParseAddr("203.0.113.7")
+
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	ctx := context.Background() //nolint:usetesting // the store is closed after the test's own context has ended
+	log := slog.New(slog.DiscardHandler)
+	db, err := store.Open(ctx, store.Config{DSN: filepath.Join(tb.TempDir(), "postern.db"), Log: log})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	c := &clock{at: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}
+	w := &world{tb: tb, ctx: ctx, clock: c, store: db}
+	w.Engine = w.another()
+	password, err := w.Bootstrap(ctx, func(p string) (string, error) { return "hash of " + p, nil })
+	if err != nil || password == "" {
+		tb.Fatalf("bootstrap gave %q, %v", password, err)
+	}
+	found, err := w.Credentials(ctx, engine.AdminName)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w.admin = caller(found.Principal)
+	return w
+}
+
+// another makes one more engine on the same store, as a second replica would have.
+func (w *world) another() *engine.Engine {
+	w.tb.Helper()
+	e, err := engine.New(engine.Config{Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return e
+}
+
+func caller(p access.Principal) engine.Caller {
+	return engine.Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Address: office, Via: "api"}
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(tb testing.TB) T {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return v
+	}
+}
+
+// user makes a user with a role at the root; without one where role is empty.
+func (w *world) user(name, role string) engine.Caller {
+	w.tb.Helper()
+	p := must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: name}))(w.tb)
+	if role != "" {
+		must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: name, Role: role, Scope: access.Root}))(w.tb)
+	}
+	return caller(p)
+}
+
+// host enrols an agent in host mode.
+func (w *world) host(name string) engine.Enrolled {
+	w.tb.Helper()
+	return w.enrol(name, access.ModeHost)
+}
+
+func (w *world) enrol(name string, mode access.Mode) engine.Enrolled {
+	w.tb.Helper()
+	token, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: name, Mode: mode})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	in := engine.EnrollInput{Token: token, Name: "ignored", OS: "linux", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Version: "test"}
+	return must(w.Enroll(w.ctx, office, in, fingerprint))(w.tb)
+}
+
+func fingerprint(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil }
+
+// guard gives a machine the policy of most tests: ssh for three hours, from anywhere.
+func (w *world) guard(machine string) engine.PolicyDetail {
+	w.tb.Helper()
+	return must(w.SetMachinePolicy(w.ctx, w.admin, machine, sshPolicy(), nil))(w.tb)
+}
+
+func sshPolicy() access.MachinePolicy {
+	return access.MachinePolicy{Ports: []access.PortRule{{Ports: access.SinglePort(22), Protocol: access.TCP, Max: 3 * time.Hour}}}
+}
+
+func ssh(machine string, d time.Duration) engine.SubmitInput {
+	return engine.SubmitInput{Items: []engine.ItemInput{{Machine: machine, Ports: access.SinglePort(22), Duration: d}}, Justification: "because"}
+}
+
+// events gives the whole activity log, oldest first.
+func (w *world) events() []access.Event {
+	w.tb.Helper()
+	var all []access.Event
+	p := engine.Page{Limit: 1000}
+	for {
+		list := must(w.Events(w.ctx, w.admin, engine.EventFilter{OldestFirst: true}, p))(w.tb)
+		all = append(all, list.Items...)
+		if list.Next == "" {
+			return all
+		}
+		p.Cursor = list.Next
+	}
+}
+
+// kinds gives the kinds of the events since the seq'th, as one text.
+func (w *world) kinds(since int) string {
+	w.tb.Helper()
+	var kinds []string
+	for _, e := range w.events()[since:] {
+		kinds = append(kinds, string(e.Kind))
+	}
+	return strings.Join(kinds, " ")
+}
+
+func (w *world) size() int { return len(w.events()) }
+
+func (w *world) report(agent access.AgentID, r access.Report) {
+	w.tb.Helper()
+	if err := w.Report(w.ctx, agent, office, r); err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+func (w *world) reconcile() {
+	w.tb.Helper()
+	must(w.Reconcile(w.ctx))(w.tb)
+}
+
+func (w *world) desired(agent access.AgentID) access.DesiredState {
+	w.tb.Helper()
+	return must(w.Desired(w.ctx, agent))(w.tb)
+}
+
+func (w *world) grant(id access.GrantID) access.Grant {
+	w.tb.Helper()
+	return must(w.Grant(w.ctx, w.admin, id))(w.tb).Grant
+}
+
+func wantCode(tb testing.TB, err error, kind access.Kind, code string) {
+	tb.Helper()
+	if access.KindOf(err) != kind || access.CodeOf(err) != code {
+		tb.Errorf("got %v (%s, %s), want %s, %s", err, access.KindOf(err), access.CodeOf(err), kind, code)
+	}
+}
+
+var _ = rbac.Owner

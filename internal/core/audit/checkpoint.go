@@ -37,8 +37,11 @@ func VerifierKey(signer string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the checkpoint key: %w", err)
 	}
-	seed, err := base64.StdEncoding.DecodeString(signer[strings.LastIndexByte(signer, '+')+1:])
-	if err != nil || len(seed) != 1+ed25519.SeedSize {
+	// PRIVATE+KEY+name+hash+key: the key is the rest, since base64 has '+' too.
+	const parts = 5
+	fields := strings.SplitN(signer, "+", parts)
+	seed, err := base64.StdEncoding.DecodeString(fields[len(fields)-1])
+	if err != nil || len(fields) != parts || len(seed) != 1+ed25519.SeedSize {
 		return "", errors.New("read the checkpoint key: it is not an Ed25519 key")
 	}
 	public, ok := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)

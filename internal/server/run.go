@@ -1,0 +1,256 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/httpapi"
+	"github.com/postern-dev/postern/internal/identity"
+	"github.com/postern-dev/postern/internal/store"
+)
+
+// Bounds on what a connection may do.
+const (
+	headerTimeout = 10 * time.Second // also for the TLS handshake
+	idleTimeout   = 60 * time.Second
+	maxHeader     = 32 << 10
+	drainTime     = 10 * time.Second // for calls that are under way when the server stops
+	restartAfter  = time.Second      // before the reconciler is tried again
+)
+
+// Run runs a server until ctx ends, then drains: it takes no new calls, ends streams and long polls, finishes what is
+// under way in at most 10 seconds, and closes the store. It fails at once where the configuration cannot be used.
+func Run(ctx context.Context, c Config) error {
+	s, err := open(ctx, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.serve(ctx), s.close())
+}
+
+// server is everything that one Run holds.
+type server struct {
+	config      Config
+	log         *slog.Logger
+	now         func() time.Time
+	folder      *folder
+	store       *store.DB
+	engine      *engine.Engine
+	identity    *identity.Identity
+	certificate *certificate
+	api         *httpapi.API
+	metrics     *metrics
+	reconciling atomic.Bool
+
+	adminPassword string
+}
+
+func open(ctx context.Context, c Config) (s *server, err error) {
+	s = &server{config: c, now: c.Now}
+	if s.config.Out == nil {
+		s.config.Out = os.Stdout
+	}
+	if s.config.Log == nil {
+		s.config.Log = os.Stderr
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.log = newLog(s.config.Log, c.LogFormat, c.LogLevel)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.folder, err = openFolder(c.Data); err != nil {
+		return s, err
+	}
+	if err := s.openStore(ctx); err != nil {
+		return s, err
+	}
+	if s.engine, err = engine.New(engine.Config{Store: s.store, Now: s.now, Log: s.log}); err != nil {
+		return s, err
+	}
+	if s.adminPassword, err = s.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
+		return s, fmt.Errorf("prepare the database: %w", err)
+	}
+	return s, s.openFaces()
+}
+
+func (s *server) openStore(ctx context.Context) (err error) {
+	dsn := s.config.Database
+	if dsn == "" {
+		dsn = filepath.Join(s.folder.path, "postern.db")
+	}
+	if s.store, err = store.Open(ctx, store.Config{DSN: dsn, Log: s.log}); err != nil {
+		return &KeyError{Key: "database", Err: err}
+	}
+	return nil
+}
+
+// openFaces makes what stands between the network and the engine.
+func (s *server) openFaces() error {
+	ca, err := identity.OpenCA(s.folder.path, s.now())
+	if err != nil {
+		return err
+	}
+	s.certificate = &certificate{ca: ca, dir: s.folder.path, now: s.now, log: s.log}
+	if s.certificate.names, err = names(s.config); err != nil {
+		return err
+	}
+	if err := s.certificate.load(); err != nil {
+		return err
+	}
+	s.identity, err = identity.New(identity.Config{Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond}})
+	if err != nil {
+		return err
+	}
+	s.metrics = newMetrics(s.streams, s.reconciler)
+	s.api, err = httpapi.New(httpapi.Config{Engine: s.engine, Identity: s.identity, Now: s.now, Log: s.log, Observe: s.metrics.observe})
+	return err
+}
+
+func (s *server) streams() int64 { return s.api.Streams() }
+
+func (s *server) reconciler() float64 {
+	if s.reconciling.Load() {
+		return 1
+	}
+	return 0
+}
+
+// serve listens, works, and drains when ctx ends or a listener breaks.
+func (s *server) serve(ctx context.Context) error {
+	listener, err := listen(ctx, "listen", s.config.Listen)
+	if err != nil {
+		return err
+	}
+	front := s.front()
+	ready := Ready{Address: listener.Addr().String(), CA: s.identity.CA().PEM(), AdminPassword: s.adminPassword}
+	broken := make(chan error, 2)
+	var figures *http.Server
+	if s.config.MetricsListen != off && s.config.MetricsListen != "" {
+		at, err := listen(ctx, "metricsListen", s.config.MetricsListen)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		figures = &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+		ready.Metrics = at.Addr().String()
+		go func() { broken <- figures.Serve(at) }()
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var working sync.WaitGroup
+	working.Go(func() { s.reconcile(background) })
+	working.Go(func() { s.certificate.keep(background) })
+	go func() { broken <- front.ServeTLS(listener, "", "") }()
+	err = s.announce(ready)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-broken:
+		}
+	}
+	err = errors.Join(err, s.drain(ctx, front, figures))
+	stop()
+	working.Wait()
+	return err
+}
+
+// front is the API's own HTTP server.
+func (s *server) front() *http.Server {
+	mux := http.NewServeMux()
+	health{store: s.store, alive: s.reconciling.Load}.routes(mux)
+	mux.Handle("/", s.api)
+	return &http.Server{Handler: mux, TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+}
+
+func (s *server) announce(ready Ready) error {
+	s.log.Info("serving", "address", ready.Address, "metrics", ready.Metrics, "data", s.folder.path)
+	if ready.AdminPassword != "" {
+		if err := welcome(s.config.Out, s.folder.path, ready); err != nil {
+			return fmt.Errorf("print the first password: %w", err)
+		}
+	}
+	if s.config.Ready != nil {
+		s.config.Ready(ready)
+	}
+	return nil
+}
+
+// drain ends what the servers do, politely for at most drainTime.
+func (s *server) drain(ctx context.Context, servers ...*http.Server) error {
+	s.log.Info("stopping")
+	s.api.Drain()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	var errs []error
+	for _, h := range servers {
+		if h == nil {
+			continue
+		}
+		if err := h.Shutdown(bounded); err != nil {
+			s.log.Warn("calls were cut off", "error", err)
+			errs = append(errs, h.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reconcile runs the engine's own work until ctx ends. Where it breaks it is tried again; until then the server says
+// that it is not ready.
+func (s *server) reconcile(ctx context.Context) {
+	for {
+		s.reconciling.Store(true)
+		err := s.engine.Run(ctx)
+		s.reconciling.Store(false)
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.Error("the reconciler broke and is started again", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(restartAfter):
+		}
+	}
+}
+
+func (s *server) close() error {
+	var errs []error
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.folder != nil {
+		errs = append(errs, s.folder.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func listen(ctx context.Context, key, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		err = fmt.Errorf("%s is in use by another program; stop that one, or choose another address: %w", address, err)
+	case errors.Is(err, syscall.EACCES):
+		err = fmt.Errorf("%s needs a privilege that the server lacks; choose a port above 1023: %w", address, err)
+	default:
+		err = fmt.Errorf("%s cannot be listened at: %w", address, err)
+	}
+	return nil, &KeyError{Key: key, Err: err}
+}

@@ -1,0 +1,161 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Setting is one key of the configuration: in the file by its Key, in the environment by its Env, on the command line
+// by its Flag.
+type Setting struct {
+	Key, Env, Flag string
+	Doc            string
+	Default        string
+	List           bool // several values: a list in the file, commas elsewhere
+
+	set func(*Config, string) error
+}
+
+// Settings gives every key there is, in the order of the manual.
+func Settings() []Setting {
+	return []Setting{
+		{Key: "data", Env: "POSTERN_DATA", Flag: "data", set: setData,
+			Doc: "folder of the database, the certificate authority and the server's key; it is made if it is missing"},
+		{Key: "listen", Env: "POSTERN_LISTEN", Flag: "listen", Default: ":8443", set: setListen,
+			Doc: "host:port that the API listens at, TLS only"},
+		{Key: "database", Env: "POSTERN_DATABASE", Flag: "database", set: setDatabase,
+			Doc: "postgres://USER@HOST/DATABASE; without it SQLite in the data folder"},
+		{Key: "databaseFile", Env: "POSTERN_DATABASE_FILE", Flag: "database-file", set: setDatabaseFile,
+			Doc: "file that holds the database's address, where it has a password"},
+		{Key: "names", Env: "POSTERN_NAMES", Flag: "names", List: true, set: setNames,
+			Doc: "host names and addresses that the server's certificate holds for, besides this host's own"},
+		{Key: "trustedProxies", Env: "POSTERN_TRUSTED_PROXIES", Flag: "trusted-proxies", List: true, set: setTrustedProxies,
+			Doc: "addresses and prefixes of proxies whose X-Forwarded-For is believed; none without it"},
+		{Key: "metricsListen", Env: "POSTERN_METRICS_LISTEN", Flag: "metrics-listen", Default: "127.0.0.1:9464", set: setMetricsListen,
+			Doc: "host:port of /metrics, plain HTTP and without sign-in, so keep it on a loopback or a private address; off for none"},
+		{Key: "logFormat", Env: "POSTERN_LOG_FORMAT", Flag: "log-format", Default: "text", set: setLogFormat,
+			Doc: "text or json"},
+		{Key: "logLevel", Env: "POSTERN_LOG_LEVEL", Flag: "log-level", Default: "info", set: setLogLevel,
+			Doc: "debug, info, warn or error"},
+		{Key: "callsPerSecond", Env: "POSTERN_CALLS_PER_SECOND", Flag: "calls-per-second", Default: "200", set: setCallsPerSecond,
+			Doc: "how many calls one principal may make a second, on average; twice as many at once"},
+	}
+}
+
+// Load makes a configuration of, from the weakest to the strongest, the defaults, the file (none where it is empty), the
+// environment, and flags (by name). What it cannot use is a *KeyError.
+func Load(file string, getenv func(string) string, flags map[string]string) (Config, error) {
+	c := Default()
+	if file != "" {
+		if err := loadFile(&c, file); err != nil {
+			return c, err
+		}
+	}
+	for _, s := range Settings() {
+		if text := getenv(s.Env); text != "" {
+			if err := s.set(&c, text); err != nil {
+				return c, &KeyError{Key: s.Key, From: s.Env, Err: err}
+			}
+		}
+	}
+	for _, s := range Settings() {
+		if text, ok := flags[s.Flag]; ok {
+			if err := s.set(&c, text); err != nil {
+				return c, &KeyError{Key: s.Key, From: "--" + s.Flag, Err: err}
+			}
+		}
+	}
+	if c.Data == "" {
+		return c, &KeyError{Key: "data", Err: errors.New("is missing; name a folder for the server's files with --data, POSTERN_DATA or the key data")}
+	}
+	return c, nil
+}
+
+func loadFile(c *Config, file string) error {
+	f, err := os.Open(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	return decode(c, file, f)
+}
+
+// decode reads a file strictly: one mapping of known keys, each once, to scalars or lists of them.
+func decode(c *Config, name string, r io.Reader) error {
+	const most = 1 << 20
+	data, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err != nil {
+		return fmt.Errorf("configuration: read %s: %w", name, err)
+	}
+	if len(data) > most {
+		return fmt.Errorf("configuration: %s is longer than %d bytes", name, most)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return fmt.Errorf("configuration: %s is not YAML: %w", name, err)
+	}
+	if len(document.Content) == 0 {
+		return nil // an empty file
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return fmt.Errorf("configuration: %s:%d: must be a mapping of keys to values, such as: listen: \":8443\"", name, root.Line)
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		from := fmt.Sprintf("%s:%d", name, key.Line)
+		s, err := settingOf(key.Value)
+		if err != nil {
+			return &KeyError{Key: key.Value, From: from, Err: err}
+		}
+		if seen[s.Key] {
+			return &KeyError{Key: s.Key, From: from, Err: errors.New("is set a second time; keep one")}
+		}
+		seen[s.Key] = true
+		text, err := s.text(value)
+		if err == nil {
+			err = s.set(c, text)
+		}
+		if err != nil {
+			return &KeyError{Key: s.Key, From: from, Err: err}
+		}
+	}
+	return nil
+}
+
+func settingOf(key string) (Setting, error) {
+	var known []string
+	for _, s := range Settings() {
+		if s.Key == key {
+			return s, nil
+		}
+		known = append(known, s.Key)
+	}
+	return Setting{}, fmt.Errorf("there is no such key; the keys are %s", strings.Join(known, ", "))
+}
+
+func (s Setting) text(value *yaml.Node) (string, error) {
+	switch {
+	case value.Kind == yaml.ScalarNode:
+		return value.Value, nil
+	case value.Kind == yaml.SequenceNode && s.List:
+		var parts []string
+		for _, item := range value.Content {
+			if item.Kind != yaml.ScalarNode {
+				return "", errors.New("must be a list of plain values")
+			}
+			parts = append(parts, item.Value)
+		}
+		return strings.Join(parts, ","), nil
+	case s.List:
+		return "", errors.New("must be a list of plain values")
+	default:
+		return "", errors.New("must be one plain value")
+	}
+}

@@ -19,22 +19,28 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 	t.Parallel()
 	people := []access.PrincipalID{"ana", "bo", "cy"}
 	rapid.Check(t, func(t *rapid.T) {
-		n := engine.Notification{ID: "n1", Seq: 7, Tenant: "t1", Request: "r1",
+		n := engine.Notification{
+			ID: "n1", Seq: 7, Tenant: "t1", Request: "r1",
 			Kind:     rapid.SampledFrom(engine.NotificationKinds()).Draw(t, "kind"),
-			Policies: rapid.SliceOfNDistinct(rapid.SampledFrom([]access.PolicyID{"p1", "p2"}), 0, 2, rapid.ID).Draw(t, "policies")}
+			Policies: rapid.SliceOfNDistinct(rapid.SampledFrom([]access.PolicyID{"p1", "p2"}), 0, 2, rapid.ID).Draw(t, "policies"),
+		}
 		addressed := rapid.SliceOfNDistinct(rapid.SampledFrom(people), 0, 3, rapid.ID).Draw(t, "addressed")
 		var channels []engine.Channel
 		for _, id := range []engine.ChannelID{"c1", "c2"} {
-			channels = append(channels, engine.Channel{ID: id, Enabled: rapid.Bool().Draw(t, "enabled"),
+			channels = append(channels, engine.Channel{
+				ID: id, Enabled: rapid.Bool().Draw(t, "enabled"),
 				Tenant: rapid.SampledFrom([]access.TenantID{"t1", "t1", "t2"}).Draw(t, "tenant"),
-				Kind:   rapid.SampledFrom([]engine.ChannelKind{engine.SMTP, engine.Slack, engine.PagerDuty}).Draw(t, "channel")})
+				Kind:   rapid.SampledFrom([]engine.ChannelKind{engine.SMTP, engine.Slack, engine.PagerDuty}).Draw(t, "channel"),
+			})
 		}
 		routes := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) engine.Route {
-			return engine.Route{Tenant: "t1", Channel: rapid.SampledFrom([]engine.ChannelID{"c1", "c2"}).Draw(t, "to"),
+			return engine.Route{
+				Tenant: "t1", Channel: rapid.SampledFrom([]engine.ChannelID{"c1", "c2"}).Draw(t, "to"),
 				Principal: rapid.SampledFrom(append([]access.PrincipalID{""}, people...)).Draw(t, "for"),
 				Policy:    rapid.SampledFrom([]access.PolicyID{"", "p1", "p2"}).Draw(t, "policy"),
 				Kinds:     rapid.SliceOfN(rapid.SampledFrom(engine.NotificationKinds()), 0, 2).Draw(t, "kinds"),
-				Mute:      rapid.IntRange(0, 4).Draw(t, "mute") == 0}
+				Mute:      rapid.IntRange(0, 4).Draw(t, "mute") == 0,
+			}
 		}), 0, 6).Draw(t, "routes")
 
 		want := map[string]bool{}
@@ -93,8 +99,10 @@ func muted(p access.PrincipalID, c engine.ChannelID, n engine.Notification, rout
 func TestDeliveriesEndAfterBoundedAttempts(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		retry := engine.Retry{Base: 5 * time.Second, Most: time.Hour, MaxAttempts: rapid.IntRange(1, 50).Draw(t, "attempts"),
-			MaxAge: time.Duration(rapid.IntRange(1, 48).Draw(t, "hours")) * time.Hour}
+		retry := engine.Retry{
+			Base: 5 * time.Second, Most: time.Hour, MaxAttempts: rapid.IntRange(1, 50).Draw(t, "attempts"),
+			MaxAge: time.Duration(rapid.IntRange(1, 48).Draw(t, "hours")) * time.Hour,
+		}
 		now := time.Unix(1_800_000_000, 0)
 		d := engine.Delivery{State: engine.DeliveryPending, QueuedAt: now, NextAttempt: now, Revision: 1}
 		for range retry.MaxAttempts {
@@ -188,18 +196,27 @@ func TestChannelsThatCannotBeKept(t *testing.T) {
 func TestNotificationsTellOfRequestsAndGrants(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
-	r := access.Request{ID: "r1", Tenant: "t1", RequesterName: "ana", Justification: "disk full", State: access.RequestPending,
-		Items: []access.Item{{Machine: "m1", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP, Duration: time.Hour},
-			{Machine: "m2", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP, Duration: 2 * time.Hour}}}
+	r := access.Request{
+		ID: "r1", Tenant: "t1", RequesterName: "ana", Justification: "disk full", State: access.RequestPending,
+		Items: []access.Item{
+			{Machine: "m1", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP, Duration: time.Hour},
+			{Machine: "m2", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP, Duration: 2 * time.Hour},
+		},
+	}
 	n := engine.AboutRequest("n1", engine.NotifyNeedsDecision, r, map[access.MachineID]string{"m1": "web-1"}, now)
-	want := engine.Notification{ID: "n1", At: now, Kind: engine.NotifyNeedsDecision, Tenant: "t1", Request: "r1", Policies: []access.PolicyID{"p1"},
+	want := engine.Notification{
+		ID: "n1", At: now, Kind: engine.NotifyNeedsDecision, Tenant: "t1", Request: "r1", Policies: []access.PolicyID{"p1"},
 		Subject: engine.Subject{Who: "ana", Reason: "disk full", Start: now, End: now.Add(2 * time.Hour), Items: []engine.SubjectItem{
-			{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP}, {Machine: "m2", Ports: access.SinglePort(22), Protocol: access.TCP}}}}
+			{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP}, {Machine: "m2", Ports: access.SinglePort(22), Protocol: access.TCP},
+		}},
+	}
 	if diff := cmp.Diff(want, n); diff != "" {
 		t.Errorf("about a request (-want +got):\n%s", diff)
 	}
-	g := access.Grant{ID: "g1", Request: "r1", Tenant: "t1", PrincipalName: "ana", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP,
-		Start: now, End: now.Add(time.Hour), State: access.GrantRevoked, EndedAt: now.Add(time.Minute), Reason: "done"}
+	g := access.Grant{
+		ID: "g1", Request: "r1", Tenant: "t1", PrincipalName: "ana", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP,
+		Start: now, End: now.Add(time.Hour), State: access.GrantRevoked, EndedAt: now.Add(time.Minute), Reason: "done",
+	}
 	n = engine.AboutGrant("n2", engine.NotifyEnded, g, r, "web-1", now)
 	if n.Subject.Outcome != "revoked" || n.Subject.Detail != "done" || !n.Subject.End.Equal(now.Add(time.Minute)) || n.Grant != "g1" || n.Request != "r1" {
 		t.Errorf("about a grant: %+v", n)

@@ -117,6 +117,8 @@ func (c *Courier) sendPager(ctx context.Context, p Parcel, m message, secret ope
 func (c *Courier) Test(ctx context.Context, channel engine.Channel, to, by string) (Receipt, error) {
 	now := c.now()
 	id := "test-" + now.UTC().Format("20060102T150405.000000000Z")
-	return c.Send(ctx, Parcel{ID: engine.DeliveryID(id), Channel: channel, Address: to,
-		Notification: engine.Notification{ID: engine.NotificationID(id), At: now, Kind: engine.NotifyTest, Tenant: channel.Tenant, Subject: engine.Subject{By: by}}})
+	return c.Send(ctx, Parcel{
+		ID: engine.DeliveryID(id), Channel: channel, Address: to,
+		Notification: engine.Notification{ID: engine.NotificationID(id), At: now, Kind: engine.NotifyTest, Tenant: channel.Tenant, Subject: engine.Subject{By: by}},
+	})
 }

@@ -171,7 +171,9 @@ func TestNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
-	l.Close()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	v := newVault(t, "")
 	_, err = newCourier(t, v).Send(t.Context(), parcel(channelTo(t, v, engine.Webhook, "https://"+address, "", notify.NewSigningKey())))
 	if e, ok := errors.AsType[*notify.SendError](err); !ok || e.Failure.Permanent || !strings.Contains(e.Failure.Text, "refused") {
@@ -249,8 +251,10 @@ func TestWebhooksAreSignedCloudEvents(t *testing.T) {
 	if err := json.Unmarshal(first.Body, &event); err != nil {
 		t.Fatal(err)
 	}
-	for field, want := range map[string]any{"specversion": "1.0", "type": "dev.postern.notification.needsDecision", "source": public,
-		"id": "0197c0de-0000-7000-8000-000000000001", "subject": "requests/0197c0de-0000-7000-8000-0000000000aa", "datacontenttype": "application/json"} {
+	for field, want := range map[string]any{
+		"specversion": "1.0", "type": "dev.postern.notification.needsDecision", "source": public,
+		"id": "0197c0de-0000-7000-8000-000000000001", "subject": "requests/0197c0de-0000-7000-8000-0000000000aa", "datacontenttype": "application/json",
+	} {
 		if diff := cmp.Diff(want, event[field]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", field, diff)
 		}
@@ -324,7 +328,7 @@ func TestSecretsStayOut(t *testing.T) {
 	echo := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(status)
-			fmt.Fprint(w, r.URL.Path, " https://", r.Host, r.URL.Path, " ", r.Header.Get("Secret"))
+			fmt.Fprint(w, r.URL.Path, " https://", r.Host, r.URL.Path, " ", r.Header.Get("Secret")) //nolint:errcheck // the receiver's own trouble
 		}
 	}
 	handlers := map[string]http.HandlerFunc{
@@ -337,8 +341,12 @@ func TestSecretsStayOut(t *testing.T) {
 	for name, handle := range handlers {
 		for kind, secret := range map[engine.ChannelKind]string{
 			engine.Slack: "/services/" + token, engine.Teams: "/workflows/" + token + "?sig=SECRETsig",
+			engine.SMTP:    "", // has its own tests
 			engine.Webhook: "whsec_SECRETSECRETSECRETSECRETSECRETSECRETSECR", engine.PagerDuty: "0123456789abcdefSECRETSECRETSECR",
 		} {
+			if kind == engine.SMTP {
+				continue
+			}
 			t.Run(name+" "+string(kind), func(t *testing.T) {
 				t.Parallel()
 				s, authority, _ := listen(t, func(w http.ResponseWriter, r *http.Request) {

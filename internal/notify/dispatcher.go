@@ -66,7 +66,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer stop()
 	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	workers := newCrew(d, sending)
+	workers := newCrew(sending, d)
 	var pruned time.Time
 	for ctx.Err() == nil {
 		touched, err := d.route(ctx)
@@ -131,7 +131,7 @@ type member struct {
 	stop context.CancelFunc
 }
 
-func newCrew(d *Dispatcher, sending context.Context) *crew {
+func newCrew(sending context.Context, d *Dispatcher) *crew {
 	return &crew{d: d, sending: sending, members: make(map[engine.ChannelID]*member)}
 }
 

@@ -20,7 +20,7 @@ func CheckDestination(a netip.Addr, allowPrivate bool) error {
 }
 
 // SlackEscape is the escaping of Slack's texts.
-func SlackEscape(s string) string { return slackEscape(s) }
+func SlackEscape(s string, most int) string { return slackEscape(s, most) }
 
 // Line is the cleaning of every text that goes into a message.
 func Line(s string, most int) string { return line(s, most) }

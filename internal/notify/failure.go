@@ -47,7 +47,7 @@ func failureOf(err error) engine.Failure {
 	if e, ok := errors.AsType[*SendError](err); ok {
 		return e.Failure
 	}
-	return engine.Failure{Text: "a fault inside the server; see its log"}
+	return engine.Failure{Text: "the sender failed and did not say why"}
 }
 
 // classify turns the status of an answer into a failure: nil for 2xx. Answers that a later repetition may change are
@@ -91,7 +91,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 		if seconds > uint64(maxRetryAfter/time.Second) {
 			return maxRetryAfter
 		}
-		return time.Duration(seconds) * time.Second //nolint:gosec // bounded above
+		return time.Duration(seconds) * time.Second
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {

@@ -23,7 +23,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // sample is a notification whose texts try to break out of every format.
 func sample(kind engine.NotificationKind) engine.Notification {
 	at := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
-	n := engine.Notification{ID: "0197c0de-0000-7000-8000-000000000001", At: at, Kind: kind, Tenant: tenant,
+	n := engine.Notification{
+		ID: "0197c0de-0000-7000-8000-000000000001", At: at, Kind: kind, Tenant: tenant,
 		Request: "0197c0de-0000-7000-8000-0000000000aa", Policies: []access.PolicyID{"p1"}, Recipients: []access.PrincipalID{"u1", "u2"},
 		Subject: engine.Subject{
 			Who: "ana <ana@example.com>", Start: at, End: at.Add(90 * time.Minute),
@@ -33,7 +34,8 @@ func sample(kind engine.NotificationKind) engine.Notification {
 				{Machine: "web_1", Ports: access.SinglePort(22), Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("2001:db8::/32")}},
 				{Machine: "db-1", Ports: access.PortRange{First: 5432, Last: 5433}, Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}},
 			},
-		}}
+		},
+	}
 	switch kind {
 	case engine.NotifyDecided:
 		n.Subject.Outcome = "denied"

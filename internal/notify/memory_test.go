@@ -37,9 +37,11 @@ type tables struct {
 }
 
 func newMemory() *memory {
-	return &memory{tables: tables{principals: map[access.PrincipalID]access.Principal{}, members: map[access.PrincipalID][]access.PrincipalID{},
+	return &memory{tables: tables{
+		principals: map[access.PrincipalID]access.Principal{}, members: map[access.PrincipalID][]access.PrincipalID{},
 		routed: map[engine.NotificationID]bool{}, channels: map[engine.ChannelID]engine.Channel{}, routes: map[engine.RouteID]engine.Route{},
-		deliveries: map[engine.DeliveryID]engine.Delivery{}}}
+		deliveries: map[engine.DeliveryID]engine.Delivery{},
+	}}
 }
 
 func (t tables) clone() tables {

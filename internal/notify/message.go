@@ -24,7 +24,7 @@ type message struct {
 
 type field struct{ Label, Value string }
 
-// texts is what one kind of notification says. Title and Lead are text/template over Facts; Fields names the facts to
+// texts is what one kind of notification says. Title and Lead are text/template over the facts; Fields names the facts to
 // show, in order.
 type texts struct {
 	Title, Lead, Button string
@@ -82,12 +82,12 @@ func table() map[engine.NotificationKind]texts {
 	}
 }
 
-// Facts is what the templates see: plain texts, empty where there is nothing to say.
-type Facts struct {
+// factSheet is what the templates see: plain texts, empty where there is nothing to say.
+type factSheet struct {
 	Who, Machines, Ports, Sources, Window, Start, End, Reason, Ticket, By, Outcome, Detail, AlertTitle, Severity string
 }
 
-func (f Facts) fields() map[string]field {
+func (f factSheet) fields() map[string]field {
 	return map[string]field{
 		"Who": {"Who", f.Who}, "Machines": {"Machine", f.Machines}, "Ports": {"Ports", f.Ports}, "Sources": {"From", f.Sources},
 		"Window": {"Window", f.Window}, "Reason": {"Reason", f.Reason}, "Ticket": {"Ticket", f.Ticket}, "By": {"By", f.By},
@@ -103,9 +103,11 @@ const (
 )
 
 // factsOf makes the facts of s: cleaned of control characters and bounded in length.
-func factsOf(s engine.Subject) Facts {
-	f := Facts{Who: line(s.Who, 100), Reason: line(s.Reason, maxValue), Ticket: line(s.Ticket, 100), By: line(s.By, 100),
-		Outcome: outcome(s.Outcome), Detail: line(s.Detail, maxValue), AlertTitle: line(s.Title, maxTitle), Severity: line(s.Severity, 20)}
+func factsOf(s engine.Subject) factSheet {
+	f := factSheet{
+		Who: line(s.Who, 100), Reason: line(s.Reason, maxValue), Ticket: line(s.Ticket, 100), By: line(s.By, 100),
+		Outcome: outcome(s.Outcome), Detail: line(s.Detail, maxValue), AlertTitle: line(s.Title, maxTitle), Severity: line(s.Severity, 20),
+	}
 	var machines, ports, sources []string
 	for _, item := range s.Items {
 		machines = add(machines, line(item.Machine, 64))
@@ -151,7 +153,7 @@ func compose(n engine.Notification, public *url.URL) (message, error) {
 	return m, nil
 }
 
-func fill(text string, facts Facts) (string, error) {
+func fill(text string, facts factSheet) (string, error) {
 	t, err := template.New("").Funcs(template.FuncMap{"lower": strings.ToLower}).Option("missingkey=error").Parse(text)
 	if err != nil {
 		return "", err

@@ -36,13 +36,14 @@ func FuzzRetryAfter(f *testing.F) {
 
 func FuzzTexts(f *testing.F) {
 	f.Add("a\r\nBcc: x\x00\u202e<!here> *b* \xff", 10)
+	f.Add(strings.Repeat("<", 600), 499)
 	f.Fuzz(func(t *testing.T, text string, most int) {
 		most = 1 + max(most, 0)%500
 		got := notify.Line(text, most)
 		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > most || strings.ContainsAny(got, "\r\n\x00\u202e\u2028") {
 			t.Errorf("line of %q: %q", text, got)
 		}
-		if escaped := notify.SlackEscape(got); strings.ContainsAny(escaped, "<>") {
+		if escaped := notify.SlackEscape(got, 700); strings.ContainsAny(escaped, "<>") || utf8.RuneCountInString(escaped) > 700 {
 			t.Errorf("for Slack: %q", escaped)
 		}
 		secret := "hunter2hunter2"

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -43,9 +44,7 @@ func post(ctx context.Context, c engine.Channel, raw string, header http.Header,
 	if err != nil {
 		return Receipt{}, permanent("the URL is malformed", err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	request.Header.Set("User-Agent", userAgent)
 
 	host := request.URL.Hostname()

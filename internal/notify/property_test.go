@@ -55,8 +55,10 @@ func TestNothingIsLostReorderedOrDoubled(t *testing.T) {
 			for number := range 3 {
 				for request := range requests {
 					w.insist(func() error {
-						n := engine.Notification{ID: engine.NotificationID(fmt.Sprint(request, "/", number)), Kind: engine.NotifyOpened, Tenant: tenant,
-							Request: access.RequestID(fmt.Sprint("r", request)), Subject: engine.Subject{Unended: number}}
+						n := engine.Notification{
+							ID: engine.NotificationID(fmt.Sprint(request, "/", number)), Kind: engine.NotifyOpened, Tenant: tenant,
+							Request: access.RequestID(fmt.Sprint("r", request)), Subject: engine.Subject{Unended: number},
+						}
 						return w.m.UpdateOutbox(t.Context(), func(tx engine.OutboxTx) error {
 							if _, err := tx.Notification(t.Context(), n.ID); err == nil {
 								return nil // the transaction that seemed to break had been committed

@@ -26,14 +26,14 @@ const keyPrefix = "whsec_"
 // NewSigningKey makes a random key for a webhook: "whsec_" and the base64 of 32 bytes.
 func NewSigningKey() string {
 	key := make([]byte, 32)
-	rand.Read(key) //nolint:errcheck // never fails: it ends the program instead
+	rand.Read(key) // never fails: it ends the program instead
 	return keyPrefix + base64.StdEncoding.EncodeToString(key)
 }
 
 // signingKeys reads one or more keys, apart by spaces: while a key is being changed both sign.
 func signingKeys(text string) ([][]byte, error) {
 	var keys [][]byte
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		encoded, ok := strings.CutPrefix(word, keyPrefix)
 		key, err := base64.StdEncoding.DecodeString(encoded)
 		if !ok || err != nil || len(key) < 24 || len(key) > 64 {

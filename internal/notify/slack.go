@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 type slackText struct {
@@ -36,12 +37,12 @@ type slackMessage struct {
 func slackBody(m message) ([]byte, error) {
 	const maxFields = 10 // of one section
 	mrkdwn := func(s string) slackText { return slackText{Type: "mrkdwn", Text: s, Verbatim: true} }
-	lead := mrkdwn("*" + slackEscape(m.Title) + "*\n" + slackEscape(m.Lead))
-	out := slackMessage{Text: slackEscape(m.Title), Blocks: []slackBlock{{Type: "section", Text: &lead}}}
+	lead := mrkdwn("*" + slackEscape(m.Title, 900) + "*\n" + slackEscape(m.Lead, 1900))
+	out := slackMessage{Text: slackEscape(m.Title, 900), Blocks: []slackBlock{{Type: "section", Text: &lead}}}
 	for fields := m.Fields; len(fields) > 0; fields = fields[min(maxFields, len(fields)):] {
 		section := slackBlock{Type: "section"}
 		for _, f := range fields[:min(maxFields, len(fields))] {
-			section.Fields = append(section.Fields, mrkdwn("*"+slackEscape(f.Label)+"*\n"+slackEscape(f.Value)))
+			section.Fields = append(section.Fields, mrkdwn("*"+slackEscape(f.Label, 50)+"*\n"+slackEscape(f.Value, 1900)))
 		}
 		out.Blocks = append(out.Blocks, section)
 	}
@@ -53,27 +54,31 @@ func slackBody(m message) ([]byte, error) {
 }
 
 // slackEscape makes s stand as it is in Slack's mrkdwn: no mention, link, or entity, and no mark of format, before which
-// it sets a zero-width space where it would have an effect. Marks inside words, as in web_1, have none.
-func slackEscape(s string) string {
+// it sets a zero-width space where it would have an effect. Marks inside words, as in web_1, have none. The result has
+// at most most characters, since Slack refuses a whole message for one text that is too long.
+func slackEscape(s string, most int) string {
 	runes := []rune(s)
 	var b strings.Builder
+	length := 0
 	for i, r := range runes {
+		escaped := string(r)
 		switch r {
 		case '&':
-			b.WriteString("&amp;")
+			escaped = "&amp;"
 		case '<':
-			b.WriteString("&lt;")
+			escaped = "&lt;"
 		case '>':
-			b.WriteString("&gt;")
+			escaped = "&gt;"
 		case '*', '_', '~', '`':
 			inWord := i > 0 && i+1 < len(runes) && alphanumeric(runes[i-1]) && alphanumeric(runes[i+1])
 			if !inWord {
-				b.WriteRune('\u200B')
+				escaped = "\u200B" + escaped
 			}
-			b.WriteRune(r)
-		default:
-			b.WriteRune(r)
 		}
+		if length += utf8.RuneCountInString(escaped); length >= most {
+			return b.String() + "…"
+		}
+		b.WriteString(escaped)
 	}
 	return b.String()
 }

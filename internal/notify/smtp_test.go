@@ -54,7 +54,7 @@ func serveMail(t *testing.T, s *mailServer) engine.Channel {
 		t.Fatal(err)
 	}
 	var group sync.WaitGroup
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	group.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -62,19 +62,21 @@ func serveMail(t *testing.T, s *mailServer) engine.Channel {
 				return
 			}
 			group.Go(func() {
-				stop := context.AfterFunc(ctx, func() { conn.Close() })
+				stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // whoever reads gets the error
 				defer stop()
-				defer conn.Close()
+				defer conn.Close() //nolint:errcheck // the client's own trouble
 				s.serve(ctx, conn)
 			})
 		}
 	})
-	t.Cleanup(func() { cancel(); listener.Close(); group.Wait() })
+	t.Cleanup(func() { cancel(); listener.Close(); group.Wait() }) //nolint:errcheck // ends Accept
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	number, _ := strconv.Atoi(port)
-	return engine.Channel{ID: "mail", Tenant: tenant, Name: "mail", Kind: engine.SMTP, Enabled: true, AllowPrivate: true,
+	return engine.Channel{
+		ID: "mail", Tenant: tenant, Name: "mail", Kind: engine.SMTP, Enabled: true, AllowPrivate: true,
 		CA:   string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})),
-		Mail: engine.Mail{Host: "127.0.0.1", Port: number, From: "postern@example.com", FromName: "Postern"}}
+		Mail: engine.Mail{Host: "127.0.0.1", Port: number, From: "postern@example.com", FromName: "Postern"},
+	}
 }
 
 func (s *mailServer) serve(ctx context.Context, conn net.Conn) {
@@ -228,9 +230,11 @@ func checkMail(t *testing.T, data string) {
 	if err != nil || subject != "[Postern] Decision needed: ana Bcc: all@example.com hello asks for access to web_1, db-1" {
 		t.Errorf("subject %q, %v", subject, err)
 	}
-	for name, want := range map[string]string{"Bcc": "", "Cc": "", "To": "<ana@example.com>", "From": `"Postern" <postern@example.com>`, "Auto-Submitted": "auto-generated",
+	for name, want := range map[string]string{
+		"Bcc": "", "Cc": "", "To": "<ana@example.com>", "From": `"Postern" <postern@example.com>`, "Auto-Submitted": "auto-generated",
 		"Message-Id": "<00112233445566778899aabbccddeeff@example.com>", "References": "<request-0197c0de-0000-7000-8000-0000000000aa@example.com>",
-		"Date": "Sat, 14 Mar 2026 09:00:00 +0000"} {
+		"Date": "Sat, 14 Mar 2026 09:00:00 +0000",
+	} {
 		if got := m.Header.Get(name); got != want {
 			t.Errorf("header %s is %q, want %q", name, got, want)
 		}

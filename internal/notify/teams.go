@@ -53,8 +53,10 @@ func teamsBody(m message) ([]byte, error) {
 	block := func(spacing string, runs ...teamsRun) teamsBlock {
 		return teamsBlock{Type: "RichTextBlock", Inlines: runs, Spacing: spacing}
 	}
-	card := teamsCard{Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4",
-		Teams: teamsWidth{Width: "Full"}, Body: []teamsBlock{block("", run(m.Title, "Bolder", "Medium"))}}
+	card := teamsCard{
+		Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4",
+		Teams: teamsWidth{Width: "Full"}, Body: []teamsBlock{block("", run(m.Title, "Bolder", "Medium"))},
+	}
 	if m.Lead != "" {
 		card.Body = append(card.Body, block("Small", run(m.Lead, "", "")))
 	}

@@ -56,9 +56,11 @@ const eventType = "dev.postern.notification."
 // webhookBody gives the event for a generic webhook: the data as it is, which a program escapes for its own use.
 func webhookBody(n engine.Notification, m message, public *url.URL) ([]byte, error) {
 	s := n.Subject
-	data := webhookData{Kind: string(n.Kind), Tenant: string(n.Tenant), Request: string(n.Request), Grant: string(n.Grant), Alert: n.Alert,
+	data := webhookData{
+		Kind: string(n.Kind), Tenant: string(n.Tenant), Request: string(n.Request), Grant: string(n.Grant), Alert: n.Alert,
 		Policies: texted(n.Policies), Recipients: texted(n.Recipients), Link: m.Link, Summary: m.Title, Who: s.Who, Start: optional(s.Start), End: optional(s.End),
-		Reason: s.Reason, Ticket: s.Ticket, By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity}
+		Reason: s.Reason, Ticket: s.Ticket, By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity,
+	}
 	for _, item := range s.Items {
 		out := webhookItem{Machine: item.Machine, Ports: item.Ports.String(), Protocol: string(item.Protocol), Sources: []string{}}
 		for _, source := range item.Sources {
@@ -66,8 +68,10 @@ func webhookBody(n engine.Notification, m message, public *url.URL) ([]byte, err
 		}
 		data.Items = append(data.Items, out)
 	}
-	event := cloudEvent{SpecVersion: "1.0", ID: string(n.ID), Source: public.String(), Type: eventType + string(n.Kind), Time: n.At.UTC(),
-		DataContentType: "application/json", Data: data}
+	event := cloudEvent{
+		SpecVersion: "1.0", ID: string(n.ID), Source: public.String(), Type: eventType + string(n.Kind), Time: n.At.UTC(),
+		DataContentType: "application/json", Data: data,
+	}
 	switch {
 	case n.Request != "":
 		event.Subject = "requests/" + string(n.Request)

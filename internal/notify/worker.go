@@ -136,10 +136,14 @@ func (w *worker) claim(ctx context.Context, now time.Time, most int) (work []cla
 		}
 		return nil
 	})
-	if access.KindOf(err) == access.KindConflict && err != nil { // another replica was faster: look again
-		return nil, now.Add(time.Duration(jitter() * float64(4*settle))), nil
+	switch {
+	case err == nil:
+		return work, next, nil
+	case access.KindOf(err) == access.KindConflict:
+		return nil, now.Add(time.Duration(jitter() * float64(4*settle))), nil // another replica was faster: look again
+	default:
+		return nil, time.Time{}, err
 	}
-	return work, next, err
 }
 
 func (w *worker) due(ctx context.Context, now time.Time, most int) (due []engine.Delivery, next time.Time, err error) {
@@ -187,11 +191,13 @@ func take(ctx context.Context, tx engine.OutboxTx, channel engine.Channel, d eng
 
 func addressOf(ctx context.Context, r engine.OutboxReader, id access.PrincipalID) (address, problem string, err error) {
 	p, err := r.Principal(ctx, id)
-	switch {
-	case access.KindOf(err) == access.KindNotFound && err != nil:
+	if err != nil {
+		if access.KindOf(err) != access.KindNotFound {
+			return "", "", err
+		}
 		return "", "the recipient is not there any more", nil
-	case err != nil:
-		return "", "", err
+	}
+	switch {
 	case p.Disabled:
 		return "", "the recipient is disabled", nil
 	case p.Email == "":

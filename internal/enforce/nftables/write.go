@@ -37,8 +37,8 @@ func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 	k.sets, k.chains = k.shape.sets(), k.shape.chains()
 
 	flags := uint32(tableOwned | tablePersists)
-	if e.plain && there == nil || there != nil && there.flags&tableOwned == 0 {
-		flags = 0 // a table that belongs to nobody cannot be taken
+	if e.plain && there == nil || there != nil && there.flags&(tableOwned|tablePersists) == 0 {
+		flags = 0 // a table that was never made to be owned cannot be taken; one whose owner died can
 	}
 	messages := []netlink.Message{newTable(e.table, flags)}
 	var counted map[place]member

@@ -11,13 +11,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -113,9 +111,7 @@ func (k *target) protects() []string {
 type server struct {
 	*httptest.Server
 
-	key   *ecdsa.PrivateKey
-	ca    *x509.Certificate
-	caPEM []byte
+	*authority
 
 	mu       sync.Mutex
 	offset   time.Duration // of the server's wall clock
@@ -136,23 +132,42 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{life: time.Hour, beat: 50 * time.Millisecond, tokens: map[string]string{"good": ""}, changed: make(chan struct{}), agent: "agent-1"}
-	s.desired = api.Desired{Revision: 1, Mode: "host", Machines: []api.Guarded{{Machine: "machine-1", Name: "web-1"}},
-		Protected: []api.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}}, Openings: []api.Opening{}}
+	return newServerOn(t, nil, newAuthority(t))
+}
+
+// authority is who signs the certificates of a server and of its agents.
+type authority struct {
+	key   *ecdsa.PrivateKey
+	ca    *x509.Certificate
+	caPEM []byte
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
 	var err error
-	if s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+	a := new(authority)
+	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(48 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &s.key.PublicKey, s.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.ca, err = x509.ParseCertificate(der); err != nil {
+	if a.ca, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	s.caPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	a.caPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return a
+}
+
+// newServerOn makes a server that listens where l does, or on any port of the loopback where it is nil.
+func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
+	t.Helper()
+	s := &server{authority: a, life: time.Hour, beat: 50 * time.Millisecond, tokens: map[string]string{"good": ""}, changed: make(chan struct{}), agent: "agent-1"}
+	s.desired = api.Desired{Revision: 1, Mode: "host", Machines: []api.Guarded{{Machine: "machine-1", Name: "web-1"}},
+		Protected: []api.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}}, Openings: []api.Opening{}}
 	pool := x509.NewCertPool()
 	pool.AddCert(s.ca)
 	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -173,6 +188,10 @@ func newServer(t *testing.T) *server {
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.TLS = &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{serverDER}, PrivateKey: serverKey}}}
+	if l != nil {
+		must(t, s.Listener.Close())
+		s.Listener = l
+	}
 	s.StartTLS()
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	return s
@@ -460,11 +479,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-var _ io.Writer = testWriter{}
-
 func (h *host) opens(want ...string) {
 	h.t.Helper()
 	eventually(h.t, fmt.Sprintf("open: %v", want), func() bool { return slices.Equal(h.target.open(), want) })
 }
-
-var _ = netip.Addr{}

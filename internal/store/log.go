@@ -55,7 +55,7 @@ type inserts struct {
 }
 
 func newInserts() inserts {
-	in := inserts{sizes: []int{64, 16, 4, 1}}
+	in := inserts{sizes: []int{16, 4, 1}}
 	for _, n := range in.sizes {
 		in.events = append(in.events, insertEvents+rowsOf(n, strings.Count(insertEvents, ",")+1))
 		in.nodes = append(in.nodes, insertNodes+rowsOf(n, strings.Count(insertNodes, ",")+1))

@@ -69,7 +69,7 @@ func sqliteDSN(path string, more ...string) string {
 func (b *sqliteBackend) connect(ctx context.Context, path string) error {
 	var err error
 	b.write, err = sql.Open("sqlite", sqliteDSN(path, "_pragma=journal_mode(wal)", "_pragma=synchronous(full)", "_pragma=foreign_keys(1)",
-		"_pragma=journal_size_limit(67108864)"))
+		"_pragma=journal_size_limit(67108864)", "_pragma=temp_store(memory)")) // savepoints keep pages there
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,54 @@ func (b *sqliteBackend) close() error {
 // sqliteConn is one connection with its prepared statements. One goroutine at a time uses it.
 type sqliteConn struct {
 	conn       *sql.Conn
-	statements map[string]*sql.Stmt
+	statements map[string]*sqliteStmt
+}
+
+// sqliteStmt is a statement whose placeholders are bare question marks. The driver finds the argument of a $n by
+// comparing texts, which for a wide row takes longer than to insert it.
+type sqliteStmt struct {
+	*sql.Stmt
+
+	order []int // for each question mark, the index of its argument
+}
+
+// bare replaces each $n. No statement of ours has a dollar sign in a literal.
+func bare(text string) (bared string, order []int) {
+	var b strings.Builder
+	for {
+		before, after, ok := strings.Cut(text, "$")
+		b.WriteString(before)
+		if !ok {
+			return b.String(), order
+		}
+		n := 0
+		for after != "" && after[0] >= '0' && after[0] <= '9' {
+			n = 10*n + int(after[0]-'0')
+			after = after[1:]
+		}
+		b.WriteByte('?')
+		order = append(order, n-1)
+		text = after
+	}
+}
+
+// arrange gives the arguments in the order of the question marks.
+func (s *sqliteStmt) arrange(args []any) ([]any, error) {
+	inOrder := len(s.order) == len(args)
+	for i, n := range s.order {
+		if n < 0 || n >= len(args) {
+			return nil, fmt.Errorf("the statement has no argument %d", n+1)
+		}
+		inOrder = inOrder && n == i
+	}
+	if inOrder {
+		return args, nil
+	}
+	arranged := make([]any, len(s.order))
+	for i, n := range s.order {
+		arranged[i] = args[n]
+	}
+	return arranged, nil
 }
 
 func newSQLiteConn(ctx context.Context, db *sql.DB) (*sqliteConn, error) {
@@ -178,10 +225,10 @@ func newSQLiteConn(ctx context.Context, db *sql.DB) (*sqliteConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sqliteConn{conn: conn, statements: map[string]*sql.Stmt{}}, nil
+	return &sqliteConn{conn: conn, statements: map[string]*sqliteStmt{}}, nil
 }
 
-func (c *sqliteConn) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
+func (c *sqliteConn) prepare(ctx context.Context, text string) (*sqliteStmt, error) {
 	if s := c.statements[text]; s != nil {
 		return s, nil
 	}
@@ -194,17 +241,25 @@ func (c *sqliteConn) prepare(ctx context.Context, text string) (*sql.Stmt, error
 			}
 		}
 	}
-	s, err := c.conn.PrepareContext(ctx, text)
+	bared, order := bare(text)
+	prepared, err := c.conn.PrepareContext(ctx, bared)
 	if err != nil {
 		return nil, err
 	}
+	s := &sqliteStmt{Stmt: prepared, order: order}
 	c.statements[text] = s
 	return s, nil
 }
 
 func (c *sqliteConn) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if err := checkText("", args); err != nil {
+		return nil, err
+	}
 	s, err := c.prepare(ctx, text)
 	if err != nil {
+		return nil, err
+	}
+	if args, err = s.arrange(args); err != nil {
 		return nil, err
 	}
 	return s.QueryContext(ctx, args...)
@@ -215,6 +270,9 @@ func (c *sqliteConn) broken(error) {}
 func (c *sqliteConn) run(ctx context.Context, text string, args ...any) error {
 	s, err := c.prepare(ctx, text)
 	if err != nil {
+		return err
+	}
+	if args, err = s.arrange(args); err != nil {
 		return err
 	}
 	_, err = s.ExecContext(ctx, args...)
@@ -249,7 +307,11 @@ func (w *sqliteWriter) exec(ctx context.Context, wr write) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.ExecContext(ctx, wr.args...)
+	args, err := s.arrange(wr.args)
+	if err != nil {
+		return err
+	}
+	result, err := s.ExecContext(ctx, args...)
 	if err != nil || wr.none == nil {
 		return err
 	}

@@ -81,8 +81,10 @@ func useCases(w *world, host engine.Enrolled, policy access.Policy, request engi
 		"CreatePrincipal": func(c engine.Caller) error {
 			return drop(w.CreatePrincipal(w.ctx, c, engine.PrincipalInput{Kind: access.User, Name: "eve"}))
 		},
-		"Principal":  func(c engine.Caller) error { return drop(w.Principal(w.ctx, c, "ann")) },
-		"Principals": func(c engine.Caller) error { return drop(w.Principals(w.ctx, c, engine.PrincipalFilter{}, engine.Page{})) },
+		"Principal": func(c engine.Caller) error { return drop(w.Principal(w.ctx, c, "ann")) },
+		"Principals": func(c engine.Caller) error {
+			return drop(w.Principals(w.ctx, c, engine.PrincipalFilter{}, engine.Page{}))
+		},
 		"ChangePrincipal": func(c engine.Caller) error {
 			return drop(w.ChangePrincipal(w.ctx, c, "ann", engine.PrincipalChange{Disabled: &yes, DisplayName: &name}))
 		},
@@ -92,12 +94,16 @@ func useCases(w *world, host engine.Enrolled, policy access.Policy, request engi
 		"AssignRole": func(c engine.Caller) error {
 			return drop(w.AssignRole(w.ctx, c, engine.AssignInput{Principal: "nobody", Role: "Owner", Scope: access.Root}))
 		},
-		"RoleAssignments":  func(c engine.Caller) error { return drop(w.RoleAssignments(w.ctx, c, engine.AssignmentFilter{}, engine.Page{})) },
-		"UnassignRole":     func(c engine.Caller) error { return w.UnassignRole(w.ctx, c, assignment) },
-		"Agents":           func(c engine.Caller) error { return drop(w.Agents(w.ctx, c, engine.Page{})) },
-		"Events":           func(c engine.Caller) error { return drop(w.Events(w.ctx, c, engine.EventFilter{}, engine.Page{})) },
-		"Event":            func(c engine.Caller) error { return drop(w.Event(w.ctx, c, 0)) },
-		"Export":           func(c engine.Caller) error { return drop(w.Export(w.ctx, c, 0, func(int64, []byte) error { return nil })) },
+		"RoleAssignments": func(c engine.Caller) error {
+			return drop(w.RoleAssignments(w.ctx, c, engine.AssignmentFilter{}, engine.Page{}))
+		},
+		"UnassignRole": func(c engine.Caller) error { return w.UnassignRole(w.ctx, c, assignment) },
+		"Agents":       func(c engine.Caller) error { return drop(w.Agents(w.ctx, c, engine.Page{})) },
+		"Events":       func(c engine.Caller) error { return drop(w.Events(w.ctx, c, engine.EventFilter{}, engine.Page{})) },
+		"Event":        func(c engine.Caller) error { return drop(w.Event(w.ctx, c, 0)) },
+		"Export": func(c engine.Caller) error {
+			return drop(w.Export(w.ctx, c, 0, func(int64, []byte) error { return nil }))
+		},
 		"Checkpoint":       func(c engine.Caller) error { return drop(w.Checkpoint(w.ctx, c)) },
 		"InclusionProof":   func(c engine.Caller) error { return drop(w.InclusionProof(w.ctx, c, 0, 0)) },
 		"ConsistencyProof": func(c engine.Caller) error { return drop(w.ConsistencyProof(w.ctx, c, 1, 0)) },

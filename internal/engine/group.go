@@ -18,6 +18,23 @@ func (p placedGroup) scope() access.ResourceID {
 	return access.ResourceGroupScope(p.subscription.ID, p.group.Name)
 }
 
+// authorizeGroup finds the resource group that ref names, and fails with access.KindForbidden unless the caller may do
+// action there. Whoever may do it nowhere does not learn which groups there are.
+func (e *Engine) authorizeGroup(ctx context.Context, r Reader, c Caller, action, ref string) (rights, placedGroup, error) {
+	may, err := e.rights(ctx, r, c)
+	if err != nil {
+		return rights{}, placedGroup{}, err
+	}
+	if _, err := may.anywhere(action); err != nil {
+		return rights{}, placedGroup{}, err
+	}
+	group, err := findGroup(ctx, r, c.Tenant, ref)
+	if err != nil {
+		return rights{}, placedGroup{}, err
+	}
+	return may, group, may.require(action, group.scope())
+}
+
 // findGroup gives the resource group of a tenant that ref names: by name, by resource id, or the default one where ref is
 // empty. A name that several subscriptions have is taken from the oldest.
 func findGroup(ctx context.Context, r Reader, tenant access.TenantID, ref string) (placedGroup, error) {

@@ -87,11 +87,7 @@ func (e *Engine) Machines(ctx context.Context, c Caller, f MachineFilter, p Page
 func (e *Engine) AddMachine(ctx context.Context, c Caller, in AddMachineInput) (d MachineDetail, err error) {
 	a := attempt{action: rbac.MachinesWrite, details: map[string]string{"name": in.Name, "gateway": in.Gateway}}
 	err = e.change(ctx, c, a, func(tx Tx) error {
-		group, err := findGroup(ctx, tx, c.Tenant, in.ResourceGroup)
-		if err != nil {
-			return err
-		}
-		may, err := e.authorize(ctx, tx, c, rbac.MachinesWrite, group.scope())
+		may, group, err := e.authorizeGroup(ctx, tx, c, rbac.MachinesWrite, in.ResourceGroup)
 		if err != nil {
 			return err
 		}

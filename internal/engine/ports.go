@@ -47,6 +47,9 @@ type Listed[T any] struct {
 // Reader reads. Whatever looks for one thing and does not find it fails with access.KindNotFound. A malformed cursor
 // is access.KindInvalid.
 type Reader interface {
+	SignInReader
+	ViewReader
+
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Subscriptions(ctx context.Context) ([]access.Subscription, error)
 	ResourceGroups(ctx context.Context) ([]access.ResourceGroup, error)
@@ -112,6 +115,7 @@ type Reader interface {
 // without regard to case; what breaks that, or refers to what is not there, is access.KindConflict too.
 type Tx interface {
 	Reader
+	SignInWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error
 	SaveSubscription(ctx context.Context, s access.Subscription) error

@@ -82,12 +82,18 @@ func findRole(ctx context.Context, r Reader, tenant access.TenantID, ref string)
 func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d AssignmentDetail, err error) {
 	a := attempt{action: rbac.RoleAssignmentsWrite, scope: in.Scope, details: map[string]string{"principal": in.Principal, "role": in.Role}}
 	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.RoleAssignmentsWrite); err != nil {
+			return err
+		}
 		scope, err := scopeOrDefault(ctx, tx, c, in.Scope)
 		if err != nil {
 			return err
 		}
-		may, err := e.authorize(ctx, tx, c, rbac.RoleAssignmentsWrite, scope)
-		if err != nil {
+		if err := may.require(rbac.RoleAssignmentsWrite, scope); err != nil {
 			return err
 		}
 		if d.Principal, err = findPrincipal(ctx, tx, c.Tenant, in.Principal); err != nil {

@@ -97,7 +97,9 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) {
 		{"no policy", ann, func(in *engine.SubmitInput) { in.Items[0].Machine = "db-1" }, access.KindInvalid, "machineNotConfigured"},
 		{"port outside", ann, func(in *engine.SubmitInput) { in.Items[0].Ports = access.SinglePort(23) }, access.KindInvalid, "portNotInPolicy"},
 		{"port zero", ann, func(in *engine.SubmitInput) { in.Items[0].Ports = access.PortRange{} }, access.KindInvalid, "malformedPorts"},
-		{"source outside", ann, func(in *engine.SubmitInput) { in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} }, access.KindInvalid, "sourceNotAllowed"},
+		{"source outside", ann, func(in *engine.SubmitInput) {
+			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+		}, access.KindInvalid, "sourceNotAllowed"},
 		{"from everywhere", ann, func(in *engine.SubmitInput) { in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }, access.KindInvalid, "sourceNotAllowed"},
 		{"too long", ann, func(in *engine.SubmitInput) { in.Items[0].Duration = 4 * time.Hour }, access.KindInvalid, "durationTooLong"},
 		{"end before start", ann, func(in *engine.SubmitInput) {

@@ -31,11 +31,7 @@ const (
 func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInput) (token string, t EnrollmentToken, err error) {
 	token = enrollmentPrefix + secret()
 	err = e.change(ctx, c, attempt{action: rbac.EnrollmentTokensWrite, details: map[string]string{"name": in.Name}}, func(tx Tx) error {
-		group, err := findGroup(ctx, tx, c.Tenant, in.ResourceGroup)
-		if err != nil {
-			return err
-		}
-		may, err := e.authorize(ctx, tx, c, rbac.EnrollmentTokensWrite, group.scope())
+		may, group, err := e.authorizeGroup(ctx, tx, c, rbac.EnrollmentTokensWrite, in.ResourceGroup)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,66 @@
+package engine_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// BenchmarkSubmit is whole requests, durable, with their events, from 64 callers at once.
+func BenchmarkSubmit(b *testing.B) {
+	w := newWorld(b)
+	const callers, machines = 64, 16
+	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
+	for i := range machines {
+		name := fmt.Sprintf("web-%d", i)
+		w.host(name)
+		must(w.SetMachinePolicy(w.ctx, w.admin, name, policy, nil))(b)
+	}
+	people := make([]engine.Caller, callers)
+	for i := range people {
+		people[i] = w.user(fmt.Sprintf("user-%d", i), "JIT Access Requester")
+	}
+	work := make(chan int)
+	var wait sync.WaitGroup
+	b.ResetTimer()
+	for i := range callers {
+		wait.Go(func() {
+			for n := range work {
+				in := engine.SubmitInput{Items: []engine.ItemInput{{Machine: fmt.Sprintf("web-%d", n%machines), Ports: access.SinglePort(uint16(1000 + n%1000)), Duration: time.Minute}}}
+				if _, err := w.Submit(w.ctx, people[i], in); err != nil {
+					b.Error(err)
+				}
+				if n%50 == 0 {
+					w.clock.advance(time.Second) // so that grants end, as they do
+				}
+			}
+		})
+	}
+	for n := range b.N {
+		work <- n
+	}
+	close(work)
+	wait.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+}
+
+// BenchmarkDesired is the desired state of a gateway with 1,000 open grants.
+func BenchmarkDesired(b *testing.B) {
+	w := newWorld(b)
+	host := w.host("web-1")
+	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(b)
+	in := engine.SubmitInput{}
+	for i := range 1000 {
+		in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(uint16(1000 + i)), Duration: time.Hour})
+	}
+	must(w.Submit(w.ctx, w.admin, in))(b)
+	for b.Loop() {
+		must(w.Desired(w.ctx, host.Agent.ID))(b)
+	}
+}

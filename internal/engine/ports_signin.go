@@ -1,0 +1,70 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// SignInReader is the part of a Reader that signing in by OAuth 2 needs. What is not found is access.KindNotFound.
+type SignInReader interface {
+	Secrets(ctx context.Context, principal access.PrincipalID) ([]Secret, error) // by id, so by age; at most 100
+	Secret(ctx context.Context, id SecretID) (Secret, error)
+	PendingSignIn(ctx context.Context, hash string) (PendingSignIn, error)
+	PendingSignInByCode(ctx context.Context, userCode string) (PendingSignIn, error)
+}
+
+// SignInWriter is the part of a Tx that signing in by OAuth 2 needs.
+type SignInWriter interface {
+	SaveSecret(ctx context.Context, s Secret) error         // inserts
+	DeleteSecret(ctx context.Context, id SecretID) error    // not found if it is not there
+	SavePendingSignIn(ctx context.Context, p PendingSignIn) error // inserts or replaces
+	DeletePendingSignIn(ctx context.Context, hash string) error   // not found if it is not there
+	DeletePendingSignInsBefore(ctx context.Context, t time.Time) error
+	DeleteRoleDefinition(ctx context.Context, id rbac.DefinitionID) error // bumps the directory; conflict while it is assigned
+}
+
+// ViewReader is the part of a Reader that shows many things at once, with few queries.
+type ViewReader interface {
+	// MachinesByID gives those of the machines that exist, in no order.
+	MachinesByID(ctx context.Context, ids []access.MachineID) ([]access.Machine, error)
+	// RequestsOfMachines gives the requests that name one of the machines and were made at since or later, newest first; at
+	// most limit (1 to 1,000).
+	RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time, limit int) ([]access.Request, error)
+	// GrantsOfRequests gives the grants of all the requests, by request and id.
+	GrantsOfRequests(ctx context.Context, ids []access.RequestID) ([]access.Grant, error)
+}
+
+// SecretID names a secret or certificate of a service principal.
+type SecretID string
+
+// Secret is what a service principal proves itself with: a secret of 32 random bytes, of which only the hash is kept, or a
+// certificate.
+type Secret struct {
+	ID          SecretID
+	Principal   access.PrincipalID
+	Name        string // for people
+	Hash        string // SHA-256 of the secret, or of the certificate, hex
+	Certificate string // PEM; empty for a secret
+	CreatedBy   access.PrincipalID
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
+}
+
+// PendingSignIn is a sign-in by OAuth 2 that is under way: a client waits for its code to be exchanged for a session.
+type PendingSignIn struct {
+	Hash      string // SHA-256 of the device code or authorization code, hex
+	UserCode  string // what a person types to approve a device; empty for an authorization code
+	Client    string // what the client calls itself
+	Audience  string // whom the tokens are for
+	Redirect  string // where the authorization code was sent
+	Challenge string // of PKCE, method S256
+	Nonce     string // to be repeated in the id token
+	Address   string // where the client asked from
+	Session   string // hash of the session that a person opened for it; empty while nobody has
+	Denied    bool
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}

@@ -1,0 +1,125 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+func TestBootstrapIsIdempotent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	again, err := w.another().Bootstrap(w.ctx, func(string) (string, error) {
+		t.Error("a password was hashed at the second start")
+		return "", nil
+	})
+	if err != nil || again != "" {
+		t.Errorf("the second start gave %q, %v", again, err)
+	}
+	cred := must(w.Credentials(w.ctx, "ADMIN"))(t)
+	if !cred.Password.MustChange || !strings.HasPrefix(cred.Password.Hash, "hash of ") {
+		t.Errorf("the administrator's password is %+v", cred.Password)
+	}
+	if got := w.kinds(0); got != "tenant.created principal.created role.assigned server.started server.started" {
+		t.Errorf("events are %s", got)
+	}
+	if roles := must(w.RoleDefinitions(w.ctx, w.admin))(t); len(roles) != 7 {
+		t.Errorf("there are %d roles", len(roles))
+	}
+}
+
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.user("ann", "")
+	p := must(w.Principal(w.ctx, w.admin, "ann"))(t)
+	_, _, err := w.Session(w.ctx, "nix")
+	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+	// ann has no password; the administrator has one.
+	open := func(hash string, in engine.SignInInput) error {
+		in.Session = engine.Session{Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
+		return w.SignIn(w.ctx, in)
+	}
+	stored := must(w.Credentials(w.ctx, "admin"))(t).Password.Hash
+	wantCode(t, open("a", engine.SignInInput{Checked: "another"}), access.KindConflict, "signInChanged")
+	if err := open("a", engine.SignInInput{Checked: stored}); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := w.Session(w.ctx, "a")
+	if err != nil || c.Principal != w.admin.Principal || c.Session != "a" {
+		t.Fatalf("the session is of %+v, %v", c, err)
+	}
+	if err := open("b", engine.SignInInput{Checked: stored, PasswordHash: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = w.Session(w.ctx, "a")
+	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+	if cred := must(w.Credentials(w.ctx, "admin"))(t); cred.Password.Hash != "new" || cred.Password.MustChange {
+		t.Errorf("the password is %+v", cred.Password)
+	}
+	c.Session = "b"
+	for range 2 {
+		if err := w.SignOut(w.ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err = w.Session(w.ctx, "b")
+	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+
+	if err := open("c", engine.SignInInput{Checked: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.advance(time.Hour)
+	_, _, err = w.Session(w.ctx, "c")
+	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+	_, _ = ann, p
+}
+
+func TestDisabledPrincipalsHaveNoSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t)
+	p := must(w.Principal(w.ctx, w.admin, "ann"))(t)
+	s := engine.Session{Hash: "s", Principal: p.ID, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
+	if err := w.SignIn(w.ctx, engine.SignInInput{Session: s, Checked: "h"}); err != nil {
+		t.Fatal(err)
+	}
+	yes, no := true, false
+	must(w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Disabled: &yes}))(t)
+	_, _, err := w.Session(w.ctx, "s")
+	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+	must(w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Disabled: &no}))(t)
+	_, _, err = w.Session(w.ctx, "s")
+	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+}
+
+func TestLocking(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	wrong := engine.SignInRefusal{Name: "admin", Principal: w.admin.Principal, Reason: "wrongPassword", WrongSecret: true}
+	var before time.Duration
+	for i := range 14 {
+		if err := w.SignInRefused(w.ctx, wrong); err != nil {
+			t.Fatal(err)
+		}
+		lock := must(w.Credentials(w.ctx, "admin"))(t).Password.LockedTill.Sub(w.clock.now())
+		switch {
+		case i < 4 && lock > 0:
+			t.Errorf("locked after %d failures", i+1)
+		case i >= 4 && (lock < before || lock < 30*time.Second || lock > 15*time.Minute):
+			t.Errorf("locked for %s after %d failures, for %s before", lock, i+1, before)
+		}
+		before = max(lock, 0)
+	}
+	stored := must(w.Credentials(w.ctx, "admin"))(t).Password.Hash
+	s := engine.Session{Hash: "s", Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
+	if err := w.SignIn(w.ctx, engine.SignInInput{Session: s, Checked: stored}); err != nil {
+		t.Fatal(err)
+	}
+	if p := must(w.Credentials(w.ctx, "admin"))(t).Password; p.Failures != 0 || !p.LockedTill.IsZero() {
+		t.Errorf("after a right password %+v", p)
+	}
+}

@@ -154,6 +154,8 @@ func explain(server string, err error) error {
 		return fmt.Errorf("the certificate of %s does not count; check this host's clock, and the CA given with --ca: %w", server, err)
 	case errors.As(err, &dns):
 		return fmt.Errorf("the name of %s cannot be found; check the address and this host's DNS: %w", server, err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s ended the connection: %w", server, err)
 	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s cannot be reached; check the address, and that nothing on the way blocks it: %w", server, err)
 	}

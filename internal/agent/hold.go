@@ -52,7 +52,6 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 	a.put(ctx)
 	if anew {
 		a.problem(ctx, "certificate", "")
-		a.problem(ctx, "saved", "")
 		a.loop.Resync()
 		select {
 		case a.online <- struct{}{}:
@@ -121,6 +120,16 @@ func (a *agent) trouble() (problem string, skew time.Duration) {
 		texts = append(texts, a.problems[topic])
 	}
 	return strings.Join(texts, "; "), a.skew
+}
+
+// reported takes note that the server knows of all problems. That a saved state could not be read is over with that,
+// once the server has said what should hold.
+func (a *agent) reported(ctx context.Context) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asked.Agent != "" {
+		a.problem(ctx, "saved", "")
+	}
 }
 
 // refuse takes note that the server does not accept us: what is in force stays until it ends, and nothing opens.

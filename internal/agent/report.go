@@ -80,6 +80,7 @@ func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
 			a.out.putBack(r)
 			return err
 		}
+		a.reported(ctx)
 		if !more {
 			return nil
 		}

@@ -53,11 +53,15 @@ const (
 	PasswordChanged  EventKind = "principal.passwordChanged"
 	PrincipalCreated EventKind = "principal.created"
 	PrincipalChanged EventKind = "principal.changed"
+	SecretAdded      EventKind = "principal.secretAdded" // a secret or certificate of a service principal
+	SecretDeleted    EventKind = "principal.secretDeleted"
 	MemberAdded      EventKind = "group.memberAdded"
 	MemberRemoved    EventKind = "group.memberRemoved"
 
 	RoleAssigned   EventKind = "role.assigned"
 	RoleUnassigned EventKind = "role.unassigned"
+	RoleDefined    EventKind = "role.defined"
+	RoleDeleted    EventKind = "role.deleted"
 
 	AccessRefused EventKind = "access.refused" // an attempt at anything else that the caller may not do
 	ServerStarted EventKind = "server.started"

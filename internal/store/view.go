@@ -1,0 +1,81 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// MachinesByID implements engine.ViewReader.
+func (r *reader) MachinesByID(ctx context.Context, ids []access.MachineID) ([]access.Machine, error) {
+	return grouped(ids, func(marks string, args []any) ([]access.Machine, error) {
+		return all(ctx, r.q, scanMachine, "select "+machineColumns+" from machines m where m.id in ("+marks+") order by m.id limit 1000", args...)
+	})
+}
+
+// RequestsOfMachines implements engine.ViewReader.
+func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time, limit int) ([]access.Request, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
+	found, err := grouped(machines, func(marks string, args []any) ([]access.Request, error) {
+		n := len(args)
+		text := fmt.Sprintf(`select %s from requests r where r.id in
+(select x.request from request_machines x where x.machine in (%s) and x.created_at >= $%d) order by r.created_at desc, r.id desc limit $%d`,
+			requestColumns, marks, n+1, n+2)
+		return all(ctx, r.q, scanRequest, text, append(args, micros(since), int64(limit))...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// One that names machines of several groups was found several times.
+	slices.SortFunc(found, func(a, b access.Request) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
+	})
+	found = slices.CompactFunc(found, func(a, b access.Request) bool { return a.ID == b.ID })
+	return found[:min(len(found), limit)], nil
+}
+
+// GrantsOfRequests implements engine.ViewReader.
+func (r *reader) GrantsOfRequests(ctx context.Context, ids []access.RequestID) ([]access.Grant, error) {
+	return grouped(ids, func(marks string, args []any) ([]access.Grant, error) {
+		return all(ctx, r.q, scanGrant, "select "+grantColumns+" from grants g where g.request in ("+marks+") order by g.request, g.id limit 1000000", args...)
+	})
+}
+
+// grouped asks for ids in groups, since a statement takes so many arguments only, and in two sizes of group, so that few
+// statements are prepared: a group that is not full repeats its last id.
+func grouped[T any, ID ~string](ids []ID, find func(marks string, args []any) ([]T, error)) ([]T, error) {
+	var found []T
+	for group := range slices.Chunk(ids, 100) {
+		size := 10
+		if len(group) > size {
+			size = 100
+		}
+		args := make([]any, size)
+		for i := range args {
+			args[i] = string(group[min(i, len(group)-1)])
+		}
+		items, err := find(marks(size), args)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, items...)
+	}
+	return found, nil
+}
+
+// marks gives the first n parameters of a statement.
+func marks(n int) string {
+	texts := make([]string, n)
+	for i := range texts {
+		texts[i] = "$" + strconv.Itoa(i+1)
+	}
+	return strings.Join(texts, ", ")
+}

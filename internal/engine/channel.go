@@ -43,7 +43,7 @@ type Channel struct {
 	Mail         Mail   // SMTP only
 	CA           string // PEM of the authorities to trust instead of the system's; empty for the system's
 	AllowPrivate bool   // the receiver may have a private or loopback address, and Webhook may use plain HTTP
-	Secret       Secret
+	Secret       ChannelSecret
 	CreatedAt    time.Time
 	Revision     int64
 }
@@ -68,25 +68,25 @@ const (
 	MailPlain    MailTLS = "none"
 )
 
-// Secret is what a channel must not show: the password of SMTP, the URL of Slack and Teams, the signing key of Webhook
+// ChannelSecret is what a channel must not show: the password of SMTP, the URL of Slack and Teams, the signing key of Webhook
 // (whsec_…, several apart by a space while it is being changed), the routing key of PagerDuty. It is kept sealed, or it
 // stands in a file of the server's folder of secrets. At most one of the fields is set.
-type Secret struct {
+type ChannelSecret struct {
 	Sealed []byte
 	File   string // a name in the folder, no path
 }
 
 // Set tells whether there is one.
-func (s Secret) Set() bool { return len(s.Sealed) > 0 || s.File != "" }
+func (s ChannelSecret) Set() bool { return len(s.Sealed) > 0 || s.File != "" }
 
 // LogValue keeps it out of logs.
-func (Secret) LogValue() slog.Value { return slog.StringValue("redacted") }
+func (ChannelSecret) LogValue() slog.Value { return slog.StringValue("redacted") }
 
 // String keeps it out of texts.
-func (Secret) String() string { return "redacted" }
+func (ChannelSecret) String() string { return "redacted" }
 
 // GoString keeps it out of %#v.
-func (Secret) GoString() string { return "redacted" }
+func (ChannelSecret) GoString() string { return "redacted" }
 
 // Validate gives every reason why c cannot be kept. What a sealed secret holds is checked when it is sealed.
 func (c Channel) Validate() error {

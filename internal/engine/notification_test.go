@@ -148,7 +148,7 @@ func TestDeliveriesEndAfterBoundedAttempts(t *testing.T) {
 
 func TestChannelsThatCannotBeKept(t *testing.T) {
 	t.Parallel()
-	secret := engine.Secret{Sealed: []byte{1}}
+	secret := engine.ChannelSecret{Sealed: []byte{1}}
 	mail := engine.Mail{Host: "mail.example.com", From: "postern@example.com"}
 	cases := map[string]struct {
 		c    engine.Channel
@@ -163,8 +163,8 @@ func TestChannelsThatCannotBeKept(t *testing.T) {
 		"webhook, no secret":  {engine.Channel{Name: "w", Kind: engine.Webhook, URL: "https://example.com/x"}, "secretMissing"},
 		"slack":               {engine.Channel{Name: "s", Kind: engine.Slack, Secret: secret}, ""},
 		"slack, open URL":     {engine.Channel{Name: "s", Kind: engine.Slack, URL: "https://hooks.slack.com/services/x", Secret: secret}, "urlIsSecret"},
-		"secret file":         {engine.Channel{Name: "s", Kind: engine.Teams, Secret: engine.Secret{File: "teams-url"}}, ""},
-		"secret file away":    {engine.Channel{Name: "s", Kind: engine.Teams, Secret: engine.Secret{File: "../teams-url"}}, "secretFileInvalid"},
+		"secret file":         {engine.Channel{Name: "s", Kind: engine.Teams, Secret: engine.ChannelSecret{File: "teams-url"}}, ""},
+		"secret file away":    {engine.Channel{Name: "s", Kind: engine.Teams, Secret: engine.ChannelSecret{File: "../teams-url"}}, "secretFileInvalid"},
 		"pagerduty":           {engine.Channel{Name: "p", Kind: engine.PagerDuty, Secret: secret}, ""},
 		"mail":                {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: mail}, ""},
 		"mail, split":         {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: engine.Mail{Host: "h", From: "a@b\r\nBcc: c@d"}}, "fromInvalid"},

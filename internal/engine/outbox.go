@@ -61,6 +61,22 @@ type Outbox interface {
 	WatchOutbox() (changed <-chan struct{}, stop func())
 }
 
+// NewOutbox gives the outbox of a store. Every change that enqueues something appends an event too, so whoever watches
+// the activity log hears of it.
+func NewOutbox(s Store) Outbox { return storeOutbox{s} }
+
+type storeOutbox struct{ store Store }
+
+func (o storeOutbox) ViewOutbox(ctx context.Context, fn func(OutboxReader) error) error {
+	return o.store.View(ctx, func(r Reader) error { return fn(r) })
+}
+
+func (o storeOutbox) UpdateOutbox(ctx context.Context, fn func(OutboxTx) error) error {
+	return o.store.Update(ctx, func(tx Tx) error { return fn(tx) })
+}
+
+func (o storeOutbox) WatchOutbox() (changed <-chan struct{}, stop func()) { return o.store.WatchEvents() }
+
 // ChannelFilter narrows a list of channels; zero fields do not narrow.
 type ChannelFilter struct {
 	Tenant access.TenantID

@@ -47,6 +47,8 @@ type Listed[T any] struct {
 // Reader reads. Whatever looks for one thing and does not find it fails with access.KindNotFound. A malformed cursor
 // is access.KindInvalid.
 type Reader interface {
+	OutboxReader
+
 	SignInReader
 	ViewReader
 
@@ -115,6 +117,7 @@ type Reader interface {
 // without regard to case; what breaks that, or refers to what is not there, is access.KindConflict too.
 type Tx interface {
 	Reader
+	OutboxTx
 	SignInWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error

@@ -79,11 +79,11 @@ func NewVault(key []byte, folder string) (*Vault, error) {
 
 // Seal checks that text can be the secret of a channel of that kind, and seals it for that channel alone: moved to
 // another, it does not open.
-func (v *Vault) Seal(id engine.ChannelID, kind engine.ChannelKind, text string) (engine.Secret, error) {
+func (v *Vault) Seal(id engine.ChannelID, kind engine.ChannelKind, text string) (engine.ChannelSecret, error) {
 	if err := checkSecret(kind, text); err != nil {
-		return engine.Secret{}, err
+		return engine.ChannelSecret{}, err
 	}
-	return engine.Secret{Sealed: v.aead.Seal([]byte{sealVersion}, nil, []byte(text), []byte(id))}, nil //nolint:gosec // the cipher adds a random nonce itself
+	return engine.ChannelSecret{Sealed: v.aead.Seal([]byte{sealVersion}, nil, []byte(text), []byte(id))}, nil //nolint:gosec // the cipher adds a random nonce itself
 }
 
 // open gives the secret of a channel; empty where it has none. Its errors name no content.

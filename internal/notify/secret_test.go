@@ -37,17 +37,17 @@ func TestASealedSecretOpensForItsChannelAlone(t *testing.T) {
 	if other, err = notify.NewVault([]byte("another key of 32 bytes, as it i"), ""); err != nil {
 		t.Fatal(err)
 	}
-	changed := engine.Secret{Sealed: append([]byte(nil), secret.Sealed...)}
+	changed := engine.ChannelSecret{Sealed: append([]byte(nil), secret.Sealed...)}
 	changed.Sealed[len(changed.Sealed)-1] ^= 1
 	for name, fail := range map[string]func() (string, error){
 		"another channel": func() (string, error) { return v.OpenText(engine.Channel{ID: "c2", Secret: secret}) },
 		"another key":     func() (string, error) { return other.OpenText(engine.Channel{ID: "c1", Secret: secret}) },
 		"changed":         func() (string, error) { return v.OpenText(engine.Channel{ID: "c1", Secret: changed}) },
 		"short": func() (string, error) {
-			return v.OpenText(engine.Channel{ID: "c1", Secret: engine.Secret{Sealed: []byte{1, 2}}})
+			return v.OpenText(engine.Channel{ID: "c1", Secret: engine.ChannelSecret{Sealed: []byte{1, 2}}})
 		},
 		"version": func() (string, error) {
-			return v.OpenText(engine.Channel{ID: "c1", Secret: engine.Secret{Sealed: []byte{9, 2}}})
+			return v.OpenText(engine.Channel{ID: "c1", Secret: engine.ChannelSecret{Sealed: []byte{9, 2}}})
 		},
 	} {
 		if text, err := fail(); err == nil || text != "" {
@@ -72,7 +72,7 @@ func TestSecretsByReferenceStayInTheirFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	by := func(name string) engine.Channel {
-		return engine.Channel{ID: "c1", Kind: engine.Slack, Secret: engine.Secret{File: name}}
+		return engine.Channel{ID: "c1", Kind: engine.Slack, Secret: engine.ChannelSecret{File: name}}
 	}
 	v := newVault(t, folder)
 	if text, err := v.OpenText(by("slack")); err != nil || text != slackURL {

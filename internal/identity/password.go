@@ -31,12 +31,17 @@ func CheckPassword(password, old string) error {
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is too long: use at most %d bytes", maxPassword)
 	case !utf8.ValidString(password):
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is not valid UTF-8")
-	case strings.Count(password, password[:1]) == len(password):
+	case strings.Trim(password, firstCharacter(password)) == "":
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is one character repeated: choose another")
 	case password == old:
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is the old one: choose another")
 	}
 	return nil
+}
+
+func firstCharacter(s string) string {
+	_, size := utf8.DecodeRuneInString(s)
+	return s[:size]
 }
 
 // HashPassword makes the PHC string of a password with argon2id. It neither checks the password nor waits for others; it

@@ -25,7 +25,7 @@ type app struct {
 
 // run executes one command line and gives the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
-	root := a.root()
+	root := a.root() //nolint:contextcheck // each command takes its context when it is run
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
@@ -41,7 +41,7 @@ func (a *app) root() *cobra.Command {
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.grantCommand(), a.revokeCommand(),
 		a.userCommand(), a.groupCommand(), a.roleCommand(), a.auditCommand(),
-		a.demoCommand(), a.versionCommand(),
+		newServerCommand(a), newAgentCommand(a), a.demoCommand(), a.versionCommand(),
 	)
 	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +
 		"  postern request web-1 --port 22 --for 1h --reason \"roll back release 42\" --wait"
@@ -105,12 +105,13 @@ func oneOf(c *cobra.Command, first, second string) error {
 	return nil
 }
 
-// say writes a line for people to standard error, so that standard output stays fit for programs.
+// say writes a line for people to standard error, so that standard output stays fit for programs. Nobody is left to be
+// told when that fails.
 func (a *app) say(format string, args ...any) {
-	fmt.Fprintf(a.err, format+"\n", args...)
+	_, _ = fmt.Fprintf(a.err, format+"\n", args...)
 }
 
-// line writes a line of the command's result.
+// line writes a line of the command's result for people.
 func (a *app) line(format string, args ...any) {
-	fmt.Fprintf(a.out, format+"\n", args...)
+	_, _ = fmt.Fprintf(a.out, format+"\n", args...)
 }

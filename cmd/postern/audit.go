@@ -79,7 +79,7 @@ func eventColumns(plain bool) []column[api.Event] {
 		{"WHO", func(_ style, e api.Event) string { return e.Actor }},
 	}
 	if !plain {
-		return append(columns, column[api.Event]{"DETAILS", func(_ style, e api.Event) string { return clip(details(e.Details), 60) }})
+		return append(columns, column[api.Event]{"DETAILS", func(s style, e api.Event) string { return clip(details(s, e.Details), 60) }})
 	}
 	return append(columns,
 		column[api.Event]{"ADDRESS", func(_ style, e api.Event) string { return e.Address }},
@@ -90,18 +90,18 @@ func eventColumns(plain bool) []column[api.Event] {
 		column[api.Event]{"GRANT", func(_ style, e api.Event) string { return e.Grant }},
 		column[api.Event]{"MACHINE", func(_ style, e api.Event) string { return e.Machine }},
 		column[api.Event]{"AGENT", func(_ style, e api.Event) string { return e.Agent }},
-		column[api.Event]{"DETAILS", func(_ style, e api.Event) string { return details(e.Details) }},
+		column[api.Event]{"DETAILS", func(s style, e api.Event) string { return details(s, e.Details) }},
 	)
 }
 
 // details writes what an event adds, what says most coming first.
-func details(m map[string]string) string {
+func details(s style, m map[string]string) string {
 	names := make([]string, 0, len(m))
 	for name := range m {
 		names = append(names, name)
 	}
 	rank := func(name string) int {
-		return slices.Index([]string{"digest", "start", "end", "protocol", "sources", "ports", "principal", "requester", "justification", "reason", "machine"}, name)
+		return slices.Index([]string{"digest", "start", "end", "protocol", "sources", "ports", "principal", "requester", "justification", "reason", "kind", "name", "machine"}, name)
 	}
 	slices.SortFunc(names, func(x, y string) int {
 		if by := rank(y) - rank(x); by != 0 {
@@ -111,7 +111,7 @@ func details(m map[string]string) string {
 	})
 	parts := make([]string, len(names))
 	for i, name := range names {
-		parts[i] = name + "=" + m[name]
+		parts[i] = name + "=" + s.id(m[name])
 	}
 	return strings.Join(parts, " ")
 }

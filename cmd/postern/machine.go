@@ -222,11 +222,12 @@ func labels(m map[string]string) string {
 
 func (a *app) machineShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show MACHINE",
-		Short:   "Show a machine, its standing and its agent",
-		Long:    "Show a machine, its standing and its agent. MACHINE is a name, an id or a resource id.",
-		Example: "  postern machine show web-1",
-		Args:    takes(1, 1),
+		Use:               "show MACHINE",
+		Short:             "Show a machine, its standing and its agent",
+		Long:              "Show a machine, its standing and its agent. MACHINE is a name, an id or a resource id.",
+		Example:           "  postern machine show web-1",
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {
@@ -247,8 +248,9 @@ func (a *app) machineDeleteCommand() *cobra.Command {
 		Short: "Forget a machine; what is open on it closes",
 		Long: `Forget a machine. What is open on it closes, and the certificate of an agent of its own counts no longer; the agent
 keeps the ports closed until it is removed from the machine.`,
-		Example: "  postern machine delete web-1",
-		Args:    takes(1, 1),
+		Example:           "  postern machine delete web-1",
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {

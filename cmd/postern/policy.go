@@ -101,11 +101,12 @@ func (a *app) policyListCommand() *cobra.Command {
 
 func (a *app) policyShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show MACHINE",
-		Short:   "Show what is guarded on a machine",
-		Long:    "Show what is guarded on a machine. As YAML or JSON it can be edited and given back with policy set --file.",
-		Example: "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
-		Args:    takes(1, 1),
+		Use:               "show MACHINE",
+		Short:             "Show what is guarded on a machine",
+		Long:              "Show what is guarded on a machine. As YAML or JSON it can be edited and given back with policy set --file.",
+		Example:           "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {
@@ -138,7 +139,8 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
   postern policy set web-1 --file web-1.yaml`,
-		Args: takes(1, 1),
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			var in api.MachinePolicy
 			var revision int64 // 0 takes it as it is
@@ -227,8 +229,9 @@ func (a *app) policyDeleteCommand() *cobra.Command {
 		Short: "Guard a machine no longer",
 		Long: `Guard a machine no longer: Postern's rules for its ports are removed, and whatever else protects them decides
 alone. To keep ports closed for everybody, leave the policy as it is.`,
-		Example: "  postern policy delete web-1",
-		Args:    takes(1, 1),
+		Example:           "  postern policy delete web-1",
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {

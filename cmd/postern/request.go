@@ -33,7 +33,8 @@ Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00",
 		Example: `  postern request web-1 --port 22 --for 1h --reason "roll back release 42" --wait
   postern request web-1 web-2 --port 22 --port 8443/tcp --from 203.0.113.7 --until 18:00 --reason upgrade --ticket OPS-7
   postern request db-1 --port 5432 --at "tomorrow 09:00" --for 30m --reason "index rebuild"`,
-		Args: takes(1, -1),
+		Args:              takes(1, -1),
+		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			ask, patience, err := a.newRequest(c, args, in)
 			if err != nil {

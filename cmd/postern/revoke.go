@@ -22,7 +22,8 @@ REQUEST are ids, or their last characters as lists show them.`,
 		Example: `  postern revoke 7f3a9c12
   postern revoke web-1 --reason "done early"
   postern revoke web-1 --everybody --reason "incident 12"`,
-		Args: takes(1, 1),
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {

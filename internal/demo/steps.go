@@ -133,7 +133,8 @@ func (s *story) ask(ctx context.Context) (string, string, error) {
 		return "", "", err
 	}
 	if grant.State != "active" {
-		return "", "", fmt.Errorf("the grant is %s %s", grant.State, grant.Reason)
+		return "", "", fmt.Errorf("connections are let through, but the record says that the grant is %s %s; the agent's log ends:\n%s\nand the server's:\n%s",
+			grant.State, grant.Reason, s.agent.tail(), s.server.tail())
 	}
 	s.deadline = grant.End
 	return fmt.Sprintf("asked for port 22 for %s; from the request sent to the first connection let through:", opening), milliseconds(first.answered.Sub(sent)), nil

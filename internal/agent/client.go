@@ -105,7 +105,7 @@ func call(ctx context.Context, rt http.RoundTripper, u url.URL, in, out any) err
 	if err != nil {
 		return err
 	}
-	defer func() { _ = res.Body.Close() }() //nolint:errcheck // nothing is lost: the body was read, or is not wanted
+	defer func() { _ = res.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return fmt.Errorf("read the answer: %w", err)
@@ -147,7 +147,7 @@ func explain(server string, err error) error {
 	case remoteAlert(err) != 0:
 		return fmt.Errorf("%s refuses the connection: %w", server, err)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("the certificate of %s is signed by a CA that this host does not trust; give the server's own CA with --ca FILE: %w", server, err)
+		return fmt.Errorf("the certificate of %s is signed by a CA that this host does not trust; give the server's own CA with --ca FILE or --ca-fingerprint: %w", server, err)
 	case errors.As(err, &name):
 		return fmt.Errorf("the certificate of %s is for another name; use the name that the server was set up with: %w", server, err)
 	case errors.As(err, &invalid):

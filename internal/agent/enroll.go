@@ -71,7 +71,7 @@ func Enroll(ctx context.Context, c EnrollConfig) (Identity, error) {
 	}
 	// A token is good once, so find out that the folder cannot be written to before it is spent.
 	const pending = credentialsFile + ".new"
-	if err := writeFile(c.StateDir, pending, keyPEM, 0o600); err != nil {
+	if err := writeFile(c.StateDir, pending, keyPEM); err != nil {
 		return Identity{}, err
 	}
 	id, err := enroll(ctx, c, server.String(), key, keyPEM)
@@ -101,8 +101,10 @@ func enroll(ctx context.Context, c EnrollConfig, server string, key *ecdsa.Priva
 	if err != nil {
 		return Identity{}, enrollError(server, err)
 	}
-	id := Identity{Server: server, Agent: access.AgentID(answer.Agent), Machine: access.MachineID(answer.Machine), Name: answer.Name,
-		Mode: access.Mode(answer.Mode), SystemRoots: system}
+	id := Identity{
+		Server: server, Agent: access.AgentID(answer.Agent), Machine: access.MachineID(answer.Machine), Name: answer.Name,
+		Mode: access.Mode(answer.Mode), SystemRoots: system,
+	}
 	if id.Agent == "" || id.Mode != access.ModeHost && id.Mode != access.ModeGateway {
 		return Identity{}, fmt.Errorf("the answer of %s makes no sense: agent %q, mode %q", server, clip(answer.Agent), clip(answer.Mode))
 	}
@@ -113,10 +115,10 @@ func enroll(ctx context.Context, c EnrollConfig, server string, key *ecdsa.Priva
 	if err != nil {
 		return Identity{}, fmt.Errorf("the answer of %s makes no sense: %w", server, err)
 	}
-	if err := writeFile(c.StateDir, credentialsFile, append(keyPEM, answer.Certificate...), 0o600); err != nil {
+	if err := writeFile(c.StateDir, credentialsFile, append(keyPEM, answer.Certificate...)); err != nil {
 		return Identity{}, err
 	}
-	if err := writeFile(c.StateDir, caFile, ca, 0o600); err != nil {
+	if err := writeFile(c.StateDir, caFile, ca); err != nil {
 		return Identity{}, err
 	}
 	return id, id.save(c.StateDir)
@@ -130,9 +132,9 @@ func enrollError(server string, err error) error {
 	}
 	switch p.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusGone:
-		return fmt.Errorf("%s refuses the token: %w; tokens are good once and for a limited time: make a new one with \"postern machine token\"", server, err)
+		return fmt.Errorf("%s refuses the token: %w; an administrator makes a new one with \"postern machine token\"", server, err)
 	case http.StatusConflict:
-		return fmt.Errorf("%s refuses to enrol this host: %w; a token that was used needs a new one, and a name that is taken another --name", server, err)
+		return fmt.Errorf("%s refuses to enrol this host: %w; choose another --name, or delete the old machine there", server, err)
 	case http.StatusTooManyRequests:
 		return fmt.Errorf("%s has seen too many attempts from here: %w; wait a minute", server, err)
 	case http.StatusNotFound:

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -56,9 +57,7 @@ func TestEnroll(t *testing.T) {
 func TestEnrollRefusals(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	for token, code := range map[string]string{"expired": "tokenExpired", "used": "tokenUsed", "taken": "nameTaken"} {
-		s.tokens[token] = code
-	}
+	maps.Copy(s.tokens, map[string]string{"expired": "tokenExpired", "used": "tokenUsed", "taken": "nameTaken"})
 	other := newServer(t)
 	closed, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -40,8 +40,10 @@ type target struct {
 }
 
 func newTarget(clock func() time.Time) *target {
-	return &target{clock: clock, held: make(map[access.OpeningKey]time.Time), longest: make(map[access.OpeningKey]time.Time),
-		drift: make(chan string, 8), denied: make(chan access.Denied, 8)}
+	return &target{
+		clock: clock, held: make(map[access.OpeningKey]time.Time), longest: make(map[access.OpeningKey]time.Time),
+		drift: make(chan string, 8), denied: make(chan access.Denied, 8),
+	}
 }
 
 func (k *target) Apply(_ context.Context, d *access.DesiredState, now time.Time) error {
@@ -149,8 +151,10 @@ func newAuthority(t *testing.T) *authority {
 	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(48 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(48 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
 	if err != nil {
 		t.Fatal(err)
@@ -166,16 +170,20 @@ func newAuthority(t *testing.T) *authority {
 func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
 	t.Helper()
 	s := &server{authority: a, life: time.Hour, beat: 50 * time.Millisecond, tokens: map[string]string{"good": ""}, changed: make(chan struct{}), agent: "agent-1"}
-	s.desired = api.Desired{Revision: 1, Mode: "host", Machines: []api.Guarded{{Machine: "machine-1", Name: "web-1"}},
-		Protected: []api.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}}, Openings: []api.Opening{}}
+	s.desired = api.Desired{
+		Revision: 1, Mode: "host", Machines: []api.Guarded{{Machine: "machine-1", Name: "web-1"}},
+		Protected: []api.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}}, Openings: []api.Opening{},
+	}
 	pool := x509.NewCertPool()
 	pool.AddCert(s.ca)
 	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	serverDER, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour)}, s.ca, &serverKey.PublicKey, s.key)
+	serverDER, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
+	}, s.ca, &serverKey.PublicKey, s.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +194,10 @@ func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
 	mux.HandleFunc("POST /api/v1/agent/report", s.authenticated(s.report))
 	s.Server = httptest.NewUnstartedServer(mux)
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	s.TLS = &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{serverDER}, PrivateKey: serverKey}}}
+	s.TLS = &tls.Config{
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{serverDER}, PrivateKey: serverKey}},
+	}
 	if l != nil {
 		must(t, s.Listener.Close())
 		s.Listener = l
@@ -235,8 +245,10 @@ func (s *server) sign(w http.ResponseWriter, csr string) (string, bool) {
 	s.mu.Lock()
 	life := s.life
 	s.mu.Unlock()
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "agent-1"},
-		NotBefore: time.Now().Add(-time.Second), NotAfter: time.Now().Add(life), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, s.ca, req.PublicKey, s.key)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "agent-1"},
+		NotBefore: time.Now().Add(-time.Second), NotAfter: time.Now().Add(life), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, s.ca, req.PublicKey, s.key)
 	if err != nil {
 		s.problem(w, http.StatusInternalServerError, "internal", "signing failed")
 		return "", false
@@ -367,11 +379,11 @@ func (s *server) change(edit func()) {
 	s.changed = make(chan struct{})
 }
 
-// grant opens a port for so long and moves to the next revision.
-func (s *server) grant(id, source, ports string, remaining time.Duration) {
+// grant opens port 22 for so long and moves to the next revision.
+func (s *server) grant(id, source string, remaining time.Duration) {
 	s.change(func() {
 		s.desired.Revision++
-		s.desired.Openings = append(slices.Clone(s.desired.Openings), api.Opening{Machine: "machine-1", Source: source, Protocol: "tcp", Ports: ports, Grants: []string{id}})
+		s.desired.Openings = append(slices.Clone(s.desired.Openings), api.Opening{Machine: "machine-1", Source: source, Protocol: "tcp", Ports: "22", Grants: []string{id}})
 		s.ends = append(slices.Clone(s.ends), time.Now().Add(s.offset+remaining))
 	})
 }
@@ -418,7 +430,6 @@ type host struct {
 	dir    string
 	clock  Clock
 	target *target
-	log    *strings.Builder
 	timing timing
 	stop   context.CancelFunc
 	done   chan error
@@ -431,8 +442,10 @@ func newHost(t *testing.T, s *server) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{t: t, server: s, dir: t.TempDir(), clock: clock, target: newTarget(clock.Boot),
-		timing: timing{silence: 2 * time.Second, leastReport: 100 * time.Millisecond, mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond}}
+	h := &host{
+		t: t, server: s, dir: t.TempDir(), clock: clock, target: newTarget(clock.Boot),
+		timing: timing{silence: 2 * time.Second, leastReport: 100 * time.Millisecond, mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond},
+	}
 	if _, err := Enroll(t.Context(), h.enrolment("good")); err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,8 @@ const (
 const DefaultStateDir = "/var/lib/postern/agent"
 
 // writeFile replaces a file so that a crash at any point leaves the old content or the new, and returns once the new
-// one is durable.
-func writeFile(dir, name string, data []byte, mode fs.FileMode) (err error) {
+// one is durable. Nobody but its owner may read it.
+func writeFile(dir, name string, data []byte) (err error) {
 	temp, err := os.CreateTemp(dir, "."+name+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
@@ -34,9 +34,6 @@ func writeFile(dir, name string, data []byte, mode fs.FileMode) (err error) {
 		}
 	}()
 	if _, err := temp.Write(data); err != nil {
-		return errors.Join(err, temp.Close())
-	}
-	if err := temp.Chmod(mode); err != nil {
 		return errors.Join(err, temp.Close())
 	}
 	if err := giveToOwner(dir, temp); err != nil {
@@ -52,6 +49,10 @@ func writeFile(dir, name string, data []byte, mode fs.FileMode) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+func readFile(dir, name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // the state folder, from the operator's own configuration
 }
 
 // giveToOwner gives a file that root writes to whom its folder belongs: an operator enrols as root, and the agent, which

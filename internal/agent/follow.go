@@ -91,7 +91,7 @@ func (a *agent) follow(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, context.Cause(ctx))
 	}
-	defer func() { _ = res.Body.Close() }() //nolint:errcheck // we stop reading; there is nothing to lose
+	defer func() { _ = res.Body.Close() }()
 	if err := checkStream(res); err != nil {
 		return err
 	}

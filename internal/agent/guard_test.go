@@ -71,7 +71,7 @@ func TestUninstall(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	s.grant("g1", "192.0.2.1/32", "22", time.Hour)
+	s.grant("g1", "192.0.2.1/32", time.Hour)
 	h.opens("192.0.2.1/32 22")
 	h.halt()
 	if err := Uninstall(t.Context(), Config{StateDir: h.dir, Clock: h.clock, Enforcer: h.target, Log: slog.New(slog.DiscardHandler)}); err != nil {

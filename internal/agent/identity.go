@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -36,7 +35,7 @@ var ErrNotEnrolled = errors.New("this host is not enrolled; run \"postern agent 
 // LoadIdentity reads who the agent of a state folder is; ErrNotEnrolled where it is nobody yet.
 func LoadIdentity(dir string) (Identity, error) {
 	var id Identity
-	data, err := os.ReadFile(filepath.Join(dir, identityFile))
+	data, err := readFile(dir, identityFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return id, ErrNotEnrolled
 	}
@@ -57,7 +56,7 @@ func (id Identity) save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write the agent's identity: %w", err)
 	}
-	return writeFile(dir, identityFile, append(data, '\n'), 0o600)
+	return writeFile(dir, identityFile, append(data, '\n'))
 }
 
 func decodeStrictly(data []byte, into any) error {
@@ -113,16 +112,15 @@ func loadCredentials(dir string, id Identity, clock Clock) (*credentials, error)
 
 // load takes key, certificate and CAs from the state folder.
 func (c *credentials) load(dir string, id Identity) error {
-	path := filepath.Join(dir, credentialsFile)
-	data, err := os.ReadFile(path)
+	data, err := readFile(dir, credentialsFile)
 	if err != nil {
 		return fmt.Errorf("read the agent's certificate: %w", err)
 	}
 	pair, err := tls.X509KeyPair(data, data)
 	if err != nil {
-		return fmt.Errorf("read %s: %w; enrol this host again with --replace", path, err)
+		return fmt.Errorf("read %s: %w; enrol this host again with --replace", filepath.Join(dir, credentialsFile), err)
 	}
-	ca, err := os.ReadFile(filepath.Join(dir, caFile))
+	ca, err := readFile(dir, caFile)
 	if err != nil {
 		return fmt.Errorf("read the server's CA: %w", err)
 	}

@@ -41,8 +41,10 @@ func child(text string) int {
 	clock, err := SystemClock()
 	if err = errors.Join(err, json.Unmarshal([]byte(text), &c)); err == nil {
 		clock.Wall = func() time.Time { return time.Now().Add(c.Wrong) }
-		config := Config{StateDir: c.Dir, Version: "test", Clock: clock, Log: log,
-			timing: timing{silence: 2 * time.Second, leastReport: 100 * time.Millisecond, mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond}}
+		config := Config{
+			StateDir: c.Dir, Version: "test", Clock: clock, Log: log,
+			timing: timing{silence: 2 * time.Second, leastReport: 100 * time.Millisecond, mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond},
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
 		if c.Guard {
@@ -85,7 +87,7 @@ func newLab(t *testing.T) *lab {
 	}
 	var listener net.Listener
 	must(t, network.Machine.Do(func() (err error) {
-		listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		return err
 	}))
 	l.server = newServerOn(t, listener, newAuthority(t))
@@ -104,7 +106,7 @@ func (l *lab) command(c childConfig) *exec.Cmd {
 	c.Dir = l.dir
 	text, err := json.Marshal(c)
 	must(l.t, err)
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // this very program
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	cmd.Stderr = testWriter{l.t}
 	return cmd
@@ -130,21 +132,21 @@ func (l *lab) reaches(from int, port uint16) bool {
 	return l.net.Client.Ask("tcp", l.net.ClientAddrs[from], netip.AddrPortFrom(to, port), 300*time.Millisecond) == nil
 }
 
-func (l *lab) opens(from int, port uint16) {
+func (l *lab) opens(from int) {
 	l.t.Helper()
-	eventually(l.t, l.net.ClientAddrs[from].String()+" reaches the port", func() bool { return l.reaches(from, port) })
+	eventually(l.t, l.net.ClientAddrs[from].String()+" reaches the port", func() bool { return l.reaches(from, 22) })
 }
 
-func (l *lab) closes(from int, port uint16) {
+func (l *lab) closes(from int) {
 	l.t.Helper()
-	eventually(l.t, l.net.ClientAddrs[from].String()+" does not reach the port", func() bool { return !l.reaches(from, port) })
+	eventually(l.t, l.net.ClientAddrs[from].String()+" does not reach the port", func() bool { return !l.reaches(from, 22) })
 }
 
 func TestKernelGuardThenAgent(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	l.opens(0, 22) // before anything of ours runs
-	l.opens(1, 22)
+	l.opens(0) // before anything of ours runs
+	l.opens(1)
 	guard := l.command(childConfig{Guard: true})
 	must(t, l.net.Machine.Start(guard))
 	must(t, guard.Wait())
@@ -155,10 +157,10 @@ func TestKernelGuardThenAgent(t *testing.T) {
 		t.Error("the guard closed port 80, which nobody protects")
 	}
 	l.start(0)
-	l.server.grant("g4", "10.77.0.1/32", "22", time.Hour)
-	l.server.grant("g6", "fd77::1/128", "22", time.Hour)
-	l.opens(0, 22)
-	l.opens(1, 22)
+	l.server.grant("g4", "10.77.0.1/32", time.Hour)
+	l.server.grant("g6", "fd77::1/128", time.Hour)
+	l.opens(0)
+	l.opens(1)
 	if l.reaches(2, 22) || l.reaches(3, 22) {
 		t.Error("a source that nobody asked for reaches port 22")
 	}
@@ -171,8 +173,8 @@ func TestKernelGuardThenAgent(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 	l.server.revoke()
-	l.closes(0, 22)
-	l.closes(1, 22)
+	l.closes(0)
+	l.closes(1)
 	eventually(t, "both are reported closed", func() bool {
 		return slices.Contains(l.server.said("g4"), "closed") && slices.Contains(l.server.said("g6"), "closed")
 	})
@@ -182,13 +184,13 @@ func TestKernelClosesOnTimeWithTheAgentDead(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.start(0)
-	l.closes(0, 22)
+	l.closes(0)
 	const open = 3 * time.Second
 	end := time.Now().Add(open)
-	l.server.grant("g1", "10.77.0.1/32", "22", open)
-	l.server.grant("long", "10.77.0.3/32", "22", time.Hour)
-	l.opens(0, 22)
-	l.opens(2, 22)
+	l.server.grant("g1", "10.77.0.1/32", open)
+	l.server.grant("long", "10.77.0.3/32", time.Hour)
+	l.opens(0)
+	l.opens(2)
 	l.kill()
 	l.server.CloseClientConnections()
 	if time.Now().Before(end.Add(-time.Second)) && !l.reaches(0, 22) {
@@ -213,18 +215,18 @@ func TestKernelAgentOfflineWhileGranted(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.start(0)
-	l.closes(0, 22)
-	l.server.grant("before", "10.77.0.3/32", "22", time.Hour)
-	l.opens(2, 22)
+	l.closes(0)
+	l.server.grant("before", "10.77.0.3/32", time.Hour)
+	l.opens(2)
 	l.server.change(func() { l.server.down = true })
 	l.server.CloseClientConnections()
-	l.server.grant("meanwhile", "10.77.0.1/32", "22", time.Hour)
+	l.server.grant("meanwhile", "10.77.0.1/32", time.Hour)
 	time.Sleep(300 * time.Millisecond)
 	if l.reaches(0, 22) || !l.reaches(2, 22) {
 		t.Error("something changed while the server was away")
 	}
 	l.server.change(func() { l.server.down = false })
-	l.opens(0, 22)
+	l.opens(0)
 }
 
 func TestKernelWrongWallClock(t *testing.T) {
@@ -234,15 +236,15 @@ func TestKernelWrongWallClock(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
 			l.start(0)
-			l.closes(0, 22)
+			l.closes(0)
 			const open = 4 * time.Second
 			end := time.Now().Add(open)
-			l.server.grant("g1", "10.77.0.1/32", "22", open)
-			l.opens(0, 22)
+			l.server.grant("g1", "10.77.0.1/32", open)
+			l.opens(0)
 			l.kill()
 			l.start(wrong) // the same boot: the clock that nobody sets decides
 			eventually(t, "the skew is reported", func() bool { r, _ := l.server.lastReport(); return strings.Contains(r.Problem, "clock is off") })
-			l.server.grant("g2", "10.77.0.3/32", "22", time.Hour)
+			l.server.grant("g2", "10.77.0.3/32", time.Hour)
 			eventually(t, "the refusal is reported", func() bool { return slices.Contains(l.server.said("g2"), "failed") })
 			if l.reaches(2, 22) {
 				t.Error("it opened with the clock wrong by a day")
@@ -266,11 +268,11 @@ func TestKernelTableDeletedByHand(t *testing.T) {
 	}
 	l := newLab(t)
 	l.start(0)
-	l.closes(0, 22)
-	l.server.grant("g1", "10.77.0.3/32", "22", time.Hour)
-	l.opens(2, 22)
+	l.closes(0)
+	l.server.grant("g1", "10.77.0.3/32", time.Hour)
+	l.opens(2)
 	byHand := func(args ...string) {
-		cmd := exec.CommandContext(t.Context(), nft, args...) //nolint:gosec // the system's own nft
+		cmd := exec.CommandContext(t.Context(), nft, args...)
 		cmd.Stderr = testWriter{t}
 		must(t, l.net.Machine.Start(cmd))
 		_ = cmd.Wait() // the kernel may refuse it, which is as good
@@ -281,13 +283,13 @@ func TestKernelTableDeletedByHand(t *testing.T) {
 		if l.reaches(0, 22) {
 			t.Errorf("port 22 is open a second after nft %s", strings.Join(args, " "))
 		}
-		l.opens(2, 22)
+		l.opens(2)
 	}
 	// With the agent dead nobody can prevent it; the next start closes the ports again.
 	l.kill()
 	byHand("delete", "table", "inet", "postern")
-	l.opens(0, 22)
+	l.opens(0)
 	l.start(0)
-	l.closes(0, 22)
-	l.opens(2, 22)
+	l.closes(0)
+	l.opens(2)
 }

@@ -18,7 +18,7 @@ type outbox struct {
 	wake chan struct{} // receives when there is something to send
 
 	mu       sync.Mutex // protects what follows
-	next     uint64
+	next     int64
 	seen     map[seenKey]numbered
 	denied   map[deniedKey]uint64
 	drift    []string
@@ -31,7 +31,7 @@ type seenKey struct {
 }
 
 type numbered struct {
-	number uint64
+	number int64
 	access.Observation
 }
 
@@ -72,7 +72,7 @@ func (b *outbox) putBack(r access.Report) {
 	for i, o := range slices.Backward(r.Observations) {
 		key := seenKey{o.Grant, o.Status}
 		if _, newer := b.seen[key]; !newer {
-			b.seen[key] = numbered{first - uint64(len(r.Observations)-i), o}
+			b.seen[key] = numbered{first - int64(len(r.Observations)-i), o}
 		}
 	}
 	b.addCounts(r)

@@ -7,8 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/postern-dev/postern/api"
@@ -70,7 +68,7 @@ func (a *agent) renew(ctx context.Context) error {
 	if err := checkPair(keyPEM, answer.Certificate, key); err != nil {
 		return err
 	}
-	before, err := os.ReadFile(filepath.Join(a.StateDir, caFile))
+	before, err := readFile(a.StateDir, caFile)
 	if err != nil {
 		return fmt.Errorf("read the server's CA: %w", err)
 	}
@@ -78,10 +76,10 @@ func (a *agent) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(a.StateDir, caFile, ca, 0o600); err != nil {
+	if err := writeFile(a.StateDir, caFile, ca); err != nil {
 		return err
 	}
-	if err := writeFile(a.StateDir, credentialsFile, append(keyPEM, answer.Certificate...), 0o600); err != nil {
+	if err := writeFile(a.StateDir, credentialsFile, append(keyPEM, answer.Certificate...)); err != nil {
 		return err
 	}
 	if err := a.creds.load(a.StateDir, a.id); err != nil {

@@ -101,8 +101,10 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, enforcer.Close()) }()
 	target := &watched{Enforcer: enforcer, applied: make(chan struct{})}
-	a := &agent{Config: c, id: id, target: target, out: newOutbox(), online: make(chan struct{}, 1), problems: make(map[string]string),
-		loop: enforce.New(enforce.Config{Enforcer: target, Now: c.Clock.Boot, Log: c.Log})}
+	a := &agent{
+		Config: c, id: id, target: target, out: newOutbox(), online: make(chan struct{}, 1), problems: make(map[string]string),
+		loop: enforce.New(enforce.Config{Enforcer: target, Now: c.Clock.Boot, Log: c.Log}),
+	}
 	a.begin(ctx)
 
 	ctx, cancel := context.WithCancel(ctx)

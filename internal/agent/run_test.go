@@ -20,7 +20,7 @@ func TestFollowsTheServer(t *testing.T) {
 	h := newHost(t, s)
 	h.start()
 	eventually(t, "port 22 alone is protected", func() bool { return slices.Equal(h.target.protects(), []string{"22"}) })
-	s.grant("g1", "192.0.2.0/24", "22", time.Hour)
+	s.grant("g1", "192.0.2.0/24", time.Hour)
 	h.opens("192.0.2.0/24 22")
 	eventually(t, "the grant is reported open", func() bool { return slices.Equal(s.said("g1"), []string{"open"}) })
 	s.revoke()
@@ -50,13 +50,13 @@ func TestSurvivesBeingOffline(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	s.grant("short", "192.0.2.1/32", "22", 2*time.Second)
-	s.grant("long", "192.0.2.2/32", "22", time.Hour)
+	s.grant("short", "192.0.2.1/32", 2*time.Second)
+	s.grant("long", "192.0.2.2/32", time.Hour)
 	h.opens("192.0.2.1/32 22", "192.0.2.2/32 22")
 	s.change(func() { s.down = true })
 	s.CloseClientConnections()
 	// Granted while the agent is offline.
-	s.grant("meanwhile", "192.0.2.3/32", "22", time.Hour)
+	s.grant("meanwhile", "192.0.2.3/32", time.Hour)
 	h.opens("192.0.2.2/32 22") // on time, without anybody to ask
 	h.halt()
 	h.start() // and a restart changes nothing
@@ -76,7 +76,7 @@ func TestRestartAfterTheDeadline(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	s.grant("g1", "192.0.2.1/32", "22", 1500*time.Millisecond)
+	s.grant("g1", "192.0.2.1/32", 1500*time.Millisecond)
 	h.opens("192.0.2.1/32 22")
 	h.halt()
 	s.change(func() { s.down = true })
@@ -107,14 +107,14 @@ func TestSkewRefusesToOpenAndNeverToClose(t *testing.T) {
 			wall := h.clock.Wall
 			h.clock.Wall = func() time.Time { return wall().Add(time.Duration(wrong.Load())) }
 			h.start()
-			s.grant("before", "192.0.2.1/32", "22", time.Hour)
+			s.grant("before", "192.0.2.1/32", time.Hour)
 			h.opens("192.0.2.1/32 22")
 			wrong.Store(int64(off))
 			eventually(t, "the skew is reported", func() bool {
 				r, _ := s.lastReport()
 				return strings.Contains(r.Problem, "clock is off") && (time.Duration(r.SkewMillis)*time.Millisecond-off).Abs() < 10*time.Second
 			})
-			s.grant("after", "192.0.2.2/32", "22", time.Hour)
+			s.grant("after", "192.0.2.2/32", time.Hour)
 			eventually(t, "the refusal is reported", func() bool { return slices.Equal(s.said("after"), []string{"failed"}) })
 			h.opens("192.0.2.1/32 22")
 			h.halt()
@@ -123,7 +123,7 @@ func TestSkewRefusesToOpenAndNeverToClose(t *testing.T) {
 			h.opens("192.0.2.1/32 22")
 			s.revoke()
 			h.opens() // closing is never refused
-			s.grant("later", "192.0.2.3/32", "22", time.Hour)
+			s.grant("later", "192.0.2.3/32", time.Hour)
 			eventually(t, "the refusal is reported", func() bool { return slices.Contains(s.said("later"), "failed") })
 			wrong.Store(0)
 			h.opens("192.0.2.3/32 22")
@@ -140,7 +140,7 @@ func TestStateForAnotherAgentIsRefused(t *testing.T) {
 	h.start()
 	eventually(t, "port 22 alone is protected", func() bool { return slices.Equal(h.target.protects(), []string{"22"}) })
 	s.change(func() { s.agent = "agent-2" })
-	s.grant("g1", "192.0.2.1/32", "22", time.Hour)
+	s.grant("g1", "192.0.2.1/32", time.Hour)
 	eventually(t, "the refusal is reported", func() bool {
 		r, _ := s.lastReport()
 		return strings.Contains(r.Problem, `for agent "agent-2"`)
@@ -156,7 +156,7 @@ func TestOlderRevisionIsPassedOverButNotAfterReconnect(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	s.grant("g1", "192.0.2.1/32", "22", time.Hour)
+	s.grant("g1", "192.0.2.1/32", time.Hour)
 	h.opens("192.0.2.1/32 22")
 	s.change(func() { s.desired.Revision = 1; s.desired.Openings, s.ends = nil, nil })
 	_, before := s.lastReport()
@@ -183,11 +183,11 @@ func TestRevokedCertificate(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	s.grant("g1", "192.0.2.1/32", "22", 3*time.Second)
+	s.grant("g1", "192.0.2.1/32", 3*time.Second)
 	h.opens("192.0.2.1/32 22")
 	s.change(func() { s.revoked = true })
 	s.CloseClientConnections()
-	s.grant("g2", "192.0.2.2/32", "22", time.Hour)
+	s.grant("g2", "192.0.2.2/32", time.Hour)
 	h.halt()
 	h.start()
 	h.opens("192.0.2.1/32 22") // it enforces what it has
@@ -204,7 +204,7 @@ func TestRenewsItsCertificate(t *testing.T) {
 	s.life = 4 * time.Second
 	h := newHost(t, s)
 	h.start()
-	s.grant("g1", "192.0.2.1/32", "22", time.Hour)
+	s.grant("g1", "192.0.2.1/32", time.Hour)
 	h.opens("192.0.2.1/32 22")
 	eventually(t, "two renewals", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.renewals >= 2 })
 	eventually(t, "a connection with the new certificate", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.streams >= 3 })
@@ -227,7 +227,7 @@ func TestCorruptStateFailsClosedAndIsReported(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	s.grant("g1", "192.0.2.1/32", "22", time.Hour)
+	s.grant("g1", "192.0.2.1/32", time.Hour)
 	h.opens("192.0.2.1/32 22")
 	h.halt()
 	if err := os.WriteFile(filepath.Join(h.dir, stateFile), []byte("garbage"), 0o600); err != nil {
@@ -259,13 +259,13 @@ func TestStateThatCannotBeSavedOpensNothing(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	s.grant("g1", "192.0.2.1/32", "22", time.Hour)
+	s.grant("g1", "192.0.2.1/32", time.Hour)
 	h.opens("192.0.2.1/32 22")
 	away := h.dir + ".away"
 	if err := os.Rename(h.dir, away); err != nil { // root may write anywhere; a folder that is not there stops everybody
 		t.Fatal(err)
 	}
-	s.grant("g2", "192.0.2.2/32", "22", time.Hour)
+	s.grant("g2", "192.0.2.2/32", time.Hour)
 	eventually(t, "the refusal is reported", func() bool { return slices.Equal(s.said("g2"), []string{"failed"}) })
 	h.opens("192.0.2.1/32 22")
 	s.revoke()
@@ -273,7 +273,7 @@ func TestStateThatCannotBeSavedOpensNothing(t *testing.T) {
 	if err := os.Rename(away, h.dir); err != nil {
 		t.Fatal(err)
 	}
-	s.grant("g3", "192.0.2.3/32", "22", time.Hour)
+	s.grant("g3", "192.0.2.3/32", time.Hour)
 	h.opens("192.0.2.3/32 22")
 	h.halt()
 }
@@ -287,7 +287,7 @@ func TestDeadlineIsNotLaterThanTheServers(t *testing.T) {
 	h.start()
 	eventually(t, "a connection", func() bool { return slices.Equal(h.target.protects(), []string{"22"}) })
 	before := h.clock.Boot()
-	s.grant("g1", "192.0.2.1/32", "22", time.Hour)
+	s.grant("g1", "192.0.2.1/32", time.Hour)
 	granted := h.clock.Boot()
 	h.opens("192.0.2.1/32 22")
 	h.halt()

@@ -58,8 +58,10 @@ type savedOpening struct {
 }
 
 func toSaved(h held, now reading) savedState {
-	s := savedState{BootID: now.bootID, Boot: int64(sinceBoot(now.boot)), Wall: now.wall.UnixMicro(), Contact: int64(sinceBoot(h.contact)),
-		Agent: h.Agent, Revision: h.Revision, Mode: h.Mode, Ended: h.Ended}
+	s := savedState{
+		BootID: now.bootID, Boot: int64(sinceBoot(now.boot)), Wall: now.wall.UnixMicro(), Contact: int64(sinceBoot(h.contact)),
+		Agent: h.Agent, Revision: h.Revision, Mode: h.Mode, Ended: h.Ended,
+	}
 	for _, m := range h.Machines {
 		s.Machines = append(s.Machines, savedMachine(m))
 	}
@@ -67,8 +69,10 @@ func toSaved(h held, now reading) savedState {
 		s.Protected = append(s.Protected, savedProtected{Machine: p.Machine, Protocol: p.Protocol, First: p.Ports.First, Last: p.Ports.Last, Sessions: p.Sessions})
 	}
 	for _, o := range h.Openings {
-		s.Openings = append(s.Openings, savedOpening{Machine: o.Machine, Source: o.Source, Protocol: o.Protocol, First: o.Ports.First, Last: o.Ports.Last,
-			UntilBoot: int64(sinceBoot(o.Until)), UntilWall: now.wall.Add(o.Until.Sub(now.boot)).UnixMicro(), CloseAfter: o.CloseAfter, Grants: o.Grants})
+		s.Openings = append(s.Openings, savedOpening{
+			Machine: o.Machine, Source: o.Source, Protocol: o.Protocol, First: o.Ports.First, Last: o.Ports.Last,
+			UntilBoot: int64(sinceBoot(o.Until)), UntilWall: now.wall.Add(o.Until.Sub(now.boot)).UnixMicro(), CloseAfter: o.CloseAfter, Grants: o.Grants,
+		})
 	}
 	return s
 }

@@ -27,8 +27,10 @@ func testSelf() Identity {
 
 // opening gives an opening of one port of machine-1 until so long after now.
 func opening(port uint16, source string, now reading, remaining time.Duration, grants ...access.GrantID) access.Opening {
-	return access.Opening{OpeningKey: access.OpeningKey{Machine: "machine-1", Source: netip.MustParsePrefix(source), Protocol: access.TCP, Ports: access.SinglePort(port)},
-		Until: now.boot.Add(remaining), Grants: grants}
+	return access.Opening{
+		OpeningKey: access.OpeningKey{Machine: "machine-1", Source: netip.MustParsePrefix(source), Protocol: access.TCP, Ports: access.SinglePort(port)},
+		Until:      now.boot.Add(remaining), Grants: grants,
+	}
 }
 
 func stateOf(now reading, revision int64, openings ...access.Opening) held {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -89,19 +88,19 @@ func save(dir string, h held, now reading) error {
 	if err != nil {
 		return err
 	}
-	if before, err := os.ReadFile(filepath.Join(dir, protectedFile)); err != nil || !bytes.Equal(before, closed) {
-		if err := writeFile(dir, protectedFile, closed, 0o600); err != nil {
+	if before, err := readFile(dir, protectedFile); err != nil || !bytes.Equal(before, closed) {
+		if err := writeFile(dir, protectedFile, closed); err != nil {
 			return err
 		}
 	}
-	return writeFile(dir, stateFile, data, 0o600)
+	return writeFile(dir, stateFile, data)
 }
 
 // load gives what the state folder says should hold at now, and in words what is wrong with it. It always gives
 // something to apply, and the worse the state, the more is closed: a state that cannot be read leaves the last
 // protected ports, and without those the recommended management ports of this host; so does having no state at all.
 func load(dir string, self Identity, now reading) (h held, problem string) {
-	data, err := os.ReadFile(filepath.Join(dir, stateFile))
+	data, err := readFile(dir, stateFile)
 	if err == nil {
 		var s savedState
 		if s, err = decodeState(data); err == nil {
@@ -115,7 +114,7 @@ func load(dir string, self Identity, now reading) (h held, problem string) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		problem = "openings were dropped until the server answers, because " + filepath.Join(dir, stateFile) + ": " + err.Error()
 	}
-	if data, err := os.ReadFile(filepath.Join(dir, protectedFile)); err == nil {
+	if data, err := readFile(dir, protectedFile); err == nil {
 		if s, err := decodeState(data); err == nil {
 			return closedState(self, s.restore(now).DesiredState, now), problem
 		}

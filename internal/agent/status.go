@@ -53,8 +53,10 @@ func ReadStatus(c Config) (Status, error) {
 	}
 	now := c.Clock.read()
 	h, problem := load(c.StateDir, id, now)
-	s := Status{Agent: string(id.Agent), Name: id.Name, Mode: string(id.Mode), Server: id.Server, Revision: h.Revision, Problem: problem,
-		Protected: []StatusPort{}, Open: []StatusOpening{}}
+	s := Status{
+		Agent: string(id.Agent), Name: id.Name, Mode: string(id.Mode), Server: id.Server, Revision: h.Revision, Problem: problem,
+		Protected: []StatusPort{}, Open: []StatusOpening{},
+	}
 	if creds, err := loadCredentials(c.StateDir, id, c.Clock); err == nil {
 		s.Certificate = creds.pair.Load().Leaf.NotAfter.UTC()
 	} else {
@@ -88,8 +90,10 @@ func (s *Status) problem(text string) {
 }
 
 func statusOpening(o enforce.Held, h held, names map[access.MachineID]string, now reading) StatusOpening {
-	s := StatusOpening{Machine: names[o.Key.Machine], Source: o.Key.Source.String(), Protocol: string(o.Key.Protocol), Ports: o.Key.Ports.String(),
-		RemainingSeconds: o.Until.Sub(now.boot).Seconds(), Packets: o.Packets, Bytes: o.Bytes}
+	s := StatusOpening{
+		Machine: names[o.Key.Machine], Source: o.Key.Source.String(), Protocol: string(o.Key.Protocol), Ports: o.Key.Ports.String(),
+		RemainingSeconds: o.Until.Sub(now.boot).Seconds(), Packets: o.Packets, Bytes: o.Bytes,
+	}
 	for _, wanted := range h.Openings {
 		if k := wanted.OpeningKey; k.Machine == o.Key.Machine && k.Source == o.Key.Source && k.Protocol == o.Key.Protocol && k.Ports.Covers(o.Key.Ports) {
 			for _, id := range wanted.Grants {

@@ -79,7 +79,7 @@ func bootTicks(ctx context.Context, every time.Duration) (<-chan uint64, error) 
 	ticks := make(chan uint64)
 	go func() {
 		defer close(ticks)
-		stop := context.AfterFunc(ctx, func() { _ = timer.Close() }) //nolint:errcheck // it only ends the read below
+		stop := context.AfterFunc(ctx, func() { _ = timer.Close() }) // which ends the read below
 		defer stop()
 		buf := make([]byte, 8)
 		for {

@@ -45,7 +45,8 @@ func TestBootTicks(t *testing.T) {
 		}
 	}
 	cancel()
-	for range ticks { //nolint:revive // until it is closed
+	for range ticks { // until it is closed
+		continue
 	}
 }
 

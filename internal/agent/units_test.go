@@ -20,7 +20,7 @@ func readUnit(t *testing.T, name string) map[string][]string {
 		t.Fatal(err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	options, err := unit.Deserialize(f)
+	options, err := unit.DeserializeOptions(f)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -72,8 +72,8 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 		t.Skip("systemd-analyze is not installed (Debian: apt-get install systemd)")
 	}
 	dir := t.TempDir()
-	program := filepath.Join(dir, "postern")                                    // verify wants the program to exist
-	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // it has to be executable
+	program := filepath.Join(dir, "postern") // verify wants the program to exist
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	var paths []string

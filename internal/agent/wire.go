@@ -131,8 +131,10 @@ const (
 func toWire(r access.Report) api.Report {
 	w := api.Report{Revision: r.Revision, SkewMillis: r.Skew.Milliseconds(), Problem: cut(r.Problem, maxProblem), Version: r.Version}
 	for _, o := range r.Observations {
-		w.Observations = append(w.Observations, api.Observation{Grant: string(o.Grant), Status: string(o.Status),
-			Detail: cut(o.Detail, maxDetail), Packets: o.Packets, Bytes: o.Bytes})
+		w.Observations = append(w.Observations, api.Observation{
+			Grant: string(o.Grant), Status: string(o.Status),
+			Detail: cut(o.Detail, maxDetail), Packets: o.Packets, Bytes: o.Bytes,
+		})
 	}
 	for _, d := range r.Denied {
 		w.Denied = append(w.Denied, api.Denied{Machine: string(d.Machine), Source: d.Source.String(), Protocol: string(d.Protocol), Port: d.Port, Count: d.Count})

@@ -20,8 +20,10 @@ func wireState() api.Desired {
 		Agent: "agent-1", Revision: 7, Mode: "host", ServerTime: noon().UnixMicro(),
 		Machines:  []api.Guarded{{Machine: "machine-1", Name: "web-1", Addresses: []string{"192.0.2.1", "2001:db8::1"}}},
 		Protected: []api.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}, {Machine: "machine-1", Protocol: "udp", Ports: "8000-8010", Sessions: "keep"}},
-		Openings: []api.Opening{{Machine: "machine-1", Source: "203.0.113.0/24", Protocol: "tcp", Ports: "22", RemainingMillis: 60_000,
-			CloseAfterMillis: 5_000, Grants: []string{"g1", "g2"}}},
+		Openings: []api.Opening{{
+			Machine: "machine-1", Source: "203.0.113.0/24", Protocol: "tcp", Ports: "22", RemainingMillis: 60_000,
+			CloseAfterMillis: 5_000, Grants: []string{"g1", "g2"},
+		}},
 		Ended: []string{"g0"},
 	}
 }
@@ -36,10 +38,14 @@ func TestFromWire(t *testing.T) {
 	want := access.DesiredState{
 		Agent: "agent-1", Revision: 7, Mode: access.ModeHost,
 		Machines: []access.Guarded{{Machine: "machine-1", Name: "web-1", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}}},
-		Protected: []access.Protected{{Machine: "machine-1", Protocol: access.TCP, Ports: access.SinglePort(22), Sessions: access.SessionsCut},
-			{Machine: "machine-1", Protocol: access.UDP, Ports: access.PortRange{First: 8000, Last: 8010}, Sessions: access.SessionsKeep}},
-		Openings: []access.Opening{{OpeningKey: access.OpeningKey{Machine: "machine-1", Source: netip.MustParsePrefix("203.0.113.0/24"), Protocol: access.TCP, Ports: access.SinglePort(22)},
-			Until: origin.Add(time.Minute), CloseAfter: 5 * time.Second, Grants: []access.GrantID{"g1", "g2"}}},
+		Protected: []access.Protected{
+			{Machine: "machine-1", Protocol: access.TCP, Ports: access.SinglePort(22), Sessions: access.SessionsCut},
+			{Machine: "machine-1", Protocol: access.UDP, Ports: access.PortRange{First: 8000, Last: 8010}, Sessions: access.SessionsKeep},
+		},
+		Openings: []access.Opening{{
+			OpeningKey: access.OpeningKey{Machine: "machine-1", Source: netip.MustParsePrefix("203.0.113.0/24"), Protocol: access.TCP, Ports: access.SinglePort(22)},
+			Until:      origin.Add(time.Minute), CloseAfter: 5 * time.Second, Grants: []access.GrantID{"g1", "g2"},
+		}},
 		Ended: []access.GrantID{"g0"},
 	}
 	if diff := cmp.Diff(want, got, compareStates()); diff != "" {

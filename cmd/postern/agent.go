@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"text/tabwriter"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,7 +42,7 @@ func (a *app) agentLog() *slog.Logger { return slog.New(slog.NewTextHandler(a.er
 
 func (a *app) agentEnrollCommand(config *agent.Config) *cobra.Command {
 	var in agent.EnrollConfig
-	var ca string
+	var ca, fingerprint string
 	c := &cobra.Command{
 		Use:   "enroll --server URL --token TOKEN",
 		Short: "Enrol this host with a server",
@@ -50,13 +50,23 @@ func (a *app) agentEnrollCommand(config *agent.Config) *cobra.Command {
 token". The private key is made here and stays here. Whether the agent guards this host or is the gateway to others
 is in the token.`,
 		Example: "  postern agent enroll --server https://postern.example:8443 --token TOKEN --ca ca.pem\n" +
-			"  postern agent enroll --server https://postern.example:8443 --token TOKEN --name web-1",
+			"  postern agent enroll --server https://postern.example:8443 --token TOKEN --ca-fingerprint SHA256:9f2c… --name web-1",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if in.Server == "" || in.Token == "" {
 				return usage(c, "--server and --token are needed; an administrator makes a token with: postern machine token")
 			}
-			if ca != "" {
+			if err := oneOf(c, "ca", "ca-fingerprint"); err != nil {
+				return err
+			}
+			switch {
+			case fingerprint != "":
+				text, err := fetchCA(c.Context(), in.Server, fingerprint)
+				if err != nil {
+					return err
+				}
+				in.CA = []byte(text)
+			case ca != "":
 				data, err := os.ReadFile(ca) //nolint:gosec // the operator names the file
 				if err != nil {
 					return fail(exitUsage, "", "read the CA: %s", err)
@@ -76,6 +86,7 @@ is in the token.`,
 	f.StringVar(&in.Server, "server", "", "the server, such as https://postern.example:8443")
 	f.StringVar(&in.Token, "token", "", "the enrolment token")
 	f.StringVar(&ca, "ca", "", "file with the server's CA certificate; without it the system's CAs count")
+	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, which is then fetched and compared")
 	f.StringVar(&in.Name, "name", "", "name of this machine, where the token names none (default the host's name)")
 	f.BoolVar(&in.Replace, "replace", false, "enrol anew, though this host is enrolled")
 	return c
@@ -129,9 +140,9 @@ func (a *app) printStatus(s agent.Status) error {
 		{"PORTS", func(_ style, o agent.StatusOpening) string { return o.Ports + "/" + o.Protocol }},
 		{"SOURCE", func(_ style, o agent.StatusOpening) string { return o.Source }},
 		{"LEFT", func(_ style, o agent.StatusOpening) string {
-			return (time.Duration(o.RemainingSeconds * float64(time.Second))).Round(time.Second).String()
+			return time.Duration(o.RemainingSeconds * float64(time.Second)).Round(time.Second).String()
 		}},
-		{"PACKETS", func(_ style, o agent.StatusOpening) string { return fmt.Sprint(o.Packets) }},
+		{"PACKETS", func(_ style, o agent.StatusOpening) string { return strconv.FormatUint(o.Packets, 10) }},
 		{"GRANTS", func(st style, o agent.StatusOpening) string {
 			ids := make([]string, len(o.Grants))
 			for i, id := range o.Grants {
@@ -143,25 +154,34 @@ func (a *app) printStatus(s agent.Status) error {
 	if a.output == "csv" {
 		return printList(a, s.Open, openings, "")
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "Agent:\t%s (%s, %s)\n", s.Name, s.Mode, s.Agent)
-	fmt.Fprintf(w, "Server:\t%s\n", s.Server)
-	fmt.Fprintf(w, "Certificate until:\t%s\n", a.style().time(s.Certificate))
-	fmt.Fprintf(w, "Revision:\t%d\n", s.Revision)
-	if s.Problem != "" {
-		fmt.Fprintf(w, "Problem:\t%s\n", visible(s.Problem))
-	}
-	for _, p := range s.Protected {
-		fmt.Fprintf(w, "Protected:\t%s/%s on %s, sessions %s\n", p.Ports, p.Protocol, visible(p.Machine), p.Sessions)
-	}
-	if len(s.Protected) == 0 {
-		fmt.Fprintf(w, "Protected:\tnothing: no policy names a port\n")
-	}
-	if err := w.Flush(); err != nil {
+	err := printItem(a, s, []column[agent.Status]{
+		{"Agent", func(_ style, s agent.Status) string { return s.Name + " (" + s.Mode + ")" }},
+		{"Id", func(_ style, s agent.Status) string { return s.Agent }},
+		{"Server", func(_ style, s agent.Status) string { return s.Server }},
+		{"Certificate until", func(st style, s agent.Status) string { return st.time(s.Certificate) }},
+		{"Revision", func(_ style, s agent.Status) string { return strconv.FormatInt(s.Revision, 10) }},
+		{"Problem", func(_ style, s agent.Status) string { return s.Problem }},
+		{"Protected", func(_ style, s agent.Status) string { return protectedText(s.Protected) }},
+	})
+	if err != nil {
 		return err
 	}
 	a.line("")
 	return printList(a, s.Open, openings, "Nothing is open.")
+}
+
+func protectedText(ports []agent.StatusPort) string {
+	if len(ports) == 0 {
+		return "nothing: no policy names a port"
+	}
+	texts := make([]string, len(ports))
+	for i, p := range ports {
+		texts[i] = p.Ports + "/" + p.Protocol + " on " + p.Machine
+		if p.Sessions == "keep" {
+			texts[i] += " (sessions are kept)"
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (a *app) agentUninstallCommand(config *agent.Config) *cobra.Command {

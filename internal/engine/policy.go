@@ -23,6 +23,9 @@ type PolicyDetail struct {
 type PolicyInput struct {
 	Resource access.ResourceID
 	Machines []access.MachinePolicy
+
+	// PortsOnly says that Machines tell of ports alone: a machine that stays in the policy keeps everything else.
+	PortsOnly bool
 }
 
 const maxPolicyMachines = 1000
@@ -234,7 +237,7 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 			}
 		}
 		next := was
-		next.Machines = slices.Clone(in.Machines)
+		next.Machines = in.over(was)
 		if p, err = w.savePolicy(ctx, was, next, c.Actor()); err != nil {
 			return err
 		}
@@ -242,6 +245,18 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 		return w.finish(ctx)
 	})
 	return p, created, err
+}
+
+// over gives what the machines of was become.
+func (in PolicyInput) over(was access.Policy) []access.MachinePolicy {
+	machines := slices.Clone(in.Machines)
+	for i, entry := range machines {
+		if old, had := was.Of(entry.Machine); had && in.PortsOnly {
+			old.Ports = entry.Ports
+			machines[i] = old
+		}
+	}
+	return machines
 }
 
 // emptyPolicy gives a policy that is not saved yet, whose resource id is checked.

@@ -8,12 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // AssignInput assigns a role.
 type AssignInput struct {
+	ID          rbac.AssignmentID // a GUID that is free; empty makes one
 	Principal   string            // name or id
 	Role        string            // name or id
 	Scope       access.ResourceID // empty: the default subscription
@@ -102,7 +105,15 @@ func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d As
 		if d.Role, err = findRole(ctx, tx, c.Tenant, in.Role); err != nil {
 			return err
 		}
-		d.Assignment = rbac.Assignment{ID: rbac.AssignmentID(newID()), Tenant: c.Tenant, Principal: d.Principal.ID, Definition: d.Role.ID, Scope: scope,
+		if in.ID != "" {
+			if earlier, err := in.taken(ctx, tx, c, scope, d); err != nil || earlier.ID != "" {
+				d.Assignment = earlier
+				return err
+			}
+		} else {
+			in.ID = rbac.AssignmentID(newID())
+		}
+		d.Assignment = rbac.Assignment{ID: in.ID, Tenant: c.Tenant, Principal: d.Principal.ID, Definition: d.Role.ID, Scope: scope,
 			Start: micros(in.Start), End: micros(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now}
 		if reasons := rbac.ValidateAssignment(d.Assignment, d.Role); len(reasons) > 0 {
 			refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the role cannot be assigned like this")
@@ -115,6 +126,32 @@ func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d As
 		return tx.Append(ctx, d.event(access.RoleAssigned, c, may.now))
 	})
 	return d, err
+}
+
+// taken looks for an assignment that has the id that the caller chose: the same one is given back, since the call may have
+// been repeated, and another one is a conflict. So is an equal one with another id.
+func (in *AssignInput) taken(ctx context.Context, tx Tx, c Caller, scope access.ResourceID, d AssignmentDetail) (rbac.Assignment, error) {
+	if uuid.Validate(string(in.ID)) != nil {
+		return rbac.Assignment{}, access.Fault(access.KindInvalid, "malformedAssignmentId", "the id %q of a role assignment must be a GUID", clip(string(in.ID)))
+	}
+	in.ID = rbac.AssignmentID(strings.ToLower(string(in.ID)))
+	data, err := tx.Directory(ctx)
+	if err != nil {
+		return rbac.Assignment{}, fmt.Errorf("load directory: %w", err)
+	}
+	for _, a := range data.Assignments {
+		same := a.Tenant == c.Tenant && a.Principal == d.Principal.ID && strings.EqualFold(string(a.Definition), string(d.Role.ID)) && a.Scope.Equal(scope) &&
+			a.Start.Equal(micros(in.Start)) && a.End.Equal(micros(in.End))
+		switch {
+		case a.ID == in.ID && same:
+			return a, nil
+		case a.ID == in.ID:
+			return rbac.Assignment{}, access.Fault(access.KindConflict, "RoleAssignmentUpdateNotPermitted", "there is a role assignment %s already, of another principal, role or scope: choose another id", in.ID)
+		case same:
+			return rbac.Assignment{}, access.Fault(access.KindConflict, "RoleAssignmentExists", "The role assignment already exists, with the id %s.", a.ID)
+		}
+	}
+	return rbac.Assignment{}, nil
 }
 
 func scopeOrDefault(ctx context.Context, r Reader, c Caller, scope access.ResourceID) (access.ResourceID, error) {

@@ -24,6 +24,9 @@ type SubmitInput struct {
 	Ticket         string
 	IdempotencyKey string // empty: none; at most 255 bytes
 	Digest         string // SHA-256 of the body, for the key; empty: the engine makes one of the input
+
+	// Policy, where it is not empty, is the only policy that the request may go through.
+	Policy access.PolicyID
 }
 
 // ItemInput is one port of one machine. Exactly one of Duration and Until is set.
@@ -128,7 +131,7 @@ func resolve(ctx context.Context, r Reader, may rights, in SubmitInput) (policy.
 		known, ok := found[item.Machine]
 		if !ok {
 			var err error
-			if known, err = resolveMachine(ctx, r, may, item.Machine); err != nil {
+			if known, err = resolveMachine(ctx, r, may, item.Machine, in.Policy); err != nil {
 				return asked, nil, err
 			}
 			found[item.Machine] = known
@@ -158,7 +161,7 @@ type resolved struct {
 	refusal *access.Error
 }
 
-func resolveMachine(ctx context.Context, r Reader, may rights, ref string) (resolved, error) {
+func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only access.PolicyID) (resolved, error) {
 	m, err := findMachine(ctx, r, may, ref, rbac.PoliciesInitiate)
 	if err != nil {
 		var refusal *access.Error
@@ -170,10 +173,12 @@ func resolveMachine(ctx context.Context, r Reader, may rights, ref string) (reso
 	out := resolved{place: place{machine: m}}
 	p, err := r.PolicyOfMachine(ctx, m.ID)
 	switch {
-	case isKind(err, access.KindNotFound):
-		return out, nil
-	case err != nil:
+	case err != nil && !isKind(err, access.KindNotFound):
 		return resolved{}, fmt.Errorf("read policy: %w", err)
+	case only != "" && p.ID != only:
+		return resolved{refusal: access.Fault(access.KindInvalid, "machineNotInPolicy", "machine %q is not named by this policy", m.Name)}, nil
+	case err != nil:
+		return out, nil
 	}
 	if entry, ok := p.Of(m.ID); ok {
 		out.entry, out.place.policy, out.place.revision = &entry, p.ID, p.Revision
@@ -289,7 +294,7 @@ func (in SubmitInput) digest() string {
 		return in.Digest
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %q %q\n", in.Start.UnixMicro(), in.Justification, in.Ticket)
+	fmt.Fprintf(h, "%d %q %q %q\n", in.Start.UnixMicro(), in.Justification, in.Ticket, in.Policy)
 	for _, it := range in.Items {
 		fmt.Fprintf(h, "%q %s %q %v %d %d\n", it.Machine, it.Ports, it.Protocol, it.Sources, it.Duration, it.Until.UnixMicro())
 	}

@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// tokenKeysSetting names the setting that holds the keys that access tokens are signed with, as identity wrote them.
+const tokenKeysSetting = "identity/tokenKeys"
+
+// TokenKeys gives the keys of access tokens as identity wrote them; none is access.KindNotFound.
+func (e *Engine) TokenKeys(ctx context.Context) (keys []byte, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		keys, err = r.Setting(ctx, tokenKeysSetting)
+		return err
+	})
+	return keys, err
+}
+
+// SwapTokenKeys replaces the keys of access tokens, where they are still was; else another replica was faster, which is
+// access.KindConflict.
+func (e *Engine) SwapTokenKeys(ctx context.Context, was, next []byte) error {
+	return e.store.Update(ctx, func(tx Tx) error {
+		now, err := tx.Setting(ctx, tokenKeysSetting)
+		if err != nil && !isKind(err, access.KindNotFound) {
+			return fmt.Errorf("read keys of tokens: %w", err)
+		}
+		if !bytes.Equal(now, was) {
+			return access.Fault(access.KindConflict, "keysChanged", "the keys of tokens have changed meanwhile")
+		}
+		return tx.SaveSetting(ctx, tokenKeysSetting, next)
+	})
+}
+
+// FindTenant gives the tenant that ref names by its id or name; an empty ref is the tenant that runs the server.
+func (e *Engine) FindTenant(ctx context.Context, ref string) (t access.Tenant, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		tenants, err := r.Tenants(ctx)
+		if err != nil {
+			return fmt.Errorf("read tenants: %w", err)
+		}
+		want := access.TenantID(ref)
+		if ref == "" {
+			if want, err = homeTenant(ctx, r); err != nil {
+				return fmt.Errorf("read tenants: %w", err)
+			}
+		}
+		for _, t = range tenants {
+			if strings.EqualFold(string(t.ID), string(want)) || strings.EqualFold(t.Name, ref) {
+				return nil
+			}
+		}
+		t = access.Tenant{}
+		return access.Fault(access.KindNotFound, "unknownTenant", "there is no tenant %q", clip(ref))
+	})
+	return t, err
+}
+
+// BeginSignIn keeps a sign-in that is under way, and forgets those whose time is over.
+func (e *Engine) BeginSignIn(ctx context.Context, p PendingSignIn) error {
+	return e.store.Update(ctx, func(tx Tx) error {
+		if err := tx.DeletePendingSignInsBefore(ctx, e.now()); err != nil {
+			return fmt.Errorf("forget old sign-ins: %w", err)
+		}
+		return tx.SavePendingSignIn(ctx, p)
+	})
+}
+
+// PendingSignIn gives the sign-in that waits for the person who typed its code.
+func (e *Engine) PendingSignIn(ctx context.Context, userCode string) (p PendingSignIn, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		p, err = r.PendingSignInByCode(ctx, userCode)
+		if isKind(err, access.KindNotFound) || err == nil && !e.now().Before(p.ExpiresAt) {
+			p = PendingSignIn{}
+			return access.Fault(access.KindNotFound, "unknownCode", "this code is not one that waits, or its time is over: start again on the device")
+		}
+		return err
+	})
+	return p, err
+}
+
+// AnswerSignIn says what a person decided about the sign-in with their code: session is the one that they opened for it,
+// and empty is a no. It can be answered once.
+func (e *Engine) AnswerSignIn(ctx context.Context, userCode, session string) error {
+	return e.update(ctx, func(tx Tx) error {
+		p, err := tx.PendingSignInByCode(ctx, userCode)
+		switch {
+		case isKind(err, access.KindNotFound), err == nil && (!e.now().Before(p.ExpiresAt) || p.Denied || p.Session != ""):
+			return access.Fault(access.KindNotFound, "unknownCode", "this code is not one that waits, or its time is over: start again on the device")
+		case err != nil:
+			return fmt.Errorf("read sign-in: %w", err)
+		}
+		p.Session, p.Denied = session, session == ""
+		return tx.SavePendingSignIn(ctx, p)
+	})
+}
+
+// The codes of RedeemSignIn's refusals.
+const (
+	SignInWaits   = "signInWaits"   // nobody has answered yet
+	SignInDenied  = "signInDenied"  // a person said no
+	SignInUnknown = "signInUnknown" // it was never there, its time is over, or it was redeemed already
+)
+
+// RedeemSignIn exchanges a sign-in that a person approved for a session, once: next, whose principal and times are taken
+// from the session that the person opened, takes its place. check may refuse; a sign-in that it refused is lost.
+func (e *Engine) RedeemSignIn(ctx context.Context, hash string, next Session, check func(PendingSignIn) error) (p PendingSignIn, s Session, err error) {
+	var refusal error
+	err = e.update(ctx, func(tx Tx) error {
+		refusal = nil
+		p, err = tx.PendingSignIn(ctx, hash)
+		switch {
+		case isKind(err, access.KindNotFound), err == nil && !e.now().Before(p.ExpiresAt):
+			return access.Fault(access.KindUnauthenticated, SignInUnknown, "the code is unknown, its time is over, or it was used already")
+		case err != nil:
+			return fmt.Errorf("read sign-in: %w", err)
+		case p.Session == "" && !p.Denied:
+			return access.Fault(access.KindUnauthenticated, SignInWaits, "nobody has approved this sign-in yet")
+		}
+		if err := tx.DeletePendingSignIn(ctx, hash); err != nil {
+			return fmt.Errorf("delete sign-in: %w", err)
+		}
+		if p.Denied {
+			refusal = access.Fault(access.KindUnauthenticated, SignInDenied, "the sign-in was refused by the person who was asked")
+			return nil
+		}
+		opened, err := tx.Session(ctx, p.Session)
+		if isKind(err, access.KindNotFound) {
+			refusal = access.Fault(access.KindUnauthenticated, SignInUnknown, "the session that was opened for this sign-in has ended")
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read session: %w", err)
+		}
+		if err := tx.DeleteSession(ctx, opened.Hash); err != nil {
+			return fmt.Errorf("delete session: %w", err)
+		}
+		if refusal = check(p); refusal != nil {
+			return nil
+		}
+		s = opened
+		s.Hash, s.Client = next.Hash, next.Client
+		return tx.SaveSession(ctx, s)
+	})
+	if err == nil {
+		err = refusal
+	}
+	return p, s, err
+}
+
+// PrincipalOf gives the principal behind a session. Package identity alone calls it.
+func (e *Engine) PrincipalOf(ctx context.Context, s Session) (p access.Principal, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		p, err = r.Principal(ctx, s.Principal)
+		return err
+	})
+	return p, err
+}
+
+// CodeTime is how long a sign-in by code may take.
+const CodeTime = 15 * time.Minute

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// PolicyView is what a list of policies shows beside them.
+type PolicyView struct {
+	Machines map[access.MachineID]access.ResourceID // of those that exist
+	Requests map[access.PolicyID][]RequestDetail    // the newest first; those that the caller may see
+}
+
+// maxViewed is how many requests a view holds, the newest of them.
+const maxViewed = 1000
+
+// PolicyView gives the machines of policies that the caller was given before, and the requests through them since then. It
+// asks a few times for all of them, not once for each.
+func (e *Engine) PolicyView(ctx context.Context, c Caller, policies []access.Policy, since time.Time) (v PolicyView, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PoliciesRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		v = PolicyView{Machines: map[access.MachineID]access.ResourceID{}, Requests: map[access.PolicyID][]RequestDetail{}}
+		wanted := map[access.PolicyID]bool{}
+		var ids []access.MachineID
+		for _, p := range policies {
+			wanted[p.ID] = true
+			for _, m := range p.Machines {
+				ids = append(ids, m.Machine)
+			}
+		}
+		machines, err := r.MachinesByID(ctx, ids)
+		if err != nil {
+			return fmt.Errorf("read machines: %w", err)
+		}
+		names := nameCache{r: r, seen: map[access.MachineID]access.Machine{}}
+		for _, m := range machines {
+			v.Machines[m.ID] = m.Resource
+			names.seen[m.ID] = m
+		}
+		requests, err := r.RequestsOfMachines(ctx, ids, since, maxViewed)
+		if err != nil {
+			return fmt.Errorf("read requests: %w", err)
+		}
+		requests, err = v.visible(ctx, may, &names, requests)
+		if err != nil {
+			return err
+		}
+		return v.fill(ctx, r, requests, wanted)
+	})
+	return v, err
+}
+
+// visible gives the requests that the caller may see, and notes the machines that they name.
+func (v *PolicyView) visible(ctx context.Context, may rights, names *nameCache, requests []access.Request) ([]access.Request, error) {
+	var seen []access.Request
+	for _, request := range requests {
+		ok, err := sees(ctx, may, names, request)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		seen = append(seen, request)
+		for _, item := range request.Items {
+			m, err := names.machine(ctx, item.Machine)
+			if err != nil {
+				return nil, err
+			}
+			if m.ID != "" {
+				v.Machines[m.ID] = m.Resource
+			}
+		}
+	}
+	return seen, nil
+}
+
+// fill adds the requests with their grants to the policies that they went through.
+func (v *PolicyView) fill(ctx context.Context, r Reader, requests []access.Request, wanted map[access.PolicyID]bool) error {
+	ids := make([]access.RequestID, len(requests))
+	for i, request := range requests {
+		ids[i] = request.ID
+	}
+	grants, err := r.GrantsOfRequests(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read grants: %w", err)
+	}
+	byRequest := map[access.RequestID][]access.Grant{}
+	for _, g := range grants {
+		byRequest[g.Request] = append(byRequest[g.Request], g)
+	}
+	for _, request := range requests {
+		var through []access.PolicyID
+		for _, item := range request.Items {
+			if wanted[item.Policy] && !slices.Contains(through, item.Policy) {
+				through = append(through, item.Policy)
+			}
+		}
+		for _, id := range through {
+			v.Requests[id] = append(v.Requests[id], RequestDetail{Request: request, Grants: byRequest[request.ID]})
+		}
+	}
+	return nil
+}

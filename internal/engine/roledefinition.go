@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// RoleInput is a custom role.
+type RoleInput struct {
+	ID               rbac.DefinitionID // a GUID; empty makes one
+	Name             string
+	Description      string
+	Permissions      []rbac.Permission
+	AssignableScopes []access.ResourceID
+}
+
+// PutRole makes or replaces a custom role. The caller needs the right to write roles at each of its assignable scopes, the
+// old ones included; nobody changes a built-in role.
+func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.Definition, err error) {
+	a := attempt{action: rbac.RoleDefinitionsWrite, details: map[string]string{"role": in.Name}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.RoleDefinitionsWrite); err != nil {
+			return err
+		}
+		if in.ID == "" {
+			in.ID = rbac.DefinitionID(uuid.NewString())
+		}
+		if uuid.Validate(string(in.ID)) != nil {
+			return access.Fault(access.KindInvalid, "malformedRoleId", "the id %q of a role must be a GUID", clip(string(in.ID)))
+		}
+		d = rbac.Definition{ID: rbac.DefinitionID(strings.ToLower(string(in.ID))), Tenant: c.Tenant, Name: in.Name, Description: in.Description,
+			Permissions: in.Permissions, AssignableScopes: in.AssignableScopes, CreatedAt: may.now, UpdatedAt: may.now}
+		if err := malformedRole(rbac.ValidateDefinition(d)); err != nil {
+			return err
+		}
+		data, err := tx.Directory(ctx)
+		if err != nil {
+			return fmt.Errorf("load directory: %w", err)
+		}
+		scopes := d.AssignableScopes
+		for _, other := range data.Definitions {
+			switch {
+			case strings.EqualFold(string(other.ID), string(d.ID)):
+				if other.BuiltIn || other.Tenant != c.Tenant {
+					return access.Fault(access.KindForbidden, "builtInRole", "role %q is built in: make one of your own instead", other.Name)
+				}
+				d.CreatedAt = other.CreatedAt
+				scopes = slices.Concat(scopes, other.AssignableScopes)
+			case strings.EqualFold(other.Name, d.Name) && (other.BuiltIn || other.Tenant == c.Tenant):
+				return access.Fault(access.KindConflict, "RoleDefinitionWithSameNameExists", "there is a role %q already, with the id %s: choose another name", other.Name, other.ID)
+			}
+		}
+		for _, scope := range scopes {
+			if err := may.require(rbac.RoleDefinitionsWrite, scope); err != nil {
+				return err
+			}
+		}
+		if err := tx.SaveRoleDefinition(ctx, d); err != nil {
+			return fmt.Errorf("save role: %w", err)
+		}
+		return tx.Append(ctx, roleEvent(access.RoleDefined, rbac.RoleDefinitionsWrite, d, c, may))
+	})
+	return d, err
+}
+
+func malformedRole(reasons []access.Reason) error {
+	if len(reasons) == 0 {
+		return nil
+	}
+	refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the role cannot be taken as it is: nothing was changed")
+	refusal.Reasons = reasons
+	return refusal
+}
+
+// DeleteRole deletes a custom role that is assigned to nobody, and gives what it was.
+func (e *Engine) DeleteRole(ctx context.Context, c Caller, id rbac.DefinitionID) (d rbac.Definition, err error) {
+	a := attempt{action: rbac.RoleDefinitionsDelete, details: map[string]string{"role": string(id)}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.RoleDefinitionsDelete); err != nil {
+			return err
+		}
+		if d, err = findRole(ctx, tx, c.Tenant, string(id)); err != nil {
+			return err
+		}
+		if d.BuiltIn {
+			return access.Fault(access.KindForbidden, "builtInRole", "role %q is built in and stays", d.Name)
+		}
+		for _, scope := range d.AssignableScopes {
+			if err := may.require(rbac.RoleDefinitionsDelete, scope); err != nil {
+				return err
+			}
+		}
+		data, err := tx.Directory(ctx)
+		if err != nil {
+			return fmt.Errorf("load directory: %w", err)
+		}
+		if i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool { return strings.EqualFold(string(a.Definition), string(d.ID)) }); i >= 0 {
+			return access.Fault(access.KindConflict, "RoleDefinitionHasAssignments", "role %q is assigned at %s: take that assignment away first", d.Name, data.Assignments[i].Scope)
+		}
+		if err := tx.DeleteRoleDefinition(ctx, d.ID); err != nil {
+			return fmt.Errorf("delete role: %w", err)
+		}
+		return tx.Append(ctx, roleEvent(access.RoleDeleted, rbac.RoleDefinitionsDelete, d, c, may))
+	})
+	return d, err
+}
+
+func roleEvent(kind access.EventKind, action string, d rbac.Definition, c Caller, may rights) access.Event {
+	var actions, notActions []string
+	for _, p := range d.Permissions {
+		actions, notActions = append(actions, p.Actions...), append(notActions, p.NotActions...)
+	}
+	return access.Event{At: may.now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: d.AssignableScopes[0], Action: action,
+		Details: map[string]string{"role": d.Name, "roleId": string(d.ID), "actions": strings.Join(actions, " "), "notActions": strings.Join(notActions, " ")}}
+}
+
+// Permissions gives what the caller may do at a scope: the permissions of each role that counts there for them, now.
+func (e *Engine) Permissions(ctx context.Context, c Caller, scope access.ResourceID) (list []rbac.Permission, err error) {
+	err = e.look(ctx, c, attempt{scope: scope}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		data, err := r.Directory(ctx)
+		if err != nil {
+			return fmt.Errorf("load directory: %w", err)
+		}
+		mine := append(may.dir.GroupsOf(c.Principal), c.Principal)
+		for _, a := range data.Assignments {
+			inForce := !may.now.Before(a.Start) && (a.End.IsZero() || may.now.Before(a.End))
+			if !inForce || !scope.Within(a.Scope) || !slices.Contains(mine, a.Principal) {
+				continue
+			}
+			if d, ok := may.dir.Definition(a.Definition); ok {
+				list = append(list, d.Permissions...)
+			}
+		}
+		return nil
+	})
+	return list, err
+}

@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// SecretInput is a new secret of a service principal, or a certificate of it.
+type SecretInput struct {
+	Name        string        // for people
+	Certificate string        // PEM; empty makes a secret
+	TTL         time.Duration // 0: 180 days; a certificate ends with itself at the latest
+}
+
+const (
+	secretPrefix     = "pss_"
+	defaultSecretTTL = 180 * 24 * time.Hour
+	maxSecretTTL     = 2 * 365 * 24 * time.Hour
+	maxSecrets       = 20 // of one service principal
+)
+
+// AddSecret gives a service principal one more secret, which is shown here and never again, or a certificate.
+func (e *Engine) AddSecret(ctx context.Context, c Caller, ref string, in SecretInput) (secretText string, s Secret, err error) {
+	err = e.change(ctx, c, attempt{action: rbac.PrincipalsWrite, details: map[string]string{"principal": ref}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.PrincipalsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		p, err := findServicePrincipal(ctx, tx, c.Tenant, ref)
+		if err != nil {
+			return err
+		}
+		earlier, err := tx.Secrets(ctx, p.ID)
+		if err != nil {
+			return fmt.Errorf("read secrets: %w", err)
+		}
+		if len(earlier) >= maxSecrets {
+			return access.Fault(access.KindConflict, "tooManySecrets", "%q has %d secrets, the most that are allowed: delete one first", p.Name, len(earlier))
+		}
+		if secretText, s, err = in.make(may.now); err != nil {
+			return err
+		}
+		s.ID, s.Principal, s.CreatedBy, s.CreatedAt = SecretID(newID()), p.ID, c.Principal, may.now
+		if err := tx.SaveSecret(ctx, s); err != nil {
+			return fmt.Errorf("save secret: %w", err)
+		}
+		return tx.Append(ctx, s.event(access.SecretAdded, p, c, may.now))
+	})
+	if err != nil {
+		return "", Secret{}, err
+	}
+	return secretText, s, nil
+}
+
+func (in SecretInput) make(now time.Time) (text string, s Secret, err error) {
+	if in.TTL == 0 {
+		in.TTL = defaultSecretTTL
+	}
+	switch {
+	case in.TTL < time.Minute || in.TTL > maxSecretTTL:
+		return "", s, access.Fault(access.KindInvalid, "ttlOutOfRange", "the secret would be good for %s; use one minute to two years", in.TTL)
+	case len(in.Name) > maxPrincipalName || !plainText(in.Name):
+		return "", s, access.Fault(access.KindInvalid, "malformedName", "the name of the secret is too long or has control characters")
+	}
+	s = Secret{Name: in.Name, ExpiresAt: now.Add(in.TTL)}
+	if in.Certificate == "" {
+		text = secretPrefix + secret()
+		s.Hash = hashSecret(text)
+		return text, s, nil
+	}
+	block, _ := pem.Decode([]byte(in.Certificate))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return "", s, access.Fault(access.KindInvalid, "malformedCertificate", "the certificate is not PEM: it begins with -----BEGIN CERTIFICATE-----")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return "", s, access.Fault(access.KindInvalid, "malformedCertificate", "the certificate cannot be read")
+	}
+	if !now.Before(certificate.NotAfter) {
+		return "", s, access.Fault(access.KindInvalid, "certificateExpired", "the certificate ended at %s", certificate.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if certificate.NotAfter.Before(s.ExpiresAt) {
+		s.ExpiresAt = certificate.NotAfter.UTC()
+	}
+	sum := sha256.Sum256(block.Bytes)
+	s.Hash = hex.EncodeToString(sum[:])
+	s.Certificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes}))
+	return "", s, nil
+}
+
+// Secrets lists the secrets and certificates of a service principal, the oldest first. It may see its own.
+func (e *Engine) Secrets(ctx context.Context, c Caller, ref string) (list []Secret, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PrincipalsRead, details: map[string]string{"principal": ref}}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if !may.isSelf(ref) {
+			if err := may.require(rbac.PrincipalsRead, access.Root); err != nil {
+				return err
+			}
+		}
+		p, err := findServicePrincipal(ctx, r, c.Tenant, ref)
+		if err != nil {
+			return err
+		}
+		list, err = r.Secrets(ctx, p.ID)
+		return err
+	})
+	return list, err
+}
+
+// DeleteSecret takes a secret or certificate away from a service principal; the tokens that came from it end with it.
+func (e *Engine) DeleteSecret(ctx context.Context, c Caller, ref string, id SecretID) error {
+	a := attempt{action: rbac.PrincipalsWrite, details: map[string]string{"principal": ref, "secret": string(id)}}
+	return e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.PrincipalsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		p, err := findServicePrincipal(ctx, tx, c.Tenant, ref)
+		if err != nil {
+			return err
+		}
+		s, err := tx.Secret(ctx, id)
+		switch {
+		case isKind(err, access.KindNotFound) || err == nil && s.Principal != p.ID:
+			return access.Fault(access.KindNotFound, "unknownSecret", "%q has no secret %q", p.Name, clip(string(id)))
+		case err != nil:
+			return fmt.Errorf("read secret: %w", err)
+		}
+		if err := tx.DeleteSecret(ctx, id); err != nil {
+			return fmt.Errorf("delete secret: %w", err)
+		}
+		return tx.Append(ctx, s.event(access.SecretDeleted, p, c, may.now))
+	})
+}
+
+func (s Secret) event(kind access.EventKind, p access.Principal, c Caller, now time.Time) access.Event {
+	what := "secret"
+	if s.Certificate != "" {
+		what = "certificate"
+	}
+	return access.Event{At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: p.Tenant, Action: rbac.PrincipalsWrite,
+		Details: map[string]string{"principal": string(p.ID), "name": p.Name, "secret": string(s.ID), "secretName": s.Name, "what": what,
+			"expires": s.ExpiresAt.Format(time.RFC3339)}}
+}
+
+func findServicePrincipal(ctx context.Context, r Reader, tenant access.TenantID, ref string) (access.Principal, error) {
+	p, err := findPrincipal(ctx, r, tenant, ref)
+	if err == nil && p.Kind != access.ServicePrincipal {
+		return p, access.Fault(access.KindInvalid, "notAServicePrincipal", "%q is not a service principal: people sign in with a password", p.Name)
+	}
+	return p, err
+}
+
+// ClientCredentials is what identity checks a service principal's proof against.
+type ClientCredentials struct {
+	Principal access.Principal
+	Secrets   []Secret // those that have not expired
+}
+
+// ClientCredentials gives the service principal that client, a name or an id, names in a tenant, with what it may prove
+// itself with; it fails with access.KindNotFound where there is none. Package identity alone calls it.
+func (e *Engine) ClientCredentials(ctx context.Context, tenant access.TenantID, client string) (cred ClientCredentials, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		cred = ClientCredentials{}
+		if tenant == "" {
+			if tenant, err = homeTenant(ctx, r); err != nil {
+				return fmt.Errorf("read tenants: %w", err)
+			}
+		}
+		if cred.Principal, err = findServicePrincipal(ctx, r, tenant, client); err != nil {
+			return access.Fault(access.KindNotFound, "unknownPrincipal", "there is no service principal %q", clip(client))
+		}
+		all, err := r.Secrets(ctx, cred.Principal.ID)
+		if err != nil {
+			return fmt.Errorf("read secrets: %w", err)
+		}
+		now := e.now()
+		for _, s := range all {
+			if now.Before(s.ExpiresAt) {
+				cred.Secrets = append(cred.Secrets, s)
+			}
+		}
+		return nil
+	})
+	return cred, err
+}
+
+// Match gives the secret that text is, after comparing it with every one of them. A secret has 256 random bits, so a plain
+// hash of it is enough.
+func (c ClientCredentials) Match(text string) (found Secret, ok bool) {
+	hash := []byte(hashSecret(text))
+	for _, s := range c.Secrets {
+		if s.Certificate == "" && subtle.ConstantTimeCompare(hash, []byte(s.Hash)) == 1 {
+			found, ok = s, true
+		}
+	}
+	return found, ok
+}
+
+// ClientSignedIn records that a service principal got a token.
+func (e *Engine) ClientSignedIn(ctx context.Context, p access.Principal, s Secret, address netip.Addr) error {
+	return e.record(ctx, access.Event{At: e.now(), Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
+		Actor: access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"}, Details: map[string]string{"secret": string(s.ID)}})
+}
+
+// TokenSubject is whom an access token speaks for, and what it came from: a session or a secret.
+type TokenSubject struct {
+	Principal access.PrincipalID
+	Session   string // hash of the session's token
+	Secret    SecretID
+}
+
+// TokenCaller gives the caller behind an access token; it fails with access.KindUnauthenticated where the principal is
+// disabled, or where the session or secret that the token came from has ended.
+func (e *Engine) TokenCaller(ctx context.Context, subject TokenSubject) (c Caller, err error) {
+	ended := access.Fault(access.KindUnauthenticated, "tokenEnded", "what this token came from has ended or was taken back: sign in again")
+	err = e.store.View(ctx, func(r Reader) error {
+		var of access.PrincipalID
+		var until time.Time
+		if subject.Session != "" {
+			s, err := r.Session(ctx, subject.Session)
+			if err != nil {
+				return orEnded(err, ended)
+			}
+			of, until = s.Principal, s.ExpiresAt
+		} else {
+			s, err := r.Secret(ctx, subject.Secret)
+			if err != nil {
+				return orEnded(err, ended)
+			}
+			of, until = s.Principal, s.ExpiresAt
+		}
+		p, err := r.Principal(ctx, of)
+		if err != nil {
+			return orEnded(err, ended)
+		}
+		if p.Disabled || p.ID != subject.Principal || !e.now().Before(until) {
+			return ended
+		}
+		c = Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: subject.Session}
+		return nil
+	})
+	return c, err
+}
+
+func orEnded(err error, ended *access.Error) error {
+	if isKind(err, access.KindNotFound) {
+		return ended
+	}
+	return fmt.Errorf("read what a token came from: %w", err)
+}

@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// Subscriptions lists the subscriptions of the caller's tenant in, above or at which a role is assigned to them, as Azure
+// does: whoever may do anything there may know that there is one.
+func (e *Engine) Subscriptions(ctx context.Context, c Caller) (list []access.Subscription, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.SubscriptionsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		all, err := r.Subscriptions(ctx)
+		if err != nil {
+			return fmt.Errorf("read subscriptions: %w", err)
+		}
+		scopes := may.places()
+		list = slices.DeleteFunc(all, func(s access.Subscription) bool {
+			return s.Tenant != c.Tenant || !touches(access.SubscriptionScope(s.ID), scopes)
+		})
+		return nil
+	})
+	return list, err
+}
+
+// Subscription gives one of them.
+func (e *Engine) Subscription(ctx context.Context, c Caller, id access.SubscriptionID) (access.Subscription, error) {
+	list, err := e.Subscriptions(ctx, c)
+	if err != nil {
+		return access.Subscription{}, err
+	}
+	for _, s := range list {
+		if strings.EqualFold(string(s.ID), string(id)) {
+			return s, nil
+		}
+	}
+	return access.Subscription{}, access.Fault(access.KindNotFound, "SubscriptionNotFound", "there is no subscription %q that you may see", clip(string(id)))
+}
+
+// ResourceGroups lists the resource groups of a subscription in, above or at which a role is assigned to the caller.
+func (e *Engine) ResourceGroups(ctx context.Context, c Caller, subscription access.SubscriptionID) (list []access.ResourceGroup, err error) {
+	if _, err := e.Subscription(ctx, c, subscription); err != nil {
+		return nil, err
+	}
+	err = e.look(ctx, c, attempt{action: rbac.ResourceGroupsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		all, err := r.ResourceGroups(ctx)
+		if err != nil {
+			return fmt.Errorf("read resource groups: %w", err)
+		}
+		scopes := may.places()
+		list = slices.DeleteFunc(all, func(g access.ResourceGroup) bool {
+			return !strings.EqualFold(string(g.Subscription), string(subscription)) || !touches(access.ResourceGroupScope(g.Subscription, g.Name), scopes)
+		})
+		return nil
+	})
+	return list, err
+}
+
+// Tenant gives the caller's own tenant.
+func (e *Engine) Tenant(ctx context.Context, c Caller) (access.Tenant, error) {
+	return e.FindTenant(ctx, string(c.Tenant))
+}
+
+// places gives the scopes at which the caller may do anything.
+func (r rights) places() []access.ResourceID {
+	var scopes []access.ResourceID
+	for _, action := range rbac.Actions() {
+		for _, s := range r.dir.Scopes(r.caller.Principal, action, r.now) {
+			if !slices.Contains(scopes, s) {
+				scopes = append(scopes, s)
+			}
+		}
+	}
+	return scopes
+}
+
+// touches tells whether id lies within one of the scopes, or one of them within id.
+func touches(id access.ResourceID, scopes []access.ResourceID) bool {
+	return slices.ContainsFunc(scopes, func(s access.ResourceID) bool { return id.Within(s) || s.Within(id) })
+}

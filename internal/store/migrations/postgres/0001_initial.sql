@@ -299,6 +299,7 @@ create index grants_by_machine on grants (machine, created_at, id);
 create index grants_scheduled on grants (start_at, id) where state = 'scheduled';
 create index grants_not_ended on grants (end_at, id) where ended_at = 0;
 create index grants_not_ended_by_age on grants (created_at, id) where ended_at = 0;
+create index grants_held on grants (principal, machine, id) where ended_at = 0;
 create index grants_not_closed on grants (machine, id) where closed_at = 0;
 
 -- The activity log. body is the canonical record and all there is to it; the other columns repeat what filters need.

@@ -90,6 +90,8 @@ type Reader interface {
 	Grant(ctx context.Context, id access.GrantID) (access.Grant, error)
 	Grants(ctx context.Context, f GrantFilter, p Page) (Listed[access.Grant], error) // newest first
 	GrantsOfRequest(ctx context.Context, id access.RequestID) ([]access.Grant, error)
+	// HeldGrants gives the grants of a principal on a machine that have not ended.
+	HeldGrants(ctx context.Context, principal access.PrincipalID, machine access.MachineID) ([]access.Grant, error)
 	// UnclosedGrants gives the grants of the machines that have not ended, or ended and were not seen gone.
 	UnclosedGrants(ctx context.Context, machines []access.MachineID) ([]access.Grant, error)
 

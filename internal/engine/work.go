@@ -19,11 +19,18 @@ type work struct {
 	bumps    map[access.AgentID]bool
 	machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
 	unclosed map[access.MachineID][]access.Grant // as read so far, and kept up to date by saveGrant
+	held     map[holding][]access.Grant          // likewise
+}
+
+// holding is what HeldGrants are asked for by.
+type holding struct {
+	principal access.PrincipalID
+	machine   access.MachineID
 }
 
 func (*Engine) newWork(tx Tx, now time.Time) *work {
 	return &work{tx: tx, now: now, bumps: map[access.AgentID]bool{}, machines: map[access.MachineID]access.Machine{},
-		unclosed: map[access.MachineID][]access.Grant{}}
+		unclosed: map[access.MachineID][]access.Grant{}, held: map[holding][]access.Grant{}}
 }
 
 // event adds one that succeeded now.
@@ -73,8 +80,11 @@ func (w *work) saveGrant(ctx context.Context, g access.Grant, was int64, events 
 		return fmt.Errorf("save grant: %w", err)
 	}
 	if known, ok := w.unclosed[g.Machine]; ok {
-		known = slices.DeleteFunc(slices.Clone(known), func(k access.Grant) bool { return k.ID == g.ID })
-		w.unclosed[g.Machine] = append(known, g)
+		w.unclosed[g.Machine] = remember(known, g)
+	}
+	key := holding{g.Principal, g.Machine}
+	if known, ok := w.held[key]; ok {
+		w.held[key] = remember(known, g)
 	}
 	for _, event := range events {
 		event.Scope, event.Agent = m.Resource, m.Agent
@@ -86,9 +96,31 @@ func (w *work) saveGrant(ctx context.Context, g access.Grant, was int64, events 
 	return nil
 }
 
+// remember puts g in the place of its older self, or at the end.
+func remember(known []access.Grant, g access.Grant) []access.Grant {
+	if i := slices.IndexFunc(known, func(k access.Grant) bool { return k.ID == g.ID }); i >= 0 {
+		known[i] = g
+		return known
+	}
+	return append(known, g)
+}
+
+// heldBy gives the grants of a principal on a machine that had not ended when they were read.
+func (w *work) heldBy(ctx context.Context, key holding) ([]access.Grant, error) {
+	if grants, ok := w.held[key]; ok {
+		return grants, nil
+	}
+	grants, err := w.tx.HeldGrants(ctx, key.principal, key.machine)
+	if err != nil {
+		return nil, fmt.Errorf("read grants: %w", err)
+	}
+	w.held[key] = grants
+	return grants, nil
+}
+
 // supersede ends the grants of the same principal that g, which is in force, covers.
 func (w *work) supersede(ctx context.Context, g access.Grant, by access.Actor) error {
-	others, err := w.grantsOf(ctx, g.Machine)
+	others, err := w.heldBy(ctx, holding{g.Principal, g.Machine})
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,11 @@ import (
 
 const (
 	grantColumns = `g.id, g.request, g.tenant, g.principal, g.principal_name, g.machine, g.policy, g.first_port, g.last_port, g.protocol, g.sources,
-g.start_at, g.end_at, g.state, g.reason, g.created_at, g.opened_at, g.ended_at, g.closed_at, g.packets, g.bytes, g.revision`
+g.start_at, g.end_at, g.state, g.reason, g.created_at, g.opened_at, g.ended_at, g.closed_at, g.warned_at, g.packets, g.bytes, g.revision`
 	selectGrant           = "select " + grantColumns + " from grants g where g.id = $1 limit 1"
 	selectGrantsOfRequest = "select " + grantColumns + " from grants g where g.request = $1 order by g.id limit 100000"
 	selectUnclosed        = "select " + grantColumns + " from grants g where g.machine = $1 and g.closed_at = 0 order by g.id limit 1000000"
+	selectHeld            = "select " + grantColumns + " from grants g where g.principal = $1 and g.machine = $2 and g.ended_at = 0 order by g.id limit 1000000"
 	listGrants            = "select " + grantColumns + " from grants g"
 	listUnclosed          = "select " + grantColumns + " from grants g where g.closed_at = 0"
 )
@@ -23,7 +24,7 @@ func scanGrant(row scanner) (g access.Grant, err error) {
 	var packets, bytes int64
 	err = row.Scan(&g.ID, &g.Request, &g.Tenant, &g.Principal, &g.PrincipalName, &g.Machine, &g.Policy, &g.Ports.First, &g.Ports.Last, &g.Protocol, jsonColumn{&g.Sources},
 		timeColumn{&g.Start}, timeColumn{&g.End}, &g.State, &g.Reason, timeColumn{&g.CreatedAt}, timeColumn{&g.OpenedAt}, timeColumn{&g.EndedAt}, timeColumn{&g.ClosedAt},
-		&packets, &bytes, &g.Revision)
+		timeColumn{&g.WarnedAt}, &packets, &bytes, &g.Revision)
 	g.Packets, g.Bytes = uint64(packets), uint64(bytes) //nolint:gosec // the same 64 bits that were written
 	return g, err
 }
@@ -53,6 +54,11 @@ func (r *reader) Grants(ctx context.Context, f engine.GrantFilter, p engine.Page
 	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
 	return page(ctx, r.q, l, p, descending(columns), scanGrant, func(v access.Grant) []any { return []any{micros(v.CreatedAt), v.ID} })
+}
+
+// HeldGrants implements engine.Reader.
+func (r *reader) HeldGrants(ctx context.Context, principal access.PrincipalID, machine access.MachineID) ([]access.Grant, error) {
+	return all(ctx, r.q, scanGrant, selectHeld, string(principal), string(machine))
 }
 
 // UnclosedGrants implements engine.Reader. Machines are asked for in groups, since a statement takes so many arguments
@@ -99,11 +105,11 @@ func descending(columns string) string { return strings.ReplaceAll(columns, ",",
 
 const (
 	insertGrant = `insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources,
-start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, packets, bytes, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
+start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
 	updateGrant = `update grants set request = $2, tenant = $3, principal = $4, principal_name = $5, machine = $6, policy = $7, first_port = $8, last_port = $9,
 protocol = $10, sources = $11, start_at = $12, end_at = $13, state = $14, reason = $15, created_at = $16, opened_at = $17, ended_at = $18, closed_at = $19,
-packets = $20, bytes = $21, revision = $22 where id = $1 and revision = $23`
+warned_at = $20, packets = $21, bytes = $22, revision = $23 where id = $1 and revision = $24`
 )
 
 // SaveGrant implements engine.Tx.
@@ -114,5 +120,5 @@ func (t *tx) SaveGrant(ctx context.Context, g access.Grant, was int64) error {
 	}
 	return t.swap(ctx, "grant", g.Revision, was, insertGrant, updateGrant, []any{string(g.ID), string(g.Request), string(g.Tenant), string(g.Principal), g.PrincipalName,
 		string(g.Machine), string(g.Policy), int64(g.Ports.First), int64(g.Ports.Last), string(g.Protocol), sources, micros(g.Start), micros(g.End), string(g.State), g.Reason,
-		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), int64(g.Packets), int64(g.Bytes), g.Revision}) //nolint:gosec // the same 64 bits
+		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), micros(g.WarnedAt), int64(g.Packets), int64(g.Bytes), g.Revision}) //nolint:gosec // the same 64 bits
 }

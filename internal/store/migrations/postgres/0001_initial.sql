@@ -280,6 +280,7 @@ create table grants (
     opened_at      bigint not null,
     ended_at       bigint not null,
     closed_at      bigint not null,
+    warned_at      bigint not null,
     packets        bigint not null,
     bytes          bigint not null,
     revision       bigint not null,

@@ -150,7 +150,7 @@ func (s shape) opened(name string, client, server side) []Chain {
 			if s.mode == access.ModeGateway {
 				k.address(f, server, f.bytes()*8)
 			}
-			c.Rules = append(c.Rules, rule(k.protocol().port(server).in(openSet(f, bits)), accept()))
+			c.Rules = append(c.Rules, rule(isFamily(f).unsaid(), k.protocol().port(server).in(openSet(f, bits)), accept()))
 		}
 		chains = append(chains, c)
 	}
@@ -160,7 +160,7 @@ func (s shape) opened(name string, client, server side) []Chain {
 func (s shape) forward(f family) Chain {
 	full := f.bytes() * 8
 	to := func(sessions access.SessionMode, at side, chain string) Rule {
-		return rule(newKey().address(f, at, full).protocol().port(at).in(protectedSet(s.mode, sessions, f)), leave(chain))
+		return rule(isFamily(f).unsaid(), newKey().address(f, at, full).protocol().port(at).in(protectedSet(s.mode, sessions, f)), leave(chain))
 	}
 	return Chain{Name: fmt.Sprintf("forward%d", f), Rules: []Rule{
 		to(access.SessionsCut, destination, "in_cut"),

@@ -251,3 +251,7 @@ func protocolName(number byte) string {
 	}
 	return fmt.Sprint(number)
 }
+
+// unsaid leaves a statement out of the text, as nft does with what an address implies. Without the statement it could
+// not tell which address is meant, and would show offsets.
+func (s statement) unsaid() statement { return statement{expressions: s.expressions} }

@@ -1,0 +1,238 @@
+package enforce
+
+import (
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// standing is how one grant stands, as far as the loop knows.
+type standing struct {
+	parts  []part // its openings as last desired
+	listed bool   // it is part of an opening that is desired
+	status access.GrantStatus
+	detail string
+	told   bool // status and counters are reported
+}
+
+// part is one opening of a grant, with what it has counted.
+type part struct {
+	key     access.OpeningKey
+	packets uint64
+	bytes   uint64
+}
+
+func (g *standing) observation(id access.GrantID) access.Observation {
+	o := access.Observation{Grant: id, Status: g.status, Detail: g.detail}
+	for _, p := range g.parts {
+		o.Packets += p.packets
+		o.Bytes += p.bytes
+	}
+	return o
+}
+
+func (g *standing) become(status access.GrantStatus, detail string) {
+	if g.status != status || g.detail != detail {
+		g.status, g.detail, g.told = status, detail, false
+	}
+}
+
+// note takes in a new desired state: which grant is part of which openings. It walks over both states side by side,
+// since most of a large state is the same as before.
+func (w *work) note(next *access.DesiredState) {
+	var before []access.Opening
+	if w.desired != nil {
+		before = w.desired.Openings
+	}
+	i := 0
+	for j := range next.Openings {
+		o := &next.Openings[j]
+		for i < len(before) && before[i].OpeningKey != o.OpeningKey && CompareKeys(before[i].OpeningKey, o.OpeningKey) < 0 {
+			w.unlist(&before[i], nil)
+			i++
+		}
+		if i < len(before) && before[i].OpeningKey == o.OpeningKey {
+			if !slices.Equal(before[i].Grants, o.Grants) {
+				w.unlist(&before[i], o.Grants)
+				w.list(o)
+			}
+			i++
+			continue
+		}
+		w.list(o)
+	}
+	for ; i < len(before); i++ {
+		w.unlist(&before[i], nil)
+	}
+	w.desired = next
+	for _, id := range next.Ended {
+		g := w.grants[id]
+		if g == nil {
+			// Of a life before ours: we do not know what it was made of, so nothing may be there that nobody granted.
+			g = &standing{}
+			w.grants[id] = g
+			w.all = true
+		}
+		g.told = false
+		w.touched[id] = struct{}{}
+	}
+}
+
+// list makes the grants of an opening that is desired know it.
+func (w *work) list(o *access.Opening) {
+	w.owners[o.OpeningKey] = o.Grants
+	for _, id := range o.Grants {
+		g := w.grants[id]
+		if g == nil {
+			g = &standing{}
+			w.grants[id] = g
+		}
+		if !slices.ContainsFunc(g.parts, func(p part) bool { return p.key == o.OpeningKey }) {
+			g.parts = append(g.parts, part{key: o.OpeningKey})
+		}
+		g.listed = true
+		w.touched[id] = struct{}{}
+	}
+}
+
+// unlist takes an opening from those of its grants that are not among stay.
+func (w *work) unlist(o *access.Opening, stay []access.GrantID) {
+	for _, id := range o.Grants {
+		if g := w.grants[id]; g != nil && !slices.Contains(stay, id) {
+			w.touched[id] = struct{}{}
+		}
+	}
+	if len(stay) == 0 {
+		// Until the next Apply it is still open, and counts for them.
+		w.owners[o.OpeningKey] = o.Grants
+	}
+}
+
+func (w *work) touch(key access.OpeningKey) {
+	for _, id := range w.owners[key] {
+		w.touched[id] = struct{}{}
+	}
+}
+
+// counts notes what an opening has counted, for each of its grants. Counters begin again when somebody else deleted
+// the element, so they never go back here.
+func (w *work) counts(h Held) {
+	for _, id := range w.owners[h.Key] {
+		g := w.grants[id]
+		if g == nil {
+			continue
+		}
+		for i := range g.parts {
+			if p := &g.parts[i]; p.key == h.Key && (h.Packets > p.packets || h.Bytes > p.bytes) {
+				p.packets, p.bytes = max(p.packets, h.Packets), max(p.bytes, h.Bytes)
+				g.told = false
+			}
+		}
+		w.touched[id] = struct{}{}
+	}
+}
+
+// lost reports that an opening was gone too soon.
+func (w *work) lost(key access.OpeningKey, detail string) {
+	for _, id := range w.owners[key] {
+		if g := w.grants[id]; g != nil && g.status == access.StatusOpen {
+			g.become(access.StatusDrifted, detail)
+			w.tell(id, g)
+		}
+	}
+}
+
+// fail reports what could not be opened; what is open stays open.
+func (w *work) fail(detail string) {
+	for id, g := range w.grants {
+		if g.listed && (g.status == "" || g.status == access.StatusFailed || g.status == access.StatusDrifted) {
+			g.become(access.StatusFailed, detail)
+			w.tell(id, g)
+		}
+	}
+}
+
+func (w *work) tell(id access.GrantID, g *standing) {
+	if !g.told && g.status != "" {
+		w.pending.observe(g.observation(id))
+		g.told = true
+	}
+}
+
+// judge derives how the touched grants stand from what was seen. It is called when what is desired is in force.
+func (w *work) judge(now time.Time) {
+	for id := range w.touched {
+		g := w.grants[id]
+		if g == nil {
+			continue
+		}
+		g.listed = slices.ContainsFunc(g.parts, func(p part) bool { return w.isPart(id, p.key) })
+		if !g.listed {
+			g.become(access.StatusClosed, "")
+			w.tell(id, g)
+			w.forget(id, g)
+			continue
+		}
+		g.become(w.statusOf(g, now))
+		w.tell(id, g)
+	}
+	clear(w.touched)
+}
+
+// isPart tells whether a grant is behind a desired opening.
+func (w *work) isPart(id access.GrantID, key access.OpeningKey) bool {
+	o := w.opening(key)
+	return o != nil && slices.Contains(o.Grants, id)
+}
+
+// opening finds a desired opening.
+func (w *work) opening(key access.OpeningKey) *access.Opening {
+	i, ok := slices.BinarySearchFunc(w.desired.Openings, key, func(o access.Opening, key access.OpeningKey) int { return CompareKeys(o.OpeningKey, key) })
+	if !ok {
+		return nil
+	}
+	return &w.desired.Openings[i]
+}
+
+// statusOf says how a grant stands that is part of openings.
+func (w *work) statusOf(g *standing, now time.Time) (access.GrantStatus, string) {
+	var missing, lost, over bool
+	for _, p := range g.parts {
+		o := w.opening(p.key)
+		if o == nil {
+			continue // it has lost this one
+		}
+		if why, refused := w.refused[p.key]; refused {
+			return access.StatusFailed, why
+		}
+		switch _, due := w.ends[p.key]; {
+		case due && !w.isHeld(p.key):
+			missing = true
+		case due:
+		case o.Until.After(now):
+			lost = true
+		default:
+			over = true
+		}
+	}
+	switch {
+	case missing:
+		return g.status, g.detail
+	case lost:
+		return access.StatusDrifted, "closed, because the server was not heard of for too long"
+	case over:
+		return access.StatusClosed, ""
+	}
+	return access.StatusOpen, ""
+}
+
+// forget drops a grant that was reported closed, and the keys that nobody else has.
+func (w *work) forget(id access.GrantID, g *standing) {
+	delete(w.grants, id)
+	for _, p := range g.parts {
+		if w.opening(p.key) == nil {
+			delete(w.owners, p.key)
+		}
+	}
+}

@@ -75,7 +75,9 @@ func (o storeOutbox) UpdateOutbox(ctx context.Context, fn func(OutboxTx) error) 
 	return o.store.Update(ctx, func(tx Tx) error { return fn(tx) })
 }
 
-func (o storeOutbox) WatchOutbox() (changed <-chan struct{}, stop func()) { return o.store.WatchEvents() }
+func (o storeOutbox) WatchOutbox() (changed <-chan struct{}, stop func()) {
+	return o.store.WatchEvents()
+}
 
 // ChannelFilter narrows a list of channels; zero fields do not narrow.
 type ChannelFilter struct {

@@ -109,15 +109,26 @@ func start(t *testing.T, o engine.Outbox, s notify.Sender, retry engine.Retry) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	return run(t, d)
+}
+
+func run(tb testing.TB, d *notify.Dispatcher) (stop func()) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := d.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
+			tb.Errorf("Run: %v", err)
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// hang is a receiver that answers to nothing but the end of the attempt.
+func hang(ctx context.Context, _ notify.Parcel, _ int) error {
+	<-ctx.Done()
+	return failure(engine.Failure{Text: "hangs", Down: true})
 }
 
 func deliveries(m *memory, state engine.DeliveryState) []engine.Delivery {
@@ -306,9 +317,11 @@ func TestAReceiverThatIsDownIsTriedOneAtATime(t *testing.T) {
 			return failure(engine.Failure{Text: "down", Down: true})
 		})
 		stop := start(t, m, r, engine.Retry{})
+		var many []engine.Notification
 		for i := range 1000 {
-			enqueue(t, m, about(fmt.Sprint("r", i), engine.NotifyRequested))
+			many = append(many, about(fmt.Sprint("r", i), engine.NotifyRequested))
 		}
+		enqueue(t, m, many...)
 		time.Sleep(time.Hour)
 		stop()
 		if n := len(r.seen(nil)); n > 150 {

@@ -74,9 +74,9 @@ func TestNothingIsLostReorderedOrDoubled(t *testing.T) {
 				}
 				time.Sleep(time.Duration(number) * time.Second)
 			}
-			time.Sleep(4 * time.Minute)
+			time.Sleep(2 * time.Minute)
 			w.heal()
-			time.Sleep(20 * time.Minute)
+			time.Sleep(10 * time.Minute)
 			for _, stop := range stops {
 				stop()
 			}

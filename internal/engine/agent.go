@@ -115,8 +115,10 @@ func keyBefore(agent access.AgentID) string { return "agent/" + string(agent) + 
 
 // AgentRefused records that somebody showed a certificate that does not count.
 func (e *Engine) AgentRefused(ctx context.Context, addr netip.Addr, reason string, details map[string]string) error {
-	event := access.Event{At: e.now(), Kind: access.AgentRefused, Outcome: access.Refused, Actor: access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
-		Details: map[string]string{"reason": reason}}
+	event := access.Event{
+		At: e.now(), Kind: access.AgentRefused, Outcome: access.Refused, Actor: access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
+		Details: map[string]string{"reason": reason},
+	}
 	for name, text := range details {
 		event.Details[name] = clip(text)
 	}

@@ -112,12 +112,12 @@ func useCases(w *world, host engine.Enrolled, policy access.Policy, request engi
 	return cases
 }
 
-func TestNothingIsAllowedWithoutARole(t *testing.T) {
+func TestNothingIsAllowedWithoutARole(t *testing.T) { //nolint:tparallel // the cases share the state
 	t.Parallel()
 	w, host, policy, request := stage(t)
 	nobody := w.user("nobody", "")
 	for name, call := range useCases(w, host, policy, request) {
-		t.Run(name, func(t *testing.T) { //nolint:paralleltest // they share the state
+		t.Run(name, func(t *testing.T) {
 			before := w.picture()
 			err := call(nobody)
 			// Whether a request or a grant exists is nothing to a caller who may not see it.
@@ -138,7 +138,7 @@ func TestNothingIsAllowedWithoutARole(t *testing.T) {
 		if name == "Check" || name == "DeletePolicy" || name == "DeleteMachine" || name == "DeleteMachinePolicy" || name == "UnassignRole" || name == "Cancel" {
 			continue
 		}
-		t.Run("admin "+name, func(t *testing.T) { //nolint:paralleltest // they share the state
+		t.Run("admin "+name, func(t *testing.T) {
 			if err := call(w.admin); access.KindOf(err) == access.KindForbidden {
 				t.Errorf("the administrator got %v", err)
 			}

@@ -93,8 +93,10 @@ func (e *Engine) firstStart(ctx context.Context, tx Tx, passwordHash string, sta
 			return tx.SavePassword(ctx, Password{Principal: admin.ID, Hash: passwordHash, MustChange: true, ChangedAt: now})
 		}},
 		{"role assignment", func() error {
-			return tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: rbac.AssignmentID(newID()), Tenant: tenant.ID, Principal: admin.ID, Definition: rbac.Owner,
-				Scope: access.Root, Description: "made at the first start", CreatedAt: now})
+			return tx.SaveRoleAssignment(ctx, rbac.Assignment{
+				ID: rbac.AssignmentID(newID()), Tenant: tenant.ID, Principal: admin.ID, Definition: rbac.Owner,
+				Scope: access.Root, Description: "made at the first start", CreatedAt: now,
+			})
 		}},
 		{"key of checkpoints", func() error { return e.makeSigningKey(ctx, tx, tenant.ID) }},
 	}

@@ -63,8 +63,10 @@ func (e *Engine) CreatePrincipal(ctx context.Context, c Caller, in PrincipalInpu
 		case !isKind(err, access.KindNotFound):
 			return fmt.Errorf("read principal: %w", err)
 		}
-		p = access.Principal{ID: access.PrincipalID(newID()), Tenant: c.Tenant, Kind: in.Kind, Name: in.Name, DisplayName: in.DisplayName, Email: in.Email,
-			CreatedAt: may.now, Revision: 1}
+		p = access.Principal{
+			ID: access.PrincipalID(newID()), Tenant: c.Tenant, Kind: in.Kind, Name: in.Name, DisplayName: in.DisplayName, Email: in.Email,
+			CreatedAt: may.now, Revision: 1,
+		}
 		if err := tx.SavePrincipal(ctx, p, 0); err != nil {
 			return fmt.Errorf("save principal: %w", err)
 		}
@@ -73,8 +75,10 @@ func (e *Engine) CreatePrincipal(ctx context.Context, c Caller, in PrincipalInpu
 				return fmt.Errorf("save password: %w", err)
 			}
 		}
-		return tx.Append(ctx, access.Event{At: may.now, Kind: access.PrincipalCreated, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
-			Action: rbac.PrincipalsWrite, Details: map[string]string{"principal": string(p.ID), "name": p.Name, "kind": string(p.Kind)}})
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.PrincipalCreated, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			Action: rbac.PrincipalsWrite, Details: map[string]string{"principal": string(p.ID), "name": p.Name, "kind": string(p.Kind)},
+		})
 	})
 	return p, err
 }
@@ -201,8 +205,10 @@ func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, chan
 				return fmt.Errorf("end sessions: %w", err)
 			}
 		}
-		return tx.Append(ctx, access.Event{At: may.now, Kind: access.PrincipalChanged, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
-			Action: rbac.PrincipalsWrite, Details: details})
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.PrincipalChanged, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			Action: rbac.PrincipalsWrite, Details: details,
+		})
 	})
 	return p, err
 }
@@ -260,8 +266,10 @@ func (e *Engine) membership(ctx context.Context, c Caller, group, member string,
 		if err != nil {
 			return fmt.Errorf("load directory: %w", err)
 		}
-		return do(tx, data, g, m, access.Event{At: may.now, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
-			Details: map[string]string{"group": g.Name, "groupId": string(g.ID), "member": m.Name, "memberId": string(m.ID)}})
+		return do(tx, data, g, m, access.Event{
+			At: may.now, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
+			Details: map[string]string{"group": g.Name, "groupId": string(g.ID), "member": m.Name, "memberId": string(m.ID)},
+		})
 	})
 }
 

@@ -113,9 +113,13 @@ func (e *Engine) enroll(ctx context.Context, tx Tx, addr netip.Addr, in EnrollIn
 		}
 		scope = out.Machine.Resource
 	}
-	w.event(access.Event{Kind: access.AgentEnrolled, Actor: actorOf(agent, addr), Tenant: t.Tenant, Scope: scope, Machine: out.Machine.ID, Agent: agent.ID,
-		Details: map[string]string{"name": name, "mode": string(t.Mode), "version": in.Version, "fingerprint": agent.Fingerprint,
-			"token": t.Hash[:16], "tokenBy": string(t.CreatedBy)}})
+	w.event(access.Event{
+		Kind: access.AgentEnrolled, Actor: actorOf(agent, addr), Tenant: t.Tenant, Scope: scope, Machine: out.Machine.ID, Agent: agent.ID,
+		Details: map[string]string{
+			"name": name, "mode": string(t.Mode), "version": in.Version, "fingerprint": agent.Fingerprint,
+			"token": t.Hash[:16], "tokenBy": string(t.CreatedBy),
+		},
+	})
 	if err := w.finish(ctx); err != nil {
 		return Enrolled{}, err
 	}
@@ -171,8 +175,10 @@ func (w *work) placeHost(ctx context.Context, t EnrollmentToken, in EnrollInput,
 		return m, fmt.Errorf("save machine: %w", err)
 	}
 	if was == 0 {
-		w.event(access.Event{Kind: access.MachineAdded, Actor: actorOf(agent, addr), Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: agent.ID,
-			Details: map[string]string{"name": m.Name, "agent": agent.Name, "mode": string(agent.Mode), "addresses": joinAddresses(m.Addresses)}})
+		w.event(access.Event{
+			Kind: access.MachineAdded, Actor: actorOf(agent, addr), Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: agent.ID,
+			Details: map[string]string{"name": m.Name, "agent": agent.Name, "mode": string(agent.Mode), "addresses": joinAddresses(m.Addresses)},
+		})
 	}
 	return m, nil
 }
@@ -197,8 +203,10 @@ func (e *Engine) enrolRefused(ctx context.Context, addr netip.Addr, in EnrollInp
 	if access.KindOf(err) == access.KindInternal {
 		return err
 	}
-	event := access.Event{At: e.now(), Kind: access.AgentEnrolRefused, Outcome: access.Refused, Actor: access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
-		Details: map[string]string{"reason": access.CodeOf(err), "message": clip(err.Error()), "name": clip(in.Name), "token": hashSecret(in.Token)[:16]}}
+	event := access.Event{
+		At: e.now(), Kind: access.AgentEnrolRefused, Outcome: access.Refused, Actor: access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
+		Details: map[string]string{"reason": access.CodeOf(err), "message": clip(err.Error()), "name": clip(in.Name), "token": hashSecret(in.Token)[:16]},
+	}
 	if recordErr := e.record(ctx, event); recordErr != nil {
 		e.log.ErrorContext(ctx, "record refused enrolment", "error", recordErr, "refusal", err)
 	}
@@ -238,8 +246,10 @@ func (e *Engine) RenewAgent(ctx context.Context, agent access.AgentID, addr neti
 				out.Machine = machines[0]
 			}
 		}
-		return tx.Append(ctx, access.Event{At: e.now(), Kind: access.AgentEnrolled, Outcome: access.Succeeded, Actor: actorOf(a, addr), Tenant: a.Tenant,
-			Scope: out.Machine.Resource, Machine: out.Machine.ID, Agent: a.ID, Details: map[string]string{"name": a.Name, "renewed": "true", "fingerprint": fingerprint}})
+		return tx.Append(ctx, access.Event{
+			At: e.now(), Kind: access.AgentEnrolled, Outcome: access.Succeeded, Actor: actorOf(a, addr), Tenant: a.Tenant,
+			Scope: out.Machine.Resource, Machine: out.Machine.ID, Agent: a.ID, Details: map[string]string{"name": a.Name, "renewed": "true", "fingerprint": fingerprint},
+		})
 	})
 	return out, err
 }

@@ -101,9 +101,11 @@ func (e *Engine) AddMachine(ctx context.Context, c Caller, in AddMachineInput) (
 		if gateway.Mode != access.ModeGateway || gateway.Revoked {
 			return access.Fault(access.KindInvalid, "notAGateway", "agent %q is not a gateway in service: enrol one with --mode gateway", gateway.Name)
 		}
-		m := access.Machine{ID: access.MachineID(newID()), Resource: access.MachineResource(group.subscription.ID, group.group.Name, in.Name),
+		m := access.Machine{
+			ID: access.MachineID(newID()), Resource: access.MachineResource(group.subscription.ID, group.group.Name, in.Name),
 			Tenant: c.Tenant, Name: in.Name, Location: group.group.Location, OS: in.OS, Labels: maps.Clone(in.Labels),
-			Addresses: plainAddresses(in.Addresses), Agent: gateway.ID, CreatedAt: may.now, Revision: 1}
+			Addresses: plainAddresses(in.Addresses), Agent: gateway.ID, CreatedAt: may.now, Revision: 1,
+		}
 		if err := saveNewMachine(ctx, tx, m, c.Actor(), gateway); err != nil {
 			return err
 		}
@@ -156,8 +158,10 @@ func saveNewMachine(ctx context.Context, tx Tx, m access.Machine, by access.Acto
 	if err := tx.SaveMachine(ctx, m, 0); err != nil {
 		return fmt.Errorf("save machine: %w", err)
 	}
-	event := access.Event{At: m.CreatedAt, Kind: access.MachineAdded, Outcome: access.Succeeded, Actor: by, Tenant: m.Tenant, Scope: m.Resource,
-		Machine: m.ID, Agent: agent.ID, Details: map[string]string{"name": m.Name, "agent": agent.Name, "mode": string(agent.Mode), "addresses": joinAddresses(m.Addresses)}}
+	event := access.Event{
+		At: m.CreatedAt, Kind: access.MachineAdded, Outcome: access.Succeeded, Actor: by, Tenant: m.Tenant, Scope: m.Resource,
+		Machine: m.ID, Agent: agent.ID, Details: map[string]string{"name": m.Name, "agent": agent.Name, "mode": string(agent.Mode), "addresses": joinAddresses(m.Addresses)},
+	}
 	if err := tx.BumpAgent(ctx, agent.ID); err != nil {
 		return fmt.Errorf("bump agent: %w", err)
 	}

@@ -30,8 +30,10 @@ const (
 
 // NotificationKinds gives the kinds that a route may name, in a new slice.
 func NotificationKinds() []NotificationKind {
-	return []NotificationKind{NotifyRequested, NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyWillEnd, NotifyEnded,
-		NotifyFailed, NotifyBreakGlass, NotifyAlert}
+	return []NotificationKind{
+		NotifyRequested, NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyWillEnd, NotifyEnded,
+		NotifyFailed, NotifyBreakGlass, NotifyAlert,
+	}
 }
 
 // Notification is something that people should be told, as data: every channel makes its own text of it.
@@ -91,8 +93,10 @@ func (n Notification) stream() string {
 // AboutRequest makes a notification about the whole of r. machines gives the names of the machines by id; one that is
 // missing stands under its id. The caller adds the recipients and, where there was a decision, Subject.By.
 func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, machines map[access.MachineID]string, now time.Time) Notification {
-	n := Notification{ID: id, At: now, Kind: kind, Tenant: r.Tenant, Request: r.ID,
-		Subject: Subject{Who: r.RequesterName, Reason: r.Justification, Ticket: r.Ticket, Detail: r.Reason}}
+	n := Notification{
+		ID: id, At: now, Kind: kind, Tenant: r.Tenant, Request: r.ID,
+		Subject: Subject{Who: r.RequesterName, Reason: r.Justification, Ticket: r.Ticket, Detail: r.Reason},
+	}
 	if r.State != access.RequestPending {
 		n.Subject.Outcome = string(r.State)
 	}
@@ -115,9 +119,13 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, ma
 // AboutGrant makes a notification about g, of request r. machine is the machine's name. The caller adds the recipients
 // and, with NotifyEnded, Subject.Unended.
 func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, machine string, now time.Time) Notification {
-	n := Notification{ID: id, At: now, Kind: kind, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Policies: []access.PolicyID{g.Policy},
-		Subject: Subject{Who: g.PrincipalName, Start: g.Start, End: g.End, Reason: r.Justification, Ticket: r.Ticket, Detail: g.Reason,
-			Items: []SubjectItem{{Machine: machine, Ports: g.Ports, Protocol: g.Protocol, Sources: slices.Clone(g.Sources)}}}}
+	n := Notification{
+		ID: id, At: now, Kind: kind, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Policies: []access.PolicyID{g.Policy},
+		Subject: Subject{
+			Who: g.PrincipalName, Start: g.Start, End: g.End, Reason: r.Justification, Ticket: r.Ticket, Detail: g.Reason,
+			Items: []SubjectItem{{Machine: machine, Ports: g.Ports, Protocol: g.Protocol, Sources: slices.Clone(g.Sources)}},
+		},
+	}
 	if g.State.Ended() {
 		n.Subject.Outcome = string(g.State)
 		n.Subject.End = g.EndedAt

@@ -399,16 +399,20 @@ func (w *work) deletePolicy(ctx context.Context, was access.Policy, by access.Ac
 			return err
 		}
 	}
-	w.event(access.Event{Kind: access.PolicyDeleted, Actor: by, Tenant: was.Tenant, Scope: was.Resource, Action: rbac.PoliciesDelete,
-		Details: map[string]string{"name": was.Name}})
+	w.event(access.Event{
+		Kind: access.PolicyDeleted, Actor: by, Tenant: was.Tenant, Scope: was.Resource, Action: rbac.PoliciesDelete,
+		Details: map[string]string{"name": was.Name},
+	})
 	return nil
 }
 
 func checkPolicy(p access.Policy) error {
 	var reasons []access.Reason
 	if len(p.Machines) > maxPolicyMachines {
-		reasons = append(reasons, access.Reason{Code: "tooManyMachines", Field: "machines",
-			Message: fmt.Sprintf("the policy names %d machines; %d are allowed", len(p.Machines), maxPolicyMachines)})
+		reasons = append(reasons, access.Reason{
+			Code: "tooManyMachines", Field: "machines",
+			Message: fmt.Sprintf("the policy names %d machines; %d are allowed", len(p.Machines), maxPolicyMachines),
+		})
 	}
 	seen := map[access.MachineID]bool{}
 	for i, entry := range p.Machines {
@@ -436,8 +440,10 @@ func malformedPolicy(reasons []access.Reason) error {
 
 // outside says why a grant is not one that the entry would allow; empty where it would.
 func outside(entry access.MachinePolicy, name string, g access.Grant) string {
-	verdict := policy.Evaluate(policy.Input{Items: []policy.Item{{Machine: g.Machine, Name: name, Policy: &entry, Ports: g.Ports, Protocol: g.Protocol,
-		Sources: g.Sources, Duration: max(g.End.Sub(g.Start), access.MinDuration)}}}, g.Start)
+	verdict := policy.Evaluate(policy.Input{Items: []policy.Item{{
+		Machine: g.Machine, Name: name, Policy: &entry, Ports: g.Ports, Protocol: g.Protocol,
+		Sources: g.Sources, Duration: max(g.End.Sub(g.Start), access.MinDuration),
+	}}}, g.Start)
 	for _, r := range verdict.Refusals {
 		if strings.HasPrefix(r.Field, "items[") { // a justification that is required now was not when it was given
 			return "the policy was changed: " + r.Message

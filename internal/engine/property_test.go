@@ -41,8 +41,10 @@ func newModel(t *rapid.T, w *world) *model {
 func (m *model) setPolicy(t *rapid.T, machine string) {
 	p := access.MachinePolicy{}
 	for _, port := range rapid.SliceOfNDistinct(rapid.SampledFrom([]uint16{22, 80}), 1, 2, rapid.ID).Draw(t, "ports") {
-		p.Ports = append(p.Ports, access.PortRule{Ports: access.SinglePort(port), Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.AnyProtocol}).Draw(t, "protocol"),
-			Max: rapid.SampledFrom([]time.Duration{time.Hour, 3 * time.Hour}).Draw(t, "max")})
+		p.Ports = append(p.Ports, access.PortRule{
+			Ports: access.SinglePort(port), Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.AnyProtocol}).Draw(t, "protocol"),
+			Max: rapid.SampledFrom([]time.Duration{time.Hour, 3 * time.Hour}).Draw(t, "max"),
+		})
 	}
 	if _, err := m.w.SetMachinePolicy(m.w.ctx, m.w.admin, machine, p, nil); err != nil {
 		t.Fatal(err)
@@ -69,8 +71,10 @@ func (m *model) submit(t *rapid.T) {
 		in.Start = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "ahead")) * time.Minute)
 	}
 	for range rapid.IntRange(1, 2).Draw(t, "items") {
-		item := engine.ItemInput{Machine: rapid.SampledFrom(m.machines).Draw(t, "machine"), Ports: access.SinglePort(rapid.SampledFrom([]uint16{22, 80, 443}).Draw(t, "port")),
-			Duration: time.Duration(rapid.IntRange(1, 200).Draw(t, "minutes")) * time.Minute}
+		item := engine.ItemInput{
+			Machine: rapid.SampledFrom(m.machines).Draw(t, "machine"), Ports: access.SinglePort(rapid.SampledFrom([]uint16{22, 80, 443}).Draw(t, "port")),
+			Duration: time.Duration(rapid.IntRange(1, 200).Draw(t, "minutes")) * time.Minute,
+		}
 		if rapid.Bool().Draw(t, "from elsewhere") {
 			item.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 		}
@@ -129,8 +133,10 @@ func (m *model) report(t *rapid.T) {
 	r := access.Report{Revision: d.Revision}
 	for _, o := range d.Openings {
 		for _, id := range o.Grants {
-			r.Observations = append(r.Observations, access.Observation{Grant: id,
-				Status: rapid.SampledFrom([]access.GrantStatus{access.StatusOpen, access.StatusOpen, access.StatusDrifted, access.StatusFailed, access.StatusClosed}).Draw(t, "status")})
+			r.Observations = append(r.Observations, access.Observation{
+				Grant:  id,
+				Status: rapid.SampledFrom([]access.GrantStatus{access.StatusOpen, access.StatusOpen, access.StatusDrifted, access.StatusFailed, access.StatusClosed}).Draw(t, "status"),
+			})
 		}
 	}
 	for _, id := range d.Ended {

@@ -109,8 +109,10 @@ func (e *Engine) record(ctx context.Context, events ...access.Event) error {
 }
 
 func (a attempt) event(c Caller, err error) access.Event {
-	event := access.Event{Kind: a.kind, Outcome: access.Refused, Actor: c.Actor(), Tenant: c.Tenant, Scope: a.scope, Action: a.action,
-		Request: a.request, Grant: a.grant, Agent: a.agent, Details: map[string]string{"code": access.CodeOf(err)}}
+	event := access.Event{
+		Kind: a.kind, Outcome: access.Refused, Actor: c.Actor(), Tenant: c.Tenant, Scope: a.scope, Action: a.action,
+		Request: a.request, Grant: a.grant, Agent: a.agent, Details: map[string]string{"code": access.CodeOf(err)},
+	}
 	if event.Kind == "" {
 		event.Kind = access.AccessRefused
 	}

@@ -252,8 +252,10 @@ func (in *reporting) denied(attempts []access.Denied) error {
 	})
 	event := func(m access.Machine, count uint64, details map[string]string) {
 		details["count"] = strconv.FormatUint(count, 10)
-		in.event(access.Event{Kind: access.AgentDeniedTraffic, Outcome: access.Refused, Actor: in.actor, Tenant: in.agent.Tenant,
-			Scope: m.Resource, Machine: m.ID, Agent: in.agent.ID, Details: details})
+		in.event(access.Event{
+			Kind: access.AgentDeniedTraffic, Outcome: access.Refused, Actor: in.actor, Tenant: in.agent.Tenant,
+			Scope: m.Resource, Machine: m.ID, Agent: in.agent.ID, Details: details,
+		})
 	}
 	var more uint64
 	for i, k := range keys {

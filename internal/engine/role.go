@@ -113,8 +113,10 @@ func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d As
 		} else {
 			in.ID = rbac.AssignmentID(newID())
 		}
-		d.Assignment = rbac.Assignment{ID: in.ID, Tenant: c.Tenant, Principal: d.Principal.ID, Definition: d.Role.ID, Scope: scope,
-			Start: micros(in.Start), End: micros(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now}
+		d.Assignment = rbac.Assignment{
+			ID: in.ID, Tenant: c.Tenant, Principal: d.Principal.ID, Definition: d.Role.ID, Scope: scope,
+			Start: micros(in.Start), End: micros(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now,
+		}
 		if reasons := rbac.ValidateAssignment(d.Assignment, d.Role); len(reasons) > 0 {
 			refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the role cannot be assigned like this")
 			refusal.Reasons = reasons
@@ -290,8 +292,10 @@ func rootOwner(a rbac.Assignment) bool {
 }
 
 func (d AssignmentDetail) event(kind access.EventKind, c Caller, now time.Time) access.Event {
-	details := map[string]string{"assignment": string(d.Assignment.ID), "principal": d.Principal.Name, "principalId": string(d.Principal.ID),
-		"role": d.Role.Name, "roleId": string(d.Assignment.Definition)}
+	details := map[string]string{
+		"assignment": string(d.Assignment.ID), "principal": d.Principal.Name, "principalId": string(d.Principal.ID),
+		"role": d.Role.Name, "roleId": string(d.Assignment.Definition),
+	}
 	if !d.Assignment.Start.IsZero() {
 		details["start"] = d.Assignment.Start.Format(time.RFC3339)
 	}
@@ -302,6 +306,8 @@ func (d AssignmentDetail) event(kind access.EventKind, c Caller, now time.Time) 
 	if kind == access.RoleUnassigned {
 		action = rbac.RoleAssignmentsDelete
 	}
-	return access.Event{At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: d.Assignment.Scope,
-		Action: action, Details: details}
+	return access.Event{
+		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: d.Assignment.Scope,
+		Action: action, Details: details,
+	}
 }

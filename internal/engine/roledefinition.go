@@ -39,8 +39,10 @@ func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.De
 		if uuid.Validate(string(in.ID)) != nil {
 			return access.Fault(access.KindInvalid, "malformedRoleId", "the id %q of a role must be a GUID", clip(string(in.ID)))
 		}
-		d = rbac.Definition{ID: rbac.DefinitionID(strings.ToLower(string(in.ID))), Tenant: c.Tenant, Name: in.Name, Description: in.Description,
-			Permissions: in.Permissions, AssignableScopes: in.AssignableScopes, CreatedAt: may.now, UpdatedAt: may.now}
+		d = rbac.Definition{
+			ID: rbac.DefinitionID(strings.ToLower(string(in.ID))), Tenant: c.Tenant, Name: in.Name, Description: in.Description,
+			Permissions: in.Permissions, AssignableScopes: in.AssignableScopes, CreatedAt: may.now, UpdatedAt: may.now,
+		}
 		if err := malformedRole(rbac.ValidateDefinition(d)); err != nil {
 			return err
 		}
@@ -125,8 +127,10 @@ func roleEvent(kind access.EventKind, action string, d rbac.Definition, c Caller
 	for _, p := range d.Permissions {
 		actions, notActions = append(actions, p.Actions...), append(notActions, p.NotActions...)
 	}
-	return access.Event{At: may.now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: d.AssignableScopes[0], Action: action,
-		Details: map[string]string{"role": d.Name, "roleId": string(d.ID), "actions": strings.Join(actions, " "), "notActions": strings.Join(notActions, " ")}}
+	return access.Event{
+		At: may.now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: d.AssignableScopes[0], Action: action,
+		Details: map[string]string{"role": d.Name, "roleId": string(d.ID), "actions": strings.Join(actions, " "), "notActions": strings.Join(notActions, " ")},
+	}
 }
 
 // Permissions gives what the caller may do at a scope: the permissions of each role that counts there for them, now.

@@ -36,8 +36,10 @@ func (r Route) Validate() error {
 	e := access.Fault(access.KindInvalid, "routeInvalid", "the route cannot be kept")
 	for _, kind := range r.Kinds {
 		if !slices.Contains(NotificationKinds(), kind) {
-			e.Reasons = append(e.Reasons, access.Reason{Code: "kindUnknown", Field: "kinds",
-				Message: "a notification is requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass or alert"})
+			e.Reasons = append(e.Reasons, access.Reason{
+				Code: "kindUnknown", Field: "kinds",
+				Message: "a notification is requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass or alert",
+			})
 			break
 		}
 	}
@@ -119,6 +121,8 @@ func newDelivery(n Notification, channel ChannelID, recipient access.PrincipalID
 	if recipient != "" {
 		lane += "/to/" + string(recipient)
 	}
-	return Delivery{ID: DeliveryID(hex.EncodeToString(sum[:16])), Seq: n.Seq, Notification: n.ID, Kind: n.Kind, Tenant: n.Tenant, Request: n.Request,
-		Channel: channel, Recipient: recipient, Lane: lane, State: DeliveryPending, QueuedAt: now, NextAttempt: now, Revision: 1}
+	return Delivery{
+		ID: DeliveryID(hex.EncodeToString(sum[:16])), Seq: n.Seq, Notification: n.ID, Kind: n.Kind, Tenant: n.Tenant, Request: n.Request,
+		Channel: channel, Recipient: recipient, Lane: lane, State: DeliveryPending, QueuedAt: now, NextAttempt: now, Revision: 1,
+	}
 }

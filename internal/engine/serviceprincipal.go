@@ -151,9 +151,13 @@ func (s Secret) event(kind access.EventKind, p access.Principal, c Caller, now t
 	if s.Certificate != "" {
 		what = "certificate"
 	}
-	return access.Event{At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: p.Tenant, Action: rbac.PrincipalsWrite,
-		Details: map[string]string{"principal": string(p.ID), "name": p.Name, "secret": string(s.ID), "secretName": s.Name, "what": what,
-			"expires": s.ExpiresAt.Format(time.RFC3339)}}
+	return access.Event{
+		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: p.Tenant, Action: rbac.PrincipalsWrite,
+		Details: map[string]string{
+			"principal": string(p.ID), "name": p.Name, "secret": string(s.ID), "secretName": s.Name, "what": what,
+			"expires": s.ExpiresAt.Format(time.RFC3339),
+		},
+	}
 }
 
 func findServicePrincipal(ctx context.Context, r Reader, tenant access.TenantID, ref string) (access.Principal, error) {
@@ -212,8 +216,10 @@ func (c ClientCredentials) Match(text string) (found Secret, ok bool) {
 
 // ClientSignedIn records that a service principal got a token.
 func (e *Engine) ClientSignedIn(ctx context.Context, p access.Principal, s Secret, address netip.Addr) error {
-	return e.record(ctx, access.Event{At: e.now(), Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
-		Actor: access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"}, Details: map[string]string{"secret": string(s.ID)}})
+	return e.record(ctx, access.Event{
+		At: e.now(), Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
+		Actor: access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"}, Details: map[string]string{"secret": string(s.ID)},
+	})
 }
 
 // TokenSubject is whom an access token speaks for, and what it came from: a session or a secret.

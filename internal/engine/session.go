@@ -92,8 +92,10 @@ func (e *Engine) SignIn(ctx context.Context, in SignInInput) error {
 			return access.Fault(access.KindConflict, "signInChanged", "the user was changed meanwhile: sign in again")
 		}
 		actor := access.Actor{ID: p.ID, Name: p.Name, Address: in.Address, Via: in.Via}
-		event := access.Event{At: now, Kind: access.SignedIn, Outcome: access.Succeeded, Actor: actor, Tenant: p.Tenant,
-			Details: map[string]string{"client": clip(in.Session.Client), "expires": in.Session.ExpiresAt.Format(time.RFC3339)}}
+		event := access.Event{
+			At: now, Kind: access.SignedIn, Outcome: access.Succeeded, Actor: actor, Tenant: p.Tenant,
+			Details: map[string]string{"client": clip(in.Session.Client), "expires": in.Session.ExpiresAt.Format(time.RFC3339)},
+		}
 		events := []access.Event{event}
 		dirty := password.Failures > 0 || !password.LockedTill.IsZero()
 		password.Failures, password.LockedTill = 0, time.Time{}
@@ -125,9 +127,11 @@ func (e *Engine) SignIn(ctx context.Context, in SignInInput) error {
 func (e *Engine) SignInRefused(ctx context.Context, in SignInRefusal) error {
 	return e.update(ctx, func(tx Tx) error {
 		now := e.now()
-		event := access.Event{At: now, Kind: access.SignInRefused, Outcome: access.Refused,
+		event := access.Event{
+			At: now, Kind: access.SignInRefused, Outcome: access.Refused,
 			Actor:   access.Actor{ID: in.Principal, Name: clip(in.Name), Address: in.Address, Via: in.Via},
-			Details: map[string]string{"reason": in.Reason}}
+			Details: map[string]string{"reason": in.Reason},
+		}
 		if in.Principal == "" {
 			tenant, err := homeTenant(ctx, tx)
 			if err != nil {

@@ -145,8 +145,10 @@ func resolve(ctx context.Context, r Reader, may rights, in SubmitInput) (policy.
 		if len(sources) == 0 && may.caller.Address.IsValid() {
 			sources = []netip.Prefix{access.SingleAddress(may.caller.Address)}
 		}
-		asked.Items = append(asked.Items, policy.Item{Machine: known.place.machine.ID, Name: known.place.machine.Name, Policy: known.entry,
-			Ports: item.Ports, Protocol: item.Protocol, Sources: sources, Duration: item.Duration, Until: item.Until})
+		asked.Items = append(asked.Items, policy.Item{
+			Machine: known.place.machine.ID, Name: known.place.machine.Name, Policy: known.entry,
+			Ports: item.Ports, Protocol: item.Protocol, Sources: sources, Duration: item.Duration, Until: item.Until,
+		})
 	}
 	if refusal != nil {
 		return asked, nil, refusal
@@ -163,27 +165,36 @@ type resolved struct {
 
 func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only access.PolicyID) (resolved, error) {
 	m, err := findMachine(ctx, r, may, ref, rbac.PoliciesInitiate)
+	if refusal := byRule(err); refusal != nil {
+		return resolved{refusal: refusal}, nil
+	}
 	if err != nil {
-		var refusal *access.Error
-		if asError(err, &refusal) {
-			return resolved{refusal: refusal}, nil
-		}
 		return resolved{}, err
 	}
 	out := resolved{place: place{machine: m}}
 	p, err := r.PolicyOfMachine(ctx, m.ID)
+	found := !isKind(err, access.KindNotFound)
 	switch {
-	case err != nil && !isKind(err, access.KindNotFound):
+	case err != nil && found:
 		return resolved{}, fmt.Errorf("read policy: %w", err)
 	case only != "" && p.ID != only:
 		return resolved{refusal: access.Fault(access.KindInvalid, "machineNotInPolicy", "machine %q is not named by this policy", m.Name)}, nil
-	case err != nil:
+	case !found:
 		return out, nil
 	}
 	if entry, ok := p.Of(m.ID); ok {
 		out.entry, out.place.policy, out.place.revision = &entry, p.ID, p.Revision
 	}
 	return out, nil
+}
+
+// byRule gives err where it is a refusal by a rule of ours, and nil where it is a fault, or nothing.
+func byRule(err error) *access.Error {
+	var refusal *access.Error
+	if asError(err, &refusal) && (refusal.Kind == access.KindForbidden || refusal.Kind == access.KindNotFound || refusal.Kind == access.KindInvalid) {
+		return refusal
+	}
+	return nil
 }
 
 // worse adds the refusal of one item to those so far; what is forbidden outweighs what is not found, and that what is
@@ -207,8 +218,10 @@ func worse(so, next *access.Error, field string) *access.Error {
 }
 
 func makeRequest(c Caller, in SubmitInput, asked policy.Input, verdict policy.Verdict, places []place) access.Request {
-	request := access.Request{ID: access.RequestID(newID()), Tenant: c.Tenant, Requester: c.Principal, RequesterName: c.Name,
-		Address: c.Address, Via: c.Via, Start: in.Start.UTC().Truncate(time.Microsecond), Justification: in.Justification, Ticket: in.Ticket}
+	request := access.Request{
+		ID: access.RequestID(newID()), Tenant: c.Tenant, Requester: c.Principal, RequesterName: c.Name,
+		Address: c.Address, Via: c.Via, Start: in.Start.UTC().Truncate(time.Microsecond), Justification: in.Justification, Ticket: in.Ticket,
+	}
 	if in.Start.IsZero() {
 		request.Start = time.Time{}
 	}
@@ -218,8 +231,10 @@ func makeRequest(c Caller, in SubmitInput, asked policy.Input, verdict policy.Ve
 			until = until.UTC().Truncate(time.Microsecond)
 		}
 		sources := slices.SortedFunc(slices.Values(verdict.Items[i].Sources), netip.Prefix.Compare)
-		request.Items = append(request.Items, access.Item{Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
-			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Duration: item.Duration.Truncate(time.Microsecond), Until: until})
+		request.Items = append(request.Items, access.Item{
+			Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
+			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Duration: item.Duration.Truncate(time.Microsecond), Until: until,
+		})
 	}
 	return request
 }
@@ -294,9 +309,9 @@ func (in SubmitInput) digest() string {
 		return in.Digest
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %q %q %q\n", in.Start.UnixMicro(), in.Justification, in.Ticket, in.Policy)
+	_, _ = fmt.Fprintf(h, "%d %q %q %q\n", in.Start.UnixMicro(), in.Justification, in.Ticket, in.Policy)
 	for _, it := range in.Items {
-		fmt.Fprintf(h, "%q %s %q %v %d %d\n", it.Machine, it.Ports, it.Protocol, it.Sources, it.Duration, it.Until.UnixMicro())
+		_, _ = fmt.Fprintf(h, "%q %s %q %v %d %d\n", it.Machine, it.Ports, it.Protocol, it.Sources, it.Duration, it.Until.UnixMicro())
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

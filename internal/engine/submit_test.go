@@ -38,8 +38,10 @@ func TestTheMainJob(t *testing.T) {
 	if state.Revision <= before.Revision {
 		t.Errorf("revision is %d, was %d", state.Revision, before.Revision)
 	}
-	want := []access.Opening{{OpeningKey: access.OpeningKey{Machine: host.Machine.ID, Source: netip.PrefixFrom(office, 32), Protocol: access.TCP, Ports: access.SinglePort(22)},
-		Until: g.End, Grants: []access.GrantID{g.ID}}}
+	want := []access.Opening{{
+		OpeningKey: access.OpeningKey{Machine: host.Machine.ID, Source: netip.PrefixFrom(office, 32), Protocol: access.TCP, Ports: access.SinglePort(22)},
+		Until:      g.End, Grants: []access.GrantID{g.ID},
+	}}
 	if diff := cmp.Diff(want, state.Openings, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
@@ -69,7 +71,7 @@ func TestTheMainJob(t *testing.T) {
 	}
 }
 
-func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) {
+func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tparallel // the cases share the activity log
 	t.Parallel()
 	w := newWorld(t)
 	w.host("web-1")
@@ -113,7 +115,7 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) {
 			in.Items[1].Ports = access.SinglePort(80)
 		}, access.KindInvalid, "portNotInPolicy"},
 	} {
-		t.Run(c.name, func(t *testing.T) { //nolint:paralleltest // they share the activity log
+		t.Run(c.name, func(t *testing.T) {
 			start := w.size()
 			in := ssh("web-1", time.Hour)
 			c.change(&in)

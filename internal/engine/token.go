@@ -38,14 +38,18 @@ func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInpu
 		if in, err = in.complete(); err != nil {
 			return err
 		}
-		t = EnrollmentToken{Hash: hashSecret(token), Tenant: c.Tenant, Subscription: group.subscription.ID, ResourceGroup: group.group.Name, Name: in.Name,
-			Mode: in.Mode, CreatedBy: c.Principal, CreatedAt: may.now, ExpiresAt: may.now.Add(in.TTL)}
+		t = EnrollmentToken{
+			Hash: hashSecret(token), Tenant: c.Tenant, Subscription: group.subscription.ID, ResourceGroup: group.group.Name, Name: in.Name,
+			Mode: in.Mode, CreatedBy: c.Principal, CreatedAt: may.now, ExpiresAt: may.now.Add(in.TTL),
+		}
 		if err := tx.SaveEnrollmentToken(ctx, t); err != nil {
 			return fmt.Errorf("save enrolment token: %w", err)
 		}
-		return tx.Append(ctx, access.Event{At: may.now, Kind: access.AgentTokenMade, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.AgentTokenMade, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
 			Scope: group.scope(), Action: rbac.EnrollmentTokensWrite,
-			Details: map[string]string{"name": t.Name, "mode": string(t.Mode), "expires": t.ExpiresAt.Format(time.RFC3339), "token": t.Hash[:16]}})
+			Details: map[string]string{"name": t.Name, "mode": string(t.Mode), "expires": t.ExpiresAt.Format(time.RFC3339), "token": t.Hash[:16]},
+		})
 	})
 	if err != nil {
 		return "", EnrollmentToken{}, err
@@ -74,7 +78,7 @@ func (in TokenInput) complete() (TokenInput, error) {
 // secret gives 32 random bytes in base64url.
 func secret() string {
 	b := make([]byte, 32)
-	rand.Read(b) //nolint:errcheck,gosec // documented never to fail
+	rand.Read(b) //nolint:gosec // documented never to fail
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
@@ -89,7 +93,7 @@ func hashSecret(s string) string {
 func OneTimePassword() string {
 	const alphabet = "abcdefghijkmnpqrstuvwxyz23456789" // 32, so that a byte gives each with the same chance
 	raw := make([]byte, 24)
-	rand.Read(raw) //nolint:errcheck,gosec // documented never to fail
+	rand.Read(raw) //nolint:gosec // documented never to fail
 	password := make([]byte, 0, len(raw)+3)
 	for i, b := range raw {
 		if i > 0 && i%6 == 0 {

@@ -29,8 +29,10 @@ type holding struct {
 }
 
 func (*Engine) newWork(tx Tx, now time.Time) *work {
-	return &work{tx: tx, now: now, bumps: map[access.AgentID]bool{}, machines: map[access.MachineID]access.Machine{},
-		unclosed: map[access.MachineID][]access.Grant{}, held: map[holding][]access.Grant{}}
+	return &work{
+		tx: tx, now: now, bumps: map[access.AgentID]bool{}, machines: map[access.MachineID]access.Machine{},
+		unclosed: map[access.MachineID][]access.Grant{}, held: map[holding][]access.Grant{},
+	}
 }
 
 // event adds one that succeeded now.

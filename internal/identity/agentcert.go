@@ -158,8 +158,10 @@ func (i *Identity) refuseCertificate(ctx context.Context, leaf *x509.Certificate
 		return err
 	}
 	sum := sha256.Sum256(leaf.Raw)
-	details := map[string]string{"subject": clip(leaf.Subject.String()), "issuer": clip(leaf.Issuer.String()),
-		"certificate": hex.EncodeToString(sum[:]), "cause": clip(cause.Error())}
+	details := map[string]string{
+		"subject": clip(leaf.Subject.String()), "issuer": clip(leaf.Issuer.String()),
+		"certificate": hex.EncodeToString(sum[:]), "cause": clip(cause.Error()),
+	}
 	if err := i.engine.AgentRefused(ctx, address, "foreignCertificate", details); err != nil {
 		return fmt.Errorf("record refused certificate: %w", err)
 	}

@@ -172,8 +172,8 @@ func encodeCertificate(der []byte) []byte {
 }
 
 func samePublicKey(a, b crypto.PublicKey) bool {
-	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && comparable.Equal(b)
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && key.Equal(b)
 }
 
 func serial() *big.Int { return new(big.Int).SetBytes(random(16)) }

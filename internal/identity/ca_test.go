@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io/fs"
 	"net"
 	"os"
@@ -123,8 +124,11 @@ func handshake(t *testing.T, w *world, server tls.Certificate, client *tls.Certi
 		mine.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return client, nil }
 	}
 	ours, theirs := net.Pipe()
-	defer ours.Close()
-	defer theirs.Close()
+	t.Cleanup(func() {
+		if err := errors.Join(ours.Close(), theirs.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 	done := make(chan error, 1)
 	go func() { done <- tls.Client(theirs, mine).HandshakeContext(context.WithoutCancel(t.Context())) }()
 	conn := tls.Server(ours, config)

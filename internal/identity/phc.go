@@ -27,7 +27,7 @@ const (
 	maxThreads = 16
 )
 
-var errPHC = errors.New("malformed password hash") //nolint:gochecknoglobals // a constant
+var errPHC = errors.New("malformed password hash")
 
 // phc is an argon2id hash in its parts.
 type phc struct {

@@ -57,8 +57,10 @@ func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error)
 		return SignedIn{}, err
 	}
 	if reason := i.refusal(found, right); reason != "" {
-		err := i.engine.SignInRefused(ctx, engine.SignInRefusal{Name: in.Name, Principal: found.Principal.ID, Reason: reason,
-			WrongSecret: reason == "wrongPassword", Via: in.Via, Address: in.Address})
+		err := i.engine.SignInRefused(ctx, engine.SignInRefusal{
+			Name: in.Name, Principal: found.Principal.ID, Reason: reason,
+			WrongSecret: reason == "wrongPassword", Via: in.Via, Address: in.Address,
+		})
 		if err != nil {
 			return SignedIn{}, fmt.Errorf("record refused sign-in: %w", err)
 		}
@@ -126,10 +128,14 @@ func (i *Identity) replacement(ctx context.Context, in SignInInput, stored phc) 
 func (i *Identity) open(ctx context.Context, in SignInInput, found engine.Credentials, hash string) (SignedIn, error) {
 	token := newToken()
 	now := i.now().UTC().Truncate(time.Microsecond)
-	session := engine.Session{Hash: hashToken(token), Principal: found.Principal.ID, CreatedAt: now, ExpiresAt: now.Add(sessionTime),
-		Address: in.Address.String(), Client: clip(in.Client)}
-	err := i.engine.SignIn(ctx, engine.SignInInput{Session: session, Via: in.Via, Address: in.Address, PasswordHash: hash,
-		Rehashed: hash != "" && in.NewPassword == "", Checked: found.Password.Hash})
+	session := engine.Session{
+		Hash: hashToken(token), Principal: found.Principal.ID, CreatedAt: now, ExpiresAt: now.Add(sessionTime),
+		Address: in.Address.String(), Client: clip(in.Client),
+	}
+	err := i.engine.SignIn(ctx, engine.SignInInput{
+		Session: session, Via: in.Via, Address: in.Address, PasswordHash: hash,
+		Rehashed: hash != "" && in.NewPassword == "", Checked: found.Password.Hash,
+	})
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("open session: %w", err)
 	}

@@ -5,6 +5,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -45,10 +46,11 @@ type API struct {
 	document []byte // openapi.yaml
 	handler  http.Handler
 
-	buffers   sync.Pool     // of *bytes.Buffer, for messages of streams
-	streams   atomic.Int64  // agents that follow their desired state now
-	deriving  chan struct{} // bounds how many desired states are derived at once
-	draining  chan struct{} // closed by Drain
+	buffers   sync.Pool      // of *bytes.Buffer, for messages of streams
+	streams   atomic.Int64   // agents that follow their desired state now
+	following sync.WaitGroup // streams on connections of their own
+	deriving  chan struct{}  // bounds how many desired states are derived at once
+	draining  chan struct{}  // closed by Drain
 	drainOnce sync.Once
 }
 
@@ -82,6 +84,22 @@ func (a *API) Streams() int64 { return a.streams.Load() }
 
 // Drain ends streams and long polls, so that the server can finish. Calls that come later still work, but do not wait.
 func (a *API) Drain() { a.drainOnce.Do(func() { close(a.draining) }) }
+
+// Wait waits until the streams have ended, which Drain makes them do, and at most until ctx ends. http.Server does not
+// wait for them.
+func (a *API) Wait(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		a.following.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (a *API) routes(mux *http.ServeMux) {
 	a.sessionRoutes()

@@ -1,9 +1,12 @@
 package httpapi
 
 import (
+	"bufio"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -37,7 +40,7 @@ func (a *API) wrap(mux http.Handler) http.Handler {
 			a.fail(answer, r, access.Fault(access.KindForbidden, "crossOrigin", "a page of another origin may not call this API; call it from its own origin or from a program"))
 			return
 		}
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}.Add(0)); err != nil {
+		if err := http.NewResponseController(w).SetWriteDeadline(began.Add(answerTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			a.log.Debug("no write deadline", "error", err)
 		}
 		mux.ServeHTTP(answer, r)
@@ -87,6 +90,15 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 		w.status = http.StatusOK
 	}
 	return w.ResponseWriter.Write(p)
+}
+
+// Hijack notes that the handler goes on by itself, with an answer of 200.
+func (w *statusWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.status = http.StatusOK
+	}
+	return conn, rw, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.

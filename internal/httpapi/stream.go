@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"time"
 
@@ -13,17 +16,17 @@ import (
 )
 
 const (
-	streamType   = "text/event-stream"
-	heartbeat    = 15 * time.Second
-	pollBeats    = 2                // a look at the store without being woken, each so many heartbeats
-	writeTimeout = 20 * time.Second // a peer that takes nothing for so long is given up
-	maxDeriving  = 16               // desired states derived at once, for all agents together
-	keptBuffer   = 64 << 10         // a larger buffer is not kept for the next message
+	streamType    = "text/event-stream"
+	heartbeat     = 15 * time.Second
+	pollBeats     = 2                // a look at the store without being woken, each so many heartbeats
+	writeTimeout  = 20 * time.Second // a peer that takes nothing for so long is given up
+	maxDeriving   = 16               // desired states derived and sent at once, for all agents together
+	deriveTimeout = 30 * time.Second
+	keptBuffer    = 64 << 10 // a larger buffer is not kept for the next message
 )
 
 // desired follows the desired state of the agent that calls. There is one such call for each agent, for as long as the
-// agent runs, so what it holds on to while nothing happens is kept small: no buffer, and nothing of its last message
-// but the number.
+// agent runs, so what it holds on to while nothing happens is kept small.
 func (a *API) desired(w http.ResponseWriter, r *http.Request) {
 	address, _, err := a.identity.ClientAddress(r.RemoteAddr, r.Header.Values("X-Forwarded-For"))
 	if err != nil {
@@ -35,24 +38,80 @@ func (a *API) desired(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	s := stream{api: a, w: w, control: http.NewResponseController(w), agent: agent.ID, sent: -1, until: r.TLS.PeerCertificates[0].NotAfter}
-	clear(r.Header)
+	s := &stream{api: a, agent: agent.ID, sent: -1, until: r.TLS.PeerCertificates[0].NotAfter}
+	w.Header().Set("Content-Type", streamType)
+	w.Header().Set("X-Accel-Buffering", "no") // a proxy must pass each message on
+	if r.ProtoMajor == 1 {
+		if err := s.takeOver(w); err != nil {
+			a.fail(w, r, fmt.Errorf("take over the connection: %w", err))
+		}
+		return
+	}
+	s.to = response{ResponseWriter: w, ResponseController: http.NewResponseController(w)}
 	a.streams.Add(1)
 	defer a.streams.Add(-1)
-	w.Header().Set("Content-Type", streamType)
-	w.Header().Set("X-Accel-Buffering", "no")
-	if err := s.follow(r.Context()); err != nil {
-		a.log.Debug("stream ended", "agent", agent.Name, "error", err)
-	}
+	s.end(s.follow(r.Context()))
 }
 
+// stream is one agent's. Fields are set before it follows.
 type stream struct {
-	api     *API
-	w       http.ResponseWriter
-	control *http.ResponseController
-	agent   access.AgentID
-	sent    int64     // revision of the last message
-	until   time.Time // when the certificate ends, and with it what was proven by it
+	api   *API
+	to    sink
+	agent access.AgentID
+	sent  int64     // revision of the last message
+	until time.Time // when the certificate ends, and with it what was proven by it
+}
+
+// sink is where the messages of a stream go.
+type sink interface {
+	Write(p []byte) (int, error)
+	Flush() error
+	SetWriteDeadline(t time.Time) error
+}
+
+// response is a sink through net/http.
+type response struct {
+	http.ResponseWriter
+	*http.ResponseController
+}
+
+// connection is a sink that was taken over from net/http.
+type connection struct{ net.Conn }
+
+// Flush has nothing to do: a connection does not hold back.
+func (connection) Flush() error { return nil }
+
+// takeOver goes on with the bare connection in a goroutine of its own, which Wait waits for. It lets go of the buffers,
+// the request, and the two goroutines with grown stacks that net/http keeps for a call: some 30 KiB for each agent.
+func (s *stream) takeOver(w http.ResponseWriter) error {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return err
+	}
+	var head bytes.Buffer
+	head.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\n")
+	err = w.Header().Write(&head) // to a buffer: it cannot fail
+	head.WriteString("\r\n")
+	s.to = connection{conn}
+	s.api.streams.Add(1)
+	s.api.following.Go(func() {
+		defer s.api.streams.Add(-1)
+		if err == nil {
+			err = s.write(head.Bytes())
+		}
+		head = bytes.Buffer{}
+		if err == nil {
+			err = s.follow(context.Background())
+		}
+		s.end(errors.Join(err, conn.Close()))
+	})
+	return nil
+}
+
+func (s *stream) end(err error) {
+	if err != nil {
+		s.api.log.Debug("stream ended", "agent", s.agent, "error", err)
+	}
 }
 
 func (s *stream) follow(ctx context.Context) error {
@@ -75,11 +134,10 @@ func (s *stream) follow(ctx context.Context) error {
 				return err
 			}
 		case <-beat.C:
-			now := s.api.now()
-			if now.After(s.until) {
+			if s.api.now().After(s.until) {
 				return nil
 			}
-			if err := s.send("heartbeat", api.Heartbeat{ServerTime: now.UnixMicro()}); err != nil {
+			if err := apart(s.beat); err != nil {
 				return err
 			}
 			if beats++; beats%pollBeats == 0 {
@@ -90,6 +148,18 @@ func (s *stream) follow(ctx context.Context) error {
 			beat.Reset(beatAfter())
 		}
 	}
+}
+
+// apart calls fn in a goroutine of its own and waits for it: fn's deep calls grow that one's stack, and the stack of the
+// stream, which waits for hours, stays small.
+func apart(fn func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- fn() }()
+	return <-done
+}
+
+func (s *stream) beat() error {
+	return s.send("heartbeat", api.Heartbeat{ServerTime: s.api.now().UnixMicro()})
 }
 
 // beatAfter spreads the heartbeats of many agents that connected at once.
@@ -105,18 +175,19 @@ func (s *stream) sendDesired(ctx context.Context) error {
 		return ctx.Err()
 	}
 	defer func() { <-s.api.deriving }()
-	d, err := s.api.engine.Desired(ctx, s.agent)
-	if err != nil {
-		return err
-	}
-	if d.Revision == s.sent {
+	return apart(func() error {
+		ctx, cancel := context.WithTimeout(ctx, deriveTimeout)
+		defer cancel()
+		d, err := s.api.engine.Desired(ctx, s.agent)
+		if err != nil || d.Revision == s.sent {
+			return err
+		}
+		if err := s.send("desired", desiredOut(d, s.api.now())); err != nil {
+			return err
+		}
+		s.sent = d.Revision
 		return nil
-	}
-	if err := s.send("desired", desiredOut(d, s.api.now())); err != nil {
-		return err
-	}
-	s.sent = d.Revision
-	return nil
+	})
 }
 
 // send writes one message and sees it off.
@@ -138,13 +209,17 @@ func (s *stream) send(event string, data any) error {
 		return err
 	}
 	buffer.WriteByte('\n')
-	if err := s.control.SetWriteDeadline(s.api.now().Add(writeTimeout)); err != nil {
+	return s.write(buffer.Bytes())
+}
+
+func (s *stream) write(p []byte) error {
+	if err := s.to.SetWriteDeadline(s.api.now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	if _, err := s.w.Write(buffer.Bytes()); err != nil {
+	if _, err := s.to.Write(p); err != nil {
 		return err
 	}
-	return s.control.Flush()
+	return s.to.Flush()
 }
 
 // desiredOut says what remains of each opening at now.

@@ -206,6 +206,9 @@ func (s *server) drain(ctx context.Context, servers ...*http.Server) error {
 			errs = append(errs, h.Close())
 		}
 	}
+	if err := s.api.Wait(bounded); err != nil { // after Shutdown: no further streams begin
+		s.log.Warn("streams were cut off", "error", err)
+	}
 	return errors.Join(errs...)
 }
 

@@ -41,7 +41,7 @@ func rules() map[string]rule {
 
 		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang"}},
 		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}},
-		"internal/portal":  {own: []string{"internal/engine", "internal/identity"}},
+		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity"}},
 		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "api"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
 		"internal/server": {own: []string{"core", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
 			third: []string{"go.yaml.in/yaml/v3", "github.com/prometheus/client_golang", "golang.org/x/sys"}},

@@ -22,6 +22,9 @@ type Config struct {
 	// Hashing is how many passwords are hashed at once, each with 19 MiB of memory; 0 means 2.
 	Hashing int
 
+	// SealKey is what the keys of access tokens are sealed with in the store, at least 32 bytes; empty stores them as they are.
+	SealKey []byte
+
 	// Anonymous limits unauthenticated calls for each address, and Known calls of each principal; zero means the default.
 	Anonymous Rate
 	Known     Rate
@@ -45,12 +48,17 @@ type Identity struct {
 	names     *limiter // sign-ins by name, whether there is such a name or not
 	known     *limiter // by principal
 	nobody    phc
+	tokens    *tokenKeys // of access tokens
 }
 
 // New makes an Identity.
 func New(c Config) (*Identity, error) {
 	if c.Engine == nil || c.CA == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("identity needs an engine, a CA, a clock and a log")
+	}
+	seal, err := sealWith(c.SealKey)
+	if err != nil {
+		return nil, err
 	}
 	return &Identity{
 		engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
@@ -59,6 +67,7 @@ func New(c Config) (*Identity, error) {
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
 		known:     newLimiter(c.Known, Rate{PerSecond: 200, Burst: 400}),
 		nobody:    nobody(),
+		tokens:    &tokenKeys{engine: c.Engine, now: c.Now, seal: seal},
 	}, nil
 }
 

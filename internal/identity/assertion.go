@@ -1,0 +1,79 @@
+package identity
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// maxAssertion is how far ahead the end of a client's assertion may lie.
+const maxAssertion = time.Hour
+
+// assertion is what a client signs with its certificate's key to prove itself.
+type assertion struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  audience `json:"aud"`
+	Expires   int64    `json:"exp"`
+	NotBefore int64    `json:"nbf"`
+}
+
+// audience is one text or a list of them.
+type audience []string
+
+// UnmarshalJSON reads either.
+func (a *audience) UnmarshalJSON(data []byte) error {
+	var one string
+	if err := json.Unmarshal(data, &one); err == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(a))
+}
+
+// proveByCertificate gives the certificate whose key signed the assertion, where it is the client's own, is meant for one
+// of our addresses, and holds now.
+func (i *Identity) proveByCertificate(cred engine.ClientCredentials, client, text string, meant ...string) (engine.Secret, bool) {
+	if len(text) > maxForm {
+		return engine.Secret{}, false
+	}
+	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
+	if err != nil {
+		return engine.Secret{}, false
+	}
+	for _, s := range cred.Secrets {
+		block, _ := pem.Decode([]byte(s.Certificate))
+		if block == nil {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			continue
+		}
+		payload, err := signed.Verify(certificate.PublicKey)
+		if err != nil {
+			continue
+		}
+		var said assertion
+		if json.Unmarshal(payload, &said) == nil && i.holds(said, client, meant) {
+			return s, true
+		}
+	}
+	return engine.Secret{}, false
+}
+
+func (i *Identity) holds(said assertion, client string, meant []string) bool {
+	now := i.now()
+	ours := slices.ContainsFunc(said.Audience, func(a string) bool {
+		return slices.ContainsFunc(meant, func(m string) bool { return strings.EqualFold(strings.TrimRight(a, "/"), m) })
+	})
+	return ours && said.Issuer == client && said.Subject == client &&
+		now.Unix() < said.Expires && said.Expires <= now.Add(maxAssertion).Unix() && said.NotBefore <= now.Add(time.Minute).Unix()
+}

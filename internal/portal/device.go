@@ -1,0 +1,70 @@
+package portal
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// devicePage is what the page of a device's sign-in shows.
+type devicePage struct {
+	Code        string // empty: it is asked for
+	Client      string
+	Address     string
+	Name        string
+	Problem     string
+	NewPassword bool
+	Done        string
+}
+
+// device lets a device in, or refuses it: its user types the code that it shows, and signs in.
+func (v *visit) device() {
+	code := strings.ToUpper(strings.TrimSpace(v.FormValue("code")))
+	if code == "" {
+		v.show(http.StatusOK, "device.html", devicePage{})
+		return
+	}
+	engine := v.portal.config.Engine
+	waiting, err := engine.PendingSignIn(v.Context(), code)
+	if access.KindOf(err) == access.KindNotFound {
+		// Codes are short, so guessing is counted.
+		if limited := v.portal.config.Identity.AllowAnonymous(v.address); limited != nil {
+			err = limited
+		}
+		status, text := say(err)
+		v.show(status, "device.html", devicePage{Problem: text})
+		return
+	}
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	page := devicePage{Code: code, Client: waiting.Client, Address: waiting.Address, Name: v.PostFormValue("name"), NewPassword: v.PostFormValue("newPassword") != ""}
+	switch {
+	case v.Method == http.MethodGet || v.PostFormValue("answer") == "":
+		v.show(http.StatusOK, "device.html", page)
+		return
+	case v.PostFormValue("answer") == "deny":
+		if err := engine.AnswerSignIn(v.Context(), code, ""); err != nil {
+			v.fail(err)
+			return
+		}
+		page.Done = "The sign-in was refused. The device stays outside."
+		v.show(http.StatusOK, "device.html", page)
+		return
+	}
+	session, err := v.signIn(waiting.Client)
+	if err == nil {
+		err = engine.AnswerSignIn(v.Context(), code, session)
+	}
+	if err != nil {
+		status, text := say(err)
+		page.Problem = text
+		page.NewPassword = page.NewPassword || access.CodeOf(err) == "passwordChangeRequired"
+		v.show(status, "device.html", page)
+		return
+	}
+	page.Done = "You are signed in on the device. You may close this page."
+	v.show(http.StatusOK, "device.html", page)
+}

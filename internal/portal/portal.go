@@ -1,0 +1,183 @@
+package portal
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/identity"
+)
+
+//go:embed pages
+var files embed.FS
+
+// Config is what the pages are made of. All of it is required.
+type Config struct {
+	Engine   *engine.Engine
+	Identity *identity.Identity
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Portal is the pages as an http.Handler. It is safe for concurrent use.
+type Portal struct {
+	config  Config
+	pages   *template.Template
+	handler http.Handler
+}
+
+// New makes the pages.
+func New(c Config) (*Portal, error) {
+	if c.Engine == nil || c.Identity == nil || c.Now == nil || c.Log == nil {
+		return nil, errors.New("portal needs an engine, an identity, a clock and a log")
+	}
+	pages, err := template.ParseFS(files, "pages/*.html")
+	if err != nil {
+		return nil, err
+	}
+	p := &Portal{config: c, pages: pages}
+	p.handler = http.NewCrossOriginProtection().Handler(http.HandlerFunc(p.serve))
+	return p, nil
+}
+
+// Serves tells whether a path is one of these pages.
+func Serves(path string) bool {
+	_, authorize := cutAuthorize(path)
+	return authorize || path == devicePath || path == stylePath
+}
+
+const (
+	devicePath = "/device"
+	stylePath  = "/sign-in.css"
+)
+
+// cutAuthorize gives the path of the authority whose authorization endpoint path is.
+func cutAuthorize(path string) (authority string, found bool) {
+	for _, suffix := range []string{"/oauth2/v2.0/authorize", "/oauth2/authorize"} {
+		if cut := len(path) - len(suffix); cut > 0 && strings.EqualFold(path[cut:], suffix) {
+			return path[:cut], strings.Count(path[:cut], "/") <= 2
+		}
+	}
+	return "", false
+}
+
+// ServeHTTP answers one call.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+// visit is one call of a page.
+type visit struct {
+	*http.Request
+
+	portal  *Portal
+	w       http.ResponseWriter
+	address netip.Addr
+}
+
+const maxForm = 64 << 10
+
+func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
+	v := &visit{Request: r, portal: p, w: w}
+	v.protect("")
+	address, _, err := p.config.Identity.ClientAddress(r.RemoteAddr, r.Header.Values("X-Forwarded-For"))
+	if err == nil {
+		v.address = address
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if parseErr := r.ParseForm(); parseErr != nil {
+			err = access.Fault(access.KindInvalid, "malformedForm", "what was sent is not a form that this page has")
+		}
+	}
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	authority, authorize := cutAuthorize(r.URL.Path)
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, POST")
+		v.show(http.StatusMethodNotAllowed, "error.html", "This page takes GET and POST.")
+	case r.URL.Path == stylePath:
+		http.ServeFileFS(w, r, files, "pages/sign-in.css")
+	case authorize:
+		v.authorize(authority)
+	case r.URL.Path == devicePath:
+		v.device()
+	default:
+		v.show(http.StatusNotFound, "error.html", "There is no such page.")
+	}
+}
+
+// protect says what browsers may do with the page. A form may be answered by sending the browser on to redirect, the
+// origin of a client on the person's own machine.
+func (v *visit) protect(redirect string) {
+	header := v.w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", strings.TrimSpace("default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "+redirect))
+	header.Set("Referrer-Policy", "same-origin") // the browser's Origin header goes with it
+	header.Set("Strict-Transport-Security", "max-age=63072000")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+}
+
+func (v *visit) show(status int, page string, data any) {
+	var text bytes.Buffer
+	if err := v.portal.pages.ExecuteTemplate(&text, page, data); err != nil {
+		v.portal.config.Log.Error("write page", "page", page, "error", err)
+		http.Error(v.w, "something went wrong in the server; its log says what", http.StatusInternalServerError)
+		return
+	}
+	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.WriteHeader(status)
+	v.w.Write(text.Bytes()) //nolint:errcheck,gosec // the browser may be gone, and there is nobody else to tell
+}
+
+// fail shows what went wrong; faults of ours are told to the log alone.
+func (v *visit) fail(err error) {
+	status, text := say(err)
+	if status == http.StatusInternalServerError {
+		v.portal.config.Log.Error("page failed", "path", v.URL.Path, "error", err)
+	}
+	v.show(status, "error.html", text)
+}
+
+func say(err error) (status int, text string) {
+	e, known := errors.AsType[*access.Error](err)
+	if !known {
+		return http.StatusInternalServerError, "Something went wrong in the server; its log says what."
+	}
+	switch e.Kind {
+	case access.KindInvalid, access.KindConflict:
+		return http.StatusBadRequest, e.Message
+	case access.KindUnauthenticated:
+		return http.StatusUnauthorized, e.Message
+	case access.KindForbidden:
+		return http.StatusForbidden, e.Message
+	case access.KindNotFound:
+		return http.StatusNotFound, e.Message
+	case access.KindLimited:
+		return http.StatusTooManyRequests, e.Message
+	case access.KindUnavailable:
+		return http.StatusServiceUnavailable, e.Message
+	case access.KindInternal:
+	}
+	return http.StatusInternalServerError, "Something went wrong in the server; its log says what."
+}
+
+// signIn checks the name and password of the form, and opens a session for the client. Its token is told to nobody: the
+// client exchanges its own code for one.
+func (v *visit) signIn(client string) (session string, err error) {
+	in := identity.SignInInput{Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword"),
+		Address: v.address, Via: "portal", Client: "sign-in page for " + client}
+	signed, err := v.portal.config.Identity.SignIn(v.Context(), in)
+	if err != nil {
+		return "", err
+	}
+	return identity.SessionOf(signed), nil
+}

@@ -64,7 +64,11 @@ func (s style) timeIf(t *time.Time) string {
 
 // left writes how far an instant is away: "12m left" or "5m ago".
 func (s style) left(t time.Time) string {
-	switch d := t.Sub(s.now); {
+	d := t.Sub(s.now)
+	if d >= time.Minute {
+		d = d.Round(time.Minute) // an hour that was granted a moment ago is an hour
+	}
+	switch {
 	case t.IsZero():
 		return ""
 	case d > 0:

@@ -24,7 +24,7 @@ func printed(t *testing.T, output string, grants []api.Grant) string {
 }
 
 func grants() []api.Grant {
-	end := time.Date(2026, 1, 31, 13, 42, 30, 0, time.UTC)
+	end := time.Date(2026, 1, 31, 13, 42, 20, 0, time.UTC)
 	return []api.Grant{{
 		ID: "01956a00-0000-7000-8000-0000deadbeef", Machine: "web-1", Ports: "22", Protocol: "tcp", Principal: "=cmd|'/C calc'!A0\x1b[2J",
 		Sources: []string{"203.0.113.7/32", "198.51.100.0/24", "192.0.2.0/24", "2001:db8::/32"}, State: "active", Start: end.Add(-time.Hour), End: end,
@@ -34,7 +34,7 @@ func grants() []api.Grant {
 func TestTableIsForPeople(t *testing.T) {
 	t.Parallel()
 	want := `ID        MACHINE  PORTS   FROM                               WHO                    STATE   UNTIL
-deadbeef  web-1    22/tcp  203.0.113.7/32,198.51.100.0/24 +2  =cmd|'/C calc'!A0·[2J  active  14:42:30 CET (12m left)
+deadbeef  web-1    22/tcp  203.0.113.7/32,198.51.100.0/24 +2  =cmd|'/C calc'!A0·[2J  active  14:42:20 CET (12m left)
 `
 	if diff := cmp.Diff(want, printed(t, "table", grants())); diff != "" {
 		t.Error(diff)
@@ -44,7 +44,7 @@ deadbeef  web-1    22/tcp  203.0.113.7/32,198.51.100.0/24 +2  =cmd|'/C calc'!A0�
 func TestCSVIsWholeAndInert(t *testing.T) {
 	t.Parallel()
 	want := `id,machine,ports,from,who,state,until
-01956a00-0000-7000-8000-0000deadbeef,web-1,22/tcp,"203.0.113.7/32,198.51.100.0/24,192.0.2.0/24,2001:db8::/32",'=cmd|'/C calc'!A0·[2J,active,2026-01-31T13:42:30Z
+01956a00-0000-7000-8000-0000deadbeef,web-1,22/tcp,"203.0.113.7/32,198.51.100.0/24,192.0.2.0/24,2001:db8::/32",'=cmd|'/C calc'!A0·[2J,active,2026-01-31T13:42:20Z
 `
 	if diff := cmp.Diff(want, printed(t, "csv", grants())); diff != "" {
 		t.Error(diff)

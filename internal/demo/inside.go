@@ -109,6 +109,10 @@ func (s *story) invite() error {
 	if err != nil {
 		return err
 	}
+	knock := "ssh -p " + port + " 127.0.0.1"
+	if s.service == nil {
+		knock = "timeout 2 head -1 </dev/tcp/127.0.0.1/" + port
+	}
 	s.page.line(`
 The server is at https://%s, and stays until Ctrl-C. Try it from another terminal:
 
@@ -116,12 +120,12 @@ The server is at https://%s, and stays until Ctrl-C. Try it from another termina
   alias postern=%s
 
   postern machine list
-  ssh -p %s 127.0.0.1                # the machine's port 22: closed now
+  %s     # the machine's port 22: closed now
   postern request %s --port 22 --for 5m --reason "try it" --wait
-  ssh -p %s 127.0.0.1                # open: it asks who you are
+  %s     # open: it answers
   postern revoke %s
   postern audit list --limit 20
-`, s.apiListener.Addr(), config, s.options.Program, port, machineName, port, machineName)
+`, s.apiListener.Addr(), config, s.options.Program, knock, machineName, knock, machineName)
 	return nil
 }
 

@@ -82,7 +82,7 @@ func (s *story) findOpen(ctx context.Context) (string, string, error) {
 	}
 	defer c.Close() //nolint:errcheck // only the greeting matters
 	banner, err := greeting(c)
-	return fmt.Sprintf("port 22 of %s is open to everybody, as nothing guards it: %q", machineName, banner), "", err
+	return fmt.Sprintf("port 22 of %s is open to everybody, as nothing guards it: %s", machineName, strings.TrimPrefix(banner, "SSH-2.0-")), "", err
 }
 
 func (s *story) guard(ctx context.Context) (string, string, error) {
@@ -137,7 +137,7 @@ func (s *story) ask(ctx context.Context) (string, string, error) {
 			grant.State, grant.Reason, s.agent.tail(), s.server.tail())
 	}
 	s.deadline = grant.End
-	return fmt.Sprintf("asked for port 22 for %s; from the request sent to the first connection let through:", opening), milliseconds(first.answered.Sub(sent)), nil
+	return fmt.Sprintf("asked for port 22 for %.0f s; from the request sent to the first connection let in:", opening.Seconds()), milliseconds(first.answered.Sub(sent)), nil
 }
 
 func (s *story) connect(ctx context.Context) (string, string, error) {
@@ -159,7 +159,7 @@ func (s *story) connect(ctx context.Context) (string, string, error) {
 		return "", "", err
 	}
 	_, err = greeting(s.session)
-	return fmt.Sprintf("connected for real: %q, and it goes on talking", banner), took, err
+	return fmt.Sprintf("connected for real: %s greets and goes on talking", strings.TrimPrefix(banner, "SSH-2.0-")), took, err
 }
 
 func (s *story) elsewhere(ctx context.Context) (string, string, error) {

@@ -67,6 +67,9 @@ func (s *story) tell(ctx context.Context) {
 		s.page.waiting("%s …", step.name)
 		begun := s.options.Now()
 		text, took, err := step.run(ctx)
+		if ctx.Err() != nil {
+			return // interrupted: whether it would have failed is not known
+		}
 		if err != nil {
 			s.page.fail(step.name, err)
 			return

@@ -137,10 +137,10 @@ created_at, pending_until, decided_at, digest, revision) values ($1, $2, $3, $4,
 		}},
 		{"insert into request_machines (machine, created_at, request) values ($1, $2, $3)", func(i int64) []any { return []any{string(f.machine), at, name("request", i)} }},
 		{`insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources,
-start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, packets, bytes, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`, func(i int64) []any {
+start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`, func(i int64) []any {
 			return []any{name("grant", i), name("request", i), string(tenantID), string(f.user), "Ada", string(f.machine), "policy-1", int64(22), int64(22), "tcp", `["203.0.113.9/32"]`,
-				at, at + 3600e6, "opening", "", at, int64(0), int64(0), int64(0), int64(0), int64(0), int64(1)}
+				at, at + 3600e6, "opening", "", at, int64(0), int64(0), int64(0), int64(0), int64(0), int64(0), int64(1)}
 		}},
 		{"update agents set revision = revision + 1 where id = $1", func(int64) []any { return []any{string(f.agent)} }},
 	}

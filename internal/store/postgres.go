@@ -217,17 +217,36 @@ func (w *postgresWriter) commit(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	var status sql.NullString
-	if asked := w.pool.QueryRow(ctx, "select txid_status($1)", w.id).Scan(&status); asked != nil {
+	committed, asked := w.outcome(ctx)
+	switch {
+	case asked != nil:
 		return errors.Join(errUnknownOutcome, err, asked)
-	}
-	switch status.String {
-	case "committed":
+	case committed:
 		return nil
-	case "aborted":
+	default:
 		return err
-	default: // it is still in progress, or the database has forgotten it
-		return errors.Join(errUnknownOutcome, err)
+	}
+}
+
+// outcome tells whether the transaction was committed. The server may take a moment to see that its connection is gone.
+func (w *postgresWriter) outcome(ctx context.Context) (committed bool, err error) {
+	const pause = 50 * time.Millisecond
+	for {
+		var status sql.NullString
+		if err := w.pool.QueryRow(ctx, "select txid_status($1)", w.id).Scan(&status); err != nil && faultOf(err) != faultLost {
+			return false, err
+		}
+		switch status.String {
+		case "committed":
+			return true, nil
+		case "aborted":
+			return false, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(pause):
+		}
 	}
 }
 

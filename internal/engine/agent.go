@@ -11,7 +11,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// Agents lists the agents that the caller may see, by name.
+// Agents lists the agents in service that the caller may see, by name.
 func (e *Engine) Agents(ctx context.Context, c Caller, p Page) (list Listed[access.Agent], err error) {
 	err = e.look(ctx, c, attempt{action: rbac.AgentsRead}, func(r Reader) error {
 		may, err := e.rights(ctx, r, c)
@@ -25,7 +25,7 @@ func (e *Engine) Agents(ctx context.Context, c Caller, p Page) (list Listed[acce
 		list, err = visible(p, func(p Page) (Listed[access.Agent], error) { return r.Agents(ctx, p) },
 			func(a access.Agent) (access.Agent, bool, error) {
 				seen, err := seesAgent(ctx, r, a, c.Tenant, scopes)
-				return a, seen, err
+				return a, seen && !a.Revoked, err
 			})
 		return err
 	})
@@ -67,47 +67,50 @@ func findAgent(ctx context.Context, r Reader, tenant access.TenantID, ref string
 	return a, err
 }
 
-// AuthenticateAgent checks that an agent's certificate, whose signature and validity identity has checked, still counts.
-func (e *Engine) AuthenticateAgent(ctx context.Context, agent access.AgentID, fingerprint string, addr netip.Addr) (a access.Agent, err error) {
-	why := ""
+// AuthenticateAgent checks that an agent's certificate, whose signature and validity identity has checked, still counts. It
+// fails with access.KindUnauthenticated, and the reason says why; who calls it records that with AgentRefused, and bounds
+// how often.
+func (e *Engine) AuthenticateAgent(ctx context.Context, agent access.AgentID, fingerprint string) (a access.Agent, err error) {
+	refused := func(why, message string) error {
+		refusal := access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+		refusal.Reasons = []access.Reason{{Code: why, Message: message}}
+		return refusal
+	}
 	err = e.store.View(ctx, func(r Reader) error {
-		why = ""
 		a, err = r.Agent(ctx, agent)
 		switch {
 		case isKind(err, access.KindNotFound):
-			why = "unknownAgent"
-			return nil
+			return refused("unknownAgent", "there is no such agent")
 		case err != nil:
 			return fmt.Errorf("read agent: %w", err)
 		case a.Revoked:
-			why = "revoked"
-		case a.Fingerprint != fingerprint:
-			why, err = replacedKey(ctx, r, agent, fingerprint)
+			return refused("revoked", "the agent was revoked")
+		case a.Fingerprint == fingerprint:
+			return nil
+		}
+		counts, err := isKeyBefore(ctx, r, agent, fingerprint)
+		if err == nil && !counts {
+			return refused("replaced", "the agent has another certificate by now")
 		}
 		return err
 	})
-	if err != nil || why == "" {
-		return a, err
-	}
-	if err := e.AgentRefused(ctx, addr, why, map[string]string{"agentId": string(agent), "agent": a.Name, "fingerprint": fingerprint}); err != nil {
+	if err != nil {
 		return access.Agent{}, err
 	}
-	return access.Agent{}, access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+	return a, nil
 }
 
-// replacedKey says why a key that is not the agent's newest does not count; it does where it is the one before, whose
-// certificate ends by itself.
-func replacedKey(ctx context.Context, r Reader, agent access.AgentID, fingerprint string) (string, error) {
+// isKeyBefore tells whether a key that is not the agent's newest counts all the same: it does where it is the one before,
+// whose certificate ends by itself.
+func isKeyBefore(ctx context.Context, r Reader, agent access.AgentID, fingerprint string) (bool, error) {
 	before, err := r.Setting(ctx, keyBefore(agent))
 	switch {
 	case isKind(err, access.KindNotFound):
-		return "replaced", nil
+		return false, nil
 	case err != nil:
-		return "", fmt.Errorf("read the agent's key before: %w", err)
-	case string(before) != fingerprint:
-		return "replaced", nil
+		return false, fmt.Errorf("read the agent's key before: %w", err)
 	}
-	return "", nil
+	return string(before) == fingerprint, nil
 }
 
 // keyBefore names the setting that holds the fingerprint of the key that an agent had before its newest.

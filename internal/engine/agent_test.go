@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -26,7 +27,7 @@ func TestEnrolment(t *testing.T) {
 	if m := must(w.Machine(w.ctx, w.admin, "WEB-1"))(t); m.Standing != access.NotConfigured || m.Agent == nil {
 		t.Errorf("the machine is %+v", m)
 	}
-	must(w.AuthenticateAgent(w.ctx, d.Agent.ID, d.Agent.Fingerprint, office))(t)
+	must(w.AuthenticateAgent(w.ctx, d.Agent.ID, d.Agent.Fingerprint))(t)
 
 	signed := 0
 	sign := func(id access.AgentID) (string, error) { signed++; return fingerprint(id) }
@@ -82,7 +83,7 @@ func TestANamedTokenReplacesTheAgent(t *testing.T) {
 	if d := w.desired(fresh.Agent.ID); len(d.Openings) != 1 || d.Openings[0].Grants[0] != g.ID {
 		t.Errorf("the new agent is to hold %+v", d.Openings)
 	}
-	_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint, office)
+	_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 	_, err = w.Desired(w.ctx, old.Agent.ID)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
@@ -94,13 +95,19 @@ func TestForeignCertificates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	host := w.host("web-1")
+	for id, why := range map[access.AgentID]string{host.Agent.ID: "replaced", "nix": "unknownAgent"} {
+		_, err := w.AuthenticateAgent(w.ctx, id, "another key")
+		wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+		if e, ok := errors.AsType[*access.Error](err); !ok || len(e.Reasons) != 1 || e.Reasons[0].Code != why {
+			t.Errorf("the reason is %+v, want %s", err, why)
+		}
+	}
 	start := w.size()
-	_, err := w.AuthenticateAgent(w.ctx, host.Agent.ID, "another key", office)
-	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
-	_, err = w.AuthenticateAgent(w.ctx, "nix", "another key", office)
-	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
-	if got, want := w.kinds(start), "agent.refused agent.refused"; got != want {
-		t.Errorf("events are %s, want %s", got, want)
+	if err := w.AgentRefused(w.ctx, office, "replaced", map[string]string{"agent": "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.kinds(start); got != "agent.refused" { // the administrator sees it, though it is of nobody's tenant
+		t.Errorf("events are %s", got)
 	}
 }
 
@@ -113,7 +120,7 @@ func TestRenewalKeepsTheKeyBefore(t *testing.T) {
 		must(w.RenewAgent(w.ctx, host.Agent.ID, office, func(access.AgentID) (string, error) { return key, nil }))(t)
 	}
 	counts := func(key string) bool {
-		_, err := w.AuthenticateAgent(w.ctx, host.Agent.ID, key, office)
+		_, err := w.AuthenticateAgent(w.ctx, host.Agent.ID, key)
 		return err == nil
 	}
 	renew("second")
@@ -297,7 +304,7 @@ func TestDeletingAMachine(t *testing.T) {
 	if got := must(w.Grant(w.ctx, ann, g.ID))(t); got.Grant.State != access.GrantRevoked || got.MachineName != string(host.Machine.ID) {
 		t.Errorf("the grant is %+v", got)
 	}
-	_, err := w.AuthenticateAgent(w.ctx, host.Agent.ID, host.Agent.Fingerprint, office)
+	_, err := w.AuthenticateAgent(w.ctx, host.Agent.ID, host.Agent.Fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 	_, err = w.Machine(w.ctx, w.admin, "web-1")
 	wantCode(t, err, access.KindNotFound, "unknownMachine")

@@ -79,6 +79,22 @@ func (e *Engine) Event(ctx context.Context, c Caller, seq int64) (event access.E
 	return event, err
 }
 
+// authorizeLog fails with access.KindForbidden unless the caller may read the whole log: it is one for all tenants, so that
+// is for callers of the tenant that runs the server.
+func (e *Engine) authorizeLog(ctx context.Context, r Reader, c Caller) error {
+	if _, err := e.authorize(ctx, r, c, rbac.EventsRead, access.Root); err != nil {
+		return err
+	}
+	home, err := homeTenant(ctx, r)
+	if err != nil {
+		return fmt.Errorf("read tenants: %w", err)
+	}
+	if c.Tenant != home {
+		return forbidden(rbac.EventsRead, access.Root, "the whole log is for the tenant that runs the server")
+	}
+	return nil
+}
+
 // Export writes the canonical records from number from to the end of the newest checkpoint, and gives that checkpoint. It
 // reads in pieces and holds no transaction open meanwhile: records do not change.
 func (e *Engine) Export(ctx context.Context, c Caller, from int64, write func(seq int64, record []byte) error) (CheckpointDetail, error) {
@@ -114,11 +130,7 @@ func (e *Engine) Export(ctx context.Context, c Caller, from int64, write func(se
 
 // Checkpoint gives the newest signed checkpoint, after making one where there is something new.
 func (e *Engine) Checkpoint(ctx context.Context, c Caller) (d CheckpointDetail, err error) {
-	allowed := func(r Reader) error {
-		_, err := e.authorize(ctx, r, c, rbac.EventsRead, access.Root)
-		return err
-	}
-	if err := e.look(ctx, c, attempt{action: rbac.EventsRead}, allowed); err != nil {
+	if err := e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error { return e.authorizeLog(ctx, r, c) }); err != nil {
 		return CheckpointDetail{}, err
 	}
 	if err := e.Seal(ctx); err != nil {
@@ -141,7 +153,7 @@ func (e *Engine) Checkpoint(ctx context.Context, c Caller) (d CheckpointDetail, 
 // InclusionProof proves that record seq is in the tree of size records; size 0 is that of the newest checkpoint.
 func (e *Engine) InclusionProof(ctx context.Context, c Caller, seq, size int64) (p Proof, err error) {
 	err = e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error {
-		if _, err := e.authorize(ctx, r, c, rbac.EventsRead, access.Root); err != nil {
+		if err := e.authorizeLog(ctx, r, c); err != nil {
 			return err
 		}
 		if size, err = treeSize(ctx, r, size); err != nil {
@@ -167,7 +179,7 @@ func (e *Engine) InclusionProof(ctx context.Context, c Caller, seq, size int64) 
 // newest checkpoint.
 func (e *Engine) ConsistencyProof(ctx context.Context, c Caller, from, to int64) (p Proof, err error) {
 	err = e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error {
-		if _, err := e.authorize(ctx, r, c, rbac.EventsRead, access.Root); err != nil {
+		if err := e.authorizeLog(ctx, r, c); err != nil {
 			return err
 		}
 		if to, err = treeSize(ctx, r, to); err != nil {

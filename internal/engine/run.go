@@ -12,6 +12,7 @@ const (
 	dueChunk   = 250             // of due items in one transaction
 	mostSleep  = 5 * time.Second // what another replica made due sooner is found so late at most
 	afterError = time.Second
+	breather   = 20 * time.Millisecond // between two looks, however many changes there are
 	sealEvery  = time.Second
 )
 
@@ -36,7 +37,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		case !next.IsZero():
 			sleep = min(mostSleep, max(0, next.Sub(e.now())))
 		}
-		pause(ctx, sleep, e.wake)
+		pause(ctx, breather, nil)
+		pause(ctx, sleep-breather, e.wake)
 	}
 	return nil
 }

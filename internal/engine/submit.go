@@ -166,7 +166,7 @@ type resolved struct {
 func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only access.PolicyID) (resolved, error) {
 	m, err := findMachine(ctx, r, may, ref, rbac.PoliciesInitiate)
 	if refusal := byRule(err); refusal != nil {
-		return resolved{refusal: refusal}, nil
+		return resolved{refusal: refusal}, nil //nolint:nilerr // the refusal is the answer
 	}
 	if err != nil {
 		return resolved{}, err

@@ -149,24 +149,43 @@ func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.Connecti
 	if err != nil {
 		return access.Agent{}, err
 	}
-	return i.engine.AuthenticateAgent(ctx, id, fingerprint, address)
+	agent, err := i.engine.AuthenticateAgent(ctx, id, fingerprint)
+	if access.KindOf(err) == access.KindUnauthenticated {
+		if recordErr := i.recordRefusal(ctx, leaf, address, access.CodeOf(err), err); recordErr != nil {
+			return access.Agent{}, recordErr
+		}
+	}
+	return agent, err
 }
 
-// refuseCertificate puts a foreign certificate on record, within the bounds of its address, and gives the error.
+// refuseCertificate puts a foreign certificate on record and gives the error.
 func (i *Identity) refuseCertificate(ctx context.Context, leaf *x509.Certificate, address netip.Addr, cause error) error {
-	if err := i.AllowAnonymous(address); err != nil {
+	if err := i.recordRefusal(ctx, leaf, address, "foreignCertificate", cause); err != nil {
 		return err
-	}
-	sum := sha256.Sum256(leaf.Raw)
-	details := map[string]string{
-		"subject": clip(leaf.Subject.String()), "issuer": clip(leaf.Issuer.String()),
-		"certificate": hex.EncodeToString(sum[:]), "cause": clip(cause.Error()),
-	}
-	if err := i.engine.AgentRefused(ctx, address, "foreignCertificate", details); err != nil {
-		return fmt.Errorf("record refused certificate: %w", err)
 	}
 	refusal := access.Fault(access.KindUnauthenticated, "certificateRefused",
 		"the client certificate is not a valid one of this server: enrol the agent again")
 	refusal.Err = cause
 	return refusal
+}
+
+// recordRefusal puts a refused certificate on record, within the bounds of its address. An agent that does not give up
+// tries for days, so one certificate is recorded a few times at first, and then every ten minutes at most.
+func (i *Identity) recordRefusal(ctx context.Context, leaf *x509.Certificate, address netip.Addr, reason string, cause error) error {
+	if err := i.AllowAnonymous(address); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(leaf.Raw)
+	certificate := hex.EncodeToString(sum[:])
+	if !i.refusals.allow(certificate, i.now()) {
+		return nil
+	}
+	details := map[string]string{
+		"subject": clip(leaf.Subject.String()), "issuer": clip(leaf.Issuer.String()),
+		"certificate": certificate, "cause": clip(cause.Error()),
+	}
+	if err := i.engine.AgentRefused(ctx, address, reason, details); err != nil {
+		return fmt.Errorf("record refused certificate: %w", err)
+	}
+	return nil
 }

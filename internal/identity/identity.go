@@ -47,6 +47,7 @@ type Identity struct {
 	anonymous *limiter // by address
 	names     *limiter // sign-ins by name, whether there is such a name or not
 	known     *limiter // by principal
+	refusals  *limiter // records of refused certificates, by certificate
 	nobody    phc
 	tokens    *tokenKeys // of access tokens
 }
@@ -66,6 +67,7 @@ func New(c Config) (*Identity, error) {
 		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
 		known:     newLimiter(c.Known, Rate{PerSecond: 200, Burst: 400}),
+		refusals:  newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),
 		nobody:    nobody(),
 		tokens:    &tokenKeys{engine: c.Engine, now: c.Now, seal: seal},
 	}, nil

@@ -49,8 +49,8 @@ type API struct {
 	buffers   sync.Pool      // of *bytes.Buffer, for messages of streams
 	streams   atomic.Int64   // agents that follow their desired state now
 	following sync.WaitGroup // streams on connections of their own
-	deriving  chan struct{}  // bounds how many desired states are derived at once
-	draining  chan struct{}  // closed by Drain
+	deriver   deriver
+	draining  chan struct{} // closed by Drain
 	drainOnce sync.Once
 }
 
@@ -60,7 +60,8 @@ func New(c Config) (*API, error) {
 		return nil, errors.New("httpapi needs an engine, an identity, a clock and a log")
 	}
 	a := &API{engine: c.Engine, identity: c.Identity, now: c.Now, log: c.Log, observe: c.Observe,
-		deriving: make(chan struct{}, maxDeriving), draining: make(chan struct{})}
+		draining: make(chan struct{})}
+	a.deriver.engine, a.deriver.owner = c.Engine, &a.following
 	mux := http.NewServeMux()
 	a.huma = humago.New(mux, a.humaConfig())
 	a.routes(mux)

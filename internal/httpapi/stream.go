@@ -16,13 +16,11 @@ import (
 )
 
 const (
-	streamType    = "text/event-stream"
-	heartbeat     = 15 * time.Second
-	pollBeats     = 2                // a look at the store without being woken, each so many heartbeats
-	writeTimeout  = 20 * time.Second // a peer that takes nothing for so long is given up
-	maxDeriving   = 16               // desired states derived and sent at once, for all agents together
-	deriveTimeout = 30 * time.Second
-	keptBuffer    = 64 << 10 // a larger buffer is not kept for the next message
+	streamType   = "text/event-stream"
+	heartbeat    = 15 * time.Second
+	pollBeats    = 2                // a look at the store without being woken, each so many heartbeats
+	writeTimeout = 20 * time.Second // a peer that takes nothing for so long is given up
+	keptBuffer   = 64 << 10         // a larger buffer is not kept for the next message
 )
 
 // desired follows the desired state of the agent that calls. There is one such call for each agent, for as long as the
@@ -169,25 +167,12 @@ func beatAfter() time.Duration {
 
 // sendDesired sends the whole desired state where its number is not the one that was sent last.
 func (s *stream) sendDesired(ctx context.Context) error {
-	select {
-	case s.api.deriving <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	d, err := s.api.deriver.of(ctx, s.agent)
+	if err != nil || d.Revision == s.sent {
+		return err
 	}
-	defer func() { <-s.api.deriving }()
-	return apart(func() error {
-		ctx, cancel := context.WithTimeout(ctx, deriveTimeout)
-		defer cancel()
-		d, err := s.api.engine.Desired(ctx, s.agent)
-		if err != nil || d.Revision == s.sent {
-			return err
-		}
-		if err := s.send("desired", desiredOut(d, s.api.now())); err != nil {
-			return err
-		}
-		s.sent = d.Revision
-		return nil
-	})
+	s.sent = d.Revision
+	return apart(func() error { return s.send("desired", desiredOut(d, s.api.now())) })
 }
 
 // send writes one message and sees it off.

@@ -79,7 +79,8 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	if err := s.openStore(ctx); err != nil {
 		return s, err
 	}
-	if s.engine, err = engine.New(engine.Config{Store: s.store, Now: s.now, Log: s.log}); err != nil {
+	s.metrics = newMetrics(s.streams, s.reconciler)
+	if s.engine, err = engine.New(engine.Config{Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log}); err != nil {
 		return s, err
 	}
 	if s.adminPassword, err = s.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
@@ -117,12 +118,11 @@ func (s *server) openFaces() error {
 	if err != nil {
 		return err
 	}
-	s.metrics = newMetrics(s.streams, s.reconciler)
 	s.api, err = httpapi.New(httpapi.Config{Engine: s.engine, Identity: s.identity, Now: s.now, Log: s.log, Observe: s.metrics.observe})
 	return err
 }
 
-func (s *server) streams() int64 { return s.api.Streams() }
+func (s *server) streams() int64 { return s.api.Streams() } // asked once the server serves
 
 func (s *server) reconciler() float64 {
 	if s.reconciling.Load() {

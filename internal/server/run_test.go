@@ -80,6 +80,7 @@ func TestMetrics(t *testing.T) {
 			contains(t, "/metrics", text, `postern_http_request_seconds_count{route="POST /api/v1/sessions",status="201"} 1`)
 			contains(t, "/metrics", text, "process_resident_memory_bytes")
 			contains(t, "/metrics", text, "postern_reconciler_up 1")
+			contains(t, "/metrics", text, "postern_store_update_seconds_count")
 			break
 		}
 		if time.Now().After(deadline) {

@@ -93,8 +93,10 @@ func TestEndToEnd(t *testing.T) {
 	_, err = admin.SetMachinePolicy(t.Context(), "web-1", api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", MaxSeconds: 3600}}}, 0)
 	must(t, err)
 	eventually(t, "port 22 is closed", func() bool { return !reaches(0) })
-	asked, err := admin.Submit(t.Context(), api.NewRequest{ForSeconds: 600, Justification: "to see it work",
-		Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{"10.77.0.1", "fd77::1"}}}}, "")
+	asked, err := admin.Submit(t.Context(), api.NewRequest{
+		ForSeconds: 600, Justification: "to see it work",
+		Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{"10.77.0.1", "fd77::1"}}},
+	}, "")
 	must(t, err)
 	eventually(t, "port 22 is open to who asked", func() bool { return reaches(0) && reaches(1) })
 	if reaches(2) || reaches(3) {

@@ -68,6 +68,8 @@ func newLab(t *testing.T, c nftables.Config, make func() (*nettest.Network, erro
 	return l
 }
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 type testWriter struct{ t *testing.T }
 
 func (w testWriter) Write(b []byte) (int, error) {

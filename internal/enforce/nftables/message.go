@@ -26,6 +26,8 @@ const (
 	policyAccept    = 1  // NF_ACCEPT
 )
 
+const chainPurpose = "filter"
+
 // attributes builds netlink attributes in place: hot paths would spend their time on allocations otherwise.
 type attributes []byte
 
@@ -99,14 +101,17 @@ func deleteChain(table, chain string) netlink.Message {
 func newChain(table string, c Chain) netlink.Message {
 	body := header(unix.NFPROTO_INET, 0).text(unix.NFTA_CHAIN_TABLE, table).text(unix.NFTA_CHAIN_NAME, c.Name)
 	if c.Hook != "" {
-		number := map[string]uint32{"input": unix.NF_INET_LOCAL_IN, "forward": unix.NF_INET_FORWARD, "output": unix.NF_INET_LOCAL_OUT}[c.Hook]
 		before := priority
 		body = body.nest(unix.NFTA_CHAIN_HOOK, func(a attributes) attributes {
-			return a.number(unix.NFTA_HOOK_HOOKNUM, number).number(unix.NFTA_HOOK_PRIORITY, uint32(before)) //nolint:gosec // two's complement is meant
+			return a.number(unix.NFTA_HOOK_HOOKNUM, c.hookNumber()).number(unix.NFTA_HOOK_PRIORITY, uint32(before)) //nolint:gosec // two's complement is meant
 		})
-		body = body.number(unix.NFTA_CHAIN_POLICY, policyAccept).text(unix.NFTA_CHAIN_TYPE, "filter")
+		body = body.number(unix.NFTA_CHAIN_POLICY, policyAccept).text(unix.NFTA_CHAIN_TYPE, chainPurpose)
 	}
 	return message(unix.NFT_MSG_NEWCHAIN, netlink.Create, body)
+}
+
+func (c Chain) hookNumber() uint32 {
+	return map[string]uint32{"input": unix.NF_INET_LOCAL_IN, "forward": unix.NF_INET_FORWARD, "output": unix.NF_INET_LOCAL_OUT}[c.Hook]
 }
 
 func newRule(table, chain string, r Rule) (netlink.Message, error) {

@@ -119,13 +119,15 @@ func parseMember(data []byte) (m member, err error) {
 
 // object is what a table, chain, set or rule says of itself, as far as we compare it.
 type object struct {
-	kind   netlink.HeaderType
-	table  string
-	name   string // of the table, chain or set; of the chain of a rule
-	handle uint64
-	flags  uint32 // of a table or set
-	length uint32 // of a set's key
-	policy uint32 // of a chain with a hook
+	kind    netlink.HeaderType
+	table   string
+	name    string // of the table, chain or set; of the chain of a rule
+	handle  uint64
+	flags   uint32 // of a table or set
+	length  uint32 // of a set's key
+	policy  uint32 // of a chain with a hook
+	purpose string // of a chain with a hook: "filter"
+	hook    string // of a chain: where it stands, as the kernel says it; empty for one without
 }
 
 func parseObject(m netlink.Message) (o object, err error) {
@@ -151,6 +153,10 @@ func parseObject(m netlink.Message) (o object, err error) {
 				o.handle = long(value)
 			case unix.NFTA_CHAIN_POLICY:
 				o.policy = number(value)
+			case unix.NFTA_CHAIN_HOOK:
+				o.hook = parseHook(value)
+			case unix.NFTA_CHAIN_TYPE:
+				o.purpose = text(value)
 			}
 		case kindOf(unix.NFT_MSG_NEWRULE), kindOf(unix.NFT_MSG_DELRULE):
 			switch kind {
@@ -189,3 +195,23 @@ func parseObject(m netlink.Message) (o object, err error) {
 	}
 	return o, nil
 }
+
+// parseHook gives where a chain stands: the number of the hook and its priority.
+func parseHook(data []byte) string {
+	var at, before uint32
+	err := eachIn(data, func(kind uint16, value []byte) error {
+		switch kind {
+		case unix.NFTA_HOOK_HOOKNUM:
+			at = number(value)
+		case unix.NFTA_HOOK_PRIORITY:
+			before = number(value)
+		}
+		return nil
+	})
+	if err != nil {
+		return "unknown"
+	}
+	return hookText(at, int32(before)) //nolint:gosec // two's complement is meant
+}
+
+func hookText(at uint32, before int32) string { return fmt.Sprintf("%d at %d", at, before) }

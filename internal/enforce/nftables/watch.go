@@ -74,13 +74,17 @@ func (w *watch) run(e *Enforcer) {
 		for _, m := range messages {
 			if g, ok := parseGeneration(m); ok {
 				for _, text := range words {
-					e.stale.Store(true)
 					e.say(text + " by " + g.who())
 				}
 				words = nil
 				continue
 			}
-			if text, ours := foreign(e.table, m); ours && len(words) < maxWords && !slices.Contains(words, text) {
+			text, ours := foreign(e.table, m)
+			switch {
+			case !ours || slices.Contains(words, text):
+			case m.Header.Type == kindOf(unix.NFT_MSG_DELTABLE):
+				words = []string{text} // which goes without saying for all that was in it
+			case len(words) < maxWords:
 				words = append(words, text)
 			}
 		}

@@ -99,7 +99,7 @@ func (e *Enforcer) clear(old []object, k *known) []netlink.Message {
 	for _, o := range old {
 		switch o.kind {
 		case kindOf(unix.NFT_MSG_NEWCHAIN):
-			if !slices.ContainsFunc(k.chains, func(c Chain) bool { return c.Name == o.name }) {
+			if !slices.ContainsFunc(k.chains, o.stands) {
 				messages = append(messages, deleteChain(e.table, o.name))
 			}
 		case kindOf(unix.NFT_MSG_NEWSET):
@@ -111,6 +111,15 @@ func (e *Enforcer) clear(old []object, k *known) []netlink.Message {
 		}
 	}
 	return messages
+}
+
+// stands tells whether a chain in the kernel can serve as c.
+func (o object) stands(c Chain) bool {
+	hook, purpose := "", ""
+	if c.Hook != "" {
+		hook, purpose = hookText(c.hookNumber(), priority), chainPurpose
+	}
+	return o.name == c.Name && o.hook == hook && o.purpose == purpose
 }
 
 // fits tells whether a set in the kernel can serve as s.

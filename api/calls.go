@@ -144,8 +144,10 @@ func (c *Client) Submit(ctx context.Context, in NewRequest, idempotencyKey strin
 		idempotencyKey = NewIdempotencyKey()
 	}
 	var out Request
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/requests", header: http.Header{"Idempotency-Key": {idempotencyKey}},
-		body: in, answer: &out})
+	return out, c.do(ctx, call{
+		method: http.MethodPost, path: "/requests", header: http.Header{"Idempotency-Key": {idempotencyKey}},
+		body: in, answer: &out,
+	})
 }
 
 // RequestQuery narrows Requests; zero fields do not.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -32,6 +33,9 @@ type Options struct {
 	CA          []byte           // PEM; empty trusts the system's certificate authorities
 	Certificate *tls.Certificate // an agent's; empty for people
 	UserAgent   string           // what the program calls itself; "postern" if empty
+
+	// Dial makes the connections, for a server that is reached in a way of its own; nil dials as usual.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client calls one server. It is safe for concurrent use. Every error that the server itself gave is a *Problem.
@@ -65,6 +69,9 @@ func NewClient(o Options) (*Client, error) {
 		MaxIdleConnsPerHost:   8,
 		IdleConnTimeout:       30 * time.Second,
 		ForceAttemptHTTP2:     true,
+	}
+	if o.Dial != nil {
+		transport.Proxy, transport.DialContext = nil, o.Dial
 	}
 	if o.Certificate != nil {
 		// A stream over HTTP/1.1 costs the server a third less memory than one over HTTP/2, and the server has one for
@@ -143,9 +150,7 @@ func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
-	for name, values := range call.header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, call.header)
 	request.Header.Set("User-Agent", c.userAgent)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -172,12 +177,14 @@ func (c *Client) problem(response *http.Response) error {
 	if err != nil {
 		return fmt.Errorf("read the problem that %s reports: %w", c.base.Host, err)
 	}
-	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")) //nolint:errcheck // a bad one is not ours
+	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	p := &Problem{}
 	if media != "application/problem+json" || json.Unmarshal(data, p) != nil {
 		text := strings.TrimSpace(string(data[:min(len(data), 200)]))
-		p = &Problem{Title: http.StatusText(response.StatusCode), Code: "unexpectedAnswer",
-			Detail: fmt.Sprintf("%s answered %q in a form that is not Postern's: %s", c.base.Host, response.Status, text)}
+		p = &Problem{
+			Title: http.StatusText(response.StatusCode), Code: "unexpectedAnswer",
+			Detail: fmt.Sprintf("%s answered %q in a form that is not Postern's: %s", c.base.Host, response.Status, text),
+		}
 	}
 	p.Status = response.StatusCode
 	return p

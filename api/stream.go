@@ -51,13 +51,15 @@ type StreamEvent struct {
 // Desired opens the stream: the whole desired state comes at once, and again with each change.
 func (c *Client) Desired(ctx context.Context) (*Stream, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	response, err := c.send(ctx, call{method: http.MethodGet, path: "/agent/desired", header: http.Header{"Accept": {"text/event-stream"}}})
+	response, err := c.send(ctx, call{method: http.MethodGet, path: "/agent/desired", header: http.Header{"Accept": {"text/event-stream"}}}) //nolint:bodyclose // Stream.Close does
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	return &Stream{body: response.Body, lines: bufio.NewReader(response.Body), cancel: cancel,
-		silent: time.AfterFunc(streamSilence, cancel)}, nil
+	return &Stream{
+		body: response.Body, lines: bufio.NewReader(response.Body), cancel: cancel,
+		silent: time.AfterFunc(streamSilence, cancel),
+	}, nil
 }
 
 // Next waits for a message. It fails with io.EOF when the server ended the stream, and otherwise when the connection

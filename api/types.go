@@ -9,7 +9,7 @@ type Page[T any] struct {
 }
 
 // Problem is an error: problem details as in RFC 9457, with a stable code and every reason.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type     string   `json:"type,omitempty"`
 	Title    string   `json:"title"`
 	Status   int      `json:"status"`

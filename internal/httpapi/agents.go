@@ -16,12 +16,18 @@ import (
 
 func (a *API) agentRoutes(mux *http.ServeMux) {
 	const tag = "Agents"
-	register(a, operation{method: http.MethodPost, path: "/agent/enroll", id: "enrollAgent", tag: tag, status: http.StatusCreated, entry: anybody,
-		summary: "Show an enrolment token and get the agent's certificate"}, a.enroll)
-	register(a, operation{method: http.MethodPost, path: "/agent/renew", id: "renewAgent", tag: tag, entry: agents,
-		summary: "Get a fresh certificate for the one that calls"}, a.renew)
-	register(a, operation{method: http.MethodPost, path: "/agent/report", id: "report", tag: tag, entry: agents, maxBody: maxReport,
-		summary: "Say what the agent really has"}, a.report)
+	register(a, operation{
+		method: http.MethodPost, path: "/agent/enroll", id: "enrollAgent", tag: tag, status: http.StatusCreated, entry: anybody,
+		summary: "Show an enrolment token and get the agent's certificate",
+	}, a.enroll)
+	register(a, operation{
+		method: http.MethodPost, path: "/agent/renew", id: "renewAgent", tag: tag, entry: agents,
+		summary: "Get a fresh certificate for the one that calls",
+	}, a.renew)
+	register(a, operation{
+		method: http.MethodPost, path: "/agent/report", id: "report", tag: tag, entry: agents, maxBody: maxReport,
+		summary: "Say what the agent really has",
+	}, a.report)
 	mux.HandleFunc("GET "+Prefix+"/agent/desired", a.desired)
 	a.huma.OpenAPI().AddOperation(&huma.Operation{
 		Method: http.MethodGet, Path: Prefix + "/agent/desired", OperationID: "followDesired", Tags: []string{tag}, Security: security(agents),
@@ -68,8 +74,10 @@ func (a *API) renew(ctx context.Context, in *renewInput) (*answer[api.Enrolled],
 }
 
 func enrolledOut(e engine.Enrolled, c identity.AgentCertificate) api.Enrolled {
-	return api.Enrolled{Agent: string(e.Agent.ID), Machine: string(e.Machine.ID), Name: e.Agent.Name, Mode: string(e.Agent.Mode),
-		Certificate: string(c.PEM), CA: string(c.Authority)}
+	return api.Enrolled{
+		Agent: string(e.Agent.ID), Machine: string(e.Machine.ID), Name: e.Agent.Name, Mode: string(e.Agent.Mode),
+		Certificate: string(c.PEM), CA: string(c.Authority),
+	}
 }
 
 type reportInput struct {
@@ -90,15 +98,19 @@ func (a *API) report(ctx context.Context, in *reportInput) (*nothing, error) {
 func (in *invalid) report(b api.Report) access.Report {
 	r := access.Report{Revision: b.Revision, Skew: millis(b.SkewMillis), Drift: b.Drift, Problem: b.Problem, Version: b.Version}
 	for _, o := range b.Observations {
-		r.Observations = append(r.Observations, access.Observation{Grant: access.GrantID(o.Grant), Status: access.GrantStatus(o.Status),
-			Detail: o.Detail, Packets: o.Packets, Bytes: o.Bytes})
+		r.Observations = append(r.Observations, access.Observation{
+			Grant: access.GrantID(o.Grant), Status: access.GrantStatus(o.Status),
+			Detail: o.Detail, Packets: o.Packets, Bytes: o.Bytes,
+		})
 	}
 	for i, d := range b.Denied {
 		field := fmt.Sprintf("denied[%d]", i)
 		protocol, err := access.ParseProtocol(d.Protocol)
 		in.fault(field+".protocol", err)
-		r.Denied = append(r.Denied, access.Denied{Machine: access.MachineID(d.Machine), Source: in.address(field+".source", d.Source),
-			Protocol: protocol, Port: d.Port, Count: d.Count})
+		r.Denied = append(r.Denied, access.Denied{
+			Machine: access.MachineID(d.Machine), Source: in.address(field+".source", d.Source),
+			Protocol: protocol, Port: d.Port, Count: d.Count,
+		})
 	}
 	return r
 }

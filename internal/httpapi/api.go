@@ -59,8 +59,10 @@ func New(c Config) (*API, error) {
 	if c.Engine == nil || c.Identity == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("httpapi needs an engine, an identity, a clock and a log")
 	}
-	a := &API{engine: c.Engine, identity: c.Identity, now: c.Now, log: c.Log, observe: c.Observe,
-		draining: make(chan struct{})}
+	a := &API{
+		engine: c.Engine, identity: c.Identity, now: c.Now, log: c.Log, observe: c.Observe,
+		draining: make(chan struct{}),
+	}
 	a.deriver.engine, a.deriver.owner = c.Engine, &a.following
 	mux := http.NewServeMux()
 	a.huma = humago.New(mux, a.humaConfig())

@@ -52,20 +52,26 @@ func texts[T interface{ String() string }](list []T) []string {
 }
 
 func principalOut(p access.Principal) api.Principal {
-	return api.Principal{ID: string(p.ID), Tenant: string(p.Tenant), Kind: string(p.Kind), Name: p.Name, DisplayName: p.DisplayName,
-		Email: p.Email, Disabled: p.Disabled, CreatedAt: p.CreatedAt.UTC()}
+	return api.Principal{
+		ID: string(p.ID), Tenant: string(p.Tenant), Kind: string(p.Kind), Name: p.Name, DisplayName: p.DisplayName,
+		Email: p.Email, Disabled: p.Disabled, CreatedAt: p.CreatedAt.UTC(),
+	}
 }
 
 func agentOut(a access.Agent) api.Agent {
-	return api.Agent{ID: string(a.ID), Name: a.Name, Mode: string(a.Mode), Version: a.Version, EnrolledAt: a.EnrolledAt.UTC(),
-		LastSeenAt: instant(a.LastSeenAt), SkewMillis: a.Skew.Milliseconds(), Revision: a.Revision, Reported: a.Reported, Problem: a.Problem}
+	return api.Agent{
+		ID: string(a.ID), Name: a.Name, Mode: string(a.Mode), Version: a.Version, EnrolledAt: a.EnrolledAt.UTC(),
+		LastSeenAt: instant(a.LastSeenAt), SkewMillis: a.Skew.Milliseconds(), Revision: a.Revision, Reported: a.Reported, Problem: a.Problem,
+	}
 }
 
 func machineOut(d engine.MachineDetail) api.Machine {
 	m := d.Machine
-	out := api.Machine{ID: string(m.ID), Resource: string(m.Resource), Name: m.Name, Location: m.Location, OS: m.OS, Labels: m.Labels,
+	out := api.Machine{
+		ID: string(m.ID), Resource: string(m.Resource), Name: m.Name, Location: m.Location, OS: m.OS, Labels: m.Labels,
 		Addresses: texts(m.Addresses), Standing: string(d.Standing), Reason: d.StandingReason, Policy: string(d.PolicyResource),
-		CreatedAt: m.CreatedAt.UTC(), LastAccess: instant(m.LastAccess)}
+		CreatedAt: m.CreatedAt.UTC(), LastAccess: instant(m.LastAccess),
+	}
 	if d.Agent != nil {
 		agent := agentOut(*d.Agent)
 		out.Agent = &agent
@@ -74,12 +80,16 @@ func machineOut(d engine.MachineDetail) api.Machine {
 }
 
 func policyOut(e access.MachinePolicy) api.MachinePolicy {
-	out := api.MachinePolicy{Ports: make([]api.PortRule, 0, len(e.Ports)), Sessions: string(e.Sessions),
+	out := api.MachinePolicy{
+		Ports: make([]api.PortRule, 0, len(e.Ports)), Sessions: string(e.Sessions),
 		CloseAfterLossSeconds: int64(e.WhenServerIsLost / time.Second), PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
-		Justification: api.JustificationRule{Required: e.Justification.Required, MinLength: e.Justification.MinLength}}
+		Justification: api.JustificationRule{Required: e.Justification.Required, MinLength: e.Justification.MinLength},
+	}
 	for _, r := range e.Ports {
-		out.Ports = append(out.Ports, api.PortRule{Ports: r.Ports.String(), Protocol: string(r.Protocol), Sources: texts(r.Sources),
-			MaxSeconds: int64(r.Max / time.Second)})
+		out.Ports = append(out.Ports, api.PortRule{
+			Ports: r.Ports.String(), Protocol: string(r.Protocol), Sources: texts(r.Sources),
+			MaxSeconds: int64(r.Max / time.Second),
+		})
 	}
 	return out
 }
@@ -90,15 +100,19 @@ func viewOut(p access.Policy, e access.MachinePolicy, machine string) api.Machin
 
 func requestOut(d engine.RequestDetail) api.Request {
 	r := d.Request
-	out := api.Request{ID: string(r.ID), Requester: r.RequesterName, RequesterID: string(r.Requester), Address: addressText(r.Address),
+	out := api.Request{
+		ID: string(r.ID), Requester: r.RequesterName, RequesterID: string(r.Requester), Address: addressText(r.Address),
 		Items: make([]api.Item, 0, len(r.Items)), Start: instant(r.Start), Justification: r.Justification, Ticket: r.Ticket,
-		State: string(r.State), Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(), DecidedAt: instant(r.DecidedAt), Digest: r.Digest}
+		State: string(r.State), Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(), DecidedAt: instant(r.DecidedAt), Digest: r.Digest,
+	}
 	if r.State == access.RequestPending {
 		out.PendingUntil = instant(r.PendingUntil)
 	}
 	for _, it := range r.Items {
-		out.Items = append(out.Items, api.Item{Machine: d.Machines[it.Machine], MachineID: string(it.Machine), Ports: it.Ports.String(),
-			Protocol: string(it.Protocol), Sources: texts(it.Sources), ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until)})
+		out.Items = append(out.Items, api.Item{
+			Machine: d.Machines[it.Machine], MachineID: string(it.Machine), Ports: it.Ports.String(),
+			Protocol: string(it.Protocol), Sources: texts(it.Sources), ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until),
+		})
 	}
 	for _, g := range d.Grants {
 		out.Grants = append(out.Grants, grantOut(engine.GrantDetail{Grant: g, MachineName: d.Machines[g.Machine]}))
@@ -108,18 +122,24 @@ func requestOut(d engine.RequestDetail) api.Request {
 
 func grantOut(d engine.GrantDetail) api.Grant {
 	g := d.Grant
-	return api.Grant{ID: string(g.ID), Request: string(g.Request), Principal: g.PrincipalName, PrincipalID: string(g.Principal),
+	return api.Grant{
+		ID: string(g.ID), Request: string(g.Request), Principal: g.PrincipalName, PrincipalID: string(g.Principal),
 		Machine: d.MachineName, MachineID: string(g.Machine), Ports: g.Ports.String(), Protocol: string(g.Protocol), Sources: texts(g.Sources),
 		Start: g.Start.UTC(), End: g.End.UTC(), State: string(g.State), Reason: g.Reason, OpenedAt: instant(g.OpenedAt),
-		EndedAt: instant(g.EndedAt), ClosedAt: instant(g.ClosedAt), Packets: g.Packets, Bytes: g.Bytes}
+		EndedAt: instant(g.EndedAt), ClosedAt: instant(g.ClosedAt), Packets: g.Packets, Bytes: g.Bytes,
+	}
 }
 
 func roleOut(d rbac.Definition) api.Role {
-	out := api.Role{ID: string(d.ID), Name: d.Name, Description: d.Description, BuiltIn: d.BuiltIn,
-		Permissions: make([]api.Permission, 0, len(d.Permissions)), AssignableScopes: make([]string, 0, len(d.AssignableScopes))}
+	out := api.Role{
+		ID: string(d.ID), Name: d.Name, Description: d.Description, BuiltIn: d.BuiltIn,
+		Permissions: make([]api.Permission, 0, len(d.Permissions)), AssignableScopes: make([]string, 0, len(d.AssignableScopes)),
+	}
 	for _, p := range d.Permissions {
-		out.Permissions = append(out.Permissions, api.Permission{Actions: append([]string{}, p.Actions...), NotActions: p.NotActions,
-			DataActions: p.DataActions, NotDataActions: p.NotDataActions})
+		out.Permissions = append(out.Permissions, api.Permission{
+			Actions: append([]string{}, p.Actions...), NotActions: p.NotActions,
+			DataActions: p.DataActions, NotDataActions: p.NotDataActions,
+		})
 	}
 	for _, s := range d.AssignableScopes {
 		out.AssignableScopes = append(out.AssignableScopes, string(s))
@@ -129,12 +149,16 @@ func roleOut(d rbac.Definition) api.Role {
 
 func assignmentOut(d engine.AssignmentDetail) api.RoleAssignment {
 	a := d.Assignment
-	return api.RoleAssignment{ID: string(a.ID), Principal: d.Principal.Name, PrincipalID: string(a.Principal), Role: d.Role.Name,
-		RoleID: string(a.Definition), Scope: string(a.Scope), Start: instant(a.Start), End: instant(a.End), CreatedAt: a.CreatedAt.UTC()}
+	return api.RoleAssignment{
+		ID: string(a.ID), Principal: d.Principal.Name, PrincipalID: string(a.Principal), Role: d.Role.Name,
+		RoleID: string(a.Definition), Scope: string(a.Scope), Start: instant(a.Start), End: instant(a.End), CreatedAt: a.CreatedAt.UTC(),
+	}
 }
 
 func eventOut(e access.Event) api.Event {
-	return api.Event{Seq: e.Seq, At: e.At.UTC(), Kind: string(e.Kind), Outcome: string(e.Outcome), Actor: e.Actor.Name, ActorID: string(e.Actor.ID),
+	return api.Event{
+		Seq: e.Seq, At: e.At.UTC(), Kind: string(e.Kind), Outcome: string(e.Outcome), Actor: e.Actor.Name, ActorID: string(e.Actor.ID),
 		Address: addressText(e.Actor.Address), Via: e.Actor.Via, Scope: string(e.Scope), Action: e.Action, Request: string(e.Request),
-		Grant: string(e.Grant), Machine: string(e.Machine), Agent: string(e.Agent), Details: e.Details}
+		Grant: string(e.Grant), Machine: string(e.Machine), Agent: string(e.Agent), Details: e.Details,
+	}
 }

@@ -19,16 +19,26 @@ import (
 
 func (a *API) eventRoutes(mux *http.ServeMux) {
 	const tag = "Activity log"
-	register(a, operation{method: http.MethodGet, path: "/events", id: "listEvents", tag: tag, entry: people,
-		summary: "List the activity log, the newest first"}, a.listEvents)
-	register(a, operation{method: http.MethodGet, path: "/events/{seq}", id: "getEvent", tag: tag, entry: people,
-		summary: "Get one record"}, a.getEvent)
-	register(a, operation{method: http.MethodGet, path: "/events/{seq}/proof", id: "proveInclusion", tag: tag, entry: people,
-		summary: "Prove that a record is in the log"}, a.proveInclusion)
-	register(a, operation{method: http.MethodGet, path: "/audit/checkpoint", id: "getCheckpoint", tag: tag, entry: people,
-		summary: "Get the newest signed checkpoint"}, a.checkpoint)
-	register(a, operation{method: http.MethodGet, path: "/audit/consistency", id: "proveConsistency", tag: tag, entry: people,
-		summary: "Prove that one checkpoint's log begins with another's"}, a.proveConsistency)
+	register(a, operation{
+		method: http.MethodGet, path: "/events", id: "listEvents", tag: tag, entry: people,
+		summary: "List the activity log, the newest first",
+	}, a.listEvents)
+	register(a, operation{
+		method: http.MethodGet, path: "/events/{seq}", id: "getEvent", tag: tag, entry: people,
+		summary: "Get one record",
+	}, a.getEvent)
+	register(a, operation{
+		method: http.MethodGet, path: "/events/{seq}/proof", id: "proveInclusion", tag: tag, entry: people,
+		summary: "Prove that a record is in the log",
+	}, a.proveInclusion)
+	register(a, operation{
+		method: http.MethodGet, path: "/audit/checkpoint", id: "getCheckpoint", tag: tag, entry: people,
+		summary: "Get the newest signed checkpoint",
+	}, a.checkpoint)
+	register(a, operation{
+		method: http.MethodGet, path: "/audit/consistency", id: "proveConsistency", tag: tag, entry: people,
+		summary: "Prove that one checkpoint's log begins with another's",
+	}, a.proveConsistency)
 	mux.HandleFunc("GET "+Prefix+"/audit/export", a.export)
 	a.huma.OpenAPI().AddOperation(&huma.Operation{
 		Method: http.MethodGet, Path: Prefix + "/audit/export", OperationID: "exportAudit", Tags: []string{tag}, Security: security(people),
@@ -55,8 +65,10 @@ type listEventsInput struct {
 }
 
 func (a *API) listEvents(ctx context.Context, in *listEventsInput) (*answer[api.Page[api.Event]], error) {
-	f := engine.EventFilter{Since: in.Since, Before: in.Before, Kind: access.EventKind(in.Kind), Request: access.RequestID(in.Request),
-		Outcome: access.Outcome(in.Outcome)}
+	f := engine.EventFilter{
+		Since: in.Since, Before: in.Before, Kind: access.EventKind(in.Kind), Request: access.RequestID(in.Request),
+		Outcome: access.Outcome(in.Outcome),
+	}
 	var err error
 	if f.Actor, err = a.principalID(ctx, in.caller, in.Actor); err != nil {
 		return nil, err
@@ -170,7 +182,7 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) {
 			a.fail(w, r, err)
 			return
 		}
-		a.log.Warn("export broke off", "request_id", w.Header().Get(requestIDHeader), "error", err)
+		a.log.WarnContext(r.Context(), "export broke off", "request_id", w.Header().Get(requestIDHeader), "error", err)
 		panic(http.ErrAbortHandler) // the caller must not take it for whole
 	}
 	w.Header().Set("Content-Type", exportType)
@@ -179,7 +191,7 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := out.Flush(); err != nil {
-		a.log.Debug("the caller left an export", "error", err)
+		a.log.DebugContext(r.Context(), "the caller left an export", "error", err)
 	}
 }
 

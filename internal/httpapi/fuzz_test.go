@@ -57,9 +57,11 @@ func FuzzBodies(f *testing.F) {
 }
 
 func FuzzPaths(f *testing.F) {
-	for _, path := range []string{"machines/web-1", "machines/%2Fsubscriptions%2Fx", "principals?kind=user&limit=3&cursor=abc", "events/12/proof?size=9",
+	for _, path := range []string{
+		"machines/web-1", "machines/%2Fsubscriptions%2Fx", "principals?kind=user&limit=3&cursor=abc", "events/12/proof?size=9",
 		"grants?state=active,opening&principal=me", "events?since=2026-01-01T00:00:00Z&outcome=refused", "audit/export?from=1", "audit/consistency?from=1&to=2",
-		"requests/0?waitSeconds=0", "..%2f..", "machines//x", "grants/%00", "role-assignments?scope=/", "events/9223372036854775807/proof?size=9223372036854775807"} {
+		"requests/0?waitSeconds=0", "..%2f..", "machines//x", "grants/%00", "role-assignments?scope=/", "events/9223372036854775807/proof?size=9223372036854775807",
+	} {
 		f.Add(path)
 	}
 	s := newService(f)

@@ -13,12 +13,18 @@ import (
 
 func (a *API) grantRoutes() {
 	const tag = "Grants"
-	register(a, operation{method: http.MethodGet, path: "/grants", id: "listGrants", tag: tag, entry: people,
-		summary: "List grants, the newest first"}, a.listGrants)
-	register(a, operation{method: http.MethodGet, path: "/grants/{grant}", id: "getGrant", tag: tag, entry: people,
-		summary: "Get one grant, or wait until it is neither scheduled nor opening"}, a.getGrant)
-	register(a, operation{method: http.MethodPost, path: "/grants/{grant}/revoke", id: "revokeGrant", tag: tag, entry: people,
-		summary: "End a grant early"}, a.revokeGrant)
+	register(a, operation{
+		method: http.MethodGet, path: "/grants", id: "listGrants", tag: tag, entry: people,
+		summary: "List grants, the newest first",
+	}, a.listGrants)
+	register(a, operation{
+		method: http.MethodGet, path: "/grants/{grant}", id: "getGrant", tag: tag, entry: people,
+		summary: "Get one grant, or wait until it is neither scheduled nor opening",
+	}, a.getGrant)
+	register(a, operation{
+		method: http.MethodPost, path: "/grants/{grant}/revoke", id: "revokeGrant", tag: tag, entry: people,
+		summary: "End a grant early",
+	}, a.revokeGrant)
 }
 
 type listGrantsInput struct {
@@ -54,14 +60,14 @@ type grantInput struct {
 }
 
 func (a *API) getGrant(ctx context.Context, in *grantInput) (*answer[api.Grant], error) {
-	d, err := waiting(a, ctx, in.WaitSeconds, func(ctx context.Context, most time.Duration) (engine.GrantDetail, error) {
+	d, err := waiting(ctx, a, in.WaitSeconds, func(ctx context.Context, most time.Duration) (engine.GrantDetail, error) {
 		return a.engine.WaitGrant(ctx, in.caller, access.GrantID(in.Grant), most)
 	})
 	return &answer[api.Grant]{grantOut(d)}, err
 }
 
 // waiting calls get, which may take so many seconds. A server that stops answers at once with what there is.
-func waiting[T any](a *API, ctx context.Context, seconds int, get func(context.Context, time.Duration) (T, error)) (T, error) {
+func waiting[T any](ctx context.Context, a *API, seconds int, get func(context.Context, time.Duration) (T, error)) (T, error) {
 	if seconds == 0 {
 		return get(ctx, 0)
 	}

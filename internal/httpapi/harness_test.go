@@ -26,49 +26,49 @@ type service struct {
 	token string // of the administrator
 }
 
-func newService(t testing.TB) *service {
-	t.Helper()
-	dir := t.TempDir()
+func newService(tb testing.TB) *service {
+	tb.Helper()
+	dir := tb.TempDir()
 	log := slog.New(slog.DiscardHandler)
 	db, err := store.Open(context.Background(), store.Config{DSN: filepath.Join(dir, "postern.db"), Log: log}) //nolint:usetesting // closed by Cleanup
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	e, err := engine.New(engine.Config{Store: db, Now: time.Now, Log: log})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	first, err := e.Bootstrap(t.Context(), identity.HashPassword)
+	first, err := e.Bootstrap(tb.Context(), identity.HashPassword)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ca, err := identity.OpenCA(dir, time.Now())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	often := identity.Rate{PerSecond: 1e6, Burst: 1e6}
 	i, err := identity.New(identity.Config{Engine: e, CA: ca, Now: time.Now, Log: log, Known: often, Anonymous: often})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	a, err := httpapi.New(httpapi.Config{Engine: e, Identity: i, Now: time.Now, Log: log})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s := &service{api: a}
 	body, err := json.Marshal(api.SignIn{Name: "admin", Password: first, NewPassword: password})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	answer := s.call(http.MethodPost, "/api/v1/sessions", body)
 	var session api.Session
 	if err := json.Unmarshal(answer.Body.Bytes(), &session); err != nil || session.Token == "" {
-		t.Fatalf("sign in: %d %s", answer.Code, answer.Body)
+		tb.Fatalf("sign in: %d %s", answer.Code, answer.Body)
 	}
 	s.token = session.Token
 	return s

@@ -12,18 +12,30 @@ import (
 
 func (a *API) machineRoutes() {
 	const tag = "Machines"
-	register(a, operation{method: http.MethodGet, path: "/machines", id: "listMachines", tag: tag, entry: people,
-		summary: "List machines by name"}, a.listMachines)
-	register(a, operation{method: http.MethodPost, path: "/machines", id: "addMachine", tag: tag, status: http.StatusCreated, entry: people,
-		summary: "Add a machine that cannot run an agent, behind a gateway"}, a.addMachine)
-	register(a, operation{method: http.MethodGet, path: "/machines/{machine}", id: "getMachine", tag: tag, entry: people,
-		summary: "Get one machine"}, a.getMachine)
-	register(a, operation{method: http.MethodDelete, path: "/machines/{machine}", id: "deleteMachine", tag: tag, entry: people,
-		summary: "Remove a machine and end what is open on it"}, a.deleteMachine)
-	register(a, operation{method: http.MethodGet, path: "/agents", id: "listAgents", tag: tag, entry: people,
-		summary: "List enforcement points by name"}, a.listAgents)
-	register(a, operation{method: http.MethodPost, path: "/enrollment-tokens", id: "createEnrollmentToken", tag: tag, status: http.StatusCreated, entry: people,
-		summary: "Make a token with which one agent enrols, once"}, a.createEnrollmentToken)
+	register(a, operation{
+		method: http.MethodGet, path: "/machines", id: "listMachines", tag: tag, entry: people,
+		summary: "List machines by name",
+	}, a.listMachines)
+	register(a, operation{
+		method: http.MethodPost, path: "/machines", id: "addMachine", tag: tag, status: http.StatusCreated, entry: people,
+		summary: "Add a machine that cannot run an agent, behind a gateway",
+	}, a.addMachine)
+	register(a, operation{
+		method: http.MethodGet, path: "/machines/{machine}", id: "getMachine", tag: tag, entry: people,
+		summary: "Get one machine",
+	}, a.getMachine)
+	register(a, operation{
+		method: http.MethodDelete, path: "/machines/{machine}", id: "deleteMachine", tag: tag, entry: people,
+		summary: "Remove a machine and end what is open on it",
+	}, a.deleteMachine)
+	register(a, operation{
+		method: http.MethodGet, path: "/agents", id: "listAgents", tag: tag, entry: people,
+		summary: "List enforcement points by name",
+	}, a.listAgents)
+	register(a, operation{
+		method: http.MethodPost, path: "/enrollment-tokens", id: "createEnrollmentToken", tag: tag, status: http.StatusCreated, entry: people,
+		summary: "Make a token with which one agent enrols, once",
+	}, a.createEnrollmentToken)
 }
 
 type listMachinesInput struct {
@@ -98,8 +110,10 @@ type createTokenInput struct {
 
 func (a *API) createEnrollmentToken(ctx context.Context, in *createTokenInput) (*answer[api.EnrollmentToken], error) {
 	b := in.Body
-	token, t, err := a.engine.MakeEnrollmentToken(ctx, in.caller, engine.TokenInput{Name: b.Name, Mode: access.Mode(b.Mode),
-		ResourceGroup: b.ResourceGroup, TTL: seconds(b.TTLSeconds)})
+	token, t, err := a.engine.MakeEnrollmentToken(ctx, in.caller, engine.TokenInput{
+		Name: b.Name, Mode: access.Mode(b.Mode),
+		ResourceGroup: b.ResourceGroup, TTL: seconds(b.TTLSeconds),
+	})
 	if err != nil {
 		return nil, err
 	}

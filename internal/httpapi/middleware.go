@@ -41,7 +41,7 @@ func (a *API) wrap(mux http.Handler) http.Handler {
 			return
 		}
 		if err := http.NewResponseController(w).SetWriteDeadline(began.Add(answerTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			a.log.Debug("no write deadline", "error", err)
+			a.log.DebugContext(r.Context(), "no write deadline", "error", err)
 		}
 		mux.ServeHTTP(answer, r)
 	})
@@ -53,7 +53,7 @@ func (a *API) finished(w *statusWriter, r *http.Request, id string, began time.T
 		if cause == http.ErrAbortHandler { //nolint:errorlint,err113 // net/http compares it so, and it is never wrapped
 			panic(cause)
 		}
-		a.log.Error("handler broke", "request_id", id, "method", r.Method, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		a.log.ErrorContext(r.Context(), "handler broke", "request_id", id, "method", r.Method, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 		if w.status == 0 {
 			a.fail(w, r, fmt.Errorf("handler broke: %v", cause))
 		}
@@ -66,7 +66,7 @@ func (a *API) finished(w *statusWriter, r *http.Request, id string, began time.T
 	if a.observe != nil {
 		a.observe(route, w.status, took)
 	}
-	a.log.Info("call", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", w.status, "took_ms", float64(took.Microseconds())/1000, "remote", r.RemoteAddr)
+	a.log.InfoContext(r.Context(), "call", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", w.status, "took_ms", float64(took.Microseconds())/1000, "remote", r.RemoteAddr)
 }
 
 // statusWriter remembers the status of an answer.
@@ -106,7 +106,7 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func newRequestID() string {
 	var b [8]byte
-	rand.Read(b[:]) //nolint:errcheck // crypto/rand never fails
+	rand.Read(b[:]) // it never fails
 	return hex.EncodeToString(b[:])
 }
 

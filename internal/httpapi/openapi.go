@@ -107,6 +107,6 @@ func neverNull(s *huma.Schema) {
 func (a *API) serveDocument(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/yaml")
 	if _, err := w.Write(a.document); err != nil {
-		a.log.Debug("the caller left", "path", r.URL.Path, "error", err)
+		a.log.DebugContext(r.Context(), "the caller left", "path", r.URL.Path, "error", err)
 	}
 }

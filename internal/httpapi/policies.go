@@ -14,14 +14,22 @@ import (
 
 func (a *API) policyRoutes() {
 	const tag = "Policies"
-	register(a, operation{method: http.MethodGet, path: "/policies", id: "listPolicies", tag: tag, entry: people,
-		summary: "List what guards the machines, by policy; a page ends with a whole policy"}, a.listPolicies)
-	register(a, operation{method: http.MethodGet, path: "/machines/{machine}/policy", id: "getMachinePolicy", tag: tag, entry: people,
-		summary: "Get what guards a machine"}, a.getMachinePolicy)
-	register(a, operation{method: http.MethodPut, path: "/machines/{machine}/policy", id: "setMachinePolicy", tag: tag, entry: people,
-		summary: "Set what guards a machine"}, a.setMachinePolicy)
-	register(a, operation{method: http.MethodDelete, path: "/machines/{machine}/policy", id: "deleteMachinePolicy", tag: tag, entry: people,
-		summary: "Stop guarding a machine and end what is open on it"}, a.deleteMachinePolicy)
+	register(a, operation{
+		method: http.MethodGet, path: "/policies", id: "listPolicies", tag: tag, entry: people,
+		summary: "List what guards the machines, by policy; a page ends with a whole policy",
+	}, a.listPolicies)
+	register(a, operation{
+		method: http.MethodGet, path: "/machines/{machine}/policy", id: "getMachinePolicy", tag: tag, entry: people,
+		summary: "Get what guards a machine",
+	}, a.getMachinePolicy)
+	register(a, operation{
+		method: http.MethodPut, path: "/machines/{machine}/policy", id: "setMachinePolicy", tag: tag, entry: people,
+		summary: "Set what guards a machine",
+	}, a.setMachinePolicy)
+	register(a, operation{
+		method: http.MethodDelete, path: "/machines/{machine}/policy", id: "deleteMachinePolicy", tag: tag, entry: people,
+		summary: "Stop guarding a machine and end what is open on it",
+	}, a.deleteMachinePolicy)
 }
 
 func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page[api.MachinePolicyView]], error) {
@@ -30,7 +38,7 @@ func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page
 		return nil, err
 	}
 	out := api.Page[api.MachinePolicyView]{Items: []api.MachinePolicyView{}, Next: list.Next}
-	names := machineNames{a: a, caller: in.caller, scopes: map[access.ResourceID]map[access.MachineID]string{}}
+	names := machineNames{a: a, caller: in.caller, scopes: make(map[access.ResourceID]map[access.MachineID]string)}
 	for _, p := range list.Items {
 		for _, e := range p.Machines {
 			name, err := names.of(ctx, p, e.Machine)
@@ -149,9 +157,11 @@ func (in *invalid) ifMatch(header string) *int64 {
 }
 
 func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {
-	entry := access.MachinePolicy{Sessions: access.SessionMode(b.Sessions), WhenServerIsLost: seconds(b.CloseAfterLossSeconds),
+	entry := access.MachinePolicy{
+		Sessions: access.SessionMode(b.Sessions), WhenServerIsLost: seconds(b.CloseAfterLossSeconds),
 		PendingTimeout: seconds(b.PendingTimeoutSeconds),
-		Justification:  access.JustificationRule{Required: b.Justification.Required, MinLength: b.Justification.MinLength}}
+		Justification:  access.JustificationRule{Required: b.Justification.Required, MinLength: b.Justification.MinLength},
+	}
 	if entry.Sessions == "" {
 		entry.Sessions = access.SessionsCut
 	}

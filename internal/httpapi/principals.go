@@ -11,18 +11,30 @@ import (
 
 func (a *API) principalRoutes() {
 	const tag = "Principals"
-	register(a, operation{method: http.MethodGet, path: "/principals", id: "listPrincipals", tag: tag, entry: people,
-		summary: "List principals by name"}, a.listPrincipals)
-	register(a, operation{method: http.MethodPost, path: "/principals", id: "createPrincipal", tag: tag, status: http.StatusCreated, entry: people,
-		summary: "Add a user, a group or a service principal"}, a.createPrincipal)
-	register(a, operation{method: http.MethodGet, path: "/principals/{principal}", id: "getPrincipal", tag: tag, entry: people,
-		summary: "Get one principal"}, a.getPrincipal)
-	register(a, operation{method: http.MethodPatch, path: "/principals/{principal}", id: "changePrincipal", tag: tag, entry: people,
-		summary: "Change a principal; what is absent stays"}, a.changePrincipal)
-	register(a, operation{method: http.MethodPut, path: "/groups/{group}/members/{member}", id: "addMember", tag: tag, entry: people,
-		summary: "Put a principal into a group"}, a.addMember)
-	register(a, operation{method: http.MethodDelete, path: "/groups/{group}/members/{member}", id: "removeMember", tag: tag, entry: people,
-		summary: "Take a principal out of a group"}, a.removeMember)
+	register(a, operation{
+		method: http.MethodGet, path: "/principals", id: "listPrincipals", tag: tag, entry: people,
+		summary: "List principals by name",
+	}, a.listPrincipals)
+	register(a, operation{
+		method: http.MethodPost, path: "/principals", id: "createPrincipal", tag: tag, status: http.StatusCreated, entry: people,
+		summary: "Add a user, a group or a service principal",
+	}, a.createPrincipal)
+	register(a, operation{
+		method: http.MethodGet, path: "/principals/{principal}", id: "getPrincipal", tag: tag, entry: people,
+		summary: "Get one principal",
+	}, a.getPrincipal)
+	register(a, operation{
+		method: http.MethodPatch, path: "/principals/{principal}", id: "changePrincipal", tag: tag, entry: people,
+		summary: "Change a principal; what is absent stays",
+	}, a.changePrincipal)
+	register(a, operation{
+		method: http.MethodPut, path: "/groups/{group}/members/{member}", id: "addMember", tag: tag, entry: people,
+		summary: "Put a principal into a group",
+	}, a.addMember)
+	register(a, operation{
+		method: http.MethodDelete, path: "/groups/{group}/members/{member}", id: "removeMember", tag: tag, entry: people,
+		summary: "Take a principal out of a group",
+	}, a.removeMember)
 }
 
 type listPrincipalsInput struct {
@@ -47,8 +59,10 @@ type createPrincipalInput struct {
 
 func (a *API) createPrincipal(ctx context.Context, in *createPrincipalInput) (*answer[api.CreatedPrincipal], error) {
 	b := in.Body
-	p, oneTime, err := a.identity.CreatePrincipal(ctx, in.caller, engine.PrincipalInput{Kind: access.PrincipalKind(b.Kind), Name: b.Name,
-		DisplayName: b.DisplayName, Email: b.Email}, b.Password)
+	p, oneTime, err := a.identity.CreatePrincipal(ctx, in.caller, engine.PrincipalInput{
+		Kind: access.PrincipalKind(b.Kind), Name: b.Name,
+		DisplayName: b.DisplayName, Email: b.Email,
+	}, b.Password)
 	return &answer[api.CreatedPrincipal]{api.CreatedPrincipal{Principal: principalOut(p), Password: oneTime}}, err
 }
 
@@ -71,8 +85,10 @@ type changePrincipalInput struct {
 }
 
 func (a *API) changePrincipal(ctx context.Context, in *changePrincipalInput) (*answer[api.Principal], error) {
-	p, err := a.engine.ChangePrincipal(ctx, in.caller, in.Principal, engine.PrincipalChange{Disabled: in.Body.Disabled,
-		DisplayName: in.Body.DisplayName, Email: in.Body.Email})
+	p, err := a.engine.ChangePrincipal(ctx, in.caller, in.Principal, engine.PrincipalChange{
+		Disabled:    in.Body.Disabled,
+		DisplayName: in.Body.DisplayName, Email: in.Body.Email,
+	})
 	return &answer[api.Principal]{principalOut(p)}, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -100,12 +101,12 @@ func (in *invalid) add(code, field, format string, args ...any) {
 }
 
 // err gives one error with every reason, or nil.
-func (in invalid) err() error {
-	if len(in) == 0 {
+func (in *invalid) err() error {
+	if len(*in) == 0 {
 		return nil
 	}
 	e := access.Fault(access.KindInvalid, "invalidInput", "the input is not valid; see the reasons")
-	e.Reasons = in
+	e.Reasons = *in
 	return e
 }
 
@@ -165,13 +166,11 @@ func status(got int) int {
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	a.finish(r.Method+" "+r.URL.Path, w.Header(), p)
-	for name, values := range p.headers {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.headers)
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
 	if err := json.NewEncoder(w).Encode(&p.Problem); err != nil {
-		a.log.Debug("the caller left before the answer", "error", err)
+		a.log.DebugContext(r.Context(), "the caller left before the answer", "error", err)
 	}
 }
 

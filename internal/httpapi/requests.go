@@ -19,14 +19,22 @@ const submitID = "submitRequest"
 
 func (a *API) requestRoutes() {
 	const tag = "Requests"
-	register(a, operation{method: http.MethodPost, path: "/requests", id: submitID, tag: tag, status: http.StatusCreated, entry: people,
-		summary: "Ask for access; where the policy approves by itself, the grants are in the answer"}, a.submit)
-	register(a, operation{method: http.MethodGet, path: "/requests", id: "listRequests", tag: tag, entry: people,
-		summary: "List requests, the newest first"}, a.listRequests)
-	register(a, operation{method: http.MethodGet, path: "/requests/{request}", id: "getRequest", tag: tag, entry: people,
-		summary: "Get one request, or wait until it is no longer pending"}, a.getRequest)
-	register(a, operation{method: http.MethodPost, path: "/requests/{request}/cancel", id: "cancelRequest", tag: tag, entry: people,
-		summary: "Take a pending request back"}, a.cancelRequest)
+	register(a, operation{
+		method: http.MethodPost, path: "/requests", id: submitID, tag: tag, status: http.StatusCreated, entry: people,
+		summary: "Ask for access; where the policy approves by itself, the grants are in the answer",
+	}, a.submit)
+	register(a, operation{
+		method: http.MethodGet, path: "/requests", id: "listRequests", tag: tag, entry: people,
+		summary: "List requests, the newest first",
+	}, a.listRequests)
+	register(a, operation{
+		method: http.MethodGet, path: "/requests/{request}", id: "getRequest", tag: tag, entry: people,
+		summary: "Get one request, or wait until it is no longer pending",
+	}, a.getRequest)
+	register(a, operation{
+		method: http.MethodPost, path: "/requests/{request}/cancel", id: "cancelRequest", tag: tag, entry: people,
+		summary: "Take a pending request back",
+	}, a.cancelRequest)
 }
 
 type submitInput struct {
@@ -65,8 +73,10 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) engine.SubmitInp
 	}
 	for i, it := range b.Items {
 		field := fmt.Sprintf("items[%d]", i)
-		item := engine.ItemInput{Machine: it.Machine, Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
-			Duration: seconds(b.ForSeconds), Until: moment(b.Until)}
+		item := engine.ItemInput{
+			Machine: it.Machine, Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
+			Duration: seconds(b.ForSeconds), Until: moment(b.Until),
+		}
 		for j, s := range it.Sources {
 			if s == "me" {
 				item.Sources = append(item.Sources, access.SingleAddress(own))
@@ -130,7 +140,7 @@ type requestInput struct {
 }
 
 func (a *API) getRequest(ctx context.Context, in *requestInput) (*answer[api.Request], error) {
-	d, err := waiting(a, ctx, in.WaitSeconds, func(ctx context.Context, most time.Duration) (engine.RequestDetail, error) {
+	d, err := waiting(ctx, a, in.WaitSeconds, func(ctx context.Context, most time.Duration) (engine.RequestDetail, error) {
 		return a.engine.WaitRequest(ctx, in.caller, access.RequestID(in.Request), most)
 	})
 	return &answer[api.Request]{requestOut(d)}, err
@@ -155,6 +165,6 @@ func (a *API) recordRefusal(ctx context.Context, c engine.Caller, reasons []api.
 		list = append(list, access.Reason{Code: r.Code, Field: r.Field, Message: r.Message})
 	}
 	if err := a.engine.RequestRefused(ctx, c, list); err != nil {
-		a.log.Error("a refused request is not on the activity log", "principal", c.Name, "error", err)
+		a.log.ErrorContext(ctx, "a refused request is not on the activity log", "principal", c.Name, "error", err)
 	}
 }

@@ -11,14 +11,22 @@ import (
 
 func (a *API) roleRoutes() {
 	const tag = "Roles"
-	register(a, operation{method: http.MethodGet, path: "/roles", id: "listRoles", tag: tag, entry: people,
-		summary: "List role definitions by name; there is one page"}, a.listRoles)
-	register(a, operation{method: http.MethodGet, path: "/role-assignments", id: "listRoleAssignments", tag: tag, entry: people,
-		summary: "List who has which role where"}, a.listRoleAssignments)
-	register(a, operation{method: http.MethodPost, path: "/role-assignments", id: "assignRole", tag: tag, status: http.StatusCreated, entry: people,
-		summary: "Give a role to a principal at a scope"}, a.assignRole)
-	register(a, operation{method: http.MethodDelete, path: "/role-assignments/{assignment}", id: "unassignRole", tag: tag, entry: people,
-		summary: "Take a role assignment away"}, a.unassignRole)
+	register(a, operation{
+		method: http.MethodGet, path: "/roles", id: "listRoles", tag: tag, entry: people,
+		summary: "List role definitions by name; there is one page",
+	}, a.listRoles)
+	register(a, operation{
+		method: http.MethodGet, path: "/role-assignments", id: "listRoleAssignments", tag: tag, entry: people,
+		summary: "List who has which role where",
+	}, a.listRoleAssignments)
+	register(a, operation{
+		method: http.MethodPost, path: "/role-assignments", id: "assignRole", tag: tag, status: http.StatusCreated, entry: people,
+		summary: "Give a role to a principal at a scope",
+	}, a.assignRole)
+	register(a, operation{
+		method: http.MethodDelete, path: "/role-assignments/{assignment}", id: "unassignRole", tag: tag, entry: people,
+		summary: "Take a role assignment away",
+	}, a.unassignRole)
 }
 
 func (a *API) listRoles(ctx context.Context, in *callInput) (*answer[api.Page[api.Role]], error) {

@@ -10,12 +10,18 @@ import (
 
 func (a *API) sessionRoutes() {
 	const tag = "Sessions"
-	register(a, operation{method: http.MethodPost, path: "/sessions", id: "signIn", tag: tag, status: http.StatusCreated, entry: anybody,
-		summary: "Open a session with a name and a password"}, a.signIn)
-	register(a, operation{method: http.MethodDelete, path: "/sessions/current", id: "signOut", tag: tag, entry: people,
-		summary: "End the session that calls"}, a.signOut)
-	register(a, operation{method: http.MethodGet, path: "/me", id: "me", tag: tag, entry: people,
-		summary: "Tell who calls, and from where"}, a.me)
+	register(a, operation{
+		method: http.MethodPost, path: "/sessions", id: "signIn", tag: tag, status: http.StatusCreated, entry: anybody,
+		summary: "Open a session with a name and a password",
+	}, a.signIn)
+	register(a, operation{
+		method: http.MethodDelete, path: "/sessions/current", id: "signOut", tag: tag, entry: people,
+		summary: "End the session that calls",
+	}, a.signOut)
+	register(a, operation{
+		method: http.MethodGet, path: "/me", id: "me", tag: tag, entry: people,
+		summary: "Tell who calls, and from where",
+	}, a.me)
 }
 
 type signInInput struct {
@@ -25,8 +31,10 @@ type signInInput struct {
 }
 
 func (a *API) signIn(ctx context.Context, in *signInInput) (*answer[api.Session], error) {
-	s, err := a.identity.SignIn(ctx, identity.SignInInput{Name: in.Body.Name, Password: in.Body.Password, NewPassword: in.Body.NewPassword,
-		Address: in.address, Via: via(in.client), Client: clip(in.client)})
+	s, err := a.identity.SignIn(ctx, identity.SignInInput{
+		Name: in.Body.Name, Password: in.Body.Password, NewPassword: in.Body.NewPassword,
+		Address: in.address, Via: via(in.client), Client: clip(in.client),
+	})
 	if err != nil {
 		return nil, err
 	}

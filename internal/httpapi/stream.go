@@ -40,7 +40,7 @@ func (a *API) desired(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", streamType)
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must pass each message on
 	if r.ProtoMajor == 1 {
-		if err := s.takeOver(w); err != nil {
+		if err := s.takeOver(w); err != nil { //nolint:contextcheck // the request's context ends with the call, and the stream goes on
 			a.fail(w, r, fmt.Errorf("take over the connection: %w", err))
 		}
 		return
@@ -209,15 +209,19 @@ func (s *stream) write(p []byte) error {
 
 // desiredOut says what remains of each opening at now.
 func desiredOut(d access.DesiredState, now time.Time) api.Desired {
-	out := api.Desired{Agent: string(d.Agent), Revision: d.Revision, Mode: string(d.Mode), ServerTime: now.UnixMicro(),
+	out := api.Desired{
+		Agent: string(d.Agent), Revision: d.Revision, Mode: string(d.Mode), ServerTime: now.UnixMicro(),
 		Machines: make([]api.Guarded, 0, len(d.Machines)), Protected: make([]api.Protected, 0, len(d.Protected)),
-		Openings: make([]api.Opening, 0, len(d.Openings))}
+		Openings: make([]api.Opening, 0, len(d.Openings)),
+	}
 	for _, m := range d.Machines {
 		out.Machines = append(out.Machines, api.Guarded{Machine: string(m.Machine), Name: m.Name, Addresses: texts(m.Addresses)})
 	}
 	for _, p := range d.Protected {
-		out.Protected = append(out.Protected, api.Protected{Machine: string(p.Machine), Protocol: string(p.Protocol), Ports: p.Ports.String(),
-			Sessions: string(p.Sessions)})
+		out.Protected = append(out.Protected, api.Protected{
+			Machine: string(p.Machine), Protocol: string(p.Protocol), Ports: p.Ports.String(),
+			Sessions: string(p.Sessions),
+		})
 	}
 	for _, o := range d.Openings {
 		remaining := o.Until.Sub(now).Milliseconds() // rounded down: never longer than it should be
@@ -228,8 +232,10 @@ func desiredOut(d access.DesiredState, now time.Time) api.Desired {
 		for _, g := range o.Grants {
 			grants = append(grants, string(g))
 		}
-		out.Openings = append(out.Openings, api.Opening{Machine: string(o.Machine), Source: o.Source.String(), Protocol: string(o.Protocol),
-			Ports: o.Ports.String(), RemainingMillis: remaining, CloseAfterMillis: o.CloseAfter.Milliseconds(), Grants: grants})
+		out.Openings = append(out.Openings, api.Opening{
+			Machine: string(o.Machine), Source: o.Source.String(), Protocol: string(o.Protocol),
+			Ports: o.Ports.String(), RemainingMillis: remaining, CloseAfterMillis: o.CloseAfter.Milliseconds(), Grants: grants,
+		})
 	}
 	for _, g := range d.Ended {
 		out.Ended = append(out.Ended, string(g))

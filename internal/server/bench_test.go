@@ -199,7 +199,6 @@ func BenchmarkAgents(b *testing.B) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	data = nil
 	before := resident(b)
 	in, out := startFleet(b, path)
 	began = time.Now()

@@ -54,7 +54,7 @@ func (c *certificate) keep(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := c.load(); err != nil {
-				c.log.Error("the server's certificate was not renewed", "error", err)
+				c.log.ErrorContext(ctx, "the server's certificate was not renewed", "error", err)
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func openFolder(path string) (*folder, error) {
 	if err != nil {
 		return refuse(fmt.Errorf("the folder cannot be written to; give it to the user that the server runs as: %w", err))
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		err := errors.Join(err, lock.Close())
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return refuse(fmt.Errorf("another server uses %s; stop it, or name another folder", path))

@@ -57,10 +57,10 @@ func (o *output) String() string {
 }
 
 // start runs a server on free ports, in a new folder unless change says otherwise.
-func start(t testing.TB, change ...func(*server.Config)) *running {
-	t.Helper()
-	r := &running{t: t, config: server.Default(), out: &output{}, log: &output{}, ended: make(chan error, 1)}
-	r.config.Data = t.TempDir()
+func start(tb testing.TB, change ...func(*server.Config)) *running {
+	tb.Helper()
+	r := &running{t: tb, config: server.Default(), out: &output{}, log: &output{}, ended: make(chan error, 1)}
+	r.config.Data = tb.TempDir()
 	r.config.Listen, r.config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
 	r.config.CallsPerSecond = 100_000
 	for _, c := range change {
@@ -72,19 +72,19 @@ func start(t testing.TB, change ...func(*server.Config)) *running {
 	ctx, stop := context.WithCancel(context.Background()) //nolint:usetesting // the test stops it before its own context ends
 	r.stop = stop
 	go func() { r.ended <- server.RunInside(ctx, r.config, func(i server.Inside) { r.inside = i }) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		r.end()
-		if t.Failed() {
-			t.Logf("the server's log:\n%s", r.log)
+		if tb.Failed() {
+			tb.Logf("the server's log:\n%s", r.log)
 		}
 	})
 	select {
 	case r.ready = <-ready:
 	case err := <-r.ended:
 		r.stopped = true
-		t.Fatalf("the server did not start: %v\n%s", err, r.log)
+		tb.Fatalf("the server did not start: %v\n%s", err, r.log)
 	case <-time.After(2 * patience):
-		t.Fatalf("the server did not start in time\n%s", r.log)
+		tb.Fatalf("the server did not start in time\n%s", r.log)
 	}
 	return r
 }
@@ -156,7 +156,7 @@ func (r *running) get(path string) (int, string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer closed(r.t, response.Body)
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		r.t.Fatal(err)
@@ -165,28 +165,28 @@ func (r *running) get(path string) (int, string) {
 }
 
 // csr makes a key and asks for a certificate of it.
-func csr(t testing.TB) (request string, key *ecdsa.PrivateKey) {
-	t.Helper()
+func csr(tb testing.TB) (request string, key *ecdsa.PrivateKey) {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), key
 }
 
-func pair(t testing.TB, certificate string, key *ecdsa.PrivateKey) *tls.Certificate {
-	t.Helper()
+func pair(tb testing.TB, certificate string, key *ecdsa.PrivateKey) *tls.Certificate {
+	tb.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	c, err := tls.X509KeyPair([]byte(certificate), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &c
 }
@@ -216,24 +216,26 @@ func (r *running) enroll(admin *api.Client, name string) agent {
 }
 
 // guarded is a server with one machine web-1 whose port 22 may be opened for 203.0.113.0/24, at most 3 hours.
-func guarded(t testing.TB) (r *running, admin *api.Client, web agent) {
-	t.Helper()
-	r = start(t)
+func guarded(tb testing.TB) (r *running, admin *api.Client, web agent) {
+	tb.Helper()
+	r = start(tb)
 	admin = r.admin()
 	web = r.enroll(admin, "web-1")
-	_, err := admin.SetMachinePolicy(t.Context(), "web-1", api.MachinePolicy{
+	_, err := admin.SetMachinePolicy(tb.Context(), "web-1", api.MachinePolicy{
 		Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", Sources: []string{"203.0.113.0/24"}, MaxSeconds: 3 * 3600}},
 	}, 0)
 	if err != nil {
-		t.Fatalf("set the policy: %v", err)
+		tb.Fatalf("set the policy: %v", err)
 	}
 	return r, admin, web
 }
 
 // ask is a request that the policy of guarded allows.
 func ask() api.NewRequest {
-	return api.NewRequest{ForSeconds: 600, Justification: "roll back release 42",
-		Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{"203.0.113.7"}}}}
+	return api.NewRequest{
+		ForSeconds: 600, Justification: "roll back release 42",
+		Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{"203.0.113.7"}}},
+	}
 }
 
 // follower reads a stream in the background.
@@ -244,14 +246,14 @@ type follower struct {
 	ended  chan error
 }
 
-func follow(t testing.TB, c *api.Client) *follower {
-	t.Helper()
-	s, err := c.Desired(t.Context())
+func follow(tb testing.TB, c *api.Client) *follower {
+	tb.Helper()
+	s, err := c.Desired(tb.Context())
 	if err != nil {
-		t.Fatalf("open the stream: %v", err)
+		tb.Fatalf("open the stream: %v", err)
 	}
-	f := &follower{t: t, stream: s, states: make(chan api.Desired, 100), ended: make(chan error, 1)}
-	t.Cleanup(func() { _ = s.Close() })
+	f := &follower{t: tb, stream: s, states: make(chan api.Desired, 100), ended: make(chan error, 1)}
+	tb.Cleanup(func() { _ = s.Close() })
 	go func() {
 		for {
 			e, err := s.Next()
@@ -285,9 +287,9 @@ func (f *follower) until(what string, want func(api.Desired) bool) api.Desired {
 	}
 }
 
-func contains(t testing.TB, what, text, want string) {
-	t.Helper()
+func contains(tb testing.TB, what, text, want string) {
+	tb.Helper()
 	if !strings.Contains(text, want) {
-		t.Errorf("%s does not say %q:\n%s", what, want, text)
+		tb.Errorf("%s does not say %q:\n%s", what, want, text)
 	}
 }

@@ -97,7 +97,7 @@ func checkExport(t *testing.T, admin *api.Client) {
 	if err != nil {
 		t.Fatalf("export: %v", err)
 	}
-	defer export.Close()
+	defer closed(t, export)
 	lines := bufio.NewScanner(export)
 	lines.Buffer(nil, 1<<20)
 	var next int64
@@ -135,7 +135,7 @@ func TestPages(t *testing.T) {
 	r := start(t)
 	admin := r.admin()
 	want := map[string]bool{"admin": true}
-	for _, name := range strings.Fields("anna ben carla dora emil fay gus") {
+	for name := range strings.FieldsSeq("anna ben carla dora emil fay gus") {
 		if _, err := admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: name}); err != nil {
 			t.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	if s.adminPassword, err = s.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
 		return s, fmt.Errorf("prepare the database: %w", err)
 	}
-	return s, s.openFaces()
+	return s, s.openFaces() //nolint:contextcheck // handlers have the context of their call
 }
 
 func (s *server) openStore(ctx context.Context) (err error) {
@@ -113,8 +113,10 @@ func (s *server) openFaces() error {
 	if err := s.certificate.load(); err != nil {
 		return err
 	}
-	s.identity, err = identity.New(identity.Config{Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
-		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond}})
+	s.identity, err = identity.New(identity.Config{
+		Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
+	})
 	if err != nil {
 		return err
 	}
@@ -173,8 +175,10 @@ func (s *server) front() *http.Server {
 	mux := http.NewServeMux()
 	health{store: s.store, alive: s.reconciling.Load}.routes(mux)
 	mux.Handle("/", s.api)
-	return &http.Server{Handler: mux, TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	return &http.Server{
+		Handler: mux, TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
 }
 
 func (s *server) announce(ready Ready) error {
@@ -192,7 +196,7 @@ func (s *server) announce(ready Ready) error {
 
 // drain ends what the servers do, politely for at most drainTime.
 func (s *server) drain(ctx context.Context, servers ...*http.Server) error {
-	s.log.Info("stopping")
+	s.log.InfoContext(ctx, "stopping")
 	s.api.Drain()
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
@@ -202,12 +206,12 @@ func (s *server) drain(ctx context.Context, servers ...*http.Server) error {
 			continue
 		}
 		if err := h.Shutdown(bounded); err != nil {
-			s.log.Warn("calls were cut off", "error", err)
+			s.log.WarnContext(ctx, "calls were cut off", "error", err)
 			errs = append(errs, h.Close())
 		}
 	}
 	if err := s.api.Wait(bounded); err != nil { // after Shutdown: no further streams begin
-		s.log.Warn("streams were cut off", "error", err)
+		s.log.WarnContext(ctx, "streams were cut off", "error", err)
 	}
 	return errors.Join(errs...)
 }
@@ -222,7 +226,7 @@ func (s *server) reconcile(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Error("the reconciler broke and is started again", "error", err)
+		s.log.ErrorContext(ctx, "the reconciler broke and is started again", "error", err)
 		select {
 		case <-ctx.Done():
 			return

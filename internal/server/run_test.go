@@ -162,18 +162,17 @@ func TestRefusedAtStart(t *testing.T) {
 }
 
 // wantProblem checks that err is a problem of that status (0: any) and code (empty: any).
-func wantProblem(t testing.TB, what string, err error, status int, code string) *api.Problem {
-	t.Helper()
+func wantProblem(tb testing.TB, what string, err error, status int, code string) {
+	tb.Helper()
 	p, ok := errors.AsType[*api.Problem](err)
 	if !ok {
-		t.Errorf("%s gave %v, want a problem", what, err)
-		return &api.Problem{}
+		tb.Errorf("%s gave %v, want a problem", what, err)
+		return
 	}
 	if status != 0 && p.Status != status || code != "" && p.Code != code {
-		t.Errorf("%s gave %d %s (%s), want %d %s", what, p.Status, p.Code, p, status, code)
+		tb.Errorf("%s gave %d %s (%s), want %d %s", what, p.Status, p.Code, p, status, code)
 	}
 	if p.Detail == "" || p.Title == "" || p.Instance == "" && code != "unexpectedAnswer" {
-		t.Errorf("%s gave a problem without detail, title or instance: %+v", what, p)
+		tb.Errorf("%s gave a problem without detail, title or instance: %+v", what, p)
 	}
-	return p
 }

@@ -24,26 +24,46 @@ type Setting struct {
 // Settings gives every key there is, in the order of the manual.
 func Settings() []Setting {
 	return []Setting{
-		{Key: "data", Env: "POSTERN_DATA", Flag: "data", set: setData,
-			Doc: "folder of the database, the certificate authority and the server's key; it is made if it is missing"},
-		{Key: "listen", Env: "POSTERN_LISTEN", Flag: "listen", Default: ":8443", set: setListen,
-			Doc: "host:port that the API listens at, TLS only"},
-		{Key: "database", Env: "POSTERN_DATABASE", Flag: "database", set: setDatabase,
-			Doc: "postgres://USER@HOST/DATABASE; without it SQLite in the data folder"},
-		{Key: "databaseFile", Env: "POSTERN_DATABASE_FILE", Flag: "database-file", set: setDatabaseFile,
-			Doc: "file that holds the database's address, where it has a password"},
-		{Key: "names", Env: "POSTERN_NAMES", Flag: "names", List: true, set: setNames,
-			Doc: "host names and addresses that the server's certificate holds for, besides this host's own"},
-		{Key: "trustedProxies", Env: "POSTERN_TRUSTED_PROXIES", Flag: "trusted-proxies", List: true, set: setTrustedProxies,
-			Doc: "addresses and prefixes of proxies whose X-Forwarded-For is believed; none without it"},
-		{Key: "metricsListen", Env: "POSTERN_METRICS_LISTEN", Flag: "metrics-listen", Default: "127.0.0.1:9464", set: setMetricsListen,
-			Doc: "host:port of /metrics, plain HTTP and without sign-in, so keep it on a loopback or a private address; off for none"},
-		{Key: "logFormat", Env: "POSTERN_LOG_FORMAT", Flag: "log-format", Default: "text", set: setLogFormat,
-			Doc: "text or json"},
-		{Key: "logLevel", Env: "POSTERN_LOG_LEVEL", Flag: "log-level", Default: "info", set: setLogLevel,
-			Doc: "debug, info, warn or error"},
-		{Key: "callsPerSecond", Env: "POSTERN_CALLS_PER_SECOND", Flag: "calls-per-second", Default: "200", set: setCallsPerSecond,
-			Doc: "how many calls one principal may make a second, on average; twice as many at once"},
+		{
+			Key: "data", Env: "POSTERN_DATA", Flag: "data", set: setData,
+			Doc: "folder of the database, the certificate authority and the server's key; it is made if it is missing",
+		},
+		{
+			Key: "listen", Env: "POSTERN_LISTEN", Flag: "listen", Default: ":8443", set: setListen,
+			Doc: "host:port that the API listens at, TLS only",
+		},
+		{
+			Key: "database", Env: "POSTERN_DATABASE", Flag: "database", set: setDatabase,
+			Doc: "postgres://USER@HOST/DATABASE; without it SQLite in the data folder",
+		},
+		{
+			Key: "databaseFile", Env: "POSTERN_DATABASE_FILE", Flag: "database-file", set: setDatabaseFile,
+			Doc: "file that holds the database's address, where it has a password",
+		},
+		{
+			Key: "names", Env: "POSTERN_NAMES", Flag: "names", List: true, set: setNames,
+			Doc: "host names and addresses that the server's certificate holds for, besides this host's own",
+		},
+		{
+			Key: "trustedProxies", Env: "POSTERN_TRUSTED_PROXIES", Flag: "trusted-proxies", List: true, set: setTrustedProxies,
+			Doc: "addresses and prefixes of proxies whose X-Forwarded-For is believed; none without it",
+		},
+		{
+			Key: "metricsListen", Env: "POSTERN_METRICS_LISTEN", Flag: "metrics-listen", Default: "127.0.0.1:9464", set: setMetricsListen,
+			Doc: "host:port of /metrics, plain HTTP and without sign-in, so keep it on a loopback or a private address; off for none",
+		},
+		{
+			Key: "logFormat", Env: "POSTERN_LOG_FORMAT", Flag: "log-format", Default: "text", set: setLogFormat,
+			Doc: "text or json",
+		},
+		{
+			Key: "logLevel", Env: "POSTERN_LOG_LEVEL", Flag: "log-level", Default: "info", set: setLogLevel,
+			Doc: "debug, info, warn or error",
+		},
+		{
+			Key: "callsPerSecond", Env: "POSTERN_CALLS_PER_SECOND", Flag: "calls-per-second", Default: "200", set: setCallsPerSecond,
+			Doc: "how many calls one principal may make a second, on average; twice as many at once",
+		},
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // welcome prints what the first start shows once, and the next commands.
 func welcome(w io.Writer, dir string, ready Ready) error {
-	print, err := fingerprint(ready.CA)
+	sum, err := fingerprint(ready.CA)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ Next:
   postern machine token web-1
   postern policy set web-1 --port 22/tcp --max 3h
 
-`, ca, print, engine.AdminName, ready.AdminPassword, port, ca, engine.AdminName)
+`, ca, sum, engine.AdminName, ready.AdminPassword, port, ca, engine.AdminName)
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	_ "modernc.org/sqlite"
 
+	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/audit"
 	"github.com/postern-dev/postern/internal/engine"
 )
@@ -139,8 +140,10 @@ created_at, pending_until, decided_at, digest, revision) values ($1, $2, $3, $4,
 		{`insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources,
 start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`, func(i int64) []any {
-			return []any{name("grant", i), name("request", i), string(tenantID), string(f.user), "Ada", string(f.machine), "policy-1", int64(22), int64(22), "tcp", `["203.0.113.9/32"]`,
-				at, at + 3600e6, "opening", "", at, int64(0), int64(0), int64(0), int64(0), int64(0), int64(0), int64(1)}
+			return []any{
+				name("grant", i), name("request", i), string(tenantID), string(f.user), "Ada", string(f.machine), "policy-1", int64(22), int64(22), "tcp", `["203.0.113.9/32"]`,
+				at, at + 3600e6, "opening", "", at, int64(0), int64(0), int64(0), int64(0), int64(0), int64(0), int64(1),
+			}
 		}},
 		{"update agents set revision = revision + 1 where id = $1", func(int64) []any { return []any{string(f.agent)} }},
 	}
@@ -150,10 +153,12 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 			b.Fatal(err)
 		}
 		hash := audit.LeafHash(body)
-		rows = append(rows, bareRow{"insert into events (seq, at, high, kind, actor, machine, request, tenant, outcome, hash, body) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		rows = append(rows, bareRow{
+			"insert into events (seq, at, high, kind, actor, machine, request, tenant, outcome, hash, body) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 			func(i int64) []any {
 				return []any{1000 + 3*i + int64(n), at, at, string(e.Kind), string(e.Actor.ID), string(e.Machine), name("request", i), string(e.Tenant), "succeeded", hash[:], body}
-			}})
+			},
+		})
 	}
 	return rows
 }
@@ -258,4 +263,64 @@ func BenchmarkAuditHashes(b *testing.B) {
 			return err
 		})
 	}
+}
+
+// BenchmarkMillionRequests pages through a million requests and as many grants, by each filter.
+func BenchmarkMillionRequests(b *testing.B) {
+	benchBoth(b, func(b *testing.B, dsn string) {
+		f := newFixture(b, dsn)
+		numbers := "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000) "
+		if dsn[:8] == "postgres" {
+			numbers = "with n(i) as (select generate_series(1, 1000000)) "
+		}
+		db := f.raw(b)
+		for _, statement := range []string{
+			`insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
+decided_at, digest, revision) ` + numbers + `select 'r' || (1000000 + i), '` + string(tenantID) + `', 'user-1', 'Ada', '', 'cli', '[]', 0, 'because', '',
+case when i % 1000 = 0 then 'pending' else 'approved' end, '', i, i, 0, '', 1 from n`,
+			"insert into request_machines (machine, created_at, request) " + numbers + "select 'machine-' || (i % 1000), i, 'r' || (1000000 + i) from n",
+			`insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources, start_at, end_at, state, reason,
+created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision) ` + numbers + `select 'g' || (1000000 + i), 'r' || (1000000 + i), '` + string(tenantID) + `', 'user-1', 'Ada',
+'machine-' || (i % 1000), 'p', 22, 22, 'tcp', '[]', i, i, case when i % 1000 = 0 then 'active' else 'expired' end, '', i, i, case when i % 1000 = 0 then 0 else i end,
+case when i % 1000 = 0 then 0 else i end, 0, 0, 0, 1 from n`,
+		} {
+			if _, err := db.ExecContext(b.Context(), statement); err != nil {
+				b.Fatal(err)
+			}
+		}
+		p := engine.Page{Limit: 50}
+		for name, read := range map[string]func(ctx context.Context, r engine.Reader) error{
+			"all": func(ctx context.Context, r engine.Reader) error {
+				_, err := r.Requests(ctx, engine.RequestFilter{Tenant: tenantID}, p)
+				return err
+			},
+			"pending": func(ctx context.Context, r engine.Reader) error {
+				_, err := r.Requests(ctx, engine.RequestFilter{State: access.RequestPending}, p)
+				return err
+			},
+			"requester": func(ctx context.Context, r engine.Reader) error {
+				_, err := r.Requests(ctx, engine.RequestFilter{Requester: f.user}, p)
+				return err
+			},
+			"machine": func(ctx context.Context, r engine.Reader) error {
+				_, err := r.Requests(ctx, engine.RequestFilter{Machine: "machine-7"}, p)
+				return err
+			},
+			"in force": func(ctx context.Context, r engine.Reader) error {
+				_, err := r.Grants(ctx, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
+				return err
+			},
+			"unclosed": func(ctx context.Context, r engine.Reader) error {
+				_, err := r.UnclosedGrants(ctx, []access.MachineID{"machine-0"})
+				return err
+			},
+			"due": func(ctx context.Context, r engine.Reader) error { _, err := r.Due(ctx, day(), 100); return err },
+		} {
+			b.Run(name, func(b *testing.B) {
+				for b.Loop() {
+					f.view(b, read)
+				}
+			})
+		}
+	})
 }

@@ -66,15 +66,34 @@ func TestOneFailureIsItsOwn(t *testing.T) {
 				}
 				return own
 			},
-			"conflict":   func(tx engine.Tx) error { return firstOf(write(tx, "conflict"), tx.SavePrincipal(ctx, person("u2", "ADA"), 0)) },
-			"swallowed":  func(tx engine.Tx) error { _ = write(tx, "swallowed"); _ = tx.SavePrincipal(ctx, person("u2", "ADA"), 0); return nil },
-			"read after": func(tx engine.Tx) error { _ = write(tx, "read after"); _ = tx.SavePrincipal(ctx, person("u2", "ADA"), 0); _, err := tx.Agent(ctx, f.agent); return err },
-			"missing":    func(tx engine.Tx) error { _, err := tx.Agent(ctx, "nothing"); return firstOf(write(tx, "missing"), err) },
-			"panic":      func(tx engine.Tx) error { _ = write(tx, "panic"); panic("panic") },
-			"goexit":     func(tx engine.Tx) error { _ = write(tx, "goexit"); runtime.Goexit(); return nil },
-			"not found":  func(tx engine.Tx) error { if _, err := tx.Agent(ctx, "nothing"); err == nil { return own }; return write(tx, "not found") },
-			"empty":      func(engine.Tx) error { return nil },
-			"last":       func(tx engine.Tx) error { return write(tx, "last") },
+			"conflict": func(tx engine.Tx) error {
+				return firstOf(write(tx, "conflict"), tx.SavePrincipal(ctx, person("u2", "ADA"), 0))
+			},
+			"swallowed": func(tx engine.Tx) error {
+				_ = write(tx, "swallowed")
+				_ = tx.SavePrincipal(ctx, person("u2", "ADA"), 0)
+				return nil
+			},
+			"read after": func(tx engine.Tx) error {
+				_ = write(tx, "read after")
+				_ = tx.SavePrincipal(ctx, person("u2", "ADA"), 0)
+				_, err := tx.Agent(ctx, f.agent)
+				return err
+			},
+			"missing": func(tx engine.Tx) error {
+				_, err := tx.Agent(ctx, "nothing")
+				return firstOf(write(tx, "missing"), err)
+			},
+			"panic":  func(tx engine.Tx) error { _ = write(tx, "panic"); panic("panic") },
+			"goexit": func(tx engine.Tx) error { _ = write(tx, "goexit"); runtime.Goexit(); return nil },
+			"not found": func(tx engine.Tx) error {
+				if _, err := tx.Agent(ctx, "nothing"); err == nil {
+					return own
+				}
+				return write(tx, "not found")
+			},
+			"empty": func(engine.Tx) error { return nil },
+			"last":  func(tx engine.Tx) error { return write(tx, "last") },
 		}
 		release := f.hold(t)
 		var mu sync.Mutex

@@ -39,11 +39,15 @@ func TestRoundTrip(t *testing.T) {
 		group := access.Principal{ID: "g", Tenant: tenantID, Kind: access.Group, Name: "Ops", Disabled: true, Revision: 4}
 		password := engine.Password{Principal: f.user, Hash: "$argon2id$x", MustChange: true, Failures: 3, LockedTill: day(), ChangedAt: day().Add(time.Microsecond)}
 		session := engine.Session{Hash: "aa", Principal: f.user, CreatedAt: day(), ExpiresAt: day().Add(time.Hour), Address: "203.0.113.9", Client: "curl"}
-		token := engine.EnrollmentToken{Hash: "bb", Tenant: tenantID, Subscription: subID, ResourceGroup: "Default", Name: "web-9", Mode: access.ModeGateway, CreatedBy: f.user,
-			CreatedAt: day(), ExpiresAt: day().Add(time.Hour)}
+		token := engine.EnrollmentToken{
+			Hash: "bb", Tenant: tenantID, Subscription: subID, ResourceGroup: "Default", Name: "web-9", Mode: access.ModeGateway, CreatedBy: f.user,
+			CreatedAt: day(), ExpiresAt: day().Add(time.Hour),
+		}
 		role := definition("d-1", "Owner")
-		assignment := rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1", Scope: "/", Start: day(), End: day().Add(time.Hour), Description: "x",
-			CreatedBy: f.user, CreatedAt: day()}
+		assignment := rbac.Assignment{
+			ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1", Scope: "/", Start: day(), End: day().Add(time.Hour), Description: "x",
+			CreatedBy: f.user, CreatedAt: day(),
+		}
 		pol := policy("policy-1", "default", f.machine, zero.ID)
 		pol.Machines[1] = wholeMachinePolicy(zero.ID)
 		request, grant, _ := f.request(day())
@@ -123,8 +127,10 @@ func TestRoundTrip(t *testing.T) {
 			v, err = r.Setting(ctx, "empty")
 			get("empty setting", []byte{}, v, err)
 			d, err := r.Directory(ctx)
-			get("directory", rbac.Data{Revision: d.Revision, Definitions: []rbac.Definition{role}, Assignments: []rbac.Assignment{assignment},
-				Memberships: []rbac.Membership{{Group: group.ID, Member: f.user}}, Disabled: []access.PrincipalID{group.ID}}, d, err)
+			get("directory", rbac.Data{
+				Revision: d.Revision, Definitions: []rbac.Definition{role}, Assignments: []rbac.Assignment{assignment},
+				Memberships: []rbac.Membership{{Group: group.ID, Member: f.user}}, Disabled: []access.PrincipalID{group.ID},
+			}, d, err)
 			revision, err := r.DirectoryRevision(ctx)
 			get("directory revision", d.Revision, revision, err)
 			return nil
@@ -190,29 +196,52 @@ func TestIllegalWrites(t *testing.T) {
 			kind access.Kind
 			code string
 		}{
-			"principal, same name":      {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u2", "aDA"), 0) }, access.KindConflict, "exists"},
-			"principal, same id":        {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person(f.user, "B"), 0) }, access.KindConflict, "exists"},
-			"machine, same resource":    {func(ctx context.Context, tx engine.Tx) error { return tx.SaveMachine(ctx, machine("m2", "WEB-1", ""), 0) }, access.KindConflict, "exists"},
-			"agent, same name":          {func(ctx context.Context, tx engine.Tx) error { return tx.SaveAgent(ctx, agent("a2", "GATE")) }, access.KindConflict, "exists"},
-			"tenant, same name":         {func(ctx context.Context, tx engine.Tx) error { return tx.SaveTenant(ctx, access.Tenant{ID: "t2", Name: "EXAMPLE"}) }, access.KindConflict, "exists"},
-			"role, same name":           {func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleDefinition(ctx, definition("d-2", "OWNER")) }, access.KindConflict, "exists"},
-			"policy, same resource":     {func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, policy("p2", "DEFAULT"), 0) }, access.KindConflict, "exists"},
-			"assignment, same id":       {func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1"}) }, access.KindConflict, "exists"},
-			"request, same id":          {func(ctx context.Context, tx engine.Tx) error { return tx.SaveRequest(ctx, request, 0) }, access.KindConflict, "exists"},
-			"idempotency, same key":     {func(ctx context.Context, tx engine.Tx) error { return tx.SaveIdempotency(ctx, engine.Idempotency{Principal: f.user, Key: "k"}) }, access.KindConflict, "exists"},
-			"second policy of machine":  {func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, policy("p2", "other", f.machine), 0) }, access.KindConflict, "machineHasPolicy"},
-			"policy of no machine":      {func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, policy("p2", "other", "nothing"), 0) }, access.KindConflict, "reference"},
-			"machine of no agent":       {func(ctx context.Context, tx engine.Tx) error { return tx.SaveMachine(ctx, machine("m2", "web-2", "nothing"), 0) }, access.KindConflict, "reference"},
+			"principal, same name": {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u2", "aDA"), 0) }, access.KindConflict, "exists"},
+			"principal, same id":   {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person(f.user, "B"), 0) }, access.KindConflict, "exists"},
+			"machine, same resource": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveMachine(ctx, machine("m2", "WEB-1", ""), 0)
+			}, access.KindConflict, "exists"},
+			"agent, same name": {func(ctx context.Context, tx engine.Tx) error { return tx.SaveAgent(ctx, agent("a2", "GATE")) }, access.KindConflict, "exists"},
+			"tenant, same name": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveTenant(ctx, access.Tenant{ID: "t2", Name: "EXAMPLE"})
+			}, access.KindConflict, "exists"},
+			"role, same name": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveRoleDefinition(ctx, definition("d-2", "OWNER"))
+			}, access.KindConflict, "exists"},
+			"policy, same resource": {func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, policy("p2", "DEFAULT"), 0) }, access.KindConflict, "exists"},
+			"assignment, same id": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1"})
+			}, access.KindConflict, "exists"},
+			"request, same id": {func(ctx context.Context, tx engine.Tx) error { return tx.SaveRequest(ctx, request, 0) }, access.KindConflict, "exists"},
+			"idempotency, same key": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveIdempotency(ctx, engine.Idempotency{Principal: f.user, Key: "k"})
+			}, access.KindConflict, "exists"},
+			"second policy of machine": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SavePolicy(ctx, policy("p2", "other", f.machine), 0)
+			}, access.KindConflict, "machineHasPolicy"},
+			"policy of no machine": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SavePolicy(ctx, policy("p2", "other", "nothing"), 0)
+			}, access.KindConflict, "reference"},
+			"machine of no agent": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveMachine(ctx, machine("m2", "web-2", "nothing"), 0)
+			}, access.KindConflict, "reference"},
 			"machine that has a policy": {func(ctx context.Context, tx engine.Tx) error { return tx.DeleteMachine(ctx, f.machine) }, access.KindConflict, "reference"},
 			"member that is not there":  {func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "nothing", f.user) }, access.KindConflict, "reference"},
-			"assignment of no role":     {func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: "a-2", Tenant: tenantID, Principal: f.user, Definition: "x"}) }, access.KindConflict, "reference"},
-			"grant of no request":       {func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, ghost, 0) }, access.KindConflict, "reference"},
-			"ended grant without end":   {func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, wrong, 0) }, access.KindInternal, "refusedByStore"},
-			"revision that stands":      {func(ctx context.Context, tx engine.Tx) error { return tx.SaveMachine(ctx, machine(f.machine, "web-1", f.agent), 1) }, access.KindInternal, "revision"},
-			"zero byte":                 {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u3", "a\x00b"), 0) }, access.KindInvalid, "malformedText"},
-			"not UTF-8":                 {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u3", "a\xff"), 0) }, access.KindInvalid, "malformedText"},
-			"lookup with zero byte":     {func(ctx context.Context, tx engine.Tx) error { _, err := tx.PrincipalByName(ctx, tenantID, "a\x00"); return err }, access.KindInvalid, "malformedText"},
-			"unused token twice":        {func(ctx context.Context, tx engine.Tx) error { return tx.UseEnrollmentToken(ctx, "none", day()) }, access.KindConflict, "tokenUsed"},
+			"assignment of no role": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: "a-2", Tenant: tenantID, Principal: f.user, Definition: "x"})
+			}, access.KindConflict, "reference"},
+			"grant of no request":     {func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, ghost, 0) }, access.KindConflict, "reference"},
+			"ended grant without end": {func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, wrong, 0) }, access.KindInternal, "refusedByStore"},
+			"revision that stands": {func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveMachine(ctx, machine(f.machine, "web-1", f.agent), 1)
+			}, access.KindInternal, "revision"},
+			"zero byte": {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u3", "a\x00b"), 0) }, access.KindInvalid, "malformedText"},
+			"not UTF-8": {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u3", "a\xff"), 0) }, access.KindInvalid, "malformedText"},
+			"lookup with zero byte": {func(ctx context.Context, tx engine.Tx) error {
+				_, err := tx.PrincipalByName(ctx, tenantID, "a\x00")
+				return err
+			}, access.KindInvalid, "malformedText"},
+			"unused token twice": {func(ctx context.Context, tx engine.Tx) error { return tx.UseEnrollmentToken(ctx, "none", day()) }, access.KindConflict, "tokenUsed"},
 		} {
 			wantKind(t, what, f.try(t, c.do), c.kind, c.code)
 		}
@@ -339,11 +368,17 @@ func TestDirectoryRevisionGrows(t *testing.T) {
 			{"member", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user) }, true},
 			{"member again", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user) }, true},
 			{"no member", func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "g", f.user) }, true},
-			{"role", func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner")) }, true},
-			{"role again", func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner")) }, true},
+			{"role", func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
+			}, true},
+			{"role again", func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
+			}, true},
 			{"assignment", func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleAssignment(ctx, assignment) }, true},
 			{"no assignment", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleAssignment(ctx, "a-1") }, true},
-			{"password", func(ctx context.Context, tx engine.Tx) error { return tx.SavePassword(ctx, engine.Password{Principal: f.user}) }, false},
+			{"password", func(ctx context.Context, tx engine.Tx) error {
+				return tx.SavePassword(ctx, engine.Password{Principal: f.user})
+			}, false},
 			{"setting", func(ctx context.Context, tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) }, false},
 		} {
 			before := revision()
@@ -422,11 +457,15 @@ func TestContextErrorsPassThrough(t *testing.T) {
 // wholeMachinePolicy has something in each field.
 func wholeMachinePolicy(m access.MachineID) access.MachinePolicy {
 	people := []access.PrincipalID{"p1", "p2"}
-	return access.MachinePolicy{Machine: m, Sessions: access.SessionsKeep, WhenServerIsLost: time.Minute + time.Nanosecond, PendingTimeout: time.Hour,
+	return access.MachinePolicy{
+		Machine: m, Sessions: access.SessionsKeep, WhenServerIsLost: time.Minute + time.Nanosecond, PendingTimeout: time.Hour,
 		Ports:         []access.PortRule{{Ports: access.PortRange{First: 1, Last: 9}, Protocol: access.UDP, Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Max: time.Hour}},
 		Justification: access.JustificationRule{Required: true, MinLength: 5, Pattern: "^x"},
 		Ticket:        access.TicketRule{Required: true, Pattern: "OPS-[0-9]+", Checked: true},
 		BreakGlass:    &access.BreakGlass{Groups: people, People: people, Max: time.Hour},
-		Approval: access.Rule{Cases: []access.Case{{Name: "n", When: "true", Hours: access.Hours{Zone: "UTC", Days: []time.Weekday{time.Monday}, From: 60, To: 120}, Denies: 2, StepUp: true,
-			Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, Groups: people}}, AnyOf: []access.Quorum{{Count: 2, People: people}}, Timeout: time.Minute}}}}}}
+		Approval: access.Rule{Cases: []access.Case{{
+			Name: "n", When: "true", Hours: access.Hours{Zone: "UTC", Days: []time.Weekday{time.Monday}, From: 60, To: 120}, Denies: 2, StepUp: true,
+			Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, Groups: people}}, AnyOf: []access.Quorum{{Count: 2, People: people}}, Timeout: time.Minute}},
+		}}},
+	}
 }

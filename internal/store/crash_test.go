@@ -117,8 +117,12 @@ func (f *fixture) checkWhole(t *testing.T, acknowledged map[string]string) {
 	t.Helper()
 	size := f.checkLog(t)
 	f.view(t, func(ctx context.Context, r engine.Reader) error {
-		requests := pages(t, 1000, func(p engine.Page) (engine.Listed[access.Request], error) { return r.Requests(ctx, engine.RequestFilter{}, p) })
-		grants := pages(t, 1000, func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, engine.GrantFilter{}, p) })
+		requests := pages(t, 1000, func(p engine.Page) (engine.Listed[access.Request], error) {
+			return r.Requests(ctx, engine.RequestFilter{}, p)
+		})
+		grants := pages(t, 1000, func(p engine.Page) (engine.Listed[access.Grant], error) {
+			return r.Grants(ctx, engine.GrantFilter{}, p)
+		})
 		a, err := r.Agent(ctx, f.agent)
 		if err != nil {
 			return err

@@ -89,8 +89,10 @@ func TestEventLists(t *testing.T) {
 		var events []access.Event
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			for i := range 60 {
-				e := access.Event{At: day().Add(time.Duration(i) * time.Second), Kind: access.GrantOpened, Outcome: access.Succeeded, Tenant: tenantID,
-					Actor: access.Actor{ID: f.user, Name: "Ada"}, Details: map[string]string{"n": fmt.Sprint(i)}}
+				e := access.Event{
+					At: day().Add(time.Duration(i) * time.Second), Kind: access.GrantOpened, Outcome: access.Succeeded, Tenant: tenantID,
+					Actor: access.Actor{ID: f.user, Name: "Ada"}, Details: map[string]string{"n": fmt.Sprint(i)},
+				}
 				if i%7 == 0 {
 					e.At = e.At.Add(-20 * time.Second) // the clock of another server
 				}
@@ -127,10 +129,12 @@ func TestEventLists(t *testing.T) {
 					}
 					return day().Add(time.Duration(n) * time.Second)
 				}
-				ef := engine.EventFilter{Since: at("since"), Before: at("before"), OldestFirst: rapid.Bool().Draw(rt, "oldest"),
+				ef := engine.EventFilter{
+					Since: at("since"), Before: at("before"), OldestFirst: rapid.Bool().Draw(rt, "oldest"),
 					Tenant: rapid.SampledFrom([]access.TenantID{"", tenantID, "other"}).Draw(rt, "tenant"), Kind: rapid.SampledFrom([]access.EventKind{"", access.SignedIn}).Draw(rt, "kind"),
 					Actor: rapid.SampledFrom([]access.PrincipalID{"", f.user}).Draw(rt, "actor"), Machine: rapid.SampledFrom([]access.MachineID{"", f.machine}).Draw(rt, "machine"),
-					Request: rapid.SampledFrom([]access.RequestID{"", "request-1"}).Draw(rt, "request"), Outcome: rapid.SampledFrom([]access.Outcome{"", access.Succeeded, access.Refused}).Draw(rt, "outcome")}
+					Request: rapid.SampledFrom([]access.RequestID{"", "request-1"}).Draw(rt, "request"), Outcome: rapid.SampledFrom([]access.Outcome{"", access.Succeeded, access.Refused}).Draw(rt, "outcome"),
+				}
 				var want []int64
 				for _, e := range events {
 					if (ef.Since.IsZero() || !e.At.Before(ef.Since)) && (ef.Before.IsZero() || e.At.Before(ef.Before)) && (ef.Tenant == "" || e.Tenant == ef.Tenant) &&

@@ -75,7 +75,9 @@ func TestRequestAndGrantLists(t *testing.T) {
 			}
 			return nil
 		})
-		slices.SortFunc(requests, func(a, b access.Request) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) })
+		slices.SortFunc(requests, func(a, b access.Request) int {
+			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
+		})
 		slices.SortFunc(grants, func(a, b access.Grant) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) })
 		requestID := func(r access.Request) string { return string(r.ID) }
 		grantID := func(g access.Grant) string { return string(g.ID) }

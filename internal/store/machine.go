@@ -85,8 +85,10 @@ func (t *tx) SaveMachine(ctx context.Context, m access.Machine, was int64) error
 	if err != nil {
 		return err
 	}
-	return t.swap(ctx, "machine", m.Revision, was, insertMachine, updateMachine, []any{string(m.ID), string(m.Resource), m.Resource.Fold(), string(m.Tenant), m.Name, fold(m.Name),
-		m.Location, m.OS, labels, addresses, optional(m.Agent), micros(m.CreatedAt), micros(m.LastAccess), m.Revision})
+	return t.swap(ctx, "machine", m.Revision, was, insertMachine, updateMachine, []any{
+		string(m.ID), string(m.Resource), m.Resource.Fold(), string(m.Tenant), m.Name, fold(m.Name),
+		m.Location, m.OS, labels, addresses, optional(m.Agent), micros(m.CreatedAt), micros(m.LastAccess), m.Revision,
+	})
 }
 
 // DeleteMachine implements engine.Tx.

@@ -119,8 +119,10 @@ on conflict (machine) do update set position = excluded.position, body = exclude
 
 // SavePolicy implements engine.Tx.
 func (t *tx) SavePolicy(ctx context.Context, p access.Policy, was int64) error {
-	err := t.swap(ctx, "policy", p.Revision, was, insertPolicy, updatePolicy, []any{string(p.ID), string(p.Resource), p.Resource.Fold(), string(p.Tenant), p.Name, p.Location,
-		fold(p.Location), micros(p.CreatedAt), micros(p.UpdatedAt), p.Revision})
+	err := t.swap(ctx, "policy", p.Revision, was, insertPolicy, updatePolicy, []any{
+		string(p.ID), string(p.Resource), p.Resource.Fold(), string(p.Tenant), p.Name, p.Location,
+		fold(p.Location), micros(p.CreatedAt), micros(p.UpdatedAt), p.Revision,
+	})
 	if err != nil {
 		return err
 	}

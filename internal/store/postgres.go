@@ -14,7 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-const postgresConns = 16
+const (
+	postgresConns  = 16
+	commitPostgres = "commit"
+)
 
 // postgresBackend is one pool, which database/sql reads through and the committer writes through.
 type postgresBackend struct {
@@ -167,6 +170,10 @@ func (w *postgresWriter) flush(ctx context.Context) error {
 			err = classify(wr.what, err)
 			break
 		}
+		if wr.sql == commitPostgres && tag.String() != "COMMIT" {
+			err = fmt.Errorf("the commit ended in %s", tag) // PostgreSQL's answer where a statement had failed unseen
+			break
+		}
 		if wr.none != nil && tag.RowsAffected() == 0 {
 			err = wr.none
 			break
@@ -204,7 +211,7 @@ func (w *postgresWriter) undo(ctx context.Context) error {
 // commit goes with what is queued. Where the connection breaks in it, the transaction's id tells another connection how
 // it ended.
 func (w *postgresWriter) commit(ctx context.Context) error {
-	if err := w.exec(ctx, write{sql: "commit"}); err != nil {
+	if err := w.exec(ctx, write{sql: commitPostgres}); err != nil {
 		return err
 	}
 	err := w.flush(ctx)

@@ -36,15 +36,19 @@ type itemRecord struct {
 func itemRecords(items []access.Item) []itemRecord {
 	records := make([]itemRecord, len(items))
 	for i, it := range items {
-		records[i] = itemRecord{Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision, Ports: portsRecord(it.Ports), Protocol: it.Protocol,
-			Sources: it.Sources, Duration: it.Duration, Until: micros(it.Until)}
+		records[i] = itemRecord{
+			Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision, Ports: portsRecord(it.Ports), Protocol: it.Protocol,
+			Sources: it.Sources, Duration: it.Duration, Until: micros(it.Until),
+		}
 	}
 	return records
 }
 
 func (r itemRecord) item() access.Item {
-	return access.Item{Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision, Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
-		Sources: r.Sources, Duration: r.Duration, Until: instant(r.Until)}
+	return access.Item{
+		Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision, Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
+		Sources: r.Sources, Duration: r.Duration, Until: instant(r.Until),
+	}
 }
 
 // guardRecord is a machine's entry of a policy, without the machine.
@@ -113,8 +117,10 @@ type breakGlassRecord struct {
 }
 
 func guardOf(m access.MachinePolicy) guardRecord {
-	r := guardRecord{Sessions: m.Sessions, WhenServerIsLost: m.WhenServerIsLost, Justification: justificationRecord(m.Justification), Ticket: ticketRecord(m.Ticket),
-		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout}
+	r := guardRecord{
+		Sessions: m.Sessions, WhenServerIsLost: m.WhenServerIsLost, Justification: justificationRecord(m.Justification), Ticket: ticketRecord(m.Ticket),
+		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout,
+	}
 	for _, p := range m.Ports {
 		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Max: p.Max})
 	}
@@ -129,8 +135,10 @@ func guardOf(m access.MachinePolicy) guardRecord {
 }
 
 func (r guardRecord) policy(machine access.MachineID) access.MachinePolicy {
-	m := access.MachinePolicy{Machine: machine, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost, Justification: access.JustificationRule(r.Justification),
-		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout}
+	m := access.MachinePolicy{
+		Machine: machine, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost, Justification: access.JustificationRule(r.Justification),
+		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout,
+	}
 	for _, p := range r.Ports {
 		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Max: p.Max})
 	}

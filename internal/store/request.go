@@ -59,8 +59,10 @@ func (t *tx) SaveRequest(ctx context.Context, r access.Request, was int64) error
 	if err != nil {
 		return err
 	}
-	err = t.swap(ctx, "request", r.Revision, was, insertRequest, updateRequest, []any{string(r.ID), string(r.Tenant), string(r.Requester), r.RequesterName, addrText(r.Address),
-		r.Via, items, micros(r.Start), r.Justification, r.Ticket, string(r.State), r.Reason, micros(r.CreatedAt), micros(r.PendingUntil), micros(r.DecidedAt), r.Digest, r.Revision})
+	err = t.swap(ctx, "request", r.Revision, was, insertRequest, updateRequest, []any{
+		string(r.ID), string(r.Tenant), string(r.Requester), r.RequesterName, addrText(r.Address),
+		r.Via, items, micros(r.Start), r.Justification, r.Ticket, string(r.State), r.Reason, micros(r.CreatedAt), micros(r.PendingUntil), micros(r.DecidedAt), r.Digest, r.Revision,
+	})
 	if err != nil || was != 0 {
 		return err
 	}

@@ -114,19 +114,25 @@ func person(id access.PrincipalID, name string) access.Principal {
 }
 
 func agent(id access.AgentID, name string) access.Agent {
-	return access.Agent{ID: id, Tenant: tenantID, Name: name, Mode: access.ModeHost, Version: "1.2", Fingerprint: "ab12", EnrolledAt: day(), LastSeenAt: day(),
-		Skew: 1234567 * time.Nanosecond, Revision: 7, Reported: 6, ReportedAt: day(), Problem: "none"}
+	return access.Agent{
+		ID: id, Tenant: tenantID, Name: name, Mode: access.ModeHost, Version: "1.2", Fingerprint: "ab12", EnrolledAt: day(), LastSeenAt: day(),
+		Skew: 1234567 * time.Nanosecond, Revision: 7, Reported: 6, ReportedAt: day(), Problem: "none",
+	}
 }
 
 func machine(id access.MachineID, name string, agent access.AgentID) access.Machine {
-	return access.Machine{ID: id, Resource: access.MachineResource(subID, "Default", name), Tenant: tenantID, Name: name, Location: "local", OS: "linux",
+	return access.Machine{
+		ID: id, Resource: access.MachineResource(subID, "Default", name), Tenant: tenantID, Name: name, Location: "local", OS: "linux",
 		Labels: map[string]string{"env": "prod"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}, Agent: agent,
-		CreatedAt: day(), Revision: 1}
+		CreatedAt: day(), Revision: 1,
+	}
 }
 
 func policy(id access.PolicyID, name string, machines ...access.MachineID) access.Policy {
-	p := access.Policy{ID: id, Resource: access.PolicyResource(subID, "Default", "local", name), Tenant: tenantID, Name: name, Location: "local", CreatedAt: day(),
-		UpdatedAt: day(), Revision: 1}
+	p := access.Policy{
+		ID: id, Resource: access.PolicyResource(subID, "Default", "local", name), Tenant: tenantID, Name: name, Location: "local", CreatedAt: day(),
+		UpdatedAt: day(), Revision: 1,
+	}
 	for _, m := range machines {
 		p.Machines = append(p.Machines, access.MachinePolicy{Machine: m, Ports: access.RecommendedPorts(), Sessions: access.SessionsCut, WhenServerIsLost: 5 * time.Minute})
 	}
@@ -136,10 +142,14 @@ func policy(id access.PolicyID, name string, machines ...access.MachineID) acces
 // request makes an approved request with one grant and its three events, each with an id of its own.
 func (f *fixture) request(created time.Time) (access.Request, access.Grant, []access.Event) {
 	id := fmt.Sprintf("%06d", f.count.Add(1))
-	pending, submitted := access.NewRequest(access.Request{ID: access.RequestID("request-" + id), Tenant: tenantID, Requester: f.user, RequesterName: "Ada",
-		Address: netip.MustParseAddr("203.0.113.9"), Via: "cli", Justification: "deploy the fix", Ticket: "OPS-1", Items: []access.Item{{Machine: f.machine,
-			Policy: "policy-1", PolicyRevision: 1, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")},
-			Duration: time.Hour}}}, access.Actor{ID: f.user, Name: "Ada", Via: "cli"}, 0, created)
+	pending, submitted := access.NewRequest(access.Request{
+		ID: access.RequestID("request-" + id), Tenant: tenantID, Requester: f.user, RequesterName: "Ada",
+		Address: netip.MustParseAddr("203.0.113.9"), Via: "cli", Justification: "deploy the fix", Ticket: "OPS-1", Items: []access.Item{{
+			Machine: f.machine,
+			Policy:  "policy-1", PolicyRevision: 1, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")},
+			Duration: time.Hour,
+		}},
+	}, access.Actor{ID: f.user, Name: "Ada", Via: "cli"}, 0, created)
 	approved, grants, events, err := pending.Approve(access.System(), func() access.GrantID { return access.GrantID("grant-" + id) }, created)
 	if err != nil {
 		panic(err)
@@ -154,6 +164,8 @@ func (f *fixture) submit(ctx context.Context, tx engine.Tx, created time.Time) e
 }
 
 func definition(id rbac.DefinitionID, name string) rbac.Definition {
-	return rbac.Definition{ID: id, Name: name, Description: "all of it", BuiltIn: true, Permissions: []rbac.Permission{{Actions: []string{"*"}, NotActions: []string{"a/b"},
-		DataActions: []string{"c"}, NotDataActions: []string{"d"}}}, AssignableScopes: []access.ResourceID{"/"}, CreatedAt: day(), UpdatedAt: day()}
+	return rbac.Definition{ID: id, Name: name, Description: "all of it", BuiltIn: true, Permissions: []rbac.Permission{{
+		Actions: []string{"*"}, NotActions: []string{"a/b"},
+		DataActions: []string{"c"}, NotDataActions: []string{"d"},
+	}}, AssignableScopes: []access.ResourceID{"/"}, CreatedAt: day(), UpdatedAt: day()}
 }

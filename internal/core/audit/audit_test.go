@@ -60,8 +60,10 @@ func TestRecordRoundTrip(t *testing.T) {
 
 func TestRecordForm(t *testing.T) {
 	t.Parallel()
-	record, err := audit.Encode(access.Event{Seq: 9, At: time.Date(2026, 3, 1, 9, 30, 0, 123456789, time.FixedZone("", 3600)), Kind: access.GrantOpened, Outcome: access.Succeeded,
-		Actor: access.Actor{ID: "u", Name: "A\"\\\n\x00d\xff", Address: netip.MustParseAddr("192.0.2.1"), Via: "cli"}, Details: map[string]string{"b": "", "a": "<&>"}})
+	record, err := audit.Encode(access.Event{
+		Seq: 9, At: time.Date(2026, 3, 1, 9, 30, 0, 123456789, time.FixedZone("", 3600)), Kind: access.GrantOpened, Outcome: access.Succeeded,
+		Actor: access.Actor{ID: "u", Name: "A\"\\\n\x00d\xff", Address: netip.MustParseAddr("192.0.2.1"), Via: "cli"}, Details: map[string]string{"b": "", "a": "<&>"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

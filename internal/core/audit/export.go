@@ -214,8 +214,10 @@ func (v *verification) finish() (Summary, error) {
 	}
 	for _, c := range v.previous {
 		if c.Size > v.tree.Size {
-			return Summary{}, &BrokenError{First: -1, Last: -1,
-				What: fmt.Sprintf("a previous checkpoint is over %d records, and the log has %d now: it was cut, or the export is older", c.Size, v.tree.Size)}
+			return Summary{}, &BrokenError{
+				First: -1, Last: -1,
+				What: fmt.Sprintf("a previous checkpoint is over %d records, and the log has %d now: it was cut, or the export is older", c.Size, v.tree.Size),
+			}
 		}
 	}
 	v.summary.Records = v.tree.Size
@@ -227,9 +229,11 @@ func (v *verification) broken(seq int64, what string, err error) error {
 }
 
 func (v *verification) wrongRoot(root Hash, c SignedCheckpoint, name string) error {
-	return &BrokenError{First: v.good, Last: v.tree.Size - 1,
+	return &BrokenError{
+		First: v.good, Last: v.tree.Size - 1,
 		What: fmt.Sprintf("one of them is not what was signed: they give the root %s, and %s of %s over %d records has %s",
-			root, name, c.At.Format(time.RFC3339), c.Size, c.Root)}
+			root, name, c.At.Format(time.RFC3339), c.Size, c.Root),
+	}
 }
 
 // readLine gives the next line with its newline, or without one at the very end.

@@ -250,7 +250,7 @@ create index requests_by_age on requests (created_at, id);
 create index requests_by_tenant on requests (tenant, created_at, id);
 create index requests_by_requester on requests (requester, created_at, id);
 create index requests_by_state on requests (state, created_at, id);
-create index requests_pending on requests (pending_until, id) where state = 'pending';
+create index requests_pending on requests (state, pending_until, id) where state = 'pending';
 
 create table request_machines (
     machine    text collate "C" not null,

@@ -1,0 +1,104 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// recorder keeps the statements that a reader would run.
+type recorder struct {
+	texts []string
+	args  [][]any
+}
+
+var errRecorded = errors.New("recorded")
+
+func (r *recorder) query(_ context.Context, text string, args ...any) (*sql.Rows, error) {
+	r.texts, r.args = append(r.texts, text), append(r.args, args)
+	return nil, errRecorded
+}
+
+func (r *recorder) broken(error) {}
+
+// TestHotReadsUseAnIndex holds the reads that must stay fast with a million rows to plans without a scan of a table or a
+// sort: a page costs what it has, not what there is.
+func TestHotReadsUseAnIndex(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db, err := Open(ctx, Config{DSN: filepath.Join(t.TempDir(), "postern.db"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	p := engine.Page{Limit: 50}
+	after := engine.Page{Limit: 50, Cursor: makeCursor([]any{int64(1), "x"})}
+	next := engine.Page{Limit: 50, Cursor: makeCursor([]any{int64(1)})}
+	for name, read := range map[string]func(r *reader){
+		"requests":              func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{}, after) },
+		"requests of tenant":    func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Tenant: "t"}, after) },
+		"requests of requester": func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Requester: "u"}, after) },
+		"requests in state":     func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{State: access.RequestPending}, p) },
+		"requests of machine":   func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Machine: "m"}, after) },
+		"grants":                func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{}, after) },
+		"grants of tenant":      func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t"}, p) },
+		"grants of principal":   func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Principal: "u"}, after) },
+		"grants of machine":     func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Machine: "m"}, after) },
+		"grants in force": func(r *reader) {
+			_, _ = r.Grants(ctx, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
+		},
+		"grants of request": func(r *reader) { _, _ = r.GrantsOfRequest(ctx, "r") },
+		"unclosed":          func(r *reader) { _, _ = r.UnclosedGrants(ctx, []access.MachineID{"m"}) },
+		"unclosed of many":  func(r *reader) { _, _ = r.UnclosedGrants(ctx, make([]access.MachineID, 100)) },
+		"events":            func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{}, next) },
+		"events of tenant":  func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Tenant: "t"}, next) },
+		"events of kind":    func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Kind: "k"}, p) },
+		"events of actor":   func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Actor: "a"}, next) },
+		"events of machine": func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Machine: "m"}, p) },
+		"events of request": func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Request: "r"}, p) },
+		"events refused":    func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Outcome: access.Refused}, p) },
+		"events since":      func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Since: time.Unix(1, 0)}, p) },
+		"machines of agent": func(r *reader) { _, _ = r.MachinesOfAgent(ctx, "a") },
+		"machines by name":  func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{NamePrefix: "a"}, p) },
+		"policy of machine": func(r *reader) { _, _ = r.PolicyOfMachine(ctx, "m") },
+		"due":               func(r *reader) { _, _ = r.Due(ctx, time.Unix(1, 0), 10) },
+		"due to begin":      func(r *reader) { _, _ = r.q.query(ctx, selectDueBegin, int64(1), int64(1)) },
+		"due to expire":     func(r *reader) { _, _ = r.q.query(ctx, selectDueExpire, int64(1), int64(1)) },
+		"next request":      func(r *reader) { _, _ = r.q.query(ctx, selectNextRequest, int64(1)) },
+		"next begin":        func(r *reader) { _, _ = r.q.query(ctx, selectNextBegin, int64(1)) },
+		"next expire":       func(r *reader) { _, _ = r.q.query(ctx, selectNextExpire, int64(1)) },
+	} {
+		q := &recorder{}
+		read(&reader{q: q})
+		if len(q.texts) == 0 {
+			t.Errorf("%s: nothing was asked", name)
+		}
+		for i, text := range q.texts {
+			err := db.backend.view(ctx, func(q2 querier) error {
+				steps, err := all(ctx, q2, func(row scanner) (step string, err error) {
+					var id, parent, unused int
+					err = row.Scan(&id, &parent, &unused, &step)
+					return step, err
+				}, "explain query plan "+text, q.args[i]...)
+				for _, step := range steps {
+					scan := strings.HasPrefix(step, "SCAN") && !strings.Contains(step, " USING INDEX ") && !strings.Contains(step, " USING COVERING INDEX ")
+					if scan || strings.Contains(step, "TEMP B-TREE") {
+						t.Errorf("%s: %s\n%s", name, strings.Join(steps, "\n"), text)
+					}
+				}
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}

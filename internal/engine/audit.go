@@ -37,7 +37,9 @@ func (e *Engine) Events(ctx context.Context, c Caller, f EventFilter, p Page) (l
 		}
 		f.Tenant = c.Tenant
 		list, err = visible(p, func(p Page) (Listed[access.Event], error) { return r.Events(ctx, f, p) },
-			func(event access.Event) (access.Event, bool, error) { return event, seesEvent(event, scopes), nil })
+			func(event access.Event) (access.Event, bool, error) {
+				return event, seesEvent(event, scopes) && (f.Scope == "" || event.Scope.Within(f.Scope)), nil
+			})
 		return err
 	})
 	return list, err

@@ -208,6 +208,9 @@ type EventFilter struct {
 	Request     access.RequestID
 	Outcome     access.Outcome
 	OldestFirst bool
+
+	// Scope keeps events at or below it. The engine reads on for them; the store does not look at it.
+	Scope access.ResourceID
 }
 
 // Due is what the time has overtaken.

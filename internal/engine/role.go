@@ -37,6 +37,9 @@ type AssignmentFilter struct {
 	Principal string            // name or id
 	Role      string            // name or id
 	Scope     access.ResourceID // at or below
+	Over      access.ResourceID // at or above: those that count there
+	Around    access.ResourceID // at, above or below
+	Holder    string            // name or id: assignments to it, or to a group that it is in, directly or not
 }
 
 // RoleDefinitions lists the roles that exist in the caller's tenant, by name.
@@ -185,7 +188,7 @@ func (e *Engine) RoleAssignments(ctx context.Context, c Caller, f AssignmentFilt
 		if p, err = checkPage(p); err != nil {
 			return err
 		}
-		keep, err := f.compile(ctx, r, c)
+		keep, err := f.compile(ctx, r, may)
 		if err != nil {
 			return err
 		}
@@ -214,7 +217,16 @@ func (e *Engine) RoleAssignments(ctx context.Context, c Caller, f AssignmentFilt
 	return list, err
 }
 
-func (f AssignmentFilter) compile(ctx context.Context, r Reader, c Caller) (func(rbac.Assignment) bool, error) {
+func (f AssignmentFilter) compile(ctx context.Context, r Reader, may rights) (func(rbac.Assignment) bool, error) {
+	c := may.caller
+	var holders []access.PrincipalID
+	if f.Holder != "" {
+		holder, err := findPrincipal(ctx, r, c.Tenant, f.Holder)
+		if err != nil {
+			return nil, err
+		}
+		holders = append(may.dir.GroupsOf(holder.ID), holder.ID)
+	}
 	var principal access.Principal
 	var role rbac.Definition
 	var err error
@@ -230,7 +242,8 @@ func (f AssignmentFilter) compile(ctx context.Context, r Reader, c Caller) (func
 	}
 	return func(a rbac.Assignment) bool {
 		return (principal.ID == "" || a.Principal == principal.ID) && (role.ID == "" || a.Definition == role.ID) &&
-			(f.Scope == "" || a.Scope.Within(f.Scope))
+			(f.Scope == "" || a.Scope.Within(f.Scope)) && (f.Over == "" || f.Over.Within(a.Scope)) &&
+			(f.Around == "" || a.Scope.Within(f.Around) || f.Around.Within(a.Scope)) && (f.Holder == "" || slices.Contains(holders, a.Principal))
 	}, nil
 }
 

@@ -338,6 +338,9 @@ func BenchmarkRequests(b *testing.B) {
 // TestIdleMemory holds a server in a process of its own to its aim while nothing happens.
 func TestIdleMemory(t *testing.T) {
 	t.Parallel()
+	if raced {
+		t.Skip("the race detector takes memory of its own")
+	}
 	dir := t.TempDir()
 	c := exec.CommandContext(t.Context(), os.Args[0])
 	c.Env = append(os.Environ(), idleVariable+"="+dir)

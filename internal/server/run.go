@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -85,6 +86,9 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	}
 	if s.adminPassword, err = s.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
 		return s, fmt.Errorf("prepare the database: %w", err)
+	}
+	if s.adminPassword != "" {
+		debug.FreeOSMemory() // hashing the password took 19 MiB, which an idle server would keep for long
 	}
 	return s, s.openFaces() //nolint:contextcheck // handlers have the context of their call
 }

@@ -19,12 +19,6 @@ import (
 
 const benchCallers = 64
 
-// benchBoth runs a benchmark with 64 callers on each engine.
-func benchBoth(b *testing.B, bench func(b *testing.B, dsn string)) {
-	b.Run("SQLite", func(b *testing.B) { bench(b, filepath.Join(b.TempDir(), "postern.db")) })
-	b.Run("PostgreSQL", func(b *testing.B) { bench(b, postgresDSN(b)) })
-}
-
 // callers runs do b.N times from 64 goroutines.
 func callers(b *testing.B, do func(i int64) error) {
 	b.Helper()
@@ -48,66 +42,72 @@ func callers(b *testing.B, do func(i int64) error) {
 // BenchmarkRequestCommit commits whole requests through the store: the request, its grant, three events in the activity
 // log and its tree, and the agent's revision.
 func BenchmarkRequestCommit(b *testing.B) {
-	benchBoth(b, func(b *testing.B, dsn string) {
-		f := newFixture(b, dsn)
-		ctx := context.Background()
-		callers(b, func(int64) error {
-			return f.Update(ctx, func(tx engine.Tx) error { return f.submit(ctx, tx, day()) })
+	for name, engineDSN := range engines() {
+		b.Run(name, func(b *testing.B) {
+			dsn := engineDSN(b)
+			f := newFixture(b, dsn)
+			ctx := b.Context()
+			callers(b, func(int64) error {
+				return f.Update(ctx, func(tx engine.Tx) error { return f.submit(ctx, tx, day()) })
+			})
 		})
-	})
+	}
 }
 
 // BenchmarkBareCommit commits the same rows without the store: ready-made values, prepared statements, a savepoint for
 // each caller, and one commit for all who wait. It is what the engine and the disk give to any program.
 func BenchmarkBareCommit(b *testing.B) {
-	benchBoth(b, func(b *testing.B, dsn string) {
-		f := newFixture(b, dsn)
-		rows := bareRows(b, f)
-		if err := f.Close(); err != nil {
-			b.Fatal(err)
-		}
-		type call struct {
-			i    int64
-			done chan error
-		}
-		calls := make(chan call, benchCallers)
-		commit := bareSQLite(b, dsn, rows)
-		if dsn[:8] == "postgres" {
-			commit = barePostgres(b, dsn, rows)
-		}
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			for first := range calls {
-				group := []call{first}
-				for more := true; more; {
-					select {
-					case c, ok := <-calls:
-						if more = ok; ok {
-							group = append(group, c)
+	for name, engineDSN := range engines() {
+		b.Run(name, func(b *testing.B) {
+			dsn := engineDSN(b)
+			f := newFixture(b, dsn)
+			rows := bareRows(b, f)
+			if err := f.Close(); err != nil {
+				b.Fatal(err)
+			}
+			type call struct {
+				i    int64
+				done chan error
+			}
+			calls := make(chan call, benchCallers)
+			commit := bareSQLite(b, dsn, rows)
+			if dsn[:8] == "postgres" {
+				commit = barePostgres(b, dsn, rows)
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for first := range calls {
+					group := []call{first}
+					for more := true; more; {
+						select {
+						case c, ok := <-calls:
+							if more = ok; ok {
+								group = append(group, c)
+							}
+						default:
+							more = false
 						}
-					default:
-						more = false
+					}
+					numbers := make([]int64, len(group))
+					for i, c := range group {
+						numbers[i] = c.i
+					}
+					err := commit(numbers)
+					for _, c := range group {
+						c.done <- err
 					}
 				}
-				numbers := make([]int64, len(group))
-				for i, c := range group {
-					numbers[i] = c.i
-				}
-				err := commit(numbers)
-				for _, c := range group {
-					c.done <- err
-				}
-			}
-		}()
-		callers(b, func(i int64) error {
-			c := call{i: i, done: make(chan error, 1)}
-			calls <- c
-			return <-c.done
+			}()
+			callers(b, func(i int64) error {
+				c := call{i: i, done: make(chan error, 1)}
+				calls <- c
+				return <-c.done
+			})
+			close(calls)
+			<-ended
 		})
-		close(calls)
-		<-ended
-	})
+	}
 }
 
 // bareRow is one statement and what its arguments are for caller i.
@@ -168,7 +168,7 @@ func bareSQLite(b *testing.B, dsn string, rows []bareRow) func([]int64) error {
 	if dsn[:8] == "postgres" {
 		return nil
 	}
-	ctx := context.Background()
+	ctx := b.Context()
 	db, err := sql.Open("sqlite", "file:"+dsn+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(1)&_pragma=temp_store(memory)")
 	if err != nil {
 		b.Fatal(err)
@@ -215,12 +215,12 @@ func bareSQLite(b *testing.B, dsn string, rows []bareRow) func([]int64) error {
 // barePostgres sends what one caller writes in one round trip.
 func barePostgres(b *testing.B, dsn string, rows []bareRow) func([]int64) error {
 	b.Helper()
-	ctx := context.Background()
+	ctx := b.Context()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = conn.Close(ctx) })
+	b.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) })
 	return func(numbers []int64) error {
 		if _, err := conn.Exec(ctx, "begin"); err != nil {
 			return err
@@ -267,60 +267,63 @@ func BenchmarkAuditHashes(b *testing.B) {
 
 // BenchmarkMillionRequests pages through a million requests and as many grants, by each filter.
 func BenchmarkMillionRequests(b *testing.B) {
-	benchBoth(b, func(b *testing.B, dsn string) {
-		f := newFixture(b, dsn)
-		numbers := "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000) "
-		if dsn[:8] == "postgres" {
-			numbers = "with n(i) as (select generate_series(1, 1000000)) "
-		}
-		db := f.raw(b)
-		for _, statement := range []string{
-			`insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
+	for name, engineDSN := range engines() {
+		b.Run(name, func(b *testing.B) {
+			dsn := engineDSN(b)
+			f := newFixture(b, dsn)
+			numbers := "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000) "
+			if dsn[:8] == "postgres" {
+				numbers = "with n(i) as (select generate_series(1, 1000000)) "
+			}
+			db := f.raw(b)
+			for _, statement := range []string{
+				`insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
 decided_at, digest, revision) ` + numbers + `select 'r' || (1000000 + i), '` + string(tenantID) + `', 'user-1', 'Ada', '', 'cli', '[]', 0, 'because', '',
 case when i % 1000 = 0 then 'pending' else 'approved' end, '', i, i, 0, '', 1 from n`,
-			"insert into request_machines (machine, created_at, request) " + numbers + "select 'machine-' || (i % 1000), i, 'r' || (1000000 + i) from n",
-			`insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources, start_at, end_at, state, reason,
+				"insert into request_machines (machine, created_at, request) " + numbers + "select 'machine-' || (i % 1000), i, 'r' || (1000000 + i) from n",
+				`insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources, start_at, end_at, state, reason,
 created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision) ` + numbers + `select 'g' || (1000000 + i), 'r' || (1000000 + i), '` + string(tenantID) + `', 'user-1', 'Ada',
 'machine-' || (i % 1000), 'p', 22, 22, 'tcp', '[]', i, i, case when i % 1000 = 0 then 'active' else 'expired' end, '', i, i, case when i % 1000 = 0 then 0 else i end,
 case when i % 1000 = 0 then 0 else i end, 0, 0, 0, 1 from n`,
-		} {
-			if _, err := db.ExecContext(b.Context(), statement); err != nil {
-				b.Fatal(err)
-			}
-		}
-		p := engine.Page{Limit: 50}
-		for name, read := range map[string]func(ctx context.Context, r engine.Reader) error{
-			"all": func(ctx context.Context, r engine.Reader) error {
-				_, err := r.Requests(ctx, engine.RequestFilter{Tenant: tenantID}, p)
-				return err
-			},
-			"pending": func(ctx context.Context, r engine.Reader) error {
-				_, err := r.Requests(ctx, engine.RequestFilter{State: access.RequestPending}, p)
-				return err
-			},
-			"requester": func(ctx context.Context, r engine.Reader) error {
-				_, err := r.Requests(ctx, engine.RequestFilter{Requester: f.user}, p)
-				return err
-			},
-			"machine": func(ctx context.Context, r engine.Reader) error {
-				_, err := r.Requests(ctx, engine.RequestFilter{Machine: "machine-7"}, p)
-				return err
-			},
-			"in force": func(ctx context.Context, r engine.Reader) error {
-				_, err := r.Grants(ctx, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
-				return err
-			},
-			"unclosed": func(ctx context.Context, r engine.Reader) error {
-				_, err := r.UnclosedGrants(ctx, []access.MachineID{"machine-0"})
-				return err
-			},
-			"due": func(ctx context.Context, r engine.Reader) error { _, err := r.Due(ctx, day(), 100); return err },
-		} {
-			b.Run(name, func(b *testing.B) {
-				for b.Loop() {
-					f.view(b, read)
+			} {
+				if _, err := db.ExecContext(b.Context(), statement); err != nil {
+					b.Fatal(err)
 				}
-			})
-		}
-	})
+			}
+			p := engine.Page{Limit: 50}
+			for name, read := range map[string]func(ctx context.Context, r engine.Reader) error{
+				"all": func(ctx context.Context, r engine.Reader) error {
+					_, err := r.Requests(ctx, engine.RequestFilter{Tenant: tenantID}, p)
+					return err
+				},
+				"pending": func(ctx context.Context, r engine.Reader) error {
+					_, err := r.Requests(ctx, engine.RequestFilter{State: access.RequestPending}, p)
+					return err
+				},
+				"requester": func(ctx context.Context, r engine.Reader) error {
+					_, err := r.Requests(ctx, engine.RequestFilter{Requester: f.user}, p)
+					return err
+				},
+				"machine": func(ctx context.Context, r engine.Reader) error {
+					_, err := r.Requests(ctx, engine.RequestFilter{Machine: "machine-7"}, p)
+					return err
+				},
+				"in force": func(ctx context.Context, r engine.Reader) error {
+					_, err := r.Grants(ctx, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
+					return err
+				},
+				"unclosed": func(ctx context.Context, r engine.Reader) error {
+					_, err := r.UnclosedGrants(ctx, []access.MachineID{"machine-0"})
+					return err
+				},
+				"due": func(ctx context.Context, r engine.Reader) error { _, err := r.Due(ctx, day(), 100); return err },
+			} {
+				b.Run(name, func(b *testing.B) {
+					for b.Loop() {
+						f.view(b, read)
+					}
+				})
+			}
+		})
+	}
 }

@@ -88,8 +88,10 @@ func (t *tx) SaveChannel(ctx context.Context, c engine.Channel, was int64) error
 	if sealed == nil {
 		sealed = []byte{}
 	}
-	return t.swap(ctx, "channel", c.Revision, was, insertChannel, updateChannel, []any{string(c.ID), string(c.Tenant), c.Name, fold(c.Name), string(c.Kind),
-		flag(c.Enabled), config, sealed, micros(c.CreatedAt), c.Revision})
+	return t.swap(ctx, "channel", c.Revision, was, insertChannel, updateChannel, []any{
+		string(c.ID), string(c.Tenant), c.Name, fold(c.Name), string(c.Kind),
+		flag(c.Enabled), config, sealed, micros(c.CreatedAt), c.Revision,
+	})
 }
 
 // DeleteChannel implements engine.OutboxTx.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -57,51 +58,55 @@ func storm(dsn string) {
 // half there, and the log is whole.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-		acknowledged := map[string]string{}
-		for round := range 4 {
-			child := exec.Command(os.Args[0], "-test.run=^$")
-			child.Env = append(os.Environ(), stormEnv+"="+f.dsn)
-			out, err := child.StdoutPipe()
-			if err != nil {
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			if err := f.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if err := child.Start(); err != nil {
-				t.Fatal(err)
-			}
-			lines := bufio.NewScanner(out)
-			for n := 0; n < 20+35*round && lines.Scan(); n++ { // killed at another point of a batch each time
-				note(t, acknowledged, lines.Text())
-			}
-			if err := child.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			rest, _ := io.ReadAll(out) // what it had said before it was killed; the scanner may have read into it
-			for lines.Scan() {
-				note(t, acknowledged, lines.Text())
-			}
-			if whole := strings.LastIndexByte(string(rest), '\n'); whole >= 0 {
-				for line := range strings.SplitSeq(string(rest[:whole]), "\n") {
-					if strings.HasPrefix(line, "acknowledged request-") && len(strings.Fields(line)) == 3 {
-						note(t, acknowledged, line)
+			acknowledged := map[string]string{}
+			for round := range 4 {
+				child := exec.Command(os.Args[0], "-test.run=^$")
+				child.Env = append(os.Environ(), stormEnv+"="+f.dsn)
+				out, err := child.StdoutPipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := child.Start(); err != nil {
+					t.Fatal(err)
+				}
+				lines := bufio.NewScanner(out)
+				for n := 0; n < 20+35*round && lines.Scan(); n++ { // killed at another point of a batch each time
+					note(t, acknowledged, lines.Text())
+				}
+				if err := child.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+				rest, _ := io.ReadAll(out) // what it had said before it was killed; the scanner may have read into it
+				for lines.Scan() {
+					note(t, acknowledged, lines.Text())
+				}
+				if whole := bytes.LastIndexByte(rest, '\n'); whole >= 0 {
+					for line := range strings.SplitSeq(string(rest[:whole]), "\n") {
+						if strings.HasPrefix(line, "acknowledged request-") && len(strings.Fields(line)) == 3 {
+							note(t, acknowledged, line)
+						}
 					}
 				}
-			}
-			_ = child.Wait()
+				_ = child.Wait()
 
-			again := &fixture{DB: open(t, f.dsn), dsn: f.dsn, agent: f.agent, machine: f.machine, user: f.user}
-			again.checkWhole(t, acknowledged)
-			if err := again.Close(); err != nil {
-				t.Fatal(err)
+				again := &fixture{DB: open(t, f.dsn), dsn: f.dsn, agent: f.agent, machine: f.machine, user: f.user}
+				again.checkWhole(t, acknowledged)
+				if err := again.Close(); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if len(acknowledged) < 100 {
-			t.Errorf("only %d were acknowledged", len(acknowledged))
-		}
-	})
+			if len(acknowledged) < 100 {
+				t.Errorf("only %d were acknowledged", len(acknowledged))
+			}
+		})
+	}
 }
 
 func note(t *testing.T, acknowledged map[string]string, line string) {

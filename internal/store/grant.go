@@ -121,6 +121,6 @@ func (t *tx) SaveGrant(ctx context.Context, g access.Grant, was int64) error {
 	return t.swap(ctx, "grant", g.Revision, was, insertGrant, updateGrant, []any{
 		string(g.ID), string(g.Request), string(g.Tenant), string(g.Principal), g.PrincipalName,
 		string(g.Machine), string(g.Policy), int64(g.Ports.First), int64(g.Ports.Last), string(g.Protocol), sources, micros(g.Start), micros(g.End), string(g.State), g.Reason,
-		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), micros(g.WarnedAt), int64(g.Packets), int64(g.Bytes), g.Revision,
-	}) //nolint:gosec // the same 64 bits
+		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), micros(g.WarnedAt), int64(g.Packets), int64(g.Bytes), g.Revision, //nolint:gosec // the same 64 bits
+	})
 }

@@ -46,145 +46,153 @@ func ids[T any](items []T, id func(T) string) []string {
 // TestRequestAndGrantLists compares each combination of filters with a plain loop over everything.
 func TestRequestAndGrantLists(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
-		var requests []access.Request
-		var grants []access.Grant
-		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			if err := firstOf(tx.SaveTenant(ctx, access.Tenant{ID: "other", Name: "Other"}), tx.SavePrincipal(ctx, person("user-2", "Bob"), 0)); err != nil {
-				return err
-			}
-			for i := range 40 {
-				r, g, _ := f.request(day().Add(time.Duration(i/3) * time.Second)) // some at the same time
-				if i%2 == 0 {
-					r.Tenant, g.Tenant = "other", "other"
-				}
-				if i%3 == 0 {
-					r.Requester, g.Principal = "user-2", "user-2"
-				}
-				if i%5 == 0 {
-					r.State, g.State, g.EndedAt = access.RequestPending, access.GrantExpired, day()
-				}
-				if i%7 == 0 {
-					g.Machine = "machine-2"
-					r.Items = append(r.Items, access.Item{Machine: "machine-2"}, access.Item{Machine: "machine-2"})
-				}
-				if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0)); err != nil {
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			var requests []access.Request
+			var grants []access.Grant
+			f.update(t, func(ctx context.Context, tx engine.Tx) error {
+				if err := firstOf(tx.SaveTenant(ctx, access.Tenant{ID: "other", Name: "Other"}), tx.SavePrincipal(ctx, person("user-2", "Bob"), 0)); err != nil {
 					return err
 				}
-				requests, grants = append(requests, r), append(grants, g)
-			}
-			return nil
-		})
-		slices.SortFunc(requests, func(a, b access.Request) int {
-			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
-		})
-		slices.SortFunc(grants, func(a, b access.Grant) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) })
-		requestID := func(r access.Request) string { return string(r.ID) }
-		grantID := func(g access.Grant) string { return string(g.ID) }
-		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			for _, tenant := range []access.TenantID{"", tenantID, "none"} {
-				for _, who := range []access.PrincipalID{"", "user-2"} {
-					for _, m := range []access.MachineID{"", "machine-1", "machine-2"} {
-						for _, state := range []access.RequestState{"", access.RequestPending} {
-							rf := engine.RequestFilter{Tenant: tenant, Requester: who, State: state, Machine: m}
-							want := slices.DeleteFunc(slices.Clone(requests), func(r access.Request) bool {
-								return tenant != "" && r.Tenant != tenant || who != "" && r.Requester != who || state != "" && r.State != state ||
-									m != "" && !slices.ContainsFunc(r.Items, func(it access.Item) bool { return it.Machine == m })
-							})
-							got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Request], error) { return r.Requests(ctx, rf, p) })
-							same(t, fmt.Sprintf("%+v", rf), ids(want, requestID), ids(got, requestID))
-						}
-						for _, states := range [][]access.GrantState{nil, {access.GrantOpening}, {access.GrantOpening, access.GrantExpired}, {access.GrantRevoked, access.GrantExpired}} {
-							gf := engine.GrantFilter{Tenant: tenant, Principal: who, Machine: m, States: states}
-							want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
-								return tenant != "" && g.Tenant != tenant || who != "" && g.Principal != who || m != "" && g.Machine != m ||
-									len(states) > 0 && !slices.Contains(states, g.State)
-							})
-							got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, gf, p) })
-							same(t, fmt.Sprintf("%+v", gf), ids(want, grantID), ids(got, grantID))
+				for i := range 40 {
+					r, g, _ := f.request(day().Add(time.Duration(i/3) * time.Second)) // some at the same time
+					if i%2 == 0 {
+						r.Tenant, g.Tenant = "other", "other"
+					}
+					if i%3 == 0 {
+						r.Requester, g.Principal = "user-2", "user-2"
+					}
+					if i%5 == 0 {
+						r.State, g.State, g.EndedAt = access.RequestPending, access.GrantExpired, day()
+					}
+					if i%7 == 0 {
+						g.Machine = "machine-2"
+						r.Items = append(r.Items, access.Item{Machine: "machine-2"}, access.Item{Machine: "machine-2"})
+					}
+					if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0)); err != nil {
+						return err
+					}
+					requests, grants = append(requests, r), append(grants, g)
+				}
+				return nil
+			})
+			slices.SortFunc(requests, func(a, b access.Request) int {
+				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
+			})
+			slices.SortFunc(grants, func(a, b access.Grant) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) })
+			requestID := func(r access.Request) string { return string(r.ID) }
+			grantID := func(g access.Grant) string { return string(g.ID) }
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				for _, tenant := range []access.TenantID{"", tenantID, "none"} {
+					for _, who := range []access.PrincipalID{"", "user-2"} {
+						for _, m := range []access.MachineID{"", "machine-1", "machine-2"} {
+							for _, state := range []access.RequestState{"", access.RequestPending} {
+								rf := engine.RequestFilter{Tenant: tenant, Requester: who, State: state, Machine: m}
+								want := slices.DeleteFunc(slices.Clone(requests), func(r access.Request) bool {
+									return tenant != "" && r.Tenant != tenant || who != "" && r.Requester != who || state != "" && r.State != state ||
+										m != "" && !slices.ContainsFunc(r.Items, func(it access.Item) bool { return it.Machine == m })
+								})
+								got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Request], error) { return r.Requests(ctx, rf, p) })
+								same(t, fmt.Sprintf("%+v", rf), ids(want, requestID), ids(got, requestID))
+							}
+							for _, states := range [][]access.GrantState{nil, {access.GrantOpening}, {access.GrantOpening, access.GrantExpired}, {access.GrantRevoked, access.GrantExpired}} {
+								gf := engine.GrantFilter{Tenant: tenant, Principal: who, Machine: m, States: states}
+								want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
+									return tenant != "" && g.Tenant != tenant || who != "" && g.Principal != who || m != "" && g.Machine != m ||
+										len(states) > 0 && !slices.Contains(states, g.State)
+								})
+								got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, gf, p) })
+								same(t, fmt.Sprintf("%+v", gf), ids(want, grantID), ids(got, grantID))
+							}
 						}
 					}
 				}
-			}
-			var many []access.MachineID
-			for i := range 250 {
-				many = append(many, access.MachineID(fmt.Sprintf("machine-%d", i)))
-			}
-			unclosed, err := r.UnclosedGrants(ctx, many)
-			if len(unclosed) != len(grants) {
-				t.Errorf("%d of %d grants are not closed", len(unclosed), len(grants))
-			}
-			return err
+				var many []access.MachineID
+				for i := range 250 {
+					many = append(many, access.MachineID(fmt.Sprintf("machine-%d", i)))
+				}
+				unclosed, err := r.UnclosedGrants(ctx, many)
+				if len(unclosed) != len(grants) {
+					t.Errorf("%d of %d grants are not closed", len(unclosed), len(grants))
+				}
+				return err
+			})
 		})
-	})
+	}
 }
 
 func TestNamedLists(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
-		names := []string{"Zoë", "zoe", "äpfel", "B_1", "b-1", "B.1", "10", "9", "a%b", "ZEBRA", "aé", "Straße"}
-		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			for i, name := range names {
-				m := machine(access.MachineID(fmt.Sprint("m", i)), name, "")
-				if i%2 == 0 {
-					m.Agent = f.agent
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			names := []string{"Zoë", "zoe", "äpfel", "B_1", "b-1", "B.1", "10", "9", "a%b", "ZEBRA", "aé", "Straße"}
+			f.update(t, func(ctx context.Context, tx engine.Tx) error {
+				for i, name := range names {
+					m := machine(access.MachineID(fmt.Sprint("m", i)), name, "")
+					if i%2 == 0 {
+						m.Agent = f.agent
+					}
+					if i%3 == 0 {
+						m.Resource = access.MachineResource(subID, "Default-2", name)
+					}
+					a := agent(access.AgentID(fmt.Sprint("a", i)), name)
+					p := person(access.PrincipalID(fmt.Sprint("p", i)), name)
+					if i%2 == 0 {
+						p.Kind = access.Group
+					}
+					pol := policy(access.PolicyID(fmt.Sprint("po", i)), name)
+					if i%4 == 0 {
+						pol.Machines = policy("", "", m.ID).Machines
+					}
+					if err := firstOf(tx.SaveAgent(ctx, a), tx.SaveMachine(ctx, m, 0), tx.SavePrincipal(ctx, p, 0), tx.SavePolicy(ctx, pol, 0)); err != nil {
+						return err
+					}
 				}
-				if i%3 == 0 {
-					m.Resource = access.MachineResource(subID, "Default-2", name)
+				return firstOf(tx.AddMember(ctx, "p0", "p1"), tx.AddMember(ctx, "p0", "p3"), tx.AddMember(ctx, "p2", "p1"))
+			})
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				machines := func(mf engine.MachineFilter) []string {
+					return ids(pages(t, 3, func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, mf, p) }), func(m access.Machine) string { return m.Name })
 				}
-				a := agent(access.AgentID(fmt.Sprint("a", i)), name)
-				p := person(access.PrincipalID(fmt.Sprint("p", i)), name)
-				if i%2 == 0 {
-					p.Kind = access.Group
+				// Byte-wise order of the folded names, on both engines.
+				same(t, "machines", []string{"10", "9", "a%b", "aé", "b-1", "B.1", "B_1", "Straße", "web-1", "ZEBRA", "zoe", "Zoë", "äpfel"}, machines(engine.MachineFilter{}))
+				same(t, "prefix", []string{"b-1", "B.1", "B_1"}, machines(engine.MachineFilter{NamePrefix: "b"}))
+				same(t, "prefix is no pattern", []string{"a%b"}, machines(engine.MachineFilter{NamePrefix: "A%"}))
+				same(t, "group", []string{"10", "B_1", "ZEBRA", "Zoë"}, machines(engine.MachineFilter{Scope: access.ResourceGroupScope(subID, "DEFAULT-2")}))
+				if n := len(machines(engine.MachineFilter{Scope: access.ResourceGroupScope(subID, "Default")})); n != len(names)+1-4 {
+					t.Errorf("group Default has %d machines: a scope ends at a segment", n)
 				}
-				pol := policy(access.PolicyID(fmt.Sprint("po", i)), name)
-				if i%4 == 0 {
-					pol.Machines = policy("", "", m.ID).Machines
+				if n := len(machines(engine.MachineFilter{Scope: access.Root, Tenant: tenantID})); n != len(names)+1 {
+					t.Errorf("the root has %d machines", n)
 				}
-				if err := firstOf(tx.SaveAgent(ctx, a), tx.SaveMachine(ctx, m, 0), tx.SavePrincipal(ctx, p, 0), tx.SavePolicy(ctx, pol, 0)); err != nil {
-					return err
+				configured, not, unsupported := machines(engine.MachineFilter{Standing: access.Configured}), machines(engine.MachineFilter{Standing: access.NotConfigured}), machines(engine.MachineFilter{Standing: access.Unsupported})
+				same(t, "configured", []string{"a%b", "b-1", "Zoë"}, configured)
+				if len(not) != 4 || len(unsupported) != 6 {
+					t.Errorf("standings: %v %v", not, unsupported)
 				}
-			}
-			return firstOf(tx.AddMember(ctx, "p0", "p1"), tx.AddMember(ctx, "p0", "p3"), tx.AddMember(ctx, "p2", "p1"))
-		})
-		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			machines := func(mf engine.MachineFilter) []string {
-				return ids(pages(t, 3, func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, mf, p) }), func(m access.Machine) string { return m.Name })
-			}
-			// Byte-wise order of the folded names, on both engines.
-			same(t, "machines", []string{"10", "9", "a%b", "aé", "b-1", "B.1", "B_1", "Straße", "web-1", "ZEBRA", "zoe", "Zoë", "äpfel"}, machines(engine.MachineFilter{}))
-			same(t, "prefix", []string{"b-1", "B.1", "B_1"}, machines(engine.MachineFilter{NamePrefix: "b"}))
-			same(t, "prefix is no pattern", []string{"a%b"}, machines(engine.MachineFilter{NamePrefix: "A%"}))
-			same(t, "group", []string{"10", "B_1", "ZEBRA", "Zoë"}, machines(engine.MachineFilter{Scope: access.ResourceGroupScope(subID, "DEFAULT-2")}))
-			if n := len(machines(engine.MachineFilter{Scope: access.ResourceGroupScope(subID, "Default")})); n != len(names)+1-4 {
-				t.Errorf("group Default has %d machines: a scope ends at a segment", n)
-			}
-			if n := len(machines(engine.MachineFilter{Scope: access.Root, Tenant: tenantID})); n != len(names)+1 {
-				t.Errorf("the root has %d machines", n)
-			}
-			configured, not, unsupported := machines(engine.MachineFilter{Standing: access.Configured}), machines(engine.MachineFilter{Standing: access.NotConfigured}), machines(engine.MachineFilter{Standing: access.Unsupported})
-			same(t, "configured", []string{"a%b", "b-1", "Zoë"}, configured)
-			if len(not) != 4 || len(unsupported) != 6 {
-				t.Errorf("standings: %v %v", not, unsupported)
-			}
-			_, err := r.Machines(ctx, engine.MachineFilter{Standing: "odd"}, engine.Page{Limit: 1})
-			wantKind(t, "standing", err, access.KindInvalid, "")
+				_, err := r.Machines(ctx, engine.MachineFilter{Standing: "odd"}, engine.Page{Limit: 1})
+				wantKind(t, "standing", err, access.KindInvalid, "")
 
-			agents := ids(pages(t, 5, func(p engine.Page) (engine.Listed[access.Agent], error) { return r.Agents(ctx, p) }), func(a access.Agent) string { return a.Name })
-			same(t, "agents", []string{"10", "9", "a%b", "aé", "b-1", "B.1", "B_1", "gate", "Straße", "ZEBRA", "zoe", "Zoë", "äpfel"}, agents)
-			principals := func(pf engine.PrincipalFilter) []string {
-				return ids(pages(t, 2, func(p engine.Page) (engine.Listed[access.Principal], error) { return r.Principals(ctx, pf, p) }), func(p access.Principal) string { return string(p.ID) })
-			}
-			same(t, "members", []string{"p3", "p1"}, principals(engine.PrincipalFilter{Group: "p0"}))
-			same(t, "groups of", []string{"p0", "p2"}, sorted(principals(engine.PrincipalFilter{Member: "p1", Kind: access.Group, Tenant: tenantID}), "p0", "p2"))
-			same(t, "users of no such tenant", []string{}, principals(engine.PrincipalFilter{Tenant: "x", Kind: access.User}))
-			policies := ids(pages(t, 5, func(p engine.Page) (engine.Listed[access.Policy], error) {
-				return r.Policies(ctx, engine.PolicyFilter{Tenant: tenantID, Location: "LOCAL", Scope: access.SubscriptionScope(subID)}, p)
-			}), func(p access.Policy) string { return fmt.Sprint(p.Name, len(p.Machines)) })
-			same(t, "policies", []string{"100", "90", "a%b1", "aé0", "b-11", "B.10", "B_10", "Straße0", "ZEBRA0", "zoe0", "Zoë1", "äpfel0"}, policies)
-			return nil
+				agents := ids(pages(t, 5, func(p engine.Page) (engine.Listed[access.Agent], error) { return r.Agents(ctx, p) }), func(a access.Agent) string { return a.Name })
+				same(t, "agents", []string{"10", "9", "a%b", "aé", "b-1", "B.1", "B_1", "gate", "Straße", "ZEBRA", "zoe", "Zoë", "äpfel"}, agents)
+				principals := func(pf engine.PrincipalFilter) []string {
+					return ids(pages(t, 2, func(p engine.Page) (engine.Listed[access.Principal], error) { return r.Principals(ctx, pf, p) }), func(p access.Principal) string { return string(p.ID) })
+				}
+				same(t, "members", []string{"p3", "p1"}, principals(engine.PrincipalFilter{Group: "p0"}))
+				same(t, "groups of", []string{"p0", "p2"}, sorted(principals(engine.PrincipalFilter{Member: "p1", Kind: access.Group, Tenant: tenantID}), "p0", "p2"))
+				same(t, "users of no such tenant", []string{}, principals(engine.PrincipalFilter{Tenant: "x", Kind: access.User}))
+				policies := ids(pages(t, 5, func(p engine.Page) (engine.Listed[access.Policy], error) {
+					return r.Policies(ctx, engine.PolicyFilter{Tenant: tenantID, Location: "LOCAL", Scope: access.SubscriptionScope(subID)}, p)
+				}), func(p access.Policy) string { return fmt.Sprint(p.Name, len(p.Machines)) })
+				same(t, "policies", []string{"100", "90", "a%b1", "aé0", "b-11", "B.10", "B_10", "Straße0", "ZEBRA0", "zoe0", "Zoë1", "äpfel0"}, policies)
+				return nil
+			})
 		})
-	})
+	}
 }
 
 // sorted puts names in the order of want, so that a list whose order is tested elsewhere can be compared as a set.
@@ -195,102 +203,114 @@ func sorted(names []string, want ...string) []string {
 
 func TestPageBounds(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
-		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			for _, limit := range []int{-1, 0, 1001} {
-				_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: limit})
-				wantKind(t, fmt.Sprint("limit ", limit), err, access.KindInvalid, "malformedLimit")
-				_, err = r.Due(ctx, day(), limit)
-				wantKind(t, fmt.Sprint("limit of due ", limit), err, access.KindInvalid, "malformedLimit")
-				_, err = r.Records(ctx, 0, limit)
-				wantKind(t, fmt.Sprint("limit of records ", limit), err, access.KindInvalid, "malformedLimit")
-			}
-			for _, cursor := range []string{"x", "!", "MTp4", "MTp4MTp4MTp4", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA", "LTE6", "MTpYMTpY"} {
-				_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: 1, Cursor: cursor})
-				wantKind(t, "cursor "+cursor, err, access.KindInvalid, "malformedCursor")
-				_, err = r.Events(ctx, engine.EventFilter{}, engine.Page{Limit: 1, Cursor: cursor})
-				wantKind(t, "cursor of events "+cursor, err, access.KindInvalid, "malformedCursor")
-			}
-			return nil
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				for _, limit := range []int{-1, 0, 1001} {
+					_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: limit})
+					wantKind(t, fmt.Sprint("limit ", limit), err, access.KindInvalid, "malformedLimit")
+					_, err = r.Due(ctx, day(), limit)
+					wantKind(t, fmt.Sprint("limit of due ", limit), err, access.KindInvalid, "malformedLimit")
+					_, err = r.Records(ctx, 0, limit)
+					wantKind(t, fmt.Sprint("limit of records ", limit), err, access.KindInvalid, "malformedLimit")
+				}
+				for _, cursor := range []string{"x", "!", "MTp4", "MTp4MTp4MTp4", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA", "LTE6", "MTpYMTpY"} {
+					_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: 1, Cursor: cursor})
+					wantKind(t, "cursor "+cursor, err, access.KindInvalid, "malformedCursor")
+					_, err = r.Events(ctx, engine.EventFilter{}, engine.Page{Limit: 1, Cursor: cursor})
+					wantKind(t, "cursor of events "+cursor, err, access.KindInvalid, "malformedCursor")
+				}
+				return nil
+			})
 		})
-	})
+	}
 }
 
 // TestCursorUnderInserts pages through a list that grows meanwhile: what was there at the beginning comes once each.
 func TestCursorUnderInserts(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
-		add := func(n int, at time.Time) {
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			add := func(n int, at time.Time) {
+				f.update(t, func(ctx context.Context, tx engine.Tx) error {
+					for range n {
+						if err := f.submit(ctx, tx, at); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			}
+			add(30, day())
+			seen := map[access.RequestID]int{}
+			p := engine.Page{Limit: 4}
+			for i := 0; ; i++ {
+				var listed engine.Listed[access.Request]
+				f.view(t, func(ctx context.Context, r engine.Reader) (err error) {
+					listed, err = r.Requests(ctx, engine.RequestFilter{}, p)
+					return err
+				})
+				for _, r := range listed.Items {
+					seen[r.ID]++
+				}
+				if p.Cursor = listed.Next; p.Cursor == "" {
+					break
+				}
+				add(3, day().Add(time.Duration(i)*time.Second))
+			}
+			for i := range 30 {
+				if id := access.RequestID(fmt.Sprintf("request-%06d", i+1)); seen[id] != 1 {
+					t.Errorf("%s came %d times", id, seen[id])
+				}
+			}
+		})
+	}
+}
+
+func TestDue(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			now := day().Add(time.Hour)
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				d, err := r.Due(ctx, now, 10)
+				same(t, "nothing", engine.Due{}, d)
+				return err
+			})
 			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				for range n {
-					if err := f.submit(ctx, tx, at); err != nil {
+				for i := range 5 { // each due a minute after the other, the third just now
+					at := now.Add(time.Duration(i-2) * time.Minute)
+					r, g, _ := f.request(day())
+					r.State, r.DecidedAt, r.PendingUntil = access.RequestPending, time.Time{}, at
+					g.End = at
+					_, begin, _ := f.request(day())
+					begin.Request, begin.State, begin.Start, begin.End = r.ID, access.GrantScheduled, at, now.Add(24*time.Hour)
+					ended := begin
+					ended.ID, ended.State, ended.End, ended.EndedAt = begin.ID+"-ended", access.GrantRevoked, at, at
+					if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.SaveGrant(ctx, begin, 0), tx.SaveGrant(ctx, ended, 0)); err != nil {
 						return err
 					}
 				}
 				return nil
 			})
-		}
-		add(30, day())
-		seen := map[access.RequestID]int{}
-		p := engine.Page{Limit: 4}
-		for i := 0; ; i++ {
-			var listed engine.Listed[access.Request]
-			f.view(t, func(ctx context.Context, r engine.Reader) (err error) {
-				listed, err = r.Requests(ctx, engine.RequestFilter{}, p)
-				return err
-			})
-			for _, r := range listed.Items {
-				seen[r.ID]++
-			}
-			if p.Cursor = listed.Next; p.Cursor == "" {
-				break
-			}
-			add(3, day().Add(time.Duration(i)*time.Second))
-		}
-		for i := range 30 {
-			if id := access.RequestID(fmt.Sprintf("request-%06d", i+1)); seen[id] != 1 {
-				t.Errorf("%s came %d times", id, seen[id])
-			}
-		}
-	})
-}
-
-func TestDue(t *testing.T) {
-	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
-		now := day().Add(time.Hour)
-		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			d, err := r.Due(ctx, now, 10)
-			same(t, "nothing", engine.Due{}, d)
-			return err
-		})
-		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			for i := range 5 { // each due a minute after the other, the third just now
-				at := now.Add(time.Duration(i-2) * time.Minute)
-				r, g, _ := f.request(day())
-				r.State, r.DecidedAt, r.PendingUntil = access.RequestPending, time.Time{}, at
-				g.End = at
-				_, begin, _ := f.request(day())
-				begin.Request, begin.State, begin.Start, begin.End = r.ID, access.GrantScheduled, at, now.Add(24*time.Hour)
-				ended := begin
-				ended.ID, ended.State, ended.End, ended.EndedAt = begin.ID+"-ended", access.GrantRevoked, at, at
-				if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.SaveGrant(ctx, begin, 0), tx.SaveGrant(ctx, ended, 0)); err != nil {
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				d, err := r.Due(ctx, now, 10)
+				if err != nil {
 					return err
 				}
-			}
-			return nil
-		})
-		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			d, err := r.Due(ctx, now, 10)
-			if err != nil {
+				same(t, "due", []int{3, 3, 3}, []int{len(d.Requests), len(d.Begin), len(d.Expire)})
+				same(t, "next", now.Add(time.Minute), d.Next)
+				same(t, "the first is first", now.Add(-2*time.Minute), d.Expire[0].End)
+				d, err = r.Due(ctx, now, 2)
+				same(t, "at most two", []int{2, 2, 2}, []int{len(d.Requests), len(d.Begin), len(d.Expire)})
 				return err
-			}
-			same(t, "due", []int{3, 3, 3}, []int{len(d.Requests), len(d.Begin), len(d.Expire)})
-			same(t, "next", now.Add(time.Minute), d.Next)
-			same(t, "the first is first", now.Add(-2*time.Minute), d.Expire[0].End)
-			d, err = r.Due(ctx, now, 2)
-			same(t, "at most two", []int{2, 2, 2}, []int{len(d.Requests), len(d.Begin), len(d.Expire)})
-			return err
+			})
 		})
-	})
+	}
 }

@@ -102,11 +102,11 @@ func (b *batch) extendLog(in inserts) error {
 		return err
 	}
 	tree, nodes := b.head.tree.Append(leaves...)
-	rows = rows[:0]
+	var above [][]any
 	for _, n := range nodes {
-		rows = append(rows, []any{int64(n.Level), n.Index, n.Hash[:]})
+		above = append(above, []any{int64(n.Level), n.Index, n.Hash[:]})
 	}
-	if err := b.insert(rows, in.sizes, in.nodes); err != nil {
+	if err := b.insert(above, in.sizes, in.nodes); err != nil {
 		return err
 	}
 	b.head.tree = tree

@@ -125,8 +125,10 @@ func (t *tx) SaveDelivery(ctx context.Context, d engine.Delivery, was int64) err
 }
 
 func deliveryArgs(d engine.Delivery) []any {
-	return []any{string(d.ID), d.Seq, string(d.Notification), string(d.Kind), string(d.Tenant), string(d.Request), string(d.Channel), string(d.Recipient), d.Lane,
-		string(d.State), int64(d.Attempts), micros(d.QueuedAt), micros(d.NextAttempt), d.LastError, micros(d.EndedAt), d.Revision}
+	return []any{
+		string(d.ID), d.Seq, string(d.Notification), string(d.Kind), string(d.Tenant), string(d.Request), string(d.Channel), string(d.Recipient), d.Lane,
+		string(d.State), int64(d.Attempts), micros(d.QueuedAt), micros(d.NextAttempt), d.LastError, micros(d.EndedAt), d.Revision,
+	}
 }
 
 // PruneOutbox implements engine.OutboxTx.

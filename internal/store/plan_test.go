@@ -70,11 +70,11 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 		"machines by name":  func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{NamePrefix: "a"}, p) },
 		"policy of machine": func(r *reader) { _, _ = r.PolicyOfMachine(ctx, "m") },
 		"due":               func(r *reader) { _, _ = r.Due(ctx, time.Unix(1, 0), 10) },
-		"due to begin":      func(r *reader) { _, _ = r.q.query(ctx, selectDueBegin, int64(1), int64(1)) },
-		"due to expire":     func(r *reader) { _, _ = r.q.query(ctx, selectDueExpire, int64(1), int64(1)) },
-		"next request":      func(r *reader) { _, _ = r.q.query(ctx, selectNextRequest, int64(1)) },
-		"next begin":        func(r *reader) { _, _ = r.q.query(ctx, selectNextBegin, int64(1)) },
-		"next expire":       func(r *reader) { _, _ = r.q.query(ctx, selectNextExpire, int64(1)) },
+		"due to begin":      func(r *reader) { _, _ = all(ctx, r.q, scanNumber, selectDueBegin, int64(1), int64(1)) },
+		"due to expire":     func(r *reader) { _, _ = all(ctx, r.q, scanNumber, selectDueExpire, int64(1), int64(1)) },
+		"next request":      func(r *reader) { _, _ = all(ctx, r.q, scanNumber, selectNextRequest, int64(1)) },
+		"next begin":        func(r *reader) { _, _ = all(ctx, r.q, scanNumber, selectNextBegin, int64(1)) },
+		"next expire":       func(r *reader) { _, _ = all(ctx, r.q, scanNumber, selectNextExpire, int64(1)) },
 	} {
 		q := &recorder{}
 		read(&reader{q: q})

@@ -42,16 +42,17 @@ func (r *reader) entries(ctx context.Context, policy access.PolicyID) ([]policyE
 // complete adds the machines to policies.
 func (r *reader) complete(ctx context.Context, policies []access.Policy) error {
 	for i := range policies {
-		entries, err := r.entries(ctx, policies[i].ID)
+		p := &policies[i]
+		entries, err := r.entries(ctx, p.ID)
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
 			var record guardRecord
 			if err := json.Unmarshal([]byte(e.body), &record); err != nil {
-				return fmt.Errorf("read policy %s: %w", policies[i].ID, err)
+				return fmt.Errorf("read policy %s: %w", p.ID, err)
 			}
-			policies[i].Machines = append(policies[i].Machines, record.policy(e.machine))
+			p.Machines = append(p.Machines, record.policy(e.machine))
 		}
 	}
 	return nil

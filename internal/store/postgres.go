@@ -42,7 +42,7 @@ func openPostgres(ctx context.Context, dsn string, log *slog.Logger, h *hub) (ba
 		b.replicas, err = joinReplicas(ctx, pool, log, h)
 	}
 	if err != nil {
-		return nil, errors.Join(err, b.close())
+		return nil, errors.Join(err, b.close()) //nolint:contextcheck // closing has a limit of its own
 	}
 	return b, nil
 }
@@ -52,7 +52,7 @@ func (b *postgresBackend) view(ctx context.Context, fn func(querier) error) erro
 	if err != nil {
 		return classify("", err)
 	}
-	defer func() { _ = tx.Rollback() }() //nolint:errcheck // there is nothing to lose
+	defer func() { _ = tx.Rollback() }() // there is nothing to lose
 	return fn(postgresReader{tx})
 }
 
@@ -260,8 +260,8 @@ func (w *postgresWriter) outcome(ctx context.Context) (committed bool, err error
 func (w *postgresWriter) end(ctx context.Context) {
 	if w.open && !w.native.IsClosed() {
 		if _, err := w.native.Exec(ctx, "rollback"); err != nil {
-			_ = w.native.Close(ctx) //nolint:errcheck // the pool drops a closed connection
+			_ = w.native.Close(ctx) // the pool drops a closed connection
 		}
 	}
-	_ = w.conn.Close() //nolint:errcheck // it only goes back to the pool
+	_ = w.conn.Close() // it only goes back to the pool
 }

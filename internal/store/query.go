@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -217,9 +216,4 @@ func parseCursor(cursor string, kinds []cursorKind) ([]any, error) {
 		return nil, bad
 	}
 	return values, nil
-}
-
-func isNotFound(err error) bool {
-	e, ok := errors.AsType[*access.Error](err)
-	return ok && e.Kind == access.KindNotFound
 }

@@ -29,6 +29,7 @@ type itemRecord struct {
 	Ports          portsRecord      `json:"ports"`
 	Protocol       access.Protocol  `json:"protocol"`
 	Sources        []netip.Prefix   `json:"sources,omitempty"`
+	Networks       []string         `json:"networks,omitempty"`
 	Duration       time.Duration    `json:"duration,omitempty"`
 	Until          int64            `json:"until,omitempty"` // microseconds
 }
@@ -67,6 +68,7 @@ type portRuleRecord struct {
 	Ports    portsRecord     `json:"ports"`
 	Protocol access.Protocol `json:"protocol"`
 	Sources  []netip.Prefix  `json:"sources,omitempty"`
+	Networks []string        `json:"networks,omitempty"`
 	Max      time.Duration   `json:"max,omitempty"`
 }
 
@@ -122,7 +124,7 @@ func guardOf(m access.MachinePolicy) guardRecord {
 		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout,
 	}
 	for _, p := range m.Ports {
-		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Max: p.Max})
+		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max})
 	}
 	for _, c := range m.Approval.Cases {
 		record := caseRecord{Name: c.Name, When: c.When, Hours: hoursRecord(c.Hours), Denies: c.Denies, StepUp: c.StepUp}
@@ -140,7 +142,7 @@ func (r guardRecord) policy(machine access.MachineID) access.MachinePolicy {
 		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout,
 	}
 	for _, p := range r.Ports {
-		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Max: p.Max})
+		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max})
 	}
 	for _, c := range r.Approval {
 		rule := access.Case{Name: c.Name, When: c.When, Hours: access.Hours(c.Hours), Denies: c.Denies, StepUp: c.StepUp}

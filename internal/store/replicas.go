@@ -55,7 +55,7 @@ func joinReplicas(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, h *
 
 // leave tells what is still to be told, and stops.
 func (r *replicas) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:usetesting // not a test
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	r.notify(ctx)
 	r.cancel()
@@ -142,7 +142,7 @@ func (r *replicas) hear(ctx context.Context, conn *pgx.Conn) {
 		if err == nil {
 			pause = 100 * time.Millisecond
 			err = r.pass(ctx, conn)
-			_ = conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is broken or no longer needed
+			_ = conn.Close(context.WithoutCancel(ctx)) // it is broken or no longer needed
 			conn = nil
 		}
 		if ctx.Err() != nil {

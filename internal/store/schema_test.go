@@ -33,7 +33,7 @@ where table_schema = current_schema() order by 1`
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var columns []string
 	for rows.Next() {
 		var column string
@@ -80,25 +80,29 @@ func TestForeignSchemaIsRefused(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			both(t, func(t *testing.T, f *fixture) {
-				if err := f.Close(); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := f.raw(t).ExecContext(t.Context(), statement); err != nil {
-					t.Fatal(err)
-				}
-				if db, err := store.Open(t.Context(), store.Config{DSN: f.dsn, Log: slog.New(slog.DiscardHandler)}); err == nil {
-					t.Errorf("it is opened: %v", db.Close())
-				}
-			})
+			for name, dsn := range engines() {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					f := newFixture(t, dsn(t))
+					if err := f.Close(); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := f.raw(t).ExecContext(t.Context(), statement); err != nil {
+						t.Fatal(err)
+					}
+					if db, err := store.Open(t.Context(), store.Config{DSN: f.dsn, Log: slog.New(slog.DiscardHandler)}); err == nil {
+						t.Errorf("it is opened: %v", db.Close())
+					}
+				})
+			}
 		})
 	}
 }
 
 func TestReplicasMigrateOnce(t *testing.T) {
 	t.Parallel()
-	for _, dsn := range []func(t *testing.T) string{func(t *testing.T) string { return filepath.Join(t.TempDir(), "postern.db") }, func(t *testing.T) string { return postgresDSN(t) }} {
-		t.Run("", func(t *testing.T) {
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			where := dsn(t)
 			errs := make(chan error, 5)
@@ -161,25 +165,29 @@ func TestEveryStatementIsPrepared(t *testing.T) {
 	if len(statements) < 60 {
 		t.Fatalf("found %d statements only", len(statements))
 	}
-	both(t, func(t *testing.T, f *fixture) {
-		db := f.raw(t)
-		for name, text := range statements {
-			if strings.HasSuffix(text, " values ") {
-				text += marks(strings.Count(text, ",") + 1)
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			db := f.raw(t)
+			for name, text := range statements {
+				if strings.HasSuffix(text, " values ") {
+					text += marks(strings.Count(text, ",") + 1)
+				}
+				s, err := db.PrepareContext(t.Context(), text)
+				if err != nil {
+					t.Errorf("%s: %v\n%s", name, err, text)
+					continue
+				}
+				if err := s.Close(); err != nil { //nolint:sqlclosecheck // in a loop
+					t.Error(err)
+				}
+				if strings.HasPrefix(text, "select") && !strings.HasPrefix(name, "list") && !strings.Contains(text, " limit ") {
+					t.Errorf("%s has no limit", name)
+				}
 			}
-			s, err := db.PrepareContext(t.Context(), text)
-			if err != nil {
-				t.Errorf("%s: %v\n%s", name, err, text)
-				continue
-			}
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-			if strings.HasPrefix(text, "select") && !strings.HasPrefix(name, "list") && !strings.Contains(text, " limit ") {
-				t.Errorf("%s has no limit", name)
-			}
-		}
-	})
+		})
+	}
 }
 
 func marks(n int) string {

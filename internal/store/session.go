@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	selectPassword = "select principal, hash, must_change, failures, locked_till, changed_at from passwords where principal = $1 limit 1" //nolint:gosec // no password
-	selectSession  = "select hash, principal, created_at, expires_at, address, client from sessions where hash = $1 limit 1"
-	selectToken    = `select hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at
-from enrollment_tokens where hash = $1 limit 1` //nolint:gosec // no token
+	selectPassword   = "select principal, hash, must_change, failures, locked_till, changed_at from passwords where principal = $1 limit 1"
+	selectSession    = "select hash, principal, created_at, expires_at, address, client, stepped_up_at from sessions where hash = $1 limit 1"
+	selectEnrollment = `select hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at
+from enrollment_tokens where hash = $1 limit 1`
 )
 
 // Password implements engine.Reader.
@@ -26,7 +26,7 @@ func (r *reader) Password(ctx context.Context, principal access.PrincipalID) (en
 // Session implements engine.Reader.
 func (r *reader) Session(ctx context.Context, hash string) (engine.Session, error) {
 	return one(ctx, r.q, "session", func(row scanner) (s engine.Session, err error) {
-		err = row.Scan(&s.Hash, &s.Principal, timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, &s.Address, &s.Client)
+		err = row.Scan(&s.Hash, &s.Principal, timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, &s.Address, &s.Client, timeColumn{&s.SteppedUpAt})
 		return s, err
 	}, selectSession, hash)
 }
@@ -37,21 +37,21 @@ func (r *reader) EnrollmentToken(ctx context.Context, hash string) (engine.Enrol
 		err = row.Scan(&t.Hash, &t.Tenant, &t.Subscription, &t.ResourceGroup, &t.Name, &t.Mode, &t.CreatedBy, timeColumn{&t.CreatedAt}, timeColumn{&t.ExpiresAt},
 			timeColumn{&t.UsedAt})
 		return t, err
-	}, selectToken, hash)
+	}, selectEnrollment, hash)
 }
 
 const (
 	upsertPassword = `insert into passwords (principal, hash, must_change, failures, locked_till, changed_at) values ($1, $2, $3, $4, $5, $6)
 on conflict (principal) do update set hash = excluded.hash, must_change = excluded.must_change, failures = excluded.failures,
-locked_till = excluded.locked_till, changed_at = excluded.changed_at` //nolint:gosec // no password
-	upsertSession = `insert into sessions (hash, principal, created_at, expires_at, address, client) values ($1, $2, $3, $4, $5, $6)
+locked_till = excluded.locked_till, changed_at = excluded.changed_at`
+	upsertSession = `insert into sessions (hash, principal, created_at, expires_at, address, client, stepped_up_at) values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (hash) do update set principal = excluded.principal, created_at = excluded.created_at, expires_at = excluded.expires_at,
-address = excluded.address, client = excluded.client`
-	deleteSession  = "delete from sessions where hash = $1"
-	deleteSessions = "delete from sessions where principal = $1"
-	insertToken    = `insert into enrollment_tokens (hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)` //nolint:gosec // no token
-	useToken = "update enrollment_tokens set used_at = $2 where hash = $1 and used_at = 0" //nolint:gosec // no token
+address = excluded.address, client = excluded.client, stepped_up_at = excluded.stepped_up_at`
+	deleteSession    = "delete from sessions where hash = $1"
+	deleteSessions   = "delete from sessions where principal = $1"
+	insertEnrollment = `insert into enrollment_tokens (hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	useEnrollment = "update enrollment_tokens set used_at = $2 where hash = $1 and used_at = 0"
 )
 
 // SavePassword implements engine.Tx.
@@ -61,7 +61,7 @@ func (t *tx) SavePassword(ctx context.Context, p engine.Password) error {
 
 // SaveSession implements engine.Tx.
 func (t *tx) SaveSession(ctx context.Context, s engine.Session) error {
-	return t.exec(ctx, "session", nil, upsertSession, s.Hash, string(s.Principal), micros(s.CreatedAt), micros(s.ExpiresAt), s.Address, s.Client)
+	return t.exec(ctx, "session", nil, upsertSession, s.Hash, string(s.Principal), micros(s.CreatedAt), micros(s.ExpiresAt), s.Address, s.Client, micros(s.SteppedUpAt))
 }
 
 // DeleteSession implements engine.Tx.
@@ -76,12 +76,12 @@ func (t *tx) DeleteSessionsOf(ctx context.Context, principal access.PrincipalID)
 
 // SaveEnrollmentToken implements engine.Tx.
 func (t *tx) SaveEnrollmentToken(ctx context.Context, v engine.EnrollmentToken) error {
-	return t.exec(ctx, "enrollment token", nil, insertToken, v.Hash, string(v.Tenant), string(v.Subscription), v.ResourceGroup, v.Name, string(v.Mode), string(v.CreatedBy),
+	return t.exec(ctx, "enrollment token", nil, insertEnrollment, v.Hash, string(v.Tenant), string(v.Subscription), v.ResourceGroup, v.Name, string(v.Mode), string(v.CreatedBy),
 		micros(v.CreatedAt), micros(v.ExpiresAt), micros(v.UsedAt))
 }
 
 // UseEnrollmentToken implements engine.Tx.
 func (t *tx) UseEnrollmentToken(ctx context.Context, hash string, now time.Time) error {
 	used := access.Fault(access.KindConflict, "tokenUsed", "this enrollment token was used already, or there is none such; make another")
-	return t.exec(ctx, "enrollment token", used, useToken, hash, micros(now))
+	return t.exec(ctx, "enrollment token", used, useEnrollment, hash, micros(now))
 }

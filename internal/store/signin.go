@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	secretColumns    = "s.id, s.principal, s.name, s.hash, s.certificate, s.created_by, s.created_at, s.expires_at"
-	selectSecrets    = "select " + secretColumns + " from secrets s where s.principal = $1 order by s.id limit 100" //nolint:gosec // no secret
-	selectSecret     = "select " + secretColumns + " from secrets s where s.id = $1 limit 1"                        //nolint:gosec // no secret
+	secretColumns    = "s.id, s.principal, s.name, s.hash, s.certificate, s.created_by, s.created_at, s.expires_at" //nolint:gosec // no secret
+	selectSecrets    = "select " + secretColumns + " from secrets s where s.principal = $1 order by s.id limit 100"
+	selectSecret     = "select " + secretColumns + " from secrets s where s.id = $1 limit 1"
 	pendingColumns   = "p.hash, p.user_code, p.client, p.audience, p.redirect, p.challenge, p.nonce, p.address, p.session, p.denied, p.created_at, p.expires_at"
 	selectPending    = "select " + pendingColumns + " from pending_sign_ins p where p.hash = $1 limit 1"
 	selectPendingFor = "select " + pendingColumns + " from pending_sign_ins p where p.user_code = $1 and p.user_code <> '' limit 1"
@@ -51,7 +51,7 @@ func (r *reader) PendingSignInByCode(ctx context.Context, userCode string) (engi
 
 const (
 	insertSecret = `insert into secrets (id, principal, name, hash, certificate, created_by, created_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)` //nolint:gosec // no secret
+values ($1, $2, $3, $4, $5, $6, $7, $8)`
 	deleteSecret  = "delete from secrets where id = $1"
 	upsertPending = `insert into pending_sign_ins (hash, user_code, client, audience, redirect, challenge, nonce, address, session, denied, created_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)

@@ -127,7 +127,7 @@ func (b *sqliteBackend) view(ctx context.Context, fn func(querier) error) error 
 	if err := c.run(ctx, "begin"); err != nil {
 		return classify("", err)
 	}
-	defer func() { _ = c.run(context.WithoutCancel(ctx), "rollback") }() //nolint:errcheck // there is nothing to lose, and no transaction where an error has ended it
+	defer func() { _ = c.run(context.WithoutCancel(ctx), "rollback") }() // there is nothing to lose, and no transaction where an error has ended it
 	return fn(c)
 }
 
@@ -267,15 +267,12 @@ func (c *sqliteConn) query(ctx context.Context, text string, args ...any) (*sql.
 
 func (c *sqliteConn) broken(error) {}
 
-func (c *sqliteConn) run(ctx context.Context, text string, args ...any) error {
+func (c *sqliteConn) run(ctx context.Context, text string) error {
 	s, err := c.prepare(ctx, text)
 	if err != nil {
 		return err
 	}
-	if args, err = s.arrange(args); err != nil {
-		return err
-	}
-	_, err = s.ExecContext(ctx, args...)
+	_, err = s.ExecContext(ctx)
 	return err
 }
 
@@ -341,7 +338,7 @@ func (w *sqliteWriter) commit(ctx context.Context) error {
 
 func (w *sqliteWriter) end(ctx context.Context) {
 	if w.open {
-		_ = w.run(ctx, "rollback") //nolint:errcheck // an error that ended the transaction has done it already
+		_ = w.run(ctx, "rollback") // an error that ended the transaction has done it already
 	}
 }
 

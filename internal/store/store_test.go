@@ -16,17 +16,12 @@ import (
 	"github.com/postern-dev/postern/internal/store"
 )
 
-// both runs the test on SQLite, and on PostgreSQL where there is one.
-func both(t *testing.T, test func(t *testing.T, f *fixture)) {
-	t.Helper()
-	t.Run("SQLite", func(t *testing.T) {
-		t.Parallel()
-		test(t, newFixture(t, filepath.Join(t.TempDir(), "postern.db")))
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		t.Parallel()
-		test(t, newFixture(t, postgresDSN(t)))
-	})
+// engines gives, for each database, how a test gets an empty one of its own.
+func engines() map[string]func(tb testing.TB) string {
+	return map[string]func(tb testing.TB) string{
+		"SQLite":     func(tb testing.TB) string { tb.Helper(); return filepath.Join(tb.TempDir(), "postern.db") },
+		"PostgreSQL": postgresDSN,
+	}
 }
 
 // fixture is a store with a tenant, a subscription, a user and an agent with a machine.

@@ -46,7 +46,7 @@ func (t *tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, er
 	if err := checkText("", args); err != nil {
 		return nil, err
 	}
-	rows, err := t.batch.w.query(t.batch.ctx, text, args...) //nolint:sqlclosecheck // the caller closes
+	rows, err := t.batch.w.query(t.batch.ctx, text, args...) //nolint:contextcheck // see usable
 	if err != nil {
 		t.broken(err)
 	}
@@ -69,13 +69,13 @@ func (t *tx) exec(ctx context.Context, what string, none error, text string, arg
 		return err
 	}
 	if !t.saved {
-		if err := t.batch.w.save(t.batch.ctx); err != nil {
+		if err := t.batch.w.save(t.batch.ctx); err != nil { //nolint:contextcheck // see usable
 			t.failed = err
 			return classify("", err)
 		}
 		t.saved = true
 	}
-	if err := t.batch.w.exec(t.batch.ctx, write{what: what, sql: text, args: args, none: none}); err != nil {
+	if err := t.batch.w.exec(t.batch.ctx, write{what: what, sql: text, args: args, none: none}); err != nil { //nolint:contextcheck // see usable
 		t.failed = err
 		return classify(what, err)
 	}

@@ -43,6 +43,9 @@ func AppendCheckpointLine(dst []byte, text string) ([]byte, error) {
 	return append(dst, "}\n"...), nil
 }
 
+// IsCheckpointLine tells whether a line of an export is its last. It does not say whether the line is sound.
+func IsCheckpointLine(line []byte) bool { return bytes.HasPrefix(line, []byte(checkpointHead)) }
+
 // Summary is what a verified export holds.
 type Summary struct {
 	Records    int64

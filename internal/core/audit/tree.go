@@ -29,7 +29,7 @@ type Tree struct {
 
 // Valid tells whether the frontier fits the size.
 func (t Tree) Valid() bool {
-	return t.Size >= 0 && len(t.Frontier) == bits.OnesCount64(uint64(t.Size)) //nolint:gosec // not negative
+	return t.Size >= 0 && len(t.Frontier) == bits.OnesCount64(uint64(t.Size))
 }
 
 // Append gives the tree with more leaves, and the nodes above the leaves that are to be kept, in the order in which they

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -22,6 +23,12 @@ type Config struct {
 	// CheckpointKey is the private key that checkpoints are signed with, as golang.org/x/mod/sumdb/note writes it. Where it
 	// is empty the engine makes one at its first start and keeps it among the store's settings.
 	CheckpointKey string
+
+	// SealSecret checks and seals the secret of a channel, and TestChannel sends one test message through a channel: to is
+	// the address where the channel is personal, by who asked; it gives the receiver's answer. Without them channels cannot
+	// have secrets of their own, or cannot be tested.
+	SealSecret  func(id ChannelID, kind ChannelKind, text string) (ChannelSecret, error)
+	TestChannel func(ctx context.Context, channel Channel, to, by string) (answer string, err error)
 }
 
 // Engine runs the use cases. It is safe for concurrent use, and any number of engines may share one store.
@@ -30,6 +37,8 @@ type Engine struct {
 	clock         func() time.Time
 	log           *slog.Logger
 	checkpointKey string
+	sealSecret    func(ChannelID, ChannelKind, string) (ChannelSecret, error)
+	testChannel   func(ctx context.Context, channel Channel, to, by string) (string, error)
 
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 	wake      chan struct{}                  // buffered 1: there may be due work sooner than the reconciler knows
@@ -40,7 +49,7 @@ func New(c Config) (*Engine, error) {
 	if c.Store == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("engine needs a store, a clock and a log")
 	}
-	return &Engine{store: c.Store, clock: c.Now, log: c.Log, checkpointKey: c.CheckpointKey, wake: make(chan struct{}, 1)}, nil
+	return &Engine{store: c.Store, clock: c.Now, log: c.Log, checkpointKey: c.CheckpointKey, sealSecret: c.SealSecret, testChannel: c.TestChannel, wake: make(chan struct{}, 1)}, nil
 }
 
 // now reads the clock as the records keep it: UTC, microseconds.

@@ -13,6 +13,7 @@ const (
 	RequestWasDenied   EventKind = "request.denied"
 	RequestWasCanceled EventKind = "request.canceled"
 	RequestDidTimeOut  EventKind = "request.timedOut"
+	RequestReframed    EventKind = "request.reframed" // its policy changed while it waited: it is to be looked at again
 
 	GrantCreated       EventKind = "grant.created"
 	GrantBegan         EventKind = "grant.began"
@@ -62,6 +63,19 @@ const (
 	RoleUnassigned EventKind = "role.unassigned"
 	RoleDefined    EventKind = "role.defined"
 	RoleDeleted    EventKind = "role.deleted"
+
+	ChannelWritten   EventKind = "channel.written"
+	ChannelDeleted   EventKind = "channel.deleted"
+	ChannelTested    EventKind = "channel.tested"
+	RouteWritten     EventKind = "route.written"
+	RouteDeleted     EventKind = "route.deleted"
+	DeliveryRequeued EventKind = "delivery.requeued"
+
+	AlertOpened       EventKind = "alert.opened"
+	AlertEscalated    EventKind = "alert.escalated" // it has become more severe
+	AlertAcknowledged EventKind = "alert.acknowledged"
+	AlertClosed       EventKind = "alert.closed"
+	AlertRuleChanged  EventKind = "alertRule.changed"
 
 	AccessRefused EventKind = "access.refused" // an attempt at anything else that the caller may not do
 	ServerStarted EventKind = "server.started"

@@ -42,6 +42,18 @@ const (
 	PrincipalsWrite = "Postern.Access/principals/write"
 
 	EventsRead = "Postern.Access/events/read" // the whole activity log: export, checkpoints, proofs
+
+	// Channels, other people's routes, deliveries and alerts lie at the root. One's own routes need no action, and those that
+	// watch a policy need the right to read it.
+	ChannelsRead      = "Postern.Access/channels/read" // how they are set up; their names are for everybody
+	ChannelsWrite     = "Postern.Access/channels/write"
+	RoutesRead        = "Postern.Access/routes/read"  // of anybody
+	RoutesWrite       = "Postern.Access/routes/write" // of anybody
+	DeliveriesRead    = "Postern.Access/deliveries/read"
+	DeliveriesRequeue = "Postern.Access/deliveries/requeue/action"
+	AlertsRead        = "Postern.Access/alerts/read"
+	AlertsWrite       = "Postern.Access/alerts/write" // acknowledge and close
+	AlertRulesWrite   = "Postern.Access/alertRules/write"
 )
 
 // Actions gives every action that Postern checks.
@@ -57,5 +69,7 @@ func Actions() []string {
 		AgentsRead, EnrollmentTokensWrite,
 		PrincipalsRead, PrincipalsWrite,
 		EventsRead,
+		ChannelsRead, ChannelsWrite, RoutesRead, RoutesWrite, DeliveriesRead, DeliveriesRequeue,
+		AlertsRead, AlertsWrite, AlertRulesWrite,
 	}
 }

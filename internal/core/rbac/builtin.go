@@ -58,6 +58,7 @@ func BuiltIn() []Definition {
 				"Microsoft.IoTFirmwareDefense/*",
 				"Microsoft.Support/*",
 				MachinesRead, SubscriptionsRead, ActivityLogRead, "Postern.Access/*/read", RequestsDecide, RequestsCancel, GrantsRevoke,
+				AlertsWrite, AlertRulesWrite,
 			}}),
 		builtIn(SecurityReader, "Security Reader", "Sees policies, requests and grants, and changes nothing.",
 			Permission{Actions: []string{

@@ -71,6 +71,15 @@ func TestBuiltInRoles(t *testing.T) {
 		rbac.PrincipalsRead:        {yes, yes, yes, yes, yes, yes, no},
 		rbac.PrincipalsWrite:       {yes, no, no, yes, no, no, no},
 		rbac.EventsRead:            {yes, yes, yes, yes, yes, yes, no},
+		rbac.ChannelsRead:          {yes, yes, yes, yes, yes, yes, no},
+		rbac.ChannelsWrite:         {yes, yes, no, no, no, no, no},
+		rbac.RoutesRead:            {yes, yes, yes, yes, yes, yes, no},
+		rbac.RoutesWrite:           {yes, yes, no, no, no, no, no},
+		rbac.DeliveriesRead:        {yes, yes, yes, yes, yes, yes, no},
+		rbac.DeliveriesRequeue:     {yes, yes, no, no, no, no, no},
+		rbac.AlertsRead:            {yes, yes, yes, yes, yes, yes, no},
+		rbac.AlertsWrite:           {yes, yes, no, no, yes, no, no},
+		rbac.AlertRulesWrite:       {yes, yes, no, no, yes, no, no},
 	}
 	for _, action := range rbac.Actions() {
 		want, ok := table[action]

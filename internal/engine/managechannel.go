@@ -1,0 +1,289 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+const maxChannels = 100 // of a tenant
+
+// ChannelInput is a channel as somebody wants it. In a change, nil fields stay.
+type ChannelInput struct {
+	Name         *string
+	Kind         ChannelKind // of a new channel; it does not change
+	Enabled      *bool       // a new channel is enabled
+	URL          *string
+	Mail         *Mail
+	CA           *string
+	AllowPrivate *bool
+	Secret       *string // in the clear, on its way to be sealed; empty takes it away
+	SecretFile   *string // a name in the server's folder of secrets
+	IfRevision   *int64  // of a change: refused where the channel has another
+}
+
+func (in ChannelInput) onto(c Channel) Channel {
+	give(&c.Name, in.Name)
+	give(&c.Enabled, in.Enabled)
+	give(&c.URL, in.URL)
+	give(&c.Mail, in.Mail)
+	give(&c.CA, in.CA)
+	give(&c.AllowPrivate, in.AllowPrivate)
+	return c
+}
+
+func give[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// sealInto puts the secret of the input into the channel. It happens before the transaction, which may be run again.
+func (e *Engine) sealInto(c *Channel, in ChannelInput) error {
+	switch {
+	case in.Secret != nil && in.SecretFile != nil && *in.Secret != "" && *in.SecretFile != "":
+		return access.Fault(access.KindInvalid, "secretTwice", "give the secret itself or the name of its file, not both")
+	case in.Secret != nil && *in.Secret != "":
+		if e.sealSecret == nil {
+			return access.Fault(access.KindUnavailable, "noVault", "this server cannot keep secrets; put the secret into a file of its folder of secrets")
+		}
+		sealed, err := e.sealSecret(c.ID, c.Kind, *in.Secret)
+		if err != nil {
+			return err
+		}
+		c.Secret = sealed
+	case in.SecretFile != nil && *in.SecretFile != "":
+		c.Secret = ChannelSecret{File: *in.SecretFile}
+	case in.Secret != nil || in.SecretFile != nil:
+		c.Secret = ChannelSecret{}
+	}
+	return nil
+}
+
+// CreateChannel adds a channel to the caller's tenant.
+func (e *Engine) CreateChannel(ctx context.Context, c Caller, in ChannelInput) (channel Channel, err error) {
+	name := ""
+	give(&name, in.Name)
+	a := attempt{action: rbac.ChannelsWrite, details: map[string]string{"name": name, "kind": string(in.Kind)}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.ChannelsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		channel = in.onto(Channel{ID: ChannelID(newID()), Tenant: c.Tenant, Kind: in.Kind, Enabled: true, CreatedAt: may.now, Revision: 1})
+		if err := e.sealInto(&channel, in); err != nil {
+			return err
+		}
+		if err := channel.Validate(); err != nil {
+			return err
+		}
+		others, err := tx.Channels(ctx, ChannelFilter{Tenant: c.Tenant}, Page{Limit: maxChannels})
+		if err != nil {
+			return fmt.Errorf("read channels: %w", err)
+		}
+		if len(others.Items) == maxChannels {
+			return access.Fault(access.KindConflict, "tooManyChannels", "there are %d channels, and no more are allowed: delete one that is not needed", maxChannels)
+		}
+		if slices.ContainsFunc(others.Items, func(o Channel) bool { return strings.EqualFold(o.Name, channel.Name) }) {
+			return nameTaken(channel.Name)
+		}
+		if err := tx.SaveChannel(ctx, channel, 0); err != nil {
+			return fmt.Errorf("save channel: %w", err)
+		}
+		return tx.Append(ctx, channel.event(access.ChannelWritten, c, rbac.ChannelsWrite, may))
+	})
+	return channel, err
+}
+
+func nameTaken(name string) error {
+	return access.Fault(access.KindConflict, "channelExists", "there is a channel %q already: choose another name", clip(name))
+}
+
+// UpdateChannel changes what is not nil in the input.
+func (e *Engine) UpdateChannel(ctx context.Context, c Caller, ref string, in ChannelInput) (channel Channel, err error) {
+	err = e.change(ctx, c, attempt{action: rbac.ChannelsWrite, details: map[string]string{"channel": ref}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.ChannelsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		was, err := findChannel(ctx, tx, c.Tenant, ref)
+		if err != nil {
+			return err
+		}
+		if in.IfRevision != nil && *in.IfRevision != was.Revision {
+			return access.Fault(access.KindConflict, "staleRevision", "the channel has revision %d by now: read it again and repeat", was.Revision)
+		}
+		channel = in.onto(was)
+		channel.Revision++
+		if err := e.sealInto(&channel, in); err != nil {
+			return err
+		}
+		if err := channel.Validate(); err != nil {
+			return err
+		}
+		if !strings.EqualFold(channel.Name, was.Name) {
+			if _, err := findChannel(ctx, tx, c.Tenant, channel.Name); err == nil {
+				return nameTaken(channel.Name)
+			}
+		}
+		if err := tx.SaveChannel(ctx, channel, was.Revision); err != nil {
+			return fmt.Errorf("save channel: %w", err)
+		}
+		return tx.Append(ctx, channel.event(access.ChannelWritten, c, rbac.ChannelsWrite, may))
+	})
+	return channel, err
+}
+
+// DeleteChannel deletes a channel with its routes; what waits for it is dead.
+func (e *Engine) DeleteChannel(ctx context.Context, c Caller, ref string) error {
+	return e.change(ctx, c, attempt{action: rbac.ChannelsWrite, details: map[string]string{"channel": ref}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.ChannelsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		channel, err := findChannel(ctx, tx, c.Tenant, ref)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteChannel(ctx, channel.ID, channel.Revision, may.now); err != nil {
+			return fmt.Errorf("delete channel: %w", err)
+		}
+		return tx.Append(ctx, channel.event(access.ChannelDeleted, c, rbac.ChannelsWrite, may))
+	})
+}
+
+// Channels lists the channels of the caller's tenant by name. Whoever may not read how they are set up gets their id, name
+// and kind alone, which is what a route needs.
+func (e *Engine) Channels(ctx context.Context, c Caller, p Page) (list Listed[Channel], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.ChannelsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if p, err = checkPage(p); err != nil {
+			return err
+		}
+		if list, err = r.Channels(ctx, ChannelFilter{Tenant: c.Tenant}, p); err != nil {
+			return err
+		}
+		for i := range list.Items {
+			list.Items[i] = may.shown(list.Items[i])
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Channel gives one channel by name or id, as Channels shows it.
+func (e *Engine) Channel(ctx context.Context, c Caller, ref string) (channel Channel, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.ChannelsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if channel, err = findChannel(ctx, r, c.Tenant, ref); err != nil {
+			return err
+		}
+		channel = may.shown(channel)
+		return nil
+	})
+	return channel, err
+}
+
+// shown gives what the caller may know of a channel.
+func (r rights) shown(c Channel) Channel {
+	if r.may(rbac.ChannelsRead, access.Root) {
+		return c
+	}
+	return Channel{ID: c.ID, Tenant: c.Tenant, Name: c.Name, Kind: c.Kind, Enabled: c.Enabled, CreatedAt: c.CreatedAt, Revision: c.Revision}
+}
+
+// TestChannel sends one test message through a channel, enabled or not, and says what the receiver answered. to is the
+// address for a personal channel; empty takes the caller's own.
+func (e *Engine) TestChannel(ctx context.Context, c Caller, ref, to string) (answer string, err error) {
+	var channel Channel
+	a := attempt{action: rbac.ChannelsWrite, details: map[string]string{"channel": ref}}
+	err = e.look(ctx, c, a, func(r Reader) error {
+		if _, err := e.authorize(ctx, r, c, rbac.ChannelsWrite, access.Root); err != nil {
+			return err
+		}
+		if channel, err = findChannel(ctx, r, c.Tenant, ref); err != nil {
+			return err
+		}
+		if channel.Kind.Personal() && to == "" {
+			self, err := r.Principal(ctx, c.Principal)
+			if err != nil {
+				return fmt.Errorf("read principal: %w", err)
+			}
+			if to = self.Email; to == "" {
+				return access.Fault(access.KindInvalid, "recipientMissing", "you have no e-mail address; say where the test is to go")
+			}
+		}
+		if to != "" && (!channel.Kind.Personal() || !plainAddress(to)) {
+			return access.Fault(access.KindInvalid, "recipientInvalid", "%q cannot get the test: give a plain e-mail address, and only for a mail channel", clip(to))
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if e.testChannel == nil {
+		return "", access.Fault(access.KindUnavailable, "noCourier", "this server sends no notifications")
+	}
+	answer, sendErr := e.testChannel(ctx, channel, to, c.Name)
+	event := channel.event(access.ChannelTested, c, rbac.ChannelsWrite, rights{now: e.now()})
+	event.Details["answer"] = clip(answer)
+	if sendErr != nil {
+		event.Outcome, event.Details["answer"] = access.Failed, clip(sendErr.Error())
+	}
+	if err := e.record(ctx, event); err != nil {
+		return "", fmt.Errorf("record the test: %w", err)
+	}
+	if sendErr != nil {
+		return "", &access.Error{Kind: access.KindInvalid, Code: "testFailed", Message: "the test was not delivered: " + sendErr.Error(), Err: sendErr}
+	}
+	return answer, nil
+}
+
+// findChannel gives a channel of the tenant by name or id.
+func findChannel(ctx context.Context, r OutboxReader, tenant access.TenantID, ref string) (Channel, error) {
+	unknown := access.Fault(access.KindNotFound, "unknownChannel", "there is no channel %q: look at the list of channels", clip(ref))
+	if uuid.Validate(ref) == nil {
+		c, err := r.Channel(ctx, ChannelID(strings.ToLower(ref)))
+		switch {
+		case isKind(err, access.KindNotFound) || err == nil && c.Tenant != tenant:
+			return Channel{}, unknown
+		case err != nil:
+			return Channel{}, fmt.Errorf("read channel: %w", err)
+		}
+		return c, nil
+	}
+	list, err := r.Channels(ctx, ChannelFilter{Tenant: tenant}, Page{Limit: maxChannels})
+	if err != nil {
+		return Channel{}, fmt.Errorf("read channels: %w", err)
+	}
+	for _, c := range list.Items {
+		if strings.EqualFold(c.Name, ref) {
+			return c, nil
+		}
+	}
+	return Channel{}, unknown
+}
+
+// event tells of a channel, and nothing of how it reaches its receiver.
+func (c Channel) event(kind access.EventKind, by Caller, action string, may rights) access.Event {
+	return access.Event{
+		At: may.now, Kind: kind, Outcome: access.Succeeded, Actor: by.Actor(), Tenant: c.Tenant, Action: action,
+		Details: map[string]string{
+			"channel": string(c.ID), "name": clip(c.Name), "kind": string(c.Kind), "enabled": strconv.FormatBool(c.Enabled),
+			"revision": strconv.FormatInt(c.Revision, 10),
+		},
+	}
+}

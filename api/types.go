@@ -320,7 +320,7 @@ type Proof struct {
 
 // ExportLine is one line of an export of the activity log: a record, or at the end the checkpoint.
 type ExportLine struct {
-	Seq        int64       `json:"seq"`
-	Record     string      `json:"record,omitempty" doc:"Base64 of the canonical record."`
-	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	Seq        int64  `json:"seq"`
+	Record     string `json:"record,omitempty" doc:"Base64 of the canonical record."`
+	Checkpoint string `json:"checkpoint,omitempty" doc:"The signed note; on the last line, alone."`
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -145,7 +143,7 @@ checkpoint is signed with is kept with your sign-in the first time it is seen, s
 				defer f.Close() //nolint:errcheck // closed below; this one is for the way out of an error
 				out = f
 			}
-			checkpoint, err := copyExport(out, body)
+			records, err := copyExport(out, body)
 			if err != nil {
 				return err
 			}
@@ -154,10 +152,14 @@ checkpoint is signed with is kept with your sign-in the first time it is seen, s
 					return err
 				}
 			}
+			checkpoint, err := cl.Checkpoint(c.Context())
+			if err != nil {
+				return err
+			}
 			if err := a.pinAuditKey(checkpoint.Key); err != nil {
 				return err
 			}
-			a.say("%s, under the checkpoint of %s.", count(int(checkpoint.Size-from), "record"), a.style().time(checkpoint.At))
+			a.say("%s, and the checkpoint that signs them.", count(records, "record"))
 			return nil
 		},
 	}
@@ -166,34 +168,22 @@ checkpoint is signed with is kept with your sign-in the first time it is seen, s
 	return c
 }
 
-// copyExport turns what the server sends into the form that verifies offline, and gives its checkpoint; an export that
-// ends without one is cut off.
-func copyExport(w io.Writer, r io.Reader) (api.Checkpoint, error) {
-	in, out := json.NewDecoder(r), bufio.NewWriter(w)
-	var buf []byte
-	for {
-		var line api.ExportLine
-		if err := in.Decode(&line); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return api.Checkpoint{}, fail(exitUnavailable, "Try again.", "the export ended before its checkpoint")
-		} else if err != nil {
-			return api.Checkpoint{}, fmt.Errorf("understand the export: %w", err)
-		}
-		var err error
-		if line.Checkpoint != nil {
-			buf, err = audit.AppendCheckpointLine(buf[:0], line.Checkpoint.Note)
-		} else {
-			var record []byte
-			record, err = base64.StdEncoding.DecodeString(line.Record)
-			buf = audit.AppendRecordLine(buf[:0], line.Seq, record)
+// copyExport copies an export line by line and counts its records. One that ends without its checkpoint is cut off.
+func copyExport(w io.Writer, r io.Reader) (records int, err error) {
+	in, out := bufio.NewReader(r), bufio.NewWriter(w)
+	for whole := false; ; {
+		line, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && whole && len(line) == 0 {
+			return records, out.Flush()
 		}
 		if err != nil {
-			return api.Checkpoint{}, fmt.Errorf("understand the export: %w", err)
+			return records, fail(exitUnavailable, "Try again.", "the export ended before its checkpoint")
 		}
-		if _, err := out.Write(buf); err != nil {
-			return api.Checkpoint{}, err
+		if whole = audit.IsCheckpointLine(line); !whole {
+			records++
 		}
-		if line.Checkpoint != nil {
-			return *line.Checkpoint, out.Flush()
+		if _, err := out.Write(line); err != nil {
+			return records, err
 		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -165,6 +165,7 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	out := bufio.NewWriterSize(w, 64<<10)
 	began := false
+	var line []byte
 	d, err := a.engine.Export(r.Context(), caller, from, func(seq int64, record []byte) error {
 		if !began {
 			began = true
@@ -175,7 +176,9 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) {
 				return err
 			}
 		}
-		return writeLine(out, exportRecord{Seq: seq, Record: record})
+		line = audit.AppendRecordLine(line[:0], seq, record)
+		_, err := out.Write(line)
+		return err
 	})
 	if err != nil {
 		if !began {
@@ -186,32 +189,10 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the caller must not take it for whole
 	}
 	w.Header().Set("Content-Type", exportType)
-	checkpoint := checkpointOut(d)
-	if err := writeLine(out, exportEnd{Checkpoint: checkpoint}); err != nil {
-		return
+	if line, err = audit.AppendCheckpointLine(line[:0], checkpointOut(d).Note); err == nil {
+		_, err = out.Write(line)
 	}
-	if err := out.Flush(); err != nil {
+	if err := errors.Join(err, out.Flush()); err != nil {
 		a.log.DebugContext(r.Context(), "the caller left an export", "error", err)
 	}
-}
-
-// exportRecord and exportEnd are api.ExportLine with one part each.
-type exportRecord struct {
-	Seq    int64  `json:"seq"`
-	Record []byte `json:"record"`
-}
-
-type exportEnd struct {
-	Checkpoint api.Checkpoint `json:"checkpoint"`
-}
-
-func writeLine(w *bufio.Writer, line any) error {
-	data, err := json.Marshal(line)
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(data); err != nil {
-		return err
-	}
-	return w.WriteByte('\n')
 }

@@ -166,6 +166,23 @@ func TestLoopClosesAfterASuspend(t *testing.T) {
 	})
 }
 
+func TestLoopCorrectsTimeoutsAfterASuspend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		web := key("192.0.2.1/32", 80)
+		b.loop.Set(desired(1, opening(web, b.now().Add(time.Hour), "g1")))
+		b.after(10 * time.Second)
+		b.skipped = 5 * time.Second
+		b.after(2 * time.Second)
+		b.target.change(func() {
+			if left := time.Until(b.target.held[web].ends); left > time.Hour-15*time.Second {
+				t.Errorf("the target would hold it for %s, should we die now", left)
+			}
+		})
+	})
+}
+
 func TestLoopReportsRevokedAndSharedGrants(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -93,3 +93,13 @@ func (n *Namespace) Forward() error {
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
+
+// ForgetConnections empties the kernel's table of connections in the namespace, as a long silence would.
+func (n *Namespace) ForgetConnections() error {
+	return n.Do(func() error {
+		if err := netlink.ConntrackTableFlush(netlink.ConntrackTable); err != nil {
+			return fmt.Errorf("empty the table of connections: %w", err)
+		}
+		return nil
+	})
+}

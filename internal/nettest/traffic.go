@@ -136,8 +136,17 @@ func (n *Namespace) Ask(network string, from netip.Addr, to netip.AddrPort, wait
 	if err != nil {
 		return err
 	}
-	return errors.Join(Exchange(c, wait), c.Close())
+	if network != "udp" {
+		return errors.Join(Exchange(c, wait), c.Close())
+	}
+	for err = Exchange(c, patience); err != nil && ctx.Err() == nil; err = Exchange(c, patience) {
+		time.Sleep(patience / 10) // where the answer is at once that nobody listens
+	}
+	return errors.Join(err, c.Close())
 }
+
+// patience is how long an answer over UDP is waited for before the question is asked again.
+const patience = 100 * time.Millisecond
 
 // Exchange sends a few bytes through c and waits for their echo.
 func Exchange(c net.Conn, wait time.Duration) error {

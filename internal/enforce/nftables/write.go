@@ -17,8 +17,8 @@ import (
 	"github.com/postern-dev/postern/internal/enforce"
 )
 
-// rewrite makes the table what d says without trusting anything that is there, in one transaction: it makes or adopts
-// the table, empties what is there and fills it. Packets see the old table or the new one, and nothing between.
+// rewrite makes the table what d says without trusting anything that is there: it adopts the table if there is one, and
+// then makes it, or empties and fills it, in one transaction. Packets see the old table or the new one, and nothing between.
 func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 	c, err := e.open()
 	if err != nil {
@@ -43,11 +43,15 @@ func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 	messages := []netlink.Message{newTable(e.table, flags)}
 	var counted map[place]member
 	if there != nil {
+		// Adopting comes first, by itself: a kernel takes no new chain in the transaction that changes the table.
+		if err := c.commit(messages); err != nil {
+			return err
+		}
 		old, err := c.structure()
 		if err != nil {
 			return err
 		}
-		messages = append(messages, e.clear(old, k)...)
+		messages = e.clear(old, k)
 		if counted, err = c.counted(old, k); err != nil {
 			return err
 		}

@@ -29,7 +29,6 @@ type itemRecord struct {
 	Ports          portsRecord      `json:"ports"`
 	Protocol       access.Protocol  `json:"protocol"`
 	Sources        []netip.Prefix   `json:"sources,omitempty"`
-	Networks       []string         `json:"networks,omitempty"`
 	Duration       time.Duration    `json:"duration,omitempty"`
 	Until          int64            `json:"until,omitempty"` // microseconds
 }
@@ -68,7 +67,6 @@ type portRuleRecord struct {
 	Ports    portsRecord     `json:"ports"`
 	Protocol access.Protocol `json:"protocol"`
 	Sources  []netip.Prefix  `json:"sources,omitempty"`
-	Networks []string        `json:"networks,omitempty"`
 	Max      time.Duration   `json:"max,omitempty"`
 }
 
@@ -124,14 +122,10 @@ func guardOf(m access.MachinePolicy) guardRecord {
 		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout,
 	}
 	for _, p := range m.Ports {
-		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max})
+		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Max: p.Max})
 	}
 	for _, c := range m.Approval.Cases {
-		record := caseRecord{Name: c.Name, When: c.When, Hours: hoursRecord(c.Hours), Denies: c.Denies, StepUp: c.StepUp}
-		for _, s := range c.Stages {
-			record.Stages = append(record.Stages, stageRecord{AllOf: quorumRecords(s.AllOf), AnyOf: quorumRecords(s.AnyOf), Timeout: s.Timeout})
-		}
-		r.Approval = append(r.Approval, record)
+		r.Approval = append(r.Approval, caseOf(c))
 	}
 	return r
 }
@@ -142,14 +136,10 @@ func (r guardRecord) policy(machine access.MachineID) access.MachinePolicy {
 		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout,
 	}
 	for _, p := range r.Ports {
-		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max})
+		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Max: p.Max})
 	}
 	for _, c := range r.Approval {
-		rule := access.Case{Name: c.Name, When: c.When, Hours: access.Hours(c.Hours), Denies: c.Denies, StepUp: c.StepUp}
-		for _, s := range c.Stages {
-			rule.Stages = append(rule.Stages, access.Stage{AllOf: quorums(s.AllOf), AnyOf: quorums(s.AnyOf), Timeout: s.Timeout})
-		}
-		m.Approval.Cases = append(m.Approval.Cases, rule)
+		m.Approval.Cases = append(m.Approval.Cases, c.rule())
 	}
 	return m
 }
@@ -166,4 +156,54 @@ func quorums(records []quorumRecord) (quorums []access.Quorum) {
 		quorums = append(quorums, access.Quorum(r))
 	}
 	return quorums
+}
+
+// askRecord is what a request is beside its items: what deciding rests on.
+type askRecord struct {
+	Windows    []int64          `json:"windows,omitempty"` // microseconds
+	Extends    access.GrantID   `json:"extends,omitempty"`
+	BreakGlass bool             `json:"breakGlass,omitempty"`
+	Approvals  []approvalRecord `json:"approvals,omitempty"`
+}
+
+type approvalRecord struct {
+	Case  caseRecord `json:"case"`
+	Items []int      `json:"items"`
+}
+
+func askOf(r access.Request) askRecord {
+	ask := askRecord{Extends: r.Extends, BreakGlass: r.BreakGlass}
+	for _, w := range r.Windows {
+		ask.Windows = append(ask.Windows, micros(w))
+	}
+	for _, a := range r.Approvals {
+		ask.Approvals = append(ask.Approvals, approvalRecord{Case: caseOf(a.Case), Items: a.Items})
+	}
+	return ask
+}
+
+func (ask askRecord) fill(r *access.Request) {
+	r.Extends, r.BreakGlass = ask.Extends, ask.BreakGlass
+	for _, w := range ask.Windows {
+		r.Windows = append(r.Windows, instant(w))
+	}
+	for _, a := range ask.Approvals {
+		r.Approvals = append(r.Approvals, access.Approval{Case: a.Case.rule(), Items: a.Items})
+	}
+}
+
+func caseOf(c access.Case) caseRecord {
+	record := caseRecord{Name: c.Name, When: c.When, Hours: hoursRecord(c.Hours), Denies: c.Denies, StepUp: c.StepUp}
+	for _, s := range c.Stages {
+		record.Stages = append(record.Stages, stageRecord{AllOf: quorumRecords(s.AllOf), AnyOf: quorumRecords(s.AnyOf), Timeout: s.Timeout})
+	}
+	return record
+}
+
+func (r caseRecord) rule() access.Case {
+	rule := access.Case{Name: r.Name, When: r.When, Hours: access.Hours(r.Hours), Denies: r.Denies, StepUp: r.StepUp}
+	for _, s := range r.Stages {
+		rule.Stages = append(rule.Stages, access.Stage{AllOf: quorums(s.AllOf), AnyOf: quorums(s.AnyOf), Timeout: s.Timeout})
+	}
+	return rule
 }

@@ -1,0 +1,73 @@
+package armapi
+
+import (
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// operationOf gives the name of what an event records: the permission that was asked for, or one in the same form.
+func operationOf(e access.Event) string {
+	switch e.Kind {
+	case access.RequestSubmitted, access.RequestRefused, access.RequestWasApproved, access.GrantCreated:
+		return rbac.PoliciesInitiate
+	case access.PolicyWritten:
+		return rbac.PoliciesWrite
+	case access.PolicyDeleted:
+		return rbac.PoliciesDelete
+	case access.MachineAdded:
+		return rbac.MachinesWrite
+	case access.MachineDeleted:
+		return rbac.MachinesDelete
+	case access.RoleAssigned:
+		return rbac.RoleAssignmentsWrite
+	case access.RoleUnassigned:
+		return rbac.RoleAssignmentsDelete
+	case access.RoleDefined:
+		return rbac.RoleDefinitionsWrite
+	case access.RoleDeleted:
+		return rbac.RoleDefinitionsDelete
+	}
+	if e.Kind == access.AccessRefused && e.Action != "" {
+		return e.Action
+	}
+	subject, verb, _ := strings.Cut(string(e.Kind), ".")
+	return "Postern.Access/" + subject + "s/" + verb + "/action"
+}
+
+// operationTitle gives the text that Azure shows for an operation, or the name itself.
+func operationTitle(name string) string {
+	switch name {
+	case rbac.PoliciesInitiate:
+		return "Initiate JIT Network Access Policy"
+	case rbac.PoliciesWrite:
+		return "Update JIT Network Access Policy"
+	case rbac.PoliciesDelete:
+		return "Delete JIT Network Access Policy"
+	case rbac.PoliciesRead:
+		return "Get JIT Network Access Policy"
+	case rbac.MachinesRead:
+		return "Get Virtual Machine"
+	case rbac.MachinesWrite:
+		return "Create or Update Virtual Machine"
+	case rbac.MachinesDelete:
+		return "Delete Virtual Machine"
+	case rbac.RoleAssignmentsRead:
+		return "Get role assignment"
+	case rbac.RoleAssignmentsWrite:
+		return "Create role assignment"
+	case rbac.RoleAssignmentsDelete:
+		return "Delete role assignment"
+	case rbac.RoleDefinitionsRead:
+		return "Get role definition"
+	case rbac.RoleDefinitionsWrite:
+		return "Create or update custom role definition"
+	case rbac.RoleDefinitionsDelete:
+		return "Delete custom role definition"
+	}
+	return name
+}
+
+// operationNames gives every permission that is checked.
+func operationNames() []string { return rbac.Actions() }

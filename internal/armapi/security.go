@@ -1,0 +1,175 @@
+package armapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const securityPath = "/providers/Microsoft.Security"
+
+// jitAssessment is the key of Azure's recommendation that management ports be guarded by just-in-time access.
+const jitAssessment = "805651bc-6ecd-4c73-9b55-97a19d0582d0"
+
+func securityRoutes() []route {
+	get := func(pattern string, handle func(*call) (reply, error)) route {
+		return route{method: http.MethodGet, pattern: pattern, versions: anyVersion(), handle: handle}
+	}
+	return []route{
+		get(subscriptionPath+securityPath+"/locations", listSecurityLocations),
+		get(subscriptionPath+securityPath+"/locations/{location}", getSecurityLocation),
+		get(subscriptionPath+securityPath+"/pricings", listPricings),
+		get(subscriptionPath+securityPath+"/pricings/{pricing}", getPricing),
+		{method: http.MethodPut, pattern: subscriptionPath + securityPath + "/pricings/{pricing}", versions: anyVersion(), handle: putPricing},
+		get(subscriptionPath+securityPath+"/policies", listSecurityPolicies),
+		get(subscriptionPath+securityPath+"/policies/{policy}", getSecurityPolicy),
+		get(subscriptionPath+securityPath+"/assessments", listAssessments),
+		get(groupPath+"/providers/Microsoft.Compute/virtualMachines/{machine}"+securityPath+"/assessments", machineAssessments),
+		get(groupPath+"/providers/Microsoft.Compute/virtualMachines/{machine}"+securityPath+"/assessments/{assessment}", machineAssessment),
+	}
+}
+
+func (c *call) securityLocation(name string) map[string]any {
+	return map[string]any{"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/locations/" + name, "name": name,
+		"type": "Microsoft.Security/locations", "properties": map[string]any{"homeRegionName": name}}
+}
+
+func listSecurityLocations(c *call) (reply, error) {
+	names, err := c.locations()
+	if err != nil {
+		return reply{}, err
+	}
+	value := make([]any, 0, len(names))
+	for _, name := range names {
+		value = append(value, c.securityLocation(name))
+	}
+	return ok(list{Value: value})
+}
+
+func getSecurityLocation(c *call) (reply, error) {
+	names, err := c.locations()
+	if err != nil {
+		return reply{}, err
+	}
+	if !containsFold(names, c.vars["location"]) {
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no location %q in this subscription", clip(c.vars["location"]))
+	}
+	return ok(c.securityLocation(c.vars["location"]))
+}
+
+// Just-in-time access has no price here: the plan that Azure asks for is always on.
+const pricingName = "VirtualMachines"
+
+func (c *call) pricing() map[string]any {
+	return map[string]any{"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/pricings/" + pricingName, "name": pricingName,
+		"type": "Microsoft.Security/pricings", "properties": map[string]any{"pricingTier": "Standard", "subPlan": "P2", "freeTrialRemainingTime": "PT0S"}}
+}
+
+func listPricings(c *call) (reply, error) {
+	if err := c.known(); err != nil {
+		return reply{}, err
+	}
+	return ok(list{Value: []any{c.pricing()}})
+}
+
+func getPricing(c *call) (reply, error) {
+	if err := c.known(); err != nil {
+		return reply{}, err
+	}
+	if !strings.EqualFold(c.vars["pricing"], pricingName) {
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no plan %q; %s is the one that there is", clip(c.vars["pricing"]), pricingName)
+	}
+	return ok(c.pricing())
+}
+
+// putPricing takes the plan that is always on, since scripts set it first, and refuses any other.
+func putPricing(c *call) (reply, error) {
+	var body struct {
+		Properties struct {
+			Tier string `json:"pricingTier"`
+		} `json:"properties"`
+	}
+	if err := c.decode(&body); err != nil {
+		return reply{}, err
+	}
+	if !strings.EqualFold(body.Properties.Tier, "Standard") {
+		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter", "the pricingTier %q cannot be set: just-in-time access is always on, as Standard", clip(body.Properties.Tier))
+	}
+	return getPricing(c)
+}
+
+func (c *call) securityPolicy() map[string]any {
+	return map[string]any{"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/policies/default", "name": "default",
+		"type": "Microsoft.Security/policies", "properties": map[string]any{"policyLevel": "Subscription", "recommendations": map[string]any{"jitNetworkAccess": "On"}}}
+}
+
+func listSecurityPolicies(c *call) (reply, error) {
+	if err := c.known(); err != nil {
+		return reply{}, err
+	}
+	return ok(list{Value: []any{c.securityPolicy()}})
+}
+
+func getSecurityPolicy(c *call) (reply, error) {
+	if err := c.known(); err != nil {
+		return reply{}, err
+	}
+	if !strings.EqualFold(c.vars["policy"], "default") {
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no policy %q; default is the one that there is", clip(c.vars["policy"]))
+	}
+	return ok(c.securityPolicy())
+}
+
+// assessment says how Azure's recommendation stands for a machine.
+func assessment(d engine.MachineDetail) map[string]any {
+	code, cause, description := "Healthy", "", ""
+	switch d.Standing {
+	case access.Configured:
+	case access.NotConfigured:
+		code, cause, description = "Unhealthy", "JitNotConfigured", "no policy guards the management ports of this machine"
+	case access.Unsupported:
+		code, cause, description = "NotApplicable", "Unsupported", d.StandingReason
+	}
+	return map[string]any{
+		"id": string(d.Machine.Resource) + securityPath + "/assessments/" + jitAssessment, "name": jitAssessment, "type": "Microsoft.Security/assessments",
+		"properties": map[string]any{
+			"displayName":     "Management ports of virtual machines should be protected with just-in-time network access control",
+			"status":          map[string]string{"code": code, "cause": cause, "description": description},
+			"resourceDetails": map[string]any{"source": "Azure", "id": d.Machine.Resource},
+			"metadata":        map[string]any{"severity": "High", "assessmentType": "BuiltIn", "policyDefinitionId": "/providers/Microsoft.Authorization/policyDefinitions/b0f33259-77d7-4c9e-aac6-3aabcfae693c"},
+		},
+	}
+}
+
+func listAssessments(c *call) (reply, error) {
+	machines, err := c.engine().Machines(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage))
+	if err != nil {
+		return reply{}, err
+	}
+	value := make([]any, 0, len(machines.Items))
+	for _, d := range machines.Items {
+		value = append(value, assessment(d))
+	}
+	return ok(c.list(value, machines.Next))
+}
+
+func machineAssessments(c *call) (reply, error) {
+	d, err := c.machine()
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(list{Value: []any{assessment(d)}})
+}
+
+func machineAssessment(c *call) (reply, error) {
+	d, err := c.machine()
+	if err != nil {
+		return reply{}, err
+	}
+	if !strings.EqualFold(c.vars["assessment"], jitAssessment) {
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no assessment %q; %s is the one that there is", clip(c.vars["assessment"]), jitAssessment)
+	}
+	return ok(assessment(d))
+}

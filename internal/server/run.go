@@ -51,6 +51,7 @@ type server struct {
 	identity    *identity.Identity
 	certificate *certificate
 	api         *httpapi.API
+	azure       azure
 	metrics     *metrics
 	reconciling atomic.Bool
 
@@ -117,11 +118,18 @@ func (s *server) openFaces() error {
 	if err := s.certificate.load(); err != nil {
 		return err
 	}
+	seal, err := s.folder.seal()
+	if err != nil {
+		return err
+	}
 	s.identity, err = identity.New(identity.Config{
-		Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		Engine: s.engine, CA: ca, SealKey: seal, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
 		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.openAzure(); err != nil {
 		return err
 	}
 	s.api, err = httpapi.New(httpapi.Config{Engine: s.engine, Identity: s.identity, Now: s.now, Log: s.log, Observe: s.metrics.observe})
@@ -180,7 +188,7 @@ func (s *server) front() *http.Server {
 	health{store: s.store, alive: s.reconciling.Load}.routes(mux)
 	mux.Handle("/", s.api)
 	return &http.Server{
-		Handler: mux, TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Handler: s.faces(mux), TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }

@@ -38,32 +38,19 @@ func (g *standing) become(status access.GrantStatus, detail string) {
 	}
 }
 
-// note takes in a new desired state: which grant is part of which openings. It walks over both states side by side,
-// since most of a large state is the same as before.
+// note takes in a new desired state: which grant is part of which openings.
 func (w *work) note(next *access.DesiredState) {
 	var before []access.Opening
 	if w.desired != nil {
 		before = w.desired.Openings
 	}
-	i := 0
-	for j := range next.Openings {
-		o := &next.Openings[j]
-		for i < len(before) && before[i].OpeningKey != o.OpeningKey && CompareKeys(before[i].OpeningKey, o.OpeningKey) < 0 {
-			w.unlist(&before[i], nil)
-			i++
-		}
-		if i < len(before) && before[i].OpeningKey == o.OpeningKey {
-			if !slices.Equal(before[i].Grants, o.Grants) {
-				w.unlist(&before[i], o.Grants)
-				w.list(o)
-			}
-			i++
-			continue
-		}
-		w.list(o)
+	gone, came, sorted := Changes(before, next.Openings)
+	next.Openings = sorted
+	for _, key := range gone {
+		w.touch(key) // until the next Apply it is still open, and counts for its owners
 	}
-	for ; i < len(before); i++ {
-		w.unlist(&before[i], nil)
+	for i := range came {
+		w.list(&came[i])
 	}
 	w.desired = next
 	for _, id := range next.Ended {
@@ -79,8 +66,9 @@ func (w *work) note(next *access.DesiredState) {
 	}
 }
 
-// list makes the grants of an opening that is desired know it.
+// list makes the grants of an opening that is desired know it, and those that it has lost be judged.
 func (w *work) list(o *access.Opening) {
+	w.touch(o.OpeningKey)
 	w.owners[o.OpeningKey] = o.Grants
 	for _, id := range o.Grants {
 		g := w.grants[id]
@@ -93,19 +81,6 @@ func (w *work) list(o *access.Opening) {
 		}
 		g.listed = true
 		w.touched[id] = struct{}{}
-	}
-}
-
-// unlist takes an opening from those of its grants that are not among stay.
-func (w *work) unlist(o *access.Opening, stay []access.GrantID) {
-	for _, id := range o.Grants {
-		if g := w.grants[id]; g != nil && !slices.Contains(stay, id) {
-			w.touched[id] = struct{}{}
-		}
-	}
-	if len(stay) == 0 {
-		// Until the next Apply it is still open, and counts for them.
-		w.owners[o.OpeningKey] = o.Grants
 	}
 }
 

@@ -114,7 +114,6 @@ func (w *work) accept(in inbox, now time.Time) {
 			w.contact = now
 		}
 		next := *in.desired
-		next.Openings = Sorted(next.Openings)
 		w.note(&next)
 		w.apply, w.retryAt = true, time.Time{}
 	}
@@ -188,7 +187,7 @@ func (l *Loop) turn(ctx context.Context, now time.Time) error {
 		return l.readCounters(ctx, now)
 	}
 	wanted := w.effective(now)
-	gone, came := Changes(w.applied, wanted)
+	gone, came, _ := Changes(w.applied, wanted)
 	if w.apply || len(came) > 0 {
 		// What is about to go has counted something.
 		if err := l.look(ctx, gone, now); err != nil {

@@ -4,7 +4,9 @@ package nettest
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"time"
 )
 
 // Network is a client, a machine, and perhaps a gateway between them. Addresses of the client and of the machine come
@@ -28,6 +30,9 @@ func Pair() (*Network, error) {
 	err = Connect(
 		End{In: net.Client, Interface: "client0", Addresses: networks(net.ClientAddrs, 24, 64)},
 		End{In: net.Machine, Interface: "machine0", Addresses: networks(net.MachineAddrs, 24, 64)})
+	if err == nil {
+		err = net.ready()
+	}
 	if err != nil {
 		return nil, errors.Join(err, net.Close())
 	}
@@ -58,10 +63,30 @@ func BehindGateway(machines int) (*Network, error) {
 			net.Client.Route(netip.MustParsePrefix("10.88.0.0/16"), outside[0]), net.Client.Route(netip.MustParsePrefix("fd88::/64"), outside[1]),
 			net.Machine.Route(netip.MustParsePrefix("10.77.0.0/24"), inside[0]), net.Machine.Route(netip.MustParsePrefix("fd77::/64"), inside[1]))
 	}
+	if err == nil {
+		err = net.ready()
+	}
 	if err != nil {
 		return nil, errors.Join(err, net.Close())
 	}
 	return net, nil
+}
+
+// ready waits until the client reaches the machine over both families: a new interface may need a second before it
+// takes part in finding neighbours.
+func (n *Network) ready() error {
+	for i, to := range n.MachineAddrs[:2] {
+		echo, err := n.Machine.EchoUDP(netip.AddrPortFrom(to, 0))
+		if err != nil {
+			return err
+		}
+		const enough = 10 * time.Second
+		err = errors.Join(n.Client.Ask("udp", n.ClientAddrs[i], echo.Addr(), enough), echo.Close())
+		if err != nil {
+			return fmt.Errorf("the client does not reach the machine: %w", err)
+		}
+	}
+	return nil
 }
 
 func spaces(gateway bool) (*Network, error) {

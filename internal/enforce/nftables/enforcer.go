@@ -134,9 +134,7 @@ func (e *Enforcer) Apply(_ context.Context, d *access.DesiredState, now time.Tim
 	if d == nil {
 		return e.remove()
 	}
-	state := *d
-	state.Openings = enforce.Sorted(d.Openings)
-	if err := e.write(state, clock); err != nil {
+	if err := e.write(*d, clock); err != nil {
 		return err
 	}
 	if refused := e.known.book.refused; len(refused) > 0 {

@@ -25,7 +25,7 @@ func openSet(f family, bits int) string { return fmt.Sprintf("n%d_%d", f, bits) 
 // always are the prefix lengths whose sets are always there, since almost every opening is for one address.
 func always() map[family][]int { return map[family][]int{four: {32}, six: {128}} }
 
-// withLengths adds prefix lengths.
+// with gives the shape with such prefix lengths in use.
 func (s shape) with(more map[family]map[int]bool) shape {
 	s.lengths = always()
 	for f, bits := range more {
@@ -37,6 +37,11 @@ func (s shape) with(more map[family]map[int]bool) shape {
 		slices.SortFunc(s.lengths[f], func(a, b int) int { return b - a })
 	}
 	return s
+}
+
+// same tells whether two shapes of one mode have the same sets and rules.
+func (s shape) same(other shape) bool {
+	return slices.Equal(s.lengths[four], other.lengths[four]) && slices.Equal(s.lengths[six], other.lengths[six])
 }
 
 // sets gives the sets without elements.

@@ -29,6 +29,7 @@ func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 	if err != nil {
 		return err
 	}
+	_, _, d.Openings = enforce.Changes(nil, d.Openings)
 	k := &known{protected: protectedKeys(d), book: newBook(d.Mode, d.Machines), state: d}
 	for _, o := range d.Openings {
 		k.book.add(o)
@@ -214,7 +215,8 @@ func complete(structure []object, k *known) error {
 // change brings the table from the state last applied to d, in one transaction that holds only the difference.
 func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 	k := e.known
-	gone, came := enforce.Changes(k.state.Openings, d.Openings)
+	gone, came, sorted := enforce.Changes(k.state.Openings, d.Openings)
+	d.Openings = sorted
 	touched := make(map[place]bool, len(gone)+len(came))
 	for _, key := range gone {
 		for _, at := range k.book.remove(key) {
@@ -236,13 +238,14 @@ func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 		return err
 	}
 	var messages []netlink.Message
-	next := k.shape.with(k.book.inUse())
-	sets, chains := next.sets(), next.chains()
-	reshaped := false
+	next, sets, chains := k.shape.with(k.book.inUse()), k.sets, k.chains
+	reshaped := !next.same(k.shape)
+	if reshaped {
+		sets, chains = next.sets(), next.chains()
+	}
 	for i, s := range sets {
-		if !slices.ContainsFunc(k.sets, func(old Set) bool { return old.Name == s.Name }) {
+		if reshaped && !slices.ContainsFunc(k.sets, func(old Set) bool { return old.Name == s.Name }) {
 			messages = append(messages, newSet(e.table, s, uint32(i+1))) //nolint:gosec // at most 166
-			reshaped = true
 		}
 	}
 	protected := k.protected
@@ -256,22 +259,12 @@ func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 		}
 	}
 	messages = append(messages, elements...)
-	for i, c := range chains {
-		if c.same(k.chains[i]) {
-			continue
-		}
-		rules, err := writeChains(e.table, []Chain{c})
+	if reshaped {
+		rules, err := e.reshape(k, sets, chains)
 		if err != nil {
 			return err
 		}
-		messages = append(append(messages, flushChain(e.table, c.Name)), rules[1:]...)
-		reshaped = true
-	}
-	for _, old := range k.sets {
-		if !slices.ContainsFunc(sets, func(s Set) bool { return old.Name == s.Name }) {
-			messages = append(messages, deleteSet(e.table, old.Name))
-			reshaped = true
-		}
+		messages = append(messages, rules...)
 	}
 	if err := e.conn.commit(messages); err != nil {
 		return err
@@ -291,6 +284,27 @@ func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 		}
 	}
 	return nil
+}
+
+// reshape gives the messages that fill chains anew whose rules change, and then delete sets that no rule uses.
+func (e *Enforcer) reshape(k *known, sets []Set, chains []Chain) ([]netlink.Message, error) {
+	var messages []netlink.Message
+	for i, c := range chains {
+		if c.same(k.chains[i]) {
+			continue
+		}
+		rules, err := writeChains(e.table, []Chain{c})
+		if err != nil {
+			return nil, err
+		}
+		messages = append(append(messages, flushChain(e.table, c.Name)), rules[1:]...)
+	}
+	for _, old := range k.sets {
+		if !slices.ContainsFunc(sets, func(s Set) bool { return old.Name == s.Name }) {
+			messages = append(messages, deleteSet(e.table, old.Name))
+		}
+	}
+	return messages, nil
 }
 
 // renew gives the messages that make the touched elements what their owners want. A live element whose end moves is

@@ -3,6 +3,8 @@ package server_test
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -80,7 +82,10 @@ func TestStreamEndsWithTheAgent(t *testing.T) {
 			if len(d.Openings) != 0 {
 				t.Errorf("the agent was still told of %+v", d.Openings)
 			}
-		case <-f.ended:
+		case err := <-f.ended:
+			if !errors.Is(err, io.EOF) {
+				t.Errorf("the stream ended with %v, want a polite end", err)
+			}
 			return
 		case <-over:
 			t.Fatal("the stream goes on")

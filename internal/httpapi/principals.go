@@ -35,6 +35,7 @@ func (a *API) principalRoutes() {
 		method: http.MethodDelete, path: "/groups/{group}/members/{member}", id: "removeMember", tag: tag, entry: people,
 		summary: "Take a principal out of a group",
 	}, a.removeMember)
+	a.secretRoutes()
 }
 
 type listPrincipalsInput struct {

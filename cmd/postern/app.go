@@ -40,7 +40,7 @@ func (a *app) root() *cobra.Command {
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(),
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.grantCommand(), a.revokeCommand(),
-		a.userCommand(), a.groupCommand(), a.roleCommand(), a.auditCommand(),
+		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.auditCommand(),
 		newServerCommand(a), newAgentCommand(a), a.demoCommand(), a.versionCommand(),
 	)
 	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +

@@ -42,7 +42,9 @@ func Connect(a, b End) error {
 	})
 	for _, end := range []End{a, b} {
 		err = errors.Join(err, end.In.Do(func() error {
-			return errors.Join(end.In.addressed(end.Interface, end.Addresses), up(end.Interface))
+			// Nobody else is on the cable: looking for others with the same address only costs a second.
+			quick := os.WriteFile("/proc/sys/net/ipv6/conf/"+end.Interface+"/accept_dad", []byte("0"), 0)
+			return errors.Join(quick, end.In.addressed(end.Interface, end.Addresses), up(end.Interface))
 		}))
 	}
 	return err

@@ -41,6 +41,7 @@ func (a *app) root() *cobra.Command {
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.grantCommand(), a.revokeCommand(),
 		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.auditCommand(),
+		a.notifyCommand(),
 		newServerCommand(a), newAgentCommand(a), a.demoCommand(), a.versionCommand(),
 	)
 	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +

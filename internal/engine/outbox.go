@@ -26,6 +26,8 @@ type OutboxReader interface {
 	Deliveries(ctx context.Context, f DeliveryFilter, p Page) (Listed[Delivery], error) // newest first
 	// Heads gives the first pending delivery of each lane of the channel, by NextAttempt; at most limit.
 	Heads(ctx context.Context, channel ChannelID, limit int) ([]Delivery, error)
+	// Backlog counts pending deliveries, to 100,000 at the most.
+	Backlog(ctx context.Context) (int, error)
 }
 
 // OutboxTx changes the outbox. A method with a `was` argument compares and swaps as those of Tx do.

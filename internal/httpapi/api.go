@@ -112,6 +112,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.requestRoutes()
 	a.grantRoutes()
 	a.roleRoutes()
+	a.notificationRoutes()
 	a.eventRoutes(mux)
 	a.agentRoutes(mux)
 	mux.HandleFunc("GET /openapi.yaml", a.serveDocument)

@@ -190,6 +190,16 @@ func (t *tx) Deliveries(_ context.Context, f engine.DeliveryFilter, _ engine.Pag
 	return l, nil
 }
 
+func (t *tx) Backlog(context.Context) (int, error) {
+	n := 0
+	for _, d := range t.deliveries {
+		if d.State == engine.DeliveryPending {
+			n++
+		}
+	}
+	return n, nil
+}
+
 func (t *tx) Heads(_ context.Context, channel engine.ChannelID, limit int) ([]engine.Delivery, error) {
 	heads := make(map[string]engine.Delivery)
 	for _, d := range t.deliveries {

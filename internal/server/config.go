@@ -29,6 +29,7 @@ type Config struct {
 	LogFormat      string         // text or json
 	LogLevel       string         // debug, info, warn or error
 	CallsPerSecond int            // of one principal
+	PublicURL      string         // where people reach the server, for links in notifications; empty is guessed
 
 	Out   io.Writer   // the first start prints here what is shown once; os.Stdout if nil
 	Log   io.Writer   // where the log goes; os.Stderr if nil

@@ -18,6 +18,8 @@ type metrics struct {
 	registry *prometheus.Registry
 	calls    *prometheus.HistogramVec
 	updates  prometheus.Histogram
+
+	deliveries *prometheus.CounterVec
 }
 
 func newMetrics(streams func() int64, reconciler func() float64) *metrics {

@@ -52,6 +52,7 @@ type server struct {
 	certificate *certificate
 	api         *httpapi.API
 	azure       azure
+	notify      notifier
 	metrics     *metrics
 	reconciling atomic.Bool
 
@@ -82,7 +83,14 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 		return s, err
 	}
 	s.metrics = newMetrics(s.streams, s.reconciler)
-	if s.engine, err = engine.New(engine.Config{Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log}); err != nil {
+	s.metrics.notifyMetrics(s.backlog)
+	if err := s.openNotifier(); err != nil {
+		return s, err
+	}
+	if s.engine, err = engine.New(engine.Config{
+		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log,
+		SealSecret: s.notify.vault.Seal, TestChannel: s.testChannel,
+	}); err != nil {
 		return s, err
 	}
 	if s.adminPassword, err = s.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
@@ -90,6 +98,9 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	}
 	if s.adminPassword != "" {
 		debug.FreeOSMemory() // hashing the password took 19 MiB, which an idle server would keep for long
+	}
+	if err := s.openDispatcher(); err != nil {
+		return s, err
 	}
 	return s, s.openFaces() //nolint:contextcheck // handlers have the context of their call
 }
@@ -168,6 +179,7 @@ func (s *server) serve(ctx context.Context) error {
 	var working sync.WaitGroup
 	working.Go(func() { s.reconcile(background) })
 	working.Go(func() { s.certificate.keep(background) })
+	working.Go(func() { s.dispatch(background) })
 	go func() { broken <- front.ServeTLS(listener, "", "") }()
 	err = s.announce(ready)
 	if err == nil {

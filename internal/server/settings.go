@@ -64,6 +64,10 @@ func Settings() []Setting {
 			Key: "callsPerSecond", Env: "POSTERN_CALLS_PER_SECOND", Flag: "calls-per-second", Default: "200", set: setCallsPerSecond,
 			Doc: "how many calls one principal may make a second, on average; twice as many at once",
 		},
+		{
+			Key: "publicURL", Env: "POSTERN_PUBLIC_URL", Flag: "public-url", set: setPublicURL,
+			Doc: "address under which people reach the server, such as https://postern.example, for the links in notifications; without it the first of names, or this host's name",
+		},
 	}
 }
 

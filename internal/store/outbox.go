@@ -73,6 +73,14 @@ func (r *reader) Heads(ctx context.Context, channel engine.ChannelID, limit int)
 	return all(ctx, r.q, scanDelivery, selectHeads, string(channel), int64(limit))
 }
 
+const countBacklog = "select count(*) from (select 1 from deliveries d where d.state = 'pending' limit 100000) waiting limit 1"
+
+// Backlog implements engine.OutboxReader.
+func (r *reader) Backlog(ctx context.Context) (int, error) {
+	count, err := one(ctx, r.q, "count", scanNumber, countBacklog)
+	return int(count), err
+}
+
 const (
 	insertNotification = "insert into notifications (id, at, kind, tenant, request, grant_id, alert, body, routed) values ($1, $2, $3, $4, $5, $6, $7, $8, 0)"
 	markRouted         = "update notifications set routed = 1 where id = $1 and routed = 0"

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/notify"
+)
+
+// notifier is what tells people.
+type notifier struct {
+	vault      *notify.Vault
+	courier    *notify.Courier
+	dispatcher *notify.Dispatcher
+}
+
+// vaultKeyName is the file with the key that secrets of channels are sealed with; servers that share a database share it.
+const vaultKeyName = "notify.key"
+
+// openNotifier makes what seals secrets and sends, before there is an engine.
+func (s *server) openNotifier() error {
+	key, err := s.folder.key(vaultKeyName)
+	if err != nil {
+		return err
+	}
+	secrets := filepath.Join(s.folder.path, "secrets")
+	if err := os.MkdirAll(secrets, 0o700); err != nil {
+		return &KeyError{Key: "data", Err: fmt.Errorf("make the folder of secrets: %w", err)}
+	}
+	if s.notify.vault, err = notify.NewVault(key, secrets); err != nil {
+		return &KeyError{Key: "data", Err: fmt.Errorf("%s: %w", vaultKeyName, err)}
+	}
+	public := s.config.PublicURL
+	if public == "" {
+		public = guessPublic(s.config)
+	}
+	if s.notify.courier, err = notify.NewCourier(s.notify.vault, public, s.now); err != nil {
+		return &KeyError{Key: "publicURL", Err: err}
+	}
+	return nil
+}
+
+// openDispatcher makes what carries out the outbox of the store.
+func (s *server) openDispatcher() (err error) {
+	s.notify.dispatcher, err = notify.New(notify.Config{
+		Outbox: engine.NewOutbox(s.store), Sender: countedSender{Sender: s.notify.courier, metrics: s.metrics}, Now: s.now, Log: s.log,
+	})
+	return err
+}
+
+// testChannel implements engine.Config.TestChannel.
+func (s *server) testChannel(ctx context.Context, c engine.Channel, to, by string) (string, error) {
+	receipt, err := s.notify.courier.Test(ctx, c, to, by)
+	return receipt.Text, err
+}
+
+// dispatch delivers until ctx ends, and starts again where that breaks.
+func (s *server) dispatch(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := s.notify.dispatcher.Run(ctx); err != nil {
+			s.log.ErrorContext(ctx, "the dispatcher of notifications broke and is started again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(restartAfter):
+		}
+	}
+}
+
+// backlog is how many deliveries wait; -1 where the database does not say.
+func (s *server) backlog() float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
+	defer cancel()
+	count := -1
+	err := s.store.View(ctx, func(r engine.Reader) error {
+		var err error
+		count, err = r.Backlog(ctx)
+		return err
+	})
+	if err != nil {
+		return -1
+	}
+	return float64(count)
+}
+
+// guessPublic gives the address under which people may reach the server where nobody said it: the first name that it was
+// given, else this host's.
+func guessPublic(c Config) string {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return "https://localhost"
+	}
+	switch name, err := os.Hostname(); {
+	case len(c.Names) > 0:
+		host = c.Names[0]
+	case host != "" && host != "0.0.0.0" && host != "::":
+	case err == nil && isHostName(name):
+		host = name
+	default:
+		host = "localhost"
+	}
+	return (&url.URL{Scheme: "https", Host: net.JoinHostPort(host, port)}).String()
+}
+
+// key reads 32 random bytes from a file that only the server may read, and makes it where it is missing.
+func (f *folder) key(name string) ([]byte, error) {
+	path := filepath.Join(f.path, name)
+	key, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
+	switch {
+	case err == nil:
+		return key, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, &KeyError{Key: "data", Err: fmt.Errorf("read %s: %w", name, err)}
+	}
+	key = make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	// Under another name first: a server that is killed meanwhile must not leave half a key.
+	part := path + ".new"
+	if err := errors.Join(os.WriteFile(part, key, 0o600), os.Rename(part, path)); err != nil {
+		return nil, &KeyError{Key: "data", Err: fmt.Errorf("write %s: %w", name, err)}
+	}
+	return key, nil
+}
+
+// countedSender counts attempts by how they ended.
+type countedSender struct {
+	notify.Sender
+
+	metrics *metrics
+}
+
+// Send implements notify.Sender.
+func (s countedSender) Send(ctx context.Context, p notify.Parcel) (notify.Receipt, error) {
+	receipt, err := s.Sender.Send(ctx, p)
+	outcome := "delivered"
+	if failure, ok := errors.AsType[*notify.SendError](err); ok && failure.Failure.Permanent {
+		outcome = "refused"
+	} else if err != nil {
+		outcome = "failed"
+	}
+	s.metrics.deliveries.WithLabelValues(string(p.Channel.Kind), outcome).Inc()
+	return receipt, err
+}
+
+// notifyMetrics registers the figures of notifications.
+func (m *metrics) notifyMetrics(backlog func() float64) {
+	m.deliveries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "postern_deliveries_total", Help: "Attempts to deliver a notification, by kind of channel and outcome: delivered, failed (tried again) or refused (dead).",
+	}, []string{"channel", "outcome"})
+	m.registry.MustRegister(m.deliveries, prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "postern_deliveries_pending", Help: "Deliveries that wait, at most 100000; -1 where the database does not answer."}, backlog))
+}
+
+func setPublicURL(c *Config, text string) error {
+	c.PublicURL = text
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains([]string{"https", "http"}, u.Scheme) || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is not an address that people could open; write one such as https://postern.example", text)
+	}
+	return nil
+}

@@ -28,7 +28,7 @@ func rules() map[string]rule {
 	return map[string]rule{
 		"internal/core/access": {pure: true},
 		"internal/core/rbac":   {own: []string{"internal/core/access"}, pure: true},
-		"internal/core/policy": {own: []string{"internal/core/access", "internal/core/rbac"}, third: []string{"cel.dev/cel-go"}, pure: true},
+		"internal/core/policy": {own: []string{"internal/core/access", "internal/core/rbac"}, third: []string{"cel.dev/cel-go", "github.com/teambition/rrule-go"}, pure: true},
 		"internal/core/audit":  {own: []string{"internal/core/access"}, third: []string{"golang.org/x/mod/sumdb"}, pure: true},
 
 		"internal/engine":   {own: []string{"core"}, third: []string{"github.com/google/uuid"}},
@@ -40,7 +40,7 @@ func rules() map[string]rule {
 		"internal/enforce/nftables": {own: []string{"internal/core/access", "internal/enforce"}, third: []string{"github.com/google/nftables", "github.com/mdlayher/netlink", "golang.org/x/sys"}},
 
 		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang"}},
-		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}},
+		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
 		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity"}},
 		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "api"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
 		"internal/server": {own: []string{"core", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},

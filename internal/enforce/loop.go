@@ -48,8 +48,10 @@ type inbox struct {
 
 // New makes a loop that does nothing until Run.
 func New(c Config) *Loop {
-	l := &Loop{enforcer: c.Enforcer, now: c.Now, log: c.Log, check: c.CheckEvery, count: c.CountEvery,
-		wake: make(chan struct{}, 1), reports: make(chan access.Report)}
+	l := &Loop{
+		enforcer: c.Enforcer, now: c.Now, log: c.Log, check: c.CheckEvery, count: c.CountEvery,
+		wake: make(chan struct{}, 1), reports: make(chan access.Report),
+	}
 	if l.check <= 0 {
 		l.check = defaultCheck
 	}

@@ -160,7 +160,7 @@ func TestLoopClosesAfterASuspend(t *testing.T) {
 			t.Error("open after its end")
 		}
 		b.expect(statuses{"g1": access.StatusClosed})
-		if left := b.target.held[web].ends.Sub(time.Now()); left > time.Hour-2*time.Minute {
+		if left := time.Until(b.target.held[web].ends); left > time.Hour-2*time.Minute {
 			t.Errorf("the target would hold the other one for %s", left)
 		}
 	})

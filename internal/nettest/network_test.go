@@ -22,12 +22,12 @@ func TestNetworksCarryPacketsAndNothingElseDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, make := range map[string]func() (*nettest.Network, error){
+	for name, build := range map[string]func() (*nettest.Network, error){
 		"pair": nettest.Pair, "gateway": func() (*nettest.Network, error) { return nettest.BehindGateway(3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			network, err := make()
+			network, err := build()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,8 +28,8 @@ func Pair() (*Network, error) {
 	}
 	net.MachineAddrs = addrs("10.77.0.2", "fd77::2")
 	err = Connect(
-		End{In: net.Client, Interface: "client0", Addresses: networks(net.ClientAddrs, 24, 64)},
-		End{In: net.Machine, Interface: "machine0", Addresses: networks(net.MachineAddrs, 24, 64)})
+		End{In: net.Client, Interface: "client0", Addresses: networks(net.ClientAddrs, 24)},
+		End{In: net.Machine, Interface: "machine0", Addresses: networks(net.MachineAddrs, 24)})
 	if err == nil {
 		err = net.ready()
 	}
@@ -53,10 +53,10 @@ func BehindGateway(machines int) (*Network, error) {
 	}
 	outside, inside := addrs("10.77.0.254", "fd77::fe"), addrs("10.88.0.254", "fd88::fe")
 	err = errors.Join(
-		Connect(End{In: net.Client, Interface: "client0", Addresses: networks(net.ClientAddrs, 24, 64)},
-			End{In: net.Gateway, Interface: "outside0", Addresses: networks(outside, 24, 64)}),
-		Connect(End{In: net.Gateway, Interface: "inside0", Addresses: networks(inside, 16, 64)},
-			End{In: net.Machine, Interface: "machine0", Addresses: networks(net.MachineAddrs, 16, 64)}),
+		Connect(End{In: net.Client, Interface: "client0", Addresses: networks(net.ClientAddrs, 24)},
+			End{In: net.Gateway, Interface: "outside0", Addresses: networks(outside, 24)}),
+		Connect(End{In: net.Gateway, Interface: "inside0", Addresses: networks(inside, 16)},
+			End{In: net.Machine, Interface: "machine0", Addresses: networks(net.MachineAddrs, 16)}),
 	)
 	if err == nil {
 		err = errors.Join(net.Gateway.Forward(),
@@ -125,7 +125,8 @@ func addrs(texts ...string) []netip.Addr {
 	return all
 }
 
-func networks(all []netip.Addr, bits4, bits6 int) []netip.Prefix {
+func networks(all []netip.Addr, bits4 int) []netip.Prefix {
+	const bits6 = 64
 	prefixes := make([]netip.Prefix, len(all))
 	for i, a := range all {
 		bits := bits4

@@ -73,8 +73,8 @@ func (n *Namespace) EchoTCP(at netip.AddrPort) (*Echo, error) {
 			e.conns[c] = struct{}{}
 			e.mu.Unlock()
 			e.served.Go(func() {
-				_, _ = io.Copy(c, c) //nolint:errcheck // ends with the connection, however that ends
-				_ = c.Close()        //nolint:errcheck // may be closed already
+				_, _ = io.Copy(c, c)
+				_ = c.Close()
 				e.mu.Lock()
 				delete(e.conns, c)
 				e.mu.Unlock()
@@ -107,7 +107,7 @@ func (n *Namespace) EchoUDP(at netip.AddrPort) (*Echo, error) {
 				return
 			}
 			if err == nil {
-				_, _ = c.WriteTo(buffer[:size], from) //nolint:errcheck // as unsure as UDP is
+				_, _ = c.WriteTo(buffer[:size], from)
 			}
 		}
 	})
@@ -151,7 +151,7 @@ const patience = 100 * time.Millisecond
 // Exchange sends a few bytes through c and waits for their echo.
 func Exchange(c net.Conn, wait time.Duration) error {
 	const word = "knock"
-	if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(wait)); err != nil { //nolint:forbidigo // sockets know no other clock
 		return err
 	}
 	if _, err := io.WriteString(c, word); err != nil {

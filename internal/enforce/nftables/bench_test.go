@@ -99,8 +99,10 @@ func benchBare(b *testing.B, beside int) {
 	}
 	b.Cleanup(func() { _ = conn.CloseLasting() })
 	table := conn.AddTable(&library.Table{Name: "bare", Family: library.TableFamilyINet})
-	set := &library.Set{Table: table, Name: "n4_32", HasTimeout: true, Counter: true, Concatenation: true,
-		KeyType: library.MustConcatSetType(library.TypeIPAddr, library.TypeInetProto, library.TypeInetService)}
+	set := &library.Set{
+		Table: table, Name: "n4_32", HasTimeout: true, Counter: true, Concatenation: true,
+		KeyType: library.MustConcatSetType(library.TypeIPAddr, library.TypeInetProto, library.TypeInetService),
+	}
 	if err := conn.AddSet(set, nil); err != nil {
 		b.Fatal(err)
 	}

@@ -93,8 +93,10 @@ type book struct {
 }
 
 func newBook(mode access.Mode, machines []access.Guarded) *book {
-	b := &book{mode: mode, addresses: make(map[access.MachineID][]netip.Addr), entries: make(map[place]*entry),
-		refused: make(map[access.OpeningKey]string), uses: make(map[place]int), suspect: make(map[place]bool)}
+	b := &book{
+		mode: mode, addresses: make(map[access.MachineID][]netip.Addr), entries: make(map[place]*entry),
+		refused: make(map[access.OpeningKey]string), uses: make(map[place]int), suspect: make(map[place]bool),
+	}
 	for _, m := range machines {
 		b.addresses[m.Machine] = m.Addresses
 	}
@@ -265,6 +267,7 @@ func unmapped(p netip.Prefix) netip.Prefix {
 func addressKey(a netip.Addr) Key { return Key(a.AsSlice()) }
 
 func portKey(protocol byte, port int) Key {
+	//nolint:gosec // two bytes of a port
 	return Key([]byte{protocol, 0, 0, 0, byte(port >> 8), byte(port), 0, 0})
 }
 

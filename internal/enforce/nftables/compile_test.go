@@ -89,8 +89,10 @@ func parseState(t *testing.T, text string, now time.Time) access.DesiredState {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := access.Opening{Until: now.Add(left), OpeningKey: access.OpeningKey{Machine: access.MachineID(f[1]),
-				Source: netip.MustParsePrefix(f[2]), Protocol: access.Protocol(f[3]), Ports: ports(t, f[4])}}
+			o := access.Opening{Until: now.Add(left), OpeningKey: access.OpeningKey{
+				Machine: access.MachineID(f[1]),
+				Source:  netip.MustParsePrefix(f[2]), Protocol: access.Protocol(f[3]), Ports: ports(t, f[4]),
+			}}
 			for _, g := range f[6:] {
 				o.Grants = append(o.Grants, access.GrantID(g))
 			}

@@ -32,9 +32,9 @@ func dial(namespace int, table string) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket to nftables: %w", err)
 	}
-	// Where we may not have large buffers, small ones serve small machines.
-	_ = socket.SetWriteBuffer(sendBuffer)   //nolint:errcheck // see above
-	_ = socket.SetReadBuffer(receiveBuffer) //nolint:errcheck // see above
+	// An error is no harm: where we may not have large buffers, small ones serve small machines.
+	_ = socket.SetWriteBuffer(sendBuffer)
+	_ = socket.SetReadBuffer(receiveBuffer)
 	return &conn{socket: socket, table: table}, nil
 }
 
@@ -119,14 +119,14 @@ func (c *conn) ask(m netlink.Message) ([]netlink.Message, error) {
 }
 
 func messageName(t netlink.HeaderType) string {
-	names := map[netlink.HeaderType]string{
-		kindOf(unix.NFT_MSG_NEWTABLE): "a table", kindOf(unix.NFT_MSG_DELTABLE): "deleting the table",
-		kindOf(unix.NFT_MSG_NEWCHAIN): "a chain", kindOf(unix.NFT_MSG_DELCHAIN): "deleting a chain",
-		kindOf(unix.NFT_MSG_NEWRULE): "a rule", kindOf(unix.NFT_MSG_DELRULE): "deleting rules",
-		kindOf(unix.NFT_MSG_NEWSET): "a set", kindOf(unix.NFT_MSG_DELSET): "deleting a set",
-		kindOf(unix.NFT_MSG_NEWSETELEM): "elements", kindOf(unix.NFT_MSG_DELSETELEM): "deleting elements",
+	names := map[int]string{
+		unix.NFT_MSG_NEWTABLE: "a table", unix.NFT_MSG_DELTABLE: "deleting the table",
+		unix.NFT_MSG_NEWCHAIN: "a chain", unix.NFT_MSG_DELCHAIN: "deleting a chain",
+		unix.NFT_MSG_NEWRULE: "a rule", unix.NFT_MSG_DELRULE: "deleting rules",
+		unix.NFT_MSG_NEWSET: "a set", unix.NFT_MSG_DELSET: "deleting a set",
+		unix.NFT_MSG_NEWSETELEM: "elements", unix.NFT_MSG_DELSETELEM: "deleting elements",
 	}
-	if name, ok := names[t]; ok {
+	if name, ok := names[numberOf(t)]; ok {
 		return name
 	}
 	return "the transaction"
@@ -172,7 +172,7 @@ func parseAll(messages []netlink.Message) ([]member, error) {
 		if m.Header.Type != kindOf(unix.NFT_MSG_NEWSETELEM) {
 			continue
 		}
-		_, found, err := parseMembers(m.Data)
+		found, err := parseMembers(m.Data)
 		if err != nil {
 			return nil, err
 		}

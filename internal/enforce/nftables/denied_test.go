@@ -62,8 +62,10 @@ func TestAGatewayGuardsAThousandMachines(t *testing.T) {
 		d.Machines = append(d.Machines, access.Guarded{Machine: name(i), Addresses: l.net.MachineAddrs[2*i : 2*i+2]})
 		d.Protected = append(d.Protected, access.Protected{Machine: name(i), Protocol: access.TCP, Ports: access.SinglePort(guardedPort)})
 		for _, source := range []string{"10.77.0.1/32", "fd77::/64"} {
-			d.Openings = append(d.Openings, access.Opening{Until: end, Grants: []access.GrantID{access.GrantID(source) + access.GrantID(name(i))},
-				OpeningKey: access.OpeningKey{Machine: name(i), Source: netip.MustParsePrefix(source), Protocol: access.TCP, Ports: access.SinglePort(guardedPort)}})
+			d.Openings = append(d.Openings, access.Opening{
+				Until: end, Grants: []access.GrantID{access.GrantID(source) + access.GrantID(name(i))},
+				OpeningKey: access.OpeningKey{Machine: name(i), Source: netip.MustParsePrefix(source), Protocol: access.TCP, Ports: access.SinglePort(guardedPort)},
+			})
 		}
 	}
 	closed := d

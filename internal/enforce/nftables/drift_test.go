@@ -72,7 +72,8 @@ func TestOthersCannotChangeOurTable(t *testing.T) {
 	loop.Set(state(access.SessionsCut, open("10.77.0.1/32", access.TCP, l.now().Add(time.Hour), "g1")))
 	await(t, reports, "g1 open", says(access.StatusOpen))
 	for _, args := range [][]string{
-		{"delete", "table", "inet", "postern"}, {"flush", "chain", "inet", "postern", "input"},
+		{"delete", "table", "inet", "postern"},
+		{"flush", "chain", "inet", "postern", "input"},
 		{"add", "element", "inet", "postern", "n4_32", "{ 10.77.0.3 . tcp . 4022 timeout 1h }"},
 		{"delete", "element", "inet", "postern", "cut", "{ tcp . 4022 }"},
 	} {

@@ -85,8 +85,10 @@ func quiet(c Config) *Enforcer {
 	if c.NFLogGroup == 0 {
 		c.NFLogGroup = defaultGroup
 	}
-	return &Enforcer{log: c.Log, table: c.Table, group: c.NFLogGroup, namespace: c.NetNS, plain: c.Plain,
-		drift: make(chan string, driftQueue), denied: make(chan access.Denied, deniedQueue)}
+	return &Enforcer{
+		log: c.Log, table: c.Table, group: c.NFLogGroup, namespace: c.NetNS, plain: c.Plain,
+		drift: make(chan string, driftQueue), denied: make(chan access.Denied, deniedQueue),
+	}
 }
 
 const (

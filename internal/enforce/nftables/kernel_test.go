@@ -35,9 +35,9 @@ type lab struct {
 	log  *slog.Logger
 }
 
-func newLab(t *testing.T, c nftables.Config, make func() (*nettest.Network, error)) *lab {
+func newLab(t *testing.T, c nftables.Config, build func() (*nettest.Network, error)) *lab {
 	t.Helper()
-	network, err := make()
+	network, err := build()
 	if err != nil {
 		t.Skipf("no network namespaces here: %v", err)
 	}
@@ -90,17 +90,21 @@ func (l *lab) apply(d access.DesiredState) {
 
 // state is the desired state with the guarded port protected and these openings.
 func state(sessions access.SessionMode, openings ...access.Opening) access.DesiredState {
-	return access.DesiredState{Mode: access.ModeHost, Machines: []access.Guarded{{Machine: web, Name: "web"}},
+	return access.DesiredState{
+		Mode: access.ModeHost, Machines: []access.Guarded{{Machine: web, Name: "web"}},
 		Protected: []access.Protected{
 			{Machine: web, Protocol: access.TCP, Ports: access.SinglePort(guardedPort), Sessions: sessions},
 			{Machine: web, Protocol: access.UDP, Ports: access.SinglePort(guardedPort), Sessions: sessions},
 		},
-		Openings: openings}
+		Openings: openings,
+	}
 }
 
 func open(source string, protocol access.Protocol, until time.Time, grants ...access.GrantID) access.Opening {
-	return access.Opening{OpeningKey: access.OpeningKey{Machine: web, Source: netip.MustParsePrefix(source), Protocol: protocol,
-		Ports: access.SinglePort(guardedPort)}, Until: until, Grants: grants}
+	return access.Opening{OpeningKey: access.OpeningKey{
+		Machine: web, Source: netip.MustParsePrefix(source), Protocol: protocol,
+		Ports: access.SinglePort(guardedPort),
+	}, Until: until, Grants: grants}
 }
 
 // pass and refuse check what a source can reach.

@@ -59,18 +59,26 @@ func (a attributes) nest(kind uint16, fill func(attributes) attributes) attribut
 	if length > 1<<16-1 {
 		panic(fmt.Sprintf("netlink attribute of %d bytes", length)) // the kernel would silently take a part of it
 	}
-	binary.NativeEndian.PutUint16(a[at:], uint16(length))
+	binary.NativeEndian.PutUint16(a[at:], uint16(length)) //nolint:gosec // see above
 	binary.NativeEndian.PutUint16(a[at+2:], kind|unix.NLA_F_NESTED)
 	return a
 }
 
 // header begins a message of netfilter.
 func header(family byte, resource uint16) attributes {
-	return attributes{family, 0, byte(resource >> 8), byte(resource)}
+	return binary.BigEndian.AppendUint16(attributes{family, 0}, resource)
 }
 
 func kindOf(message int) netlink.HeaderType {
 	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | message) //nolint:gosec // a small constant
+}
+
+// numberOf is the inverse of kindOf; -1 for a message of another subsystem.
+func numberOf(t netlink.HeaderType) int {
+	if t>>8 != unix.NFNL_SUBSYS_NFTABLES {
+		return -1
+	}
+	return int(t & 0xff)
 }
 
 func message(kind int, flags netlink.HeaderFlags, body attributes) netlink.Message {
@@ -210,7 +218,7 @@ func addTimed(table, set string, members []member) ([]netlink.Message, error) {
 		a = a.long(unix.NFTA_SET_ELEM_TIMEOUT, millis).long(unix.NFTA_SET_ELEM_EXPIRATION, millis)
 		if m.comment != "" {
 			text := append([]byte(m.comment[:min(len(m.comment), maxComment)]), 0)
-			a = a.bytes(unix.NFTA_SET_ELEM_USERDATA, append([]byte{commentOfMember, byte(len(text))}, text...))
+			a = a.bytes(unix.NFTA_SET_ELEM_USERDATA, append([]byte{commentOfMember, byte(len(text))}, text...)) //nolint:gosec // short, see above
 		}
 		return a.nest(unix.NFTA_SET_ELEM_EXPR, func(a attributes) attributes { return counter(a, m.packets, m.bytes) })
 	}), nil

@@ -61,25 +61,22 @@ func long(b []byte) uint64 {
 	return binary.BigEndian.Uint64(b)
 }
 
-// parseMembers reads a message on elements: the set, and its elements.
-func parseMembers(data []byte) (set string, members []member, err error) {
+// parseMembers reads a message on elements of a set.
+func parseMembers(data []byte) (members []member, err error) {
 	err = each(data, func(kind uint16, value []byte) error {
-		switch kind {
-		case unix.NFTA_SET_ELEM_LIST_SET:
-			set = text(value)
-		case unix.NFTA_SET_ELEM_LIST_ELEMENTS:
-			return eachIn(value, func(_ uint16, value []byte) error {
-				m, err := parseMember(value)
-				members = append(members, m)
-				return err
-			})
+		if kind != unix.NFTA_SET_ELEM_LIST_ELEMENTS {
+			return nil
 		}
-		return nil
+		return eachIn(value, func(_ uint16, value []byte) error {
+			m, err := parseMember(value)
+			members = append(members, m)
+			return err
+		})
 	})
 	if err != nil {
-		return "", nil, fmt.Errorf("read elements: %w", err)
+		return nil, fmt.Errorf("read elements: %w", err)
 	}
-	return set, members, nil
+	return members, nil
 }
 
 func parseMember(data []byte) (m member, err error) {
@@ -91,7 +88,7 @@ func parseMember(data []byte) (m member, err error) {
 				return nil
 			})
 		case unix.NFTA_SET_ELEM_EXPIRATION:
-			m.left = time.Duration(min(long(value), 1<<43)) * time.Millisecond //nolint:gosec // bounded
+			m.left = time.Duration(min(long(value), 1<<43)) * time.Millisecond
 		case unix.NFTA_SET_ELEM_USERDATA:
 			if len(value) > 2 && value[0] == commentOfMember {
 				m.comment = text(value[2:])
@@ -119,7 +116,7 @@ func parseMember(data []byte) (m member, err error) {
 
 // object is what a table, chain, set or rule says of itself, as far as we compare it.
 type object struct {
-	kind    netlink.HeaderType
+	kind    int // NFT_MSG_NEWTABLE and so on; -1 for what is not of nftables
 	table   string
 	name    string // of the table, chain or set; of the chain of a rule
 	handle  uint64
@@ -131,10 +128,10 @@ type object struct {
 }
 
 func parseObject(m netlink.Message) (o object, err error) {
-	o.kind = m.Header.Type
+	o.kind = numberOf(m.Header.Type)
 	err = each(m.Data, func(kind uint16, value []byte) error {
 		switch o.kind {
-		case kindOf(unix.NFT_MSG_NEWTABLE), kindOf(unix.NFT_MSG_DELTABLE):
+		case unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_DELTABLE:
 			switch kind {
 			case unix.NFTA_TABLE_NAME:
 				o.table, o.name = text(value), text(value)
@@ -143,7 +140,7 @@ func parseObject(m netlink.Message) (o object, err error) {
 			case tableHandle:
 				o.handle = long(value)
 			}
-		case kindOf(unix.NFT_MSG_NEWCHAIN), kindOf(unix.NFT_MSG_DELCHAIN):
+		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN:
 			switch kind {
 			case unix.NFTA_CHAIN_TABLE:
 				o.table = text(value)
@@ -158,7 +155,7 @@ func parseObject(m netlink.Message) (o object, err error) {
 			case unix.NFTA_CHAIN_TYPE:
 				o.purpose = text(value)
 			}
-		case kindOf(unix.NFT_MSG_NEWRULE), kindOf(unix.NFT_MSG_DELRULE):
+		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
 			switch kind {
 			case unix.NFTA_RULE_TABLE:
 				o.table = text(value)
@@ -167,7 +164,7 @@ func parseObject(m netlink.Message) (o object, err error) {
 			case unix.NFTA_RULE_HANDLE:
 				o.handle = long(value)
 			}
-		case kindOf(unix.NFT_MSG_NEWSET), kindOf(unix.NFT_MSG_DELSET):
+		case unix.NFT_MSG_NEWSET, unix.NFT_MSG_DELSET:
 			switch kind {
 			case unix.NFTA_SET_TABLE:
 				o.table = text(value)
@@ -180,7 +177,7 @@ func parseObject(m netlink.Message) (o object, err error) {
 			case setHandle:
 				o.handle = long(value)
 			}
-		case kindOf(unix.NFT_MSG_NEWSETELEM), kindOf(unix.NFT_MSG_DELSETELEM):
+		case unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_DELSETELEM:
 			switch kind {
 			case unix.NFTA_SET_ELEM_LIST_TABLE:
 				o.table = text(value)
@@ -211,7 +208,7 @@ func parseHook(data []byte) string {
 	if err != nil {
 		return "unknown"
 	}
-	return hookText(at, int32(before)) //nolint:gosec // two's complement is meant
+	return hookText(at, int32(before))
 }
 
 func hookText(at uint32, before int32) string { return fmt.Sprintf("%d at %d", at, before) }

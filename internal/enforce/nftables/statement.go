@@ -94,18 +94,21 @@ func isFamily(f family) statement {
 		number = unix.NFPROTO_IPV6
 	}
 	return statement{fmt.Sprintf("meta nfproto ipv%d", f), []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: registerOne}, equal([]byte{number})}}
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: registerOne}, equal([]byte{number}),
+	}}
 }
 
 func isProtocol(number byte) statement {
 	return statement{"meta l4proto " + protocolName(number), []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: registerOne}, equal([]byte{number})}}
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: registerOne}, equal([]byte{number}),
+	}}
 }
 
 // onLoopback matches what stays on this host; the loopback interface is number 1 in every network namespace.
 func onLoopback(name string, key expr.MetaKey) statement {
 	return statement{name + ` "lo"`, []expr.Any{
-		&expr.Meta{Key: key, Register: registerOne}, equal(binary.NativeEndian.AppendUint32(nil, 1))}}
+		&expr.Meta{Key: key, Register: registerOne}, equal(binary.NativeEndian.AppendUint32(nil, 1)),
+	}}
 }
 
 // tcpFlags matches packets whose flags within mask are want, or are not; it must stand behind isProtocol for TCP.
@@ -130,8 +133,10 @@ func resetsTCP() statement { return tcpFlags("tcp flags & rst == rst", tcpRst, t
 func state(text string, bits uint32) statement {
 	return statement{"ct state " + text, []expr.Any{
 		&expr.Ct{Key: expr.CtKeySTATE, Register: registerOne},
-		&expr.Bitwise{SourceRegister: registerOne, DestRegister: registerOne, Len: 4,
-			Mask: binary.NativeEndian.AppendUint32(nil, bits), Xor: make([]byte, 4)},
+		&expr.Bitwise{
+			SourceRegister: registerOne, DestRegister: registerOne, Len: 4,
+			Mask: binary.NativeEndian.AppendUint32(nil, bits), Xor: make([]byte, 4),
+		},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: registerOne, Data: make([]byte, 4)},
 	}}
 }
@@ -175,8 +180,10 @@ func (k *key) address(f family, s side, bits int) *key {
 	}
 	k.payload(text, expr.PayloadBaseNetworkHeader, f.offset(s), uint32(f.bytes())) //nolint:gosec // 4 or 16
 	if bits < full {
-		k.expressions = append(k.expressions, &expr.Bitwise{SourceRegister: k.next, DestRegister: k.next,
-			Len: uint32(f.bytes()), Mask: mask(f, bits).AsSlice(), Xor: make([]byte, f.bytes())}) //nolint:gosec // 4 or 16
+		k.expressions = append(k.expressions, &expr.Bitwise{
+			SourceRegister: k.next, DestRegister: k.next,
+			Len: uint32(f.bytes()), Mask: mask(f, bits).AsSlice(), Xor: make([]byte, f.bytes()), //nolint:gosec // 4 or 16
+		})
 	}
 	k.advance(f.bytes())
 	return k
@@ -197,8 +204,10 @@ func (k *key) port(s side) *key {
 }
 
 func (k *key) in(set string) statement {
-	return statement{strings.Join(k.texts, " . ") + " @" + set,
-		append(k.expressions, &expr.Lookup{SourceRegister: registerKey, SetName: set})}
+	return statement{
+		strings.Join(k.texts, " . ") + " @" + set,
+		append(k.expressions, &expr.Lookup{SourceRegister: registerKey, SetName: set}),
+	}
 }
 
 // mask gives the network mask of so many bits as an address.
@@ -236,8 +245,10 @@ func logged(group uint16) statement {
 		fmt.Sprintf("limit rate 100/second burst 200 packets log prefix %q group %d snaplen %d queue-threshold 1", prefix, group, snap),
 		[]expr.Any{
 			&expr.Limit{Type: expr.LimitTypePkts, Rate: 100, Unit: expr.LimitTimeSecond, Burst: 200},
-			&expr.Log{Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN | 1<<unix.NFTA_LOG_QTHRESHOLD,
-				Group: group, Snaplen: snap, QThreshold: 1, Data: []byte(prefix)},
+			&expr.Log{
+				Key:   1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN | 1<<unix.NFTA_LOG_QTHRESHOLD,
+				Group: group, Snaplen: snap, QThreshold: 1, Data: []byte(prefix),
+			},
 		},
 	}
 }

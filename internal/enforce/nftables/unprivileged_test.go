@@ -101,7 +101,7 @@ func readable(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.CreateTemp("", "postern-test-*")
+	file, err := os.CreateTemp("", "postern-test-*") //nolint:usetesting // others may not enter a test's own folder
 	if err != nil {
 		t.Fatal(err)
 	}

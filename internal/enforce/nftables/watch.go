@@ -24,7 +24,7 @@ func startWatch(e *Enforcer) (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket for changes of nftables: %w", err)
 	}
-	_ = socket.SetReadBuffer(receiveBuffer) //nolint:errcheck // a small one serves small machines
+	_ = socket.SetReadBuffer(receiveBuffer) // a small one serves small machines
 	if err := socket.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen to changes of nftables: %w", err), socket.Close())
 	}
@@ -54,8 +54,9 @@ func (w *watch) own(port uint32) {
 	if err != nil {
 		return
 	}
-	_ = raw.Control(func(fd uintptr) { //nolint:errcheck // only a closed socket refuses, and then nobody listens
-		_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}) //nolint:errcheck,gosec // see above
+	// Only a closed socket refuses, and then nobody listens.
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}) //nolint:gosec // four instructions
 	})
 }
 
@@ -142,11 +143,11 @@ func foreign(table string, m netlink.Message) (words string, ours bool) {
 		return "", false
 	}
 	switch o.kind {
-	case kindOf(unix.NFT_MSG_NEWSETELEM):
+	case unix.NFT_MSG_NEWSETELEM:
 		return fmt.Sprintf("elements were added to set %s of table inet %s", o.name, table), true
-	case kindOf(unix.NFT_MSG_DELSETELEM):
+	case unix.NFT_MSG_DELSETELEM:
 		return fmt.Sprintf("elements were deleted from set %s of table inet %s", o.name, table), true
-	case kindOf(unix.NFT_MSG_NEWTABLE), kindOf(unix.NFT_MSG_NEWCHAIN), kindOf(unix.NFT_MSG_NEWSET), kindOf(unix.NFT_MSG_NEWRULE):
+	case unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_NEWSET, unix.NFT_MSG_NEWRULE:
 		return describe(table, o) + " was added or changed", true
 	}
 	return describe(table, o) + " was deleted", true
@@ -155,13 +156,13 @@ func foreign(table string, m netlink.Message) (words string, ours bool) {
 // describe names a part of the table.
 func describe(table string, o object) string {
 	switch o.kind {
-	case kindOf(unix.NFT_MSG_NEWTABLE), kindOf(unix.NFT_MSG_DELTABLE):
+	case unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_DELTABLE:
 		return "table inet " + table
-	case kindOf(unix.NFT_MSG_NEWCHAIN), kindOf(unix.NFT_MSG_DELCHAIN):
+	case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN:
 		return fmt.Sprintf("chain %s of table inet %s", o.name, table)
-	case kindOf(unix.NFT_MSG_NEWSET), kindOf(unix.NFT_MSG_DELSET):
+	case unix.NFT_MSG_NEWSET, unix.NFT_MSG_DELSET:
 		return fmt.Sprintf("set %s of table inet %s", o.name, table)
-	case kindOf(unix.NFT_MSG_NEWRULE), kindOf(unix.NFT_MSG_DELRULE):
+	case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
 		return fmt.Sprintf("a rule in chain %s of table inet %s", o.name, table)
 	}
 	return "a part of table inet " + table

@@ -82,6 +82,8 @@ type Reader interface {
 	Policy(ctx context.Context, id access.PolicyID) (access.Policy, error)
 	PolicyByResource(ctx context.Context, id access.ResourceID) (access.Policy, error)
 	PolicyOfMachine(ctx context.Context, machine access.MachineID) (access.Policy, error)
+	// EntryOfMachine is PolicyOfMachine with the entry of that machine alone: what is read does not grow with the policy.
+	EntryOfMachine(ctx context.Context, machine access.MachineID) (access.Policy, error)
 	PoliciesOfAgent(ctx context.Context, agent access.AgentID) ([]access.Policy, error)
 	Policies(ctx context.Context, f PolicyFilter, p Page) (Listed[access.Policy], error) // by resource id
 

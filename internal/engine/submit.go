@@ -172,7 +172,7 @@ func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only 
 		return resolved{}, err
 	}
 	out := resolved{place: place{machine: m}}
-	p, err := r.PolicyOfMachine(ctx, m.ID)
+	p, err := r.EntryOfMachine(ctx, m.ID)
 	found := !isKind(err, access.KindNotFound)
 	switch {
 	case err != nil && found:

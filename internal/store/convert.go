@@ -64,6 +64,9 @@ type jsonColumn struct{ to any }
 func (c jsonColumn) Scan(value any) error {
 	switch v := value.(type) {
 	case string:
+		if v == "null" { // most nested values are empty; each is scanned into its zero value
+			return nil
+		}
 		return json.Unmarshal([]byte(v), c.to)
 	case []byte:
 		return json.Unmarshal(v, c.to)

@@ -1,0 +1,108 @@
+package azure_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBadInput proves that whatever is wrong is answered in Azure's form with the reason, and changes nothing.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	x.guard()
+	before, err := c.admin.MachinePolicy(t.Context(), "web-1")
+	c.must(err)
+	rule := func(change map[string]any) map[string]any {
+		port := map[string]any{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"}
+		for name, value := range change {
+			port[name] = value
+		}
+		return map[string]any{"kind": "Basic", "properties": map[string]any{"virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{port}}}}}
+	}
+	const put, post, get = http.MethodPut, http.MethodPost, http.MethodGet
+	policy := c.policyPath() + v
+	initiate := c.policyPath() + "/initiate" + v
+	both := c.initiateBody("10.77.0.1", time.Hour)
+	at(t, both, "virtualMachines", 0, "ports", 0).(map[string]any)["allowedSourceAddressPrefixes"] = []string{"10.77.0.2"}
+	stringified := c.initiateBody("10.77.0.1 10.77.0.2", time.Hour)
+	past := c.initiateBody("10.77.0.1", -time.Hour)
+	for _, one := range []struct {
+		what, method, path string
+		body               any
+		status             int
+		code, says         string
+	}{
+		{"no api-version", get, c.policyPath(), nil, 400, "MissingApiVersionParameter", "2020-01-01"},
+		{"unknown api-version", get, c.policyPath() + "?api-version=1999-01-01", nil, 400, "InvalidApiVersionParameter", "2020-01-01"},
+		{"malformed api-version", get, "/subscriptions?api-version=latest", nil, 400, "InvalidApiVersionParameter", "latest"},
+		{"subscription that is no GUID", get, "/subscriptions/prod/resourceGroups?api-version=2022-12-01", nil, 400, "InvalidSubscriptionId", "GUID"},
+		{"unknown subscription", get, "/subscriptions/00000000-0000-0000-0000-000000000001?api-version=2022-12-01", nil, 404, "SubscriptionNotFound", "no subscription"},
+		{"unknown provider", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Nothing/things?api-version=2022-12-01", nil, 404, "InvalidResourceNamespace", "Microsoft.Nothing"},
+		{"unknown type", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Security/things?api-version=2022-12-01", nil, 404, "InvalidResourceType", "things"},
+		{"wrong method", http.MethodPatch, policy, `{}`, 405, "HttpMethodNotSupported", "PATCH"},
+		{"unknown policy", get, strings.Replace(policy, "/default?", "/other?", 1), nil, 404, "ResourceNotFound", "other"},
+		{"not JSON", put, policy, `{"properties":`, 400, "InvalidRequestContent", "malformed"},
+		{"empty body", put, policy, ``, 400, "InvalidRequestContent", ""},
+		{"no machines", put, policy, `{"properties":{}}`, 400, "InvalidRequestContent", "virtualMachines"},
+		{"5 MB", put, policy, `{"x":"` + strings.Repeat("y", 5<<20) + `"}`, 413, "RequestContentTooLarge", "1048576"},
+		{"too short", put, policy, rule(map[string]any{"maxRequestAccessDuration": "PT4M"}), 400, "InvalidParameter", "PT5M to P1D"},
+		{"too long", put, policy, rule(map[string]any{"maxRequestAccessDuration": "P1DT1S"}), 400, "InvalidParameter", "PT5M to P1D"},
+		{"no duration", put, policy, rule(map[string]any{"maxRequestAccessDuration": "3h"}), 400, "InvalidParameter", "ISO 8601"},
+		{"no protocol", put, policy, rule(map[string]any{"protocol": ""}), 400, "InvalidParameter", "TCP, UDP"},
+		{"port 0", put, policy, rule(map[string]any{"number": 0}), 400, "InvalidRequestContent", "1 to 65535"},
+		{"port 65536", put, policy, rule(map[string]any{"number": 65536}), 400, "InvalidRequestContent", "1 to 65535"},
+		{"both sources", put, policy, rule(map[string]any{"allowedSourceAddressPrefixes": []string{"10.0.0.0/8"}}), 400, "InvalidParameter", "exclude each other"},
+		{"machine that is no id", put, policy, strings.ReplaceAll(`{"properties":{"virtualMachines":[{"id":"garbage","ports":[]}]}}`, "garbage", "vm1"), 400, "InvalidParameter", "slash"},
+		{"both sources in a request", post, initiate, both, 400, "InvalidParameter", "one source"},
+		{"two sources in one", post, initiate, stringified, 400, "InvalidParameter", "10.77.0.1 10.77.0.2"},
+		{"end in the past", post, initiate, past, 400, "", "does not lie after the start"},
+		{"no items", post, initiate, `{"virtualMachines":[]}`, 400, "InvalidParameter", "at least one"},
+		{"foreign machine", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":22,"endTimeUtc":"2099-01-01T00:00:00Z"}]}]}`, "XX", c.machine.Resource+"x"), 404, "ResourceNotFound", "web-1x"},
+		{"tampered link", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Security/jitNetworkAccessPolicies" + v + "&$skipToken=xxxx", nil, 400, "InvalidRequestContent", "cursor"},
+		{"filter that cannot be read", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=principalId%20like%20'x'", nil, 400, "InvalidFilter", "principalId"},
+		{"log without a beginning", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Insights/eventtypes/management/values?api-version=2015-04-01", nil, 400, "BadRequest", "eventTimestamp"},
+	} {
+		status, answer := x.call(one.method, one.path, one.body)
+		e, _ := answer["error"].(map[string]any)
+		message, _ := e["message"].(string)
+		if status != one.status || one.code != "" && e["code"] != one.code || !strings.Contains(message, one.says) || message == "" {
+			t.Errorf("%s gave %d %v, want %d %s that says %q", one.what, status, answer, one.status, one.code, one.says)
+		}
+	}
+	after, err := c.admin.MachinePolicy(t.Context(), "web-1")
+	c.must(err)
+	if after.Revision != before.Revision {
+		t.Errorf("the policy went from revision %d to %d", before.Revision, after.Revision)
+	}
+	asText := rule(map[string]any{"number": "22", "maxRequestAccessDuration": "PT3H0M"})
+	if status, answer := x.call(put, policy, asText); status != http.StatusOK || at(t, answer, "properties", "virtualMachines", 0, "ports", 0, "number") != 22.0 {
+		t.Errorf("a port as text gave %d %v", status, answer)
+	}
+}
+
+// TestRightsAreTheEngines proves that a role decides, on whatever path one comes.
+func TestRightsAreTheEngines(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.deploy().guard()
+	reader := c.as(c.servicePrincipal("reader", "Reader"))
+	reader.fails(http.MethodPut, c.policyPath()+v, c.policyBody(), http.StatusForbidden, "AuthorizationFailed")
+	message := reader.fails(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", time.Hour), http.StatusForbidden, "AuthorizationFailed")
+	if !strings.Contains(message, "jitNetworkAccessPolicies/initiate/action") {
+		t.Errorf("the message does not name the action: %s", message)
+	}
+	stranger := c.as(c.servicePrincipal("stranger", ""))
+	stranger.fails(http.MethodGet, c.policyPath()+v, nil, http.StatusForbidden, "AuthorizationFailed")
+	if status, answer := stranger.call(http.MethodGet, "/subscriptions?api-version=2022-12-01", nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 0 {
+		t.Errorf("a stranger sees %d %v", status, answer)
+	}
+	requester := c.as(c.servicePrincipal("requester", "JIT Access Requester"))
+	if status, answer := requester.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", time.Hour)); status != http.StatusAccepted {
+		t.Errorf("the requester got %d %v", status, answer)
+	}
+	nobody := &caller{cloud: c, http: c.http()}
+	nobody.fails(http.MethodGet, c.policyPath()+v, nil, http.StatusUnauthorized, "AuthenticationFailed")
+}

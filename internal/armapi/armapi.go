@@ -188,8 +188,8 @@ func (a *API) unknownPath(path string) error {
 		}
 		for namespace := range a.served() {
 			if strings.EqualFold(namespace, segments[i+1]) {
-				return access.Fault(access.KindNotFound, "InvalidResourceType", "The resource type could not be found in the namespace '%s': nothing is served at '%s'; GET /providers/%s lists what is.",
-					namespace, clip(path), namespace)
+				return access.Fault(access.KindNotFound, "InvalidResourceType", "The resource type '%s' could not be found in the namespace '%s' as it is written here; GET /providers/%s lists what is served.",
+					clip(strings.Join(segments[i+2:], "/")), namespace, namespace)
 			}
 		}
 		return invalidNamespace(segments[i+1])

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +21,7 @@ type bench struct {
 	t       *testing.T
 	target  *memory
 	loop    *enforce.Loop
-	skipped time.Duration
+	skipped atomic.Int64 // nanoseconds
 	got     []access.Report
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -47,7 +48,7 @@ func (b *bench) end() {
 	<-b.done
 }
 
-func (b *bench) now() time.Time { return time.Now().Add(b.skipped) }
+func (b *bench) now() time.Time { return time.Now().Add(time.Duration(b.skipped.Load())) }
 
 // after lets time pass, and collects what is reported meanwhile.
 func (b *bench) after(d time.Duration) {
@@ -154,7 +155,7 @@ func TestLoopClosesAfterASuspend(t *testing.T) {
 		b.loop.Set(desired(1, opening(ssh, b.now().Add(time.Minute), "g1"), opening(web, b.now().Add(time.Hour), "g2")))
 		b.after(10 * time.Second)
 		b.told()
-		b.skipped = 2 * time.Minute // the machine slept: neither timers nor kernel timeouts ran
+		b.skipped.Store(int64(2 * time.Minute)) // the machine slept: neither timers nor kernel timeouts ran
 		b.after(2 * time.Second)
 		if b.target.has(ssh) {
 			t.Error("open after its end")
@@ -173,7 +174,7 @@ func TestLoopCorrectsTimeoutsAfterASuspend(t *testing.T) {
 		web := key("192.0.2.1/32", 80)
 		b.loop.Set(desired(1, opening(web, b.now().Add(time.Hour), "g1")))
 		b.after(10 * time.Second)
-		b.skipped = 5 * time.Second
+		b.skipped.Store(int64(5 * time.Second))
 		b.after(2 * time.Second)
 		b.target.change(func() {
 			if left := time.Until(b.target.held[web].ends); left > time.Hour-15*time.Second {

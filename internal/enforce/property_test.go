@@ -3,6 +3,7 @@ package enforce_test
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,8 +60,8 @@ func (s story) play(t *testing.T, r *rapid.T) {
 		key("0.0.0.0/0", 443), key("198.51.100.9/32", 22),
 	}
 	target := newMemory()
-	var skipped time.Duration
-	now := func() time.Time { return time.Now().Add(skipped) }
+	var skipped atomic.Int64 // nanoseconds
+	now := func() time.Time { return time.Now().Add(time.Duration(skipped.Load())) }
 	loop := enforce.New(enforce.Config{Enforcer: target, Now: now, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -133,7 +134,7 @@ func (s story) play(t *testing.T, r *rapid.T) {
 			target.drift <- "somebody changed something"
 			forgive(time.Second)
 		case "suspend":
-			skipped += a.quiet
+			skipped.Add(int64(a.quiet))
 			forgive(afterJump)
 		case "late":
 			target.change(func() { target.late = time.Hour - target.late })

@@ -17,6 +17,8 @@ import (
 const (
 	sendBuffer    = 64 << 20
 	receiveBuffer = 8 << 20
+	answerSize    = 16 << 10 // what one answer takes of the buffer, generously
+	leastAsks     = 8
 	answerTimeout = 30 * time.Second // the kernel answers at once; this only keeps a lost answer from blocking for ever
 )
 
@@ -25,6 +27,7 @@ const (
 type conn struct {
 	socket *netlink.Conn
 	table  string
+	asks   int // elements that one question may be about: the kernel answers each with a page
 }
 
 func dial(namespace int, table string) (*conn, error) {
@@ -35,7 +38,11 @@ func dial(namespace int, table string) (*conn, error) {
 	// An error is no harm: where we may not have large buffers, small ones serve small machines.
 	_ = socket.SetWriteBuffer(sendBuffer)
 	_ = socket.SetReadBuffer(receiveBuffer)
-	return &conn{socket: socket, table: table}, nil
+	c := &conn{socket: socket, table: table, asks: leastAsks}
+	if size, err := socket.ReadBuffer(); err == nil {
+		c.asks = max(leastAsks, min(maxMembers, size/answerSize))
+	}
+	return c, nil
 }
 
 func (c *conn) close() error { return c.socket.Close() }
@@ -145,7 +152,7 @@ func (c *conn) members(set string, keys []Key) ([]member, error) {
 	}
 	var all []member
 	for len(keys) > 0 {
-		n := min(len(keys), maxMembers)
+		n := min(len(keys), c.asks)
 		request := membersOf(unix.NFT_MSG_GETSETELEM, 0, c.table, set, bare(keys[:n]), keyAlone)[0]
 		answers, err := c.ask(request)
 		found, parseErr := parseAll(answers)

@@ -54,11 +54,11 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 			wanted = append(wanted, places...)
 		}
 	}
+	now := clock.now() // before the kernel says what is left, so that nothing seems to last longer than it does
 	seen, err := e.read(wanted, all && wanted == nil)
 	if err != nil {
 		return nil, err
 	}
-	now := clock.now()
 	b.correct(seen, wanted, now)
 	held := make([]enforce.Held, 0, len(keys))
 	for _, key := range keys {

@@ -129,54 +129,17 @@ func (e *Engine) AgentRefused(ctx context.Context, addr netip.Addr, reason strin
 }
 
 // Desired gives everything that should hold at the agent now; instants are of the server's wall clock.
-func (e *Engine) Desired(ctx context.Context, agent access.AgentID) (d access.DesiredState, err error) {
-	err = e.store.View(ctx, func(r Reader) error {
-		scene, err := sceneOf(ctx, r, agent)
-		if err != nil {
-			return err
-		}
-		d = access.Desired(scene, e.now())
-		return nil
-	})
-	return d, err
+func (e *Engine) Desired(ctx context.Context, agent access.AgentID) (access.DesiredState, error) {
+	states, errs := e.DesiredOf(ctx, []access.AgentID{agent})
+	return states[0], errs[0]
 }
 
-func sceneOf(ctx context.Context, r Reader, id access.AgentID) (access.Scene, error) {
-	agent, err := r.Agent(ctx, id)
-	if err != nil {
-		return access.Scene{}, fmt.Errorf("read agent: %w", err)
+// known refuses the scene of an agent that is not there, or counts no longer.
+func known(s access.Scene) error {
+	if s.Agent.ID == "" || s.Agent.Revoked {
+		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
 	}
-	if agent.Revoked {
-		return access.Scene{}, access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
-	}
-	s := access.Scene{Agent: agent}
-	if s.Machines, err = r.MachinesOfAgent(ctx, id); err != nil {
-		return access.Scene{}, fmt.Errorf("read machines: %w", err)
-	}
-	if len(s.Machines) == 0 {
-		return s, nil
-	}
-	policies, err := r.PoliciesOfAgent(ctx, id)
-	if err != nil {
-		return access.Scene{}, fmt.Errorf("read policies: %w", err)
-	}
-	guarded := make(map[access.MachineID]bool, len(s.Machines))
-	ids := make([]access.MachineID, 0, len(s.Machines))
-	for _, m := range s.Machines {
-		guarded[m.ID] = true
-		ids = append(ids, m.ID)
-	}
-	for _, p := range policies {
-		for _, entry := range p.Machines {
-			if guarded[entry.Machine] { // a policy may name machines of other agents too
-				s.Policies = append(s.Policies, entry)
-			}
-		}
-	}
-	if s.Grants, err = r.UnclosedGrants(ctx, ids); err != nil {
-		return access.Scene{}, fmt.Errorf("read grants: %w", err)
-	}
-	return s, nil
+	return nil
 }
 
 // WatchDesired gives a channel that receives, coalesced, when Desired may have changed; now and then it receives without.

@@ -63,11 +63,14 @@ func (e *Engine) authorize(ctx context.Context, r Reader, c Caller, action strin
 
 // may tells whether the caller may do action at scope.
 func (r rights) may(action string, scope access.ResourceID) bool {
-	return r.dir.Check(r.caller.Principal, action, scope, r.now).Allowed
+	return r.caller.Bounds.cover(action, scope) && r.dir.Check(r.caller.Principal, action, scope, r.now).Allowed
 }
 
 // require is may as an error.
 func (r rights) require(action string, scope access.ResourceID) error {
+	if !r.caller.Bounds.cover(action, scope) {
+		return outOfBounds(action, scope)
+	}
 	decision := r.dir.Check(r.caller.Principal, action, scope, r.now)
 	if decision.Allowed {
 		return nil
@@ -80,12 +83,26 @@ func (r rights) require(action string, scope access.ResourceID) error {
 func (r rights) anywhere(actions ...string) ([]access.ResourceID, error) {
 	var scopes []access.ResourceID
 	for _, action := range actions {
-		scopes = append(scopes, r.dir.Scopes(r.caller.Principal, action, r.now)...)
+		scopes = append(scopes, r.scopes(action)...)
+	}
+	if len(scopes) == 0 && r.caller.Bounds != nil {
+		return nil, outOfBounds(actions[0], access.Root)
 	}
 	if len(scopes) == 0 {
 		return nil, forbidden(actions[0], access.Root, "no role of yours has it anywhere")
 	}
 	return scopes, nil
+}
+
+// scopes gives the scopes at and below which the caller may do action.
+func (r rights) scopes(action string) []access.ResourceID {
+	return r.caller.Bounds.narrow(action, r.dir.Scopes(r.caller.Principal, action, r.now))
+}
+
+// owns tells whether something at scope is the caller's own, and action on it lies within their token's bounds: one's own
+// requests and grants need no role, but a token that was made for something else does not reach them.
+func (r rights) owns(owner access.PrincipalID, action string, scope access.ResourceID) bool {
+	return owner == r.caller.Principal && r.caller.Bounds.cover(action, scope)
 }
 
 // covered tells whether id lies within one of the scopes.

@@ -2,18 +2,22 @@ package engine
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// DesiredOf is Desired for several agents in one read transaction, which costs a third less for each. states and errs
+// DesiredOf is Desired for several agents, read together with a few statements for each hundred of them. states and errs
 // are as long as agents; where an agent's error is not nil, there is no state for it.
 func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states []access.DesiredState, errs []error) {
 	states, errs = make([]access.DesiredState, len(agents)), make([]error, len(agents))
 	err := e.store.View(ctx, func(r Reader) error {
-		for i, id := range agents {
-			scene, err := sceneOf(ctx, r, id)
-			if errs[i] = err; err == nil {
+		scenes, err := r.Scenes(ctx, agents)
+		if err != nil {
+			return err
+		}
+		for i, scene := range scenes {
+			if errs[i] = known(scene); errs[i] == nil {
 				states[i] = access.Desired(scene, e.now())
 			}
 		}
@@ -21,7 +25,7 @@ func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states
 	})
 	if err != nil {
 		for i := range errs {
-			errs[i] = err
+			errs[i] = fmt.Errorf("read the scene of an agent: %w", err)
 		}
 	}
 	return states, errs

@@ -204,6 +204,14 @@ func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, chan
 			if err := tx.DeleteSessionsOf(ctx, p.ID); err != nil {
 				return fmt.Errorf("end sessions: %w", err)
 			}
+			w := e.newWork(tx, may.now)
+			all := func(access.Machine) error { return nil } // whoever may disable somebody ends what they hold
+			if _, err := w.revokeHeldBy(ctx, p.ID, c.Actor(), "its holder was disabled", all); err != nil {
+				return err
+			}
+			if err := w.finish(ctx); err != nil {
+				return err
+			}
 		}
 		return tx.Append(ctx, access.Event{
 			At: may.now, Kind: access.PrincipalChanged, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
@@ -219,8 +227,12 @@ func (e *Engine) AddMember(ctx context.Context, c Caller, group, member string) 
 		if slices.Contains(data.Memberships, rbac.Membership{Group: g.ID, Member: m.ID}) {
 			return nil
 		}
-		if m.ID == g.ID || slices.Contains(rbac.Compile(data).GroupsOf(g.ID), m.ID) {
-			return access.Fault(access.KindInvalid, "membershipLoop", "group %q lies within %q already: it cannot also hold it", g.Name, m.Name)
+		loop, err := membershipPath(ctx, tx, data, g, m)
+		if err != nil {
+			return err
+		}
+		if loop != "" {
+			return access.Fault(access.KindInvalid, "membershipLoop", "group %q lies within %q already, and so cannot hold it: %s", g.Name, m.Name, loop)
 		}
 		if err := tx.AddMember(ctx, g.ID, m.ID); err != nil {
 			return fmt.Errorf("add member: %w", err)

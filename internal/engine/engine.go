@@ -40,6 +40,10 @@ type Engine struct {
 	sealSecret    func(ChannelID, ChannelKind, string) (ChannelSecret, error)
 	testChannel   func(ctx context.Context, channel Channel, to, by string) (string, error)
 
+	rules   *rulebook
+	tickets TicketChecker
+	swept   sweep // of the grants whose holders may have lost the right to them
+
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 	wake      chan struct{}                  // buffered 1: there may be due work sooner than the reconciler knows
 }
@@ -74,6 +78,9 @@ type Caller struct {
 	Address   netip.Addr // from the connection, or from a trusted proxy
 	Via       string     // cli, api, arm, portal
 	Session   string     // hash of the session's token; empty where there is none
+
+	SteppedUpAt time.Time // when the session was last confirmed with a passkey; zero where it never was
+	Bounds      *Bounds   // of the API token that calls; nil where the caller may do all that their roles allow
 }
 
 // Actor gives the caller as events record it.

@@ -58,7 +58,7 @@ func (e *Engine) Grants(ctx context.Context, c Caller, f GrantFilter, p Page) (l
 		if err != nil {
 			return err
 		}
-		scopes := may.dir.Scopes(c.Principal, rbac.GrantsRead, may.now)
+		scopes := may.scopes(rbac.GrantsRead)
 		if len(scopes) == 0 {
 			if f.Principal != "" && f.Principal != c.Principal {
 				return forbidden(rbac.GrantsRead, access.Root, "you may see your own grants alone")
@@ -70,7 +70,7 @@ func (e *Engine) Grants(ctx context.Context, c Caller, f GrantFilter, p Page) (l
 		list, err = visible(p, func(p Page) (Listed[access.Grant], error) { return r.Grants(ctx, f, p) },
 			func(g access.Grant) (GrantDetail, bool, error) {
 				m, err := names.machine(ctx, g.Machine)
-				mine := g.Principal == c.Principal || m.Resource != "" && covered(m.Resource, scopes) || covered(access.Root, scopes)
+				mine := may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) || m.Resource != "" && covered(m.Resource, scopes) || covered(access.Root, scopes)
 				return GrantDetail{Grant: g, MachineName: nameOf(m, g.Machine)}, mine, err
 			})
 		return err
@@ -93,7 +93,7 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, id access.GrantID, reason
 		if err != nil {
 			return err
 		}
-		if g.Principal != c.Principal {
+		if !may.owns(g.Principal, rbac.GrantsRevoke, scopeOf(m)) {
 			if err := may.require(rbac.GrantsRevoke, scopeOf(m)); err != nil {
 				return err
 			}
@@ -131,7 +131,7 @@ func findGrant(ctx context.Context, r Reader, may rights, id access.GrantID) (ac
 	if err != nil {
 		return access.Grant{}, access.Machine{}, err
 	}
-	if g.Principal != may.caller.Principal && !may.may(rbac.GrantsRead, scopeOf(m)) && !may.may(rbac.GrantsRevoke, scopeOf(m)) {
+	if !may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) && !may.may(rbac.GrantsRead, scopeOf(m)) && !may.may(rbac.GrantsRevoke, scopeOf(m)) {
 		return access.Grant{}, access.Machine{}, unknown
 	}
 	return g, m, nil

@@ -281,7 +281,7 @@ func describeMachine(ctx context.Context, r Reader, m access.Machine) (MachineDe
 		}
 		d.Agent = &agent
 	}
-	policy, err := r.PolicyOfMachine(ctx, m.ID)
+	policy, err := r.GuardOf(ctx, m.ID)
 	switch {
 	case isKind(err, access.KindNotFound):
 	case err != nil:

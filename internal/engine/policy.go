@@ -41,7 +41,7 @@ func (e *Engine) MachinePolicy(ctx context.Context, c Caller, machine string) (d
 		if err != nil {
 			return err
 		}
-		p, err := r.PolicyOfMachine(ctx, m.ID)
+		p, err := r.GuardOf(ctx, m.ID)
 		if isKind(err, access.KindNotFound) {
 			return notConfigured(m)
 		}
@@ -316,8 +316,16 @@ func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by acces
 		return next, fmt.Errorf("save policy: %w", err)
 	}
 	details := map[string]string{"name": next.Name, "machines": fmt.Sprint(len(next.Machines))}
+	networks := networkNames{r: w.tx, tenant: next.Tenant}
 	for _, entry := range next.Machines {
 		m, err := w.machine(ctx, entry.Machine)
+		if err != nil {
+			return next, err
+		}
+		if err := networks.check(ctx, entry); err != nil {
+			return next, err
+		}
+		inForce, err := networks.entry(ctx, entry)
 		if err != nil {
 			return next, err
 		}
@@ -325,7 +333,7 @@ func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by acces
 		if text := describeEntry(entry); !had || text != describeEntry(old) {
 			details["machine."+nameOf(m, entry.Machine)] = text
 		}
-		err = w.applyPolicy(ctx, m, by, func(g access.Grant) string { return outside(entry, m.Name, g) })
+		err = w.applyPolicy(ctx, m, by, func(g access.Grant) string { return outside(inForce, m.Name, g) })
 		if err != nil {
 			return next, err
 		}
@@ -457,13 +465,12 @@ func describeEntry(p access.MachinePolicy) string {
 	var b strings.Builder
 	for _, rule := range p.Ports {
 		fmt.Fprintf(&b, "%s/%s", rule.Ports, rule.Protocol)
-		for i, source := range rule.Sources {
-			if i == 0 {
-				b.WriteString(" from ")
-			} else {
-				b.WriteByte(',')
-			}
-			b.WriteString(source.String())
+		var sources []string
+		for _, source := range rule.Sources {
+			sources = append(sources, source.String())
+		}
+		if sources = append(sources, rule.Networks...); len(sources) > 0 {
+			b.WriteString(" from " + strings.Join(sources, ","))
 		}
 		fmt.Fprintf(&b, " max %s; ", rule.Max)
 	}

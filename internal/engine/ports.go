@@ -51,6 +51,8 @@ type Reader interface {
 
 	SignInReader
 	ViewReader
+	DecisionReader
+	IdentityReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Subscriptions(ctx context.Context) ([]access.Subscription, error)
@@ -82,9 +84,8 @@ type Reader interface {
 	Policy(ctx context.Context, id access.PolicyID) (access.Policy, error)
 	PolicyByResource(ctx context.Context, id access.ResourceID) (access.Policy, error)
 	PolicyOfMachine(ctx context.Context, machine access.MachineID) (access.Policy, error)
-	// EntryOfMachine is PolicyOfMachine with the entry of that machine alone: what is read does not grow with the policy.
-	EntryOfMachine(ctx context.Context, machine access.MachineID) (access.Policy, error)
-	PoliciesOfAgent(ctx context.Context, agent access.AgentID) ([]access.Policy, error)
+	// GuardOf gives the policy that names the machine, with its entry for that machine alone.
+	GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error)
 	Policies(ctx context.Context, f PolicyFilter, p Page) (Listed[access.Policy], error) // by resource id
 
 	Request(ctx context.Context, id access.RequestID) (access.Request, error)
@@ -94,11 +95,14 @@ type Reader interface {
 	GrantsOfRequest(ctx context.Context, id access.RequestID) ([]access.Grant, error)
 	// HeldGrants gives the grants of a principal on a machine that have not ended.
 	HeldGrants(ctx context.Context, principal access.PrincipalID, machine access.MachineID) ([]access.Grant, error)
+	// Scenes gives what the desired state of each agent is derived from, in the order of agents; an agent that is not
+	// there has the zero Agent.
+	Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error)
 	// UnclosedGrants gives the grants of the machines that have not ended, or ended and were not seen gone.
 	UnclosedGrants(ctx context.Context, machines []access.MachineID) ([]access.Grant, error)
 
-	// Due gives what the time has overtaken: pending requests to time out, scheduled grants to begin, grants to
-	// expire; at most limit of each. Next is the earliest instant at which more will be due; zero if there is none.
+	// Due gives what the time has overtaken: pending requests to time out or whose stage is over, scheduled grants to
+	// begin, grants to expire and grants whose holder is to be warned; at most limit of each. Next is the earliest instant at which more will be due; zero if there is none.
 	Due(ctx context.Context, now time.Time, limit int) (Due, error)
 
 	Event(ctx context.Context, seq int64) (access.Event, error)
@@ -123,6 +127,8 @@ type Tx interface {
 	Reader
 	OutboxTx
 	SignInWriter
+	DecisionWriter
+	IdentityWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error
 	SaveSubscription(ctx context.Context, s access.Subscription) error
@@ -189,6 +195,8 @@ type RequestFilter struct {
 	Requester access.PrincipalID
 	State     access.RequestState
 	Machine   access.MachineID
+
+	NeedsMe bool // only those that the caller may decide now; the engine's own, which the store does not look at
 }
 
 // GrantFilter narrows a list of grants; zero fields do not narrow.
@@ -218,6 +226,8 @@ type EventFilter struct {
 // Due is what the time has overtaken.
 type Due struct {
 	Requests []access.Request // pending, past their PendingUntil
+	Stages   []access.Request // pending, past their StageUntil
+	Warn     []access.Grant   // past their WarnAt
 	Begin    []access.Grant   // scheduled, past their start
 	Expire   []access.Grant   // not ended, past their end
 	Next     time.Time
@@ -241,6 +251,8 @@ type Session struct {
 	ExpiresAt time.Time
 	Address   string // where from
 	Client    string // what the client called itself
+
+	SteppedUpAt time.Time // when it was last confirmed with a passkey; zero where it never was
 }
 
 // EnrollmentToken lets one agent enrol, once.

@@ -30,7 +30,10 @@ const (
 
 // change runs a use case in one transaction, and where it is refused records that in another. fn may run more than once.
 func (e *Engine) change(ctx context.Context, c Caller, a attempt, fn func(Tx) error) error {
-	err := e.store.View(ctx, func(r Reader) error { return e.refresh(ctx, r) })
+	err := c.Bounds.admit(a)
+	if err == nil {
+		err = e.store.View(ctx, func(r Reader) error { return e.refresh(ctx, r) })
+	}
 	if err == nil {
 		err = e.update(ctx, fn)
 	}
@@ -58,12 +61,15 @@ func (e *Engine) update(ctx context.Context, fn func(Tx) error) error {
 
 // look runs a use case that only reads, and where it is refused records that.
 func (e *Engine) look(ctx context.Context, c Caller, a attempt, fn func(Reader) error) error {
-	err := e.store.View(ctx, func(r Reader) error {
-		if err := e.refresh(ctx, r); err != nil {
-			return err
-		}
-		return fn(r)
-	})
+	err := c.Bounds.admit(a)
+	if err == nil {
+		err = e.store.View(ctx, func(r Reader) error {
+			if err := e.refresh(ctx, r); err != nil {
+				return err
+			}
+			return fn(r)
+		})
+	}
 	if err != nil {
 		return e.refused(ctx, c, a, err)
 	}

@@ -13,6 +13,13 @@ type RequestDetail struct {
 	Request  access.Request
 	Grants   []access.Grant
 	Machines map[access.MachineID]string // names of the machines that it is about
+
+	// What follows is there where the request was asked for by itself, or submitted, or decided; in lists, where they are of
+	// requests that need the caller's decision.
+	Decisions []access.Decision
+	Progress  []ApprovalProgress            // how deciding stands, one for each of the request's approvals
+	Names     map[access.PrincipalID]string // of the groups and people that Progress speaks of
+	Mine      bool                          // the caller may decide now
 }
 
 // Request gives one request: the caller's own, or one on a machine whose requests they may read.
@@ -26,7 +33,7 @@ func (e *Engine) Request(ctx context.Context, c Caller, id access.RequestID) (d 
 		if err != nil {
 			return err
 		}
-		d, err = describeRequest(ctx, r, &nameCache{r: r}, request)
+		d, err = e.describeWhole(ctx, r, may, &nameCache{r: r}, request)
 		return err
 	})
 	return d, err
@@ -38,6 +45,10 @@ func (e *Engine) Requests(ctx context.Context, c Caller, f RequestFilter, p Page
 	err = e.look(ctx, c, attempt{action: rbac.RequestsRead}, func(r Reader) error {
 		may, err := e.rights(ctx, r, c)
 		if err != nil {
+			return err
+		}
+		if f.NeedsMe {
+			list, err = e.needsMe(ctx, r, may, f, p)
 			return err
 		}
 		if len(may.dir.Scopes(c.Principal, rbac.RequestsRead, may.now)) == 0 {
@@ -97,8 +108,11 @@ func (e *Engine) Cancel(ctx context.Context, c Caller, id access.RequestID, reas
 			if err := tx.SaveRequest(ctx, next, request.Revision); err != nil {
 				return fmt.Errorf("save request: %w", err)
 			}
-			if err := tx.Append(ctx, events...); err != nil {
-				return fmt.Errorf("append events: %w", err)
+			w := e.newWork(tx, may.now)
+			w.events = append(w.events, events...)
+			w.notify(notice{kind: NotifyDecided, request: next, by: c.Name, recipients: []access.PrincipalID{next.Requester}})
+			if err := w.finish(ctx); err != nil {
+				return err
 			}
 			request = next
 		}
@@ -128,15 +142,19 @@ func findRequest(ctx context.Context, r Reader, may rights, id access.RequestID)
 	return request, nil
 }
 
-// sees tells whether the caller may see a request: it is theirs, or they may read requests on each of its machines. One
-// on a machine of which they may know nothing would tell its name.
+// sees tells whether the caller may see a request: it is theirs, or theirs to decide in some stage, or they may read
+// requests on each of its machines. One on a machine of which they may know nothing would tell its name.
 func sees(ctx context.Context, may rights, names *nameCache, request access.Request) (bool, error) {
-	if request.Requester == may.caller.Principal {
+	if request.Requester == may.caller.Principal && may.caller.Bounds == nil {
 		return true, nil
 	}
+	approver := isApprover(may.dir, request, may.caller.Principal)
 	for _, item := range request.Items {
 		m, err := names.machine(ctx, item.Machine)
-		if err != nil || !may.may(rbac.RequestsRead, scopeOf(m)) {
+		if err == nil && approver && may.caller.Bounds.cover(rbac.RequestsRead, scopeOf(m)) {
+			continue
+		}
+		if err != nil || !may.owns(request.Requester, rbac.RequestsRead, scopeOf(m)) && !may.may(rbac.RequestsRead, scopeOf(m)) {
 			return false, err
 		}
 	}

@@ -21,6 +21,22 @@ type RoleInput struct {
 	AssignableScopes []access.ResourceID
 }
 
+// Role gives one role by its name or id.
+func (e *Engine) Role(ctx context.Context, c Caller, ref string) (d rbac.Definition, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.RoleDefinitionsRead, details: map[string]string{"role": ref}}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.RoleDefinitionsRead); err != nil {
+			return err
+		}
+		d, err = findRole(ctx, r, c.Tenant, ref)
+		return err
+	})
+	return d, err
+}
+
 // PutRole makes or replaces a custom role. The caller needs the right to write roles at each of its assignable scopes, the
 // old ones included; nobody changes a built-in role.
 func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.Definition, err error) {

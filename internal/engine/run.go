@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,15 @@ func (e *Engine) Run(ctx context.Context) error {
 		defer close(sealed)
 		e.sealLoop(ctx)
 	}()
-	defer func() { <-sealed }()
+	purged := make(chan struct{})
+	go func() {
+		defer close(purged)
+		e.purgeLoop(ctx)
+	}()
+	defer func() {
+		<-sealed
+		<-purged
+	}()
 	for ctx.Err() == nil {
 		next, err := e.Reconcile(ctx)
 		sleep := mostSleep
@@ -79,6 +88,18 @@ func (e *Engine) sealLoop(ctx context.Context) {
 // Reconcile does what is due now, all of it, in transactions of a few hundred items. It gives the instant at which more
 // will be due, zero if there is none. An item that cannot be moved is logged and left; the others are not held up by it.
 func (e *Engine) Reconcile(ctx context.Context) (next time.Time, err error) {
+	assigned, err := e.endUnheld(ctx)
+	if err != nil {
+		e.log.ErrorContext(ctx, "end what nobody has a right to", "error", err)
+	}
+	next, stuckErr := e.settleDue(ctx)
+	if next.IsZero() || !assigned.IsZero() && assigned.Before(next) {
+		next = assigned
+	}
+	return next, errors.Join(err, stuckErr)
+}
+
+func (e *Engine) settleDue(ctx context.Context) (next time.Time, err error) {
 	stuck := map[string]bool{}
 	for {
 		var due Due
@@ -141,6 +162,12 @@ func dueItems(due Due, without map[string]bool) []dueItem {
 	for _, r := range due.Requests {
 		add(dueItem{request: r.ID})
 	}
+	for _, r := range due.Stages {
+		add(dueItem{request: r.ID})
+	}
+	for _, g := range due.Warn {
+		add(dueItem{grant: g.ID})
+	}
 	return items
 }
 
@@ -149,11 +176,13 @@ func (e *Engine) settle(ctx context.Context, items []dueItem) error {
 	return e.update(ctx, func(tx Tx) error {
 		w := e.newWork(tx, e.now())
 		for _, item := range items {
-			settle := w.settleGrant
+			err := error(nil)
 			if item.request != "" {
-				settle = w.settleRequest
+				err = e.settleRequest(ctx, w, item)
+			} else {
+				err = w.settleGrant(ctx, item)
 			}
-			if err := settle(ctx, item); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -161,22 +190,48 @@ func (e *Engine) settle(ctx context.Context, items []dueItem) error {
 	})
 }
 
-func (w *work) settleRequest(ctx context.Context, item dueItem) error {
+// settleRequest times a request out, or has its next stage decide.
+func (e *Engine) settleRequest(ctx context.Context, w *work, item dueItem) error {
 	r, err := w.tx.Request(ctx, item.request)
 	if err != nil {
 		return fmt.Errorf("read request: %w", err)
 	}
-	if r.State != access.RequestPending || w.now.Before(r.PendingUntil) {
+	if r.State != access.RequestPending {
 		return nil
 	}
-	next, events, err := r.TimeOut(w.now)
+	if !w.now.Before(r.PendingUntil) {
+		next, events, err := r.TimeOut(w.now)
+		if err != nil {
+			return err
+		}
+		if err := w.tx.SaveRequest(ctx, next, r.Revision); err != nil {
+			return fmt.Errorf("save request: %w", err)
+		}
+		w.events = append(w.events, events...)
+		w.notify(notice{kind: NotifyDecided, request: next, by: access.System().Name, recipients: []access.PrincipalID{next.Requester}})
+		return nil
+	}
+	if r.StageUntil.IsZero() || w.now.Before(r.StageUntil) {
+		return nil
+	}
+	dir, err := e.compiled(ctx, w.tx)
 	if err != nil {
 		return err
+	}
+	decisions, err := w.tx.Decisions(ctx, r.ID)
+	if err != nil {
+		return fmt.Errorf("read decisions: %w", err)
+	}
+	progress := tallies(r, decisions, w.now)
+	next := r.Staged(stageUntil(progress))
+	if next.Revision == r.Revision {
+		return nil
 	}
 	if err := w.tx.SaveRequest(ctx, next, r.Revision); err != nil {
 		return fmt.Errorf("save request: %w", err)
 	}
-	w.events = append(w.events, events...)
+	w.events = append(w.events, r.StageOver(w.now))
+	w.notify(notice{kind: NotifyNeedsDecision, request: next, recipients: decidersOf(dir, next, progress, decisions)})
 	return nil
 }
 
@@ -195,6 +250,11 @@ func (w *work) settleGrant(ctx context.Context, item dueItem) error {
 		next, events, err = g.Expire(w.now)
 	case g.State == access.GrantScheduled && !w.now.Before(g.Start):
 		next, events, err = g.Begin(w.now)
+	case !g.WarnAt().IsZero() && !w.now.Before(g.WarnAt()):
+		if next, events, err = g.Warned(w.now); err == nil {
+			err = w.saveGrant(ctx, next, g.Revision, events, true)
+		}
+		return err
 	default:
 		return nil
 	}

@@ -235,13 +235,13 @@ func (e *Engine) TokenCaller(ctx context.Context, subject TokenSubject) (c Calle
 	ended := access.Fault(access.KindUnauthenticated, "tokenEnded", "what this token came from has ended or was taken back: sign in again")
 	err = e.store.View(ctx, func(r Reader) error {
 		var of access.PrincipalID
-		var until time.Time
+		var until, steppedUp time.Time
 		if subject.Session != "" {
 			s, err := r.Session(ctx, subject.Session)
 			if err != nil {
 				return orEnded(err, ended)
 			}
-			of, until = s.Principal, s.ExpiresAt
+			of, until, steppedUp = s.Principal, s.ExpiresAt, s.SteppedUpAt
 		} else {
 			s, err := r.Secret(ctx, subject.Secret)
 			if err != nil {
@@ -256,7 +256,7 @@ func (e *Engine) TokenCaller(ctx context.Context, subject TokenSubject) (c Calle
 		if p.Disabled || p.ID != subject.Principal || !e.now().Before(until) {
 			return ended
 		}
-		c = Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: subject.Session}
+		c = Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: subject.Session, SteppedUpAt: steppedUp}
 		return nil
 	})
 	return c, err

@@ -195,7 +195,7 @@ func (e *Engine) Session(ctx context.Context, hash string) (c Caller, s Session,
 		if p.Disabled {
 			return ended
 		}
-		c = Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: hash}
+		c = Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: hash, SteppedUpAt: s.SteppedUpAt}
 		return nil
 	})
 	return c, s, err

@@ -25,16 +25,27 @@ type SubmitInput struct {
 	IdempotencyKey string // empty: none; at most 255 bytes
 	Digest         string // SHA-256 of the body, for the key; empty: the engine makes one of the input
 
+	// Repeat makes a series: an RRULE of RFC 5545, whose occurrences from Start on, in Zone (an IANA name; empty: UTC), are
+	// the starts of windows. Each window becomes a grant of its own; the whole is approved once.
+	Repeat string
+	Zone   string
+
+	// BreakGlass opens at once, without approval, where the policies let the caller do that in an emergency.
+	BreakGlass bool
+
 	// Policy, where it is not empty, is the only policy that the request may go through.
 	Policy access.PolicyID
 }
 
 // ItemInput is one port of one machine. Exactly one of Duration and Until is set.
 type ItemInput struct {
-	Machine  string // name, id or resource id
+	Machine  string // name, id or resource id; empty with a selector or a group
+	Selector string // labels, such as env=prod,role=web: every machine that has them all and that the caller may ask for
+	Group    string // name of a resource group, whose machines are meant; with a selector, those that it picks
 	Ports    access.PortRange
 	Protocol access.Protocol // empty: what the policy guards the ports for
-	Sources  []netip.Prefix  // empty: the caller's own address
+	Sources  []netip.Prefix
+	Networks []string // names of networks, which count as what they stand for now; where both are empty: the caller's own address
 	Duration time.Duration
 	Until    time.Time
 }
@@ -48,9 +59,15 @@ func (e *Engine) Submit(ctx context.Context, c Caller, in SubmitInput) (d Reques
 	if len(in.IdempotencyKey) > maxKey {
 		return d, e.refused(ctx, c, a, access.Fault(access.KindInvalid, "idempotencyKeyTooLong", "the idempotency key has %d bytes; %d are allowed", len(in.IdempotencyKey), maxKey))
 	}
-	err = e.change(ctx, c, a, func(tx Tx) error {
-		d, err = e.submit(ctx, tx, c, in)
-		return err
+	windows, err := e.windows(in) // it may take a while, which no transaction should
+	if err != nil {
+		return d, e.refused(ctx, c, a, err)
+	}
+	err = e.withTicket(ctx, func(checked *ticketCheck) error {
+		return e.change(ctx, c, a, func(tx Tx) error {
+			d, err = e.submit(ctx, tx, c, in, windows, checked)
+			return err
+		})
 	})
 	if err != nil {
 		return RequestDetail{}, err
@@ -58,7 +75,7 @@ func (e *Engine) Submit(ctx context.Context, c Caller, in SubmitInput) (d Reques
 	return d, nil
 }
 
-func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput) (RequestDetail, error) {
+func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput, windows []time.Time, checked *ticketCheck) (RequestDetail, error) {
 	may, err := e.rights(ctx, tx, c)
 	if err != nil {
 		return RequestDetail{}, err
@@ -68,43 +85,102 @@ func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput) (R
 			return orZero(earlier), err
 		}
 	}
+	if in.Items, err = pickMachines(ctx, tx, may, in.Items); err != nil {
+		return RequestDetail{}, err
+	}
 	asked, places, err := resolve(ctx, tx, may, in)
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	verdict := policy.Evaluate(asked, may.now)
-	if len(verdict.Refusals) > 0 {
-		refusal := access.Fault(access.KindInvalid, verdict.Refusals[0].Code, "the request is outside of what is allowed: nothing was opened")
-		refusal.Reasons = verdict.Refusals
-		return RequestDetail{}, refusal
+	if len(windows) > 0 {
+		asked.Start = windows[0]
+		in.Start = windows[0]
 	}
-	request, events := access.NewRequest(makeRequest(c, in, asked, verdict, places), c.Actor(), verdict.Wait, may.now)
-	w := e.newWork(tx, may.now)
-	names := map[access.MachineID]string{}
-	for _, p := range places {
-		w.machines[p.machine.ID] = p.machine
-		names[p.machine.ID] = p.machine.Name
+	if in.BreakGlass {
+		if err := e.mayBreakGlass(ctx, tx, may, in, &asked); err != nil {
+			return RequestDetail{}, err
+		}
 	}
-	w.events = append(w.events, placed(events, places)...)
-
-	// Every policy approves by itself so far.
-	request, grants, events, err := request.Approve(access.System(), func() access.GrantID { return access.GrantID(newID()) }, may.now)
+	verdict, err := e.judge(asked, checked, may)
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	if err := tx.SaveRequest(ctx, request, 0); err != nil {
-		return RequestDetail{}, fmt.Errorf("save request: %w", err)
+	request := makeRequest(c, in, asked, verdict, places)
+	request.Windows = windows
+	request.BreakGlass = in.BreakGlass
+	d, err := e.file(ctx, tx, may, request, asked, places, verdict.Wait)
+	if err != nil || in.IdempotencyKey == "" {
+		return d, err
 	}
-	if err := w.makeGrants(ctx, grants, placed(events, places), c.Actor()); err != nil {
+	err = tx.SaveIdempotency(ctx, Idempotency{Principal: c.Principal, Key: in.IdempotencyKey, Digest: in.digest(), Request: d.Request.ID, CreatedAt: may.now})
+	if err != nil {
+		return RequestDetail{}, fmt.Errorf("save idempotency key: %w", err)
+	}
+	return d, nil
+}
+
+// file puts a request that lies within its policies on record: approved at once where every case is automatic, or else
+// pending, with those who decide told.
+func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Request, asked policy.Input, places []place, wait time.Duration) (RequestDetail, error) {
+	c := may.caller
+	a := ask{
+		requester: c.Principal, requesterName: c.Name, items: request.Items, justification: request.Justification, ticket: request.Ticket, start: request.Start,
+	}
+	if c.Address.IsValid() {
+		a.address = c.Address.String()
+	}
+	for i, item := range asked.Items {
+		a.entries = append(a.entries, item.Policy)
+		a.machines = append(a.machines, places[i].machine)
+	}
+	if request.BreakGlass {
+		request.Approvals = everyApproval(a.entries)
+	} else {
+		found, err := e.choose(ctx, tx, may.dir, a, may.now)
+		switch {
+		case err != nil:
+			return RequestDetail{}, err
+		case len(found.refusals) > 0:
+			return RequestDetail{}, outsidePolicy(found.refusals)
+		case found.stepUp && !c.steppedUp(may.now):
+			return RequestDetail{}, stepUpRequired("asking for this access")
+		}
+		request.Approvals = found.approvals
+	}
+	request, events := access.NewRequest(request, c.Actor(), wait, may.now)
+	d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: rbac.PoliciesInitiate, request: request}
+	names := nameCache{r: tx, seen: map[access.MachineID]access.Machine{}}
+	for _, p := range places {
+		d.machines[p.machine.ID] = p.machine
+		names.seen[p.machine.ID] = p.machine
+	}
+	if err := d.locate(ctx, events); err != nil {
 		return RequestDetail{}, err
 	}
-	if in.IdempotencyKey != "" {
-		err := tx.SaveIdempotency(ctx, Idempotency{Principal: c.Principal, Key: in.IdempotencyKey, Digest: in.digest(), Request: request.ID, CreatedAt: may.now})
-		if err != nil {
-			return RequestDetail{}, fmt.Errorf("save idempotency key: %w", err)
+	var err error
+	switch {
+	case request.BreakGlass:
+		err = d.breakGlass(ctx)
+	case len(request.Approvals) == 0:
+		d.notify(notice{kind: NotifyRequested, request: request})
+		err = d.approve(ctx, access.System())
+	default:
+		d.notify(notice{kind: NotifyRequested, request: request})
+		err = d.advance(ctx, access.System(), "")
+	}
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	out := RequestDetail{Request: d.request, Grants: d.approved, Machines: map[access.MachineID]string{}}
+	for _, p := range places {
+		out.Machines[p.machine.ID] = p.machine.Name
+	}
+	if d.request.State == access.RequestPending {
+		if out, err = e.describeWhole(ctx, tx, may, &names, d.request); err != nil {
+			return RequestDetail{}, err
 		}
 	}
-	return RequestDetail{Request: request, Grants: grants, Machines: names}, w.finish(ctx)
+	return out, d.finish(ctx)
 }
 
 // place is where an item of a request is to take effect.
@@ -125,6 +201,7 @@ func resolve(ctx context.Context, r Reader, may rights, in SubmitInput) (policy.
 		return asked, nil, err
 	}
 	found := map[string]resolved{}
+	networks := networkNames{r: r, tenant: may.caller.Tenant}
 	places := make([]place, len(in.Items))
 	var refusal *access.Error
 	for i, item := range in.Items {
@@ -141,7 +218,14 @@ func resolve(ctx context.Context, r Reader, may rights, in SubmitInput) (policy.
 			continue
 		}
 		places[i] = known.place
-		sources := item.Sources
+		sources, err := networks.prefixes(ctx, item.Sources, item.Networks)
+		if refused := byRule(err); refused != nil {
+			refusal = worse(refusal, refused, fmt.Sprintf("items[%d].sources", i))
+			continue
+		}
+		if err != nil {
+			return asked, nil, err
+		}
 		if len(sources) == 0 && may.caller.Address.IsValid() {
 			sources = []netip.Prefix{access.SingleAddress(may.caller.Address)}
 		}
@@ -172,7 +256,7 @@ func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only 
 		return resolved{}, err
 	}
 	out := resolved{place: place{machine: m}}
-	p, err := r.EntryOfMachine(ctx, m.ID)
+	p, err := r.GuardOf(ctx, m.ID)
 	found := !isKind(err, access.KindNotFound)
 	switch {
 	case err != nil && found:
@@ -183,6 +267,10 @@ func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only 
 		return out, nil
 	}
 	if entry, ok := p.Of(m.ID); ok {
+		networks := networkNames{r: r, tenant: may.caller.Tenant}
+		if entry, err = networks.entry(ctx, entry); err != nil {
+			return resolved{}, err
+		}
 		out.entry, out.place.policy, out.place.revision = &entry, p.ID, p.Revision
 	}
 	return out, nil
@@ -233,7 +321,7 @@ func makeRequest(c Caller, in SubmitInput, asked policy.Input, verdict policy.Ve
 		sources := slices.SortedFunc(slices.Values(verdict.Items[i].Sources), netip.Prefix.Compare)
 		request.Items = append(request.Items, access.Item{
 			Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
-			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Duration: item.Duration.Truncate(time.Microsecond), Until: until,
+			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Networks: in.Items[i].Networks, Duration: item.Duration.Truncate(time.Microsecond), Until: until,
 		})
 	}
 	return request
@@ -255,25 +343,6 @@ func (w *work) makeGrants(ctx context.Context, grants []access.Grant, events []a
 		}
 	}
 	return nil
-}
-
-// placed fills in what the core does not know of: the machine's resource and agent, and the machine itself where the event
-// is of a request for one machine.
-func placed(events []access.Event, places []place) []access.Event {
-	machines := map[access.MachineID]access.Machine{}
-	for _, p := range places {
-		machines[p.machine.ID] = p.machine
-	}
-	for i := range events {
-		if events[i].Machine == "" && len(machines) == 1 {
-			events[i].Machine = places[0].machine.ID
-		}
-		if m, ok := machines[events[i].Machine]; ok {
-			events[i].Scope, events[i].Agent = m.Resource, m.Agent
-		}
-		events[i].Action = rbac.PoliciesInitiate
-	}
-	return events
 }
 
 // repeated gives what an earlier call with the same key led to; nil where there was none.
@@ -309,9 +378,9 @@ func (in SubmitInput) digest() string {
 		return in.Digest
 	}
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%d %q %q %q\n", in.Start.UnixMicro(), in.Justification, in.Ticket, in.Policy)
+	_, _ = fmt.Fprintf(h, "%d %q %q %q %q %q %t\n", in.Start.UnixMicro(), in.Justification, in.Ticket, in.Policy, in.Repeat, in.Zone, in.BreakGlass)
 	for _, it := range in.Items {
-		_, _ = fmt.Fprintf(h, "%q %s %q %v %d %d\n", it.Machine, it.Ports, it.Protocol, it.Sources, it.Duration, it.Until.UnixMicro())
+		_, _ = fmt.Fprintf(h, "%q %q %q %s %q %v %q %d %d\n", it.Machine, it.Selector, it.Group, it.Ports, it.Protocol, it.Sources, it.Networks, it.Duration, it.Until.UnixMicro())
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -322,12 +391,23 @@ func (in SubmitInput) describe() map[string]string {
 	if !in.Start.IsZero() {
 		details["start"] = in.Start.UTC().Format(time.RFC3339)
 	}
+	if in.Repeat != "" {
+		details["repeat"] = in.Repeat
+	}
+	if in.BreakGlass {
+		details["breakGlass"] = "true"
+	}
 	for i, it := range in.Items[:min(len(in.Items), 20)] {
 		var sources []string
 		for _, s := range it.Sources {
 			sources = append(sources, s.String())
 		}
-		text := fmt.Sprintf("machine %q ports %s/%s from %s for %s", it.Machine, it.Ports, it.Protocol, strings.Join(sources, ","), it.Duration)
+		sources = append(sources, it.Networks...)
+		name := it.Machine
+		if name == "" {
+			name = strings.Trim(it.Group+"?"+it.Selector, "?")
+		}
+		text := fmt.Sprintf("machine %q ports %s/%s from %s for %s", name, it.Ports, it.Protocol, strings.Join(sources, ","), it.Duration)
 		if !it.Until.IsZero() {
 			text += " until " + it.Until.UTC().Format(time.RFC3339)
 		}

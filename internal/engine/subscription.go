@@ -77,7 +77,7 @@ func (e *Engine) Tenant(ctx context.Context, c Caller) (access.Tenant, error) {
 func (r rights) places() []access.ResourceID {
 	var scopes []access.ResourceID
 	for _, action := range rbac.Actions() {
-		for _, s := range r.dir.Scopes(r.caller.Principal, action, r.now) {
+		for _, s := range r.scopes(action) {
 			if !slices.Contains(scopes, s) {
 				scopes = append(scopes, s)
 			}

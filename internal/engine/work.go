@@ -16,6 +16,7 @@ type work struct {
 	tx       Tx
 	now      time.Time
 	events   []access.Event
+	notices  []notice // who is to be told
 	bumps    map[access.AgentID]bool
 	machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
 	unclosed map[access.MachineID][]access.Grant // as read so far, and kept up to date by saveGrant
@@ -91,6 +92,7 @@ func (w *work) saveGrant(ctx context.Context, g access.Grant, was int64, events 
 	for _, event := range events {
 		event.Scope, event.Agent = m.Resource, m.Agent
 		w.events = append(w.events, event)
+		w.notifyGrant(g, event)
 	}
 	if !quiet && m.Agent != "" {
 		w.bumps[m.Agent] = true
@@ -197,6 +199,9 @@ func (w *work) finish(ctx context.Context) error {
 		if err := w.tx.BumpAgent(ctx, id); err != nil {
 			return fmt.Errorf("bump agent: %w", err)
 		}
+	}
+	if err := w.enqueue(ctx); err != nil {
+		return err
 	}
 	if len(w.events) == 0 {
 		return nil

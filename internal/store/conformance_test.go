@@ -41,7 +41,7 @@ func TestRoundTrip(t *testing.T) {
 			zero := access.Machine{ID: "m-zero", Resource: access.MachineResource(subID, "default", "zero"), Tenant: tenantID, Name: "zero", Revision: 1}
 			group := access.Principal{ID: "g", Tenant: tenantID, Kind: access.Group, Name: "Ops", Disabled: true, Revision: 4}
 			password := engine.Password{Principal: f.user, Hash: "$argon2id$x", MustChange: true, Failures: 3, LockedTill: day(), ChangedAt: day().Add(time.Microsecond)}
-			session := engine.Session{Hash: "aa", Principal: f.user, CreatedAt: day(), ExpiresAt: day().Add(time.Hour), Address: "203.0.113.9", Client: "curl"}
+			session := engine.Session{Hash: "aa", Principal: f.user, CreatedAt: day(), ExpiresAt: day().Add(time.Hour), Address: "203.0.113.9", Client: "curl", SteppedUpAt: day().Add(time.Minute)}
 			token := engine.EnrollmentToken{
 				Hash: "bb", Tenant: tenantID, Subscription: subID, ResourceGroup: "Default", Name: "web-9", Mode: access.ModeGateway, CreatedBy: f.user,
 				CreatedAt: day(), ExpiresAt: day().Add(time.Hour),
@@ -111,8 +111,19 @@ func TestRoundTrip(t *testing.T) {
 				get("policy by resource", pol, po, err)
 				po, err = r.PolicyOfMachine(ctx, zero.ID)
 				get("policy of machine", pol, po, err)
-				pos, err := r.PoliciesOfAgent(ctx, f.agent)
-				get("policies of agent", []access.Policy{pol}, pos, err)
+				entry, _ := pol.Of(zero.ID)
+				alone := pol
+				alone.Machines = []access.MachinePolicy{entry}
+				po, err = r.GuardOf(ctx, zero.ID)
+				get("guard of machine", alone, po, err)
+				unclosed, err := r.UnclosedGrants(ctx, []access.MachineID{f.machine})
+				get("unclosed grants", unclosed, unclosed, err)
+				scene := access.Scene{Agent: agent(f.agent, "gate"), Machines: ms, Grants: unclosed}
+				if entry, named := pol.Of(f.machine); named {
+					scene.Policies = []access.MachinePolicy{entry}
+				}
+				scenes, err := r.Scenes(ctx, []access.AgentID{"nobody", f.agent})
+				get("scenes", []access.Scene{{}, scene}, scenes, err)
 				rq, err := r.Request(ctx, request.ID)
 				get("request", request, rq, err)
 				rq, err = r.Request(ctx, until.ID)
@@ -499,7 +510,7 @@ func wholeMachinePolicy(m access.MachineID) access.MachinePolicy {
 	people := []access.PrincipalID{"p1", "p2"}
 	return access.MachinePolicy{
 		Machine: m, Sessions: access.SessionsKeep, WhenServerIsLost: time.Minute + time.Nanosecond, PendingTimeout: time.Hour,
-		Ports:         []access.PortRule{{Ports: access.PortRange{First: 1, Last: 9}, Protocol: access.UDP, Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Max: time.Hour}},
+		Ports:         []access.PortRule{{Ports: access.PortRange{First: 1, Last: 9}, Protocol: access.UDP, Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Networks: []string{"office"}, Max: time.Hour}},
 		Justification: access.JustificationRule{Required: true, MinLength: 5, Pattern: "^x"},
 		Ticket:        access.TicketRule{Required: true, Pattern: "OPS-[0-9]+", Checked: true},
 		BreakGlass:    &access.BreakGlass{Groups: people, People: people, Max: time.Hour},

@@ -17,6 +17,7 @@ from role_definitions order by id limit $1`
 	selectAssignments = `select id, tenant, principal, definition, scope, start_at, end_at, description, created_by, created_at
 from role_assignments order by id limit $1`
 	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id limit $1"
+	selectPeople      = "select id from principals where kind = 'user' order by id limit $1"
 	selectDisabled    = "select id from principals where disabled <> 0 order by id limit $1"
 )
 
@@ -52,7 +53,14 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	if err != nil {
 		return rbac.Data{}, err
 	}
-	if most := max(len(d.Definitions), len(d.Assignments), len(d.Memberships), len(d.Disabled)); most >= directoryLimit {
+	d.People, err = all(ctx, r.q, func(row scanner) (id access.PrincipalID, err error) {
+		err = row.Scan(&id)
+		return id, err
+	}, selectPeople, int64(directoryLimit))
+	if err != nil {
+		return rbac.Data{}, err
+	}
+	if most := max(len(d.People), len(d.Definitions), len(d.Assignments), len(d.Memberships), len(d.Disabled)); most >= directoryLimit {
 		return rbac.Data{}, fmt.Errorf("the directory has %d rows of one sort, which is more than can be read at once", most)
 	}
 	return d, nil

@@ -105,11 +105,11 @@ func descending(columns string) string { return strings.ReplaceAll(columns, ",",
 
 const (
 	insertGrant = `insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources,
-start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
+start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision, warn_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`
 	updateGrant = `update grants set request = $2, tenant = $3, principal = $4, principal_name = $5, machine = $6, policy = $7, first_port = $8, last_port = $9,
 protocol = $10, sources = $11, start_at = $12, end_at = $13, state = $14, reason = $15, created_at = $16, opened_at = $17, ended_at = $18, closed_at = $19,
-warned_at = $20, packets = $21, bytes = $22, revision = $23 where id = $1 and revision = $24`
+warned_at = $20, packets = $21, bytes = $22, revision = $23, warn_at = $24 where id = $1 and revision = $25`
 )
 
 // SaveGrant implements engine.Tx.
@@ -122,5 +122,6 @@ func (t *tx) SaveGrant(ctx context.Context, g access.Grant, was int64) error {
 		string(g.ID), string(g.Request), string(g.Tenant), string(g.Principal), g.PrincipalName,
 		string(g.Machine), string(g.Policy), int64(g.Ports.First), int64(g.Ports.Last), string(g.Protocol), sources, micros(g.Start), micros(g.End), string(g.State), g.Reason,
 		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), micros(g.WarnedAt), int64(g.Packets), int64(g.Bytes), g.Revision, //nolint:gosec // the same 64 bits
+		micros(g.WarnAt()),
 	})
 }

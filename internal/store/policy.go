@@ -14,11 +14,9 @@ const (
 	selectPolicy           = "select " + policyColumns + " from policies p where p.id = $1 limit 1"
 	selectPolicyByResource = "select " + policyColumns + " from policies p where p.resource_key = $1 limit 1"
 	selectPolicyOfMachine  = "select " + policyColumns + " from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
-	selectEntryOfMachine   = "select " + policyColumns + ", x.body from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
-	selectPoliciesOfAgent  = "select " + policyColumns + ` from policies p where p.id in
-(select x.policy from policy_machines x join machines m on m.id = x.machine where m.agent = $1) order by p.resource_key, p.id limit 1000000`
-	listPolicies        = "select " + policyColumns + " from policies p"
-	selectPolicyEntries = "select machine, position, body from policy_machines where policy = $1 order by position, machine limit 1000000"
+	listPolicies           = "select " + policyColumns + " from policies p"
+	selectPolicyEntry      = "select machine, body from policy_machines where machine = $1 limit 1"
+	selectPolicyEntries    = "select machine, position, body from policy_machines where policy = $1 order by position, machine limit 1000000"
 )
 
 func scanPolicy(row scanner) (p access.Policy, err error) {
@@ -84,23 +82,15 @@ func (r *reader) PolicyOfMachine(ctx context.Context, machine access.MachineID) 
 	return r.policy(ctx, selectPolicyOfMachine, string(machine))
 }
 
-// EntryOfMachine implements engine.Reader.
-func (r *reader) EntryOfMachine(ctx context.Context, machine access.MachineID) (access.Policy, error) {
-	return one(ctx, r.q, "policy", func(row scanner) (p access.Policy, err error) {
-		var guard guardRecord
-		err = row.Scan(&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt}, timeColumn{&p.UpdatedAt}, &p.Revision, jsonColumn{&guard})
-		p.Machines = []access.MachinePolicy{guard.policy(machine)}
-		return p, err
-	}, selectEntryOfMachine, string(machine))
-}
-
-// PoliciesOfAgent implements engine.Reader.
-func (r *reader) PoliciesOfAgent(ctx context.Context, agent access.AgentID) ([]access.Policy, error) {
-	policies, err := all(ctx, r.q, scanPolicy, selectPoliciesOfAgent, string(agent))
+// GuardOf implements engine.Reader.
+func (r *reader) GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error) {
+	p, err := one(ctx, r.q, "policy", scanPolicy, selectPolicyOfMachine, string(machine))
 	if err != nil {
-		return nil, err
+		return access.Policy{}, err
 	}
-	return policies, r.complete(ctx, policies)
+	entry, err := one(ctx, r.q, "policy", scanEntry, selectPolicyEntry, string(machine))
+	p.Machines = []access.MachinePolicy{entry}
+	return p, err
 }
 
 // Policies implements engine.Reader.

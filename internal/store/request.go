@@ -9,7 +9,7 @@ import (
 
 const (
 	requestColumns = `r.id, r.tenant, r.requester, r.requester_name, r.address, r.via, r.items, r.start_at, r.justification, r.ticket, r.state, r.reason,
-r.created_at, r.pending_until, r.decided_at, r.digest, r.revision`
+r.created_at, r.pending_until, r.decided_at, r.digest, r.revision, r.ask, r.stage_until`
 	selectRequest         = "select " + requestColumns + " from requests r where r.id = $1 limit 1"
 	listRequests          = "select " + requestColumns + " from requests r"
 	listRequestsOfMachine = "select " + requestColumns + " from request_machines x join requests r on r.id = x.request"
@@ -17,8 +17,11 @@ r.created_at, r.pending_until, r.decided_at, r.digest, r.revision`
 
 func scanRequest(row scanner) (r access.Request, err error) {
 	var items []itemRecord
+	var ask askRecord
 	err = row.Scan(&r.ID, &r.Tenant, &r.Requester, &r.RequesterName, addrColumn{&r.Address}, &r.Via, jsonColumn{&items}, timeColumn{&r.Start}, &r.Justification,
-		&r.Ticket, &r.State, &r.Reason, timeColumn{&r.CreatedAt}, timeColumn{&r.PendingUntil}, timeColumn{&r.DecidedAt}, &r.Digest, &r.Revision)
+		&r.Ticket, &r.State, &r.Reason, timeColumn{&r.CreatedAt}, timeColumn{&r.PendingUntil}, timeColumn{&r.DecidedAt}, &r.Digest, &r.Revision,
+		jsonColumn{&ask}, timeColumn{&r.StageUntil})
+	ask.fill(&r)
 	for _, it := range items {
 		r.Items = append(r.Items, it.item())
 	}
@@ -46,10 +49,11 @@ func (r *reader) Requests(ctx context.Context, f engine.RequestFilter, p engine.
 
 const (
 	insertRequest = `insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason,
-created_at, pending_until, decided_at, digest, revision) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+created_at, pending_until, decided_at, digest, revision, ask, stage_until)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
 	updateRequest = `update requests set tenant = $2, requester = $3, requester_name = $4, address = $5, via = $6, items = $7, start_at = $8, justification = $9,
-ticket = $10, state = $11, reason = $12, created_at = $13, pending_until = $14, decided_at = $15, digest = $16, revision = $17
-where id = $1 and revision = $18`
+ticket = $10, state = $11, reason = $12, created_at = $13, pending_until = $14, decided_at = $15, digest = $16, revision = $17, ask = $18,
+stage_until = $19 where id = $1 and revision = $20`
 	insertRequestMachine = "insert into request_machines (machine, created_at, request) values ($1, $2, $3)"
 )
 
@@ -59,9 +63,18 @@ func (t *tx) SaveRequest(ctx context.Context, r access.Request, was int64) error
 	if err != nil {
 		return err
 	}
+	ask, err := toJSON(askOf(r))
+	if err != nil {
+		return err
+	}
+	stage := int64(0)
+	if r.State == access.RequestPending {
+		stage = micros(r.StageUntil)
+	}
 	err = t.swap(ctx, "request", r.Revision, was, insertRequest, updateRequest, []any{
 		string(r.ID), string(r.Tenant), string(r.Requester), r.RequesterName, addrText(r.Address),
 		r.Via, items, micros(r.Start), r.Justification, r.Ticket, string(r.State), r.Reason, micros(r.CreatedAt), micros(r.PendingUntil), micros(r.DecidedAt), r.Digest, r.Revision,
+		ask, stage,
 	})
 	if err != nil || was != 0 {
 		return err

@@ -10,7 +10,7 @@ import (
 
 const (
 	selectPassword   = "select principal, hash, must_change, failures, locked_till, changed_at from passwords where principal = $1 limit 1"
-	selectSession    = "select hash, principal, created_at, expires_at, address, client from sessions where hash = $1 limit 1"
+	selectSession    = "select hash, principal, created_at, expires_at, address, client, stepped_up_at from sessions where hash = $1 limit 1"
 	selectEnrollment = `select hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at
 from enrollment_tokens where hash = $1 limit 1`
 )
@@ -26,7 +26,7 @@ func (r *reader) Password(ctx context.Context, principal access.PrincipalID) (en
 // Session implements engine.Reader.
 func (r *reader) Session(ctx context.Context, hash string) (engine.Session, error) {
 	return one(ctx, r.q, "session", func(row scanner) (s engine.Session, err error) {
-		err = row.Scan(&s.Hash, &s.Principal, timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, &s.Address, &s.Client)
+		err = row.Scan(&s.Hash, &s.Principal, timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, &s.Address, &s.Client, timeColumn{&s.SteppedUpAt})
 		return s, err
 	}, selectSession, hash)
 }
@@ -44,9 +44,9 @@ const (
 	upsertPassword = `insert into passwords (principal, hash, must_change, failures, locked_till, changed_at) values ($1, $2, $3, $4, $5, $6)
 on conflict (principal) do update set hash = excluded.hash, must_change = excluded.must_change, failures = excluded.failures,
 locked_till = excluded.locked_till, changed_at = excluded.changed_at`
-	upsertSession = `insert into sessions (hash, principal, created_at, expires_at, address, client) values ($1, $2, $3, $4, $5, $6)
+	upsertSession = `insert into sessions (hash, principal, created_at, expires_at, address, client, stepped_up_at) values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (hash) do update set principal = excluded.principal, created_at = excluded.created_at, expires_at = excluded.expires_at,
-address = excluded.address, client = excluded.client`
+address = excluded.address, client = excluded.client, stepped_up_at = excluded.stepped_up_at`
 	deleteSession    = "delete from sessions where hash = $1"
 	deleteSessions   = "delete from sessions where principal = $1"
 	insertEnrollment = `insert into enrollment_tokens (hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at)
@@ -61,7 +61,7 @@ func (t *tx) SavePassword(ctx context.Context, p engine.Password) error {
 
 // SaveSession implements engine.Tx.
 func (t *tx) SaveSession(ctx context.Context, s engine.Session) error {
-	return t.exec(ctx, "session", nil, upsertSession, s.Hash, string(s.Principal), micros(s.CreatedAt), micros(s.ExpiresAt), s.Address, s.Client)
+	return t.exec(ctx, "session", nil, upsertSession, s.Hash, string(s.Principal), micros(s.CreatedAt), micros(s.ExpiresAt), s.Address, s.Client, micros(s.SteppedUpAt))
 }
 
 // DeleteSession implements engine.Tx.

@@ -13,7 +13,8 @@ const (
 	RequestWasDenied   EventKind = "request.denied"
 	RequestWasCanceled EventKind = "request.canceled"
 	RequestDidTimeOut  EventKind = "request.timedOut"
-	RequestReframed    EventKind = "request.reframed" // its policy changed while it waited: it is to be looked at again
+	RequestStageOver   EventKind = "request.stageOver" // a stage was not met in its time: the next one decides
+	RequestReframed    EventKind = "request.reframed"  // its policy changed while it waited: it is to be looked at again
 
 	GrantCreated       EventKind = "grant.created"
 	GrantBegan         EventKind = "grant.began"
@@ -56,6 +57,11 @@ const (
 	PrincipalChanged EventKind = "principal.changed"
 	SecretAdded      EventKind = "principal.secretAdded" // a secret or certificate of a service principal
 	SecretDeleted    EventKind = "principal.secretDeleted"
+	APITokenMade     EventKind = "principal.tokenMade"
+	APITokenRevoked  EventKind = "principal.tokenRevoked"
+	PasskeyAdded     EventKind = "principal.passkeyAdded"
+	PasskeyDeleted   EventKind = "principal.passkeyDeleted"
+	SteppedUp        EventKind = "session.steppedUp" // confirmed with a passkey
 	MemberAdded      EventKind = "group.memberAdded"
 	MemberRemoved    EventKind = "group.memberRemoved"
 
@@ -76,6 +82,9 @@ const (
 	AlertAcknowledged EventKind = "alert.acknowledged"
 	AlertClosed       EventKind = "alert.closed"
 	AlertRuleChanged  EventKind = "alertRule.changed"
+
+	NetworkWritten EventKind = "network.written"
+	NetworkDeleted EventKind = "network.deleted"
 
 	AccessRefused EventKind = "access.refused" // an attempt at anything else that the caller may not do
 	ServerStarted EventKind = "server.started"

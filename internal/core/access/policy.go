@@ -111,7 +111,8 @@ type MachinePolicy struct {
 type PortRule struct {
 	Ports    PortRange
 	Protocol Protocol
-	Sources  []netip.Prefix // requests must lie within one of them; empty means any address
+	Sources  []netip.Prefix // requests must lie within one of them
+	Networks []string       // names of networks whose prefixes count as Sources when a request is made; where both are empty, any address may be
 	Max      time.Duration  // the longest opening
 }
 

@@ -38,6 +38,7 @@ type Request struct {
 	Reason        string // why it was denied or canceled
 	CreatedAt     time.Time
 	PendingUntil  time.Time // when it times out if nobody decides
+	StageUntil    time.Time // when a stage of an approval gives way to the next; zero where none will
 	DecidedAt     time.Time // zero while pending
 	Digest        string    // of what an approver is shown; a decision names it
 	Revision      int64
@@ -60,6 +61,7 @@ type Item struct {
 	Ports          PortRange
 	Protocol       Protocol
 	Sources        []netip.Prefix
+	Networks       []string      // names of networks that were asked for; Sources holds what they stood for then
 	Duration       time.Duration // counted from the start
 	Until          time.Time     // an absolute end, as Azure's clients send it
 }

@@ -69,9 +69,14 @@ func (f *findings) rule(path string, rule access.PortRule) {
 	if rule.Max < access.MinDuration || rule.Max > access.MaxDuration {
 		f.refuse("maxOutOfRange", path+".max", "the longest opening can be %s to %s, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(rule.Max))
 	}
-	if n := len(rule.Sources); n > access.MaxSources {
+	if n := len(rule.Sources) + len(rule.Networks); n > access.MaxSources {
 		f.refuse("tooManySources", path+".sources", "the rule has %d sources; %d are allowed", n, access.MaxSources)
 		return
+	}
+	for i, name := range rule.Networks {
+		if !access.IsNetworkName(name) {
+			f.refuse("malformedSource", fmt.Sprintf("%s.networks[%d]", path, i), "%q is neither a prefix nor the name of a network", clip(name))
+		}
 	}
 	for i, s := range rule.Sources {
 		field := fmt.Sprintf("%s.sources[%d]", path, i)
@@ -103,7 +108,7 @@ func canonical(s netip.Prefix) (c netip.Prefix, why string) {
 func (f *findings) duplicates(rules []access.PortRule) {
 	seen := make(map[string]int, len(rules))
 	for i, rule := range rules {
-		key := fmt.Sprintf("%s %q %v", rule.Ports, rule.Protocol, slices.SortedFunc(slices.Values(rule.Sources), netip.Prefix.Compare))
+		key := fmt.Sprintf("%s %q %v %q", rule.Ports, rule.Protocol, slices.SortedFunc(slices.Values(rule.Sources), netip.Prefix.Compare), slices.Sorted(slices.Values(rule.Networks)))
 		if first, ok := seen[key]; ok {
 			f.refuse("duplicateRule", fmt.Sprintf("ports[%d]", i), "ports[%d] is for the same ports, protocol and sources; keep the one whose longest opening you mean", first)
 			continue

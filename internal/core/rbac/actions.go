@@ -41,6 +41,12 @@ const (
 	PrincipalsRead  = "Postern.Access/principals/read"
 	PrincipalsWrite = "Postern.Access/principals/write"
 
+	// Named networks lie at the root too; whoever may ask for access sees them without it.
+	NetworksRead  = "Postern.Access/networks/read"
+	NetworksWrite = "Postern.Access/networks/write"
+
+	GlassCodesWrite = "Postern.Access/breakGlassCodes/write" // to issue codes that open a machine while the server is out of reach
+
 	EventsRead = "Postern.Access/events/read" // the whole activity log: export, checkpoints, proofs
 
 	// Channels, other people's routes, deliveries and alerts lie at the root. One's own routes need no action, and those that
@@ -68,6 +74,7 @@ func Actions() []string {
 		RequestsRead, RequestsDecide, RequestsCancel, GrantsRead, GrantsRevoke,
 		AgentsRead, EnrollmentTokensWrite,
 		PrincipalsRead, PrincipalsWrite,
+		NetworksRead, NetworksWrite, GlassCodesWrite,
 		EventsRead,
 		ChannelsRead, ChannelsWrite, RoutesRead, RoutesWrite, DeliveriesRead, DeliveriesRequeue,
 		AlertsRead, AlertsWrite, AlertRulesWrite,

@@ -57,7 +57,7 @@ func BuiltIn() []Definition {
 				"Microsoft.IoTSecurity/*",
 				"Microsoft.IoTFirmwareDefense/*",
 				"Microsoft.Support/*",
-				MachinesRead, SubscriptionsRead, ActivityLogRead, "Postern.Access/*/read", RequestsDecide, RequestsCancel, GrantsRevoke,
+				MachinesRead, SubscriptionsRead, ActivityLogRead, "Postern.Access/*/read", RequestsDecide, RequestsCancel, GrantsRevoke, NetworksWrite,
 				AlertsWrite, AlertRulesWrite,
 			}}),
 		builtIn(SecurityReader, "Security Reader", "Sees policies, requests and grants, and changes nothing.",

@@ -23,6 +23,7 @@ type Directory struct {
 type node struct {
 	id       access.PrincipalID
 	disabled bool
+	person   bool
 	held     []held  // assigned to the principal itself
 	reach    []reach // the enabled groups that it is in, nearest first
 	members  []int32 // direct ones
@@ -64,6 +65,9 @@ func Compile(d Data) *Directory {
 	}
 	for _, id := range d.Disabled {
 		dir.nodes[dir.node(id)].disabled = true
+	}
+	for _, id := range d.People {
+		dir.nodes[dir.node(id)].person = true
 	}
 	dir.assignments = slices.SortedFunc(slices.Values(d.Assignments), func(a, b Assignment) int { return cmp.Compare(a.ID, b.ID) })
 	for i, a := range dir.assignments {
@@ -190,6 +194,30 @@ func (d *Directory) Members(group access.PrincipalID) []access.PrincipalID {
 	}
 	slices.Sort(members)
 	return members
+}
+
+// IsPerson tells whether principal is a user that is not disabled.
+func (d *Directory) IsPerson(principal access.PrincipalID) bool {
+	n, ok := d.enabled(principal)
+	return ok && n.person
+}
+
+// InGroup tells whether principal is in group, directly or through groups; what is disabled is in none.
+func (d *Directory) InGroup(principal, group access.PrincipalID) bool {
+	n, ok := d.enabled(principal)
+	g, named := d.index[group]
+	return ok && named && slices.ContainsFunc(n.reach, func(r reach) bool { return r.group == g })
+}
+
+// NextEnd gives the earliest end of an assignment after now; zero where none ends.
+func (d *Directory) NextEnd(now time.Time) time.Time {
+	var next time.Time
+	for _, a := range d.assignments {
+		if a.End.After(now) && (next.IsZero() || a.End.Before(next)) {
+			next = a.End
+		}
+	}
+	return next
 }
 
 // enabled gives the node of principal; not ok where Data does not name it, or it is disabled.

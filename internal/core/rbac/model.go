@@ -61,4 +61,5 @@ type Data struct {
 	Assignments []Assignment
 	Memberships []Membership
 	Disabled    []access.PrincipalID
+	People      []access.PrincipalID // the users: of all principals, they alone decide
 }

@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// APITokenInput is a token that a principal makes for a program of theirs.
+type APITokenInput struct {
+	Name   string        // for people
+	TTL    time.Duration // 0: 90 days
+	Bounds Bounds
+}
+
+// APITokenPrefix is what API tokens begin with, so that scanners for leaked secrets know them.
+const APITokenPrefix = "pat_"
+
+const (
+	defaultAPITokenTTL = 90 * 24 * time.Hour
+	minAPITokenTTL     = time.Minute
+	maxAPITokenTTL     = 366 * 24 * time.Hour // a year, be it a long one
+	maxAPITokens       = 50                   // of one principal
+)
+
+// MakeAPIToken makes a token for the caller's own programs. It is shown here and never again, and may never do more than the
+// caller. A call with an API token makes none: what leaked could else renew itself.
+func (e *Engine) MakeAPIToken(ctx context.Context, c Caller, in APITokenInput) (token string, t APIToken, err error) {
+	token = APITokenPrefix + secret()
+	err = e.change(ctx, c, attempt{details: map[string]string{"token": in.Name}}, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if err := signedInOnly(c); err != nil {
+			return err
+		}
+		if t, err = in.make(c, token, may.now); err != nil {
+			return err
+		}
+		earlier, err := tx.APITokens(ctx, c.Principal)
+		if err != nil {
+			return fmt.Errorf("read API tokens: %w", err)
+		}
+		live := 0
+		for _, other := range earlier {
+			if !may.now.Before(other.ExpiresAt) {
+				continue
+			}
+			live++
+			if strings.EqualFold(other.Name, t.Name) {
+				return access.Fault(access.KindConflict, "tokenExists", "you have a token %q already: choose another name, or revoke that one", clip(t.Name))
+			}
+		}
+		if live >= maxAPITokens || len(earlier) >= 2*maxAPITokens {
+			return access.Fault(access.KindConflict, "tooManyTokens", "you have %d tokens, the most that are allowed: revoke one first", live)
+		}
+		if err := tx.SaveAPIToken(ctx, t); err != nil {
+			return fmt.Errorf("save API token: %w", err)
+		}
+		return tx.Append(ctx, t.event(access.APITokenMade, c, may.now))
+	})
+	if err != nil {
+		return "", APIToken{}, err
+	}
+	return token, t, nil
+}
+
+// signedInOnly refuses callers that act by an API token.
+func signedInOnly(c Caller) error {
+	if c.Bounds != nil {
+		return access.Fault(access.KindForbidden, "signInNeeded", "this cannot be done with an API token: sign in")
+	}
+	return nil
+}
+
+func (in APITokenInput) make(c Caller, token string, now time.Time) (t APIToken, err error) {
+	if in.TTL == 0 {
+		in.TTL = defaultAPITokenTTL
+	}
+	switch {
+	case in.Name == "" || strings.TrimSpace(in.Name) != in.Name || len(in.Name) > maxPrincipalName || !plainText(in.Name):
+		return t, access.Fault(access.KindInvalid, "malformedName", "the token needs a name that says what it is for: 1 to %d bytes without control characters", maxPrincipalName)
+	case in.TTL < minAPITokenTTL || in.TTL > maxAPITokenTTL:
+		return t, access.Fault(access.KindInvalid, "ttlOutOfRange", "the token would be good for %s; use one minute to one year", in.TTL)
+	}
+	if in.Bounds, err = in.Bounds.check(); err != nil {
+		return t, err
+	}
+	return APIToken{ID: APITokenID(newID()), Principal: c.Principal, Name: in.Name, Hash: hashSecret(token), Bounds: in.Bounds, CreatedAt: now, ExpiresAt: now.Add(in.TTL)}, nil
+}
+
+// APITokens lists the caller's own tokens, the oldest first; those that expired are not shown.
+func (e *Engine) APITokens(ctx context.Context, c Caller) (list []APIToken, err error) {
+	err = e.look(ctx, c, attempt{}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		all, err := r.APITokens(ctx, c.Principal)
+		if err != nil {
+			return fmt.Errorf("read API tokens: %w", err)
+		}
+		list = nil
+		for _, t := range all {
+			if may.now.Before(t.ExpiresAt) {
+				list = append(list, t)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// RevokeAPIToken ends one of the caller's own tokens, by its name or id.
+func (e *Engine) RevokeAPIToken(ctx context.Context, c Caller, ref string) error {
+	return e.change(ctx, c, attempt{details: map[string]string{"token": ref}}, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if err := signedInOnly(c); err != nil {
+			return err
+		}
+		all, err := tx.APITokens(ctx, c.Principal)
+		if err != nil {
+			return fmt.Errorf("read API tokens: %w", err)
+		}
+		for _, t := range all {
+			if !strings.EqualFold(string(t.ID), ref) && !(strings.EqualFold(t.Name, ref) && may.now.Before(t.ExpiresAt)) {
+				continue
+			}
+			if err := tx.DeleteAPIToken(ctx, t.ID); err != nil {
+				return fmt.Errorf("delete API token: %w", err)
+			}
+			return tx.Append(ctx, t.event(access.APITokenRevoked, c, may.now))
+		}
+		return access.Fault(access.KindNotFound, "unknownToken", "you have no token %q: look at the list of tokens", clip(ref))
+	})
+}
+
+func (t APIToken) event(kind access.EventKind, c Caller, now time.Time) access.Event {
+	return access.Event{
+		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: t.Bounds.Scope,
+		Details: map[string]string{
+			"token": string(t.ID), "name": t.Name, "expires": t.ExpiresAt.Format(time.RFC3339), "actions": strings.Join(t.Bounds.Actions, " "),
+		},
+	}
+}
+
+// APITokenCaller gives the caller behind the hash of an API token; it fails with access.KindUnauthenticated where there is
+// none, where its time is over, or where its principal is disabled. Package identity alone calls it.
+func (e *Engine) APITokenCaller(ctx context.Context, hash string) (c Caller, err error) {
+	ended := access.Fault(access.KindUnauthenticated, "tokenEnded", "the API token has expired, was revoked, or was never one of ours: make another")
+	err = e.store.View(ctx, func(r Reader) error {
+		t, err := r.APITokenByHash(ctx, hash)
+		if err != nil {
+			return orEnded(err, ended)
+		}
+		p, err := r.Principal(ctx, t.Principal)
+		if err != nil {
+			return orEnded(err, ended)
+		}
+		if p.Disabled || !e.now().Before(t.ExpiresAt) {
+			return ended
+		}
+		bounds := t.Bounds
+		c = Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Bounds: &bounds}
+		return nil
+	})
+	return c, err
+}

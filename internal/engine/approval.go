@@ -1,0 +1,307 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// people answers who is who for the rules, as one snapshot of the directory has it. Only users are people.
+type people struct{ dir *rbac.Directory }
+
+// InGroup implements policy.People.
+func (p people) InGroup(person, group access.PrincipalID) bool { return p.dir.InGroup(person, group) }
+
+// Enabled implements policy.People.
+func (p people) Enabled(person access.PrincipalID) bool { return p.dir.IsPerson(person) }
+
+// Members implements policy.People.
+func (p people) Members(group access.PrincipalID) []access.PrincipalID {
+	return slices.DeleteFunc(p.dir.Members(group), func(m access.PrincipalID) bool { return !p.dir.IsPerson(m) })
+}
+
+// rulebook compiles conditions and finds time zones, each once.
+type rulebook struct {
+	conditions *policy.Conditions
+
+	mu       sync.Mutex // protects what follows
+	compiled map[string]*policy.Condition
+	zones    map[string]*time.Location
+}
+
+const maxCompiled = 1000 // conditions that are kept; beyond that they are compiled anew
+
+func newRulebook() (*rulebook, error) {
+	conditions, err := policy.NewConditions()
+	if err != nil {
+		return nil, err
+	}
+	return &rulebook{conditions: conditions, compiled: map[string]*policy.Condition{}, zones: map[string]*time.Location{}}, nil
+}
+
+// compile is a policy.Compiler.
+func (b *rulebook) compile(source string) (*policy.Condition, error) {
+	b.mu.Lock()
+	known, ok := b.compiled[source]
+	b.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	made, err := b.conditions.Compile(source)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.compiled) >= maxCompiled {
+		clear(b.compiled)
+	}
+	b.compiled[source] = made
+	return made, nil
+}
+
+// zone is policy.Zones. The server's own zone has no name here: a rule must mean the same on every replica.
+func (b *rulebook) zone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return nil, fmt.Errorf("there is no time zone %q", name)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if known, ok := b.zones[name]; ok {
+		return known, nil
+	}
+	found, err := time.LoadLocation(name)
+	if err == nil {
+		b.zones[name] = found
+	}
+	return found, err
+}
+
+// ask is a request that lies within its policies, on its way to the cases that decide it.
+type ask struct {
+	requester     access.PrincipalID
+	requesterName string
+	address       string
+	items         []access.Item
+	entries       []*access.MachinePolicy // by item
+	machines      []access.Machine        // by item
+	justification string
+	ticket        string
+	start         time.Time // zero: at approval
+}
+
+// chosen is what the rules ask of a request.
+type chosen struct {
+	approvals []access.Approval // of the cases that have stages; none: it is approved at once
+	cases     []access.Case     // by item
+	stepUp    bool              // asking needs a fresh sign-in with a passkey
+	refusals  []access.Reason
+}
+
+// choose finds the case of each item, and whether everybody together could meet it.
+func (e *Engine) choose(ctx context.Context, r Reader, dir *rbac.Directory, a ask, now time.Time) (chosen, error) {
+	var out chosen
+	var groups []string
+	asked := false
+	for i := range a.items {
+		rule := a.entries[i].Approval
+		if !asked && slices.ContainsFunc(rule.Cases, func(c access.Case) bool { return c.When != "" }) {
+			var err error
+			if groups, err = groupNames(ctx, r, dir, a.requester); err != nil {
+				return out, err
+			}
+			asked = true
+		}
+		field := fmt.Sprintf("items[%d]", i)
+		_, c, ok, err := policy.Choose(rule, a.facts(i, groups, now), e.rules.compile, e.rules.zone)
+		switch {
+		case err != nil:
+			out.refusals = append(out.refusals, access.Reason{Code: "ruleFailed", Field: field, Message: fmt.Sprintf("the policy's approval rule for %s cannot be evaluated, so nothing is opened: %v", a.machines[i].Name, err)})
+		case !ok:
+			out.refusals = append(out.refusals, access.Reason{Code: "noCaseApplies", Field: field, Message: fmt.Sprintf("no case of the policy's approval rule for %s applies to this request now", a.machines[i].Name)})
+		}
+		out.cases = append(out.cases, c)
+		out.stepUp = out.stepUp || c.StepUp
+		if err == nil && ok && len(c.Stages) > 0 {
+			out.add(c, i)
+		}
+	}
+	for _, approval := range out.approvals {
+		stage, ok := policy.Reachable(approval.Case, a.requester, people{dir})
+		if ok {
+			continue
+		}
+		wanted, err := describeStage(ctx, r, approval.Case.Stages[stage])
+		if err != nil {
+			return out, err
+		}
+		out.refusals = append(out.refusals, access.Reason{
+			Code: "quorumUnreachable", Field: fmt.Sprintf("items[%d]", approval.Items[0]),
+			Message: fmt.Sprintf("stage %d of the approval needs %s, and without the requester there are not enough people: ask an administrator to add some", stage+1, wanted),
+		})
+	}
+	return out, nil
+}
+
+// add puts item under the approval of its case, which items of one case share.
+func (out *chosen) add(c access.Case, item int) {
+	for k := range out.approvals {
+		if reflect.DeepEqual(out.approvals[k].Case, c) {
+			out.approvals[k].Items = append(out.approvals[k].Items, item)
+			return
+		}
+	}
+	out.approvals = append(out.approvals, access.Approval{Case: c, Items: []int{item}})
+}
+
+func (a ask) facts(i int, groups []string, now time.Time) policy.Facts {
+	item := a.items[i]
+	f := policy.Facts{
+		Requester: a.requester, RequesterName: a.requesterName, Groups: groups, Address: a.address, Machine: a.machines[i],
+		Ports: item.Ports, Protocol: item.Protocol, Duration: item.Duration, Justification: a.justification, Ticket: a.ticket,
+		Start: a.start, Now: now,
+	}
+	if f.Start.IsZero() {
+		f.Start = now
+	}
+	if !item.Until.IsZero() {
+		f.Duration = item.Until.Sub(f.Start)
+	}
+	for _, s := range item.Sources {
+		f.Sources = append(f.Sources, s.String())
+	}
+	return f
+}
+
+// groupNames gives the names of the groups that a principal is in, directly or not.
+func groupNames(ctx context.Context, r Reader, dir *rbac.Directory, principal access.PrincipalID) ([]string, error) {
+	ids := dir.GroupsOf(principal)
+	names, err := namesOf(ctx, r, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(ids))
+	for _, id := range ids {
+		out = append(out, names[id])
+	}
+	return out, nil
+}
+
+// namesOf gives the names of principals; one that is not there stands under its id.
+func namesOf(ctx context.Context, r Reader, ids []access.PrincipalID) (map[access.PrincipalID]string, error) {
+	names := make(map[access.PrincipalID]string, len(ids))
+	for _, id := range ids {
+		if _, ok := names[id]; ok {
+			continue
+		}
+		p, err := r.Principal(ctx, id)
+		switch {
+		case isKind(err, access.KindNotFound):
+			names[id] = string(id)
+		case err != nil:
+			return nil, fmt.Errorf("read principal: %w", err)
+		default:
+			names[id] = p.Name
+		}
+	}
+	return names, nil
+}
+
+// describeStage says in words whom a stage asks: "2 of ops and ann".
+func describeStage(ctx context.Context, r Reader, s access.Stage) (string, error) {
+	names, err := namesOf(ctx, r, namedIn(s))
+	if err != nil {
+		return "", err
+	}
+	all := make([]string, 0, len(s.AllOf))
+	for _, q := range s.AllOf {
+		all = append(all, quorumText(q, names))
+	}
+	either := make([]string, 0, len(s.AnyOf))
+	for _, q := range s.AnyOf {
+		either = append(either, quorumText(q, names))
+	}
+	if len(either) > 0 {
+		all = append(all, strings.Join(either, " or "))
+	}
+	return strings.Join(all, ", and "), nil
+}
+
+func quorumText(q access.Quorum, names map[access.PrincipalID]string) string {
+	var of []string
+	for _, id := range append(slices.Clone(q.Groups), q.People...) {
+		of = append(of, names[id])
+	}
+	return fmt.Sprintf("%d of %s", q.Count, strings.Join(of, ", "))
+}
+
+// namedIn gives the groups and people that a stage names.
+func namedIn(s access.Stage) []access.PrincipalID {
+	var ids []access.PrincipalID
+	for _, q := range append(slices.Clone(s.AllOf), s.AnyOf...) {
+		ids = append(ids, q.Groups...)
+		ids = append(ids, q.People...)
+	}
+	return ids
+}
+
+// isApprover tells whether person may decide in some stage of what the request asks for; never the requester.
+func isApprover(dir *rbac.Directory, request access.Request, person access.PrincipalID) bool {
+	for _, a := range request.Approvals {
+		for _, s := range a.Case.Stages {
+			if len(policy.EligibleFor(s, person, request.Requester, people{dir})) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tallies replays the decisions on each approval of a request. Decisions on what the request was before count no more.
+func tallies(request access.Request, decisions []access.Decision, now time.Time) []policy.Progress {
+	out := make([]policy.Progress, len(request.Approvals))
+	for i, a := range request.Approvals {
+		var counted []access.Decision
+		for _, d := range decisions {
+			if d.Case == i && d.Digest == request.Digest {
+				counted = append(counted, d)
+			}
+		}
+		out[i] = policy.Tally(a.Case, request.Requester, request.CreatedAt, counted, now)
+	}
+	return out
+}
+
+// verdictOf sums the approvals up: one that is denied denies, and all must be approved.
+func verdictOf(progress []policy.Progress) policy.Outcome {
+	out := policy.Approved
+	for _, p := range progress {
+		switch p.Outcome {
+		case policy.Denied:
+			return policy.Denied
+		case policy.Waiting:
+			out = policy.Waiting
+		case policy.Approved:
+		}
+	}
+	return out
+}
+
+// stageUntil gives when the first of the waiting stages gives way; zero where none will.
+func stageUntil(progress []policy.Progress) time.Time {
+	var first time.Time
+	for _, p := range progress {
+		if p.Outcome == policy.Waiting && !p.Until.IsZero() && (first.IsZero() || p.Until.Before(first)) {
+			first = p.Until
+		}
+	}
+	return first
+}

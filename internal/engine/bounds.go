@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// Bounds narrow what an API token may be used for; it never may more than the principal that made it. Nil bounds bound
+// nothing.
+type Bounds struct {
+	Scope   access.ResourceID // the token is good here and below; empty: everywhere
+	Actions []string          // patterns; the token is good for actions that one of them matches; none: for all
+}
+
+const maxBoundActions = 100
+
+// cover tells whether action at scope lies within the bounds.
+func (b *Bounds) cover(action string, scope access.ResourceID) bool {
+	return b == nil || (b.Scope == "" || scope.Within(b.Scope)) && b.allow(action)
+}
+
+func (b *Bounds) allow(action string) bool {
+	return b == nil || len(b.Actions) == 0 || slices.ContainsFunc(b.Actions, func(p string) bool { return rbac.Match(p, action) })
+}
+
+// narrow gives the parts of scopes that lie within the bounds.
+func (b *Bounds) narrow(action string, scopes []access.ResourceID) []access.ResourceID {
+	switch {
+	case b == nil:
+		return scopes
+	case !b.allow(action):
+		return nil
+	case b.Scope == "":
+		return scopes
+	}
+	var within []access.ResourceID
+	for _, s := range scopes {
+		switch {
+		case s.Within(b.Scope):
+			within = append(within, s)
+		case b.Scope.Within(s):
+			return []access.ResourceID{b.Scope}
+		}
+	}
+	return within
+}
+
+// admit refuses a use case whose action the bounds leave out, whatever its subject: also one's own things, for which no
+// role is needed. One without an action is about the caller, and changes nothing.
+func (b *Bounds) admit(a attempt) error {
+	if b == nil || a.action == "" || b.allow(a.action) {
+		return nil
+	}
+	return outOfBounds(a.action, orRoot(a.scope))
+}
+
+func orRoot(scope access.ResourceID) access.ResourceID {
+	if scope == "" {
+		return access.Root
+	}
+	return scope
+}
+
+func outOfBounds(action string, scope access.ResourceID) *access.Error {
+	e := access.Fault(access.KindForbidden, "tokenBounds", "this API token was not made for this, or your roles do not allow it: make one with the action %s", action)
+	e.Reasons = []access.Reason{{Code: "tokenBounds", Message: fmt.Sprintf("%s at %s is outside of what the token may be used for", action, scope)}}
+	return e
+}
+
+// check refuses bounds that cannot be understood, and gives them in their one form.
+func (b Bounds) check() (Bounds, error) {
+	if b.Scope != "" {
+		scope, err := access.ParseResourceID(string(b.Scope))
+		if err != nil {
+			return b, err
+		}
+		b.Scope = scope
+	}
+	if len(b.Actions) > maxBoundActions {
+		return b, access.Fault(access.KindInvalid, "tooManyActions", "the token names %d actions; %d are allowed", len(b.Actions), maxBoundActions)
+	}
+	for i, pattern := range b.Actions {
+		known := slices.ContainsFunc(rbac.Actions(), func(a string) bool { return rbac.Match(pattern, a) })
+		if !known || len(pattern) > maxDetail || strings.TrimSpace(pattern) != pattern {
+			return b, access.Fault(access.KindInvalid, "unknownAction",
+				"actions[%d]: no action that there is matches %q; write one such as %s, or a pattern such as */read", i, clip(pattern), rbac.PoliciesInitiate)
+		}
+	}
+	return b, nil
+}

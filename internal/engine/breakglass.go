@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// mayBreakGlass refuses unless every item's policy lets the caller open it in an emergency, for as long as is asked, and
+// the caller has no review to wait for. It puts what holds in an emergency in the place of the policies' demands: a
+// justification always, and no ticket, since the system that keeps tickets may be what is down.
+func (*Engine) mayBreakGlass(ctx context.Context, tx Tx, may rights, in SubmitInput, asked *policy.Input) error {
+	me := may.caller.Principal
+	var reasons []access.Reason
+	add := func(code, field, format string, args ...any) {
+		reasons = append(reasons, access.Reason{Code: code, Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+	if !in.Start.IsZero() {
+		add("breakGlassLater", "start", "an emergency opens at once: leave the start out")
+	}
+	if strings.TrimSpace(in.Justification) == "" {
+		add("justificationRequired", "justification", "say what the emergency is: whoever reviews it reads this")
+	}
+	named := false
+	for i, item := range asked.Items {
+		if item.Policy == nil {
+			continue // what follows says so
+		}
+		rule := item.Policy.BreakGlass
+		field := fmt.Sprintf("items[%d]", i)
+		switch {
+		case rule == nil:
+			add("breakGlassNotAllowed", field, "the policy of %s lets nobody break glass", item.Name)
+			continue
+		case !may.dir.IsPerson(me) || !slices.Contains(rule.People, me) && !slices.ContainsFunc(rule.Groups, func(g access.PrincipalID) bool { return may.dir.InGroup(me, g) }):
+			add("breakGlassNotAllowed", field, "the policy of %s does not let you break glass", item.Name)
+			continue
+		}
+		named = true
+		length := item.Duration
+		if !item.Until.IsZero() {
+			length = item.Until.Sub(may.now)
+		}
+		if length > rule.Max {
+			add("breakGlassTooLong", field, "%s is too long for an emergency; the policy of %s allows %s", length, item.Name, rule.Max)
+		}
+		entry := *item.Policy
+		entry.Ticket = access.TicketRule{}
+		asked.Items[i].Policy = &entry
+	}
+	if len(reasons) > 0 {
+		kind := access.KindInvalid
+		if !named {
+			kind = access.KindForbidden
+		}
+		refusal := access.Fault(kind, reasons[0].Code, "glass cannot be broken like this: nothing was opened")
+		refusal.Reasons = reasons
+		return refusal
+	}
+	open, err := tx.OpenReviews(ctx, me)
+	if err != nil {
+		return fmt.Errorf("read reviews: %w", err)
+	}
+	if len(open) > 0 {
+		return access.Fault(access.KindForbidden, "reviewOpen",
+			"your emergency access of %s has not been reviewed: an approver closes review %s first", open[0].CreatedAt.UTC().Format("2006-01-02 15:04 UTC"), open[0].ID)
+	}
+	return nil
+}
+
+// everyApproval gives all cases of the items' rules that have stages: whoever may decide in one of them is told, and may
+// review.
+func everyApproval(entries []*access.MachinePolicy) []access.Approval {
+	var out chosen
+	for i, entry := range entries {
+		for k, c := range entry.Approval.Cases {
+			same := func(other access.Case) bool { return reflect.DeepEqual(other, c) }
+			if len(c.Stages) > 0 && !slices.ContainsFunc(entry.Approval.Cases[:k], same) {
+				out.add(c, i)
+			}
+		}
+	}
+	return out.approvals
+}
+
+// breakGlass opens at once, leaves the debt, and tells everybody who could have decided.
+func (d *deciding) breakGlass(ctx context.Context) error {
+	c := d.may.caller
+	if err := d.approve(ctx, c.Actor()); err != nil {
+		return err
+	}
+	review := access.Review{
+		ID: access.ReviewID(newID()), Tenant: c.Tenant, Person: c.Principal, PersonName: c.Name, Request: d.request.ID, CreatedAt: d.now, Revision: 1,
+	}
+	if err := d.tx.SaveReview(ctx, review, 0); err != nil {
+		return fmt.Errorf("save review: %w", err)
+	}
+	var told []access.PrincipalID
+	for _, a := range d.request.Approvals {
+		for _, s := range a.Case.Stages {
+			told = append(told, namedIn(s)...)
+		}
+	}
+	slices.Sort(told)
+	d.notify(notice{kind: NotifyBreakGlass, request: d.request, by: c.Name, recipients: slices.Compact(told)})
+	event := access.Event{
+		At: d.now, Kind: access.GlassBroken, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Request: d.request.ID,
+		Details: map[string]string{"review": string(review.ID), "justification": clip(d.request.Justification)},
+	}
+	return d.locate(ctx, []access.Event{event})
+}
+
+// ReviewDetail is a debt of review and, where there is one, the request that left it.
+type ReviewDetail struct {
+	Review  access.Review
+	Request *RequestDetail // nil where glass was broken offline
+	Mine    bool           // the caller may close it
+}
+
+// Reviews lists the debts of review that the caller may see, newest first: their own, and those of requests that they may
+// see.
+func (e *Engine) Reviews(ctx context.Context, c Caller, f ReviewFilter, p Page) (list Listed[ReviewDetail], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.RequestsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		f.Tenant = c.Tenant
+		names := nameCache{r: r}
+		list, err = visible(p, func(p Page) (Listed[access.Review], error) { return r.Reviews(ctx, f, p) },
+			func(v access.Review) (ReviewDetail, bool, error) { return describeReview(ctx, r, may, &names, v) })
+		return err
+	})
+	return list, err
+}
+
+// describeReview gives a review with its request, and whether the caller may see it.
+func describeReview(ctx context.Context, r Reader, may rights, names *nameCache, v access.Review) (ReviewDetail, bool, error) {
+	d := ReviewDetail{Review: v}
+	if v.Request == "" {
+		d.Mine = v.ClosedAt.IsZero() && v.Person != may.caller.Principal && may.may(rbac.RequestsDecide, access.Root)
+		return d, v.Person == may.caller.Principal && may.caller.Bounds == nil || may.may(rbac.RequestsRead, access.Root) || d.Mine, nil
+	}
+	request, err := r.Request(ctx, v.Request)
+	if err != nil {
+		return d, false, fmt.Errorf("read request: %w", err)
+	}
+	d.Mine, err = mayReview(ctx, may, names, v, request)
+	if err != nil {
+		return d, false, err
+	}
+	seen, err := sees(ctx, may, names, request)
+	if err != nil || !seen && !d.Mine {
+		return d, false, err
+	}
+	whole, err := describeRequest(ctx, r, names, request)
+	d.Request = &whole
+	d.Mine = d.Mine && v.ClosedAt.IsZero()
+	return d, true, err
+}
+
+// mayReview tells whether the caller may close a review: an approver of the request, or whoever may decide on all of its
+// machines, and never the person.
+func mayReview(ctx context.Context, may rights, names *nameCache, v access.Review, request access.Request) (bool, error) {
+	if v.Person == may.caller.Principal || !may.dir.IsPerson(may.caller.Principal) {
+		return false, nil
+	}
+	approver := isApprover(may.dir, request, may.caller.Principal)
+	for _, item := range request.Items {
+		m, err := names.machine(ctx, item.Machine)
+		if err != nil {
+			return false, err
+		}
+		if approver && may.caller.Bounds.cover(rbac.RequestsDecide, scopeOf(m)) {
+			continue
+		}
+		if !may.may(rbac.RequestsDecide, scopeOf(m)) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// CloseReview pays a debt of review, with a comment that says what was found. An approver does that, and never the
+// person who broke the glass.
+func (e *Engine) CloseReview(ctx context.Context, c Caller, id access.ReviewID, comment string) (d ReviewDetail, err error) {
+	a := attempt{kind: access.DecisionRefused, action: rbac.RequestsDecide, all: true, details: map[string]string{"review": string(id), "comment": comment}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		unknown := access.Fault(access.KindNotFound, "unknownReview", "there is no review %q that you may see: look at the list of reviews", clip(string(id)))
+		v, err := tx.Review(ctx, id)
+		if isKind(err, access.KindNotFound) || err == nil && v.Tenant != c.Tenant {
+			return unknown
+		}
+		if err != nil {
+			return fmt.Errorf("read review: %w", err)
+		}
+		names := nameCache{r: tx}
+		was, seen, err := describeReview(ctx, tx, may, &names, v)
+		switch {
+		case err != nil:
+			return err
+		case !seen:
+			return unknown
+		}
+		next, events, err := v.Close(c.Actor(), strings.TrimSpace(comment), may.now)
+		if err != nil {
+			return err
+		}
+		if !was.Mine {
+			return access.Fault(access.KindForbidden, "notAnApprover", "this review is not yours to close: an approver of the machine's policy does that")
+		}
+		if err := tx.SaveReview(ctx, next, v.Revision); err != nil {
+			return fmt.Errorf("save review: %w", err)
+		}
+		d, _, err = describeReview(ctx, tx, may, &names, next)
+		if err != nil {
+			return err
+		}
+		return tx.Append(ctx, events...)
+	})
+	return d, err
+}

@@ -1,0 +1,309 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// freshStepUp is how long a sign-in with a passkey counts as fresh.
+const freshStepUp = 5 * time.Minute
+
+// steppedUp tells whether the caller has signed in with a passkey just now.
+func (c Caller) steppedUp(now time.Time) bool {
+	return !c.SteppedUpAt.IsZero() && now.Sub(c.SteppedUpAt) <= freshStepUp
+}
+
+func stepUpRequired(what string) *access.Error {
+	return access.Fault(access.KindForbidden, "stepUpRequired", "%s needs a fresh sign-in with a passkey: confirm it with your passkey, then repeat this within %s", what, freshStepUp)
+}
+
+// Decide approves or denies a request. Whoever is eligible in the present stage of one of its approvals may, whatever
+// their roles, and never the requester. digest is that of the request as it was shown: where the request or a policy of
+// it is not the same any more, nothing is decided and the error says to look again. The decisions of two approvers at
+// one instant have one outcome, and both are on the activity log.
+func (e *Engine) Decide(ctx context.Context, c Caller, id access.RequestID, approve bool, comment, digest string) (d RequestDetail, err error) {
+	verb := "deny"
+	if approve {
+		verb = "approve"
+	}
+	a := attempt{
+		kind: access.DecisionRefused, action: rbac.RequestsDecide, request: id, all: true,
+		details: map[string]string{"decision": verb, "comment": comment, "shown": digest},
+	}
+	var later error // what is told once the transaction is kept
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		later = nil
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		deciding, err := e.openDeciding(ctx, tx, may, id)
+		if err != nil {
+			return err
+		}
+		if later, err = deciding.reevaluate(ctx); err != nil {
+			return err
+		}
+		if later == nil {
+			if err := deciding.decide(ctx, approve, comment, digest); err != nil {
+				return err
+			}
+		}
+		if d, err = e.describeWhole(ctx, tx, may, &nameCache{r: tx}, deciding.request); err != nil {
+			return err
+		}
+		return deciding.finish(ctx)
+	})
+	if err == nil && later != nil {
+		return RequestDetail{}, e.refused(ctx, c, a, later)
+	}
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	return d, nil
+}
+
+// deciding is one decision on its way.
+type deciding struct {
+	*work
+
+	engine    *Engine
+	may       rights
+	action    string // of the events
+	was       int64  // the revision that is stored; 0 for a new request
+	request   access.Request
+	decisions []access.Decision
+	approved  []access.Grant // what approving made
+}
+
+// openDeciding reads what a decision rests on, and refuses who cannot decide however the request stands.
+func (e *Engine) openDeciding(ctx context.Context, tx Tx, may rights, id access.RequestID) (*deciding, error) {
+	request, err := findRequest(ctx, tx, may, id)
+	if err != nil {
+		return nil, err
+	}
+	d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: rbac.RequestsDecide, was: request.Revision, request: request}
+	if request.Requester == may.caller.Principal {
+		return nil, access.Fault(access.KindForbidden, "ownRequest", "nobody decides their own request, whatever their roles; ask another approver")
+	}
+	for _, item := range request.Items {
+		m, err := d.machine(ctx, item.Machine)
+		if err != nil {
+			return nil, err
+		}
+		if !may.caller.Bounds.cover(rbac.RequestsDecide, scopeOf(m)) {
+			return nil, outOfBounds(rbac.RequestsDecide, scopeOf(m))
+		}
+	}
+	if d.decisions, err = tx.Decisions(ctx, id); err != nil {
+		return nil, fmt.Errorf("read decisions: %w", err)
+	}
+	if request.State != access.RequestPending {
+		return nil, decidedAlready(request, d.decisions)
+	}
+	return d, nil
+}
+
+// decidedAlready says how a request stands, and who decided last.
+func decidedAlready(request access.Request, decisions []access.Decision) error {
+	by := ""
+	if n := len(decisions); n > 0 && (request.State == access.RequestApproved || request.State == access.RequestDenied) {
+		by = " by " + decisions[n-1].Name
+	}
+	return access.Fault(access.KindConflict, "requestNotPending", "request %s was %s%s already: there is nothing left to decide", request.ID, request.State, by)
+}
+
+// decide counts the caller's decision, and carries out what it leads to.
+func (d *deciding) decide(ctx context.Context, approve bool, comment, digest string) error {
+	c := d.may.caller
+	if digest != d.request.Digest {
+		return access.Fault(access.KindConflict, "requestChanged", "the request or its policy has changed since it was shown to you: look again, then decide")
+	}
+	made, err := d.eligible(approve, comment)
+	if err != nil {
+		return err
+	}
+	next, events, err := d.request.Decide(c.Actor(), made, d.now)
+	if err != nil {
+		return err
+	}
+	for i, decision := range made {
+		if err := d.tx.AddDecision(ctx, len(d.decisions)+i, decision); err != nil {
+			return fmt.Errorf("save decision: %w", err)
+		}
+	}
+	d.request = next
+	d.decisions = append(slices.Clone(d.decisions), made...)
+	if err := d.locate(ctx, events); err != nil {
+		return err
+	}
+	return d.advance(ctx, c.Actor(), comment)
+}
+
+// locate adds events about the whole request, with the machine where it is about one.
+func (d *deciding) locate(ctx context.Context, events []access.Event) error {
+	first := d.request.Items[0].Machine
+	one := !slices.ContainsFunc(d.request.Items, func(it access.Item) bool { return it.Machine != first })
+	m, err := d.machine(ctx, first)
+	if err != nil {
+		return err
+	}
+	for i := range events {
+		if one && events[i].Machine == "" {
+			events[i].Machine, events[i].Scope, events[i].Agent = first, m.Resource, m.Agent
+		}
+		if events[i].Action == "" {
+			events[i].Action = d.action
+		}
+	}
+	d.events = append(d.events, events...)
+	return nil
+}
+
+// eligible gives the caller's decision for each approval in whose present stage they may decide.
+func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, error) {
+	c := d.may.caller
+	var made []access.Decision
+	var before, elsewhere, stepUp bool
+	for i, p := range tallies(d.request, d.decisions, d.now) {
+		if p.Outcome != policy.Waiting {
+			continue
+		}
+		rule := d.request.Approvals[i].Case
+		if slices.ContainsFunc(d.decisions, func(x access.Decision) bool {
+			return x.Case == i && x.Person == c.Principal && x.Digest == d.request.Digest
+		}) {
+			before = true
+			continue
+		}
+		quorums := policy.EligibleFor(rule.Stages[p.Stage], c.Principal, d.request.Requester, people{d.may.dir})
+		if len(quorums) == 0 {
+			elsewhere = elsewhere || isApprover(d.may.dir, d.request, c.Principal)
+			continue
+		}
+		stepUp = stepUp || rule.StepUp
+		made = append(made, access.Decision{
+			Request: d.request.ID, Person: c.Principal, Name: c.Name, Approve: approve, Comment: comment, Digest: d.request.Digest, At: d.now,
+			Quorums: quorums, Stage: p.Stage, Case: i, SteppedUp: c.steppedUp(d.now),
+		})
+	}
+	switch {
+	case len(made) == 0 && before:
+		return nil, access.Fault(access.KindConflict, "alreadyDecided", "you have decided this request already; everybody counts once")
+	case len(made) == 0 && elsewhere:
+		return nil, access.Fault(access.KindForbidden, "notThisStage", "another stage of this request's approval is being decided now; yours may come later")
+	case len(made) == 0:
+		return nil, access.Fault(access.KindForbidden, "notAnApprover", "this request is not yours to decide: its policy names other people")
+	case stepUp && !c.steppedUp(d.now):
+		return nil, stepUpRequired("deciding this request")
+	}
+	return made, nil
+}
+
+// advance carries out what the decisions amount to, and saves the request.
+func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) error {
+	progress := tallies(d.request, d.decisions, d.now)
+	var events []access.Event
+	var err error
+	next := d.request
+	switch verdictOf(progress) {
+	case policy.Denied:
+		next, events, err = next.Deny(by, reason, d.now)
+	case policy.Approved:
+		return d.approve(ctx, by)
+	case policy.Waiting:
+		next = next.Staged(stageUntil(progress))
+		if d.was == 0 || anyNewStage(progress, d.now) {
+			d.notify(notice{kind: NotifyNeedsDecision, request: next, recipients: decidersOf(d.may.dir, next, progress, d.decisions)})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if next.State != access.RequestPending {
+		d.notify(notice{kind: NotifyDecided, request: next, by: by.Name, recipients: []access.PrincipalID{next.Requester}})
+	}
+	return d.save(ctx, next, events)
+}
+
+// anyNewStage tells whether a stage after the first begins just now.
+func anyNewStage(progress []policy.Progress, now time.Time) bool {
+	return slices.ContainsFunc(progress, func(p policy.Progress) bool {
+		return p.Outcome == policy.Waiting && p.Stage > 0 && p.Since.Equal(now)
+	})
+}
+
+// approve makes the grants of a request that has all its approvals, or extends the grant that it asks to extend.
+func (d *deciding) approve(ctx context.Context, by access.Actor) error {
+	next, grants, events, err := d.request.Approve(by, func() access.GrantID { return access.GrantID(newID()) }, d.now)
+	if err != nil {
+		return err
+	}
+	if err := d.save(ctx, next, nil); err != nil {
+		return err
+	}
+	d.approved = grants
+	d.notify(notice{kind: NotifyDecided, request: next, by: by.Name, recipients: []access.PrincipalID{next.Requester}})
+	for i := range events {
+		if events[i].Grant == "" {
+			continue
+		}
+		m, err := d.machine(ctx, events[i].Machine)
+		if err != nil {
+			return err
+		}
+		events[i].Scope, events[i].Agent, events[i].Action = m.Resource, m.Agent, rbac.PoliciesInitiate
+	}
+	if err := d.locate(ctx, events); err != nil {
+		return err
+	}
+	if next.Extends != "" {
+		return d.extendGrant(ctx, by)
+	}
+	return d.makeGrants(ctx, grants, nil, d.may.caller.Actor())
+}
+
+// save writes the request over what was read, once or more in the transaction.
+func (d *deciding) save(ctx context.Context, next access.Request, events []access.Event) error {
+	if next.Revision != d.was {
+		if err := d.tx.SaveRequest(ctx, next, d.was); err != nil {
+			return fmt.Errorf("save request: %w", err)
+		}
+		d.was = next.Revision
+	}
+	d.request = next
+	return d.locate(ctx, events)
+}
+
+// maxAddressed is how many people a notification names one by one; beyond that it names their groups.
+const maxAddressed = 200
+
+// decidersOf gives who is to be asked for a decision now: those of the waiting stages who have not decided yet.
+func decidersOf(dir *rbac.Directory, request access.Request, progress []policy.Progress, decisions []access.Decision) []access.PrincipalID {
+	var out []access.PrincipalID
+	for i, p := range progress {
+		if p.Outcome != policy.Waiting {
+			continue
+		}
+		stage := request.Approvals[i].Case.Stages[p.Stage]
+		addressed := policy.Deciders(stage, request.Requester, people{dir})
+		if len(addressed) > maxAddressed {
+			addressed = namedIn(stage)
+		}
+		for _, person := range addressed {
+			if !slices.ContainsFunc(decisions, func(x access.Decision) bool {
+				return x.Person == person && x.Case == i && x.Digest == request.Digest
+			}) {
+				out = append(out, person)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

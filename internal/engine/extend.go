@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// ExtendInput asks for a later end of a grant. Exactly one of For and Until is set.
+type ExtendInput struct {
+	For           time.Duration // beyond the present end
+	Until         time.Time
+	Justification string // empty: that of the first request
+	Ticket        string // empty: that of the first request
+}
+
+// Extend asks for a later end of the caller's own grant, under the rule that guards its machine now, and never beyond the
+// policy's longest time from the first opening. Where the rule approves by itself the grant ends later at once.
+func (e *Engine) Extend(ctx context.Context, c Caller, id access.GrantID, in ExtendInput) (d RequestDetail, err error) {
+	a := attempt{kind: access.RequestRefused, action: rbac.PoliciesInitiate, grant: id, all: true, details: map[string]string{
+		"extends": string(id), "for": in.For.String(), "justification": in.Justification, "ticket": in.Ticket,
+	}}
+	err = e.withTicket(ctx, func(checked *ticketCheck) error {
+		return e.change(ctx, c, a, func(tx Tx) error {
+			d, err = e.extend(ctx, tx, c, id, in, checked)
+			return err
+		})
+	})
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	return d, nil
+}
+
+func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID, in ExtendInput, checked *ticketCheck) (RequestDetail, error) {
+	may, err := e.rights(ctx, tx, c)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	g, m, err := findGrant(ctx, tx, may, id)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if g.Principal != c.Principal {
+		return RequestDetail{}, access.Fault(access.KindForbidden, "notYourGrant", "only %s can ask for more time on this grant: make a request of your own", g.PrincipalName)
+	}
+	first, err := tx.Request(ctx, g.Request)
+	if err != nil {
+		return RequestDetail{}, fmt.Errorf("read request: %w", err)
+	}
+	until, err := in.until(g, first, may.now)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	where, err := resolveMachine(ctx, tx, may, string(m.ID), "")
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if where.refusal != nil {
+		return RequestDetail{}, where.refusal
+	}
+	asked := policy.Input{Justification: first.Justification, Ticket: first.Ticket, Items: []policy.Item{{
+		Machine: m.ID, Name: m.Name, Policy: where.entry, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources, Duration: until.Sub(g.Start),
+	}}}
+	if in.Justification != "" {
+		asked.Justification = in.Justification
+	}
+	if in.Ticket != "" {
+		asked.Ticket = in.Ticket
+	}
+	verdict, err := e.judge(asked, checked, may)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	request := access.Request{
+		ID: access.RequestID(newID()), Tenant: c.Tenant, Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
+		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket,
+		Items: []access.Item{{
+			Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports, Protocol: g.Protocol,
+			Sources: g.Sources, Until: until,
+		}},
+	}
+	wait := min(verdict.Wait, g.End.Sub(may.now)) // there is nothing to decide once it has ended
+	return e.file(ctx, tx, may, request, asked, []place{where.place}, wait)
+}
+
+// until gives the end that is asked for.
+func (in ExtendInput) until(g access.Grant, first access.Request, now time.Time) (time.Time, error) {
+	until := in.Until.UTC().Truncate(time.Microsecond)
+	switch {
+	case in.For == 0 && in.Until.IsZero():
+		return until, access.Fault(access.KindInvalid, "durationMissing", "say how much longer, or until when")
+	case in.For != 0 && !in.Until.IsZero():
+		return until, access.Fault(access.KindInvalid, "untilAndDuration", "give how much longer or until when, not both")
+	case in.For < 0 || in.For > access.MaxDuration:
+		return until, access.Fault(access.KindInvalid, "tooLong", "an extension is 1s to %s long", access.MaxDuration)
+	case in.For != 0:
+		until = g.End.Add(in.For.Truncate(time.Microsecond))
+	}
+	switch {
+	case g.State.Ended() || !now.Before(g.End):
+		return until, access.Fault(access.KindConflict, "grantEnded", "grant %s has ended: make a new request", g.ID)
+	case !until.After(g.End):
+		return until, access.Fault(access.KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
+	case first.BreakGlass:
+		return until, access.Fault(access.KindForbidden, "breakGlassNotExtended", "what was opened by breaking glass is not extended: make an ordinary request")
+	}
+	return until, nil
+}
+
+// extendGrant gives the grant of an approved request for more time its later end.
+func (d *deciding) extendGrant(ctx context.Context, by access.Actor) error {
+	g, err := d.tx.Grant(ctx, d.request.Extends)
+	if err != nil {
+		return fmt.Errorf("read grant: %w", err)
+	}
+	until := d.request.Items[0].Until
+	if !until.After(g.End) && !g.State.Ended() {
+		return nil // another extension went further meanwhile
+	}
+	next, events, err := g.Extend(by, until, d.now)
+	if err != nil {
+		return err
+	}
+	return d.saveGrant(ctx, next, g.Revision, events, false)
+}

@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// Networks lists the named networks of the caller's tenant, by name. Whoever may ask for access somewhere may see them,
+// since a request may name one.
+func (e *Engine) Networks(ctx context.Context, c Caller) (list []access.Network, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.NetworksRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.NetworksRead, rbac.PoliciesInitiate); err != nil {
+			return err
+		}
+		list, err = r.Networks(ctx, c.Tenant)
+		return err
+	})
+	return list, err
+}
+
+// SetNetwork makes a named network, or gives it other prefixes. Requests that were made keep what the name stood for then.
+func (e *Engine) SetNetwork(ctx context.Context, c Caller, name string, prefixes []netip.Prefix) (n access.Network, err error) {
+	err = e.change(ctx, c, attempt{action: rbac.NetworksWrite, details: map[string]string{"network": name}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.NetworksWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		clean, err := access.CheckNetwork(name, prefixes)
+		if err != nil {
+			return err
+		}
+		was, err := tx.Network(ctx, c.Tenant, name)
+		if err != nil && !isKind(err, access.KindNotFound) {
+			return fmt.Errorf("read network: %w", err)
+		}
+		if was.Name == "" {
+			all, err := tx.Networks(ctx, c.Tenant)
+			if err != nil {
+				return fmt.Errorf("read networks: %w", err)
+			}
+			if len(all) >= access.MaxNetworks {
+				return access.Fault(access.KindConflict, "tooManyNetworks", "there are %d networks, the most that are allowed: delete one first", len(all))
+			}
+			was.CreatedAt = may.now
+		}
+		n = access.Network{Tenant: c.Tenant, Name: name, Prefixes: clean, CreatedAt: was.CreatedAt, UpdatedAt: may.now, Revision: was.Revision + 1}
+		if was.Name == n.Name && slices.Equal(was.Prefixes, n.Prefixes) {
+			n = was
+			return nil
+		}
+		if err := tx.SaveNetwork(ctx, n, was.Revision); err != nil {
+			return fmt.Errorf("save network: %w", err)
+		}
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.NetworkWritten, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.NetworksWrite,
+			Details: map[string]string{"network": n.Name, "prefixes": prefixText(n.Prefixes), "before": prefixText(was.Prefixes)},
+		})
+	})
+	return n, err
+}
+
+// DeleteNetwork deletes a named network that no policy names.
+func (e *Engine) DeleteNetwork(ctx context.Context, c Caller, name string) error {
+	return e.change(ctx, c, attempt{action: rbac.NetworksWrite, details: map[string]string{"network": name}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.NetworksWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		was, err := tx.Network(ctx, c.Tenant, name)
+		if isKind(err, access.KindNotFound) {
+			return unknownNetwork(name)
+		}
+		if err != nil {
+			return fmt.Errorf("read network: %w", err)
+		}
+		if err := networkUnused(ctx, tx, was); err != nil {
+			return err
+		}
+		if err := tx.DeleteNetwork(ctx, c.Tenant, was.Name); err != nil {
+			return fmt.Errorf("delete network: %w", err)
+		}
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.NetworkDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.NetworksWrite,
+			Details: map[string]string{"network": was.Name, "before": prefixText(was.Prefixes)},
+		})
+	})
+}
+
+// networkUnused refuses where a policy names the network, with every place that does.
+func networkUnused(ctx context.Context, r Reader, n access.Network) error {
+	refusal := access.Fault(access.KindConflict, "networkInUse", "network %s is named by policies: take it out of them first", n.Name)
+	names := nameCache{r: r}
+	p := Page{Limit: maxLimit}
+	for {
+		list, err := r.Policies(ctx, PolicyFilter{Tenant: n.Tenant}, p)
+		if err != nil {
+			return fmt.Errorf("read policies: %w", err)
+		}
+		for _, policy := range list.Items {
+			for _, entry := range policy.Machines {
+				for i, rule := range entry.Ports {
+					if !slices.ContainsFunc(rule.Networks, func(name string) bool { return strings.EqualFold(name, n.Name) }) || len(refusal.Reasons) == maxReasons {
+						continue
+					}
+					m, err := names.machine(ctx, entry.Machine)
+					if err != nil {
+						return err
+					}
+					refusal.Reasons = append(refusal.Reasons, access.Reason{
+						Code: "networkInUse", Field: fmt.Sprintf("%s ports[%d].sources", nameOf(m, entry.Machine), i),
+						Message: fmt.Sprintf("policy %s names it for %s/%s of %s", policy.Resource, rule.Ports, rule.Protocol, nameOf(m, entry.Machine)),
+					})
+				}
+			}
+		}
+		if list.Next == "" {
+			break
+		}
+		p.Cursor = list.Next
+	}
+	if len(refusal.Reasons) > 0 {
+		return refusal
+	}
+	return nil
+}
+
+func unknownNetwork(name string) *access.Error {
+	return access.Fault(access.KindNotFound, "unknownNetwork", "there is no network %q: write a prefix, or look at the list of networks", clip(name))
+}
+
+// networkNames reads networks once, by name.
+type networkNames struct {
+	r      Reader
+	tenant access.TenantID
+	known  map[string]access.Network
+}
+
+func (n *networkNames) find(ctx context.Context, name string) (access.Network, error) {
+	key := strings.ToLower(name)
+	if found, ok := n.known[key]; ok {
+		return found, nil
+	}
+	if !access.IsNetworkName(name) {
+		return access.Network{}, unknownNetwork(name)
+	}
+	found, err := n.r.Network(ctx, n.tenant, name)
+	if isKind(err, access.KindNotFound) {
+		return access.Network{}, unknownNetwork(name)
+	}
+	if err != nil {
+		return access.Network{}, fmt.Errorf("read network: %w", err)
+	}
+	if n.known == nil {
+		n.known = map[string]access.Network{}
+	}
+	n.known[key] = found
+	return found, nil
+}
+
+// prefixes gives sources and what the names stand for, each once.
+func (n *networkNames) prefixes(ctx context.Context, sources []netip.Prefix, names []string) ([]netip.Prefix, error) {
+	if len(names) == 0 {
+		return sources, nil
+	}
+	all := slices.Clone(sources)
+	for _, name := range names {
+		found, err := n.find(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found.Prefixes {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all, nil
+}
+
+// entry gives what a policy says of a machine, with prefixes in the place of names. A name that stands for nothing is an
+// error, and never any address.
+func (n *networkNames) entry(ctx context.Context, entry access.MachinePolicy) (access.MachinePolicy, error) {
+	entry.Ports = slices.Clone(entry.Ports)
+	for i := range entry.Ports {
+		rule := &entry.Ports[i]
+		sources, err := n.prefixes(ctx, rule.Sources, rule.Networks)
+		if err != nil {
+			return entry, err
+		}
+		rule.Sources, rule.Networks = sources, nil
+	}
+	return entry, nil
+}
+
+// check refuses a policy's entry that names a network that there is not.
+func (n *networkNames) check(ctx context.Context, entry access.MachinePolicy) error {
+	var reasons []access.Reason
+	for i, rule := range entry.Ports {
+		for j, name := range rule.Networks {
+			_, err := n.find(ctx, name)
+			if isKind(err, access.KindNotFound) {
+				reasons = append(reasons, access.Reason{Code: "unknownNetwork", Field: fmt.Sprintf("ports[%d].networks[%d]", i, j), Message: unknownNetwork(name).Message})
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return malformedPolicy(reasons)
+}
+
+func prefixText(prefixes []netip.Prefix) string {
+	texts := make([]string, len(prefixes))
+	for i, p := range prefixes {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, " ")
+}

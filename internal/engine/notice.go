@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// notice is a notification before it is written: what finish makes of it depends on whether anybody listens.
+type notice struct {
+	kind       NotificationKind
+	request    access.Request // of notices about a request
+	grant      access.Grant   // of notices about a grant
+	by         string
+	recipients []access.PrincipalID
+}
+
+// notify has finish enqueue a notification.
+func (w *work) notify(n notice) { w.notices = append(w.notices, n) }
+
+// notifyGrant has finish tell the holder, and where it was ended early whoever agreed to it, what became of a grant.
+func (w *work) notifyGrant(g access.Grant, event access.Event) {
+	n := notice{grant: g, by: event.Actor.Name, recipients: []access.PrincipalID{g.Principal}}
+	switch event.Kind { //nolint:exhaustive // the others are told to nobody
+	case access.GrantOpened:
+		n.kind = NotifyOpened
+	case access.GrantDidFail:
+		n.kind = NotifyFailed
+	case access.GrantWarned:
+		n.kind = NotifyWillEnd
+	case access.GrantDidExpire, access.GrantWasRevoked:
+		n.kind = NotifyEnded
+	default:
+		return
+	}
+	w.notify(n)
+}
+
+// enqueue writes the notices to the outbox, unless the tenant has no channel that could carry them.
+func (w *work) enqueue(ctx context.Context) error {
+	var out []Notification
+	listens := map[access.TenantID]bool{}
+	for _, n := range w.notices {
+		tenant := n.request.Tenant
+		if n.grant.ID != "" {
+			tenant = n.grant.Tenant
+		}
+		heard, asked := listens[tenant]
+		if !asked {
+			channels, err := w.tx.Channels(ctx, ChannelFilter{Tenant: tenant}, Page{Limit: 1})
+			if err != nil {
+				return fmt.Errorf("read channels: %w", err)
+			}
+			heard = len(channels.Items) > 0
+			listens[tenant] = heard
+		}
+		if !heard {
+			continue
+		}
+		written, err := w.write(ctx, n)
+		if err != nil {
+			return err
+		}
+		out = append(out, written)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	if err := w.tx.Enqueue(ctx, out...); err != nil {
+		return fmt.Errorf("enqueue notifications: %w", err)
+	}
+	return nil
+}
+
+func (w *work) write(ctx context.Context, n notice) (Notification, error) {
+	id := NotificationID(newID())
+	if n.grant.ID == "" {
+		names := map[access.MachineID]string{}
+		for _, item := range n.request.Items {
+			m, err := w.machine(ctx, item.Machine)
+			if err != nil {
+				return Notification{}, err
+			}
+			names[item.Machine] = nameOf(m, item.Machine)
+		}
+		out := AboutRequest(id, n.kind, n.request, names, w.now)
+		out.Recipients, out.Subject.By = n.recipients, n.by
+		return out, nil
+	}
+	m, err := w.machine(ctx, n.grant.Machine)
+	if err != nil {
+		return Notification{}, err
+	}
+	request, err := w.tx.Request(ctx, n.grant.Request)
+	if err != nil {
+		return Notification{}, fmt.Errorf("read request: %w", err)
+	}
+	out := AboutGrant(id, n.kind, n.grant, request, nameOf(m, n.grant.Machine), w.now)
+	out.Recipients, out.Subject.By = n.recipients, n.by
+	if n.kind != NotifyEnded {
+		return out, nil
+	}
+	grants, err := w.tx.GrantsOfRequest(ctx, n.grant.Request)
+	if err != nil {
+		return Notification{}, fmt.Errorf("read grants: %w", err)
+	}
+	for _, g := range grants {
+		if !g.State.Ended() {
+			out.Subject.Unended++
+		}
+	}
+	if n.grant.State == access.GrantRevoked {
+		decisions, err := w.tx.Decisions(ctx, n.grant.Request)
+		if err != nil {
+			return Notification{}, fmt.Errorf("read decisions: %w", err)
+		}
+		for _, d := range decisions {
+			if d.Approve && !slices.Contains(out.Recipients, d.Person) {
+				out.Recipients = append(out.Recipients, d.Person)
+			}
+		}
+	}
+	return out, nil
+}

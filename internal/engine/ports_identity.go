@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// IdentityReader is the part of a Reader that API tokens, named networks, passkeys, identity providers and codes for
+// emergencies need. What is not found is access.KindNotFound.
+type IdentityReader interface {
+	APITokens(ctx context.Context, principal access.PrincipalID) ([]APIToken, error) // by id, so by age; at most 100
+	APIToken(ctx context.Context, id APITokenID) (APIToken, error)
+	APITokenByHash(ctx context.Context, hash string) (APIToken, error)
+
+	Network(ctx context.Context, tenant access.TenantID, name string) (access.Network, error)
+	Networks(ctx context.Context, tenant access.TenantID) ([]access.Network, error) // by name; at most 1,000
+
+	ExternalIdentity(ctx context.Context, issuer, subject string) (ExternalIdentity, error)
+
+	Passkey(ctx context.Context, id string) (Passkey, error)
+	Passkeys(ctx context.Context, principal access.PrincipalID) ([]Passkey, error) // by age; at most 100
+
+	Ceremony(ctx context.Context, hash string) (Ceremony, error)
+
+	GlassCode(ctx context.Context, id GlassCodeID) (GlassCode, error)
+	GlassCodes(ctx context.Context, machine access.MachineID) ([]GlassCode, error)    // by id, so by age; at most 1,000
+	GlassCodesOfAgent(ctx context.Context, agent access.AgentID) ([]GlassCode, error) // by machine and id; at most 10,000
+
+	// SharedAddress counts the principals other than except that asked for access from an address since then; at most 100.
+	SharedAddress(ctx context.Context, address string, except access.PrincipalID, since time.Time) (int, error)
+}
+
+// IdentityWriter is the part of a Tx that API tokens, named networks, passkeys, identity providers and codes for
+// emergencies need.
+type IdentityWriter interface {
+	SaveAPIToken(ctx context.Context, t APIToken) error      // inserts
+	DeleteAPIToken(ctx context.Context, id APITokenID) error // not found if it is not there
+	DeleteAPITokensOf(ctx context.Context, principal access.PrincipalID) error
+
+	SaveNetwork(ctx context.Context, n access.Network, was int64) error
+	DeleteNetwork(ctx context.Context, tenant access.TenantID, name string) error // not found if it is not there
+
+	SaveExternalIdentity(ctx context.Context, i ExternalIdentity) error // inserts; conflict if the subject is bound already
+
+	SavePasskey(ctx context.Context, p Passkey, was int64) error
+	DeletePasskey(ctx context.Context, id string) error // not found if it is not there
+
+	SaveCeremony(ctx context.Context, c Ceremony) error // inserts
+	UseCeremony(ctx context.Context, hash string) error // deletes it; conflict if it is not there any more
+
+	SaveGlassCode(ctx context.Context, c GlassCode) error                 // inserts
+	UseGlassCode(ctx context.Context, id GlassCodeID, at time.Time) error // conflict if it was used already
+	DeleteGlassCode(ctx context.Context, id GlassCodeID) error            // not found if it is not there
+
+	// Purge deletes what nobody needs any more, at most limit rows of each kind, and gives how many there were: sessions,
+	// API tokens, ceremonies, pending sign-ins and unused codes that expired before expired, enrolment tokens that were used or expired
+	// before expired, and idempotency keys from before keys.
+	Purge(ctx context.Context, expired, keys time.Time, limit int) (int, error)
+}
+
+// APITokenID names an API token.
+type APITokenID string
+
+// APIToken lets a program act for the principal that made it, within bounds. Of the token only the hash is kept.
+type APIToken struct {
+	ID        APITokenID
+	Principal access.PrincipalID
+	Name      string // for people
+	Hash      string // SHA-256 of the token, hex
+	Bounds    Bounds
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// ExternalIdentity binds a subject of an identity provider to a principal, for ever.
+type ExternalIdentity struct {
+	Issuer    string
+	Subject   string
+	Principal access.PrincipalID
+	CreatedAt time.Time
+}
+
+// Passkey is a credential that a person signs in with.
+type Passkey struct {
+	ID        string // of the credential, base64url
+	Principal access.PrincipalID
+	Name      string // for people
+	Body      string // the public part, as identity wrote it
+	CreatedAt time.Time
+	UsedAt    time.Time // zero while unused
+	Revision  int64
+}
+
+// Ceremony is the first half of a sign-in that waits for its second.
+type Ceremony struct {
+	Hash      string // SHA-256 of the ceremony's name, hex
+	Kind      string
+	Principal access.PrincipalID // empty where nobody is known yet
+	Body      string             // as identity wrote it
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// GlassCodeID names a code for an emergency.
+type GlassCodeID string
+
+// GlassCode opens a machine once while the server is out of reach. Of the code only the hash is kept, here and by the agent.
+type GlassCode struct {
+	ID        GlassCodeID
+	Machine   access.MachineID
+	Agent     access.AgentID
+	Hash      string        // SHA-256 of the code, which has 128 random bits, hex
+	Most      time.Duration // the longest opening with it
+	IssuedBy  access.PrincipalID
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	UsedAt    time.Time // zero while unused, as far as the server knows
+}

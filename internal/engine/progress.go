@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// ApprovalProgress is how the deciding of one of a request's approvals stands.
+type ApprovalProgress struct {
+	policy.Progress
+
+	Case         access.Case
+	Items        []int
+	Deciders     []access.PrincipalID // who may decide now and has not; the first of them
+	DeciderCount int
+}
+
+const maxDeciders = 50 // that a detail names
+
+// describeWhole is describeRequest with how the deciding stands.
+func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *nameCache, request access.Request) (RequestDetail, error) {
+	d, err := describeRequest(ctx, r, names, request)
+	if err != nil || len(request.Approvals) == 0 {
+		return d, err
+	}
+	if d.Decisions, err = r.Decisions(ctx, request.ID); err != nil {
+		return RequestDetail{}, fmt.Errorf("read decisions: %w", err)
+	}
+	if request.BreakGlass {
+		return d, nil // its approvals say who reviews it
+	}
+	now := may.now
+	if request.State != access.RequestPending {
+		now = request.DecidedAt
+	}
+	var ids []access.PrincipalID
+	progress := tallies(request, d.Decisions, now)
+	for i, p := range progress {
+		a := ApprovalProgress{Progress: p, Case: request.Approvals[i].Case, Items: request.Approvals[i].Items}
+		if request.State == access.RequestPending && p.Outcome == policy.Waiting {
+			only := slices.Repeat([]policy.Progress{{Outcome: policy.Approved}}, len(progress))
+			only[i] = p
+			a.Deciders = decidersOf(may.dir, request, only, d.Decisions)
+			a.DeciderCount = len(a.Deciders)
+			a.Deciders = a.Deciders[:min(len(a.Deciders), maxDeciders)]
+			d.Mine = d.Mine || mine(may, request, d.Decisions, i, p)
+		}
+		for _, s := range a.Case.Stages {
+			ids = append(ids, namedIn(s)...)
+		}
+		ids = append(append(ids, a.Deciders...), p.Counted...)
+		d.Progress = append(d.Progress, a)
+	}
+	d.Names, err = namesOf(ctx, r, ids)
+	return d, err
+}
+
+// mine tells whether the caller may decide the i'th approval now.
+func mine(may rights, request access.Request, decisions []access.Decision, i int, p policy.Progress) bool {
+	me := may.caller.Principal
+	return p.Outcome == policy.Waiting && may.caller.Bounds.allow(rbac.RequestsDecide) &&
+		len(policy.EligibleFor(request.Approvals[i].Case.Stages[p.Stage], me, request.Requester, people{may.dir})) > 0 &&
+		!slices.ContainsFunc(decisions, func(x access.Decision) bool {
+			return x.Person == me && x.Case == i && x.Digest == request.Digest
+		})
+}
+
+// needsMe lists the pending requests that the caller may decide now.
+func (e *Engine) needsMe(ctx context.Context, r Reader, may rights, f RequestFilter, p Page) (Listed[RequestDetail], error) {
+	f.Tenant, f.State = may.caller.Tenant, access.RequestPending
+	names := nameCache{r: r}
+	return visible(p, func(p Page) (Listed[access.Request], error) { return r.Requests(ctx, f, p) },
+		func(request access.Request) (RequestDetail, bool, error) {
+			if !may.now.Before(request.PendingUntil) || !isApprover(may.dir, request, may.caller.Principal) {
+				return RequestDetail{}, false, nil
+			}
+			seen, err := sees(ctx, may, &names, request)
+			if err != nil || !seen {
+				return RequestDetail{}, false, err
+			}
+			d, err := e.describeWhole(ctx, r, may, &names, request)
+			return d, d.Mine, err
+		})
+}

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	purgeEvery  = 10 * time.Minute
+	purgeChunk  = 200                // of each kind, in one transaction
+	purgeRounds = 100                // in a row; the rest waits for the next time
+	keptExpired = 7 * 24 * time.Hour // so long is what has expired kept, to tell "expired" from "unknown"
+	keptKeys    = 7 * 24 * time.Hour // so long does an idempotency key hold
+)
+
+// Purge forgets what nobody needs any more: sessions, tokens, codes and halves of sign-ins that expired a week ago, and
+// idempotency keys as old. It works in small transactions, and gives how much it forgot.
+func (e *Engine) Purge(ctx context.Context) (purged int, err error) {
+	now := e.now()
+	for range purgeRounds {
+		n := 0
+		err := e.store.Update(ctx, func(tx Tx) error {
+			n, err = tx.Purge(ctx, now.Add(-keptExpired), now.Add(-keptKeys), purgeChunk)
+			return err
+		})
+		if err != nil {
+			return purged, fmt.Errorf("forget what has expired: %w", err)
+		}
+		purged += n
+		if n == 0 {
+			return purged, nil
+		}
+		pause(ctx, breather, nil)
+		if ctx.Err() != nil {
+			return purged, nil
+		}
+	}
+	return purged, nil
+}
+
+// purgeLoop purges now and then until ctx ends.
+func (e *Engine) purgeLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := e.Purge(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			e.log.ErrorContext(ctx, "purge", "error", err)
+		case n > 0:
+			e.log.InfoContext(ctx, "purged what had expired", "rows", n)
+		}
+		pause(ctx, purgeEvery, nil)
+	}
+}

@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// reevaluate looks at a pending request again, by its policies as they are now. Where they have changed since it was
+// asked for, it is put under what they ask now; where it lies outside of them, or the requester has lost the right to
+// ask, it is denied. later tells the caller of either, once that is kept: what they were shown is not what there is.
+func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
+	a, revisions, changed, refusals, err := d.present(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(refusals) == 0 && !changed {
+		return nil, nil
+	}
+	var found chosen
+	if len(refusals) == 0 {
+		in, err := d.input(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		refusals = policy.Evaluate(in, d.now).Refusals
+	}
+	if len(refusals) == 0 {
+		if found, err = d.engine.choose(ctx, d.tx, d.may.dir, a, d.now); err != nil {
+			return nil, err
+		}
+		refusals = found.refusals
+	}
+	if len(refusals) > 0 {
+		return d.denyNow(ctx, refusals)
+	}
+	next, events, err := d.request.Reframe(revisions, found.approvals, d.now)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.save(ctx, next, events); err != nil {
+		return nil, err
+	}
+	if err := d.advance(ctx, access.System(), ""); err != nil {
+		return nil, err
+	}
+	return access.Fault(access.KindConflict, "requestChanged", "the policy has changed since this was asked for: look again at the request, then decide"), nil
+}
+
+// denyNow ends a request that could not be made any more.
+func (d *deciding) denyNow(ctx context.Context, refusals []access.Reason) (later, err error) {
+	next, events, err := d.request.Deny(access.System(), clip("it could not be asked for any more: "+refusals[0].Message), d.now)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.save(ctx, next, events); err != nil {
+		return nil, err
+	}
+	d.notify(notice{kind: NotifyDecided, request: next, by: access.System().Name, recipients: []access.PrincipalID{next.Requester}})
+	fault := access.Fault(access.KindConflict, "requestOutdated", "the request lies outside of what is allowed by now, and was denied: it needs to be made anew")
+	fault.Reasons = refusals
+	return fault, nil
+}
+
+// present reads what guards the items now. refusals say which could not be asked for by this requester any more.
+func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, changed bool, refusals []access.Reason, err error) {
+	r := d.request
+	a = ask{requester: r.Requester, requesterName: r.RequesterName, items: r.Items, justification: r.Justification, ticket: r.Ticket, start: r.Start}
+	if r.Address.IsValid() {
+		a.address = r.Address.String()
+	}
+	policies := map[access.MachineID]access.Policy{}
+	for i, item := range r.Items {
+		field := fmt.Sprintf("items[%d].machine", i)
+		m, err := d.machine(ctx, item.Machine)
+		if err != nil {
+			return a, nil, false, nil, err
+		}
+		p, known := policies[item.Machine]
+		if !known {
+			p, err = d.tx.PolicyOfMachine(ctx, item.Machine)
+			if err != nil && !isKind(err, access.KindNotFound) {
+				return a, nil, false, nil, fmt.Errorf("read policy: %w", err)
+			}
+			policies[item.Machine] = p
+		}
+		entry, guarded := p.Of(item.Machine)
+		switch {
+		case m.ID == "" || !guarded:
+			refusals = append(refusals, access.Reason{Code: "machineNotConfigured", Field: field, Message: "no policy guards " + nameOf(m, item.Machine) + " any more"})
+		case !d.may.dir.Check(r.Requester, rbac.PoliciesInitiate, m.Resource, d.now).Allowed:
+			refusals = append(refusals, access.Reason{Code: "forbidden", Field: field, Message: r.RequesterName + " may not ask for access to " + m.Name + " any more"})
+		}
+		changed = changed || p.Revision != item.PolicyRevision || p.ID != item.Policy
+		revisions = append(revisions, p.Revision)
+		a.entries = append(a.entries, &entry)
+		a.machines = append(a.machines, m)
+	}
+	return a, revisions, changed, refusals, nil
+}
+
+// input gives the request as policy.Evaluate takes it: an extension counts from the first opening, and a start that has
+// passed meanwhile is no fault of anybody.
+func (d *deciding) input(ctx context.Context, a ask) (policy.Input, error) {
+	in := policy.Input{Justification: a.justification, Ticket: a.ticket}
+	if a.start.After(d.now) {
+		in.Start = a.start
+	}
+	for i, item := range a.items {
+		one := policy.Item{
+			Machine: item.Machine, Name: a.machines[i].Name, Policy: a.entries[i], Ports: item.Ports, Protocol: item.Protocol,
+			Sources: item.Sources, Duration: item.Duration, Until: item.Until,
+		}
+		if d.request.Extends != "" {
+			g, err := d.tx.Grant(ctx, d.request.Extends)
+			if err != nil {
+				return in, fmt.Errorf("read grant: %w", err)
+			}
+			one.Duration, one.Until = item.Until.Sub(g.Start), time.Time{}
+		}
+		in.Items = append(in.Items, one)
+	}
+	return in, nil
+}

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+)
+
+// TicketQuery asks whether a ticket is good for a request.
+type TicketQuery struct {
+	Ticket        string
+	Tenant        access.TenantID
+	Requester     string // name
+	Machines      []string
+	Justification string
+}
+
+// TicketChecker asks the system that keeps the tickets. nil says that the ticket is good; an *access.Error of
+// access.KindInvalid that it is not, and why; anything else that there was no answer, and then nothing is opened.
+type TicketChecker interface {
+	CheckTicket(ctx context.Context, q TicketQuery) error
+}
+
+// ticketTimeout is how long the system that keeps the tickets may take.
+const ticketTimeout = 5 * time.Second
+
+// ticketCheck is a ticket that a policy wants checked, and what came of it. The answer is asked for between two
+// transactions: none waits for somebody else's system.
+type ticketCheck struct {
+	query  TicketQuery
+	done   bool
+	answer error
+}
+
+// Error says that the transaction cannot go on without an answer.
+func (*ticketCheck) Error() string { return "the ticket is not checked yet" }
+
+// withTicket runs do, and where that finds a ticket to be checked, checks it and runs do again with the answer.
+func (e *Engine) withTicket(ctx context.Context, do func(*ticketCheck) error) error {
+	err := do(nil)
+	open, wanted := errors.AsType[*ticketCheck](err)
+	if !wanted {
+		return err
+	}
+	open.done = true
+	open.answer = e.askTicket(ctx, open.query)
+	return do(open)
+}
+
+func (e *Engine) askTicket(ctx context.Context, q TicketQuery) error {
+	unavailable := access.Fault(access.KindUnavailable, "ticketUnchecked", "the ticket could not be checked, so nothing is opened: try again, or tell an administrator")
+	if e.tickets == nil {
+		unavailable.Message = "the policy wants tickets checked and the server has no ticket webhook, so nothing is opened: tell an administrator"
+		return unavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, ticketTimeout)
+	defer cancel()
+	err := e.tickets.CheckTicket(ctx, q)
+	if err == nil || isKind(err, access.KindInvalid) {
+		return err
+	}
+	e.log.WarnContext(ctx, "check ticket", "ticket", q.Ticket, "error", err)
+	unavailable.Err = err
+	return unavailable
+}
+
+// judge tells whether what is asked for lies within its policies, and its ticket is good where one of them wants that
+// asked. It fails with a *ticketCheck where it needs an answer first.
+func (*Engine) judge(asked policy.Input, checked *ticketCheck, may rights) (policy.Verdict, error) {
+	verdict := policy.Evaluate(asked, may.now)
+	if len(verdict.Refusals) > 0 {
+		return verdict, outsidePolicy(verdict.Refusals)
+	}
+	if asked.Ticket == "" {
+		return verdict, nil
+	}
+	query := TicketQuery{Ticket: asked.Ticket, Tenant: may.caller.Tenant, Requester: may.caller.Name, Justification: asked.Justification}
+	for _, item := range asked.Items {
+		if item.Policy.Ticket.Checked {
+			query.Machines = append(query.Machines, item.Name)
+		}
+	}
+	switch {
+	case len(query.Machines) == 0:
+		return verdict, nil
+	case checked == nil:
+		return verdict, &ticketCheck{query: query}
+	}
+	var refusal *access.Error
+	if asError(checked.answer, &refusal) && refusal.Kind == access.KindInvalid {
+		return verdict, outsidePolicy([]access.Reason{{Code: "ticketRefused", Field: "ticket", Message: refusal.Message}})
+	}
+	return verdict, checked.answer
+}
+
+func outsidePolicy(reasons []access.Reason) error {
+	refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the request is outside of what is allowed: nothing was opened")
+	refusal.Reasons = reasons
+	return refusal
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	tokenColumns        = "t.id, t.principal, t.name, t.hash, t.scope, t.actions, t.created_at, t.expires_at"
+	selectTokens        = "select " + tokenColumns + " from api_tokens t where t.principal = $1 order by t.id limit 100" //nolint:gosec // no token
+	selectTokenByID     = "select " + tokenColumns + " from api_tokens t where t.id = $1 limit 1"                        //nolint:gosec // no token
+	selectTokenByHash   = "select " + tokenColumns + " from api_tokens t where t.hash = $1 limit 1"                      //nolint:gosec // no token
+	networkColumns      = "n.tenant, n.name, n.prefixes, n.created_at, n.updated_at, n.revision"
+	selectNetwork       = "select " + networkColumns + " from networks n where n.tenant = $1 and n.name_key = $2 limit 1"
+	selectNetworks      = "select " + networkColumns + " from networks n where n.tenant = $1 order by n.name_key limit 1000"
+	selectExternal      = "select issuer, subject, principal, created_at from external_identities where issuer = $1 and subject = $2 limit 1"
+	passkeyColumns      = "k.id, k.principal, k.name, k.body, k.created_at, k.used_at, k.revision"
+	selectPasskey       = "select " + passkeyColumns + " from passkeys k where k.id = $1 limit 1"
+	selectPasskeys      = "select " + passkeyColumns + " from passkeys k where k.principal = $1 order by k.created_at, k.id limit 100"
+	selectCeremony      = "select hash, kind, principal, body, created_at, expires_at from ceremonies where hash = $1 limit 1"
+	glassColumns        = "c.id, c.machine, c.agent, c.hash, c.most, c.issued_by, c.issued_at, c.expires_at, c.used_at"
+	selectGlass         = "select " + glassColumns + " from glass_codes c where c.id = $1 limit 1"
+	selectGlassOf       = "select " + glassColumns + " from glass_codes c where c.machine = $1 order by c.id limit 1000"
+	selectGlassOfAgent  = "select " + glassColumns + " from glass_codes c where c.agent = $1 order by c.machine, c.id limit 10000"
+	selectSharedAddress = `select count(*) from (select distinct r.requester from requests r
+where r.created_at >= $1 and r.address = $2 and r.address <> '' and r.requester <> $3 order by r.requester limit 100) x`
+)
+
+func scanAPIToken(row scanner) (t engine.APIToken, err error) {
+	err = row.Scan(&t.ID, &t.Principal, &t.Name, &t.Hash, &t.Bounds.Scope, jsonColumn{&t.Bounds.Actions}, timeColumn{&t.CreatedAt}, timeColumn{&t.ExpiresAt})
+	return t, err
+}
+
+func scanNetwork(row scanner) (n access.Network, err error) {
+	err = row.Scan(&n.Tenant, &n.Name, jsonColumn{&n.Prefixes}, timeColumn{&n.CreatedAt}, timeColumn{&n.UpdatedAt}, &n.Revision)
+	return n, err
+}
+
+func scanPasskey(row scanner) (p engine.Passkey, err error) {
+	err = row.Scan(&p.ID, &p.Principal, &p.Name, &p.Body, timeColumn{&p.CreatedAt}, timeColumn{&p.UsedAt}, &p.Revision)
+	return p, err
+}
+
+func scanGlassCode(row scanner) (c engine.GlassCode, err error) {
+	err = row.Scan(&c.ID, &c.Machine, &c.Agent, &c.Hash, &c.Most, &c.IssuedBy, timeColumn{&c.IssuedAt}, timeColumn{&c.ExpiresAt}, timeColumn{&c.UsedAt})
+	return c, err
+}
+
+// APITokens implements engine.IdentityReader.
+func (r *reader) APITokens(ctx context.Context, principal access.PrincipalID) ([]engine.APIToken, error) {
+	return all(ctx, r.q, scanAPIToken, selectTokens, string(principal))
+}
+
+// APIToken implements engine.IdentityReader.
+func (r *reader) APIToken(ctx context.Context, id engine.APITokenID) (engine.APIToken, error) {
+	return one(ctx, r.q, "API token", scanAPIToken, selectTokenByID, string(id))
+}
+
+// APITokenByHash implements engine.IdentityReader.
+func (r *reader) APITokenByHash(ctx context.Context, hash string) (engine.APIToken, error) {
+	return one(ctx, r.q, "API token", scanAPIToken, selectTokenByHash, hash)
+}
+
+// Network implements engine.IdentityReader.
+func (r *reader) Network(ctx context.Context, tenant access.TenantID, name string) (access.Network, error) {
+	return one(ctx, r.q, "network", scanNetwork, selectNetwork, string(tenant), fold(name))
+}
+
+// Networks implements engine.IdentityReader.
+func (r *reader) Networks(ctx context.Context, tenant access.TenantID) ([]access.Network, error) {
+	return all(ctx, r.q, scanNetwork, selectNetworks, string(tenant))
+}
+
+// ExternalIdentity implements engine.IdentityReader.
+func (r *reader) ExternalIdentity(ctx context.Context, issuer, subject string) (engine.ExternalIdentity, error) {
+	return one(ctx, r.q, "external identity", func(row scanner) (i engine.ExternalIdentity, err error) {
+		err = row.Scan(&i.Issuer, &i.Subject, &i.Principal, timeColumn{&i.CreatedAt})
+		return i, err
+	}, selectExternal, issuer, subject)
+}
+
+// Passkey implements engine.IdentityReader.
+func (r *reader) Passkey(ctx context.Context, id string) (engine.Passkey, error) {
+	return one(ctx, r.q, "passkey", scanPasskey, selectPasskey, id)
+}
+
+// Passkeys implements engine.IdentityReader.
+func (r *reader) Passkeys(ctx context.Context, principal access.PrincipalID) ([]engine.Passkey, error) {
+	return all(ctx, r.q, scanPasskey, selectPasskeys, string(principal))
+}
+
+// Ceremony implements engine.IdentityReader.
+func (r *reader) Ceremony(ctx context.Context, hash string) (engine.Ceremony, error) {
+	return one(ctx, r.q, "ceremony", func(row scanner) (c engine.Ceremony, err error) {
+		err = row.Scan(&c.Hash, &c.Kind, &c.Principal, &c.Body, timeColumn{&c.CreatedAt}, timeColumn{&c.ExpiresAt})
+		return c, err
+	}, selectCeremony, hash)
+}
+
+// GlassCode implements engine.IdentityReader.
+func (r *reader) GlassCode(ctx context.Context, id engine.GlassCodeID) (engine.GlassCode, error) {
+	return one(ctx, r.q, "code", scanGlassCode, selectGlass, string(id))
+}
+
+// GlassCodes implements engine.IdentityReader.
+func (r *reader) GlassCodes(ctx context.Context, machine access.MachineID) ([]engine.GlassCode, error) {
+	return all(ctx, r.q, scanGlassCode, selectGlassOf, string(machine))
+}
+
+// GlassCodesOfAgent implements engine.IdentityReader.
+func (r *reader) GlassCodesOfAgent(ctx context.Context, agent access.AgentID) ([]engine.GlassCode, error) {
+	return all(ctx, r.q, scanGlassCode, selectGlassOfAgent, string(agent))
+}
+
+// SharedAddress implements engine.IdentityReader.
+func (r *reader) SharedAddress(ctx context.Context, address string, except access.PrincipalID, since time.Time) (int, error) {
+	return one(ctx, r.q, "count", func(row scanner) (n int, err error) {
+		err = row.Scan(&n)
+		return n, err
+	}, selectSharedAddress, micros(since), address, string(except))
+}

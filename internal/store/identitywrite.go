@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	insertAPIToken = `insert into api_tokens (id, principal, name, hash, scope, actions, created_at, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8)` //nolint:gosec // no token
+	deleteAPIToken  = "delete from api_tokens where id = $1"        //nolint:gosec // no token
+	deleteAPITokens = "delete from api_tokens where principal = $1" //nolint:gosec // no token
+	insertNetwork   = `insert into networks (tenant, name, name_key, prefixes, created_at, updated_at, revision)
+values ($1, $2, $3, $4, $5, $6, $7)`
+	updateNetwork = `update networks set name = $2, prefixes = $4, created_at = $5, updated_at = $6, revision = $7
+where tenant = $1 and name_key = $3 and revision = $8`
+	deleteNetwork  = "delete from networks where tenant = $1 and name_key = $2"
+	insertExternal = "insert into external_identities (issuer, subject, principal, created_at) values ($1, $2, $3, $4)"
+	insertPasskey  = "insert into passkeys (id, principal, name, body, created_at, used_at, revision) values ($1, $2, $3, $4, $5, $6, $7)"
+	updatePasskey  = `update passkeys set principal = $2, name = $3, body = $4, created_at = $5, used_at = $6, revision = $7
+where id = $1 and revision = $8`
+	deletePasskey  = "delete from passkeys where id = $1"
+	insertCeremony = "insert into ceremonies (hash, kind, principal, body, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)"
+	deleteCeremony = "delete from ceremonies where hash = $1"
+	insertGlass    = `insert into glass_codes (id, machine, agent, hash, most, issued_by, issued_at, expires_at, used_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	useGlass    = "update glass_codes set used_at = $2 where id = $1 and used_at = 0"
+	deleteGlass = "delete from glass_codes where id = $1"
+)
+
+// SaveAPIToken implements engine.IdentityWriter.
+func (t *tx) SaveAPIToken(ctx context.Context, v engine.APIToken) error {
+	actions, err := toJSON(v.Bounds.Actions)
+	if err != nil {
+		return err
+	}
+	return t.exec(ctx, "API token", nil, insertAPIToken, string(v.ID), string(v.Principal), v.Name, v.Hash, string(v.Bounds.Scope), actions, micros(v.CreatedAt), micros(v.ExpiresAt))
+}
+
+// DeleteAPIToken implements engine.IdentityWriter.
+func (t *tx) DeleteAPIToken(ctx context.Context, id engine.APITokenID) error {
+	return t.exec(ctx, "API token", missing("API token"), deleteAPIToken, string(id))
+}
+
+// DeleteAPITokensOf implements engine.IdentityWriter.
+func (t *tx) DeleteAPITokensOf(ctx context.Context, principal access.PrincipalID) error {
+	return t.exec(ctx, "API token", nil, deleteAPITokens, string(principal))
+}
+
+// SaveNetwork implements engine.IdentityWriter.
+func (t *tx) SaveNetwork(ctx context.Context, n access.Network, was int64) error {
+	prefixes, err := toJSON(n.Prefixes)
+	if err != nil {
+		return err
+	}
+	return t.swap(ctx, "network", n.Revision, was, insertNetwork, updateNetwork, []any{
+		string(n.Tenant), n.Name, fold(n.Name), prefixes, micros(n.CreatedAt), micros(n.UpdatedAt), n.Revision,
+	})
+}
+
+// DeleteNetwork implements engine.IdentityWriter.
+func (t *tx) DeleteNetwork(ctx context.Context, tenant access.TenantID, name string) error {
+	return t.exec(ctx, "network", missing("network"), deleteNetwork, string(tenant), fold(name))
+}
+
+// SaveExternalIdentity implements engine.IdentityWriter.
+func (t *tx) SaveExternalIdentity(ctx context.Context, i engine.ExternalIdentity) error {
+	return t.exec(ctx, "external identity", nil, insertExternal, i.Issuer, i.Subject, string(i.Principal), micros(i.CreatedAt))
+}
+
+// SavePasskey implements engine.IdentityWriter.
+func (t *tx) SavePasskey(ctx context.Context, p engine.Passkey, was int64) error {
+	return t.swap(ctx, "passkey", p.Revision, was, insertPasskey, updatePasskey, []any{p.ID, string(p.Principal), p.Name, p.Body, micros(p.CreatedAt), micros(p.UsedAt), p.Revision})
+}
+
+// DeletePasskey implements engine.IdentityWriter.
+func (t *tx) DeletePasskey(ctx context.Context, id string) error {
+	return t.exec(ctx, "passkey", missing("passkey"), deletePasskey, id)
+}
+
+// SaveCeremony implements engine.IdentityWriter.
+func (t *tx) SaveCeremony(ctx context.Context, c engine.Ceremony) error {
+	return t.exec(ctx, "ceremony", nil, insertCeremony, c.Hash, c.Kind, string(c.Principal), c.Body, micros(c.CreatedAt), micros(c.ExpiresAt))
+}
+
+// UseCeremony implements engine.IdentityWriter.
+func (t *tx) UseCeremony(ctx context.Context, hash string) error {
+	used := access.Fault(access.KindConflict, "ceremonyOver", "this sign-in was finished already, or its time is over: begin again")
+	return t.exec(ctx, "ceremony", used, deleteCeremony, hash)
+}
+
+// SaveGlassCode implements engine.IdentityWriter.
+func (t *tx) SaveGlassCode(ctx context.Context, c engine.GlassCode) error {
+	return t.exec(ctx, "code", nil, insertGlass, string(c.ID), string(c.Machine), string(c.Agent), c.Hash, int64(c.Most), string(c.IssuedBy), micros(c.IssuedAt),
+		micros(c.ExpiresAt), micros(c.UsedAt))
+}
+
+// UseGlassCode implements engine.IdentityWriter.
+func (t *tx) UseGlassCode(ctx context.Context, id engine.GlassCodeID, at time.Time) error {
+	used := access.Fault(access.KindConflict, "codeUsed", "this code was used already, or there is none such")
+	return t.exec(ctx, "code", used, useGlass, string(id), micros(at))
+}
+
+// DeleteGlassCode implements engine.IdentityWriter.
+func (t *tx) DeleteGlassCode(ctx context.Context, id engine.GlassCodeID) error {
+	return t.exec(ctx, "code", missing("code"), deleteGlass, string(id))
+}
+
+// What is purged: of each kind, the keys of the rows that nobody needs any more. Each has an index on what it asks for.
+const (
+	oldSessions    = "select hash, '' from sessions where expires_at < $1 order by expires_at, hash limit $2"
+	oldAPITokens   = "select id, '' from api_tokens where expires_at < $1 order by expires_at, id limit $2" //nolint:gosec // no token
+	oldCeremonies  = "select hash, '' from ceremonies where expires_at < $1 order by expires_at, hash limit $2"
+	oldPending     = "select hash, '' from pending_sign_ins where expires_at < $1 order by expires_at, hash limit $2"
+	oldEnrollment  = "select hash, '' from enrollment_tokens where expires_at < $1 order by expires_at, hash limit $2" //nolint:gosec // no token
+	oldGlass       = "select id, '' from glass_codes where expires_at < $1 order by expires_at, id limit $2"
+	oldKeys        = "select principal, key from idempotency_keys where created_at < $1 order by created_at, principal, key limit $2"
+	deleteEnrolled = "delete from enrollment_tokens where hash = $1" //nolint:gosec // no token
+	deleteKey      = "delete from idempotency_keys where principal = $1 and key = $2"
+)
+
+// Purge implements engine.IdentityWriter.
+func (t *tx) Purge(ctx context.Context, expired, keys time.Time, limit int) (int, error) {
+	if err := checkLimit(limit); err != nil {
+		return 0, err
+	}
+	purged := 0
+	for _, kind := range []struct {
+		what, old, remove string
+		before            time.Time
+	}{
+		{"session", oldSessions, deleteSession, expired},
+		{"API token", oldAPITokens, deleteAPIToken, expired},
+		{"ceremony", oldCeremonies, deleteCeremony, expired},
+		{"sign-in", oldPending, deletePending, expired},
+		{"enrollment token", oldEnrollment, deleteEnrolled, expired},
+		{"code", oldGlass, deleteGlass, expired},
+		{"idempotency key", oldKeys, deleteKey, keys},
+	} {
+		rows, err := all(ctx, t, func(row scanner) (key [2]string, err error) {
+			err = row.Scan(&key[0], &key[1])
+			return key, err
+		}, kind.old, micros(kind.before), int64(limit))
+		if err != nil {
+			return purged, err
+		}
+		for _, key := range rows {
+			args := []any{key[0]}
+			if key[1] != "" {
+				args = append(args, key[1])
+			}
+			if err := t.exec(ctx, kind.what, nil, kind.remove, args...); err != nil {
+				return purged, err
+			}
+		}
+		purged += len(rows)
+	}
+	return purged, nil
+}

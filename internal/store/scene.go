@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+const (
+	sceneAgents   = "select " + agentColumns + " from agents"
+	sceneMachines = "select " + machineColumns + " from machines m"
+	sceneEntries  = "select m.agent, x.machine, x.body from machines m join policy_machines x on x.machine = m.id"
+	sceneGrants   = "select m.agent, " + grantColumns + " from machines m join grants g on g.machine = m.id where g.closed_at = 0"
+)
+
+// of is a row together with the agent that it concerns.
+type of[T any] struct {
+	agent access.AgentID
+	item  T
+}
+
+// prefixed scans a first column and leaves the others to scan.
+type prefixed struct {
+	row   scanner
+	first any
+}
+
+func (p prefixed) Scan(into ...any) error { return p.row.Scan(append([]any{p.first}, into...)...) }
+
+func scanOf[T any](scan func(scanner) (T, error)) func(scanner) (of[T], error) {
+	return func(row scanner) (o of[T], err error) {
+		o.item, err = scan(prefixed{row, &o.agent})
+		return o, err
+	}
+}
+
+func scanEntry(row scanner) (access.MachinePolicy, error) {
+	var machine access.MachineID
+	var body string
+	if err := row.Scan(&machine, &body); err != nil {
+		return access.MachinePolicy{}, err
+	}
+	var record guardRecord
+	if err := json.Unmarshal([]byte(body), &record); err != nil {
+		return access.MachinePolicy{}, fmt.Errorf("read the policy of machine %s: %w", machine, err)
+	}
+	return record.policy(machine), nil
+}
+
+// Scenes implements engine.Reader. Agents are asked for in groups, since a statement takes so many arguments only, and in
+// few sizes of group, so that few statements are prepared.
+func (r *reader) Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error) {
+	scenes := make([]access.Scene, len(agents))
+	for from := 0; from < len(agents); {
+		size := 1
+		for _, larger := range []int{10, 100} {
+			if len(agents)-from >= larger {
+				size = larger
+			}
+		}
+		if err := r.scenes(ctx, agents[from:from+size], scenes[from:from+size]); err != nil {
+			return nil, err
+		}
+		from += size
+	}
+	return scenes, nil
+}
+
+func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes []access.Scene) error {
+	at := make(map[access.AgentID]*access.Scene, len(agents))
+	for i, id := range agents {
+		at[id] = &scenes[i]
+	}
+	found, err := all(ctx, r.q, scanAgent, sceneText(sceneAgents, "id", len(agents)), texts(agents)...)
+	if err != nil {
+		return err
+	}
+	for _, a := range found {
+		at[a.ID].Agent = a
+	}
+	machines, err := all(ctx, r.q, scanMachine, sceneText(sceneMachines, "m.agent", len(agents)), texts(agents)...)
+	if err != nil {
+		return err
+	}
+	for _, m := range machines {
+		at[m.Agent].Machines = append(at[m.Agent].Machines, m)
+	}
+	entries, err := all(ctx, r.q, scanOf(scanEntry), sceneText(sceneEntries, "m.agent", len(agents)), texts(agents)...)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		at[e.agent].Policies = append(at[e.agent].Policies, e.item)
+	}
+	grants, err := all(ctx, r.q, scanOf(scanGrant), sceneText(sceneGrants, "m.agent", len(agents)), texts(agents)...)
+	if err != nil {
+		return err
+	}
+	for _, g := range grants {
+		at[g.agent].Grants = append(at[g.agent].Grants, g.item)
+	}
+	return nil
+}
+
+func sceneText(text, column string, agents int) string {
+	l := from(text)
+	l.where(column+" in ("+strings.TrimSuffix(strings.Repeat("?, ", agents), ", ")+")", make([]any, agents)...)
+	l.text.WriteString(" limit 10000000")
+	return l.text.String()
+}

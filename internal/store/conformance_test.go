@@ -143,7 +143,7 @@ func TestRoundTrip(t *testing.T) {
 				d, err := r.Directory(ctx)
 				get("directory", rbac.Data{
 					Revision: d.Revision, Definitions: []rbac.Definition{role}, Assignments: []rbac.Assignment{assignment},
-					Memberships: []rbac.Membership{{Group: group.ID, Member: f.user}}, Disabled: []access.PrincipalID{group.ID},
+					Memberships: []rbac.Membership{{Group: group.ID, Member: f.user}}, Disabled: []access.PrincipalID{group.ID}, People: []access.PrincipalID{f.user},
 				}, d, err)
 				revision, err := r.DirectoryRevision(ctx)
 				get("directory revision", d.Revision, revision, err)

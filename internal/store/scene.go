@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	sceneAgents   = "select " + agentColumns + " from agents"
-	sceneMachines = "select " + machineColumns + " from machines m"
-	sceneEntries  = "select m.agent, x.machine, x.body from machines m join policy_machines x on x.machine = m.id"
-	sceneGrants   = "select m.agent, " + grantColumns + " from machines m join grants g on g.machine = m.id where g.closed_at = 0"
+	listSceneAgents   = "select " + agentColumns + " from agents"
+	listSceneMachines = "select " + machineColumns + " from machines m"
+	listSceneEntries  = "select m.agent, x.machine, x.body from machines m join policy_machines x on x.machine = m.id"
+	listSceneGrants   = "select m.agent, " + grantColumns + " from machines m join grants g on g.machine = m.id where g.closed_at = 0"
 )
 
 // of is a row together with the agent that it concerns.
@@ -74,28 +74,28 @@ func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes []a
 	for i, id := range agents {
 		at[id] = &scenes[i]
 	}
-	found, err := all(ctx, r.q, scanAgent, sceneText(sceneAgents, "id", len(agents)), texts(agents)...)
+	found, err := all(ctx, r.q, scanAgent, sceneText(listSceneAgents, "id", len(agents)), texts(agents)...)
 	if err != nil {
 		return err
 	}
 	for _, a := range found {
 		at[a.ID].Agent = a
 	}
-	machines, err := all(ctx, r.q, scanMachine, sceneText(sceneMachines, "m.agent", len(agents)), texts(agents)...)
+	machines, err := all(ctx, r.q, scanMachine, sceneText(listSceneMachines, "m.agent", len(agents)), texts(agents)...)
 	if err != nil {
 		return err
 	}
 	for _, m := range machines {
 		at[m.Agent].Machines = append(at[m.Agent].Machines, m)
 	}
-	entries, err := all(ctx, r.q, scanOf(scanEntry), sceneText(sceneEntries, "m.agent", len(agents)), texts(agents)...)
+	entries, err := all(ctx, r.q, scanOf(scanEntry), sceneText(listSceneEntries, "m.agent", len(agents)), texts(agents)...)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		at[e.agent].Policies = append(at[e.agent].Policies, e.item)
 	}
-	grants, err := all(ctx, r.q, scanOf(scanGrant), sceneText(sceneGrants, "m.agent", len(agents)), texts(agents)...)
+	grants, err := all(ctx, r.q, scanOf(scanGrant), sceneText(listSceneGrants, "m.agent", len(agents)), texts(agents)...)
 	if err != nil {
 		return err
 	}

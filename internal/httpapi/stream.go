@@ -18,7 +18,8 @@ import (
 const (
 	streamType   = "text/event-stream"
 	heartbeat    = 15 * time.Second
-	pollBeats    = 2                // a look at the store without being woken, each so many heartbeats
+	quickest     = 250 * time.Millisecond
+	lookAgain    = 2 * heartbeat    // at the store, without being woken
 	writeTimeout = 20 * time.Second // a peer that takes nothing for so long is given up
 	keptBuffer   = 64 << 10         // a larger buffer is not kept for the next message
 )
@@ -53,10 +54,12 @@ func (a *API) desired(w http.ResponseWriter, r *http.Request) {
 
 // stream is one agent's. Fields are set before it follows.
 type stream struct {
-	api   *API
-	to    sink
-	agent access.AgentID
-	sent  int64     // revision of the last message
+	api        *API
+	to         sink
+	agent      access.AgentID
+	sent       int64         // revision of the last message
+	closeAfter time.Duration // the shortest time in which an opening closes once the server is lost; 0 for none
+
 	until time.Time // when the certificate ends, and with it what was proven by it
 }
 
@@ -119,9 +122,9 @@ func (s *stream) follow(ctx context.Context) error {
 	if err := s.sendDesired(ctx); err != nil {
 		return err
 	}
-	beat := time.NewTimer(beatAfter())
+	beat := time.NewTimer(s.beatAfter())
 	defer beat.Stop()
-	for beats := 1; ; {
+	for looked := s.api.now(); ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -131,6 +134,7 @@ func (s *stream) follow(ctx context.Context) error {
 			if err := s.sendDesired(ctx); err != nil {
 				return err
 			}
+			beat.Reset(s.beatAfter()) // what was sent may need quicker ones
 		case <-beat.C:
 			if s.api.now().After(s.until) {
 				return nil
@@ -138,12 +142,13 @@ func (s *stream) follow(ctx context.Context) error {
 			if err := apart(s.beat); err != nil {
 				return err
 			}
-			if beats++; beats%pollBeats == 0 {
+			if now := s.api.now(); now.Sub(looked) >= lookAgain {
+				looked = now
 				if err := s.sendDesired(ctx); err != nil {
 					return err
 				}
 			}
-			beat.Reset(beatAfter())
+			beat.Reset(s.beatAfter())
 		}
 	}
 }
@@ -160,9 +165,14 @@ func (s *stream) beat() error {
 	return s.send("heartbeat", api.Heartbeat{ServerTime: s.api.now().UnixMicro()})
 }
 
-// beatAfter spreads the heartbeats of many agents that connected at once.
-func beatAfter() time.Duration {
-	return heartbeat - heartbeat/8 + rand.N(heartbeat/4) //nolint:gosec // it need not be hard to guess
+// beatAfter spreads the heartbeats of many agents that connected at once. Openings that close soon after the server was
+// lost get four of them in that time, so that one which is late closes nothing.
+func (s *stream) beatAfter() time.Duration {
+	beat := heartbeat
+	if s.closeAfter > 0 {
+		beat = min(beat, max(s.closeAfter/4, quickest))
+	}
+	return beat - beat/8 + rand.N(beat/4) //nolint:gosec // it need not be hard to guess
 }
 
 // sendDesired sends the whole desired state where its number is not the one that was sent last.
@@ -172,6 +182,12 @@ func (s *stream) sendDesired(ctx context.Context) error {
 		return err
 	}
 	s.sent = d.Revision
+	s.closeAfter = 0
+	for _, o := range d.Openings {
+		if o.CloseAfter > 0 && (s.closeAfter == 0 || o.CloseAfter < s.closeAfter) {
+			s.closeAfter = o.CloseAfter
+		}
+	}
 	return apart(func() error { return s.send("desired", desiredOut(d, s.api.now())) })
 }
 

@@ -150,7 +150,7 @@ type MachinePolicy struct {
 type PortRule struct {
 	Ports      string   `json:"ports" doc:"A port or an inclusive range: 22 or 8000-8010."`
 	Protocol   string   `json:"protocol,omitempty" enum:"tcp,udp,any" doc:"tcp if absent; any means TCP and UDP."`
-	Sources    []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes that a request's sources must lie in; absent means any address."`
+	Sources    []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes, or names of networks, that a request's sources must lie in; absent means any address."`
 	MaxSeconds int64    `json:"maxSeconds" minimum:"1" doc:"The longest opening."`
 }
 
@@ -184,7 +184,7 @@ type NewItem struct {
 	Machine  string   `json:"machine" doc:"Name, id or resource id." maxLength:"2048"`
 	Ports    string   `json:"ports" doc:"A port or an inclusive range: 22 or 8000-8010." maxLength:"16"`
 	Protocol string   `json:"protocol,omitempty" enum:"tcp,udp,any" doc:"Absent: what the policy guards that port for."`
-	Sources  []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes or addresses; absent, or \"me\", is the caller's own address."`
+	Sources  []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes, addresses, or names of networks; absent, or \"me\", is the caller's own address."`
 }
 
 // Request is an ask and what became of it.
@@ -213,6 +213,7 @@ type Item struct {
 	Ports      string     `json:"ports"`
 	Protocol   string     `json:"protocol"`
 	Sources    []string   `json:"sources"`
+	Networks   []string   `json:"networks,omitempty" doc:"Names of networks that were asked for; sources holds what they stood for then."`
 	ForSeconds int64      `json:"forSeconds,omitempty"`
 	Until      *time.Time `json:"until,omitempty"`
 }

@@ -40,7 +40,7 @@ func (a *app) root() *cobra.Command {
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(),
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.grantCommand(), a.revokeCommand(),
-		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.auditCommand(),
+		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.tokenCommand(), a.networkCommand(), a.auditCommand(),
 		a.notifyCommand(),
 		newServerCommand(a), newAgentCommand(a), a.demoCommand(), a.versionCommand(),
 	)

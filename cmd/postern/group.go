@@ -7,7 +7,7 @@ import (
 )
 
 func (a *app) groupCommand() *cobra.Command {
-	return group("group", "Groups of users, to give roles to", "Groups of users, to give roles to.",
+	return group("group", "Groups of users, to give roles to", "Groups of users and of other groups, to give roles to. Who is in a group within a group is in both.",
 		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true), a.groupMemberCommand(false))
 }
 
@@ -71,9 +71,9 @@ func (a *app) principalsCommand(use, short, long, example, empty string, n int, 
 func (a *app) groupMemberCommand(add bool) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "add GROUP MEMBER…",
-		Short:   "Put users into a group",
-		Long:    "Put users into a group. Who is in it already stays in it.",
-		Example: "  postern group add operators anna ben",
+		Short:   "Put users or other groups into a group",
+		Long:    "Put users or other groups into a group. Who is in it already stays in it. A group cannot hold one that it lies within.",
+		Example: "  postern group add operators anna ben\n  postern group add everybody operators",
 		Args:    takes(2, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
@@ -99,8 +99,8 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 		},
 	}
 	if !add {
-		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Take users out of a group", "  postern group remove operators ben"
-		c.Long = "Take users out of a group. What they opened by its rights stays open until its end; close it with postern revoke."
+		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Take users or groups out of a group", "  postern group remove operators ben"
+		c.Long = "Take users or groups out of a group. What they opened by its rights stays open until its end; close it with postern revoke."
 	}
 	return c
 }

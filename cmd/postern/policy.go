@@ -190,7 +190,7 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 	}
 	f := c.Flags()
 	f.StringArrayVar(&ports, "port", nil, "port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
-	f.StringSliceVar(&from, "from", nil, "prefix that a request's sources must lie in; may be repeated (default any address)")
+	f.StringSliceVar(&from, "from", nil, "prefix or named network that a request's sources must lie in; may be repeated (default any address)")
 	f.StringVar(&longest, "max", "3h", "the longest that a request may ask for")
 	f.StringVar(&sessions, "sessions", "cut", "what becomes of established connections at the end: cut or keep")
 	f.StringVar(&loss, "close-after-loss", "", "close what is open so long after the machine lost the server (default: keep until expiry)")

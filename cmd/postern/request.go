@@ -61,7 +61,7 @@ Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00",
 	}
 	f := c.Flags()
 	f.StringArrayVar(&in.ports, "port", nil, "port or range, such as 22, 53/udp or 8000-8010; may be repeated")
-	f.StringSliceVar(&in.from, "from", nil, "address or prefix to open for; me is the address the server sees you at (default me)")
+	f.StringSliceVar(&in.from, "from", nil, "address, prefix or named network to open for; me is the address the server sees you at (default me)")
 	f.StringVar(&in.length, "for", "", "how long (default 1h)")
 	f.StringVar(&in.until, "until", "", "until when")
 	f.StringVar(&in.at, "at", "", "when to open (default as soon as it is approved)")

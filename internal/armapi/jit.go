@@ -129,7 +129,7 @@ func portsTo(rules []access.PortRule) []jitPort {
 	for _, r := range rules {
 		for n := int(r.Ports.First); n <= int(r.Ports.Last); n++ {
 			p := jitPort{Number: number(n), Protocol: protocolTo(r.Protocol), MaxDuration: formatDuration(r.Max)} //nolint:gosec // a port
-			p.Prefix, p.Prefixes = sourcesTo(r.Sources)
+			p.Prefix, p.Prefixes = sourcesTo(r.Sources, r.Networks...)
 			ports = append(ports, p)
 		}
 	}
@@ -266,9 +266,9 @@ func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []ac
 			add(at, "allowedSourceAddressPrefix and allowedSourceAddressPrefixes exclude each other; send one of them")
 		}
 		var wrong []string
-		rule.Sources, wrong = p.sources()
+		rule.Sources, rule.Networks, wrong = p.sources()
 		for _, text := range wrong {
-			add(at+".allowedSourceAddressPrefix", "%q is not an address, a prefix or *", clip(text))
+			add(at+".allowedSourceAddressPrefix", "%q is not an address, a prefix, the name of a network, or *", clip(text))
 		}
 		entry.Ports = append(entry.Ports, rule)
 	}
@@ -276,8 +276,9 @@ func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []ac
 	return entry, reasons
 }
 
-// sources reads the sources of a rule, none of which means any, and gives those that cannot be read.
-func (p jitPort) sources() (sources []netip.Prefix, wrong []string) {
+// sources reads the sources of a rule, none of which means any: prefixes, and names of networks, which Azure has none of but
+// its clients pass on. It gives those that cannot be read.
+func (p jitPort) sources() (sources []netip.Prefix, networks, wrong []string) {
 	texts := p.Prefixes
 	if p.Prefix != nil {
 		texts = strings.Split(*p.Prefix, ",")
@@ -285,7 +286,9 @@ func (p jitPort) sources() (sources []netip.Prefix, wrong []string) {
 	everywhere := false
 	for _, text := range texts {
 		prefix, anywhere, valid := sourceFrom(strings.TrimSpace(text))
-		switch {
+		switch name := strings.TrimSpace(text); {
+		case !valid && access.IsNetworkName(name):
+			networks = append(networks, name)
 		case !valid:
 			wrong = append(wrong, text)
 		case anywhere:
@@ -295,9 +298,9 @@ func (p jitPort) sources() (sources []netip.Prefix, wrong []string) {
 		}
 	}
 	if everywhere {
-		return nil, wrong
+		return nil, nil, wrong
 	}
-	return sources, wrong
+	return sources, networks, wrong
 }
 
 // joinPorts makes ranges of rules for neighbouring ports that are otherwise the same, which is how portsTo shows a range.
@@ -307,7 +310,7 @@ func joinPorts(rules []access.PortRule) []access.PortRule {
 		if last := len(joined) - 1; last >= 0 {
 			before := &joined[last]
 			longer := access.PortRange{First: before.Ports.First, Last: r.Ports.Last}
-			if before.Ports.Last+1 == r.Ports.First && longer.Valid() && before.Protocol == r.Protocol && before.Max == r.Max && slices.Equal(before.Sources, r.Sources) {
+			if before.Ports.Last+1 == r.Ports.First && longer.Valid() && before.Protocol == r.Protocol && before.Max == r.Max && slices.Equal(before.Sources, r.Sources) && slices.Equal(before.Networks, r.Networks) {
 				before.Ports = longer
 				continue
 			}

@@ -149,17 +149,17 @@ func sourceTo(p netip.Prefix) string {
 }
 
 // sourcesTo gives the two source fields of which exactly one is set.
-func sourcesTo(prefixes []netip.Prefix) (one *string, many []string) {
-	switch len(prefixes) {
+func sourcesTo(prefixes []netip.Prefix, networks ...string) (one *string, many []string) {
+	for _, p := range prefixes {
+		many = append(many, sourceTo(p))
+	}
+	many = append(many, networks...)
+	switch len(many) {
 	case 0:
 		everywhere := "*"
 		return &everywhere, nil
 	case 1:
-		text := sourceTo(prefixes[0])
-		return &text, nil
-	}
-	for _, p := range prefixes {
-		many = append(many, sourceTo(p))
+		return &many[0], nil
 	}
 	return nil, many
 }

@@ -87,7 +87,7 @@ func policyOut(e access.MachinePolicy) api.MachinePolicy {
 	}
 	for _, r := range e.Ports {
 		out.Ports = append(out.Ports, api.PortRule{
-			Ports: r.Ports.String(), Protocol: string(r.Protocol), Sources: texts(r.Sources),
+			Ports: r.Ports.String(), Protocol: string(r.Protocol), Sources: sourcesOut(r.Sources, r.Networks),
 			MaxSeconds: int64(r.Max / time.Second),
 		})
 	}
@@ -111,7 +111,7 @@ func requestOut(d engine.RequestDetail) api.Request {
 	for _, it := range r.Items {
 		out.Items = append(out.Items, api.Item{
 			Machine: d.Machines[it.Machine], MachineID: string(it.Machine), Ports: it.Ports.String(),
-			Protocol: string(it.Protocol), Sources: texts(it.Sources), ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until),
+			Protocol: string(it.Protocol), Sources: texts(it.Sources), Networks: it.Networks, ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until),
 		})
 	}
 	for _, g := range d.Grants {

@@ -172,7 +172,7 @@ func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {
 			rule.Protocol = access.TCP
 		}
 		for j, s := range r.Sources {
-			rule.Sources = append(rule.Sources, in.prefix(fmt.Sprintf("%s.sources[%d]", field, j), s))
+			in.source(fmt.Sprintf("%s.sources[%d]", field, j), s, &rule.Sources, &rule.Networks)
 		}
 		entry.Ports = append(entry.Ports, rule)
 	}

@@ -82,7 +82,7 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) engine.SubmitInp
 				item.Sources = append(item.Sources, access.SingleAddress(own))
 				continue
 			}
-			item.Sources = append(item.Sources, in.prefix(fmt.Sprintf("%s.sources[%d]", field, j), s))
+			in.source(fmt.Sprintf("%s.sources[%d]", field, j), s, &item.Sources, &item.Networks)
 		}
 		ask.Items = append(ask.Items, item)
 	}

@@ -113,8 +113,8 @@ func (i *Identity) verifyAccess(ctx context.Context, token, audience string) (cl
 	return c, nil
 }
 
-// AuthenticateToken finds the caller behind an Authorization header that holds an access token for audience, or a
-// session's token, and counts the call. It fails with access.KindUnauthenticated, or access.KindLimited.
+// AuthenticateToken finds the caller behind an Authorization header that holds an access token for audience, or the
+// token of a session or an API token, and counts the call. It fails with access.KindUnauthenticated, or access.KindLimited.
 func (i *Identity) AuthenticateToken(ctx context.Context, header, audience string, address netip.Addr) (engine.Caller, error) {
 	scheme, token, found := strings.Cut(header, " ")
 	if !found || !strings.EqualFold(scheme, "Bearer") {
@@ -123,7 +123,7 @@ func (i *Identity) AuthenticateToken(ctx context.Context, header, audience strin
 		}
 		return engine.Caller{}, access.Fault(access.KindUnauthenticated, "AuthenticationFailed", "sign in first: this call has no header Authorization: Bearer TOKEN")
 	}
-	if strings.HasPrefix(token, tokenPrefix) {
+	if strings.HasPrefix(token, tokenPrefix) || strings.HasPrefix(token, engine.APITokenPrefix) {
 		return i.Authenticate(ctx, token, address, "arm")
 	}
 	said, err := i.verifyAccess(ctx, token, audience)

@@ -142,12 +142,16 @@ func (i *Identity) open(ctx context.Context, in SignInInput, found engine.Creden
 	return SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: found.Principal}, nil
 }
 
-// Authenticate finds the caller behind a session's token, and counts the call; address and via go into the events that the
+// Authenticate finds the caller behind the token of a session or an API token, and counts the call; address and via go into the events that the
 // caller causes. It fails with access.KindUnauthenticated, or access.KindLimited.
 func (i *Identity) Authenticate(ctx context.Context, token string, address netip.Addr, via string) (engine.Caller, error) {
 	err := checkToken(token)
 	var c engine.Caller
-	if err == nil {
+	switch {
+	case err != nil:
+	case strings.HasPrefix(token, engine.APITokenPrefix):
+		c, err = i.engine.APITokenCaller(ctx, hashToken(token))
+	default:
 		c, _, err = i.engine.Session(ctx, hashToken(token))
 	}
 	if access.KindOf(err) == access.KindUnauthenticated {

@@ -79,6 +79,9 @@ func TestBuiltInRoles(t *testing.T) {
 		rbac.DeliveriesRequeue:     {yes, yes, no, no, no, no, no},
 		rbac.AlertsRead:            {yes, yes, yes, yes, yes, yes, no},
 		rbac.AlertsWrite:           {yes, yes, no, no, yes, no, no},
+		rbac.NetworksRead:          {yes, yes, yes, yes, yes, yes, no},
+		rbac.NetworksWrite:         {yes, yes, no, no, yes, no, no},
+		rbac.GlassCodesWrite:       {yes, yes, no, no, no, no, no},
 		rbac.AlertRulesWrite:       {yes, yes, no, no, yes, no, no},
 	}
 	for _, action := range rbac.Actions() {

@@ -1,0 +1,81 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+func (a *API) networkRoutes() {
+	const tag = "Networks"
+	register(a, operation{
+		method: http.MethodGet, path: "/networks", id: "listNetworks", tag: tag, entry: people,
+		summary: "List named networks by name; there is one page",
+	}, a.listNetworks)
+	register(a, operation{
+		method: http.MethodPut, path: "/networks/{network}", id: "setNetwork", tag: tag, entry: people,
+		summary: "Make a named network, or give it other prefixes",
+	}, a.setNetwork)
+	register(a, operation{
+		method: http.MethodDelete, path: "/networks/{network}", id: "deleteNetwork", tag: tag, entry: people,
+		summary: "Delete a named network that no policy names",
+	}, a.deleteNetwork)
+}
+
+func (a *API) listNetworks(ctx context.Context, in *callInput) (*answer[api.Page[api.Network]], error) {
+	list, err := a.engine.Networks(ctx, in.caller)
+	return &answer[api.Page[api.Network]]{page(engine.Listed[access.Network]{Items: list}, networkOut)}, err
+}
+
+type networkInput struct {
+	calling
+
+	Network string `path:"network" maxLength:"256" doc:"Name."`
+}
+
+type setNetworkInput struct {
+	calling
+
+	Network string `path:"network" maxLength:"256" doc:"Name."`
+	Body    api.NetworkInput
+}
+
+func (a *API) setNetwork(ctx context.Context, in *setNetworkInput) (*answer[api.Network], error) {
+	var wrong invalid
+	prefixes := make([]netip.Prefix, 0, len(in.Body.Prefixes))
+	for i, text := range in.Body.Prefixes {
+		prefixes = append(prefixes, wrong.prefix(fmt.Sprintf("prefixes[%d]", i), text))
+	}
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	n, err := a.engine.SetNetwork(ctx, in.caller, in.Network, prefixes)
+	return &answer[api.Network]{networkOut(n)}, err
+}
+
+func (a *API) deleteNetwork(ctx context.Context, in *networkInput) (*nothing, error) {
+	return &nothing{}, a.engine.DeleteNetwork(ctx, in.caller, in.Network)
+}
+
+func networkOut(n access.Network) api.Network {
+	return api.Network{Name: n.Name, Prefixes: texts(n.Prefixes), CreatedAt: n.CreatedAt.UTC(), UpdatedAt: n.UpdatedAt.UTC()}
+}
+
+// source reads one source: a prefix, an address, or the name of a network, which goes into names.
+func (in *invalid) source(field, text string, prefixes *[]netip.Prefix, names *[]string) {
+	if access.IsNetworkName(text) {
+		*names = append(*names, text)
+		return
+	}
+	*prefixes = append(*prefixes, in.prefix(field, text))
+}
+
+// sourcesOut gives prefixes and names of networks as one list.
+func sourcesOut(prefixes []netip.Prefix, names []string) []string {
+	return append(texts(prefixes), names...)
+}

@@ -29,6 +29,9 @@ type Config struct {
 	// have secrets of their own, or cannot be tested.
 	SealSecret  func(id ChannelID, kind ChannelKind, text string) (ChannelSecret, error)
 	TestChannel func(ctx context.Context, channel Channel, to, by string) (answer string, err error)
+
+	// Tickets asks whether a ticket is good, where a policy wants that. Where it is nil, such a policy cannot be written.
+	Tickets TicketChecker
 }
 
 // Engine runs the use cases. It is safe for concurrent use, and any number of engines may share one store.
@@ -53,7 +56,14 @@ func New(c Config) (*Engine, error) {
 	if c.Store == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("engine needs a store, a clock and a log")
 	}
-	return &Engine{store: c.Store, clock: c.Now, log: c.Log, checkpointKey: c.CheckpointKey, sealSecret: c.SealSecret, testChannel: c.TestChannel, wake: make(chan struct{}, 1)}, nil
+	rules, err := newRulebook()
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{
+		store: c.Store, clock: c.Now, log: c.Log, checkpointKey: c.CheckpointKey, sealSecret: c.SealSecret, testChannel: c.TestChannel,
+		rules: rules, tickets: c.Tickets, wake: make(chan struct{}, 1),
+	}, nil
 }
 
 // now reads the clock as the records keep it: UTC, microseconds.

@@ -75,7 +75,11 @@ func (e *Engine) SetMachinePolicy(ctx context.Context, c Caller, machine string,
 		w := e.newWork(tx, may.now)
 		w.machines[m.ID] = m
 		entry.Machine = m.ID
-		if err := malformedPolicy(policy.Validate(entry)); err != nil {
+		var reasons []access.Reason
+		if entry, reasons, err = e.settleRules(ctx, tx, may, entry); err != nil {
+			return err
+		}
+		if err := malformedPolicy(append(policy.Validate(entry), reasons...)); err != nil {
 			return err
 		}
 		was, err := policyToEdit(ctx, tx, m, ifRevision)
@@ -238,6 +242,21 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 		}
 		next := was
 		next.Machines = in.over(was)
+		if !in.PortsOnly {
+			for i, entry := range next.Machines {
+				settled, reasons, err := e.settleRules(ctx, tx, may, entry)
+				if err != nil {
+					return err
+				}
+				for k := range reasons {
+					reasons[k].Field = fmt.Sprintf("machines[%d].%s", i, reasons[k].Field)
+				}
+				if err := malformedPolicy(reasons); err != nil {
+					return err
+				}
+				next.Machines[i] = settled
+			}
+		}
 		if p, err = w.savePolicy(ctx, was, next, c.Actor()); err != nil {
 			return err
 		}
@@ -484,5 +503,6 @@ func describeEntry(p access.MachinePolicy) string {
 	if p.PendingTimeout > 0 {
 		fmt.Fprintf(&b, "; waits %s", p.PendingTimeout.Truncate(time.Second))
 	}
+	b.WriteString(describeRules(p))
 	return b.String()
 }

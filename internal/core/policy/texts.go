@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -34,6 +35,36 @@ func (e *evaluation) checkTexts() {
 		e.refuse("ticketTooLong", "ticket", "the ticket has %d bytes; %d are allowed", len(e.in.Ticket), access.MaxTicket)
 	case malformedText(e.in.Ticket, ""):
 		e.refuse("ticketMalformed", "ticket", "the ticket has control characters, or is not UTF-8")
+	default:
+		e.checkPatterns(text)
+	}
+}
+
+// checkPatterns holds the texts against the patterns of the policies, each pattern once.
+func (e *evaluation) checkPatterns(justification string) {
+	asked, wanted := map[string]bool{}, false
+	refuse := func(pattern, text, code, field, format string) {
+		if asked[field+pattern] || pattern == "" || text == "" {
+			return
+		}
+		asked[field+pattern] = true
+		if expression, err := regexp.Compile(pattern); err != nil || !expression.MatchString(text) {
+			e.refuse(code, field, format, pattern)
+		}
+	}
+	for _, item := range e.in.Items {
+		if item.Policy == nil {
+			continue
+		}
+		rule := item.Policy.Ticket
+		wanted = wanted || rule.Required
+		refuse(item.Policy.Justification.Pattern, justification, "justificationUnlike", "justification", "the policy asks for a justification like %s")
+		if rule.Pattern != "" {
+			refuse("^(?:"+rule.Pattern+")$", e.in.Ticket, "ticketUnlike", "ticket", "the policy asks for a ticket like %s")
+		}
+	}
+	if wanted && e.in.Ticket == "" {
+		e.refuse("ticketRequired", "ticket", "name the ticket that this is for: the policy asks for one")
 	}
 }
 

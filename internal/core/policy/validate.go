@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -45,10 +46,33 @@ func Validate(p access.MachinePolicy) []access.Reason {
 	if n := p.Justification.MinLength; n < 0 || n > access.MaxText {
 		f.refuse("minLengthOutOfRange", "justification.minLength", "%d is not a length from 0 to %d", n, access.MaxText)
 	}
+	f.pattern("justification.pattern", p.Justification.Pattern)
+	f.pattern("ticket.pattern", p.Ticket.Pattern)
+	if g := p.BreakGlass; g != nil {
+		if len(g.Groups)+len(g.People) == 0 || len(g.Groups)+len(g.People) > maxNamed {
+			f.refuse("emptyBreakGlass", "breakGlass", "name 1 to %d groups and people who may break glass, or leave it out", maxNamed)
+		}
+		if g.Max < access.MinDuration || g.Max > access.MaxDuration {
+			f.refuse("maxOutOfRange", "breakGlass.max", "an emergency can last %s to %s, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(g.Max))
+		}
+	}
 	return f.reasons
 }
 
 type findings struct{ reasons []access.Reason }
+
+const maxPattern = 512 // bytes of a regular expression
+
+// pattern refuses what is no regular expression. RE2 takes time linear in the text, whatever the expression.
+func (f *findings) pattern(field, text string) {
+	if len(text) > maxPattern {
+		f.refuse("patternTooLong", field, "the pattern has %d bytes; %d are allowed", len(text), maxPattern)
+		return
+	}
+	if _, err := regexp.Compile(text); err != nil {
+		f.refuse("malformedPattern", field, "the pattern is not a regular expression (RE2): %v", err)
+	}
+}
 
 func (f *findings) refuse(code, field, format string, args ...any) {
 	f.reasons = append(f.reasons, access.Reason{Code: code, Field: field, Message: fmt.Sprintf(format, args...)})

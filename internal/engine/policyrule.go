@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+)
+
+// settleRules puts the ids of groups and people in the place of the names by which an entry may speak of them, and gives
+// everything that is wrong with its approval rule and its emergency rule.
+func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, entry access.MachinePolicy) (access.MachinePolicy, []access.Reason, error) {
+	s := settling{ctx: ctx, r: r, tenant: may.caller.Tenant, known: map[access.PrincipalID]access.Principal{}}
+	rule := access.Rule{Cases: slices.Clone(entry.Approval.Cases)}
+	for i := range rule.Cases {
+		stages := slices.Clone(rule.Cases[i].Stages)
+		for k := range stages {
+			stages[k].AllOf = s.quorums(stages[k].AllOf)
+			stages[k].AnyOf = s.quorums(stages[k].AnyOf)
+		}
+		rule.Cases[i].Stages = stages
+	}
+	entry.Approval = rule
+	reasons := policy.ValidateRule("approval", rule, people{may.dir}, s.is, e.rules.compile, e.rules.zone)
+	if entry.BreakGlass != nil {
+		glass := access.BreakGlass{Groups: s.ids(entry.BreakGlass.Groups, access.Group), People: s.ids(entry.BreakGlass.People, access.User), Max: entry.BreakGlass.Max}
+		entry.BreakGlass = &glass
+		for i, g := range glass.Groups {
+			if !s.is(g, access.Group) {
+				reasons = append(reasons, access.Reason{Code: "unknownGroup", Field: fmt.Sprintf("breakGlass.groups[%d]", i), Message: "there is no group " + clip(string(g))})
+			}
+		}
+		for i, p := range glass.People {
+			if !s.is(p, access.User) {
+				reasons = append(reasons, access.Reason{Code: "unknownPerson", Field: fmt.Sprintf("breakGlass.people[%d]", i), Message: "there is no user " + clip(string(p))})
+			}
+		}
+	}
+	if entry.Ticket.Checked && e.tickets == nil {
+		reasons = append(reasons, access.Reason{Code: "ticketWebhookMissing", Field: "ticket.checked", Message: "the server has no ticket webhook: set ticketWebhook in its configuration first"})
+	}
+	return entry, reasons, s.err
+}
+
+// settling looks principals up, each once.
+type settling struct {
+	ctx    context.Context //nolint:containedctx // it lives as long as one call
+	r      Reader
+	tenant access.TenantID
+	known  map[access.PrincipalID]access.Principal
+	err    error
+}
+
+func (s *settling) quorums(quorums []access.Quorum) []access.Quorum {
+	out := slices.Clone(quorums)
+	for i := range out {
+		out[i].Groups = s.ids(out[i].Groups, access.Group)
+		out[i].People = s.ids(out[i].People, access.User)
+	}
+	return out
+}
+
+// ids gives the ids behind names; what there is not stays as it is.
+func (s *settling) ids(refs []access.PrincipalID, kind access.PrincipalKind) []access.PrincipalID {
+	out := slices.Clone(refs)
+	for i, ref := range refs {
+		if uuid.Validate(string(ref)) == nil {
+			out[i] = access.PrincipalID(strings.ToLower(string(ref)))
+			continue
+		}
+		p, err := s.r.PrincipalByName(s.ctx, s.tenant, string(ref))
+		switch {
+		case isKind(err, access.KindNotFound):
+		case err != nil:
+			s.err = fmt.Errorf("read principal: %w", err)
+		case p.Kind == kind:
+			out[i] = p.ID
+			s.known[p.ID] = p
+		}
+	}
+	return out
+}
+
+// is tells whether a principal is there, in this tenant, and of the kind.
+func (s *settling) is(id access.PrincipalID, kind access.PrincipalKind) bool {
+	p, ok := s.known[id]
+	if !ok {
+		var err error
+		if p, err = s.r.Principal(s.ctx, id); err != nil && !isKind(err, access.KindNotFound) {
+			s.err = fmt.Errorf("read principal: %w", err)
+		}
+		s.known[id] = p
+	}
+	return p.ID != "" && p.Tenant == s.tenant && p.Kind == kind
+}
+
+// Names gives the names of principals of the caller's tenant, as policies that the caller may read speak of them. One that
+// is not there stands under its id.
+func (e *Engine) Names(ctx context.Context, c Caller, ids []access.PrincipalID) (names map[access.PrincipalID]string, err error) {
+	if len(ids) == 0 {
+		return map[access.PrincipalID]string{}, nil
+	}
+	err = e.store.View(ctx, func(r Reader) error {
+		names, err = namesOf(ctx, r, ids)
+		return err
+	})
+	return names, err
+}
+
+// NamedInPolicy gives the groups and people that an entry names.
+func NamedInPolicy(entry access.MachinePolicy) []access.PrincipalID {
+	var ids []access.PrincipalID
+	for _, c := range entry.Approval.Cases {
+		for _, s := range c.Stages {
+			ids = append(ids, namedIn(s)...)
+		}
+	}
+	if entry.BreakGlass != nil {
+		ids = append(append(ids, entry.BreakGlass.Groups...), entry.BreakGlass.People...)
+	}
+	return ids
+}
+
+// describeRules gives what an entry asks of requests as an event records it.
+func describeRules(p access.MachinePolicy) string {
+	var b strings.Builder
+	for i, c := range p.Approval.Cases {
+		fmt.Fprintf(&b, "; case %d", i+1)
+		if c.Name != "" {
+			fmt.Fprintf(&b, " %q", clip(c.Name))
+		}
+		if c.When != "" {
+			fmt.Fprintf(&b, " when %s", clip(c.When))
+		}
+		if !c.Hours.Always() {
+			fmt.Fprintf(&b, " in certain hours of %s", c.Hours.Zone)
+		}
+		if len(c.Stages) == 0 {
+			b.WriteString(": automatic")
+		}
+		for k, s := range c.Stages {
+			fmt.Fprintf(&b, ", stage %d: all of %v, any of %v", k+1, s.AllOf, s.AnyOf)
+		}
+	}
+	if p.Justification.Pattern != "" {
+		fmt.Fprintf(&b, "; justification like %s", clip(p.Justification.Pattern))
+	}
+	if p.Ticket != (access.TicketRule{}) {
+		fmt.Fprintf(&b, "; ticket required %t, like %q, checked %t", p.Ticket.Required, clip(p.Ticket.Pattern), p.Ticket.Checked)
+	}
+	if p.BreakGlass != nil {
+		fmt.Fprintf(&b, "; glass broken for %s by %v %v", p.BreakGlass.Max, p.BreakGlass.Groups, p.BreakGlass.People)
+	}
+	return b.String()
+}

@@ -3,8 +3,10 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -20,6 +22,7 @@ const (
 const (
 	defaultHashing = 2
 	maxWaiting     = 64 // callers that wait for their turn to hash
+	hashingRests   = 3 * time.Second
 )
 
 // CheckPassword refuses a password that is too short, too long, or old again. old may be empty.
@@ -63,17 +66,21 @@ func random(n int) []byte {
 	return b
 }
 
-// hashing bounds how much memory and time passwords take at once.
+// hashing bounds how much memory and time passwords take at once. Each hash takes 19 MiB, which an idle server would
+// keep for minutes: it is given back once nobody has signed in for a moment.
 type hashing struct {
 	turns   chan struct{}
 	waiting atomic.Int64
+	rest    *time.Timer
 }
 
 func newHashing(n int) *hashing {
 	if n <= 0 {
 		n = defaultHashing
 	}
-	return &hashing{turns: make(chan struct{}, n)}
+	h := &hashing{turns: make(chan struct{}, n), rest: time.AfterFunc(hashingRests, debug.FreeOSMemory)}
+	h.rest.Stop()
+	return h
 }
 
 // turn waits for a turn and runs fn; it gives up where too many wait already, or with ctx.
@@ -84,7 +91,10 @@ func (h *hashing) turn(ctx context.Context, fn func()) error {
 	}
 	select {
 	case h.turns <- struct{}{}:
-		defer func() { <-h.turns }()
+		defer func() {
+			<-h.turns
+			h.rest.Reset(hashingRests)
+		}()
 		fn()
 		return nil
 	case <-ctx.Done():

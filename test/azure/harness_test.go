@@ -164,13 +164,19 @@ func (c *cloud) enroll(state string) {
 	c.t.Helper()
 	token, err := c.admin.CreateEnrollmentToken(c.t.Context(), api.NewEnrollmentToken{Name: "web-1"})
 	c.must(err)
-	ca, err := os.ReadFile(c.caFile)
-	c.must(err)
-	_, err = agent.Enroll(c.t.Context(), agent.EnrollConfig{Server: c.url, Token: token.Token, CA: ca, StateDir: state, Name: "web-1", Version: "test"})
-	c.must(err)
+	c.enrollAgent(token.Token, state)
 	c.machine, err = c.admin.Machine(c.t.Context(), "web-1")
 	c.must(err)
 	c.subscription = strings.Split(c.machine.Resource, "/")[2]
+}
+
+// enrollAgent enrols an agent that keeps its state in a folder.
+func (c *cloud) enrollAgent(token, state string) {
+	c.t.Helper()
+	ca, err := os.ReadFile(c.caFile)
+	c.must(err)
+	_, err = agent.Enroll(c.t.Context(), agent.EnrollConfig{Server: c.url, Token: token, CA: ca, StateDir: state, Name: "host", Version: "test"})
+	c.must(err)
 }
 
 // principal makes a service principal that may do everything in the subscription.

@@ -155,11 +155,16 @@ type RequestQuery struct {
 	State     string
 	Machine   string // name, id or resource id
 	Requester string // name or id; "me" is the caller
+	NeedsMe   bool   // only those that the caller may decide now
 }
 
 // Requests lists requests, the newest first.
 func (c *Client) Requests(ctx context.Context, q RequestQuery) iter.Seq2[Request, error] {
-	return pages[Request](ctx, c, "/requests", query("state", q.State, "machine", q.Machine, "requester", q.Requester))
+	v := query("state", q.State, "machine", q.Machine, "requester", q.Requester)
+	if q.NeedsMe {
+		v.Set("needsMe", "true")
+	}
+	return pages[Request](ctx, c, "/requests", v)
 }
 
 // Request gives one request. It waits up to wait (at most 25 s) for it not to be pending any more.

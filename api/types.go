@@ -143,7 +143,10 @@ type MachinePolicy struct {
 	Sessions              string            `json:"sessions,omitempty" enum:"cut,keep" doc:"What becomes of established connections at the end; cut if absent."`
 	CloseAfterLossSeconds int64             `json:"closeAfterLossSeconds,omitempty" minimum:"0" doc:"Close openings so long after the agent lost the server; absent keeps them until they expire."`
 	Justification         JustificationRule `json:"justification,omitzero"`
-	PendingTimeoutSeconds int64             `json:"pendingTimeoutSeconds,omitempty" minimum:"0"`
+	Ticket                TicketRule        `json:"ticket,omitzero"`
+	Approval              []ApprovalCase    `json:"approval,omitempty" maxItems:"20" doc:"Who must agree: the first case that applies; absent approves at once."`
+	BreakGlass            *BreakGlassRule   `json:"breakGlass,omitempty" doc:"Absent: nobody may open without the approval."`
+	PendingTimeoutSeconds int64             `json:"pendingTimeoutSeconds,omitempty" minimum:"0" doc:"How long a request waits for its decision; a day if absent."`
 }
 
 // PortRule is one guarded port or range, and the limits within which a request may open it.
@@ -158,6 +161,8 @@ type PortRule struct {
 type JustificationRule struct {
 	Required  bool `json:"required,omitempty"`
 	MinLength int  `json:"minLength,omitempty" minimum:"0" maximum:"4096"`
+
+	Pattern string `json:"pattern,omitempty" maxLength:"512" doc:"A regular expression (RE2) that it must match where it is given."`
 }
 
 // MachinePolicyView is what guards a machine now.
@@ -177,11 +182,17 @@ type NewRequest struct {
 	Until         *time.Time `json:"until,omitempty"`
 	Justification string     `json:"justification,omitempty" maxLength:"4096"`
 	Ticket        string     `json:"ticket,omitempty" maxLength:"256"`
+	Repeat        string     `json:"repeat,omitempty" maxLength:"520" doc:"Makes a series: an RRULE of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO;COUNT=10."`
+	Zone          string     `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone of the series; UTC if absent."`
+	BreakGlass    bool       `json:"breakGlass,omitempty" doc:"Open at once, without approval, in an emergency; leaves a debt of review."`
 }
 
-// NewItem is one port of one machine in a request.
+// NewItem is one port of one machine in a request, or of every machine that a selector or a resource group picks.
 type NewItem struct {
-	Machine  string   `json:"machine" doc:"Name, id or resource id." maxLength:"2048"`
+	Machine       string `json:"machine,omitempty" doc:"Name, id or resource id." maxLength:"2048"`
+	Selector      string `json:"selector,omitempty" doc:"Labels, such as env=prod,role=web: every machine that has them all." maxLength:"1024"`
+	ResourceGroup string `json:"resourceGroup,omitempty" doc:"Name: every machine of it, or those of it that the selector picks." maxLength:"256"`
+
 	Ports    string   `json:"ports" doc:"A port or an inclusive range: 22 or 8000-8010." maxLength:"16"`
 	Protocol string   `json:"protocol,omitempty" enum:"tcp,udp,any" doc:"Absent: what the policy guards that port for."`
 	Sources  []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes, addresses, or names of networks; absent, or \"me\", is the caller's own address."`
@@ -204,6 +215,13 @@ type Request struct {
 	DecidedAt     *time.Time `json:"decidedAt,omitempty"`
 	Digest        string     `json:"digest" doc:"Of what an approver is shown; a decision names it."`
 	Grants        []Grant    `json:"grants,omitempty"`
+
+	Windows    []time.Time `json:"windows,omitempty" doc:"Starts of a series' windows."`
+	Extends    string      `json:"extends,omitempty" doc:"Id of the grant that it asks more time for."`
+	BreakGlass bool        `json:"breakGlass,omitempty"`
+	Approvals  []Approval  `json:"approvals,omitempty" doc:"How deciding stands; where the request was asked for by itself, or needs the caller's decision."`
+	Decisions  []Decision  `json:"decisions,omitempty"`
+	Mine       bool        `json:"mine,omitempty" doc:"The caller may decide it now."`
 }
 
 // Item is one port of one machine in a request.

@@ -110,6 +110,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.machineRoutes()
 	a.policyRoutes()
 	a.requestRoutes()
+	a.approvalRoutes()
 	a.grantRoutes()
 	a.roleRoutes()
 	a.customRoleRoutes()

@@ -79,11 +79,18 @@ func machineOut(d engine.MachineDetail) api.Machine {
 	return out
 }
 
-func policyOut(e access.MachinePolicy) api.MachinePolicy {
+func policyOut(e access.MachinePolicy, names map[access.PrincipalID]string) api.MachinePolicy {
 	out := api.MachinePolicy{
 		Ports: make([]api.PortRule, 0, len(e.Ports)), Sessions: string(e.Sessions),
 		CloseAfterLossSeconds: int64(e.WhenServerIsLost / time.Second), PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
-		Justification: api.JustificationRule{Required: e.Justification.Required, MinLength: e.Justification.MinLength},
+		Justification: api.JustificationRule{Required: e.Justification.Required, MinLength: e.Justification.MinLength, Pattern: e.Justification.Pattern},
+		Ticket:        api.TicketRule{Required: e.Ticket.Required, Pattern: e.Ticket.Pattern, Checked: e.Ticket.Checked},
+	}
+	for _, c := range e.Approval.Cases {
+		out.Approval = append(out.Approval, caseOut(c, names))
+	}
+	if g := e.BreakGlass; g != nil {
+		out.BreakGlass = &api.BreakGlassRule{Groups: namesOut(g.Groups, names), People: namesOut(g.People, names), MaxSeconds: int64(g.Max / time.Second)}
 	}
 	for _, r := range e.Ports {
 		out.Ports = append(out.Ports, api.PortRule{
@@ -94,8 +101,8 @@ func policyOut(e access.MachinePolicy) api.MachinePolicy {
 	return out
 }
 
-func viewOut(p access.Policy, e access.MachinePolicy, machine string) api.MachinePolicyView {
-	return api.MachinePolicyView{MachinePolicy: policyOut(e), Machine: machine, Policy: string(p.Resource), Revision: p.Revision}
+func viewOut(p access.Policy, e access.MachinePolicy, machine string, names map[access.PrincipalID]string) api.MachinePolicyView {
+	return api.MachinePolicyView{MachinePolicy: policyOut(e, names), Machine: machine, Policy: string(p.Resource), Revision: p.Revision}
 }
 
 func requestOut(d engine.RequestDetail) api.Request {
@@ -113,6 +120,15 @@ func requestOut(d engine.RequestDetail) api.Request {
 			Machine: d.Machines[it.Machine], MachineID: string(it.Machine), Ports: it.Ports.String(),
 			Protocol: string(it.Protocol), Sources: texts(it.Sources), Networks: it.Networks, ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until),
 		})
+	}
+	out.Windows, out.Extends, out.BreakGlass, out.Mine = r.Windows, string(r.Extends), r.BreakGlass, d.Mine
+	for _, x := range d.Decisions {
+		out.Decisions = append(out.Decisions, api.Decision{
+			Person: x.Name, PersonID: string(x.Person), Approve: x.Approve, Comment: x.Comment, At: x.At.UTC(), Approval: x.Case, Stage: x.Stage,
+		})
+	}
+	for _, p := range d.Progress {
+		out.Approvals = append(out.Approvals, approvalOut(p, d.Names))
 	}
 	for _, g := range d.Grants {
 		out.Grants = append(out.Grants, grantOut(engine.GrantDetail{Grant: g, MachineName: d.Machines[g.Machine]}))

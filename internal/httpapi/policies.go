@@ -45,7 +45,11 @@ func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page
 			if err != nil {
 				return nil, err
 			}
-			out.Items = append(out.Items, viewOut(p, e, name))
+			people, err := a.engine.Names(ctx, in.caller, engine.NamedInPolicy(e))
+			if err != nil {
+				return nil, err
+			}
+			out.Items = append(out.Items, viewOut(p, e, name, people))
 		}
 	}
 	return &answer[api.Page[api.MachinePolicyView]]{out}, nil
@@ -90,8 +94,9 @@ type policyAnswer struct {
 	Body api.MachinePolicyView
 }
 
-func policyAnswerOf(d engine.PolicyDetail) *policyAnswer {
-	return &policyAnswer{ETag: etag(d.Policy.Revision), Body: viewOut(d.Policy, d.Entry, d.Machine.Name)}
+func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller, d engine.PolicyDetail) (*policyAnswer, error) {
+	names, err := a.engine.Names(ctx, c, engine.NamedInPolicy(d.Entry))
+	return &policyAnswer{ETag: etag(d.Policy.Revision), Body: viewOut(d.Policy, d.Entry, d.Machine.Name, names)}, err
 }
 
 func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revision, 10)) }
@@ -101,7 +106,7 @@ func (a *API) getMachinePolicy(ctx context.Context, in *machineInput) (*policyAn
 	if err != nil {
 		return nil, err
 	}
-	return policyAnswerOf(d), nil
+	return a.policyAnswerOf(ctx, in.caller, d)
 }
 
 type setPolicyInput struct {
@@ -123,7 +128,7 @@ func (a *API) setMachinePolicy(ctx context.Context, in *setPolicyInput) (*policy
 	if err != nil {
 		return nil, err
 	}
-	return policyAnswerOf(d), nil
+	return a.policyAnswerOf(ctx, in.caller, d)
 }
 
 type deletePolicyInput struct {
@@ -160,7 +165,12 @@ func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {
 	entry := access.MachinePolicy{
 		Sessions: access.SessionMode(b.Sessions), WhenServerIsLost: seconds(b.CloseAfterLossSeconds),
 		PendingTimeout: seconds(b.PendingTimeoutSeconds),
-		Justification:  access.JustificationRule{Required: b.Justification.Required, MinLength: b.Justification.MinLength},
+		Justification:  access.JustificationRule{Required: b.Justification.Required, MinLength: b.Justification.MinLength, Pattern: b.Justification.Pattern},
+		Ticket:         access.TicketRule{Required: b.Ticket.Required, Pattern: b.Ticket.Pattern, Checked: b.Ticket.Checked},
+		Approval:       in.approval(b.Approval),
+	}
+	if g := b.BreakGlass; g != nil {
+		entry.BreakGlass = &access.BreakGlass{Groups: principals(g.Groups), People: principals(g.People), Max: seconds(g.MaxSeconds)}
 	}
 	if entry.Sessions == "" {
 		entry.Sessions = access.SessionsCut

@@ -64,7 +64,9 @@ func (a *API) submit(ctx context.Context, in *submitInput) (*answer[api.Request]
 
 // newRequest reads what is asked for; whether it may be is the engine's to say.
 func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) engine.SubmitInput {
-	ask := engine.SubmitInput{Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket}
+	ask := engine.SubmitInput{
+		Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket, Repeat: b.Repeat, Zone: b.Zone, BreakGlass: b.BreakGlass,
+	}
 	switch {
 	case b.ForSeconds == 0 && b.Until == nil:
 		in.add("durationMissing", "forSeconds", "say how long with forSeconds, or when it ends with until")
@@ -73,8 +75,11 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) engine.SubmitInp
 	}
 	for i, it := range b.Items {
 		field := fmt.Sprintf("items[%d]", i)
+		if it.Machine == "" && it.Selector == "" && it.ResourceGroup == "" {
+			in.add("machineMissing", field+".machine", "name a machine, or pick machines with selector or resourceGroup")
+		}
 		item := engine.ItemInput{
-			Machine: it.Machine, Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
+			Machine: it.Machine, Selector: it.Selector, Group: it.ResourceGroup, Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
 			Duration: seconds(b.ForSeconds), Until: moment(b.Until),
 		}
 		for j, s := range it.Sources {
@@ -96,10 +101,11 @@ type listRequestsInput struct {
 	State     string `query:"state" enum:"pending,approved,denied,canceled,timedOut" doc:"Only requests that stand so."`
 	Machine   string `query:"machine" maxLength:"2048" doc:"Name, id or resource id: only requests for it."`
 	Requester string `query:"requester" maxLength:"256" doc:"Name or id of who asked; me is the caller."`
+	NeedsMe   bool   `query:"needsMe" doc:"Only requests that the caller may decide now."`
 }
 
 func (a *API) listRequests(ctx context.Context, in *listRequestsInput) (*answer[api.Page[api.Request]], error) {
-	f := engine.RequestFilter{State: access.RequestState(in.State)}
+	f := engine.RequestFilter{State: access.RequestState(in.State), NeedsMe: in.NeedsMe}
 	var err error
 	if f.Machine, err = a.machineID(ctx, in.caller, in.Machine); err != nil {
 		return nil, err

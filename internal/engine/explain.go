@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// Question asks what would happen to a request for one port of one machine.
+type Question struct {
+	Person        string // name or id; empty: the caller
+	Machine       string // name, id or resource id
+	Ports         access.PortRange
+	Protocol      access.Protocol
+	Sources       []netip.Prefix // empty: the caller's own address
+	Duration      time.Duration  // 0: one hour
+	At            time.Time      // when it would be asked; zero: now
+	Justification string         // empty: one that fits is assumed
+	Ticket        string         // empty: one that fits is assumed
+}
+
+// ExplainOutcome is what would become of a request.
+type ExplainOutcome string
+
+// The outcomes of an explanation.
+const (
+	ExplainAutomatic ExplainOutcome = "automatic"
+	ExplainApproval  ExplainOutcome = "approval"
+	ExplainRefused   ExplainOutcome = "refused"
+)
+
+// ExplainStep is one step of an explanation.
+type ExplainStep struct {
+	Step string
+	OK   bool
+	Text string
+}
+
+// Explanation is every step that a request would go through, and what they come to.
+type Explanation struct {
+	Outcome   ExplainOutcome
+	Steps     []ExplainStep
+	Reasons   []access.Reason
+	Case      *access.Case // nil where the rule has none
+	Names     map[access.PrincipalID]string
+	Approvers []string // names of who may decide in some stage; at most maxAddressed
+}
+
+func (x *Explanation) step(ok bool, step, format string, args ...any) {
+	x.Steps = append(x.Steps, ExplainStep{Step: step, OK: ok, Text: fmt.Sprintf(format, args...)})
+	if !ok {
+		x.Outcome = ExplainRefused
+	}
+}
+
+// Explain tells what would happen to a request, without making it. Whoever may read the machine's policy may ask, about
+// themselves, and about others where they may read principals.
+func (e *Engine) Explain(ctx context.Context, c Caller, q Question) (x Explanation, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PoliciesRead, details: map[string]string{"machine": q.Machine, "person": q.Person}}, func(r Reader) error {
+		x = Explanation{Outcome: ExplainAutomatic, Names: map[access.PrincipalID]string{}}
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		m, err := findMachine(ctx, r, may, q.Machine, rbac.PoliciesRead)
+		if err != nil {
+			return err
+		}
+		person := access.Principal{ID: c.Principal, Name: c.Name}
+		if q.Person != "" && !may.isSelf(q.Person) {
+			if err := may.require(rbac.PrincipalsRead, access.Root); err != nil {
+				return err
+			}
+			if person, err = findPrincipal(ctx, r, c.Tenant, q.Person); err != nil {
+				return err
+			}
+		}
+		return e.explain(ctx, r, may, q, m, person, &x)
+	})
+	return x, err
+}
+
+func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, m access.Machine, person access.Principal, x *Explanation) error {
+	now := may.now
+	if !q.At.IsZero() {
+		now = q.At
+	}
+	x.step(m.Agent != "", "machine", "%s is %s", m.Name, m.Resource)
+	if m.Agent == "" {
+		x.Steps[0].Text += ", and no agent guards it"
+		x.Reasons = append(x.Reasons, access.Reason{Code: "noAgent", Message: x.Steps[0].Text})
+	}
+	check := may.dir.Check(person.ID, rbac.PoliciesInitiate, m.Resource, now)
+	if check.Allowed {
+		x.step(true, "authorization", "%s may ask: %s", person.Name, check.Reason)
+	} else {
+		x.step(false, "authorization", "%s may not ask for access here: %s", person.Name, check.Reason)
+		x.Reasons = append(x.Reasons, access.Reason{Code: "forbidden", Message: check.Reason})
+	}
+	p, err := r.PolicyOfMachine(ctx, m.ID)
+	if err != nil && !isKind(err, access.KindNotFound) {
+		return fmt.Errorf("read policy: %w", err)
+	}
+	entry, guarded := p.Of(m.ID)
+	if !guarded {
+		x.step(false, "limits", "no policy guards %s", m.Name)
+		x.Reasons = append(x.Reasons, access.Reason{Code: "machineNotConfigured", Message: "no policy guards " + m.Name})
+		return nil
+	}
+	item := policy.Item{Machine: m.ID, Name: m.Name, Policy: &entry, Ports: q.Ports, Protocol: q.Protocol, Sources: q.Sources, Duration: q.Duration}
+	if item.Duration == 0 {
+		item.Duration = time.Hour
+	}
+	if len(item.Sources) == 0 && may.caller.Address.IsValid() {
+		item.Sources = []netip.Prefix{access.SingleAddress(may.caller.Address)}
+	}
+	if q.Justification == "" {
+		entry.Justification = access.JustificationRule{}
+	}
+	if q.Ticket == "" {
+		entry.Ticket = access.TicketRule{}
+	}
+	verdict := policy.Evaluate(policy.Input{Items: []policy.Item{item}, Justification: q.Justification, Ticket: q.Ticket}, now)
+	for _, reason := range verdict.Refusals {
+		x.step(false, "limits", "%s", reason.Message)
+	}
+	if x.Reasons = append(x.Reasons, verdict.Refusals...); len(verdict.Refusals) > 0 {
+		return nil
+	}
+	x.step(true, "limits", "port %s for %s lies within policy %s, which allows %s at the most", q.Ports, item.Duration, p.Name, verdict.Items[0].Rule.Max)
+	if entry.Ticket.Checked {
+		x.step(true, "limits", "the ticket would be checked by the ticket webhook, which is not asked here")
+	}
+	a := ask{
+		requester: person.ID, requesterName: person.Name, justification: q.Justification, ticket: q.Ticket,
+		items:   []access.Item{{Machine: m.ID, Ports: q.Ports, Protocol: verdict.Items[0].Protocol, Sources: verdict.Items[0].Sources, Duration: item.Duration}},
+		entries: []*access.MachinePolicy{&entry}, machines: []access.Machine{m},
+	}
+	if may.caller.Address.IsValid() {
+		a.address = may.caller.Address.String()
+	}
+	found, err := e.choose(ctx, r, may.dir, a, now)
+	if err != nil {
+		return err
+	}
+	return x.approvals(ctx, r, may, person, entry, found)
+}
+
+// approvals explains the case that applies, its stages and who decides.
+func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, person access.Principal, entry access.MachinePolicy, found chosen) error {
+	for _, reason := range found.refusals {
+		x.step(false, "case", "%s", reason.Message)
+	}
+	x.Reasons = append(x.Reasons, found.refusals...)
+	if entry.Approval.Automatic() {
+		x.step(true, "case", "the policy has no approval rule: requests inside its limits are approved at once")
+		return nil
+	}
+	c := found.cases[0]
+	number := slices.IndexFunc(entry.Approval.Cases, func(other access.Case) bool { return fmt.Sprint(other) == fmt.Sprint(c) }) + 1
+	if number == 0 {
+		return nil // none applies, which was said
+	}
+	x.Case = &c
+	x.step(true, "case", "case %d applies%s", number, named(c.Name))
+	if c.StepUp {
+		x.step(true, "step-up", "asking and deciding need a fresh sign-in with a passkey")
+	}
+	if len(c.Stages) == 0 {
+		x.step(true, "stage", "it has no stages: the request is approved at once")
+		return nil
+	}
+	if x.Outcome != ExplainRefused {
+		x.Outcome = ExplainApproval
+	}
+	var deciders []access.PrincipalID
+	for i, s := range c.Stages {
+		wanted, err := describeStage(ctx, r, s)
+		if err != nil {
+			return err
+		}
+		who := policy.Deciders(s, person.ID, people{may.dir})
+		deciders = append(deciders, who...)
+		text := fmt.Sprintf("stage %d wants %s; %d people may decide", i+1, wanted, len(who))
+		if s.Timeout > 0 {
+			text += fmt.Sprintf("; after %s the next stage decides in its place", s.Timeout)
+		}
+		x.step(true, "stage", "%s", text)
+		names, err := namesOf(ctx, r, namedIn(s))
+		if err != nil {
+			return err
+		}
+		for id, name := range names {
+			x.Names[id] = name
+		}
+	}
+	slices.Sort(deciders)
+	deciders = slices.Compact(deciders)
+	names, err := namesOf(ctx, r, deciders[:min(len(deciders), maxAddressed)])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		x.Approvers = append(x.Approvers, name)
+	}
+	slices.SortFunc(x.Approvers, strings.Compare)
+	return nil
+}
+
+func named(name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%q)", name)
+}

@@ -45,6 +45,8 @@ type Me struct {
 	Principal Principal `json:"principal"`
 	Address   string    `json:"address" doc:"The caller's address as the server sees it."`
 	Warning   string    `json:"warning,omitempty" doc:"Why that address is a poor source, if it is."`
+
+	SteppedUpAt *time.Time `json:"steppedUpAt,omitempty" doc:"When the session was last confirmed with a passkey."`
 }
 
 // Principal is a user, a group or a service principal.
@@ -222,6 +224,7 @@ type Request struct {
 	Approvals  []Approval  `json:"approvals,omitempty" doc:"How deciding stands; where the request was asked for by itself, or needs the caller's decision."`
 	Decisions  []Decision  `json:"decisions,omitempty"`
 	Mine       bool        `json:"mine,omitempty" doc:"The caller may decide it now."`
+	Warnings   []string    `json:"warnings,omitempty" doc:"When it was made for the caller's own address: why that is a poor source, if it is."`
 }
 
 // Item is one port of one machine in a request.

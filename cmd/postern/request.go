@@ -48,6 +48,9 @@ Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00",
 			if err != nil {
 				return err
 			}
+			for _, warning := range request.Warnings {
+				a.say("Warning: %s.", warning)
+			}
 			if in.wait {
 				if request, err = a.waitOpen(c.Context(), cl, request, patience); err != nil {
 					return err

@@ -300,3 +300,27 @@ func TestEnginePurges(t *testing.T) {
 		t.Error("the key was not forgotten")
 	}
 }
+
+func TestSharedAddress(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("web-1")
+	w.guard("web-1")
+	anna, ben := w.user("anna", "JIT Access Requester"), w.user("ben", "JIT Access Requester")
+	must(w.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
+	must(w.Submit(w.ctx, anna, ssh("web-1", 2*time.Hour)))(t)
+	if own := must(w.SharedAddress(w.ctx, anna))(t); own != 0 {
+		t.Errorf("anna shares the address with %d", own)
+	}
+	if others := must(w.SharedAddress(w.ctx, ben))(t); others != 1 {
+		t.Errorf("ben shares the address with %d", others)
+	}
+	w.clock.advance(25 * time.Hour)
+	if others := must(w.SharedAddress(w.ctx, ben))(t); others != 0 {
+		t.Errorf("a day later with %d", others)
+	}
+	ben.Address = netip.MustParseAddr("198.51.100.9")
+	if others := must(w.SharedAddress(w.ctx, ben))(t); others != 0 {
+		t.Errorf("elsewhere with %d", others)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -226,4 +227,20 @@ func prefixText(prefixes []netip.Prefix) string {
 		texts[i] = p.String()
 	}
 	return strings.Join(texts, " ")
+}
+
+// sharedWithin is how long an address counts as shared after somebody else asked for access from it.
+const sharedWithin = 24 * time.Hour
+
+// SharedAddress counts the others in the caller's store who asked for access from the caller's address within a day: an
+// opening for it is one for them too.
+func (e *Engine) SharedAddress(ctx context.Context, c Caller) (others int, err error) {
+	if !c.Address.IsValid() {
+		return 0, nil
+	}
+	err = e.store.View(ctx, func(r Reader) error {
+		others, err = r.SharedAddress(ctx, c.Address.String(), c.Principal, e.now().Add(-sharedWithin))
+		return err
+	})
+	return others, err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/postern-dev/postern/api"
@@ -59,7 +60,28 @@ func (a *API) submit(ctx context.Context, in *submitInput) (*answer[api.Request]
 	sum := sha256.Sum256(body)
 	ask.Digest = hex.EncodeToString(sum[:])
 	d, err := a.engine.Submit(ctx, in.caller, ask)
-	return &answer[api.Request]{requestOut(d)}, err
+	if err != nil {
+		return nil, err
+	}
+	out := requestOut(d)
+	if forOneself(ask, in.caller.Address) {
+		warnings, err := a.sourceWarnings(ctx, in.caller, in.warning)
+		if err != nil { // the request was made, and that is what matters
+			a.log.WarnContext(ctx, "look who shares an address", "error", err)
+		}
+		out.Warnings = warnings
+	}
+	return &answer[api.Request]{out}, nil
+}
+
+// forOneself tells whether a request is for the caller's own address.
+func forOneself(in engine.SubmitInput, own netip.Addr) bool {
+	for _, item := range in.Items {
+		if len(item.Sources)+len(item.Networks) == 0 || slices.Contains(item.Sources, access.SingleAddress(own)) {
+			return true
+		}
+	}
+	return false
 }
 
 // newRequest reads what is asked for; whether it may be is the engine's to say.

@@ -2,9 +2,12 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -52,5 +55,27 @@ func (a *API) me(ctx context.Context, in *callInput) (*answer[api.Me], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer[api.Me]{api.Me{Principal: principalOut(self), Address: addressText(in.address), Warning: in.warning}}, nil
+	warnings, err := a.sourceWarnings(ctx, in.caller, in.warning)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[api.Me]{api.Me{
+		Principal: principalOut(self), Address: addressText(in.address), Warning: strings.Join(warnings, "; "), SteppedUpAt: instant(in.caller.SteppedUpAt),
+	}}, nil
+}
+
+// sourceWarnings says why the caller's own address is a poor source for an opening: what it is, and who else came from it.
+func (a *API) sourceWarnings(ctx context.Context, c engine.Caller, warning string) (warnings []string, err error) {
+	if warning != "" {
+		warnings = append(warnings, warning)
+	}
+	others, err := a.engine.SharedAddress(ctx, c)
+	if others > 0 {
+		who := fmt.Sprintf("%d others", others)
+		if others == 1 {
+			who = "one other person"
+		}
+		warnings = append(warnings, "this address is shared: "+who+" asked for access from it within a day, and an opening for you is one for them")
+	}
+	return warnings, err
 }

@@ -105,6 +105,8 @@ func poor(a netip.Addr) string {
 		return "this is the loopback address: other machines will not see you come from it"
 	case a.IsLinkLocalUnicast():
 		return "this is a link-local address: only machines on the same link will see you come from it"
+	case a.IsPrivate():
+		return "this is a private address: only machines in the same private network will see you come from it"
 	case shared.Contains(a):
 		return "this address is shared by many behind a provider's gateway: an opening would be for all of them"
 	}

@@ -112,12 +112,14 @@ func TestClientAddress(t *testing.T) {
 		{name: "two headers", remote: "10.0.0.1:5000", forwarded: []string{"192.0.2.66", "198.51.100.1"}, want: "198.51.100.1"},
 		{name: "forged through a proxy", remote: "10.0.0.1:5000", forwarded: []string{"192.0.2.66, 198.51.100.1, 10.0.0.2"}, want: "198.51.100.1"},
 		{name: "with a port", remote: "[fd00::1]:5000", forwarded: []string{"[2001:db8::9]:443"}, want: "2001:db8::9"},
-		{name: "all proxies", remote: "10.0.0.1:5000", forwarded: []string{"10.0.0.3, 10.0.0.2"}, want: "10.0.0.3"},
+		{name: "all proxies", remote: "10.0.0.1:5000", forwarded: []string{"10.0.0.3, 10.0.0.2"}, want: "10.0.0.3", warned: true},
 		{name: "a proxy that says nothing", remote: "10.0.0.1:5000", want: "10.0.0.1", warned: true},
 		{name: "malformed", remote: "10.0.0.1:5000", forwarded: []string{"unknown"}, bad: true},
 		{name: "empty entry", remote: "10.0.0.1:5000", forwarded: []string{"198.51.100.1,"}, bad: true},
 		{name: "too many", remote: "10.0.0.1:5000", forwarded: []string{strings.Repeat("1.1.1.1,", 40) + "1.1.1.1"}, bad: true},
 		{name: "loopback", remote: "127.0.0.1:5000", want: "127.0.0.1", warned: true},
+		{name: "private", remote: "192.168.7.1:5000", want: "192.168.7.1", warned: true},
+		{name: "private IPv6", remote: "[fd00:7::1]:5000", want: "fd00:7::1", warned: true},
 		{name: "shared", remote: "100.64.1.1:5000", want: "100.64.1.1", warned: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -25,6 +25,7 @@ type Config struct {
 	Database       string         // postgres://…, or empty for SQLite in Data
 	Names          []string       // what the server's certificate holds for, besides this host's own names and addresses
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	ProxyProtocol  []netip.Prefix // load balancers whose connections begin with a header of the PROXY protocol
 	MetricsListen  string         // host:port of /metrics, or "off"
 	LogFormat      string         // text or json
 	LogLevel       string         // debug, info, warn or error
@@ -158,19 +159,28 @@ func isHostName(s string) bool {
 	return true
 }
 
-func setTrustedProxies(c *Config, text string) error {
-	c.TrustedProxies = nil
+func setTrustedProxies(c *Config, text string) (err error) {
+	c.TrustedProxies, err = prefixes(text)
+	return err
+}
+
+func setProxyProtocol(c *Config, text string) (err error) {
+	c.ProxyProtocol, err = prefixes(text)
+	return err
+}
+
+func prefixes(text string) (list []netip.Prefix, err error) {
 	for _, part := range split(text) {
 		p, err := netip.ParsePrefix(part)
 		if addr, addrErr := netip.ParseAddr(part); addrErr == nil {
 			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 		}
 		if err != nil {
-			return fmt.Errorf("%q is neither an address nor a prefix", part)
+			return nil, fmt.Errorf("%q is neither an address nor a prefix", part)
 		}
-		c.TrustedProxies = append(c.TrustedProxies, p.Masked())
+		list = append(list, p.Masked())
 	}
-	return nil
+	return list, nil
 }
 
 func setLogFormat(c *Config, text string) error {

@@ -180,6 +180,9 @@ func (s *server) serve(ctx context.Context) error {
 	working.Go(func() { s.reconcile(background) })
 	working.Go(func() { s.certificate.keep(background) })
 	working.Go(func() { s.dispatch(background) })
+	if len(s.config.ProxyProtocol) > 0 {
+		listener = proxyListener{Listener: listener, from: s.config.ProxyProtocol}
+	}
 	go func() { broken <- front.ServeTLS(listener, "", "") }()
 	err = s.announce(ready)
 	if err == nil {

@@ -49,6 +49,10 @@ func Settings() []Setting {
 			Doc: "addresses and prefixes of proxies whose X-Forwarded-For is believed; none without it",
 		},
 		{
+			Key: "proxyProtocol", Env: "POSTERN_PROXY_PROTOCOL", Flag: "proxy-protocol", List: true, set: setProxyProtocol,
+			Doc: "addresses and prefixes of load balancers that speak the PROXY protocol, version 1 or 2: each connection from them must begin with its header, and one from anybody else may not",
+		},
+		{
 			Key: "metricsListen", Env: "POSTERN_METRICS_LISTEN", Flag: "metrics-listen", Default: "127.0.0.1:9464", set: setMetricsListen,
 			Doc: "host:port of /metrics, plain HTTP and without sign-in, so keep it on a loopback or a private address; off for none",
 		},

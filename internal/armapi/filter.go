@@ -2,6 +2,7 @@ package armapi
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
@@ -49,7 +50,7 @@ func parseFilter(text string) (filter, error) {
 // cutCondition takes one condition from the front of text.
 func cutCondition(text string) (c condition, rest string, valid bool) {
 	end := strings.IndexAny(text, " (")
-	if end <= 0 {
+	if end <= 0 || strings.ContainsFunc(text[:end], func(r rune) bool { return !unicode.IsLetter(r) && r != '/' }) {
 		return c, "", false
 	}
 	c.field = strings.ToLower(text[:end])
@@ -75,7 +76,7 @@ func cutCondition(text string) (c condition, rest string, valid bool) {
 	return c, rest, valid
 }
 
-// cutValue takes a text in quotes, in which ” stands for one, or else what there is up to one of the stops.
+// cutValue takes a text in quotes, in which a doubled quote stands for one, or else what there is up to one of the stops.
 func cutValue(text, stops string) (value, rest string, valid bool) {
 	if !strings.HasPrefix(text, "'") {
 		end := strings.IndexAny(text, stops)

@@ -1,0 +1,188 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// settings keeps keys as the engine does.
+type settings struct {
+	mu   sync.Mutex // protects text
+	text []byte
+}
+
+func (s *settings) TokenKeys(context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.text == nil {
+		return nil, access.Fault(access.KindNotFound, "notFound", "there is no such setting")
+	}
+	return s.text, nil
+}
+
+func (s *settings) SwapTokenKeys(_ context.Context, was, next []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !bytes.Equal(s.text, was) {
+		return access.Fault(access.KindConflict, "keysChanged", "the keys of tokens have changed meanwhile")
+	}
+	s.text = next
+	return nil
+}
+
+// replica is an Identity that can do nothing but sign and verify.
+func replica(t *testing.T, s *settings, at *time.Time, seal string) *Identity {
+	t.Helper()
+	cipher, err := sealWith([]byte(seal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := func() time.Time { return *at }
+	return &Identity{now: now, tokens: &tokenKeys{engine: s, now: now, seal: cipher}}
+}
+
+const (
+	here   = "https://postern.example:8443"
+	sealed = "0123456789abcdef0123456789abcdef"
+)
+
+func (i *Identity) mustSign(t *testing.T) string {
+	t.Helper()
+	token, err := i.sign(t.Context(), typeAccess, claims{Audience: here, Subject: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// TestReplicasShareKeys proves that each replica takes the other's tokens, over a change of keys, and nobody's old ones.
+func TestReplicasShareKeys(t *testing.T) {
+	t.Parallel()
+	for name, seal := range map[string]string{"plain": "", "sealed": sealed} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)
+			s := &settings{}
+			a, b := replica(t, s, &at, seal), replica(t, s, &at, seal)
+			var wait sync.WaitGroup
+			for _, i := range []*Identity{a, b} { // both find no key, and one is faster
+				wait.Go(func() { i.mustSign(t) })
+			}
+			wait.Wait()
+			first := a.mustSign(t)
+			if _, err := b.verifyAccess(t.Context(), first, here); err != nil {
+				t.Errorf("the other replica's token: %v", err)
+			}
+			at = at.Add(keyTime)
+			second := b.mustSign(t)
+			if strings.Split(first, ".")[0] == strings.Split(second, ".")[0] {
+				t.Error("the key was not changed")
+			}
+			if said, err := a.verifyAccess(t.Context(), second, here); err != nil || said.Subject != "p" {
+				t.Errorf("a token of a new key is %+v, %v", said, err)
+			}
+			at = at.Add(accessTime)
+			if _, err := a.verifyAccess(t.Context(), second, here); access.CodeOf(err) != "ExpiredAuthenticationToken" {
+				t.Errorf("an expired token gave %v", err)
+			}
+			if bytes.Contains(s.text, []byte(`"private"`)) == (seal != "") {
+				t.Errorf("sealed with %q the keys are kept as %s", seal, s.text)
+			}
+		})
+	}
+}
+
+func TestSealedKeysNeedTheirSeal(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)
+	s := &settings{}
+	token := replica(t, s, &at, sealed).mustSign(t)
+	for _, seal := range []string{"", strings.ToUpper(sealed)} {
+		other := replica(t, s, &at, seal)
+		if _, err := other.verifyAccess(t.Context(), token, here); err == nil || !strings.Contains(err.Error(), "tokens.seal") {
+			t.Errorf("with the seal %q: %v", seal, err)
+		}
+		if _, err := other.sign(t.Context(), typeAccess, claims{}); err == nil {
+			t.Errorf("with the seal %q new keys were made over the old", seal)
+		}
+	}
+	if _, err := sealWith([]byte("short")); err == nil {
+		t.Error("a short seal is taken")
+	}
+}
+
+func TestTokensOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)
+	i := replica(t, &settings{}, &at, "")
+	stranger := replica(t, &settings{}, &at, "")
+	id, err := i.sign(t.Context(), typeID, claims{Audience: here})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := i.mustSign(t)
+	for what, token := range map[string]string{
+		"an id token": id, "a stranger's": stranger.mustSign(t), "nothing": "", "text": "x.y.z", "no signature": good[:strings.LastIndex(good, ".")+1],
+		"an unsigned one": "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + strings.Split(good, ".")[1] + ".", "a long one": strings.Repeat("x", maxToken+1),
+	} {
+		if _, err := i.verifyAccess(t.Context(), token, here); access.KindOf(err) != access.KindUnauthenticated {
+			t.Errorf("%s gave %v", what, err)
+		}
+	}
+	if _, err := i.verifyAccess(t.Context(), good, "https://elsewhere.example"); access.CodeOf(err) != "InvalidAuthenticationTokenAudience" {
+		t.Errorf("another audience gave %v", err)
+	}
+}
+
+func TestAudience(t *testing.T) {
+	t.Parallel()
+	for _, one := range []struct{ scope, resource string }{
+		{"", ""}, {here + "/.default", ""}, {here + "//.default openid profile", ""}, {"openid " + strings.ToUpper(here) + "/user_impersonation", ""}, {"openid", here + "/"},
+	} {
+		if got, err := Audience("Postern.example:8443", one.scope, one.resource); err != nil || got != here {
+			t.Errorf("%q %q is %q, %v", one.scope, one.resource, got, err)
+		}
+	}
+	for _, scope := range []string{"https://management.azure.com/.default", "https://postern.example/.default", here + ".evil.example/.default"} {
+		if got, err := Audience("postern.example:8443", scope, ""); err == nil {
+			t.Errorf("%q is taken as %q", scope, got)
+		}
+	}
+}
+
+func TestTenantRef(t *testing.T) {
+	t.Parallel()
+	for authority, want := range map[string]string{"/adfs": "", "/adfs/adfs": "", "/adfs/T": "T", "/T": "T", "/common": "", "/Organizations": ""} {
+		if got := TenantRef(authority); got != want {
+			t.Errorf("%s is %q, want %q", authority, got, want)
+		}
+	}
+	for path, want := range map[string]bool{"/adfs/oauth2/token": true, "/T/oauth2/v2.0/token": true, "/a/b/c/oauth2/token": false, "/oauth2/token": false, "/api/v1/me": false,
+		"//adfs/.well-known/openid-configuration": true, "/adfs/oauth2/token/": true} {
+		if got := ServesOAuth(path); got != want {
+			t.Errorf("%s is %t, want %t", path, got, want)
+		}
+	}
+}
+
+func FuzzVerifyAccess(f *testing.F) {
+	at := time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)
+	now := func() time.Time { return at }
+	i := &Identity{now: now, tokens: &tokenKeys{engine: &settings{}, now: now}}
+	good, err := i.sign(context.Background(), typeAccess, claims{Audience: here})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, token string) {
+		if _, err := i.verifyAccess(t.Context(), token, here); err == nil && token != good && strings.Split(token, ".")[1] != strings.Split(good, ".")[1] {
+			t.Errorf("%q is taken", token)
+		}
+	})
+}

@@ -79,7 +79,18 @@ type Report struct {
 	Denied       []Denied      `json:"denied,omitempty" maxItems:"1000"`
 	Drift        []string      `json:"drift,omitempty" maxItems:"100"`
 	Problem      string        `json:"problem,omitempty" maxLength:"4096"`
+	Foreign      []ForeignRule `json:"foreign,omitempty" maxItems:"100" doc:"All rules of other firewall tables that touch guarded ports."`
 	Version      string        `json:"version" maxLength:"64"`
+}
+
+// ForeignRule is a rule of a firewall table that is not Postern's and touches a guarded port.
+type ForeignRule struct {
+	Table    string `json:"table" maxLength:"256" doc:"Family and name, such as inet filter."`
+	Chain    string `json:"chain" maxLength:"256"`
+	Effect   string `json:"effect" enum:"accepts,drops" doc:"accepts: it lets connections to the guarded port in, as far as that table decides. drops: it keeps closed what Postern opens."`
+	Protocol string `json:"protocol,omitempty" doc:"Absent: any."`
+	Ports    string `json:"ports" doc:"The guarded ports that it touches." maxLength:"16"`
+	Text     string `json:"text,omitempty" maxLength:"1024"`
 }
 
 // Observation is what an agent saw of one grant.

@@ -112,6 +112,8 @@ type Agent struct {
 	Revision   int64      `json:"revision" doc:"Number of its desired state."`
 	Reported   int64      `json:"reported" doc:"The newest revision that it has in force."`
 	Problem    string     `json:"problem,omitempty"`
+
+	Foreign []ForeignRule `json:"foreign,omitempty" doc:"Rules of other firewall tables on its host that touch guarded ports."`
 }
 
 // NewMachine adds a machine that cannot run an agent, behind a gateway.

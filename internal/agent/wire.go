@@ -125,6 +125,8 @@ const (
 	maxDrift        = 100
 	maxDetail       = 1024
 	maxProblem      = 4096
+	maxForeign      = 100
+	maxName         = 256
 )
 
 // toWire converts a report, whose lists are within the limits already.
@@ -134,6 +136,12 @@ func toWire(r access.Report) api.Report {
 		w.Observations = append(w.Observations, api.Observation{
 			Grant: string(o.Grant), Status: string(o.Status),
 			Detail: cut(o.Detail, maxDetail), Packets: o.Packets, Bytes: o.Bytes,
+		})
+	}
+	for _, f := range r.Foreign[:min(len(r.Foreign), maxForeign)] {
+		w.Foreign = append(w.Foreign, api.ForeignRule{
+			Table: cut(f.Table, maxName), Chain: cut(f.Chain, maxName), Effect: string(f.Effect), Protocol: string(f.Protocol), Ports: f.Ports.String(),
+			Text: cut(f.Text, maxDetail),
 		})
 	}
 	for _, d := range r.Denied {

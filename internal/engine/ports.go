@@ -48,6 +48,8 @@ type Listed[T any] struct {
 // is access.KindInvalid.
 type Reader interface {
 	OutboxReader
+	AlertReader
+	InsightReader
 
 	SignInReader
 	ViewReader
@@ -126,6 +128,7 @@ type Reader interface {
 type Tx interface {
 	Reader
 	OutboxTx
+	AlertWriter
 	SignInWriter
 	DecisionWriter
 	IdentityWriter

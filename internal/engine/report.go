@@ -18,6 +18,7 @@ const (
 	maxObservations = 10_000
 	maxDenied       = 1_000
 	maxDrift        = 100
+	maxForeign      = 100
 	maxDeniedEvents = 100
 	maxSkew         = time.Minute // beyond it an agent refuses to open
 )
@@ -88,7 +89,7 @@ func checkReport(a access.Agent, r access.Report) error {
 		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
 	case r.Revision < 0 || r.Revision > a.Revision:
 		return access.Fault(access.KindInvalid, "unknownRevision", "the report is of revision %d, and the newest is %d", r.Revision, a.Revision)
-	case len(r.Observations) > maxObservations || len(r.Denied) > maxDenied || len(r.Drift) > maxDrift:
+	case len(r.Observations) > maxObservations || len(r.Denied) > maxDenied || len(r.Drift) > maxDrift || len(r.Foreign) > maxForeign:
 		return access.Fault(access.KindInvalid, "reportTooLong", "the report has more than %d observations, %d denied attempts or %d drifts: split it",
 			maxObservations, maxDenied, maxDrift)
 	}
@@ -290,6 +291,7 @@ func (in *reporting) condition(r access.Report) {
 		}
 		about(access.AgentDrift, access.Failed, map[string]string{"drift": strings.Join(lines, "\n"), "count": strconv.Itoa(len(lines))})
 	}
+	in.foreignRules(r.Foreign, about)
 	if problem := clip(r.Problem); problem != a.Problem {
 		outcome, details := access.Failed, map[string]string{"problem": problem}
 		if problem == "" {
@@ -312,4 +314,26 @@ func (in *reporting) condition(r access.Report) {
 		a.Reported = r.Revision
 	}
 	a.ReportedAt = in.now
+}
+
+// foreignRules keeps what the agent found in other firewall tables, with an event where that has changed.
+func (in *reporting) foreignRules(found []access.ForeignRule, about func(access.EventKind, access.Outcome, map[string]string)) {
+	rules := make([]access.ForeignRule, 0, len(found))
+	for _, r := range found {
+		rules = append(rules, access.ForeignRule{
+			Table: clip(r.Table), Chain: clip(r.Chain), Effect: r.Effect, Protocol: r.Protocol, Ports: r.Ports, Text: clip(r.Text),
+		})
+	}
+	slices.SortFunc(rules, func(a, b access.ForeignRule) int {
+		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Text, b.Text))
+	})
+	if slices.Equal(rules, in.agent.Foreign) {
+		return
+	}
+	outcome := access.Failed
+	if len(rules) == 0 {
+		rules, outcome = nil, access.Succeeded
+	}
+	about(access.AgentForeign, outcome, map[string]string{"count": strconv.Itoa(len(rules)), "rules": clip(foreignDetail(rules))})
+	in.agent.Foreign = rules
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -20,20 +21,11 @@ const (
 // Run does what the time makes due and signs checkpoints until ctx ends; it then gives nil. It may run in any number of
 // replicas: what one did, the others find done.
 func (e *Engine) Run(ctx context.Context) error {
-	sealed := make(chan struct{})
-	go func() {
-		defer close(sealed)
-		e.sealLoop(ctx)
-	}()
-	purged := make(chan struct{})
-	go func() {
-		defer close(purged)
-		e.purgeLoop(ctx)
-	}()
-	defer func() {
-		<-sealed
-		<-purged
-	}()
+	var loops sync.WaitGroup
+	loops.Go(func() { e.sealLoop(ctx) })
+	loops.Go(func() { e.purgeLoop(ctx) })
+	loops.Go(func() { e.tendLoop(ctx) })
+	defer loops.Wait()
 	for ctx.Err() == nil {
 		next, err := e.Reconcile(ctx)
 		sleep := mostSleep

@@ -103,6 +103,16 @@ func (in *invalid) report(b api.Report) access.Report {
 			Detail: o.Detail, Packets: o.Packets, Bytes: o.Bytes,
 		})
 	}
+	for i, f := range b.Foreign {
+		rule := access.ForeignRule{Table: f.Table, Chain: f.Chain, Effect: access.ForeignEffect(f.Effect), Text: f.Text}
+		rule.Ports = in.portRange(fmt.Sprintf("foreign[%d].ports", i), f.Ports)
+		if f.Protocol != "" {
+			var err error
+			rule.Protocol, err = access.ParseProtocol(f.Protocol)
+			in.fault(fmt.Sprintf("foreign[%d].protocol", i), err)
+		}
+		r.Foreign = append(r.Foreign, rule)
+	}
 	for i, d := range b.Denied {
 		field := fmt.Sprintf("denied[%d]", i)
 		protocol, err := access.ParseProtocol(d.Protocol)

@@ -59,10 +59,16 @@ func principalOut(p access.Principal) api.Principal {
 }
 
 func agentOut(a access.Agent) api.Agent {
-	return api.Agent{
+	out := api.Agent{
 		ID: string(a.ID), Name: a.Name, Mode: string(a.Mode), Version: a.Version, EnrolledAt: a.EnrolledAt.UTC(),
 		LastSeenAt: instant(a.LastSeenAt), SkewMillis: a.Skew.Milliseconds(), Revision: a.Revision, Reported: a.Reported, Problem: a.Problem,
 	}
+	for _, r := range a.Foreign {
+		out.Foreign = append(out.Foreign, api.ForeignRule{
+			Table: r.Table, Chain: r.Chain, Effect: string(r.Effect), Protocol: string(r.Protocol), Ports: r.Ports.String(), Text: r.Text,
+		})
+	}
+	return out
 }
 
 func machineOut(d engine.MachineDetail) api.Machine {

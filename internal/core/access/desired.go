@@ -180,5 +180,6 @@ type Report struct {
 	Denied       []Denied      // since the last report
 	Drift        []string      // what somebody else changed of our rules, in words
 	Problem      string        // what it cannot do now; empty when all is well
+	Foreign      []ForeignRule // all rules of other firewall tables that touch guarded ports
 	Version      string
 }

@@ -48,6 +48,7 @@ const (
 	AgentProblem       EventKind = "agent.problem" // the agent could not do something
 	AgentSkewed        EventKind = "agent.skewed"  // its clock is too far off; it refuses to open
 	AgentDeniedTraffic EventKind = "agent.deniedTraffic"
+	AgentForeign       EventKind = "agent.foreignRules" // rules of other firewall tables at guarded ports have come or gone
 
 	SignedIn         EventKind = "session.signedIn"
 	SignInRefused    EventKind = "session.refused"

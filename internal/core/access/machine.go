@@ -31,7 +31,27 @@ type Agent struct {
 	ReportedAt  time.Time
 	Problem     string // what it last could not do; empty when all is well
 	Revoked     bool   // its certificate no longer counts
+	Foreign     []ForeignRule
 }
+
+// ForeignRule is a rule of a firewall table that is not ours and that touches a guarded port, as an agent found it.
+type ForeignRule struct {
+	Table    string // family and name, such as "inet filter"
+	Chain    string
+	Effect   ForeignEffect
+	Protocol Protocol  // empty where the rule names none
+	Ports    PortRange // the guarded ports that it touches
+	Text     string    // the rule in words
+}
+
+// ForeignEffect says what a foreign rule does to a guarded port.
+type ForeignEffect string
+
+// The effects.
+const (
+	ForeignAccepts ForeignEffect = "accepts" // it would let connections in, were it not for us
+	ForeignDrops   ForeignEffect = "drops"   // it keeps closed what we open
+)
 
 // Machine is a host whose ports are guarded.
 type Machine struct {

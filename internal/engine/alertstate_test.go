@@ -1,0 +1,93 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/alert"
+)
+
+// TestDeadMan proves that an agent that is silent while something is open raises an alert, that access which ended without
+// proof raises another, and that both close when the agent speaks.
+func TestDeadMan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agent := w.host("web-1")
+	w.guard("web-1")
+	d := must(w.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t)
+	grant := d.Grants[0].ID
+	w.report(agent.Agent.ID, access.Report{Revision: w.desired(agent.Agent.ID).Revision, Observations: []access.Observation{{Grant: grant, Status: access.StatusOpen}}})
+	w.clock.advance(4 * time.Minute)
+	w.tend()
+	if got := w.open(); len(got) != 0 {
+		t.Fatalf("alerts after four minutes: %v", got)
+	}
+	w.clock.advance(time.Minute + time.Second)
+	w.tend()
+	a, ok := w.open()[alert.Silent]
+	if !ok || a.Subject.Name != "web-1" || a.Subject.Scope == "" || len(a.Evidence) == 0 {
+		t.Fatalf("silent for five minutes: %+v", w.open())
+	}
+	w.clock.advance(50 * time.Minute)
+	w.tend()
+	if a := w.open()[alert.Silent]; a.Severity != alert.Critical {
+		t.Errorf("after ten times as long the severity is %s", a.Severity)
+	}
+	w.clock.advance(time.Hour)
+	w.reconcile()
+	w.tend()
+	got := w.open()
+	if _, still := got[alert.Silent]; still || got[alert.Unproven].Subject.Name != "web-1" || !strings.Contains(got[alert.Unproven].Detail, "22") {
+		t.Errorf("after the end: %+v", got)
+	}
+	w.report(agent.Agent.ID, access.Report{Revision: w.desired(agent.Agent.ID).Revision, Observations: []access.Observation{{Grant: grant, Status: access.StatusClosed}}})
+	w.tend()
+	if got := w.open(); len(got) != 0 {
+		t.Errorf("after the proof: %v", got)
+	}
+}
+
+func TestSkewAlerts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agent := w.host("web-1")
+	w.report(agent.Agent.ID, access.Report{Skew: -2 * time.Minute})
+	w.tend()
+	if a := w.open()[alert.Skew]; a.Count != 120 || len(a.Evidence) != 1 {
+		t.Errorf("open: %+v", w.open())
+	}
+	w.report(agent.Agent.ID, access.Report{Skew: time.Second})
+	w.tend()
+	if got := w.open(); len(got) != 0 {
+		t.Errorf("the clock is right again: %v", got)
+	}
+}
+
+// TestForeignRulesAlert proves that what an agent found is kept, alerted of once, and gone with its cause.
+func TestForeignRulesAlert(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agent := w.host("web-1")
+	rule := access.ForeignRule{Table: "inet filter", Chain: "input", Effect: access.ForeignAccepts, Protocol: access.TCP, Ports: access.SinglePort(22), Text: "tcp dport 22 accept"}
+	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
+	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
+	w.tend()
+	w.tend()
+	a := w.open()[alert.ForeignRules]
+	if a.Count != 1 || !strings.Contains(a.Detail, "inet filter input accepts port 22") || w.notified(a.ID) != 1 {
+		t.Errorf("open: %+v, %d messages", w.open(), w.notified(a.ID))
+	}
+	if m := must(w.Machine(w.ctx, w.admin, "web-1"))(t); m.Agent == nil || len(m.Agent.Foreign) != 1 || m.Agent.Foreign[0] != rule {
+		t.Errorf("the machine has %+v", m.Agent)
+	}
+	if n := strings.Count(w.kinds(0), string(access.AgentForeign)); n != 1 {
+		t.Errorf("%d events of the rules, want one", n)
+	}
+	w.report(agent.Agent.ID, access.Report{})
+	w.tend()
+	if got := w.open(); len(got) != 0 {
+		t.Errorf("without the rule: %v", got)
+	}
+}

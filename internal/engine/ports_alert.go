@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/alert"
+)
+
+// AlertReader is the part of a Reader that alerts need. What is not found is access.KindNotFound.
+type AlertReader interface {
+	// AlertCursor gives the number of the first event that no rule has looked at.
+	AlertCursor(ctx context.Context) (int64, error)
+	Alert(ctx context.Context, id alert.ID) (alert.Alert, error)
+	Alerts(ctx context.Context, f AlertFilter, p Page) (Listed[alert.Alert], error) // newest first, by when they were first seen
+	// AlertOf gives the alert of a key that is not closed.
+	AlertOf(ctx context.Context, k alert.Key) (alert.Alert, error)
+	AlertWatch(ctx context.Context, k alert.Key) (alert.Watch, error)
+	AlertSettings(ctx context.Context, tenant access.TenantID) ([]alert.Setting, error) // by rule
+
+	// SilentAgents gives agents in service that were last seen before since and guard a machine with a grant in force at
+	// now, with one such machine each; at most limit.
+	SilentAgents(ctx context.Context, since, now time.Time, limit int) ([]AgentOn, error)
+	// SkewedAgents gives agents in service whose clock is off by beyond or more; at most limit.
+	SkewedAgents(ctx context.Context, beyond time.Duration, limit int) ([]access.Agent, error)
+	// ForeignAgents gives agents in service that found foreign rules, by name; at most limit.
+	ForeignAgents(ctx context.Context, limit int) ([]access.Agent, error)
+	// UnprovenGrants gives grants that ended at before or earlier and were not seen gone though an agent guards their
+	// machine, the oldest first; at most limit.
+	UnprovenGrants(ctx context.Context, before time.Time, limit int) ([]access.Grant, error)
+}
+
+// AlertWriter is the part of a Tx that alerts need.
+type AlertWriter interface {
+	AdvanceAlertCursor(ctx context.Context, was, to int64) error // conflict unless it is at was
+	// SaveAlert compares and swaps; conflict too where it is not closed and another of its key is not either.
+	SaveAlert(ctx context.Context, a alert.Alert, was int64) error
+	SaveAlertWatch(ctx context.Context, w alert.Watch) error // inserts or replaces
+	DeleteAlertWatch(ctx context.Context, k alert.Key) error // does nothing where there is none
+	DeleteAlertWatchesBefore(ctx context.Context, t time.Time) error
+	SaveAlertSetting(ctx context.Context, tenant access.TenantID, s alert.Setting) error // inserts or replaces
+}
+
+// AlertFilter narrows a list of alerts; zero fields do not narrow.
+type AlertFilter struct {
+	Tenant access.TenantID
+	State  alert.State
+	Rule   alert.RuleID
+}
+
+// AgentOn is an agent and one machine that it guards.
+type AgentOn struct {
+	Agent   access.Agent
+	Machine access.MachineID
+}
+
+// InsightReader is the part of a Reader that looks back. Each gives at most limit rows, in an order of its own.
+type InsightReader interface {
+	// GrantsAt gives the grants on a machine that may have been in force at t: seen open by then, or by their window where
+	// no agent said, and not closed before; by who held them.
+	GrantsAt(ctx context.Context, machine access.MachineID, t time.Time, limit int) ([]access.Grant, error)
+	// NeverUsedGrants gives grants of a tenant that ended since then after they were in force, with no packet counted; newest first.
+	NeverUsedGrants(ctx context.Context, tenant access.TenantID, since time.Time, p Page) (Listed[access.Grant], error)
+	// LastRequests gives for each principal of a tenant when they last asked for something, of those who did since then.
+	LastRequests(ctx context.Context, tenant access.TenantID, since time.Time) (map[access.PrincipalID]time.Time, error)
+}

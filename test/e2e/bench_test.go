@@ -86,7 +86,7 @@ func (elements) next(b *testing.B, from chan time.Time) time.Time {
 func BenchmarkRequestToOpen(b *testing.B) {
 	b.Run("postern", func(b *testing.B) {
 		w := pair(b)
-		w.guard("22")
+		w.guard()
 		seen := watchElements(b, w.guarded, "postern")
 		source := netip.MustParseAddr("10.66.0.1")
 		var took, answered []time.Duration
@@ -101,7 +101,7 @@ func BenchmarkRequestToOpen(b *testing.B) {
 			answered = append(answered, time.Since(began))
 			took = append(took, seen.next(b, seen.added).Sub(began))
 			b.StopTimer()
-			w.reaches(r.Grants[0].ID, "active")
+			w.active(r.Grants[0].ID)
 			if _, err := w.admin.Revoke(b.Context(), r.Grants[0].ID, ""); err != nil {
 				b.Fatal(err)
 			}
@@ -278,7 +278,7 @@ func BenchmarkCloseError(b *testing.B) {
 			b.Fatal(err)
 		}
 		for _, g := range r.Grants {
-			w.reaches(g.ID, "active")
+			w.active(g.ID)
 		}
 		w.agent.kill()
 		w.server.kill()
@@ -340,8 +340,8 @@ func lastAnswered(c net.Conn, stop time.Time) time.Time {
 // BenchmarkIdle says what a server and an agent have resident when nothing happens.
 func BenchmarkIdle(b *testing.B) {
 	w := pair(b)
-	w.guard("22")
-	w.ask(w.admin, "web-1", "22", w.net.ClientAddrs[0].String(), time.Hour)
+	w.guard()
+	w.ask(w.admin, w.net.ClientAddrs[0].String(), time.Hour)
 	for b.Loop() {
 		time.Sleep(5 * time.Second)
 	}

@@ -21,10 +21,10 @@ func TestTheKernelClosesThoughAgentAndServerAreDead(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, six := w.listen(22)
-	w.guard("22")
+	w.guard()
 	me4, me6 := w.net.ClientAddrs[0], w.net.ClientAddrs[1]
-	g4 := w.ask(w.admin, "web-1", "22", me4.String(), 4*time.Second)
-	w.ask(w.admin, "web-1", "22", me6.String(), 4*time.Second)
+	g4 := w.ask(w.admin, me4.String(), 4*time.Second)
+	w.ask(w.admin, me6.String(), 4*time.Second)
 	w.server.kill()
 	w.agent.kill()
 	w.open(me4, four)
@@ -48,9 +48,9 @@ func TestAgentKilledWhileOpenComesBackWithoutAGap(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	me := w.net.ClientAddrs[0]
-	g := w.ask(w.admin, "web-1", "22", me.String(), 12*time.Second)
+	g := w.ask(w.admin, me.String(), 12*time.Second)
 	w.agent.kill()
 	w.open(me, four)
 	w.startAgent()
@@ -68,7 +68,7 @@ func TestAgentOfflineWhileGranted(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	me := w.net.ClientAddrs[0]
 	w.agent.kill()
 	r, err := w.admin.Submit(t.Context(), api.NewRequest{ForSeconds: 20, Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}}}, "")
@@ -80,7 +80,7 @@ func TestAgentOfflineWhileGranted(t *testing.T) {
 		t.Errorf("the grant is %s, %v; want opening, since nobody has opened it", g.State, err)
 	}
 	w.startAgent()
-	w.reaches(r.Grants[0].ID, "active")
+	w.active(r.Grants[0].ID)
 	w.open(me, four)
 }
 
@@ -88,9 +88,9 @@ func TestServerLost(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22", func(p *api.MachinePolicy) { p.CloseAfterLossSeconds = 3 })
+	w.guard(func(p *api.MachinePolicy) { p.CloseAfterLossSeconds = 3 })
 	me := w.net.ClientAddrs[0]
-	w.ask(w.admin, "web-1", "22", me.String(), time.Hour)
+	w.ask(w.admin, me.String(), time.Hour)
 	time.Sleep(4 * time.Second) // longer than what one contact is good for
 	w.open(me, four)
 	w.server.kill()
@@ -108,9 +108,9 @@ func TestTableDeletedByHandIsHealed(t *testing.T) {
 		t.Skip("there is no nft to delete the table with: install nftables")
 	}
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	me := w.net.ClientAddrs[0]
-	w.ask(w.admin, "web-1", "22", me.String(), time.Hour)
+	w.ask(w.admin, me.String(), time.Hour)
 
 	// While the agent lives, the kernel keeps its table from everybody else; so the table is deleted while it is dead.
 	for _, by := range []string{"flush ruleset", "delete table inet postern"} {
@@ -144,7 +144,7 @@ func TestAnAgentGetsItsOwnStateAlone(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	second, err := nettest.New()
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestAnAgentGetsItsOwnStateAlone(t *testing.T) {
 	t.Cleanup(func() { _ = second.Close() })
 	w.enrol(w.guarded, "web-2", "host", "state2")
 	me := w.net.ClientAddrs[0]
-	g := w.ask(w.admin, "web-1", "22", me.String(), time.Hour)
+	g := w.ask(w.admin, me.String(), time.Hour)
 
 	stranger := w.agentClient("state2")
 	stream, err := stranger.Desired(t.Context())
@@ -172,7 +172,7 @@ func TestAnAgentGetsItsOwnStateAlone(t *testing.T) {
 	if err == nil {
 		t.Error("a report about another machine's grant was taken")
 	}
-	if got := w.reaches(g.ID, "active"); got.Reason != "" {
+	if got := w.active(g.ID); got.Reason != "" {
 		t.Errorf("the grant is %+v", got)
 	}
 	w.open(me, four)
@@ -192,7 +192,7 @@ func TestServerKilledAtAnyPointLeavesNothingHalfDone(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	me := w.net.ClientAddrs[0]
 	body := api.NewRequest{ForSeconds: 3600, Justification: "a test", Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}}}
 	for round := range 20 {
@@ -230,7 +230,7 @@ func TestServerKilledAtAnyPointLeavesNothingHalfDone(t *testing.T) {
 	if err != nil || len(grants) != 20 {
 		t.Fatalf("%d grants, %v; want 20", len(grants), err)
 	}
-	w.reaches(grants[0].ID, "active")
+	w.active(grants[0].ID)
 	w.open(me, four)
 	w.verified()
 }

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ const (
 )
 
 // program is the path of the binary under test.
-var program string //nolint:gochecknoglobals // TestMain builds it once for all tests
+var program string
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -225,12 +226,12 @@ func (w *world) startAgent() {
 	w.agent = launch(w.t, w.guarded, w.path("agent.log"), "agent", "--state", w.path("state"))
 }
 
-// guard enrols the machine, starts its agent, and guards a TCP port of it for openings of up to an hour.
-func (w *world) guard(port string, change ...func(*api.MachinePolicy)) {
+// guard enrols the machine as web-1, starts its agent, and guards TCP port 22 of it for openings of up to an hour.
+func (w *world) guard(change ...func(*api.MachinePolicy)) {
 	w.t.Helper()
 	w.enrol(w.guarded, "web-1", "host", "state")
 	w.startAgent()
-	p := api.MachinePolicy{Ports: []api.PortRule{{Ports: port, Protocol: "tcp", MaxSeconds: 3600}}}
+	p := api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", MaxSeconds: 3600}}}
 	for _, c := range change {
 		c(&p)
 	}
@@ -279,28 +280,28 @@ func (w *world) eventually(what string, check func() error) {
 	w.t.Fatalf("%s: not after %s: %v%s", what, patience, err, &logs)
 }
 
-// ask requests a port of a machine from a source, and waits until every grant is active.
-func (w *world) ask(c *api.Client, machine, port, source string, lasting time.Duration) api.Grant {
+// ask requests port 22 of web-1 from a source, and waits until the grant is active.
+func (w *world) ask(c *api.Client, source string, lasting time.Duration) api.Grant {
 	w.t.Helper()
 	r, err := c.Submit(w.t.Context(), api.NewRequest{ForSeconds: int64(lasting / time.Second), Justification: "a test",
-		Items: []api.NewItem{{Machine: machine, Ports: port, Sources: []string{source}}}}, "")
+		Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{source}}}}, "")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if len(r.Grants) != 1 {
 		w.t.Fatalf("got %d grants, want one: %+v", len(r.Grants), r)
 	}
-	return w.reaches(r.Grants[0].ID, "active")
+	return w.active(r.Grants[0].ID)
 }
 
-// reaches waits until a grant is in a state.
-func (w *world) reaches(id, state string) (g api.Grant) {
+// active waits until a grant is in force.
+func (w *world) active(id string) (g api.Grant) {
 	w.t.Helper()
-	w.eventually("grant "+id+" is "+state, func() (err error) {
+	w.eventually("grant "+id+" is active", func() (err error) {
 		if g, err = w.admin.Grant(w.t.Context(), id, 0); err != nil {
 			return err
 		}
-		if g.State != state {
+		if g.State != "active" {
 			return fmt.Errorf("it is %s (%s)", g.State, g.Reason)
 		}
 		return nil
@@ -378,9 +379,9 @@ func (w *world) kinds(grant string) []string {
 		w.t.Fatal(err)
 	}
 	var kinds []string
-	for i := len(events) - 1; i >= 0; i-- {
-		if events[i].Grant == grant || events[i].Grant == "" {
-			kinds = append(kinds, events[i].Kind)
+	for _, e := range slices.Backward(events) {
+		if e.Grant == grant || e.Grant == "" {
+			kinds = append(kinds, e.Kind)
 		}
 	}
 	return kinds

@@ -30,7 +30,7 @@ func TestOpenedForOneSourceAndOnePortAndClosedByItself(t *testing.T) {
 	me4, me6, you4, you6 := w.net.ClientAddrs[0], w.net.ClientAddrs[1], w.net.ClientAddrs[2], w.net.ClientAddrs[3]
 
 	w.open(me4, four) // nothing guards it yet
-	w.guard("22", func(p *api.MachinePolicy) {
+	w.guard(func(p *api.MachinePolicy) {
 		p.Ports = append(p.Ports, api.PortRule{Ports: "3389", MaxSeconds: 60})
 	})
 	for _, to := range []netip.AddrPort{four, otherFour} {
@@ -39,8 +39,8 @@ func TestOpenedForOneSourceAndOnePortAndClosedByItself(t *testing.T) {
 	w.shut(me6, six)
 	w.open(me4, free)
 
-	g4 := w.ask(w.admin, "web-1", "22", me4.String(), 4*time.Second)
-	g6 := w.ask(w.admin, "web-1", "22", me6.String(), time.Hour)
+	g4 := w.ask(w.admin, me4.String(), 4*time.Second)
+	g6 := w.ask(w.admin, me6.String(), time.Hour)
 	w.open(me4, four)
 	w.open(me6, six)
 	w.shut(you4, four) // the wrong source
@@ -84,7 +84,7 @@ func TestOverlapsAreAUnion(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	me := w.net.ClientAddrs[0]
 	made, err := w.admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: "rosa", Password: password})
 	if err != nil {
@@ -99,9 +99,9 @@ func TestOverlapsAreAUnion(t *testing.T) {
 	}
 	rosa := w.client(session.Token)
 
-	exact := w.ask(w.admin, "web-1", "22", me.String(), time.Hour)
-	wide := w.ask(rosa, "web-1", "22", netip.PrefixFrom(me, 24).Masked().String(), time.Hour)
-	same := w.ask(rosa, "web-1", "22", me.String(), time.Hour)
+	exact := w.ask(w.admin, me.String(), time.Hour)
+	wide := w.ask(rosa, netip.PrefixFrom(me, 24).Masked().String(), time.Hour)
+	same := w.ask(rosa, me.String(), time.Hour)
 	for _, g := range []api.Grant{exact, wide} {
 		if _, err := w.admin.Revoke(t.Context(), g.ID, ""); err != nil {
 			t.Fatal(err)
@@ -122,10 +122,10 @@ func TestExtendedByANewRequest(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	me := w.net.ClientAddrs[0]
-	first := w.ask(w.admin, "web-1", "22", me.String(), 3*time.Second)
-	second := w.ask(w.admin, "web-1", "22", me.String(), 8*time.Second)
+	first := w.ask(w.admin, me.String(), 3*time.Second)
+	second := w.ask(w.admin, me.String(), 8*time.Second)
 	if g := w.closed(first.ID); g.State != "superseded" {
 		t.Errorf("the first grant is %s, want superseded", g.State)
 	}
@@ -148,10 +148,10 @@ func TestSessionsAreCutOrKept(t *testing.T) {
 			t.Parallel()
 			w := pair(t)
 			four, six := w.listen(22)
-			w.guard("22", func(p *api.MachinePolicy) { p.Sessions = mode })
+			w.guard(func(p *api.MachinePolicy) { p.Sessions = mode })
 			for i, to := range []netip.AddrPort{four, six} {
 				me := w.net.ClientAddrs[i]
-				g := w.ask(w.admin, "web-1", "22", me.String(), 3*time.Second)
+				g := w.ask(w.admin, me.String(), 3*time.Second)
 				c, err := w.net.Client.Dial(t.Context(), "tcp", netip.AddrPortFrom(me, 0), to)
 				if err != nil {
 					t.Fatal(err)
@@ -175,7 +175,7 @@ func TestScheduledStart(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	me := w.net.ClientAddrs[0]
 	start := time.Now().Add(4 * time.Second)
 	r, err := w.admin.Submit(t.Context(), api.NewRequest{Start: &start, ForSeconds: 30, Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}}}, "")
@@ -186,7 +186,7 @@ func TestScheduledStart(t *testing.T) {
 		t.Errorf("the grant is %s, want scheduled", r.Grants[0].State)
 	}
 	w.shut(me, four)
-	if g := w.reaches(r.Grants[0].ID, "active"); g.OpenedAt.Before(start.Add(-time.Second)) {
+	if g := w.active(r.Grants[0].ID); g.OpenedAt.Before(start.Add(-time.Second)) {
 		t.Errorf("opened at %s, before its start %s", g.OpenedAt, start)
 	}
 	w.open(me, four)
@@ -196,7 +196,7 @@ func TestDeniedAttemptsAreOnTheLog(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, _ := w.listen(22)
-	w.guard("22")
+	w.guard()
 	w.shut(w.net.ClientAddrs[2], four)
 	w.eventually("the denied attempt is on the activity log", func() error {
 		events, err := api.All(w.admin.Events(t.Context(), api.EventQuery{Kind: "agent.deniedTraffic"}))

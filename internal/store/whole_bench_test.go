@@ -1,0 +1,85 @@
+package store_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/store"
+)
+
+// BenchmarkWholeRequest is requests from 64 people at once through the engine: authorized, judged by a policy, approved,
+// granted, recorded with their events and durable. What it stands beside is BenchmarkBareCommit.
+func BenchmarkWholeRequest(b *testing.B) {
+	const machines = 64
+	for name, engineDSN := range engines() {
+		b.Run(name, func(b *testing.B) {
+			e, admin := bootstrap(b, engineDSN(b))
+			policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
+			ctx := b.Context()
+			for i := range machines {
+				name := fmt.Sprintf("web-%d", i)
+				token, _, err := e.MakeEnrollmentToken(ctx, admin, engine.TokenInput{Name: name})
+				if err == nil {
+					in := engine.EnrollInput{Token: token, Name: name, OS: "linux", Version: "test"}
+					_, err = e.Enroll(ctx, admin.Address, in, func(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil })
+				}
+				if err == nil {
+					_, err = e.SetMachinePolicy(ctx, admin, name, policy, nil)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			people := make([]engine.Caller, benchCallers)
+			for i := range people {
+				name := fmt.Sprintf("user-%d", i)
+				p, err := e.CreatePrincipal(ctx, admin, engine.PrincipalInput{Kind: access.User, Name: name})
+				if err == nil {
+					_, err = e.AssignRole(ctx, admin, engine.AssignInput{Principal: name, Role: "JIT Access Requester", Scope: access.Root})
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				people[i] = engine.Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Address: admin.Address, Via: "api"}
+			}
+			callers(b, func(i int64) error {
+				person, machine := i%benchCallers, i/benchCallers%machines
+				_, err := e.Submit(ctx, people[person], engine.SubmitInput{Items: []engine.ItemInput{{
+					Machine: fmt.Sprintf("web-%d", machine), Ports: access.SinglePort(uint16(1000 + i%1000)), Duration: time.Minute,
+				}}})
+				return err
+			})
+		})
+	}
+}
+
+// bootstrap starts an engine on a new database and gives its administrator.
+func bootstrap(b *testing.B, dsn string) (*engine.Engine, engine.Caller) {
+	b.Helper()
+	log := slog.New(slog.DiscardHandler)
+	db, err := store.Open(b.Context(), store.Config{DSN: dsn, Log: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	e, err := engine.New(engine.Config{Store: db, Now: time.Now, Log: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := e.Bootstrap(b.Context(), func(string) (string, error) { return "hash", nil }); err != nil {
+		b.Fatal(err)
+	}
+	found, err := e.Credentials(b.Context(), engine.AdminName)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return e, engine.Caller{
+		Principal: found.Principal.ID, Name: found.Principal.Name, Tenant: found.Principal.Tenant,
+		Address: netip.MustParseAddr("203.0.113.7"), Via: "api",
+	}
+}

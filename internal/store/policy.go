@@ -15,7 +15,7 @@ const (
 	selectPolicyByResource = "select " + policyColumns + " from policies p where p.resource_key = $1 limit 1"
 	selectPolicyOfMachine  = "select " + policyColumns + " from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
 	listPolicies           = "select " + policyColumns + " from policies p"
-	selectPolicyEntry      = "select machine, body from policy_machines where machine = $1 limit 1"
+	selectGuard            = "select " + policyColumns + ", x.body from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
 	selectPolicyEntries    = "select machine, position, body from policy_machines where policy = $1 order by position, machine limit 1000000"
 )
 
@@ -82,15 +82,14 @@ func (r *reader) PolicyOfMachine(ctx context.Context, machine access.MachineID) 
 	return r.policy(ctx, selectPolicyOfMachine, string(machine))
 }
 
-// GuardOf implements engine.Reader.
+// GuardOf implements engine.Reader. It is one statement: each is a round trip that every change behind it waits for.
 func (r *reader) GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error) {
-	p, err := one(ctx, r.q, "policy", scanPolicy, selectPolicyOfMachine, string(machine))
-	if err != nil {
-		return access.Policy{}, err
-	}
-	entry, err := one(ctx, r.q, "policy", scanEntry, selectPolicyEntry, string(machine))
-	p.Machines = []access.MachinePolicy{entry}
-	return p, err
+	return one(ctx, r.q, "policy", func(row scanner) (p access.Policy, err error) {
+		var guard guardRecord
+		err = row.Scan(&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt}, timeColumn{&p.UpdatedAt}, &p.Revision, jsonColumn{&guard})
+		p.Machines = []access.MachinePolicy{guard.policy(machine)}
+		return p, err
+	}, selectGuard, string(machine))
 }
 
 // Policies implements engine.Reader.

@@ -22,13 +22,16 @@ func TestGatewayGuardsTheMachinesBehindIt(t *testing.T) {
 	w.enrol(w.guarded, "gw-1", "gateway", "state")
 	w.startAgent()
 	for i := range machines {
-		_, err := w.admin.AddMachine(t.Context(), api.NewMachine{Name: fmt.Sprintf("db-%d", i), Gateway: "gw-1",
-			Addresses: []string{network.MachineAddrs[2*i].String(), network.MachineAddrs[2*i+1].String()}})
+		_, err := w.admin.AddMachine(t.Context(), api.NewMachine{
+			Name: fmt.Sprintf("db-%d", i), Gateway: "gw-1",
+			Addresses: []string{network.MachineAddrs[2*i].String(), network.MachineAddrs[2*i+1].String()},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = w.admin.SetMachinePolicy(t.Context(), fmt.Sprintf("db-%d", i), api.MachinePolicy{
-			Ports: []api.PortRule{{Ports: fmt.Sprintf("1000-%d", 1000+ports-1), MaxSeconds: 3600}}}, 0)
+			Ports: []api.PortRule{{Ports: fmt.Sprintf("1000-%d", 1000+ports-1), MaxSeconds: 3600}},
+		}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,8 +59,10 @@ func TestGatewayGuardsTheMachinesBehindIt(t *testing.T) {
 	in.ForSeconds, in.Justification = 3600, "a test"
 	for i := range machines {
 		for p := range ports {
-			in.Items = append(in.Items, api.NewItem{Machine: fmt.Sprintf("db-%d", i), Ports: fmt.Sprint(1000 + p),
-				Sources: []string{network.ClientAddrs[0].String(), network.ClientAddrs[1].String()}})
+			in.Items = append(in.Items, api.NewItem{
+				Machine: fmt.Sprintf("db-%d", i), Ports: fmt.Sprint(1000 + p),
+				Sources: []string{network.ClientAddrs[0].String(), network.ClientAddrs[1].String()},
+			})
 		}
 	}
 	r, err := w.admin.Submit(t.Context(), in, "")

@@ -70,21 +70,21 @@ type process struct {
 	done chan struct{}
 }
 
-func launch(t testing.TB, in *nettest.Namespace, log string, args ...string) *process {
-	t.Helper()
+func launch(tb testing.TB, in *nettest.Namespace, log string, args ...string) *process {
+	tb.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer out.Close()
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := in.Start(cmd); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
 	go func() { _ = cmd.Wait(); close(p.done) }()
-	t.Cleanup(p.kill)
+	tb.Cleanup(p.kill)
 	return p
 }
 
@@ -127,21 +127,21 @@ type world struct {
 }
 
 // newWorld starts a server in the client's namespace and signs the administrator in.
-func newWorld(t testing.TB, network *nettest.Network) *world {
-	t.Helper()
-	t.Cleanup(func() { _ = network.Close() })
-	w := &world{t: t, net: network, dir: t.TempDir(), address: netip.AddrPortFrom(network.ClientAddrs[0], 8443).String(), guarded: network.Machine}
+func newWorld(tb testing.TB, network *nettest.Network) *world {
+	tb.Helper()
+	tb.Cleanup(func() { _ = network.Close() })
+	w := &world{t: tb, net: network, dir: tb.TempDir(), address: netip.AddrPortFrom(network.ClientAddrs[0], 8443).String(), guarded: network.Machine}
 	if network.Gateway != nil {
 		w.guarded = network.Gateway
 	}
 	w.startServer()
 	found := regexp.MustCompile(`(?m)^ *password +(\S+)$`).FindStringSubmatch(tail(w.server.log))
 	if found == nil {
-		t.Fatalf("the server printed no password:\n%s", tail(w.server.log))
+		tb.Fatalf("the server printed no password:\n%s", tail(w.server.log))
 	}
-	session, err := w.client("").SignIn(t.Context(), api.SignIn{Name: "admin", Password: found[1], NewPassword: password})
+	session, err := w.client("").SignIn(tb.Context(), api.SignIn{Name: "admin", Password: found[1], NewPassword: password})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w.admin = w.client(session.Token)
 	return w
@@ -283,8 +283,10 @@ func (w *world) eventually(what string, check func() error) {
 // ask requests port 22 of web-1 from a source, and waits until the grant is active.
 func (w *world) ask(c *api.Client, source string, lasting time.Duration) api.Grant {
 	w.t.Helper()
-	r, err := c.Submit(w.t.Context(), api.NewRequest{ForSeconds: int64(lasting / time.Second), Justification: "a test",
-		Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{source}}}}, "")
+	r, err := c.Submit(w.t.Context(), api.NewRequest{
+		ForSeconds: int64(lasting / time.Second), Justification: "a test",
+		Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{source}}},
+	}, "")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -12,13 +12,13 @@ import (
 	"github.com/postern-dev/postern/internal/nettest"
 )
 
-func pair(t testing.TB) *world {
-	t.Helper()
+func pair(tb testing.TB) *world {
+	tb.Helper()
 	network, err := nettest.Pair()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return newWorld(t, network)
+	return newWorld(tb, network)
 }
 
 func TestOpenedForOneSourceAndOnePortAndClosedByItself(t *testing.T) {

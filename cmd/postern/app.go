@@ -39,7 +39,7 @@ func (a *app) root() *cobra.Command {
 		"Postern keeps the management ports of machines closed and opens them for a person who asks, for a while.\n\n"+exitHelp(),
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(),
 		a.machineCommand(), a.policyCommand(),
-		a.requestCommand(), a.grantCommand(), a.revokeCommand(),
+		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(), a.reviewCommand(),
 		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.tokenCommand(), a.networkCommand(), a.auditCommand(),
 		a.notifyCommand(),
 		newServerCommand(a), newAgentCommand(a), a.demoCommand(), a.versionCommand(),

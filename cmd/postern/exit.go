@@ -89,9 +89,10 @@ func exitCode(err error) int {
 func outsidePolicy(p *api.Problem) bool {
 	limits := []string{
 		"machineNotConfigured", "portNotInPolicy", "protocolNotInPolicy", "sourceNotAllowed", "durationTooLong",
-		"justificationRequired", "justificationTooShort",
+		"justificationRequired", "justificationTooShort", "justificationUnlike", "ticketRequired", "ticketUnlike", "ticketRefused",
+		"noCaseApplies", "ruleFailed", "quorumUnreachable", "breakGlassTooLong", "breakGlassNotAllowed", "breakGlassLater",
 	}
-	return slices.ContainsFunc(p.Reasons, func(r api.Reason) bool { return slices.Contains(limits, r.Code) })
+	return p.Code != "malformedPolicy" && slices.ContainsFunc(p.Reasons, func(r api.Reason) bool { return slices.Contains(limits, r.Code) })
 }
 
 func exitOfProblem(p *api.Problem) int {

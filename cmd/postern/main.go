@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // working hours name time zones, which not every host has
 )
 
 func main() {

@@ -18,7 +18,8 @@ import (
 func (a *app) policyCommand() *cobra.Command {
 	return group("policy", "Which ports of a machine are guarded, and what may be asked for",
 		"Policies say which ports of a machine are closed by default, and within which limits a request may open them.",
-		a.policyListCommand(), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand())
+		a.policyListCommand(), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand(),
+		a.policyExplainCommand(), a.policyTestCommand())
 }
 
 // guardedPort is one line of a table of policies.
@@ -49,6 +50,7 @@ func policyColumns() []column[guardedPort] {
 		}},
 		{"LONGEST", func(_ style, p guardedPort) string { return seconds(p.rule.MaxSeconds) }},
 		{"SESSIONS", func(_ style, p guardedPort) string { return orElse(p.view.Sessions, "cut") }},
+		{"APPROVAL", func(_ style, p guardedPort) string { return approvalText(p.view.Approval) }},
 		{"SERVER LOST", func(_ style, p guardedPort) string {
 			if p.view.CloseAfterLossSeconds == 0 {
 				return "keep until expiry"
@@ -125,7 +127,7 @@ func (a *app) policyShowCommand() *cobra.Command {
 func recommended() []string { return []string{"22/tcp", "3389/tcp", "5985/tcp", "5986/tcp"} }
 
 func (a *app) policySetCommand() *cobra.Command {
-	var ports, from []string
+	var ports, from, approvers []string
 	var longest, loss, sessions, file string
 	var requireReason bool
 	var minReason int
@@ -138,6 +140,7 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
+  postern policy set web-1 --port 22 --approvers ops:2 --require-reason
   postern policy set web-1 --file web-1.yaml`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
@@ -145,7 +148,7 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 			var in api.MachinePolicy
 			var revision int64 // 0 takes it as it is
 			if file != "" {
-				for _, other := range []string{"port", "from", "max", "sessions", "close-after-loss", "require-reason", "min-reason"} {
+				for _, other := range []string{"port", "from", "max", "sessions", "close-after-loss", "require-reason", "min-reason", "approvers"} {
 					if c.Flags().Changed(other) {
 						return usage(c, "--file says it all; leave out --%s", other)
 					}
@@ -175,6 +178,9 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 					}
 					in.CloseAfterLossSeconds = int64(d / time.Second)
 				}
+				if in.Approval, err = approverCase(approvers); err != nil {
+					return usage(c, "--approvers: %s", err)
+				}
 				in.Justification = api.JustificationRule{Required: requireReason || minReason > 0, MinLength: minReason}
 			}
 			cl, err := a.client()
@@ -196,8 +202,43 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 	f.StringVar(&loss, "close-after-loss", "", "close what is open so long after the machine lost the server (default: keep until expiry)")
 	f.BoolVar(&requireReason, "require-reason", false, "refuse requests without a reason")
 	f.IntVar(&minReason, "min-reason", 0, "shortest reason, in characters; implies --require-reason")
+	f.StringSliceVar(&approvers, "approvers", nil, "who must agree, as GROUP:COUNT, such as ops:2; of several, each (default: nobody)")
 	f.StringVar(&file, "file", "", "read the whole from a YAML or JSON file")
 	return c
+}
+
+// approverCase reads "ops:2" as the rule that two people of the group ops must agree.
+func approverCase(texts []string) ([]api.ApprovalCase, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	var stage api.ApprovalStage
+	for _, text := range texts {
+		name, number, ok := cutLast(text, ":")
+		n := 1
+		if ok {
+			var err error
+			if n, err = strconv.Atoi(number); err != nil || n < 1 {
+				return nil, fmt.Errorf("%q is not GROUP:COUNT, such as ops:2", text)
+			}
+		}
+		stage.AllOf = append(stage.AllOf, api.Quorum{Count: n, Groups: []string{name}})
+	}
+	return []api.ApprovalCase{{Stages: []api.ApprovalStage{stage}}}, nil
+}
+
+// approvalText sums up who must agree.
+func approvalText(cases []api.ApprovalCase) string {
+	switch {
+	case len(cases) == 0:
+		return "automatic"
+	case len(cases) > 1:
+		return count(len(cases), "case")
+	case len(cases[0].Stages) == 1 && len(cases[0].Stages[0].AnyOf) == 0:
+		return quorumTexts(cases[0].Stages[0].AllOf)
+	default:
+		return count(len(cases[0].Stages), "stage")
+	}
 }
 
 func readPolicy(c *cobra.Command, file string) (api.MachinePolicyView, error) {

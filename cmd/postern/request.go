@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +20,9 @@ type requestFlags struct {
 	reason, ticket, key string
 	wait                bool
 	waitFor             string
+	repeat, zone        string
+	selector, group     string
+	breakGlass          bool
 }
 
 func (a *app) requestCommand() *cobra.Command {
@@ -32,8 +37,11 @@ Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00",
 2026-01-31T15:04:00Z. With --wait, the command ends when every port is open, and says what is open and until when.`,
 		Example: `  postern request web-1 --port 22 --for 1h --reason "roll back release 42" --wait
   postern request web-1 web-2 --port 22 --port 8443/tcp --from 203.0.113.7 --until 18:00 --reason upgrade --ticket OPS-7
-  postern request db-1 --port 5432 --at "tomorrow 09:00" --for 30m --reason "index rebuild"`,
-		Args:              takes(1, -1),
+  postern request db-1 --port 5432 --at "tomorrow 09:00" --for 30m --reason "index rebuild"
+  postern request --selector env=prod,role=web --port 22 --for 1h --reason "certificates" --ticket OPS-8
+  postern request db-1 --port 22 --at "monday 09:00" --for 1h --repeat "FREQ=WEEKLY;BYDAY=MO;COUNT=8" --reason "weekly patches"
+  postern request web-1 --port 22 --for 15m --break-glass --reason "site down, nobody answers"`,
+		Args:              takes(0, -1),
 		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			ask, patience, err := a.newRequest(c, args, in)
@@ -71,6 +79,11 @@ Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00",
 	f.StringVar(&in.reason, "reason", "", "why, for whoever approves and for the activity log")
 	f.StringVar(&in.ticket, "ticket", "", "reference of the ticket that this is for")
 	f.StringVar(&in.key, "idempotency-key", "", "a repeated call with the same key asks only once")
+	f.StringVar(&in.selector, "selector", "", "instead of machines, every machine with these labels, such as env=prod,role=web")
+	f.StringVar(&in.group, "group", "", "instead of machines, every machine of this resource group; with --selector, those it picks")
+	f.StringVar(&in.repeat, "repeat", "", "make a series, approved once: an RRULE such as FREQ=WEEKLY;BYDAY=MO;COUNT=8")
+	f.StringVar(&in.zone, "zone", "", "time zone of the series, such as Europe/Berlin (default UTC)")
+	f.BoolVar(&in.breakGlass, "break-glass", false, "an emergency: open at once, without approval, where the policy lets you; leaves a review")
 	f.BoolVar(&in.wait, "wait", false, "wait until everything is open; exit code 7 if it does not happen in time")
 	f.StringVar(&in.waitFor, "wait-timeout", "2m", "how long to wait, from the start where there is one")
 	c.AddCommand(a.requestListCommand(), a.requestShowCommand(), a.requestCancelCommand())
@@ -85,7 +98,16 @@ func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (
 	if err := oneOf(c, "for", "until"); err != nil {
 		return none, 0, err
 	}
-	ask := api.NewRequest{Justification: in.reason, Ticket: in.ticket}
+	picked := in.selector != "" || in.group != ""
+	switch {
+	case picked && len(machines) > 0:
+		return none, 0, usage(c, "name the machines, or pick them with --selector or --group, not both")
+	case !picked && len(machines) == 0:
+		return none, 0, usage(c, "which machine? Name one, or pick some with --selector or --group")
+	case picked:
+		machines = []string{""}
+	}
+	ask := api.NewRequest{Justification: in.reason, Ticket: in.ticket, Repeat: in.repeat, Zone: in.zone, BreakGlass: in.breakGlass}
 	patience, err := parseDuration(in.waitFor)
 	if err != nil {
 		return none, 0, usage(c, "--wait-timeout: %s", err)
@@ -119,7 +141,7 @@ func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (
 	for _, machine := range machines {
 		for _, p := range in.ports {
 			ports, protocol := splitPort(p)
-			ask.Items = append(ask.Items, api.NewItem{Machine: machine, Ports: ports, Protocol: protocol, Sources: in.from})
+			ask.Items = append(ask.Items, api.NewItem{Machine: machine, Selector: in.selector, ResourceGroup: in.group, Ports: ports, Protocol: protocol, Sources: in.from})
 		}
 	}
 	return ask, patience, nil
@@ -194,6 +216,26 @@ func (a *app) printRequest(r api.Request) error {
 			return s.timeIf(r.PendingUntil)
 		}},
 		{"Decided", func(s style, r api.Request) string { return s.timeIf(r.DecidedAt) }},
+		{"Windows", func(s style, r api.Request) string {
+			if len(r.Windows) == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%d, from %s to %s", len(r.Windows), s.time(r.Windows[0]), s.time(r.Windows[len(r.Windows)-1]))
+		}},
+		{"More time on", func(s style, r api.Request) string {
+			if r.Extends == "" {
+				return ""
+			}
+			return s.id(r.Extends)
+		}},
+		{"Emergency", func(_ style, r api.Request) string {
+			if !r.BreakGlass {
+				return ""
+			}
+			return "glass was broken: an approver has to review it"
+		}},
+		{"Approval", func(_ style, r api.Request) string { return strings.Join(approvalTexts(r), "; ") }},
+		{"Decisions", func(_ style, r api.Request) string { return strings.Join(decisionTexts(r), "; ") }},
 	}); err != nil || a.output != "table" || len(r.Grants) == 0 {
 		return err
 	}
@@ -208,7 +250,7 @@ func (a *app) requestListCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List requests, the newest first",
 		Long:    "List requests, the newest first: your own, and those for machines whose requests you may read.",
-		Example: "  postern request list --who me\n  postern request list --state pending -o json",
+		Example: "  postern request list --who me\n  postern request list --needs-me\n  postern request list --state pending -o json",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -223,6 +265,7 @@ func (a *app) requestListCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
+	f.BoolVar(&q.NeedsMe, "needs-me", false, "only those that are yours to decide now")
 	f.StringVar(&q.State, "state", "", "only this: pending, approved, denied, canceled, timedOut")
 	f.StringVar(&q.Machine, "machine", "", "only for this machine")
 	f.StringVar(&q.Requester, "who", "", "only of this principal; me is you")
@@ -287,5 +330,19 @@ func findRequest(ctx context.Context, cl *api.Client, ref string) (api.Request, 
 	if err != nil {
 		return api.Request{}, err
 	}
-	return byTail("request", "request list", ref, newest, func(r api.Request) string { return r.ID })
+	// Whoever may decide sees requests that are in no list of theirs.
+	mine, err := take(cl.Requests(ctx, api.RequestQuery{NeedsMe: true}), searched)
+	if err != nil {
+		return api.Request{}, err
+	}
+	for _, r := range mine {
+		if !slices.ContainsFunc(newest, func(other api.Request) bool { return other.ID == r.ID }) {
+			newest = append(newest, r)
+		}
+	}
+	found, err := byTail("request", "request list", ref, newest, func(r api.Request) string { return r.ID })
+	if err != nil {
+		return api.Request{}, err
+	}
+	return cl.Request(ctx, found.ID, 0)
 }

@@ -13,21 +13,33 @@ import (
 func (a *app) revokeCommand() *cobra.Command {
 	var reason string
 	var everybody bool
+	var principal string
 	c := &cobra.Command{
-		Use:   "revoke GRANT|REQUEST|MACHINE",
+		Use:   "revoke GRANT|REQUEST|MACHINE | --principal PERSON",
 		Short: "Close what is open, now",
 		Long: `Close what is open, now: one grant, everything that a request opened, or everything that you opened on a machine, and
 with --everybody what others opened there too. Established connections are cut where the policy says so. GRANT and
 REQUEST are ids, or their last characters as lists show them.`,
 		Example: `  postern revoke 7f3a9c12
   postern revoke web-1 --reason "done early"
-  postern revoke web-1 --everybody --reason "incident 12"`,
-		Args:              takes(1, 1),
+  postern revoke web-1 --everybody --reason "incident 12"
+  postern revoke --principal ann --reason "left the team"`,
+		Args:              takes(0, 1),
 		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
+			if (principal != "") == (len(args) == 1) {
+				return usage(c, "what shall be closed? Name a grant, a request or a machine, or a person with --principal")
+			}
 			cl, err := a.client()
 			if err != nil {
 				return err
+			}
+			if principal != "" {
+				ended, err := cl.RevokePrincipal(c.Context(), principal, reason)
+				if err != nil {
+					return err
+				}
+				return printList(a, ended, grantColumns(), "Nothing was open.")
 			}
 			grants, err := a.revocable(c.Context(), cl, args[0], everybody)
 			if err != nil {
@@ -58,6 +70,7 @@ REQUEST are ids, or their last characters as lists show them.`,
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for the activity log")
+	c.Flags().StringVar(&principal, "principal", "", "everything that this person or program holds, and its pending requests")
 	c.Flags().BoolVar(&everybody, "everybody", false, "on a machine: what others opened too")
 	return c
 }

@@ -41,7 +41,7 @@ func (a *app) root() *cobra.Command {
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(), a.reviewCommand(),
 		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.tokenCommand(), a.networkCommand(), a.auditCommand(),
-		a.notifyCommand(),
+		a.notifyCommand(), a.alertCommand(), a.insightCommand(),
 		newServerCommand(a), newAgentCommand(a), a.demoCommand(), a.versionCommand(),
 	)
 	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +

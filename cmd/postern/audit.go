@@ -19,7 +19,7 @@ import (
 func (a *app) auditCommand() *cobra.Command {
 	return group("audit", "The activity log: read it, take it away, verify it",
 		"The activity log holds everything that happened, and cannot be changed unseen: its records are the leaves of a\nMerkle tree whose root the server signs.",
-		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditVerifyCommand())
+		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditVerifyCommand(), a.auditWhoCommand())
 }
 
 func (a *app) auditListCommand() *cobra.Command {

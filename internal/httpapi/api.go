@@ -117,6 +117,8 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.tokenRoutes()
 	a.networkRoutes()
 	a.notificationRoutes()
+	a.alertRoutes()
+	a.insightRoutes()
 	a.eventRoutes(mux)
 	a.agentRoutes(mux)
 	mux.HandleFunc("GET /openapi.yaml", a.serveDocument)

@@ -68,9 +68,11 @@ func TestAlertsRefuse(t *testing.T) {
 		stale := anAlert("a1", alert.Drift, "k")
 		stale.Revision = 9
 		for name, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
-			"a second open one of the key": func(ctx context.Context, tx engine.Tx) error { return tx.SaveAlert(ctx, anAlert("a2", alert.Drift, "k"), 0) },
-			"changed meanwhile":            func(ctx context.Context, tx engine.Tx) error { return tx.SaveAlert(ctx, stale, 8) },
-			"the cursor of another":        func(ctx context.Context, tx engine.Tx) error { return tx.AdvanceAlertCursor(ctx, 0, 7) },
+			"a second open one of the key": func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveAlert(ctx, anAlert("a2", alert.Drift, "k"), 0)
+			},
+			"changed meanwhile":     func(ctx context.Context, tx engine.Tx) error { return tx.SaveAlert(ctx, stale, 8) },
+			"the cursor of another": func(ctx context.Context, tx engine.Tx) error { return tx.AdvanceAlertCursor(ctx, 0, 7) },
 		} {
 			if err := f.try(t, do); access.KindOf(err) != access.KindConflict {
 				t.Errorf("%s: %v", name, err)

@@ -9,11 +9,10 @@ import (
 )
 
 const (
-	// What was seen open counts from then, what was not from its start, until it was seen gone; where neither was said, its
-	// window counts.
-	selectGrantsAt = "select " + grantColumns + ` from grants g where g.machine = $1 and g.created_at <= $2 and g.start_at <= $2
-and (g.closed_at > $2 or g.closed_at = 0 and (g.ended_at = 0 or g.opened_at <> 0 or g.ended_at > $2))
-and (g.opened_at = 0 or g.opened_at <= $2) and (g.opened_at <> 0 or g.ended_at = 0 or g.ended_at > $2)
+	// What was seen open counts from then until it was seen gone; of what no agent spoke of, its window counts.
+	selectGrantsAt = "select " + grantColumns + ` from grants g where g.machine = $1 and g.created_at <= $2
+and (g.opened_at <> 0 and g.opened_at <= $2 and (g.closed_at = 0 or g.closed_at > $2)
+or g.opened_at = 0 and g.state <> 'failed' and g.start_at <= $2 and g.end_at > $2 and (g.ended_at = 0 or g.ended_at > $2))
 order by g.created_at desc, g.id desc limit $3`
 	listNeverUsed      = "select " + grantColumns + " from grants g where g.packets = 0 and g.opened_at <> 0 and g.ended_at <> 0"
 	selectLastRequests = "select requester, max(created_at) from requests where tenant = $1 and created_at >= $2 group by requester order by requester limit 1000000"

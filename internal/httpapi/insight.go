@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+func (a *API) insightRoutes() {
+	const tag = "Insight"
+	register(a, operation{
+		method: http.MethodGet, path: "/audit/who", id: "whoHadAccess", tag: tag, entry: people,
+		summary: "Who had access to a machine at an instant; there is one page of at most 1,000",
+	}, a.whoHad)
+	register(a, operation{
+		method: http.MethodGet, path: "/insight/never-used", id: "listNeverUsed", tag: tag, entry: people,
+		summary: "List grants that ended without a packet, the newest first",
+	}, a.listNeverUsed)
+	register(a, operation{
+		method: http.MethodGet, path: "/insight/unused", id: "listUnused", tag: tag, entry: people,
+		summary: "List who may ask for access and has not",
+	}, a.listUnused)
+	register(a, operation{
+		method: http.MethodGet, path: "/insight/foreign-rules", id: "listForeignRules", tag: tag, entry: people,
+		summary: "List rules of other firewall tables that touch guarded ports; there is one page of at most 1,000",
+	}, a.listForeignRules)
+}
+
+type whoInput struct {
+	calling
+
+	Machine string    `query:"machine" required:"true" maxLength:"2048" doc:"Name, id or resource id."`
+	At      time.Time `query:"at" doc:"Absent: now."`
+}
+
+func (a *API) whoHad(ctx context.Context, in *whoInput) (*answer[api.Page[api.Access]], error) {
+	at := in.At
+	if at.IsZero() {
+		at = a.now()
+	}
+	list, err := a.engine.WhoHad(ctx, in.caller, in.Machine, at.UTC())
+	return &answer[api.Page[api.Access]]{page(engine.Listed[engine.Access]{Items: list}, func(d engine.Access) api.Access {
+		return api.Access{Grant: grantOut(d.GrantDetail), From: d.From.UTC(), Until: instant(d.Until), Seen: d.Seen}
+	})}, err
+}
+
+type daysInput struct {
+	calling
+	Paging
+
+	Days int `query:"days" minimum:"1" maximum:"3650" default:"90" doc:"How far to look back."`
+}
+
+func (a *API) since(days int) time.Time { return a.now().UTC().AddDate(0, 0, -days) }
+
+func (a *API) listNeverUsed(ctx context.Context, in *daysInput) (*answer[api.Page[api.Grant]], error) {
+	list, err := a.engine.NeverUsed(ctx, in.caller, a.since(in.Days), in.page())
+	return &answer[api.Page[api.Grant]]{page(list, grantOut)}, err
+}
+
+func (a *API) listUnused(ctx context.Context, in *daysInput) (*answer[api.Page[api.Eligible]], error) {
+	list, err := a.engine.Unused(ctx, in.caller, a.since(in.Days), in.page())
+	return &answer[api.Page[api.Eligible]]{page(list, func(d engine.Eligible) api.Eligible {
+		out := api.Eligible{
+			Principal: d.Person.Name, PrincipalID: string(d.Person.ID), Role: d.Role.Name, Scope: string(d.Assignment.Scope), Assignment: string(d.Assignment.ID),
+		}
+		if d.Principal.ID != d.Person.ID {
+			out.Via = d.Principal.Name
+		}
+		return out
+	})}, err
+}
+
+func (a *API) listForeignRules(ctx context.Context, in *callInput) (*answer[api.Page[api.ForeignAt]], error) {
+	list, err := a.engine.Foreign(ctx, in.caller)
+	return &answer[api.Page[api.ForeignAt]]{page(engine.Listed[engine.ForeignAt]{Items: list}, func(at engine.ForeignAt) api.ForeignAt {
+		agent := agentOut(at.Agent)
+		return api.ForeignAt{Agent: agent.Name, AgentID: agent.ID, Machines: append([]string{}, at.Machines...), Rules: append([]api.ForeignRule{}, agent.Foreign...)}
+	})}, err
+}

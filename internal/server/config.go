@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/postern-dev/postern/internal/notify"
 )
 
 // Config says how the server runs. Load reads it from a file, the environment and flags; each field that they may set
@@ -30,6 +32,9 @@ type Config struct {
 	LogFormat      string         // text or json
 	LogLevel       string         // debug, info, warn or error
 	CallsPerSecond int            // of one principal
+	TicketWebhook  string         // URL that is asked whether a ticket is good; empty: none
+	TicketKey      string         // what it signs its questions with; empty: they are not signed
+	TicketCA       string         // PEM of the authorities that it trusts; empty: the system's
 	PublicURL      string         // where people reach the server, for links in notifications; empty is guessed
 
 	Out   io.Writer   // the first start prints here what is shown once; os.Stdout if nil
@@ -217,4 +222,27 @@ func split(text string) []string {
 		}
 	}
 	return parts
+}
+
+func setTicketWebhook(c *Config, text string) error {
+	c.TicketWebhook = text
+	return notify.TicketWebhook{URL: text}.Check()
+}
+
+func setTicketKeyFile(c *Config, text string) error {
+	data, err := os.ReadFile(text) //nolint:gosec // the operator names the file
+	if err != nil {
+		return err
+	}
+	c.TicketKey = strings.TrimSpace(string(data))
+	return notify.TicketWebhook{URL: "https://localhost", Keys: c.TicketKey}.Check()
+}
+
+func setTicketCA(c *Config, text string) error {
+	data, err := os.ReadFile(text) //nolint:gosec // the operator names the file
+	if err != nil {
+		return err
+	}
+	c.TicketCA = string(data)
+	return notify.TicketWebhook{URL: "https://localhost", CA: c.TicketCA}.Check()
 }

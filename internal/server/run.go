@@ -18,6 +18,7 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/httpapi"
 	"github.com/postern-dev/postern/internal/identity"
+	"github.com/postern-dev/postern/internal/notify"
 	"github.com/postern-dev/postern/internal/store"
 )
 
@@ -89,7 +90,7 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	}
 	if s.engine, err = engine.New(engine.Config{
 		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log,
-		SealSecret: s.notify.vault.Seal, TestChannel: s.testChannel,
+		SealSecret: s.notify.vault.Seal, TestChannel: s.testChannel, Tickets: s.tickets(),
 	}); err != nil {
 		return s, err
 	}
@@ -287,4 +288,12 @@ func listen(ctx context.Context, key, address string) (net.Listener, error) {
 		err = fmt.Errorf("%s cannot be listened at: %w", address, err)
 	}
 	return nil, &KeyError{Key: key, Err: err}
+}
+
+// tickets gives what asks whether tickets are good; nil where none is configured.
+func (s *server) tickets() engine.TicketChecker {
+	if s.config.TicketWebhook == "" {
+		return nil
+	}
+	return notify.TicketWebhook{URL: s.config.TicketWebhook, Keys: s.config.TicketKey, CA: s.config.TicketCA, Now: s.now}
 }

@@ -69,6 +69,18 @@ func Settings() []Setting {
 			Doc: "how many calls one principal may make a second, on average; twice as many at once",
 		},
 		{
+			Key: "ticketWebhook", Env: "POSTERN_TICKET_WEBHOOK", Flag: "ticket-webhook", set: setTicketWebhook,
+			Doc: "URL that is asked whether a ticket is good, for policies that want tickets checked; where it does not answer, nothing is opened",
+		},
+		{
+			Key: "ticketWebhookKeyFile", Env: "POSTERN_TICKET_WEBHOOK_KEY_FILE", Flag: "ticket-webhook-key-file", set: setTicketKeyFile,
+			Doc: "file with the key (whsec_ and base64) that questions to the ticket webhook are signed with",
+		},
+		{
+			Key: "ticketWebhookCA", Env: "POSTERN_TICKET_WEBHOOK_CA", Flag: "ticket-webhook-ca", set: setTicketCA,
+			Doc: "file with the certificates (PEM) that the ticket webhook is trusted by, instead of the system's",
+		},
+		{
 			Key: "publicURL", Env: "POSTERN_PUBLIC_URL", Flag: "public-url", set: setPublicURL,
 			Doc: "address under which people reach the server, such as https://postern.example, for the links in notifications; without it the first of names, or this host's name",
 		},

@@ -61,6 +61,19 @@ type NewLeastPrivilegedRole struct {
 	APIOnly      bool   `json:"apiOnly,omitempty" doc:"Without the actions that only a portal needs."`
 }
 
+// CodeExchange shows the code that a browser brought to a program on the same machine, and the verifier whose challenge the
+// program began with (PKCE, S256).
+type CodeExchange struct {
+	Code     string `json:"code" maxLength:"256"`
+	Verifier string `json:"verifier" maxLength:"256"`
+}
+
+// ExchangeCode gives the session that was opened in a browser.
+func (c *Client) ExchangeCode(ctx context.Context, in CodeExchange) (Session, error) {
+	var out Session
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/sessions/exchange", body: in, answer: &out})
+}
+
 // CreateAPIToken makes a token for the caller's own programs.
 func (c *Client) CreateAPIToken(ctx context.Context, in NewAPIToken) (CreatedAPIToken, error) {
 	var out CreatedAPIToken

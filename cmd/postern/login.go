@@ -18,8 +18,9 @@ import (
 
 func (a *app) loginCommand() *cobra.Command {
 	var server, user, caFile, fingerprint, passwordFile, newPasswordFile string
+	var byOIDC bool
 	c := &cobra.Command{
-		Use:   "login --server URL [--user NAME]",
+		Use:   "login --server URL [--user NAME | --oidc]",
 		Short: "Sign in to a server and keep the session",
 		Long: `Sign in to a server. The server's address, its CA and the session's token are kept in
 $XDG_CONFIG_HOME/postern/config.json, readable by you alone, until postern logout.
@@ -30,7 +31,8 @@ the CA is then fetched, compared with the fingerprint, and kept.
 The environment overrides what is kept: POSTERN_SERVER, POSTERN_TOKEN, POSTERN_CA (a file) and POSTERN_CONFIG (the
 file that keeps it).`,
 		Example: `  postern login --server https://postern.example:8443 --ca-fingerprint SHA256:9f2c… --user anna
-  postern login --server https://postern.example:8443 --ca ca.pem --user anna --password-file -`,
+  postern login --server https://postern.example:8443 --ca ca.pem --user anna --password-file -
+  postern login --server https://postern.example:8443 --oidc`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := oneOf(c, "ca", "ca-fingerprint"); err != nil {
@@ -48,6 +50,13 @@ file that keeps it).`,
 			}
 			if err := a.chooseCA(c, &conf, caFile, fingerprint); err != nil {
 				return err
+			}
+			if byOIDC {
+				session, err := a.oidcSession(c.Context(), conf)
+				if err != nil {
+					return err
+				}
+				return a.keep(conf, session)
 			}
 			in := bufio.NewReader(a.in)
 			if user == "" {
@@ -82,12 +91,7 @@ file that keeps it).`,
 			if err != nil {
 				return err
 			}
-			conf.User, conf.Token = session.Principal.Name, session.Token
-			if err := a.save(conf); err != nil {
-				return err
-			}
-			a.say("Signed in to %s as %s until %s.", conf.Server, conf.User, a.style().time(session.ExpiresAt))
-			return nil
+			return a.keep(conf, session)
 		},
 	}
 	f := c.Flags()
@@ -95,9 +99,20 @@ file that keeps it).`,
 	f.StringVar(&user, "user", "", "name to sign in with")
 	f.StringVar(&caFile, "ca", "", "file with the server's CA certificate")
 	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, as the server prints it")
+	f.BoolVar(&byOIDC, "oidc", false, "sign in with the server's identity provider, in a browser on this machine")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
 	f.StringVar(&newPasswordFile, "new-password-file", "", "file whose first line is the new password; needed with a one-time password")
 	return c
+}
+
+// keep keeps a session for the commands that follow.
+func (a *app) keep(conf config, session api.Session) error {
+	conf.User, conf.Token = session.Principal.Name, session.Token
+	if err := a.save(conf); err != nil {
+		return err
+	}
+	a.say("Signed in to %s as %s until %s.", conf.Server, conf.User, a.style().time(session.ExpiresAt))
+	return nil
 }
 
 func (a *app) chooseServer(c *cobra.Command, conf *config, server string) error {

@@ -18,6 +18,10 @@ func (a *API) sessionRoutes() {
 		summary: "Open a session with a name and a password",
 	}, a.signIn)
 	register(a, operation{
+		method: http.MethodPost, path: "/sessions/exchange", id: "exchangeCode", tag: tag, status: http.StatusCreated, entry: anybody,
+		summary: "Get the session that was opened in a browser, for the code that the browser brought",
+	}, a.exchangeCode)
+	register(a, operation{
 		method: http.MethodDelete, path: "/sessions/current", id: "signOut", tag: tag, entry: people,
 		summary: "End the session that calls",
 	}, a.signOut)
@@ -42,6 +46,24 @@ func (a *API) signIn(ctx context.Context, in *signInInput) (*answer[api.Session]
 		return nil, err
 	}
 	return &answer[api.Session]{api.Session{Token: s.Token, ExpiresAt: s.ExpiresAt.UTC(), Principal: principalOut(s.Principal)}}, nil
+}
+
+type exchangeInput struct {
+	calling
+
+	Body api.CodeExchange
+}
+
+func (a *API) exchangeCode(ctx context.Context, in *exchangeInput) (*answer[api.Session], error) {
+	s, err := a.identity.ExchangeCode(ctx, in.Body.Code, in.Body.Verifier, in.client, in.address)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[api.Session]{sessionOut(s)}, nil
+}
+
+func sessionOut(s identity.SignedIn) api.Session {
+	return api.Session{Token: s.Token, ExpiresAt: s.ExpiresAt.UTC(), Principal: principalOut(s.Principal)}
 }
 
 type callInput struct{ calling }

@@ -19,6 +19,9 @@ type Config struct {
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []netip.Prefix
 
+	// OIDC is the identity provider that people may sign in with; nil for none.
+	OIDC *OIDCConfig
+
 	// Hashing is how many passwords are hashed at once, each with 19 MiB of memory; 0 means 2.
 	Hashing int
 
@@ -50,6 +53,7 @@ type Identity struct {
 	refusals  *limiter // records of refused certificates, by certificate
 	nobody    phc
 	tokens    *tokenKeys // of access tokens
+	oidc      *oidcLogin // nil where nobody signs in by a provider
 }
 
 // New makes an Identity.
@@ -61,8 +65,12 @@ func New(c Config) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	oidc, err := newOIDC(c.OIDC)
+	if err != nil {
+		return nil, err
+	}
 	return &Identity{
-		engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
+		oidc: oidc, engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
 		hashing:   newHashing(c.Hashing),
 		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),

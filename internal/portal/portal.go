@@ -51,7 +51,7 @@ func New(c Config) (*Portal, error) {
 // Serves tells whether a path is one of these pages.
 func Serves(path string) bool {
 	_, authorize := cutAuthorize(path)
-	return authorize || path == devicePath || path == stylePath
+	return authorize || path == devicePath || path == stylePath || path == oidcStart || path == identity.OIDCCallback
 }
 
 const (
@@ -107,6 +107,10 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, files, "pages/sign-in.css")
 	case authorize:
 		v.authorize(authority)
+	case r.URL.Path == oidcStart:
+		v.startOIDC()
+	case r.URL.Path == identity.OIDCCallback:
+		v.finishOIDC()
 	case r.URL.Path == devicePath:
 		v.device()
 	default:

@@ -28,6 +28,7 @@ type Config struct {
 	Names          []string       // what the server's certificate holds for, besides this host's own names and addresses
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	ProxyProtocol  []netip.Prefix // load balancers whose connections begin with a header of the PROXY protocol
+	OIDC           OIDC           // the identity provider that people may sign in with; without an issuer none
 	MetricsListen  string         // host:port of /metrics, or "off"
 	LogFormat      string         // text or json
 	LogLevel       string         // debug, info, warn or error

@@ -134,8 +134,12 @@ func (s *server) openFaces() error {
 	if err != nil {
 		return err
 	}
+	provider, err := s.config.OIDC.identity(s.config.PublicURL)
+	if err != nil {
+		return err
+	}
 	s.identity, err = identity.New(identity.Config{
-		Engine: s.engine, CA: ca, SealKey: seal, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		OIDC: provider, Engine: s.engine, CA: ca, SealKey: seal, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
 		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
 	})
 	if err != nil {

@@ -84,6 +84,38 @@ func Settings() []Setting {
 			Key: "publicURL", Env: "POSTERN_PUBLIC_URL", Flag: "public-url", set: setPublicURL,
 			Doc: "address under which people reach the server, such as https://postern.example, for the links in notifications; without it the first of names, or this host's name",
 		},
+		{
+			Key: "oidcIssuer", Env: "POSTERN_OIDC_ISSUER", Flag: "oidc-issuer", set: setOIDCIssuer,
+			Doc: "issuer of the OpenID provider that people may sign in with, such as https://login.example/realms/main; without it nobody does",
+		},
+		{
+			Key: "oidcClientID", Env: "POSTERN_OIDC_CLIENT_ID", Flag: "oidc-client-id", set: func(c *Config, text string) error { c.OIDC.ClientID = text; return nil },
+			Doc: "what the provider knows this server by; register publicURL + /auth/oidc/callback as its redirect",
+		},
+		{
+			Key: "oidcClientSecretFile", Env: "POSTERN_OIDC_CLIENT_SECRET_FILE", Flag: "oidc-client-secret-file", set: setOIDCSecretFile,
+			Doc: "file that holds the client's secret; without it the client is public, and PKCE alone proves it",
+		},
+		{
+			Key: "oidcGroupsClaim", Env: "POSTERN_OIDC_GROUPS_CLAIM", Flag: "oidc-groups-claim", Default: "groups", set: func(c *Config, text string) error { c.OIDC.GroupsClaim = text; return nil },
+			Doc: "claim of the id token that lists a person's groups",
+		},
+		{
+			Key: "oidcGroups", Env: "POSTERN_OIDC_GROUPS", Flag: "oidc-groups", List: true, set: setOIDCGroups,
+			Doc: "which of those groups is which here, each as CLAIMED=GROUP; at each sign-in a person's membership of these groups, and of no others, becomes what the provider says",
+		},
+		{
+			Key: "oidcDomains", Env: "POSTERN_OIDC_DOMAINS", Flag: "oidc-domains", List: true, set: func(c *Config, text string) error { c.OIDC.Domains = split(text); return nil },
+			Doc: "domains of verified mail addresses that are let in; anybody whom the provider signs in without it",
+		},
+		{
+			Key: "oidcTenant", Env: "POSTERN_OIDC_TENANT", Flag: "oidc-tenant", set: func(c *Config, text string) error { c.OIDC.Tenant = text; return nil },
+			Doc: "name or id of the tenant that people belong to who sign in so; without it the one that the first start made",
+		},
+		{
+			Key: "oidcCAFile", Env: "POSTERN_OIDC_CA_FILE", Flag: "oidc-ca-file", set: func(c *Config, text string) error { c.OIDC.CAFile = text; return nil },
+			Doc: "file with the certificate authority of the provider; without it the system's count",
+		},
 	}
 }
 

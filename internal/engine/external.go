@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// ExternalSignIn is a person whom an identity provider vouches for.
+type ExternalSignIn struct {
+	Tenant      string // name or id; empty is the tenant that runs the server
+	Issuer      string
+	Subject     string
+	Name        string // what a new user is called, where nobody is called so yet
+	DisplayName string
+	Email       string
+	Managed     []string // names of the groups whose members the provider decides
+	Groups      []string // those of them that the person is in
+	Session     Session  // its principal is filled in here
+	Address     netip.Addr
+	Via         string
+}
+
+// SignInExternally keeps a session for the person that a provider's subject is bound to. At the first sign-in a new user is made
+// and bound: never one that exists, whatever they are called, since a name proves nothing. Memberships of managed groups
+// become what the provider says. Package identity alone calls it, after it has checked the provider's word.
+func (e *Engine) SignInExternally(ctx context.Context, in ExternalSignIn) (p access.Principal, err error) {
+	var refusal error
+	err = e.update(ctx, func(tx Tx) error {
+		refusal = nil
+		now := e.now()
+		tenant, err := tenantOf(ctx, tx, in.Tenant)
+		if err != nil {
+			return err
+		}
+		w := e.newWork(tx, now)
+		bound, err := tx.ExternalIdentity(ctx, in.Issuer, in.Subject)
+		switch {
+		case isKind(err, access.KindNotFound):
+			if p, err = w.newExternal(ctx, tenant, in); err != nil {
+				return err
+			}
+		case err != nil:
+			return fmt.Errorf("read external identity: %w", err)
+		default:
+			if p, err = tx.Principal(ctx, bound.Principal); err != nil {
+				return fmt.Errorf("read principal: %w", err)
+			}
+		}
+		actor := access.Actor{ID: p.ID, Name: p.Name, Address: in.Address, Via: in.Via}
+		if p.Disabled {
+			refusal = access.Fault(access.KindForbidden, "disabled", "this user is disabled here: ask an administrator")
+			w.event(access.Event{Kind: access.SignInRefused, Outcome: access.Refused, Actor: actor, Tenant: p.Tenant, Details: map[string]string{"reason": "disabled", "issuer": clip(in.Issuer)}})
+			return w.finish(ctx)
+		}
+		if err := w.syncGroups(ctx, p, in, actor); err != nil {
+			return err
+		}
+		in.Session.Principal = p.ID
+		if err := tx.SaveSession(ctx, in.Session); err != nil {
+			return fmt.Errorf("save session: %w", err)
+		}
+		w.event(access.Event{
+			Kind: access.SignedIn, Actor: actor, Tenant: p.Tenant,
+			Details: map[string]string{"issuer": clip(in.Issuer), "subject": clip(in.Subject), "client": clip(in.Session.Client)},
+		})
+		return w.finish(ctx)
+	})
+	if err == nil {
+		err = refusal
+	}
+	if err != nil {
+		return access.Principal{}, err
+	}
+	e.poke()
+	return p, nil
+}
+
+func tenantOf(ctx context.Context, r Reader, ref string) (access.TenantID, error) {
+	if ref == "" {
+		return homeTenant(ctx, r)
+	}
+	tenants, err := r.Tenants(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read tenants: %w", err)
+	}
+	for _, t := range tenants {
+		if strings.EqualFold(string(t.ID), ref) || strings.EqualFold(t.Name, ref) {
+			return t.ID, nil
+		}
+	}
+	return "", access.Fault(access.KindNotFound, "unknownTenant", "there is no tenant %q", clip(ref))
+}
+
+// newExternal makes a user and binds it.
+func (w *work) newExternal(ctx context.Context, tenant access.TenantID, in ExternalSignIn) (access.Principal, error) {
+	name, err := w.freeName(ctx, tenant, in)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	p := access.Principal{ID: access.PrincipalID(newID()), Tenant: tenant, Kind: access.User, Name: name, DisplayName: clip(in.DisplayName), Email: in.Email, CreatedAt: w.now, Revision: 1}
+	if checkTexts("", p.Email) != nil {
+		p.Email = ""
+	}
+	if err := w.tx.SavePrincipal(ctx, p, 0); err != nil {
+		return p, fmt.Errorf("save principal: %w", err)
+	}
+	if err := w.tx.SaveExternalIdentity(ctx, ExternalIdentity{Issuer: in.Issuer, Subject: in.Subject, Principal: p.ID, CreatedAt: w.now}); err != nil {
+		return p, fmt.Errorf("bind external identity: %w", err)
+	}
+	w.event(access.Event{
+		Kind: access.PrincipalCreated, Actor: access.System(), Tenant: tenant,
+		Details: map[string]string{"principal": string(p.ID), "name": p.Name, "kind": string(p.Kind), "issuer": clip(in.Issuer), "subject": clip(in.Subject)},
+	})
+	return p, nil
+}
+
+// freeName gives a name that nobody has: the one that the provider gives, or that with the provider's host behind it.
+func (w *work) freeName(ctx context.Context, tenant access.TenantID, in ExternalSignIn) (string, error) {
+	host := in.Issuer
+	if u, err := url.Parse(in.Issuer); err == nil && u.Host != "" {
+		host = u.Hostname()
+	}
+	base := strings.TrimSpace(clip(in.Name))
+	if input := (PrincipalInput{Kind: access.User, Name: base}); input.check() != nil || uuid.Validate(base) == nil {
+		base = "user of " + host
+	}
+	for i := range 100 {
+		name := base
+		if i > 0 {
+			name = fmt.Sprintf("%s (%s)", base, host)
+		}
+		if i > 1 {
+			name += " " + strconv.Itoa(i)
+		}
+		_, err := w.tx.PrincipalByName(ctx, tenant, name)
+		if isKind(err, access.KindNotFound) {
+			return name, nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("read principal: %w", err)
+		}
+	}
+	return "", access.Fault(access.KindConflict, "nameTaken", "too many users are called %q already", clip(base))
+}
+
+// syncGroups makes memberships of the managed groups what the provider says. A group that there is not is passed over, and
+// its name recorded.
+func (w *work) syncGroups(ctx context.Context, p access.Principal, in ExternalSignIn, by access.Actor) error {
+	if len(in.Managed) == 0 {
+		return nil
+	}
+	data, err := w.tx.Directory(ctx)
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	for _, name := range in.Managed {
+		group, err := findPrincipal(ctx, w.tx, p.Tenant, name)
+		if isKind(err, access.KindNotFound) || err == nil && group.Kind != access.Group {
+			w.event(access.Event{Kind: access.MemberAdded, Outcome: access.Failed, Actor: by, Tenant: p.Tenant, Details: map[string]string{"group": clip(name), "member": p.Name, "reason": "there is no such group"}})
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		want, have := slices.Contains(in.Groups, name), slices.Contains(data.Memberships, rbac.Membership{Group: group.ID, Member: p.ID})
+		event := access.Event{Actor: by, Tenant: p.Tenant, Details: map[string]string{"group": group.Name, "groupId": string(group.ID), "member": p.Name, "memberId": string(p.ID), "issuer": clip(in.Issuer)}}
+		switch {
+		case want && !have:
+			if err := w.tx.AddMember(ctx, group.ID, p.ID); err != nil {
+				return fmt.Errorf("add member: %w", err)
+			}
+			event.Kind = access.MemberAdded
+			w.event(event)
+		case have && !want:
+			if err := w.tx.RemoveMember(ctx, group.ID, p.ID); err != nil {
+				return fmt.Errorf("remove member: %w", err)
+			}
+			event.Kind = access.MemberRemoved
+			w.event(event)
+		}
+	}
+	return nil
+}
+
+// BeginCeremony keeps the first half of a sign-in. Package identity alone calls it, and the next one.
+func (e *Engine) BeginCeremony(ctx context.Context, c Ceremony) error {
+	return e.store.Update(ctx, func(tx Tx) error { return tx.SaveCeremony(ctx, c) })
+}
+
+// FinishCeremony gives the first half of a sign-in, once. One of another kind, or whose time is over, is lost.
+func (e *Engine) FinishCeremony(ctx context.Context, hash, kind string) (c Ceremony, err error) {
+	over := access.Fault(access.KindUnauthenticated, "ceremonyOver", "this sign-in was finished already, or its time is over: begin again")
+	err = e.store.Update(ctx, func(tx Tx) error {
+		c, err = tx.Ceremony(ctx, hash)
+		if isKind(err, access.KindNotFound) {
+			return over
+		}
+		if err != nil {
+			return fmt.Errorf("read ceremony: %w", err)
+		}
+		return tx.UseCeremony(ctx, hash)
+	})
+	switch {
+	case isKind(err, access.KindConflict):
+		return Ceremony{}, over
+	case err != nil:
+		return Ceremony{}, err
+	case c.Kind != kind || !e.now().Before(c.ExpiresAt):
+		return Ceremony{}, over
+	}
+	return c, nil
+}

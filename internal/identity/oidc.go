@@ -1,0 +1,352 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// OIDCConfig says which identity provider people may sign in with. Issuer and ClientID are required.
+type OIDCConfig struct {
+	Issuer       string
+	ClientID     string
+	ClientSecret string            // empty for a public client; PKCE is used either way
+	PublicURL    string            // of this server, such as https://postern.example; empty: as the browser calls it
+	Tenant       string            // name or id of the tenant that new users belong to; empty: the one that runs the server
+	GroupsClaim  string            // "groups" where empty
+	Groups       map[string]string // by value of that claim: the name of a group here
+	Domains      []string          // of verified mail addresses, to one of which a person must belong; none: anybody of the provider
+	Client       *http.Client      // that reaches the provider; http.DefaultClient's like where nil
+}
+
+const (
+	ceremonyTime  = 10 * time.Minute
+	oidcCeremony  = "oidc"
+	oidcTimeout   = 15 * time.Second
+	oidcAlgorithm = "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA" // never none, never symmetric
+)
+
+// oidcLogin is signing in with an identity provider. It is safe for concurrent use.
+type oidcLogin struct {
+	config OIDCConfig
+
+	mu       sync.Mutex // guards what follows
+	provider *oidc.Provider
+}
+
+// found gives the provider, whose description is fetched when it is first needed.
+func (l *oidcLogin) found(ctx context.Context) (*oidc.Provider, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.provider != nil {
+		return l.provider, nil
+	}
+	// Its keys are fetched later, by this context's client, so it may not end with the call.
+	client := context.WithoutCancel(oidc.ClientContext(ctx, l.config.Client))
+	provider, err := oidc.NewProvider(client, l.config.Issuer)
+	if err != nil {
+		return nil, providerAway(err)
+	}
+	l.provider = provider
+	return provider, nil
+}
+
+func providerAway(err error) error {
+	away := access.Fault(access.KindUnavailable, "providerUnavailable", "the identity provider cannot be reached: try again, or tell an administrator")
+	away.Err = err
+	return away
+}
+
+// oidcState is what a sign-in at the provider is remembered by.
+type oidcState struct {
+	Nonce     string `json:"nonce"`
+	Verifier  string `json:"verifier"`
+	Redirect  string `json:"redirect"`
+	Browser   string `json:"browser"` // SHA-256 of what the browser keeps, so that nobody's sign-in is finished by another's browser
+	Return    string `json:"return,omitempty"`
+	Loopback  string `json:"loopback,omitempty"` // where a program on the person's machine waits
+	Challenge string `json:"challenge,omitempty"`
+	State     string `json:"state,omitempty"`
+}
+
+// OIDCStart begins a sign-in with the identity provider.
+type OIDCStart struct {
+	Origin    string // https://host, as the browser calls the server
+	Return    string // a path of ours to go to afterwards
+	Loopback  string // or the address at which a program on the person's own machine waits
+	Challenge string // of PKCE, of that program
+	State     string // of that program
+	Address   netip.Addr
+}
+
+// HasOIDC tells whether people may sign in with an identity provider.
+func (i *Identity) HasOIDC() bool { return i.oidc != nil }
+
+func noOIDC() error {
+	return access.Fault(access.KindNotFound, "oidcNotConfigured", "this server signs nobody in by an identity provider: use a name and a password")
+}
+
+// StartOIDC gives the address of the provider to send the browser to, and the secret that the browser must keep until it comes
+// back.
+func (i *Identity) StartOIDC(ctx context.Context, in OIDCStart) (to, browser string, err error) {
+	if i.oidc == nil {
+		return "", "", noOIDC()
+	}
+	if err := i.AllowAnonymous(in.Address); err != nil {
+		return "", "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, oidcTimeout)
+	defer cancel()
+	provider, err := i.oidc.found(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	origin := in.Origin
+	if i.oidc.config.PublicURL != "" {
+		origin = strings.TrimSuffix(i.oidc.config.PublicURL, "/")
+	}
+	text := func() string { return base64.RawURLEncoding.EncodeToString(random(tokenBytes)) }
+	state := text()
+	browser = text()
+	kept := oidcState{
+		Nonce: text(), Verifier: oauth2.GenerateVerifier(), Redirect: origin + OIDCCallback, Browser: hashToken(browser),
+		Return: in.Return, Loopback: in.Loopback, Challenge: in.Challenge, State: in.State,
+	}
+	body, err := json.Marshal(kept)
+	if err != nil {
+		return "", "", err
+	}
+	now := i.now().UTC()
+	err = i.engine.BeginCeremony(ctx, engine.Ceremony{Hash: hashToken(state), Kind: oidcCeremony, Body: string(body), CreatedAt: now, ExpiresAt: now.Add(ceremonyTime)})
+	if err != nil {
+		return "", "", fmt.Errorf("keep sign-in: %w", err)
+	}
+	return i.oidc.oauth(provider, kept.Redirect).AuthCodeURL(state, oidc.Nonce(kept.Nonce), oauth2.S256ChallengeOption(kept.Verifier)), browser, nil
+}
+
+// OIDCCallback is the path that the provider sends the browser back to.
+const OIDCCallback = "/auth/oidc/callback"
+
+func (l *oidcLogin) oauth(provider *oidc.Provider, redirect string) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: l.config.ClientID, ClientSecret: l.config.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: redirect,
+		Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
+	}
+}
+
+// OIDCFinish is the browser coming back.
+type OIDCFinish struct {
+	State   string
+	Code    string
+	Error   string // what the provider says instead of a code
+	Browser string // the secret that the browser kept
+	Address netip.Addr
+	Client  string
+}
+
+// OIDCSignedIn is a person whom the provider vouched for.
+type OIDCSignedIn struct {
+	SignedIn
+
+	Return   string // where the browser goes on
+	Loopback string // or: the program's address, which gets Code and State
+	Code     string
+	State    string
+}
+
+// FinishOIDC takes a person in whom the provider vouches for: the state, the browser, the code with its proof, the token's
+// signature, issuer, audience, times and nonce, and the mail's domain must all be right. Everything is good for one use.
+func (i *Identity) FinishOIDC(ctx context.Context, in OIDCFinish) (out OIDCSignedIn, err error) {
+	if i.oidc == nil {
+		return out, noOIDC()
+	}
+	if err := i.AllowAnonymous(in.Address); err != nil {
+		return out, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, oidcTimeout)
+	defer cancel()
+	ceremony, err := i.engine.FinishCeremony(ctx, hashToken(in.State), oidcCeremony)
+	if err != nil {
+		return out, err
+	}
+	var kept oidcState
+	if err := json.Unmarshal([]byte(ceremony.Body), &kept); err != nil {
+		return out, fmt.Errorf("read kept sign-in: %w", err)
+	}
+	said, err := i.vouched(ctx, kept, in)
+	if err != nil {
+		return out, i.oidcRefused(ctx, in, err)
+	}
+	token, now := newToken(), i.now().UTC().Truncate(time.Microsecond)
+	session := engine.Session{Hash: hashToken(token), CreatedAt: now, ExpiresAt: now.Add(sessionTime), Address: in.Address.String(), Client: clip(in.Client)}
+	said.Session, said.Address, said.Via = session, in.Address, "portal"
+	principal, err := i.engine.SignInExternally(ctx, said)
+	if err != nil {
+		return out, err
+	}
+	out = OIDCSignedIn{SignedIn: SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: principal}, Return: kept.Return, State: kept.State}
+	if kept.Loopback == "" {
+		return out, nil
+	}
+	code, hash := NewCode()
+	out.Loopback, out.Code, out.Token = kept.Loopback, code, ""
+	return out, i.engine.BeginSignIn(ctx, engine.PendingSignIn{
+		Hash: hash, Client: "postern", Audience: oidcCeremony, Redirect: kept.Loopback, Challenge: kept.Challenge, Session: session.Hash,
+		Address: in.Address.String(), CreatedAt: now, ExpiresAt: now.Add(time.Minute),
+	})
+}
+
+// vouched exchanges the code and gives what the provider says of the person.
+func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (said engine.ExternalSignIn, err error) {
+	refuse := func(code, format string, args ...any) (engine.ExternalSignIn, error) {
+		return said, access.Fault(access.KindUnauthenticated, code, format, args...)
+	}
+	if subtle.ConstantTimeCompare([]byte(hashToken(in.Browser)), []byte(kept.Browser)) != 1 {
+		return refuse("otherBrowser", "this sign-in was begun in another browser: begin again here")
+	}
+	if in.Error != "" || in.Code == "" {
+		return refuse("providerRefused", "the identity provider did not sign you in (%s)", clip(in.Error))
+	}
+	provider, err := i.oidc.found(ctx)
+	if err != nil {
+		return said, err
+	}
+	tokens, err := i.oidc.oauth(provider, kept.Redirect).Exchange(oidc.ClientContext(ctx, i.oidc.config.Client), in.Code, oauth2.VerifierOption(kept.Verifier))
+	if err != nil {
+		if _, answered := errors.AsType[*oauth2.RetrieveError](err); answered {
+			return refuse("providerRefused", "the identity provider did not take the code: begin again")
+		}
+		return said, providerAway(err)
+	}
+	raw, ok := tokens.Extra("id_token").(string)
+	if !ok {
+		return refuse("providerRefused", "the identity provider gave no id token")
+	}
+	verifier := provider.VerifierContext(context.WithoutCancel(oidc.ClientContext(ctx, i.oidc.config.Client)),
+		&oidc.Config{ClientID: i.oidc.config.ClientID, SupportedSigningAlgs: strings.Fields(oidcAlgorithm), Now: i.now})
+	id, err := verifier.Verify(ctx, raw)
+	if err != nil {
+		return refuse("idTokenInvalid", "the identity provider's token is not right: %s", clip(err.Error()))
+	}
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(kept.Nonce)) != 1 {
+		return refuse("idTokenInvalid", "the identity provider's token is for another sign-in")
+	}
+	return i.oidc.read(id)
+}
+
+// read takes over the claims.
+func (l *oidcLogin) read(id *oidc.IDToken) (said engine.ExternalSignIn, err error) {
+	var c struct {
+		Preferred string `json:"preferred_username"`
+		Name      string `json:"name"`
+		Email     string `json:"email"`
+		Verified  any    `json:"email_verified"` // some providers write a text
+	}
+	all := map[string]any{}
+	if id.Claims(&c) != nil || id.Claims(&all) != nil || id.Subject == "" || len(id.Subject) > 255 {
+		return said, access.Fault(access.KindUnauthenticated, "idTokenInvalid", "the identity provider's token has claims that cannot be read")
+	}
+	verified := c.Verified == true || c.Verified == "true"
+	if _, domain, _ := strings.Cut(c.Email, "@"); len(l.config.Domains) > 0 &&
+		(!verified || !slices.ContainsFunc(l.config.Domains, func(d string) bool { return strings.EqualFold(d, domain) })) {
+		return said, access.Fault(access.KindForbidden, "domainNotAllowed", "people with this mail address are not let in here")
+	}
+	said = engine.ExternalSignIn{Tenant: l.config.Tenant, Issuer: id.Issuer, Subject: id.Subject, Name: c.Preferred, DisplayName: c.Name}
+	if verified {
+		said.Email = c.Email
+	}
+	if said.Name == "" {
+		said.Name = c.Email
+	}
+	for claimed, group := range l.config.Groups {
+		if !slices.Contains(said.Managed, group) {
+			said.Managed = append(said.Managed, group)
+		}
+		if slices.Contains(textsOf(all[l.config.GroupsClaim]), claimed) {
+			said.Groups = append(said.Groups, group)
+		}
+	}
+	slices.Sort(said.Managed)
+	return said, nil
+}
+
+// textsOf reads a claim that is one text or a list of them.
+func textsOf(claim any) (texts []string) {
+	switch v := claim.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		for _, item := range v {
+			if text, ok := item.(string); ok {
+				texts = append(texts, text)
+			}
+		}
+	}
+	return texts
+}
+
+// oidcRefused records a refusal, and gives err back.
+func (i *Identity) oidcRefused(ctx context.Context, in OIDCFinish, err error) error {
+	if kind := access.KindOf(err); kind != access.KindUnauthenticated && kind != access.KindForbidden {
+		return err
+	}
+	recorded := i.engine.SignInRefused(ctx, engine.SignInRefusal{Name: i.oidc.config.Issuer, Reason: access.CodeOf(err), Via: "portal", Address: in.Address})
+	if recorded != nil {
+		i.log.ErrorContext(ctx, "record refused sign-in", "error", recorded)
+	}
+	return err
+}
+
+// ExchangeCode gives a program on the person's own machine the session that the person opened in the browser, for the code that the
+// browser brought and the verifier that only the program knows.
+func (i *Identity) ExchangeCode(ctx context.Context, code, verifier, client string, address netip.Addr) (SignedIn, error) {
+	if err := i.AllowAnonymous(address); err != nil {
+		return SignedIn{}, err
+	}
+	token := newToken()
+	_, session, err := i.engine.RedeemSignIn(ctx, hashToken(code), engine.Session{Hash: hashToken(token), Client: clip(client)}, func(p engine.PendingSignIn) error {
+		sum := sha256.Sum256([]byte(verifier))
+		if p.Audience != oidcCeremony || p.Challenge == "" || subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(p.Challenge)) != 1 {
+			return access.Fault(access.KindUnauthenticated, engine.SignInUnknown, "the code was not made for this program: sign in again")
+		}
+		return nil
+	})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	p, err := i.engine.PrincipalOf(ctx, session)
+	return SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: p}, err
+}
+
+func newOIDC(c *OIDCConfig) (*oidcLogin, error) {
+	if c == nil {
+		return nil, nil //nolint:nilnil // nobody signs in by a provider
+	}
+	if c.Issuer == "" || c.ClientID == "" {
+		return nil, errors.New("signing in by an identity provider needs its issuer and a client id")
+	}
+	config := *c
+	if config.GroupsClaim == "" {
+		config.GroupsClaim = "groups"
+	}
+	if config.Client == nil {
+		config.Client = &http.Client{Timeout: oidcTimeout}
+	}
+	return &oidcLogin{config: config}, nil
+}

@@ -158,7 +158,7 @@ func (a *API) identify(c *call, r *http.Request, who entry) (err error) {
 // person finds out which principal calls; identity counts the call.
 func (a *API) person(r *http.Request, address netip.Addr) (engine.Caller, error) {
 	token, err := identity.ParseBearer(r.Header.Get("Authorization"))
-	if cookie, missing := r.Cookie(identity.SessionCookie); missing == nil && r.Header.Get("Authorization") == "" {
+	if cookie, missing := r.Cookie("__Host-postern"); missing == nil && r.Header.Get("Authorization") == "" {
 		token, err = cookie.Value, nil // calls from pages of other origins were refused before
 	}
 	if err != nil {

@@ -16,9 +16,6 @@ const (
 	tokenBytes  = 32
 )
 
-// SessionCookie is the name of the cookie that holds a browser's session.
-const SessionCookie = "__Host-postern"
-
 func newToken() string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(random(tokenBytes))
 }

@@ -13,6 +13,8 @@ import (
 const (
 	oidcStart  = "/auth/oidc/start"
 	oidcCookie = "__Host-postern-oidc"
+
+	browserCookie = "__Host-postern" // of a browser's session
 )
 
 // startOIDC sends the browser to the identity provider. A program on the person's own machine gives the loopback address at which
@@ -64,7 +66,7 @@ func (v *visit) finishOIDC() {
 	}
 	if signed.Loopback == "" {
 		http.SetCookie(v.w, &http.Cookie{
-			Name: identity.SessionCookie, Value: signed.Token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, Expires: signed.ExpiresAt,
+			Name: browserCookie, Value: signed.Token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, Expires: signed.ExpiresAt,
 		})
 		http.Redirect(v.w, v.Request, signed.Return, http.StatusSeeOther)
 		return

@@ -70,6 +70,7 @@ func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
 		r, more := a.out.take()
 		r.Version = a.Version
 		r.Problem, r.Skew = a.trouble()
+		r.Foreign = a.foreigners()
 		err := call(ctx, transport, *u.JoinPath(apiRoot, "agent/report"), toWire(r), nil)
 		if p, ok := errors.AsType[*api.Problem](err); ok && hopeless(p.Status) {
 			// Sending the same again would fail again, for ever, and hold up all that follows.

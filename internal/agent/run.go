@@ -79,7 +79,8 @@ type agent struct {
 	skew     time.Duration
 	skewed   bool              // too far for opening anything
 	problems map[string]string // what is wrong now, by topic
-	anew     func()            // ends the present connection so that another is made; nil while there is none
+	foreign  []access.ForeignRule
+	anew     func() // ends the present connection so that another is made; nil while there is none
 }
 
 // Run is the agent: it puts the last desired state in force before it talks to anyone, then follows the server until
@@ -145,6 +146,7 @@ func (a *agent) talk(ctx context.Context) {
 	tasks.Go(func() { a.keepFollowing(ctx) })
 	tasks.Go(func() { a.keepReporting(ctx) })
 	tasks.Go(func() { a.keepRenewing(ctx) })
+	tasks.Go(func() { a.keepLooking(ctx) })
 	tasks.Wait()
 }
 

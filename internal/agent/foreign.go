@@ -1,0 +1,52 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/enforce/nftables"
+)
+
+const foreignEvery = time.Minute
+
+// keepLooking looks at the firewall tables of others now and then, until ctx ends. What it finds goes with each report.
+func (a *agent) keepLooking(ctx context.Context) {
+	if a.Enforcer != nil {
+		return // it drives no kernel
+	}
+	for ctx.Err() == nil {
+		a.mu.Lock()
+		state := a.holding.DesiredState
+		a.mu.Unlock()
+		found, err := nftables.Foreign(nftables.Config{}, state)
+		if err != nil {
+			a.Log.WarnContext(ctx, "the firewall tables of others could not be read", "error", err)
+		} else {
+			a.findings(ctx, found)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(foreignEvery):
+		}
+	}
+}
+
+// findings takes over what was found, and has it reported where it is new.
+func (a *agent) findings(ctx context.Context, found []access.ForeignRule) {
+	a.mu.Lock()
+	news := !slices.Equal(found, a.foreign)
+	a.foreign = found
+	a.mu.Unlock()
+	if news {
+		a.Log.WarnContext(ctx, "rules of other firewall tables touch guarded ports", "rules", len(found))
+		a.out.ring()
+	}
+}
+
+func (a *agent) foreigners() []access.ForeignRule {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.foreign)
+}

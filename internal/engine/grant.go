@@ -78,7 +78,7 @@ func (e *Engine) Grants(ctx context.Context, c Caller, f GrantFilter, p Page) (l
 	return list, err
 }
 
-// Revoke ends a grant early. Whoever holds it may, and whoever may revoke on its machine. A grant that has ended stays as
+// Revoke ends a grant early. Whoever holds it may, whoever may decide on its request, and whoever may revoke on its machine. A grant that has ended stays as
 // it is, and is no error where it was revoked: the call may have been repeated.
 func (e *Engine) Revoke(ctx context.Context, c Caller, id access.GrantID, reason string) (d GrantDetail, err error) {
 	if len(reason) > access.MaxText {
@@ -94,8 +94,13 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, id access.GrantID, reason
 			return err
 		}
 		if !may.owns(g.Principal, rbac.GrantsRevoke, scopeOf(m)) {
-			if err := may.require(rbac.GrantsRevoke, scopeOf(m)); err != nil {
+			refusal := may.require(rbac.GrantsRevoke, scopeOf(m))
+			approver, err := approves(ctx, tx, may, g, m, rbac.GrantsRevoke)
+			if err != nil {
 				return err
+			}
+			if refusal != nil && !approver {
+				return refusal
 			}
 		}
 		d = GrantDetail{Grant: g, MachineName: nameOf(m, g.Machine)}
@@ -131,10 +136,26 @@ func findGrant(ctx context.Context, r Reader, may rights, id access.GrantID) (ac
 	if err != nil {
 		return access.Grant{}, access.Machine{}, err
 	}
-	if !may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) && !may.may(rbac.GrantsRead, scopeOf(m)) && !may.may(rbac.GrantsRevoke, scopeOf(m)) {
+	if may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) || may.may(rbac.GrantsRead, scopeOf(m)) || may.may(rbac.GrantsRevoke, scopeOf(m)) {
+		return g, m, nil
+	}
+	approver, err := approves(ctx, r, may, g, m, rbac.GrantsRead)
+	switch {
+	case err != nil:
+		return access.Grant{}, access.Machine{}, err
+	case !approver:
 		return access.Grant{}, access.Machine{}, unknown
 	}
 	return g, m, nil
+}
+
+// approves tells whether the caller may decide on the request that a grant is of, and so do action to the grant.
+func approves(ctx context.Context, r Reader, may rights, g access.Grant, m access.Machine, action string) (bool, error) {
+	request, err := r.Request(ctx, g.Request)
+	if err != nil {
+		return false, fmt.Errorf("read request: %w", err)
+	}
+	return isApprover(may.dir, request, may.caller.Principal) && may.caller.Bounds.cover(action, scopeOf(m)), nil
 }
 
 // scopeOf gives where a machine lies; what belongs to a deleted one is for those who may everywhere.

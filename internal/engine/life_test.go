@@ -1,0 +1,429 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+func TestExtend(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
+	d := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
+	g := d.Grants[0]
+	w.clock.advance(50 * time.Minute)
+	more := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: time.Hour}))(t)
+	if got := w.grant(g.ID); more.Request.State != access.RequestApproved || !got.End.Equal(g.End.Add(time.Hour)) || got.ID != g.ID || len(more.Grants) != 0 {
+		t.Errorf("extended, the request is %s and the grant ends %s", more.Request.State, got.End)
+	}
+	if open := w.desired(w.host.Agent.ID).Openings; len(open) != 1 || !open[0].Until.Equal(g.End.Add(time.Hour)) {
+		t.Errorf("open is %+v", open)
+	}
+	_, err := w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 61 * time.Minute}) // three hours from the first opening
+	wantCode(t, err, access.KindInvalid, "durationTooLong")
+	_, err = w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{Until: g.End})
+	wantCode(t, err, access.KindInvalid, "notLater")
+	_, err = w.Extend(w.ctx, w.bystander, g.ID, engine.ExtendInput{For: time.Minute})
+	wantCode(t, err, access.KindForbidden, "notYourGrant")
+
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), nil))(t)
+	pending := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 30 * time.Minute}))(t)
+	if end := w.grant(g.ID).End; pending.Request.State != access.RequestPending || !end.Equal(g.End.Add(time.Hour)) || !pending.Request.PendingUntil.Equal(end) {
+		t.Errorf("the extension is %s until %s, the grant ends %s", pending.Request.State, pending.Request.PendingUntil, end)
+	}
+	if d = must(w.decide(w.bob, pending, true))(t); !w.grant(g.ID).End.Equal(g.End.Add(90 * time.Minute)) {
+		t.Error("the approved extension changes nothing")
+	}
+	late := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 5 * time.Minute}))(t)
+	must(w.Revoke(w.ctx, w.ann, g.ID, "done"))(t)
+	_, err = w.decide(w.bob, late, true)
+	wantCode(t, err, access.KindConflict, "grantEnded")
+	_, err = w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: time.Minute})
+	wantCode(t, err, access.KindConflict, "grantEnded")
+}
+
+func TestWarningBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	for length, before := range map[time.Duration]time.Duration{3 * time.Hour: 10 * time.Minute, 50 * time.Minute: 5 * time.Minute, 30 * time.Second: 0} {
+		t.Run(length.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.host("web-1")
+			w.guard("web-1")
+			ann := w.user("ann", "JIT Access Requester")
+			g := must(w.Submit(w.ctx, ann, ssh("web-1", length)))(t).Grants[0]
+			next := must(w.Reconcile(w.ctx))(t)
+			if want := g.End.Add(-before); !next.Equal(want) {
+				t.Fatalf("the next thing is due at %s, want %s", next, want)
+			}
+			w.clock.advance(length - before)
+			start := w.size()
+			w.reconcile()
+			w.reconcile()
+			want := "grant.warned"
+			if before == 0 {
+				want = "grant.expired"
+			}
+			if got := w.kinds(start); got != want {
+				t.Fatalf("events are %q, want %q", got, want)
+			}
+			if before == 0 || length == 3*time.Hour {
+				return
+			}
+			more := must(w.Extend(w.ctx, ann, g.ID, engine.ExtendInput{For: time.Hour}))(t)
+			if more.Request.State != access.RequestApproved || w.grant(g.ID).WarnedAt != (time.Time{}) {
+				t.Error("an extension does not take the warning back")
+			}
+		})
+	}
+}
+
+func TestWhoeverLosesTheRightLosesTheGrant(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(w *world, ann engine.Caller){
+		"disabled": func(w *world, _ engine.Caller) {
+			yes := true
+			must(w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Disabled: &yes}))(w.tb)
+		},
+		"unassigned": func(w *world, ann engine.Caller) {
+			for _, a := range must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{}, engine.Page{}))(w.tb).Items {
+				if a.Principal.ID == ann.Principal {
+					if err := w.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
+						w.tb.Fatal(err)
+					}
+				}
+			}
+		},
+		"out of the group": func(w *world, _ engine.Caller) {
+			if err := w.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
+				w.tb.Fatal(err)
+			}
+		},
+		"assignment over": func(w *world, _ engine.Caller) { w.clock.advance(30 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			host := w.host("web-1")
+			w.guard("web-1")
+			ann := w.user("ann", "")
+			assign := engine.AssignInput{Principal: "ann", Role: "JIT Access Requester", Scope: access.Root}
+			switch name {
+			case "out of the group":
+				w.group("team", ann)
+				assign.Principal = "team"
+			case "assignment over":
+				assign.End = w.clock.now().Add(30 * time.Minute)
+			}
+			must(w.AssignRole(w.ctx, w.admin, assign))(t)
+			g := must(w.Submit(w.ctx, ann, ssh("web-1", 2*time.Hour)))(t).Grants[0]
+			next := must(w.Reconcile(w.ctx))(t)
+			if name == "assignment over" && !next.Equal(assign.End) {
+				t.Errorf("the next thing is due at %s, want %s", next, assign.End)
+			}
+			if got := w.grant(g.ID).State; got.Ended() {
+				t.Fatalf("it is %s too early", got)
+			}
+			lose(w, ann)
+			w.reconcile()
+			got := w.grant(g.ID)
+			if got.State != access.GrantRevoked || got.Reason == "" || len(w.desired(host.Agent.ID).Openings) != 0 {
+				t.Errorf("the grant is %s because %q", got.State, got.Reason)
+			}
+		})
+	}
+}
+
+func TestRevokePrincipal(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
+	w.world.host("web-2")
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
+	must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
+	later := ssh("web-1", 2*time.Hour)
+	later.Start = w.clock.now().Add(24 * time.Hour)
+	must(w.Submit(w.ctx, w.ann, later))(t)
+	pending := must(w.Submit(w.ctx, w.ann, ssh("web-2", time.Hour)))(t)
+	_, err := w.RevokePrincipal(w.ctx, w.bob, "ann", "")
+	wantCode(t, err, access.KindForbidden, "forbidden")
+	ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", "left the team"))(t)
+	if len(ended) != 2 || ended[0].Grant.Reason != "left the team" {
+		t.Errorf("ended %+v", ended)
+	}
+	if got := must(w.Request(w.ctx, w.ann, pending.Request.ID))(t).Request; got.State != access.RequestCanceled {
+		t.Errorf("what was pending is %s", got.State)
+	}
+	if again := must(w.RevokePrincipal(w.ctx, w.ann, "ann", ""))(t); len(again) != 0 {
+		t.Errorf("ended twice: %+v", again)
+	}
+}
+
+func TestBreakGlass(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
+		p := twoOfOps(ops)
+		p.Ticket = access.TicketRule{Required: true}
+		p.BreakGlass = &access.BreakGlass{People: []access.PrincipalID{"ann"}, Max: 30 * time.Minute}
+		return p
+	})
+	in := ssh("web-1", 20*time.Minute)
+	in.BreakGlass = true
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "bob", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	_, err := w.Submit(w.ctx, w.bob, in)
+	wantCode(t, err, access.KindForbidden, "breakGlassNotAllowed")
+	long := in
+	long.Items = []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(22), Duration: time.Hour}}
+	_, err = w.Submit(w.ctx, w.ann, long)
+	wantCode(t, err, access.KindInvalid, "breakGlassTooLong")
+	silent := in
+	silent.Justification = " "
+	_, err = w.Submit(w.ctx, w.ann, silent)
+	wantCode(t, err, access.KindInvalid, "justificationRequired")
+
+	start := w.size()
+	d := must(w.Submit(w.ctx, w.ann, in))(t)
+	if d.Request.State != access.RequestApproved || len(d.Grants) != 1 || len(w.desired(w.host.Agent.ID).Openings) != 1 {
+		t.Fatalf("broken, the request is %s", d.Request.State)
+	}
+	if got := w.kinds(start); got != "request.submitted request.approved grant.created breakGlass.used" {
+		t.Errorf("events are %s", got)
+	}
+	_, err = w.Extend(w.ctx, w.ann, d.Grants[0].ID, engine.ExtendInput{For: time.Minute})
+	wantCode(t, err, access.KindForbidden, "breakGlassNotExtended")
+	_, err = w.Submit(w.ctx, w.ann, in)
+	wantCode(t, err, access.KindForbidden, "reviewOpen")
+
+	reviews := must(w.Reviews(w.ctx, w.bob, engine.ReviewFilter{Open: true}, engine.Page{}))(t).Items
+	if len(reviews) != 1 || !reviews[0].Mine || reviews[0].Request.Request.ID != d.Request.ID {
+		t.Fatalf("an approver is shown %+v", reviews)
+	}
+	id := reviews[0].Review.ID
+	nobody := w.user("nobody", "")
+	if list := must(w.Reviews(w.ctx, nobody, engine.ReviewFilter{}, engine.Page{}))(t).Items; len(list) != 0 {
+		t.Errorf("somebody else is shown %+v", list)
+	}
+	_, err = w.CloseReview(w.ctx, nobody, id, "fine")
+	wantCode(t, err, access.KindNotFound, "unknownReview")
+	_, err = w.CloseReview(w.ctx, w.ann, id, "fine")
+	wantCode(t, err, access.KindForbidden, "ownReview")
+	_, err = w.CloseReview(w.ctx, w.bob, id, "  ")
+	wantCode(t, err, access.KindInvalid, "commentMissing")
+	must(w.CloseReview(w.ctx, w.bob, id, "the disk was full"))(t)
+	_, err = w.CloseReview(w.ctx, w.cy, id, "me too")
+	wantCode(t, err, access.KindConflict, "reviewClosed")
+	must(w.Submit(w.ctx, w.ann, in))(t)
+}
+
+func TestSeries(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	in := ssh("web-1", time.Hour)
+	in.Start = w.clock.now().Add(time.Hour)
+	in.Repeat, in.Zone = "FREQ=DAILY;COUNT=5", "Europe/Berlin"
+	d := must(w.Submit(w.ctx, w.ann, in))(t)
+	if len(d.Request.Windows) != 5 || d.Request.State != access.RequestPending {
+		t.Fatalf("the series has windows %v and is %s", d.Request.Windows, d.Request.State)
+	}
+	w.clock.advance(23 * time.Hour) // the first window has passed
+	d = must(w.Request(w.ctx, w.bob, d.Request.ID))(t)
+	d = must(w.decide(w.bob, d, true))(t)
+	if len(d.Grants) != 4 {
+		t.Fatalf("approved after the first window, there are %d grants", len(d.Grants))
+	}
+	must(w.Revoke(w.ctx, w.ann, d.Grants[1].ID, "not on Wednesday"))(t)
+	live := 0
+	for day := range 4 {
+		w.clock.advance(d.Grants[day].Start.Sub(w.clock.now()) + 30*time.Minute)
+		w.reconcile()
+		live += len(w.desired(w.host.Agent.ID).Openings)
+	}
+	if live != 3 {
+		t.Errorf("%d of three windows were open", live)
+	}
+	for rule, code := range map[string]string{
+		"FREQ=DAILY": "seriesEndless", "FREQ=SECONDLY;COUNT=5": "seriesTooDense", "FREQ=DAILY;COUNT=401": "seriesMalformed", "nonsense": "seriesMalformed",
+	} {
+		in.Start, in.Repeat = time.Time{}, rule
+		_, err := w.Submit(w.ctx, w.ann, in)
+		wantCode(t, err, access.KindInvalid, code)
+	}
+}
+
+func TestMachinesByLabelAndGroup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	gate := w.enrol("gate", access.ModeGateway)
+	for i := range 4 {
+		name := fmt.Sprintf("db-%d", i)
+		must(w.AddMachine(w.ctx, w.admin, engine.AddMachineInput{
+			Name: name, Gateway: gate.Agent.Name, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})},
+			Labels: map[string]string{"role": "db", "env": []string{"prod", "test"}[i%2]},
+		}))(t)
+		w.guard(name)
+	}
+	ann := w.user("ann", "JIT Access Requester")
+	ask := func(item engine.ItemInput) (engine.RequestDetail, error) {
+		item.Ports, item.Duration = access.SinglePort(22), time.Hour
+		return w.Submit(w.ctx, ann, engine.SubmitInput{Items: []engine.ItemInput{item}, Justification: "because"})
+	}
+	if d := must(ask(engine.ItemInput{Selector: "env=prod,role=db"}))(t); len(d.Grants) != 2 {
+		t.Errorf("by labels there are %d grants", len(d.Grants))
+	}
+	if d := must(ask(engine.ItemInput{Group: "default"}))(t); len(d.Grants) != 4 {
+		t.Errorf("by group there are %d grants", len(d.Grants))
+	}
+	for selector, code := range map[string]string{"env=none": "noMachinePicked", "env": "malformedSelector", "env=prod,env=test": "malformedSelector"} {
+		_, err := ask(engine.ItemInput{Selector: selector})
+		wantCode(t, err, access.KindInvalid, code)
+	}
+	_, err := ask(engine.ItemInput{Selector: "env=prod", Machine: "db-1"})
+	wantCode(t, err, access.KindInvalid, "machineAndSelector")
+	if err := w.DeleteMachinePolicy(w.ctx, w.admin, "db-3", nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = ask(engine.ItemInput{Selector: "role=db"}) // all or nothing
+	wantCode(t, err, access.KindInvalid, "machineNotConfigured")
+
+	items := make([]engine.ItemInput, 10_000)
+	for i := range items {
+		items[i] = engine.ItemInput{Machine: fmt.Sprintf("m-%d", i), Ports: access.SinglePort(22), Duration: time.Hour}
+	}
+	_, err = w.Submit(w.ctx, ann, engine.SubmitInput{Items: items})
+	wantCode(t, err, access.KindInvalid, "tooManyItems")
+}
+
+// checker answers for tickets, and counts.
+type checker struct {
+	answer func(context.Context, engine.TicketQuery) error
+	asked  int
+}
+
+func (c *checker) CheckTicket(ctx context.Context, q engine.TicketQuery) error {
+	c.asked++
+	return c.answer(ctx, q)
+}
+
+func TestTickets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("web-1")
+	ann := w.user("ann", "JIT Access Requester")
+	p := sshPolicy()
+	p.Ticket = access.TicketRule{Required: true, Pattern: "OPS-[0-9]+", Checked: true}
+	p.Justification.Pattern = "(?i)because"
+	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
+	wantCode(t, err, access.KindInvalid, "malformedPolicy") // there is nobody to check tickets
+	tickets := &checker{}
+	e := must(engine.New(engine.Config{Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler), Tickets: tickets}))(t)
+	must(e.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+
+	for _, c := range []struct {
+		ticket, reason string
+		answer         error
+		kind           access.Kind
+		code           string
+		asked          int
+	}{
+		{"", "because", nil, access.KindInvalid, "ticketRequired", 0},
+		{"X-1", "because", nil, access.KindInvalid, "ticketUnlike", 0},
+		{"xOPS-1x", "because", nil, access.KindInvalid, "ticketUnlike", 0},
+		{"OPS-1", "why not", nil, access.KindInvalid, "justificationUnlike", 0},
+		{"OPS-1", "because", access.Fault(access.KindInvalid, "ticketRefused", "it is closed"), access.KindInvalid, "ticketRefused", 1},
+		{"OPS-1", "because", errors.New("no answer"), access.KindUnavailable, "ticketUnchecked", 1},
+		{"OPS-1", "because", nil, access.KindInternal, "internal", 1},
+	} {
+		tickets.asked = 0
+		tickets.answer = func(ctx context.Context, q engine.TicketQuery) error {
+			if _, bounded := ctx.Deadline(); !bounded || q.Ticket != c.ticket || q.Requester != "ann" || strings.Join(q.Machines, ",") != "web-1" {
+				t.Errorf("asked %+v, bounded %t", q, bounded)
+			}
+			return c.answer
+		}
+		in := ssh("web-1", time.Hour)
+		in.Ticket, in.Justification = c.ticket, c.reason
+		d, err := e.Submit(w.ctx, ann, in)
+		if c.kind == access.KindInternal {
+			if err != nil || len(d.Grants) != 1 {
+				t.Errorf("a good ticket gave %v", err)
+			}
+		} else {
+			wantCode(t, err, c.kind, c.code)
+		}
+		if tickets.asked != c.asked {
+			t.Errorf("ticket %q was asked about %d times, want %d", c.ticket, tickets.asked, c.asked)
+		}
+	}
+	if _, err := w.another().Submit(w.ctx, ann, engine.SubmitInput{Items: ssh("web-1", time.Hour).Items, Justification: "because", Ticket: "OPS-1"}); access.CodeOf(err) != "ticketUnchecked" {
+		t.Errorf("without a checker: %v", err)
+	}
+}
+
+// TestExplainAgreesWithSubmit proves that what is foretold is what happens.
+func TestExplainAgreesWithSubmit(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	p := sshPolicy()
+	p.Approval = access.Rule{Cases: []access.Case{
+		{When: `request.duration <= duration("30m")`},
+		{When: `request.duration <= duration("1h")`, Stages: []access.Stage{{AllOf: []access.Quorum{of(2, w.ops)}}}},
+	}}
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	for _, c := range []struct {
+		who      engine.Caller
+		duration time.Duration
+		want     engine.ExplainOutcome
+	}{
+		{w.ann, 30 * time.Minute, engine.ExplainAutomatic}, {w.ann, time.Hour, engine.ExplainApproval}, {w.ann, 2 * time.Hour, engine.ExplainRefused},
+		{w.ann, 4 * time.Hour, engine.ExplainRefused}, {w.bob, time.Minute, engine.ExplainRefused}, {w.admin, time.Minute, engine.ExplainAutomatic},
+	} {
+		x := must(w.Explain(w.ctx, w.admin, engine.Question{Person: c.who.Name, Machine: "web-1", Ports: access.SinglePort(22), Duration: c.duration}))(t)
+		if x.Outcome != c.want || (x.Outcome == engine.ExplainRefused) != (len(x.Reasons) > 0) {
+			t.Errorf("%s for %s would be %s: %+v", c.who.Name, c.duration, x.Outcome, x.Steps)
+		}
+		d, err := w.Submit(w.ctx, c.who, ssh("web-1", c.duration))
+		got := engine.ExplainRefused
+		switch {
+		case err != nil:
+		case d.Request.State == access.RequestApproved:
+			got = engine.ExplainAutomatic
+		default:
+			got = engine.ExplainApproval
+		}
+		if got != x.Outcome {
+			t.Errorf("%s for %s was foretold %s and is %s", c.who.Name, c.duration, x.Outcome, got)
+		}
+	}
+	if x := must(w.Explain(w.ctx, w.ann, engine.Question{Machine: "web-1", Ports: access.SinglePort(22)}))(t); fmt.Sprint(x.Approvers) != "[bob cy dora]" {
+		t.Errorf("approvers are %v", x.Approvers)
+	}
+	_, err := w.Explain(w.ctx, w.ann, engine.Question{Person: "bob", Machine: "web-1", Ports: access.SinglePort(22)})
+	wantCode(t, err, access.KindForbidden, "forbidden")
+}
+
+func TestStepUp(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
+		p := oneOfOps(ops)
+		p.Approval.Cases[0].StepUp = true
+		return p
+	})
+	_, err := w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
+	wantCode(t, err, access.KindForbidden, "stepUpRequired")
+	w.ann.SteppedUpAt = w.clock.now().Add(-time.Minute)
+	d := w.ask()
+	w.bob.SteppedUpAt = w.clock.now().Add(-6 * time.Minute)
+	_, err = w.decide(w.bob, d, true)
+	wantCode(t, err, access.KindForbidden, "stepUpRequired")
+	w.bob.SteppedUpAt = w.clock.now()
+	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestApproved || !d.Decisions[0].SteppedUp {
+		t.Errorf("the request is %s", d.Request.State)
+	}
+}

@@ -104,7 +104,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusInternalServerError
 	defer func() {
 		if cause := recover(); cause != nil {
-			a.config.Log.Error("handler broke", "request_id", id, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			a.config.Log.ErrorContext(r.Context(), "handler broke", "request_id", id, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			_, body := translate(errors.New("handler broke"))
 			write(w, status, body)
 		}
@@ -112,7 +112,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if a.config.Observe != nil {
 			a.config.Observe(pattern, status, took)
 		}
-		a.config.Log.Info("arm call", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", status, "took_ms", float64(took.Microseconds())/1000)
+		a.config.Log.InfoContext(r.Context(), "arm call", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", status, "took_ms", float64(took.Microseconds())/1000)
 	}()
 	answer, found, err := a.answer(w, r)
 	if found != nil {
@@ -127,7 +127,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			header.Set("Retry-After", "5")
 		}
 		if code == http.StatusInternalServerError {
-			a.config.Log.Error("arm call failed", "request_id", id, "error", err)
+			a.config.Log.ErrorContext(r.Context(), "arm call failed", "request_id", id, "error", err)
 		}
 		answer = reply{status: code, body: body}
 	}

@@ -12,8 +12,10 @@ import (
 const authorizationPath = "{scope...}/providers/Microsoft.Authorization"
 
 func roleVersions() []string {
-	return []string{"2022-04-01", "2022-05-01-preview", "2020-10-01-preview", "2020-08-01-preview", "2020-04-01-preview", "2020-03-01-preview", "2018-09-01-preview",
-		"2018-07-01", "2018-05-01-preview", "2018-01-01-preview", "2017-10-01-preview", "2015-07-01"}
+	return []string{
+		"2022-04-01", "2022-05-01-preview", "2020-10-01-preview", "2020-08-01-preview", "2020-04-01-preview", "2020-03-01-preview", "2018-09-01-preview",
+		"2018-07-01", "2018-05-01-preview", "2018-01-01-preview", "2017-10-01-preview", "2015-07-01",
+	}
 }
 
 func authorizationRoutes() []route {
@@ -86,9 +88,13 @@ func kindOfRole(d rbac.Definition) string {
 }
 
 func role(scope access.ResourceID, d rbac.Definition) map[string]any {
-	return map[string]any{"id": roleID(scope, d.ID), "name": d.ID, "type": "Microsoft.Authorization/roleDefinitions",
-		"properties": map[string]any{"roleName": d.Name, "type": kindOfRole(d), "description": d.Description, "permissions": permissionsTo(d.Permissions),
-			"assignableScopes": d.AssignableScopes, "createdOn": stamp(d.CreatedAt), "updatedOn": stamp(d.UpdatedAt), "createdBy": nil, "updatedBy": nil}}
+	return map[string]any{
+		"id": roleID(scope, d.ID), "name": d.ID, "type": "Microsoft.Authorization/roleDefinitions",
+		"properties": map[string]any{
+			"roleName": d.Name, "type": kindOfRole(d), "description": d.Description, "permissions": permissionsTo(d.Permissions),
+			"assignableScopes": d.AssignableScopes, "createdOn": stamp(d.CreatedAt), "updatedOn": stamp(d.UpdatedAt), "createdBy": nil, "updatedBy": nil,
+		},
+	}
 }
 
 // findRoles gives the roles that may be assigned at the scope, or below it where below says so.
@@ -178,8 +184,10 @@ func putRole(c *call) (reply, error) {
 	if err := c.decode(&body); err != nil {
 		return reply{}, err
 	}
-	in := engine.RoleInput{ID: rbac.DefinitionID(c.vars["id"]), Name: body.Properties.Name, Description: body.Properties.Description,
-		AssignableScopes: body.Properties.AssignableScopes}
+	in := engine.RoleInput{
+		ID: rbac.DefinitionID(c.vars["id"]), Name: body.Properties.Name, Description: body.Properties.Description,
+		AssignableScopes: body.Properties.AssignableScopes,
+	}
 	for _, p := range body.Properties.Permissions {
 		in.Permissions = append(in.Permissions, rbac.Permission(p))
 	}
@@ -226,10 +234,14 @@ func assignmentID(a rbac.Assignment) string {
 
 func assignment(d engine.AssignmentDetail) map[string]any {
 	a := d.Assignment
-	return map[string]any{"id": assignmentID(a), "name": a.ID, "type": "Microsoft.Authorization/roleAssignments",
-		"properties": map[string]any{"roleDefinitionId": roleID(a.Scope, a.Definition), "principalId": a.Principal, "principalType": principalType(d.Principal.Kind),
+	return map[string]any{
+		"id": assignmentID(a), "name": a.ID, "type": "Microsoft.Authorization/roleAssignments",
+		"properties": map[string]any{
+			"roleDefinitionId": roleID(a.Scope, a.Definition), "principalId": a.Principal, "principalType": principalType(d.Principal.Kind),
 			"scope": a.Scope, "description": a.Description, "condition": nil, "conditionVersion": nil, "createdOn": stamp(a.CreatedAt), "updatedOn": stamp(a.CreatedAt),
-			"createdBy": a.CreatedBy, "updatedBy": a.CreatedBy, "delegatedManagedIdentityResourceId": nil}}
+			"createdBy": a.CreatedBy, "updatedBy": a.CreatedBy, "delegatedManagedIdentityResourceId": nil,
+		},
+	}
 }
 
 // assignments gives all that the filter allows, of as many pages as there are.
@@ -340,8 +352,10 @@ func putAssignment(c *call) (reply, error) {
 	if body.Properties.Condition != nil && *body.Properties.Condition != "" {
 		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter", "conditions of role assignments are not supported: leave condition out")
 	}
-	d, err := c.engine().AssignRole(c.Context(), c.caller, engine.AssignInput{ID: rbac.AssignmentID(c.vars["id"]), Principal: body.Properties.Principal,
-		Role: access.ResourceID(body.Properties.Role).Name(), Scope: scope, Description: body.Properties.Description})
+	d, err := c.engine().AssignRole(c.Context(), c.caller, engine.AssignInput{
+		ID: rbac.AssignmentID(c.vars["id"]), Principal: body.Properties.Principal,
+		Role: access.ResourceID(body.Properties.Role).Name(), Scope: scope, Description: body.Properties.Description,
+	})
 	if err != nil {
 		return reply{}, assignRefusal(err)
 	}

@@ -64,8 +64,10 @@ func getInstance(c *call) (reply, error) {
 
 // instance says how a machine is, as far as its agent tells.
 func instance(d engine.MachineDetail) map[string]any {
-	out := map[string]any{"computerName": d.Machine.Name, "osName": d.Machine.OS,
-		"statuses": []any{map[string]string{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}}}
+	out := map[string]any{
+		"computerName": d.Machine.Name, "osName": d.Machine.OS,
+		"statuses": []any{map[string]string{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}},
+	}
 	if d.Agent != nil {
 		out["vmAgent"] = map[string]any{"vmAgentVersion": d.Agent.Version}
 	}

@@ -12,8 +12,10 @@ import (
 // csvHeader is the header of the activity log as CSV: the eleven columns of the portal's own download, and those that it
 // leaves out. There is one row for each event.
 func csvHeader() []string {
-	return []string{"Correlation id", "Operation name", "Status", "Event category", "Level", "Time", "Subscription", "Event initiated by", "Resource type", "Resource group",
-		"Resource", "Client address", "Justification", "Ports", "Sources", "Start", "End", "Properties"}
+	return []string{
+		"Correlation id", "Operation name", "Status", "Event category", "Level", "Time", "Subscription", "Event initiated by", "Resource type", "Resource group",
+		"Resource", "Client address", "Justification", "Ports", "Sources", "Start", "End", "Properties",
+	}
 }
 
 // document is a body that is not JSON.

@@ -3,6 +3,7 @@ package armapi
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -263,15 +264,15 @@ func subStatus(e access.Event) localized {
 // in Azure's own events of this kind.
 func propertiesOf(e access.Event) map[string]string {
 	out := map[string]string{"kind": string(e.Kind), "seq": strconv.FormatInt(e.Seq, 10), "via": e.Actor.Via}
-	for name, value := range map[string]string{"request": string(e.Request), "grant": string(e.Grant), "machine": string(e.Machine), "agent": string(e.Agent),
-		"clientIpAddress": addressOf(e)} {
+	for name, value := range map[string]string{
+		"request": string(e.Request), "grant": string(e.Grant), "machine": string(e.Machine), "agent": string(e.Agent),
+		"clientIpAddress": addressOf(e),
+	} {
 		if value != "" {
 			out[name] = value
 		}
 	}
-	for name, value := range e.Details {
-		out[name] = value
-	}
+	maps.Copy(out, e.Details)
 	if justification := e.Details["justification"]; justification != "" {
 		if text, err := json.Marshal(map[string]string{"Justification": justification, "User": e.Actor.Name}); err == nil {
 			out["eventProperties"] = string(text)

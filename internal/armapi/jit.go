@@ -110,8 +110,10 @@ func (c *call) jitPolicies(policies []access.Policy) ([]jitPolicy, error) {
 	}
 	shown := make([]jitPolicy, 0, len(policies))
 	for _, p := range policies {
-		out := jitPolicy{ID: string(p.Resource), Name: p.Name, Type: jitType, Kind: "Basic", Location: p.Location,
-			Properties: jitProperties{ProvisioningState: "Succeeded", VirtualMachines: []jitMachine{}, Requests: []jitRequest{}}}
+		out := jitPolicy{
+			ID: string(p.Resource), Name: p.Name, Type: jitType, Kind: "Basic", Location: p.Location,
+			Properties: jitProperties{ProvisioningState: "Succeeded", VirtualMachines: []jitMachine{}, Requests: []jitRequest{}},
+		}
 		for _, m := range p.Machines {
 			out.Properties.VirtualMachines = append(out.Properties.VirtualMachines, jitMachine{ID: string(view.Machines[m.Machine]), Ports: portsTo(m.Ports)})
 		}
@@ -140,8 +142,10 @@ func portsTo(rules []access.PortRule) []jitPort {
 // that nobody has decided yet is Initiating.
 func (c *call) jitRequest(r engine.RequestDetail, machines map[access.MachineID]access.ResourceID, policy access.PolicyID) jitRequest {
 	now := c.api.config.Now()
-	out := jitRequest{VirtualMachines: []jitRequestMachine{}, StartTimeUTC: stamp(r.Request.CreatedAt), Requestor: r.Request.RequesterName,
-		Justification: r.Request.Justification}
+	out := jitRequest{
+		VirtualMachines: []jitRequestMachine{}, StartTimeUTC: stamp(r.Request.CreatedAt), Requestor: r.Request.RequesterName,
+		Justification: r.Request.Justification,
+	}
 	if !r.Request.Start.IsZero() {
 		out.StartTimeUTC = stamp(r.Request.Start)
 	}

@@ -22,8 +22,10 @@ func TestRangesSurviveAzureClients(t *testing.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "rules") {
 			first := next + uint16(rapid.IntRange(1, 50).Draw(t, "gap"))
 			last := first + uint16(rapid.IntRange(0, 20).Draw(t, "length"))
-			rules = append(rules, access.PortRule{Ports: access.PortRange{First: first, Last: last}, Protocol: access.TCP, Max: time.Hour,
-				Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+			rules = append(rules, access.PortRule{
+				Ports: access.PortRange{First: first, Last: last}, Protocol: access.TCP, Max: time.Hour,
+				Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+			})
 			next = last + 1
 		}
 		text, err := json.Marshal(portsTo(rules))

@@ -123,8 +123,8 @@ func protocolTo(p access.Protocol) string {
 	return strings.ToUpper(string(p))
 }
 
-// sourceFrom reads an address, a prefix, or one of the words for everywhere, which gives any = true.
-func sourceFrom(text string) (prefix netip.Prefix, any, valid bool) {
+// sourceFrom reads an address, a prefix, or one of the words for everywhere, which gives anywhere.
+func sourceFrom(text string) (prefix netip.Prefix, anywhere, valid bool) {
 	switch strings.ToLower(text) {
 	case "*", "any", "internet", "0.0.0.0/0,::/0":
 		return netip.Prefix{}, true, true

@@ -13,13 +13,13 @@ const cloudName = "Postern"
 func cloudMetadata(c *call) (reply, error) {
 	base := c.base()
 	login := base + "/adfs"
-	switch version := c.query("api-version"); {
-	case version == "2015-01-01":
+	switch c.query("api-version") {
+	case "2015-01-01":
 		return ok(map[string]any{
 			"galleryEndpoint": base, "graphEndpoint": base + "/", "graphAudience": base + "/", "portalEndpoint": base,
 			"authentication": map[string]any{"loginEndpoint": login, "audiences": []string{base}},
 		})
-	case version == "2019-05-01" || version == "2018-05-01":
+	case "2019-05-01", "2018-05-01":
 		return ok([]any{c.cloud(login)})
 	default:
 		return ok(c.cloud(login))

@@ -50,15 +50,19 @@ func networkInterface(m access.Machine) map[string]any {
 		if a.Is6() {
 			version = "IPv6"
 		}
-		properties := map[string]any{"privateIPAddress": a.String(), "privateIPAddressVersion": version, "privateIPAllocationMethod": "Static", "primary": i == 0,
-			"provisioningState": "Succeeded"}
+		properties := map[string]any{
+			"privateIPAddress": a.String(), "privateIPAddressVersion": version, "privateIPAllocationMethod": "Static", "primary": i == 0,
+			"provisioningState": "Succeeded",
+		}
 		if public, has := publicAddress(m); has && public == a {
 			properties["publicIPAddress"] = map[string]any{"id": networkID(m, "publicIPAddresses", publicSuffix)}
 		}
 		configurations = append(configurations, map[string]any{"id": interfaceID(m) + "/ipConfigurations/" + name, "name": name, "properties": properties})
 	}
-	return map[string]any{"id": interfaceID(m), "name": m.Name + interfaceSuffix, "type": "Microsoft.Network/networkInterfaces", "location": m.Location,
-		"properties": map[string]any{"provisioningState": "Succeeded", "primary": true, "virtualMachine": map[string]any{"id": m.Resource}, "ipConfigurations": configurations}}
+	return map[string]any{
+		"id": interfaceID(m), "name": m.Name + interfaceSuffix, "type": "Microsoft.Network/networkInterfaces", "location": m.Location,
+		"properties": map[string]any{"provisioningState": "Succeeded", "primary": true, "virtualMachine": map[string]any{"id": m.Resource}, "ipConfigurations": configurations},
+	}
 }
 
 func publicIPAddress(m access.Machine, a netip.Addr) map[string]any {
@@ -66,8 +70,10 @@ func publicIPAddress(m access.Machine, a netip.Addr) map[string]any {
 	if a.Is6() {
 		version = "IPv6"
 	}
-	return map[string]any{"id": networkID(m, "publicIPAddresses", publicSuffix), "name": m.Name + publicSuffix, "type": "Microsoft.Network/publicIPAddresses", "location": m.Location,
-		"properties": map[string]any{"provisioningState": "Succeeded", "ipAddress": a.String(), "publicIPAddressVersion": version, "publicIPAllocationMethod": "Static"}}
+	return map[string]any{
+		"id": networkID(m, "publicIPAddresses", publicSuffix), "name": m.Name + publicSuffix, "type": "Microsoft.Network/publicIPAddresses", "location": m.Location,
+		"properties": map[string]any{"provisioningState": "Succeeded", "ipAddress": a.String(), "publicIPAddressVersion": version, "publicIPAllocationMethod": "Static"},
+	}
 }
 
 func listInterfaces(c *call) (reply, error) {

@@ -9,7 +9,7 @@ import (
 
 // operationOf gives the name of what an event records: the permission that was asked for, or one in the same form.
 func operationOf(e access.Event) string {
-	switch e.Kind {
+	switch e.Kind { //nolint:exhaustive // the others are named after their kind
 	case access.RequestSubmitted, access.RequestRefused, access.RequestWasApproved, access.GrantCreated:
 		return rbac.PoliciesInitiate
 	case access.PolicyWritten:

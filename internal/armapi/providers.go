@@ -111,8 +111,10 @@ func listOperations(c *call) (reply, error) {
 			continue
 		}
 		kind, what := cutLast(strings.TrimSuffix(strings.TrimPrefix(action, namespace+"/"), "/action"))
-		value = append(value, map[string]any{"name": action, "isDataAction": false, "origin": "user,system",
-			"display": map[string]string{"provider": namespace, "resource": kind, "operation": operationTitle(action), "description": what}})
+		value = append(value, map[string]any{
+			"name": action, "isDataAction": false, "origin": "user,system",
+			"display": map[string]string{"provider": namespace, "resource": kind, "operation": operationTitle(action), "description": what},
+		})
 	}
 	return ok(list{Value: value})
 }

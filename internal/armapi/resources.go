@@ -106,15 +106,19 @@ func listLocations(c *call) (reply, error) {
 	}
 	value := make([]any, 0, len(names))
 	for _, name := range names {
-		value = append(value, map[string]any{"id": string(access.SubscriptionScope(c.subscriptionID())) + "/locations/" + name, "name": name, "type": "Region",
-			"displayName": name, "regionalDisplayName": name, "metadata": map[string]any{"regionType": "Physical", "regionCategory": "Other"}})
+		value = append(value, map[string]any{
+			"id": string(access.SubscriptionScope(c.subscriptionID())) + "/locations/" + name, "name": name, "type": "Region",
+			"displayName": name, "regionalDisplayName": name, "metadata": map[string]any{"regionType": "Physical", "regionCategory": "Other"},
+		})
 	}
 	return ok(list{Value: value})
 }
 
 func group(g access.ResourceGroup) map[string]any {
-	return map[string]any{"id": access.ResourceGroupScope(g.Subscription, g.Name), "name": g.Name, "type": "Microsoft.Resources/resourceGroups",
-		"location": g.Location, "tags": map[string]string{}, "properties": map[string]any{"provisioningState": "Succeeded"}}
+	return map[string]any{
+		"id": access.ResourceGroupScope(g.Subscription, g.Name), "name": g.Name, "type": "Microsoft.Resources/resourceGroups",
+		"location": g.Location, "tags": map[string]string{}, "properties": map[string]any{"provisioningState": "Succeeded"},
+	}
 }
 
 func listGroups(c *call) (reply, error) {

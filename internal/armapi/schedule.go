@@ -76,8 +76,10 @@ func scheduled(d engine.AssignmentDetail, kind string, properties map[string]any
 		"roleDefinition": map[string]any{"id": roleID(a.Scope, a.Definition), "displayName": d.Role.Name, "type": kindOfRole(d.Role)},
 		"principal":      map[string]any{"id": a.Principal, "displayName": d.Principal.Name, "type": principalType(d.Principal.Kind)},
 	}
-	return map[string]any{"id": strings.TrimSuffix(string(a.Scope), "/") + "/providers/Microsoft.Authorization/" + kind + "/" + string(a.ID), "name": a.ID,
-		"type": "Microsoft.Authorization/" + kind, "properties": properties}
+	return map[string]any{
+		"id": strings.TrimSuffix(string(a.Scope), "/") + "/providers/Microsoft.Authorization/" + kind + "/" + string(a.ID), "name": a.ID,
+		"type": "Microsoft.Authorization/" + kind, "properties": properties,
+	}
 }
 
 func started(a rbac.Assignment) time.Time {
@@ -97,15 +99,19 @@ func ended(a rbac.Assignment) any {
 
 func schedule(_ *call, d engine.AssignmentDetail) map[string]any {
 	a := d.Assignment
-	return scheduled(d, "roleAssignmentSchedules", map[string]any{"assignmentType": "Assigned", "memberType": "Direct", "status": "Provisioned",
-		"startDateTime": stamp(started(a)), "endDateTime": ended(a), "updatedOn": stamp(a.CreatedAt), "linkedRoleEligibilityScheduleId": nil})
+	return scheduled(d, "roleAssignmentSchedules", map[string]any{
+		"assignmentType": "Assigned", "memberType": "Direct", "status": "Provisioned",
+		"startDateTime": stamp(started(a)), "endDateTime": ended(a), "updatedOn": stamp(a.CreatedAt), "linkedRoleEligibilityScheduleId": nil,
+	})
 }
 
 func scheduleInstance(_ *call, d engine.AssignmentDetail) map[string]any {
 	a := d.Assignment
-	return scheduled(d, "roleAssignmentScheduleInstances", map[string]any{"assignmentType": "Assigned", "memberType": "Direct", "status": "Provisioned",
+	return scheduled(d, "roleAssignmentScheduleInstances", map[string]any{
+		"assignmentType": "Assigned", "memberType": "Direct", "status": "Provisioned",
 		"startDateTime": stamp(started(a)), "endDateTime": ended(a), "roleAssignmentScheduleId": scheduled(d, "roleAssignmentSchedules", map[string]any{})["id"],
-		"originRoleAssignmentId": assignmentID(a), "linkedRoleEligibilityScheduleId": nil, "linkedRoleEligibilityScheduleInstanceId": nil})
+		"originRoleAssignmentId": assignmentID(a), "linkedRoleEligibilityScheduleId": nil, "linkedRoleEligibilityScheduleInstanceId": nil,
+	})
 }
 
 func scheduleRequest(_ *call, d engine.AssignmentDetail) map[string]any {
@@ -114,10 +120,12 @@ func scheduleRequest(_ *call, d engine.AssignmentDetail) map[string]any {
 	if !a.End.IsZero() {
 		expiration["type"], expiration["endDateTime"] = "AfterDateTime", stamp(a.End)
 	}
-	return scheduled(d, "roleAssignmentScheduleRequests", map[string]any{"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil,
+	return scheduled(d, "roleAssignmentScheduleRequests", map[string]any{
+		"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil,
 		"requestorId": a.CreatedBy, "justification": a.Description, "scheduleInfo": map[string]any{"startDateTime": stamp(started(a)), "expiration": expiration},
 		"targetRoleAssignmentScheduleId": a.ID, "targetRoleAssignmentScheduleInstanceId": a.ID, "linkedRoleEligibilityScheduleId": nil,
-		"ticketInfo": map[string]any{"ticketNumber": nil, "ticketSystem": nil}})
+		"ticketInfo": map[string]any{"ticketNumber": nil, "ticketSystem": nil},
+	})
 }
 
 // scheduleBody is what a request for a schedule says.
@@ -180,8 +188,10 @@ func (c *call) readSchedule() (scheduleBody, engine.AssignInput, error) {
 	if err != nil {
 		return body, engine.AssignInput{}, err
 	}
-	in := engine.AssignInput{ID: rbac.AssignmentID(c.vars["id"]), Principal: body.Properties.Principal, Role: access.ResourceID(body.Properties.Role).Name(),
-		Scope: scope, Description: body.Properties.Justification}
+	in := engine.AssignInput{
+		ID: rbac.AssignmentID(c.vars["id"]), Principal: body.Properties.Principal, Role: access.ResourceID(body.Properties.Role).Name(),
+		Scope: scope, Description: body.Properties.Justification,
+	}
 	in.Start, in.End, err = body.window(c.api.config.Now())
 	return body, in, err
 }
@@ -243,7 +253,9 @@ func validateSchedule(c *call) (reply, error) {
 	if !strings.EqualFold(body.Properties.Type, "AdminAssign") && !strings.EqualFold(body.Properties.Type, "AdminRemove") {
 		return reply{}, unsupportedSchedule(body.Properties.Type)
 	}
-	return ok(map[string]any{"id": strings.TrimSuffix(string(in.Scope), "/") + "/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/" + string(in.ID),
+	return ok(map[string]any{
+		"id":   strings.TrimSuffix(string(in.Scope), "/") + "/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/" + string(in.ID),
 		"name": in.ID, "type": "Microsoft.Authorization/roleAssignmentScheduleRequests",
-		"properties": map[string]any{"requestType": body.Properties.Type, "principalId": in.Principal, "roleDefinitionId": body.Properties.Role, "scope": in.Scope}})
+		"properties": map[string]any{"requestType": body.Properties.Type, "principalId": in.Principal, "roleDefinitionId": body.Properties.Role, "scope": in.Scope},
+	})
 }

@@ -32,8 +32,10 @@ func securityRoutes() []route {
 }
 
 func (c *call) securityLocation(name string) map[string]any {
-	return map[string]any{"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/locations/" + name, "name": name,
-		"type": "Microsoft.Security/locations", "properties": map[string]any{"homeRegionName": name}}
+	return map[string]any{
+		"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/locations/" + name, "name": name,
+		"type": "Microsoft.Security/locations", "properties": map[string]any{"homeRegionName": name},
+	}
 }
 
 func listSecurityLocations(c *call) (reply, error) {
@@ -63,8 +65,10 @@ func getSecurityLocation(c *call) (reply, error) {
 const pricingName = "VirtualMachines"
 
 func (c *call) pricing() map[string]any {
-	return map[string]any{"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/pricings/" + pricingName, "name": pricingName,
-		"type": "Microsoft.Security/pricings", "properties": map[string]any{"pricingTier": "Standard", "subPlan": "P2", "freeTrialRemainingTime": "PT0S"}}
+	return map[string]any{
+		"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/pricings/" + pricingName, "name": pricingName,
+		"type": "Microsoft.Security/pricings", "properties": map[string]any{"pricingTier": "Standard", "subPlan": "P2", "freeTrialRemainingTime": "PT0S"},
+	}
 }
 
 func listPricings(c *call) (reply, error) {
@@ -101,8 +105,10 @@ func putPricing(c *call) (reply, error) {
 }
 
 func (c *call) securityPolicy() map[string]any {
-	return map[string]any{"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/policies/default", "name": "default",
-		"type": "Microsoft.Security/policies", "properties": map[string]any{"policyLevel": "Subscription", "recommendations": map[string]any{"jitNetworkAccess": "On"}}}
+	return map[string]any{
+		"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/policies/default", "name": "default",
+		"type": "Microsoft.Security/policies", "properties": map[string]any{"policyLevel": "Subscription", "recommendations": map[string]any{"jitNetworkAccess": "On"}},
+	}
 }
 
 func listSecurityPolicies(c *call) (reply, error) {

@@ -33,7 +33,7 @@ type claims struct {
 	Preferred string             `json:"preferred_username,omitempty"`
 	Nonce     string             `json:"nonce,omitempty"`
 	Session   string             `json:"sid,omitempty"` // hash of the session's token
-	Secret    engine.SecretID    `json:"sec,omitempty"`
+	Secret    engine.SecretID    `json:"sec,omitempty"` //nolint:gosec // the id of the secret, not itself
 	Version   string             `json:"ver"`
 	ID        string             `json:"uti,omitempty"`
 	IssuedAt  int64              `json:"iat"`

@@ -78,8 +78,10 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 	if !proven || cred.Principal.Disabled {
 		return nil, o.refuseClient(a, client, cred, proven)
 	}
-	said := claims{Issuer: a.issuer(), Audience: audience, Subject: cred.Principal.ID, Object: cred.Principal.ID, Tenant: cred.Principal.Tenant,
-		Client: client, Name: cred.Principal.Name, Secret: proof.ID}
+	said := claims{
+		Issuer: a.issuer(), Audience: audience, Subject: cred.Principal.ID, Object: cred.Principal.ID, Tenant: cred.Principal.Tenant,
+		Client: client, Name: cred.Principal.Name, Secret: proof.ID,
+	}
 	token, err := o.identity.sign(a.Context(), typeAccess, said)
 	if err != nil {
 		return nil, err
@@ -123,8 +125,10 @@ func (o *OAuth) deviceCode(a *ask) (any, error) {
 	}
 	now := o.identity.now().UTC()
 	code := base64.RawURLEncoding.EncodeToString(random(tokenBytes))
-	p := engine.PendingSignIn{Hash: hashToken(code), UserCode: userCode(), Client: clip(a.PostFormValue("client_id")), Audience: audience,
-		Address: a.address.String(), CreatedAt: now, ExpiresAt: now.Add(engine.CodeTime)}
+	p := engine.PendingSignIn{
+		Hash: hashToken(code), UserCode: userCode(), Client: clip(a.PostFormValue("client_id")), Audience: audience,
+		Address: a.address.String(), CreatedAt: now, ExpiresAt: now.Add(engine.CodeTime),
+	}
 	if err := o.identity.engine.BeginSignIn(a.Context(), p); err != nil {
 		return nil, fmt.Errorf("keep sign-in: %w", err)
 	}
@@ -246,8 +250,10 @@ func (o *OAuth) userTokens(a *ask, session engine.Session, refresh, nonce, audie
 		return nil, fail("invalid_grant", 50020, "The user '%s' is not of the tenant '%s'.", clip(p.Name), a.tenant.Name)
 	}
 	client := clip(a.PostFormValue("client_id"))
-	said := claims{Issuer: a.issuer(), Audience: audience, Subject: p.ID, Object: p.ID, Tenant: p.Tenant, Client: client, Name: p.Name, UPN: p.Name,
-		Session: session.Hash}
+	said := claims{
+		Issuer: a.issuer(), Audience: audience, Subject: p.ID, Object: p.ID, Tenant: p.Tenant, Client: client, Name: p.Name, UPN: p.Name,
+		Session: session.Hash,
+	}
 	out := tokens{Type: "Bearer", Scope: audience + "/.default openid profile offline_access", ExpiresIn: expiresIn(), ExtExpiresIn: expiresIn(), Refresh: refresh}
 	if out.Access, err = o.identity.sign(a.Context(), typeAccess, said); err != nil {
 		return nil, err

@@ -45,10 +45,14 @@ func cutEndpoint(path string) (authority string, what endpoint, found bool) {
 		suffix string
 		what   endpoint
 	}{
-		{"/v2.0/.well-known/openid-configuration", endpointDiscovery}, {"/.well-known/openid-configuration", endpointDiscovery},
-		{"/discovery/v2.0/keys", endpointKeys}, {"/discovery/keys", endpointKeys},
-		{"/oauth2/v2.0/devicecode", endpointDevice}, {"/oauth2/devicecode", endpointDevice},
-		{"/oauth2/v2.0/token", endpointToken}, {"/oauth2/token", endpointToken},
+		{"/v2.0/.well-known/openid-configuration", endpointDiscovery},
+		{"/.well-known/openid-configuration", endpointDiscovery},
+		{"/discovery/v2.0/keys", endpointKeys},
+		{"/discovery/keys", endpointKeys},
+		{"/oauth2/v2.0/devicecode", endpointDevice},
+		{"/oauth2/devicecode", endpointDevice},
+		{"/oauth2/v2.0/token", endpointToken},
+		{"/oauth2/token", endpointToken},
 	} {
 		cut := len(path) - len(e.suffix)
 		if cut > 0 && strings.EqualFold(path[cut:], e.suffix) {
@@ -85,14 +89,14 @@ func (o *OAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var refusal *refusal
 		status, refusal = refuse(err, o.identity.now())
 		if status == http.StatusInternalServerError {
-			o.log.Error("sign-in call failed", "path", r.URL.Path, "error", err)
+			o.log.ErrorContext(r.Context(), "sign-in call failed", "path", r.URL.Path, "error", err)
 		}
 		if status == http.StatusTooManyRequests {
 			header.Set("Retry-After", "10")
 		}
 		answer = refusal
 	}
-	o.log.Info("sign-in call", "method", r.Method, "path", r.URL.Path, "status", status, "remote", r.RemoteAddr)
+	o.log.InfoContext(r.Context(), "sign-in call", "method", r.Method, "path", r.URL.Path, "status", status, "remote", r.RemoteAddr)
 	text, err := json.Marshal(answer)
 	if err != nil {
 		status, text = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
@@ -149,9 +153,9 @@ func (o *OAuth) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 	case endpointKeys:
 		return o.identity.tokens.public(r.Context())
 	case endpointDevice:
-		return o.deviceCode(a)
+		return o.deviceCode(a) //nolint:contextcheck // a carries the call, and its context
 	case endpointToken:
-		return o.token(a)
+		return o.token(a) //nolint:contextcheck // likewise
 	}
 	return nil, access.Fault(access.KindNotFound, "invalid_request", "nothing is served at this path")
 }

@@ -73,8 +73,10 @@ func (v *visit) authorize(authority string) {
 
 // asked reads what the client asks for; oauth names what is wrong with it, if anything is.
 func (v *visit) asked(authority string) (p engine.PendingSignIn, oauth, text string) {
-	p = engine.PendingSignIn{Client: v.FormValue("client_id"), Redirect: v.FormValue("redirect_uri"), Challenge: v.FormValue("code_challenge"),
-		Nonce: v.FormValue("nonce"), Address: v.address.String()}
+	p = engine.PendingSignIn{
+		Client: v.FormValue("client_id"), Redirect: v.FormValue("redirect_uri"), Challenge: v.FormValue("code_challenge"),
+		Nonce: v.FormValue("nonce"), Address: v.address.String(),
+	}
 	var err error
 	if _, err = v.portal.config.Engine.FindTenant(v.Context(), identity.TenantRef(authority)); err != nil {
 		return p, "invalid_request", "there is no such tenant"

@@ -1,6 +1,7 @@
 package azure_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,9 +18,7 @@ func TestBadInput(t *testing.T) {
 	c.must(err)
 	rule := func(change map[string]any) map[string]any {
 		port := map[string]any{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"}
-		for name, value := range change {
-			port[name] = value
-		}
+		maps.Copy(port, change)
 		return map[string]any{"kind": "Basic", "properties": map[string]any{"virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{port}}}}}
 	}
 	const put, post, get = http.MethodPut, http.MethodPost, http.MethodGet

@@ -1,7 +1,6 @@
 package azure_test
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -10,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -47,20 +47,18 @@ func (c *cloud) goCredential() azcore.TokenCredential {
 }
 
 // all reads every page.
-func all[Page, Item any](t testing.TB, pager *runtime.Pager[Page], items func(Page) []Item) []Item {
-	t.Helper()
+func all[Page, Item any](tb testing.TB, pager *runtime.Pager[Page], items func(Page) []Item) []Item {
+	tb.Helper()
 	var found []Item
 	for pager.More() {
-		page, err := pager.NextPage(t.Context())
+		page, err := pager.NextPage(tb.Context())
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		found = append(found, items(page)...)
 	}
 	return found
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // TestGoSDK drives the kernel by the unmodified Azure SDK for Go.
 func TestGoSDK(t *testing.T) {
@@ -70,24 +68,19 @@ func TestGoSDK(t *testing.T) {
 	policies, err := armsecurity.NewJitNetworkAccessPoliciesClient(c.subscription, c.goCredential(), options)
 	c.must(err)
 	const group, location, name = "default", "local", "default"
-	put, err := policies.CreateOrUpdate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicy{Kind: ptr("Basic"),
+	put, err := policies.CreateOrUpdate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicy{Kind: new("Basic"),
 		Properties: &armsecurity.JitNetworkAccessPolicyProperties{VirtualMachines: []*armsecurity.JitNetworkAccessPolicyVirtualMachine{{
-			ID: &c.machine.Resource, Ports: []*armsecurity.JitNetworkAccessPortRule{{Number: ptr[int32](22), Protocol: ptr(armsecurity.ProtocolTCP),
-				AllowedSourceAddressPrefixes: []*string{ptr("10.77.0.0/16"), ptr("198.51.100.8")}, MaxRequestAccessDuration: ptr("PT1H")}},
+			ID: &c.machine.Resource, Ports: []*armsecurity.JitNetworkAccessPortRule{{Number: new(int32(22)), Protocol: new(armsecurity.ProtocolTCP),
+				AllowedSourceAddressPrefixes: []*string{new("10.77.0.0/16"), new("198.51.100.8")}, MaxRequestAccessDuration: new("PT1H")}},
 		}}}}, nil)
 	c.must(err)
 	if *put.ID == "" || len(put.Properties.VirtualMachines) != 1 || len(put.Properties.VirtualMachines[0].Ports[0].AllowedSourceAddressPrefixes) != 2 {
 		t.Errorf("put answered %+v", put)
 	}
-	c.eventually("the guard", func() error {
-		if c.knock() == nil {
-			return errors.New("port 22 still answers")
-		}
-		return nil
-	})
-	made, err := policies.Initiate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicyInitiateRequest{Justification: ptr("roll back"),
+	c.shut()
+	made, err := policies.Initiate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicyInitiateRequest{Justification: new("roll back"),
 		VirtualMachines: []*armsecurity.JitNetworkAccessPolicyInitiateVirtualMachine{{ID: &c.machine.Resource, Ports: []*armsecurity.JitNetworkAccessPolicyInitiatePort{{
-			Number: ptr[int32](22), AllowedSourceAddressPrefix: ptr("10.77.0.1"), EndTimeUTC: ptr(time.Now().Add(10 * time.Minute))}}}}}, nil)
+			Number: new(int32(22)), AllowedSourceAddressPrefix: new("10.77.0.1"), EndTimeUTC: new(time.Now().Add(10 * time.Minute))}}}}}, nil)
 	c.must(err)
 	if *made.Requestor != "deploy" || *made.Justification != "roll back" || len(made.VirtualMachines) != 1 {
 		t.Errorf("initiate answered %+v", made)
@@ -120,7 +113,7 @@ func TestGoSDK(t *testing.T) {
 	}
 	_, err = policies.Initiate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicyInitiateRequest{
 		VirtualMachines: []*armsecurity.JitNetworkAccessPolicyInitiateVirtualMachine{{ID: &c.machine.Resource, Ports: []*armsecurity.JitNetworkAccessPolicyInitiatePort{{
-			Number: ptr[int32](22), AllowedSourceAddressPrefix: ptr("10.77.0.1"), EndTimeUTC: ptr(time.Now().Add(10 * time.Hour))}}}}}, nil)
+			Number: new(int32(22)), AllowedSourceAddressPrefix: new("10.77.0.1"), EndTimeUTC: new(time.Now().Add(10 * time.Hour))}}}}}, nil)
 	if e, is := errors.AsType[*azcore.ResponseError](err); !is || e.ErrorCode != "AccessRequestNotSubsetOfPolicy" {
 		t.Errorf("too long a request gave %v", err)
 	}
@@ -128,7 +121,7 @@ func TestGoSDK(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = policies.Get(t.Context(), group, location, name, nil)
-	if e, is := errors.AsType[*azcore.ResponseError](err); !is || e.StatusCode != 404 {
+	if e, is := errors.AsType[*azcore.ResponseError](err); !is || e.StatusCode != http.StatusNotFound {
 		t.Errorf("a deleted policy gave %v", err)
 	}
 }
@@ -152,17 +145,17 @@ func TestGoSDKRoles(t *testing.T) {
 	if n := len(roles(nil)); n < 5 {
 		t.Errorf("there are %d roles", n)
 	}
-	readers := roles(ptr("roleName eq 'Reader'"))
+	readers := roles(new("roleName eq 'Reader'"))
 	if len(readers) != 1 || *readers[0].Properties.RoleType != "BuiltInRole" {
 		t.Fatalf("the readers are %v", readers)
 	}
 	id := uuid.NewString()
-	custom := armauthorization.RoleDefinition{Properties: &armauthorization.RoleDefinitionProperties{RoleName: ptr("JIT Access Role"), Description: ptr("requests access"), RoleType: ptr("CustomRole"),
-		AssignableScopes: []*string{&scope}, Permissions: []*armauthorization.Permission{{Actions: []*string{ptr("Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action")}}}}}
+	custom := armauthorization.RoleDefinition{Properties: &armauthorization.RoleDefinitionProperties{RoleName: new("JIT Access Role"), Description: new("requests access"), RoleType: new("CustomRole"),
+		AssignableScopes: []*string{&scope}, Permissions: []*armauthorization.Permission{{Actions: []*string{new("Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action")}}}}}
 	if _, err := definitions.CreateOrUpdate(t.Context(), scope, id, custom, nil); err != nil {
 		t.Fatal(err)
 	}
-	custom.Properties.Permissions[0].Actions = append(custom.Properties.Permissions[0].Actions, ptr("Microsoft.Security/policies/read"))
+	custom.Properties.Permissions[0].Actions = append(custom.Properties.Permissions[0].Actions, new("Microsoft.Security/policies/read"))
 	updated, err := definitions.CreateOrUpdate(t.Context(), scope, id, custom, nil)
 	if err != nil || len(updated.Properties.Permissions[0].Actions) != 2 {
 		t.Fatalf("the update gave %+v, %v", updated, err)
@@ -170,7 +163,7 @@ func TestGoSDKRoles(t *testing.T) {
 	someone, err := c.admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: "anna"})
 	c.must(err)
 	parameters := armauthorization.RoleAssignmentCreateParameters{Properties: &armauthorization.RoleAssignmentProperties{PrincipalID: &someone.Principal.ID,
-		RoleDefinitionID: updated.ID, PrincipalType: ptr(armauthorization.PrincipalTypeUser)}}
+		RoleDefinitionID: updated.ID, PrincipalType: new(armauthorization.PrincipalTypeUser)}}
 	name := uuid.NewString()
 	made, err := assignments.Create(t.Context(), scope, name, parameters, nil)
 	if err != nil || *made.Properties.PrincipalType != armauthorization.PrincipalTypeUser {
@@ -193,7 +186,7 @@ func TestGoSDKRoles(t *testing.T) {
 		}
 	}
 	_, err = definitions.Delete(t.Context(), scope, id, nil)
-	if e, is := errors.AsType[*azcore.ResponseError](err); !is || e.StatusCode != 409 {
+	if e, is := errors.AsType[*azcore.ResponseError](err); !is || e.StatusCode != http.StatusConflict {
 		t.Errorf("deleting a role that is assigned gave %v", err)
 	}
 	if _, err := assignments.Delete(t.Context(), scope, name, nil); err != nil {
@@ -206,9 +199,9 @@ func TestGoSDKRoles(t *testing.T) {
 	requests, err := armauthorization.NewRoleAssignmentScheduleRequestsClient(c.goCredential(), options)
 	c.must(err)
 	schedule := armauthorization.RoleAssignmentScheduleRequest{Properties: &armauthorization.RoleAssignmentScheduleRequestProperties{PrincipalID: &someone.Principal.ID,
-		RoleDefinitionID: readers[0].ID, RequestType: ptr(armauthorization.RequestTypeAdminAssign), Justification: ptr("for the audit"),
-		ScheduleInfo: &armauthorization.RoleAssignmentScheduleRequestPropertiesScheduleInfo{StartDateTime: ptr(time.Now()),
-			Expiration: &armauthorization.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{Type: ptr(armauthorization.TypeAfterDuration), Duration: ptr("PT8H")}}}}
+		RoleDefinitionID: readers[0].ID, RequestType: new(armauthorization.RequestTypeAdminAssign), Justification: new("for the audit"),
+		ScheduleInfo: &armauthorization.RoleAssignmentScheduleRequestPropertiesScheduleInfo{StartDateTime: new(time.Now()),
+			Expiration: &armauthorization.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{Type: new(armauthorization.TypeAfterDuration), Duration: new("PT8H")}}}}
 	granted, err := requests.Create(t.Context(), scope, uuid.NewString(), schedule, nil)
 	if err != nil || *granted.Properties.Status != armauthorization.StatusProvisioned {
 		t.Fatalf("the schedule gave %+v, %v", granted, err)
@@ -222,7 +215,7 @@ func TestGoSDKRoles(t *testing.T) {
 	if !bounded {
 		t.Errorf("no assignment of eight hours in %+v", list)
 	}
-	schedule.Properties.RequestType = ptr(armauthorization.RequestTypeSelfActivate)
+	schedule.Properties.RequestType = new(armauthorization.RequestTypeSelfActivate)
 	_, err = requests.Create(t.Context(), scope, uuid.NewString(), schedule, nil)
 	if e, is := errors.AsType[*azcore.ResponseError](err); !is || e.ErrorCode != "RoleAssignmentRequestPolicyValidationFailed" {
 		t.Errorf("an activation without eligibility gave %v", err)
@@ -235,7 +228,7 @@ func TestGoSDKActivityLog(t *testing.T) {
 	c := newCloud(t)
 	x := c.deploy()
 	x.guard()
-	if status, answer := x.call("POST", c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", time.Hour)); status != 202 {
+	if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", time.Hour)); status != http.StatusAccepted {
 		t.Fatalf("initiate gave %d %v", status, answer)
 	}
 	log, err := armmonitor.NewActivityLogsClient(c.subscription, c.goCredential(), &arm.ClientOptions{ClientOptions: c.goCloud()})
@@ -275,7 +268,7 @@ func TestGoCertificate(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if _, err = credential.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{c.url + "/.default"}}); err != nil {
+			if _, err = credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{c.url + "/.default"}}); err != nil {
 				return fmt.Errorf("%s: %w", tenant, err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -62,30 +63,30 @@ func (o *output) String() string {
 }
 
 // newCloud starts a server whose machine web-1 has an agent's name and no kernel.
-func newCloud(t testing.TB) *cloud {
-	t.Helper()
-	c := &cloud{t: t}
+func newCloud(tb testing.TB) *cloud {
+	tb.Helper()
+	c := &cloud{t: tb}
 	c.start()
-	c.enroll(t.TempDir())
+	c.enroll(tb.TempDir())
 	c.principal()
 	return c
 }
 
 // newCloudWithKernel starts a server whose machine web-1 has an agent that guards a network namespace, where port 22
 // answers.
-func newCloudWithKernel(t testing.TB) *cloud {
-	t.Helper()
+func newCloudWithKernel(tb testing.TB) *cloud {
+	tb.Helper()
 	network, err := nettest.Pair()
 	if err != nil {
-		t.Skipf("no network namespaces here: %v", err)
+		tb.Skipf("no network namespaces here: %v", err)
 	}
-	c := &cloud{t: t, network: network}
-	t.Cleanup(func() { c.must(network.Close()) })
+	c := &cloud{t: tb, network: network}
+	tb.Cleanup(func() { c.must(network.Close()) })
 	ssh, err := network.Machine.EchoTCP(netip.AddrPortFrom(netip.IPv6Unspecified(), 22))
 	c.must(err)
-	t.Cleanup(func() { c.must(ssh.Close()) })
+	tb.Cleanup(func() { c.must(ssh.Close()) })
 	c.start()
-	state := t.TempDir()
+	state := tb.TempDir()
 	c.enroll(state)
 	enforcer, err := nftables.New(nftables.Config{Log: slog.New(slog.DiscardHandler), NetNS: network.Machine.FD()})
 	c.must(err)
@@ -214,6 +215,17 @@ func (c *cloud) policyPath() string {
 // knock says whether port 22 of the machine answers the client's first address.
 func (c *cloud) knock() error {
 	return c.network.Client.Ask("tcp", c.network.ClientAddrs[0], netip.AddrPortFrom(c.network.MachineAddrs[0], 22), 500*time.Millisecond)
+}
+
+// shut waits until port 22 of the machine is closed.
+func (c *cloud) shut() {
+	c.t.Helper()
+	c.eventually("the guard", func() error {
+		if c.knock() == nil {
+			return errors.New("port 22 still answers")
+		}
+		return nil
+	})
 }
 
 // eventually waits until fn gives nil.

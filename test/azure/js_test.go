@@ -10,14 +10,14 @@ import (
 )
 
 // need skips a test whose program is missing, unless everything must be there.
-func need(t testing.TB, what string, there bool) {
-	t.Helper()
+func need(tb testing.TB, what string, there bool) {
+	tb.Helper()
 	switch {
 	case there:
 	case os.Getenv("POSTERN_TESTS_REQUIRED") != "":
-		t.Fatalf("%s is missing: run hack/prepare-tests", what)
+		tb.Fatalf("%s is missing: run hack/prepare-tests", what)
 	default:
-		t.Skipf("%s is missing: run hack/prepare-tests", what)
+		tb.Skipf("%s is missing: run hack/prepare-tests", what)
 	}
 }
 

@@ -50,7 +50,7 @@ func (x *caller) send(r *http.Request) (int, map[string]any) {
 	}
 	response, err := x.http.Do(r)
 	x.cloud.must(err)
-	defer response.Body.Close()
+	defer func() { x.cloud.must(response.Body.Close()) }()
 	text, err := io.ReadAll(response.Body)
 	x.cloud.must(err)
 	var answer map[string]any

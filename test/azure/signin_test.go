@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -55,9 +56,7 @@ func TestSignInIsRefused(t *testing.T) {
 	good := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.client}, "client_secret": {c.secret}, "scope": {c.url + "/.default"}}
 	with := func(change ...string) url.Values {
 		values := url.Values{}
-		for name, value := range good {
-			values[name] = value
-		}
+		maps.Copy(values, good)
 		for i := 0; i < len(change); i += 2 {
 			values.Set(change[i], change[i+1])
 		}
@@ -113,7 +112,7 @@ func (x *caller) page(method, path string, form url.Values) (status int, locatio
 	}
 	response, err := x.http.Do(r)
 	x.cloud.must(err)
-	defer response.Body.Close()
+	defer func() { x.cloud.must(response.Body.Close()) }()
 	body, err := io.ReadAll(response.Body)
 	x.cloud.must(err)
 	if csp := response.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
@@ -186,18 +185,12 @@ func TestAuthorizationCode(t *testing.T) {
 	if status, _, text := x.page(http.MethodGet, path+query.Encode(), nil); status != http.StatusOK || !strings.Contains(text, "localhost:8400") {
 		t.Fatalf("the page is %d %s", status, text)
 	}
-	elsewhere := url.Values{}
-	for name, value := range query {
-		elsewhere[name] = value
-	}
+	elsewhere := maps.Clone(query)
 	elsewhere.Set("redirect_uri", "http://evil.example/")
 	if status, location, _ := x.page(http.MethodGet, path+elsewhere.Encode(), nil); status != http.StatusBadRequest || location != "" {
 		t.Errorf("an address elsewhere gave %d to %q", status, location)
 	}
-	plain := url.Values{}
-	for name, value := range query {
-		plain[name] = value
-	}
+	plain := maps.Clone(query)
 	plain.Set("code_challenge_method", "plain")
 	if _, location, _ := x.page(http.MethodGet, path+plain.Encode(), nil); !strings.Contains(location, "error=invalid_request") {
 		t.Errorf("without PKCE the browser goes to %q", location)

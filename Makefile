@@ -5,7 +5,7 @@ TOOLS := $(CURDIR)/tmp/tools
 GOLANGCI_VERSION := v2.15.0
 FUZZTIME ?= 10s
 
-.PHONY: build demo test lint bench fuzz generate clean
+.PHONY: build demo test lint bench fuzz web screenshots generate clean
 
 build: ## the one binary, bin/postern
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/postern ./cmd/postern
@@ -27,6 +27,13 @@ bench: ## the figures of docs/performance.md
 
 fuzz: ## every fuzz target for FUZZTIME each
 	./hack/run-fuzz $(FUZZTIME)
+
+web: ## the portal into internal/portal/dist, from web/; needs Node
+	./hack/build-web
+
+screenshots: build ## the pictures of the README, into docs/screenshots
+	./hack/prepare-tests
+	POSTERN_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test ./test/browser -run TestScreenshots -count=1
 
 generate: ## rewrite generated files: the OpenAPI document and golden files
 	$(GO) test ./internal/httpapi -run TestOpenAPI -update

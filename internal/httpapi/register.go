@@ -157,17 +157,26 @@ func (a *API) identify(c *call, r *http.Request, who entry) (err error) {
 
 // person finds out which principal calls; identity counts the call.
 func (a *API) person(r *http.Request, address netip.Addr) (engine.Caller, error) {
-	token, err := identity.ParseBearer(r.Header.Get("Authorization"))
-	if cookie, missing := r.Cookie("__Host-postern"); missing == nil && r.Header.Get("Authorization") == "" {
-		token, err = cookie.Value, nil // calls from pages of other origins were refused before
-	}
+	token, by, err := credential(r)
 	if err != nil {
 		if limited := a.identity.AllowAnonymous(address); limited != nil {
 			return engine.Caller{}, limited
 		}
 		return engine.Caller{}, err
 	}
-	return a.identity.Authenticate(r.Context(), token, address, via(r.UserAgent()))
+	return a.identity.Authenticate(r.Context(), token, address, by)
+}
+
+// credential gives the token of the header Authorization or, without one, of a browser's session.
+func credential(r *http.Request) (token, by string, err error) {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		if token, err = identity.ParseSessionCookie(r); token != "" || err != nil {
+			return token, "portal", err
+		}
+	}
+	token, err = identity.ParseBearer(header)
+	return token, via(r.UserAgent()), err
 }
 
 // via tells our own command line from other programs, for the activity log.

@@ -31,6 +31,7 @@ type Config struct {
 type Portal struct {
 	config  Config
 	pages   *template.Template
+	app     *app
 	handler http.Handler
 }
 
@@ -43,7 +44,11 @@ func New(c Config) (*Portal, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Portal{config: c, pages: pages}
+	web, err := newApp()
+	if err != nil {
+		return nil, err
+	}
+	p := &Portal{config: c, pages: pages, app: web}
 	p.handler = http.NewCrossOriginProtection().Handler(http.HandlerFunc(p.serve))
 	return p, nil
 }
@@ -51,12 +56,14 @@ func New(c Config) (*Portal, error) {
 // Serves tells whether a path is one of these pages.
 func Serves(path string) bool {
 	_, authorize := cutAuthorize(path)
-	return authorize || path == devicePath || path == stylePath || path == oidcStart || path == identity.OIDCCallback
+	return authorize || path == devicePath || path == stylePath || path == signInPath || path == signOutPath || path == oidcStart || path == identity.OIDCCallback
 }
 
 const (
-	devicePath = "/device"
-	stylePath  = "/sign-in.css"
+	devicePath  = "/device"
+	stylePath   = "/sign-in.css"
+	signInPath  = "/sign-in"
+	signOutPath = "/sign-out"
 )
 
 // cutAuthorize gives the path of the authority whose authorization endpoint path is.
@@ -84,6 +91,10 @@ type visit struct {
 const maxForm = 64 << 10
 
 func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
+	if !Serves(r.URL.Path) {
+		p.app.ServeHTTP(w, r)
+		return
+	}
 	v := &visit{Request: r, portal: p, w: w}
 	v.protect("")
 	address, _, err := p.config.Identity.ClientAddress(r.RemoteAddr, r.Header.Values("X-Forwarded-For"))
@@ -113,6 +124,10 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
 		v.finishOIDC()
 	case r.URL.Path == devicePath:
 		v.device()
+	case r.URL.Path == signInPath:
+		v.enter()
+	case r.URL.Path == signOutPath:
+		v.leave()
 	default:
 		v.show(http.StatusNotFound, "error.html", "There is no such page.")
 	}
@@ -177,11 +192,16 @@ func say(err error) (status int, text string) {
 // signIn checks the name and password of the form, and opens a session for the client. Its token is told to nobody: the
 // client exchanges its own code for one.
 func (v *visit) signIn(client string) (session string, err error) {
-	in := identity.SignInInput{Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword"),
-		Address: v.address, Via: "portal", Client: "sign-in page for " + client}
-	signed, err := v.portal.config.Identity.SignIn(v.Context(), in)
+	signed, err := v.check("sign-in page for " + client)
 	if err != nil {
 		return "", err
 	}
 	return identity.SessionOf(signed), nil
+}
+
+func (v *visit) check(client string) (identity.SignedIn, error) {
+	return v.portal.config.Identity.SignIn(v.Context(), identity.SignInInput{
+		Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword"),
+		Address: v.address, Via: "portal", Client: client,
+	})
 }

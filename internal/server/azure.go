@@ -38,7 +38,7 @@ func (s *server) faces(mux http.Handler) http.Handler {
 			s.azure.arm.ServeHTTP(w, r)
 		case identity.ServesOAuth(path):
 			s.azure.oauth.ServeHTTP(w, r)
-		case portal.Serves(path):
+		case portal.Serves(path) || portal.ServesApp(r):
 			s.azure.portal.ServeHTTP(w, r)
 		default:
 			mux.ServeHTTP(w, r)

@@ -1,0 +1,88 @@
+package portal
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/identity"
+)
+
+// enterPage is what the page of a browser's own sign-in shows.
+type enterPage struct {
+	Name        string
+	Next        string // the path to go on to
+	Problem     string
+	Note        string
+	NewPassword bool
+}
+
+// enter signs a person in to the portal. A session that the browser had ends, so that no one keeps a way in to what
+// follows.
+func (v *visit) enter() {
+	page := enterPage{Name: v.PostFormValue("name"), Next: local(v.FormValue("next")), NewPassword: v.PostFormValue("newPassword") != ""}
+	if v.Method == http.MethodGet {
+		if v.FormValue("left") != "" {
+			page.Note = "You are signed out."
+		}
+		v.show(http.StatusOK, "enter.html", page)
+		return
+	}
+	signed, err := v.check("browser")
+	if err != nil {
+		status, text := say(err)
+		page.Problem = text
+		if access.CodeOf(err) == "passwordChangeRequired" {
+			page.NewPassword, page.Problem = true, ""
+			page.Note = "This password was good for one sign-in. Type it once more, and choose one of your own."
+		}
+		v.show(status, "enter.html", page)
+		return
+	}
+	v.endSession()
+	http.SetCookie(v.w, identity.NewSessionCookie(signed, v.portal.config.Now()))
+	http.Redirect(v.w, v.Request, page.Next, http.StatusSeeOther)
+}
+
+// leave signs the browser out.
+func (v *visit) leave() {
+	if v.Method != http.MethodPost {
+		http.Redirect(v.w, v.Request, "/", http.StatusSeeOther)
+		return
+	}
+	v.endSession()
+	http.SetCookie(v.w, identity.EndedSessionCookie())
+	http.Redirect(v.w, v.Request, signInPath+"?left=1", http.StatusSeeOther)
+}
+
+// endSession ends the session of the browser's cookie, if there is one.
+func (v *visit) endSession() {
+	token, err := identity.ParseSessionCookie(v.Request)
+	if token == "" || err != nil {
+		return
+	}
+	c, err := v.portal.config.Identity.Authenticate(v.Context(), token, v.address, "portal")
+	if err == nil {
+		err = v.portal.config.Identity.SignOut(v.Context(), c)
+	}
+	if err != nil && access.KindOf(err) != access.KindUnauthenticated {
+		v.portal.config.Log.Warn("a session was not ended", "error", err)
+	}
+}
+
+// signInFor gives the address of the sign-in page that goes on to a path.
+func signInFor(next string) string {
+	if next == "/" {
+		return signInPath
+	}
+	return signInPath + "?" + url.Values{"next": {next}}.Encode()
+}
+
+// local gives a path of this portal to go on to; anything else becomes its first page.
+func local(next string) string {
+	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") || Serves(strings.SplitN(next, "?", 2)[0]) {
+		return "/"
+	}
+	return next
+}

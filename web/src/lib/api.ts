@@ -1,0 +1,54 @@
+import createClient from "openapi-fetch";
+import type { components, paths } from "./openapi";
+
+type Schemas = components["schemas"];
+export type Machine = Schemas["Machine"];
+export type Grant = Schemas["Grant"];
+export type Request = Schemas["Request"];
+export type Event = Schemas["Event"];
+export type Me = Schemas["Me"];
+export type Policy = Schemas["MachinePolicyView"];
+export type PortRule = Schemas["PortRule"];
+export type Reason = Schemas["Reason"];
+export type Explanation = Schemas["Explanation"];
+export type Quorum = Schemas["Quorum"];
+export type Network = Schemas["Network"];
+
+/** Failure is a refusal or a fault, in words for people; status 0 means that the server was not reached. */
+export class Failure extends Error {
+  constructor(readonly status: number, message: string, readonly code: string, readonly reasons: Reason[]) {
+    super(message);
+  }
+}
+
+export const api = createClient<paths>({ baseUrl: "/" });
+
+/** ask gives the answer of a call, or throws a Failure. Without a session it goes to the sign-in page. */
+export async function ask<T>(call: Promise<{ data?: T; error?: Schemas["Problem"]; response: Response }>): Promise<T> {
+  let answer;
+  try {
+    answer = await call;
+  } catch {
+    throw new Failure(0, "The server cannot be reached. Check your connection; this page tries again by itself.", "unreachable", []);
+  }
+  const { data, error, response } = answer;
+  if (response.status === 401) {
+    location.assign("/sign-in?" + new URLSearchParams({ next: location.pathname + location.search }));
+  }
+  if (!response.ok) {
+    const text = error?.detail ?? "The server answered " + response.status + ". Try again in a moment.";
+    throw new Failure(response.status, sentence(text), error?.code ?? "unknown", error?.reasons ?? []);
+  }
+  return data as T;
+}
+
+/** failure makes a Failure of whatever was thrown. */
+export function failure(thrown: unknown): Failure {
+  return thrown instanceof Failure ? thrown : new Failure(0, String(thrown), "unknown", []);
+}
+
+/** sentence begins with a capital letter and ends with a full stop. */
+export function sentence(text: string): string {
+  const out = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(out) ? out : out + ".";
+}

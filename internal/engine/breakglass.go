@@ -48,7 +48,7 @@ func (*Engine) mayBreakGlass(ctx context.Context, tx Tx, may rights, in SubmitIn
 			length = item.Until.Sub(may.now)
 		}
 		if length > rule.Max {
-			add("breakGlassTooLong", field, "%s is too long for an emergency; the policy of %s allows %s", length, item.Name, rule.Max)
+			add("breakGlassTooLong", field, "%s is too long for an emergency; the policy of %s allows %s", span(length), item.Name, span(rule.Max))
 		}
 		entry := *item.Policy
 		entry.Ticket = access.TicketRule{}

@@ -134,7 +134,7 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 	if x.Reasons = append(x.Reasons, verdict.Refusals...); len(verdict.Refusals) > 0 {
 		return nil
 	}
-	x.step(true, "limits", "port %s for %s lies within policy %s, which allows %s at the most", q.Ports, item.Duration, p.Name, verdict.Items[0].Rule.Max)
+	x.step(true, "limits", "port %s for %s lies within policy %s, which allows %s at the most", q.Ports, span(item.Duration), p.Name, span(verdict.Items[0].Rule.Max))
 	if entry.Ticket.Checked {
 		x.step(true, "limits", "the ticket would be checked by the ticket webhook, which is not asked here")
 	}
@@ -190,7 +190,7 @@ func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, perso
 		deciders = append(deciders, who...)
 		text := fmt.Sprintf("stage %d wants %s; %d people may decide", i+1, wanted, len(who))
 		if s.Timeout > 0 {
-			text += fmt.Sprintf("; after %s the next stage decides in its place", s.Timeout)
+			text += fmt.Sprintf("; after %s the next stage decides in its place", span(s.Timeout))
 		}
 		x.step(true, "stage", "%s", text)
 		names, err := namesOf(ctx, r, namedIn(s))
@@ -219,4 +219,16 @@ func named(name string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (%q)", name)
+}
+
+// span writes a duration without the zeros at its end: 3h, 1h30m.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestManual runs the examples of the operator's manual, in their order, each as the person that its block names.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	var scripts []string
+	for _, page := range []string{"approvals.md", "break-glass.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		script, commands := manualScript(string(text))
+		if commands < 3 {
+			t.Fatalf("%s has %d commands", page, commands)
+		}
+		file := filepath.Join(t.TempDir(), strings.TrimSuffix(page, ".md")+".txtar")
+		if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		scripts = append(scripts, file)
+	}
+	testscript.Run(t, testscript.Params{
+		Files: scripts, RequireExplicitExec: true, Setup: serve,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "normal": normal, "agent": joins, "text": text},
+	})
+}
+
+const manualSetting = `exec postern login --server $SERVER --ca ca.pem --user admin --password-file first-password --new-password-file password
+exec postern machine token web-1
+cp stdout token
+agent token
+exec postern user create ann --password-file password
+exec postern user create bob --password-file password
+exec postern user create cy --password-file password
+exec postern group create ops
+exec postern group add ops bob cy
+exec postern role assign 'JIT Access Requester' --to ann
+`
+
+// manualScript makes a script of a page: blocks of sh are commands, and blocks of yaml are the files that they name
+// themselves. The ids of the examples stand for the newest request, grant and review.
+func manualScript(page string) (script string, commands int) {
+	var run, files strings.Builder
+	run.WriteString(manualSetting)
+	who := "admin"
+	newest := map[string]string{"7f3a9c12": "request list --needs-me", "9b0e44d1": "grant list", "5c21aa07": "review list"}
+	for _, block := range regexp.MustCompile("(?s)```([^\n]+)\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		kind, as, _ := strings.Cut(block[1], " as=")
+		if kind == "yaml" {
+			name, body, _ := strings.Cut(strings.TrimPrefix(block[2], "# "), "\n")
+			fmt.Fprintf(&files, "-- %s --\n%s", name, body)
+			continue
+		}
+		if as != who {
+			fmt.Fprintf(&run, "exec postern login --server $SERVER --ca ca.pem --user %s --password-file password\n", as)
+			who = as
+		}
+		for line := range strings.Lines(block[2]) {
+			commands++
+			for id, list := range newest {
+				if strings.Contains(line, id) {
+					fmt.Fprintf(&run, "exec postern %s -o json\ntext stdout '\"id\": \"([^\"]+)\"'\n", list)
+					line = strings.ReplaceAll(line, id, "$FOUND")
+				}
+			}
+			run.WriteString("exec " + strings.TrimSpace(line) + "\n")
+		}
+	}
+	return run.String() + "\n" + files.String(), commands
+}

@@ -41,6 +41,9 @@ func TestScripts(t *testing.T) {
 			"normal": normal,
 			"agent":  joins,
 			"text":   text,
+
+			"receiver": receiver,
+			"until":    until,
 		},
 	})
 }

@@ -116,6 +116,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.customRoleRoutes()
 	a.tokenRoutes()
 	a.networkRoutes()
+	a.passkeyRoutes()
 	a.notificationRoutes()
 	a.alertRoutes()
 	a.insightRoutes()

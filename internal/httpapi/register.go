@@ -70,12 +70,13 @@ type calling struct {
 	address netip.Addr    // where from
 	client  string        // what the client calls itself
 	warning string        // why the address is a poor source for an opening, if it is
+	host    string        // which the caller knows the server by
 }
 
 // Resolve takes over what the middleware found out.
 func (c *calling) Resolve(ctx huma.Context) []error {
 	if from, ok := ctx.(*call); ok {
-		*c = calling{caller: from.caller, agent: from.agent, address: from.address, client: from.client, warning: from.warning}
+		*c = calling{caller: from.caller, agent: from.agent, address: from.address, client: from.client, warning: from.warning, host: ctx.Host()}
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ type Config struct {
 	// OIDC is the identity provider that people may sign in with; nil for none.
 	OIDC *OIDCConfig
 
+	// PublicURL is where people reach the server, which passkeys are for; empty: the host that the browser calls.
+	PublicURL string
+
 	// Hashing is how many passwords are hashed at once, each with 19 MiB of memory; 0 means 2.
 	Hashing int
 
@@ -53,6 +56,7 @@ type Identity struct {
 	refusals  *limiter // records of refused certificates, by certificate
 	nobody    phc
 	tokens    *tokenKeys // of access tokens
+	publicURL string
 	oidc      *oidcLogin // nil where nobody signs in by a provider
 }
 
@@ -70,7 +74,7 @@ func New(c Config) (*Identity, error) {
 		return nil, err
 	}
 	return &Identity{
-		oidc: oidc, engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
+		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
 		hashing:   newHashing(c.Hashing),
 		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),

@@ -139,7 +139,7 @@ func (s *server) openFaces() error {
 		return err
 	}
 	s.identity, err = identity.New(identity.Config{
-		OIDC: provider, Engine: s.engine, CA: ca, SealKey: seal, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		OIDC: provider, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, SealKey: seal, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
 		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
 	})
 	if err != nil {

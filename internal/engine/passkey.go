@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+const maxPasskeys = 20 // of one person
+
+// Passkeys lists the caller's own passkeys, the oldest first.
+func (e *Engine) Passkeys(ctx context.Context, c Caller) (list []Passkey, err error) {
+	err = e.look(ctx, c, attempt{}, func(r Reader) error {
+		if _, err := e.rights(ctx, r, c); err != nil {
+			return err
+		}
+		list, err = r.Passkeys(ctx, c.Principal)
+		return err
+	})
+	return list, err
+}
+
+// MayAddPasskey refuses a caller who may not add a passkey now: one who acts by a token, and one who has a passkey and has not
+// just confirmed the session with it, since whoever took a session over could else stay for ever.
+func (e *Engine) MayAddPasskey(ctx context.Context, c Caller) error {
+	_, err := e.mayChangePasskeys(ctx, c)
+	return err
+}
+
+func (e *Engine) mayChangePasskeys(ctx context.Context, c Caller) (list []Passkey, err error) {
+	if c.Session == "" {
+		return nil, access.Fault(access.KindForbidden, "signInNeeded", "this cannot be done with a token: sign in")
+	}
+	if list, err = e.Passkeys(ctx, c); err != nil {
+		return nil, err
+	}
+	if len(list) > 0 && !c.steppedUp(e.now()) {
+		return nil, stepUpRequired("changing your passkeys")
+	}
+	return list, nil
+}
+
+// AddPasskey keeps a passkey that identity has verified.
+func (e *Engine) AddPasskey(ctx context.Context, c Caller, p Passkey) (Passkey, error) {
+	if p.Name == "" || strings.TrimSpace(p.Name) != p.Name || len(p.Name) > maxPrincipalName || !plainText(p.Name) {
+		return p, access.Fault(access.KindInvalid, "malformedName", "the passkey needs a name that says where it is: 1 to %d bytes without control characters", maxPrincipalName)
+	}
+	list, err := e.mayChangePasskeys(ctx, c)
+	if err != nil {
+		return p, e.refused(ctx, c, attempt{details: map[string]string{"passkey": p.Name}}, err)
+	}
+	if len(list) >= maxPasskeys {
+		return p, access.Fault(access.KindConflict, "tooManyPasskeys", "you have %d passkeys, the most that are allowed: delete one first", len(list))
+	}
+	p.Principal, p.CreatedAt, p.Revision = c.Principal, e.now(), 1
+	err = e.change(ctx, c, attempt{details: map[string]string{"passkey": p.Name}}, func(tx Tx) error {
+		if err := tx.SavePasskey(ctx, p, 0); err != nil {
+			return fmt.Errorf("save passkey: %w", err)
+		}
+		return tx.Append(ctx, p.event(access.PasskeyAdded, c.Actor(), c.Tenant))
+	})
+	return p, err
+}
+
+// DeletePasskey forgets one of the caller's own passkeys, by its id or name.
+func (e *Engine) DeletePasskey(ctx context.Context, c Caller, ref string) error {
+	list, err := e.mayChangePasskeys(ctx, c)
+	if err != nil {
+		return e.refused(ctx, c, attempt{details: map[string]string{"passkey": ref}}, err)
+	}
+	for _, p := range list {
+		if p.ID != ref && !strings.EqualFold(p.Name, ref) {
+			continue
+		}
+		return e.change(ctx, c, attempt{details: map[string]string{"passkey": ref}}, func(tx Tx) error {
+			if err := tx.DeletePasskey(ctx, p.ID); err != nil {
+				return fmt.Errorf("delete passkey: %w", err)
+			}
+			event := p.event(access.PasskeyDeleted, c.Actor(), c.Tenant)
+			event.At = e.now()
+			return tx.Append(ctx, event)
+		})
+	}
+	return access.Fault(access.KindNotFound, "unknownPasskey", "you have no passkey %q", clip(ref))
+}
+
+func (p Passkey) event(kind access.EventKind, by access.Actor, tenant access.TenantID) access.Event {
+	return access.Event{
+		At: p.CreatedAt, Kind: kind, Outcome: access.Succeeded, Actor: by, Tenant: tenant,
+		Details: map[string]string{"passkey": clip(p.ID), "name": p.Name},
+	}
+}
+
+// PasskeyOwner gives a person with their passkeys. Package identity alone calls it, and what follows.
+func (e *Engine) PasskeyOwner(ctx context.Context, id access.PrincipalID) (p access.Principal, keys []Passkey, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		if p, err = r.Principal(ctx, id); err != nil {
+			return err
+		}
+		keys, err = r.Passkeys(ctx, id)
+		return err
+	})
+	return p, keys, err
+}
+
+// SignInByPasskey keeps the session of a person who proved themselves with a passkey, which is the fresh sign-in that a rule
+// may ask for.
+func (e *Engine) SignInByPasskey(ctx context.Context, used Passkey, s Session, via string, address netip.Addr) error {
+	return e.update(ctx, func(tx Tx) error {
+		p, err := tx.Principal(ctx, used.Principal)
+		if err != nil {
+			return fmt.Errorf("read principal: %w", err)
+		}
+		if p.Disabled || p.Kind != access.User {
+			return access.Fault(access.KindUnauthenticated, "wrongPasskey", "this passkey lets nobody in: use another, or ask an administrator")
+		}
+		s.Principal, s.SteppedUpAt = p.ID, e.now()
+		if err := usePasskey(ctx, tx, used, e.now()); err != nil {
+			return err
+		}
+		if err := tx.SaveSession(ctx, s); err != nil {
+			return fmt.Errorf("save session: %w", err)
+		}
+		return tx.Append(ctx, access.Event{
+			At: e.now(), Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
+			Actor:   access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: via},
+			Details: map[string]string{"passkey": clip(used.ID), "client": clip(s.Client)},
+		})
+	})
+}
+
+// StepUp notes that the caller has confirmed the session with a passkey.
+func (e *Engine) StepUp(ctx context.Context, c Caller, used Passkey) error {
+	return e.update(ctx, func(tx Tx) error {
+		s, err := tx.Session(ctx, c.Session)
+		if err != nil {
+			return fmt.Errorf("read session: %w", err)
+		}
+		s.SteppedUpAt = e.now()
+		if err := usePasskey(ctx, tx, used, e.now()); err != nil {
+			return err
+		}
+		if err := tx.SaveSession(ctx, s); err != nil {
+			return fmt.Errorf("save session: %w", err)
+		}
+		event := used.event(access.SteppedUp, c.Actor(), c.Tenant)
+		event.At = e.now()
+		return tx.Append(ctx, event)
+	})
+}
+
+func usePasskey(ctx context.Context, tx Tx, used Passkey, now time.Time) error {
+	was := used.Revision
+	used.UsedAt, used.Revision = now, was+1
+	if err := tx.SavePasskey(ctx, used, was); err != nil {
+		return fmt.Errorf("save passkey: %w", err)
+	}
+	return nil
+}

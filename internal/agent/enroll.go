@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -121,7 +122,27 @@ func enroll(ctx context.Context, c EnrollConfig, server string, key *ecdsa.Priva
 	if err := writeFile(c.StateDir, caFile, ca); err != nil {
 		return Identity{}, err
 	}
+	if err := begun(c.StateDir, id); err != nil {
+		return Identity{}, err
+	}
 	return id, id.save(c.StateDir)
+}
+
+// begun saves that the server has asked for nothing yet, on a host that never held a state. Without it the first start
+// would take the state for lost and close the management ports until the server has answered, which would end the very
+// session in which somebody installs the agent.
+func begun(dir string, id Identity) error {
+	for _, name := range []string{stateFile, protectedFile} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return err // what was protected stays so until the server says otherwise
+		}
+	}
+	clock, err := SystemClock()
+	if err != nil {
+		return err
+	}
+	now := clock.read()
+	return save(dir, held{DesiredState: access.DesiredState{Agent: id.Agent, Mode: id.Mode}, contact: now.boot}, now)
 }
 
 // enrollError says what to do about an enrolment that did not succeed.

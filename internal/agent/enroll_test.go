@@ -46,7 +46,7 @@ func TestEnroll(t *testing.T) {
 			t.Errorf("%s has mode %v (%v), want 0600", f.Name(), info.Mode(), err)
 		}
 	}
-	if diff := cmp.Diff([]string{identityFile, caFile, credentialsFile}, names); diff != "" {
+	if diff := cmp.Diff([]string{identityFile, caFile, credentialsFile, protectedFile, stateFile}, names); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {

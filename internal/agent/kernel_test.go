@@ -147,6 +147,7 @@ func TestKernelGuardThenAgent(t *testing.T) {
 	l := newLab(t)
 	l.opens(0) // before anything of ours runs
 	l.opens(1)
+	loseState(t, l.dir)
 	guard := l.command(childConfig{Guard: true})
 	must(t, l.net.Machine.Start(guard))
 	must(t, guard.Wait())

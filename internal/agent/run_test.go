@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,15 +34,53 @@ func TestFollowsTheServer(t *testing.T) {
 	h.halt()
 }
 
-func TestClosedBeforeAnyContact(t *testing.T) {
+func TestClosedWithoutAStateBeforeAnyContact(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	h := newHost(t, s)
 	s.Close() // never to be reached
+	loseState(t, h.dir)
 	h.start()
 	eventually(t, "the recommended ports are protected", func() bool {
 		return slices.Equal(h.target.protects(), []string{"22", "3389", "5985", "5986"})
 	})
+	h.halt()
+}
+
+// loseState leaves a host enrolled, without what it was told to guard.
+func loseState(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{stateFile, protectedFile} {
+		must(t, os.Remove(filepath.Join(dir, name)))
+	}
+}
+
+func TestNothingIsClosedBeforeTheServerAsksForIt(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	h := newHost(t, s)
+	s.Close() // never to be reached
+	closed, err := Guard(t.Context(), Config{StateDir: h.dir, Enforcer: h.target, Log: slog.New(slog.DiscardHandler)})
+	if err != nil || len(closed) > 0 {
+		t.Errorf("the guard of a host that was only just enrolled closes %v (%v), want nothing", closed, err)
+	}
+}
+
+func TestAHostThatIsEnrolledAnewKeepsItsPortsClosed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	h := newHost(t, s)
+	now := h.clock.read()
+	must(t, save(h.dir, stateOf(now, 3, opening(22, "0.0.0.0/0", now, time.Hour, "g")), now))
+	s.tokens["second"] = ""
+	again := h.enrolment("second")
+	again.Replace = true
+	if _, err := Enroll(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	h.start()
+	eventually(t, "port 22 is protected", func() bool { return slices.Equal(h.target.protects(), []string{"22"}) })
 	h.halt()
 }
 

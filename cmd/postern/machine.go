@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -66,9 +70,13 @@ its host calls itself. The token is shown this one time. On the machine, run the
 			if err != nil {
 				return err
 			}
+			trust, err := enrolCA(token.CA, caFile)
+			if err != nil {
+				return err
+			}
 			_, _ = fmt.Fprintf(a.out, "%s\n", token.Token)
 			a.say("\nGood for one agent until %s. On the machine, as root:\n\n  postern agent enroll --server %s --token %s%s",
-				a.style().time(token.ExpiresAt), conf.Server, token.Token, enrolCA(token.CA, caFile))
+				a.style().time(token.ExpiresAt), conf.Server, token.Token, trust)
 			return nil
 		},
 	}
@@ -80,14 +88,21 @@ its host calls itself. The token is shown this one time. On the machine, run the
 	return c
 }
 
-func enrolCA(ca, file string) string {
+// enrolCA gives the flag by which the machine trusts the server's own CA: the file that was written, or the fingerprint,
+// so that nothing need be copied there.
+func enrolCA(ca, file string) (string, error) {
 	switch {
 	case file != "":
-		return " --ca " + file
+		return " --ca " + file, nil
 	case ca != "":
-		return " --ca ca.pem\n\nwhere ca.pem is a copy of the server's CA certificate; --ca-out FILE writes it."
+		block, _ := pem.Decode([]byte(ca))
+		if block == nil {
+			return "", errors.New("the CA in the server's answer is not PEM; is the server of this version?")
+		}
+		sum := sha256.Sum256(block.Bytes)
+		return " --ca-fingerprint " + hex.EncodeToString(sum[:]), nil
 	default:
-		return ""
+		return "", nil
 	}
 }
 

@@ -216,7 +216,7 @@ func (s *server) front() *http.Server {
 func (s *server) announce(ready Ready) error {
 	s.log.Info("serving", "address", ready.Address, "metrics", ready.Metrics, "data", s.folder.path)
 	if ready.AdminPassword != "" {
-		if err := welcome(s.config.Out, s.folder.path, ready); err != nil {
+		if err := welcome(s.config.Out, s.config, s.folder.path, ready); err != nil {
 			return fmt.Errorf("print the first password: %w", err)
 		}
 	}

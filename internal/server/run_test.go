@@ -23,7 +23,7 @@ func TestFirstStart(t *testing.T) {
 	contains(t, "the first start", r.out.String(), r.ready.AdminPassword)
 	contains(t, "the first start", r.out.String(), filepath.Join(r.config.Data, "ca.pem"))
 	contains(t, "the first start", r.out.String(), "SHA-256")
-	contains(t, "the first start", r.out.String(), "postern login")
+	contains(t, "the first start", r.out.String(), "postern login --server https://"+r.ready.Address+" --ca-fingerprint ")
 	if strings.Contains(r.log.String(), r.ready.AdminPassword) {
 		t.Error("the password is in the log")
 	}

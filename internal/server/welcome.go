@@ -14,16 +14,15 @@ import (
 )
 
 // welcome prints what the first start shows once, and the next commands.
-func welcome(w io.Writer, dir string, ready Ready) error {
+func welcome(w io.Writer, c Config, dir string, ready Ready) error {
 	sum, err := fingerprint(ready.CA)
 	if err != nil {
 		return err
 	}
-	_, port, err := net.SplitHostPort(ready.Address)
+	address, err := reached(c, ready)
 	if err != nil {
 		return err
 	}
-	ca := filepath.Join(dir, "ca.pem")
 	_, err = fmt.Fprintf(w, `Postern has started for the first time.
 
   CA certificate    %s
@@ -32,13 +31,30 @@ func welcome(w io.Writer, dir string, ready Ready) error {
   password          %s
                     It is shown this once, and good only for choosing another.
 
-Next:
-  postern login --server https://localhost:%s --ca %s --user %s
+Next, on your own computer:
+  postern login --server %s --ca-fingerprint %s --user %s
   postern machine token web-1
   postern policy set web-1 --port 22/tcp --max 3h
 
-`, ca, sum, engine.AdminName, ready.AdminPassword, port, ca, engine.AdminName)
+`, filepath.Join(dir, "ca.pem"), sum, engine.AdminName, ready.AdminPassword, address, sum, engine.AdminName)
 	return err
+}
+
+// reached gives the address under which people most likely reach the server: what is configured, or this host's name.
+func reached(c Config, ready Ready) (string, error) {
+	if c.PublicURL != "" {
+		return c.PublicURL, nil
+	}
+	_, port, err := net.SplitHostPort(ready.Address)
+	if err != nil {
+		return "", err
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return "", err
+	}
+	c.Listen = net.JoinHostPort(host, port) // the real port, where any free one was asked for
+	return guessPublic(c), nil
 }
 
 func fingerprint(ca []byte) (string, error) {

@@ -49,11 +49,10 @@ func (w *work) enqueue(ctx context.Context) error {
 		}
 		heard, asked := listens[tenant]
 		if !asked {
-			channels, err := w.tx.Channels(ctx, ChannelFilter{Tenant: tenant}, Page{Limit: 1})
-			if err != nil {
+			var err error
+			if heard, err = w.tx.HasChannels(ctx, tenant); err != nil {
 				return fmt.Errorf("read channels: %w", err)
 			}
-			heard = len(channels.Items) > 0
 			listens[tenant] = heard
 		}
 		if !heard {

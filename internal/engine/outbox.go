@@ -19,6 +19,7 @@ type OutboxReader interface {
 
 	Channel(ctx context.Context, id ChannelID) (Channel, error)
 	Channels(ctx context.Context, f ChannelFilter, p Page) (Listed[Channel], error) // by name
+	HasChannels(ctx context.Context, tenant access.TenantID) (bool, error)
 	Route(ctx context.Context, id RouteID) (Route, error)
 	Routes(ctx context.Context, f RouteFilter, p Page) (Listed[Route], error) // oldest first
 

@@ -170,6 +170,11 @@ func (t *tx) Channels(_ context.Context, f engine.ChannelFilter, _ engine.Page) 
 	return sorted(t.channels, func(c engine.Channel) bool { return fits(f.Tenant, c.Tenant) && fits(f.Kind, c.Kind) }), nil
 }
 
+func (t *tx) HasChannels(_ context.Context, tenant access.TenantID) (bool, error) {
+	found := sorted(t.channels, func(c engine.Channel) bool { return c.Tenant == tenant })
+	return len(found.Items) > 0, nil
+}
+
 func (t *tx) Route(_ context.Context, id engine.RouteID) (engine.Route, error) {
 	return one(t.routes, id)
 }

@@ -4,13 +4,15 @@ import (
 	"context"
 	"time"
 
+	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
 const (
-	channelColumns = "c.id, c.tenant, c.name, c.kind, c.enabled, c.config, c.sealed, c.created_at, c.revision"
-	selectChannel  = "select " + channelColumns + " from channels c where c.id = $1 limit 1"
-	listChannels   = "select " + channelColumns + " from channels c"
+	channelColumns   = "c.id, c.tenant, c.name, c.kind, c.enabled, c.config, c.sealed, c.created_at, c.revision"
+	selectChannel    = "select " + channelColumns + " from channels c where c.id = $1 limit 1"
+	selectAnyChannel = "select 1 from channels where tenant = $1 limit 1"
+	listChannels     = "select " + channelColumns + " from channels c"
 
 	routeColumns = "r.id, r.tenant, r.channel, r.principal, r.policy, r.kinds, r.mute, r.created_at"
 	selectRoute  = "select " + routeColumns + " from routes r where r.id = $1 limit 1"
@@ -46,6 +48,14 @@ func (r *reader) Channels(ctx context.Context, f engine.ChannelFilter, p engine.
 	equal(l, "c.kind", f.Kind)
 	l.after(p.Cursor, false, "c.name_key, c.id", cursorText, cursorText)
 	return page(ctx, r.q, l, p, "c.name_key, c.id", scanChannel, func(c engine.Channel) []any { return []any{fold(c.Name), c.ID} })
+}
+
+// HasChannels implements engine.OutboxReader.
+func (r *reader) HasChannels(ctx context.Context, tenant access.TenantID) (bool, error) {
+	return remembered(r.memo, "channel", string(tenant), func() (bool, error) {
+		found, err := all(ctx, r.q, scanNumber, selectAnyChannel, string(tenant))
+		return len(found) > 0, err
+	})
 }
 
 // Route implements engine.OutboxReader.

@@ -182,7 +182,7 @@ func (db *DB) attempt(ctx context.Context, calls []*call) (news, error) {
 		return news{}, err
 	}
 	defer w.end(ctx)
-	b := &batch{ctx: ctx, w: w}
+	b := &batch{ctx: ctx, w: w, memo: memo{}}
 	if b.head, err = w.begin(ctx); err != nil {
 		return news{}, err
 	}
@@ -223,13 +223,14 @@ type batch struct {
 	head   head
 	events []logRow
 	news   news
+	memo   memo
 	dirty  bool
 }
 
 // run gives the transaction to one call. Its error is fatal to the batch; the call's own error goes to the call.
 func (b *batch) run(c *call) error {
 	t := &tx{batch: b, events: len(b.events), head: b.head, agents: len(b.news.agents)}
-	t.reader = reader{q: t}
+	t.reader = reader{q: t, memo: b.memo}
 	c.turn <- t
 	out := <-c.back
 	t.over = true
@@ -260,6 +261,7 @@ func (b *batch) run(c *call) error {
 	}
 	b.events, b.head, b.news.agents = b.events[:t.events], t.head, b.news.agents[:t.agents]
 	if t.saved {
+		clear(b.memo) // it may know what is now undone
 		if err := b.w.undo(b.ctx); err != nil {
 			return errors.Join(t.failed, err)
 		}

@@ -23,7 +23,9 @@ from role_assignments order by id limit $1`
 
 // DirectoryRevision implements engine.Reader.
 func (r *reader) DirectoryRevision(ctx context.Context) (int64, error) {
-	return one(ctx, r.q, "directory", scanNumber, selectDirectoryRevision)
+	return remembered(r.memo, "directory", "revision", func() (int64, error) {
+		return one(ctx, r.q, "directory", scanNumber, selectDirectoryRevision)
+	})
 }
 
 // Directory implements engine.Reader.

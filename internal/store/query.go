@@ -20,7 +20,10 @@ type querier interface {
 }
 
 // reader implements engine.Reader on whatever transaction q is in.
-type reader struct{ q querier }
+type reader struct {
+	q    querier
+	memo memo // of the batch; nil where only one reads
+}
 
 // scanner is a row.
 type scanner interface{ Scan(into ...any) error }

@@ -75,6 +75,7 @@ func (t *tx) exec(ctx context.Context, what string, none error, text string, arg
 		}
 		t.saved = true
 	}
+	t.batch.memo.forget(what)
 	if err := t.batch.w.exec(t.batch.ctx, write{what: what, sql: text, args: args, none: none}); err != nil { //nolint:contextcheck // see usable
 		t.failed = err
 		return classify(what, err)

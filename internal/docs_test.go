@@ -1,0 +1,111 @@
+package internal_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestEveryNamedTestExists holds the threat model to what there is: a test that it names is in the tree.
+func TestEveryNamedTestExists(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "docs", "threat-model.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	walk(t, "_test.go", func(_, content string) {
+		for _, found := range function.FindAllStringSubmatch(content, -1) {
+			there[found[1]] = true
+		}
+	})
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 100 {
+		t.Errorf("the threat model names %d tests only", len(named))
+	}
+	for _, name := range named {
+		if !there[name[1]] {
+			t.Errorf("the threat model names %s, and there is no such test", name[1])
+		}
+	}
+}
+
+// TestLinksResolve finds links between documents, and to headings in them, that lead nowhere.
+func TestLinksResolve(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	count := 0
+	walk(t, ".md", func(path, content string) {
+		for _, found := range link.FindAllStringSubmatch(withoutCode(content), -1) {
+			target, anchor, _ := strings.Cut(found[1], "#")
+			if strings.Contains(target, ":") {
+				continue // elsewhere
+			}
+			count++
+			to := path
+			if target != "" {
+				to = filepath.Join(filepath.Dir(path), filepath.FromSlash(target))
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s, which is not there", path, found[1])
+				continue
+			}
+			if anchor == "" || filepath.Ext(to) != ".md" {
+				continue
+			}
+			text, err := os.ReadFile(to) //nolint:gosec // a document of ours
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !anchors(string(text))[anchor] {
+				t.Errorf("%s links to %s, which has no such heading", path, found[1])
+			}
+		}
+	})
+	if count < 10 {
+		t.Errorf("found %d links only", count)
+	}
+}
+
+// walk gives every file with that ending, of ours alone.
+func walk(t *testing.T, ending string, with func(path, content string)) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "tmp" || d.Name() == "node_modules" || len(d.Name()) > 2 && strings.HasPrefix(d.Name(), ".")):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ending):
+			return nil
+		}
+		content, err := os.ReadFile(path) //nolint:gosec // under our own root
+		if err == nil {
+			with(path, string(content))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withoutCode leaves out what stands in code, where brackets are no links.
+func withoutCode(text string) string {
+	text = regexp.MustCompile("(?s)```.*?```").ReplaceAllString(text, "")
+	return regexp.MustCompile("`[^`\n]*`").ReplaceAllString(text, "")
+}
+
+// anchors gives the names of a document's headings as links use them.
+func anchors(text string) map[string]bool {
+	all := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ +(.*)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		all[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return all
+}

@@ -1,0 +1,129 @@
+//go:build linux
+
+package docs_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/postern-dev/postern/internal/nettest"
+)
+
+func TestServerAndAgent(t *testing.T) {
+	t.Parallel()
+	need(t, "bash", "curl", "nft", "openssl", "setpriv", "sqlite3", "unshare")
+	network, err := nettest.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t, network, "docs/operate/server.md", "docs/operate/agent.md")
+	port := netip.AddrPortFrom(network.MachineAddrs[0], 22)
+	echo, err := network.Machine.EchoTCP(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = echo.Close() })
+
+	l.welcome(l.run("server-start", "postern login --server https://postern.example:8443 --ca-fingerprint "))
+	l.run("person-login", "Signed in to https://postern.example:8443 as admin")
+	l.run("person-second", "One-time password")
+	l.run("server-fingerprint", "sha256 Fingerprint=")
+	l.run("server-health", "ready", "postern_agents_connected 0", "postern_reconciler_up 1", "postern_deliveries_pending 0",
+		"postern_http_request_seconds_bucket", "postern_store_update_seconds_count")
+	l.token(l.run("person-token", "postern agent enroll --server https://postern.example:8443"))
+	l.run("machine-enrol", "Enrolled as web-1 (mode host)")
+	if !l.reaches(port) {
+		t.Error("the port is closed before there is a policy")
+	}
+	l.run("person-policy", "22/tcp")
+	l.eventually("the port is closed", func() bool { return !l.reaches(port) })
+	l.run("machine-status", "22/tcp on web-1", "table inet postern")
+	l.run("machine-flush", "table inet postern")
+	l.run("server-backup")
+	l.run("person-checkpoint")
+	const ask = `postern request web-1 --port 22 --for 1h --reason "after the backup" --wait`
+	if said, err := l.shell("person", ask); err != nil || !l.reaches(port) {
+		t.Fatalf("%s: %v:\n%s%s", ask, err, said, l.logs())
+	}
+	l.run("server-restore")
+	l.eventually("what was opened after the backup is closed", func() bool { return !l.reaches(port) })
+	if said, err := l.shell("person", ask); err != nil || !l.reaches(port) {
+		t.Fatalf("%s after the restore: %v:\n%s%s", ask, err, said, l.logs())
+	}
+	said, err := l.shell("person", "postern machine token web-1")
+	if err != nil {
+		t.Fatal(err, said)
+	}
+	l.token(said)
+	l.run("machine-replace", "Enrolled as web-1 (mode host)")
+	if said, err := l.shell("machine", "postern agent uninstall --yes"); err == nil {
+		t.Errorf("uninstalled below a running agent:\n%s", said)
+	}
+	l.run("machine-uninstall", "Postern guards nothing on this host any more")
+	if !l.reaches(port) {
+		t.Error("the port is closed after all was removed")
+	}
+	l.run("person-forget", "web-1 is deleted")
+	l.finish("postgres-")
+}
+
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	need(t, "bash", "curl", "setpriv", "unshare")
+	network, err := nettest.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t, network, "README.md")
+	port := netip.AddrPortFrom(network.MachineAddrs[0], 22)
+	echo, err := network.Machine.EchoTCP(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = echo.Close() })
+	l.replace("SERVER", "postern.example")
+	l.welcome(l.run("server-start", "Postern has started for the first time"))
+	l.token(l.run("person-login", "Signed in to", "postern agent enroll --server"))
+	l.run("machine-enrol", "Enrolled as web-1 (mode host)")
+	l.run("person-policy", "22/tcp")
+	l.eventually("the port is closed", func() bool { return !l.reaches(port) })
+	l.run("person-use", "web-1 22/tcp is open from 10.77.0.1/32", "revoked", "request.submitted")
+	l.eventually("the port is closed again", func() bool { return !l.reaches(port) })
+	l.finish()
+}
+
+func TestGateway(t *testing.T) {
+	t.Parallel()
+	need(t, "bash", "curl", "setpriv", "sysctl", "unshare")
+	network, err := nettest.BehindGateway(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t, network, "docs/operate/gateway.md")
+	port := netip.AddrPortFrom(network.MachineAddrs[0], 22)
+	echo, err := network.Machine.EchoTCP(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = echo.Close() })
+	said, err := l.shell("server", "echo POSTERN_NAMES=postern.example > /etc/default/postern-server\nsystemctl start postern-server\njournalctl -u postern-server")
+	if err != nil {
+		t.Fatal(err, said)
+	}
+	l.welcome(said)
+	l.left["person-login"] = "postern login --server https://postern.example:8443 --ca-fingerprint FINGERPRINT --user admin\n"
+	l.run("person-login")
+	l.run("gateway-forward", "net.ipv4.ip_forward = 1")
+	l.token(l.run("person-gateway-token"))
+	l.run("gateway-enrol", "(mode gateway)")
+	if !l.reaches(port) {
+		t.Error("the port is closed before there is a policy")
+	}
+	l.run("person-gateway-machine")
+	l.eventually("the port is closed", func() bool { return !l.reaches(port) })
+	l.run("person-gateway-request", "plc-7 22/tcp is open from 10.77.0.1/32")
+	if !l.reaches(port) {
+		t.Error("the port is closed though it was opened")
+	}
+	l.finish()
+}

@@ -93,7 +93,7 @@ func TestBadRequests(t *testing.T) { //nolint:tparallel // each looks at the new
 		{"no items", `[{"machine":"web-1","ports":"22","sources":["203.0.113.7"]}]`, `[]`, 400, "invalidField"},
 		{"unknown field", `"justification"`, `"why"`, 400, "unknownField"},
 		{"unknown field inside", `"ports"`, `"color":"red","ports"`, 400, "unknownField"},
-		{"missing field", `"machine":"web-1",`, ``, 400, "invalidField"},
+		{"missing machine", `"machine":"web-1",`, ``, 400, "machineMissing"},
 		{"null", good, `null`, 400, ""},
 		{"array", good, `[]`, 400, ""},
 		{"broken JSON", `}],`, `}`, 400, "malformedJSON"},

@@ -21,7 +21,7 @@ export class Failure extends Error {
   }
 }
 
-export const api = createClient<paths>({ baseUrl: "/" });
+export const api = createClient<paths>({ baseUrl: "/", querySerializer: { array: { style: "form", explode: false } } });
 
 /** ask gives the answer of a call, or throws a Failure. Without a session it goes to the sign-in page. */
 export async function ask<T>(call: Promise<{ data?: T; error?: Schemas["Problem"]; response: Response }>): Promise<T> {

@@ -49,7 +49,7 @@ func postgresDSN(tb testing.TB) string {
 	tb.Helper()
 	if server.missing != "" {
 		message := "PostgreSQL is not there, so this is not tested on it: " + server.missing
-		if os.Getenv("POSTERN_TEST_POSTGRES_REQUIRED") != "" {
+		if os.Getenv("POSTERN_TESTS_REQUIRED") != "" {
 			tb.Fatal(message)
 		}
 		tb.Skip(message)

@@ -4,6 +4,7 @@ package docs_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/postern-dev/postern/internal/nettest"
@@ -56,7 +57,11 @@ func TestServerAndAgent(t *testing.T) {
 	}
 	l.token(said)
 	l.run("machine-replace", "Enrolled as web-1 (mode host)")
-	if said, err := l.shell("machine", "postern agent uninstall --yes"); err == nil {
+	l.eventually("the new agent holds the table", func() bool {
+		said, _ := l.shell("person", "postern machine list")
+		return strings.Contains(said, "in force")
+	})
+	if said, err := l.shell("machine", "postern agent uninstall --yes"); err == nil || !strings.Contains(said, "the agent still runs") {
 		t.Errorf("uninstalled below a running agent:\n%s", said)
 	}
 	l.run("machine-uninstall", "Postern guards nothing on this host any more")

@@ -20,6 +20,34 @@ import (
 
 const patience = 20 * time.Second
 
+// programs is the folder of the program under test.
+var programs string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if os.Geteuid() != 0 {
+		return m.Run() // all is skipped
+	}
+	dir, err := os.MkdirTemp("", "postern-docs-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = os.Chmod(dir, 0o755) // the units' user runs what is there
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	programs = dir
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "postern"), "github.com/postern-dev/postern/cmd/postern")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
 var block = regexp.MustCompile("(?s)<!-- run: ([a-z-]+) -->\n```[a-z]*\n(.*?)```\n")
 
 // manual gives the blocks of some pages by their names, each once.
@@ -54,11 +82,6 @@ func newLab(t *testing.T, network *nettest.Network, pages ...string) *lab {
 	t.Helper()
 	t.Cleanup(func() { _ = network.Close() })
 	l := &lab{t: t, network: network, dir: t.TempDir(), left: manual(t, pages...)}
-	build := exec.Command("go", "build", "-o", filepath.Join(l.dir, "bin", "postern"), "github.com/postern-dev/postern/cmd/postern")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the program: %v\n%s", err, out)
-	}
 	for _, host := range []string{"server", "machine", "person"} {
 		l.furnish(host)
 	}
@@ -90,7 +113,7 @@ func (l *lab) furnish(host string) {
 		}
 	}
 	for name, more := range map[string]string{
-		"hosts":  "10.77.0.1 postern.example\n10.77.0.2 web-1\n",
+		"hosts":  "10.77.0.1 postern.example db.example\n10.77.0.2 web-1\n",
 		"passwd": "postern:x:64017:64017:Postern:/var/lib/postern:/usr/sbin/nologin\n",
 		"group":  "postern:x:64017:\n",
 	} {
@@ -130,8 +153,8 @@ func (l *lab) shell(host, text string) (string, error) {
 	}
 	defer out.Close()
 	cmd := exec.Command("unshare", "--mount", "bash", "-euo", "pipefail", "-c", ". "+shims+"\ncd ~\n"+text)
-	cmd.Env = append(os.Environ(), "HOST="+l.path(host), "UNITS="+units, "BIN="+l.path("bin"), "HOME="+l.path(host, "home"),
-		"PATH="+l.path("bin")+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	cmd.Env = append(os.Environ(), "HOST="+l.path(host), "UNITS="+units, "BIN="+programs, "HOME="+l.path(host, "home"),
+		"PATH="+programs+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	cmd.Stdout, cmd.Stderr = out, out // a file, which a server that goes on running does not keep anybody waiting at
 	if err := in.Start(cmd); err != nil {
 		return "", err

@@ -51,7 +51,7 @@ func watchElements(b *testing.B, in *nettest.Namespace, table string) elements {
 				if !bytes.Contains(m.Data, append([]byte(table), 0)) {
 					continue
 				}
-				switch m.Header.Type & 0xff {
+				switch uint16(m.Header.Type) & 0xff {
 				case unix.NFT_MSG_NEWSETELEM:
 					e.added <- now
 				case unix.NFT_MSG_DELSETELEM:

@@ -132,7 +132,7 @@ type Explanation struct {
 	Steps     []ExplainStep `json:"steps"`
 	Reasons   []Reason      `json:"reasons,omitempty" doc:"Every reason for the refusal."`
 	Case      *ApprovalCase `json:"case,omitempty" doc:"The case of the rule that applies."`
-	Approvers []string      `json:"approvers,omitempty" doc:"Names of who may decide in some stage; the first 200."`
+	Approvers []string      `json:"approvers,omitempty" doc:"Names of who may decide in some stage; the first 50."`
 }
 
 // ExplainStep is one step of an explanation.

@@ -50,7 +50,7 @@ type Explanation struct {
 	Reasons   []access.Reason
 	Case      *access.Case // nil where the rule has none
 	Names     map[access.PrincipalID]string
-	Approvers []string // names of who may decide in some stage; at most maxAddressed
+	Approvers []string // names of who may decide in some stage; at most maxDeciders
 }
 
 func (x *Explanation) step(ok bool, step, format string, args ...any) {
@@ -203,7 +203,7 @@ func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, perso
 	}
 	slices.Sort(deciders)
 	deciders = slices.Compact(deciders)
-	names, err := namesOf(ctx, r, deciders[:min(len(deciders), maxAddressed)])
+	names, err := namesOf(ctx, r, deciders[:min(len(deciders), maxDeciders)])
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -17,6 +18,7 @@ type Directory struct {
 	assignments []Assignment                // by id
 	nodes       []node
 	index       map[access.PrincipalID]int32
+	people      sync.Map // of group to its people, as far as they were asked for
 }
 
 // node is one principal that Data names.
@@ -200,6 +202,16 @@ func (d *Directory) Members(group access.PrincipalID) []access.PrincipalID {
 func (d *Directory) IsPerson(principal access.PrincipalID) bool {
 	n, ok := d.enabled(principal)
 	return ok && n.person
+}
+
+// People gives the users among the Members of group. The slice is shared: nobody may change it.
+func (d *Directory) People(group access.PrincipalID) []access.PrincipalID {
+	if known, ok := d.people.Load(group); ok {
+		return known.([]access.PrincipalID) //nolint:errcheck,forcetypeassert // nothing else is kept there
+	}
+	people := slices.DeleteFunc(d.Members(group), func(m access.PrincipalID) bool { return !d.IsPerson(m) })
+	d.people.Store(group, people)
+	return people
 }
 
 // InGroup tells whether principal is in group, directly or through groups; what is disabled is in none.

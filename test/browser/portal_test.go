@@ -11,7 +11,9 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-func ssh(maxSeconds int64) api.PortRule { return api.PortRule{Ports: "22", Protocol: "tcp", MaxSeconds: maxSeconds} }
+func ssh(maxSeconds int64) api.PortRule {
+	return api.PortRule{Ports: "22", Protocol: "tcp", MaxSeconds: maxSeconds}
+}
 
 // TestPortal goes through the portal as people do, down to the kernel: signing in with a one-time password, asking,
 // approving, extending, ending, guarding a machine, and looking at every page in both themes and on a phone.

@@ -38,6 +38,8 @@ type Desired struct {
 	Protected  []Protected `json:"protected"`
 	Openings   []Opening   `json:"openings"`
 	Ended      []string    `json:"ended,omitempty" doc:"Grants that ended and were not yet seen gone: look, and report."`
+
+	Codes []SealedCode `json:"codes,omitempty" doc:"What codes for emergencies are verified by while the server is out of reach."`
 }
 
 // Heartbeat is the data of a "heartbeat" event, which the stream sends every 15 seconds.

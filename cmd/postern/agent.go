@@ -33,7 +33,7 @@ CAP_NET_ADMIN and no other. Run it by systemd: see postern-agent.service.`,
 	}
 	c.PersistentFlags().StringVar(&config.StateDir, "state", agent.DefaultStateDir, "folder that keeps the enrolment and the last desired state")
 	c.Flags().DurationVar(&config.SkewLimit, "skew-limit", agent.DefaultSkewLimit, "how far this host's clock may be from the server's before nothing new is opened")
-	c.AddCommand(a.agentEnrollCommand(&config), a.agentGuardCommand(&config), a.agentStatusCommand(&config), a.agentUninstallCommand(&config))
+	c.AddCommand(a.agentEnrollCommand(&config), a.agentGuardCommand(&config), a.agentStatusCommand(&config), a.agentBreakGlassCommand(&config), a.agentUninstallCommand(&config))
 	return c
 }
 

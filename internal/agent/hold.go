@@ -47,6 +47,10 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 		a.Log.WarnContext(ctx, "an older desired state was passed over", "revision", next.Revision, "held", a.asked.Revision)
 		return
 	}
+	if err := keepCodes(a.StateDir, next.Codes, a.Clock.read()); err != nil {
+		a.Log.ErrorContext(ctx, "codes for emergencies cannot be kept", "error", err)
+	}
+	next.Codes = nil
 	a.asked = settle(next, a.holding.DesiredState)
 	a.problem(ctx, "state", strings.Join(problems, "; "))
 	a.put(ctx)
@@ -80,7 +84,7 @@ func (a *agent) put(ctx context.Context) {
 		a.problem(ctx, "disk", "")
 	}
 	a.holding.DesiredState = next
-	a.loop.Set(next)
+	a.set(ctx, next)
 	if len(kept) > 0 {
 		r := access.Report{Revision: next.Revision}
 		for _, id := range kept {

@@ -81,6 +81,9 @@ func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
 			a.out.putBack(r)
 			return err
 		}
+		if err := a.reportGlass(ctx, transport); err != nil {
+			return err
+		}
 		a.reported(ctx)
 		if !more {
 			return nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -114,6 +116,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer cancel()
 	tasks.Go(func() { a.collect(ctx) })
 	tasks.Go(func() { a.watchSuspend(ctx) })
+	tasks.Go(func() { a.serveGlass(ctx) })
 	tasks.Go(func() {
 		select {
 		case <-ctx.Done():
@@ -161,7 +164,7 @@ func (a *agent) begin(ctx context.Context) {
 	a.holding = h
 	a.problem(ctx, "saved", problem)
 	a.loop.Contact(h.contact)
-	a.loop.Set(h.DesiredState)
+	a.set(ctx, h.DesiredState)
 	a.Log.InfoContext(ctx, "the last desired state is put in force", "agent", a.id.Agent, "name", a.id.Name, "server", a.id.Server,
 		"revision", h.Revision, "protected", len(h.Protected), "openings", len(h.Openings))
 }
@@ -182,6 +185,7 @@ func (a *agent) leave(ctx context.Context) {
 func (a *agent) collect(ctx context.Context) {
 	for r := range a.loop.Reports() {
 		a.setProblem(ctx, "enforcement", r.Problem)
+		r.Observations = slices.DeleteFunc(r.Observations, func(o access.Observation) bool { return strings.HasPrefix(string(o.Grant), glassPrefix) })
 		a.out.add(r)
 	}
 }

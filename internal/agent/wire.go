@@ -16,6 +16,9 @@ const (
 	maxProtected = 100_000
 	maxOpenings  = 200_000
 	maxEnded     = 200_000
+	maxCodes     = 10_000
+
+	maxCodeMillis = 366 * 24 * 60 * 60 * 1000
 )
 
 // fromWire converts a desired state whose openings are counted from origin, an instant of the boot-time clock. It
@@ -73,6 +76,13 @@ func fromWire(w api.Desired, self Identity, origin time.Time) (d access.DesiredS
 			continue
 		}
 		d.Openings = append(d.Openings, o)
+	}
+	for _, c := range w.Codes[:min(len(w.Codes), maxCodes)] {
+		most := time.Duration(min(max(c.MaxSeconds, 0), int64(access.MaxDuration/time.Second))) * time.Second
+		left := time.Duration(min(max(c.RemainingMillis, 0), maxCodeMillis)) * time.Millisecond
+		if known[access.MachineID(c.Machine)] && most > 0 && left > 0 && len(c.Hash) == 64 {
+			d.Codes = append(d.Codes, access.SealedCode{ID: c.ID, Machine: access.MachineID(c.Machine), Hash: c.Hash, Most: most, Until: origin.Add(left)})
+		}
 	}
 	for _, id := range w.Ended {
 		d.Ended = append(d.Ended, access.GrantID(id))

@@ -19,6 +19,9 @@ func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states
 		for i, scene := range scenes {
 			if errs[i] = known(scene); errs[i] == nil {
 				states[i] = access.Desired(scene, e.now())
+				if states[i].Codes, err = sealedCodes(ctx, r, scene.Agent.ID, e.now()); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

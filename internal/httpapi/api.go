@@ -117,6 +117,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.tokenRoutes()
 	a.networkRoutes()
 	a.passkeyRoutes()
+	a.glassRoutes()
 	a.notificationRoutes()
 	a.alertRoutes()
 	a.insightRoutes()

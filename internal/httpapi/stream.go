@@ -253,6 +253,7 @@ func desiredOut(d access.DesiredState, now time.Time) api.Desired {
 			Ports: o.Ports.String(), RemainingMillis: remaining, CloseAfterMillis: o.CloseAfter.Milliseconds(), Grants: grants,
 		})
 	}
+	out.Codes = codesOut(d.Codes, now)
 	for _, g := range d.Ended {
 		out.Ended = append(out.Ended, string(g))
 	}

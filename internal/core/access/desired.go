@@ -51,6 +51,17 @@ type DesiredState struct {
 	Protected []Protected
 	Openings  []Opening
 	Ended     []GrantID // grants that have ended and were not yet seen gone: the agent looks, and reports
+
+	Codes []SealedCode // what codes for emergencies are verified by, while the server is out of reach
+}
+
+// SealedCode is what a code is verified by that opens a machine once while the server is out of reach.
+type SealedCode struct {
+	ID      string
+	Machine MachineID
+	Hash    string        // SHA-256 of the code without its dashes, hex
+	Most    time.Duration // the longest opening with it
+	Until   time.Time     // it is good until then
 }
 
 // Scene is what the desired state of one agent is derived from.

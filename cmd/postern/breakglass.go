@@ -1,0 +1,100 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agent"
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+func (a *app) breakGlassCommand() *cobra.Command {
+	return group("break-glass", "Codes for when the server is out of reach",
+		"Codes, issued beforehand and kept sealed, each of which opens a machine once while the server is out of reach.", a.breakGlassIssueCommand())
+}
+
+func (a *app) breakGlassIssueCommand() *cobra.Command {
+	in := api.NewGlassCodes{}
+	c := &cobra.Command{
+		Use:   "issue MACHINE [--count N]",
+		Short: "Issue codes for a machine and print them this one time",
+		Long: `Issue codes for a machine and print them this one time. Seal them and keep them where they are found in an emergency.
+Each opens one port of the machine once, with postern agent break-glass on the machine itself, without the server. A year
+later they are good for nothing. Each use leaves a review with whoever issued the code.`,
+		Example: "  postern break-glass issue web-1 --count 5",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			issued, err := cl.IssueGlassCodes(c.Context(), args[0], in)
+			if err != nil {
+				return err
+			}
+			if a.output != "table" {
+				return printItem(a, issued, []column[api.GlassCodes]{
+					{"Machine", func(_ style, g api.GlassCodes) string { return g.Machine }},
+					{"Codes", func(_ style, g api.GlassCodes) string { return strings.Join(g.Codes, " ") }},
+				})
+			}
+			for _, code := range issued.Codes {
+				a.line("%s", code)
+			}
+			a.say("On %s: postern agent break-glass --code CODE --port 22 --from ADDRESS --for 30m --reason TEXT", issued.Machine)
+			return nil
+		},
+	}
+	c.Flags().IntVar(&in.Count, "count", 1, "how many codes")
+	return c
+}
+
+func (a *app) agentBreakGlassCommand(config *agent.Config) *cobra.Command {
+	var in agent.GlassConfig
+	var from, length, protocol string
+	c := &cobra.Command{
+		Use:   "break-glass --code CODE --port PORT --from PREFIX --for TIME --reason TEXT",
+		Short: "Open a port of this host with a code, while the server is out of reach",
+		Long: `Open a port of this host with a code that an administrator issued beforehand with postern break-glass issue, while the
+server is out of reach. The code is good once; it is written down as used before anything opens. The opening ends by itself,
+at the latest after what the policy allowed for emergencies, else an hour. Everybody on this host is told, and the server is
+as soon as it is back. It works also when the agent does not run.`,
+		Example: "  sudo postern agent break-glass --code ABCDE-FGHIJ-… --port 22 --from 203.0.113.7 --for 30m --reason \"site down, server unreachable\"",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if in.Code == "" || from == "" {
+				return usage(c, "--code, --port, --from and --reason are needed")
+			}
+			var err error
+			if in.Source, err = access.ParsePrefix(from); err != nil {
+				return usage(c, "--from: %s", err)
+			}
+			if in.For, err = parseDuration(length); err != nil {
+				return usage(c, "--for: %s", err)
+			}
+			in.Protocol = access.Protocol(protocol)
+			config.Version, config.Log = version(), a.agentLog()
+			opened, err := agent.BreakGlass(c.Context(), *config, in)
+			if err != nil {
+				return fail(exitRefused, "", "%s", err)
+			}
+			a.say("Port %d of %s is open for %s for %s, until %s.", opened.Port, opened.Machine, in.Source, opened.For.Round(time.Second), a.style().time(opened.Until))
+			if opened.Direct {
+				a.say("The agent does not run; the kernel was told without it, and ends the opening by itself.")
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&in.Code, "code", "", "the code")
+	f.StringVar(&in.Machine, "machine", "", "on a gateway: the machine to open")
+	f.Uint16Var(&in.Port, "port", 22, "the port to open")
+	f.StringVar(&protocol, "protocol", "tcp", "tcp or udp")
+	f.StringVar(&from, "from", "", "address or prefix to open for")
+	f.StringVar(&length, "for", "30m", "how long")
+	f.StringVar(&in.Reason, "reason", "", "what the emergency is")
+	return c
+}

@@ -1,0 +1,273 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// glassFile keeps what codes are verified by, and what was opened with them.
+const glassFile = "break-glass"
+
+const glassPrefix = "breakGlass:" // of the name that stands in the place of a grant
+
+// GlassConfig asks to open this host, or a machine behind it, with a code while the server is out of reach.
+type GlassConfig struct {
+	Code     string          `json:"code"`
+	Machine  string          `json:"machine,omitempty"` // name or id, of a gateway's; empty: the only one
+	Port     uint16          `json:"port"`
+	Protocol access.Protocol `json:"protocol"`
+	Source   netip.Prefix    `json:"source"`
+	For      time.Duration   `json:"for"`
+	Reason   string          `json:"reason"`
+}
+
+// GlassOpened is what a code opened.
+type GlassOpened struct {
+	Machine string        `json:"machine"`
+	Port    uint16        `json:"port"`
+	For     time.Duration `json:"for"` // perhaps less than was asked for
+	Until   time.Time     `json:"until"`
+	Direct  bool          `json:"direct"` // the agent does not run: the kernel was told without it
+}
+
+// glassState is the file. A use is written down before anything opens, and never taken back.
+type glassState struct {
+	Codes []glassCode `json:"codes"`
+	Uses  []glassUse  `json:"uses"`
+}
+
+type glassCode struct {
+	ID        string           `json:"id"`
+	Machine   access.MachineID `json:"machine"`
+	Hash      string           `json:"hash"`
+	Most      time.Duration    `json:"mostNanos"`
+	UntilWall int64            `json:"untilWallMicros"`
+}
+
+type glassUse struct {
+	Code      string           `json:"code"`
+	Machine   access.MachineID `json:"machine"`
+	Port      uint16           `json:"port"`
+	Protocol  access.Protocol  `json:"protocol"`
+	Source    netip.Prefix     `json:"source"`
+	Reason    string           `json:"reason"`
+	For       time.Duration    `json:"forNanos"`
+	BootID    string           `json:"bootId"`
+	UntilBoot int64            `json:"untilBootNanos"`
+	Opened    int64            `json:"openedWallMicros"`
+	Reported  bool             `json:"reported"`
+}
+
+// glass is the file in a folder, one user at a time, be it in this process or another.
+func glass(dir string, fn func(*glassState) (changed bool, err error)) (err error) {
+	lock, err := os.OpenFile(filepath.Join(dir, glassFile+".lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the agent's folder
+	if err != nil {
+		return fmt.Errorf("lock the codes: %w", err)
+	}
+	defer lock.Close() //nolint:errcheck // it lets the lock go
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock the codes: %w", err)
+	}
+	var s glassState
+	data, err := readFile(dir, glassFile)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the codes: %w", err)
+	}
+	changed, err := fn(&s)
+	if err != nil || !changed {
+		return err
+	}
+	if data, err = json.Marshal(s); err != nil {
+		return err
+	}
+	return writeFile(dir, glassFile, data)
+}
+
+// keepCodes takes over what the server says codes are verified by; what was used stays used.
+func keepCodes(dir string, codes []access.SealedCode, now reading) error {
+	return glass(dir, func(s *glassState) (bool, error) {
+		var next []glassCode
+		for _, c := range codes {
+			if !slices.ContainsFunc(s.Uses, func(u glassUse) bool { return u.Code == c.ID }) {
+				next = append(next, glassCode{ID: c.ID, Machine: c.Machine, Hash: c.Hash, Most: c.Most, UntilWall: now.wall.Add(c.Until.Sub(now.boot)).UnixMicro()})
+			}
+		}
+		same := slices.EqualFunc(s.Codes, next, func(a, b glassCode) bool { return a.ID == b.ID && a.Hash == b.Hash && a.Most == b.Most })
+		// A use that the server knows of is forgotten once it is over, with its code.
+		before := len(s.Uses)
+		s.Uses = slices.DeleteFunc(s.Uses, func(u glassUse) bool {
+			return u.Reported && u.remains(now) <= 0 && !slices.ContainsFunc(codes, func(c access.SealedCode) bool { return c.ID == u.Code })
+		})
+		s.Codes = next
+		return !same || before != len(s.Uses), nil
+	})
+}
+
+// remains gives how long the opening of a use still lasts; none after a reboot, since nobody knows how long that took.
+func (u glassUse) remains(now reading) time.Duration {
+	if u.BootID == "" || u.BootID != now.bootID {
+		return 0
+	}
+	return bootInstant(time.Duration(u.UntilBoot)).Sub(now.boot)
+}
+
+// spend verifies a code and writes its use down.
+func spend(dir string, guarded access.DesiredState, in GlassConfig, now reading) (use glassUse, name string, err error) {
+	sum := sha256.Sum256([]byte(strings.ToUpper(strings.ReplaceAll(strings.TrimSpace(in.Code), "-", ""))))
+	hash := hex.EncodeToString(sum[:])
+	switch {
+	case in.For < access.MinDuration || in.For > access.MaxDuration:
+		return use, "", fmt.Errorf("%s cannot be opened for; use one second to 30 days", in.For)
+	case in.Port == 0 || in.Protocol != access.TCP && in.Protocol != access.UDP:
+		return use, "", errors.New("name a port, and tcp or udp")
+	case strings.TrimSpace(in.Reason) == "" || len(in.Reason) > access.MaxText:
+		return use, "", errors.New("say in a few words what the emergency is: whoever reviews it reads this")
+	}
+	source, ok := access.CanonicalPrefix(in.Source)
+	if !ok {
+		return use, "", errors.New("say from where, as an address or a prefix")
+	}
+	err = glass(dir, func(s *glassState) (bool, error) {
+		var code glassCode
+		for _, c := range s.Codes {
+			if subtle.ConstantTimeCompare([]byte(hash), []byte(c.Hash)) == 1 && now.wall.Before(time.UnixMicro(c.UntilWall)) {
+				code = c
+			}
+		}
+		if code.ID == "" || slices.ContainsFunc(s.Uses, func(u glassUse) bool { return u.Code == code.ID }) {
+			return false, errors.New("this code is not one that is good here: it is mistyped, was used already, has expired, or is for another machine")
+		}
+		i := slices.IndexFunc(guarded.Machines, func(m access.Guarded) bool { return m.Machine == code.Machine })
+		if i < 0 || in.Machine != "" && in.Machine != string(code.Machine) && !strings.EqualFold(in.Machine, guarded.Machines[i].Name) {
+			return false, errors.New("this code is for a machine that is not the one meant, or is not guarded here any more")
+		}
+		name = guarded.Machines[i].Name
+		if !slices.ContainsFunc(guarded.Protected, func(p access.Protected) bool {
+			return p.Machine == code.Machine && p.Protocol == in.Protocol && p.Ports.Covers(access.SinglePort(in.Port))
+		}) {
+			return false, fmt.Errorf("port %d/%s of %s is not guarded: it is as open as other firewalls leave it", in.Port, in.Protocol, name)
+		}
+		length := min(in.For, code.Most)
+		use = glassUse{
+			Code: code.ID, Machine: code.Machine, Port: in.Port, Protocol: in.Protocol, Source: source, Reason: in.Reason, For: length,
+			BootID: now.bootID, UntilBoot: int64(sinceBoot(now.boot.Add(length))), Opened: now.wall.UnixMicro(),
+		}
+		s.Uses = append(s.Uses, use)
+		return true, nil
+	})
+	return use, name, err
+}
+
+// withGlass adds to a desired state what codes have opened and is not over: no state of the server closes it before its time.
+func withGlass(dir string, d access.DesiredState, now reading) (access.DesiredState, error) {
+	if _, err := os.Stat(filepath.Join(dir, glassFile)); errors.Is(err, fs.ErrNotExist) {
+		return d, nil
+	}
+	err := glass(dir, func(s *glassState) (bool, error) {
+		d.Openings = slices.Clone(d.Openings)
+		for _, u := range s.Uses {
+			if u.remains(now) <= 0 {
+				continue
+			}
+			key := access.OpeningKey{Machine: u.Machine, Source: u.Source, Protocol: u.Protocol, Ports: access.SinglePort(u.Port)}
+			until, id := bootInstant(time.Duration(u.UntilBoot)), access.GrantID(glassPrefix+u.Code)
+			i := slices.IndexFunc(d.Openings, func(o access.Opening) bool { return o.OpeningKey == key })
+			if i < 0 {
+				d.Openings = append(d.Openings, access.Opening{OpeningKey: key, Until: until, Grants: []access.GrantID{id}})
+				continue
+			}
+			o := &d.Openings[i]
+			o.Grants = append(slices.Clone(o.Grants), id)
+			o.CloseAfter = 0 // the server is lost, and that is what the code is for
+			if until.After(o.Until) {
+				o.Until = until
+			}
+		}
+		return false, nil
+	})
+	return d, err
+}
+
+// BreakGlass opens with a code: through the agent where it runs, else in the kernel itself. The use is on disk before anything
+// opens.
+func BreakGlass(ctx context.Context, c Config, in GlassConfig) (GlassOpened, error) {
+	c, err := c.complete()
+	if err != nil {
+		return GlassOpened{}, err
+	}
+	if opened, running, err := askAgent(ctx, c.StateDir, in); running {
+		return opened, err
+	}
+	id, err := LoadIdentity(c.StateDir)
+	if err != nil {
+		return GlassOpened{}, err
+	}
+	now := c.Clock.read()
+	h, _ := load(c.StateDir, id, now)
+	enforcer := c.Enforcer
+	if enforcer == nil {
+		if enforcer, err = openKernel(c); err != nil {
+			return GlassOpened{}, err
+		}
+	}
+	use, name, err := spend(c.StateDir, h.DesiredState, in, now)
+	if err != nil {
+		return GlassOpened{}, errors.Join(err, enforcer.Close())
+	}
+	alarm(ctx, c.Log, name, use)
+	state, err := withGlass(c.StateDir, h.DesiredState, now)
+	if err == nil {
+		err = enforcer.Apply(ctx, &state, now.boot)
+	}
+	if err = errors.Join(err, enforcer.Close()); err != nil {
+		return GlassOpened{}, fmt.Errorf("open: %w", err)
+	}
+	return use.opened(name, now, true), nil
+}
+
+func (u glassUse) opened(name string, now reading, direct bool) GlassOpened {
+	return GlassOpened{Machine: name, Port: u.Port, For: u.For, Until: now.wall.Add(u.remains(now)), Direct: direct}
+}
+
+// breakGlass is BreakGlass in the running agent.
+func (a *agent) breakGlass(ctx context.Context, in GlassConfig) (GlassOpened, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.Clock.read()
+	use, name, err := spend(a.StateDir, a.holding.DesiredState, in, now)
+	if err != nil {
+		return GlassOpened{}, err
+	}
+	alarm(ctx, a.Log, name, use)
+	a.set(ctx, a.holding.DesiredState)
+	a.out.ring()
+	return use.opened(name, now, false), nil
+}
+
+// set gives the loop a state, and with it what codes have opened. The caller holds the lock.
+func (a *agent) set(ctx context.Context, d access.DesiredState) {
+	with, err := withGlass(a.StateDir, d, a.Clock.read())
+	if err != nil {
+		a.Log.ErrorContext(ctx, "what was opened in an emergency cannot be read", "error", err)
+		with = d
+	}
+	a.loop.Set(with)
+}

@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"log/syslog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// glassSocket is where the running agent listens, for root and its own user alone.
+const glassSocket = "break-glass.sock"
+
+const (
+	glassPatience = 10 * time.Second
+	maxGlassCall  = 64 << 10
+)
+
+// glassAnswer is what the agent says on the socket.
+type glassAnswer struct {
+	Opened GlassOpened `json:"opened"`
+	Error  string      `json:"error,omitempty"`
+}
+
+// askAgent asks the running agent; running is false where there is none.
+func askAgent(ctx context.Context, dir string, in GlassConfig) (opened GlassOpened, running bool, err error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", filepath.Join(dir, glassSocket))
+	if err != nil {
+		return opened, false, nil //nolint:nilerr // it does not run
+	}
+	defer conn.Close() //nolint:errcheck // the answer was read
+	if err := conn.SetDeadline(time.Now().Add(glassPatience)); err != nil {
+		return opened, true, err
+	}
+	if err := json.NewEncoder(conn).Encode(in); err != nil {
+		return opened, true, fmt.Errorf("ask the agent: %w", err)
+	}
+	var answer glassAnswer
+	if err := json.NewDecoder(io.LimitReader(conn, maxGlassCall)).Decode(&answer); err != nil {
+		return opened, true, fmt.Errorf("ask the agent: %w", err)
+	}
+	if answer.Error != "" {
+		return opened, true, errors.New(answer.Error)
+	}
+	return answer.Opened, true, nil
+}
+
+// serveGlass answers on the socket until ctx ends.
+func (a *agent) serveGlass(ctx context.Context) {
+	path := filepath.Join(a.StateDir, glassSocket)
+	err := ignoreMissing(os.Remove(path)) // of an agent that ended without a word
+	var listening net.ListenConfig
+	var l net.Listener
+	if err == nil {
+		l, err = listening.Listen(ctx, "unix", path)
+	}
+	if err == nil {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		a.Log.WarnContext(ctx, "nobody can break glass through the agent; it works without it", "error", err)
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return // it was closed
+		}
+		a.answerGlass(ctx, conn)
+	}
+}
+
+func (a *agent) answerGlass(ctx context.Context, conn net.Conn) {
+	defer conn.Close() //nolint:errcheck // nobody waits any more
+	if conn.SetDeadline(time.Now().Add(glassPatience)) != nil {
+		return
+	}
+	var in GlassConfig
+	var answer glassAnswer
+	err := json.NewDecoder(io.LimitReader(conn, maxGlassCall)).Decode(&in)
+	if err == nil {
+		answer.Opened, err = a.breakGlass(ctx, in)
+	}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	if err := json.NewEncoder(conn).Encode(answer); err != nil {
+		a.Log.WarnContext(ctx, "whoever broke glass did not wait for the answer", "error", err)
+	}
+}
+
+// alarm tells everybody on this host: the log, syslog, and every terminal. What cannot be told is passed over; opening
+// matters more now.
+func alarm(ctx context.Context, log *slog.Logger, machine string, u glassUse) {
+	text := fmt.Sprintf("EMERGENCY ACCESS: port %d/%s of %s is opened for %s for %s, with a code: %q", u.Port, u.Protocol, machine, u.Source, u.For, u.Reason)
+	log.ErrorContext(ctx, "glass was broken", "machine", machine, "port", u.Port, "source", u.Source.String(), "for", u.For.String(), "reason", u.Reason, "code", u.Code)
+	if w, err := syslog.New(syslog.LOG_ALERT|syslog.LOG_AUTH, "postern"); err == nil {
+		_ = w.Alert(text)
+		_ = w.Close()
+	}
+	terminals, err := filepath.Glob("/dev/pts/[0-9]*")
+	if err != nil {
+		return
+	}
+	for _, path := range terminals {
+		if f, err := os.OpenFile(path, os.O_WRONLY, 0); err == nil { //nolint:gosec // a terminal of this host
+			_, _ = fmt.Fprintf(f, "\r\n%s\r\n", strconv.QuoteToGraphic(text))
+			_ = f.Close()
+		}
+	}
+}
+
+// reportGlass tells the server of the uses that it does not know of.
+func (a *agent) reportGlass(ctx context.Context, transport http.RoundTripper) error {
+	if _, err := os.Stat(filepath.Join(a.StateDir, glassFile)); err != nil {
+		return nil //nolint:nilerr // there was never a code
+	}
+	var pending []glassUse
+	err := glass(a.StateDir, func(s *glassState) (bool, error) {
+		for _, u := range s.Uses {
+			if !u.Reported {
+				pending = append(pending, u)
+			}
+		}
+		return false, nil
+	})
+	u, urlErr := serverURL(a.id.Server)
+	if err = errors.Join(err, urlErr); err != nil {
+		return err
+	}
+	for _, use := range pending {
+		err := call(ctx, transport, *u.JoinPath(apiRoot, "agent/break-glass"), api.GlassUse{
+			Code: use.Code, Ports: access.SinglePort(use.Port).String(), Protocol: string(use.Protocol), Source: use.Source.String(), OpenedMicros: use.Opened,
+			ForSeconds: max(1, int64(use.For/time.Second)), Reason: use.Reason,
+		}, nil)
+		if p, ok := errors.AsType[*api.Problem](err); ok && hopeless(p.Status) {
+			a.Log.ErrorContext(ctx, "the server does not take what was opened in an emergency", "code", use.Code, "error", err.Error())
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		err = glass(a.StateDir, func(s *glassState) (bool, error) {
+			i := slices.IndexFunc(s.Uses, func(other glassUse) bool { return other.Code == use.Code })
+			if i >= 0 {
+				s.Uses[i].Reported = true
+			}
+			return i >= 0, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

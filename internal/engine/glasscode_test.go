@@ -1,0 +1,55 @@
+package engine_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// TestGlassCodes proves that codes reach the agent sealed, and that a use leaves its record and its debt once.
+func TestGlassCodes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	w.guard("web-1")
+	codes, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 3)
+	if err != nil || len(codes) != 3 {
+		t.Fatalf("%v, %v", codes, err)
+	}
+	sealed := w.desired(host.Agent.ID).Codes
+	if len(sealed) != 3 || sealed[0].Most != time.Hour {
+		t.Fatalf("the agent gets %+v", sealed)
+	}
+	_, _, err = w.IssueGlassCodes(w.ctx, w.admin, "web-1", 18)
+	wantCode(t, err, access.KindConflict, "tooManyCodes")
+	_, _, err = w.IssueGlassCodes(w.ctx, w.user("anna", "JIT Access Requester"), "web-1", 1)
+	if access.KindOf(err) != access.KindForbidden {
+		t.Errorf("anybody issues codes: %v", err)
+	}
+	use := engine.GlassUse{
+		Code: engine.GlassCodeID(sealed[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		Opened: w.clock.now(), Duration: 30 * time.Minute, Reason: "site down",
+	}
+	for range 2 { // a report may come twice
+		if err := w.GlassUsed(w.ctx, host.Agent.ID, office, use); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantCode(t, w.GlassUsed(w.ctx, "another", office, engine.GlassUse{Code: engine.GlassCodeID(sealed[1].ID), Ports: use.Ports, Duration: time.Hour}), access.KindInvalid, "unknownCode")
+	reviews := must(w.Reviews(w.ctx, w.admin, engine.ReviewFilter{}, engine.Page{}))(t)
+	if len(reviews.Items) != 1 || !reviews.Items[0].Review.Offline {
+		t.Errorf("reviews %+v", reviews.Items)
+	}
+	count := 0
+	for _, e := range w.events() {
+		if e.Kind == access.GlassBroken && e.Details["offline"] == "true" {
+			count++
+		}
+	}
+	if count != 1 || len(w.desired(host.Agent.ID).Codes) != 2 {
+		t.Errorf("%d events, %d codes are left", count, len(w.desired(host.Agent.ID).Codes))
+	}
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -197,9 +198,7 @@ func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, perso
 		if err != nil {
 			return err
 		}
-		for id, name := range names {
-			x.Names[id] = name
-		}
+		maps.Copy(x.Names, names)
 	}
 	slices.Sort(deciders)
 	deciders = slices.Compact(deciders)

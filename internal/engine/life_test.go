@@ -39,7 +39,7 @@ func TestExtend(t *testing.T) {
 	if end := w.grant(g.ID).End; pending.Request.State != access.RequestPending || !end.Equal(g.End.Add(time.Hour)) || !pending.Request.PendingUntil.Equal(end) {
 		t.Errorf("the extension is %s until %s, the grant ends %s", pending.Request.State, pending.Request.PendingUntil, end)
 	}
-	if d = must(w.decide(w.bob, pending, true))(t); !w.grant(g.ID).End.Equal(g.End.Add(90 * time.Minute)) {
+	if must(w.decide(w.bob, pending, true))(t); !w.grant(g.ID).End.Equal(g.End.Add(90 * time.Minute)) {
 		t.Error("the approved extension changes nothing")
 	}
 	late := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 5 * time.Minute}))(t)
@@ -52,7 +52,8 @@ func TestExtend(t *testing.T) {
 
 func TestWarningBeforeTheEnd(t *testing.T) {
 	t.Parallel()
-	for length, before := range map[time.Duration]time.Duration{3 * time.Hour: 10 * time.Minute, 50 * time.Minute: 5 * time.Minute, 30 * time.Second: 0} {
+	for _, c := range [][2]time.Duration{{3 * time.Hour, 10 * time.Minute}, {50 * time.Minute, 5 * time.Minute}, {30 * time.Second, 0}} {
+		length, before := c[0], c[1]
 		t.Run(length.String(), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -381,8 +382,12 @@ func TestExplainAgreesWithSubmit(t *testing.T) {
 		duration time.Duration
 		want     engine.ExplainOutcome
 	}{
-		{w.ann, 30 * time.Minute, engine.ExplainAutomatic}, {w.ann, time.Hour, engine.ExplainApproval}, {w.ann, 2 * time.Hour, engine.ExplainRefused},
-		{w.ann, 4 * time.Hour, engine.ExplainRefused}, {w.bob, time.Minute, engine.ExplainRefused}, {w.admin, time.Minute, engine.ExplainAutomatic},
+		{w.ann, 30 * time.Minute, engine.ExplainAutomatic},
+		{w.ann, time.Hour, engine.ExplainApproval},
+		{w.ann, 2 * time.Hour, engine.ExplainRefused},
+		{w.ann, 4 * time.Hour, engine.ExplainRefused},
+		{w.bob, time.Minute, engine.ExplainRefused},
+		{w.admin, time.Minute, engine.ExplainAutomatic},
 	} {
 		x := must(w.Explain(w.ctx, w.admin, engine.Question{Person: c.who.Name, Machine: "web-1", Ports: access.SinglePort(22), Duration: c.duration}))(t)
 		if x.Outcome != c.want || (x.Outcome == engine.ExplainRefused) != (len(x.Reasons) > 0) {

@@ -106,8 +106,19 @@ func (e *Engine) Names(ctx context.Context, c Caller, ids []access.PrincipalID) 
 		return map[access.PrincipalID]string{}, nil
 	}
 	err = e.store.View(ctx, func(r Reader) error {
-		names, err = namesOf(ctx, r, ids)
-		return err
+		names = make(map[access.PrincipalID]string, len(ids))
+		for _, id := range ids {
+			p, err := r.Principal(ctx, id)
+			switch {
+			case isKind(err, access.KindNotFound) || err == nil && p.Tenant != c.Tenant:
+				names[id] = string(id)
+			case err != nil:
+				return fmt.Errorf("read principal: %w", err)
+			default:
+				names[id] = p.Name
+			}
+		}
+		return nil
 	})
 	return names, err
 }

@@ -168,7 +168,7 @@ func (e *Engine) settle(ctx context.Context, items []dueItem) error {
 	return e.update(ctx, func(tx Tx) error {
 		w := e.newWork(tx, e.now())
 		for _, item := range items {
-			err := error(nil)
+			var err error
 			if item.request != "" {
 				err = e.settleRequest(ctx, w, item)
 			} else {

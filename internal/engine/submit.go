@@ -131,7 +131,7 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 	}
 	for i, item := range asked.Items {
 		a.entries = append(a.entries, item.Policy)
-		a.machines = append(a.machines, places[i].machine)
+		a.machines = append(a.machines, places[i].machine) //nolint:gosec // there is a place for each item
 	}
 	if request.BreakGlass {
 		request.Approvals = everyApproval(a.entries)

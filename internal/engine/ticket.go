@@ -29,7 +29,7 @@ const ticketTimeout = 5 * time.Second
 
 // ticketCheck is a ticket that a policy wants checked, and what came of it. The answer is asked for between two
 // transactions: none waits for somebody else's system.
-type ticketCheck struct {
+type ticketCheck struct { //nolint:errname // it is a question before it is an error
 	query  TicketQuery
 	done   bool
 	answer error

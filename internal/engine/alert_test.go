@@ -19,7 +19,7 @@ import (
 // open gives the alerts that are not closed, by rule.
 func (w *world) open() map[alert.RuleID]alert.Alert {
 	w.tb.Helper()
-	found := map[alert.RuleID]alert.Alert{}
+	found := make(map[alert.RuleID]alert.Alert)
 	for _, a := range must(w.Alerts(w.ctx, w.admin, engine.AlertFilter{}, engine.Page{}))(w.tb).Items {
 		if a.State != alert.Closed {
 			found[a.Rule] = a

@@ -138,8 +138,18 @@ func (a *alerting) finish(ctx context.Context) error {
 
 // tell records what became of an alert, and has people told.
 func (w *work) tell(ctx context.Context, a alert.Alert, change alert.Change, by access.Actor) error {
-	kinds := map[alert.Change]access.EventKind{alert.Raised: access.AlertOpened, alert.Escalated: access.AlertEscalated, alert.WasClosed: access.AlertClosed}
-	w.event(alertEvent(a, kinds[change], by))
+	var kind access.EventKind
+	switch change {
+	case alert.Raised:
+		kind = access.AlertOpened
+	case alert.Escalated:
+		kind = access.AlertEscalated
+	case alert.WasClosed:
+		kind = access.AlertClosed
+	case alert.More:
+		return nil
+	}
+	w.event(alertEvent(a, kind, by))
 	n := Notification{
 		ID: NotificationID(newID()), At: w.now, Kind: NotifyAlert, Tenant: a.Tenant, Alert: string(a.ID),
 		Subject: Subject{Title: a.Title, Severity: string(a.Severity), Outcome: string(a.State), Detail: a.Detail, By: by.Name},

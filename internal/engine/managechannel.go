@@ -97,7 +97,7 @@ func (e *Engine) CreateChannel(ctx context.Context, c Caller, in ChannelInput) (
 		if err := tx.SaveChannel(ctx, channel, 0); err != nil {
 			return fmt.Errorf("save channel: %w", err)
 		}
-		return tx.Append(ctx, channel.event(access.ChannelWritten, c, rbac.ChannelsWrite, may))
+		return tx.Append(ctx, channel.event(access.ChannelWritten, c, may))
 	})
 	return channel, err
 }
@@ -136,7 +136,7 @@ func (e *Engine) UpdateChannel(ctx context.Context, c Caller, ref string, in Cha
 		if err := tx.SaveChannel(ctx, channel, was.Revision); err != nil {
 			return fmt.Errorf("save channel: %w", err)
 		}
-		return tx.Append(ctx, channel.event(access.ChannelWritten, c, rbac.ChannelsWrite, may))
+		return tx.Append(ctx, channel.event(access.ChannelWritten, c, may))
 	})
 	return channel, err
 }
@@ -155,7 +155,7 @@ func (e *Engine) DeleteChannel(ctx context.Context, c Caller, ref string) error 
 		if err := tx.DeleteChannel(ctx, channel.ID, channel.Revision, may.now); err != nil {
 			return fmt.Errorf("delete channel: %w", err)
 		}
-		return tx.Append(ctx, channel.event(access.ChannelDeleted, c, rbac.ChannelsWrite, may))
+		return tx.Append(ctx, channel.event(access.ChannelDeleted, c, may))
 	})
 }
 
@@ -238,7 +238,7 @@ func (e *Engine) TestChannel(ctx context.Context, c Caller, ref, to string) (ans
 		return "", access.Fault(access.KindUnavailable, "noCourier", "this server sends no notifications")
 	}
 	answer, sendErr := e.testChannel(ctx, channel, to, c.Name)
-	event := channel.event(access.ChannelTested, c, rbac.ChannelsWrite, rights{now: e.now()})
+	event := channel.event(access.ChannelTested, c, rights{now: e.now()})
 	event.Details["answer"] = clip(answer)
 	if sendErr != nil {
 		event.Outcome, event.Details["answer"] = access.Failed, clip(sendErr.Error())
@@ -278,9 +278,9 @@ func findChannel(ctx context.Context, r OutboxReader, tenant access.TenantID, re
 }
 
 // event tells of a channel, and nothing of how it reaches its receiver.
-func (c Channel) event(kind access.EventKind, by Caller, action string, may rights) access.Event {
+func (c Channel) event(kind access.EventKind, by Caller, may rights) access.Event {
 	return access.Event{
-		At: may.now, Kind: kind, Outcome: access.Succeeded, Actor: by.Actor(), Tenant: c.Tenant, Action: action,
+		At: may.now, Kind: kind, Outcome: access.Succeeded, Actor: by.Actor(), Tenant: c.Tenant, Action: rbac.ChannelsWrite,
 		Details: map[string]string{
 			"channel": string(c.ID), "name": clip(c.Name), "kind": string(c.Kind), "enabled": strconv.FormatBool(c.Enabled),
 			"revision": strconv.FormatInt(c.Revision, 10),

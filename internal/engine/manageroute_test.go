@@ -11,10 +11,10 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-func (w *world) channel(name string) engine.Channel {
+func (w *world) channel(name string) {
 	w.tb.Helper()
 	url, file := "https://hooks.example.com/postern", "key"
-	return must(w.CreateChannel(w.ctx, w.admin, engine.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, SecretFile: &file}))(w.tb)
+	must(w.CreateChannel(w.ctx, w.admin, engine.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, SecretFile: &file}))(w.tb)
 }
 
 func (w *world) routesOf(c engine.Caller) int {

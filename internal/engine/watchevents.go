@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -116,9 +117,7 @@ func (e *Engine) takeEvents(ctx context.Context, tx Tx, cursor, next int64, even
 			k := alert.Key{Tenant: w.Tenant, Rule: w.Rule, Key: w.Key}
 			a.watches[k], a.dirty[k] = w, true
 		}
-		for k, f := range alert.Unusual(book, event, habits[event.Seq]) {
-			findings[k] = f
-		}
+		maps.Copy(findings, alert.Unusual(book, event, habits[event.Seq]))
 		for k, f := range findings {
 			if err := a.found(ctx, k, f); err != nil {
 				return err

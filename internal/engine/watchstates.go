@@ -154,11 +154,10 @@ func findUnproven(ctx context.Context, r Reader, tenant access.TenantID, book al
 	}
 	for _, g := range grants {
 		k := alert.Key{Tenant: tenant, Rule: rule.ID, Key: string(g.Machine)}
-		f, again := found[k]
-		if g.Tenant != tenant || again {
+		if _, again := found[k]; g.Tenant != tenant || again {
 			continue
 		}
-		f = alert.Finding{
+		f := alert.Finding{
 			Key: k.Key, Subject: alert.Subject{Machine: g.Machine}, At: now, Count: int64(now.Sub(g.EndedAt) / time.Minute),
 			Detail: fmt.Sprintf("port %s for %s ended at %s, and no agent has seen it gone", g.Ports, g.PrincipalName, g.EndedAt.UTC().Format(time.RFC3339)),
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-func anAlert(id alert.ID, rule alert.RuleID, key string) alert.Alert {
+func anAlert(id alert.ID, key string) alert.Alert {
 	return alert.Alert{
-		ID: id, Tenant: tenantID, Rule: rule, Key: key, State: alert.Open, Severity: alert.Warning, Title: "t", Detail: "d", Count: 7, Base: 3, Evidence: []int64{1, 5},
+		ID: id, Tenant: tenantID, Rule: alert.Drift, Key: key, State: alert.Open, Severity: alert.Warning, Title: "t", Detail: "d", Count: 7, Base: 3, Evidence: []int64{1, 5},
 		Subject:   alert.Subject{Scope: "/subscriptions/x", Machine: "m", Agent: "a", Principal: "p", Name: "n", Source: "203.0.113.9"},
 		FirstSeen: day(), LastSeen: day().Add(time.Second), ChangedBy: "ada", Comment: "c", Revision: 1,
 	}
@@ -22,7 +22,8 @@ func anAlert(id alert.ID, rule alert.RuleID, key string) alert.Alert {
 func TestAlertsRoundTrip(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, f *fixture) {
-		one, two, off := anAlert("a1", alert.Drift, "k"), 2, false
+		t.Helper()
+		one, two, off := anAlert("a1", "k"), 2, false
 		severe := alert.Error
 		watch := alert.Watch{Tenant: tenantID, Rule: alert.DeniedPorts, Key: "203.0.113.9", Last: day(), Marks: []alert.Mark{{At: day(), Seq: 3, Value: "tcp/22", Count: 4}}}
 		setting := alert.Setting{Rule: alert.Drift, Threshold: &two, Severity: &severe, Enabled: &off}
@@ -46,7 +47,7 @@ func TestAlertsRoundTrip(t *testing.T) {
 		closed := one
 		closed.State, closed.ClosedAt, closed.Revision = alert.Closed, day().Add(time.Hour), 2
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveAlert(ctx, closed, 1), tx.SaveAlert(ctx, anAlert("a2", alert.Drift, "k"), 0), tx.DeleteAlertWatchesBefore(ctx, day().Add(time.Microsecond)))
+			return firstOf(tx.SaveAlert(ctx, closed, 1), tx.SaveAlert(ctx, anAlert("a2", "k"), 0), tx.DeleteAlertWatchesBefore(ctx, day().Add(time.Microsecond)))
 		})
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
 			list, err := r.Alerts(ctx, engine.AlertFilter{Tenant: tenantID, State: alert.Closed, Rule: alert.Drift}, engine.Page{Limit: 10})
@@ -62,14 +63,15 @@ func TestAlertsRoundTrip(t *testing.T) {
 func TestAlertsRefuse(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, f *fixture) {
+		t.Helper()
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveAlert(ctx, anAlert("a1", alert.Drift, "k"), 0), tx.AdvanceAlertCursor(ctx, 0, 5))
+			return firstOf(tx.SaveAlert(ctx, anAlert("a1", "k"), 0), tx.AdvanceAlertCursor(ctx, 0, 5))
 		})
-		stale := anAlert("a1", alert.Drift, "k")
+		stale := anAlert("a1", "k")
 		stale.Revision = 9
 		for name, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
 			"a second open one of the key": func(ctx context.Context, tx engine.Tx) error {
-				return tx.SaveAlert(ctx, anAlert("a2", alert.Drift, "k"), 0)
+				return tx.SaveAlert(ctx, anAlert("a2", "k"), 0)
 			},
 			"changed meanwhile":     func(ctx context.Context, tx engine.Tx) error { return tx.SaveAlert(ctx, stale, 8) },
 			"the cursor of another": func(ctx context.Context, tx engine.Tx) error { return tx.AdvanceAlertCursor(ctx, 0, 7) },
@@ -84,9 +86,10 @@ func TestAlertsRefuse(t *testing.T) {
 func TestAlertPages(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, f *fixture) {
+		t.Helper()
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			for i := range 7 {
-				a := anAlert(alert.ID(fmt.Sprintf("a%d", i)), alert.Drift, fmt.Sprint(i))
+				a := anAlert(alert.ID(fmt.Sprintf("a%d", i)), fmt.Sprint(i))
 				a.FirstSeen = day().Add(time.Duration(i/2) * time.Second)
 				if err := tx.SaveAlert(ctx, a, 0); err != nil {
 					return err
@@ -117,6 +120,7 @@ func TestAlertPages(t *testing.T) {
 func TestStatesToAlertOf(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, f *fixture) {
+		t.Helper()
 		request, grant, _ := f.request(day())
 		quiet := agent("agent-2", "other")
 		quiet.Skew, quiet.Foreign = -time.Minute, nil

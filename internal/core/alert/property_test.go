@@ -91,7 +91,7 @@ func TestLookAgainstOracle(t *testing.T) {
 // TestSeverityNeverFalls proves that an alert only gets worse while it is not closed, and says so exactly when it does.
 func TestSeverityNeverFalls(t *testing.T) {
 	t.Parallel()
-	rank := map[alert.Severity]int{}
+	rank := make(map[alert.Severity]int)
 	for i, s := range alert.Severities() {
 		rank[s] = i
 	}

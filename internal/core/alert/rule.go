@@ -151,7 +151,7 @@ type Book map[RuleID]Rule
 
 // NewBook gives the rules with the settings laid over them; settings of rules that are gone are left out.
 func NewBook(settings []Setting) Book {
-	book := Book{}
+	book := make(Book)
 	for _, r := range Rules() {
 		book[r.ID] = r
 	}

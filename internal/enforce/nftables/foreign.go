@@ -136,7 +136,13 @@ func (s *survey) chain(base *nftables.Chain, all []*nftables.Chain) error {
 }
 
 func (s *survey) add(c *nftables.Chain, effect access.ForeignEffect, protocol access.Protocol, ports access.PortRange, text string) {
-	family := map[nftables.TableFamily]string{nftables.TableFamilyINet: "inet", nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"}[c.Table.Family]
+	family := "inet"
+	switch c.Table.Family { //nolint:exhaustive // onIP leaves these three
+	case nftables.TableFamilyIPv4:
+		family = "ip"
+	case nftables.TableFamilyIPv6:
+		family = "ip6"
+	}
 	s.found = append(s.found, access.ForeignRule{
 		Table: family + " " + c.Table.Name, Chain: c.Name, Effect: effect, Protocol: protocol, Ports: ports, Text: text,
 	})
@@ -153,7 +159,7 @@ type reading struct {
 }
 
 // touches gives the part of a guarded range that the rule accepts by its port.
-func (r reading) touches(g guard) (access.PortRange, bool) {
+func (r *reading) touches(g guard) (access.PortRange, bool) {
 	if r.protocol != "" && r.protocol != g.protocol {
 		return access.PortRange{}, false
 	}
@@ -165,7 +171,7 @@ func (r reading) touches(g guard) (access.PortRange, bool) {
 	return access.PortRange{}, false
 }
 
-func (r reading) words() string {
+func (r *reading) words() string {
 	var b strings.Builder
 	if r.protocol != "" {
 		b.WriteString(string(r.protocol) + " ")

@@ -75,7 +75,7 @@ func Uninstall(ctx context.Context, c Config) error {
 		return fmt.Errorf("remove our table: %w", err)
 	}
 	// The identity goes first: without it the other files mean nothing.
-	for _, name := range []string{identityFile, credentialsFile, caFile, stateFile, protectedFile, glassFile} {
+	for _, name := range []string{identityFile, credentialsFile, caFile, stateFile, protectedFile, glassFile, glassFile + ".lock", glassSocket} {
 		if err := ignoreMissing(os.Remove(filepath.Join(c.StateDir, name))); err != nil {
 			return fmt.Errorf("forget the enrolment: %w", err)
 		}

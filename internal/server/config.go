@@ -56,7 +56,7 @@ type Ready struct {
 
 // Default gives the configuration of a server for which nothing is said.
 func Default() Config {
-	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200}
+	return Config{OIDC: OIDC{GroupsClaim: "groups"}, Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200}
 }
 
 // KeyError is a value of the configuration that cannot be used.

@@ -44,8 +44,10 @@ func rules() map[string]rule {
 		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
 		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity"}},
 		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "api"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
-		"internal/server": {own: []string{"core", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
-			third: []string{"go.yaml.in/yaml/v3", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
+		"internal/server": {
+			own:   []string{"core", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
+			third: []string{"go.yaml.in/yaml/v3", "github.com/prometheus/client_golang", "golang.org/x/sys"},
+		},
 		"internal/demo":    {own: []string{"api", "internal/core/audit", "internal/nettest"}, third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
 		"internal/nettest": {third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -44,7 +45,7 @@ func (a *app) printRole(r api.Role) error {
 		if !s.plain && len(all) > shown {
 			return s.list(all)
 		}
-		return joined(all)
+		return strings.Join(all, ", ")
 	}
 	return printItem(a, r, []column[api.Role]{
 		{"Name", func(_ style, r api.Role) string { return r.Name }},
@@ -62,19 +63,8 @@ func (a *app) printRole(r api.Role) error {
 		{"Not data actions", func(s style, _ api.Role) string {
 			return gather(s, func(p api.Permission) []string { return p.NotDataActions })
 		}},
-		{"Assignable at", func(_ style, r api.Role) string { return joined(r.AssignableScopes) }},
+		{"Assignable at", func(_ style, r api.Role) string { return strings.Join(r.AssignableScopes, ", ") }},
 	})
-}
-
-func joined(list []string) string {
-	text := ""
-	for i, item := range list {
-		if i > 0 {
-			text += ", "
-		}
-		text += item
-	}
-	return text
 }
 
 // roleFile is a custom role in a file: the native API's form, or the one of Azure's own tools, in which the actions stand

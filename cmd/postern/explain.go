@@ -210,11 +210,11 @@ func (a *app) checkCase(ctx context.Context, cl *api.Client, one policyCase) ([]
 	}
 	var wrong []string
 	if x.Outcome != one.Expect {
-		text := fmt.Sprintf("is %s, expected %s", x.Outcome, one.Expect)
+		parts := []string{fmt.Sprintf("is %s, expected %s", x.Outcome, one.Expect)}
 		for _, r := range x.Reasons {
-			text += "; " + r.Code + ": " + r.Message
+			parts = append(parts, r.Code+": "+r.Message)
 		}
-		wrong = append(wrong, text)
+		wrong = append(wrong, strings.Join(parts, "; "))
 	}
 	codes := reasonCodes(x.Reasons)
 	for _, code := range one.Reasons {

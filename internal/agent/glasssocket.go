@@ -39,7 +39,7 @@ func askAgent(ctx context.Context, dir string, in GlassConfig) (opened GlassOpen
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", filepath.Join(dir, glassSocket))
 	if err != nil {
-		return opened, false, nil //nolint:nilerr // it does not run
+		return opened, false, nil
 	}
 	defer conn.Close() //nolint:errcheck // the answer was read
 	if err := conn.SetDeadline(time.Now().Add(glassPatience)); err != nil {
@@ -108,7 +108,7 @@ func (a *agent) answerGlass(ctx context.Context, conn net.Conn) {
 // matters more now.
 func alarm(ctx context.Context, log *slog.Logger, machine string, u glassUse) {
 	text := fmt.Sprintf("EMERGENCY ACCESS: port %d/%s of %s is opened for %s for %s, with a code: %q", u.Port, u.Protocol, machine, u.Source, u.For, u.Reason)
-	log.ErrorContext(ctx, "glass was broken", "machine", machine, "port", u.Port, "source", u.Source.String(), "for", u.For.String(), "reason", u.Reason, "code", u.Code)
+	log.ErrorContext(ctx, "glass was broken", "machine", machine, "port", u.Port, "from", u.Source.String(), "for", u.For.String(), "reason", u.Reason, "code", u.Code)
 	if w, err := syslog.New(syslog.LOG_ALERT|syslog.LOG_AUTH, "postern"); err == nil {
 		_ = w.Alert(text)
 		_ = w.Close()

@@ -67,7 +67,7 @@ func Uninstall(ctx context.Context, c Config) error {
 	}
 	if err := enforcer.Apply(ctx, nil, c.Clock.Boot()); err != nil {
 		if errors.Is(err, unix.EPERM) { // as root it is not a lack of rights: the table belongs to who made it, while they live
-			err = fmt.Errorf("the agent still runs and owns it, or you are not root; stop the agent first, systemctl disable --now postern-agent postern-guard, then try again as root: %s", err)
+			err = fmt.Errorf("the agent still runs and owns it, or you are not root; stop the agent first, systemctl disable --now postern-agent postern-guard, then try again as root: %w", err)
 		}
 		return errors.Join(fmt.Errorf("remove our table: %w", err), enforcer.Close())
 	}

@@ -87,7 +87,7 @@ func (in APITokenInput) make(c Caller, token string, now time.Time) (t APIToken,
 	case in.TTL < minAPITokenTTL || in.TTL > maxAPITokenTTL:
 		return t, access.Fault(access.KindInvalid, "ttlOutOfRange", "the token would be good for %s; use one minute to one year", in.TTL)
 	}
-	if in.Bounds, err = in.Bounds.check(); err != nil {
+	if err := in.Bounds.check(); err != nil {
 		return t, err
 	}
 	return APIToken{ID: APITokenID(newID()), Principal: c.Principal, Name: in.Name, Hash: hashSecret(token), Bounds: in.Bounds, CreatedAt: now, ExpiresAt: now.Add(in.TTL)}, nil
@@ -130,7 +130,7 @@ func (e *Engine) RevokeAPIToken(ctx context.Context, c Caller, ref string) error
 			return fmt.Errorf("read API tokens: %w", err)
 		}
 		for _, t := range all {
-			if !strings.EqualFold(string(t.ID), ref) && !(strings.EqualFold(t.Name, ref) && may.now.Before(t.ExpiresAt)) {
+			if !strings.EqualFold(string(t.ID), ref) && (!strings.EqualFold(t.Name, ref) || !may.now.Before(t.ExpiresAt)) {
 				continue
 			}
 			if err := tx.DeleteAPIToken(ctx, t.ID); err != nil {

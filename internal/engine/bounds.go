@@ -71,24 +71,24 @@ func outOfBounds(action string, scope access.ResourceID) *access.Error {
 	return e
 }
 
-// check refuses bounds that cannot be understood, and gives them in their one form.
-func (b Bounds) check() (Bounds, error) {
+// check refuses bounds that cannot be understood, and puts them into their one form.
+func (b *Bounds) check() error {
 	if b.Scope != "" {
 		scope, err := access.ParseResourceID(string(b.Scope))
 		if err != nil {
-			return b, err
+			return err
 		}
 		b.Scope = scope
 	}
 	if len(b.Actions) > maxBoundActions {
-		return b, access.Fault(access.KindInvalid, "tooManyActions", "the token names %d actions; %d are allowed", len(b.Actions), maxBoundActions)
+		return access.Fault(access.KindInvalid, "tooManyActions", "the token names %d actions; %d are allowed", len(b.Actions), maxBoundActions)
 	}
 	for i, pattern := range b.Actions {
 		known := slices.ContainsFunc(rbac.Actions(), func(a string) bool { return rbac.Match(pattern, a) })
 		if !known || len(pattern) > maxDetail || strings.TrimSpace(pattern) != pattern {
-			return b, access.Fault(access.KindInvalid, "unknownAction",
+			return access.Fault(access.KindInvalid, "unknownAction",
 				"actions[%d]: no action that there is matches %q; write one such as %s, or a pattern such as */read", i, clip(pattern), rbac.PoliciesInitiate)
 		}
 	}
-	return b, nil
+	return nil
 }

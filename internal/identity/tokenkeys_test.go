@@ -163,8 +163,10 @@ func TestTenantRef(t *testing.T) {
 			t.Errorf("%s is %q, want %q", authority, got, want)
 		}
 	}
-	for path, want := range map[string]bool{"/adfs/oauth2/token": true, "/T/oauth2/v2.0/token": true, "/a/b/c/oauth2/token": false, "/oauth2/token": false, "/api/v1/me": false,
-		"//adfs/.well-known/openid-configuration": true, "/adfs/oauth2/token/": true} {
+	for path, want := range map[string]bool{
+		"/adfs/oauth2/token": true, "/T/oauth2/v2.0/token": true, "/a/b/c/oauth2/token": false, "/oauth2/token": false, "/api/v1/me": false,
+		"//adfs/.well-known/openid-configuration": true, "/adfs/oauth2/token/": true,
+	} {
 		if got := ServesOAuth(path); got != want {
 			t.Errorf("%s is %t, want %t", path, got, want)
 		}

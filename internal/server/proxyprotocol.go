@@ -83,7 +83,7 @@ func (c *proxiedConn) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(c.client)
 }
 
-var errProxyHeader = errors.New("it is neither of version 1 nor of version 2") //nolint:gochecknoglobals // a constant
+var errProxyHeader = errors.New("it is neither of version 1 nor of version 2")
 
 // readProxyHeader reads the header, and not a byte more, and gives the client's address: the zero value where the proxy
 // speaks for itself (LOCAL) or does not know (UNKNOWN).

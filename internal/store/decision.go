@@ -81,6 +81,8 @@ func (t *tx) AddDecision(ctx context.Context, position int, d access.Decision) e
 
 // SaveReview implements engine.DecisionWriter.
 func (t *tx) SaveReview(ctx context.Context, v access.Review, was int64) error {
-	return t.swap(ctx, "review", v.Revision, was, insertReview, updateReview, []any{string(v.ID), string(v.Tenant), string(v.Person), v.PersonName, string(v.Request),
-		flag(v.Offline), micros(v.CreatedAt), micros(v.ClosedAt), string(v.ClosedBy), v.Comment, v.Revision})
+	return t.swap(ctx, "review", v.Revision, was, insertReview, updateReview, []any{
+		string(v.ID), string(v.Tenant), string(v.Person), v.PersonName, string(v.Request),
+		flag(v.Offline), micros(v.CreatedAt), micros(v.ClosedAt), string(v.ClosedBy), v.Comment, v.Revision,
+	})
 }

@@ -69,8 +69,10 @@ func TestDecisionsAndReviews(t *testing.T) {
 					filter engine.ReviewFilter
 					want   []access.Review
 				}{
-					{engine.ReviewFilter{}, []access.Review{closed, open}}, {engine.ReviewFilter{Open: true}, []access.Review{open}},
-					{engine.ReviewFilter{Person: "p-1"}, nil}, {engine.ReviewFilter{Tenant: tenantID, Person: f.user}, []access.Review{closed, open}},
+					{engine.ReviewFilter{}, []access.Review{closed, open}},
+					{engine.ReviewFilter{Open: true}, []access.Review{open}},
+					{engine.ReviewFilter{Person: "p-1"}, nil},
+					{engine.ReviewFilter{Tenant: tenantID, Person: f.user}, []access.Review{closed, open}},
 				} {
 					same(t, "reviews", c.want, pages(t, 1, func(p engine.Page) (engine.Listed[access.Review], error) { return r.Reviews(ctx, c.filter, p) }))
 				}

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	tokenColumns        = "t.id, t.principal, t.name, t.hash, t.scope, t.actions, t.created_at, t.expires_at"
-	selectTokens        = "select " + tokenColumns + " from api_tokens t where t.principal = $1 order by t.id limit 100" //nolint:gosec // no token
-	selectTokenByID     = "select " + tokenColumns + " from api_tokens t where t.id = $1 limit 1"                        //nolint:gosec // no token
-	selectTokenByHash   = "select " + tokenColumns + " from api_tokens t where t.hash = $1 limit 1"                      //nolint:gosec // no token
+	tokenColumns        = "t.id, t.principal, t.name, t.hash, t.scope, t.actions, t.created_at, t.expires_at" //nolint:gosec // names of columns
+	selectTokens        = "select " + tokenColumns + " from api_tokens t where t.principal = $1 order by t.id limit 100"
+	selectTokenByID     = "select " + tokenColumns + " from api_tokens t where t.id = $1 limit 1"
+	selectTokenByHash   = "select " + tokenColumns + " from api_tokens t where t.hash = $1 limit 1"
 	networkColumns      = "n.tenant, n.name, n.prefixes, n.created_at, n.updated_at, n.revision"
 	selectNetwork       = "select " + networkColumns + " from networks n where n.tenant = $1 and n.name_key = $2 limit 1"
 	selectNetworks      = "select " + networkColumns + " from networks n where n.tenant = $1 order by n.name_key limit 1000"
 	selectExternal      = "select issuer, subject, principal, created_at from external_identities where issuer = $1 and subject = $2 limit 1"
-	passkeyColumns      = "k.id, k.principal, k.name, k.body, k.created_at, k.used_at, k.revision"
+	passkeyColumns      = "k.id, k.principal, k.name, k.body, k.created_at, k.used_at, k.revision" //nolint:gosec // names of columns
 	selectPasskey       = "select " + passkeyColumns + " from passkeys k where k.id = $1 limit 1"
 	selectPasskeys      = "select " + passkeyColumns + " from passkeys k where k.principal = $1 order by k.created_at, k.id limit 100"
 	selectCeremony      = "select hash, kind, principal, body, created_at, expires_at from ceremonies where hash = $1 limit 1"

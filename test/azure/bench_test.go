@@ -32,7 +32,8 @@ func (c *cloud) fleet(x *caller, n int) []string {
 				}
 				ids[i] = m.Resource
 				body := map[string]any{"properties": map[string]any{"virtualMachines": []any{map[string]any{"id": m.Resource, "ports": []any{
-					map[string]any{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"}}}}}}
+					map[string]any{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"},
+				}}}}}
 				if status, answer := x.call(http.MethodPut, c.policyOf(name)+v, body); status != http.StatusOK {
 					c.t.Errorf("put gave %d %v", status, answer)
 				}
@@ -52,8 +53,10 @@ func (c *cloud) policyOf(name string) string {
 }
 
 func initiateOf(machine string) map[string]any {
-	return map[string]any{"justification": "bench", "virtualMachines": []any{map[string]any{"id": machine, "ports": []any{map[string]any{"number": 22,
-		"allowedSourceAddressPrefix": "10.77.0.1", "endTimeUtc": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}}}}}
+	return map[string]any{"justification": "bench", "virtualMachines": []any{map[string]any{"id": machine, "ports": []any{map[string]any{
+		"number":                     22,
+		"allowedSourceAddressPrefix": "10.77.0.1", "endTimeUtc": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+	}}}}}
 }
 
 // median measures fn n times, one after the other.

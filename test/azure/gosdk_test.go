@@ -68,19 +68,26 @@ func TestGoSDK(t *testing.T) {
 	policies, err := armsecurity.NewJitNetworkAccessPoliciesClient(c.subscription, c.goCredential(), options)
 	c.must(err)
 	const group, location, name = "default", "local", "default"
-	put, err := policies.CreateOrUpdate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicy{Kind: new("Basic"),
+	put, err := policies.CreateOrUpdate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicy{
+		Kind: new("Basic"),
 		Properties: &armsecurity.JitNetworkAccessPolicyProperties{VirtualMachines: []*armsecurity.JitNetworkAccessPolicyVirtualMachine{{
-			ID: &c.machine.Resource, Ports: []*armsecurity.JitNetworkAccessPortRule{{Number: new(int32(22)), Protocol: new(armsecurity.ProtocolTCP),
-				AllowedSourceAddressPrefixes: []*string{new("10.77.0.0/16"), new("198.51.100.8")}, MaxRequestAccessDuration: new("PT1H")}},
-		}}}}, nil)
+			ID: &c.machine.Resource, Ports: []*armsecurity.JitNetworkAccessPortRule{{
+				Number: new(int32(22)), Protocol: new(armsecurity.ProtocolTCP),
+				AllowedSourceAddressPrefixes: []*string{new("10.77.0.0/16"), new("198.51.100.8")}, MaxRequestAccessDuration: new("PT1H"),
+			}},
+		}}},
+	}, nil)
 	c.must(err)
 	if *put.ID == "" || len(put.Properties.VirtualMachines) != 1 || len(put.Properties.VirtualMachines[0].Ports[0].AllowedSourceAddressPrefixes) != 2 {
 		t.Errorf("put answered %+v", put)
 	}
 	c.shut()
-	made, err := policies.Initiate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicyInitiateRequest{Justification: new("roll back"),
+	made, err := policies.Initiate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicyInitiateRequest{
+		Justification: new("roll back"),
 		VirtualMachines: []*armsecurity.JitNetworkAccessPolicyInitiateVirtualMachine{{ID: &c.machine.Resource, Ports: []*armsecurity.JitNetworkAccessPolicyInitiatePort{{
-			Number: new(int32(22)), AllowedSourceAddressPrefix: new("10.77.0.1"), EndTimeUTC: new(time.Now().Add(10 * time.Minute))}}}}}, nil)
+			Number: new(int32(22)), AllowedSourceAddressPrefix: new("10.77.0.1"), EndTimeUTC: new(time.Now().Add(10 * time.Minute)),
+		}}}},
+	}, nil)
 	c.must(err)
 	if *made.Requestor != "deploy" || *made.Justification != "roll back" || len(made.VirtualMachines) != 1 {
 		t.Errorf("initiate answered %+v", made)
@@ -113,7 +120,9 @@ func TestGoSDK(t *testing.T) {
 	}
 	_, err = policies.Initiate(t.Context(), group, location, name, armsecurity.JitNetworkAccessPolicyInitiateRequest{
 		VirtualMachines: []*armsecurity.JitNetworkAccessPolicyInitiateVirtualMachine{{ID: &c.machine.Resource, Ports: []*armsecurity.JitNetworkAccessPolicyInitiatePort{{
-			Number: new(int32(22)), AllowedSourceAddressPrefix: new("10.77.0.1"), EndTimeUTC: new(time.Now().Add(10 * time.Hour))}}}}}, nil)
+			Number: new(int32(22)), AllowedSourceAddressPrefix: new("10.77.0.1"), EndTimeUTC: new(time.Now().Add(10 * time.Hour)),
+		}}}},
+	}, nil)
 	if e, is := errors.AsType[*azcore.ResponseError](err); !is || e.ErrorCode != "AccessRequestNotSubsetOfPolicy" {
 		t.Errorf("too long a request gave %v", err)
 	}
@@ -150,8 +159,10 @@ func TestGoSDKRoles(t *testing.T) {
 		t.Fatalf("the readers are %v", readers)
 	}
 	id := uuid.NewString()
-	custom := armauthorization.RoleDefinition{Properties: &armauthorization.RoleDefinitionProperties{RoleName: new("JIT Access Role"), Description: new("requests access"), RoleType: new("CustomRole"),
-		AssignableScopes: []*string{&scope}, Permissions: []*armauthorization.Permission{{Actions: []*string{new("Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action")}}}}}
+	custom := armauthorization.RoleDefinition{Properties: &armauthorization.RoleDefinitionProperties{
+		RoleName: new("JIT Access Role"), Description: new("requests access"), RoleType: new("CustomRole"),
+		AssignableScopes: []*string{&scope}, Permissions: []*armauthorization.Permission{{Actions: []*string{new("Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action")}}},
+	}}
 	if _, err := definitions.CreateOrUpdate(t.Context(), scope, id, custom, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -162,8 +173,10 @@ func TestGoSDKRoles(t *testing.T) {
 	}
 	someone, err := c.admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: "anna"})
 	c.must(err)
-	parameters := armauthorization.RoleAssignmentCreateParameters{Properties: &armauthorization.RoleAssignmentProperties{PrincipalID: &someone.Principal.ID,
-		RoleDefinitionID: updated.ID, PrincipalType: new(armauthorization.PrincipalTypeUser)}}
+	parameters := armauthorization.RoleAssignmentCreateParameters{Properties: &armauthorization.RoleAssignmentProperties{
+		PrincipalID:      &someone.Principal.ID,
+		RoleDefinitionID: updated.ID, PrincipalType: new(armauthorization.PrincipalTypeUser),
+	}}
 	name := uuid.NewString()
 	made, err := assignments.Create(t.Context(), scope, name, parameters, nil)
 	if err != nil || *made.Properties.PrincipalType != armauthorization.PrincipalTypeUser {
@@ -198,10 +211,14 @@ func TestGoSDKRoles(t *testing.T) {
 
 	requests, err := armauthorization.NewRoleAssignmentScheduleRequestsClient(c.goCredential(), options)
 	c.must(err)
-	schedule := armauthorization.RoleAssignmentScheduleRequest{Properties: &armauthorization.RoleAssignmentScheduleRequestProperties{PrincipalID: &someone.Principal.ID,
+	schedule := armauthorization.RoleAssignmentScheduleRequest{Properties: &armauthorization.RoleAssignmentScheduleRequestProperties{
+		PrincipalID:      &someone.Principal.ID,
 		RoleDefinitionID: readers[0].ID, RequestType: new(armauthorization.RequestTypeAdminAssign), Justification: new("for the audit"),
-		ScheduleInfo: &armauthorization.RoleAssignmentScheduleRequestPropertiesScheduleInfo{StartDateTime: new(time.Now()),
-			Expiration: &armauthorization.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{Type: new(armauthorization.TypeAfterDuration), Duration: new("PT8H")}}}}
+		ScheduleInfo: &armauthorization.RoleAssignmentScheduleRequestPropertiesScheduleInfo{
+			StartDateTime: new(time.Now()),
+			Expiration:    &armauthorization.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{Type: new(armauthorization.TypeAfterDuration), Duration: new("PT8H")},
+		},
+	}}
 	granted, err := requests.Create(t.Context(), scope, uuid.NewString(), schedule, nil)
 	if err != nil || *granted.Properties.Status != armauthorization.StatusProvisioned {
 		t.Fatalf("the schedule gave %+v, %v", granted, err)

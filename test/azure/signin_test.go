@@ -179,8 +179,10 @@ func TestAuthorizationCode(t *testing.T) {
 	x := &caller{cloud: c, http: c.http()}
 	verifier := strings.Repeat("v", 50)
 	sum := sha256.Sum256([]byte(verifier))
-	query := url.Values{"client_id": {"az"}, "response_type": {"code"}, "redirect_uri": {"http://localhost:8400/x"}, "scope": {c.url + "/.default openid"}, "state": {"s & t"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}, "nonce": {"n"}}
+	query := url.Values{
+		"client_id": {"az"}, "response_type": {"code"}, "redirect_uri": {"http://localhost:8400/x"}, "scope": {c.url + "/.default openid"}, "state": {"s & t"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}, "nonce": {"n"},
+	}
 	const path = "/adfs/oauth2/authorize?"
 	if status, _, text := x.page(http.MethodGet, path+query.Encode(), nil); status != http.StatusOK || !strings.Contains(text, "localhost:8400") {
 		t.Fatalf("the page is %d %s", status, text)

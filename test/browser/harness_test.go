@@ -123,8 +123,10 @@ func (w *world) guard(machines []string) {
 	}
 	w.launch(w.net.Gateway, "agent.log", "agent", "--state", w.path("state"))
 	for i, name := range machines {
-		_, err := w.admin.AddMachine(w.t.Context(), api.NewMachine{Name: name, Gateway: "gw-berlin", OS: "linux",
-			Addresses: []string{w.net.MachineAddrs[2*i].String(), w.net.MachineAddrs[2*i+1].String()}})
+		_, err := w.admin.AddMachine(w.t.Context(), api.NewMachine{
+			Name: name, Gateway: "gw-berlin", OS: "linux",
+			Addresses: []string{w.net.MachineAddrs[2*i].String(), w.net.MachineAddrs[2*i+1].String()},
+		})
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -70,8 +70,10 @@ func TestScreenshots(t *testing.T) {
 		w.policy(name, api.MachinePolicy{Ports: []api.PortRule{ssh(4 * 3600), {Ports: "5432", MaxSeconds: 4 * 3600}}, Justification: api.JustificationRule{Required: true}, Approval: approval})
 	}
 	ask := func(who, machine, port, source string, lasting time.Duration, why string) api.Request {
-		r, err := people[who].Submit(t.Context(), api.NewRequest{ForSeconds: int64(lasting / time.Second), Justification: why,
-			Items: []api.NewItem{{Machine: machine, Ports: port, Sources: []string{source}}}}, "")
+		r, err := people[who].Submit(t.Context(), api.NewRequest{
+			ForSeconds: int64(lasting / time.Second), Justification: why,
+			Items: []api.NewItem{{Machine: machine, Ports: port, Sources: []string{source}}},
+		}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

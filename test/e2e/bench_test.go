@@ -93,8 +93,10 @@ func BenchmarkRequestToOpen(b *testing.B) {
 		for b.Loop() {
 			source = source.Next()
 			began := time.Now()
-			r, err := w.admin.Submit(b.Context(), api.NewRequest{ForSeconds: 600, Justification: "a measurement",
-				Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{source.String()}}}}, "")
+			r, err := w.admin.Submit(b.Context(), api.NewRequest{
+				ForSeconds: 600, Justification: "a measurement",
+				Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{source.String()}}},
+			}, "")
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -63,7 +63,7 @@ func newWorld(t *testing.T, change func(*server.Config)) *world {
 	}
 	ready := make(chan server.Ready, 1)
 	config.Ready = func(r server.Ready) { ready <- r }
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.Background()) //nolint:usetesting // it ends in the cleanup, in its own time
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, config) }()
 	t.Cleanup(func() {

@@ -207,7 +207,7 @@ func (d *Directory) IsPerson(principal access.PrincipalID) bool {
 // People gives the users among the Members of group. The slice is shared: nobody may change it.
 func (d *Directory) People(group access.PrincipalID) []access.PrincipalID {
 	if known, ok := d.people.Load(group); ok {
-		return known.([]access.PrincipalID) //nolint:errcheck,forcetypeassert // nothing else is kept there
+		return known.([]access.PrincipalID) //nolint:forcetypeassert // nothing else is kept there
 	}
 	people := slices.DeleteFunc(d.Members(group), func(m access.PrincipalID) bool { return !d.IsPerson(m) })
 	d.people.Store(group, people)

@@ -127,6 +127,7 @@ type server struct {
 	streams  int
 	agent    string // for whom the desired state says it is
 	desired  api.Desired
+	glass    []string    // codes that were used
 	ends     []time.Time // of the openings, on the server's wall clock
 	changed  chan struct{}
 	reports  []api.Report
@@ -191,6 +192,7 @@ func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
 	mux.HandleFunc("POST /api/v1/agent/enroll", s.enroll)
 	mux.HandleFunc("POST /api/v1/agent/renew", s.authenticated(s.renew))
 	mux.HandleFunc("GET /api/v1/agent/desired", s.authenticated(s.stream))
+	mux.HandleFunc("POST /api/v1/agent/break-glass", s.authenticated(s.breaks))
 	mux.HandleFunc("POST /api/v1/agent/report", s.authenticated(s.report))
 	s.Server = httptest.NewUnstartedServer(mux)
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)

@@ -81,8 +81,8 @@ func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
 			a.out.putBack(r)
 			return err
 		}
-		if err := a.reportGlass(ctx, transport); err != nil {
-			return err
+		if err := a.reportGlass(ctx, transport); err != nil { // it is tried again with the next report
+			a.Log.WarnContext(ctx, "the server could not be told of an emergency", "error", explain(a.id.Server, err).Error())
 		}
 		a.reported(ctx)
 		if !more {

@@ -10,9 +10,9 @@ import (
 
 const (
 	insertAPIToken = `insert into api_tokens (id, principal, name, hash, scope, actions, created_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)` //nolint:gosec // no token
-	deleteAPIToken  = "delete from api_tokens where id = $1"        //nolint:gosec // no token
-	deleteAPITokens = "delete from api_tokens where principal = $1" //nolint:gosec // no token
+values ($1, $2, $3, $4, $5, $6, $7, $8)`
+	deleteAPIToken  = "delete from api_tokens where id = $1"
+	deleteAPITokens = "delete from api_tokens where principal = $1"
 	insertNetwork   = `insert into networks (tenant, name, name_key, prefixes, created_at, updated_at, revision)
 values ($1, $2, $3, $4, $5, $6, $7)`
 	updateNetwork = `update networks set name = $2, prefixes = $4, created_at = $5, updated_at = $6, revision = $7
@@ -112,13 +112,13 @@ func (t *tx) DeleteGlassCode(ctx context.Context, id engine.GlassCodeID) error {
 // What is purged: of each kind, the keys of the rows that nobody needs any more. Each has an index on what it asks for.
 const (
 	oldSessions    = "select hash, '' from sessions where expires_at < $1 order by expires_at, hash limit $2"
-	oldAPITokens   = "select id, '' from api_tokens where expires_at < $1 order by expires_at, id limit $2" //nolint:gosec // no token
+	oldAPITokens   = "select id, '' from api_tokens where expires_at < $1 order by expires_at, id limit $2"
 	oldCeremonies  = "select hash, '' from ceremonies where expires_at < $1 order by expires_at, hash limit $2"
 	oldPending     = "select hash, '' from pending_sign_ins where expires_at < $1 order by expires_at, hash limit $2"
-	oldEnrollment  = "select hash, '' from enrollment_tokens where expires_at < $1 order by expires_at, hash limit $2" //nolint:gosec // no token
+	oldEnrollment  = "select hash, '' from enrollment_tokens where expires_at < $1 order by expires_at, hash limit $2"
 	oldGlass       = "select id, '' from glass_codes where expires_at < $1 order by expires_at, id limit $2"
 	oldKeys        = "select principal, key from idempotency_keys where created_at < $1 order by created_at, principal, key limit $2"
-	deleteEnrolled = "delete from enrollment_tokens where hash = $1" //nolint:gosec // no token
+	deleteEnrolled = "delete from enrollment_tokens where hash = $1"
 	deleteKey      = "delete from idempotency_keys where principal = $1 and key = $2"
 )
 

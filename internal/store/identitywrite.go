@@ -112,7 +112,7 @@ func (t *tx) DeleteGlassCode(ctx context.Context, id engine.GlassCodeID) error {
 // What is purged: of each kind, the keys of the rows that nobody needs any more. Each has an index on what it asks for.
 const (
 	oldSessions    = "select hash, '' from sessions where expires_at < $1 order by expires_at, hash limit $2"
-	oldAPITokens   = "select id, '' from api_tokens where expires_at < $1 order by expires_at, id limit $2"
+	oldAPITokens   = "select id, '' from api_tokens where expires_at < $1 order by expires_at, id limit $2" //nolint:gosec // a statement
 	oldCeremonies  = "select hash, '' from ceremonies where expires_at < $1 order by expires_at, hash limit $2"
 	oldPending     = "select hash, '' from pending_sign_ins where expires_at < $1 order by expires_at, hash limit $2"
 	oldEnrollment  = "select hash, '' from enrollment_tokens where expires_at < $1 order by expires_at, hash limit $2"

@@ -30,7 +30,9 @@ func (e *Echo) Close() error {
 	err := e.close()
 	e.mu.Lock()
 	for c := range e.conns {
-		err = errors.Join(err, c.Close())
+		if closing := c.Close(); !errors.Is(closing, net.ErrClosed) { // its client may have ended it just now
+			err = errors.Join(err, closing)
+		}
 	}
 	e.mu.Unlock()
 	e.served.Wait()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -101,24 +102,29 @@ func (a *app) alertShowCommand() *cobra.Command {
 	}
 }
 
+// moveAlert finds an alert, moves it on with a comment, and shows what became of it.
+func (a *app) moveAlert(c *cobra.Command, ref, comment string, move func(cl *api.Client, ctx context.Context, id, comment string) (api.Alert, error)) error {
+	cl, err := a.client()
+	if err != nil {
+		return err
+	}
+	v, err := a.alert(c, cl, ref)
+	if err != nil {
+		return err
+	}
+	if v, err = move(cl, c.Context(), v.ID, comment); err != nil {
+		return err
+	}
+	return printList(a, []api.Alert{v}, alertColumns(), "")
+}
+
 func (a *app) alertAckCommand() *cobra.Command {
 	var comment string
 	c := &cobra.Command{
 		Use: "ack ALERT", Short: "Say that you look at an alert", Long: "Say that you look at an alert. Nobody is told of it again unless it gets worse.",
 		Example: "  postern alert ack 7f3a9c12 --comment \"calling the data centre\"", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			v, err := a.alert(c, cl, args[0])
-			if err != nil {
-				return err
-			}
-			if v, err = cl.AcknowledgeAlert(c.Context(), v.ID, comment); err != nil {
-				return err
-			}
-			return printList(a, []api.Alert{v}, alertColumns(), "")
+			return a.moveAlert(c, args[0], comment, (*api.Client).AcknowledgeAlert)
 		},
 	}
 	c.Flags().StringVar(&comment, "comment", "", "what you do about it")
@@ -132,18 +138,7 @@ func (a *app) alertCloseCommand() *cobra.Command {
 		Long:    "End an alert. One about what is so, such as a silent agent, comes back while that is so.",
 		Example: "  postern alert close 7f3a9c12 --comment \"our own scanner\"", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			v, err := a.alert(c, cl, args[0])
-			if err != nil {
-				return err
-			}
-			if v, err = cl.CloseAlert(c.Context(), v.ID, comment); err != nil {
-				return err
-			}
-			return printList(a, []api.Alert{v}, alertColumns(), "")
+			return a.moveAlert(c, args[0], comment, (*api.Client).CloseAlert)
 		},
 	}
 	c.Flags().StringVar(&comment, "comment", "", "what was found")

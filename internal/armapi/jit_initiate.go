@@ -1,0 +1,104 @@
+package armapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+func initiateJIT(c *call) (reply, error) {
+	var body initiate
+	if err := c.decode(&body); err != nil {
+		return reply{}, err
+	}
+	policy, err := c.engine().PolicyByResource(c.Context(), c.caller, c.policyID())
+	if err != nil {
+		return reply{}, err
+	}
+	in, err := initiateFrom(body)
+	if err != nil {
+		return reply{}, err
+	}
+	in.Policy = policy.ID
+	made, err := c.engine().Submit(c.Context(), c.caller, in)
+	if err != nil {
+		return reply{}, notSubset(err, policy.Resource)
+	}
+	machines := map[access.MachineID]access.ResourceID{}
+	for i, item := range made.Request.Items { // in the order, and with the case, of the call
+		machines[item.Machine] = access.ResourceID(in.Items[i].Machine)
+	}
+	return reply{status: http.StatusAccepted, body: c.jitRequest(made, machines, policy.ID)}, nil
+}
+
+func initiateFrom(body initiate) (engine.SubmitInput, error) {
+	in := engine.SubmitInput{Justification: body.Justification}
+	var reasons []access.Reason
+	add := func(field, format string, args ...any) {
+		reasons = append(reasons, access.Reason{Code: "InvalidParameter", Field: field, Message: field + ": " + fmt.Sprintf(format, args...)})
+	}
+	for i, m := range body.VirtualMachines {
+		at := fmt.Sprintf("virtualMachines[%d]", i)
+		if _, err := access.ParseResourceID(m.ID); err != nil {
+			add(at+".id", "%v", err)
+		}
+		for k, p := range m.Ports {
+			here := fmt.Sprintf("%s.ports[%d]", at, k)
+			item := engine.ItemInput{Machine: m.ID, Ports: access.SinglePort(uint16(p.Number))}
+			var err error
+			if item.Until, err = parseStamp(p.EndTimeUTC); err != nil {
+				add(here+".endTimeUtc", "%v", err)
+			}
+			if len(p.Prefixes) > 0 {
+				add(here+".allowedSourceAddressPrefixes", "a request takes one source; send it as allowedSourceAddressPrefix")
+			}
+			if p.Prefix != nil && *p.Prefix != "" {
+				source, anywhere, valid := sourceFrom(*p.Prefix)
+				switch {
+				case !valid:
+					add(here+".allowedSourceAddressPrefix", "%q is not a single valid address or prefix", clip(*p.Prefix))
+				case anywhere:
+					item.Sources = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+				default:
+					item.Sources = []netip.Prefix{source}
+				}
+			}
+			in.Items = append(in.Items, item)
+		}
+	}
+	if len(in.Items) == 0 {
+		add("virtualMachines", "at least one machine with one port is required")
+	}
+	if len(reasons) > 0 {
+		e := access.Fault(access.KindInvalid, "InvalidParameter", "the access request is not valid")
+		e.Reasons = reasons
+		return in, e
+	}
+	return in, nil
+}
+
+// notSubset puts a refusal by the policy into the words that Azure's own tools look for, in one message with every reason.
+func notSubset(err error, policy access.ResourceID) error {
+	e, is := errors.AsType[*access.Error](err)
+	if !is || e.Kind != access.KindInvalid || !slices.ContainsFunc(e.Reasons, isLimit) {
+		return err
+	}
+	out := access.Fault(access.KindInvalid, "AccessRequestNotSubsetOfPolicy",
+		"the given access request is not a subset of policy '%s': every machine, port, source and time must be inside what the policy allows", policy)
+	out.Reasons = e.Reasons
+	return out
+}
+
+// isLimit tells whether a reason is that the policy does not allow so much, rather than that the request makes no sense.
+func isLimit(r access.Reason) bool {
+	switch r.Code {
+	case "machineNotConfigured", "machineNotInPolicy", "portNotInPolicy", "protocolNotInPolicy", "sourceNotAllowed", "durationTooLong":
+		return true
+	}
+	return false
+}

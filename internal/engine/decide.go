@@ -176,9 +176,7 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 			continue
 		}
 		rule := d.request.Approvals[i].Case
-		if slices.ContainsFunc(d.decisions, func(x access.Decision) bool {
-			return x.Case == i && x.Person == c.Principal && x.Digest == d.request.Digest
-		}) {
+		if slices.Contains(p.Decided, c.Principal) {
 			before = true
 			continue
 		}
@@ -220,7 +218,7 @@ func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) 
 	case policy.Waiting:
 		next = next.Staged(stageUntil(progress))
 		if d.was == 0 || anyNewStage(progress, d.now) {
-			d.notify(notice{kind: NotifyNeedsDecision, request: next, recipients: decidersOf(d.may.dir, next, progress, d.decisions)})
+			d.notify(notice{kind: NotifyNeedsDecision, request: next, recipients: decidersOf(d.may.dir, next, progress)})
 		}
 	}
 	if err != nil {
@@ -285,7 +283,7 @@ func (d *deciding) save(ctx context.Context, next access.Request, events []acces
 const maxAddressed = 200
 
 // decidersOf gives who is to be asked for a decision now: those of the waiting stages who have not decided yet.
-func decidersOf(dir *rbac.Directory, request access.Request, progress []policy.Progress, decisions []access.Decision) []access.PrincipalID {
+func decidersOf(dir *rbac.Directory, request access.Request, progress []policy.Progress) []access.PrincipalID {
 	var out []access.PrincipalID
 	for i, p := range progress {
 		if p.Outcome != policy.Waiting {
@@ -297,9 +295,7 @@ func decidersOf(dir *rbac.Directory, request access.Request, progress []policy.P
 			addressed = namedIn(stage)
 		}
 		for _, person := range addressed {
-			if !slices.ContainsFunc(decisions, func(x access.Decision) bool {
-				return x.Person == person && x.Case == i && x.Digest == request.Digest
-			}) {
+			if !slices.Contains(p.Decided, person) {
 				out = append(out, person)
 			}
 		}

@@ -282,6 +282,28 @@ func TestStageGivesWay(t *testing.T) {
 	}
 }
 
+// TestStageGivesWayWithItsApprovals proves that whoever approved in vain is asked again.
+func TestStageGivesWayWithItsApprovals(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	p := sshPolicy()
+	p.Approval = asks(
+		access.Stage{AllOf: []access.Quorum{of(2, w.ops)}, Timeout: time.Hour},
+		access.Stage{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"bob"}}}})
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	d := must(w.decide(w.bob, w.ask(), true))(t)
+	_, err := w.decide(w.bob, d, true)
+	wantCode(t, err, access.KindConflict, "alreadyDecided")
+	w.clock.advance(time.Hour)
+	w.reconcile()
+	if d = must(w.Request(w.ctx, w.bob, d.Request.ID))(t); !d.Mine || d.Progress[0].DeciderCount != 1 {
+		t.Fatalf("bob is shown %+v", d.Progress)
+	}
+	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestApproved {
+		t.Errorf("the request is %s", d.Request.State)
+	}
+}
+
 func TestPendingTimesOut(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)

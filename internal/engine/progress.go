@@ -45,10 +45,10 @@ func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *n
 		if request.State == access.RequestPending && p.Outcome == policy.Waiting {
 			only := slices.Repeat([]policy.Progress{{Outcome: policy.Approved}}, len(progress))
 			only[i] = p
-			a.Deciders = decidersOf(may.dir, request, only, d.Decisions)
+			a.Deciders = decidersOf(may.dir, request, only)
 			a.DeciderCount = len(a.Deciders)
 			a.Deciders = a.Deciders[:min(len(a.Deciders), maxDeciders)]
-			d.Mine = d.Mine || mine(may, request, d.Decisions, i, p)
+			d.Mine = d.Mine || mine(may, request, i, p)
 		}
 		for _, s := range a.Case.Stages {
 			ids = append(ids, namedIn(s)...)
@@ -61,13 +61,11 @@ func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *n
 }
 
 // mine tells whether the caller may decide the i'th approval now.
-func mine(may rights, request access.Request, decisions []access.Decision, i int, p policy.Progress) bool {
+func mine(may rights, request access.Request, i int, p policy.Progress) bool {
 	me := may.caller.Principal
 	return p.Outcome == policy.Waiting && may.caller.Bounds.allow(rbac.RequestsDecide) &&
 		len(policy.EligibleFor(request.Approvals[i].Case.Stages[p.Stage], me, request.Requester, people{may.dir})) > 0 &&
-		!slices.ContainsFunc(decisions, func(x access.Decision) bool {
-			return x.Person == me && x.Case == i && x.Digest == request.Digest
-		})
+		!slices.Contains(p.Decided, me)
 }
 
 // needsMe lists the pending requests that the caller may decide now.

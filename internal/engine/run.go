@@ -223,7 +223,7 @@ func (e *Engine) settleRequest(ctx context.Context, w *work, item dueItem) error
 		return fmt.Errorf("save request: %w", err)
 	}
 	w.events = append(w.events, r.StageOver(w.now))
-	w.notify(notice{kind: NotifyNeedsDecision, request: next, recipients: decidersOf(dir, next, progress, decisions)})
+	w.notify(notice{kind: NotifyNeedsDecision, request: next, recipients: decidersOf(dir, next, progress)})
 	return nil
 }
 

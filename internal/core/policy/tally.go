@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -25,15 +26,16 @@ type Progress struct {
 	Until   time.Time            // when the next stage takes over; zero when none will
 	Counted []access.PrincipalID // whose approvals count in this stage, in the order they came
 	Open    []access.Quorum      // quorums of this stage that are not met yet, with the count still wanted
+	Decided []access.PrincipalID // whose decision counts, in whatever stage: they do not decide again; in the order of their ids
 }
 
 // Tally replays the decisions on a case, in the order they were made. A person counts once in all, however many
 // groups they are in, and the requester never; what is surplus changes nothing. A stage that was not met in its time
-// gives way to the next. A deny counts whoever of the stage's people gives it.
+// gives way to the next, and takes its approvals with it: whoever gave one may decide in a later stage. A deny counts
+// whoever of the stage's people gives it, and stays.
 func Tally(c access.Case, requester access.PrincipalID, began time.Time, decisions []access.Decision, now time.Time) Progress {
-	t := tally{stages: c.Stages, progress: Progress{Outcome: Waiting, Since: began}}
+	t := tally{stages: c.Stages, decided: map[access.PrincipalID]bool{}, progress: Progress{Outcome: Waiting, Since: began}}
 	needed := max(1, c.Denies)
-	decided := map[access.PrincipalID]bool{requester: true}
 	denies := 0
 	t.settle(began)
 	for _, d := range decisions {
@@ -41,10 +43,10 @@ func Tally(c access.Case, requester access.PrincipalID, began time.Time, decisio
 		if t.progress.Outcome != Waiting {
 			break
 		}
-		if decided[d.Person] || d.Stage != t.progress.Stage || len(d.Quorums) == 0 {
+		if d.Person == requester || t.decided[d.Person] || d.Stage != t.progress.Stage || len(d.Quorums) == 0 {
 			continue
 		}
-		decided[d.Person] = true
+		t.decided[d.Person] = true
 		if !d.Approve {
 			if denies++; denies >= needed {
 				t.progress.Outcome = Denied
@@ -63,6 +65,7 @@ func Tally(c access.Case, requester access.PrincipalID, began time.Time, decisio
 type tally struct {
 	stages    []access.Stage
 	approvals []access.Decision // that count in the present stage
+	decided   map[access.PrincipalID]bool
 	progress  Progress
 }
 
@@ -76,6 +79,9 @@ func (t *tally) settle(at time.Time) {
 		ends := t.ends()
 		if ends.IsZero() || ends.After(at) {
 			return
+		}
+		for _, d := range t.approvals {
+			delete(t.decided, d.Person)
 		}
 		t.next(ends)
 	}
@@ -100,6 +106,7 @@ func (t *tally) next(at time.Time) {
 }
 
 func (t *tally) finish() Progress {
+	t.progress.Decided = slices.Sorted(maps.Keys(t.decided))
 	if t.progress.Outcome == Waiting {
 		t.progress.Until = t.ends()
 		t.progress.Open = wanting(t.stages[t.progress.Stage], t.approvals)

@@ -105,71 +105,168 @@ func TestTallyAgreesWithBruteForce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		who := drawCrowd(t)
-		stages := rapid.SliceOfN(rapid.Custom(drawStage), 1, 3).Draw(t, "stages")
-		rule := access.Case{Stages: stages, Denies: rapid.IntRange(0, 2).Draw(t, "denies")}
+		rule := access.Case{Stages: drawStages(t), Denies: rapid.IntRange(0, 2).Draw(t, "denies")}
 		requester := rapid.SampledFrom(people(6)).Draw(t, "requester")
 		began := time.UnixMicro(0)
+		o := oracle{rule: rule, outcome: policy.Waiting, since: began, spent: map[access.PrincipalID]bool{}}
 		at := began
-
-		// The oracle walks the same decisions with its own bookkeeping.
-		stage, denies, used := 0, 0, map[access.PrincipalID]bool{}
-		want := policy.Waiting
-		var approvals [][]int
 		var decisions []access.Decision
 		for range rapid.IntRange(0, 10).Draw(t, "n") {
-			at = at.Add(time.Minute)
+			at = at.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "minutes")) * time.Minute)
+			o.pass(at)
 			person := rapid.SampledFrom(people(6)).Draw(t, "person")
-			d := access.Decision{Person: person, Approve: rapid.IntRange(0, 5).Draw(t, "approve") > 0, At: at, Stage: stage}
-			if stage < len(stages) {
-				d.Quorums = policy.EligibleFor(stages[stage], person, requester, who)
+			d := access.Decision{Person: person, Approve: rapid.IntRange(0, 5).Draw(t, "approve") > 0, At: at, Stage: o.stage}
+			if o.stage < len(rule.Stages) {
+				d.Quorums = policy.EligibleFor(rule.Stages[o.stage], person, requester, who)
 			}
 			decisions = append(decisions, d)
-			if want != policy.Waiting || person == requester || used[person] || len(d.Quorums) == 0 {
-				continue
-			}
-			used[person] = true
-			if !d.Approve {
-				if denies++; denies >= max(1, rule.Denies) {
-					want = policy.Denied
-				}
-				continue
-			}
-			approvals = append(approvals, d.Quorums)
-			if metByBruteForce(stages[stage], approvals) {
-				stage, approvals = stage+1, nil
-				if stage == len(stages) {
-					want = policy.Approved
-				}
+			if person != requester && len(d.Quorums) > 0 {
+				o.decide(d)
 			}
 		}
+		at = at.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "minutes after")) * time.Minute)
+		o.pass(at)
 		got := policy.Tally(rule, requester, began, decisions, at)
-		if got.Outcome != want || want == policy.Waiting && got.Stage != stage {
-			t.Fatalf("tally says %s at stage %d, brute force %s at stage %d", got.Outcome, got.Stage, want, stage)
+		if got.Outcome != o.outcome || o.outcome == policy.Waiting && got.Stage != o.stage {
+			t.Fatalf("tally says %s at stage %d, brute force %s at stage %d", got.Outcome, got.Stage, o.outcome, o.stage)
 		}
 		if got.Outcome == policy.Waiting && len(got.Open) == 0 {
 			t.Fatal("waiting, and nothing is wanted")
 		}
+		for _, p := range people(6) {
+			if slices.Contains(got.Decided, p) != o.spent[p] {
+				t.Fatalf("tally has %v decided; of %s brute force says %t", got.Decided, p, o.spent[p])
+			}
+		}
 	})
 }
 
+// oracle walks decisions with bookkeeping of its own.
+type oracle struct {
+	rule      access.Case
+	outcome   policy.Outcome
+	stage     int
+	since     time.Time
+	denies    int
+	approvals []access.Decision
+	spent     map[access.PrincipalID]bool // whoever's decision counts
+}
+
+// pass lets stages give way whose time is over by at.
+func (o *oracle) pass(at time.Time) {
+	for o.outcome == policy.Waiting && o.stage < len(o.rule.Stages)-1 {
+		timeout := o.rule.Stages[o.stage].Timeout
+		if timeout == 0 || at.Sub(o.since) < timeout {
+			return
+		}
+		for _, d := range o.approvals {
+			o.spent[d.Person] = false
+		}
+		o.approvals, o.stage, o.since = nil, o.stage+1, o.since.Add(timeout)
+	}
+}
+
+func (o *oracle) decide(d access.Decision) {
+	if o.outcome != policy.Waiting || o.spent[d.Person] {
+		return
+	}
+	o.spent[d.Person] = true
+	if !d.Approve {
+		if o.denies++; o.denies >= max(1, o.rule.Denies) {
+			o.outcome = policy.Denied
+		}
+		return
+	}
+	o.approvals = append(o.approvals, d)
+	eligible := make([][]int, len(o.approvals))
+	for i, d := range o.approvals {
+		eligible[i] = d.Quorums
+	}
+	if metByBruteForce(o.rule.Stages[o.stage], eligible) {
+		o.stage, o.since, o.approvals = o.stage+1, d.At, nil
+		if o.stage == len(o.rule.Stages) {
+			o.outcome = policy.Approved
+		}
+	}
+}
+
+// drawStages gives stages of which those before the last may give way in time.
+func drawStages(t *rapid.T) []access.Stage {
+	stages := rapid.SliceOfN(rapid.Custom(drawStage), 1, 3).Draw(t, "stages")
+	for i := range stages[:len(stages)-1] {
+		stages[i].Timeout = time.Duration(rapid.IntRange(0, 2).Draw(t, "timeout")) * 30 * time.Minute
+	}
+	return stages
+}
+
+// TestReachableAgreesWithBruteForce gives everybody to every stage that is needed, or to none, in all combinations.
 func TestReachableAgreesWithBruteForce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		who := drawCrowd(t)
-		s := drawStage(t)
+		stages := drawStages(t)
 		requester := access.PrincipalID("")
 		if rapid.Bool().Draw(t, "with requester") {
 			requester = rapid.SampledFrom(people(6)).Draw(t, "requester")
 		}
-		var eligible [][]int
-		for _, p := range people(6) {
-			eligible = append(eligible, policy.EligibleFor(s, p, requester, who))
+		var needed []access.Stage
+		for i, s := range stages {
+			if s.Timeout == 0 || i == len(stages)-1 {
+				needed = append(needed, s)
+			}
 		}
-		_, got := policy.Reachable(access.Case{Stages: []access.Stage{s}}, requester, who)
-		if want := metByBruteForce(s, eligible); got != want {
+		in := make([]int, 6) // the stage that each of the people decides in
+		var try func(person int) bool
+		try = func(person int) bool {
+			if person < len(in) {
+				for in[person] = range needed {
+					if try(person + 1) {
+						return true
+					}
+				}
+				return false
+			}
+			for i, s := range needed {
+				var eligible [][]int
+				for p, id := range people(6) {
+					if in[p] == i {
+						eligible = append(eligible, policy.EligibleFor(s, id, requester, who))
+					}
+				}
+				if !metByBruteForce(s, eligible) {
+					return false
+				}
+			}
+			return true
+		}
+		_, got := policy.Reachable(access.Case{Stages: stages}, requester, who)
+		if want := try(0); got != want {
 			t.Fatalf("reachable says %t, brute force %t", got, want)
 		}
 	})
+}
+
+// TestWhoApprovedInAStageThatGaveWayDecidesAgain proves that such a rule does not stall.
+func TestWhoApprovedInAStageThatGaveWayDecidesAgain(t *testing.T) {
+	t.Parallel()
+	only := func(count int, ids ...access.PrincipalID) access.Stage {
+		return access.Stage{AllOf: []access.Quorum{{Count: count, People: ids}}}
+	}
+	first := only(2, "bob", "cy")
+	first.Timeout = time.Hour
+	rule := access.Case{Stages: []access.Stage{first, only(1, "bob")}}
+	began := time.UnixMicro(0)
+	yes := func(stage int, after time.Duration) access.Decision {
+		return access.Decision{Person: "bob", Approve: true, Stage: stage, Quorums: []int{0}, At: began.Add(after)}
+	}
+	decisions := []access.Decision{yes(0, time.Minute)}
+	if got := policy.Tally(rule, "ann", began, decisions, began.Add(2*time.Hour)); len(got.Decided) != 0 {
+		t.Errorf("%v cannot decide in the stage that took over", got.Decided)
+	}
+	decisions = append(decisions, yes(1, 2*time.Hour))
+	if got := policy.Tally(rule, "ann", began, decisions, began.Add(2*time.Hour)); got.Outcome != policy.Approved {
+		t.Errorf("the request is %s", got.Outcome)
+	}
 }
 
 func TestTallyByTime(t *testing.T) {

@@ -47,6 +47,8 @@ type Me struct {
 	Warning   string    `json:"warning,omitempty" doc:"Why that address is a poor source, if it is."`
 
 	SteppedUpAt *time.Time `json:"steppedUpAt,omitempty" doc:"When the session was last confirmed with a passkey."`
+
+	Actions []string `json:"actions,omitempty" doc:"Of the actions that Postern checks, those that the caller may do somewhere."`
 }
 
 // Principal is a user, a group or a service principal.

@@ -311,3 +311,25 @@ func TestDirectoryRefusals(t *testing.T) {
 	_, err = w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ann", Role: "Reader", Scope: "nonsense"})
 	wantCode(t, err, access.KindInvalid, "malformedResourceId")
 }
+
+// TestAbleIsWhatOneMayDo compares what a person is offered with what they may do.
+func TestAbleIsWhatOneMayDo(t *testing.T) {
+	t.Parallel()
+	w, host, _, _ := stage(t)
+	w.user("near", "")
+	near := caller(must(w.Principal(w.ctx, w.admin, "near"))(t))
+	if able := must(w.Able(w.ctx, near))(t); len(able) != 0 {
+		t.Errorf("without a role one may do %v", able)
+	}
+	here := access.ResourceGroupScope(host.Machine.Subscription(), "default")
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "near", Role: "Reader", Scope: here}))(t)
+	able := must(w.Able(w.ctx, near))(t)
+	for _, action := range rbac.Actions() {
+		if may := w.Check(w.ctx, near, action, here) == nil; may != slices.Contains(able, action) {
+			t.Errorf("%s: may do it %t, is offered it %t", action, may, !may)
+		}
+	}
+	if all := must(w.Able(w.ctx, w.admin))(t); !slices.Equal(all, rbac.Actions()) {
+		t.Errorf("an owner is offered %v", all)
+	}
+}

@@ -174,3 +174,17 @@ func (e *Engine) Permissions(ctx context.Context, c Caller, scope access.Resourc
 	})
 	return list, err
 }
+
+// Able gives the actions that the caller may do somewhere, of those that Postern checks, so that nobody is offered what they
+// may do nowhere.
+func (e *Engine) Able(ctx context.Context, c Caller) (actions []string, err error) {
+	err = e.look(ctx, c, attempt{}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		actions = slices.DeleteFunc(rbac.Actions(), func(action string) bool { return len(may.scopes(action)) == 0 })
+		return nil
+	})
+	return actions, err
+}

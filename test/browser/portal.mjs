@@ -159,6 +159,23 @@ check("the file has both openings", Buffer.concat(text).toString().trim().split(
 await admin.goBack();
 await admin.getByText("policy.written").first().waitFor();
 
+// The command palette reaches any page and machine by the keyboard alone.
+await admin.keyboard.press("Control+k");
+await admin.getByRole("combobox", { name: "Page or machine" }).fill("web");
+await admin.getByRole("option", { name: "Request access to web-1" }).waitFor();
+await inspect(admin, "command palette");
+await admin.keyboard.press("Enter");
+await admin.getByRole("heading", { level: 1, name: "web-1" }).waitFor();
+await admin.keyboard.press("Control+k");
+await admin.keyboard.type("nothing like that");
+await admin.getByText("No page or machine begins with").waitFor();
+await admin.keyboard.press("Escape");
+await admin.setViewportSize({ width: 390, height: 844 });
+await admin.getByRole("button", { name: "More" }).click();
+await admin.getByRole("option", { name: "Activity" }).click();
+await admin.getByRole("heading", { level: 1, name: "Activity" }).waitFor();
+await admin.setViewportSize({ width: 1440, height: 900 });
+
 // What the first visit weighs, and how soon something is seen.
 const fresh = await person(browser, { storageState: await admin.context().storageState() });
 await fresh.goto(portal + "/");

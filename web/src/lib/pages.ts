@@ -1,0 +1,45 @@
+import type { Component } from "svelte";
+import Access from "../pages/Access.svelte";
+import Approvals from "../pages/Approvals.svelte";
+import Ask from "../pages/Ask.svelte";
+import Guard from "../pages/Guard.svelte";
+import MachinePage from "../pages/Machine.svelte";
+import Machines from "../pages/Machines.svelte";
+import Missing from "../pages/Missing.svelte";
+import Overview from "../pages/Overview.svelte";
+import RequestPage from "../pages/Request.svelte";
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any: each page takes what it needs of the address
+type Page = Component<any>;
+type Loader = () => Promise<{ default: Page }>;
+
+/** What is used daily comes with the first load; every other page is a file of its own, fetched when it is gone to. */
+const here: [RegExp, Page][] = [
+  [/^\/$/, Overview],
+  [/^\/machines$/, Machines],
+  [/^\/machines\/([^/]+)$/, MachinePage],
+  [/^\/machines\/([^/]+)\/guard$/, Guard],
+  [/^\/ask$/, Ask],
+  [/^\/access$/, Access],
+  [/^\/approvals$/, Approvals],
+  [/^\/requests\/([^/]+)$/, RequestPage],
+];
+const fetched: [RegExp, Loader][] = [
+  [/^\/activity$/, () => import("../pages/Activity.svelte")],
+];
+
+export type Found = { id: string; page: Page; load?: undefined } | { id: string; page?: undefined; load: Loader };
+
+/** find gives the page of a path, and the part of the path that names what it shows. */
+export function find(path: string): Found {
+  const part = (m: RegExpExecArray) => (m[1] ? decodeURIComponent(m[1]) : "");
+  for (const [pattern, page] of here) {
+    const m = pattern.exec(path);
+    if (m) return { id: part(m), page };
+  }
+  for (const [pattern, load] of fetched) {
+    const m = pattern.exec(path);
+    if (m) return { id: part(m), load };
+  }
+  return { id: "", page: Missing };
+}

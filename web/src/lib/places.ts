@@ -1,0 +1,21 @@
+import { may } from "./session.svelte";
+
+/** Place is a page that one can go to by name. */
+export type Place = { to: string; name: string; words?: string; shown?: () => boolean };
+
+/** main is what the navigation shows. */
+export const main: Place[] = [
+  { to: "/", name: "Overview", words: "home open now timeline" },
+  { to: "/machines", name: "Machines", words: "hosts servers ports policies" },
+  { to: "/access", name: "My access", words: "grants live past extend end" },
+  { to: "/approvals", name: "Approvals", words: "inbox decide approve deny" },
+  { to: "/activity", name: "Activity", words: "log audit events csv", shown: () => may("Microsoft.Insights/eventtypes/values/read") },
+];
+
+/** further is what the command palette reaches besides. */
+export const further: Place[] = [
+  { to: "/ask", name: "Request access", words: "ask open port" },
+  { to: "/machines?tab=notConfigured", name: "Machines that are not configured", words: "enable guard" },
+];
+
+export const shown = (places: Place[]) => places.filter((p) => !p.shown || p.shown());

@@ -100,6 +100,24 @@ type Machine struct {
 	Agent      *Agent            `json:"agent,omitempty"`
 	CreatedAt  time.Time         `json:"createdAt"`
 	LastAccess *time.Time        `json:"lastAccess,omitempty"`
+
+	Group    string           `json:"group" doc:"Name of its resource group."`
+	Activity *MachineActivity `json:"activity,omitempty" doc:"Where it was asked for, and the caller may read requests and grants on the machine."`
+}
+
+// MachineActivity is what happened on a machine lately, and what is open on it.
+type MachineActivity struct {
+	Approved int     `json:"approved" doc:"Requests of the last seven days that were approved."`
+	LastUser string  `json:"lastUser,omitempty" doc:"Name of who last had it open."`
+	Live     []Grant `json:"live" doc:"Grants that are open or opening."`
+}
+
+// MachineOverview is how many machines the caller may see, and by what they can be told apart.
+type MachineOverview struct {
+	Configured    int      `json:"configured"`
+	NotConfigured int      `json:"notConfigured"`
+	Unsupported   int      `json:"unsupported"`
+	Groups        []string `json:"groups" doc:"Names of the resource groups in which the caller may see machines."`
 }
 
 // Agent is an enforcement point.

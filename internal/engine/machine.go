@@ -23,6 +23,7 @@ type MachineDetail struct {
 	Policy         *access.MachinePolicy // nil where no policy names it
 	PolicyResource access.ResourceID     // of the policy that names it
 	PolicyName     string
+	Activity       *MachineActivity // nil where it was not asked for, or the caller may not see it
 }
 
 // AddMachineInput is a machine that cannot run an agent.
@@ -65,11 +66,10 @@ func (e *Engine) Machines(ctx context.Context, c Caller, f MachineFilter, p Page
 		if err != nil {
 			return err
 		}
-		scopes, err := may.anywhere(rbac.MachinesRead)
+		scopes, err := f.narrow(ctx, r, may)
 		if err != nil {
 			return err
 		}
-		f.Tenant = c.Tenant
 		list, err = visible(p, func(p Page) (Listed[access.Machine], error) { return r.Machines(ctx, f, p) },
 			func(m access.Machine) (MachineDetail, bool, error) {
 				if !covered(m.Resource, scopes) {

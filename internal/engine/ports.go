@@ -183,6 +183,15 @@ type MachineFilter struct {
 	Scope      access.ResourceID
 	Standing   access.Standing
 	NamePrefix string
+	Search     string              // only those whose name or one of whose addresses holds it
+	Labels     map[string]string   // only those that have them all
+	Open       bool                // only those on which something is open or about to be
+	Trouble    time.Time           // only those whose agent says that it has a problem, or was not heard of since then
+	Scopes     []access.ResourceID // only those within one of them
+
+	// The engine's own, which the store does not look at.
+	Group    string // name or id of a resource group, which becomes the Scope
+	Selector string // labels, such as env=prod,role=web, which become the Labels
 }
 
 // PolicyFilter narrows a list of policies; zero fields do not narrow.

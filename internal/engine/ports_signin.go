@@ -35,6 +35,18 @@ type ViewReader interface {
 	RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time, limit int) ([]access.Request, error)
 	// GrantsOfRequests gives the grants of all the requests, by request and id.
 	GrantsOfRequests(ctx context.Context, ids []access.RequestID) ([]access.Grant, error)
+	// MachineUses gives, for those of the machines that exist, how many requests that name it and were made at since or
+	// later were approved, and who last had it open; in no order.
+	MachineUses(ctx context.Context, machines []access.MachineID, since time.Time) ([]MachineUse, error)
+	// MachineCounts counts the machines of a list by their standing.
+	MachineCounts(ctx context.Context, f MachineFilter) (map[access.Standing]int, error)
+}
+
+// MachineUse is how a machine was used.
+type MachineUse struct {
+	Machine  access.MachineID
+	Approved int
+	LastUser string // name; empty where nobody had it open yet
 }
 
 // SecretID names a secret or certificate of a service principal.

@@ -59,7 +59,7 @@ func selectorFault(code, field, format string, args ...any) error {
 
 // machinesPicked gives the ids of the machines that an item picks.
 func machinesPicked(ctx context.Context, r Reader, may rights, scopes []access.ResourceID, item ItemInput, field string) ([]string, error) {
-	labels, err := parseSelector(item.Selector, field)
+	labels, err := parseSelector(item.Selector, field+".selector")
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func parseSelector(text, field string) (map[string]string, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(part, "=")
 		if _, twice := labels[name]; !ok || name == "" || twice || len(labels) >= maxLabels {
-			return nil, selectorFault("malformedSelector", field+".selector", "%q is not a selector; write labels such as env=prod,role=web, each once", clip(text))
+			return nil, selectorFault("malformedSelector", field, "%q is not a selector; write labels such as env=prod,role=web, each once", clip(text))
 		}
 		labels[name] = value
 	}

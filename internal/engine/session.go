@@ -220,3 +220,19 @@ func (e *Engine) SignOut(ctx context.Context, c Caller) error {
 		return tx.Append(ctx, access.Event{At: e.now(), Kind: access.SignedOut, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant})
 	})
 }
+
+// SignOutEverywhere ends all sessions of the caller, the one that calls among them. Their API tokens stay: those are for
+// programs, and are ended one by one.
+func (e *Engine) SignOutEverywhere(ctx context.Context, c Caller) error {
+	if c.Session == "" {
+		return access.Fault(access.KindForbidden, "signInNeeded", "a token cannot end sessions: sign in")
+	}
+	return e.update(ctx, func(tx Tx) error {
+		if err := tx.DeleteSessionsOf(ctx, c.Principal); err != nil {
+			return fmt.Errorf("end sessions: %w", err)
+		}
+		return tx.Append(ctx, access.Event{
+			At: e.now(), Kind: access.SignedOut, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Details: map[string]string{"sessions": "all"},
+		})
+	})
+}

@@ -123,3 +123,29 @@ func TestLocking(t *testing.T) {
 		t.Errorf("after a right password %+v", p)
 	}
 }
+
+func TestSignOutEverywhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stored := must(w.Credentials(w.ctx, "admin"))(t).Password.Hash
+	for _, hash := range []string{"desk", "phone"} {
+		in := engine.SignInInput{Checked: stored, Session: engine.Session{Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}}
+		if err := w.SignIn(w.ctx, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, _, err := w.Session(w.ctx, "desk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := c
+	program.Session = ""
+	wantCode(t, w.SignOutEverywhere(w.ctx, program), access.KindForbidden, "signInNeeded")
+	if err := w.SignOutEverywhere(w.ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	for _, hash := range []string{"desk", "phone"} {
+		_, _, err := w.Session(w.ctx, hash)
+		wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+	}
+}

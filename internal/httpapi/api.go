@@ -50,6 +50,7 @@ type API struct {
 	streams   atomic.Int64   // agents that follow their desired state now
 	following sync.WaitGroup // streams on connections of their own
 	deriver   deriver
+	crowd     crowd
 	draining  chan struct{} // closed by Drain
 	drainOnce sync.Once
 }
@@ -123,6 +124,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.insightRoutes()
 	a.eventRoutes(mux)
 	a.agentRoutes(mux)
+	a.changesRoute(mux)
 	mux.HandleFunc("GET /openapi.yaml", a.serveDocument)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.unknown(mux, w, r) })
 }

@@ -76,7 +76,13 @@ func machineOut(d engine.MachineDetail) api.Machine {
 	out := api.Machine{
 		ID: string(m.ID), Resource: string(m.Resource), Name: m.Name, Location: m.Location, OS: m.OS, Labels: m.Labels,
 		Addresses: texts(m.Addresses), Standing: string(d.Standing), Reason: d.StandingReason, Policy: string(d.PolicyResource),
-		CreatedAt: m.CreatedAt.UTC(), LastAccess: instant(m.LastAccess),
+		CreatedAt: m.CreatedAt.UTC(), LastAccess: instant(m.LastAccess), Group: m.ResourceGroup(),
+	}
+	if act := d.Activity; act != nil {
+		out.Activity = &api.MachineActivity{Approved: act.Approved, LastUser: act.LastUser, Live: make([]api.Grant, 0, len(act.Live))}
+		for _, g := range act.Live {
+			out.Activity.Live = append(out.Activity.Live, grantOut(engine.GrantDetail{Grant: g, MachineName: m.Name}))
+		}
 	}
 	if d.Agent != nil {
 		agent := agentOut(*d.Agent)

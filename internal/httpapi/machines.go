@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
@@ -29,6 +30,10 @@ func (a *API) machineRoutes() {
 		summary: "Remove a machine and end what is open on it",
 	}, a.deleteMachine)
 	register(a, operation{
+		method: http.MethodGet, path: "/insight/machines", id: "machineOverview", tag: "Insight", entry: people,
+		summary: "Count machines by their standing, and name their resource groups",
+	}, a.machineOverview)
+	register(a, operation{
 		method: http.MethodGet, path: "/agents", id: "listAgents", tag: tag, entry: people,
 		summary: "List enforcement points by name",
 	}, a.listAgents)
@@ -38,23 +43,67 @@ func (a *API) machineRoutes() {
 	}, a.createEnrollmentToken)
 }
 
+// MachineQuery is the part of an input that narrows machines.
+type MachineQuery struct {
+	Scope  string `query:"scope" maxLength:"2048" doc:"A resource id: only machines within it."`
+	Prefix string `query:"prefix" maxLength:"64" doc:"Only machines whose names begin so."`
+	Search string `query:"search" maxLength:"256" doc:"Only machines whose name or one of whose addresses holds it."`
+	Group  string `query:"group" maxLength:"256" doc:"Name of a resource group: only machines of it."`
+	Labels string `query:"labels" maxLength:"1024" doc:"Labels, such as env=prod,role=web: only machines that have them all."`
+	State  string `query:"state" enum:"open,trouble" doc:"Only machines on which something is open, or whose agent has a problem or is not heard of."`
+}
+
+// unheard is how long an agent may be silent before its machines count as troubled: two of its reports are missing then.
+const unheard = 90 * time.Second
+
+func (f MachineQuery) filter(now time.Time) (engine.MachineFilter, error) {
+	var wrong invalid
+	out := engine.MachineFilter{
+		Scope: wrong.scope("scope", f.Scope), NamePrefix: f.Prefix, Search: f.Search, Group: f.Group, Selector: f.Labels, Open: f.State == "open",
+	}
+	if f.State == "trouble" {
+		out.Trouble = now.Add(-unheard)
+	}
+	return out, wrong.err()
+}
+
 type listMachinesInput struct {
 	calling
 	Paging
+	MachineQuery
 
 	Standing string `query:"standing" enum:"configured,notConfigured,unsupported" doc:"Only machines that stand so."`
-	Scope    string `query:"scope" maxLength:"2048" doc:"A resource id: only machines within it."`
-	Prefix   string `query:"prefix" maxLength:"64" doc:"Only machines whose names begin so."`
+	Activity bool   `query:"activity" doc:"Say what happened on each machine lately, and what is open."`
 }
 
 func (a *API) listMachines(ctx context.Context, in *listMachinesInput) (*answer[api.Page[api.Machine]], error) {
-	var wrong invalid
-	f := engine.MachineFilter{Standing: access.Standing(in.Standing), Scope: wrong.scope("scope", in.Scope), NamePrefix: in.Prefix}
-	if err := wrong.err(); err != nil {
+	f, err := in.filter(a.now())
+	if err != nil {
 		return nil, err
 	}
+	f.Standing = access.Standing(in.Standing)
 	list, err := a.engine.Machines(ctx, in.caller, f, in.page())
+	if err == nil && in.Activity {
+		err = a.engine.WithActivity(ctx, in.caller, list.Items)
+	}
 	return &answer[api.Page[api.Machine]]{page(list, machineOut)}, err
+}
+
+type machineOverviewInput struct {
+	calling
+	MachineQuery
+}
+
+func (a *API) machineOverview(ctx context.Context, in *machineOverviewInput) (*answer[api.MachineOverview], error) {
+	f, err := in.filter(a.now())
+	if err != nil {
+		return nil, err
+	}
+	o, err := a.engine.MachineOverview(ctx, in.caller, f)
+	return &answer[api.MachineOverview]{api.MachineOverview{
+		Configured: o.Counts[access.Configured], NotConfigured: o.Counts[access.NotConfigured], Unsupported: o.Counts[access.Unsupported],
+		Groups: append([]string{}, o.Groups...),
+	}}, err
 }
 
 type addMachineInput struct {

@@ -26,6 +26,10 @@ func (a *API) sessionRoutes() {
 		summary: "End the session that calls",
 	}, a.signOut)
 	register(a, operation{
+		method: http.MethodDelete, path: "/sessions", id: "signOutEverywhere", tag: tag, entry: people,
+		summary: "End every session of the caller, this one among them; API tokens stay",
+	}, a.signOutEverywhere)
+	register(a, operation{
 		method: http.MethodGet, path: "/me", id: "me", tag: tag, entry: people,
 		summary: "Tell who calls, and from where",
 	}, a.me)
@@ -70,6 +74,10 @@ type callInput struct{ calling }
 
 func (a *API) signOut(ctx context.Context, in *callInput) (*nothing, error) {
 	return &nothing{}, a.identity.SignOut(ctx, in.caller)
+}
+
+func (a *API) signOutEverywhere(ctx context.Context, in *callInput) (*nothing, error) {
+	return &nothing{}, a.engine.SignOutEverywhere(ctx, in.caller)
 }
 
 func (a *API) me(ctx context.Context, in *callInput) (*answer[api.Me], error) {

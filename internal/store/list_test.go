@@ -174,7 +174,22 @@ func TestNamedLists(t *testing.T) {
 				if len(not) != 4 || len(unsupported) != 6 {
 					t.Errorf("standings: %v %v", not, unsupported)
 				}
-				_, err := r.Machines(ctx, engine.MachineFilter{Standing: "odd"}, engine.Page{Limit: 1})
+				same(t, "searched", []string{"b-1", "web-1"}, machines(engine.MachineFilter{Search: "-1", Labels: map[string]string{"env": "prod"}, Scopes: []access.ResourceID{access.Root}}))
+				same(t, "search is no pattern", []string{"B_1"}, machines(engine.MachineFilter{Search: "b_"}))
+				same(t, "no such label", []string{}, machines(engine.MachineFilter{Labels: map[string]string{"env": "pro"}}))
+				if n := len(machines(engine.MachineFilter{Search: "2001:DB8::7"})); n != len(names)+1 {
+					t.Errorf("%d machines have the address", n)
+				}
+				same(t, "of scopes", []string{"10", "b-1", "B_1", "ZEBRA", "Zoë"}, machines(engine.MachineFilter{Scopes: []access.ResourceID{access.ResourceGroupScope(subID, "default-2"), access.MachineResource(subID, "Default", "B-1")}}))
+				same(t, "open", []string{}, machines(engine.MachineFilter{Open: true}))
+				if n := len(machines(engine.MachineFilter{Trouble: day().Add(time.Hour)})); n == 0 || n != len(configured)+len(not) {
+					t.Errorf("%d machines were not heard of", n)
+				}
+				counts, err := r.MachineCounts(ctx, engine.MachineFilter{Tenant: tenantID, Search: "-1"})
+				if err != nil || counts[access.Configured] != 1 || counts[access.NotConfigured]+counts[access.Unsupported] != 1 {
+					t.Errorf("counts are %v, %v", counts, err)
+				}
+				_, err = r.Machines(ctx, engine.MachineFilter{Standing: "odd"}, engine.Page{Limit: 1})
 				wantKind(t, "standing", err, access.KindInvalid, "")
 
 				agents := ids(pages(t, 5, func(p engine.Page) (engine.Listed[access.Agent], error) { return r.Agents(ctx, p) }), func(a access.Agent) string { return a.Name })

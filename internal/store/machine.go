@@ -45,24 +45,7 @@ func (r *reader) MachinesOfAgent(ctx context.Context, agent access.AgentID) ([]a
 // Machines implements engine.Reader.
 func (r *reader) Machines(ctx context.Context, f engine.MachineFilter, p engine.Page) (engine.Listed[access.Machine], error) {
 	l := from(listMachines)
-	equal(l, "m.tenant", f.Tenant)
-	l.within("m.resource_key", f.Scope)
-	switch f.Standing {
-	case "":
-	case access.Unsupported:
-		l.where("m.agent is null")
-	case access.Configured:
-		l.where("m.agent is not null and exists (select 1 from policy_machines x where x.machine = m.id)")
-	case access.NotConfigured:
-		l.where("m.agent is not null and not exists (select 1 from policy_machines x where x.machine = m.id)")
-	default:
-		return engine.Listed[access.Machine]{}, access.Fault(access.KindInvalid, "malformedStanding", "standing %q is not known; use configured, notConfigured or unsupported", f.Standing)
-	}
-	if f.NamePrefix != "" {
-		// The last possible character follows, so that all names with the prefix lie between; no name holds it.
-		prefix := fold(f.NamePrefix)
-		l.where("m.name_key >= ? and m.name_key < ?", prefix, prefix+"\U0010ffff")
-	}
+	l.machines(f)
 	l.after(p.Cursor, false, "m.name_key, m.id", cursorText, cursorText)
 	return page(ctx, r.q, l, p, "m.name_key, m.id", scanMachine, func(m access.Machine) []any { return []any{fold(m.Name), m.ID} })
 }

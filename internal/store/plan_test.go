@@ -73,6 +73,8 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 		"guard of machine":  func(r *reader) { _, _ = r.GuardOf(ctx, "m") },
 		"machines of agent": func(r *reader) { _, _ = r.MachinesOfAgent(ctx, "a") },
 		"machines by name":  func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{NamePrefix: "a"}, p) },
+		"uses of machines":  func(r *reader) { _, _ = r.MachineUses(ctx, []access.MachineID{"m"}, time.Unix(1, 0)) },
+		"open machines":     func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{Open: true, Trouble: time.Unix(1, 0)}, p) },
 		"policy of machine": func(r *reader) { _, _ = r.PolicyOfMachine(ctx, "m") },
 		"due":               func(r *reader) { _, _ = r.Due(ctx, time.Unix(1, 0), 10) },
 		"due to begin":      func(r *reader) { _, _ = all(ctx, r.q, scanNumber, selectDueBegin, int64(1), int64(1)) },

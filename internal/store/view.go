@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
 )
 
 // MachinesByID implements engine.ViewReader.
@@ -46,6 +47,17 @@ func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.Machi
 func (r *reader) GrantsOfRequests(ctx context.Context, ids []access.RequestID) ([]access.Grant, error) {
 	return grouped(ids, func(marks string, args []any) ([]access.Grant, error) {
 		return all(ctx, r.q, scanGrant, "select "+grantColumns+" from grants g where g.request in ("+marks+") order by g.request, g.id limit 1000000", args...)
+	})
+}
+
+// MachineUses implements engine.ViewReader.
+func (r *reader) MachineUses(ctx context.Context, machines []access.MachineID, since time.Time) ([]engine.MachineUse, error) {
+	return grouped(machines, func(marks string, args []any) ([]engine.MachineUse, error) {
+		text := "select m.id, " + fmt.Sprintf(selectUses, len(args)+1) + " from machines m where m.id in (" + marks + ") order by m.id limit 1000"
+		scan := func(row scanner) (u engine.MachineUse, err error) {
+			return u, row.Scan(&u.Machine, &u.Approved, &u.LastUser)
+		}
+		return all(ctx, r.q, scan, text, append(args, micros(since))...)
 	})
 }
 

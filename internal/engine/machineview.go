@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// MachineActivity is what happened on a machine lately, and what is open on it.
+type MachineActivity struct {
+	Approved int    // requests of the last seven days that were approved
+	LastUser string // name; empty where nobody had it open yet
+	Live     []access.Grant
+}
+
+const activitySpan = 7 * 24 * time.Hour
+
+// MachineOverview is how many machines there are, and by what they can be told apart.
+type MachineOverview struct {
+	Counts map[access.Standing]int
+	Groups []string // names of the resource groups in which the caller may see machines
+}
+
+// narrow makes the filter one for the machines that the caller may see, and gives the scopes in which those lie.
+func (f *MachineFilter) narrow(ctx context.Context, r Reader, may rights) ([]access.ResourceID, error) {
+	scopes, err := may.anywhere(rbac.MachinesRead)
+	if err != nil {
+		return nil, err
+	}
+	f.Tenant = may.caller.Tenant
+	if !covered(access.Root, scopes) {
+		f.Scopes = scopes
+	}
+	if f.Labels, err = parseSelector(f.Selector, "labels"); err != nil {
+		return nil, err
+	}
+	if f.Group != "" {
+		group, err := findGroup(ctx, r, f.Tenant, f.Group)
+		if err != nil {
+			return nil, err
+		}
+		f.Scope = access.ResourceGroupScope(group.subscription.ID, group.group.Name)
+	}
+	return scopes, nil
+}
+
+// MachineOverview counts the machines that the caller may see and the filter lets through, by their standing; f.Standing is
+// not looked at.
+func (e *Engine) MachineOverview(ctx context.Context, c Caller, f MachineFilter) (o MachineOverview, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.MachinesRead, scope: f.Scope}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := f.narrow(ctx, r, may)
+		if err != nil {
+			return err
+		}
+		f.Standing = ""
+		if o.Counts, err = r.MachineCounts(ctx, f); err != nil {
+			return fmt.Errorf("count machines: %w", err)
+		}
+		o.Groups, err = groupsWithin(ctx, r, c.Tenant, scopes)
+		return err
+	})
+	return o, err
+}
+
+// groupsWithin gives the names of the tenant's resource groups that lie in one of the scopes, or hold one.
+func groupsWithin(ctx context.Context, r Reader, tenant access.TenantID, scopes []access.ResourceID) ([]string, error) {
+	subscriptions, err := r.Subscriptions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read subscriptions: %w", err)
+	}
+	groups, err := r.ResourceGroups(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read resource groups: %w", err)
+	}
+	var names []string
+	for _, g := range groups {
+		own := slices.ContainsFunc(subscriptions, func(s access.Subscription) bool { return s.ID == g.Subscription && s.Tenant == tenant })
+		at := access.ResourceGroupScope(g.Subscription, g.Name)
+		if own && (covered(at, scopes) || slices.ContainsFunc(scopes, func(s access.ResourceID) bool { return s.Within(at) })) {
+			names = append(names, g.Name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	return slices.Compact(names), nil
+}
+
+// WithActivity adds to machines that the caller was given before what happened on them lately, where they may read both the
+// requests and the grants there.
+func (e *Engine) WithActivity(ctx context.Context, c Caller, machines []MachineDetail) error {
+	return e.look(ctx, c, attempt{action: rbac.GrantsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		seen := map[access.MachineID]*MachineActivity{}
+		var ids []access.MachineID
+		for i := range machines {
+			m := machines[i].Machine
+			if !may.may(rbac.RequestsRead, m.Resource) || !may.may(rbac.GrantsRead, m.Resource) {
+				continue
+			}
+			machines[i].Activity = &MachineActivity{}
+			seen[m.ID] = machines[i].Activity
+			ids = append(ids, m.ID)
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		uses, err := r.MachineUses(ctx, ids, may.now.Add(-activitySpan))
+		if err != nil {
+			return fmt.Errorf("read uses: %w", err)
+		}
+		for _, use := range uses {
+			seen[use.Machine].Approved, seen[use.Machine].LastUser = use.Approved, use.LastUser
+		}
+		grants, err := r.UnclosedGrants(ctx, ids)
+		if err != nil {
+			return fmt.Errorf("read grants: %w", err)
+		}
+		for _, g := range grants {
+			if g.State == access.GrantActive || g.State == access.GrantOpening {
+				seen[g.Machine].Live = append(seen[g.Machine].Live, g)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	guarded    = "exists (select 1 from policy_machines x where x.machine = m.id)"
+	openOn     = "exists (select 1 from grants g where g.machine = m.id and g.closed_at = 0 and g.state in ('opening', 'active'))"
+	inTrouble  = "exists (select 1 from agents a where a.id = m.agent and (a.problem <> '' or a.last_seen_at < ?))"
+	like       = ` like ? escape '\'`
+	countOf    = "select case when m.agent is null then 'unsupported' when " + guarded + " then 'configured' else 'notConfigured' end, count(*) from machines m"
+	selectUses = `(select count(*) from request_machines x join requests r on r.id = x.request where x.machine = m.id and x.created_at >= $%d and r.state = 'approved'),
+coalesce((select g.principal_name from grants g where g.machine = m.id and g.opened_at <> 0 order by g.created_at desc, g.id desc limit 1), '')`
+)
+
+// machines adds the conditions of a filter of machines.
+func (l *list) machines(f engine.MachineFilter) {
+	equal(l, "m.tenant", f.Tenant)
+	l.within("m.resource_key", f.Scope)
+	l.withinAny("m.resource_key", f.Scopes)
+	switch f.Standing {
+	case "":
+	case access.Unsupported:
+		l.where("m.agent is null")
+	case access.Configured:
+		l.where("m.agent is not null and " + guarded)
+	case access.NotConfigured:
+		l.where("m.agent is not null and not " + guarded)
+	default:
+		l.err = access.Fault(access.KindInvalid, "malformedStanding", "standing %q is not known; use configured, notConfigured or unsupported", f.Standing)
+	}
+	if f.NamePrefix != "" {
+		// The last possible character follows, so that all names with the prefix lie between; no name holds it.
+		prefix := fold(f.NamePrefix)
+		l.where("m.name_key >= ? and m.name_key < ?", prefix, prefix+"\U0010ffff")
+	}
+	if f.Search != "" {
+		part := "%" + literal(fold(f.Search)) + "%"
+		l.where("(m.name_key"+like+" or m.addresses"+like+")", part, part)
+	}
+	for name, value := range f.Labels {
+		pair, err := toJSON(map[string]string{name: value})
+		if err != nil {
+			l.err = err
+			return
+		}
+		// Inside a name or a value the quotes would be escaped, so this is found as a pair alone.
+		l.where("m.labels"+like, "%"+literal(strings.Trim(pair, "{}"))+"%")
+	}
+	if f.Open {
+		l.where(openOn)
+	}
+	if !f.Trouble.IsZero() {
+		l.where(inTrouble, micros(f.Trouble))
+	}
+}
+
+// literal takes from text the meaning that characters have in a pattern.
+func literal(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text)
+}
+
+// withinAny adds the condition that column, a folded resource id, lies within one of the scopes; none is no condition.
+func (l *list) withinAny(column string, scopes []access.ResourceID) {
+	if len(scopes) == 0 || slices.Contains(scopes, access.Root) {
+		return
+	}
+	var conditions []string
+	var args []any
+	for _, scope := range scopes {
+		key := scope.Fold()
+		conditions = append(conditions, column+" = ? or "+column+" >= ? and "+column+" < ?")
+		args = append(args, key, key+"/", key+"0")
+	}
+	l.where("("+strings.Join(conditions, " or ")+")", args...)
+}
+
+// MachineCounts implements engine.ViewReader.
+func (r *reader) MachineCounts(ctx context.Context, f engine.MachineFilter) (map[access.Standing]int, error) {
+	type row struct {
+		standing access.Standing
+		count    int
+	}
+	l := from(countOf)
+	l.glue = " where " // the one in it belongs to a condition
+	l.machines(f)
+	if l.err != nil {
+		return nil, l.err
+	}
+	l.text.WriteString(" group by 1 order by 1 limit 3")
+	rows, err := all(ctx, r.q, func(s scanner) (c row, err error) { return c, s.Scan(&c.standing, &c.count) }, l.text.String(), l.args...)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[access.Standing]int{access.Configured: 0, access.NotConfigured: 0, access.Unsupported: 0}
+	for _, c := range rows {
+		counts[c.standing] = c.count
+	}
+	return counts, nil
+}

@@ -20,8 +20,9 @@ import (
 	"github.com/postern-dev/postern/internal/identity"
 )
 
-// maxBody is how much a client may send.
-const maxBody = 1 << 20
+// maxBody is how much a client may send: as much as Azure takes, since a policy of a thousand machines is sent back whole,
+// with the requests that it was shown with.
+const maxBody = 4 << 20
 
 // Config is what the API is made of. All of it is required but Observe.
 type Config struct {
@@ -102,17 +103,21 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	pattern := "unknown"
 	status := http.StatusInternalServerError
+	cut := false
 	defer func() {
 		if cause := recover(); cause != nil {
 			a.config.Log.ErrorContext(r.Context(), "handler broke", "request_id", id, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			_, body := translate(errors.New("handler broke"))
-			write(w, status, body)
+			write(w, status, body) //nolint:errcheck,gosec // it is no document
 		}
 		took := a.config.Now().Sub(began)
 		if a.config.Observe != nil {
 			a.config.Observe(pattern, status, took)
 		}
 		a.config.Log.InfoContext(r.Context(), "arm call", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", status, "took_ms", float64(took.Microseconds())/1000)
+		if cut {
+			panic(http.ErrAbortHandler) // so that the client does not take a part for the whole
+		}
 	}()
 	answer, found, err := a.answer(w, r)
 	if found != nil {
@@ -132,7 +137,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = reply{status: code, body: body}
 	}
 	status = answer.status
-	write(w, answer.status, answer.body)
+	if err := write(w, answer.status, answer.body); err != nil {
+		a.config.Log.ErrorContext(r.Context(), "arm answer was cut short", "request_id", id, "error", err)
+		cut = true
+	}
 }
 
 func correlation(r *http.Request, id string) string {
@@ -255,16 +263,16 @@ func (c *call) base() string { return "https://" + strings.ToLower(c.Host) }
 // engine gives the engine.
 func (c *call) engine() *engine.Engine { return c.api.config.Engine }
 
-func write(w http.ResponseWriter, status int, body any) {
+// write sends an answer. It fails where a document broke off.
+func write(w http.ResponseWriter, status int, body any) error {
 	if body == nil {
 		w.WriteHeader(status)
-		return
+		return nil
 	}
 	if d, is := body.(document); is {
 		w.Header().Set("Content-Type", d.kind)
 		w.WriteHeader(status)
-		w.Write(d.text) //nolint:errcheck,gosec // the client may be gone, and there is nobody else to tell
-		return
+		return d.write(w)
 	}
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -273,4 +281,5 @@ func write(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	w.Write(data) //nolint:errcheck,gosec // the client may be gone, and there is nobody else to tell
+	return nil
 }

@@ -111,12 +111,20 @@ func (f filter) take(field string) (string, bool) {
 	return "", false
 }
 
-// only refuses conditions on other fields than these, so that none is silently left out.
+// only refuses conditions on other fields than these, two on the same field, and other comparisons than eq but of times,
+// so that none is silently left out.
 func (f filter) only(fields ...string) error {
+	seen := map[string]bool{}
 	for _, c := range f {
-		if !containsFold(fields, c.field) {
+		switch time := c.field == "eventtimestamp"; {
+		case !containsFold(fields, c.field):
 			return access.Fault(access.KindInvalid, "InvalidFilter", "the $filter names %q, which cannot be filtered by here; use %s", clip(c.field), strings.Join(fields, ", "))
+		case seen[c.field] && !time:
+			return access.Fault(access.KindInvalid, "InvalidFilter", "the $filter names %s twice, and both can hardly hold", c.field)
+		case c.operator != "" && c.operator != "eq" && !time:
+			return access.Fault(access.KindInvalid, "InvalidFilter", "%s takes eq, not %s", c.field, c.operator)
 		}
+		seen[c.field] = true
 	}
 	return nil
 }

@@ -60,14 +60,14 @@ func listEvents(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if strings.EqualFold(c.query("$format"), "csv") {
+		return c.csvOf(f, keep, events), nil
+	}
 	value := make([]map[string]any, 0, len(events.Items))
 	for _, e := range events.Items {
 		if shown := c.event(e); keep(shown) {
 			value = append(value, shown)
 		}
-	}
-	if strings.EqualFold(c.query("$format"), "csv") {
-		return csvOf(value), nil
 	}
 	if fields := c.query("$select"); fields != "" {
 		for i := range value {
@@ -104,6 +104,9 @@ func (c *call) eventFilter() (engine.EventFilter, func(map[string]any) bool, err
 	if c.vars["subscription"] != "" {
 		out.Scope = access.SubscriptionScope(c.subscriptionID())
 	}
+	_, byID := f.take("resourceid")
+	_, byURI := f.take("resourceuri")
+	scoped := byID || byURI // which is narrower than a group, wherever it stands
 	var tests []func(map[string]any) bool
 	test := func(want string, of func(map[string]any) string) {
 		tests = append(tests, func(e map[string]any) bool { return strings.EqualFold(of(e), want) })
@@ -116,12 +119,15 @@ func (c *call) eventFilter() (engine.EventFilter, func(map[string]any) bool, err
 			}
 		case "resourcegroupname", "resourcegroup":
 			test(one.value, func(e map[string]any) string { return fmt.Sprint(e["resourceGroupName"]) })
-			if out.Scope != "" {
+			if c.vars["subscription"] != "" && !scoped {
 				out.Scope = access.ResourceGroupScope(c.subscriptionID(), one.value)
 			}
 		case "resourceid", "resourceuri":
 			if out.Scope, err = access.ParseResourceID(one.value); err != nil {
 				return out, nil, err
+			}
+			if c.vars["subscription"] != "" && !out.Scope.Within(access.SubscriptionScope(c.subscriptionID())) {
+				return out, nil, access.Fault(access.KindInvalid, "InvalidFilter", "the resource %q is not in the subscription that is asked", clip(one.value))
 			}
 		case "resourceprovider":
 			test(one.value, func(e map[string]any) string { return valueOf(e["resourceProviderName"]) })
@@ -133,6 +139,8 @@ func (c *call) eventFilter() (engine.EventFilter, func(map[string]any) bool, err
 			test(one.value, func(e map[string]any) string { return valueOf(e["status"]) })
 		case "operations", "operationname":
 			test(one.value, func(e map[string]any) string { return valueOf(e["operationName"]) })
+		case "levels":
+			test(one.value, func(e map[string]any) string { return fmt.Sprint(e["level"]) })
 		case "category":
 			test(one.value, func(e map[string]any) string { return valueOf(e["category"]) })
 		}
@@ -166,7 +174,7 @@ func narrow(out *engine.EventFilter, one condition) error {
 	case "lt":
 		out.Before = at
 	default:
-		return access.Fault(access.KindInvalid, "InvalidFilter", "eventTimestamp takes ge and le, not %s", one.operator)
+		return access.Fault(access.KindInvalid, "InvalidFilter", "eventTimestamp takes ge, gt, le and lt, not %s", one.operator)
 	}
 	return nil
 }
@@ -174,6 +182,7 @@ func narrow(out *engine.EventFilter, one condition) error {
 // event shows one event as Azure does.
 func (c *call) event(e access.Event) map[string]any {
 	operation := operationOf(e)
+	title := titleOf(e, operation)
 	status, level := "Succeeded", "Informational"
 	switch {
 	case e.Outcome == access.Refused || e.Outcome == access.Failed:
@@ -199,8 +208,8 @@ func (c *call) event(e access.Event) map[string]any {
 	out := map[string]any{
 		"id": resource + "/events/" + id + "/ticks/" + strconv.FormatInt(ticks(e.At), 10), "eventDataId": id, "correlationId": correlation, "operationId": correlation,
 		"eventName": name, "category": same(category), "level": level, "status": same(status), "subStatus": subStatus(e), "channels": "Operation",
-		"operationName": localized{operation, operationTitle(operation)}, "eventTimestamp": stamp(e.At), "submissionTimestamp": stamp(e.At),
-		"caller": e.Actor.Name, "description": operationTitle(operation), "resourceId": resource, "resourceGroupName": e.Scope.Segment("resourceGroups"),
+		"operationName": localized{operation, title}, "eventTimestamp": stamp(e.At), "submissionTimestamp": stamp(e.At),
+		"caller": e.Actor.Name, "description": title, "resourceId": resource, "resourceGroupName": e.Scope.Segment("resourceGroups"),
 		"resourceProviderName": same(provider), "resourceType": same(kind), "subscriptionId": e.Scope.Segment("subscriptions"), "tenantId": e.Tenant,
 		"authorization": map[string]any{"action": operation, "scope": resource},
 		"claims":        claimsOf(e), "properties": propertiesOf(e), "httpRequest": map[string]any{"clientRequestId": correlation, "clientIpAddress": addressOf(e), "method": "", "uri": ""},

@@ -14,7 +14,7 @@ import (
 func initiateJIT(c *call) (reply, error) {
 	var body initiate
 	if err := c.decode(&body); err != nil {
-		return reply{}, err
+		return reply{}, c.recordRefused(err)
 	}
 	policy, err := c.engine().PolicyByResource(c.Context(), c.caller, c.policyID())
 	if err != nil {
@@ -22,7 +22,7 @@ func initiateJIT(c *call) (reply, error) {
 	}
 	in, err := initiateFrom(body)
 	if err != nil {
-		return reply{}, err
+		return reply{}, c.recordRefused(err)
 	}
 	in.Policy = policy.ID
 	made, err := c.engine().Submit(c.Context(), c.caller, in)
@@ -34,6 +34,18 @@ func initiateJIT(c *call) (reply, error) {
 		machines[item.Machine] = access.ResourceID(in.Items[i].Machine)
 	}
 	return reply{status: http.StatusAccepted, body: c.jitRequest(made, machines, policy.ID)}, nil
+}
+
+// recordRefused records a request for access that could not be read, as the engine records those that it refuses itself.
+func (c *call) recordRefused(err error) error {
+	var reasons []access.Reason
+	if e, is := errors.AsType[*access.Error](err); is {
+		reasons = e.Reasons
+	}
+	if failed := c.engine().RequestRefused(c.Context(), c.caller, c.policyID(), reasons); failed != nil {
+		return failed
+	}
+	return err
 }
 
 func initiateFrom(body initiate) (engine.SubmitInput, error) {

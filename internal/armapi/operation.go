@@ -2,6 +2,7 @@ package armapi
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -36,6 +37,28 @@ func operationOf(e access.Event) string {
 	return "Postern.Access/" + subject + "s/" + verb + "/action"
 }
 
+// titleOf gives the text that is shown for an event's operation: Azure's own, or what the kind says, in words.
+func titleOf(e access.Event, operation string) string {
+	if title := operationTitle(operation); title != operation {
+		return title
+	}
+	var b strings.Builder
+	for i, r := range string(e.Kind) {
+		switch {
+		case i == 0:
+			b.WriteRune(unicode.ToUpper(r))
+		case r == '.':
+			b.WriteByte(' ')
+		case unicode.IsUpper(r):
+			b.WriteByte(' ')
+			b.WriteRune(unicode.ToLower(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // operationTitle gives the text that Azure shows for an operation, or the name itself.
 func operationTitle(name string) string {
 	switch name {
@@ -65,6 +88,14 @@ func operationTitle(name string) string {
 		return "Create or update custom role definition"
 	case rbac.RoleDefinitionsDelete:
 		return "Delete custom role definition"
+	case rbac.ActivityLogRead:
+		return "Get Activity Log events"
+	case rbac.SubscriptionsRead:
+		return "Get Subscription"
+	case rbac.ResourceGroupsRead:
+		return "Get Resource Group"
+	case rbac.ResourceGroupsWrite:
+		return "Update Resource Group"
 	}
 	return name
 }

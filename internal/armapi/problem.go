@@ -50,7 +50,10 @@ func translate(err error) (int, envelope) {
 	if !known || status == http.StatusInternalServerError {
 		return status, envelope{cloudError{Code: code, Message: "something went wrong on our side; try again, and if it stays, give the operator the x-ms-request-id of this answer"}}
 	}
-	if e.Code != "" && e.Code[0] >= 'A' && e.Code[0] <= 'Z' {
+	switch {
+	case e.Code == "unknownResourceGroup":
+		code = "ResourceGroupNotFound"
+	case e.Code != "" && e.Code[0] >= 'A' && e.Code[0] <= 'Z':
 		code = e.Code
 	}
 	switch code {

@@ -55,7 +55,7 @@ const maxKey = 255 // bytes of an idempotency key
 // Submit asks for access, and where the policy approves by itself makes the grants in the same transaction. The same key
 // with the same body leads to the same request, however often it comes; with another body it is a conflict.
 func (e *Engine) Submit(ctx context.Context, c Caller, in SubmitInput) (d RequestDetail, err error) {
-	a := attempt{kind: access.RequestRefused, action: rbac.PoliciesInitiate, all: true, details: in.describe()}
+	a := attempt{kind: access.RequestRefused, action: rbac.PoliciesInitiate, scope: in.scope(), all: true, details: in.describe()}
 	if len(in.IdempotencyKey) > maxKey {
 		return d, e.refused(ctx, c, a, access.Fault(access.KindInvalid, "idempotencyKeyTooLong", "the idempotency key has %d bytes; %d are allowed", len(in.IdempotencyKey), maxKey))
 	}
@@ -383,6 +383,23 @@ func (in SubmitInput) digest() string {
 		_, _ = fmt.Fprintf(h, "%q %q %q %s %q %v %q %d %d\n", it.Machine, it.Selector, it.Group, it.Ports, it.Protocol, it.Sources, it.Networks, it.Duration, it.Until.UnixMicro())
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// scope gives the machine that all items name by its resource id, for the event of a refusal; empty where they do not.
+func (in SubmitInput) scope() access.ResourceID {
+	for _, it := range in.Items {
+		if !strings.EqualFold(it.Machine, in.Items[0].Machine) {
+			return ""
+		}
+	}
+	if len(in.Items) == 0 || !strings.HasPrefix(in.Items[0].Machine, "/") {
+		return ""
+	}
+	id, err := access.ParseResourceID(in.Items[0].Machine)
+	if err != nil {
+		return ""
+	}
+	return id
 }
 
 // describe gives what was asked for as a refusal records it.

@@ -192,7 +192,7 @@ func (a *API) recordRefusal(ctx context.Context, c engine.Caller, reasons []api.
 	for _, r := range reasons {
 		list = append(list, access.Reason{Code: r.Code, Field: r.Field, Message: r.Message})
 	}
-	if err := a.engine.RequestRefused(ctx, c, list); err != nil {
+	if err := a.engine.RequestRefused(ctx, c, "", list); err != nil {
 		a.log.ErrorContext(ctx, "a refused request is not on the activity log", "principal", c.Name, "error", err)
 	}
 }

@@ -3,6 +3,7 @@ package azure_test
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -46,10 +47,14 @@ func TestBadInput(t *testing.T) {
 		{"not JSON", put, policy, `{"properties":`, 400, "InvalidRequestContent", "malformed"},
 		{"empty body", put, policy, ``, 400, "InvalidRequestContent", ""},
 		{"no machines", put, policy, `{"properties":{}}`, 400, "InvalidRequestContent", "virtualMachines"},
-		{"5 MB", put, policy, `{"x":"` + strings.Repeat("y", 5<<20) + `"}`, 413, "RequestContentTooLarge", "1048576"},
+		{"5 MB", put, policy, `{"x":"` + strings.Repeat("y", 5<<20) + `"}`, 413, "RequestContentTooLarge", "4194304"},
 		{"too short", put, policy, rule(map[string]any{"maxRequestAccessDuration": "PT4M"}), 400, "InvalidParameter", "PT5M to P1D"},
 		{"too long", put, policy, rule(map[string]any{"maxRequestAccessDuration": "P1DT1S"}), 400, "InvalidParameter", "PT5M to P1D"},
 		{"no duration", put, policy, rule(map[string]any{"maxRequestAccessDuration": "3h"}), 400, "InvalidParameter", "ISO 8601"},
+		{"unknown group", put, strings.Replace(policy, "/default/", "/nowhere/", 1), rule(nil), 404, "ResourceGroupNotFound", "nowhere"},
+		{"group that is no name", put, strings.Replace(policy, "/default/", "/no%20where%3F/", 1), rule(nil), 400, "", "no where?"},
+		{"policy name that is too long", put, strings.Replace(policy, "/default?", "/"+strings.Repeat("n", 300)+"?", 1), rule(nil), 400, "", ""},
+		{"path that is not clean", get, strings.Replace(policy, "/default/", "/%2e%2e/", 1), nil, 400, "", ""},
 		{"no protocol", put, policy, rule(map[string]any{"protocol": ""}), 400, "InvalidParameter", "TCP, UDP"},
 		{"port 0", put, policy, rule(map[string]any{"number": 0}), 400, "InvalidRequestContent", "1 to 65535"},
 		{"port 65536", put, policy, rule(map[string]any{"number": 65536}), 400, "InvalidRequestContent", "1 to 65535"},
@@ -58,6 +63,10 @@ func TestBadInput(t *testing.T) {
 		{"both sources in a request", post, initiate, both, 400, "InvalidParameter", "one source"},
 		{"two sources in one", post, initiate, stringified, 400, "InvalidParameter", "10.77.0.1 10.77.0.2"},
 		{"end in the past", post, initiate, past, 400, "", "does not lie after the start"},
+		{"end that is no time", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":22,"endTimeUtc":"soon"}]}]}`, "XX", c.machine.Resource), 400, "InvalidParameter", "soon"},
+		{"no end", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":22}]}]}`, "XX", c.machine.Resource), 400, "InvalidParameter", "endTimeUtc"},
+		{"port as a text that is none", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":"ssh","endTimeUtc":"2099-01-01T00:00:00Z"}]}]}`, "XX", c.machine.Resource), 400, "InvalidRequestContent", "1 to 65535"},
+		{"port outside the policy", post, initiate, strings.ReplaceAll(strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":23,"endTimeUtc":"TT","allowedSourceAddressPrefix":"10.77.0.1"}]}]}`, "XX", c.machine.Resource), "TT", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), 400, "AccessRequestNotSubsetOfPolicy", "23"},
 		{"no items", post, initiate, `{"virtualMachines":[]}`, 400, "InvalidParameter", "at least one"},
 		{"foreign machine", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":22,"endTimeUtc":"2099-01-01T00:00:00Z"}]}]}`, "XX", c.machine.Resource+"x"), 404, "ResourceNotFound", "web-1x"},
 		{"tampered link", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Security/jitNetworkAccessPolicies" + v + "&$skipToken=xxxx", nil, 400, "InvalidRequestContent", "cursor"},
@@ -79,6 +88,54 @@ func TestBadInput(t *testing.T) {
 	asText := rule(map[string]any{"number": "22", "maxRequestAccessDuration": "PT3H0M"})
 	if status, answer := x.call(put, policy, asText); status != http.StatusOK || at(t, answer, "properties", "virtualMachines", 0, "ports", 0, "number") != 22.0 {
 		t.Errorf("a port as text gave %d %v", status, answer)
+	}
+}
+
+// TestTamperedLinks proves that whoever alters the link to a next page gets an error, or what they may see anyway.
+func TestTamperedLinks(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	x.guard()
+	for range 70 { // of three events each: more than one page
+		if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", time.Hour)); status != http.StatusAccepted {
+			t.Fatalf("initiate gave %d %v", status, answer)
+		}
+	}
+	_, answer := x.call(http.MethodGet, c.logPath(""), nil)
+	next, err := url.Parse(at(t, answer, "nextLink").(string))
+	c.must(err)
+	if next.Scheme != "https" || "https://"+next.Host != c.url || next.Query().Get("api-version") != "2015-04-01" || next.Query().Get("$filter") == "" {
+		t.Errorf("the link is %s", next)
+	}
+	follow := func(who *caller, path, token string) (int, map[string]any) {
+		query := next.Query()
+		query.Set("$skipToken", token)
+		return who.call(http.MethodGet, path+"?"+query.Encode(), nil)
+	}
+	token := next.Query().Get("$skipToken")
+	if status, answer := follow(x, next.Path, token); status != http.StatusOK || len(at(t, answer, "value").([]any)) == 0 {
+		t.Errorf("the second page is %d %v", status, answer)
+	}
+	for what, bad := range map[string]string{"garbage": "%00\x00", "empty object": "e30", "negative": "LTE", "very long": strings.Repeat("A", 8000), "a statement": "' or 1=1 --"} {
+		if status, answer := follow(x, next.Path, bad); status != http.StatusBadRequest || at(t, answer, "error", "message") == "" {
+			t.Errorf("%s gave %d %v", what, status, answer)
+		}
+	}
+	for i := range token { // one letter changed: another place in the same list, or none
+		altered := []byte(token)
+		altered[i] ^= 1
+		if status, _ := follow(x, next.Path, string(altered)); status != http.StatusOK && status != http.StatusBadRequest {
+			t.Errorf("%s gave %d", altered, status)
+		}
+	}
+	// The link of one who may see the log helps nobody who may not.
+	stranger := c.as(c.servicePrincipal("stranger", ""))
+	if status, answer := follow(stranger, next.Path, token); status != http.StatusNotFound {
+		t.Errorf("a stranger got %d %v", status, answer)
+	}
+	if status, answer := follow(x, strings.Replace(next.Path, c.subscription, "00000000-0000-0000-0000-000000000001", 1), token); status != http.StatusNotFound {
+		t.Errorf("another subscription gave %d %v", status, answer)
 	}
 }
 
@@ -104,4 +161,10 @@ func TestRightsAreTheEngines(t *testing.T) {
 	}
 	nobody := &caller{cloud: c, http: c.http()}
 	nobody.fails(http.MethodGet, c.policyPath()+v, nil, http.StatusUnauthorized, "AuthenticationFailed")
+	response, err := nobody.http.Do(nobody.request(http.MethodGet, c.policyPath()+v, nil))
+	c.must(err)
+	c.must(response.Body.Close())
+	if response.Header.Get("WWW-Authenticate") == "" || response.Header.Get("x-ms-request-id") == "" || response.Header.Get("x-ms-correlation-request-id") == "" {
+		t.Errorf("the headers of a 401 are %v", response.Header)
+	}
 }

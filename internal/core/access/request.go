@@ -3,6 +3,8 @@ package access
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -203,10 +205,34 @@ func (r Request) event(kind EventKind, by Actor, now time.Time) Event {
 	}
 	set(e.Details, "justification", r.Justification)
 	set(e.Details, "ticket", r.Ticket)
+	var ports, sources []string
+	var first, last time.Time
 	for i, it := range r.Items {
 		start, end := r.Window(it, now)
+		ports = appendNew(ports, it.Ports.String()+"/"+string(it.Protocol))
+		sources = appendNew(sources, joinPrefixes(it.Sources))
+		if i == 0 || start.Before(first) {
+			first = start
+		}
+		if end.After(last) {
+			last = end
+		}
 		e.Details[fmt.Sprintf("item.%d", i)] = fmt.Sprintf("machine %s ports %s/%s from %s window %s/%s", it.Machine, it.Ports, it.Protocol,
 			joinPrefixes(it.Sources), start.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
 	}
+	if len(r.Items) > 0 { // all items in short, named as a grant's event names them
+		set(e.Details, "ports", strings.Join(ports, ","))
+		set(e.Details, "sources", strings.Join(sources, ","))
+		set(e.Details, "start", first.UTC().Format(time.RFC3339Nano))
+		set(e.Details, "end", last.UTC().Format(time.RFC3339Nano))
+	}
 	return e
+}
+
+// appendNew appends text unless it is there already.
+func appendNew(list []string, text string) []string {
+	if slices.Contains(list, text) {
+		return list
+	}
+	return append(list, text)
 }

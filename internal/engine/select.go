@@ -72,13 +72,14 @@ func machinesPicked(ctx context.Context, r Reader, may rights, scopes []access.R
 		f.Scope = access.ResourceGroupScope(group.subscription.ID, group.group.Name)
 	}
 	var ids []string
+	denied := may.dir.Denied(may.caller.Principal, rbac.PoliciesInitiate)
 	for p := (Page{Limit: maxLimit}); ; {
 		list, err := r.Machines(ctx, f, p)
 		if err != nil {
 			return nil, fmt.Errorf("list machines: %w", err)
 		}
 		for _, m := range list.Items {
-			if covered(m.Resource, scopes) && hasLabels(m, labels) {
+			if covered(m.Resource, scopes) && !covered(m.Resource, denied) && hasLabels(m, labels) {
 				ids = append(ids, string(m.ID))
 			}
 		}

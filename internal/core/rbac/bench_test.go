@@ -49,6 +49,25 @@ func BenchmarkCheck50(b *testing.B) {
 	}
 }
 
+// BenchmarkCheckDenied has a thousand deny assignments, as a thousand managed applications would, and one that counts.
+func BenchmarkCheckDenied(b *testing.B) {
+	data := rbac.Data{Definitions: rbac.BuiltIn(), Assignments: []rbac.Assignment{assign("ann", rbac.Owner, sub)}}
+	for i := range 1000 {
+		data.Denials = append(data.Denials, rbac.DenyAssignment{
+			ID: rbac.DenyID(fmt.Sprintf("%04d", i)), Scope: access.ResourceID(fmt.Sprintf("%s/resourceGroups/managed-%04d", sub, i)),
+			Permissions: []rbac.Permission{{Actions: []string{"*"}, NotActions: []string{"*/read"}}}, Exclude: []access.PrincipalID{"publisher"},
+		})
+	}
+	data.Denials = append(data.Denials, rbac.DenyAssignment{ID: "last", Scope: group, Permissions: []rbac.Permission{{Actions: []string{"*"}, NotActions: []string{"*/read"}}}})
+	d, now := rbac.Compile(data), noon()
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := d.Check("ann", rbac.MachinesWrite, machine, now); got.Allowed || got.Denied != "last" {
+			b.Fatal("wrong answer")
+		}
+	}
+}
+
 func BenchmarkCompile10000(b *testing.B) {
 	data := rbac.Data{Definitions: rbac.BuiltIn()}
 	for i := range 10_000 {

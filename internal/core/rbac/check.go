@@ -14,6 +14,7 @@ type Decision struct {
 	Assignment AssignmentID         // the one that allows it; empty where none does
 	Definition DefinitionID         // its role
 	Via        []access.PrincipalID // the groups from the principal's own to the one that holds the assignment; empty where it is the principal's
+	Denied     DenyID               // the deny assignment that takes what a role gives; empty where none does
 	Reason     string               // in words, for logs and answers
 }
 
@@ -27,7 +28,7 @@ const (
 )
 
 // Check tells whether principal may do action at scope now: whether an assignment to it or to a group it is in, at
-// scope or above and in force, has a role with the action. Nothing is allowed without.
+// scope or above and in force, has a role with the action, and no deny assignment takes it. Nothing is allowed without.
 func (d *Directory) Check(principal access.PrincipalID, action string, scope access.ResourceID, now time.Time) Decision {
 	return d.check(control, principal, action, scope, now)
 }
@@ -54,17 +55,22 @@ func (d *Directory) check(in plane, principal access.PrincipalID, action string,
 	n := &d.nodes[i]
 	worst := whyNothing
 	if h := q.find(n.held, &worst); h != nil {
-		return d.allowed(h, nil)
+		return d.allowed(&q, i, h, nil)
 	}
 	for step := range n.reach {
 		if h := q.find(d.nodes[n.reach[step].group].held, &worst); h != nil {
-			return d.allowed(h, d.path(n, step))
+			return d.allowed(&q, i, h, d.path(n, step))
 		}
 	}
 	return Decision{Reason: worst}
 }
 
-func (d *Directory) allowed(h *held, via []access.PrincipalID) Decision {
+func (d *Directory) allowed(q *query, me int32, h *held, via []access.PrincipalID) Decision {
+	if len(d.denials) > 0 {
+		if denial := d.denied(q, me); denial != nil {
+			return Decision{Denied: denial.id, Reason: denial.why}
+		}
+	}
 	a := &d.assignments[h.assignment]
 	return Decision{Allowed: true, Assignment: a.ID, Definition: a.Definition, Via: via, Reason: h.why}
 }
@@ -150,8 +156,8 @@ func within(scope []byte, outer string) bool {
 	return len(scope) >= len(outer) && string(scope[:len(outer)]) == outer && (len(scope) == len(outer) || scope[len(outer)] == '/')
 }
 
-// Scopes gives the scopes at and below which principal may do action now, without those that lie within another of
-// them, sorted; a list shows what lies within one of them.
+// Scopes gives the scopes at and below which a role of principal gives action now, without those that lie within another
+// of them, sorted; a list shows what lies within one of them, and not within one of Denied.
 func (d *Directory) Scopes(principal access.PrincipalID, action string, now time.Time) []access.ResourceID {
 	n, ok := d.enabled(principal)
 	if !ok {

@@ -16,6 +16,8 @@ type Directory struct {
 	revision    int64
 	definitions map[DefinitionID]Definition // by folded id
 	assignments []Assignment                // by id
+	denials     map[string][]denial         // by folded scope
+	denyList    []DenyAssignment            // by id
 	nodes       []node
 	index       map[access.PrincipalID]int32
 	people      sync.Map // of group to its people, as far as they were asked for
@@ -85,6 +87,7 @@ func Compile(d Data) *Directory {
 			why: "role " + definition.Name + " assigned at " + string(scope),
 		})
 	}
+	dir.deny(d.Denials)
 	dir.connect(d.Memberships)
 	return dir
 }

@@ -48,6 +48,23 @@ type Assignment struct {
 	CreatedAt   time.Time
 }
 
+// DenyID names a deny assignment: a GUID.
+type DenyID string
+
+// DenyAssignment takes actions from principals at a scope and below, whatever roles they have. Only Postern makes one.
+type DenyAssignment struct {
+	ID          DenyID
+	Tenant      access.TenantID // of the scope
+	Name        string
+	Description string
+	Permissions []Permission
+	Scope       access.ResourceID
+	Principals  []access.PrincipalID // they, and who is in them; empty: everybody
+	Exclude     []access.PrincipalID // not they, nor who is in them
+	Origin      access.ResourceID    // the resource that it was made for
+	CreatedAt   time.Time
+}
+
 // Membership says that Member is directly in Group; a member may be a group.
 type Membership struct {
 	Group  access.PrincipalID
@@ -59,6 +76,7 @@ type Data struct {
 	Revision    int64
 	Definitions []Definition
 	Assignments []Assignment
+	Denials     []DenyAssignment
 	Memberships []Membership
 	Disabled    []access.PrincipalID
 	People      []access.PrincipalID // the users: of all principals, they alone decide

@@ -46,7 +46,7 @@ func ValidateDefinition(d Definition) []access.Reason {
 				given += len(list.patterns)
 			}
 			for j, text := range list.patterns {
-				if why := malformedPattern(text); why != "" {
+				if why := MalformedPattern(text); why != "" {
 					r.add("malformedAction", fmt.Sprintf("permissions[%d].%s[%d]", i, list.name, j),
 						"action %q %s; write one such as %s or Microsoft.Compute/*/read", clip(text), why, MachinesRead)
 				}
@@ -117,8 +117,8 @@ func (r *reasons) scope(field string, scope access.ResourceID) bool {
 	return err == nil && parsed == scope
 }
 
-// malformedPattern says what is wrong with an action pattern; empty where nothing is.
-func malformedPattern(s string) string {
+// MalformedPattern says what is wrong with an action pattern; empty where nothing is.
+func MalformedPattern(s string) string {
 	switch {
 	case s == "":
 		return "is empty"

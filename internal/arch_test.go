@@ -29,6 +29,7 @@ func rules() map[string]rule {
 		"internal/core/access": {pure: true},
 		"internal/core/rbac":   {own: []string{"internal/core/access"}, pure: true},
 		"internal/core/policy": {own: []string{"internal/core/access", "internal/core/rbac"}, third: []string{"cel.dev/cel-go", "github.com/teambition/rrule-go"}, pure: true},
+		"internal/core/app":    {own: []string{"internal/core/access", "internal/core/rbac"}, pure: true},
 		"internal/core/alert":  {own: []string{"internal/core/access"}, pure: true},
 		"internal/core/audit":  {own: []string{"internal/core/access"}, third: []string{"golang.org/x/mod/sumdb"}, pure: true},
 

@@ -1,0 +1,90 @@
+package app
+
+import (
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// LockLevel says what a customer's own principals may not do in the managed resource group.
+type LockLevel string
+
+// The lock levels, as Azure names them.
+const (
+	LockReadOnly     LockLevel = "ReadOnly"     // they read, and do the allowed actions
+	LockCanNotDelete LockLevel = "CanNotDelete" // they delete nothing
+	LockNone         LockLevel = "None"
+)
+
+// Definition is what a publisher offers: who of it gets which role on the managed resource group of each application, and
+// on which terms. Each change makes a new revision, and the earlier ones are kept: an application goes by the revision that
+// its customer deployed or accepted last.
+type Definition struct {
+	Resource       access.ResourceID // …/providers/Microsoft.Solutions/applicationDefinitions/{name}
+	Tenant         access.TenantID   // the publisher
+	Location       string
+	DisplayName    string
+	Description    string
+	Version        string // the publisher's own, such as 1.4.0; empty: it has none
+	Disabled       bool   // nothing new is deployed from it
+	Authorizations []Authorization
+	JIT            Offer
+	Lock           LockLevel
+	Unmanaged      bool     // the publisher has no access at all; authorizations count for nothing
+	Allowed        []string // actions that the lock leaves to the customer
+	AllowedData    []string // likewise, data actions
+	Endpoint       string   // where the publisher's program is told; empty: nowhere
+	Form           string   // createUiDefinition, as JSON; empty: none
+	Template       string   // mainTemplate, as JSON; Postern keeps it and deploys nothing
+	Package        string   // URI of a package that holds both
+	Tags           map[string]string
+	CreatedBy      access.PrincipalID
+	CreatedAt      time.Time
+	UpdatedBy      access.PrincipalID
+	UpdatedAt      time.Time
+	Revision       int64
+}
+
+// Name gives the last segment of the definition's resource id.
+func (d Definition) Name() string { return d.Resource.Name() }
+
+// Authorization gives a role on the managed resource group to a principal of the publisher: a group stands for each of its
+// members.
+type Authorization struct {
+	Principal access.PrincipalID
+	Role      rbac.DefinitionID
+	Longest   time.Duration // of one activation; 0: as the offer says
+}
+
+// Offer says whether the publisher's access can be just in time, and how long one activation lasts at most.
+type Offer struct {
+	Available bool
+	Required  bool          // there is no deployment with permanent access
+	Longest   time.Duration // of one activation, whatever the customer sets; 0: MaxLongest
+}
+
+// Limits of definitions and applications.
+const (
+	MaxAuthorizations = 100
+	MaxAllowed        = 1000    // allowed actions of each sort
+	MaxDocument       = 1 << 20 // bytes of a form or a template
+	MaxTags           = 50
+	MinLongest        = 5 * time.Minute
+	MaxLongest        = 24 * time.Hour
+	DefaultLongest    = 8 * time.Hour
+)
+
+// Ceiling gives the longest activation that the offer has for an authorization.
+func (o Offer) Ceiling(a Authorization) time.Duration {
+	most := MaxLongest
+	for _, bound := range []time.Duration{o.Longest, a.Longest} {
+		if bound > 0 {
+			most = min(most, bound)
+		}
+	}
+	return most
+}
+
+// Longest gives the longest activation that a customer may set.
+func (o Offer) ceiling() time.Duration { return o.Ceiling(Authorization{}) }

@@ -119,7 +119,7 @@ type Question struct {
 	Machine       string     `json:"machine" maxLength:"2048"`
 	Ports         string     `json:"ports" maxLength:"16"`
 	Protocol      string     `json:"protocol,omitempty" enum:"tcp,udp,any"`
-	Sources       []string   `json:"sources,omitempty" maxItems:"100"`
+	Sources       []string   `json:"sources,omitempty" maxItems:"100" doc:"Prefixes, names of networks, or me; the caller's address if absent."`
 	ForSeconds    int64      `json:"forSeconds,omitempty" minimum:"1" doc:"One hour if absent."`
 	At            *time.Time `json:"at,omitempty" doc:"When it would be asked; absent is now."`
 	Justification string     `json:"justification,omitempty" maxLength:"4096" doc:"Absent: one that fits is assumed."`

@@ -59,7 +59,7 @@ the approval rule applies, who would have to agree, and whether it would be appr
 	}
 	f := c.Flags()
 	f.StringVar(&q.Person, "as", "", "who would ask (default you)")
-	f.StringSliceVar(&from, "from", nil, "address or prefix to open for (default the address the server sees you at)")
+	f.StringSliceVar(&from, "from", nil, "address, prefix or named network to open for (default the address the server sees you at)")
 	f.StringVar(&length, "for", "1h", "how long")
 	f.StringVar(&at, "at", "", "when it would be asked (default now)")
 	f.StringVar(&q.Justification, "reason", "", "the reason that would be given (default: one that fits)")

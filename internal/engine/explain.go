@@ -20,7 +20,8 @@ type Question struct {
 	Machine       string // name, id or resource id
 	Ports         access.PortRange
 	Protocol      access.Protocol
-	Sources       []netip.Prefix // empty: the caller's own address
+	Sources       []netip.Prefix
+	Networks      []string       // names of networks; where both are empty: the caller's own address
 	Duration      time.Duration  // 0: one hour
 	At            time.Time      // when it would be asked; zero: now
 	Justification string         // empty: one that fits is assumed
@@ -115,7 +116,14 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 		x.Reasons = append(x.Reasons, access.Reason{Code: "machineNotConfigured", Message: "no policy guards " + m.Name})
 		return nil
 	}
-	item := policy.Item{Machine: m.ID, Name: m.Name, Policy: &entry, Ports: q.Ports, Protocol: q.Protocol, Sources: q.Sources, Duration: q.Duration}
+	networks := networkNames{r: r, tenant: may.caller.Tenant}
+	if entry, err = networks.entry(ctx, entry); err != nil {
+		return err
+	}
+	item := policy.Item{Machine: m.ID, Name: m.Name, Policy: &entry, Ports: q.Ports, Protocol: q.Protocol, Duration: q.Duration}
+	if item.Sources, err = networks.prefixes(ctx, q.Sources, q.Networks); err != nil {
+		return err
+	}
 	if item.Duration == 0 {
 		item.Duration = time.Hour
 	}

@@ -413,6 +413,37 @@ func TestExplainAgreesWithSubmit(t *testing.T) {
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
+// TestNamedNetworksCountEverywhere proves that a policy which names a network is no policy for any address: neither when a
+// request is explained, nor when one is looked at again that was made before the policy said so.
+func TestNamedNetworksCountEverywhere(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	must(w.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
+	d := w.ask() // from elsewhere, which is allowed yet
+	p := oneOfOps(w.ops)
+	p.Ports[0].Networks = []string{"office"}
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	_, err := w.decide(w.bob, d, true)
+	wantCode(t, err, access.KindConflict, "requestOutdated")
+	for _, c := range []struct {
+		sources []netip.Prefix
+		names   []string
+		want    engine.ExplainOutcome
+	}{
+		{nil, nil, engine.ExplainRefused},
+		{prefixes("203.0.113.7/32"), nil, engine.ExplainRefused},
+		{prefixes("198.51.100.7/32"), nil, engine.ExplainApproval},
+		{nil, []string{"Office"}, engine.ExplainApproval},
+	} {
+		x := must(w.Explain(w.ctx, w.ann, engine.Question{Machine: "web-1", Ports: access.SinglePort(22), Sources: c.sources, Networks: c.names}))(t)
+		if x.Outcome != c.want {
+			t.Errorf("from %v %v it would be %s: %+v", c.sources, c.names, x.Outcome, x.Steps)
+		}
+	}
+	_, err = w.Explain(w.ctx, w.ann, engine.Question{Machine: "web-1", Ports: access.SinglePort(22), Networks: []string{"nowhere"}})
+	wantCode(t, err, access.KindNotFound, "unknownNetwork")
+}
+
 func TestStepUp(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {

@@ -74,6 +74,7 @@ func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, chang
 		a.address = r.Address.String()
 	}
 	policies := map[access.MachineID]access.Policy{}
+	networks := networkNames{r: d.tx, tenant: r.Tenant}
 	for i, item := range r.Items {
 		field := fmt.Sprintf("items[%d].machine", i)
 		m, err := d.machine(ctx, item.Machine)
@@ -89,6 +90,9 @@ func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, chang
 			policies[item.Machine] = p
 		}
 		entry, guarded := p.Of(item.Machine)
+		if entry, err = networks.entry(ctx, entry); err != nil {
+			return a, nil, false, nil, err
+		}
 		switch {
 		case m.ID == "" || !guarded:
 			refusals = append(refusals, access.Reason{Code: "machineNotConfigured", Field: field, Message: "no policy guards " + nameOf(m, item.Machine) + " any more"})

@@ -121,7 +121,7 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*answer[api.Explan
 			q.Sources = append(q.Sources, access.SingleAddress(in.caller.Address))
 			continue
 		}
-		q.Sources = append(q.Sources, wrong.prefix(fmt.Sprintf("sources[%d]", i), s))
+		wrong.source(fmt.Sprintf("sources[%d]", i), s, &q.Sources, &q.Networks)
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (in *invalid) approval(cases []api.ApprovalCase) access.Rule {
 	for i, c := range cases {
 		next := access.Case{Name: c.Name, When: c.When, Denies: c.Denies, StepUp: c.StepUp}
 		if c.Hours != nil {
-			next.Hours = in.hours(fmt.Sprintf("approval.cases[%d].hours", i), *c.Hours)
+			next.Hours = in.hours(fmt.Sprintf("approval[%d].hours", i), *c.Hours)
 		}
 		for _, s := range c.Stages {
 			next.Stages = append(next.Stages, access.Stage{AllOf: quorums(s.AllOf), AnyOf: quorums(s.AnyOf), Timeout: seconds(s.TimeoutSeconds)})

@@ -49,7 +49,7 @@ func (a ask) misses(rule access.PortRule) []miss {
 
 // outside gives those sources that lie within none of the rule's prefixes.
 func outside(sources []netip.Prefix, rule access.PortRule) []netip.Prefix {
-	if len(rule.Sources) == 0 {
+	if len(rule.Sources)+len(rule.Networks) == 0 {
 		return nil
 	}
 	var out []netip.Prefix

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/postern-dev/postern/api"
 )
@@ -82,47 +79,37 @@ type roleFile struct {
 }
 
 // readRole reads a role from a file, or from standard input where it is "-": YAML, of which JSON is a part.
-func (a *app) readRole(c *cobra.Command, file string) (api.RoleInput, error) {
+func (a *app) readRole(c *cobra.Command, file string) (api.RoleInput, document, error) {
 	const most = 1 << 20
 	in := a.in
 	if file != "-" {
 		f, err := os.Open(file) //nolint:gosec // the user names the file
 		if err != nil {
-			return api.RoleInput{}, usage(c, "--file: %s", err)
+			return api.RoleInput{}, document{}, usage(c, "--file: %s", err)
 		}
 		defer f.Close() //nolint:errcheck // it was only read
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, most+1))
 	if err != nil {
-		return api.RoleInput{}, usage(c, "--file: %s", err)
+		return api.RoleInput{}, document{}, usage(c, "--file: %s", err)
 	}
 	if len(data) > most {
-		return api.RoleInput{}, usage(c, "--file: %s is longer than %d bytes", file, most)
-	}
-	r, err := decodeRole(data)
-	if err != nil {
-		return api.RoleInput{}, usage(c, "--file: %s is not a role: %s", file, err)
-	}
-	return r, nil
-}
-
-func decodeRole(data []byte) (api.RoleInput, error) {
-	var tree map[string]any
-	if err := yaml.Unmarshal(data, &tree); err != nil {
-		return api.RoleInput{}, err
-	}
-	if len(tree) == 0 {
-		return api.RoleInput{}, errors.New("it is empty")
-	}
-	again, err := json.Marshal(tree)
-	if err != nil {
-		return api.RoleInput{}, err
+		return api.RoleInput{}, document{}, usage(c, "--file: %s is longer than %d bytes", file, most)
 	}
 	var r roleFile
-	if err := unmarshalStrict(again, &r); err != nil {
-		return api.RoleInput{}, err
+	d, err := readDocument(file, data, &r)
+	if err != nil {
+		return api.RoleInput{}, d, usage(c, "--file: %s", err)
 	}
+	if r.RoleInput, err = r.whole(); err != nil {
+		return api.RoleInput{}, d, usage(c, "--file: %s: %s", file, err)
+	}
+	return r.RoleInput, d, nil
+}
+
+// whole gives the role with the actions that stand beside its name.
+func (r roleFile) whole() (api.RoleInput, error) {
 	if beside := (api.Permission{Actions: r.Actions, NotActions: r.NotActions, DataActions: r.DataActions, NotDataActions: r.NotDataActions}); len(beside.Actions)+len(beside.DataActions) > 0 {
 		if len(r.Permissions) > 0 {
 			return api.RoleInput{}, errors.New("it has both permissions and actions beside the name; keep one")
@@ -149,7 +136,7 @@ assignable scopes and below, and nowhere else.`,
 			if file == "" {
 				return usage(c, "which role? Give --file FILE")
 			}
-			in, err := a.readRole(c, file)
+			in, where, err := a.readRole(c, file)
 			if err != nil {
 				return err
 			}
@@ -159,7 +146,7 @@ assignable scopes and below, and nowhere else.`,
 			}
 			r, err := cl.CreateRole(c.Context(), in)
 			if err != nil {
-				return err
+				return where.locate(err)
 			}
 			return a.printRole(r)
 		},
@@ -180,7 +167,7 @@ func (a *app) roleUpdateCommand() *cobra.Command {
 			if file == "" {
 				return usage(c, "what should it be? Give --file FILE")
 			}
-			in, err := a.readRole(c, file)
+			in, where, err := a.readRole(c, file)
 			if err != nil {
 				return err
 			}
@@ -190,7 +177,7 @@ func (a *app) roleUpdateCommand() *cobra.Command {
 			}
 			r, err := cl.UpdateRole(c.Context(), args[0], in)
 			if err != nil {
-				return err
+				return where.locate(err)
 			}
 			return a.printRole(r)
 		},
@@ -250,11 +237,4 @@ Set-JitLeastPrivilegedRole makes, with the same actions. It is assigned to nobod
 	f.StringVar(&in.Name, "name", "", "name of the role (default \"JIT Access Role\")")
 	f.BoolVar(&in.APIOnly, "api-only", false, "without the actions that only a portal needs")
 	return c
-}
-
-// unmarshalStrict refuses fields that there are not.
-func unmarshalStrict(data []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	return d.Decode(into)
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -10,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/postern-dev/postern/api"
 )
@@ -147,15 +144,21 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 		RunE: func(c *cobra.Command, args []string) error {
 			var in api.MachinePolicy
 			var revision int64 // 0 takes it as it is
+			var where document
 			if file != "" {
 				for _, other := range []string{"port", "from", "max", "sessions", "close-after-loss", "require-reason", "min-reason", "approvers"} {
 					if c.Flags().Changed(other) {
 						return usage(c, "--file says it all; leave out --%s", other)
 					}
 				}
-				view, err := readPolicy(c, file)
+				data, err := os.ReadFile(file) //nolint:gosec // the user names the file
 				if err != nil {
-					return err
+					return usage(c, "--file: %s", err)
+				}
+				// What policy show prints may be given back: a revision in it makes sure that nobody changed it in between.
+				var view api.MachinePolicyView
+				if where, err = readDocument(file, data, &view); err != nil {
+					return usage(c, "--file: %s", err)
 				}
 				in, revision = view.MachinePolicy, view.Revision
 			} else {
@@ -189,7 +192,7 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 			}
 			view, err := cl.SetMachinePolicy(c.Context(), args[0], in, revision)
 			if err != nil {
-				return err
+				return where.locate(err)
 			}
 			return a.printPolicies([]api.MachinePolicyView{view}, true)
 		},
@@ -239,29 +242,6 @@ func approvalText(cases []api.ApprovalCase) string {
 	default:
 		return count(len(cases[0].Stages), "stage")
 	}
-}
-
-func readPolicy(c *cobra.Command, file string) (api.MachinePolicyView, error) {
-	data, err := os.ReadFile(file) //nolint:gosec // the user names the file
-	if err != nil {
-		return api.MachinePolicyView{}, usage(c, "--file: %s", err)
-	}
-	var tree map[string]any
-	if err := yaml.Unmarshal(data, &tree); err != nil {
-		return api.MachinePolicyView{}, usage(c, "--file %s: %s", file, err)
-	}
-	// What policy show prints may be given back: a revision in it makes sure that nobody changed it in between.
-	data, err = json.Marshal(tree)
-	if err != nil {
-		return api.MachinePolicyView{}, usage(c, "--file %s: %s", file, err)
-	}
-	var view api.MachinePolicyView
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&view); err != nil {
-		return api.MachinePolicyView{}, usage(c, "--file %s: %s", file, err)
-	}
-	return view, nil
 }
 
 func (a *app) policyDeleteCommand() *cobra.Command {

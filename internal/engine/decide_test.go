@@ -387,6 +387,29 @@ func TestRuleThatCannotBeMet(t *testing.T) {
 	}
 }
 
+// TestRuleThatOnlyItsRequestersCouldMeet proves that a rule is refused where everybody who may ask is needed to decide, and
+// taken as soon as somebody else may ask.
+func TestRuleThatOnlyItsRequestersCouldMeet(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	p := sshPolicy()
+	p.Approval = asks(access.Stage{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"admin"}}}})
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t) // ann may ask, and the administrator may decide
+	list := must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{}, engine.Page{}))(t)
+	for _, a := range list.Items {
+		if a.Principal.Name == "ann" || a.Principal.Name == "eve" {
+			if err := w.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
+	wantCode(t, err, access.KindInvalid, "malformedPolicy")
+	if reasons := reasonCodes(err); reasons != "quorumOnlyRequester" {
+		t.Errorf("the reasons are %s", reasons)
+	}
+}
+
 func reasonCodes(err error) string {
 	var codes []string
 	if e, ok := err.(*access.Error); ok { //nolint:errorlint // as the engine gives it

@@ -21,11 +21,11 @@ type Question struct {
 	Ports         access.PortRange
 	Protocol      access.Protocol
 	Sources       []netip.Prefix
-	Networks      []string       // names of networks; where both are empty: the caller's own address
-	Duration      time.Duration  // 0: one hour
-	At            time.Time      // when it would be asked; zero: now
-	Justification string         // empty: one that fits is assumed
-	Ticket        string         // empty: one that fits is assumed
+	Networks      []string      // names of networks; where both are empty: the caller's own address
+	Duration      time.Duration // 0: one hour
+	At            time.Time     // when it would be asked; zero: now
+	Justification string        // empty: one that fits is assumed
+	Ticket        string        // empty: one that fits is assumed
 }
 
 // ExplainOutcome is what would become of a request.

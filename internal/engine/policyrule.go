@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // settleRules puts the ids of groups and people in the place of the names by which an entry may speak of them, and gives
@@ -27,6 +28,13 @@ func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, entry ac
 	}
 	entry.Approval = rule
 	reasons := policy.ValidateRule("approval", rule, people{may.dir}, s.is, e.rules.compile, e.rules.zone)
+	if len(reasons) == 0 {
+		alone, err := onlyRequesters(ctx, r, may, entry)
+		if err != nil {
+			return entry, nil, err
+		}
+		reasons = alone
+	}
 	if entry.BreakGlass != nil {
 		glass := access.BreakGlass{Groups: s.ids(entry.BreakGlass.Groups, access.Group), People: s.ids(entry.BreakGlass.People, access.User), Max: entry.BreakGlass.Max}
 		entry.BreakGlass = &glass
@@ -45,6 +53,35 @@ func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, entry ac
 		reasons = append(reasons, access.Reason{Code: "ticketWebhookMissing", Field: "ticket.checked", Message: "the server has no ticket webhook: set ticketWebhook in its configuration first"})
 	}
 	return entry, reasons, s.err
+}
+
+// onlyRequesters gives the stages that can never be met because whoever may ask for the machine is needed to decide there,
+// and nobody decides their own request. Where nobody may ask yet, there is nothing to say.
+func onlyRequesters(ctx context.Context, r Reader, may rights, entry access.MachinePolicy) ([]access.Reason, error) {
+	if entry.Approval.Automatic() {
+		return nil, nil
+	}
+	m, err := r.Machine(ctx, entry.Machine)
+	if err != nil {
+		return nil, fmt.Errorf("read machine: %w", err)
+	}
+	var reasons []access.Reason
+	for i, c := range entry.Approval.Cases {
+		asked, met, stage := false, false, 0
+		for person := range may.dir.Holders(rbac.PoliciesInitiate, m.Resource, may.now) {
+			asked = true
+			if stage, met = policy.Reachable(c, person, people{may.dir}); met {
+				break
+			}
+		}
+		if asked && !met {
+			reasons = append(reasons, access.Reason{
+				Code: "quorumOnlyRequester", Field: fmt.Sprintf("approval[%d].stages[%d]", i, stage),
+				Message: "whoever may ask for " + m.Name + " is needed to meet this stage, and nobody decides their own request: name other people",
+			})
+		}
+	}
+	return reasons, nil
 }
 
 // settling looks principals up, each once.

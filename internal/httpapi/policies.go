@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -126,7 +128,7 @@ func (a *API) setMachinePolicy(ctx context.Context, in *setPolicyInput) (*policy
 	}
 	d, err := a.engine.SetMachinePolicy(ctx, in.caller, in.Machine, entry, revision)
 	if err != nil {
-		return nil, err
+		return nil, asWritten(err)
 	}
 	return a.policyAnswerOf(ctx, in.caller, d)
 }
@@ -159,6 +161,28 @@ func (in *invalid) ifMatch(header string) *int64 {
 		in.add("malformedETag", "If-Match", "%q is not an ETag of a policy; send back what the ETag header said, with its quotes", clip(header))
 	}
 	return &revision
+}
+
+// asWritten gives a refusal of a policy with the names that fields have on the wire.
+func asWritten(err error) error {
+	e, ok := errors.AsType[*access.Error](err)
+	if !ok {
+		return err
+	}
+	told := *e
+	told.Reasons = slices.Clone(e.Reasons)
+	for i := range told.Reasons {
+		field := &told.Reasons[i].Field
+		*field = strings.ReplaceAll(*field, ".networks[", ".sources[")
+		for _, n := range [][2]string{
+			{".max", ".maxSeconds"}, {".timeout", ".timeoutSeconds"}, {"whenServerIsLost", "closeAfterLossSeconds"}, {"pendingTimeout", "pendingTimeoutSeconds"},
+		} {
+			if before, found := strings.CutSuffix(*field, n[0]); found {
+				*field = before + n[1]
+			}
+		}
+	}
+	return &told
 }
 
 func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {

@@ -73,8 +73,9 @@ func Within(h access.Hours, local time.Time) bool {
 	return on(today) && minute >= h.From || on(yesterday) && minute < h.To
 }
 
-// ValidateRule gives everything that is wrong with a rule; field is where it stands in the input, such as
-// "approval". known tells whether a principal exists and is of the kind.
+// ValidateRule gives everything that is wrong with a rule; field is where its list of cases stands in the input, such as
+// "approval", so that a reason names a place such as approval[1].stages[0].anyOf[2].groups[0]. known tells whether a
+// principal exists and is of the kind.
 func ValidateRule(field string, r access.Rule, who People, known func(access.PrincipalID, access.PrincipalKind) bool, compile Compiler, zones Zones) []access.Reason {
 	v := validation{who: who, known: known}
 	if len(r.Cases) > maxCases {
@@ -82,7 +83,7 @@ func ValidateRule(field string, r access.Rule, who People, known func(access.Pri
 		return v.reasons
 	}
 	for i, c := range r.Cases {
-		at := fmt.Sprintf("%s.cases[%d]", field, i)
+		at := fmt.Sprintf("%s[%d]", field, i)
 		if c.When != "" {
 			if _, err := compile(c.When); err != nil {
 				v.add(access.CodeOf(err), at+".when", "%v", err)
@@ -140,12 +141,12 @@ func (v *validation) stages(at string, c access.Case) {
 			v.add("tooManyChoices", here, "the stages offer too many ways to be met; at most %d are allowed", maxChoices)
 			return
 		}
-		quorums := append(slices.Clone(s.AllOf), s.AnyOf...)
-		if len(quorums) == 0 {
+		quorums := len(s.AllOf) + len(s.AnyOf)
+		if quorums == 0 {
 			v.add("emptyStage", here, "a stage needs at least one quorum; leave the stages out to approve at once")
 		}
-		if len(quorums) > maxQuorums {
-			v.add("tooManyQuorums", here, "a stage has at most %d quorums, and this has %d", maxQuorums, len(quorums))
+		if quorums > maxQuorums {
+			v.add("tooManyQuorums", here, "a stage has at most %d quorums, and this has %d", maxQuorums, quorums)
 			return
 		}
 		if s.Timeout < 0 || s.Timeout > 0 && s.Timeout < time.Minute {
@@ -154,16 +155,32 @@ func (v *validation) stages(at string, c access.Case) {
 		if s.Timeout > 0 && i == len(c.Stages)-1 {
 			v.add("timeoutOnLastStage", here+".timeout", "the last stage has no stage to give way to; the request's own timeout ends it")
 		}
-		for k, q := range quorums {
-			v.quorum(fmt.Sprintf("%s.quorums[%d]", here, k), q)
+		for k, q := range s.AllOf {
+			v.quorum(fmt.Sprintf("%s.allOf[%d]", here, k), q)
+		}
+		for k, q := range s.AnyOf {
+			v.quorum(fmt.Sprintf("%s.anyOf[%d]", here, k), q)
 		}
 	}
 	if len(v.reasons) > before {
 		return
 	}
+	if n := v.deciders(c); c.Denies > max(1, n) {
+		v.add("deniesUnreachable", at+".denies", "%d denies can never come together: there are %d people who may decide", c.Denies, n)
+	}
 	if stage, ok := Reachable(c, "", v.who); !ok {
 		v.add("quorumUnreachable", fmt.Sprintf("%s.stages[%d]", at, stage), "there are not enough distinct people to meet this stage: add people, or ask for fewer")
 	}
+}
+
+// deciders counts the people who may decide in some stage of a case.
+func (v *validation) deciders(c access.Case) int {
+	var all []access.PrincipalID
+	for _, s := range c.Stages {
+		all = append(all, Deciders(s, "", v.who)...)
+	}
+	slices.Sort(all)
+	return len(slices.Compact(all))
 }
 
 func (v *validation) quorum(at string, q access.Quorum) {
@@ -177,14 +194,14 @@ func (v *validation) quorum(at string, q access.Quorum) {
 		v.add("tooManyNamed", at, "a quorum names at most %d groups and people", maxNamed)
 		return
 	}
-	for _, g := range q.Groups {
+	for i, g := range q.Groups {
 		if !v.known(g, access.Group) {
-			v.add("unknownGroup", at+".groups", "there is no group %s", g)
+			v.add("unknownGroup", fmt.Sprintf("%s.groups[%d]", at, i), "there is no group %s", clip(string(g)))
 		}
 	}
-	for _, p := range q.People {
+	for i, p := range q.People {
 		if !v.known(p, access.User) {
-			v.add("unknownPerson", at+".people", "there is no user %s; only people decide", p)
+			v.add("unknownPerson", fmt.Sprintf("%s.people[%d]", at, i), "there is no user %s; only people decide", clip(string(p)))
 		}
 	}
 }

@@ -154,6 +154,7 @@ func TestValidateRuleSaysEverythingThatIsWrong(t *testing.T) {
 		{"condition and zone", access.Rule{Cases: []access.Case{{When: "machine.nam == 1", Hours: access.Hours{Zone: "Mars/Olympus", To: 60}, Stages: one}}}, []string{"conditionInvalid", "unknownZone"}},
 		{"unreachable case", access.Rule{Cases: []access.Case{{Stages: one}, {Stages: one}}}, []string{"caseUnreachable"}},
 		{"empty stage and timeout at the end", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{Timeout: time.Hour}}}}}, []string{"emptyStage", "timeoutOnLastStage"}},
+		{"more denies than people", access.Rule{Cases: []access.Case{{Denies: 3, Stages: one}}}, []string{"deniesUnreachable"}},
 		{"counts", access.Rule{Cases: []access.Case{{Denies: -1, Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 0, Groups: []access.PrincipalID{"two"}}}}}}}}, []string{"deniesOutOfRange", "countOutOfRange"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -169,6 +170,29 @@ func TestValidateRuleSaysEverythingThatIsWrong(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestValidateRuleSaysWhere holds the places of reasons to those of the input as people write it.
+func TestValidateRuleSaysWhere(t *testing.T) {
+	t.Parallel()
+	nobody := func(access.PrincipalID, access.PrincipalKind) bool { return false }
+	quorum := access.Quorum{Count: 1, Groups: []access.PrincipalID{"g"}, People: []access.PrincipalID{"p"}}
+	rule := access.Rule{Cases: []access.Case{
+		{When: "now", Hours: access.Hours{Zone: "Nowhere", To: 60}},
+		{Stages: []access.Stage{{AllOf: []access.Quorum{quorum}, Timeout: time.Second}, {AnyOf: []access.Quorum{{Count: 1}, quorum}}}},
+	}}
+	var got []string
+	for _, r := range policy.ValidateRule("approval", rule, crowd{}, nobody, compiler(t), time.LoadLocation) {
+		got = append(got, r.Field)
+	}
+	want := []string{
+		"approval[0].when", "approval[0].hours.zone",
+		"approval[1].stages[0].timeout", "approval[1].stages[0].allOf[0].groups[0]", "approval[1].stages[0].allOf[0].people[0]",
+		"approval[1].stages[1].anyOf[0]", "approval[1].stages[1].anyOf[1].groups[0]", "approval[1].stages[1].anyOf[1].people[0]",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the reasons are at\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/postern-dev/postern/internal/engine"
@@ -57,7 +56,8 @@ type server struct {
 	metrics     *metrics
 	reconciling atomic.Bool
 
-	adminPassword string
+	listener, figures net.Listener // figures is nil without metrics
+	adminPassword     string
 }
 
 func open(ctx context.Context, c Config) (s *server, err error) {
@@ -94,16 +94,23 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	}); err != nil {
 		return s, err
 	}
+	if err := s.openDispatcher(); err != nil {
+		return s, err
+	}
+	if err := s.openFaces(); err != nil { //nolint:contextcheck // handlers have the context of their call
+		return s, err
+	}
+	if err := s.listen(ctx); err != nil {
+		return s, err
+	}
+	// Last of all: the first password is shown once, so a configuration that cannot be used must not use it up.
 	if s.adminPassword, err = s.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
 		return s, fmt.Errorf("prepare the database: %w", err)
 	}
 	if s.adminPassword != "" {
 		debug.FreeOSMemory() // hashing the password took 19 MiB, which an idle server would keep for long
 	}
-	if err := s.openDispatcher(); err != nil {
-		return s, err
-	}
-	return s, s.openFaces() //nolint:contextcheck // handlers have the context of their call
+	return s, nil
 }
 
 func (s *server) openStore(ctx context.Context) (err error) {
@@ -161,24 +168,16 @@ func (s *server) reconciler() float64 {
 	return 0
 }
 
-// serve listens, works, and drains when ctx ends or a listener breaks.
+// serve works, and drains when ctx ends or a listener breaks.
 func (s *server) serve(ctx context.Context) error {
-	listener, err := listen(ctx, "listen", s.config.Listen)
-	if err != nil {
-		return err
-	}
-	front := s.front()
+	listener, front := s.listener, s.front()
 	ready := Ready{Address: listener.Addr().String(), CA: s.identity.CA().PEM(), AdminPassword: s.adminPassword}
 	broken := make(chan error, 2)
 	var figures *http.Server
-	if s.config.MetricsListen != off && s.config.MetricsListen != "" {
-		at, err := listen(ctx, "metricsListen", s.config.MetricsListen)
-		if err != nil {
-			return errors.Join(err, listener.Close())
-		}
+	if s.figures != nil {
 		figures = &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
-		ready.Metrics = at.Addr().String()
-		go func() { broken <- figures.Serve(at) }()
+		ready.Metrics = s.figures.Addr().String()
+		go func() { broken <- figures.Serve(s.figures) }()
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
@@ -189,7 +188,7 @@ func (s *server) serve(ctx context.Context) error {
 		listener = proxyListener{Listener: listener, from: s.config.ProxyProtocol}
 	}
 	go func() { broken <- front.ServeTLS(listener, "", "") }()
-	err = s.announce(ready)
+	err := s.announce(ready)
 	if err == nil {
 		select {
 		case <-ctx.Done():
@@ -269,6 +268,11 @@ func (s *server) reconcile(ctx context.Context) {
 
 func (s *server) close() error {
 	var errs []error
+	for _, l := range []net.Listener{s.listener, s.figures} {
+		if l != nil {
+			_ = l.Close() // drained, it is closed already
+		}
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
@@ -276,22 +280,6 @@ func (s *server) close() error {
 		errs = append(errs, s.folder.Close())
 	}
 	return errors.Join(errs...)
-}
-
-func listen(ctx context.Context, key, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", address)
-	switch {
-	case err == nil:
-		return l, nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		err = fmt.Errorf("%s is in use by another program; stop that one, or choose another address: %w", address, err)
-	case errors.Is(err, syscall.EACCES):
-		err = fmt.Errorf("%s needs a privilege that the server lacks; choose a port above 1023: %w", address, err)
-	default:
-		err = fmt.Errorf("%s cannot be listened at: %w", address, err)
-	}
-	return nil, &KeyError{Key: key, Err: err}
 }
 
 // tickets gives what asks whether tickets are good; nil where none is configured.

@@ -157,6 +157,13 @@ func TestRefusedAtStart(t *testing.T) {
 				t.Fatalf("Run gave %v, want an error of the key %q", err, c.key)
 			}
 			contains(t, "the error", err.Error(), c.says)
+			if config.Data == used.config.Data || config.Data == readOnly {
+				return
+			}
+			again := start(t, func(mended *server.Config) { mended.Data = config.Data })
+			if again.ready.AdminPassword == "" {
+				t.Error("the start that was refused used the first password up, and showed it to nobody")
+			}
 		})
 	}
 }

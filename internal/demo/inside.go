@@ -114,7 +114,8 @@ func (s *story) invite() error {
 		knock = "timeout 2 head -1 </dev/tcp/127.0.0.1/" + port
 	}
 	s.page.line(`
-The server is at https://%s, and stays until Ctrl-C. Try it from another terminal:
+The portal is at https://%s, and stays until Ctrl-C: sign in as admin with the password "%s".
+Its certificate is from the demo's own authority, so a browser asks whether to go on. Or try it from another terminal:
 
   export POSTERN_CONFIG=%s
   alias postern=%s
@@ -125,7 +126,7 @@ The server is at https://%s, and stays until Ctrl-C. Try it from another termina
   %s     # open: it answers
   postern revoke %s
   postern audit list --limit 20
-`, s.apiListener.Addr(), config, s.options.Program, knock, machineName, knock, machineName)
+`, s.apiListener.Addr(), s.password, config, s.options.Program, knock, machineName, knock, machineName)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +18,8 @@ const silence = time.Second
 
 func (s *story) signIn(ctx context.Context) (string, string, error) {
 	// The first sign-in replaces the password that the server printed once.
-	if err := os.WriteFile(s.path("new-password"), []byte("a password for one demonstration\n"), 0o600); err != nil {
+	s.password = rand.Text()
+	if err := os.WriteFile(s.path("new-password"), []byte(s.password+"\n"), 0o600); err != nil {
 		return "", "", err
 	}
 	_, err := s.postern(ctx, "login", "--server", "https://"+serverAddress, "--ca", s.path("data/ca.pem"), "--user", "admin",

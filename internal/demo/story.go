@@ -33,6 +33,7 @@ type story struct {
 	apiListener, sshListener net.Listener
 	server, agent, service   *process
 
+	password string // of the administrator
 	client   *api.Client
 	request  api.Request
 	deadline time.Time // when the opening ends

@@ -65,4 +65,39 @@ func TestShortDurationReadsBack(t *testing.T) {
 	})
 }
 
+func FuzzParseDuration(f *testing.F) {
+	for _, text := range []string{"45m", "1d12h", "65535d2562047h", "1d-1h", "d", "1e9h", "9223372036854775807ns"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := parseDuration(text)
+		switch {
+		case err != nil && d != 0:
+			t.Fatalf("parseDuration(%q) = %v with %v", text, d, err)
+		case err == nil && d <= 0:
+			t.Fatalf("parseDuration(%q) = %v, which is no time", text, d)
+		}
+	})
+}
+
+func FuzzParseTime(f *testing.F) {
+	for _, text := range []string{"15:04", "tomorrow 09:00", "2026-01-31 15:04", "2026-01-31T15:04:00Z", "tomorrow", "0000-01-01 00:00", "24:00"} {
+		f.Add(text)
+	}
+	now := nowFixed()
+	f.Fuzz(func(t *testing.T, text string) {
+		at, err := parseTime(text, now, now.Location())
+		if err != nil {
+			if !at.IsZero() {
+				t.Fatalf("parseTime(%q) = %v with %v", text, at, err)
+			}
+			return
+		}
+		again, err := parseTime(at.Format(time.RFC3339), now, now.Location())
+		if at.Nanosecond() == 0 && at.Year() < 10_000 && (err != nil || !again.Equal(at)) {
+			t.Fatalf("parseTime(%q) = %v, and again %v, %v", text, at, again, err)
+		}
+	})
+}
+
 func nowFixed() time.Time { return time.Date(2026, 1, 31, 13, 30, 0, 0, time.UTC) }

@@ -53,7 +53,7 @@ type Identity struct {
 	anonymous *limiter // by address
 	names     *limiter // sign-ins by name, whether there is such a name or not
 	known     *limiter // by principal
-	refusals  *limiter // records of refused certificates, by certificate
+	refusals  *limiter // records of refused certificates, by certificate, and of dead API tokens, by address
 	nobody    phc
 	tokens    *tokenKeys // of access tokens
 	publicURL string

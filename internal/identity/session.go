@@ -158,12 +158,30 @@ func (i *Identity) Authenticate(ctx context.Context, token string, address netip
 		if limited := i.AllowAnonymous(address); limited != nil {
 			return engine.Caller{}, limited
 		}
+		if access.CodeOf(err) == "tokenEnded" {
+			if failed := i.recordEnded(ctx, address, via); failed != nil {
+				return engine.Caller{}, failed
+			}
+		}
 	}
 	if err != nil {
 		return engine.Caller{}, err
 	}
 	c.Address, c.Via = address, via
 	return c, i.AllowKnown(c)
+}
+
+// recordEnded puts on record that somebody came with an API token that is not good any more, or never was: it may have
+// leaked. A program that does not give up tries for days, so this is bounded for each address.
+func (i *Identity) recordEnded(ctx context.Context, address netip.Addr, via string) error {
+	if !i.refusals.allow("API tokens from "+addressKey(address), i.now()) {
+		return nil
+	}
+	refusal := engine.SignInRefusal{Name: "API token", Reason: "tokenEnded", Via: via, Address: address}
+	if err := i.engine.SignInRefused(ctx, refusal); err != nil {
+		return fmt.Errorf("record refused API token: %w", err)
+	}
+	return nil
 }
 
 // SignOut ends the caller's session.

@@ -57,9 +57,9 @@ func useCases(w *world, host engine.Enrolled, policy access.Policy, request engi
 		"Grants": func(c engine.Caller) error {
 			return drop(w.Grants(w.ctx, c, engine.GrantFilter{Principal: request.Request.Requester}, engine.Page{}))
 		},
-		"Revoke":   func(c engine.Caller) error { return drop(w.Revoke(w.ctx, c, request.Grants[0].ID, "")) },
-		"Machine":  func(c engine.Caller) error { return drop(w.Machine(w.ctx, c, "web-1")) },
-		"Machines": func(c engine.Caller) error { return drop(w.Machines(w.ctx, c, engine.MachineFilter{}, engine.Page{})) },
+		"Revoke":          func(c engine.Caller) error { return drop(w.Revoke(w.ctx, c, request.Grants[0].ID, "")) },
+		"Machine":         func(c engine.Caller) error { return drop(w.Machine(w.ctx, c, "web-1")) },
+		"Machines":        func(c engine.Caller) error { return drop(w.Machines(w.ctx, c, engine.MachineFilter{}, engine.Page{})) },
 		"MachineOverview": func(c engine.Caller) error { return drop(w.MachineOverview(w.ctx, c, engine.MachineFilter{})) },
 		"AddMachine": func(c engine.Caller) error {
 			return drop(w.AddMachine(w.ctx, c, engine.AddMachineInput{Name: "db-1", Gateway: "gate", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.9")}}))

@@ -55,6 +55,7 @@ type Reader interface {
 	ViewReader
 	DecisionReader
 	IdentityReader
+	ApplicationReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Subscriptions(ctx context.Context) ([]access.Subscription, error)
@@ -132,6 +133,7 @@ type Tx interface {
 	SignInWriter
 	DecisionWriter
 	IdentityWriter
+	ApplicationWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error
 	SaveSubscription(ctx context.Context, s access.Subscription) error

@@ -283,6 +283,9 @@ func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentI
 		if err := may.require(rbac.RoleAssignmentsDelete, gone.Scope); err != nil {
 			return err
 		}
+		if gone.Origin != "" {
+			return access.Fault(access.KindConflict, "assignmentOfApplication", "the role assignment belongs to %s: change that, or delete it", gone.Origin)
+		}
 		if rootOwner(gone) && !slices.ContainsFunc(data.Assignments, func(a rbac.Assignment) bool {
 			return a.ID != gone.ID && a.Tenant == c.Tenant && rootOwner(a)
 		}) {

@@ -14,8 +14,9 @@ const (
 	selectDirectoryRevision = "select revision from directory where id = 1 limit 1"
 	selectDefinitions       = `select id, tenant, name, description, built_in, permissions, assignable_scopes, created_at, updated_at
 from role_definitions order by id limit $1`
-	selectAssignments = `select id, tenant, principal, definition, scope, start_at, end_at, description, created_by, created_at
+	selectAssignments = `select id, tenant, principal, definition, scope, start_at, end_at, description, origin, created_by, created_at
 from role_assignments order by id limit $1`
+	selectDenials     = "select id, tenant, scope, body, created_at from deny_assignments order by id limit $1"
 	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id limit $1"
 	selectPeople      = "select id from principals where kind = 'user' order by id limit $1"
 	selectDisabled    = "select id from principals where disabled <> 0 order by id limit $1"
@@ -41,6 +42,9 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	if d.Assignments, err = all(ctx, r.q, scanAssignment, selectAssignments, int64(directoryLimit)); err != nil {
 		return rbac.Data{}, err
 	}
+	if d.Denials, err = all(ctx, r.q, scanDenial, selectDenials, int64(directoryLimit)); err != nil {
+		return rbac.Data{}, err
+	}
 	d.Memberships, err = all(ctx, r.q, func(row scanner) (m rbac.Membership, err error) {
 		err = row.Scan(&m.Group, &m.Member)
 		return m, err
@@ -62,7 +66,7 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	if err != nil {
 		return rbac.Data{}, err
 	}
-	if most := max(len(d.People), len(d.Definitions), len(d.Assignments), len(d.Memberships), len(d.Disabled)); most >= directoryLimit {
+	if most := max(len(d.People), len(d.Definitions), len(d.Assignments), len(d.Denials), len(d.Memberships), len(d.Disabled)); most >= directoryLimit {
 		return rbac.Data{}, fmt.Errorf("the directory has %d rows of one sort, which is more than can be read at once", most)
 	}
 	return d, nil
@@ -79,7 +83,7 @@ func scanDefinition(row scanner) (d rbac.Definition, err error) {
 }
 
 func scanAssignment(row scanner) (a rbac.Assignment, err error) {
-	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Definition, &a.Scope, timeColumn{&a.Start}, timeColumn{&a.End}, &a.Description, &a.CreatedBy,
+	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Definition, &a.Scope, timeColumn{&a.Start}, timeColumn{&a.End}, &a.Description, &a.Origin, &a.CreatedBy,
 		timeColumn{&a.CreatedAt})
 	return a, err
 }
@@ -90,8 +94,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (id) do update set tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, description = excluded.description,
 built_in = excluded.built_in, permissions = excluded.permissions, assignable_scopes = excluded.assignable_scopes, created_at = excluded.created_at,
 updated_at = excluded.updated_at`
-	insertAssignment = `insert into role_assignments (id, tenant, principal, definition, scope, start_at, end_at, description, created_by, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	insertAssignment = `insert into role_assignments (id, tenant, principal, definition, scope, start_at, end_at, description, origin, created_by, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	deleteAssignment = "delete from role_assignments where id = $1"
 )
 
@@ -120,7 +124,7 @@ func (t *tx) SaveRoleDefinition(ctx context.Context, d rbac.Definition) error {
 // SaveRoleAssignment implements engine.Tx.
 func (t *tx) SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error {
 	err := t.exec(ctx, "role assignment", nil, insertAssignment, string(a.ID), string(a.Tenant), string(a.Principal), string(a.Definition), string(a.Scope),
-		micros(a.Start), micros(a.End), a.Description, string(a.CreatedBy), micros(a.CreatedAt))
+		micros(a.Start), micros(a.End), a.Description, string(a.Origin), string(a.CreatedBy), micros(a.CreatedAt))
 	if err != nil {
 		return err
 	}

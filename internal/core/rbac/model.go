@@ -44,6 +44,7 @@ type Assignment struct {
 	Start       time.Time // zero: since ever
 	End         time.Time // zero: for ever
 	Description string
+	Origin      access.ResourceID // the resource that it was made for, and goes with; empty: it was given directly
 	CreatedBy   access.PrincipalID
 	CreatedAt   time.Time
 }

@@ -90,6 +90,7 @@ type ask struct {
 	address       string
 	items         []access.Item
 	entries       []*access.MachinePolicy // by item
+	eligibilities []access.Eligibility    // by item, where it asks for roles
 	machines      []access.Machine        // by item
 	justification string
 	ticket        string

@@ -93,7 +93,7 @@ func (e *Engine) openDeciding(ctx context.Context, tx Tx, may rights, id access.
 		return nil, access.Fault(access.KindForbidden, "ownRequest", "nobody decides their own request, whatever their roles; ask another approver")
 	}
 	for _, item := range request.Items {
-		m, err := d.machine(ctx, item.Machine)
+		m, err := d.site(ctx, item.Role, item.Machine)
 		if err != nil {
 			return nil, err
 		}
@@ -148,9 +148,9 @@ func (d *deciding) decide(ctx context.Context, approve bool, comment, digest str
 
 // locate adds events about the whole request, with the machine where it is about one.
 func (d *deciding) locate(ctx context.Context, events []access.Event) error {
-	first := d.request.Items[0].Machine
+	first := d.request.Items[0].Machine // of a request for roles: none, and the scope is that of them all
 	one := !slices.ContainsFunc(d.request.Items, func(it access.Item) bool { return it.Machine != first })
-	m, err := d.machine(ctx, first)
+	m, err := d.site(ctx, d.request.Items[0].Role, first)
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,11 @@ func anyNewStage(progress []policy.Progress, now time.Time) bool {
 
 // approve makes the grants of a request that has all its approvals, or extends the grant that it asks to extend.
 func (d *deciding) approve(ctx context.Context, by access.Actor) error {
-	next, grants, events, err := d.request.Approve(by, func() access.GrantID { return access.GrantID(newID()) }, d.now)
+	until, err := d.rightsEnd(ctx)
+	if err != nil {
+		return err
+	}
+	next, grants, events, err := d.request.Approve(by, until, func() access.GrantID { return access.GrantID(newID()) }, d.now)
 	if err != nil {
 		return err
 	}
@@ -252,11 +256,15 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 		if events[i].Grant == "" {
 			continue
 		}
+		events[i].Action = actionOf(next)
+		if next.ForRoles() {
+			continue // they say themselves where
+		}
 		m, err := d.machine(ctx, events[i].Machine)
 		if err != nil {
 			return err
 		}
-		events[i].Scope, events[i].Agent, events[i].Action = m.Resource, m.Agent, rbac.PoliciesInitiate
+		events[i].Scope, events[i].Agent = m.Resource, m.Agent
 	}
 	if err := d.locate(ctx, events); err != nil {
 		return err
@@ -265,6 +273,23 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 		return d.extendGrant(ctx, by)
 	}
 	return d.makeGrants(ctx, grants, nil, d.may.caller.Actor())
+}
+
+// rightsEnd gives, for each item, when the right of its requester to ask for it ends; zero where no end is set. An opening
+// that rests on a role which is held for a while ends with it, in the kernel too.
+func (d *deciding) rightsEnd(ctx context.Context) ([]time.Time, error) {
+	if d.request.ForRoles() {
+		return nil, nil
+	}
+	ends := make([]time.Time, len(d.request.Items))
+	for i, item := range d.request.Items {
+		m, err := d.machine(ctx, item.Machine)
+		if err != nil {
+			return nil, err
+		}
+		ends[i] = d.may.dir.Until(d.request.Requester, rbac.PoliciesInitiate, scopeOf(m), d.now)
+	}
+	return ends, nil
 }
 
 // save writes the request over what was read, once or more in the transaction.

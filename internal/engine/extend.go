@@ -56,6 +56,9 @@ func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID,
 	if err != nil {
 		return RequestDetail{}, err
 	}
+	if !g.Role.IsZero() {
+		return e.extendRole(ctx, tx, may, g, first, in, until, checked)
+	}
 	where, err := resolveMachine(ctx, tx, may, string(m.ID), "")
 	if err != nil {
 		return RequestDetail{}, err
@@ -63,9 +66,38 @@ func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID,
 	if where.refusal != nil {
 		return RequestDetail{}, where.refusal
 	}
-	asked := policy.Input{Justification: first.Justification, Ticket: first.Ticket, Items: []policy.Item{{
+	return e.fileExtension(ctx, tx, may, g, first, in, checked, where.place, policy.Item{
 		Machine: m.ID, Name: m.Name, Policy: where.entry, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources, Duration: until.Sub(g.Start),
-	}}}
+	}, access.Item{
+		Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports, Protocol: g.Protocol,
+		Sources: g.Sources, Until: until,
+	})
+}
+
+// extendRole asks for a later end of the grant of a role, by the eligibility as it is now.
+func (e *Engine) extendRole(ctx context.Context, tx Tx, may rights, g access.Grant, first access.Request, in ExtendInput, until time.Time, checked *ticketCheck) (RequestDetail, error) {
+	eligibility, err := tx.Eligibility(ctx, g.Role.Eligibility)
+	switch {
+	case isKind(err, access.KindNotFound):
+		return RequestDetail{}, notEligibleFor(g.Role.String())
+	case err != nil:
+		return RequestDetail{}, fmt.Errorf("read eligibility: %w", err)
+	}
+	asked, item := activation(eligibility, g.Role)
+	asked.Duration, item.Until = until.Sub(g.Start), until
+	if !eligibility.End.IsZero() && until.After(eligibility.End) {
+		return RequestDetail{}, access.Fault(access.KindInvalid, "eligibilityEnds", "you are eligible for %s until %s: ask for no more than that", g.Role, eligibility.End.UTC().Format(time.RFC3339))
+	}
+	return e.fileExtension(ctx, tx, may, g, first, in, checked, place{machine: siteOf(g.Role)}, asked, item)
+}
+
+// fileExtension judges and files the request for a later end of a grant, whose one item is given as it is judged and as it is
+// kept.
+func (e *Engine) fileExtension(ctx context.Context, tx Tx, may rights, g access.Grant, first access.Request, in ExtendInput, checked *ticketCheck,
+	where place, judged policy.Item, kept access.Item,
+) (RequestDetail, error) {
+	c := may.caller
+	asked := policy.Input{Justification: first.Justification, Ticket: first.Ticket, Items: []policy.Item{judged}}
 	if in.Justification != "" {
 		asked.Justification = in.Justification
 	}
@@ -77,15 +109,11 @@ func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID,
 		return RequestDetail{}, err
 	}
 	request := access.Request{
-		ID: access.RequestID(newID()), Tenant: c.Tenant, Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
-		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket,
-		Items: []access.Item{{
-			Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports, Protocol: g.Protocol,
-			Sources: g.Sources, Until: until,
-		}},
+		ID: access.RequestID(newID()), Tenant: g.Tenant, Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
+		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket, Items: []access.Item{kept},
 	}
 	wait := min(verdict.Wait, g.End.Sub(may.now)) // there is nothing to decide once it has ended
-	return e.file(ctx, tx, may, request, asked, []place{where.place}, wait)
+	return e.file(ctx, tx, may, request, asked, []place{where}, wait)
 }
 
 // until gives the end that is asked for.
@@ -119,6 +147,13 @@ func (d *deciding) extendGrant(ctx context.Context, by access.Actor) error {
 		return fmt.Errorf("read grant: %w", err)
 	}
 	until := d.request.Items[0].Until
+	ends, err := d.rightsEnd(ctx)
+	if err != nil {
+		return err
+	}
+	if len(ends) > 0 && !ends[0].IsZero() && ends[0].Before(until) {
+		until = ends[0]
+	}
 	if !until.After(g.End) && !g.State.Ended() {
 		return nil // another extension went further meanwhile
 	}

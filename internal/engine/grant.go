@@ -9,13 +9,13 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// GrantDetail is a grant with the name of its machine.
+// GrantDetail is a grant with the name of its machine; that of a role has its name and scope there.
 type GrantDetail struct {
 	Grant       access.Grant
 	MachineName string
 }
 
-// Grant gives one grant: the caller's own, or one on a machine whose grants they may read.
+// Grant gives one grant: the caller's own, or one on a machine, or of a role at a scope, whose grants they may read.
 func (e *Engine) Grant(ctx context.Context, c Caller, id access.GrantID) (d GrantDetail, err error) {
 	err = e.look(ctx, c, attempt{action: rbac.GrantsRead, grant: id}, func(r Reader) error {
 		may, err := e.rights(ctx, r, c)
@@ -69,7 +69,7 @@ func (e *Engine) Grants(ctx context.Context, c Caller, f GrantFilter, p Page) (l
 		names := nameCache{r: r}
 		list, err = visible(p, func(p Page) (Listed[access.Grant], error) { return r.Grants(ctx, f, p) },
 			func(g access.Grant) (GrantDetail, bool, error) {
-				m, err := names.machine(ctx, g.Machine)
+				m, err := names.site(ctx, g.Role, g.Machine)
 				mine := may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) || m.Resource != "" && covered(m.Resource, scopes) || covered(access.Root, scopes)
 				return GrantDetail{Grant: g, MachineName: nameOf(m, g.Machine)}, mine, err
 			})
@@ -112,10 +112,9 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, id access.GrantID, reason
 			return err
 		}
 		w := e.newWork(tx, may.now)
-		if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+		if d.Grant, err = w.keepGrant(ctx, next, g.Revision, events, false); err != nil {
 			return err
 		}
-		d.Grant = next
 		return w.finish(ctx)
 	})
 	return d, err
@@ -132,7 +131,7 @@ func findGrant(ctx context.Context, r Reader, may rights, id access.GrantID) (ac
 		return access.Grant{}, access.Machine{}, fmt.Errorf("read grant: %w", err)
 	}
 	names := nameCache{r: r}
-	m, err := names.machine(ctx, g.Machine)
+	m, err := names.site(ctx, g.Role, g.Machine)
 	if err != nil {
 		return access.Grant{}, access.Machine{}, err
 	}
@@ -194,4 +193,17 @@ func (n *nameCache) machine(ctx context.Context, id access.MachineID) (access.Ma
 	}
 	n.seen[id] = m
 	return m, nil
+}
+
+// site gives where an item or a grant takes effect: its machine, or its zero value where that was deleted. For a role it is
+// a stand-in that has the role's scope and name, and neither id nor agent.
+func (n *nameCache) site(ctx context.Context, role access.Role, id access.MachineID) (access.Machine, error) {
+	if role.IsZero() {
+		return n.machine(ctx, id)
+	}
+	return siteOf(role), nil
+}
+
+func siteOf(role access.Role) access.Machine {
+	return access.Machine{Resource: role.Scope, Name: role.String()}
 }

@@ -77,7 +77,7 @@ func (e *Engine) NeverUsed(ctx context.Context, c Caller, since time.Time, p Pag
 		names := nameCache{r: r}
 		list, err = visible(p, func(p Page) (Listed[access.Grant], error) { return r.NeverUsedGrants(ctx, c.Tenant, since, p) },
 			func(g access.Grant) (GrantDetail, bool, error) {
-				m, err := names.machine(ctx, g.Machine)
+				m, err := names.site(ctx, g.Role, g.Machine)
 				return GrantDetail{Grant: g, MachineName: nameOf(m, g.Machine)}, covered(scopeOf(m), scopes), err
 			})
 		return err

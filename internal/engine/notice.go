@@ -78,7 +78,7 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 	if n.grant.ID == "" {
 		names := map[access.MachineID]string{}
 		for _, item := range n.request.Items {
-			m, err := w.machine(ctx, item.Machine)
+			m, err := w.site(ctx, item.Role, item.Machine)
 			if err != nil {
 				return Notification{}, err
 			}
@@ -88,7 +88,7 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 		out.Recipients, out.Subject.By = n.recipients, n.by
 		return out, nil
 	}
-	m, err := w.machine(ctx, n.grant.Machine)
+	m, err := w.site(ctx, n.grant.Role, n.grant.Machine)
 	if err != nil {
 		return Notification{}, err
 	}

@@ -68,8 +68,9 @@ type Subject struct {
 	Unended  int    // grants of the request that have not ended; 0 with NotifyEnded means that all is over
 }
 
-// SubjectItem is one port of one machine.
+// SubjectItem is one port of one machine, or one role.
 type SubjectItem struct {
+	Role     string // its name and scope; empty for a port
 	Machine  string // its name
 	Ports    access.PortRange
 	Protocol access.Protocol
@@ -101,8 +102,8 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, ma
 		n.Subject.Outcome = string(r.State)
 	}
 	for _, item := range r.Items {
-		n.Subject.Items = append(n.Subject.Items, SubjectItem{Machine: machineName(item.Machine, machines), Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources)})
-		if !slices.Contains(n.Policies, item.Policy) {
+		n.Subject.Items = append(n.Subject.Items, subjectItem(item.Role, machineName(item.Machine, machines), item.Ports, item.Protocol, item.Sources))
+		if item.Role.IsZero() && !slices.Contains(n.Policies, item.Policy) {
 			n.Policies = append(n.Policies, item.Policy)
 		}
 		start, end := r.Window(item, now)
@@ -120,17 +121,27 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, ma
 // and, with NotifyEnded, Subject.Unended.
 func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, machine string, now time.Time) Notification {
 	n := Notification{
-		ID: id, At: now, Kind: kind, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Policies: []access.PolicyID{g.Policy},
+		ID: id, At: now, Kind: kind, Tenant: g.Tenant, Request: g.Request, Grant: g.ID,
 		Subject: Subject{
 			Who: g.PrincipalName, Start: g.Start, End: g.End, Reason: r.Justification, Ticket: r.Ticket, Detail: g.Reason,
-			Items: []SubjectItem{{Machine: machine, Ports: g.Ports, Protocol: g.Protocol, Sources: slices.Clone(g.Sources)}},
+			Items: []SubjectItem{subjectItem(g.Role, machine, g.Ports, g.Protocol, g.Sources)},
 		},
+	}
+	if g.Role.IsZero() {
+		n.Policies = []access.PolicyID{g.Policy}
 	}
 	if g.State.Ended() {
 		n.Subject.Outcome = string(g.State)
 		n.Subject.End = g.EndedAt
 	}
 	return n
+}
+
+func subjectItem(role access.Role, machine string, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) SubjectItem {
+	if !role.IsZero() {
+		return SubjectItem{Role: role.String()}
+	}
+	return SubjectItem{Machine: machine, Ports: ports, Protocol: protocol, Sources: slices.Clone(sources)}
 }
 
 func machineName(id access.MachineID, names map[access.MachineID]string) string {

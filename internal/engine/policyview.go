@@ -71,7 +71,7 @@ func (v *PolicyView) visible(ctx context.Context, may rights, names *nameCache, 
 		}
 		seen = append(seen, request)
 		for _, item := range request.Items {
-			m, err := names.machine(ctx, item.Machine)
+			m, err := names.site(ctx, item.Role, item.Machine)
 			if err != nil {
 				return nil, err
 			}

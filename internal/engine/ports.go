@@ -56,6 +56,7 @@ type Reader interface {
 	DecisionReader
 	IdentityReader
 	ApplicationReader
+	EligibilityReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Subscriptions(ctx context.Context) ([]access.Subscription, error)
@@ -134,6 +135,7 @@ type Tx interface {
 	DecisionWriter
 	IdentityWriter
 	ApplicationWriter
+	EligibilityWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error
 	SaveSubscription(ctx context.Context, s access.Subscription) error
@@ -209,16 +211,19 @@ type RequestFilter struct {
 	Requester access.PrincipalID
 	State     access.RequestState
 	Machine   access.MachineID
+	RoleScope access.ResourceID // requests for roles at this scope alone
 
 	NeedsMe bool // only those that the caller may decide now; the engine's own, which the store does not look at
 }
 
 // GrantFilter narrows a list of grants; zero fields do not narrow.
 type GrantFilter struct {
-	Tenant    access.TenantID
-	Principal access.PrincipalID
-	Machine   access.MachineID
-	States    []access.GrantState
+	Tenant      access.TenantID
+	Principal   access.PrincipalID
+	Machine     access.MachineID
+	Eligibility access.EligibilityID
+	RoleScope   access.ResourceID // grants of roles at this scope alone
+	States      []access.GrantState
 }
 
 // EventFilter narrows the activity log; zero fields do not narrow.

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -34,6 +36,9 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 			return nil, err
 		}
 		refusals = found.refusals
+		if d.request.ForRoles() {
+			found.approvals = stricter(d.request.Approvals, found.approvals)
+		}
 	}
 	if len(refusals) > 0 {
 		return d.denyNow(ctx, refusals)
@@ -76,6 +81,20 @@ func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, chang
 	policies := map[access.MachineID]access.Policy{}
 	networks := networkNames{r: d.tx, tenant: r.Tenant}
 	for i, item := range r.Items {
+		if !item.Role.IsZero() {
+			eligibility, refusal, err := d.presentRole(ctx, i, item.Role)
+			if err != nil {
+				return a, nil, false, nil, err
+			}
+			refusals = append(refusals, refusal...)
+			changed = changed || eligibility.Revision != item.PolicyRevision
+			revisions = append(revisions, eligibility.Revision)
+			terms := eligibility.Terms()
+			a.eligibilities = append(a.eligibilities, eligibility)
+			a.entries = append(a.entries, &terms)
+			a.machines = append(a.machines, siteOf(item.Role))
+			continue
+		}
 		field := fmt.Sprintf("items[%d].machine", i)
 		m, err := d.machine(ctx, item.Machine)
 		if err != nil {
@@ -109,24 +128,69 @@ func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, chang
 
 // input gives the request as policy.Evaluate takes it: an extension counts from the first opening, and a start that has
 // passed meanwhile is no fault of anybody.
-func (d *deciding) input(ctx context.Context, a ask) (policy.Input, error) {
-	in := policy.Input{Justification: a.justification, Ticket: a.ticket}
+func (d *deciding) input(ctx context.Context, a ask) (in policy.Input, err error) {
+	in = policy.Input{Justification: a.justification, Ticket: a.ticket}
 	if a.start.After(d.now) {
 		in.Start = a.start
 	}
 	for i, item := range a.items {
+		if !item.Role.IsZero() {
+			one, _ := activation(a.eligibilities[i], item.Role)
+			one.Duration, one.Until = item.Duration, item.Until
+			if in.Items, err = d.counted(ctx, in.Items, one); err != nil {
+				return in, err
+			}
+			continue
+		}
 		one := policy.Item{
 			Machine: item.Machine, Name: a.machines[i].Name, Policy: a.entries[i], Ports: item.Ports, Protocol: item.Protocol,
 			Sources: item.Sources, Duration: item.Duration, Until: item.Until,
 		}
-		if d.request.Extends != "" {
-			g, err := d.tx.Grant(ctx, d.request.Extends)
-			if err != nil {
-				return in, fmt.Errorf("read grant: %w", err)
-			}
-			one.Duration, one.Until = item.Until.Sub(g.Start), time.Time{}
+		if in.Items, err = d.counted(ctx, in.Items, one); err != nil {
+			return in, err
 		}
-		in.Items = append(in.Items, one)
 	}
 	return in, nil
+}
+
+// counted adds an item; that of an extension counts from the first opening.
+func (d *deciding) counted(ctx context.Context, items []policy.Item, one policy.Item) ([]policy.Item, error) {
+	if d.request.Extends != "" {
+		g, err := d.tx.Grant(ctx, d.request.Extends)
+		if err != nil {
+			return nil, fmt.Errorf("read grant: %w", err)
+		}
+		one.Duration, one.Until = one.Until.Sub(g.Start), time.Time{}
+	}
+	return append(items, one), nil
+}
+
+// presentRole reads the eligibility that a role is asked by, as it is now.
+func (d *deciding) presentRole(ctx context.Context, i int, role access.Role) (access.Eligibility, []access.Reason, error) {
+	eligibility, err := d.tx.Eligibility(ctx, role.Eligibility)
+	var why string
+	switch {
+	case isKind(err, access.KindNotFound):
+		why = "the eligibility was taken away"
+	case err != nil:
+		return eligibility, nil, fmt.Errorf("read eligibility: %w", err)
+	default:
+		why = notEligible(d.may.dir, eligibility, d.request.Requester, d.now)
+	}
+	if why == "" {
+		return eligibility, nil, nil
+	}
+	return eligibility, []access.Reason{{Code: "notEligible", Field: fmt.Sprintf("items[%d].role", i), Message: d.request.RequesterName + " may not activate " + role.String() + " any more: " + why}}, nil
+}
+
+// stricter gives the approvals that a request for roles was made under, and those that are asked for now where they are others:
+// whoever changes the settings of an eligibility never loosens what is waiting.
+func stricter(was, now []access.Approval) []access.Approval {
+	all := slices.Clone(was)
+	for _, a := range now {
+		if !slices.ContainsFunc(was, func(b access.Approval) bool { return reflect.DeepEqual(a, b) }) {
+			all = append(all, a)
+		}
+	}
+	return all
 }

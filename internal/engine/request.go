@@ -91,7 +91,7 @@ func (e *Engine) Cancel(ctx context.Context, c Caller, id access.RequestID, reas
 		names := nameCache{r: tx}
 		if request.Requester != c.Principal {
 			for _, item := range request.Items {
-				m, err := names.machine(ctx, item.Machine)
+				m, err := names.site(ctx, item.Role, item.Machine)
 				if err != nil {
 					return err
 				}
@@ -150,7 +150,7 @@ func sees(ctx context.Context, may rights, names *nameCache, request access.Requ
 	}
 	approver := isApprover(may.dir, request, may.caller.Principal)
 	for _, item := range request.Items {
-		m, err := names.machine(ctx, item.Machine)
+		m, err := names.site(ctx, item.Role, item.Machine)
 		if err == nil && approver && may.caller.Bounds.cover(rbac.RequestsRead, scopeOf(m)) {
 			continue
 		}
@@ -164,6 +164,9 @@ func sees(ctx context.Context, may rights, names *nameCache, request access.Requ
 func describeRequest(ctx context.Context, r Reader, names *nameCache, request access.Request) (RequestDetail, error) {
 	d := RequestDetail{Request: request, Machines: map[access.MachineID]string{}}
 	for _, item := range request.Items {
+		if !item.Role.IsZero() {
+			continue
+		}
 		m, err := names.machine(ctx, item.Machine)
 		if err != nil {
 			return RequestDetail{}, err

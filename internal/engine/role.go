@@ -291,6 +291,9 @@ func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentI
 		}) {
 			return access.Fault(access.KindConflict, "lastOwner", "this is the last Owner of everything: assign another one first")
 		}
+		if done, err := e.deactivate(ctx, tx, may, gone); done || err != nil {
+			return err
+		}
 		if err := tx.DeleteRoleAssignment(ctx, id); err != nil {
 			return fmt.Errorf("delete role assignment: %w", err)
 		}
@@ -300,6 +303,26 @@ func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentI
 		}
 		return tx.Append(ctx, d.event(access.RoleUnassigned, c, may.now))
 	})
+}
+
+// deactivate ends the grant that an assignment enforces, where there is one.
+func (e *Engine) deactivate(ctx context.Context, tx Tx, may rights, a rbac.Assignment) (bool, error) {
+	g, err := tx.Grant(ctx, access.GrantID(a.ID))
+	if isKind(err, access.KindNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read grant: %w", err)
+	}
+	next, events, err := g.Revoke(may.caller.Actor(), "the role assignment was taken away", may.now)
+	if err != nil {
+		return false, err
+	}
+	w := e.newWork(tx, may.now)
+	if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+		return false, err
+	}
+	return true, w.finish(ctx)
 }
 
 // rootOwner tells whether an assignment makes Owner of everything, for ever.

@@ -130,6 +130,13 @@ func (e *Engine) DeleteRole(ctx context.Context, c Caller, id rbac.DefinitionID)
 		if i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool { return strings.EqualFold(string(a.Definition), string(d.ID)) }); i >= 0 {
 			return access.Fault(access.KindConflict, "RoleDefinitionHasAssignments", "role %q is assigned at %s: take that assignment away first", d.Name, data.Assignments[i].Scope)
 		}
+		eligible, err := tx.Eligibilities(ctx, EligibilityFilter{Role: d.ID}, Page{Limit: 1})
+		if err != nil {
+			return fmt.Errorf("read eligibilities: %w", err)
+		}
+		if len(eligible.Items) > 0 {
+			return access.Fault(access.KindConflict, "RoleDefinitionHasAssignments", "principals are eligible for role %q at %s: take that eligibility away first", d.Name, eligible.Items[0].Scope)
+		}
 		if err := tx.DeleteRoleDefinition(ctx, d.ID); err != nil {
 			return fmt.Errorf("delete role: %w", err)
 		}

@@ -56,8 +56,8 @@ const maxKey = 255 // bytes of an idempotency key
 // with the same body leads to the same request, however often it comes; with another body it is a conflict.
 func (e *Engine) Submit(ctx context.Context, c Caller, in SubmitInput) (d RequestDetail, err error) {
 	a := attempt{kind: access.RequestRefused, action: rbac.PoliciesInitiate, scope: in.scope(), all: true, details: in.describe()}
-	if len(in.IdempotencyKey) > maxKey {
-		return d, e.refused(ctx, c, a, access.Fault(access.KindInvalid, "idempotencyKeyTooLong", "the idempotency key has %d bytes; %d are allowed", len(in.IdempotencyKey), maxKey))
+	if err := longKey(in.IdempotencyKey); err != nil {
+		return d, e.refused(ctx, c, a, err)
 	}
 	windows, err := e.windows(in) // it may take a while, which no transaction should
 	if err != nil {
@@ -81,7 +81,7 @@ func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput, wi
 		return RequestDetail{}, err
 	}
 	if in.IdempotencyKey != "" {
-		if earlier, err := repeated(ctx, tx, c, in); err != nil || earlier != nil {
+		if earlier, err := repeated(ctx, tx, c, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
 			return orZero(earlier), err
 		}
 	}
@@ -109,14 +109,30 @@ func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput, wi
 	request.Windows = windows
 	request.BreakGlass = in.BreakGlass
 	d, err := e.file(ctx, tx, may, request, asked, places, verdict.Wait)
-	if err != nil || in.IdempotencyKey == "" {
+	if err != nil {
 		return d, err
 	}
-	err = tx.SaveIdempotency(ctx, Idempotency{Principal: c.Principal, Key: in.IdempotencyKey, Digest: in.digest(), Request: d.Request.ID, CreatedAt: may.now})
-	if err != nil {
-		return RequestDetail{}, fmt.Errorf("save idempotency key: %w", err)
+	return d, rememberKey(ctx, tx, c, in.IdempotencyKey, in.digest(), d.Request)
+}
+
+// rememberKey keeps what a request with an idempotency key led to.
+func rememberKey(ctx context.Context, tx Tx, c Caller, key, digest string, request access.Request) error {
+	if key == "" {
+		return nil
 	}
-	return d, nil
+	err := tx.SaveIdempotency(ctx, Idempotency{Principal: c.Principal, Key: key, Digest: digest, Request: request.ID, CreatedAt: request.CreatedAt})
+	if err != nil {
+		return fmt.Errorf("save idempotency key: %w", err)
+	}
+	return nil
+}
+
+// longKey refuses an idempotency key that is too long.
+func longKey(key string) error {
+	if len(key) > maxKey {
+		return access.Fault(access.KindInvalid, "idempotencyKeyTooLong", "the idempotency key has %d bytes; %d are allowed", len(key), maxKey)
+	}
+	return nil
 }
 
 // file puts a request that lies within its policies on record: approved at once where every case is automatic, or else
@@ -148,9 +164,12 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 		request.Approvals = found.approvals
 	}
 	request, events := access.NewRequest(request, c.Actor(), wait, may.now)
-	d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: rbac.PoliciesInitiate, request: request}
+	d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: actionOf(request), request: request}
 	names := nameCache{r: tx, seen: map[access.MachineID]access.Machine{}}
 	for _, p := range places {
+		if p.machine.ID == "" {
+			continue
+		}
 		d.machines[p.machine.ID] = p.machine
 		names.seen[p.machine.ID] = p.machine
 	}
@@ -172,8 +191,8 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 		return RequestDetail{}, err
 	}
 	out := RequestDetail{Request: d.request, Grants: d.approved, Machines: map[access.MachineID]string{}}
-	for _, p := range places {
-		out.Machines[p.machine.ID] = p.machine.Name
+	for id, m := range names.seen {
+		out.Machines[id] = m.Name
 	}
 	if d.request.State == access.RequestPending {
 		if out, err = e.describeWhole(ctx, tx, may, &names, d.request); err != nil {
@@ -181,6 +200,14 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 		}
 	}
 	return out, d.finish(ctx)
+}
+
+// actionOf gives the action that making a request is.
+func actionOf(r access.Request) string {
+	if r.ForRoles() {
+		return rbac.RoleActivate
+	}
+	return rbac.PoliciesInitiate
 }
 
 // place is where an item of a request is to take effect.
@@ -327,13 +354,15 @@ func makeRequest(c Caller, in SubmitInput, asked policy.Input, verdict policy.Ve
 	return request
 }
 
-// makeGrants saves new grants; those that are in force now supersede what they cover.
+// makeGrants saves new grants, which become what was saved; those that are in force now supersede what they cover.
 func (w *work) makeGrants(ctx context.Context, grants []access.Grant, events []access.Event, by access.Actor) error {
 	w.events = append(w.events, events...)
-	for _, g := range grants {
-		if err := w.saveGrant(ctx, g, 0, nil, !g.Live(w.now)); err != nil {
+	for i, g := range grants {
+		kept, err := w.keepGrant(ctx, g, 0, nil, !g.Live(w.now))
+		if err != nil {
 			return err
 		}
+		grants[i] = kept
 	}
 	for _, g := range grants {
 		if g.Live(w.now) {
@@ -346,14 +375,14 @@ func (w *work) makeGrants(ctx context.Context, grants []access.Grant, events []a
 }
 
 // repeated gives what an earlier call with the same key led to; nil where there was none.
-func repeated(ctx context.Context, r Reader, c Caller, in SubmitInput) (*RequestDetail, error) {
-	earlier, err := r.Idempotent(ctx, c.Principal, in.IdempotencyKey)
+func repeated(ctx context.Context, r Reader, c Caller, key, digest string) (*RequestDetail, error) {
+	earlier, err := r.Idempotent(ctx, c.Principal, key)
 	switch {
 	case isKind(err, access.KindNotFound):
 		return nil, nil //nolint:nilnil // there was none, and that is no error
 	case err != nil:
 		return nil, fmt.Errorf("read idempotency key: %w", err)
-	case earlier.Digest != in.digest():
+	case earlier.Digest != digest:
 		return nil, access.Fault(access.KindConflict, "idempotencyKeyReused", "this idempotency key came with another body before: use a new key for a new request")
 	}
 	request, err := r.Request(ctx, earlier.Request)

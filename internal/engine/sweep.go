@@ -72,11 +72,15 @@ func unheld(ctx context.Context, r Reader, dir *rbac.Directory, now time.Time) (
 			return nil, err
 		}
 		for _, g := range list.Items {
-			m, err := names.machine(ctx, g.Machine)
+			m, err := names.site(ctx, g.Role, g.Machine)
 			if err != nil {
 				return nil, err
 			}
-			if m.ID != "" && !dir.Check(g.Principal, rbac.PoliciesInitiate, m.Resource, now).Allowed {
+			why, err := lostRight(ctx, r, dir, g, m, now)
+			if err != nil {
+				return nil, err
+			}
+			if why != "" && m.Resource != "" {
 				lost = append(lost, g.ID)
 			}
 		}
@@ -84,6 +88,25 @@ func unheld(ctx context.Context, r Reader, dir *rbac.Directory, now time.Time) (
 			return lost, nil
 		}
 	}
+}
+
+// lostRight says why the holder of a grant has no right to it any more; empty where they have.
+func lostRight(ctx context.Context, r Reader, dir *rbac.Directory, g access.Grant, m access.Machine, now time.Time) (string, error) {
+	if g.Role.IsZero() {
+		check := dir.Check(g.Principal, rbac.PoliciesInitiate, m.Resource, now)
+		if check.Allowed {
+			return "", nil
+		}
+		return check.Reason, nil
+	}
+	eligibility, err := r.Eligibility(ctx, g.Role.Eligibility)
+	switch {
+	case isKind(err, access.KindNotFound):
+		return "the eligibility was taken away", nil
+	case err != nil:
+		return "", fmt.Errorf("read eligibility: %w", err)
+	}
+	return notEligible(dir, eligibility, g.Principal, now), nil
 }
 
 // endLost revokes grants, each only if its holder has no right to it as the transaction sees it.
@@ -99,15 +122,18 @@ func (e *Engine) endLost(ctx context.Context, ids []access.GrantID) error {
 			if err != nil {
 				return fmt.Errorf("read grant: %w", err)
 			}
-			m, err := w.machine(ctx, g.Machine)
+			m, err := w.site(ctx, g.Role, g.Machine)
 			if err != nil {
 				return err
 			}
-			check := dir.Check(g.Principal, rbac.PoliciesInitiate, m.Resource, w.now)
-			if g.State.Ended() || !w.now.Before(g.End) || check.Allowed {
+			why, err := lostRight(ctx, tx, dir, g, m, w.now)
+			if err != nil {
+				return err
+			}
+			if g.State.Ended() || !w.now.Before(g.End) || why == "" {
 				continue
 			}
-			next, events, err := g.Revoke(access.System(), "its holder may not ask for it any more: "+check.Reason, w.now)
+			next, events, err := g.Revoke(access.System(), "its holder may not ask for it any more: "+why, w.now)
 			if err != nil {
 				return err
 			}
@@ -164,7 +190,7 @@ func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, b
 			return nil, fmt.Errorf("list grants: %w", err)
 		}
 		for _, g := range list.Items {
-			m, err := w.machine(ctx, g.Machine)
+			m, err := w.site(ctx, g.Role, g.Machine)
 			if err != nil {
 				return nil, err
 			}
@@ -178,7 +204,7 @@ func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, b
 			if err != nil {
 				return nil, err
 			}
-			if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+			if next, err = w.keepGrant(ctx, next, g.Revision, events, false); err != nil {
 				return nil, err
 			}
 			ended = append(ended, GrantDetail{Grant: next, MachineName: nameOf(m, g.Machine)})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // work gathers what one transaction does beside saving its own subject: the events, and the enforcement points whose
@@ -59,6 +60,14 @@ func (w *work) machine(ctx context.Context, id access.MachineID) (access.Machine
 	return m, nil
 }
 
+// site is nameCache.site.
+func (w *work) site(ctx context.Context, role access.Role, id access.MachineID) (access.Machine, error) {
+	if role.IsZero() {
+		return w.machine(ctx, id)
+	}
+	return siteOf(role), nil
+}
+
 // grantsOf gives the unclosed grants of a machine.
 func (w *work) grantsOf(ctx context.Context, id access.MachineID) ([]access.Grant, error) {
 	if grants, ok := w.unclosed[id]; ok {
@@ -75,12 +84,28 @@ func (w *work) grantsOf(ctx context.Context, id access.MachineID) ([]access.Gran
 // saveGrant saves a grant over revision was, with its events. quiet leaves the enforcement point alone: what it should do
 // stays the same.
 func (w *work) saveGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) error {
-	m, err := w.machine(ctx, g.Machine)
+	_, err := w.keepGrant(ctx, g, was, events, quiet)
+	return err
+}
+
+// keepGrant is saveGrant, and gives the grant as it was saved: that of a role is in force, or seen gone, at once.
+func (w *work) keepGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) (access.Grant, error) {
+	g, settled, err := g.Settled(w.now)
 	if err != nil {
-		return err
+		return g, err
+	}
+	events = append(slices.Clone(events), settled...)
+	m, err := w.site(ctx, g.Role, g.Machine)
+	if err != nil {
+		return g, err
 	}
 	if err := w.tx.SaveGrant(ctx, g, was); err != nil {
-		return fmt.Errorf("save grant: %w", err)
+		return g, fmt.Errorf("save grant: %w", err)
+	}
+	if !g.Role.IsZero() && (!quiet || was == 0) {
+		if err := w.assign(ctx, g, was); err != nil {
+			return g, err
+		}
 	}
 	if known, ok := w.unclosed[g.Machine]; ok {
 		w.unclosed[g.Machine] = remember(known, g)
@@ -96,6 +121,28 @@ func (w *work) saveGrant(ctx context.Context, g access.Grant, was int64, events 
 	}
 	if !quiet && m.Agent != "" {
 		w.bumps[m.Agent] = true
+	}
+	return g, nil
+}
+
+// assign makes the role assignment that enforces the grant of a role what the grant says. Its window stands in it from the
+// beginning, so that no job has to begin or end it.
+func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
+	id := rbac.AssignmentID(g.ID)
+	if was != 0 {
+		if err := w.tx.DeleteRoleAssignment(ctx, id); err != nil {
+			return fmt.Errorf("delete role assignment: %w", err)
+		}
+	}
+	if g.State.Ended() {
+		return nil
+	}
+	err := w.tx.SaveRoleAssignment(ctx, rbac.Assignment{
+		ID: id, Tenant: g.Tenant, Principal: g.Principal, Definition: g.Role.ID, Scope: g.Role.Scope, Start: g.Start, End: g.End,
+		Description: "activated by request " + string(g.Request), CreatedBy: g.Principal, CreatedAt: w.now,
+	})
+	if err != nil {
+		return fmt.Errorf("save role assignment: %w", err)
 	}
 	return nil
 }
@@ -124,6 +171,9 @@ func (w *work) heldBy(ctx context.Context, key holding) ([]access.Grant, error) 
 
 // supersede ends the grants of the same principal that g, which is in force, covers.
 func (w *work) supersede(ctx context.Context, g access.Grant, by access.Actor) error {
+	if !g.Role.IsZero() {
+		return nil // activations of one role stand side by side
+	}
 	others, err := w.heldBy(ctx, holding{g.Principal, g.Machine})
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ func TestWholePolicyIsWhole(t *testing.T) {
 	t.Parallel()
 	r, g, _ := (&fixture{machine: "m", user: "u"}).request(day())
 	for what, v := range map[string]any{"MachinePolicy": wholeMachinePolicy("m"), "Item of a request": r.Items[0], "Grant": g, "Agent": agent("a", "b"), "Machine": machine("a", "b", "c")} {
-		allowed := map[string]bool{"Until": true, "Reason": true, "WarnedAt": true, "OpenedAt": true, "EndedAt": true, "ClosedAt": true, "Packets": true, "Bytes": true, "Revoked": true, "LastAccess": true}
+		allowed := map[string]bool{"Until": true, "Reason": true, "WarnedAt": true, "OpenedAt": true, "EndedAt": true, "ClosedAt": true, "Packets": true, "Bytes": true, "Revoked": true, "LastAccess": true, "Role": true}
 		for _, field := range empty(reflect.ValueOf(v), "") {
 			if !allowed[field[1:]] {
 				t.Errorf("%s%s is empty: fill it, and see that the store keeps it", what, field)

@@ -22,7 +22,15 @@ type portsRecord struct {
 	Last  uint16 `json:"last"`
 }
 
+type roleRecord struct {
+	Eligibility access.EligibilityID `json:"eligibility"`
+	ID          access.RoleID        `json:"id"`
+	Name        string               `json:"name"`
+	Scope       access.ResourceID    `json:"scope"`
+}
+
 type itemRecord struct {
+	Role           roleRecord       `json:"role,omitzero"`
 	Machine        access.MachineID `json:"machine"`
 	Policy         access.PolicyID  `json:"policy,omitempty"`
 	PolicyRevision int64            `json:"policyRevision,omitempty"`
@@ -38,7 +46,7 @@ func itemRecords(items []access.Item) []itemRecord {
 	records := make([]itemRecord, len(items))
 	for i, it := range items {
 		records[i] = itemRecord{
-			Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision, Ports: portsRecord(it.Ports), Protocol: it.Protocol,
+			Role: roleRecord(it.Role), Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision, Ports: portsRecord(it.Ports), Protocol: it.Protocol,
 			Sources: it.Sources, Networks: it.Networks, Duration: it.Duration, Until: micros(it.Until),
 		}
 	}
@@ -47,7 +55,7 @@ func itemRecords(items []access.Item) []itemRecord {
 
 func (r itemRecord) item() access.Item {
 	return access.Item{
-		Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision, Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
+		Role: access.Role(r.Role), Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision, Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
 		Sources: r.Sources, Networks: r.Networks, Duration: r.Duration, Until: instant(r.Until),
 	}
 }

@@ -43,17 +43,20 @@ func (r *reader) Requests(ctx context.Context, f engine.RequestFilter, p engine.
 	equal(l, "r.tenant", f.Tenant)
 	equal(l, "r.requester", f.Requester)
 	equal(l, "r.state", f.State)
+	if f.RoleScope != "" {
+		l.where("r.role_scope = ?", f.RoleScope.Fold())
+	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
 	return page(ctx, r.q, l, p, descending(columns), scanRequest, func(v access.Request) []any { return []any{micros(v.CreatedAt), v.ID} })
 }
 
 const (
 	insertRequest = `insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason,
-created_at, pending_until, decided_at, digest, revision, ask, stage_until)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
+created_at, pending_until, decided_at, digest, revision, ask, stage_until, role_scope)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
 	updateRequest = `update requests set tenant = $2, requester = $3, requester_name = $4, address = $5, via = $6, items = $7, start_at = $8, justification = $9,
 ticket = $10, state = $11, reason = $12, created_at = $13, pending_until = $14, decided_at = $15, digest = $16, revision = $17, ask = $18,
-stage_until = $19 where id = $1 and revision = $20`
+stage_until = $19, role_scope = $20 where id = $1 and revision = $21`
 	insertRequestMachine = "insert into request_machines (machine, created_at, request) values ($1, $2, $3)"
 )
 
@@ -71,12 +74,16 @@ func (t *tx) SaveRequest(ctx context.Context, r access.Request, was int64) error
 	if r.State == access.RequestPending {
 		stage = micros(r.StageUntil)
 	}
+	scope := ""
+	if r.ForRoles() {
+		scope = r.Items[0].Role.Scope.Fold()
+	}
 	err = t.swap(ctx, "request", r.Revision, was, insertRequest, updateRequest, []any{
 		string(r.ID), string(r.Tenant), string(r.Requester), r.RequesterName, addrText(r.Address),
 		r.Via, items, micros(r.Start), r.Justification, r.Ticket, string(r.State), r.Reason, micros(r.CreatedAt), micros(r.PendingUntil), micros(r.DecidedAt), r.Digest, r.Revision,
-		ask, stage,
+		ask, stage, scope,
 	})
-	if err != nil || was != 0 {
+	if err != nil || was != 0 || r.ForRoles() {
 		return err
 	}
 	seen := make(map[access.MachineID]struct{}, len(r.Items))

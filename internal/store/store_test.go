@@ -146,7 +146,7 @@ func (f *fixture) request(created time.Time) (access.Request, access.Grant, []ac
 			Duration: time.Hour,
 		}},
 	}, access.Actor{ID: f.user, Name: "Ada", Via: "cli"}, 0, created)
-	approved, grants, events, err := pending.Approve(access.System(), func() access.GrantID { return access.GrantID("grant-" + id) }, created)
+	approved, grants, events, err := pending.Approve(access.System(), nil, func() access.GrantID { return access.GrantID("grant-" + id) }, created)
 	if err != nil {
 		panic(err)
 	}

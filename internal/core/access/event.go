@@ -71,6 +71,9 @@ const (
 	RoleDefined    EventKind = "role.defined"
 	RoleDeleted    EventKind = "role.deleted"
 
+	EligibilityWritten EventKind = "eligibility.written"
+	EligibilityDeleted EventKind = "eligibility.deleted"
+
 	ChannelWritten   EventKind = "channel.written"
 	ChannelDeleted   EventKind = "channel.deleted"
 	ChannelTested    EventKind = "channel.tested"

@@ -40,13 +40,15 @@ func (s GrantState) Ended() bool {
 	return s == GrantExpired || s == GrantRevoked || s == GrantSuperseded
 }
 
-// Grant is the time-bounded right that an approved request creates: one for each port of a machine.
+// Grant is the time-bounded right that an approved request creates: one for each port of a machine, or one for a role.
+// The grant of a role is enforced by the role assignment that has its id.
 type Grant struct {
 	ID            GrantID
 	Request       RequestID
 	Tenant        TenantID
 	Principal     PrincipalID
 	PrincipalName string // as it was when asked
+	Role          Role   // the zero role: it is of a port
 	Machine       MachineID
 	Policy        PolicyID
 	Ports         PortRange
@@ -69,13 +71,27 @@ type Grant struct {
 func newGrant(r Request, item Item, id GrantID, start, end, now time.Time) Grant {
 	g := Grant{
 		ID: id, Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName,
-		Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources),
+		Role: item.Role, Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources),
 		Start: start, End: end, State: GrantScheduled, CreatedAt: now, Revision: 1,
 	}
 	if !start.After(now) {
 		g.State = GrantOpening
 	}
 	return g
+}
+
+// Settled puts the grant of a role in force, or sees it gone, at once: what enforces it is the check of rights itself, which
+// reads what the transaction that saves the grant writes. The grant of a port stays as it is.
+func (g Grant) Settled(now time.Time) (Grant, []Event, error) {
+	switch {
+	case g.Role.IsZero():
+		return g, nil, nil
+	case g.State.Ended():
+		return g.Closed(System(), now)
+	case g.State == GrantOpening && g.Live(now):
+		return g.Opened(System(), now)
+	}
+	return g, nil, nil
 }
 
 // Live tells whether the grant should be in force at now.
@@ -188,9 +204,9 @@ func (g Grant) Closed(by Actor, now time.Time) (Grant, []Event, error) {
 }
 
 // Covers tells whether g leaves nothing of older to be kept: g is in force at now and ends no sooner, for the same
-// principal, machine, ports, protocol and sources.
+// principal, machine, ports, protocol and sources. Grants of a role stand side by side.
 func (g Grant) Covers(older Grant, now time.Time) bool {
-	return g.ID != older.ID && g.Principal == older.Principal && g.Machine == older.Machine && g.Ports == older.Ports &&
+	return g.ID != older.ID && g.Role.IsZero() && g.Principal == older.Principal && g.Machine == older.Machine && g.Ports == older.Ports &&
 		g.Protocol == older.Protocol && sameSources(g.Sources, older.Sources) &&
 		g.Live(now) && g.State != GrantFailed && !older.State.Ended() && !g.End.Before(older.End)
 }
@@ -246,13 +262,19 @@ func (g Grant) move(to GrantState, kind EventKind, by Actor, reason string, now 
 }
 
 func (g Grant) event(kind EventKind, by Actor, now time.Time) Event {
-	return Event{
+	e := Event{
 		At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Machine: g.Machine,
 		Details: map[string]string{
-			"principal": g.PrincipalName, "ports": g.Ports.String(), "protocol": string(g.Protocol),
-			"sources": joinPrefixes(g.Sources), "start": g.Start.UTC().Format(time.RFC3339Nano), "end": g.End.UTC().Format(time.RFC3339Nano),
+			"principal": g.PrincipalName, "start": g.Start.UTC().Format(time.RFC3339Nano), "end": g.End.UTC().Format(time.RFC3339Nano),
 		},
 	}
+	if !g.Role.IsZero() {
+		e.Scope = g.Role.Scope
+		e.Details["role"], e.Details["roleId"], e.Details["principalId"] = g.Role.Name, string(g.Role.ID), string(g.Principal)
+		return e
+	}
+	e.Details["ports"], e.Details["protocol"], e.Details["sources"] = g.Ports.String(), string(g.Protocol), joinPrefixes(g.Sources)
+	return e
 }
 
 func joinPrefixes(prefixes []netip.Prefix) string {

@@ -70,7 +70,7 @@ func TestGrantKeepsItsInvariants(t *testing.T) {
 			r.Start = now.Add(time.Duration(ahead) * time.Second)
 		}
 		r, _ = access.NewRequest(r, access.Actor{}, 0, now)
-		_, grants, _, err := r.Approve(access.System(), func() access.GrantID { return "g" }, now)
+		_, grants, _, err := r.Approve(access.System(), nil, func() access.GrantID { return "g" }, now)
 		if err != nil {
 			t.Fatal(err)
 		}

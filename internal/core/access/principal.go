@@ -23,6 +23,10 @@ type (
 	RequestID string
 	// GrantID names a grant.
 	GrantID string
+	// RoleID names a role definition: a GUID.
+	RoleID string
+	// EligibilityID names an eligibility: a GUID.
+	EligibilityID string
 )
 
 // Tenant owns subscriptions and is the home of principals.

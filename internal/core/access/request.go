@@ -20,7 +20,8 @@ const (
 	RequestTimedOut RequestState = "timedOut"
 )
 
-// Request is the ask: these ports of these machines, from these sources, in this window, for this reason.
+// Request is the ask: these ports of these machines from these sources, or these roles at one scope, in this window, for
+// this reason.
 type Request struct {
 	ID            RequestID
 	Tenant        TenantID
@@ -55,11 +56,15 @@ type Approval struct {
 // MaxWindows is how many windows a recurring request may have.
 const MaxWindows = 400
 
-// Item is one port of one machine in a request. Exactly one of Duration and Until is set.
+// ForRoles tells whether the request asks for roles rather than ports; it never asks for both.
+func (r Request) ForRoles() bool { return len(r.Items) > 0 && !r.Items[0].Role.IsZero() }
+
+// Item is one port of one machine in a request, or one role. Exactly one of Duration and Until is set.
 type Item struct {
+	Role           Role // the zero role: it is a port
 	Machine        MachineID
 	Policy         PolicyID
-	PolicyRevision int64 // of the policy that it was checked against
+	PolicyRevision int64 // of the policy, or of the role's eligibility, that it was checked against
 	Ports          PortRange
 	Protocol       Protocol
 	Sources        []netip.Prefix
@@ -102,8 +107,9 @@ func NewRequest(r Request, by Actor, wait time.Duration, now time.Time) (Request
 // Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where
 // the request is not pending, where it has waited too long though nobody has marked it yet, or where the window of an
 // item has passed meanwhile. A recurring request makes the grants of the windows that are still ahead. A request that
-// extends a grant makes none: the caller extends that grant.
-func (r Request) Approve(by Actor, newID func() GrantID, now time.Time) (Request, []Grant, []Event, error) {
+// extends a grant makes none: the caller extends that grant. until gives, for each item, when the right that it was asked
+// by ends, zero where it does not: no grant outlasts that. nil: none ends.
+func (r Request) Approve(by Actor, until []time.Time, newID func() GrantID, now time.Time) (Request, []Grant, []Event, error) {
 	if r.State == RequestPending && !now.Before(r.PendingUntil) {
 		return r, nil, nil, Fault(KindConflict, "requestTimedOut", "request %s waited until %s and nobody decided; make a new request",
 			r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
@@ -116,7 +122,7 @@ func (r Request) Approve(by Actor, newID func() GrantID, now time.Time) (Request
 	if r.Extends != "" {
 		return next, nil, events, nil
 	}
-	grants, err := r.grants(newID, now)
+	grants, err := r.grants(until, newID, now)
 	if err != nil {
 		return r, nil, nil, err
 	}
@@ -127,13 +133,18 @@ func (r Request) Approve(by Actor, newID func() GrantID, now time.Time) (Request
 }
 
 // grants makes one grant for each item, or for each item of each window that has not passed.
-func (r Request) grants(newID func() GrantID, now time.Time) ([]Grant, error) {
+func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) ([]Grant, error) {
 	var grants []Grant
 	for _, from := range r.starts() {
 		once := r
 		once.Start = from
 		for i, item := range r.Items {
 			start, end := once.Window(item, now)
+			if i < len(until) && !until[i].IsZero() && until[i].Before(end) {
+				if end = until[i]; !end.After(start) {
+					return nil, Fault(KindConflict, "rightEnds", "the role that this is asked by ends at %s, before the access would begin", end.UTC().Format(time.RFC3339))
+				}
+			}
 			if end.After(start) {
 				grants = append(grants, newGrant(r, item, newID(), start, end, now))
 				continue
@@ -205,24 +216,29 @@ func (r Request) event(kind EventKind, by Actor, now time.Time) Event {
 	}
 	set(e.Details, "justification", r.Justification)
 	set(e.Details, "ticket", r.Ticket)
-	var ports, sources []string
+	var ports, sources, roles []string
 	var first, last time.Time
 	for i, it := range r.Items {
 		start, end := r.Window(it, now)
-		ports = appendNew(ports, it.Ports.String()+"/"+string(it.Protocol))
-		sources = appendNew(sources, joinPrefixes(it.Sources))
+		if it.Role.IsZero() {
+			ports = appendNew(ports, it.Ports.String()+"/"+string(it.Protocol))
+			sources = appendNew(sources, joinPrefixes(it.Sources))
+		} else {
+			roles = appendNew(roles, it.Role.Name)
+			e.Scope = it.Role.Scope
+		}
 		if i == 0 || start.Before(first) {
 			first = start
 		}
 		if end.After(last) {
 			last = end
 		}
-		e.Details[fmt.Sprintf("item.%d", i)] = fmt.Sprintf("machine %s ports %s/%s from %s window %s/%s", it.Machine, it.Ports, it.Protocol,
-			joinPrefixes(it.Sources), start.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
+		e.Details[fmt.Sprintf("item.%d", i)] = fmt.Sprintf("%s window %s/%s", it.what(), start.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
 	}
 	if len(r.Items) > 0 { // all items in short, named as a grant's event names them
 		set(e.Details, "ports", strings.Join(ports, ","))
 		set(e.Details, "sources", strings.Join(sources, ","))
+		set(e.Details, "role", strings.Join(roles, ","))
 		set(e.Details, "start", first.UTC().Format(time.RFC3339Nano))
 		set(e.Details, "end", last.UTC().Format(time.RFC3339Nano))
 	}
@@ -235,4 +251,12 @@ func appendNew(list []string, text string) []string {
 		return list
 	}
 	return append(list, text)
+}
+
+// what says what an item asks for, as events record it.
+func (it Item) what() string {
+	if !it.Role.IsZero() {
+		return "role " + it.Role.String()
+	}
+	return fmt.Sprintf("machine %s ports %s/%s from %s", it.Machine, it.Ports, it.Protocol, joinPrefixes(it.Sources))
 }

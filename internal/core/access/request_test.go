@@ -127,7 +127,7 @@ func TestRequestKeepsItsInvariants(t *testing.T) {
 			switch step {
 			case "approve":
 				n := 0
-				next, grants, events, err = r.Approve(access.Actor{}, func() access.GrantID { n++; return access.GrantID(fmt.Sprint(n)) }, now)
+				next, grants, events, err = r.Approve(access.Actor{}, nil, func() access.GrantID { n++; return access.GrantID(fmt.Sprint(n)) }, now)
 			case "deny":
 				next, events, err = r.Deny(access.Actor{}, "no", now)
 			case "cancel":

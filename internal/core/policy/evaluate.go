@@ -18,16 +18,17 @@ type Input struct {
 	Ticket        string
 }
 
-// Item is one port or range of one machine. Exactly one of Duration and Until is to be set.
+// Item is one port or range of one machine, or one role. Exactly one of Duration and Until is to be set.
 type Item struct {
-	Machine  access.MachineID
-	Name     string                // of the machine, for the messages
-	Policy   *access.MachinePolicy // what guards the machine; nil where nothing does
-	Ports    access.PortRange
-	Protocol access.Protocol // empty: the rule's, and TCP where the rule is for any
-	Sources  []netip.Prefix
-	Duration time.Duration
-	Until    time.Time
+	Eligibility *access.Eligibility // by which a role is asked for; nil: the item is a port
+	Machine     access.MachineID
+	Name        string                // of the machine or the role, for the messages
+	Policy      *access.MachinePolicy // what guards the machine, nil where nothing does; the terms of the eligibility
+	Ports       access.PortRange
+	Protocol    access.Protocol // empty: the rule's, and TCP where the rule is for any
+	Sources     []netip.Prefix
+	Duration    time.Duration
+	Until       time.Time
 }
 
 // Verdict says whether a request lies within its policies. Items and Wait count only where it does.
@@ -62,6 +63,10 @@ func Evaluate(in Input, now time.Time) Verdict {
 	}
 	e.checkStart()
 	for i, item := range in.Items {
+		if item.Eligibility != nil {
+			e.checkRole(i, item)
+			continue
+		}
 		e.checkItem(i, item)
 	}
 	e.checkDuplicates()
@@ -206,7 +211,15 @@ func (e *evaluation) checkDuplicates() {
 		covered := e.verdict.Items[i]
 		sources := slices.SortedFunc(slices.Values(covered.Sources), netip.Prefix.Compare)
 		key := fmt.Sprintf("%q %s %q %v", item.Machine, item.Ports, covered.Protocol, sources)
-		if first, ok := seen[key]; ok {
+		if item.Eligibility != nil {
+			key = fmt.Sprintf("role %q", item.Eligibility.ID)
+		}
+		first, ok := seen[key]
+		switch {
+		case ok && item.Eligibility != nil:
+			e.refuse("duplicateItem", fmt.Sprintf("items[%d]", i), "items[%d] asks for the same role", first)
+			continue
+		case ok:
 			e.refuse("duplicateItem", fmt.Sprintf("items[%d]", i), "items[%d] asks for the same ports of %s from the same sources", first, item.label())
 			continue
 		}

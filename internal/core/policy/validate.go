@@ -40,14 +40,7 @@ func Validate(p access.MachinePolicy) []access.Reason {
 	if d := p.WhenServerIsLost; d != 0 && (d < minLoss || d > access.MaxDuration) {
 		f.refuse("closeAfterOutOfRange", "whenServerIsLost", "openings can close %s to %s after the server was lost, not %s", duration(minLoss), duration(access.MaxDuration), duration(d))
 	}
-	if d := p.PendingTimeout; d != 0 && (d < access.MinDuration || d > access.MaxDuration) {
-		f.refuse("pendingTimeoutOutOfRange", "pendingTimeout", "requests can wait %s to %s for a decision, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(d))
-	}
-	if n := p.Justification.MinLength; n < 0 || n > access.MaxText {
-		f.refuse("minLengthOutOfRange", "justification.minLength", "%d is not a length from 0 to %d", n, access.MaxText)
-	}
-	f.pattern("justification.pattern", p.Justification.Pattern)
-	f.pattern("ticket.pattern", p.Ticket.Pattern)
+	f.terms(p)
 	if g := p.BreakGlass; g != nil {
 		if len(g.Groups)+len(g.People) == 0 || len(g.Groups)+len(g.People) > maxNamed {
 			f.refuse("emptyBreakGlass", "breakGlass", "name 1 to %d groups and people who may break glass, or leave it out", maxNamed)
@@ -57,6 +50,18 @@ func Validate(p access.MachinePolicy) []access.Reason {
 		}
 	}
 	return f.reasons
+}
+
+// terms looks at what is asked of a request, whether for ports or for a role.
+func (f *findings) terms(p access.MachinePolicy) {
+	if d := p.PendingTimeout; d != 0 && (d < access.MinDuration || d > access.MaxDuration) {
+		f.refuse("pendingTimeoutOutOfRange", "pendingTimeout", "requests can wait %s to %s for a decision, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(d))
+	}
+	if n := p.Justification.MinLength; n < 0 || n > access.MaxText {
+		f.refuse("minLengthOutOfRange", "justification.minLength", "%d is not a length from 0 to %d", n, access.MaxText)
+	}
+	f.pattern("justification.pattern", p.Justification.Pattern)
+	f.pattern("ticket.pattern", p.Ticket.Pattern)
 }
 
 type findings struct{ reasons []access.Reason }

@@ -18,6 +18,11 @@ const (
 	RoleDefinitionsWrite  = "Microsoft.Authorization/roleDefinitions/write"
 	RoleDefinitionsDelete = "Microsoft.Authorization/roleDefinitions/delete"
 
+	// RoleActivate is never asked for, since the eligibility is the right: it names the attempt, and bounds tokens.
+	RoleActivate       = "Microsoft.Authorization/roleAssignmentScheduleRequests/write"
+	EligibilitiesRead  = "Microsoft.Authorization/roleEligibilitySchedules/read"
+	EligibilitiesWrite = "Microsoft.Authorization/roleEligibilityScheduleRequests/write" // and to take them away
+
 	SubscriptionsRead   = "Microsoft.Resources/subscriptions/read"
 	ResourceGroupsRead  = "Microsoft.Resources/subscriptions/resourceGroups/read"
 	ResourceGroupsWrite = "Microsoft.Resources/subscriptions/resourceGroups/write"
@@ -69,6 +74,7 @@ func Actions() []string {
 		MachinesRead, MachinesWrite, MachinesDelete,
 		RoleAssignmentsRead, RoleAssignmentsWrite, RoleAssignmentsDelete,
 		RoleDefinitionsRead, RoleDefinitionsWrite, RoleDefinitionsDelete,
+		EligibilitiesRead, EligibilitiesWrite, RoleActivate,
 		SubscriptionsRead, ResourceGroupsRead, ResourceGroupsWrite,
 		ActivityLogRead,
 		RequestsRead, RequestsDecide, RequestsCancel, GrantsRead, GrantsRevoke,

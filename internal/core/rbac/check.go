@@ -156,26 +156,63 @@ func within(scope []byte, outer string) bool {
 	return len(scope) >= len(outer) && string(scope[:len(outer)]) == outer && (len(scope) == len(outer) || scope[len(outer)] == '/')
 }
 
+// Until gives how long principal may do action at scope, from at on and without a gap; zero where no end is set. It gives at
+// itself where principal may not do it then.
+func (d *Directory) Until(principal access.PrincipalID, action string, scope access.ResourceID, at time.Time) time.Time {
+	q := query{plane: control, action: fold(nil, action), scope: fold(nil, string(scope))}
+	end := at
+	for {
+		further := end
+		if !d.Check(principal, action, scope, end).Allowed {
+			return end
+		}
+		open := false
+		d.each(principal, func(h *held) {
+			if !h.inForce(end) || !within(q.scope, h.scope) || !q.given(h.role) {
+				return
+			}
+			open = open || h.end.IsZero()
+			if h.end.After(further) {
+				further = h.end
+			}
+		})
+		switch {
+		case open:
+			return time.Time{}
+		case !further.After(end):
+			return end
+		}
+		end = further
+	}
+}
+
+// each calls do with every assignment to an enabled principal or a group of it.
+func (d *Directory) each(principal access.PrincipalID, do func(*held)) {
+	n, ok := d.enabled(principal)
+	if !ok {
+		return
+	}
+	for i := range n.held {
+		do(&n.held[i])
+	}
+	for _, r := range n.reach {
+		group := d.nodes[r.group].held
+		for i := range group {
+			do(&group[i])
+		}
+	}
+}
+
 // Scopes gives the scopes at and below which a role of principal gives action now, without those that lie within another
 // of them, sorted; a list shows what lies within one of them, and not within one of Denied.
 func (d *Directory) Scopes(principal access.PrincipalID, action string, now time.Time) []access.ResourceID {
-	n, ok := d.enabled(principal)
-	if !ok {
-		return nil
-	}
 	q := query{plane: control, action: fold(nil, action), now: now}
 	var scopes []access.ResourceID
-	add := func(assignments []held) {
-		for i := range assignments {
-			if h := &assignments[i]; h.inForce(now) && q.given(h.role) {
-				scopes = append(scopes, d.assignments[h.assignment].Scope)
-			}
+	d.each(principal, func(h *held) {
+		if h.inForce(now) && q.given(h.role) {
+			scopes = append(scopes, d.assignments[h.assignment].Scope)
 		}
-	}
-	add(n.held)
-	for _, r := range n.reach {
-		add(d.nodes[r.group].held)
-	}
+	})
 	// A scope sorts behind those that it lies within.
 	slices.SortFunc(scopes, func(a, b access.ResourceID) int { return cmp.Compare(a.Fold(), b.Fold()) })
 	var outer []access.ResourceID

@@ -201,6 +201,12 @@ func (d *Directory) Members(group access.PrincipalID) []access.PrincipalID {
 	return members
 }
 
+// Disabled tells whether a principal is disabled.
+func (d *Directory) Disabled(principal access.PrincipalID) bool {
+	n, ok := d.index[principal]
+	return ok && d.nodes[n].disabled
+}
+
 // IsPerson tells whether principal is a user that is not disabled.
 func (d *Directory) IsPerson(principal access.PrincipalID) bool {
 	n, ok := d.enabled(principal)

@@ -7,7 +7,7 @@ import (
 )
 
 // DefinitionID names a role definition: a GUID.
-type DefinitionID string
+type DefinitionID = access.RoleID
 
 // AssignmentID names a role assignment: a GUID.
 type AssignmentID string

@@ -150,6 +150,30 @@ func TestCheckEqualsOracle(t *testing.T) {
 	})
 }
 
+// TestUntilIsTheFirstGap holds Until against asking at each second.
+func TestUntilIsTheFirstGap(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		data := drawData(t)
+		d := rbac.Compile(data)
+		principal := rapid.SampledFrom([]access.PrincipalID{"a", "b", "c", "stranger"}).Draw(t, "who")
+		scope := rapid.SampledFrom([]access.ResourceID{"/", "/s", "/s/g/m"}).Draw(t, "where")
+		action := rapid.StringMatching(`[aAbB/]{1,6}`).Draw(t, "what")
+		at := noon().Add(time.Duration(rapid.IntRange(0, 4).Draw(t, "when")) * time.Second)
+		got := d.Until(principal, action, scope, at)
+		want := at
+		for d.Check(principal, action, scope, want).Allowed {
+			if want = want.Add(time.Second); want.After(noon().Add(time.Minute)) {
+				want = time.Time{}
+				break
+			}
+		}
+		if !got.Equal(want) {
+			t.Fatalf("%s may %s at %s from %s until %s, want %s", principal, action, scope, at, got, want)
+		}
+	})
+}
+
 func TestCompileDoesNotDependOnOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// ActivateInput asks for roles that the caller is eligible for, all at one scope and for one window. Exactly one of Duration
+// and Until is set.
+type ActivateInput struct {
+	Roles          []EligibleRole
+	Start          time.Time // zero: at approval
+	Duration       time.Duration
+	Until          time.Time
+	Justification  string
+	Ticket         string
+	IdempotencyKey string // empty: none; at most 255 bytes
+	Digest         string // SHA-256 of the body, for the key; empty: the engine makes one of the input
+}
+
+// EligibleRole names a role by the eligibility for it, or by itself and its scope.
+type EligibleRole struct {
+	Eligibility access.EligibilityID
+	Role        string            // name or id
+	Scope       access.ResourceID // empty: the only one at which the caller is eligible for it
+}
+
+const maxRoles = 20 // of one request
+
+// Activate asks for roles. The eligibility is the right to ask; where its rule approves by itself the roles are in force
+// when the call returns. Each is a role assignment with a window of its own, so that nothing has to end it.
+func (e *Engine) Activate(ctx context.Context, c Caller, in ActivateInput) (d RequestDetail, err error) {
+	a := attempt{kind: access.RequestRefused, action: rbac.RoleActivate, all: true, details: in.describe()}
+	if len(in.Roles) == 1 {
+		a.scope = in.Roles[0].Scope
+	}
+	if err := longKey(in.IdempotencyKey); err != nil {
+		return d, e.refused(ctx, c, a, err)
+	}
+	err = e.withTicket(ctx, func(checked *ticketCheck) error {
+		return e.change(ctx, c, a, func(tx Tx) error {
+			d, err = e.activate(ctx, tx, c, in, checked)
+			return err
+		})
+	})
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	return d, nil
+}
+
+func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput, checked *ticketCheck) (RequestDetail, error) {
+	may, err := e.rights(ctx, tx, c)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if in.IdempotencyKey != "" {
+		if earlier, err := repeated(ctx, tx, c, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
+			return orZero(earlier), err
+		}
+	}
+	if n := len(in.Roles); n == 0 || n > maxRoles {
+		return RequestDetail{}, access.Fault(access.KindInvalid, "rolesOutOfRange", "name 1 to %d roles to activate, not %d", maxRoles, n)
+	}
+	eligible, err := eligibleNow(ctx, tx, may)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	request := access.Request{
+		ID: access.RequestID(newID()), Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
+		Start: micros(in.Start), Justification: in.Justification, Ticket: in.Ticket,
+	}
+	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
+	var places []place
+	for _, ref := range in.Roles {
+		one, err := pickEligible(eligible, ref)
+		if err != nil {
+			return RequestDetail{}, err
+		}
+		if !c.Bounds.cover(rbac.RoleActivate, one.Eligibility.Scope) {
+			return RequestDetail{}, outOfBounds(rbac.RoleActivate, one.Eligibility.Scope)
+		}
+		judged, item := activation(one.Eligibility, one.role())
+		judged.Duration, judged.Until = in.Duration, in.Until
+		item.Duration, item.Until = in.Duration.Truncate(time.Microsecond), micros(in.Until)
+		if len(request.Items) > 0 && !request.Items[0].Role.Scope.Equal(item.Role.Scope) {
+			return RequestDetail{}, access.Fault(access.KindInvalid, "severalScopes", "one request activates roles at one scope: make another one for %s", item.Role)
+		}
+		request.Tenant = one.Eligibility.Tenant
+		request.Items = append(request.Items, item)
+		asked.Items = append(asked.Items, judged)
+		places = append(places, place{machine: siteOf(item.Role)})
+	}
+	verdict, err := e.judge(asked, checked, may)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	d, err := e.file(ctx, tx, may, request, asked, places, verdict.Wait)
+	if err != nil {
+		return d, err
+	}
+	return d, rememberKey(ctx, tx, c, in.IdempotencyKey, in.digest(), d.Request)
+}
+
+// activation gives the item that asks for a role, as it is judged and as it is kept, without its times.
+func activation(e access.Eligibility, role access.Role) (policy.Item, access.Item) {
+	terms := e.Terms()
+	return policy.Item{Eligibility: &e, Name: role.String(), Policy: &terms}, access.Item{Role: role, PolicyRevision: e.Revision}
+}
+
+// notEligible says why a principal may not activate by an eligibility now; empty where it may.
+func notEligible(dir *rbac.Directory, e access.Eligibility, principal access.PrincipalID, now time.Time) string {
+	switch {
+	case dir.Disabled(principal):
+		return "the principal is disabled"
+	case e.Principal != principal && !dir.InGroup(principal, e.Principal):
+		return "it is not in the group that is eligible"
+	case !e.End.IsZero() && !now.Before(e.End):
+		return "the eligibility has ended"
+	}
+	return ""
+}
+
+func notEligibleFor(what string) *access.Error {
+	return access.Fault(access.KindForbidden, "notEligible", "you are not eligible for %s: look at the list of your eligible roles", clip(what))
+}
+
+// pickEligible finds the one of the caller's eligibilities that a reference names. Where several give the same role at one
+// scope, the one that lasts longest counts.
+func pickEligible(eligible []EligibilityDetail, ref EligibleRole) (EligibilityDetail, error) {
+	var found []EligibilityDetail
+	for _, one := range eligible {
+		named := strings.EqualFold(string(one.Eligibility.Role), ref.Role) || strings.EqualFold(one.Role.Name, ref.Role)
+		if ref.Eligibility != "" && one.Eligibility.ID == ref.Eligibility ||
+			ref.Eligibility == "" && named && (ref.Scope == "" || ref.Scope.Equal(one.Eligibility.Scope)) {
+			found = append(found, one)
+		}
+	}
+	what := ref.Role
+	if ref.Eligibility != "" {
+		what = "eligibility " + string(ref.Eligibility)
+	}
+	if ref.Scope != "" {
+		what += " at " + string(ref.Scope)
+	}
+	if len(found) == 0 {
+		return EligibilityDetail{}, notEligibleFor(what)
+	}
+	slices.SortStableFunc(found, func(a, b EligibilityDetail) int {
+		return int(b.Eligibility.Max/time.Second - a.Eligibility.Max/time.Second)
+	})
+	for _, one := range found {
+		if !one.Eligibility.Scope.Equal(found[0].Eligibility.Scope) {
+			return EligibilityDetail{}, access.Fault(access.KindInvalid, "scopeMissing", "you are eligible for %s at %s and at %s: name the scope", clip(what), found[0].Eligibility.Scope, one.Eligibility.Scope)
+		}
+	}
+	return found[0], nil
+}
+
+// digest gives what an idempotency key is compared by.
+func (in ActivateInput) digest() string {
+	if in.Digest != "" {
+		return in.Digest
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %d %d %q %q", in.Roles, in.Start.UnixMicro(), in.Duration, in.Until.UnixMicro(), in.Justification, in.Ticket))
+	return hex.EncodeToString(sum[:])
+}
+
+// describe gives what was asked for as a refusal records it.
+func (in ActivateInput) describe() map[string]string {
+	details := map[string]string{"justification": in.Justification, "ticket": in.Ticket, "roles": fmt.Sprint(len(in.Roles)), "for": in.Duration.String()}
+	if !in.Start.IsZero() {
+		details["start"] = in.Start.UTC().Format(time.RFC3339)
+	}
+	if !in.Until.IsZero() {
+		details["until"] = in.Until.UTC().Format(time.RFC3339)
+	}
+	for i, role := range in.Roles[:min(len(in.Roles), maxRoles)] {
+		details[fmt.Sprintf("item.%d", i)] = fmt.Sprintf("role %q at %q by eligibility %q", role.Role, role.Scope, role.Eligibility)
+	}
+	return details
+}

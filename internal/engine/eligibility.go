@@ -1,0 +1,363 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// EligibilityInput makes or changes an eligibility. Groups and people in its rule may be named.
+type EligibilityInput struct {
+	ID             access.EligibilityID // of the one to change, or a GUID that is free; empty makes one
+	Was            int64                // the revision that is changed; 0: it is new
+	Principal      string               // name or id
+	Role           string               // name or id
+	Scope          access.ResourceID    // empty: the default subscription
+	Start, End     time.Time            // zero: unbounded
+	Max            time.Duration        // 0: access.DefaultActivation
+	Justification  access.JustificationRule
+	Ticket         access.TicketRule
+	Approval       access.Rule
+	PendingTimeout time.Duration
+}
+
+// EligibilityDetail is an eligibility with the names that people know.
+type EligibilityDetail struct {
+	Eligibility access.Eligibility
+	Principal   access.Principal
+	Role        rbac.Definition
+	Names       map[access.PrincipalID]string // of the groups and people of its rule
+	Active      []access.Grant                // in a list of one's own eligible roles: one's grants by it that have not ended
+}
+
+func (d EligibilityDetail) role() access.Role {
+	return access.Role{Eligibility: d.Eligibility.ID, ID: d.Role.ID, Name: d.Role.Name, Scope: d.Eligibility.Scope}
+}
+
+// Eligibility gives one eligibility that the caller may see: their own or a group's of theirs, or one at a scope whose
+// eligibilities they may read.
+func (e *Engine) Eligibility(ctx context.Context, c Caller, id access.EligibilityID) (d EligibilityDetail, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.EligibilitiesRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		d, err = findEligibility(ctx, r, may, id)
+		return err
+	})
+	return d, err
+}
+
+// Eligibilities lists the eligibilities at the scopes whose eligibilities the caller may read, by id.
+func (e *Engine) Eligibilities(ctx context.Context, c Caller, f EligibilityFilter, p Page) (list Listed[EligibilityDetail], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.EligibilitiesRead, scope: f.Scope}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.EligibilitiesRead)
+		if err != nil {
+			return err
+		}
+		f.Tenant = c.Tenant
+		list, err = visible(p, func(p Page) (Listed[access.Eligibility], error) { return r.Eligibilities(ctx, f, p) },
+			func(one access.Eligibility) (EligibilityDetail, bool, error) {
+				if !covered(one.Scope, scopes) {
+					return EligibilityDetail{}, false, nil
+				}
+				d, err := describeEligibility(ctx, r, may.dir, one)
+				return d, true, err
+			})
+		return err
+	})
+	return list, err
+}
+
+// EligibleRoles lists the roles that the caller may activate, themselves or through a group, with what they have active. It
+// needs no right: whoever is eligible may know it.
+func (e *Engine) EligibleRoles(ctx context.Context, c Caller) (list []EligibilityDetail, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.RoleActivate}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if list, err = eligibleNow(ctx, r, may); err != nil {
+			return err
+		}
+		for i := range list {
+			f := GrantFilter{Principal: c.Principal, Eligibility: list[i].Eligibility.ID, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+			active, err := r.Grants(ctx, f, Page{Limit: maxLimit})
+			if err != nil {
+				return fmt.Errorf("read grants: %w", err)
+			}
+			list[i].Active = active.Items
+		}
+		return nil
+	})
+	return list, err
+}
+
+// eligibleNow gives the eligibilities by which the caller may activate, of whatever tenant, by scope and role.
+func eligibleNow(ctx context.Context, r Reader, may rights) ([]EligibilityDetail, error) {
+	me := may.caller.Principal
+	var all []EligibilityDetail
+	for _, holder := range append(may.dir.GroupsOf(me), me) {
+		for p := (Page{Limit: maxLimit}); ; {
+			list, err := r.Eligibilities(ctx, EligibilityFilter{Principal: holder}, p)
+			if err != nil {
+				return nil, fmt.Errorf("read eligibilities: %w", err)
+			}
+			for _, one := range list.Items {
+				if notEligible(may.dir, one, me, may.now) != "" {
+					continue
+				}
+				d, err := describeEligibility(ctx, r, may.dir, one)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, d)
+			}
+			if p.Cursor = list.Next; p.Cursor == "" {
+				break
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b EligibilityDetail) int {
+		return strings.Compare(a.Eligibility.Scope.Fold()+" "+a.Role.Name+" "+string(a.Eligibility.ID), b.Eligibility.Scope.Fold()+" "+b.Role.Name+" "+string(b.Eligibility.ID))
+	})
+	return all, nil
+}
+
+// WriteEligibility makes or changes an eligibility. What is in force by it stays, unless it is longer than is allowed now;
+// what waits for a decision is looked at again when it is decided, and never loosened.
+func (e *Engine) WriteEligibility(ctx context.Context, c Caller, in EligibilityInput) (d EligibilityDetail, err error) {
+	a := attempt{action: rbac.EligibilitiesWrite, scope: in.Scope, details: map[string]string{"principal": in.Principal, "role": in.Role}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.EligibilitiesWrite); err != nil {
+			return err
+		}
+		scope, err := scopeOrDefault(ctx, tx, c, in.Scope)
+		if err != nil {
+			return err
+		}
+		if err := may.require(rbac.EligibilitiesWrite, scope); err != nil {
+			return err
+		}
+		next, err := e.settleEligibility(ctx, tx, may, in, scope)
+		if err != nil {
+			return err
+		}
+		if in.Was != 0 {
+			was, err := findEligibility(ctx, tx, may, in.ID)
+			if err != nil {
+				return err
+			}
+			if next, err = replace(was.Eligibility, next, in.Was); err != nil {
+				return err
+			}
+		}
+		w := e.newWork(tx, may.now)
+		if err := w.saveEligibility(ctx, next, in.Was, c.Actor()); err != nil {
+			return err
+		}
+		if d, err = describeEligibility(ctx, tx, may.dir, next); err != nil {
+			return err
+		}
+		return w.finish(ctx)
+	})
+	return d, err
+}
+
+// settleEligibility finds what the input names, and gives everything that is wrong with it.
+func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in EligibilityInput, scope access.ResourceID) (access.Eligibility, error) {
+	c := may.caller
+	holder, err := findPrincipal(ctx, r, c.Tenant, in.Principal)
+	if err != nil {
+		return access.Eligibility{}, err
+	}
+	role, err := findRole(ctx, r, c.Tenant, in.Role)
+	if err != nil {
+		return access.Eligibility{}, err
+	}
+	if in.ID == "" {
+		in.ID = access.EligibilityID(newID())
+	}
+	if uuid.Validate(string(in.ID)) != nil {
+		return access.Eligibility{}, access.Fault(access.KindInvalid, "malformedEligibilityId", "the id %q of an eligibility must be a GUID", clip(string(in.ID)))
+	}
+	if in.Max == 0 {
+		in.Max = access.DefaultActivation
+	}
+	next := access.Eligibility{
+		ID: access.EligibilityID(strings.ToLower(string(in.ID))), Tenant: c.Tenant, Principal: holder.ID, Role: role.ID, Scope: scope, Start: micros(in.Start), End: micros(in.End),
+		Max: in.Max, Justification: in.Justification, Ticket: in.Ticket, Approval: in.Approval, PendingTimeout: in.PendingTimeout,
+		CreatedBy: c.Principal, CreatedAt: may.now, UpdatedAt: may.now, Revision: 1,
+	}
+	terms, reasons, err := e.settleRules(ctx, r, may, next.Terms())
+	if err != nil {
+		return access.Eligibility{}, err
+	}
+	next.Approval = terms.Approval
+	reasons = append(reasons, policy.ValidateEligibility(next)...)
+	reasons = append(reasons, rbac.ValidateAssignment(rbac.Assignment{Tenant: c.Tenant, Principal: holder.ID, Definition: role.ID, Scope: scope}, role)...)
+	if len(reasons) > 0 {
+		refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the eligibility cannot be taken as it is: nothing was changed")
+		refusal.Reasons = reasons
+		return access.Eligibility{}, refusal
+	}
+	return next, nil
+}
+
+// replace gives next as a change of was, whose principal, role and scope stay.
+func replace(was, next access.Eligibility, revision int64) (access.Eligibility, error) {
+	switch {
+	case was.Origin != "":
+		return next, managedByApplication(was)
+	case was.Revision != revision:
+		return next, access.Fault(access.KindConflict, "eligibilityChanged", "the eligibility was changed meanwhile: look again")
+	case was.Principal != next.Principal || !strings.EqualFold(string(was.Role), string(next.Role)) || !was.Scope.Equal(next.Scope):
+		return next, access.Fault(access.KindConflict, "eligibilityFixed", "principal, role and scope of an eligibility stay as they are: make another one and delete this")
+	}
+	next.Scope, next.CreatedBy, next.CreatedAt, next.Revision = was.Scope, was.CreatedBy, was.CreatedAt, revision+1
+	return next, nil
+}
+
+func managedByApplication(e access.Eligibility) error {
+	return access.Fault(access.KindConflict, "eligibilityOfApplication", "the eligibility belongs to the application %s: change the application's settings", e.Origin)
+}
+
+// DeleteEligibility takes an eligibility away, and with it what is in force by it.
+func (e *Engine) DeleteEligibility(ctx context.Context, c Caller, id access.EligibilityID) error {
+	a := attempt{action: rbac.EligibilitiesWrite, details: map[string]string{"eligibility": string(id)}}
+	return e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		d, err := findEligibility(ctx, tx, may, id)
+		if err != nil {
+			return err
+		}
+		if err := may.require(rbac.EligibilitiesWrite, d.Eligibility.Scope); err != nil {
+			return err
+		}
+		if d.Eligibility.Origin != "" {
+			return managedByApplication(d.Eligibility)
+		}
+		w := e.newWork(tx, may.now)
+		if err := w.endEligibility(ctx, d.Eligibility, c.Actor(), "the eligibility was taken away"); err != nil {
+			return err
+		}
+		return w.finish(ctx)
+	})
+}
+
+// saveEligibility saves an eligibility over revision was. What is in force by it and longer than it allows now is revoked.
+func (w *work) saveEligibility(ctx context.Context, e access.Eligibility, was int64, by access.Actor) error {
+	if err := w.tx.SaveEligibility(ctx, e, was); err != nil {
+		return fmt.Errorf("save eligibility: %w", err)
+	}
+	w.event(eligibilityEvent(access.EligibilityWritten, e, by))
+	if was == 0 {
+		return nil
+	}
+	return w.revokeBy(ctx, e.ID, by, "the eligibility was changed: it allows "+span(e.Max)+" at the most", func(g access.Grant) bool {
+		return g.End.Sub(g.Start) > e.Max || !e.End.IsZero() && g.End.After(e.End)
+	})
+}
+
+// endEligibility deletes an eligibility, and revokes what is in force by it.
+func (w *work) endEligibility(ctx context.Context, e access.Eligibility, by access.Actor, reason string) error {
+	if err := w.revokeBy(ctx, e.ID, by, reason, func(access.Grant) bool { return true }); err != nil {
+		return err
+	}
+	if err := w.tx.DeleteEligibility(ctx, e.ID, e.Revision); err != nil {
+		return fmt.Errorf("delete eligibility: %w", err)
+	}
+	w.event(eligibilityEvent(access.EligibilityDeleted, e, by))
+	return nil
+}
+
+// revokeBy ends the grants by an eligibility that which picks.
+func (w *work) revokeBy(ctx context.Context, id access.EligibilityID, by access.Actor, reason string, which func(access.Grant) bool) error {
+	f := GrantFilter{Eligibility: id, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+	for p := (Page{Limit: maxLimit}); ; {
+		list, err := w.tx.Grants(ctx, f, p)
+		if err != nil {
+			return fmt.Errorf("read grants: %w", err)
+		}
+		for _, g := range list.Items {
+			if !which(g) {
+				continue
+			}
+			next, events, err := g.Revoke(by, reason, w.now)
+			if !w.now.Before(g.End) {
+				next, events, err = g.Expire(w.now)
+			}
+			if err != nil {
+				return err
+			}
+			if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+				return err
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+func eligibilityEvent(kind access.EventKind, e access.Eligibility, by access.Actor) access.Event {
+	details := map[string]string{
+		"eligibility": string(e.ID), "principalId": string(e.Principal), "roleId": string(e.Role), "max": e.Max.String(),
+		"rules": strings.TrimPrefix(describeRules(e.Terms()), "; "),
+	}
+	if !e.Start.IsZero() {
+		details["start"] = e.Start.Format(time.RFC3339)
+	}
+	if !e.End.IsZero() {
+		details["end"] = e.End.Format(time.RFC3339)
+	}
+	if e.Origin != "" {
+		details["application"] = string(e.Origin)
+	}
+	return access.Event{Kind: kind, Actor: by, Tenant: e.Tenant, Scope: e.Scope, Action: rbac.EligibilitiesWrite, Details: details}
+}
+
+func findEligibility(ctx context.Context, r Reader, may rights, id access.EligibilityID) (EligibilityDetail, error) {
+	unknown := access.Fault(access.KindNotFound, "unknownEligibility", "there is no eligibility %q that you may see: look at the list of eligibilities", clip(string(id)))
+	one, err := r.Eligibility(ctx, access.EligibilityID(strings.ToLower(string(id))))
+	if isKind(err, access.KindNotFound) {
+		return EligibilityDetail{}, unknown
+	}
+	if err != nil {
+		return EligibilityDetail{}, fmt.Errorf("read eligibility: %w", err)
+	}
+	mine := notEligible(may.dir, one, may.caller.Principal, may.now) == "" && may.caller.Bounds.cover(rbac.EligibilitiesRead, one.Scope)
+	if !mine && (one.Tenant != may.caller.Tenant || !may.may(rbac.EligibilitiesRead, one.Scope)) {
+		return EligibilityDetail{}, unknown
+	}
+	return describeEligibility(ctx, r, may.dir, one)
+}
+
+func describeEligibility(ctx context.Context, r Reader, dir *rbac.Directory, e access.Eligibility) (EligibilityDetail, error) {
+	p, err := r.Principal(ctx, e.Principal)
+	if err != nil {
+		return EligibilityDetail{}, fmt.Errorf("read principal: %w", err)
+	}
+	role, _ := dir.Definition(e.Role)
+	names, err := namesOf(ctx, r, NamedInPolicy(e.Terms()))
+	return EligibilityDetail{Eligibility: e, Principal: p, Role: role, Names: names}, err
+}

@@ -90,6 +90,12 @@ func (c *Client) AddMachine(ctx context.Context, in NewMachine) (Machine, error)
 	return out, c.do(ctx, call{method: http.MethodPost, path: "/machines", body: in, answer: &out})
 }
 
+// LabelMachine changes the labels of a machine.
+func (c *Client) LabelMachine(ctx context.Context, ref string, in LabelChange) (Machine, error) {
+	var out Machine
+	return out, c.do(ctx, call{method: http.MethodPatch, path: "/machines/" + url.PathEscape(ref) + "/labels", body: in, answer: &out})
+}
+
 // DeleteMachine removes a machine and ends what is open on it.
 func (c *Client) DeleteMachine(ctx context.Context, ref string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/machines/" + url.PathEscape(ref)})

@@ -136,6 +136,12 @@ type Agent struct {
 	Foreign []ForeignRule `json:"foreign,omitempty" doc:"Rules of other firewall tables on its host that touch guarded ports."`
 }
 
+// LabelChange changes the labels of a machine; what it does not name stays.
+type LabelChange struct {
+	Set    map[string]string `json:"set,omitempty"`
+	Remove []string          `json:"remove,omitempty" maxItems:"50" doc:"Names of labels to take away."`
+}
+
 // NewMachine adds a machine that cannot run an agent, behind a gateway.
 type NewMachine struct {
 	Name          string            `json:"name" maxLength:"64"`

@@ -17,7 +17,7 @@ func operationOf(e access.Event) string {
 		return rbac.PoliciesWrite
 	case access.PolicyDeleted:
 		return rbac.PoliciesDelete
-	case access.MachineAdded:
+	case access.MachineAdded, access.MachineLabelled:
 		return rbac.MachinesWrite
 	case access.MachineDeleted:
 		return rbac.MachinesDelete

@@ -305,6 +305,77 @@ func TestMachinesByLabelAndGroup(t *testing.T) {
 	wantCode(t, err, access.KindInvalid, "tooManyItems")
 }
 
+// TestLabelMachine proves that labels can be given to a machine that an agent guards, and change what a selector picks.
+func TestLabelMachine(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	ask := func() error {
+		_, err := w.Submit(w.ctx, w.ann, engine.SubmitInput{Justification: "because", Items: []engine.ItemInput{
+			{Selector: "env=prod", Ports: access.SinglePort(22), Duration: time.Hour},
+		}})
+		return err
+	}
+	wantCode(t, ask(), access.KindInvalid, "noMachinePicked")
+	start := w.size()
+	d := must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod", "role": "web"}, nil))(t)
+	must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, []string{"nothing"}))(t)
+	if got := w.kinds(start); got != "machine.labelled" || d.Machine.Labels["role"] != "web" || d.Agent == nil {
+		t.Errorf("events are %q, the machine is %+v", got, d.Machine)
+	}
+	if err := ask(); err != nil {
+		t.Errorf("by its label: %v", err)
+	}
+	d = must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "test"}, []string{"env", "role"}))(t)
+	if len(d.Machine.Labels) != 1 || d.Machine.Labels["env"] != "test" {
+		t.Errorf("the labels are %v", d.Machine.Labels)
+	}
+	wantCode(t, ask(), access.KindInvalid, "noMachinePicked")
+	for _, bad := range []map[string]string{{"": "x"}, {"a=b": "c"}, {"a,b": "c"}, {"a": "b,c"}, {"a": "b\n"}, {strings.Repeat("a", 2000): "b"}} {
+		_, err := w.LabelMachine(w.ctx, w.admin, "web-1", bad, nil)
+		wantCode(t, err, access.KindInvalid, "malformedLabel")
+	}
+	_, err := w.LabelMachine(w.ctx, w.ann, "web-1", map[string]string{"env": "prod"}, nil)
+	wantCode(t, err, access.KindForbidden, "forbidden")
+}
+
+// TestSeveralMachinesAreAllOrNothing proves that nothing of a request opens before the rules of all its machines are met,
+// and nothing at all once one of them cannot be asked for any more.
+func TestSeveralMachinesAreAllOrNothing(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	w.world.host("db-1")
+	boss := w.user("boss", "")
+	other := sshPolicy()
+	other.Approval = asks(access.Stage{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"boss"}}}})
+	must(w.SetMachinePolicy(w.ctx, w.admin, "db-1", other, nil))(t)
+	both := ssh("web-1", time.Hour)
+	both.Items = append(both.Items, ssh("db-1", time.Hour).Items...)
+	live := func() int {
+		return len(must(w.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t).Items)
+	}
+
+	d := must(w.Submit(w.ctx, w.ann, both))(t)
+	if d = must(w.decide(w.bob, d, true))(t); len(d.Progress) != 2 || d.Request.State != access.RequestPending || live() != 0 {
+		t.Fatalf("with one of two rules met the request is %s, and there are %d grants", d.Request.State, live())
+	}
+	if d = must(w.decide(boss, d, true))(t); d.Request.State != access.RequestApproved || live() != 2 {
+		t.Fatalf("with both rules met the request is %s", d.Request.State)
+	}
+
+	d = must(w.Submit(w.ctx, w.ann, both))(t)
+	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestPending {
+		t.Fatalf("the request is %s", d.Request.State)
+	}
+	if err := w.DeleteMachinePolicy(w.ctx, w.admin, "web-1", nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.decide(boss, d, true)
+	wantCode(t, err, access.KindConflict, "requestOutdated")
+	if d = must(w.Request(w.ctx, w.ann, d.Request.ID))(t); d.Request.State != access.RequestDenied || len(d.Grants) != 0 {
+		t.Errorf("the request is %s with %d grants", d.Request.State, len(d.Grants))
+	}
+}
+
 // checker answers for tickets, and counts.
 type checker struct {
 	answer func(context.Context, engine.TicketQuery) error

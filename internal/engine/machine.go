@@ -132,21 +132,6 @@ func (in AddMachineInput) check() error {
 	return checkLabels(in.OS, in.Labels)
 }
 
-func checkLabels(os string, labels map[string]string) error {
-	if os != "" && os != "linux" && os != "windows" {
-		return access.Fault(access.KindInvalid, "unknownOs", "the operating system is %q; use linux, windows or nothing", clip(os))
-	}
-	if len(labels) > maxLabels {
-		return access.Fault(access.KindInvalid, "tooManyLabels", "the machine has %d labels; %d are allowed", len(labels), maxLabels)
-	}
-	for name, value := range labels {
-		if name == "" || len(name) > maxDetail || len(value) > maxDetail {
-			return access.Fault(access.KindInvalid, "malformedLabel", "label %q is empty or longer than %d bytes", clip(name), maxDetail)
-		}
-	}
-	return nil
-}
-
 func saveNewMachine(ctx context.Context, tx Tx, m access.Machine, by access.Actor, agent access.Agent) error {
 	_, err := tx.MachineByResource(ctx, m.Resource)
 	switch {

@@ -26,6 +26,10 @@ func (a *API) machineRoutes() {
 		summary: "Get one machine",
 	}, a.getMachine)
 	register(a, operation{
+		method: http.MethodPatch, path: "/machines/{machine}/labels", id: "labelMachine", tag: tag, entry: people,
+		summary: "Give labels to a machine, and take others away",
+	}, a.labelMachine)
+	register(a, operation{
 		method: http.MethodDelete, path: "/machines/{machine}", id: "deleteMachine", tag: tag, entry: people,
 		summary: "Remove a machine and end what is open on it",
 	}, a.deleteMachine)
@@ -167,4 +171,16 @@ func (a *API) createEnrollmentToken(ctx context.Context, in *createTokenInput) (
 		return nil, err
 	}
 	return &answer[api.EnrollmentToken]{api.EnrollmentToken{Token: token, ExpiresAt: t.ExpiresAt.UTC(), CA: string(a.identity.CA().PEM())}}, nil
+}
+
+type labelMachineInput struct {
+	calling
+
+	Machine string `path:"machine" maxLength:"2048" doc:"Name, id or resource id; a resource id with its slashes escaped."`
+	Body    api.LabelChange
+}
+
+func (a *API) labelMachine(ctx context.Context, in *labelMachineInput) (*answer[api.Machine], error) {
+	d, err := a.engine.LabelMachine(ctx, in.caller, in.Machine, in.Body.Set, in.Body.Remove)
+	return &answer[api.Machine]{machineOut(d)}, err
 }

@@ -35,10 +35,11 @@ const (
 	GlassReviewed    EventKind = "breakGlass.reviewed"
 	GlassCodesIssued EventKind = "breakGlass.codesIssued" // for use with the server out of reach
 
-	PolicyWritten  EventKind = "policy.written"
-	PolicyDeleted  EventKind = "policy.deleted"
-	MachineAdded   EventKind = "machine.added"
-	MachineDeleted EventKind = "machine.deleted"
+	PolicyWritten   EventKind = "policy.written"
+	PolicyDeleted   EventKind = "policy.deleted"
+	MachineAdded    EventKind = "machine.added"
+	MachineLabelled EventKind = "machine.labelled"
+	MachineDeleted  EventKind = "machine.deleted"
 
 	AgentTokenMade     EventKind = "agent.tokenMade"
 	AgentEnrolled      EventKind = "agent.enrolled"

@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// LabelMachine gives labels to a machine, other values to those that it has, and takes away those of remove that are not
+// set anew; one that the machine does not have is no error.
+func (e *Engine) LabelMachine(ctx context.Context, c Caller, ref string, set map[string]string, remove []string) (d MachineDetail, err error) {
+	a := attempt{action: rbac.MachinesWrite, details: map[string]string{"machine": ref}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		m, err := findMachine(ctx, tx, may, ref, rbac.MachinesWrite)
+		if err != nil {
+			return err
+		}
+		before := m
+		m.Labels = maps.Clone(before.Labels)
+		for _, name := range remove {
+			delete(m.Labels, name)
+		}
+		if m.Labels == nil {
+			m.Labels = map[string]string{}
+		}
+		maps.Copy(m.Labels, set)
+		if err := checkLabels(m.OS, m.Labels); err != nil {
+			return err
+		}
+		if !maps.Equal(m.Labels, before.Labels) {
+			m.Revision++
+			if err := tx.SaveMachine(ctx, m, before.Revision); err != nil {
+				return fmt.Errorf("save machine: %w", err)
+			}
+			err := tx.Append(ctx, access.Event{
+				At: may.now, Kind: access.MachineLabelled, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: m.Tenant, Scope: m.Resource,
+				Machine: m.ID, Agent: m.Agent, Action: rbac.MachinesWrite,
+				Details: map[string]string{"labels": clip(labelText(m.Labels)), "before": clip(labelText(before.Labels))},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		d, err = describeMachine(ctx, tx, m)
+		return err
+	})
+	return d, err
+}
+
+// checkLabels refuses labels that cannot be, or that no selector could name.
+func checkLabels(os string, labels map[string]string) error {
+	if os != "" && os != "linux" && os != "windows" {
+		return access.Fault(access.KindInvalid, "unknownOs", "the operating system is %q; use linux, windows or nothing", clip(os))
+	}
+	if len(labels) > maxLabels {
+		return access.Fault(access.KindInvalid, "tooManyLabels", "the machine has %d labels; %d are allowed", len(labels), maxLabels)
+	}
+	for name, value := range labels {
+		if name == "" || len(name) > maxDetail || len(value) > maxDetail || strings.ContainsAny(name, ",=") || strings.Contains(value, ",") || !plainText(name+value) {
+			return access.Fault(access.KindInvalid, "malformedLabel",
+				"label %q cannot be: a name has no comma and no equals sign, a value no comma, and each is at most %d bytes long", clip(name+"="+value), maxDetail)
+		}
+	}
+	return nil
+}
+
+func labelText(labels map[string]string) string {
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, name+"="+labels[name])
+	}
+	return strings.Join(pairs, ",")
+}

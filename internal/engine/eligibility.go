@@ -205,7 +205,11 @@ func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in
 		Max: in.Max, Justification: in.Justification, Ticket: in.Ticket, Approval: in.Approval, PendingTimeout: in.PendingTimeout,
 		CreatedBy: c.Principal, CreatedAt: may.now, UpdatedAt: may.now, Revision: 1,
 	}
-	terms, reasons, err := e.settleRules(ctx, r, may, next.Terms())
+	who := []access.PrincipalID{holder.ID}
+	if holder.Kind == access.Group {
+		who = may.dir.Members(holder.ID)
+	}
+	terms, reasons, err := e.settleRules(ctx, r, may, next.Terms(), askers{what: role.Name, all: slices.Values(who)})
 	if err != nil {
 		return access.Eligibility{}, err
 	}

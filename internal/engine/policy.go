@@ -76,7 +76,7 @@ func (e *Engine) SetMachinePolicy(ctx context.Context, c Caller, machine string,
 		w.machines[m.ID] = m
 		entry.Machine = m.ID
 		var reasons []access.Reason
-		if entry, reasons, err = e.settleRules(ctx, tx, may, entry); err != nil {
+		if entry, reasons, err = e.settleRules(ctx, tx, may, entry, askersOf(may, m)); err != nil {
 			return err
 		}
 		if err := malformedPolicy(append(policy.Validate(entry), reasons...)); err != nil {
@@ -244,7 +244,11 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 		next.Machines = in.over(was)
 		if !in.PortsOnly {
 			for i, entry := range next.Machines {
-				settled, reasons, err := e.settleRules(ctx, tx, may, entry)
+				m, err := tx.Machine(ctx, entry.Machine)
+				if err != nil {
+					return fmt.Errorf("read machine: %w", err)
+				}
+				settled, reasons, err := e.settleRules(ctx, tx, may, entry, askersOf(may, m))
 				if err != nil {
 					return err
 				}

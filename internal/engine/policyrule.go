@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -14,8 +15,8 @@ import (
 )
 
 // settleRules puts the ids of groups and people in the place of the names by which an entry may speak of them, and gives
-// everything that is wrong with its approval rule and its emergency rule.
-func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, entry access.MachinePolicy) (access.MachinePolicy, []access.Reason, error) {
+// everything that is wrong with its approval rule and its emergency rule. who says who may ask under it.
+func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, entry access.MachinePolicy, who askers) (access.MachinePolicy, []access.Reason, error) {
 	s := settling{ctx: ctx, r: r, tenant: may.caller.Tenant, known: map[access.PrincipalID]access.Principal{}}
 	rule := access.Rule{Cases: slices.Clone(entry.Approval.Cases)}
 	for i := range rule.Cases {
@@ -29,11 +30,7 @@ func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, entry ac
 	entry.Approval = rule
 	reasons := policy.ValidateRule("approval", rule, people{may.dir}, s.is, e.rules.compile, e.rules.zone)
 	if len(reasons) == 0 {
-		alone, err := onlyRequesters(ctx, r, may, entry)
-		if err != nil {
-			return entry, nil, err
-		}
-		reasons = alone
+		reasons = onlyRequesters(may, entry.Approval, who)
 	}
 	if entry.BreakGlass != nil {
 		glass := access.BreakGlass{Groups: s.ids(entry.BreakGlass.Groups, access.Group), People: s.ids(entry.BreakGlass.People, access.User), Max: entry.BreakGlass.Max}
@@ -55,20 +52,24 @@ func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, entry ac
 	return entry, reasons, s.err
 }
 
-// onlyRequesters gives the stages that can never be met because whoever may ask for the machine is needed to decide there,
-// and nobody decides their own request. Where nobody may ask yet, there is nothing to say.
-func onlyRequesters(ctx context.Context, r Reader, may rights, entry access.MachinePolicy) ([]access.Reason, error) {
-	if entry.Approval.Automatic() {
-		return nil, nil
-	}
-	m, err := r.Machine(ctx, entry.Machine)
-	if err != nil {
-		return nil, fmt.Errorf("read machine: %w", err)
-	}
+// askers are the principals that may ask for something.
+type askers struct {
+	what string
+	all  iter.Seq[access.PrincipalID]
+}
+
+// askersOf gives who may ask for access to a machine.
+func askersOf(may rights, m access.Machine) askers {
+	return askers{what: m.Name, all: may.dir.Holders(rbac.PoliciesInitiate, m.Resource, may.now)}
+}
+
+// onlyRequesters gives the stages that can never be met because whoever may ask is needed to decide there, and nobody decides
+// their own request. Where nobody may ask yet, there is nothing to say.
+func onlyRequesters(may rights, rule access.Rule, who askers) []access.Reason {
 	var reasons []access.Reason
-	for i, c := range entry.Approval.Cases {
+	for i, c := range rule.Cases {
 		asked, met, stage := false, false, 0
-		for person := range may.dir.Holders(rbac.PoliciesInitiate, m.Resource, may.now) {
+		for person := range who.all {
 			asked = true
 			if stage, met = policy.Reachable(c, person, people{may.dir}); met {
 				break
@@ -77,11 +78,11 @@ func onlyRequesters(ctx context.Context, r Reader, may rights, entry access.Mach
 		if asked && !met {
 			reasons = append(reasons, access.Reason{
 				Code: "quorumOnlyRequester", Field: fmt.Sprintf("approval[%d].stages[%d]", i, stage),
-				Message: "whoever may ask for " + m.Name + " is needed to meet this stage, and nobody decides their own request: name other people",
+				Message: "whoever may ask for " + who.what + " is needed to meet this stage, and nobody decides their own request: name other people",
 			})
 		}
 	}
-	return reasons, nil
+	return reasons
 }
 
 // settling looks principals up, each once.

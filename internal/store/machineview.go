@@ -14,7 +14,7 @@ const (
 	openOn     = "exists (select 1 from grants g where g.machine = m.id and g.closed_at = 0 and g.state in ('opening', 'active'))"
 	inTrouble  = "exists (select 1 from agents a where a.id = m.agent and (a.problem <> '' or a.last_seen_at < ?))"
 	like       = ` like ? escape '\'`
-	countOf    = "select case when m.agent is null then 'unsupported' when " + guarded + " then 'configured' else 'notConfigured' end, count(*) from machines m"
+	standingOf = "case when m.agent is null then 'unsupported' when " + guarded + " then 'configured' else 'notConfigured' end"
 	selectUses = `(select count(*) from request_machines x join requests r on r.id = x.request where x.machine = m.id and x.created_at >= $%d and r.state = 'approved'),
 coalesce((select g.principal_name from grants g where g.machine = m.id and g.opened_at <> 0 order by g.created_at desc, g.id desc limit 1), '')`
 )
@@ -87,7 +87,7 @@ func (r *reader) MachineCounts(ctx context.Context, f engine.MachineFilter) (map
 		standing access.Standing
 		count    int
 	}
-	l := from(countOf)
+	l := from("select " + standingOf + ", count(*) from machines m")
 	l.glue = " where " // the one in it belongs to a condition
 	l.machines(f)
 	if l.err != nil {

@@ -31,17 +31,30 @@ func (c *Client) Me(ctx context.Context) (Me, error) {
 type PrincipalQuery struct {
 	Kind  string
 	Group string // name or id: only its direct members
+
+	Member string // name or id: only groups that it is a direct member of
 }
 
 // Principals lists principals by name.
 func (c *Client) Principals(ctx context.Context, q PrincipalQuery) iter.Seq2[Principal, error] {
-	return pages[Principal](ctx, c, "/principals", query("kind", q.Kind, "group", q.Group))
+	return pages[Principal](ctx, c, "/principals", query("kind", q.Kind, "group", q.Group, "member", q.Member))
 }
 
 // Principal gives one principal by name or id.
 func (c *Client) Principal(ctx context.Context, ref string) (Principal, error) {
 	var out Principal
 	return out, c.do(ctx, call{method: http.MethodGet, path: "/principals/" + url.PathEscape(ref), answer: &out})
+}
+
+// ResetPassword gives a user another password; without one the answer holds a one-time one.
+func (c *Client) ResetPassword(ctx context.Context, ref string, in PasswordReset) (PasswordWasReset, error) {
+	var out PasswordWasReset
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(ref) + "/password", body: in, answer: &out})
+}
+
+// ChangePassword replaces the caller's own password.
+func (c *Client) ChangePassword(ctx context.Context, in PasswordChange) error {
+	return c.do(ctx, call{method: http.MethodPost, path: "/me/password", body: in})
 }
 
 // CreatePrincipal adds a principal.
@@ -104,6 +117,16 @@ func (c *Client) DeleteMachine(ctx context.Context, ref string) error {
 // Agents lists enforcement points by name.
 func (c *Client) Agents(ctx context.Context) iter.Seq2[Agent, error] {
 	return pages[Agent](ctx, c, "/agents", nil)
+}
+
+// EnrollmentTokens lists the tokens that no agent has enrolled with yet.
+func (c *Client) EnrollmentTokens(ctx context.Context) iter.Seq2[WaitingToken, error] {
+	return pages[WaitingToken](ctx, c, "/enrollment-tokens", nil)
+}
+
+// DeleteEnrollmentToken withdraws a token.
+func (c *Client) DeleteEnrollmentToken(ctx context.Context, id string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/enrollment-tokens/" + url.PathEscape(id)})
 }
 
 // CreateEnrollmentToken makes a token with which one agent enrols, once.
@@ -281,6 +304,11 @@ func (c *Client) InclusionProof(ctx context.Context, seq, size int64) (Proof, er
 func (c *Client) Checkpoint(ctx context.Context) (Checkpoint, error) {
 	var out Checkpoint
 	return out, c.do(ctx, call{method: http.MethodGet, path: "/audit/checkpoint", answer: &out})
+}
+
+// Checkpoints lists the signed checkpoints, the newest first.
+func (c *Client) Checkpoints(ctx context.Context) iter.Seq2[Checkpoint, error] {
+	return pages[Checkpoint](ctx, c, "/audit/checkpoints", nil)
 }
 
 // ConsistencyProof proves that the log of size to begins with the log of size from.

@@ -45,6 +45,16 @@ func (c *Client) DeletePasskey(ctx context.Context, ref string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/passkeys/" + url.PathEscape(ref)})
 }
 
+// PasskeysOf lists the passkeys of a person.
+func (c *Client) PasskeysOf(ctx context.Context, principal string) iter.Seq2[Passkey, error] {
+	return pages[Passkey](ctx, c, "/principals/"+url.PathEscape(principal)+"/passkeys", nil)
+}
+
+// DeletePasskeyOf forgets a passkey of somebody else, by its id.
+func (c *Client) DeletePasskeyOf(ctx context.Context, principal, id string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/principals/" + url.PathEscape(principal) + "/passkeys/" + url.PathEscape(id)})
+}
+
 // BeginPasskey begins to add a passkey; the browser makes it.
 func (c *Client) BeginPasskey(ctx context.Context) (PasskeyChallenge, error) {
 	return c.challenge(ctx, "/passkeys/begin")

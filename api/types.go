@@ -78,6 +78,22 @@ type CreatedPrincipal struct {
 	Password  string    `json:"oneTimePassword,omitempty"`
 }
 
+// PasswordReset gives a user another password. Without one Postern makes a one-time one, which the answer holds.
+type PasswordReset struct {
+	Password string `json:"password,omitempty" maxLength:"1024"`
+}
+
+// PasswordWasReset holds the password that Postern made, if it made one.
+type PasswordWasReset struct {
+	Password string `json:"oneTimePassword,omitempty"`
+}
+
+// PasswordChange replaces the caller's own password.
+type PasswordChange struct {
+	Password    string `json:"password" maxLength:"1024" doc:"The present one."`
+	NewPassword string `json:"newPassword" maxLength:"1024"`
+}
+
 // PrincipalChange changes a principal; what is absent stays.
 type PrincipalChange struct {
 	DisplayName *string `json:"displayName,omitempty" maxLength:"256"`
@@ -158,6 +174,16 @@ type NewEnrollmentToken struct {
 	Mode          string `json:"mode,omitempty" enum:"host,gateway" default:"host"`
 	ResourceGroup string `json:"resourceGroup,omitempty"`
 	TTLSeconds    int64  `json:"ttlSeconds,omitempty" minimum:"1" maximum:"2592000" doc:"How long it is good for; one hour if absent."`
+}
+
+// WaitingToken is an enrolment token that no agent has enrolled with yet.
+type WaitingToken struct {
+	ID            string    `json:"id"`
+	Name          string    `json:"name,omitempty"`
+	Mode          string    `json:"mode" enum:"host,gateway"`
+	ResourceGroup string    `json:"resourceGroup"`
+	CreatedAt     time.Time `json:"createdAt"`
+	ExpiresAt     time.Time `json:"expiresAt"`
 }
 
 // EnrollmentToken is such a token; it is shown once.

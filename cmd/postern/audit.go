@@ -19,7 +19,7 @@ import (
 func (a *app) auditCommand() *cobra.Command {
 	return group("audit", "The activity log: read it, take it away, verify it",
 		"The activity log holds everything that happened, and cannot be changed unseen: its records are the leaves of a\nMerkle tree whose root the server signs.",
-		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditVerifyCommand(), a.auditWhoCommand())
+		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditCheckpointsCommand(), a.auditVerifyCommand(), a.auditWhoCommand())
 }
 
 func (a *app) auditListCommand() *cobra.Command {
@@ -244,6 +244,39 @@ log still begins with the same records: postern audit verify LOG --checkpoint FI
 		},
 	}
 	c.Flags().StringVar(&file, "file", "", "also write the signed note to this file")
+	return c
+}
+
+func (a *app) auditCheckpointsCommand() *cobra.Command {
+	var limit int
+	c := &cobra.Command{
+		Use:     "checkpoints",
+		Short:   "List signed checkpoints, the newest first",
+		Long:    "List signed checkpoints, the newest first. -o json gives the signed notes.",
+		Example: "  postern audit checkpoints --limit 5\n  postern audit checkpoints -o json",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			var list []api.Checkpoint
+			for one, err := range cl.Checkpoints(c.Context()) {
+				if err != nil {
+					return err
+				}
+				if list = append(list, one); len(list) >= limit {
+					break
+				}
+			}
+			return printList(a, list, []column[api.Checkpoint]{
+				{"SIZE", func(_ style, p api.Checkpoint) string { return fmt.Sprint(p.Size) }},
+				{"AT", func(s style, p api.Checkpoint) string { return s.time(p.At) }},
+				{"ROOT", func(_ style, p api.Checkpoint) string { return p.Root }},
+			}, "There is no checkpoint yet.")
+		},
+	}
+	c.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	return c
 }
 

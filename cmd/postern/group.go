@@ -37,8 +37,12 @@ func (a *app) groupCreateCommand() *cobra.Command {
 }
 
 func (a *app) groupListCommand() *cobra.Command {
-	return a.principalsCommand("list", "List groups", "List groups by name.", "  postern group list", "There are no groups.", 0,
-		func([]string) api.PrincipalQuery { return api.PrincipalQuery{Kind: "group"} })
+	var of string
+	c := a.principalsCommand("list", "List groups", "List groups by name; with --of those that somebody is a direct member of.",
+		"  postern group list\n  postern group list --of anna", "There are no groups.", 0,
+		func([]string) api.PrincipalQuery { return api.PrincipalQuery{Kind: "group", Member: of} })
+	c.Flags().StringVar(&of, "of", "", "only groups that this user or group is a direct member of")
+	return c
 }
 
 func (a *app) groupMembersCommand() *cobra.Command {

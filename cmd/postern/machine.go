@@ -19,7 +19,8 @@ import (
 func (a *app) machineCommand() *cobra.Command {
 	return group("machine", "Machines whose ports are guarded, and the agents that guard them",
 		"Machines whose ports are guarded, and the agents that guard them.",
-		a.machineTokenCommand(), a.machineAddCommand(), a.machineListCommand(), a.machineShowCommand(), a.machineLabelCommand(), a.machineDeleteCommand(), a.machineAgentsCommand())
+		a.machineTokenCommand(), a.machineTokensCommand(), a.machineWithdrawCommand(), a.machineAddCommand(), a.machineListCommand(), a.machineShowCommand(),
+		a.machineLabelCommand(), a.machineDeleteCommand(), a.machineAgentsCommand())
 }
 
 func (a *app) machineTokenCommand() *cobra.Command {

@@ -10,7 +10,8 @@ import (
 
 func (a *app) userCommand() *cobra.Command {
 	return group("user", "People who sign in", "People who sign in.",
-		a.userCreateCommand(), a.userListCommand(), a.userDisableCommand(true), a.userDisableCommand(false))
+		a.userCreateCommand(), a.userListCommand(), a.userDisableCommand(true), a.userDisableCommand(false),
+		a.userPasswordCommand(), a.userPasskeysCommand(), a.userForgetPasskeyCommand())
 }
 
 func principalColumns() []column[api.Principal] {

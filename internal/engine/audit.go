@@ -152,6 +152,34 @@ func (e *Engine) Checkpoint(ctx context.Context, c Caller) (d CheckpointDetail, 
 	return d, err
 }
 
+// Checkpoints lists the signed checkpoints with the key to verify them with, the newest first.
+func (e *Engine) Checkpoints(ctx context.Context, c Caller, p Page) (list Listed[CheckpointDetail], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error {
+		if err := e.authorizeLog(ctx, r, c); err != nil {
+			return err
+		}
+		page, err := checkPage(p)
+		if err != nil {
+			return err
+		}
+		signed, err := r.Checkpoints(ctx, page)
+		if err != nil {
+			return err
+		}
+		private, err := e.signingKey(ctx, r)
+		if err != nil {
+			return err
+		}
+		key, err := audit.VerifierKey(private)
+		list = Listed[CheckpointDetail]{Next: signed.Next}
+		for _, one := range signed.Items {
+			list.Items = append(list.Items, CheckpointDetail{Checkpoint: one, Key: key})
+		}
+		return err
+	})
+	return list, err
+}
+
 // InclusionProof proves that record seq is in the tree of size records; size 0 is that of the newest checkpoint.
 func (e *Engine) InclusionProof(ctx context.Context, c Caller, seq, size int64) (p Proof, err error) {
 	err = e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error {

@@ -105,6 +105,15 @@ func useCases(w *world, host engine.Enrolled, policy access.Policy, request engi
 		"Export": func(c engine.Caller) error {
 			return drop(w.Export(w.ctx, c, 0, func(int64, []byte) error { return nil }))
 		},
+		"Checkpoints":      func(c engine.Caller) error { return drop(w.Checkpoints(w.ctx, c, engine.Page{})) },
+		"MayResetPassword": func(c engine.Caller) error { return w.MayResetPassword(w.ctx, c, "ann") },
+		"ResetPassword":    func(c engine.Caller) error { return w.ResetPassword(w.ctx, c, "ann", "$argon2id$x", true) },
+		"PasskeysOf":       func(c engine.Caller) error { return drop(w.PasskeysOf(w.ctx, c, "ann")) },
+		"DeletePasskeyOf":  func(c engine.Caller) error { return w.DeletePasskeyOf(w.ctx, c, "ann", "k") },
+		"EnrollmentTokens": func(c engine.Caller) error { return drop(w.EnrollmentTokens(w.ctx, c)) },
+		"DeleteEnrollmentToken": func(c engine.Caller) error {
+			return w.DeleteEnrollmentToken(w.ctx, c, "0123456789abcdef")
+		},
 		"Checkpoint":       func(c engine.Caller) error { return drop(w.Checkpoint(w.ctx, c)) },
 		"InclusionProof":   func(c engine.Caller) error { return drop(w.InclusionProof(w.ctx, c, 0, 0)) },
 		"ConsistencyProof": func(c engine.Caller) error { return drop(w.ConsistencyProof(w.ctx, c, 1, 0)) },

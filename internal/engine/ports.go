@@ -74,6 +74,8 @@ type Reader interface {
 	Password(ctx context.Context, principal access.PrincipalID) (Password, error)
 	Session(ctx context.Context, hash string) (Session, error)
 	EnrollmentToken(ctx context.Context, hash string) (EnrollmentToken, error)
+	// EnrollmentTokens gives the tokens of a tenant that are good for an agent still, the first to expire first; at most 1,000.
+	EnrollmentTokens(ctx context.Context, tenant access.TenantID, now time.Time) ([]EnrollmentToken, error)
 
 	Agent(ctx context.Context, id access.AgentID) (access.Agent, error)
 	Agents(ctx context.Context, p Page) (Listed[access.Agent], error)      // by name
@@ -117,7 +119,8 @@ type Reader interface {
 	// hashes. In an Update, all that is read of the activity log is as it was before the transactions it is committed with.
 	AuditSize(ctx context.Context) (int64, error)
 	AuditHashes(ctx context.Context, indexes []int64) ([]audit.Hash, error)
-	Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error) // the newest
+	Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error)                  // the newest
+	Checkpoints(ctx context.Context, p Page) (Listed[audit.SignedCheckpoint], error) // the newest first
 
 	Idempotent(ctx context.Context, principal access.PrincipalID, key string) (Idempotency, error)
 	// Setting reads a small named value, such as a key that the server made at its first start.
@@ -154,6 +157,7 @@ type Tx interface {
 	DeleteSessionsOf(ctx context.Context, principal access.PrincipalID) error
 	SaveEnrollmentToken(ctx context.Context, t EnrollmentToken) error
 	UseEnrollmentToken(ctx context.Context, hash string, now time.Time) error // conflict if it was used already
+	DeleteEnrollmentToken(ctx context.Context, hash string) error             // not found if it is not there
 
 	SaveAgent(ctx context.Context, a access.Agent) error // inserts or replaces all but Revision, which only BumpAgent moves
 	BumpAgent(ctx context.Context, id access.AgentID) error

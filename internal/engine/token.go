@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -48,13 +49,70 @@ func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInpu
 		return tx.Append(ctx, access.Event{
 			At: may.now, Kind: access.AgentTokenMade, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
 			Scope: group.scope(), Action: rbac.EnrollmentTokensWrite,
-			Details: map[string]string{"name": t.Name, "mode": string(t.Mode), "expires": t.ExpiresAt.Format(time.RFC3339), "token": t.Hash[:16]},
+			Details: map[string]string{"name": t.Name, "mode": string(t.Mode), "expires": t.ExpiresAt.Format(time.RFC3339), "token": t.PublicID()},
 		})
 	})
 	if err != nil {
 		return "", EnrollmentToken{}, err
 	}
 	return token, t, nil
+}
+
+// PublicID names a token, of which only the hash is kept, in the activity log and in lists.
+func (t EnrollmentToken) PublicID() string { return t.Hash[:16] }
+
+func (t EnrollmentToken) scope() access.ResourceID {
+	return access.ResourceGroupScope(t.Subscription, t.ResourceGroup)
+}
+
+// EnrollmentTokens lists the tokens that are good for an agent still, among those that the caller could have made.
+func (e *Engine) EnrollmentTokens(ctx context.Context, c Caller) (list []EnrollmentToken, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.EnrollmentTokensWrite}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		list, err = waitingTokens(ctx, r, may)
+		return err
+	})
+	return list, err
+}
+
+// DeleteEnrollmentToken withdraws a token that no agent has enrolled with.
+func (e *Engine) DeleteEnrollmentToken(ctx context.Context, c Caller, id string) error {
+	return e.change(ctx, c, attempt{action: rbac.EnrollmentTokensWrite, details: map[string]string{"token": id}}, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		list, err := waitingTokens(ctx, tx, may)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(list, func(t EnrollmentToken) bool { return t.PublicID() == id })
+		if i < 0 {
+			return access.Fault(access.KindNotFound, "unknownToken", "there is no enrolment token %q that waits for its agent", clip(id))
+		}
+		if err := tx.DeleteEnrollmentToken(ctx, list[i].Hash); err != nil {
+			return fmt.Errorf("delete enrolment token: %w", err)
+		}
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.AgentTokenDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			Scope: list[i].scope(), Action: rbac.EnrollmentTokensWrite, Details: map[string]string{"name": list[i].Name, "token": id},
+		})
+	})
+}
+
+func waitingTokens(ctx context.Context, r Reader, may rights) ([]EnrollmentToken, error) {
+	scopes, err := may.anywhere(rbac.EnrollmentTokensWrite)
+	if err != nil {
+		return nil, err
+	}
+	list, err := r.EnrollmentTokens(ctx, may.caller.Tenant, may.now)
+	if err != nil {
+		return nil, fmt.Errorf("read enrolment tokens: %w", err)
+	}
+	return slices.DeleteFunc(list, func(t EnrollmentToken) bool { return !covered(t.scope(), scopes) }), nil
 }
 
 func (in TokenInput) complete() (TokenInput, error) {

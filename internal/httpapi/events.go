@@ -36,6 +36,10 @@ func (a *API) eventRoutes(mux *http.ServeMux) {
 		summary: "Get the newest signed checkpoint",
 	}, a.checkpoint)
 	register(a, operation{
+		method: http.MethodGet, path: "/audit/checkpoints", id: "listCheckpoints", tag: tag, entry: people,
+		summary: "List the signed checkpoints, the newest first",
+	}, a.listCheckpoints)
+	register(a, operation{
 		method: http.MethodGet, path: "/audit/consistency", id: "proveConsistency", tag: tag, entry: people,
 		summary: "Prove that one checkpoint's log begins with another's",
 	}, a.proveConsistency)
@@ -118,6 +122,11 @@ func (a *API) proveConsistency(ctx context.Context, in *consistencyInput) (*answ
 func (a *API) checkpoint(ctx context.Context, in *callInput) (*answer[api.Checkpoint], error) {
 	d, err := a.engine.Checkpoint(ctx, in.caller)
 	return &answer[api.Checkpoint]{checkpointOut(d)}, err
+}
+
+func (a *API) listCheckpoints(ctx context.Context, in *listInput) (*answer[api.Page[api.Checkpoint]], error) {
+	list, err := a.engine.Checkpoints(ctx, in.caller, in.page())
+	return &answer[api.Page[api.Checkpoint]]{page(list, checkpointOut)}, err
 }
 
 func proofOut(p engine.Proof) api.Proof {

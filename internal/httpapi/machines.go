@@ -41,10 +41,7 @@ func (a *API) machineRoutes() {
 		method: http.MethodGet, path: "/agents", id: "listAgents", tag: tag, entry: people,
 		summary: "List enforcement points by name",
 	}, a.listAgents)
-	register(a, operation{
-		method: http.MethodPost, path: "/enrollment-tokens", id: "createEnrollmentToken", tag: tag, status: http.StatusCreated, entry: people,
-		summary: "Make a token with which one agent enrols, once",
-	}, a.createEnrollmentToken)
+	a.enrollmentTokenRoutes()
 }
 
 // MachineQuery is the part of an input that narrows machines.
@@ -153,24 +150,6 @@ type listInput struct {
 func (a *API) listAgents(ctx context.Context, in *listInput) (*answer[api.Page[api.Agent]], error) {
 	list, err := a.engine.Agents(ctx, in.caller, in.page())
 	return &answer[api.Page[api.Agent]]{page(list, agentOut)}, err
-}
-
-type createTokenInput struct {
-	calling
-
-	Body api.NewEnrollmentToken
-}
-
-func (a *API) createEnrollmentToken(ctx context.Context, in *createTokenInput) (*answer[api.EnrollmentToken], error) {
-	b := in.Body
-	token, t, err := a.engine.MakeEnrollmentToken(ctx, in.caller, engine.TokenInput{
-		Name: b.Name, Mode: access.Mode(b.Mode),
-		ResourceGroup: b.ResourceGroup, TTL: seconds(b.TTLSeconds),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &answer[api.EnrollmentToken]{api.EnrollmentToken{Token: token, ExpiresAt: t.ExpiresAt.UTC(), CA: string(a.identity.CA().PEM())}}, nil
 }
 
 type labelMachineInput struct {

@@ -36,6 +36,7 @@ func (a *API) principalRoutes() {
 		summary: "Take a principal out of a group",
 	}, a.removeMember)
 	a.secretRoutes()
+	a.passwordRoutes()
 }
 
 type listPrincipalsInput struct {
@@ -44,10 +45,12 @@ type listPrincipalsInput struct {
 
 	Kind  string `query:"kind" enum:"user,group,servicePrincipal" doc:"Only principals of this kind."`
 	Group string `query:"group" maxLength:"256" doc:"Name or id of a group: only its direct members."`
+
+	Member string `query:"member" maxLength:"256" doc:"Name or id: only groups that it is a direct member of."`
 }
 
 func (a *API) listPrincipals(ctx context.Context, in *listPrincipalsInput) (*answer[api.Page[api.Principal]], error) {
-	f := engine.PrincipalFilter{Kind: access.PrincipalKind(in.Kind), Group: access.PrincipalID(in.Group)}
+	f := engine.PrincipalFilter{Kind: access.PrincipalKind(in.Kind), Group: access.PrincipalID(in.Group), Member: access.PrincipalID(in.Member)}
 	list, err := a.engine.Principals(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Principal]]{page(list, principalOut)}, err
 }

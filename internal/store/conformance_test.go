@@ -91,6 +91,17 @@ func TestRoundTrip(t *testing.T) {
 				get("password", password, pw, err)
 				s, err := r.Session(ctx, "aa")
 				get("session", session, s, err)
+				list, err := r.Checkpoints(ctx, engine.Page{Limit: 1})
+				get("newest checkpoint", []audit.SignedCheckpoint{checkpoint}, list.Items, err)
+				list, err = r.Checkpoints(ctx, engine.Page{Limit: 1, Cursor: list.Next})
+				get("older checkpoint", []audit.SignedCheckpoint{{Size: 3, Text: "older"}}, list.Items, err)
+				get("end of the checkpoints", "", list.Next, err)
+				waiting, err := r.EnrollmentTokens(ctx, tenantID, day())
+				get("waiting token", []engine.EnrollmentToken{token}, waiting, err)
+				waiting, err = r.EnrollmentTokens(ctx, tenantID, token.ExpiresAt)
+				get("expired token", []engine.EnrollmentToken{}, waiting, err)
+				waiting, err = r.EnrollmentTokens(ctx, "another", day())
+				get("another's token", []engine.EnrollmentToken{}, waiting, err)
 				tok, err := r.EnrollmentToken(ctx, "bb")
 				get("token", token, tok, err)
 				a, err := r.Agent(ctx, f.agent)
@@ -186,6 +197,7 @@ func TestNotFound(t *testing.T) {
 			})
 			for what, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
 				"remove member":     func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "x", f.user) },
+				"delete token":      func(ctx context.Context, tx engine.Tx) error { return tx.DeleteEnrollmentToken(ctx, "x") },
 				"delete assignment": func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleAssignment(ctx, "x") },
 				"bump agent":        func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, "x") },
 				"delete machine":    func(ctx context.Context, tx engine.Tx) error { return tx.DeleteMachine(ctx, "x") },

@@ -164,14 +164,23 @@ func scanHash(row scanner) (audit.Hash, error) {
 
 // Checkpoint implements engine.Reader.
 func (r *reader) Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error) {
-	return one(ctx, r.q, "checkpoint", func(row scanner) (c audit.SignedCheckpoint, err error) {
-		var root []byte
-		err = row.Scan(&c.Size, &root, timeColumn{&c.At}, &c.Text)
-		if err == nil && len(root) == len(c.Root) {
-			c.Root = audit.Hash(root)
-		}
-		return c, err
-	}, selectCheckpoint)
+	return one(ctx, r.q, "checkpoint", scanCheckpoint, selectCheckpoint)
+}
+
+// Checkpoints implements engine.Reader.
+func (r *reader) Checkpoints(ctx context.Context, p engine.Page) (engine.Listed[audit.SignedCheckpoint], error) {
+	l := from("select size, root, at, text from checkpoints")
+	l.after(p.Cursor, true, "size", cursorNumber)
+	return page(ctx, r.q, l, p, "size desc", scanCheckpoint, func(c audit.SignedCheckpoint) []any { return []any{c.Size} })
+}
+
+func scanCheckpoint(row scanner) (c audit.SignedCheckpoint, err error) {
+	var root []byte
+	err = row.Scan(&c.Size, &root, timeColumn{&c.At}, &c.Text)
+	if err == nil && len(root) == len(c.Root) {
+		c.Root = audit.Hash(root)
+	}
+	return c, err
 }
 
 // SaveCheckpoint implements engine.Tx.

@@ -69,6 +69,8 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 		"events of request": func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Request: "r"}, p) },
 		"events refused":    func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Outcome: access.Refused}, p) },
 		"events since":      func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Since: time.Unix(1, 0)}, p) },
+		"checkpoints":       func(r *reader) { _, _ = r.Checkpoints(ctx, next) },
+		"enrolment tokens":  func(r *reader) { _, _ = r.EnrollmentTokens(ctx, "t", time.Unix(1, 0)) },
 		"scenes":            func(r *reader) { _, _ = r.Scenes(ctx, make([]access.AgentID, 111)) },
 		"guard of machine":  func(r *reader) { _, _ = r.GuardOf(ctx, "m") },
 		"machines of agent": func(r *reader) { _, _ = r.MachinesOfAgent(ctx, "a") },

@@ -11,8 +11,10 @@ import (
 const (
 	selectPassword   = "select principal, hash, must_change, failures, locked_till, changed_at from passwords where principal = $1 limit 1"
 	selectSession    = "select hash, principal, created_at, expires_at, address, client, stepped_up_at from sessions where hash = $1 limit 1"
-	selectEnrollment = `select hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at
-from enrollment_tokens where hash = $1 limit 1`
+	enrollColumns    = "hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at"
+	selectEnrollment = "select " + enrollColumns + " from enrollment_tokens where hash = $1 limit 1"
+	selectEnrolling  = "select " + enrollColumns + ` from enrollment_tokens
+where expires_at > $1 and used_at = 0 and tenant = $2 order by expires_at, hash limit 1000`
 )
 
 // Password implements engine.Reader.
@@ -33,11 +35,18 @@ func (r *reader) Session(ctx context.Context, hash string) (engine.Session, erro
 
 // EnrollmentToken implements engine.Reader.
 func (r *reader) EnrollmentToken(ctx context.Context, hash string) (engine.EnrollmentToken, error) {
-	return one(ctx, r.q, "enrollment token", func(row scanner) (t engine.EnrollmentToken, err error) {
-		err = row.Scan(&t.Hash, &t.Tenant, &t.Subscription, &t.ResourceGroup, &t.Name, &t.Mode, &t.CreatedBy, timeColumn{&t.CreatedAt}, timeColumn{&t.ExpiresAt},
-			timeColumn{&t.UsedAt})
-		return t, err
-	}, selectEnrollment, hash)
+	return one(ctx, r.q, "enrollment token", scanEnrollment, selectEnrollment, hash)
+}
+
+// EnrollmentTokens implements engine.Reader.
+func (r *reader) EnrollmentTokens(ctx context.Context, tenant access.TenantID, now time.Time) ([]engine.EnrollmentToken, error) {
+	return all(ctx, r.q, scanEnrollment, selectEnrolling, micros(now), string(tenant))
+}
+
+func scanEnrollment(row scanner) (t engine.EnrollmentToken, err error) {
+	err = row.Scan(&t.Hash, &t.Tenant, &t.Subscription, &t.ResourceGroup, &t.Name, &t.Mode, &t.CreatedBy, timeColumn{&t.CreatedAt}, timeColumn{&t.ExpiresAt},
+		timeColumn{&t.UsedAt})
+	return t, err
 }
 
 const (
@@ -84,4 +93,9 @@ func (t *tx) SaveEnrollmentToken(ctx context.Context, v engine.EnrollmentToken) 
 func (t *tx) UseEnrollmentToken(ctx context.Context, hash string, now time.Time) error {
 	used := access.Fault(access.KindConflict, "tokenUsed", "this enrollment token was used already, or there is none such; make another")
 	return t.exec(ctx, "enrollment token", used, useEnrollment, hash, micros(now))
+}
+
+// DeleteEnrollmentToken implements engine.Tx.
+func (t *tx) DeleteEnrollmentToken(ctx context.Context, hash string) error {
+	return t.exec(ctx, "enrollment token", missing("enrollment token"), deleteEnrolled, hash)
 }

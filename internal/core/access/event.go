@@ -42,6 +42,7 @@ const (
 	MachineDeleted  EventKind = "machine.deleted"
 
 	AgentTokenMade     EventKind = "agent.tokenMade"
+	AgentTokenDeleted  EventKind = "agent.tokenDeleted" // withdrawn before an agent enrolled with it
 	AgentEnrolled      EventKind = "agent.enrolled"
 	AgentEnrolRefused  EventKind = "agent.enrolRefused"
 	AgentRefused       EventKind = "agent.refused" // a certificate that does not count, or another machine's state

@@ -50,6 +50,8 @@ type appDefinitionRecord struct {
 	Description    string                `json:"description,omitempty"`
 	Version        string                `json:"version,omitempty"`
 	Disabled       bool                  `json:"disabled,omitempty"`
+	Public         bool                  `json:"public,omitempty"`
+	Audience       []access.TenantID     `json:"audience,omitempty"`
 	Authorizations []authorizationRecord `json:"authorizations,omitempty"`
 	JIT            offerRecord           `json:"jit,omitzero"`
 	Lock           app.LockLevel         `json:"lock"`
@@ -71,7 +73,7 @@ type appDefinitionRecord struct {
 func appDefinitionOf(d app.Definition) appDefinitionRecord {
 	r := appDefinitionRecord{
 		Resource: d.Resource, Tenant: d.Tenant, Location: d.Location, DisplayName: d.DisplayName, Description: d.Description, Version: d.Version,
-		Disabled: d.Disabled, JIT: offerRecord(d.JIT), Lock: d.Lock, Unmanaged: d.Unmanaged, Allowed: d.Allowed, AllowedData: d.AllowedData,
+		Disabled: d.Disabled, Public: d.Public, Audience: d.Audience, JIT: offerRecord(d.JIT), Lock: d.Lock, Unmanaged: d.Unmanaged, Allowed: d.Allowed, AllowedData: d.AllowedData,
 		Endpoint: d.Endpoint, Form: d.Form, Template: d.Template, Package: d.Package, Tags: d.Tags, CreatedBy: d.CreatedBy, CreatedAt: micros(d.CreatedAt),
 		UpdatedBy: d.UpdatedBy, UpdatedAt: micros(d.UpdatedAt), Revision: d.Revision,
 	}
@@ -84,7 +86,7 @@ func appDefinitionOf(d app.Definition) appDefinitionRecord {
 func (r appDefinitionRecord) definition() app.Definition {
 	d := app.Definition{
 		Resource: r.Resource, Tenant: r.Tenant, Location: r.Location, DisplayName: r.DisplayName, Description: r.Description, Version: r.Version,
-		Disabled: r.Disabled, JIT: app.Offer(r.JIT), Lock: r.Lock, Unmanaged: r.Unmanaged, Allowed: r.Allowed, AllowedData: r.AllowedData,
+		Disabled: r.Disabled, Public: r.Public, Audience: r.Audience, JIT: app.Offer(r.JIT), Lock: r.Lock, Unmanaged: r.Unmanaged, Allowed: r.Allowed, AllowedData: r.AllowedData,
 		Endpoint: r.Endpoint, Form: r.Form, Template: r.Template, Package: r.Package, Tags: r.Tags, CreatedBy: r.CreatedBy, CreatedAt: instant(r.CreatedAt),
 		UpdatedBy: r.UpdatedBy, UpdatedAt: instant(r.UpdatedAt), Revision: r.Revision,
 	}

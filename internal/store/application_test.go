@@ -18,7 +18,7 @@ const publisherID = access.TenantID("99999999-9999-9999-9999-999999999999")
 func wholeDefinition(name string) app.Definition {
 	return app.Definition{
 		Resource: access.ResourceID("/subscriptions/X/resourceGroups/Catalog/providers/Microsoft.Solutions/applicationDefinitions/" + name), Tenant: publisherID,
-		Location: "local", DisplayName: "Shop", Description: "A shop", Version: "1.4.0", Disabled: true,
+		Location: "local", DisplayName: "Shop", Description: "A shop", Version: "1.4.0", Disabled: true, Public: true, Audience: []access.TenantID{"t"},
 		Authorizations: []app.Authorization{{Principal: "vendors", Role: rbac.Contributor, Longest: time.Hour}},
 		JIT:            app.Offer{Available: true, Required: true, Longest: 2 * time.Hour}, Lock: app.LockReadOnly, Unmanaged: true, Allowed: []string{"A.B/c"},
 		AllowedData: []string{"A.B/d"}, Endpoint: "https://hooks.example", Form: "{}", Template: `{"a": "ü"}`, Package: "https://files.example",

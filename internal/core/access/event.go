@@ -89,6 +89,12 @@ const (
 	AlertClosed       EventKind = "alert.closed"
 	AlertRuleChanged  EventKind = "alertRule.changed"
 
+	AppDefinitionWritten EventKind = "applicationDefinition.written"
+	AppDefinitionDeleted EventKind = "applicationDefinition.deleted"
+	ApplicationCreated   EventKind = "application.created"
+	ApplicationChanged   EventKind = "application.changed" // its settings, or the revision of the definition that counts
+	ApplicationDeleted   EventKind = "application.deleted"
+
 	NetworkWritten EventKind = "network.written"
 	NetworkDeleted EventKind = "network.deleted"
 

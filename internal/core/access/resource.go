@@ -114,6 +114,16 @@ func PolicyResource(sub SubscriptionID, group, location, name string) ResourceID
 		ResourceID("/providers/Microsoft.Security/locations/"+location+"/jitNetworkAccessPolicies/"+name)
 }
 
+// ApplicationDefinitionResource gives the id of a definition of managed applications.
+func ApplicationDefinitionResource(sub SubscriptionID, group, name string) ResourceID {
+	return ResourceGroupScope(sub, group) + ResourceID("/providers/Microsoft.Solutions/applicationDefinitions/"+name)
+}
+
+// ApplicationResource gives the id of a managed application.
+func ApplicationResource(sub SubscriptionID, group, name string) ResourceID {
+	return ResourceGroupScope(sub, group) + ResourceID("/providers/Microsoft.Solutions/applications/"+name)
+}
+
 // clip shortens text that came from outside before it goes into a message.
 func clip(s string) string {
 	const most = 80

@@ -1,6 +1,10 @@
 package app
 
 import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -26,8 +30,10 @@ type Definition struct {
 	Location       string
 	DisplayName    string
 	Description    string
-	Version        string // the publisher's own, such as 1.4.0; empty: it has none
-	Disabled       bool   // nothing new is deployed from it
+	Version        string            // the publisher's own, such as 1.4.0; empty: it has none
+	Disabled       bool              // nothing new is deployed from it
+	Public         bool              // every tenant may deploy it
+	Audience       []access.TenantID // else these may, beside the publisher
 	Authorizations []Authorization
 	JIT            Offer
 	Lock           LockLevel
@@ -44,6 +50,51 @@ type Definition struct {
 	UpdatedBy      access.PrincipalID
 	UpdatedAt      time.Time
 	Revision       int64
+}
+
+// OfferedTo tells whether a tenant may see the definition and deploy it.
+func (d Definition) OfferedTo(tenant access.TenantID) bool {
+	return d.Public || d.Tenant == tenant || slices.Contains(d.Audience, tenant)
+}
+
+// Same tells whether two definitions offer the same, whatever their revision.
+func (d Definition) Same(other Definition) bool {
+	bare := func(d Definition) Definition {
+		d.Version, d.CreatedBy, d.CreatedAt, d.UpdatedBy, d.UpdatedAt, d.Revision = "", "", time.Time{}, "", time.Time{}, 0
+		return d
+	}
+	return fmt.Sprintf("%#v", bare(d)) == fmt.Sprintf("%#v", bare(other))
+}
+
+// NextVersion gives the version of a changed definition: what is asked for, which must be higher than was, or where nothing is
+// asked for the next patch.
+func NextVersion(was, asked string) (string, error) {
+	old, ok := versionParts(was)
+	switch next, okNext := versionParts(asked); {
+	case asked == "" && was == "":
+		return "1.0.0", nil
+	case asked == "" && ok:
+		return fmt.Sprintf("%d.%d.%d", old[0], old[1], old[2]+1), nil
+	case okNext && ok && slices.Compare(next[:], old[:]) <= 0:
+		return "", access.Fault(access.KindConflict, "versionNotRaised", "the definition has version %s already: a change needs a higher one, such as %d.%d.%d", was, old[0], old[1], old[2]+1)
+	}
+	return asked, nil
+}
+
+// versionParts reads three numbers with dots between them, without signs and leading zeros.
+func versionParts(s string) (parts [3]int, ok bool) {
+	texts := strings.Split(s, ".")
+	if len(texts) != len(parts) {
+		return parts, false
+	}
+	for i, text := range texts {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || strconv.Itoa(n) != text {
+			return parts, false
+		}
+		parts[i] = n
+	}
+	return parts, true
 }
 
 // Name gives the last segment of the definition's resource id.

@@ -77,6 +77,19 @@ func TestSettingsAreRefusedWithEveryReason(t *testing.T) {
 	}
 }
 
+func TestNextVersion(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ was, asked, want, code string }{
+		"the first": {"", "", "1.0.0", ""}, "as asked": {"", "0.9.0", "0.9.0", ""}, "the next patch": {"1.4.9", "", "1.4.10", ""},
+		"higher": {"1.9.0", "1.10.0", "1.10.0", ""}, "the same": {"1.4.0", "1.4.0", "", "versionNotRaised"}, "lower": {"1.4.0", "1.3.9", "", "versionNotRaised"},
+	} {
+		got, err := app.NextVersion(tc.was, tc.asked)
+		if got != tc.want || tc.code != "" && access.CodeOf(err) != tc.code || tc.code == "" && err != nil {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestDefaultsAreAzures(t *testing.T) {
 	t.Parallel()
 	if got, want := app.DefaultSettings(app.Offer{Available: true}), (app.Settings{JIT: true, Mode: app.Automatic, Longest: 8 * time.Hour}); !got.Equal(want) {

@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -56,7 +55,7 @@ func (d Definition) Validate(known Known) []access.Reason {
 			r.add("malformedText", text.field, "the text has at most %d bytes and no control characters", text.most)
 		}
 	}
-	if d.Version != "" && !version().MatchString(d.Version) {
+	if _, ok := versionParts(d.Version); d.Version != "" && !ok {
 		r.add("malformedVersion", "version", "a version is three numbers, such as 1.4.0; not %q", clip(d.Version))
 	}
 	r.authorizations(d, known)
@@ -66,10 +65,6 @@ func (d Definition) Validate(known Known) []access.Reason {
 	r.documents(d)
 	r.tags(d.Tags)
 	return r
-}
-
-func version() *regexp.Regexp {
-	return regexp.MustCompile(`^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$`)
 }
 
 func (r *reasons) authorizations(d Definition, known Known) {

@@ -27,6 +27,16 @@ const (
 	ResourceGroupsRead  = "Microsoft.Resources/subscriptions/resourceGroups/read"
 	ResourceGroupsWrite = "Microsoft.Resources/subscriptions/resourceGroups/write"
 
+	DenyAssignmentsRead = "Microsoft.Authorization/denyAssignments/read"
+
+	AppDefinitionsRead   = "Microsoft.Solutions/applicationDefinitions/read"
+	AppDefinitionsWrite  = "Microsoft.Solutions/applicationDefinitions/write"
+	AppDefinitionsDelete = "Microsoft.Solutions/applicationDefinitions/delete"
+	ApplicationsRead     = "Microsoft.Solutions/applications/read"
+	ApplicationsWrite    = "Microsoft.Solutions/applications/write"
+	ApplicationsDelete   = "Microsoft.Solutions/applications/delete"
+	ApplicationsRefresh  = "Microsoft.Solutions/applications/refreshPermissions/action" // to accept the definition as it is now
+
 	ActivityLogRead = "Microsoft.Insights/eventtypes/values/read" // the events at a scope
 )
 
@@ -76,6 +86,8 @@ func Actions() []string {
 		RoleDefinitionsRead, RoleDefinitionsWrite, RoleDefinitionsDelete,
 		EligibilitiesRead, EligibilitiesWrite, RoleActivate,
 		SubscriptionsRead, ResourceGroupsRead, ResourceGroupsWrite,
+		DenyAssignmentsRead, AppDefinitionsRead, AppDefinitionsWrite, AppDefinitionsDelete,
+		ApplicationsRead, ApplicationsWrite, ApplicationsDelete, ApplicationsRefresh,
 		ActivityLogRead,
 		RequestsRead, RequestsDecide, RequestsCancel, GrantsRead, GrantsRevoke,
 		AgentsRead, EnrollmentTokensWrite,

@@ -89,6 +89,18 @@ func everyApproval(entries []*access.MachinePolicy) []access.Approval {
 	return out.approvals
 }
 
+// namedInApprovals gives the groups and people that approvals name, each once.
+func namedInApprovals(approvals []access.Approval) []access.PrincipalID {
+	var named []access.PrincipalID
+	for _, a := range approvals {
+		for _, s := range a.Case.Stages {
+			named = append(named, namedIn(s)...)
+		}
+	}
+	slices.Sort(named)
+	return slices.Compact(named)
+}
+
 // breakGlass opens at once, leaves the debt, and tells everybody who could have decided.
 func (d *deciding) breakGlass(ctx context.Context) error {
 	c := d.may.caller
@@ -101,14 +113,7 @@ func (d *deciding) breakGlass(ctx context.Context) error {
 	if err := d.tx.SaveReview(ctx, review, 0); err != nil {
 		return fmt.Errorf("save review: %w", err)
 	}
-	var told []access.PrincipalID
-	for _, a := range d.request.Approvals {
-		for _, s := range a.Case.Stages {
-			told = append(told, namedIn(s)...)
-		}
-	}
-	slices.Sort(told)
-	d.notify(notice{kind: NotifyBreakGlass, request: d.request, by: c.Name, recipients: slices.Compact(told)})
+	d.notify(notice{kind: NotifyBreakGlass, request: d.request, by: c.Name, recipients: namedInApprovals(d.request.Approvals)})
 	event := access.Event{
 		At: d.now, Kind: access.GlassBroken, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Request: d.request.ID,
 		Details: map[string]string{"review": string(review.ID), "justification": clip(d.request.Justification)},

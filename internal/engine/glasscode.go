@@ -7,7 +7,6 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -123,76 +122,75 @@ func sealedCodes(ctx context.Context, r Reader, agent access.AgentID, now time.T
 	return sealed, nil
 }
 
-// GlassUse is what an agent says of a code that was used while the server was out of reach.
-type GlassUse struct {
-	Code     GlassCodeID
-	Ports    access.PortRange
-	Protocol access.Protocol
-	Source   netip.Prefix
-	Opened   time.Time // by the agent's wall clock
-	Duration time.Duration
-	Reason   string
+// GlassCodeDetail is a code with the name of who issued it; the code itself nobody has.
+type GlassCodeDetail struct {
+	Code       GlassCode
+	IssuerName string
 }
 
-// GlassUsed records that a machine was opened with a code while the server was out of reach, and leaves the debt of review with
-// whom the code was issued to. What was recorded already is not recorded again.
-func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address netip.Addr, u GlassUse) error {
-	if len(u.Reason) > access.MaxText || u.Duration <= 0 || u.Duration > access.MaxDuration || !u.Ports.Valid() {
-		return access.Fault(access.KindInvalid, "malformedUse", "the use of a code makes no sense")
-	}
-	err := e.update(ctx, func(tx Tx) error {
-		now := e.now()
-		code, err := tx.GlassCode(ctx, u.Code)
-		if isKind(err, access.KindNotFound) || err == nil && code.Agent != agent {
-			return access.Fault(access.KindInvalid, "unknownCode", "there is no such code of this agent")
-		}
-		if err != nil {
-			return fmt.Errorf("read code: %w", err)
-		}
-		if !code.UsedAt.IsZero() {
-			return nil
-		}
-		if err := tx.UseGlassCode(ctx, code.ID, now); err != nil {
-			return err
-		}
-		issuer, err := tx.Principal(ctx, code.IssuedBy)
-		if err != nil {
-			return fmt.Errorf("read principal: %w", err)
-		}
-		w := e.newWork(tx, now)
-		w.bumps[agent] = true
-		m, err := w.machine(ctx, code.Machine)
+// GlassCodes lists the codes of a machine, the oldest first: unused, used, and of late expired or revoked.
+func (e *Engine) GlassCodes(ctx context.Context, c Caller, machine string) (list []GlassCodeDetail, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.GlassCodesWrite, details: map[string]string{"machine": machine}}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
 		if err != nil {
 			return err
 		}
-		actor := access.Actor{ID: issuer.ID, Name: issuer.Name, Address: address, Via: "agent"}
-		request, _ := access.NewRequest(access.Request{
-			ID: access.RequestID(newID()), Tenant: issuer.Tenant, Requester: issuer.ID, RequesterName: issuer.Name, Via: "agent", BreakGlass: true,
-			Justification: u.Reason, Start: micros(u.Opened),
-			Items: []access.Item{{Machine: code.Machine, Ports: u.Ports, Protocol: u.Protocol, Sources: []netip.Prefix{u.Source}, Duration: u.Duration.Truncate(time.Microsecond)}},
-		}, actor, 0, now)
-		request.State, request.DecidedAt = access.RequestApproved, now // on the machine, by the code
-		if err := tx.SaveRequest(ctx, request, 0); err != nil {
-			return fmt.Errorf("save request: %w", err)
+		m, err := findMachine(ctx, r, may, machine, rbac.GlassCodesWrite)
+		if err != nil {
+			return err
 		}
-		review := access.Review{
-			ID: access.ReviewID(newID()), Tenant: issuer.Tenant, Person: issuer.ID, PersonName: issuer.Name, Request: request.ID, Offline: true, CreatedAt: now, Revision: 1,
+		codes, err := r.GlassCodes(ctx, m.ID)
+		if err != nil {
+			return fmt.Errorf("read codes: %w", err)
 		}
-		if err := tx.SaveReview(ctx, review, 0); err != nil {
-			return fmt.Errorf("save review: %w", err)
+		list = make([]GlassCodeDetail, 0, len(codes))
+		for _, code := range codes {
+			names, err := namesOf(ctx, r, []access.PrincipalID{code.IssuedBy})
+			if err != nil {
+				return err
+			}
+			list = append(list, GlassCodeDetail{Code: code, IssuerName: names[code.IssuedBy]})
 		}
-		w.notify(notice{kind: NotifyBreakGlass, request: request, by: issuer.Name})
-		w.event(access.Event{
-			Kind: access.GlassBroken, Actor: actor, Tenant: issuer.Tenant, Scope: m.Resource, Machine: code.Machine, Agent: agent, Request: request.ID,
-			Details: map[string]string{
-				"offline": "true", "code": string(code.ID), "review": string(review.ID), "ports": u.Ports.String() + "/" + string(u.Protocol),
-				"source": u.Source.String(), "opened": u.Opened.UTC().Format(time.RFC3339), "duration": u.Duration.String(), "justification": clip(u.Reason),
-			},
-		})
+		return nil
+	})
+	return list, err
+}
+
+// RevokeGlassCodes ends the unused codes of a machine, and gives how many there were. Its agent learns of it with its next
+// state: one that is out of reach goes on taking them, and what it opens is recorded when it is back.
+func (e *Engine) RevokeGlassCodes(ctx context.Context, c Caller, machine string) (revoked int, err error) {
+	err = e.change(ctx, c, attempt{action: rbac.GlassCodesWrite, details: map[string]string{"machine": machine}}, func(tx Tx) error {
+		revoked = 0
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		m, err := findMachine(ctx, tx, may, machine, rbac.GlassCodesWrite)
+		if err != nil {
+			return err
+		}
+		codes, err := tx.GlassCodes(ctx, m.ID)
+		if err != nil {
+			return fmt.Errorf("read codes: %w", err)
+		}
+		w := e.newWork(tx, may.now)
+		for _, code := range codes {
+			if !code.UsedAt.IsZero() || !may.now.Before(code.ExpiresAt) {
+				continue
+			}
+			if err := tx.EndGlassCode(ctx, code.ID, may.now); err != nil {
+				return fmt.Errorf("end code: %w", err)
+			}
+			revoked++
+			w.bumps[code.Agent] = true
+		}
+		if revoked > 0 {
+			w.event(access.Event{
+				Kind: access.GlassCodesRevoked, Actor: c.Actor(), Tenant: c.Tenant, Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Action: rbac.GlassCodesWrite,
+				Details: map[string]string{"count": fmt.Sprint(revoked)},
+			})
+		}
 		return w.finish(ctx)
 	})
-	if err == nil {
-		e.poke()
-	}
-	return err
+	return revoked, err
 }

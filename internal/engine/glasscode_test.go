@@ -53,3 +53,54 @@ func TestGlassCodes(t *testing.T) {
 		t.Errorf("%d events, %d codes are left", count, len(w.desired(host.Agent.ID).Codes))
 	}
 }
+
+// TestGlassCodesAreRevoked proves that revoked codes leave the agent, that others can be issued in their place, and that a
+// use by an agent which had not heard of it is recorded, also of a code that is long forgotten.
+func TestGlassCodesAreRevoked(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, twoOfOps)
+	_, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := w.desired(w.host.Agent.ID).Codes
+	start := w.size()
+	if n := must(w.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t); n != 20 || len(w.desired(w.host.Agent.ID).Codes) != 0 || w.kinds(start) != "breakGlass.codesRevoked" {
+		t.Fatalf("%d were revoked, the agent has %v, events are %s", n, w.desired(w.host.Agent.ID).Codes, w.kinds(start))
+	}
+	_, _, err = w.IssueGlassCodes(w.ctx, w.admin, "web-1", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := must(w.GlassCodes(w.ctx, w.admin, "web-1"))(t); len(list) != 21 || list[0].IssuerName != "admin" || w.clock.now().Before(list[0].Code.ExpiresAt) {
+		t.Errorf("the list is %+v", list)
+	}
+	_, err = w.RevokeGlassCodes(w.ctx, w.ann, "web-1")
+	wantCode(t, err, access.KindForbidden, "forbidden")
+	_, err = w.GlassCodes(w.ctx, w.ann, "web-1")
+	wantCode(t, err, access.KindForbidden, "forbidden")
+
+	use := engine.GlassUse{
+		Code: engine.GlassCodeID(old[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		Opened: w.clock.now(), Duration: 30 * time.Minute, Reason: "site down",
+	}
+	if err := w.GlassUsed(w.ctx, w.host.Agent.ID, office, use); err != nil {
+		t.Fatal(err)
+	}
+	review := must(w.Reviews(w.ctx, w.bob, engine.ReviewFilter{}, engine.Page{}))(t)
+	if len(review.Items) != 1 || !review.Items[0].Mine {
+		t.Errorf("an approver of the machine is shown %+v", review.Items)
+	}
+	w.clock.advance(400 * 24 * time.Hour)
+	if _, err := w.Purge(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	start = w.size()
+	use.Code = engine.GlassCodeID(old[1].ID)
+	if err := w.GlassUsed(w.ctx, w.host.Agent.ID, office, use); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.kinds(start); got != "breakGlass.used" {
+		t.Errorf("events are %q", got)
+	}
+}

@@ -52,7 +52,7 @@ type IdentityWriter interface {
 
 	SaveGlassCode(ctx context.Context, c GlassCode) error                 // inserts
 	UseGlassCode(ctx context.Context, id GlassCodeID, at time.Time) error // conflict if it was used already
-	DeleteGlassCode(ctx context.Context, id GlassCodeID) error            // not found if it is not there
+	EndGlassCode(ctx context.Context, id GlassCodeID, at time.Time) error // it expires then; not found if it is not there
 
 	// Purge deletes what nobody needs any more, at most limit rows of each kind, and gives how many there were: sessions,
 	// API tokens, ceremonies, pending sign-ins and unused codes that expired before expired, enrolment tokens that were used or expired

@@ -16,6 +16,14 @@ func (a *API) glassRoutes() {
 		summary: "Issue codes that open the machine while the server is out of reach",
 	}, a.issueGlassCodes)
 	register(a, operation{
+		method: http.MethodGet, path: "/machines/{machine}/break-glass-codes", id: "listBreakGlassCodes", tag: "Machines", entry: people,
+		summary: "List the codes of a machine, the oldest first, without the codes themselves; there is one page",
+	}, a.listGlassCodes)
+	register(a, operation{
+		method: http.MethodDelete, path: "/machines/{machine}/break-glass-codes", id: "revokeBreakGlassCodes", tag: "Machines", entry: people,
+		summary: "End the unused codes of a machine",
+	}, a.revokeGlassCodes)
+	register(a, operation{
 		method: http.MethodPost, path: "/agent/break-glass", id: "reportBreakGlass", tag: "Agents", entry: agents,
 		summary: "Say that a code was used while the server was out of reach",
 	}, a.glassUsed)
@@ -31,6 +39,36 @@ type glassCodesInput struct {
 func (a *API) issueGlassCodes(ctx context.Context, in *glassCodesInput) (*answer[api.GlassCodes], error) {
 	codes, m, err := a.engine.IssueGlassCodes(ctx, in.caller, in.Machine, in.Body.Count)
 	return &answer[api.GlassCodes]{api.GlassCodes{Machine: m.Name, Codes: codes}}, err
+}
+
+type machineCodesInput struct {
+	calling
+
+	Machine string `path:"machine" maxLength:"2048" doc:"Name, id or resource id, escaped."`
+}
+
+func (a *API) listGlassCodes(ctx context.Context, in *machineCodesInput) (*answer[api.Page[api.GlassCode]], error) {
+	list, err := a.engine.GlassCodes(ctx, in.caller, in.Machine)
+	now := a.now()
+	return &answer[api.Page[api.GlassCode]]{page(engine.Listed[engine.GlassCodeDetail]{Items: list}, func(d engine.GlassCodeDetail) api.GlassCode {
+		c := d.Code
+		out := api.GlassCode{
+			ID: string(c.ID), State: "unused", MaxSeconds: int64(c.Most / time.Second), IssuedBy: d.IssuerName, IssuedAt: c.IssuedAt.UTC(), ExpiresAt: c.ExpiresAt.UTC(),
+			UsedAt: instant(c.UsedAt),
+		}
+		switch {
+		case out.UsedAt != nil:
+			out.State = "used"
+		case !now.Before(c.ExpiresAt):
+			out.State = "over"
+		}
+		return out
+	})}, err
+}
+
+func (a *API) revokeGlassCodes(ctx context.Context, in *machineCodesInput) (*answer[api.RevokedGlassCodes], error) {
+	n, err := a.engine.RevokeGlassCodes(ctx, in.caller, in.Machine)
+	return &answer[api.RevokedGlassCodes]{api.RevokedGlassCodes{Revoked: n}}, err
 }
 
 type glassUseInput struct {

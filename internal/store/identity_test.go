@@ -89,6 +89,18 @@ func TestIdentityRoundTrip(t *testing.T) {
 		})
 		conflict("a ceremony twice", func(ctx context.Context, tx engine.Tx) error { return tx.UseCeremony(ctx, "cc") })
 		conflict("a code twice", func(ctx context.Context, tx engine.Tx) error { return tx.UseGlassCode(ctx, "g-1", day()) })
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return tx.EndGlassCode(ctx, "g-1", day())
+		})
+		err := f.Update(t.Context(), func(tx engine.Tx) error { return tx.EndGlassCode(t.Context(), "x", day()) })
+		wantKind(t, "a code that there is not", err, access.KindNotFound, "")
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			code, err := r.GlassCode(ctx, "g-1")
+			if err == nil && !code.ExpiresAt.Equal(day()) {
+				t.Errorf("the code that was ended expires at %s", code.ExpiresAt)
+			}
+			return err
+		})
 	})
 }
 

@@ -28,6 +28,7 @@ where id = $1 and revision = $8`
 	insertGlass    = `insert into glass_codes (id, machine, agent, hash, most, issued_by, issued_at, expires_at, used_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 	useGlass    = "update glass_codes set used_at = $2 where id = $1 and used_at = 0"
+	endGlass    = "update glass_codes set expires_at = $2 where id = $1"
 	deleteGlass = "delete from glass_codes where id = $1"
 )
 
@@ -104,9 +105,9 @@ func (t *tx) UseGlassCode(ctx context.Context, id engine.GlassCodeID, at time.Ti
 	return t.exec(ctx, "code", used, useGlass, string(id), micros(at))
 }
 
-// DeleteGlassCode implements engine.IdentityWriter.
-func (t *tx) DeleteGlassCode(ctx context.Context, id engine.GlassCodeID) error {
-	return t.exec(ctx, "code", missing("code"), deleteGlass, string(id))
+// EndGlassCode implements engine.IdentityWriter.
+func (t *tx) EndGlassCode(ctx context.Context, id engine.GlassCodeID, at time.Time) error {
+	return t.exec(ctx, "code", missing("code"), endGlass, string(id), micros(at))
 }
 
 // What is purged: of each kind, the keys of the rows that nobody needs any more. Each has an index on what it asks for.

@@ -31,9 +31,10 @@ const (
 	DecisionMade    EventKind = "decision.made"
 	DecisionRefused EventKind = "decision.refused" // not theirs to decide, or no longer what was shown
 
-	GlassBroken      EventKind = "breakGlass.used"
-	GlassReviewed    EventKind = "breakGlass.reviewed"
-	GlassCodesIssued EventKind = "breakGlass.codesIssued" // for use with the server out of reach
+	GlassBroken       EventKind = "breakGlass.used"
+	GlassReviewed     EventKind = "breakGlass.reviewed"
+	GlassCodesIssued  EventKind = "breakGlass.codesIssued" // for use with the server out of reach
+	GlassCodesRevoked EventKind = "breakGlass.codesRevoked"
 
 	PolicyWritten   EventKind = "policy.written"
 	PolicyDeleted   EventKind = "policy.deleted"

@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// GlassUse is what an agent says of a code that was used while the server was out of reach.
+type GlassUse struct {
+	Code     GlassCodeID
+	Ports    access.PortRange
+	Protocol access.Protocol
+	Source   netip.Prefix
+	Opened   time.Time // by the agent's wall clock
+	Duration time.Duration
+	Reason   string
+}
+
+// GlassUsed records that a machine was opened with a code while the server was out of reach, and leaves the debt of review with
+// whom the code was issued to. What was recorded already is not recorded again.
+func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address netip.Addr, u GlassUse) error {
+	if len(u.Reason) > access.MaxText || u.Duration <= 0 || u.Duration > access.MaxDuration || !u.Ports.Valid() {
+		return access.Fault(access.KindInvalid, "malformedUse", "the use of a code makes no sense")
+	}
+	err := e.update(ctx, func(tx Tx) error {
+		now := e.now()
+		code, err := tx.GlassCode(ctx, u.Code)
+		switch {
+		case isKind(err, access.KindNotFound):
+			return e.forgottenCode(ctx, tx, agent, address, u)
+		case err == nil && code.Agent != agent:
+			return access.Fault(access.KindInvalid, "unknownCode", "there is no such code of this agent")
+		}
+		if err != nil {
+			return fmt.Errorf("read code: %w", err)
+		}
+		if !code.UsedAt.IsZero() {
+			return nil
+		}
+		if err := tx.UseGlassCode(ctx, code.ID, now); err != nil {
+			return err
+		}
+		issuer, err := tx.Principal(ctx, code.IssuedBy)
+		if err != nil {
+			return fmt.Errorf("read principal: %w", err)
+		}
+		w := e.newWork(tx, now)
+		w.bumps[agent] = true
+		m, err := w.machine(ctx, code.Machine)
+		if err != nil {
+			return err
+		}
+		actor := access.Actor{ID: issuer.ID, Name: issuer.Name, Address: address, Via: "agent"}
+		approvals, told, err := approversOf(ctx, tx, code.Machine)
+		if err != nil {
+			return err
+		}
+		request, _ := access.NewRequest(access.Request{
+			ID: access.RequestID(newID()), Tenant: issuer.Tenant, Requester: issuer.ID, RequesterName: issuer.Name, Via: "agent", BreakGlass: true, Approvals: approvals,
+			Justification: u.Reason, Start: micros(u.Opened),
+			Items: []access.Item{{Machine: code.Machine, Ports: u.Ports, Protocol: u.Protocol, Sources: []netip.Prefix{u.Source}, Duration: u.Duration.Truncate(time.Microsecond)}},
+		}, actor, 0, now)
+		request.State, request.DecidedAt = access.RequestApproved, now // on the machine, by the code
+		if err := tx.SaveRequest(ctx, request, 0); err != nil {
+			return fmt.Errorf("save request: %w", err)
+		}
+		review := access.Review{
+			ID: access.ReviewID(newID()), Tenant: issuer.Tenant, Person: issuer.ID, PersonName: issuer.Name, Request: request.ID, Offline: true, CreatedAt: now, Revision: 1,
+		}
+		if err := tx.SaveReview(ctx, review, 0); err != nil {
+			return fmt.Errorf("save review: %w", err)
+		}
+		w.notify(notice{kind: NotifyBreakGlass, request: request, by: issuer.Name, recipients: told})
+		w.event(access.Event{
+			Kind: access.GlassBroken, Actor: actor, Tenant: issuer.Tenant, Scope: m.Resource, Machine: code.Machine, Agent: agent, Request: request.ID,
+			Details: map[string]string{
+				"offline": "true", "code": string(code.ID), "review": string(review.ID), "ports": u.Ports.String() + "/" + string(u.Protocol),
+				"source": u.Source.String(), "opened": u.Opened.UTC().Format(time.RFC3339), "duration": u.Duration.String(), "justification": clip(u.Reason),
+			},
+		})
+		return w.finish(ctx)
+	})
+	if err == nil {
+		e.poke()
+	}
+	return err
+}
+
+// approversOf gives what the rule of a machine's policy asks for, and whom it names; nothing where no policy guards it.
+func approversOf(ctx context.Context, r Reader, machine access.MachineID) ([]access.Approval, []access.PrincipalID, error) {
+	p, err := r.GuardOf(ctx, machine)
+	if err != nil && !isKind(err, access.KindNotFound) {
+		return nil, nil, fmt.Errorf("read policy: %w", err)
+	}
+	entry, _ := p.Of(machine)
+	approvals := everyApproval([]*access.MachinePolicy{&entry})
+	return approvals, namedInApprovals(approvals), nil
+}
+
+// forgottenCode records the use of a code that was issued so long ago that nothing is known of it any more.
+func (e *Engine) forgottenCode(ctx context.Context, tx Tx, id access.AgentID, address netip.Addr, u GlassUse) error {
+	agent, err := tx.Agent(ctx, id)
+	if err != nil {
+		return fmt.Errorf("read agent: %w", err)
+	}
+	w := e.newWork(tx, e.now())
+	w.event(access.Event{
+		Kind: access.GlassBroken, Actor: actorOf(agent, address), Tenant: agent.Tenant, Agent: id,
+		Details: map[string]string{
+			"offline": "true", "code": clip(string(u.Code)), "forgotten": "true", "ports": u.Ports.String() + "/" + string(u.Protocol),
+			"source": u.Source.String(), "opened": u.Opened.UTC().Format(time.RFC3339), "duration": u.Duration.String(), "justification": clip(u.Reason),
+		},
+	})
+	return w.finish(ctx)
+}

@@ -43,7 +43,7 @@ func rules() map[string]rule {
 
 		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang"}},
 		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
-		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity"}},
+		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity", "deploy/systemd"}},
 		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "api"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
 		"internal/server": {
 			own:   []string{"core", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
@@ -52,7 +52,8 @@ func rules() map[string]rule {
 		"internal/demo":    {own: []string{"api", "internal/core/audit", "internal/nettest"}, third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
 		"internal/nettest": {third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
 
-		"api":         {},
+		"api":            {},
+		"deploy/systemd": {},
 		"cmd/postern": {own: []string{"api", "internal/core/access", "internal/core/audit", "internal/agent", "internal/server", "internal/demo"}, third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"}},
 	}
 }

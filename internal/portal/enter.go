@@ -16,12 +16,14 @@ type enterPage struct {
 	Problem     string
 	Note        string
 	NewPassword bool
+	OIDC        bool // there is an identity provider to sign in with
 }
 
 // enter signs a person in to the portal. A session that the browser had ends, so that no one keeps a way in to what
 // follows.
 func (v *visit) enter() {
-	page := enterPage{Name: v.PostFormValue("name"), Next: local(v.FormValue("next")), NewPassword: v.PostFormValue("newPassword") != ""}
+	v.script()
+	page := enterPage{OIDC: v.portal.config.Identity.HasOIDC(), Name: v.PostFormValue("name"), Next: local(v.FormValue("next")), NewPassword: v.PostFormValue("newPassword") != ""}
 	if v.Method == http.MethodGet {
 		if v.FormValue("left") != "" {
 			page.Note = "You are signed out."

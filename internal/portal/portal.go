@@ -56,12 +56,13 @@ func New(c Config) (*Portal, error) {
 // Serves tells whether a path is one of these pages.
 func Serves(path string) bool {
 	_, authorize := cutAuthorize(path)
-	return authorize || path == devicePath || path == stylePath || path == signInPath || path == signOutPath || path == oidcStart || path == identity.OIDCCallback
+	return authorize || path == devicePath || path == stylePath || path == scriptPath || strings.HasPrefix(path, installFolder) || path == signInPath || path == signOutPath || path == oidcStart || path == identity.OIDCCallback
 }
 
 const (
 	devicePath  = "/device"
 	stylePath   = "/sign-in.css"
+	scriptPath  = "/sign-in.js"
 	signInPath  = "/sign-in"
 	signOutPath = "/sign-out"
 )
@@ -116,6 +117,10 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
 		v.show(http.StatusMethodNotAllowed, "error.html", "This page takes GET and POST.")
 	case r.URL.Path == stylePath:
 		http.ServeFileFS(w, r, files, "pages/sign-in.css")
+	case r.URL.Path == scriptPath:
+		http.ServeFileFS(w, r, files, "pages/sign-in.js")
+	case strings.HasPrefix(r.URL.Path, installFolder):
+		v.install(strings.TrimPrefix(r.URL.Path, installFolder))
 	case authorize:
 		v.authorize(authority)
 	case r.URL.Path == oidcStart:
@@ -133,12 +138,19 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "
+
+// script lets the page run the one script that there is for it, which calls the server and makes no markup.
+func (v *visit) script() {
+	v.w.Header().Set("Content-Security-Policy", pagePolicy+"; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'")
+}
+
 // protect says what browsers may do with the page. A form may be answered by sending the browser on to redirect, the
 // origin of a client on the person's own machine.
 func (v *visit) protect(redirect string) {
 	header := v.w.Header()
 	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Security-Policy", strings.TrimSpace("default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "+redirect))
+	header.Set("Content-Security-Policy", strings.TrimSpace(pagePolicy+redirect))
 	header.Set("Referrer-Policy", "same-origin") // the browser's Origin header goes with it
 	header.Set("Strict-Transport-Security", "max-age=63072000")
 	header.Set("X-Content-Type-Options", "nosniff")

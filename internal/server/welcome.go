@@ -31,12 +31,15 @@ func welcome(w io.Writer, c Config, dir string, ready Ready) error {
   password          %s
                     It is shown this once, and good only for choosing another.
 
-Next, on your own computer:
+Open it in a browser:
+  %s
+
+Or go on with the command line, on your own computer:
   postern login --server %s --ca-fingerprint %s --user %s
   postern machine token web-1
   postern policy set web-1 --port 22/tcp --max 3h
 
-`, filepath.Join(dir, "ca.pem"), sum, engine.AdminName, ready.AdminPassword, address, sum, engine.AdminName)
+`, filepath.Join(dir, "ca.pem"), sum, engine.AdminName, ready.AdminPassword, address, address, sum, engine.AdminName)
 	return err
 }
 

@@ -10,10 +10,10 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 export const faults = [];
 
 /** launch starts a browser with a profile of its own. */
-export async function launch() {
+export async function launch(...args) {
   return chromium.launch({
     executablePath: "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args],
     env: { ...process.env, HOME: mkdtempSync(join(process.env.PROFILE, "home-")) },
   });
 }
@@ -63,21 +63,24 @@ export function check(what, holds) {
   if (!holds) throw new Error("does not hold: " + what);
 }
 
-/** inspect runs axe and looks for horizontal scrolling, in both themes, on a desk and on a phone. */
+/** inspect runs axe and looks for horizontal scrolling: on a desk in the light theme, and on a phone in the dark one. */
 export async function inspect(page, name) {
-  for (const [width, height] of [[1440, 900], [390, 844]]) {
+  for (const [width, height, colorScheme] of [[390, 844, "dark"], [1440, 900, "light"]]) {
     await page.setViewportSize({ width, height });
-    for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      if (wide > 0) faults.push(`${name} is ${wide} pixels too wide at ${width}`);
-      if (width === 390 && colorScheme === "dark") continue; // colours and structure were both looked at already
-      // Playwright evaluates outside the page's policy of content, so axe itself needs no way in.
-      await page.evaluate(axe + ";0");
-      const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
-      for (const v of found.violations) faults.push(`${name}, ${colorScheme}, ${width}: ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160) + " " + (n.any[0]?.message ?? "")).slice(0, 3).join(" | ")}`);
-    }
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(() => scrollTo(0, 0));
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    if (wide > 0) faults.push(`${name} is ${wide} pixels too wide at ${width}`);
+    // Playwright evaluates outside the page's policy of content, so axe itself needs no way in.
+    if (!(await page.evaluate(() => !!window.axe))) await page.evaluate(axe + ";0");
+    const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
+    for (const v of found.violations) faults.push(`${name}, ${colorScheme}, ${width}: ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160) + " " + (n.any[0]?.message ?? "")).slice(0, 3).join(" | ")}`);
   }
-  await page.emulateMedia({ colorScheme: "light" });
-  await page.setViewportSize({ width: 1440, height: 900 });
+}
+
+/** clicker counts the clicks of a page. */
+export function clicker(page) {
+  const click = async (role, name, exact = true) => { click.count++; await page.getByRole(role, { name, exact }).first().click(); };
+  click.count = 0;
+  return click;
 }

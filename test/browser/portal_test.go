@@ -20,7 +20,10 @@ func ssh(maxSeconds int64) api.PortRule {
 func TestPortal(t *testing.T) {
 	w := newWorld(t, "web-1", "db-1", "spare-1")
 	anna, ben := w.person("anna", "Anna Keller", "JIT Access Requester"), w.person("ben", "Ben Ito", "Security Admin")
-	w.policy("web-1", api.MachinePolicy{Ports: []api.PortRule{ssh(3600)}})
+	w.policy("web-1", api.MachinePolicy{Ports: []api.PortRule{ssh(2 * 3600)}})
+	if _, err := w.admin.SetNetwork(t.Context(), "office", api.NetworkInput{Prefixes: []string{"10.77.0.0/24"}}); err != nil {
+		t.Fatal(err)
+	}
 	w.policy("db-1", api.MachinePolicy{
 		Ports:         []api.PortRule{ssh(7200), {Ports: "5432", Protocol: "tcp", MaxSeconds: 7200}},
 		Justification: api.JustificationRule{Required: true},
@@ -36,7 +39,8 @@ func TestPortal(t *testing.T) {
 		t.Cleanup(func() { _ = echo.Close() })
 		targets = append(targets, to.Addr().String())
 	}
-	w.browse("portal.mjs", "ANNA_PASSWORD="+anna, "BEN_PASSWORD="+ben, "WEB="+targets[0], "DB="+targets[1], "SPARE="+targets[2])
+	w.browse("access.mjs", "ANNA_PASSWORD="+anna, "BEN_PASSWORD="+ben, "WEB="+targets[0], "DB="+targets[1], "SPARE="+targets[2])
+	w.browse("portal.mjs")
 }
 
 // TestScreenshots makes the pictures of the README, and those of every page, where it is asked to.

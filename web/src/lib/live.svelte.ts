@@ -1,4 +1,5 @@
 import { failure, type Failure } from "./api";
+import { changes } from "./changes.svelte";
 
 /** now is the present second, for countdowns. */
 class Clock {
@@ -9,7 +10,12 @@ class Clock {
 }
 export const time = new Clock();
 
-/** Live is a value that is loaded again and again while the page is looked at. What was loaded stays through faults. */
+const seldom = 30_000; // while changes are told of
+
+/**
+ * Live is a value that is loaded again when something of its kinds changed (grant, request, machine: the first words of the
+ * records of the activity log), and by the clock while nobody tells. What was loaded stays through faults.
+ */
 export class Live<T> {
   value = $state<T>();
   problem = $state<Failure>();
@@ -17,15 +23,20 @@ export class Live<T> {
   #turn = 0;
 
   /** Made while a component starts; load's reactive reads make it load anew. */
-  constructor(load: () => Promise<T>, everyMillis = 4000) {
+  constructor(load: () => Promise<T>, everyMillis = 4000, kinds: string[] = []) {
     this.#load = load;
     $effect(() => {
       this.#turn++;
       void this.refresh();
-      const timer = setInterval(() => { if (!document.hidden) void this.refresh(); }, everyMillis);
       const seen = () => { if (!document.hidden) void this.refresh(); };
       document.addEventListener("visibilitychange", seen);
-      return () => { clearInterval(timer); document.removeEventListener("visibilitychange", seen); };
+      const deaf = changes.listen((told) => { if (!document.hidden && (!told.length || told.some((k) => kinds.includes(k)))) void this.refresh(); });
+      return () => { document.removeEventListener("visibilitychange", seen); deaf(); };
+    });
+    $effect(() => {
+      const every = kinds.length && changes.connected ? Math.max(everyMillis, seldom) : everyMillis;
+      const timer = setInterval(() => { if (!document.hidden) void this.refresh(); }, every);
+      return () => clearInterval(timer);
     });
   }
 

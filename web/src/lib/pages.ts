@@ -2,7 +2,7 @@ import type { Component } from "svelte";
 import Access from "../pages/Access.svelte";
 import Approvals from "../pages/Approvals.svelte";
 import Ask from "../pages/Ask.svelte";
-import Guard from "../pages/Guard.svelte";
+import Connect from "../pages/Connect.svelte";
 import MachinePage from "../pages/Machine.svelte";
 import Machines from "../pages/Machines.svelte";
 import Missing from "../pages/Missing.svelte";
@@ -18,13 +18,16 @@ const here: [RegExp, Page][] = [
   [/^\/$/, Overview],
   [/^\/machines$/, Machines],
   [/^\/machines\/([^/]+)$/, MachinePage],
-  [/^\/machines\/([^/]+)\/guard$/, Guard],
+  [/^\/machines\/([^/]+)\/connect$/, Connect],
   [/^\/ask$/, Ask],
   [/^\/access$/, Access],
   [/^\/approvals$/, Approvals],
   [/^\/requests\/([^/]+)$/, RequestPage],
 ];
 const fetched: [RegExp, Loader][] = [
+  [/^\/machines\/([^/]+)\/guard$/, () => import("../pages/Guard.svelte")],
+  [/^\/guard$/, () => import("../pages/Guard.svelte")],
+  [/^\/account$/, () => import("../pages/Account.svelte")],
   [/^\/activity$/, () => import("../pages/Activity.svelte")],
 ];
 

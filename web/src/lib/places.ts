@@ -15,6 +15,7 @@ export const main: Place[] = [
 /** further is what the command palette reaches besides. */
 export const further: Place[] = [
   { to: "/ask", name: "Request access", words: "ask open port" },
+  { to: "/account", name: "Your account", words: "passkeys sessions sign out everywhere" },
   { to: "/machines?tab=notConfigured", name: "Machines that are not configured", words: "enable guard" },
 ];
 

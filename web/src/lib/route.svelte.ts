@@ -29,6 +29,12 @@ class Route {
     }
   }
 
+  /** replace goes to another address in the place of this one: typing leaves no trail for Back to walk. */
+  replace(to: string) {
+    history.replaceState(null, "", to);
+    this.#read();
+  }
+
   /** set changes one part of the query; empty takes it away. Typing replaces the entry in the history. */
   set(name: string, value: string, replace = false) {
     const q = new URLSearchParams(this.query);

@@ -1,19 +1,42 @@
-const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const year = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
-const full = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+import { zone } from "./zone.svelte";
+
+type Form = "short" | "day" | "year" | "full";
+const parts: Record<Form, Intl.DateTimeFormatOptions> = {
+  short: { hour: "2-digit", minute: "2-digit" },
+  day: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
+  year: { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" },
+  full: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" },
+};
+const made = new Map<string, Intl.DateTimeFormat>();
+
+/** write puts an instant down in the zone that the viewer chose. */
+function write(at: Date, form: Form): string {
+  const key = form + zone.utc;
+  let format = made.get(key);
+  if (!format) made.set(key, (format = new Intl.DateTimeFormat(undefined, { ...parts[form], timeZone: zone.utc ? "UTC" : undefined })));
+  return format.format(at);
+}
+const date = (at: Date) => (zone.utc ? at.toISOString().slice(0, 10) : at.toDateString());
 
 /** clock is an instant in the viewer's zone: the time alone today, with the day otherwise. */
 export function clock(at: Date, now: Date): string {
-  if (at.toDateString() === now.toDateString()) return short.format(at);
-  return (at.getFullYear() === now.getFullYear() ? day : year).format(at);
+  if (date(at) === date(now)) return write(at, "short");
+  return write(at, at.getFullYear() === now.getFullYear() ? "day" : "year");
 }
 
 /** exact is an instant in the viewer's zone, to the second. */
-export const exact = (at: Date) => full.format(at);
+export const exact = (at: Date) => write(at, "full");
 
 /** utc is an instant for a title attribute. */
 export const utc = (at: Date) => at.toISOString().replace("T", " ").replace(/\.\d+Z$/, " UTC");
+
+/** offset is how far the zone of the viewer is from UTC at an instant, such as UTC+1. */
+export function offset(at: Date): string {
+  const minutes = -at.getTimezoneOffset();
+  if (!minutes) return "UTC";
+  const size = Math.abs(minutes);
+  return `UTC${minutes < 0 ? "−" : "+"}${Math.floor(size / 60)}${size % 60 ? ":" + String(size % 60).padStart(2, "0") : ""}`;
+}
 
 /** span is a length of time in words: 45 s, 12 min, 1 h 5 min, 2 d 3 h. */
 export function span(seconds: number): string {

@@ -1,0 +1,124 @@
+import { api, ask, Failure, failure, sentence, type Explanation, type Network, type Policy, type PortRule } from "./api";
+import { time } from "./live.svelte";
+import { confirmed } from "./passkey";
+import { unique } from "./text";
+
+/** Answer is what would become of one port of a draft. */
+export type Answer = { machine: string; port: string; answer?: Explanation; error?: string };
+
+const usual = [900, 1800, 3600, 7200, 14400, 28800, 86400];
+const asked = 20; // ports that the server is asked about before sending
+const list = (text: string) => text.split(/[\s,]+/).filter(Boolean);
+
+/** Draft is a request while it is written. It is made while a component starts. */
+export class Draft {
+  policies = $state<Record<string, Policy | Failure>>({});
+  chosen = $state<string[]>([]); // machine, a line break, protocol/ports
+  source = $state<"me" | "prefix" | "network">("me");
+  prefix = $state("");
+  network = $state("");
+  networks = $state<Network[]>([]);
+  seconds = $state(3600); // 0: until a set time
+  until = $state("");
+  when = $state<"now" | "later">("now");
+  start = $state("");
+  why = $state("");
+  ticket = $state("");
+  glass = $state(false);
+  answers = $state<Answer[]>([]);
+  busy = $state(false);
+  problem = $state<Failure>();
+
+  #machines: () => string[];
+  #key = crypto.randomUUID(); // a second click is the same request
+  #attempt = 0;
+
+  constructor(machines: () => string[], wish = "") {
+    this.#machines = machines;
+    ask(api.GET("/api/v1/networks")).then((page) => { this.networks = page.items ?? []; }, () => {});
+    $effect(() => { for (const m of machines()) if (!this.policies[m]) void this.#load(m, wish); });
+    $effect(() => { if (this.seconds && !this.times.includes(this.seconds)) this.seconds = Math.max(...this.times.filter((t) => t <= this.seconds), this.times[0] ?? 0); });
+    $effect(() => this.#explain());
+  }
+
+  static name = (machine: string, rule: PortRule) => `${machine}\n${rule.protocol ?? "tcp"}/${rule.ports}`;
+
+  async #load(machine: string, wish: string) {
+    try {
+      const p = await ask(api.GET("/api/v1/machines/{machine}/policy", { params: { path: { machine } } }));
+      this.policies[machine] = p;
+      const only = p.ports.find((r) => `${r.protocol ?? "tcp"}/${r.ports}` === wish) ?? p.ports.find((r) => r.ports === "22") ?? p.ports.find((r) => r.ports === "3389") ?? p.ports[0];
+      if (only && !this.chosen.some((c) => c.startsWith(machine + "\n"))) this.chosen = [...this.chosen, Draft.name(machine, only)];
+    } catch (thrown) {
+      this.policies[machine] = failure(thrown);
+    }
+  }
+
+  #policy(machine: string): Policy | undefined {
+    const p = this.policies[machine];
+    return p instanceof Failure ? undefined : p;
+  }
+  sources = $derived(this.source === "me" ? ["me"] : this.source === "network" ? list(this.network) : list(this.prefix));
+  items = $derived.by(() => this.#machines().flatMap((machine) => (this.#policy(machine)?.ports ?? []).filter((r) => this.chosen.includes(Draft.name(machine, r))).map((r) => ({
+    machine, ports: r.ports, protocol: r.protocol ?? ("tcp" as const), sources: this.sources, max: r.maxSeconds,
+  }))));
+  most = $derived(this.items.length ? Math.min(...this.items.map((i) => i.max)) : 86400);
+  times = $derived(unique([...usual.filter((t) => t < this.most), this.most]));
+  justified = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.justification?.required));
+  ticketed = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.ticket?.required));
+  breakable = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.breakGlass));
+  starts = $derived(this.when === "later" && this.start ? new Date(this.start) : undefined);
+  ends = $derived(this.seconds ? new Date((this.starts ?? time.now).getTime() + this.seconds * 1000) : this.until ? new Date(this.until) : undefined);
+  approvers = $derived(unique(this.answers.flatMap((a) => a.answer?.approvers ?? [])));
+  waits = $derived(this.answers.some((a) => a.answer?.outcome === "approval"));
+  refused = $derived(this.answers.length > 0 && this.answers.every((a) => a.error || a.answer?.outcome === "refused"));
+
+  /** What would come of it, asked of the server a moment after the last change. */
+  #explain() {
+    const starts = this.starts;
+    const seconds = this.seconds || (this.until ? Math.max(1, Math.round((Date.parse(this.until) - (starts ?? new Date()).getTime()) / 1000)) : 0);
+    const questions = this.items.slice(0, asked).map(({ max: _, ...i }) => ({ ...i, forSeconds: seconds, at: starts?.toISOString(), justification: this.why.trim() || undefined, ticket: this.ticket.trim() || undefined }));
+    if (!this.sources.length || !seconds || !questions.length) { this.answers = []; return; }
+    let stale = false;
+    const timer = setTimeout(async () => {
+      const all = await Promise.all(questions.map(async (q): Promise<Answer> => {
+        const of = { machine: q.machine, port: `${q.protocol}/${q.ports}` };
+        try {
+          return { ...of, answer: await ask(api.POST("/api/v1/policies/explain", { body: q })) };
+        } catch (thrown) {
+          const f = failure(thrown);
+          return { ...of, error: f.reasons[0] ? sentence(f.reasons[0].message) : f.message };
+        }
+      }));
+      if (!stale) this.answers = all;
+    }, this.answers.length ? 300 : 50);
+    return () => { stale = true; clearTimeout(timer); };
+  }
+
+  /** send asks, with a passkey where a rule wants one, and gives the request; undefined where that failed. */
+  async send() {
+    this.busy = true;
+    this.problem = undefined;
+    try {
+      return await confirmed(() => ask(api.POST("/api/v1/requests", {
+        params: { header: { "Idempotency-Key": this.#key + "-" + this.#attempt } },
+        body: {
+          items: this.items.map(({ max: _, ...i }) => i), start: this.starts?.toISOString(), justification: this.why.trim() || undefined, ticket: this.ticket.trim() || undefined,
+          breakGlass: this.glass || undefined, ...(this.seconds ? { forSeconds: this.seconds } : { until: this.ends?.toISOString() }),
+        },
+      })));
+    } catch (thrown) {
+      this.problem = failure(thrown);
+      if (this.problem.status !== 0) this.#attempt++; // what was refused may be changed and asked anew; what was lost is the same ask
+      document.getElementById("main")?.scrollIntoView({ block: "start" });
+      return undefined;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** anew makes the next sending another request. */
+  anew() {
+    this.#attempt++;
+  }
+}

@@ -283,6 +283,7 @@ type Request struct {
 
 // Item is one port of one machine in a request.
 type Item struct {
+	Role       *RoleAt    `json:"role,omitempty" doc:"The role that is asked for; machine, ports, protocol and sources are empty then."`
 	Machine    string     `json:"machine" doc:"Name of the machine."`
 	MachineID  string     `json:"machineId"`
 	Ports      string     `json:"ports"`
@@ -299,6 +300,7 @@ type Grant struct {
 	Request     string     `json:"request"`
 	Principal   string     `json:"principal" doc:"Name of who holds it."`
 	PrincipalID string     `json:"principalId"`
+	Role        *RoleAt    `json:"role,omitempty" doc:"The role that it is of; machine, ports, protocol and sources are empty then."`
 	Machine     string     `json:"machine" doc:"Name of the machine."`
 	MachineID   string     `json:"machineId"`
 	Ports       string     `json:"ports"`

@@ -98,7 +98,7 @@ ends later at once, and nothing is interrupted. It is never longer than the poli
 			if g, err = cl.Grant(c.Context(), g.ID, 0); err != nil {
 				return err
 			}
-			a.line("\n%s %s is open until %s.", g.Machine, portText(g.Ports, g.Protocol), a.style().time(g.End))
+			a.line("\n%s is open until %s.", whatOf(g), a.style().time(g.End))
 			return nil
 		},
 	}

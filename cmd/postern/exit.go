@@ -91,8 +91,9 @@ func outsidePolicy(p *api.Problem) bool {
 		"machineNotConfigured", "portNotInPolicy", "protocolNotInPolicy", "sourceNotAllowed", "durationTooLong",
 		"justificationRequired", "justificationTooShort", "justificationUnlike", "ticketRequired", "ticketUnlike", "ticketRefused",
 		"noCaseApplies", "ruleFailed", "quorumUnreachable", "breakGlassTooLong", "breakGlassNotAllowed", "breakGlassLater",
+		"notYetEligible", "eligibilityEnds",
 	}
-	return p.Code != "malformedPolicy" && slices.ContainsFunc(p.Reasons, func(r api.Reason) bool { return slices.Contains(limits, r.Code) })
+	return !strings.HasPrefix(p.Code, "malformed") && slices.ContainsFunc(p.Reasons, func(r api.Reason) bool { return slices.Contains(limits, r.Code) })
 }
 
 func exitOfProblem(p *api.Problem) int {

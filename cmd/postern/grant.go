@@ -12,8 +12,16 @@ import (
 
 func (a *app) grantCommand() *cobra.Command {
 	return group("grant", "What is or was open, for whom and until when",
-		"Grants are what approved requests became: one for each port of a machine.",
+		"Grants are what approved requests became: one for each port of a machine, or one for a role.",
 		a.grantListCommand(), a.grantShowCommand())
+}
+
+// whatOf names what a grant is of: "web-1 22/tcp", or the role.
+func whatOf(g api.Grant) string {
+	if g.Role != nil {
+		return "role " + g.Role.Name
+	}
+	return g.Machine + " " + portText(g.Ports, g.Protocol)
 }
 
 // live are the states of a grant that has not ended.
@@ -22,8 +30,18 @@ func live() []string { return []string{"scheduled", "opening", "active", "failed
 func grantColumns() []column[api.Grant] {
 	return []column[api.Grant]{
 		{"ID", func(s style, g api.Grant) string { return s.id(g.ID) }},
-		{"MACHINE", func(_ style, g api.Grant) string { return g.Machine }},
-		{"PORTS", func(_ style, g api.Grant) string { return portText(g.Ports, g.Protocol) }},
+		{"MACHINE", func(s style, g api.Grant) string {
+			if g.Role != nil {
+				return shortScope(s, g.Role.Scope)
+			}
+			return g.Machine
+		}},
+		{"PORTS", func(_ style, g api.Grant) string {
+			if g.Role != nil {
+				return g.Role.Name
+			}
+			return portText(g.Ports, g.Protocol)
+		}},
 		{"FROM", func(s style, g api.Grant) string { return s.list(g.Sources) }},
 		{"WHO", func(_ style, g api.Grant) string { return g.Principal }},
 		{"STATE", func(_ style, g api.Grant) string { return g.State }},

@@ -167,6 +167,10 @@ func requestColumns() []column[api.Request] {
 func itemTexts(r api.Request) []string {
 	texts := make([]string, len(r.Items))
 	for i, it := range r.Items {
+		if it.Role != nil {
+			texts[i] = "role " + it.Role.Name
+			continue
+		}
 		texts[i] = it.Machine + ":" + portText(it.Ports, it.Protocol)
 	}
 	return texts

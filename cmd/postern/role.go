@@ -12,7 +12,8 @@ import (
 func (a *app) roleCommand() *cobra.Command {
 	return group("role", "Who may do what, where", "Roles say what may be done; assignments give them to users and groups at a scope.",
 		a.roleListCommand(), a.roleShowCommand(), a.roleCreateCommand(), a.roleUpdateCommand(), a.roleDeleteCommand(), a.roleLeastPrivilegedCommand(),
-		a.roleAssignCommand(), a.roleUnassignCommand(), a.roleAssignmentsCommand())
+		a.roleAssignCommand(), a.roleUnassignCommand(), a.roleAssignmentsCommand(),
+		a.roleEligibleCommand(), a.roleActivateCommand(), a.roleDeactivateCommand())
 }
 
 func (a *app) roleListCommand() *cobra.Command {

@@ -47,7 +47,7 @@ func (a *app) waitOpen(ctx context.Context, cl *api.Client, r api.Request, patie
 }
 
 func (a *app) waitGrant(ctx context.Context, cl *api.Client, g *api.Grant, left func() time.Duration, late func(string) error) error {
-	name := g.Machine + " " + portText(g.Ports, g.Protocol)
+	name := whatOf(*g)
 	shown := ""
 	for {
 		if g.State != shown {

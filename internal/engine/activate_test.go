@@ -329,7 +329,7 @@ func TestEligibilitiesAreManagedByWhoeverMay(t *testing.T) {
 	wantCode(t, err, access.KindForbidden, "forbidden")
 	in.Max = -time.Hour
 	_, err = v.WriteEligibility(v.ctx, v.admin, in)
-	wantCode(t, err, access.KindInvalid, "maxOutOfRange")
+	wantCode(t, err, access.KindInvalid, "malformedEligibility")
 	in.Max, in.Approval = 0, access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"ops"}}}}}}}}
 	_, err = v.WriteEligibility(v.ctx, v.admin, in)
 	if access.KindOf(err) != access.KindInvalid {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,9 +19,9 @@ import (
 type EligibilityInput struct {
 	ID             access.EligibilityID // of the one to change, or a GUID that is free; empty makes one
 	Was            int64                // the revision that is changed; 0: it is new
-	Principal      string               // name or id
-	Role           string               // name or id
-	Scope          access.ResourceID    // empty: the default subscription
+	Principal      string               // name or id; empty in a change: as it is
+	Role           string               // likewise
+	Scope          access.ResourceID    // empty: the default subscription, and in a change as it is
 	Start, End     time.Time            // zero: unbounded
 	Max            time.Duration        // 0: access.DefaultActivation
 	Justification  access.JustificationRule
@@ -148,6 +149,15 @@ func (e *Engine) WriteEligibility(ctx context.Context, c Caller, in EligibilityI
 		if _, err := may.anywhere(rbac.EligibilitiesWrite); err != nil {
 			return err
 		}
+		var was EligibilityDetail
+		if in.Was != 0 {
+			if was, err = findEligibility(ctx, tx, may, in.ID); err != nil {
+				return err
+			}
+			in.Principal = cmp.Or(in.Principal, string(was.Eligibility.Principal))
+			in.Role = cmp.Or(in.Role, string(was.Eligibility.Role))
+			in.Scope = cmp.Or(in.Scope, was.Eligibility.Scope)
+		}
 		scope, err := scopeOrDefault(ctx, tx, c, in.Scope)
 		if err != nil {
 			return err
@@ -160,10 +170,6 @@ func (e *Engine) WriteEligibility(ctx context.Context, c Caller, in EligibilityI
 			return err
 		}
 		if in.Was != 0 {
-			was, err := findEligibility(ctx, tx, may, in.ID)
-			if err != nil {
-				return err
-			}
 			if next, err = replace(was.Eligibility, next, in.Was); err != nil {
 				return err
 			}
@@ -217,7 +223,7 @@ func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in
 	reasons = append(reasons, policy.ValidateEligibility(next)...)
 	reasons = append(reasons, rbac.ValidateAssignment(rbac.Assignment{Tenant: c.Tenant, Principal: holder.ID, Definition: role.ID, Scope: scope}, role)...)
 	if len(reasons) > 0 {
-		refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the eligibility cannot be taken as it is: nothing was changed")
+		refusal := access.Fault(access.KindInvalid, "malformedEligibility", "the eligibility cannot be taken as it is: nothing was changed")
 		refusal.Reasons = reasons
 		return access.Eligibility{}, refusal
 	}

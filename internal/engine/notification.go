@@ -70,7 +70,7 @@ type Subject struct {
 
 // SubjectItem is one port of one machine, or one role.
 type SubjectItem struct {
-	Role     string // its name and scope; empty for a port
+	Role     string // its name and that of its scope; empty for a port
 	Machine  string // its name
 	Ports    access.PortRange
 	Protocol access.Protocol
@@ -139,7 +139,7 @@ func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r acce
 
 func subjectItem(role access.Role, machine string, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) SubjectItem {
 	if !role.IsZero() {
-		return SubjectItem{Role: role.String()}
+		return SubjectItem{Role: role.Name + " at " + role.Scope.Name()}
 	}
 	return SubjectItem{Machine: machine, Ports: ports, Protocol: protocol, Sources: slices.Clone(sources)}
 }

@@ -114,6 +114,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.approvalRoutes()
 	a.grantRoutes()
 	a.roleRoutes()
+	a.eligibilityRoutes()
 	a.customRoleRoutes()
 	a.tokenRoutes()
 	a.networkRoutes()

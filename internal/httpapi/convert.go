@@ -95,8 +95,7 @@ func policyOut(e access.MachinePolicy, names map[access.PrincipalID]string) api.
 	out := api.MachinePolicy{
 		Ports: make([]api.PortRule, 0, len(e.Ports)), Sessions: string(e.Sessions),
 		CloseAfterLossSeconds: int64(e.WhenServerIsLost / time.Second), PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
-		Justification: api.JustificationRule{Required: e.Justification.Required, MinLength: e.Justification.MinLength, Pattern: e.Justification.Pattern},
-		Ticket:        api.TicketRule{Required: e.Ticket.Required, Pattern: e.Ticket.Pattern, Checked: e.Ticket.Checked},
+		Justification: api.JustificationRule(e.Justification), Ticket: api.TicketRule(e.Ticket),
 	}
 	for _, c := range e.Approval.Cases {
 		out.Approval = append(out.Approval, caseOut(c, names))
@@ -128,6 +127,10 @@ func requestOut(d engine.RequestDetail) api.Request {
 		out.PendingUntil = instant(r.PendingUntil)
 	}
 	for _, it := range r.Items {
+		if !it.Role.IsZero() {
+			out.Items = append(out.Items, api.Item{Role: roleAt(it.Role), Sources: []string{}, ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until)})
+			continue
+		}
 		out.Items = append(out.Items, api.Item{
 			Machine: d.Machines[it.Machine], MachineID: string(it.Machine), Ports: it.Ports.String(),
 			Protocol: string(it.Protocol), Sources: texts(it.Sources), Networks: it.Networks, ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until),
@@ -150,12 +153,21 @@ func requestOut(d engine.RequestDetail) api.Request {
 
 func grantOut(d engine.GrantDetail) api.Grant {
 	g := d.Grant
-	return api.Grant{
-		ID: string(g.ID), Request: string(g.Request), Principal: g.PrincipalName, PrincipalID: string(g.Principal),
-		Machine: d.MachineName, MachineID: string(g.Machine), Ports: g.Ports.String(), Protocol: string(g.Protocol), Sources: texts(g.Sources),
+	out := api.Grant{
+		ID: string(g.ID), Request: string(g.Request), Principal: g.PrincipalName, PrincipalID: string(g.Principal), Sources: texts(g.Sources),
 		Start: g.Start.UTC(), End: g.End.UTC(), State: string(g.State), Reason: g.Reason, OpenedAt: instant(g.OpenedAt),
 		EndedAt: instant(g.EndedAt), ClosedAt: instant(g.ClosedAt), Packets: g.Packets, Bytes: g.Bytes,
 	}
+	if !g.Role.IsZero() {
+		out.Role = roleAt(g.Role)
+		return out
+	}
+	out.Machine, out.MachineID, out.Ports, out.Protocol = d.MachineName, string(g.Machine), g.Ports.String(), string(g.Protocol)
+	return out
+}
+
+func roleAt(r access.Role) *api.RoleAt {
+	return &api.RoleAt{ID: string(r.ID), Name: r.Name, Scope: string(r.Scope), Eligibility: string(r.Eligibility)}
 }
 
 func roleOut(d rbac.Definition) api.Role {

@@ -189,8 +189,7 @@ func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {
 	entry := access.MachinePolicy{
 		Sessions: access.SessionMode(b.Sessions), WhenServerIsLost: seconds(b.CloseAfterLossSeconds),
 		PendingTimeout: seconds(b.PendingTimeoutSeconds),
-		Justification:  access.JustificationRule{Required: b.Justification.Required, MinLength: b.Justification.MinLength, Pattern: b.Justification.Pattern},
-		Ticket:         access.TicketRule{Required: b.Ticket.Required, Pattern: b.Ticket.Pattern, Checked: b.Ticket.Checked},
+		Justification:  access.JustificationRule(b.Justification), Ticket: access.TicketRule(b.Ticket),
 		Approval:       in.approval(b.Approval),
 	}
 	if g := b.BreakGlass; g != nil {

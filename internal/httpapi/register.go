@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,7 +137,7 @@ func (a *API) enter(who entry, limit int64) func(huma.Context, func(huma.Context
 		} else {
 			next(c)
 		}
-		if len(c.refused) > 0 && ctx.Operation().OperationID == submitID {
+		if len(c.refused) > 0 && slices.Contains([]string{submitID, activateID}, ctx.Operation().OperationID) {
 			a.recordRefusal(r.Context(), c.caller, c.refused)
 		}
 	}

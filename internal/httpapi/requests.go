@@ -2,9 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -53,12 +50,11 @@ func (a *API) submit(ctx context.Context, in *submitInput) (*answer[api.Request]
 		return nil, wrong.err()
 	}
 	ask.IdempotencyKey = in.Key
-	body, err := json.Marshal(in.Body)
+	digest, err := digestOf(in.Body)
 	if err != nil {
-		return nil, fmt.Errorf("digest the request: %w", err)
+		return nil, err
 	}
-	sum := sha256.Sum256(body)
-	ask.Digest = hex.EncodeToString(sum[:])
+	ask.Digest = digest
 	d, err := a.engine.Submit(ctx, in.caller, ask)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -110,7 +111,7 @@ func factsOf(s engine.Subject) factSheet {
 	}
 	var machines, ports, sources []string
 	for _, item := range s.Items {
-		machines = add(machines, line(item.Machine, 64))
+		machines = add(machines, line(cmp.Or(item.Machine, item.Role), 64))
 		if item.Ports.Valid() {
 			ports = add(ports, item.Ports.String()+"/"+string(item.Protocol))
 		}

@@ -44,6 +44,7 @@ type webhookData struct {
 }
 
 type webhookItem struct {
+	Role     string   `json:"role,omitempty"` // of an item that is a role; the others are empty then
 	Machine  string   `json:"machine"`
 	Ports    string   `json:"ports"`
 	Protocol string   `json:"protocol"`
@@ -62,7 +63,10 @@ func webhookBody(n engine.Notification, m message, public *url.URL) ([]byte, err
 		Reason: s.Reason, Ticket: s.Ticket, By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity,
 	}
 	for _, item := range s.Items {
-		out := webhookItem{Machine: item.Machine, Ports: item.Ports.String(), Protocol: string(item.Protocol), Sources: []string{}}
+		out := webhookItem{Role: item.Role, Machine: item.Machine, Sources: []string{}}
+		if item.Role == "" {
+			out.Ports, out.Protocol = item.Ports.String(), string(item.Protocol)
+		}
 		for _, source := range item.Sources {
 			out.Sources = append(out.Sources, source.String())
 		}

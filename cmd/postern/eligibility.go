@@ -1,0 +1,403 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) eligibilityCommand() *cobra.Command {
+	return group("eligibility", "Who may activate which role, for a while and under which rule",
+		"An eligibility gives nothing by itself: whoever has one asks for the role when it is needed, and it ends by itself.",
+		a.eligibilityListCommand(), a.eligibilityShowCommand(), a.eligibilityCreateCommand(), a.eligibilityChangeCommand(), a.eligibilityDeleteCommand())
+}
+
+func eligibilityColumns() []column[api.Eligibility] {
+	return []column[api.Eligibility]{
+		{"ID", func(s style, e api.Eligibility) string { return s.id(e.ID) }},
+		{"WHO", func(_ style, e api.Eligibility) string { return e.Principal }},
+		{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
+		{"SCOPE", func(s style, e api.Eligibility) string { return shortScope(s, e.Scope) }},
+		{"MAX", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
+		{"APPROVAL", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
+		{"ENDS", func(s style, e api.Eligibility) string { return s.timeIf(e.End) }},
+	}
+}
+
+func (a *app) eligibilityListCommand() *cobra.Command {
+	var q api.EligibilityQuery
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List who may activate which role",
+		Long:    "List who may activate which role, at the scopes that you may read. Your own are in postern role eligible.",
+		Example: "  postern eligibility list\n  postern eligibility list --who vendors -o json",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			all, err := api.All(cl.Eligibilities(c.Context(), q))
+			if err != nil {
+				return err
+			}
+			return printList(a, all, eligibilityColumns(), "Nobody is eligible for a role. Make one with: postern eligibility create ROLE --to PRINCIPAL")
+		},
+	}
+	c.Flags().StringVar(&q.Principal, "who", "", "only of this user, group or service principal")
+	c.Flags().StringVar(&q.Scope, "scope", "", "only at this resource id or below")
+	return c
+}
+
+func (a *app) eligibilityShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show ELIGIBILITY",
+		Short:   "Show one, with the whole rule as JSON or YAML",
+		Long:    "Show an eligibility. As YAML it can be edited and given back with eligibility change --file. ELIGIBILITY is an id, or its last characters.",
+		Example: "  postern eligibility show 7f3a9c12 -o yaml",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, _, err := a.oneEligibility(c, args[0])
+			if err != nil {
+				return err
+			}
+			return printItem(a, e, []column[api.Eligibility]{
+				{"Id", func(_ style, e api.Eligibility) string { return e.ID }},
+				{"Who", func(_ style, e api.Eligibility) string { return e.Principal + " (" + e.PrincipalKind + ")" }},
+				{"Role", func(_ style, e api.Eligibility) string { return e.Role }},
+				{"Scope", func(_ style, e api.Eligibility) string { return e.Scope }},
+				{"Longest", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
+				{"Approval", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
+				{"From", func(s style, e api.Eligibility) string { return s.timeIf(e.Start) }},
+				{"Until", func(s style, e api.Eligibility) string { return s.timeIf(e.End) }},
+				{"Application", func(_ style, e api.Eligibility) string { return e.Application }},
+			})
+		},
+	}
+}
+
+// oneEligibility finds an eligibility by its id or the end of it.
+func (a *app) oneEligibility(c *cobra.Command, ref string) (api.Eligibility, *api.Client, error) {
+	cl, err := a.client()
+	if err != nil {
+		return api.Eligibility{}, nil, err
+	}
+	if whole(ref) {
+		e, err := cl.Eligibility(c.Context(), ref)
+		return e, cl, err
+	}
+	all, err := api.All(cl.Eligibilities(c.Context(), api.EligibilityQuery{}))
+	if err != nil {
+		return api.Eligibility{}, nil, err
+	}
+	e, err := byTail("eligibility", "eligibility list", ref, all, func(e api.Eligibility) string { return e.ID })
+	return e, cl, err
+}
+
+// termsFlags are the flags that say how long a role may be active and what is asked for it.
+type termsFlags struct {
+	longest, end, file           string
+	approvers                    []string
+	requireReason, requireTicket bool
+	minReason                    int
+}
+
+func (t *termsFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&t.longest, "max", "8h", "the longest activation")
+	f.StringVar(&t.end, "end", "", "when the eligibility ends (default never)")
+	f.StringSliceVar(&t.approvers, "approvers", nil, "who must agree, as GROUP:COUNT, such as ops:2; of several, each (default: nobody)")
+	f.BoolVar(&t.requireReason, "require-reason", false, "refuse requests without a reason")
+	f.IntVar(&t.minReason, "min-reason", 0, "shortest reason, in characters; implies --require-reason")
+	f.BoolVar(&t.requireTicket, "require-ticket", false, "refuse requests without a ticket")
+	f.StringVar(&t.file, "file", "", "read the terms from a YAML or JSON file")
+}
+
+// terms reads the flags, or the file, into what is asked for.
+func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, document, error) {
+	var terms api.EligibilityTerms
+	if t.file != "" {
+		for _, other := range []string{"max", "end", "approvers", "require-reason", "min-reason", "require-ticket"} {
+			if c.Flags().Changed(other) {
+				return terms, document{}, usage(c, "--file says it all; leave out --%s", other)
+			}
+		}
+		data, err := os.ReadFile(t.file) //nolint:gosec // the user names the file
+		if err != nil {
+			return terms, document{}, usage(c, "--file: %s", err)
+		}
+		var whole api.Eligibility // what eligibility show prints may be given back
+		where, err := readDocument(t.file, data, &whole)
+		if err != nil {
+			return terms, where, usage(c, "--file: %s", err)
+		}
+		return whole.EligibilityTerms, where, nil
+	}
+	most, err := parseDuration(t.longest)
+	if err != nil {
+		return terms, document{}, usage(c, "--max: %s", err)
+	}
+	terms.MaxSeconds = int64(most / time.Second)
+	if t.end != "" {
+		end, err := parseTime(t.end, a.now(), a.local)
+		if err != nil {
+			return terms, document{}, usage(c, "--end: %s", err)
+		}
+		terms.End = &end
+	}
+	if terms.Approval, err = approverCase(t.approvers); err != nil {
+		return terms, document{}, usage(c, "--approvers: %s", err)
+	}
+	terms.Justification = api.JustificationRule{Required: t.requireReason || t.minReason > 0, MinLength: t.minReason}
+	terms.Ticket = api.TicketRule{Required: t.requireTicket}
+	return terms, document{}, nil
+}
+
+func (a *app) eligibilityCreateCommand() *cobra.Command {
+	var in api.NewEligibility
+	var flags termsFlags
+	var machine string
+	c := &cobra.Command{
+		Use:   "create ROLE --to PRINCIPAL [--scope ID | --machine MACHINE] [--max DURATION] [--approvers GROUP:COUNT]…",
+		Short: "Let somebody activate a role when they need it",
+		Long: `Let a user, the members of a group or a service principal activate a role at a scope: a resource id and everything
+below it, or one machine; without either, the default subscription. Each member of a group activates for themselves.`,
+		Example: `  postern eligibility create Contributor --to vendors --max 4h --approvers ops:1 --require-reason
+  postern eligibility create "Security Admin" --to anna --machine web-1
+  postern eligibility create Contributor --to vendors --file terms.yaml`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := oneOf(c, "scope", "machine"); err != nil {
+				return err
+			}
+			if in.Principal == "" {
+				return usage(c, "to whom? Give --to NAME")
+			}
+			terms, where, err := a.terms(c, flags)
+			if err != nil {
+				return err
+			}
+			in.Role, in.EligibilityTerms = args[0], terms
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if machine != "" {
+				m, err := cl.Machine(c.Context(), machine)
+				if err != nil {
+					return err
+				}
+				in.Scope = m.Resource
+			}
+			e, err := cl.CreateEligibility(c.Context(), in)
+			if err != nil {
+				return where.locate(err)
+			}
+			return printList(a, []api.Eligibility{e}, eligibilityColumns(), "")
+		},
+	}
+	c.Flags().StringVar(&in.Principal, "to", "", "name or id of the user, group or service principal")
+	c.Flags().StringVar(&in.Scope, "scope", "", "resource id; / is everything")
+	c.Flags().StringVar(&machine, "machine", "", "this machine alone")
+	flags.add(c)
+	return c
+}
+
+func (a *app) eligibilityChangeCommand() *cobra.Command {
+	var flags termsFlags
+	c := &cobra.Command{
+		Use:   "change ELIGIBILITY [--max DURATION] [--approvers GROUP:COUNT]… | --file FILE",
+		Short: "Give it other terms, all of them",
+		Long: `Give an eligibility other terms. All of them are replaced: a flag that is left out has its default. What is active and
+longer than the new terms allow ends; what waits for a decision is never loosened.`,
+		Example: "  postern eligibility change 7f3a9c12 --max 2h --approvers ops:2",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			terms, where, err := a.terms(c, flags)
+			if err != nil {
+				return err
+			}
+			e, cl, err := a.oneEligibility(c, args[0])
+			if err != nil {
+				return err
+			}
+			if e, err = cl.ChangeEligibility(c.Context(), e.ID, e.Revision, terms); err != nil {
+				return where.locate(err)
+			}
+			return printList(a, []api.Eligibility{e}, eligibilityColumns(), "")
+		},
+	}
+	flags.add(c)
+	return c
+}
+
+func (a *app) eligibilityDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete ELIGIBILITY",
+		Short:   "Take it away, and end what is active by it",
+		Long:    "Take an eligibility away, and end what is active by it. ELIGIBILITY is an id, or its last characters.",
+		Example: "  postern eligibility delete 7f3a9c12",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, cl, err := a.oneEligibility(c, args[0])
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteEligibility(c.Context(), e.ID); err != nil {
+				return err
+			}
+			a.say("%s is no longer eligible for %s.", e.Principal, e.Role)
+			return nil
+		},
+	}
+}
+
+func (a *app) roleEligibleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "eligible",
+		Short:   "List the roles that you may activate",
+		Long:    "List the roles that you may activate, yourself or as a member of a group, and what you have active.",
+		Example: "  postern role eligible",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			all, err := api.All(cl.EligibleRoles(c.Context()))
+			if err != nil {
+				return err
+			}
+			return printList(a, all, []column[api.Eligibility]{
+				{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
+				{"SCOPE", func(s style, e api.Eligibility) string { return shortScope(s, e.Scope) }},
+				{"THROUGH", func(_ style, e api.Eligibility) string { return e.Principal }},
+				{"MAX", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
+				{"APPROVAL", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
+				{"ACTIVE", func(s style, e api.Eligibility) string {
+					var until []string
+					for _, g := range e.Active {
+						until = append(until, g.State+" until "+s.clock(g.End))
+					}
+					return strings.Join(until, ", ")
+				}},
+			}, "You are eligible for no role.")
+		},
+	}
+}
+
+func (a *app) roleActivateCommand() *cobra.Command {
+	var length, until, at, scope, key, waitFor string
+	var wait bool
+	ask := api.NewActivation{}
+	c := &cobra.Command{
+		Use:   "activate ROLE [--scope ID] [--for DURATION | --until TIME] --reason TEXT",
+		Short: "Have a role that you are eligible for, for a while",
+		Long: `Ask for a role that you are eligible for. Where the rule approves by itself it is in force at once; otherwise the
+request waits for a decision. It ends by itself, and what you opened with it ends with it.`,
+		Example: `  postern role activate Contributor --for 1h --reason "upgrade to 4.2"
+  postern role activate Contributor --at "tomorrow 09:00" --for 2h --reason "index rebuild" --ticket OPS-7
+  postern role activate Contributor --reason "site down" --wait`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := oneOf(c, "for", "until"); err != nil {
+				return err
+			}
+			patience, err := parseDuration(waitFor)
+			if err != nil {
+				return usage(c, "--wait-timeout: %s", err)
+			}
+			ask.Roles = []api.RoleRef{{Role: args[0], Scope: scope}}
+			now := a.now()
+			if at != "" {
+				start, err := parseTime(at, now, a.local)
+				if err != nil {
+					return usage(c, "--at: %s", err)
+				}
+				ask.Start = &start
+				patience += max(0, start.Sub(now))
+				now = start
+			}
+			if until != "" {
+				t, err := parseTime(until, now, a.local)
+				if err != nil {
+					return usage(c, "--until: %s", err)
+				}
+				ask.Until = &t
+			} else {
+				d, err := parseDuration(cmp.Or(length, "1h"))
+				if err != nil {
+					return usage(c, "--for: %s", err)
+				}
+				ask.ForSeconds = int64(d / time.Second)
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			request, err := cl.Activate(c.Context(), ask, key)
+			if err != nil {
+				return err
+			}
+			if wait {
+				if request, err = a.waitOpen(c.Context(), cl, request, patience); err != nil {
+					return err
+				}
+			}
+			return a.printRequest(request)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&scope, "scope", "", "resource id, where you are eligible for the role at more than one")
+	f.StringVar(&length, "for", "", "how long (default 1h)")
+	f.StringVar(&until, "until", "", "until when")
+	f.StringVar(&at, "at", "", "when to begin (default as soon as it is approved)")
+	f.StringVar(&ask.Justification, "reason", "", "why, for whoever approves and for the activity log")
+	f.StringVar(&ask.Ticket, "ticket", "", "reference of the ticket that this is for")
+	f.StringVar(&key, "idempotency-key", "", "a repeated call with the same key asks only once")
+	f.BoolVar(&wait, "wait", false, "wait until it is in force; exit code 7 if it does not happen in time")
+	f.StringVar(&waitFor, "wait-timeout", "2m", "how long to wait, from the start where there is one")
+	return c
+}
+
+func (a *app) roleDeactivateCommand() *cobra.Command {
+	var scope, reason string
+	c := &cobra.Command{
+		Use:     "deactivate ROLE [--scope ID]",
+		Short:   "Give a role back early",
+		Long:    "Give back what you have active of a role, and take back what is to begin later. What you opened with it ends with it.",
+		Example: "  postern role deactivate Contributor --reason \"done early\"",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			all, err := api.All(cl.EligibleRoles(c.Context()))
+			if err != nil {
+				return err
+			}
+			var ended []api.Grant
+			for _, e := range all {
+				if !strings.EqualFold(e.Role, args[0]) && e.RoleID != args[0] || scope != "" && !strings.EqualFold(scope, e.Scope) {
+					continue
+				}
+				for _, g := range e.Active {
+					if g, err = cl.Revoke(c.Context(), g.ID, reason); err != nil {
+						return err
+					}
+					ended = append(ended, g)
+				}
+			}
+			return printList(a, ended, grantColumns(), "You have no such role active.")
+		},
+	}
+	c.Flags().StringVar(&scope, "scope", "", "at this resource id alone")
+	c.Flags().StringVar(&reason, "reason", "", "why, for the activity log")
+	return c
+}

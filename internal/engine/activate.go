@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -17,6 +19,7 @@ import (
 // ActivateInput asks for roles that the caller is eligible for, all at one scope and for one window. Exactly one of Duration
 // and Until is set.
 type ActivateInput struct {
+	ID             access.RequestID // a GUID that is free; empty makes one
 	Roles          []EligibleRole
 	Start          time.Time // zero: at approval
 	Duration       time.Duration
@@ -68,6 +71,10 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 			return orZero(earlier), err
 		}
 	}
+	id, err := chosenID(ctx, tx, in.ID)
+	if err != nil {
+		return RequestDetail{}, err
+	}
 	if n := len(in.Roles); n == 0 || n > maxRoles {
 		return RequestDetail{}, access.Fault(access.KindInvalid, "rolesOutOfRange", "name 1 to %d roles to activate, not %d", maxRoles, n)
 	}
@@ -76,7 +83,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		return RequestDetail{}, err
 	}
 	request := access.Request{
-		ID: access.RequestID(newID()), Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
+		ID: id, Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
 		Start: micros(in.Start), Justification: in.Justification, Ticket: in.Ticket,
 	}
 	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
@@ -109,6 +116,24 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		return d, err
 	}
 	return d, rememberKey(ctx, tx, c, in.IdempotencyKey, in.digest(), d.Request)
+}
+
+// chosenID gives the id of a new request: the caller's choice where it is free, or a new one.
+func chosenID(ctx context.Context, r Reader, id access.RequestID) (access.RequestID, error) {
+	if id == "" {
+		return access.RequestID(newID()), nil
+	}
+	if uuid.Validate(string(id)) != nil {
+		return "", access.Fault(access.KindInvalid, "malformedRequestId", "the id %q of a request must be a GUID", clip(string(id)))
+	}
+	id = access.RequestID(strings.ToLower(string(id)))
+	switch _, err := r.Request(ctx, id); {
+	case isKind(err, access.KindNotFound):
+		return id, nil
+	case err != nil:
+		return "", fmt.Errorf("read request: %w", err)
+	}
+	return "", access.Fault(access.KindConflict, "requestIdTaken", "there is a request %s already: choose another id", id)
 }
 
 // activation gives the item that asks for a role, as it is judged and as it is kept, without its times.

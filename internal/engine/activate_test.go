@@ -345,3 +345,36 @@ func TestEligibilitiesAreManagedByWhoeverMay(t *testing.T) {
 		t.Errorf("the list is %+v", list)
 	}
 }
+
+// TestChosenIDs proves that a client may name its request, once, and that the name is nobody else's then.
+func TestChosenIDs(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	v.eligible(nil)
+	const id = "0B1C2D3E-0000-4000-8000-000000000001"
+	in := contributor(time.Hour)
+	in.ID, in.IdempotencyKey = id, "arm/"+id
+	made := must(v.Activate(v.ctx, v.vic, in))(t)
+	if string(made.Request.ID) != "0b1c2d3e-0000-4000-8000-000000000001" {
+		t.Errorf("the request is %s", made.Request.ID)
+	}
+	if again := must(v.Activate(v.ctx, v.vic, in))(t); again.Request.ID != made.Request.ID || len(again.Grants) != 1 {
+		t.Errorf("the same call again gives %+v", again)
+	}
+	in.IdempotencyKey = ""
+	if _, err := v.Activate(v.ctx, v.vic, in); access.CodeOf(err) != "requestIdTaken" || access.KindOf(err) != access.KindConflict {
+		t.Errorf("an id that is taken gave %v", err)
+	}
+	extend := engine.ExtendInput{ID: id, For: time.Hour}
+	if _, err := v.Extend(v.ctx, v.vic, made.Grants[0].ID, extend); access.CodeOf(err) != "requestIdTaken" {
+		t.Errorf("an extension with an id that is taken gave %v", err)
+	}
+	extend.ID = "0b1c2d3e-0000-4000-8000-000000000002"
+	if d := must(v.Extend(v.ctx, v.vic, made.Grants[0].ID, extend))(t); d.Request.ID != extend.ID {
+		t.Errorf("the extension is %s", d.Request.ID)
+	}
+	in.ID = "soon"
+	if _, err := v.Activate(v.ctx, v.vic, in); access.CodeOf(err) != "malformedRequestId" {
+		t.Errorf("an id that is no GUID gave %v", err)
+	}
+}

@@ -12,7 +12,8 @@ import (
 
 // ExtendInput asks for a later end of a grant. Exactly one of For and Until is set.
 type ExtendInput struct {
-	For           time.Duration // beyond the present end
+	ID            access.RequestID // of the request that this is, a GUID that is free; empty makes one
+	For           time.Duration    // beyond the present end
 	Until         time.Time
 	Justification string // empty: that of the first request
 	Ticket        string // empty: that of the first request
@@ -108,8 +109,12 @@ func (e *Engine) fileExtension(ctx context.Context, tx Tx, may rights, g access.
 	if err != nil {
 		return RequestDetail{}, err
 	}
+	id, err := chosenID(ctx, tx, in.ID)
+	if err != nil {
+		return RequestDetail{}, err
+	}
 	request := access.Request{
-		ID: access.RequestID(newID()), Tenant: g.Tenant, Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
+		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
 		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket, Items: []access.Item{kept},
 	}
 	wait := min(verdict.Wait, g.End.Sub(may.now)) // there is nothing to decide once it has ended

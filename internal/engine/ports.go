@@ -216,6 +216,7 @@ type RequestFilter struct {
 	Requester access.PrincipalID
 	State     access.RequestState
 	Machine   access.MachineID
+	Roles     bool              // requests for roles alone
 	RoleScope access.ResourceID // requests for roles at this scope alone
 
 	NeedsMe bool // only those that the caller may decide now; the engine's own, which the store does not look at
@@ -227,6 +228,7 @@ type GrantFilter struct {
 	Principal   access.PrincipalID
 	Machine     access.MachineID
 	Eligibility access.EligibilityID
+	Roles       bool              // grants of roles alone
 	RoleScope   access.ResourceID // grants of roles at this scope alone
 	States      []access.GrantState
 }

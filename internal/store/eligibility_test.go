@@ -100,7 +100,9 @@ func TestRoleRequestsAndGrants(t *testing.T) {
 			State: access.GrantActive, CreatedAt: day(), OpenedAt: day(), Revision: 1,
 		}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0))
+			other := request
+			other.ID, other.Items = "r-2", nil
+			return firstOf(tx.SaveRequest(ctx, request, 0), tx.SaveRequest(ctx, other, 0), tx.SaveGrant(ctx, grant, 0))
 		})
 		grant.Revision, grant.End = 2, grant.End.Add(time.Hour)
 		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, grant, 1) })
@@ -115,7 +117,7 @@ func TestRoleRequestsAndGrants(t *testing.T) {
 				t.Error(err)
 			}
 			same(t, "grant", grant, gotGrant)
-			for filter, want := range map[access.ResourceID]int{"": 1, "/subscriptions/x/resourceGroups/SHOP": 1, "/subscriptions/x": 0} {
+			for filter, want := range map[access.ResourceID]int{"/subscriptions/x/resourceGroups/SHOP": 1, "/subscriptions/x": 0} {
 				requests := pages(t, 10, func(p engine.Page) (engine.Listed[access.Request], error) {
 					return r.Requests(ctx, engine.RequestFilter{RoleScope: filter}, p)
 				})
@@ -127,6 +129,17 @@ func TestRoleRequestsAndGrants(t *testing.T) {
 					if len(grants) != want {
 						t.Errorf("%d grants at %q, want %d", len(grants), filter, want)
 					}
+				}
+			}
+			for roles, want := range map[bool]int{false: 2, true: 1} {
+				requests := pages(t, 10, func(p engine.Page) (engine.Listed[access.Request], error) {
+					return r.Requests(ctx, engine.RequestFilter{Roles: roles}, p)
+				})
+				grants := pages(t, 10, func(p engine.Page) (engine.Listed[access.Grant], error) {
+					return r.Grants(ctx, engine.GrantFilter{Roles: roles, States: []access.GrantState{access.GrantActive}}, p)
+				})
+				if len(requests) != want || len(grants) != 1 {
+					t.Errorf("of roles alone %t: %d requests, want %d, and %d grants", roles, len(requests), want, len(grants))
 				}
 			}
 			return nil

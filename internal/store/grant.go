@@ -55,6 +55,9 @@ func (r *reader) Grants(ctx context.Context, f engine.GrantFilter, p engine.Page
 	equal(l, "g.principal", f.Principal)
 	equal(l, "g.machine", f.Machine)
 	equal(l, "g.eligibility", f.Eligibility)
+	if f.Roles {
+		l.where("g.role_scope_key <> ''")
+	}
 	if f.RoleScope != "" {
 		l.where("g.role_scope_key = ?", f.RoleScope.Fold())
 	}

@@ -43,6 +43,9 @@ func (r *reader) Requests(ctx context.Context, f engine.RequestFilter, p engine.
 	equal(l, "r.tenant", f.Tenant)
 	equal(l, "r.requester", f.Requester)
 	equal(l, "r.state", f.State)
+	if f.Roles {
+		l.where("r.role_scope <> ''")
+	}
 	if f.RoleScope != "" {
 		l.where("r.role_scope = ?", f.RoleScope.Fold())
 	}

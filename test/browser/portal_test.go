@@ -40,7 +40,6 @@ func TestPortal(t *testing.T) {
 		targets = append(targets, to.Addr().String())
 	}
 	w.browse("access.mjs", "ANNA_PASSWORD="+anna, "BEN_PASSWORD="+ben, "WEB="+targets[0], "DB="+targets[1], "SPARE="+targets[2])
-	w.browse("portal.mjs")
 }
 
 // TestScreenshots makes the pictures of the README, and those of every page, where it is asked to.

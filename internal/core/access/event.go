@@ -67,7 +67,6 @@ const (
 	PasskeyDeleted   EventKind = "principal.passkeyDeleted"
 	SteppedUp        EventKind = "session.steppedUp" // confirmed with a passkey
 	MemberAdded      EventKind = "group.memberAdded"
-	GroupDeleted     EventKind = "group.deleted"
 	MemberRemoved    EventKind = "group.memberRemoved"
 
 	RoleAssigned   EventKind = "role.assigned"

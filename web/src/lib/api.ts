@@ -13,6 +13,12 @@ export type Reason = Schemas["Reason"];
 export type Explanation = Schemas["Explanation"];
 export type Quorum = Schemas["Quorum"];
 export type Network = Schemas["Network"];
+export type Alert = Schemas["Alert"];
+export type AlertRule = Schemas["AlertRule"];
+export type Review = Schemas["Review"];
+export type Principal = Schemas["Principal"];
+export type Role = Schemas["Role"];
+export type Channel = Schemas["Channel"];
 
 /** Failure is a refusal or a fault, in words for people; status 0 means that the server was not reached. */
 export class Failure extends Error {
@@ -49,6 +55,7 @@ export function failure(thrown: unknown): Failure {
 
 /** sentence begins with a capital letter and ends with a full stop. */
 export function sentence(text: string): string {
+  if (!text) return "";
   const out = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(out) ? out : out + ".";
 }

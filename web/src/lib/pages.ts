@@ -29,6 +29,12 @@ const fetched: [RegExp, Loader][] = [
   [/^\/guard$/, () => import("../pages/Guard.svelte")],
   [/^\/account$/, () => import("../pages/Account.svelte")],
   [/^\/activity$/, () => import("../pages/Activity.svelte")],
+  [/^\/activity\/who$/, () => import("../pages/Who.svelte")],
+  [/^\/alerts$/, () => import("../pages/Alerts.svelte")],
+  [/^\/alerts\/rules$/, () => import("../pages/Rules.svelte")],
+  [/^\/alerts\/([^/]+)$/, () => import("../pages/Alert.svelte")],
+  [/^\/reviews$/, () => import("../pages/Reviews.svelte")],
+  [/^\/activity\/(\d+)$/, () => import("../pages/Record.svelte")],
 ];
 
 export type Found = { id: string; page: Page; load?: undefined } | { id: string; page?: undefined; load: Loader };

@@ -1,0 +1,139 @@
+// Goes through the pages of those who look after things: the activity log with its proofs, alerts, break-glass reviews and
+// the command palette. Every complaint of the browser, of its policy of content, and of axe is a fault.
+import { check, faults, inspect, launch, person, portal, signIn, until } from "./lib.mjs";
+
+const browser = await launch();
+process.on("exit", (code) => { if (code) console.error(faults.join("\n")); });
+const admin = await person(browser);
+await signIn(admin, "admin", process.env.ADMIN_PASSWORD);
+const link = (name) => admin.getByRole("link", { name, exact: true });
+const button = (name) => admin.getByRole("button", { name, exact: true });
+const heading = (name) => admin.getByRole("heading", { level: 1, name }).waitFor();
+
+// The log, its filter and its address.
+await link("Activity").click();
+await admin.getByRole("link", { name: /Policy written/ }).first().waitFor();
+await inspect(admin, "activity");
+await admin.getByLabel("Kind").selectOption("grant.opened");
+await button("Filter").click();
+await admin.getByRole("link", { name: /Policy written/ }).first().waitFor({ state: "detached" });
+check("the filter has an address", new URL(admin.url()).searchParams.get("kind") === "grant.opened");
+const [file] = await Promise.all([admin.waitForEvent("download"), button("Download as CSV").click()]);
+const text = Buffer.concat(await (await file.createReadStream()).toArray()).toString();
+check("the file has the openings alone", text.trim().split("\r\n").length >= 2 && !text.includes("policy.written"));
+await admin.getByRole("link", { name: /Grant opened/ }).first().click();
+await admin.getByText("Verified.").waitFor();
+await admin.getByText("Show what was checked").click();
+await inspect(admin, "record");
+await admin.goBack();
+await admin.getByLabel("Kind").waitFor();
+check("Back keeps the filter", (await admin.getByLabel("Kind").inputValue()) === "grant.opened");
+await link("Clear").click();
+await admin.getByRole("link", { name: /Policy written/ }).first().waitFor();
+await admin.getByLabel("Person").fill("anna");
+await admin.getByLabel("Outcome").selectOption("refused");
+await admin.getByLabel("Time").selectOption("24h");
+await button("Filter").click();
+await until("only refusals of hers", async () => (await admin.getByRole("link", { name: /Request refused/ }).count()) >= 5 && (await admin.getByRole("link", { name: /Session signed in/ }).count()) === 0);
+admin.expected.push(/404/);
+await admin.getByLabel("Machine").fill("no-such-machine");
+await button("Filter").click();
+await admin.getByText("there is no machine", { exact: false }).waitFor();
+admin.expected.length = 0;
+await admin.getByLabel("Time").selectOption("between");
+await inspect(admin, "activity, between");
+
+// It follows, and it can be held still.
+await admin.goto(portal + "/activity");
+await button("Hold still").click();
+const newest = await admin.getByRole("main").getByRole("listitem").filter({ hasText: /network|Session|Grant|Request|Alert/i }).first().innerText();
+await admin.context().request.put(portal + "/api/v1/networks/office", { headers: { Origin: portal, "Sec-Fetch-Site": "same-origin" }, data: { prefixes: ["203.0.113.0/24"] } });
+await admin.getByText(/newer record/).waitFor();
+check("held still", (await admin.getByRole("link", { name: /Network written/ }).count()) === 0 && newest.length > 0);
+await button("Follow").click();
+await admin.getByRole("link", { name: /Network written/ }).first().waitFor();
+
+// A record that was changed on its way does not verify.
+await admin.route("**/proof?*", async (r) => {
+  const answer = await r.fetch();
+  const proof = await answer.json();
+  proof.leaf = Buffer.from(Buffer.from(proof.leaf, "base64").toString().replace("succeeded", "refused")).toString("base64");
+  await r.fulfill({ response: answer, json: proof });
+});
+await admin.getByRole("link", { name: /Network written/ }).first().click();
+await admin.getByText("Does not verify.").waitFor();
+await inspect(admin, "a record that does not verify");
+await admin.unroute("**/proof?*");
+await button("Check again").click();
+await admin.getByText("Verified.").waitFor();
+
+// Who had access.
+await admin.goto(portal + "/activity/who");
+await admin.getByText("Name a machine").waitFor();
+await admin.getByRole("textbox", { name: "Machine" }).fill("web-1");
+await button("Show").click();
+await admin.getByText("anna", { exact: true }).waitFor();
+await inspect(admin, "who had access");
+await admin.getByLabel(/When/).fill("2024-05-01T12:00:00");
+await button("Show").click();
+await admin.getByText("Nobody had access").waitFor();
+
+// Alerts: five refused requests are one; it is acknowledged, then closed, and its evidence leads to the log.
+await link("Alerts").click();
+await admin.getByRole("link", { name: /Repeated refused requests/ }).waitFor();
+await inspect(admin, "alerts");
+await admin.getByRole("link", { name: /Repeated refused requests/ }).click();
+await admin.getByRole("link", { name: /Request refused/ }).first().waitFor();
+await inspect(admin, "alert");
+await admin.getByLabel(/Comment/).fill(`<img src=x onerror="document.title='owned'">`);
+await button("Acknowledge").click();
+await admin.getByText("by admin").waitFor();
+check("text of people stays text", (await admin.title()) !== "owned");
+await admin.getByLabel(/Comment/).fill("It was a typing mistake");
+await button("Close").click();
+await admin.getByText("It was a typing mistake").waitFor();
+await link("Alerts").first().click();
+await link("Closed").click();
+await admin.getByRole("link", { name: /Repeated refused requests/ }).waitFor();
+check("the state has an address", new URL(admin.url()).searchParams.get("state") === "closed");
+
+// A rule's threshold.
+await link("Rules").click();
+await button("Change Many attempts at closed ports").click();
+await inspect(admin, "alert rule");
+await admin.getByLabel(/Threshold/).fill("250");
+await admin.getByLabel("Severity").selectOption("critical");
+await button("Save").click();
+await admin.getByText("250 attempts in 10m").waitFor();
+await inspect(admin, "alert rules");
+
+// The review that anna owes.
+await link("Break-glass reviews").click();
+await admin.getByText("Nobody answers the phone").waitFor();
+await inspect(admin, "reviews");
+await button("Close the review").click();
+await admin.getByLabel("What you found").fill("She did what had to be done");
+await inspect(admin, "review");
+await admin.getByRole("dialog").getByRole("button", { name: "Close the review" }).click();
+await admin.getByText("No review is owed").waitFor();
+await link("All").click();
+await admin.getByText("She did what had to be done").waitFor();
+
+// The command palette reaches any page and machine by the keyboard alone.
+await admin.keyboard.press("Control+k");
+await admin.getByRole("combobox", { name: "Page or machine" }).fill("web");
+await admin.getByRole("option", { name: "Request access to web-1" }).waitFor();
+await inspect(admin, "command palette");
+await admin.keyboard.press("Enter");
+await heading("web-1");
+await admin.keyboard.press("Control+k");
+await admin.keyboard.type("nothing like that");
+await admin.getByText("No page or machine begins with").waitFor();
+await admin.keyboard.press("Escape");
+await admin.setViewportSize({ width: 390, height: 844 });
+await button("More").click();
+await admin.getByRole("option", { name: "Activity" }).click();
+await heading("Activity");
+
+await browser.close();
+if (faults.length) process.exit(1);

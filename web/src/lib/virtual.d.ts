@@ -1,0 +1,4 @@
+declare module "virtual:kinds" {
+  const all: string[];
+  export default all;
+}

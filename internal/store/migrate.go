@@ -181,7 +181,7 @@ func (m *postgresMigrator) apply(ctx context.Context, next migration) error {
 // connQuerier runs statements on a bare connection.
 type connQuerier struct{ conn *sql.Conn }
 
-func (q connQuerier) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+func (q connQuerier) query(ctx context.Context, text string, args ...any) (answer, error) {
 	return q.conn.QueryContext(ctx, text, args...)
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -22,7 +21,7 @@ type recorder struct {
 
 var errRecorded = errors.New("recorded")
 
-func (r *recorder) query(_ context.Context, text string, args ...any) (*sql.Rows, error) {
+func (r *recorder) query(_ context.Context, text string, args ...any) (answer, error) {
 	r.texts, r.args = append(r.texts, text), append(r.args, args)
 	return nil, errRecorded
 }

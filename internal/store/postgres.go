@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 const (
@@ -19,10 +18,9 @@ const (
 	commitPostgres = "commit"
 )
 
-// postgresBackend is one pool, which database/sql reads through and the committer writes through.
+// postgresBackend is one pool, for those who read and for the committer.
 type postgresBackend struct {
 	pool     *pgxpool.Pool
-	db       *sql.DB
 	replicas *replicas
 }
 
@@ -36,7 +34,7 @@ func openPostgres(ctx context.Context, dsn string, log *slog.Logger, h *hub) (ba
 	if err != nil {
 		return nil, err
 	}
-	b := &postgresBackend{pool: pool, db: stdlib.OpenDBFromPool(pool)}
+	b := &postgresBackend{pool: pool}
 	err = pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return migrate(ctx, &postgresMigrator{conn: c.Conn()}) })
 	if err == nil {
 		b.replicas, err = joinReplicas(ctx, pool, log, h)
@@ -48,43 +46,48 @@ func openPostgres(ctx context.Context, dsn string, log *slog.Logger, h *hub) (ba
 }
 
 func (b *postgresBackend) view(ctx context.Context, fn func(querier) error) error {
-	tx, err := b.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	tx, err := b.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return classify("", err)
 	}
-	defer func() { _ = tx.Rollback() }() // there is nothing to lose
+	defer func() {
+		const most = 5 * time.Second
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+		defer cancel()
+		_ = tx.Rollback(ctx) // there is nothing to lose
+	}()
 	return fn(postgresReader{tx})
 }
 
-type postgresReader struct{ tx *sql.Tx }
+type postgresReader struct{ tx pgx.Tx }
 
-func (r postgresReader) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+func (r postgresReader) query(ctx context.Context, text string, args ...any) (answer, error) {
 	if err := checkText("", args); err != nil {
 		return nil, err
 	}
-	return r.tx.QueryContext(ctx, text, args...)
+	rows, err := r.tx.Query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	return postgresAnswer{rows}, nil
 }
 
 func (r postgresReader) broken(error) {}
 
+// postgresAnswer is the rows of one statement.
+type postgresAnswer struct{ pgx.Rows }
+
+func (a postgresAnswer) Close() error {
+	a.Rows.Close()
+	return a.Err()
+}
+
 func (b *postgresBackend) writer(ctx context.Context) (writer, error) {
-	conn, err := b.db.Conn(ctx)
+	conn, err := b.pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &postgresWriter{pool: b.pool, conn: conn}
-	err = conn.Raw(func(driverConn any) error {
-		c, ok := driverConn.(*stdlib.Conn)
-		if !ok {
-			return fmt.Errorf("the driver's connection is a %T", driverConn)
-		}
-		w.native = c.Conn()
-		return nil
-	})
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return w, nil
+	return &postgresWriter{pool: b.pool, conn: conn}, nil
 }
 
 func (b *postgresBackend) bound(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
@@ -99,19 +102,17 @@ func (b *postgresBackend) close() error {
 	if b.replicas != nil {
 		b.replicas.leave()
 	}
-	err := b.db.Close()
 	b.pool.Close()
-	return err
+	return nil
 }
 
-// postgresWriter is a connection in a transaction. It queues writes, and sends them in one round trip before the next
-// read, at the end of a call, and with the commit.
+// postgresWriter is a connection in a transaction. It queues writes, and sends them in one round trip: with the next
+// read, at the end of a call, or with the commit.
 type postgresWriter struct {
-	pool   *pgxpool.Pool
-	conn   *sql.Conn
-	native *pgx.Conn
-	open   bool
-	id     int64 // of the transaction
+	pool *pgxpool.Pool
+	conn *pgxpool.Conn
+	open bool
+	id   int64 // of the transaction
 
 	queue []write
 	sent  bool // the savepoint of the present call was sent
@@ -124,7 +125,7 @@ func (w *postgresWriter) begin(ctx context.Context) (head, error) {
 	b.Queue(selectHead + " for update")
 	b.Queue("select txid_current()")
 	w.open = true
-	results := w.native.SendBatch(ctx, b)
+	results := w.conn.SendBatch(ctx, b)
 	h, err := func() (head, error) {
 		if _, err := results.Exec(); err != nil {
 			return head{}, err
@@ -138,11 +139,29 @@ func (w *postgresWriter) begin(ctx context.Context) (head, error) {
 	return h, errors.Join(err, results.Close())
 }
 
-func (w *postgresWriter) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	if err := w.flush(ctx); err != nil {
+func (w *postgresWriter) query(ctx context.Context, text string, args ...any) (answer, error) {
+	results, err := w.send(ctx, func(b *pgx.Batch) { b.Queue(text, args...) })
+	if err != nil {
 		return nil, err
 	}
-	return w.conn.QueryContext(ctx, text, args...)
+	rows, err := results.Query()
+	if err != nil {
+		_ = results.Close() // it says the same
+		return nil, err
+	}
+	return lastAnswer{Rows: rows, results: results}, nil
+}
+
+// lastAnswer is the rows of the last of the statements that were sent together.
+type lastAnswer struct {
+	pgx.Rows
+
+	results pgx.BatchResults
+}
+
+func (a lastAnswer) Close() error {
+	a.Rows.Close()
+	return a.results.Close()
 }
 
 func (w *postgresWriter) broken(error) {}
@@ -156,34 +175,43 @@ func (w *postgresWriter) flush(ctx context.Context) error {
 	if len(w.queue) == 0 {
 		return nil
 	}
+	results, err := w.send(ctx, func(*pgx.Batch) {})
+	if err != nil {
+		return err
+	}
+	return results.Close()
+}
+
+// send sends what is queued, and what add adds, of which the results are still to be read.
+func (w *postgresWriter) send(ctx context.Context, add func(*pgx.Batch)) (pgx.BatchResults, error) {
 	queue := w.queue
-	w.queue, w.sent = nil, true
+	w.queue, w.sent = nil, w.sent || len(w.queue) > 0
 	b := &pgx.Batch{}
 	for _, wr := range queue {
 		b.Queue(wr.sql, wr.args...)
 	}
-	results := w.native.SendBatch(ctx, b)
-	var err error
+	add(b)
+	results := w.conn.SendBatch(ctx, b)
 	for _, wr := range queue {
-		var tag pgconn.CommandTag
-		if tag, err = results.Exec(); err != nil {
-			err = classify(wr.what, err)
-			break
-		}
-		if wr.sql == commitPostgres && tag.String() != "COMMIT" {
-			err = fmt.Errorf("the commit ended in %s", tag) // PostgreSQL's answer where a statement had failed unseen
-			break
-		}
-		if wr.none != nil && tag.RowsAffected() == 0 {
-			err = wr.none
-			break
+		if err := wr.took(results.Exec()); err != nil {
+			_ = results.Close() // it says the same, or less
+			return nil, err
 		}
 	}
-	closing := results.Close()
-	if err == nil {
-		err = closing
+	return results, nil
+}
+
+// took tells how the write ended.
+func (wr write) took(tag pgconn.CommandTag, err error) error {
+	switch {
+	case err != nil:
+		return classify(wr.what, err)
+	case wr.sql == commitPostgres && tag.String() != "COMMIT":
+		return fmt.Errorf("the commit ended in %s", tag) // PostgreSQL's answer where a statement had failed unseen
+	case wr.none != nil && tag.RowsAffected() == 0:
+		return wr.none
 	}
-	return err
+	return nil
 }
 
 func (w *postgresWriter) save(ctx context.Context) error {
@@ -202,7 +230,7 @@ func (w *postgresWriter) undo(ctx context.Context) error {
 		return nil
 	}
 	w.queue = nil
-	if _, err := w.native.Exec(ctx, "rollback to savepoint s"); err != nil {
+	if _, err := w.conn.Exec(ctx, "rollback to savepoint s"); err != nil {
 		return err
 	}
 	return w.release(ctx)
@@ -258,10 +286,10 @@ func (w *postgresWriter) outcome(ctx context.Context) (committed bool, err error
 }
 
 func (w *postgresWriter) end(ctx context.Context) {
-	if w.open && !w.native.IsClosed() {
-		if _, err := w.native.Exec(ctx, "rollback"); err != nil {
-			_ = w.native.Close(ctx) // the pool drops a closed connection
+	if w.open && !w.conn.Conn().IsClosed() {
+		if _, err := w.conn.Exec(ctx, "rollback"); err != nil {
+			_ = w.conn.Conn().Close(ctx) // the pool drops a closed connection
 		}
 	}
-	_ = w.conn.Close() // it only goes back to the pool
+	w.conn.Release()
 }

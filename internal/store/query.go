@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -14,7 +13,7 @@ import (
 
 // querier runs statements that read. Its errors are the driver's own.
 type querier interface {
-	query(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+	query(ctx context.Context, text string, args ...any) (answer, error)
 	// broken is told of an error that came while rows were read.
 	broken(err error)
 }
@@ -23,6 +22,14 @@ type querier interface {
 type reader struct {
 	q    querier
 	memo memo // of the batch; nil where only one reads
+}
+
+// answer is the rows that a statement gave.
+type answer interface {
+	scanner
+	Next() bool
+	Err() error
+	Close() error
 }
 
 // scanner is a row.

@@ -251,7 +251,7 @@ func (c *sqliteConn) prepare(ctx context.Context, text string) (*sqliteStmt, err
 	return s, nil
 }
 
-func (c *sqliteConn) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+func (c *sqliteConn) query(ctx context.Context, text string, args ...any) (answer, error) {
 	if err := checkText("", args); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -39,7 +38,7 @@ func (t *tx) usable(ctx context.Context) error {
 }
 
 // query implements querier.
-func (t *tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+func (t *tx) query(ctx context.Context, text string, args ...any) (answer, error) {
 	if err := t.usable(ctx); err != nil {
 		return nil, err
 	}

@@ -364,6 +364,10 @@ func (w *work) makeGrants(ctx context.Context, grants []access.Grant, events []a
 		}
 		grants[i] = kept
 	}
+	// Now, and not at the end: what is written up to here goes to the database together with what supersede reads.
+	if err := w.bump(ctx); err != nil {
+		return err
+	}
 	for _, g := range grants {
 		if g.Live(w.now) {
 			if err := w.supersede(ctx, g, by); err != nil {

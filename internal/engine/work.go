@@ -17,8 +17,8 @@ type work struct {
 	tx       Tx
 	now      time.Time
 	events   []access.Event
-	notices  []notice // who is to be told
-	bumps    map[access.AgentID]bool
+	notices  []notice                            // who is to be told
+	bumps    map[access.AgentID]bool             // whether the revision is still to be moved
 	machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
 	unclosed map[access.MachineID][]access.Grant // as read so far, and kept up to date by saveGrant
 	held     map[holding][]access.Grant          // likewise
@@ -119,7 +119,7 @@ func (w *work) keepGrant(ctx context.Context, g access.Grant, was int64, events 
 		w.events = append(w.events, event)
 		w.notifyGrant(g, event)
 	}
-	if !quiet && m.Agent != "" {
+	if _, known := w.bumps[m.Agent]; !known && !quiet && m.Agent != "" {
 		w.bumps[m.Agent] = true
 	}
 	return g, nil
@@ -243,12 +243,24 @@ func (w *work) retireAgent(ctx context.Context, id access.AgentID, reason string
 	return nil
 }
 
-// finish appends the events and moves the revisions, in one order for all, so that no two transactions wait for each other.
-func (w *work) finish(ctx context.Context) error {
+// bump moves the revisions that are still to be moved, in one order for all, so that no two transactions wait for each other.
+func (w *work) bump(ctx context.Context) error {
 	for _, id := range slices.Sorted(maps.Keys(w.bumps)) {
+		if !w.bumps[id] {
+			continue
+		}
 		if err := w.tx.BumpAgent(ctx, id); err != nil {
 			return fmt.Errorf("bump agent: %w", err)
 		}
+		w.bumps[id] = false
+	}
+	return nil
+}
+
+// finish appends the events and moves the revisions.
+func (w *work) finish(ctx context.Context) error {
+	if err := w.bump(ctx); err != nil {
+		return err
 	}
 	if err := w.enqueue(ctx); err != nil {
 		return err

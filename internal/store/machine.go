@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -12,14 +13,23 @@ const (
 	selectMachine           = "select " + machineColumns + " from machines m where m.id = $1 limit 1"
 	selectMachineByResource = "select " + machineColumns + " from machines m where m.resource_key = $1 limit 1"
 	selectMachinesByName    = "select " + machineColumns + " from machines m where m.name_key = $1 order by m.name_key, m.id limit 100"
-	selectMachinesOfAgent   = "select " + machineColumns + " from machines m where m.agent = $1 order by m.name_key, m.id limit 1000000"
-	listMachines            = "select " + machineColumns + " from machines m"
+	selectGuardedByName     = "select " + machineColumns + `, coalesce(p.id, ''), coalesce(p.resource, ''), coalesce(p.tenant, ''), coalesce(p.name, ''), coalesce(p.location, ''),
+coalesce(p.created_at, 0), coalesce(p.updated_at, 0), coalesce(p.revision, 0), coalesce(x.body, 'null')
+from machines m left join policy_machines x on x.machine = m.id left join policies p on p.id = x.policy where m.name_key = $1 order by m.name_key, m.id limit 100`
+	selectMachinesOfAgent = "select " + machineColumns + " from machines m where m.agent = $1 order by m.name_key, m.id limit 1000000"
+	listMachines          = "select " + machineColumns + " from machines m"
 )
 
 func scanMachine(row scanner) (m access.Machine, err error) {
-	err = row.Scan(&m.ID, &m.Resource, &m.Tenant, &m.Name, &m.Location, &m.OS, jsonColumn{&m.Labels}, jsonColumn{&m.Addresses}, optionalColumn[access.AgentID]{&m.Agent},
-		timeColumn{&m.CreatedAt}, timeColumn{&m.LastAccess}, &m.Revision)
+	err = row.Scan(machineInto(&m)...)
 	return m, err
+}
+
+func machineInto(m *access.Machine) []any {
+	return []any{
+		&m.ID, &m.Resource, &m.Tenant, &m.Name, &m.Location, &m.OS, jsonColumn{&m.Labels}, jsonColumn{&m.Addresses}, optionalColumn[access.AgentID]{&m.Agent},
+		timeColumn{&m.CreatedAt}, timeColumn{&m.LastAccess}, &m.Revision,
+	}
 }
 
 // Machine implements engine.Reader.
@@ -32,9 +42,25 @@ func (r *reader) MachineByResource(ctx context.Context, id access.ResourceID) (a
 	return one(ctx, r.q, "machine", scanMachine, selectMachineByResource, id.Fold())
 }
 
-// MachinesByName implements engine.Reader.
+// MachinesByName implements engine.Reader. In a batch it reads with them what guards them: who looks for a machine by its
+// name there nearly always asks for that next.
 func (r *reader) MachinesByName(ctx context.Context, name string) ([]access.Machine, error) {
-	return all(ctx, r.q, scanMachine, selectMachinesByName, fold(name))
+	if r.memo == nil {
+		return all(ctx, r.q, scanMachine, selectMachinesByName, fold(name))
+	}
+	machines, err := remembered(r.memo, "machine", fold(name), func() ([]access.Machine, error) {
+		return all(ctx, r.q, func(row scanner) (m access.Machine, err error) {
+			var p access.Policy
+			var guard guardRecord
+			if err := row.Scan(append(machineInto(&m), guardInto(&p, &guard)...)...); err != nil || p.ID == "" {
+				return m, err
+			}
+			p.Machines = []access.MachinePolicy{guard.policy(m.ID)}
+			r.memo.keep("policy", string(m.ID), p)
+			return m, nil
+		}, selectGuardedByName, fold(name))
+	})
+	return slices.Clone(machines), err
 }
 
 // MachinesOfAgent implements engine.Reader.

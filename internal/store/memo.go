@@ -14,10 +14,15 @@ func remembered[T any](m memo, noun, question string, ask func() (T, error)) (T,
 	}
 	answer, err := ask()
 	if err == nil && m != nil {
-		if m[noun] == nil {
-			m[noun] = map[string]any{}
-		}
-		m[noun][question] = answer
+		m.keep(noun, question, answer)
 	}
 	return answer, err
+}
+
+// keep remembers an answer. Whoever gets it later shares what it points to, and changes nothing of that.
+func (m memo) keep(noun, question string, answer any) {
+	if m[noun] == nil {
+		m[noun] = map[string]any{}
+	}
+	m[noun][question] = answer
 }

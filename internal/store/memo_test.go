@@ -3,9 +3,11 @@ package store_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
+	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -17,17 +19,25 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, dsn(t))
+			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0) })
 			type seen struct {
-				revision int64
-				heard    bool
+				revision, machine, guard int64
+				heard                    bool
 			}
 			look := func(ctx context.Context, r engine.Reader) (s seen) {
-				var err, other error
-				s.revision, err = r.DirectoryRevision(ctx)
-				s.heard, other = r.HasChannels(ctx, tenantID)
-				if err := firstOf(err, other); err != nil {
-					t.Error(err)
+				var errs [4]error
+				s.revision, errs[0] = r.DirectoryRevision(ctx)
+				s.heard, errs[1] = r.HasChannels(ctx, tenantID)
+				var machines []access.Machine
+				machines, errs[2] = r.MachinesByName(ctx, "WEB-1")
+				var guard access.Policy
+				guard, errs[3] = r.GuardOf(ctx, f.machine)
+				if err := firstOf(errs[:]...); err != nil || len(machines) != 1 {
+					t.Errorf("%d machines, %v", len(machines), err)
+					return s
 				}
+				s.machine, s.guard = machines[0].Revision, guard.Revision
+				machines[0].Name = "spoiled" // a slice of one's own
 				return s
 			}
 			var start seen
@@ -39,7 +49,10 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 			regret := errors.New("taken back")
 			got := make(chan [2]seen, 3)
 			write := func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SavePrincipal(ctx, person("memo", "Memo"), 0), tx.SaveChannel(ctx, channel("c1", "Mail"), 0))
+				m, p := machine(f.machine, "web-1", f.agent), policy("policy-1", "default", f.machine)
+				m.Revision, p.Revision = 2, 2
+				return firstOf(tx.SavePrincipal(ctx, person("memo", "Memo"), 0), tx.SaveChannel(ctx, channel("c1", "Mail"), 0),
+					tx.SaveMachine(ctx, m, 1), tx.SavePolicy(ctx, p, 1))
 			}
 			run := func(then error, change func(context.Context, engine.Tx) error) chan error {
 				ended := make(chan error, 1)
@@ -60,7 +73,7 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 			}
 			first, second, third := run(regret, write), run(nil, write), run(nil, nil)
 			release()
-			after := seen{start.revision + 1, true}
+			after := seen{start.revision + 1, 2, 2, true}
 			for i, want := range [][2]seen{{start, after}, {start, after}, {after, after}} {
 				if s := <-got; s != want {
 					t.Errorf("change %d saw %+v before and after, want %+v", i+1, s, want)
@@ -71,6 +84,21 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 			}
 			if err := firstOf(<-second, <-third); err != nil {
 				t.Error(err)
+			}
+			read := func(ctx context.Context, r engine.Reader) (machines []access.Machine, guard access.Policy) {
+				machines, err := r.MachinesByName(ctx, "web-1")
+				guard, other := r.GuardOf(ctx, f.machine)
+				if err := firstOf(err, other); err != nil {
+					t.Error(err)
+				}
+				return machines, guard
+			}
+			var machines, ahead []access.Machine
+			var guard, guardAhead access.Policy
+			f.view(t, func(ctx context.Context, r engine.Reader) error { machines, guard = read(ctx, r); return nil })
+			f.update(t, func(ctx context.Context, tx engine.Tx) error { ahead, guardAhead = read(ctx, tx); return nil })
+			if !reflect.DeepEqual(machines, ahead) || !reflect.DeepEqual(guard, guardAhead) {
+				t.Errorf("in a batch %+v and %+v are read, and else %+v and %+v", ahead, guardAhead, machines, guard)
 			}
 		})
 	}

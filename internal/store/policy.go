@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -84,12 +85,20 @@ func (r *reader) PolicyOfMachine(ctx context.Context, machine access.MachineID) 
 
 // GuardOf implements engine.Reader. It is one statement: each is a round trip that every change behind it waits for.
 func (r *reader) GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error) {
-	return one(ctx, r.q, "policy", func(row scanner) (p access.Policy, err error) {
-		var guard guardRecord
-		err = row.Scan(&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt}, timeColumn{&p.UpdatedAt}, &p.Revision, jsonColumn{&guard})
-		p.Machines = []access.MachinePolicy{guard.policy(machine)}
-		return p, err
-	}, selectGuard, string(machine))
+	p, err := remembered(r.memo, "policy", string(machine), func() (access.Policy, error) {
+		return one(ctx, r.q, "policy", func(row scanner) (p access.Policy, err error) {
+			var guard guardRecord
+			err = row.Scan(guardInto(&p, &guard)...)
+			p.Machines = []access.MachinePolicy{guard.policy(machine)}
+			return p, err
+		}, selectGuard, string(machine))
+	})
+	p.Machines = slices.Clone(p.Machines)
+	return p, err
+}
+
+func guardInto(p *access.Policy, guard *guardRecord) []any {
+	return []any{&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt}, timeColumn{&p.UpdatedAt}, &p.Revision, jsonColumn{guard}}
 }
 
 // Policies implements engine.Reader.

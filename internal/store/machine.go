@@ -27,8 +27,13 @@ func scanMachine(row scanner) (m access.Machine, err error) {
 
 func machineInto(m *access.Machine) []any {
 	return []any{
-		&m.ID, &m.Resource, &m.Tenant, &m.Name, &m.Location, &m.OS, jsonColumn{&m.Labels}, jsonColumn{&m.Addresses}, optionalColumn[access.AgentID]{&m.Agent},
-		timeColumn{&m.CreatedAt}, timeColumn{&m.LastAccess}, &m.Revision,
+		&m.ID, &m.Resource, &m.Tenant, &m.Name, &m.Location, &m.OS,
+		jsonColumn{&m.Labels},
+		jsonColumn{&m.Addresses},
+		optionalColumn[access.AgentID]{&m.Agent},
+		timeColumn{&m.CreatedAt},
+		timeColumn{&m.LastAccess},
+		&m.Revision,
 	}
 }
 

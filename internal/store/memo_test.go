@@ -19,7 +19,9 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0) })
+			f.update(t, func(ctx context.Context, tx engine.Tx) error {
+				return tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0)
+			})
 			type seen struct {
 				revision, machine, guard int64
 				heard                    bool

@@ -182,7 +182,7 @@ func (m *postgresMigrator) apply(ctx context.Context, next migration) error {
 type connQuerier struct{ conn *sql.Conn }
 
 func (q connQuerier) query(ctx context.Context, text string, args ...any) (answer, error) {
-	return q.conn.QueryContext(ctx, text, args...)
+	return q.conn.QueryContext(ctx, text, args...) //nolint:rowserrcheck // all asks for it
 }
 
 func (q connQuerier) broken(error) {}

@@ -262,7 +262,7 @@ func (c *sqliteConn) query(ctx context.Context, text string, args ...any) (answe
 	if args, err = s.arrange(args); err != nil {
 		return nil, err
 	}
-	return s.QueryContext(ctx, args...)
+	return s.QueryContext(ctx, args...) //nolint:rowserrcheck // all asks for it
 }
 
 func (c *sqliteConn) broken(error) {}

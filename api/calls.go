@@ -79,6 +79,11 @@ func (c *Client) RemoveMember(ctx context.Context, group, member string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/groups/" + url.PathEscape(group) + "/members/" + url.PathEscape(member)})
 }
 
+// DeleteGroup deletes a group that nothing names any more.
+func (c *Client) DeleteGroup(ctx context.Context, group string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/groups/" + url.PathEscape(group)})
+}
+
 // MachineQuery narrows Machines; zero fields do not.
 type MachineQuery struct {
 	Standing string

@@ -8,7 +8,7 @@ import (
 
 func (a *app) groupCommand() *cobra.Command {
 	return group("group", "Groups of users, to give roles to", "Groups of users and of other groups, to give roles to. Who is in a group within a group is in both.",
-		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true), a.groupMemberCommand(false))
+		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true), a.groupMemberCommand(false), a.groupDeleteCommand())
 }
 
 func (a *app) groupCreateCommand() *cobra.Command {
@@ -107,4 +107,26 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 		c.Long = "Take users or groups out of a group. What they opened by its rights stays open until its end; close it with postern revoke."
 	}
 	return c
+}
+
+func (a *app) groupDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete GROUP",
+		Short: "Delete a group that nothing names any more",
+		Long: `Delete a group. While a role assignment, a policy, an eligibility or a managed application names it, it stays, and the
+answer says which do.`,
+		Example: "  postern group delete operators",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteGroup(c.Context(), args[0]); err != nil {
+				return err
+			}
+			a.say("The group %s is deleted.", args[0])
+			return nil
+		},
+	}
 }

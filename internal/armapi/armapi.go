@@ -94,7 +94,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.Must(uuid.NewRandomFromReader(rand.Reader)).String()
 	header := w.Header()
 	header.Set("Cache-Control", "no-cache")
-	header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("x-ms-request-id", id)
 	header.Set("x-ms-correlation-request-id", correlation(r, id))

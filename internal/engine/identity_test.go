@@ -247,6 +247,59 @@ func TestNestedGroups(t *testing.T) {
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
+// TestDeletingAGroup proves that a group goes only when nothing names it, and that rights which came through it end with it.
+func TestDeletingAGroup(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	anna := w.user("anna", "")
+	w.group("shift", anna)
+	everybody := w.group("everybody", w.dora)
+	if err := w.AddMember(w.ctx, w.admin, "everybody", "shift"); err != nil {
+		t.Fatal(err)
+	}
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	held := must(w.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
+	held = must(w.decide(w.bob, held, true))(t)
+
+	for group, field := range map[string]string{"ops": "policy of web-1", "everybody": "role assignment "} {
+		err := w.DeleteGroup(w.ctx, w.admin, group)
+		wantCode(t, err, access.KindConflict, "groupInUse")
+		if e := (*access.Error)(nil); !asRefusal(err, &e) || len(e.Reasons) != 1 || !strings.HasPrefix(e.Reasons[0].Field, field) {
+			t.Errorf("%s: it does not say where: %+v", group, e)
+		}
+	}
+	wantCode(t, w.DeleteGroup(w.ctx, w.admin, "anna"), access.KindInvalid, "notAGroup")
+	wantCode(t, w.DeleteGroup(w.ctx, anna, "shift"), access.KindForbidden, "forbidden")
+	if err := w.DeleteGroup(w.ctx, w.admin, "shift"); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, w.DeleteGroup(w.ctx, w.admin, "shift"), access.KindNotFound, "unknownPrincipal")
+	w.reconcile()
+	if g := w.grant(held.Grants[0].ID); g.State != access.GrantRevoked {
+		t.Errorf("what rested on a membership of the group is %s", g.State)
+	}
+	_, err := w.Submit(w.ctx, anna, ssh("web-1", time.Hour))
+	wantCode(t, err, access.KindForbidden, "forbidden")
+
+	// A rule that names a group which is gone all the same, such as by a write at the same instant, lets nobody in.
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(everybody), nil))(t)
+	err = w.store.Update(w.ctx, func(tx engine.Tx) error {
+		for _, a := range must(tx.Directory(w.ctx))(t).Assignments {
+			if a.Principal == everybody {
+				if err := tx.DeleteRoleAssignment(w.ctx, a.ID); err != nil {
+					return err
+				}
+			}
+		}
+		return tx.DeleteGroup(w.ctx, everybody, 1)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
+	wantCode(t, err, access.KindInvalid, "quorumUnreachable")
+}
+
 func TestLeastPrivilegedRole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

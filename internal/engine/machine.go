@@ -168,18 +168,9 @@ func (e *Engine) DeleteMachine(ctx context.Context, c Caller, ref string) error 
 			return err
 		}
 		w := e.newWork(tx, may.now)
-		w.machines[m.ID] = m
-		if err := w.revokeAll(ctx, m, c.Actor(), "the machine was deleted"); err != nil {
+		if err := w.leave(ctx, m, c.Actor(), "the machine was deleted"); err != nil {
 			return err
 		}
-		if err := w.dropPolicyEntry(ctx, m, c.Actor()); err != nil {
-			return err
-		}
-		details := map[string]string{"name": m.Name, "agent": string(m.Agent), "addresses": joinAddresses(m.Addresses)}
-		if err := w.retireAgent(ctx, m.Agent, "its machine was deleted"); err != nil {
-			return err
-		}
-		w.event(access.Event{Kind: access.MachineDeleted, Actor: c.Actor(), Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Details: details})
 		if err := w.finish(ctx); err != nil {
 			return err
 		}
@@ -188,6 +179,24 @@ func (e *Engine) DeleteMachine(ctx context.Context, c Caller, ref string) error 
 		}
 		return nil
 	})
+}
+
+// leave revokes what is open on a machine, takes it out of its policy, and revokes the agent on it, in host mode: the caller
+// deletes it once the events are written.
+func (w *work) leave(ctx context.Context, m access.Machine, by access.Actor, reason string) error {
+	w.machines[m.ID] = m
+	if err := w.revokeAll(ctx, m, by, reason); err != nil {
+		return err
+	}
+	if err := w.dropPolicyEntry(ctx, m, by); err != nil {
+		return err
+	}
+	details := map[string]string{"name": m.Name, "agent": string(m.Agent), "addresses": joinAddresses(m.Addresses)}
+	if err := w.retireAgent(ctx, m.Agent, reason); err != nil {
+		return err
+	}
+	w.event(access.Event{Kind: access.MachineDeleted, Actor: by, Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Details: details})
+	return nil
 }
 
 // findMachine gives the machine that ref names among those on which the caller may do one of the actions, the first of

@@ -148,6 +148,7 @@ type Tx interface {
 	SavePassword(ctx context.Context, p Password) error
 	AddMember(ctx context.Context, group, member access.PrincipalID) error    // bumps the directory
 	RemoveMember(ctx context.Context, group, member access.PrincipalID) error // bumps the directory; not found if it was none
+	DeleteGroup(ctx context.Context, id access.PrincipalID, was int64) error  // and its memberships; bumps the directory
 	SaveRoleDefinition(ctx context.Context, d rbac.Definition) error          // inserts or replaces; bumps the directory
 	SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error          // inserts; bumps the directory
 	DeleteRoleAssignment(ctx context.Context, id rbac.AssignmentID) error     // bumps the directory

@@ -32,7 +32,6 @@ func (a *API) wrap(mux http.Handler) http.Handler {
 		header.Set("Cache-Control", "no-store")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Strict-Transport-Security", "max-age=63072000")
 		header.Set("X-Content-Type-Options", "nosniff")
 		answer := &statusWriter{ResponseWriter: w}
 		defer a.finished(answer, r, id, began)

@@ -28,6 +28,10 @@ func (a *API) principalRoutes() {
 		summary: "Change a principal; what is absent stays",
 	}, a.changePrincipal)
 	register(a, operation{
+		method: http.MethodDelete, path: "/groups/{group}", id: "deleteGroup", tag: tag, entry: people,
+		summary: "Delete a group that nothing names any more",
+	}, a.deleteGroup)
+	register(a, operation{
 		method: http.MethodPut, path: "/groups/{group}/members/{member}", id: "addMember", tag: tag, entry: people,
 		summary: "Put a principal into a group",
 	}, a.addMember)
@@ -94,6 +98,16 @@ func (a *API) changePrincipal(ctx context.Context, in *changePrincipalInput) (*a
 		DisplayName: in.Body.DisplayName, Email: in.Body.Email,
 	})
 	return &answer[api.Principal]{principalOut(p)}, err
+}
+
+type groupInput struct {
+	calling
+
+	Group string `path:"group" maxLength:"256" doc:"Name or id of the group."`
+}
+
+func (a *API) deleteGroup(ctx context.Context, in *groupInput) (*nothing, error) {
+	return &nothing{}, a.engine.DeleteGroup(ctx, in.caller, in.Group)
 }
 
 type memberInput struct {

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,8 @@ type assertion struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
 	Audience  audience `json:"aud"`
-	Expires   int64    `json:"exp"`
-	NotBefore int64    `json:"nbf"`
+	Expires   seconds  `json:"exp"`
+	NotBefore seconds  `json:"nbf"`
 }
 
 // audience is one text or a list of them.
@@ -36,6 +37,22 @@ func (a *audience) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	return json.Unmarshal(data, (*[]string)(a))
+}
+
+// seconds is a time since 1970, of which some clients send fractions.
+type seconds int64
+
+// UnmarshalJSON reads a number, and drops its fraction.
+func (s *seconds) UnmarshalJSON(data []byte) error {
+	var n float64
+	if err := json.Unmarshal(data, &n); err != nil {
+		return err
+	}
+	if n < 0 || n > 1<<53 {
+		return errors.New("no such time")
+	}
+	*s = seconds(n)
+	return nil
 }
 
 // proveByCertificate gives the certificate whose key signed the assertion, where it is the client's own, is meant for one
@@ -71,9 +88,10 @@ func (i *Identity) proveByCertificate(cred engine.ClientCredentials, client, tex
 
 func (i *Identity) holds(said assertion, client string, meant []string) bool {
 	now := i.now()
+	soon, latest := seconds(now.Add(time.Minute).Unix()), seconds(now.Add(maxAssertion).Unix())
 	ours := slices.ContainsFunc(said.Audience, func(a string) bool {
 		return slices.ContainsFunc(meant, func(m string) bool { return strings.EqualFold(strings.TrimRight(a, "/"), m) })
 	})
 	return ours && said.Issuer == client && said.Subject == client &&
-		now.Unix() < said.Expires && said.Expires <= now.Add(maxAssertion).Unix() && said.NotBefore <= now.Add(time.Minute).Unix()
+		seconds(now.Unix()) < said.Expires && said.Expires <= latest && said.NotBefore <= soon
 }

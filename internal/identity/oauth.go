@@ -81,7 +81,6 @@ func (o *OAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("Strict-Transport-Security", "max-age=63072000")
 	header.Set("X-Content-Type-Options", "nosniff")
 	answer, err := o.answer(w, r)
 	status := http.StatusOK

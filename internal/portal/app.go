@@ -89,7 +89,6 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	header.Set("Referrer-Policy", "same-origin")
-	header.Set("Strict-Transport-Security", "max-age=63072000")
 	header.Set("X-Content-Type-Options", "nosniff")
 	file, found := a.files[path.Clean(r.URL.Path)]
 	switch {

@@ -152,7 +152,6 @@ func (v *visit) protect(redirect string) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", strings.TrimSpace(pagePolicy+redirect))
 	header.Set("Referrer-Policy", "same-origin") // the browser's Origin header goes with it
-	header.Set("Strict-Transport-Security", "max-age=63072000")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 }

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/postern-dev/postern/internal/armapi"
 	"github.com/postern-dev/postern/internal/identity"
@@ -33,6 +35,9 @@ func (s *server) openAzure() (err error) {
 // that writes two slashes on to another path.
 func (s *server) faces(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !onlyHere(r.Host) {
+			w.Header().Set("Strict-Transport-Security", "max-age=63072000")
+		}
 		switch path := r.URL.Path; {
 		case armapi.Serves(path):
 			s.azure.arm.ServeHTTP(w, r)
@@ -44,6 +49,17 @@ func (s *server) faces(mux http.Handler) http.Handler {
 			mux.ServeHTTP(w, r)
 		}
 	})
+}
+
+// onlyHere tells whether host is a name for the client's own machine. Such a name is not told to be HTTPS alone: it is that of
+// everything else there too, such as of the command-line client that waits for the browser to bring a code.
+func onlyHere(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
 // seal gives what the keys of access tokens are sealed with: the file tokens.seal, where the operator made one.

@@ -418,6 +418,7 @@ func TestDirectoryRevisionGrows(t *testing.T) {
 				{"member", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user) }, true},
 				{"member again", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user) }, true},
 				{"no member", func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "g", f.user) }, true},
+				{"no group", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "g", 1) }, true},
 				{"role", func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
 				}, true},
@@ -437,6 +438,37 @@ func TestDirectoryRevisionGrows(t *testing.T) {
 					t.Errorf("%s: grew is %v, want %v", step.what, grew, step.want)
 				}
 			}
+		})
+	}
+}
+
+func TestDeletingAGroup(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			group := func(id access.PrincipalID) access.Principal {
+				return access.Principal{ID: id, Tenant: tenantID, Kind: access.Group, Name: string(id), Revision: 1}
+			}
+			f.update(t, func(ctx context.Context, tx engine.Tx) error {
+				return firstOf(tx.SavePrincipal(ctx, group("inner"), 0), tx.SavePrincipal(ctx, group("outer"), 0),
+					tx.AddMember(ctx, "inner", f.user), tx.AddMember(ctx, "outer", "inner"))
+			})
+			for what, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
+				"another revision": func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "inner", 2) },
+				"a person":         func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, f.user, 1) },
+			} {
+				wantKind(t, what, f.try(t, do), access.KindConflict, "")
+			}
+			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "inner", 1) })
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				data, err := r.Directory(ctx)
+				if len(data.Memberships) != 0 {
+					t.Errorf("memberships are left: %v", data.Memberships)
+				}
+				return err
+			})
 		})
 	}
 }

@@ -52,6 +52,8 @@ created_at = $9, revision = $10 where id = $1 and revision = $11`
 	bumpDirectory    = "update directory set revision = revision + 1 where id = 1"
 	insertMembership = "insert into memberships (group_id, member_id) values ($1, $2) on conflict (group_id, member_id) do nothing"
 	deleteMembership = "delete from memberships where group_id = $1 and member_id = $2"
+	emptyGroup       = "delete from memberships where group_id = $1 or member_id = $1"
+	deleteGroup      = "delete from principals where id = $1 and revision = $2 and kind = 'group'"
 )
 
 // SavePrincipal implements engine.Tx.
@@ -78,6 +80,17 @@ func (t *tx) AddMember(ctx context.Context, group, member access.PrincipalID) er
 // RemoveMember implements engine.Tx.
 func (t *tx) RemoveMember(ctx context.Context, group, member access.PrincipalID) error {
 	if err := t.exec(ctx, "membership", missing("membership"), deleteMembership, string(group), string(member)); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
+}
+
+// DeleteGroup implements engine.Tx.
+func (t *tx) DeleteGroup(ctx context.Context, id access.PrincipalID, was int64) error {
+	if err := t.exec(ctx, "membership", nil, emptyGroup, string(id)); err != nil {
+		return err
+	}
+	if err := t.exec(ctx, "group", changed("group"), deleteGroup, string(id), was); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)

@@ -56,9 +56,7 @@ func TestDocsAzureCLI(t *testing.T) {
 	need(t, "az", err == nil)
 	block := blocks(t)
 	c := newCloudWithKernel(t)
-	folder := t.TempDir()
-	home := []string{"HOME=" + folder, "AZURE_CONFIG_DIR=" + filepath.Join(folder, "azure"), "AZURE_CORE_COLLECT_TELEMETRY=no", "AZURE_CORE_NO_COLOR=true"}
-	c.must(os.Mkdir(filepath.Join(folder, "azure"), 0o700))
+	folder, home := c.home()
 	az := func(name string) string { t.Helper(); return c.shell(block[name], folder, home...) }
 	az("az-register")
 	wants(t, "az login", az("az-login"), c.subscription, `"name": "default"`, `"environmentName": "Postern"`)

@@ -1,14 +1,8 @@
 package azure_test
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -264,39 +258,5 @@ func TestGoSDKActivityLog(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("no initiate among %d events", len(events))
-	}
-}
-
-// TestGoCertificate signs a service principal in by its certificate.
-func TestGoCertificate(t *testing.T) {
-	t.Parallel()
-	c := newCloud(t)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	c.must(err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "deploy"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	c.must(err)
-	certificate, err := x509.ParseCertificate(der)
-	c.must(err)
-	sign := func() error {
-		for _, tenant := range []string{"adfs", c.tenant} {
-			credential, err := azidentity.NewClientCertificateCredential(tenant, c.client, []*x509.Certificate{certificate}, key,
-				&azidentity.ClientCertificateCredentialOptions{ClientOptions: c.goCloud(), DisableInstanceDiscovery: true})
-			if err != nil {
-				return err
-			}
-			if _, err = credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{c.url + "/.default"}}); err != nil {
-				return fmt.Errorf("%s: %w", tenant, err)
-			}
-		}
-		return nil
-	}
-	if err := sign(); err == nil || !strings.Contains(err.Error(), "AADSTS7000215") {
-		t.Errorf("an unknown certificate gave %v", err)
-	}
-	_, err = c.admin.AddSecret(t.Context(), "deploy", api.NewSecret{Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))})
-	c.must(err)
-	if err := sign(); err != nil {
-		t.Error(err)
 	}
 }

@@ -67,6 +67,7 @@ const (
 	PasskeyDeleted   EventKind = "principal.passkeyDeleted"
 	SteppedUp        EventKind = "session.steppedUp" // confirmed with a passkey
 	MemberAdded      EventKind = "group.memberAdded"
+	GroupDeleted     EventKind = "group.deleted"
 	MemberRemoved    EventKind = "group.memberRemoved"
 
 	RoleAssigned   EventKind = "role.assigned"

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -98,6 +99,12 @@ type Application struct {
 	UpdatedBy  access.PrincipalID
 	UpdatedAt  time.Time
 	Revision   int64
+}
+
+// Same tells whether two states of an application are the same terms.
+func (a Application) Same(other Application) bool {
+	return a.Settings.Equal(other.Settings) && a.Terms.Revision == other.Terms.Revision && a.Terms.CreatedAt.Equal(other.Terms.CreatedAt) &&
+		a.Parameters == other.Parameters && maps.Equal(a.Tags, other.Tags)
 }
 
 // Name gives the last segment of the application's resource id.

@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/app"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// ApplicationDetail is a managed application as one side sees it, with the names that people know.
+type ApplicationDetail struct {
+	Application app.Application
+	Customer    access.Tenant
+	Publisher   access.Tenant
+	Ours        bool // the caller is of the customer's tenant; else of the publisher's, who is not told of the customer's own affairs
+	Principals  map[access.PrincipalID]access.Principal
+	Roles       map[rbac.DefinitionID]rbac.Definition
+	Newest      int64          // revision of the definition as it is now; 0: it was deleted
+	Live        []access.Grant // activations that have not ended; at most 100
+}
+
+// Applications lists the managed applications that the caller may see: those of their tenant, and those that were deployed
+// from its definitions.
+func (e *Engine) Applications(ctx context.Context, c Caller, f ApplicationFilter, p Page) (list Listed[ApplicationDetail], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.ApplicationsRead, scope: f.Scope}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.ApplicationsRead, rbac.AppDefinitionsRead); err != nil {
+			return err
+		}
+		list, err = visible(p, func(p Page) (Listed[app.Application], error) { return r.Applications(ctx, f, p) },
+			func(a app.Application) (ApplicationDetail, bool, error) {
+				if !may.seesApplication(a) {
+					return ApplicationDetail{}, false, nil
+				}
+				d, err := describeApplication(ctx, r, may, a)
+				return d, true, err
+			})
+		return err
+	})
+	return list, err
+}
+
+// seesApplication tells whether the caller may know of an application: the customer's side by a right to read it, the
+// publisher's by one to read its definition or the managed resource group.
+func (r rights) seesApplication(a app.Application) bool {
+	switch r.caller.Tenant {
+	case a.Tenant:
+		return r.may(rbac.ApplicationsRead, a.Resource)
+	case a.Publisher:
+		return r.may(rbac.AppDefinitionsRead, a.Definition) || r.may(rbac.ApplicationsRead, a.Managed)
+	default:
+		return false
+	}
+}
+
+// Application gives one managed application by its resource id or its name.
+func (e *Engine) Application(ctx context.Context, c Caller, ref string) (d ApplicationDetail, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.ApplicationsRead, details: map[string]string{"application": ref}}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		a, err := findApplication(ctx, r, may, ref)
+		if err != nil {
+			return err
+		}
+		d, err = describeApplication(ctx, r, may, a)
+		return err
+	})
+	return d, err
+}
+
+// findApplication gives the application that ref names among those that the caller may see.
+func findApplication(ctx context.Context, r Reader, may rights, ref string) (app.Application, error) {
+	unknown := access.Fault(access.KindNotFound, "unknownApplication", "there is no managed application %q that you may see: look at the list of applications", clip(ref))
+	if strings.HasPrefix(ref, "/") {
+		id, err := access.ParseResourceID(ref)
+		if err != nil {
+			return app.Application{}, err
+		}
+		a, err := r.Application(ctx, id)
+		switch {
+		case isKind(err, access.KindNotFound) || err == nil && !may.seesApplication(a):
+			return app.Application{}, unknown
+		case err != nil:
+			return app.Application{}, fmt.Errorf("read application: %w", err)
+		}
+		return a, nil
+	}
+	var found []app.Application
+	for p := (Page{Limit: maxLimit}); ; {
+		list, err := r.Applications(ctx, ApplicationFilter{}, p)
+		if err != nil {
+			return app.Application{}, fmt.Errorf("list applications: %w", err)
+		}
+		for _, a := range list.Items {
+			if strings.EqualFold(a.Name(), ref) && may.seesApplication(a) {
+				found = append(found, a)
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			break
+		}
+	}
+	switch len(found) {
+	case 0:
+		return app.Application{}, unknown
+	case 1:
+		return found[0], nil
+	}
+	refusal := access.Fault(access.KindInvalid, "ambiguousApplication", "there are %d managed applications %q: name one by its resource id", len(found), clip(ref))
+	for _, a := range found[:min(len(found), 10)] {
+		refusal.Reasons = append(refusal.Reasons, access.Reason{Code: "candidate", Message: string(a.Resource)})
+	}
+	return app.Application{}, refusal
+}
+
+func describeApplication(ctx context.Context, r Reader, may rights, a app.Application) (ApplicationDetail, error) {
+	d := ApplicationDetail{
+		Application: a, Ours: may.caller.Tenant == a.Tenant, Principals: map[access.PrincipalID]access.Principal{}, Roles: map[rbac.DefinitionID]rbac.Definition{},
+	}
+	tenants, err := r.Tenants(ctx)
+	if err != nil {
+		return d, fmt.Errorf("read tenants: %w", err)
+	}
+	for _, t := range tenants {
+		if t.ID == a.Tenant {
+			d.Customer = t
+		}
+		if t.ID == a.Publisher {
+			d.Publisher = t
+		}
+	}
+	for _, given := range a.Terms.Authorizations {
+		p, err := r.Principal(ctx, given.Principal)
+		if err != nil {
+			return d, fmt.Errorf("read principal: %w", err)
+		}
+		d.Principals[given.Principal] = p
+		d.Roles[given.Role], _ = may.dir.Definition(given.Role)
+	}
+	d.Application.Terms.Endpoint = ""
+	if !d.Ours {
+		d.Application.Settings.Approvers, d.Application.Parameters, d.Application.Tags = nil, "", nil
+		d.Application.CreatedBy, d.Application.UpdatedBy = "", ""
+	}
+	now, err := r.ApplicationDefinition(ctx, a.Definition)
+	if err != nil && !isKind(err, access.KindNotFound) {
+		return d, fmt.Errorf("read definition: %w", err)
+	}
+	if now.CreatedAt.Equal(a.Terms.CreatedAt) { // one that was deleted and made again is another one
+		d.Newest = now.Revision
+	}
+	d.Live, err = liveActivations(ctx, r, a)
+	return d, err
+}
+
+// liveActivations gives the activations of an application that have not ended, scheduled ones among them.
+func liveActivations(ctx context.Context, r Reader, a app.Application) ([]access.Grant, error) {
+	f := GrantFilter{Tenant: a.Tenant, RoleScope: a.Managed, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+	list, err := r.Grants(ctx, f, Page{Limit: defaultLimit})
+	if err != nil {
+		return nil, fmt.Errorf("list activations: %w", err)
+	}
+	eligible, err := eligibilitiesOf(ctx, r, a)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list.Items, func(g access.Grant) bool {
+		return !slices.ContainsFunc(eligible, func(e access.Eligibility) bool { return e.ID == g.Role.Eligibility })
+	}), nil
+}
+
+// eligibilitiesOf gives the eligibilities that an application made.
+func eligibilitiesOf(ctx context.Context, r Reader, a app.Application) ([]access.Eligibility, error) {
+	list, err := r.Eligibilities(ctx, EligibilityFilter{Tenant: a.Tenant, Origin: a.Resource}, Page{Limit: maxLimit})
+	if err != nil {
+		return nil, fmt.Errorf("read eligibilities: %w", err)
+	}
+	return list.Items, nil
+}
+
+// DenyAssignments lists the deny assignments at, above or below a scope that the caller may see, by id.
+func (e *Engine) DenyAssignments(ctx context.Context, c Caller, scope access.ResourceID) (list []rbac.DenyAssignment, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.DenyAssignmentsRead, scope: scope}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.DenyAssignmentsRead)
+		if err != nil {
+			return err
+		}
+		for _, d := range may.dir.Denials() {
+			if covered(d.Scope, scopes) && (scope == "" || d.Scope.Within(scope) || scope.Within(d.Scope)) {
+				list = append(list, d)
+			}
+		}
+		return nil
+	})
+	return list, err
+}

@@ -1,0 +1,316 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/app"
+	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// market is a world with a customer, whose administrator is the world's, and a publisher of another tenant: vera is its
+// administrator, vic is in its group vendors, and the definition "shop" offers vendors Contributor for four hours at most.
+type market struct {
+	*world
+	vera, vic, ann engine.Caller // ann is the customer's, and approves
+	publisher      access.Tenant
+	definition     engine.AppDefinitionDetail
+}
+
+func newMarket(tb testing.TB, change func(*engine.AppDefinitionInput)) *market {
+	tb.Helper()
+	w := newWorld(tb)
+	m := &market{world: w, ann: w.user("ann", "")}
+	m.publisher = access.Tenant{ID: access.TenantID(uuid.NewString()), Name: "vendor", CreatedAt: w.clock.now().Add(time.Second)}
+	sub := access.Subscription{ID: access.SubscriptionID(uuid.NewString()), Tenant: m.publisher.ID, Name: "vendor", CreatedAt: w.clock.now()}
+	person := func(name string, kind access.PrincipalKind) access.Principal {
+		return access.Principal{ID: access.PrincipalID(uuid.NewString()), Tenant: m.publisher.ID, Kind: kind, Name: name, CreatedAt: w.clock.now(), Revision: 1}
+	}
+	vera, vic, vendors := person("vera", access.User), person("vic", access.User), person("vendors", access.Group)
+	err := w.store.Update(w.ctx, func(tx engine.Tx) error {
+		for _, err := range []error{
+			tx.SaveTenant(w.ctx, m.publisher), tx.SaveSubscription(w.ctx, sub),
+			tx.SaveResourceGroup(w.ctx, access.ResourceGroup{Subscription: sub.ID, Name: engine.DefaultResourceGroup, Location: engine.LocalLocation, CreatedAt: w.clock.now()}),
+			tx.SavePrincipal(w.ctx, vera, 0), tx.SavePrincipal(w.ctx, vic, 0), tx.SavePrincipal(w.ctx, vendors, 0), tx.AddMember(w.ctx, vendors.ID, vic.ID),
+			tx.SaveRoleAssignment(w.ctx, rbac.Assignment{ID: "vera", Tenant: m.publisher.ID, Principal: vera.ID, Definition: rbac.Owner, Scope: access.Root, CreatedAt: w.clock.now()}),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m.vera, m.vic = caller(vera), caller(vic)
+	in := shopOffer(func(in *engine.AppDefinitionInput) { in.Public = true })
+	if change != nil {
+		change(&in)
+	}
+	d, _, err := w.WriteAppDefinition(w.ctx, m.vera, in)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m.definition = d
+	return m
+}
+
+func manual() *app.Settings {
+	return &app.Settings{JIT: true, Mode: app.Manual, Longest: 2 * time.Hour, Approvers: []app.Approver{{ID: "ann"}}}
+}
+
+func (m *market) deploy(settings *app.Settings) engine.ApplicationDetail {
+	m.tb.Helper()
+	return must(m.DeployApplication(m.ctx, m.admin, engine.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: settings}))(m.tb)
+}
+
+// since gives the kinds of the events from number start on, those of the publisher's log marked.
+func (m *market) since(start int) string {
+	m.tb.Helper()
+	var kinds []string
+	err := m.store.View(m.ctx, func(r engine.Reader) error {
+		list, err := r.Events(m.ctx, engine.EventFilter{OldestFirst: true}, engine.Page{Limit: 1000})
+		for _, e := range list.Items[start:] {
+			kind := string(e.Kind)
+			if e.Tenant == m.publisher.ID {
+				kind = "vendor:" + kind
+			}
+			kinds = append(kinds, kind)
+		}
+		return err
+	})
+	if err != nil {
+		m.tb.Fatal(err)
+	}
+	return strings.Join(kinds, " ")
+}
+
+func (m *market) may(c engine.Caller, action string, scope access.ResourceID) bool {
+	return m.Check(m.ctx, c, action, scope) == nil
+}
+
+func (m *market) activate(d time.Duration) engine.ActivateInput {
+	return engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Contributor"}}, Duration: d, Justification: "upgrade"}
+}
+
+func TestDeployedWithJITThePublisherReads(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	start := m.size()
+	d := m.deploy(manual())
+	a := d.Application
+	if !strings.HasSuffix(string(a.Managed), "/resourceGroups/mrg-shop") || a.Publisher != m.publisher.ID || !d.Ours || d.Newest != 1 {
+		t.Fatalf("deployed is %+v", d)
+	}
+	if got := m.since(start); got != "eligibility.written application.created vendor:application.created" {
+		t.Errorf("events are %q", got)
+	}
+	for action, want := range map[string]map[string]bool{
+		rbac.MachinesRead:  {"vic": true, "admin": true, "ann": false},
+		rbac.MachinesWrite: {"vic": false, "admin": false, "ann": false},
+		rbac.GrantsRevoke:  {"vic": false, "admin": true, "ann": false},
+	} {
+		for who, c := range map[string]engine.Caller{"vic": m.vic, "admin": m.admin, "ann": m.ann} {
+			if got := m.may(c, action, a.Managed); got != want[who] {
+				t.Errorf("%s: %s may: %v", action, who, got)
+			}
+		}
+	}
+	if list := must(m.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Eligibility.Max != 2*time.Hour || list[0].Eligibility.Origin != a.Resource {
+		t.Errorf("vic is eligible for %+v", list)
+	}
+	if denials := must(m.DenyAssignments(m.ctx, m.admin, a.Managed))(t); len(denials) != 3 {
+		t.Errorf("%d deny assignments stand", len(denials))
+	}
+}
+
+func TestActivationOfAnApplication(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	a := m.deploy(manual()).Application
+	asked := must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	if asked.Request.State != access.RequestPending || m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
+		t.Fatalf("the request is %s", asked.Request.State)
+	}
+	for name, c := range map[string]engine.Caller{"requester": m.vic, "publisher": m.vera, "customer's owner": m.admin} {
+		if _, err := m.Decide(m.ctx, c, asked.Request.ID, true, "", asked.Request.Digest); err == nil {
+			t.Errorf("the %s decided", name)
+		}
+	}
+	must(m.Decide(m.ctx, m.ann, asked.Request.ID, true, "go on", asked.Request.Digest))(t)
+	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) || m.may(m.vic, rbac.RoleAssignmentsWrite, a.Managed) || m.may(m.vic, rbac.PoliciesWrite, "/subscriptions/"+access.ResourceID(a.Managed.Segment("subscriptions"))) {
+		t.Error("what is active is not Contributor of the managed group and no more")
+	}
+	_, err := m.Activate(m.ctx, m.vic, m.activate(3*time.Hour))
+	wantCode(t, err, access.KindInvalid, "durationTooLong")
+	_, err = m.Activate(m.ctx, m.vera, m.activate(time.Hour))
+	wantCode(t, err, access.KindForbidden, "notEligible")
+
+	// Shorter terms end what is longer; what is left of the role goes with the application.
+	err = m.DeleteApplication(m.ctx, m.admin, "shop", false)
+	wantCode(t, err, access.KindConflict, "activationsLive")
+	short := manual()
+	short.Longest = 30 * time.Minute
+	must(m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: short}))(t)
+	if m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
+		t.Error("what is longer than is allowed now goes on")
+	}
+	again := must(m.Activate(m.ctx, m.vic, m.activate(20*time.Minute)))(t)
+	must(m.Decide(m.ctx, m.ann, again.Request.ID, true, "", again.Request.Digest))(t)
+	waiting := must(m.Activate(m.ctx, m.vic, m.activate(10*time.Minute)))(t)
+	if err := m.DeleteApplication(m.ctx, m.admin, string(a.Resource), true); err != nil {
+		t.Fatal(err)
+	}
+	if m.may(m.vic, rbac.MachinesRead, a.Managed) || len(must(m.EligibleRoles(m.ctx, m.vic))(t)) != 0 {
+		t.Error("something is left of the application")
+	}
+	if _, err := m.Decide(m.ctx, m.ann, waiting.Request.ID, true, "", waiting.Request.Digest); err == nil || m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
+		t.Error("what waited was approved after the application's end")
+	}
+	_, err = m.Application(m.ctx, m.admin, "shop")
+	wantCode(t, err, access.KindNotFound, "unknownApplication")
+	m.deploy(manual()) // the name and the group are free again
+}
+
+func TestDeployedWithoutJITTheRolesArePermanent(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	a := m.deploy(&app.Settings{}).Application
+	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) || len(must(m.EligibleRoles(m.ctx, m.vic))(t)) != 0 {
+		t.Fatal("the role is not permanent")
+	}
+	// Turned on later, what was permanent is gone at once and is to be activated.
+	must(m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: &app.Settings{JIT: true}}))(t)
+	if m.may(m.vic, rbac.PoliciesWrite, a.Managed) || len(must(m.EligibleRoles(m.ctx, m.vic))(t)) != 1 {
+		t.Error("just-in-time access was turned on, and the role is permanent still")
+	}
+	must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
+		t.Error("an automatic activation is not in force at once")
+	}
+	_, err := m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: &app.Settings{}})
+	wantCode(t, err, access.KindConflict, "jitCannotBeTurnedOff")
+}
+
+func TestDeploymentIsRefused(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	contributor := m.user("carl", "Contributor")
+	for name, c := range map[string]struct {
+		who    engine.Caller
+		change func(*engine.ApplicationInput)
+		kind   access.Kind
+		code   string
+	}{
+		"who gives no roles":    {contributor, nil, access.KindForbidden, "forbidden"},
+		"nobody":                {m.ann, nil, access.KindForbidden, "forbidden"},
+		"definition":            {m.admin, func(in *engine.ApplicationInput) { in.Definition = "vendor/other" }, access.KindNotFound, "unknownApplicationDefinition"},
+		"a group that is there": {m.admin, func(in *engine.ApplicationInput) { in.Managed = engine.DefaultResourceGroup }, access.KindConflict, "managedGroupExists"},
+		"another's group": {m.admin, func(in *engine.ApplicationInput) {
+			in.Managed = "/subscriptions/" + m.definition.Definition.Resource.Segment("subscriptions") + "/resourceGroups/x"
+		}, access.KindNotFound, "unknownSubscription"},
+		"approver of the publisher": {m.admin, func(in *engine.ApplicationInput) {
+			in.Settings.Approvers = []app.Approver{{ID: m.vera.Principal, Kind: access.User}}
+		}, access.KindInvalid, "unknownApprover"},
+		"nobody approves": {m.admin, func(in *engine.ApplicationInput) { in.Settings.Approvers = nil }, access.KindInvalid, "approversMissing"},
+		"over the offer":  {m.admin, func(in *engine.ApplicationInput) { in.Settings.Longest = 5 * time.Hour }, access.KindInvalid, "durationOutOfRange"},
+		"name":            {m.admin, func(in *engine.ApplicationInput) { in.Name = "x" }, access.KindInvalid, "malformedName"},
+	} {
+		in := engine.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: manual()}
+		if c.change != nil {
+			c.change(&in)
+		}
+		_, err := m.DeployApplication(m.ctx, c.who, in)
+		if access.KindOf(err) != c.kind || access.CodeOf(err) != c.code {
+			t.Errorf("%s: got %v (%s), want %s", name, err, access.CodeOf(err), c.code)
+		}
+	}
+	if list := must(m.Applications(m.ctx, m.admin, engine.ApplicationFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+		t.Errorf("something was deployed: %+v", list.Items)
+	}
+	groups := must(m.ResourceGroups(m.ctx, m.admin, must(m.Subscriptions(m.ctx, m.admin))(t)[0].ID))(t)
+	if len(groups) != 1 {
+		t.Errorf("something is left of what was refused: %+v", groups)
+	}
+	m.deploy(manual())
+	_, err := m.DeployApplication(m.ctx, m.admin, engine.ApplicationInput{Name: "shop", Definition: "vendor/shop", Managed: "elsewhere", Settings: manual()})
+	wantCode(t, err, access.KindConflict, "applicationExists")
+}
+
+func TestDefinitionChangesUnderAnApplication(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	a := m.deploy(manual()).Application
+	owner := shopOffer(func(in *engine.AppDefinitionInput) {
+		in.Public, in.Authorizations = true, []engine.AppAuthorizationInput{{Principal: "vendors", Role: "Owner"}}
+	})
+	if _, _, err := m.WriteAppDefinition(m.ctx, m.vera, owner); err != nil {
+		t.Fatal(err)
+	}
+	if d := must(m.Application(m.ctx, m.admin, "shop"))(t); d.Newest != 2 || d.Application.Terms.Revision != 1 {
+		t.Errorf("the newest is %d, the terms are of %d", d.Newest, d.Application.Terms.Revision)
+	}
+	if list := must(m.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Role.Name != "Contributor" {
+		t.Errorf("a change of the definition gave the publisher %+v", list)
+	}
+	_, err := m.RefreshApplication(m.ctx, m.vic, string(a.Resource))
+	wantCode(t, err, access.KindForbidden, "customerOnly")
+	_, err = m.ChangeApplication(m.ctx, m.vic, string(a.Resource), engine.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic}})
+	wantCode(t, err, access.KindForbidden, "customerOnly")
+	err = m.DeleteApplication(m.ctx, m.vic, string(a.Resource), true)
+	wantCode(t, err, access.KindForbidden, "customerOnly")
+	must(m.RefreshApplication(m.ctx, m.admin, "shop"))(t)
+	if list := must(m.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Role.Name != "Owner" {
+		t.Errorf("after the customer accepted it the publisher is eligible for %+v", list)
+	}
+	if n, err := m.DeleteAppDefinition(m.ctx, m.vera, "shop"); err != nil || n != 1 {
+		t.Errorf("the publisher withdraws a definition with %d applications: %v", n, err)
+	}
+	_, err = m.RefreshApplication(m.ctx, m.admin, "shop")
+	wantCode(t, err, access.KindConflict, "applicationDefinitionGone")
+	d := must(m.Application(m.ctx, m.admin, "shop"))(t)
+	if d.Newest != 0 || len(must(m.EligibleRoles(m.ctx, m.vic))(t)) != 1 {
+		t.Errorf("the application does not outlive its definition: %+v", d)
+	}
+}
+
+func TestEachSideSeesWhatIsShared(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, func(in *engine.AppDefinitionInput) { in.Audience, in.Public = []string{engine.DefaultTenant}, false })
+	in := engine.ApplicationInput{Name: "shop", Definition: "shop", Settings: manual(), Parameters: `{"secret": 1}`, Tags: map[string]string{"cost": "7"}}
+	must(m.DeployApplication(m.ctx, m.admin, in))(t)
+	seen := must(m.AppDefinition(m.ctx, m.admin, "shop"))(t)
+	if seen.Definition.Endpoint != "" || seen.Deployed != 0 || seen.Principals[m.definition.Definition.Authorizations[0].Principal].Name != "vendors" {
+		t.Errorf("the customer sees %+v", seen)
+	}
+	for name, c := range map[string]engine.Caller{"administrator": m.vera, "member": m.vic} {
+		d := must(m.Application(m.ctx, c, "shop"))(t)
+		a := d.Application
+		if d.Ours || a.Parameters != "" || a.Tags != nil || a.Settings.Approvers != nil || a.CreatedBy != "" || a.Settings.Longest != 2*time.Hour {
+			t.Errorf("the publisher's %s sees %+v", name, a)
+		}
+	}
+	stranger := caller(access.Principal{ID: m.vera.Principal, Name: "vera", Tenant: "another"})
+	_, err := m.Application(m.ctx, stranger, "shop")
+	wantCode(t, err, access.KindNotFound, "unknownApplication")
+	_, err = m.AppDefinition(m.ctx, stranger, string(m.definition.Definition.Resource))
+	wantCode(t, err, access.KindNotFound, "unknownApplicationDefinition")
+	var kinds []string
+	for _, e := range must(m.Events(m.ctx, m.vera, engine.EventFilter{}, engine.Page{}))(t).Items {
+		kinds = append(kinds, string(e.Kind))
+		for name, text := range e.Details {
+			if strings.Contains(text, "ann") && strings.HasPrefix(name, "approver") {
+				t.Errorf("the publisher's log names an approver: %s", text)
+			}
+		}
+	}
+	if got := strings.Join(kinds, " "); got != "application.created applicationDefinition.written" {
+		t.Errorf("the publisher's log has %q", got)
+	}
+}

@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/app"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// DeleteGroup deletes a group that nothing names any more: no role assignment, policy, eligibility or managed application.
+// Its members are in it no longer; what they opened by rights that came through it ends.
+func (e *Engine) DeleteGroup(ctx context.Context, c Caller, ref string) error {
+	return e.change(ctx, c, attempt{action: rbac.PrincipalsWrite, details: map[string]string{"group": ref}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.PrincipalsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		g, err := findPrincipal(ctx, tx, c.Tenant, ref)
+		if err != nil {
+			return err
+		}
+		if g.Kind != access.Group {
+			return access.Fault(access.KindInvalid, "notAGroup", "%q is not a group: people and programs are disabled, and kept for what they did", g.Name)
+		}
+		mentions := mentions{ctx: ctx, r: tx, dir: may.dir, group: g}
+		for _, look := range []func() error{mentions.assignments, mentions.policies, mentions.eligibilities, mentions.applications} {
+			if err := look(); err != nil {
+				return err
+			}
+		}
+		if len(mentions.found) > 0 {
+			refusal := access.Fault(access.KindConflict, "groupInUse", "group %s is named elsewhere: take it out there first", g.Name)
+			refusal.Reasons = mentions.found
+			return refusal
+		}
+		if err := tx.DeleteGroup(ctx, g.ID, g.Revision); err != nil {
+			return fmt.Errorf("delete group: %w", err)
+		}
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.GroupDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
+			Details: map[string]string{"group": g.Name, "groupId": string(g.ID)},
+		})
+	})
+}
+
+// mentions gathers where a group is named, each as a reason why it cannot go; at most maxReasons.
+type mentions struct {
+	ctx   context.Context //nolint:containedctx // it lives as long as one call
+	r     Reader
+	dir   *rbac.Directory
+	group access.Principal
+	found []access.Reason
+}
+
+func (m *mentions) add(field, format string, args ...any) {
+	if len(m.found) < maxReasons {
+		m.found = append(m.found, access.Reason{Code: "groupInUse", Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+}
+
+func (m *mentions) assignments() error {
+	data, err := m.r.Directory(m.ctx)
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	for _, a := range data.Assignments {
+		if a.Principal == m.group.ID {
+			role, _ := m.dir.Definition(a.Definition)
+			m.add("role assignment "+string(a.ID), "it has the role %s at %s", role.Name, a.Scope)
+		}
+	}
+	return nil
+}
+
+func (m *mentions) policies() error {
+	names := nameCache{r: m.r}
+	return eachPage(func(p Page) (Listed[access.Policy], error) {
+		return m.r.Policies(m.ctx, PolicyFilter{Tenant: m.group.Tenant}, p)
+	}, func(p access.Policy) error {
+		for _, entry := range p.Machines {
+			if !slices.Contains(NamedInPolicy(entry), m.group.ID) {
+				continue
+			}
+			machine, err := names.machine(m.ctx, entry.Machine)
+			if err != nil {
+				return err
+			}
+			m.add("policy of "+nameOf(machine, entry.Machine), "the policy %s names it for %s", p.Resource, nameOf(machine, entry.Machine))
+		}
+		return nil
+	})
+}
+
+func (m *mentions) eligibilities() error {
+	return eachPage(func(p Page) (Listed[access.Eligibility], error) {
+		return m.r.Eligibilities(m.ctx, EligibilityFilter{}, p)
+	}, func(e access.Eligibility) error {
+		if e.Principal == m.group.ID || slices.Contains(NamedInPolicy(e.Terms()), m.group.ID) {
+			m.add("eligibility "+string(e.ID), "an eligibility at %s names it", e.Scope)
+		}
+		return nil
+	})
+}
+
+func (m *mentions) applications() error {
+	err := eachPage(func(p Page) (Listed[app.Definition], error) {
+		return m.r.ApplicationDefinitions(m.ctx, ApplicationFilter{Tenant: m.group.Tenant}, p)
+	}, func(d app.Definition) error {
+		if slices.ContainsFunc(d.Authorizations, func(a app.Authorization) bool { return a.Principal == m.group.ID }) {
+			m.add("definition "+d.Name(), "the application definition %s gives it a role", d.Resource)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return eachPage(func(p Page) (Listed[app.Application], error) {
+		return m.r.Applications(m.ctx, ApplicationFilter{Tenant: m.group.Tenant}, p)
+	}, func(a app.Application) error {
+		if slices.ContainsFunc(a.Settings.Approvers, func(x app.Approver) bool { return x.ID == m.group.ID }) {
+			m.add("application "+string(a.Resource), "it approves requests for the managed application %s", a.Resource)
+		}
+		return nil
+	})
+}
+
+// eachPage gives every item of a list, page after page.
+func eachPage[T any](list func(Page) (Listed[T], error), do func(T) error) error {
+	for p := (Page{Limit: maxLimit}); ; {
+		found, err := list(p)
+		if err != nil {
+			return fmt.Errorf("list: %w", err)
+		}
+		for _, item := range found.Items {
+			if err := do(item); err != nil {
+				return err
+			}
+		}
+		if p.Cursor = found.Next; p.Cursor == "" {
+			return nil
+		}
+	}
+}

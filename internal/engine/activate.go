@@ -83,7 +83,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		return RequestDetail{}, err
 	}
 	request := access.Request{
-		ID: id, Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
+		ID: id, Requester: c.Principal, Address: c.Address, Via: c.Via,
 		Start: micros(in.Start), Justification: in.Justification, Ticket: in.Ticket,
 	}
 	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
@@ -102,7 +102,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		if len(request.Items) > 0 && !request.Items[0].Role.Scope.Equal(item.Role.Scope) {
 			return RequestDetail{}, access.Fault(access.KindInvalid, "severalScopes", "one request activates roles at one scope: make another one for %s", item.Role)
 		}
-		request.Tenant = one.Eligibility.Tenant
+		request.Tenant, request.RequesterName = one.Eligibility.Tenant, may.name(one.Eligibility.Tenant)
 		request.Items = append(request.Items, item)
 		asked.Items = append(asked.Items, judged)
 		places = append(places, place{machine: siteOf(item.Role)})

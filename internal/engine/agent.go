@@ -24,7 +24,7 @@ func (e *Engine) Agents(ctx context.Context, c Caller, p Page) (list Listed[acce
 		}
 		list, err = visible(p, func(p Page) (Listed[access.Agent], error) { return r.Agents(ctx, p) },
 			func(a access.Agent) (access.Agent, bool, error) {
-				seen, err := seesAgent(ctx, r, a, c.Tenant, scopes)
+				seen, err := seesAgent(ctx, r, may, a, scopes)
 				return a, seen && !a.Revoked, err
 			})
 		return err
@@ -34,9 +34,9 @@ func (e *Engine) Agents(ctx context.Context, c Caller, p Page) (list Listed[acce
 
 // seesAgent tells whether an agent lies within the scopes: it lies where the machines are that it guards, and nowhere else
 // than at the root where it guards none.
-func seesAgent(ctx context.Context, r Reader, a access.Agent, tenant access.TenantID, scopes []access.ResourceID) (bool, error) {
-	if a.Tenant != tenant || covered(access.Root, scopes) {
-		return a.Tenant == tenant, nil
+func seesAgent(ctx context.Context, r Reader, may rights, a access.Agent, scopes []access.ResourceID) (bool, error) {
+	if may.reaches(a.Tenant, access.Root, scopes) {
+		return true, nil
 	}
 	machines, err := r.MachinesOfAgent(ctx, a.ID)
 	if err != nil {

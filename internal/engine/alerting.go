@@ -193,7 +193,7 @@ func (w *work) watchmen(ctx context.Context, a alert.Alert) ([]access.PrincipalI
 	}
 	var found []access.PrincipalID
 	for _, assignment := range data.Assignments {
-		if assignment.Tenant == a.Tenant && assignment.Principal != a.Subject.Principal && dir.Check(assignment.Principal, rbac.AlertsWrite, scope, w.now).Allowed {
+		if assignment.Tenant == a.Tenant && assignment.Home == a.Tenant && assignment.Principal != a.Subject.Principal && dir.Check(assignment.Principal, rbac.AlertsWrite, scope, w.now).Allowed {
 			found = append(found, assignment.Principal)
 		}
 	}

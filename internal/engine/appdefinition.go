@@ -327,7 +327,7 @@ func settleResource(ctx context.Context, r Reader, may rights, id access.Resourc
 	if err := app.CheckName("a managed application or its definition", name); err != nil {
 		return "", err
 	}
-	in, err := findGroup(ctx, r, may.caller.Tenant, group)
+	in, err := findGroup(ctx, r, may, group)
 	if err != nil {
 		return "", err
 	}

@@ -85,6 +85,7 @@ func (b *rulebook) zone(name string) (*time.Location, error) {
 
 // ask is a request that lies within its policies, on its way to the cases that decide it.
 type ask struct {
+	tenant        access.TenantID // of what is asked for
 	requester     access.PrincipalID
 	requesterName string
 	address       string
@@ -106,15 +107,16 @@ type chosen struct {
 }
 
 // choose finds the case of each item, and whether everybody together could meet it.
-func (e *Engine) choose(ctx context.Context, r Reader, dir *rbac.Directory, a ask, now time.Time) (chosen, error) {
+func (e *Engine) choose(ctx context.Context, r Reader, may rights, a ask, now time.Time) (chosen, error) {
 	var out chosen
 	var groups []string
 	asked := false
+	dir := may.dir
 	for i := range a.items {
 		rule := a.entries[i].Approval
 		if !asked && slices.ContainsFunc(rule.Cases, func(c access.Case) bool { return c.When != "" }) {
 			var err error
-			if groups, err = groupNames(ctx, r, dir, a.requester); err != nil {
+			if groups, err = groupNames(ctx, r, dir, a); err != nil {
 				return out, err
 			}
 			asked = true
@@ -138,7 +140,7 @@ func (e *Engine) choose(ctx context.Context, r Reader, dir *rbac.Directory, a as
 		if ok {
 			continue
 		}
-		wanted, err := describeStage(ctx, r, approval.Case.Stages[stage])
+		wanted, err := describeStage(ctx, r, may, approval.Case.Stages[stage])
 		if err != nil {
 			return out, err
 		}
@@ -180,22 +182,27 @@ func (a ask) facts(i int, groups []string, now time.Time) policy.Facts {
 	return f
 }
 
-// groupNames gives the names of the groups that a principal is in, directly or not.
-func groupNames(ctx context.Context, r Reader, dir *rbac.Directory, principal access.PrincipalID) ([]string, error) {
-	ids := dir.GroupsOf(principal)
-	names, err := namesOf(ctx, r, ids)
-	if err != nil {
-		return nil, err
-	}
+// groupNames gives the names of the groups that the requester is in, directly or not. A guest's are name@tenant, so that no
+// other tenant can make somebody a member of a group by its name.
+func groupNames(ctx context.Context, r Reader, dir *rbac.Directory, a ask) ([]string, error) {
+	ids := dir.GroupsOf(a.requester)
 	out := make([]string, 0, len(ids))
 	for _, id := range ids {
-		out = append(out, names[id])
+		p, err := r.Principal(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("read principal: %w", err)
+		}
+		name := p.Name
+		if p.Tenant != a.tenant {
+			name += "@" + dir.TenantName(p.Tenant)
+		}
+		out = append(out, name)
 	}
 	return out, nil
 }
 
-// namesOf gives the names of principals; one that is not there stands under its id.
-func namesOf(ctx context.Context, r Reader, ids []access.PrincipalID) (map[access.PrincipalID]string, error) {
+// namesOf gives the names of principals of the caller's tenant; one that is not there, or is of another, stands under its id.
+func namesOf(ctx context.Context, r Reader, may rights, ids []access.PrincipalID) (map[access.PrincipalID]string, error) {
 	names := make(map[access.PrincipalID]string, len(ids))
 	for _, id := range ids {
 		if _, ok := names[id]; ok {
@@ -203,7 +210,7 @@ func namesOf(ctx context.Context, r Reader, ids []access.PrincipalID) (map[acces
 		}
 		p, err := r.Principal(ctx, id)
 		switch {
-		case isKind(err, access.KindNotFound):
+		case isKind(err, access.KindNotFound), err == nil && !may.isHome(p.Tenant):
 			names[id] = string(id)
 		case err != nil:
 			return nil, fmt.Errorf("read principal: %w", err)
@@ -215,8 +222,8 @@ func namesOf(ctx context.Context, r Reader, ids []access.PrincipalID) (map[acces
 }
 
 // describeStage says in words whom a stage asks: "2 of ops and ann".
-func describeStage(ctx context.Context, r Reader, s access.Stage) (string, error) {
-	names, err := namesOf(ctx, r, namedIn(s))
+func describeStage(ctx context.Context, r Reader, may rights, s access.Stage) (string, error) {
+	names, err := namesOf(ctx, r, may, namedIn(s))
 	if err != nil {
 		return "", err
 	}

@@ -35,22 +35,14 @@ func (e *Engine) Events(ctx context.Context, c Caller, f EventFilter, p Page) (l
 		if err != nil {
 			return err
 		}
-		f.Tenant = c.Tenant
+		f.Tenant, f.Beside = c.Tenant, may.beside()
 		list, err = visible(p, func(p Page) (Listed[access.Event], error) { return r.Events(ctx, f, p) },
 			func(event access.Event) (access.Event, bool, error) {
-				return event, seesEvent(event, scopes) && (f.Scope == "" || event.Scope.Within(f.Scope)), nil
+				return event, may.reaches(event.Tenant, event.Scope, scopes) && (f.Scope == "" || event.Scope.Within(f.Scope)), nil
 			})
 		return err
 	})
 	return list, err
-}
-
-// seesEvent tells whether an event lies within the scopes; one without a scope lies at the root.
-func seesEvent(event access.Event, scopes []access.ResourceID) bool {
-	if event.Scope == "" {
-		return covered(access.Root, scopes)
-	}
-	return covered(event.Scope, scopes)
 }
 
 // Event gives one event of the activity log by its number.
@@ -70,7 +62,7 @@ func (e *Engine) Event(ctx context.Context, c Caller, seq int64) (event access.E
 		}
 		event, err = r.Event(ctx, seq)
 		switch {
-		case isKind(err, access.KindNotFound), err == nil && (event.Tenant != c.Tenant || !seesEvent(event, scopes)):
+		case isKind(err, access.KindNotFound), err == nil && !may.reaches(event.Tenant, event.Scope, scopes):
 			event = access.Event{}
 			return unknown
 		case err != nil:
@@ -84,17 +76,8 @@ func (e *Engine) Event(ctx context.Context, c Caller, seq int64) (event access.E
 // authorizeLog fails with access.KindForbidden unless the caller may read the whole log: it is one for all tenants, so that
 // is for callers of the tenant that runs the server.
 func (e *Engine) authorizeLog(ctx context.Context, r Reader, c Caller) error {
-	if _, err := e.authorize(ctx, r, c, rbac.EventsRead, access.Root); err != nil {
-		return err
-	}
-	home, err := homeTenant(ctx, r)
-	if err != nil {
-		return fmt.Errorf("read tenants: %w", err)
-	}
-	if c.Tenant != home {
-		return forbidden(rbac.EventsRead, access.Root, "the whole log is for the tenant that runs the server")
-	}
-	return nil
+	_, err := e.authorizeHome(ctx, r, c, rbac.EventsRead)
+	return err
 }
 
 // Export writes the canonical records from number from to the end of the newest checkpoint, and gives that checkpoint. It

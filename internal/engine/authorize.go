@@ -10,7 +10,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// rights is what one caller may do, by the directory as one transaction sees it.
+// rights is what one caller may do, by the directory as one transaction sees it. Scopes say which tenant is meant: one in a
+// subscription is of the subscription's tenant, where the caller may be a guest; one in none, such as the root, is of the
+// caller's own tenant, and nobody reaches above the subscriptions of another.
 type rights struct {
 	dir    *rbac.Directory
 	caller Caller
@@ -78,6 +80,14 @@ func (r rights) require(action string, scope access.ResourceID) error {
 	return forbidden(action, scope, decision.Reason)
 }
 
+// requireOf is require for something of a tenant, as mayOf is may for it.
+func (r rights) requireOf(tenant access.TenantID, action string, scope access.ResourceID) error {
+	if !r.isHome(tenant) && r.dir.Owner(scope) != tenant {
+		return forbidden(action, scope, "what lies in no subscription is for the tenant that it is of")
+	}
+	return r.require(action, scope)
+}
+
 // anywhere gives the scopes at and below which the caller may do action, and fails with access.KindForbidden where there
 // is none: what lists, and what looks for a thing by a name, says so before it says what there is.
 func (r rights) anywhere(actions ...string) ([]access.ResourceID, error) {
@@ -105,9 +115,52 @@ func (r rights) owns(owner access.PrincipalID, action string, scope access.Resou
 	return owner == r.caller.Principal && r.caller.Bounds.cover(action, scope)
 }
 
-// covered tells whether id lies within one of the scopes.
-func covered(id access.ResourceID, scopes []access.ResourceID) bool {
-	return slices.ContainsFunc(scopes, id.Within)
+// covered tells whether id lies within one of the scopes that rights gave.
+func covered(id access.ResourceID, scopes []access.ResourceID) bool { return rbac.Reaches(scopes, id) }
+
+// reaches is covered for something of a tenant: where it lies in no subscription, it lies at the root of that tenant, and
+// is for those alone who are at home there.
+func (r rights) reaches(tenant access.TenantID, id access.ResourceID, scopes []access.ResourceID) bool {
+	if r.dir.Owner(id) != tenant {
+		return tenant == r.caller.Tenant && covered(access.Root, scopes)
+	}
+	return covered(id, scopes)
+}
+
+// mayOf is may for something of a tenant, as reaches is covered for it.
+func (r rights) mayOf(tenant access.TenantID, action string, scope access.ResourceID) bool {
+	return (r.isHome(tenant) || r.dir.Owner(scope) == tenant) && r.may(action, scope)
+}
+
+// isHome tells whether a tenant is the caller's own.
+func (r rights) isHome(tenant access.TenantID) bool { return tenant == r.caller.Tenant }
+
+// beside gives the tenants, beside their own, in which the caller is a guest, or was or will be.
+func (r rights) beside() []access.TenantID {
+	return slices.DeleteFunc(r.dir.Tenants(r.caller.Principal), r.isHome)
+}
+
+// tenantOf gives the tenant that scope is of.
+func (r rights) tenantOf(scope access.ResourceID) access.TenantID {
+	if owner := r.dir.Owner(scope); owner != "" {
+		return owner
+	}
+	return r.caller.Tenant
+}
+
+// name gives what the caller is called in a tenant: name@tenant where they are a guest.
+func (r rights) name(tenant access.TenantID) string {
+	if r.isHome(tenant) {
+		return r.caller.Name
+	}
+	return r.caller.Name + "@" + r.dir.TenantName(r.caller.Tenant)
+}
+
+// actor gives the caller as events of a tenant record it.
+func (r rights) actor(tenant access.TenantID) access.Actor {
+	actor := r.caller.Actor()
+	actor.Name = r.name(tenant)
+	return actor
 }
 
 func forbidden(action string, scope access.ResourceID, why string) *access.Error {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
@@ -73,47 +71,18 @@ func (e *Engine) Bootstrap(ctx context.Context, hash func(password string) (stri
 }
 
 func (e *Engine) firstStart(ctx context.Context, tx Tx, passwordHash string, started access.Event) error {
-	now := started.At
-	// Azure's clients know tenants and subscriptions as random GUIDs, so these do not tell their age.
-	tenant := access.Tenant{ID: access.TenantID(uuid.NewString()), Name: DefaultTenant, CreatedAt: now}
-	subscription := access.Subscription{ID: access.SubscriptionID(uuid.NewString()), Tenant: tenant.ID, Name: DefaultSubscription, CreatedAt: now}
-	admin := access.Principal{ID: access.PrincipalID(newID()), Tenant: tenant.ID, Kind: access.User, Name: AdminName, DisplayName: "Administrator", CreatedAt: now, Revision: 1}
-	steps := []struct {
-		what string
-		do   func() error
-	}{
-		{"tenant", func() error { return tx.SaveTenant(ctx, tenant) }},
-		{"subscription", func() error { return tx.SaveSubscription(ctx, subscription) }},
-		{"resource group", func() error {
-			return tx.SaveResourceGroup(ctx, access.ResourceGroup{Subscription: subscription.ID, Name: DefaultResourceGroup, Location: LocalLocation, CreatedAt: now})
-		}},
-		{"built-in roles", func() error { return saveBuiltIn(ctx, tx, now) }},
-		{"administrator", func() error { return tx.SavePrincipal(ctx, admin, 0) }},
-		{"password", func() error {
-			return tx.SavePassword(ctx, Password{Principal: admin.ID, Hash: passwordHash, MustChange: true, ChangedAt: now})
-		}},
-		{"role assignment", func() error {
-			return tx.SaveRoleAssignment(ctx, rbac.Assignment{
-				ID: rbac.AssignmentID(newID()), Tenant: tenant.ID, Principal: admin.ID, Definition: rbac.Owner,
-				Scope: access.Root, Description: "made at the first start", CreatedAt: now,
-			})
-		}},
-		{"key of checkpoints", func() error { return e.makeSigningKey(ctx, tx, tenant.ID) }},
+	d := newTenant(DefaultTenant, AdminName, started.At)
+	if err := saveBuiltIn(ctx, tx, started.At); err != nil {
+		return fmt.Errorf("save built-in roles: %w", err)
 	}
-	for _, step := range steps {
-		if err := step.do(); err != nil {
-			return fmt.Errorf("save %s: %w", step.what, err)
-		}
+	if err := d.save(ctx, tx, passwordHash, "made at the first start"); err != nil {
+		return err
 	}
-	started.Tenant = tenant.ID
-	created, principal, role := started, started, started
-	created.Kind = access.TenantCreated
-	created.Details = map[string]string{"name": tenant.Name, "subscription": string(subscription.ID)}
-	principal.Kind = access.PrincipalCreated
-	principal.Details = map[string]string{"principal": string(admin.ID), "name": admin.Name, "kind": string(admin.Kind)}
-	role.Kind, role.Scope = access.RoleAssigned, access.Root
-	role.Details = map[string]string{"principal": admin.Name, "principalId": string(admin.ID), "role": "Owner", "roleId": string(rbac.Owner)}
-	return tx.Append(ctx, created, principal, role, started)
+	if err := e.makeSigningKey(ctx, tx, d.Tenant.ID); err != nil {
+		return fmt.Errorf("save key of checkpoints: %w", err)
+	}
+	started.Tenant = d.Tenant.ID
+	return tx.Append(ctx, append(d.events(started), started)...)
 }
 
 // saveBuiltIn brings the built-in roles up to date, and leaves those alone that are.

@@ -42,7 +42,7 @@ func (b *Bounds) narrow(action string, scopes []access.ResourceID) []access.Reso
 		switch {
 		case s.Within(b.Scope):
 			within = append(within, s)
-		case b.Scope.Within(s):
+		case covered(b.Scope, []access.ResourceID{s}):
 			return []access.ResourceID{b.Scope}
 		}
 	}

@@ -104,18 +104,18 @@ func namedInApprovals(approvals []access.Approval) []access.PrincipalID {
 // breakGlass opens at once, leaves the debt, and tells everybody who could have decided.
 func (d *deciding) breakGlass(ctx context.Context) error {
 	c := d.may.caller
-	if err := d.approve(ctx, c.Actor()); err != nil {
+	if err := d.approve(ctx, d.may.actor(d.request.Tenant)); err != nil {
 		return err
 	}
 	review := access.Review{
-		ID: access.ReviewID(newID()), Tenant: c.Tenant, Person: c.Principal, PersonName: c.Name, Request: d.request.ID, CreatedAt: d.now, Revision: 1,
+		ID: access.ReviewID(newID()), Tenant: d.request.Tenant, Person: c.Principal, PersonName: d.request.RequesterName, Request: d.request.ID, CreatedAt: d.now, Revision: 1,
 	}
 	if err := d.tx.SaveReview(ctx, review, 0); err != nil {
 		return fmt.Errorf("save review: %w", err)
 	}
 	d.notify(notice{kind: NotifyBreakGlass, request: d.request, by: c.Name, recipients: namedInApprovals(d.request.Approvals)})
 	event := access.Event{
-		At: d.now, Kind: access.GlassBroken, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Request: d.request.ID,
+		At: d.now, Kind: access.GlassBroken, Outcome: access.Succeeded, Actor: d.may.actor(d.request.Tenant), Tenant: d.request.Tenant, Request: d.request.ID,
 		Details: map[string]string{"review": string(review.ID), "justification": clip(d.request.Justification)},
 	}
 	return d.locate(ctx, []access.Event{event})
@@ -136,7 +136,7 @@ func (e *Engine) Reviews(ctx context.Context, c Caller, f ReviewFilter, p Page) 
 		if err != nil {
 			return err
 		}
-		f.Tenant = c.Tenant
+		f.Tenant, f.Beside = c.Tenant, may.beside()
 		names := nameCache{r: r}
 		list, err = visible(p, func(p Page) (Listed[access.Review], error) { return r.Reviews(ctx, f, p) },
 			func(v access.Review) (ReviewDetail, bool, error) { return describeReview(ctx, r, may, &names, v) })
@@ -149,8 +149,8 @@ func (e *Engine) Reviews(ctx context.Context, c Caller, f ReviewFilter, p Page) 
 func describeReview(ctx context.Context, r Reader, may rights, names *nameCache, v access.Review) (ReviewDetail, bool, error) {
 	d := ReviewDetail{Review: v}
 	if v.Request == "" {
-		d.Mine = v.ClosedAt.IsZero() && v.Person != may.caller.Principal && may.may(rbac.RequestsDecide, access.Root)
-		return d, v.Person == may.caller.Principal && may.caller.Bounds == nil || may.may(rbac.RequestsRead, access.Root) || d.Mine, nil
+		d.Mine = v.ClosedAt.IsZero() && v.Person != may.caller.Principal && may.mayOf(v.Tenant, rbac.RequestsDecide, access.Root)
+		return d, v.Person == may.caller.Principal && may.caller.Bounds == nil || may.mayOf(v.Tenant, rbac.RequestsRead, access.Root) || d.Mine, nil
 	}
 	request, err := r.Request(ctx, v.Request)
 	if err != nil {
@@ -173,7 +173,7 @@ func describeReview(ctx context.Context, r Reader, may rights, names *nameCache,
 // mayReview tells whether the caller may close a review: an approver of the request, or whoever may decide on all of its
 // machines, and never the person.
 func mayReview(ctx context.Context, may rights, names *nameCache, v access.Review, request access.Request) (bool, error) {
-	if v.Person == may.caller.Principal || !may.dir.IsPerson(may.caller.Principal) {
+	if v.Person == may.caller.Principal || !may.isHome(v.Tenant) || !may.dir.IsPerson(may.caller.Principal) {
 		return false, nil
 	}
 	approver := isApprover(may.dir, request, may.caller.Principal)
@@ -203,7 +203,7 @@ func (e *Engine) CloseReview(ctx context.Context, c Caller, id access.ReviewID, 
 		}
 		unknown := access.Fault(access.KindNotFound, "unknownReview", "there is no review %q that you may see: look at the list of reviews", clip(string(id)))
 		v, err := tx.Review(ctx, id)
-		if isKind(err, access.KindNotFound) || err == nil && v.Tenant != c.Tenant {
+		if isKind(err, access.KindNotFound) {
 			return unknown
 		}
 		if err != nil {
@@ -217,7 +217,7 @@ func (e *Engine) CloseReview(ctx context.Context, c Caller, id access.ReviewID, 
 		case !seen:
 			return unknown
 		}
-		next, events, err := v.Close(c.Actor(), strings.TrimSpace(comment), may.now)
+		next, events, err := v.Close(may.actor(v.Tenant), strings.TrimSpace(comment), may.now)
 		if err != nil {
 			return err
 		}

@@ -92,6 +92,9 @@ func (e *Engine) openDeciding(ctx context.Context, tx Tx, may rights, id access.
 	if request.Requester == may.caller.Principal {
 		return nil, access.Fault(access.KindForbidden, "ownRequest", "nobody decides their own request, whatever their roles; ask another approver")
 	}
+	if !may.isHome(request.Tenant) {
+		return nil, access.Fault(access.KindForbidden, "guestsDecideNothing", "this request is for its own tenant to decide, whatever roles a guest has there")
+	}
 	for _, item := range request.Items {
 		m, err := d.site(ctx, item.Role, item.Machine)
 		if err != nil {
@@ -121,7 +124,6 @@ func decidedAlready(request access.Request, decisions []access.Decision) error {
 
 // decide counts the caller's decision, and carries out what it leads to.
 func (d *deciding) decide(ctx context.Context, approve bool, comment, digest string) error {
-	c := d.may.caller
 	if digest != d.request.Digest {
 		return access.Fault(access.KindConflict, "requestChanged", "the request or its policy has changed since it was shown to you: look again, then decide")
 	}
@@ -129,7 +131,7 @@ func (d *deciding) decide(ctx context.Context, approve bool, comment, digest str
 	if err != nil {
 		return err
 	}
-	next, events, err := d.request.Decide(c.Actor(), made, d.now)
+	next, events, err := d.request.Decide(d.may.actor(d.request.Tenant), made, d.now)
 	if err != nil {
 		return err
 	}
@@ -143,7 +145,7 @@ func (d *deciding) decide(ctx context.Context, approve bool, comment, digest str
 	if err := d.locate(ctx, events); err != nil {
 		return err
 	}
-	return d.advance(ctx, c.Actor(), comment)
+	return d.advance(ctx, d.may.actor(d.request.Tenant), comment)
 }
 
 // locate adds events about the whole request, with the machine where it is about one.
@@ -272,7 +274,7 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 	if next.Extends != "" {
 		return d.extendGrant(ctx, by)
 	}
-	return d.makeGrants(ctx, grants, nil, d.may.caller.Actor())
+	return d.makeGrants(ctx, grants, nil, d.may.actor(next.Tenant))
 }
 
 // rightsEnd gives, for each item, when the right of its requester to ask for it ends; zero where no end is set. An opening

@@ -206,7 +206,7 @@ func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, chan
 			}
 			w := e.newWork(tx, may.now)
 			all := func(access.Machine) error { return nil } // whoever may disable somebody ends what they hold
-			if _, err := w.revokeHeldBy(ctx, p.ID, c.Actor(), "its holder was disabled", all); err != nil {
+			if _, err := w.revokeHeldBy(ctx, p.ID, may.actor, "its holder was disabled", all); err != nil {
 				return err
 			}
 			if err := w.finish(ctx); err != nil {
@@ -283,6 +283,17 @@ func (e *Engine) membership(ctx context.Context, c Caller, group, member string,
 			Details: map[string]string{"group": g.Name, "groupId": string(g.ID), "member": m.Name, "memberId": string(m.ID)},
 		})
 	})
+}
+
+// findAny gives a principal of a tenant by its name or id, or one of any other by its id: whoever was told the id may speak
+// of it, and nobody learns the names of another tenant by trying.
+func findAny(ctx context.Context, r Reader, tenant access.TenantID, ref string) (access.Principal, error) {
+	if uuid.Validate(ref) == nil {
+		if p, err := r.Principal(ctx, access.PrincipalID(strings.ToLower(ref))); !isKind(err, access.KindNotFound) {
+			return p, err
+		}
+	}
+	return findPrincipal(ctx, r, tenant, ref)
 }
 
 // findPrincipal gives a principal of a tenant by its name or id.

@@ -68,13 +68,13 @@ func (e *Engine) Eligibilities(ctx context.Context, c Caller, f EligibilityFilte
 		if err != nil {
 			return err
 		}
-		f.Tenant = c.Tenant
+		f.Tenant, f.Beside = c.Tenant, may.beside()
 		list, err = visible(p, func(p Page) (Listed[access.Eligibility], error) { return r.Eligibilities(ctx, f, p) },
 			func(one access.Eligibility) (EligibilityDetail, bool, error) {
-				if !covered(one.Scope, scopes) {
+				if !may.reaches(one.Tenant, one.Scope, scopes) {
 					return EligibilityDetail{}, false, nil
 				}
-				d, err := describeEligibility(ctx, r, may.dir, one)
+				d, err := describeEligibility(ctx, r, may, one)
 				return d, true, err
 			})
 		return err
@@ -120,7 +120,7 @@ func eligibleNow(ctx context.Context, r Reader, may rights) ([]EligibilityDetail
 				if notEligible(may.dir, one, me, may.now) != "" {
 					continue
 				}
-				d, err := describeEligibility(ctx, r, may.dir, one)
+				d, err := describeEligibility(ctx, r, may, one)
 				if err != nil {
 					return nil, err
 				}
@@ -175,10 +175,10 @@ func (e *Engine) WriteEligibility(ctx context.Context, c Caller, in EligibilityI
 			}
 		}
 		w := e.newWork(tx, may.now)
-		if err := w.saveEligibility(ctx, next, in.Was, c.Actor()); err != nil {
+		if err := w.saveEligibility(ctx, next, in.Was, may.actor(next.Tenant)); err != nil {
 			return err
 		}
-		if d, err = describeEligibility(ctx, tx, may.dir, next); err != nil {
+		if d, err = describeEligibility(ctx, tx, may, next); err != nil {
 			return err
 		}
 		return w.finish(ctx)
@@ -188,12 +188,12 @@ func (e *Engine) WriteEligibility(ctx context.Context, c Caller, in EligibilityI
 
 // settleEligibility finds what the input names, and gives everything that is wrong with it.
 func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in EligibilityInput, scope access.ResourceID) (access.Eligibility, error) {
-	c := may.caller
-	holder, err := findPrincipal(ctx, r, c.Tenant, in.Principal)
+	c, tenant := may.caller, may.tenantOf(scope)
+	holder, err := findAny(ctx, r, c.Tenant, in.Principal)
 	if err != nil {
 		return access.Eligibility{}, err
 	}
-	role, err := findRole(ctx, r, c.Tenant, in.Role)
+	role, err := findRole(ctx, r, tenant, in.Role)
 	if err != nil {
 		return access.Eligibility{}, err
 	}
@@ -207,7 +207,7 @@ func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in
 		in.Max = access.DefaultActivation
 	}
 	next := access.Eligibility{
-		ID: access.EligibilityID(strings.ToLower(string(in.ID))), Tenant: c.Tenant, Principal: holder.ID, Role: role.ID, Scope: scope, Start: micros(in.Start), End: micros(in.End),
+		ID: access.EligibilityID(strings.ToLower(string(in.ID))), Tenant: tenant, Principal: holder.ID, Role: role.ID, Scope: scope, Start: micros(in.Start), End: micros(in.End),
 		Max: in.Max, Justification: in.Justification, Ticket: in.Ticket, Approval: in.Approval, PendingTimeout: in.PendingTimeout,
 		CreatedBy: c.Principal, CreatedAt: may.now, UpdatedAt: may.now, Revision: 1,
 	}
@@ -215,13 +215,13 @@ func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in
 	if holder.Kind == access.Group {
 		who = may.dir.Members(holder.ID)
 	}
-	terms, reasons, err := e.settleRules(ctx, r, may, next.Terms(), askers{what: role.Name, all: slices.Values(who)})
+	terms, reasons, err := e.settleRules(ctx, r, may, tenant, next.Terms(), askers{what: role.Name, all: slices.Values(who)})
 	if err != nil {
 		return access.Eligibility{}, err
 	}
 	next.Approval = terms.Approval
 	reasons = append(reasons, policy.ValidateEligibility(next)...)
-	reasons = append(reasons, rbac.ValidateAssignment(rbac.Assignment{Tenant: c.Tenant, Principal: holder.ID, Definition: role.ID, Scope: scope}, role)...)
+	reasons = append(reasons, rbac.ValidateAssignment(rbac.Assignment{Tenant: tenant, Principal: holder.ID, Home: holder.Tenant, Definition: role.ID, Scope: scope}, role)...)
 	if len(reasons) > 0 {
 		refusal := access.Fault(access.KindInvalid, "malformedEligibility", "the eligibility cannot be taken as it is: nothing was changed")
 		refusal.Reasons = reasons
@@ -267,7 +267,7 @@ func (e *Engine) DeleteEligibility(ctx context.Context, c Caller, id access.Elig
 			return managedByApplication(d.Eligibility)
 		}
 		w := e.newWork(tx, may.now)
-		if err := w.endEligibility(ctx, d.Eligibility, c.Actor(), "the eligibility was taken away"); err != nil {
+		if err := w.endEligibility(ctx, d.Eligibility, may.actor(d.Eligibility.Tenant), "the eligibility was taken away"); err != nil {
 			return err
 		}
 		return w.finish(ctx)
@@ -356,18 +356,18 @@ func findEligibility(ctx context.Context, r Reader, may rights, id access.Eligib
 		return EligibilityDetail{}, fmt.Errorf("read eligibility: %w", err)
 	}
 	mine := notEligible(may.dir, one, may.caller.Principal, may.now) == "" && may.caller.Bounds.cover(rbac.EligibilitiesRead, one.Scope)
-	if !mine && (one.Tenant != may.caller.Tenant || !may.may(rbac.EligibilitiesRead, one.Scope)) {
+	if !mine && !may.mayOf(one.Tenant, rbac.EligibilitiesRead, one.Scope) {
 		return EligibilityDetail{}, unknown
 	}
-	return describeEligibility(ctx, r, may.dir, one)
+	return describeEligibility(ctx, r, may, one)
 }
 
-func describeEligibility(ctx context.Context, r Reader, dir *rbac.Directory, e access.Eligibility) (EligibilityDetail, error) {
+func describeEligibility(ctx context.Context, r Reader, may rights, e access.Eligibility) (EligibilityDetail, error) {
 	p, err := r.Principal(ctx, e.Principal)
 	if err != nil {
 		return EligibilityDetail{}, fmt.Errorf("read principal: %w", err)
 	}
-	role, _ := dir.Definition(e.Role)
-	names, err := namesOf(ctx, r, NamedInPolicy(e.Terms()))
+	role, _ := may.dir.Definition(e.Role)
+	names, err := namesOf(ctx, r, may, NamedInPolicy(e.Terms()))
 	return EligibilityDetail{Eligibility: e, Principal: p, Role: role, Names: names}, err
 }

@@ -148,14 +148,14 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 		x.step(true, "limits", "the ticket would be checked by the ticket webhook, which is not asked here")
 	}
 	a := ask{
-		requester: person.ID, requesterName: person.Name, justification: q.Justification, ticket: q.Ticket,
+		tenant: m.Tenant, requester: person.ID, requesterName: person.Name, justification: q.Justification, ticket: q.Ticket,
 		items:   []access.Item{{Machine: m.ID, Ports: q.Ports, Protocol: verdict.Items[0].Protocol, Sources: verdict.Items[0].Sources, Duration: item.Duration}},
 		entries: []*access.MachinePolicy{&entry}, machines: []access.Machine{m},
 	}
 	if may.caller.Address.IsValid() {
 		a.address = may.caller.Address.String()
 	}
-	found, err := e.choose(ctx, r, may.dir, a, now)
+	found, err := e.choose(ctx, r, may, a, now)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, perso
 	}
 	var deciders []access.PrincipalID
 	for i, s := range c.Stages {
-		wanted, err := describeStage(ctx, r, s)
+		wanted, err := describeStage(ctx, r, may, s)
 		if err != nil {
 			return err
 		}
@@ -202,7 +202,7 @@ func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, perso
 			text += fmt.Sprintf("; after %s the next stage decides in its place", span(s.Timeout))
 		}
 		x.step(true, "stage", "%s", text)
-		names, err := namesOf(ctx, r, namedIn(s))
+		names, err := namesOf(ctx, r, may, namedIn(s))
 		if err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, perso
 	}
 	slices.Sort(deciders)
 	deciders = slices.Compact(deciders)
-	names, err := namesOf(ctx, r, deciders[:min(len(deciders), maxDeciders)])
+	names, err := namesOf(ctx, r, may, deciders[:min(len(deciders), maxDeciders)])
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (e *Engine) fileExtension(ctx context.Context, tx Tx, may rights, g access.
 		return RequestDetail{}, err
 	}
 	request := access.Request{
-		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: c.Name, Address: c.Address, Via: c.Via,
+		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: may.name(g.Tenant), Address: c.Address, Via: c.Via,
 		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket, Items: []access.Item{kept},
 	}
 	wait := min(verdict.Wait, g.End.Sub(may.now)) // there is nothing to decide once it has ended

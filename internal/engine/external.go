@@ -93,12 +93,8 @@ func tenantOf(ctx context.Context, r Reader, ref string) (access.TenantID, error
 	if err != nil {
 		return "", fmt.Errorf("read tenants: %w", err)
 	}
-	for _, t := range tenants {
-		if strings.EqualFold(string(t.ID), ref) || strings.EqualFold(t.Name, ref) {
-			return t.ID, nil
-		}
-	}
-	return "", access.Fault(access.KindNotFound, "unknownTenant", "there is no tenant %q", clip(ref))
+	t, err := tenantNamed(tenants, ref)
+	return t.ID, err
 }
 
 // newExternal makes a user and binds it.

@@ -110,6 +110,19 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
+// tenant makes another tenant, and gives its administrator.
+func (w *world) tenant(name string) (engine.TenantDetail, engine.Caller) {
+	w.tb.Helper()
+	d := must(w.CreateTenant(w.ctx, w.admin, engine.TenantInput{Name: name, PasswordHash: "hash"}))(w.tb)
+	return d, caller(d.Admin)
+}
+
+// userOf makes a user in the tenant of another caller.
+func (w *world) userOf(admin engine.Caller, name string) engine.Caller {
+	w.tb.Helper()
+	return caller(must(w.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: name}))(w.tb))
+}
+
 // user makes a user with a role at the root; without one where role is empty.
 func (w *world) user(name, role string) engine.Caller {
 	w.tb.Helper()

@@ -78,7 +78,7 @@ func (e *Engine) IssueGlassCodes(ctx context.Context, c Caller, machine string, 
 		w := e.newWork(tx, may.now)
 		w.bumps[m.Agent] = true
 		w.event(access.Event{
-			Kind: access.GlassCodesIssued, Actor: c.Actor(), Tenant: c.Tenant, Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Action: rbac.GlassCodesWrite,
+			Kind: access.GlassCodesIssued, Actor: may.actor(m.Tenant), Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Action: rbac.GlassCodesWrite,
 			Details: map[string]string{"count": fmt.Sprint(count), "most": most.String()},
 		})
 		return w.finish(ctx)
@@ -145,7 +145,7 @@ func (e *Engine) GlassCodes(ctx context.Context, c Caller, machine string) (list
 		}
 		list = make([]GlassCodeDetail, 0, len(codes))
 		for _, code := range codes {
-			names, err := namesOf(ctx, r, []access.PrincipalID{code.IssuedBy})
+			names, err := namesOf(ctx, r, may, []access.PrincipalID{code.IssuedBy})
 			if err != nil {
 				return err
 			}
@@ -186,7 +186,7 @@ func (e *Engine) RevokeGlassCodes(ctx context.Context, c Caller, machine string)
 		}
 		if revoked > 0 {
 			w.event(access.Event{
-				Kind: access.GlassCodesRevoked, Actor: c.Actor(), Tenant: c.Tenant, Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Action: rbac.GlassCodesWrite,
+				Kind: access.GlassCodesRevoked, Actor: may.actor(m.Tenant), Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Action: rbac.GlassCodesWrite,
 				Details: map[string]string{"count": fmt.Sprint(revoked)},
 			})
 		}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -54,13 +55,19 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 		if err != nil {
 			return err
 		}
+		dir, err := e.compiled(ctx, tx)
+		if err != nil {
+			return err
+		}
+		tenant := cmp.Or(m.Tenant, issuer.Tenant) // that of the machine, unless it was deleted
+		issuer.Name = rights{dir: dir, caller: Caller{Name: issuer.Name, Tenant: issuer.Tenant}}.name(tenant)
 		actor := access.Actor{ID: issuer.ID, Name: issuer.Name, Address: address, Via: "agent"}
 		approvals, told, err := approversOf(ctx, tx, code.Machine)
 		if err != nil {
 			return err
 		}
 		request, _ := access.NewRequest(access.Request{
-			ID: access.RequestID(newID()), Tenant: issuer.Tenant, Requester: issuer.ID, RequesterName: issuer.Name, Via: "agent", BreakGlass: true, Approvals: approvals,
+			ID: access.RequestID(newID()), Tenant: tenant, Requester: issuer.ID, RequesterName: issuer.Name, Via: "agent", BreakGlass: true, Approvals: approvals,
 			Justification: u.Reason, Start: micros(u.Opened),
 			Items: []access.Item{{Machine: code.Machine, Ports: u.Ports, Protocol: u.Protocol, Sources: []netip.Prefix{u.Source}, Duration: u.Duration.Truncate(time.Microsecond)}},
 		}, actor, 0, now)
@@ -69,14 +76,14 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 			return fmt.Errorf("save request: %w", err)
 		}
 		review := access.Review{
-			ID: access.ReviewID(newID()), Tenant: issuer.Tenant, Person: issuer.ID, PersonName: issuer.Name, Request: request.ID, Offline: true, CreatedAt: now, Revision: 1,
+			ID: access.ReviewID(newID()), Tenant: tenant, Person: issuer.ID, PersonName: issuer.Name, Request: request.ID, Offline: true, CreatedAt: now, Revision: 1,
 		}
 		if err := tx.SaveReview(ctx, review, 0); err != nil {
 			return fmt.Errorf("save review: %w", err)
 		}
 		w.notify(notice{kind: NotifyBreakGlass, request: request, by: issuer.Name, recipients: told})
 		w.event(access.Event{
-			Kind: access.GlassBroken, Actor: actor, Tenant: issuer.Tenant, Scope: m.Resource, Machine: code.Machine, Agent: agent, Request: request.ID,
+			Kind: access.GlassBroken, Actor: actor, Tenant: tenant, Scope: m.Resource, Machine: code.Machine, Agent: agent, Request: request.ID,
 			Details: map[string]string{
 				"offline": "true", "code": string(code.ID), "review": string(review.ID), "ports": u.Ports.String() + "/" + string(u.Protocol),
 				"source": u.Source.String(), "opened": u.Opened.UTC().Format(time.RFC3339), "duration": u.Duration.String(), "justification": clip(u.Reason),

@@ -65,12 +65,12 @@ func (e *Engine) Grants(ctx context.Context, c Caller, f GrantFilter, p Page) (l
 			}
 			f.Principal = c.Principal
 		}
-		f.Tenant = c.Tenant
+		f.Tenant, f.Beside = c.Tenant, may.beside()
 		names := nameCache{r: r}
 		list, err = visible(p, func(p Page) (Listed[access.Grant], error) { return r.Grants(ctx, f, p) },
 			func(g access.Grant) (GrantDetail, bool, error) {
 				m, err := names.site(ctx, g.Role, g.Machine)
-				mine := may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) || m.Resource != "" && covered(m.Resource, scopes) || covered(access.Root, scopes)
+				mine := may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) || may.reaches(g.Tenant, scopeOf(m), scopes)
 				return GrantDetail{Grant: g, MachineName: nameOf(m, g.Machine)}, mine, err
 			})
 		return err
@@ -94,7 +94,7 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, id access.GrantID, reason
 			return err
 		}
 		if !may.owns(g.Principal, rbac.GrantsRevoke, scopeOf(m)) {
-			refusal := may.require(rbac.GrantsRevoke, scopeOf(m))
+			refusal := may.requireOf(g.Tenant, rbac.GrantsRevoke, scopeOf(m))
 			approver, err := approves(ctx, tx, may, g, m, rbac.GrantsRevoke)
 			if err != nil {
 				return err
@@ -107,7 +107,7 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, id access.GrantID, reason
 		if g.State == access.GrantRevoked {
 			return nil
 		}
-		next, events, err := g.Revoke(c.Actor(), reason, may.now)
+		next, events, err := g.Revoke(may.actor(g.Tenant), reason, may.now)
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, id access.GrantID, reason
 func findGrant(ctx context.Context, r Reader, may rights, id access.GrantID) (access.Grant, access.Machine, error) {
 	unknown := access.Fault(access.KindNotFound, "unknownGrant", "there is no grant %q that you may see: look at the list of grants", clip(string(id)))
 	g, err := r.Grant(ctx, id)
-	if isKind(err, access.KindNotFound) || err == nil && g.Tenant != may.caller.Tenant {
+	if isKind(err, access.KindNotFound) {
 		return access.Grant{}, access.Machine{}, unknown
 	}
 	if err != nil {
@@ -135,7 +135,7 @@ func findGrant(ctx context.Context, r Reader, may rights, id access.GrantID) (ac
 	if err != nil {
 		return access.Grant{}, access.Machine{}, err
 	}
-	if may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) || may.may(rbac.GrantsRead, scopeOf(m)) || may.may(rbac.GrantsRevoke, scopeOf(m)) {
+	if may.owns(g.Principal, rbac.GrantsRead, scopeOf(m)) || may.mayOf(g.Tenant, rbac.GrantsRead, scopeOf(m)) || may.mayOf(g.Tenant, rbac.GrantsRevoke, scopeOf(m)) {
 		return g, m, nil
 	}
 	approver, err := approves(ctx, r, may, g, m, rbac.GrantsRead)

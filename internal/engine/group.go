@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -28,16 +29,17 @@ func (e *Engine) authorizeGroup(ctx context.Context, r Reader, c Caller, action,
 	if _, err := may.anywhere(action); err != nil {
 		return rights{}, placedGroup{}, err
 	}
-	group, err := findGroup(ctx, r, c.Tenant, ref)
+	group, err := findGroup(ctx, r, may, ref)
 	if err != nil {
 		return rights{}, placedGroup{}, err
 	}
 	return may, group, may.require(action, group.scope())
 }
 
-// findGroup gives the resource group of a tenant that ref names: by name, by resource id, or the default one where ref is
-// empty. A name that several subscriptions have is taken from the oldest.
-func findGroup(ctx context.Context, r Reader, tenant access.TenantID, ref string) (placedGroup, error) {
+// findGroup gives the resource group that ref names: by name, by resource id, or the default one where ref is empty. It is
+// one of the caller's own tenant, or one in, above or at which they have a role as a guest; a name that several have is
+// taken from the caller's own, and of those from the first by the names of their subscriptions.
+func findGroup(ctx context.Context, r Reader, may rights, ref string) (placedGroup, error) {
 	name, within := ref, access.SubscriptionID("")
 	if strings.HasPrefix(ref, "/") {
 		id, err := access.ParseResourceID(ref)
@@ -57,13 +59,24 @@ func findGroup(ctx context.Context, r Reader, tenant access.TenantID, ref string
 	if err != nil {
 		return placedGroup{}, fmt.Errorf("read resource groups: %w", err)
 	}
+	slices.SortStableFunc(subscriptions, func(a, b access.Subscription) int {
+		switch home := may.isHome(a.Tenant); {
+		case home == may.isHome(b.Tenant):
+			return 0
+		case home:
+			return -1
+		}
+		return 1
+	})
+	places := may.dir.Places(may.caller.Principal, may.now)
 	for _, s := range subscriptions {
-		if s.Tenant != tenant || within != "" && !strings.EqualFold(string(within), string(s.ID)) {
+		if within != "" && !strings.EqualFold(string(within), string(s.ID)) {
 			continue
 		}
 		for _, g := range groups {
-			if g.Subscription == s.ID && strings.EqualFold(g.Name, name) {
-				return placedGroup{subscription: s, group: g}, nil
+			found := placedGroup{subscription: s, group: g}
+			if g.Subscription == s.ID && strings.EqualFold(g.Name, name) && (may.isHome(s.Tenant) || touches(found.scope(), places)) {
+				return found, nil
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func (e *Engine) LabelMachine(ctx context.Context, c Caller, ref string, set map
 				return fmt.Errorf("save machine: %w", err)
 			}
 			err := tx.Append(ctx, access.Event{
-				At: may.now, Kind: access.MachineLabelled, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: m.Tenant, Scope: m.Resource,
+				At: may.now, Kind: access.MachineLabelled, Outcome: access.Succeeded, Actor: may.actor(m.Tenant), Tenant: m.Tenant, Scope: m.Resource,
 				Machine: m.ID, Agent: m.Agent, Action: rbac.MachinesWrite,
 				Details: map[string]string{"labels": clip(labelText(m.Labels)), "before": clip(labelText(before.Labels))},
 			})

@@ -94,7 +94,7 @@ func (e *Engine) AddMachine(ctx context.Context, c Caller, in AddMachineInput) (
 		if err := in.check(); err != nil {
 			return err
 		}
-		gateway, err := findAgent(ctx, tx, c.Tenant, in.Gateway)
+		gateway, err := findAgent(ctx, tx, group.subscription.Tenant, in.Gateway)
 		if err != nil {
 			return err
 		}
@@ -103,10 +103,10 @@ func (e *Engine) AddMachine(ctx context.Context, c Caller, in AddMachineInput) (
 		}
 		m := access.Machine{
 			ID: access.MachineID(newID()), Resource: access.MachineResource(group.subscription.ID, group.group.Name, in.Name),
-			Tenant: c.Tenant, Name: in.Name, Location: group.group.Location, OS: in.OS, Labels: maps.Clone(in.Labels),
+			Tenant: group.subscription.Tenant, Name: in.Name, Location: group.group.Location, OS: in.OS, Labels: maps.Clone(in.Labels),
 			Addresses: plainAddresses(in.Addresses), Agent: gateway.ID, CreatedAt: may.now, Revision: 1,
 		}
-		if err := saveNewMachine(ctx, tx, m, c.Actor(), gateway); err != nil {
+		if err := saveNewMachine(ctx, tx, m, may.actor(m.Tenant), gateway); err != nil {
 			return err
 		}
 		d, err = describeMachine(ctx, tx, m)
@@ -168,7 +168,7 @@ func (e *Engine) DeleteMachine(ctx context.Context, c Caller, ref string) error 
 			return err
 		}
 		w := e.newWork(tx, may.now)
-		if err := w.leave(ctx, m, c.Actor(), "the machine was deleted"); err != nil {
+		if err := w.leave(ctx, m, may.actor(m.Tenant), "the machine was deleted"); err != nil {
 			return err
 		}
 		if err := w.finish(ctx); err != nil {
@@ -200,7 +200,8 @@ func (w *work) leave(ctx context.Context, m access.Machine, by access.Actor, rea
 }
 
 // findMachine gives the machine that ref names among those on which the caller may do one of the actions, the first of
-// which the call is about. Where the caller may not know of a machine it is not found, whether it exists or not.
+// which the call is about. Where the caller may not know of a machine it is not found, whether it exists or not. A name
+// means one of the caller's own tenant before it means one of a tenant where they are a guest.
 func findMachine(ctx context.Context, r Reader, may rights, ref string, actions ...string) (access.Machine, error) {
 	scopes, err := may.anywhere(append(actions, rbac.MachinesRead)...)
 	if err != nil {
@@ -211,8 +212,11 @@ func findMachine(ctx context.Context, r Reader, may rights, ref string, actions 
 		return access.Machine{}, err
 	}
 	candidates = slices.DeleteFunc(candidates, func(m access.Machine) bool {
-		return m.Tenant != may.caller.Tenant || !covered(m.Resource, scopes)
+		return !covered(m.Resource, scopes)
 	})
+	if slices.ContainsFunc(candidates, func(m access.Machine) bool { return may.isHome(m.Tenant) }) {
+		candidates = slices.DeleteFunc(candidates, func(m access.Machine) bool { return !may.isHome(m.Tenant) })
+	}
 	switch len(candidates) {
 	case 0:
 		return access.Machine{}, access.Fault(access.KindNotFound, "unknownMachine", "there is no machine %q that you may see: look at the list of machines", clip(ref))

@@ -32,19 +32,19 @@ func (f *MachineFilter) narrow(ctx context.Context, r Reader, may rights) ([]acc
 	if err != nil {
 		return nil, err
 	}
-	f.Tenant = may.caller.Tenant
-	if !covered(access.Root, scopes) {
-		f.Scopes = scopes
+	f.Tenant, f.Beside = may.caller.Tenant, may.beside()
+	if len(f.Beside) > 0 || !covered(access.Root, scopes) {
+		f.Scopes = slices.DeleteFunc(slices.Clone(scopes), func(s access.ResourceID) bool { return s.InSubscription() == "" })
 	}
 	if f.Labels, err = parseSelector(f.Selector, "labels"); err != nil {
 		return nil, err
 	}
 	if f.Group != "" {
-		group, err := findGroup(ctx, r, f.Tenant, f.Group)
+		group, err := findGroup(ctx, r, may, f.Group)
 		if err != nil {
 			return nil, err
 		}
-		f.Scope = access.ResourceGroupScope(group.subscription.ID, group.group.Name)
+		f.Scope = group.scope()
 	}
 	return scopes, nil
 }
@@ -65,27 +65,21 @@ func (e *Engine) MachineOverview(ctx context.Context, c Caller, f MachineFilter)
 		if o.Counts, err = r.MachineCounts(ctx, f); err != nil {
 			return fmt.Errorf("count machines: %w", err)
 		}
-		o.Groups, err = groupsWithin(ctx, r, c.Tenant, scopes)
+		o.Groups, err = groupsWithin(ctx, r, scopes)
 		return err
 	})
 	return o, err
 }
 
-// groupsWithin gives the names of the tenant's resource groups that lie in one of the scopes, or hold one.
-func groupsWithin(ctx context.Context, r Reader, tenant access.TenantID, scopes []access.ResourceID) ([]string, error) {
-	subscriptions, err := r.Subscriptions(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read subscriptions: %w", err)
-	}
+// groupsWithin gives the names of the resource groups that lie in one of the scopes, or hold one.
+func groupsWithin(ctx context.Context, r Reader, scopes []access.ResourceID) ([]string, error) {
 	groups, err := r.ResourceGroups(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read resource groups: %w", err)
 	}
 	var names []string
 	for _, g := range groups {
-		own := slices.ContainsFunc(subscriptions, func(s access.Subscription) bool { return s.ID == g.Subscription && s.Tenant == tenant })
-		at := access.ResourceGroupScope(g.Subscription, g.Name)
-		if own && (covered(at, scopes) || slices.ContainsFunc(scopes, func(s access.ResourceID) bool { return s.Within(at) })) {
+		if touches(access.ResourceGroupScope(g.Subscription, g.Name), scopes) {
 			names = append(names, g.Name)
 		}
 	}

@@ -25,9 +25,11 @@ func (e *Engine) Alerts(ctx context.Context, c Caller, f AlertFilter, p Page) (l
 		if err != nil {
 			return err
 		}
-		f.Tenant = c.Tenant
+		f.Tenant, f.Beside = c.Tenant, may.beside()
 		list, err = visible(p, func(p Page) (Listed[alert.Alert], error) { return r.Alerts(ctx, f, p) },
-			func(a alert.Alert) (alert.Alert, bool, error) { return a, covered(scopeOfAlert(a), scopes), nil })
+			func(a alert.Alert) (alert.Alert, bool, error) {
+				return a, may.reaches(a.Tenant, scopeOfAlert(a), scopes), nil
+			})
 		return err
 	})
 	return list, err
@@ -64,7 +66,7 @@ func findAlert(ctx context.Context, r Reader, may rights, id alert.ID) (alert.Al
 	}
 	a, err := r.Alert(ctx, alert.ID(strings.ToLower(string(id))))
 	switch {
-	case isKind(err, access.KindNotFound), err == nil && (a.Tenant != may.caller.Tenant || !may.may(rbac.AlertsRead, scopeOfAlert(a))):
+	case isKind(err, access.KindNotFound), err == nil && !may.mayOf(a.Tenant, rbac.AlertsRead, scopeOfAlert(a)):
 		return alert.Alert{}, unknown
 	case err != nil:
 		return alert.Alert{}, fmt.Errorf("read alert: %w", err)
@@ -74,10 +76,10 @@ func findAlert(ctx context.Context, r Reader, may rights, id alert.ID) (alert.Al
 
 // AcknowledgeAlert says that the caller looks at an alert.
 func (e *Engine) AcknowledgeAlert(ctx context.Context, c Caller, id alert.ID, comment string) (alert.Alert, error) {
-	return e.moveAlert(ctx, c, id, func(w *work, a alert.Alert) (alert.Alert, error) {
-		next, err := a.Acknowledge(c.Actor(), comment)
+	return e.moveAlert(ctx, c, id, func(w *work, by access.Actor, a alert.Alert) (alert.Alert, error) {
+		next, err := a.Acknowledge(by, comment)
 		if err == nil {
-			w.event(alertEvent(next, access.AlertAcknowledged, c.Actor()))
+			w.event(alertEvent(next, access.AlertAcknowledged, by))
 		}
 		return next, err
 	})
@@ -86,19 +88,19 @@ func (e *Engine) AcknowledgeAlert(ctx context.Context, c Caller, id alert.ID, co
 // CloseAlert ends an alert. What rules remember of its key is forgotten, so that it takes the whole threshold to raise it
 // again; one about what is so comes back while that is so.
 func (e *Engine) CloseAlert(ctx context.Context, c Caller, id alert.ID, comment string) (alert.Alert, error) {
-	return e.moveAlert(ctx, c, id, func(w *work, a alert.Alert) (alert.Alert, error) {
-		next, err := a.Close(c.Actor(), comment, w.now)
+	return e.moveAlert(ctx, c, id, func(w *work, by access.Actor, a alert.Alert) (alert.Alert, error) {
+		next, err := a.Close(by, comment, w.now)
 		if err != nil {
 			return a, err
 		}
 		if err := w.tx.DeleteAlertWatch(ctx, alert.Key{Tenant: a.Tenant, Rule: a.Rule, Key: a.Key}); err != nil {
 			return a, fmt.Errorf("delete watch: %w", err)
 		}
-		return next, w.tell(ctx, next, alert.WasClosed, c.Actor())
+		return next, w.tell(ctx, next, alert.WasClosed, by)
 	})
 }
 
-func (e *Engine) moveAlert(ctx context.Context, c Caller, id alert.ID, move func(*work, alert.Alert) (alert.Alert, error)) (a alert.Alert, err error) {
+func (e *Engine) moveAlert(ctx context.Context, c Caller, id alert.ID, move func(*work, access.Actor, alert.Alert) (alert.Alert, error)) (a alert.Alert, err error) {
 	err = e.change(ctx, c, attempt{action: rbac.AlertsWrite, details: map[string]string{"alert": string(id)}}, func(tx Tx) error {
 		may, err := e.rights(ctx, tx, c)
 		if err != nil {
@@ -111,11 +113,11 @@ func (e *Engine) moveAlert(ctx context.Context, c Caller, id alert.ID, move func
 		if err != nil {
 			return err
 		}
-		if err := may.require(rbac.AlertsWrite, scopeOfAlert(was)); err != nil {
+		if err := may.requireOf(was.Tenant, rbac.AlertsWrite, scopeOfAlert(was)); err != nil {
 			return err
 		}
 		w := e.newWork(tx, may.now)
-		if a, err = move(w, was); err != nil {
+		if a, err = move(w, may.actor(was.Tenant), was); err != nil {
 			return err
 		}
 		if err := tx.SaveAlert(ctx, a, was.Revision); err != nil {

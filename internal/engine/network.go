@@ -232,14 +232,14 @@ func prefixText(prefixes []netip.Prefix) string {
 // sharedWithin is how long an address counts as shared after somebody else asked for access from it.
 const sharedWithin = 24 * time.Hour
 
-// SharedAddress counts the others in the caller's store who asked for access from the caller's address within a day: an
+// SharedAddress counts the others of the caller's tenant who asked for access from the caller's address within a day: an
 // opening for it is one for them too.
 func (e *Engine) SharedAddress(ctx context.Context, c Caller) (others int, err error) {
 	if !c.Address.IsValid() {
 		return 0, nil
 	}
 	err = e.store.View(ctx, func(r Reader) error {
-		others, err = r.SharedAddress(ctx, c.Address.String(), c.Principal, e.now().Add(-sharedWithin))
+		others, err = r.SharedAddress(ctx, c.Tenant, c.Address.String(), c.Principal, e.now().Add(-sharedWithin))
 		return err
 	})
 	return others, err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -44,19 +43,16 @@ func (e *Engine) FindTenant(ctx context.Context, ref string) (t access.Tenant, e
 		if err != nil {
 			return fmt.Errorf("read tenants: %w", err)
 		}
-		want := access.TenantID(ref)
+		want := ref
 		if ref == "" {
-			if want, err = homeTenant(ctx, r); err != nil {
+			home, err := homeTenant(ctx, r)
+			if err != nil {
 				return fmt.Errorf("read tenants: %w", err)
 			}
+			want = string(home)
 		}
-		for _, t = range tenants {
-			if strings.EqualFold(string(t.ID), string(want)) || strings.EqualFold(t.Name, ref) {
-				return nil
-			}
-		}
-		t = access.Tenant{}
-		return access.Fault(access.KindNotFound, "unknownTenant", "there is no tenant %q", clip(ref))
+		t, err = tenantNamed(tenants, want)
+		return err
 	})
 	return t, err
 }

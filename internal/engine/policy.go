@@ -76,7 +76,7 @@ func (e *Engine) SetMachinePolicy(ctx context.Context, c Caller, machine string,
 		w.machines[m.ID] = m
 		entry.Machine = m.ID
 		var reasons []access.Reason
-		if entry, reasons, err = e.settleRules(ctx, tx, may, entry, askersOf(may, m)); err != nil {
+		if entry, reasons, err = e.settleRules(ctx, tx, may, m.Tenant, entry, askersOf(may, m)); err != nil {
 			return err
 		}
 		if err := malformedPolicy(append(policy.Validate(entry), reasons...)); err != nil {
@@ -92,7 +92,7 @@ func (e *Engine) SetMachinePolicy(ctx context.Context, c Caller, machine string,
 		next := was
 		next.Machines = slices.DeleteFunc(slices.Clone(was.Machines), func(p access.MachinePolicy) bool { return p.Machine == m.ID })
 		next.Machines = append(next.Machines, entry)
-		if next, err = w.savePolicy(ctx, was, next, c.Actor()); err != nil {
+		if next, err = w.savePolicy(ctx, was, next, may.actor(was.Tenant)); err != nil {
 			return err
 		}
 		d = PolicyDetail{Policy: next, Entry: entry, Machine: m}
@@ -155,7 +155,7 @@ func (e *Engine) DeleteMachinePolicy(ctx context.Context, c Caller, machine stri
 		}
 		w := e.newWork(tx, may.now)
 		w.machines[m.ID] = m
-		if err := w.dropPolicyEntry(ctx, m, c.Actor()); err != nil {
+		if err := w.dropPolicyEntry(ctx, m, may.actor(m.Tenant)); err != nil {
 			return err
 		}
 		return w.finish(ctx)
@@ -173,7 +173,7 @@ func (e *Engine) Policies(ctx context.Context, c Caller, f PolicyFilter, p Page)
 		if err != nil {
 			return err
 		}
-		f.Tenant = c.Tenant
+		f.Tenant, f.Beside = c.Tenant, may.beside()
 		list, err = visible(p, func(p Page) (Listed[access.Policy], error) { return r.Policies(ctx, f, p) },
 			func(p access.Policy) (access.Policy, bool, error) { return p, covered(p.Resource, scopes), nil })
 		return err
@@ -187,16 +187,17 @@ func (e *Engine) PolicyByResource(ctx context.Context, c Caller, id access.Resou
 		if _, err := e.authorize(ctx, r, c, rbac.PoliciesRead, id); err != nil {
 			return err
 		}
-		p, err = findPolicy(ctx, r, c, id)
+		p, err = findPolicy(ctx, r, id)
 		return err
 	})
 	return p, err
 }
 
-func findPolicy(ctx context.Context, r Reader, c Caller, id access.ResourceID) (access.Policy, error) {
+// findPolicy gives a policy by its resource id, at which the caller was authorized.
+func findPolicy(ctx context.Context, r Reader, id access.ResourceID) (access.Policy, error) {
 	p, err := r.PolicyByResource(ctx, id)
 	switch {
-	case isKind(err, access.KindNotFound) || err == nil && p.Tenant != c.Tenant:
+	case isKind(err, access.KindNotFound):
 		return access.Policy{}, access.Fault(access.KindNotFound, "unknownPolicy", "there is no policy %s", clip(string(id)))
 	case err != nil:
 		return access.Policy{}, fmt.Errorf("read policy: %w", err)
@@ -212,9 +213,9 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 		if err != nil {
 			return err
 		}
-		was, err := findPolicy(ctx, tx, c, in.Resource)
+		was, err := findPolicy(ctx, tx, in.Resource)
 		if isKind(err, access.KindNotFound) {
-			was, err = e.emptyPolicy(ctx, tx, c, in.Resource)
+			was, err = e.emptyPolicy(ctx, tx, may, in.Resource)
 		}
 		if err != nil {
 			return err
@@ -228,7 +229,7 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 			if err != nil {
 				return err
 			}
-			if m.Tenant != c.Tenant {
+			if m.Tenant != was.Tenant {
 				return access.Fault(access.KindNotFound, "unknownMachine", "there is no machine %q", clip(string(entry.Machine)))
 			}
 			if err := may.require(rbac.MachinesWrite, m.Resource); err != nil {
@@ -248,7 +249,7 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 				if err != nil {
 					return fmt.Errorf("read machine: %w", err)
 				}
-				settled, reasons, err := e.settleRules(ctx, tx, may, entry, askersOf(may, m))
+				settled, reasons, err := e.settleRules(ctx, tx, may, was.Tenant, entry, askersOf(may, m))
 				if err != nil {
 					return err
 				}
@@ -261,7 +262,7 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 				next.Machines[i] = settled
 			}
 		}
-		if p, err = w.savePolicy(ctx, was, next, c.Actor()); err != nil {
+		if p, err = w.savePolicy(ctx, was, next, may.actor(was.Tenant)); err != nil {
 			return err
 		}
 		created = was.Revision == 0
@@ -283,8 +284,8 @@ func (in PolicyInput) over(was access.Policy) []access.MachinePolicy {
 }
 
 // emptyPolicy gives a policy that is not saved yet, whose resource id is checked.
-func (*Engine) emptyPolicy(ctx context.Context, tx Tx, c Caller, id access.ResourceID) (access.Policy, error) {
-	group, err := findGroup(ctx, tx, c.Tenant, string(id))
+func (*Engine) emptyPolicy(ctx context.Context, tx Tx, may rights, id access.ResourceID) (access.Policy, error) {
+	group, err := findGroup(ctx, tx, may, string(id))
 	if err != nil {
 		return access.Policy{}, err
 	}
@@ -299,7 +300,7 @@ func (*Engine) emptyPolicy(ctx context.Context, tx Tx, c Caller, id access.Resou
 	if err := access.CheckName("location", location); err != nil {
 		return access.Policy{}, err
 	}
-	return access.Policy{Resource: id, Tenant: c.Tenant, Name: name, Location: location}, nil
+	return access.Policy{Resource: id, Tenant: group.subscription.Tenant, Name: name, Location: location}, nil
 }
 
 // DeletePolicy deletes a policy and revokes what is open on its machines.
@@ -309,7 +310,7 @@ func (e *Engine) DeletePolicy(ctx context.Context, c Caller, id access.ResourceI
 		if err != nil {
 			return err
 		}
-		was, err := findPolicy(ctx, tx, c, id)
+		was, err := findPolicy(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -317,7 +318,7 @@ func (e *Engine) DeletePolicy(ctx context.Context, c Caller, id access.ResourceI
 			return err
 		}
 		w := e.newWork(tx, may.now)
-		if err := w.deletePolicy(ctx, was, c.Actor()); err != nil {
+		if err := w.deletePolicy(ctx, was, may.actor(was.Tenant)); err != nil {
 			return err
 		}
 		return w.finish(ctx)

@@ -15,9 +15,11 @@ import (
 )
 
 // settleRules puts the ids of groups and people in the place of the names by which an entry may speak of them, and gives
-// everything that is wrong with its approval rule and its emergency rule. who says who may ask under it.
-func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, entry access.MachinePolicy, who askers) (access.MachinePolicy, []access.Reason, error) {
-	s := settling{ctx: ctx, r: r, tenant: may.caller.Tenant, known: map[access.PrincipalID]access.Principal{}}
+// everything that is wrong with its approval rule and its emergency rule. who says who may ask under it. The rules name
+// people of the policy's tenant: nobody else decides there. A guest names them by their ids alone, since a guest does not
+// learn the names that there are.
+func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, tenant access.TenantID, entry access.MachinePolicy, who askers) (access.MachinePolicy, []access.Reason, error) {
+	s := settling{ctx: ctx, r: r, tenant: tenant, byName: may.isHome(tenant), known: map[access.PrincipalID]access.Principal{}}
 	rule := access.Rule{Cases: slices.Clone(entry.Approval.Cases)}
 	for i := range rule.Cases {
 		stages := slices.Clone(rule.Cases[i].Stages)
@@ -90,6 +92,7 @@ type settling struct {
 	ctx    context.Context //nolint:containedctx // it lives as long as one call
 	r      Reader
 	tenant access.TenantID
+	byName bool
 	known  map[access.PrincipalID]access.Principal
 	err    error
 }
@@ -109,6 +112,9 @@ func (s *settling) ids(refs []access.PrincipalID, kind access.PrincipalKind) []a
 	for i, ref := range refs {
 		if uuid.Validate(string(ref)) == nil {
 			out[i] = access.PrincipalID(strings.ToLower(string(ref)))
+			continue
+		}
+		if !s.byName {
 			continue
 		}
 		p, err := s.r.PrincipalByName(s.ctx, s.tenant, string(ref))

@@ -140,8 +140,8 @@ type Tx interface {
 	ApplicationWriter
 	EligibilityWriter
 
-	SaveTenant(ctx context.Context, t access.Tenant) error
-	SaveSubscription(ctx context.Context, s access.Subscription) error
+	SaveTenant(ctx context.Context, t access.Tenant) error             // bumps the directory
+	SaveSubscription(ctx context.Context, s access.Subscription) error // bumps the directory
 	SaveResourceGroup(ctx context.Context, g access.ResourceGroup) error
 
 	SavePrincipal(ctx context.Context, p access.Principal, was int64) error // bumps the directory
@@ -189,6 +189,7 @@ type PrincipalFilter struct {
 // MachineFilter narrows a list of machines; zero fields do not narrow.
 type MachineFilter struct {
 	Tenant     access.TenantID
+	Beside     []access.TenantID // further tenants, beside Tenant
 	Scope      access.ResourceID
 	Standing   access.Standing
 	NamePrefix string
@@ -206,6 +207,7 @@ type MachineFilter struct {
 // PolicyFilter narrows a list of policies; zero fields do not narrow.
 type PolicyFilter struct {
 	Tenant   access.TenantID
+	Beside   []access.TenantID // further tenants, beside Tenant
 	Scope    access.ResourceID
 	Location string
 }
@@ -213,6 +215,7 @@ type PolicyFilter struct {
 // RequestFilter narrows a list of requests; zero fields do not narrow.
 type RequestFilter struct {
 	Tenant    access.TenantID
+	Beside    []access.TenantID // further tenants, beside Tenant
 	Requester access.PrincipalID
 	State     access.RequestState
 	Machine   access.MachineID
@@ -225,6 +228,7 @@ type RequestFilter struct {
 // GrantFilter narrows a list of grants; zero fields do not narrow.
 type GrantFilter struct {
 	Tenant      access.TenantID
+	Beside      []access.TenantID // further tenants, beside Tenant
 	Principal   access.PrincipalID
 	Machine     access.MachineID
 	Eligibility access.EligibilityID
@@ -236,8 +240,9 @@ type GrantFilter struct {
 // EventFilter narrows the activity log; zero fields do not narrow.
 type EventFilter struct {
 	Tenant      access.TenantID
-	Since       time.Time // inclusive
-	Before      time.Time // exclusive
+	Beside      []access.TenantID // further tenants, beside Tenant
+	Since       time.Time         // inclusive
+	Before      time.Time         // exclusive
 	Kind        access.EventKind
 	Actor       access.PrincipalID
 	Machine     access.MachineID

@@ -45,6 +45,7 @@ type AlertWriter interface {
 // AlertFilter narrows a list of alerts; zero fields do not narrow.
 type AlertFilter struct {
 	Tenant access.TenantID
+	Beside []access.TenantID // further tenants, beside Tenant
 	State  alert.State
 	Rule   alert.RuleID
 }

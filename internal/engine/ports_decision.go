@@ -27,6 +27,7 @@ type DecisionWriter interface {
 // ReviewFilter narrows a list of reviews; zero fields do not narrow.
 type ReviewFilter struct {
 	Tenant access.TenantID
+	Beside []access.TenantID // further tenants, beside Tenant
 	Person access.PrincipalID
 	Open   bool // only debts that nobody has closed
 }

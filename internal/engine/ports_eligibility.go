@@ -22,6 +22,7 @@ type EligibilityWriter interface {
 // EligibilityFilter narrows a list of eligibilities; zero fields do not narrow.
 type EligibilityFilter struct {
 	Tenant    access.TenantID
+	Beside    []access.TenantID // further tenants, beside Tenant
 	Principal access.PrincipalID
 	Role      access.RoleID
 	Scope     access.ResourceID // at or below

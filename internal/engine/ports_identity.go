@@ -28,8 +28,9 @@ type IdentityReader interface {
 	GlassCodes(ctx context.Context, machine access.MachineID) ([]GlassCode, error)    // by id, so by age; at most 1,000
 	GlassCodesOfAgent(ctx context.Context, agent access.AgentID) ([]GlassCode, error) // by machine and id; at most 10,000
 
-	// SharedAddress counts the principals other than except that asked for access from an address since then; at most 100.
-	SharedAddress(ctx context.Context, address string, except access.PrincipalID, since time.Time) (int, error)
+	// SharedAddress counts the principals of a tenant other than except that asked for access from an address since then; at
+	// most 100.
+	SharedAddress(ctx context.Context, tenant access.TenantID, address string, except access.PrincipalID, since time.Time) (int, error)
 }
 
 // IdentityWriter is the part of a Tx that API tokens, named networks, passkeys, identity providers and codes for

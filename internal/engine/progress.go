@@ -56,7 +56,7 @@ func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *n
 		ids = append(append(ids, a.Deciders...), p.Counted...)
 		d.Progress = append(d.Progress, a)
 	}
-	d.Names, err = namesOf(ctx, r, ids)
+	d.Names, err = namesOf(ctx, r, may, ids)
 	return d, err
 }
 

@@ -32,7 +32,7 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 		refusals = policy.Evaluate(in, d.now).Refusals
 	}
 	if len(refusals) == 0 {
-		if found, err = d.engine.choose(ctx, d.tx, d.may.dir, a, d.now); err != nil {
+		if found, err = d.engine.choose(ctx, d.tx, d.may, a, d.now); err != nil {
 			return nil, err
 		}
 		refusals = found.refusals
@@ -74,7 +74,7 @@ func (d *deciding) denyNow(ctx context.Context, refusals []access.Reason) (later
 // present reads what guards the items now. refusals say which could not be asked for by this requester any more.
 func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, changed bool, refusals []access.Reason, err error) {
 	r := d.request
-	a = ask{requester: r.Requester, requesterName: r.RequesterName, items: r.Items, justification: r.Justification, ticket: r.Ticket, start: r.Start}
+	a = ask{tenant: r.Tenant, requester: r.Requester, requesterName: r.RequesterName, items: r.Items, justification: r.Justification, ticket: r.Ticket, start: r.Start}
 	if r.Address.IsValid() {
 		a.address = r.Address.String()
 	}

@@ -90,7 +90,15 @@ func (e *Engine) refused(ctx context.Context, c Caller, a attempt, err error) er
 	}
 	event := a.event(c, err)
 	event.At = e.now()
-	if recordErr := e.record(ctx, event); recordErr != nil {
+	events := []access.Event{event}
+	if dir := e.directory.Load(); dir != nil {
+		host := dir.Owner(a.scope) // of a guest, it is the host's business too
+		if host != c.Tenant && slices.Contains(dir.Tenants(c.Principal), host) {
+			event.Tenant, event.Actor = host, rights{dir: dir, caller: c}.actor(host)
+			events = append(events, event)
+		}
+	}
+	if recordErr := e.record(ctx, events...); recordErr != nil {
 		e.log.ErrorContext(ctx, "record refused attempt", "error", recordErr, "refusal", err)
 	}
 	return err

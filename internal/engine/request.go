@@ -57,7 +57,7 @@ func (e *Engine) Requests(ctx context.Context, c Caller, f RequestFilter, p Page
 			}
 			f.Requester = c.Principal
 		}
-		f.Tenant = c.Tenant
+		f.Tenant, f.Beside = c.Tenant, may.beside()
 		names := nameCache{r: r}
 		list, err = visible(p, func(p Page) (Listed[access.Request], error) { return r.Requests(ctx, f, p) },
 			func(request access.Request) (RequestDetail, bool, error) {
@@ -95,13 +95,13 @@ func (e *Engine) Cancel(ctx context.Context, c Caller, id access.RequestID, reas
 				if err != nil {
 					return err
 				}
-				if err := may.require(rbac.RequestsCancel, scopeOf(m)); err != nil {
+				if err := may.requireOf(request.Tenant, rbac.RequestsCancel, scopeOf(m)); err != nil {
 					return err
 				}
 			}
 		}
 		if request.State != access.RequestCanceled {
-			next, events, err := request.Cancel(c.Actor(), reason, may.now)
+			next, events, err := request.Cancel(may.actor(request.Tenant), reason, may.now)
 			if err != nil {
 				return err
 			}
@@ -110,7 +110,7 @@ func (e *Engine) Cancel(ctx context.Context, c Caller, id access.RequestID, reas
 			}
 			w := e.newWork(tx, may.now)
 			w.events = append(w.events, events...)
-			w.notify(notice{kind: NotifyDecided, request: next, by: c.Name, recipients: []access.PrincipalID{next.Requester}})
+			w.notify(notice{kind: NotifyDecided, request: next, by: may.name(next.Tenant), recipients: []access.PrincipalID{next.Requester}})
 			if err := w.finish(ctx); err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func (e *Engine) Cancel(ctx context.Context, c Caller, id access.RequestID, reas
 func findRequest(ctx context.Context, r Reader, may rights, id access.RequestID) (access.Request, error) {
 	unknown := access.Fault(access.KindNotFound, "unknownRequest", "there is no request %q that you may see: look at the list of requests", clip(string(id)))
 	request, err := r.Request(ctx, id)
-	if isKind(err, access.KindNotFound) || err == nil && request.Tenant != may.caller.Tenant {
+	if isKind(err, access.KindNotFound) {
 		return access.Request{}, unknown
 	}
 	if err != nil {
@@ -154,7 +154,7 @@ func sees(ctx context.Context, may rights, names *nameCache, request access.Requ
 		if err == nil && approver && may.caller.Bounds.cover(rbac.RequestsRead, scopeOf(m)) {
 			continue
 		}
-		if err != nil || !may.owns(request.Requester, rbac.RequestsRead, scopeOf(m)) && !may.may(rbac.RequestsRead, scopeOf(m)) {
+		if err != nil || !may.owns(request.Requester, rbac.RequestsRead, scopeOf(m)) && !may.mayOf(request.Tenant, rbac.RequestsRead, scopeOf(m)) {
 			return false, err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // AssignInput assigns a role.
 type AssignInput struct {
 	ID          rbac.AssignmentID // a GUID that is free; empty makes one
-	Principal   string            // name or id
+	Principal   string            // name or id; one of another tenant, who becomes a guest, by its id alone
 	Role        string            // name or id
 	Scope       access.ResourceID // empty: the default subscription
 	Start       time.Time         // zero: since ever
@@ -84,7 +84,8 @@ func findRole(ctx context.Context, r Reader, tenant access.TenantID, ref string)
 	return rbac.Definition{}, access.Fault(access.KindNotFound, "unknownRole", "there is no role %q: look at the list of roles", clip(ref))
 }
 
-// AssignRole gives a role to a principal at a scope.
+// AssignRole gives a role to a principal at a scope. That makes a principal of another tenant a guest there, and nowhere
+// else: it sees and does at the scope what the role allows.
 func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d AssignmentDetail, err error) {
 	a := attempt{action: rbac.RoleAssignmentsWrite, scope: in.Scope, details: map[string]string{"principal": in.Principal, "role": in.Role}}
 	err = e.change(ctx, c, a, func(tx Tx) error {
@@ -102,14 +103,15 @@ func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d As
 		if err := may.require(rbac.RoleAssignmentsWrite, scope); err != nil {
 			return err
 		}
-		if d.Principal, err = findPrincipal(ctx, tx, c.Tenant, in.Principal); err != nil {
+		tenant := may.tenantOf(scope)
+		if d.Principal, err = findAny(ctx, tx, c.Tenant, in.Principal); err != nil {
 			return err
 		}
-		if d.Role, err = findRole(ctx, tx, c.Tenant, in.Role); err != nil {
+		if d.Role, err = findRole(ctx, tx, tenant, in.Role); err != nil {
 			return err
 		}
 		if in.ID != "" {
-			if earlier, err := in.taken(ctx, tx, c, scope, d); err != nil || earlier.ID != "" {
+			if earlier, err := in.taken(ctx, tx, tenant, scope, d); err != nil || earlier.ID != "" {
 				d.Assignment = earlier
 				return err
 			}
@@ -117,7 +119,7 @@ func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d As
 			in.ID = rbac.AssignmentID(newID())
 		}
 		d.Assignment = rbac.Assignment{
-			ID: in.ID, Tenant: c.Tenant, Principal: d.Principal.ID, Definition: d.Role.ID, Scope: scope,
+			ID: in.ID, Tenant: tenant, Principal: d.Principal.ID, Home: d.Principal.Tenant, Definition: d.Role.ID, Scope: scope,
 			Start: micros(in.Start), End: micros(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now,
 		}
 		if reasons := rbac.ValidateAssignment(d.Assignment, d.Role); len(reasons) > 0 {
@@ -128,14 +130,14 @@ func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d As
 		if err := tx.SaveRoleAssignment(ctx, d.Assignment); err != nil {
 			return fmt.Errorf("save role assignment: %w", err)
 		}
-		return tx.Append(ctx, d.event(access.RoleAssigned, c, may.now))
+		return tx.Append(ctx, d.event(access.RoleAssigned, may))
 	})
 	return d, err
 }
 
 // taken looks for an assignment that has the id that the caller chose: the same one is given back, since the call may have
 // been repeated, and another one is a conflict. So is an equal one with another id.
-func (in *AssignInput) taken(ctx context.Context, tx Tx, c Caller, scope access.ResourceID, d AssignmentDetail) (rbac.Assignment, error) {
+func (in *AssignInput) taken(ctx context.Context, tx Tx, tenant access.TenantID, scope access.ResourceID, d AssignmentDetail) (rbac.Assignment, error) {
 	if uuid.Validate(string(in.ID)) != nil {
 		return rbac.Assignment{}, access.Fault(access.KindInvalid, "malformedAssignmentId", "the id %q of a role assignment must be a GUID", clip(string(in.ID)))
 	}
@@ -145,7 +147,7 @@ func (in *AssignInput) taken(ctx context.Context, tx Tx, c Caller, scope access.
 		return rbac.Assignment{}, fmt.Errorf("load directory: %w", err)
 	}
 	for _, a := range data.Assignments {
-		same := a.Tenant == c.Tenant && a.Principal == d.Principal.ID && strings.EqualFold(string(a.Definition), string(d.Role.ID)) && a.Scope.Equal(scope) &&
+		same := a.Tenant == tenant && a.Principal == d.Principal.ID && strings.EqualFold(string(a.Definition), string(d.Role.ID)) && a.Scope.Equal(scope) &&
 			a.Start.Equal(micros(in.Start)) && a.End.Equal(micros(in.End))
 		switch {
 		case a.ID == in.ID && same:
@@ -199,7 +201,7 @@ func (e *Engine) RoleAssignments(ctx context.Context, c Caller, f AssignmentFilt
 		slices.SortFunc(data.Assignments, func(a, b rbac.Assignment) int { return cmp.Compare(a.ID, b.ID) })
 		list = Listed[AssignmentDetail]{}
 		for _, a := range data.Assignments {
-			if string(a.ID) <= p.Cursor || a.Tenant != c.Tenant || !covered(a.Scope, scopes) || !keep(a) {
+			if string(a.ID) <= p.Cursor || !may.reaches(a.Tenant, a.Scope, scopes) || !keep(a) {
 				continue
 			}
 			if len(list.Items) == p.Limit {
@@ -221,7 +223,7 @@ func (f AssignmentFilter) compile(ctx context.Context, r Reader, may rights) (fu
 	c := may.caller
 	var holders []access.PrincipalID
 	if f.Holder != "" {
-		holder, err := findPrincipal(ctx, r, c.Tenant, f.Holder)
+		holder, err := findAny(ctx, r, c.Tenant, f.Holder)
 		if err != nil {
 			return nil, err
 		}
@@ -231,7 +233,7 @@ func (f AssignmentFilter) compile(ctx context.Context, r Reader, may rights) (fu
 	var role rbac.Definition
 	var err error
 	if f.Principal != "" {
-		if principal, err = findPrincipal(ctx, r, c.Tenant, f.Principal); err != nil {
+		if principal, err = findAny(ctx, r, c.Tenant, f.Principal); err != nil {
 			return nil, err
 		}
 	}
@@ -274,7 +276,7 @@ func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentI
 			return fmt.Errorf("load directory: %w", err)
 		}
 		i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool {
-			return a.ID == id && a.Tenant == c.Tenant && (covered(a.Scope, scopes) || may.may(rbac.RoleAssignmentsRead, a.Scope))
+			return a.ID == id && (may.reaches(a.Tenant, a.Scope, scopes) || may.mayOf(a.Tenant, rbac.RoleAssignmentsRead, a.Scope))
 		})
 		if i < 0 {
 			return access.Fault(access.KindNotFound, "unknownAssignment", "there is no role assignment %q that you may see", clip(string(id)))
@@ -287,7 +289,7 @@ func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentI
 			return access.Fault(access.KindConflict, "assignmentOfApplication", "the role assignment belongs to %s: change that, or delete it", gone.Origin)
 		}
 		if rootOwner(gone) && !slices.ContainsFunc(data.Assignments, func(a rbac.Assignment) bool {
-			return a.ID != gone.ID && a.Tenant == c.Tenant && rootOwner(a)
+			return a.ID != gone.ID && a.Tenant == gone.Tenant && rootOwner(a)
 		}) {
 			return access.Fault(access.KindConflict, "lastOwner", "this is the last Owner of everything: assign another one first")
 		}
@@ -301,7 +303,7 @@ func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentI
 		if err != nil {
 			return err
 		}
-		return tx.Append(ctx, d.event(access.RoleUnassigned, c, may.now))
+		return tx.Append(ctx, d.event(access.RoleUnassigned, may))
 	})
 }
 
@@ -314,7 +316,7 @@ func (e *Engine) deactivate(ctx context.Context, tx Tx, may rights, a rbac.Assig
 	if err != nil {
 		return false, fmt.Errorf("read grant: %w", err)
 	}
-	next, events, err := g.Revoke(may.caller.Actor(), "the role assignment was taken away", may.now)
+	next, events, err := g.Revoke(may.actor(g.Tenant), "the role assignment was taken away", may.now)
 	if err != nil {
 		return false, err
 	}
@@ -330,10 +332,13 @@ func rootOwner(a rbac.Assignment) bool {
 	return a.Definition == rbac.Owner && a.Scope == access.Root && a.Start.IsZero() && a.End.IsZero()
 }
 
-func (d AssignmentDetail) event(kind access.EventKind, c Caller, now time.Time) access.Event {
+func (d AssignmentDetail) event(kind access.EventKind, may rights) access.Event {
 	details := map[string]string{
 		"assignment": string(d.Assignment.ID), "principal": d.Principal.Name, "principalId": string(d.Principal.ID),
 		"role": d.Role.Name, "roleId": string(d.Assignment.Definition),
+	}
+	if d.Assignment.Home != d.Assignment.Tenant {
+		details["tenant"] = may.dir.TenantName(d.Assignment.Home)
 	}
 	if !d.Assignment.Start.IsZero() {
 		details["start"] = d.Assignment.Start.Format(time.RFC3339)
@@ -346,7 +351,7 @@ func (d AssignmentDetail) event(kind access.EventKind, c Caller, now time.Time) 
 		action = rbac.RoleAssignmentsDelete
 	}
 	return access.Event{
-		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: d.Assignment.Scope,
+		At: may.now, Kind: kind, Outcome: access.Succeeded, Actor: may.actor(d.Assignment.Tenant), Tenant: d.Assignment.Tenant, Scope: d.Assignment.Scope,
 		Action: action, Details: details,
 	}
 }

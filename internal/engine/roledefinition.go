@@ -70,7 +70,10 @@ func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.De
 		for _, other := range data.Definitions {
 			switch {
 			case strings.EqualFold(string(other.ID), string(d.ID)):
-				if other.BuiltIn || other.Tenant != c.Tenant {
+				if !other.BuiltIn && other.Tenant != c.Tenant {
+					return access.Fault(access.KindConflict, "RoleDefinitionExists", "the id %s is taken: choose another", d.ID)
+				}
+				if other.BuiltIn {
 					return access.Fault(access.KindForbidden, "builtInRole", "role %q is built in: make one of your own instead", other.Name)
 				}
 				d.CreatedAt = other.CreatedAt
@@ -82,6 +85,9 @@ func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.De
 		for _, scope := range scopes {
 			if err := may.require(rbac.RoleDefinitionsWrite, scope); err != nil {
 				return err
+			}
+			if !may.isHome(may.tenantOf(scope)) {
+				return access.Fault(access.KindInvalid, "foreignScope", "%s is of another tenant: a role can be assigned in its own tenant alone", scope)
 			}
 		}
 		if err := tx.SaveRoleDefinition(ctx, d); err != nil {
@@ -170,7 +176,7 @@ func (e *Engine) Permissions(ctx context.Context, c Caller, scope access.Resourc
 		mine := append(may.dir.GroupsOf(c.Principal), c.Principal)
 		for _, a := range data.Assignments {
 			inForce := !may.now.Before(a.Start) && (a.End.IsZero() || may.now.Before(a.End))
-			if !inForce || !scope.Within(a.Scope) || !slices.Contains(mine, a.Principal) {
+			if !inForce || !may.dir.Covers(a, scope) || !slices.Contains(mine, a.Principal) {
 				continue
 			}
 			if d, ok := may.dir.Definition(a.Definition); ok {

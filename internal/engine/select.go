@@ -65,11 +65,11 @@ func machinesPicked(ctx context.Context, r Reader, may rights, scopes []access.R
 	}
 	f := MachineFilter{Tenant: may.caller.Tenant}
 	if item.Group != "" {
-		group, err := findGroup(ctx, r, may.caller.Tenant, item.Group)
+		group, err := findGroup(ctx, r, may, item.Group)
 		if err != nil {
 			return nil, err
 		}
-		f.Scope = access.ResourceGroupScope(group.subscription.ID, group.group.Name)
+		f.Tenant, f.Scope = group.subscription.Tenant, group.scope()
 	}
 	var ids []string
 	denied := may.dir.Denied(may.caller.Principal, rbac.PoliciesInitiate)

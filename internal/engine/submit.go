@@ -105,7 +105,10 @@ func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput, wi
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	request := makeRequest(c, in, asked, verdict, places)
+	if err := oneTenant(places); err != nil {
+		return RequestDetail{}, err
+	}
+	request := makeRequest(may, in, asked, verdict, places)
 	request.Windows = windows
 	request.BreakGlass = in.BreakGlass
 	d, err := e.file(ctx, tx, may, request, asked, places, verdict.Wait)
@@ -140,7 +143,7 @@ func longKey(key string) error {
 func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Request, asked policy.Input, places []place, wait time.Duration) (RequestDetail, error) {
 	c := may.caller
 	a := ask{
-		requester: c.Principal, requesterName: c.Name, items: request.Items, justification: request.Justification, ticket: request.Ticket, start: request.Start,
+		tenant: request.Tenant, requester: c.Principal, requesterName: request.RequesterName, items: request.Items, justification: request.Justification, ticket: request.Ticket, start: request.Start,
 	}
 	if c.Address.IsValid() {
 		a.address = c.Address.String()
@@ -152,7 +155,7 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 	if request.BreakGlass {
 		request.Approvals = everyApproval(a.entries)
 	} else {
-		found, err := e.choose(ctx, tx, may.dir, a, may.now)
+		found, err := e.choose(ctx, tx, may, a, may.now)
 		switch {
 		case err != nil:
 			return RequestDetail{}, err
@@ -163,7 +166,7 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 		}
 		request.Approvals = found.approvals
 	}
-	request, events := access.NewRequest(request, c.Actor(), wait, may.now)
+	request, events := access.NewRequest(request, may.actor(request.Tenant), wait, may.now)
 	d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: actionOf(request), request: request}
 	names := nameCache{r: tx, seen: map[access.MachineID]access.Machine{}}
 	for _, p := range places {
@@ -294,7 +297,7 @@ func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only 
 		return out, nil
 	}
 	if entry, ok := p.Of(m.ID); ok {
-		networks := networkNames{r: r, tenant: may.caller.Tenant}
+		networks := networkNames{r: r, tenant: m.Tenant}
 		if entry, err = networks.entry(ctx, entry); err != nil {
 			return resolved{}, err
 		}
@@ -332,9 +335,20 @@ func worse(so, next *access.Error, field string) *access.Error {
 	return so
 }
 
-func makeRequest(c Caller, in SubmitInput, asked policy.Input, verdict policy.Verdict, places []place) access.Request {
+// oneTenant refuses a request for machines of several tenants: each tenant decides about its own.
+func oneTenant(places []place) error {
+	for _, p := range places {
+		if p.machine.Tenant != places[0].machine.Tenant {
+			return access.Fault(access.KindInvalid, "severalTenants", "machines %q and %q are of different tenants: make a request for each", places[0].machine.Name, p.machine.Name)
+		}
+	}
+	return nil
+}
+
+func makeRequest(may rights, in SubmitInput, asked policy.Input, verdict policy.Verdict, places []place) access.Request {
+	c, tenant := may.caller, places[0].machine.Tenant
 	request := access.Request{
-		ID: access.RequestID(newID()), Tenant: c.Tenant, Requester: c.Principal, RequesterName: c.Name,
+		ID: access.RequestID(newID()), Tenant: tenant, Requester: c.Principal, RequesterName: may.name(tenant),
 		Address: c.Address, Via: c.Via, Start: in.Start.UTC().Truncate(time.Microsecond), Justification: in.Justification, Ticket: in.Ticket,
 	}
 	if in.Start.IsZero() {

@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// Subscriptions lists the subscriptions of the caller's tenant in, above or at which a role is assigned to them, as Azure
-// does: whoever may do anything there may know that there is one.
+// Subscriptions lists the subscriptions in, above or at which a role is assigned to the caller, as Azure does, those of
+// tenants where they are a guest included: whoever may do anything there may know that there is one.
 func (e *Engine) Subscriptions(ctx context.Context, c Caller) (list []access.Subscription, err error) {
 	err = e.look(ctx, c, attempt{action: rbac.SubscriptionsRead}, func(r Reader) error {
 		may, err := e.rights(ctx, r, c)
@@ -24,7 +24,7 @@ func (e *Engine) Subscriptions(ctx context.Context, c Caller) (list []access.Sub
 		}
 		scopes := may.places()
 		list = slices.DeleteFunc(all, func(s access.Subscription) bool {
-			return s.Tenant != c.Tenant || !touches(access.SubscriptionScope(s.ID), scopes)
+			return !touches(access.SubscriptionScope(s.ID), scopes)
 		})
 		return nil
 	})
@@ -88,5 +88,5 @@ func (r rights) places() []access.ResourceID {
 
 // touches tells whether id lies within one of the scopes, or one of them within id.
 func touches(id access.ResourceID, scopes []access.ResourceID) bool {
-	return slices.ContainsFunc(scopes, func(s access.ResourceID) bool { return id.Within(s) || s.Within(id) })
+	return covered(id, scopes) || slices.ContainsFunc(scopes, func(s access.ResourceID) bool { return s.Within(id) })
 }

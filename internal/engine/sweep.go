@@ -167,9 +167,12 @@ func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason stri
 			return err
 		}
 		w := e.newWork(tx, may.now)
-		if ended, err = w.revokeHeldBy(ctx, p.ID, c.Actor(), reason, func(m access.Machine) error {
-			if may.owns(p.ID, rbac.GrantsRevoke, scopeOf(m)) {
+		if ended, err = w.revokeHeldBy(ctx, p.ID, may.actor, reason, func(m access.Machine) error {
+			switch {
+			case may.owns(p.ID, rbac.GrantsRevoke, scopeOf(m)):
 				return nil
+			case m.ID != "" && !may.isHome(m.Tenant): // what one of ours holds as a guest elsewhere
+				return may.require(rbac.GrantsRevoke, access.Root)
 			}
 			return may.require(rbac.GrantsRevoke, scopeOf(m))
 		}); err != nil {
@@ -180,8 +183,9 @@ func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason stri
 	return ended, err
 }
 
-// revokeHeldBy ends the grants of a principal and cancels its pending requests; may refuses, and then nothing is done.
-func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, by access.Actor, reason string, may func(access.Machine) error) ([]GrantDetail, error) {
+// revokeHeldBy ends the grants of a principal and cancels its pending requests, in every tenant, by whom by gives for the
+// tenant; may refuses, and then nothing is done.
+func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, by func(access.TenantID) access.Actor, reason string, may func(access.Machine) error) ([]GrantDetail, error) {
 	var ended []GrantDetail
 	f := GrantFilter{Principal: principal, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
 	for p := (Page{Limit: maxLimit}); ; {
@@ -197,7 +201,7 @@ func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, b
 			if err := may(m); err != nil {
 				return nil, err
 			}
-			next, events, err := g.Revoke(by, reason, w.now)
+			next, events, err := g.Revoke(by(g.Tenant), reason, w.now)
 			if !w.now.Before(g.End) {
 				next, events, err = g.Expire(w.now)
 			}
@@ -217,14 +221,14 @@ func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, b
 }
 
 // cancelAllOf takes back the pending requests of a principal.
-func (w *work) cancelAllOf(ctx context.Context, principal access.PrincipalID, by access.Actor, reason string) error {
+func (w *work) cancelAllOf(ctx context.Context, principal access.PrincipalID, by func(access.TenantID) access.Actor, reason string) error {
 	for p := (Page{Limit: maxLimit}); ; {
 		list, err := w.tx.Requests(ctx, RequestFilter{Requester: principal, State: access.RequestPending}, p)
 		if err != nil {
 			return fmt.Errorf("list requests: %w", err)
 		}
 		for _, r := range list.Items {
-			next, events, err := r.Cancel(by, reason, w.now)
+			next, events, err := r.Cancel(by(r.Tenant), reason, w.now)
 			if err != nil {
 				return err
 			}
@@ -232,7 +236,7 @@ func (w *work) cancelAllOf(ctx context.Context, principal access.PrincipalID, by
 				return fmt.Errorf("save request: %w", err)
 			}
 			w.events = append(w.events, events...)
-			w.notify(notice{kind: NotifyDecided, request: next, by: by.Name, recipients: []access.PrincipalID{principal}})
+			w.notify(notice{kind: NotifyDecided, request: next, by: by(r.Tenant).Name, recipients: []access.PrincipalID{principal}})
 		}
 		if p.Cursor = list.Next; p.Cursor == "" {
 			return nil

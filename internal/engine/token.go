@@ -40,14 +40,14 @@ func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInpu
 			return err
 		}
 		t = EnrollmentToken{
-			Hash: hashSecret(token), Tenant: c.Tenant, Subscription: group.subscription.ID, ResourceGroup: group.group.Name, Name: in.Name,
+			Hash: hashSecret(token), Tenant: group.subscription.Tenant, Subscription: group.subscription.ID, ResourceGroup: group.group.Name, Name: in.Name,
 			Mode: in.Mode, CreatedBy: c.Principal, CreatedAt: may.now, ExpiresAt: may.now.Add(in.TTL),
 		}
 		if err := tx.SaveEnrollmentToken(ctx, t); err != nil {
 			return fmt.Errorf("save enrolment token: %w", err)
 		}
 		return tx.Append(ctx, access.Event{
-			At: may.now, Kind: access.AgentTokenMade, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			At: may.now, Kind: access.AgentTokenMade, Outcome: access.Succeeded, Actor: may.actor(t.Tenant), Tenant: t.Tenant,
 			Scope: group.scope(), Action: rbac.EnrollmentTokensWrite,
 			Details: map[string]string{"name": t.Name, "mode": string(t.Mode), "expires": t.ExpiresAt.Format(time.RFC3339), "token": t.PublicID()},
 		})
@@ -97,7 +97,7 @@ func (e *Engine) DeleteEnrollmentToken(ctx context.Context, c Caller, id string)
 			return fmt.Errorf("delete enrolment token: %w", err)
 		}
 		return tx.Append(ctx, access.Event{
-			At: may.now, Kind: access.AgentTokenDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			At: may.now, Kind: access.AgentTokenDeleted, Outcome: access.Succeeded, Actor: may.actor(list[i].Tenant), Tenant: list[i].Tenant,
 			Scope: list[i].scope(), Action: rbac.EnrollmentTokensWrite, Details: map[string]string{"name": list[i].Name, "token": id},
 		})
 	})
@@ -108,9 +108,13 @@ func waitingTokens(ctx context.Context, r Reader, may rights) ([]EnrollmentToken
 	if err != nil {
 		return nil, err
 	}
-	list, err := r.EnrollmentTokens(ctx, may.caller.Tenant, may.now)
-	if err != nil {
-		return nil, fmt.Errorf("read enrolment tokens: %w", err)
+	var list []EnrollmentToken
+	for _, tenant := range append(may.beside(), may.caller.Tenant) {
+		tokens, err := r.EnrollmentTokens(ctx, tenant, may.now)
+		if err != nil {
+			return nil, fmt.Errorf("read enrolment tokens: %w", err)
+		}
+		list = append(list, tokens...)
 	}
 	return slices.DeleteFunc(list, func(t EnrollmentToken) bool { return !covered(t.scope(), scopes) }), nil
 }

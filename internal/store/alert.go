@@ -64,7 +64,7 @@ func (r *reader) AlertOf(ctx context.Context, k alert.Key) (alert.Alert, error) 
 func (r *reader) Alerts(ctx context.Context, f engine.AlertFilter, p engine.Page) (engine.Listed[alert.Alert], error) {
 	const columns = "a.first_seen, a.id"
 	l := from(listAlerts)
-	equal(l, "a.tenant", f.Tenant)
+	l.tenants("a.tenant", f.Tenant, f.Beside)
 	equal(l, "a.state", f.State)
 	equal(l, "a.rule", f.Rule)
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)

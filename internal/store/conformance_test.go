@@ -152,8 +152,10 @@ func TestRoundTrip(t *testing.T) {
 				v, err = r.Setting(ctx, "empty")
 				get("empty setting", []byte{}, v, err)
 				d, err := r.Directory(ctx)
+				placed := assignment
+				placed.Home = assignment.Tenant // it is the principal's
 				get("directory", rbac.Data{
-					Revision: d.Revision, Definitions: []rbac.Definition{role}, Assignments: []rbac.Assignment{assignment},
+					Revision: d.Revision, Tenants: d.Tenants, Subscriptions: d.Subscriptions, Definitions: []rbac.Definition{role}, Assignments: []rbac.Assignment{placed},
 					Memberships: []rbac.Membership{{Group: group.ID, Member: f.user}}, Disabled: []access.PrincipalID{group.ID}, People: []access.PrincipalID{f.user},
 				}, d, err)
 				revision, err := r.DirectoryRevision(ctx)

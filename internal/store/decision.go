@@ -47,7 +47,7 @@ func (r *reader) OpenReviews(ctx context.Context, person access.PrincipalID) ([]
 func (r *reader) Reviews(ctx context.Context, f engine.ReviewFilter, p engine.Page) (engine.Listed[access.Review], error) {
 	const columns = "v.created_at, v.id"
 	l := from(listReviews)
-	equal(l, "v.tenant", f.Tenant)
+	l.tenants("v.tenant", f.Tenant, f.Beside)
 	equal(l, "v.person", f.Person)
 	if f.Open {
 		l.where("v.closed_at = 0")

@@ -14,8 +14,8 @@ const (
 	selectDirectoryRevision = "select revision from directory where id = 1 limit 1"
 	selectDefinitions       = `select id, tenant, name, description, built_in, permissions, assignable_scopes, created_at, updated_at
 from role_definitions order by id limit $1`
-	selectAssignments = `select id, tenant, principal, definition, scope, start_at, end_at, description, origin, created_by, created_at
-from role_assignments order by id limit $1`
+	selectAssignments = `select a.id, a.tenant, a.principal, p.tenant, a.definition, a.scope, a.start_at, a.end_at, a.description, a.origin, a.created_by, a.created_at
+from role_assignments a join principals p on p.id = a.principal order by a.id limit $1`
 	selectDenials     = "select id, tenant, scope, body, created_at from deny_assignments order by id limit $1"
 	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id limit $1"
 	selectPeople      = "select id from principals where kind = 'user' order by id limit $1"
@@ -34,6 +34,12 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	var d rbac.Data
 	var err error
 	if d.Revision, err = r.DirectoryRevision(ctx); err != nil {
+		return rbac.Data{}, err
+	}
+	if d.Tenants, err = r.Tenants(ctx); err != nil {
+		return rbac.Data{}, err
+	}
+	if d.Subscriptions, err = r.Subscriptions(ctx); err != nil {
 		return rbac.Data{}, err
 	}
 	if d.Definitions, err = all(ctx, r.q, scanDefinition, selectDefinitions, int64(directoryLimit)); err != nil {
@@ -83,7 +89,7 @@ func scanDefinition(row scanner) (d rbac.Definition, err error) {
 }
 
 func scanAssignment(row scanner) (a rbac.Assignment, err error) {
-	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Definition, &a.Scope, timeColumn{&a.Start}, timeColumn{&a.End}, &a.Description, &a.Origin, &a.CreatedBy,
+	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Home, &a.Definition, &a.Scope, timeColumn{&a.Start}, timeColumn{&a.End}, &a.Description, &a.Origin, &a.CreatedBy,
 		timeColumn{&a.CreatedAt})
 	return a, err
 }
@@ -121,7 +127,7 @@ func (t *tx) SaveRoleDefinition(ctx context.Context, d rbac.Definition) error {
 	return t.bumpDirectory(ctx)
 }
 
-// SaveRoleAssignment implements engine.Tx.
+// SaveRoleAssignment implements engine.Tx. The home of the principal is the principal's own.
 func (t *tx) SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error {
 	err := t.exec(ctx, "role assignment", nil, insertAssignment, string(a.ID), string(a.Tenant), string(a.Principal), string(a.Definition), string(a.Scope),
 		micros(a.Start), micros(a.End), a.Description, string(a.Origin), string(a.CreatedBy), micros(a.CreatedAt))

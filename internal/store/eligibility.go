@@ -48,7 +48,7 @@ func (r *reader) Eligibility(ctx context.Context, id access.EligibilityID) (acce
 // Eligibilities implements engine.EligibilityReader.
 func (r *reader) Eligibilities(ctx context.Context, f engine.EligibilityFilter, p engine.Page) (engine.Listed[access.Eligibility], error) {
 	l := from(listEligibilities)
-	equal(l, "e.tenant", f.Tenant)
+	l.tenants("e.tenant", f.Tenant, f.Beside)
 	equal(l, "e.principal", f.Principal)
 	equal(l, "e.role", f.Role)
 	if f.Origin != "" {

@@ -51,19 +51,17 @@ func TestEligibilityRoundTrip(t *testing.T) {
 			same(t, "eligibility", full, got)
 			_, err = r.Eligibility(ctx, "e-9")
 			wantKind(t, "one that there is not", err, access.KindNotFound, "")
-			for filter, want := range map[engine.EligibilityFilter]string{
-				{}:                                       "[e-1 e-2]",
-				{Tenant: tenantID, Principal: f.user}:    "[e-1 e-2]",
-				{Tenant: "other"}:                        "[]",
-				{Principal: "nobody"}:                    "[]",
-				{Role: rbac.Reader}:                      "[e-2]",
-				{Scope: "/subscriptions/x"}:              "[e-1]",
-				{Scope: "/subscriptions/x/resourceGrou"}: "[]",
-				{Origin: "/subscriptions/x/APPS/shop"}:   "[e-1]",
+			for want, filters := range map[string][]engine.EligibilityFilter{
+				"[e-1 e-2]": {{}, {Tenant: tenantID, Principal: f.user}, {Tenant: "other", Beside: []access.TenantID{tenantID}}},
+				"[]":        {{Tenant: "other"}, {Tenant: "other", Beside: []access.TenantID{"a third"}}, {Principal: "nobody"}, {Scope: "/subscriptions/x/resourceGrou"}},
+				"[e-1]":     {{Scope: "/subscriptions/x"}, {Origin: "/subscriptions/x/APPS/shop"}},
+				"[e-2]":     {{Role: rbac.Reader}},
 			} {
-				all := pages(t, 1, func(p engine.Page) (engine.Listed[access.Eligibility], error) { return r.Eligibilities(ctx, filter, p) })
-				if got := fmt.Sprint(ids(all, func(e access.Eligibility) string { return string(e.ID) })); got != want {
-					t.Errorf("%+v lists %s, want %s", filter, got, want)
+				for _, filter := range filters {
+					all := pages(t, 1, func(p engine.Page) (engine.Listed[access.Eligibility], error) { return r.Eligibilities(ctx, filter, p) })
+					if got := fmt.Sprint(ids(all, func(e access.Eligibility) string { return string(e.ID) })); got != want {
+						t.Errorf("%+v lists %s, want %s", filter, got, want)
+					}
 				}
 			}
 			return nil

@@ -53,7 +53,7 @@ func (r *reader) Events(ctx context.Context, f engine.EventFilter, p engine.Page
 	if err := r.between(ctx, l, f); err != nil {
 		return engine.Listed[access.Event]{}, err
 	}
-	equal(l, "tenant", f.Tenant)
+	l.tenants("tenant", f.Tenant, f.Beside)
 	equal(l, "kind", f.Kind)
 	if f.Actor != "" {
 		l.where("actor <> '' and actor = ?", string(f.Actor))

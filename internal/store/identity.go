@@ -25,8 +25,8 @@ const (
 	selectGlass         = "select " + glassColumns + " from glass_codes c where c.id = $1 limit 1"
 	selectGlassOf       = "select " + glassColumns + " from glass_codes c where c.machine = $1 order by c.id limit 1000"
 	selectGlassOfAgent  = "select " + glassColumns + " from glass_codes c where c.agent = $1 order by c.machine, c.id limit 10000"
-	selectSharedAddress = `select count(*) from (select distinct r.requester from requests r
-where r.created_at >= $1 and r.address = $2 and r.address <> '' and r.requester <> $3 order by r.requester limit 100) x`
+	selectSharedAddress = `select count(*) from (select distinct r.requester from requests r join principals p on p.id = r.requester
+where r.created_at >= $1 and r.address = $2 and r.address <> '' and r.requester <> $3 and p.tenant = $4 order by r.requester limit 100) x`
 )
 
 func scanAPIToken(row scanner) (t engine.APIToken, err error) {
@@ -116,9 +116,9 @@ func (r *reader) GlassCodesOfAgent(ctx context.Context, agent access.AgentID) ([
 }
 
 // SharedAddress implements engine.IdentityReader.
-func (r *reader) SharedAddress(ctx context.Context, address string, except access.PrincipalID, since time.Time) (int, error) {
+func (r *reader) SharedAddress(ctx context.Context, tenant access.TenantID, address string, except access.PrincipalID, since time.Time) (int, error) {
 	return one(ctx, r.q, "count", func(row scanner) (n int, err error) {
 		err = row.Scan(&n)
 		return n, err
-	}, selectSharedAddress, micros(since), address, string(except))
+	}, selectSharedAddress, micros(since), address, string(except), string(tenant))
 }

@@ -21,7 +21,7 @@ coalesce((select g.principal_name from grants g where g.machine = m.id and g.ope
 
 // machines adds the conditions of a filter of machines.
 func (l *list) machines(f engine.MachineFilter) {
-	equal(l, "m.tenant", f.Tenant)
+	l.tenants("m.tenant", f.Tenant, f.Beside)
 	l.within("m.resource_key", f.Scope)
 	l.withinAny("m.resource_key", f.Scopes)
 	switch f.Standing {

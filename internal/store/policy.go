@@ -104,7 +104,7 @@ func guardInto(p *access.Policy, guard *guardRecord) []any {
 // Policies implements engine.Reader.
 func (r *reader) Policies(ctx context.Context, f engine.PolicyFilter, p engine.Page) (engine.Listed[access.Policy], error) {
 	l := from(listPolicies)
-	equal(l, "p.tenant", f.Tenant)
+	l.tenants("p.tenant", f.Tenant, f.Beside)
 	l.within("p.resource_key", f.Scope)
 	equal(l, "p.location_key", fold(f.Location))
 	l.after(p.Cursor, false, "p.resource_key, p.id", cursorText, cursorText)

@@ -122,6 +122,19 @@ func equal[T ~string](l *list, column string, value T) {
 	}
 }
 
+// tenants adds the condition that column is tenant, or one of those beside it; an empty tenant bounds nothing.
+func (l *list) tenants(column string, tenant access.TenantID, beside []access.TenantID) {
+	if tenant == "" || len(beside) == 0 {
+		equal(l, column, tenant)
+		return
+	}
+	args := []any{string(tenant)}
+	for _, t := range beside {
+		args = append(args, string(t))
+	}
+	l.where(column+" in ("+strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")+")", args...)
+}
+
 // after continues behind the row that the cursor names, in the order of the columns, which order gives with their direction.
 func (l *list) after(cursor string, descending bool, columns string, kinds ...cursorKind) {
 	if cursor == "" {

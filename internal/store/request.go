@@ -40,7 +40,7 @@ func (r *reader) Requests(ctx context.Context, f engine.RequestFilter, p engine.
 		l, columns = from(listRequestsOfMachine), "x.created_at, x.request"
 		equal(l, "x.machine", f.Machine)
 	}
-	equal(l, "r.tenant", f.Tenant)
+	l.tenants("r.tenant", f.Tenant, f.Beside)
 	equal(l, "r.requester", f.Requester)
 	equal(l, "r.state", f.State)
 	if f.Roles {

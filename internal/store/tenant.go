@@ -48,12 +48,18 @@ on conflict (subscription, name_key) do update set name = excluded.name, locatio
 
 // SaveTenant implements engine.Tx.
 func (t *tx) SaveTenant(ctx context.Context, v access.Tenant) error {
-	return t.exec(ctx, "tenant", nil, upsertTenant, string(v.ID), v.Name, fold(v.Name), micros(v.CreatedAt))
+	if err := t.exec(ctx, "tenant", nil, upsertTenant, string(v.ID), v.Name, fold(v.Name), micros(v.CreatedAt)); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
 }
 
 // SaveSubscription implements engine.Tx.
 func (t *tx) SaveSubscription(ctx context.Context, v access.Subscription) error {
-	return t.exec(ctx, "subscription", nil, upsertSubscription, string(v.ID), string(v.Tenant), v.Name, fold(v.Name), micros(v.CreatedAt))
+	if err := t.exec(ctx, "subscription", nil, upsertSubscription, string(v.ID), string(v.Tenant), v.Name, fold(v.Name), micros(v.CreatedAt)); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
 }
 
 // SaveResourceGroup implements engine.Tx.

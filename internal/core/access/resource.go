@@ -93,6 +93,16 @@ func (id ResourceID) Segment(key string) string {
 	return ""
 }
 
+// InSubscription gives the subscription that id is or lies in; empty where it lies in none.
+func (id ResourceID) InSubscription() SubscriptionID {
+	const prefix = "/subscriptions/"
+	if len(id) <= len(prefix) || !strings.EqualFold(string(id[:len(prefix)]), prefix) {
+		return ""
+	}
+	name, _, _ := strings.Cut(string(id[len(prefix):]), "/")
+	return SubscriptionID(name)
+}
+
 // SubscriptionScope gives the id of a subscription.
 func SubscriptionScope(sub SubscriptionID) ResourceID {
 	return ResourceID("/subscriptions/" + string(sub))

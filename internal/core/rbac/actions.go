@@ -52,6 +52,9 @@ const (
 	AgentsRead            = "Postern.Access/agents/read"
 	EnrollmentTokensWrite = "Postern.Access/enrollmentTokens/write"
 
+	TenantsRead  = "Postern.Access/tenants/read" // of the tenant that runs the server, about all
+	TenantsWrite = "Postern.Access/tenants/write"
+
 	// Principals lie at the root: to write them is to decide who is in a group, and so who has its roles.
 	PrincipalsRead  = "Postern.Access/principals/read"
 	PrincipalsWrite = "Postern.Access/principals/write"
@@ -91,6 +94,7 @@ func Actions() []string {
 		ActivityLogRead,
 		RequestsRead, RequestsDecide, RequestsCancel, GrantsRead, GrantsRevoke,
 		AgentsRead, EnrollmentTokensWrite,
+		TenantsRead, TenantsWrite,
 		PrincipalsRead, PrincipalsWrite,
 		NetworksRead, NetworksWrite, GlassCodesWrite,
 		EventsRead,

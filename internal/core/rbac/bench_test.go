@@ -69,7 +69,7 @@ func BenchmarkCheckDenied(b *testing.B) {
 }
 
 func BenchmarkCompile10000(b *testing.B) {
-	data := rbac.Data{Definitions: rbac.BuiltIn()}
+	data := rbac.Data{Subscriptions: subscriptions(), Definitions: rbac.BuiltIn()}
 	for i := range 10_000 {
 		person := access.PrincipalID(fmt.Sprintf("p%05d", i))
 		data.Memberships = append(data.Memberships, rbac.Membership{Group: access.PrincipalID(fmt.Sprintf("g%03d", i%500)), Member: person})

@@ -17,7 +17,7 @@ const (
 //
 // The action lists are Azure's, and after them stands what they need for things that Azure has elsewhere or not at
 // all: whoever may administer access may administer principals, Contributor may not (to put oneself into a group is
-// to take its roles), and the security roles see the machines, requests and events that policies are about.
+// to take its roles, and to make a tenant is to say who owns it), and the security roles see the machines, requests and events that policies are about.
 func BuiltIn() []Definition {
 	return []Definition{
 		builtIn(Owner, "Owner", "Full access to everything, including the right to assign roles.",
@@ -36,6 +36,7 @@ func BuiltIn() []Definition {
 				"Microsoft.Subscription/cancel/action",
 				"Microsoft.Subscription/enable/action",
 				PrincipalsWrite,
+				TenantsWrite,
 			}}),
 		builtIn(Reader, "Reader", "Sees everything and changes nothing.",
 			Permission{Actions: []string{"*/read"}}),

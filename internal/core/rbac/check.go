@@ -1,8 +1,7 @@
 package rbac
 
 import (
-	"cmp"
-	"slices"
+	"bytes"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -29,6 +28,7 @@ const (
 
 // Check tells whether principal may do action at scope now: whether an assignment to it or to a group it is in, at
 // scope or above and in force, has a role with the action, and no deny assignment takes it. Nothing is allowed without.
+// The root is that of the principal's own tenant, and above that tenant's subscriptions alone.
 func (d *Directory) Check(principal access.PrincipalID, action string, scope access.ResourceID, now time.Time) Decision {
 	return d.check(control, principal, action, scope, now)
 }
@@ -51,6 +51,7 @@ func (d *Directory) check(in plane, principal access.PrincipalID, action string,
 	// Long enough for what is usual, and on the stack.
 	var actionBuf, scopeBuf [256]byte
 	q := query{plane: in, action: fold(actionBuf[:0], action), scope: fold(scopeBuf[:0], string(scope)), now: now}
+	q.locate(d)
 
 	n := &d.nodes[i]
 	worst := whyNothing
@@ -89,11 +90,15 @@ func (d *Directory) path(n *node, step int) []access.PrincipalID {
 	return path
 }
 
+const subscriptions = "/subscriptions/"
+
 // query is one check, folded.
 type query struct {
 	plane  plane
 	action []byte
 	scope  []byte
+	inside bool            // the scope lies in a subscription,
+	owner  access.TenantID // which is of this tenant; empty where there is none
 	now    time.Time
 	known  [64]answer // by role, for the first ones: many assignments are of few roles
 }
@@ -106,12 +111,29 @@ const (
 	lacks
 )
 
+// locate finds out whose the scope is.
+func (q *query) locate(d *Directory) {
+	if q.inside = len(q.scope) > len(subscriptions) && string(q.scope[:len(subscriptions)]) == subscriptions; !q.inside {
+		return
+	}
+	name := q.scope[len(subscriptions):]
+	if end := bytes.IndexByte(name, '/'); end >= 0 {
+		name = name[:end]
+	}
+	q.owner = d.owners[string(name)]
+}
+
+// covered tells whether an assignment counts at the scope.
+func (q *query) covered(h *held) bool {
+	return within(q.scope, h.scope) && (!h.above || !q.inside || q.owner == h.tenant)
+}
+
 // find gives the first of the assignments that allows the query. Where none does, why says how near they came.
 func (q *query) find(assignments []held, why *string) *held {
 	for i := range assignments {
 		h := &assignments[i]
 		switch {
-		case !within(q.scope, h.scope):
+		case !q.covered(h):
 		case !q.given(h.role):
 			if *why == whyNothing {
 				*why = whyLacking
@@ -160,6 +182,7 @@ func within(scope []byte, outer string) bool {
 // itself where principal may not do it then.
 func (d *Directory) Until(principal access.PrincipalID, action string, scope access.ResourceID, at time.Time) time.Time {
 	q := query{plane: control, action: fold(nil, action), scope: fold(nil, string(scope))}
+	q.locate(d)
 	end := at
 	for {
 		further := end
@@ -167,8 +190,8 @@ func (d *Directory) Until(principal access.PrincipalID, action string, scope acc
 			return end
 		}
 		open := false
-		d.each(principal, func(h *held) {
-			if !h.inForce(end) || !within(q.scope, h.scope) || !q.given(h.role) {
+		d.eachHeld(principal, func(h *held) {
+			if !h.inForce(end) || !q.covered(h) || !q.given(h.role) {
 				return
 			}
 			open = open || h.end.IsZero()
@@ -186,40 +209,9 @@ func (d *Directory) Until(principal access.PrincipalID, action string, scope acc
 	}
 }
 
-// each calls do with every assignment to an enabled principal or a group of it.
-func (d *Directory) each(principal access.PrincipalID, do func(*held)) {
-	n, ok := d.enabled(principal)
-	if !ok {
-		return
-	}
-	for i := range n.held {
-		do(&n.held[i])
-	}
-	for _, r := range n.reach {
-		group := d.nodes[r.group].held
-		for i := range group {
-			do(&group[i])
-		}
-	}
-}
-
 // Scopes gives the scopes at and below which a role of principal gives action now, without those that lie within another
-// of them, sorted; a list shows what lies within one of them, and not within one of Denied.
+// of them, sorted; a list shows what Reaches says of them, and not what lies within one of Denied.
 func (d *Directory) Scopes(principal access.PrincipalID, action string, now time.Time) []access.ResourceID {
 	q := query{plane: control, action: fold(nil, action), now: now}
-	var scopes []access.ResourceID
-	d.each(principal, func(h *held) {
-		if h.inForce(now) && q.given(h.role) {
-			scopes = append(scopes, d.assignments[h.assignment].Scope)
-		}
-	})
-	// A scope sorts behind those that it lies within.
-	slices.SortFunc(scopes, func(a, b access.ResourceID) int { return cmp.Compare(a.Fold(), b.Fold()) })
-	var outer []access.ResourceID
-	for _, s := range scopes {
-		if !slices.ContainsFunc(outer, func(o access.ResourceID) bool { return s.Within(o) }) {
-			outer = append(outer, s)
-		}
-	}
-	return outer
+	return d.outermost(principal, func(h *held) bool { return h.inForce(now) && q.given(h.role) })
 }

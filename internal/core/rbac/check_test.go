@@ -23,14 +23,19 @@ func assign(principal access.PrincipalID, role rbac.DefinitionID, scope access.R
 	return rbac.Assignment{ID: rbac.AssignmentID(fmt.Sprintf("%s/%s/%s", principal, role, scope)), Principal: principal, Definition: role, Scope: scope}
 }
 
+// subscriptions is that of sub, of the tenant that has no name here.
+func subscriptions() []access.Subscription {
+	return []access.Subscription{{ID: sub.InSubscription()}}
+}
+
 func directory(assignments []rbac.Assignment, memberships []rbac.Membership, disabled ...access.PrincipalID) *rbac.Directory {
-	return rbac.Compile(rbac.Data{Definitions: rbac.BuiltIn(), Assignments: assignments, Memberships: memberships, Disabled: disabled})
+	return rbac.Compile(rbac.Data{Subscriptions: subscriptions(), Definitions: rbac.BuiltIn(), Assignments: assignments, Memberships: memberships, Disabled: disabled})
 }
 
 // custom is a directory in which ann holds one role of these permissions at the root.
 func custom(permissions ...rbac.Permission) *rbac.Directory {
 	return rbac.Compile(rbac.Data{
-		Definitions: []rbac.Definition{{ID: "custom", Permissions: permissions}},
+		Subscriptions: subscriptions(), Definitions: []rbac.Definition{{ID: "custom", Permissions: permissions}},
 		Assignments: []rbac.Assignment{assign("ann", "custom", access.Root)},
 	})
 }
@@ -79,6 +84,8 @@ func TestBuiltInRoles(t *testing.T) {
 		rbac.GrantsRevoke:          {yes, yes, no, no, yes, no, no},
 		rbac.AgentsRead:            {yes, yes, yes, yes, yes, yes, no},
 		rbac.EnrollmentTokensWrite: {yes, yes, no, no, no, no, no},
+		rbac.TenantsRead:           {yes, yes, yes, yes, yes, yes, no},
+		rbac.TenantsWrite:          {yes, no, no, no, no, no, no},
 		rbac.PrincipalsRead:        {yes, yes, yes, yes, yes, yes, no},
 		rbac.PrincipalsWrite:       {yes, no, no, yes, no, no, no},
 		rbac.EventsRead:            {yes, yes, yes, yes, yes, yes, no},

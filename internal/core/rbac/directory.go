@@ -21,6 +21,9 @@ type Directory struct {
 	nodes       []node
 	index       map[access.PrincipalID]int32
 	people      sync.Map // of group to its people, as far as they were asked for
+	tenants     map[access.TenantID]string
+	owners      map[string]access.TenantID              // of subscriptions, by folded id
+	owned       map[access.TenantID][]access.ResourceID // the scopes of a tenant's subscriptions
 }
 
 // node is one principal that Data names.
@@ -42,7 +45,9 @@ type reach struct {
 // held is one assignment, ready to be checked.
 type held struct {
 	assignment int32
-	scope      string // folded; "/" is the root
+	scope      string // folded
+	above      bool   // it lies above subscriptions, such as the root: of those below it, the tenant's own count
+	tenant     access.TenantID
 	role       *role
 	start, end time.Time
 	why        string
@@ -55,12 +60,13 @@ type role struct {
 }
 
 // Compile makes a snapshot of d. An assignment that cannot be understood gives nothing: one without a role
-// definition, or with a malformed scope.
+// definition, with a malformed scope, or with one that is not of its tenant; nor does a guest's outside of subscriptions.
 func Compile(d Data) *Directory {
 	dir := &Directory{
 		revision: d.Revision, definitions: make(map[DefinitionID]Definition, len(d.Definitions)),
 		index: make(map[access.PrincipalID]int32),
 	}
+	dir.divide(d.Tenants, d.Subscriptions)
 	roles := make(map[DefinitionID]*role, len(d.Definitions))
 	for i, definition := range d.Definitions {
 		id := foldID(definition.ID)
@@ -77,13 +83,13 @@ func Compile(d Data) *Directory {
 	for i, a := range dir.assignments {
 		definition, ok := dir.definitions[foldID(a.Definition)]
 		scope, err := access.ParseResourceID(string(a.Scope))
-		if !ok || err != nil {
+		if !ok || err != nil || !dir.assignable(a, scope) {
 			continue
 		}
 		n := dir.node(a.Principal)
 		dir.nodes[n].held = append(dir.nodes[n].held, held{
 			assignment: int32(i),
-			scope:      scope.Fold(), role: roles[foldID(a.Definition)], start: a.Start, end: a.End,
+			scope:      scope.Fold(), above: scope.InSubscription() == "", tenant: a.Tenant, role: roles[foldID(a.Definition)], start: a.Start, end: a.End,
 			why: "role " + definition.Name + " assigned at " + string(scope),
 		})
 	}

@@ -34,11 +34,13 @@ type Permission struct {
 	NotDataActions []string
 }
 
-// Assignment gives a role to a principal at a scope, perhaps only from Start to End.
+// Assignment gives a role to a principal at a scope, perhaps only from Start to End. Its scope is one of its tenant, whose
+// root is "/". A principal of another tenant is a guest: it may have roles in subscriptions, and at the root none.
 type Assignment struct {
 	ID          AssignmentID
 	Tenant      access.TenantID
 	Principal   access.PrincipalID
+	Home        access.TenantID // of the principal
 	Definition  DefinitionID
 	Scope       access.ResourceID
 	Start       time.Time // zero: since ever
@@ -74,11 +76,13 @@ type Membership struct {
 
 // Data is everything that authorization rests on, as it is stored.
 type Data struct {
-	Revision    int64
-	Definitions []Definition
-	Assignments []Assignment
-	Denials     []DenyAssignment
-	Memberships []Membership
-	Disabled    []access.PrincipalID
-	People      []access.PrincipalID // the users: of all principals, they alone decide
+	Revision      int64
+	Tenants       []access.Tenant
+	Subscriptions []access.Subscription
+	Definitions   []Definition
+	Assignments   []Assignment
+	Denials       []DenyAssignment
+	Memberships   []Membership
+	Disabled      []access.PrincipalID
+	People        []access.PrincipalID // the users: of all principals, they alone decide
 }

@@ -51,6 +51,11 @@ func (o oracle) given(holders map[access.PrincipalID]bool, action string, scope 
 		if !under(scope, a.Scope) {
 			continue
 		}
+		at, inside := o.owner(a.Scope)
+		asked, below := o.owner(scope)
+		if inside && at != a.Tenant || !inside && (a.Home != a.Tenant || below && asked != a.Tenant) {
+			continue
+		}
 		for _, d := range o.Definitions {
 			for _, p := range d.Permissions {
 				if d.ID == a.Definition && anyLike(p.Actions, action) && !anyLike(p.NotActions, action) {
@@ -60,6 +65,20 @@ func (o oracle) given(holders map[access.PrincipalID]bool, action string, scope 
 		}
 	}
 	return false
+}
+
+// owner gives whose subscription scope lies in, if it lies in one.
+func (o oracle) owner(scope access.ResourceID) (access.TenantID, bool) {
+	parts := strings.Split(strings.ToLower(string(scope)), "/")
+	if len(parts) < 3 || parts[1] != "subscriptions" {
+		return "", false
+	}
+	for _, s := range o.Subscriptions {
+		if string(s.ID) == parts[2] {
+			return s.Tenant, true
+		}
+	}
+	return "", true
 }
 
 func anyLike(patterns []string, action string) bool {
@@ -74,7 +93,10 @@ func drawData(t *rapid.T) rbac.Data {
 	principal := rapid.SampledFrom([]access.PrincipalID{"a", "b", "c", "d", "e", "f"})
 	text := rapid.StringMatching(`[aAbB/*]{1,6}`)
 	patterns := rapid.SliceOfN(text, 0, 3)
-	scope := rapid.SampledFrom([]access.ResourceID{"/", "/s", "/S/g", "/s/g/m", "/s/gg", "/t"})
+	scope := rapid.SampledFrom([]access.ResourceID{
+		"/", "/s", "/S/g", "/s/g/m", "/s/gg", "/t", "/subscriptions", "/subscriptions/one", "/subscriptions/ONE/g", "/subscriptions/two", "/subscriptions/none",
+	})
+	tenant := rapid.SampledFrom([]access.TenantID{"home", "other"})
 	second := rapid.Custom(func(t *rapid.T) time.Time {
 		n := rapid.IntRange(-1, 4).Draw(t, "second")
 		if n < 0 {
@@ -82,7 +104,10 @@ func drawData(t *rapid.T) rbac.Data {
 		}
 		return noon().Add(time.Duration(n) * time.Second)
 	})
-	d := rbac.Data{Disabled: rapid.SliceOfN(principal, 0, 2).Draw(t, "disabled")}
+	d := rbac.Data{
+		Subscriptions: []access.Subscription{{ID: "one", Tenant: "home"}, {ID: "two", Tenant: "other"}},
+		Disabled:      rapid.SliceOfN(principal, 0, 2).Draw(t, "disabled"),
+	}
 	for _, id := range []rbac.DefinitionID{"r1", "r2"} {
 		d.Definitions = append(d.Definitions, rbac.Definition{ID: id, Permissions: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.Permission {
 			return rbac.Permission{Actions: patterns.Draw(t, "actions"), NotActions: patterns.Draw(t, "not"), DataActions: []string{"*"}}
@@ -95,7 +120,7 @@ func drawData(t *rapid.T) rbac.Data {
 		return rbac.Assignment{
 			ID: rbac.AssignmentID(rapid.StringMatching(`[a-z0-9]{8}`).Draw(t, "id")), Principal: principal.Draw(t, "principal"),
 			Definition: rapid.SampledFrom([]rbac.DefinitionID{"r1", "r2", "gone"}).Draw(t, "role"), Scope: scope.Draw(t, "scope"),
-			Start: second.Draw(t, "start"), End: second.Draw(t, "end"),
+			Tenant: tenant.Draw(t, "tenant"), Home: tenant.Draw(t, "home"), Start: second.Draw(t, "start"), End: second.Draw(t, "end"),
 		}
 	}), 0, 6).Draw(t, "assignments")
 	d.Denials = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.DenyAssignment {
@@ -116,13 +141,15 @@ func TestCheckEqualsOracle(t *testing.T) {
 		for range 10 {
 			principal := rapid.SampledFrom([]access.PrincipalID{"a", "b", "c", "d", "e", "f", "stranger"}).Draw(t, "who")
 			action := rapid.StringMatching(`[aAbB/]{1,6}`).Draw(t, "what")
-			scope := rapid.SampledFrom([]access.ResourceID{"/", "/S", "/s/g", "/s/G/m", "/s/ggg", "/t/x"}).Draw(t, "where")
+			scope := rapid.SampledFrom([]access.ResourceID{
+				"/", "/S", "/s/g", "/s/G/m", "/s/ggg", "/t/x", "/subscriptions", "/subscriptions/One/g/m", "/subscriptions/one", "/Subscriptions/two/g", "/subscriptions/none/g",
+			}).Draw(t, "where")
 			now := noon().Add(time.Duration(rapid.IntRange(0, 4).Draw(t, "when")) * time.Second)
 			got := d.Check(principal, action, scope, now)
 			if want := (oracle{data}).check(principal, action, scope, now); got.Allowed != want {
 				t.Fatalf("%s %s %s: got %+v, want %v", principal, action, scope, got, want)
 			}
-			listed := slices.ContainsFunc(d.Scopes(principal, action, now), scope.Within) && !slices.ContainsFunc(d.Denied(principal, action), scope.Within)
+			listed := rbac.Reaches(d.Scopes(principal, action, now), scope) && !slices.ContainsFunc(d.Denied(principal, action), scope.Within)
 			if listed != got.Allowed {
 				t.Fatalf("%s %s %s: checked %v, listed %v", principal, action, scope, got.Allowed, listed)
 			}

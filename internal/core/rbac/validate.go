@@ -86,6 +86,9 @@ func ValidateAssignment(a Assignment, role Definition) []access.Reason {
 	if r.scope("scope", a.Scope) && !assignableAt(role, a.Scope) {
 		r.add("notAssignableHere", "scope", "role %q may be assigned at %s or below, not at %s", role.Name, scopeList(role.AssignableScopes), a.Scope)
 	}
+	if a.Home != a.Tenant && a.Scope.InSubscription() == "" {
+		r.add("guestAtRoot", "scope", "the principal is of another tenant: give it a role at a subscription or below, not at %s", a.Scope)
+	}
 	if !a.Start.IsZero() && !a.End.IsZero() && !a.End.After(a.Start) {
 		r.add("endBeforeStart", "end", "the end must lie after the start")
 	}

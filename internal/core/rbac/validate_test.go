@@ -41,11 +41,11 @@ func TestValidateDefinition(t *testing.T) {
 func TestValidateAssignment(t *testing.T) {
 	t.Parallel()
 	role := rbac.Definition{ID: "ABC", Tenant: "t1", Name: "Operators", AssignableScopes: []access.ResourceID{group}}
-	good := rbac.Assignment{Tenant: "t1", Principal: "ann", Definition: "abc", Scope: machine, Start: noon(), End: noon().Add(1)}
+	good := rbac.Assignment{Tenant: "t1", Home: "t3", Principal: "ann", Definition: "abc", Scope: machine, Start: noon(), End: noon().Add(1)}
 	if got := rbac.ValidateAssignment(good, role); got != nil {
 		t.Errorf("a good assignment: %v", got)
 	}
-	bad := rbac.Assignment{Tenant: "t2", Definition: "other", Scope: sub, Start: noon(), End: noon().Add(-time.Second)}
+	bad := rbac.Assignment{Tenant: "t2", Home: "t2", Definition: "other", Scope: sub, Start: noon(), End: noon().Add(-time.Second)}
 	want := []string{"principal principalMissing", "role roleMissing", "role foreignRole", "scope notAssignableHere", "end endBeforeStart"}
 	if diff := cmp.Diff(want, fields(rbac.ValidateAssignment(bad, role))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// TenantInput is a new tenant.
+type TenantInput struct {
+	Name         string
+	Admin        string // sign-in name of its administrator; empty: AdminName
+	PasswordHash string // PHC string of the administrator's one-time password
+}
+
+// TenantDetail is a tenant with what it was made with.
+type TenantDetail struct {
+	Tenant       access.Tenant
+	Subscription access.Subscription
+	Admin        access.Principal
+}
+
+const (
+	maxTenants    = 10_000
+	maxTenantName = 63
+)
+
+// MayCreateTenant is Check for CreateTenant.
+func (e *Engine) MayCreateTenant(ctx context.Context, c Caller) error {
+	return e.look(ctx, c, attempt{action: rbac.TenantsWrite}, func(r Reader) error {
+		_, err := e.authorizeHome(ctx, r, c, rbac.TenantsWrite)
+		return err
+	})
+}
+
+// authorizeHome is authorize at the root, for callers of the tenant that runs the server alone: what concerns all tenants
+// is no business of anybody else.
+func (e *Engine) authorizeHome(ctx context.Context, r Reader, c Caller, action string) (rights, error) {
+	may, err := e.authorize(ctx, r, c, action, access.Root)
+	if err != nil {
+		return rights{}, err
+	}
+	home, err := homeTenant(ctx, r)
+	if err != nil {
+		return rights{}, fmt.Errorf("read tenants: %w", err)
+	}
+	if c.Tenant != home {
+		return rights{}, forbidden(action, access.Root, "it concerns all tenants, and is for the one that runs the server")
+	}
+	return may, nil
+}
+
+// CreateTenant makes a tenant with a subscription, a resource group and an administrator, who is Owner of it and of nothing
+// else. Whoever makes it has no right in it.
+func (e *Engine) CreateTenant(ctx context.Context, c Caller, in TenantInput) (d TenantDetail, err error) {
+	a := attempt{action: rbac.TenantsWrite, details: map[string]string{"tenant": in.Name}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.authorizeHome(ctx, tx, c, rbac.TenantsWrite)
+		if err != nil {
+			return err
+		}
+		tenants, err := tx.Tenants(ctx)
+		if err != nil {
+			return fmt.Errorf("read tenants: %w", err)
+		}
+		if in, err = in.complete(tenants); err != nil {
+			return err
+		}
+		now := may.now
+		for _, t := range tenants {
+			if !now.After(t.CreatedAt) {
+				now = t.CreatedAt.Add(time.Microsecond) // the oldest runs the server, however the clock was set meanwhile
+			}
+		}
+		d = newTenant(in.Name, in.Admin, now)
+		if err := d.save(ctx, tx, in.PasswordHash, "made with the tenant"); err != nil {
+			return err
+		}
+		events := d.events(access.Event{At: may.now, Outcome: access.Succeeded, Actor: may.actor(d.Tenant.ID), Action: rbac.TenantsWrite})
+		known := events[0]
+		known.Actor, known.Tenant = c.Actor(), c.Tenant
+		known.Details = map[string]string{"name": d.Tenant.Name, "tenant": string(d.Tenant.ID)}
+		return tx.Append(ctx, append(events, known)...)
+	})
+	return d, err
+}
+
+// complete checks the input, and fills in what it leaves open.
+func (in TenantInput) complete(tenants []access.Tenant) (TenantInput, error) {
+	if in.Admin == "" {
+		in.Admin = AdminName
+	}
+	if err := access.CheckName("tenant", in.Name); err != nil {
+		return in, err
+	}
+	if len(in.Name) > maxTenantName || strings.ContainsAny(in.Name, "._") || uuid.Validate(in.Name) == nil {
+		return in, access.Fault(access.KindInvalid, "malformedName", "tenant name %q cannot be taken: use 1 to %d letters, digits or '-', and not a GUID", clip(in.Name), maxTenantName)
+	}
+	if len(tenants) >= maxTenants {
+		return in, access.Fault(access.KindConflict, "tooManyTenants", "there are %d tenants, the most that are allowed", len(tenants))
+	}
+	for _, reserved := range []string{"common", "organizations", "consumers"} {
+		if strings.EqualFold(in.Name, reserved) {
+			return in, access.Fault(access.KindInvalid, "reservedName", "the clients of Azure mean something else by %q: choose another name", in.Name)
+		}
+	}
+	for _, t := range tenants {
+		if strings.EqualFold(t.Name, in.Name) {
+			return in, access.Fault(access.KindConflict, "tenantExists", "there is a tenant %q already: choose another name", t.Name)
+		}
+	}
+	return in, PrincipalInput{Kind: access.User, Name: in.Admin}.check()
+}
+
+func newTenant(name, admin string, now time.Time) TenantDetail {
+	// Azure's clients know tenants and subscriptions as random GUIDs, so these do not tell their age.
+	tenant := access.Tenant{ID: access.TenantID(uuid.NewString()), Name: name, CreatedAt: now}
+	return TenantDetail{
+		Tenant:       tenant,
+		Subscription: access.Subscription{ID: access.SubscriptionID(uuid.NewString()), Tenant: tenant.ID, Name: DefaultSubscription, CreatedAt: now},
+		Admin: access.Principal{
+			ID: access.PrincipalID(newID()), Tenant: tenant.ID, Kind: access.User, Name: admin, DisplayName: "Administrator", CreatedAt: now, Revision: 1,
+		},
+	}
+}
+
+// save writes a new tenant with everything in it.
+func (d TenantDetail) save(ctx context.Context, tx Tx, passwordHash, why string) error {
+	now := d.Tenant.CreatedAt
+	steps := []struct {
+		what string
+		do   func() error
+	}{
+		{"tenant", func() error { return tx.SaveTenant(ctx, d.Tenant) }},
+		{"subscription", func() error { return tx.SaveSubscription(ctx, d.Subscription) }},
+		{"resource group", func() error {
+			return tx.SaveResourceGroup(ctx, access.ResourceGroup{Subscription: d.Subscription.ID, Name: DefaultResourceGroup, Location: LocalLocation, CreatedAt: now})
+		}},
+		{"administrator", func() error { return tx.SavePrincipal(ctx, d.Admin, 0) }},
+		{"password", func() error {
+			return tx.SavePassword(ctx, Password{Principal: d.Admin.ID, Hash: passwordHash, MustChange: true, ChangedAt: now})
+		}},
+		{"role assignment", func() error {
+			return tx.SaveRoleAssignment(ctx, rbac.Assignment{
+				ID: rbac.AssignmentID(newID()), Tenant: d.Tenant.ID, Principal: d.Admin.ID, Definition: rbac.Owner,
+				Scope: access.Root, Description: why, CreatedAt: now,
+			})
+		}},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("save %s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// events tells of a new tenant, its administrator and their role; base says when, and who made it.
+func (d TenantDetail) events(base access.Event) []access.Event {
+	base.Tenant = d.Tenant.ID
+	created, principal, role := base, base, base
+	created.Kind = access.TenantCreated
+	created.Details = map[string]string{"name": d.Tenant.Name, "subscription": string(d.Subscription.ID)}
+	principal.Kind = access.PrincipalCreated
+	principal.Details = map[string]string{"principal": string(d.Admin.ID), "name": d.Admin.Name, "kind": string(d.Admin.Kind)}
+	role.Kind, role.Scope = access.RoleAssigned, access.Root
+	role.Details = map[string]string{"principal": d.Admin.Name, "principalId": string(d.Admin.ID), "role": "Owner", "roleId": string(rbac.Owner)}
+	return []access.Event{created, principal, role}
+}
+
+// Tenants lists the tenants by name.
+func (e *Engine) Tenants(ctx context.Context, c Caller) (list []access.Tenant, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.TenantsRead}, func(r Reader) error {
+		if _, err := e.authorizeHome(ctx, r, c, rbac.TenantsRead); err != nil {
+			return err
+		}
+		list, err = r.Tenants(ctx)
+		return err
+	})
+	return list, err
+}
+
+// TenantNamed gives a tenant by its name or id: the caller's own, also where ref is empty, or any for who may read them.
+func (e *Engine) TenantNamed(ctx context.Context, c Caller, ref string) (t access.Tenant, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.TenantsRead, details: map[string]string{"tenant": ref}}, func(r Reader) error {
+		if c.Principal == "" || c.Tenant == "" {
+			return access.Fault(access.KindUnauthenticated, "notSignedIn", "sign in first")
+		}
+		tenants, err := r.Tenants(ctx)
+		if err != nil {
+			return fmt.Errorf("read tenants: %w", err)
+		}
+		if ref == "" {
+			ref = string(c.Tenant)
+		}
+		found, err := tenantNamed(tenants, ref)
+		if err != nil || found.ID != c.Tenant {
+			if _, refusal := e.authorizeHome(ctx, r, c, rbac.TenantsRead); refusal != nil {
+				return refusal
+			}
+		}
+		t = found
+		return err
+	})
+	return t, err
+}
+
+// tenantNamed gives the tenant that ref names by its id or name.
+func tenantNamed(tenants []access.Tenant, ref string) (access.Tenant, error) {
+	for _, t := range tenants {
+		if strings.EqualFold(string(t.ID), ref) || strings.EqualFold(t.Name, ref) {
+			return t, nil
+		}
+	}
+	return access.Tenant{}, access.Fault(access.KindNotFound, "unknownTenant", "there is no tenant %q", clip(ref))
+}

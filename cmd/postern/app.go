@@ -37,7 +37,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 func (a *app) root() *cobra.Command {
 	root := group("postern", "Time-bounded access to guarded machines",
 		"Postern keeps the management ports of machines closed and opens them for a person who asks, for a while.\n\n"+exitHelp(),
-		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(),
+		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.confirmCommand(), a.passkeyCommand(),
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(), a.reviewCommand(),
 		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(), a.tokenCommand(), a.networkCommand(), a.breakGlassCommand(), a.auditCommand(),

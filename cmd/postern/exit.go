@@ -133,6 +133,9 @@ func (a *app) explain(err error) {
 		if problem.Status == http.StatusUnauthorized && problem.Code != "wrongCredentials" {
 			a.say("Sign in with: postern login")
 		}
+		if problem.Code == "stepUpRequired" {
+			a.say("Confirm with: postern confirm")
+		}
 		if problem.Status >= http.StatusInternalServerError && problem.Instance != "" {
 			a.say("The server's log has more under %s.", problem.Instance)
 		}

@@ -18,9 +18,9 @@ import (
 
 func (a *app) loginCommand() *cobra.Command {
 	var server, user, caFile, fingerprint, passwordFile, newPasswordFile string
-	var byOIDC bool
+	var byOIDC, byPasskey bool
 	c := &cobra.Command{
-		Use:   "login --server URL [--user NAME | --oidc]",
+		Use:   "login --server URL [--user NAME | --oidc | --passkey]",
 		Short: "Sign in to a server and keep the session",
 		Long: `Sign in to a server. The server's address, its CA and the session's token are kept in
 $XDG_CONFIG_HOME/postern/config.json, readable by you alone, until postern logout.
@@ -32,11 +32,14 @@ The environment overrides what is kept: POSTERN_SERVER, POSTERN_TOKEN, POSTERN_C
 file that keeps it).`,
 		Example: `  postern login --server https://postern.example:8443 --ca-fingerprint SHA256:9f2c… --user anna
   postern login --server https://postern.example:8443 --ca ca.pem --user anna --password-file -
-  postern login --server https://postern.example:8443 --oidc`,
+  postern login --server https://postern.example:8443 --oidc
+  postern login --passkey`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := oneOf(c, "ca", "ca-fingerprint"); err != nil {
-				return err
+			for _, pair := range [][2]string{{"ca", "ca-fingerprint"}, {"oidc", "passkey"}, {"oidc", "user"}, {"passkey", "user"}} {
+				if err := oneOf(c, pair[0], pair[1]); err != nil {
+					return err
+				}
 			}
 			conf, err := a.stored()
 			if err != nil {
@@ -51,8 +54,12 @@ file that keeps it).`,
 			if err := a.chooseCA(c, &conf, caFile, fingerprint); err != nil {
 				return err
 			}
-			if byOIDC {
-				session, err := a.oidcSession(c.Context(), conf)
+			if byOIDC || byPasskey {
+				signIn := a.oidcSession
+				if byPasskey {
+					signIn = a.passkeySession
+				}
+				session, err := signIn(c.Context(), conf)
 				if err != nil {
 					return err
 				}
@@ -100,6 +107,7 @@ file that keeps it).`,
 	f.StringVar(&caFile, "ca", "", "file with the server's CA certificate")
 	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, as the server prints it")
 	f.BoolVar(&byOIDC, "oidc", false, "sign in with the server's identity provider, in a browser on this machine")
+	f.BoolVar(&byPasskey, "passkey", false, "sign in with a passkey, in a browser on this machine")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
 	f.StringVar(&newPasswordFile, "new-password-file", "", "file whose first line is the new password; needed with a one-time password")
 	return c

@@ -63,11 +63,7 @@ func (a *app) userPasskeysCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, keys, []column[api.Passkey]{
-				{"NAME", func(_ style, k api.Passkey) string { return k.Name }},
-				{"ADDED", func(s style, k api.Passkey) string { return s.time(k.CreatedAt) }},
-				{"ID", func(_ style, k api.Passkey) string { return k.ID }},
-			}, args[0]+" has no passkeys.")
+			return printList(a, keys, passkeyColumns(), args[0]+" has no passkeys.")
 		},
 	}
 }

@@ -68,6 +68,25 @@ func TestEveryPageIsTheApplication(t *testing.T) {
 	}
 }
 
+// TestThePageOfPasskeys proves that the page has its own script alone, and a form that leads to this machine alone.
+func TestThePageOfPasskeys(t *testing.T) {
+	t.Parallel()
+	answer := visit(t, "/passkey")
+	policy := answer.Header.Get("Content-Security-Policy")
+	for _, part := range []string{"default-src 'none'", "script-src 'self'", "form-action 'self' http://127.0.0.1:*;", "frame-ancestors 'none'"} {
+		if answer.StatusCode != http.StatusOK || !strings.Contains(policy, part) {
+			t.Errorf("the page gave %d, and may %q, which lacks %q", answer.StatusCode, policy, part)
+		}
+	}
+	if policy := visit(t, "/sign-in").Header.Get("Content-Security-Policy"); strings.Contains(policy, "127.0.0.1") {
+		t.Errorf("another page may %q", policy)
+	}
+	script := visit(t, "/passkey.js")
+	if kind := script.Header.Get("Content-Type"); script.StatusCode != http.StatusOK || !strings.Contains(kind, "javascript") {
+		t.Errorf("the script gave %d %s", script.StatusCode, kind)
+	}
+}
+
 func TestFilesAreKeptAndPacked(t *testing.T) {
 	t.Parallel()
 	seen := 0

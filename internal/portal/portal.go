@@ -56,7 +56,7 @@ func New(c Config) (*Portal, error) {
 // Serves tells whether a path is one of these pages.
 func Serves(path string) bool {
 	_, authorize := cutAuthorize(path)
-	return authorize || path == devicePath || path == stylePath || path == scriptPath || strings.HasPrefix(path, installFolder) || path == signInPath || path == signOutPath || path == oidcStart || path == identity.OIDCCallback
+	return authorize || path == devicePath || path == stylePath || path == scriptPath || strings.HasPrefix(path, installFolder) || path == signInPath || path == signOutPath || path == passkeyPath || path == passkeyScript || path == oidcStart || path == identity.OIDCCallback
 }
 
 const (
@@ -117,6 +117,10 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
 		v.show(http.StatusMethodNotAllowed, "error.html", "This page takes GET and POST.")
 	case r.URL.Path == stylePath:
 		http.ServeFileFS(w, r, files, "pages/sign-in.css")
+	case r.URL.Path == passkeyScript:
+		http.ServeFileFS(w, r, files, "pages/passkey.js")
+	case r.URL.Path == passkeyPath:
+		v.passkey()
 	case r.URL.Path == scriptPath:
 		http.ServeFileFS(w, r, files, "pages/sign-in.js")
 	case strings.HasPrefix(r.URL.Path, installFolder):

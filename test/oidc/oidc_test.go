@@ -51,13 +51,9 @@ func newWorld(t *testing.T, change func(*server.Config)) *world {
 	if err := os.WriteFile(secret, []byte("a-secret-for-the-test\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config := server.Default()
+	config := w.manual(secret)
 	config.Data, config.Listen, config.MetricsListen = t.TempDir(), "127.0.0.1:0", "off"
 	config.Out, config.Log = io.Discard, io.Discard
-	config.OIDC = server.OIDC{
-		Issuer: w.issuer, ClientID: "postern", ClientSecretFile: secret, GroupsClaim: "groups", Groups: map[string]string{"idp-ops": "operators", "idp-none": "no such group"},
-		Domains: []string{"example.org"},
-	}
 	if change != nil {
 		change(&config)
 	}
@@ -89,6 +85,32 @@ func newWorld(t *testing.T, change func(*server.Config)) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// manual gives the configuration that the manual shows, with this provider in the place of its example.
+func (w *world) manual(secret string) server.Config {
+	w.t.Helper()
+	page, err := os.ReadFile("../../docs/operate/sign-in.md")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?s)```yaml\n(# server.yaml\n.*?)```").FindSubmatch(page)
+	if found == nil {
+		w.t.Fatal("the manual shows no configuration")
+	}
+	text := strings.NewReplacer(
+		"https://login.example/realms/main", w.issuer, "/etc/postern/oidc-secret", secret,
+		`"platform-team=ops"`, `"idp-ops=operators", "idp-none=no such group"`, "publicURL: https://postern.example\n", "",
+	).Replace(string(found[1]))
+	file := filepath.Join(w.t.TempDir(), "server.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	config, err := server.Load(file, func(string) string { return "" }, map[string]string{"data": w.t.TempDir()})
+	if err != nil {
+		w.t.Fatalf("%v in\n%s", err, text)
+	}
+	return config
 }
 
 func freePort(t *testing.T) string {

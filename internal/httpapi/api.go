@@ -118,6 +118,8 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.customRoleRoutes()
 	a.tokenRoutes()
 	a.networkRoutes()
+	a.appDefinitionRoutes()
+	a.applicationRoutes()
 	a.passkeyRoutes()
 	a.glassRoutes()
 	a.notificationRoutes()

@@ -28,7 +28,10 @@ func putJIT(c *call) (reply, error) {
 	in := engine.PolicyInput{Resource: c.policyID(), PortsOnly: true}
 	var reasons []access.Reason
 	for i, m := range body.Properties.VirtualMachines {
-		entry, wrong := c.entryFrom(fmt.Sprintf("properties.virtualMachines[%d]", i), m)
+		entry, wrong, err := c.entryFrom(fmt.Sprintf("properties.virtualMachines[%d]", i), m)
+		if err != nil {
+			return reply{}, err
+		}
 		in.Machines = append(in.Machines, entry)
 		reasons = append(reasons, wrong...)
 	}
@@ -50,7 +53,7 @@ func putJIT(c *call) (reply, error) {
 
 // entryFrom reads what a policy says of one machine. Postern's own additions are not part of it: the engine keeps
 // those that the machine has.
-func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []access.Reason) {
+func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []access.Reason, error) {
 	var reasons []access.Reason
 	add := func(field, format string, args ...any) {
 		reasons = append(reasons, access.Reason{Code: "InvalidParameter", Field: field, Message: field + ": " + fmt.Sprintf(format, args...)})
@@ -59,12 +62,15 @@ func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []ac
 	id, err := access.ParseResourceID(m.ID)
 	if err != nil {
 		add(field+".id", "%v", err)
-		return entry, reasons
+		return entry, reasons, nil
 	}
 	machine, err := c.engine().Machine(c.Context(), c.caller, string(id))
+	if kind := access.KindOf(err); err != nil && kind != access.KindNotFound && kind != access.KindInvalid {
+		return entry, nil, err
+	}
 	if err != nil {
 		add(field+".id", "%v", err)
-		return entry, reasons
+		return entry, reasons, nil
 	}
 	entry.Machine = machine.Machine.ID
 	for k, p := range m.Ports {
@@ -93,7 +99,7 @@ func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []ac
 		entry.Ports = append(entry.Ports, rule)
 	}
 	entry.Ports = joinPorts(entry.Ports)
-	return entry, reasons
+	return entry, reasons, nil
 }
 
 // sources reads the sources of a rule, none of which means any: prefixes, and names of networks, which Azure has none of but

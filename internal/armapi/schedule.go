@@ -1,131 +1,143 @@
 package armapi
 
 import (
+	"errors"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
-	"github.com/postern-dev/postern/internal/engine"
 )
+
+// Privileged Identity Management is Azure's name for roles that are had for a while. Its schedules are a view of role
+// assignments and eligibilities, and its requests one of requests for roles.
 
 func scheduleVersions() []string {
 	return []string{"2020-10-01", "2020-10-01-preview", "2022-04-01-preview"}
 }
 
-// Schedules are Azure's view of role assignments with a beginning and an end. An administrator's request for one takes
-// effect at once, and the assignment that it makes has its name.
 func scheduleRoutes() []route {
 	on := func(method, pattern string, handle func(*call) (reply, error)) route {
 		return route{method: method, pattern: authorizationPath + pattern, versions: scheduleVersions(), handle: handle}
 	}
 	return []route{
-		on(http.MethodPut, "/roleAssignmentScheduleRequests/{id}", putScheduleRequest),
-		on(http.MethodGet, "/roleAssignmentScheduleRequests/{id}", one(scheduleRequest)),
-		on(http.MethodGet, "/roleAssignmentScheduleRequests", listed(scheduleRequest)),
-		on(http.MethodPost, "/roleAssignmentScheduleRequests/{id}/validate", validateSchedule),
-		on(http.MethodGet, "/roleAssignmentSchedules/{id}", one(schedule)),
-		on(http.MethodGet, "/roleAssignmentSchedules", listed(schedule)),
-		on(http.MethodGet, "/roleAssignmentScheduleInstances/{id}", one(scheduleInstance)),
-		on(http.MethodGet, "/roleAssignmentScheduleInstances", listed(scheduleInstance)),
+		on(http.MethodGet, "/roleAssignmentSchedules", listActive(schedule)),
+		on(http.MethodGet, "/roleAssignmentSchedules/{id}", getActive(schedule)),
+		on(http.MethodGet, "/roleAssignmentScheduleInstances", listActive(scheduleInstance)),
+		on(http.MethodGet, "/roleAssignmentScheduleInstances/{id}", getActive(scheduleInstance)),
+		on(http.MethodGet, "/roleAssignmentScheduleRequests", listRoleRequests),
+		on(http.MethodGet, "/roleAssignmentScheduleRequests/{id}", getRoleRequest),
+		on(http.MethodPut, "/roleAssignmentScheduleRequests/{id}", putRoleRequest),
+		on(http.MethodPost, "/roleAssignmentScheduleRequests/{id}/cancel", cancelRoleRequest),
+		on(http.MethodPost, "/roleAssignmentScheduleRequests/{id}/validate", validateRoleRequest),
+		on(http.MethodGet, "/roleEligibilitySchedules", listEligible(eligibilitySchedule)),
+		on(http.MethodGet, "/roleEligibilitySchedules/{id}", getEligible(eligibilitySchedule)),
+		on(http.MethodGet, "/roleEligibilityScheduleInstances", listEligible(eligibilityInstance)),
+		on(http.MethodGet, "/roleEligibilityScheduleInstances/{id}", getEligible(eligibilityInstance)),
+		on(http.MethodGet, "/roleEligibilityScheduleRequests", listEligible(eligibilityRequest)),
+		on(http.MethodGet, "/roleEligibilityScheduleRequests/{id}", getEligible(eligibilityRequest)),
+		on(http.MethodPut, "/roleEligibilityScheduleRequests/{id}", putEligibilityRequest),
+		on(http.MethodPost, "/roleEligibilityScheduleRequests/{id}/cancel", cancelEligibilityRequest),
+		on(http.MethodPost, "/roleEligibilityScheduleRequests/{id}/validate", validateEligibilityRequest),
+		on(http.MethodGet, "/eligibleChildResources", listEligibleChildren),
 	}
 }
 
-// one answers with one assignment as show writes it.
-func one(show func(*call, engine.AssignmentDetail) map[string]any) func(*call) (reply, error) {
-	return func(c *call) (reply, error) {
-		d, err := c.oneAssignment()
-		if err != nil {
-			return reply{}, err
-		}
-		return ok(show(c, d))
-	}
+// subject is who has a role where, or may have it: what all views of schedules share.
+type subject struct {
+	scope     access.ResourceID
+	role      rbac.Definition
+	principal access.Principal
 }
 
-// listed answers with the assignments that the $filter allows, as show writes them.
-func listed(show func(*call, engine.AssignmentDetail) map[string]any) func(*call) (reply, error) {
-	return func(c *call) (reply, error) {
-		f, err := c.assignmentFilter()
-		if err != nil {
-			return reply{}, err
-		}
-		all, err := c.assignments(f)
-		if err != nil {
-			return reply{}, err
-		}
-		value := make([]any, 0, len(all))
-		for _, d := range all {
-			value = append(value, show(c, d))
-		}
-		return ok(list{Value: value})
-	}
-}
-
-// scheduled gives what all views of an assignment share.
-func scheduled(d engine.AssignmentDetail, kind string, properties map[string]any) map[string]any {
-	a := d.Assignment
-	properties["scope"] = a.Scope
-	properties["roleDefinitionId"] = roleID(a.Scope, a.Definition)
-	properties["principalId"] = a.Principal
-	properties["principalType"] = principalType(d.Principal.Kind)
+// view gives a schedule, an instance or a request as a resource at the subject's scope.
+func (s subject) view(kind, name string, properties map[string]any) map[string]any {
+	role := roleID(s.scope, s.role.ID)
+	properties["scope"], properties["roleDefinitionId"] = s.scope, role
+	properties["principalId"], properties["principalType"] = s.principal.ID, principalType(s.principal.Kind)
 	properties["condition"], properties["conditionVersion"] = nil, nil
-	properties["createdOn"] = stamp(a.CreatedAt)
 	properties["expandedProperties"] = map[string]any{
-		"scope":          map[string]any{"id": a.Scope, "displayName": a.Scope.Name(), "type": ""},
-		"roleDefinition": map[string]any{"id": roleID(a.Scope, a.Definition), "displayName": d.Role.Name, "type": kindOfRole(d.Role)},
-		"principal":      map[string]any{"id": a.Principal, "displayName": d.Principal.Name, "type": principalType(d.Principal.Kind)},
+		"scope":          map[string]any{"id": s.scope, "displayName": s.scope.Name(), "type": scopeType(s.scope)},
+		"roleDefinition": map[string]any{"id": role, "displayName": s.role.Name, "type": kindOfRole(s.role)},
+		"principal":      map[string]any{"id": s.principal.ID, "displayName": s.principal.Name, "type": principalType(s.principal.Kind)},
 	}
-	return map[string]any{
-		"id": strings.TrimSuffix(string(a.Scope), "/") + "/providers/Microsoft.Authorization/" + kind + "/" + string(a.ID), "name": a.ID,
-		"type": "Microsoft.Authorization/" + kind, "properties": properties,
-	}
+	return map[string]any{"id": scheduleID(s.scope, kind, name), "name": name, "type": "Microsoft.Authorization/" + kind, "properties": properties}
 }
 
-func started(a rbac.Assignment) time.Time {
-	if a.Start.IsZero() {
-		return a.CreatedAt
+func scheduleID(scope access.ResourceID, kind, name string) string {
+	return strings.TrimSuffix(string(scope), "/") + "/providers/Microsoft.Authorization/" + kind + "/" + name
+}
+
+// scopeType writes what a scope is as Azure does.
+func scopeType(scope access.ResourceID) string {
+	switch {
+	case scope.Segment("providers") != "":
+		return "resource"
+	case scope.Segment("resourceGroups") != "":
+		return "resourcegroup"
+	case scope.Segment("subscriptions") != "":
+		return "subscription"
 	}
-	return a.Start
+	return "root"
 }
 
-// ended gives when an assignment ends as JSON has it, null where it does not.
-func ended(a rbac.Assignment) any {
-	if a.End.IsZero() {
-		return nil
+// narrowing is what the $filter of a list of schedules says.
+type narrowing struct {
+	at        access.ResourceID
+	over      bool // at and above alone
+	own       bool // what the caller has or may have
+	asked     bool // what the caller asked for
+	decides   bool // what waits for the caller
+	principal access.PrincipalID
+	role      access.RoleID
+	status    string
+}
+
+// narrowing reads the $filter. Only what is named in more may be there beside what all lists of schedules take.
+func (c *call) narrowing(more ...string) (narrowing, error) {
+	scope, err := c.authorizationScope()
+	if err != nil {
+		return narrowing{}, err
 	}
-	return stamp(a.End)
-}
-
-func schedule(_ *call, d engine.AssignmentDetail) map[string]any {
-	a := d.Assignment
-	return scheduled(d, "roleAssignmentSchedules", map[string]any{
-		"assignmentType": "Assigned", "memberType": "Direct", "status": "Provisioned",
-		"startDateTime": stamp(started(a)), "endDateTime": ended(a), "updatedOn": stamp(a.CreatedAt), "linkedRoleEligibilityScheduleId": nil,
-	})
-}
-
-func scheduleInstance(_ *call, d engine.AssignmentDetail) map[string]any {
-	a := d.Assignment
-	return scheduled(d, "roleAssignmentScheduleInstances", map[string]any{
-		"assignmentType": "Assigned", "memberType": "Direct", "status": "Provisioned",
-		"startDateTime": stamp(started(a)), "endDateTime": ended(a), "roleAssignmentScheduleId": scheduled(d, "roleAssignmentSchedules", map[string]any{})["id"],
-		"originRoleAssignmentId": assignmentID(a), "linkedRoleEligibilityScheduleId": nil, "linkedRoleEligibilityScheduleInstanceId": nil,
-	})
-}
-
-func scheduleRequest(_ *call, d engine.AssignmentDetail) map[string]any {
-	a := d.Assignment
-	expiration := map[string]any{"type": "NoExpiration", "duration": nil, "endDateTime": nil}
-	if !a.End.IsZero() {
-		expiration["type"], expiration["endDateTime"] = "AfterDateTime", stamp(a.End)
+	f, err := parseFilter(c.query("$filter"))
+	if err == nil {
+		err = f.only(slices.Concat([]string{"atScope()", "asTarget()", "principalId", "assignedTo()", "roleDefinitionId", "status"}, more)...)
 	}
-	return scheduled(d, "roleAssignmentScheduleRequests", map[string]any{
-		"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil,
-		"requestorId": a.CreatedBy, "justification": a.Description, "scheduleInfo": map[string]any{"startDateTime": stamp(started(a)), "expiration": expiration},
-		"targetRoleAssignmentScheduleId": a.ID, "targetRoleAssignmentScheduleInstanceId": a.ID, "linkedRoleEligibilityScheduleId": nil,
-		"ticketInfo": map[string]any{"ticketNumber": nil, "ticketSystem": nil},
-	})
+	if err != nil {
+		return narrowing{}, err
+	}
+	n := narrowing{at: scope}
+	_, n.over = f.take("atscope()")
+	_, n.own = f.take("astarget()")
+	_, n.asked = f.take("asrequestor()")
+	_, n.decides = f.take("asapprover()")
+	n.status, _ = f.take("status")
+	principal, _ := f.take("principalid")
+	n.principal = access.PrincipalID(strings.ToLower(principal))
+	role, _ := f.take("roledefinitionid")
+	n.role = access.RoleID(strings.ToLower(access.ResourceID(role).Name()))
+	if holder, has := f.take("assignedto()"); has {
+		if !strings.EqualFold(holder, string(c.caller.Principal)) {
+			return narrowing{}, access.Fault(access.KindInvalid, "InvalidFilter", "assignedTo() takes your own id here; for what somebody else has write principalId eq 'ID'")
+		}
+		n.own = true
+	}
+	return n, nil
+}
+
+// keeps tells whether the scope and the role of something are asked for.
+func (n narrowing) keeps(scope access.ResourceID, role access.RoleID) bool {
+	return (n.role == "" || strings.EqualFold(string(n.role), string(role))) && (n.at.Within(scope) || !n.over && scope.Within(n.at))
+}
+
+// shown tells whether a view has the status that is asked for.
+func (n narrowing) shown(view map[string]any) bool {
+	properties, _ := view["properties"].(map[string]any)
+	status, _ := properties["status"].(string)
+	return n.status == "" || strings.EqualFold(n.status, status)
 }
 
 // scheduleBody is what a request for a schedule says.
@@ -135,7 +147,15 @@ type scheduleBody struct {
 		Role          string `json:"roleDefinitionId"`
 		Type          string `json:"requestType"`
 		Justification string `json:"justification"`
-		Info          *struct {
+		Ticket        *struct {
+			Number string `json:"ticketNumber"`
+		} `json:"ticketInfo"`
+		Linked       string `json:"linkedRoleEligibilityScheduleId"`
+		Target       string `json:"targetRoleAssignmentScheduleId"`
+		Instance     string `json:"targetRoleAssignmentScheduleInstanceId"`
+		Eligible     string `json:"targetRoleEligibilityScheduleId"`
+		EligibleOnce string `json:"targetRoleEligibilityScheduleInstanceId"`
+		Info         *struct {
 			Start      *string `json:"startDateTime"`
 			Expiration *struct {
 				Type     string  `json:"type"`
@@ -143,119 +163,155 @@ type scheduleBody struct {
 				End      *string `json:"endDateTime"`
 			} `json:"expiration"`
 		} `json:"scheduleInfo"`
+		Condition *string `json:"condition"`
 	} `json:"properties"`
 }
 
-// window gives from when to when the schedule asks for; zero bounds bound nothing.
-func (b scheduleBody) window(now time.Time) (start, end time.Time, err error) {
-	info := b.Properties.Info
-	if info == nil {
-		return start, end, nil
-	}
-	if info.Start != nil && *info.Start != "" {
-		if start, err = parseStamp(*info.Start); err != nil {
-			return start, end, err
-		}
-	}
-	e := info.Expiration
-	switch {
-	case e == nil || strings.EqualFold(e.Type, "NoExpiration"):
-	case strings.EqualFold(e.Type, "AfterDuration") && e.Duration != nil:
-		var length time.Duration
-		if length, err = parseDuration(*e.Duration); err != nil {
-			return start, end, err
-		}
-		from := start
-		if from.IsZero() {
-			from = now
-		}
-		end = from.Add(length)
-	case strings.EqualFold(e.Type, "AfterDateTime") && e.End != nil:
-		end, err = parseStamp(*e.End)
-	default:
-		err = access.Fault(access.KindInvalid, "InvalidParameter", "the expiration %q is not AfterDuration with a duration, AfterDateTime with an endDateTime, or NoExpiration", clip(e.Type))
-	}
-	return start, end, err
+// wanted is a request for a schedule, read.
+type wanted struct {
+	id            string
+	given         string // the type of the request as it was written
+	kind          string // and folded: selfactivate
+	scope         access.ResourceID
+	principal     string
+	role          string
+	justification string
+	ticket        string
+	linked        access.EligibilityID
+	target        string        // name of the schedule that it is about
+	from          time.Time     // the start as it was written
+	start         time.Time     // zero: now
+	length        time.Duration // with an expiration AfterDuration
+	until         time.Time     // with an expiration AfterDateTime
 }
 
 // readSchedule reads the body of a request for a schedule.
-func (c *call) readSchedule() (scheduleBody, engine.AssignInput, error) {
+func (c *call) readSchedule() (wanted, error) {
 	var body scheduleBody
 	scope, err := c.authorizationScope()
 	if err == nil {
 		err = c.decode(&body)
 	}
 	if err != nil {
-		return body, engine.AssignInput{}, err
+		return wanted{}, err
 	}
-	in := engine.AssignInput{
-		ID: rbac.AssignmentID(c.vars["id"]), Principal: body.Properties.Principal, Role: access.ResourceID(body.Properties.Role).Name(),
-		Scope: scope, Description: body.Properties.Justification,
+	p := body.Properties
+	if p.Condition != nil && *p.Condition != "" {
+		return wanted{}, access.Fault(access.KindInvalid, "InvalidParameter", "conditions of role assignments are not supported: leave condition out")
 	}
-	in.Start, in.End, err = body.window(c.api.config.Now())
-	return body, in, err
+	w := wanted{
+		id: strings.ToLower(c.vars["id"]), given: p.Type, kind: strings.ToLower(p.Type), scope: scope, principal: p.Principal, role: access.ResourceID(p.Role).Name(),
+		justification: p.Justification, linked: access.EligibilityID(strings.ToLower(access.ResourceID(p.Linked).Name())),
+	}
+	for _, target := range []string{p.Target, p.Instance, p.Eligible, p.EligibleOnce} {
+		if w.target == "" {
+			w.target = strings.ToLower(access.ResourceID(target).Name())
+		}
+	}
+	if p.Ticket != nil {
+		w.ticket = p.Ticket.Number
+	}
+	return w, w.window(body, c.api.config.Now())
 }
 
-func putScheduleRequest(c *call) (reply, error) {
-	body, in, err := c.readSchedule()
-	if err != nil {
-		return reply{}, err
+// window reads from when to when the schedule is to be. A start that lies in the past is now.
+func (w *wanted) window(body scheduleBody, now time.Time) (err error) {
+	info := body.Properties.Info
+	if info == nil {
+		return nil
 	}
-	switch kind := body.Properties.Type; {
-	case strings.EqualFold(kind, "AdminAssign"):
-		d, err := c.engine().AssignRole(c.Context(), c.caller, in)
-		if err != nil {
-			return reply{}, assignRefusal(err)
+	if info.Start != nil && *info.Start != "" {
+		if w.from, err = parseStamp(*info.Start); err != nil {
+			return err
 		}
-		return reply{status: http.StatusCreated, body: scheduleRequest(c, d)}, nil
-	case strings.EqualFold(kind, "AdminRemove"):
-		return c.removeScheduled(in)
+		if w.from.After(now) {
+			w.start = w.from
+		}
+	}
+	e := info.Expiration
+	switch {
+	case e == nil || strings.EqualFold(e.Type, "NoExpiration"):
+		return nil
+	case strings.EqualFold(e.Type, "AfterDuration") && e.Duration != nil:
+		w.length, err = parseDuration(*e.Duration)
+	case strings.EqualFold(e.Type, "AfterDateTime") && e.End != nil:
+		w.until, err = parseStamp(*e.End)
 	default:
-		return reply{}, unsupportedSchedule(kind)
+		err = access.Fault(access.KindInvalid, "InvalidParameter", "the expiration %q is not AfterDuration with a duration, AfterDateTime with an endDateTime, or NoExpiration", clip(e.Type))
 	}
+	return err
 }
 
-// removeScheduled takes the assignment away that has the principal, role and scope of the request.
-func (c *call) removeScheduled(in engine.AssignInput) (reply, error) {
-	all, err := c.assignments(engine.AssignmentFilter{Principal: in.Principal, Role: in.Role, Over: in.Scope})
-	if err != nil {
-		return reply{}, assignRefusal(err)
+// end gives when what is wanted ends; zero where it does not.
+func (w *wanted) end(now time.Time) time.Time {
+	if w.length == 0 {
+		return w.until
 	}
-	for _, d := range all {
-		if !d.Assignment.Scope.Equal(in.Scope) {
-			continue
-		}
-		if err := c.engine().UnassignRole(c.Context(), c.caller, d.Assignment.ID); err != nil {
-			return reply{}, err
-		}
-		d.Assignment.ID = in.ID
-		body := scheduleRequest(c, d)
-		if properties, is := body["properties"].(map[string]any); is {
-			properties["requestType"], properties["status"] = "AdminRemove", "Revoked"
-		}
-		return reply{status: http.StatusCreated, body: body}, nil
+	if w.from.IsZero() {
+		return now.Add(w.length)
 	}
-	return reply{}, access.Fault(access.KindInvalid, "RoleAssignmentDoesNotExist", "The Role assignment does not exist.")
+	return w.from.Add(w.length)
 }
 
-// unsupportedSchedule refuses what rests on eligibilities: nobody is eligible for a role here.
-func unsupportedSchedule(kind string) error {
-	return access.Fault(access.KindInvalid, "RoleAssignmentRequestPolicyValidationFailed",
-		`The following policy rules failed: ["EligibilityRule"]: requests of type %q are not supported; use AdminAssign or AdminRemove`, clip(kind))
+// expiration shows an end as Azure does.
+func expiration(end time.Time) map[string]any {
+	if end.IsZero() {
+		return map[string]any{"type": "NoExpiration", "duration": nil, "endDateTime": nil}
+	}
+	return map[string]any{"type": "AfterDateTime", "duration": nil, "endDateTime": stamp(end)}
 }
 
-// validateSchedule checks the form of a request, and echoes it.
-func validateSchedule(c *call) (reply, error) {
-	body, in, err := c.readSchedule()
-	if err != nil {
-		return reply{}, err
+// instant gives a time as JSON has it, null where there is none.
+func instant(t time.Time) any {
+	if t.IsZero() {
+		return nil
 	}
-	if !strings.EqualFold(body.Properties.Type, "AdminAssign") && !strings.EqualFold(body.Properties.Type, "AdminRemove") {
-		return reply{}, unsupportedSchedule(body.Properties.Type)
+	return stamp(t)
+}
+
+// unsupportedRequest refuses a type of request that there is not.
+func unsupportedRequest(kind string, supported ...string) error {
+	return access.Fault(access.KindInvalid, "RoleAssignmentRequestPolicyValidationFailed", "requests of type %q are not supported here; use %s", clip(kind), strings.Join(supported, ", "))
+}
+
+// policyFailed puts the engine's refusal to give a role into Azure's words, which name the rules that failed.
+func policyFailed(err error) error {
+	e, is := errors.AsType[*access.Error](err)
+	if !is || e.Kind != access.KindInvalid && e.Kind != access.KindForbidden {
+		return err
 	}
-	return ok(map[string]any{
-		"id":   strings.TrimSuffix(string(in.Scope), "/") + "/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/" + string(in.ID),
-		"name": in.ID, "type": "Microsoft.Authorization/roleAssignmentScheduleRequests",
-		"properties": map[string]any{"requestType": body.Properties.Type, "principalId": in.Principal, "roleDefinitionId": body.Properties.Role, "scope": in.Scope},
-	})
+	codes := []string{e.Code}
+	for _, r := range e.Reasons {
+		codes = append(codes, r.Code)
+	}
+	var failed []string
+	for _, code := range codes {
+		rule := ruleOf(code)
+		if rule != "" && !slices.Contains(failed, strconv.Quote(rule)) {
+			failed = append(failed, strconv.Quote(rule))
+		}
+	}
+	if len(failed) == 0 {
+		return err
+	}
+	out := access.Fault(access.KindInvalid, "RoleAssignmentRequestPolicyValidationFailed", "The following policy rules failed: [%s]: %s", strings.Join(failed, ","), e.Message)
+	out.Reasons = e.Reasons
+	return out
+}
+
+// ruleOf gives Azure's name for the rule that a code of the engine's speaks of.
+func ruleOf(code string) string {
+	switch code {
+	case "notEligible", "notYetEligible", "eligibilityEnds", "scopeMissing":
+		return "EligibilityRule"
+	case "durationTooLong", "durationMissing", "maxOutOfRange", "endBeforeStart":
+		return "ExpirationRule"
+	case "justificationRequired", "justificationTooShort", "justificationMalformed":
+		return "JustificationRule"
+	case "ticketRequired", "ticketMalformed", "ticketRefused":
+		return "TicketingRule"
+	case "stepUpRequired":
+		return "MfaRule"
+	}
+	return ""
 }

@@ -79,7 +79,7 @@ func TestAzureCLIDeviceCode(t *testing.T) {
 		said.WriteString(lines.Text() + "\n")
 		if m := regexp.MustCompile(`the code ([A-Z]{4}-[A-Z]{4}) `).FindStringSubmatch(lines.Text()); m != nil && code == "" {
 			code = m[1]
-			c.agree(code)
+			c.agree("admin", code)
 		}
 	}
 	if err := login.Wait(); err != nil || code == "" {

@@ -226,7 +226,7 @@ func TestGoSDKRoles(t *testing.T) {
 	if !bounded {
 		t.Errorf("no assignment of eight hours in %+v", list)
 	}
-	schedule.Properties.RequestType = new(armauthorization.RequestTypeSelfActivate)
+	schedule.Properties.RequestType, schedule.Properties.PrincipalID = new(armauthorization.RequestTypeSelfActivate), &c.client
 	_, err = requests.Create(t.Context(), scope, uuid.NewString(), schedule, nil)
 	if e, is := errors.AsType[*azcore.ResponseError](err); !is || e.ErrorCode != "RoleAssignmentRequestPolicyValidationFailed" {
 		t.Errorf("an activation without eligibility gave %v", err)

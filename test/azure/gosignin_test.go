@@ -1,7 +1,6 @@
 package azure_test
 
 import (
-	"context"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -43,18 +42,7 @@ func TestGoDeviceCode(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	for _, tenant := range []string{"adfs", c.tenant} {
-		credential, err := azidentity.NewDeviceCodeCredential(&azidentity.DeviceCodeCredentialOptions{
-			ClientOptions: c.goCloud(), DisableInstanceDiscovery: true, TenantID: tenant,
-			UserPrompt: func(_ context.Context, m azidentity.DeviceCodeMessage) error {
-				if m.VerificationURL != c.url+"/device" {
-					t.Errorf("the page is %s", m.VerificationURL)
-				}
-				c.agree(m.UserCode)
-				return nil
-			},
-		})
-		c.must(err)
-		categories, err := armmonitor.NewEventCategoriesClient(credential, &arm.ClientOptions{ClientOptions: c.goCloud()})
+		categories, err := armmonitor.NewEventCategoriesClient(c.device("admin", tenant), &arm.ClientOptions{ClientOptions: c.goCloud()})
 		c.must(err)
 		if found := all(t, categories.NewListPager(nil), func(p armmonitor.EventCategoriesClientListResponse) []*armmonitor.LocalizableString { return p.Value }); len(found) == 0 {
 			t.Errorf("at %s there is no category", tenant)

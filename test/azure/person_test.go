@@ -1,6 +1,7 @@
 package azure_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -13,7 +14,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/postern-dev/postern/api"
 )
@@ -51,13 +54,46 @@ func (c *cloud) browser() string {
 	return file
 }
 
-// agree signs the administrator in on the page /device for a device that shows code.
-func (c *cloud) agree(code string) {
+// agree signs somebody in on the page /device for a device that shows code.
+func (c *cloud) agree(name, code string) {
 	c.t.Helper()
 	x := &caller{cloud: c, http: c.http()}
-	if status, _, text := x.page(http.MethodPost, "/device", url.Values{"code": {code}, "name": {"admin"}, "password": {adminPassword}, "answer": {"allow"}}); status != http.StatusOK {
+	if status, _, text := x.page(http.MethodPost, "/device", url.Values{"code": {code}, "name": {name}, "password": {adminPassword}, "answer": {"allow"}}); status != http.StatusOK {
 		c.t.Errorf("the page gave %d %s", status, text)
 	}
+}
+
+// user makes a person without any role, who signs in by a device code.
+func (c *cloud) user(name string) (id string, credential azcore.TokenCredential) {
+	c.t.Helper()
+	made, err := c.admin.CreatePrincipal(c.t.Context(), api.NewPrincipal{Kind: "user", Name: name, Password: adminPassword})
+	c.must(err)
+	return made.Principal.ID, c.device(name, "adfs")
+}
+
+// device is the credential of a person who signs in on a device, by a code that they type elsewhere.
+func (c *cloud) device(name, tenant string) azcore.TokenCredential {
+	c.t.Helper()
+	credential, err := azidentity.NewDeviceCodeCredential(&azidentity.DeviceCodeCredentialOptions{
+		ClientOptions: c.goCloud(), DisableInstanceDiscovery: true, TenantID: tenant,
+		UserPrompt: func(_ context.Context, m azidentity.DeviceCodeMessage) error {
+			if m.VerificationURL != c.url+"/device" {
+				c.t.Errorf("the page is %s", m.VerificationURL)
+			}
+			c.agree(name, m.UserCode)
+			return nil
+		},
+	})
+	c.must(err)
+	return credential
+}
+
+// with calls with the token of a credential.
+func (c *cloud) with(credential azcore.TokenCredential) *caller {
+	c.t.Helper()
+	token, err := credential.GetToken(c.t.Context(), c.scopes())
+	c.must(err)
+	return &caller{cloud: c, http: c.http(), token: token.Token}
 }
 
 // scopes asks for a token for the server.

@@ -18,14 +18,15 @@ type Access struct {
 	Seen  bool       `json:"seen" doc:"An agent said that it was open."`
 }
 
-// Eligible is somebody who may ask for access by a role assignment.
+// Eligible is somebody who may ask for access by a role assignment, or activate a role by an eligibility.
 type Eligible struct {
 	Principal   string `json:"principal" doc:"Name of who may ask."`
 	PrincipalID string `json:"principalId"`
 	Via         string `json:"via,omitempty" doc:"The group that has the assignment, where it is not their own."`
 	Role        string `json:"role"`
 	Scope       string `json:"scope"`
-	Assignment  string `json:"assignment"`
+	Assignment  string `json:"assignment,omitempty"`
+	Eligibility string `json:"eligibility,omitempty"`
 }
 
 // ForeignAt is what an agent found in firewall tables that are not Postern's.

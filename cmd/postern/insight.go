@@ -65,7 +65,7 @@ func (a *app) insightUnusedCommand() *cobra.Command {
 	var days int
 	c := &cobra.Command{
 		Use: "unused", Short: "List who may ask for access and has not for long",
-		Long: "List who may ask for access by a role, to them or a group of theirs, and has not for so many days.", Example: "  postern insight unused --days 30",
+		Long: "List who may ask for access by a role, or activate a role that they are eligible for, themselves or by a group of theirs, and has not for so many days.", Example: "  postern insight unused --days 30",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -81,7 +81,13 @@ func (a *app) insightUnusedCommand() *cobra.Command {
 				{"VIA", func(_ style, v api.Eligible) string { return v.Via }},
 				{"ROLE", func(_ style, v api.Eligible) string { return v.Role }},
 				{"SCOPE", func(s style, v api.Eligible) string { return shortScope(s, v.Scope) }},
-				{"ASSIGNMENT", func(s style, v api.Eligible) string { return s.id(v.Assignment) }},
+				{"BY", func(_ style, v api.Eligible) string {
+					if v.Eligibility != "" {
+						return "eligibility"
+					}
+					return "assignment"
+				}},
+				{"ID", func(s style, v api.Eligible) string { return s.id(v.Assignment + v.Eligibility) }},
 			}, "Everybody who may ask has asked.")
 		},
 	}

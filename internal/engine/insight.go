@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -83,82 +81,6 @@ func (e *Engine) NeverUsed(ctx context.Context, c Caller, since time.Time, p Pag
 		return err
 	})
 	return list, err
-}
-
-// Eligible is somebody who may ask for access by a role assignment.
-type Eligible struct {
-	AssignmentDetail
-
-	Person access.Principal // the assignment's own principal, or somebody in that group
-}
-
-// Unused lists who has been able to ask for access for longer than since, and has not: those to whom a role assignment, to
-// them or a group of theirs, gives the right to. In the order of the assignments and the people.
-func (e *Engine) Unused(ctx context.Context, c Caller, since time.Time, p Page) (list Listed[Eligible], err error) {
-	err = e.look(ctx, c, attempt{action: rbac.RoleAssignmentsRead}, func(r Reader) error {
-		may, err := e.rights(ctx, r, c)
-		if err != nil {
-			return err
-		}
-		scopes, err := may.anywhere(rbac.RoleAssignmentsRead)
-		if err != nil {
-			return err
-		}
-		if p, err = checkPage(p); err != nil {
-			return err
-		}
-		data, err := r.Directory(ctx)
-		if err != nil {
-			return fmt.Errorf("load directory: %w", err)
-		}
-		asked, err := r.LastRequests(ctx, c.Tenant, since)
-		if err != nil {
-			return fmt.Errorf("read requests: %w", err)
-		}
-		list = Listed[Eligible]{}
-		slices.SortFunc(data.Assignments, func(a, b rbac.Assignment) int { return cmp.Compare(a.ID, b.ID) })
-		for _, a := range data.Assignments {
-			role, _ := may.dir.Definition(a.Definition)
-			inForce := a.Start.Before(may.now) && (a.End.IsZero() || may.now.Before(a.End))
-			if a.Tenant != c.Tenant || !inForce || a.CreatedAt.After(since) || !role.Gives(rbac.PoliciesInitiate) || !covered(a.Scope, scopes) {
-				continue
-			}
-			for _, id := range may.people(a.Principal) {
-				key := string(a.ID) + "/" + string(id)
-				if _, did := asked[id]; did || key <= p.Cursor {
-					continue
-				}
-				if len(list.Items) == p.Limit {
-					last := list.Items[p.Limit-1]
-					list.Next = string(last.Assignment.ID) + "/" + string(last.Person.ID)
-					return nil
-				}
-				d, err := describeAssignment(ctx, r, may.dir, a)
-				if err != nil {
-					return err
-				}
-				person, err := r.Principal(ctx, id)
-				if err != nil {
-					return fmt.Errorf("read principal: %w", err)
-				}
-				if !person.Disabled && person.Kind != access.Group {
-					list.Items = append(list.Items, Eligible{AssignmentDetail: d, Person: person})
-				}
-			}
-		}
-		return nil
-	})
-	return list, err
-}
-
-// people gives whom a principal stands for, in the order of their ids: everybody in a group, else itself.
-func (r rights) people(id access.PrincipalID) []access.PrincipalID {
-	found := slices.Clone(r.dir.Members(id))
-	if len(found) == 0 {
-		found = []access.PrincipalID{id}
-	}
-	slices.Sort(found)
-	return found
 }
 
 // ForeignAt is what an agent found in firewall tables that are not ours.

@@ -95,3 +95,44 @@ func TestUnused(t *testing.T) {
 		t.Errorf("whoever may not read assignments sees them: %v", err)
 	}
 }
+
+// TestUnusedRoles proves that whoever is eligible for a role and has not activated it for long is named, through groups too,
+// and that activations, which no packet goes through, are not taken for unused grants.
+func TestUnusedRoles(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	zoe := v.user("zoe", "")
+	if err := v.AddMember(v.ctx, v.admin, "vendors", "zoe"); err != nil {
+		t.Fatal(err)
+	}
+	v.eligible(nil)
+	idle := func(p engine.Page) (names []string) {
+		for {
+			list := must(v.Unused(v.ctx, v.admin, v.clock.now().Add(-30*24*time.Hour), p))(t)
+			for _, e := range list.Items {
+				if e.Eligibility != "" {
+					names = append(names, e.Person.Name+" for "+e.Role.Name+" via "+e.Principal.Name)
+				}
+			}
+			if p.Cursor = list.Next; p.Cursor == "" {
+				return names
+			}
+		}
+	}
+	if got := idle(engine.Page{}); len(got) != 0 {
+		t.Errorf("one that was given just now is idle: %v", got)
+	}
+	v.clock.advance(100 * 24 * time.Hour)
+	if diff := cmp.Diff([]string{"vic for Contributor via vendors", "zoe for Contributor via vendors"}, idle(engine.Page{Limit: 1})); diff != "" {
+		t.Errorf("idle (-want +got):\n%s", diff)
+	}
+	must(v.Activate(v.ctx, zoe, contributor(time.Hour)))(t)
+	v.clock.advance(2 * time.Hour)
+	v.reconcile()
+	if diff := cmp.Diff([]string{"vic for Contributor via vendors"}, idle(engine.Page{})); diff != "" {
+		t.Errorf("after one was activated (-want +got):\n%s", diff)
+	}
+	if list := must(v.NeverUsed(v.ctx, v.admin, v.clock.now().Add(-30*24*time.Hour), engine.Page{}))(t); len(list.Items) != 0 {
+		t.Errorf("activations count as never used: %+v", list.Items)
+	}
+}

@@ -65,4 +65,6 @@ type InsightReader interface {
 	NeverUsedGrants(ctx context.Context, tenant access.TenantID, since time.Time, p Page) (Listed[access.Grant], error)
 	// LastRequests gives for each principal of a tenant when they last asked for something, of those who did since then.
 	LastRequests(ctx context.Context, tenant access.TenantID, since time.Time) (map[access.PrincipalID]time.Time, error)
+	// LastActivations gives for each principal when they last had a grant by an eligibility, of those who did since then.
+	LastActivations(ctx context.Context, id access.EligibilityID, since time.Time) (map[access.PrincipalID]time.Time, error)
 }

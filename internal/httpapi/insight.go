@@ -65,7 +65,8 @@ func (a *API) listUnused(ctx context.Context, in *daysInput) (*answer[api.Page[a
 	list, err := a.engine.Unused(ctx, in.caller, a.since(in.Days), in.page())
 	return &answer[api.Page[api.Eligible]]{page(list, func(d engine.Eligible) api.Eligible {
 		out := api.Eligible{
-			Principal: d.Person.Name, PrincipalID: string(d.Person.ID), Role: d.Role.Name, Scope: string(d.Assignment.Scope), Assignment: string(d.Assignment.ID),
+			Principal: d.Person.Name, PrincipalID: string(d.Person.ID), Role: d.Role.Name, Scope: string(d.Scope),
+			Assignment: string(d.Assignment), Eligibility: string(d.Eligibility),
 		}
 		if d.Principal.ID != d.Person.ID {
 			out.Via = d.Principal.Name

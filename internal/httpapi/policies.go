@@ -190,7 +190,7 @@ func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {
 		Sessions: access.SessionMode(b.Sessions), WhenServerIsLost: seconds(b.CloseAfterLossSeconds),
 		PendingTimeout: seconds(b.PendingTimeoutSeconds),
 		Justification:  access.JustificationRule(b.Justification), Ticket: access.TicketRule(b.Ticket),
-		Approval:       in.approval(b.Approval),
+		Approval: in.approval(b.Approval),
 	}
 	if g := b.BreakGlass; g != nil {
 		entry.BreakGlass = &access.BreakGlass{Groups: principals(g.Groups), People: principals(g.People), Max: seconds(g.MaxSeconds)}

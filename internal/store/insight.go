@@ -14,8 +14,9 @@ const (
 and (g.opened_at <> 0 and g.opened_at <= $2 and (g.closed_at = 0 or g.closed_at > $2)
 or g.opened_at = 0 and g.state <> 'failed' and g.start_at <= $2 and g.end_at > $2 and (g.ended_at = 0 or g.ended_at > $2))
 order by g.created_at desc, g.id desc limit $3`
-	listNeverUsed      = "select " + grantColumns + " from grants g where g.packets = 0 and g.opened_at <> 0 and g.ended_at <> 0"
+	listNeverUsed      = "select " + grantColumns + " from grants g where g.packets = 0 and g.opened_at <> 0 and g.ended_at <> 0 and g.eligibility = ''"
 	selectLastRequests = "select requester, max(created_at) from requests where tenant = $1 and created_at >= $2 group by requester order by requester limit 1000000"
+	selectActivations  = "select principal, max(created_at) from grants where eligibility = $1 and eligibility <> '' and created_at >= $2 group by principal order by principal limit 1000000"
 )
 
 // GrantsAt implements engine.InsightReader.
@@ -38,6 +39,15 @@ func (r *reader) NeverUsedGrants(ctx context.Context, tenant access.TenantID, si
 
 // LastRequests implements engine.InsightReader.
 func (r *reader) LastRequests(ctx context.Context, tenant access.TenantID, since time.Time) (map[access.PrincipalID]time.Time, error) {
+	return r.lastOf(ctx, selectLastRequests, string(tenant), micros(since))
+}
+
+// LastActivations implements engine.InsightReader.
+func (r *reader) LastActivations(ctx context.Context, id access.EligibilityID, since time.Time) (map[access.PrincipalID]time.Time, error) {
+	return r.lastOf(ctx, selectActivations, string(id), micros(since))
+}
+
+func (r *reader) lastOf(ctx context.Context, query string, args ...any) (map[access.PrincipalID]time.Time, error) {
 	type last struct {
 		who access.PrincipalID
 		at  time.Time
@@ -45,7 +55,7 @@ func (r *reader) LastRequests(ctx context.Context, tenant access.TenantID, since
 	list, err := all(ctx, r.q, func(row scanner) (l last, err error) {
 		err = row.Scan(&l.who, timeColumn{&l.at})
 		return l, err
-	}, selectLastRequests, string(tenant), micros(since))
+	}, query, args...)
 	found := make(map[access.PrincipalID]time.Time, len(list))
 	for _, l := range list {
 		found[l.who] = l.at

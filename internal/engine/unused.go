@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// Eligible is somebody who may ask for access by a role assignment, or activate a role by an eligibility: one of both is
+// empty.
+type Eligible struct {
+	Assignment  rbac.AssignmentID
+	Eligibility access.EligibilityID
+	Role        rbac.Definition
+	Scope       access.ResourceID
+	Principal   access.Principal // who has it
+	Person      access.Principal // the principal itself, or somebody in that group
+}
+
+// unused is what somebody has and may not have used.
+type unused struct {
+	Eligible
+
+	id     string
+	holder access.PrincipalID
+	used   func(access.PrincipalID) bool
+}
+
+// Unused lists who has been able to ask for access for longer than since, and has not: those to whom a role assignment, to
+// them or a group of theirs, gives the right to ask for ports of machines, or an eligibility that to a role. In the order of
+// the assignments and eligibilities, and of the people.
+func (e *Engine) Unused(ctx context.Context, c Caller, since time.Time, p Page) (list Listed[Eligible], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.RoleAssignmentsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.RoleAssignmentsRead)
+		if err != nil {
+			return err
+		}
+		if p, err = checkPage(p); err != nil {
+			return err
+		}
+		all, err := unusedAssignments(ctx, r, may, scopes, since)
+		if err != nil {
+			return err
+		}
+		eligible, err := unusedEligibilities(ctx, r, may, since)
+		if err != nil {
+			return err
+		}
+		all = append(all, eligible...)
+		slices.SortFunc(all, func(a, b unused) int { return cmp.Compare(a.id, b.id) })
+		list, err = unusedPage(ctx, r, may, all, p)
+		return err
+	})
+	return list, err
+}
+
+// unusedPage gives a page of those of the holders, and of who is in them, that used nothing.
+func unusedPage(ctx context.Context, r Reader, may rights, all []unused, p Page) (list Listed[Eligible], err error) {
+	last := ""
+	for _, u := range all {
+		for _, id := range may.people(u.holder) {
+			key := u.id + "/" + string(id)
+			if key <= p.Cursor || u.used(id) {
+				continue
+			}
+			if len(list.Items) == p.Limit {
+				list.Next = last
+				return list, nil
+			}
+			person, err := r.Principal(ctx, id)
+			if err != nil {
+				return list, fmt.Errorf("read principal: %w", err)
+			}
+			if person.Disabled || person.Kind == access.Group {
+				continue
+			}
+			one := u.Eligible
+			if one.Person = person; u.holder == id {
+				one.Principal = person
+			} else if one.Principal, err = r.Principal(ctx, u.holder); err != nil {
+				return list, fmt.Errorf("read principal: %w", err)
+			}
+			last = key
+			list.Items = append(list.Items, one)
+		}
+	}
+	return list, nil
+}
+
+func unusedAssignments(ctx context.Context, r Reader, may rights, scopes []access.ResourceID, since time.Time) ([]unused, error) {
+	data, err := r.Directory(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load directory: %w", err)
+	}
+	asked, err := r.LastRequests(ctx, may.caller.Tenant, since)
+	if err != nil {
+		return nil, fmt.Errorf("read requests: %w", err)
+	}
+	var all []unused
+	for _, a := range data.Assignments {
+		role, _ := may.dir.Definition(a.Definition)
+		inForce := a.Start.Before(may.now) && (a.End.IsZero() || may.now.Before(a.End))
+		if a.Tenant == may.caller.Tenant && inForce && !a.CreatedAt.After(since) && role.Gives(rbac.PoliciesInitiate) && covered(a.Scope, scopes) {
+			all = append(all, unused{
+				Eligible: Eligible{Assignment: a.ID, Role: role, Scope: a.Scope}, id: string(a.ID), holder: a.Principal,
+				used: func(who access.PrincipalID) bool { _, did := asked[who]; return did },
+			})
+		}
+	}
+	return all, nil
+}
+
+func unusedEligibilities(ctx context.Context, r Reader, may rights, since time.Time) ([]unused, error) {
+	scopes := may.scopes(rbac.EligibilitiesRead)
+	var all []unused
+	err := eachPage(func(p Page) (Listed[access.Eligibility], error) {
+		return r.Eligibilities(ctx, EligibilityFilter{Tenant: may.caller.Tenant}, p)
+	}, func(e access.Eligibility) error {
+		if !e.InForce(may.now) || e.CreatedAt.After(since) || !covered(e.Scope, scopes) {
+			return nil
+		}
+		activated, err := r.LastActivations(ctx, e.ID, since)
+		if err != nil {
+			return fmt.Errorf("read activations: %w", err)
+		}
+		role, _ := may.dir.Definition(e.Role)
+		all = append(all, unused{
+			Eligible: Eligible{Eligibility: e.ID, Role: role, Scope: e.Scope}, id: string(e.ID), holder: e.Principal,
+			used: func(who access.PrincipalID) bool { _, did := activated[who]; return did },
+		})
+		return nil
+	})
+	return all, err
+}
+
+// people gives whom a principal stands for, in the order of their ids: everybody in a group, else itself.
+func (r rights) people(id access.PrincipalID) []access.PrincipalID {
+	found := slices.Clone(r.dir.Members(id))
+	if len(found) == 0 {
+		found = []access.PrincipalID{id}
+	}
+	slices.Sort(found)
+	return found
+}

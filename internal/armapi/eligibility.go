@@ -249,7 +249,7 @@ func (c *call) removeEligible(w wanted) (map[string]any, error) {
 }
 
 // settled shows a request that changed an eligibility.
-func (w wanted) settled(e eligible, status string) map[string]any {
+func (w *wanted) settled(e eligible, status string) map[string]any {
 	view := eligibilityRequest(e)
 	view["id"], view["name"] = scheduleID(w.scope, "roleEligibilityScheduleRequests", w.id), w.id
 	if properties, is := view["properties"].(map[string]any); is {

@@ -62,6 +62,9 @@ func initiateFrom(body initiate) (engine.SubmitInput, error) {
 		for k, p := range m.Ports {
 			here := fmt.Sprintf("%s.ports[%d]", at, k)
 			item := engine.ItemInput{Machine: m.ID, Ports: access.SinglePort(uint16(p.Number))}
+			if p.Number == 0 {
+				add(here+".number", "a port from 1 to 65535 is required")
+			}
 			var err error
 			if item.Until, err = parseStamp(p.EndTimeUTC); err != nil {
 				add(here+".endTimeUtc", "%v", err)

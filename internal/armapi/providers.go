@@ -124,3 +124,43 @@ func cutLast(s string) (before, after string) {
 	i := strings.LastIndexByte(s, '/')
 	return s[:max(i, 0)], s[i+1:]
 }
+
+// providerOperations shows the permissions of a provider that Postern checks, by resource type.
+func providerOperations(namespace string) map[string]any {
+	types, byType := []any{}, map[string][]any{}
+	var order []string
+	for _, action := range operationNames() {
+		rest, own := strings.CutPrefix(action, namespace+"/")
+		if !own {
+			continue
+		}
+		kind, what := cutLast(strings.TrimSuffix(rest, "/action"))
+		if byType[kind] == nil {
+			order = append(order, kind)
+		}
+		byType[kind] = append(byType[kind], map[string]any{"name": action, "displayName": operationTitle(action), "description": what, "origin": "user,system", "isDataAction": false})
+	}
+	for _, kind := range order {
+		types = append(types, map[string]any{"name": kind, "displayName": kind, "operations": byType[kind]})
+	}
+	return map[string]any{
+		"id": "/providers/Microsoft.Authorization/providerOperations/" + namespace, "name": namespace, "type": "Microsoft.Authorization/providerOperations",
+		"displayName": namespace, "operations": []any{}, "resourceTypes": types,
+	}
+}
+
+func listProviderOperations(c *call) (reply, error) {
+	value := []any{}
+	for _, namespace := range slices.Sorted(maps.Keys(c.api.served())) {
+		value = append(value, providerOperations(namespace))
+	}
+	return ok(list{Value: value})
+}
+
+func getProviderOperations(c *call) (reply, error) {
+	namespace, _, err := c.findProvider()
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(providerOperations(namespace))
+}

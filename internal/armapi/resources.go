@@ -27,6 +27,8 @@ func resourceRoutes() []route {
 		get("/providers", listProviders),
 		get("/providers/{namespace}", getProvider),
 		get("/providers/{namespace}/operations", listOperations),
+		get("/providers/Microsoft.Authorization/providerOperations", listProviderOperations),
+		get("/providers/Microsoft.Authorization/providerOperations/{namespace}", getProviderOperations),
 		get(subscriptionPath+"/providers", listProviders),
 		get(subscriptionPath+"/providers/{namespace}", getProvider),
 		{method: http.MethodPost, pattern: subscriptionPath + "/providers/{namespace}/register", versions: anyVersion(), handle: getProvider},

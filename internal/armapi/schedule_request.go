@@ -291,7 +291,7 @@ func (c *call) deactivate(w wanted) (map[string]any, error) {
 }
 
 // done shows a request that took a role away.
-func (w wanted) done(a active, kind string, by access.PrincipalID, now time.Time) map[string]any {
+func (w *wanted) done(a active, kind string, by access.PrincipalID, now time.Time) map[string]any {
 	return a.view(requestKind, w.id, map[string]any{
 		"requestType": kind, "status": "Revoked", "approvalId": nil, "requestorId": by, "createdOn": stamp(now), "justification": w.justification,
 		"scheduleInfo":                   map[string]any{"startDateTime": stamp(now), "expiration": expiration(time.Time{})},
@@ -357,7 +357,7 @@ func validateRoleRequest(c *call) (reply, error) {
 }
 
 // echo shows a request that was looked at and not made.
-func (w wanted) echo(kind string) map[string]any {
+func (w *wanted) echo(kind string) map[string]any {
 	return map[string]any{
 		"id": scheduleID(w.scope, kind, w.id), "name": w.id, "type": "Microsoft.Authorization/" + kind,
 		"properties": map[string]any{"requestType": w.given, "principalId": w.principal, "roleDefinitionId": roleID(w.scope, rbac.DefinitionID(w.role)), "scope": w.scope},

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"testing"
 	"time"
@@ -89,9 +90,7 @@ func TestAssertions(t *testing.T) {
 		"a beginning that is to come": {c, map[string]any{"nbf": at(5 * time.Minute)}, false},
 	} {
 		claims := map[string]any{"iss": "a", "sub": "a", "aud": tokenURL, "exp": at(10 * time.Minute), "nbf": at(0)}
-		for name, value := range one.change {
-			claims[name] = value
-		}
+		maps.Copy(claims, one.change)
 		proof, proven := i.proveByCertificate(c.credentials, "a", one.by.assert(t, claims), tokenURL)
 		if proven != one.proves || proven && proof.ID != "mine" {
 			t.Errorf("%s proves %t by %q", what, proven, proof.ID)

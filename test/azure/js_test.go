@@ -149,6 +149,42 @@ func TestJavaScriptAround(t *testing.T) {
 	}
 }
 
+// TestJavaScriptPIM makes somebody eligible, who activates and gives back, by the Azure SDK for JavaScript.
+func TestJavaScriptPIM(t *testing.T) {
+	t.Parallel()
+	needNode(t)
+	c := newCloud(t)
+	type refusal struct {
+		Status        int
+		Code, Message string
+	}
+	var said struct {
+		Eligible, Valid, Request, Schedule, Back, Then, Removed string
+		Schedules, Instances, Requests, Left                    int
+		Children                                                []string
+		Policies, Assignments                                   []int
+		Active                                                  []any
+		Instance                                                bool
+		Uncancelled, TooLong                                    refusal
+	}
+	c.node("pim.mjs", &said)
+	for what, pair := range map[string][2]string{
+		"the eligibility": {said.Eligible, "Provisioned"}, "what is valid": {said.Valid, "AdminAssign"}, "its request": {said.Request, "Provisioned"}, "the schedule": {said.Schedule, "Provisioned"},
+		"what was given back": {said.Back, "Revoked"}, "the activation then": {said.Then, "Revoked"}, "what was removed": {said.Removed, "Revoked"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s is %q, want %q", what, pair[0], pair[1])
+		}
+	}
+	if said.Schedules != 1 || said.Instances != 1 || said.Requests != 1 || said.Left != 0 || !said.Instance || !slices.Equal(said.Children, []string{"default"}) ||
+		!slices.Equal(said.Policies, []int{17}) || !slices.Equal(said.Assignments, []int{17}) || !slices.Equal(said.Active, []any{true, "Provisioned", true}) {
+		t.Errorf("it said %+v", said)
+	}
+	if said.Uncancelled.Status != 400 || said.TooLong.Code != "RoleAssignmentRequestPolicyValidationFailed" || !strings.Contains(said.TooLong.Message, "ExpirationRule") {
+		t.Errorf("the refusals are %+v and %+v", said.Uncancelled, said.TooLong)
+	}
+}
+
 func stderr(err error) []byte {
 	if e, is := err.(*exec.ExitError); is { //nolint:errorlint // exec gives it as it is
 		return e.Stderr

@@ -80,7 +80,7 @@ func (c *cloud) device(name, tenant string) azcore.TokenCredential {
 			if m.VerificationURL != c.url+"/device" {
 				c.t.Errorf("the page is %s", m.VerificationURL)
 			}
-			c.agree(name, m.UserCode)
+			c.agree(name, m.UserCode) //nolint:contextcheck // it happens in a browser elsewhere
 			return nil
 		},
 	})

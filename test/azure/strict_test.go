@@ -87,6 +87,8 @@ func TestResources(t *testing.T) {
 		"/" + sub + "/providers/Microsoft.Authorization/permissions":                                                     `"*"`,
 		"/providers/Microsoft.Subscription" + sub + "/providers/Microsoft.Authorization/roleAssignmentScheduleInstances": c.client,
 		sub + "/providers/Microsoft.Authorization/denyAssignments":                                                       "value",
+		"/providers/Microsoft.Authorization/providerOperations/microsoft.security":                                       "initiate/action",
+		"/providers/Microsoft.Insights/operations":                                                                       "eventtypes/values/read",
 		"/providers/Microsoft.Insights/eventcategories":                                                                  "Administrative",
 		"/metadata/endpoints": "/adfs",
 	} {

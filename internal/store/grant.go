@@ -46,13 +46,15 @@ func (r *reader) Grants(ctx context.Context, f engine.GrantFilter, p engine.Page
 	const columns = "g.created_at, g.id"
 	l := from(listGrants)
 	notEnded := len(f.States) > 0 && !slices.ContainsFunc(f.States, access.GrantState.Ended)
-	if notEnded && f.Tenant != "" && len(f.Beside) == 0 {
-		// There are few of these, and SQLite would go through all grants of the tenant for them, were that index of use here.
-		l.where("g.tenant || '' = ?", string(f.Tenant))
+	if notEnded {
+		// There are few of these, and SQLite would go through all grants of the tenant, or of the principal, for them, were
+		// those indexes of use here.
+		l.tenants("g.tenant || ''", f.Tenant, f.Beside)
+		equal(l, "g.principal || ''", f.Principal)
 	} else {
 		l.tenants("g.tenant", f.Tenant, f.Beside)
+		equal(l, "g.principal", f.Principal)
 	}
-	equal(l, "g.principal", f.Principal)
 	equal(l, "g.machine", f.Machine)
 	equal(l, "g.eligibility", f.Eligibility)
 	if f.Roles {

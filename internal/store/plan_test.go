@@ -57,6 +57,9 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 		"grants of tenant in force": func(r *reader) {
 			_, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t", States: []access.GrantState{access.GrantActive}}, p)
 		},
+		"grants of principal in force": func(r *reader) {
+			_, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t", Principal: "u", States: []access.GrantState{access.GrantActive}}, p)
+		},
 		"grants of request": func(r *reader) { _, _ = r.GrantsOfRequest(ctx, "r") },
 		"unclosed":          func(r *reader) { _, _ = r.UnclosedGrants(ctx, []access.MachineID{"m"}) },
 		"unclosed of many":  func(r *reader) { _, _ = r.UnclosedGrants(ctx, make([]access.MachineID, 100)) },

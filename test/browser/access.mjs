@@ -145,6 +145,34 @@ await ben.getByRole("button", { name: "Show UTC" }).click();
 await ben.getByText("Times in UTC").waitFor();
 await ben.getByRole("button", { name: "Show Europe/Berlin" }).click();
 
+// What the enforcer has not confirmed is opening, and not open; the command waits for that.
+await anna.goto(portal + "/machines/dark-1/connect");
+await anna.getByText("Opens without anybody's approval.").waitFor();
+await anna.getByRole("button", { name: "Request access" }).click();
+await anna.getByText("Opening: approved, and not yet confirmed by gw-dark.").waitFor();
+check("no command yet", (await anna.getByLabel("How to connect").count()) === 0 && (await anna.getByText("Open", { exact: true }).count()) === 0);
+await inspect(anna, "connect, opening");
+await ben.goto(portal + "/");
+await ben.getByRole("listitem").filter({ hasText: "dark-1" }).getByText("Opening").waitFor();
+await anna.getByRole("button", { name: "End now" }).click();
+await anna.getByText("Nothing is open for you").waitFor();
+
+// Without the stream, pages ask again by themselves.
+const deaf = await person(browser, { storageState: await ben.context().storageState() });
+deaf.expected.push(/ERR_FAILED/);
+await deaf.context().route("**/api/v1/changes", (route) => route.abort());
+await deaf.goto(portal + "/");
+await deaf.getByText("Asking again every few seconds").waitFor();
+await ben.getByText("Live", { exact: true }).waitFor();
+await anna.goto(portal + "/machines/web-1/connect");
+await anna.getByText("Opens without anybody's approval.").waitFor();
+await anna.getByRole("button", { name: "Request access" }).click();
+await deaf.getByRole("link", { name: "web-1" }).waitFor();
+await ben.getByRole("link", { name: "web-1" }).waitFor();
+await anna.getByRole("button", { name: "End now" }).click();
+await deaf.getByRole("link", { name: "web-1" }).waitFor({ state: "detached" });
+await deaf.context().close();
+
 // The administrator looks at the machines, and guards one; its port shuts.
 const admin = await person(browser);
 await signIn(admin, "admin", ADMIN_PASSWORD);
@@ -152,7 +180,7 @@ await admin.getByRole("link", { name: "Machines", exact: true }).click();
 const row = admin.getByRole("row").filter({ hasText: "web-1" });
 await row.waitFor();
 const text = await row.innerText();
-check("it says what happened: " + text, /Closed/.test(text) && /Gateway gw-berlin/.test(text) && /\b1\b/.test(text) && /anna/.test(text));
+check("it says what happened: " + text, /Closed/.test(text) && /Gateway gw-berlin/.test(text) && /\b[12]\b/.test(text) && /anna/.test(text));
 await inspect(admin, "machines");
 await admin.getByRole("searchbox").fill("b-1");
 await admin.getByRole("searchbox").fill("db");
@@ -166,7 +194,7 @@ check("the filter has an address", new URL(admin.url()).searchParams.get("state"
 await admin.goBack();
 await row.waitFor();
 await admin.getByLabel("Pick every machine of this page").check();
-await admin.getByText("2 machines picked").waitFor();
+await admin.getByText("3 machines picked").waitFor();
 await inspect(admin, "machines, picked");
 await admin.getByRole("region", { name: "Picked machines" }).getByRole("link", { name: "Request access" }).click();
 await admin.getByRole("group", { name: "Ports of db-1" }).waitFor();

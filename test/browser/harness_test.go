@@ -80,8 +80,19 @@ func newWorld(t *testing.T, machines ...string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = network.Close() })
+	w := serve(t, network)
+	w.guard(machines)
+	return w
+}
+
+// serverName is the server's name beside its address: passkeys need one.
+const serverName = "postern.example"
+
+// serve starts a server for the first time where the people are, and lets the administrator in.
+func serve(t *testing.T, network *nettest.Network) *world {
+	t.Helper()
 	w := &world{t: t, net: network, dir: t.TempDir(), address: netip.AddrPortFrom(network.ClientAddrs[0], 8443).String()}
-	log := w.launch(network.Client, "server.log", "server", "--data", w.path("data"), "--listen", w.address, "--metrics-listen", "off", "--calls-per-second", "10000")
+	log := w.launch(network.Client, "server.log", "server", "--data", w.path("data"), "--listen", w.address, "--names", serverName, "--metrics-listen", "off", "--calls-per-second", "10000")
 	var password string
 	w.eventually("the server prints the first password", func() error {
 		text, err := os.ReadFile(log)
@@ -101,35 +112,42 @@ func newWorld(t *testing.T, machines ...string) *world {
 		return err
 	})
 	w.admin = w.client(session.Token)
-	w.guard(machines)
 	return w
 }
 
 // guard starts the gateway's agent, and adds the machines behind it; what they do not guard yet is for the test.
 func (w *world) guard(machines []string) {
 	w.t.Helper()
-	token, err := w.admin.CreateEnrollmentToken(w.t.Context(), api.NewEnrollmentToken{Name: "gw-berlin", Mode: "gateway"})
+	w.enroll("gw-berlin", w.path("state"))
+	w.launch(w.net.Gateway, "agent.log", "agent", "--state", w.path("state"))
+	for i, name := range machines {
+		w.behind("gw-berlin", name, w.net.MachineAddrs[2*i].String(), w.net.MachineAddrs[2*i+1].String())
+	}
+}
+
+// enroll enrols a gateway, whose agent does not run yet.
+func (w *world) enroll(name, state string) {
+	w.t.Helper()
+	token, err := w.admin.CreateEnrollmentToken(w.t.Context(), api.NewEnrollmentToken{Name: name, Mode: "gateway"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	enrol := exec.Command(program, "agent", "enroll", "--server", "https://"+w.address, "--token", token.Token, "--ca", w.path("data/ca.pem"), "--state", w.path("state"))
+	enrol := exec.Command(program, "agent", "enroll", "--server", "https://"+w.address, "--token", token.Token, "--ca", w.path("data/ca.pem"), "--state", state)
 	var said bytes.Buffer
 	enrol.Stdout, enrol.Stderr = &said, &said
-	if err := errors.Join(w.net.Gateway.Start(enrol)); err != nil {
+	if err := w.net.Gateway.Start(enrol); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := enrol.Wait(); err != nil {
 		w.t.Fatalf("enrol: %v: %s", err, &said)
 	}
-	w.launch(w.net.Gateway, "agent.log", "agent", "--state", w.path("state"))
-	for i, name := range machines {
-		_, err := w.admin.AddMachine(w.t.Context(), api.NewMachine{
-			Name: name, Gateway: "gw-berlin", OS: "linux",
-			Addresses: []string{w.net.MachineAddrs[2*i].String(), w.net.MachineAddrs[2*i+1].String()},
-		})
-		if err != nil {
-			w.t.Fatal(err)
-		}
+}
+
+// behind adds a machine behind a gateway.
+func (w *world) behind(gateway, name string, addresses ...string) {
+	w.t.Helper()
+	if _, err := w.admin.AddMachine(w.t.Context(), api.NewMachine{Name: name, Gateway: gateway, OS: "linux", Addresses: addresses}); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

@@ -30,11 +30,12 @@ export async function person(browser, options = {}) {
   return page;
 }
 
-export async function signIn(page, name, password, fresh) {
-  await page.goto(portal + "/");
+/** signIn signs in at a server; fresh is the password that takes the place of a one-time one. */
+export async function signIn(page, name, password, fresh, at = portal) {
+  await page.goto(at + "/");
   await page.getByLabel("Name").fill(name);
   await page.getByLabel("Password", { exact: true }).fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   if (fresh) {
     await page.getByLabel("One-time or present password").fill(password);
     await page.getByLabel("New password").fill(fresh);

@@ -3,7 +3,6 @@
 package browser_test
 
 import (
-	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ func ssh(maxSeconds int64) api.PortRule {
 // TestPortal goes through the portal as people do, down to the kernel: signing in with a one-time password, asking,
 // approving, extending, ending, guarding a machine, and looking at every page in both themes and on a phone.
 func TestPortal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "web-1", "db-1", "spare-1")
 	anna, ben := w.person("anna", "Anna Keller", "JIT Access Requester"), w.person("ben", "Ben Ito", "Security Admin")
 	w.policy("web-1", api.MachinePolicy{Ports: []api.PortRule{ssh(2 * 3600)}})
@@ -29,17 +29,10 @@ func TestPortal(t *testing.T) {
 		Justification: api.JustificationRule{Required: true},
 		Approval:      []api.ApprovalCase{{Name: "Databases", Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"ben"}}}}}}},
 	})
-	var targets []string
-	for i := range 3 {
-		to := netip.AddrPortFrom(w.net.MachineAddrs[2*i], 22)
-		echo, err := w.net.Machine.EchoTCP(to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = echo.Close() })
-		targets = append(targets, to.Addr().String())
-	}
-	w.browse("access.mjs", "ANNA_PASSWORD="+anna, "BEN_PASSWORD="+ben, "WEB="+targets[0], "DB="+targets[1], "SPARE="+targets[2])
+	w.enroll("gw-dark", w.path("dark")) // its agent never runs, so nothing is ever seen open behind it
+	w.behind("gw-dark", "dark-1", "10.88.7.7")
+	w.policy("dark-1", api.MachinePolicy{Ports: []api.PortRule{ssh(3600)}})
+	w.browse("access.mjs", "ANNA_PASSWORD="+anna, "BEN_PASSWORD="+ben, "WEB="+w.echo(0), "DB="+w.echo(1), "SPARE="+w.echo(2))
 }
 
 // TestScreenshots makes the pictures of the README, and those of every page, where it is asked to.

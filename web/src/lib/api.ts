@@ -29,6 +29,11 @@ export class Failure extends Error {
 
 export const api = createClient<paths>({ baseUrl: "/", querySerializer: { array: { style: "form", explode: false } } });
 
+// What comes back while the browser is on its way elsewhere leads nowhere else.
+let leaving = false;
+addEventListener("beforeunload", () => { leaving = true; });
+addEventListener("pageshow", () => { leaving = false; });
+
 /** ask gives the answer of a call, or throws a Failure. Without a session it goes to the sign-in page. */
 export async function ask<T>(call: Promise<{ data?: T; error?: Schemas["Problem"]; response: Response }>): Promise<T> {
   let answer;
@@ -38,7 +43,7 @@ export async function ask<T>(call: Promise<{ data?: T; error?: Schemas["Problem"
     throw new Failure(0, "The server cannot be reached. Check your connection; this page tries again by itself.", "unreachable", []);
   }
   const { data, error, response } = answer;
-  if (response.status === 401) {
+  if (response.status === 401 && !leaving) {
     location.assign("/sign-in?" + new URLSearchParams({ next: location.pathname + location.search }));
   }
   if (!response.ok) {

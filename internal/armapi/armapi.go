@@ -60,7 +60,7 @@ func (a *API) Routes() []string {
 
 func (a *API) routes() []route {
 	return slices.Concat(metadataRoutes(), resourceRoutes(), jitRoutes(), securityRoutes(), computeRoutes(), networkRoutes(), authorizationRoutes(),
-		scheduleRoutes(), rolePolicyRoutes(), approvalRoutes(), insightsRoutes())
+		scheduleRoutes(), rolePolicyRoutes(), approvalRoutes(), insightsRoutes(), solutionsRoutes())
 }
 
 // Serves tells whether a path is one of Azure Resource Manager's, so that the server gives it to this API.

@@ -20,7 +20,7 @@ func (a *API) served() map[string]map[string][]string {
 		namespace := "Microsoft." + segments[0]
 		var kinds []string
 		for _, s := range segments[1:] {
-			if !strings.HasPrefix(s, "{") && s != "initiate" && s != "cancel" && s != "validate" {
+			if !strings.HasPrefix(s, "{") && !isVerb(s) {
 				kinds = append(kinds, s)
 			}
 		}
@@ -71,6 +71,11 @@ func listProviders(c *call) (reply, error) {
 		value = append(value, c.provider(namespace, served[namespace]))
 	}
 	return ok(list{Value: value})
+}
+
+// isVerb tells whether a segment of a pattern is something that is done to a resource, rather than a type of resource.
+func isVerb(segment string) bool {
+	return slices.Contains([]string{"initiate", "cancel", "validate", "updateAccess", "refreshPermissions", "listAllowedUpgradePlans"}, segment)
 }
 
 // findProvider gives the provider that the path names, in its own spelling.

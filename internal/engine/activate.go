@@ -19,7 +19,9 @@ import (
 // ActivateInput asks for roles that the caller is eligible for, all at one scope and for one window. Exactly one of Duration
 // and Until is set.
 type ActivateInput struct {
-	ID             access.RequestID // a GUID that is free; empty makes one
+	ID             access.RequestID  // a GUID that is free; empty makes one
+	Resource       access.ResourceID // what a client of Azure's calls it, if it does
+	Tags           map[string]string
 	Roles          []EligibleRole
 	Start          time.Time // zero: at approval
 	Duration       time.Duration
@@ -75,6 +77,9 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 	if err != nil {
 		return RequestDetail{}, err
 	}
+	if err := checkTags(in.Tags); err != nil {
+		return RequestDetail{}, err
+	}
 	if n := len(in.Roles); n == 0 || n > maxRoles {
 		return RequestDetail{}, access.Fault(access.KindInvalid, "rolesOutOfRange", "name 1 to %d roles to activate, not %d", maxRoles, n)
 	}
@@ -83,7 +88,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		return RequestDetail{}, err
 	}
 	request := access.Request{
-		ID: id, Requester: c.Principal, Address: c.Address, Via: c.Via,
+		ID: id, Resource: in.Resource, Tags: in.Tags, Requester: c.Principal, Address: c.Address, Via: c.Via,
 		Start: micros(in.Start), Justification: in.Justification, Ticket: in.Ticket,
 	}
 	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}

@@ -47,17 +47,10 @@ func (e *Engine) Applications(ctx context.Context, c Caller, f ApplicationFilter
 	return list, err
 }
 
-// seesApplication tells whether the caller may know of an application: the customer's side by a right to read it, the
-// publisher's by one to read its definition or the managed resource group.
+// seesApplication tells whether the caller may know of an application: by a right to read it, its managed resource group or
+// the definition that it was deployed from.
 func (r rights) seesApplication(a app.Application) bool {
-	switch r.caller.Tenant {
-	case a.Tenant:
-		return r.may(rbac.ApplicationsRead, a.Resource)
-	case a.Publisher:
-		return r.may(rbac.AppDefinitionsRead, a.Definition) || r.may(rbac.ApplicationsRead, a.Managed)
-	default:
-		return false
-	}
+	return r.may(rbac.ApplicationsRead, a.Resource) || r.may(rbac.ApplicationsRead, a.Managed) || r.may(rbac.AppDefinitionsRead, a.Definition)
 }
 
 // Application gives one managed application by its resource id or its name.

@@ -170,10 +170,12 @@ func quorums(records []quorumRecord) (quorums []access.Quorum) {
 
 // askRecord is what a request is beside its items: what deciding rests on.
 type askRecord struct {
-	Windows    []int64          `json:"windows,omitempty"` // microseconds
-	Extends    access.GrantID   `json:"extends,omitempty"`
-	BreakGlass bool             `json:"breakGlass,omitempty"`
-	Approvals  []approvalRecord `json:"approvals,omitempty"`
+	Windows    []int64           `json:"windows,omitempty"` // microseconds
+	Resource   access.ResourceID `json:"resource,omitempty"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	Extends    access.GrantID    `json:"extends,omitempty"`
+	BreakGlass bool              `json:"breakGlass,omitempty"`
+	Approvals  []approvalRecord  `json:"approvals,omitempty"`
 }
 
 type approvalRecord struct {
@@ -182,7 +184,7 @@ type approvalRecord struct {
 }
 
 func askOf(r access.Request) askRecord {
-	ask := askRecord{Extends: r.Extends, BreakGlass: r.BreakGlass}
+	ask := askRecord{Resource: r.Resource, Tags: r.Tags, Extends: r.Extends, BreakGlass: r.BreakGlass}
 	for _, w := range r.Windows {
 		ask.Windows = append(ask.Windows, micros(w))
 	}
@@ -194,6 +196,7 @@ func askOf(r access.Request) askRecord {
 
 func (ask askRecord) fill(r *access.Request) {
 	r.Extends, r.BreakGlass = ask.Extends, ask.BreakGlass
+	r.Resource, r.Tags = ask.Resource, ask.Tags
 	for _, w := range ask.Windows {
 		r.Windows = append(r.Windows, instant(w))
 	}

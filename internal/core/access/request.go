@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ const (
 // this reason.
 type Request struct {
 	ID            RequestID
+	Resource      ResourceID // under which a client of Azure's made it; empty where it has no name but its id
+	Tags          map[string]string
 	Tenant        TenantID
 	Requester     PrincipalID
 	RequesterName string // as it was when asked
@@ -102,6 +105,17 @@ func NewRequest(r Request, by Actor, wait time.Duration, now time.Time) (Request
 	r.Digest = r.digest()
 	r.Revision = 1
 	return r, []Event{r.event(RequestSubmitted, by, now)}
+}
+
+// Tagged gives the request other tags, all of them.
+func (r Request) Tagged(by Actor, tags map[string]string, now time.Time) (Request, []Event) {
+	r.Tags = maps.Clone(tags)
+	r.Revision++
+	e := r.event(RequestTagged, by, now)
+	for key, value := range tags {
+		e.Details["tag."+key] = value
+	}
+	return r, []Event{e}
 }
 
 // Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where

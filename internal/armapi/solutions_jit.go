@@ -1,0 +1,347 @@
+package armapi
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/app"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// jitRequestBody asks for roles on an application's managed resource group.
+type jitRequestBody struct {
+	Tags       map[string]string `json:"tags"`
+	Properties struct {
+		Application string              `json:"applicationResourceId"`
+		Policies    []authorizationBody `json:"jitAuthorizationPolicies"`
+		Schedule    *struct {
+			Type     string `json:"type"`
+			Duration string `json:"duration"`
+			Start    string `json:"startTime"`
+		} `json:"jitSchedulingPolicy"`
+	} `json:"properties"`
+}
+
+// The tags that say what Azure's request has no field for.
+const (
+	justificationTag = "justification"
+	ticketTag        = "ticket"
+)
+
+// startLag is how far back the start of a request may lie: it is read as now, since clients send the time that it is.
+const startLag = 5 * time.Minute
+
+// input gives what the body asks for, in the managed resource group of a.
+func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.Time) (engine.ActivateInput, error) {
+	in := engine.ActivateInput{
+		ID: jitRequestID(id), Resource: id, Tags: b.Tags, Justification: b.Tags[justificationTag], Ticket: b.Tags[ticketTag], IdempotencyKey: "jitRequests/" + string(jitRequestID(id)),
+	}
+	s := b.Properties.Schedule
+	switch {
+	case s == nil || s.Duration == "" || s.Start == "":
+		return in, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: jitSchedulingPolicy needs a type, a duration and a startTime.")
+	case strings.EqualFold(s.Type, "Recurring"):
+		return in, access.Fault(access.KindInvalid, "RecurringNotSupported",
+			"a recurrence cannot be written here, since the type Recurring has no field that says when: ask for each window with the type Once, or for openings that recur with 'postern request --repeat'")
+	case !strings.EqualFold(s.Type, "Once"):
+		return in, access.Fault(access.KindInvalid, "InvalidJitSchedulingPolicy", "the scheduling type %q is not known: use Once", clip(s.Type))
+	case len(b.Properties.Policies) == 0:
+		return in, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: jitAuthorizationPolicies names no role.")
+	}
+	var err error
+	if in.Duration, err = parseDuration(s.Duration); err != nil {
+		return in, err
+	}
+	if in.Start, err = parseStamp(s.Start); err != nil {
+		return in, err
+	}
+	if !in.Start.After(now) && now.Sub(in.Start) <= startLag {
+		in.Start = time.Time{}
+	}
+	for _, p := range b.Properties.Policies {
+		in.Roles = append(in.Roles, engine.EligibleRole{Role: p.role(), Scope: a.Managed})
+	}
+	body, err := json.Marshal(b)
+	sum := sha256.Sum256(body)
+	in.Digest = hex.EncodeToString(sum[:])
+	return in, err
+}
+
+// jitRequestID gives the id of the request that a client calls by a resource id.
+func jitRequestID(id access.ResourceID) access.RequestID {
+	return access.RequestID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(id.Fold())).String())
+}
+
+// putJITRequest asks. The same call again gives the same request; the name of a request is not used twice.
+func putJITRequest(c *call) (reply, error) {
+	var body jitRequestBody
+	if err := c.decode(&body); err != nil {
+		return reply{}, err
+	}
+	a, err := c.engine().Application(c.Context(), c.caller, body.Properties.Application)
+	switch {
+	case body.Properties.Application == "":
+		err = access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: applicationResourceId is required.")
+	case access.KindOf(err) == access.KindNotFound:
+		err = access.Fault(access.KindInvalid, "ApplicationNotFound", "there is no application %s that you may see", clip(body.Properties.Application))
+	case err == nil && !a.Application.Settings.JIT:
+		err = access.Fault(access.KindInvalid, "JitAccessNotEnabled", "just-in-time access was not chosen when application %q was deployed: its publisher's roles are permanent", a.Application.Name())
+	case err == nil:
+		err = c.askForOneself(a.Application, body.Properties.Policies)
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	in, err := body.input(c.solutionID("jitRequests"), a.Application, c.api.config.Now())
+	if err != nil {
+		return reply{}, err
+	}
+	_, err = c.engine().Request(c.Context(), c.caller, in.ID)
+	status := http.StatusOK
+	if access.KindOf(err) == access.KindNotFound {
+		status = http.StatusCreated
+	}
+	d, err := c.engine().Activate(c.Context(), c.caller, in)
+	if err != nil {
+		return reply{}, jitRefusal(err)
+	}
+	return reply{status: status, body: showJITRequest(d, a.Application)}, nil
+}
+
+// askForOneself refuses a request that names somebody else: it names the caller, or a group that the definition names, for
+// which its member asks.
+func (c *call) askForOneself(a app.Application, policies []authorizationBody) error {
+	for _, p := range policies {
+		self := strings.EqualFold(p.principal(), string(c.caller.Principal))
+		named := false
+		for _, given := range a.Terms.Authorizations {
+			named = named || strings.EqualFold(string(given.Principal), p.principal()) && strings.EqualFold(string(given.Role), p.role())
+		}
+		if !self && !named {
+			return access.Fault(access.KindForbidden, "PrincipalNotAuthorized", "the principal %s with the role %s is not in the authorizations of application %q, or is not you", clip(p.Principal), clip(p.Role), a.Name())
+		}
+	}
+	return nil
+}
+
+// jitRefusal gives refusals the codes that stand in the documentation of this API.
+func jitRefusal(err error) error {
+	switch access.CodeOf(err) {
+	case "requestIdTaken", "idempotencyKeyReused":
+		return access.Fault(access.KindConflict, "JitRequestAlreadyExists", "there is, or was, another request of this name: choose another name")
+	}
+	return err
+}
+
+func getJITRequest(c *call) (reply, error) {
+	d, a, err := c.activation()
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(showJITRequest(d, a))
+}
+
+// activation finds the request that the path names, by the name that it was made by or by its id, and its application.
+func (c *call) activation() (engine.RequestDetail, app.Application, error) {
+	id := c.solutionID("jitRequests")
+	d, err := c.engine().Request(c.Context(), c.caller, jitRequestID(id))
+	if access.KindOf(err) == access.KindNotFound {
+		d, err = c.engine().Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["name"])))
+	}
+	if access.KindOf(err) == access.KindNotFound || err == nil && !d.Request.ForRoles() {
+		return d, app.Application{}, missingSolution(id)
+	}
+	if err != nil {
+		return d, app.Application{}, err
+	}
+	a, err := c.applicationOf(d)
+	if err == nil && a.Resource == "" {
+		err = missingSolution(id)
+	}
+	return d, a, err
+}
+
+// applicationOf gives the application in whose managed resource group a request asks for roles; the zero one where there is none.
+func (c *call) applicationOf(d engine.RequestDetail) (app.Application, error) {
+	all, err := c.applicationsByGroup()
+	return all[d.Request.Items[0].Role.Scope.Fold()], err
+}
+
+// applicationsByGroup gives the applications that the caller may see, by their managed resource groups.
+func (c *call) applicationsByGroup() (map[string]app.Application, error) {
+	all := map[string]app.Application{}
+	for p := (engine.Page{Limit: 1000}); ; {
+		listed, err := c.engine().Applications(c.Context(), c.caller, engine.ApplicationFilter{}, p)
+		if access.KindOf(err) == access.KindForbidden {
+			return all, nil // who may see no application sees none
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range listed.Items {
+			all[d.Application.Managed.Fold()] = d.Application
+		}
+		if p.Cursor = listed.Next; p.Cursor == "" {
+			return all, nil
+		}
+	}
+}
+
+// listJITRequests gives all of them in one page: clients follow no link here.
+func listJITRequests(c *call) (reply, error) {
+	applications, err := c.applicationsByGroup()
+	if err != nil {
+		return reply{}, err
+	}
+	value := []any{}
+	for p := (engine.Page{Limit: 1000}); ; {
+		listed, err := c.engine().Requests(c.Context(), c.caller, engine.RequestFilter{Roles: true}, p)
+		if err != nil {
+			return reply{}, err
+		}
+		for _, d := range listed.Items {
+			a, known := applications[d.Request.Items[0].Role.Scope.Fold()]
+			if known && resourceOf(d.Request).Within(c.scope()) {
+				value = append(value, showJITRequest(d, a))
+			}
+		}
+		if p.Cursor = listed.Next; p.Cursor == "" {
+			return ok(list{Value: value})
+		}
+	}
+}
+
+// resourceOf gives the resource id of a request: the one that it was made by, or one in the managed resource group.
+func resourceOf(r access.Request) access.ResourceID {
+	if r.Resource != "" {
+		return r.Resource
+	}
+	return r.Items[0].Role.Scope + access.ResourceID(solutionsPath+"/jitRequests/"+string(r.ID))
+}
+
+func patchJITRequest(c *call) (reply, error) {
+	var body tagsBody
+	if err := c.decode(&body); err != nil {
+		return reply{}, err
+	}
+	d, a, err := c.activation()
+	if err == nil && body.Tags != nil {
+		d, err = c.engine().TagRequest(c.Context(), c.caller, d.Request.ID, body.Tags)
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(showJITRequest(d, a))
+}
+
+// deleteJITRequest takes a pending request back, or ends what it led to. The request stays on record as canceled.
+func deleteJITRequest(c *call) (reply, error) {
+	d, _, err := c.activation()
+	if access.KindOf(err) == access.KindNotFound {
+		return reply{status: http.StatusNoContent}, nil
+	}
+	if err == nil {
+		err = c.endJITRequest(d, "")
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusOK}, nil
+}
+
+func (c *call) endJITRequest(d engine.RequestDetail, reason string) error {
+	if d.Request.State == access.RequestPending {
+		_, err := c.engine().Cancel(c.Context(), c.caller, d.Request.ID, reason)
+		return err
+	}
+	for _, g := range d.Grants {
+		if g.State.Ended() {
+			continue
+		}
+		if _, err := c.engine().Revoke(c.Context(), c.caller, g.ID, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jitRequestOf finds a request of an application by the name or the resource id that a client calls it by.
+func (c *call) jitRequestOf(a app.Application, ref string) (engine.RequestDetail, error) {
+	candidates := []access.RequestID{access.RequestID(strings.ToLower(ref))}
+	if strings.HasPrefix(ref, "/") {
+		candidates = []access.RequestID{jitRequestID(access.ResourceID(ref)), access.RequestID(strings.ToLower(access.ResourceID(ref).Name()))}
+	} else {
+		group := access.ResourceID(strings.TrimSuffix(string(a.Resource), solutionsPath+"/applications/"+a.Name()))
+		for _, in := range []access.ResourceID{a.Managed, group} {
+			candidates = append(candidates, jitRequestID(in+access.ResourceID(solutionsPath+"/jitRequests/"+ref)))
+		}
+	}
+	for _, id := range candidates {
+		d, err := c.engine().Request(c.Context(), c.caller, id)
+		switch {
+		case access.KindOf(err) == access.KindNotFound:
+		case err != nil:
+			return d, err
+		case d.Request.ForRoles() && d.Request.Items[0].Role.Scope.Equal(a.Managed):
+			return d, nil
+		}
+	}
+	return engine.RequestDetail{}, access.Fault(access.KindNotFound, "JitRequestNotFound", "there is no request %q for application %q that you may see", clip(ref), a.Name())
+}
+
+// jitState gives how a request stands in Azure's words.
+func jitState(d engine.RequestDetail) string {
+	switch d.Request.State {
+	case access.RequestPending:
+		return "Pending"
+	case access.RequestDenied:
+		return "Denied"
+	case access.RequestCanceled:
+		return "Canceled"
+	case access.RequestTimedOut:
+		return "Timeout"
+	case access.RequestApproved:
+	}
+	state := "Expired"
+	for _, g := range d.Grants {
+		switch {
+		case g.State == access.GrantFailed:
+			return "Failed"
+		case !g.State.Ended():
+			return "Approved"
+		case g.State == access.GrantRevoked:
+			state = "Canceled"
+		}
+	}
+	return state
+}
+
+func showJITRequest(d engine.RequestDetail, a app.Application) map[string]any {
+	r := d.Request
+	id := resourceOf(r)
+	policies := make([]authorizationBody, 0, len(r.Items))
+	for _, item := range r.Items {
+		policies = append(policies, authorizationBody{Principal: string(r.Requester), Role: string(item.Role.ID)})
+	}
+	start, end := r.Window(r.Items[0], r.CreatedAt)
+	if len(d.Grants) > 0 {
+		start, end = d.Grants[0].Start, d.Grants[0].End
+	}
+	who := map[string]any{"oid": r.Requester, "puid": "", "applicationId": ""}
+	return map[string]any{
+		"id": id, "name": id.Name(), "type": "Microsoft.Solutions/jitRequests", "location": a.Location, "tags": tagged(r.Tags),
+		"systemData": map[string]any{"createdBy": r.RequesterName, "createdByType": "User", "createdAt": stamp(r.CreatedAt)},
+		"properties": map[string]any{
+			"applicationResourceId": a.Resource, "publisherTenantId": a.Publisher, "jitAuthorizationPolicies": policies,
+			"jitSchedulingPolicy": map[string]any{"type": "Once", "duration": formatDuration(end.Sub(start)), "startTime": stamp(start)},
+			"jitRequestState":     jitState(d), "provisioningState": "Succeeded", "createdBy": who, "updatedBy": who,
+		},
+	}
+}

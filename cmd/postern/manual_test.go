@@ -1,7 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/postern-dev/postern/internal/server"
 )
 
 // TestManual runs the examples of the operator's manual, in their order, each as the person that its block names.
@@ -31,9 +37,25 @@ func TestManual(t *testing.T) {
 		scripts = append(scripts, file)
 	}
 	testscript.Run(t, testscript.Params{
-		Files: scripts, RequireExplicitExec: true, Setup: serve,
+		Files: scripts, RequireExplicitExec: true, Setup: serveWithTickets,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "normal": normal, "agent": joins, "text": text},
 	})
+}
+
+// serveWithTickets is serve, with a system that keeps tickets: those that begin with OPS- are good.
+func serveWithTickets(env *testscript.Env) error {
+	tickets := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			Ticket, Requester, Tenant string
+			Machines                  []string
+		}
+		err := json.NewDecoder(r.Body).Decode(&asked)
+		good := err == nil && strings.HasPrefix(asked.Ticket, "OPS-") && asked.Requester != "" && asked.Tenant != "" && len(asked.Machines) > 0
+		_ = json.NewEncoder(w).Encode(map[string]any{"ok": good, "message": "there is no such ticket"})
+	}))
+	env.Defer(tickets.Close)
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tickets.Certificate().Raw}))
+	return serveAs(env, func(c *server.Config) { c.TicketWebhook, c.TicketCA = tickets.URL, authority })
 }
 
 const manualSetting = `exec postern login --server $SERVER --ca ca.pem --user admin --password-file first-password --new-password-file password
@@ -54,7 +76,7 @@ func manualScript(page string) (script string, commands int) {
 	var run, files strings.Builder
 	run.WriteString(manualSetting)
 	who := "admin"
-	newest := map[string]string{"7f3a9c12": "request list --needs-me", "9b0e44d1": "grant list", "5c21aa07": "review list"}
+	newest := map[string]string{"7f3a9c12": "request list --needs-me", "3d90e7b5": "request list", "9b0e44d1": "grant list", "5c21aa07": "review list"}
 	for _, block := range regexp.MustCompile("(?s)```([^\n]+)\n(.*?)```").FindAllStringSubmatch(page, -1) {
 		kind, as, _ := strings.Cut(block[1], " as=")
 		if kind == "yaml" {

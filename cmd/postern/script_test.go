@@ -49,13 +49,16 @@ func TestScripts(t *testing.T) {
 }
 
 // serve starts a server for one script, and signs nobody in.
-func serve(env *testscript.Env) error {
+func serve(env *testscript.Env) error { return serveAs(env, func(*server.Config) {}) }
+
+func serveAs(env *testscript.Env, change func(*server.Config)) error {
 	var out, log bytes.Buffer
 	ready := make(chan server.Ready, 1)
 	config := server.Default()
 	config.Data = filepath.Join(env.WorkDir, "data")
 	config.Listen, config.MetricsListen = "127.0.0.1:0", "off"
 	config.Out, config.Log = &out, &log
+	change(&config)
 	config.Ready = func(r server.Ready) { ready <- r }
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

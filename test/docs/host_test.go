@@ -97,6 +97,66 @@ func TestReadme(t *testing.T) {
 	l.finish()
 }
 
+// TestBreakGlassWithoutTheServer opens a port of a real kernel with a code while the server is stopped, and finds the use on
+// record, with its debt, once the server is back.
+func TestBreakGlassWithoutTheServer(t *testing.T) {
+	t.Parallel()
+	need(t, "bash", "curl", "setpriv", "unshare")
+	network, err := nettest.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t, network, "docs/operate/break-glass.md")
+	port := netip.AddrPortFrom(network.MachineAddrs[0], 22)
+	echo, err := network.Machine.EchoTCP(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = echo.Close() })
+	must := func(host, text string) string {
+		t.Helper()
+		said, err := l.shell(host, strings.NewReplacer(l.swap...).Replace(text))
+		if err != nil {
+			t.Fatalf("%s\nended with %v:\n%s%s", text, err, said, l.logs())
+		}
+		return said
+	}
+	l.welcome(must("server", "echo POSTERN_NAMES=postern.example > /etc/default/postern-server\nsystemctl start postern-server\njournalctl -u postern-server"))
+	must("person", "postern login --server https://postern.example:8443 --ca-fingerprint FINGERPRINT --user admin\n")
+	l.token(must("person", "postern machine token web-1"))
+	must("machine", "postern agent enroll --server https://postern.example:8443 --token TOKEN --ca-fingerprint FINGERPRINT\nsystemctl start postern-agent")
+	must("person", "postern policy set web-1 --port 22")
+	l.eventually("the port is closed", func() bool { return !l.reaches(port) })
+	revisions := func() (reported, desired string) {
+		said := must("person", "postern machine agents -o csv")
+		return l.find(`,(\d+) of \d+,`, said), l.find(`,\d+ of (\d+),`, said)
+	}
+	_, before := revisions()
+	code := l.find(`(?m)^([A-Z2-7-]{20,})$`, must("person", "postern break-glass issue web-1"))
+	l.eventually("the agent has the code", func() bool {
+		reported, desired := revisions()
+		return reported == desired && desired != before
+	})
+	must("server", "systemctl stop postern-server")
+	l.replace("203.0.113.7", "10.77.0.1")
+	l.replace("ABCDE-FGHIJ-…", code)
+	l.run("machine-break-glass", "Port 22 of web-1 is open for 10.77.0.1/32 for 30m0s")
+	l.eventually("the port is open", func() bool { return l.reaches(port) })
+	must("server", "systemctl start postern-server")
+	must("machine", "systemctl restart postern-agent") // it would try the server again too, in its own time
+	l.eventually("the use is on record", func() bool {
+		said, _ := l.shell("person", "postern audit list --kind breakGlass.used -o json")
+		return strings.Contains(said, `"offline": "true"`)
+	})
+	if said := must("person", "postern review list"); !strings.Contains(said, "admin") {
+		t.Errorf("there is no debt of a review:\n%s", said)
+	}
+	if !l.reaches(port) {
+		t.Error("the server closed what a code had opened")
+	}
+	l.finish()
+}
+
 func TestGateway(t *testing.T) {
 	t.Parallel()
 	need(t, "bash", "curl", "setpriv", "sysctl", "unshare")

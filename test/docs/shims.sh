@@ -47,5 +47,6 @@ launch() {
   [ "$1" != postern-server ] || until curl -fsk -o /dev/null https://localhost:8443/readyz; do sleep 0.05; done
 }
 
+sudo() { "$@"; }
 journalctl() { cat "$HOST/$2.log"; }
 ssh() { timeout 5 bash -c "exec 3<>/dev/tcp/$1/22"; }

@@ -28,7 +28,8 @@ type Reason struct {
 
 // SignIn asks for a session.
 type SignIn struct {
-	Name        string `json:"name" maxLength:"256"`
+	Name        string `json:"name" maxLength:"256" doc:"A name of the home tenant, or name@tenant."`
+	Tenant      string `json:"tenant,omitempty" maxLength:"256" doc:"Name or id of the tenant that the name is of; absent: as the name says."`
 	Password    string `json:"password" maxLength:"1024"`
 	NewPassword string `json:"newPassword,omitempty" maxLength:"1024" doc:"Replaces the password; needed with a one-time password."`
 }

@@ -148,6 +148,15 @@ func (r rights) tenantOf(scope access.ResourceID) access.TenantID {
 	return r.caller.Tenant
 }
 
+// here gives scope where it is of the caller's own tenant, and else the root: a role may name scopes that are of nobody here,
+// such as one that was written for Azure, and can be assigned in its own tenant alone.
+func (r rights) here(scope access.ResourceID) access.ResourceID {
+	if r.dir.Owner(scope) == r.caller.Tenant {
+		return scope
+	}
+	return access.Root
+}
+
 // name gives what the caller is called in a tenant: name@tenant where they are a guest.
 func (r rights) name(tenant access.TenantID) string {
 	if r.isHome(tenant) {

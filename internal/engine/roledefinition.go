@@ -83,11 +83,8 @@ func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.De
 			}
 		}
 		for _, scope := range scopes {
-			if err := may.require(rbac.RoleDefinitionsWrite, scope); err != nil {
+			if err := may.require(rbac.RoleDefinitionsWrite, may.here(scope)); err != nil {
 				return err
-			}
-			if !may.isHome(may.tenantOf(scope)) {
-				return access.Fault(access.KindInvalid, "foreignScope", "%s is of another tenant: a role can be assigned in its own tenant alone", scope)
 			}
 		}
 		if err := tx.SaveRoleDefinition(ctx, d); err != nil {
@@ -125,7 +122,7 @@ func (e *Engine) DeleteRole(ctx context.Context, c Caller, id rbac.DefinitionID)
 			return access.Fault(access.KindForbidden, "builtInRole", "role %q is built in and stays", d.Name)
 		}
 		for _, scope := range d.AssignableScopes {
-			if err := may.require(rbac.RoleDefinitionsDelete, scope); err != nil {
+			if err := may.require(rbac.RoleDefinitionsDelete, may.here(scope)); err != nil {
 				return err
 			}
 		}

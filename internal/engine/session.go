@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -27,7 +28,8 @@ type SignInInput struct {
 
 // SignInRefusal is a sign-in that identity refused.
 type SignInRefusal struct {
-	Name        string             // as it was given
+	Tenant      string             // as it was given
+	Name        string             // likewise
 	Principal   access.PrincipalID // empty where there is no such user
 	Reason      string             // stable, such as "wrongPassword"
 	WrongSecret bool               // it counts towards the lock
@@ -42,29 +44,31 @@ const (
 	lockMost  = 15 * time.Minute
 )
 
-// Credentials gives what a sign-in under name is checked against, in whichever tenant there is such a name; it fails with
-// access.KindNotFound where there is none, or more than one. Package identity alone calls it.
-func (e *Engine) Credentials(ctx context.Context, name string) (cred Credentials, err error) {
+// Credentials gives what a sign-in under name is checked against; it fails with access.KindNotFound where there is no such
+// user. tenant is a name or id; where it is empty, name may be name@tenant, and otherwise is of the tenant that runs the
+// server. Package identity alone calls it.
+func (e *Engine) Credentials(ctx context.Context, tenant, name string) (cred Credentials, err error) {
 	err = e.store.View(ctx, func(r Reader) error {
-		tenants, err := r.Tenants(ctx)
-		if err != nil {
-			return fmt.Errorf("read tenants: %w", err)
-		}
 		cred = Credentials{}
-		found := 0
-		for _, t := range tenants {
-			p, err := r.PrincipalByName(ctx, t.ID, name)
-			switch {
-			case isKind(err, access.KindNotFound):
-			case err != nil:
+		for _, one := range signInNames(tenant, name) {
+			id, err := tenantOf(ctx, r, one.tenant)
+			if err == nil && one.within != "" {
+				within, err := tenantOf(ctx, r, one.within)
+				if err != nil || within != id {
+					continue
+				}
+			}
+			if err == nil {
+				cred.Principal, err = r.PrincipalByName(ctx, id, one.name)
+			}
+			if err == nil {
+				break
+			}
+			if !isKind(err, access.KindNotFound) {
 				return fmt.Errorf("read principal: %w", err)
-			default:
-				found++
-				cred.Principal = p
 			}
 		}
-		if found != 1 {
-			cred = Credentials{}
+		if cred.Principal.ID == "" {
 			return access.Fault(access.KindNotFound, "unknownPrincipal", "there is no user %q", clip(name))
 		}
 		cred.Password, err = r.Password(ctx, cred.Principal.ID)
@@ -74,6 +78,24 @@ func (e *Engine) Credentials(ctx context.Context, name string) (cred Credentials
 		return err
 	})
 	return cred, err
+}
+
+// signInName is a name in a tenant; an empty tenant is the one that runs the server. Where within is not empty, the name
+// counts only if that is the same tenant.
+type signInName struct{ tenant, name, within string }
+
+// signInNames gives what a sign-in name may mean, in the order in which it does. Names of tenants have neither a dot nor an
+// at sign, so the name of a mailbox is not taken for name@tenant.
+func signInNames(tenant, name string) []signInName {
+	plain := signInName{tenant: tenant, name: name}
+	at := strings.LastIndexByte(name, '@')
+	switch {
+	case at <= 0 || at == len(name)-1:
+		return []signInName{plain}
+	case tenant != "":
+		return []signInName{plain, {tenant: name[at+1:], name: name[:at], within: tenant}}
+	}
+	return []signInName{{tenant: name[at+1:], name: name[:at]}, plain}
 }
 
 // SignIn keeps a session. A new password ends every other session of its principal.
@@ -133,11 +155,14 @@ func (e *Engine) SignInRefused(ctx context.Context, in SignInRefusal) error {
 			Details: map[string]string{"reason": in.Reason},
 		}
 		if in.Principal == "" {
-			tenant, err := homeTenant(ctx, tx)
+			var err error
+			event.Tenant, err = tenantOf(ctx, tx, signInNames(in.Tenant, in.Name)[0].tenant)
+			if isKind(err, access.KindNotFound) {
+				event.Tenant, err = homeTenant(ctx, tx)
+			}
 			if err != nil {
 				return fmt.Errorf("read tenants: %w", err)
 			}
-			event.Tenant = tenant
 			return tx.Append(ctx, event)
 		}
 		p, err := tx.Principal(ctx, in.Principal)

@@ -120,6 +120,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.networkRoutes()
 	a.appDefinitionRoutes()
 	a.applicationRoutes()
+	a.tenantRoutes()
 	a.passkeyRoutes()
 	a.glassRoutes()
 	a.notificationRoutes()

@@ -43,7 +43,8 @@ type signInInput struct {
 
 func (a *API) signIn(ctx context.Context, in *signInInput) (*answer[api.Session], error) {
 	s, err := a.identity.SignIn(ctx, identity.SignInInput{
-		Name: in.Body.Name, Password: in.Body.Password, NewPassword: in.Body.NewPassword,
+		Tenant: in.Body.Tenant,
+		Name:   in.Body.Name, Password: in.Body.Password, NewPassword: in.Body.NewPassword,
 		Address: in.address, Via: via(in.client), Client: clip(in.client),
 	})
 	if err != nil {

@@ -135,3 +135,19 @@ func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in engi
 	}
 	return p, oneTime, nil
 }
+
+// CreateTenant makes a tenant, whose administrator gets a one-time password, which it gives back.
+func (i *Identity) CreateTenant(ctx context.Context, c engine.Caller, in engine.TenantInput) (d engine.TenantDetail, oneTime string, err error) {
+	// Ask first: a hash is dear, and only for those who may.
+	if err := i.engine.MayCreateTenant(ctx, c); err != nil {
+		return d, "", err
+	}
+	oneTime = engine.OneTimePassword()
+	if in.PasswordHash, err = i.HashPassword(ctx, oneTime); err != nil {
+		return d, "", err
+	}
+	if d, err = i.engine.CreateTenant(ctx, c, in); err != nil {
+		return d, "", err
+	}
+	return d, oneTime, nil
+}

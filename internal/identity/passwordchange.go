@@ -35,7 +35,7 @@ func (i *Identity) ChangePassword(ctx context.Context, c engine.Caller, password
 	if len(password) > maxPassword || !i.names.allow(strings.ToLower(c.Name), i.now()) {
 		return access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts for this name: wait a minute and try again")
 	}
-	found, err := i.engine.Credentials(ctx, c.Name)
+	found, err := i.engine.Credentials(ctx, string(c.Tenant), c.Name)
 	if err != nil {
 		return fmt.Errorf("read credentials: %w", err)
 	}

@@ -18,6 +18,7 @@ const maxName = 256 // bytes of a sign-in name
 
 // SignInInput is a name, a password and where they come from.
 type SignInInput struct {
+	Tenant      string // name or id; empty: Name may be name@tenant, and else is of the tenant that runs the server
 	Name        string
 	Password    string
 	NewPassword string // replaces the password; needed with a one-time password
@@ -42,13 +43,17 @@ func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error)
 	if err := i.AllowAnonymous(in.Address); err != nil {
 		return SignedIn{}, err
 	}
-	if len(in.Name) > maxName || len(in.Password) > maxPassword {
+	if len(in.Name) > maxName || len(in.Tenant) > maxName || len(in.Password) > maxPassword {
 		return SignedIn{}, wrongCredentials()
 	}
-	if !i.names.allow(strings.ToLower(in.Name), i.now()) {
+	account := in.Name
+	if in.Tenant != "" {
+		account += "@" + in.Tenant
+	}
+	if !i.names.allow(strings.ToLower(account), i.now()) {
 		return SignedIn{}, access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts for this name: wait a minute and try again")
 	}
-	found, err := i.engine.Credentials(ctx, in.Name)
+	found, err := i.engine.Credentials(ctx, in.Tenant, in.Name)
 	if err != nil && access.KindOf(err) != access.KindNotFound {
 		return SignedIn{}, fmt.Errorf("read credentials: %w", err)
 	}
@@ -58,7 +63,7 @@ func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error)
 	}
 	if reason := i.refusal(found, right); reason != "" {
 		err := i.engine.SignInRefused(ctx, engine.SignInRefusal{
-			Name: in.Name, Principal: found.Principal.ID, Reason: reason,
+			Tenant: in.Tenant, Name: in.Name, Principal: found.Principal.ID, Reason: reason,
 			WrongSecret: reason == "wrongPassword", Via: in.Via, Address: in.Address,
 		})
 		if err != nil {

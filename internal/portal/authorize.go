@@ -60,7 +60,7 @@ func (v *visit) authorize(authority string) {
 		return
 	}
 	page.Name = v.PostFormValue("name")
-	code, err := v.issue(pending)
+	code, err := v.issue(identity.TenantRef(authority), pending)
 	if err != nil {
 		status, text := say(err)
 		page.Problem = text
@@ -96,8 +96,8 @@ func (v *visit) asked(authority string) (p engine.PendingSignIn, oauth, text str
 }
 
 // issue signs the person in and keeps an authorization code.
-func (v *visit) issue(p engine.PendingSignIn) (code string, err error) {
-	if p.Session, err = v.signIn(p.Client); err != nil {
+func (v *visit) issue(tenant string, p engine.PendingSignIn) (code string, err error) {
+	if p.Session, err = v.signIn(tenant, p.Client); err != nil {
 		return "", err
 	}
 	code, p.Hash = identity.NewCode()

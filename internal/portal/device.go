@@ -54,7 +54,7 @@ func (v *visit) device() {
 		v.show(http.StatusOK, "device.html", page)
 		return
 	}
-	session, err := v.signIn(waiting.Client)
+	session, err := v.signIn("", waiting.Client)
 	if err == nil {
 		err = engine.AnswerSignIn(v.Context(), code, session)
 	}

@@ -31,7 +31,7 @@ func (v *visit) enter() {
 		v.show(http.StatusOK, "enter.html", page)
 		return
 	}
-	signed, err := v.check("browser")
+	signed, err := v.check("", "browser")
 	if err != nil {
 		status, text := say(err)
 		page.Problem = text

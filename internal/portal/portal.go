@@ -204,19 +204,19 @@ func say(err error) (status int, text string) {
 	return http.StatusInternalServerError, "Something went wrong in the server; its log says what."
 }
 
-// signIn checks the name and password of the form, and opens a session for the client. Its token is told to nobody: the
+// signIn checks the name and password of the form, in a tenant where one is given, and opens a session for the client. Its token is told to nobody: the
 // client exchanges its own code for one.
-func (v *visit) signIn(client string) (session string, err error) {
-	signed, err := v.check("sign-in page for " + client)
+func (v *visit) signIn(tenant, client string) (session string, err error) {
+	signed, err := v.check(tenant, "sign-in page for "+client)
 	if err != nil {
 		return "", err
 	}
 	return identity.SessionOf(signed), nil
 }
 
-func (v *visit) check(client string) (identity.SignedIn, error) {
+func (v *visit) check(tenant, client string) (identity.SignedIn, error) {
 	return v.portal.config.Identity.SignIn(v.Context(), identity.SignInInput{
-		Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword"),
+		Tenant: tenant, Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword"),
 		Address: v.address, Via: "portal", Client: client,
 	})
 }

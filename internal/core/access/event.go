@@ -104,6 +104,10 @@ const (
 	AccessRefused EventKind = "access.refused" // an attempt at anything else that the caller may not do
 	ServerStarted EventKind = "server.started"
 	TenantCreated EventKind = "tenant.created"
+
+	SubscriptionCreated  EventKind = "subscription.created"
+	ResourceGroupCreated EventKind = "resourceGroup.created"
+	ResourceGroupDeleted EventKind = "resourceGroup.deleted"
 )
 
 // Outcome says how an attempt ended.

@@ -23,9 +23,11 @@ const (
 	EligibilitiesRead  = "Microsoft.Authorization/roleEligibilitySchedules/read"
 	EligibilitiesWrite = "Microsoft.Authorization/roleEligibilityScheduleRequests/write" // and to take them away
 
-	SubscriptionsRead   = "Microsoft.Resources/subscriptions/read"
-	ResourceGroupsRead  = "Microsoft.Resources/subscriptions/resourceGroups/read"
-	ResourceGroupsWrite = "Microsoft.Resources/subscriptions/resourceGroups/write"
+	SubscriptionsRead    = "Microsoft.Resources/subscriptions/read"
+	SubscriptionsWrite   = "Microsoft.Subscription/aliases/write" // to make one, at the root
+	ResourceGroupsRead   = "Microsoft.Resources/subscriptions/resourceGroups/read"
+	ResourceGroupsWrite  = "Microsoft.Resources/subscriptions/resourceGroups/write"
+	ResourceGroupsDelete = "Microsoft.Resources/subscriptions/resourceGroups/delete"
 
 	DenyAssignmentsRead = "Microsoft.Authorization/denyAssignments/read"
 
@@ -88,7 +90,7 @@ func Actions() []string {
 		RoleAssignmentsRead, RoleAssignmentsWrite, RoleAssignmentsDelete,
 		RoleDefinitionsRead, RoleDefinitionsWrite, RoleDefinitionsDelete,
 		EligibilitiesRead, EligibilitiesWrite, RoleActivate,
-		SubscriptionsRead, ResourceGroupsRead, ResourceGroupsWrite,
+		SubscriptionsRead, SubscriptionsWrite, ResourceGroupsRead, ResourceGroupsWrite, ResourceGroupsDelete,
 		DenyAssignmentsRead, AppDefinitionsRead, AppDefinitionsWrite, AppDefinitionsDelete,
 		ApplicationsRead, ApplicationsWrite, ApplicationsDelete, ApplicationsRefresh,
 		ActivityLogRead,

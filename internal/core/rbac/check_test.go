@@ -76,6 +76,8 @@ func TestBuiltInRoles(t *testing.T) {
 		rbac.ApplicationsWrite:     {yes, yes, no, no, no, no, no},
 		rbac.ApplicationsDelete:    {yes, yes, no, no, no, no, no},
 		rbac.ApplicationsRefresh:   {yes, yes, no, no, no, no, no},
+		rbac.SubscriptionsWrite:    {yes, yes, no, no, no, no, no},
+		rbac.ResourceGroupsDelete:  {yes, yes, no, no, no, no, no},
 		rbac.ActivityLogRead:       {yes, yes, yes, yes, yes, yes, no},
 		rbac.RequestsRead:          {yes, yes, yes, yes, yes, yes, no},
 		rbac.RequestsDecide:        {yes, yes, no, no, yes, no, no},

@@ -1,0 +1,272 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// Limits on the places of one tenant.
+const (
+	maxSubscriptions  = 1000
+	maxResourceGroups = 10_000
+)
+
+// CreateSubscription makes a subscription in the caller's tenant.
+func (e *Engine) CreateSubscription(ctx context.Context, c Caller, name string) (s access.Subscription, err error) {
+	err = e.change(ctx, c, attempt{action: rbac.SubscriptionsWrite, details: map[string]string{"subscription": name}}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.SubscriptionsWrite, access.Root)
+		if err != nil {
+			return err
+		}
+		if err := checkPlace("subscription", name); err != nil {
+			return err
+		}
+		all, err := tx.Subscriptions(ctx)
+		if err != nil {
+			return fmt.Errorf("read subscriptions: %w", err)
+		}
+		all = slices.DeleteFunc(all, func(s access.Subscription) bool { return s.Tenant != c.Tenant })
+		if len(all) >= maxSubscriptions {
+			return access.Fault(access.KindConflict, "tooManySubscriptions", "there are %d subscriptions, the most that are allowed", len(all))
+		}
+		for _, other := range all {
+			if strings.EqualFold(other.Name, name) {
+				return access.Fault(access.KindConflict, "subscriptionExists", "there is a subscription %q already, with the id %s: choose another name", other.Name, other.ID)
+			}
+		}
+		// Azure's clients know subscriptions as random GUIDs, so these do not tell their age.
+		s = access.Subscription{ID: access.SubscriptionID(uuid.NewString()), Tenant: c.Tenant, Name: name, CreatedAt: may.now}
+		if err := tx.SaveSubscription(ctx, s); err != nil {
+			return fmt.Errorf("save subscription: %w", err)
+		}
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.SubscriptionCreated, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			Scope: access.SubscriptionScope(s.ID), Action: rbac.SubscriptionsWrite, Details: map[string]string{"name": s.Name},
+		})
+	})
+	return s, err
+}
+
+func checkPlace(what, name string) error {
+	if uuid.Validate(name) == nil {
+		return access.Fault(access.KindInvalid, "malformedName", "the name of a %s cannot be a GUID, which would mean its id", what)
+	}
+	return access.CheckName(what, name)
+}
+
+// ResourceGroupInput is a new resource group.
+type ResourceGroupInput struct {
+	Subscription string // name, GUID or resource id; empty: the default one
+	Name         string
+	Location     string // empty: LocalLocation
+}
+
+// CreateResourceGroup makes a resource group in a subscription.
+func (e *Engine) CreateResourceGroup(ctx context.Context, c Caller, in ResourceGroupInput) (g access.ResourceGroup, err error) {
+	a := attempt{action: rbac.ResourceGroupsWrite, details: map[string]string{"resourceGroup": in.Name, "subscription": in.Subscription}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if _, err := may.anywhere(rbac.ResourceGroupsWrite); err != nil {
+			return err
+		}
+		subscription, err := subscriptionNamed(ctx, tx, may, in.Subscription)
+		if err != nil {
+			return err
+		}
+		if err := checkPlace("resource group", in.Name); err != nil {
+			return err
+		}
+		scope := access.ResourceGroupScope(subscription.ID, in.Name)
+		if err := may.require(rbac.ResourceGroupsWrite, scope); err != nil {
+			return err
+		}
+		in.Location = cmp.Or(in.Location, LocalLocation)
+		if err := access.CheckName("location", in.Location); err != nil {
+			return err
+		}
+		groups, err := tx.ResourceGroups(ctx)
+		if err != nil {
+			return fmt.Errorf("read resource groups: %w", err)
+		}
+		groups = slices.DeleteFunc(groups, func(g access.ResourceGroup) bool { return g.Subscription != subscription.ID })
+		if len(groups) >= maxResourceGroups {
+			return access.Fault(access.KindConflict, "tooManyResourceGroups", "the subscription has %d resource groups, the most that are allowed", len(groups))
+		}
+		if slices.ContainsFunc(groups, func(g access.ResourceGroup) bool { return strings.EqualFold(g.Name, in.Name) }) {
+			return access.Fault(access.KindConflict, "resourceGroupExists", "there is a resource group %q in this subscription already: choose another name", in.Name)
+		}
+		g = access.ResourceGroup{Subscription: subscription.ID, Name: in.Name, Location: in.Location, CreatedAt: may.now}
+		if err := tx.SaveResourceGroup(ctx, g); err != nil {
+			return fmt.Errorf("save resource group: %w", err)
+		}
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.ResourceGroupCreated, Outcome: access.Succeeded, Actor: may.actor(subscription.Tenant), Tenant: subscription.Tenant,
+			Scope: scope, Action: rbac.ResourceGroupsWrite, Details: map[string]string{"name": g.Name, "location": g.Location},
+		})
+	})
+	return g, err
+}
+
+// subscriptionNamed gives the subscription that ref names by name, GUID or resource id, of those that the caller may know of.
+// A name means one of the caller's own tenant.
+func subscriptionNamed(ctx context.Context, r Reader, may rights, ref string) (access.Subscription, error) {
+	found, err := findSubscription(ctx, r, may.caller.Tenant, ref)
+	if !isKind(err, access.KindNotFound) || ref == "" {
+		return found, err
+	}
+	all, readErr := r.Subscriptions(ctx)
+	if readErr != nil {
+		return access.Subscription{}, fmt.Errorf("read subscriptions: %w", readErr)
+	}
+	id := access.ResourceID(ref).InSubscription()
+	if id == "" {
+		id = access.SubscriptionID(ref)
+	}
+	places := may.dir.Places(may.caller.Principal, may.now)
+	for _, s := range all {
+		if strings.EqualFold(string(s.ID), string(id)) && touches(access.SubscriptionScope(s.ID), places) {
+			return s, nil
+		}
+	}
+	return access.Subscription{}, err
+}
+
+// DeleteResourceGroup deletes a resource group that is empty, by its name or resource id. Role assignments at it go with it.
+func (e *Engine) DeleteResourceGroup(ctx context.Context, c Caller, ref string) error {
+	return e.change(ctx, c, attempt{action: rbac.ResourceGroupsDelete, details: map[string]string{"resourceGroup": ref}}, func(tx Tx) error {
+		if ref == "" {
+			return access.Fault(access.KindInvalid, "malformedName", "name the resource group")
+		}
+		may, group, err := e.authorizeGroup(ctx, tx, c, rbac.ResourceGroupsDelete, ref)
+		if err != nil {
+			return err
+		}
+		if err := groupEmpty(ctx, tx, may, group); err != nil {
+			return err
+		}
+		data, err := tx.Directory(ctx)
+		if err != nil {
+			return fmt.Errorf("load directory: %w", err)
+		}
+		for _, a := range data.Assignments {
+			if !a.Scope.Within(group.scope()) {
+				continue
+			}
+			if err := tx.DeleteRoleAssignment(ctx, a.ID); err != nil {
+				return fmt.Errorf("delete role assignment: %w", err)
+			}
+			d, err := describeAssignment(ctx, tx, may.dir, a)
+			if err != nil {
+				return err
+			}
+			if err := tx.Append(ctx, d.event(access.RoleUnassigned, may)); err != nil {
+				return err
+			}
+		}
+		if err := tx.DeleteResourceGroup(ctx, group.subscription.ID, group.group.Name); err != nil {
+			return fmt.Errorf("delete resource group: %w", err)
+		}
+		tenant := group.subscription.Tenant
+		return tx.Append(ctx, access.Event{
+			At: may.now, Kind: access.ResourceGroupDeleted, Outcome: access.Succeeded, Actor: may.actor(tenant), Tenant: tenant,
+			Scope: group.scope(), Action: rbac.ResourceGroupsDelete, Details: map[string]string{"name": group.group.Name},
+		})
+	})
+}
+
+// groupEmpty refuses where something lies in a resource group, with the first things that do.
+func groupEmpty(ctx context.Context, r Reader, may rights, group placedGroup) error {
+	refusal := access.Fault(access.KindConflict, "resourceGroupNotEmpty", "resource group %q is not empty: delete what lies in it first", group.group.Name)
+	add := func(what string, id access.ResourceID) {
+		if len(refusal.Reasons) < maxReasons {
+			refusal.Reasons = append(refusal.Reasons, access.Reason{Code: "resourceGroupNotEmpty", Message: what + " " + string(id) + " lies in it"})
+		}
+	}
+	tenant, scope := group.subscription.Tenant, group.scope()
+	some := Page{Limit: maxReasons}
+	machines, err := r.Machines(ctx, MachineFilter{Tenant: tenant, Scope: scope}, some)
+	if err != nil {
+		return fmt.Errorf("read machines: %w", err)
+	}
+	for _, m := range machines.Items {
+		add("machine", m.Resource)
+	}
+	policies, err := r.Policies(ctx, PolicyFilter{Tenant: tenant, Scope: scope}, some)
+	if err != nil {
+		return fmt.Errorf("read policies: %w", err)
+	}
+	for _, p := range policies.Items {
+		add("policy", p.Resource)
+	}
+	eligibilities, err := r.Eligibilities(ctx, EligibilityFilter{Tenant: tenant, Scope: scope}, some)
+	if err != nil {
+		return fmt.Errorf("read eligibilities: %w", err)
+	}
+	for _, one := range eligibilities.Items {
+		add("eligibility "+string(one.ID)+" at", one.Scope)
+	}
+	if err := applicationsWithin(ctx, r, tenant, scope, add); err != nil {
+		return err
+	}
+	for _, d := range may.dir.Denials() {
+		if d.Scope.Within(scope) {
+			add("deny assignment "+d.Name+" at", d.Scope)
+		}
+	}
+	tokens, err := r.EnrollmentTokens(ctx, tenant, may.now)
+	if err != nil {
+		return fmt.Errorf("read enrolment tokens: %w", err)
+	}
+	for _, t := range tokens {
+		if t.scope().Equal(scope) {
+			add("enrolment token "+t.PublicID()+" for", scope)
+		}
+	}
+	if len(refusal.Reasons) > 0 {
+		return refusal
+	}
+	return nil
+}
+
+// applicationsWithin adds the applications and definitions of a tenant that lie in a scope.
+func applicationsWithin(ctx context.Context, r Reader, tenant access.TenantID, scope access.ResourceID, add func(string, access.ResourceID)) error {
+	for p := (Page{Limit: maxLimit}); ; {
+		list, err := r.Applications(ctx, ApplicationFilter{Tenant: tenant}, p)
+		if err != nil {
+			return fmt.Errorf("read applications: %w", err)
+		}
+		for _, a := range list.Items {
+			if a.Resource.Within(scope) {
+				add("application", a.Resource)
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			break
+		}
+	}
+	for p := (Page{Limit: maxLimit}); ; {
+		list, err := r.ApplicationDefinitions(ctx, ApplicationFilter{Tenant: tenant}, p)
+		if err != nil {
+			return fmt.Errorf("read definitions: %w", err)
+		}
+		for _, d := range list.Items {
+			if d.Resource.Within(scope) {
+				add("application definition", d.Resource)
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			return nil
+		}
+	}
+}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,10 +55,41 @@ func New(c Config) (*Portal, error) {
 	return p, nil
 }
 
+// pages gives what answers at each path. One that ends in a slash stands for everything below it.
+func pages() map[string]func(*visit) {
+	return map[string]func(*visit){
+		stylePath:             func(v *visit) { http.ServeFileFS(v.w, v.Request, files, "pages/sign-in.css") },
+		scriptPath:            func(v *visit) { http.ServeFileFS(v.w, v.Request, files, "pages/sign-in.js") },
+		passkeyScript:         func(v *visit) { http.ServeFileFS(v.w, v.Request, files, "pages/passkey.js") },
+		passkeyPath:           (*visit).passkey,
+		installFolder:         func(v *visit) { v.install(strings.TrimPrefix(v.URL.Path, installFolder)) },
+		oidcStart:             (*visit).startOIDC,
+		identity.OIDCCallback: (*visit).finishOIDC,
+		devicePath:            (*visit).device,
+		signInPath:            (*visit).enter,
+		signOutPath:           (*visit).leave,
+	}
+}
+
+// Paths gives the paths of the pages, sorted; the sign-in pages of authorities and the web application are beside them.
+func Paths() []string { return slices.Sorted(maps.Keys(pages())) }
+
+// page finds what answers at a path.
+func page(path string) (func(*visit), bool) {
+	if strings.HasPrefix(path, installFolder) {
+		path = installFolder
+	}
+	if authority, found := cutAuthorize(path); found {
+		return func(v *visit) { v.authorize(authority) }, true
+	}
+	found, ok := pages()[path]
+	return found, ok
+}
+
 // Serves tells whether a path is one of these pages.
 func Serves(path string) bool {
-	_, authorize := cutAuthorize(path)
-	return authorize || path == devicePath || path == stylePath || path == scriptPath || strings.HasPrefix(path, installFolder) || path == signInPath || path == signOutPath || path == passkeyPath || path == passkeyScript || path == oidcStart || path == identity.OIDCCallback
+	_, found := page(path)
+	return found
 }
 
 const (
@@ -92,7 +125,8 @@ type visit struct {
 const maxForm = 64 << 10
 
 func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
-	if !Serves(r.URL.Path) {
+	answer, found := page(r.URL.Path)
+	if !found {
 		p.app.ServeHTTP(w, r)
 		return
 	}
@@ -110,36 +144,12 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
 		v.fail(err)
 		return
 	}
-	authority, authorize := cutAuthorize(r.URL.Path)
-	switch {
-	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
 		v.show(http.StatusMethodNotAllowed, "error.html", "This page takes GET and POST.")
-	case r.URL.Path == stylePath:
-		http.ServeFileFS(w, r, files, "pages/sign-in.css")
-	case r.URL.Path == passkeyScript:
-		http.ServeFileFS(w, r, files, "pages/passkey.js")
-	case r.URL.Path == passkeyPath:
-		v.passkey()
-	case r.URL.Path == scriptPath:
-		http.ServeFileFS(w, r, files, "pages/sign-in.js")
-	case strings.HasPrefix(r.URL.Path, installFolder):
-		v.install(strings.TrimPrefix(r.URL.Path, installFolder))
-	case authorize:
-		v.authorize(authority)
-	case r.URL.Path == oidcStart:
-		v.startOIDC()
-	case r.URL.Path == identity.OIDCCallback:
-		v.finishOIDC()
-	case r.URL.Path == devicePath:
-		v.device()
-	case r.URL.Path == signInPath:
-		v.enter()
-	case r.URL.Path == signOutPath:
-		v.leave()
-	default:
-		v.show(http.StatusNotFound, "error.html", "There is no such page.")
+		return
 	}
+	answer(v)
 }
 
 const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "

@@ -2,6 +2,8 @@ package azure_test
 
 import (
 	"net/http"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -239,4 +241,55 @@ func TestManagedApplicationsOldShapes(t *testing.T) {
 	if status, _ := x.call(http.MethodDelete, requests, nil); status != http.StatusNoContent {
 		t.Errorf("to delete what there is not gave %d", status)
 	}
+}
+
+// TestManagedApplicationsJavaScript tells the story by the unmodified Azure SDK for JavaScript.
+func TestManagedApplicationsJavaScript(t *testing.T) {
+	t.Parallel()
+	needNode(t)
+	c := newCloud(t)
+	vendor, secret := c.servicePrincipal("vendor", "")
+	var said struct {
+		States                 []string
+		Refused, Mode          string
+		Requests, Applications int
+	}
+	c.node("solutions.mjs", &said, "VENDOR_ID="+vendor, "VENDOR_SECRET="+secret)
+	if !slices.Equal(said.States, []string{"Approved", "Approved", "Canceled"}) || !strings.Contains(said.Refused, "at most 1h") || said.Mode != "AutoApprove" ||
+		said.Requests != 1 || said.Applications != 1 {
+		t.Errorf("it said %+v", said)
+	}
+}
+
+// TestManagedApplicationsAzureCLI defines, deploys and deletes an application by the unmodified az, and asks by az rest.
+func TestManagedApplicationsAzureCLI(t *testing.T) {
+	t.Parallel()
+	_, err := exec.LookPath("az")
+	need(t, "az", err == nil)
+	c := newCloud(t)
+	folder, home := c.home()
+	block := blocks(t)
+	c.shell(block["az-register"], folder, home...)
+	c.shell(block["az-login"], folder, home...)
+	home = append(home, "ROLE="+contributor, `FORM={"handler":"Microsoft.Azure.CreateUIDef","version":"0.1.2-preview","parameters":{"basics":[],"steps":[],"outputs":{}}}`)
+	// The packages of some distributions break show, list and delete of az managedapp before any request leaves.
+	wants(t, "az managedapp", c.shell(`
+SOLUTIONS=/subscriptions/$SUBSCRIPTION/resourceGroups/default/providers/Microsoft.Solutions
+JIT=/subscriptions/$SUBSCRIPTION/resourceGroups/mrg-az/providers/Microsoft.Solutions/jitRequests
+V=api-version=2021-07-01
+DEFINITION=$(az managedapp definition create -g default -n az-def -l local --lock-level ReadOnly --display-name Shop --description "A shop." \
+  --authorizations "$CLIENT_ID:$ROLE" --create-ui-definition "$FORM" --main-template '{}' --query id -o tsv)
+az rest --method get --url "$SOLUTIONS/applicationDefinitions?$V" --query "value[].name" -o tsv
+az managedapp create -g default -n az-app -l local --kind ServiceCatalog --managedapp-definition-id "$DEFINITION" \
+  --managed-rg-id "/subscriptions/$SUBSCRIPTION/resourceGroups/mrg-az" --query provisioningState -o tsv
+az rest --method get --url "$SOLUTIONS/applications?$V" --query "value[].properties.managedResourceGroupId" -o tsv
+az rest --method put --url "$JIT/one?$V" --body '{
+  "tags": {"justification": "upgrade"}, "properties": {"applicationResourceId": "'"$SOLUTIONS/applications/az-app"'",
+  "jitAuthorizationPolicies": [{"principalId": "'"$CLIENT_ID"'", "roleDefinitionId": "'"$ROLE"'"}],
+  "jitSchedulingPolicy": {"type": "Once", "duration": "PT1H", "startTime": "'"$(date -u +%FT%TZ)"'"}}}' --query properties.jitRequestState -o tsv
+az rest --method delete --url "$JIT/one?$V"
+az rest --method delete --url "$SOLUTIONS/applications/az-app?$V"
+az rest --method delete --url "$SOLUTIONS/applicationDefinitions/az-def?$V"
+az rest --method get --url "$SOLUTIONS/applications?$V" --query "length(value)"
+echo done`, folder, home...), "az-def\n", "Succeeded\n", "resourceGroups/mrg-az\n", "Approved\n", "0\ndone")
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -9,7 +10,7 @@ import (
 // People answers who is who, as the directory has it now. Disabled people are in no group.
 type People interface {
 	InGroup(person, group access.PrincipalID) bool
-	// Members gives the people in group, directly or not.
+	// Members gives the people in group, directly or not, in the order of their ids.
 	Members(group access.PrincipalID) []access.PrincipalID
 	// Enabled tells whether person is a user that can sign in.
 	Enabled(person access.PrincipalID) bool
@@ -29,32 +30,51 @@ func EligibleFor(s access.Stage, person, requester access.PrincipalID, who Peopl
 	return in
 }
 
-// Deciders gives everybody who may decide in s, without the requester, in the order of their ids.
+// Deciders gives everybody who may decide in s, without the requester, in the order of their ids. The slice may be shared:
+// nobody may change it.
 func Deciders(s access.Stage, requester access.PrincipalID, who People) []access.PrincipalID {
 	var people []access.PrincipalID
 	for _, q := range append(slices.Clone(s.AllOf), s.AnyOf...) {
-		people = append(people, candidates(q, requester, who)...)
+		people = union(people, candidates(q, requester, who))
 	}
-	slices.Sort(people)
-	return slices.Compact(people)
+	return people
 }
 
+// candidates gives everybody who may decide in q, in the order of their ids.
 func candidates(q access.Quorum, requester access.PrincipalID, who People) []access.PrincipalID {
-	var people []access.PrincipalID
-	for _, p := range q.People {
-		if p != requester && who.Enabled(p) {
-			people = append(people, p)
-		}
-	}
-	for _, g := range q.Groups {
-		for _, p := range who.Members(g) {
-			if p != requester && who.Enabled(p) {
-				people = append(people, p)
-			}
-		}
-	}
+	people := slices.DeleteFunc(slices.Clone(q.People), func(p access.PrincipalID) bool { return !who.Enabled(p) })
 	slices.Sort(people)
-	return slices.Compact(people)
+	people = slices.Compact(people)
+	for _, g := range q.Groups {
+		people = union(people, who.Members(g))
+	}
+	if i, found := slices.BinarySearch(people, requester); found {
+		people = slices.Delete(slices.Clone(people), i, i+1) // what Members gave is shared
+	}
+	return people
+}
+
+// union merges two sorted lists without what stands in both twice. It may give one of them, and changes neither: groups have
+// very many people, and hold one another.
+func union(a, b []access.PrincipalID) []access.PrincipalID {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	}
+	all := make([]access.PrincipalID, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch c := cmp.Compare(a[0], b[0]); {
+		case c < 0:
+			all, a = append(all, a[0]), a[1:]
+		case c > 0:
+			all, b = append(all, b[0]), b[1:]
+		default:
+			all, a, b = append(all, a[0]), a[1:], b[1:]
+		}
+	}
+	return append(append(all, a...), b...)
 }
 
 // Reachable tells whether the people there are could meet the case when requester asks; requester may be empty, for

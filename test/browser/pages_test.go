@@ -37,3 +37,8 @@ func TestWatching(t *testing.T) {
 	}
 	w.browse("watch.mjs")
 }
+
+// TestSettings goes through every page of the settings, and activates a role.
+func TestSettings(t *testing.T) {
+	newWorld(t, "web-1").browse("settings.mjs")
+}

@@ -1,1 +1,0 @@
-import{J as e,L as t,Y as n,i as r}from"./api-ChXSgQtB.js";var i=class{#e=n(!1);get busy(){return t(this.#e)}set busy(t){e(this.#e,t,!0)}#t=n();get problem(){return t(this.#t)}set problem(t){e(this.#t,t,!0)}async run(e){this.busy=!0,this.problem=void 0;try{return await e(),!0}catch(e){return this.problem=r(e),!1}finally{this.busy=!1}}};export{i as t};

@@ -1,0 +1,252 @@
+// Goes through the settings as administrators do. Every complaint of the browser, of its policy of content, and of axe is a
+// fault.
+import { check, faults, inspect, launch, person, portal, signIn } from "./lib.mjs";
+
+const browser = await launch();
+process.on("exit", (code) => { if (code) console.error(faults.join("\n")); });
+const nasty = `<img src=x onerror="document.title='owned'">`;
+const admin = await person(browser);
+await signIn(admin, "admin", process.env.ADMIN_PASSWORD);
+const to = async (name, heading = name) => {
+  await admin.getByRole("navigation", { name: "Settings" }).getByRole("link", { name, exact: true }).click();
+  await admin.getByRole("heading", { level: 1, name: heading }).waitFor();
+};
+const button = (name) => admin.getByRole("button", { name, exact: true });
+const dialog = admin.getByRole("dialog");
+const within = (name) => dialog.getByRole("button", { name, exact: true });
+
+await admin.getByRole("navigation", { name: "Pages", exact: true }).getByRole("link", { name: "Settings" }).click();
+await admin.getByRole("heading", { level: 1, name: "Settings" }).waitFor();
+await inspect(admin, "settings");
+
+// A person, whose one-time password lets them in once.
+await admin.getByRole("main").getByRole("link", { name: /^People/ }).click();
+await button("Add a person").click();
+await inspect(admin, "add a person");
+await admin.getByLabel("Name to sign in with").fill("dana");
+await admin.getByLabel(/Full name/).fill(nasty);
+await within("Add a person").click();
+await admin.getByText("is good for one sign-in").waitFor();
+const first = (await dialog.locator("pre").innerText()).trim();
+await inspect(admin, "one-time password");
+await button("I have copied it").click();
+await admin.getByRole("heading", { level: 2, name: "Profile" }).waitFor();
+check("text of people stays text", (await admin.title()) !== "owned");
+await admin.getByLabel("Full name").fill("Dana Novak");
+await button("Save").click();
+await admin.getByText("Saved").waitFor();
+await inspect(admin, "person");
+const dana = await person(browser);
+dana.expected.push(/status of 40\d/);
+await signIn(dana, "dana", first, "a long enough password 43");
+await admin.getByRole("button", { name: "Give another password" }).click();
+await within("Give another password").click();
+await admin.getByText("It is good for one sign-in").waitFor();
+const second = (await dialog.locator("pre").innerText()).trim();
+await button("I have copied it").click();
+await dana.goto(portal + "/access");
+await dana.waitForURL(/\/sign-in/); // a reset ends the session
+await signIn(dana, "dana", second, "a long enough password 44");
+
+// She changes it herself, with the present one alone.
+await dana.goto(portal + "/account");
+await dana.getByLabel("Present password").fill("not the password");
+await dana.getByLabel("New password").fill("a long enough password 45");
+await dana.getByRole("button", { name: "Change it" }).click();
+await dana.getByRole("alert").waitFor();
+await dana.getByLabel("Present password").fill("a long enough password 44");
+await dana.getByRole("button", { name: "Change it" }).click();
+await dana.getByText("The password is changed.").waitFor();
+await inspect(dana, "account");
+check("what she may not see is not offered", (await dana.goto(portal + "/settings")) && (await dana.getByRole("link", { name: /^People/ }).count()) === 0);
+await inspect(dana, "settings of somebody without rights");
+
+// Groups within groups.
+await to("Groups");
+for (const name of ["operators", "on-call"]) {
+  await button("Add a group").click();
+  await admin.getByLabel("Name", { exact: true }).fill(name);
+  await within("Add a group").click();
+  await admin.getByRole("heading", { level: 1, name }).waitFor();
+  await admin.getByLabel("Person or group").fill(name === "operators" ? "dana" : "operators");
+  await button("Add").click();
+  await button(`Take ${name === "operators" ? "dana" : "operators"} out`).waitFor();
+  if (name === "on-call") break;
+  await to("Groups");
+}
+await inspect(admin, "group");
+await admin.getByRole("list").getByRole("link", { name: "operators" }).click();
+await admin.getByRole("heading", { level: 1, name: "operators" }).waitFor();
+admin.expected.push(/status of 400/);
+await admin.getByLabel("Person or group").fill("on-call");
+await button("Add").click();
+await admin.getByText(/cannot hold it/).waitFor();
+admin.expected.length = 0;
+
+// A service principal with a secret.
+await to("Service principals");
+await admin.getByText("There is no service principal yet").waitFor();
+await button("Add a service principal").click();
+await admin.getByLabel("Name", { exact: true }).fill("deploy-bot");
+await within("Add a service principal").click();
+await admin.getByText("None yet: the program cannot sign in.").waitFor();
+await admin.getByRole("button", { name: "Add", exact: true }).click();
+await admin.getByLabel(/^Name \(optional\)/).fill("pipeline");
+await within("Add").click();
+await admin.getByText("It is shown this one time").waitFor();
+await button("I have copied it").click();
+await admin.getByText("pipeline").waitFor();
+await inspect(admin, "service principal");
+
+// A custom role, and who has it.
+await to("Roles");
+await inspect(admin, "roles");
+await admin.getByRole("link", { name: "Make a role" }).click();
+await admin.getByLabel("Name", { exact: true }).fill("Log reader");
+await admin.getByLabel(/^Actions/).fill("Microsoft.Insights/eventtypes/values/read\nPostern.Access/alerts/read");
+await inspect(admin, "new role");
+await button("Make the role").click();
+await admin.getByRole("link", { name: /Log reader/ }).click();
+await admin.getByRole("link", { name: "Who has it" }).click();
+await admin.getByText("No assignment fits").waitFor();
+await button("Assign a role").click();
+await admin.getByLabel("To", { exact: true }).fill("on-call");
+await admin.getByLabel(/^Where/).fill("/");
+await inspect(admin, "assign a role");
+await within("Assign").click();
+await button("Take Log reader from on-call").waitFor();
+await inspect(admin, "role assignments");
+await dana.goto(portal + "/activity");
+await dana.getByText("Follows the log as it grows").waitFor();
+await button("Take Log reader from on-call").click();
+await within("Take away").click();
+await admin.getByText("No assignment fits").waitFor();
+
+// An eligibility, which she activates and ends.
+await to("Eligibilities");
+await admin.getByText("Nobody is eligible for a role yet").waitFor();
+await button("Make somebody eligible").click();
+await admin.getByLabel("Person or group").fill("operators");
+await admin.getByLabel("Role", { exact: true }).selectOption("Log reader");
+await admin.getByLabel(/^Where/).fill("/");
+await inspect(admin, "new eligibility");
+await within("Make eligible").click();
+await button("Take Log reader from operators").waitFor();
+await inspect(admin, "eligibilities");
+await dana.goto(portal + "/roles");
+await dana.getByRole("button", { name: "Activate Log reader" }).click();
+await dana.getByLabel("Justification").fill("Look who was on web-1");
+await inspect(dana, "activate a role");
+await dana.getByRole("dialog").getByRole("button", { name: "Activate" }).click();
+await dana.getByRole("button", { name: "End Log reader now" }).waitFor();
+await inspect(dana, "roles");
+check("the role counts", (await dana.context().request.get(portal + "/api/v1/events")).ok());
+await dana.getByRole("button", { name: "End Log reader now" }).click();
+await dana.getByRole("button", { name: "Activate Log reader" }).waitFor();
+check("it counts no more", (await dana.context().request.get(portal + "/api/v1/events")).status() === 403);
+await dana.getByText("Look who was on web-1").waitFor();
+
+// Named networks.
+await to("Named networks");
+await button("Add a network").click();
+await admin.getByLabel("Name", { exact: true }).fill("office");
+admin.expected.push(/status of 400/);
+await admin.getByLabel(/^Prefixes/).fill("203.0.113.1/24");
+await within("Save").click();
+await dialog.getByRole("alert").waitFor();
+admin.expected.length = 0;
+await inspect(admin, "a refused network");
+await admin.getByLabel(/^Prefixes/).fill("203.0.113.0/24\n2001:db8:40::/48");
+await within("Save").click();
+await admin.getByText("203.0.113.0/24, 2001:db8:40::/48").waitFor();
+await inspect(admin, "networks");
+
+// A token, shown once.
+await to("API tokens");
+await button("Make a token").click();
+await admin.getByLabel("What it is for").fill("nightly report");
+await admin.getByLabel("May", { exact: true }).selectOption("read");
+await inspect(admin, "new token");
+await within("Make the token").click();
+const token = (await dialog.locator("pre").innerText()).trim();
+await button("I have copied it").click();
+const asToken = { headers: { Authorization: "Bearer " + token, Cookie: "" } };
+check("the token reads", (await dana.context().request.get(portal + "/api/v1/networks", asToken)).ok());
+await inspect(admin, "tokens");
+await button("Revoke nightly report").click();
+await within("Revoke").click();
+await admin.getByText("You have no API tokens").waitFor();
+check("the token is over", (await dana.context().request.get(portal + "/api/v1/networks", asToken)).status() === 401);
+
+// A channel that nobody listens to: the test says why, and a subscription makes a dead letter that can be sent again.
+await to("Channels");
+await admin.getByRole("link", { name: "Add a channel" }).click();
+await inspect(admin, "new channel, mail");
+await admin.getByLabel("Kind").selectOption("webhook");
+await admin.getByLabel("Name", { exact: true }).fill("ops");
+await admin.getByLabel("Address", { exact: true }).fill("https://10.77.0.1:9/hook");
+await admin.getByLabel(/^Signing key/).fill("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+await admin.locator("summary").click();
+await admin.getByLabel("The receiver may have a private address").check();
+await button("Add").click();
+await admin.getByRole("heading", { level: 1, name: "ops" }).waitFor();
+admin.expected.push(/status of 5\d\d|status of 40\d/);
+await button("Send a test message").click();
+await admin.getByText("The message did not arrive").waitFor();
+admin.expected.length = 0;
+await inspect(admin, "channel");
+await to("Channels");
+await inspect(admin, "channels");
+await to("Subscriptions");
+await button("Subscribe").click();
+await admin.getByLabel("Channel", { exact: true }).selectOption("ops");
+await admin.getByLabel("For", { exact: true }).selectOption("all");
+await admin.getByLabel("The glass is broken").check();
+await inspect(admin, "subscribe");
+await within("Subscribe").click();
+await admin.getByText("Everybody").waitFor();
+await inspect(admin, "subscriptions");
+await to("Deliveries");
+await admin.getByRole("link", { name: "Dead letters" }).click();
+await admin.getByText("No dead letters").waitFor();
+await inspect(admin, "deliveries");
+
+// Agents, and a token that is withdrawn.
+await to("Agents");
+await admin.getByText("In touch").waitFor();
+await button("Enrol an agent").click();
+await admin.getByLabel(/^Name/).fill("web-9");
+await button("Show the commands").click();
+await admin.getByText("is not shown again").waitFor();
+await button("Close").click();
+await button("Withdraw the token for web-9").waitFor();
+await inspect(admin, "agents");
+await button("Withdraw the token for web-9").click();
+await within("Withdraw").click();
+await button("Withdraw the token for web-9").waitFor({ state: "detached" });
+
+// Checkpoints: one that was kept is a beginning of the log, and a changed one is not signed.
+await to("Checkpoints");
+await admin.getByText("Signature verified").waitFor();
+const [file] = await Promise.all([admin.waitForEvent("download"), button("Download the newest").click()]);
+const kept = Buffer.concat(await (await file.createReadStream()).toArray()).toString();
+await admin.context().request.put(portal + "/api/v1/networks/more", { headers: { Origin: portal, "Sec-Fetch-Site": "same-origin" }, data: { prefixes: ["192.0.2.0/24"] } });
+await admin.getByLabel(/kept checkpoint/).fill(kept);
+await button("Compare").click();
+await admin.getByText(/begins with the same/).waitFor();
+await inspect(admin, "checkpoints");
+await admin.getByLabel(/kept checkpoint/).fill(kept.replace(/\n(\d+)\n/, (_, n) => `\n${Number(n) - 1}\n`));
+await button("Compare").click();
+await admin.getByText(/not signed with the key/).waitFor();
+
+// Disabling ends everything at once.
+await to("People");
+await admin.getByRole("main").getByRole("link", { name: /Dana Novak/ }).click();
+await button("Disable").click();
+await within("Disable").click();
+await button("Enable").waitFor();
+await dana.goto(portal + "/access");
+await dana.waitForURL(/\/sign-in/);
+
+await browser.close();
+if (faults.length) process.exit(1);

@@ -1,0 +1,15 @@
+/** channelKinds says of each kind of channel how it is called, and what its secret is. */
+export const channelKinds = {
+  smtp: { name: "Mail", secret: "Password", url: false },
+  slack: { name: "Slack", secret: "Webhook's URL", url: false },
+  teams: { name: "Microsoft Teams", secret: "Webhook's URL", url: false },
+  webhook: { name: "Webhook", secret: "Signing key (whsec_…)", url: true },
+  pagerduty: { name: "PagerDuty", secret: "Routing key", url: false },
+} as const;
+export type ChannelKind = keyof typeof channelKinds;
+
+/** told says of each kind of notification what it is about. */
+export const told: Record<string, string> = {
+  requested: "A request is made", needsDecision: "A decision is needed", decided: "A request is decided", opened: "A port is open", willEnd: "Access ends soon",
+  ended: "Access has ended", failed: "Access could not be opened", breakGlass: "The glass is broken", alert: "An alert", test: "A test",
+};

@@ -1,0 +1,13 @@
+/** place says where a scope is, as people do: everywhere, the name of a machine, a group or a subscription. */
+export function place(scope: string): string {
+  if (scope === "/" || scope === "") return "everywhere";
+  const parts = scope.split("/").filter(Boolean);
+  const last = parts.at(-1) ?? "";
+  if (parts.length === 2) return `subscription ${last.slice(0, 8)}…`;
+  return parts.length === 4 ? `resource group ${last}` : last;
+}
+
+type Thing = { role?: { name: string; scope: string }; machine?: string; protocol?: string; ports?: string };
+
+/** what names what a request or a grant is about: a port of a machine, or a role at a place. */
+export const what = (t: Thing) => (t.role ? `${t.role.name}, ${place(t.role.scope)}` : `${t.machine} ${t.protocol}/${t.ports}`);

@@ -127,7 +127,7 @@ func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, docum
 				return terms, document{}, usage(c, "--file says it all; leave out --%s", other)
 			}
 		}
-		data, err := os.ReadFile(t.file) //nolint:gosec // the user names the file
+		data, err := os.ReadFile(t.file)
 		if err != nil {
 			return terms, document{}, usage(c, "--file: %s", err)
 		}
@@ -292,9 +292,8 @@ func (a *app) roleEligibleCommand() *cobra.Command {
 }
 
 func (a *app) roleActivateCommand() *cobra.Command {
-	var length, until, at, scope, key, waitFor string
-	var wait bool
-	ask := api.NewActivation{}
+	var scope string
+	var ask activation
 	c := &cobra.Command{
 		Use:   "activate ROLE [--scope ID] [--for DURATION | --until TIME] --reason TEXT",
 		Short: "Have a role that you are eligible for, for a while",
@@ -305,64 +304,80 @@ request waits for a decision. It ends by itself, and what you opened with it end
   postern role activate Contributor --reason "site down" --wait`,
 		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := oneOf(c, "for", "until"); err != nil {
-				return err
-			}
-			patience, err := parseDuration(waitFor)
-			if err != nil {
-				return usage(c, "--wait-timeout: %s", err)
-			}
-			ask.Roles = []api.RoleRef{{Role: args[0], Scope: scope}}
-			now := a.now()
-			if at != "" {
-				start, err := parseTime(at, now, a.local)
-				if err != nil {
-					return usage(c, "--at: %s", err)
-				}
-				ask.Start = &start
-				patience += max(0, start.Sub(now))
-				now = start
-			}
-			if until != "" {
-				t, err := parseTime(until, now, a.local)
-				if err != nil {
-					return usage(c, "--until: %s", err)
-				}
-				ask.Until = &t
-			} else {
-				d, err := parseDuration(cmp.Or(length, "1h"))
-				if err != nil {
-					return usage(c, "--for: %s", err)
-				}
-				ask.ForSeconds = int64(d / time.Second)
-			}
 			cl, err := a.client()
 			if err != nil {
 				return err
 			}
-			request, err := cl.Activate(c.Context(), ask, key)
-			if err != nil {
-				return err
-			}
-			if wait {
-				if request, err = a.waitOpen(c.Context(), cl, request, patience); err != nil {
-					return err
-				}
-			}
-			return a.printRequest(request)
+			return a.activate(c, cl, ask, api.RoleRef{Role: args[0], Scope: scope})
 		},
 	}
-	f := c.Flags()
-	f.StringVar(&scope, "scope", "", "resource id, where you are eligible for the role at more than one")
-	f.StringVar(&length, "for", "", "how long (default 1h)")
-	f.StringVar(&until, "until", "", "until when")
-	f.StringVar(&at, "at", "", "when to begin (default as soon as it is approved)")
-	f.StringVar(&ask.Justification, "reason", "", "why, for whoever approves and for the activity log")
-	f.StringVar(&ask.Ticket, "ticket", "", "reference of the ticket that this is for")
-	f.StringVar(&key, "idempotency-key", "", "a repeated call with the same key asks only once")
-	f.BoolVar(&wait, "wait", false, "wait until it is in force; exit code 7 if it does not happen in time")
-	f.StringVar(&waitFor, "wait-timeout", "2m", "how long to wait, from the start where there is one")
+	c.Flags().StringVar(&scope, "scope", "", "resource id, where you are eligible for the role at more than one")
+	ask.add(c)
 	return c
+}
+
+// activation are the flags that say when and why a role is activated.
+type activation struct {
+	length, until, at, key, waitFor string
+	wait                            bool
+	ask                             api.NewActivation
+}
+
+func (f *activation) add(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.length, "for", "", "how long (default 1h)")
+	flags.StringVar(&f.until, "until", "", "until when")
+	flags.StringVar(&f.at, "at", "", "when to begin (default as soon as it is approved)")
+	flags.StringVar(&f.ask.Justification, "reason", "", "why, for whoever approves and for the activity log")
+	flags.StringVar(&f.ask.Ticket, "ticket", "", "reference of the ticket that this is for")
+	flags.StringVar(&f.key, "idempotency-key", "", "a repeated call with the same key asks only once")
+	flags.BoolVar(&f.wait, "wait", false, "wait until it is in force; exit code 7 if it does not happen in time")
+	flags.StringVar(&f.waitFor, "wait-timeout", "2m", "how long to wait, from the start where there is one")
+}
+
+// activate asks for a role as the flags say.
+func (a *app) activate(c *cobra.Command, cl *api.Client, f activation, role api.RoleRef) error {
+	if err := oneOf(c, "for", "until"); err != nil {
+		return err
+	}
+	patience, err := parseDuration(f.waitFor)
+	if err != nil {
+		return usage(c, "--wait-timeout: %s", err)
+	}
+	f.ask.Roles = []api.RoleRef{role}
+	now := a.now()
+	if f.at != "" {
+		start, err := parseTime(f.at, now, a.local)
+		if err != nil {
+			return usage(c, "--at: %s", err)
+		}
+		f.ask.Start = &start
+		patience += max(0, start.Sub(now))
+		now = start
+	}
+	if f.until != "" {
+		t, err := parseTime(f.until, now, a.local)
+		if err != nil {
+			return usage(c, "--until: %s", err)
+		}
+		f.ask.Until = &t
+	} else {
+		d, err := parseDuration(cmp.Or(f.length, "1h"))
+		if err != nil {
+			return usage(c, "--for: %s", err)
+		}
+		f.ask.ForSeconds = int64(d / time.Second)
+	}
+	request, err := cl.Activate(c.Context(), f.ask, f.key)
+	if err != nil {
+		return err
+	}
+	if f.wait {
+		if request, err = a.waitOpen(c.Context(), cl, request, patience); err != nil {
+			return err
+		}
+	}
+	return a.printRequest(request)
 }
 
 func (a *app) roleDeactivateCommand() *cobra.Command {

@@ -121,6 +121,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		select {
 		case <-ctx.Done():
 		case <-target.applied: // nobody is talked to before
+			tasks.Go(func() { a.letGo(ctx) })
 			a.signal(ctx)
 		}
 	})

@@ -16,12 +16,14 @@ func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states
 		if err != nil {
 			return err
 		}
+		codes, err := sealedCodes(ctx, r, agents, e.now())
+		if err != nil {
+			return err
+		}
 		for i, scene := range scenes {
 			if errs[i] = known(scene); errs[i] == nil {
 				states[i] = access.Desired(scene, e.now())
-				if states[i].Codes, err = sealedCodes(ctx, r, scene.Agent.ID, e.now()); err != nil {
-					return err
-				}
+				states[i].Codes = codes[scene.Agent.ID]
 			}
 		}
 		return nil

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -108,15 +109,17 @@ func hashGlassCode(code string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// sealedCodes gives what an agent verifies codes by.
-func sealedCodes(ctx context.Context, r Reader, agent access.AgentID, now time.Time) (sealed []access.SealedCode, err error) {
-	codes, err := r.GlassCodesOfAgent(ctx, agent)
+// sealedCodes gives what each of the agents verifies codes by.
+func sealedCodes(ctx context.Context, r Reader, agents []access.AgentID, now time.Time) (map[access.AgentID][]access.SealedCode, error) {
+	codes, err := r.GlassCodesOfAgents(ctx, agents)
 	if err != nil {
 		return nil, fmt.Errorf("read codes: %w", err)
 	}
+	slices.SortFunc(codes, func(a, b GlassCode) int { return cmp.Or(cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.ID, b.ID)) })
+	sealed := map[access.AgentID][]access.SealedCode{}
 	for _, c := range codes {
 		if c.UsedAt.IsZero() && now.Before(c.ExpiresAt) {
-			sealed = append(sealed, access.SealedCode{ID: string(c.ID), Machine: c.Machine, Hash: c.Hash, Most: c.Most, Until: c.ExpiresAt})
+			sealed[c.Agent] = append(sealed[c.Agent], access.SealedCode{ID: string(c.ID), Machine: c.Machine, Hash: c.Hash, Most: c.Most, Until: c.ExpiresAt})
 		}
 	}
 	return sealed, nil

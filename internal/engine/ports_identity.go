@@ -25,8 +25,8 @@ type IdentityReader interface {
 	Ceremony(ctx context.Context, hash string) (Ceremony, error)
 
 	GlassCode(ctx context.Context, id GlassCodeID) (GlassCode, error)
-	GlassCodes(ctx context.Context, machine access.MachineID) ([]GlassCode, error)    // by id, so by age; at most 1,000
-	GlassCodesOfAgent(ctx context.Context, agent access.AgentID) ([]GlassCode, error) // by machine and id; at most 10,000
+	GlassCodes(ctx context.Context, machine access.MachineID) ([]GlassCode, error) // by id, so by age; at most 1,000
+	GlassCodesOfAgents(ctx context.Context, agents []access.AgentID) ([]GlassCode, error)
 
 	// SharedAddress counts the principals of a tenant other than except that asked for access from an address since then; at
 	// most 100.

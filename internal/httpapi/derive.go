@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	derivers      = 4  // read transactions at once
-	deriveMost    = 32 // agents in one of them
+	derivers      = 4   // read transactions at once
+	deriveMost    = 100 // agents in one of them
 	deriveTimeout = 30 * time.Second
 )
 

@@ -24,7 +24,7 @@ const (
 	glassColumns        = "c.id, c.machine, c.agent, c.hash, c.most, c.issued_by, c.issued_at, c.expires_at, c.used_at"
 	selectGlass         = "select " + glassColumns + " from glass_codes c where c.id = $1 limit 1"
 	selectGlassOf       = "select " + glassColumns + " from glass_codes c where c.machine = $1 order by c.id limit 1000"
-	selectGlassOfAgent  = "select " + glassColumns + " from glass_codes c where c.agent = $1 order by c.machine, c.id limit 10000"
+	listGlassOfAgents   = "select " + glassColumns + " from glass_codes c"
 	selectSharedAddress = `select count(*) from (select distinct r.requester from requests r join principals p on p.id = r.requester
 where r.created_at >= $1 and r.address = $2 and r.address <> '' and r.requester <> $3 and p.tenant = $4 order by r.requester limit 100) x`
 )
@@ -110,9 +110,18 @@ func (r *reader) GlassCodes(ctx context.Context, machine access.MachineID) ([]en
 	return all(ctx, r.q, scanGlassCode, selectGlassOf, string(machine))
 }
 
-// GlassCodesOfAgent implements engine.IdentityReader.
-func (r *reader) GlassCodesOfAgent(ctx context.Context, agent access.AgentID) ([]engine.GlassCode, error) {
-	return all(ctx, r.q, scanGlassCode, selectGlassOfAgent, string(agent))
+// GlassCodesOfAgents implements engine.IdentityReader.
+func (r *reader) GlassCodesOfAgents(ctx context.Context, agents []access.AgentID) ([]engine.GlassCode, error) {
+	var codes []engine.GlassCode
+	for group := range groups(agents) {
+		args := filled(group)
+		found, err := all(ctx, r.q, scanGlassCode, sceneText(listGlassOfAgents, "c.agent", len(args)), args...)
+		if err != nil {
+			return nil, err
+		}
+		codes = append(codes, found...)
+	}
+	return codes, nil
 }
 
 // SharedAddress implements engine.IdentityReader.

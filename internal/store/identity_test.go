@@ -59,8 +59,8 @@ func TestIdentityRoundTrip(t *testing.T) {
 			get("code", code, g, err)
 			gs, err := r.GlassCodes(ctx, f.machine)
 			get("codes of machine", []engine.GlassCode{code}, gs, err)
-			gs, err = r.GlassCodesOfAgent(ctx, f.agent)
-			get("codes of agent", []engine.GlassCode{code}, gs, err)
+			gs, err = r.GlassCodesOfAgents(ctx, []access.AgentID{"nothing", f.agent})
+			get("codes of agents", []engine.GlassCode{code}, gs, err)
 			for what, err := range map[string]error{
 				"token":    second(r.APIToken(ctx, "x")),
 				"hash":     second(r.APITokenByHash(ctx, "x")),

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -50,23 +52,40 @@ func scanEntry(row scanner) (access.MachinePolicy, error) {
 	return record.policy(machine), nil
 }
 
-// Scenes implements engine.Reader. Agents are asked for in groups, since a statement takes so many arguments only, and in
-// few sizes of group, so that few statements are prepared.
+// Scenes implements engine.Reader.
 func (r *reader) Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error) {
 	scenes := make([]access.Scene, len(agents))
-	for from := 0; from < len(agents); {
-		size := 1
-		for _, larger := range []int{10, 100} {
-			if len(agents)-from >= larger {
-				size = larger
-			}
-		}
-		if err := r.scenes(ctx, agents[from:from+size], scenes[from:from+size]); err != nil {
+	from := 0
+	for group := range groups(agents) {
+		if err := r.scenes(ctx, group, scenes[from:]); err != nil {
 			return nil, err
 		}
-		from += size
+		from += len(group)
 	}
 	return scenes, nil
+}
+
+// groups divides agents, since a statement takes so many arguments only.
+func groups(agents []access.AgentID) iter.Seq[[]access.AgentID] {
+	return slices.Chunk(agents, mostInGroup)
+}
+
+const mostInGroup = 100
+
+// filled gives the arguments that a group is asked for with. It comes in few sizes, so that few statements are prepared; the
+// last agent stands for those that are missing.
+func filled(group []access.AgentID) []any {
+	args := texts(group)
+	size := mostInGroup
+	for _, smaller := range []int{10, 1} {
+		if len(args) <= smaller {
+			size = smaller
+		}
+	}
+	for len(args) < size {
+		args = append(args, args[len(args)-1])
+	}
+	return args
 }
 
 func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes []access.Scene) error {
@@ -74,28 +93,29 @@ func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes []a
 	for i, id := range agents {
 		at[id] = &scenes[i]
 	}
-	found, err := all(ctx, r.q, scanAgent, sceneText(listSceneAgents, "id", len(agents)), texts(agents)...)
+	args := filled(agents)
+	found, err := all(ctx, r.q, scanAgent, sceneText(listSceneAgents, "id", len(args)), args...)
 	if err != nil {
 		return err
 	}
 	for _, a := range found {
 		at[a.ID].Agent = a
 	}
-	machines, err := all(ctx, r.q, scanMachine, sceneText(listSceneMachines, "m.agent", len(agents)), texts(agents)...)
+	machines, err := all(ctx, r.q, scanMachine, sceneText(listSceneMachines, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}
 	for _, m := range machines {
 		at[m.Agent].Machines = append(at[m.Agent].Machines, m)
 	}
-	entries, err := all(ctx, r.q, scanOf(scanEntry), sceneText(listSceneEntries, "m.agent", len(agents)), texts(agents)...)
+	entries, err := all(ctx, r.q, scanOf(scanEntry), sceneText(listSceneEntries, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		at[e.agent].Policies = append(at[e.agent].Policies, e.item)
 	}
-	grants, err := all(ctx, r.q, scanOf(scanGrant), sceneText(listSceneGrants, "m.agent", len(agents)), texts(agents)...)
+	grants, err := all(ctx, r.q, scanOf(scanGrant), sceneText(listSceneGrants, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}

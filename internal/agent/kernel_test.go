@@ -186,7 +186,7 @@ func TestKernelClosesOnTimeWithTheAgentDead(t *testing.T) {
 	l := newLab(t)
 	l.start(0)
 	l.closes(0)
-	const open = 3 * time.Second
+	const open = 8 * time.Second
 	end := time.Now().Add(open)
 	l.server.grant("g1", "10.77.0.1/32", open)
 	l.server.grant("long", "10.77.0.3/32", time.Hour)
@@ -238,7 +238,7 @@ func TestKernelWrongWallClock(t *testing.T) {
 			l := newLab(t)
 			l.start(0)
 			l.closes(0)
-			const open = 4 * time.Second
+			const open = 10 * time.Second
 			end := time.Now().Add(open)
 			l.server.grant("g1", "10.77.0.1/32", open)
 			l.opens(0)

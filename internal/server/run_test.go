@@ -111,7 +111,7 @@ func TestDrain(t *testing.T) {
 		}
 		polled <- err
 	}()
-	time.Sleep(200 * time.Millisecond) // for the poll to have begun; were it later, it would be refused, and the test fail
+	time.Sleep(2 * time.Second) // for the poll to have begun, on a busy machine too; were it later, it would be refused, and the test fail
 	began := time.Now()
 	r.end()
 	if took := time.Since(began); took > 8*time.Second {

@@ -70,7 +70,7 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 						return then
 					})
 				}()
-				time.Sleep(50 * time.Millisecond) // in this order
+				time.Sleep(300 * time.Millisecond) // in this order, on a busy machine too
 				return ended
 			}
 			first, second, third := run(regret, write), run(nil, write), run(nil, nil)

@@ -25,7 +25,7 @@ func TestOpenedForOneSourceAndOnePortAndClosedByItself(t *testing.T) {
 	t.Parallel()
 	w := pair(t)
 	four, six := w.listen(22)
-	otherFour, _ := w.listen(3389)
+	otherFour, otherSix := w.listen(3389)
 	free, _ := w.listen(8080)
 	me4, me6, you4, you6 := w.net.ClientAddrs[0], w.net.ClientAddrs[1], w.net.ClientAddrs[2], w.net.ClientAddrs[3]
 
@@ -39,13 +39,14 @@ func TestOpenedForOneSourceAndOnePortAndClosedByItself(t *testing.T) {
 	w.shut(me6, six)
 	w.open(me4, free)
 
-	g4 := w.ask(w.admin, me4.String(), 4*time.Second)
+	g4 := w.ask(w.admin, me4.String(), 10*time.Second)
 	g6 := w.ask(w.admin, me6.String(), time.Hour)
 	w.open(me4, four)
 	w.open(me6, six)
 	w.shut(you4, four) // the wrong source
 	w.shut(you6, six)
 	w.shut(me4, otherFour) // the wrong port
+	w.shut(me6, otherSix)
 
 	last := w.lastAccepted(me4, four)
 	if last.After(g4.End) {
@@ -124,8 +125,8 @@ func TestExtendedByANewRequest(t *testing.T) {
 	four, _ := w.listen(22)
 	w.guard()
 	me := w.net.ClientAddrs[0]
-	first := w.ask(w.admin, me.String(), 3*time.Second)
-	second := w.ask(w.admin, me.String(), 8*time.Second)
+	first := w.ask(w.admin, me.String(), 8*time.Second)
+	second := w.ask(w.admin, me.String(), 16*time.Second)
 	if g := w.closed(first.ID); g.State != "superseded" {
 		t.Errorf("the first grant is %s, want superseded", g.State)
 	}
@@ -151,7 +152,7 @@ func TestSessionsAreCutOrKept(t *testing.T) {
 			w.guard(func(p *api.MachinePolicy) { p.Sessions = mode })
 			for i, to := range []netip.AddrPort{four, six} {
 				me := w.net.ClientAddrs[i]
-				g := w.ask(w.admin, me.String(), 3*time.Second)
+				g := w.ask(w.admin, me.String(), 8*time.Second)
 				c, err := w.net.Client.Dial(t.Context(), "tcp", netip.AddrPortFrom(me, 0), to)
 				if err != nil {
 					t.Fatal(err)

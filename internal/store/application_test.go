@@ -130,7 +130,7 @@ func TestWhatIsMadeForAnApplicationGoesWithIt(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		const origin, other = access.ResourceID("/subscriptions/Y/a"), access.ResourceID("/subscriptions/Y/b")
-		given := rbac.Assignment{ID: "r-1", Tenant: tenantID, Principal: f.user, Definition: "role", Scope: "/", Origin: origin, CreatedAt: day()}
+		given := rbac.Assignment{ID: "r-1", Tenant: tenantID, Principal: f.user, Home: tenantID, Definition: "role", Scope: "/", Origin: origin, CreatedAt: day()}
 		kept := given
 		kept.ID, kept.Origin = "r-2", ""
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {

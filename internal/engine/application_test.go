@@ -296,7 +296,7 @@ func TestEachSideSeesWhatIsShared(t *testing.T) {
 			t.Errorf("the publisher's %s sees %+v", name, a)
 		}
 	}
-	stranger := caller(access.Principal{ID: m.vera.Principal, Name: "vera", Tenant: "another"})
+	_, stranger := m.tenant("another")
 	_, err := m.Application(m.ctx, stranger, "shop")
 	wantCode(t, err, access.KindNotFound, "unknownApplication")
 	_, err = m.AppDefinition(m.ctx, stranger, string(m.definition.Definition.Resource))

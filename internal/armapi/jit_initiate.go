@@ -16,24 +16,20 @@ func initiateJIT(c *call) (reply, error) {
 	if err := c.decode(&body); err != nil {
 		return reply{}, c.recordRefused(err)
 	}
-	policy, err := c.engine().PolicyByResource(c.Context(), c.caller, c.policyID())
-	if err != nil {
-		return reply{}, err
-	}
 	in, err := initiateFrom(body)
 	if err != nil {
 		return reply{}, c.recordRefused(err)
 	}
-	in.Policy = policy.ID
+	in.Policy = c.policyID()
 	made, err := c.engine().Submit(c.Context(), c.caller, in)
 	if err != nil {
-		return reply{}, notSubset(err, policy.Resource)
+		return reply{}, c.notSubset(err, in.Policy)
 	}
 	machines := map[access.MachineID]access.ResourceID{}
 	for i, item := range made.Request.Items { // in the order, and with the case, of the call
 		machines[item.Machine] = access.ResourceID(in.Items[i].Machine)
 	}
-	return reply{status: http.StatusAccepted, body: c.jitRequest(made, machines, policy.ID)}, nil
+	return reply{status: http.StatusAccepted, body: c.jitRequest(made, machines, made.Request.Items[0].Policy)}, nil
 }
 
 // recordRefused records a request for access that could not be read, as the engine records those that it refuses itself.
@@ -98,10 +94,14 @@ func initiateFrom(body initiate) (engine.SubmitInput, error) {
 }
 
 // notSubset puts a refusal by the policy into the words that Azure's own tools look for, in one message with every reason.
-func notSubset(err error, policy access.ResourceID) error {
+// Where there is no such policy, that is the reason.
+func (c *call) notSubset(err error, policy access.ResourceID) error {
 	e, is := errors.AsType[*access.Error](err)
 	if !is || e.Kind != access.KindInvalid || !slices.ContainsFunc(e.Reasons, isLimit) {
 		return err
+	}
+	if _, missing := c.engine().PolicyByResource(c.Context(), c.caller, policy); access.KindOf(missing) == access.KindNotFound {
+		return missing
 	}
 	out := access.Fault(access.KindInvalid, "AccessRequestNotSubsetOfPolicy",
 		"the given access request is not a subset of policy '%s': every machine, port, source and time must be inside what the policy allows", policy)

@@ -34,7 +34,7 @@ type SubmitInput struct {
 	BreakGlass bool
 
 	// Policy, where it is not empty, is the only policy that the request may go through.
-	Policy access.PolicyID
+	Policy access.ResourceID
 }
 
 // ItemInput is one port of one machine. Exactly one of Duration and Until is set.
@@ -277,7 +277,7 @@ type resolved struct {
 	refusal *access.Error
 }
 
-func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only access.PolicyID) (resolved, error) {
+func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only access.ResourceID) (resolved, error) {
 	m, err := findMachine(ctx, r, may, ref, rbac.PoliciesInitiate)
 	if refusal := byRule(err); refusal != nil {
 		return resolved{refusal: refusal}, nil //nolint:nilerr // the refusal is the answer
@@ -291,7 +291,7 @@ func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only 
 	switch {
 	case err != nil && found:
 		return resolved{}, fmt.Errorf("read policy: %w", err)
-	case only != "" && p.ID != only:
+	case only != "" && !p.Resource.Equal(only):
 		return resolved{refusal: access.Fault(access.KindInvalid, "machineNotInPolicy", "machine %q is not named by this policy", m.Name)}, nil
 	case !found:
 		return out, nil

@@ -33,9 +33,10 @@ func (e *Engine) watchEvents(ctx context.Context, t *tending) error {
 			if events, err = eventsFrom(ctx, r, t.looked); err != nil {
 				return err
 			}
+			asked := map[access.PrincipalID][]access.Request{} // read once, however many of the events are of one principal
 			for _, event := range events {
 				if event.Kind == access.RequestSubmitted {
-					if habits[event.Seq], err = habitOf(ctx, r, event); err != nil {
+					if habits[event.Seq], err = habitOf(ctx, r, event, asked); err != nil {
 						return err
 					}
 				}
@@ -82,13 +83,18 @@ func eventsFrom(ctx context.Context, r Reader, from int64) ([]access.Event, erro
 	return events, nil
 }
 
-// habitOf gives what was usual for who asked, before they did.
-func habitOf(ctx context.Context, r Reader, event access.Event) (alert.Habit, error) {
-	list, err := r.Requests(ctx, RequestFilter{Requester: event.Actor.ID}, Page{Limit: maxLimit})
-	if err != nil {
-		return alert.Habit{}, fmt.Errorf("read requests: %w", err)
+// habitOf gives what was usual for who asked, before they did. asked keeps what was read.
+func habitOf(ctx context.Context, r Reader, event access.Event, asked map[access.PrincipalID][]access.Request) (alert.Habit, error) {
+	all, known := asked[event.Actor.ID]
+	if !known {
+		list, err := r.Requests(ctx, RequestFilter{Requester: event.Actor.ID}, Page{Limit: maxLimit})
+		if err != nil {
+			return alert.Habit{}, fmt.Errorf("read requests: %w", err)
+		}
+		all = list.Items
+		asked[event.Actor.ID] = all
 	}
-	before := slices.DeleteFunc(list.Items, func(q access.Request) bool {
+	before := slices.DeleteFunc(slices.Clone(all), func(q access.Request) bool {
 		return q.ID == event.Request || !q.CreatedAt.Before(event.At) || event.At.Sub(q.CreatedAt) > alert.HabitSpan
 	})
 	return alert.Learn(before), nil

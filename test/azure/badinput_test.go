@@ -67,6 +67,7 @@ func TestBadInput(t *testing.T) {
 		{"no end", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":22}]}]}`, "XX", c.machine.Resource), 400, "InvalidParameter", "endTimeUtc"},
 		{"port as a text that is none", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":"ssh","endTimeUtc":"2099-01-01T00:00:00Z"}]}]}`, "XX", c.machine.Resource), 400, "InvalidRequestContent", "1 to 65535"},
 		{"port outside the policy", post, initiate, strings.ReplaceAll(strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":23,"endTimeUtc":"TT","allowedSourceAddressPrefix":"10.77.0.1"}]}]}`, "XX", c.machine.Resource), "TT", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), 400, "AccessRequestNotSubsetOfPolicy", "23"},
+		{"request by an unknown policy", post, strings.Replace(initiate, "/default/initiate", "/other/initiate", 1), c.initiateBody("10.77.0.1", time.Hour), 404, "ResourceNotFound", "other"},
 		{"no items", post, initiate, `{"virtualMachines":[]}`, 400, "InvalidParameter", "at least one"},
 		{"foreign machine", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":22,"endTimeUtc":"2099-01-01T00:00:00Z"}]}]}`, "XX", c.machine.Resource+"x"), 404, "ResourceNotFound", "web-1x"},
 		{"tampered link", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Security/jitNetworkAccessPolicies" + v + "&$skipToken=xxxx", nil, 400, "InvalidRequestContent", "cursor"},

@@ -40,10 +40,10 @@ func (c *cloud) solutions(credential azcore.TokenCredential) solutions {
 	return solutions{definitions, applications, requests}
 }
 
-// TestManagedApplicationsGoSDK tells the publisher's and the customer's story by the unmodified SDK for Go, down to the kernel.
+// TestManagedApplicationsGoSDK tells the publisher's and the customer's story by the unmodified SDK for Go.
 func TestManagedApplicationsGoSDK(t *testing.T) {
 	t.Parallel()
-	c := newCloudWithKernel(t)
+	c := newCloud(t)
 	ctx := t.Context()
 	customer := c.solutions(c.goCredential())
 	vendorID, vendorSecret := c.servicePrincipal("vendor", "")
@@ -153,7 +153,7 @@ func TestManagedApplicationsGoSDK(t *testing.T) {
 		t.Errorf("approved, it is %s", *got.Properties.JitRequestState)
 	}
 
-	// While the role is active the vendor guards a machine of the application, and opens its port.
+	// Tags are all that a request changes by.
 	tags, err := vendor.requests.Update(ctx, "mrg-shop", "first", armmanagedapplications.JitRequestPatchable{Tags: map[string]*string{"incident": new("INC-7")}}, nil)
 	c.must(err)
 	if *tags.Tags["incident"] != "INC-7" {
@@ -292,4 +292,91 @@ az rest --method delete --url "$SOLUTIONS/applications/az-app?$V"
 az rest --method delete --url "$SOLUTIONS/applicationDefinitions/az-def?$V"
 az rest --method get --url "$SOLUTIONS/applications?$V" --query "length(value)"
 echo done`, folder, home...), "az-def\n", "Succeeded\n", "resourceGroups/mrg-az\n", "Approved\n", "0\ndone")
+}
+
+// TestManagedApplicationsAcrossTenants has the publisher and the customer in tenants of their own: a member of a group of the
+// publisher's activates for themselves, may write policies of the managed resource group while the role is active, and no longer.
+func TestManagedApplicationsAcrossTenants(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	ctx := t.Context()
+	made, err := c.admin.CreateTenant(ctx, api.NewTenant{Name: "vendor"})
+	c.must(err)
+	session, err := c.admin.SignIn(ctx, api.SignIn{Name: "admin@vendor", Password: made.Password, NewPassword: adminPassword})
+	c.must(err)
+	boss := c.admin.WithToken(session.Token)
+	for _, p := range []api.NewPrincipal{{Kind: "group", Name: "support"}, {Kind: "user", Name: "vic", Password: adminPassword}} {
+		_, err = boss.CreatePrincipal(ctx, p)
+		c.must(err)
+	}
+	c.must(boss.AddMember(ctx, "support", "vic"))
+	support, err := boss.Principal(ctx, "support")
+	c.must(err)
+	vic, err := boss.Principal(ctx, "vic")
+	c.must(err)
+	publisher := *c
+	publisher.subscription = made.Subscription.ID
+	offer := publisher.solutions(c.device("admin@vendor", "vendor"))
+	vendor := c.solutions(c.device("vic@vendor", "vendor"))
+	customer := c.solutions(c.goCredential())
+
+	def, err := offer.definitions.CreateOrUpdate(ctx, "default", "shop-def", armmanagedapplications.ApplicationDefinition{
+		Location: new("local"),
+		Properties: &armmanagedapplications.ApplicationDefinitionProperties{
+			LockLevel:      new(armmanagedapplications.ApplicationLockLevelReadOnly),
+			Authorizations: []*armmanagedapplications.ApplicationAuthorization{{PrincipalID: &support.ID, RoleDefinitionID: new(contributor)}},
+		},
+	}, nil)
+	c.must(err)
+	managed := "/subscriptions/" + c.subscription + "/resourceGroups/mrg-shop"
+	deploying, err := customer.applications.BeginCreateOrUpdate(ctx, "default", "shop", armmanagedapplications.Application{
+		Kind: new("ServiceCatalog"), Location: new("local"),
+		Properties: &armmanagedapplications.ApplicationProperties{
+			ApplicationDefinitionID: def.ID, ManagedResourceGroupID: &managed,
+			JitAccessPolicy: &armmanagedapplications.ApplicationJitAccessPolicy{JitAccessEnabled: new(true), MaximumJitAccessDuration: new("PT2H")},
+		},
+	}, nil)
+	c.must(err)
+	app, err := deploying.PollUntilDone(ctx, nil)
+	c.must(err)
+	if *app.Properties.PublisherTenantID != made.Tenant.ID {
+		t.Errorf("the publisher is %s", *app.Properties.PublisherTenantID)
+	}
+
+	// The publisher reads the managed group and nothing else of the customer.
+	x := c.with(c.device("vic@vendor", "vendor"))
+	if status, _ := x.call(http.MethodGet, managed+"?api-version=2022-12-01", nil); status != http.StatusOK {
+		t.Errorf("the managed group gave %d", status)
+	}
+	if status, _ := x.call(http.MethodGet, c.machine.Resource+"?api-version=2024-07-01", nil); status != http.StatusNotFound && status != http.StatusForbidden {
+		t.Errorf("a machine of the customer's own gave %d", status)
+	}
+	assign := managed + "/providers/Microsoft.Security/locations/local/jitNetworkAccessPolicies/p" + v
+	empty := map[string]any{"kind": "Basic", "properties": map[string]any{"virtualMachines": []any{}}}
+	if status, answer := x.call(http.MethodPut, assign, empty); status != http.StatusForbidden {
+		t.Errorf("without an activation a policy gave %d %v", status, answer)
+	}
+
+	asking, err := vendor.requests.BeginCreateOrUpdate(ctx, "mrg-shop", "one", armmanagedapplications.JitRequestDefinition{Properties: &armmanagedapplications.JitRequestProperties{
+		ApplicationResourceID:    app.ID,
+		JitAuthorizationPolicies: []*armmanagedapplications.JitAuthorizationPolicies{{PrincipalID: &support.ID, RoleDefinitionID: new(contributor)}},
+		JitSchedulingPolicy:      &armmanagedapplications.JitSchedulingPolicy{Type: new(armmanagedapplications.JitSchedulingTypeOnce), Duration: new("PT1H"), StartTime: new(time.Now())},
+	}}, nil)
+	c.must(err)
+	request, err := asking.PollUntilDone(ctx, nil)
+	c.must(err)
+	if *request.Properties.JitRequestState != armmanagedapplications.JitRequestStateApproved || *request.Properties.JitAuthorizationPolicies[0].PrincipalID != vic.ID {
+		t.Fatalf("asked, it is %+v", request.Properties)
+	}
+	if status, answer := x.call(http.MethodPut, assign, empty); status != http.StatusOK {
+		t.Errorf("with the role a policy gave %d %v", status, answer)
+	}
+	if seen, err := customer.requests.Get(ctx, "mrg-shop", "one", nil); err != nil || seen.ID == nil {
+		t.Errorf("the customer sees %+v, %v", seen, err)
+	}
+	_, err = vendor.requests.Delete(ctx, "mrg-shop", "one", nil)
+	c.must(err)
+	if status, _ := x.call(http.MethodPut, assign, empty); status != http.StatusForbidden {
+		t.Errorf("after the end a policy gave %d", status)
+	}
 }

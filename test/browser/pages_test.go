@@ -38,6 +38,28 @@ func TestWatching(t *testing.T) {
 	w.browse("watch.mjs")
 }
 
+// TestManagedApplications goes through the two sides of a managed application: the customer deploys it and asks for approval,
+// the publisher activates a role, the customer decides and ends it.
+func TestManagedApplications(t *testing.T) {
+	w := newWorld(t, "web-1")
+	vendor, err := w.admin.CreateTenant(t.Context(), api.NewTenant{Name: "vendor", Admin: "vera"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := w.client("").SignIn(t.Context(), api.SignIn{Name: "vera@vendor", Password: vendor.Password, NewPassword: adminPassword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.client(session.Token).SetApplicationDefinition(t.Context(), "shop", api.ApplicationDefinitionInput{
+		DisplayName: "Web shop", Description: "A shop that its maker looks after", Public: true, JIT: api.ApplicationOffer{Available: true, MaxSeconds: 4 * 3600},
+		Authorizations: []api.ApplicationAuthorization{{Principal: "vera", Role: "Contributor"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.browse("applications.mjs")
+}
+
 // TestSettings goes through every page of the settings, and activates a role.
 func TestSettings(t *testing.T) {
 	newWorld(t, "web-1").browse("settings.mjs")

@@ -3,6 +3,13 @@ import { may } from "./session.svelte";
 /** Place is a page that one can go to by name. */
 export type Place = { to: string; name: string; words?: string; shown?: () => boolean };
 
+const apps = () => may("Microsoft.Solutions/applications/read") || may("Microsoft.Solutions/applicationDefinitions/read");
+
+/** roleTabs are the pages of roles that are had for a while. */
+export const roleTabs = () => shown([
+  { to: "/roles", name: "Your roles" }, { to: "/applications", name: "Managed applications", shown: apps }, { to: "/applications?tab=offers", name: "Offers", shown: apps },
+]);
+
 /** main is what the navigation shows. */
 export const main: Place[] = [
   { to: "/", name: "Overview", words: "home open now timeline" },
@@ -10,7 +17,6 @@ export const main: Place[] = [
   { to: "/access", name: "My access", words: "grants live past extend end" },
   { to: "/approvals", name: "Approvals", words: "inbox decide approve deny" },
   { to: "/roles", name: "Roles", words: "eligible activate just-in-time" },
-  { to: "/applications", name: "Applications", words: "managed publisher customer offers", shown: () => may("Microsoft.Solutions/applications/read") },
   { to: "/activity", name: "Activity", words: "log audit events csv", shown: () => may("Microsoft.Insights/eventtypes/values/read") },
   { to: "/alerts", name: "Alerts", words: "warnings severity", shown: () => may("alerts/read") },
   { to: "/settings", name: "Settings", words: "administration" },
@@ -50,6 +56,8 @@ export const settings = [
 export const further: Place[] = [
   { to: "/ask", name: "Request access", words: "ask open port" },
   { to: "/machines?tab=notConfigured", name: "Machines that are not configured", words: "enable guard" },
+  { to: "/applications", name: "Managed applications", words: "publisher customer offers", shown: apps },
+  { to: "/applications?tab=offers", name: "Offers of managed applications", words: "definitions deploy publisher", shown: apps },
   { to: "/reviews", name: "Break-glass reviews", words: "emergency debt" },
   { to: "/alerts/rules", name: "Alert rules", words: "thresholds severity", shown: () => may("alerts/read") },
   { to: "/activity/who", name: "Who had access", words: "audit at instant", shown: () => may("Microsoft.Insights/eventtypes/values/read") },

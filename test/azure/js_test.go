@@ -46,12 +46,15 @@ func (c *cloud) node(script string, said any, more ...string) {
 	}
 }
 
-func needNode(tb testing.TB) {
+// needNode asks for Node and for packages of the Azure SDK for JavaScript: arm-security, and more.
+func needNode(tb testing.TB, more ...string) {
 	tb.Helper()
 	_, err := exec.LookPath("node")
 	need(tb, "node", err == nil)
-	_, err = os.Stat(filepath.Join("js", "node_modules", "@azure", "arm-security"))
-	need(tb, "the Azure SDK for JavaScript", err == nil)
+	for _, name := range append(more, "arm-security") {
+		_, err = os.Stat(filepath.Join("js", "node_modules", "@azure", name))
+		need(tb, name+" of the Azure SDK for JavaScript", err == nil)
+	}
 }
 
 // TestJavaScriptSDK drives the kernel by the unmodified Azure SDK for JavaScript.

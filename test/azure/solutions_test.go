@@ -246,7 +246,7 @@ func TestManagedApplicationsOldShapes(t *testing.T) {
 // TestManagedApplicationsJavaScript tells the story by the unmodified Azure SDK for JavaScript.
 func TestManagedApplicationsJavaScript(t *testing.T) {
 	t.Parallel()
-	needNode(t)
+	needNode(t, "arm-managedapplications")
 	c := newCloud(t)
 	vendor, secret := c.servicePrincipal("vendor", "")
 	var said struct {

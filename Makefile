@@ -5,13 +5,16 @@ TOOLS := $(CURDIR)/tmp/tools
 GOLANGCI_VERSION := v2.15.0
 FUZZTIME ?= 10s
 
-.PHONY: build demo test lint bench fuzz web screenshots generate clean
+.PHONY: build demo demo-app test lint bench fuzz web screenshots generate clean
 
 build: ## the one binary, bin/postern
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/postern ./cmd/postern
 
 demo: build ## the main job, on this machine's kernel; DEMO_ONCE=1 ends by itself
 	./bin/postern demo $(if $(DEMO_ONCE),--once)
+
+demo-app: build ## a managed application: two tenants, an activation that needs approval, a port opened under it; DEMO_ONCE=1 ends by itself
+	./bin/postern demo --app $(if $(DEMO_ONCE),--once)
 
 test: ## all tests; installs what they need on Debian and Ubuntu as root, and elsewhere names what is skipped
 	./hack/prepare-tests

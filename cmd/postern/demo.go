@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) demoCommand() *cobra.Command {
-	var once bool
+	var once, apps bool
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole on this machine's kernel: closed, asked for, open, closed again",
@@ -19,7 +19,7 @@ func (a *app) demoCommand() *cobra.Command {
 server, a real agent and a guarded sshd, has the port refused, asks for it, connects, kills server and agent, and sees
 the port close on time all the same; then it verifies the activity log. It needs no root where the kernel allows user
 namespaces, touches nothing of this machine, and takes about 75 seconds.`,
-		Example: "  postern demo\n  postern demo --once",
+		Example: "  postern demo\n  postern demo --once\n  postern demo --app --once",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			program, err := os.Executable()
@@ -33,6 +33,7 @@ namespaces, touches nothing of this machine, and takes about 75 seconds.`,
 				return errors.New("the demo hands its streams down, so they must be files")
 			}
 			err = demo.Run(c.Context(), demo.Options{
+				Apps:    apps,
 				Once:    once,
 				Colour:  term.IsTerminal(int(out.Fd())) && a.getenv("NO_COLOR") == "",
 				Program: program,
@@ -48,5 +49,6 @@ namespaces, touches nothing of this machine, and takes about 75 seconds.`,
 		},
 	}
 	c.Flags().BoolVar(&once, "once", false, "end after the story; the exit code is 0 only if every step did what it says")
+	c.Flags().BoolVar(&apps, "app", false, "tell of a managed application instead: a publisher, its customer, and an activation that needs approval")
 	return c
 }

@@ -21,7 +21,7 @@ import (
 func TestManual(t *testing.T) {
 	t.Parallel()
 	var scripts []string
-	for _, page := range []string{"networks.md", "roles.md", "sign-in.md", "approvals.md", "break-glass.md", "tenants.md"} {
+	for _, page := range []string{"networks.md", "roles.md", "sign-in.md", "approvals.md", "break-glass.md", "tenants.md", "applications.md"} {
 		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", page))
 		if err != nil {
 			t.Fatal(err)

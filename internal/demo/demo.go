@@ -15,6 +15,7 @@ import (
 
 // Options say how to tell the story. All but Once and Colour are required.
 type Options struct {
+	Apps    bool   // tell of a managed application, its publisher and its customer
 	Once    bool   // end after the story instead of staying for whoever wants to try
 	Colour  bool   // the output is a terminal
 	Program string // the postern binary, which is started again for every part
@@ -99,6 +100,9 @@ func startInside(o Options, dir string, files []*os.File, asUser bool) (*exec.Cm
 	args := []string{"demo"}
 	if o.Once {
 		args = append(args, "--once")
+	}
+	if o.Apps {
+		args = append(args, "--app")
 	}
 	cmd := exec.Command(o.Program, args...) //nolint:gosec,noctx // ourselves; it outlives ctx by the time it needs to clean up
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = o.In, o.Out, o.Err

@@ -42,20 +42,25 @@ func (s *story) enrol(ctx context.Context) (string, string, error) {
 	if err != nil {
 		return "", "", err
 	}
-	enrolled, err := start(s.machine, s.path("enroll.log"), s.options.Program, "agent", "enroll", "--server", "https://"+serverAddress,
-		"--token", strings.TrimSpace(token), "--ca", s.path("data/ca.pem"), "--state", s.path("state"))
-	if err != nil {
-		return "", "", err
-	}
-	<-enrolled.done
-	if enrolled.cmd.ProcessState.ExitCode() != 0 {
-		return "", "", errors.New(enrolled.tail())
-	}
-	if err := s.startAgent(); err != nil {
+	if err := s.enrolWith(strings.TrimSpace(token)); err != nil {
 		return "", "", err
 	}
 	err = s.inForce(ctx)
 	return "machine enrolled with a one-time token; its agent runs and reports", "", err
+}
+
+// enrolWith enrols the machine with a token, and starts its agent.
+func (s *story) enrolWith(token string) error {
+	enrolled, err := start(s.machine, s.path("enroll.log"), s.options.Program, "agent", "enroll", "--server", "https://"+serverAddress,
+		"--token", token, "--ca", s.path("data/ca.pem"), "--state", s.path("state"))
+	if err != nil {
+		return err
+	}
+	<-enrolled.done
+	if enrolled.cmd.ProcessState.ExitCode() != 0 {
+		return errors.New(enrolled.tail())
+	}
+	return s.startAgent()
 }
 
 func (s *story) startAgent() (err error) {

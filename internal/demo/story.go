@@ -48,23 +48,7 @@ type step struct {
 
 // tell goes through the steps until one fails.
 func (s *story) tell(ctx context.Context) {
-	for _, step := range []step{
-		{"start the server", s.startServer},
-		{"sign in", s.signIn},
-		{"enrol the machine", s.enrol},
-		{"find the port open to everybody", s.findOpen},
-		{"guard the port", s.guard},
-		{"be refused at the port", s.beRefused},
-		{"ask for the port and have it opened", s.ask},
-		{"connect for real", s.connect},
-		{"be refused from where nobody asked for", s.elsewhere},
-		{"kill server and agent", s.killBoth},
-		{"see the port close on time", s.seeClosed},
-		{"see the session cut", s.seeCut},
-		{"start server and agent again", s.restart},
-		{"export and verify the activity log", s.verify},
-		{"have a forgery refused", s.forge},
-	} {
+	for _, step := range s.steps() {
 		s.page.waiting("%s …", step.name)
 		begun := s.options.Now()
 		text, took, err := step.run(ctx)
@@ -82,12 +66,40 @@ func (s *story) tell(ctx context.Context) {
 	}
 }
 
+func (s *story) steps() []step {
+	if s.options.Apps {
+		return s.appSteps()
+	}
+	return []step{
+		{"start the server", s.startServer},
+		{"sign in", s.signIn},
+		{"enrol the machine", s.enrol},
+		{"find the port open to everybody", s.findOpen},
+		{"guard the port", s.guard},
+		{"be refused at the port", s.beRefused},
+		{"ask for the port and have it opened", s.ask},
+		{"connect for real", s.connect},
+		{"be refused from where nobody asked for", s.elsewhere},
+		{"kill server and agent", s.killBoth},
+		{"see the port close on time", s.seeClosed},
+		{"see the session cut", s.seeCut},
+		{"start server and agent again", s.restart},
+		{"export and verify the activity log", s.verify},
+		{"have a forgery refused", s.forge},
+	}
+}
+
 func (s *story) path(name string) string { return filepath.Join(s.dir, name) }
 
-// postern runs a client command as somebody would type it and gives its output.
+// postern runs a client command as the administrator would type it and gives its output.
 func (s *story) postern(ctx context.Context, args ...string) (string, error) {
+	return s.as(ctx, "config.json", args...)
+}
+
+// as runs a client command with the sign-in that a file holds.
+func (s *story) as(ctx context.Context, config string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, s.options.Program, args...) //nolint:gosec // ourselves
-	cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+s.path("config.json"))
+	cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+s.path(config))
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {

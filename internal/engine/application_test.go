@@ -144,6 +144,9 @@ func TestActivationOfAnApplication(t *testing.T) {
 		}
 	}
 	must(m.Decide(m.ctx, m.ann, asked.Request.ID, true, "go on", asked.Request.Digest))(t)
+	if got := m.since(0); strings.Count(got, "vendor:request.approved") != 1 || strings.Count(got, "vendor:grant.opened") != 1 {
+		t.Errorf("the publisher's log does not tell of the activation: %q", got)
+	}
 	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) || m.may(m.vic, rbac.RoleAssignmentsWrite, a.Managed) || m.may(m.vic, rbac.PoliciesWrite, "/subscriptions/"+access.ResourceID(a.Managed.Segment("subscriptions"))) {
 		t.Error("what is active is not Contributor of the managed group and no more")
 	}

@@ -43,26 +43,29 @@ func (w *work) enqueue(ctx context.Context) error {
 	var out []Notification
 	listens := map[access.TenantID]bool{}
 	for _, n := range w.notices {
-		tenant := n.request.Tenant
-		if n.grant.ID != "" {
-			tenant = n.grant.Tenant
-		}
-		heard, asked := listens[tenant]
-		if !asked {
-			var err error
-			if heard, err = w.tx.HasChannels(ctx, tenant); err != nil {
-				return fmt.Errorf("read channels: %w", err)
-			}
-			listens[tenant] = heard
-		}
-		if !heard {
-			continue
-		}
-		written, err := w.write(ctx, n)
+		sides, err := w.sides(ctx, n)
 		if err != nil {
 			return err
 		}
-		out = append(out, written)
+		for _, side := range sides {
+			heard, asked := listens[side.tenant]
+			if !asked {
+				if heard, err = w.tx.HasChannels(ctx, side.tenant); err != nil {
+					return fmt.Errorf("read channels: %w", err)
+				}
+				listens[side.tenant] = heard
+			}
+			if !heard {
+				continue
+			}
+			n.recipients = side.recipients
+			written, err := w.write(ctx, n)
+			if err != nil {
+				return err
+			}
+			written.Tenant = side.tenant
+			out = append(out, written)
+		}
 	}
 	if len(out) == 0 {
 		return nil

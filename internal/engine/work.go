@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
@@ -22,6 +23,8 @@ type work struct {
 	machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
 	unclosed map[access.MachineID][]access.Grant // as read so far, and kept up to date by saveGrant
 	held     map[holding][]access.Grant          // likewise
+
+	applications map[access.ResourceID]*app.Application // by managed resource group, those looked for so far; nil where it is none
 }
 
 // holding is what HeldGrants are asked for by.
@@ -34,6 +37,7 @@ func (*Engine) newWork(tx Tx, now time.Time) *work {
 	return &work{
 		tx: tx, now: now, bumps: map[access.AgentID]bool{}, machines: map[access.MachineID]access.Machine{},
 		unclosed: map[access.MachineID][]access.Grant{}, held: map[holding][]access.Grant{},
+		applications: map[access.ResourceID]*app.Application{},
 	}
 }
 
@@ -263,6 +267,9 @@ func (w *work) finish(ctx context.Context) error {
 		return err
 	}
 	if err := w.enqueue(ctx); err != nil {
+		return err
+	}
+	if err := w.share(ctx); err != nil {
 		return err
 	}
 	if len(w.events) == 0 {

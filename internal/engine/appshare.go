@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/app"
+)
+
+// applicationAt gives the application whose managed resource group a scope is; nil where it is none. Only a resource group
+// is looked for, so that what happens to machines costs nothing.
+func (w *work) applicationAt(ctx context.Context, scope access.ResourceID) (*app.Application, error) {
+	if scope == "" || scope.Segment("resourceGroups") == "" || strings.Count(string(scope), "/") != 4 {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	if known, ok := w.applications[scope]; ok {
+		return known, nil
+	}
+	a, err := w.tx.ApplicationOfGroup(ctx, scope)
+	if err != nil && !isKind(err, access.KindNotFound) {
+		return nil, fmt.Errorf("read application: %w", err)
+	}
+	var found *app.Application
+	if err == nil {
+		found = &a
+	}
+	w.applications[scope] = found
+	return found, nil
+}
+
+// share puts what concerns a publisher on its own log too: what became of the activations of its principals, at the
+// definition of the application, where those of its people read it who are no guests of the customer's.
+func (w *work) share(ctx context.Context) error {
+	for _, e := range slices.Clone(w.events) {
+		if e.Request == "" {
+			continue
+		}
+		a, err := w.applicationAt(ctx, e.Scope)
+		if err != nil {
+			return err
+		}
+		if a == nil || a.Publisher == e.Tenant {
+			continue
+		}
+		request, err := w.tx.Request(ctx, e.Request)
+		if err != nil {
+			return fmt.Errorf("read request: %w", err)
+		}
+		requester, err := w.tx.Principal(ctx, request.Requester)
+		if err != nil {
+			return fmt.Errorf("read principal: %w", err)
+		}
+		if requester.Tenant != a.Publisher {
+			continue
+		}
+		e.Details = maps.Clone(e.Details)
+		e.Details["application"], e.Details["managedResourceGroup"] = string(a.Resource), string(a.Managed)
+		e.Tenant, e.Scope = a.Publisher, a.Definition
+		w.events = append(w.events, e)
+	}
+	return nil
+}
+
+// side is one tenant that a notice is told in, and who is told of it there.
+type side struct {
+	tenant     access.TenantID
+	recipients []access.PrincipalID
+}
+
+// sides gives where a notice is told. One about an activation is told on both sides of its application: the publisher's tells
+// whoever asked, and the customer's who decides, or in automatic mode who could not.
+func (w *work) sides(ctx context.Context, n notice) ([]side, error) {
+	tenant, scope, requester := n.request.Tenant, access.ResourceID(""), n.request.Requester
+	if n.grant.ID != "" {
+		tenant, scope, requester = n.grant.Tenant, n.grant.Role.Scope, n.grant.Principal
+	} else if n.request.ForRoles() {
+		scope = n.request.Items[0].Role.Scope
+	}
+	a, err := w.applicationAt(ctx, scope)
+	if err != nil || a == nil {
+		return []side{{tenant, n.recipients}}, err
+	}
+	asked := func(id access.PrincipalID) bool { return id == requester }
+	ours := slices.DeleteFunc(slices.Clone(n.recipients), asked)
+	if a.Settings.Mode == app.Automatic && n.kind != NotifyWillEnd {
+		for _, approver := range a.Settings.Approvers {
+			ours = append(ours, approver.ID)
+		}
+	}
+	if a.Publisher == tenant {
+		return []side{{tenant, append(ours, slices.DeleteFunc(slices.Clone(n.recipients), func(id access.PrincipalID) bool { return !asked(id) })...)}}, nil
+	}
+	out := []side{{tenant, ours}}
+	if n.kind != NotifyNeedsDecision {
+		out = append(out, side{a.Publisher, []access.PrincipalID{requester}})
+	}
+	return out, nil
+}

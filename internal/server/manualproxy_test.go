@@ -35,7 +35,9 @@ func TestManualOfProxies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, func(c *server.Config) { c.ProxyProtocol, c.TrustedProxies = config.ProxyProtocol, config.TrustedProxies })
+	r := start(t, func(c *server.Config) {
+		c.ProxyProtocol, c.TrustedProxies = config.ProxyProtocol, config.TrustedProxies
+	})
 	through := func(header string, token string) *api.Client {
 		c, err := api.NewClient(api.Options{Server: r.url(), CA: r.ready.CA, Token: token, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			var d net.Dialer

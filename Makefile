@@ -34,9 +34,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 web: ## the portal into internal/portal/dist, from web/; needs Node
 	./hack/build-web
 
-screenshots: build ## the pictures of the README, into docs/screenshots
+screenshots: build ## the pictures of the README, into docs/screenshots, and of every page in every form, into tmp/screenshots
 	./hack/prepare-tests
-	POSTERN_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test ./test/browser -run TestScreenshots -count=1
+	POSTERN_SCREENSHOTS=$(CURDIR)/docs/screenshots POSTERN_SCREENSHOTS_ALL=$(CURDIR)/tmp/screenshots $(GO) test ./test/browser -run TestScreenshots -count=1
 
 generate: ## rewrite generated files: the OpenAPI document and golden files
 	$(GO) test ./internal/httpapi -run TestOpenAPI -update

@@ -42,7 +42,11 @@ func (l *list) machines(f engine.MachineFilter) {
 	}
 	if f.Search != "" {
 		part := "%" + literal(fold(f.Search)) + "%"
-		l.where("(m.name_key"+like+" or m.addresses"+like+")", part, part)
+		if strings.Trim(fold(f.Search), "0123456789abcdef.:") == "" {
+			l.where("(m.name_key"+like+" or m.addresses"+like+")", part, part)
+		} else {
+			l.where("m.name_key"+like, part) // which an index holds; no address has it
+		}
 	}
 	for name, value := range f.Labels {
 		pair, err := toJSON(map[string]string{name: value})

@@ -44,6 +44,12 @@ func TestScreenshots(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	all := os.Getenv("POSTERN_SCREENSHOTS_ALL")
+	if all != "" {
+		if err := os.MkdirAll(all, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w := newWorld(t, "web-1", "web-2", "db-primary", "db-replica", "build-7", "bastion", "ledger", "spare-1", "spare-2")
 	people := map[string]*api.Client{}
 	for name, full := range map[string]string{"anna": "Anna Keller", "ben": "Ben Ito", "chidi": "Chidi Okafor", "dana": "Dana Novak"} {
@@ -89,5 +95,5 @@ func TestScreenshots(t *testing.T) {
 		_, err := api.All(w.admin.Grants(t.Context(), api.GrantQuery{States: []string{"active"}}))
 		return err
 	})
-	w.browse("screenshots.mjs", "FOLDER="+folder, "ALL="+os.Getenv("POSTERN_SCREENSHOTS_ALL"))
+	w.browse("screenshots.mjs", "FOLDER="+folder, "ALL="+all)
 }

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { launch, person, portal, signIn } from "./lib.mjs";
 
 const browser = await launch();
@@ -9,9 +9,9 @@ const shot = async (name, path, { width = 1280, height = 800, colorScheme = "lig
   await page.emulateMedia({ colorScheme });
   await page.goto(portal + path);
   await page.locator("h1").waitFor();
-  await page.waitForTimeout(900);
+  await page.waitForTimeout(600);
   if (before) await before();
-  await page.screenshot({ path: join(process.env.FOLDER, name + ".png") });
+  await page.screenshot({ path: resolve(process.env.FOLDER, name + ".png") });
 };
 const waiting = async () => (await (await page.request.get(portal + "/api/v1/requests?needsMe=true")).json()).items[0].id;
 const fill = async () => {
@@ -24,14 +24,26 @@ await shot("overview", "/", {});
 await shot("request", "/ask?machine=db-primary&machine=web-1", { height: 900, before: fill });
 await shot("approval-phone", "/requests/" + (await waiting()), { width: 390, height: 844, colorScheme: "dark" });
 if (process.env.ALL) {
-  const all = { overview: "/", machines: "/machines", unset: "/machines?tab=notConfigured", unsupported: "/machines?tab=unsupported", machine: "/machines/web-1", guard: "/machines/spare-1/guard", ask: "/ask?machine=db-primary", access: "/access", approvals: "/approvals", request: "/requests/" + (await waiting()), activity: "/activity", empty: "/activity?actor=admin&outcome=failed", missing: "/nowhere" };
+  const first = async (path) => (await (await page.request.get(portal + path)).json()).items[0];
+  const open = await first("/api/v1/grants?state=active");
+  const all = {
+    overview: "/", machines: "/machines", "machines-not-configured": "/machines?tab=notConfigured", "machines-unsupported": "/machines?tab=unsupported",
+    machine: "/machines/web-1", guard: "/machines/spare-1/guard", edit: "/machines/db-primary/guard", "guard-several": "/guard?machine=spare-1&machine=spare-2",
+    ask: "/ask?machine=db-primary&machine=web-1", connect: "/machines/web-2/connect", access: "/access", approvals: "/approvals", requests: "/approvals?show=all",
+    decide: "/requests/" + (await waiting()), request: "/requests/" + open.request, account: "/account", activity: "/activity", "activity-empty": "/activity?actor=admin&outcome=failed",
+    record: "/activity/1", who: "/activity/who", alerts: "/alerts", "alert-rules": "/alerts/rules", reviews: "/reviews", missing: "/nowhere",
+  };
   for (const [name, path] of Object.entries(all)) {
-    await shot(`all-${name}-light`, path, { width: 1440, height: 900 });
-    await shot(`all-${name}-phone-dark`, path, { width: 390, height: 844, colorScheme: "dark" });
+    for (const [mode, width, height, colorScheme] of [["light", 1440, 900, "light"], ["dark", 1440, 900, "dark"], ["phone", 390, 844, "light"], ["phone-dark", 390, 844, "dark"]]) {
+      await shot(join(process.env.ALL, `${name}-${mode}`), path, { width, height, colorScheme });
+    }
   }
-  await shot("all-overview-dark", "/", { width: 1440, height: 900, colorScheme: "dark" });
-  const out = await person(browser, { colorScheme: "light", viewport: { width: 1440, height: 900 } });
-  await out.goto(portal + "/access");
-  await out.screenshot({ path: join(process.env.FOLDER, "all-sign-in.png") });
+  const out = await person(browser);
+  for (const [mode, width, colorScheme] of [["light", 1440, "light"], ["dark", 1440, "dark"], ["phone", 390, "light"], ["phone-dark", 390, "dark"]]) {
+    await out.setViewportSize({ width, height: 844 });
+    await out.emulateMedia({ colorScheme });
+    await out.goto(portal + "/access");
+    await out.screenshot({ path: join(process.env.ALL, `sign-in-${mode}.png`) });
+  }
 }
 await browser.close();

@@ -106,7 +106,7 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 		x.step(false, "authorization", "%s may not ask for access here: %s", person.Name, check.Reason)
 		x.Reasons = append(x.Reasons, access.Reason{Code: "forbidden", Message: check.Reason})
 	}
-	p, err := r.PolicyOfMachine(ctx, m.ID)
+	p, err := r.GuardOf(ctx, m.ID) // its entry alone: a policy may name thousands
 	if err != nil && !isKind(err, access.KindNotFound) {
 		return fmt.Errorf("read policy: %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 
 const (
 	guarded    = "exists (select 1 from policy_machines x where x.machine = m.id)"
-	openOn     = "exists (select 1 from grants g where g.machine = m.id and g.closed_at = 0 and g.state in ('opening', 'active'))"
+	openOn     = "m.id in (select g.machine from grants g where g.closed_at = 0 and g.state in ('opening', 'active'))"
 	inTrouble  = "exists (select 1 from agents a where a.id = m.agent and (a.problem <> '' or a.last_seen_at < ?))"
 	like       = ` like ? escape '\'`
 	standingOf = "case when m.agent is null then 'unsupported' when " + guarded + " then 'configured' else 'notConfigured' end"

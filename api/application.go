@@ -41,7 +41,7 @@ type ApplicationDefinitionInput struct {
 	Unmanaged            bool                       `json:"unmanaged,omitempty" doc:"The publisher has no access at all."`
 	AllowedActions       []string                   `json:"allowedActions,omitempty" maxItems:"1000" doc:"What the lock leaves to the customer."`
 	AllowedDataActions   []string                   `json:"allowedDataActions,omitempty" maxItems:"1000"`
-	NotificationEndpoint string                     `json:"notificationEndpoint,omitempty" maxLength:"2048" doc:"As Azure's clients write it: it is kept and given back. What happens is told through the publisher's channels."`
+	NotificationEndpoint string                     `json:"notificationEndpoint,omitempty" maxLength:"2048" doc:"Where the publisher's program is told, in Azure's form; /resource is appended to its path."`
 	CreateUIDefinition   string                     `json:"createUiDefinition,omitempty" doc:"The form, as JSON text."`
 	MainTemplate         string                     `json:"mainTemplate,omitempty" doc:"As JSON text; it is kept and given back."`
 	PackageFileURI       string                     `json:"packageFileUri,omitempty" maxLength:"2048"`

@@ -97,7 +97,7 @@ or, better, a group: each of its members activates for themselves.`,
 	f.StringVar(&in.Version, "version", "", "three numbers, such as 1.4.0 (default the next patch)")
 	f.StringVar(&in.DisplayName, "display-name", "", "what people call it")
 	f.StringVar(&in.Description, "description", "", "what it is")
-	f.StringVar(&in.NotificationEndpoint, "notify", "", "notification endpoint as Azure's clients write it; it is kept and given back")
+	f.StringVar(&in.NotificationEndpoint, "notify", "", "URL of a program of yours that is told what happens to applications, in Azure's form")
 	f.StringVar(&ui, "ui", "", "file with createUiDefinition")
 	f.StringVar(&template, "template", "", "file with mainTemplate")
 	f.StringVar(&in.ResourceGroup, "group", "", "resource group that it lies in (default default)")

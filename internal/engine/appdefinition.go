@@ -306,6 +306,9 @@ func (e *Engine) WriteAppDefinition(ctx context.Context, c Caller, in AppDefinit
 		if err := tx.SaveApplicationDefinition(ctx, next, was.Revision); err != nil {
 			return fmt.Errorf("save definition: %w", err)
 		}
+		if err := e.saveEndpoint(ctx, tx, next, false); err != nil {
+			return err
+		}
 		if d, err = describeDefinition(ctx, tx, may, next); err != nil {
 			return err
 		}
@@ -430,6 +433,9 @@ func (e *Engine) DeleteAppDefinition(ctx context.Context, c Caller, ref string) 
 		deployed = d.Deployed
 		if err := tx.DeleteApplicationDefinition(ctx, found.Resource, found.Revision); err != nil {
 			return fmt.Errorf("delete definition: %w", err)
+		}
+		if err := e.saveEndpoint(ctx, tx, found, true); err != nil {
+			return err
 		}
 		return tx.Append(ctx, d.event(access.AppDefinitionDeleted, rbac.AppDefinitionsDelete, may))
 	})

@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -316,4 +318,44 @@ func TestEachSideSeesWhatIsShared(t *testing.T) {
 	if got := strings.Join(kinds, " "); got != "application.created applicationDefinition.written" {
 		t.Errorf("the publisher's log has %q", got)
 	}
+}
+
+// TestPublishersProgramIsTold has a definition with an endpoint: each step enqueues one event for its channel.
+func TestPublishersProgramIsTold(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	seal := func(_ engine.ChannelID, _ engine.ChannelKind, text string) (engine.ChannelSecret, error) {
+		return engine.ChannelSecret{Sealed: []byte(text)}, nil
+	}
+	sealing := must(engine.New(engine.Config{Store: m.store, Now: m.clock.now, Log: slog.New(slog.DiscardHandler), SealSecret: seal}))(t)
+	m.Engine = sealing
+	if _, _, err := m.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *engine.AppDefinitionInput) { in.Public, in.Description = true, "told" })); err != nil {
+		t.Fatal(err)
+	}
+	m.deploy(&app.Settings{JIT: true})
+	must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	if err := m.DeleteApplication(m.ctx, m.admin, "shop", true); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	err := m.store.View(m.ctx, func(r engine.Reader) error {
+		list, err := r.Unrouted(m.ctx, 100)
+		for _, n := range list {
+			if n.Kind == engine.NotifyLifecycle && n.Tenant == m.publisher.ID && n.Lifecycle.Channel != "" {
+				told = append(told, strings.Trim(n.Lifecycle.Event+" "+n.Lifecycle.What, " "))
+			}
+		}
+		return err
+	})
+	if got, want := strings.Join(told, ", "), "PUT, JIT request.submitted, JIT request.approved, JIT grant.created, JIT grant.opened, JIT grant.revoked, JIT grant.closed, DELETE"; err != nil || !sameWords(got, want) {
+		t.Errorf("told is %q %v, want %q", got, err, want)
+	}
+}
+
+// sameWords compares lists whose order the outbox decides.
+func sameWords(a, b string) bool {
+	x, y := strings.Split(a, ", "), strings.Split(b, ", ")
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }

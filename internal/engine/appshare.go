@@ -43,7 +43,7 @@ func (w *work) share(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if a == nil || a.Publisher == e.Tenant {
+		if a == nil {
 			continue
 		}
 		request, err := w.tx.Request(ctx, e.Request)
@@ -55,6 +55,13 @@ func (w *work) share(ctx context.Context) error {
 			return fmt.Errorf("read principal: %w", err)
 		}
 		if requester.Tenant != a.Publisher {
+			continue
+		}
+		event := LifecycleEvent{Event: "JIT", State: "Succeeded", What: string(e.Kind), Principal: requester.ID}
+		if err := w.tellProgram(ctx, *a, event, e.Request); err != nil {
+			return err
+		}
+		if a.Publisher == e.Tenant {
 			continue
 		}
 		e.Details = maps.Clone(e.Details)

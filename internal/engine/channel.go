@@ -22,6 +22,10 @@ const (
 	Teams     ChannelKind = "teams"
 	Webhook   ChannelKind = "webhook"
 	PagerDuty ChannelKind = "pagerduty"
+
+	// Lifecycle is the notification endpoint of an application definition, in the form in which Azure posts to one. It comes
+	// and goes with the definition, has no routes, and is told of the definition's applications alone. Its URL is the secret.
+	Lifecycle ChannelKind = "lifecycle"
 )
 
 // Personal tells whether the channel reaches each recipient on their own; others have one receiver for all.
@@ -29,7 +33,7 @@ func (k ChannelKind) Personal() bool { return k == SMTP }
 
 // Carries tells whether the channel has something to send for a kind of notification: PagerDuty has incidents only.
 func (k ChannelKind) Carries(kind NotificationKind) bool {
-	return k != PagerDuty || kind != NotifyRequested && kind != NotifyWillEnd
+	return (kind == NotifyLifecycle) == (k == Lifecycle) && (k != PagerDuty || kind != NotifyRequested && kind != NotifyWillEnd)
 }
 
 // Channel is a way to reach people: a mail server, a chat's webhook, any program's webhook, a pager.

@@ -66,6 +66,9 @@ func (e *Engine) DeployApplication(ctx context.Context, c Caller, in Application
 			return err
 		}
 		w.applicationEvent(access.ApplicationCreated, rbac.ApplicationsWrite, d, c.Actor(), nil)
+		if err := w.tellProgram(ctx, deployed, LifecycleEvent{Event: "PUT", State: "Succeeded"}, ""); err != nil {
+			return err
+		}
 		return w.finish(ctx)
 	})
 	return d, err

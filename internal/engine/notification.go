@@ -25,6 +25,7 @@ const (
 	NotifyFailed        NotificationKind = "failed"        // a grant could not be put in force
 	NotifyBreakGlass    NotificationKind = "breakGlass"    // somebody opened access without approval
 	NotifyAlert         NotificationKind = "alert"         // something that somebody should look at
+	NotifyLifecycle     NotificationKind = "lifecycle"     // what happens to a managed application, for its publisher's program
 	NotifyTest          NotificationKind = "test"          // an administrator tries a channel
 )
 
@@ -50,6 +51,18 @@ type Notification struct {
 	Policies   []access.PolicyID
 	Recipients []access.PrincipalID // people to tell; a group stands for everybody in it
 	Subject    Subject
+	Lifecycle  LifecycleEvent // of NotifyLifecycle alone
+}
+
+// LifecycleEvent is what a publisher's program is told. The first fields are Azure's; an activation has the others too.
+type LifecycleEvent struct {
+	Channel     ChannelID
+	Event       string // PUT, PATCH or DELETE of an application; JIT of an activation
+	Application access.ResourceID
+	Definition  access.ResourceID
+	State       string // provisioningState: Succeeded or Deleted
+	What        string // of an activation: the kind of the event, such as request.approved
+	Principal   access.PrincipalID
 }
 
 // Subject is what a notification tells. Empty fields are left out of messages.

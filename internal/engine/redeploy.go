@@ -108,6 +108,9 @@ func (e *Engine) changeApplication(ctx context.Context, c Caller, a attempt, ref
 			return err
 		}
 		w.applicationEvent(access.ApplicationChanged, action, *d, c.Actor(), changedTerms(was, next))
+		if err := w.tellProgram(ctx, next, LifecycleEvent{Event: "PATCH", State: "Succeeded"}, ""); err != nil {
+			return err
+		}
 		return w.finish(ctx)
 	})
 }
@@ -183,6 +186,9 @@ func (e *Engine) DeleteApplication(ctx context.Context, c Caller, ref string, en
 			return err
 		}
 		w.applicationEvent(access.ApplicationDeleted, rbac.ApplicationsDelete, d, c.Actor(), map[string]string{"machines": fmt.Sprint(len(machines)), "ended": fmt.Sprint(len(d.Live))})
+		if err := w.tellProgram(ctx, gone, LifecycleEvent{Event: "DELETE", State: "Deleted"}, ""); err != nil {
+			return err
+		}
 		if err := w.finish(ctx); err != nil {
 			return err
 		}

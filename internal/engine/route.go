@@ -71,6 +71,12 @@ func Plan(n Notification, channels []Channel, routes []Route, addressed []access
 		if !c.Enabled || c.Tenant != n.Tenant || !c.Kind.Carries(n.Kind) {
 			continue
 		}
+		if c.Kind == Lifecycle {
+			if c.ID == n.Lifecycle.Channel {
+				plan = append(plan, newDelivery(n, c.ID, "", now))
+			}
+			continue
+		}
 		everybody, people := listeners(byChannel[c.ID], addressed)
 		switch {
 		case c.Kind.Personal():

@@ -49,6 +49,9 @@ func (c *Courier) Send(ctx context.Context, p Parcel) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, temporary("the channel's secret cannot be used: "+err.Error(), err) // somebody will put it right
 	}
+	if p.Channel.Kind == engine.Lifecycle {
+		return c.sendLifecycle(ctx, p, secret)
+	}
 	m, err := compose(p.Notification, c.public)
 	if err != nil {
 		return Receipt{}, permanent("the notification cannot be put into words: "+err.Error(), err)
@@ -70,6 +73,7 @@ func (c *Courier) Send(ctx context.Context, p Parcel) (Receipt, error) {
 		return c.sendWebhook(ctx, p, m, secret)
 	case engine.PagerDuty:
 		return c.sendPager(ctx, p, m, secret)
+	case engine.Lifecycle: // it has no words
 	}
 	return Receipt{}, permanent("channels of kind "+string(p.Channel.Kind)+" are not known", nil)
 }

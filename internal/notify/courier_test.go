@@ -79,7 +79,7 @@ func channelTo(t *testing.T, v *notify.Vault, kind engine.ChannelKind, url, auth
 	switch kind {
 	case engine.Webhook, engine.PagerDuty:
 		c.URL = url
-	case engine.Slack, engine.Teams, engine.SMTP:
+	case engine.Slack, engine.Teams, engine.SMTP, engine.Lifecycle:
 	}
 	var err error
 	if c.Secret, err = v.Seal(c.ID, kind, secret); err != nil {

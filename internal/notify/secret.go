@@ -136,7 +136,7 @@ func checkSecret(kind engine.ChannelKind, text string) error {
 		return access.Fault(access.KindInvalid, "secretInvalid", "the secret must be one line of 1 to %d bytes", maxSecret)
 	}
 	switch kind {
-	case engine.Slack, engine.Teams:
+	case engine.Slack, engine.Teams, engine.Lifecycle:
 		return engine.CheckURL(text, true)
 	case engine.Webhook:
 		_, err := signingKeys(text)

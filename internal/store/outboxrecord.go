@@ -23,6 +23,17 @@ type notificationRecord struct {
 	Title      string               `json:"title,omitempty"`
 	Severity   string               `json:"severity,omitempty"`
 	Unended    int                  `json:"unended,omitempty"`
+	Lifecycle  lifecycleRecord      `json:"lifecycle,omitzero"`
+}
+
+type lifecycleRecord struct {
+	Channel     engine.ChannelID   `json:"channel"`
+	Event       string             `json:"event"`
+	Application access.ResourceID  `json:"application"`
+	Definition  access.ResourceID  `json:"definition"`
+	State       string             `json:"state,omitempty"`
+	What        string             `json:"what,omitempty"`
+	Principal   access.PrincipalID `json:"principal,omitempty"`
 }
 
 type subjectItemRecord struct {
@@ -36,7 +47,7 @@ func notificationRecordOf(n engine.Notification) notificationRecord {
 	s := n.Subject
 	r := notificationRecord{
 		Policies: n.Policies, Recipients: n.Recipients, Who: s.Who, Start: micros(s.Start), End: micros(s.End), Reason: s.Reason, Ticket: s.Ticket,
-		By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity, Unended: s.Unended,
+		By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity, Unended: s.Unended, Lifecycle: lifecycleRecord(n.Lifecycle),
 	}
 	for _, i := range s.Items {
 		r.Items = append(r.Items, subjectItemRecord{Machine: i.Machine, Ports: portsRecord(i.Ports), Protocol: i.Protocol, Sources: i.Sources})
@@ -46,7 +57,7 @@ func notificationRecordOf(n engine.Notification) notificationRecord {
 
 // onto completes a notification with what the record holds.
 func (r notificationRecord) onto(n engine.Notification) engine.Notification {
-	n.Policies, n.Recipients = r.Policies, r.Recipients
+	n.Policies, n.Recipients, n.Lifecycle = r.Policies, r.Recipients, engine.LifecycleEvent(r.Lifecycle)
 	n.Subject = engine.Subject{
 		Who: r.Who, Start: instant(r.Start), End: instant(r.End), Reason: r.Reason, Ticket: r.Ticket, By: r.By, Outcome: r.Outcome,
 		Detail: r.Detail, Title: r.Title, Severity: r.Severity, Unended: r.Unended,

@@ -40,7 +40,7 @@ type Definition struct {
 	Unmanaged      bool     // the publisher has no access at all; authorizations count for nothing
 	Allowed        []string // actions that the lock leaves to the customer
 	AllowedData    []string // likewise, data actions
-	Endpoint       string   // the notification endpoint as Azure's clients write it, kept and given back; empty: none
+	Endpoint       string   // where the publisher's program is told; empty: nowhere
 	Form           string   // createUiDefinition, as JSON; empty: none
 	Template       string   // mainTemplate, as JSON; Postern keeps it and deploys nothing
 	Package        string   // URI of a package that holds both

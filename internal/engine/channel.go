@@ -113,6 +113,8 @@ func (c Channel) Validate() error {
 			refuse("urlMissing", "url", "give the URL of the receiver")
 		}
 	case PagerDuty:
+	case Lifecycle:
+		refuse("kindOfDefinition", "kind", "the endpoint of an application definition is changed with the definition")
 	default:
 		refuse("kindUnknown", "kind", "a channel is smtp, slack, teams, webhook or pagerduty")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,10 +18,10 @@ import (
 )
 
 func (a *app) loginCommand() *cobra.Command {
-	var server, user, caFile, fingerprint, passwordFile, newPasswordFile string
+	var server, user, tenant, caFile, fingerprint, passwordFile, newPasswordFile string
 	var byOIDC, byPasskey bool
 	c := &cobra.Command{
-		Use:   "login --server URL [--user NAME | --oidc | --passkey]",
+		Use:   "login --server URL [--user NAME | --oidc [--tenant NAME] | --passkey]",
 		Short: "Sign in to a server and keep the session",
 		Long: `Sign in to a server. The server's address, its CA and the session's token are kept in
 $XDG_CONFIG_HOME/postern/config.json, readable by you alone, until postern logout.
@@ -32,7 +33,7 @@ The environment overrides what is kept: POSTERN_SERVER, POSTERN_TOKEN, POSTERN_C
 file that keeps it).`,
 		Example: `  postern login --server https://postern.example:8443 --ca-fingerprint SHA256:9f2c… --user anna
   postern login --server https://postern.example:8443 --ca ca.pem --user anna --password-file -
-  postern login --server https://postern.example:8443 --oidc
+  postern login --server https://postern.example:8443 --oidc --tenant contoso
   postern login --passkey`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -40,6 +41,9 @@ file that keeps it).`,
 				if err := oneOf(c, pair[0], pair[1]); err != nil {
 					return err
 				}
+			}
+			if tenant != "" && !byOIDC {
+				return usage(c, "--tenant goes with --oidc; a name is of a tenant as --user NAME@TENANT")
 			}
 			conf, err := a.stored()
 			if err != nil {
@@ -55,7 +59,7 @@ file that keeps it).`,
 				return err
 			}
 			if byOIDC || byPasskey {
-				signIn := a.oidcSession
+				signIn := func(ctx context.Context, conf config) (api.Session, error) { return a.oidcSession(ctx, conf, tenant) }
 				if byPasskey {
 					signIn = a.passkeySession
 				}
@@ -106,7 +110,8 @@ file that keeps it).`,
 	f.StringVar(&user, "user", "", "name to sign in with")
 	f.StringVar(&caFile, "ca", "", "file with the server's CA certificate")
 	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, as the server prints it")
-	f.BoolVar(&byOIDC, "oidc", false, "sign in with the server's identity provider, in a browser on this machine")
+	f.BoolVar(&byOIDC, "oidc", false, "sign in with the identity provider of your tenant, in a browser on this machine")
+	f.StringVar(&tenant, "tenant", "", "your tenant, with --oidc (default: the one that runs the server)")
 	f.BoolVar(&byPasskey, "passkey", false, "sign in with a passkey, in a browser on this machine")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
 	f.StringVar(&newPasswordFile, "new-password-file", "", "file whose first line is the new password; needed with a one-time password")

@@ -15,9 +15,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// ExternalSignIn is a person whom an identity provider vouches for.
+// ExternalSignIn is a person whom the identity provider of a tenant vouches for.
 type ExternalSignIn struct {
-	Tenant      string // name or id; empty is the tenant that runs the server
+	Tenant      access.TenantID
 	Issuer      string
 	Subject     string
 	Name        string // what a new user is called, where nobody is called so yet
@@ -30,23 +30,19 @@ type ExternalSignIn struct {
 	Via         string
 }
 
-// SignInExternally keeps a session for the person that a provider's subject is bound to. At the first sign-in a new user is made
-// and bound: never one that exists, whatever they are called, since a name proves nothing. Memberships of managed groups
+// SignInExternally keeps a session for the person that a provider's subject is bound to in the tenant. At the first sign-in a new user
+// is made there and bound: never one that exists, whatever they are called, since a name proves nothing. Memberships of managed groups
 // become what the provider says. Package identity alone calls it, after it has checked the provider's word.
 func (e *Engine) SignInExternally(ctx context.Context, in ExternalSignIn) (p access.Principal, err error) {
 	var refusal error
 	err = e.update(ctx, func(tx Tx) error {
 		refusal = nil
 		now := e.now()
-		tenant, err := tenantOf(ctx, tx, in.Tenant)
-		if err != nil {
-			return err
-		}
 		w := e.newWork(tx, now)
-		bound, err := tx.ExternalIdentity(ctx, in.Issuer, in.Subject)
+		bound, err := tx.ExternalIdentity(ctx, in.Tenant, in.Issuer, in.Subject)
 		switch {
 		case isKind(err, access.KindNotFound):
-			if p, err = w.newExternal(ctx, tenant, in); err != nil {
+			if p, err = w.newExternal(ctx, in); err != nil {
 				return err
 			}
 		case err != nil:
@@ -98,30 +94,30 @@ func tenantOf(ctx context.Context, r Reader, ref string) (access.TenantID, error
 }
 
 // newExternal makes a user and binds it.
-func (w *work) newExternal(ctx context.Context, tenant access.TenantID, in ExternalSignIn) (access.Principal, error) {
-	name, err := w.freeName(ctx, tenant, in)
+func (w *work) newExternal(ctx context.Context, in ExternalSignIn) (access.Principal, error) {
+	name, err := w.freeName(ctx, in)
 	if err != nil {
 		return access.Principal{}, err
 	}
-	p := access.Principal{ID: access.PrincipalID(newID()), Tenant: tenant, Kind: access.User, Name: name, DisplayName: clip(in.DisplayName), Email: in.Email, CreatedAt: w.now, Revision: 1}
+	p := access.Principal{ID: access.PrincipalID(newID()), Tenant: in.Tenant, Kind: access.User, Name: name, DisplayName: clip(in.DisplayName), Email: in.Email, CreatedAt: w.now, Revision: 1}
 	if checkTexts("", p.Email) != nil {
 		p.Email = ""
 	}
 	if err := w.tx.SavePrincipal(ctx, p, 0); err != nil {
 		return p, fmt.Errorf("save principal: %w", err)
 	}
-	if err := w.tx.SaveExternalIdentity(ctx, ExternalIdentity{Issuer: in.Issuer, Subject: in.Subject, Principal: p.ID, CreatedAt: w.now}); err != nil {
+	if err := w.tx.SaveExternalIdentity(ctx, ExternalIdentity{Tenant: in.Tenant, Issuer: in.Issuer, Subject: in.Subject, Principal: p.ID, CreatedAt: w.now}); err != nil {
 		return p, fmt.Errorf("bind external identity: %w", err)
 	}
 	w.event(access.Event{
-		Kind: access.PrincipalCreated, Actor: access.System(), Tenant: tenant,
+		Kind: access.PrincipalCreated, Actor: access.System(), Tenant: in.Tenant,
 		Details: map[string]string{"principal": string(p.ID), "name": p.Name, "kind": string(p.Kind), "issuer": clip(in.Issuer), "subject": clip(in.Subject)},
 	})
 	return p, nil
 }
 
 // freeName gives a name that nobody has: the one that the provider gives, or that with the provider's host behind it.
-func (w *work) freeName(ctx context.Context, tenant access.TenantID, in ExternalSignIn) (string, error) {
+func (w *work) freeName(ctx context.Context, in ExternalSignIn) (string, error) {
 	host := in.Issuer
 	if u, err := url.Parse(in.Issuer); err == nil && u.Host != "" {
 		host = u.Hostname()
@@ -138,7 +134,7 @@ func (w *work) freeName(ctx context.Context, tenant access.TenantID, in External
 		if i > 1 {
 			name += " " + strconv.Itoa(i)
 		}
-		_, err := w.tx.PrincipalByName(ctx, tenant, name)
+		_, err := w.tx.PrincipalByName(ctx, in.Tenant, name)
 		if isKind(err, access.KindNotFound) {
 			return name, nil
 		}

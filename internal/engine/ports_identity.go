@@ -17,7 +17,7 @@ type IdentityReader interface {
 	Network(ctx context.Context, tenant access.TenantID, name string) (access.Network, error)
 	Networks(ctx context.Context, tenant access.TenantID) ([]access.Network, error) // by name; at most 1,000
 
-	ExternalIdentity(ctx context.Context, issuer, subject string) (ExternalIdentity, error)
+	ExternalIdentity(ctx context.Context, tenant access.TenantID, issuer, subject string) (ExternalIdentity, error)
 
 	Passkey(ctx context.Context, id string) (Passkey, error)
 	Passkeys(ctx context.Context, principal access.PrincipalID) ([]Passkey, error) // by age; at most 100
@@ -43,7 +43,7 @@ type IdentityWriter interface {
 	SaveNetwork(ctx context.Context, n access.Network, was int64) error
 	DeleteNetwork(ctx context.Context, tenant access.TenantID, name string) error // not found if it is not there
 
-	SaveExternalIdentity(ctx context.Context, i ExternalIdentity) error // inserts; conflict if the subject is bound already
+	SaveExternalIdentity(ctx context.Context, i ExternalIdentity) error // inserts; conflict if the subject is bound in the tenant already
 
 	SavePasskey(ctx context.Context, p Passkey, was int64) error
 	DeletePasskey(ctx context.Context, id string) error // not found if it is not there
@@ -75,8 +75,10 @@ type APIToken struct {
 	ExpiresAt time.Time
 }
 
-// ExternalIdentity binds a subject of an identity provider to a principal, for ever.
+// ExternalIdentity binds a subject of a tenant's identity provider to a principal of that tenant, for ever. One issuer may
+// serve several tenants: the same subject is then somebody else in each.
 type ExternalIdentity struct {
+	Tenant    access.TenantID
 	Issuer    string
 	Subject   string
 	Principal access.PrincipalID

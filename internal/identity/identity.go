@@ -19,8 +19,8 @@ type Config struct {
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []netip.Prefix
 
-	// OIDC is the identity provider that people may sign in with; nil for none.
-	OIDC *OIDCConfig
+	// OIDC are the identity providers that people may sign in with, at most one for each tenant.
+	OIDC []OIDCConfig
 
 	// PublicURL is where people reach the server, which passkeys are for; empty: the host that the browser calls.
 	PublicURL string
@@ -57,7 +57,7 @@ type Identity struct {
 	nobody    phc
 	tokens    *tokenKeys // of access tokens
 	publicURL string
-	oidc      *oidcLogin // nil where nobody signs in by a provider
+	oidc      []*oidcLogin
 }
 
 // New makes an Identity.

@@ -22,13 +22,13 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// OIDCConfig says which identity provider people may sign in with. Issuer and ClientID are required.
+// OIDCConfig says which identity provider the people of a tenant may sign in with. Tenant, Issuer and ClientID are required.
 type OIDCConfig struct {
+	Tenant       string // name or id; there need not be such a tenant yet
 	Issuer       string
 	ClientID     string
 	ClientSecret string            // empty for a public client; PKCE is used either way
 	PublicURL    string            // of this server, such as https://postern.example; empty: as the browser calls it
-	Tenant       string            // name or id of the tenant that new users belong to; empty: the one that runs the server
 	GroupsClaim  string            // "groups" where empty
 	Groups       map[string]string // by value of that claim: the name of a group here
 	Domains      []string          // of verified mail addresses, to one of which a person must belong; none: anybody of the provider
@@ -42,7 +42,7 @@ const (
 	oidcAlgorithm = "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA" // never none, never symmetric
 )
 
-// oidcLogin is signing in with an identity provider. It is safe for concurrent use.
+// oidcLogin is signing in with the identity provider of a tenant. It is safe for concurrent use.
 type oidcLogin struct {
 	config OIDCConfig
 
@@ -73,20 +73,24 @@ func providerAway(err error) error {
 	return away
 }
 
-// oidcState is what a sign-in at the provider is remembered by.
+// oidcState is what a sign-in at the provider is remembered by. It binds the tenant, and with it the provider: what another one
+// answers is not taken.
 type oidcState struct {
-	Nonce     string `json:"nonce"`
-	Verifier  string `json:"verifier"`
-	Redirect  string `json:"redirect"`
-	Browser   string `json:"browser"` // SHA-256 of what the browser keeps, so that nobody's sign-in is finished by another's browser
-	Return    string `json:"return,omitempty"`
-	Loopback  string `json:"loopback,omitempty"` // where a program on the person's machine waits
-	Challenge string `json:"challenge,omitempty"`
-	State     string `json:"state,omitempty"`
+	Tenant    access.TenantID `json:"tenant"`
+	Issuer    string          `json:"issuer"`
+	Nonce     string          `json:"nonce"`
+	Verifier  string          `json:"verifier"`
+	Redirect  string          `json:"redirect"`
+	Browser   string          `json:"browser"` // SHA-256 of what the browser keeps, so that nobody's sign-in is finished by another's browser
+	Return    string          `json:"return,omitempty"`
+	Loopback  string          `json:"loopback,omitempty"` // where a program on the person's machine waits
+	Challenge string          `json:"challenge,omitempty"`
+	State     string          `json:"state,omitempty"`
 }
 
-// OIDCStart begins a sign-in with the identity provider.
+// OIDCStart begins a sign-in with the identity provider of a tenant.
 type OIDCStart struct {
+	Tenant    string // name or id; empty is the tenant that runs the server
 	Origin    string // https://host, as the browser calls the server
 	Return    string // a path of ours to go to afterwards
 	Loopback  string // or the address at which a program on the person's own machine waits
@@ -95,37 +99,66 @@ type OIDCStart struct {
 	Address   netip.Addr
 }
 
-// HasOIDC tells whether people may sign in with an identity provider.
-func (i *Identity) HasOIDC() bool { return i.oidc != nil }
+// HasOIDC tells whether people of a tenant, by name or id, may sign in with an identity provider.
+func (i *Identity) HasOIDC(ctx context.Context, tenant string) (bool, error) {
+	_, _, err := i.oidcOf(ctx, tenant)
+	if access.KindOf(err) == access.KindNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 func noOIDC() error {
-	return access.Fault(access.KindNotFound, "oidcNotConfigured", "this server signs nobody in by an identity provider: use a name and a password")
+	return access.Fault(access.KindNotFound, "oidcNotConfigured", "nobody of this tenant signs in by an identity provider: use a name and a password, or name another tenant")
+}
+
+// oidcOf gives the provider of a tenant, and the tenant's id. Where there is no such tenant the answer is that of one without a
+// provider.
+func (i *Identity) oidcOf(ctx context.Context, ref string) (*oidcLogin, access.TenantID, error) {
+	if len(i.oidc) == 0 {
+		return nil, "", noOIDC()
+	}
+	want, err := i.engine.FindTenant(ctx, ref)
+	if access.KindOf(err) == access.KindNotFound {
+		return nil, "", noOIDC()
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	for _, l := range i.oidc {
+		if strings.EqualFold(l.config.Tenant, want.Name) || strings.EqualFold(l.config.Tenant, string(want.ID)) {
+			return l, want.ID, nil
+		}
+	}
+	return nil, "", noOIDC()
 }
 
 // StartOIDC gives the address of the provider to send the browser to, and the secret that the browser must keep until it comes
 // back.
 func (i *Identity) StartOIDC(ctx context.Context, in OIDCStart) (to, browser string, err error) {
-	if i.oidc == nil {
-		return "", "", noOIDC()
+	login, tenant, err := i.oidcOf(ctx, in.Tenant)
+	if err != nil {
+		return "", "", err
 	}
 	if err := i.AllowAnonymous(in.Address); err != nil {
 		return "", "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, oidcTimeout)
 	defer cancel()
-	provider, err := i.oidc.found(ctx)
+	provider, err := login.found(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	origin := in.Origin
-	if i.oidc.config.PublicURL != "" {
-		origin = strings.TrimSuffix(i.oidc.config.PublicURL, "/")
+	if login.config.PublicURL != "" {
+		origin = strings.TrimSuffix(login.config.PublicURL, "/")
 	}
 	text := func() string { return base64.RawURLEncoding.EncodeToString(random(tokenBytes)) }
 	state := text()
 	browser = text()
 	kept := oidcState{
-		Nonce: text(), Verifier: oauth2.GenerateVerifier(), Redirect: origin + OIDCCallback, Browser: hashToken(browser),
+		Tenant: tenant, Issuer: login.config.Issuer,
+		Nonce: text(), Verifier: oauth2.GenerateVerifier(), Redirect: origin + login.callback(), Browser: hashToken(browser),
 		Return: in.Return, Loopback: in.Loopback, Challenge: in.Challenge, State: in.State,
 	}
 	body, err := json.Marshal(kept)
@@ -137,11 +170,14 @@ func (i *Identity) StartOIDC(ctx context.Context, in OIDCStart) (to, browser str
 	if err != nil {
 		return "", "", fmt.Errorf("keep sign-in: %w", err)
 	}
-	return i.oidc.oauth(provider, kept.Redirect).AuthCodeURL(state, oidc.Nonce(kept.Nonce), oauth2.S256ChallengeOption(kept.Verifier)), browser, nil
+	return login.oauth(provider, kept.Redirect).AuthCodeURL(state, oidc.Nonce(kept.Nonce), oauth2.S256ChallengeOption(kept.Verifier)), browser, nil
 }
 
-// OIDCCallback is the path that the provider sends the browser back to.
-const OIDCCallback = "/auth/oidc/callback"
+// OIDCCallback is the folder of the paths that providers send the browser back to, each to that of its tenant. What one provider
+// answers can so not be passed off as another's, also where a provider does not say whose answer it is.
+const OIDCCallback = "/auth/oidc/callback/"
+
+func (l *oidcLogin) callback() string { return OIDCCallback + l.config.Tenant }
 
 func (l *oidcLogin) oauth(provider *oidc.Provider, redirect string) *oauth2.Config {
 	return &oauth2.Config{
@@ -152,6 +188,8 @@ func (l *oidcLogin) oauth(provider *oidc.Provider, redirect string) *oauth2.Conf
 
 // OIDCFinish is the browser coming back.
 type OIDCFinish struct {
+	Path    string // at which it came back
+	Issuer  string // who answers, where the provider says so (RFC 9207)
 	State   string
 	Code    string
 	Error   string // what the provider says instead of a code
@@ -170,10 +208,11 @@ type OIDCSignedIn struct {
 	State    string
 }
 
-// FinishOIDC takes a person in whom the provider vouches for: the state, the browser, the code with its proof, the token's
-// signature, issuer, audience, times and nonce, and the mail's domain must all be right. Everything is good for one use.
+// FinishOIDC takes a person in whom the provider vouches for: the state, the browser, the provider of the tenant that the sign-in was
+// begun for, the code with its proof, the token's signature, issuer, audience, times and nonce, and the mail's domain must all be
+// right. Everything is good for one use.
 func (i *Identity) FinishOIDC(ctx context.Context, in OIDCFinish) (out OIDCSignedIn, err error) {
-	if i.oidc == nil {
+	if len(i.oidc) == 0 {
 		return out, noOIDC()
 	}
 	if err := i.AllowAnonymous(in.Address); err != nil {
@@ -191,7 +230,7 @@ func (i *Identity) FinishOIDC(ctx context.Context, in OIDCFinish) (out OIDCSigne
 	}
 	said, err := i.vouched(ctx, kept, in)
 	if err != nil {
-		return out, i.oidcRefused(ctx, in, err)
+		return out, i.oidcRefused(ctx, kept, in.Address, err)
 	}
 	token, now := newToken(), i.now().UTC().Truncate(time.Microsecond)
 	session := engine.Session{Hash: hashToken(token), CreatedAt: now, ExpiresAt: now.Add(sessionTime), Address: in.Address.String(), Client: clip(in.Client)}
@@ -220,14 +259,21 @@ func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (
 	if subtle.ConstantTimeCompare([]byte(hashToken(in.Browser)), []byte(kept.Browser)) != 1 {
 		return refuse("otherBrowser", "this sign-in was begun in another browser: begin again here")
 	}
-	if in.Error != "" || in.Code == "" {
-		return refuse("providerRefused", "the identity provider did not sign you in (%s)", clip(in.Error))
-	}
-	provider, err := i.oidc.found(ctx)
+	login, tenant, err := i.oidcOf(ctx, string(kept.Tenant))
 	if err != nil {
 		return said, err
 	}
-	tokens, err := i.oidc.oauth(provider, kept.Redirect).Exchange(oidc.ClientContext(ctx, i.oidc.config.Client), in.Code, oauth2.VerifierOption(kept.Verifier))
+	provider, err := login.found(ctx)
+	if err != nil {
+		return said, err
+	}
+	if in.Path != login.callback() || kept.Issuer != login.config.Issuer || !answers(provider, in.Issuer, kept.Issuer) {
+		return refuse("otherProvider", "this sign-in was begun with another identity provider: begin again at the sign-in page of your tenant")
+	}
+	if in.Error != "" || in.Code == "" {
+		return refuse("providerRefused", "the identity provider did not sign you in (%s)", clip(in.Error))
+	}
+	tokens, err := login.oauth(provider, kept.Redirect).Exchange(oidc.ClientContext(ctx, login.config.Client), in.Code, oauth2.VerifierOption(kept.Verifier))
 	if err != nil {
 		if _, answered := errors.AsType[*oauth2.RetrieveError](err); answered {
 			return refuse("providerRefused", "the identity provider did not take the code: begin again")
@@ -238,8 +284,8 @@ func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (
 	if !ok {
 		return refuse("providerRefused", "the identity provider gave no id token")
 	}
-	verifier := provider.VerifierContext(context.WithoutCancel(oidc.ClientContext(ctx, i.oidc.config.Client)),
-		&oidc.Config{ClientID: i.oidc.config.ClientID, SupportedSigningAlgs: strings.Fields(oidcAlgorithm), Now: i.now})
+	verifier := provider.VerifierContext(context.WithoutCancel(oidc.ClientContext(ctx, login.config.Client)),
+		&oidc.Config{ClientID: login.config.ClientID, SupportedSigningAlgs: strings.Fields(oidcAlgorithm), Now: i.now})
 	id, err := verifier.Verify(ctx, raw)
 	if err != nil {
 		return refuse("idTokenInvalid", "the identity provider's token is not right: %s", clip(err.Error()))
@@ -247,7 +293,20 @@ func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(kept.Nonce)) != 1 {
 		return refuse("idTokenInvalid", "the identity provider's token is for another sign-in")
 	}
-	return i.oidc.read(id)
+	said, err = login.read(id)
+	said.Tenant = tenant
+	return said, err
+}
+
+// answers tells whether the issuer that an answer names is the one that was asked. One that announces that it names itself must.
+func answers(provider *oidc.Provider, named, asked string) bool {
+	var announced struct {
+		Names bool `json:"authorization_response_iss_parameter_supported"`
+	}
+	if err := provider.Claims(&announced); err != nil {
+		return false
+	}
+	return named == asked || named == "" && !announced.Names
 }
 
 // read takes over the claims.
@@ -267,7 +326,7 @@ func (l *oidcLogin) read(id *oidc.IDToken) (said engine.ExternalSignIn, err erro
 		(!verified || !slices.ContainsFunc(l.config.Domains, func(d string) bool { return strings.EqualFold(d, domain) })) {
 		return said, access.Fault(access.KindForbidden, "domainNotAllowed", "people with this mail address are not let in here")
 	}
-	said = engine.ExternalSignIn{Tenant: l.config.Tenant, Issuer: id.Issuer, Subject: id.Subject, Name: c.Preferred, DisplayName: c.Name}
+	said = engine.ExternalSignIn{Issuer: id.Issuer, Subject: id.Subject, Name: c.Preferred, DisplayName: c.Name}
 	if verified {
 		said.Email = c.Email
 	}
@@ -302,11 +361,11 @@ func textsOf(claim any) (texts []string) {
 }
 
 // oidcRefused records a refusal, and gives err back.
-func (i *Identity) oidcRefused(ctx context.Context, in OIDCFinish, err error) error {
+func (i *Identity) oidcRefused(ctx context.Context, kept oidcState, from netip.Addr, err error) error {
 	if kind := access.KindOf(err); kind != access.KindUnauthenticated && kind != access.KindForbidden {
 		return err
 	}
-	recorded := i.engine.SignInRefused(ctx, engine.SignInRefusal{Name: i.oidc.config.Issuer, Reason: access.CodeOf(err), Via: "portal", Address: in.Address})
+	recorded := i.engine.SignInRefused(ctx, engine.SignInRefusal{Tenant: string(kept.Tenant), Name: kept.Issuer, Reason: access.CodeOf(err), Via: "portal", Address: from})
 	if recorded != nil {
 		i.log.ErrorContext(ctx, "record refused sign-in", "error", recorded)
 	}
@@ -334,19 +393,18 @@ func (i *Identity) ExchangeCode(ctx context.Context, code, verifier, client stri
 	return SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: p}, err
 }
 
-func newOIDC(c *OIDCConfig) (*oidcLogin, error) {
-	if c == nil {
-		return nil, nil //nolint:nilnil // nobody signs in by a provider
+func newOIDC(configs []OIDCConfig) (logins []*oidcLogin, err error) {
+	for _, config := range configs {
+		if config.Tenant == "" || config.Issuer == "" || config.ClientID == "" {
+			return nil, errors.New("signing in by an identity provider needs the tenant, the provider's issuer and a client id")
+		}
+		if config.GroupsClaim == "" {
+			config.GroupsClaim = "groups"
+		}
+		if config.Client == nil {
+			config.Client = &http.Client{Timeout: oidcTimeout}
+		}
+		logins = append(logins, &oidcLogin{config: config})
 	}
-	if c.Issuer == "" || c.ClientID == "" {
-		return nil, errors.New("signing in by an identity provider needs its issuer and a client id")
-	}
-	config := *c
-	if config.GroupsClaim == "" {
-		config.GroupsClaim = "groups"
-	}
-	if config.Client == nil {
-		config.Client = &http.Client{Timeout: oidcTimeout}
-	}
-	return &oidcLogin{config: config}, nil
+	return logins, nil
 }

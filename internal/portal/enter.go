@@ -16,14 +16,20 @@ type enterPage struct {
 	Problem     string
 	Note        string
 	NewPassword bool
-	OIDC        bool // there is an identity provider to sign in with
+	Tenant      string // whose page it is, as it was asked for; empty is the tenant that runs the server
+	OIDC        bool   // it has an identity provider to sign in with
 }
 
-// enter signs a person in to the portal. A session that the browser had ends, so that no one keeps a way in to what
-// follows.
+// enter signs a person in to the portal. Where the address names a tenant, a name without one is of that tenant. A session that the
+// browser had ends, so that no one keeps a way in to what follows.
 func (v *visit) enter() {
 	v.script()
-	page := enterPage{OIDC: v.portal.config.Identity.HasOIDC(), Name: v.PostFormValue("name"), Next: local(v.FormValue("next")), NewPassword: v.PostFormValue("newPassword") != ""}
+	page := enterPage{Tenant: v.FormValue("tenant"), Name: v.PostFormValue("name"), Next: local(v.FormValue("next")), NewPassword: v.PostFormValue("newPassword") != ""}
+	var err error
+	if page.OIDC, err = v.portal.config.Identity.HasOIDC(v.Context(), page.Tenant); err != nil {
+		v.fail(err)
+		return
+	}
 	if v.Method == http.MethodGet {
 		if v.FormValue("left") != "" {
 			page.Note = "You are signed out."
@@ -31,7 +37,7 @@ func (v *visit) enter() {
 		v.show(http.StatusOK, "enter.html", page)
 		return
 	}
-	signed, err := v.check("", "browser")
+	signed, err := v.check(page.Tenant, "browser")
 	if err != nil {
 		status, text := say(err)
 		page.Problem = text

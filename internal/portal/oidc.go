@@ -17,10 +17,10 @@ const (
 	browserCookie = "__Host-postern" // of a browser's session
 )
 
-// startOIDC sends the browser to the identity provider. A program on the person's own machine gives the loopback address at which
+// startOIDC sends the browser to the identity provider of a tenant. A program on the person's own machine gives the loopback address at which
 // it waits, its challenge and its state; else the person goes on to a path of ours.
 func (v *visit) startOIDC() {
-	in := identity.OIDCStart{Origin: "https://" + v.Host, Return: localPath(v.FormValue("return")), Address: v.address}
+	in := identity.OIDCStart{Tenant: v.FormValue("tenant"), Origin: "https://" + v.Host, Return: localPath(v.FormValue("return")), Address: v.address}
 	if text := v.FormValue("redirect_uri"); text != "" {
 		redirect, err := loopback(text)
 		if err == nil && (!isChallenge(v.FormValue("code_challenge")) || len(v.FormValue("state")) > 256) {
@@ -53,6 +53,7 @@ func localPath(text string) string {
 // finishOIDC takes in a person whom the identity provider sends back.
 func (v *visit) finishOIDC() {
 	in := identity.OIDCFinish{
+		Path: v.URL.Path, Issuer: v.FormValue("iss"),
 		State: v.FormValue("state"), Code: v.FormValue("code"), Error: v.FormValue("error"), Address: v.address, Client: "browser: " + v.UserAgent(),
 	}
 	if cookie, err := v.Cookie(oidcCookie); err == nil {

@@ -76,8 +76,10 @@ func Paths() []string { return slices.Sorted(maps.Keys(pages())) }
 
 // page finds what answers at a path.
 func page(path string) (func(*visit), bool) {
-	if strings.HasPrefix(path, installFolder) {
-		path = installFolder
+	for _, folder := range []string{installFolder, identity.OIDCCallback} {
+		if strings.HasPrefix(path, folder) {
+			path = folder
+		}
 	}
 	if authority, found := cutAuthorize(path); found {
 		return func(v *visit) { v.authorize(authority) }, true

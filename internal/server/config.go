@@ -28,7 +28,7 @@ type Config struct {
 	Names          []string       // what the server's certificate holds for, besides this host's own names and addresses
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	ProxyProtocol  []netip.Prefix // load balancers whose connections begin with a header of the PROXY protocol
-	OIDC           OIDC           // the identity provider that people may sign in with; without an issuer none
+	OIDC           []OIDC         // the identity providers that people may sign in with, each of a tenant of its own
 	MetricsListen  string         // host:port of /metrics, or "off"
 	LogFormat      string         // text or json
 	LogLevel       string         // debug, info, warn or error
@@ -56,7 +56,7 @@ type Ready struct {
 
 // Default gives the configuration of a server for which nothing is said.
 func Default() Config {
-	return Config{OIDC: OIDC{GroupsClaim: "groups"}, Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200}
+	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200}
 }
 
 // KeyError is a value of the configuration that cannot be used.

@@ -10,87 +10,165 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/postern-dev/postern/internal/identity"
 )
 
-// OIDC is the identity provider that people may sign in with.
+// OIDC is the identity provider that the people of a tenant may sign in with.
 type OIDC struct {
+	Tenant           string // name or id
 	Issuer           string
 	ClientID         string
 	ClientSecretFile string
 	GroupsClaim      string
 	Groups           map[string]string // what is claimed, to the name of a group here
 	Domains          []string
-	Tenant           string
 	CAFile           string
 }
 
-// setOIDCIssuer wants https, since the provider's word is all that counts; a provider on the same host may do without.
-func setOIDCIssuer(c *Config, text string) error {
-	c.OIDC.Issuer = text
-	if text == "" {
+// setOIDCText reads the list where there is no file: it is JSON, or YAML.
+func setOIDCText(c *Config, text string) error {
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
+		return fmt.Errorf("is not JSON: %w", err)
+	}
+	if len(document.Content) == 0 {
+		c.OIDC = nil
 		return nil
 	}
-	u, err := url.Parse(text)
+	return setOIDC(c, document.Content[0])
+}
+
+// setOIDC reads the list strictly: of mappings of known keys, each once, and of each tenant one.
+func setOIDC(c *Config, list *yaml.Node) error {
+	c.OIDC = nil
+	if list.Kind != yaml.SequenceNode {
+		return errors.New("must be a list with a mapping for each tenant that has a provider: tenant, issuer, clientID …")
+	}
+	for n, item := range list.Content {
+		o := OIDC{GroupsClaim: "groups"}
+		err := o.decode(item)
+		if err == nil {
+			err = o.check()
+		}
+		for _, other := range c.OIDC {
+			if err == nil && strings.EqualFold(other.Tenant, o.Tenant) {
+				err = fmt.Errorf("tenant %q has a provider already; keep one", o.Tenant)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("provider %d: %w", n+1, err)
+		}
+		c.OIDC = append(c.OIDC, o)
+	}
+	return nil
+}
+
+func (o *OIDC) decode(item *yaml.Node) error {
+	if item.Kind != yaml.MappingNode {
+		return errors.New("must be a mapping of keys to values, such as: tenant: default")
+	}
+	const plain = "one plain value"
+	fields := []struct {
+		key, form string
+		to        any
+	}{
+		{"tenant", plain, &o.Tenant},
+		{"issuer", plain, &o.Issuer},
+		{"clientID", plain, &o.ClientID},
+		{"clientSecretFile", plain, &o.ClientSecretFile},
+		{"groupsClaim", plain, &o.GroupsClaim},
+		{"groups", "a mapping of what is claimed to a group here, each once", &o.Groups},
+		{"domains", "a list of plain values", &o.Domains},
+		{"caFile", plain, &o.CAFile},
+	}
+	known, seen := make([]string, len(fields)), map[string]bool{}
+	for i, f := range fields {
+		known[i] = f.key
+	}
+	for i := 0; i+1 < len(item.Content); i += 2 {
+		key := item.Content[i].Value
+		n := slices.Index(known, key)
+		switch {
+		case n < 0:
+			return fmt.Errorf("there is no key %q; the keys are %s", key, strings.Join(known, ", "))
+		case seen[key]:
+			return fmt.Errorf("%s is set a second time; keep one", key)
+		case item.Content[i+1].Decode(fields[n].to) != nil:
+			return fmt.Errorf("%s must be %s", key, fields[n].form)
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+// check wants https of the issuer, since the provider's word is all that counts; a provider on the same host may do without.
+func (o *OIDC) check() error {
+	switch {
+	case o.Tenant == "":
+		return errors.New("tenant is missing; name the one whose people sign in so, such as default")
+	case strings.Trim(strings.ToLower(o.Tenant), "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
+		return fmt.Errorf("tenant %q is not the name or id of a tenant", o.Tenant)
+	case o.Issuer == "":
+		return errors.New("issuer is missing")
+	case o.ClientID == "":
+		return errors.New("clientID is missing")
+	}
+	u, err := url.Parse(o.Issuer)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%q is not the address of an issuer; write one such as https://login.example/realms/main", text)
+		return fmt.Errorf("%q is not the address of an issuer; write one such as https://login.example/realms/main", o.Issuer)
 	}
 	address, err := netip.ParseAddr(u.Hostname())
 	if u.Scheme != "https" && (u.Scheme != "http" || err != nil || !address.IsLoopback()) {
-		return fmt.Errorf("%q is not https: anybody on the way could sign in as anybody", text)
+		return fmt.Errorf("%q is not https: anybody on the way could sign in as anybody", o.Issuer)
 	}
-	return nil
-}
-
-func setOIDCSecretFile(c *Config, text string) error {
-	c.OIDC.ClientSecretFile = text
-	return nil
-}
-
-func setOIDCGroups(c *Config, text string) error {
-	c.OIDC.Groups = map[string]string{}
-	for _, part := range split(text) {
-		claimed, group, found := strings.Cut(part, "=")
-		if !found || claimed == "" || group == "" {
-			return fmt.Errorf("%q is not of the form CLAIMED=GROUP", part)
+	for claimed, group := range o.Groups {
+		if claimed == "" || group == "" {
+			return errors.New("groups has an empty name")
 		}
-		c.OIDC.Groups[claimed] = group
 	}
 	return nil
 }
 
-// identity gives what package identity needs; nil where there is no issuer.
-func (o OIDC) identity(publicURL string) (*identity.OIDCConfig, error) {
-	if o.Issuer == "" {
-		return nil, nil //nolint:nilnil // nobody signs in by a provider
+// providers gives what package identity needs.
+func (c Config) providers() (list []identity.OIDCConfig, err error) {
+	for n := range c.OIDC {
+		provider, err := c.OIDC[n].identity(c.PublicURL)
+		if err != nil {
+			return nil, &KeyError{Key: "oidc", Err: fmt.Errorf("provider %d: %w", n+1, err)}
+		}
+		list = append(list, provider)
 	}
-	if o.ClientID == "" {
-		return nil, &KeyError{Key: "oidcClientID", Err: errors.New("is missing; oidcIssuer needs it")}
-	}
-	c := &identity.OIDCConfig{
-		Issuer: o.Issuer, ClientID: o.ClientID, PublicURL: publicURL, Tenant: o.Tenant, GroupsClaim: o.GroupsClaim, Groups: o.Groups, Domains: o.Domains,
+	return list, nil
+}
+
+func (o *OIDC) identity(publicURL string) (identity.OIDCConfig, error) {
+	c := identity.OIDCConfig{
+		Tenant: o.Tenant, Issuer: o.Issuer, ClientID: o.ClientID, PublicURL: publicURL, GroupsClaim: o.GroupsClaim, Groups: o.Groups, Domains: o.Domains,
 	}
 	if o.ClientSecretFile != "" {
 		data, err := os.ReadFile(o.ClientSecretFile)
 		if err != nil {
-			return nil, &KeyError{Key: "oidcClientSecretFile", Err: err}
+			return c, fmt.Errorf("clientSecretFile: %w", err)
 		}
 		if c.ClientSecret = strings.TrimSpace(string(data)); c.ClientSecret == "" {
-			return nil, &KeyError{Key: "oidcClientSecretFile", Err: fmt.Errorf("%s is empty", o.ClientSecretFile)}
+			return c, fmt.Errorf("clientSecretFile: %s is empty", o.ClientSecretFile)
 		}
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.CAFile != "" {
 		data, err := os.ReadFile(o.CAFile)
 		if err != nil {
-			return nil, &KeyError{Key: "oidcCAFile", Err: err}
+			return c, fmt.Errorf("caFile: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(data) {
-			return nil, &KeyError{Key: "oidcCAFile", Err: fmt.Errorf("%s holds no certificate in PEM form", o.CAFile)}
+			return c, fmt.Errorf("caFile: %s holds no certificate in PEM form", o.CAFile)
 		}
 	}
 	const patience = 15 * time.Second

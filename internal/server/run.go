@@ -141,12 +141,12 @@ func (s *server) openFaces() error {
 	if err != nil {
 		return err
 	}
-	provider, err := s.config.OIDC.identity(s.config.PublicURL)
+	providers, err := s.config.providers()
 	if err != nil {
 		return err
 	}
 	s.identity, err = identity.New(identity.Config{
-		OIDC: provider, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, SealKey: seal, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		OIDC: providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, SealKey: seal, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
 		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
 	})
 	if err != nil {

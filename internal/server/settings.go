@@ -18,7 +18,8 @@ type Setting struct {
 	Default        string
 	List           bool // several values: a list in the file, commas elsewhere
 
-	set func(*Config, string) error
+	set  func(*Config, string) error
+	node func(*Config, *yaml.Node) error // reads the file's value instead, where that is more than plain values; else nil
 }
 
 // Settings gives every key there is, in the order of the manual.
@@ -85,36 +86,8 @@ func Settings() []Setting {
 			Doc: "address under which people reach the server, such as https://postern.example, for the links in notifications; without it the first of names, or this host's name",
 		},
 		{
-			Key: "oidcIssuer", Env: "POSTERN_OIDC_ISSUER", Flag: "oidc-issuer", set: setOIDCIssuer,
-			Doc: "issuer of the OpenID provider that people may sign in with, such as https://login.example/realms/main; without it nobody does",
-		},
-		{
-			Key: "oidcClientID", Env: "POSTERN_OIDC_CLIENT_ID", Flag: "oidc-client-id", set: func(c *Config, text string) error { c.OIDC.ClientID = text; return nil },
-			Doc: "what the provider knows this server by; register publicURL + /auth/oidc/callback as its redirect",
-		},
-		{
-			Key: "oidcClientSecretFile", Env: "POSTERN_OIDC_CLIENT_SECRET_FILE", Flag: "oidc-client-secret-file", set: setOIDCSecretFile,
-			Doc: "file that holds the client's secret; without it the client is public, and PKCE alone proves it",
-		},
-		{
-			Key: "oidcGroupsClaim", Env: "POSTERN_OIDC_GROUPS_CLAIM", Flag: "oidc-groups-claim", Default: "groups", set: func(c *Config, text string) error { c.OIDC.GroupsClaim = text; return nil },
-			Doc: "claim of the id token that lists a person's groups",
-		},
-		{
-			Key: "oidcGroups", Env: "POSTERN_OIDC_GROUPS", Flag: "oidc-groups", List: true, set: setOIDCGroups,
-			Doc: "which of those groups is which here, each as CLAIMED=GROUP; at each sign-in a person's membership of these groups, and of no others, becomes what the provider says",
-		},
-		{
-			Key: "oidcDomains", Env: "POSTERN_OIDC_DOMAINS", Flag: "oidc-domains", List: true, set: func(c *Config, text string) error { c.OIDC.Domains = split(text); return nil },
-			Doc: "domains of verified mail addresses that are let in; anybody whom the provider signs in without it",
-		},
-		{
-			Key: "oidcTenant", Env: "POSTERN_OIDC_TENANT", Flag: "oidc-tenant", set: func(c *Config, text string) error { c.OIDC.Tenant = text; return nil },
-			Doc: "name or id of the tenant that people belong to who sign in so; without it the one that the first start made",
-		},
-		{
-			Key: "oidcCAFile", Env: "POSTERN_OIDC_CA_FILE", Flag: "oidc-ca-file", set: func(c *Config, text string) error { c.OIDC.CAFile = text; return nil },
-			Doc: "file with the certificate authority of the provider; without it the system's count",
+			Key: "oidc", Env: "POSTERN_OIDC", Flag: "oidc", set: setOIDCText, node: setOIDC,
+			Doc: "OpenID providers that people may sign in with, one for each tenant: a list of mappings, which flag and environment take as JSON; the manual has its keys under Signing in",
 		},
 	}
 }
@@ -157,7 +130,7 @@ func loadFile(c *Config, file string) error {
 	return decode(c, file, f)
 }
 
-// decode reads a file strictly: one mapping of known keys, each once, to scalars or lists of them.
+// decode reads a file strictly: one mapping of known keys, each once, to scalars, lists of them, or what the key itself reads.
 func decode(c *Config, name string, r io.Reader) error {
 	const most = 1 << 20
 	data, err := io.ReadAll(io.LimitReader(r, most+1))
@@ -190,11 +163,7 @@ func decode(c *Config, name string, r io.Reader) error {
 			return &KeyError{Key: s.Key, From: from, Err: errors.New("is set a second time; keep one")}
 		}
 		seen[s.Key] = true
-		text, err := s.text(value)
-		if err == nil {
-			err = s.set(c, text)
-		}
-		if err != nil {
+		if err := s.read(c, value); err != nil {
 			return &KeyError{Key: s.Key, From: from, Err: err}
 		}
 	}
@@ -210,6 +179,18 @@ func settingOf(key string) (Setting, error) {
 		known = append(known, s.Key)
 	}
 	return Setting{}, fmt.Errorf("there is no such key; the keys are %s", strings.Join(known, ", "))
+}
+
+// read takes over the file's value.
+func (s Setting) read(c *Config, value *yaml.Node) error {
+	if s.node != nil {
+		return s.node(c, value)
+	}
+	text, err := s.text(value)
+	if err != nil {
+		return err
+	}
+	return s.set(c, text)
 }
 
 func (s Setting) text(value *yaml.Node) (string, error) {

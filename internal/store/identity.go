@@ -16,7 +16,7 @@ const (
 	networkColumns      = "n.tenant, n.name, n.prefixes, n.created_at, n.updated_at, n.revision"
 	selectNetwork       = "select " + networkColumns + " from networks n where n.tenant = $1 and n.name_key = $2 limit 1"
 	selectNetworks      = "select " + networkColumns + " from networks n where n.tenant = $1 order by n.name_key limit 1000"
-	selectExternal      = "select issuer, subject, principal, created_at from external_identities where issuer = $1 and subject = $2 limit 1"
+	selectExternal      = "select tenant, issuer, subject, principal, created_at from external_identities where tenant = $1 and issuer = $2 and subject = $3 limit 1"
 	passkeyColumns      = "k.id, k.principal, k.name, k.body, k.created_at, k.used_at, k.revision" //nolint:gosec // names of columns
 	selectPasskey       = "select " + passkeyColumns + " from passkeys k where k.id = $1 limit 1"
 	selectPasskeys      = "select " + passkeyColumns + " from passkeys k where k.principal = $1 order by k.created_at, k.id limit 100"
@@ -75,11 +75,11 @@ func (r *reader) Networks(ctx context.Context, tenant access.TenantID) ([]access
 }
 
 // ExternalIdentity implements engine.IdentityReader.
-func (r *reader) ExternalIdentity(ctx context.Context, issuer, subject string) (engine.ExternalIdentity, error) {
+func (r *reader) ExternalIdentity(ctx context.Context, tenant access.TenantID, issuer, subject string) (engine.ExternalIdentity, error) {
 	return one(ctx, r.q, "external identity", func(row scanner) (i engine.ExternalIdentity, err error) {
-		err = row.Scan(&i.Issuer, &i.Subject, &i.Principal, timeColumn{&i.CreatedAt})
+		err = row.Scan(&i.Tenant, &i.Issuer, &i.Subject, &i.Principal, timeColumn{&i.CreatedAt})
 		return i, err
-	}, selectExternal, issuer, subject)
+	}, selectExternal, string(tenant), issuer, subject)
 }
 
 // Passkey implements engine.IdentityReader.

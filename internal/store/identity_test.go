@@ -21,12 +21,15 @@ func TestIdentityRoundTrip(t *testing.T) {
 		}
 		bare := engine.APIToken{ID: "t-2", Principal: f.user, Name: "bare", Hash: "ab", CreatedAt: day(), ExpiresAt: day().Add(time.Hour)}
 		network := access.Network{Tenant: tenantID, Name: "Office", Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::/48")}, CreatedAt: day(), UpdatedAt: day(), Revision: 1}
-		external := engine.ExternalIdentity{Issuer: "https://idp.example", Subject: "42", Principal: f.user, CreatedAt: day()}
+		external := engine.ExternalIdentity{Tenant: tenantID, Issuer: "https://idp.example", Subject: "42", Principal: f.user, CreatedAt: day()}
+		elsewhere := engine.ExternalIdentity{Tenant: "other", Issuer: external.Issuer, Subject: external.Subject, Principal: "user-o", CreatedAt: day()}
 		key := engine.Passkey{ID: "k", Principal: f.user, Name: "laptop", Body: `{"x":1}`, CreatedAt: day(), UsedAt: day().Add(time.Hour), Revision: 1}
 		ceremony := engine.Ceremony{Hash: "cc", Kind: "oidc", Principal: f.user, Body: "{}", CreatedAt: day(), ExpiresAt: day().Add(time.Minute)}
 		code := engine.GlassCode{ID: "g-1", Machine: f.machine, Agent: f.agent, Hash: "dd", Most: time.Hour, IssuedBy: f.user, IssuedAt: day(), ExpiresAt: day().Add(time.Hour)}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			return firstOf(tx.SaveAPIToken(ctx, token), tx.SaveAPIToken(ctx, bare), tx.SaveNetwork(ctx, network, 0), tx.SaveExternalIdentity(ctx, external),
+				tx.SaveTenant(ctx, access.Tenant{ID: "other", Name: "Other", CreatedAt: day()}),
+				tx.SavePrincipal(ctx, access.Principal{ID: "user-o", Tenant: "other", Kind: access.User, Name: "ann", CreatedAt: day(), Revision: 1}, 0), tx.SaveExternalIdentity(ctx, elsewhere),
 				tx.SavePasskey(ctx, key, 0), tx.SaveCeremony(ctx, ceremony), tx.SaveGlassCode(ctx, code))
 		})
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
@@ -47,8 +50,10 @@ func TestIdentityRoundTrip(t *testing.T) {
 			get("network", network, n, err)
 			ns, err := r.Networks(ctx, tenantID)
 			get("networks", []access.Network{network}, ns, err)
-			e, err := r.ExternalIdentity(ctx, "https://idp.example", "42")
+			e, err := r.ExternalIdentity(ctx, tenantID, "https://idp.example", "42")
 			get("external identity", external, e, err)
+			e, err = r.ExternalIdentity(ctx, "other", "https://idp.example", "42")
+			get("the same subject in another tenant", elsewhere, e, err)
 			k, err := r.Passkey(ctx, "k")
 			get("passkey", key, k, err)
 			ks, err := r.Passkeys(ctx, f.user)
@@ -65,7 +70,8 @@ func TestIdentityRoundTrip(t *testing.T) {
 				"token":    second(r.APIToken(ctx, "x")),
 				"hash":     second(r.APITokenByHash(ctx, "x")),
 				"network":  second(r.Network(ctx, "other", "office")),
-				"external": second(r.ExternalIdentity(ctx, "https://idp.example", "43")),
+				"external": second(r.ExternalIdentity(ctx, tenantID, "https://idp.example", "43")),
+				"foreign":  second(r.ExternalIdentity(ctx, "third", "https://idp.example", "42")),
 				"passkey":  second(r.Passkey(ctx, "x")),
 				"ceremony": second(r.Ceremony(ctx, "x")),
 				"code":     second(r.GlassCode(ctx, "x")),

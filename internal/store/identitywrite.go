@@ -18,7 +18,7 @@ values ($1, $2, $3, $4, $5, $6, $7)`
 	updateNetwork = `update networks set name = $2, prefixes = $4, created_at = $5, updated_at = $6, revision = $7
 where tenant = $1 and name_key = $3 and revision = $8`
 	deleteNetwork  = "delete from networks where tenant = $1 and name_key = $2"
-	insertExternal = "insert into external_identities (issuer, subject, principal, created_at) values ($1, $2, $3, $4)"
+	insertExternal = "insert into external_identities (tenant, issuer, subject, principal, created_at) values ($1, $2, $3, $4, $5)"
 	insertPasskey  = "insert into passkeys (id, principal, name, body, created_at, used_at, revision) values ($1, $2, $3, $4, $5, $6, $7)"
 	updatePasskey  = `update passkeys set principal = $2, name = $3, body = $4, created_at = $5, used_at = $6, revision = $7
 where id = $1 and revision = $8`
@@ -69,7 +69,7 @@ func (t *tx) DeleteNetwork(ctx context.Context, tenant access.TenantID, name str
 
 // SaveExternalIdentity implements engine.IdentityWriter.
 func (t *tx) SaveExternalIdentity(ctx context.Context, i engine.ExternalIdentity) error {
-	return t.exec(ctx, "external identity", nil, insertExternal, i.Issuer, i.Subject, string(i.Principal), micros(i.CreatedAt))
+	return t.exec(ctx, "external identity", nil, insertExternal, string(i.Tenant), i.Issuer, i.Subject, string(i.Principal), micros(i.CreatedAt))
 }
 
 // SavePasskey implements engine.IdentityWriter.

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -27,16 +28,19 @@ import (
 	"github.com/postern-dev/postern/internal/server"
 )
 
-// world is a server that trusts a provider.
+// world is a server whose tenants trust a provider each: contoso one of its own, and fabrikam that of the home tenant.
 type world struct {
-	t      *testing.T
-	url    string
-	issuer string
-	ca     []byte
-	admin  *api.Client
+	t       *testing.T
+	url     string
+	issuer  string // of the home tenant
+	contoso string // the issuer of that tenant
+	ca      []byte
+	admin   *api.Client
+
+	browsers byte
 }
 
-func newWorld(t *testing.T, change func(*server.Config)) *world {
+func newWorld(t *testing.T) *world {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("node is not installed")
@@ -45,18 +49,19 @@ func newWorld(t *testing.T, change func(*server.Config)) *world {
 		t.Skip("the provider is not installed; run: npm ci, in test/oidc")
 	}
 	w := &world{t: t}
-	port := freePort(t)
-	w.issuer = "http://127.0.0.1:" + port
+	port, other := freePort(t), freePort(t)
+	w.issuer, w.contoso = "http://127.0.0.1:"+port, "http://127.0.0.1:"+other
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("a-secret-for-the-test\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	config := w.manual(secret)
 	config.Data, config.Listen, config.MetricsListen = t.TempDir(), "127.0.0.1:0", "off"
+	config.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	config.Out, config.Log = io.Discard, io.Discard
-	if change != nil {
-		change(&config)
-	}
+	shared := config.OIDC[0]
+	shared.Tenant = "fabrikam"
+	config.OIDC = append(config.OIDC, shared)
 	ready := make(chan server.Ready, 1)
 	config.Ready = func(r server.Ready) { ready <- r }
 	ctx, stop := context.WithCancel(context.Background()) //nolint:usetesting // it ends in the cleanup, in its own time
@@ -70,7 +75,8 @@ func newWorld(t *testing.T, change func(*server.Config)) *world {
 	})
 	is := <-ready
 	w.url, w.ca = "https://"+is.Address, is.CA
-	w.provider(port)
+	w.provider(port, "default", "fabrikam")
+	w.provider(other, "contoso")
 	anonymous, err := api.NewClient(api.Options{Server: w.url, CA: w.ca})
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +105,9 @@ func (w *world) manual(secret string) server.Config {
 		w.t.Fatal("the manual shows no configuration")
 	}
 	text := strings.NewReplacer(
-		"https://login.example/realms/main", w.issuer, "/etc/postern/oidc-secret", secret,
-		`"platform-team=ops"`, `"idp-ops=operators", "idp-none=no such group"`, "publicURL: https://postern.example\n", "",
+		"https://login.example/realms/main", w.issuer, "https://login.contoso.example", w.contoso,
+		"/etc/postern/oidc-secret", secret, "/etc/postern/contoso-secret", secret,
+		"platform-team: ops", "idp-ops: operators, idp-none: no such group", "publicURL: https://postern.example\n", "",
 	).Replace(string(found[1]))
 	file := filepath.Join(w.t.TempDir(), "server.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -127,11 +134,14 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// provider starts the provider, and waits until it listens.
-func (w *world) provider(port string) {
+// provider starts a provider that serves tenants, and waits until it listens.
+func (w *world) provider(port string, tenants ...string) {
 	w.t.Helper()
 	var log bytes.Buffer
-	command := exec.Command("node", "provider.mjs", port, w.url+"/auth/oidc/callback")
+	command := exec.Command("node", "provider.mjs", port)
+	for _, tenant := range tenants {
+		command.Args = append(command.Args, w.url+"/auth/oidc/callback/"+tenant)
+	}
 	command.Stderr = &log
 	out, err := command.StdoutPipe()
 	if err != nil {
@@ -150,7 +160,20 @@ func (w *world) provider(port string) {
 	}
 }
 
-// browser is one with cookies that trusts the server.
+// behind sends calls on as a proxy does for a machine of that address.
+type behind struct {
+	http.RoundTripper
+
+	address netip.Addr
+}
+
+func (b behind) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("X-Forwarded-For", b.address.String())
+	return b.RoundTripper.RoundTrip(r)
+}
+
+// browser is one with cookies that trusts the server, on a machine of its own.
 func (w *world) browser() *http.Client {
 	w.t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -161,7 +184,9 @@ func (w *world) browser() *http.Client {
 	roots.AppendCertsFromPEM(w.ca)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	w.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Jar: jar, Transport: transport, Timeout: 30 * time.Second}
+	w.browsers++
+	from := behind{transport, netip.AddrFrom4([4]byte{198, 51, 100, w.browsers})}
+	return &http.Client{Jar: jar, Transport: from, Timeout: 30 * time.Second}
 }
 
 var form = regexp.MustCompile(`action="([^"]+)"`)
@@ -215,7 +240,7 @@ func (w *world) me(b *http.Client) (status int, text string) {
 // TestBrowser signs people in by the provider, in browsers.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	w := newWorld(t)
 	start := w.url + "/auth/oidc/start?return=" + url.QueryEscape("/api/v1/me")
 
 	anna := w.browser()
@@ -277,9 +302,9 @@ func TestBrowser(t *testing.T) {
 // TestCallbackIsBound proves that a callback counts once, in the browser that began, and never leads elsewhere.
 func TestCallbackIsBound(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	w := newWorld(t)
 	start := w.url + "/auth/oidc/start?return=" + url.QueryEscape("https://elsewhere.example/")
-	callback := func(u *url.URL) bool { return u.Path == "/auth/oidc/callback" }
+	callback := func(u *url.URL) bool { return u.Path == "/auth/oidc/callback/default" }
 	get := func(b *http.Client, address string) *http.Response {
 		t.Helper()
 		answer, err := b.Get(address)
@@ -312,7 +337,7 @@ func TestCallbackIsBound(t *testing.T) {
 		t.Errorf("a second time: %s", answer.Status)
 	}
 	for _, query := range []string{"", "?state=x&code=y", "?error=access_denied&state=" + strings.Repeat("z", 43)} {
-		if answer := get(w.browser(), w.url+"/auth/oidc/callback"+query); answer.StatusCode != http.StatusUnauthorized {
+		if answer := get(w.browser(), w.url+"/auth/oidc/callback/default"+query); answer.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%q: %s", query, answer.Status)
 		}
 	}
@@ -321,7 +346,7 @@ func TestCallbackIsBound(t *testing.T) {
 // TestLoopback signs a program on the person's machine in, whose code nobody else can exchange.
 func TestLoopback(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	w := newWorld(t)
 	verifier := strings.Repeat("v", 50)
 	sum := sha256.Sum256([]byte(verifier))
 	query := url.Values{

@@ -1,8 +1,8 @@
-// A real OpenID provider for the tests: node provider.mjs PORT REDIRECT. It signs in whoever types a name, with the claims
+// A real OpenID provider for the tests: node provider.mjs PORT REDIRECT... It signs in whoever types a name, with the claims
 // of that name, and prints "ready" when it listens.
 import Provider from 'oidc-provider';
 
-const [port, redirect] = process.argv.slice(2);
+const [port, ...redirects] = process.argv.slice(2);
 const people = {
   anna: { preferred_username: 'anna', name: 'Anna Berg', email: 'anna@example.org', email_verified: true, groups: ['idp-ops', 'other'] },
   ben: { preferred_username: 'admin', name: 'Not the administrator', email: 'ben@example.org', email_verified: true, groups: [] },
@@ -12,7 +12,7 @@ const people = {
 let revoked = false;
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [{
-    client_id: 'postern', client_secret: 'a-secret-for-the-test', redirect_uris: [redirect],
+    client_id: 'postern', client_secret: 'a-secret-for-the-test', redirect_uris: redirects,
     grant_types: ['authorization_code'], response_types: ['code'],
   }],
   pkce: { required: () => true },

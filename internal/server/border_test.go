@@ -3,23 +3,20 @@ package server_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/postern-dev/postern/api"
-	"github.com/postern-dev/postern/internal/armapi"
 	"github.com/postern-dev/postern/internal/portal"
 )
 
@@ -32,353 +29,175 @@ const mark = "zq7"
 type border struct {
 	*running
 
-	stranger string            // token of the owner of the other tenant
+	stranger string            // token of the administrator of another tenant
+	client   *http.Client      // what the stranger calls with
+	agent    *http.Client      // likewise, as an agent of the stranger's tenant
 	known    map[string]string // what parameters and fields of such a name are given
+	variants []variant
+	allowed  []string          // routes that show the stranger something of every tenant's
+	said     string            // all that the stranger said
 	got      map[string]string // status by route
 }
 
+// variant is other things of the victim's under names that known has too.
+type variant struct {
+	name  string
+	known map[string]string
+}
+
 // TestBorder calls every route of the native API, the Azure-compatible API and the portal as the owner of another tenant,
-// with the ids of what is the victim's. No answer may hold anything that is the victim's and was not in the call, and
-// nothing of the victim's may change. testdata/border.txt has the status that each route answers with, so that a new one
-// fails here until somebody has thought of its border.
+// and as the administrator of the tenant that runs the server, with the ids of what is the victim's. No answer may hold
+// anything that is the victim's and was not in the call, and nothing of the victim's may change. testdata/border*.txt have
+// the status that each route answers with, so that a new one fails here until somebody has thought of its border.
 func TestBorder(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	home := r.admin()
-	b := &border{running: r, known: map[string]string{}, got: map[string]string{}}
-	victim := b.tenant(home, "victim-"+mark)
-	stranger := b.tenant(home, "stranger")
+	home := r.signInAs("admin", r.ready.AdminPassword)
+	b := &border{running: r, known: map[string]string{}}
+	_, victim := b.tenant(home.client, "victim-"+mark)
+	other, _ := b.tenant(home.client, "stranger")
 	b.furnish(victim)
 	before := b.snapshot(victim)
 
-	b.native(stranger)
-	b.azure()
-	b.pages()
+	b.run(other, "border.txt", "")
+	// Tenants, which they made, and the whole log are for those who run the server.
+	made := fmt.Sprint("victim-", mark, b.known["tenant"], b.known["scope"], b.known["principal"])
+	b.run(home, "border-home.txt", made, "listTenants", "getTenant", "exportAudit", "proveInclusion")
 	if after := b.snapshot(victim); after != before {
 		t.Errorf("the victim's things have changed:\n%s\nbefore:\n%s", after, before)
 	}
+}
+
+// run calls every route as the stranger, and holds the statuses against a file. What the stranger knows may be on their log.
+func (b *border) run(stranger signedIn, file, knows string, allowed ...string) {
+	b.t.Helper()
+	b.stranger, b.allowed, b.said, b.got = stranger.token, allowed, knows, map[string]string{}
+	b.client = b.plain()
+	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	b.agent = b.plain()
+	transport, is := b.agent.Transport.(*http.Transport)
+	if !is {
+		b.t.Fatal("the client has another transport")
+	}
+	transport.TLSClientConfig.Certificates = []tls.Certificate{*b.enroll(stranger.client, "outpost").certificate}
+
+	b.native(stranger.client)
+	b.azure()
+	b.pages()
 
 	lines := make([]string, 0, len(b.got))
 	for route, status := range b.got {
 		lines = append(lines, route+" "+status)
 	}
 	slices.Sort(lines)
-	file := filepath.Join("testdata", "border.txt")
-	text := strings.Join(lines, "\n") + "\n"
+	file = filepath.Join("testdata", file)
 	if *updateBorder {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			b.t.Fatal(err)
 		}
 	}
 	want, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	for _, line := range lines {
 		if !slices.Contains(strings.Split(string(want), "\n"), line) {
-			t.Errorf("not in %s, or with another status: %s\nlook whether that is right, then run this test with -update-border", file, line)
+			b.t.Errorf("not in %s, or with another status: %s\nlook whether that is right, then run this test with -update-border", file, line)
 		}
 	}
 }
 
-// tenant makes a tenant and gives its administrator; the last one made is the stranger.
-func (b *border) tenant(home *api.Client, name string) *api.Client {
+// signedIn is somebody with the token of their session.
+type signedIn struct {
+	client *api.Client
+	token  string
+}
+
+// signInAs signs in for the first time.
+func (r *running) signInAs(name, password string) signedIn {
+	r.t.Helper()
+	c := r.client(nil)
+	s, err := c.SignIn(r.t.Context(), api.SignIn{Name: name, Password: password, NewPassword: adminPassword})
+	if err != nil {
+		r.t.Fatalf("sign in as %s: %v", name, err)
+	}
+	return signedIn{client: c.WithToken(s.Token), token: s.Token}
+}
+
+// tenant makes a tenant and gives its administrator.
+func (b *border) tenant(home *api.Client, name string) (signedIn, *api.Client) {
 	b.t.Helper()
 	made, err := home.CreateTenant(b.t.Context(), api.NewTenant{Name: name})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	c := b.client(nil)
-	s, err := c.SignIn(b.t.Context(), api.SignIn{Name: "admin@" + name, Password: made.Password, NewPassword: adminPassword})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.stranger = s.Token
 	if strings.Contains(name, mark) {
 		b.known["tenant"], b.known["subscription"], b.known["principal"] = made.Tenant.ID, made.Subscription.ID, made.Admin.ID
 		b.known["scope"] = made.Subscription.Scope
 	}
-	return c.WithToken(s.Token)
-}
-
-// furnish gives the victim one of everything that can be named.
-func (b *border) furnish(victim *api.Client) {
-	b.t.Helper()
-	ctx := b.t.Context()
-	must := func(err error) {
-		b.t.Helper()
-		if err != nil {
-			b.t.Fatal(err)
-		}
-	}
-	b.enroll(victim, "vault-"+mark)
-	m, err := victim.Machine(ctx, "vault-"+mark)
-	must(err)
-	b.known["machine"], b.known["resource"] = m.ID, m.Resource
-	_, err = victim.SetMachinePolicy(ctx, m.ID, api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", MaxSeconds: 3600}}}, 0)
-	must(err)
-	asked, err := victim.Submit(ctx, api.NewRequest{ForSeconds: 3600, Items: []api.NewItem{{Machine: m.ID, Ports: "22"}}}, "")
-	must(err)
-	b.known["request"], b.known["grant"] = asked.ID, asked.Grants[0].ID
-	group, err := victim.CreatePrincipal(ctx, api.NewPrincipal{Kind: "group", Name: "guild-" + mark})
-	must(err)
-	user, err := victim.CreatePrincipal(ctx, api.NewPrincipal{Kind: "user", Name: "victor-" + mark})
-	must(err)
-	b.known["group"], b.known["member"] = group.Principal.ID, user.Principal.ID
-	_, err = victim.SetNetwork(ctx, "nest-"+mark, api.NetworkInput{Prefixes: []string{"203.0.113.0/24"}})
-	must(err)
-	b.known["network"] = "nest-" + mark
-	role, err := victim.CreateRole(ctx, api.RoleInput{Name: "role-" + mark, Permissions: []api.Permission{{Actions: []string{"*/read"}}}, AssignableScopes: []string{"/"}})
-	must(err)
-	b.known["role"] = role.ID
-	assignment, err := victim.AssignRole(ctx, api.NewRoleAssignment{Role: role.ID, Principal: user.Principal.ID, Scope: "/"})
-	must(err)
-	b.known["assignment"] = assignment.ID
-	// What is not made here is named by an id that nobody has: the answer must be the same.
-	for _, name := range []string{"review", "token", "passkey", "route", "channel", "delivery", "alert", "secret", "eligibility", "application", "definition"} {
-		b.known[name] = "01a221d2-c6d6-7ec0-b8c9-91a02c43338c"
-	}
-	b.known["rule"], b.known["seq"] = "repeatedRefusals", "3"
-}
-
-// snapshot gives what the victim sees of its own.
-func (b *border) snapshot(victim *api.Client) string {
-	b.t.Helper()
-	var out strings.Builder
-	show := func(v any, err error) {
-		b.t.Helper()
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		out.Write(text)
-		out.WriteByte('\n')
-	}
-	ctx := b.t.Context()
-	policy, err := victim.MachinePolicy(ctx, b.known["machine"])
-	show(policy, err)
-	request, err := victim.Request(ctx, b.known["request"], 0)
-	show(request, err)
-	principals, err := api.All(victim.Principals(ctx, api.PrincipalQuery{}))
-	show(principals, err)
-	networks, err := api.All(victim.Networks(ctx))
-	show(networks, err)
-	events, err := api.All(victim.Events(ctx, api.EventQuery{}))
-	// That somebody tried to sign in to the tenant is the tenant's to know.
-	show(slices.DeleteFunc(events, func(e api.Event) bool { return e.Kind == "session.refused" }), err)
-	return out.String()
+	s := b.signInAs("admin@"+name, made.Password)
+	return s, s.client
 }
 
 // call calls one route as the stranger, and looks at the answer.
-func (b *border) call(route, method, path string, body []byte) {
+func (b *border) call(route, method, path string, body []byte) string {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Second) // streams go on
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	if route == "followChanges" || route == "followDesired" { // streams go on
+		cancel()
+		ctx, cancel = context.WithTimeout(b.t.Context(), 2*time.Second)
+	}
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, b.url()+path, bytes.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+b.stranger)
+	client := b.client
+	if strings.HasPrefix(path, "/api/v1/agent/") {
+		client = b.agent
+	} else {
+		request.Header.Set("Authorization", "Bearer "+b.stranger)
+	}
 	if len(body) > 0 {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	client := b.plain()
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if method != http.MethodGet && strings.HasPrefix(path, "/api/") {
+		request.Header.Set("If-Match", `"1"`)
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		b.t.Errorf("%s: %v", route, err)
-		return
+		return ""
 	}
 	defer response.Body.Close()            //nolint:errcheck // nothing is lost
 	answer, _ := io.ReadAll(response.Body) //nolint:errcheck // a stream is cut by the time
-	// The name of the network was in the call.
-	text := strings.ReplaceAll(string(answer), b.known["network"], "")
-	if strings.Contains(text, mark) {
-		b.t.Errorf("%s answers %d with something of another tenant: %s", route, response.StatusCode, text)
+	if !slices.Contains(b.allowed, route) {
+		b.look(route, fmt.Sprint(request.URL.Path, request.URL.Query(), string(body)), response.StatusCode, string(answer))
 	}
 	b.got[route] = fmt.Sprint(response.StatusCode)
+	return string(answer)
 }
 
-// document is as much of openapi.yaml as is needed here.
-type document struct {
-	Paths      map[string]map[string]operation `yaml:"paths"`
-	Components struct {
-		Schemas map[string]schema `yaml:"schemas"`
-	} `yaml:"components"`
-}
+// marked is a name of the victim's; a hash in base64 never has a hyphen.
+var marked = regexp.MustCompile(`[a-z-]+-` + mark)
 
-type operation struct {
-	ID         string `yaml:"operationId"`
-	Parameters []struct {
-		Name     string `yaml:"name"`
-		In       string `yaml:"in"`
-		Required bool   `yaml:"required"`
-	} `yaml:"parameters"`
-	Body struct {
-		Content map[string]struct {
-			Schema schema `yaml:"schema"`
-		} `yaml:"content"`
-	} `yaml:"requestBody"`
-}
-
-type schema struct {
-	Ref        string            `yaml:"$ref"`
-	Type       any               `yaml:"type"`
-	Format     string            `yaml:"format"`
-	Enum       []any             `yaml:"enum"`
-	Minimum    float64           `yaml:"minimum"`
-	Required   []string          `yaml:"required"`
-	Properties map[string]schema `yaml:"properties"`
-	Items      *schema           `yaml:"items"`
-}
-
-// native calls every operation of openapi.yaml, which a test of its own holds to the routes.
-func (b *border) native(stranger *api.Client) {
+// look fails where an answer holds something of the victim's that was not in the call.
+func (b *border) look(route, called string, status int, answer string) {
 	b.t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "api", "openapi.yaml"))
-	if err != nil {
-		b.t.Fatal(err)
+	b.said += called
+	if route == "listTokens" || strings.HasPrefix(route, "listEvents") || strings.HasSuffix(route, "/providers/Microsoft.Insights/eventtypes/management/values") {
+		called = b.said // what the stranger did, and was refused, is the stranger's own
 	}
-	var doc document
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		b.t.Fatal(err)
-	}
-	for path, operations := range doc.Paths {
-		for method, op := range operations {
-			if method == "delete" && (path == "/api/v1/sessions" || path == "/api/v1/sessions/current") {
-				b.got[op.ID] = "of the caller's own alone" // it would end what this test calls with
-				continue
-			}
-			at := path
-			var query []string
-			for _, p := range op.Parameters {
-				value, known := b.known[p.Name]
-				if value == "" && known {
-					b.t.Fatalf("there is no value for %q", p.Name)
-				}
-				switch {
-				case p.In == "path" && !known:
-					b.t.Errorf("%s: the path has a parameter %q for which there is no border case", op.ID, p.Name)
-				case p.In == "path":
-					at = strings.ReplaceAll(at, "{"+p.Name+"}", value)
-				case p.In == "query" && known:
-					query = append(query, p.Name+"="+value)
-				}
-			}
-			if len(query) > 0 {
-				at += "?" + strings.Join(query, "&")
-			}
-			var body []byte
-			if content, has := op.Body.Content["application/json"]; has {
-				if body, err = json.Marshal(b.sample(doc, content.Schema, "", 0)); err != nil {
-					b.t.Fatal(err)
-				}
-			}
-			b.call(op.ID, strings.ToUpper(method), at, body)
-		}
-	}
-	if _, err := stranger.Me(b.t.Context()); err != nil {
-		b.t.Fatalf("the stranger's session did not outlive the test: %v", err)
-	}
-}
-
-// sample makes a body by its schema, with the victim's ids in fields that are called like them.
-func (b *border) sample(doc document, s schema, name string, depth int) any {
-	if s.Ref != "" {
-		return b.sample(doc, doc.Components.Schemas[filepath.Base(s.Ref)], name, depth)
-	}
-	if value, known := b.known[name]; known && (s.Type == "string" || s.Type == nil) {
-		return value
-	}
-	kind := fmt.Sprint(s.Type)
-	switch {
-	case len(s.Enum) > 0:
-		return s.Enum[0]
-	case strings.Contains(kind, "array"):
-		if s.Items == nil || depth > 6 {
-			return []any{}
-		}
-		return []any{b.sample(doc, *s.Items, strings.TrimSuffix(name, "s"), depth+1)}
-	case strings.Contains(kind, "object"):
-		made := map[string]any{}
-		for field, part := range s.Properties {
-			_, known := b.known[field]
-			if known || slices.Contains(s.Required, field) || field == "forSeconds" {
-				made[field] = b.sample(doc, part, field, depth+1)
+	for _, values := range append([]variant{{known: b.known}}, b.variants...) {
+		for name, value := range values.known {
+			if len(value) > 30 && strings.Contains(answer, value) && !strings.Contains(called, value) {
+				b.t.Errorf("%s answers %d with the victim's %s: %s", route, status, name, answer)
 			}
 		}
-		return made
-	case strings.Contains(kind, "integer"), strings.Contains(kind, "number"):
-		return max(s.Minimum, 60)
-	case strings.Contains(kind, "boolean"):
-		return true
-	case s.Format == "date-time":
-		return "2030-01-07T09:00:00Z"
-	case name == "ports":
-		return "22"
 	}
-	return "border"
-}
-
-// azure calls every route of the Azure-compatible API.
-func (b *border) azure() {
-	b.t.Helper()
-	a, err := armapi.New(armapi.Config{Engine: b.inside.Engine, Identity: b.inside.Identity, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	values := map[string]string{"{scope...}": b.known["scope"], "{subscription}": b.known["subscription"], "{group}": "default", "{location}": "local"}
-	for _, route := range a.Routes() {
-		method, path, _ := strings.Cut(route, " ")
-		for name, value := range values {
-			path = strings.ReplaceAll(path, name, value)
-		}
-		for strings.Contains(path, "{") { // names of things
-			from, to := strings.IndexByte(path, '{'), strings.IndexByte(path, '}')
-			value := "default"
-			if strings.Contains(path, "virtualMachines/{") {
-				value = "vault-" + mark
-			}
-			path = path[:from] + value + path[to+1:]
-		}
-		var body []byte
-		if method == http.MethodPut || method == http.MethodPost || method == http.MethodPatch {
-			body = []byte(`{"properties":{"virtualMachines":[{"id":"` + b.known["resource"] + `","ports":[{"number":22,"protocol":"*","allowedSourceAddressPrefix":"*","maxRequestAccessDuration":"PT1H"}]}]}}`)
-		}
-		b.arm(route, method, path, body)
-	}
-}
-
-// arm calls one route with each of its api-versions until one is taken; the name of the machine is in the call.
-func (b *border) arm(route, method, path string, body []byte) {
-	b.t.Helper()
-	for _, version := range []string{"2020-01-01", "2022-04-01", "2024-07-01", "2015-04-01", "2021-07-01", "2020-10-01", "2021-04-01", "2016-09-01", "2019-07-01"} {
-		ctx := b.t.Context()
-		request, err := http.NewRequestWithContext(ctx, method, b.url()+path+"?api-version="+version, bytes.NewReader(body))
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+b.stranger)
-		request.Header.Set("Content-Type", "application/json")
-		response, err := b.plain().Do(request)
-		if err != nil {
-			b.t.Errorf("%s: %v", route, err)
-			return
-		}
-		answer, err := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		text := strings.ReplaceAll(strings.ReplaceAll(string(answer), b.known["resource"], ""), "vault-"+mark, "")
-		if strings.Contains(text, mark) || strings.Contains(path, b.known["subscription"]) && strings.Contains(text, b.known["machine"]) {
-			b.t.Errorf("%s answers %d with something of another tenant: %s", route, response.StatusCode, text)
-		}
-		b.got[route] = fmt.Sprint(response.StatusCode)
-		if !strings.Contains(text, "api-version") {
+	for _, name := range marked.FindAllString(answer, -1) {
+		if !strings.Contains(called, name) {
+			b.t.Errorf("%s answers %d with the victim's %s: %s", route, status, name, answer)
 			return
 		}
 	}

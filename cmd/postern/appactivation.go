@@ -42,7 +42,7 @@ func (a *app) appRolesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, list, []column[api.Eligibility]{
+			return printList(a, list, append([]column[api.Eligibility]{
 				{"APP", func(s style, e api.Eligibility) string {
 					if s.plain {
 						return e.Application
@@ -50,17 +50,7 @@ func (a *app) appRolesCommand() *cobra.Command {
 					return nameOf(e.Application)
 				}},
 				{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
-				{"THROUGH", func(_ style, e api.Eligibility) string { return e.Principal }},
-				{"MAX", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
-				{"APPROVAL", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
-				{"ACTIVE", func(s style, e api.Eligibility) string {
-					var until []string
-					for _, g := range e.Active {
-						until = append(until, g.State+" until "+s.clock(g.End))
-					}
-					return strings.Join(until, ", ")
-				}},
-			}, "You may activate nothing on a managed application.")
+			}, activationColumns()...), "You may activate nothing on a managed application.")
 		},
 	}
 }

@@ -257,6 +257,22 @@ func (a *app) eligibilityDeleteCommand() *cobra.Command {
 	}
 }
 
+// activationColumns say how somebody may activate a role, and what they have active of it.
+func activationColumns() []column[api.Eligibility] {
+	return []column[api.Eligibility]{
+		{"THROUGH", func(_ style, e api.Eligibility) string { return e.Principal }},
+		{"MAX", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
+		{"APPROVAL", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
+		{"ACTIVE", func(s style, e api.Eligibility) string {
+			var until []string
+			for _, g := range e.Active {
+				until = append(until, g.State+" until "+s.clock(g.End))
+			}
+			return strings.Join(until, ", ")
+		}},
+	}
+}
+
 func (a *app) roleEligibleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "eligible",
@@ -273,20 +289,10 @@ func (a *app) roleEligibleCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, all, []column[api.Eligibility]{
+			return printList(a, all, append([]column[api.Eligibility]{
 				{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
 				{"SCOPE", func(s style, e api.Eligibility) string { return shortScope(s, e.Scope) }},
-				{"THROUGH", func(_ style, e api.Eligibility) string { return e.Principal }},
-				{"MAX", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
-				{"APPROVAL", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
-				{"ACTIVE", func(s style, e api.Eligibility) string {
-					var until []string
-					for _, g := range e.Active {
-						until = append(until, g.State+" until "+s.clock(g.End))
-					}
-					return strings.Join(until, ", ")
-				}},
-			}, "You are eligible for no role.")
+			}, activationColumns()...), "You are eligible for no role.")
 		},
 	}
 }

@@ -184,7 +184,7 @@ func roleOf(r access.Role) rbac.Definition {
 
 // activations gives the grants of roles that have not ended, by name: the caller's own, or all that they may see.
 func (c *call) activations(own bool) (map[string]access.Grant, error) {
-	f := engine.GrantFilter{Roles: true, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+	f := engine.GrantFilter{Roles: true, States: access.NotEnded()}
 	if own {
 		f.Principal = c.caller.Principal
 	}

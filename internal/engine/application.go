@@ -157,7 +157,7 @@ func describeApplication(ctx context.Context, r Reader, may rights, a app.Applic
 
 // liveActivations gives the activations of an application that have not ended, scheduled ones among them.
 func liveActivations(ctx context.Context, r Reader, a app.Application) ([]access.Grant, error) {
-	f := GrantFilter{Tenant: a.Tenant, RoleScope: a.Managed, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+	f := GrantFilter{Tenant: a.Tenant, RoleScope: a.Managed, States: access.NotEnded()}
 	list, err := r.Grants(ctx, f, Page{Limit: defaultLimit})
 	if err != nil {
 		return nil, fmt.Errorf("list activations: %w", err)

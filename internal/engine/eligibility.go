@@ -94,7 +94,7 @@ func (e *Engine) EligibleRoles(ctx context.Context, c Caller) (list []Eligibilit
 			return err
 		}
 		for i := range list {
-			f := GrantFilter{Principal: c.Principal, Eligibility: list[i].Eligibility.ID, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+			f := GrantFilter{Principal: c.Principal, Eligibility: list[i].Eligibility.ID, States: access.NotEnded()}
 			active, err := r.Grants(ctx, f, Page{Limit: maxLimit})
 			if err != nil {
 				return fmt.Errorf("read grants: %w", err)
@@ -302,7 +302,7 @@ func (w *work) endEligibility(ctx context.Context, e access.Eligibility, by acce
 
 // revokeBy ends the grants by an eligibility that which picks.
 func (w *work) revokeBy(ctx context.Context, id access.EligibilityID, by access.Actor, reason string, which func(access.Grant) bool) error {
-	f := GrantFilter{Eligibility: id, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+	f := GrantFilter{Eligibility: id, States: access.NotEnded()}
 	for p := (Page{Limit: maxLimit}); ; {
 		list, err := w.tx.Grants(ctx, f, p)
 		if err != nil {
@@ -312,14 +312,7 @@ func (w *work) revokeBy(ctx context.Context, id access.EligibilityID, by access.
 			if !which(g) {
 				continue
 			}
-			next, events, err := g.Revoke(by, reason, w.now)
-			if !w.now.Before(g.End) {
-				next, events, err = g.Expire(w.now)
-			}
-			if err != nil {
-				return err
-			}
-			if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+			if _, err := w.endGrant(ctx, g, by, reason); err != nil {
 				return err
 			}
 		}

@@ -65,7 +65,7 @@ func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 func unheld(ctx context.Context, r Reader, dir *rbac.Directory, now time.Time) ([]access.GrantID, error) {
 	var lost []access.GrantID
 	names := nameCache{r: r}
-	f := GrantFilter{States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+	f := GrantFilter{States: access.NotEnded()}
 	for p := (Page{Limit: maxLimit}); ; {
 		list, err := r.Grants(ctx, f, p)
 		if err != nil {
@@ -187,7 +187,7 @@ func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason stri
 // tenant; may refuses, and then nothing is done.
 func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, by func(access.TenantID) access.Actor, reason string, may func(access.Machine) error) ([]GrantDetail, error) {
 	var ended []GrantDetail
-	f := GrantFilter{Principal: principal, States: []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed}}
+	f := GrantFilter{Principal: principal, States: access.NotEnded()}
 	for p := (Page{Limit: maxLimit}); ; {
 		list, err := w.tx.Grants(ctx, f, p)
 		if err != nil {
@@ -201,14 +201,8 @@ func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, b
 			if err := may(m); err != nil {
 				return nil, err
 			}
-			next, events, err := g.Revoke(by(g.Tenant), reason, w.now)
-			if !w.now.Before(g.End) {
-				next, events, err = g.Expire(w.now)
-			}
+			next, err := w.endGrant(ctx, g, by(g.Tenant), reason)
 			if err != nil {
-				return nil, err
-			}
-			if next, err = w.keepGrant(ctx, next, g.Revision, events, false); err != nil {
 				return nil, err
 			}
 			ended = append(ended, GrantDetail{Grant: next, MachineName: nameOf(m, g.Machine)})

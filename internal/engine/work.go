@@ -197,6 +197,18 @@ func (w *work) supersede(ctx context.Context, g access.Grant, by access.Actor) e
 	return nil
 }
 
+// endGrant revokes a grant that has not ended, or has it expire where its time is over, and gives it as it was saved.
+func (w *work) endGrant(ctx context.Context, g access.Grant, by access.Actor, reason string) (access.Grant, error) {
+	next, events, err := g.Revoke(by, reason, w.now)
+	if !w.now.Before(g.End) {
+		next, events, err = g.Expire(w.now)
+	}
+	if err != nil {
+		return g, err
+	}
+	return w.keepGrant(ctx, next, g.Revision, events, false)
+}
+
 // revokeAll ends every grant of a machine.
 func (w *work) revokeAll(ctx context.Context, m access.Machine, by access.Actor, reason string) error {
 	return w.revokeWhere(ctx, m, by, reason, func(access.Grant) bool { return true })
@@ -212,14 +224,7 @@ func (w *work) revokeWhere(ctx context.Context, m access.Machine, by access.Acto
 		if g.State.Ended() || !which(g) {
 			continue
 		}
-		next, events, err := g.Revoke(by, reason, w.now)
-		if !w.now.Before(g.End) {
-			next, events, err = g.Expire(w.now)
-		}
-		if err != nil {
-			return err
-		}
-		if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+		if _, err := w.endGrant(ctx, g, by, reason); err != nil {
 			return err
 		}
 	}

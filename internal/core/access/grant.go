@@ -35,6 +35,11 @@ var grantMoves = map[GrantState][]GrantState{ //nolint:gochecknoglobals // a con
 // GrantMoves gives the states that may follow s, in a new slice.
 func GrantMoves(s GrantState) []GrantState { return slices.Clone(grantMoves[s]) }
 
+// NotEnded gives the states that are not final, in a new slice.
+func NotEnded() []GrantState {
+	return []GrantState{GrantScheduled, GrantOpening, GrantActive, GrantFailed}
+}
+
 // Ended tells whether s is final.
 func (s GrantState) Ended() bool {
 	return s == GrantExpired || s == GrantRevoked || s == GrantSuperseded

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// saveEligibility saves an eligibility over revision was. What is in force by it and longer than it allows now is revoked.
+func (w *work) saveEligibility(ctx context.Context, e access.Eligibility, was int64, by access.Actor) error {
+	if err := w.tx.SaveEligibility(ctx, e, was); err != nil {
+		return fmt.Errorf("save eligibility: %w", err)
+	}
+	w.event(eligibilityEvent(access.EligibilityWritten, e, by))
+	if was == 0 {
+		return nil
+	}
+	return w.revokeBy(ctx, e.ID, by, "the eligibility was changed: it allows "+span(e.Max)+" at the most", func(g access.Grant) bool {
+		return g.End.Sub(g.Start) > e.Max || !e.End.IsZero() && g.End.After(e.End)
+	})
+}
+
+// endEligibility deletes an eligibility, and revokes what is in force by it.
+func (w *work) endEligibility(ctx context.Context, e access.Eligibility, by access.Actor, reason string) error {
+	if err := w.revokeBy(ctx, e.ID, by, reason, func(access.Grant) bool { return true }); err != nil {
+		return err
+	}
+	if err := w.tx.DeleteEligibility(ctx, e.ID, e.Revision); err != nil {
+		return fmt.Errorf("delete eligibility: %w", err)
+	}
+	w.event(eligibilityEvent(access.EligibilityDeleted, e, by))
+	return nil
+}
+
+// revokeBy ends the grants by an eligibility that which picks.
+func (w *work) revokeBy(ctx context.Context, id access.EligibilityID, by access.Actor, reason string, which func(access.Grant) bool) error {
+	f := GrantFilter{Eligibility: id, States: access.NotEnded()}
+	for p := (Page{Limit: maxLimit}); ; {
+		list, err := w.tx.Grants(ctx, f, p)
+		if err != nil {
+			return fmt.Errorf("read grants: %w", err)
+		}
+		for _, g := range list.Items {
+			if !which(g) {
+				continue
+			}
+			if _, err := w.endGrant(ctx, g, by, reason); err != nil {
+				return err
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+func eligibilityEvent(kind access.EventKind, e access.Eligibility, by access.Actor) access.Event {
+	details := map[string]string{
+		"eligibility": string(e.ID), "principalId": string(e.Principal), "roleId": string(e.Role), "max": e.Max.String(),
+		"rules": strings.TrimPrefix(describeRules(e.Terms()), "; "),
+	}
+	if !e.Start.IsZero() {
+		details["start"] = e.Start.Format(time.RFC3339)
+	}
+	if !e.End.IsZero() {
+		details["end"] = e.End.Format(time.RFC3339)
+	}
+	if e.Origin != "" {
+		details["application"] = string(e.Origin)
+	}
+	return access.Event{Kind: kind, Actor: by, Tenant: e.Tenant, Scope: e.Scope, Action: rbac.EligibilitiesWrite, Details: details}
+}
+
+func findEligibility(ctx context.Context, r Reader, may rights, id access.EligibilityID) (EligibilityDetail, error) {
+	unknown := access.Fault(access.KindNotFound, "unknownEligibility", "there is no eligibility %q that you may see: look at the list of eligibilities", clip(string(id)))
+	one, err := r.Eligibility(ctx, access.EligibilityID(strings.ToLower(string(id))))
+	if isKind(err, access.KindNotFound) {
+		return EligibilityDetail{}, unknown
+	}
+	if err != nil {
+		return EligibilityDetail{}, fmt.Errorf("read eligibility: %w", err)
+	}
+	mine := notEligible(may.dir, one, may.caller.Principal, may.now) == "" && may.caller.Bounds.cover(rbac.EligibilitiesRead, one.Scope)
+	if !mine && !may.mayOf(one.Tenant, rbac.EligibilitiesRead, one.Scope) {
+		return EligibilityDetail{}, unknown
+	}
+	return describeEligibility(ctx, r, may, one)
+}
+
+func describeEligibility(ctx context.Context, r Reader, may rights, e access.Eligibility) (EligibilityDetail, error) {
+	p, err := r.Principal(ctx, e.Principal)
+	if err != nil {
+		return EligibilityDetail{}, fmt.Errorf("read principal: %w", err)
+	}
+	role, _ := may.dir.Definition(e.Role)
+	names, err := namesOf(ctx, r, may, NamedInPolicy(e.Terms()))
+	return EligibilityDetail{Eligibility: e, Principal: p, Role: role, Names: names}, err
+}

@@ -24,7 +24,7 @@ func TestTheKernelClosesThoughAgentAndServerAreDead(t *testing.T) {
 	w.guard()
 	me4, me6 := w.net.ClientAddrs[0], w.net.ClientAddrs[1]
 	g4 := w.ask(w.admin, me4.String(), 10*time.Second)
-	w.ask(w.admin, me6.String(), 10*time.Second)
+	g6 := w.ask(w.admin, me6.String(), 10*time.Second) // which ends later, by as long as asking took
 	w.server.kill()
 	w.agent.kill()
 	w.open(me4, four)
@@ -32,11 +32,14 @@ func TestTheKernelClosesThoughAgentAndServerAreDead(t *testing.T) {
 	if last := w.lastAccepted(me4, four); last.After(g4.End) {
 		t.Errorf("a connection was accepted %s after the end", last.Sub(g4.End))
 	}
-	w.shut(me6, six)
+	if last := w.lastAccepted(me6, six); last.After(g6.End) {
+		t.Errorf("an IPv6 connection was accepted %s after the end", last.Sub(g6.End))
+	}
 
 	w.startServer()
 	w.startAgent() // after the deadline
 	w.shut(me4, four)
+	w.shut(me6, six)
 	if g := w.closed(g4.ID); g.State != "expired" {
 		t.Errorf("the grant is %s, want expired", g.State)
 	}

@@ -132,6 +132,15 @@ func (l *lab) reaches(from int, port uint16) bool {
 	return l.net.Client.Ask("tcp", l.net.ClientAddrs[from], netip.AddrPortFrom(to, port), 300*time.Millisecond) == nil
 }
 
+// keeps checks that a source reaches a port, though the machine be busy.
+func (l *lab) keeps(from int, port uint16, otherwise string) {
+	l.t.Helper()
+	to := netip.AddrPortFrom(l.net.MachineAddrs[from%2], port)
+	if err := l.net.Client.Ask("tcp", l.net.ClientAddrs[from], to, patience); err != nil {
+		l.t.Errorf("%s: %v", otherwise, err)
+	}
+}
+
 func (l *lab) opens(from int) {
 	l.t.Helper()
 	eventually(l.t, l.net.ClientAddrs[from].String()+" reaches the port", func() bool { return l.reaches(from, 22) })
@@ -154,9 +163,8 @@ func TestKernelGuardThenAgent(t *testing.T) {
 	if l.reaches(0, 22) || l.reaches(1, 22) {
 		t.Error("port 22 is open after the guard")
 	}
-	if !l.reaches(0, 80) || !l.reaches(1, 80) {
-		t.Error("the guard closed port 80, which nobody protects")
-	}
+	l.keeps(0, 80, "the guard closed port 80, which nobody protects")
+	l.keeps(1, 80, "the guard closed port 80, which nobody protects")
 	l.start(0)
 	l.server.grant("g4", "10.77.0.1/32", time.Hour)
 	l.server.grant("g6", "fd77::1/128", time.Hour)
@@ -186,7 +194,7 @@ func TestKernelClosesOnTimeWithTheAgentDead(t *testing.T) {
 	l := newLab(t)
 	l.start(0)
 	l.closes(0)
-	const open = 8 * time.Second
+	const open = 12 * time.Second
 	end := time.Now().Add(open)
 	l.server.grant("g1", "10.77.0.1/32", open)
 	l.server.grant("long", "10.77.0.3/32", time.Hour)
@@ -194,22 +202,21 @@ func TestKernelClosesOnTimeWithTheAgentDead(t *testing.T) {
 	l.opens(2)
 	l.kill()
 	l.server.CloseClientConnections()
-	if time.Now().Before(end.Add(-time.Second)) && !l.reaches(0, 22) {
+	if time.Now().Before(end.Add(-4*time.Second)) && !l.reaches(0, 22) && !l.reaches(0, 22) {
 		t.Error("killing the agent closed the port")
 	}
 	time.Sleep(time.Until(end))
 	if l.reaches(0, 22) {
 		t.Errorf("port 22 is open %s after the end, with the agent dead", time.Since(end))
 	}
-	if !l.reaches(2, 22) {
-		t.Error("the other grant ended with it")
-	}
+	l.keeps(2, 22, "the other grant ended with it")
 	// Started again after the deadline, the agent reports the end, and the other opening goes on.
 	l.start(0)
 	eventually(t, "the end is reported", func() bool { return slices.Contains(l.server.said("g1"), "closed") })
-	if l.reaches(0, 22) || !l.reaches(2, 22) {
-		t.Error("the restart changed what is open")
+	if l.reaches(0, 22) {
+		t.Error("the restart opened what had ended")
 	}
+	l.keeps(2, 22, "the restart closed what goes on")
 }
 
 func TestKernelAgentOfflineWhileGranted(t *testing.T) {
@@ -223,9 +230,10 @@ func TestKernelAgentOfflineWhileGranted(t *testing.T) {
 	l.server.CloseClientConnections()
 	l.server.grant("meanwhile", "10.77.0.1/32", time.Hour)
 	time.Sleep(300 * time.Millisecond)
-	if l.reaches(0, 22) || !l.reaches(2, 22) {
-		t.Error("something changed while the server was away")
+	if l.reaches(0, 22) {
+		t.Error("something opened while the server was away")
 	}
+	l.keeps(2, 22, "something closed while the server was away")
 	l.server.change(func() { l.server.down = false })
 	l.opens(0)
 }
@@ -238,7 +246,7 @@ func TestKernelWrongWallClock(t *testing.T) {
 			l := newLab(t)
 			l.start(0)
 			l.closes(0)
-			const open = 10 * time.Second
+			const open = 15 * time.Second
 			end := time.Now().Add(open)
 			l.server.grant("g1", "10.77.0.1/32", open)
 			l.opens(0)
@@ -250,7 +258,7 @@ func TestKernelWrongWallClock(t *testing.T) {
 			if l.reaches(2, 22) {
 				t.Error("it opened with the clock wrong by a day")
 			}
-			if time.Now().Before(end.Add(-500*time.Millisecond)) && !l.reaches(0, 22) {
+			if time.Now().Before(end.Add(-3*time.Second)) && !l.reaches(0, 22) && !l.reaches(0, 22) {
 				t.Error("the wrong clock closed what was open")
 			}
 			time.Sleep(time.Until(end))

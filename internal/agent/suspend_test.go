@@ -79,7 +79,7 @@ func TestTellsSystemd(t *testing.T) { //nolint:paralleltest // it sets the envir
 	h := newHost(t, s)
 	h.start()
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
-		if err := listener.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := listener.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 64)

@@ -111,7 +111,7 @@ func TestReceiversThatMisbehave(t *testing.T) {
 		"400":         {handle: answer(400, "invalid\r\npayload\x00\x1b[31m"), text: "400 Bad Request: invalid payload [31m", permanent: true},
 		"301":         {handle: answer(301, "", "Location", "https://127.0.0.1:1/elsewhere"), text: "redirects are not followed", permanent: true},
 		"307":         {handle: answer(307, "", "Location", "https://127.0.0.1:1/elsewhere"), text: "redirects are not followed"},
-		"hangs":       {handle: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, text: "did not answer", patience: 300 * time.Millisecond},
+		"hangs":       {handle: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, text: "did not answer", patience: 3 * time.Second},
 		"drops":       {handle: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, text: "127.0.0.1"},
 		"huge answer": {handle: func(w http.ResponseWriter, _ *http.Request) { flood(w, 400) }, text: "answered 400", permanent: true},
 	}

@@ -304,7 +304,7 @@ func TestMailServersThatMisbehave(t *testing.T) {
 			if tc.to == "" {
 				tc.to = "ana@example.com"
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			_, err := newCourier(t, v).Send(ctx, mailParcel(c, tc.to))
 			e, ok := errors.AsType[*notify.SendError](err)

@@ -143,10 +143,6 @@ func (b *border) tenant(home *api.Client, name string) (signedIn, *api.Client) {
 func (b *border) call(route, method, path string, body []byte) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
-	if route == "followChanges" || route == "followDesired" { // streams go on
-		cancel()
-		ctx, cancel = context.WithTimeout(b.t.Context(), 2*time.Second)
-	}
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, b.url()+path, bytes.NewReader(body))
 	if err != nil {
@@ -169,7 +165,10 @@ func (b *border) call(route, method, path string, body []byte) string {
 		b.t.Errorf("%s: %v", route, err)
 		return ""
 	}
-	defer response.Body.Close()            //nolint:errcheck // nothing is lost
+	defer response.Body.Close()                               //nolint:errcheck // nothing is lost
+	if route == "followChanges" || route == "followDesired" { // streams go on
+		defer time.AfterFunc(2*time.Second, cancel).Stop()
+	}
 	answer, _ := io.ReadAll(response.Body) //nolint:errcheck // a stream is cut by the time
 	if !slices.Contains(b.allowed, route) {
 		b.look(route, fmt.Sprint(request.URL.Path, request.URL.Query(), string(body)), response.StatusCode, string(answer))

@@ -23,16 +23,16 @@ func TestTheKernelClosesThoughAgentAndServerAreDead(t *testing.T) {
 	four, six := w.listen(22)
 	w.guard()
 	me4, me6 := w.net.ClientAddrs[0], w.net.ClientAddrs[1]
-	g4 := w.ask(w.admin, me4.String(), 10*time.Second)
-	g6 := w.ask(w.admin, me6.String(), 10*time.Second) // which ends later, by as long as asking took
+	g4 := w.ask(w.admin, me4.String(), 15*time.Second)
+	g6 := w.ask(w.admin, me6.String(), 15*time.Second) // which ends later, by as long as asking took
 	w.server.kill()
 	w.agent.kill()
 	w.open(me4, four)
 	w.open(me6, six)
-	if last := w.lastAccepted(me4, four); last.After(g4.End) {
+	if last := w.lastAccepted(me4, four, g4.End); last.After(g4.End) {
 		t.Errorf("a connection was accepted %s after the end", last.Sub(g4.End))
 	}
-	if last := w.lastAccepted(me6, six); last.After(g6.End) {
+	if last := w.lastAccepted(me6, six, g6.End); last.After(g6.End) {
 		t.Errorf("an IPv6 connection was accepted %s after the end", last.Sub(g6.End))
 	}
 
@@ -53,7 +53,7 @@ func TestAgentKilledWhileOpenComesBackWithoutAGap(t *testing.T) {
 	four, _ := w.listen(22)
 	w.guard()
 	me := w.net.ClientAddrs[0]
-	g := w.ask(w.admin, me.String(), 12*time.Second)
+	g := w.ask(w.admin, me.String(), 15*time.Second)
 	w.agent.kill()
 	w.open(me, four)
 	w.startAgent()
@@ -61,7 +61,7 @@ func TestAgentKilledWhileOpenComesBackWithoutAGap(t *testing.T) {
 		w.open(me, four)
 	}
 	w.shut(w.net.ClientAddrs[2], four)
-	if last := w.lastAccepted(me, four); last.After(g.End) {
+	if last := w.lastAccepted(me, four, g.End); last.After(g.End) {
 		t.Errorf("a connection was accepted %s after the end", last.Sub(g.End))
 	}
 	w.closed(g.ID)
@@ -98,7 +98,7 @@ func TestServerLost(t *testing.T) {
 	w.open(me, four)
 	w.server.kill()
 	lost := time.Now()
-	if last := w.lastAccepted(me, four); last.After(lost.Add(7 * time.Second)) {
+	if last := w.lastAccepted(me, four, lost.Add(7*time.Second)); last.After(lost.Add(7 * time.Second)) {
 		t.Errorf("a connection was accepted %s after the server was lost", last.Sub(lost))
 	}
 }

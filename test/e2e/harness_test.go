@@ -354,11 +354,12 @@ func (w *world) shut(from netip.Addr, to netip.AddrPort) {
 	}
 }
 
-// lastAccepted connects again and again until a connection is refused twice, and gives when the last was accepted.
-func (w *world) lastAccepted(from netip.Addr, to netip.AddrPort) time.Time {
+// lastAccepted connects again and again until, and on until it is refused twice, and gives when the last connection was
+// accepted.
+func (w *world) lastAccepted(from netip.Addr, to netip.AddrPort, until time.Time) time.Time {
 	w.t.Helper()
 	var last time.Time
-	for refused, end := 0, time.Now().Add(patience); refused < 2 && time.Now().Before(end); {
+	for refused := 0; time.Now().Before(until) || refused < 2 && time.Now().Before(until.Add(patience)); {
 		before := time.Now()
 		if err := w.net.Client.Ask("tcp", from, to, 200*time.Millisecond); err != nil {
 			refused++

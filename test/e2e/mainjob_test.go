@@ -39,7 +39,7 @@ func TestOpenedForOneSourceAndOnePortAndClosedByItself(t *testing.T) {
 	w.shut(me6, six)
 	w.open(me4, free)
 
-	g4 := w.ask(w.admin, me4.String(), 10*time.Second)
+	g4 := w.ask(w.admin, me4.String(), 15*time.Second)
 	g6 := w.ask(w.admin, me6.String(), time.Hour)
 	w.open(me4, four)
 	w.open(me6, six)
@@ -48,7 +48,7 @@ func TestOpenedForOneSourceAndOnePortAndClosedByItself(t *testing.T) {
 	w.shut(me4, otherFour) // the wrong port
 	w.shut(me6, otherSix)
 
-	last := w.lastAccepted(me4, four)
+	last := w.lastAccepted(me4, four, g4.End)
 	if last.After(g4.End) {
 		t.Errorf("a connection was accepted %s after the end", last.Sub(g4.End))
 	}
@@ -125,8 +125,8 @@ func TestExtendedByANewRequest(t *testing.T) {
 	four, _ := w.listen(22)
 	w.guard()
 	me := w.net.ClientAddrs[0]
-	first := w.ask(w.admin, me.String(), 8*time.Second)
-	second := w.ask(w.admin, me.String(), 16*time.Second)
+	first := w.ask(w.admin, me.String(), 10*time.Second)
+	second := w.ask(w.admin, me.String(), 18*time.Second)
 	if g := w.closed(first.ID); g.State != "superseded" {
 		t.Errorf("the first grant is %s, want superseded", g.State)
 	}
@@ -136,7 +136,7 @@ func TestExtendedByANewRequest(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if last := w.lastAccepted(me, four); last.After(second.End) || last.Before(first.End) {
+	if last := w.lastAccepted(me, four, second.End); last.After(second.End) || last.Before(first.End) {
 		t.Errorf("last accepted at %s; the first ended at %s and the second at %s", last, first.End, second.End)
 	}
 	w.closed(second.ID)
@@ -152,7 +152,7 @@ func TestSessionsAreCutOrKept(t *testing.T) {
 			w.guard(func(p *api.MachinePolicy) { p.Sessions = mode })
 			for i, to := range []netip.AddrPort{four, six} {
 				me := w.net.ClientAddrs[i]
-				g := w.ask(w.admin, me.String(), 8*time.Second)
+				g := w.ask(w.admin, me.String(), 10*time.Second)
 				c, err := w.net.Client.Dial(t.Context(), "tcp", netip.AddrPortFrom(me, 0), to)
 				if err != nil {
 					t.Fatal(err)
@@ -178,7 +178,7 @@ func TestScheduledStart(t *testing.T) {
 	four, _ := w.listen(22)
 	w.guard()
 	me := w.net.ClientAddrs[0]
-	start := time.Now().Add(4 * time.Second)
+	start := time.Now().Add(6 * time.Second)
 	r, err := w.admin.Submit(t.Context(), api.NewRequest{Start: &start, ForSeconds: 30, Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}}}, "")
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ const (
 	guardedPort = 4022 // protected
 	freePort    = 4080 // not protected
 	shortWait   = 250 * time.Millisecond
-	longWait    = 5 * time.Second
+	longWait    = 20 * time.Second // for what must come, on a busy machine
 	web         = access.MachineID("web-1")
 )
 

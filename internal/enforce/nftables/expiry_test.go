@@ -163,19 +163,19 @@ func TestNestedPrefixesAndRangesAreAUnion(t *testing.T) {
 	ranged := open("10.77.0.1/32", access.TCP, end.Add(time.Hour), "range")
 	ranged.Ports = access.PortRange{First: guardedPort - 2, Last: guardedPort + 2}
 
-	l.apply(state(access.SessionsCut, one, network, world, ranged))
+	l.settle(state(access.SessionsCut, one, network, world, ranged))
 	l.pass("tcp", from, to, guardedPort)
 	l.pass("tcp", other, to, guardedPort)
 	if got := l.held(nil); len(got) != 4 {
 		t.Errorf("held %+v, want four", got)
 	}
 
-	l.apply(state(access.SessionsCut, one, ranged))
+	l.settle(state(access.SessionsCut, one, ranged))
 	l.refuse("tcp", other, to, guardedPort)
 	l.pass("tcp", from, to, guardedPort)
 
 	t.Log("the single port ends; the range that contains it stays")
-	l.apply(state(access.SessionsCut, ranged))
+	l.settle(state(access.SessionsCut, ranged))
 	l.pass("tcp", from, to, guardedPort)
 	if got := l.held([]access.OpeningKey{one.OpeningKey}); len(got) != 0 {
 		t.Errorf("the ended one is said to be held: %+v", got)
@@ -185,15 +185,15 @@ func TestNestedPrefixesAndRangesAreAUnion(t *testing.T) {
 	}
 
 	t.Log("the range ends; the single port stays, with its own end")
-	l.apply(state(access.SessionsCut, one))
+	l.settle(state(access.SessionsCut, one))
 	l.pass("tcp", from, to, guardedPort)
 	if got := l.held(nil); len(got) != 1 || got[0].Until.After(end) {
 		t.Errorf("held %+v, want only the single port until %s", got, end)
 	}
 
-	l.apply(state(access.SessionsCut, network))
+	l.settle(state(access.SessionsCut, network))
 	l.pass("tcp", other, to, guardedPort)
-	l.apply(state(access.SessionsCut))
+	l.settle(state(access.SessionsCut))
 	l.refuse("tcp", from, to, guardedPort)
 	if got := l.held(nil); len(got) != 0 {
 		t.Errorf("held %+v, want nothing", got)

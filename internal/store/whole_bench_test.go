@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -15,48 +16,73 @@ import (
 // BenchmarkWholeRequest is requests from 64 people at once through the engine: authorized, judged by a policy, approved,
 // granted, recorded with their events and durable. What it stands beside is BenchmarkBareCommit.
 func BenchmarkWholeRequest(b *testing.B) {
-	const machines = 64
 	for name, engineDSN := range engines() {
 		b.Run(name, func(b *testing.B) {
-			e, admin := bootstrap(b, engineDSN(b))
-			policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
+			c := newCrowd(b, engineDSN(b))
 			ctx := b.Context()
-			for i := range machines {
-				name := fmt.Sprintf("web-%d", i)
-				token, _, err := e.MakeEnrollmentToken(ctx, admin, engine.TokenInput{Name: name})
-				if err == nil {
-					in := engine.EnrollInput{Token: token, Name: name, OS: "linux", Version: "test"}
-					_, err = e.Enroll(ctx, admin.Address, in, func(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil })
-				}
-				if err == nil {
-					_, err = e.SetMachinePolicy(ctx, admin, name, policy, nil)
-				}
-				if err != nil {
-					b.Fatal(err)
-				}
-			}
-			people := make([]engine.Caller, benchCallers)
-			for i := range people {
-				name := fmt.Sprintf("user-%d", i)
-				p, err := e.CreatePrincipal(ctx, admin, engine.PrincipalInput{Kind: access.User, Name: name})
-				if err == nil {
-					_, err = e.AssignRole(ctx, admin, engine.AssignInput{Principal: name, Role: "JIT Access Requester", Scope: access.Root})
-				}
-				if err != nil {
-					b.Fatal(err)
-				}
-				people[i] = engine.Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Address: admin.Address, Via: "api"}
-			}
 			callers(b, func(i int64) error {
-				person := i % benchCallers
-				machine := (person + i/benchCallers) % machines // each asks for another one
-				_, err := e.Submit(ctx, people[person], engine.SubmitInput{Items: []engine.ItemInput{{
-					Machine: fmt.Sprintf("web-%d", machine), Ports: access.SinglePort(uint16(1000 + i%1000)), Duration: time.Minute,
-				}}})
+				_, err := c.ask(ctx, i)
 				return err
 			})
 		})
 	}
+}
+
+// crowd is people who ask for machines; each may ask for all of them.
+type crowd struct {
+	*engine.Engine
+
+	people []engine.Caller
+}
+
+const crowdMachines = 64
+
+func newCrowd(b *testing.B, dsn string) *crowd {
+	b.Helper()
+	e, admin := bootstrap(b, dsn)
+	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
+	ctx := b.Context()
+	for i := range crowdMachines {
+		name := fmt.Sprintf("web-%d", i)
+		token, _, err := e.MakeEnrollmentToken(ctx, admin, engine.TokenInput{Name: name})
+		if err == nil {
+			in := engine.EnrollInput{Token: token, Name: name, OS: "linux", Version: "test"}
+			_, err = e.Enroll(ctx, admin.Address, in, func(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil })
+		}
+		if err == nil {
+			_, err = e.SetMachinePolicy(ctx, admin, name, policy, nil)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	c := &crowd{Engine: e, people: make([]engine.Caller, benchCallers)}
+	for i := range c.people {
+		name := fmt.Sprintf("user-%d", i)
+		p, err := e.CreatePrincipal(ctx, admin, engine.PrincipalInput{Kind: access.User, Name: name})
+		if err == nil {
+			_, err = e.AssignRole(ctx, admin, engine.AssignInput{Principal: name, Role: "JIT Access Requester", Scope: access.Root})
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.people[i] = engine.Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Address: admin.Address, Via: "api"}
+	}
+	return c
+}
+
+// pair says who asks with the i-th request, and for which machine: each person asks for one after another.
+func pair(i int64) (person, machine int64) {
+	person = i % benchCallers
+	return person, (person + i/benchCallers) % crowdMachines
+}
+
+// ask makes the i-th request.
+func (c *crowd) ask(ctx context.Context, i int64) (engine.RequestDetail, error) {
+	person, machine := pair(i)
+	return c.Submit(ctx, c.people[person], engine.SubmitInput{Items: []engine.ItemInput{{
+		Machine: fmt.Sprintf("web-%d", machine), Ports: access.SinglePort(uint16(1000 + i%1000)), Duration: time.Minute,
+	}}})
 }
 
 // bootstrap starts an engine on a new database and gives its administrator.

@@ -312,7 +312,14 @@ func (e *Engine) WriteAppDefinition(ctx context.Context, c Caller, in AppDefinit
 		if d, err = describeDefinition(ctx, tx, may, next); err != nil {
 			return err
 		}
-		return tx.Append(ctx, d.event(access.AppDefinitionWritten, rbac.AppDefinitionsWrite, may))
+		w := e.newWork(tx, may.now)
+		w.event(d.event(access.AppDefinitionWritten, rbac.AppDefinitionsWrite, may))
+		if !created {
+			if err := w.definitionBecame(ctx, was, &next); err != nil {
+				return err
+			}
+		}
+		return w.finish(ctx)
 	})
 	return d, created, err
 }
@@ -437,7 +444,12 @@ func (e *Engine) DeleteAppDefinition(ctx context.Context, c Caller, ref string) 
 		if err := e.saveEndpoint(ctx, tx, found, true); err != nil {
 			return err
 		}
-		return tx.Append(ctx, d.event(access.AppDefinitionDeleted, rbac.AppDefinitionsDelete, may))
+		w := e.newWork(tx, may.now)
+		w.event(d.event(access.AppDefinitionDeleted, rbac.AppDefinitionsDelete, may))
+		if err := w.definitionBecame(ctx, found, nil); err != nil {
+			return err
+		}
+		return w.finish(ctx)
 	})
 	return deployed, err
 }
@@ -462,6 +474,6 @@ func (d AppDefinitionDetail) event(kind access.EventKind, action string, may rig
 		details["audience"] = clip(strings.Join(names, ", "))
 	}
 	return access.Event{
-		At: may.now, Kind: kind, Outcome: access.Succeeded, Actor: may.caller.Actor(), Tenant: def.Tenant, Scope: def.Resource, Action: action, Details: details,
+		Kind: kind, Actor: may.caller.Actor(), Tenant: def.Tenant, Scope: def.Resource, Action: action, Details: details,
 	}
 }

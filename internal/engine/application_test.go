@@ -352,6 +352,62 @@ func TestPublishersProgramIsTold(t *testing.T) {
 	}
 }
 
+// TestBothSidesAreToldOfAnApplication has a channel on each side: each step is told to the people whom it concerns there.
+func TestBothSidesAreToldOfAnApplication(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	err := m.store.Update(m.ctx, func(tx engine.Tx) error {
+		for _, tenant := range []access.TenantID{m.admin.Tenant, m.publisher.ID} {
+			c := engine.Channel{ID: engine.ChannelID(tenant), Tenant: tenant, Name: "hook", Kind: engine.Webhook, Enabled: true, CreatedAt: m.clock.now(), Revision: 1}
+			if err := tx.SaveChannel(m.ctx, c, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.deploy(manual())
+	must(m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic, Longest: time.Hour}}))(t)
+	newer := shopOffer(func(in *engine.AppDefinitionInput) { in.Public, in.Description = true, "told" })
+	if _, _, err := m.WriteAppDefinition(m.ctx, m.vera, newer); err != nil {
+		t.Fatal(err)
+	}
+	must(m.RefreshApplication(m.ctx, m.admin, "shop"))(t)
+	must(m.DeleteAppDefinition(m.ctx, m.vera, "shop"))(t)
+	if err := m.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
+		t.Fatal(err)
+	}
+	names := map[access.PrincipalID]string{m.admin.Principal: "admin", m.ann.Principal: "ann", m.vera.Principal: "vera", m.definition.Definition.Authorizations[0].Principal: "vendors"}
+	var got []string
+	for _, n := range m.told() {
+		var who []string
+		for _, id := range n.Recipients {
+			who = append(who, names[id])
+		}
+		slices.Sort(who)
+		side := "customer"
+		if n.Tenant == m.publisher.ID {
+			side = "vendor"
+		}
+		if by := n.Subject.By; side == "vendor" && by != "" {
+			t.Errorf("the publisher is told that %s did it", by)
+		}
+		if n.Kind != engine.NotifyApplication || n.Subject.Title != "shop" || n.Subject.Detail == "" {
+			t.Errorf("told is %+v", n)
+		}
+		got = append(got, side+" "+strings.Join(who, "+")+" "+n.Subject.Outcome)
+	}
+	want := []string{
+		"vendor vendors+vera deployed", "customer admin+ann deployed", "vendor vendors+vera changed", "customer admin changed", "customer admin newVersion",
+		"vendor vendors+vera changed", "customer admin changed", "customer admin withdrawn", "vendor vendors+vera deleted", "customer admin deleted",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("told\n%q, want\n%q", got, want)
+	}
+}
+
 // sameWords compares lists whose order the outbox decides.
 func sameWords(a, b string) bool {
 	x, y := strings.Split(a, ", "), strings.Split(b, ", ")

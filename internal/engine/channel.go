@@ -33,7 +33,7 @@ func (k ChannelKind) Personal() bool { return k == SMTP }
 
 // Carries tells whether the channel has something to send for a kind of notification: PagerDuty has incidents only.
 func (k ChannelKind) Carries(kind NotificationKind) bool {
-	return (kind == NotifyLifecycle) == (k == Lifecycle) && (k != PagerDuty || kind != NotifyRequested && kind != NotifyWillEnd)
+	return (kind == NotifyLifecycle) == (k == Lifecycle) && (k != PagerDuty || kind != NotifyRequested && kind != NotifyWillEnd && kind != NotifyApplication)
 }
 
 // Channel is a way to reach people: a mail server, a chat's webhook, any program's webhook, a pager.

@@ -65,8 +65,7 @@ func (e *Engine) DeployApplication(ctx context.Context, c Caller, in Application
 		if d, err = describeApplication(ctx, tx, may, deployed); err != nil {
 			return err
 		}
-		w.applicationEvent(access.ApplicationCreated, rbac.ApplicationsWrite, d, c.Actor(), nil)
-		if err := w.tellProgram(ctx, deployed, LifecycleEvent{Event: "PUT", State: "Succeeded"}, ""); err != nil {
+		if err := w.applicationBecame(ctx, access.ApplicationCreated, rbac.ApplicationsWrite, d, c.Actor(), nil); err != nil {
 			return err
 		}
 		return w.finish(ctx)

@@ -25,6 +25,7 @@ const (
 	NotifyFailed        NotificationKind = "failed"        // a grant could not be put in force
 	NotifyBreakGlass    NotificationKind = "breakGlass"    // somebody opened access without approval
 	NotifyAlert         NotificationKind = "alert"         // something that somebody should look at
+	NotifyApplication   NotificationKind = "application"   // a managed application was deployed, changed or deleted, or its offer was
 	NotifyLifecycle     NotificationKind = "lifecycle"     // what happens to a managed application, for its publisher's program
 	NotifyTest          NotificationKind = "test"          // an administrator tries a channel
 )
@@ -33,7 +34,7 @@ const (
 func NotificationKinds() []NotificationKind {
 	return []NotificationKind{
 		NotifyRequested, NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyWillEnd, NotifyEnded,
-		NotifyFailed, NotifyBreakGlass, NotifyAlert,
+		NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyApplication,
 	}
 }
 
@@ -51,7 +52,7 @@ type Notification struct {
 	Policies   []access.PolicyID
 	Recipients []access.PrincipalID // people to tell; a group stands for everybody in it
 	Subject    Subject
-	Lifecycle  LifecycleEvent // of NotifyLifecycle alone
+	Lifecycle  LifecycleEvent // of NotifyLifecycle; of NotifyApplication which application it is about
 }
 
 // LifecycleEvent is what a publisher's program is told. The first fields are Azure's; an activation has the others too.
@@ -74,9 +75,9 @@ type Subject struct {
 	Reason   string // the justification
 	Ticket   string
 	By       string // who decided, revoked, or failed to do it
-	Outcome  string // approved, denied, canceled, timedOut; expired, revoked, superseded; open, acknowledged or closed for an alert
+	Outcome  string // approved, denied, canceled, timedOut; expired, revoked, superseded; open, acknowledged or closed for an alert; deployed, changed, deleted, newVersion or withdrawn for an application
 	Detail   string // why: the decision's or the revocation's reason, the failure, what the alert saw
-	Title    string // of an alert
+	Title    string // of an alert; the name of an application
 	Severity string // of an alert: info, warning, error, critical
 	Unended  int    // grants of the request that have not ended; 0 with NotifyEnded means that all is over
 }
@@ -90,9 +91,12 @@ type SubjectItem struct {
 	Sources  []netip.Prefix
 }
 
-// stream is what notifications must stay in order about: a request, else a grant, else an alert, else nothing else.
+// stream is what notifications must stay in order about: an application, else a request, else a grant, else an alert, else
+// nothing else.
 func (n Notification) stream() string {
 	switch {
+	case n.Lifecycle.Application != "":
+		return "application/" + n.Lifecycle.Application.Fold()
 	case n.Request != "":
 		return "request/" + string(n.Request)
 	case n.Grant != "":

@@ -107,8 +107,7 @@ func (e *Engine) changeApplication(ctx context.Context, c Caller, a attempt, ref
 		if *d, err = describeApplication(ctx, tx, may, next); err != nil {
 			return err
 		}
-		w.applicationEvent(access.ApplicationChanged, action, *d, c.Actor(), changedTerms(was, next))
-		if err := w.tellProgram(ctx, next, LifecycleEvent{Event: "PATCH", State: "Succeeded"}, ""); err != nil {
+		if err := w.applicationBecame(ctx, access.ApplicationChanged, action, *d, c.Actor(), changedTerms(was, next)); err != nil {
 			return err
 		}
 		return w.finish(ctx)
@@ -185,8 +184,8 @@ func (e *Engine) DeleteApplication(ctx context.Context, c Caller, ref string, en
 		if err != nil {
 			return err
 		}
-		w.applicationEvent(access.ApplicationDeleted, rbac.ApplicationsDelete, d, c.Actor(), map[string]string{"machines": fmt.Sprint(len(machines)), "ended": fmt.Sprint(len(d.Live))})
-		if err := w.tellProgram(ctx, gone, LifecycleEvent{Event: "DELETE", State: "Deleted"}, ""); err != nil {
+		more := map[string]string{"machines": fmt.Sprint(len(machines)), "ended": fmt.Sprint(len(d.Live))}
+		if err := w.applicationBecame(ctx, access.ApplicationDeleted, rbac.ApplicationsDelete, d, c.Actor(), more); err != nil {
 			return err
 		}
 		if err := w.finish(ctx); err != nil {

@@ -46,6 +46,9 @@ func sample(kind engine.NotificationKind) engine.Notification {
 	case engine.NotifyAlert:
 		n.Request, n.Alert = "", "a1"
 		n.Subject = engine.Subject{Title: "Agent silent while web_1 is open", Detail: "no report for 5m0s; closure is <not> proven", Severity: "critical", Outcome: "open", Items: n.Subject.Items[:1]}
+	case engine.NotifyApplication:
+		n.Request, n.Lifecycle.Application = "", "/subscriptions/s/resourceGroups/default/providers/Microsoft.Solutions/applications/shop"
+		n.Subject = engine.Subject{Title: "shop", Who: "the *customer*", By: "ana", Outcome: "newVersion", Detail: "Version 2.0.0 of <shop> is offered."}
 	case engine.NotifyTest:
 		n.Request, n.Subject = "", engine.Subject{By: "ana"}
 	case engine.NotifyRequested, engine.NotifyNeedsDecision:

@@ -73,8 +73,12 @@ func table() map[engine.NotificationKind]texts {
 			Lead:  `Access is open now. Somebody who may approve must review it and close the review with a comment.`, Button: "Review it", Fields: allFields(),
 		},
 		engine.NotifyAlert: {
-			Title: `{{with .Outcome}}{{if ne . "Open"}}{{.}}: {{end}}{{end}}{{or .AlertTitle "Alert"}}`, Lead: `{{.Detail}}`,
+			Title: `{{with .Outcome}}{{if ne . "Open"}}{{.}}: {{end}}{{end}}{{or .Title "Alert"}}`, Lead: `{{.Detail}}`,
 			Button: "See the alert", Fields: []string{"Severity", "Who", "Machines", "Ports", "Sources"},
+		},
+		engine.NotifyApplication: {
+			Title: `{{.Outcome}}: managed application {{.Title}}{{with .Who}} of {{.}}{{end}}`, Lead: `{{.Detail}}`,
+			Button: "See the application", Fields: []string{"By"},
 		},
 		engine.NotifyTest: {
 			Title: `Test of a Postern channel`, Lead: `Notifications reach you through this channel. There is nothing to do.`,
@@ -85,7 +89,7 @@ func table() map[engine.NotificationKind]texts {
 
 // factSheet is what the templates see: plain texts, empty where there is nothing to say.
 type factSheet struct {
-	Who, Machines, Ports, Sources, Window, Start, End, Reason, Ticket, By, Outcome, Detail, AlertTitle, Severity string
+	Who, Machines, Ports, Sources, Window, Start, End, Reason, Ticket, By, Outcome, Detail, Title, Severity string
 }
 
 func (f factSheet) fields() map[string]field {
@@ -107,7 +111,7 @@ const (
 func factsOf(s engine.Subject) factSheet {
 	f := factSheet{
 		Who: line(s.Who, 100), Reason: line(s.Reason, maxValue), Ticket: line(s.Ticket, 100), By: line(s.By, 100),
-		Outcome: outcome(s.Outcome), Detail: line(s.Detail, maxValue), AlertTitle: line(s.Title, maxTitle), Severity: line(s.Severity, 20),
+		Outcome: outcome(s.Outcome), Detail: line(s.Detail, maxValue), Title: line(s.Title, maxTitle), Severity: line(s.Severity, 20),
 	}
 	var machines, ports, sources []string
 	for _, item := range s.Items {
@@ -169,6 +173,8 @@ func linkOf(n engine.Notification, public *url.URL) string {
 	switch {
 	case n.Alert != "":
 		return public.JoinPath("alerts", url.PathEscape(n.Alert)).String()
+	case n.Lifecycle.Application != "":
+		return public.JoinPath("applications", url.PathEscape(n.Lifecycle.Application.Name())).String()
 	case n.Request != "":
 		return public.JoinPath("requests", url.PathEscape(string(n.Request))).String()
 	default:
@@ -242,6 +248,8 @@ func outcome(s string) string {
 	switch s {
 	case string(access.RequestTimedOut):
 		return "Timed out"
+	case "newVersion":
+		return "New version"
 	default:
 		first, rest := "", ""
 		if runes := []rune(line(s, 40)); len(runes) > 0 {

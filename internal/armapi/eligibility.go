@@ -49,7 +49,7 @@ func eligibilityInstance(e eligible) map[string]any {
 	})
 }
 
-// eligibilityRequest shows the request that made an eligibility: it is gone with it.
+// eligibilityRequest shows an eligibility that was made without a request as the request that it could have come by.
 func eligibilityRequest(e eligible) map[string]any {
 	return e.view("roleEligibilityScheduleRequests", string(e.ID), map[string]any{
 		"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil, "requestorId": e.CreatedBy, "createdOn": stamp(e.CreatedAt), "justification": nil,
@@ -61,14 +61,11 @@ func eligibilityRequest(e eligible) map[string]any {
 // listEligible answers with the eligibilities that the $filter asks for, as show writes them. Instances are of now.
 func listEligible(show func(eligible) map[string]any) func(*call) (reply, error) {
 	return func(c *call) (reply, error) {
-		n, err := c.narrowing("asRequestor()", "asApprover()")
+		n, err := c.narrowing()
 		if err != nil {
 			return reply{}, err
 		}
 		value := []any{}
-		if n.decides {
-			return ok(list{Value: value}) // nobody decides on eligibilities: they are given
-		}
 		found, err := c.eligibilities(n)
 		if err != nil {
 			return reply{}, err
@@ -77,7 +74,7 @@ func listEligible(show func(eligible) map[string]any) func(*call) (reply, error)
 		for _, d := range found {
 			e := c.eligible(d, n)
 			view := show(e)
-			if view["type"] == "Microsoft.Authorization/roleEligibilityScheduleInstances" && !e.InForce(now) || n.asked && e.CreatedBy != c.caller.Principal {
+			if view["type"] == "Microsoft.Authorization/roleEligibilityScheduleInstances" && !e.InForce(now) {
 				continue
 			}
 			if n.shown(view) {
@@ -147,127 +144,84 @@ func putEligibilityRequest(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	var view map[string]any
-	switch w.kind {
-	case "adminassign":
-		view, err = c.makeEligible(w)
-	case "adminupdate", "adminextend", "adminrenew":
-		view, err = c.changeEligible(w)
-	case "adminremove":
-		view, err = c.removeEligible(w)
-	default:
-		err = unsupportedRequest(w.given, eligibilityRequestKinds()...)
-	}
+	view, err := c.changeRole(access.OfEligibility, w)
 	if err != nil {
-		return reply{}, policyFailed(assignRefusal(err))
+		return reply{}, scheduleRefusal(err)
 	}
 	return reply{status: http.StatusCreated, body: view}, nil
 }
 
+// eligibilityRequestKinds gives the types of request about an eligibility.
 func eligibilityRequestKinds() []string {
-	return []string{"AdminAssign", "AdminUpdate", "AdminExtend", "AdminRenew", "AdminRemove"}
+	return []string{"AdminAssign", "AdminUpdate", "AdminExtend", "AdminRenew", "AdminRemove", "SelfExtend", "SelfRenew"}
 }
 
-// makeEligible makes an eligibility with the request's name. Azure has one rule for each role at a scope, whoever is eligible:
-// so where there is an eligibility for that already, the new one has its rule, and never an easier one.
-func (c *call) makeEligible(w wanted) (map[string]any, error) {
-	in := engine.EligibilityInput{
-		ID: access.EligibilityID(w.id), Principal: w.principal, Role: w.role, Scope: w.scope, Start: w.from, End: w.end(c.api.config.Now()),
-	}
-	others, err := c.eligibilities(narrowing{at: w.scope, role: access.RoleID(strings.ToLower(w.role))})
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range others {
-		e := d.Eligibility
-		if !e.Scope.Equal(w.scope) || e.Origin != "" {
-			continue
-		}
-		if string(e.ID) == w.id && string(e.Principal) == w.principal {
-			return eligibilityRequest(c.eligible(d, narrowing{})), nil // the call was repeated
-		}
-		in = withTerms(in, e)
-	}
-	d, err := c.engine().WriteEligibility(c.Context(), c.caller, in)
-	if err != nil {
-		return nil, err
-	}
-	return eligibilityRequest(c.eligible(d, narrowing{})), nil
-}
-
-func withTerms(in engine.EligibilityInput, e access.Eligibility) engine.EligibilityInput {
-	in.Max, in.Justification, in.Ticket, in.Approval, in.PendingTimeout = e.Max, e.Justification, e.Ticket, e.Approval, e.PendingTimeout
-	return in
-}
-
-// targeted gives the eligibility that a request is about: the one that it names, or the one of its principal, role and scope.
-func (c *call) targeted(w wanted) (engine.EligibilityDetail, error) {
-	if w.target != "" {
-		return c.namedEligibility(w.target, w.scope)
-	}
-	found, err := c.eligibilities(narrowing{at: w.scope, principal: access.PrincipalID(strings.ToLower(w.principal)), role: access.RoleID(strings.ToLower(w.role))})
-	if err != nil {
-		return engine.EligibilityDetail{}, err
-	}
-	for _, d := range found {
-		if d.Eligibility.Scope.Equal(w.scope) {
-			return d, nil
-		}
-	}
-	return engine.EligibilityDetail{}, access.Fault(access.KindInvalid, "RoleAssignmentDoesNotExist", "The Role assignment does not exist: nobody %s is eligible for this role at %s.", clip(w.principal), w.scope)
-}
-
-// changeEligible gives an eligibility another window, and leaves its rule.
-func (c *call) changeEligible(w wanted) (map[string]any, error) {
-	d, err := c.targeted(w)
-	if err != nil {
-		return nil, err
-	}
-	e := d.Eligibility
-	in := withTerms(engine.EligibilityInput{
-		ID: e.ID, Was: e.Revision, Principal: string(e.Principal), Role: string(e.Role), Scope: e.Scope, Start: e.Start, End: w.end(c.api.config.Now()),
-	}, e)
-	if !w.from.IsZero() {
-		in.Start = w.from
-	}
-	if d, err = c.engine().WriteEligibility(c.Context(), c.caller, in); err != nil {
-		return nil, err
-	}
-	return w.settled(c.eligible(d, narrowing{}), "Provisioned"), nil
-}
-
-// removeEligible takes an eligibility away, and with it what is active by it.
-func (c *call) removeEligible(w wanted) (map[string]any, error) {
-	d, err := c.targeted(w)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.engine().DeleteEligibility(c.Context(), c.caller, d.Eligibility.ID); err != nil {
-		return nil, err
-	}
-	return w.settled(c.eligible(d, narrowing{}), "Revoked"), nil
-}
-
-// settled shows a request that changed an eligibility.
-func (w *wanted) settled(e eligible, status string) map[string]any {
-	view := eligibilityRequest(e)
-	view["id"], view["name"] = scheduleID(w.scope, "roleEligibilityScheduleRequests", w.id), w.id
-	if properties, is := view["properties"].(map[string]any); is {
-		properties["requestType"], properties["status"], properties["justification"] = w.given, status, w.justification
-	}
-	return view
-}
-
-// cancelEligibilityRequest refuses: such requests are done when they are answered, and none of them waits.
-func cancelEligibilityRequest(c *call) (reply, error) {
-	scope, err := c.authorizationScope()
-	if err == nil {
-		_, err = c.namedEligibility(c.vars["id"], scope)
-	}
+// listEligibilityRequests lists the requests about eligibilities: those on record, and eligibilities that came by none.
+func listEligibilityRequests(c *call) (reply, error) {
+	n, err := c.narrowing("asRequestor()", "asApprover()")
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{}, access.Fault(access.KindInvalid, "RoleAssignmentRequestCannotBeCanceled", "The request was carried out when it was made: take the eligibility away by a request of type AdminRemove.")
+	views, err := c.roleChanges(access.OfEligibility, n)
+	if err != nil {
+		return reply{}, err
+	}
+	recorded := map[any]bool{}
+	for _, view := range views {
+		recorded[view["name"]] = true
+	}
+	if !n.decides {
+		found, err := c.eligibilities(n)
+		if err != nil && (!n.asked || access.KindOf(err) != access.KindForbidden) {
+			return reply{}, err
+		}
+		for _, d := range found {
+			if e := d.Eligibility; !recorded[string(e.ID)] && (!n.asked || e.CreatedBy == c.caller.Principal) {
+				views = append(views, eligibilityRequest(c.eligible(d, n)))
+			}
+		}
+	}
+	value := []any{}
+	for _, view := range views {
+		if n.shown(view) {
+			value = append(value, view)
+		}
+	}
+	return ok(list{Value: value})
+}
+
+func getEligibilityRequest(c *call) (reply, error) {
+	scope, err := c.authorizationScope()
+	if err != nil {
+		return reply{}, err
+	}
+	change, err := c.namedChange(access.OfEligibility, scope)
+	if err == nil {
+		return ok(roleChange(change))
+	}
+	if access.KindOf(err) != access.KindNotFound {
+		return reply{}, err
+	}
+	d, err := c.namedEligibility(c.vars["id"], scope)
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(eligibilityRequest(c.eligible(d, narrowing{})))
+}
+
+// cancelEligibilityRequest takes back what waits for an administrator. Other requests are done when they are answered.
+func cancelEligibilityRequest(c *call) (reply, error) {
+	scope, err := c.authorizationScope()
+	if err != nil {
+		return reply{}, err
+	}
+	err = c.cancelChange(access.OfEligibility, scope)
+	if access.KindOf(err) == access.KindNotFound {
+		if _, err = c.namedEligibility(c.vars["id"], scope); err == nil {
+			err = notCancelable()
+		}
+	}
+	return reply{status: http.StatusOK}, err
 }
 
 func validateEligibilityRequest(c *call) (reply, error) {

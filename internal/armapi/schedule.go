@@ -37,8 +37,8 @@ func scheduleRoutes() []route {
 		on(http.MethodGet, "/roleEligibilitySchedules/{id}", getEligible(eligibilitySchedule)),
 		on(http.MethodGet, "/roleEligibilityScheduleInstances", listEligible(eligibilityInstance)),
 		on(http.MethodGet, "/roleEligibilityScheduleInstances/{id}", getEligible(eligibilityInstance)),
-		on(http.MethodGet, "/roleEligibilityScheduleRequests", listEligible(eligibilityRequest)),
-		on(http.MethodGet, "/roleEligibilityScheduleRequests/{id}", getEligible(eligibilityRequest)),
+		on(http.MethodGet, "/roleEligibilityScheduleRequests", listEligibilityRequests),
+		on(http.MethodGet, "/roleEligibilityScheduleRequests/{id}", getEligibilityRequest),
 		on(http.MethodPut, "/roleEligibilityScheduleRequests/{id}", putEligibilityRequest),
 		on(http.MethodPost, "/roleEligibilityScheduleRequests/{id}/cancel", cancelEligibilityRequest),
 		on(http.MethodPost, "/roleEligibilityScheduleRequests/{id}/validate", validateEligibilityRequest),
@@ -183,6 +183,7 @@ type wanted struct {
 	start         time.Time     // zero: now
 	length        time.Duration // with an expiration AfterDuration
 	until         time.Time     // with an expiration AfterDateTime
+	timed         bool          // whether there is an expiration
 }
 
 // readSchedule reads the body of a request for a schedule.
@@ -229,11 +230,14 @@ func (w *wanted) window(body scheduleBody, now time.Time) (err error) {
 		}
 	}
 	e := info.Expiration
+	w.timed = e != nil
 	switch {
 	case e == nil || strings.EqualFold(e.Type, "NoExpiration"):
 		return nil
 	case strings.EqualFold(e.Type, "AfterDuration") && e.Duration != nil:
-		w.length, err = parseDuration(*e.Duration)
+		if w.length, err = parseDuration(*e.Duration); err == nil && w.length <= 0 {
+			err = access.Fault(access.KindInvalid, "durationMissing", "the duration %q is none: an expiration AfterDuration comes after some time", clip(*e.Duration))
+		}
 	case strings.EqualFold(e.Type, "AfterDateTime") && e.End != nil:
 		w.until, err = parseStamp(*e.End)
 	default:
@@ -302,9 +306,9 @@ func policyFailed(err error) error {
 // ruleOf gives Azure's name for the rule that a code of the engine's speaks of.
 func ruleOf(code string) string {
 	switch code {
-	case "notEligible", "notYetEligible", "eligibilityEnds", "scopeMissing":
+	case "notEligible", "notYetEligible", "eligibilityEnds", "scopeMissing", "roleActivated":
 		return "EligibilityRule"
-	case "durationTooLong", "durationMissing", "maxOutOfRange", "endBeforeStart":
+	case "durationTooLong", "durationMissing", "maxOutOfRange", "endBeforeStart", "notLater", "roleEnded":
 		return "ExpirationRule"
 	case "justificationRequired", "justificationTooShort", "justificationMalformed":
 		return "JustificationRule"

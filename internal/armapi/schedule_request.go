@@ -3,7 +3,7 @@ package armapi
 import (
 	"net/http"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -16,8 +16,11 @@ const requestKind = "roleAssignmentScheduleRequests"
 func roleRequest(d engine.RequestDetail) map[string]any {
 	r, item := d.Request, d.Request.Items[0]
 	kind, start := "SelfActivate", r.CreatedAt
-	if r.Extends != "" {
+	switch {
+	case r.Extends != "":
 		kind = "SelfExtend"
+	case r.Tags[renewed] != "":
+		kind = "SelfRenew"
 	}
 	if !r.Start.IsZero() {
 		start = r.Start
@@ -80,7 +83,7 @@ func roleRequestStatus(d engine.RequestDetail) string {
 	return "Provisioned"
 }
 
-// assignRequest shows the request that made a role assignment: that one is gone with it.
+// assignRequest shows a role assignment that was made without a request as the request that it could have come by.
 func assignRequest(a active) map[string]any {
 	return a.view(requestKind, a.name(), map[string]any{
 		"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil, "requestorId": a.assignment.CreatedBy, "createdOn": stamp(a.assignment.CreatedAt),
@@ -126,13 +129,19 @@ func listRoleRequests(c *call) (reply, error) {
 	for _, d := range requests {
 		views = append(views, roleRequest(d))
 	}
+	changes, err := c.roleChanges(access.OfAssignment, n)
+	if err != nil {
+		return reply{}, err
+	}
+	views = append(views, changes...)
 	if !n.asked && !n.decides {
 		assigned, err := c.activeRoles(n)
 		if err != nil {
 			return reply{}, err
 		}
 		for _, a := range assigned {
-			if a.eligibility == "" {
+			recorded := slices.ContainsFunc(changes, func(view map[string]any) bool { return view["name"] == a.name() })
+			if a.eligibility == "" && !recorded {
 				views = append(views, assignRequest(a))
 			}
 		}
@@ -167,6 +176,13 @@ func getRoleRequest(c *call) (reply, error) {
 	if access.KindOf(err) != access.KindNotFound {
 		return reply{}, err
 	}
+	change, err := c.namedChange(access.OfAssignment, scope)
+	if err == nil {
+		return ok(roleChange(change))
+	}
+	if access.KindOf(err) != access.KindNotFound {
+		return reply{}, err
+	}
 	a, err := c.oneActive(scope)
 	if err != nil {
 		return reply{}, err
@@ -182,26 +198,23 @@ func putRoleRequest(c *call) (reply, error) {
 	var view map[string]any
 	switch w.kind {
 	case "selfactivate":
-		view, err = c.activate(w)
+		view, err = c.activate(w, nil)
 	case "selfextend":
 		view, err = c.extend(w)
-	case "selfdeactivate":
-		view, err = c.deactivate(w)
-	case "adminassign":
-		view, err = c.assign(w)
-	case "adminremove":
-		view, err = c.unassign(w)
+	case "selfrenew":
+		view, err = c.renew(w)
 	default:
-		err = unsupportedRequest(w.given, roleRequestKinds()...)
+		view, err = c.changeRole(access.OfAssignment, w)
 	}
 	if err != nil {
-		return reply{}, policyFailed(err)
+		return reply{}, scheduleRefusal(err)
 	}
 	return reply{status: http.StatusCreated, body: view}, nil
 }
 
+// roleRequestKinds gives the types of request about a role that somebody has.
 func roleRequestKinds() []string {
-	return []string{"SelfActivate", "SelfExtend", "SelfDeactivate", "AdminAssign", "AdminRemove"}
+	return []string{"SelfActivate", "SelfDeactivate", "SelfExtend", "SelfRenew", "AdminAssign", "AdminUpdate", "AdminExtend", "AdminRenew", "AdminRemove"}
 }
 
 // mine refuses what somebody asks for in another's name: only the caller can activate, extend and deactivate for themselves.
@@ -213,7 +226,7 @@ func (c *call) mine(w wanted) error {
 }
 
 // activate asks for a role that the caller is eligible for. The same call again gives the same request.
-func (c *call) activate(w wanted) (map[string]any, error) {
+func (c *call) activate(w wanted, tags map[string]string) (map[string]any, error) {
 	if err := c.mine(w); err != nil {
 		return nil, err
 	}
@@ -229,7 +242,7 @@ func (c *call) activate(w wanted) (map[string]any, error) {
 		role.Eligibility = w.linked
 	}
 	made, err := c.engine().Activate(c.Context(), c.caller, engine.ActivateInput{
-		ID: access.RequestID(w.id), Roles: []engine.EligibleRole{role}, Start: w.start, Duration: w.length, Until: w.until,
+		ID: access.RequestID(w.id), Tags: tags, Roles: []engine.EligibleRole{role}, Start: w.start, Duration: w.length, Until: w.until,
 		Justification: w.justification, Ticket: w.ticket, IdempotencyKey: "arm/" + w.id,
 	})
 	if err != nil {
@@ -238,33 +251,34 @@ func (c *call) activate(w wanted) (map[string]any, error) {
 	return roleRequest(made), nil
 }
 
-// held gives the caller's activations of the role that is wanted, or the one that is named; at least one.
+// held gives the caller's activations of the role that is wanted, or the one that is named, the one that lasts longest first.
 func (c *call) held(w wanted) ([]access.Grant, error) {
-	if err := c.mine(w); err != nil {
-		return nil, err
-	}
 	activations, err := c.activations(true)
 	if err != nil {
 		return nil, err
 	}
 	var found []access.Grant
 	for _, g := range activations {
-		if g.Role.Scope.Equal(w.scope) && (w.target == string(g.ID) || w.target == "" && string(g.Role.ID) == w.role) {
+		if g.Role.Scope.Equal(w.scope) && (w.target == string(g.ID) || w.target == "" && strings.EqualFold(string(g.Role.ID), w.role)) {
 			found = append(found, g)
 		}
-	}
-	if len(found) == 0 {
-		return nil, access.Fault(access.KindInvalid, "RoleAssignmentDoesNotExist", "The Role assignment does not exist: you have not activated this role at %s.", w.scope)
 	}
 	slices.SortFunc(found, func(a, b access.Grant) int { return b.End.Compare(a.End) })
 	return found, nil
 }
 
-// extend asks for a later end of the activation that lasts longest.
+// extend asks for a later end of the activation that lasts longest, under its eligibility's rule; where the role was given and
+// not activated, it asks an administrator.
 func (c *call) extend(w wanted) (map[string]any, error) {
+	if err := c.mine(w); err != nil {
+		return nil, err
+	}
 	held, err := c.held(w)
 	if err != nil {
 		return nil, err
+	}
+	if len(held) == 0 {
+		return c.changeRole(access.OfAssignment, w)
 	}
 	made, err := c.engine().Extend(c.Context(), c.caller, held[0].ID, engine.ExtendInput{
 		ID: access.RequestID(w.id), Until: w.end(c.api.config.Now()), Justification: w.justification, Ticket: w.ticket,
@@ -275,59 +289,21 @@ func (c *call) extend(w wanted) (map[string]any, error) {
 	return roleRequest(made), nil
 }
 
-// deactivate ends the caller's activations of a role. It is done when it is answered, and is no request that one could ask
-// for later.
-func (c *call) deactivate(w wanted) (map[string]any, error) {
-	held, err := c.held(w)
-	if err != nil {
+// renewed is the tag of a request that activates a role anew.
+const renewed = "requestType"
+
+// renew asks an administrator for more time of a role that was given; what was activated is activated anew, under its
+// eligibility's rule.
+func (c *call) renew(w wanted) (map[string]any, error) {
+	if err := c.mine(w); err != nil {
 		return nil, err
 	}
-	for _, g := range held {
-		if _, err := c.engine().Revoke(c.Context(), c.caller, g.ID, w.justification); err != nil {
-			return nil, err
-		}
+	view, err := c.changeRole(access.OfAssignment, w)
+	switch access.CodeOf(err) {
+	case "nothingToChange", "roleActivated":
+		return c.activate(w, map[string]string{renewed: w.given})
 	}
-	return w.done(activated(held[0]), "SelfDeactivate", c.caller.Principal, c.api.config.Now()), nil
-}
-
-// done shows a request that took a role away.
-func (w *wanted) done(a active, kind string, by access.PrincipalID, now time.Time) map[string]any {
-	return a.view(requestKind, w.id, map[string]any{
-		"requestType": kind, "status": "Revoked", "approvalId": nil, "requestorId": by, "createdOn": stamp(now), "justification": w.justification,
-		"scheduleInfo":                   map[string]any{"startDateTime": stamp(now), "expiration": expiration(time.Time{})},
-		"targetRoleAssignmentScheduleId": a.name(), "targetRoleAssignmentScheduleInstanceId": a.name(), "linkedRoleEligibilityScheduleId": a.linked("roleEligibilitySchedules"),
-		"ticketInfo": map[string]any{"ticketNumber": orNull(w.ticket), "ticketSystem": nil},
-	})
-}
-
-// assign gives a role at once, for the window that is wanted. The assignment has the request's name.
-func (c *call) assign(w wanted) (map[string]any, error) {
-	d, err := c.engine().AssignRole(c.Context(), c.caller, engine.AssignInput{
-		ID: rbac.AssignmentID(w.id), Principal: w.principal, Role: w.role, Scope: w.scope, Start: w.from, End: w.end(c.api.config.Now()), Description: w.justification,
-	})
-	if err != nil {
-		return nil, assignRefusal(err)
-	}
-	return assignRequest(active{subject: subject{d.Assignment.Scope, d.Role, d.Principal}, assignment: d.Assignment}), nil
-}
-
-// unassign takes the assignment away that has the principal, role and scope of the request; an activation too.
-func (c *call) unassign(w wanted) (map[string]any, error) {
-	all, err := c.assignments(engine.AssignmentFilter{Principal: w.principal, Role: w.role, Over: w.scope})
-	if err != nil {
-		return nil, assignRefusal(err)
-	}
-	for _, d := range all {
-		if !d.Assignment.Scope.Equal(w.scope) || w.target != "" && w.target != string(d.Assignment.ID) {
-			continue
-		}
-		if err := c.engine().UnassignRole(c.Context(), c.caller, d.Assignment.ID); err != nil {
-			return nil, err
-		}
-		gone := active{subject: subject{d.Assignment.Scope, d.Role, d.Principal}, assignment: d.Assignment}
-		return w.done(gone, "AdminRemove", c.caller.Principal, c.api.config.Now()), nil
-	}
-	return nil, access.Fault(access.KindInvalid, "RoleAssignmentDoesNotExist", "The Role assignment does not exist.")
+	return view, err
 }
 
 // cancelRoleRequest takes a request back that waits for a decision.
@@ -337,10 +313,12 @@ func cancelRoleRequest(c *call) (reply, error) {
 		return reply{}, err
 	}
 	d, err := c.namedRequest(scope)
-	if err != nil {
-		return reply{}, err
+	switch {
+	case err == nil:
+		_, err = c.engine().Cancel(c.Context(), c.caller, d.Request.ID, "")
+	case access.KindOf(err) == access.KindNotFound:
+		err = c.cancelChange(access.OfAssignment, scope)
 	}
-	_, err = c.engine().Cancel(c.Context(), c.caller, d.Request.ID, "")
 	return reply{status: http.StatusOK}, err
 }
 

@@ -132,10 +132,13 @@ func chosenID(ctx context.Context, r Reader, id access.RequestID) (access.Reques
 		return "", access.Fault(access.KindInvalid, "malformedRequestId", "the id %q of a request must be a GUID", clip(string(id)))
 	}
 	id = access.RequestID(strings.ToLower(string(id)))
-	switch _, err := r.Request(ctx, id); {
-	case isKind(err, access.KindNotFound):
-		return id, nil
-	case err != nil:
+	_, err := r.Request(ctx, id)
+	if isKind(err, access.KindNotFound) {
+		if _, err = r.RoleChange(ctx, access.RoleChangeID(id)); isKind(err, access.KindNotFound) {
+			return id, nil
+		}
+	}
+	if err != nil {
 		return "", fmt.Errorf("read request: %w", err)
 	}
 	return "", access.Fault(access.KindConflict, "requestIdTaken", "there is a request %s already: choose another id", id)

@@ -146,44 +146,55 @@ func (e *Engine) WriteEligibility(ctx context.Context, c Caller, in EligibilityI
 		if err != nil {
 			return err
 		}
-		if _, err := may.anywhere(rbac.EligibilitiesWrite); err != nil {
-			return err
-		}
-		var was EligibilityDetail
-		if in.Was != 0 {
-			if was, err = findEligibility(ctx, tx, may, in.ID); err != nil {
-				return err
-			}
-			in.Principal = cmp.Or(in.Principal, string(was.Eligibility.Principal))
-			in.Role = cmp.Or(in.Role, string(was.Eligibility.Role))
-			in.Scope = cmp.Or(in.Scope, was.Eligibility.Scope)
-		}
-		scope, err := scopeOrDefault(ctx, tx, c, in.Scope)
-		if err != nil {
-			return err
-		}
-		if err := may.require(rbac.EligibilitiesWrite, scope); err != nil {
-			return err
-		}
-		next, err := e.settleEligibility(ctx, tx, may, in, scope)
-		if err != nil {
-			return err
-		}
-		if in.Was != 0 {
-			if next, err = replace(was.Eligibility, next, in.Was); err != nil {
-				return err
-			}
-		}
-		w := e.newWork(tx, may.now)
-		if err := w.saveEligibility(ctx, next, in.Was, may.actor(next.Tenant)); err != nil {
-			return err
-		}
-		if d, err = describeEligibility(ctx, tx, may, next); err != nil {
-			return err
-		}
-		return w.finish(ctx)
+		d, err = e.writeEligibility(ctx, tx, may, in)
+		return err
 	})
 	return d, err
+}
+
+// writeEligibility authorizes, makes or changes, and records an eligibility.
+func (e *Engine) writeEligibility(ctx context.Context, tx Tx, may rights, in EligibilityInput) (d EligibilityDetail, err error) {
+	if _, err := may.anywhere(rbac.EligibilitiesWrite); err != nil {
+		return d, err
+	}
+	var was EligibilityDetail
+	if in.Was != 0 {
+		if was, err = findEligibility(ctx, tx, may, in.ID); err != nil {
+			return d, err
+		}
+		in.Principal = cmp.Or(in.Principal, string(was.Eligibility.Principal))
+		in.Role = cmp.Or(in.Role, string(was.Eligibility.Role))
+		in.Scope = cmp.Or(in.Scope, was.Eligibility.Scope)
+	}
+	scope, err := scopeOrDefault(ctx, tx, may.caller, in.Scope)
+	if err != nil {
+		return d, err
+	}
+	if err := may.require(rbac.EligibilitiesWrite, scope); err != nil {
+		return d, err
+	}
+	next, err := e.settleEligibility(ctx, tx, may, in, scope)
+	if err != nil {
+		return d, err
+	}
+	if in.Was != 0 {
+		if next, err = replace(was.Eligibility, next, in.Was); err != nil {
+			return d, err
+		}
+	}
+	w := e.newWork(tx, may.now)
+	if err := w.saveEligibility(ctx, next, in.Was, may.actor(next.Tenant)); err != nil {
+		return d, err
+	}
+	if in.Was != 0 && laterEnd(was.Eligibility.End, next.End) {
+		if err := w.giveTime(ctx, may, string(next.ID)); err != nil {
+			return d, err
+		}
+	}
+	if d, err = describeEligibility(ctx, tx, may, next); err != nil {
+		return d, err
+	}
+	return d, w.finish(ctx)
 }
 
 // settleEligibility finds what the input names, and gives everything that is wrong with it.
@@ -256,20 +267,25 @@ func (e *Engine) DeleteEligibility(ctx context.Context, c Caller, id access.Elig
 		if err != nil {
 			return err
 		}
-		d, err := findEligibility(ctx, tx, may, id)
-		if err != nil {
-			return err
-		}
-		if err := may.require(rbac.EligibilitiesWrite, d.Eligibility.Scope); err != nil {
-			return err
-		}
-		if d.Eligibility.Origin != "" {
-			return managedByApplication(d.Eligibility)
-		}
-		w := e.newWork(tx, may.now)
-		if err := w.endEligibility(ctx, d.Eligibility, may.actor(d.Eligibility.Tenant), "the eligibility was taken away"); err != nil {
-			return err
-		}
-		return w.finish(ctx)
+		return e.deleteEligibility(ctx, tx, may, id)
 	})
+}
+
+// deleteEligibility authorizes the end of an eligibility, ends and records it.
+func (e *Engine) deleteEligibility(ctx context.Context, tx Tx, may rights, id access.EligibilityID) error {
+	d, err := findEligibility(ctx, tx, may, id)
+	if err != nil {
+		return err
+	}
+	if err := may.require(rbac.EligibilitiesWrite, d.Eligibility.Scope); err != nil {
+		return err
+	}
+	if d.Eligibility.Origin != "" {
+		return managedByApplication(d.Eligibility)
+	}
+	w := e.newWork(tx, may.now)
+	if err := w.endEligibility(ctx, d.Eligibility, may.actor(d.Eligibility.Tenant), "the eligibility was taken away"); err != nil {
+		return err
+	}
+	return w.finish(ctx)
 }

@@ -57,6 +57,7 @@ type Reader interface {
 	IdentityReader
 	ApplicationReader
 	EligibilityReader
+	RoleChangeReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Subscriptions(ctx context.Context) ([]access.Subscription, error)
@@ -139,6 +140,7 @@ type Tx interface {
 	IdentityWriter
 	ApplicationWriter
 	EligibilityWriter
+	RoleChangeWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error             // bumps the directory
 	SaveSubscription(ctx context.Context, s access.Subscription) error // bumps the directory

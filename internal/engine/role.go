@@ -93,46 +93,62 @@ func (e *Engine) AssignRole(ctx context.Context, c Caller, in AssignInput) (d As
 		if err != nil {
 			return err
 		}
-		if _, err := may.anywhere(rbac.RoleAssignmentsWrite); err != nil {
-			return err
-		}
-		scope, err := scopeOrDefault(ctx, tx, c, in.Scope)
-		if err != nil {
-			return err
-		}
-		if err := may.require(rbac.RoleAssignmentsWrite, scope); err != nil {
-			return err
-		}
-		tenant := may.tenantOf(scope)
-		if d.Principal, err = findAny(ctx, tx, c.Tenant, in.Principal); err != nil {
-			return err
-		}
-		if d.Role, err = findRole(ctx, tx, tenant, in.Role); err != nil {
-			return err
-		}
-		if in.ID != "" {
-			if earlier, err := in.taken(ctx, tx, tenant, scope, d); err != nil || earlier.ID != "" {
-				d.Assignment = earlier
-				return err
-			}
-		} else {
-			in.ID = rbac.AssignmentID(newID())
-		}
-		d.Assignment = rbac.Assignment{
-			ID: in.ID, Tenant: tenant, Principal: d.Principal.ID, Home: d.Principal.Tenant, Definition: d.Role.ID, Scope: scope,
-			Start: micros(in.Start), End: micros(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now,
-		}
-		if reasons := rbac.ValidateAssignment(d.Assignment, d.Role); len(reasons) > 0 {
-			refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the role cannot be assigned like this")
-			refusal.Reasons = reasons
-			return refusal
-		}
-		if err := tx.SaveRoleAssignment(ctx, d.Assignment); err != nil {
-			return fmt.Errorf("save role assignment: %w", err)
-		}
-		return tx.Append(ctx, d.event(access.RoleAssigned, may))
+		d, err = assignRole(ctx, tx, may, in)
+		return err
 	})
 	return d, err
+}
+
+// assignRole authorizes, makes and records a role assignment.
+func assignRole(ctx context.Context, tx Tx, may rights, in AssignInput) (d AssignmentDetail, err error) {
+	c := may.caller
+	if _, err := may.anywhere(rbac.RoleAssignmentsWrite); err != nil {
+		return d, err
+	}
+	scope, err := scopeOrDefault(ctx, tx, c, in.Scope)
+	if err != nil {
+		return d, err
+	}
+	if err := may.require(rbac.RoleAssignmentsWrite, scope); err != nil {
+		return d, err
+	}
+	tenant := may.tenantOf(scope)
+	if d.Principal, err = findAny(ctx, tx, c.Tenant, in.Principal); err != nil {
+		return d, err
+	}
+	if d.Role, err = findRole(ctx, tx, tenant, in.Role); err != nil {
+		return d, err
+	}
+	if in.ID != "" {
+		if earlier, err := in.taken(ctx, tx, tenant, scope, d); err != nil || earlier.ID != "" {
+			d.Assignment = earlier
+			return d, err
+		}
+	} else {
+		in.ID = rbac.AssignmentID(newID())
+	}
+	d.Assignment = rbac.Assignment{
+		ID: in.ID, Tenant: tenant, Principal: d.Principal.ID, Home: d.Principal.Tenant, Definition: d.Role.ID, Scope: scope,
+		Start: micros(in.Start), End: micros(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now,
+	}
+	if err := d.validate(); err != nil {
+		return d, err
+	}
+	if err := tx.SaveRoleAssignment(ctx, d.Assignment); err != nil {
+		return d, fmt.Errorf("save role assignment: %w", err)
+	}
+	return d, tx.Append(ctx, d.event(access.RoleAssigned, may))
+}
+
+// validate gives everything that is wrong with an assignment.
+func (d AssignmentDetail) validate() error {
+	reasons := rbac.ValidateAssignment(d.Assignment, d.Role)
+	if len(reasons) == 0 {
+		return nil
+	}
+	refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the role cannot be assigned like this")
+	refusal.Reasons = reasons
+	return refusal
 }
 
 // taken looks for an assignment that has the id that the caller chose: the same one is given back, since the call may have
@@ -267,43 +283,53 @@ func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentI
 		if err != nil {
 			return err
 		}
-		scopes, err := may.anywhere(rbac.RoleAssignmentsDelete)
-		if err != nil {
-			return err
-		}
-		data, err := tx.Directory(ctx)
-		if err != nil {
-			return fmt.Errorf("load directory: %w", err)
-		}
-		i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool {
-			return a.ID == id && (may.reaches(a.Tenant, a.Scope, scopes) || may.mayOf(a.Tenant, rbac.RoleAssignmentsRead, a.Scope))
-		})
-		if i < 0 {
-			return access.Fault(access.KindNotFound, "unknownAssignment", "there is no role assignment %q that you may see", clip(string(id)))
-		}
-		gone := data.Assignments[i]
-		if err := may.require(rbac.RoleAssignmentsDelete, gone.Scope); err != nil {
-			return err
-		}
-		if gone.Origin != "" {
-			return access.Fault(access.KindConflict, "assignmentOfApplication", "the role assignment belongs to %s: change that, or delete it", gone.Origin)
-		}
-		if rootOwner(gone) && !slices.ContainsFunc(data.Assignments, func(a rbac.Assignment) bool {
-			return a.ID != gone.ID && a.Tenant == gone.Tenant && rootOwner(a)
-		}) {
-			return access.Fault(access.KindConflict, "lastOwner", "this is the last Owner of everything: assign another one first")
-		}
-		if done, err := e.deactivate(ctx, tx, may, gone); done || err != nil {
-			return err
-		}
-		if err := tx.DeleteRoleAssignment(ctx, id); err != nil {
-			return fmt.Errorf("delete role assignment: %w", err)
-		}
-		d, err := describeAssignment(ctx, tx, may.dir, gone)
-		if err != nil {
-			return err
-		}
-		return tx.Append(ctx, d.event(access.RoleUnassigned, may))
+		return e.unassignRole(ctx, tx, may, id)
+	})
+}
+
+// unassignRole authorizes the end of a role assignment, ends and records it.
+func (e *Engine) unassignRole(ctx context.Context, tx Tx, may rights, id rbac.AssignmentID) error {
+	scopes, err := may.anywhere(rbac.RoleAssignmentsDelete)
+	if err != nil {
+		return err
+	}
+	data, err := tx.Directory(ctx)
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool {
+		return a.ID == id && (may.reaches(a.Tenant, a.Scope, scopes) || may.mayOf(a.Tenant, rbac.RoleAssignmentsRead, a.Scope))
+	})
+	if i < 0 {
+		return access.Fault(access.KindNotFound, "unknownAssignment", "there is no role assignment %q that you may see", clip(string(id)))
+	}
+	gone := data.Assignments[i]
+	if err := may.require(rbac.RoleAssignmentsDelete, gone.Scope); err != nil {
+		return err
+	}
+	if gone.Origin != "" {
+		return access.Fault(access.KindConflict, "assignmentOfApplication", "the role assignment belongs to %s: change that, or delete it", gone.Origin)
+	}
+	if lastOwner(data, gone) {
+		return access.Fault(access.KindConflict, "lastOwner", "this is the last Owner of everything: assign another one first")
+	}
+	if done, err := e.deactivate(ctx, tx, may, gone); done || err != nil {
+		return err
+	}
+	if err := tx.DeleteRoleAssignment(ctx, id); err != nil {
+		return fmt.Errorf("delete role assignment: %w", err)
+	}
+	d, err := describeAssignment(ctx, tx, may.dir, gone)
+	if err != nil {
+		return err
+	}
+	return tx.Append(ctx, d.event(access.RoleUnassigned, may))
+}
+
+// lastOwner tells whether nobody but by an assignment is Owner of everything in its tenant for ever.
+func lastOwner(data rbac.Data, a rbac.Assignment) bool {
+	return rootOwner(a) && !slices.ContainsFunc(data.Assignments, func(other rbac.Assignment) bool {
+		return other.ID != a.ID && other.Tenant == a.Tenant && rootOwner(other)
 	})
 }
 

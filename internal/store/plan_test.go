@@ -49,11 +49,13 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 		"requests of person pending": func(r *reader) {
 			_, _ = r.Requests(ctx, engine.RequestFilter{Tenant: "t", Requester: "u", State: access.RequestPending}, p)
 		},
-		"requests of machine": func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Machine: "m"}, after) },
-		"grants":              func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{}, after) },
-		"grants of tenant":    func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t"}, p) },
-		"grants of principal": func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Principal: "u"}, after) },
-		"grants of machine":   func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Machine: "m"}, after) },
+		"requests of machine":    func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Machine: "m"}, after) },
+		"grants":                 func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{}, after) },
+		"grants of tenant":       func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t"}, p) },
+		"grants of principal":    func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Principal: "u"}, after) },
+		"role changes of tenant": func(r *reader) { _, _ = r.RoleChanges(ctx, engine.RoleChangeFilter{Tenant: "t"}, after) },
+		"role changes waiting":   func(r *reader) { _, _ = r.RoleChanges(ctx, engine.RoleChangeFilter{Target: "x"}, after) },
+		"grants of machine":      func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Machine: "m"}, after) },
 		"grants in force": func(r *reader) {
 			_, _ = r.Grants(ctx, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
 		},

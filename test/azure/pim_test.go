@@ -169,8 +169,9 @@ func TestPIM(t *testing.T) {
 	}
 	_, _, err = vic.ask(pim.RequestTypeSelfActivate, uuid.NewString(), nil)
 	vic.fails("an activation in another's name", err, "AuthorizationFailed", "for oneself")
-	back, _, err := vic.ask(pim.RequestTypeSelfDeactivate, vicID, nil)
+	back, given, err := vic.ask(pim.RequestTypeSelfDeactivate, vicID, nil)
 	c.must(err)
+	vic.holds(given, pim.RequestTypeSelfDeactivate, pim.StatusRevoked)
 	if *back.Status != pim.StatusRevoked || len(vic.instances("asTarget()")) != 0 {
 		t.Errorf("what was given back is %+v", back)
 	}
@@ -188,12 +189,15 @@ func TestPIM(t *testing.T) {
 	if _, _, err = vic.ask(pim.RequestTypeSelfActivate, vicID, nil); err != nil {
 		t.Error(err)
 	}
-	if gone, _ := admin.makeEligible(pim.RequestTypeAdminRemove, vicID, nil); *gone.Status != pim.StatusRevoked || len(vic.instances("asTarget()")) != 0 {
+	gone, removed := admin.makeEligible(pim.RequestTypeAdminRemove, vicID, nil)
+	admin.holdsEligible(removed, pim.RequestTypeAdminRemove, pim.StatusRevoked)
+	admin.holdsEligible(eligibility, pim.RequestTypeAdminAssign, pim.StatusRevoked)
+	if *gone.Status != pim.StatusRevoked || len(vic.instances("asTarget()")) != 0 {
 		t.Errorf("what was taken away is %+v, and vic has %v", gone, vic.instances("asTarget()"))
 	}
 	x.fails(http.MethodPut, c.policyPath()+v, c.policyBody(), http.StatusForbidden, "AuthorizationFailed")
-	_, _, err = vic.ask(pim.RequestTypeSelfRenew, vicID, nil)
-	vic.fails("a type of request that there is not", err, "RoleAssignmentRequestPolicyValidationFailed", "SelfRenew")
+	_, _, err = vic.ask("SelfWish", vicID, nil)
+	vic.fails("a type of request that there is not", err, "RoleAssignmentRequestPolicyValidationFailed", "SelfWish")
 }
 
 // TestPIMApproval asks for a role that another person must agree to, who reads what is asked and decides on that.

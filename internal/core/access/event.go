@@ -76,6 +76,10 @@ const (
 	RoleDefined    EventKind = "role.defined"
 	RoleDeleted    EventKind = "role.deleted"
 
+	RoleTimeAsked    EventKind = "role.timeAsked"    // the holder of a role, or of an eligibility, asks for more time
+	RoleTimeCanceled EventKind = "role.timeCanceled" // and takes that back
+	RoleTimeGiven    EventKind = "role.timeGiven"    // and has it
+
 	EligibilityWritten EventKind = "eligibility.written"
 	EligibilityDeleted EventKind = "eligibility.deleted"
 

@@ -27,6 +27,8 @@ type (
 	RoleID string
 	// EligibilityID names an eligibility: a GUID.
 	EligibilityID string
+	// RoleChangeID names a change of a role assignment or an eligibility: a GUID.
+	RoleChangeID string
 )
 
 // Tenant owns subscriptions and is the home of principals.

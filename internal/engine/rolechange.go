@@ -1,0 +1,287 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// RoleChangeInput changes a role assignment or an eligibility under an id of the caller's own. What is changed is named by
+// Target, or by principal, role and scope; whatever of them is given must fit.
+type RoleChangeInput struct {
+	ID            access.RoleChangeID // a GUID that is free
+	Of            access.RoleSubject
+	Kind          access.RoleChangeKind
+	Target        string            // id of the assignment or the eligibility
+	Principal     string            // name or id
+	Role          string            // name or id
+	Scope         access.ResourceID // exactly there
+	Start         time.Time         // zero: as it is, and of what is new since ever
+	End           time.Time         // zero: for ever
+	Justification string
+	Ticket        string
+}
+
+// action gives the right that a change needs. What is one's own needs none, but lies within the bounds of a token or not.
+func (in RoleChangeInput) action() string {
+	switch {
+	case in.Kind.Asks():
+		return rbac.RoleActivate
+	case in.Kind == access.RoleChangeGiveBack:
+		return rbac.GrantsRevoke
+	case in.Of == access.OfEligibility:
+		return rbac.EligibilitiesWrite
+	case in.Kind == access.RoleChangeRemove:
+		return rbac.RoleAssignmentsDelete
+	}
+	return rbac.RoleAssignmentsWrite
+}
+
+// own tells whether a change is of what the caller has, and needs no right.
+func (in RoleChangeInput) own() bool {
+	return in.Kind.Asks() || in.Kind == access.RoleChangeGiveBack
+}
+
+// ChangeRole changes who has a role, or may activate it, and keeps a record of that under the id that the caller chose. The
+// same call again gives the same record. What is active by an eligibility is only ever ended so: more time on it is its
+// holder's to ask for, under the eligibility's rule.
+func (e *Engine) ChangeRole(ctx context.Context, c Caller, in RoleChangeInput) (d RoleChangeDetail, err error) {
+	a := attempt{action: in.action(), scope: in.Scope, details: map[string]string{
+		"principal": in.Principal, "role": in.Role, "target": in.Target, "change": string(in.Kind) + " of " + string(in.Of), "justification": in.Justification,
+	}}
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if in.Scope, err = access.ParseResourceID(string(in.Scope)); err != nil {
+			return err
+		}
+		if !in.own() {
+			err = may.require(in.action(), in.Scope)
+		} else if !c.Bounds.cover(in.action(), in.Scope) {
+			err = outOfBounds(in.action(), in.Scope)
+		}
+		if err != nil {
+			return err
+		}
+		made, repeated, err := in.begin(ctx, tx, may)
+		if err != nil {
+			return err
+		}
+		if !repeated {
+			if made, err = e.carryOut(ctx, tx, may, in, made); err != nil {
+				return err
+			}
+			if err := tx.SaveRoleChange(ctx, made, 0); err != nil {
+				return fmt.Errorf("save change: %w", err)
+			}
+		}
+		d, err = describeChange(ctx, tx, made)
+		return err
+	})
+	return d, err
+}
+
+// begin gives the record of a change, or that of the same change which was made before.
+func (in RoleChangeInput) begin(ctx context.Context, tx Tx, may rights) (made access.RoleChange, repeated bool, err error) {
+	if uuid.Validate(string(in.ID)) != nil {
+		return made, false, access.Fault(access.KindInvalid, "malformedRequestId", "the id %q of a request must be a GUID", clip(string(in.ID)))
+	}
+	for what, text := range map[string]string{"justification": in.Justification, "ticket": in.Ticket} {
+		if len(text) > access.MaxText {
+			return made, false, access.Fault(access.KindInvalid, what+"TooLong", "the %s has %d bytes; %d are allowed", what, len(text), access.MaxText)
+		}
+	}
+	id := access.RoleChangeID(strings.ToLower(string(in.ID)))
+	taken := access.Fault(access.KindConflict, "requestIdTaken", "there is a request %s already: choose another id", id)
+	earlier, err := tx.RoleChange(ctx, id)
+	switch {
+	case err == nil && earlier.Requester == may.caller.Principal && earlier.Of == in.Of && earlier.Kind == in.Kind && earlier.Scope.Equal(in.Scope):
+		return earlier, true, nil
+	case err == nil:
+		return made, false, taken
+	case !isKind(err, access.KindNotFound):
+		return made, false, fmt.Errorf("read change: %w", err)
+	}
+	if _, err := tx.Request(ctx, access.RequestID(id)); err == nil {
+		return made, false, taken
+	} else if !isKind(err, access.KindNotFound) {
+		return made, false, fmt.Errorf("read request: %w", err)
+	}
+	return access.RoleChange{
+		ID: id, Tenant: may.tenantOf(in.Scope), Of: in.Of, Kind: in.Kind, Scope: in.Scope, Requester: may.caller.Principal,
+		Justification: in.Justification, Ticket: in.Ticket, State: access.RoleChangeDone, CreatedAt: may.now, Revision: 1,
+	}, false, nil
+}
+
+// carryOut does what the change says, and completes its record.
+func (e *Engine) carryOut(ctx context.Context, tx Tx, may rights, in RoleChangeInput, made access.RoleChange) (access.RoleChange, error) {
+	switch {
+	case in.Kind == access.RoleChangeGiveBack && in.Of == access.OfAssignment:
+		return e.giveBack(ctx, tx, may, in, made)
+	case in.Kind.Asks():
+		return e.askTime(ctx, tx, may, in, made)
+	case in.Of == access.OfEligibility:
+		return e.changeEligible(ctx, tx, may, in, made)
+	case in.Of != access.OfAssignment:
+		return made, access.Fault(access.KindInvalid, "unknownSubject", "a change is of an assignment or of an eligibility, not of %q", clip(string(in.Of)))
+	}
+	return e.changeAssigned(ctx, tx, may, in, made)
+}
+
+// changeAssigned assigns a role, gives an assignment another window, or takes it away.
+func (e *Engine) changeAssigned(ctx context.Context, tx Tx, may rights, in RoleChangeInput, made access.RoleChange) (access.RoleChange, error) {
+	if in.Kind == access.RoleChangeAssign {
+		d, err := assignRole(ctx, tx, may, AssignInput{
+			ID: rbac.AssignmentID(made.ID), Principal: in.Principal, Role: in.Role, Scope: in.Scope, Start: in.Start, End: in.End, Description: in.Justification,
+		})
+		return ofAssignment(made, d, ""), err
+	}
+	d, by, err := in.assignment(ctx, tx, may)
+	switch {
+	case err != nil:
+		return made, err
+	case in.Kind == access.RoleChangeRemove:
+		return ofAssignment(made, d, by), e.unassignRole(ctx, tx, may, d.Assignment.ID)
+	case by != "":
+		return made, notGiven()
+	case d.Assignment.Origin != "":
+		return made, access.Fault(access.KindConflict, "assignmentOfApplication", "the role assignment belongs to %s: change that", d.Assignment.Origin)
+	}
+	was := d.Assignment
+	if d.Assignment.Start, d.Assignment.End, err = in.window(was.Start, was.End, may.now); err != nil {
+		return made, err
+	}
+	return ofAssignment(made, d, ""), e.moveAssignment(ctx, tx, may, was, d)
+}
+
+// moveAssignment gives an assignment the window that is in d.
+func (e *Engine) moveAssignment(ctx context.Context, tx Tx, may rights, was rbac.Assignment, d AssignmentDetail) error {
+	data, err := tx.Directory(ctx)
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	if lastOwner(data, was) && !rootOwner(d.Assignment) {
+		return access.Fault(access.KindConflict, "lastOwner", "this is the last Owner of everything, which has no end: assign another one first")
+	}
+	if err := d.validate(); err != nil {
+		return err
+	}
+	if err := tx.DeleteRoleAssignment(ctx, was.ID); err != nil {
+		return fmt.Errorf("delete role assignment: %w", err)
+	}
+	if err := tx.SaveRoleAssignment(ctx, d.Assignment); err != nil {
+		return fmt.Errorf("save role assignment: %w", err)
+	}
+	w := e.newWork(tx, may.now)
+	event := d.event(access.RoleAssigned, may)
+	event.Details["was"] = "for ever"
+	if !was.End.IsZero() {
+		event.Details["was"] = "until " + was.End.Format(time.RFC3339)
+	}
+	w.event(event)
+	if laterEnd(was.End, d.Assignment.End) {
+		if err := w.giveTime(ctx, may, string(was.ID)); err != nil {
+			return err
+		}
+	}
+	return w.finish(ctx)
+}
+
+// changeEligible makes somebody eligible, gives an eligibility another window, or takes it away. The rule of a new one is that
+// of the eligibilities for the same role at the same scope, where there are any, so that nobody is made eligible by an easier
+// one than others are.
+func (e *Engine) changeEligible(ctx context.Context, tx Tx, may rights, in RoleChangeInput, made access.RoleChange) (access.RoleChange, error) {
+	if in.Kind == access.RoleChangeAssign {
+		role, err := findRole(ctx, tx, made.Tenant, in.Role)
+		if err != nil {
+			return made, err
+		}
+		next := EligibilityInput{ID: access.EligibilityID(made.ID), Principal: in.Principal, Role: in.Role, Scope: in.Scope, Start: in.Start, End: in.End}
+		others, err := eligibilitiesAt(ctx, tx, EligibilityFilter{Tenant: made.Tenant, Role: role.ID, Scope: in.Scope})
+		if err != nil {
+			return made, err
+		}
+		for _, other := range others {
+			if other.Origin == "" {
+				next = withTerms(next, other)
+			}
+		}
+		d, err := e.writeEligibility(ctx, tx, may, next)
+		return ofEligibility(made, d), err
+	}
+	d, err := in.eligibility(ctx, tx, may)
+	if err != nil {
+		return made, err
+	}
+	was := d.Eligibility
+	if in.Kind == access.RoleChangeRemove {
+		return ofEligibility(made, d), e.deleteEligibility(ctx, tx, may, was.ID)
+	}
+	next := withTerms(EligibilityInput{ID: was.ID, Was: was.Revision, Scope: was.Scope}, was)
+	if next.Start, next.End, err = in.window(was.Start, was.End, may.now); err != nil {
+		return made, err
+	}
+	d, err = e.writeEligibility(ctx, tx, may, next)
+	return ofEligibility(made, d), err
+}
+
+func withTerms(in EligibilityInput, e access.Eligibility) EligibilityInput {
+	in.Max, in.Justification, in.Ticket, in.Approval, in.PendingTimeout = e.Max, e.Justification, e.Ticket, e.Approval, e.PendingTimeout
+	return in
+}
+
+// window gives the window that a change makes of the one that there is.
+func (in RoleChangeInput) window(start, end, now time.Time) (time.Time, time.Time, error) {
+	next, over := micros(in.End), !end.IsZero() && !now.Before(end)
+	switch in.Kind { //nolint:exhaustive // the others change no window
+	case access.RoleChangeUpdate:
+		if !in.Start.IsZero() {
+			start = micros(in.Start)
+		}
+	case access.RoleChangeExtend:
+		if over {
+			return start, end, access.Fault(access.KindInvalid, "roleEnded", "it ended at %s: renew it", end.Format(time.RFC3339))
+		}
+	case access.RoleChangeRenew:
+		if over {
+			start = now
+			if in.Start.After(now) {
+				start = micros(in.Start)
+			}
+		}
+	default:
+		return start, end, access.Fault(access.KindInvalid, "unknownChange", "there is no change %q of this", clip(string(in.Kind)))
+	}
+	switch {
+	case in.Kind != access.RoleChangeUpdate && !laterEnd(end, next):
+		return start, end, access.Fault(access.KindInvalid, "notLater", "more time ends later than it does now, which is %s", describeEnd(end))
+	case !next.IsZero() && !next.After(now):
+		return start, end, access.Fault(access.KindInvalid, "endBeforeStart", "the end %s lies in the past: to end it, remove it", next.Format(time.RFC3339))
+	}
+	return start, next, nil
+}
+
+// laterEnd tells whether next is a later end than was, where zero is never.
+func laterEnd(was, next time.Time) bool {
+	return !was.IsZero() && (next.IsZero() || next.After(was))
+}
+
+func describeEnd(end time.Time) string {
+	if end.IsZero() {
+		return "never"
+	}
+	return "at " + end.UTC().Format(time.RFC3339)
+}
+
+// notGiven refuses to give an activation another window: that would be past the rule under which it was activated.
+func notGiven() error {
+	return access.Fault(access.KindInvalid, "roleActivated", "the role was activated by an eligibility: who has it asks for more time, under the eligibility's rule; an administrator ends it by removing it")
+}

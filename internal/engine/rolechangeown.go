@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// giveBack ends the caller's activations of a role. The record is of the one that would have lasted longest.
+func (e *Engine) giveBack(ctx context.Context, tx Tx, may rights, in RoleChangeInput, made access.RoleChange) (access.RoleChange, error) {
+	held, err := heldRoles(ctx, tx, may, in)
+	if err != nil {
+		return made, err
+	}
+	w := e.newWork(tx, may.now)
+	for _, g := range held {
+		if _, err := w.endGrant(ctx, g, may.actor(g.Tenant), in.Justification); err != nil {
+			return made, err
+		}
+	}
+	longest := held[0]
+	made.Target, made.Eligibility, made.Start, made.End = string(longest.ID), longest.Role.Eligibility, longest.Start, longest.End
+	made.Principal, made.PrincipalName, made.PrincipalKind, made.Role, made.RoleName = longest.Principal, longest.PrincipalName, access.User, longest.Role.ID, longest.Role.Name
+	return made, w.finish(ctx)
+}
+
+// heldRoles gives the caller's activations that a change names, the one that lasts longest first; at least one.
+func heldRoles(ctx context.Context, r Reader, may rights, in RoleChangeInput) ([]access.Grant, error) {
+	var held []access.Grant
+	f := GrantFilter{Principal: may.caller.Principal, Roles: true, RoleScope: in.Scope, States: access.NotEnded()}
+	for p := (Page{Limit: maxLimit}); ; {
+		list, err := r.Grants(ctx, f, p)
+		if err != nil {
+			return nil, fmt.Errorf("read grants: %w", err)
+		}
+		for _, g := range list.Items {
+			named := strings.EqualFold(string(g.Role.ID), in.Role) || strings.EqualFold(g.Role.Name, in.Role)
+			if g.Tenant == may.tenantOf(in.Scope) && (in.Target == string(g.ID) || in.Target == "" && named) {
+				held = append(held, g)
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			break
+		}
+	}
+	if len(held) == 0 {
+		return nil, access.Fault(access.KindNotFound, "nothingToChange", "you have not activated this role at %s", in.Scope)
+	}
+	slices.SortStableFunc(held, func(a, b access.Grant) int { return b.End.Compare(a.End) })
+	return held, nil
+}
+
+// askTime asks for a later end of what the caller has, themselves or through a group, and only an administrator gives. Nothing
+// changes until one does.
+func (e *Engine) askTime(ctx context.Context, tx Tx, may rights, in RoleChangeInput, made access.RoleChange) (access.RoleChange, error) {
+	made, err := in.asked(ctx, tx, may, made)
+	if err != nil {
+		return made, err
+	}
+	if made.Principal != may.caller.Principal && !may.dir.InGroup(may.caller.Principal, made.Principal) {
+		return made, in.nothing()
+	}
+	kind := in
+	kind.Kind = access.RoleChangeExtend
+	if in.Kind == access.RoleChangeAskRenew {
+		kind.Kind = access.RoleChangeRenew
+	}
+	if made.Start, made.End, err = kind.window(made.Start, made.End, may.now); err != nil {
+		return made, err
+	}
+	waiting, err := tx.RoleChanges(ctx, RoleChangeFilter{Target: made.Target, Requester: made.Requester}, Page{Limit: 1})
+	if err != nil {
+		return made, fmt.Errorf("read changes: %w", err)
+	}
+	if len(waiting.Items) > 0 {
+		return made, access.Fault(access.KindConflict, "alreadyAsked", "you asked for more time already, by request %s: cancel that one first", waiting.Items[0].ID)
+	}
+	made.State = access.RoleChangeWaiting
+	w := e.newWork(tx, may.now)
+	w.event(timeEvent(access.RoleTimeAsked, made, may))
+	return made, w.finish(ctx)
+}
+
+// asked completes the record of an ask by what it is about.
+func (in RoleChangeInput) asked(ctx context.Context, r Reader, may rights, made access.RoleChange) (access.RoleChange, error) {
+	if in.Of == access.OfEligibility {
+		d, err := in.eligibility(ctx, r, may)
+		return ofEligibility(made, d), err
+	}
+	d, by, err := in.assignment(ctx, r, may)
+	if err == nil && by != "" {
+		err = notGiven()
+	}
+	return ofAssignment(made, d, by), err
+}
+
+// giveTime settles what others than the caller asked for and have now: more time on an assignment or an eligibility.
+func (w *work) giveTime(ctx context.Context, may rights, target string) error {
+	for p := (Page{Limit: maxLimit}); ; {
+		list, err := w.tx.RoleChanges(ctx, RoleChangeFilter{Target: target}, p)
+		if err != nil {
+			return fmt.Errorf("read changes: %w", err)
+		}
+		for _, ask := range list.Items {
+			if ask.Requester == may.caller.Principal {
+				continue // another person answers
+			}
+			if err := w.settleChange(ctx, ask, access.RoleChangeDone, access.RoleTimeGiven, may); err != nil {
+				return err
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+func (w *work) settleChange(ctx context.Context, c access.RoleChange, to access.RoleChangeState, kind access.EventKind, may rights) error {
+	next, err := c.Settle(to, may.caller.Principal)
+	if err != nil {
+		return err
+	}
+	if err := w.tx.SaveRoleChange(ctx, next, c.Revision); err != nil {
+		return fmt.Errorf("save change: %w", err)
+	}
+	w.event(timeEvent(kind, next, may))
+	return nil
+}
+
+// CancelRoleChange takes back what the caller asked for and nobody gave.
+func (e *Engine) CancelRoleChange(ctx context.Context, c Caller, id access.RoleChangeID) error {
+	return e.change(ctx, c, attempt{action: rbac.RoleActivate, details: map[string]string{"change": string(id)}}, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		made, err := findChange(ctx, tx, may, id)
+		if err != nil {
+			return err
+		}
+		if !c.Bounds.cover(rbac.RoleActivate, made.Scope) {
+			return outOfBounds(rbac.RoleActivate, made.Scope)
+		}
+		w := e.newWork(tx, may.now)
+		if err := w.settleChange(ctx, made, access.RoleChangeCanceled, access.RoleTimeCanceled, may); err != nil {
+			return err
+		}
+		return w.finish(ctx)
+	})
+}
+
+func timeEvent(kind access.EventKind, c access.RoleChange, may rights) access.Event {
+	return access.Event{Kind: kind, Actor: may.actor(c.Tenant), Tenant: c.Tenant, Scope: c.Scope, Action: rbac.RoleActivate, Details: map[string]string{
+		"change": string(c.ID), string(c.Of): c.Target, "principal": c.PrincipalName, "principalId": string(c.Principal), "role": c.RoleName, "roleId": string(c.Role),
+		"until": describeEnd(c.End), "justification": c.Justification, "ticket": c.Ticket,
+	}}
+}

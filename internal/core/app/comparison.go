@@ -6,32 +6,6 @@ import (
 	"strings"
 )
 
-// weigh charges a value with all that it holds, as often as it holds it: what several places share may be far more when it
-// is walked through than when it was made.
-func (e *evaluator) weigh(v any) error {
-	if err := e.charge(sizeOf(v) + 1); err != nil {
-		return err
-	}
-	switch v := v.(type) {
-	case []any:
-		for _, element := range v {
-			if err := e.weigh(element); err != nil {
-				return err
-			}
-		}
-	case map[string]any:
-		for name, element := range v {
-			if err := e.charge(len(name)); err != nil {
-				return err
-			}
-			if err := e.weigh(element); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // equal compares strictly by kind; numbers are one kind.
 func (e *evaluator) equal(a, b any) (bool, error) {
 	if err := e.charge(1); err != nil {

@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// PolicyInput is a whole policy. Its resource id says where it lies and what it is called.
+type PolicyInput struct {
+	Resource access.ResourceID
+	Machines []access.MachinePolicy
+
+	// PortsOnly says that Machines tell of ports alone: a machine that stays in the policy keeps everything else.
+	PortsOnly bool
+}
+
+const maxPolicyMachines = 1000
+
+// Policies lists the policies that the caller may see, by resource id.
+func (e *Engine) Policies(ctx context.Context, c Caller, f PolicyFilter, p Page) (list Listed[access.Policy], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PoliciesRead, scope: f.Scope}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.PoliciesRead)
+		if err != nil {
+			return err
+		}
+		f.Tenant, f.Beside = c.Tenant, may.beside()
+		list, err = visible(p, func(p Page) (Listed[access.Policy], error) { return r.Policies(ctx, f, p) },
+			func(p access.Policy) (access.Policy, bool, error) { return p, covered(p.Resource, scopes), nil })
+		return err
+	})
+	return list, err
+}
+
+// PolicyByResource gives one policy by its resource id.
+func (e *Engine) PolicyByResource(ctx context.Context, c Caller, id access.ResourceID) (p access.Policy, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PoliciesRead, scope: id}, func(r Reader) error {
+		if _, err := e.authorize(ctx, r, c, rbac.PoliciesRead, id); err != nil {
+			return err
+		}
+		p, err = findPolicy(ctx, r, id)
+		return err
+	})
+	return p, err
+}
+
+// findPolicy gives a policy by its resource id, at which the caller was authorized.
+func findPolicy(ctx context.Context, r Reader, id access.ResourceID) (access.Policy, error) {
+	p, err := r.PolicyByResource(ctx, id)
+	switch {
+	case isKind(err, access.KindNotFound):
+		return access.Policy{}, access.Fault(access.KindNotFound, "unknownPolicy", "there is no policy %s", clip(string(id)))
+	case err != nil:
+		return access.Policy{}, fmt.Errorf("read policy: %w", err)
+	}
+	return p, nil
+}
+
+// PutPolicy makes or replaces a whole policy. With ifRevision it fails with a conflict unless the policy is still at that
+// revision, where 0 says that there must be none. Grants that the new policy would not allow are revoked.
+func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevision *int64) (p access.Policy, created bool, err error) {
+	err = e.change(ctx, c, attempt{action: rbac.PoliciesWrite, scope: in.Resource}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.PoliciesWrite, in.Resource)
+		if err != nil {
+			return err
+		}
+		was, err := findPolicy(ctx, tx, in.Resource)
+		if isKind(err, access.KindNotFound) {
+			was, err = e.emptyPolicy(ctx, tx, may, in.Resource)
+		}
+		if err != nil {
+			return err
+		}
+		if err := atRevision(was, ifRevision); err != nil {
+			return err
+		}
+		w := e.newWork(tx, may.now)
+		for _, entry := range in.Machines {
+			m, err := w.machine(ctx, entry.Machine)
+			if err != nil {
+				return err
+			}
+			if m.Tenant != was.Tenant {
+				return access.Fault(access.KindNotFound, "unknownMachine", "there is no machine %q", clip(string(entry.Machine)))
+			}
+			if err := may.require(rbac.MachinesWrite, m.Resource); err != nil {
+				return err
+			}
+			if other, err := tx.PolicyOfMachine(ctx, m.ID); err == nil && other.ID != was.ID {
+				return access.Fault(access.KindConflict, "machineGuarded", "machine %q is named by the policy %s already: take it out there first", m.Name, other.Resource)
+			} else if err != nil && !isKind(err, access.KindNotFound) {
+				return fmt.Errorf("read policy: %w", err)
+			}
+		}
+		next := was
+		next.Machines = in.over(was)
+		if !in.PortsOnly {
+			for i, entry := range next.Machines {
+				m, err := tx.Machine(ctx, entry.Machine)
+				if err != nil {
+					return fmt.Errorf("read machine: %w", err)
+				}
+				settled, reasons, err := e.settleRules(ctx, tx, may, was.Tenant, entry, askersOf(may, m))
+				if err != nil {
+					return err
+				}
+				for k := range reasons {
+					reasons[k].Field = fmt.Sprintf("machines[%d].%s", i, reasons[k].Field)
+				}
+				if err := malformedPolicy(reasons); err != nil {
+					return err
+				}
+				next.Machines[i] = settled
+			}
+		}
+		if p, err = w.savePolicy(ctx, was, next, may.actor(was.Tenant)); err != nil {
+			return err
+		}
+		created = was.Revision == 0
+		return w.finish(ctx)
+	})
+	return p, created, err
+}
+
+// over gives what the machines of was become.
+func (in PolicyInput) over(was access.Policy) []access.MachinePolicy {
+	machines := slices.Clone(in.Machines)
+	for i, entry := range machines {
+		if old, had := was.Of(entry.Machine); had && in.PortsOnly {
+			old.Ports = entry.Ports
+			machines[i] = old
+		}
+	}
+	return machines
+}
+
+// emptyPolicy gives a policy that is not saved yet, whose resource id is checked.
+func (*Engine) emptyPolicy(ctx context.Context, tx Tx, may rights, id access.ResourceID) (access.Policy, error) {
+	group, err := findGroup(ctx, tx, may, string(id))
+	if err != nil {
+		return access.Policy{}, err
+	}
+	name, location := id.Name(), id.Segment("locations")
+	want := access.PolicyResource(group.subscription.ID, group.group.Name, location, name)
+	if !id.Equal(want) {
+		return access.Policy{}, access.Fault(access.KindInvalid, "malformedResourceId", "%s is not the resource id of a policy; write one such as %s", clip(string(id)), want)
+	}
+	if err := access.CheckName("policy", name); err != nil {
+		return access.Policy{}, err
+	}
+	if err := access.CheckName("location", location); err != nil {
+		return access.Policy{}, err
+	}
+	return access.Policy{Resource: id, Tenant: group.subscription.Tenant, Name: name, Location: location}, nil
+}
+
+// DeletePolicy deletes a policy and revokes what is open on its machines.
+func (e *Engine) DeletePolicy(ctx context.Context, c Caller, id access.ResourceID, ifRevision *int64) error {
+	return e.change(ctx, c, attempt{action: rbac.PoliciesDelete, scope: id}, func(tx Tx) error {
+		may, err := e.authorize(ctx, tx, c, rbac.PoliciesDelete, id)
+		if err != nil {
+			return err
+		}
+		was, err := findPolicy(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if err := atRevision(was, ifRevision); err != nil {
+			return err
+		}
+		w := e.newWork(tx, may.now)
+		if err := w.deletePolicy(ctx, was, may.actor(was.Tenant)); err != nil {
+			return err
+		}
+		return w.finish(ctx)
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/armapi"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // azure calls every route of the Azure-compatible API.
@@ -34,6 +35,7 @@ func (b *border) azure() {
 		"roleAssignmentScheduleRequests/{id}":   "roleAssignmentScheduleRequests/" + role["request"],
 		"roleAssignmentApprovals/{id}":          "roleAssignmentApprovals/" + role["request"],
 	}
+	bodies := b.azureBodies()
 	for _, route := range a.Routes() {
 		method, at, _ := strings.Cut(route, " ")
 		for name, value := range values {
@@ -46,18 +48,75 @@ func (b *border) azure() {
 		if !strings.HasPrefix(at, "/") {
 			at = "/" + at
 		}
-		var body []byte
-		switch {
-		case strings.HasSuffix(at, "/initiate"):
-			body = []byte(`{"virtualMachines":[{"id":"` + b.known["resource"] + `","ports":[{"number":22,"allowedSourceAddressPrefix":"*","endTimeUtc":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}]}]}`)
-		case method == http.MethodPut, method == http.MethodPost, method == http.MethodPatch:
-			body = []byte(`{"kind":"Basic","location":"local","properties":{"virtualMachines":[{"id":"` + b.known["resource"] + `","ports":[{"number":22,"protocol":"*","allowedSourceAddressPrefix":"*","maxRequestAccessDuration":"PT1H"}]}]}}`)
+		body, has := bodies[route]
+		if !has && method != http.MethodGet && method != http.MethodHead && method != http.MethodDelete {
+			b.t.Errorf("%s has no well-formed body here: add one, so that the border itself answers", route)
 		}
-		// Each route with each of its api-versions until one is taken.
-		for _, version := range []string{"2020-01-01", "2022-04-01", "2024-07-01", "2015-04-01", "2021-07-01", "2020-10-01", "2021-04-01", "2016-09-01", "2019-07-01", "2021-01-01-preview"} {
-			if !strings.Contains(b.call(route, method, at+"?api-version="+version, body), "api-version") {
-				break
+		b.versions(route, method, at, body)
+		if strings.Contains(at, "roleAssignmentScheduleRequests/"+role["request"]) {
+			b.versions(route+" of a change", method, strings.ReplaceAll(at, role["request"], b.known["roleChange"]), body)
+		}
+		if strings.Contains(body, `"requestType"`) && method == http.MethodPut {
+			for _, kind := range []string{"AdminUpdate", "AdminExtend", "AdminRenew", "AdminRemove"} {
+				b.versions(route+" "+kind, method, at, strings.ReplaceAll(body, "AdminAssign", kind))
 			}
 		}
+	}
+}
+
+// versions calls a route with each of its api-versions until one is taken.
+func (b *border) versions(route, method, at, body string) {
+	b.t.Helper()
+	for _, version := range []string{"2020-01-01", "2022-04-01", "2024-07-01", "2015-04-01", "2021-07-01", "2020-10-01", "2021-04-01", "2016-09-01", "2019-07-01", "2021-01-01-preview"} {
+		if !strings.Contains(b.call(route, method, at+"?api-version="+version, []byte(body)), "api-version") {
+			return
+		}
+	}
+}
+
+// azureBodies gives a well-formed body for each route that takes one, about what is the victim's; empty where it takes none.
+func (b *border) azureBodies() map[string]string {
+	const (
+		group     = "/subscriptions/{subscription}/resourceGroups/{group}/providers/"
+		solutions = group + "Microsoft.Solutions/"
+		jit       = group + "Microsoft.Security/locations/{location}/jitNetworkAccessPolicies/{name}"
+		roles     = "{scope...}/providers/Microsoft.Authorization/"
+		stage     = roles + "roleAssignmentApprovals/{id}/stages/{stage}"
+		decision  = `{"reviewResult":"Approve","justification":"border"}`
+	)
+	role := b.variants[0].known
+	schedule := func(kind string) string {
+		return `{"properties":{"requestType":"` + kind + `","principalId":"` + b.known["principal"] + `","roleDefinitionId":"/providers/Microsoft.Authorization/roleDefinitions/` + string(rbac.Reader) +
+			`","justification":"border","scheduleInfo":{"expiration":{"type":"AfterDuration","duration":"PT1H"}}}}`
+	}
+	return map[string]string{
+		"PUT " + jit: `{"kind":"Basic","properties":{"virtualMachines":[]}}`,
+		"POST " + jit + "/initiate": `{"virtualMachines":[{"id":"` + b.known["resource"] + `","ports":[{"number":22,"allowedSourceAddressPrefix":"*","endTimeUtc":"` +
+			time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}]}]}`,
+		"PUT /subscriptions/{subscription}/providers/Microsoft.Security/pricings/{pricing}": `{"properties":{"pricingTier":"Standard"}}`,
+		"POST /subscriptions/{subscription}/providers/{namespace}/register":                 "",
+
+		"PUT " + roles + "roleDefinitions/{id}":                           `{"properties":{"roleName":"border","permissions":[{"actions":["*/read"]}],"assignableScopes":["` + b.known["scope"] + `"]}}`,
+		"PUT " + roles + "roleAssignments/{id}":                           `{"properties":{"principalId":"` + b.known["principal"] + `","roleDefinitionId":"/providers/Microsoft.Authorization/roleDefinitions/` + string(rbac.Reader) + `"}}`,
+		"PUT " + roles + "roleAssignmentScheduleRequests/{id}":            schedule("AdminAssign"),
+		"POST " + roles + "roleAssignmentScheduleRequests/{id}/validate":  schedule("AdminAssign"),
+		"POST " + roles + "roleAssignmentScheduleRequests/{id}/cancel":    "",
+		"PUT " + roles + "roleEligibilityScheduleRequests/{id}":           schedule("AdminAssign"),
+		"POST " + roles + "roleEligibilityScheduleRequests/{id}/validate": schedule("AdminAssign"),
+		"POST " + roles + "roleEligibilityScheduleRequests/{id}/cancel":   "",
+		"PUT " + stage:   decision,
+		"PATCH " + stage: decision,
+
+		"PUT " + solutions + "applicationDefinitions/{name}": `{"location":"local","properties":{"lockLevel":"None","authorizations":[{"principalId":"` + b.known["principal"] +
+			`","roleDefinitionId":"` + string(rbac.Reader) + `"}]}}`,
+		"PATCH " + solutions + "applicationDefinitions/{name}":              `{"tags":{"border":"border"}}`,
+		"PUT " + solutions + "applications/{name}":                          `{"kind":"ServiceCatalog","location":"local","properties":{"applicationDefinitionId":"` + b.known["definition"] + `"}}`,
+		"PATCH " + solutions + "applications/{name}":                        `{"tags":{"border":"border"}}`,
+		"POST " + solutions + "applications/{name}/updateAccess":            `{"approver":"border","status":"Elevate","subStatus":"Approved","metadata":{"originRequestId":"` + role["request"] + `"}}`,
+		"POST " + solutions + "applications/{name}/refreshPermissions":      "",
+		"POST " + solutions + "applications/{name}/listAllowedUpgradePlans": "",
+		"PUT " + solutions + "jitRequests/{name}": `{"location":"local","properties":{"applicationResourceId":"` + b.known["application"] + `","jitAuthorizationPolicies":[{"principalId":"` +
+			b.known["principal"] + `","roleDefinitionId":"` + string(rbac.Reader) + `"}],"jitSchedulingPolicy":{"type":"Once","duration":"PT1H","startTime":"` + time.Now().UTC().Format(time.RFC3339) + `"}}}`,
+		"PATCH " + solutions + "jitRequests/{name}": `{"tags":{"border":"border"}}`,
 	}
 }

@@ -145,9 +145,19 @@ func (b *border) insert() {
 	b.t.Helper()
 	now := time.Now()
 	b.known["passkey"], b.known["alert"] = "passkey-"+mark, "01a221d2-c6d6-7ec0-b8c9-91a02c43338c"
+	b.known["roleChange"] = "01a221d2-c6d6-7ec0-b8c9-91a02c43338d"
 	err := b.inside.Store.Update(b.t.Context(), func(tx engine.Tx) error {
 		err := tx.SavePasskey(b.t.Context(), engine.Passkey{
 			ID: b.known["passkey"], Principal: access.PrincipalID(b.known["principal"]), Name: "key-" + mark, Body: "{}", CreatedAt: now, Revision: 1,
+		}, 0)
+		if err != nil {
+			return err
+		}
+		err = tx.SaveRoleChange(b.t.Context(), access.RoleChange{
+			ID: access.RoleChangeID(b.known["roleChange"]), Tenant: access.TenantID(b.known["tenant"]), Of: access.OfAssignment, Kind: access.RoleChangeAskExtend,
+			Target: b.known["assignment"], Principal: access.PrincipalID(b.known["member"]), PrincipalName: "victor-" + mark, PrincipalKind: access.User, Role: "role",
+			RoleName: "role-" + mark, Scope: access.ResourceID(b.known["scope"]), Requester: access.PrincipalID(b.known["member"]), Justification: "reason-" + mark,
+			State: access.RoleChangeWaiting, CreatedAt: now, Revision: 1,
 		}, 0)
 		if err != nil {
 			return err
@@ -197,6 +207,9 @@ func (b *border) snapshot(victim *api.Client) string {
 	show(api.All(victim.Eligibilities(ctx, api.EligibilityQuery{})))
 	show(api.All(victim.Applications(ctx)))
 	show(api.All(victim.ApplicationDefinitions(ctx)))
+	show(b.inside.Engine.RoleChanges(ctx, engine.Caller{
+		Principal: access.PrincipalID(b.known["principal"]), Tenant: access.TenantID(b.known["tenant"]),
+	}, engine.RoleChangeFilter{}, engine.Page{}))
 	// That somebody tried to sign in to the tenant is the tenant's to know.
 	events, err := api.All(victim.Events(ctx, api.EventQuery{}))
 	show(slices.DeleteFunc(events, func(e api.Event) bool { return e.Kind == "session.refused" }), err)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -69,6 +70,7 @@ func (b *border) native(stranger *api.Client) {
 				continue
 			}
 			b.operation(doc, op, method, path, op.ID)
+			b.tidy(stranger, op.ID)
 			known := b.known
 			for _, v := range b.variants {
 				for name := range v.known {
@@ -96,11 +98,27 @@ func (b *border) native(stranger *api.Client) {
 	}
 }
 
+// tidy deletes what an operation made of the stranger's own, where it has a name or an id of the victim's in it.
+func (b *border) tidy(stranger *api.Client, operation string) {
+	b.t.Helper()
+	var err error
+	switch operation {
+	case "setNetwork":
+		err = stranger.DeleteNetwork(b.t.Context(), b.known["network"])
+	case "createRole":
+		err = stranger.DeleteRole(b.t.Context(), "border")
+	}
+	if err != nil {
+		b.t.Error(err)
+	}
+}
+
 // operation calls one operation.
 func (b *border) operation(doc document, op operation, method, path, route string) {
 	b.t.Helper()
-	var query []string
+	query, required := b.queries()[op.ID], false
 	for _, p := range op.Parameters {
+		required = required || p.In == "query" && p.Required
 		value, known := b.known[p.Name]
 		if value == "" && known {
 			b.t.Fatalf("there is no value for %q", p.Name)
@@ -115,7 +133,7 @@ func (b *border) operation(doc document, op operation, method, path, route strin
 		}
 	}
 	if len(query) > 0 {
-		if method == "get" && !strings.Contains(route, " ") {
+		if method == "get" && !strings.Contains(route, " ") && !required {
 			b.call(route+" of everything", http.MethodGet, path, nil)
 		}
 		path += "?" + strings.Join(query, "&")
@@ -123,8 +141,8 @@ func (b *border) operation(doc document, op operation, method, path, route strin
 	var body []byte
 	if content, has := op.Body.Content["application/json"]; has {
 		made := b.sample(doc, content.Schema, "", 0)
-		if report, is := b.reports()[op.ID]; is {
-			made = report
+		if written, is := b.bodies()[op.ID]; is {
+			made = written
 		}
 		var err error
 		if body, err = json.Marshal(made); err != nil {
@@ -134,18 +152,31 @@ func (b *border) operation(doc document, op operation, method, path, route strin
 	b.call(route, strings.ToUpper(method), path, body)
 }
 
-// reports are what an agent of the stranger's says of what is the victim's, by operation.
-func (b *border) reports() map[string]any {
+// queries gives what the query of an operation needs beside what is the victim's.
+func (b *border) queries() map[string][]string {
+	return map[string][]string{"proveConsistency": {"from=1", "to=2"}}
+}
+
+// bodies gives well-formed bodies by operation, where the schema alone does not make one: what an agent of the stranger's says of
+// what is the victim's, and what has a form of its own.
+func (b *border) bodies() map[string]any {
 	b.t.Helper()
 	request, _ := csr(b.t)
 	return map[string]any{
-		"renewAgent": api.Renew{CSR: request},
+		"enrollAgent": api.Enroll{Token: b.known["token"], CSR: request, Name: "border", OS: "linux", Version: "test"},
+		"renewAgent":  api.Renew{CSR: request},
 		"report": api.Report{
 			Version: "test", Revision: 1,
 			Observations: []api.Observation{{Grant: b.known["grant"], Status: "failed", Detail: "border", Packets: 7, Bytes: 7}},
 		},
 		"reportBreakGlass": api.GlassUse{
 			Code: b.known["code"], Ports: "22", Protocol: "tcp", Source: "198.51.100.7", OpenedMicros: time.Now().UnixMicro(), ForSeconds: 60, Reason: "border",
+		},
+		"addMachine": api.NewMachine{Name: "border", Gateway: "vault-" + mark, Addresses: []string{"203.0.113.9"}},
+		"createRole": api.RoleInput{Name: "border", Permissions: []api.Permission{{Actions: []string{"*/read"}}}, AssignableScopes: []string{b.known["scope"]}},
+		"setNetwork": api.NetworkInput{Prefixes: []string{"203.0.113.0/24"}},
+		"createChannel": api.NewChannel{
+			Name: "border", Kind: "webhook", URL: "https://203.0.113.9/", Secret: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
 		},
 	}
 }

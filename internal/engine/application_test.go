@@ -352,6 +352,35 @@ func TestPublishersProgramIsTold(t *testing.T) {
 	}
 }
 
+// TestNobodyEnrolsIntoAGroupThatIsGone has a token for a managed resource group when it goes.
+func TestNobodyEnrolsIntoAGroupThatIsGone(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	m.deploy(manual())
+	token, made, err := m.MakeEnrollmentToken(m.ctx, m.admin, engine.TokenInput{Name: "web-9", ResourceGroup: "mrg-shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
+		t.Fatal(err)
+	}
+	list := must(m.Events(m.ctx, m.admin, engine.EventFilter{Kind: access.AgentTokenDeleted}, engine.Page{}))(t).Items
+	if len(list) != 1 || list[0].Details["token"] != made.PublicID() || list[0].Action != rbac.ApplicationsDelete {
+		t.Errorf("the log says of the token %+v", list)
+	}
+	enrol := func(want string) {
+		t.Helper()
+		_, err := m.Enroll(m.ctx, office, engine.EnrollInput{Token: token, Name: "web-9", OS: "linux", Version: "test"}, fingerprint)
+		wantCode(t, err, access.KindUnauthenticated, want)
+	}
+	enrol("tokenUnknown")
+	keep := func(tx engine.Tx) error { return tx.SaveEnrollmentToken(m.ctx, made) }
+	if err := m.store.Update(m.ctx, keep); err != nil {
+		t.Fatal(err)
+	}
+	enrol("tokenWithoutGroup")
+}
+
 // TestBothSidesAreToldOfAnApplication has a channel on each side: each step is told to the people whom it concerns there.
 func TestBothSidesAreToldOfAnApplication(t *testing.T) {
 	t.Parallel()

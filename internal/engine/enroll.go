@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,6 +77,15 @@ func goodToken(ctx context.Context, r Reader, in EnrollInput, now time.Time) (En
 		return t, access.Fault(access.KindUnauthenticated, "tokenUsed", "the enrolment token was used at %s: make a new one for each agent", t.UsedAt.Format(time.RFC3339))
 	case !now.Before(t.ExpiresAt):
 		return t, access.Fault(access.KindUnauthenticated, "tokenExpired", "the enrolment token was good until %s: make a new one", t.ExpiresAt.Format(time.RFC3339))
+	}
+	groups, err := r.ResourceGroups(ctx)
+	if err != nil {
+		return t, fmt.Errorf("read resource groups: %w", err)
+	}
+	if !slices.ContainsFunc(groups, func(g access.ResourceGroup) bool {
+		return access.ResourceGroupScope(g.Subscription, g.Name).Equal(t.scope())
+	}) {
+		return t, access.Fault(access.KindUnauthenticated, "tokenWithoutGroup", "the resource group %q of the enrolment token is gone: make a new token for another one", t.ResourceGroup)
 	}
 	return t, nil
 }

@@ -218,7 +218,7 @@ func stillActive(d ApplicationDetail) error {
 }
 
 // leaveGroup has the machines in the managed resource group closed and forgotten, and gives them: they are to be deleted once
-// the events are written.
+// the events are written. Enrolment tokens for the group are withdrawn.
 func (w *work) leaveGroup(ctx context.Context, a app.Application, by access.Actor) ([]access.MachineID, error) {
 	var gone []access.MachineID
 	for p := (Page{Limit: maxLimit}); ; {
@@ -233,7 +233,20 @@ func (w *work) leaveGroup(ctx context.Context, a app.Application, by access.Acto
 			gone = append(gone, m.ID)
 		}
 		if p.Cursor = list.Next; p.Cursor == "" {
-			return gone, nil
+			break
 		}
 	}
+	tokens, err := w.tx.EnrollmentTokens(ctx, a.Tenant, w.now)
+	if err != nil {
+		return nil, fmt.Errorf("read enrolment tokens: %w", err)
+	}
+	for _, t := range tokens {
+		if !t.scope().Equal(a.Managed) {
+			continue
+		}
+		if err := w.withdrawToken(ctx, t, rbac.ApplicationsDelete, by); err != nil {
+			return nil, err
+		}
+	}
+	return gone, nil
 }

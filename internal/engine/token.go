@@ -93,14 +93,24 @@ func (e *Engine) DeleteEnrollmentToken(ctx context.Context, c Caller, id string)
 		if i < 0 {
 			return access.Fault(access.KindNotFound, "unknownToken", "there is no enrolment token %q that waits for its agent", clip(id))
 		}
-		if err := tx.DeleteEnrollmentToken(ctx, list[i].Hash); err != nil {
-			return fmt.Errorf("delete enrolment token: %w", err)
+		w := e.newWork(tx, may.now)
+		if err := w.withdrawToken(ctx, list[i], rbac.EnrollmentTokensWrite, may.actor(list[i].Tenant)); err != nil {
+			return err
 		}
-		return tx.Append(ctx, access.Event{
-			At: may.now, Kind: access.AgentTokenDeleted, Outcome: access.Succeeded, Actor: may.actor(list[i].Tenant), Tenant: list[i].Tenant,
-			Scope: list[i].scope(), Action: rbac.EnrollmentTokensWrite, Details: map[string]string{"name": list[i].Name, "token": id},
-		})
+		return w.finish(ctx)
 	})
+}
+
+// withdrawToken deletes a token and records that.
+func (w *work) withdrawToken(ctx context.Context, t EnrollmentToken, action string, by access.Actor) error {
+	if err := w.tx.DeleteEnrollmentToken(ctx, t.Hash); err != nil {
+		return fmt.Errorf("delete enrolment token: %w", err)
+	}
+	w.event(access.Event{
+		Kind: access.AgentTokenDeleted, Actor: by, Tenant: t.Tenant, Scope: t.scope(), Action: action,
+		Details: map[string]string{"name": t.Name, "token": t.PublicID()},
+	})
+	return nil
 }
 
 func waitingTokens(ctx context.Context, r Reader, may rights) ([]EnrollmentToken, error) {

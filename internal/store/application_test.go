@@ -126,6 +126,12 @@ func TestApplicationsRoundTrip(t *testing.T) {
 	})
 }
 
+func tokenFor(hash, group string) engine.EnrollmentToken {
+	return engine.EnrollmentToken{
+		Hash: hash, Tenant: tenantID, Subscription: subID, ResourceGroup: group, Name: "web", Mode: access.ModeHost, CreatedBy: "user-1", CreatedAt: day(), ExpiresAt: day().Add(time.Hour),
+	}
+}
+
 func TestWhatIsMadeForAnApplicationGoesWithIt(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
@@ -136,7 +142,8 @@ func TestWhatIsMadeForAnApplicationGoesWithIt(t *testing.T) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			return firstOf(tx.SaveRoleDefinition(ctx, rbac.Definition{ID: "role", Name: "Role", CreatedAt: day(), UpdatedAt: day()}), tx.SaveRoleAssignment(ctx, given), tx.SaveRoleAssignment(ctx, kept),
 				tx.SaveDenyAssignment(ctx, wholeDenial("d-1", origin)), tx.SaveDenyAssignment(ctx, wholeDenial("d-2", other)),
-				tx.SaveResourceGroup(ctx, access.ResourceGroup{Subscription: subID, Name: "mrg", CreatedAt: day()}))
+				tx.SaveResourceGroup(ctx, access.ResourceGroup{Subscription: subID, Name: "Mrg", CreatedAt: day()}), tx.SaveEnrollmentToken(ctx, tokenFor("gone", "Mrg")),
+				tx.SaveEnrollmentToken(ctx, tokenFor("stays", "Mrg2")))
 		})
 		read := func() (d rbac.Data) {
 			f.view(t, func(ctx context.Context, r engine.Reader) (err error) {
@@ -157,6 +164,11 @@ func TestWhatIsMadeForAnApplicationGoesWithIt(t *testing.T) {
 		if after.Revision == before.Revision {
 			t.Error("the directory's revision stays as it was")
 		}
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			tokens, err := r.EnrollmentTokens(ctx, tenantID, day())
+			same(t, "tokens", []engine.EnrollmentToken{tokenFor("stays", "Mrg2")}, tokens)
+			return err
+		})
 		wantKind(t, "nothing", f.try(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteMadeFor(ctx, "") }), access.KindInternal, "")
 		wantKind(t, "a group that is gone", f.try(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteResourceGroup(ctx, subID, "mrg") }), access.KindNotFound, "")
 	})

@@ -88,7 +88,7 @@ func listApprovals(c *call) (reply, error) {
 	_, forMe := f.take("astarget()")
 	n.asked = byMe || forMe
 	n.decides = !n.asked
-	requests, err := c.roleRequests(n)
+	requests, next, err := c.roleRequests(n, c.page(schedulePage))
 	if err != nil {
 		return reply{}, err
 	}
@@ -98,7 +98,7 @@ func listApprovals(c *call) (reply, error) {
 			value = append(value, approval(d))
 		}
 	}
-	return ok(list{Value: value})
+	return ok(c.list(value, next))
 }
 
 // approvalOf gives the request that the path names, with its decisions.

@@ -127,7 +127,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if code == http.StatusUnauthorized {
 			header.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		}
-		if code == http.StatusTooManyRequests {
+		if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
 			header.Set("Retry-After", "5")
 		}
 		if code == http.StatusInternalServerError {
@@ -152,7 +152,7 @@ func correlation(r *http.Request, id string) string {
 }
 
 func (a *API) answer(w http.ResponseWriter, r *http.Request) (reply, *compiled, error) {
-	found, vars, known := a.router.find(r.Method, r.URL.Path)
+	found, vars, others := a.router.find(r.Method, r.URL.Path)
 	if found != nil && found.open {
 		answer, err := found.handle(&call{Request: r, api: a, vars: vars, header: w.Header()})
 		return answer, found, err
@@ -166,7 +166,8 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request) (reply, *compiled, 
 		return reply{}, found, err
 	}
 	switch {
-	case found == nil && known:
+	case found == nil && len(others) > 0:
+		w.Header().Set("Allow", strings.Join(others, ", "))
 		return reply{}, nil, access.Fault(access.KindInvalid, "HttpMethodNotSupported", "the method %s is not supported here", r.Method)
 	case found == nil:
 		return reply{}, nil, a.unknownPath(r.URL.Path)

@@ -162,32 +162,23 @@ func listEligibilityRequests(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	views, err := c.roleChanges(access.OfEligibility, n)
-	if err != nil {
-		return reply{}, err
-	}
-	recorded := map[any]bool{}
-	for _, view := range views {
-		recorded[view["name"]] = true
-	}
-	if !n.decides {
+	return c.paged(n.shown, c.roleChanges(access.OfEligibility, n), func(engine.Page) ([]map[string]any, string, error) {
+		if n.decides {
+			return nil, "", nil
+		}
 		found, err := c.eligibilities(n)
 		if err != nil && (!n.asked || access.KindOf(err) != access.KindForbidden) {
-			return reply{}, err
+			return nil, "", err
 		}
+		views := map[access.RoleChangeID]map[string]any{}
 		for _, d := range found {
-			if e := d.Eligibility; !recorded[string(e.ID)] && (!n.asked || e.CreatedBy == c.caller.Principal) {
-				views = append(views, eligibilityRequest(c.eligible(d, n)))
+			if e := d.Eligibility; !n.asked || e.CreatedBy == c.caller.Principal {
+				views[access.RoleChangeID(e.ID)] = eligibilityRequest(c.eligible(d, n))
 			}
 		}
-	}
-	value := []any{}
-	for _, view := range views {
-		if n.shown(view) {
-			value = append(value, view)
-		}
-	}
-	return ok(list{Value: value})
+		unrecorded, err := c.unrecorded(views)
+		return unrecorded, "", err
+	})
 }
 
 func getEligibilityRequest(c *call) (reply, error) {

@@ -160,21 +160,26 @@ func valueOf(v any) string {
 	return ""
 }
 
-// narrow applies a bound on the time.
+// narrow applies a bound on the time; of several the tightest counts.
 func narrow(out *engine.EventFilter, one condition) error {
 	at, err := parseStamp(one.value)
 	if err != nil {
 		return err
 	}
 	switch one.operator {
-	case "ge", "gt":
-		out.Since = at
+	case "gt":
+		at = at.Add(time.Microsecond) // the store's lower bound is inclusive
 	case "le":
-		out.Before = at.Add(time.Microsecond) // the bound of the store is exclusive
-	case "lt":
-		out.Before = at
+		at = at.Add(time.Microsecond) // and its upper one exclusive
+	case "ge", "lt":
 	default:
 		return access.Fault(access.KindInvalid, "InvalidFilter", "eventTimestamp takes ge, gt, le and lt, not %s", one.operator)
+	}
+	switch {
+	case one.operator[0] == 'g' && at.After(out.Since):
+		out.Since = at
+	case one.operator[0] == 'l' && (out.Before.IsZero() || at.Before(out.Before)):
+		out.Before = at
 	}
 	return nil
 }
@@ -229,8 +234,11 @@ func typeOf(id access.ResourceID) (provider, kind string) {
 	if provider == "" {
 		return "Microsoft.Resources", "Microsoft.Resources/subscriptions"
 	}
-	_, rest, _ := strings.Cut(string(id), "/providers/")
-	segments := strings.Split(rest, "/")
+	segments := split(string(id))
+	for !strings.EqualFold(segments[0], "providers") { // the names of pairs, of which one is that
+		segments = segments[2:]
+	}
+	segments = segments[1:]
 	kind = segments[0]
 	for i := 1; i < len(segments); i += 2 {
 		kind += "/" + segments[i]

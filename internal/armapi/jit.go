@@ -66,9 +66,16 @@ func getJIT(c *call) (reply, error) {
 	return c.oneJIT(p)
 }
 
-// revision reads If-Match: the revision that the client saw. Azure's own clients send none, and replace whatever there is.
+// revision reads If-Match: the revision that the client saw; with If-None-Match: * it saw none. Azure's own clients send
+// neither, and replace whatever there is.
 func (c *call) revision() (*int64, error) {
 	text := c.Header.Get("If-Match")
+	switch none := c.Header.Get("If-None-Match"); {
+	case none == "*" && text == "":
+		return new(int64(0)), nil
+	case none != "":
+		return nil, access.Fault(access.KindInvalid, "InvalidParameter", "the header If-None-Match takes *, for what is not there yet, and no If-Match beside it")
+	}
 	if text == "" || text == "*" {
 		return nil, nil //nolint:nilnil // none was named, and that is no error
 	}

@@ -3,6 +3,7 @@ package armapi
 import (
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -45,7 +46,7 @@ func networkRoutes() []route {
 func networkInterface(m access.Machine) map[string]any {
 	configurations := []any{}
 	for i, a := range m.Addresses {
-		name := "ipconfig" + string(rune('1'+i%9))
+		name := "ipconfig" + strconv.Itoa(i+1)
 		version := "IPv4"
 		if a.Is6() {
 			version = "IPv6"

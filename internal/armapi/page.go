@@ -1,6 +1,7 @@
 package armapi
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 
@@ -33,6 +34,7 @@ func (c *call) list(value any, next string) list {
 	out := list{Value: value}
 	if next != "" {
 		query := c.URL.Query()
+		maps.DeleteFunc(query, func(key string, _ []string) bool { return strings.EqualFold(key, "$skipToken") })
 		query.Set("$skipToken", next)
 		out.NextLink = c.base() + (&url.URL{Path: c.URL.Path, RawQuery: query.Encode()}).String()
 	}

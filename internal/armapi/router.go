@@ -52,9 +52,9 @@ func newRouter(routes []route) *router {
 	return r
 }
 
-// find gives the route for method and path with the values of its variables. known tells, where there is none,
-// whether the path exists with another method.
-func (r *router) find(method, path string) (found *compiled, vars map[string]string, known bool) {
+// find gives the route for method and path with the values of its variables. Where there is none, others are the methods that
+// the path has.
+func (r *router) find(method, path string) (found *compiled, vars map[string]string, others []string) {
 	segments := split(path)
 	for i := range r.routes {
 		c := &r.routes[i]
@@ -63,11 +63,11 @@ func (r *router) find(method, path string) (found *compiled, vars map[string]str
 			continue
 		}
 		if c.method == method {
-			return c, values, true
+			return c, values, nil
 		}
-		known = true
+		others = append(others, c.method)
 	}
-	return nil, nil, known
+	return nil, nil, others
 }
 
 func (c *compiled) match(segments []string) (map[string]string, bool) {

@@ -1,6 +1,8 @@
 package armapi
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -16,7 +18,7 @@ func changeKinds() map[access.RoleChangeKind]string {
 	}
 }
 
-// requestKind gives the type of the requests about a subject.
+// requestKindOf gives the type of the requests about a subject.
 func requestKindOf(of access.RoleSubject) string {
 	if of == access.OfEligibility {
 		return "roleEligibilityScheduleRequests"
@@ -106,8 +108,8 @@ func changeStatus(d engine.RoleChangeDetail) string {
 	return "Revoked"
 }
 
-// roleChanges gives the changes that the $filter asks for, as requests.
-func (c *call) roleChanges(of access.RoleSubject, n narrowing) ([]map[string]any, error) {
+// roleChanges gives the changes that the $filter asks for, as requests, page by page.
+func (c *call) roleChanges(of access.RoleSubject, n narrowing) source {
 	f := engine.RoleChangeFilter{Of: of, Principal: n.principal, Role: n.role, NeedsMe: n.decides}
 	if n.own {
 		f.Principal = c.caller.Principal
@@ -115,21 +117,34 @@ func (c *call) roleChanges(of access.RoleSubject, n narrowing) ([]map[string]any
 	if n.asked {
 		f.Requester = c.caller.Principal
 	}
-	var views []map[string]any
-	for page := (engine.Page{Limit: 1000}); ; {
+	return func(page engine.Page) ([]map[string]any, string, error) {
 		listed, err := c.engine().RoleChanges(c.Context(), c.caller, f, page)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
+		var views []map[string]any
 		for _, d := range listed.Items {
 			if n.keeps(d.Change.Scope, d.Change.Role) && (n.principal == "" || n.principal == d.Change.Principal) {
 				views = append(views, roleChange(d))
 			}
 		}
-		if page.Cursor = listed.Next; page.Cursor == "" {
-			return views, nil
+		return views, listed.Next, nil
+	}
+}
+
+// unrecorded gives those of the views whose names are of no change on record, by name.
+func (c *call) unrecorded(views map[access.RoleChangeID]map[string]any) ([]map[string]any, error) {
+	recorded, err := c.engine().RecordedChanges(c.Context(), c.caller, slices.Collect(maps.Keys(views)))
+	if err != nil {
+		return nil, err
+	}
+	var rest []map[string]any
+	for _, id := range slices.Sorted(maps.Keys(views)) {
+		if !recorded[id] {
+			rest = append(rest, views[id])
 		}
 	}
+	return rest, nil
 }
 
 // namedChange gives the change that the path names.

@@ -93,66 +93,55 @@ func assignRequest(a active) map[string]any {
 	})
 }
 
-// roleRequests gives the requests for roles that the $filter asks for.
-func (c *call) roleRequests(n narrowing) ([]engine.RequestDetail, error) {
+// roleRequests gives one page of the requests for roles that the $filter asks for.
+func (c *call) roleRequests(n narrowing, page engine.Page) ([]engine.RequestDetail, string, error) {
 	f := engine.RequestFilter{Roles: true, Requester: n.principal, NeedsMe: n.decides}
 	if n.own || n.asked {
 		f.Requester = c.caller.Principal
 	}
-	var all []engine.RequestDetail
-	for page := (engine.Page{Limit: 1000}); ; {
-		listed, err := c.engine().Requests(c.Context(), c.caller, f, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range listed.Items {
-			if role := d.Request.Items[0].Role; n.keeps(role.Scope, role.ID) {
-				all = append(all, d)
-			}
-		}
-		if page.Cursor = listed.Next; page.Cursor == "" {
-			return all, nil
+	listed, err := c.engine().Requests(c.Context(), c.caller, f, page)
+	if err != nil {
+		return nil, "", err
+	}
+	var found []engine.RequestDetail
+	for _, d := range listed.Items {
+		if role := d.Request.Items[0].Role; n.keeps(role.Scope, role.ID) {
+			found = append(found, d)
 		}
 	}
+	return found, listed.Next, nil
 }
 
+// listRoleRequests lists the requests for roles, then the changes of assignments, then assignments that came by neither.
 func listRoleRequests(c *call) (reply, error) {
 	n, err := c.narrowing("asRequestor()", "asApprover()")
 	if err != nil {
 		return reply{}, err
 	}
-	requests, err := c.roleRequests(n)
-	if err != nil {
-		return reply{}, err
-	}
-	views := []map[string]any{}
-	for _, d := range requests {
-		views = append(views, roleRequest(d))
-	}
-	changes, err := c.roleChanges(access.OfAssignment, n)
-	if err != nil {
-		return reply{}, err
-	}
-	views = append(views, changes...)
-	if !n.asked && !n.decides {
+	return c.paged(n.shown, func(p engine.Page) ([]map[string]any, string, error) {
+		requests, next, err := c.roleRequests(n, p)
+		var views []map[string]any
+		for _, d := range requests {
+			views = append(views, roleRequest(d))
+		}
+		return views, next, err
+	}, c.roleChanges(access.OfAssignment, n), func(engine.Page) ([]map[string]any, string, error) {
+		if n.asked || n.decides {
+			return nil, "", nil
+		}
 		assigned, err := c.activeRoles(n)
 		if err != nil {
-			return reply{}, err
+			return nil, "", err
 		}
+		views := map[access.RoleChangeID]map[string]any{}
 		for _, a := range assigned {
-			recorded := slices.ContainsFunc(changes, func(view map[string]any) bool { return view["name"] == a.name() })
-			if a.eligibility == "" && !recorded {
-				views = append(views, assignRequest(a))
+			if a.eligibility == "" {
+				views[access.RoleChangeID(a.name())] = assignRequest(a)
 			}
 		}
-	}
-	value := []any{}
-	for _, view := range views {
-		if n.shown(view) {
-			value = append(value, view)
-		}
-	}
-	return ok(list{Value: value})
+		unrecorded, err := c.unrecorded(views)
+		return unrecorded, "", err
+	})
 }
 
 // namedRequest gives the request for a role that the path names.

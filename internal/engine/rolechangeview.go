@@ -55,6 +55,27 @@ func (e *Engine) RoleChanges(ctx context.Context, c Caller, f RoleChangeFilter, 
 	return list, err
 }
 
+// RecordedChanges tells which of the ids are of changes that the caller may see.
+func (e *Engine) RecordedChanges(ctx context.Context, c Caller, ids []access.RoleChangeID) (recorded map[access.RoleChangeID]bool, err error) {
+	err = e.look(ctx, c, attempt{}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		recorded = map[access.RoleChangeID]bool{}
+		for _, id := range ids {
+			switch made, err := r.RoleChange(ctx, id); {
+			case err == nil:
+				recorded[id] = may.seesChange(made)
+			case !isKind(err, access.KindNotFound):
+				return fmt.Errorf("read change: %w", err)
+			}
+		}
+		return nil
+	})
+	return recorded, err
+}
+
 func (r rights) seesChange(made access.RoleChange) bool {
 	action := rbac.RoleAssignmentsRead
 	if made.Of == access.OfEligibility {

@@ -92,6 +92,42 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestConditionsOnPolicies proves that a PUT for what is not there yet, and one for what was seen, change nothing else, and that
+// a method which a path has not is answered with those that it has.
+func TestConditionsOnPolicies(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	answered := func(method string, header, value string) (int, http.Header) {
+		r := x.request(method, c.policyPath()+v, c.policyBody())
+		if header != "" {
+			r.Header.Set(header, value)
+		}
+		response, err := x.http.Do(r)
+		c.must(err)
+		c.must(response.Body.Close())
+		return response.StatusCode, response.Header
+	}
+	for _, step := range []struct {
+		header, value string
+		status        int
+	}{
+		{"If-None-Match", "*", http.StatusOK},
+		{"If-None-Match", "*", http.StatusPreconditionFailed},
+		{"If-None-Match", `"1"`, http.StatusBadRequest},
+		{"If-Match", `"7"`, http.StatusPreconditionFailed},
+		{"If-Match", "seven", http.StatusBadRequest},
+		{"If-Match", `"1"`, http.StatusOK},
+	} {
+		if status, _ := answered(http.MethodPut, step.header, step.value); status != step.status {
+			t.Errorf("%s: %s gave %d, want %d", step.header, step.value, status, step.status)
+		}
+	}
+	if status, header := answered(http.MethodPatch, "", ""); status != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, PUT, DELETE" {
+		t.Errorf("another method gave %d, and Allow %q", status, header.Get("Allow"))
+	}
+}
+
 // TestTamperedLinks proves that whoever alters the link to a next page gets an error, or what they may see anyway.
 func TestTamperedLinks(t *testing.T) {
 	t.Parallel()

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -21,90 +16,6 @@ func (a *app) machineCommand() *cobra.Command {
 		"Machines whose ports are guarded, and the agents that guard them.",
 		a.machineTokenCommand(), a.machineTokensCommand(), a.machineWithdrawCommand(), a.machineAddCommand(), a.machineListCommand(), a.machineShowCommand(),
 		a.machineLabelCommand(), a.machineDeleteCommand(), a.machineAgentsCommand())
-}
-
-func (a *app) machineTokenCommand() *cobra.Command {
-	var in api.NewEnrollmentToken
-	var ttl, caFile string
-	var gateway bool
-	c := &cobra.Command{
-		Use:   "token [NAME]",
-		Short: "Make a token with which one agent enrols, once",
-		Long: `Make a token with which one agent enrols, once. NAME is the name that the machine gets; without it, it is called as
-its host calls itself. The token is shown this one time. On the machine, run the command that is printed.`,
-		Example: "  postern machine token web-1\n  postern machine token --gateway edge-1 --ttl 15m",
-		Args:    takes(0, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				in.Name = args[0]
-			}
-			if gateway {
-				in.Mode = "gateway"
-			}
-			if ttl != "" {
-				d, err := parseDuration(ttl)
-				if err != nil {
-					return usage(c, "--ttl: %s", err)
-				}
-				in.TTLSeconds = int64(d / time.Second)
-			}
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			token, err := cl.CreateEnrollmentToken(c.Context(), in)
-			if err != nil {
-				return err
-			}
-			if caFile != "" {
-				if err := os.WriteFile(caFile, []byte(token.CA), 0o644); err != nil { //nolint:gosec // a CA certificate is public
-					return err
-				}
-			}
-			if a.output != "table" {
-				return printItem(a, token, []column[api.EnrollmentToken]{
-					{"Token", func(_ style, t api.EnrollmentToken) string { return t.Token }},
-					{"Expires", func(s style, t api.EnrollmentToken) string { return s.time(t.ExpiresAt) }},
-				})
-			}
-			conf, err := a.effective()
-			if err != nil {
-				return err
-			}
-			trust, err := enrolCA(token.CA, caFile)
-			if err != nil {
-				return err
-			}
-			_, _ = fmt.Fprintf(a.out, "%s\n", token.Token)
-			a.say("\nGood for one agent until %s. On the machine, as root:\n\n  postern agent enroll --server %s --token %s%s",
-				a.style().time(token.ExpiresAt), conf.Server, token.Token, trust)
-			return nil
-		},
-	}
-	f := c.Flags()
-	f.BoolVar(&gateway, "gateway", false, "for an agent that guards the machines behind it")
-	f.StringVar(&in.ResourceGroup, "resource-group", "", "where the machine is put (default \"default\")")
-	f.StringVar(&ttl, "ttl", "", "how long the token is good for (default 1h)")
-	f.StringVar(&caFile, "ca-out", "", "also write the server's CA certificate to this file, to be copied to the machine")
-	return c
-}
-
-// enrolCA gives the flag by which the machine trusts the server's own CA: the file that was written, or the fingerprint,
-// so that nothing need be copied there.
-func enrolCA(ca, file string) (string, error) {
-	switch {
-	case file != "":
-		return " --ca " + file, nil
-	case ca != "":
-		block, _ := pem.Decode([]byte(ca))
-		if block == nil {
-			return "", errors.New("the CA in the server's answer is not PEM; is the server of this version?")
-		}
-		sum := sha256.Sum256(block.Bytes)
-		return " --ca-fingerprint " + hex.EncodeToString(sum[:]), nil
-	default:
-		return "", nil
-	}
 }
 
 func (a *app) machineAddCommand() *cobra.Command {

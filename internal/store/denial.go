@@ -13,7 +13,7 @@ const (
 	deleteDenials   = "delete from deny_assignments where origin_key = $1"
 	deleteAssigned  = "delete from role_assignments where origin = $1"
 	deleteGroupText = "delete from resource_groups where subscription = $1 and name_key = $2"
-	deleteTokensFor = "delete from enrollment_tokens where subscription = $1 and lower(resource_group) = $2 and used_at = 0"
+	deleteWaiting   = "delete from enrollment_tokens where subscription = $1 and lower(resource_group) = $2 and used_at = 0"
 )
 
 type denialRecord struct {
@@ -67,7 +67,7 @@ func (t *tx) DeleteMadeFor(ctx context.Context, origin access.ResourceID) error 
 
 // DeleteResourceGroup implements engine.ApplicationWriter.
 func (t *tx) DeleteResourceGroup(ctx context.Context, subscription access.SubscriptionID, name string) error {
-	if err := t.exec(ctx, "enrollment token", nil, deleteTokensFor, string(subscription), fold(name)); err != nil {
+	if err := t.exec(ctx, "enrollment token", nil, deleteWaiting, string(subscription), fold(name)); err != nil {
 		return err
 	}
 	return t.exec(ctx, "resource group", missing("resource group"), deleteGroupText, string(subscription), fold(name))

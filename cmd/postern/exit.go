@@ -124,9 +124,11 @@ func (a *app) explain(err error) {
 	if problem, ok := errors.AsType[*api.Problem](err); ok {
 		a.say("Error: %s", firstUpper(problem.Detail, problem.Title))
 		for _, r := range problem.Reasons {
-			if r.Field == "" {
+			switch {
+			case r.Message == problem.Detail && len(problem.Reasons) == 1: // it is said already
+			case r.Field == "":
 				a.say("  - %s", r.Message)
-			} else {
+			default:
 				a.say("  - %s: %s", r.Field, r.Message)
 			}
 		}

@@ -94,6 +94,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.Must(uuid.NewRandomFromReader(rand.Reader)).String()
 	header := w.Header()
 	header.Set("Cache-Control", "no-cache")
+	header.Set("Pragma", "no-cache")
+	header.Set("Expires", "-1")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("x-ms-request-id", id)
 	header.Set("x-ms-correlation-request-id", correlation(r, id))

@@ -45,9 +45,32 @@ func (c *call) scope() access.ResourceID {
 // jitPage is how many policies one page of a list has: large, since Az PowerShell never asks for the second.
 const jitPage = 1000
 
+// jitRules is how many rules for ports one page of a list has, unless a single policy has more: a range becomes a rule for each of
+// its ports, and some are of all ports.
+const jitRules = 100_000
+
+// fitting gives how many of the policies have room in one page.
+func fitting(policies []access.Policy) int {
+	rules := 0
+	for i, p := range policies {
+		for _, m := range p.Machines {
+			for _, r := range m.Ports {
+				rules += int(r.Ports.Last) - int(r.Ports.First) + 1
+			}
+		}
+		if rules > jitRules {
+			return max(i, 1)
+		}
+	}
+	return len(policies)
+}
+
 func listJIT(c *call) (reply, error) {
 	filter := engine.PolicyFilter{Scope: c.scope(), Location: c.vars["location"]}
 	listed, err := c.engine().Policies(c.Context(), c.caller, filter, c.page(jitPage))
+	if fits := fitting(listed.Items); err == nil && fits < len(listed.Items) {
+		listed, err = c.engine().Policies(c.Context(), c.caller, filter, c.page(fits))
+	}
 	if err != nil {
 		return reply{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -36,6 +37,10 @@ func putJIT(c *call) (reply, error) {
 		reasons = append(reasons, wrong...)
 	}
 	if len(reasons) > 0 {
+		// Whoever may not write the policy learns that, rather than which machines there are for them.
+		if err := c.engine().Check(c.Context(), c.caller, rbac.PoliciesWrite, in.Resource); err != nil {
+			return reply{}, err
+		}
 		e := access.Fault(access.KindInvalid, "InvalidParameter", "the policy is not valid")
 		e.Reasons = reasons
 		return reply{}, e

@@ -239,7 +239,10 @@ func (w *wanted) window(body scheduleBody, now time.Time) (err error) {
 			err = access.Fault(access.KindInvalid, "durationMissing", "the duration %q is none: an expiration AfterDuration comes after some time", clip(*e.Duration))
 		}
 	case strings.EqualFold(e.Type, "AfterDateTime") && e.End != nil:
-		w.until, err = parseStamp(*e.End)
+		// The year 1 is how .NET writes a time that was never set; taken as it is, it would be no end at all.
+		if w.until, err = parseStamp(*e.End); err == nil && w.until.IsZero() {
+			err = access.Fault(access.KindInvalid, "InvalidParameter", "the endDateTime %q is none", clip(*e.End))
+		}
 	default:
 		err = access.Fault(access.KindInvalid, "InvalidParameter", "the expiration %q is not AfterDuration with a duration, AfterDateTime with an endDateTime, or NoExpiration", clip(e.Type))
 	}

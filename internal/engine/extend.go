@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -12,7 +13,7 @@ import (
 
 // ExtendInput asks for a later end of a grant. Exactly one of For and Until is set.
 type ExtendInput struct {
-	ID            access.RequestID // of the request that this is, a GUID that is free; empty makes one
+	ID            access.RequestID // of the request that this is, a GUID that is free or of the same request; empty makes one
 	For           time.Duration    // beyond the present end
 	Until         time.Time
 	Justification string // empty: that of the first request
@@ -49,6 +50,9 @@ func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID,
 	if g.Principal != c.Principal {
 		return RequestDetail{}, access.Fault(access.KindForbidden, "notYourGrant", "only %s can ask for more time on this grant: make a request of your own", g.PrincipalName)
 	}
+	if earlier, err := sameExtension(ctx, tx, c, id, in.ID); err != nil || earlier != nil {
+		return orZero(earlier), err
+	}
 	first, err := tx.Request(ctx, g.Request)
 	if err != nil {
 		return RequestDetail{}, fmt.Errorf("read request: %w", err)
@@ -73,6 +77,23 @@ func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID,
 		Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports, Protocol: g.Protocol,
 		Sources: g.Sources, Until: until,
 	})
+}
+
+// sameExtension gives the request of that id by which the caller asked for more time on the grant before; nil where there is none.
+func sameExtension(ctx context.Context, r Reader, c Caller, grant access.GrantID, id access.RequestID) (*RequestDetail, error) {
+	if id == "" {
+		return nil, nil //nolint:nilnil // none was named, and that is no error
+	}
+	request, err := r.Request(ctx, access.RequestID(strings.ToLower(string(id))))
+	if isKind(err, access.KindNotFound) || err == nil && (request.Requester != c.Principal || request.Extends != grant) {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	names := nameCache{r: r}
+	d, err := describeRequest(ctx, r, &names, request)
+	return &d, err
 }
 
 // extendRole asks for a later end of the grant of a role, by the eligibility as it is now.

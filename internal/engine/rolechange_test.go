@@ -144,3 +144,24 @@ func TestRenewalLeavesTheGap(t *testing.T) {
 		t.Errorf("the renewal is %+v", d.Change)
 	}
 }
+
+// TestExtensionIsMadeOnce holds that the same call gives the same request, and that its id names nothing else.
+func TestExtensionIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	v.eligible(nil)
+	first := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t).Grants[0].ID
+	second := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t).Grants[0].ID
+	in := engine.ExtendInput{ID: access.RequestID(uuid.NewString()), Until: v.clock.now().Add(2 * time.Hour)}
+	start := v.size()
+	for range 2 {
+		if d := must(v.Extend(v.ctx, v.vic, first, in))(t); d.Request.ID != in.ID || d.Request.Extends != first {
+			t.Errorf("the request is %+v", d.Request)
+		}
+	}
+	if got, want := v.kinds(start), "request.submitted request.approved grant.extended"; got != want {
+		t.Errorf("events are %q, want %q", got, want)
+	}
+	_, err := v.Extend(v.ctx, v.vic, second, in)
+	wantCode(t, err, access.KindConflict, "requestIdTaken")
+}

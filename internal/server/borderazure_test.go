@@ -53,6 +53,10 @@ func (b *border) azure() {
 			b.t.Errorf("%s has no well-formed body here: add one, so that the border itself answers", route)
 		}
 		b.versions(route, method, at, body)
+		if strings.HasSuffix(route, "/jitNetworkAccessPolicies/{name}") && method == http.MethodPut {
+			b.versions(route+" with a machine", method, at, `{"kind":"Basic","properties":{"virtualMachines":[{"id":"`+b.known["resource"]+
+				`","ports":[{"number":22,"protocol":"*","allowedSourceAddressPrefix":"*","maxRequestAccessDuration":"PT1H"}]}]}}`)
+		}
 		if strings.Contains(at, "roleAssignmentScheduleRequests/"+role["request"]) {
 			b.versions(route+" of a change", method, strings.ReplaceAll(at, role["request"], b.known["roleChange"]), body)
 		}

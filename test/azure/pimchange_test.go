@@ -88,6 +88,10 @@ func TestPIMAssigned(t *testing.T) {
 		p.ScheduleInfo.Expiration = &pim.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{Type: new(pim.TypeAfterDateTime), EndDateTime: new(time.Now().Add(-time.Hour))}
 	})
 	admin.fails("an end in the past", err, "RoleAssignmentRequestPolicyValidationFailed", "ExpirationRule")
+	_, _, err = admin.ask(pim.RequestTypeAdminAssign, vicID, func(p *pim.RoleAssignmentScheduleRequestProperties) {
+		p.ScheduleInfo.Expiration = &pim.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{Type: new(pim.TypeAfterDateTime), EndDateTime: new(time.Time{})}
+	})
+	admin.fails("an end that was never set", err, "InvalidParameter", "endDateTime")
 	_, _, err = admin.ask(pim.RequestTypeAdminUpdate, vicID, func(p *pim.RoleAssignmentScheduleRequestProperties) { p.ScheduleInfo = nil })
 	admin.fails("a change without a time", err, "InvalidParameter", "scheduleInfo")
 	for _, step := range []struct {

@@ -146,7 +146,7 @@ func listRoleRequests(c *call) (reply, error) {
 
 // namedRequest gives the request for a role that the path names.
 func (c *call) namedRequest(scope access.ResourceID) (engine.RequestDetail, error) {
-	d, err := c.engine().Request(c.Context(), c.caller, access.RequestID(c.vars["id"]))
+	d, err := c.engine().Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["id"])))
 	if err == nil && (!d.Request.ForRoles() || !d.Request.Items[0].Role.Scope.Within(scope)) {
 		err = access.Fault(access.KindNotFound, "RoleAssignmentScheduleRequestNotFound", "There is no request for a role '%s' here.", clip(c.vars["id"]))
 	}

@@ -2,6 +2,7 @@ package azure_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -209,6 +210,10 @@ func TestPIMEligibleForLonger(t *testing.T) {
 	x := c.with(credential)
 	path := vic.scope + "/providers/Microsoft.Authorization/roleEligibilityScheduleRequests/"
 	version := "?api-version=2020-10-01"
+	upper := vic.scope + "/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/" + strings.ToUpper(name)
+	if status, answer := x.call(http.MethodGet, upper+version, nil); status != http.StatusOK || at(t, answer, "name") != name {
+		t.Errorf("a name in capitals gave %d %v", status, answer)
+	}
 	x.fails(http.MethodPost, path+more+"/cancel"+version, nil, http.StatusBadRequest, "RoleAssignmentRequestCannotBeCanceled")
 	x.fails(http.MethodGet, path+name+version, nil, http.StatusNotFound, "ResourceNotFound")
 	x.fails(http.MethodPut, path+uuid.NewString()+version, map[string]any{"properties": map[string]any{"requestType": "SelfActivate"}}, http.StatusBadRequest, "RoleAssignmentRequestPolicyValidationFailed")

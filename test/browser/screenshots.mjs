@@ -32,6 +32,8 @@ if (process.env.ALL) {
     ask: "/ask?machine=db-primary&machine=web-1", connect: "/machines/web-2/connect", access: "/access", approvals: "/approvals", requests: "/approvals?show=all",
     decide: "/requests/" + (await waiting()), request: "/requests/" + open.request, account: "/account", activity: "/activity", "activity-empty": "/activity?actor=admin&outcome=failed",
     record: "/activity/1", who: "/activity/who", alerts: "/alerts", "alert-rules": "/alerts/rules", reviews: "/reviews", missing: "/nowhere",
+    roles: "/roles", applications: "/applications", settings: "/settings", people: "/settings/people", person: "/settings/people/anna", "role-list": "/settings/roles", assignments: "/settings/assignments",
+    eligibilities: "/settings/eligibilities", networks: "/settings/networks", tokens: "/settings/tokens", channels: "/settings/channels", routes: "/settings/routes", agents: "/settings/agents", checkpoints: "/settings/checkpoints",
   };
   for (const [name, path] of Object.entries(all)) {
     for (const [mode, width, height, colorScheme] of [["light", 1440, 900, "light"], ["dark", 1440, 900, "dark"], ["phone", 390, 844, "light"], ["phone-dark", 390, 844, "dark"]]) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -176,7 +177,11 @@ func NewBook(settings []Setting) Book {
 
 // What says the threshold in words, such as "5 machines in 1h".
 func (r Rule) What() string {
-	text := strconv.Itoa(r.Threshold) + " " + r.Unit
+	unit := r.Unit
+	if r.Threshold == 1 {
+		unit = strings.TrimSuffix(unit, "s")
+	}
+	text := strconv.Itoa(r.Threshold) + " " + unit
 	if r.Window > 0 {
 		text += " in " + span(r.Window)
 	}

@@ -20,7 +20,7 @@ export function command(g: Grant, m?: Machine): string {
   return `${bracketed}:${g.ports}`;
 }
 
-const names: Record<string, string> = { "22": "SSH", "3389": "RDP", "5985": "WinRM", "5986": "WinRM over TLS", "80": "HTTP", "443": "HTTPS", "5432": "PostgreSQL", "3306": "MySQL" };
+const names: Record<string, string> = { "22": "SSH", "3389": "RDP", "5985": "WinRM", "5986": "WinRM TLS", "80": "HTTP", "443": "HTTPS", "5432": "PostgreSQL", "3306": "MySQL" };
 
 /** service is what usually listens on a port; empty if that is not known. */
 export const service = (ports: string) => names[ports] ?? "";

@@ -30,12 +30,12 @@ export const settings = [
     { to: "/account", name: "Your account", words: "password passkeys sessions sign out everywhere" },
     { to: "/settings/tokens", name: "API tokens", words: "programs pat" },
   ]),
-  group("Who", [
+  group("People and programs", [
     { to: "/settings/people", name: "People", words: "users accounts", shown: () => may("principals/read") },
     { to: "/settings/groups", name: "Groups", words: "members nested", shown: () => may("principals/read") },
     { to: "/settings/programs", name: "Service principals", words: "programs clients secrets", shown: () => may("principals/read") },
   ]),
-  group("May what", [
+  group("Rights", [
     { to: "/settings/roles", name: "Roles", words: "definitions custom permissions", shown: () => may("Microsoft.Authorization/roleDefinitions/read") },
     { to: "/settings/assignments", name: "Role assignments", words: "rights who has", shown: () => may("Microsoft.Authorization/roleAssignments/read") },
     { to: "/settings/eligibilities", name: "Eligibilities", words: "just-in-time roles activate", shown: () => may("Microsoft.Authorization/roleAssignments/read") },

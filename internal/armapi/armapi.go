@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -174,6 +175,10 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request) (reply, *compiled, 
 	case found == nil:
 		return reply{}, nil, a.unknownPath(r.URL.Path)
 	}
+	r, err = wellQueried(r)
+	if err != nil {
+		return reply{}, found, err
+	}
 	if err := checkVersion(found, r.URL.Query().Get("api-version")); err != nil {
 		return reply{}, found, err
 	}
@@ -188,6 +193,19 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request) (reply, *compiled, 
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	answer, err := found.handle(&call{Request: r, api: a, caller: caller, vars: vars, header: w.Header()})
 	return answer, found, err
+}
+
+// wellQueried gives the call with a query of which nothing is left out when it is read: a semicolon is a character like others,
+// and what is malformed is refused, since a list without its $filter would answer with more than was asked for.
+func wellQueried(r *http.Request) (*http.Request, error) {
+	there := *r.URL
+	there.RawQuery = strings.ReplaceAll(there.RawQuery, ";", "%3B")
+	if _, err := url.ParseQuery(there.RawQuery); err != nil {
+		return nil, access.Fault(access.KindInvalid, "InvalidRequestUri", "the query of the address is malformed: write each percent sign in it as %%25")
+	}
+	r = r.WithContext(r.Context())
+	r.URL = &there
+	return r, nil
 }
 
 func (a *API) unknownPath(path string) error {

@@ -22,6 +22,7 @@ func TestBadInput(t *testing.T) {
 		maps.Copy(port, change)
 		return map[string]any{"kind": "Basic", "properties": map[string]any{"virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{port}}}}}
 	}
+	roles := "/subscriptions/" + c.subscription + "/providers/Microsoft.Authorization/roleDefinitions?api-version=2022-04-01&$filter=roleName%20eq%20'"
 	const put, post, get = http.MethodPut, http.MethodPost, http.MethodGet
 	policy := c.policyPath() + v
 	initiate := c.policyPath() + "/initiate" + v
@@ -72,6 +73,8 @@ func TestBadInput(t *testing.T) {
 		{"foreign machine", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":22,"endTimeUtc":"2099-01-01T00:00:00Z"}]}]}`, "XX", c.machine.Resource+"x"), 404, "ResourceNotFound", "web-1x"},
 		{"tampered link", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Security/jitNetworkAccessPolicies" + v + "&$skipToken=xxxx", nil, 400, "InvalidRequestContent", "cursor"},
 		{"filter that cannot be read", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=principalId%20like%20'x'", nil, 400, "InvalidFilter", "principalId"},
+		{"query that cannot be read", get, roles + "%zz'", nil, 400, "InvalidRequestUri", "%25"},
+		{"end that was never set", post, initiate, strings.ReplaceAll(`{"virtualMachines":[{"id":"XX","ports":[{"number":22,"endTimeUtc":"0001-01-01T00:00:00"}]}]}`, "XX", c.machine.Resource), 400, "", ""},
 		{"log without a beginning", get, "/subscriptions/" + c.subscription + "/providers/Microsoft.Insights/eventtypes/management/values?api-version=2015-04-01", nil, 400, "BadRequest", "eventTimestamp"},
 	} {
 		status, answer := x.call(one.method, one.path, one.body)
@@ -85,6 +88,9 @@ func TestBadInput(t *testing.T) {
 	c.must(err)
 	if after.Revision != before.Revision {
 		t.Errorf("the policy went from revision %d to %d", before.Revision, after.Revision)
+	}
+	if status, answer := x.call(get, roles+"a;b'", nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 0 {
+		t.Errorf("a filter with a semicolon gave %d %v", status, answer)
 	}
 	asText := rule(map[string]any{"number": "22", "maxRequestAccessDuration": "PT3H0M"})
 	if status, answer := x.call(put, policy, asText); status != http.StatusOK || at(t, answer, "properties", "virtualMachines", 0, "ports", 0, "number") != 22.0 {

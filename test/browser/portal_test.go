@@ -35,6 +35,15 @@ func TestPortal(t *testing.T) {
 	w.browse("access.mjs", "ANNA_PASSWORD="+anna, "BEN_PASSWORD="+ben, "WEB="+w.echo(0), "DB="+w.echo(1), "SPARE="+w.echo(2))
 }
 
+// TestSeries asks for a port on four weekdays, sees the same days before and after, and takes one of them back.
+func TestSeries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "web-1")
+	anna := w.person("anna", "Anna Keller", "JIT Access Requester")
+	w.policy("web-1", api.MachinePolicy{Ports: []api.PortRule{ssh(2 * 3600)}})
+	w.browse("series.mjs", "ANNA_PASSWORD="+anna)
+}
+
 // TestScreenshots makes the pictures of the README, and those of every page, where it is asked to.
 func TestScreenshots(t *testing.T) {
 	folder := os.Getenv("POSTERN_SCREENSHOTS")

@@ -1,7 +1,9 @@
 import { api, ask, Failure, failure, sentence, type Explanation, type Network, type Policy, type PortRule } from "./api";
 import { time } from "./live.svelte";
 import { confirmed } from "./passkey";
+import { rhythms, rule, typed, windows, type Rhythm } from "./series";
 import { unique } from "./text";
+import { zone } from "./zone.svelte";
 
 /** Answer is what would become of one port of a draft. */
 export type Answer = { machine: string; port: string; answer?: Explanation; error?: string };
@@ -22,6 +24,8 @@ export class Draft {
   until = $state("");
   when = $state<"now" | "later">("now");
   start = $state("");
+  rhythm = $state<"" | Rhythm>(""); // empty: once
+  times = $state(5); // of a series
   why = $state("");
   ticket = $state("");
   glass = $state(false);
@@ -37,7 +41,7 @@ export class Draft {
     this.#machines = machines;
     ask(api.GET("/api/v1/networks")).then((page) => { this.networks = page.items ?? []; }, () => {});
     $effect(() => { for (const m of machines()) if (!this.policies[m]) void this.#load(m, wish); });
-    $effect(() => { if (this.seconds && !this.times.includes(this.seconds)) this.seconds = Math.max(...this.times.filter((t) => t <= this.seconds), this.times[0] ?? 0); });
+    $effect(() => { if (this.seconds && !this.lengths.includes(this.seconds)) this.seconds = Math.max(...this.lengths.filter((t) => t <= this.seconds), this.lengths[0] ?? 0); });
     $effect(() => this.#explain());
   }
 
@@ -63,19 +67,30 @@ export class Draft {
     machine, ports: r.ports, protocol: r.protocol ?? ("tcp" as const), sources: this.sources, max: r.maxSeconds,
   }))));
   most = $derived(this.items.length ? Math.min(...this.items.map((i) => i.max)) : 86400);
-  times = $derived(unique([...usual.filter((t) => t < this.most), this.most]));
+  lengths = $derived(unique([...usual.filter((t) => t < this.most), this.most]));
   justified = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.justification?.required));
   ticketed = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.ticket?.required));
   breakable = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.breakGlass));
   starts = $derived(this.when === "later" && this.start ? new Date(this.start) : undefined);
+  windows = $derived(this.rhythm && this.starts && this.times >= 1 ? windows(this.rhythm, this.starts, Math.min(this.times, rhythms[this.rhythm].most)) : []);
   ends = $derived(this.seconds ? new Date((this.starts ?? time.now).getTime() + this.seconds * 1000) : this.until ? new Date(this.until) : undefined);
   approvers = $derived(unique(this.answers.flatMap((a) => a.answer?.approvers ?? [])));
   waits = $derived(this.answers.some((a) => a.answer?.outcome === "approval"));
   refused = $derived(this.answers.length > 0 && this.answers.every((a) => a.error || a.answer?.outcome === "refused"));
 
+  /** repeat makes it a series, which begins at a set time; or one opening again. */
+  repeat(rhythm: "" | Rhythm) {
+    this.rhythm = rhythm;
+    if (!rhythm) return;
+    this.when = "later";
+    this.start ||= typed(new Date(Math.ceil(Date.now() / 3600_000) * 3600_000));
+    this.seconds ||= 3600;
+    this.glass = false;
+  }
+
   /** What would come of it, asked of the server a moment after the last change. */
   #explain() {
-    const starts = this.starts;
+    const starts = this.windows[0] ?? this.starts;
     const seconds = this.seconds || (this.until ? Math.max(1, Math.round((Date.parse(this.until) - (starts ?? new Date()).getTime()) / 1000)) : 0);
     const questions = this.items.slice(0, asked).map(({ max: _, ...i }) => ({ ...i, forSeconds: seconds, at: starts?.toISOString(), justification: this.why.trim() || undefined, ticket: this.ticket.trim() || undefined }));
     if (!this.sources.length || !seconds || !questions.length) { this.answers = []; return; }
@@ -104,7 +119,7 @@ export class Draft {
         params: { header: { "Idempotency-Key": this.#key + "-" + this.#attempt } },
         body: {
           items: this.items.map(({ max: _, ...i }) => i), start: this.starts?.toISOString(), justification: this.why.trim() || undefined, ticket: this.ticket.trim() || undefined,
-          breakGlass: this.glass || undefined, ...(this.seconds ? { forSeconds: this.seconds } : { until: this.ends?.toISOString() }),
+          breakGlass: this.glass || undefined, ...(this.rhythm ? { repeat: rule(this.rhythm, this.times), zone: zone.own } : {}), ...(this.seconds ? { forSeconds: this.seconds } : { until: this.ends?.toISOString() }),
         },
       })));
     } catch (thrown) {

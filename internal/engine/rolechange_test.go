@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -164,4 +165,24 @@ func TestExtensionIsMadeOnce(t *testing.T) {
 	}
 	_, err := v.Extend(v.ctx, v.vic, second, in)
 	wantCode(t, err, access.KindConflict, "requestIdTaken")
+}
+
+// TestShorterRoleEndsWhatOutlastsIt holds that what is open by right of a role ends no later than the role, also where that is
+// given an earlier end, and without a job that has to be there then.
+func TestShorterRoleEndsWhatOutlastsIt(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	v.guard("web-1")
+	must(v.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeAssign, "cleo", v, 3*time.Hour)))(t)
+	long := must(v.Submit(v.ctx, v.cleo, ssh("web-1", 2*time.Hour)))(t).Grants[0].ID
+	must(v.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeUpdate, "cleo", v, 2*time.Hour)))(t)
+	v.reconcile()
+	if got := v.grant(long); got.State.Ended() {
+		t.Errorf("what ends with the role is %s: %s", got.State, got.Reason)
+	}
+	must(v.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeUpdate, "cleo", v, time.Hour)))(t)
+	v.reconcile()
+	if got := v.grant(long); got.State != access.GrantRevoked || !strings.Contains(got.Reason, "ends before it does") {
+		t.Errorf("what outlasts the role is %s: %s", got.State, got.Reason)
+	}
 }

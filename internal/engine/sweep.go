@@ -33,8 +33,8 @@ func (s *sweep) done(revision int64, until time.Time) {
 const sweepChunk = 250 // grants ended in one transaction
 
 // endUnheld revokes the grants whose holders may not ask for them any more: they were disabled, or have lost the role
-// assignment, the membership or the role's action that the grant rested on, or its time is over. It looks when the
-// directory has changed or an assignment has ended, and gives the instant at which the next one ends.
+// assignment, the membership or the role's action that the grant rested on, or its time is over, or ends before the grant now.
+// It looks when the directory has changed or an assignment has ended, and gives the instant at which the next one ends.
 func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 	now := e.now()
 	var dir *rbac.Directory
@@ -94,10 +94,15 @@ func unheld(ctx context.Context, r Reader, dir *rbac.Directory, now time.Time) (
 func lostRight(ctx context.Context, r Reader, dir *rbac.Directory, g access.Grant, m access.Machine, now time.Time) (string, error) {
 	if g.Role.IsZero() {
 		check := dir.Check(g.Principal, rbac.PoliciesInitiate, m.Resource, now)
-		if check.Allowed {
-			return "", nil
+		if !check.Allowed {
+			return check.Reason, nil
 		}
-		return check.Reason, nil
+		// Grants are cut to the end of the right when they are made, so the right was shortened since. It would take a job to
+		// end this one with it.
+		if until := dir.Until(g.Principal, rbac.PoliciesInitiate, m.Resource, now); !until.IsZero() && until.Before(g.End) {
+			return "their right to it ends before it does, at " + until.UTC().Format(time.RFC3339), nil
+		}
+		return "", nil
 	}
 	eligibility, err := r.Eligibility(ctx, g.Role.Eligibility)
 	switch {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -190,7 +192,7 @@ func (v *visit) fail(err error) {
 	if status == http.StatusInternalServerError {
 		v.portal.config.Log.Error("page failed", "path", v.URL.Path, "error", err)
 	}
-	v.show(status, "error.html", text)
+	v.show(status, "error.html", sentence(text))
 }
 
 func say(err error) (status int, text string) {
@@ -231,4 +233,14 @@ func (v *visit) check(tenant, client string) (identity.SignedIn, error) {
 		Tenant: tenant, Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword"),
 		Address: v.address, Via: "portal", Client: client,
 	})
+}
+
+// sentence makes one of a message, which begins in lower case and has no full stop.
+func sentence(message string) string {
+	first, size := utf8.DecodeRuneInString(message)
+	message = string(unicode.ToUpper(first)) + message[size:]
+	if !strings.HasSuffix(message, ".") {
+		message += "."
+	}
+	return message
 }

@@ -2,7 +2,6 @@ package armapi
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -240,38 +239,18 @@ func (c *call) activate(w wanted, tags map[string]string) (map[string]any, error
 	return roleRequest(made), nil
 }
 
-// held gives the caller's activations of the role that is wanted, or the one that is named, the one that lasts longest first.
-func (c *call) held(w wanted) ([]access.Grant, error) {
-	activations, err := c.activations(true)
-	if err != nil {
-		return nil, err
-	}
-	var found []access.Grant
-	for _, g := range activations {
-		if g.Role.Scope.Equal(w.scope) && (w.target == string(g.ID) || w.target == "" && strings.EqualFold(string(g.Role.ID), w.role)) {
-			found = append(found, g)
-		}
-	}
-	slices.SortFunc(found, func(a, b access.Grant) int { return b.End.Compare(a.End) })
-	return found, nil
-}
-
-// extend asks for a later end of the activation that lasts longest, under its eligibility's rule; where the role was given and
-// not activated, it asks an administrator.
+// extend asks for a later end of an activation, under its eligibility's rule; where the role was given and not activated, it
+// asks an administrator.
 func (c *call) extend(w wanted) (map[string]any, error) {
 	if err := c.mine(w); err != nil {
 		return nil, err
 	}
-	held, err := c.held(w)
-	if err != nil {
-		return nil, err
-	}
-	if len(held) == 0 {
-		return c.changeRole(access.OfAssignment, w)
-	}
-	made, err := c.engine().Extend(c.Context(), c.caller, held[0].ID, engine.ExtendInput{
+	made, err := c.engine().ExtendRole(c.Context(), c.caller, engine.RoleChangeInput{Target: w.target, Role: w.role, Scope: w.scope}, engine.ExtendInput{
 		ID: access.RequestID(w.id), Until: w.end(c.api.config.Now()), Justification: w.justification, Ticket: w.ticket,
 	})
+	if access.CodeOf(err) == "nothingToChange" {
+		return c.changeRole(access.OfAssignment, w)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 	return d, rememberKey(ctx, tx, c, in.IdempotencyKey, in.digest(), d.Request)
 }
 
-// chosenID gives the id of a new request: the caller's choice where it is free, or a new one.
+// chosenID gives the id of a new request, or of a change of a role: the caller's choice where neither has it, or a new one.
 func chosenID(ctx context.Context, r Reader, id access.RequestID) (access.RequestID, error) {
 	if id == "" {
 		return access.RequestID(newID()), nil

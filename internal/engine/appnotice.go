@@ -65,12 +65,9 @@ func (w *work) definitionBecame(ctx context.Context, was app.Definition, next *a
 
 // announce tells the people of one tenant something of an application, where it has a channel that could carry it.
 func (w *work) announce(ctx context.Context, a app.Application, tenant access.TenantID, to []access.PrincipalID, s Subject) error {
-	heard, err := w.tx.HasChannels(ctx, tenant)
-	if err != nil {
-		return fmt.Errorf("read channels: %w", err)
-	}
-	if !heard {
-		return nil
+	heard, err := w.hears(ctx, tenant)
+	if err != nil || !heard {
+		return err
 	}
 	slices.Sort(to)
 	err = w.tx.Enqueue(ctx, Notification{

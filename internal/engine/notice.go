@@ -41,19 +41,15 @@ func (w *work) notifyGrant(g access.Grant, event access.Event) {
 // enqueue writes the notices to the outbox, unless the tenant has no channel that could carry them.
 func (w *work) enqueue(ctx context.Context) error {
 	var out []Notification
-	listens := map[access.TenantID]bool{}
 	for _, n := range w.notices {
 		sides, err := w.sides(ctx, n)
 		if err != nil {
 			return err
 		}
 		for _, side := range sides {
-			heard, asked := listens[side.tenant]
-			if !asked {
-				if heard, err = w.tx.HasChannels(ctx, side.tenant); err != nil {
-					return fmt.Errorf("read channels: %w", err)
-				}
-				listens[side.tenant] = heard
+			heard, err := w.hears(ctx, side.tenant)
+			if err != nil {
+				return err
 			}
 			if !heard {
 				continue
@@ -74,6 +70,20 @@ func (w *work) enqueue(ctx context.Context) error {
 		return fmt.Errorf("enqueue notifications: %w", err)
 	}
 	return nil
+}
+
+// hears tells whether a tenant has a channel that could carry a notification.
+func (w *work) hears(ctx context.Context, tenant access.TenantID) (bool, error) {
+	heard, asked := w.listens[tenant]
+	if asked {
+		return heard, nil
+	}
+	heard, err := w.tx.HasChannels(ctx, tenant)
+	if err != nil {
+		return false, fmt.Errorf("read channels: %w", err)
+	}
+	w.listens[tenant] = heard
+	return heard, nil
 }
 
 func (w *work) write(ctx context.Context, n notice) (Notification, error) {

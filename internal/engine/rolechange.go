@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
@@ -91,32 +89,27 @@ func (e *Engine) ChangeRole(ctx context.Context, c Caller, in RoleChangeInput) (
 
 // begin gives the record of a change, or that of the same change which was made before.
 func (in RoleChangeInput) begin(ctx context.Context, tx Tx, may rights) (made access.RoleChange, repeated bool, err error) {
-	if uuid.Validate(string(in.ID)) != nil {
-		return made, false, access.Fault(access.KindInvalid, "malformedRequestId", "the id %q of a request must be a GUID", clip(string(in.ID)))
+	if in.ID == "" {
+		return made, false, access.Fault(access.KindInvalid, "malformedRequestId", "the id %q of a request must be a GUID", "")
 	}
 	for what, text := range map[string]string{"justification": in.Justification, "ticket": in.Ticket} {
 		if len(text) > access.MaxText {
 			return made, false, access.Fault(access.KindInvalid, what+"TooLong", "the %s has %d bytes; %d are allowed", what, len(text), access.MaxText)
 		}
 	}
-	id := access.RoleChangeID(strings.ToLower(string(in.ID)))
-	taken := access.Fault(access.KindConflict, "requestIdTaken", "there is a request %s already: choose another id", id)
-	earlier, err := tx.RoleChange(ctx, id)
+	earlier, err := tx.RoleChange(ctx, access.RoleChangeID(strings.ToLower(string(in.ID))))
 	switch {
 	case err == nil && earlier.Requester == may.caller.Principal && earlier.Of == in.Of && earlier.Kind == in.Kind && earlier.Scope.Equal(in.Scope):
 		return earlier, true, nil
-	case err == nil:
-		return made, false, taken
-	case !isKind(err, access.KindNotFound):
+	case err != nil && !isKind(err, access.KindNotFound):
 		return made, false, fmt.Errorf("read change: %w", err)
 	}
-	if _, err := tx.Request(ctx, access.RequestID(id)); err == nil {
-		return made, false, taken
-	} else if !isKind(err, access.KindNotFound) {
-		return made, false, fmt.Errorf("read request: %w", err)
+	id, err := chosenID(ctx, tx, access.RequestID(in.ID))
+	if err != nil {
+		return made, false, err
 	}
 	return access.RoleChange{
-		ID: id, Tenant: may.tenantOf(in.Scope), Of: in.Of, Kind: in.Kind, Scope: in.Scope, Requester: may.caller.Principal,
+		ID: access.RoleChangeID(id), Tenant: may.tenantOf(in.Scope), Of: in.Of, Kind: in.Kind, Scope: in.Scope, Requester: may.caller.Principal,
 		Justification: in.Justification, Ticket: in.Ticket, State: access.RoleChangeDone, CreatedAt: may.now, Revision: 1,
 	}, false, nil
 }

@@ -28,6 +28,24 @@ func (e *Engine) giveBack(ctx context.Context, tx Tx, may rights, in RoleChangeI
 	return made, w.finish(ctx)
 }
 
+// ExtendRole is Extend for the activation of the caller's that a change names; of several, the one that lasts longest. Where
+// there is none it fails with the code nothingToChange.
+func (e *Engine) ExtendRole(ctx context.Context, c Caller, of RoleChangeInput, in ExtendInput) (RequestDetail, error) {
+	var held []access.Grant
+	err := e.look(ctx, c, attempt{}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		held, err = heldRoles(ctx, r, may, of)
+		return err
+	})
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	return e.Extend(ctx, c, held[0].ID, in)
+}
+
 // heldRoles gives the caller's activations that a change names, the one that lasts longest first; at least one.
 func heldRoles(ctx context.Context, r Reader, may rights, in RoleChangeInput) ([]access.Grant, error) {
 	var held []access.Grant

@@ -24,6 +24,7 @@ type work struct {
 	unclosed map[access.MachineID][]access.Grant // as read so far, and kept up to date by saveGrant
 	held     map[holding][]access.Grant          // likewise
 
+	listens      map[access.TenantID]bool               // whether a tenant has a channel, as asked so far
 	applications map[access.ResourceID]*app.Application // by managed resource group, those looked for so far; nil where it is none
 }
 
@@ -37,7 +38,7 @@ func (*Engine) newWork(tx Tx, now time.Time) *work {
 	return &work{
 		tx: tx, now: now, bumps: map[access.AgentID]bool{}, machines: map[access.MachineID]access.Machine{},
 		unclosed: map[access.MachineID][]access.Grant{}, held: map[holding][]access.Grant{},
-		applications: map[access.ResourceID]*app.Application{},
+		listens: map[access.TenantID]bool{}, applications: map[access.ResourceID]*app.Application{},
 	}
 }
 

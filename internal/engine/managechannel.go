@@ -67,6 +67,38 @@ func (e *Engine) sealInto(c *Channel, in ChannelInput) error {
 	return nil
 }
 
+// ofTheServer refuses a channel that uses what belongs to the server's host, the files of its folder of secrets and its
+// place in an inner network, to every tenant but the one that runs the server. The right to write channels is a right in
+// the caller's own tenant, and so is none to these.
+func (c Channel) ofTheServer(ctx context.Context, r Reader) error {
+	var reasons []access.Reason
+	if c.Secret.File != "" {
+		reasons = append(reasons, access.Reason{
+			Code: "secretFileOfTheServer", Field: "secretFile",
+			Message: "secret files belong to the tenant that runs the server: give the secret itself, which is kept sealed",
+		})
+	}
+	if c.AllowPrivate {
+		reasons = append(reasons, access.Reason{
+			Code: "privateOfTheServer", Field: "allowPrivate",
+			Message: "private addresses and plain HTTP are for the tenant that runs the server: give the receiver a public address with TLS",
+		})
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	home, err := homeTenant(ctx, r)
+	if err != nil {
+		return fmt.Errorf("read tenants: %w", err)
+	}
+	if c.Tenant == home {
+		return nil
+	}
+	e := access.Fault(access.KindForbidden, "channelOfTheServer", "the channel would use what belongs to the server's host: nothing was changed")
+	e.Reasons = reasons
+	return e
+}
+
 // CreateChannel adds a channel to the caller's tenant.
 func (e *Engine) CreateChannel(ctx context.Context, c Caller, in ChannelInput) (channel Channel, err error) {
 	name := ""
@@ -82,6 +114,9 @@ func (e *Engine) CreateChannel(ctx context.Context, c Caller, in ChannelInput) (
 			return err
 		}
 		if err := channel.Validate(); err != nil {
+			return err
+		}
+		if err := channel.ofTheServer(ctx, tx); err != nil {
 			return err
 		}
 		others, err := tx.Channels(ctx, ChannelFilter{Tenant: c.Tenant}, Page{Limit: maxChannels})
@@ -126,6 +161,9 @@ func (e *Engine) UpdateChannel(ctx context.Context, c Caller, ref string, in Cha
 			return err
 		}
 		if err := channel.Validate(); err != nil {
+			return err
+		}
+		if err := channel.ofTheServer(ctx, tx); err != nil {
 			return err
 		}
 		if !strings.EqualFold(channel.Name, was.Name) {

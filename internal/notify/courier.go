@@ -28,23 +28,49 @@ type Sender interface {
 type Courier struct {
 	vault  *Vault
 	public *url.URL
+	home   func(context.Context) (access.TenantID, error)
 	now    func() time.Time
 }
 
-// NewCourier makes a courier. public is the URL under which people reach the portal, such as https://postern.example.com.
-func NewCourier(vault *Vault, public string, now func() time.Time) (*Courier, error) {
+// NewCourier makes a courier. public is the URL under which people reach the portal, such as https://postern.example.com;
+// home gives the tenant that runs the server, to whose channels alone its secret files and private networks are open.
+func NewCourier(vault *Vault, public string, home func(context.Context) (access.TenantID, error), now func() time.Time) (*Courier, error) {
 	u, err := url.Parse(public)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, access.Fault(access.KindInvalid, "publicUrlInvalid", "the public URL must look like https://postern.example.com")
 	}
-	if vault == nil || now == nil {
-		return nil, errors.New("a courier needs a vault and a clock")
+	if vault == nil || home == nil || now == nil {
+		return nil, errors.New("a courier needs a vault, the tenant that runs the server and a clock")
 	}
-	return &Courier{vault: vault, public: u, now: now}, nil
+	return &Courier{vault: vault, public: u, home: home, now: now}, nil
+}
+
+// confined gives the channel as its tenant may use it, whatever was kept: of another tenant than the one that runs the
+// server it reaches no private address, and has no secret in the server's files.
+func (c *Courier) confined(ctx context.Context, channel engine.Channel) (engine.Channel, error) {
+	if !channel.AllowPrivate && channel.Secret.File == "" {
+		return channel, nil
+	}
+	home, err := c.home(ctx)
+	if err != nil {
+		return channel, temporary("it cannot be told which tenant runs the server", err)
+	}
+	if channel.Tenant == home {
+		return channel, nil
+	}
+	if channel.Secret.File != "" {
+		return channel, temporary("secret files belong to the tenant that runs the server: give the channel the secret itself", nil)
+	}
+	channel.AllowPrivate = false
+	return channel, nil
 }
 
 // Send makes one attempt.
 func (c *Courier) Send(ctx context.Context, p Parcel) (Receipt, error) {
+	var err error
+	if p.Channel, err = c.confined(ctx, p.Channel); err != nil {
+		return Receipt{}, err
+	}
 	secret, err := c.vault.open(p.Channel)
 	if err != nil {
 		return Receipt{}, temporary("the channel's secret cannot be used: "+err.Error(), err) // somebody will put it right

@@ -34,9 +34,12 @@ func newVault(t *testing.T, folder string) *notify.Vault {
 	return v
 }
 
+// home says that the tenant of these tests runs the server.
+func home(context.Context) (access.TenantID, error) { return tenant, nil }
+
 func newCourier(t *testing.T, v *notify.Vault) *notify.Courier {
 	t.Helper()
-	c, err := notify.NewCourier(v, public, time.Now)
+	c, err := notify.NewCourier(v, public, home, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

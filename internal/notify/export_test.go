@@ -14,7 +14,7 @@ import (
 // RetryAfter and CheckDestination let the tests at what reads bytes from outside.
 func RetryAfter(value string, now time.Time) time.Duration { return retryAfter(value, now) }
 
-// CheckDestination is the check of the dialer.
+// CheckDestination is the check of Dialer.
 func CheckDestination(a netip.Addr, allowPrivate bool) error {
 	return checkDestination(a, allowPrivate)
 }

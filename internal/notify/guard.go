@@ -46,7 +46,7 @@ func checkDestination(address netip.Addr, allowPrivate bool) error {
 		return &destinationError{a.String() + " is no address of a receiver"}
 	case a.IsLoopback(), a.IsPrivate(), netip.MustParsePrefix("100.64.0.0/10").Contains(a) && a != netip.MustParseAddr("100.100.100.200"):
 		if !allowPrivate {
-			return &destinationError{a.String() + " is a private address; allow private addresses on the channel if that is meant"}
+			return &destinationError{a.String() + " is a private address; if that is meant, the tenant that runs the server may allow it with --allow-private"}
 		}
 		return nil
 	}
@@ -74,9 +74,9 @@ func unwrap(a netip.Addr) netip.Addr {
 	}
 }
 
-// dialer makes connections whose address is checked after the name was resolved, at the moment of connecting, so that
+// Dialer makes connections whose address is checked after the name was resolved, at the moment of connecting, so that
 // a name which resolves differently the second time gains nothing.
-func dialer(allowPrivate bool) *net.Dialer {
+func Dialer(allowPrivate bool) *net.Dialer {
 	return &net.Dialer{
 		Timeout:   connectTimeout,
 		KeepAlive: -1,

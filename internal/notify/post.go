@@ -34,7 +34,7 @@ func post(ctx context.Context, c engine.Channel, raw string, header http.Header,
 	}
 	client := &http.Client{
 		Transport: &http.Transport{
-			DialContext: dialer(c.AllowPrivate).DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: connectTimeout,
+			DialContext: Dialer(c.AllowPrivate).DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: connectTimeout,
 			ForceAttemptHTTP2: true, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

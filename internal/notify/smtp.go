@@ -27,6 +27,9 @@ type envelope struct {
 // sendMail hands one mail to the channel's server and says what that answered. A connection lives for one mail, so that
 // a server that hangs holds up nothing else.
 func sendMail(ctx context.Context, c engine.Channel, m message, e envelope, password opened) (Receipt, error) {
+	if c.Mail.TLS == engine.MailPlain && !c.AllowPrivate {
+		return Receipt{}, permanent("mail without TLS is sent to private addresses alone: choose starttls or tls", nil)
+	}
 	mailing, err := newMail(c, m, e)
 	if err != nil {
 		return Receipt{}, permanent(err.Error(), err)
@@ -90,7 +93,7 @@ func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, passw
 	options := []mail.Option{
 		mail.WithPort(port), mail.WithTimeout(sendTimeout), mail.WithTLSConfig(trust), mail.WithTLSPolicy(policy), mail.WithoutNoop(),
 		mail.WithDialContextFunc(func(dial context.Context, network, address string) (net.Conn, error) {
-			conn, err := dialer(c.AllowPrivate).DialContext(dial, network, address)
+			conn, err := Dialer(c.AllowPrivate).DialContext(dial, network, address)
 			if err != nil {
 				return nil, err
 			}

@@ -69,7 +69,7 @@ func (w TicketWebhook) CheckTicket(ctx context.Context, q engine.TicketQuery) er
 	// The operator's own configuration names it, so it may be in the operator's own network.
 	client := &http.Client{
 		Transport: &http.Transport{
-			DialContext: dialer(true).DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: connectTimeout,
+			DialContext: Dialer(true).DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: connectTimeout,
 			DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

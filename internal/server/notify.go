@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/notify"
 )
@@ -46,10 +47,22 @@ func (s *server) openNotifier() error {
 	if public == "" {
 		public = guessPublic(s.config)
 	}
-	if s.notify.courier, err = notify.NewCourier(s.notify.vault, public, s.now); err != nil {
+	if s.notify.courier, err = notify.NewCourier(s.notify.vault, public, s.home, s.now); err != nil {
 		return &KeyError{Key: "publicURL", Err: err}
 	}
 	return nil
+}
+
+// home gives the tenant that runs the server, which never changes.
+func (s *server) home(ctx context.Context) (access.TenantID, error) {
+	if known := s.homeTenant.Load(); known != nil {
+		return *known, nil
+	}
+	t, err := s.engine.FindTenant(ctx, "")
+	if err == nil {
+		s.homeTenant.Store(&t.ID)
+	}
+	return t.ID, err
 }
 
 // openDispatcher makes what carries out the outbox of the store.

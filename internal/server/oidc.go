@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postern-dev/postern/internal/identity"
+	"github.com/postern-dev/postern/internal/notify"
 )
 
 // OIDC is the identity provider that the people of a tenant may sign in with.
@@ -29,6 +31,7 @@ type OIDC struct {
 	Groups           map[string]string // what is claimed, to the name of a group here
 	Domains          []string
 	CAFile           string
+	AllowPrivate     bool // what the provider names besides its issuer may have a private address
 }
 
 // setOIDCText reads the list where there is no file: it is JSON, or YAML.
@@ -86,6 +89,7 @@ func (o *OIDC) decode(item *yaml.Node) error {
 		{"groups", "a mapping of what is claimed to a group here, each once", &o.Groups},
 		{"domains", "a list of plain values", &o.Domains},
 		{"caFile", plain, &o.CAFile},
+		{"allowPrivate", "true or false", &o.AllowPrivate},
 	}
 	known, seen := make([]string, len(fields)), map[string]bool{}
 	for i, f := range fields {
@@ -171,10 +175,58 @@ func (o *OIDC) identity(publicURL string) (identity.OIDCConfig, error) {
 			return c, fmt.Errorf("caFile: %s holds no certificate in PEM form", o.CAFile)
 		}
 	}
+	var err error
+	c.Client, err = o.client(config)
+	return c, err
+}
+
+// client makes what calls the provider. The operator's word counts for the issuer alone: what the provider names besides
+// it, such as where its keys are, or where it redirects to, is another's word, so it must be https and, unless the operator
+// allows it, no private address.
+func (o *OIDC) client(config *tls.Config) (*http.Client, error) {
+	issuer, err := url.Parse(o.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	own := []string{hostPort(issuer)}
+	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: issuer}); err == nil && proxy != nil {
+		own = append(own, hostPort(proxy))
+	}
 	const patience = 15 * time.Second
-	c.Client = &http.Client{Timeout: patience, Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, DialContext: (&net.Dialer{Timeout: patience}).DialContext, ForceAttemptHTTP2: true,
+	trusted, guarded := &net.Dialer{Timeout: patience}, notify.Dialer(o.AllowPrivate)
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true,
 		TLSHandshakeTimeout: patience, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2,
-	}}
-	return c, nil
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if slices.Contains(own, strings.ToLower(address)) {
+				return trusted.DialContext(ctx, network, address)
+			}
+			return guarded.DialContext(ctx, network, address)
+		},
+	}
+	return &http.Client{Timeout: patience, Transport: secured{transport, hostPort(issuer)}}, nil
+}
+
+// secured is a transport that calls nothing without TLS but one issuer, which may be on the same host.
+type secured struct {
+	*http.Transport
+
+	issuer string // host:port
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s secured) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" && hostPort(r.URL) != s.issuer {
+		return nil, fmt.Errorf("the provider names %s, which is not https", r.URL.Host)
+	}
+	return s.Transport.RoundTrip(r)
+}
+
+// hostPort gives what is dialed for a URL.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return strings.ToLower(net.JoinHostPort(u.Hostname(), port))
 }

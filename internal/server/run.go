@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/httpapi"
 	"github.com/postern-dev/postern/internal/identity"
@@ -55,6 +56,7 @@ type server struct {
 	notify      notifier
 	metrics     *metrics
 	reconciling atomic.Bool
+	homeTenant  atomic.Pointer[access.TenantID] // once it was asked for
 
 	listener, figures net.Listener // figures is nil without metrics
 	adminPassword     string

@@ -15,8 +15,20 @@ const kinds = {
   },
 };
 
+// Boxes in rows that are components do not share a group: the last one ticked would stand for all of them. Picks does.
+const boxes = {
+  name: "boxes",
+  enforce: "pre" as const,
+  transform(this: { error(text: string): never }, code: string, id: string) {
+    if (!id.endsWith(".svelte")) return;
+    for (const [tag] of code.matchAll(/<input\b(?:(?!\/>)[^])*\/>/g)) {
+      if (tag.includes("bind:group") && !tag.includes('type="radio"')) this.error("bind:group on something else than a radio button: tie the box to Picks, of lib/picks.svelte.ts");
+    }
+  },
+};
+
 export default defineConfig({
-  plugins: [kinds, svelte(), tailwind()],
+  plugins: [kinds, boxes, svelte(), tailwind()],
   build: {
     outDir: "../internal/portal/dist",
     emptyOutDir: true,

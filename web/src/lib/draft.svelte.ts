@@ -1,6 +1,7 @@
 import { api, ask, Failure, failure, sentence, type Explanation, type Network, type Policy, type PortRule } from "./api";
 import { time } from "./live.svelte";
 import { confirmed } from "./passkey";
+import { Picks } from "./picks.svelte";
 import { rhythms, rule, typed, windows, type Rhythm } from "./series";
 import { unique } from "./text";
 import { zone } from "./zone.svelte";
@@ -15,7 +16,7 @@ const list = (text: string) => text.split(/[\s,]+/).filter(Boolean);
 /** Draft is a request while it is written. It is made while a component starts. */
 export class Draft {
   policies = $state<Record<string, Policy | Failure>>({});
-  chosen = $state<string[]>([]); // machine, a line break, protocol/ports
+  chosen = new Picks(); // machine, a line break, protocol/ports
   source = $state<"me" | "prefix" | "network">("me");
   prefix = $state("");
   network = $state("");
@@ -52,7 +53,7 @@ export class Draft {
       const p = await ask(api.GET("/api/v1/machines/{machine}/policy", { params: { path: { machine } } }));
       this.policies[machine] = p;
       const only = p.ports.find((r) => `${r.protocol ?? "tcp"}/${r.ports}` === wish) ?? p.ports.find((r) => r.ports === "22") ?? p.ports.find((r) => r.ports === "3389") ?? p.ports[0];
-      if (only && !this.chosen.some((c) => c.startsWith(machine + "\n"))) this.chosen = [...this.chosen, Draft.name(machine, only)];
+      if (only && !this.chosen.names.some((c) => c.startsWith(machine + "\n"))) this.chosen.set(true, Draft.name(machine, only));
     } catch (thrown) {
       this.policies[machine] = failure(thrown);
     }
@@ -63,7 +64,7 @@ export class Draft {
     return p instanceof Failure ? undefined : p;
   }
   sources = $derived(this.source === "me" ? ["me"] : this.source === "network" ? list(this.network) : list(this.prefix));
-  items = $derived.by(() => this.#machines().flatMap((machine) => (this.#policy(machine)?.ports ?? []).filter((r) => this.chosen.includes(Draft.name(machine, r))).map((r) => ({
+  items = $derived.by(() => this.#machines().flatMap((machine) => (this.#policy(machine)?.ports ?? []).filter((r) => this.chosen.has(Draft.name(machine, r))).map((r) => ({
     machine, ports: r.ports, protocol: r.protocol ?? ("tcp" as const), sources: this.sources, max: r.maxSeconds,
   }))));
   most = $derived(this.items.length ? Math.min(...this.items.map((i) => i.max)) : 86400);

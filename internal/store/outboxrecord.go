@@ -37,6 +37,7 @@ type lifecycleRecord struct {
 }
 
 type subjectItemRecord struct {
+	Role     string          `json:"role,omitempty"`
 	Machine  string          `json:"machine"`
 	Ports    portsRecord     `json:"ports"`
 	Protocol access.Protocol `json:"protocol"`
@@ -50,7 +51,9 @@ func notificationRecordOf(n engine.Notification) notificationRecord {
 		By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity, Unended: s.Unended, Lifecycle: lifecycleRecord(n.Lifecycle),
 	}
 	for _, i := range s.Items {
-		r.Items = append(r.Items, subjectItemRecord{Machine: i.Machine, Ports: portsRecord(i.Ports), Protocol: i.Protocol, Sources: i.Sources})
+		r.Items = append(r.Items, subjectItemRecord{
+			Role: i.Role, Machine: i.Machine, Ports: portsRecord(i.Ports), Protocol: i.Protocol, Sources: i.Sources,
+		})
 	}
 	return r
 }
@@ -63,7 +66,9 @@ func (r notificationRecord) onto(n engine.Notification) engine.Notification {
 		Detail: r.Detail, Title: r.Title, Severity: r.Severity, Unended: r.Unended,
 	}
 	for _, i := range r.Items {
-		n.Subject.Items = append(n.Subject.Items, engine.SubjectItem{Machine: i.Machine, Ports: access.PortRange(i.Ports), Protocol: i.Protocol, Sources: i.Sources})
+		n.Subject.Items = append(n.Subject.Items, engine.SubjectItem{
+			Role: i.Role, Machine: i.Machine, Ports: access.PortRange(i.Ports), Protocol: i.Protocol, Sources: i.Sources,
+		})
 	}
 	return n
 }

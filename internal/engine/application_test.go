@@ -385,18 +385,7 @@ func TestNobodyEnrolsIntoAGroupThatIsGone(t *testing.T) {
 func TestBothSidesAreToldOfAnApplication(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
-	err := m.store.Update(m.ctx, func(tx engine.Tx) error {
-		for _, tenant := range []access.TenantID{m.admin.Tenant, m.publisher.ID} {
-			c := engine.Channel{ID: engine.ChannelID(tenant), Tenant: tenant, Name: "hook", Kind: engine.Webhook, Enabled: true, CreatedAt: m.clock.now(), Revision: 1}
-			if err := tx.SaveChannel(m.ctx, c, 0); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.listen(m.admin.Tenant, m.publisher.ID)
 	m.deploy(manual())
 	must(m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic, Longest: time.Hour}}))(t)
 	newer := shopOffer(func(in *engine.AppDefinitionInput) { in.Public, in.Description = true, "told" })

@@ -31,9 +31,17 @@ const (
 // Personal tells whether the channel reaches each recipient on their own; others have one receiver for all.
 func (k ChannelKind) Personal() bool { return k == SMTP }
 
-// Carries tells whether the channel has something to send for a kind of notification: PagerDuty has incidents only.
+// Carries reports whether the channel has something to send for a kind of notification.
 func (k ChannelKind) Carries(kind NotificationKind) bool {
-	return (kind == NotifyLifecycle) == (k == Lifecycle) && (k != PagerDuty || kind != NotifyRequested && kind != NotifyWillEnd && kind != NotifyApplication)
+	switch k {
+	case Lifecycle:
+		return kind == NotifyLifecycle
+	case PagerDuty:
+		return kind.opensOrResolves()
+	case SMTP, Slack, Teams, Webhook:
+		return kind != NotifyLifecycle
+	}
+	return false
 }
 
 // Channel is a way to reach people: a mail server, a chat's webhook, any program's webhook, a pager.

@@ -81,7 +81,7 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 		if err := tx.SaveReview(ctx, review, 0); err != nil {
 			return fmt.Errorf("save review: %w", err)
 		}
-		w.notify(notice{kind: NotifyBreakGlass, request: request, by: issuer.Name, recipients: told})
+		w.notify(notice{kind: NotifyBreakGlass, request: request, codeOf: issuer.Name, recipients: told})
 		w.event(access.Event{
 			Kind: access.GlassBroken, Actor: actor, Tenant: tenant, Scope: m.Resource, Machine: code.Machine, Agent: agent, Request: request.ID,
 			Details: map[string]string{

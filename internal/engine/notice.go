@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
@@ -13,7 +14,8 @@ type notice struct {
 	kind       NotificationKind
 	request    access.Request // of notices about a request
 	grant      access.Grant   // of notices about a grant
-	by         string
+	by         string         // who did it; empty where nobody did, or nobody knows
+	codeOf     string         // with NotifyBreakGlass: to whom the code was issued that was used offline
 	recipients []access.PrincipalID
 }
 
@@ -22,7 +24,10 @@ func (w *work) notify(n notice) { w.notices = append(w.notices, n) }
 
 // notifyGrant has finish tell the holder, and where it was ended early whoever agreed to it, what became of a grant.
 func (w *work) notifyGrant(g access.Grant, event access.Event) {
-	n := notice{grant: g, by: event.Actor.Name, recipients: []access.PrincipalID{g.Principal}}
+	n := notice{grant: g, recipients: []access.PrincipalID{g.Principal}}
+	if event.Actor.ID != "" {
+		n.by = event.Actor.Name
+	}
 	switch event.Kind { //nolint:exhaustive // the others are told to nobody
 	case access.GrantOpened:
 		n.kind = NotifyOpened
@@ -89,19 +94,18 @@ func (w *work) hears(ctx context.Context, tenant access.TenantID) (bool, error) 
 func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 	id := NotificationID(newID())
 	if n.grant.ID == "" {
-		names := map[access.MachineID]string{}
-		for _, item := range n.request.Items {
-			m, err := w.site(ctx, item.Role, item.Machine)
-			if err != nil {
-				return Notification{}, err
-			}
-			names[item.Machine] = nameOf(m, item.Machine)
+		names, err := w.places(ctx, n.request.Items...)
+		if err != nil {
+			return Notification{}, err
 		}
 		out := AboutRequest(id, n.kind, n.request, names, w.now)
-		out.Recipients, out.Subject.By = n.recipients, n.by
+		out.Recipients, out.Subject.By, out.Subject.CodeOf = n.recipients, n.by, n.codeOf
+		if n.codeOf != "" {
+			out.Subject.Who = ""
+		}
 		return out, nil
 	}
-	m, err := w.site(ctx, n.grant.Role, n.grant.Machine)
+	names, err := w.places(ctx, access.Item{Role: n.grant.Role, Machine: n.grant.Machine})
 	if err != nil {
 		return Notification{}, err
 	}
@@ -109,7 +113,7 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 	if err != nil {
 		return Notification{}, fmt.Errorf("read request: %w", err)
 	}
-	out := AboutGrant(id, n.kind, n.grant, request, nameOf(m, n.grant.Machine), w.now)
+	out := AboutGrant(id, n.kind, n.grant, request, names, w.now)
 	out.Recipients, out.Subject.By = n.recipients, n.by
 	if n.kind != NotifyEnded {
 		return out, nil
@@ -135,4 +139,55 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 		}
 	}
 	return out, nil
+}
+
+// places names what items are about: machines, and the places where roles hold.
+func (w *work) places(ctx context.Context, items ...access.Item) (Places, error) {
+	names := Places{Machines: map[access.MachineID]string{}, Scopes: map[access.ResourceID]string{}}
+	for _, item := range items {
+		if !item.Role.IsZero() {
+			name, err := w.scopeInWords(ctx, item.Role.Scope)
+			if err != nil {
+				return Places{}, err
+			}
+			names.Scopes[item.Role.Scope] = name
+			continue
+		}
+		m, err := w.machine(ctx, item.Machine)
+		if err != nil {
+			return Places{}, err
+		}
+		names.Machines[item.Machine] = nameOf(m, item.Machine)
+	}
+	return names, nil
+}
+
+// scopeInWords returns "subscription production", "resource group web", "application shop" for its managed resource group, or
+// the name of a single resource.
+func (w *work) scopeInWords(ctx context.Context, scope access.ResourceID) (string, error) {
+	a, err := w.applicationAt(ctx, scope)
+	if err != nil {
+		return "", err
+	}
+	group := scope.Segment("resourceGroups")
+	switch {
+	case a != nil:
+		return "application " + a.Name(), nil
+	case scope == access.Root:
+		return "everything", nil
+	case scope.Equal(access.SubscriptionScope(scope.InSubscription())):
+		all, err := w.tx.Subscriptions(ctx)
+		if err != nil {
+			return "", fmt.Errorf("read subscriptions: %w", err)
+		}
+		name := string(scope.InSubscription())
+		if i := slices.IndexFunc(all, func(s access.Subscription) bool { return s.ID == scope.InSubscription() }); i >= 0 {
+			name = all[i].Name
+		}
+		return "subscription " + name, nil
+	case strings.EqualFold(scope.Name(), group):
+		return "resource group " + group, nil
+	default:
+		return scope.Name(), nil
+	}
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -22,14 +23,7 @@ func TestNotices(t *testing.T) {
 	if told := w.told(); len(told) != 0 {
 		t.Fatalf("without a channel there are %v", told)
 	}
-	err := w.store.Update(w.ctx, func(tx engine.Tx) error {
-		return tx.SaveChannel(w.ctx, engine.Channel{
-			ID: "c", Tenant: w.admin.Tenant, Name: "hook", Kind: engine.Webhook, Enabled: true, CreatedAt: w.clock.now(), Revision: 1,
-		}, 0)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.listen(w.admin.Tenant)
 	d := w.ask()
 	d = must(w.decide(w.bob, d, true))(t)
 	d = must(w.decide(w.cy, d, true))(t)
@@ -59,6 +53,63 @@ func TestNotices(t *testing.T) {
 	}
 	if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
 		t.Errorf("told\n%q, want\n%q", got, want)
+	}
+}
+
+// listen gives a tenant a channel that could carry notices.
+func (w *world) listen(tenants ...access.TenantID) {
+	w.tb.Helper()
+	err := w.store.Update(w.ctx, func(tx engine.Tx) error {
+		for _, tenant := range tenants {
+			c := engine.Channel{ID: engine.ChannelID(tenant), Tenant: tenant, Name: "hook", Kind: engine.Webhook, Enabled: true, CreatedAt: w.clock.now(), Revision: 1}
+			if err := tx.SaveChannel(w.ctx, c, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+// TestNoticesOfRolesNameThem reads what the outbox keeps of an activation: which role, and of which application.
+func TestNoticesOfRolesNameThem(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	m.deploy(manual())
+	m.listen(m.admin.Tenant, m.publisher.ID)
+	must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	told := m.told()
+	if len(told) == 0 {
+		t.Fatal("nobody is told")
+	}
+	for _, n := range told {
+		if s := n.Subject; len(s.Items) != 1 || s.Items[0].Role != "Contributor on application shop" || s.Duration != time.Hour || !s.End.IsZero() {
+			t.Errorf("%s of an activation that waits says %+v", n.Kind, s)
+		}
+	}
+}
+
+// TestAnOfflineCodeAccusesNobody reads the notice of a code that was used with the server out of reach: to whom it was
+// issued is known, and who typed it is not.
+func TestAnOfflineCodeAccusesNobody(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, twoOfOps)
+	w.listen(w.admin.Tenant)
+	if _, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 1); err != nil {
+		t.Fatal(err)
+	}
+	use := engine.GlassUse{
+		Code: engine.GlassCodeID(w.desired(w.host.Agent.ID).Codes[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), Opened: w.clock.now(),
+		Duration: time.Minute, Reason: "site down",
+	}
+	if err := w.GlassUsed(w.ctx, w.host.Agent.ID, office, use); err != nil {
+		t.Fatal(err)
+	}
+	told := w.told()
+	if len(told) != 1 || told[0].Subject.CodeOf != "admin" || told[0].Subject.Who != "" || told[0].Subject.By != "" {
+		t.Errorf("told is %+v", told)
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -38,6 +39,16 @@ func NotificationKinds() []NotificationKind {
 	}
 }
 
+// opensOrResolves reports whether notifications of the kind open an incident or resolve one: a pager carries nothing else.
+func (k NotificationKind) opensOrResolves() bool {
+	switch k {
+	case NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyEnded, NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyTest:
+		return true
+	case NotifyRequested, NotifyWillEnd, NotifyApplication, NotifyLifecycle:
+	}
+	return false
+}
+
 // Notification is something that people should be told, as data: every channel makes its own text of it.
 // Enqueue it in the transaction of the change that it tells of.
 type Notification struct {
@@ -72,7 +83,9 @@ type Subject struct {
 	Items    []SubjectItem // what was asked for or opened
 	Start    time.Time
 	End      time.Time
-	Reason   string // the justification
+	Duration time.Duration // of what is counted from an approval that has not come; Start and End are zero then
+	Windows  int           // of a recurring request; Start and End are the first window's
+	Reason   string        // the justification
 	Ticket   string
 	By       string // who decided, revoked, or failed to do it
 	Outcome  string // approved, denied, canceled, timedOut; expired, revoked, superseded; open, acknowledged or closed for an alert; deployed, changed, deleted, newVersion or withdrawn for an application
@@ -80,11 +93,15 @@ type Subject struct {
 	Title    string // of an alert; the name of an application
 	Severity string // of an alert: info, warning, error, critical
 	Unended  int    // grants of the request that have not ended; 0 with NotifyEnded means that all is over
+
+	// CodeOf is to whom the code was issued by which somebody broke glass on the machine itself. Who typed it is not known:
+	// Who and By are empty.
+	CodeOf string
 }
 
 // SubjectItem is one port of one machine, or one role.
 type SubjectItem struct {
-	Role     string // its name and that of its scope; empty for a port
+	Role     string // its name and where it holds; empty for a port
 	Machine  string // its name
 	Ports    access.PortRange
 	Protocol access.Protocol
@@ -108,9 +125,15 @@ func (n Notification) stream() string {
 	}
 }
 
-// AboutRequest makes a notification about the whole of r. machines gives the names of the machines by id; one that is
-// missing stands under its id. The caller adds the recipients and, where there was a decision, Subject.By.
-func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, machines map[access.MachineID]string, now time.Time) Notification {
+// Places names what requests and grants are about, for people. What is missing stands under its id.
+type Places struct {
+	Machines map[access.MachineID]string
+	Scopes   map[access.ResourceID]string // of roles: "subscription production"
+}
+
+// AboutRequest makes a notification about the whole of r. The caller adds the recipients and, where there was a decision,
+// Subject.By.
+func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, names Places, now time.Time) Notification {
 	n := Notification{
 		ID: id, At: now, Kind: kind, Tenant: r.Tenant, Request: r.ID,
 		Subject: Subject{Who: r.RequesterName, Reason: r.Justification, Ticket: r.Ticket, Detail: r.Reason},
@@ -119,29 +142,39 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, ma
 		n.Subject.Outcome = string(r.State)
 	}
 	for _, item := range r.Items {
-		n.Subject.Items = append(n.Subject.Items, subjectItem(item.Role, machineName(item.Machine, machines), item.Ports, item.Protocol, item.Sources))
+		n.Subject.Items = append(n.Subject.Items, names.item(item.Role, item.Machine, item.Ports, item.Protocol, item.Sources))
 		if item.Role.IsZero() && !slices.Contains(n.Policies, item.Policy) {
 			n.Policies = append(n.Policies, item.Policy)
+		}
+		if r.State == access.RequestPending && r.Start.IsZero() {
+			n.Subject.Duration, n.Subject.End = max(n.Subject.Duration, item.Duration), later(n.Subject.End, item.Until)
+			continue
 		}
 		start, end := r.Window(item, now)
 		if n.Subject.Start.IsZero() || start.Before(n.Subject.Start) {
 			n.Subject.Start = start
 		}
-		if end.After(n.Subject.End) {
-			n.Subject.End = end
-		}
+		n.Subject.End = later(n.Subject.End, end)
 	}
+	n.Subject.Windows = len(r.Windows)
 	return n
 }
 
-// AboutGrant makes a notification about g, of request r. machine is the machine's name. The caller adds the recipients
-// and, with NotifyEnded, Subject.Unended.
-func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, machine string, now time.Time) Notification {
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// AboutGrant makes a notification about g, of request r. The caller adds the recipients and, with NotifyEnded,
+// Subject.Unended.
+func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, names Places, now time.Time) Notification {
 	n := Notification{
 		ID: id, At: now, Kind: kind, Tenant: g.Tenant, Request: g.Request, Grant: g.ID,
 		Subject: Subject{
 			Who: g.PrincipalName, Start: g.Start, End: g.End, Reason: r.Justification, Ticket: r.Ticket, Detail: g.Reason,
-			Items: []SubjectItem{subjectItem(g.Role, machine, g.Ports, g.Protocol, g.Sources)},
+			Items: []SubjectItem{names.item(g.Role, g.Machine, g.Ports, g.Protocol, g.Sources)},
 		},
 	}
 	if g.Role.IsZero() {
@@ -154,16 +187,10 @@ func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r acce
 	return n
 }
 
-func subjectItem(role access.Role, machine string, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) SubjectItem {
+// item names a port of a machine, or a role.
+func (p Places) item(role access.Role, machine access.MachineID, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) SubjectItem {
 	if !role.IsZero() {
-		return SubjectItem{Role: role.Name + " at " + role.Scope.Name()}
+		return SubjectItem{Role: role.Name + " on " + cmp.Or(p.Scopes[role.Scope], string(role.Scope))}
 	}
-	return SubjectItem{Machine: machine, Ports: ports, Protocol: protocol, Sources: slices.Clone(sources)}
-}
-
-func machineName(id access.MachineID, names map[access.MachineID]string) string {
-	if name := names[id]; name != "" {
-		return name
-	}
-	return string(id)
+	return SubjectItem{Machine: cmp.Or(p.Machines[machine], string(machine)), Ports: ports, Protocol: protocol, Sources: slices.Clone(sources)}
 }

@@ -59,14 +59,53 @@ func sample(kind engine.NotificationKind) engine.Notification {
 	return n
 }
 
+// samples is one notification of each kind, by name, and those whose words differ within a kind.
+func samples() map[string]engine.Notification {
+	all := map[string]engine.Notification{}
+	for _, kind := range append(engine.NotificationKinds(), engine.NotifyTest) {
+		all[string(kind)] = sample(kind)
+	}
+	pending := sample(engine.NotifyNeedsDecision) // its clock starts at the approval
+	pending.Subject.Start, pending.Subject.End, pending.Subject.Duration = time.Time{}, time.Time{}, 90*time.Minute
+	all["needsDecisionPending"] = pending
+	for _, kind := range []engine.NotificationKind{engine.NotifyNeedsDecision, engine.NotifyOpened, engine.NotifyEnded} {
+		role := sample(kind)
+		role.Policies, role.Subject.Items = nil, []engine.SubjectItem{{Role: "Contributor on application shop"}}
+		all[string(kind)+"Role"] = role
+	}
+	series := sample(engine.NotifyDecided)
+	series.Subject.Outcome, series.Subject.Windows = "approved", 12
+	all["decidedSeries"] = series
+	offline := sample(engine.NotifyBreakGlass)
+	offline.Subject.Who, offline.Subject.CodeOf = "", "ana"
+	all["breakGlassOffline"] = offline
+	return all
+}
+
+// TestPagerCarriesWhatOpensOrResolves ties the rule of who is sent what to what a pager is really sent.
+func TestPagerCarriesWhatOpensOrResolves(t *testing.T) {
+	t.Parallel()
+	for _, kind := range append(engine.NotificationKinds(), engine.NotifyTest, engine.NotifyLifecycle) {
+		sent := 0
+		for _, part := range notify.Rendered(t, sample(kind), public) {
+			if part.Name == "pagerduty.json" {
+				sent++
+			}
+		}
+		if carries := engine.PagerDuty.Carries(kind); carries != (sent > 0) {
+			t.Errorf("%s: carried is %t, and %d events are sent", kind, carries, sent)
+		}
+	}
+}
+
 // TestWording compares what every channel says of every kind of notification with its golden file.
 func TestWording(t *testing.T) {
 	t.Parallel()
-	for _, kind := range append(engine.NotificationKinds(), engine.NotifyTest) {
-		t.Run(string(kind), func(t *testing.T) {
+	for name, n := range samples() {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got txtar.Archive
-			for _, part := range notify.Rendered(t, sample(kind), public) {
+			for _, part := range notify.Rendered(t, n, public) {
 				data := part.Data
 				if filepath.Ext(part.Name) == ".json" {
 					var indented bytes.Buffer
@@ -77,7 +116,7 @@ func TestWording(t *testing.T) {
 				}
 				got.Files = append(got.Files, txtar.File{Name: part.Name, Data: data})
 			}
-			name := filepath.Join("testdata", "wording", string(kind)+".txtar")
+			name := filepath.Join("testdata", "wording", name+".txtar")
 			if *update {
 				if err := os.WriteFile(name, txtar.Format(&got), 0o600); err != nil {
 					t.Fatal(err)

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"cmp"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -34,47 +33,49 @@ type texts struct {
 
 // allFields is every fact that a message about access may show, in order.
 func allFields() []string {
-	return []string{"Who", "Machines", "Ports", "Sources", "Window", "Reason", "Ticket", "By", "Detail"}
+	return []string{"Who", "CodeOf", "Target", "Ports", "Sources", "Window", "Reason", "Ticket", "By", "Detail"}
 }
 
 // table is the wording of every kind of notification.
 func table() map[engine.NotificationKind]texts {
 	return map[engine.NotificationKind]texts{
 		engine.NotifyRequested: {
-			Title: `{{.Who}} asks for access to {{.Machines}}`, Lead: `The request was submitted.`,
+			Title: `{{.Who}} asks for {{.Access}}`, Lead: `The request was submitted.`,
 			Button: "See the request", Fields: allFields(),
 		},
 		engine.NotifyNeedsDecision: {
-			Title: `Decision needed: {{.Who}} asks for access to {{.Machines}}`,
+			Title: `Decision needed: {{.Who}} asks for {{.Access}}`,
 			Lead:  `Approve or deny it on its page. What you decide there is bound to what the page shows.`, Button: "Approve or deny", Fields: allFields(),
 		},
 		engine.NotifyDecided: {
-			Title: `{{.Outcome}}: access of {{.Who}} to {{.Machines}}`, Lead: `The request was {{lower .Outcome}}{{with .By}} by {{.}}{{end}}.`,
+			Title: `{{.Outcome}}: {{.Access}} for {{.Who}}`, Lead: `The request was {{lower .Outcome}}{{with .By}} by {{.}}{{end}}.`,
 			Button: "See the request", Fields: allFields(),
 		},
 		engine.NotifyOpened: {
-			Title: `Open: {{.Machines}} for {{.Who}}`, Lead: `Access is in force{{with .End}} until {{.}}{{end}}. It closes by itself.`,
+			Title: `Active: {{.Access}} for {{.Who}}`, Lead: `Access is in force{{with .End}} until {{.}}{{end}}. It closes by itself.`,
 			Button: "See or end it", Fields: allFields(),
 		},
 		engine.NotifyWillEnd: {
-			Title: `Ends soon: access of {{.Who}} to {{.Machines}}`, Lead: `Access ends{{with .End}} at {{.}}{{end}}. Extend it on its page if the work is not done.`,
+			Title: `Ends soon: {{.Access}} for {{.Who}}`, Lead: `Access ends{{with .End}} at {{.}}{{end}}. Extend it on its page if the work is not done.`,
 			Button: "Extend or end it", Fields: allFields(),
 		},
 		engine.NotifyEnded: {
-			Title: `{{or .Outcome "Ended"}}: access of {{.Who}} to {{.Machines}}`, Lead: `Access has ended{{with .By}}, by {{.}}{{end}}.`,
+			Title: `{{or .Outcome "Ended"}}: {{.Access}} for {{.Who}}`, Lead: `Access has ended{{with .By}}, by {{.}}{{end}}.`,
 			Button: "See the request", Fields: allFields(),
 		},
 		engine.NotifyFailed: {
-			Title: `Failed: {{.Machines}} could not be opened for {{.Who}}`, Lead: `The access was approved, but it is not in force.`,
+			Title: `Failed: {{.Access}} for {{.Who}}`, Lead: `The access was approved, but it is not in force.`,
 			Button: "See the request", Fields: allFields(),
 		},
 		engine.NotifyBreakGlass: {
-			Title: `BREAK-GLASS: {{.Who}} opened {{.Machines}} without approval`,
-			Lead:  `Access is open now. Somebody who may approve must review it and close the review with a comment.`, Button: "Review it", Fields: allFields(),
+			Title: `BREAK-GLASS: {{with .CodeOf}}a code issued to {{.}}{{else}}{{.Who}}{{end}} opened {{.Target}} without approval`,
+			Lead: `{{if .CodeOf}}The code was used on the machine itself while the server was out of reach; who typed it is not known.` +
+				`{{else}}Access is open now.{{end}} Somebody who may approve must review it and close the review with a comment.`,
+			Button: "Review it", Fields: allFields(),
 		},
 		engine.NotifyAlert: {
 			Title: `{{with .Outcome}}{{if ne . "Open"}}{{.}}: {{end}}{{end}}{{or .Title "Alert"}}`, Lead: `{{.Detail}}`,
-			Button: "See the alert", Fields: []string{"Severity", "Who", "Machines", "Ports", "Sources"},
+			Button: "See the alert", Fields: []string{"Severity", "Who", "Target", "Ports", "Sources"},
 		},
 		engine.NotifyApplication: {
 			Title: `{{.Outcome}}: managed application {{.Title}}{{with .Who}} of {{.}}{{end}}`, Lead: `{{.Detail}}`,
@@ -89,12 +90,16 @@ func table() map[engine.NotificationKind]texts {
 
 // factSheet is what the templates see: plain texts, empty where there is nothing to say.
 type factSheet struct {
-	Who, Machines, Ports, Sources, Window, Start, End, Reason, Ticket, By, Outcome, Detail, Title, Severity string
+	Who, CodeOf, Ports, Sources, Window, Start, End, Reason, Ticket, By, Outcome, Detail, Title, Severity string
+
+	Target string // what it is about: "web-1, db-1", or "Contributor on application shop"
+	Access string // the same in a sentence: "access to web-1, db-1", or "the role Contributor on application shop"
+	kind   string // the label of Target: Machine or Role, in the plural where there are several
 }
 
 func (f factSheet) fields() map[string]field {
 	return map[string]field{
-		"Who": {"Who", f.Who}, "Machines": {"Machine", f.Machines}, "Ports": {"Ports", f.Ports}, "Sources": {"From", f.Sources},
+		"Who": {"Who", f.Who}, "CodeOf": {"Issued to", f.CodeOf}, "Target": {f.kind, f.Target}, "Ports": {"Ports", f.Ports}, "Sources": {"From", f.Sources},
 		"Window": {"Window", f.Window}, "Reason": {"Reason", f.Reason}, "Ticket": {"Ticket", f.Ticket}, "By": {"By", f.By},
 		"Detail": {"Why", f.Detail}, "Severity": {"Severity", f.Severity},
 	}
@@ -110,12 +115,12 @@ const (
 // factsOf makes the facts of s: cleaned of control characters and bounded in length.
 func factsOf(s engine.Subject) factSheet {
 	f := factSheet{
-		Who: line(s.Who, 100), Reason: line(s.Reason, maxValue), Ticket: line(s.Ticket, 100), By: line(s.By, 100),
+		Who: line(s.Who, 100), CodeOf: line(s.CodeOf, 100), Reason: line(s.Reason, maxValue), Ticket: line(s.Ticket, 100), By: line(s.By, 100),
 		Outcome: outcome(s.Outcome), Detail: line(s.Detail, maxValue), Title: line(s.Title, maxTitle), Severity: line(s.Severity, 20),
 	}
-	var machines, ports, sources []string
+	var machines, roles, ports, sources []string
 	for _, item := range s.Items {
-		machines = add(machines, line(cmp.Or(item.Machine, item.Role), 64))
+		machines, roles = add(machines, line(item.Machine, 64)), add(roles, line(item.Role, 128))
 		if item.Ports.Valid() {
 			ports = add(ports, item.Ports.String()+"/"+string(item.Protocol))
 		}
@@ -123,9 +128,18 @@ func factsOf(s engine.Subject) factSheet {
 			sources = add(sources, prefixText(source))
 		}
 	}
-	f.Machines, f.Ports, f.Sources = list(machines), list(ports), list(sources)
+	f.Ports, f.Sources = list(ports), list(sources)
+	if f.kind, f.Target = plural("Machine", machines), list(machines); f.Target != "" {
+		f.Access = "access to " + f.Target
+	}
+	if len(roles) > 0 { // a request never asks for both
+		f.kind, f.Target = plural("Role", roles), list(roles)
+		f.Access = "the " + strings.ToLower(f.kind) + " " + f.Target
+	}
 	f.Start, f.End = instant(s.Start), instant(s.End)
 	switch {
+	case s.Duration > 0:
+		f.Window = span(s.Duration) + " from its approval"
 	case f.Start != "" && f.End != "":
 		f.Window = f.Start + " to " + f.End + " (" + span(s.End.Sub(s.Start)) + ")"
 	case f.End != "":
@@ -133,7 +147,18 @@ func factsOf(s engine.Subject) factSheet {
 	case f.Start != "":
 		f.Window = "from " + f.Start
 	}
+	if s.Windows > 1 {
+		f.Window += ", the first of " + strconv.Itoa(s.Windows) + " windows"
+	}
 	return f
+}
+
+// plural returns a noun for what is listed.
+func plural(noun string, listed []string) string {
+	if len(listed) > 1 {
+		return noun + "s"
+	}
+	return noun
 }
 
 // compose puts n into words. public is where people reach the portal.

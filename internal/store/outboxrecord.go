@@ -2,6 +2,7 @@ package store
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -23,6 +24,9 @@ type notificationRecord struct {
 	Title      string               `json:"title,omitempty"`
 	Severity   string               `json:"severity,omitempty"`
 	Unended    int                  `json:"unended,omitempty"`
+	Duration   int64                `json:"duration,omitempty"` // nanoseconds
+	Windows    int                  `json:"windows,omitempty"`
+	CodeOf     string               `json:"codeOf,omitempty"`
 	Lifecycle  lifecycleRecord      `json:"lifecycle,omitzero"`
 }
 
@@ -48,7 +52,8 @@ func notificationRecordOf(n engine.Notification) notificationRecord {
 	s := n.Subject
 	r := notificationRecord{
 		Policies: n.Policies, Recipients: n.Recipients, Who: s.Who, Start: micros(s.Start), End: micros(s.End), Reason: s.Reason, Ticket: s.Ticket,
-		By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity, Unended: s.Unended, Lifecycle: lifecycleRecord(n.Lifecycle),
+		By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity, Unended: s.Unended,
+		Duration: int64(s.Duration), Windows: s.Windows, CodeOf: s.CodeOf, Lifecycle: lifecycleRecord(n.Lifecycle),
 	}
 	for _, i := range s.Items {
 		r.Items = append(r.Items, subjectItemRecord{
@@ -64,6 +69,7 @@ func (r notificationRecord) onto(n engine.Notification) engine.Notification {
 	n.Subject = engine.Subject{
 		Who: r.Who, Start: instant(r.Start), End: instant(r.End), Reason: r.Reason, Ticket: r.Ticket, By: r.By, Outcome: r.Outcome,
 		Detail: r.Detail, Title: r.Title, Severity: r.Severity, Unended: r.Unended,
+		Duration: time.Duration(r.Duration), Windows: r.Windows, CodeOf: r.CodeOf,
 	}
 	for _, i := range r.Items {
 		n.Subject.Items = append(n.Subject.Items, engine.SubjectItem{

@@ -4,8 +4,9 @@ GO ?= go
 TOOLS := $(CURDIR)/tmp/tools
 GOLANGCI_VERSION := v2.15.0
 FUZZTIME ?= 10s
+CHECKS ?= 10000
 
-.PHONY: build demo demo-app test lint bench fuzz web screenshots generate clean
+.PHONY: build demo demo-app test properties lint bench fuzz web screenshots generate clean
 
 build: ## the one binary, bin/postern
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/postern ./cmd/postern
@@ -19,6 +20,9 @@ demo-app: build ## a managed application: two tenants, an activation that needs 
 test: ## all tests; installs what they need on Debian and Ubuntu as root, and elsewhere names what is skipped
 	./hack/prepare-tests
 	./hack/run-tests
+
+properties: ## every property test with CHECKS checks and a fresh seed
+	./hack/run-properties $(CHECKS)
 
 lint: $(TOOLS)/golangci-lint ## format, vet, static analysis, tidy modules
 	$(TOOLS)/golangci-lint run ./...

@@ -267,7 +267,7 @@ func TestTamperedLogAlerts(t *testing.T) {
 	if got := w.open(); len(got) != 0 {
 		t.Fatalf("alerts without a cause: %v", got)
 	}
-	other, err := engine.New(engine.Config{Store: lyingStore{w.store}, Now: w.clock.now, Log: slog.New(slog.DiscardHandler)})
+	other, err := engine.New(engine.Config{Store: lyingStore{w.store}, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

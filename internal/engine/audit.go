@@ -230,8 +230,8 @@ func hashes(ctx context.Context, r Reader) audit.HashReader {
 	return func(indexes []int64) ([]audit.Hash, error) { return r.AuditHashes(ctx, indexes) }
 }
 
-// keySetting names the setting that holds the private key of checkpoints, where no file does.
-const keySetting = "audit/checkpointKey"
+// checkpointKeySetting names the setting that holds the private key of checkpoints, sealed.
+const checkpointKeySetting = "audit/checkpointKey"
 
 // Seal signs a checkpoint over everything that is recorded, where the newest is not of that size already.
 func (e *Engine) Seal(ctx context.Context) error {
@@ -272,10 +272,7 @@ func (e *Engine) Seal(ctx context.Context) error {
 }
 
 func (e *Engine) signingKey(ctx context.Context, r Reader) (string, error) {
-	if e.checkpointKey != "" {
-		return e.checkpointKey, nil
-	}
-	key, err := r.Setting(ctx, keySetting)
+	key, err := e.secretSetting(ctx, r, checkpointKeySetting)
 	if err != nil {
 		return "", fmt.Errorf("read the key of checkpoints: %w", err)
 	}
@@ -284,10 +281,7 @@ func (e *Engine) signingKey(ctx context.Context, r Reader) (string, error) {
 
 // makeSigningKey makes the key of checkpoints where there is none.
 func (e *Engine) makeSigningKey(ctx context.Context, tx Tx, tenant access.TenantID) error {
-	if e.checkpointKey != "" {
-		return nil
-	}
-	_, err := tx.Setting(ctx, keySetting)
+	_, err := tx.Setting(ctx, checkpointKeySetting)
 	if err == nil || !isKind(err, access.KindNotFound) {
 		return err
 	}
@@ -295,5 +289,5 @@ func (e *Engine) makeSigningKey(ctx context.Context, tx Tx, tenant access.Tenant
 	if err != nil {
 		return err
 	}
-	return tx.SaveSetting(ctx, keySetting, []byte(key))
+	return e.saveSecretSetting(ctx, tx, checkpointKeySetting, []byte(key))
 }

@@ -24,10 +24,14 @@ const (
 // Bootstrap makes, at the first start, the tenant, the default subscription and resource group, the built-in roles and the
 // user "admin", who is Owner of everything, with a random one-time password. hash makes the PHC string of a password. On
 // later starts it brings the built-in roles up to date and gives an empty password. Of several replicas that start at once,
-// one gives the password.
+// one gives the password. It fails with ErrOtherKey, before it changes anything, where the store was sealed with another key,
+// and seals what an older program kept in plain text.
 func (e *Engine) Bootstrap(ctx context.Context, hash func(password string) (string, error)) (adminPassword string, err error) {
 	var tenants []access.Tenant
 	err = e.store.View(ctx, func(r Reader) error {
+		if err := e.checkSeal(ctx, r); err != nil {
+			return err
+		}
 		tenants, err = r.Tenants(ctx)
 		return err
 	})
@@ -56,6 +60,12 @@ func (e *Engine) Bootstrap(ctx context.Context, hash func(password string) (stri
 			if err := saveBuiltIn(ctx, tx, now); err != nil {
 				return err
 			}
+			if err := e.checkSeal(ctx, tx); err != nil { // again: another replica may have made the first start meanwhile
+				return err
+			}
+			if err := e.sealPlain(ctx, tx); err != nil {
+				return err
+			}
 			if err := e.makeSigningKey(ctx, tx, started.Tenant); err != nil {
 				return fmt.Errorf("make the key of checkpoints: %w", err)
 			}
@@ -65,6 +75,9 @@ func (e *Engine) Bootstrap(ctx context.Context, hash func(password string) (stri
 		return e.firstStart(ctx, tx, hashed, started)
 	})
 	if err != nil {
+		return "", err
+	}
+	if err := e.scrub(ctx); err != nil {
 		return "", err
 	}
 	return adminPassword, nil

@@ -14,15 +14,15 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// Config is what the engine is made of. Store, Now and Log are required.
+// Config is what the engine is made of. Store, Now, Log and SealKey are required.
 type Config struct {
 	Store Store
 	Now   func() time.Time // the server's wall clock
 	Log   *slog.Logger
 
-	// CheckpointKey is the private key that checkpoints are signed with, as golang.org/x/mod/sumdb/note writes it. Where it
-	// is empty the engine makes one at its first start and keeps it among the store's settings.
-	CheckpointKey string
+	// SealKey is what the keys that sign access tokens and checkpoints are sealed with in the store: 32 random bytes that
+	// live apart from it, the same for all engines that share it.
+	SealKey []byte
 
 	// SealSecret checks and seals the secret of a channel, and TestChannel sends one test message through a channel: to is
 	// the address where the channel is personal, by who asked; it gives the receiver's answer. Without them channels cannot
@@ -36,12 +36,12 @@ type Config struct {
 
 // Engine runs the use cases. It is safe for concurrent use, and any number of engines may share one store.
 type Engine struct {
-	store         Store
-	clock         func() time.Time
-	log           *slog.Logger
-	checkpointKey string
-	sealSecret    func(ChannelID, ChannelKind, string) (ChannelSecret, error)
-	testChannel   func(ctx context.Context, channel Channel, to, by string) (string, error)
+	store       Store
+	clock       func() time.Time
+	log         *slog.Logger
+	seal        seal // of secret settings
+	sealSecret  func(ChannelID, ChannelKind, string) (ChannelSecret, error)
+	testChannel func(ctx context.Context, channel Channel, to, by string) (string, error)
 
 	rules   *rulebook
 	tickets TicketChecker
@@ -61,8 +61,12 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	seal, err := newSeal(c.SealKey)
+	if err != nil {
+		return nil, err
+	}
 	return &Engine{
-		store: c.Store, clock: c.Now, log: c.Log, checkpointKey: c.CheckpointKey, sealSecret: c.SealSecret, testChannel: c.TestChannel,
+		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
 		rules: rules, tickets: c.Tickets, wake: make(chan struct{}, 1),
 	}, nil
 }

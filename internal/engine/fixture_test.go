@@ -89,7 +89,7 @@ func newWorld(tb testing.TB) *world {
 // another makes one more engine on the same store, as a second replica would have.
 func (w *world) another() *engine.Engine {
 	w.tb.Helper()
-	e, err := engine.New(engine.Config{Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler)})
+	e, err := engine.New(engine.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.tb.Fatal(err)
 	}

@@ -398,7 +398,7 @@ func TestTickets(t *testing.T) {
 	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy") // there is nobody to check tickets
 	tickets := &checker{}
-	e := must(engine.New(engine.Config{Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler), Tickets: tickets}))(t)
+	e := must(engine.New(engine.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler), Tickets: tickets}))(t)
 	must(e.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 
 	for _, c := range []struct {

@@ -63,7 +63,7 @@ func TestChannelTests(t *testing.T) {
 	w.channel("hooks")
 	var fails error
 	e, err := engine.New(engine.Config{
-		Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler),
+		Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler),
 		TestChannel: func(_ context.Context, _ engine.Channel, _, by string) (string, error) { return "hello " + by, fails },
 	})
 	if err != nil {

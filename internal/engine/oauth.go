@@ -9,30 +9,41 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// tokenKeysSetting names the setting that holds the keys that access tokens are signed with, as identity wrote them.
+// tokenKeysSetting names the setting that holds the keys that access tokens are signed with, as identity wrote them, sealed.
 const tokenKeysSetting = "identity/tokenKeys"
 
-// TokenKeys gives the keys of access tokens as identity wrote them; none is access.KindNotFound.
+// TokenKeys gives the keys of access tokens as identity wrote them; empty where there are none.
 func (e *Engine) TokenKeys(ctx context.Context) (keys []byte, err error) {
 	err = e.store.View(ctx, func(r Reader) error {
-		keys, err = r.Setting(ctx, tokenKeysSetting)
+		keys, err = e.tokenKeys(ctx, r)
 		return err
 	})
 	return keys, err
+}
+
+func (e *Engine) tokenKeys(ctx context.Context, r Reader) ([]byte, error) {
+	keys, err := e.secretSetting(ctx, r, tokenKeysSetting)
+	switch {
+	case isKind(err, access.KindNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read the keys of tokens: %w", err)
+	}
+	return keys, nil
 }
 
 // SwapTokenKeys replaces the keys of access tokens, where they are still was; else another replica was faster, which is
 // access.KindConflict.
 func (e *Engine) SwapTokenKeys(ctx context.Context, was, next []byte) error {
 	return e.store.Update(ctx, func(tx Tx) error {
-		now, err := tx.Setting(ctx, tokenKeysSetting)
-		if err != nil && !isKind(err, access.KindNotFound) {
-			return fmt.Errorf("read keys of tokens: %w", err)
+		now, err := e.tokenKeys(ctx, tx)
+		if err != nil {
+			return err
 		}
 		if !bytes.Equal(now, was) {
 			return access.Fault(access.KindConflict, "keysChanged", "the keys of tokens have changed meanwhile")
 		}
-		return tx.SaveSetting(ctx, tokenKeysSetting, next)
+		return e.saveSecretSetting(ctx, tx, tokenKeysSetting, next)
 	})
 }
 

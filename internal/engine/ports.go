@@ -30,6 +30,10 @@ type Store interface {
 
 	// Ping tells whether the database answers.
 	Ping(ctx context.Context) error
+
+	// Scrub writes the database anew so far that none of its files holds a value that a setting had before. It takes long, so
+	// it is for a start.
+	Scrub(ctx context.Context) error
 }
 
 // Page bounds a list: at most Limit rows (1 to 1,000), after the row that Cursor names (empty: from the start).

@@ -39,7 +39,7 @@ func newService(tb testing.TB) *service {
 			tb.Error(err)
 		}
 	})
-	e, err := engine.New(engine.Config{Store: db, Now: time.Now, Log: log})
+	e, err := engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
 	if err != nil {
 		tb.Fatal(err)
 	}

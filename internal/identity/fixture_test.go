@@ -63,7 +63,7 @@ func newWorld(tb testing.TB, change func(*identity.Config)) *world {
 		}
 	})
 	w := &world{tb: tb, ctx: ctx, clock: &clock{at: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}}
-	if w.engine, err = engine.New(engine.Config{Store: db, Now: w.clock.now, Log: log}); err != nil {
+	if w.engine, err = engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: log}); err != nil {
 		tb.Fatal(err)
 	}
 	if w.password, err = w.engine.Bootstrap(ctx, identity.HashPassword); err != nil {

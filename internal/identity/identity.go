@@ -28,9 +28,6 @@ type Config struct {
 	// Hashing is how many passwords are hashed at once, each with 19 MiB of memory; 0 means 2.
 	Hashing int
 
-	// SealKey is what the keys of access tokens are sealed with in the store, at least 32 bytes; empty stores them as they are.
-	SealKey []byte
-
 	// Anonymous limits unauthenticated calls for each address, and Known calls of each principal; zero means the default.
 	Anonymous Rate
 	Known     Rate
@@ -65,10 +62,6 @@ func New(c Config) (*Identity, error) {
 	if c.Engine == nil || c.CA == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("identity needs an engine, a CA, a clock and a log")
 	}
-	seal, err := sealWith(c.SealKey)
-	if err != nil {
-		return nil, err
-	}
 	oidc, err := newOIDC(c.OIDC)
 	if err != nil {
 		return nil, err
@@ -81,7 +74,7 @@ func New(c Config) (*Identity, error) {
 		known:     newLimiter(c.Known, Rate{PerSecond: 200, Burst: 400}),
 		refusals:  newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),
 		nobody:    nobody(),
-		tokens:    &tokenKeys{engine: c.Engine, now: c.Now, seal: seal},
+		tokens:    &tokenKeys{engine: c.Engine, now: c.Now},
 	}, nil
 }
 

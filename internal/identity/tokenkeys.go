@@ -2,12 +2,9 @@ package identity
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -32,8 +29,7 @@ const (
 type tokenKey struct {
 	ID        string    `json:"id"`
 	CreatedAt time.Time `json:"createdAt"`
-	Private   []byte    `json:"private,omitempty"` // PKCS 8, plain
-	Sealed    []byte    `json:"sealed,omitempty"`  // the same, sealed: nonce and AES-256-GCM
+	Private   []byte    `json:"private"` // PKCS 8; the engine seals it
 
 	key *ecdsa.PrivateKey
 }
@@ -45,29 +41,12 @@ type tokenKeys struct {
 		TokenKeys(ctx context.Context) ([]byte, error)
 		SwapTokenKeys(ctx context.Context, was, next []byte) error
 	}
-	now  func() time.Time
-	seal cipher.AEAD // nil: keys are stored as they are
+	now func() time.Time
 
 	mu     sync.Mutex // protects what follows
 	stored []byte
 	keys   []tokenKey // the newest first
 	readAt time.Time
-}
-
-// sealWith makes the cipher that keys are sealed with from the content of a file; an empty one seals nothing.
-func sealWith(secret []byte) (cipher.AEAD, error) {
-	if len(secret) == 0 {
-		return nil, nil //nolint:nilnil // nothing is to be sealed, and that is no error
-	}
-	if len(secret) < sha256.Size {
-		return nil, fmt.Errorf("the key that seals the keys of tokens has %d bytes; give at least %d", len(secret), sha256.Size)
-	}
-	sum := sha256.Sum256(secret)
-	block, err := aes.NewCipher(sum[:])
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
 }
 
 // signing gives the key that signs now, making a new one where the newest is too old.
@@ -130,9 +109,6 @@ func (k *tokenKeys) public(ctx context.Context) (jose.JSONWebKeySet, error) {
 
 func (k *tokenKeys) read(ctx context.Context) error {
 	stored, err := k.engine.TokenKeys(ctx)
-	if access.KindOf(err) == access.KindNotFound {
-		stored, err = nil, nil
-	}
 	if err != nil {
 		return fmt.Errorf("read the keys of tokens: %w", err)
 	}
@@ -143,7 +119,7 @@ func (k *tokenKeys) read(ctx context.Context) error {
 		}
 	}
 	for i := range keys {
-		if err := k.open(&keys[i]); err != nil {
+		if err := keys[i].open(); err != nil {
 			return err
 		}
 	}
@@ -151,22 +127,8 @@ func (k *tokenKeys) read(ctx context.Context) error {
 	return nil
 }
 
-func (k *tokenKeys) open(key *tokenKey) error {
-	der := key.Private
-	if len(key.Sealed) > 0 {
-		if k.seal == nil {
-			return errors.New("the keys of tokens are sealed: put the file tokens.seal that they were sealed with into the data folder")
-		}
-		size := k.seal.NonceSize()
-		if len(key.Sealed) < size {
-			return errors.New("a sealed key of tokens is damaged")
-		}
-		var err error
-		if der, err = k.seal.Open(nil, key.Sealed[:size], key.Sealed[size:], []byte(key.ID)); err != nil {
-			return errors.New("the keys of tokens were sealed with another tokens.seal than the one in the data folder")
-		}
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
+func (key *tokenKey) open() error {
+	parsed, err := x509.ParsePKCS8PrivateKey(key.Private)
 	if err != nil {
 		return fmt.Errorf("read a key of tokens: %w", err)
 	}
@@ -184,16 +146,14 @@ func (k *tokenKeys) rotate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make a key of tokens: %w", err)
 	}
-	fresh := tokenKey{ID: base64.RawURLEncoding.EncodeToString(random(12)), CreatedAt: k.now().UTC(), key: private}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return fmt.Errorf("write a key of tokens: %w", err)
+	}
+	fresh := tokenKey{Private: der, ID: base64.RawURLEncoding.EncodeToString(random(12)), CreatedAt: k.now().UTC(), key: private}
 	keys := append([]tokenKey{fresh}, k.keys...)
 	keys = keys[:min(len(keys), keysKept)]
-	stored := make([]tokenKey, len(keys))
-	for i, key := range keys {
-		if stored[i], err = k.closed(key); err != nil {
-			return err
-		}
-	}
-	text, err := json.Marshal(stored)
+	text, err := json.Marshal(keys)
 	if err != nil {
 		return fmt.Errorf("write the keys of tokens: %w", err)
 	}
@@ -202,20 +162,4 @@ func (k *tokenKeys) rotate(ctx context.Context) error {
 	}
 	k.stored, k.keys, k.readAt = text, keys, k.now()
 	return nil
-}
-
-// closed gives a key as it is stored.
-func (k *tokenKeys) closed(key tokenKey) (tokenKey, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key.key)
-	if err != nil {
-		return tokenKey{}, fmt.Errorf("write a key of tokens: %w", err)
-	}
-	out := tokenKey{ID: key.ID, CreatedAt: key.CreatedAt}
-	if k.seal == nil {
-		out.Private = der
-		return out, nil
-	}
-	nonce := random(k.seal.NonceSize())
-	out.Sealed = k.seal.Seal(nonce, nonce, der, []byte(key.ID))
-	return out, nil
 }

@@ -1,13 +1,8 @@
 package server
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/armapi"
@@ -60,13 +55,4 @@ func onlyHere(host string) bool {
 	}
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
-}
-
-// seal gives what the keys of access tokens are sealed with: the file tokens.seal, where the operator made one.
-func (f *folder) seal() ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(f.path, "tokens.seal"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read what the keys of tokens are sealed with: %w", err)
-	}
-	return text, nil
 }

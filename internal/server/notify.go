@@ -2,10 +2,8 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -27,21 +25,15 @@ type notifier struct {
 	dispatcher *notify.Dispatcher
 }
 
-// vaultKeyName is the file with the key that secrets of channels are sealed with; servers that share a database share it.
-const vaultKeyName = "notify.key"
-
 // openNotifier makes what seals secrets and sends, before there is an engine.
 func (s *server) openNotifier() error {
-	key, err := s.folder.key(vaultKeyName)
-	if err != nil {
-		return err
-	}
 	secrets := filepath.Join(s.folder.path, "secrets")
 	if err := os.MkdirAll(secrets, 0o700); err != nil {
 		return &KeyError{Key: "data", Err: fmt.Errorf("make the folder of secrets: %w", err)}
 	}
-	if s.notify.vault, err = notify.NewVault(key, secrets); err != nil {
-		return &KeyError{Key: "data", Err: fmt.Errorf("%s: %w", vaultKeyName, err)}
+	var err error
+	if s.notify.vault, err = notify.NewVault(s.sealKey.bytes, secrets); err != nil {
+		return &KeyError{Key: "data", Err: fmt.Errorf("%s: %w", sealKeyName, err)}
 	}
 	public := s.config.PublicURL
 	if public == "" {
@@ -125,26 +117,6 @@ func guessPublic(c Config) string {
 		host = "localhost"
 	}
 	return (&url.URL{Scheme: "https", Host: net.JoinHostPort(host, port)}).String()
-}
-
-// key reads 32 random bytes from a file that only the server may read, and makes it where it is missing.
-func (f *folder) key(name string) ([]byte, error) {
-	path := filepath.Join(f.path, name)
-	key, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
-	switch {
-	case err == nil:
-		return key, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, &KeyError{Key: "data", Err: fmt.Errorf("read %s: %w", name, err)}
-	}
-	key = make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	// Under another name first: a server that is killed meanwhile must not leave half a key.
-	part := path + ".new"
-	if err := errors.Join(os.WriteFile(part, key, 0o600), os.Rename(part, path)); err != nil {
-		return nil, &KeyError{Key: "data", Err: fmt.Errorf("write %s: %w", name, err)}
-	}
-	return key, nil
 }
 
 // countedSender counts attempts by how they ended.

@@ -47,6 +47,7 @@ type server struct {
 	log         *slog.Logger
 	now         func() time.Time
 	folder      *folder
+	sealKey     sealKey
 	store       *store.DB
 	engine      *engine.Engine
 	identity    *identity.Identity
@@ -82,6 +83,9 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	if s.folder, err = openFolder(c.Data); err != nil {
 		return s, err
 	}
+	if s.sealKey, err = s.folder.sealKey(); err != nil {
+		return s, err
+	}
 	if err := s.openStore(ctx); err != nil {
 		return s, err
 	}
@@ -91,7 +95,7 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 		return s, err
 	}
 	if s.engine, err = engine.New(engine.Config{
-		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log,
+		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log, SealKey: s.sealKey.bytes,
 		SealSecret: s.notify.vault.Seal, TestChannel: s.testChannel, Tickets: s.tickets(),
 	}); err != nil {
 		return s, err
@@ -107,7 +111,7 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	}
 	// Last of all: the first password is shown once, so a configuration that cannot be used must not use it up.
 	if s.adminPassword, err = s.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
-		return s, fmt.Errorf("prepare the database: %w", err)
+		return s, s.sealKey.explain(fmt.Errorf("prepare the database: %w", err))
 	}
 	if s.adminPassword != "" {
 		debug.FreeOSMemory() // hashing the password took 19 MiB, which an idle server would keep for long
@@ -139,16 +143,12 @@ func (s *server) openFaces() error {
 	if err := s.certificate.load(); err != nil {
 		return err
 	}
-	seal, err := s.folder.seal()
-	if err != nil {
-		return err
-	}
 	providers, err := s.config.providers()
 	if err != nil {
 		return err
 	}
 	s.identity, err = identity.New(identity.Config{
-		OIDC: providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, SealKey: seal, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		OIDC: providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
 		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
 	})
 	if err != nil {

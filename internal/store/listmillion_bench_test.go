@@ -18,7 +18,7 @@ func BenchmarkListMillion(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			f := newFixture(b, engineDSN(b))
 			f.million(b)
-			e, err := engine.New(engine.Config{Store: f.DB, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+			e, err := engine.New(engine.Config{Store: f.DB, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				b.Fatal(err)
 			}

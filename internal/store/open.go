@@ -45,6 +45,7 @@ type backend interface {
 	// bound gives the context of one transaction, which may not last longer than most where the database is remote.
 	bound(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc)
 	ping(ctx context.Context) error
+	scrub(ctx context.Context) error
 	close() error
 }
 
@@ -86,6 +87,14 @@ func (db *DB) View(ctx context.Context, fn func(engine.Reader) error) error {
 // Ping implements engine.Store.
 func (db *DB) Ping(ctx context.Context) error {
 	if err := db.backend.ping(ctx); err != nil {
+		return classify("", err)
+	}
+	return nil
+}
+
+// Scrub implements engine.Store.
+func (db *DB) Scrub(ctx context.Context) error {
+	if err := db.backend.scrub(ctx); err != nil {
 		return classify("", err)
 	}
 	return nil

@@ -98,6 +98,12 @@ func (b *postgresBackend) announce(n news) { b.replicas.announce(n) }
 
 func (b *postgresBackend) ping(ctx context.Context) error { return b.pool.Ping(ctx) }
 
+// scrub writes the table of settings anew; PostgreSQL's own log and its archives keep what they hold.
+func (b *postgresBackend) scrub(ctx context.Context) error {
+	_, err := b.pool.Exec(ctx, "vacuum full settings")
+	return err
+}
+
 func (b *postgresBackend) close() error {
 	if b.replicas != nil {
 		b.replicas.leave()

@@ -23,6 +23,7 @@ const (
 
 // sqliteBackend is one writing connection, which the committer has for itself, and a few that can only read.
 type sqliteBackend struct {
+	path    string
 	write   *sql.DB
 	read    *sql.DB
 	conn    *sqliteConn
@@ -42,7 +43,7 @@ func openSQLite(ctx context.Context, path string) (backend, error) {
 	if err := ownFile(path); err != nil {
 		return nil, err
 	}
-	b := &sqliteBackend{readers: make(chan *sqliteConn, sqliteReaders), closed: make(chan struct{})}
+	b := &sqliteBackend{path: path, readers: make(chan *sqliteConn, sqliteReaders), closed: make(chan struct{})}
 	if err := b.connect(ctx, path); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
@@ -150,6 +151,19 @@ func (b *sqliteBackend) ping(ctx context.Context) error {
 		_, err := all(ctx, q, scanNumber, "select 1 limit 1")
 		return err
 	})
+}
+
+// scrub writes the whole file anew, since what a row held before may be left in any page, and empties the write-ahead log.
+func (b *sqliteBackend) scrub(ctx context.Context) error {
+	db, err := sql.Open("sqlite", sqliteDSN(b.path))
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "vacuum")
+	if err == nil {
+		_, err = db.ExecContext(ctx, "pragma wal_checkpoint(truncate)")
+	}
+	return errors.Join(err, db.Close())
 }
 
 func (b *sqliteBackend) close() error {

@@ -94,7 +94,7 @@ func bootstrap(b *testing.B, dsn string) (*engine.Engine, engine.Caller) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = db.Close() })
-	e, err := engine.New(engine.Config{Store: db, Now: time.Now, Log: log})
+	e, err := engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
 	if err != nil {
 		b.Fatal(err)
 	}

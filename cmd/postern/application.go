@@ -146,17 +146,29 @@ func (a *app) appRefreshCommand() *cobra.Command {
 }
 
 func (a *app) appDeleteCommand() *cobra.Command {
-	var end bool
+	var end, yes bool
 	c := &cobra.Command{
 		Use:   "delete APP [--end-activations]",
 		Short: "Delete an application with its managed resource group",
 		Long: `Delete an application: everything that the publisher has there ends, and the machines in the managed resource group are
-forgotten. While something is active it is refused, unless --end-activations says to end that too.`,
-		Example: "  postern app delete shop --end-activations",
+forgotten. While something is active it is refused, unless --end-activations says to end that too. The command first says
+what ends, and asks; --yes answers in advance.`,
+		Example: "  postern app delete shop --end-activations\n  postern app delete shop --end-activations --yes",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {
+				return err
+			}
+			app, err := cl.Application(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			lines, err := a.applicationEnds(c.Context(), cl, app, end)
+			if err != nil {
+				return err
+			}
+			if err := a.confirm(yes, lines...); err != nil {
 				return err
 			}
 			if err := cl.DeleteApplication(c.Context(), args[0], end); err != nil {
@@ -167,5 +179,6 @@ forgotten. While something is active it is refused, unless --end-activations say
 		},
 	}
 	c.Flags().BoolVar(&end, "end-activations", false, "end what is active")
+	yesFlag(c, &yes)
 	return c
 }

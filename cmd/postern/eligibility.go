@@ -235,15 +235,20 @@ longer than the new terms allow ends; what waits for a decision is never loosene
 }
 
 func (a *app) eligibilityDeleteCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "delete ELIGIBILITY",
-		Short:   "Take it away, and end what is active by it",
-		Long:    "Take an eligibility away, and end what is active by it. ELIGIBILITY is an id, or its last characters.",
-		Example: "  postern eligibility delete 7f3a9c12",
+	var yes bool
+	c := &cobra.Command{
+		Use:   "delete ELIGIBILITY",
+		Short: "Take it away, and end what is active by it",
+		Long: `Take an eligibility away, and end what is active by it. ELIGIBILITY is an id, or its last characters. The command first
+says what ends, and asks; --yes answers in advance.`,
+		Example: "  postern eligibility delete 7f3a9c12\n  postern eligibility delete 7f3a9c12 --yes",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			e, cl, err := a.oneEligibility(c, args[0])
 			if err != nil {
+				return err
+			}
+			if err := a.confirm(yes, "Taking the eligibility for "+e.Role+" from "+e.Principal+":", "  - ends every activation by it, and those that are scheduled"); err != nil {
 				return err
 			}
 			if err := cl.DeleteEligibility(c.Context(), e.ID); err != nil {
@@ -253,4 +258,6 @@ func (a *app) eligibilityDeleteCommand() *cobra.Command {
 			return nil
 		},
 	}
+	yesFlag(c, &yes)
+	return c
 }

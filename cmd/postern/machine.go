@@ -170,12 +170,15 @@ func (a *app) machineShowCommand() *cobra.Command {
 }
 
 func (a *app) machineDeleteCommand() *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	c := &cobra.Command{
 		Use:   "delete MACHINE",
 		Short: "Forget a machine; what is open on it closes",
-		Long: `Forget a machine. What is open on it closes, and the certificate of an agent of its own counts no longer; the agent
-keeps the ports closed until it is removed from the machine.`,
-		Example:           "  postern machine delete web-1",
+		Long: `Forget a machine. What is open or scheduled on it ends, its policy goes with it, and the certificate of an agent of its
+own counts no longer. Such an agent keeps the ports closed to everybody until it is uninstalled on the host with
+"postern agent uninstall --yes"; a gateway guards the machine no longer. The command first says what ends, and asks; --yes
+answers in advance.`,
+		Example:           "  postern machine delete web-1\n  postern machine delete web-1 --yes",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -183,13 +186,26 @@ keeps the ports closed until it is removed from the machine.`,
 			if err != nil {
 				return err
 			}
-			if err := cl.DeleteMachine(c.Context(), args[0]); err != nil {
+			m, err := cl.Machine(c.Context(), args[0])
+			if err != nil {
 				return err
 			}
-			a.say("%s is deleted.", args[0])
+			lines, err := a.machineEnds(c.Context(), cl, m)
+			if err != nil {
+				return err
+			}
+			if err := a.confirm(yes, lines...); err != nil {
+				return err
+			}
+			if err := cl.DeleteMachine(c.Context(), m.ID); err != nil {
+				return err
+			}
+			a.say("%s is deleted.", m.Name)
 			return nil
 		},
 	}
+	yesFlag(c, &yes)
+	return c
 }
 
 func (a *app) machineAgentsCommand() *cobra.Command {

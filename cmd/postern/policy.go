@@ -126,14 +126,15 @@ func recommended() []string { return []string{"22/tcp", "3389/tcp", "5985/tcp", 
 func (a *app) policySetCommand() *cobra.Command {
 	var ports, from, approvers []string
 	var longest, loss, sessions, file string
-	var requireReason bool
+	var requireReason, yes bool
 	var minReason int
 	c := &cobra.Command{
 		Use:   "set MACHINE [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
 		Short: "Guard ports of a machine, and say what may be asked for",
 		Long: `Guard ports of a machine: from then on they are closed, and a request may open them within these limits. What was
 set for the machine before is replaced. Without --port, the recommended management ports are guarded: 22, 3389, 5985
-and 5986. For limits that differ from port to port, give the whole as a file; postern policy show -o yaml prints one.`,
+and 5986. For limits that differ from port to port, give the whole as a file; postern policy show -o yaml prints one.
+Where a port that was guarded would no longer be, the command first says so, and asks; --yes answers in advance.`,
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
@@ -190,6 +191,9 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 			if err != nil {
 				return err
 			}
+			if err := a.confirmDropped(c.Context(), cl, args[0], in.Ports, yes); err != nil {
+				return err
+			}
 			view, err := cl.SetMachinePolicy(c.Context(), args[0], in, revision)
 			if err != nil {
 				return where.locate(err)
@@ -207,6 +211,7 @@ and 5986. For limits that differ from port to port, give the whole as a file; po
 	f.IntVar(&minReason, "min-reason", 0, "shortest reason, in characters; implies --require-reason")
 	f.StringSliceVar(&approvers, "approvers", nil, "who must agree, as GROUP:COUNT, such as ops:2; of several, each (default: nobody)")
 	f.StringVar(&file, "file", "", "read the whole from a YAML or JSON file")
+	yesFlag(c, &yes)
 	return c
 }
 
@@ -245,12 +250,14 @@ func approvalText(cases []api.ApprovalCase) string {
 }
 
 func (a *app) policyDeleteCommand() *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	c := &cobra.Command{
 		Use:   "delete MACHINE",
 		Short: "Guard a machine no longer",
 		Long: `Guard a machine no longer: Postern's rules for its ports are removed, and whatever else protects them decides
-alone. To keep ports closed for everybody, leave the policy as it is.`,
-		Example:           "  postern policy delete web-1",
+alone. To keep ports closed for everybody, leave the policy as it is. The command first says what ends, and asks; --yes
+answers in advance.`,
+		Example:           "  postern policy delete web-1\n  postern policy delete web-1 --yes",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -258,13 +265,26 @@ alone. To keep ports closed for everybody, leave the policy as it is.`,
 			if err != nil {
 				return err
 			}
-			if err := cl.DeleteMachinePolicy(c.Context(), args[0], 0); err != nil {
+			view, err := cl.MachinePolicy(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			lines, err := a.policyEnds(c.Context(), cl, view.Machine, view.Ports)
+			if err != nil {
+				return err
+			}
+			if err := a.confirm(yes, lines...); err != nil {
+				return err
+			}
+			if err := cl.DeleteMachinePolicy(c.Context(), args[0], view.Revision); err != nil {
 				return err
 			}
 			a.say("%s is no longer guarded.", args[0])
 			return nil
 		},
 	}
+	yesFlag(c, &yes)
+	return c
 }
 
 // splitPort cuts "22/tcp" at the slash; what the parts are worth is the server's to say.

@@ -93,16 +93,27 @@ func (a *app) userListCommand() *cobra.Command {
 }
 
 func (a *app) userDisableCommand(disable bool) *cobra.Command {
+	var yes bool
 	c := &cobra.Command{
-		Use:     "disable USER",
-		Short:   "Sign a user out everywhere and let them in no more",
-		Long:    "Sign a user out everywhere and let them in no more. Their rights count for nothing until they are enabled again.",
-		Example: "  postern user disable anna",
+		Use:   "disable USER",
+		Short: "Sign a user out everywhere and let them in no more",
+		Long: `Sign a user out everywhere and let them in no more. Their rights count for nothing until they are enabled again, and
+what is open or scheduled for them ends. The command first says what ends, and asks; --yes answers in advance.`,
+		Example: "  postern user disable anna\n  postern user disable anna --yes",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {
 				return err
+			}
+			if disable {
+				lines, err := a.personEnds(c.Context(), cl, "Disabling "+args[0]+":", args[0])
+				if err != nil {
+					return err
+				}
+				if err := a.confirm(yes, append(lines, "  - signs them out everywhere")...); err != nil {
+					return err
+				}
 			}
 			p, err := cl.ChangePrincipal(c.Context(), args[0], api.PrincipalChange{Disabled: &disable})
 			if err != nil {
@@ -114,6 +125,8 @@ func (a *app) userDisableCommand(disable bool) *cobra.Command {
 	if !disable {
 		c.Use, c.Short, c.Example = "enable USER", "Let a disabled user in again", "  postern user enable anna"
 		c.Long = "Let a disabled user in again. Their rights count as before."
+		return c
 	}
+	yesFlag(c, &yes)
 	return c
 }

@@ -150,6 +150,8 @@ type Agent struct {
 	Reported   int64      `json:"reported" doc:"The newest revision that it has in force."`
 	Problem    string     `json:"problem,omitempty"`
 
+	ResourceGroup string `json:"resourceGroup,omitempty" doc:"That it enrolled for, in which its name is unique; absent where that is not known."`
+
 	Foreign []ForeignRule `json:"foreign,omitempty" doc:"Rules of other firewall tables on its host that touch guarded ports."`
 }
 

@@ -227,6 +227,7 @@ func (a *app) machineAgentsCommand() *cobra.Command {
 			return printList(a, agents, []column[api.Agent]{
 				{"NAME", func(_ style, g api.Agent) string { return g.Name }},
 				{"MODE", func(_ style, g api.Agent) string { return g.Mode }},
+				{"GROUP", func(_ style, g api.Agent) string { return g.ResourceGroup }},
 				{"SEEN", func(s style, g api.Agent) string { return s.ago(g.LastSeenAt) }},
 				{"IN FORCE", func(_ style, g api.Agent) string { return fmt.Sprintf("%d of %d", g.Reported, g.Revision) }},
 				{"VERSION", func(_ style, g api.Agent) string { return g.Version }},

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/google/uuid"
-
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
@@ -32,10 +30,10 @@ func (e *Engine) Agents(ctx context.Context, c Caller, p Page) (list Listed[acce
 	return list, err
 }
 
-// seesAgent tells whether an agent lies within the scopes: it lies where the machines are that it guards, and nowhere else
-// than at the root where it guards none.
+// seesAgent tells whether an agent lies within the scopes: it lies in the resource group that it enrolled for, and where the
+// machines are that it guards.
 func seesAgent(ctx context.Context, r Reader, may rights, a access.Agent, scopes []access.ResourceID) (bool, error) {
-	if may.reaches(a.Tenant, access.Root, scopes) {
+	if may.reaches(a.Tenant, access.Root, scopes) || a.Scope != "" && may.reaches(a.Tenant, a.Scope, scopes) {
 		return true, nil
 	}
 	machines, err := r.MachinesOfAgent(ctx, a.ID)
@@ -48,23 +46,6 @@ func seesAgent(ctx context.Context, r Reader, may rights, a access.Agent, scopes
 		}
 	}
 	return false, nil
-}
-
-// findAgent gives an agent of a tenant by its name or id.
-func findAgent(ctx context.Context, r Reader, tenant access.TenantID, ref string) (access.Agent, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownAgent", "there is no agent %q: look at the list of agents", clip(ref))
-	if uuid.Validate(ref) == nil {
-		a, err := r.Agent(ctx, access.AgentID(ref))
-		if isKind(err, access.KindNotFound) || err == nil && a.Tenant != tenant {
-			return access.Agent{}, unknown
-		}
-		return a, err
-	}
-	a, err := agentNamed(ctx, r, tenant, ref)
-	if err == nil && a.ID == "" {
-		return access.Agent{}, unknown
-	}
-	return a, err
 }
 
 // AuthenticateAgent checks that an agent's certificate, whose signature and validity identity has checked, still counts. It
@@ -83,7 +64,7 @@ func (e *Engine) AuthenticateAgent(ctx context.Context, agent access.AgentID, fi
 			return refused("unknownAgent", "there is no such agent")
 		case err != nil:
 			return fmt.Errorf("read agent: %w", err)
-		case a.Revoked:
+		case a.Revoked && !a.Leaving(e.now()):
 			return refused("revoked", "the agent was revoked")
 		case a.Fingerprint == fingerprint:
 			return nil
@@ -134,9 +115,9 @@ func (e *Engine) Desired(ctx context.Context, agent access.AgentID) (access.Desi
 	return states[0], errs[0]
 }
 
-// known refuses the scene of an agent that is not there, or counts no longer.
-func known(s access.Scene) error {
-	if s.Agent.ID == "" || s.Agent.Revoked {
+// known refuses an agent that is not there, or counts no longer.
+func known(a access.Agent) error {
+	if a.ID == "" || a.Revoked {
 		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
 	}
 	return nil

@@ -63,32 +63,11 @@ func TestEnrolment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused("agentExists", unnamed, "web-1")
+	refused("machineExists", unnamed, "web-1")
 	refused("malformedName", unnamed, "")
 	if agents := must(w.Agents(w.ctx, w.admin, engine.Page{}))(t); len(agents.Items) != 1 {
 		t.Errorf("there are %d agents", len(agents.Items))
 	}
-}
-
-func TestANamedTokenReplacesTheAgent(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	old := w.host("web-1")
-	w.guard("web-1")
-	g := must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
-	fresh := w.host("web-1")
-	if fresh.Machine.ID != old.Machine.ID || fresh.Agent.ID == old.Agent.ID {
-		t.Fatalf("the machine was %s and is %s", old.Machine.ID, fresh.Machine.ID)
-	}
-	if d := w.desired(fresh.Agent.ID); len(d.Openings) != 1 || d.Openings[0].Grants[0] != g.ID {
-		t.Errorf("the new agent is to hold %+v", d.Openings)
-	}
-	_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
-	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
-	_, err = w.Desired(w.ctx, old.Agent.ID)
-	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
-	err = w.Report(w.ctx, old.Agent.ID, office, access.Report{})
-	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 }
 
 func TestForeignCertificates(t *testing.T) {

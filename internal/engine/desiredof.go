@@ -21,7 +21,13 @@ func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states
 			return err
 		}
 		for i, scene := range scenes {
-			if errs[i] = known(scene); errs[i] == nil {
+			if scene.Agent.Leaving(e.now()) {
+				if states[i], errs[i], err = e.emptied(ctx, r, scene.Agent); err != nil {
+					return err
+				}
+				continue
+			}
+			if errs[i] = known(scene.Agent); errs[i] == nil {
 				states[i] = access.Desired(scene, e.now())
 				states[i].Codes = codes[scene.Agent.ID]
 			}
@@ -34,4 +40,16 @@ func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states
 		}
 	}
 	return states, errs
+}
+
+// emptied gives what an agent that was replaced is to hold; refusal is for the agent, err ends everything.
+func (e *Engine) emptied(ctx context.Context, r Reader, old access.Agent) (d access.DesiredState, refusal, err error) {
+	scenes, err := r.Scenes(ctx, []access.AgentID{old.Successor})
+	if err != nil {
+		return d, nil, err
+	}
+	if refusal := known(scenes[0].Agent); refusal != nil || len(scenes[0].Machines) == 0 {
+		return d, known(old), nil // nothing says what to guard, and what the agent guards must stay so
+	}
+	return access.Emptied(old, access.Desired(scenes[0], e.now())), nil, nil
 }

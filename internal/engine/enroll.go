@@ -27,7 +27,7 @@ type Enrolled struct {
 }
 
 // Enroll uses a token up: it makes the agent and, in host mode, its machine. A token that names a machine which is there
-// already moves it to the new agent, and revokes the old one. sign issues the certificate for the agent's id and gives the
+// already, in the token's own resource group, moves it to the new agent, and revokes the old one: see placeHost. sign issues the certificate for the agent's id and gives the
 // fingerprint of its public key; it is called once, outside any transaction, and only for a token that is good.
 func (e *Engine) Enroll(ctx context.Context, addr netip.Addr, in EnrollInput, sign func(access.AgentID) (fingerprint string, err error)) (out Enrolled, err error) {
 	err = e.store.View(ctx, func(r Reader) error {
@@ -106,22 +106,18 @@ func (e *Engine) enroll(ctx context.Context, tx Tx, addr netip.Addr, in EnrollIn
 	if err := tx.UseEnrollmentToken(ctx, t.Hash, now); err != nil {
 		return Enrolled{}, fmt.Errorf("use enrolment token: %w", err)
 	}
-	agent.Tenant, agent.Name, agent.Mode, agent.EnrolledAt = t.Tenant, name, t.Mode, now
+	agent.Tenant, agent.Name, agent.Mode, agent.EnrolledAt, agent.Scope = t.Tenant, name, t.Mode, now, t.scope()
 	w := e.newWork(tx, now)
 	out := Enrolled{Agent: agent}
-	if err := w.takeOver(ctx, t, name); err != nil {
-		return Enrolled{}, err
-	}
-	if err := tx.SaveAgent(ctx, agent); err != nil {
-		return Enrolled{}, fmt.Errorf("save agent: %w", err)
-	}
-	w.bumps[agent.ID] = true
-	scope := access.ResourceGroupScope(t.Subscription, t.ResourceGroup)
+	p := placing{work: w, engine: e, token: t, agent: agent, actor: actorOf(agent, addr)}
+	scope := agent.Scope
 	if t.Mode == access.ModeHost {
-		if out.Machine, err = w.placeHost(ctx, t, in, agent, addr); err != nil {
+		if out.Machine, err = p.host(ctx, in); err != nil {
 			return Enrolled{}, err
 		}
 		scope = out.Machine.Resource
+	} else if err := p.gateway(ctx); err != nil {
+		return Enrolled{}, err
 	}
 	w.event(access.Event{
 		Kind: access.AgentEnrolled, Actor: actorOf(agent, addr), Tenant: t.Tenant, Scope: scope, Machine: out.Machine.ID, Agent: agent.ID,
@@ -135,78 +131,6 @@ func (e *Engine) enroll(ctx context.Context, tx Tx, addr netip.Addr, in EnrollIn
 	}
 	out.Agent, err = tx.Agent(ctx, agent.ID)
 	return out, err
-}
-
-// takeOver revokes the agent that has the name already, where the token names it: whoever made the token knew. A host
-// that merely calls itself so is refused.
-func (w *work) takeOver(ctx context.Context, t EnrollmentToken, name string) error {
-	old, err := agentNamed(ctx, w.tx, t.Tenant, name)
-	if err != nil || old.ID == "" || old.Revoked {
-		return err
-	}
-	if t.Name == "" || old.Mode != t.Mode || t.Mode == access.ModeGateway {
-		return access.Fault(access.KindConflict, "agentExists", "there is an agent %q already: choose another name, or for a host make a token that names it with --name", name)
-	}
-	old.Revoked = true
-	old.Problem = "another agent took its place"
-	if err := w.tx.SaveAgent(ctx, old); err != nil {
-		return fmt.Errorf("save agent: %w", err)
-	}
-	w.bumps[old.ID] = true
-	return nil
-}
-
-// placeHost makes the machine of a host's agent, or gives it the one of its name that lost its agent or is being taken over.
-func (w *work) placeHost(ctx context.Context, t EnrollmentToken, in EnrollInput, agent access.Agent, addr netip.Addr) (access.Machine, error) {
-	resource := access.MachineResource(t.Subscription, t.ResourceGroup, agent.Name)
-	m, err := w.tx.MachineByResource(ctx, resource)
-	switch {
-	case isKind(err, access.KindNotFound):
-		m = access.Machine{ID: access.MachineID(newID()), Resource: resource, Tenant: t.Tenant, Name: agent.Name, Location: LocalLocation, CreatedAt: w.now}
-	case err != nil:
-		return m, fmt.Errorf("read machine: %w", err)
-	}
-	if m.Agent != "" {
-		old, err := w.tx.Agent(ctx, m.Agent)
-		if err != nil {
-			return m, fmt.Errorf("read agent: %w", err)
-		}
-		if !old.Revoked {
-			return m, access.Fault(access.KindConflict, "machineExists", "there is a machine %q already that agent %q guards: delete it first, or choose another name", m.Name, old.Name)
-		}
-		w.bumps[m.Agent] = true
-	}
-	was := m.Revision
-	m.OS, m.Addresses, m.Agent, m.Revision = in.OS, plainAddresses(in.Addresses), agent.ID, was+1
-	if checkLabels(m.OS, nil) != nil {
-		m.OS = ""
-	}
-	if err := w.tx.SaveMachine(ctx, m, was); err != nil {
-		return m, fmt.Errorf("save machine: %w", err)
-	}
-	if was == 0 {
-		w.event(access.Event{
-			Kind: access.MachineAdded, Actor: actorOf(agent, addr), Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: agent.ID,
-			Details: map[string]string{"name": m.Name, "agent": agent.Name, "mode": string(agent.Mode), "addresses": joinAddresses(m.Addresses)},
-		})
-	}
-	return m, nil
-}
-
-// agentNamed gives the agent of a tenant that has a name and is in service, or else one that was revoked, or else the zero
-// value.
-func agentNamed(ctx context.Context, r Reader, tenant access.TenantID, name string) (access.Agent, error) {
-	agents, err := r.AgentsByName(ctx, name)
-	if err != nil {
-		return access.Agent{}, fmt.Errorf("read agents by name: %w", err)
-	}
-	var found access.Agent
-	for _, a := range agents {
-		if a.Tenant == tenant && (found.ID == "" || found.Revoked) {
-			found = a
-		}
-	}
-	return found, nil
 }
 
 func (e *Engine) enrolRefused(ctx context.Context, addr netip.Addr, in EnrollInput, err error) error {

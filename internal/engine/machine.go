@@ -94,12 +94,9 @@ func (e *Engine) AddMachine(ctx context.Context, c Caller, in AddMachineInput) (
 		if err := in.check(); err != nil {
 			return err
 		}
-		gateway, err := findAgent(ctx, tx, group.subscription.Tenant, in.Gateway)
+		gateway, err := findGateway(ctx, tx, may, group.subscription.Tenant, in.Gateway)
 		if err != nil {
 			return err
-		}
-		if gateway.Mode != access.ModeGateway || gateway.Revoked {
-			return access.Fault(access.KindInvalid, "notAGateway", "agent %q is not a gateway in service: enrol one with --mode gateway", gateway.Name)
 		}
 		m := access.Machine{
 			ID: access.MachineID(newID()), Resource: access.MachineResource(group.subscription.ID, group.group.Name, in.Name),
@@ -139,6 +136,9 @@ func saveNewMachine(ctx context.Context, tx Tx, m access.Machine, by access.Acto
 		return access.Fault(access.KindConflict, "machineExists", "there is a machine %q in this resource group already: choose another name, or delete it first", m.Name)
 	case !isKind(err, access.KindNotFound):
 		return fmt.Errorf("read machine: %w", err)
+	}
+	if err := freeAddresses(ctx, tx, agent, m); err != nil {
+		return err
 	}
 	if err := tx.SaveMachine(ctx, m, 0); err != nil {
 		return fmt.Errorf("save machine: %w", err)

@@ -59,8 +59,11 @@ type reporting struct {
 }
 
 func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.Addr, r access.Report) error {
-	if err := checkReport(a, r); err != nil {
+	if err := checkReport(a, r, e.now()); err != nil {
 		return err
+	}
+	if a.Revoked {
+		return e.reportLeaving(ctx, tx, a, addr, r)
 	}
 	machines, err := tx.MachinesOfAgent(ctx, a.ID)
 	if err != nil {
@@ -77,15 +80,16 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 		return err
 	}
 	in.condition(r)
+	in.forgetPredecessors("")
 	if err := tx.SaveAgent(ctx, in.agent); err != nil {
 		return fmt.Errorf("save agent: %w", err)
 	}
 	return in.finish(ctx)
 }
 
-func checkReport(a access.Agent, r access.Report) error {
+func checkReport(a access.Agent, r access.Report, now time.Time) error {
 	switch {
-	case a.Revoked:
+	case a.Revoked && !a.Leaving(now):
 		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
 	case r.Revision < 0 || r.Revision > a.Revision:
 		return access.Fault(access.KindInvalid, "unknownRevision", "the report is of revision %d, and the newest is %d", r.Revision, a.Revision)
@@ -176,6 +180,7 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 		}
 		switch {
 		case err != nil:
+		case next.State.Ended() && in.agent.MayHold(next, in.now): // the host that it was open on is out of this agent's reach
 		case next.State.Ended():
 			err = step(next.Closed(in.actor, in.now))
 		case next.State == access.GrantActive: // it should be open

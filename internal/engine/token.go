@@ -39,6 +39,9 @@ func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInpu
 		if in, err = in.complete(); err != nil {
 			return err
 		}
+		if err := mayName(ctx, tx, may, group, in.Name); err != nil {
+			return err
+		}
 		t = EnrollmentToken{
 			Hash: hashSecret(token), Tenant: group.subscription.Tenant, Subscription: group.subscription.ID, ResourceGroup: group.group.Name, Name: in.Name,
 			Mode: in.Mode, CreatedBy: c.Principal, CreatedAt: may.now, ExpiresAt: may.now.Add(in.TTL),

@@ -62,6 +62,7 @@ func agentOut(a access.Agent) api.Agent {
 	out := api.Agent{
 		ID: string(a.ID), Name: a.Name, Mode: string(a.Mode), Version: a.Version, EnrolledAt: a.EnrolledAt.UTC(),
 		LastSeenAt: instant(a.LastSeenAt), SkewMillis: a.Skew.Milliseconds(), Revision: a.Revision, Reported: a.Reported, Problem: a.Problem,
+		ResourceGroup: a.Scope.Segment("resourceGroups"),
 	}
 	for _, r := range a.Foreign {
 		out.Foreign = append(out.Foreign, api.ForeignRule{

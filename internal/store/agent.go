@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	agentColumns = `id, tenant, name, mode, version, fingerprint, enrolled_at, last_seen_at, skew, revision, reported, reported_at, problem, revoked, foreign_rules`
-	selectAgent  = "select " + agentColumns + " from agents where id = $1 limit 1"
-	listAgents   = "select " + agentColumns + " from agents"
+	agentColumns = `id, tenant, name, mode, version, fingerprint, enrolled_at, last_seen_at, skew, revision, reported, reported_at, problem, revoked, foreign_rules,
+scope, successor, holds_until, predecessors`
+	selectAgent = "select " + agentColumns + " from agents where id = $1 limit 1"
+	listAgents  = "select " + agentColumns + " from agents"
 
 	selectAgentsByName = "select " + agentColumns + " from agents where name_key = $1 order by revoked, id limit 100"
 )
@@ -19,9 +20,11 @@ const (
 func scanAgent(row scanner) (a access.Agent, err error) {
 	var skew int64
 	var foreign []foreignRecord
+	var before []predecessorRecord
 	err = row.Scan(&a.ID, &a.Tenant, &a.Name, &a.Mode, &a.Version, &a.Fingerprint, timeColumn{&a.EnrolledAt}, timeColumn{&a.LastSeenAt}, &skew, &a.Revision,
-		&a.Reported, timeColumn{&a.ReportedAt}, &a.Problem, flagColumn{&a.Revoked}, jsonColumn{&foreign})
-	a.Skew, a.Foreign = time.Duration(skew), foreignRules(foreign)
+		&a.Reported, timeColumn{&a.ReportedAt}, &a.Problem, flagColumn{&a.Revoked}, jsonColumn{&foreign},
+		&a.Scope, &a.Successor, timeColumn{&a.HoldsUntil}, jsonColumn{&before})
+	a.Skew, a.Foreign, a.Predecessors = time.Duration(skew), foreignRules(foreign), predecessors(before)
 	return a, err
 }
 
@@ -44,10 +47,12 @@ func (r *reader) Agents(ctx context.Context, p engine.Page) (engine.Listed[acces
 
 const (
 	upsertAgent = `insert into agents (id, tenant, name, name_key, mode, version, fingerprint, enrolled_at, last_seen_at, skew, revision, reported, reported_at,
-problem, revoked, foreign_rules) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+problem, revoked, foreign_rules, scope, scope_key, successor, holds_until, predecessors)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 on conflict (id) do update set tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, mode = excluded.mode, version = excluded.version,
 fingerprint = excluded.fingerprint, enrolled_at = excluded.enrolled_at, last_seen_at = excluded.last_seen_at, skew = excluded.skew,
-reported = excluded.reported, reported_at = excluded.reported_at, problem = excluded.problem, revoked = excluded.revoked, foreign_rules = excluded.foreign_rules`
+reported = excluded.reported, reported_at = excluded.reported_at, problem = excluded.problem, revoked = excluded.revoked, foreign_rules = excluded.foreign_rules,
+scope = excluded.scope, scope_key = excluded.scope_key, successor = excluded.successor, holds_until = excluded.holds_until, predecessors = excluded.predecessors`
 	bumpAgent = "update agents set revision = revision + 1 where id = $1"
 )
 
@@ -57,8 +62,13 @@ func (t *tx) SaveAgent(ctx context.Context, a access.Agent) error {
 	if err != nil {
 		return err
 	}
+	before, err := toJSON(predecessorRecords(a.Predecessors))
+	if err != nil {
+		return err
+	}
 	return t.exec(ctx, "agent", nil, upsertAgent, string(a.ID), string(a.Tenant), a.Name, fold(a.Name), string(a.Mode), a.Version, a.Fingerprint, micros(a.EnrolledAt),
-		micros(a.LastSeenAt), int64(a.Skew), a.Revision, a.Reported, micros(a.ReportedAt), a.Problem, flag(a.Revoked), foreign)
+		micros(a.LastSeenAt), int64(a.Skew), a.Revision, a.Reported, micros(a.ReportedAt), a.Problem, flag(a.Revoked), foreign,
+		string(a.Scope), fold(string(a.Scope)), string(a.Successor), micros(a.HoldsUntil), before)
 }
 
 // BumpAgent implements engine.Tx.
@@ -68,4 +78,27 @@ func (t *tx) BumpAgent(ctx context.Context, id access.AgentID) error {
 	}
 	t.batch.news.agents = append(t.batch.news.agents, id)
 	return nil
+}
+
+// predecessorRecord is an agent that was replaced, in the row of the one that took its place.
+type predecessorRecord struct {
+	Agent access.AgentID `json:"agent"`
+	Since int64          `json:"since"`
+	Until int64          `json:"until"`
+}
+
+func predecessorRecords(list []access.Predecessor) []predecessorRecord {
+	records := make([]predecessorRecord, 0, len(list))
+	for _, p := range list {
+		records = append(records, predecessorRecord{p.Agent, micros(p.Since), micros(p.Until)})
+	}
+	return records
+}
+
+func predecessors(records []predecessorRecord) []access.Predecessor {
+	var list []access.Predecessor
+	for _, r := range records {
+		list = append(list, access.Predecessor{Agent: r.Agent, Since: instant(r.Since), Until: instant(r.Until)})
+	}
+	return list
 }

@@ -47,10 +47,12 @@ const (
 	AgentTokenDeleted  EventKind = "agent.tokenDeleted" // withdrawn before an agent enrolled with it
 	AgentEnrolled      EventKind = "agent.enrolled"
 	AgentEnrolRefused  EventKind = "agent.enrolRefused"
-	AgentRefused       EventKind = "agent.refused" // a certificate that does not count, or another machine's state
-	AgentDrift         EventKind = "agent.drift"   // somebody changed our firewall table; the agent healed it
-	AgentProblem       EventKind = "agent.problem" // the agent could not do something
-	AgentSkewed        EventKind = "agent.skewed"  // its clock is too far off; it refuses to open
+	AgentReplaced      EventKind = "agent.replaced" // another agent took its place on a machine
+	AgentReleased      EventKind = "agent.released" // an agent that was replaced said that it holds nothing open any more
+	AgentRefused       EventKind = "agent.refused"  // a certificate that does not count, or another machine's state
+	AgentDrift         EventKind = "agent.drift"    // somebody changed our firewall table; the agent healed it
+	AgentProblem       EventKind = "agent.problem"  // the agent could not do something
+	AgentSkewed        EventKind = "agent.skewed"   // its clock is too far off; it refuses to open
 	AgentDeniedTraffic EventKind = "agent.deniedTraffic"
 	AgentForeign       EventKind = "agent.foreignRules" // rules of other firewall tables at guarded ports have come or gone
 

@@ -32,6 +32,11 @@ type Agent struct {
 	Problem     string // what it last could not do; empty when all is well
 	Revoked     bool   // its certificate no longer counts
 	Foreign     []ForeignRule
+
+	Scope        ResourceID    // the resource group that it enrolled for; empty where that is not known
+	Successor    AgentID       // the agent that took its place; empty while none has
+	HoldsUntil   time.Time     // until when it may hold something open that its successor cannot close; zero: nothing
+	Predecessors []Predecessor // agents that may hold open what is now this one's to close
 }
 
 // ForeignRule is a rule of a firewall table that is not ours and that touches a guarded port, as an agent found it.

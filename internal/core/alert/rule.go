@@ -30,6 +30,7 @@ const (
 	Skew            RuleID = "agent.skew"
 	Tampered        RuleID = "audit.tampered"
 	ForeignRules    RuleID = "machine.foreignRules"
+	Replaced        RuleID = "agent.replaced"
 )
 
 // Severity says how bad it is.
@@ -92,6 +93,8 @@ func Rules() []Rule {
 			"attempts of one person to decide their own request"),
 		happened(Drift, Error, 1, "changes", hour, hour, "Somebody changed our firewall rules",
 			"changes of our firewall table on one machine that were not ours; the agent has healed them"),
+		happened(Replaced, Warning, 1, "agents", hour, 0, "Another agent took a machine over",
+			"agents that took the place of one that was in service; a token of a machine's own resource group is what it takes"),
 		is(Unproven, Error, 5, "minutes", "Ended, and not seen closed",
 			"access that ended so long ago on a machine, and that no agent has seen gone"),
 		is(Silent, Error, 5, "minutes", "Agent silent while something is open",

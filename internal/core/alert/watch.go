@@ -43,7 +43,7 @@ type sighting struct {
 // Relevant tells whether any rule looks at events of this kind.
 func Relevant(kind access.EventKind) bool {
 	switch kind { //nolint:exhaustive // the few that matter
-	case access.AgentDeniedTraffic, access.RequestRefused, access.DecisionRefused, access.AgentDrift, access.RequestSubmitted:
+	case access.AgentDeniedTraffic, access.RequestRefused, access.DecisionRefused, access.AgentDrift, access.AgentReplaced, access.RequestSubmitted:
 		return true
 	default:
 		return false
@@ -70,6 +70,11 @@ func sightings(e access.Event) []sighting {
 		return []sighting{{
 			rule: Drift, key: string(e.Agent), count: count, detail: e.Details["drift"],
 			subject: Subject{Scope: e.Scope, Machine: e.Machine, Agent: e.Agent, Name: e.Actor.Name},
+		}}
+	case access.AgentReplaced:
+		return []sighting{{
+			rule: Replaced, key: string(e.Machine), count: 1, detail: "from " + e.Actor.Address.String() + ", with token " + e.Details["token"],
+			subject: Subject{Scope: e.Scope, Machine: e.Machine, Agent: e.Agent, Name: e.Details["name"]},
 		}}
 	default:
 		return nil

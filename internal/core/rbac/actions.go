@@ -53,6 +53,7 @@ const (
 
 	AgentsRead            = "Postern.Access/agents/read"
 	EnrollmentTokensWrite = "Postern.Access/enrollmentTokens/write"
+	GatewaysJoin          = "Postern.Access/gateways/join/action" // to put machines behind a gateway, at the gateway's resource group
 
 	TenantsRead  = "Postern.Access/tenants/read" // of the tenant that runs the server, about all
 	TenantsWrite = "Postern.Access/tenants/write"
@@ -95,7 +96,7 @@ func Actions() []string {
 		ApplicationsRead, ApplicationsWrite, ApplicationsDelete, ApplicationsRefresh,
 		ActivityLogRead,
 		RequestsRead, RequestsDecide, RequestsCancel, GrantsRead, GrantsRevoke,
-		AgentsRead, EnrollmentTokensWrite,
+		AgentsRead, EnrollmentTokensWrite, GatewaysJoin,
 		TenantsRead, TenantsWrite,
 		PrincipalsRead, PrincipalsWrite,
 		NetworksRead, NetworksWrite, GlassCodesWrite,

@@ -86,6 +86,7 @@ func TestBuiltInRoles(t *testing.T) {
 		rbac.GrantsRevoke:          {yes, yes, no, no, yes, no, no},
 		rbac.AgentsRead:            {yes, yes, yes, yes, yes, yes, no},
 		rbac.EnrollmentTokensWrite: {yes, yes, no, no, no, no, no},
+		rbac.GatewaysJoin:          {yes, yes, no, no, no, no, no},
 		rbac.TenantsRead:           {yes, yes, yes, yes, yes, yes, no},
 		rbac.TenantsWrite:          {yes, no, no, no, no, no, no},
 		rbac.PrincipalsRead:        {yes, yes, yes, yes, yes, yes, no},

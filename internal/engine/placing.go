@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// placing puts an agent that enrolls in its place: on a machine of the token's own resource group, or into that resource
+// group as a gateway. What it acts on it finds by the resource id, never by a name that another resource group may have too.
+type placing struct {
+	*work
+
+	engine *Engine
+	token  EnrollmentToken
+	agent  access.Agent
+	actor  access.Actor
+}
+
+// gateway keeps the agent, unless its resource group has one of its name in service.
+func (p *placing) gateway(ctx context.Context) error {
+	if err := p.free(ctx); err != nil {
+		return err
+	}
+	return p.save(ctx)
+}
+
+// free fails where an agent in service has the name in the resource group.
+func (p *placing) free(ctx context.Context) error {
+	agents, err := p.tx.AgentsByName(ctx, p.agent.Name)
+	if err != nil {
+		return fmt.Errorf("read agents by name: %w", err)
+	}
+	for _, a := range agents {
+		if a.Tenant == p.agent.Tenant && a.Scope.Equal(p.agent.Scope) && !a.Revoked {
+			return access.Fault(access.KindConflict, "agentExists",
+				"there is an agent %q in this resource group already: choose another name, or for a host make a token that names it with --name", a.Name)
+		}
+	}
+	return nil
+}
+
+func (p *placing) save(ctx context.Context) error {
+	if err := keepAgent(ctx, p.tx, p.agent); err != nil {
+		return err
+	}
+	p.bumps[p.agent.ID] = true
+	return nil
+}
+
+// host makes the machine of a host's agent, or gives it the one of its resource id. Where an agent in service guards that
+// one, a token that names it replaces the agent; a host that merely calls itself so is refused.
+func (p *placing) host(ctx context.Context, in EnrollInput) (access.Machine, error) {
+	t := p.token
+	resource := access.MachineResource(t.Subscription, t.ResourceGroup, p.agent.Name)
+	m, err := p.tx.MachineByResource(ctx, resource)
+	switch {
+	case isKind(err, access.KindNotFound):
+		m = access.Machine{ID: access.MachineID(newID()), Resource: resource, Tenant: t.Tenant, Name: p.agent.Name, Location: LocalLocation, CreatedAt: p.now}
+	case err != nil:
+		return m, fmt.Errorf("read machine: %w", err)
+	}
+	if m.Agent != "" {
+		if err := p.replace(ctx, m); err != nil {
+			return m, err
+		}
+	}
+	if err := p.free(ctx); err != nil {
+		return m, err
+	}
+	if err := p.save(ctx); err != nil {
+		return m, err
+	}
+	was := m.Revision
+	m.OS, m.Addresses, m.Agent, m.Revision = in.OS, plainAddresses(in.Addresses), p.agent.ID, was+1
+	if checkLabels(m.OS, nil) != nil {
+		m.OS = ""
+	}
+	if err := p.tx.SaveMachine(ctx, m, was); err != nil {
+		return m, fmt.Errorf("save machine: %w", err)
+	}
+	if was == 0 {
+		p.event(access.Event{
+			Kind: access.MachineAdded, Actor: p.actor, Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: p.agent.ID,
+			Details: map[string]string{"name": m.Name, "agent": p.agent.Name, "mode": string(p.agent.Mode), "addresses": joinAddresses(m.Addresses)},
+		})
+	}
+	return m, nil
+}
+
+// replace takes a machine from the agent that guards it. Until that one has said that it holds nothing open any more, or the
+// time of what it held is over, it is told so and no grant of before counts as closed.
+func (p *placing) replace(ctx context.Context, m access.Machine) error {
+	old, err := p.tx.Agent(ctx, m.Agent)
+	if err != nil {
+		return fmt.Errorf("read agent: %w", err)
+	}
+	if !old.Revoked {
+		if p.token.Name == "" || old.Mode != access.ModeHost {
+			return access.Fault(access.KindConflict, "machineExists",
+				"there is a machine %q in this resource group already, which agent %q guards: choose another name, or make a token that names it with --name", m.Name, old.Name)
+		}
+		if err := p.engine.mayReplace(ctx, p.tx, p.token, m); err != nil {
+			return err
+		}
+	}
+	grants, err := p.grantsOf(ctx, m.ID)
+	if err != nil {
+		return err
+	}
+	old, p.agent = access.Replace(old, p.agent, grants, p.now)
+	if err := keepAgent(ctx, p.tx, old); err != nil {
+		return err
+	}
+	p.bumps[old.ID] = true
+	for _, before := range p.agent.Predecessors { // they are emptied by what their heir guards
+		if before.Agent == old.ID {
+			continue
+		}
+		a, err := p.tx.Agent(ctx, before.Agent)
+		if err != nil {
+			return fmt.Errorf("read agent: %w", err)
+		}
+		a.Successor = p.agent.ID
+		if err := keepAgent(ctx, p.tx, a); err != nil {
+			return err
+		}
+		p.bumps[a.ID] = true
+	}
+	details := map[string]string{
+		"name": old.Name, "by": string(p.agent.ID), "enrolled": old.EnrolledAt.UTC().Format(time.RFC3339),
+		"token": p.token.PublicID(), "tokenBy": string(p.token.CreatedBy),
+	}
+	if !old.HoldsUntil.IsZero() {
+		details["mayHoldUntil"] = old.HoldsUntil.UTC().Format(time.RFC3339)
+	}
+	p.event(access.Event{Kind: access.AgentReplaced, Actor: p.actor, Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: old.ID, Details: details})
+	return nil
+}
+
+// mayReplace fails unless whoever made the token may still enroll agents and change machines where the machine is: a token
+// is good for days, and a machine that is there is worth more than a name.
+func (e *Engine) mayReplace(ctx context.Context, r Reader, t EnrollmentToken, m access.Machine) error {
+	maker, err := r.Principal(ctx, t.CreatedBy)
+	if err != nil {
+		return fmt.Errorf("read principal: %w", err)
+	}
+	may, err := e.rights(ctx, r, Caller{Principal: maker.ID, Name: maker.Name, Tenant: maker.Tenant})
+	if err != nil {
+		return err
+	}
+	for _, action := range []string{rbac.EnrollmentTokensWrite, rbac.MachinesWrite} {
+		if !may.mayOf(m.Tenant, action, m.Resource) {
+			return access.Fault(access.KindConflict, "mayNotReplace",
+				"there is a machine %q already, and whoever made the token may not replace its agent: they need the action %s there", m.Name, action)
+		}
+	}
+	return nil
+}
+
+// mayName refuses a token for a machine that is there, unless the caller may change that machine: its agent would be replaced.
+func mayName(ctx context.Context, r Reader, may rights, group placedGroup, name string) error {
+	if name == "" {
+		return nil
+	}
+	m, err := r.MachineByResource(ctx, access.MachineResource(group.subscription.ID, group.group.Name, name))
+	switch {
+	case isKind(err, access.KindNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read machine: %w", err)
+	}
+	return may.requireOf(m.Tenant, rbac.MachinesWrite, m.Resource)
+}
+
+// findGateway gives the gateway in service that ref names, by its name or id, where the caller may put machines behind it:
+// machines of one resource group may be guarded by the gateway of another, whose owners have a say in that.
+func findGateway(ctx context.Context, r Reader, may rights, tenant access.TenantID, ref string) (access.Agent, error) {
+	named, err := agentsNamed(ctx, r, tenant, ref)
+	if err != nil {
+		return access.Agent{}, err
+	}
+	scopes := may.scopes(rbac.AgentsRead)
+	var usable []access.Agent
+	var refusal error = access.Fault(access.KindNotFound, "unknownAgent", "there is no agent %q that you may see: look at the list of agents", clip(ref))
+	for _, a := range named {
+		scope := orRoot(a.Scope)
+		switch seen, err := seesAgent(ctx, r, may, a, scopes); {
+		case err != nil:
+			return access.Agent{}, err
+		case a.Mode == access.ModeGateway && may.mayOf(tenant, rbac.GatewaysJoin, scope):
+			usable = append(usable, a)
+		case seen && a.Mode != access.ModeGateway:
+			refusal = access.Fault(access.KindInvalid, "notAGateway", "agent %q is not a gateway in service: enroll one with --mode gateway", a.Name)
+		case seen:
+			refusal = may.requireOf(tenant, rbac.GatewaysJoin, scope)
+		}
+	}
+	switch len(usable) {
+	case 0:
+		return access.Agent{}, refusal
+	case 1:
+		return usable[0], nil
+	}
+	ambiguous := access.Fault(access.KindInvalid, "ambiguousAgent", "there are %d gateways %q: name one by its id", len(usable), clip(ref))
+	for _, a := range usable[:min(len(usable), maxReasons)] {
+		ambiguous.Reasons = append(ambiguous.Reasons, access.Reason{Code: "candidate", Message: string(a.ID) + " in " + string(orRoot(a.Scope))})
+	}
+	return access.Agent{}, ambiguous
+}
+
+// freeAddresses refuses addresses that another machine behind the gateway has: an opening of one machine would open the
+// other, whatever the other's policy says.
+func freeAddresses(ctx context.Context, r Reader, gateway access.Agent, m access.Machine) error {
+	others, err := r.MachinesOfAgent(ctx, gateway.ID)
+	if err != nil {
+		return fmt.Errorf("read machines: %w", err)
+	}
+	for _, other := range others {
+		for _, a := range other.Addresses {
+			for i, mine := range m.Addresses {
+				if a != mine || other.ID == m.ID {
+					continue
+				}
+				taken := access.Fault(access.KindConflict, "addressTaken", "another machine behind this gateway has an address of this one")
+				taken.Reasons = []access.Reason{{Code: "addressTaken", Field: fmt.Sprintf("addresses[%d]", i), Message: a.String() + " is the address of another machine behind the gateway"}}
+				return taken
+			}
+		}
+	}
+	return nil
+}
+
+// agentsNamed gives the agents of a tenant that are in service and have a name or id.
+func agentsNamed(ctx context.Context, r Reader, tenant access.TenantID, ref string) ([]access.Agent, error) {
+	agents, err := r.AgentsByName(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("read agents by name: %w", err)
+	}
+	a, err := r.Agent(ctx, access.AgentID(strings.ToLower(ref)))
+	switch {
+	case err == nil:
+		agents = append(agents, a)
+	case !isKind(err, access.KindNotFound):
+		return nil, fmt.Errorf("read agent: %w", err)
+	}
+	var named []access.Agent
+	for _, a := range agents {
+		if a.Tenant == tenant && !a.Revoked {
+			named = append(named, a)
+		}
+	}
+	return named, nil
+}

@@ -1,0 +1,254 @@
+package engine_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/alert"
+	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// resourceGroup makes a resource group and somebody with a role at it alone.
+func (w *world) resourceGroup(name, person, role string) engine.Caller {
+	w.tb.Helper()
+	g := must(w.CreateResourceGroup(w.ctx, w.admin, engine.ResourceGroupInput{Name: name}))(w.tb)
+	c := w.user(person, "")
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: person, Role: role, Scope: access.ResourceGroupScope(g.Subscription, g.Name)}))(w.tb)
+	return c
+}
+
+func (w *world) enrolWith(c engine.Caller, in engine.TokenInput) (engine.Enrolled, error) {
+	w.tb.Helper()
+	token, _, err := w.MakeEnrollmentToken(w.ctx, c, in)
+	if err != nil {
+		return engine.Enrolled{}, err
+	}
+	return w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, Name: "ignored", OS: "linux", Version: "test"}, fingerprint)
+}
+
+// TestATokenActsInItsOwnResourceGroup proves that a name of another resource group is another machine: nothing happens to it.
+func TestATokenActsInItsOwnResourceGroup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	victim := w.host("web-2")
+	gate := w.enrol("gate", access.ModeGateway)
+	contrib := w.resourceGroup("rga", "carl", "Contributor")
+	for _, mode := range []access.Mode{access.ModeHost, access.ModeGateway} {
+		for _, name := range []string{"web-2", "WEB-2", "gate"} {
+			d, err := w.enrolWith(contrib, engine.TokenInput{Name: name, Mode: mode, ResourceGroup: "rga"})
+			if err == nil && (d.Machine.ID == victim.Machine.ID || d.Agent.Scope.Equal(victim.Agent.Scope)) {
+				t.Errorf("%s %s got %+v", mode, name, d)
+			}
+		}
+	}
+	must(w.AuthenticateAgent(w.ctx, victim.Agent.ID, victim.Agent.Fingerprint))(t)
+	must(w.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint))(t)
+	for _, e := range w.events() {
+		if e.Kind == access.AgentReplaced && (e.Agent == victim.Agent.ID || !e.Scope.Within(access.ResourceGroupScope(victim.Machine.Subscription(), "rga"))) {
+			t.Errorf("an agent was replaced: %+v", e)
+		}
+	}
+	if m := must(w.Machine(w.ctx, w.admin, string(victim.Machine.Resource)))(t); m.Agent == nil || m.Agent.ID != victim.Agent.ID {
+		t.Errorf("the machine is guarded by %+v", m.Agent)
+	}
+}
+
+// TestTheMakerOfATokenMayReplace proves that a token takes a machine from its agent only while its maker may do that.
+func TestTheMakerOfATokenMayReplace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("web-1")
+	scope := access.ResourceGroupScope(must(w.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Subscription(), "default")
+	must(w.PutRole(w.ctx, w.admin, engine.RoleInput{
+		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{"Postern.Access/enrollmentTokens/write"}}}, AssignableScopes: []access.ResourceID{access.Root},
+	}))(t)
+	enroller, contrib := w.user("eve", ""), w.user("carl", "")
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "eve", Role: "Enroller", Scope: scope}))(t)
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "carl", Role: "Contributor", Scope: scope}))(t)
+
+	_, err := w.enrolWith(enroller, engine.TokenInput{Name: "web-1"})
+	wantCode(t, err, access.KindForbidden, "forbidden")
+	if _, err := w.enrolWith(enroller, engine.TokenInput{Name: "web-9"}); err != nil {
+		t.Errorf("a machine that is not there yet: %v", err)
+	}
+	token, _, err := w.MakeEnrollmentToken(w.ctx, contrib, engine.TokenInput{Name: "web-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes, no := true, false
+	must(w.ChangePrincipal(w.ctx, w.admin, "carl", engine.PrincipalChange{Disabled: &yes}))(t)
+	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+	wantCode(t, err, access.KindConflict, "mayNotReplace")
+	must(w.ChangePrincipal(w.ctx, w.admin, "carl", engine.PrincipalChange{Disabled: &no}))(t)
+	must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint))(t)
+}
+
+func TestANamedTokenReplacesTheAgent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old := w.host("web-1")
+	start := w.size()
+	fresh := w.host("web-1")
+	if fresh.Machine.ID != old.Machine.ID || fresh.Agent.ID == old.Agent.ID {
+		t.Fatalf("the machine was %s and is %s", old.Machine.ID, fresh.Machine.ID)
+	}
+	if got := w.kinds(start); got != "agent.tokenMade agent.replaced agent.enrolled" {
+		t.Errorf("events are %s", got)
+	}
+	for _, e := range w.events()[start:] {
+		if e.Kind == access.AgentReplaced && (!e.Scope.Equal(old.Machine.Resource) || e.Agent != old.Agent.ID || e.Details["by"] != string(fresh.Agent.ID)) {
+			t.Errorf("the event is %+v", e)
+		}
+	}
+	w.tend()
+	if a := w.open()[alert.Replaced]; a.Subject.Machine != old.Machine.ID || !a.Subject.Scope.Equal(old.Machine.Resource) {
+		t.Errorf("alerts are %+v", w.open())
+	}
+	// Nothing was open, so the old one has nothing to say any more.
+	_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
+	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+	_, err = w.Desired(w.ctx, old.Agent.ID)
+	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+	err = w.Report(w.ctx, old.Agent.ID, office, access.Report{})
+	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+}
+
+// replaced is a machine with two openings whose agent was replaced once or more.
+func (w *world) replaced(times int) (agents []engine.Enrolled, short, long access.Grant) {
+	w.tb.Helper()
+	agents = append(agents, w.host("web-1"))
+	w.guard("web-1")
+	short = must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(w.tb).Grants[0]
+	long = must(w.Submit(w.ctx, w.user("ben", "JIT Access Requester"), ssh("web-1", 2*time.Hour)))(w.tb).Grants[0]
+	w.report(agents[0].Agent.ID, access.Report{Observations: []access.Observation{{Grant: short.ID, Status: access.StatusOpen}, {Grant: long.ID, Status: access.StatusOpen}}})
+	w.clock.advance(time.Minute)
+	for range times {
+		agents = append(agents, w.host("web-1"))
+	}
+	return agents, short, long
+}
+
+// TestAReplacedAgentLetsGo proves that an agent that was replaced is told to close everything, keeps what it guards closed,
+// and that nothing counts as closed until it has said so.
+func TestAReplacedAgentLetsGo(t *testing.T) {
+	t.Parallel()
+	for _, times := range []int{1, 2, 3} {
+		w := newWorld(t)
+		agents, short, long := w.replaced(times)
+		fresh := agents[times]
+		if d := w.desired(fresh.Agent.ID); len(d.Openings) != 1 || len(d.Openings[0].Grants) != 2 {
+			t.Errorf("the new agent is to hold %+v", d.Openings)
+		}
+		must(w.Revoke(w.ctx, w.admin, short.ID, "enough"))(t)
+		closed := access.Report{Observations: []access.Observation{{Grant: short.ID, Status: access.StatusClosed}}}
+		for i, old := range agents[:times] {
+			w.report(fresh.Agent.ID, closed)
+			if g := w.grant(short.ID); g.State != access.GrantRevoked || !g.ClosedAt.IsZero() {
+				t.Errorf("%d of %d have let go, and the grant is %+v", i, times, g)
+			}
+			must(w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint))(t)
+			d := w.desired(old.Agent.ID)
+			if len(d.Openings) != 0 || len(d.Protected) != 1 || len(d.Machines) != 1 || d.Agent != old.Agent.ID {
+				t.Errorf("the old agent is to hold %+v", d)
+			}
+			start := w.size()
+			w.report(old.Agent.ID, access.Report{Revision: d.Revision - 1, Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}}})
+			if w.size() != start {
+				t.Error("an older state in force was taken for the newest")
+			}
+			w.report(old.Agent.ID, access.Report{Revision: d.Revision})
+			if got := w.kinds(start); got != "agent.released" {
+				t.Errorf("events are %s", got)
+			}
+			_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
+			wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+		}
+		if d := w.desired(fresh.Agent.ID); len(d.Ended) != 1 || d.Ended[0] != short.ID {
+			t.Errorf("the new agent is to look for %v", d.Ended)
+		}
+		w.report(fresh.Agent.ID, closed)
+		if g := w.grant(short.ID); g.ClosedAt.IsZero() {
+			t.Errorf("everybody has let go, and the grant is %+v", g)
+		}
+		if g := w.grant(long.ID); g.State != access.GrantActive {
+			t.Errorf("the other grant is %+v", g)
+		}
+	}
+}
+
+// TestASilentReplacedAgentHoldsUntilTheEnd proves that without a word of the old agent a grant counts as closed once the
+// kernel there has ended it, and not before.
+func TestASilentReplacedAgentHoldsUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agents, short, long := w.replaced(1)
+	old, fresh := agents[0], agents[1]
+	must(w.Revoke(w.ctx, w.admin, long.ID, "enough"))(t)
+	w.clock.advance(time.Second)
+	later := must(w.Submit(w.ctx, w.user("cat", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
+	must(w.Revoke(w.ctx, w.admin, later.ID, "enough"))(t)
+	w.report(fresh.Agent.ID, access.Report{Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}, {Grant: later.ID, Status: access.StatusClosed}}})
+	if g := w.grant(long.ID); !g.ClosedAt.IsZero() {
+		t.Errorf("the old host was never heard of, and the grant is %+v", g)
+	}
+	if g := w.grant(later.ID); g.ClosedAt.IsZero() {
+		t.Errorf("the old agent knows nothing of this grant: %+v", g)
+	}
+	w.clock.advance(short.End.Sub(w.clock.now()))
+	w.report(fresh.Agent.ID, access.Report{Observations: []access.Observation{{Grant: short.ID, Status: access.StatusClosed}}})
+	if g := w.grant(short.ID); g.State != access.GrantExpired || g.ClosedAt.IsZero() {
+		t.Errorf("at its end the grant is %+v", g)
+	}
+	w.clock.advance(time.Hour)
+	_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
+	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+	w.report(fresh.Agent.ID, access.Report{})
+	if d := w.desired(fresh.Agent.ID); len(d.Ended) != 1 || d.Ended[0] != long.ID {
+		t.Errorf("the new agent is to look for %v", d.Ended)
+	}
+	w.report(fresh.Agent.ID, access.Report{Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}}})
+	if g := w.grant(long.ID); g.ClosedAt.IsZero() {
+		t.Errorf("after its end the grant is %+v", g)
+	}
+}
+
+// TestAGatewayIsJoinedByRight proves that a machine goes behind a gateway of another resource group only by a right there,
+// and never under an address that another machine has behind it.
+func TestAGatewayIsJoinedByRight(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	gate := w.enrol("gate", access.ModeGateway)
+	contrib := w.resourceGroup("rga", "carl", "Contributor")
+	add := func(c engine.Caller, name, group, gateway, address string) error {
+		_, err := w.AddMachine(w.ctx, c, engine.AddMachineInput{Name: name, Gateway: gateway, ResourceGroup: group, Addresses: []netip.Addr{netip.MustParseAddr(address)}})
+		return err
+	}
+	if err := add(w.admin, "plc-1", "", "gate", "192.0.2.50"); err != nil {
+		t.Fatal(err)
+	}
+	before := w.desired(gate.Agent.ID)
+	for _, ref := range []string{"gate", string(gate.Agent.ID)} {
+		wantCode(t, add(contrib, "mine", "rga", ref, "192.0.2.60"), access.KindNotFound, "unknownAgent")
+	}
+	for _, address := range []string{"192.0.2.50", "::ffff:192.0.2.50"} {
+		wantCode(t, add(w.admin, "plc-2", "rga", "gate", address), access.KindConflict, "addressTaken")
+	}
+	if after := w.desired(gate.Agent.ID); after.Revision != before.Revision {
+		t.Error("what was refused changed what the gateway is to hold")
+	}
+	scope := gate.Agent.Scope
+	must(w.PutRole(w.ctx, w.admin, engine.RoleInput{
+		Name: "Joiner", Permissions: []rbac.Permission{{Actions: []string{"Postern.Access/gateways/join/action"}}}, AssignableScopes: []access.ResourceID{access.Root},
+	}))(t)
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "carl", Role: "Joiner", Scope: scope}))(t)
+	if err := add(contrib, "mine", "rga", "gate", "192.0.2.60"); err != nil {
+		t.Errorf("with the right to join: %v", err)
+	}
+	if _, err := w.enrolWith(contrib, engine.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, add(contrib, "other", "rga", "gate", "192.0.2.61"), access.KindInvalid, "ambiguousAgent")
+}

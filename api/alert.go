@@ -68,20 +68,17 @@ func (c *Client) Alerts(ctx context.Context, q AlertQuery) iter.Seq2[Alert, erro
 
 // Alert gives one alert.
 func (c *Client) Alert(ctx context.Context, id string) (Alert, error) {
-	var out Alert
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/alerts/" + url.PathEscape(id), answer: &out})
+	return ask[Alert](ctx, c, call{method: http.MethodGet, path: "/alerts/" + url.PathEscape(id)})
 }
 
 // AcknowledgeAlert says that the caller looks at it.
 func (c *Client) AcknowledgeAlert(ctx context.Context, id, comment string) (Alert, error) {
-	var out Alert
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/alerts/" + url.PathEscape(id) + "/acknowledge", body: AlertNote{comment}, answer: &out})
+	return ask[Alert](ctx, c, call{method: http.MethodPost, path: "/alerts/" + url.PathEscape(id) + "/acknowledge", body: AlertNote{comment}})
 }
 
 // CloseAlert ends it.
 func (c *Client) CloseAlert(ctx context.Context, id, comment string) (Alert, error) {
-	var out Alert
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/alerts/" + url.PathEscape(id) + "/close", body: AlertNote{comment}, answer: &out})
+	return ask[Alert](ctx, c, call{method: http.MethodPost, path: "/alerts/" + url.PathEscape(id) + "/close", body: AlertNote{comment}})
 }
 
 // AlertRules lists the rules.
@@ -91,6 +88,5 @@ func (c *Client) AlertRules(ctx context.Context) iter.Seq2[AlertRule, error] {
 
 // SetAlertRule changes what the fields that are present say.
 func (c *Client) SetAlertRule(ctx context.Context, id string, in AlertRuleChange) (AlertRule, error) {
-	var out AlertRule
-	return out, c.do(ctx, call{method: http.MethodPatch, path: "/alert-rules/" + url.PathEscape(id), body: in, answer: &out})
+	return ask[AlertRule](ctx, c, call{method: http.MethodPatch, path: "/alert-rules/" + url.PathEscape(id), body: in})
 }

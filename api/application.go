@@ -178,8 +178,7 @@ func (c *Client) ApplicationDefinitions(ctx context.Context) iter.Seq2[Applicati
 
 // ApplicationDefinition gives one definition by its name or resource id, or another tenant's as tenant/name.
 func (c *Client) ApplicationDefinition(ctx context.Context, ref string) (ApplicationDefinition, error) {
-	var out ApplicationDefinition
-	return out, c.do(ctx, call{method: http.MethodGet, path: definitionPath(ref), answer: &out})
+	return ask[ApplicationDefinition](ctx, c, call{method: http.MethodGet, path: definitionPath(ref)})
 }
 
 // ApplicationDefinitionRevisions lists the revisions of a definition of the caller's own tenant, newest first.
@@ -189,8 +188,7 @@ func (c *Client) ApplicationDefinitionRevisions(ctx context.Context, ref string)
 
 // SetApplicationDefinition makes a definition, or gives it other terms, all of them.
 func (c *Client) SetApplicationDefinition(ctx context.Context, name string, in ApplicationDefinitionInput) (ApplicationDefinition, error) {
-	var out ApplicationDefinition
-	return out, c.do(ctx, call{method: http.MethodPut, path: definitionPath(name), body: in, answer: &out})
+	return ask[ApplicationDefinition](ctx, c, call{method: http.MethodPut, path: definitionPath(name), body: in})
 }
 
 // DeleteApplicationDefinition deletes a definition; applications of it go on by the terms that they have.
@@ -207,26 +205,22 @@ func (c *Client) Applications(ctx context.Context) iter.Seq2[Application, error]
 
 // Application gives one application by its name or resource id.
 func (c *Client) Application(ctx context.Context, ref string) (Application, error) {
-	var out Application
-	return out, c.do(ctx, call{method: http.MethodGet, path: applicationPath(ref), answer: &out})
+	return ask[Application](ctx, c, call{method: http.MethodGet, path: applicationPath(ref)})
 }
 
 // DeployApplication makes an application and its managed resource group.
 func (c *Client) DeployApplication(ctx context.Context, in NewApplication) (Application, error) {
-	var out Application
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/applications", body: in, answer: &out})
+	return ask[Application](ctx, c, call{method: http.MethodPost, path: "/applications", body: in})
 }
 
 // ChangeApplication changes the customer's terms.
 func (c *Client) ChangeApplication(ctx context.Context, ref string, in ApplicationChange) (Application, error) {
-	var out Application
-	return out, c.do(ctx, call{method: http.MethodPatch, path: applicationPath(ref), body: in, answer: &out})
+	return ask[Application](ctx, c, call{method: http.MethodPatch, path: applicationPath(ref), body: in})
 }
 
 // RefreshApplication accepts the definition as it is now.
 func (c *Client) RefreshApplication(ctx context.Context, ref string) (Application, error) {
-	var out Application
-	return out, c.do(ctx, call{method: http.MethodPost, path: applicationPath(ref) + "/refresh", answer: &out})
+	return ask[Application](ctx, c, call{method: http.MethodPost, path: applicationPath(ref) + "/refresh"})
 }
 
 // DeleteApplication deletes an application with its managed resource group, and where endActivations says so what is active.

@@ -144,20 +144,17 @@ type ExplainStep struct {
 
 // Decide approves or denies a request; digest is that of the request as it was shown.
 func (c *Client) Decide(ctx context.Context, request string, in NewDecision) (Request, error) {
-	var out Request
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/requests/" + url.PathEscape(request) + "/decisions", body: in, answer: &out})
+	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/requests/" + url.PathEscape(request) + "/decisions", body: in})
 }
 
 // Extend asks for a later end of a grant.
 func (c *Client) Extend(ctx context.Context, grant string, in Extension) (Request, error) {
-	var out Request
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/grants/" + url.PathEscape(grant) + "/extend", body: in, answer: &out})
+	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/grants/" + url.PathEscape(grant) + "/extend", body: in})
 }
 
 // RevokePrincipal ends everything that a principal holds, and gives the grants that were ended.
 func (c *Client) RevokePrincipal(ctx context.Context, principal, reason string) ([]Grant, error) {
-	var out Page[Grant]
-	err := c.do(ctx, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/revoke", body: Note{Reason: reason}, answer: &out})
+	out, err := ask[Page[Grant]](ctx, c, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/revoke", body: Note{Reason: reason}})
 	return out.Items, err
 }
 
@@ -172,12 +169,10 @@ func (c *Client) Reviews(ctx context.Context, open bool) iter.Seq2[Review, error
 
 // CloseReview pays a debt of review.
 func (c *Client) CloseReview(ctx context.Context, id, comment string) (Review, error) {
-	var out Review
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/reviews/" + url.PathEscape(id) + "/close", body: ReviewComment{Comment: comment}, answer: &out})
+	return ask[Review](ctx, c, call{method: http.MethodPost, path: "/reviews/" + url.PathEscape(id) + "/close", body: ReviewComment{Comment: comment}})
 }
 
 // Explain tells what would happen to a request, step by step.
 func (c *Client) Explain(ctx context.Context, in Question) (Explanation, error) {
-	var out Explanation
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/policies/explain", body: in, answer: &out})
+	return ask[Explanation](ctx, c, call{method: http.MethodPost, path: "/policies/explain", body: in})
 }

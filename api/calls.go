@@ -12,8 +12,7 @@ import (
 
 // SignIn opens a session; its token goes into WithToken.
 func (c *Client) SignIn(ctx context.Context, in SignIn) (Session, error) {
-	var out Session
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/sessions", body: in, answer: &out})
+	return ask[Session](ctx, c, call{method: http.MethodPost, path: "/sessions", body: in})
 }
 
 // SignOut ends the session that the client calls with.
@@ -23,8 +22,7 @@ func (c *Client) SignOut(ctx context.Context) error {
 
 // Me tells who the caller is.
 func (c *Client) Me(ctx context.Context) (Me, error) {
-	var out Me
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/me", answer: &out})
+	return ask[Me](ctx, c, call{method: http.MethodGet, path: "/me"})
 }
 
 // PrincipalQuery narrows Principals; zero fields do not.
@@ -42,14 +40,12 @@ func (c *Client) Principals(ctx context.Context, q PrincipalQuery) iter.Seq2[Pri
 
 // Principal gives one principal by name or id.
 func (c *Client) Principal(ctx context.Context, ref string) (Principal, error) {
-	var out Principal
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/principals/" + url.PathEscape(ref), answer: &out})
+	return ask[Principal](ctx, c, call{method: http.MethodGet, path: "/principals/" + url.PathEscape(ref)})
 }
 
 // ResetPassword gives a user another password; without one the answer holds a one-time one.
 func (c *Client) ResetPassword(ctx context.Context, ref string, in PasswordReset) (PasswordWasReset, error) {
-	var out PasswordWasReset
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(ref) + "/password", body: in, answer: &out})
+	return ask[PasswordWasReset](ctx, c, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(ref) + "/password", body: in})
 }
 
 // ChangePassword replaces the caller's own password.
@@ -59,14 +55,12 @@ func (c *Client) ChangePassword(ctx context.Context, in PasswordChange) error {
 
 // CreatePrincipal adds a principal.
 func (c *Client) CreatePrincipal(ctx context.Context, in NewPrincipal) (CreatedPrincipal, error) {
-	var out CreatedPrincipal
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/principals", body: in, answer: &out})
+	return ask[CreatedPrincipal](ctx, c, call{method: http.MethodPost, path: "/principals", body: in})
 }
 
 // ChangePrincipal changes what the fields that are present say.
 func (c *Client) ChangePrincipal(ctx context.Context, ref string, in PrincipalChange) (Principal, error) {
-	var out Principal
-	return out, c.do(ctx, call{method: http.MethodPatch, path: "/principals/" + url.PathEscape(ref), body: in, answer: &out})
+	return ask[Principal](ctx, c, call{method: http.MethodPatch, path: "/principals/" + url.PathEscape(ref), body: in})
 }
 
 // AddMember puts a principal into a group; both are names or ids.
@@ -98,20 +92,17 @@ func (c *Client) Machines(ctx context.Context, q MachineQuery) iter.Seq2[Machine
 
 // Machine gives one machine by name, id or resource id.
 func (c *Client) Machine(ctx context.Context, ref string) (Machine, error) {
-	var out Machine
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/machines/" + url.PathEscape(ref), answer: &out})
+	return ask[Machine](ctx, c, call{method: http.MethodGet, path: "/machines/" + url.PathEscape(ref)})
 }
 
 // AddMachine adds a machine behind a gateway.
 func (c *Client) AddMachine(ctx context.Context, in NewMachine) (Machine, error) {
-	var out Machine
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/machines", body: in, answer: &out})
+	return ask[Machine](ctx, c, call{method: http.MethodPost, path: "/machines", body: in})
 }
 
 // LabelMachine changes the labels of a machine.
 func (c *Client) LabelMachine(ctx context.Context, ref string, in LabelChange) (Machine, error) {
-	var out Machine
-	return out, c.do(ctx, call{method: http.MethodPatch, path: "/machines/" + url.PathEscape(ref) + "/labels", body: in, answer: &out})
+	return ask[Machine](ctx, c, call{method: http.MethodPatch, path: "/machines/" + url.PathEscape(ref) + "/labels", body: in})
 }
 
 // DeleteMachine removes a machine and ends what is open on it.
@@ -136,8 +127,7 @@ func (c *Client) DeleteEnrollmentToken(ctx context.Context, id string) error {
 
 // CreateEnrollmentToken makes a token with which one agent enrols, once.
 func (c *Client) CreateEnrollmentToken(ctx context.Context, in NewEnrollmentToken) (EnrollmentToken, error) {
-	var out EnrollmentToken
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/enrollment-tokens", body: in, answer: &out})
+	return ask[EnrollmentToken](ctx, c, call{method: http.MethodPost, path: "/enrollment-tokens", body: in})
 }
 
 // Policies lists what guards the machines that the caller may read.
@@ -147,15 +137,13 @@ func (c *Client) Policies(ctx context.Context) iter.Seq2[MachinePolicyView, erro
 
 // MachinePolicy gives what guards a machine.
 func (c *Client) MachinePolicy(ctx context.Context, machine string) (MachinePolicyView, error) {
-	var out MachinePolicyView
-	return out, c.do(ctx, call{method: http.MethodGet, path: policyPath(machine), answer: &out})
+	return ask[MachinePolicyView](ctx, c, call{method: http.MethodGet, path: policyPath(machine)})
 }
 
 // SetMachinePolicy replaces what guards a machine. Where ifRevision is not 0 and the policy has another revision, it
 // changes nothing and gives a conflict.
 func (c *Client) SetMachinePolicy(ctx context.Context, machine string, in MachinePolicy, ifRevision int64) (MachinePolicyView, error) {
-	var out MachinePolicyView
-	return out, c.do(ctx, call{method: http.MethodPut, path: policyPath(machine), header: ifMatch(ifRevision), body: in, answer: &out})
+	return ask[MachinePolicyView](ctx, c, call{method: http.MethodPut, path: policyPath(machine), header: ifMatch(ifRevision), body: in})
 }
 
 // DeleteMachinePolicy takes a machine out of its policy; ifRevision as in SetMachinePolicy.
@@ -177,10 +165,9 @@ func (c *Client) Submit(ctx context.Context, in NewRequest, idempotencyKey strin
 	if idempotencyKey == "" {
 		idempotencyKey = NewIdempotencyKey()
 	}
-	var out Request
-	return out, c.do(ctx, call{
+	return ask[Request](ctx, c, call{
 		method: http.MethodPost, path: "/requests", header: http.Header{"Idempotency-Key": {idempotencyKey}},
-		body: in, answer: &out,
+		body: in,
 	})
 }
 
@@ -203,14 +190,12 @@ func (c *Client) Requests(ctx context.Context, q RequestQuery) iter.Seq2[Request
 
 // Request gives one request. It waits up to wait (at most 25 s) for it not to be pending any more.
 func (c *Client) Request(ctx context.Context, id string, wait time.Duration) (Request, error) {
-	var out Request
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/requests/" + url.PathEscape(id), query: waiting(wait), answer: &out})
+	return ask[Request](ctx, c, call{method: http.MethodGet, path: "/requests/" + url.PathEscape(id), query: waiting(wait)})
 }
 
 // CancelRequest takes a pending request back.
 func (c *Client) CancelRequest(ctx context.Context, id, reason string) (Request, error) {
-	var out Request
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/requests/" + url.PathEscape(id) + "/cancel", body: Note{Reason: reason}, answer: &out})
+	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/requests/" + url.PathEscape(id) + "/cancel", body: Note{Reason: reason}})
 }
 
 // GrantQuery narrows Grants; zero fields do not.
@@ -235,14 +220,12 @@ func (c *Client) Grants(ctx context.Context, q GrantQuery) iter.Seq2[Grant, erro
 
 // Grant gives one grant. It waits up to wait (at most 25 s) for it to be neither scheduled nor opening.
 func (c *Client) Grant(ctx context.Context, id string, wait time.Duration) (Grant, error) {
-	var out Grant
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/grants/" + url.PathEscape(id), query: waiting(wait), answer: &out})
+	return ask[Grant](ctx, c, call{method: http.MethodGet, path: "/grants/" + url.PathEscape(id), query: waiting(wait)})
 }
 
 // Revoke ends a grant early.
 func (c *Client) Revoke(ctx context.Context, id, reason string) (Grant, error) {
-	var out Grant
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/grants/" + url.PathEscape(id) + "/revoke", body: Note{Reason: reason}, answer: &out})
+	return ask[Grant](ctx, c, call{method: http.MethodPost, path: "/grants/" + url.PathEscape(id) + "/revoke", body: Note{Reason: reason}})
 }
 
 // Roles lists the role definitions.
@@ -257,8 +240,7 @@ func (c *Client) RoleAssignments(ctx context.Context) iter.Seq2[RoleAssignment, 
 
 // AssignRole gives a role to a principal at a scope.
 func (c *Client) AssignRole(ctx context.Context, in NewRoleAssignment) (RoleAssignment, error) {
-	var out RoleAssignment
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/role-assignments", body: in, answer: &out})
+	return ask[RoleAssignment](ctx, c, call{method: http.MethodPost, path: "/role-assignments", body: in})
 }
 
 // UnassignRole takes an assignment back.
@@ -291,8 +273,7 @@ func (c *Client) Events(ctx context.Context, q EventQuery) iter.Seq2[Event, erro
 
 // Event gives one record of the activity log.
 func (c *Client) Event(ctx context.Context, seq int64) (Event, error) {
-	var out Event
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/events/" + strconv.FormatInt(seq, 10), answer: &out})
+	return ask[Event](ctx, c, call{method: http.MethodGet, path: "/events/" + strconv.FormatInt(seq, 10)})
 }
 
 // InclusionProof proves that record seq is in the log of that size; 0 is the size of the newest checkpoint.
@@ -301,14 +282,12 @@ func (c *Client) InclusionProof(ctx context.Context, seq, size int64) (Proof, er
 	if size > 0 {
 		v.Set("size", strconv.FormatInt(size, 10))
 	}
-	var out Proof
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/events/" + strconv.FormatInt(seq, 10) + "/proof", query: v, answer: &out})
+	return ask[Proof](ctx, c, call{method: http.MethodGet, path: "/events/" + strconv.FormatInt(seq, 10) + "/proof", query: v})
 }
 
 // Checkpoint gives the newest signed checkpoint.
 func (c *Client) Checkpoint(ctx context.Context) (Checkpoint, error) {
-	var out Checkpoint
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/audit/checkpoint", answer: &out})
+	return ask[Checkpoint](ctx, c, call{method: http.MethodGet, path: "/audit/checkpoint"})
 }
 
 // Checkpoints lists the signed checkpoints, the newest first.
@@ -319,8 +298,7 @@ func (c *Client) Checkpoints(ctx context.Context) iter.Seq2[Checkpoint, error] {
 // ConsistencyProof proves that the log of size to begins with the log of size from.
 func (c *Client) ConsistencyProof(ctx context.Context, from, to int64) (Proof, error) {
 	v := url.Values{"from": {strconv.FormatInt(from, 10)}, "to": {strconv.FormatInt(to, 10)}}
-	var out Proof
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/audit/consistency", query: v, answer: &out})
+	return ask[Proof](ctx, c, call{method: http.MethodGet, path: "/audit/consistency", query: v})
 }
 
 // Export gives the activity log from record from on as lines of ExportLine, the last one with the checkpoint. An

@@ -132,6 +132,14 @@ func (c *Client) do(ctx context.Context, call call) error {
 	return nil
 }
 
+// ask does a call and returns what it answers.
+func ask[T any](ctx context.Context, c *Client, call call) (T, error) {
+	var out T
+	call.answer = &out
+	err := c.do(ctx, call)
+	return out, err
+}
+
 // send gives the answer of a call that succeeded; whoever calls it closes the body.
 func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 	var body io.Reader

@@ -81,8 +81,7 @@ func (c *Client) Activate(ctx context.Context, in NewActivation, key string) (Re
 	if key == "" {
 		key = NewIdempotencyKey()
 	}
-	var out Request
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/activations", header: http.Header{"Idempotency-Key": {key}}, body: in, answer: &out})
+	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/activations", header: http.Header{"Idempotency-Key": {key}}, body: in})
 }
 
 // EligibilityQuery narrows Eligibilities; zero fields do not.
@@ -98,20 +97,17 @@ func (c *Client) Eligibilities(ctx context.Context, q EligibilityQuery) iter.Seq
 
 // Eligibility gives one eligibility.
 func (c *Client) Eligibility(ctx context.Context, id string) (Eligibility, error) {
-	var out Eligibility
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/eligibilities/" + url.PathEscape(id), answer: &out})
+	return ask[Eligibility](ctx, c, call{method: http.MethodGet, path: "/eligibilities/" + url.PathEscape(id)})
 }
 
 // CreateEligibility makes somebody eligible.
 func (c *Client) CreateEligibility(ctx context.Context, in NewEligibility) (Eligibility, error) {
-	var out Eligibility
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/eligibilities", body: in, answer: &out})
+	return ask[Eligibility](ctx, c, call{method: http.MethodPost, path: "/eligibilities", body: in})
 }
 
 // ChangeEligibility gives the eligibility that was seen at revision other terms, all of them.
 func (c *Client) ChangeEligibility(ctx context.Context, id string, revision int64, in EligibilityTerms) (Eligibility, error) {
-	var out Eligibility
-	return out, c.do(ctx, call{method: http.MethodPut, path: "/eligibilities/" + url.PathEscape(id), header: ifMatch(revision), body: in, answer: &out})
+	return ask[Eligibility](ctx, c, call{method: http.MethodPut, path: "/eligibilities/" + url.PathEscape(id), header: ifMatch(revision), body: in})
 }
 
 // DeleteEligibility takes an eligibility away, and ends what is active by it.

@@ -70,14 +70,12 @@ type CodeExchange struct {
 
 // ExchangeCode gives the session that was opened in a browser.
 func (c *Client) ExchangeCode(ctx context.Context, in CodeExchange) (Session, error) {
-	var out Session
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/sessions/exchange", body: in, answer: &out})
+	return ask[Session](ctx, c, call{method: http.MethodPost, path: "/sessions/exchange", body: in})
 }
 
 // CreateAPIToken makes a token for the caller's own programs.
 func (c *Client) CreateAPIToken(ctx context.Context, in NewAPIToken) (CreatedAPIToken, error) {
-	var out CreatedAPIToken
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/tokens", body: in, answer: &out})
+	return ask[CreatedAPIToken](ctx, c, call{method: http.MethodPost, path: "/tokens", body: in})
 }
 
 // APITokens lists the caller's own tokens.
@@ -97,8 +95,7 @@ func (c *Client) Networks(ctx context.Context) iter.Seq2[Network, error] {
 
 // SetNetwork makes a named network, or gives it other prefixes.
 func (c *Client) SetNetwork(ctx context.Context, name string, in NetworkInput) (Network, error) {
-	var out Network
-	return out, c.do(ctx, call{method: http.MethodPut, path: "/networks/" + url.PathEscape(name), body: in, answer: &out})
+	return ask[Network](ctx, c, call{method: http.MethodPut, path: "/networks/" + url.PathEscape(name), body: in})
 }
 
 // DeleteNetwork deletes a named network that no policy names.
@@ -108,20 +105,17 @@ func (c *Client) DeleteNetwork(ctx context.Context, name string) error {
 
 // Role gives one role by name or id.
 func (c *Client) Role(ctx context.Context, ref string) (Role, error) {
-	var out Role
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/roles/" + url.PathEscape(ref), answer: &out})
+	return ask[Role](ctx, c, call{method: http.MethodGet, path: "/roles/" + url.PathEscape(ref)})
 }
 
 // CreateRole makes a custom role.
 func (c *Client) CreateRole(ctx context.Context, in RoleInput) (Role, error) {
-	var out Role
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/roles", body: in, answer: &out})
+	return ask[Role](ctx, c, call{method: http.MethodPost, path: "/roles", body: in})
 }
 
 // UpdateRole replaces a custom role, which is named by name or id.
 func (c *Client) UpdateRole(ctx context.Context, ref string, in RoleInput) (Role, error) {
-	var out Role
-	return out, c.do(ctx, call{method: http.MethodPut, path: "/roles/" + url.PathEscape(ref), body: in, answer: &out})
+	return ask[Role](ctx, c, call{method: http.MethodPut, path: "/roles/" + url.PathEscape(ref), body: in})
 }
 
 // DeleteRole deletes a custom role that is assigned to nobody, by name or id.
@@ -131,6 +125,5 @@ func (c *Client) DeleteRole(ctx context.Context, ref string) error {
 
 // CreateLeastPrivilegedRole makes the custom role that Microsoft's script Set-JitLeastPrivilegedRole makes.
 func (c *Client) CreateLeastPrivilegedRole(ctx context.Context, in NewLeastPrivilegedRole) (Role, error) {
-	var out Role
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/least-privileged-roles", body: in, answer: &out})
+	return ask[Role](ctx, c, call{method: http.MethodPost, path: "/least-privileged-roles", body: in})
 }

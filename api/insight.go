@@ -43,8 +43,8 @@ func (c *Client) WhoHad(ctx context.Context, machine string, at time.Time) ([]Ac
 	if !at.IsZero() {
 		v.Set("at", at.UTC().Format(time.RFC3339Nano))
 	}
-	var out Page[Access]
-	return out.Items, c.do(ctx, call{method: http.MethodGet, path: "/audit/who", query: v, answer: &out})
+	out, err := ask[Page[Access]](ctx, c, call{method: http.MethodGet, path: "/audit/who", query: v})
+	return out.Items, err
 }
 
 // NeverUsed lists grants of so many days that ended without a packet, the newest first.

@@ -116,21 +116,18 @@ func (c *Client) Channels(ctx context.Context) iter.Seq2[Channel, error] {
 
 // Channel gives one channel by name or id.
 func (c *Client) Channel(ctx context.Context, ref string) (Channel, error) {
-	var out Channel
-	return out, c.do(ctx, call{method: http.MethodGet, path: channelPath(ref), answer: &out})
+	return ask[Channel](ctx, c, call{method: http.MethodGet, path: channelPath(ref)})
 }
 
 // CreateChannel adds a channel.
 func (c *Client) CreateChannel(ctx context.Context, in NewChannel) (Channel, error) {
-	var out Channel
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/channels", body: in, answer: &out})
+	return ask[Channel](ctx, c, call{method: http.MethodPost, path: "/channels", body: in})
 }
 
 // ChangeChannel changes what the fields that are present say; ifRevision other than 0 refuses it where the channel has
 // another revision.
 func (c *Client) ChangeChannel(ctx context.Context, ref string, in ChannelChange, ifRevision int64) (Channel, error) {
-	var out Channel
-	return out, c.do(ctx, call{method: http.MethodPatch, path: channelPath(ref), header: ifMatch(ifRevision), body: in, answer: &out})
+	return ask[Channel](ctx, c, call{method: http.MethodPatch, path: channelPath(ref), header: ifMatch(ifRevision), body: in})
 }
 
 // DeleteChannel deletes a channel with its routes.
@@ -140,8 +137,7 @@ func (c *Client) DeleteChannel(ctx context.Context, ref string) error {
 
 // TestChannel sends one test message.
 func (c *Client) TestChannel(ctx context.Context, ref string, in ChannelTest) (ChannelTested, error) {
-	var out ChannelTested
-	return out, c.do(ctx, call{method: http.MethodPost, path: channelPath(ref) + "/test", body: in, answer: &out})
+	return ask[ChannelTested](ctx, c, call{method: http.MethodPost, path: channelPath(ref) + "/test", body: in})
 }
 
 func channelPath(ref string) string { return "/channels/" + url.PathEscape(ref) }
@@ -153,8 +149,7 @@ func (c *Client) Routes(ctx context.Context, principal string) iter.Seq2[Route, 
 
 // CreateRoute subscribes.
 func (c *Client) CreateRoute(ctx context.Context, in NewRoute) (Route, error) {
-	var out Route
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/routes", body: in, answer: &out})
+	return ask[Route](ctx, c, call{method: http.MethodPost, path: "/routes", body: in})
 }
 
 // DeleteRoute ends a subscription.
@@ -176,6 +171,5 @@ func (c *Client) Deliveries(ctx context.Context, q DeliveryQuery) iter.Seq2[Deli
 
 // RequeueDelivery gives a dead delivery its attempts anew.
 func (c *Client) RequeueDelivery(ctx context.Context, id string) (Delivery, error) {
-	var out Delivery
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/deliveries/" + url.PathEscape(id) + "/requeue", answer: &out})
+	return ask[Delivery](ctx, c, call{method: http.MethodPost, path: "/deliveries/" + url.PathEscape(id) + "/requeue"})
 }

@@ -71,20 +71,17 @@ func (c *Client) BeginStepUp(ctx context.Context) (PasskeyChallenge, error) {
 }
 
 func (c *Client) challenge(ctx context.Context, path string) (PasskeyChallenge, error) {
-	var out PasskeyChallenge
-	return out, c.do(ctx, call{method: http.MethodPost, path: path, answer: &out})
+	return ask[PasskeyChallenge](ctx, c, call{method: http.MethodPost, path: path})
 }
 
 // AddPasskey keeps a passkey that a browser made.
 func (c *Client) AddPasskey(ctx context.Context, in NewPasskey) (Passkey, error) {
-	var out Passkey
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/passkeys", body: in, answer: &out})
+	return ask[Passkey](ctx, c, call{method: http.MethodPost, path: "/passkeys", body: in})
 }
 
 // PasskeySignIn opens a session.
 func (c *Client) PasskeySignIn(ctx context.Context, in PasskeyResponse) (Session, error) {
-	var out Session
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/sessions/passkey", body: in, answer: &out})
+	return ask[Session](ctx, c, call{method: http.MethodPost, path: "/sessions/passkey", body: in})
 }
 
 // StepUp confirms the session that calls.

@@ -39,8 +39,7 @@ func (c *Client) Secrets(ctx context.Context, principal string) iter.Seq2[Secret
 
 // AddSecret gives a service principal one more secret or certificate.
 func (c *Client) AddSecret(ctx context.Context, principal string, in NewSecret) (CreatedSecret, error) {
-	var out CreatedSecret
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/secrets", body: in, answer: &out})
+	return ask[CreatedSecret](ctx, c, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/secrets", body: in})
 }
 
 // DeleteSecret takes a secret away; the tokens that came from it end with it.

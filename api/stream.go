@@ -14,14 +14,12 @@ import (
 
 // Enroll shows an enrolment token and gets the agent's certificate.
 func (c *Client) Enroll(ctx context.Context, in Enroll) (Enrolled, error) {
-	var out Enrolled
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/agent/enroll", body: in, answer: &out})
+	return ask[Enrolled](ctx, c, call{method: http.MethodPost, path: "/agent/enroll", body: in})
 }
 
 // Renew gets a fresh certificate for the one that the client calls with.
 func (c *Client) Renew(ctx context.Context, in Renew) (Enrolled, error) {
-	var out Enrolled
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/agent/renew", body: in, answer: &out})
+	return ask[Enrolled](ctx, c, call{method: http.MethodPost, path: "/agent/renew", body: in})
 }
 
 // Report says what the agent really has.

@@ -66,14 +66,12 @@ func (c *Client) Tenants(ctx context.Context) iter.Seq2[Tenant, error] {
 
 // Tenant gives one tenant by its name or id.
 func (c *Client) Tenant(ctx context.Context, tenant string) (Tenant, error) {
-	var out Tenant
-	return out, c.do(ctx, call{method: http.MethodGet, path: "/tenants/" + url.PathEscape(tenant), answer: &out})
+	return ask[Tenant](ctx, c, call{method: http.MethodGet, path: "/tenants/" + url.PathEscape(tenant)})
 }
 
 // CreateTenant makes a tenant with an administrator.
 func (c *Client) CreateTenant(ctx context.Context, in NewTenant) (CreatedTenant, error) {
-	var out CreatedTenant
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/tenants", body: in, answer: &out})
+	return ask[CreatedTenant](ctx, c, call{method: http.MethodPost, path: "/tenants", body: in})
 }
 
 // Subscriptions lists the subscriptions that the caller may know of, by name.
@@ -83,8 +81,7 @@ func (c *Client) Subscriptions(ctx context.Context) iter.Seq2[Subscription, erro
 
 // CreateSubscription makes a subscription.
 func (c *Client) CreateSubscription(ctx context.Context, in NewSubscription) (Subscription, error) {
-	var out Subscription
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/subscriptions", body: in, answer: &out})
+	return ask[Subscription](ctx, c, call{method: http.MethodPost, path: "/subscriptions", body: in})
 }
 
 // ResourceGroups lists the resource groups that the caller may know of, by subscription and name.
@@ -94,8 +91,7 @@ func (c *Client) ResourceGroups(ctx context.Context) iter.Seq2[ResourceGroup, er
 
 // CreateResourceGroup makes a resource group.
 func (c *Client) CreateResourceGroup(ctx context.Context, in NewResourceGroup) (ResourceGroup, error) {
-	var out ResourceGroup
-	return out, c.do(ctx, call{method: http.MethodPost, path: "/resource-groups", body: in, answer: &out})
+	return ask[ResourceGroup](ctx, c, call{method: http.MethodPost, path: "/resource-groups", body: in})
 }
 
 // DeleteResourceGroup deletes an empty resource group, named by its name or resource id.

@@ -230,3 +230,50 @@ func TestNoShellingOut(t *testing.T) {
 		}
 	}
 }
+
+// TestNoReturnReadsWhatItAlsoFills refuses `return out, fill(&out)`: Go leaves open whether out is read before the call or
+// after it.
+func TestNoReturnReadsWhatItAlsoFills(t *testing.T) {
+	t.Parallel()
+	for _, f := range parse(t) {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			result, ok := n.(*ast.ReturnStmt)
+			if !ok || len(result.Results) < 2 {
+				return true
+			}
+			read, filled := map[string]bool{}, map[string]bool{}
+			for _, e := range result.Results {
+				if name, ok := variable(e); ok {
+					read[name] = true
+					continue
+				}
+				ast.Inspect(e, func(n ast.Node) bool {
+					if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.AND {
+						if name, ok := variable(u.X); ok {
+							filled[name] = true
+						}
+					}
+					return true
+				})
+			}
+			for name := range read {
+				if filled[name] {
+					t.Errorf("%s: a return reads %s and passes its address to a call; do the call first", f.path, name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// variable returns the variable that an expression reads a value or a field of.
+func variable(e ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name, true
+	case *ast.SelectorExpr:
+		return variable(e.X)
+	default:
+		return "", false
+	}
+}

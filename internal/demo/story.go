@@ -151,7 +151,8 @@ func (s *story) readConfig() (signedIn, error) {
 		return signedIn{}, err
 	}
 	var c signedIn
-	return c, json.Unmarshal(data, &c)
+	err = json.Unmarshal(data, &c)
+	return c, err
 }
 
 // copyConfig writes what a sign-in left, for another way to the same server.

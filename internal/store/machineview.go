@@ -98,7 +98,10 @@ func (r *reader) MachineCounts(ctx context.Context, f engine.MachineFilter) (map
 		return nil, l.err
 	}
 	l.text.WriteString(" group by 1 order by 1 limit 3")
-	rows, err := all(ctx, r.q, func(s scanner) (c row, err error) { return c, s.Scan(&c.standing, &c.count) }, l.text.String(), l.args...)
+	rows, err := all(ctx, r.q, func(s scanner) (c row, err error) {
+		err = s.Scan(&c.standing, &c.count)
+		return c, err
+	}, l.text.String(), l.args...)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,8 @@ func (r *reader) MachineUses(ctx context.Context, machines []access.MachineID, s
 	return grouped(machines, func(marks string, args []any) ([]engine.MachineUse, error) {
 		text := "select m.id, " + fmt.Sprintf(selectUses, len(args)+1) + " from machines m where m.id in (" + marks + ") order by m.id limit 1000"
 		scan := func(row scanner) (u engine.MachineUse, err error) {
-			return u, row.Scan(&u.Machine, &u.Approved, &u.LastUser)
+			err = row.Scan(&u.Machine, &u.Approved, &u.LastUser)
+			return u, err
 		}
 		return all(ctx, r.q, scan, text, append(args, micros(since))...)
 	})

@@ -135,7 +135,8 @@ func (f Form) Fill(answers Answers, jit Settings, values Values) (Filled, []acce
 		r.add("expressionFailed", "createUiDefinition.parameters.outputs", "%v", err)
 		return Filled{}, r
 	}
-	return readOutputs(outputs, &r), r
+	filled := readOutputs(outputs, &r)
+	return filled, r
 }
 
 // filling puts the answers, and the defaults where there is none, in the places that expressions refer to.

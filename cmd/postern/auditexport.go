@@ -136,7 +136,7 @@ or that of --key. FILE may be - for standard input.`,
 				if err != nil {
 					return usage(c, "--checkpoint: %s", err)
 				}
-				previous = append(previous, string(text))
+				previous = append(previous, audit.SplitCheckpoints(string(text))...)
 			}
 			in := a.in
 			if args[0] != "-" {
@@ -155,7 +155,7 @@ or that of --key. FILE may be - for standard input.`,
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "verifier key of the log (default: the one that was kept)")
-	c.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file with a checkpoint that was kept earlier; may be repeated")
+	c.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file with one or more checkpoints that were kept earlier, such as the server's anchorFile; may be repeated")
 	return c
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -30,6 +31,10 @@ type Config struct {
 	SealSecret  func(id ChannelID, kind ChannelKind, text string) (ChannelSecret, error)
 	TestChannel func(ctx context.Context, channel Channel, to, by string) (answer string, err error)
 
+	// Anchors keep a checkpoint each AnchorEvery, which is an hour where it is zero.
+	Anchors     []Anchor
+	AnchorEvery time.Duration
+
 	// Tickets asks whether a ticket is good, where a policy wants that. Where it is nil, such a policy cannot be written.
 	Tickets TicketChecker
 }
@@ -42,6 +47,9 @@ type Engine struct {
 	seal        seal // of secret settings
 	sealSecret  func(ChannelID, ChannelKind, string) (ChannelSecret, error)
 	testChannel func(ctx context.Context, channel Channel, to, by string) (string, error)
+
+	anchors     []Anchor
+	anchorEvery time.Duration
 
 	rules   *rulebook
 	tickets TicketChecker
@@ -67,7 +75,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
-		rules: rules, tickets: c.Tickets, wake: make(chan struct{}, 1),
+		anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, tickets: c.Tickets, wake: make(chan struct{}, 1),
 	}, nil
 }
 

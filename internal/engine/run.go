@@ -24,6 +24,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { e.sealLoop(ctx) })
 	loops.Go(func() { e.purgeLoop(ctx) })
+	loops.Go(func() { e.anchorLoop(ctx) })
 	loops.Go(func() { e.tendLoop(ctx) })
 	defer loops.Wait()
 	for ctx.Err() == nil {

@@ -37,7 +37,12 @@ func (e *Engine) watchLog(ctx context.Context) error {
 	if err != nil || problem == "" || home == "" {
 		return err
 	}
-	k := alert.Key{Tenant: home, Rule: alert.Tampered, Key: "log"}
+	return e.alertTampered(ctx, home, "log", problem, size-1)
+}
+
+// alertTampered raises an alert that only people close, unless there is one already.
+func (e *Engine) alertTampered(ctx context.Context, home access.TenantID, key, problem string, evidence int64) error {
+	k := alert.Key{Tenant: home, Rule: alert.Tampered, Key: key}
 	return e.update(ctx, func(tx Tx) error {
 		a := e.newAlerting(tx)
 		if err := a.load(ctx, k); err != nil {
@@ -47,7 +52,7 @@ func (e *Engine) watchLog(ctx context.Context) error {
 		if err != nil || !book[k.Rule].Enabled || a.alerts[k].ID != "" {
 			return err
 		}
-		if err := a.found(ctx, k, alert.Finding{Key: k.Key, Detail: problem, Count: 1, Evidence: []int64{size - 1}, At: a.now}); err != nil {
+		if err := a.found(ctx, k, alert.Finding{Key: k.Key, Detail: problem, Count: 1, Evidence: []int64{evidence}, At: a.now}); err != nil {
 			return err
 		}
 		return a.finish(ctx)

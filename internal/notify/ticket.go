@@ -1,9 +1,7 @@
 package notify
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,17 +39,10 @@ type (
 )
 
 // Check tells what is wrong with the webhook's configuration.
-func (w TicketWebhook) Check() error {
-	if err := engine.CheckURL(w.URL, true); err != nil {
-		return err
-	}
-	if w.Keys != "" {
-		if _, err := signingKeys(w.Keys); err != nil {
-			return err
-		}
-	}
-	_, err := tlsConfig(w.CA)
-	return err
+func (w TicketWebhook) Check() error { return w.operatorHook().check() }
+
+func (w TicketWebhook) operatorHook() operatorHook {
+	return operatorHook{url: w.URL, keys: w.Keys, ca: w.CA, now: w.Now}
 }
 
 // CheckTicket implements engine.TicketChecker.
@@ -62,34 +53,7 @@ func (w TicketWebhook) CheckTicket(ctx context.Context, q engine.TicketQuery) er
 	if err != nil {
 		return fmt.Errorf("encode the question: %w", err)
 	}
-	trust, err := tlsConfig(w.CA)
-	if err != nil {
-		return err
-	}
-	// The operator's own configuration names it, so it may be in the operator's own network.
-	client := &http.Client{
-		Transport: &http.Transport{
-			DialContext: Dialer(true).DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: connectTimeout,
-			DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       sendTimeout,
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("ask the ticket webhook: %w", err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Accept", "application/json")
-	request.Header.Set("User-Agent", userAgent)
-	if w.Keys != "" {
-		keys, err := signingKeys(w.Keys)
-		if err != nil {
-			return err
-		}
-		sign(request.Header, keys, rand.Text(), w.Now(), body)
-	}
-	response, err := client.Do(request)
+	response, err := w.operatorHook().post(ctx, body)
 	if err != nil {
 		return fmt.Errorf("ask the ticket webhook: %w", err)
 	}

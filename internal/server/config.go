@@ -36,6 +36,11 @@ type Config struct {
 	TicketWebhook  string         // URL that is asked whether a ticket is good; empty: none
 	TicketKey      string         // what it signs its questions with; empty: they are not signed
 	TicketCA       string         // PEM of the authorities that it trusts; empty: the system's
+	AnchorFile     string         // file that checkpoints of the activity log are added to; empty: none
+	AnchorWebhook  string         // URL that they are sent to; empty: none
+	AnchorKey      string         // what the calls to it are signed with; empty: they are not signed
+	AnchorCA       string         // PEM of the authorities that it trusts; empty: the system's
+	AnchorEvery    time.Duration  // how often
 	PublicURL      string         // where people reach the server, for links in notifications; empty is guessed
 
 	Out   io.Writer   // the first start prints here what is shown once; os.Stdout if nil
@@ -56,7 +61,7 @@ type Ready struct {
 
 // Default gives the configuration of a server for which nothing is said.
 func Default() Config {
-	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200}
+	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, AnchorEvery: time.Hour}
 }
 
 // KeyError is a value of the configuration that cannot be used.

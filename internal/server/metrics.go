@@ -20,6 +20,7 @@ type metrics struct {
 	updates  prometheus.Histogram
 
 	deliveries *prometheus.CounterVec
+	anchored   *prometheus.GaugeVec
 }
 
 func newMetrics(streams func() int64, reconciler func() float64) *metrics {

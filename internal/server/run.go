@@ -91,12 +91,14 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	}
 	s.metrics = newMetrics(s.streams, s.reconciler)
 	s.metrics.notifyMetrics(s.backlog)
+	s.metrics.anchorMetrics()
 	if err := s.openNotifier(); err != nil {
 		return s, err
 	}
 	if s.engine, err = engine.New(engine.Config{
 		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log, SealKey: s.sealKey.bytes,
 		SealSecret: s.notify.vault.Seal, TestChannel: s.testChannel, Tickets: s.tickets(),
+		Anchors: s.anchors(), AnchorEvery: s.config.AnchorEvery,
 	}); err != nil {
 		return s, err
 	}

@@ -82,6 +82,26 @@ func Settings() []Setting {
 			Doc: "file with the certificates (PEM) that the ticket webhook is trusted by, instead of the system's",
 		},
 		{
+			Key: "anchorFile", Env: "POSTERN_ANCHOR_FILE", Flag: "anchor-file", set: setAnchorFile,
+			Doc: "file that signed checkpoints of the activity log are added to, on a disk that the server cannot rewrite; none without it",
+		},
+		{
+			Key: "anchorWebhook", Env: "POSTERN_ANCHOR_WEBHOOK", Flag: "anchor-webhook", set: setAnchorWebhook,
+			Doc: "URL that signed checkpoints of the activity log are sent to, for a receiver that keeps them; none without it",
+		},
+		{
+			Key: "anchorWebhookKeyFile", Env: "POSTERN_ANCHOR_WEBHOOK_KEY_FILE", Flag: "anchor-webhook-key-file", set: setAnchorKeyFile,
+			Doc: "file with the key (whsec_ and base64) that calls to the anchor webhook are signed with",
+		},
+		{
+			Key: "anchorWebhookCA", Env: "POSTERN_ANCHOR_WEBHOOK_CA", Flag: "anchor-webhook-ca", set: setAnchorCA,
+			Doc: "file with the certificates (PEM) that the anchor webhook is trusted by, instead of the system's",
+		},
+		{
+			Key: "anchorEvery", Env: "POSTERN_ANCHOR_EVERY", Flag: "anchor-every", Default: "1h", set: setAnchorEvery,
+			Doc: "how often a checkpoint is kept there: a time such as 15m or 24h",
+		},
+		{
 			Key: "publicURL", Env: "POSTERN_PUBLIC_URL", Flag: "public-url", set: setPublicURL,
 			Doc: "address under which people reach the server, such as https://postern.example, for the links in notifications; without it the first of names, or this host's name",
 		},

@@ -107,3 +107,23 @@ func Open(verifier, text string) (SignedCheckpoint, error) {
 	}
 	return c, nil
 }
+
+// SplitCheckpoints gives the signed notes of a text that holds several, one behind another, as a file has them that a
+// checkpoint was added to now and then. It does not say whether they are sound. Blank lines between them belong to none.
+func SplitCheckpoints(text string) []string {
+	var notes []string
+	for _, line := range strings.SplitAfter(text, "\n") {
+		switch {
+		case strings.HasPrefix(line, origin), len(notes) == 0 && strings.TrimSpace(line) != "":
+			notes = append(notes, line)
+		case len(notes) > 0:
+			notes[len(notes)-1] += line
+		}
+	}
+	for i, n := range notes {
+		if trimmed := strings.TrimRight(n, "\n"); trimmed != n {
+			notes[i] = trimmed + "\n"
+		}
+	}
+	return notes
+}

@@ -3,11 +3,13 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -99,6 +101,7 @@ func VerifyExport(r io.Reader, verifier string, previous ...string) (Summary, er
 		}
 		v.previous = append(v.previous, c)
 	}
+	slices.SortStableFunc(v.previous, func(a, b SignedCheckpoint) int { return cmp.Compare(a.Size, b.Size) })
 	if err := v.continued(); err != nil {
 		return Summary{}, err
 	}
@@ -119,7 +122,7 @@ func VerifyExport(r io.Reader, verifier string, previous ...string) (Summary, er
 
 type verification struct {
 	verifier string
-	previous []SignedCheckpoint
+	previous []SignedCheckpoint // those that are still to come, by size
 	line     int
 	tree     Tree
 	good     int64 // records whose root was confirmed by a previous checkpoint
@@ -171,10 +174,8 @@ func (v *verification) record(line []byte) error {
 
 // continued compares the tree with the previous checkpoints of its size.
 func (v *verification) continued() error {
-	for _, c := range v.previous {
-		if c.Size != v.tree.Size {
-			continue
-		}
+	for ; len(v.previous) > 0 && v.previous[0].Size == v.tree.Size; v.previous = v.previous[1:] {
+		c := v.previous[0]
 		if root := v.tree.Root(); root != c.Root {
 			return v.wrongRoot(root, c, "the previous checkpoint")
 		}
@@ -215,12 +216,10 @@ func (v *verification) finish() (Summary, error) {
 	if !v.ended {
 		return Summary{}, v.broken(-1, "the export ends without a checkpoint; it may have been cut off", nil)
 	}
-	for _, c := range v.previous {
-		if c.Size > v.tree.Size {
-			return Summary{}, &BrokenError{
-				First: -1, Last: -1,
-				What: fmt.Sprintf("a previous checkpoint is over %d records, and the log has %d now: it was cut, or the export is older", c.Size, v.tree.Size),
-			}
+	if len(v.previous) > 0 {
+		return Summary{}, &BrokenError{
+			First: -1, Last: -1,
+			What: fmt.Sprintf("a previous checkpoint is over %d records, and the log has %d now: it was cut, or the export is older", v.previous[len(v.previous)-1].Size, v.tree.Size),
 		}
 	}
 	v.summary.Records = v.tree.Size

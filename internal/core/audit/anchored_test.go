@@ -1,0 +1,54 @@
+package audit_test
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/postern-dev/postern/internal/core/audit"
+)
+
+// TestSplitCheckpoints proves that the notes of a file come out as they were put in, whatever blank lines lie between them,
+// and that all of them count in a verification, in any order.
+func TestSplitCheckpoints(t *testing.T) {
+	t.Parallel()
+	x := export(t, 12)
+	whole := x.text(t, 12)
+	rapid.Check(t, func(t *rapid.T) {
+		notes := rapid.SliceOf(rapid.SampledFrom(x.checkpoints)).Draw(t, "notes")
+		var file strings.Builder
+		file.WriteString(strings.Repeat("\n", rapid.IntRange(0, 2).Draw(t, "before")))
+		for _, n := range notes {
+			file.WriteString(n + strings.Repeat("\n", rapid.IntRange(0, 3).Draw(t, "between")))
+		}
+		got := audit.SplitCheckpoints(file.String())
+		if !slices.Equal(got, notes) {
+			t.Fatalf("%q\nis split into %q", file.String(), got)
+		}
+		summary, err := audit.VerifyExport(bytes.NewReader(whole), x.verifier, got...)
+		if err != nil || summary.Previous != len(notes) {
+			t.Fatalf("%d of %d count, %v", summary.Previous, len(notes), err)
+		}
+	})
+}
+
+func FuzzSplitCheckpoints(f *testing.F) {
+	x := export(f, 2)
+	f.Add(x.checkpoints[0] + "\n" + x.checkpoints[1])
+	f.Add("")
+	f.Add("postern activity log \n\n\npostern activity log x")
+	f.Fuzz(func(t *testing.T, text string) {
+		notes := audit.SplitCheckpoints(text)
+		if again := audit.SplitCheckpoints(strings.Join(notes, "\n")); !slices.Equal(again, notes) {
+			t.Errorf("%q is split into %q, and that into %q", text, notes, again)
+		}
+		for _, n := range notes {
+			if !strings.Contains(text, strings.TrimSuffix(n, "\n")) {
+				t.Errorf("%q is not of %q", n, text)
+			}
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/audit"
+)
+
+// Anchor keeps checkpoints outside of the store and of the server's own reach, as far as the operator can arrange that. Whoever
+// has the store, the server and all of its keys cannot change what was kept there.
+type Anchor interface {
+	// Name says in a word or two where that is, for messages.
+	Name() string
+	// Newest gives the signed note that was kept last; empty where there is none, or where it cannot be read back.
+	Newest(ctx context.Context) (note string, err error)
+	// Keep keeps a checkpoint.
+	Keep(ctx context.Context, d CheckpointDetail) error
+}
+
+// ErrNotContinued is what AnchorNow fails with where the log is not the one that was anchored.
+var ErrNotContinued = errors.New("the activity log does not continue the checkpoint that was anchored last")
+
+// anchorLoop anchors the log now and then until ctx ends.
+func (e *Engine) anchorLoop(ctx context.Context) {
+	for ctx.Err() == nil && len(e.anchors) > 0 {
+		if err := e.AnchorNow(ctx); err != nil && ctx.Err() == nil {
+			e.log.ErrorContext(ctx, "anchor the activity log", "error", err)
+		}
+		pause(ctx, e.anchorEvery, nil)
+	}
+}
+
+// AnchorNow has each anchor keep the newest checkpoint. Where the log does not continue what an anchor kept last, that is an
+// alert, and the anchor is given nothing more: what it holds is the evidence.
+func (e *Engine) AnchorNow(ctx context.Context) error {
+	if err := e.Seal(ctx); err != nil {
+		return err
+	}
+	d, home, err := e.newestCheckpoint(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, a := range e.anchors {
+		if err := e.anchor(ctx, a, d, home); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", a.Name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) newestCheckpoint(ctx context.Context) (d CheckpointDetail, home access.TenantID, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		if home, err = homeTenant(ctx, r); err != nil {
+			return fmt.Errorf("read tenants: %w", err)
+		}
+		if d.Checkpoint, err = r.Checkpoint(ctx); err != nil {
+			return fmt.Errorf("read checkpoint: %w", err)
+		}
+		key, err := e.signingKey(ctx, r)
+		if err != nil {
+			return err
+		}
+		d.Key, err = audit.VerifierKey(key)
+		return err
+	})
+	return d, home, err
+}
+
+func (e *Engine) anchor(ctx context.Context, a Anchor, d CheckpointDetail, home access.TenantID) error {
+	note, err := a.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	if note == d.Checkpoint.Text {
+		return nil
+	}
+	if note != "" {
+		problem, evidence, err := e.compare(ctx, d.Key, note)
+		if err != nil {
+			return err
+		}
+		if problem != "" {
+			if err := e.alertTampered(ctx, home, "anchor "+a.Name(), problem, evidence); err != nil {
+				return err
+			}
+			return fmt.Errorf("%w: %s", ErrNotContinued, problem)
+		}
+	}
+	return a.Keep(ctx, d)
+}
+
+// compare says why the log does not continue the checkpoint of a note, or nothing.
+func (e *Engine) compare(ctx context.Context, verifier, note string) (problem string, evidence int64, err error) {
+	c, err := audit.Open(verifier, note)
+	if err != nil {
+		return "what was anchored last is no checkpoint of this log: " + err.Error(), 0, nil //nolint:nilerr // what was found is no fault of ours
+	}
+	err = e.store.View(ctx, func(r Reader) error {
+		have, err := r.AuditSize(ctx)
+		switch {
+		case err != nil:
+			return fmt.Errorf("read size of the log: %w", err)
+		case have < c.Size:
+			problem, evidence = fmt.Sprintf("the log has %d records, and the checkpoint that was anchored at %s has %d", have, c.At.Format(time.RFC3339), c.Size), max(0, have-1)
+			return nil
+		}
+		root, err := audit.RootAt(c.Size, hashes(ctx, r))
+		if err != nil {
+			return fmt.Errorf("derive the root: %w", err)
+		}
+		if root != c.Root {
+			problem, evidence = fmt.Sprintf("one of the first %d records is not what it was when a checkpoint was anchored at %s", c.Size, c.At.Format(time.RFC3339)), c.Size-1
+		}
+		return nil
+	})
+	return problem, evidence, err
+}

@@ -1,0 +1,98 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/postern-dev/postern/internal/core/alert"
+	"github.com/postern-dev/postern/internal/core/audit"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// shelf is an anchor in memory.
+type shelf struct {
+	kept  []engine.CheckpointDetail
+	fails error
+}
+
+func (*shelf) Name() string { return "shelf" }
+
+func (s *shelf) Newest(context.Context) (string, error) {
+	if len(s.kept) == 0 {
+		return "", nil
+	}
+	return s.kept[len(s.kept)-1].Checkpoint.Text, nil
+}
+
+func (s *shelf) Keep(_ context.Context, d engine.CheckpointDetail) error {
+	if s.fails == nil {
+		s.kept = append(s.kept, d)
+	}
+	return s.fails
+}
+
+func (w *world) anchored(anchors ...engine.Anchor) *engine.Engine {
+	w.tb.Helper()
+	return must(engine.New(engine.Config{
+		Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler), Anchors: anchors,
+	}))(w.tb)
+}
+
+// TestAnchors proves that each anchor gets the newest checkpoint, that one which fails keeps nothing from the others, and that
+// a log which does not continue what was kept is an alert and is not anchored.
+func TestAnchors(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	broken, good := &shelf{fails: errors.New("disk full")}, &shelf{}
+	e := w.anchored(broken, good)
+	if err := e.AnchorNow(w.ctx); !errors.Is(err, broken.fails) {
+		t.Errorf("the anchor that fails says %v", err)
+	}
+	broken.fails = nil
+	w.user("ann", "")
+	if err := e.AnchorNow(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(broken.kept) != 1 || len(good.kept) != 2 {
+		t.Fatalf("%d and %d were kept", len(broken.kept), len(good.kept))
+	}
+	last := good.kept[1]
+	if c, err := audit.Open(last.Key, last.Checkpoint.Text); err != nil || c.Size != int64(w.size()) {
+		t.Errorf("kept: %+v, %v; the log has %d", c, err, w.size())
+	}
+	if err := e.AnchorNow(w.ctx); err != nil || len(good.kept) != 2 {
+		t.Errorf("without news: %v, and %d were kept", err, len(good.kept))
+	}
+	if open := w.open(); len(open) != 0 {
+		t.Errorf("alerts without a cause: %v", open)
+	}
+
+	// The log of another world under the same key, as somebody would have it who wrote the database anew: first shorter than
+	// what was kept, then as long and different.
+	other := newWorld(t)
+	key := must(w.rawSetting("audit/checkpointKey"))(t)
+	other.setting("audit/checkpointKey", key)
+	rewritten := other.anchored(good)
+	for _, name := range []string{"bob", "carl"} {
+		if err := rewritten.AnchorNow(other.ctx); !errors.Is(err, engine.ErrNotContinued) {
+			t.Errorf("another log is anchored: %v", err)
+		}
+		other.user(name, "")
+	}
+	if len(good.kept) != 2 {
+		t.Error("what was kept is not left alone")
+	}
+	if a := other.open()[alert.Tampered]; a.Severity != alert.Critical {
+		t.Errorf("open: %v", other.open())
+	}
+}
+
+func (w *world) rawSetting(name string) (value []byte, err error) {
+	err = w.store.View(w.ctx, func(r engine.Reader) (err error) {
+		value, err = r.Setting(w.ctx, name)
+		return err
+	})
+	return value, err
+}

@@ -1,0 +1,72 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// AnchorWebhook sends checkpoints of the activity log to a receiver that keeps them: an engine.Anchor over HTTP. Any status
+// from 200 to 299 says that the checkpoint was kept.
+type AnchorWebhook struct {
+	URL  string
+	Keys string           // signing keys, apart by spaces, as NewSigningKey makes them; empty: the calls are not signed
+	CA   string           // PEM of the authorities to trust; empty: the system's
+	Now  func() time.Time // the server's wall clock
+
+	mu     sync.Mutex // protects newest
+	newest string     // what was kept last, as far as this process knows: the receiver is not asked
+}
+
+// anchored is what is posted.
+type anchored struct {
+	Checkpoint string    `json:"checkpoint"` // the signed note
+	Size       int64     `json:"size"`
+	Root       string    `json:"root"`
+	At         time.Time `json:"at"`
+	Key        string    `json:"key"` // that verifies the note
+}
+
+// Check tells what is wrong with the webhook's configuration.
+func (w *AnchorWebhook) Check() error { return w.hook().check() }
+
+func (w *AnchorWebhook) hook() operatorHook {
+	return operatorHook{url: w.URL, keys: w.Keys, ca: w.CA, now: w.Now}
+}
+
+// Name implements engine.Anchor.
+func (*AnchorWebhook) Name() string { return "webhook" }
+
+// Newest implements engine.Anchor.
+func (w *AnchorWebhook) Newest(context.Context) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.newest, nil
+}
+
+// Keep implements engine.Anchor.
+func (w *AnchorWebhook) Keep(ctx context.Context, d engine.CheckpointDetail) error {
+	c := d.Checkpoint
+	body, err := json.Marshal(anchored{Checkpoint: c.Text, Size: c.Size, Root: c.Root.String(), At: c.At, Key: d.Key})
+	if err != nil {
+		return fmt.Errorf("encode the checkpoint: %w", err)
+	}
+	response, err := w.hook().post(ctx, body)
+	if err != nil {
+		return fmt.Errorf("send the checkpoint: %w", err)
+	}
+	if err := response.Body.Close(); err != nil {
+		return fmt.Errorf("send the checkpoint: %w", err)
+	}
+	if response.StatusCode/100 != 2 { //nolint:mnd // 2xx
+		return fmt.Errorf("the receiver of checkpoints answered %s", response.Status)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.newest = c.Text
+	return nil
+}

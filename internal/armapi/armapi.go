@@ -164,7 +164,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request) (reply, *compiled, 
 	if err != nil {
 		return reply{}, found, err
 	}
-	caller, err := a.config.Identity.AuthenticateToken(r.Context(), r.Header.Get("Authorization"), "https://"+strings.ToLower(r.Host), address)
+	caller, err := a.config.Identity.AuthenticateToken(r.Context(), r.Header.Get("Authorization"), "https://"+a.config.Identity.Host(r.Host), address)
 	if err != nil {
 		return reply{}, found, err
 	}
@@ -277,8 +277,8 @@ func describe(err error) string {
 	return "it is incomplete"
 }
 
-// base gives the scheme and host under which the client reached us, for absolute links.
-func (c *call) base() string { return "https://" + strings.ToLower(c.Host) }
+// base gives the scheme and host under which the client knows us, for absolute links.
+func (c *call) base() string { return "https://" + c.api.config.Identity.Host(c.Host) }
 
 // engine gives the engine.
 func (c *call) engine() *engine.Engine { return c.api.config.Engine }

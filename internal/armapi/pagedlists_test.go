@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/identity"
 )
 
 // numbers is a list of n things, whose cursor is where to go on.
@@ -32,6 +33,9 @@ func numbers(name string, n int, most *int) source {
 	}
 }
 
+// nameless is an API whose server has no name, for what needs none.
+func nameless() *API { return &API{config: Config{Identity: &identity.Identity{}}} }
+
 // TestPagedListsGiveEverythingOnce follows the links through lists that follow each other, also where one ends with a page.
 func TestPagedListsGiveEverythingOnce(t *testing.T) {
 	t.Parallel()
@@ -39,7 +43,7 @@ func TestPagedListsGiveEverythingOnce(t *testing.T) {
 		want := sizes[0] + sizes[1] + sizes[2]
 		seen, most := map[any]bool{}, 0
 		for link := "https://h/list?$filter=x"; link != ""; {
-			c := &call{Request: httptest.NewRequestWithContext(t.Context(), "GET", link, nil)}
+			c := &call{api: nameless(), Request: httptest.NewRequestWithContext(t.Context(), "GET", link, nil)}
 			answer, err := c.paged(func(map[string]any) bool { return true }, numbers("a", sizes[0], &most), numbers("b", sizes[1], &most), numbers("c", sizes[2], &most))
 			if err != nil {
 				t.Fatal(err)
@@ -70,13 +74,13 @@ func TestPagedListsRefuseOtherTokens(t *testing.T) {
 	t.Parallel()
 	most := 0
 	for _, token := range []string{"x", "-1.", "3.", "9999999999999999999.", ".", "0.x"} {
-		c := &call{Request: httptest.NewRequestWithContext(t.Context(), "GET", "https://h/list?$skiptoken="+url.QueryEscape(token), nil)}
+		c := &call{api: nameless(), Request: httptest.NewRequestWithContext(t.Context(), "GET", "https://h/list?$skiptoken="+url.QueryEscape(token), nil)}
 		_, err := c.paged(func(map[string]any) bool { return true }, numbers("a", 1, &most), numbers("b", 1, &most), numbers("c", 1, &most))
 		if access.KindOf(err) != access.KindInvalid {
 			t.Errorf("%q gave %v", token, err)
 		}
 	}
-	c := &call{Request: httptest.NewRequestWithContext(t.Context(), "GET", "https://h/list?$SKIPTOKEN=0.5", nil)}
+	c := &call{api: nameless(), Request: httptest.NewRequestWithContext(t.Context(), "GET", "https://h/list?$SKIPTOKEN=0.5", nil)}
 	link, err := url.Parse(c.list(nil, "0.6").NextLink)
 	if err != nil || len(link.Query()) != 1 || link.Query().Get("$skipToken") != "0.6" {
 		t.Errorf("the link is %v, %v", link, err)

@@ -214,13 +214,43 @@ func (c ClientCredentials) Match(text string) (found Secret, ok bool) {
 	return found, ok
 }
 
-// ClientSignedIn records that a service principal got a token.
-func (e *Engine) ClientSignedIn(ctx context.Context, p access.Principal, s Secret, address netip.Addr) error {
-	return e.record(ctx, access.Event{
-		At: e.now(), Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
-		Actor: access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"}, Details: map[string]string{"secret": string(s.ID)},
+// ClientProof is what a service principal proved itself by. Once, where it is not empty, is the mark of a proof that counts
+// once, and Until when it ends by itself.
+type ClientProof struct {
+	Secret Secret
+	Once   string
+	Until  time.Time
+}
+
+// AssertionUsed is the code of the refusal of a proof that was used before.
+const AssertionUsed = "assertionUsed"
+
+// ClientSignedIn records that a service principal got a token, and that its proof was used.
+func (e *Engine) ClientSignedIn(ctx context.Context, p access.Principal, proof ClientProof, address netip.Addr) error {
+	return e.update(ctx, func(tx Tx) error {
+		now := e.now()
+		if proof.Once != "" {
+			_, err := tx.Ceremony(ctx, proof.Once)
+			if err == nil {
+				return access.Fault(access.KindUnauthenticated, AssertionUsed, "this proof was used before, and counts once")
+			}
+			if !isKind(err, access.KindNotFound) {
+				return fmt.Errorf("read used proof: %w", err)
+			}
+			used := Ceremony{Hash: proof.Once, Kind: assertionCeremony, Principal: p.ID, CreatedAt: now, ExpiresAt: proof.Until}
+			if err := tx.SaveCeremony(ctx, used); err != nil {
+				return fmt.Errorf("save used proof: %w", err)
+			}
+		}
+		return tx.Append(ctx, access.Event{
+			At: now, Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
+			Actor: access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"}, Details: map[string]string{"secret": string(proof.Secret.ID)},
+		})
 	})
 }
+
+// assertionCeremony is the kind of what is kept of a used assertion; nothing finishes it.
+const assertionCeremony = "assertion"
 
 // TokenSubject is whom an access token speaks for, and what it came from: a session or a secret.
 type TokenSubject struct {

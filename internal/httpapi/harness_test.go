@@ -51,8 +51,12 @@ func newService(tb testing.TB) *service {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	names, err := identity.NewNames("https://postern.example", []string{"127.0.0.1"})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	often := identity.Rate{PerSecond: 1e6, Burst: 1e6}
-	i, err := identity.New(identity.Config{Engine: e, CA: ca, Now: time.Now, Log: log, Known: often, Anonymous: often})
+	i, err := identity.New(identity.Config{Engine: e, CA: ca, Names: names, Now: time.Now, Log: log, Known: often, Anonymous: often})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type assertion struct {
 	Audience  audience `json:"aud"`
 	Expires   seconds  `json:"exp"`
 	NotBefore seconds  `json:"nbf"`
+	ID        string   `json:"jti"`
 }
 
 // audience is one text or a list of them.
@@ -56,14 +57,14 @@ func (s *seconds) UnmarshalJSON(data []byte) error {
 }
 
 // proveByCertificate gives the certificate whose key signed the assertion, where it is the client's own, is meant for one
-// of our addresses, and holds now.
-func (i *Identity) proveByCertificate(cred engine.ClientCredentials, client, text string, meant ...string) (engine.Secret, bool) {
+// of our addresses, and holds now; with how to know the assertion again, for it counts once.
+func (i *Identity) proveByCertificate(cred engine.ClientCredentials, client, text string, meant ...string) (engine.ClientProof, bool) {
 	if len(text) > maxForm {
-		return engine.Secret{}, false
+		return engine.ClientProof{}, false
 	}
 	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
 	if err != nil {
-		return engine.Secret{}, false
+		return engine.ClientProof{}, false
 	}
 	for _, s := range cred.Secrets {
 		block, _ := pem.Decode([]byte(s.Certificate))
@@ -80,10 +81,19 @@ func (i *Identity) proveByCertificate(cred engine.ClientCredentials, client, tex
 		}
 		var said assertion
 		if json.Unmarshal(payload, &said) == nil && i.holds(said, client, meant) {
-			return s, true
+			return engine.ClientProof{Secret: s, Once: said.mark(payload), Until: time.Unix(int64(said.Expires), 0).UTC()}, true
 		}
 	}
-	return engine.Secret{}, false
+	return engine.ClientProof{}, false
+}
+
+// mark gives what the assertion is known again by: its jti, or all that was signed where it has none. It begins like no
+// hash, so that nothing which is looked up by the hash of a caller's text can be a mark, and use it up.
+func (said assertion) mark(payload []byte) string {
+	if said.ID != "" {
+		return "assertion:" + hashToken(said.Issuer+"\x00"+said.ID)
+	}
+	return "assertion:" + hashToken(said.Issuer+"\x00\x00"+string(payload))
 }
 
 func (i *Identity) holds(said assertion, client string, meant []string) bool {

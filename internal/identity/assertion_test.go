@@ -92,8 +92,8 @@ func TestAssertions(t *testing.T) {
 		claims := map[string]any{"iss": "a", "sub": "a", "aud": tokenURL, "exp": at(10 * time.Minute), "nbf": at(0)}
 		maps.Copy(claims, one.change)
 		proof, proven := i.proveByCertificate(c.credentials, "a", one.by.assert(t, claims), tokenURL)
-		if proven != one.proves || proven && proof.ID != "mine" {
-			t.Errorf("%s proves %t by %q", what, proven, proof.ID)
+		if proven != one.proves || proven && proof.Secret.ID != "mine" {
+			t.Errorf("%s proves %t by %q", what, proven, proof.Secret.ID)
 		}
 	}
 }

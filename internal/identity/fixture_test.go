@@ -39,6 +39,7 @@ type world struct {
 	clock    *clock
 	engine   *engine.Engine
 	identity *identity.Identity
+	config   identity.Config
 	password string // the administrator's one-time one
 }
 
@@ -73,14 +74,27 @@ func newWorld(tb testing.TB, change func(*identity.Config)) *world {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := identity.Config{Engine: w.engine, CA: ca, Now: w.clock.now, Log: log, Anonymous: generous}
+	names, err := identity.NewNames("https://postern.example", nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c := identity.Config{Engine: w.engine, CA: ca, Names: names, Now: w.clock.now, Log: log, Anonymous: generous}
 	if change != nil {
 		change(&c)
 	}
-	if w.identity, err = identity.New(c); err != nil {
-		tb.Fatal(err)
-	}
+	w.config = c
+	w.identity = w.again()
 	return w
+}
+
+// again makes another identity over the same engine, as another replica has.
+func (w *world) again() *identity.Identity {
+	w.tb.Helper()
+	i, err := identity.New(w.config)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return i
 }
 
 func (w *world) signIn(name, password, fresh string) (identity.SignedIn, error) {

@@ -68,25 +68,32 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 	if err != nil && access.KindOf(err) != access.KindNotFound {
 		return nil, fmt.Errorf("read credentials: %w", err)
 	}
-	var proof engine.Secret
+	var proof engine.ClientProof
 	var proven bool
 	if assertion := a.PostFormValue("client_assertion"); assertion != "" {
 		proof, proven = o.identity.proveByCertificate(cred, client, assertion, a.base(), "https://"+a.host+a.URL.Path)
 	} else {
-		proof, proven = cred.Match(secret)
+		proof.Secret, proven = cred.Match(secret)
 	}
 	if !proven || cred.Principal.Disabled {
 		return nil, o.refuseClient(a, client, cred, proven)
 	}
 	said := claims{
 		Issuer: a.issuer(), Audience: audience, Subject: cred.Principal.ID, Object: cred.Principal.ID, Tenant: cred.Principal.Tenant,
-		Client: client, Name: cred.Principal.Name, Secret: proof.ID,
+		Client: client, Name: cred.Principal.Name, Secret: proof.Secret.ID,
 	}
 	token, err := o.identity.sign(a.Context(), typeAccess, said)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.identity.engine.ClientSignedIn(a.Context(), cred.Principal, proof, a.address); err != nil {
+	err = o.identity.engine.ClientSignedIn(a.Context(), cred.Principal, proof, a.address)
+	if access.CodeOf(err) == engine.AssertionUsed {
+		if err := o.refuse(a, client, cred, "assertionUsed"); err != nil {
+			return nil, err
+		}
+		return nil, fail("invalid_client", 50013, "The client assertion was used before, and each counts once: sign a new one, with another jti.")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("record sign-in: %w", err)
 	}
 	return tokens{Type: "Bearer", ExpiresIn: expiresIn(), ExtExpiresIn: expiresIn(), Access: token}, nil
@@ -97,9 +104,6 @@ func expiresIn() int { return int(accessTime/time.Second) - 1 }
 
 // refuseClient records and answers a sign-in of a service principal that failed: whatever the cause, with the same words.
 func (o *OAuth) refuseClient(a *ask, client string, cred engine.ClientCredentials, proven bool) error {
-	if err := o.identity.AllowAnonymous(a.address); err != nil {
-		return err
-	}
 	reason := "wrongSecret"
 	switch {
 	case cred.Principal.ID == "":
@@ -107,11 +111,22 @@ func (o *OAuth) refuseClient(a *ask, client string, cred engine.ClientCredential
 	case proven:
 		reason = "disabled"
 	}
+	if err := o.refuse(a, client, cred, reason); err != nil {
+		return err
+	}
+	return fail("invalid_client", 7000215, "Invalid client secret or certificate provided for '%s'. Check the client id, and that the secret is its value and not its id, has not expired and was not deleted.", clip(client))
+}
+
+// refuse counts a failure against the address, and records it.
+func (o *OAuth) refuse(a *ask, client string, cred engine.ClientCredentials, reason string) error {
+	if err := o.identity.AllowAnonymous(a.address); err != nil {
+		return err
+	}
 	err := o.identity.engine.SignInRefused(a.Context(), engine.SignInRefusal{Name: client, Principal: cred.Principal.ID, Reason: reason, Via: "arm", Address: a.address})
 	if err != nil {
 		return fmt.Errorf("record refused sign-in: %w", err)
 	}
-	return fail("invalid_client", 7000215, "Invalid client secret or certificate provided for '%s'. Check the client id, and that the secret is its value and not its id, has not expired and was not deleted.", clip(client))
+	return nil
 }
 
 // deviceCode begins a sign-in of a device: its user types a short code into a page elsewhere.
@@ -254,7 +269,12 @@ func (o *OAuth) userTokens(a *ask, session engine.Session, refresh, nonce, audie
 		Issuer: a.issuer(), Audience: audience, Subject: p.ID, Object: p.ID, Tenant: p.Tenant, Client: client, Name: p.Name, UPN: p.Name,
 		Session: session.Hash,
 	}
-	out := tokens{Type: "Bearer", Scope: audience + "/.default openid profile offline_access", ExpiresIn: expiresIn(), ExtExpiresIn: expiresIn(), Refresh: refresh}
+	_, scope := resourceOf(a.PostFormValue("scope"))
+	if scope == "" {
+		scope = audience + "/.default"
+	}
+	// The scope is the client's own word for us, since it looks for its tokens by that.
+	out := tokens{Type: "Bearer", Scope: scope + " openid profile offline_access", ExpiresIn: expiresIn(), ExtExpiresIn: expiresIn(), Refresh: refresh}
 	if out.Access, err = o.identity.sign(a.Context(), typeAccess, said); err != nil {
 		return nil, err
 	}

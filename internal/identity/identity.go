@@ -9,10 +9,11 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// Config is what an Identity is made of. Engine, CA, Now and Log are required.
+// Config is what an Identity is made of. Engine, CA, Names, Now and Log are required.
 type Config struct {
 	Engine *engine.Engine
 	CA     *CA
+	Names  Names // under which the server is known
 	Now    func() time.Time
 	Log    *slog.Logger
 
@@ -43,6 +44,7 @@ type Rate struct {
 type Identity struct {
 	engine    *engine.Engine
 	ca        *CA
+	own       Names // under which the server is known
 	now       func() time.Time
 	log       *slog.Logger
 	proxies   []netip.Prefix
@@ -59,15 +61,15 @@ type Identity struct {
 
 // New makes an Identity.
 func New(c Config) (*Identity, error) {
-	if c.Engine == nil || c.CA == nil || c.Now == nil || c.Log == nil {
-		return nil, errors.New("identity needs an engine, a CA, a clock and a log")
+	if c.Engine == nil || c.CA == nil || c.Names.public == "" || c.Now == nil || c.Log == nil {
+		return nil, errors.New("identity needs an engine, a CA, the server's names, a clock and a log")
 	}
 	oidc, err := newOIDC(c.OIDC)
 	if err != nil {
 		return nil, err
 	}
 	return &Identity{
-		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
+		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, own: c.Names, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
 		hashing:   newHashing(c.Hashing),
 		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),

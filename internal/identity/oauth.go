@@ -109,7 +109,7 @@ func (o *OAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type ask struct {
 	*http.Request
 
-	host      string // as the client knows us, with the port
+	host      string // the name under which the client knows us, with the port
 	authority string // the path of the authority
 	tenant    access.Tenant
 	address   netip.Addr
@@ -126,7 +126,7 @@ func (o *OAuth) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &ask{Request: r, host: strings.ToLower(r.Host), authority: authority, address: address}
+	a := &ask{Request: r, host: o.identity.Host(r.Host), authority: authority, address: address}
 	if a.tenant, err = o.identity.engine.FindTenant(r.Context(), TenantRef(authority)); err != nil {
 		if access.KindOf(err) == access.KindNotFound {
 			if err := o.identity.AllowAnonymous(address); err != nil {

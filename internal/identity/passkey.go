@@ -82,7 +82,7 @@ func (u passkeyUser) used(credential *webauthn.Credential) (engine.Passkey, erro
 }
 
 // relying gives the party that passkeys are for: the host under which the browser knows the server, origin being
-// https://host. A passkey of one host is good for no other.
+// https://host, which must be one of the server's names. A passkey of one host is good for no other.
 func (i *Identity) relying(origin string) (*webauthn.WebAuthn, error) {
 	if i.publicURL != "" {
 		origin = strings.TrimSuffix(i.publicURL, "/")
@@ -90,6 +90,9 @@ func (i *Identity) relying(origin string) (*webauthn.WebAuthn, error) {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || net.ParseIP(u.Hostname()) != nil {
 		return nil, access.Fault(access.KindInvalid, "passkeysNeedAName", "passkeys need a host name, and %q is none: open the server under its name", clip(origin))
+	}
+	if known := i.Host(u.Host); i.publicURL == "" && !strings.EqualFold(known, u.Host) {
+		return nil, access.Fault(access.KindInvalid, "passkeysNeedAName", "this server is not known as %q: open it at https://%s, or have that name added to its setting names", clip(u.Host), known)
 	}
 	party, err := webauthn.New(&webauthn.Config{
 		RPID: u.Hostname(), RPDisplayName: "Postern", RPOrigins: []string{origin},

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 )
 
@@ -14,18 +15,28 @@ func NewCode() (code, hash string) {
 	return code, hashToken(code)
 }
 
-// Audience gives whom tokens are asked for by a scope or a resource, in the one form that is compared: this server, under
-// the host that the client knows it by. Both https://host and https://host/ name it, and so does nothing at all.
-func Audience(host, scope, resource string) (string, error) {
-	own := "https://" + strings.ToLower(host)
+// resourceOf gives the resource that a scope names, and the part of the scope that does; empty where it names none.
+func resourceOf(scope string) (resource, part string) {
 	for one := range strings.FieldsSeq(scope) {
 		for _, suffix := range []string{"/.default", "/user_impersonation"} {
 			if named, found := strings.CutSuffix(one, suffix); found {
-				resource = named
+				resource, part = named, one
 			}
 		}
 	}
-	if resource = strings.TrimRight(resource, "/"); resource != "" && !strings.EqualFold(resource, own) {
+	return resource, part
+}
+
+// Audience gives whom tokens are asked for by a scope or a resource, in the one form that is compared: this server, under
+// the name that Identity.Host gives. https://host and https://host/ name it, an alias does, and so does nothing at all.
+func Audience(host, scope, resource string) (string, error) {
+	own := "https://" + strings.ToLower(host)
+	if named, _ := resourceOf(scope); named != "" {
+		resource = named
+	}
+	resource = strings.TrimRight(resource, "/")
+	names := append(aliases(), "", own)
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, resource) }) {
 		return "", fail("invalid_resource", 500011, "The resource '%s' is not served here; ask for the scope %s/.default.", clip(resource), own)
 	}
 	return own, nil

@@ -81,7 +81,7 @@ func (v *visit) asked(authority string) (p engine.PendingSignIn, oauth, text str
 	if _, err = v.portal.config.Engine.FindTenant(v.Context(), identity.TenantRef(authority)); err != nil {
 		return p, "invalid_request", "there is no such tenant"
 	}
-	p.Audience, err = identity.Audience(v.Host, v.FormValue("scope"), v.FormValue("resource"))
+	p.Audience, err = identity.Audience(v.portal.config.Identity.Host(v.Host), v.FormValue("scope"), v.FormValue("resource"))
 	switch {
 	case err != nil:
 		return p, "invalid_target", err.Error()

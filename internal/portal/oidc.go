@@ -20,7 +20,7 @@ const (
 // startOIDC sends the browser to the identity provider of a tenant. A program on the person's own machine gives the loopback address at which
 // it waits, its challenge and its state; else the person goes on to a path of ours.
 func (v *visit) startOIDC() {
-	in := identity.OIDCStart{Tenant: v.FormValue("tenant"), Origin: "https://" + v.Host, Return: localPath(v.FormValue("return")), Address: v.address}
+	in := identity.OIDCStart{Tenant: v.FormValue("tenant"), Origin: "https://" + v.portal.config.Identity.Host(v.Host), Return: localPath(v.FormValue("return")), Address: v.address}
 	if text := v.FormValue("redirect_uri"); text != "" {
 		redirect, err := loopback(text)
 		if err == nil && (!isChallenge(v.FormValue("code_challenge")) || len(v.FormValue("state")) > 256) {

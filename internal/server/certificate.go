@@ -68,6 +68,19 @@ func (c *certificate) config() *tls.Config {
 	return config
 }
 
+// names gives the names under which the server is known: those of its certificate, and where people reach it.
+func (s *server) names() (identity.Names, error) {
+	public, err := reached(s.config, s.listener.Addr().String())
+	if err != nil {
+		return identity.Names{}, err
+	}
+	_, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if err != nil {
+		return identity.Names{}, err
+	}
+	return identity.NewNames(public, s.certificate.names, port)
+}
+
 // names gives what the certificate should hold for: what the operator named, the host that is listened at, and this
 // host's own names and addresses, so that a first installation works without naming any.
 func names(c Config) ([]string, error) {

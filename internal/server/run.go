@@ -105,10 +105,10 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	if err := s.openDispatcher(); err != nil {
 		return s, err
 	}
-	if err := s.openFaces(); err != nil { //nolint:contextcheck // handlers have the context of their call
+	if err := s.listen(ctx); err != nil {
 		return s, err
 	}
-	if err := s.listen(ctx); err != nil {
+	if err := s.openFaces(); err != nil { //nolint:contextcheck // handlers have the context of their call
 		return s, err
 	}
 	// Last of all: the first password is shown once, so a configuration that cannot be used must not use it up.
@@ -149,8 +149,13 @@ func (s *server) openFaces() error {
 	if err != nil {
 		return err
 	}
+	own, err := s.names()
+	if err != nil {
+		return err
+	}
 	s.identity, err = identity.New(identity.Config{
-		OIDC: providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		Names: own,
+		OIDC:  providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
 		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
 	})
 	if err != nil {

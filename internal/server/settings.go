@@ -43,7 +43,7 @@ func Settings() []Setting {
 		},
 		{
 			Key: "names", Env: "POSTERN_NAMES", Flag: "names", List: true, set: setNames,
-			Doc: "host names and addresses that the server's certificate holds for, besides this host's own",
+			Doc: "host names and addresses under which the server is known and its certificate holds, besides this host's own",
 		},
 		{
 			Key: "trustedProxies", Env: "POSTERN_TRUSTED_PROXIES", Flag: "trusted-proxies", List: true, set: setTrustedProxies,
@@ -103,7 +103,7 @@ func Settings() []Setting {
 		},
 		{
 			Key: "publicURL", Env: "POSTERN_PUBLIC_URL", Flag: "public-url", set: setPublicURL,
-			Doc: "address under which people reach the server, such as https://postern.example, for the links in notifications; without it the first of names, or this host's name",
+			Doc: "address under which people reach the server, such as https://postern.example: where links lead, and what the server calls itself to whoever calls it by a name that is not its own; without it the first of names, or this host's name",
 		},
 		{
 			Key: "oidc", Env: "POSTERN_OIDC", Flag: "oidc", set: setOIDCText, node: setOIDC,

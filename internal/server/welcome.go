@@ -19,7 +19,7 @@ func welcome(w io.Writer, c Config, dir string, ready Ready) error {
 	if err != nil {
 		return err
 	}
-	address, err := reached(c, ready)
+	address, err := reached(c, ready.Address)
 	if err != nil {
 		return err
 	}
@@ -43,12 +43,13 @@ Or go on with the command line, on your own computer:
 	return err
 }
 
-// reached gives the address under which people most likely reach the server: what is configured, or this host's name.
-func reached(c Config, ready Ready) (string, error) {
+// reached gives the address under which people most likely reach the server, which listens at address: what is configured, or
+// this host's name.
+func reached(c Config, address string) (string, error) {
 	if c.PublicURL != "" {
 		return c.PublicURL, nil
 	}
-	_, port, err := net.SplitHostPort(ready.Address)
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", err
 	}

@@ -71,7 +71,7 @@ func TestSignInIsRefused(t *testing.T) {
 		{"/adfs/oauth2/token", with("client_secret", "pss_wrong"), 401, "invalid_client"},
 		{"/adfs/oauth2/token", with("client_id", "nobody"), 401, "invalid_client"},
 		{"/adfs/oauth2/token", with("client_id", "admin"), 401, "invalid_client"},
-		{"/adfs/oauth2/token", with("scope", "https://management.azure.com/.default"), 400, "invalid_resource"},
+		{"/adfs/oauth2/token", with("scope", "https://graph.microsoft.com/.default"), 400, "invalid_resource"},
 		{"/adfs/oauth2/token", with("grant_type", "password"), 400, "unsupported_grant_type"},
 		{"/adfs/oauth2/token", with("grant_type", ""), 400, "invalid_request"},
 		{"/no-such-tenant/oauth2/v2.0/token", good, 400, "invalid_tenant"},

@@ -152,10 +152,15 @@ func (c *Client) Extend(ctx context.Context, grant string, in Extension) (Reques
 	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/grants/" + url.PathEscape(grant) + "/extend", body: in})
 }
 
+// Revoked is what one call ended.
+type Revoked struct {
+	Items []Grant `json:"items" doc:"The grants that were ended: what was open comes first."`
+	More  bool    `json:"more,omitempty" doc:"There are more. None of it is open any more, and each is marked as ended within seconds."`
+}
+
 // RevokePrincipal ends everything that a principal holds, and gives the grants that were ended.
-func (c *Client) RevokePrincipal(ctx context.Context, principal, reason string) ([]Grant, error) {
-	out, err := ask[Page[Grant]](ctx, c, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/revoke", body: Note{Reason: reason}})
-	return out.Items, err
+func (c *Client) RevokePrincipal(ctx context.Context, principal, reason string) (Revoked, error) {
+	return ask[Revoked](ctx, c, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/revoke", body: Note{Reason: reason}})
 }
 
 // Reviews lists debts of review, the newest first; only the open ones where open says so.

@@ -120,7 +120,10 @@ func (a *app) revokePrincipal(c *cobra.Command, cl *api.Client, principal, reaso
 	if err != nil {
 		return err
 	}
-	return printList(a, ended, grantColumns(), "Nothing was open.")
+	if ended.More {
+		defer a.say("There are more. None of it is open any more; each is marked as ended within seconds.")
+	}
+	return printList(a, ended.Items, grantColumns(), "Nothing was open.")
 }
 
 // revocable finds the live grants that ref stands for: a machine's, a request's, or a single one.

@@ -110,6 +110,16 @@ func (e *Engine) openDeciding(ctx context.Context, tx Tx, may rights, id access.
 	if request.State != access.RequestPending {
 		return nil, decidedAlready(request, d.decisions)
 	}
+	recalls, err := tx.Recalls(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read recalls: %w", err)
+	}
+	for _, c := range recalls {
+		if c.Principal == request.Requester && !c.Judge && !request.CreatedAt.After(c.At) {
+			return nil, access.Fault(access.KindConflict, "requestRecalled", "request %s is just being canceled, with everything that %s asked for: there is nothing left to decide",
+				request.ID, request.RequesterName)
+		}
+	}
 	return d, nil
 }
 

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
@@ -14,6 +16,9 @@ func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states
 	err := e.store.View(ctx, func(r Reader) error {
 		scenes, err := r.Scenes(ctx, agents)
 		if err != nil {
+			return err
+		}
+		if err := e.withoutRecalled(ctx, r, scenes); err != nil {
 			return err
 		}
 		codes, err := sealedCodes(ctx, r, agents, e.now())
@@ -52,4 +57,24 @@ func (e *Engine) emptied(ctx context.Context, r Reader, old access.Agent) (d acc
 		return d, known(old), nil // nothing says what to guard, and what the agent guards must stay so
 	}
 	return access.Emptied(old, access.Desired(scenes[0], e.now())), nil, nil
+}
+
+// withoutRecalled takes out of the scenes the grants that are recalled, and so closes what the job has yet to end.
+func (e *Engine) withoutRecalled(ctx context.Context, r Reader, scenes []access.Scene) error {
+	recalls, err := r.Recalls(ctx)
+	if err != nil || len(recalls) == 0 {
+		return err
+	}
+	j, err := e.newJudge(ctx, r, e.now())
+	if err != nil {
+		return err
+	}
+	for i := range scenes {
+		scenes[i].Grants = slices.DeleteFunc(scenes[i].Grants, func(g access.Grant) bool {
+			order, _, failed := j.recalled(ctx, recalls, g)
+			err = cmp.Or(err, failed)
+			return order != nil
+		})
+	}
+	return err
 }

@@ -205,8 +205,7 @@ func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, chan
 				return fmt.Errorf("end sessions: %w", err)
 			}
 			w := e.newWork(tx, may.now)
-			all := func(access.Machine) error { return nil } // whoever may disable somebody ends what they hold
-			if _, err := w.revokeHeldBy(ctx, p.ID, may.actor, "its holder was disabled", all); err != nil {
+			if _, err := w.revokeHeldBy(ctx, p.ID, may, "its holder was disabled"); err != nil { // whoever may disable somebody may end that
 				return err
 			}
 			if err := w.finish(ctx); err != nil {

@@ -19,15 +19,27 @@ func (w *work) saveEligibility(ctx context.Context, e access.Eligibility, was in
 	if was == 0 {
 		return nil
 	}
-	return w.revokeBy(ctx, e.ID, by, "the eligibility was changed: it allows "+span(e.Max)+" at the most", func(g access.Grant) bool {
-		return g.End.Sub(g.Start) > e.Max || !e.End.IsZero() && g.End.After(e.End)
+	return w.revokeBy(ctx, e.ID, by, func(g access.Grant) (string, bool) {
+		why := beyond(e, g)
+		return why, why != ""
 	})
+}
+
+// beyond says where an activation lasts longer than its eligibility allows by now; empty where it does not.
+func beyond(e access.Eligibility, g access.Grant) string {
+	if g.End.Sub(g.Start) > e.Max || !e.End.IsZero() && g.End.After(e.End) {
+		return "the eligibility was changed: it allows " + span(e.Max) + " at the most"
+	}
+	return ""
 }
 
 // endEligibility deletes an eligibility, and revokes what is in force by it.
 func (w *work) endEligibility(ctx context.Context, e access.Eligibility, by access.Actor, reason string) error {
-	if err := w.revokeBy(ctx, e.ID, by, reason, func(access.Grant) bool { return true }); err != nil {
+	if err := w.revokeBy(ctx, e.ID, by, func(access.Grant) (string, bool) { return reason, true }); err != nil {
 		return err
+	}
+	if err := w.tx.DeleteActivationsBy(ctx, e.ID); err != nil {
+		return fmt.Errorf("delete role assignments: %w", err)
 	}
 	if err := w.tx.DeleteEligibility(ctx, e.ID, e.Revision); err != nil {
 		return fmt.Errorf("delete eligibility: %w", err)
@@ -36,26 +48,23 @@ func (w *work) endEligibility(ctx context.Context, e access.Eligibility, by acce
 	return nil
 }
 
-// revokeBy ends the grants by an eligibility that which picks.
-func (w *work) revokeBy(ctx context.Context, id access.EligibilityID, by access.Actor, reason string, which func(access.Grant) bool) error {
-	f := GrantFilter{Eligibility: id, States: access.NotEnded()}
-	for p := (Page{Limit: maxLimit}); ; {
-		list, err := w.tx.Grants(ctx, f, p)
-		if err != nil {
-			return fmt.Errorf("read grants: %w", err)
+// revokeBy ends the grants by an eligibility that which picks, what is in force first. Of a great many the others end within
+// seconds: endUnheld finds that their holders have lost the right.
+func (w *work) revokeBy(ctx context.Context, id access.EligibilityID, by access.Actor, which func(access.Grant) (string, bool)) error {
+	standing, err := w.tx.Standing(ctx, StandingFilter{Eligibility: id}, actChunk)
+	if err != nil {
+		return fmt.Errorf("read grants: %w", err)
+	}
+	for _, g := range standing {
+		reason, end := which(g)
+		if !end {
+			continue
 		}
-		for _, g := range list.Items {
-			if !which(g) {
-				continue
-			}
-			if _, err := w.endGrant(ctx, g, by, reason); err != nil {
-				return err
-			}
-		}
-		if p.Cursor = list.Next; p.Cursor == "" {
-			return nil
+		if _, err := w.endGrant(ctx, g, by, reason); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 func eligibilityEvent(kind access.EventKind, e access.Eligibility, by access.Actor) access.Event {

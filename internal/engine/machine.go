@@ -185,7 +185,7 @@ func (e *Engine) DeleteMachine(ctx context.Context, c Caller, ref string) error 
 // deletes it once the events are written.
 func (w *work) leave(ctx context.Context, m access.Machine, by access.Actor, reason string) error {
 	w.machines[m.ID] = m
-	if err := w.revokeAll(ctx, m, by, reason); err != nil {
+	if err := w.revokeOn(ctx, m, by, reason, false, func(access.Grant) (string, bool) { return reason, true }); err != nil {
 		return err
 	}
 	if err := w.dropPolicyEntry(ctx, m, by); err != nil {

@@ -108,9 +108,9 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 			return err
 		}
 	}
-	grants, err := p.grantsOf(ctx, m.ID)
+	grants, err := p.tx.UnclosedGrants(ctx, []access.MachineID{m.ID}) // what it may hold open; a rare act, of one machine
 	if err != nil {
-		return err
+		return fmt.Errorf("read grants: %w", err)
 	}
 	old, p.agent = access.Replace(old, p.agent, grants, p.now)
 	if err := keepAgent(ctx, p.tx, old); err != nil {

@@ -44,7 +44,10 @@ func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by acces
 		if text := describeEntry(entry); !had || text != describeEntry(old) {
 			details["machine."+nameOf(m, entry.Machine)] = text
 		}
-		err = w.applyPolicy(ctx, m, by, func(g access.Grant) string { return outside(inForce, m.Name, g) })
+		err = w.applyPolicy(ctx, m, by, "the policy was changed", true, func(g access.Grant) (string, bool) {
+			why := outside(inForce, m.Name, g)
+			return why, why != ""
+		})
 		if err != nil {
 			return next, err
 		}
@@ -61,26 +64,11 @@ func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by acces
 }
 
 // applyPolicy gives the enforcement point of a machine a new state, and revokes the grants that outside has a reason for.
-func (w *work) applyPolicy(ctx context.Context, m access.Machine, by access.Actor, outside func(access.Grant) string) error {
+func (w *work) applyPolicy(ctx context.Context, m access.Machine, by access.Actor, reason string, judged bool, outside func(access.Grant) (string, bool)) error {
 	if m.Agent != "" {
 		w.bumps[m.Agent] = true
 	}
-	grants, err := w.grantsOf(ctx, m.ID)
-	if err != nil {
-		return err
-	}
-	for _, g := range grants {
-		if g.State.Ended() {
-			continue
-		}
-		if why := outside(g); why != "" {
-			err := w.revokeWhere(ctx, m, by, why, func(other access.Grant) bool { return other.ID == g.ID })
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return w.revokeOn(ctx, m, by, reason, judged, outside)
 }
 
 // unguard applies that no policy names a machine any more.
@@ -89,7 +77,7 @@ func (w *work) unguard(ctx context.Context, id access.MachineID, by access.Actor
 	if err != nil || m.ID == "" {
 		return err
 	}
-	return w.applyPolicy(ctx, m, by, func(access.Grant) string { return "no policy guards the machine any more" })
+	return w.applyPolicy(ctx, m, by, unguarded, false, func(access.Grant) (string, bool) { return unguarded, true })
 }
 
 // dropPolicyEntry takes a machine out of the policy that names it, if any does; a policy that then names none is deleted.

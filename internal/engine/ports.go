@@ -62,6 +62,7 @@ type Reader interface {
 	ApplicationReader
 	EligibilityReader
 	RoleChangeReader
+	RecallReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Subscriptions(ctx context.Context) ([]access.Subscription, error)
@@ -104,8 +105,11 @@ type Reader interface {
 	Grant(ctx context.Context, id access.GrantID) (access.Grant, error)
 	Grants(ctx context.Context, f GrantFilter, p Page) (Listed[access.Grant], error) // newest first
 	GrantsOfRequest(ctx context.Context, id access.RequestID) ([]access.Grant, error)
-	// HeldGrants gives the grants of a principal on a machine that have not ended.
-	HeldGrants(ctx context.Context, principal access.PrincipalID, machine access.MachineID) ([]access.Grant, error)
+	// GrantsByID gives those of the grants that exist, in no order.
+	GrantsByID(ctx context.Context, ids []access.GrantID) ([]access.Grant, error)
+	// GrantsLike gives the grants that have not ended and are of the same principal, machine, ports, protocol and sources as g,
+	// and end no later; at most limit, the first to end first.
+	GrantsLike(ctx context.Context, g access.Grant, limit int) ([]access.Grant, error)
 	// Scenes gives what the desired state of each agent is derived from, in the order of agents; an agent that is not
 	// there has the zero Agent.
 	Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error)
@@ -145,6 +149,7 @@ type Tx interface {
 	ApplicationWriter
 	EligibilityWriter
 	RoleChangeWriter
+	RecallWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error             // bumps the directory
 	SaveSubscription(ctx context.Context, s access.Subscription) error // bumps the directory

@@ -100,24 +100,29 @@ func checkReport(a access.Agent, r access.Report, now time.Time) error {
 	return nil
 }
 
-// observations moves the grants that were observed. All unclosed grants of the agent's machines are read at once, since a
-// report after a reconnect speaks of each.
+// observations moves the grants that were observed, which are read by their ids: a report costs what it speaks of, and not
+// what is open at the enforcement point. What is recalled is left to the job that ends it: it is no drift that it closed.
 func (in *reporting) observations(ctx context.Context, seen []access.Observation) error {
 	if len(seen) == 0 {
 		return nil
 	}
-	ids := make([]access.MachineID, 0, len(in.guards))
-	for id := range in.guards {
-		ids = append(ids, id)
+	ids := make([]access.GrantID, len(seen))
+	for i, o := range seen {
+		ids[i] = o.Grant
 	}
-	slices.Sort(ids)
-	unclosed, err := in.tx.UnclosedGrants(ctx, ids)
+	named, err := in.tx.GrantsByID(ctx, ids)
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)
 	}
-	grants := make(map[access.GrantID]access.Grant, len(unclosed))
-	for _, g := range unclosed {
-		grants[g.ID] = g
+	recalls, err := in.tx.Recalls(ctx)
+	if err != nil {
+		return fmt.Errorf("read recalls: %w", err)
+	}
+	grants := make(map[access.GrantID]access.Grant, len(named))
+	for _, g := range named {
+		if _, mine := in.guards[g.Machine]; mine && g.ClosedAt.IsZero() {
+			grants[g.ID] = g
+		}
 	}
 	for _, o := range seen {
 		g, ok := grants[o.Grant]
@@ -125,6 +130,9 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 			if err := in.foreign(ctx, o.Grant); err != nil {
 				return err
 			}
+			continue
+		}
+		if !g.State.Ended() && slices.ContainsFunc(recalls, func(c access.Recall) bool { return c.Covers(g) }) {
 			continue
 		}
 		next, err := in.observe(ctx, g, o)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	dueChunk   = 250             // of due items in one transaction
+	dueChunk   = actChunk        // of due items in one transaction
 	mostSleep  = 5 * time.Second // what another replica made due sooner is found so late at most
 	afterError = time.Second
 	breather   = 20 * time.Millisecond // between two looks, however many changes there are
@@ -78,7 +78,7 @@ func (e *Engine) sealLoop(ctx context.Context) {
 	}
 }
 
-// Reconcile does what is due now, all of it, in transactions of a few hundred items. It gives the instant at which more
+// Reconcile does what is due now, all of it, in transactions of a hundred items at most. It gives the instant at which more
 // will be due, zero if there is none. An item that cannot be moved is logged and left; the others are not held up by it.
 func (e *Engine) Reconcile(ctx context.Context) (next time.Time, err error) {
 	assigned, err := e.endUnheld(ctx)
@@ -86,6 +86,15 @@ func (e *Engine) Reconcile(ctx context.Context) (next time.Time, err error) {
 		e.log.ErrorContext(ctx, "end what nobody has a right to", "error", err)
 	}
 	next, stuckErr := e.settleDue(ctx)
+	for more := true; more && stuckErr == nil; {
+		var recallErr error
+		if more, recallErr = e.carryOutRecalls(ctx); recallErr != nil {
+			err = errors.Join(err, recallErr)
+		}
+		if more { // what has become due meanwhile does not wait for the rest
+			next, stuckErr = e.settleDue(ctx)
+		}
+	}
 	if next.IsZero() || !assigned.IsZero() && assigned.Before(next) {
 		next = assigned
 	}
@@ -168,12 +177,16 @@ func dueItems(due Due, without map[string]bool) []dueItem {
 func (e *Engine) settle(ctx context.Context, items []dueItem) error {
 	return e.update(ctx, func(tx Tx) error {
 		w := e.newWork(tx, e.now())
+		j, err := e.newJudge(ctx, tx, w.now)
+		if err != nil {
+			return err
+		}
+		j.names.seen = w.machines
 		for _, item := range items {
-			var err error
 			if item.request != "" {
 				err = e.settleRequest(ctx, w, item)
 			} else {
-				err = w.settleGrant(ctx, item)
+				err = w.settleGrant(ctx, j, item)
 			}
 			if err != nil {
 				return err
@@ -228,7 +241,7 @@ func (e *Engine) settleRequest(ctx context.Context, w *work, item dueItem) error
 	return nil
 }
 
-func (w *work) settleGrant(ctx context.Context, item dueItem) error {
+func (w *work) settleGrant(ctx context.Context, j *judge, item dueItem) error {
 	g, err := w.tx.Grant(ctx, item.grant)
 	if err != nil {
 		return fmt.Errorf("read grant: %w", err)
@@ -242,6 +255,9 @@ func (w *work) settleGrant(ctx context.Context, item dueItem) error {
 	case !w.now.Before(g.End):
 		next, events, err = g.Expire(w.now)
 	case g.State == access.GrantScheduled && !w.now.Before(g.Start):
+		if ended, err := w.mayNotBegin(ctx, j, g); ended || err != nil {
+			return err
+		}
 		next, events, err = g.Begin(w.now)
 	case !g.WarnAt().IsZero() && !w.now.Before(g.WarnAt()):
 		if next, events, err = g.Warned(w.now); err == nil {
@@ -261,4 +277,26 @@ func (w *work) settleGrant(ctx context.Context, item dueItem) error {
 		return w.supersede(ctx, next, access.System())
 	}
 	return nil
+}
+
+// mayNotBegin ends a scheduled grant that is not to open: it is recalled, or its holder has lost the right to it.
+func (w *work) mayNotBegin(ctx context.Context, j *judge, g access.Grant) (ended bool, err error) {
+	recalls, err := w.tx.Recalls(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read recalls: %w", err)
+	}
+	by := access.System()
+	order, why, err := j.recalled(ctx, recalls, g)
+	switch {
+	case err != nil:
+		return false, err
+	case order != nil:
+		by = j.orderedBy(*order, g.Tenant)
+	default:
+		if why, err = j.unheld(ctx, g); err != nil || why == "" {
+			return false, err
+		}
+	}
+	_, err = w.endGrant(ctx, g, by, why)
+	return true, err
 }

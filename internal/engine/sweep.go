@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,64 +31,92 @@ func (s *sweep) done(revision int64, until time.Time) {
 	s.revision, s.until = revision, until
 }
 
-const sweepChunk = 250 // grants ended in one transaction
-
 // endUnheld revokes the grants whose holders may not ask for them any more: they were disabled, or have lost the role
 // assignment, the membership or the role's action that the grant rested on, or its time is over, or ends before the grant now.
-// It looks when the directory has changed or an assignment has ended, and gives the instant at which the next one ends.
+// What is open comes before what is scheduled. It looks when the directory has changed or an assignment has ended, and gives
+// the instant at which the next one ends.
 func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 	now := e.now()
 	var dir *rbac.Directory
-	var lost []access.GrantID
+	due := false
 	err = e.store.View(ctx, func(r Reader) error {
-		if dir, err = e.compiled(ctx, r); err != nil || !e.swept.due(dir.Revision(), now) {
-			return err
-		}
-		lost, err = unheld(ctx, r, dir, now)
+		dir, err = e.compiled(ctx, r)
+		due = err == nil && e.swept.due(dir.Revision(), now)
 		return err
 	})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look for grants without a right: %w", err)
+		return time.Time{}, fmt.Errorf("read the directory: %w", err)
 	}
 	next = dir.NextEnd(now)
-	for len(lost) > 0 {
-		some := lost[:min(len(lost), sweepChunk)]
-		if err := e.endLost(ctx, some); err != nil {
-			return time.Time{}, fmt.Errorf("end grants without a right: %w", err)
+	if !due {
+		return next, nil
+	}
+	for _, states := range [][]access.GrantState{{access.GrantOpening, access.GrantActive, access.GrantFailed}, {access.GrantScheduled}} {
+		lost, err := e.unheld(ctx, now, states)
+		if err == nil && states[0] != access.GrantScheduled { // which do not begin, since Begin looks too
+			lost, err = e.recallLost(ctx, lost)
 		}
-		lost = lost[len(some):]
+		if err != nil {
+			return time.Time{}, fmt.Errorf("look for grants without a right: %w", err)
+		}
+		for some := range slices.Chunk(lost, actChunk) {
+			if err := e.endLost(ctx, some); err != nil {
+				return time.Time{}, fmt.Errorf("end grants without a right: %w", err)
+			}
+		}
 	}
 	e.swept.done(dir.Revision(), next)
 	return next, nil
 }
 
-// unheld gives the grants that have not ended and that their holders have no right to.
-func unheld(ctx context.Context, r Reader, dir *rbac.Directory, now time.Time) ([]access.GrantID, error) {
-	var lost []access.GrantID
-	names := nameCache{r: r}
-	f := GrantFilter{States: access.NotEnded()}
-	for p := (Page{Limit: maxLimit}); ; {
-		list, err := r.Grants(ctx, f, p)
+// unheld gives the grants in one of the states that their holders have no right to.
+func (e *Engine) unheld(ctx context.Context, now time.Time, states []access.GrantState) (lost []access.Grant, err error) {
+	err = e.store.View(ctx, func(r Reader) error {
+		j, err := e.newJudge(ctx, r, now)
+		if err != nil {
+			return err
+		}
+		lost = nil
+		return eachPage(func(p Page) (Listed[access.Grant], error) { return r.Grants(ctx, GrantFilter{States: states}, p) }, func(g access.Grant) error {
+			why, err := j.unheld(ctx, g)
+			if why != "" {
+				lost = append(lost, g)
+			}
+			return err
+		})
+	})
+	return lost, err
+}
+
+// recallLost gives a recall for everybody who has lost more than one transaction ends, so that all of it closes at once, and
+// leaves the others.
+func (e *Engine) recallLost(ctx context.Context, lost []access.Grant) (others []access.Grant, err error) {
+	count := map[access.PrincipalID]int{}
+	for _, g := range lost {
+		count[g.Principal]++
+		if count[g.Principal] != actChunk+1 {
+			continue
+		}
+		err := e.update(ctx, func(tx Tx) error {
+			given, err := tx.Recalls(ctx)
+			if err != nil {
+				return fmt.Errorf("read recalls: %w", err)
+			}
+			if slices.ContainsFunc(given, func(c access.Recall) bool { return c.Principal == g.Principal }) {
+				return nil // by another replica
+			}
+			w := e.newWork(tx, e.now())
+			err = w.recall(ctx, access.Recall{Tenant: g.Tenant, Principal: g.Principal, Judge: true, By: access.System(), Reason: "its holder may not ask for it any more"})
+			if err != nil {
+				return err
+			}
+			return w.finish(ctx)
+		})
 		if err != nil {
 			return nil, err
 		}
-		for _, g := range list.Items {
-			m, err := names.site(ctx, g.Role, g.Machine)
-			if err != nil {
-				return nil, err
-			}
-			why, err := lostRight(ctx, r, dir, g, m, now)
-			if err != nil {
-				return nil, err
-			}
-			if why != "" && m.Resource != "" {
-				lost = append(lost, g.ID)
-			}
-		}
-		if p.Cursor = list.Next; p.Cursor == "" {
-			return lost, nil
-		}
 	}
+	return slices.DeleteFunc(lost, func(g access.Grant) bool { return count[g.Principal] > actChunk }), nil
 }
 
 // lostRight says why the holder of a grant has no right to it any more; empty where they have.
@@ -111,38 +140,34 @@ func lostRight(ctx context.Context, r Reader, dir *rbac.Directory, g access.Gran
 	case err != nil:
 		return "", fmt.Errorf("read eligibility: %w", err)
 	}
-	return notEligible(dir, eligibility, g.Principal, now), nil
+	if why := notEligible(dir, eligibility, g.Principal, now); why != "" {
+		return why, nil
+	}
+	return beyond(eligibility, g), nil
 }
 
 // endLost revokes grants, each only if its holder has no right to it as the transaction sees it.
-func (e *Engine) endLost(ctx context.Context, ids []access.GrantID) error {
+func (e *Engine) endLost(ctx context.Context, lost []access.Grant) error {
 	return e.update(ctx, func(tx Tx) error {
-		dir, err := e.compiled(ctx, tx)
+		w := e.newWork(tx, e.now())
+		j, err := e.newJudge(ctx, tx, w.now)
 		if err != nil {
 			return err
 		}
-		w := e.newWork(tx, e.now())
-		for _, id := range ids {
-			g, err := tx.Grant(ctx, id)
+		j.names.seen = w.machines
+		for _, was := range lost {
+			g, err := tx.Grant(ctx, was.ID)
 			if err != nil {
 				return fmt.Errorf("read grant: %w", err)
 			}
-			m, err := w.site(ctx, g.Role, g.Machine)
-			if err != nil {
-				return err
-			}
-			why, err := lostRight(ctx, tx, dir, g, m, w.now)
-			if err != nil {
-				return err
-			}
-			if g.State.Ended() || !w.now.Before(g.End) || why == "" {
+			if g.State.Ended() || !w.now.Before(g.End) {
 				continue
 			}
-			next, events, err := g.Revoke(access.System(), "its holder may not ask for it any more: "+why, w.now)
-			if err != nil {
-				return err
+			why, err := j.unheld(ctx, g)
+			if err == nil && why != "" {
+				_, err = w.endGrant(ctx, g, access.System(), why)
 			}
-			if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -150,14 +175,19 @@ func (e *Engine) endLost(ctx context.Context, ids []access.GrantID) error {
 	})
 }
 
+// Ended is what was ended by one act.
+type Ended struct {
+	Grants []GrantDetail
+	More   bool // there are more: none of it is open any more, and each is marked as ended within seconds
+}
+
 // RevokePrincipal ends everything that a principal holds, and takes back what it asks for: one's own, or anybody's where
-// the caller may revoke on every machine concerned. It gives the grants that were ended.
-func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason string) (ended []GrantDetail, err error) {
+// the caller may revoke on every machine concerned.
+func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason string) (ended Ended, err error) {
 	if len(reason) > access.MaxText {
-		return nil, access.Fault(access.KindInvalid, "reasonTooLong", "the reason has %d bytes; %d are allowed", len(reason), access.MaxText)
+		return ended, access.Fault(access.KindInvalid, "reasonTooLong", "the reason has %d bytes; %d are allowed", len(reason), access.MaxText)
 	}
 	err = e.change(ctx, c, attempt{action: rbac.GrantsRevoke, details: map[string]string{"principal": ref}}, func(tx Tx) error {
-		ended = nil
 		may, err := e.rights(ctx, tx, c)
 		if err != nil {
 			return err
@@ -171,16 +201,17 @@ func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason stri
 		if err != nil {
 			return err
 		}
-		w := e.newWork(tx, may.now)
-		if ended, err = w.revokeHeldBy(ctx, p.ID, may.actor, reason, func(m access.Machine) error {
-			switch {
-			case may.owns(p.ID, rbac.GrantsRevoke, scopeOf(m)):
-				return nil
-			case m.ID != "" && !may.isHome(m.Tenant): // what one of ours holds as a guest elsewhere
-				return may.require(rbac.GrantsRevoke, access.Root)
+		sites, err := tx.SitesHeld(ctx, p.ID)
+		if err != nil {
+			return fmt.Errorf("read where grants are: %w", err)
+		}
+		for _, m := range sites {
+			if err := may.endsFor(p.ID, m); err != nil {
+				return err
 			}
-			return may.require(rbac.GrantsRevoke, scopeOf(m))
-		}); err != nil {
+		}
+		w := e.newWork(tx, may.now)
+		if ended, err = w.revokeHeldBy(ctx, p.ID, may, reason); err != nil {
 			return err
 		}
 		return w.finish(ctx)
@@ -188,57 +219,38 @@ func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason stri
 	return ended, err
 }
 
-// revokeHeldBy ends the grants of a principal and cancels its pending requests, in every tenant, by whom by gives for the
-// tenant; may refuses, and then nothing is done.
-func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, by func(access.TenantID) access.Actor, reason string, may func(access.Machine) error) ([]GrantDetail, error) {
-	var ended []GrantDetail
-	f := GrantFilter{Principal: principal, States: access.NotEnded()}
-	for p := (Page{Limit: maxLimit}); ; {
-		list, err := w.tx.Grants(ctx, f, p)
-		if err != nil {
-			return nil, fmt.Errorf("list grants: %w", err)
-		}
-		for _, g := range list.Items {
-			m, err := w.site(ctx, g.Role, g.Machine)
-			if err != nil {
-				return nil, err
-			}
-			if err := may(m); err != nil {
-				return nil, err
-			}
-			next, err := w.endGrant(ctx, g, by(g.Tenant), reason)
-			if err != nil {
-				return nil, err
-			}
-			ended = append(ended, GrantDetail{Grant: next, MachineName: nameOf(m, g.Machine)})
-		}
-		if p.Cursor = list.Next; p.Cursor == "" {
-			break
-		}
+// endsFor fails unless the caller may end what a principal has on a machine, or the role that it has at a scope.
+func (r rights) endsFor(principal access.PrincipalID, m access.Machine) error {
+	switch {
+	case r.owns(principal, rbac.GrantsRevoke, scopeOf(m)):
+		return nil
+	case m.ID != "" && !r.isHome(m.Tenant): // what one of ours holds as a guest elsewhere
+		return r.require(rbac.GrantsRevoke, access.Root)
 	}
-	return ended, w.cancelAllOf(ctx, principal, by, reason)
+	return r.require(rbac.GrantsRevoke, scopeOf(m))
 }
 
-// cancelAllOf takes back the pending requests of a principal.
-func (w *work) cancelAllOf(ctx context.Context, principal access.PrincipalID, by func(access.TenantID) access.Actor, reason string) error {
-	for p := (Page{Limit: maxLimit}); ; {
-		list, err := w.tx.Requests(ctx, RequestFilter{Requester: principal, State: access.RequestPending}, p)
-		if err != nil {
-			return fmt.Errorf("list requests: %w", err)
-		}
-		for _, r := range list.Items {
-			next, events, err := r.Cancel(by(r.Tenant), reason, w.now)
-			if err != nil {
-				return err
-			}
-			if err := w.tx.SaveRequest(ctx, next, r.Revision); err != nil {
-				return fmt.Errorf("save request: %w", err)
-			}
-			w.events = append(w.events, events...)
-			w.notify(notice{kind: NotifyDecided, request: next, by: by(r.Tenant).Name, recipients: []access.PrincipalID{principal}})
-		}
-		if p.Cursor = list.Next; p.Cursor == "" {
-			return nil
-		}
+// revokeHeldBy ends the grants of a principal and cancels its pending requests, in every tenant: what is open first, and of
+// a great many the rest by a recall.
+func (w *work) revokeHeldBy(ctx context.Context, principal access.PrincipalID, may rights, reason string) (out Ended, err error) {
+	order := access.Recall{Tenant: may.caller.Tenant, Principal: principal, By: may.caller.Actor(), Reason: reason}
+	grants, more, err := w.endAll(ctx, order, func(access.Grant) (string, bool) { return reason, true }, may.actor)
+	if err != nil {
+		return out, err
 	}
+	for _, g := range grants {
+		m, err := w.site(ctx, g.Role, g.Machine)
+		if err != nil {
+			return out, err
+		}
+		out.Grants = append(out.Grants, GrantDetail{Grant: g, MachineName: nameOf(m, g.Machine)})
+	}
+	left, err := w.cancelOf(ctx, principal, w.now, may.actor, reason)
+	if err != nil {
+		return out, err
+	}
+	if out.More = more || left; left && !more {
+		err = w.recall(ctx, order)
+	}
+	return out, err
 }

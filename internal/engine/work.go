@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -21,23 +22,16 @@ type work struct {
 	notices  []notice                            // who is to be told
 	bumps    map[access.AgentID]bool             // whether the revision is still to be moved
 	machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
-	unclosed map[access.MachineID][]access.Grant // as read so far, and kept up to date by saveGrant
-	held     map[holding][]access.Grant          // likewise
+	quiet    bool                                // nobody is told of what never opened: they were told of the act that ends it
+	lost     access.ResourceID                   // where the machine was that is deleted already
 
 	listens      map[access.TenantID]bool               // whether a tenant has a channel, as asked so far
 	applications map[access.ResourceID]*app.Application // by managed resource group, those looked for so far; nil where it is none
 }
 
-// holding is what HeldGrants are asked for by.
-type holding struct {
-	principal access.PrincipalID
-	machine   access.MachineID
-}
-
 func (*Engine) newWork(tx Tx, now time.Time) *work {
 	return &work{
 		tx: tx, now: now, bumps: map[access.AgentID]bool{}, machines: map[access.MachineID]access.Machine{},
-		unclosed: map[access.MachineID][]access.Grant{}, held: map[holding][]access.Grant{},
 		listens: map[access.TenantID]bool{}, applications: map[access.ResourceID]*app.Application{},
 	}
 }
@@ -73,19 +67,6 @@ func (w *work) site(ctx context.Context, role access.Role, id access.MachineID) 
 	return siteOf(role), nil
 }
 
-// grantsOf gives the unclosed grants of a machine.
-func (w *work) grantsOf(ctx context.Context, id access.MachineID) ([]access.Grant, error) {
-	if grants, ok := w.unclosed[id]; ok {
-		return grants, nil
-	}
-	grants, err := w.tx.UnclosedGrants(ctx, []access.MachineID{id})
-	if err != nil {
-		return nil, fmt.Errorf("read grants: %w", err)
-	}
-	w.unclosed[id] = grants
-	return grants, nil
-}
-
 // saveGrant saves a grant over revision was, with its events. quiet leaves the enforcement point alone: what it should do
 // stays the same.
 func (w *work) saveGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) error {
@@ -112,15 +93,8 @@ func (w *work) keepGrant(ctx context.Context, g access.Grant, was int64, events 
 			return g, err
 		}
 	}
-	if known, ok := w.unclosed[g.Machine]; ok {
-		w.unclosed[g.Machine] = remember(known, g)
-	}
-	key := holding{g.Principal, g.Machine}
-	if known, ok := w.held[key]; ok {
-		w.held[key] = remember(known, g)
-	}
 	for _, event := range events {
-		event.Scope, event.Agent = m.Resource, m.Agent
+		event.Scope, event.Agent = cmp.Or(m.Resource, w.lost), m.Agent
 		w.events = append(w.events, event)
 		w.notifyGrant(g, event)
 	}
@@ -135,7 +109,7 @@ func (w *work) keepGrant(ctx context.Context, g access.Grant, was int64, events 
 func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 	id := rbac.AssignmentID(g.ID)
 	if was != 0 {
-		if err := w.tx.DeleteRoleAssignment(ctx, id); err != nil {
+		if err := w.tx.DeleteActivation(ctx, g.ID); err != nil {
 			return fmt.Errorf("delete role assignment: %w", err)
 		}
 	}
@@ -152,36 +126,15 @@ func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 	return nil
 }
 
-// remember puts g in the place of its older self, or at the end.
-func remember(known []access.Grant, g access.Grant) []access.Grant {
-	if i := slices.IndexFunc(known, func(k access.Grant) bool { return k.ID == g.ID }); i >= 0 {
-		known[i] = g
-		return known
-	}
-	return append(known, g)
-}
-
-// heldBy gives the grants of a principal on a machine that had not ended when they were read.
-func (w *work) heldBy(ctx context.Context, key holding) ([]access.Grant, error) {
-	if grants, ok := w.held[key]; ok {
-		return grants, nil
-	}
-	grants, err := w.tx.HeldGrants(ctx, key.principal, key.machine)
-	if err != nil {
-		return nil, fmt.Errorf("read grants: %w", err)
-	}
-	w.held[key] = grants
-	return grants, nil
-}
-
-// supersede ends the grants of the same principal that g, which is in force, covers.
+// supersede ends the grants of the same principal that g, which is in force, covers. Only what is like it is read, so that
+// it costs the same however much the principal holds, or is open on the machine.
 func (w *work) supersede(ctx context.Context, g access.Grant, by access.Actor) error {
 	if !g.Role.IsZero() {
 		return nil // activations of one role stand side by side
 	}
-	others, err := w.heldBy(ctx, holding{g.Principal, g.Machine})
+	others, err := w.tx.GrantsLike(ctx, g, actChunk) // what is left of more does no harm: what is open is the union
 	if err != nil {
-		return err
+		return fmt.Errorf("read grants: %w", err)
 	}
 	for _, older := range others {
 		if !g.Covers(older, w.now) || !w.now.Before(older.End) {
@@ -210,26 +163,12 @@ func (w *work) endGrant(ctx context.Context, g access.Grant, by access.Actor, re
 	return w.keepGrant(ctx, next, g.Revision, events, false)
 }
 
-// revokeAll ends every grant of a machine.
-func (w *work) revokeAll(ctx context.Context, m access.Machine, by access.Actor, reason string) error {
-	return w.revokeWhere(ctx, m, by, reason, func(access.Grant) bool { return true })
-}
-
-// revokeWhere ends the grants of a machine that which picks; those whose time is over expire.
-func (w *work) revokeWhere(ctx context.Context, m access.Machine, by access.Actor, reason string, which func(access.Grant) bool) error {
-	grants, err := w.grantsOf(ctx, m.ID)
-	if err != nil {
-		return err
-	}
-	for _, g := range grants {
-		if g.State.Ended() || !which(g) {
-			continue
-		}
-		if _, err := w.endGrant(ctx, g, by, reason); err != nil {
-			return err
-		}
-	}
-	return nil
+// revokeOn ends the grants on a machine that why has a reason for; those whose time is over expire. Of a great many all are
+// closed and the first ended here: judged says that why looks at them by the policy, as the rest is to be looked at.
+func (w *work) revokeOn(ctx context.Context, m access.Machine, by access.Actor, reason string, judged bool, why func(access.Grant) (string, bool)) error {
+	order := access.Recall{Tenant: m.Tenant, Machine: m.ID, Scope: m.Resource, Judge: judged, By: by, Reason: reason}
+	_, _, err := w.endAll(ctx, order, why, func(access.TenantID) access.Actor { return by })
+	return err
 }
 
 // retireAgent revokes an agent in host mode, whose machine is gone; a gateway gets a new desired state.

@@ -74,9 +74,9 @@ type revokePrincipalInput struct {
 	Body      api.Note
 }
 
-func (a *API) revokePrincipal(ctx context.Context, in *revokePrincipalInput) (*answer[api.Page[api.Grant]], error) {
+func (a *API) revokePrincipal(ctx context.Context, in *revokePrincipalInput) (*answer[api.Revoked], error) {
 	ended, err := a.engine.RevokePrincipal(ctx, in.caller, in.Principal, in.Body.Reason)
-	return &answer[api.Page[api.Grant]]{page(engine.Listed[engine.GrantDetail]{Items: ended}, grantOut)}, err
+	return &answer[api.Revoked]{api.Revoked{Items: page(engine.Listed[engine.GrantDetail]{Items: ended.Grants}, grantOut).Items, More: ended.More}}, err
 }
 
 type listReviewsInput struct {

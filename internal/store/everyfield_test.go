@@ -229,6 +229,9 @@ func everyKept(f *fixture) []kept {
 			func(ctx context.Context, r engine.Reader) (access.RoleChange, error) {
 				return r.RoleChange(ctx, "change-1")
 			}),
+		keep("SaveRecall", func(c *access.Recall) { c.ID, c.Tenant, c.Machine = "recall-1", tenantID, "" },
+			func(ctx context.Context, tx engine.Tx, c access.Recall) error { return tx.SaveRecall(ctx, c, 0) },
+			func(ctx context.Context, r engine.Reader) (access.Recall, error) { return r.Recall(ctx, "recall-1") }),
 		keep("SaveApplicationDefinition", func(d *app.Definition) { d.Resource, d.Tenant = "/definition", tenantID },
 			func(ctx context.Context, tx engine.Tx, d app.Definition) error {
 				return tx.SaveApplicationDefinition(ctx, d, 0)

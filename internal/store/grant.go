@@ -15,10 +15,13 @@ g.start_at, g.end_at, g.state, g.reason, g.created_at, g.opened_at, g.ended_at, 
 g.eligibility, g.role, g.role_name, g.role_scope`
 	selectGrant           = "select " + grantColumns + " from grants g where g.id = $1 limit 1"
 	selectGrantsOfRequest = "select " + grantColumns + " from grants g where g.request = $1 order by g.id limit 100000"
-	selectUnclosed        = "select " + grantColumns + " from grants g where g.machine = $1 and g.closed_at = 0 order by g.id limit 1000000"
-	selectHeld            = "select " + grantColumns + " from grants g where g.principal = $1 and g.machine = $2 and g.ended_at = 0 order by g.id limit 1000000"
-	listGrants            = "select " + grantColumns + " from grants g"
-	listUnclosed          = "select " + grantColumns + " from grants g where g.closed_at = 0"
+	selectUnclosed        = "select " + grantColumns + " from grants g where g.machine = $1 and g.closed_at = 0 order by g.start_at, g.id limit 1000000"
+	// The index has the beginning of the sources, since its entries are bounded.
+	selectLike = "select " + grantColumns + ` from grants g where g.principal = $1 and g.machine = $2 and g.first_port = $3
+and substr(g.sources, 1, 80) = substr($4, 1, 80) and g.end_at <= $5 and g.last_port = $6 and g.protocol = $7 and g.sources = $4 and g.ended_at = 0
+order by g.end_at limit $8`
+	listGrants   = "select " + grantColumns + " from grants g"
+	listUnclosed = "select " + grantColumns + " from grants g where g.closed_at = 0"
 )
 
 func scanGrant(row scanner) (g access.Grant, err error) {
@@ -73,9 +76,30 @@ func (r *reader) Grants(ctx context.Context, f engine.GrantFilter, p engine.Page
 	return page(ctx, r.q, l, p, descending(columns), scanGrant, func(v access.Grant) []any { return []any{micros(v.CreatedAt), v.ID} })
 }
 
-// HeldGrants implements engine.Reader.
-func (r *reader) HeldGrants(ctx context.Context, principal access.PrincipalID, machine access.MachineID) ([]access.Grant, error) {
-	return all(ctx, r.q, scanGrant, selectHeld, string(principal), string(machine))
+// GrantsByID implements engine.Reader.
+func (r *reader) GrantsByID(ctx context.Context, ids []access.GrantID) (grants []access.Grant, err error) {
+	for group := range slices.Chunk(ids, mostInGroup) {
+		args := filled(group)
+		l := from(listGrants)
+		l.where("g.id in ("+strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")+")", args...)
+		l.text.WriteString(" limit 100")
+		found, err := all(ctx, r.q, scanGrant, l.text.String(), l.args...)
+		if err != nil {
+			return nil, err
+		}
+		grants = append(grants, found...)
+	}
+	return grants, nil
+}
+
+// GrantsLike implements engine.Reader.
+func (r *reader) GrantsLike(ctx context.Context, g access.Grant, limit int) ([]access.Grant, error) {
+	sources, err := toJSON(g.Sources)
+	if err != nil {
+		return nil, err
+	}
+	return all(ctx, r.q, scanGrant, selectLike, string(g.Principal), string(g.Machine), int64(g.Ports.First), sources, micros(g.End), int64(g.Ports.Last),
+		string(g.Protocol), int64(limit))
 }
 
 // UnclosedGrants implements engine.Reader. Machines are asked for in groups, since a statement takes so many arguments
@@ -104,7 +128,7 @@ func (r *reader) unclosed(ctx context.Context, machines []access.MachineID) ([]a
 	}
 	l := from(listUnclosed)
 	l.where("g.machine in ("+strings.TrimSuffix(strings.Repeat("?, ", len(machines)), ", ")+")", texts(machines)...)
-	l.text.WriteString(" order by g.machine, g.id limit 10000000")
+	l.text.WriteString(" order by g.machine, g.start_at, g.id limit 10000000")
 	return all(ctx, r.q, scanGrant, l.text.String(), l.args...)
 }
 

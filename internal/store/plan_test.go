@@ -66,6 +66,14 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 			_, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t", Principal: "u", States: []access.GrantState{access.GrantActive}}, p)
 		},
 		"grants of request": func(r *reader) { _, _ = r.GrantsOfRequest(ctx, "r") },
+		"standing of person": func(r *reader) {
+			_, _ = r.Standing(ctx, engine.StandingFilter{Principal: "u", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g"}, 100)
+		},
+		"standing on machine": func(r *reader) {
+			_, _ = r.Standing(ctx, engine.StandingFilter{Machine: "m", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g"}, 100)
+		},
+		"grants like one":   func(r *reader) { _, _ = r.GrantsLike(ctx, access.Grant{Principal: "u", Machine: "m"}, 100) },
+		"grants by id":      func(r *reader) { _, _ = r.GrantsByID(ctx, []access.GrantID{"a", "b"}) },
 		"unclosed":          func(r *reader) { _, _ = r.UnclosedGrants(ctx, []access.MachineID{"m"}) },
 		"unclosed of many":  func(r *reader) { _, _ = r.UnclosedGrants(ctx, make([]access.MachineID, 100)) },
 		"events":            func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{}, next) },

@@ -74,7 +74,7 @@ const mostInGroup = 100
 
 // filled gives the arguments that a group is asked for with. It comes in few sizes, so that few statements are prepared; the
 // last agent stands for those that are missing.
-func filled(group []access.AgentID) []any {
+func filled[T ~string](group []T) []any {
 	args := texts(group)
 	size := mostInGroup
 	for _, smaller := range []int{10, 1} {

@@ -72,7 +72,8 @@ type Scene struct {
 	Grants   []Grant         // of those machines: all that have not ended, and the ended that were not seen gone
 }
 
-// Desired derives what should hold at now. It does not depend on the order of anything in the scene.
+// Desired derives what should hold at now. It does not depend on the order of anything in the scene. A scheduled grant is
+// not part of it, though its start has come: whoever calls Begin looks first whether it may still open.
 func Desired(s Scene, now time.Time) DesiredState {
 	d := DesiredState{Agent: s.Agent.ID, Revision: s.Agent.Revision, Mode: s.Agent.Mode}
 	for _, m := range s.Machines {
@@ -90,7 +91,7 @@ func Desired(s Scene, now time.Time) DesiredState {
 	var live []Grant
 	for _, g := range s.Grants {
 		switch {
-		case g.Live(now):
+		case g.Live(now) && g.State != GrantScheduled:
 			live = append(live, g)
 		case g.State.Ended() && g.ClosedAt.IsZero(), !g.State.Ended() && !now.Before(g.End):
 			d.Ended = append(d.Ended, g.ID)

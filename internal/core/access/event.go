@@ -29,6 +29,10 @@ const (
 	GrantClosed        EventKind = "grant.closed"
 	GrantWarned        EventKind = "grant.warned" // its holder was told that it will end soon
 
+	// GrantsRecalled says that many grants are to end at once: none of them is open from here on, and each has an event of its
+	// own when it was ended.
+	GrantsRecalled EventKind = "grant.recalled"
+
 	DecisionMade    EventKind = "decision.made"
 	DecisionRefused EventKind = "decision.refused" // not theirs to decide, or no longer what was shown
 

@@ -1,0 +1,197 @@
+package engine_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// crowded is a world in which ann has more on web-1 than one transaction ends: many open ports, and a series ahead.
+func crowded(t *testing.T) (w *world, ann engine.Caller, host access.AgentID) {
+	t.Helper()
+	w = newWorld(t)
+	host = w.host("web-1").Agent.ID
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(t)
+	ann = w.user("ann", "")
+	w.group("team", ann)
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "team", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	var items []engine.ItemInput
+	for port := range uint16(150) {
+		items = append(items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1000 + port), Duration: 3 * time.Hour})
+	}
+	must(w.Submit(w.ctx, ann, engine.SubmitInput{Items: items, Justification: "because"}))(t)
+	must(w.Submit(w.ctx, ann, engine.SubmitInput{
+		Items:         []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1500), Duration: time.Hour}},
+		Justification: "because", Start: w.clock.now().Add(24 * time.Hour), Repeat: "FREQ=DAILY;COUNT=120",
+	}))(t)
+	w.reconcile()
+	if d := w.desired(host); len(d.Openings) != 150 {
+		t.Fatalf("%d are open", len(d.Openings))
+	}
+	return w, ann, host
+}
+
+func portsPolicy(first, last uint16) access.MachinePolicy {
+	return access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: first, Last: last}, Protocol: access.TCP, Max: 3 * time.Hour}}}
+}
+
+func (w *world) disable(name string, yes bool) {
+	w.tb.Helper()
+	must(w.ChangePrincipal(w.ctx, w.admin, name, engine.PrincipalChange{Disabled: &yes}))(w.tb)
+}
+
+// standing counts ann's grants that have not ended.
+func (w *world) standing(of engine.Caller) (n int) {
+	w.tb.Helper()
+	for p := (engine.Page{Limit: 1000}); ; {
+		list := must(w.Grants(w.ctx, w.admin, engine.GrantFilter{Principal: of.Principal, States: access.NotEnded()}, p))(w.tb)
+		if n, p.Cursor = n+len(list.Items), list.Next; p.Cursor == "" {
+			return n
+		}
+	}
+}
+
+// Whatever ends much at once closes all of it with its own commit, before any job has run, and the job ends each once.
+func TestAnActThatEndsMuchClosesItAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, one := range map[string]struct {
+		act  func(w *world, ann engine.Caller)
+		open int // what stays open
+	}{
+		"disabled": {act: func(w *world, _ engine.Caller) { w.disable("ann", true) }},
+		"disabled, and enabled again": {act: func(w *world, _ engine.Caller) {
+			w.disable("ann", true)
+			w.disable("ann", false)
+		}},
+		"revoked": {act: func(w *world, _ engine.Caller) {
+			if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(w.tb); len(ended.Grants) != 100 || !ended.More {
+				w.tb.Errorf("%d were ended, more %v", len(ended.Grants), ended.More)
+			}
+		}},
+		"policy narrowed": {open: 120, act: func(w *world, _ engine.Caller) {
+			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1119), nil))(w.tb)
+		}},
+		"policy deleted": {act: func(w *world, _ engine.Caller) {
+			if err := w.DeleteMachinePolicy(w.ctx, w.admin, "web-1", nil); err != nil {
+				w.tb.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, ann, host := crowded(t)
+			revision := w.desired(host).Revision
+			one.act(w, ann)
+			d := w.desired(host)
+			if len(d.Openings) != one.open || d.Revision <= revision {
+				t.Fatalf("%d are open at revision %d after %d", len(d.Openings), d.Revision, revision)
+			}
+			if left := w.standing(ann); left < 150 {
+				t.Fatalf("%d are left: one transaction has ended too much", left)
+			}
+			// What the agent says of what has closed is no drift.
+			var gone access.GrantID
+			for _, g := range must(w.Grants(w.ctx, w.admin, engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1000}))(t).Items {
+				if g.Grant.Ports.First > 1119 {
+					gone = g.Grant.ID
+				}
+			}
+			before := w.size()
+			if gone != "" {
+				w.report(host, access.Report{Revision: d.Revision, Observations: []access.Observation{{Grant: gone, Status: access.StatusClosed}}})
+				if kinds := w.kinds(before); kinds != "" {
+					t.Errorf("a report of what is recalled led to %s", kinds)
+				}
+			}
+			// The server stops here; two others go on, at the time of the first window ahead.
+			w.clock.advance(24*time.Hour + time.Minute)
+			var both sync.WaitGroup
+			for range 2 {
+				e := w.another()
+				both.Go(func() {
+					if _, err := e.Reconcile(w.ctx); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			both.Wait()
+			if got := w.desired(host); len(got.Openings) != 0 || w.standing(ann) != 0 {
+				t.Errorf("%d are open, %d have not ended", len(got.Openings), w.standing(ann))
+			}
+			ended := map[access.GrantID]int{}
+			for _, event := range w.events() {
+				switch event.Kind { //nolint:exhaustive // the others are not about the end
+				case access.GrantWasRevoked, access.GrantDidExpire:
+					ended[event.Grant]++
+					if event.Scope == "" {
+						t.Errorf("the end of %s does not say where", event.Grant)
+					}
+				case access.GrantBegan:
+					t.Errorf("%s began", event.Grant)
+				}
+			}
+			for id, n := range ended {
+				if n != 1 {
+					t.Errorf("%s ended %d times", id, n)
+				}
+			}
+			if len(ended) != 270 {
+				t.Errorf("%d have ended, of 270", len(ended))
+			}
+		})
+	}
+}
+
+// Whoever loses the right to much loses all of it in one commit of the reconciler, and what is inside of the right stays.
+func TestLosingTheRightToMuchClosesItAtOnce(t *testing.T) {
+	t.Parallel()
+	w, ann, host := crowded(t)
+	other := w.user("ben", "JIT Access Requester")
+	must(w.Submit(w.ctx, other, engine.SubmitInput{Items: []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1000), Duration: time.Hour}}}))(t)
+	if err := w.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	w.reconcile()
+	if got := w.desired(host); len(got.Openings) != 1 || w.standing(ann) != 0 || w.standing(other) != 1 {
+		t.Errorf("%d are open; ann has %d, ben %d", len(got.Openings), w.standing(ann), w.standing(other))
+	}
+	var kinds []string
+	for _, event := range w.events() {
+		if event.Kind == access.GrantsRecalled || event.Kind == access.GrantWasRevoked && len(kinds) == 0 {
+			kinds = append(kinds, string(event.Kind))
+		}
+	}
+	if fmt.Sprint(kinds) != "[grant.recalled]" {
+		t.Errorf("%v", kinds)
+	}
+}
+
+// A request that was made before everything of its requester was taken back is not approved while the job is on its way.
+func TestNothingIsApprovedThatIsTakenBack(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy { return oneOfOps(ops) })
+	var last engine.RequestDetail
+	for i := range 101 {
+		in := ssh("web-1", time.Hour)
+		in.IdempotencyKey = fmt.Sprint(i)
+		last = must(w.Submit(w.ctx, w.ann, in))(t)
+		if i == 0 {
+			w.clock.advance(time.Second)
+			defer func(first engine.RequestDetail) {
+				_, err := w.Decide(w.ctx, w.bob, first.Request.ID, true, "", first.Request.Digest)
+				wantCode(t, err, access.KindConflict, "requestRecalled")
+				w.reconcile()
+				if got := must(w.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled {
+					t.Errorf("the oldest request is %s", got.Request.State)
+				}
+			}(last)
+		}
+	}
+	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", "left"))(t); !ended.More {
+		t.Error("the one transaction has canceled everything")
+	}
+}

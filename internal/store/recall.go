@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	recallColumns = "c.id, c.tenant, c.principal, c.machine, c.scope, c.judge, c.actor, c.reason, c.at, c.after_start, c.after_grant, c.revision"
+	selectRecall  = "select " + recallColumns + " from recalls c where c.id = $1 limit 1"
+	// There is one for each person or machine with many grants that is just being ended, and the job deletes it within seconds.
+	selectRecalls = "select " + recallColumns + " from recalls c order by c.id limit 10000"
+	listStanding  = "select " + grantColumns + " from grants g where g.ended_at = 0"
+	// A person has roles at and asks for machines; the machine of a grant may be deleted.
+	selectSites = `select distinct coalesce(m.id, ''), coalesce(m.resource, g.role_scope), coalesce(m.tenant, '')
+from grants g left join machines m on m.id = g.machine where g.principal = $1 and g.ended_at = 0 limit 100000`
+	selectAgentsOpen = `select distinct m.agent from grants g join machines m on m.id = g.machine
+where g.principal = $1 and g.ended_at = 0 and g.state <> 'scheduled' and m.agent is not null limit 100000`
+)
+
+// actorRecord is an actor as it is stored.
+type actorRecord struct {
+	ID      access.PrincipalID `json:"id,omitempty"`
+	Name    string             `json:"name,omitempty"`
+	Address string             `json:"address,omitempty"`
+	Via     string             `json:"via,omitempty"`
+}
+
+func scanRecall(row scanner) (c access.Recall, err error) {
+	var actor actorRecord
+	err = row.Scan(&c.ID, &c.Tenant, &c.Principal, &c.Machine, &c.Scope, flagColumn{&c.Judge}, jsonColumn{&actor}, &c.Reason, timeColumn{&c.At},
+		timeColumn{&c.AfterStart}, &c.AfterGrant, &c.Revision)
+	if err != nil {
+		return c, err
+	}
+	c.By = access.Actor{ID: actor.ID, Name: actor.Name, Via: actor.Via}
+	return c, addrColumn{&c.By.Address}.Scan(actor.Address)
+}
+
+// Recall implements engine.RecallReader.
+func (r *reader) Recall(ctx context.Context, id access.RecallID) (access.Recall, error) {
+	return one(ctx, r.q, "recall", scanRecall, selectRecall, string(id))
+}
+
+// Recalls implements engine.RecallReader.
+func (r *reader) Recalls(ctx context.Context) ([]access.Recall, error) {
+	return remembered(r.memo, "recall", "all", func() ([]access.Recall, error) {
+		return all(ctx, r.q, scanRecall, selectRecalls)
+	})
+}
+
+// Standing implements engine.RecallReader.
+func (r *reader) Standing(ctx context.Context, f engine.StandingFilter, limit int) ([]access.Grant, error) {
+	l := from(listStanding)
+	equal(l, "g.principal", f.Principal)
+	equal(l, "g.eligibility", f.Eligibility)
+	if f.Machine != "" {
+		l.where("g.machine = ? and g.closed_at = 0", string(f.Machine)) // which has an index
+	}
+	if !f.Made.IsZero() {
+		l.where("g.created_at <= ?", micros(f.Made))
+	}
+	if f.AfterGrant != "" {
+		l.where("(g.start_at, g.id) > (?, ?)", micros(f.AfterStart), string(f.AfterGrant))
+	}
+	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "g.start_at, g.id", scanGrant, func(access.Grant) []any { return nil })
+	return listed.Items, err
+}
+
+// SitesHeld implements engine.RecallReader.
+func (r *reader) SitesHeld(ctx context.Context, principal access.PrincipalID) ([]access.Machine, error) {
+	return all(ctx, r.q, func(row scanner) (m access.Machine, err error) {
+		err = row.Scan(&m.ID, &m.Resource, &m.Tenant)
+		return m, err
+	}, selectSites, string(principal))
+}
+
+// AgentsOpenFor implements engine.RecallReader.
+func (r *reader) AgentsOpenFor(ctx context.Context, principal access.PrincipalID) ([]access.AgentID, error) {
+	return all(ctx, r.q, func(row scanner) (id access.AgentID, err error) {
+		err = row.Scan(&id)
+		return id, err
+	}, selectAgentsOpen, string(principal))
+}
+
+const (
+	insertRecall = `insert into recalls (id, tenant, principal, machine, scope, judge, actor, reason, at, after_start, after_grant, revision)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+	updateRecall = `update recalls set tenant = $2, principal = $3, machine = $4, scope = $5, judge = $6, actor = $7, reason = $8, at = $9, after_start = $10,
+after_grant = $11, revision = $12 where id = $1 and revision = $13`
+	deleteRecall = "delete from recalls where id = $1 and revision = $2"
+	// The grants themselves are ended one by one.
+	deleteActivationsOf = `delete from role_assignments where id in
+(select g.id from grants g where g.principal = $1 and g.ended_at = 0 and g.role_scope_key <> '')`
+	deleteActivationsBy = `delete from role_assignments where id in
+(select g.id from grants g where g.eligibility = $1 and g.eligibility <> '' and g.ended_at = 0)`
+	deleteActivation = "delete from role_assignments where id = $1"
+)
+
+// SaveRecall implements engine.RecallWriter.
+func (t *tx) SaveRecall(ctx context.Context, c access.Recall, was int64) error {
+	actor, err := toJSON(actorRecord{ID: c.By.ID, Name: c.By.Name, Address: addrText(c.By.Address), Via: c.By.Via})
+	if err != nil {
+		return err
+	}
+	return t.swap(ctx, "recall", c.Revision, was, insertRecall, updateRecall, []any{
+		string(c.ID), string(c.Tenant), string(c.Principal), string(c.Machine), string(c.Scope), flag(c.Judge), actor, c.Reason, micros(c.At),
+		micros(c.AfterStart), string(c.AfterGrant), c.Revision,
+	})
+}
+
+// DeleteRecall implements engine.RecallWriter.
+func (t *tx) DeleteRecall(ctx context.Context, id access.RecallID, was int64) error {
+	return t.exec(ctx, "recall", changed("recall"), deleteRecall, string(id), was)
+}
+
+// DeleteActivation implements engine.RecallWriter.
+func (t *tx) DeleteActivation(ctx context.Context, id access.GrantID) error {
+	return t.deactivate(ctx, deleteActivation, string(id))
+}
+
+// DeleteActivationsOf implements engine.RecallWriter.
+func (t *tx) DeleteActivationsOf(ctx context.Context, principal access.PrincipalID) error {
+	return t.deactivate(ctx, deleteActivationsOf, string(principal))
+}
+
+// DeleteActivationsBy implements engine.RecallWriter.
+func (t *tx) DeleteActivationsBy(ctx context.Context, eligibility access.EligibilityID) error {
+	return t.deactivate(ctx, deleteActivationsBy, string(eligibility))
+}
+
+func (t *tx) deactivate(ctx context.Context, text, id string) error {
+	if err := t.exec(ctx, "role assignment", nil, text, id); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
+}

@@ -31,6 +31,7 @@ type Renew struct {
 // clock does not matter.
 type Desired struct {
 	Agent      string      `json:"agent"`
+	Epoch      string      `json:"epoch,omitempty" doc:"Within which the revision grows. A state of another epoch is newer whatever its revision: the server was restored from a backup."`
 	Revision   int64       `json:"revision"`
 	Mode       string      `json:"mode"`
 	ServerTime int64       `json:"serverTime" doc:"The server's wall clock, microseconds since 1970, to measure skew by."`
@@ -75,6 +76,7 @@ type Opening struct {
 
 // Report is what an agent says it really has.
 type Report struct {
+	Epoch        string        `json:"epoch,omitempty" maxLength:"64" doc:"Of the revision, as the desired state had it. A report of another epoch than the newest is refused with anotherEpoch: make it again from the desired state that comes."`
 	Revision     int64         `json:"revision"`
 	SkewMillis   int64         `json:"skewMillis"`
 	Observations []Observation `json:"observations,omitempty" maxItems:"10000"`

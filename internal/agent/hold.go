@@ -38,12 +38,13 @@ func (a *agent) heard(ctx context.Context, now reading, skew time.Duration) {
 	}
 }
 
-// receive takes in a desired state. anew says that it is the first of its connection: whatever its revision, it is
-// what the server wants now, though the server may have been restored from a backup. Later ones never go back.
+// receive takes in a desired state. One that is the first of its connection (anew), or of another epoch, is what the server
+// wants now, whatever its revision: the server may have been restored from a backup. Others never go back.
 func (a *agent) receive(ctx context.Context, next access.DesiredState, problems []string, anew bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !anew && next.Revision < a.asked.Revision {
+	other := next.Epoch != a.asked.Epoch
+	if !anew && !other && next.Revision < a.asked.Revision {
 		a.Log.WarnContext(ctx, "an older desired state was passed over", "revision", next.Revision, "held", a.asked.Revision)
 		return
 	}
@@ -51,12 +52,17 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 		a.Log.ErrorContext(ctx, "codes for emergencies cannot be kept", "error", err)
 	}
 	next.Codes = nil
+	if other || next.Revision < a.asked.Revision {
+		a.out.startOver(next.Epoch) // what it held spoke of grants that the server may know nothing of
+	}
 	a.asked = settle(next, a.holding.DesiredState)
 	a.problem(ctx, "state", strings.Join(problems, "; "))
 	a.put(ctx)
+	if anew || other {
+		a.loop.Resync()
+	}
 	if anew {
 		a.problem(ctx, "certificate", "")
-		a.loop.Resync()
 		select {
 		case a.online <- struct{}{}:
 		default:
@@ -86,7 +92,7 @@ func (a *agent) put(ctx context.Context) {
 	a.holding.DesiredState = next
 	a.set(ctx, next)
 	if len(kept) > 0 {
-		r := access.Report{Revision: next.Revision}
+		r := access.Report{Epoch: next.Epoch} // of no revision: it is not in force yet
 		for _, id := range kept {
 			r.Observations = append(r.Observations, access.Observation{Grant: id, Status: access.StatusFailed, Detail: why})
 		}

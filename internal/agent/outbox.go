@@ -13,7 +13,7 @@ import (
 const maxPendingDenied = 5_000
 
 // outbox holds what is still to be reported, coalesced: of each grant every status at most once, in the order in
-// which they were last seen; counts added up; the newest revision and problem. It is used by several goroutines.
+// which they were last seen; counts added up; the last revision. It is used by several goroutines.
 type outbox struct {
 	wake chan struct{} // receives when there is something to send
 
@@ -22,7 +22,8 @@ type outbox struct {
 	seen     map[seenKey]numbered
 	denied   map[deniedKey]uint64
 	drift    []string
-	revision int64
+	epoch    string // of the server's states; observations of another one are left out
+	revision int64  // the last that was said to be in force, which after a restore of the server is less than the one before
 }
 
 type seenKey struct {
@@ -49,10 +50,14 @@ func newOutbox() *outbox {
 // add takes what has happened since the last call.
 func (b *outbox) add(r access.Report) {
 	b.mu.Lock()
-	b.revision = max(b.revision, r.Revision)
-	for _, o := range r.Observations {
-		b.next++
-		b.seen[seenKey{o.Grant, o.Status}] = numbered{b.next, o}
+	if r.Epoch == b.epoch {
+		if r.Revision != 0 {
+			b.revision = r.Revision
+		}
+		for _, o := range r.Observations {
+			b.next++
+			b.seen[seenKey{o.Grant, o.Status}] = numbered{b.next, o}
+		}
 	}
 	b.addCounts(r)
 	b.mu.Unlock()
@@ -63,7 +68,9 @@ func (b *outbox) add(r access.Report) {
 func (b *outbox) putBack(r access.Report) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.revision = max(b.revision, r.Revision)
+	if r.Epoch != b.epoch || r.Revision > b.revision { // it began over meanwhile
+		r.Observations = nil
+	}
 	first := b.next + 1
 	for _, n := range b.seen {
 		first = min(first, n.number)
@@ -76,6 +83,14 @@ func (b *outbox) putBack(r access.Report) {
 		}
 	}
 	b.addCounts(r)
+}
+
+// startOver drops what was seen of the grants of one epoch: what stands will be told anew. What happened on this host stays.
+func (b *outbox) startOver(epoch string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.epoch, b.revision = epoch, 0
+	clear(b.seen)
 }
 
 func (b *outbox) addCounts(r access.Report) {
@@ -95,7 +110,7 @@ func (b *outbox) addCounts(r access.Report) {
 func (b *outbox) take() (r access.Report, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r.Revision = b.revision
+	r.Epoch, r.Revision = b.epoch, b.revision
 	pending := slices.SortedFunc(maps.Values(b.seen), func(x, y numbered) int {
 		if x.number < y.number {
 			return -1

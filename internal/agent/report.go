@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -42,11 +43,11 @@ func (a *agent) keepReporting(ctx context.Context) {
 			return
 		}
 		pause := a.timing.backOffAfter(failures)
-		if refused(err) {
+		if refused(err) || errors.Is(err, errDropped) {
 			pause = a.timing.refusedPause()
 		}
 		failures++
-		a.Log.WarnContext(ctx, "the report could not be sent; it is kept", "error", explain(a.id.Server, err).Error(), "retry_in", pause.String())
+		a.Log.WarnContext(ctx, "the report could not be sent", "error", explain(a.id.Server, err).Error(), "retry_in", pause.String())
 		retry := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -72,10 +73,19 @@ func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
 		r.Problem, r.Skew = a.trouble()
 		r.Foreign = a.foreigners()
 		err := call(ctx, transport, *u.JoinPath(apiRoot, "agent/report"), toWire(r), nil)
-		if p, ok := errors.AsType[*api.Problem](err); ok && hopeless(p.Status) {
-			// Sending the same again would fail again, for ever, and hold up all that follows.
-			a.Log.ErrorContext(ctx, "the server does not take a report; it is dropped", "error", err.Error(), "observations", len(r.Observations))
-			err = nil
+		if p, ok := errors.AsType[*api.Problem](err); ok {
+			switch {
+			case p.Code == codeAnotherEpoch:
+				a.Log.InfoContext(ctx, "the server was restored from a backup; it is told anew what is in force")
+				r.Observations = nil
+				a.loop.Resync()
+			case hopeless(p.Status):
+				// Sending the same again would fail again, for ever, and hold up all that follows.
+				a.Log.ErrorContext(ctx, "the server does not take a report; it is made anew", "error", err.Error(), "observations", len(r.Observations))
+				a.out.startOver(r.Epoch)
+				a.connectAnew() // the whole state comes again, with all grants that the server wants to hear of
+				return fmt.Errorf("%w: %w", errDropped, err)
+			}
 		}
 		if err != nil {
 			a.out.putBack(r)
@@ -91,10 +101,15 @@ func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
 	}
 }
 
+// codeAnotherEpoch is how a server says that it was restored: what a report says may be of grants that it does not know.
+const codeAnotherEpoch = "anotherEpoch"
+
+var errDropped = errors.New("the server does not take the report")
+
 // hopeless tells whether an answer says that the report itself is at fault.
 func hopeless(status int) bool {
 	switch status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return true
 	}
 	return false

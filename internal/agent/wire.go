@@ -17,6 +17,7 @@ const (
 	maxOpenings  = 200_000
 	maxEnded     = 200_000
 	maxCodes     = 10_000
+	maxEpoch     = 64
 
 	maxCodeMillis = 366 * 24 * 60 * 60 * 1000
 )
@@ -31,13 +32,13 @@ func fromWire(w api.Desired, self Identity, origin time.Time) (d access.DesiredS
 		return d, nil, fmt.Errorf("the desired state is for agent %q, and this is %q", clip(w.Agent), self.Agent)
 	case access.Mode(w.Mode) != self.Mode:
 		return d, nil, fmt.Errorf("the desired state is for mode %q, and this agent enrolled as %q", clip(w.Mode), self.Mode)
-	case w.Revision < 0:
-		return d, nil, fmt.Errorf("the desired state has revision %d", w.Revision)
+	case w.Revision < 0 || len(w.Epoch) > maxEpoch:
+		return d, nil, fmt.Errorf("the desired state has revision %d of epoch %q", w.Revision, clip(w.Epoch))
 	case len(w.Machines) > maxMachines, len(w.Protected) > maxProtected, len(w.Openings) > maxOpenings, len(w.Ended) > maxEnded:
 		return d, nil, fmt.Errorf("the desired state is too large: %d machines, %d protected ranges, %d openings, %d ended grants",
 			len(w.Machines), len(w.Protected), len(w.Openings), len(w.Ended))
 	}
-	d = access.DesiredState{Agent: self.Agent, Revision: w.Revision, Mode: self.Mode}
+	d = access.DesiredState{Agent: self.Agent, Epoch: w.Epoch, Revision: w.Revision, Mode: self.Mode}
 	known := make(map[access.MachineID]bool, len(w.Machines))
 	for _, m := range w.Machines {
 		guarded := access.Guarded{Machine: access.MachineID(m.Machine), Name: m.Name}
@@ -141,7 +142,7 @@ const (
 
 // toWire converts a report, whose lists are within the limits already.
 func toWire(r access.Report) api.Report {
-	w := api.Report{Revision: r.Revision, SkewMillis: r.Skew.Milliseconds(), Problem: cut(r.Problem, maxProblem), Version: r.Version}
+	w := api.Report{Epoch: r.Epoch, Revision: r.Revision, SkewMillis: r.Skew.Milliseconds(), Problem: cut(r.Problem, maxProblem), Version: r.Version}
 	for _, o := range r.Observations {
 		w.Observations = append(w.Observations, api.Observation{
 			Grant: string(o.Grant), Status: string(o.Status),

@@ -27,6 +27,7 @@ type attempt struct {
 // pending is the report in the making.
 type pending struct {
 	news         bool // something besides refused attempts
+	epoch        string
 	revision     int64
 	problem      string
 	observations map[access.GrantID]access.Observation
@@ -44,9 +45,9 @@ func (p *pending) observe(o access.Observation) {
 	p.news = true
 }
 
-func (p *pending) state(revision int64, problem string) {
-	if p.revision != revision || p.problem != problem {
-		p.revision, p.problem, p.news = revision, problem, true
+func (p *pending) state(epoch string, revision int64, problem string) {
+	if p.epoch != epoch || p.revision != revision || p.problem != problem {
+		p.epoch, p.revision, p.problem, p.news = epoch, revision, problem, true
 	}
 }
 
@@ -92,7 +93,7 @@ func (p *pending) ready(now time.Time) bool {
 }
 
 func (p *pending) report() access.Report {
-	r := access.Report{Revision: p.revision, Problem: p.problem, Drift: slices.Clone(p.drift)}
+	r := access.Report{Epoch: p.epoch, Revision: p.revision, Problem: p.problem, Drift: slices.Clone(p.drift)}
 	r.Observations = slices.SortedFunc(maps.Values(p.observations), func(a, b access.Observation) int { return cmp.Compare(a.Grant, b.Grant) })
 	r.Denied = slices.SortedFunc(maps.Values(p.denied), func(a, b access.Denied) int {
 		return cmp.Or(cmp.Compare(a.Machine, b.Machine), a.Source.Compare(b.Source), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))

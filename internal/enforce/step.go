@@ -41,7 +41,8 @@ type work struct {
 	owners   map[access.OpeningKey][]access.GrantID // of every key that is desired, or was until its grants were seen closed
 	touched  map[access.GrantID]struct{}            // whose standing must be judged again
 	pending  pending
-	revision int64 // in force
+	epoch    string // of what is in force
+	revision int64  // in force
 	problem  string
 
 	apply    bool      // whatever the difference is
@@ -88,7 +89,7 @@ func (l *Loop) step(ctx context.Context, in inbox) {
 		l.log.WarnContext(ctx, "enforcement failed; it will be tried again", "error", err, "retry_in", w.backOff)
 		w.fail(err.Error())
 	}
-	w.pending.state(w.revision, w.problem)
+	w.pending.state(w.epoch, w.revision, w.problem)
 }
 
 // noticeJump looks whether the clock went on while timers stood still, as in a suspend. Kernel timeouts stood still too.
@@ -115,6 +116,10 @@ func (w *work) accept(in inbox, now time.Time) {
 			w.contact = now
 		}
 		next := *in.desired
+		if w.desired != nil && next.Epoch != w.desired.Epoch {
+			clear(w.pending.observations) // of grants that the server may know nothing of; what stands is told anew
+			in.resync = true
+		}
 		w.note(&next)
 		w.apply, w.retryAt = true, time.Time{}
 	}
@@ -241,7 +246,7 @@ func (l *Loop) write(ctx context.Context, wanted []access.Opening, gone []access
 		return err
 	}
 	w.recheck = false
-	w.revision = w.desired.Revision
+	w.epoch, w.revision = w.desired.Epoch, w.desired.Revision
 	w.judge(now)
 	return nil
 }

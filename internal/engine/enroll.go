@@ -107,6 +107,7 @@ func (e *Engine) enroll(ctx context.Context, tx Tx, addr netip.Addr, in EnrollIn
 		return Enrolled{}, fmt.Errorf("use enrolment token: %w", err)
 	}
 	agent.Tenant, agent.Name, agent.Mode, agent.EnrolledAt, agent.Scope = t.Tenant, name, t.Mode, now, t.scope()
+	agent.Epoch = newID()
 	w := e.newWork(tx, now)
 	out := Enrolled{Agent: agent}
 	p := placing{work: w, engine: e, token: t, agent: agent, actor: actorOf(agent, addr)}

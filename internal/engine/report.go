@@ -21,22 +21,29 @@ const (
 	maxForeign      = 100
 	maxDeniedEvents = 100
 	maxSkew         = time.Minute // beyond it an agent refuses to open
+	maxRevision     = 1 << 52     // no agent comes near it in truth
 )
 
-// Report takes in what an agent says it really has. A report that speaks of another agent's machine, or of a state that
-// does not exist yet, is refused whole. What it says of a grant counts only as far as the grant's own state allows: an
+// Report takes in what an agent says it really has. A report that speaks of another agent's machine is refused whole. One of
+// a state that does not exist here, or of an opening that nothing is known of, was made before the server was restored from a
+// backup: a new epoch begins for the agent, and it makes its report again; see epoch.go. What a report says of a grant counts only as far as the grant's own state allows: an
 // agent that lags behind reports what is no longer so, and the next state puts it right.
 func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Addr, r access.Report) error {
 	var a access.Agent
+	again := false
 	err := e.update(ctx, func(tx Tx) error {
 		var err error
 		if a, err = tx.Agent(ctx, agent); err != nil {
 			return fmt.Errorf("read agent: %w", err)
 		}
-		return e.report(ctx, tx, a, addr, r)
+		again, err = e.report(ctx, tx, a, addr, r)
+		return err
 	})
 	if err == nil {
 		e.poke()
+		if again {
+			return anotherEpoch()
+		}
 		return nil
 	}
 	if isKind(err, access.KindForbidden) || isKind(err, access.KindInvalid) {
@@ -56,42 +63,56 @@ type reporting struct {
 	agent  access.Agent
 	actor  access.Actor
 	guards map[access.MachineID]access.Machine
+	lost   bool // it speaks of an opening that nothing is known of
 }
 
-func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.Addr, r access.Report) error {
+// report takes a report in; again tells that an epoch has begun and that the agent is to make it again.
+func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.Addr, r access.Report) (again bool, err error) {
 	if err := checkReport(a, r, e.now()); err != nil {
-		return err
+		return false, err
+	}
+	if r.Epoch != "" && r.Epoch != a.Epoch {
+		return false, anotherEpoch()
+	}
+	if r.Revision > a.Revision {
+		if err := e.startEpoch(ctx, tx, a, r.Revision); err != nil || r.Epoch != "" {
+			return true, err
+		}
+		// One that knows of no epochs cannot make it again, and what it says of the grants that are there holds.
 	}
 	if a.Revoked {
-		return e.reportLeaving(ctx, tx, a, addr, r)
+		return false, e.reportLeaving(ctx, tx, a, addr, r)
 	}
 	machines, err := tx.MachinesOfAgent(ctx, a.ID)
 	if err != nil {
-		return fmt.Errorf("read machines: %w", err)
+		return false, fmt.Errorf("read machines: %w", err)
 	}
 	in := reporting{work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr), guards: make(map[access.MachineID]access.Machine, len(machines))}
 	for _, m := range machines {
 		in.guards[m.ID], in.machines[m.ID] = m, m
 	}
 	if err := in.observations(ctx, r.Observations); err != nil {
-		return err
+		return false, err
 	}
-	if err := in.denied(r.Denied); err != nil {
-		return err
+	if in.lost && r.Epoch != "" {
+		return true, e.startEpoch(ctx, tx, a, a.Revision)
+	}
+	if err := in.denied(ctx, r.Denied); err != nil {
+		return false, err
 	}
 	in.condition(r)
 	in.forgetPredecessors("")
-	if err := tx.SaveAgent(ctx, in.agent); err != nil {
-		return fmt.Errorf("save agent: %w", err)
+	if err := keepAgent(ctx, tx, in.agent); err != nil {
+		return false, err
 	}
-	return in.finish(ctx)
+	return false, in.finish(ctx)
 }
 
 func checkReport(a access.Agent, r access.Report, now time.Time) error {
 	switch {
 	case a.Revoked && !a.Leaving(now):
 		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
-	case r.Revision < 0 || r.Revision > a.Revision:
+	case r.Revision < 0 || r.Revision > maxRevision:
 		return access.Fault(access.KindInvalid, "unknownRevision", "the report is of revision %d, and the newest is %d", r.Revision, a.Revision)
 	case len(r.Observations) > maxObservations || len(r.Denied) > maxDenied || len(r.Drift) > maxDrift || len(r.Foreign) > maxForeign:
 		return access.Fault(access.KindInvalid, "reportTooLong", "the report has more than %d observations, %d denied attempts or %d drifts: split it",
@@ -127,7 +148,7 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 	for _, o := range seen {
 		g, ok := grants[o.Grant]
 		if !ok {
-			if err := in.foreign(ctx, o.Grant); err != nil {
+			if err := in.foreign(ctx, o); err != nil {
 				return err
 			}
 			continue
@@ -145,12 +166,14 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 }
 
 // foreign fails where a grant that is not among the agent's own is of a machine that it does not guard. A grant that is
-// closed already, or whose machine was deleted, is nobody's business any more.
-func (in *reporting) foreign(ctx context.Context, id access.GrantID) error {
-	g, err := in.tx.Grant(ctx, id)
+// closed already, or whose machine was deleted, is nobody's business any more. One that is not there at all was made before
+// the server was restored: that it is gone is as it should be, and anything else is to be told again.
+func (in *reporting) foreign(ctx context.Context, o access.Observation) error {
+	g, err := in.tx.Grant(ctx, o.Grant)
 	switch {
 	case isKind(err, access.KindNotFound):
-		return access.Fault(access.KindForbidden, "foreignGrant", "the report speaks of a grant %q that is none of this agent's", clip(string(id)))
+		in.lost = in.lost || o.Status != access.StatusClosed
+		return nil
 	case err != nil:
 		return fmt.Errorf("read grant: %w", err)
 	}
@@ -161,7 +184,7 @@ func (in *reporting) foreign(ctx context.Context, id access.GrantID) error {
 	if err != nil || m.ID == "" {
 		return err
 	}
-	return access.Fault(access.KindForbidden, "foreignGrant", "the report speaks of a grant %q that is none of this agent's", clip(string(id)))
+	return access.Fault(access.KindForbidden, "foreignGrant", "the report speaks of a grant %q that is none of this agent's", clip(string(o.Grant)))
 }
 
 // observe moves one grant as far as its state allows, and saves it where anything changed.
@@ -242,7 +265,7 @@ func (in *reporting) accessed(ctx context.Context, id access.MachineID) error {
 
 // denied records refused attempts to connect, one event for each machine, source, protocol and port. Beyond a bound one
 // event says how many more there were.
-func (in *reporting) denied(attempts []access.Denied) error {
+func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error {
 	type key struct {
 		machine  access.MachineID
 		source   netip.Addr
@@ -252,6 +275,13 @@ func (in *reporting) denied(attempts []access.Denied) error {
 	counts := map[key]uint64{}
 	for _, d := range attempts {
 		if _, mine := in.guards[d.Machine]; !mine {
+			m, err := in.machine(ctx, d.Machine)
+			if err != nil {
+				return err
+			}
+			if m.ID == "" {
+				continue // it was deleted after the attempt
+			}
 			return access.Fault(access.KindForbidden, "foreignMachine", "the report speaks of a machine %q that this agent does not guard", clip(string(d.Machine)))
 		}
 		counts[key{d.Machine, d.Source.Unmap().WithZone(""), d.Protocol, d.Port}] += max(d.Count, 1)

@@ -20,6 +20,13 @@ func (w *world) resourceGroup(name, person, role string) engine.Caller {
 	return c
 }
 
+func addresses(texts ...string) (all []netip.Addr) {
+	for _, text := range texts {
+		all = append(all, netip.MustParseAddr(text))
+	}
+	return all
+}
+
 func (w *world) enrolWith(c engine.Caller, in engine.TokenInput) (engine.Enrolled, error) {
 	w.tb.Helper()
 	token, _, err := w.MakeEnrollmentToken(w.ctx, c, in)
@@ -223,7 +230,7 @@ func TestAGatewayIsJoinedByRight(t *testing.T) {
 	gate := w.enrol("gate", access.ModeGateway)
 	contrib := w.resourceGroup("rga", "carl", "Contributor")
 	add := func(c engine.Caller, name, group, gateway, address string) error {
-		_, err := w.AddMachine(w.ctx, c, engine.AddMachineInput{Name: name, Gateway: gateway, ResourceGroup: group, Addresses: []netip.Addr{netip.MustParseAddr(address)}})
+		_, err := w.AddMachine(w.ctx, c, engine.AddMachineInput{Name: name, Gateway: gateway, ResourceGroup: group, Addresses: addresses(address)})
 		return err
 	}
 	if err := add(w.admin, "plc-1", "", "gate", "192.0.2.50"); err != nil {

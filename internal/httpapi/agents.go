@@ -96,7 +96,7 @@ func (a *API) report(ctx context.Context, in *reportInput) (*nothing, error) {
 }
 
 func (in *invalid) report(b api.Report) access.Report {
-	r := access.Report{Revision: b.Revision, Skew: millis(b.SkewMillis), Drift: b.Drift, Problem: b.Problem, Version: b.Version}
+	r := access.Report{Epoch: b.Epoch, Revision: b.Revision, Skew: millis(b.SkewMillis), Drift: b.Drift, Problem: b.Problem, Version: b.Version}
 	for _, o := range b.Observations {
 		r.Observations = append(r.Observations, access.Observation{
 			Grant: access.GrantID(o.Grant), Status: access.GrantStatus(o.Status),

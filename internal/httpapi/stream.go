@@ -57,7 +57,8 @@ type stream struct {
 	api        *API
 	to         sink
 	agent      access.AgentID
-	sent       int64         // revision of the last message
+	epoch      string        // of the last message
+	sent       int64         // revision of the last message; -1 before it
 	closeAfter time.Duration // the shortest time in which an opening closes once the server is lost; 0 for none
 
 	until time.Time // when the certificate ends, and with it what was proven by it
@@ -178,10 +179,14 @@ func (s *stream) beatAfter() time.Duration {
 // sendDesired sends the whole desired state where its number is not the one that was sent last.
 func (s *stream) sendDesired(ctx context.Context) error {
 	d, err := s.api.deriver.of(ctx, s.agent)
-	if err != nil || d.Revision == s.sent {
+	if err != nil || d.Epoch == s.epoch && d.Revision == s.sent {
 		return err
 	}
-	s.sent = d.Revision
+	if d.Epoch == s.epoch && d.Revision < s.sent {
+		// The database was restored under the running server. A new epoch wakes this stream again.
+		return s.api.engine.StartEpoch(ctx, s.agent, s.sent)
+	}
+	s.epoch, s.sent = d.Epoch, d.Revision
 	s.closeAfter = 0
 	for _, o := range d.Openings {
 		if o.CloseAfter > 0 && (s.closeAfter == 0 || o.CloseAfter < s.closeAfter) {
@@ -226,7 +231,7 @@ func (s *stream) write(p []byte) error {
 // desiredOut says what remains of each opening at now.
 func desiredOut(d access.DesiredState, now time.Time) api.Desired {
 	out := api.Desired{
-		Agent: string(d.Agent), Revision: d.Revision, Mode: string(d.Mode), ServerTime: now.UnixMicro(),
+		Agent: string(d.Agent), Epoch: d.Epoch, Revision: d.Revision, Mode: string(d.Mode), ServerTime: now.UnixMicro(),
 		Machines: make([]api.Guarded, 0, len(d.Machines)), Protected: make([]api.Protected, 0, len(d.Protected)),
 		Openings: make([]api.Opening, 0, len(d.Openings)),
 	}

@@ -10,7 +10,7 @@ import (
 
 const (
 	agentColumns = `id, tenant, name, mode, version, fingerprint, enrolled_at, last_seen_at, skew, revision, reported, reported_at, problem, revoked, foreign_rules,
-scope, successor, holds_until, predecessors`
+scope, successor, holds_until, predecessors, epoch`
 	selectAgent = "select " + agentColumns + " from agents where id = $1 limit 1"
 	listAgents  = "select " + agentColumns + " from agents"
 
@@ -23,7 +23,7 @@ func scanAgent(row scanner) (a access.Agent, err error) {
 	var before []predecessorRecord
 	err = row.Scan(&a.ID, &a.Tenant, &a.Name, &a.Mode, &a.Version, &a.Fingerprint, timeColumn{&a.EnrolledAt}, timeColumn{&a.LastSeenAt}, &skew, &a.Revision,
 		&a.Reported, timeColumn{&a.ReportedAt}, &a.Problem, flagColumn{&a.Revoked}, jsonColumn{&foreign},
-		&a.Scope, &a.Successor, timeColumn{&a.HoldsUntil}, jsonColumn{&before})
+		&a.Scope, &a.Successor, timeColumn{&a.HoldsUntil}, jsonColumn{&before}, &a.Epoch)
 	a.Skew, a.Foreign, a.Predecessors = time.Duration(skew), foreignRules(foreign), predecessors(before)
 	return a, err
 }
@@ -47,13 +47,14 @@ func (r *reader) Agents(ctx context.Context, p engine.Page) (engine.Listed[acces
 
 const (
 	upsertAgent = `insert into agents (id, tenant, name, name_key, mode, version, fingerprint, enrolled_at, last_seen_at, skew, revision, reported, reported_at,
-problem, revoked, foreign_rules, scope, scope_key, successor, holds_until, predecessors)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+problem, revoked, foreign_rules, scope, scope_key, successor, holds_until, predecessors, epoch)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 on conflict (id) do update set tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, mode = excluded.mode, version = excluded.version,
 fingerprint = excluded.fingerprint, enrolled_at = excluded.enrolled_at, last_seen_at = excluded.last_seen_at, skew = excluded.skew,
 reported = excluded.reported, reported_at = excluded.reported_at, problem = excluded.problem, revoked = excluded.revoked, foreign_rules = excluded.foreign_rules,
 scope = excluded.scope, scope_key = excluded.scope_key, successor = excluded.successor, holds_until = excluded.holds_until, predecessors = excluded.predecessors`
-	bumpAgent = "update agents set revision = revision + 1 where id = $1"
+	bumpAgent  = "update agents set revision = revision + 1 where id = $1"
+	startEpoch = "update agents set epoch = $1, revision = case when revision < $2 then $2 else revision end + 1 where id = $3"
 )
 
 // SaveAgent implements engine.Tx.
@@ -68,7 +69,7 @@ func (t *tx) SaveAgent(ctx context.Context, a access.Agent) error {
 	}
 	return t.exec(ctx, "agent", nil, upsertAgent, string(a.ID), string(a.Tenant), a.Name, fold(a.Name), string(a.Mode), a.Version, a.Fingerprint, micros(a.EnrolledAt),
 		micros(a.LastSeenAt), int64(a.Skew), a.Revision, a.Reported, micros(a.ReportedAt), a.Problem, flag(a.Revoked), foreign,
-		string(a.Scope), fold(string(a.Scope)), string(a.Successor), micros(a.HoldsUntil), before)
+		string(a.Scope), fold(string(a.Scope)), string(a.Successor), micros(a.HoldsUntil), before, a.Epoch)
 }
 
 // BumpAgent implements engine.Tx.
@@ -101,4 +102,13 @@ func predecessors(records []predecessorRecord) []access.Predecessor {
 		list = append(list, access.Predecessor{Agent: r.Agent, Since: instant(r.Since), Until: instant(r.Until)})
 	}
 	return list
+}
+
+// StartEpoch implements engine.Tx.
+func (t *tx) StartEpoch(ctx context.Context, id access.AgentID, epoch string, beyond int64) error {
+	if err := t.exec(ctx, "agent", missing("agent"), startEpoch, epoch, beyond, string(id)); err != nil {
+		return err
+	}
+	t.batch.news.agents = append(t.batch.news.agents, id)
+	return nil
 }

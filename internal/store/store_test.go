@@ -113,7 +113,7 @@ func agent(id access.AgentID, name string) access.Agent {
 		ID: id, Tenant: tenantID, Name: name, Mode: access.ModeHost, Version: "1.2", Fingerprint: "ab12", EnrolledAt: day(), LastSeenAt: day(),
 		Skew: 1234567 * time.Nanosecond, Revision: 7, Reported: 6, ReportedAt: day(), Problem: "none",
 		Foreign: []access.ForeignRule{{Table: "inet filter", Chain: "input", Effect: access.ForeignAccepts, Protocol: access.TCP, Ports: access.SinglePort(22), Text: "tcp dport 22 accept"}},
-		Scope:   access.ResourceGroupScope(subID, "Default"), Successor: "b", HoldsUntil: day(),
+		Scope:   access.ResourceGroupScope(subID, "Default"), Successor: "b", HoldsUntil: day(), Epoch: "e",
 		Predecessors: []access.Predecessor{{Agent: "c", Since: day(), Until: day().Add(time.Hour)}},
 	}
 }

@@ -45,6 +45,7 @@ type Guarded struct {
 // boot-time clock in an agent, which receives what remains of each opening and not its end.
 type DesiredState struct {
 	Agent     AgentID
+	Epoch     string // revisions of different epochs say nothing of which is newer
 	Revision  int64
 	Mode      Mode
 	Machines  []Guarded
@@ -75,7 +76,7 @@ type Scene struct {
 // Desired derives what should hold at now. It does not depend on the order of anything in the scene. A scheduled grant is
 // not part of it, though its start has come: whoever calls Begin looks first whether it may still open.
 func Desired(s Scene, now time.Time) DesiredState {
-	d := DesiredState{Agent: s.Agent.ID, Revision: s.Agent.Revision, Mode: s.Agent.Mode}
+	d := DesiredState{Agent: s.Agent.ID, Epoch: s.Agent.Epoch, Revision: s.Agent.Revision, Mode: s.Agent.Mode}
 	for _, m := range s.Machines {
 		d.Machines = append(d.Machines, Guarded{Machine: m.ID, Name: m.Name, Addresses: slices.Clone(m.Addresses)})
 	}
@@ -186,6 +187,7 @@ type Denied struct {
 
 // Report is what an agent says it really has.
 type Report struct {
+	Epoch        string        // of the revision; empty from an agent that knows of none
 	Revision     int64         // the desired state that these observations are of
 	Skew         time.Duration // the agent's wall clock minus the server's, as the agent measured it
 	Observations []Observation // of every grant whose status is new, and of all after a reconnect

@@ -27,6 +27,7 @@ type Agent struct {
 	LastSeenAt  time.Time     // zero until its first report
 	Skew        time.Duration // its wall clock minus the server's, when last seen
 	Revision    int64         // number of its desired state; grows with each change
+	Epoch       string        // within which the number grows; another one where the server was restored from a backup
 	Reported    int64         // the newest revision it said it has in force
 	ReportedAt  time.Time
 	Problem     string // what it last could not do; empty when all is well

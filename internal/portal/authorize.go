@@ -15,12 +15,11 @@ import (
 
 // authorizePage is what the page of a program's sign-in shows.
 type authorizePage struct {
-	Client      string
-	Redirect    string
-	Fields      []field // of the client's call, sent along with the form
-	Name        string
-	Problem     string
-	NewPassword bool
+	credentials
+
+	Client   string
+	Redirect string
+	Fields   []field // of the client's call, sent along with the form
 }
 
 type field struct{ Name, Value string }
@@ -45,7 +44,10 @@ func (v *visit) authorize(authority string) {
 		v.sendBack(redirect, url.Values{"error": {oauth}, "error_description": {text}})
 		return
 	}
-	page := authorizePage{Client: pending.Client, Redirect: redirect.Host, Name: v.FormValue("login_hint"), NewPassword: v.PostFormValue("newPassword") != ""}
+	page := authorizePage{Client: pending.Client, Redirect: redirect.Host, credentials: v.credentials()}
+	if page.Name == "" {
+		page.Name = v.FormValue("login_hint")
+	}
 	for _, name := range []string{"client_id", "redirect_uri", "response_type", "response_mode", "scope", "resource", "state", "nonce", "code_challenge", "code_challenge_method"} {
 		if value := v.FormValue(name); value != "" {
 			page.Fields = append(page.Fields, field{name, value})
@@ -59,13 +61,9 @@ func (v *visit) authorize(authority string) {
 		v.sendBack(redirect, url.Values{"error": {"access_denied"}, "error_description": {"the person refused the sign-in"}})
 		return
 	}
-	page.Name = v.PostFormValue("name")
 	code, err := v.issue(identity.TenantRef(authority), pending)
 	if err != nil {
-		status, text := say(err)
-		page.Problem = text
-		page.NewPassword = page.NewPassword || access.CodeOf(err) == "passwordChangeRequired"
-		v.show(status, "authorize.html", page)
+		v.show(page.refused(err), "authorize.html", page)
 		return
 	}
 	v.sendBack(redirect, url.Values{"code": {code}})

@@ -9,13 +9,12 @@ import (
 
 // devicePage is what the page of a device's sign-in shows.
 type devicePage struct {
-	Code        string // empty: it is asked for
-	Client      string
-	Address     string
-	Name        string
-	Problem     string
-	NewPassword bool
-	Done        string
+	credentials
+
+	Code    string // empty: it is asked for
+	Client  string
+	Address string
+	Done    string
 }
 
 // device lets a device in, or refuses it: its user types the code that it shows, and signs in.
@@ -33,14 +32,14 @@ func (v *visit) device() {
 			err = limited
 		}
 		status, text := say(err)
-		v.show(status, "device.html", devicePage{Problem: text})
+		v.show(status, "device.html", devicePage{credentials: credentials{Problem: text}})
 		return
 	}
 	if err != nil {
 		v.fail(err)
 		return
 	}
-	page := devicePage{Code: code, Client: waiting.Client, Address: waiting.Address, Name: v.PostFormValue("name"), NewPassword: v.PostFormValue("newPassword") != ""}
+	page := devicePage{Code: code, Client: waiting.Client, Address: waiting.Address, credentials: v.credentials()}
 	switch {
 	case v.Method == http.MethodGet || v.PostFormValue("answer") == "":
 		v.show(http.StatusOK, "device.html", page)
@@ -59,10 +58,7 @@ func (v *visit) device() {
 		err = engine.AnswerSignIn(v.Context(), code, session)
 	}
 	if err != nil {
-		status, text := say(err)
-		page.Problem = text
-		page.NewPassword = page.NewPassword || access.CodeOf(err) == "passwordChangeRequired"
-		v.show(status, "device.html", page)
+		v.show(page.refused(err), "device.html", page)
 		return
 	}
 	page.Done = "You are signed in on the device. You may close this page."

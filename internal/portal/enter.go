@@ -11,20 +11,19 @@ import (
 
 // enterPage is what the page of a browser's own sign-in shows.
 type enterPage struct {
-	Name        string
-	Next        string // the path to go on to
-	Problem     string
-	Note        string
-	NewPassword bool
-	Tenant      string // whose page it is, as it was asked for; empty is the tenant that runs the server
-	OIDC        bool   // it has an identity provider to sign in with
+	credentials
+
+	Next   string // the path to go on to
+	Note   string
+	Tenant string // whose page it is, as it was asked for; empty is the tenant that runs the server
+	OIDC   bool   // it has an identity provider to sign in with
 }
 
 // enter signs a person in to the portal. Where the address names a tenant, a name without one is of that tenant. A session that the
 // browser had ends, so that no one keeps a way in to what follows.
 func (v *visit) enter() {
 	v.script()
-	page := enterPage{Tenant: v.FormValue("tenant"), Name: v.PostFormValue("name"), Next: local(v.FormValue("next")), NewPassword: v.PostFormValue("newPassword") != ""}
+	page := enterPage{Tenant: v.FormValue("tenant"), credentials: v.credentials(), Next: local(v.FormValue("next"))}
 	var err error
 	if page.OIDC, err = v.portal.config.Identity.HasOIDC(v.Context(), page.Tenant); err != nil {
 		v.fail(err)
@@ -39,11 +38,9 @@ func (v *visit) enter() {
 	}
 	signed, err := v.check(page.Tenant, "browser")
 	if err != nil {
-		status, text := say(err)
-		page.Problem = text
+		status := page.refused(err)
 		if access.CodeOf(err) == "passwordChangeRequired" {
-			page.NewPassword, page.Problem = true, ""
-			page.Note = "This password was good for one sign-in. Type it once more, and choose one of your own."
+			page.Problem, page.Note = "", "This password was good for one sign-in. Choose one of your own."
 		}
 		v.show(status, "enter.html", page)
 		return

@@ -192,9 +192,10 @@ func (v *visit) fail(err error) {
 	if status == http.StatusInternalServerError {
 		v.portal.config.Log.Error("page failed", "path", v.URL.Path, "error", err)
 	}
-	v.show(status, "error.html", sentence(text))
+	v.show(status, "error.html", text)
 }
 
+// say gives an error the status of its page, and its words as a sentence.
 func say(err error) (status int, text string) {
 	e, known := errors.AsType[*access.Error](err)
 	if !known {
@@ -202,17 +203,17 @@ func say(err error) (status int, text string) {
 	}
 	switch e.Kind {
 	case access.KindInvalid, access.KindConflict:
-		return http.StatusBadRequest, e.Message
+		return http.StatusBadRequest, sentence(e.Message)
 	case access.KindUnauthenticated:
-		return http.StatusUnauthorized, e.Message
+		return http.StatusUnauthorized, sentence(e.Message)
 	case access.KindForbidden:
-		return http.StatusForbidden, e.Message
+		return http.StatusForbidden, sentence(e.Message)
 	case access.KindNotFound:
-		return http.StatusNotFound, e.Message
+		return http.StatusNotFound, sentence(e.Message)
 	case access.KindLimited:
-		return http.StatusTooManyRequests, e.Message
+		return http.StatusTooManyRequests, sentence(e.Message)
 	case access.KindUnavailable:
-		return http.StatusServiceUnavailable, e.Message
+		return http.StatusServiceUnavailable, sentence(e.Message)
 	case access.KindInternal:
 	}
 	return http.StatusInternalServerError, "Something went wrong in the server; its log says what."
@@ -228,7 +229,30 @@ func (v *visit) signIn(tenant, client string) (session string, err error) {
 	return identity.SessionOf(signed), nil
 }
 
+// credentials is what a form with a name and a password shows.
+type credentials struct {
+	Name        string
+	Password    string // the one-time password that was typed, which goes along in the form where a new one takes its place
+	Problem     string
+	NewPassword bool // a new password is asked for
+}
+
+func (v *visit) credentials() credentials {
+	return credentials{Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword") != ""}
+}
+
+// refused says why nobody was signed in. Who has to choose a new password, or chose one that will not do, is asked for that
+// alone: the one-time password needs no typing again.
+func (c *credentials) refused(err error) (status int) {
+	status, c.Problem = say(err)
+	c.NewPassword = access.CodeOf(err) == "passwordChangeRequired" || c.NewPassword && access.KindOf(err) == access.KindInvalid
+	return status
+}
+
 func (v *visit) check(tenant, client string) (identity.SignedIn, error) {
+	if chosen := v.PostFormValue("newPassword"); chosen != "" && v.PostFormValue("again") != chosen {
+		return identity.SignedIn{}, access.Fault(access.KindInvalid, "passwordsDiffer", "the two were not the same: type the new password twice")
+	}
 	return v.portal.config.Identity.SignIn(v.Context(), identity.SignInInput{
 		Tenant: tenant, Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword"),
 		Address: v.address, Via: "portal", Client: client,

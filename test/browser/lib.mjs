@@ -37,8 +37,8 @@ export async function signIn(page, name, password, fresh, at = portal) {
   await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   if (fresh) {
-    await page.getByLabel("One-time or present password").fill(password);
     await page.getByLabel("New password").fill(fresh);
+    await page.getByLabel("The same again").fill(fresh);
     await page.getByRole("button", { name: "Save and sign in" }).click();
   }
   await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();

@@ -110,5 +110,136 @@ await anna.getByText("What approving opens").waitFor();
 const made = await api(anna, new URL(anna.url()).pathname);
 check("the request is what was ticked: " + JSON.stringify(made.items), made.items.map((i) => `${i.machine} ${i.ports}`).sort().join() === "db-1 5432,web-1 22,web-1 443");
 
+// A request is all or nothing, and the sum says so: what needs no approval itself waits for the rest.
+await anna.goto(portal + "/ask?machine=db-1&machine=web-1");
+await anna.getByText("nothing opens before all of it is approved").waitFor();
+check("nothing opens at once", (await sum.getByText("Opens without").count()) === 0);
+anna.expected.push(/status of 400/);
+await anna.getByLabel("Another address or a prefix").check();
+await anna.getByLabel("Address or prefix", { exact: true }).fill("203.0.113.0/33");
+await anna.getByText("as it is, nothing would open").waitFor();
+anna.expected.length = 0;
+await anna.getByRole("radio", { name: /My address/ }).check();
+await port("db-1", "tcp/22").uncheck();
+await port("web-1", "tcp/443").check();
+await anna.getByText("All of it opens at once.").waitFor();
+check("each opens without approval", (await sum.getByText("Opens without anybody's approval.").count()) === 2);
+await anna.getByRole("button", { name: "Request access", exact: true }).click();
+await anna.getByText("What was asked for").waitFor();
+
+// Two requests that wait: deciding one leaves the other, and the keys stay on the page.
+const focused = (page) => page.evaluate(() => (document.activeElement === document.body ? "" : document.activeElement?.tagName));
+await anna.goto(portal + "/machines/db-1/connect?port=tcp/22");
+await anna.getByRole("button", { name: "Open another port" }).click();
+await anna.getByText("Opens once it is approved").first().waitFor();
+await anna.getByLabel("Justification").fill("The other one");
+await anna.getByRole("button", { name: "Request access" }).click();
+await until("two wait", async () => (await api(anna, "/requests?requester=me&state=pending")).items.length === 2);
+const ben = await person(browser);
+ben.expected.push(/403/);
+await signIn(ben, "ben", BEN_PASSWORD, own);
+ben.expected.length = 0;
+await ben.goto(portal + "/approvals");
+await ben.getByRole("link", { name: /The other one/ }).waitFor();
+check("both wait for him", (await ben.getByRole("main").getByRole("listitem").filter({ hasText: "anna" }).count()) === 2);
+await ben.getByRole("link", { name: /The other one/ }).press("Enter");
+await ben.getByRole("button", { name: "Approve" }).press("Enter");
+await ben.getByRole("button", { name: "Approve" }).waitFor({ state: "detached" });
+check("the focus stays on the page after Approve", (await focused(ben)) !== "");
+await ben.goto(portal + "/approvals");
+await ben.getByRole("main").getByRole("link", { name: /anna/ }).waitFor();
+check("the other one still waits", (await ben.getByRole("main").getByRole("link", { name: /anna/ }).count()) === 1 && (await ben.getByText("The other one").count()) === 0);
+
+// Two tabs of one person, and two openings: ending one by its key leaves the other, in both tabs.
+const tab = await anna.context().newPage();
+await tab.goto(portal + "/access");
+await anna.goto(portal + "/access");
+const live = (page) => page.getByRole("region", { name: "Live" }).getByRole("listitem");
+await until("three are open", async () => (await live(anna).filter({ hasText: "Open" }).count()) === 3 && (await live(tab).count()) === 3);
+const ended = live(anna).filter({ hasText: "tcp/443" });
+await ended.getByRole("button", { name: "End now" }).press("Enter");
+await ended.waitFor({ state: "detached" });
+check("the focus stays on the page after End now", (await focused(anna)) !== "");
+await until("two are left in both tabs", async () => (await live(anna).count()) === 2 && (await live(tab).count()) === 2);
+check("the others are open", (await live(tab).filter({ hasText: "tcp/22" }).count()) === 2);
+await live(tab).first().getByRole("button", { name: "Extend" }).press("Enter");
+await tab.getByRole("dialog").getByLabel(/How much longer/).waitFor();
+await tab.keyboard.press("Escape");
+await tab.getByRole("dialog").waitFor({ state: "detached" });
+check("a dialog gives the focus back", await live(tab).first().getByRole("button", { name: "Extend" }).evaluate((e) => e === document.activeElement));
+
+// Two windows to come: one is canceled, and says when it was to open and when that was called off.
+const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
+const call = (page, method, path, data) => page.context().request.fetch(portal + "/api/v1" + path, { method, headers: { Origin: portal, "Sec-Fetch-Site": "same-origin" }, data });
+for (const ports of ["22", "443"]) check("scheduled", (await call(anna, "POST", "/requests", { items: [{ machine: "web-1", ports }], start: tomorrow, forSeconds: 600 })).ok());
+const later = anna.getByRole("region", { name: "Scheduled" }).getByRole("listitem");
+await until("two are to come", async () => (await later.count()) === 2);
+await later.filter({ hasText: "tcp/443" }).getByRole("button", { name: "Cancel" }).click();
+await until("one is left", async () => (await later.count()) === 1 && (await later.innerText()).includes("tcp/22"));
+const past = anna.getByRole("region", { name: "Past" }).getByRole("listitem").filter({ hasText: "was to open" });
+await past.waitFor();
+check("no span runs backwards: " + (await past.innerText()), /Canceled/.test(await past.innerText()) && /was to open .*, canceled/.test(await past.innerText()) && !/ to \d+ \w+,/.test((await past.innerText()).replace("was to open", "")));
+await inspect(anna, "my access, one was canceled");
+
+// What ends with a machine is named and counted before it does.
+await admin.goto(portal + "/machines/web-1");
+await admin.getByRole("button", { name: "Delete" }).click();
+await admin.getByText("Ends 1 open grant: anna's tcp/22.").waitFor();
+await admin.getByText(/Cancels 1 scheduled window, the next one anna's tcp\/22/).waitFor();
+await admin.getByText("The gateway gw-berlin no longer guards it").waitFor();
+await inspect(admin, "delete a machine");
+await admin.keyboard.press("Escape");
+await admin.getByRole("dialog").waitFor({ state: "detached" });
+check("Escape gives the focus back", await admin.getByRole("button", { name: "Delete" }).evaluate((e) => e === document.activeElement));
+
+// The settings, with two of each: what is taken away is what was meant.
+const make = async (method, path, data) => { const said = await call(admin, method, path, data); check(`${path}: ${await said.text()}`, said.ok()); };
+const pair = async (path, one, two) => { await make("POST", path, one); await make("POST", path, two); };
+await pair("/principals", { kind: "group", name: "ops" }, { kind: "group", name: "dba" });
+await make("PUT", "/networks/office", { prefixes: ["203.0.113.0/24"] });
+await make("PUT", "/networks/vpn", { prefixes: ["198.51.100.0/24"] });
+await pair("/tokens", { name: "nightly", ttlSeconds: 86400 }, { name: "hourly", ttlSeconds: 86400 });
+await pair("/role-assignments", { principal: "ops", role: "Reader" }, { principal: "dba", role: "Reader" });
+await pair("/eligibilities", { principal: "anna", role: "Reader", scope: "/", maxSeconds: 3600 }, { principal: "anna", role: "Contributor", scope: "/", maxSeconds: 3600 });
+const hook = { kind: "webhook", allowPrivate: true, secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" };
+await pair("/channels", { name: "hook", url: "https://10.77.0.1:9/a", ...hook }, { name: "other", url: "https://10.77.0.1:9/b", ...hook });
+await pair("/enrollment-tokens", { name: "new-1" }, { name: "new-2" });
+const dialog = admin.getByRole("dialog");
+for (const [page, losing, ok, kept] of [
+  ["/settings/networks", "Delete office", "Delete", "Delete vpn"], ["/settings/tokens", "Revoke nightly", "Revoke", "Revoke hourly"],
+  ["/settings/assignments", "Take Reader from ops", "Take away", "Take Reader from dba"], ["/settings/eligibilities", "Take Reader from anna", "Take away", "Take Contributor from anna"],
+  ["/settings/agents", "Withdraw the token for new-1", "Withdraw", "Withdraw the token for new-2"],
+]) {
+  await admin.goto(portal + page);
+  const gone = admin.getByRole("button", { name: losing, exact: true });
+  await gone.press("Enter");
+  await dialog.getByRole("button", { name: ok, exact: true }).press("Enter");
+  await gone.waitFor({ state: "detached" });
+  check(`${page}: the other one stays`, (await admin.getByRole("button", { name: kept, exact: true }).count()) === 1);
+  check(`${page}: the focus stays on the page`, (await focused(admin)) !== "");
+}
+await admin.goto(portal + "/settings/groups/ops");
+for (const name of ["anna", "ben"]) {
+  await admin.getByLabel("Person or group").fill(name);
+  await admin.getByLabel("Person or group").press("Enter");
+  await admin.getByRole("button", { name: `Take ${name} out` }).waitFor();
+}
+await admin.getByRole("button", { name: "Take anna out" }).press("Enter");
+await admin.getByRole("button", { name: "Take anna out" }).waitFor({ state: "detached" });
+check("one member is left", (await api(admin, "/principals?group=ops")).items.map((p) => p.name).join() === "ben");
+check("the focus stays on the page after Take out", (await focused(admin)) !== "");
+await admin.goto(portal + "/settings/routes");
+await admin.getByRole("button", { name: "Subscribe" }).click();
+await admin.getByLabel("Channel", { exact: true }).selectOption("hook");
+await admin.getByLabel("For", { exact: true }).selectOption("all");
+const kinds = admin.getByRole("group", { name: /^Of what/ }).getByRole("checkbox");
+await kinds.nth(0).press("Space");
+await kinds.nth(1).press("Space");
+await kinds.nth(2).check();
+await kinds.nth(1).uncheck();
+await dialog.getByRole("button", { name: "Subscribe" }).click();
+await admin.getByText("Everybody").waitFor();
+check("two kinds are told", (await api(admin, "/routes")).items[0].kinds.length === 2);
+
 await browser.close();
 if (faults.length) process.exit(1);

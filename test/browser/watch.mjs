@@ -79,7 +79,22 @@ await button("Show").click();
 await admin.getByText("Nobody had access").waitFor();
 
 // Alerts: five refused requests are one; it is acknowledged, then closed, and its evidence leads to the log.
-await link("Alerts").click();
+// What somebody should look at, and the review that is owed, are seen on the overview and counted in the navigation.
+const menu = (name) => admin.getByRole("navigation", { name: "Pages", exact: true }).getByRole("link", { name });
+await admin.goto(portal + "/");
+await admin.getByRole("region", { name: "Waiting for your decision" }).getByRole("link", { name: /anna broke the glass: web-1 tcp\/22/ }).waitFor();
+await admin.getByRole("region", { name: "Open now" }).getByText("Break-glass").waitFor();
+await menu(/^Approvals 1 waiting$/).waitFor();
+await menu(/^Alerts \d+ open$/).waitFor();
+await inspect(admin, "overview, a review is owed");
+await menu(/^Approvals/).click();
+await admin.getByRole("main").getByRole("link", { name: /anna broke the glass/ }).waitFor();
+const anna = await person(browser);
+await signIn(anna, "anna", process.env.ADMIN_PASSWORD);
+await anna.getByText("Your emergency access to web-1 tcp/22 has not been reviewed.", { exact: false }).waitFor();
+check("nobody reviews their own", (await anna.getByRole("region", { name: "Waiting for your decision" }).getByText("broke the glass").count()) === 0);
+await inspect(anna, "overview of who owes a review");
+await menu(/^Alerts/).click();
 await admin.getByRole("link", { name: /Repeated refused requests/ }).waitFor();
 await inspect(admin, "alerts");
 await admin.getByRole("link", { name: /Repeated refused requests/ }).click();
@@ -92,7 +107,7 @@ check("text of people stays text", (await admin.title()) !== "owned");
 await admin.getByLabel(/Comment/).fill("It was a typing mistake");
 await button("Close").click();
 await admin.getByText("It was a typing mistake").waitFor();
-await link("Alerts").first().click();
+await menu(/^Alerts/).click();
 await link("Closed").click();
 await admin.getByRole("link", { name: /Repeated refused requests/ }).waitFor();
 check("the state has an address", new URL(admin.url()).searchParams.get("state") === "closed");
@@ -108,7 +123,7 @@ await admin.getByText("250 attempts in 10m").waitFor();
 await inspect(admin, "alert rules");
 
 // The review that anna owes.
-await link("Break-glass reviews").click();
+await admin.getByRole("link", { name: "Break-glass reviews 1" }).click();
 await admin.getByText("Nobody answers the phone").waitFor();
 await inspect(admin, "reviews");
 await button("Close the review").click();
@@ -116,6 +131,8 @@ await admin.getByLabel("What you found").fill("She did what had to be done");
 await inspect(admin, "review");
 await admin.getByRole("dialog").getByRole("button", { name: "Close the review" }).click();
 await admin.getByText("No review is owed").waitFor();
+await menu(/^Approvals$/).waitFor();
+await anna.getByText("has not been reviewed", { exact: false }).waitFor({ state: "detached" });
 await link("All").click();
 await admin.getByText("She did what had to be done").waitFor();
 

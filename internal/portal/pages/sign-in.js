@@ -1,4 +1,14 @@
-// Offers to sign in with a passkey where the browser knows them: the one thing of the sign-in pages that needs a script.
+// The two things of the sign-in pages that need a script: a look at a new password as it is typed, and passkeys.
+(() => {
+  const show = document.getElementById("show");
+  if (!show) return;
+  show.hidden = false;
+  show.addEventListener("change", (e) => {
+    for (const name of ["newPassword", "again"]) document.getElementById(name).type = e.target.checked ? "text" : "password";
+  });
+})();
+
+// Offers to sign in with a passkey where the browser knows them.
 (() => {
   const box = document.getElementById("passkey");
   if (!box || typeof PublicKeyCredential !== "function" || /^[\d.]+$|^\[/.test(location.hostname)) return;

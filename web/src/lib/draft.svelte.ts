@@ -71,13 +71,13 @@ export class Draft {
   lengths = $derived(unique([...usual.filter((t) => t < this.most), this.most]));
   justified = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.justification?.required));
   ticketed = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.ticket?.required));
-  breakable = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.breakGlass));
+  breakable = $derived(this.items.length > 0 && this.items.every((i) => this.#policy(i.machine)?.breakGlass));
   starts = $derived(this.when === "later" && this.start ? new Date(this.start) : undefined);
   windows = $derived(this.rhythm && this.starts && this.times >= 1 ? windows(this.rhythm, this.starts, Math.min(this.times, rhythms[this.rhythm].most)) : []);
   ends = $derived(this.seconds ? new Date((this.starts ?? time.now).getTime() + this.seconds * 1000) : this.until ? new Date(this.until) : undefined);
   approvers = $derived(unique(this.answers.flatMap((a) => a.answer?.approvers ?? [])));
   waits = $derived(this.answers.some((a) => a.answer?.outcome === "approval"));
-  refused = $derived(this.answers.length > 0 && this.answers.every((a) => a.error || a.answer?.outcome === "refused"));
+  fails = $derived(this.answers.some((a) => a.error || a.answer?.outcome === "refused"));
 
   /** repeat makes it a series, which begins at a set time; or one opening again. */
   repeat(rhythm: "" | Rhythm) {

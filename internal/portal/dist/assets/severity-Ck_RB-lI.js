@@ -1,1 +1,0 @@
-var e=e=>({critical:`bad`,error:`bad`,warning:`warn`,info:`plain`})[e]??`plain`,t=[`info`,`warning`,`error`,`critical`],n=e=>e.charAt(0).toUpperCase()+e.slice(1),r=[{to:`/alerts`,name:`Alerts`},{to:`/reviews`,name:`Break-glass reviews`},{to:`/alerts/rules`,name:`Rules`}];export{n as i,t as n,e as r,r as t};

@@ -137,11 +137,7 @@ func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.Connecti
 			"this needs the client certificate of an agent: enrol the agent first")
 	}
 	leaf := state.PeerCertificates[0]
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: i.ca.pool(), CurrentTime: i.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	id := access.AgentID(leaf.Subject.CommonName)
-	if err == nil && (len(leaf.URIs) != 1 || *leaf.URIs[0] != *agentURI(id)) {
-		err = fmt.Errorf("certificate names no agent")
-	}
+	id, err := i.ca.agentOf(leaf, i.now())
 	if err != nil {
 		return access.Agent{}, i.refuseCertificate(ctx, leaf, address, err)
 	}
@@ -156,6 +152,21 @@ func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.Connecti
 		}
 	}
 	return agent, err
+}
+
+// AgentOf gives the agent whom a certificate of this authority names. It may have been revoked since.
+func (ca *CA) AgentOf(leaf *x509.Certificate, now time.Time) (access.AgentID, bool) {
+	id, err := ca.agentOf(leaf, now)
+	return id, err == nil
+}
+
+func (ca *CA) agentOf(leaf *x509.Certificate, now time.Time) (access.AgentID, error) {
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: ca.pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	id := access.AgentID(leaf.Subject.CommonName)
+	if err == nil && (len(leaf.URIs) != 1 || *leaf.URIs[0] != *agentURI(id)) {
+		err = fmt.Errorf("certificate names no agent")
+	}
+	return id, err
 }
 
 // refuseCertificate puts a foreign certificate on record and gives the error.

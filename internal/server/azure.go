@@ -1,9 +1,8 @@
 package server
 
 import (
-	"net"
+	"crypto/tls"
 	"net/http"
-	"strings"
 
 	"github.com/postern-dev/postern/internal/armapi"
 	"github.com/postern-dev/postern/internal/identity"
@@ -28,31 +27,28 @@ func (s *server) openAzure() (err error) {
 
 // faces gives each path to the face that serves it, and the rest to mux. It stands before mux, which would send a client
 // that writes two slashes on to another path.
+//
+// None of them says Strict-Transport-Security: the certificate is of a private authority, and a browser that was told to take
+// the host by HTTPS alone would offer no way past a new one, nor to anything else that the host serves without TLS. A proxy
+// with a certificate of a public authority is the place to say it.
 func (s *server) faces(mux http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !onlyHere(r.Host) {
-			w.Header().Set("Strict-Transport-Security", "max-age=63072000")
-		}
+	p := s.paces
+	arm, oauth, pages := p.taken(s.azure.arm), p.taken(s.azure.oauth), p.taken(s.azure.portal)
+	return p.bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.proven(r)
 		switch path := r.URL.Path; {
 		case armapi.Serves(path):
-			s.azure.arm.ServeHTTP(w, r)
+			arm.ServeHTTP(w, r)
 		case identity.ServesOAuth(path):
-			s.azure.oauth.ServeHTTP(w, r)
-		case portal.Serves(path) || portal.ServesApp(r):
-			s.azure.portal.ServeHTTP(w, r)
+			oauth.ServeHTTP(w, r)
+		case portal.Serves(path):
+			pages.ServeHTTP(w, r)
+		case r.TLS != nil && r.TLS.Version < tls.VersionTLS13: // which only tls12 lets in, and only for what stands above
+			say(w, http.StatusUpgradeRequired, "This needs TLS 1.3: TLS 1.2 is for Azure's clients and their sign-in alone.\n")
+		case portal.ServesApp(r):
+			pages.ServeHTTP(w, r)
 		default:
 			mux.ServeHTTP(w, r)
 		}
-	})
-}
-
-// onlyHere tells whether host is a name for the client's own machine. Such a name is not told to be HTTPS alone: it is that of
-// everything else there too, such as of the command-line client that waits for the browser to bring a code.
-func onlyHere(host string) bool {
-	name, _, err := net.SplitHostPort(host)
-	if err != nil {
-		name = host
-	}
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	return name == "localhost" || strings.HasSuffix(name, ".localhost")
+	}))
 }

@@ -24,6 +24,7 @@ type certificate struct {
 	ca    *identity.CA
 	dir   string
 	names []string
+	tls12 bool // TLS 1.2 is taken too
 	now   func() time.Time
 	log   *slog.Logger
 
@@ -64,6 +65,12 @@ func (c *certificate) keep(ctx context.Context) {
 func (c *certificate) config() *tls.Config {
 	config := c.ca.TLSConfig(*c.current.Load())
 	config.Certificates = nil
+	if c.tls12 {
+		config.MinVersion = tls.VersionTLS12
+		config.CipherSuites = []uint16{ // for the server's certificate, forward secret and authenticated
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		}
+	}
 	config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil }
 	return config
 }

@@ -33,15 +33,19 @@ type Config struct {
 	LogFormat      string         // text or json
 	LogLevel       string         // debug, info, warn or error
 	CallsPerSecond int            // of one principal
-	TicketWebhook  string         // URL that is asked whether a ticket is good; empty: none
-	TicketKey      string         // what it signs its questions with; empty: they are not signed
-	TicketCA       string         // PEM of the authorities that it trusts; empty: the system's
-	AnchorFile     string         // file that checkpoints of the activity log are added to; empty: none
-	AnchorWebhook  string         // URL that they are sent to; empty: none
-	AnchorKey      string         // what the calls to it are signed with; empty: they are not signed
-	AnchorCA       string         // PEM of the authorities that it trusts; empty: the system's
-	AnchorEvery    time.Duration  // how often
-	PublicURL      string         // where people reach the server, for links in notifications; empty is guessed
+
+	TLS12                 bool // for Azure's clients and their sign-in pages
+	ConnectionsPerAddress int  // of clients that have not shown an agent's certificate
+
+	TicketWebhook string        // URL that is asked whether a ticket is good; empty: none
+	TicketKey     string        // what it signs its questions with; empty: they are not signed
+	TicketCA      string        // PEM of the authorities that it trusts; empty: the system's
+	AnchorFile    string        // file that checkpoints of the activity log are added to; empty: none
+	AnchorWebhook string        // URL that they are sent to; empty: none
+	AnchorKey     string        // what the calls to it are signed with; empty: they are not signed
+	AnchorCA      string        // PEM of the authorities that it trusts; empty: the system's
+	AnchorEvery   time.Duration // how often
+	PublicURL     string        // where people reach the server, for links in notifications; empty is guessed
 
 	Out   io.Writer   // the first start prints here what is shown once; os.Stdout if nil
 	Log   io.Writer   // where the log goes; os.Stderr if nil
@@ -61,7 +65,7 @@ type Ready struct {
 
 // Default gives the configuration of a server for which nothing is said.
 func Default() Config {
-	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, AnchorEvery: time.Hour}
+	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, ConnectionsPerAddress: 1000, AnchorEvery: time.Hour}
 }
 
 // KeyError is a value of the configuration that cannot be used.
@@ -210,6 +214,23 @@ func setCallsPerSecond(c *Config, text string) error {
 		return fmt.Errorf("%q is not a number from 1 to 1000000", text)
 	}
 	c.CallsPerSecond = n
+	return nil
+}
+
+func setTLS12(c *Config, text string) error {
+	if err := oneOf(text, "true", "false"); err != nil {
+		return err
+	}
+	c.TLS12 = text == "true"
+	return nil
+}
+
+func setConnectionsPerAddress(c *Config, text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1_000_000 {
+		return fmt.Errorf("%q is not a number from 1 to 1000000", text)
+	}
+	c.ConnectionsPerAddress = n
 	return nil
 }
 

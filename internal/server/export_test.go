@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/identity"
@@ -14,6 +15,7 @@ type Inside struct {
 	Store    *store.DB
 	Engine   *engine.Engine
 	Identity *identity.Identity
+	Pace     func(body, take time.Duration) // makes the server less patient, before it serves
 }
 
 // RunInside is Run, and shows its inside once it is open.
@@ -22,6 +24,6 @@ func RunInside(ctx context.Context, c Config, opened func(Inside)) error {
 	if err != nil {
 		return err
 	}
-	opened(Inside{Store: s.store, Engine: s.engine, Identity: s.identity})
+	opened(Inside{Store: s.store, Engine: s.engine, Identity: s.identity, Pace: func(body, take time.Duration) { s.paces = paces{body, take} }})
 	return errors.Join(s.serve(ctx), s.close())
 }

@@ -59,6 +59,12 @@ func (o *output) String() string {
 // start runs a server on free ports, in a new folder unless change says otherwise.
 func start(tb testing.TB, change ...func(*server.Config)) *running {
 	tb.Helper()
+	return startWith(tb, func(server.Inside) {}, change...)
+}
+
+// startWith is start, and gives the server's inside before it serves.
+func startWith(tb testing.TB, opened func(server.Inside), change ...func(*server.Config)) *running {
+	tb.Helper()
 	r := &running{t: tb, config: server.Default(), out: &output{}, log: &output{}, ended: make(chan error, 1)}
 	r.config.Data = tb.TempDir()
 	r.config.Listen, r.config.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
@@ -71,7 +77,7 @@ func start(tb testing.TB, change ...func(*server.Config)) *running {
 	r.config.Ready = func(x server.Ready) { ready <- x }
 	ctx, stop := context.WithCancel(context.Background()) //nolint:usetesting // the test stops it before its own context ends
 	r.stop = stop
-	go func() { r.ended <- server.RunInside(ctx, r.config, func(i server.Inside) { r.inside = i }) }()
+	go func() { r.ended <- server.RunInside(ctx, r.config, func(i server.Inside) { r.inside = i; opened(i) }) }()
 	tb.Cleanup(func() {
 		r.end()
 		if tb.Failed() {

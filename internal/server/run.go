@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ type server struct {
 	azure       azure
 	notify      notifier
 	metrics     *metrics
+	paces       paces
 	reconciling atomic.Bool
 	homeTenant  atomic.Pointer[access.TenantID] // once it was asked for
 
@@ -64,7 +66,7 @@ type server struct {
 }
 
 func open(ctx context.Context, c Config) (s *server, err error) {
-	s = &server{config: c, now: c.Now}
+	s = &server{config: c, now: c.Now, paces: usualPaces()}
 	if s.config.Out == nil {
 		s.config.Out = os.Stdout
 	}
@@ -138,7 +140,7 @@ func (s *server) openFaces() error {
 	if err != nil {
 		return err
 	}
-	s.certificate = &certificate{ca: ca, dir: s.folder.path, now: s.now, log: s.log}
+	s.certificate = &certificate{ca: ca, tls12: s.config.TLS12, dir: s.folder.path, now: s.now, log: s.log}
 	if s.certificate.names, err = names(s.config); err != nil {
 		return err
 	}
@@ -184,7 +186,9 @@ func (s *server) serve(ctx context.Context) error {
 	broken := make(chan error, 2)
 	var figures *http.Server
 	if s.figures != nil {
-		figures = &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+		figures = &http.Server{
+			Handler: s.metrics.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: s.paces.body, WriteTimeout: s.paces.take, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		}
 		ready.Metrics = s.figures.Addr().String()
 		go func() { broken <- figures.Serve(s.figures) }()
 	}
@@ -196,6 +200,9 @@ func (s *server) serve(ctx context.Context) error {
 	if len(s.config.ProxyProtocol) > 0 {
 		listener = proxyListener{Listener: listener, from: s.config.ProxyProtocol}
 	}
+	listener = crowdListener{Listener: listener, crowd: &crowd{
+		most: cmp.Or(s.config.ConnectionsPerAddress, Default().ConnectionsPerAddress), exempt: s.config.TrustedProxies, log: s.log, held: map[string]int{},
+	}}
 	go func() { broken <- front.ServeTLS(listener, "", "") }()
 	err := s.announce(ready)
 	if err == nil {
@@ -217,7 +224,7 @@ func (s *server) front() *http.Server {
 	mux.Handle("/", s.api)
 	return &http.Server{
 		Handler: s.faces(mux), TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: maxHeader, ConnContext: withConn, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
 

@@ -70,6 +70,14 @@ func Settings() []Setting {
 			Doc: "how many calls one principal may make a second, on average; twice as many at once",
 		},
 		{
+			Key: "connectionsPerAddress", Env: "POSTERN_CONNECTIONS_PER_ADDRESS", Flag: "connections-per-address", Default: "1000", set: setConnectionsPerAddress,
+			Doc: "how many connections one address may have open at once, and of IPv6 one /64; those of agents and of trustedProxies do not count",
+		},
+		{
+			Key: "tls12", Env: "POSTERN_TLS12", Flag: "tls12", Default: "false", set: setTLS12,
+			Doc: "true lets Azure's clients and their sign-in pages use TLS 1.2, such as Az PowerShell on Windows 10; agents, the portal and the native API need TLS 1.3 all the same",
+		},
+		{
 			Key: "ticketWebhook", Env: "POSTERN_TICKET_WEBHOOK", Flag: "ticket-webhook", set: setTicketWebhook,
 			Doc: "URL that is asked whether a ticket is good, for policies that want tickets checked; where it does not answer, nothing is opened",
 		},

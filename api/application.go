@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 	"net/url"
@@ -87,7 +88,7 @@ type FormElement struct {
 	Required any           `json:"required,omitempty" doc:"Likewise."`
 	Visible  any           `json:"visible,omitempty" doc:"Likewise; absent is true."`
 	Allowed  []FormChoice  `json:"allowed,omitempty"`
-	Elements []FormElement `json:"elements,omitempty" doc:"Of a section."`
+	Elements []FormElement `json:"elements,omitempty" doc:"Of a section; of a grid its columns."`
 }
 
 // FormChoice is a value that an element allows.
@@ -111,17 +112,20 @@ type ApplicationApprover struct {
 	Kind string `json:"kind,omitempty" enum:"user,group" doc:"Of an answer."`
 }
 
+// Answers are what was answered to the elements of a form, by name: any JSON, whose objects keep the order of their members.
+type Answers = map[string]json.RawMessage
+
 // NewApplication deploys an application.
 type NewApplication struct {
-	Name                 string                    `json:"name" minLength:"3" maxLength:"64"`
-	ResourceGroup        string                    `json:"resourceGroup,omitempty" maxLength:"2048" doc:"Name or id of where it lies; absent is the default one."`
-	Definition           string                    `json:"definition" minLength:"1" maxLength:"2048" doc:"Resource id or name, or another tenant's as tenant/name."`
-	ManagedResourceGroup string                    `json:"managedResourceGroup,omitempty" maxLength:"2048" doc:"Name or id of a group that is not there yet; absent is mrg- and the application's name."`
-	Settings             *ApplicationSettings      `json:"settings,omitempty" doc:"Absent: what the form says, or just-in-time access with automatic approval where that is offered."`
-	Basics               map[string]any            `json:"basics,omitempty" doc:"Answers to the form's basics, by element."`
-	Steps                map[string]map[string]any `json:"steps,omitempty" doc:"Answers to the form's steps, by step and element."`
-	Parameters           string                    `json:"parameters,omitempty" doc:"Of the template, as JSON text."`
-	Tags                 map[string]string         `json:"tags,omitempty"`
+	Name                 string               `json:"name" minLength:"3" maxLength:"64"`
+	ResourceGroup        string               `json:"resourceGroup,omitempty" maxLength:"2048" doc:"Name or id of where it lies; absent is the default one."`
+	Definition           string               `json:"definition" minLength:"1" maxLength:"2048" doc:"Resource id or name, or another tenant's as tenant/name."`
+	ManagedResourceGroup string               `json:"managedResourceGroup,omitempty" maxLength:"2048" doc:"Name or id of a group that is not there yet; absent is mrg- and the application's name."`
+	Settings             *ApplicationSettings `json:"settings,omitempty" doc:"Absent: what the form says, or just-in-time access with automatic approval where that is offered."`
+	Basics               Answers              `json:"basics,omitempty" doc:"Answers to the form's basics, by element."`
+	Steps                map[string]Answers   `json:"steps,omitempty" doc:"Answers to the form's steps, by step and element."`
+	Parameters           string               `json:"parameters,omitempty" doc:"Of the template, as JSON text."`
+	Tags                 map[string]string    `json:"tags,omitempty"`
 }
 
 // ApplicationChange changes an application; what is absent stays.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -108,7 +107,7 @@ or, better, a group: each of its members activates for themselves.`,
 // readDefinition puts the flags, or the file, into what is asked for.
 func readDefinition(c *cobra.Command, in *api.ApplicationDefinitionInput, authorize []string, longest, ui, template, file string) error {
 	if file != "" {
-		data, err := os.ReadFile(file) //nolint:gosec // the user names the file
+		data, err := readText(file)
 		if err != nil {
 			return usage(c, "--file: %s", err)
 		}
@@ -138,7 +137,7 @@ func readDefinition(c *cobra.Command, in *api.ApplicationDefinitionInput, author
 		if doc.file == "" {
 			continue
 		}
-		data, err := os.ReadFile(doc.file)
+		data, err := readText(doc.file)
 		if err != nil {
 			return usage(c, "--%s: %s", doc.flag, err)
 		}

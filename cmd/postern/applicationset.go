@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"os"
 	"strings"
 	"time"
 
@@ -118,13 +117,13 @@ has them for ever.`,
 			}
 			in.Settings = settings
 			if answers != "" {
-				data, err := os.ReadFile(answers) //nolint:gosec // the user names the file
+				data, err := readText(answers)
 				if err != nil {
 					return usage(c, "--answers: %s", err)
 				}
 				var filled struct {
-					Basics map[string]any            `json:"basics"`
-					Steps  map[string]map[string]any `json:"steps"`
+					Basics api.Answers            `json:"basics"`
+					Steps  map[string]api.Answers `json:"steps"`
 				}
 				if _, err := readDocument(answers, data, &filled); err != nil {
 					return usage(c, "%s", err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -125,7 +124,7 @@ func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, docum
 				return terms, document{}, usage(c, "--file says it all; leave out --%s", other)
 			}
 		}
-		data, err := os.ReadFile(t.file)
+		data, err := readText(t.file)
 		if err != nil {
 			return terms, document{}, usage(c, "--file: %s", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -146,7 +145,7 @@ a refusal, and with approvers, who must be able to decide. The exit code is 1 wh
     approvers: [bob, cy]`,
 		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			data, err := os.ReadFile(args[0])
+			data, err := readText(args[0])
 			if err != nil {
 				return usage(c, "%s", err)
 			}

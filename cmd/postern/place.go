@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +14,15 @@ import (
 
 	"github.com/postern-dev/postern/api"
 )
+
+// byteOrderMark stands before a text that some editors and shells write, and is no part of it.
+const byteOrderMark = "\uFEFF"
+
+// readText reads a file that the user names, without its byte order mark.
+func readText(path string) ([]byte, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
+	return bytes.TrimPrefix(data, []byte(byteOrderMark)), err
+}
 
 // document is a file of YAML or JSON that says what a call is to send, and knows where in it everything stands.
 type document struct {
@@ -22,6 +34,7 @@ type document struct {
 // is refused, with its line and column.
 func readDocument(name string, data []byte, out any) (document, error) {
 	d := document{name: name}
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	if err := yaml.Unmarshal(data, &d.root); err != nil {
 		return d, fmt.Errorf("%s: %w", name, err)
 	}
@@ -31,11 +44,7 @@ func readDocument(name string, data []byte, out any) (document, error) {
 	if at := unknownKey(d.root.Content[0], reflect.TypeOf(out)); at != nil {
 		return d, fmt.Errorf("%s:%d:%d: there is no field %q: check its spelling, or take it away", name, at.Line, at.Column, at.Value)
 	}
-	var tree any
-	if err := d.root.Decode(&tree); err != nil {
-		return d, fmt.Errorf("%s: %w", name, err)
-	}
-	data, err := json.Marshal(tree)
+	data, err := jsonOf(d.root.Content[0])
 	if err == nil {
 		err = json.Unmarshal(data, out)
 	}
@@ -43,6 +52,53 @@ func readDocument(name string, data []byte, out any) (document, error) {
 		return d, fmt.Errorf("%s: %w", name, err)
 	}
 	return d, nil
+}
+
+// jsonOf writes a document as JSON, whose members keep their order: a form's answers may ask for the first of them.
+func jsonOf(n *yaml.Node) ([]byte, error) {
+	merges := slices.ContainsFunc(n.Content, func(key *yaml.Node) bool { return key.Tag == "!!merge" })
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		items := make([]json.RawMessage, len(n.Content))
+		for i, item := range n.Content {
+			data, err := jsonOf(item)
+			if err != nil {
+				return nil, err
+			}
+			items[i] = data
+		}
+		return json.Marshal(items)
+	case n.Kind != yaml.MappingNode || merges:
+		var v any
+		if err := n.Decode(&v); err != nil {
+			return nil, err
+		}
+		return json.Marshal(v)
+	}
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		var name string
+		if err := n.Content[i].Decode(&name); err != nil {
+			return nil, err
+		}
+		key, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := jsonOf(n.Content[i+1])
+		if err != nil {
+			return nil, err
+		}
+		b.Write(key)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
 }
 
 // unknownKey gives the first key below n that a value of type t has no field for; nil where there is none.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -152,7 +151,7 @@ Where a port that was guarded would no longer be, the command first says so, and
 						return usage(c, "--file says it all; leave out --%s", other)
 					}
 				}
-				data, err := os.ReadFile(file) //nolint:gosec // the user names the file
+				data, err := readText(file)
 				if err != nil {
 					return usage(c, "--file: %s", err)
 				}

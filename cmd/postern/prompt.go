@@ -32,7 +32,7 @@ func (a *app) password(c *cobra.Command, in *bufio.Reader, prompt, file, flag st
 	case file == "-":
 		return line(in)
 	case file != "":
-		data, err := os.ReadFile(file) //nolint:gosec // the user names the file
+		data, err := readText(file)
 		if err != nil {
 			return "", usage(c, "%s: %s", flag, err)
 		}

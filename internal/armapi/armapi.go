@@ -1,6 +1,7 @@
 package armapi
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -257,6 +258,7 @@ func (c *call) decode(into any) error {
 	if err != nil {
 		return access.Fault(access.KindInvalid, "InvalidRequestContent", "the body could not be read whole")
 	}
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // which Windows PowerShell puts before a file that it sends
 	if err := json.Unmarshal(data, into); err != nil {
 		return access.Fault(access.KindInvalid, "InvalidRequestContent", "the body is not the JSON that is expected: %s", describe(err))
 	}

@@ -108,7 +108,11 @@ func (in ApplicationInput) settle(ctx context.Context, r Reader, may rights) (ap
 	var reasons []access.Reason
 	settings := in.Settings
 	if len(in.Answers.Basics)+len(in.Answers.Steps) > 0 || settings == nil && form.HasJIT() {
-		filled, refused := in.fill(may, form, definition, a)
+		subscription, err := findSubscription(ctx, r, c.Tenant, string(a.Resource.InSubscription()))
+		if err != nil {
+			return a, err
+		}
+		filled, refused := in.fill(may, form, definition, a, subscription)
 		reasons = append(reasons, refused...)
 		a.Parameters = filled.EncodeParameters()
 		if settings == nil {
@@ -201,16 +205,23 @@ func (in ApplicationInput) managed(ctx context.Context, r Reader, may rights, ap
 }
 
 // fill evaluates the definition's form with the answers.
-func (in ApplicationInput) fill(may rights, form app.Form, definition app.Definition, a app.Application) (app.Filled, []access.Reason) {
+func (in ApplicationInput) fill(
+	may rights, form app.Form, definition app.Definition, a app.Application, subscription access.Subscription,
+) (app.Filled, []access.Reason) {
 	jit := app.DefaultSettings(definition.JIT)
 	if in.Settings != nil {
 		jit = in.Settings.Filled(definition.JIT)
 	}
-	subscription := a.Resource.Segment("subscriptions")
+	group := a.Resource.Segment("resourceGroups")
 	values := app.Values{
 		Location: a.Location, Now: may.now, NewID: uuid.NewString, Random: below,
-		ResourceGroup: map[string]any{"name": a.Resource.Segment("resourceGroups"), "location": a.Location, "id": string(access.ResourceGroupScope(access.SubscriptionID(subscription), a.Resource.Segment("resourceGroups")))},
-		Subscription:  map[string]any{"id": "/subscriptions/" + subscription, "subscriptionId": subscription, "tenantId": string(a.Tenant)},
+		ResourceGroup: map[string]any{
+			"mode": "Existing", "name": group, "location": a.Location, "id": string(access.ResourceGroupScope(subscription.ID, group)),
+		},
+		Subscription: map[string]any{
+			"id": string(access.SubscriptionScope(subscription.ID)), "subscriptionId": string(subscription.ID), "tenantId": string(a.Tenant),
+			"displayName": subscription.Name,
+		},
 	}
 	if definition.JIT.Available {
 		form = form.WithJIT()

@@ -99,7 +99,8 @@ func (in AppDefinitionInput) settle(ctx context.Context, r Reader, may rights, w
 	next := app.Definition{
 		Resource: in.Resource, Tenant: c.Tenant, Location: in.Location, DisplayName: in.DisplayName, Description: in.Description, Version: in.Version,
 		Disabled: in.Disabled, Public: in.Public, JIT: in.JIT, Lock: in.Lock, Unmanaged: in.Unmanaged, Allowed: in.Allowed, AllowedData: in.AllowedData,
-		Endpoint: in.Endpoint, Form: in.Form, Template: in.Template, Package: in.Package, Tags: in.Tags,
+		Endpoint: in.Endpoint, Package: in.Package, Tags: in.Tags,
+		Form: strings.TrimPrefix(in.Form, app.ByteOrderMark), Template: strings.TrimPrefix(in.Template, app.ByteOrderMark),
 		CreatedBy: c.Principal, CreatedAt: may.now, UpdatedBy: c.Principal, UpdatedAt: may.now, Revision: was.Revision + 1,
 	}
 	if was.Revision != 0 {

@@ -125,7 +125,7 @@ func elementsOut(elements []app.Element) []api.FormElement {
 		one := api.FormElement{
 			Name: e.Name, Type: e.Type, Label: e.Label, ToolTip: e.ToolTip, Default: e.Default, Required: e.Required, Visible: e.Visible, Elements: elementsOut(e.Elements),
 		}
-		for _, c := range e.Allowed {
+		for _, c := range e.Choices() {
 			one.Allowed = append(one.Allowed, api.FormChoice{Label: c.Label, Value: c.Value})
 		}
 		out = append(out, one)

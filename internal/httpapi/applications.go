@@ -66,11 +66,34 @@ type deployInput struct {
 
 func (a *API) deployApplication(ctx context.Context, in *deployInput) (*answer[api.Application], error) {
 	b := in.Body
+	answers := app.Answers{Steps: map[string]map[string]any{}}
+	var err error
+	if answers.Basics, err = answersIn(b.Basics); err != nil {
+		return nil, err
+	}
+	for step, given := range b.Steps {
+		if answers.Steps[step], err = answersIn(given); err != nil {
+			return nil, err
+		}
+	}
 	d, err := a.engine.DeployApplication(ctx, in.caller, engine.ApplicationInput{
-		Name: b.Name, Group: b.ResourceGroup, Definition: b.Definition, Managed: b.ManagedResourceGroup, Settings: settingsIn(b.Settings),
-		Answers: app.Answers{Basics: b.Basics, Steps: b.Steps}, Parameters: b.Parameters, Tags: b.Tags,
+		Name: b.Name, Group: b.ResourceGroup, Definition: b.Definition, Managed: b.ManagedResourceGroup,
+		Settings: settingsIn(b.Settings), Answers: answers, Parameters: b.Parameters, Tags: b.Tags,
 	})
 	return &answer[api.Application]{applicationOut(d)}, err
+}
+
+// answersIn reads answers with the order of what is in them.
+func answersIn(given api.Answers) (map[string]any, error) {
+	out := make(map[string]any, len(given))
+	for name, raw := range given {
+		v, err := app.Decode(string(raw))
+		if err != nil {
+			return nil, err
+		}
+		out[name] = v
+	}
+	return out, nil
 }
 
 func settingsIn(s *api.ApplicationSettings) *app.Settings {

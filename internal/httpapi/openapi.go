@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,8 +52,10 @@ func (a *API) humaConfig() huma.Config {
 // jsonFormat is huma's own, made here so that nobody else can change it.
 func jsonFormat() huma.Format {
 	return huma.Format{
-		Marshal:   func(w io.Writer, v any) error { return huma.DefaultJSONFormat.Marshal(w, v) },
-		Unmarshal: huma.DefaultJSONFormat.Unmarshal,
+		Marshal: func(w io.Writer, v any) error { return huma.DefaultJSONFormat.Marshal(w, v) },
+		Unmarshal: func(data []byte, v any) error { // without the mark that Windows PowerShell puts before a file that it sends
+			return huma.DefaultJSONFormat.Unmarshal(bytes.TrimPrefix(data, []byte("\uFEFF")), v)
+		},
 	}
 }
 

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -41,9 +42,7 @@ func keep[T any](method string, adjust func(*T), save func(context.Context, engi
 // except names a field that the store does not keep.
 func (k kept) except(field, why string) kept {
 	lost := map[string]string{field: why}
-	for f, w := range k.lost {
-		lost[f] = w
-	}
+	maps.Copy(lost, k.lost)
 	k.lost = lost
 	return k
 }
@@ -382,8 +381,8 @@ func TestEverySaveIsTried(t *testing.T) {
 		tried[k.method] = true
 	}
 	tx := reflect.TypeFor[engine.Tx]()
-	for i := range tx.NumMethod() {
-		name := tx.Method(i).Name
+	for method := range tx.Methods() {
+		name := method.Name
 		if saves := strings.HasPrefix(name, "Save") || strings.HasPrefix(name, "Add") && name != "AddMember"; saves && !tried[name] {
 			t.Errorf("%s saves something that TestEveryFieldIsKept does not fill", name)
 		}

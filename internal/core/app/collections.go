@@ -14,7 +14,7 @@ func collections(name string) (function, bool) {
 			switch v := args[0].(type) {
 			case nil, Undefined:
 				return true, nil
-			case string, []any, map[string]any:
+			case string, []any, map[string]any, Object:
 				return lengthOf(v) == 0, nil
 			default:
 				return nil, evaluation("empty takes a string, an array or an object, not %s", kindOf(v))
@@ -79,6 +79,8 @@ func lengthOf(v any) int {
 		return len(v)
 	case map[string]any:
 		return len(v)
+	case Object:
+		return len(v.names)
 	default:
 		return -1
 	}
@@ -100,16 +102,17 @@ func (e *evaluator) contains(args []any) (any, error) {
 			}
 		}
 		return false, nil
-	case map[string]any:
+	case map[string]any, Object:
+		o, _ := objectOf(of)
 		name, ok := args[1].(string)
-		_, has := of[name]
+		_, has := o.of[name]
 		return ok && has, nil
 	default:
 		return nil, evaluation("contains takes a string, an array or an object, not %s", kindOf(of))
 	}
 }
 
-// end gives the first or the last character or element.
+// end returns the first or the last character or element, or an object of the first or the last member.
 func end(of any, last bool) (any, error) {
 	at := func(n int) int {
 		if last {
@@ -128,12 +131,18 @@ func end(of any, last bool) (any, error) {
 			return of[at(len(of))], nil
 		}
 		return Undefined{}, nil
+	case map[string]any, Object:
+		o, _ := objectOf(of)
+		if n := len(o.names); n > 0 {
+			return o.part(at(n), at(n)+1), nil
+		}
+		return Undefined{}, nil
 	default:
-		return nil, evaluation("first and last take a string or an array, not %s", kindOf(of))
+		return nil, evaluation("first and last take a string, an array or an object, not %s", kindOf(of))
 	}
 }
 
-// part gives what is left when n characters or elements are skipped, or what they are.
+// part returns what is left when n characters, elements or members are skipped, or what they are.
 func part(of, count any, skip bool) (any, error) {
 	n, ok := count.(int64)
 	if !ok {
@@ -150,8 +159,11 @@ func part(of, count any, skip bool) (any, error) {
 		return string([]rune(of)[from:to]), nil
 	case []any:
 		return slices.Clone(of[from:to]), nil
+	case map[string]any, Object:
+		o, _ := objectOf(of)
+		return o.part(int(from), int(to)), nil
 	default:
-		return nil, evaluation("skip and take take a string or an array, not %s", kindOf(of))
+		return nil, evaluation("skip and take take a string, an array or an object, not %s", kindOf(of))
 	}
 }
 

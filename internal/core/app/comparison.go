@@ -1,10 +1,6 @@
 package app
 
-import (
-	"maps"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // equal compares strictly by kind; numbers are one kind.
 func (e *evaluator) equal(a, b any) (bool, error) {
@@ -23,17 +19,18 @@ func (e *evaluator) equal(a, b any) (bool, error) {
 			}
 		}
 		return true, nil
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		if !ok || len(a) != len(b) {
+	case map[string]any, Object:
+		x, _ := objectOf(a)
+		y, ok := objectOf(b)
+		if !ok || len(x.names) != len(y.names) {
 			return false, nil
 		}
-		for _, name := range slices.Sorted(maps.Keys(a)) {
-			other, has := b[name]
+		for _, name := range x.names {
+			other, has := y.of[name]
 			if !has {
 				return false, nil
 			}
-			if same, err := e.equal(a[name], other); err != nil || !same {
+			if same, err := e.equal(x.of[name], other); err != nil || !same {
 				return false, err
 			}
 		}
@@ -44,7 +41,7 @@ func (e *evaluator) equal(a, b any) (bool, error) {
 		return ok && x == y, nil
 	default:
 		switch b.(type) {
-		case []any, map[string]any:
+		case []any, map[string]any, Object:
 			return false, nil
 		}
 		return a == b, nil

@@ -95,7 +95,7 @@ func (e *evaluator) concat(args []any) (any, error) {
 	var b strings.Builder
 	for _, a := range args {
 		switch a.(type) {
-		case []any, map[string]any, nil:
+		case []any, map[string]any, Object, nil:
 			return nil, evaluation("concat takes strings or arrays, not %s; wrap it in string()", kindOf(a))
 		}
 		b.WriteString(text(a))
@@ -223,7 +223,7 @@ func toFloat(v any) (float64, error) {
 // shallow gives v where it is short to write, else the name of its kind.
 func shallow(v any) any {
 	switch v.(type) {
-	case []any, map[string]any:
+	case []any, map[string]any, Object:
 		return kindOf(v)
 	default:
 		return v
@@ -245,11 +245,9 @@ func dates(name string) (function, bool) {
 			if !ok || !isCount {
 				return nil, evaluation("%s takes a time and a whole number", name)
 			}
-			t, err := time.Parse(time.RFC3339Nano, s)
+			t, err := instant(s)
 			if err != nil {
-				if t, err = time.Parse("2006-01-02T15:04Z07:00", s); err != nil {
-					return nil, evaluation("%q is not a time such as 2030-01-02T15:04:05Z", clip(s))
-				}
+				return nil, err
 			}
 			if most := int64(math.MaxInt64 / unit); n > most || n < -most {
 				return nil, evaluation("a number is out of range")
@@ -269,6 +267,21 @@ func dates(name string) (function, bool) {
 	default:
 		return function{}, false
 	}
+}
+
+// instant reads a time of RFC 3339, whose seconds may be left out. A leap second counts as the end of the second before it,
+// so that what is added to it comes out as if there were none.
+func instant(s string) (time.Time, error) {
+	const minutes, leap = "2006-01-02T15:04Z07:00", ":60"
+	if at := len("2006-01-02T15:04"); len(s) > at+len(leap) && s[at:at+len(leap)] == leap {
+		s = s[:at] + ":59" + s[at+len(leap):]
+	}
+	for _, layout := range []string{time.RFC3339Nano, minutes} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, evaluation("%q is not a time such as 2030-01-02T15:04:05Z", clip(s))
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -13,8 +13,8 @@ import (
 // meets it is undefined as a whole, but for coalesce and empty.
 type Undefined struct{}
 
-// Values is what the expressions of a form refer to. A value is nil, a bool, an int64, a float64, a string, a []any or a
-// map[string]any.
+// Values is what the expressions of a form refer to. A value is nil, a bool, an int64, a float64, a string, a []any, an
+// Object or a map[string]any.
 type Values struct {
 	Basics        map[string]any
 	Steps         map[string]map[string]any
@@ -24,6 +24,7 @@ type Values struct {
 	Now           time.Time
 	NewID         func() string           // of guid
 	Random        func(below int64) int64 // of rand
+	Row           int64                   // of $rowIndex: the row of a grid, from 1; 0 outside of one
 }
 
 // budget is what one evaluation may use: a step for each part, and a byte or an element for what it makes.
@@ -79,6 +80,12 @@ func (e *evaluator) value(n node) (any, error) {
 	case literal:
 		return n.value, nil
 	case variable:
+		if n.name == rowIndex {
+			if e.values.Row == 0 {
+				return Undefined{}, nil
+			}
+			return e.values.Row, nil
+		}
 		for _, v := range slices.Backward(e.variables) {
 			if v.name == n.name {
 				return v.value, nil
@@ -95,6 +102,30 @@ func (e *evaluator) value(n node) (any, error) {
 		return e.index(n)
 	case call:
 		return e.call(n)
+	case array:
+		out := make([]any, len(n.args))
+		for i, a := range n.args {
+			v, err := e.value(a)
+			if err != nil {
+				return nil, err
+			}
+			if _, gone := v.(Undefined); !gone {
+				out[i] = v // what is not there is null
+			}
+		}
+		return out, e.charge(sizeOf(out))
+	case object:
+		out := newObject()
+		for i, a := range n.args {
+			v, err := e.value(a)
+			if err != nil {
+				return nil, err
+			}
+			if _, gone := v.(Undefined); !gone {
+				out = out.with(n.names[i], v)
+			}
+		}
+		return out, e.charge(sizeOf(out))
 	case lambda:
 	}
 	return nil, evaluation("a function stands where a value is needed")
@@ -102,21 +133,10 @@ func (e *evaluator) value(n node) (any, error) {
 
 // member gives a property of an object, by its exact name or else without regard to case.
 func member(of any, name string) any {
-	object, ok := of.(map[string]any)
-	if !ok {
-		return Undefined{}
-	}
-	if v, ok := object[name]; ok {
-		return v
-	}
-	best, found := "", false
-	for k := range object {
-		if strings.EqualFold(k, name) && (!found || k < best) {
-			best, found = k, true
+	if object, ok := objectOf(of); ok {
+		if v, ok := object.member(name); ok {
+			return v
 		}
-	}
-	if found {
-		return object[best]
 	}
 	return Undefined{}
 }
@@ -182,6 +202,8 @@ func sizeOf(v any) int {
 		return 16 * len(v)
 	case map[string]any:
 		return 32 * len(v)
+	case Object:
+		return 32 * len(v.names)
 	default:
 		return 1
 	}
@@ -227,7 +249,7 @@ func kindOf(v any) string {
 		return "a string"
 	case []any:
 		return "an array"
-	case map[string]any:
+	case map[string]any, Object:
 		return "an object"
 	default:
 		return "nothing"
@@ -237,7 +259,12 @@ func kindOf(v any) string {
 // Resolve gives v with every expression in it, at whatever depth, replaced by its value. A member that is undefined is
 // left out. A text that begins with "[[" loses the first bracket.
 func Resolve(v any, values Values) (any, error) {
-	ev := evaluator{values: values, left: &budget{steps: maxSteps, size: maxSize}}
+	return resolveWithin(v, values, &budget{steps: maxSteps, size: maxSize})
+}
+
+// resolveWithin is Resolve with what is left of a budget that several evaluations share.
+func resolveWithin(v any, values Values, left *budget) (any, error) {
+	ev := evaluator{values: values, left: left}
 	out, err := ev.resolve(v)
 	if err != nil {
 		return nil, err
@@ -275,15 +302,16 @@ func (e *evaluator) resolve(v any) (any, error) {
 			out = append(out, r)
 		}
 		return out, nil
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, element := range v {
-			r, err := e.resolve(element)
+	case map[string]any, Object:
+		o, _ := objectOf(v)
+		out := newObject()
+		for _, name := range o.names {
+			r, err := e.resolve(o.of[name])
 			if err != nil {
 				return nil, err
 			}
 			if _, gone := r.(Undefined); !gone {
-				out[name] = r
+				out = out.with(name, r)
 			}
 		}
 		return out, nil
@@ -319,12 +347,13 @@ func (e *evaluator) weigh(v any) error {
 				return err
 			}
 		}
-	case map[string]any:
-		for name, element := range v {
+	case map[string]any, Object:
+		o, _ := objectOf(v)
+		for _, name := range o.names {
 			if err := e.charge(len(name)); err != nil {
 				return err
 			}
-			if err := e.weigh(element); err != nil {
+			if err := e.weigh(o.of[name]); err != nil {
 				return err
 			}
 		}

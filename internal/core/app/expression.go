@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,10 +21,14 @@ type Expression struct{ root node }
 // node is a part of an expression; exactly one group of fields counts, by kind.
 type node struct {
 	kind  nodeKind
-	value any    // literal
-	name  string // call: the function in lower case; property: its name; variable, lambda: the variable
-	args  []node // call: its arguments; property: what it is of; index: what it is of, and the index; lambda: its body
+	value any      // literal
+	name  string   // call: the function in lower case; property: its name; variable, lambda: the variable
+	args  []node   // call: its arguments; property: what it is of; index: what it is of, and the index; lambda: its body
+	names []string // object: the names of args
 }
+
+// rowIndex is the variable that stands for the row of a grid that is looked at.
+const rowIndex = "$rowIndex"
 
 type nodeKind int
 
@@ -34,6 +39,8 @@ const (
 	index
 	variable
 	lambda
+	array
+	object
 )
 
 // IsExpression tells whether a string of a form is an expression: it begins with '[' and ends with ']'. "[[" begins a text.
@@ -136,6 +143,10 @@ func (p *parser) primary(depth int) (node, error) {
 	switch c := p.text[p.at]; {
 	case c == '\'':
 		return p.quoted()
+	case c == '[':
+		return p.array(depth)
+	case c == '{':
+		return p.object(depth)
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
 	case c == '(':
@@ -162,9 +173,69 @@ func (p *parser) primary(depth int) (node, error) {
 	return n, p.check(n)
 }
 
+// array reads a literal such as ['a', 1].
+func (p *parser) array(depth int) (node, error) {
+	n := node{kind: array}
+	for p.at++; !p.take(']'); {
+		if len(n.args) > 0 && !p.take(',') {
+			return node{}, p.fail("lacks ',' or ']' in an array")
+		}
+		v, err := p.element(depth)
+		if err != nil {
+			return node{}, err
+		}
+		n.args = append(n.args, v)
+	}
+	return n, nil
+}
+
+// object reads a literal such as {"type": 'webapp'}, whose names are in quotes of either kind.
+func (p *parser) object(depth int) (node, error) {
+	n := node{kind: object}
+	for p.at++; !p.take('}'); {
+		if len(n.args) > 0 && !p.take(',') {
+			return node{}, p.fail("lacks ',' or '}' in an object")
+		}
+		p.blanks()
+		if p.at == p.end || p.text[p.at] != '"' && p.text[p.at] != '\'' {
+			return node{}, p.fail("lacks the quoted name of a member")
+		}
+		name, err := p.quoted()
+		if err != nil {
+			return node{}, err
+		}
+		text, _ := name.value.(string)
+		switch {
+		case slices.Contains(n.names, text):
+			return node{}, p.fail("has the name " + strconv.Quote(clip(text)) + " twice in an object")
+		case !p.take(':'):
+			return node{}, p.fail("lacks ':' behind the name of a member")
+		}
+		v, err := p.element(depth)
+		if err != nil {
+			return node{}, err
+		}
+		n.names, n.args = append(n.names, text), append(n.args, v)
+	}
+	return n, nil
+}
+
+// element reads a value of an array or an object, in which texts may have double quotes as in JSON.
+func (p *parser) element(depth int) (node, error) {
+	p.blanks()
+	if p.at < p.end && p.text[p.at] == '"' {
+		return p.quoted()
+	}
+	v, err := p.expression(depth + 1)
+	if err == nil && v.kind == lambda {
+		err = p.fail("has a function where a value is needed")
+	}
+	return v, err
+}
+
 // bare gives what a word without parentheses stands for.
 func (p *parser) bare(name string) (node, error) {
-	if slices.Contains(p.scope, name) {
+	if name == rowIndex || slices.Contains(p.scope, name) {
 		return node{kind: variable, name: name}, nil
 	}
 	switch strings.ToLower(name) {
@@ -201,7 +272,7 @@ func (p *parser) word() string {
 	from := p.at
 	for p.at < p.end {
 		c := p.text[p.at]
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '$'
 		if !letter && (p.at == from || (c < '0' || c > '9') && c != '-') {
 			break
 		}
@@ -210,8 +281,12 @@ func (p *parser) word() string {
 	return p.text[from:p.at]
 }
 
-// quoted reads a text in single quotes; two of them stand for one.
+// quoted reads a text in single quotes, of which two stand for one, or within an array or an object in double quotes, as JSON
+// writes it.
 func (p *parser) quoted() (node, error) {
+	if p.text[p.at] == '"' {
+		return p.doubleQuoted()
+	}
 	var b strings.Builder
 	for p.at++; p.at < p.end; p.at++ {
 		if p.text[p.at] != '\'' {
@@ -224,6 +299,25 @@ func (p *parser) quoted() (node, error) {
 		b.WriteByte('\'')
 	}
 	return node{}, p.fail("lacks the quote that ends a text")
+}
+
+func (p *parser) doubleQuoted() (node, error) {
+	from := p.at
+	for p.at++; p.at < p.end && p.text[p.at] != '"'; p.at++ {
+		if p.text[p.at] == '\\' {
+			p.at++
+		}
+	}
+	if p.at >= p.end {
+		p.at = p.end
+		return node{}, p.fail("lacks the quote that ends a text")
+	}
+	p.at++
+	var text string
+	if err := json.Unmarshal([]byte(p.text[from:p.at]), &text); err != nil {
+		return node{}, p.fail("has a text that JSON does not know")
+	}
+	return node{value: text}, nil
 }
 
 func (p *parser) number() (node, error) {

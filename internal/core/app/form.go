@@ -28,26 +28,6 @@ type Step struct {
 	Elements []Element
 }
 
-// Element asks for one thing.
-type Element struct {
-	Name     string
-	Type     string // such as Microsoft.Common.TextBox
-	Label    string
-	ToolTip  string
-	Default  any // may hold expressions
-	Visible  any // a bool or an expression; nil: it is shown
-	Required any // likewise; nil: it is not
-	Allowed  []Choice
-	Options  map[string]any
-	Elements []Element // of a section
-}
-
-// Choice is one of the allowed values of an element.
-type Choice struct {
-	Label string
-	Value any
-}
-
 // Limits of a form.
 const (
 	maxFormSteps    = 50
@@ -55,21 +35,6 @@ const (
 	formHandler     = "Microsoft.Azure.CreateUIDef"
 	formVersion     = "0.1.2-preview"
 )
-
-// elementTypes are the published types, and the one for just-in-time access. Those that only Azure's portal can draw are
-// among them: their answer is given as JSON.
-func elementTypes() []string {
-	return []string{
-		"Microsoft.Common.CheckBox", "Microsoft.Common.DropDown", "Microsoft.Common.EditableGrid", "Microsoft.Common.FileUpload",
-		"Microsoft.Common.InfoBox", "Microsoft.Common.OptionsGroup", "Microsoft.Common.PasswordBox", "Microsoft.Common.Section",
-		"Microsoft.Common.ServicePrincipalSelector", "Microsoft.Common.Slider", "Microsoft.Common.TagsByResource",
-		"Microsoft.Common.TextBlock", "Microsoft.Common.TextBox", "Microsoft.Compute.CredentialsCombo", "Microsoft.Compute.SizeSelector",
-		"Microsoft.Compute.UserNameTextBox", "Microsoft.KeyVault.KeyVaultCertificateSelector", "Microsoft.ManagedIdentity.IdentitySelector",
-		"Microsoft.Network.PublicIpAddressCombo", "Microsoft.Network.VirtualNetworkCombo", "Microsoft.Solutions.ArmApiControl",
-		"Microsoft.Solutions.ResourceSelector", JITElement, "Microsoft.Storage.MultiStorageAccountCombo",
-		"Microsoft.Storage.StorageAccountSelector", "Microsoft.Storage.StorageBlobSelector",
-	}
-}
 
 // ParseForm reads a createUiDefinition, and gives every reason for which it is not one; none where it is.
 func ParseForm(text string) (Form, []access.Reason) {
@@ -83,22 +48,22 @@ func ParseForm(text string) (Form, []access.Reason) {
 		r.add("malformedForm", "createUiDefinition", "%v", err)
 		return Form{}, r.reasons
 	}
-	if handler, _ := document["handler"].(string); !strings.EqualFold(handler, formHandler) {
+	if handler, _ := document.of["handler"].(string); !strings.EqualFold(handler, formHandler) {
 		r.add("unknownHandler", "createUiDefinition.handler", "the handler is %s, not %q", formHandler, clip(handler))
 	}
-	version, _ := document["version"].(string)
+	version, _ := document.of["version"].(string)
 	if version != formVersion {
 		r.add("unknownVersion", "createUiDefinition.version", "the version is %s, not %q", formVersion, clip(version))
 	}
-	if schema, ok := document["$schema"].(string); ok && !strings.Contains(schema, "/"+version+"/") {
+	if schema, ok := document.of["$schema"].(string); ok && !strings.Contains(schema, "/"+version+"/") {
 		r.add("otherSchema", "createUiDefinition.$schema", "the schema is of another version than %s", formVersion)
 	}
-	parameters, ok := document["parameters"].(map[string]any)
+	parameters, ok := objectOf(document.of["parameters"])
 	if !ok {
 		r.add("parametersMissing", "createUiDefinition.parameters", "the form has no parameters, which hold its basics, steps and outputs")
 		return Form{}, r.reasons
 	}
-	f := r.form(parameters)
+	f := r.form(parameters.of)
 	return f, r.reasons
 }
 
@@ -111,8 +76,8 @@ type formReader struct {
 func (r *formReader) form(parameters map[string]any) Form {
 	const at = "createUiDefinition.parameters"
 	f := Form{Outputs: map[string]any{}}
-	if config, ok := parameters["config"].(map[string]any); ok {
-		f.Wizard, _ = config["isWizard"].(bool)
+	if config, ok := objectOf(parameters["config"]); ok {
+		f.Wizard, _ = config.of["isWizard"].(bool)
 	}
 	f.Basics = r.list(parameters["basics"], at+".basics")
 	steps, ok := parameters["steps"].([]any)
@@ -122,24 +87,27 @@ func (r *formReader) form(parameters map[string]any) Form {
 	}
 	for i, s := range steps {
 		field := fmt.Sprintf("%s.steps[%d]", at, i)
-		object, ok := s.(map[string]any)
+		object, ok := objectOf(s)
 		if !ok {
 			r.add("malformedStep", field, "a step is an object")
 			continue
 		}
-		step := Step{Name: r.name(object, field), Label: r.label(object, field), Elements: r.list(object["elements"], field+".elements")}
+		if len(object.names) == 0 {
+			continue // it stands for nothing
+		}
+		step := Step{Name: r.name(object.of, field), Label: r.label(object.of, field, true), Elements: r.list(object.of["elements"], field+".elements")}
 		if slices.ContainsFunc(f.Steps, func(o Step) bool { return strings.EqualFold(o.Name, step.Name) }) {
 			r.add("duplicateName", field+".name", "there is a step %q already", clip(step.Name))
 		}
 		f.Steps = append(f.Steps, step)
 	}
-	outputs, ok := parameters["outputs"].(map[string]any)
+	outputs, ok := objectOf(parameters["outputs"])
 	if parameters["outputs"] != nil && !ok {
 		r.add("malformedOutputs", at+".outputs", "outputs is an object")
 	}
 	if ok {
 		r.expressions(outputs, at+".outputs")
-		f.Outputs = outputs
+		f.Outputs = outputs.of
 	}
 	r.jit(f, at)
 	return f
@@ -169,14 +137,6 @@ func (r *formReader) name(of map[string]any, field string) string {
 	return name
 }
 
-func (r *formReader) label(of map[string]any, field string) string {
-	label, _ := of["label"].(string)
-	if label == "" {
-		r.add("labelMissing", field+".label", "it has no label")
-	}
-	return label
-}
-
 func (r *formReader) list(v any, field string) []Element {
 	if v == nil {
 		return nil
@@ -193,59 +153,19 @@ func (r *formReader) list(v any, field string) []Element {
 			return list
 		}
 		at := fmt.Sprintf("%s[%d]", field, i)
-		object, ok := item.(map[string]any)
+		object, ok := objectOf(item)
 		if !ok {
 			r.add("malformedElement", at, "an element is an object")
 			continue
 		}
-		e := r.element(object, at)
+		if len(object.names) == 0 {
+			continue // it stands for nothing
+		}
+		e := r.element(object.of, at)
 		if slices.ContainsFunc(list, func(o Element) bool { return strings.EqualFold(o.Name, e.Name) }) {
 			r.add("duplicateName", at+".name", "there is an element %q already", clip(e.Name))
 		}
 		list = append(list, e)
-	}
-	return list
-}
-
-func (r *formReader) element(object map[string]any, at string) Element {
-	e := Element{Name: r.name(object, at), Default: object["defaultValue"], Visible: object["visible"]}
-	e.Type, _ = object["type"].(string)
-	e.ToolTip, _ = object["toolTip"].(string)
-	i := slices.IndexFunc(elementTypes(), func(known string) bool { return strings.EqualFold(known, e.Type) })
-	if i < 0 {
-		r.add("unknownElement", at+".type", "%q is not a type of element", clip(e.Type))
-	} else {
-		e.Type = elementTypes()[i]
-	}
-	switch e.Type {
-	case "Microsoft.Common.InfoBox", "Microsoft.Common.TextBlock", "Microsoft.Common.Section":
-		e.Label, _ = object["label"].(string)
-	default:
-		e.Label = r.label(object, at)
-	}
-	r.expressions(e.Default, at+".defaultValue")
-	r.expressions(e.Visible, at+".visible")
-	e.Options, _ = object["options"].(map[string]any)
-	if constraints, ok := object["constraints"].(map[string]any); ok {
-		r.expressions(constraints, at+".constraints")
-		e.Required = constraints["required"]
-		if allowed, ok := constraints["allowedValues"].([]any); ok {
-			e.Allowed = choices(allowed)
-		}
-	}
-	if e.Type == "Microsoft.Common.Section" {
-		e.Elements = r.list(object["elements"], at+".elements")
-	}
-	return e
-}
-
-func choices(allowed []any) []Choice {
-	var list []Choice
-	for _, a := range allowed {
-		if object, ok := a.(map[string]any); ok {
-			label, _ := object["label"].(string)
-			list = append(list, Choice{Label: label, Value: object["value"]})
-		}
 	}
 	return list
 }
@@ -267,9 +187,10 @@ func (r *formReader) expressions(v any, field string) {
 		for i, element := range v {
 			r.expressions(element, fmt.Sprintf("%s[%d]", field, i))
 		}
-	case map[string]any:
-		for _, name := range sortedNames(v) {
-			r.expressions(v[name], field+"."+name)
+	case map[string]any, Object:
+		o, _ := objectOf(v)
+		for _, name := range o.names {
+			r.expressions(o.of[name], field+"."+name)
 		}
 	}
 }

@@ -12,10 +12,13 @@ import (
 
 const maxDepth = 100 // of a JSON document
 
-// decode reads JSON into the values of expressions. It refuses what is nested too deeply, what has something behind its
-// end, and names that an object has twice.
+// ByteOrderMark stands before a text that some editors and shells write. It means nothing, and is no part of a document.
+const ByteOrderMark = "\uFEFF"
+
+// decode reads JSON into the values of expressions, with each object an Object. It refuses what is nested too deeply, what
+// has something behind its end, and names that an object has twice.
 func decode(s string) (any, error) {
-	d := json.NewDecoder(strings.NewReader(s))
+	d := json.NewDecoder(strings.NewReader(strings.TrimPrefix(s, ByteOrderMark)))
 	d.UseNumber()
 	v, err := decodeValue(d, 0)
 	if err == nil {
@@ -60,19 +63,21 @@ func decodeValue(d *json.Decoder, depth int) (any, error) {
 }
 
 func decodeMembers(d *json.Decoder, depth int) (any, error) {
-	object := map[string]any{}
+	object := newObject()
 	for d.More() {
 		token, err := d.Token()
 		if err != nil {
 			return nil, err
 		}
 		name, _ := token.(string)
-		if _, twice := object[name]; twice {
+		if _, twice := object.of[name]; twice {
 			return nil, errors.New("an object has the name " + strconv.Quote(clip(name)) + " twice")
 		}
-		if object[name], err = decodeValue(d, depth+1); err != nil {
+		v, err := decodeValue(d, depth+1)
+		if err != nil {
 			return nil, err
 		}
+		object = object.with(name, v)
 	}
 	_, err := d.Token()
 	return object, err
@@ -89,15 +94,18 @@ func number(n json.Number) (any, error) {
 	return f, nil
 }
 
+// Decode reads an answer to a form's element, with the order of what it holds.
+func Decode(s string) (any, error) { return decode(s) }
+
 // decodeObject is decode for what must be an object.
-func decodeObject(s string) (map[string]any, error) {
+func decodeObject(s string) (Object, error) {
 	v, err := decode(s)
 	if err != nil {
-		return nil, err
+		return Object{}, err
 	}
-	object, ok := v.(map[string]any)
+	object, ok := v.(Object)
 	if !ok {
-		return nil, access.Fault(access.KindInvalid, "malformedJSON", "it is not a JSON object")
+		return Object{}, access.Fault(access.KindInvalid, "malformedJSON", "it is not a JSON object")
 	}
 	return object, nil
 }
@@ -124,10 +132,11 @@ func plain(v any) any {
 			out[i] = plain(element)
 		}
 		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, element := range v {
-			out[name] = plain(element)
+	case map[string]any, Object:
+		o, _ := objectOf(v)
+		out := newObject()
+		for _, name := range o.names {
+			out = out.with(name, plain(o.of[name]))
 		}
 		return out
 	default:

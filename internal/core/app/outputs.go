@@ -46,7 +46,7 @@ func ReadPolicy(v any) (Settings, []access.Reason) {
 		}
 		v = parsed
 	}
-	if _, ok := v.(map[string]any); !ok {
+	if _, ok := objectOf(v); !ok {
 		r.add("malformedPolicy", at, "the policy is an object")
 		return Settings{}, r
 	}
@@ -117,85 +117,12 @@ type Filled struct {
 	Parameters map[string]any // of the template: everything else
 }
 
-// Fill evaluates the outputs of the form. jit is the value of its element for just-in-time access.
-func (f Form) Fill(answers Answers, jit Settings, values Values) (Filled, []access.Reason) {
-	var r reasons
-	values.Basics, values.Steps = map[string]any{}, map[string]map[string]any{}
-	fill := filling{reasons: &r, values: &values, jit: jit.Control()}
-	fill.list(f.Basics, answers.Basics, values.Basics, "basics")
-	for _, step := range f.Steps {
-		values.Steps[step.Name] = map[string]any{}
-		fill.list(step.Elements, answers.Steps[step.Name], values.Steps[step.Name], "steps."+step.Name)
-	}
-	if len(r) > 0 {
-		return Filled{}, r
-	}
-	outputs, err := Resolve(f.Outputs, values)
-	if err != nil {
-		r.add("expressionFailed", "createUiDefinition.parameters.outputs", "%v", err)
-		return Filled{}, r
-	}
-	filled := readOutputs(outputs, &r)
-	return filled, r
-}
-
-// filling puts the answers, and the defaults where there is none, in the places that expressions refer to.
-type filling struct {
-	*reasons
-
-	values *Values
-	jit    map[string]any
-}
-
-func (f filling) list(elements []Element, given, into map[string]any, field string) {
-	for _, e := range elements {
-		at := field + "." + e.Name
-		if !f.holds(e.Visible, true, at) {
-			continue
-		}
-		answer, ok := given[e.Name]
-		switch {
-		case isJIT(e):
-			into[e.Name] = f.jit
-		case e.Type == "Microsoft.Common.Section":
-			inner := map[string]any{}
-			into[e.Name] = inner
-			within, _ := answer.(map[string]any)
-			f.list(e.Elements, within, inner, at)
-		case ok:
-			into[e.Name] = answer
-		case e.Default != nil:
-			v, err := Resolve(e.Default, *f.values)
-			if err != nil {
-				f.add("expressionFailed", at, "%v", err)
-			}
-			into[e.Name] = v
-		case f.holds(e.Required, false, at):
-			f.add("answerMissing", at, "%s needs an answer", e.Label)
-		}
-	}
-}
-
-// holds gives the value of a condition; usual is what counts where there is none.
-func (f filling) holds(condition any, usual bool, at string) bool {
-	if condition == nil {
-		return usual
-	}
-	v, err := Resolve(condition, *f.values)
-	if err != nil {
-		f.add("expressionFailed", at, "%v", err)
-		return usual
-	}
-	b, ok := v.(bool)
-	return b || !ok && usual
-}
-
 // readOutputs tells the outputs that mean something to the application itself from the template's parameters.
 func readOutputs(outputs any, r *reasons) Filled {
 	filled := Filled{Parameters: map[string]any{}}
-	object, _ := outputs.(map[string]any)
-	for _, name := range sortedNames(object) {
-		v := object[name]
+	object, _ := objectOf(outputs)
+	for _, name := range object.names {
+		v := object.of[name]
 		text, _ := v.(string)
 		switch strings.ToLower(name) {
 		case "jitaccesspolicy":

@@ -1,0 +1,277 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+const maxRows = 200 // of a grid
+
+// Fill checks the answers against the form and evaluates its outputs. jit is the value of its element for just-in-time
+// access.
+func (f Form) Fill(answers Answers, jit Settings, values Values) (Filled, []access.Reason) {
+	var r reasons
+	values.Basics, values.Steps = map[string]any{}, map[string]map[string]any{}
+	fill := filling{
+		reasons: &r, values: &values, jit: jit.Control(), left: &budget{steps: 10 * maxSteps, size: 4 * maxSize},
+	}
+	fill.list(f.Basics, answers.Basics, values.Basics, "basics")
+	for _, step := range f.Steps {
+		values.Steps[step.Name] = map[string]any{}
+		fill.list(step.Elements, answers.Steps[step.Name], values.Steps[step.Name], "steps."+step.Name)
+	}
+	fill.validate()
+	if len(r) > 0 {
+		return Filled{}, r
+	}
+	outputs, err := Resolve(f.Outputs, values)
+	if err != nil {
+		r.add("expressionFailed", "createUiDefinition.parameters.outputs", "%v", err)
+		return Filled{}, r
+	}
+	filled := readOutputs(outputs, &r)
+	return filled, r
+}
+
+// filling puts the answers, and the defaults where there is none, in the places that expressions refer to. What an element
+// demands of its answer is looked at when all are in place, since it may speak of others.
+type filling struct {
+	*reasons
+
+	values *Values
+	jit    map[string]any
+	left   *budget // of all evaluations but the outputs'
+	given  []given
+}
+
+// given is an answer to be validated, in the row of a grid or in none.
+type given struct {
+	element Element
+	answer  any
+	row     int64
+	at      string
+}
+
+func (f *filling) resolve(v any, at string) (any, bool) {
+	out, err := resolveWithin(v, *f.values, f.left)
+	if err != nil {
+		f.add("expressionFailed", at, "%v", err)
+		return nil, false
+	}
+	if _, gone := out.(Undefined); gone || out == nil {
+		return nil, false
+	}
+	return out, true
+}
+
+// holds returns the value of a condition; usual is what counts where there is none.
+func (f *filling) holds(condition any, usual bool, at string) bool {
+	if condition == nil {
+		return usual
+	}
+	v, ok := f.resolve(condition, at)
+	if !ok {
+		return usual
+	}
+	b, ok := v.(bool)
+	return b || !ok && usual
+}
+
+func (f *filling) list(elements []Element, answers, into map[string]any, field string) {
+	for _, e := range elements {
+		at := field + "." + e.Name
+		if !f.holds(e.Visible, true, at) {
+			continue
+		}
+		switch {
+		case isJIT(e):
+			into[e.Name] = f.jit
+		case e.Type == infoBox || e.Type == textBlock:
+		case e.Type == section:
+			inner := map[string]any{}
+			into[e.Name] = inner
+			within, _ := objectOf(answers[e.Name])
+			f.list(e.Elements, within.of, inner, at)
+		default:
+			f.one(e, answers[e.Name], 0, into, at)
+		}
+	}
+}
+
+// one puts the answer to an element in its place, or its default.
+func (f *filling) one(e Element, answer any, row int64, into map[string]any, at string) {
+	v, ok := f.answer(e, answer, at)
+	if !ok {
+		if f.holds(e.Required, requiredByItself(e.Type), at) {
+			f.add("answerMissing", at, "%s needs an answer", e.called())
+		}
+		return
+	}
+	into[e.Name] = v
+	f.given = append(f.given, given{element: e, answer: v, row: row, at: at})
+}
+
+// called returns what people call the element.
+func (e Element) called() string {
+	if e.Label != "" {
+		return e.Label
+	}
+	return e.Name
+}
+
+// answer returns what an element answers: what was given, else its default, else what its type has by itself. ok is false
+// where it has none.
+func (f *filling) answer(e Element, answer any, at string) (v any, ok bool) {
+	if answer == nil || answer == "" {
+		if answer, ok = f.resolve(e.Default, at); !ok || answer == "" {
+			return f.bare(e, at)
+		}
+	}
+	switch e.Type {
+	case dropDown, optionsGroup:
+		return f.chosen(e, answer, at)
+	case checkBox:
+		_, ok = answer.(bool)
+		return answer, f.must(ok, at, "%s is true or false", e.called())
+	case slider:
+		n, isNumber := float(answer)
+		ok = isNumber && (e.Min == nil || n >= *e.Min) && (e.Max == nil || n <= *e.Max)
+		return answer, f.must(ok, at, "%s is a number%s", e.called(), within(e.Min, e.Max))
+	case textBox, passwordBox, userNameTextBox:
+		_, ok = answer.(string)
+		return answer, f.must(ok, at, "%s is a text", e.called())
+	case editableGrid:
+		return f.rows(e, answer, at)
+	default:
+		return answer, true
+	}
+}
+
+func (f *filling) must(ok bool, at, format string, args ...any) bool {
+	if !ok {
+		f.add("answerNotAllowed", at, format, args...)
+	}
+	return true // an answer that is not allowed is no missing one
+}
+
+func within(least, most *float64) string {
+	switch {
+	case least != nil && most != nil:
+		return fmt.Sprintf(" from %g to %g", *least, *most)
+	case least != nil:
+		return fmt.Sprintf(" of at least %g", *least)
+	case most != nil:
+		return fmt.Sprintf(" of at most %g", *most)
+	default:
+		return ""
+	}
+}
+
+// bare returns what an element has before anybody touches it: the first of several choices, a box that is not checked, a
+// slider at its least.
+func (f *filling) bare(e Element, at string) (any, bool) {
+	switch {
+	case (e.Type == dropDown || e.Type == optionsGroup) && !e.Multiple:
+		if choices, ok := f.choices(e, at); ok && len(choices) > 0 {
+			return choices[0].Value, true
+		}
+	case e.Type == checkBox:
+		return false, true
+	case e.Type == slider && e.Min != nil:
+		if n, err := whole(*e.Min); err == nil && *e.Min == float64(int64(*e.Min)) {
+			return n, true
+		}
+		return *e.Min, true
+	}
+	return nil, false
+}
+
+// choices returns the allowed values; ok is false where the form leaves them to what is not known here.
+func (f *filling) choices(e Element, at string) (choices []Choice, ok bool) {
+	if e.Allowed == nil {
+		return nil, false
+	}
+	v, ok := f.resolve(e.Allowed, at)
+	_, isList := v.([]any)
+	return choicesOf(v), ok && isList
+}
+
+// chosen returns the value of what was chosen by its value, or by its label as people see it.
+func (f *filling) chosen(e Element, answer any, at string) (any, bool) {
+	choices, known := f.choices(e, at)
+	if !known {
+		return answer, true
+	}
+	one := func(v any) any {
+		ev := evaluator{left: f.left}
+		i := slices.IndexFunc(choices, func(c Choice) bool {
+			same, err := ev.equal(c.Value, v)
+			return err == nil && same
+		})
+		if i < 0 {
+			i = slices.IndexFunc(choices, func(c Choice) bool { return v == any(c.Label) })
+		}
+		if i < 0 {
+			var labels []string
+			for _, c := range choices {
+				labels = append(labels, fmt.Sprintf("%q", c.Label))
+			}
+			f.add("answerNotAllowed", at, "%s is one of %s", e.called(), clip(strings.Join(labels, ", ")))
+			return v
+		}
+		return choices[i].Value
+	}
+	list, several := answer.([]any)
+	if !several || !e.Multiple {
+		switch answer.(type) {
+		case []any, map[string]any, Object:
+			f.add("answerNotAllowed", at, "%s takes one choice", e.called())
+			return answer, true
+		}
+		v := one(answer)
+		if e.Multiple {
+			return []any{v}, true
+		}
+		return v, true
+	}
+	out := make([]any, 0, len(list))
+	for _, v := range list {
+		switch v.(type) {
+		case []any, map[string]any, Object:
+			f.add("answerNotAllowed", at, "%s takes choices by value or label", e.called())
+			return answer, true
+		}
+		out = append(out, one(v))
+	}
+	return out, len(out) > 0
+}
+
+// rows returns the rows of a grid, each with an answer for each column.
+func (f *filling) rows(e Element, answer any, at string) (any, bool) {
+	list, ok := answer.([]any)
+	if !ok || len(list) > maxRows {
+		return answer, f.must(false, at, "%s is an array of at most %d rows", e.called(), maxRows)
+	}
+	if n := float64(len(list)); e.Min != nil && n < *e.Min || e.Max != nil && n > *e.Max {
+		return answer, f.must(false, at, "%s has a number of rows%s", e.called(), within(e.Min, e.Max))
+	}
+	out := make([]any, 0, len(list))
+	for i, item := range list {
+		row, ok := objectOf(item)
+		if !ok {
+			return answer, f.must(false, at, "a row of %s is an object", e.called())
+		}
+		filled, shown := map[string]any{}, newObject()
+		for _, column := range e.Elements {
+			f.one(column, row.of[column.Name], int64(i+1), filled, fmt.Sprintf("%s[%d].%s", at, i, column.Name))
+			if v, ok := filled[column.Name]; ok {
+				shown = shown.with(column.Name, v)
+			}
+		}
+		out = append(out, shown)
+	}
+	return out, true
+}

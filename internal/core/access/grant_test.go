@@ -210,3 +210,39 @@ func TestCovers(t *testing.T) {
 		}
 	}
 }
+
+// TestWarnings has a warning ten minutes before the end, of short grants at a tenth of their length, and of those of under a
+// minute none; it is told once, and again when an extension gives another end.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	for _, tc := range []struct{ length, before time.Duration }{
+		{59 * time.Second, 0}, {time.Minute, 6 * time.Second}, {50 * time.Minute, 5 * time.Minute},
+		{100 * time.Minute, 10 * time.Minute}, {8 * time.Hour, 10 * time.Minute},
+	} {
+		g := access.Grant{State: access.GrantActive, Start: start, End: start.Add(tc.length)}
+		want := g.End.Add(-tc.before)
+		if tc.before == 0 {
+			want = time.Time{}
+		}
+		if got := g.WarnAt(); !got.Equal(want) {
+			t.Errorf("of %s: warned at %s, want %s", tc.length, got, want)
+		}
+	}
+	g := access.Grant{State: access.GrantActive, Start: start, End: start.Add(time.Hour)}
+	told, events, err := g.Warned(g.WarnAt())
+	if err != nil || len(events) != 1 || !told.WarnAt().IsZero() || !told.WarnedAt.Equal(g.WarnAt()) {
+		t.Fatalf("told: %+v %v %v", told, events, err)
+	}
+	if _, again, err := told.Warned(g.WarnAt().Add(time.Second)); access.KindOf(err) != access.KindConflict || len(again) > 0 {
+		t.Errorf("told twice: %v %v", again, err)
+	}
+	longer, _, err := told.Extend(access.System(), start.Add(2*time.Hour), start.Add(55*time.Minute))
+	if err != nil || !longer.WarnAt().Equal(start.Add(110*time.Minute)) {
+		t.Errorf("after an extension it is warned at %s: %v", longer.WarnAt(), err)
+	}
+	ended, _, err := longer.Revoke(access.System(), "done", start.Add(56*time.Minute))
+	if err != nil || !ended.WarnAt().IsZero() {
+		t.Errorf("what has ended is warned at %s: %v", ended.WarnAt(), err)
+	}
+}

@@ -312,7 +312,8 @@ type Grant struct {
 	Start       time.Time  `json:"start"`
 	End         time.Time  `json:"end"`
 	State       string     `json:"state" enum:"scheduled,opening,active,expired,revoked,superseded,failed"`
-	Reason      string     `json:"reason,omitempty" doc:"Why it ended or failed."`
+	InPart      bool       `json:"inPart,omitempty" doc:"It is active, and some of its openings are not in force: reason says which, and why."`
+	Reason      string     `json:"reason,omitempty" doc:"Why it ended or failed, or of an active grant what is not in force."`
 	OpenedAt    *time.Time `json:"openedAt,omitempty" doc:"When the enforcer first reported it in force."`
 	EndedAt     *time.Time `json:"endedAt,omitempty"`
 	ClosedAt    *time.Time `json:"closedAt,omitempty" doc:"When it was seen gone."`

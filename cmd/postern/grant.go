@@ -44,7 +44,7 @@ func grantColumns() []column[api.Grant] {
 		}},
 		{"FROM", func(s style, g api.Grant) string { return s.list(g.Sources) }},
 		{"WHO", func(_ style, g api.Grant) string { return g.Principal }},
-		{"STATE", func(_ style, g api.Grant) string { return g.State }},
+		{"STATE", func(_ style, g api.Grant) string { return stateText(g) }},
 		{"UNTIL", func(s style, g api.Grant) string {
 			switch {
 			case s.plain:
@@ -120,7 +120,7 @@ func (a *app) grantShowCommand() *cobra.Command {
 				{"Machine", func(_ style, g api.Grant) string { return g.Machine }},
 				{"Ports", func(_ style, g api.Grant) string { return portText(g.Ports, g.Protocol) }},
 				{"From", func(_ style, g api.Grant) string { return strings.Join(g.Sources, ",") }},
-				{"State", func(_ style, g api.Grant) string { return g.State }},
+				{"State", func(_ style, g api.Grant) string { return stateText(g) }},
 				{"Reason", func(_ style, g api.Grant) string { return g.Reason }},
 				{"Start", func(s style, g api.Grant) string { return s.time(g.Start) }},
 				{"End", func(s style, g api.Grant) string { return s.time(g.End) }},
@@ -133,6 +133,14 @@ func (a *app) grantShowCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// stateText gives how a grant stands, in words.
+func stateText(g api.Grant) string {
+	if g.InPart {
+		return g.State + " in part"
+	}
+	return g.State
 }
 
 // findGrant takes an id or the end of one.

@@ -50,9 +50,12 @@ func (a *app) waitGrant(ctx context.Context, cl *api.Client, g *api.Grant, left 
 	name := whatOf(*g)
 	shown := ""
 	for {
-		if g.State != shown {
-			a.say("%s: %s", name, g.State)
-			shown = g.State
+		if text := stateText(*g); text != shown {
+			a.say("%s: %s", name, text)
+			shown = text
+			if g.InPart {
+				a.say("%s: %s", name, g.Reason)
+			}
 		}
 		switch g.State {
 		case "active":

@@ -25,7 +25,7 @@ func settle(next, before access.DesiredState) access.DesiredState {
 }
 
 // onlyClose gives what may be put in force while the agent must not open: of the openings that next asks for those
-// that are held, each until the earlier of both ends. refused are the grants that are kept closed by that.
+// that are held, each until the earlier of both ends. refused are the grants of which something is kept closed by that.
 func onlyClose(next, holding access.DesiredState) (d access.DesiredState, refused []access.GrantID) {
 	holds := make(map[access.OpeningKey]access.Opening, len(holding.Openings))
 	for _, o := range holding.Openings {

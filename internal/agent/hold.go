@@ -91,13 +91,28 @@ func (a *agent) put(ctx context.Context) {
 	}
 	a.holding.DesiredState = next
 	a.set(ctx, next)
-	if len(kept) > 0 {
-		r := access.Report{Epoch: next.Epoch} // of no revision: it is not in force yet
-		for _, id := range kept {
-			r.Observations = append(r.Observations, access.Observation{Grant: id, Status: access.StatusFailed, Detail: why})
-		}
-		a.out.add(r)
+	clear(a.short)
+	if len(kept) == 0 {
+		return
 	}
+	r := access.Report{Epoch: next.Epoch} // of no revision: it is not in force yet
+	for _, id := range kept {
+		o := access.Observation{Grant: id, Status: access.StatusFailed, Detail: why}
+		if slices.ContainsFunc(next.Openings, func(open access.Opening) bool { return slices.Contains(open.Grants, id) }) {
+			a.short[id] = "not in force in part: " + why
+			o = a.shortened(access.Observation{Grant: id, Status: access.StatusOpen})
+		}
+		r.Observations = append(r.Observations, o)
+	}
+	a.out.add(r)
+}
+
+// shortened adds to what is said of an open grant that some of its openings are kept closed. The caller holds the lock.
+func (a *agent) shortened(o access.Observation) access.Observation {
+	if why := a.short[o.Grant]; why != "" && o.Status == access.StatusOpen {
+		o.Detail = strings.Trim(o.Detail+"; "+why, "; ")
+	}
+	return o
 }
 
 // problem notes what is wrong with a topic, or with an empty text that nothing is. The caller holds the lock.

@@ -82,7 +82,8 @@ type agent struct {
 	skewed   bool              // too far for opening anything
 	problems map[string]string // what is wrong now, by topic
 	foreign  []access.ForeignRule
-	anew     func() // ends the present connection so that another is made; nil while there is none
+	short    map[access.GrantID]string // why some openings of a grant are kept closed while others of it are held
+	anew     func()                    // ends the present connection so that another is made; nil while there is none
 }
 
 // Run is the agent: it puts the last desired state in force before it talks to anyone, then follows the server until
@@ -105,7 +106,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer func() { err = errors.Join(err, enforcer.Close()) }()
 	target := &watched{Enforcer: enforcer, applied: make(chan struct{})}
 	a := &agent{
-		Config: c, id: id, target: target, out: newOutbox(), online: make(chan struct{}, 1), problems: make(map[string]string),
+		Config: c, id: id, target: target, out: newOutbox(), online: make(chan struct{}, 1), problems: make(map[string]string), short: make(map[access.GrantID]string),
 		loop: enforce.New(enforce.Config{Enforcer: target, Now: c.Clock.Boot, Log: c.Log}),
 	}
 	a.begin(ctx)
@@ -187,6 +188,11 @@ func (a *agent) collect(ctx context.Context) {
 	for r := range a.loop.Reports() {
 		a.setProblem(ctx, "enforcement", r.Problem)
 		r.Observations = slices.DeleteFunc(r.Observations, func(o access.Observation) bool { return strings.HasPrefix(string(o.Grant), glassPrefix) })
+		a.mu.Lock()
+		for i, o := range r.Observations {
+			r.Observations[i] = a.shortened(o)
+		}
+		a.mu.Unlock()
 		a.out.add(r)
 	}
 }

@@ -312,6 +312,83 @@ func TestLoopReportsWhatCannotBeHeld(t *testing.T) {
 	})
 }
 
+// TestLoopSaysWhatOfAGrantIsInForce holds that a grant of several openings is failed where none of them is in force, and open
+// with the names of those that are missing where some are.
+func TestLoopSaysWhatOfAGrantIsInForce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		four, six, other := key("192.0.2.1/32", 22), key("2001:db8::/64", 22), key("2001:db8:1::/64", 22)
+		refused := map[access.OpeningKey]string{six: "no IPv6 here", other: "no IPv6 here"}
+		b.target.refuses = func(k access.OpeningKey) string { return refused[k] }
+		end := b.now().Add(time.Hour)
+		detail := func() string {
+			t.Helper()
+			var last string
+			for _, r := range b.got {
+				for _, o := range r.Observations {
+					last = o.Detail
+				}
+			}
+			return last
+		}
+		b.loop.Set(desired(1, opening(four, end, "g"), opening(six, end, "g")))
+		b.after(time.Second)
+		if got, want := detail(), "not in force from 2001:db8::/64 to 22/tcp: no IPv6 here"; got != want {
+			t.Errorf("detail %q, want %q", got, want)
+		}
+		b.expect(statuses{"g": access.StatusOpen})
+		b.loop.Set(desired(2, opening(six, end, "g"), opening(other, end, "g")))
+		b.after(time.Second)
+		if b.target.String() != "" {
+			t.Errorf("of a grant that failed this is open: %s", b.target)
+		}
+		b.expect(statuses{"g": access.StatusFailed})
+		clear(refused)
+		b.loop.Set(desired(3, opening(four, end, "g"), opening(six, end, "g")))
+		b.after(time.Second)
+		if got := detail(); got != "" {
+			t.Errorf("detail %q though everything is in force", got)
+		}
+		b.expect(statuses{"g": access.StatusOpen})
+		// One of two goes, and cannot be put back.
+		b.target.change(func() { delete(b.target.held, six); b.target.failing = errBusy })
+		b.target.drift <- "somebody took one away"
+		b.after(10 * time.Second)
+		if got, want := detail(), "not in force from 2001:db8::/64 to 22/tcp: the target is busy"; got != want {
+			t.Errorf("detail %q, want %q", got, want)
+		}
+		if got := b.told()["g"]; got != access.StatusOpen {
+			t.Errorf("a grant of which a part is open is %s", got)
+		}
+	})
+}
+
+// TestLoopDoesNotCallFailedWhatNobodySaw holds that nothing is said of a grant that was written and could not be looked for.
+func TestLoopDoesNotCallFailedWhatNobodySaw(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.loop.Set(desired(1))
+		b.after(time.Second)
+		b.told()
+		ssh := key("192.0.2.1/32", 22)
+		b.target.change(func() { b.target.blind = errBusy })
+		b.loop.Set(desired(2, opening(ssh, b.now().Add(time.Hour), "g1")))
+		b.after(10 * time.Second)
+		if !b.target.has(ssh) {
+			t.Error("not opened")
+		}
+		if last := b.got[len(b.got)-1]; last.Problem != errBusy.Error() {
+			t.Errorf("problem %q", last.Problem)
+		}
+		b.expect(statuses{})
+		b.target.change(func() { b.target.blind = nil })
+		b.after(10 * time.Second)
+		b.expect(statuses{"g1": access.StatusOpen})
+	})
+}
+
 func TestLoopClosesWhenTheServerIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

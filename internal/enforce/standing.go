@@ -1,7 +1,10 @@
 package enforce
 
 import (
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -118,13 +121,32 @@ func (w *work) lost(key access.OpeningKey, detail string) {
 	}
 }
 
-// fail reports what could not be opened; what is open stays open.
+// fail reports what could not be opened. What is open stays open, and a grant of which anything is was not refused: it is
+// open in part. Of what was written and not seen since nothing is said, for nobody knows.
 func (w *work) fail(detail string) {
+	if w.unseen {
+		return
+	}
 	for id, g := range w.grants {
-		if g.listed && (g.status == "" || g.status == access.StatusFailed || g.status == access.StatusDrifted) {
-			g.become(access.StatusFailed, detail)
-			w.tell(id, g)
+		if !g.listed || g.status != "" && g.status != access.StatusFailed && g.status != access.StatusDrifted {
+			continue
 		}
+		open, missing := false, make(map[access.OpeningKey]string)
+		for _, p := range g.parts {
+			switch {
+			case !w.isPart(id, p.key):
+			case w.isHeld(p.key):
+				open = true
+			default:
+				missing[p.key] = detail
+			}
+		}
+		if open {
+			g.become(access.StatusOpen, inWords(missing))
+		} else {
+			g.become(access.StatusFailed, detail)
+		}
+		w.tell(id, g)
 	}
 }
 
@@ -172,19 +194,22 @@ func (w *work) opening(key access.OpeningKey) *access.Opening {
 
 // statusOf says how a grant stands that is part of openings.
 func (w *work) statusOf(g *standing, now time.Time) (access.GrantStatus, string) {
-	var missing, lost, over bool
+	var open, missing, lost, over bool
+	refused := make(map[access.OpeningKey]string)
 	for _, p := range g.parts {
 		o := w.opening(p.key)
 		if o == nil {
 			continue // it has lost this one
 		}
-		if why, refused := w.refused[p.key]; refused {
-			return access.StatusFailed, why
+		if why, cannot := w.refused[p.key]; cannot && o.Until.After(now) {
+			refused[p.key] = why
+			continue
 		}
 		switch _, due := w.ends[p.key]; {
 		case due && !w.isHeld(p.key):
 			missing = true
 		case due:
+			open = true
 		case o.Until.After(now):
 			lost = true
 		default:
@@ -196,10 +221,33 @@ func (w *work) statusOf(g *standing, now time.Time) (access.GrantStatus, string)
 		return g.status, g.detail
 	case lost:
 		return access.StatusDrifted, "closed, because the server was not heard of for too long"
+	case open:
+		return access.StatusOpen, inWords(refused)
+	case len(refused) > 0:
+		return access.StatusFailed, slices.Sorted(maps.Values(refused))[0]
 	case over:
 		return access.StatusClosed, ""
 	}
 	return access.StatusOpen, ""
+}
+
+// maxNamed is how many openings a sentence about missing ones names.
+const maxNamed = 3
+
+// inWords says which openings are missing, and why; it is empty where none is.
+func inWords(missing map[access.OpeningKey]string) string {
+	var words []string
+	for i, key := range slices.SortedFunc(maps.Keys(missing), CompareKeys) {
+		if i == maxNamed {
+			words = append(words, fmt.Sprintf("and %d more", len(missing)-maxNamed))
+			break
+		}
+		words = append(words, fmt.Sprintf("from %s to %s/%s: %s", key.Source, key.Ports, key.Protocol, missing[key]))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "not in force " + strings.Join(words, "; ")
 }
 
 // forget drops a grant that was reported closed, and the keys that nobody else has.

@@ -47,6 +47,7 @@ type work struct {
 
 	apply    bool      // whatever the difference is
 	all      bool      // look at everything
+	unseen   bool      // something was written, and nobody has looked yet what came of it
 	recheck  bool      // look at everything after the next Apply too
 	nextEnd  time.Time // of applied; zero if there is none
 	readNext time.Time
@@ -228,7 +229,7 @@ func (l *Loop) write(ctx context.Context, wanted []access.Opening, gone []access
 	w.refuse(partial)
 	w.settle(wanted, gone, came)
 	w.counted = w.contact
-	w.apply = false
+	w.apply, w.unseen = false, true
 	everything := first || w.recheck || len(wanted) <= fewKeys
 	if everything {
 		err = l.lookAtEverything(ctx, l.now())
@@ -242,6 +243,7 @@ func (l *Loop) write(ctx context.Context, wanted []access.Opening, gone []access
 	if err != nil {
 		return err
 	}
+	w.unseen = false
 	if err := w.check(gone, came, everything, l.now()); err != nil {
 		return err
 	}

@@ -139,6 +139,37 @@ func TestReportsOfForeignThingsAreRefused(t *testing.T) {
 	}
 }
 
+// TestGrantsInForceInPart holds that a grant of which something is not in force says so, and each change of that once.
+func TestGrantsInForceInPart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	w.guard("web-1")
+	ann := w.user("ann", "JIT Access Requester")
+	g := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
+	for i, step := range []struct {
+		missing string
+		news    bool
+	}{{"no IPv6 here", true}, {"no IPv6 here", false}, {"", true}, {"", false}, {"no IPv4 here", true}} {
+		size, opened := w.size(), w.grant(g.ID).OpenedAt
+		w.clock.advance(time.Second)
+		w.report(host.Agent.ID, access.Report{Revision: 1, Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen, Detail: step.missing}}})
+		got := w.grant(g.ID)
+		if got.State != access.GrantActive || got.Reason != step.missing || got.InPart() != (step.missing != "") {
+			t.Errorf("%d: the grant is %s, reason %q, in part %t", i, got.State, got.Reason, got.InPart())
+		}
+		if news := w.size() > size; news != step.news {
+			t.Errorf("%d: recorded %t, want %t", i, news, step.news)
+		}
+		if i > 0 && !got.OpenedAt.Equal(opened) {
+			t.Errorf("%d: it was first open at %s, and is said to be since %s", i, opened, got.OpenedAt)
+		}
+		if events := w.events(); step.news && (events[len(events)-1].Kind != access.GrantOpened || events[len(events)-1].Details["reason"] != step.missing) {
+			t.Errorf("%d: the last event is %+v", i, events[len(events)-1])
+		}
+	}
+}
+
 func TestReportsMoveGrants(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -148,7 +179,11 @@ func TestReportsMoveGrants(t *testing.T) {
 	g := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
 	say := func(s access.GrantStatus) access.GrantState {
 		t.Helper()
-		w.report(host.Agent.ID, access.Report{Revision: 1, Observations: []access.Observation{{Grant: g.ID, Status: s, Detail: "so"}}})
+		o := access.Observation{Grant: g.ID, Status: s}
+		if s != access.StatusOpen {
+			o.Detail = "so"
+		}
+		w.report(host.Agent.ID, access.Report{Revision: 1, Observations: []access.Observation{o}})
 		return w.grant(g.ID).State
 	}
 	for _, step := range []struct {

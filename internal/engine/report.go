@@ -201,8 +201,8 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 	quiet := true
 	switch o.Status {
 	case access.StatusOpen:
-		if g.Live(in.now) && g.State != access.GrantActive {
-			err = step(next.Opened(in.actor, in.now))
+		if missing := clip(o.Detail); g.Live(in.now) && (g.State != access.GrantActive || g.Reason != missing) {
+			err = step(next.Opened(in.actor, missing, in.now))
 		}
 	case access.StatusClosed:
 		if !g.State.Ended() && over {

@@ -156,7 +156,7 @@ func grantOut(d engine.GrantDetail) api.Grant {
 	g := d.Grant
 	out := api.Grant{
 		ID: string(g.ID), Request: string(g.Request), Principal: g.PrincipalName, PrincipalID: string(g.Principal), Sources: texts(g.Sources),
-		Start: g.Start.UTC(), End: g.End.UTC(), State: string(g.State), Reason: g.Reason, OpenedAt: instant(g.OpenedAt),
+		Start: g.Start.UTC(), End: g.End.UTC(), State: string(g.State), InPart: g.InPart(), Reason: g.Reason, OpenedAt: instant(g.OpenedAt),
 		EndedAt: instant(g.EndedAt), ClosedAt: instant(g.ClosedAt), Packets: g.Packets, Bytes: g.Bytes,
 	}
 	if !g.Role.IsZero() {

@@ -90,9 +90,16 @@ func Desired(s Scene, now time.Time) DesiredState {
 		}
 	}
 	var live []Grant
+	addresses := make(map[MachineID][]netip.Addr, len(s.Machines))
+	if s.Agent.Mode == ModeGateway {
+		for _, m := range s.Machines {
+			addresses[m.ID] = m.Addresses
+		}
+	}
 	for _, g := range s.Grants {
 		switch {
 		case g.Live(now) && g.State != GrantScheduled:
+			g.Sources = reachable(g.Sources, addresses[g.Machine])
 			live = append(live, g)
 		case g.State.Ended() && g.ClosedAt.IsZero(), !g.State.Ended() && !now.Before(g.End):
 			d.Ended = append(d.Ended, g.ID)
@@ -101,6 +108,25 @@ func Desired(s Scene, now time.Time) DesiredState {
 	d.Openings = Union(live, policies)
 	d.sort()
 	return d
+}
+
+// reachable gives the sources without the half of "from anywhere" whose family the machine has no address of: behind a
+// gateway nothing could come to it that way, so nothing is missing. A family that was asked for by name stays, and is
+// reported missing. Without any addresses all stay.
+func reachable(sources []netip.Prefix, addresses []netip.Addr) []netip.Prefix {
+	if len(addresses) == 0 || !Anywhere(sources) {
+		return sources
+	}
+	has := func(four bool) bool {
+		return slices.ContainsFunc(addresses, func(a netip.Addr) bool { return a.Unmap().Is4() == four })
+	}
+	return slices.DeleteFunc(slices.Clone(sources), func(p netip.Prefix) bool { return p.Bits() == 0 && !has(p.Addr().Is4()) })
+}
+
+// Anywhere reports whether the sources hold every address of both families.
+func Anywhere(sources []netip.Prefix) bool {
+	return slices.Contains(sources, netip.PrefixFrom(netip.IPv4Unspecified(), 0)) &&
+		slices.Contains(sources, netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 }
 
 // Union gives the openings that the grants make together: for each key the latest end, and every grant behind it.
@@ -161,10 +187,10 @@ type GrantStatus string
 
 // What an agent may say of a grant.
 const (
-	StatusOpen    GrantStatus = "open"    // every element of it is in the kernel
+	StatusOpen    GrantStatus = "open"    // every element of it is in the kernel but for what Detail names, and why
 	StatusClosed  GrantStatus = "closed"  // looked, and no element of it is there
 	StatusDrifted GrantStatus = "drifted" // it was there, and somebody else took it away; being put back
-	StatusFailed  GrantStatus = "failed"  // it could not be put there
+	StatusFailed  GrantStatus = "failed"  // it could not be put there, and nothing of it is
 )
 
 // Observation is what an enforcer saw of one grant.

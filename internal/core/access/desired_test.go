@@ -227,3 +227,38 @@ func TestDesiredNamesWhatMustBeSeenGone(t *testing.T) {
 		}
 	})
 }
+
+// TestAnywhereIsTheFamiliesOfTheMachine holds that, behind a gateway, "from anywhere" opens every family that the machine has an
+// address of and asks for no other, and that a family asked for by name is asked for in any case.
+func TestAnywhereIsTheFamiliesOfTheMachine(t *testing.T) {
+	t.Parallel()
+	any4, any6 := netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
+	rapid.Check(t, func(t *rapid.T) {
+		g := access.Grant{
+			ID: "g", Machine: "m1", Ports: access.SinglePort(22), Protocol: access.TCP, Start: noon(), End: noon().Add(time.Hour), State: access.GrantOpening,
+			Sources: rapid.SliceOfNDistinct(rapid.SampledFrom(prefixes("0.0.0.0/0", "::/0", "192.0.2.0/24", "2001:db8::/32")), 1, 4, rapid.ID).Draw(t, "sources"),
+		}
+		addresses := rapid.SliceOfNDistinct(rapid.SampledFrom([]netip.Addr{
+			netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("::ffff:203.0.113.8"), netip.MustParseAddr("2001:db8:1::9"),
+		}), 0, 3, rapid.ID).Draw(t, "addresses")
+		mode := rapid.SampledFrom([]access.Mode{access.ModeHost, access.ModeGateway}).Draw(t, "mode")
+		d := access.Desired(access.Scene{
+			Agent: access.Agent{Mode: mode}, Machines: []access.Machine{{ID: "m1", Addresses: addresses}}, Grants: []access.Grant{g},
+		}, noon())
+		opened := func(p netip.Prefix) bool {
+			return slices.ContainsFunc(d.Openings, func(o access.Opening) bool { return o.Source == p })
+		}
+		has4 := slices.ContainsFunc(addresses, func(a netip.Addr) bool { return a.Unmap().Is4() })
+		has6 := slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !a.Unmap().Is4() })
+		anywhere := slices.Contains(g.Sources, any4) && slices.Contains(g.Sources, any6)
+		for _, p := range g.Sources {
+			want := true
+			if has := map[bool]bool{true: has4, false: has6}[p.Addr().Is4()]; mode == access.ModeGateway && anywhere && p.Bits() == 0 && (has4 || has6) {
+				want = has
+			}
+			if opened(p) != want {
+				t.Fatalf("%s opened: %t, want %t", p, !want, want)
+			}
+		}
+	})
+}

@@ -14,11 +14,11 @@ type GrantState string
 const (
 	GrantScheduled  GrantState = "scheduled"  // its start lies ahead
 	GrantOpening    GrantState = "opening"    // it should be in force; no enforcer has said so yet
-	GrantActive     GrantState = "active"     // an enforcer reported it in force
+	GrantActive     GrantState = "active"     // an enforcer reported it in force, or in part: see InPart
 	GrantExpired    GrantState = "expired"    // its end came
 	GrantRevoked    GrantState = "revoked"    // somebody ended it early
 	GrantSuperseded GrantState = "superseded" // a later grant to the same principal covers it
-	GrantFailed     GrantState = "failed"     // the enforcer said that it cannot put it in force
+	GrantFailed     GrantState = "failed"     // the enforcer said that it cannot put it in force: nothing of it is open
 )
 
 // grantMoves is the whole state machine: what may follow what.
@@ -62,7 +62,7 @@ type Grant struct {
 	Start         time.Time
 	End           time.Time
 	State         GrantState
-	Reason        string // why it ended or failed
+	Reason        string // why it ended or failed; of an active grant what of it is not in force, and why
 	CreatedAt     time.Time
 	OpenedAt      time.Time // when an enforcer first reported it in force; zero before
 	EndedAt       time.Time // when it expired, was revoked or superseded; zero before
@@ -94,7 +94,7 @@ func (g Grant) Settled(now time.Time) (Grant, []Event, error) {
 	case g.State.Ended():
 		return g.Closed(System(), now)
 	case g.State == GrantOpening && g.Live(now):
-		return g.Opened(System(), now)
+		return g.Opened(System(), "", now)
 	}
 	return g, nil, nil
 }
@@ -112,14 +112,21 @@ func (g Grant) Begin(now time.Time) (Grant, []Event, error) {
 	return g.move(GrantOpening, GrantBegan, System(), "", now)
 }
 
-// Opened records that an enforcer has it in force; from scheduled too, for an enforcer may be faster than who calls
-// Begin. It fails with a conflict outside its window: once the end has come, such a report is late and the grant has
-// expired.
-func (g Grant) Opened(by Actor, now time.Time) (Grant, []Event, error) {
+// InPart reports whether only some of the openings that the grant is made of are in force; Reason says which are not.
+func (g Grant) InPart() bool { return g.State == GrantActive && g.Reason != "" }
+
+// Opened records that an enforcer has it in force, but for what missing says, which is empty where that is all of it;
+// from scheduled too, for an enforcer may be faster than who calls Begin. Of an active grant it records that something
+// else is missing now. It fails with a conflict outside its window: once the end has come, such a report is late and
+// the grant has expired.
+func (g Grant) Opened(by Actor, missing string, now time.Time) (Grant, []Event, error) {
 	if err := g.due(now); err != nil {
 		return g, nil, err
 	}
-	next, events, err := g.move(GrantActive, GrantOpened, by, "", now)
+	if g.State == GrantActive && g.Reason != missing {
+		g.State = GrantOpening // the same move, seen again
+	}
+	next, events, err := g.move(GrantActive, GrantOpened, by, missing, now)
 	if err == nil && next.OpenedAt.IsZero() {
 		next.OpenedAt = now
 	}

@@ -35,7 +35,9 @@ func steps() []step {
 	by := access.Actor{Name: "ann", Via: "cli"}
 	return []step{
 		{"begin", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Begin(now) }, access.GrantOpening},
-		{"opened", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Opened(by, now) }, access.GrantActive},
+		{"opened", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) {
+			return g.Opened(by, "", now)
+		}, access.GrantActive},
 		{"drifted", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) {
 			return g.Drifted(by, "gone", now)
 		}, access.GrantOpening},

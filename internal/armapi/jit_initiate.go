@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -47,6 +48,7 @@ func (c *call) recordRefused(err error) error {
 func initiateFrom(body initiate) (engine.SubmitInput, error) {
 	in := engine.SubmitInput{Justification: body.Justification}
 	var reasons []access.Reason
+	code := "InvalidParameter"
 	add := func(field, format string, args ...any) {
 		reasons = append(reasons, access.Reason{Code: "InvalidParameter", Field: field, Message: field + ": " + fmt.Sprintf(format, args...)})
 	}
@@ -61,24 +63,28 @@ func initiateFrom(body initiate) (engine.SubmitInput, error) {
 			if p.Number == 0 {
 				add(here+".number", "a port from 1 to 65535 is required")
 			}
-			var err error
-			if item.Until, err = parseStamp(p.EndTimeUTC); err != nil {
-				add(here+".endTimeUtc", "%v", err)
-			}
-			if len(p.Prefixes) > 0 {
-				add(here+".allowedSourceAddressPrefixes", "a request takes one source; send it as allowedSourceAddressPrefix")
-			}
-			if p.Prefix != nil && *p.Prefix != "" {
-				source, anywhere, valid := sourceFrom(*p.Prefix)
-				switch {
-				case !valid:
-					add(here+".allowedSourceAddressPrefix", "%q is not a single valid address or prefix", clip(*p.Prefix))
-				case anywhere:
-					item.Sources = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
-				default:
-					item.Sources = []netip.Prefix{source}
+			switch until, length := given(p.EndTimeUTC), given(p.Duration); {
+			case (until == "") == (length == ""):
+				code = "InvalidInitiateInput"
+				add(here, "Only one of fields 'EndTimeUtc' and 'Duration' can be set. One of them must be.")
+			case until != "":
+				var err error
+				if item.Until, err = parseStamp(until); err != nil {
+					add(here+".endTimeUtc", "%v", err)
+				}
+			default:
+				var err error
+				if item.Duration, err = parseDuration(length); err != nil {
+					add(here+".duration", "%v", err)
+				} else if item.Duration <= 0 {
+					add(here+".duration", "%q is too short", clip(length))
 				}
 			}
+			var wrong string
+			if item.Sources, wrong = sourcesFrom(given(p.Prefix), p.Prefixes); wrong != "" {
+				add(here, "%s", wrong)
+			}
+			item.SourceList = len(p.Prefixes) > 0
 			in.Items = append(in.Items, item)
 		}
 	}
@@ -86,11 +92,42 @@ func initiateFrom(body initiate) (engine.SubmitInput, error) {
 		add("virtualMachines", "at least one machine with one port is required")
 	}
 	if len(reasons) > 0 {
-		e := access.Fault(access.KindInvalid, "InvalidParameter", "the access request is not valid")
+		e := access.Fault(access.KindInvalid, code, "the access request is not valid")
 		e.Reasons = reasons
 		return in, e
 	}
 	return in, nil
+}
+
+// given gives the text of a field that may be absent, null or empty.
+func given(field *string) string {
+	if field == nil {
+		return ""
+	}
+	return *field
+}
+
+// sourcesFrom reads the two fields for sources, of which one may be given; with neither there are none, which is the caller's
+// own address. It says what is wrong with them.
+func sourcesFrom(one string, many []string) (sources []netip.Prefix, wrong string) {
+	switch {
+	case one != "" && len(many) > 0:
+		return nil, "allowedSourceAddressPrefix and allowedSourceAddressPrefixes exclude each other; send one of them"
+	case one != "":
+		many = []string{one}
+	}
+	for _, text := range many {
+		source, anywhere, valid := sourceFrom(strings.TrimSpace(text))
+		switch {
+		case !valid:
+			return nil, fmt.Sprintf("the source %q is not a single valid address or prefix; send several as allowedSourceAddressPrefixes", clip(text))
+		case anywhere:
+			sources = append(sources, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
+		default:
+			sources = append(sources, source)
+		}
+	}
+	return sources, ""
 }
 
 // notSubset puts a refusal by the policy into the words that Azure's own tools look for, in one message with every reason.
@@ -101,7 +138,7 @@ func (c *call) notSubset(err error, policy access.ResourceID) error {
 		return err
 	}
 	if _, missing := c.engine().PolicyByResource(c.Context(), c.caller, policy); access.KindOf(missing) == access.KindNotFound {
-		return missing
+		return access.Fault(access.KindNotFound, "PolicyNotFound", "%s", missing.Error())
 	}
 	out := access.Fault(access.KindInvalid, "AccessRequestNotSubsetOfPolicy",
 		"the given access request is not a subset of policy '%s': every machine, port, source and time must be inside what the policy allows", policy)

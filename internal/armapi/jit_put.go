@@ -98,6 +98,7 @@ func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []ac
 		}
 		var wrong []string
 		rule.Sources, rule.Networks, wrong = p.sources()
+		rule.SourceList = len(p.Prefixes) > 0
 		for _, text := range wrong {
 			add(at+".allowedSourceAddressPrefix", "%q is not an address, a prefix, the name of a network, or *", clip(text))
 		}
@@ -141,7 +142,7 @@ func joinPorts(rules []access.PortRule) []access.PortRule {
 		if last := len(joined) - 1; last >= 0 {
 			before := &joined[last]
 			longer := access.PortRange{First: before.Ports.First, Last: r.Ports.Last}
-			if before.Ports.Last+1 == r.Ports.First && longer.Valid() && before.Protocol == r.Protocol && before.Max == r.Max && slices.Equal(before.Sources, r.Sources) && slices.Equal(before.Networks, r.Networks) {
+			if before.Ports.Last+1 == r.Ports.First && longer.Valid() && before.Protocol == r.Protocol && before.Max == r.Max && slices.Equal(before.Sources, r.Sources) && slices.Equal(before.Networks, r.Networks) && before.SourceList == r.SourceList {
 				before.Ports = longer
 				continue
 			}

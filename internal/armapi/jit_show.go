@@ -40,7 +40,7 @@ func portsTo(rules []access.PortRule) []jitPort {
 	for _, r := range rules {
 		for n := int(r.Ports.First); n <= int(r.Ports.Last); n++ {
 			p := jitPort{Number: number(n), Protocol: protocolTo(r.Protocol), MaxDuration: formatDuration(r.Max)} //nolint:gosec // a port
-			p.Prefix, p.Prefixes = sourcesTo(r.Sources, r.Networks...)
+			p.Prefix, p.Prefixes = sourcesTo(r.Sources, r.SourceList, r.Networks...)
 			ports = append(ports, p)
 		}
 	}
@@ -71,7 +71,7 @@ func (c *call) jitRequest(r engine.RequestDetail, machines map[access.MachineID]
 		}
 		_, end := r.Request.Window(item, now)
 		p := jitRequestPort{Number: number(item.Ports.First), EndTimeUTC: stamp(end)}
-		p.Prefix, p.Prefixes = sourcesTo(item.Sources)
+		p.Prefix, p.Prefixes = sourcesTo(item.Sources, item.SourceList)
 		p.Status, p.StatusReason = statusOfItem(r, item, &p)
 		out.VirtualMachines[i].Ports = append(out.VirtualMachines[i].Ports, p)
 	}
@@ -95,8 +95,10 @@ func statusOfItem(r engine.RequestDetail, item access.Item, p *jitRequestPort) (
 		}
 		p.EndTimeUTC = stamp(g.End)
 		switch g.State {
-		case access.GrantScheduled, access.GrantOpening, access.GrantFailed:
+		case access.GrantScheduled, access.GrantOpening:
 			return "Initiating", "UserRequested"
+		case access.GrantFailed:
+			return "Failed", "UserRequested" // a word of our own, so that nobody waits for what is not to come
 		case access.GrantActive:
 			return "Initiated", "UserRequested"
 		case access.GrantExpired:

@@ -77,7 +77,8 @@ type initiate struct {
 		ID    string `json:"id"`
 		Ports []struct {
 			Number     number   `json:"number"`
-			EndTimeUTC string   `json:"endTimeUtc"`
+			EndTimeUTC *string  `json:"endTimeUtc"`
+			Duration   *string  `json:"duration"`
 			Prefix     *string  `json:"allowedSourceAddressPrefix"`
 			Prefixes   []string `json:"allowedSourceAddressPrefixes"`
 		} `json:"ports"`
@@ -148,17 +149,16 @@ func sourceTo(p netip.Prefix) string {
 	return p.String()
 }
 
-// sourcesTo gives the two source fields of which exactly one is set.
-func sourcesTo(prefixes []netip.Prefix, networks ...string) (one *string, many []string) {
+// sourcesTo gives the two source fields of which exactly one is set: a list where several were given, or one as a list.
+func sourcesTo(prefixes []netip.Prefix, list bool, networks ...string) (one *string, many []string) {
+	if len(prefixes)+len(networks) == 0 || access.Anywhere(prefixes) {
+		prefixes, networks, many = nil, nil, []string{"*"}
+	}
 	for _, p := range prefixes {
 		many = append(many, sourceTo(p))
 	}
 	many = append(many, networks...)
-	switch len(many) {
-	case 0:
-		everywhere := "*"
-		return &everywhere, nil
-	case 1:
+	if len(many) == 1 && !list {
 		return &many[0], nil
 	}
 	return nil, many

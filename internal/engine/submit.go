@@ -46,6 +46,8 @@ type ItemInput struct {
 	Networks []string // names of networks, which count as what they stand for now; where both are empty: the caller's own address
 	Duration time.Duration
 	Until    time.Time
+
+	SourceList bool // as in access.PortRule
 }
 
 // Submit asks for access, and where the policy approves by itself makes the grants in the same transaction. The same key
@@ -207,6 +209,7 @@ func makeRequest(may rights, in SubmitInput, asked policy.Input, verdict policy.
 		request.Items = append(request.Items, access.Item{
 			Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
 			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Networks: in.Items[i].Networks, Duration: item.Duration.Truncate(time.Microsecond), Until: until,
+			SourceList: in.Items[i].SourceList,
 		})
 	}
 	return request

@@ -38,6 +38,7 @@ type itemRecord struct {
 	Protocol       access.Protocol  `json:"protocol"`
 	Sources        []netip.Prefix   `json:"sources,omitempty"`
 	Networks       []string         `json:"networks,omitempty"`
+	SourceList     bool             `json:"sourceList,omitempty"`
 	Duration       time.Duration    `json:"duration,omitempty"`
 	Until          int64            `json:"until,omitempty"` // microseconds
 }
@@ -47,7 +48,7 @@ func itemRecords(items []access.Item) []itemRecord {
 	for i, it := range items {
 		records[i] = itemRecord{
 			Role: roleRecord(it.Role), Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision, Ports: portsRecord(it.Ports), Protocol: it.Protocol,
-			Sources: it.Sources, Networks: it.Networks, Duration: it.Duration, Until: micros(it.Until),
+			Sources: it.Sources, Networks: it.Networks, Duration: it.Duration, Until: micros(it.Until), SourceList: it.SourceList,
 		}
 	}
 	return records
@@ -56,7 +57,7 @@ func itemRecords(items []access.Item) []itemRecord {
 func (r itemRecord) item() access.Item {
 	return access.Item{
 		Role: access.Role(r.Role), Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision, Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
-		Sources: r.Sources, Networks: r.Networks, Duration: r.Duration, Until: instant(r.Until),
+		Sources: r.Sources, Networks: r.Networks, Duration: r.Duration, Until: instant(r.Until), SourceList: r.SourceList,
 	}
 }
 
@@ -78,6 +79,8 @@ type portRuleRecord struct {
 	Sources  []netip.Prefix  `json:"sources,omitempty"`
 	Networks []string        `json:"networks,omitempty"`
 	Max      time.Duration   `json:"max,omitempty"`
+
+	SourceList bool `json:"sourceList,omitempty"`
 }
 
 type justificationRecord struct {
@@ -132,7 +135,7 @@ func guardOf(m access.MachinePolicy) guardRecord {
 		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout,
 	}
 	for _, p := range m.Ports {
-		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max})
+		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
 	}
 	for _, c := range m.Approval.Cases {
 		r.Approval = append(r.Approval, caseOf(c))
@@ -146,7 +149,7 @@ func (r guardRecord) policy(machine access.MachineID) access.MachinePolicy {
 		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout,
 	}
 	for _, p := range r.Ports {
-		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max})
+		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
 	}
 	for _, c := range r.Approval {
 		m.Approval.Cases = append(m.Approval.Cases, c.rule())

@@ -3,9 +3,14 @@ package azure_test
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-dev/postern/api"
 )
 
 // initiateBody asks for port 22 of web-1.
@@ -147,5 +152,139 @@ func TestOwnAddress(t *testing.T) {
 	_, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("", time.Hour))
 	if source := at(t, answer, "virtualMachines", 0, "ports", 0, "allowedSourceAddressPrefix"); source != "127.0.0.1" && source != "::1" {
 		t.Errorf("the opening is for %v", source)
+	}
+}
+
+// TestInitiateByDuration holds that a request says how long or until when, and one of the two: scripts and the portal say how
+// long, SDKs until when.
+func TestInitiateByDuration(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	if status, answer := x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), "*")); status != http.StatusOK {
+		t.Fatalf("put gave %d %v", status, answer)
+	}
+	path := c.policyPath() + "/initiate" + v
+	port := func(members map[string]any) map[string]any {
+		members["number"] = 22
+		return map[string]any{"virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{members}}}}
+	}
+	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
+
+	// What the portal of Azure sends, and what its answer shows.
+	status, answer := x.call(http.MethodPost, path, port(map[string]any{"duration": "PT2H", "allowedSourceAddressPrefixes": []any{"192.0.2.10", "192.0.2.11", "198.51.100.0/24"}}))
+	if status != http.StatusAccepted {
+		t.Fatalf("the portal's body gave %d %v", status, answer)
+	}
+	shown := at(t, answer, "virtualMachines", 0, "ports", 0)
+	if diff := cmp.Diff([]any{"192.0.2.10", "192.0.2.11", "198.51.100.0/24"}, at(t, shown, "allowedSourceAddressPrefixes")); diff != "" {
+		t.Errorf("the sources (-want +got):\n%s", diff)
+	}
+	if end, err := time.Parse(time.RFC3339, at(t, shown, "endTimeUtc").(string)); err != nil || time.Until(end) < 119*time.Minute || time.Until(end) > 2*time.Hour {
+		t.Errorf("it ends at %v, %v", at(t, shown, "endTimeUtc"), err)
+	}
+	for name, body := range map[string]map[string]any{
+		"duration alone": {"duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.20"},
+		"end and null":   {"endTimeUtc": in(time.Hour), "duration": nil, "allowedSourceAddressPrefix": "192.0.2.21"},
+		"duration, null": {"endTimeUtc": nil, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.22", "allowedSourceAddressPrefixes": nil},
+		"end and list":   {"endTimeUtc": in(time.Hour), "allowedSourceAddressPrefixes": []any{"192.0.2.23", "192.0.2.24"}},
+		"empty list":     {"duration": "PT1H", "allowedSourceAddressPrefixes": []any{}},
+	} {
+		if status, answer := x.call(http.MethodPost, path, port(body)); status != http.StatusAccepted {
+			t.Errorf("%s gave %d %v", name, status, answer)
+		}
+	}
+	one := "Only one of fields 'EndTimeUtc' and 'Duration' can be set."
+	for name, bad := range map[string]struct {
+		body       map[string]any
+		code, says string
+	}{
+		"neither":          {map[string]any{"allowedSourceAddressPrefix": "192.0.2.1"}, "InvalidInitiateInput", one},
+		"both":             {map[string]any{"endTimeUtc": in(time.Hour), "duration": "PT1H"}, "InvalidInitiateInput", one},
+		"no duration":      {map[string]any{"duration": "an hour"}, "InvalidParameter", "ISO 8601"},
+		"too long":         {map[string]any{"duration": "PT4H"}, "AccessRequestNotSubsetOfPolicy", "3h"},
+		"nothing":          {map[string]any{"duration": "PT0S"}, "InvalidParameter", "too short"},
+		"one and a list":   {map[string]any{"duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.1", "allowedSourceAddressPrefixes": []any{"192.0.2.2"}}, "InvalidParameter", "exclude each other"},
+		"a list in a text": {map[string]any{"duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.1 192.0.2.2"}, "InvalidParameter", "send several as allowedSourceAddressPrefixes"},
+		"no address":       {map[string]any{"duration": "PT1H", "allowedSourceAddressPrefixes": []any{"192.0.2.1", "home"}}, "InvalidParameter", "home"},
+		"too many days":    {map[string]any{"duration": "P1000000D", "allowedSourceAddressPrefix": "192.0.2.1"}, "InvalidParameter", "duration"},
+	} {
+		if message := x.fails(http.MethodPost, path, port(bad.body), http.StatusBadRequest, bad.code); !strings.Contains(message, bad.says) {
+			t.Errorf("%s: the message does not say %q: %s", name, bad.says, message)
+		}
+	}
+	missing := strings.Replace(path, "jitNetworkAccessPolicies/default", "jitNetworkAccessPolicies/nix", 1)
+	x.fails(http.MethodPost, missing, port(map[string]any{"duration": "PT1H"}), http.StatusNotFound, "PolicyNotFound")
+}
+
+// TestSourcesAreEchoed holds that a client reads back the form in which it wrote sources, in policies and in requests.
+func TestSourcesAreEchoed(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	_, err := c.admin.SetNetwork(t.Context(), "office", api.NetworkInput{Prefixes: []string{"10.77.0.0/16"}})
+	c.must(err)
+	for name, given := range map[string]any{
+		"one": "10.77.0.0/16", "one in a list": []any{"10.77.0.0/16"}, "two": []any{"10.77.0.0/16", "10.78.0.0/16"}, "any": "*", "any in a list": []any{"*"},
+		"a network in a list": []any{"office"},
+	} {
+		for what, read := range map[string]func() any{
+			"put": func() any { _, a := x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), given)); return a },
+			"get": func() any { _, a := x.call(http.MethodGet, c.policyPath()+v, nil); return a },
+		} {
+			if what == "get" {
+				x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), given))
+			}
+			echoed(t, name+", "+what, given, at(t, read(), "properties", "virtualMachines", 0, "ports", 0))
+		}
+	}
+	x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), "*"))
+	for name, given := range map[string]any{"one": "192.0.2.1", "one in a list": []any{"192.0.2.2"}, "two": []any{"192.0.2.3", "192.0.2.4"}, "any": "*", "any in a list": []any{"*"}} {
+		status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, from(c.initiateBody("", time.Hour), given))
+		if status != http.StatusAccepted {
+			t.Fatalf("%s gave %d %v", name, status, answer)
+		}
+		echoed(t, name+", initiate", given, at(t, answer, "virtualMachines", 0, "ports", 0))
+		_, policy := x.call(http.MethodGet, c.policyPath()+v, nil)
+		echoed(t, name+", requests", given, at(t, policy, "properties", "requests", 0, "virtualMachines", 0, "ports", 0))
+	}
+}
+
+func echoed(t *testing.T, what string, given, port any) {
+	t.Helper()
+	p, _ := port.(map[string]any)
+	one, many := p["allowedSourceAddressPrefix"], p["allowedSourceAddressPrefixes"]
+	if _, single := given.(string); single && (!cmp.Equal(one, given) || many != nil) || !single && (!cmp.Equal(many, given) || one != nil) {
+		t.Errorf("%s: %v came back as %v", what, given, p)
+	}
+}
+
+// TestProtocolAny holds that an opening of a port that is guarded for both protocols is of both.
+func TestProtocolAny(t *testing.T) {
+	t.Parallel()
+	c := newCloudWithKernel(t)
+	udp, err := c.network.Machine.EchoUDP(netip.AddrPortFrom(c.network.MachineAddrs[0], 22))
+	c.must(err)
+	t.Cleanup(func() { c.must(udp.Close()) })
+	x := c.deploy()
+	body := from(c.policyBody(), "*")
+	at(t, body, "properties", "virtualMachines", 0, "ports", 0).(map[string]any)["protocol"] = "*"
+	if status, answer := x.call(http.MethodPut, c.policyPath()+v, body); status != http.StatusOK {
+		t.Fatalf("put gave %d %v", status, answer)
+	}
+	c.shut()
+	ask := func() error {
+		return c.network.Client.Ask("udp", c.network.ClientAddrs[0], netip.AddrPortFrom(c.network.MachineAddrs[0], 22), 500*time.Millisecond)
+	}
+	if ask() == nil {
+		t.Fatal("the port answers by UDP though it is guarded")
+	}
+	if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", 2*time.Minute)); status != http.StatusAccepted {
+		t.Fatalf("initiate gave %d %v", status, answer)
+	}
+	c.eventually("the opening for TCP", c.knock)
+	c.eventually("the opening for UDP", ask)
+	if g := c.only(); g.Protocol != "any" {
+		t.Errorf("the grant is for %s", g.Protocol)
 	}
 }

@@ -114,6 +114,8 @@ type PortRule struct {
 	Sources  []netip.Prefix // requests must lie within one of them
 	Networks []string       // names of networks whose prefixes count as Sources when a request is made; where both are empty, any address may be
 	Max      time.Duration  // the longest opening
+
+	SourceList bool // the source was given as a list of one: who reads back what they wrote finds it so
 }
 
 // JustificationRule says what a justification must be.

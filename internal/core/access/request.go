@@ -74,6 +74,7 @@ type Item struct {
 	Networks       []string      // names of networks that were asked for; Sources holds what they stood for then
 	Duration       time.Duration // counted from the start
 	Until          time.Time     // an absolute end, as Azure's clients send it
+	SourceList     bool          // as in PortRule
 }
 
 // Window gives when the item would open and close if it were approved at now. A request without a start opens at

@@ -25,7 +25,7 @@ type Item struct {
 	Name        string                // of the machine or the role, for the messages
 	Policy      *access.MachinePolicy // what guards the machine, nil where nothing does; the terms of the eligibility
 	Ports       access.PortRange
-	Protocol    access.Protocol // empty: the rule's, and TCP where the rule is for any
+	Protocol    access.Protocol // empty: the rule's
 	Sources     []netip.Prefix
 	Duration    time.Duration
 	Until       time.Time
@@ -136,7 +136,7 @@ func (e *evaluation) checkItem(i int, item Item) {
 	done := &e.verdict.Items[i]
 	done.Rule = rule
 	if done.Protocol == "" {
-		done.Protocol = impliedProtocol(rule)
+		done.Protocol = rule.Protocol
 	}
 	e.wait(*item.Policy)
 }
@@ -232,14 +232,6 @@ func (item Item) label() string {
 		return item.Name
 	}
 	return string(item.Machine)
-}
-
-// impliedProtocol is what an item without a protocol is for.
-func impliedProtocol(rule access.PortRule) access.Protocol {
-	if rule.Protocol == access.AnyProtocol {
-		return access.TCP
-	}
-	return rule.Protocol
 }
 
 // instant writes t as people and programs read it.

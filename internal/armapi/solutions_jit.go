@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/engine"
@@ -41,16 +39,16 @@ const startLag = 5 * time.Minute
 // input gives what the body asks for, in the managed resource group of a.
 func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.Time) (engine.ActivateInput, error) {
 	in := engine.ActivateInput{
-		ID: jitRequestID(id), Resource: id, Tags: b.Tags, Justification: b.Tags[justificationTag], Ticket: b.Tags[ticketTag], IdempotencyKey: "jitRequests/" + string(jitRequestID(id)),
+		Resource: id, Tags: b.Tags, Justification: b.Tags[justificationTag], Ticket: b.Tags[ticketTag],
 	}
 	s := b.Properties.Schedule
 	switch {
 	case s == nil || s.Duration == "" || s.Start == "":
-		return in, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: jitSchedulingPolicy needs a type, a duration and a startTime.")
+		return in, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: jitSchedulingPolicy needs a duration and a startTime.")
 	case strings.EqualFold(s.Type, "Recurring"):
 		return in, access.Fault(access.KindInvalid, "RecurringNotSupported",
 			"a recurrence cannot be written here, since the type Recurring has no field that says when: ask for each window with the type Once, or for openings that recur with 'postern request --repeat'")
-	case !strings.EqualFold(s.Type, "Once"):
+	case s.Type != "" && !strings.EqualFold(s.Type, "Once"): // a type that only reads, as in the models of 2019, is not sent
 		return in, access.Fault(access.KindInvalid, "InvalidJitSchedulingPolicy", "the scheduling type %q is not known: use Once", clip(s.Type))
 	case len(b.Properties.Policies) == 0:
 		return in, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: jitAuthorizationPolicies names no role.")
@@ -66,7 +64,7 @@ func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.
 		in.Start = time.Time{}
 	}
 	for _, p := range b.Properties.Policies {
-		in.Roles = append(in.Roles, engine.EligibleRole{Role: p.role(), Scope: a.Managed})
+		in.Roles = append(in.Roles, engine.EligibleRole{Role: p.role(), Scope: a.Managed, Principal: access.PrincipalID(p.principal())})
 	}
 	body, err := json.Marshal(b)
 	sum := sha256.Sum256(body)
@@ -74,12 +72,7 @@ func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.
 	return in, err
 }
 
-// jitRequestID gives the id of the request that a client calls by a resource id.
-func jitRequestID(id access.ResourceID) access.RequestID {
-	return access.RequestID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(id.Fold())).String())
-}
-
-// putJITRequest asks. The same call again gives the same request; the name of a request is not used twice.
+// putJITRequest asks. The same call again gives the same request; the name is free again once the request was deleted.
 func putJITRequest(c *call) (reply, error) {
 	var body jitRequestBody
 	if err := c.decode(&body); err != nil {
@@ -93,8 +86,6 @@ func putJITRequest(c *call) (reply, error) {
 		err = access.Fault(access.KindInvalid, "ApplicationNotFound", "there is no application %s that you may see", clip(body.Properties.Application))
 	case err == nil && !a.Application.Settings.JIT:
 		err = access.Fault(access.KindInvalid, "JitAccessNotEnabled", "just-in-time access was not chosen when application %q was deployed: its publisher's roles are permanent", a.Application.Name())
-	case err == nil:
-		err = c.askForOneself(a.Application, body.Properties.Policies)
 	}
 	if err != nil {
 		return reply{}, err
@@ -103,7 +94,7 @@ func putJITRequest(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	_, err = c.engine().Request(c.Context(), c.caller, in.ID)
+	_, err = c.engine().RequestNamed(c.Context(), c.caller, in.Resource)
 	status := http.StatusOK
 	if access.KindOf(err) == access.KindNotFound {
 		status = http.StatusCreated
@@ -115,27 +106,14 @@ func putJITRequest(c *call) (reply, error) {
 	return reply{status: status, body: showJITRequest(d, a.Application)}, nil
 }
 
-// askForOneself refuses a request that names somebody else: it names the caller, or a group that the definition names, for
-// which its member asks.
-func (c *call) askForOneself(a app.Application, policies []authorizationBody) error {
-	for _, p := range policies {
-		self := strings.EqualFold(p.principal(), string(c.caller.Principal))
-		named := false
-		for _, given := range a.Terms.Authorizations {
-			named = named || strings.EqualFold(string(given.Principal), p.principal()) && strings.EqualFold(string(given.Role), p.role())
-		}
-		if !self && !named {
-			return access.Fault(access.KindForbidden, "PrincipalNotAuthorized", "the principal %s with the role %s is not in the authorizations of application %q, or is not you", clip(p.Principal), clip(p.Role), a.Name())
-		}
-	}
-	return nil
-}
-
 // jitRefusal gives refusals the codes that stand in the documentation of this API.
 func jitRefusal(err error) error {
 	switch access.CodeOf(err) {
 	case "requestIdTaken", "idempotencyKeyReused":
-		return access.Fault(access.KindConflict, "JitRequestAlreadyExists", "there is, or was, another request of this name: choose another name")
+		return access.Fault(access.KindConflict, "JitRequestAlreadyExists", "there is another request of this name: choose another name, or delete that one first")
+	}
+	if access.CodeOf(err) == "notYourself" {
+		return access.Fault(access.KindForbidden, "PrincipalNotAuthorized", "%s", err.Error())
 	}
 	return err
 }
@@ -151,11 +129,11 @@ func getJITRequest(c *call) (reply, error) {
 // activation finds the request that the path names, by the name that it was made by or by its id, and its application.
 func (c *call) activation() (engine.RequestDetail, app.Application, error) {
 	id := c.solutionID("jitRequests")
-	d, err := c.engine().Request(c.Context(), c.caller, jitRequestID(id))
+	d, err := c.engine().RequestNamed(c.Context(), c.caller, id)
 	if access.KindOf(err) == access.KindNotFound {
 		d, err = c.engine().Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["name"])))
 	}
-	if access.KindOf(err) == access.KindNotFound || err == nil && !d.Request.ForRoles() {
+	if access.KindOf(err) == access.KindNotFound || err == nil && (!d.Request.ForRoles() || d.Request.Released) {
 		return d, app.Application{}, missingSolution(id)
 	}
 	if err != nil {
@@ -208,7 +186,7 @@ func listJITRequests(c *call) (reply, error) {
 		}
 		for _, d := range listed.Items {
 			a, known := applications[d.Request.Items[0].Role.Scope.Fold()]
-			if known && resourceOf(d.Request).Within(c.scope()) {
+			if known && !d.Request.Released && resourceOf(d.Request).Within(c.scope()) {
 				value = append(value, showJITRequest(d, a))
 			}
 		}
@@ -241,7 +219,7 @@ func patchJITRequest(c *call) (reply, error) {
 	return ok(showJITRequest(d, a))
 }
 
-// deleteJITRequest takes a pending request back, or ends what it led to. The request stays on record as canceled.
+// deleteJITRequest takes a pending request back, or ends what it led to, and makes it gone here; elsewhere it stays on record.
 func deleteJITRequest(c *call) (reply, error) {
 	d, _, err := c.activation()
 	if access.KindOf(err) == access.KindNotFound {
@@ -249,6 +227,9 @@ func deleteJITRequest(c *call) (reply, error) {
 	}
 	if err == nil {
 		err = c.endJITRequest(d, "")
+	}
+	if err == nil {
+		err = c.engine().ReleaseRequest(c.Context(), c.caller, d.Request.ID)
 	}
 	if err != nil {
 		return reply{}, err
@@ -274,22 +255,24 @@ func (c *call) endJITRequest(d engine.RequestDetail, reason string) error {
 
 // jitRequestOf finds a request of an application by the name or the resource id that a client calls it by.
 func (c *call) jitRequestOf(a app.Application, ref string) (engine.RequestDetail, error) {
-	candidates := []access.RequestID{access.RequestID(strings.ToLower(ref))}
-	if strings.HasPrefix(ref, "/") {
-		candidates = []access.RequestID{jitRequestID(access.ResourceID(ref)), access.RequestID(strings.ToLower(access.ResourceID(ref).Name()))}
-	} else {
+	id := access.RequestID(strings.ToLower(access.ResourceID(ref).Name()))
+	names := []access.ResourceID{access.ResourceID(ref)}
+	if !strings.HasPrefix(ref, "/") {
+		id = access.RequestID(strings.ToLower(ref))
 		group := access.ResourceID(strings.TrimSuffix(string(a.Resource), solutionsPath+"/applications/"+a.Name()))
-		for _, in := range []access.ResourceID{a.Managed, group} {
-			candidates = append(candidates, jitRequestID(in+access.ResourceID(solutionsPath+"/jitRequests/"+ref)))
-		}
+		names = []access.ResourceID{a.Managed + access.ResourceID(solutionsPath+"/jitRequests/"+ref), group + access.ResourceID(solutionsPath+"/jitRequests/"+ref)}
 	}
-	for _, id := range candidates {
-		d, err := c.engine().Request(c.Context(), c.caller, id)
+	look := []func() (engine.RequestDetail, error){func() (engine.RequestDetail, error) { return c.engine().Request(c.Context(), c.caller, id) }}
+	for _, name := range names {
+		look = append(look, func() (engine.RequestDetail, error) { return c.engine().RequestNamed(c.Context(), c.caller, name) })
+	}
+	for _, find := range look {
+		d, err := find()
 		switch {
 		case access.KindOf(err) == access.KindNotFound:
 		case err != nil:
 			return d, err
-		case d.Request.ForRoles() && d.Request.Items[0].Role.Scope.Equal(a.Managed):
+		case d.Request.ForRoles() && !d.Request.Released && d.Request.Items[0].Role.Scope.Equal(a.Managed):
 			return d, nil
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // and Until is set.
 type ActivateInput struct {
 	ID             access.RequestID  // a GUID that is free; empty makes one
-	Resource       access.ResourceID // what a client of Azure's calls it, if it does
+	Resource       access.ResourceID // what a client of Azure's calls it, if it does: the id follows from it then
 	Tags           map[string]string
 	Roles          []EligibleRole
 	Start          time.Time // zero: at approval
@@ -37,6 +37,10 @@ type EligibleRole struct {
 	Eligibility access.EligibilityID
 	Role        string            // name or id
 	Scope       access.ResourceID // empty: the only one at which the caller is eligible for it
+
+	// Principal is who is to have it by the words of the client: the caller, or the group by which the caller is eligible, and
+	// nobody else; empty is the caller, who gets it in any case.
+	Principal access.PrincipalID
 }
 
 const maxRoles = 20 // of one request
@@ -68,6 +72,14 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 	if err != nil {
 		return RequestDetail{}, err
 	}
+	if in.Resource != "" {
+		n, _, err := called(ctx, tx, in.Resource)
+		if err != nil {
+			return RequestDetail{}, err
+		}
+		in.ID = idOf(in.Resource, n)
+		in.IdempotencyKey = "jitRequests/" + string(in.ID)
+	}
 	if in.IdempotencyKey != "" {
 		if earlier, err := repeated(ctx, tx, c, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
 			return orZero(earlier), err
@@ -94,7 +106,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
 	var places []place
 	for _, ref := range in.Roles {
-		one, err := pickEligible(eligible, ref)
+		one, err := pickEligible(may, eligible, ref)
 		if err != nil {
 			return RequestDetail{}, err
 		}
@@ -163,40 +175,62 @@ func notEligible(dir *rbac.Directory, e access.Eligibility, principal access.Pri
 	return ""
 }
 
-func notEligibleFor(what string) *access.Error {
-	return access.Fault(access.KindForbidden, "notEligible", "you are not eligible for %s: look at the list of your eligible roles", clip(what))
-}
-
-// pickEligible finds the one of the caller's eligibilities that a reference names. Where several give the same role at one
-// scope, the one that lasts longest counts.
-func pickEligible(eligible []EligibilityDetail, ref EligibleRole) (EligibilityDetail, error) {
-	var found []EligibilityDetail
-	for _, one := range eligible {
-		named := strings.EqualFold(string(one.Eligibility.Role), ref.Role) || strings.EqualFold(one.Role.Name, ref.Role)
-		if ref.Eligibility != "" && one.Eligibility.ID == ref.Eligibility ||
-			ref.Eligibility == "" && named && (ref.Scope == "" || ref.Scope.Equal(one.Eligibility.Scope)) {
-			found = append(found, one)
-		}
-	}
+// notEligibleFor refuses an activation, and says where the caller needs none.
+func notEligibleFor(may rights, ref EligibleRole) *access.Error {
 	what := ref.Role
+	if role, known := may.dir.Definition(rbac.DefinitionID(ref.Role)); known {
+		what = role.Name
+	}
 	if ref.Eligibility != "" {
 		what = "eligibility " + string(ref.Eligibility)
 	}
 	if ref.Scope != "" {
 		what += " at " + string(ref.Scope)
 	}
-	if len(found) == 0 {
-		return EligibilityDetail{}, notEligibleFor(what)
+	if ref.Eligibility == "" && ref.Scope != "" && may.dir.Holds(may.caller.Principal, ref.Role, ref.Scope, may.now) {
+		return access.Fault(access.KindForbidden, "roleHeldAlready", "you have the role %s already: it needs no activation, so leave it out of the request", clip(what))
+	}
+	return access.Fault(access.KindForbidden, "notEligible", "you are not eligible for %s: look at the list of your eligible roles", clip(what))
+}
+
+// pickEligible finds the one of the caller's eligibilities that a reference names. Where several give the same role at one
+// scope, the one that lasts longest counts.
+func pickEligible(may rights, eligible []EligibilityDetail, ref EligibleRole) (EligibilityDetail, error) {
+	var found []EligibilityDetail
+	another := false
+	for _, one := range eligible {
+		named := strings.EqualFold(string(one.Eligibility.Role), ref.Role) || strings.EqualFold(one.Role.Name, ref.Role)
+		switch {
+		case ref.Eligibility != "" && one.Eligibility.ID != ref.Eligibility, ref.Eligibility == "" && (!named || ref.Scope != "" && !ref.Scope.Equal(one.Eligibility.Scope)):
+		case ref.isFor(may.caller.Principal) || ref.isFor(one.Eligibility.Principal):
+			found = append(found, one)
+		default:
+			another = true
+		}
+	}
+	switch {
+	case len(found) > 0:
+	case another || !ref.isFor(may.caller.Principal) && !may.dir.InGroup(may.caller.Principal, ref.Principal):
+		return EligibilityDetail{}, access.Fault(access.KindForbidden, "notYourself",
+			"the request is for %s, and whoever asks gets the role: name yourself, %s, or a group through which you are eligible", clip(string(ref.Principal)), may.caller.Principal)
+	default:
+		return EligibilityDetail{}, notEligibleFor(may, ref)
 	}
 	slices.SortStableFunc(found, func(a, b EligibilityDetail) int {
 		return int(b.Eligibility.Max/time.Second - a.Eligibility.Max/time.Second)
 	})
 	for _, one := range found {
 		if !one.Eligibility.Scope.Equal(found[0].Eligibility.Scope) {
-			return EligibilityDetail{}, access.Fault(access.KindInvalid, "scopeMissing", "you are eligible for %s at %s and at %s: name the scope", clip(what), found[0].Eligibility.Scope, one.Eligibility.Scope)
+			return EligibilityDetail{}, access.Fault(access.KindInvalid, "scopeMissing", "you are eligible for %s at %s and at %s: name the scope",
+				found[0].Role.Name, found[0].Eligibility.Scope, one.Eligibility.Scope)
 		}
 	}
 	return found[0], nil
+}
+
+// isFor reports whether the client's words mean principal; without any they mean the caller, whoever that is.
+func (r EligibleRole) isFor(principal access.PrincipalID) bool {
+	return r.Principal == "" || strings.EqualFold(string(r.Principal), string(principal))
 }
 
 // digest gives what an idempotency key is compared by.

@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,6 +176,9 @@ func TestActivationIsRefused(t *testing.T) {
 		in.Justification = access.JustificationRule{Required: true, MinLength: 5}
 		in.End = v.clock.now().Add(10 * time.Hour)
 	})
+	eve := v.user("eve", "")
+	v.eligible(func(in *engine.EligibilityInput) { in.Principal = "eve" })
+	must(v.AssignRole(v.ctx, v.admin, engine.AssignInput{Principal: "vendors", Role: "Reader", Scope: v.scope}))(t)
 	for name, c := range map[string]struct {
 		who    engine.Caller
 		change func(*engine.ActivateInput)
@@ -184,6 +189,10 @@ func TestActivationIsRefused(t *testing.T) {
 		"another role":      {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Role = "Owner" }, access.KindForbidden, "notEligible"},
 		"another scope":     {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Scope = access.Root }, access.KindForbidden, "notEligible"},
 		"unknown id":        {v.vic, func(in *engine.ActivateInput) { in.Roles[0] = engine.EligibleRole{Eligibility: "x"} }, access.KindForbidden, "notEligible"},
+		"for another":       {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Principal = v.cleo.Principal }, access.KindForbidden, "notYourself"},
+		"for another group": {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Principal = v.ops }, access.KindForbidden, "notYourself"},
+		"another eligible":  {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Principal = eve.Principal }, access.KindForbidden, "notYourself"},
+		"held already":      {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Role, in.Roles[0].Scope = "Reader", v.scope }, access.KindForbidden, "roleHeldAlready"},
 		"no role":           {v.vic, func(in *engine.ActivateInput) { in.Roles = nil }, access.KindInvalid, "rolesOutOfRange"},
 		"too long":          {v.vic, func(in *engine.ActivateInput) { in.Duration = 5 * time.Hour }, access.KindInvalid, "durationTooLong"},
 		"no duration":       {v.vic, func(in *engine.ActivateInput) { in.Duration = 0 }, access.KindInvalid, "durationMissing"},
@@ -211,6 +220,14 @@ func TestActivationIsRefused(t *testing.T) {
 	}
 	if v.may(v.vic, rbac.PoliciesWrite) {
 		t.Error("something was given")
+	}
+	vendors := v.eligible(func(in *engine.EligibilityInput) { in.Role = "Owner" }).Principal.ID
+	for _, self := range []access.PrincipalID{"", v.vic.Principal, access.PrincipalID(strings.ToUpper(string(v.vic.Principal))), vendors} {
+		in := contributor(time.Hour)
+		in.Roles[0].Principal = self
+		if d := must(v.Activate(v.ctx, v.vic, in))(t); d.Request.Requester != v.vic.Principal {
+			t.Errorf("named %q, %q asks", self, d.Request.Requester)
+		}
 	}
 }
 
@@ -376,5 +393,50 @@ func TestChosenIDs(t *testing.T) {
 	in.ID = "soon"
 	if _, err := v.Activate(v.ctx, v.vic, in); access.CodeOf(err) != "malformedRequestId" {
 		t.Errorf("an id that is no GUID gave %v", err)
+	}
+}
+
+// TestReleasedNamesAreUsedAgain holds that a name stands for the one request that has it, however often it was released before,
+// and that all of them stay on record.
+func TestReleasedNamesAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	v.eligible(nil)
+	name := v.scope + "/providers/Microsoft.Solutions/jitRequests/Deploy"
+	ask := func() (engine.RequestDetail, error) {
+		in := contributor(time.Hour)
+		in.Resource = name
+		return v.Activate(v.ctx, v.vic, in)
+	}
+	var ids []access.RequestID
+	for i := range 12 {
+		d := must(ask())(t)
+		if slices.Contains(ids, d.Request.ID) {
+			t.Fatalf("%d: the request %s was made before", i, d.Request.ID)
+		}
+		ids = append(ids, d.Request.ID)
+		if again := must(ask())(t); again.Request.ID != d.Request.ID {
+			t.Errorf("%d: the same again made %s of %s", i, again.Request.ID, d.Request.ID)
+		}
+		if found := must(v.RequestNamed(v.ctx, v.vic, access.ResourceID(strings.ToUpper(string(name)))))(t); found.Request.ID != d.Request.ID {
+			t.Errorf("%d: the name stands for %s, want %s", i, found.Request.ID, d.Request.ID)
+		}
+		wantCode(t, v.ReleaseRequest(v.ctx, v.vic, d.Request.ID), access.KindConflict, "requestNotOver")
+		must(v.Revoke(v.ctx, v.vic, d.Grants[0].ID, ""))(t)
+		if i == 0 {
+			wantCode(t, v.ReleaseRequest(v.ctx, v.cleo, d.Request.ID), access.KindNotFound, "unknownRequest")
+		}
+		for range 2 {
+			if err := v.ReleaseRequest(v.ctx, v.vic, d.Request.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := v.RequestNamed(v.ctx, v.vic, name)
+		wantCode(t, err, access.KindNotFound, "unknownRequest")
+	}
+	for _, id := range ids {
+		if d := must(v.Request(v.ctx, v.vic, id))(t); !d.Request.Released || d.Request.Resource != name {
+			t.Errorf("of %s the record says %+v", id, d.Request)
+		}
 	}
 }

@@ -101,7 +101,7 @@ func (e *Engine) extendRole(ctx context.Context, tx Tx, may rights, g access.Gra
 	eligibility, err := tx.Eligibility(ctx, g.Role.Eligibility)
 	switch {
 	case isKind(err, access.KindNotFound):
-		return RequestDetail{}, notEligibleFor(g.Role.String())
+		return RequestDetail{}, notEligibleFor(may, EligibleRole{Role: g.Role.String()})
 	case err != nil:
 		return RequestDetail{}, fmt.Errorf("read eligibility: %w", err)
 	}

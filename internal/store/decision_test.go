@@ -22,7 +22,7 @@ func (f *fixture) pendingRequest(id access.RequestID) access.Request {
 	}
 	pending, _ := access.NewRequest(access.Request{
 		ID: id, Tenant: r.Tenant, Requester: r.Requester, RequesterName: r.RequesterName, Address: r.Address, Via: r.Via, Items: r.Items,
-		Windows: []time.Time{day().Add(time.Hour), day().Add(25 * time.Hour)}, Extends: "grant-0", BreakGlass: true, Justification: "x",
+		Windows: []time.Time{day().Add(time.Hour), day().Add(25 * time.Hour)}, Extends: "grant-0", Released: true, BreakGlass: true, Justification: "x",
 		Approvals: []access.Approval{{Case: c, Items: []int{0}}, {Case: access.Case{Stages: c.Stages[1:]}, Items: []int{0}}},
 	}, access.System(), 0, day())
 	return pending.Staged(day().Add(time.Hour))

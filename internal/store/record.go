@@ -175,6 +175,7 @@ func quorums(records []quorumRecord) (quorums []access.Quorum) {
 type askRecord struct {
 	Windows    []int64           `json:"windows,omitempty"` // microseconds
 	Resource   access.ResourceID `json:"resource,omitempty"`
+	Released   bool              `json:"released,omitempty"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	Extends    access.GrantID    `json:"extends,omitempty"`
 	BreakGlass bool              `json:"breakGlass,omitempty"`
@@ -187,7 +188,7 @@ type approvalRecord struct {
 }
 
 func askOf(r access.Request) askRecord {
-	ask := askRecord{Resource: r.Resource, Tags: r.Tags, Extends: r.Extends, BreakGlass: r.BreakGlass}
+	ask := askRecord{Resource: r.Resource, Released: r.Released, Tags: r.Tags, Extends: r.Extends, BreakGlass: r.BreakGlass}
 	for _, w := range r.Windows {
 		ask.Windows = append(ask.Windows, micros(w))
 	}
@@ -199,7 +200,7 @@ func askOf(r access.Request) askRecord {
 
 func (ask askRecord) fill(r *access.Request) {
 	r.Extends, r.BreakGlass = ask.Extends, ask.BreakGlass
-	r.Resource, r.Tags = ask.Resource, ask.Tags
+	r.Resource, r.Released, r.Tags = ask.Resource, ask.Released, ask.Tags
 	for _, w := range ask.Windows {
 		r.Windows = append(r.Windows, instant(w))
 	}

@@ -14,8 +14,8 @@ const (
 	RequestWasCanceled EventKind = "request.canceled"
 	RequestDidTimeOut  EventKind = "request.timedOut"
 	RequestStageOver   EventKind = "request.stageOver" // a stage was not met in its time: the next one decides
-	RequestTagged      EventKind = "request.tagged"
-	RequestReframed    EventKind = "request.reframed" // its policy changed while it waited: it is to be looked at again
+	RequestTagged      EventKind = "request.tagged"    // it got other tags, or lost the name that a client of Azure's gave it
+	RequestReframed    EventKind = "request.reframed"  // its policy changed while it waited: it is to be looked at again
 
 	GrantCreated       EventKind = "grant.created"
 	GrantBegan         EventKind = "grant.began"

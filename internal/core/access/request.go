@@ -26,6 +26,7 @@ const (
 type Request struct {
 	ID            RequestID
 	Resource      ResourceID // under which a client of Azure's made it; empty where it has no name but its id
+	Released      bool       // it is gone for clients of Azure's, and Resource may name another one
 	Tags          map[string]string
 	Tenant        TenantID
 	Requester     PrincipalID
@@ -117,6 +118,22 @@ func (r Request) Tagged(by Actor, tags map[string]string, now time.Time) (Reques
 		e.Details["tag."+key] = value
 	}
 	return r, []Event{e}
+}
+
+// Release takes the name away by which a client of Azure's calls the request; a second time it changes nothing. It fails with
+// a conflict while the request is pending, or one of its grants has not ended.
+func (r Request) Release(by Actor, grants []Grant, now time.Time) (Request, []Event, error) {
+	if r.State == RequestPending || slices.ContainsFunc(grants, func(g Grant) bool { return !g.State.Ended() }) {
+		return r, nil, Fault(KindConflict, "requestNotOver", "request %s is not over: cancel it, or end what it led to, first", r.ID)
+	}
+	if r.Released {
+		return r, nil, nil
+	}
+	r.Released = true
+	r.Revision++
+	e := r.event(RequestTagged, by, now)
+	e.Details["released"] = string(r.Resource)
+	return r, []Event{e}, nil
 }
 
 // Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where

@@ -75,6 +75,18 @@ func (d *Directory) Places(principal access.PrincipalID, now time.Time) []access
 	return d.outermost(principal, func(h *held) bool { return h.inForce(now) })
 }
 
+// Holds reports whether principal has a role, by name or id, at scope now, itself or through a group.
+func (d *Directory) Holds(principal access.PrincipalID, role string, scope access.ResourceID, now time.Time) bool {
+	holds := false
+	d.eachHeld(principal, func(h *held) {
+		a := d.assignments[h.assignment]
+		definition, known := d.Definition(a.Definition)
+		named := strings.EqualFold(string(a.Definition), role) || known && strings.EqualFold(definition.Name, role)
+		holds = holds || named && h.inForce(now) && d.Covers(a, scope)
+	})
+	return holds
+}
+
 // eachHeld gives every assignment to principal, and to the groups that it is in.
 func (d *Directory) eachHeld(principal access.PrincipalID, do func(*held)) {
 	n, ok := d.enabled(principal)

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// A request that a client of Azure's makes has the resource id that it is called by, and its own id is derived from that. A
+// name that was released is used again: the next request of it has the next id in the row, so that all stay on record.
+
+// idOf gives the id of the request that was made by a name for the nth time, counted from 0.
+func idOf(name access.ResourceID, n int) access.RequestID {
+	text := name.Fold()
+	if n > 0 {
+		text += fmt.Sprintf("#%d", n)
+	}
+	return access.RequestID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(text)).String())
+}
+
+// called gives the number of the request that a name stands for now; where there is none, it is the number that is free.
+// It asks for as few as the logarithm of the number.
+func called(ctx context.Context, r Reader, name access.ResourceID) (n int, there bool, err error) {
+	used := func(n int) (used, held bool, err error) {
+		request, err := r.Request(ctx, idOf(name, n))
+		if isKind(err, access.KindNotFound) {
+			return false, false, nil
+		}
+		if err != nil {
+			return false, false, fmt.Errorf("read request: %w", err)
+		}
+		return true, !request.Released, nil
+	}
+	last, free := -1, 0 // last is used and released, as all before it are; free is the first that may be neither
+	for {
+		is, held, err := used(free)
+		if err != nil || held {
+			return free, held, err
+		}
+		if !is {
+			break
+		}
+		last, free = free, 2*free+1
+	}
+	for last+1 < free {
+		middle := (last + free) / 2
+		is, held, err := used(middle)
+		switch {
+		case err != nil || held:
+			return middle, held, err
+		case is:
+			last = middle
+		default:
+			free = middle
+		}
+	}
+	return free, false, nil
+}
+
+// RequestNamed gives the request that a name stands for, which a client of Azure's gave it.
+func (e *Engine) RequestNamed(ctx context.Context, c Caller, name access.ResourceID) (d RequestDetail, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.RequestsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		n, _, err := called(ctx, r, name)
+		if err != nil {
+			return err
+		}
+		request, err := findRequest(ctx, r, may, idOf(name, n))
+		if err != nil {
+			return err
+		}
+		d, err = e.describeWhole(ctx, r, may, &nameCache{r: r}, request)
+		return err
+	})
+	return d, err
+}
+
+// ReleaseRequest gives the name of a request free that is over, or never had one, so that clients of Azure's find it no more and may
+// use the name again. It stays on record. Its requester may, and who may cancel it.
+func (e *Engine) ReleaseRequest(ctx context.Context, c Caller, id access.RequestID) error {
+	return e.change(ctx, c, attempt{action: rbac.RequestsCancel, request: id}, func(tx Tx) error {
+		may, err := e.rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		request, err := findRequest(ctx, tx, may, id)
+		if err != nil {
+			return err
+		}
+		if request.Requester != c.Principal {
+			for _, item := range request.Items {
+				if err := may.requireOf(request.Tenant, rbac.RequestsCancel, item.Role.Scope); err != nil {
+					return err
+				}
+			}
+		}
+		grants, err := tx.GrantsOfRequest(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read grants: %w", err)
+		}
+		next, events, err := request.Release(may.actor(request.Tenant), grants, may.now)
+		if err != nil || next.Revision == request.Revision {
+			return err
+		}
+		if err := tx.SaveRequest(ctx, next, request.Revision); err != nil {
+			return fmt.Errorf("save request: %w", err)
+		}
+		if err := tx.Append(ctx, events...); err != nil {
+			return fmt.Errorf("append events: %w", err)
+		}
+		return nil
+	})
+}

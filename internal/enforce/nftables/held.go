@@ -217,7 +217,7 @@ func (e *Enforcer) inspect() (foreign bool, err error) {
 		e.say(words)
 	}
 	for _, s := range k.sets {
-		if s.Timed {
+		if s.Timed || s.Learned {
 			continue
 		}
 		members, err := e.conn.members(s.Name, nil)

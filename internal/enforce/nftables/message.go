@@ -109,9 +109,8 @@ func deleteChain(table, chain string) netlink.Message {
 func newChain(table string, c Chain) netlink.Message {
 	body := header(unix.NFPROTO_INET, 0).text(unix.NFTA_CHAIN_TABLE, table).text(unix.NFTA_CHAIN_NAME, c.Name)
 	if c.Hook != "" {
-		before := priority
 		body = body.nest(unix.NFTA_CHAIN_HOOK, func(a attributes) attributes {
-			return a.number(unix.NFTA_HOOK_HOOKNUM, c.hookNumber()).number(unix.NFTA_HOOK_PRIORITY, uint32(before)) //nolint:gosec // two's complement is meant
+			return a.number(unix.NFTA_HOOK_HOOKNUM, c.hookNumber()).number(unix.NFTA_HOOK_PRIORITY, uint32(c.priority())) //nolint:gosec // two's complement is meant
 		})
 		body = body.number(unix.NFTA_CHAIN_POLICY, policyAccept).text(unix.NFTA_CHAIN_TYPE, chainPurpose)
 	}
@@ -119,7 +118,7 @@ func newChain(table string, c Chain) netlink.Message {
 }
 
 func (c Chain) hookNumber() uint32 {
-	return map[string]uint32{"input": unix.NF_INET_LOCAL_IN, "forward": unix.NF_INET_FORWARD, "output": unix.NF_INET_LOCAL_OUT}[c.Hook]
+	return map[string]uint32{"prerouting": unix.NF_INET_PRE_ROUTING, "input": unix.NF_INET_LOCAL_IN, "forward": unix.NF_INET_FORWARD, "output": unix.NF_INET_LOCAL_OUT}[c.Hook]
 }
 
 func newRule(table, chain string, r Rule) (netlink.Message, error) {
@@ -138,13 +137,21 @@ func newRule(table, chain string, r Rule) (netlink.Message, error) {
 	return message(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, body), failed
 }
 
-func newSet(table string, s Set, id uint32) netlink.Message {
+// flags are those of the kernel.
+func (s Set) flags() uint32 {
 	var flags uint32
 	if s.Timed {
-		flags = unix.NFT_SET_TIMEOUT
+		flags |= unix.NFT_SET_TIMEOUT
 	}
+	if s.Learned {
+		flags |= unix.NFT_SET_EVAL
+	}
+	return flags
+}
+
+func newSet(table string, s Set, id uint32) netlink.Message {
 	body := header(unix.NFPROTO_INET, 0).text(unix.NFTA_SET_TABLE, table).text(unix.NFTA_SET_NAME, s.Name).
-		number(unix.NFTA_SET_FLAGS, flags).number(unix.NFTA_SET_KEY_TYPE, s.keyType()).
+		number(unix.NFTA_SET_FLAGS, s.flags()).number(unix.NFTA_SET_KEY_TYPE, s.keyType()).
 		number(unix.NFTA_SET_KEY_LEN, uint32(s.keyLength())).number(unix.NFTA_SET_ID, id) //nolint:gosec // at most 40
 	if s.Timed {
 		body = body.nest(setExpression, func(a attributes) attributes { return counter(a, 0, 0) })

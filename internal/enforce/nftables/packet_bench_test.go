@@ -31,6 +31,7 @@ func BenchmarkPacket(b *testing.B) {
 		name     string
 		nft      string
 		openings int
+		answered bool // the machine has answered once, as in most of the traffic that there is
 	}
 	variants := []variant{
 		{name: "nothing"},
@@ -38,6 +39,7 @@ func BenchmarkPacket(b *testing.B) {
 		{name: "postern/openings=1", openings: 1},
 		{name: "postern/openings=1000", openings: 1_000},
 		{name: "postern/openings=100000", openings: 100_000},
+		{name: "postern/answered", openings: 1_000, answered: true},
 	}
 	for _, n := range []int{10, 100, 1000} {
 		var rules strings.Builder
@@ -62,7 +64,7 @@ func BenchmarkPacket(b *testing.B) {
 			if v.openings > 0 {
 				guardGateway(b, network, v.openings)
 			}
-			benchPackets(b, network, port)
+			benchPackets(b, network, port, v.answered)
 		})
 	}
 }
@@ -102,7 +104,7 @@ func guardGateway(b *testing.B, network *nettest.Network, count int) {
 	}
 }
 
-func benchPackets(b *testing.B, network *nettest.Network, port uint16) {
+func benchPackets(b *testing.B, network *nettest.Network, port uint16, answered bool) {
 	b.Helper()
 	to := netip.AddrPortFrom(network.MachineAddrs[0], port)
 	echo, err := network.Machine.EchoUDP(to)
@@ -112,6 +114,16 @@ func benchPackets(b *testing.B, network *nettest.Network, port uint16) {
 	if err := network.Client.Ask("udp", network.ClientAddrs[0], to, longWait); err != nil {
 		b.Fatalf("the packets do not pass: %v", err)
 	}
+	c, err := network.Client.Dial(b.Context(), "udp", netip.AddrPortFrom(network.ClientAddrs[0], 0), to)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = c.Close() })
+	if answered {
+		if err := nettest.Exchange(c, longWait); err != nil {
+			b.Fatal(err)
+		}
+	}
 	if err := echo.Close(); err != nil {
 		b.Fatal(err)
 	}
@@ -120,11 +132,6 @@ func benchPackets(b *testing.B, network *nettest.Network, port uint16) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = sink() })
-	c, err := network.Client.Dial(b.Context(), "udp", netip.AddrPortFrom(network.ClientAddrs[0], 0), to)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = c.Close() })
 	payload := make([]byte, 64)
 	for b.Loop() {
 		if _, err := c.Write(payload); err != nil {

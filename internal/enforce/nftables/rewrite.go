@@ -104,10 +104,11 @@ func (e *Enforcer) clear(old []object, k *known) []netlink.Message {
 				messages = append(messages, deleteChain(e.table, o.name))
 			}
 		case unix.NFT_MSG_NEWSET:
-			if slices.ContainsFunc(k.sets, o.fits) {
-				messages = append(messages, flushSet(e.table, o.name))
-			} else {
+			switch at := slices.IndexFunc(k.sets, o.fits); {
+			case at < 0:
 				messages = append(messages, deleteSet(e.table, o.name))
+			case !k.sets[at].Learned: // what the kernel has learned stays true
+				messages = append(messages, flushSet(e.table, o.name))
 			}
 		}
 	}
@@ -118,14 +119,14 @@ func (e *Enforcer) clear(old []object, k *known) []netlink.Message {
 func (o object) stands(c Chain) bool {
 	hook, purpose := "", ""
 	if c.Hook != "" {
-		hook, purpose = hookText(c.hookNumber(), priority), chainPurpose
+		hook, purpose = hookText(c.hookNumber(), c.priority()), chainPurpose
 	}
 	return o.name == c.Name && o.hook == hook && o.purpose == purpose
 }
 
 // fits tells whether a set in the kernel can serve as s.
 func (o object) fits(s Set) bool {
-	return o.name == s.Name && o.length == uint32(s.keyLength()) && (o.flags&unix.NFT_SET_TIMEOUT != 0) == s.Timed //nolint:gosec // at most 40
+	return o.name == s.Name && o.length == uint32(s.keyLength()) && o.flags&(unix.NFT_SET_TIMEOUT|unix.NFT_SET_EVAL) == s.flags() //nolint:gosec // at most 40
 }
 
 // counted reads what the elements to be written have counted so far.

@@ -27,6 +27,7 @@ type Set struct {
 	Name     string
 	Fields   []Field   // what a key is made of
 	Timed    bool      // its elements end, and count packets
+	Learned  bool      // the kernel itself puts in what it sees
 	Elements []Element // sorted by key
 }
 
@@ -54,7 +55,7 @@ type Key string
 // Chain is a list of rules. Hook is empty for one that only others jump to.
 type Chain struct {
 	Name  string
-	Hook  string // "input", "output" or "forward"
+	Hook  string // "prerouting", "input", "output" or "forward"
 	Rules []Rule
 }
 
@@ -64,8 +65,28 @@ type Rule struct {
 	expressions []expr.Any
 }
 
-// priority puts our chains a little before those of the host's own firewall.
-const priority = -10
+// Priorities put our chains a little before those of the host's own firewall, and before any translation of
+// destinations: whoever translates does it at -100, whatever priority a chain of type nat gives itself.
+const (
+	priority         = -10
+	beforeTranslated = -110
+)
+
+// priority is when the chain sees a packet among others of its hook.
+func (c Chain) priority() int32 {
+	if c.Hook == "prerouting" {
+		return beforeTranslated
+	}
+	return priority
+}
+
+// when is the priority as nft writes it.
+func (c Chain) when() string {
+	if c.Hook == "prerouting" {
+		return "dstnat - 10"
+	}
+	return "filter - 10"
+}
 
 func (f Field) length() int {
 	if f == FieldAddress6 {
@@ -142,6 +163,9 @@ func (r Ruleset) Text(now time.Time) string {
 		if s.Timed {
 			b.WriteString("\t\tflags timeout\n\t\tcounter\n")
 		}
+		if s.Learned {
+			b.WriteString("\t\tflags dynamic\n")
+		}
 		for _, e := range s.Elements {
 			fmt.Fprintf(&b, "\t\t%s", s.text(e.Key))
 			if s.Timed {
@@ -154,7 +178,7 @@ func (r Ruleset) Text(now time.Time) string {
 	for _, c := range r.Chains {
 		fmt.Fprintf(&b, "\n\tchain %s {\n", c.Name)
 		if c.Hook != "" {
-			fmt.Fprintf(&b, "\t\ttype filter hook %s priority filter - 10; policy accept;\n", c.Hook)
+			fmt.Fprintf(&b, "\t\ttype filter hook %s priority %s; policy accept;\n", c.Hook, c.when())
 		}
 		for _, rule := range c.Rules {
 			fmt.Fprintf(&b, "\t\t%s\n", rule.Text)

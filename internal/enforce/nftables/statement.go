@@ -147,6 +147,60 @@ func goesOn() statement {
 	return state("established,related", expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
 }
 
+// Bits of a connection's status: both sides have spoken; the kernel writes another source, or another destination, into
+// its packets. They are never taken back.
+const (
+	answered              uint32 = 1 << 1 // IPS_SEEN_REPLY
+	sourceTranslated      uint32 = 1 << 4 // IPS_SRC_NAT
+	destinationTranslated uint32 = 1 << 5 // IPS_DST_NAT
+)
+
+// status matches connections of whose status those bits within mask are set that are in want.
+func status(text string, mask, want uint32) statement {
+	return statement{"ct status " + text, []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATUS, Register: registerOne},
+		&expr.Bitwise{
+			SourceRegister: registerOne, DestRegister: registerOne, Len: 4,
+			Mask: binary.NativeEndian.AppendUint32(nil, mask), Xor: make([]byte, 4),
+		},
+		equal(binary.NativeEndian.AppendUint32(nil, want)),
+	}}
+}
+
+// goesOnAsSent matches sessions in which both sides have spoken, and nobody translates anything.
+func goesOnAsSent() statement {
+	return status("& (seen-reply | snat | dnat) == seen-reply", answered|sourceTranslated|destinationTranslated, answered)
+}
+
+// beginsAsSent matches what both sides have not spoken in yet, and nobody translates.
+func beginsAsSent() statement {
+	return status("& (seen-reply | snat | dnat) == 0x0", answered|sourceTranslated|destinationTranslated, 0)
+}
+
+func isSourceTranslated() statement {
+	return status("& snat == snat", sourceTranslated, sourceTranslated)
+}
+
+func isDestinationTranslated() statement {
+	return status("& dnat == dnat", destinationTranslated, destinationTranslated)
+}
+
+// isLocal matches what is sent to an address of this host, or is not.
+func isLocal(text string, op expr.CmpOp) statement {
+	return statement{"fib daddr type " + text, []expr.Any{
+		&expr.Fib{Register: registerOne, FlagDADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: op, Register: registerOne, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)},
+	}}
+}
+
+// learn puts the destination of a packet into a set.
+func learn(f family, set string) statement {
+	k := newKey().address(f, destination, f.bytes()*8)
+	return statement{"update @" + set + " { " + k.texts[0] + " }", append(k.expressions, &expr.Dynset{
+		SrcRegKey: registerKey, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE,
+	})}
+}
+
 // direction matches packets that go the way of the first packet of their connection, or the other way.
 func direction(text string, number byte) statement {
 	return statement{"ct direction " + text, []expr.Any{&expr.Ct{Key: expr.CtKeyDIRECTION, Register: registerOne}, equal([]byte{number})}}
@@ -199,6 +253,26 @@ func (k *key) protocol() *key {
 func (k *key) port(s side) *key {
 	offset := [...]uint32{sourcePortAt, destinationPortAt}[s]
 	k.payload("th "+s.port(), expr.PayloadBaseTransportHeader, offset, 2)
+	k.advance(2)
+	return k
+}
+
+// asked adds the address that the connection's first packet was sent to, whatever was made of it since.
+func (k *key) asked(f family) *key {
+	of := expr.CtKeyDSTIP
+	if f == six {
+		of = expr.CtKeyDSTIP6
+	}
+	k.texts = append(k.texts, "ct original "+f.protocol()+" daddr")
+	k.expressions = append(k.expressions, &expr.Ct{Register: k.next, Key: of})
+	k.advance(f.bytes())
+	return k
+}
+
+// askedPort adds the port that the connection's first packet was sent to.
+func (k *key) askedPort() *key {
+	k.texts = append(k.texts, "ct original proto-dst")
+	k.expressions = append(k.expressions, &expr.Ct{Register: k.next, Key: expr.CtKeyPROTODST})
 	k.advance(2)
 	return k
 }

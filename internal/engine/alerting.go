@@ -156,7 +156,7 @@ func (w *work) tell(ctx context.Context, a alert.Alert, change alert.Change, by 
 	}
 	if a.Subject.Machine != "" {
 		n.Subject.Items = []SubjectItem{{Machine: a.Subject.Name}}
-		p, err := w.tx.PolicyOfMachine(ctx, a.Subject.Machine)
+		p, err := w.tx.GuardOf(ctx, a.Subject.Machine)
 		switch {
 		case err == nil:
 			n.Policies = []access.PolicyID{p.ID}

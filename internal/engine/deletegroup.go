@@ -77,21 +77,37 @@ func (m *mentions) assignments() error {
 
 func (m *mentions) policies() error {
 	names := nameCache{r: m.r}
-	return eachPage(func(p Page) (Listed[access.Policy], error) {
-		return m.r.Policies(m.ctx, PolicyFilter{Tenant: m.group.Tenant}, p)
-	}, func(p access.Policy) error {
-		for _, entry := range p.Machines {
-			if !slices.Contains(NamedInPolicy(entry), m.group.ID) {
-				continue
-			}
-			machine, err := names.machine(m.ctx, entry.Machine)
-			if err != nil {
+	return eachEntryWith(m.ctx, m.r, m.group.Tenant, string(m.group.ID), func(entry access.MachinePolicy) (bool, error) {
+		if !slices.Contains(NamedInPolicy(entry), m.group.ID) {
+			return true, nil
+		}
+		machine, err := names.machine(m.ctx, entry.Machine)
+		if err != nil {
+			return false, err
+		}
+		m.add("policy of "+nameOf(machine, entry.Machine), "the policy of %s names it", nameOf(machine, entry.Machine))
+		return len(m.found) < maxReasons, nil
+	})
+}
+
+// eachEntryWith gives what the policies of a tenant say of machines where that has a text, until do wants no more. The
+// database looks for the text, since a tenant may have many machines; do looks whether it means what is looked for.
+func eachEntryWith(ctx context.Context, r Reader, tenant access.TenantID, text string, do func(access.MachinePolicy) (more bool, err error)) error {
+	for after := access.MachineID(""); ; {
+		entries, err := r.PolicyEntriesWith(ctx, tenant, text, after, maxLimit)
+		if err != nil {
+			return fmt.Errorf("read policies: %w", err)
+		}
+		for _, entry := range entries {
+			if more, err := do(entry); err != nil || !more {
 				return err
 			}
-			m.add("policy of "+nameOf(machine, entry.Machine), "the policy %s names it for %s", p.Resource, nameOf(machine, entry.Machine))
+			after = entry.Machine
 		}
-		return nil
-	})
+		if len(entries) < maxLimit {
+			return nil
+		}
+	}
 }
 
 func (m *mentions) eligibilities() error {

@@ -60,7 +60,7 @@ func (e *Engine) IssueGlassCodes(ctx context.Context, c Caller, machine string, 
 			return access.Fault(access.KindConflict, "tooManyCodes", "machine %q has %d unused codes; with %d more it would have more than %d: revoke them first", m.Name, live, count, maxGlassCodes)
 		}
 		most := defaultGlassMax
-		if p, err := tx.PolicyOfMachine(ctx, m.ID); err == nil {
+		if p, err := tx.GuardOf(ctx, m.ID); err == nil {
 			if entry, ok := p.Of(m.ID); ok && entry.BreakGlass != nil && entry.BreakGlass.Max > 0 {
 				most = entry.BreakGlass.Max
 			}

@@ -100,13 +100,13 @@ func (in RouteInput) policy(ctx context.Context, r Reader, may rights, who acces
 		if err != nil {
 			return p, err
 		}
-		if p, err = r.PolicyOfMachine(ctx, m.ID); isKind(err, access.KindNotFound) {
+		if p, err = r.GuardOf(ctx, m.ID); isKind(err, access.KindNotFound) {
 			return p, access.Fault(access.KindNotFound, "machineNotConfigured", "no policy guards %q yet", clip(in.Machine))
 		} else if err != nil {
 			return p, fmt.Errorf("read policy: %w", err)
 		}
 	case in.Policy != "":
-		if p, err = r.PolicyByResource(ctx, in.Policy); isKind(err, access.KindNotFound) || err == nil && p.Tenant != may.caller.Tenant {
+		if p, err = r.PolicyHead(ctx, in.Policy); isKind(err, access.KindNotFound) || err == nil && p.Tenant != may.caller.Tenant {
 			return access.Policy{}, unknown
 		} else if err != nil {
 			return p, fmt.Errorf("read policy: %w", err)

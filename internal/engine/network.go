@@ -101,33 +101,24 @@ func (e *Engine) DeleteNetwork(ctx context.Context, c Caller, name string) error
 func networkUnused(ctx context.Context, r Reader, n access.Network) error {
 	refusal := access.Fault(access.KindConflict, "networkInUse", "network %s is named by policies: take it out of them first", n.Name)
 	names := nameCache{r: r}
-	p := Page{Limit: maxLimit}
-	for {
-		list, err := r.Policies(ctx, PolicyFilter{Tenant: n.Tenant}, p)
-		if err != nil {
-			return fmt.Errorf("read policies: %w", err)
-		}
-		for _, policy := range list.Items {
-			for _, entry := range policy.Machines {
-				for i, rule := range entry.Ports {
-					if !slices.ContainsFunc(rule.Networks, func(name string) bool { return strings.EqualFold(name, n.Name) }) || len(refusal.Reasons) == maxReasons {
-						continue
-					}
-					m, err := names.machine(ctx, entry.Machine)
-					if err != nil {
-						return err
-					}
-					refusal.Reasons = append(refusal.Reasons, access.Reason{
-						Code: "networkInUse", Field: fmt.Sprintf("%s ports[%d].sources", nameOf(m, entry.Machine), i),
-						Message: fmt.Sprintf("policy %s names it for %s/%s of %s", policy.Resource, rule.Ports, rule.Protocol, nameOf(m, entry.Machine)),
-					})
-				}
+	err := eachEntryWith(ctx, r, n.Tenant, n.Name, func(entry access.MachinePolicy) (bool, error) {
+		for i, rule := range entry.Ports {
+			if !slices.ContainsFunc(rule.Networks, func(name string) bool { return strings.EqualFold(name, n.Name) }) || len(refusal.Reasons) == maxReasons {
+				continue
 			}
+			m, err := names.machine(ctx, entry.Machine)
+			if err != nil {
+				return false, err
+			}
+			refusal.Reasons = append(refusal.Reasons, access.Reason{
+				Code: "networkInUse", Field: fmt.Sprintf("%s ports[%d].sources", nameOf(m, entry.Machine), i),
+				Message: fmt.Sprintf("the policy of %s names it for %s/%s", nameOf(m, entry.Machine), rule.Ports, rule.Protocol),
+			})
 		}
-		if list.Next == "" {
-			break
-		}
-		p.Cursor = list.Next
+		return len(refusal.Reasons) < maxReasons, nil
+	})
+	if err != nil {
+		return err
 	}
 	if len(refusal.Reasons) > 0 {
 		return refusal

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
@@ -44,8 +43,8 @@ func notConfigured(m access.Machine) error {
 }
 
 // SetMachinePolicy sets what guards a machine, in the policy that names it, or else in the policy "default" of its resource
-// group. entry.Machine is ignored. With ifRevision it fails with a conflict unless the policy is still at that revision; 0
-// says that no policy may name the machine yet. Grants that the new policy would not allow are revoked.
+// group. entry.Machine is ignored. With ifRevision it fails with a conflict unless what the policy says of the machine is still
+// of that revision; 0 says that no policy may name the machine yet. It costs the same however many machines the policy names. Grants that the new policy would not allow are revoked.
 func (e *Engine) SetMachinePolicy(ctx context.Context, c Caller, machine string, entry access.MachinePolicy, ifRevision *int64) (d PolicyDetail, err error) {
 	err = e.change(ctx, c, attempt{action: rbac.PoliciesWrite, details: map[string]string{"machine": machine}}, func(tx Tx) error {
 		may, err := e.rights(ctx, tx, c)
@@ -76,42 +75,41 @@ func (e *Engine) SetMachinePolicy(ctx context.Context, c Caller, machine string,
 		if err := may.require(rbac.PoliciesWrite, was.Resource); err != nil {
 			return err
 		}
-		next := was
-		next.Machines = slices.DeleteFunc(slices.Clone(was.Machines), func(p access.MachinePolicy) bool { return p.Machine == m.ID })
-		next.Machines = append(next.Machines, entry)
-		if next, err = w.savePolicy(ctx, was, next, may.actor(was.Tenant)); err != nil {
+		next, err := w.saveEntry(ctx, was, entry, m, may.actor(was.Tenant))
+		if err != nil {
 			return err
 		}
-		d = PolicyDetail{Policy: next, Entry: entry, Machine: m}
+		d = PolicyDetail{Policy: next, Entry: next.Machines[0], Machine: m}
 		return w.finish(ctx)
 	})
 	return d, err
 }
 
-// policyToEdit gives the policy that names a machine, or else the default one of its resource group, perhaps still unsaved
-// (revision 0).
+// policyToEdit gives the policy that names a machine, with what it says of that one alone, or else the default one of its
+// resource group, without machines and perhaps still unsaved (revision 0).
 func policyToEdit(ctx context.Context, tx Tx, m access.Machine, ifRevision *int64) (access.Policy, error) {
-	p, err := tx.PolicyOfMachine(ctx, m.ID)
+	p, err := tx.GuardOf(ctx, m.ID)
 	if err != nil && !isKind(err, access.KindNotFound) {
 		return access.Policy{}, fmt.Errorf("read policy: %w", err)
 	}
-	if err := atRevision(p, ifRevision); err != nil {
+	entry, _ := p.Of(m.ID)
+	if err := atRevision(entry.Revision, ifRevision); err != nil {
 		return access.Policy{}, err
 	}
 	if p.ID != "" {
 		return p, nil
 	}
 	resource := access.PolicyResource(m.Subscription(), m.ResourceGroup(), m.Location, DefaultPolicy)
-	p, err = tx.PolicyByResource(ctx, resource)
+	p, err = tx.PolicyHead(ctx, resource)
 	if isKind(err, access.KindNotFound) {
 		return access.Policy{Resource: resource, Tenant: m.Tenant, Name: DefaultPolicy, Location: m.Location}, nil
 	}
 	return p, err
 }
 
-func atRevision(p access.Policy, want *int64) error {
-	if want != nil && *want != p.Revision {
-		return access.Fault(access.KindConflict, "policyChanged", "the policy has changed since you read it (revision %d, not %d): read it again", p.Revision, *want)
+func atRevision(revision int64, want *int64) error {
+	if want != nil && *want != revision {
+		return access.Fault(access.KindConflict, "policyChanged", "the policy has changed since you read it (revision %d, not %d): read it again", revision, *want)
 	}
 	return nil
 }
@@ -127,14 +125,14 @@ func (e *Engine) DeleteMachinePolicy(ctx context.Context, c Caller, machine stri
 		if err != nil {
 			return err
 		}
-		p, err := tx.PolicyOfMachine(ctx, m.ID)
+		p, err := tx.GuardOf(ctx, m.ID)
 		if isKind(err, access.KindNotFound) {
 			return notConfigured(m)
 		}
 		if err != nil {
 			return fmt.Errorf("read policy: %w", err)
 		}
-		if err := atRevision(p, ifRevision); err != nil {
+		if err := atRevision(p.Machines[0].Revision, ifRevision); err != nil {
 			return err
 		}
 		if err := may.require(rbac.PoliciesDelete, p.Resource); err != nil {

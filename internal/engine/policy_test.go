@@ -19,12 +19,13 @@ func TestPolicyOfAMachine(t *testing.T) {
 	wantCode(t, err, access.KindNotFound, "machineNotConfigured")
 	first := w.guard("web-1")
 	second := w.guard("web-2")
-	if first.Policy.Name != engine.DefaultPolicy || second.Policy.ID != first.Policy.ID || len(second.Policy.Machines) != 2 {
+	if first.Policy.Name != engine.DefaultPolicy || second.Policy.ID != first.Policy.ID || second.Policy.Revision != 2 || second.Entry.Revision != 2 {
 		t.Errorf("policies are %+v and %+v", first.Policy, second.Policy)
 	}
-	if d := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t); d.Policy.Revision != 2 || d.Entry.Machine != host.Machine.ID {
+	if d := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t); d.Policy.Revision != 2 || d.Entry.Machine != host.Machine.ID || d.Entry.Revision != 1 {
 		t.Errorf("the policy is %+v", d)
 	}
+	w.guard("web-1")
 	stale := int64(1)
 	_, err = w.SetMachinePolicy(w.ctx, w.admin, "web-1", sshPolicy(), &stale)
 	wantCode(t, err, access.KindConflict, "policyChanged")

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -12,43 +13,49 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// savePolicy checks and saves next over was, and applies it to the grants of every machine that either names.
-func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by access.Actor) (access.Policy, error) {
-	if err := checkPolicy(next); err != nil {
-		return next, err
-	}
+// revised gives next as it is to be saved over was, without what it says of machines.
+func (w *work) revised(was, next access.Policy) access.Policy {
 	if was.ID == "" {
 		next.ID = access.PolicyID(newID())
 		next.CreatedAt = w.now
 	}
 	next.UpdatedAt = w.now
 	next.Revision = was.Revision + 1
+	return next
+}
+
+// savePolicy checks and saves the whole of next over the whole of was, and applies it to the grants of every machine of which
+// it says something else.
+func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by access.Actor) (access.Policy, error) {
+	if err := checkPolicy(next); err != nil {
+		return next, err
+	}
+	next = w.revised(was, next)
+	next.Machines = slices.Clone(next.Machines)
+	changed := map[access.MachineID]bool{}
+	for i := range next.Machines {
+		entry := &next.Machines[i]
+		old, had := was.Of(entry.Machine)
+		entry.Revision = old.Revision
+		if !had || !reflect.DeepEqual(old, *entry) {
+			entry.Revision, changed[entry.Machine] = next.Revision, true
+		}
+	}
 	if err := w.tx.SavePolicy(ctx, next, was.Revision); err != nil {
 		return next, fmt.Errorf("save policy: %w", err)
 	}
 	details := map[string]string{"name": next.Name, "machines": fmt.Sprint(len(next.Machines))}
 	networks := networkNames{r: w.tx, tenant: next.Tenant}
 	for _, entry := range next.Machines {
+		if !changed[entry.Machine] {
+			continue
+		}
 		m, err := w.machine(ctx, entry.Machine)
 		if err != nil {
 			return next, err
 		}
-		if err := networks.check(ctx, entry); err != nil {
-			return next, err
-		}
-		inForce, err := networks.entry(ctx, entry)
-		if err != nil {
-			return next, err
-		}
-		old, had := was.Of(entry.Machine)
-		if text := describeEntry(entry); !had || text != describeEntry(old) {
-			details["machine."+nameOf(m, entry.Machine)] = text
-		}
-		err = w.applyPolicy(ctx, m, by, "the policy was changed", true, func(g access.Grant) (string, bool) {
-			why := outside(inForce, m.Name, g)
-			return why, why != ""
-		})
-		if err != nil {
+		old, _ := was.Of(entry.Machine)
+		if err := w.enterPolicy(ctx, &networks, m, old, entry, by, details); err != nil {
 			return next, err
 		}
 	}
@@ -60,6 +67,44 @@ func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by acces
 		}
 	}
 	w.event(access.Event{Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Action: rbac.PoliciesWrite, Details: details})
+	return next, nil
+}
+
+// enterPolicy applies what a policy says of a machine by now, and describes it in details where it is new.
+func (w *work) enterPolicy(ctx context.Context, networks *networkNames, m access.Machine, old, entry access.MachinePolicy, by access.Actor, details map[string]string) error {
+	if err := networks.check(ctx, entry); err != nil {
+		return err
+	}
+	inForce, err := networks.entry(ctx, entry)
+	if err != nil {
+		return err
+	}
+	if text := describeEntry(entry); old.Revision == 0 || text != describeEntry(old) {
+		details["machine."+nameOf(m, entry.Machine)] = text
+	}
+	return w.applyPolicy(ctx, m, by, "the policy was changed", true, func(g access.Grant) (string, bool) {
+		why := outside(inForce, m.Name, g)
+		return why, why != ""
+	})
+}
+
+// saveEntry saves what a policy, which may be new, says of one machine; the machines beside it are not looked at. It gives
+// the policy with that entry alone.
+func (w *work) saveEntry(ctx context.Context, was access.Policy, entry access.MachinePolicy, m access.Machine, by access.Actor) (access.Policy, error) {
+	next := w.revised(was, was)
+	entry.Revision = next.Revision
+	next.Machines = []access.MachinePolicy{entry}
+	if err := w.tx.SavePolicyEntry(ctx, next, was.Revision, entry); err != nil {
+		return next, fmt.Errorf("save policy: %w", err)
+	}
+	old, _ := was.Of(m.ID)
+	details := map[string]string{"name": next.Name}
+	if err := w.enterPolicy(ctx, &networkNames{r: w.tx, tenant: next.Tenant}, m, old, entry, by, details); err != nil {
+		return next, err
+	}
+	w.event(access.Event{
+		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Machine: m.ID, Action: rbac.PoliciesWrite, Details: details,
+	})
 	return next, nil
 }
 
@@ -82,21 +127,49 @@ func (w *work) unguard(ctx context.Context, id access.MachineID, by access.Actor
 
 // dropPolicyEntry takes a machine out of the policy that names it, if any does; a policy that then names none is deleted.
 func (w *work) dropPolicyEntry(ctx context.Context, m access.Machine, by access.Actor) error {
-	was, err := w.tx.PolicyOfMachine(ctx, m.ID)
+	was, err := w.tx.GuardOf(ctx, m.ID)
 	switch {
 	case isKind(err, access.KindNotFound):
 		return nil
 	case err != nil:
 		return fmt.Errorf("read policy: %w", err)
-	case len(was.Machines) == 1:
+	}
+	some, err := w.tx.PolicyEntries(ctx, was.ID, 2)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read policy: %w", err)
+	case len(some) == 1:
 		return w.deletePolicy(ctx, was, by)
 	}
-	next := was
-	next.Machines = slices.DeleteFunc(slices.Clone(was.Machines), func(p access.MachinePolicy) bool { return p.Machine == m.ID })
-	_, err = w.savePolicy(ctx, was, next, by)
-	return err
+	return w.dropEntries(ctx, was, by)
 }
 
+// dropEntries takes the machines that are given with a policy out of it; it names more.
+func (w *work) dropEntries(ctx context.Context, was access.Policy, by access.Actor) error {
+	next := w.revised(was, was)
+	details := map[string]string{"name": next.Name}
+	var machines []access.MachineID
+	for i, entry := range was.Machines {
+		m, err := w.machine(ctx, entry.Machine)
+		if err != nil {
+			return err
+		}
+		machines = append(machines, entry.Machine)
+		details[fmt.Sprintf("removed.%d", i)] = nameOf(m, entry.Machine)
+	}
+	if err := w.tx.DeletePolicyEntries(ctx, next, was.Revision, machines); err != nil {
+		return fmt.Errorf("save policy: %w", err)
+	}
+	for _, id := range machines {
+		if err := w.unguard(ctx, id, by); err != nil {
+			return err
+		}
+	}
+	w.event(access.Event{Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Action: rbac.PoliciesWrite, Details: details})
+	return nil
+}
+
+// deletePolicy deletes a policy that names no machines but those that are given with it.
 func (w *work) deletePolicy(ctx context.Context, was access.Policy, by access.Actor) error {
 	if err := w.tx.DeletePolicy(ctx, was.ID, was.Revision); err != nil {
 		return fmt.Errorf("delete policy: %w", err)
@@ -116,10 +189,7 @@ func (w *work) deletePolicy(ctx context.Context, was access.Policy, by access.Ac
 func checkPolicy(p access.Policy) error {
 	var reasons []access.Reason
 	if len(p.Machines) > maxPolicyMachines {
-		reasons = append(reasons, access.Reason{
-			Code: "tooManyMachines", Field: "machines",
-			Message: fmt.Sprintf("the policy names %d machines; %d are allowed", len(p.Machines), maxPolicyMachines),
-		})
+		reasons = append(reasons, tooManyMachines(fmt.Sprint(len(p.Machines))))
 	}
 	seen := map[access.MachineID]bool{}
 	for i, entry := range p.Machines {
@@ -134,6 +204,14 @@ func checkPolicy(p access.Policy) error {
 		}
 	}
 	return malformedPolicy(reasons)
+}
+
+// tooManyMachines is why a policy is not written as a whole. Set one by one, it may name any number of machines.
+func tooManyMachines(named string) access.Reason {
+	return access.Reason{
+		Code: "tooManyMachines", Field: "machines",
+		Message: fmt.Sprintf("the policy names %s machines; %d are allowed where it is written as a whole: set what guards each machine instead", named, maxPolicyMachines),
+	}
 }
 
 func malformedPolicy(reasons []access.Reason) error {

@@ -18,6 +18,7 @@ type PolicyInput struct {
 	PortsOnly bool
 }
 
+// maxPolicyMachines bounds a policy that is written as a whole, as Azure's clients do, since one transaction writes it.
 const maxPolicyMachines = 1000
 
 // Policies lists the policies that the caller may see, by resource id.
@@ -54,13 +55,17 @@ func (e *Engine) PolicyByResource(ctx context.Context, c Caller, id access.Resou
 // findPolicy gives a policy by its resource id, at which the caller was authorized.
 func findPolicy(ctx context.Context, r Reader, id access.ResourceID) (access.Policy, error) {
 	p, err := r.PolicyByResource(ctx, id)
+	return p, policyErr(id, err)
+}
+
+func policyErr(id access.ResourceID, err error) error {
 	switch {
 	case isKind(err, access.KindNotFound):
-		return access.Policy{}, access.Fault(access.KindNotFound, "unknownPolicy", "there is no policy %s", clip(string(id)))
+		return access.Fault(access.KindNotFound, "unknownPolicy", "there is no policy %s", clip(string(id)))
 	case err != nil:
-		return access.Policy{}, fmt.Errorf("read policy: %w", err)
+		return fmt.Errorf("read policy: %w", err)
 	}
-	return p, nil
+	return nil
 }
 
 // PutPolicy makes or replaces a whole policy. With ifRevision it fails with a conflict unless the policy is still at that
@@ -71,14 +76,14 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 		if err != nil {
 			return err
 		}
-		was, err := findPolicy(ctx, tx, in.Resource)
+		was, err := wholePolicy(ctx, tx, in.Resource)
 		if isKind(err, access.KindNotFound) {
 			was, err = e.emptyPolicy(ctx, tx, may, in.Resource)
 		}
 		if err != nil {
 			return err
 		}
-		if err := atRevision(was, ifRevision); err != nil {
+		if err := atRevision(was.Revision, ifRevision); err != nil {
 			return err
 		}
 		w := e.newWork(tx, may.now)
@@ -93,7 +98,7 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 			if err := may.require(rbac.MachinesWrite, m.Resource); err != nil {
 				return err
 			}
-			if other, err := tx.PolicyOfMachine(ctx, m.ID); err == nil && other.ID != was.ID {
+			if other, err := tx.GuardOf(ctx, m.ID); err == nil && other.ID != was.ID {
 				return access.Fault(access.KindConflict, "machineGuarded", "machine %q is named by the policy %s already: take it out there first", m.Name, other.Resource)
 			} else if err != nil && !isKind(err, access.KindNotFound) {
 				return fmt.Errorf("read policy: %w", err)
@@ -161,24 +166,63 @@ func (*Engine) emptyPolicy(ctx context.Context, tx Tx, may rights, id access.Res
 	return access.Policy{Resource: id, Tenant: group.subscription.Tenant, Name: name, Location: location}, nil
 }
 
-// DeletePolicy deletes a policy and revokes what is open on its machines.
+// wholePolicy gives a policy with all its machines, and refuses one that has too many to be written as a whole.
+func wholePolicy(ctx context.Context, r Reader, id access.ResourceID) (access.Policy, error) {
+	p, err := headOf(ctx, r, id)
+	if err != nil {
+		return p, err
+	}
+	if p.Machines, err = r.PolicyEntries(ctx, p.ID, maxPolicyMachines+1); err != nil {
+		return p, fmt.Errorf("read policy: %w", err)
+	}
+	if len(p.Machines) > maxPolicyMachines {
+		return p, malformedPolicy([]access.Reason{tooManyMachines("more than " + fmt.Sprint(maxPolicyMachines))})
+	}
+	return p, nil
+}
+
+// headOf is findPolicy without what the policy says of its machines.
+func headOf(ctx context.Context, r Reader, id access.ResourceID) (access.Policy, error) {
+	p, err := r.PolicyHead(ctx, id)
+	return p, policyErr(id, err)
+}
+
+// DeletePolicy deletes a policy and revokes what is open on its machines. Of more than a hundred machines it takes a hundred
+// out of the policy in each transaction, so that nobody else waits for all of them; where it fails on the way, those that are
+// left are still guarded, and it may be called again.
 func (e *Engine) DeletePolicy(ctx context.Context, c Caller, id access.ResourceID, ifRevision *int64) error {
-	return e.change(ctx, c, attempt{action: rbac.PoliciesDelete, scope: id}, func(tx Tx) error {
-		may, err := e.authorize(ctx, tx, c, rbac.PoliciesDelete, id)
-		if err != nil {
+	for {
+		more := false
+		err := e.change(ctx, c, attempt{action: rbac.PoliciesDelete, scope: id}, func(tx Tx) error {
+			may, err := e.authorize(ctx, tx, c, rbac.PoliciesDelete, id)
+			if err != nil {
+				return err
+			}
+			was, err := headOf(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			if err := atRevision(was.Revision, ifRevision); err != nil {
+				return err
+			}
+			if was.Machines, err = tx.PolicyEntries(ctx, was.ID, actChunk+1); err != nil {
+				return fmt.Errorf("read policy: %w", err)
+			}
+			w := e.newWork(tx, may.now)
+			if more = len(was.Machines) > actChunk; more {
+				was.Machines = was.Machines[:actChunk]
+				err = w.dropEntries(ctx, was, may.actor(was.Tenant))
+			} else {
+				err = w.deletePolicy(ctx, was, may.actor(was.Tenant))
+			}
+			if err != nil {
+				return err
+			}
+			return w.finish(ctx)
+		})
+		if err != nil || !more {
 			return err
 		}
-		was, err := findPolicy(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if err := atRevision(was, ifRevision); err != nil {
-			return err
-		}
-		w := e.newWork(tx, may.now)
-		if err := w.deletePolicy(ctx, was, may.actor(was.Tenant)); err != nil {
-			return err
-		}
-		return w.finish(ctx)
-	})
+		ifRevision = nil // it was at that revision when this began
+	}
 }

@@ -95,7 +95,13 @@ type Reader interface {
 
 	Policy(ctx context.Context, id access.PolicyID) (access.Policy, error)
 	PolicyByResource(ctx context.Context, id access.ResourceID) (access.Policy, error)
-	PolicyOfMachine(ctx context.Context, machine access.MachineID) (access.Policy, error)
+	// PolicyHead gives a policy without what it says of its machines.
+	PolicyHead(ctx context.Context, id access.ResourceID) (access.Policy, error)
+	// PolicyEntries gives what a policy says of its first machines; at most limit.
+	PolicyEntries(ctx context.Context, id access.PolicyID, limit int) ([]access.MachinePolicy, error)
+	// PolicyEntriesWith gives what the policies of a tenant say of machines, where it has a text such as the id of a group or
+	// the name of a network, whatever that means there; by machine, after the one that is given, at most limit (1 to 1,000).
+	PolicyEntriesWith(ctx context.Context, tenant access.TenantID, text string, after access.MachineID, limit int) ([]access.MachinePolicy, error)
 	// GuardOf gives the policy that names the machine, with its entry for that machine alone.
 	GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error)
 	Policies(ctx context.Context, f PolicyFilter, p Page) (Listed[access.Policy], error) // by resource id
@@ -178,6 +184,10 @@ type Tx interface {
 	SaveMachine(ctx context.Context, m access.Machine, was int64) error
 	DeleteMachine(ctx context.Context, id access.MachineID) error
 	SavePolicy(ctx context.Context, p access.Policy, was int64) error // conflict if another policy names one of its machines
+	// SavePolicyEntry saves a policy with what it says of one machine; what it says of others stays, whatever p has of that.
+	SavePolicyEntry(ctx context.Context, p access.Policy, was int64, m access.MachinePolicy) error
+	// DeletePolicyEntries saves a policy and takes machines out of it, likewise.
+	DeletePolicyEntries(ctx context.Context, p access.Policy, was int64, machines []access.MachineID) error
 	DeletePolicy(ctx context.Context, id access.PolicyID, was int64) error
 
 	SaveRequest(ctx context.Context, r access.Request, was int64) error

@@ -102,7 +102,7 @@ func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, chang
 		}
 		p, known := policies[item.Machine]
 		if !known {
-			p, err = d.tx.PolicyOfMachine(ctx, item.Machine)
+			p, err = d.tx.GuardOf(ctx, item.Machine)
 			if err != nil && !isKind(err, access.KindNotFound) {
 				return a, nil, false, nil, fmt.Errorf("read policy: %w", err)
 			}
@@ -118,8 +118,8 @@ func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, chang
 		case !d.may.dir.Check(r.Requester, rbac.PoliciesInitiate, m.Resource, d.now).Allowed:
 			refusals = append(refusals, access.Reason{Code: "forbidden", Field: field, Message: r.RequesterName + " may not ask for access to " + m.Name + " any more"})
 		}
-		changed = changed || p.Revision != item.PolicyRevision || p.ID != item.Policy
-		revisions = append(revisions, p.Revision)
+		changed = changed || entry.Revision != item.PolicyRevision || p.ID != item.Policy
+		revisions = append(revisions, entry.Revision)
 		a.entries = append(a.entries, &entry)
 		a.machines = append(a.machines, m)
 	}

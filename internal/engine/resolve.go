@@ -99,7 +99,7 @@ func resolveMachine(ctx context.Context, r Reader, may rights, ref string, only 
 		if entry, err = networks.entry(ctx, entry); err != nil {
 			return resolved{}, err
 		}
-		out.entry, out.place.policy, out.place.revision = &entry, p.ID, p.Revision
+		out.entry, out.place.policy, out.place.revision = &entry, p.ID, entry.Revision
 	}
 	return out, nil
 }

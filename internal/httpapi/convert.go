@@ -114,7 +114,7 @@ func policyOut(e access.MachinePolicy, names map[access.PrincipalID]string) api.
 }
 
 func viewOut(p access.Policy, e access.MachinePolicy, machine string, names map[access.PrincipalID]string) api.MachinePolicyView {
-	return api.MachinePolicyView{MachinePolicy: policyOut(e, names), Machine: machine, Policy: string(p.Resource), Revision: p.Revision}
+	return api.MachinePolicyView{MachinePolicy: policyOut(e, names), Machine: machine, Policy: string(p.Resource), Revision: e.Revision}
 }
 
 func requestOut(d engine.RequestDetail) api.Request {

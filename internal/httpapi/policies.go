@@ -92,13 +92,13 @@ func (n machineNames) of(ctx context.Context, p access.Policy, id access.Machine
 }
 
 type policyAnswer struct {
-	ETag string `header:"ETag" doc:"The policy's revision; send it as If-Match to change what you saw."`
+	ETag string `header:"ETag" doc:"The revision of what the policy says of this machine; send it as If-Match to change what you saw."`
 	Body api.MachinePolicyView
 }
 
 func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller, d engine.PolicyDetail) (*policyAnswer, error) {
 	names, err := a.engine.Names(ctx, c, engine.NamedInPolicy(d.Entry))
-	return &policyAnswer{ETag: etag(d.Policy.Revision), Body: viewOut(d.Policy, d.Entry, d.Machine.Name, names)}, err
+	return &policyAnswer{ETag: etag(d.Entry.Revision), Body: viewOut(d.Policy, d.Entry, d.Machine.Name, names)}, err
 }
 
 func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revision, 10)) }

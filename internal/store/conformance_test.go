@@ -120,8 +120,12 @@ func TestRoundTrip(t *testing.T) {
 				get("policy", pol, po, err)
 				po, err = r.PolicyByResource(ctx, access.ResourceID(pol.Resource.Fold()))
 				get("policy by resource", pol, po, err)
-				po, err = r.PolicyOfMachine(ctx, zero.ID)
-				get("policy of machine", pol, po, err)
+				entries, err := r.PolicyEntries(ctx, pol.ID, len(pol.Machines))
+				get("machines of policy", pol.Machines, entries, err)
+				po, err = r.PolicyHead(ctx, pol.Resource)
+				head := pol
+				head.Machines = nil
+				get("head of policy", head, po, err)
 				entry, _ := pol.Of(zero.ID)
 				alone := pol
 				alone.Machines = []access.MachinePolicy{entry}
@@ -184,7 +188,7 @@ func TestNotFound(t *testing.T) {
 					"machine by resource": func() error { _, err := r.MachineByResource(ctx, "/x"); return err },
 					"policy":              func() error { _, err := r.Policy(ctx, "x"); return err },
 					"policy by resource":  func() error { _, err := r.PolicyByResource(ctx, "/x"); return err },
-					"policy of machine":   func() error { _, err := r.PolicyOfMachine(ctx, f.machine); return err },
+					"policy of machine":   func() error { _, err := r.GuardOf(ctx, f.machine); return err },
 					"request":             func() error { _, err := r.Request(ctx, "x"); return err },
 					"grant":               func() error { _, err := r.Grant(ctx, "x"); return err },
 					"event":               func() error { _, err := r.Event(ctx, 0); return err },
@@ -519,7 +523,7 @@ func TestPolicyMachinesAreReplaced(t *testing.T) {
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				got, err := r.Policy(ctx, "p")
 				same(t, "policy", next, got)
-				_, gone := r.PolicyOfMachine(ctx, "m2")
+				_, gone := r.GuardOf(ctx, "m2")
 				wantKind(t, "machine that was taken out", gone, access.KindNotFound, "")
 				return err
 			})

@@ -228,6 +228,15 @@ func everyKept(f *fixture) []kept {
 			func(ctx context.Context, r engine.Reader) (access.RoleChange, error) {
 				return r.RoleChange(ctx, "change-1")
 			}),
+		keep("SavePolicyEntry", func(m *access.MachinePolicy) { m.Machine = "machine-9" },
+			func(ctx context.Context, tx engine.Tx, m access.MachinePolicy) error {
+				return firstOf(tx.SaveMachine(ctx, machine("machine-9", "web-9", f.agent), 0), tx.SavePolicyEntry(ctx, policy("policy-2", "second"), 0, m))
+			},
+			func(ctx context.Context, r engine.Reader) (access.MachinePolicy, error) {
+				p, err := r.GuardOf(ctx, "machine-9")
+				entry, _ := p.Of("machine-9")
+				return entry, err
+			}),
 		keep("SaveRecall", func(c *access.Recall) { c.ID, c.Tenant, c.Machine = "recall-1", tenantID, "" },
 			func(ctx context.Context, tx engine.Tx, c access.Recall) error { return tx.SaveRecall(ctx, c, 0) },
 			func(ctx context.Context, r engine.Reader) (access.Recall, error) { return r.Recall(ctx, "recall-1") }),

@@ -14,7 +14,7 @@ const (
 	selectMachineByResource = "select " + machineColumns + " from machines m where m.resource_key = $1 limit 1"
 	selectMachinesByName    = "select " + machineColumns + " from machines m where m.name_key = $1 order by m.name_key, m.id limit 100"
 	selectGuardedByName     = "select " + machineColumns + `, coalesce(p.id, ''), coalesce(p.resource, ''), coalesce(p.tenant, ''), coalesce(p.name, ''), coalesce(p.location, ''),
-coalesce(p.created_at, 0), coalesce(p.updated_at, 0), coalesce(p.revision, 0), coalesce(x.body, 'null')
+coalesce(p.created_at, 0), coalesce(p.updated_at, 0), coalesce(p.revision, 0), coalesce(x.body, 'null'), coalesce(x.revision, 0)
 from machines m left join policy_machines x on x.machine = m.id left join policies p on p.id = x.policy where m.name_key = $1 order by m.name_key, m.id limit 100`
 	selectMachinesOfAgent = "select " + machineColumns + " from machines m where m.agent = $1 order by m.name_key, m.id limit 1000000"
 	listMachines          = "select " + machineColumns + " from machines m"
@@ -57,10 +57,11 @@ func (r *reader) MachinesByName(ctx context.Context, name string) ([]access.Mach
 		return all(ctx, r.q, func(row scanner) (m access.Machine, err error) {
 			var p access.Policy
 			var guard guardRecord
-			if err := row.Scan(append(machineInto(&m), guardInto(&p, &guard)...)...); err != nil || p.ID == "" {
+			var revision int64
+			if err := row.Scan(append(machineInto(&m), guardInto(&p, &guard, &revision)...)...); err != nil || p.ID == "" {
 				return m, err
 			}
-			p.Machines = []access.MachinePolicy{guard.policy(m.ID)}
+			p.Machines = []access.MachinePolicy{guard.policy(m.ID, revision)}
 			r.memo.keep("policy", string(m.ID), p)
 			return m, nil
 		}, selectGuardedByName, fold(name))

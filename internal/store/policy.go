@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -14,10 +15,12 @@ const (
 	policyColumns          = "p.id, p.resource, p.tenant, p.name, p.location, p.created_at, p.updated_at, p.revision"
 	selectPolicy           = "select " + policyColumns + " from policies p where p.id = $1 limit 1"
 	selectPolicyByResource = "select " + policyColumns + " from policies p where p.resource_key = $1 limit 1"
-	selectPolicyOfMachine  = "select " + policyColumns + " from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
 	listPolicies           = "select " + policyColumns + " from policies p"
-	selectGuard            = "select " + policyColumns + ", x.body from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
-	selectPolicyEntries    = "select machine, position, body from policy_machines where policy = $1 order by position, machine limit 1000000"
+	selectGuard            = "select " + policyColumns + ", x.body, x.revision from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
+	// A whole policy, for whoever shows it. Writing one of more machines than one call may name is refused before it is read.
+	selectPolicyEntries = "select machine, position, body, revision from policy_machines where policy = $1 order by position, machine limit 1000000"
+	selectFirstEntries  = "select machine, position, body, revision from policy_machines where policy = $1 order by position, machine limit $2"
+	listEntriesNaming   = "select x.machine, x.position, x.body, x.revision from policy_machines x join policies p on p.id = x.policy"
 )
 
 func scanPolicy(row scanner) (p access.Policy, err error) {
@@ -30,13 +33,36 @@ type policyEntry struct {
 	machine  access.MachineID
 	position int64
 	body     string
+	revision int64
+}
+
+func scanPolicyEntry(row scanner) (e policyEntry, err error) {
+	err = row.Scan(&e.machine, &e.position, &e.body, &e.revision)
+	return e, err
+}
+
+func (e policyEntry) policy() (access.MachinePolicy, error) {
+	var record guardRecord
+	if err := json.Unmarshal([]byte(e.body), &record); err != nil {
+		return access.MachinePolicy{}, fmt.Errorf("read the policy of machine %s: %w", e.machine, err)
+	}
+	return record.policy(e.machine, e.revision), nil
 }
 
 func (r *reader) entries(ctx context.Context, policy access.PolicyID) ([]policyEntry, error) {
-	return all(ctx, r.q, func(row scanner) (e policyEntry, err error) {
-		err = row.Scan(&e.machine, &e.position, &e.body)
-		return e, err
-	}, selectPolicyEntries, string(policy))
+	return all(ctx, r.q, scanPolicyEntry, selectPolicyEntries, string(policy))
+}
+
+// policies gives what entries say.
+func policiesOf(entries []policyEntry) (machines []access.MachinePolicy, err error) {
+	for _, e := range entries {
+		m, err := e.policy()
+		if err != nil {
+			return nil, err
+		}
+		machines = append(machines, m)
+	}
+	return machines, nil
 }
 
 // complete adds the machines to policies.
@@ -47,12 +73,8 @@ func (r *reader) complete(ctx context.Context, policies []access.Policy) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
-			var record guardRecord
-			if err := json.Unmarshal([]byte(e.body), &record); err != nil {
-				return fmt.Errorf("read policy %s: %w", p.ID, err)
-			}
-			p.Machines = append(p.Machines, record.policy(e.machine))
+		if p.Machines, err = policiesOf(entries); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -78,9 +100,31 @@ func (r *reader) PolicyByResource(ctx context.Context, id access.ResourceID) (ac
 	return r.policy(ctx, selectPolicyByResource, id.Fold())
 }
 
-// PolicyOfMachine implements engine.Reader.
-func (r *reader) PolicyOfMachine(ctx context.Context, machine access.MachineID) (access.Policy, error) {
-	return r.policy(ctx, selectPolicyOfMachine, string(machine))
+// PolicyHead implements engine.Reader.
+func (r *reader) PolicyHead(ctx context.Context, id access.ResourceID) (access.Policy, error) {
+	return one(ctx, r.q, "policy", scanPolicy, selectPolicyByResource, id.Fold())
+}
+
+// PolicyEntries implements engine.Reader.
+func (r *reader) PolicyEntries(ctx context.Context, id access.PolicyID, limit int) ([]access.MachinePolicy, error) {
+	entries, err := all(ctx, r.q, scanPolicyEntry, selectFirstEntries, string(id), int64(limit))
+	if err != nil {
+		return nil, err
+	}
+	return policiesOf(entries)
+}
+
+// PolicyEntriesWith implements engine.Reader.
+func (r *reader) PolicyEntriesWith(ctx context.Context, tenant access.TenantID, text string, after access.MachineID, limit int) ([]access.MachinePolicy, error) {
+	l := from(listEntriesNaming)
+	l.where("p.tenant = ?", string(tenant))
+	l.where("x.machine > ?", string(after))
+	l.where("lower(x.body) like ? escape '!'", `%"`+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(fold(text))+`"%`)
+	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "x.machine", scanPolicyEntry, func(e policyEntry) []any { return []any{e.machine} })
+	if err != nil {
+		return nil, err
+	}
+	return policiesOf(listed.Items)
 }
 
 // GuardOf implements engine.Reader. It is one statement: each is a round trip that every change behind it waits for.
@@ -88,8 +132,9 @@ func (r *reader) GuardOf(ctx context.Context, machine access.MachineID) (access.
 	p, err := remembered(r.memo, "policy", string(machine), func() (access.Policy, error) {
 		return one(ctx, r.q, "policy", func(row scanner) (p access.Policy, err error) {
 			var guard guardRecord
-			err = row.Scan(guardInto(&p, &guard)...)
-			p.Machines = []access.MachinePolicy{guard.policy(machine)}
+			var revision int64
+			err = row.Scan(guardInto(&p, &guard, &revision)...)
+			p.Machines = []access.MachinePolicy{guard.policy(machine, revision)}
 			return p, err
 		}, selectGuard, string(machine))
 	})
@@ -97,8 +142,8 @@ func (r *reader) GuardOf(ctx context.Context, machine access.MachineID) (access.
 	return p, err
 }
 
-func guardInto(p *access.Policy, guard *guardRecord) []any {
-	return []any{&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt}, timeColumn{&p.UpdatedAt}, &p.Revision, jsonColumn{guard}}
+func guardInto(p *access.Policy, guard *guardRecord, revision *int64) []any {
+	return []any{&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt}, timeColumn{&p.UpdatedAt}, &p.Revision, jsonColumn{guard}, revision}
 }
 
 // Policies implements engine.Reader.
@@ -123,17 +168,54 @@ updated_at = $9, revision = $10 where id = $1 and revision = $11`
 	deletePolicy        = "delete from policies where id = $1 and revision = $2"
 	deletePolicyEntries = "delete from policy_machines where policy = $1"
 	deletePolicyEntry   = "delete from policy_machines where policy = $1 and machine = $2"
-	upsertPolicyEntry   = `insert into policy_machines (machine, policy, position, body) values ($1, $2, $3, $4)
-on conflict (machine) do update set position = excluded.position, body = excluded.body where policy_machines.policy = excluded.policy`
+	upsertPolicyEntry   = `insert into policy_machines (machine, policy, position, body, revision) values ($1, $2, $3, $4, $5)
+on conflict (machine) do update set position = excluded.position, body = excluded.body, revision = excluded.revision
+where policy_machines.policy = excluded.policy`
+	// A machine that is new in the policy comes last; one that is there keeps its place.
+	upsertOneEntry = `insert into policy_machines (machine, policy, position, body, revision)
+values ($1, $2, coalesce((select max(y.position) + 1 from policy_machines y where y.policy = $2), 0), $3, $4)
+on conflict (machine) do update set body = excluded.body, revision = excluded.revision where policy_machines.policy = excluded.policy`
 )
 
-// SavePolicy implements engine.Tx.
-func (t *tx) SavePolicy(ctx context.Context, p access.Policy, was int64) error {
-	err := t.swap(ctx, "policy", p.Revision, was, insertPolicy, updatePolicy, []any{
+func (t *tx) savePolicyHead(ctx context.Context, p access.Policy, was int64) error {
+	return t.swap(ctx, "policy", p.Revision, was, insertPolicy, updatePolicy, []any{
 		string(p.ID), string(p.Resource), p.Resource.Fold(), string(p.Tenant), p.Name, p.Location,
 		fold(p.Location), micros(p.CreatedAt), micros(p.UpdatedAt), p.Revision,
 	})
+}
+
+func namedTwice(machine access.MachineID) error {
+	return access.Fault(access.KindConflict, "machineHasPolicy", "another policy names machine %s already; a machine has one policy", machine)
+}
+
+// SavePolicyEntry implements engine.Tx.
+func (t *tx) SavePolicyEntry(ctx context.Context, p access.Policy, was int64, m access.MachinePolicy) error {
+	if err := t.savePolicyHead(ctx, p, was); err != nil {
+		return err
+	}
+	body, err := toJSON(guardOf(m))
 	if err != nil {
+		return err
+	}
+	return t.exec(ctx, "policy", namedTwice(m.Machine), upsertOneEntry, string(m.Machine), string(p.ID), body, m.Revision)
+}
+
+// DeletePolicyEntries implements engine.Tx.
+func (t *tx) DeletePolicyEntries(ctx context.Context, p access.Policy, was int64, machines []access.MachineID) error {
+	if err := t.savePolicyHead(ctx, p, was); err != nil {
+		return err
+	}
+	for _, machine := range machines {
+		if err := t.exec(ctx, "policy", nil, deletePolicyEntry, string(p.ID), string(machine)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SavePolicy implements engine.Tx.
+func (t *tx) SavePolicy(ctx context.Context, p access.Policy, was int64) error {
+	if err := t.savePolicyHead(ctx, p, was); err != nil {
 		return err
 	}
 	stored := map[access.MachineID]policyEntry{}
@@ -151,10 +233,9 @@ func (t *tx) SavePolicy(ctx context.Context, p access.Policy, was int64) error {
 		if err != nil {
 			return err
 		}
-		e := policyEntry{machine: m.Machine, position: int64(i), body: body}
+		e := policyEntry{machine: m.Machine, position: int64(i), body: body, revision: m.Revision}
 		if stored[m.Machine] != e {
-			named := access.Fault(access.KindConflict, "machineHasPolicy", "another policy names machine %s already; a machine has one policy", m.Machine)
-			if err := t.exec(ctx, "policy", named, upsertPolicyEntry, string(e.machine), string(p.ID), e.position, e.body); err != nil {
+			if err := t.exec(ctx, "policy", namedTwice(m.Machine), upsertPolicyEntry, string(e.machine), string(p.ID), e.position, e.body, e.revision); err != nil {
 				return err
 			}
 		}

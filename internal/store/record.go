@@ -143,9 +143,9 @@ func guardOf(m access.MachinePolicy) guardRecord {
 	return r
 }
 
-func (r guardRecord) policy(machine access.MachineID) access.MachinePolicy {
+func (r guardRecord) policy(machine access.MachineID, revision int64) access.MachinePolicy {
 	m := access.MachinePolicy{
-		Machine: machine, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost, Justification: access.JustificationRule(r.Justification),
+		Machine: machine, Revision: revision, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost, Justification: access.JustificationRule(r.Justification),
 		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout,
 	}
 	for _, p := range r.Ports {

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -14,7 +12,7 @@ import (
 const (
 	listSceneAgents   = "select " + agentColumns + " from agents"
 	listSceneMachines = "select " + machineColumns + " from machines m"
-	listSceneEntries  = "select m.agent, x.machine, x.body from machines m join policy_machines x on x.machine = m.id"
+	listSceneEntries  = "select m.agent, x.machine, x.position, x.body, x.revision from machines m join policy_machines x on x.machine = m.id"
 	listSceneGrants   = "select m.agent, " + grantColumns + " from machines m join grants g on g.machine = m.id where g.closed_at = 0"
 )
 
@@ -40,16 +38,11 @@ func scanOf[T any](scan func(scanner) (T, error)) func(scanner) (of[T], error) {
 }
 
 func scanEntry(row scanner) (access.MachinePolicy, error) {
-	var machine access.MachineID
-	var body string
-	if err := row.Scan(&machine, &body); err != nil {
+	e, err := scanPolicyEntry(row)
+	if err != nil {
 		return access.MachinePolicy{}, err
 	}
-	var record guardRecord
-	if err := json.Unmarshal([]byte(body), &record); err != nil {
-		return access.MachinePolicy{}, fmt.Errorf("read the policy of machine %s: %w", machine, err)
-	}
-	return record.policy(machine), nil
+	return e.policy()
 }
 
 // Scenes implements engine.Reader.

@@ -88,7 +88,7 @@ type Policy struct {
 	Tenant    TenantID
 	Name      string
 	Location  string
-	Machines  []MachinePolicy // each machine at most once; a machine is named by one policy at most
+	Machines  []MachinePolicy // each machine at most once; a machine is named by one policy at most. Whoever changes one reads one
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	Revision  int64
@@ -105,6 +105,7 @@ type MachinePolicy struct {
 	Approval         Rule          // who must agree; the zero rule approves by itself
 	BreakGlass       *BreakGlass   // nil: nobody may open without the approval
 	PendingTimeout   time.Duration // how long a request may wait for its decision; 0 means DefaultPending
+	Revision         int64         // of the policy, when it last changed what it says of the machine
 }
 
 // PortRule is what may be opened: ports closed by default, and the limits within which a request may open them.

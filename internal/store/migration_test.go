@@ -1,0 +1,80 @@
+package store_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// older makes a database as a program made it that knew the migrations before the one called name, and runs statements in it.
+func older(t *testing.T, dsn, name string, statements ...string) {
+	t.Helper()
+	folder := "sqlite"
+	if strings.HasPrefix(dsn, "postgres") {
+		folder = "postgres"
+	}
+	files, err := filepath.Glob(filepath.Join("migrations", folder, "*.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := (&fixture{dsn: dsn}).raw(t)
+	run := func(text string, args ...any) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), text, args...); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	run("create table schema_migrations (number bigint not null, name text not null, checksum text not null, constraint schema_migrations_pk primary key (number))")
+	for i, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, called, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".sql"), "_")
+		if called == name {
+			break
+		}
+		run(string(text))
+		sum := sha256.Sum256(text)
+		run("insert into schema_migrations (number, name, checksum) values (" + strconv.Itoa(i+1) + ", '" + called + "', '" + hex.EncodeToString(sum[:]) + "')")
+	}
+	for _, text := range statements {
+		run(text)
+	}
+}
+
+// Each machine of an older policy has what the policy says of it as of the policy's revision, so that what was seen of it, and
+// what was asked under it, still holds.
+func TestMachinesOfOlderPoliciesHaveItsRevision(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			where := dsn(t)
+			older(t, where, "policy_entries",
+				"insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1)",
+				`insert into machines (id, resource, resource_key, tenant, name, name_key, location, os, labels, addresses, agent, created_at, last_access, revision)
+values ('m1', '/m1', '/m1', 't', 'm1', 'm1', 'local', 'linux', '{}', '[]', null, 1, 0, 1), ('m2', '/m2', '/m2', 't', 'm2', 'm2', 'local', 'linux', '{}', '[]', null, 1, 0, 1)`,
+				"insert into policies (id, resource, resource_key, tenant, name, location, location_key, created_at, updated_at, revision) values ('p', '/p', '/p', 't', 'p', 'l', 'l', 1, 1, 7)",
+				`insert into policy_machines (machine, policy, position, body) values ('m1', 'p', 0, '{}'), ('m2', 'p', 1, '{}')`)
+			f := &fixture{DB: open(t, where)}
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				for _, id := range []access.MachineID{"m1", "m2"} {
+					p, err := r.GuardOf(ctx, id)
+					if entry, _ := p.Of(id); err != nil || entry.Revision != 7 || p.Revision != 7 {
+						t.Errorf("%s is guarded by %+v, %v", id, p, err)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}

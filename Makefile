@@ -1,6 +1,7 @@
 # Every target works from a fresh clone. Tools are installed at pinned versions into ./tmp/tools, never into go.mod.
 SHELL := /bin/bash
 GO ?= go
+VERSION ?= $(shell ./hack/version)
 TOOLS := $(CURDIR)/tmp/tools
 GOLANGCI_VERSION := v2.15.0
 FUZZTIME ?= 10s
@@ -9,7 +10,7 @@ CHECKS ?= 10000
 .PHONY: build demo demo-app test properties lint bench fuzz web screenshots generate clean
 
 build: ## the one binary, bin/postern
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/postern ./cmd/postern
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.release=$(VERSION)' -o bin/postern ./cmd/postern
 
 demo: build ## the main job, on this machine's kernel; DEMO_ONCE=1 ends by itself
 	./bin/postern demo $(if $(DEMO_ONCE),--once)

@@ -46,6 +46,8 @@ func (a *app) root() *cobra.Command {
 	)
 	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +
 		"  postern request web-1 --port 22 --for 1h --reason \"roll back release 42\" --wait"
+	root.Version = version()
+	root.SetVersionTemplate(thisBuild().String() + "\n")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -72,16 +74,30 @@ func group(use, short, long string, subs ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				return usage(c, "there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))
-			}
-			return usage(c, "there is no command %q", args[0])
+			return noCommand(c, args[0])
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.SuggestionsMinimumDistance = 2
 	c.AddCommand(subs...)
 	return c
+}
+
+// noCommand says that there is no such command, and which ones are like it.
+func noCommand(c *cobra.Command, typed string) error {
+	if near := like(c, typed); len(near) > 0 {
+		return usage(c, "there is no command %q; did you mean %s?", typed, strings.Join(near, " or "))
+	}
+	return usage(c, "there is no command %q", typed)
+}
+
+// like gives the commands below c whose names are like what was typed: of a short word one letter may differ, of a longer
+// one two.
+func like(c *cobra.Command, typed string) []string {
+	c.SuggestionsMinimumDistance = 1
+	if len(typed) > 4 {
+		c.SuggestionsMinimumDistance = 2
+	}
+	return c.SuggestionsFor(typed)
 }
 
 // takes checks the number of arguments; most < 0 is no limit.

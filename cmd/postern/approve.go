@@ -165,7 +165,7 @@ func (a *app) reviewListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			reviews, err := take(cl.Reviews(c.Context(), !all), limit)
+			reviews, err := shown(a, cl.Reviews(c.Context(), !all), limit)
 			if err != nil {
 				return err
 			}
@@ -173,7 +173,7 @@ func (a *app) reviewListCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "those that are closed too")
-	c.Flags().IntVar(&limit, "limit", 100, "at most so many")
+	amountFlag(c, &limit, "limit", 100, "at most so many")
 	return c
 }
 

@@ -44,7 +44,7 @@ func (a *app) auditListCommand() *cobra.Command {
 					return usage(c, "--before: %s", err)
 				}
 			}
-			events, err := take(cl.Events(c.Context(), q), limit)
+			events, err := shown(a, cl.Events(c.Context(), q), limit)
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func (a *app) auditListCommand() *cobra.Command {
 	f.StringVar(&q.Machine, "machine", "", "only what concerns this machine")
 	f.StringVar(&q.Request, "request", "", "only what concerns this request (a whole id)")
 	f.StringVar(&q.Outcome, "outcome", "", "only this: succeeded, refused or failed")
-	f.IntVar(&limit, "limit", 50, "at most so many")
+	amountFlag(c, &limit, "limit", 50, "at most so many")
 	return c
 }
 
@@ -176,6 +176,6 @@ func (a *app) auditCheckpointsCommand() *cobra.Command {
 			}, "There is no checkpoint yet.")
 		},
 	}
-	c.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	amountFlag(c, &limit, "limit", 50, "at most so many")
 	return c
 }

@@ -49,7 +49,7 @@ later they are good for nothing. Each use leaves a review with whoever issued th
 			return nil
 		},
 	}
-	c.Flags().IntVar(&in.Count, "count", 1, "how many codes")
+	amountFlag(c, &in.Count, "count", 1, "how many codes")
 	return c
 }
 

@@ -54,24 +54,11 @@ func fetchCA(ctx context.Context, server, fingerprint string) (string, error) {
 	if err != nil {
 		return "", fail(exitUsage, "The server prints it when it starts.", "%w", err)
 	}
-	u, err := url.Parse(server)
-	if err != nil {
-		return "", err
-	}
-	address := u.Host
-	if u.Port() == "" {
-		address = net.JoinHostPort(u.Hostname(), "443")
-	}
-	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{
+	u, state, err := shake(ctx, server, &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		InsecureSkipVerify: true, //nolint:gosec // nothing is sent; what comes is checked against the fingerprint
-	}}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+	})
 	if err != nil {
-		return "", err
-	}
-	state := conn.(*tls.Conn).ConnectionState()
-	if err := conn.Close(); err != nil {
 		return "", err
 	}
 	for _, cert := range state.PeerCertificates {
@@ -81,6 +68,36 @@ func fetchCA(ctx context.Context, server, fingerprint string) (string, error) {
 	}
 	return "", fail(exitRefused, "Either the fingerprint is not this server's, or something stands between you and it. Nothing was sent.",
 		"no CA with the fingerprint %s vouches for %s", fingerprint, u.Host)
+}
+
+// reach shakes hands with a server, whose certificate has to count: nobody types a password for a server that is another,
+// or is not there.
+func reach(ctx context.Context, conf config) error {
+	check := &tls.Config{MinVersion: tls.VersionTLS12}
+	if conf.CA != "" {
+		check.RootCAs = x509.NewCertPool()
+		check.RootCAs.AppendCertsFromPEM([]byte(conf.CA)) // one that cannot be read vouches for nobody
+	}
+	_, _, err := shake(ctx, conf.Server, check)
+	return err
+}
+
+// shake makes a TLS connection to a server, sends nothing, and gives what it knows of the server.
+func shake(ctx context.Context, server string, c *tls.Config) (*url.URL, tls.ConnectionState, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return nil, tls.ConnectionState{}, err
+	}
+	address := u.Host
+	if u.Port() == "" {
+		address = net.JoinHostPort(u.Hostname(), "443")
+	}
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: c}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, tls.ConnectionState{}, err
+	}
+	return u, conn.(*tls.Conn).ConnectionState(), conn.Close()
 }
 
 // parseFingerprint reads 64 hexadecimal digits, with or without "SHA256:" and colons, and gives them in lower case.

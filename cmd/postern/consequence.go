@@ -130,7 +130,7 @@ func (a *app) applicationEnds(ctx context.Context, cl *api.Client, app api.Appli
 	}
 	return append(lines,
 		fmt.Sprintf("  - forgets %s with what is open on them: %s", count(len(machines), "machine"), some(machines, func(m api.Machine) string { return m.Name })),
-		"  - an agent on such a machine keeps its ports closed to everybody; "+release), nil
+		"  - an agent on such a machine keeps its ports closed to everybody; "+comesFree), nil
 }
 
 // ports writes the ports of rules: 22/tcp, 8000-8010/udp.
@@ -160,11 +160,11 @@ func (a *app) machineEnds(ctx context.Context, cl *api.Client, m api.Machine) ([
 	if m.Agent != nil && m.Agent.Mode == "gateway" {
 		return append(lines, fmt.Sprintf("  - the gateway %s no longer guards it: its ports are then open to everybody, unless another firewall closes them", m.Agent.Name)), nil
 	}
-	return append(lines, "  - the agent on it keeps "+guarded+" closed to everybody; "+release), nil
+	return append(lines, "  - the agent on it keeps "+guarded+" closed to everybody; "+comesFree), nil
 }
 
-// release is how the host of a deleted machine comes free: its agent does not take orders any more.
-const release = "to release the host, run on it as root: systemctl disable --now postern-agent postern-guard && postern agent uninstall --yes"
+// comesFree says how the host of a deleted machine comes free: its agent does not take orders any more.
+const comesFree = "to release the host, run on it as root: systemctl disable --now postern-agent postern-guard && postern agent uninstall --yes"
 
 // policyEnds says what becomes of ports that a policy no longer guards.
 func (a *app) policyEnds(ctx context.Context, cl *api.Client, machine string, dropped []api.PortRule) ([]string, error) {

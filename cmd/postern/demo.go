@@ -18,7 +18,7 @@ func (a *app) demoCommand() *cobra.Command {
 		Long: `Show the whole on this machine's kernel. In namespaces of its own, which end with it, the demonstration starts a real
 server, a real agent and a guarded sshd, has the port refused, asks for it, connects, kills server and agent, and sees
 the port close on time all the same; then it verifies the activity log. It needs no root where the kernel allows user
-namespaces, touches nothing of this machine, and takes about 75 seconds.`,
+namespaces, touches nothing of this machine, and takes about a quarter of a minute.`,
 		Example: "  postern demo\n  postern demo --once\n  postern demo --app --once",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {

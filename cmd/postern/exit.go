@@ -116,6 +116,21 @@ func exitOfProblem(p *api.Problem) int {
 	}
 }
 
+// mostReasons is how many reasons of a refusal are printed.
+const mostReasons = 20
+
+// whereToLook is the list in which what was not found would be.
+var whereToLook = map[string]string{ //nolint:gochecknoglobals // a table
+	"unknownMachine": "postern machine list", "noMachinePicked": "postern machine list", "unknownAgent": "postern machine agents",
+	"unknownGrant": "postern grant list --all", "unknownRequest": "postern request list", "unknownReview": "postern review list",
+	"unknownRole": "postern role list", "unknownEligibility": "postern eligibility list", "notEligible": "postern role eligible",
+	"unknownNetwork": "postern network list", "unknownToken": "postern token list", "unknownTenant": "postern tenant list",
+	"unknownSubscription": "postern subscription list", "unknownResourceGroup": "postern resource-group list",
+	"unknownApplication": "postern app list", "unknownApplicationDefinition": "postern app definition list",
+	"unknownChannel": "postern notify channel list", "unknownRoute": "postern notify route list", "unknownDelivery": "postern notify deliveries",
+	"unknownAlert": "postern alert list", "unknownRule": "postern alert rules", "machineNotConfigured": "postern policy list",
+}
+
 // explain prints err for people: what is wrong, each reason on its own line, and what to do.
 func (a *app) explain(err error) {
 	if _, ok := errors.AsType[*silentError](err); ok {
@@ -123,7 +138,11 @@ func (a *app) explain(err error) {
 	}
 	if problem, ok := errors.AsType[*api.Problem](err); ok {
 		a.say("Error: %s", firstUpper(problem.Detail, problem.Title))
-		for _, r := range problem.Reasons {
+		for i, r := range problem.Reasons {
+			if i == mostReasons {
+				a.say("  - and %d more", len(problem.Reasons)-i)
+				break
+			}
 			switch {
 			case r.Message == problem.Detail && len(problem.Reasons) == 1: // it is said already
 			case r.Field == "":
@@ -131,6 +150,9 @@ func (a *app) explain(err error) {
 			default:
 				a.say("  - %s: %s", r.Field, r.Message)
 			}
+		}
+		if list := whereToLook[problem.Code]; list != "" {
+			a.say("See: %s", list)
 		}
 		if problem.Status == http.StatusUnauthorized && problem.Code != "wrongCredentials" {
 			a.say("Sign in with: postern login")

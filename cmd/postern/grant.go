@@ -81,7 +81,7 @@ func (a *app) grantListCommand() *cobra.Command {
 			if len(states) == 0 && !all {
 				states = live()
 			}
-			grants, err := take(cl.Grants(c.Context(), api.GrantQuery{States: states, Machine: machine, Principal: principal}), limit)
+			grants, err := shown(a, cl.Grants(c.Context(), api.GrantQuery{States: states, Machine: machine, Principal: principal}), limit)
 			if err != nil {
 				return err
 			}
@@ -93,7 +93,7 @@ func (a *app) grantListCommand() *cobra.Command {
 	f.BoolVar(&all, "all", false, "those that have ended too")
 	f.StringVar(&machine, "machine", "", "only on this machine")
 	f.StringVar(&principal, "who", "", "only of this principal; me is you")
-	f.IntVar(&limit, "limit", 1000, "at most so many")
+	amountFlag(c, &limit, "limit", 1000, "at most so many")
 	return c
 }
 

@@ -104,7 +104,7 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 	}
 	if !add {
 		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Take users or groups out of a group", "  postern group remove operators ben"
-		c.Long = "Take users or groups out of a group. What they opened by its rights stays open until its end; close it with postern revoke."
+		c.Long = "Take users or groups out of a group. What is open or scheduled for them by its rights alone ends at once."
 	}
 	return c
 }

@@ -91,7 +91,7 @@ func (a *app) insightUnusedCommand() *cobra.Command {
 			}, "Everybody who may ask has asked.")
 		},
 	}
-	c.Flags().IntVar(&days, "days", 90, "for how many days")
+	amountFlag(c, &days, "days", 90, "for how many days")
 	return c
 }
 
@@ -120,7 +120,7 @@ func (a *app) insightNeverUsedCommand() *cobra.Command {
 			}, "Every grant that ended was used.")
 		},
 	}
-	c.Flags().IntVar(&days, "days", 90, "of how many days")
+	amountFlag(c, &days, "days", 90, "of how many days")
 	return c
 }
 

@@ -67,6 +67,9 @@ file that keeps it).`,
 				}
 				return a.keep(conf, session)
 			}
+			if err := reach(c.Context(), conf); err != nil { // before anything is typed for it
+				return err
+			}
 			in := bufio.NewReader(a.in)
 			if user == "" {
 				if user, err = a.ask(c, in, "User: ", "--user"); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,7 +66,7 @@ func (a *app) machineListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			machines, err := take(cl.Machines(c.Context(), api.MachineQuery{Standing: standing, Prefix: prefix, Scope: scope}), limit)
+			machines, err := shown(a, cl.Machines(c.Context(), api.MachineQuery{Standing: standing, Prefix: prefix, Scope: scope}), limit)
 			if err != nil {
 				return err
 			}
@@ -75,15 +76,29 @@ func (a *app) machineListCommand() *cobra.Command {
 				{"AGENT", agentState},
 				{"ADDRESSES", func(s style, m api.Machine) string { return s.list(m.Addresses) }},
 				{"LAST ACCESS", func(s style, m api.Machine) string { return s.ago(m.LastAccess) }},
-			}, "There are no machines yet. Add one with: postern machine token NAME")
+			}, noMachines(c.Context(), cl, len(machines) > 0, standing+prefix+scope != ""))
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&standing, "standing", "", "only configured, notConfigured or unsupported ones")
 	f.StringVar(&prefix, "prefix", "", "only names that begin so")
 	f.StringVar(&scope, "scope", "", "only machines within this resource id")
-	f.IntVar(&limit, "limit", 1000, "at most so many")
+	amountFlag(c, &limit, "limit", 1000, "at most so many")
 	return c
+}
+
+// noMachines is what a list without any says, to whoever may add one and to whoever may not.
+func noMachines(ctx context.Context, cl *api.Client, some, narrowed bool) string {
+	switch {
+	case some:
+		return ""
+	case narrowed:
+		return "There is no such machine that you may see."
+	}
+	if me, err := cl.Me(ctx); err == nil && slices.Contains(me.Actions, "Postern.Access/enrollmentTokens/write") {
+		return "There are no machines yet. Add one with: postern machine token NAME"
+	}
+	return "There is no machine that you may see. An administrator adds machines, and gives the roles to see them and to ask for access."
 }
 
 // silent is how long an agent may say nothing before it is shown as silent; it reports every 15 seconds or sooner.

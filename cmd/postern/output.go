@@ -150,10 +150,18 @@ func printItem[T any](a *app, item T, columns []column[T]) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	for i, cell := range cells(a.style(), item, columns) {
 		if cell != "" {
-			_, _ = fmt.Fprintf(w, "%s:\t%s\n", columns[i].head, cell)
+			_, _ = fmt.Fprintf(w, "%s:\t%s\n", label(columns[i].head), cell)
 		}
 	}
 	return w.Flush()
+}
+
+// label writes a column's head as the beginning of a line: LAST ACCESS as Last access.
+func label(head string) string {
+	if head != strings.ToUpper(head) || head == "OS" {
+		return head
+	}
+	return head[:1] + strings.ToLower(head[1:])
 }
 
 func cells[T any](s style, item T, columns []column[T]) []string {

@@ -80,7 +80,8 @@ Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00",
 	f.StringVar(&in.zone, "zone", "", "time zone of the series, such as Europe/Berlin (default UTC)")
 	f.BoolVar(&in.breakGlass, "break-glass", false, "an emergency: open at once, without approval, where the policy lets you; leaves a review")
 	f.BoolVar(&in.wait, "wait", false, "wait until everything is open; exit code 7 if it does not happen in time")
-	f.StringVar(&in.waitFor, "wait-timeout", "2m", "how long to wait, from the start where there is one")
+	f.StringVar(&in.waitFor, "wait-timeout", "2m", "how long --wait waits, from the start where there is one")
+	c.SuggestFor = []string{"open", "ask", "ssh", "connect"}
 	c.AddCommand(a.requestListCommand(), a.requestShowCommand(), a.requestCancelCommand())
 	return c
 }
@@ -88,6 +89,9 @@ Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00",
 func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (api.NewRequest, time.Duration, error) {
 	none := api.NewRequest{}
 	if len(in.ports) == 0 {
+		if len(machines) > 0 && len(like(c, machines[0])) > 0 { // a mistyped command, and no machine
+			return none, 0, noCommand(c, machines[0])
+		}
 		return none, 0, usage(c, "which port? Give --port, such as --port 22")
 	}
 	if err := oneOf(c, "for", "until"); err != nil {

@@ -118,7 +118,7 @@ func (a *app) requestListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			requests, err := take(cl.Requests(c.Context(), q), limit)
+			requests, err := shown(a, cl.Requests(c.Context(), q), limit)
 			if err != nil {
 				return err
 			}
@@ -130,7 +130,7 @@ func (a *app) requestListCommand() *cobra.Command {
 	f.StringVar(&q.State, "state", "", "only this: pending, approved, denied, canceled, timedOut")
 	f.StringVar(&q.Machine, "machine", "", "only for this machine")
 	f.StringVar(&q.Requester, "who", "", "only of this principal; me is you")
-	f.IntVar(&limit, "limit", 50, "at most so many")
+	amountFlag(c, &limit, "limit", 50, "at most so many")
 	return c
 }
 

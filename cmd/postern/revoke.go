@@ -65,6 +65,7 @@ Of a request or a machine, what is scheduled for later stays, unless --scheduled
 			return nil
 		},
 	}
+	c.SuggestFor = []string{"close", "end", "stop"}
 	f := c.Flags()
 	f.StringVar(&reason, "reason", "", "why, for the activity log")
 	f.StringVar(&principal, "principal", "", "everything that this person or program holds, what is scheduled too, and its pending requests")

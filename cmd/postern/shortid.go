@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
 	"iter"
+	"strconv"
 	"strings"
+
+	"github.com/spf13/cobra"
 )
 
 // shortID is how many characters of an id tables show: the last ones, which are random.
@@ -24,6 +28,43 @@ func take[T any](list iter.Seq2[T, error], most int) ([]T, error) {
 		items = append(items, item)
 	}
 	return items, nil
+}
+
+// shown gathers what a list shows, and says where there is more.
+func shown[T any](a *app, list iter.Seq2[T, error], limit int) ([]T, error) {
+	items, err := take(list, limit+1)
+	if len(items) > limit {
+		items = items[:limit]
+		a.say("There are more than these %d; --limit shows more.", limit)
+	}
+	return items, err
+}
+
+// amount is a flag that says how many: a whole number from 1 on.
+type amount struct{ to *int }
+
+func (v amount) String() string {
+	if v.to == nil {
+		return ""
+	}
+	return strconv.Itoa(*v.to)
+}
+
+func (amount) Type() string { return "number" }
+
+func (v amount) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return errors.New("give a whole number from 1 on")
+	}
+	*v.to = n
+	return nil
+}
+
+// amountFlag adds a flag that says how many.
+func amountFlag(c *cobra.Command, to *int, name string, usual int, usage string) {
+	*to = usual
+	c.Flags().Var(amount{to}, name, usage)
 }
 
 // whole tells whether ref is an id as it stands, so that nothing needs to be searched.

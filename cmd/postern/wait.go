@@ -18,10 +18,16 @@ func (a *app) waitOpen(ctx context.Context, cl *api.Client, r api.Request, patie
 	deadline := a.now().Add(patience)
 	left := func() time.Duration { return min(longPoll, deadline.Sub(a.now())) }
 	late := func(what string) error {
-		return fail(exitTimedOut, "It may still open. Look with: postern request show "+a.style().id(r.ID), "%s after %s", what, shortDuration(patience))
+		return fail(exitTimedOut, "It goes on without this command. Look with: postern request show "+a.style().id(r.ID)+"; --wait-timeout waits longer.", "%s after %s", what, shortDuration(patience))
 	}
 	if r.State == "pending" {
 		a.say("Request %s waits for a decision.", a.style().id(r.ID))
+		for _, text := range approvalTexts(r) {
+			a.say("  - %s", text)
+		}
+		if conf, err := a.effective(); err == nil {
+			a.say("Whoever decides finds it at %s/requests/%s", conf.Server, r.ID)
+		}
 	}
 	for r.State == "pending" {
 		if left() <= 0 {

@@ -190,7 +190,7 @@ func notEligibleFor(may rights, ref EligibleRole) *access.Error {
 	if ref.Eligibility == "" && ref.Scope != "" && may.dir.Holds(may.caller.Principal, ref.Role, ref.Scope, may.now) {
 		return access.Fault(access.KindForbidden, "roleHeldAlready", "you have the role %s already: it needs no activation, so leave it out of the request", clip(what))
 	}
-	return access.Fault(access.KindForbidden, "notEligible", "you are not eligible for %s: look at the list of your eligible roles", clip(what))
+	return access.Fault(access.KindForbidden, "notEligible", "you are not eligible for %s", clip(what))
 }
 
 // pickEligible finds the one of the caller's eligibilities that a reference names. Where several give the same role at one

@@ -138,7 +138,7 @@ func (e *Engine) RevokeAPIToken(ctx context.Context, c Caller, ref string) error
 			}
 			return tx.Append(ctx, t.event(access.APITokenRevoked, c, may.now))
 		}
-		return access.Fault(access.KindNotFound, "unknownToken", "you have no token %q: look at the list of tokens", clip(ref))
+		return access.Fault(access.KindNotFound, "unknownToken", "you have no token %q", clip(ref))
 	})
 }
 

@@ -141,7 +141,7 @@ func (e *Engine) AppDefinitionHistory(ctx context.Context, c Caller, ref string)
 
 // findDefinition gives the definition that ref names among those that the caller may see.
 func findDefinition(ctx context.Context, r Reader, may rights, ref string) (app.Definition, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownApplicationDefinition", "there is no application definition %q that you may see: look at the list of definitions", clip(ref))
+	unknown := access.Fault(access.KindNotFound, "unknownApplicationDefinition", "there is no application definition %q that you may see", clip(ref))
 	if strings.HasPrefix(ref, "/") {
 		id, err := access.ParseResourceID(ref)
 		if err != nil {

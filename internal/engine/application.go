@@ -72,7 +72,7 @@ func (e *Engine) Application(ctx context.Context, c Caller, ref string) (d Appli
 
 // findApplication gives the application that ref names among those that the caller may see.
 func findApplication(ctx context.Context, r Reader, may rights, ref string) (app.Application, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownApplication", "there is no managed application %q that you may see: look at the list of applications", clip(ref))
+	unknown := access.Fault(access.KindNotFound, "unknownApplication", "there is no managed application %q that you may see", clip(ref))
 	if strings.HasPrefix(ref, "/") {
 		id, err := access.ParseResourceID(ref)
 		if err != nil {

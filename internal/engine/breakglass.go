@@ -201,7 +201,7 @@ func (e *Engine) CloseReview(ctx context.Context, c Caller, id access.ReviewID, 
 		if err != nil {
 			return err
 		}
-		unknown := access.Fault(access.KindNotFound, "unknownReview", "there is no review %q that you may see: look at the list of reviews", clip(string(id)))
+		unknown := access.Fault(access.KindNotFound, "unknownReview", "there is no review %q that you may see", clip(string(id)))
 		v, err := tx.Review(ctx, id)
 		if isKind(err, access.KindNotFound) {
 			return unknown

@@ -85,7 +85,7 @@ func eligibilityEvent(kind access.EventKind, e access.Eligibility, by access.Act
 }
 
 func findEligibility(ctx context.Context, r Reader, may rights, id access.EligibilityID) (EligibilityDetail, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownEligibility", "there is no eligibility %q that you may see: look at the list of eligibilities", clip(string(id)))
+	unknown := access.Fault(access.KindNotFound, "unknownEligibility", "there is no eligibility %q that you may see", clip(string(id)))
 	one, err := r.Eligibility(ctx, access.EligibilityID(strings.ToLower(string(id))))
 	if isKind(err, access.KindNotFound) {
 		return EligibilityDetail{}, unknown

@@ -122,7 +122,7 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, id access.GrantID, reason
 
 // findGrant gives a grant that the caller may see, and its machine, whose zero value says that it was deleted.
 func findGrant(ctx context.Context, r Reader, may rights, id access.GrantID) (access.Grant, access.Machine, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownGrant", "there is no grant %q that you may see: look at the list of grants", clip(string(id)))
+	unknown := access.Fault(access.KindNotFound, "unknownGrant", "there is no grant %q that you may see", clip(string(id)))
 	g, err := r.Grant(ctx, id)
 	if isKind(err, access.KindNotFound) {
 		return access.Grant{}, access.Machine{}, unknown

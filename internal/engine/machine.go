@@ -219,7 +219,7 @@ func findMachine(ctx context.Context, r Reader, may rights, ref string, actions 
 	}
 	switch len(candidates) {
 	case 0:
-		return access.Machine{}, access.Fault(access.KindNotFound, "unknownMachine", "there is no machine %q that you may see: look at the list of machines", clip(ref))
+		return access.Machine{}, access.Fault(access.KindNotFound, "unknownMachine", "there is no machine %q that you may see", clip(ref))
 	case 1:
 	default:
 		e := access.Fault(access.KindInvalid, "ambiguousMachine", "there are %d machines %q: name one by its id or resource id", len(candidates), clip(ref))

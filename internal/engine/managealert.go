@@ -60,7 +60,7 @@ func (e *Engine) Alert(ctx context.Context, c Caller, id alert.ID) (a alert.Aler
 }
 
 func findAlert(ctx context.Context, r Reader, may rights, id alert.ID) (alert.Alert, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownAlert", "there is no alert %q that you may see: look at the list of alerts", clip(string(id)))
+	unknown := access.Fault(access.KindNotFound, "unknownAlert", "there is no alert %q that you may see", clip(string(id)))
 	if uuid.Validate(string(id)) != nil {
 		return alert.Alert{}, unknown
 	}

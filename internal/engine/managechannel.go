@@ -292,7 +292,7 @@ func (e *Engine) TestChannel(ctx context.Context, c Caller, ref, to string) (ans
 
 // findChannel gives a channel of the tenant by name or id.
 func findChannel(ctx context.Context, r OutboxReader, tenant access.TenantID, ref string) (Channel, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownChannel", "there is no channel %q: look at the list of channels", clip(ref))
+	unknown := access.Fault(access.KindNotFound, "unknownChannel", "there is no channel %q", clip(ref))
 	if uuid.Validate(ref) == nil {
 		c, err := r.Channel(ctx, ChannelID(strings.ToLower(ref)))
 		switch {

@@ -71,7 +71,7 @@ func (e *Engine) Requeue(ctx context.Context, c Caller, id DeliveryID) (d Delive
 		was, err := tx.Delivery(ctx, id)
 		switch {
 		case isKind(err, access.KindNotFound) || err == nil && was.Tenant != c.Tenant:
-			return access.Fault(access.KindNotFound, "unknownDelivery", "there is no delivery %q: look at the list of deliveries", clip(string(id)))
+			return access.Fault(access.KindNotFound, "unknownDelivery", "there is no delivery %q", clip(string(id)))
 		case err != nil:
 			return fmt.Errorf("read delivery: %w", err)
 		}

@@ -127,7 +127,7 @@ func networkUnused(ctx context.Context, r Reader, n access.Network) error {
 }
 
 func unknownNetwork(name string) *access.Error {
-	return access.Fault(access.KindNotFound, "unknownNetwork", "there is no network %q: write a prefix, or look at the list of networks", clip(name))
+	return access.Fault(access.KindNotFound, "unknownNetwork", "there is no network %q: write a prefix, or the name of a network", clip(name))
 }
 
 // networkNames reads networks once, by name.

@@ -38,7 +38,7 @@ func (p *placing) free(ctx context.Context) error {
 	for _, a := range agents {
 		if a.Tenant == p.agent.Tenant && a.Scope.Equal(p.agent.Scope) && !a.Revoked {
 			return access.Fault(access.KindConflict, "agentExists",
-				"there is an agent %q in this resource group already: choose another name, or for a host make a token that names it with --name", a.Name)
+				"there is an agent %q in this resource group already: choose another name, or for a host make a token that names it, with postern machine token NAME", a.Name)
 		}
 	}
 	return nil
@@ -102,7 +102,7 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 	if !old.Revoked {
 		if p.token.Name == "" || old.Mode != access.ModeHost {
 			return access.Fault(access.KindConflict, "machineExists",
-				"there is a machine %q in this resource group already, which agent %q guards: choose another name, or make a token that names it with --name", m.Name, old.Name)
+				"there is a machine %q in this resource group already, which agent %q guards: choose another name, or make a token that names it, with postern machine token NAME", m.Name, old.Name)
 		}
 		if err := p.engine.mayReplace(ctx, p.tx, p.token, m); err != nil {
 			return err
@@ -186,7 +186,7 @@ func findGateway(ctx context.Context, r Reader, may rights, tenant access.Tenant
 	}
 	scopes := may.scopes(rbac.AgentsRead)
 	var usable []access.Agent
-	var refusal error = access.Fault(access.KindNotFound, "unknownAgent", "there is no agent %q that you may see: look at the list of agents", clip(ref))
+	var refusal error = access.Fault(access.KindNotFound, "unknownAgent", "there is no agent %q that you may see", clip(ref))
 	for _, a := range named {
 		scope := orRoot(a.Scope)
 		switch seen, err := seesAgent(ctx, r, may, a, scopes); {
@@ -195,7 +195,7 @@ func findGateway(ctx context.Context, r Reader, may rights, tenant access.Tenant
 		case a.Mode == access.ModeGateway && may.mayOf(tenant, rbac.GatewaysJoin, scope):
 			usable = append(usable, a)
 		case seen && a.Mode != access.ModeGateway:
-			refusal = access.Fault(access.KindInvalid, "notAGateway", "agent %q is not a gateway in service: enroll one with --mode gateway", a.Name)
+			refusal = access.Fault(access.KindInvalid, "notAGateway", "agent %q is not a gateway in service: enroll one with a token of postern machine token --gateway", a.Name)
 		case seen:
 			refusal = may.requireOf(tenant, rbac.GatewaysJoin, scope)
 		}

@@ -124,7 +124,7 @@ func (e *Engine) Cancel(ctx context.Context, c Caller, id access.RequestID, reas
 
 // findRequest gives a request that the caller may see.
 func findRequest(ctx context.Context, r Reader, may rights, id access.RequestID) (access.Request, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownRequest", "there is no request %q that you may see: look at the list of requests", clip(string(id)))
+	unknown := access.Fault(access.KindNotFound, "unknownRequest", "there is no request %q that you may see", clip(string(id)))
 	request, err := r.Request(ctx, id)
 	if isKind(err, access.KindNotFound) {
 		return access.Request{}, unknown

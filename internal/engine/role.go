@@ -81,7 +81,7 @@ func findRole(ctx context.Context, r Reader, tenant access.TenantID, ref string)
 			return d, nil
 		}
 	}
-	return rbac.Definition{}, access.Fault(access.KindNotFound, "unknownRole", "there is no role %q: look at the list of roles", clip(ref))
+	return rbac.Definition{}, access.Fault(access.KindNotFound, "unknownRole", "there is no role %q", clip(ref))
 }
 
 // AssignRole gives a role to a principal at a scope. That makes a principal of another tenant a guest there, and nowhere

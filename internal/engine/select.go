@@ -91,7 +91,7 @@ func machinesPicked(ctx context.Context, r Reader, may rights, scopes []access.R
 		}
 	}
 	if len(ids) == 0 {
-		return nil, selectorFault("noMachinePicked", field, "no machine that you may ask for is picked: look at the list of machines and their labels")
+		return nil, selectorFault("noMachinePicked", field, "no machine that you may ask for is picked")
 	}
 	return ids, nil
 }

@@ -150,7 +150,7 @@ func reasonOf(e *huma.ErrorDetail) api.Reason {
 	case e.Location == "body" && e.Value != nil && !json.Valid([]byte(fmt.Sprint(e.Value))):
 		return api.Reason{Code: "malformedJSON", Field: field, Message: "the body is not valid JSON: " + e.Message}
 	default:
-		return api.Reason{Code: "invalidField", Field: field, Message: e.Message}
+		return api.Reason{Code: "invalidField", Field: field, Message: inPlainWords(e.Message)}
 	}
 }
 

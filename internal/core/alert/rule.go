@@ -121,7 +121,7 @@ const maxThreshold = 1_000_000
 // Validate refuses a setting of no rule, and values that make no sense.
 func (s Setting) Validate() error {
 	if !slices.ContainsFunc(Rules(), func(r Rule) bool { return r.ID == s.Rule }) {
-		return access.Fault(access.KindNotFound, "unknownRule", "there is no alert rule %q: look at the list of rules", s.Rule)
+		return access.Fault(access.KindNotFound, "unknownRule", "there is no alert rule %q", s.Rule)
 	}
 	if s.Threshold != nil && (*s.Threshold < 1 || *s.Threshold > maxThreshold) {
 		return access.Fault(access.KindInvalid, "thresholdOutOfRange", "the threshold is %d; use 1 to %d", *s.Threshold, maxThreshold)

@@ -214,6 +214,34 @@ func TestLoopReportsRevokedAndSharedGrants(t *testing.T) {
 	})
 }
 
+// TestLoopMovesAnEndEarlier proves that an end that comes sooner is kept: the longer of two grants was revoked, and what is
+// left of the opening ends with the other.
+func TestLoopMovesAnEndEarlier(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		ssh := key("192.0.2.1/32", 22)
+		soon, late := b.now().Add(time.Minute), b.now().Add(time.Hour)
+		b.loop.Set(desired(1, opening(ssh, late, "long", "short")))
+		b.after(time.Second)
+		b.expect(statuses{"long": access.StatusOpen, "short": access.StatusOpen})
+		next := desired(2, opening(ssh, soon, "short"))
+		next.Ended = []access.GrantID{"long"}
+		b.loop.Set(next)
+		b.after(time.Second)
+		b.expect(statuses{"long": access.StatusClosed})
+		if !b.target.has(ssh) {
+			t.Error("ending one grant closed the other")
+		}
+		b.after(soon.Sub(b.now()))
+		if b.target.has(ssh) {
+			t.Error("it is open after its end")
+		}
+		b.after(time.Second)
+		b.expect(statuses{"short": access.StatusClosed})
+	})
+}
+
 func TestLoopHealsDrift(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -41,7 +41,7 @@ func rules() map[string]rule {
 		"internal/enforce":          {own: []string{"internal/core/access"}},
 		"internal/enforce/nftables": {own: []string{"internal/core/access", "internal/enforce"}, third: []string{"github.com/google/nftables", "github.com/mdlayher/netlink", "golang.org/x/sys"}},
 
-		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang"}},
+		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
 		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
 		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity", "deploy/systemd"}},
 		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "api"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},

@@ -35,6 +35,29 @@ func refused(err error) bool {
 	return badCertificate(remoteAlert(err))
 }
 
+// instanceHeader says which running program calls.
+const instanceHeader = "Postern-Agent-Instance"
+
+// signed is a transport whose requests say which running program makes them.
+type signed struct {
+	http.RoundTripper
+
+	self string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s signed) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(instanceHeader, s.self)
+	return s.RoundTripper.RoundTrip(r)
+}
+
+// isTwice tells whether the server serves another program that has our certificate.
+func isTwice(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	return ok && p.Code == "agentTwice"
+}
+
 // remoteAlert gives the number of the TLS alert that the other side sent, or 0. The type that crypto/tls has for it is
 // not exported, so its value is read by kind.
 func remoteAlert(err error) uint64 {

@@ -50,6 +50,8 @@ func (a *agent) keepFollowing(ctx context.Context) {
 		case errors.Is(err, errAnew):
 			failures, pause = 0, a.timing.backOffAfter(0)
 			a.Log.InfoContext(ctx, "connecting anew", "reason", err.Error())
+		case isTwice(err):
+			a.setProblem(ctx, "identity", "another program has this agent's certificate and is served in its place: "+explain(a.id.Server, err).Error())
 		case refused(err) || a.creds.expired():
 			pause = a.timing.refusedPause()
 			a.refuse(ctx, err)
@@ -83,6 +85,7 @@ func (a *agent) follow(ctx context.Context) error {
 	}
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("Cache-Control", "no-store")
+	req.Header.Set(instanceHeader, a.self)
 	transport := newTransport(a.creds.tlsConfig(u.Hostname()))
 	defer transport.CloseIdleConnections()
 	quiet := time.AfterFunc(a.timing.silence, func() { cancel(fmt.Errorf("nothing was heard for %s", a.timing.silence)) })

@@ -63,6 +63,7 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 	}
 	if anew {
 		a.problem(ctx, "certificate", "")
+		a.problem(ctx, "identity", "")
 		select {
 		case a.online <- struct{}{}:
 		default:

@@ -14,6 +14,12 @@ import (
 func (a *agent) keepReporting(ctx context.Context) {
 	var transport *http.Transport
 	var of any // the certificate that transport was made with
+	select {   // whom the server serves is decided where the desired state is followed
+	case <-ctx.Done():
+	case <-a.online:
+	case <-time.After(a.timing.leastReport):
+	}
+	a.out.ring()
 	for failures := 0; ctx.Err() == nil; {
 		if failures == 0 {
 			select {
@@ -34,7 +40,7 @@ func (a *agent) keepReporting(ctx context.Context) {
 			}
 			transport, of = newTransport(a.creds.tlsConfig(u.Hostname())), pair
 		}
-		err := a.report(ctx, transport)
+		err := a.report(ctx, signed{transport, a.self})
 		switch {
 		case err == nil:
 			failures = 0

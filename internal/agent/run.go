@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"slices"
@@ -70,6 +71,7 @@ type agent struct {
 
 	id     Identity
 	creds  *credentials
+	self   string // tells this running program from others that might have its certificate, a copy of its folder say
 	target *watched
 	loop   *enforce.Loop
 	out    *outbox
@@ -106,7 +108,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer func() { err = errors.Join(err, enforcer.Close()) }()
 	target := &watched{Enforcer: enforcer, applied: make(chan struct{})}
 	a := &agent{
-		Config: c, id: id, target: target, out: newOutbox(), online: make(chan struct{}, 1), problems: make(map[string]string), short: make(map[access.GrantID]string),
+		Config: c, id: id, self: rand.Text(), target: target, out: newOutbox(), online: make(chan struct{}, 1), problems: make(map[string]string), short: make(map[access.GrantID]string),
 		loop: enforce.New(enforce.Config{Enforcer: target, Now: c.Clock.Boot, Log: c.Log}),
 	}
 	a.begin(ctx)

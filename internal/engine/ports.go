@@ -177,10 +177,11 @@ type Tx interface {
 	UseEnrollmentToken(ctx context.Context, hash string, now time.Time) error // conflict if it was used already
 	DeleteEnrollmentToken(ctx context.Context, hash string) error             // not found if it is not there
 
-	SaveAgent(ctx context.Context, a access.Agent) error // inserts, or replaces all but Revision and Epoch, which only these move:
+	SaveAgent(ctx context.Context, a access.Agent) error // inserts, or replaces all but Revision, Epoch and Stream, which only these move:
 	BumpAgent(ctx context.Context, id access.AgentID) error
 	// StartEpoch gives an agent another epoch and a revision that is larger than beyond and than the one before.
 	StartEpoch(ctx context.Context, id access.AgentID, epoch string, beyond int64) error
+	SaveStream(ctx context.Context, id access.AgentID, s access.Stream) error // and wakes who watches the agent
 	SaveMachine(ctx context.Context, m access.Machine, was int64) error
 	DeleteMachine(ctx context.Context, id access.MachineID) error
 	SavePolicy(ctx context.Context, p access.Policy, was int64) error // conflict if another policy names one of its machines

@@ -151,7 +151,9 @@ func (a *API) identify(c *call, r *http.Request, who entry) (err error) {
 	case people:
 		c.caller, err = a.person(r, c.address)
 	case agents:
-		c.agent, err = a.identity.AgentFromCertificate(r.Context(), r.TLS, c.address)
+		if c.agent, err = a.identity.AgentFromCertificate(r.Context(), r.TLS, c.address); err == nil {
+			err = isServed(c.agent.Stream, r)
+		}
 	case anybody: // signing in and enrolling count by address in identity
 	}
 	return err

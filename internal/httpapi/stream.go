@@ -37,7 +37,11 @@ func (a *API) desired(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	s := &stream{api: a, agent: agent.ID, sent: -1, until: r.TLS.PeerCertificates[0].NotAfter}
+	s := &stream{api: a, id: newRequestID(), agent: agent.ID, sent: -1, until: r.TLS.PeerCertificates[0].NotAfter}
+	if err := s.claim(r, address); err != nil {
+		a.fail(w, r, err)
+		return
+	}
 	w.Header().Set("Content-Type", streamType)
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must pass each message on
 	if r.ProtoMajor == 1 {
@@ -56,6 +60,7 @@ func (a *API) desired(w http.ResponseWriter, r *http.Request) {
 type stream struct {
 	api        *API
 	to         sink
+	id         string
 	agent      access.AgentID
 	epoch      string        // of the last message
 	sent       int64         // revision of the last message; -1 before it
@@ -94,6 +99,7 @@ func (s *stream) takeOver(w http.ResponseWriter) error {
 	head.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\n")
 	err = w.Header().Write(&head) // to a buffer: it cannot fail
 	head.WriteString("\r\n")
+	giveUpAfter(conn, writeTimeout)
 	s.to = connection{conn}
 	s.api.streams.Add(1)
 	s.api.following.Go(func() {
@@ -179,7 +185,10 @@ func (s *stream) beatAfter() time.Duration {
 // sendDesired sends the whole desired state where its number is not the one that was sent last.
 func (s *stream) sendDesired(ctx context.Context) error {
 	d, err := s.api.deriver.of(ctx, s.agent)
-	if err != nil || d.Epoch == s.epoch && d.Revision == s.sent {
+	if err != nil {
+		return err
+	}
+	if err := s.stays(ctx, d.Stream); err != nil || d.Epoch == s.epoch && d.Revision == s.sent {
 		return err
 	}
 	if d.Epoch == s.epoch && d.Revision < s.sent {

@@ -10,7 +10,7 @@ import (
 
 const (
 	agentColumns = `id, tenant, name, mode, version, fingerprint, enrolled_at, last_seen_at, skew, revision, reported, reported_at, problem, revoked, foreign_rules,
-scope, successor, holds_until, predecessors, epoch`
+scope, successor, holds_until, predecessors, epoch, stream`
 	selectAgent = "select " + agentColumns + " from agents where id = $1 limit 1"
 	listAgents  = "select " + agentColumns + " from agents"
 
@@ -21,10 +21,11 @@ func scanAgent(row scanner) (a access.Agent, err error) {
 	var skew int64
 	var foreign []foreignRecord
 	var before []predecessorRecord
+	var stream streamRecord
 	err = row.Scan(&a.ID, &a.Tenant, &a.Name, &a.Mode, &a.Version, &a.Fingerprint, timeColumn{&a.EnrolledAt}, timeColumn{&a.LastSeenAt}, &skew, &a.Revision,
 		&a.Reported, timeColumn{&a.ReportedAt}, &a.Problem, flagColumn{&a.Revoked}, jsonColumn{&foreign},
-		&a.Scope, &a.Successor, timeColumn{&a.HoldsUntil}, jsonColumn{&before}, &a.Epoch)
-	a.Skew, a.Foreign, a.Predecessors = time.Duration(skew), foreignRules(foreign), predecessors(before)
+		&a.Scope, &a.Successor, timeColumn{&a.HoldsUntil}, jsonColumn{&before}, &a.Epoch, jsonColumn{&stream})
+	a.Skew, a.Foreign, a.Predecessors, a.Stream = time.Duration(skew), foreignRules(foreign), predecessors(before), stream.stream()
 	return a, err
 }
 
@@ -47,13 +48,14 @@ func (r *reader) Agents(ctx context.Context, p engine.Page) (engine.Listed[acces
 
 const (
 	upsertAgent = `insert into agents (id, tenant, name, name_key, mode, version, fingerprint, enrolled_at, last_seen_at, skew, revision, reported, reported_at,
-problem, revoked, foreign_rules, scope, scope_key, successor, holds_until, predecessors, epoch)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+problem, revoked, foreign_rules, scope, scope_key, successor, holds_until, predecessors, epoch, stream)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 on conflict (id) do update set tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, mode = excluded.mode, version = excluded.version,
 fingerprint = excluded.fingerprint, enrolled_at = excluded.enrolled_at, last_seen_at = excluded.last_seen_at, skew = excluded.skew,
 reported = excluded.reported, reported_at = excluded.reported_at, problem = excluded.problem, revoked = excluded.revoked, foreign_rules = excluded.foreign_rules,
 scope = excluded.scope, scope_key = excluded.scope_key, successor = excluded.successor, holds_until = excluded.holds_until, predecessors = excluded.predecessors`
 	bumpAgent  = "update agents set revision = revision + 1 where id = $1"
+	saveStream = "update agents set stream = $1 where id = $2"
 	startEpoch = "update agents set epoch = $1, revision = case when revision < $2 then $2 else revision end + 1 where id = $3"
 )
 
@@ -67,9 +69,13 @@ func (t *tx) SaveAgent(ctx context.Context, a access.Agent) error {
 	if err != nil {
 		return err
 	}
+	stream, err := toJSON(streamRecordOf(a.Stream))
+	if err != nil {
+		return err
+	}
 	return t.exec(ctx, "agent", nil, upsertAgent, string(a.ID), string(a.Tenant), a.Name, fold(a.Name), string(a.Mode), a.Version, a.Fingerprint, micros(a.EnrolledAt),
 		micros(a.LastSeenAt), int64(a.Skew), a.Revision, a.Reported, micros(a.ReportedAt), a.Problem, flag(a.Revoked), foreign,
-		string(a.Scope), fold(string(a.Scope)), string(a.Successor), micros(a.HoldsUntil), before, a.Epoch)
+		string(a.Scope), fold(string(a.Scope)), string(a.Successor), micros(a.HoldsUntil), before, a.Epoch, stream)
 }
 
 // BumpAgent implements engine.Tx.
@@ -111,4 +117,41 @@ func (t *tx) StartEpoch(ctx context.Context, id access.AgentID, epoch string, be
 	}
 	t.batch.news.agents = append(t.batch.news.agents, id)
 	return nil
+}
+
+// SaveStream implements engine.Tx.
+func (t *tx) SaveStream(ctx context.Context, id access.AgentID, s access.Stream) error {
+	text, err := toJSON(streamRecordOf(s))
+	if err != nil {
+		return err
+	}
+	if err := t.exec(ctx, "agent", missing("agent"), saveStream, text, string(id)); err != nil {
+		return err
+	}
+	t.batch.news.agents = append(t.batch.news.agents, id)
+	return nil
+}
+
+// streamRecord is who follows an agent's desired state, in the row of the agent.
+type streamRecord struct {
+	ID         string `json:"id,omitempty"`
+	Instance   string `json:"instance,omitempty"`
+	From       string `json:"from,omitempty"`
+	Since      int64  `json:"since,omitempty"`
+	AskedBy    string `json:"askedBy,omitempty"`
+	AskedFrom  string `json:"askedFrom,omitempty"`
+	AskedAt    int64  `json:"askedAt,omitempty"`
+	AnsweredAt int64  `json:"answeredAt,omitempty"`
+	ToldAt     int64  `json:"toldAt,omitempty"`
+}
+
+func streamRecordOf(s access.Stream) streamRecord {
+	return streamRecord{s.ID, s.Instance, s.From, micros(s.Since), s.AskedBy, s.AskedFrom, micros(s.AskedAt), micros(s.AnsweredAt), micros(s.ToldAt)}
+}
+
+func (r streamRecord) stream() access.Stream {
+	return access.Stream{
+		ID: r.ID, Instance: r.Instance, From: r.From, Since: instant(r.Since),
+		AskedBy: r.AskedBy, AskedFrom: r.AskedFrom, AskedAt: instant(r.AskedAt), AnsweredAt: instant(r.AnsweredAt), ToldAt: instant(r.ToldAt),
+	}
 }

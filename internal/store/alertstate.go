@@ -11,7 +11,7 @@ import (
 const (
 	// Of each agent the first machine by its id stands for all.
 	selectSilent = `select a.id, a.tenant, a.name, a.mode, a.version, a.fingerprint, a.enrolled_at, a.last_seen_at, a.skew, a.revision, a.reported, a.reported_at, a.problem,
-a.revoked, a.foreign_rules, a.scope, a.successor, a.holds_until, a.predecessors, a.epoch,
+a.revoked, a.foreign_rules, a.scope, a.successor, a.holds_until, a.predecessors, a.epoch, a.stream,
 (select min(m.id) from machines m join grants g on g.machine = m.id where m.agent = a.id and g.ended_at = 0 and g.start_at <= $2 and g.end_at > $2
 and g.state <> 'failed') as machine
 from agents a where a.revoked = 0 and a.last_seen_at < $1 and exists (select 1 from machines m join grants g on g.machine = m.id

@@ -184,6 +184,12 @@ func everyKept(f *fixture) []kept {
 		keep("SaveAgent", func(a *access.Agent) { a.ID, a.Tenant = "agent-2", tenantID },
 			func(ctx context.Context, tx engine.Tx, a access.Agent) error { return tx.SaveAgent(ctx, a) },
 			func(ctx context.Context, r engine.Reader) (access.Agent, error) { return r.Agent(ctx, "agent-2") }),
+		keep("SaveStream", func(*access.Stream) {},
+			func(ctx context.Context, tx engine.Tx, s access.Stream) error { return tx.SaveStream(ctx, f.agent, s) },
+			func(ctx context.Context, r engine.Reader) (access.Stream, error) {
+				a, err := r.Agent(ctx, f.agent)
+				return a.Stream, err
+			}),
 		keep("SaveMachine", func(m *access.Machine) { m.ID, m.Tenant, m.Agent = "machine-2", tenantID, f.agent },
 			func(ctx context.Context, tx engine.Tx, m access.Machine) error { return tx.SaveMachine(ctx, m, 0) },
 			func(ctx context.Context, r engine.Reader) (access.Machine, error) { return r.Machine(ctx, "machine-2") }),

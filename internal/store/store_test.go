@@ -114,6 +114,9 @@ func agent(id access.AgentID, name string) access.Agent {
 		Skew: 1234567 * time.Nanosecond, Revision: 7, Reported: 6, ReportedAt: day(), Problem: "none",
 		Foreign: []access.ForeignRule{{Table: "inet filter", Chain: "input", Effect: access.ForeignAccepts, Protocol: access.TCP, Ports: access.SinglePort(22), Text: "tcp dport 22 accept"}},
 		Scope:   access.ResourceGroupScope(subID, "Default"), Successor: "b", HoldsUntil: day(), Epoch: "e",
+		Stream: access.Stream{
+			ID: "s", Instance: "i", From: "192.0.2.1", Since: day(), AskedBy: "t", AskedFrom: "192.0.2.2", AskedAt: day(), AnsweredAt: day(), ToldAt: day(),
+		},
 		Predecessors: []access.Predecessor{{Agent: "c", Since: day(), Until: day().Add(time.Hour)}},
 	}
 }

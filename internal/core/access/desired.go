@@ -53,6 +53,8 @@ type DesiredState struct {
 	Openings  []Opening
 	Ended     []GrantID // grants that have ended and were not yet seen gone: the agent looks, and reports
 
+	Stream Stream // who is served with it
+
 	Codes []SealedCode // what codes for emergencies are verified by, while the server is out of reach
 }
 
@@ -76,7 +78,7 @@ type Scene struct {
 // Desired derives what should hold at now. It does not depend on the order of anything in the scene. A scheduled grant is
 // not part of it, though its start has come: whoever calls Begin looks first whether it may still open.
 func Desired(s Scene, now time.Time) DesiredState {
-	d := DesiredState{Agent: s.Agent.ID, Epoch: s.Agent.Epoch, Revision: s.Agent.Revision, Mode: s.Agent.Mode}
+	d := DesiredState{Agent: s.Agent.ID, Epoch: s.Agent.Epoch, Revision: s.Agent.Revision, Mode: s.Agent.Mode, Stream: s.Agent.Stream}
 	for _, m := range s.Machines {
 		d.Machines = append(d.Machines, Guarded{Machine: m.ID, Name: m.Name, Addresses: slices.Clone(m.Addresses)})
 	}

@@ -52,6 +52,7 @@ const (
 	AgentEnrolled      EventKind = "agent.enrolled"
 	AgentEnrolRefused  EventKind = "agent.enrolRefused"
 	AgentReplaced      EventKind = "agent.replaced" // another agent took its place on a machine
+	AgentTwice         EventKind = "agent.twice"    // a second one with the same certificate wanted its desired state, and was refused
 	AgentAhead         EventKind = "agent.ahead"    // it had a newer state than the server: the server was restored from a backup
 	AgentReleased      EventKind = "agent.released" // an agent that was replaced said that it holds nothing open any more
 	AgentRefused       EventKind = "agent.refused"  // a certificate that does not count, or another machine's state

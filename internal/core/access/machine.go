@@ -37,6 +37,7 @@ type Agent struct {
 	Scope        ResourceID    // the resource group that it enrolled for; empty where that is not known
 	Successor    AgentID       // the agent that took its place; empty while none has
 	HoldsUntil   time.Time     // until when it may hold something open that its successor cannot close; zero: nothing
+	Stream       Stream        // who follows its desired state
 	Predecessors []Predecessor // agents that may hold open what is now this one's to close
 }
 

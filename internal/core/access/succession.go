@@ -54,6 +54,6 @@ func (a Agent) MayHold(g Grant, now time.Time) bool {
 // Emptied gives what a replaced agent is to hold: what its successor guards stays guarded, and nothing is open.
 func Emptied(old Agent, successor DesiredState) DesiredState {
 	return DesiredState{
-		Agent: old.ID, Epoch: old.Epoch, Revision: old.Revision, Mode: old.Mode, Machines: successor.Machines, Protected: successor.Protected,
+		Agent: old.ID, Epoch: old.Epoch, Revision: old.Revision, Mode: old.Mode, Machines: successor.Machines, Protected: successor.Protected, Stream: old.Stream,
 	}
 }

@@ -30,6 +30,7 @@ const (
 	Skew            RuleID = "agent.skew"
 	Tampered        RuleID = "audit.tampered"
 	ForeignRules    RuleID = "machine.foreignRules"
+	Twice           RuleID = "agent.twice"
 	Replaced        RuleID = "agent.replaced"
 )
 
@@ -93,6 +94,8 @@ func Rules() []Rule {
 			"attempts of one person to decide their own request"),
 		happened(Drift, Error, 1, "changes", hour, hour, "Somebody changed our firewall rules",
 			"changes of our firewall table on one machine that were not ours; the agent has healed them"),
+		happened(Twice, Error, 1, "times", hour, 0, "Two agents with one certificate",
+			"a second program with the certificate of an agent that is connected, such as one with a copy of its state folder; it is not served"),
 		happened(Replaced, Warning, 1, "agents", hour, 0, "Another agent took a machine over",
 			"agents that took the place of one that was in service; a token of a machine's own resource group is what it takes"),
 		is(Unproven, Error, 5, "minutes", "Ended, and not seen closed",

@@ -43,7 +43,7 @@ type sighting struct {
 // Relevant tells whether any rule looks at events of this kind.
 func Relevant(kind access.EventKind) bool {
 	switch kind { //nolint:exhaustive // the few that matter
-	case access.AgentDeniedTraffic, access.RequestRefused, access.DecisionRefused, access.AgentDrift, access.AgentReplaced, access.RequestSubmitted:
+	case access.AgentDeniedTraffic, access.RequestRefused, access.DecisionRefused, access.AgentDrift, access.AgentReplaced, access.AgentTwice, access.RequestSubmitted:
 		return true
 	default:
 		return false
@@ -70,6 +70,11 @@ func sightings(e access.Event) []sighting {
 		return []sighting{{
 			rule: Drift, key: string(e.Agent), count: count, detail: e.Details["drift"],
 			subject: Subject{Scope: e.Scope, Machine: e.Machine, Agent: e.Agent, Name: e.Actor.Name},
+		}}
+	case access.AgentTwice:
+		return []sighting{{
+			rule: Twice, key: string(e.Agent), count: 1, detail: "connected from " + e.Details["served"] + ", and again from " + e.Details["refused"],
+			subject: Subject{Scope: e.Scope, Machine: e.Machine, Agent: e.Agent, Name: e.Details["name"]},
 		}}
 	case access.AgentReplaced:
 		return []sighting{{

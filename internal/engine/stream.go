@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// ClaimStream decides whether a connection is served with an agent's desired state. Where the answer is access.ClaimWaits,
+// claim again, with the same id, when WatchDesired says something, or after a moment.
+func (e *Engine) ClaimStream(ctx context.Context, agent access.AgentID, by access.Stream) (outcome access.Claimed, err error) {
+	err = e.update(ctx, func(tx Tx) error {
+		a, err := tx.Agent(ctx, agent)
+		if err != nil {
+			return fmt.Errorf("read agent: %w", err)
+		}
+		now := e.now()
+		next, claimed, told := a.Stream.Claim(by, now)
+		outcome = claimed
+		if next == a.Stream {
+			return nil
+		}
+		if err := tx.SaveStream(ctx, a.ID, next); err != nil {
+			return fmt.Errorf("save stream: %w", err)
+		}
+		if !told {
+			return nil
+		}
+		address, _ := netip.ParseAddr(by.From)
+		w := e.newWork(tx, now)
+		event := access.Event{
+			Kind: access.AgentTwice, Outcome: access.Refused, Actor: actorOf(a, address), Tenant: a.Tenant, Scope: a.Scope, Agent: a.ID,
+			Details: map[string]string{"name": a.Name, "served": a.Stream.From, "refused": by.From},
+		}
+		machines, err := tx.MachinesOfAgent(ctx, a.ID)
+		if err != nil {
+			return fmt.Errorf("read machines: %w", err)
+		}
+		if len(machines) == 1 {
+			event.Scope, event.Machine = machines[0].Resource, machines[0].ID
+		}
+		w.event(event)
+		return w.finish(ctx)
+	})
+	return outcome, err
+}
+
+// Twice is the refusal of a second one.
+func Twice(s access.Stream) error {
+	return access.Fault(access.KindConflict, "agentTwice",
+		"another program with this agent's certificate is connected from %s: one of the two is a copy, and this one is not served. Stop the copy and enroll the host anew with --replace", s.From)
+}
+
+// KeepStream says that the connection id is still there, or with gone that it has ended.
+func (e *Engine) KeepStream(ctx context.Context, agent access.AgentID, id string, gone bool) error {
+	return e.update(ctx, func(tx Tx) error {
+		a, err := tx.Agent(ctx, agent)
+		if err != nil {
+			return fmt.Errorf("read agent: %w", err)
+		}
+		next := a.Stream.Answer(id, e.now())
+		if gone {
+			next = a.Stream.Left(id)
+		}
+		if next == a.Stream {
+			return nil
+		}
+		if err := tx.SaveStream(ctx, a.ID, next); err != nil {
+			return fmt.Errorf("save stream: %w", err)
+		}
+		return nil
+	})
+}

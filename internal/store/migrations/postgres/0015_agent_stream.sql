@@ -1,0 +1,2 @@
+-- Who follows the desired state of an agent: one connection at a time.
+alter table agents add column stream text collate "C" not null default '{}';

@@ -5,5 +5,5 @@ import "embed"
 
 // Files are the units, and the user that they run as.
 //
-//go:embed *.service *.conf
+//go:embed *.service *.conf nftables.service.d/*.conf
 var Files embed.FS

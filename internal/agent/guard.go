@@ -10,12 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/enforce/nftables"
 )
 
 // Guard closes the ports that the saved state protects, with nothing open, and returns: it runs early in the boot,
 // before the network is up. Without a saved state those are the recommended management ports; on a host that is not
 // enrolled there are none, and nothing is changed. What it made stays in the kernel until the agent takes it over. It
-// gives what it closed.
+// runs again whenever somebody has flushed the kernel's rules; while the agent lives and has kept its table, there is
+// nothing to do. It gives what it closed.
 func Guard(ctx context.Context, c Config) (closed []access.Protected, err error) {
 	c, err = c.complete()
 	if err != nil {
@@ -44,7 +46,11 @@ func Guard(ctx context.Context, c Config) (closed []access.Protected, err error)
 			return nil, err
 		}
 	}
-	if err := enforcer.Apply(ctx, &state, now.boot); err != nil {
+	switch err := enforcer.Apply(ctx, &state, now.boot); {
+	case errors.Is(err, nftables.ErrOwned):
+		c.Log.InfoContext(ctx, "the agent runs, and guards the ports")
+		return nil, enforcer.Close()
+	case err != nil:
 		return nil, errors.Join(fmt.Errorf("close the ports: %w", err), enforcer.Close())
 	}
 	c.Log.InfoContext(ctx, "the ports are closed until the agent runs", "protected", len(state.Protected))

@@ -189,6 +189,29 @@ func TestKernelGuardThenAgent(t *testing.T) {
 	})
 }
 
+// TestGuardLeavesALivingAgentAlone runs the guard as nftables.service does after it has loaded rules.
+func TestGuardLeavesALivingAgentAlone(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start(0)
+	l.closes(0)
+	l.server.grant("g1", "10.77.0.3/32", time.Hour)
+	l.opens(2)
+	guard := l.command(childConfig{Guard: true})
+	must(t, l.net.Machine.Start(guard))
+	must(t, guard.Wait())
+	l.keeps(2, 22, "the guard closed what the agent holds open")
+	if l.reaches(0, 22) {
+		t.Error("the guard opened port 22")
+	}
+	// With the agent dead, it closes what was open: nobody could say that it still should be.
+	l.kill()
+	guard = l.command(childConfig{Guard: true})
+	must(t, l.net.Machine.Start(guard))
+	must(t, guard.Wait())
+	l.closes(2)
+}
+
 func TestKernelClosesOnTimeWithTheAgentDead(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

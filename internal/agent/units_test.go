@@ -43,8 +43,11 @@ func TestUnitsSayWhatTheyMust(t *testing.T) {
 			"Service.WatchdogSec": "90",
 		},
 		"postern-guard.service": {
-			"Unit.DefaultDependencies": "no", "Unit.After": "systemd-modules-load.service local-fs.target", "Unit.Wants": "network-pre.target",
+			"Unit.DefaultDependencies": "no", "Unit.After": "systemd-modules-load.service local-fs.target nftables.service netfilter-persistent.service ufw.service iptables.service ip6tables.service", "Unit.Wants": "network-pre.target",
 			"Service.Type": "oneshot", "Service.RemainAfterExit": "yes", "Service.ExecStart": "/usr/bin/postern agent guard", "Install.WantedBy": "sysinit.target",
+		},
+		"nftables.service.d/postern.conf": {
+			"Service.ExecStartPost": "-/usr/bin/postern agent guard", "Service.ExecReload": "-/usr/bin/postern agent guard", "Service.ExecStopPost": "-/usr/bin/postern agent guard",
 		},
 		"postern-server.service": {
 			"Service.User": "postern", "Service.NoNewPrivileges": "yes", "Service.ProtectSystem": "strict", "Service.Restart": "always",

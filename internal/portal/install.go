@@ -56,7 +56,7 @@ func installScript() ([]byte, error) {
 		return nil, err
 	}
 	units := map[string]string{}
-	for name, file := range map[string]string{"Agent": "postern-agent.service", "Guard": "postern-guard.service", "Users": "postern.sysusers.conf"} {
+	for name, file := range map[string]string{"Agent": "postern-agent.service", "Guard": "postern-guard.service", "Flushed": "nftables.service.d/postern.conf", "Users": "postern.sysusers.conf"} {
 		unit, err := systemd.Files.ReadFile(file)
 		if err != nil {
 			return nil, err

@@ -76,7 +76,7 @@ func (w *world) install() error {
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("the commands: %w: %s", err, said.String())
 	}
-	for _, file := range []string{"etc/systemd/system/postern-agent.service", "etc/systemd/system/postern-guard.service", "etc/sysusers.d/postern.conf"} {
+	for _, file := range []string{"etc/systemd/system/postern-agent.service", "etc/systemd/system/postern-guard.service", "etc/systemd/system/nftables.service.d/postern.conf", "etc/sysusers.d/postern.conf"} {
 		if text, err := os.ReadFile(filepath.Join(root, file)); err != nil || !strings.Contains(string(text), "ostern") {
 			return fmt.Errorf("%s: %w", file, err)
 		}

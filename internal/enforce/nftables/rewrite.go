@@ -3,6 +3,7 @@
 package nftables
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,6 +13,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/enforce"
 )
+
+// ErrOwned says that the table belongs to a process that lives, which alone may change it.
+var ErrOwned = errors.New("the table belongs to a process that lives")
 
 // rewrite makes the table what d says without trusting anything that is there: it adopts the table if there is one, and
 // then makes it, or empties and fills it, in one transaction. Packets see the old table or the new one, and nothing between.
@@ -42,6 +46,9 @@ func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 	if there != nil {
 		// Adopting comes first, by itself: a kernel takes no new chain in the transaction that changes the table.
 		if err := c.commit(messages); err != nil {
+			if refusedByKernel(err, unix.EPERM) { // we may read, and so it is not a lack of rights
+				err = fmt.Errorf("%w: %w", ErrOwned, err)
+			}
 			return err
 		}
 		old, err := c.structure()

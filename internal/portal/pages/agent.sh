@@ -21,7 +21,7 @@ esac
 [ "$arch" = "{{.Arch}}" ] || fail "the server has a program for {{.Arch}}, and this is $arch: build postern for it, and follow docs/operate/agent.md"
 [ -n "$root" ] || command -v systemctl >/dev/null || fail "systemd is needed to start the agent: follow docs/operate/agent.md"
 
-mkdir -p "$root/usr/bin" "$root/etc/systemd/system" "$root/etc/sysusers.d" "$root/var/lib/postern/agent"
+mkdir -p "$root/usr/bin" "$root/etc/systemd/system/nftables.service.d" "$root/etc/sysusers.d" "$root/var/lib/postern/agent"
 chmod 700 "$root/var/lib/postern/agent"
 curl -fsS --cacert "$ca" -o "$root/usr/bin/postern.new" "$server/install/postern"
 chmod 755 "$root/usr/bin/postern.new"
@@ -31,6 +31,8 @@ cat > "$root/etc/systemd/system/postern-agent.service" <<'END-OF-UNIT'
 {{.Agent}}END-OF-UNIT
 cat > "$root/etc/systemd/system/postern-guard.service" <<'END-OF-UNIT'
 {{.Guard}}END-OF-UNIT
+cat > "$root/etc/systemd/system/nftables.service.d/postern.conf" <<'END-OF-UNIT'
+{{.Flushed}}END-OF-UNIT
 cat > "$root/etc/sysusers.d/postern.conf" <<'END-OF-UNIT'
 {{.Users}}END-OF-UNIT
 

@@ -2,6 +2,7 @@ package armapi
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -62,17 +63,17 @@ func (a *API) Routes() []string {
 
 func (a *API) routes() []route {
 	return slices.Concat(metadataRoutes(), resourceRoutes(), jitRoutes(), securityRoutes(), computeRoutes(), networkRoutes(), authorizationRoutes(),
-		scheduleRoutes(), rolePolicyRoutes(), approvalRoutes(), insightsRoutes(), solutionsRoutes())
+		scheduleRoutes(), rolePolicyRoutes(), approvalRoutes(), insightsRoutes(), solutionsRoutes(), graphRoutes())
 }
 
-// Serves tells whether a path is one of Azure Resource Manager's, so that the server gives it to this API.
+// Serves tells whether a path is one of Azure Resource Manager's, or of Microsoft Graph's, so that the server gives it to this API.
 func Serves(path string) bool {
 	segments := split(path)
 	if len(segments) == 0 {
 		return false
 	}
 	switch strings.ToLower(segments[0]) {
-	case "subscriptions", "tenants", "providers":
+	case "subscriptions", "tenants", "providers", "v1.0", "beta":
 		return true
 	case "metadata":
 		return len(segments) == 2 && strings.EqualFold(segments[1], "endpoints")
@@ -138,6 +139,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.config.Log.ErrorContext(r.Context(), "arm call failed", "request_id", id, "error", err)
 		}
 		answer = reply{status: code, body: body}
+		if isGraph(r.URL.Path) {
+			code, graph := graphError(err, id, cmp.Or(header.Get("x-ms-client-request-id"), id), began)
+			answer = reply{status: code, body: graph}
+		}
 	}
 	status = answer.status
 	if err := write(w, answer.status, answer.body); err != nil {
@@ -180,7 +185,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request) (reply, *compiled, 
 	if err != nil {
 		return reply{}, found, err
 	}
-	if err := checkVersion(found, r.URL.Query().Get("api-version")); err != nil {
+	if err := checkVersion(found, (&call{Request: r}).query("api-version")); err != nil {
 		return reply{}, found, err
 	}
 	if len(vars) > 0 {
@@ -210,6 +215,9 @@ func wellQueried(r *http.Request) (*http.Request, error) {
 }
 
 func (a *API) unknownPath(path string) error {
+	if isGraph(path) {
+		return access.Fault(access.KindNotFound, "Request_ResourceNotFound", "Resource '%s' does not exist: of Microsoft Graph users, servicePrincipals and directoryObjects/getByIds can be read here.", clip(path))
+	}
 	segments := split(path)
 	for i, s := range segments {
 		if !strings.EqualFold(s, "providers") || i+1 == len(segments) {

@@ -130,6 +130,45 @@ func (e *Engine) Principal(ctx context.Context, c Caller, ref string) (p access.
 	return p, err
 }
 
+// maxByID is how many principals are asked for at once.
+const maxByID = 1000
+
+// PrincipalsByID gives those of the caller's tenant that have these ids and that the caller may see, in the order of the ids;
+// whom they may not see is left out, as is who is not there. Anybody may see themselves, and whoever holds a role by an assignment
+// that they may read.
+func (e *Engine) PrincipalsByID(ctx context.Context, c Caller, ids []string) (list []access.Principal, err error) {
+	if len(ids) > maxByID {
+		return nil, access.Fault(access.KindInvalid, "tooManyIds", "%d principals are asked for; %d are allowed", len(ids), maxByID)
+	}
+	err = e.look(ctx, c, attempt{action: rbac.PrincipalsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		all := may.may(rbac.PrincipalsRead, access.Root)
+		scopes := may.scopes(rbac.RoleAssignmentsRead)
+		named := func(id string) bool {
+			assigned := may.dir.Assigned(access.PrincipalID(strings.ToLower(id)))
+			return slices.ContainsFunc(assigned, func(at access.ResourceID) bool { return rbac.Reaches(scopes, at) })
+		}
+		for _, id := range ids {
+			if uuid.Validate(id) != nil || !all && !may.isSelf(id) && !named(id) {
+				continue
+			}
+			p, err := findPrincipal(ctx, r, c.Tenant, id)
+			switch {
+			case isKind(err, access.KindNotFound):
+			case err != nil:
+				return err
+			default:
+				list = append(list, p)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
 // isSelf tells whether ref is the caller's own id or name; anybody may see themselves.
 func (r rights) isSelf(ref string) bool {
 	return strings.EqualFold(ref, string(r.caller.Principal)) || strings.EqualFold(ref, r.caller.Name)

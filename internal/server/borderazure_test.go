@@ -111,6 +111,9 @@ func (b *border) azureBodies() map[string]string {
 		"PUT " + stage:   decision,
 		"PATCH " + stage: decision,
 
+		"POST /v1.0/directoryObjects/getByIds": `{"ids":["` + b.known["principal"] + `"],"types":["user"]}`,
+		"POST /beta/directoryObjects/getByIds": `{"ids":["` + b.known["principal"] + `"],"types":["user"]}`,
+
 		"PUT " + solutions + "applicationDefinitions/{name}": `{"location":"local","properties":{"lockLevel":"None","authorizations":[{"principalId":"` + b.known["principal"] +
 			`","roleDefinitionId":"` + string(rbac.Reader) + `"}]}}`,
 		"PATCH " + solutions + "applicationDefinitions/{name}":              `{"tags":{"border":"border"}}`,

@@ -49,8 +49,11 @@ az security jit-policy list -l local --query "[].kind" -o tsv
 az security jit-policy list -g default -l local --query "[].location" -o tsv
 az rest --method get --url "$MACHINE_ID?api-version=2024-07-01" --query name -o tsv
 az role assignment delete --ids `+id+`
+az ad sp list --filter "servicePrincipalNames/any(c:c eq '$CLIENT_ID')" --query "[].displayName" -o tsv
+az ad user list 2>&1 || true
+az ad group list 2>&1 || true
 az security jit-policy show -g default -l local -n default 2>&1 || true`, folder, home...),
-		"local\n", "resourceGroups/default\n", "Basic\n", "web-1\n", "(AuthorizationFailed)")
+		"local\n", "resourceGroups/default\n", "Basic\n", "web-1\n", "deploy\n", "Postern.Access/principals/read", "getByIds can be read here", "(AuthorizationFailed)")
 
 	// az's own port for authorities of this shape is 8400.
 	wants(t, "az login in a browser", c.shell(`az logout; timeout 60 az login --tenant adfs`, folder, home...), c.subscription, `"name": "admin"`, `"type": "user"`)

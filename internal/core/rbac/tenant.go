@@ -87,6 +87,17 @@ func (d *Directory) Holds(principal access.PrincipalID, role string, scope acces
 	return holds
 }
 
+// Assigned gives the scopes of the role assignments that are made to principal itself, whatever their time.
+func (d *Directory) Assigned(principal access.PrincipalID) []access.ResourceID {
+	var scopes []access.ResourceID
+	if n, ok := d.enabled(principal); ok {
+		for i := range n.held {
+			scopes = append(scopes, d.assignments[n.held[i].assignment].Scope)
+		}
+	}
+	return scopes
+}
+
 // eachHeld gives every assignment to principal, and to the groups that it is in.
 func (d *Directory) eachHeld(principal access.PrincipalID, do func(*held)) {
 	n, ok := d.enabled(principal)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
 const day = 24 * time.Hour
@@ -35,13 +37,13 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 // parseTime reads RFC 3339, "2006-01-02 15:04", "tomorrow 15:04", or "15:04", which is the next time the clock shows
-// that. All but the first are local times.
+// that. All but the first are local times, which access.WallClock makes instants.
 func parseTime(s string, now time.Time, local *time.Location) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t, nil
 	}
-	if t, err := time.ParseInLocation("2006-01-02 15:04", s, local); err == nil {
-		return t, nil
+	if wall, err := time.Parse("2006-01-02 15:04", s); err == nil {
+		return access.WallClock(wall, local), nil
 	}
 	clock, isTomorrow := strings.CutPrefix(s, "tomorrow ")
 	hm, err := time.Parse("15:04", strings.TrimSpace(clock))
@@ -49,9 +51,10 @@ func parseTime(s string, now time.Time, local *time.Location) (time.Time, error)
 		return time.Time{}, fmt.Errorf("%q is not a time; write it like 15:04, \"tomorrow 09:00\", \"2026-01-31 15:04\" or 2026-01-31T15:04:00Z", s)
 	}
 	y, m, d := now.In(local).Date()
-	t := time.Date(y, m, d, hm.Hour(), hm.Minute(), 0, 0, local)
+	wall := time.Date(y, m, d, hm.Hour(), hm.Minute(), 0, 0, time.UTC)
+	t := access.WallClock(wall, local)
 	if isTomorrow || !t.After(now) {
-		t = time.Date(y, m, d+1, hm.Hour(), hm.Minute(), 0, 0, local)
+		t = access.WallClock(wall.AddDate(0, 0, 1), local)
 	}
 	return t, nil
 }

@@ -46,6 +46,29 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
+// TestParseTimeWhereClocksAreSet has times that a night leaves out, or shows twice.
+func TestParseTimeWhereClocksAreSet(t *testing.T) {
+	t.Parallel()
+	zone, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ now, text, want string }{
+		{"2027-03-13T12:00:00-05:00", "2027-03-14 02:30", "2027-03-14T03:30:00-04:00"},
+		{"2027-03-13T12:00:00-05:00", "tomorrow 02:30", "2027-03-14T03:30:00-04:00"},
+		{"2027-03-14T01:00:00-05:00", "02:30", "2027-03-14T03:30:00-04:00"},
+		{"2027-11-06T12:00:00-04:00", "2027-11-07 01:30", "2027-11-07T01:30:00-04:00"},
+	} {
+		now, err := time.Parse(time.RFC3339, tc.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := parseTime(tc.text, now, zone); err != nil || got.Format(time.RFC3339) != tc.want {
+			t.Errorf("%q at %s is %v %v, want %s", tc.text, tc.now, got, err, tc.want)
+		}
+	}
+}
+
 func TestShortDurationReadsBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

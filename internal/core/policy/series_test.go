@@ -46,6 +46,37 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// TestWindowsWhereClocksAreSet has series through nights in which clocks are set: one rule for all zones.
+func TestWindowsWhereClocksAreSet(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ zone, start, rule, want string }{
+		{"America/New_York", "2027-03-13T02:30:00-05:00", "FREQ=DAILY;COUNT=3", "2027-03-13T07:30:00Z 2027-03-14T07:30:00Z 2027-03-15T06:30:00Z"},
+		{"Europe/Berlin", "2027-03-27T02:30:00+01:00", "FREQ=DAILY;COUNT=3", "2027-03-27T01:30:00Z 2027-03-28T01:30:00Z 2027-03-29T00:30:00Z"},
+		{"America/New_York", "2027-11-06T01:30:00-04:00", "FREQ=DAILY;COUNT=3", "2027-11-06T05:30:00Z 2027-11-07T05:30:00Z 2027-11-08T06:30:00Z"},
+		{"America/New_York", "2027-11-07T01:30:00-05:00", "FREQ=DAILY;COUNT=2", "2027-11-07T06:30:00Z 2027-11-08T06:30:00Z"}, // the second was said
+		{"Europe/Berlin", "2027-03-28T01:30:00+01:00", "FREQ=HOURLY;COUNT=3", "2027-03-28T00:30:00Z 2027-03-28T01:30:00Z 2027-03-28T02:30:00Z"},
+		{"Europe/Berlin", "2027-03-27T02:30:00+01:00", "FREQ=DAILY;BYHOUR=2,3;COUNT=4", "2027-03-27T01:30:00Z 2027-03-27T02:30:00Z 2027-03-28T01:30:00Z 2027-03-29T00:30:00Z"}, // two readings are one instant
+		{"Europe/Berlin", "2027-03-27T02:30:00+01:00", "FREQ=DAILY;UNTIL=20270328T023000", "2027-03-27T01:30:00Z 2027-03-28T01:30:00Z"},
+	} {
+		zone, err := time.LoadLocation(tc.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, err := time.Parse(time.RFC3339, tc.start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		windows, err := policy.Windows(tc.rule, start, zone)
+		var got []string
+		for _, w := range windows {
+			got = append(got, w.Format(time.RFC3339))
+		}
+		if text := strings.Join(got, " "); err != nil || text != tc.want {
+			t.Errorf("%s from %s: %s %v, want %s", tc.rule, tc.start, text, err, tc.want)
+		}
+	}
+}
+
 // TestSeriesThatAreRefused has the rules that would never end, fire all the time, or keep the calendar busy.
 func TestSeriesThatAreRefused(t *testing.T) {
 	t.Parallel()
@@ -94,8 +125,12 @@ func FuzzWindows(f *testing.F) {
 		f.Add(rule)
 	}
 	start := time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)
+	chatham, err := time.LoadLocation("Pacific/Chatham") // at 12:45 and 13:45 from Greenwich
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, rule string) {
-		windows, err := policy.Windows(rule, start, time.UTC)
+		windows, err := policy.Windows(rule, start, chatham)
 		if err != nil {
 			if access.KindOf(err) != access.KindInvalid {
 				t.Fatalf("%q: %v", rule, err)

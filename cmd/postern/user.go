@@ -11,7 +11,7 @@ import (
 func (a *app) userCommand() *cobra.Command {
 	return group("user", "People who sign in", "People who sign in.",
 		a.userCreateCommand(), a.userListCommand(), a.userDisableCommand(true), a.userDisableCommand(false),
-		a.userPasswordCommand(), a.userPasskeysCommand(), a.userForgetPasskeyCommand())
+		a.userPasswordCommand(), a.userPasskeysCommand(), a.userForgetPasskeyCommand(), a.userClaimsCommand())
 }
 
 func principalColumns() []column[api.Principal] {

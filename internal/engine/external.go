@@ -25,14 +25,39 @@ type ExternalSignIn struct {
 	Email       string
 	Managed     []string // names of the groups whose members the provider decides
 	Groups      []string // those of them that the person is in
+	Read        []ClaimRead
+	// GroupsUnknown says why the provider did not tell which groups the person is in: their memberships then stay. Empty where it did.
+	GroupsUnknown string
 	Session     Session  // its principal is filled in here
 	Address     netip.Addr
 	Via         string
 }
 
+// ClaimRead is what was read of one claim at a sign-in, for an administrator who wonders why somebody is called so, or is in no
+// group.
+type ClaimRead struct {
+	Use     string   // name, displayName, email, emailVerified or groups; userinfo where that endpoint did not answer
+	Claim   string   // its name
+	From    string   // "id token" or "userinfo"; empty where it was not found
+	Values  []string // at most maxClaimValues
+	Problem string   // absent, overage, unreadable or failed; empty for none
+}
+
+const maxClaimValues = 200
+
+// bounded gives what is kept of it.
+func (r ClaimRead) bounded() ClaimRead {
+	values := r.Values[:min(len(r.Values), maxClaimValues)]
+	r.Claim, r.Values = clip(r.Claim), make([]string, len(values))
+	for i, v := range values {
+		r.Values[i] = clip(v)
+	}
+	return r
+}
+
 // SignInExternally keeps a session for the person that a provider's subject is bound to in the tenant. At the first sign-in a new user
 // is made there and bound: never one that exists, whatever they are called, since a name proves nothing. Memberships of managed groups
-// become what the provider says. Package identity alone calls it, after it has checked the provider's word.
+// become what the provider says, where it says anything of them. Package identity alone calls it, after it has checked the provider's word.
 func (e *Engine) SignInExternally(ctx context.Context, in ExternalSignIn) (p access.Principal, err error) {
 	var refusal error
 	err = e.update(ctx, func(tx Tx) error {
@@ -45,6 +70,7 @@ func (e *Engine) SignInExternally(ctx context.Context, in ExternalSignIn) (p acc
 			if p, err = w.newExternal(ctx, in); err != nil {
 				return err
 			}
+			bound = ExternalIdentity{Tenant: in.Tenant, Issuer: in.Issuer, Subject: in.Subject, Principal: p.ID, CreatedAt: now}
 		case err != nil:
 			return fmt.Errorf("read external identity: %w", err)
 		default:
@@ -61,14 +87,25 @@ func (e *Engine) SignInExternally(ctx context.Context, in ExternalSignIn) (p acc
 		if err := w.syncGroups(ctx, p, in, actor); err != nil {
 			return err
 		}
+		bound.SeenAt, bound.Read = now, nil
+		for _, r := range in.Read {
+			bound.Read = append(bound.Read, r.bounded())
+		}
+		if err := tx.SeeExternalIdentity(ctx, bound); err != nil {
+			return fmt.Errorf("save what was read: %w", err)
+		}
 		in.Session.Principal = p.ID
 		if err := tx.SaveSession(ctx, in.Session); err != nil {
 			return fmt.Errorf("save session: %w", err)
 		}
-		w.event(access.Event{
+		signed := access.Event{
 			Kind: access.SignedIn, Actor: actor, Tenant: p.Tenant,
 			Details: map[string]string{"issuer": clip(in.Issuer), "subject": clip(in.Subject), "client": clip(in.Session.Client)},
-		})
+		}
+		if in.GroupsUnknown != "" {
+			signed.Details["groupsUnknown"] = in.GroupsUnknown
+		}
+		w.event(signed)
 		return w.finish(ctx)
 	})
 	if err == nil {
@@ -145,10 +182,10 @@ func (w *work) freeName(ctx context.Context, in ExternalSignIn) (string, error) 
 	return "", access.Fault(access.KindConflict, "nameTaken", "too many users are called %q already", clip(base))
 }
 
-// syncGroups makes memberships of the managed groups what the provider says. A group that there is not is passed over, and
+// syncGroups makes memberships of the managed groups what the provider says; where it says nothing, they stay. A group that there is not is passed over, and
 // its name recorded.
 func (w *work) syncGroups(ctx context.Context, p access.Principal, in ExternalSignIn, by access.Actor) error {
-	if len(in.Managed) == 0 {
+	if len(in.Managed) == 0 || in.GroupsUnknown != "" {
 		return nil
 	}
 	data, err := w.tx.Directory(ctx)
@@ -182,6 +219,31 @@ func (w *work) syncGroups(ctx context.Context, p access.Principal, in ExternalSi
 		}
 	}
 	return nil
+}
+
+// ExternalIdentities gives how a person of the caller's tenant signs in by its identity provider, with what was read at the last
+// sign-in. Whoever may read principals may, and everybody about themselves.
+func (e *Engine) ExternalIdentities(ctx context.Context, c Caller, ref string) (list []ExternalIdentity, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PrincipalsRead, details: map[string]string{"principal": ref}}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		if !may.isSelf(ref) {
+			if err := may.require(rbac.PrincipalsRead, access.Root); err != nil {
+				return err
+			}
+		}
+		p, err := findPrincipal(ctx, r, c.Tenant, ref)
+		if err != nil {
+			return err
+		}
+		if list, err = r.ExternalIdentities(ctx, p.ID); err != nil {
+			return fmt.Errorf("read external identities: %w", err)
+		}
+		return nil
+	})
+	return list, err
 }
 
 // BeginCeremony keeps the first half of a sign-in. Package identity alone calls it, and the next one.

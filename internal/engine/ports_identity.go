@@ -18,6 +18,7 @@ type IdentityReader interface {
 	Networks(ctx context.Context, tenant access.TenantID) ([]access.Network, error) // by name; at most 1,000
 
 	ExternalIdentity(ctx context.Context, tenant access.TenantID, issuer, subject string) (ExternalIdentity, error)
+	ExternalIdentities(ctx context.Context, principal access.PrincipalID) ([]ExternalIdentity, error) // oldest first
 
 	Passkey(ctx context.Context, id string) (Passkey, error)
 	Passkeys(ctx context.Context, principal access.PrincipalID) ([]Passkey, error) // by age; at most 100
@@ -43,6 +44,7 @@ type IdentityWriter interface {
 	SaveNetwork(ctx context.Context, n access.Network, was int64) error
 	DeleteNetwork(ctx context.Context, tenant access.TenantID, name string) error // not found if it is not there
 
+	SeeExternalIdentity(ctx context.Context, i ExternalIdentity) error  // writes SeenAt and Read of one that is there
 	SaveExternalIdentity(ctx context.Context, i ExternalIdentity) error // inserts; conflict if the subject is bound in the tenant already
 
 	SavePasskey(ctx context.Context, p Passkey, was int64) error
@@ -83,6 +85,8 @@ type ExternalIdentity struct {
 	Subject   string
 	Principal access.PrincipalID
 	CreatedAt time.Time
+	SeenAt    time.Time   // of the last sign-in
+	Read      []ClaimRead // then
 }
 
 // Passkey is a credential that a person signs in with.

@@ -41,6 +41,7 @@ func (a *API) principalRoutes() {
 	}, a.removeMember)
 	a.secretRoutes()
 	a.passwordRoutes()
+	a.claimRoutes()
 }
 
 type listPrincipalsInput struct {

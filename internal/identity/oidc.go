@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -29,8 +30,10 @@ type OIDCConfig struct {
 	ClientID     string
 	ClientSecret string            // empty for a public client; PKCE is used either way
 	PublicURL    string            // of this server, such as https://postern.example; empty: as the browser calls it
-	GroupsClaim  string            // "groups" where empty
-	Groups       map[string]string // by value of that claim: the name of a group here
+	Scopes       []string          // that are asked for; empty: openid, profile, email, and groups where it is needed and offered
+	Claims       ClaimNames        // what the claims are called
+	UserInfo     UserInfo          // when the provider's userinfo endpoint is asked too; UserInfoNeeded where empty
+	Groups       map[string]string // by value of the claim of groups: the name of a group here
 	Domains      []string          // of verified mail addresses, to one of which a person must belong; none: anybody of the provider
 	Client       *http.Client      // that reaches the provider; http.DefaultClient's like where nil
 }
@@ -39,6 +42,7 @@ const (
 	ceremonyTime  = 10 * time.Minute
 	oidcCeremony  = "oidc"
 	oidcTimeout   = 15 * time.Second
+	groupsScope   = "groups"
 	oidcAlgorithm = "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA" // never none, never symmetric
 )
 
@@ -48,23 +52,52 @@ type oidcLogin struct {
 
 	mu       sync.Mutex // guards what follows
 	provider *oidc.Provider
+	fetching *fetching // nil while nobody asks
 }
 
-// found gives the provider, whose description is fetched when it is first needed.
+// fetching is the provider's description on its way.
+type fetching struct {
+	done chan struct{} // closed when what follows is set
+	err  error
+}
+
+// found gives the provider, whose description is fetched when it is first needed: once for all who wait for it, and each
+// waits no longer than its own call lasts.
 func (l *oidcLogin) found(ctx context.Context) (*oidc.Provider, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.provider != nil {
+		defer l.mu.Unlock()
 		return l.provider, nil
 	}
-	// Its keys are fetched later, by this context's client, so it may not end with the call.
-	client := context.WithoutCancel(oidc.ClientContext(ctx, l.config.Client))
-	provider, err := oidc.NewProvider(client, l.config.Issuer)
-	if err != nil {
-		return nil, providerAway(err)
+	way := l.fetching
+	if way == nil {
+		way = &fetching{done: make(chan struct{})}
+		l.fetching = way
+		// Its keys are fetched later, by this context's client, so it may not end with the call; the client's own time bounds it.
+		client := context.WithoutCancel(oidc.ClientContext(ctx, l.config.Client))
+		go func() {
+			provider, err := oidc.NewProvider(client, l.config.Issuer)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if err == nil {
+				l.provider = provider
+			}
+			way.err, l.fetching = err, nil
+			close(way.done)
+		}()
 	}
-	l.provider = provider
-	return provider, nil
+	l.mu.Unlock()
+	select {
+	case <-way.done:
+	case <-ctx.Done():
+		return nil, providerAway(ctx.Err())
+	}
+	if way.err != nil {
+		return nil, providerAway(way.err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.provider, nil
 }
 
 func providerAway(err error) error {
@@ -182,8 +215,26 @@ func (l *oidcLogin) callback() string { return OIDCCallback + l.config.Tenant }
 func (l *oidcLogin) oauth(provider *oidc.Provider, redirect string) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: l.config.ClientID, ClientSecret: l.config.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: redirect,
-		Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
+		Scopes: l.scopes(provider),
 	}
+}
+
+// scopes gives what is asked for. Many providers tell groups only to those who ask for the scope of that name.
+func (l *oidcLogin) scopes(provider *oidc.Provider) []string {
+	if len(l.config.Scopes) > 0 {
+		if slices.Contains(l.config.Scopes, oidc.ScopeOpenID) {
+			return l.config.Scopes
+		}
+		return append([]string{oidc.ScopeOpenID}, l.config.Scopes...)
+	}
+	scopes := []string{oidc.ScopeOpenID, "profile", "email"}
+	var offered struct {
+		Scopes []string `json:"scopes_supported"`
+	}
+	if len(l.config.Groups) > 0 && provider.Claims(&offered) == nil && slices.Contains(offered.Scopes, groupsScope) {
+		scopes = append(scopes, groupsScope)
+	}
+	return scopes
 }
 
 // OIDCFinish is the browser coming back.
@@ -293,7 +344,14 @@ func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(kept.Nonce)) != 1 {
 		return refuse("idTokenInvalid", "the identity provider's token is for another sign-in")
 	}
-	said, err = login.read(id)
+	claims, err := login.claims(ctx, provider, id, tokens)
+	if err != nil {
+		return said, err
+	}
+	if claims.failed != nil {
+		i.log.WarnContext(ctx, "the identity provider's userinfo was not read", "issuer", login.config.Issuer, "error", claims.failed)
+	}
+	said, err = login.read(id, claims)
 	said.Tenant = tenant
 	return said, err
 }
@@ -307,57 +365,6 @@ func answers(provider *oidc.Provider, named, asked string) bool {
 		return false
 	}
 	return named == asked || named == "" && !announced.Names
-}
-
-// read takes over the claims.
-func (l *oidcLogin) read(id *oidc.IDToken) (said engine.ExternalSignIn, err error) {
-	var c struct {
-		Preferred string `json:"preferred_username"`
-		Name      string `json:"name"`
-		Email     string `json:"email"`
-		Verified  any    `json:"email_verified"` // some providers write a text
-	}
-	all := map[string]any{}
-	if id.Claims(&c) != nil || id.Claims(&all) != nil || id.Subject == "" || len(id.Subject) > 255 {
-		return said, access.Fault(access.KindUnauthenticated, "idTokenInvalid", "the identity provider's token has claims that cannot be read")
-	}
-	verified := c.Verified == true || c.Verified == "true"
-	if _, domain, _ := strings.Cut(c.Email, "@"); len(l.config.Domains) > 0 &&
-		(!verified || !slices.ContainsFunc(l.config.Domains, func(d string) bool { return strings.EqualFold(d, domain) })) {
-		return said, access.Fault(access.KindForbidden, "domainNotAllowed", "people with this mail address are not let in here")
-	}
-	said = engine.ExternalSignIn{Issuer: id.Issuer, Subject: id.Subject, Name: c.Preferred, DisplayName: c.Name}
-	if verified {
-		said.Email = c.Email
-	}
-	if said.Name == "" {
-		said.Name = c.Email
-	}
-	for claimed, group := range l.config.Groups {
-		if !slices.Contains(said.Managed, group) {
-			said.Managed = append(said.Managed, group)
-		}
-		if slices.Contains(textsOf(all[l.config.GroupsClaim]), claimed) {
-			said.Groups = append(said.Groups, group)
-		}
-	}
-	slices.Sort(said.Managed)
-	return said, nil
-}
-
-// textsOf reads a claim that is one text or a list of them.
-func textsOf(claim any) (texts []string) {
-	switch v := claim.(type) {
-	case string:
-		return []string{v}
-	case []any:
-		for _, item := range v {
-			if text, ok := item.(string); ok {
-				texts = append(texts, text)
-			}
-		}
-	}
-	return texts
 }
 
 // oidcRefused records a refusal, and gives err back.
@@ -398,8 +405,9 @@ func newOIDC(configs []OIDCConfig) (logins []*oidcLogin, err error) {
 		if config.Tenant == "" || config.Issuer == "" || config.ClientID == "" {
 			return nil, errors.New("signing in by an identity provider needs the tenant, the provider's issuer and a client id")
 		}
-		if config.GroupsClaim == "" {
-			config.GroupsClaim = "groups"
+		config.Claims, config.UserInfo = config.Claims.complete(), cmp.Or(config.UserInfo, UserInfoNeeded)
+		if err := config.UserInfo.check(); err != nil {
+			return nil, err
 		}
 		if config.Client == nil {
 			config.Client = &http.Client{Timeout: oidcTimeout}

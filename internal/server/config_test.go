@@ -54,19 +54,19 @@ func TestLoad(t *testing.T) {
 func TestLoadProviders(t *testing.T) {
 	t.Parallel()
 	want := []server.OIDC{
-		{Tenant: "default", Issuer: "https://login.example/realms/main", ClientID: "postern", ClientSecretFile: "/etc/postern/oidc-secret", GroupsClaim: "groups", Groups: map[string]string{"a": "b", "c": "b"}, Domains: []string{"example.org"}},
-		{Tenant: "contoso", Issuer: "http://127.0.0.1:8080", ClientID: "42", GroupsClaim: "roles", CAFile: "/etc/ca.pem"},
+		{Tenant: "default", Issuer: "https://login.example/realms/main", ClientID: "postern", ClientSecretFile: "/etc/postern/oidc-secret", Groups: map[string]string{"a": "b", "c": "b"}, Domains: []string{"example.org"}},
+		{Tenant: "contoso", Issuer: "http://127.0.0.1:8080", ClientID: "42", NameClaim: "upn", DisplayNameClaim: "cn", EmailClaim: "mail", GroupsClaim: "roles", Scopes: []string{"openid", "groups"}, UserInfo: "always", CAFile: "/etc/ca.pem"},
 	}
 	file := write(t, `data: /srv
 oidc:
   - {tenant: default, issuer: "https://login.example/realms/main", clientID: postern, clientSecretFile: /etc/postern/oidc-secret, groups: {a: b, c: b}, domains: [example.org]}
-  - {tenant: contoso, issuer: "http://127.0.0.1:8080", clientID: 42, groupsClaim: roles, caFile: /etc/ca.pem}
+  - {tenant: contoso, issuer: "http://127.0.0.1:8080", clientID: 42, nameClaim: upn, displayNameClaim: cn, emailClaim: mail, groupsClaim: roles, scopes: [openid, groups], userinfo: always, caFile: /etc/ca.pem}
 `)
 	got, err := server.Load(file, environment(), nil)
 	if diff := cmp.Diff(want, got.OIDC); err != nil || diff != "" {
 		t.Errorf("from a file: %v (-want +got):\n%s", err, diff)
 	}
-	got, err = server.Load(file, environment("POSTERN_OIDC", `[{"tenant":"contoso","issuer":"http://127.0.0.1:8080","clientID":"42","groupsClaim":"roles","caFile":"/etc/ca.pem"}]`), nil)
+	got, err = server.Load(file, environment("POSTERN_OIDC", `[{"tenant":"contoso","issuer":"http://127.0.0.1:8080","clientID":"42","nameClaim":"upn","displayNameClaim":"cn","emailClaim":"mail","groupsClaim":"roles","scopes":["openid","groups"],"userinfo":"always","caFile":"/etc/ca.pem"}]`), nil)
 	if diff := cmp.Diff(want[1:], got.OIDC); err != nil || diff != "" {
 		t.Errorf("from the environment: %v (-want +got):\n%s", err, diff)
 	}

@@ -27,7 +27,12 @@ type OIDC struct {
 	Issuer           string
 	ClientID         string
 	ClientSecretFile string
+	Scopes           []string          // none: those that are needed
+	NameClaim        string            // of these claims, empty ones have the usual names
+	DisplayNameClaim string
+	EmailClaim       string
 	GroupsClaim      string
+	UserInfo         string            // needed, always or never
 	Groups           map[string]string // what is claimed, to the name of a group here
 	Domains          []string
 	CAFile           string
@@ -54,7 +59,7 @@ func setOIDC(c *Config, list *yaml.Node) error {
 		return errors.New("must be a list with a mapping for each tenant that has a provider: tenant, issuer, clientID …")
 	}
 	for n, item := range list.Content {
-		o := OIDC{GroupsClaim: "groups"}
+		var o OIDC
 		err := o.decode(item)
 		if err == nil {
 			err = o.check()
@@ -85,7 +90,12 @@ func (o *OIDC) decode(item *yaml.Node) error {
 		{"issuer", plain, &o.Issuer},
 		{"clientID", plain, &o.ClientID},
 		{"clientSecretFile", plain, &o.ClientSecretFile},
+		{"scopes", "a list of plain values", &o.Scopes},
+		{"nameClaim", plain, &o.NameClaim},
+		{"displayNameClaim", plain, &o.DisplayNameClaim},
+		{"emailClaim", plain, &o.EmailClaim},
 		{"groupsClaim", plain, &o.GroupsClaim},
+		{"userinfo", plain, &o.UserInfo},
 		{"groups", "a mapping of what is claimed to a group here, each once", &o.Groups},
 		{"domains", "a list of plain values", &o.Domains},
 		{"caFile", plain, &o.CAFile},
@@ -131,6 +141,16 @@ func (o *OIDC) check() error {
 	if u.Scheme != "https" && (u.Scheme != "http" || err != nil || !address.IsLoopback()) {
 		return fmt.Errorf("%q is not https: anybody on the way could sign in as anybody", o.Issuer)
 	}
+	if o.UserInfo != "" {
+		if err := oneOf(o.UserInfo, string(identity.UserInfoNeeded), string(identity.UserInfoAlways), string(identity.UserInfoNever)); err != nil {
+			return fmt.Errorf("userinfo: %w", err)
+		}
+	}
+	for _, scope := range o.Scopes {
+		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) {
+			return fmt.Errorf("%q is not a scope", scope)
+		}
+	}
 	for claimed, group := range o.Groups {
 		if claimed == "" || group == "" {
 			return errors.New("groups has an empty name")
@@ -153,7 +173,8 @@ func (c Config) providers() (list []identity.OIDCConfig, err error) {
 
 func (o *OIDC) identity(publicURL string) (identity.OIDCConfig, error) {
 	c := identity.OIDCConfig{
-		Tenant: o.Tenant, Issuer: o.Issuer, ClientID: o.ClientID, PublicURL: publicURL, GroupsClaim: o.GroupsClaim, Groups: o.Groups, Domains: o.Domains,
+		Tenant: o.Tenant, Issuer: o.Issuer, ClientID: o.ClientID, PublicURL: publicURL, Scopes: o.Scopes, UserInfo: identity.UserInfo(o.UserInfo),
+		Claims: identity.ClaimNames{Name: o.NameClaim, DisplayName: o.DisplayNameClaim, Email: o.EmailClaim, Groups: o.GroupsClaim}, Groups: o.Groups, Domains: o.Domains,
 	}
 	if o.ClientSecretFile != "" {
 		data, err := os.ReadFile(o.ClientSecretFile)

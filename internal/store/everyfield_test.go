@@ -307,6 +307,17 @@ func everyKept(f *fixture) []kept {
 			func(ctx context.Context, r engine.Reader) (engine.ExternalIdentity, error) {
 				return r.ExternalIdentity(ctx, tenantID, text, text)
 			}),
+		keep("SeeExternalIdentity", func(i *engine.ExternalIdentity) {
+			i.Tenant, i.Issuer, i.Subject, i.Principal = tenantID, text, text+"2", f.user
+		},
+			func(ctx context.Context, tx engine.Tx, i engine.ExternalIdentity) error {
+				before := i
+				before.SeenAt, before.Read = time.Time{}, nil
+				return firstOf(tx.SaveExternalIdentity(ctx, before), tx.SeeExternalIdentity(ctx, i))
+			},
+			func(ctx context.Context, r engine.Reader) (engine.ExternalIdentity, error) {
+				return r.ExternalIdentity(ctx, tenantID, text, text+"2")
+			}),
 		keep("SavePasskey", func(p *engine.Passkey) { p.ID, p.Principal = text, f.user },
 			func(ctx context.Context, tx engine.Tx, p engine.Passkey) error { return tx.SavePasskey(ctx, p, 0) },
 			func(ctx context.Context, r engine.Reader) (engine.Passkey, error) { return r.Passkey(ctx, text) }),

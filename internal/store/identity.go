@@ -16,7 +16,9 @@ const (
 	networkColumns      = "n.tenant, n.name, n.prefixes, n.created_at, n.updated_at, n.revision"
 	selectNetwork       = "select " + networkColumns + " from networks n where n.tenant = $1 and n.name_key = $2 limit 1"
 	selectNetworks      = "select " + networkColumns + " from networks n where n.tenant = $1 order by n.name_key limit 1000"
-	selectExternal      = "select tenant, issuer, subject, principal, created_at from external_identities where tenant = $1 and issuer = $2 and subject = $3 limit 1"
+	externalColumns     = "tenant, issuer, subject, principal, created_at, seen_at, claims"
+	selectExternal      = "select " + externalColumns + " from external_identities where tenant = $1 and issuer = $2 and subject = $3 limit 1"
+	selectExternalsOf   = "select " + externalColumns + " from external_identities where principal = $1 order by created_at, issuer, subject"
 	passkeyColumns      = "k.id, k.principal, k.name, k.body, k.created_at, k.used_at, k.revision" //nolint:gosec // names of columns
 	selectPasskey       = "select " + passkeyColumns + " from passkeys k where k.id = $1 limit 1"
 	selectPasskeys      = "select " + passkeyColumns + " from passkeys k where k.principal = $1 order by k.created_at, k.id limit 100"
@@ -76,10 +78,30 @@ func (r *reader) Networks(ctx context.Context, tenant access.TenantID) ([]access
 
 // ExternalIdentity implements engine.IdentityReader.
 func (r *reader) ExternalIdentity(ctx context.Context, tenant access.TenantID, issuer, subject string) (engine.ExternalIdentity, error) {
-	return one(ctx, r.q, "external identity", func(row scanner) (i engine.ExternalIdentity, err error) {
-		err = row.Scan(&i.Tenant, &i.Issuer, &i.Subject, &i.Principal, timeColumn{&i.CreatedAt})
-		return i, err
-	}, selectExternal, string(tenant), issuer, subject)
+	return one(ctx, r.q, "external identity", scanExternal, selectExternal, string(tenant), issuer, subject)
+}
+
+// ExternalIdentities implements engine.IdentityReader.
+func (r *reader) ExternalIdentities(ctx context.Context, principal access.PrincipalID) ([]engine.ExternalIdentity, error) {
+	return all(ctx, r.q, scanExternal, selectExternalsOf, string(principal))
+}
+
+func scanExternal(row scanner) (i engine.ExternalIdentity, err error) {
+	var claims []claimRecord
+	err = row.Scan(&i.Tenant, &i.Issuer, &i.Subject, &i.Principal, timeColumn{&i.CreatedAt}, timeColumn{&i.SeenAt}, jsonColumn{&claims})
+	for _, c := range claims {
+		i.Read = append(i.Read, engine.ClaimRead(c))
+	}
+	return i, err
+}
+
+// claimRecord is engine.ClaimRead as it is kept.
+type claimRecord struct {
+	Use     string   `json:"use"`
+	Claim   string   `json:"claim,omitempty"`
+	From    string   `json:"from,omitempty"`
+	Values  []string `json:"values,omitempty"`
+	Problem string   `json:"problem,omitempty"`
 }
 
 // Passkey implements engine.IdentityReader.

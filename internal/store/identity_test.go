@@ -54,6 +54,8 @@ func TestIdentityRoundTrip(t *testing.T) {
 			get("external identity", external, e, err)
 			e, err = r.ExternalIdentity(ctx, "other", "https://idp.example", "42")
 			get("the same subject in another tenant", elsewhere, e, err)
+			es, err := r.ExternalIdentities(ctx, f.user)
+			get("external identities", []engine.ExternalIdentity{external}, es, err)
 			k, err := r.Passkey(ctx, "k")
 			get("passkey", key, k, err)
 			ks, err := r.Passkeys(ctx, f.user)

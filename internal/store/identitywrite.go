@@ -18,7 +18,8 @@ values ($1, $2, $3, $4, $5, $6, $7)`
 	updateNetwork = `update networks set name = $2, prefixes = $4, created_at = $5, updated_at = $6, revision = $7
 where tenant = $1 and name_key = $3 and revision = $8`
 	deleteNetwork  = "delete from networks where tenant = $1 and name_key = $2"
-	insertExternal = "insert into external_identities (tenant, issuer, subject, principal, created_at) values ($1, $2, $3, $4, $5)"
+	insertExternal = "insert into external_identities (tenant, issuer, subject, principal, created_at, seen_at, claims) values ($1, $2, $3, $4, $5, $6, $7)"
+	seeExternal    = "update external_identities set seen_at = $4, claims = $5 where tenant = $1 and issuer = $2 and subject = $3"
 	insertPasskey  = "insert into passkeys (id, principal, name, body, created_at, used_at, revision) values ($1, $2, $3, $4, $5, $6, $7)"
 	updatePasskey  = `update passkeys set principal = $2, name = $3, body = $4, created_at = $5, used_at = $6, revision = $7
 where id = $1 and revision = $8`
@@ -69,7 +70,28 @@ func (t *tx) DeleteNetwork(ctx context.Context, tenant access.TenantID, name str
 
 // SaveExternalIdentity implements engine.IdentityWriter.
 func (t *tx) SaveExternalIdentity(ctx context.Context, i engine.ExternalIdentity) error {
-	return t.exec(ctx, "external identity", nil, insertExternal, string(i.Tenant), i.Issuer, i.Subject, string(i.Principal), micros(i.CreatedAt))
+	claims, err := claimsText(i.Read)
+	if err != nil {
+		return err
+	}
+	return t.exec(ctx, "external identity", nil, insertExternal, string(i.Tenant), i.Issuer, i.Subject, string(i.Principal), micros(i.CreatedAt), micros(i.SeenAt), claims)
+}
+
+// SeeExternalIdentity implements engine.IdentityWriter.
+func (t *tx) SeeExternalIdentity(ctx context.Context, i engine.ExternalIdentity) error {
+	claims, err := claimsText(i.Read)
+	if err != nil {
+		return err
+	}
+	return t.exec(ctx, "external identity", missing("external identity"), seeExternal, string(i.Tenant), i.Issuer, i.Subject, micros(i.SeenAt), claims)
+}
+
+func claimsText(read []engine.ClaimRead) (string, error) {
+	records := make([]claimRecord, len(read))
+	for i, r := range read {
+		records[i] = claimRecord(r)
+	}
+	return toJSON(records)
 }
 
 // SavePasskey implements engine.IdentityWriter.

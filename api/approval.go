@@ -59,7 +59,7 @@ type BreakGlassRule struct {
 type NewDecision struct {
 	Approve bool   `json:"approve"`
 	Comment string `json:"comment,omitempty" maxLength:"4096"`
-	Digest  string `json:"digest" maxLength:"128" doc:"The digest of the request as it was shown: what has changed since is not decided."`
+	Digest  string `json:"digest" minLength:"1" maxLength:"128" doc:"The digest of the request as it was shown: what has changed since is not decided."`
 }
 
 // Decision is one approver's approve or deny.
@@ -122,22 +122,37 @@ type Question struct {
 	Sources       []string   `json:"sources,omitempty" maxItems:"100" doc:"Prefixes, names of networks, or me; the caller's address if absent."`
 	ForSeconds    int64      `json:"forSeconds,omitempty" minimum:"1" doc:"One hour if absent."`
 	At            *time.Time `json:"at,omitempty" doc:"When it would be asked; absent is now."`
+	Start         *time.Time `json:"start,omitempty" doc:"For when; absent is at once."`
 	Justification string     `json:"justification,omitempty" maxLength:"4096" doc:"Absent: one that fits is assumed."`
 	Ticket        string     `json:"ticket,omitempty" maxLength:"256" doc:"Absent: one that fits is assumed."`
 }
 
+// Chain is how long something would be open without a break, with what the same person has, had or will have of it less than the
+// policy's gap before or after. Limits hold for that, and not for one request of many.
+type Chain struct {
+	Item           int       `json:"item" doc:"Of the request, from 0."`
+	Start          time.Time `json:"start"`
+	End            time.Time `json:"end"`
+	Seconds        int64     `json:"seconds" doc:"From start to end; where it is beyond the longest, perhaps more."`
+	LongestSeconds int64     `json:"longestSeconds" doc:"The most that is approved without people."`
+	GapSeconds     int64     `json:"gapSeconds" doc:"What lies less than so long apart counts as one."`
+	Beyond         bool      `json:"beyond,omitempty" doc:"It is longer than that: only people can approve it."`
+}
+
 // Explanation is the answer: every step, and what they come to.
 type Explanation struct {
-	Outcome   string        `json:"outcome" enum:"automatic,approval,refused"`
-	Steps     []ExplainStep `json:"steps"`
-	Reasons   []Reason      `json:"reasons,omitempty" doc:"Every reason for the refusal."`
-	Case      *ApprovalCase `json:"case,omitempty" doc:"The case of the rule that applies."`
-	Approvers []string      `json:"approvers,omitempty" doc:"Names of who may decide in some stage; the first 50."`
+	Outcome   string         `json:"outcome" enum:"automatic,approval,refused"`
+	Steps     []ExplainStep  `json:"steps"`
+	Reasons   []Reason       `json:"reasons,omitempty" doc:"Every reason for the refusal."`
+	Case      *ApprovalCase  `json:"case,omitempty" doc:"The first of the cases."`
+	Cases     []ApprovalCase `json:"cases,omitempty" doc:"The cases of the rule under which it falls: those that apply when it is asked, and at some time of what is asked for. It needs what all of them ask for."`
+	Chain     *Chain         `json:"chain,omitempty" doc:"How long it would be open without a break."`
+	Approvers []string       `json:"approvers,omitempty" doc:"Names of who may decide in some stage; the first 50."`
 }
 
 // ExplainStep is one step of an explanation.
 type ExplainStep struct {
-	Step string `json:"step" doc:"machine, authorization, limits, case, stage, step-up or break-glass."`
+	Step string `json:"step" doc:"machine, authorization, limits, chain, case, stage or step-up."`
 	OK   bool   `json:"ok"`
 	Text string `json:"text"`
 }

@@ -25,6 +25,7 @@ type EligibilityTerms struct {
 	Ticket                TicketRule        `json:"ticket,omitzero"`
 	Approval              []ApprovalCase    `json:"approval,omitempty" maxItems:"50" doc:"Who must agree; absent approves by itself."`
 	PendingTimeoutSeconds int64             `json:"pendingTimeoutSeconds,omitempty" minimum:"0" doc:"How long a request may wait; absent is 24 hours."`
+	GapSeconds            int64             `json:"gapSeconds,omitempty" minimum:"0" doc:"Activations of one person that lie less than so long apart count as one; absent is 15 minutes."`
 }
 
 // NewEligibility makes a principal eligible for a role at a scope. Of a group, each member activates for themselves.

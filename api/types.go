@@ -206,6 +206,7 @@ type MachinePolicy struct {
 	Approval              []ApprovalCase    `json:"approval,omitempty" maxItems:"20" doc:"Who must agree: the first case that applies; absent approves at once."`
 	BreakGlass            *BreakGlassRule   `json:"breakGlass,omitempty" doc:"Absent: nobody may open without the approval."`
 	PendingTimeoutSeconds int64             `json:"pendingTimeoutSeconds,omitempty" minimum:"0" doc:"How long a request waits for its decision; a day if absent."`
+	GapSeconds            int64             `json:"gapSeconds,omitempty" minimum:"0" doc:"Openings of one person that lie less than so long apart count as one; 15 minutes if absent."`
 }
 
 // PortRule is one guarded port or range, and the limits within which a request may open it.
@@ -279,6 +280,7 @@ type Request struct {
 	Extends    string      `json:"extends,omitempty" doc:"Id of the grant that it asks more time for."`
 	BreakGlass bool        `json:"breakGlass,omitempty"`
 	Approvals  []Approval  `json:"approvals,omitempty" doc:"How deciding stands; where the request was asked for by itself, or needs the caller's decision."`
+	Chains     []Chain     `json:"chains,omitempty" doc:"Of items that would be open without a break for longer than what is asked for by itself; while it is pending, and was asked for by itself."`
 	Decisions  []Decision  `json:"decisions,omitempty"`
 	Mine       bool        `json:"mine,omitempty" doc:"The caller may decide it now."`
 	Warnings   []string    `json:"warnings,omitempty" doc:"When it was made for the caller's own address: why that is a poor source, if it is."`

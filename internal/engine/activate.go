@@ -128,7 +128,10 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	d, err := e.file(ctx, tx, may, request, asked, places, verdict.Wait)
+	for i := range request.Items {
+		request.Items[i].Until = micros(verdict.Items[i].Until)
+	}
+	d, err := e.file(ctx, tx, may, request, asked, places, verdict)
 	if err != nil {
 		return d, err
 	}

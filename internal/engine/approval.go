@@ -95,18 +95,34 @@ type ask struct {
 	machines      []access.Machine        // by item
 	justification string
 	ticket        string
-	start         time.Time // zero: at approval
+	start         time.Time       // zero: at approval
+	windows       []time.Time     // starts of a series
+	extends       access.Grant    // what a later end is asked for; the zero grant where it is none
+	longest       []time.Duration // by item: what its rule allows
+	chains        []Chain         // by item
+}
+
+// askOf gives what a request asks for; what guards it is still to be filled in.
+func askOf(r access.Request) ask {
+	a := ask{
+		tenant: r.Tenant, requester: r.Requester, requesterName: r.RequesterName, items: r.Items, justification: r.Justification, ticket: r.Ticket,
+		start: r.Start, windows: r.Windows,
+	}
+	if r.Address.IsValid() {
+		a.address = r.Address.String()
+	}
+	return a
 }
 
 // chosen is what the rules ask of a request.
 type chosen struct {
 	approvals []access.Approval // of the cases that have stages; none: it is approved at once
-	cases     []access.Case     // by item
+	cases     [][]access.Case   // by item: those under which it falls
 	stepUp    bool              // asking needs a fresh sign-in with a passkey
 	refusals  []access.Reason
 }
 
-// choose finds the case of each item, and whether everybody together could meet it.
+// choose finds the cases of each item, and whether everybody together could meet them.
 func (e *Engine) choose(ctx context.Context, r Reader, may rights, a ask, now time.Time) (chosen, error) {
 	var out chosen
 	var groups []string
@@ -121,18 +137,17 @@ func (e *Engine) choose(ctx context.Context, r Reader, may rights, a ask, now ti
 			}
 			asked = true
 		}
-		field := fmt.Sprintf("items[%d]", i)
-		_, c, ok, err := policy.Choose(rule, a.facts(i, groups, now), e.rules.compile, e.rules.zone)
-		switch {
-		case err != nil:
-			out.refusals = append(out.refusals, access.Reason{Code: "ruleFailed", Field: field, Message: fmt.Sprintf("the policy's approval rule for %s cannot be evaluated, so nothing is opened: %v", a.machines[i].Name, err)})
-		case !ok:
-			out.refusals = append(out.refusals, access.Reason{Code: "noCaseApplies", Field: field, Message: fmt.Sprintf("no case of the policy's approval rule for %s applies to this request now", a.machines[i].Name)})
+		choice, err := policy.Choose(rule, a.facts(i, groups, now), e.rules.compile, e.rules.zone)
+		out.cases = append(out.cases, choice.Cases)
+		if reason, refused := a.unmet(i, choice, err, now); refused {
+			out.refusals = append(out.refusals, reason)
+			continue
 		}
-		out.cases = append(out.cases, c)
-		out.stepUp = out.stepUp || c.StepUp
-		if err == nil && ok && len(c.Stages) > 0 {
-			out.add(c, i)
+		for _, c := range choice.Cases {
+			out.stepUp = out.stepUp || c.StepUp
+			if len(c.Stages) > 0 {
+				out.add(c, i)
+			}
 		}
 	}
 	for _, approval := range out.approvals {
@@ -152,6 +167,35 @@ func (e *Engine) choose(ctx context.Context, r Reader, may rights, a ask, now ti
 	return out, nil
 }
 
+// unmet gives why no case of its rule decides item i.
+func (a ask) unmet(i int, choice policy.Choice, err error, now time.Time) (access.Reason, bool) {
+	reason := access.Reason{Field: fmt.Sprintf("items[%d]", i)}
+	name := a.machines[i].Name
+	switch {
+	case err != nil:
+		reason.Code, reason.Message = "ruleFailed", fmt.Sprintf("the policy's approval rule for %s cannot be evaluated, so nothing is opened: %v", name, err)
+	case choice.Beyond:
+		return a.chains[i].tooLong(a.what(i)), true
+	case choice.None.IsZero():
+		return reason, false
+	case choice.None.Equal(now):
+		reason.Code, reason.Message = "noCaseApplies", fmt.Sprintf("no case of the policy's approval rule for %s applies to this request now", name)
+	default:
+		reason.Code = "noCaseApplies"
+		reason.Message = fmt.Sprintf("no case of the policy's approval rule for %s applies to what is asked for at %s", name, choice.None.UTC().Format(time.RFC3339))
+	}
+	return reason, true
+}
+
+// what names item i.
+func (a ask) what(i int) string {
+	item := a.items[i]
+	if !item.Role.IsZero() {
+		return item.Role.String()
+	}
+	return "port " + item.Ports.String() + " of " + a.machines[i].Name
+}
+
 // add puts item under the approval of its case, which items of one case share.
 func (out *chosen) add(c access.Case, item int) {
 	for k := range out.approvals {
@@ -167,14 +211,11 @@ func (a ask) facts(i int, groups []string, now time.Time) policy.Facts {
 	item := a.items[i]
 	f := policy.Facts{
 		Requester: a.requester, RequesterName: a.requesterName, Groups: groups, Address: a.address, Machine: a.machines[i],
-		Ports: item.Ports, Protocol: item.Protocol, Duration: item.Duration, Justification: a.justification, Ticket: a.ticket,
-		Start: a.start, Now: now,
+		Ports: item.Ports, Protocol: item.Protocol, Duration: a.chains[i].Length(), Justification: a.justification, Ticket: a.ticket,
+		Start: a.start, Now: now, Windows: a.ahead(i, now), Beyond: a.chains[i].Beyond(),
 	}
 	if f.Start.IsZero() {
 		f.Start = now
-	}
-	if !item.Until.IsZero() {
-		f.Duration = item.Until.Sub(f.Start)
 	}
 	for _, s := range item.Sources {
 		f.Sources = append(f.Sources, s.String())
@@ -271,8 +312,9 @@ func isApprover(dir *rbac.Directory, request access.Request, person access.Princ
 	return false
 }
 
-// tallies replays the decisions on each approval of a request. Decisions on what the request was before count no more.
-func tallies(request access.Request, decisions []access.Decision, now time.Time) []policy.Progress {
+// tallies replays the decisions on each approval of a request, of those who may decide now; where who is nil, of all who could
+// when they did. Decisions on what the request was before count no more.
+func tallies(request access.Request, who policy.People, decisions []access.Decision, now time.Time) []policy.Progress {
 	out := make([]policy.Progress, len(request.Approvals))
 	for i, a := range request.Approvals {
 		var counted []access.Decision
@@ -281,7 +323,7 @@ func tallies(request access.Request, decisions []access.Decision, now time.Time)
 				counted = append(counted, d)
 			}
 		}
-		out[i] = policy.Tally(a.Case, request.Requester, request.CreatedAt, counted, now)
+		out[i] = policy.Tally(a.Case, request.Requester, who, request.CreatedAt, counted, now)
 	}
 	return out
 }

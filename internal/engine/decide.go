@@ -183,7 +183,7 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 	c := d.may.caller
 	var made []access.Decision
 	var before, elsewhere, stepUp bool
-	for i, p := range tallies(d.request, d.decisions, d.now) {
+	for i, p := range tallies(d.request, people{d.may.dir}, d.decisions, d.now) {
 		if p.Outcome != policy.Waiting {
 			continue
 		}
@@ -218,7 +218,7 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 
 // advance carries out what the decisions amount to, and saves the request.
 func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) error {
-	progress := tallies(d.request, d.decisions, d.now)
+	progress := tallies(d.request, people{d.may.dir}, d.decisions, d.now)
 	var events []access.Event
 	var err error
 	next := d.request

@@ -135,8 +135,10 @@ func TestWhoMayNotDecide(t *testing.T) {
 	nobody := w.user("nobody", "")
 	_, err = w.decide(nobody, d, true)
 	wantCode(t, err, access.KindNotFound, "unknownRequest")
-	_, err = w.Decide(w.ctx, w.bob, d.Request.ID, true, "", "another digest")
-	wantCode(t, err, access.KindConflict, "requestChanged")
+	for _, digest := range []string{"another digest", ""} { // a decision is bound to what was shown
+		_, err = w.Decide(w.ctx, w.bob, d.Request.ID, true, "", digest)
+		wantCode(t, err, access.KindConflict, "requestChanged")
+	}
 
 	own := must(w.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t) // an administrator, who is an approver too
 	_, err = w.decide(w.admin, own, true)

@@ -28,6 +28,7 @@ type EligibilityInput struct {
 	Ticket         access.TicketRule
 	Approval       access.Rule
 	PendingTimeout time.Duration
+	Gap            time.Duration // 0: access.DefaultGap
 }
 
 // EligibilityDetail is an eligibility with the names that people know.
@@ -219,7 +220,7 @@ func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in
 	}
 	next := access.Eligibility{
 		ID: access.EligibilityID(strings.ToLower(string(in.ID))), Tenant: tenant, Principal: holder.ID, Role: role.ID, Scope: scope, Start: micros(in.Start), End: micros(in.End),
-		Max: in.Max, Justification: in.Justification, Ticket: in.Ticket, Approval: in.Approval, PendingTimeout: in.PendingTimeout,
+		Max: in.Max, Justification: in.Justification, Ticket: in.Ticket, Approval: in.Approval, PendingTimeout: in.PendingTimeout, Gap: in.Gap,
 		CreatedBy: c.Principal, CreatedAt: may.now, UpdatedAt: may.now, Revision: 1,
 	}
 	who := []access.PrincipalID{holder.ID}

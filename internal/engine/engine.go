@@ -54,6 +54,7 @@ type Engine struct {
 	rules   *rulebook
 	tickets TicketChecker
 	swept   sweep // of the grants whose holders may have lost the right to them
+	counted sweep // pending requests, likewise
 
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 	forgot    atomic.Int64                   // when old watches of alerts were last deleted, in microseconds

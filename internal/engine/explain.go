@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type Question struct {
 	Networks      []string      // names of networks; where both are empty: the caller's own address
 	Duration      time.Duration // 0: one hour
 	At            time.Time     // when it would be asked; zero: now
+	Start         time.Time     // for when; zero: at once
 	Justification string        // empty: one that fits is assumed
 	Ticket        string        // empty: one that fits is assumed
 }
@@ -50,7 +52,8 @@ type Explanation struct {
 	Outcome   ExplainOutcome
 	Steps     []ExplainStep
 	Reasons   []access.Reason
-	Case      *access.Case // nil where the rule has none
+	Chain     *Chain        // how long it would be open with what there is beside it; nil where that is not known
+	Cases     []access.Case // under which it would fall; none where the rule has none
 	Names     map[access.PrincipalID]string
 	Approvers []string // names of who may decide in some stage; at most maxDeciders
 }
@@ -136,7 +139,7 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 	if q.Ticket == "" {
 		entry.Ticket = access.TicketRule{}
 	}
-	verdict := policy.Evaluate(policy.Input{Items: []policy.Item{item}, Justification: q.Justification, Ticket: q.Ticket}, now)
+	verdict := policy.Evaluate(policy.Input{Items: []policy.Item{item}, Start: q.Start, Justification: q.Justification, Ticket: q.Ticket}, now)
 	for _, reason := range verdict.Refusals {
 		x.step(false, "limits", "%s", reason.Message)
 	}
@@ -148,13 +151,18 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 		x.step(true, "limits", "the ticket would be checked by the ticket webhook, which is not asked here")
 	}
 	a := ask{
-		tenant: m.Tenant, requester: person.ID, requesterName: person.Name, justification: q.Justification, ticket: q.Ticket,
+		tenant: m.Tenant, requester: person.ID, requesterName: person.Name, justification: q.Justification, ticket: q.Ticket, start: q.Start,
 		items:   []access.Item{{Machine: m.ID, Ports: q.Ports, Protocol: verdict.Items[0].Protocol, Sources: verdict.Items[0].Sources, Duration: item.Duration}},
-		entries: []*access.MachinePolicy{&entry}, machines: []access.Machine{m},
+		entries: []*access.MachinePolicy{&entry}, machines: []access.Machine{m}, longest: []time.Duration{verdict.Items[0].Rule.Max},
 	}
 	if may.caller.Address.IsValid() {
 		a.address = may.caller.Address.String()
 	}
+	if a.chains, err = chains(ctx, r, a, now); err != nil {
+		return err
+	}
+	a.trim(now)
+	x.chain(a.chains[0], person.Name)
 	found, err := e.choose(ctx, r, may, a, now)
 	if err != nil {
 		return err
@@ -162,51 +170,42 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 	return x.approvals(ctx, r, may, person, entry, found)
 }
 
-// approvals explains the case that applies, its stages and who decides.
+// chain explains what counts together with the request.
+func (x *Explanation) chain(c Chain, who string) {
+	x.Chain = &c
+	switch {
+	case c.Beyond():
+		x.step(true, "chain", "with what %s has of it less than %s before or after, it would be open for %s without a break; more than %s is approved by people alone",
+			who, span(c.Gap), span(c.Length()), span(c.Longest))
+	case c.Joined():
+		x.step(true, "chain", "with what %s has of it less than %s before or after, it would be open for %s without a break, which is what the rule is asked about",
+			who, span(c.Gap), span(c.Length()))
+	}
+}
+
+// approvals explains the cases that apply, their stages and who decides.
 func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, person access.Principal, entry access.MachinePolicy, found chosen) error {
 	for _, reason := range found.refusals {
 		x.step(false, "case", "%s", reason.Message)
 	}
 	x.Reasons = append(x.Reasons, found.refusals...)
+	if entry.Approval.Automatic() && len(found.refusals) > 0 {
+		return nil
+	}
 	if entry.Approval.Automatic() {
 		x.step(true, "case", "the policy has no approval rule: requests inside its limits are approved at once")
 		return nil
 	}
-	c := found.cases[0]
-	number := slices.IndexFunc(entry.Approval.Cases, func(other access.Case) bool { return fmt.Sprint(other) == fmt.Sprint(c) }) + 1
-	if number == 0 {
-		return nil // none applies, which was said
-	}
-	x.Case = &c
-	x.step(true, "case", "case %d applies%s", number, named(c.Name))
-	if c.StepUp {
-		x.step(true, "step-up", "asking and deciding need a fresh sign-in with a passkey")
-	}
-	if len(c.Stages) == 0 {
-		x.step(true, "stage", "it has no stages: the request is approved at once")
-		return nil
-	}
-	if x.Outcome != ExplainRefused {
-		x.Outcome = ExplainApproval
-	}
 	var deciders []access.PrincipalID
-	for i, s := range c.Stages {
-		wanted, err := describeStage(ctx, r, may, s)
+	for _, c := range found.cases[0] {
+		number := slices.IndexFunc(entry.Approval.Cases, func(other access.Case) bool { return reflect.DeepEqual(other, c) }) + 1
+		x.Cases = append(x.Cases, c)
+		x.step(true, "case", "case %d applies%s", number, named(c.Name))
+		who, err := x.stages(ctx, r, may, person, c)
 		if err != nil {
 			return err
 		}
-		who := policy.Deciders(s, person.ID, people{may.dir})
 		deciders = append(deciders, who...)
-		text := fmt.Sprintf("stage %d wants %s; %d people may decide", i+1, wanted, len(who))
-		if s.Timeout > 0 {
-			text += fmt.Sprintf("; after %s the next stage decides in its place", span(s.Timeout))
-		}
-		x.step(true, "stage", "%s", text)
-		names, err := namesOf(ctx, r, may, namedIn(s))
-		if err != nil {
-			return err
-		}
-		maps.Copy(x.Names, names)
 	}
 	slices.Sort(deciders)
 	deciders = slices.Compact(deciders)
@@ -219,6 +218,40 @@ func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, perso
 	}
 	slices.SortFunc(x.Approvers, strings.Compare)
 	return nil
+}
+
+// stages explains what one case asks for, and gives who may decide in it.
+func (x *Explanation) stages(ctx context.Context, r Reader, may rights, person access.Principal, c access.Case) ([]access.PrincipalID, error) {
+	if c.StepUp {
+		x.step(true, "step-up", "asking and deciding need a fresh sign-in with a passkey")
+	}
+	if len(c.Stages) == 0 {
+		x.step(true, "stage", "it has no stages: it approves at once")
+		return nil, nil
+	}
+	if x.Outcome != ExplainRefused {
+		x.Outcome = ExplainApproval
+	}
+	var deciders []access.PrincipalID
+	for i, s := range c.Stages {
+		wanted, err := describeStage(ctx, r, may, s)
+		if err != nil {
+			return nil, err
+		}
+		who := policy.Deciders(s, person.ID, people{may.dir})
+		deciders = append(deciders, who...)
+		text := fmt.Sprintf("stage %d wants %s; %d people may decide", i+1, wanted, len(who))
+		if s.Timeout > 0 {
+			text += fmt.Sprintf("; after %s the next stage decides in its place", span(s.Timeout))
+		}
+		x.step(true, "stage", "%s", text)
+		names, err := namesOf(ctx, r, may, namedIn(s))
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(x.Names, names)
+	}
+	return deciders, nil
 }
 
 func named(name string) string {

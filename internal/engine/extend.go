@@ -72,7 +72,7 @@ func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID,
 		return RequestDetail{}, where.refusal
 	}
 	return e.fileExtension(ctx, tx, may, g, first, in, checked, where.place, policy.Item{
-		Machine: m.ID, Name: m.Name, Policy: where.entry, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources, Duration: until.Sub(g.Start),
+		Machine: m.ID, Name: m.Name, Policy: where.entry, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources,
 	}, access.Item{
 		Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports, Protocol: g.Protocol,
 		Sources: g.Sources, Until: until,
@@ -106,7 +106,7 @@ func (e *Engine) extendRole(ctx context.Context, tx Tx, may rights, g access.Gra
 		return RequestDetail{}, fmt.Errorf("read eligibility: %w", err)
 	}
 	asked, item := activation(eligibility, g.Role)
-	asked.Duration, item.Until = until.Sub(g.Start), until
+	item.Until = until
 	if !eligibility.End.IsZero() && until.After(eligibility.End) {
 		return RequestDetail{}, access.Fault(access.KindInvalid, "eligibilityEnds", "you are eligible for %s until %s: ask for no more than that", g.Role, eligibility.End.UTC().Format(time.RFC3339))
 	}
@@ -119,6 +119,11 @@ func (e *Engine) fileExtension(ctx context.Context, tx Tx, may rights, g access.
 	where place, judged policy.Item, kept access.Item,
 ) (RequestDetail, error) {
 	c := may.caller
+	if judged.Since = g.Start; in.Until.IsZero() {
+		judged.Duration = kept.Until.Sub(g.Start)
+	} else {
+		judged.Until = kept.Until
+	}
 	asked := policy.Input{Justification: first.Justification, Ticket: first.Ticket, Items: []policy.Item{judged}}
 	if in.Justification != "" {
 		asked.Justification = in.Justification
@@ -130,6 +135,12 @@ func (e *Engine) fileExtension(ctx context.Context, tx Tx, may rights, g access.
 	if err != nil {
 		return RequestDetail{}, err
 	}
+	if cut := micros(verdict.Items[0].Until); !cut.IsZero() {
+		kept.Until = cut
+	}
+	if !kept.Until.After(g.End) {
+		return RequestDetail{}, notLater(g)
+	}
 	id, err := chosenID(ctx, tx, in.ID)
 	if err != nil {
 		return RequestDetail{}, err
@@ -138,8 +149,8 @@ func (e *Engine) fileExtension(ctx context.Context, tx Tx, may rights, g access.
 		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: may.name(g.Tenant), Address: c.Address, Via: c.Via,
 		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket, Items: []access.Item{kept},
 	}
-	wait := min(verdict.Wait, g.End.Sub(may.now)) // there is nothing to decide once it has ended
-	return e.file(ctx, tx, may, request, asked, []place{where}, wait)
+	verdict.Wait = min(verdict.Wait, g.End.Sub(may.now)) // there is nothing to decide once it has ended
+	return e.file(ctx, tx, may, request, asked, []place{where}, verdict)
 }
 
 // until gives the end that is asked for.
@@ -159,11 +170,15 @@ func (in ExtendInput) until(g access.Grant, first access.Request, now time.Time)
 	case g.State.Ended() || !now.Before(g.End):
 		return until, access.Fault(access.KindConflict, "grantEnded", "grant %s has ended: make a new request", g.ID)
 	case !until.After(g.End):
-		return until, access.Fault(access.KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
+		return until, notLater(g)
 	case first.BreakGlass:
 		return until, access.Fault(access.KindForbidden, "breakGlassNotExtended", "what was opened by breaking glass is not extended: make an ordinary request")
 	}
 	return until, nil
+}
+
+func notLater(g access.Grant) error {
+	return access.Fault(access.KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
 }
 
 // extendGrant gives the grant of an approved request for more time its later end.
@@ -187,5 +202,7 @@ func (d *deciding) extendGrant(ctx context.Context, by access.Actor) error {
 	if err != nil {
 		return err
 	}
+	// What has not begun was approved at once, and begins as what it was.
+	next.Decided = g.Decided || len(d.request.Approvals) > 0 && g.State != access.GrantScheduled
 	return d.saveGrant(ctx, next, g.Revision, events, false)
 }

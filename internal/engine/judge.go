@@ -17,6 +17,7 @@ type judge struct {
 	names    nameCache
 	networks map[access.TenantID]*networkNames
 	entries  map[access.MachineID]*access.MachinePolicy // nil where no policy guards the machine
+	approval map[access.RequestID]string                // why a request has no approval any more; empty where it has
 }
 
 func (e *Engine) newJudge(ctx context.Context, r Reader, now time.Time) (*judge, error) {
@@ -24,6 +25,7 @@ func (e *Engine) newJudge(ctx context.Context, r Reader, now time.Time) (*judge,
 	return &judge{
 		r: r, dir: dir, now: now, names: nameCache{r: r},
 		networks: map[access.TenantID]*networkNames{}, entries: map[access.MachineID]*access.MachinePolicy{},
+		approval: map[access.RequestID]string{},
 	}, err
 }
 

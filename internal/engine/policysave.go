@@ -261,6 +261,9 @@ func describeEntry(p access.MachinePolicy) string {
 	if p.PendingTimeout > 0 {
 		fmt.Fprintf(&b, "; waits %s", p.PendingTimeout.Truncate(time.Second))
 	}
+	if p.Gap > 0 {
+		fmt.Fprintf(&b, "; windows less than %s apart are one", p.Gap)
+	}
 	b.WriteString(describeRules(p))
 	return b.String()
 }

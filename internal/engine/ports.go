@@ -6,6 +6,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/audit"
+	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
@@ -116,6 +117,9 @@ type Reader interface {
 	// GrantsLike gives the grants that have not ended and are of the same principal, machine, ports, protocol and sources as g,
 	// and end no later; at most limit, the first to end first.
 	GrantsLike(ctx context.Context, g access.Grant, limit int) ([]access.Grant, error)
+	// Windows gives the windows of what a principal has, had or will have of one thing: those that end after one instant and begin
+	// before another. However many there are, it reads a few hundred; whole reports whether these are all.
+	Windows(ctx context.Context, f WindowFilter) (windows []policy.Window, whole bool, err error)
 	// Scenes gives what the desired state of each agent is derived from, in the order of agents; an agent that is not
 	// there has the zero Agent.
 	Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error)
@@ -259,6 +263,17 @@ type GrantFilter struct {
 	Roles       bool              // grants of roles alone
 	RoleScope   access.ResourceID // grants of roles at this scope alone
 	States      []access.GrantState
+}
+
+// WindowFilter says which windows are meant; each of its fields counts.
+type WindowFilter struct {
+	Principal access.PrincipalID
+	Site      string           // as access.SiteOf gives it
+	Ports     access.PortRange // those that overlap it; the zero range for a role
+	Protocol  access.Protocol  // likewise; empty for a role
+	After     time.Time        // those that end after it
+	Before    time.Time        // those that begin before it
+	Longest   time.Duration    // no window that has not ended is longer
 }
 
 // EventFilter narrows the activity log; zero fields do not narrow.

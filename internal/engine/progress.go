@@ -34,12 +34,12 @@ func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *n
 	if request.BreakGlass {
 		return d, nil // its approvals say who reviews it
 	}
-	now := may.now
+	now, who := may.now, policy.People(people{may.dir})
 	if request.State != access.RequestPending {
-		now = request.DecidedAt
+		now, who = request.DecidedAt, nil // as it was when it was decided
 	}
 	var ids []access.PrincipalID
-	progress := tallies(request, d.Decisions, now)
+	progress := tallies(request, who, d.Decisions, now)
 	for i, p := range progress {
 		a := ApprovalProgress{Progress: p, Case: request.Approvals[i].Case, Items: request.Approvals[i].Items}
 		if request.State == access.RequestPending && p.Outcome == policy.Waiting {

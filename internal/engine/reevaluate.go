@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
@@ -25,11 +24,9 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 	}
 	var found chosen
 	if len(refusals) == 0 {
-		in, err := d.input(ctx, a)
-		if err != nil {
+		if refusals, err = d.limits(ctx, &a); err != nil {
 			return nil, err
 		}
-		refusals = policy.Evaluate(in, d.now).Refusals
 	}
 	if len(refusals) == 0 {
 		if found, err = d.engine.choose(ctx, d.tx, d.may, a, d.now); err != nil {
@@ -56,6 +53,27 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 	return access.Fault(access.KindConflict, "requestChanged", "the policy has changed since this was asked for: look again at the request, then decide"), nil
 }
 
+// limits tells in what a request lies outside of its policies, and finds how long what it asks for would be open.
+func (d *deciding) limits(ctx context.Context, a *ask) ([]access.Reason, error) {
+	if d.request.Extends != "" {
+		g, err := d.tx.Grant(ctx, d.request.Extends)
+		if err != nil {
+			return nil, fmt.Errorf("read grant: %w", err)
+		}
+		a.extends = g
+	}
+	verdict := policy.Evaluate(d.input(*a), d.now)
+	if len(verdict.Refusals) > 0 {
+		return verdict.Refusals, nil
+	}
+	for _, covered := range verdict.Items {
+		a.longest = append(a.longest, covered.Rule.Max)
+	}
+	var err error
+	a.chains, err = chains(ctx, d.tx, *a, d.now)
+	return nil, err
+}
+
 // denyNow ends a request that could not be made any more.
 func (d *deciding) denyNow(ctx context.Context, refusals []access.Reason) (later, err error) {
 	next, events, err := d.request.Deny(access.System(), clip("it could not be asked for any more: "+refusals[0].Message), d.now)
@@ -74,10 +92,7 @@ func (d *deciding) denyNow(ctx context.Context, refusals []access.Reason) (later
 // present reads what guards the items now. refusals say which could not be asked for by this requester any more.
 func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, changed bool, refusals []access.Reason, err error) {
 	r := d.request
-	a = ask{tenant: r.Tenant, requester: r.Requester, requesterName: r.RequesterName, items: r.Items, justification: r.Justification, ticket: r.Ticket, start: r.Start}
-	if r.Address.IsValid() {
-		a.address = r.Address.String()
-	}
+	a = askOf(r)
 	policies := map[access.MachineID]access.Policy{}
 	networks := networkNames{r: d.tx, tenant: r.Tenant}
 	for i, item := range r.Items {
@@ -128,41 +143,22 @@ func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, chang
 
 // input gives the request as policy.Evaluate takes it: an extension counts from the first opening, and a start that has
 // passed meanwhile is no fault of anybody.
-func (d *deciding) input(ctx context.Context, a ask) (in policy.Input, err error) {
-	in = policy.Input{Justification: a.justification, Ticket: a.ticket}
+func (d *deciding) input(a ask) policy.Input {
+	in := policy.Input{Justification: a.justification, Ticket: a.ticket}
 	if a.start.After(d.now) {
 		in.Start = a.start
 	}
 	for i, item := range a.items {
-		if !item.Role.IsZero() {
-			one, _ := activation(a.eligibilities[i], item.Role)
-			one.Duration, one.Until = item.Duration, item.Until
-			if in.Items, err = d.counted(ctx, in.Items, one); err != nil {
-				return in, err
-			}
-			continue
-		}
 		one := policy.Item{
-			Machine: item.Machine, Name: a.machines[i].Name, Policy: a.entries[i], Ports: item.Ports, Protocol: item.Protocol,
-			Sources: item.Sources, Duration: item.Duration, Until: item.Until,
+			Machine: item.Machine, Name: a.machines[i].Name, Policy: a.entries[i], Ports: item.Ports, Protocol: item.Protocol, Sources: item.Sources,
 		}
-		if in.Items, err = d.counted(ctx, in.Items, one); err != nil {
-			return in, err
+		if !item.Role.IsZero() {
+			one, _ = activation(a.eligibilities[i], item.Role)
 		}
+		one.Duration, one.Until, one.Since = item.Duration, item.Until, a.extends.Start
+		in.Items = append(in.Items, one)
 	}
-	return in, nil
-}
-
-// counted adds an item; that of an extension counts from the first opening.
-func (d *deciding) counted(ctx context.Context, items []policy.Item, one policy.Item) ([]policy.Item, error) {
-	if d.request.Extends != "" {
-		g, err := d.tx.Grant(ctx, d.request.Extends)
-		if err != nil {
-			return nil, fmt.Errorf("read grant: %w", err)
-		}
-		one.Duration, one.Until = one.Until.Sub(g.Start), time.Time{}
-	}
-	return append(items, one), nil
+	return in
 }
 
 // presentRole reads the eligibility that a role is asked by, as it is now.

@@ -20,6 +20,8 @@ type RequestDetail struct {
 	Progress  []ApprovalProgress            // how deciding stands, one for each of the request's approvals
 	Names     map[access.PrincipalID]string // of the groups and people that Progress speaks of
 	Mine      bool                          // the caller may decide now
+
+	Chains []Chain // what would be open without a break for longer than what is asked for by itself; of one that waits
 }
 
 // Request gives one request: the caller's own, or one on a machine whose requests they may read.
@@ -33,7 +35,10 @@ func (e *Engine) Request(ctx context.Context, c Caller, id access.RequestID) (d 
 		if err != nil {
 			return err
 		}
-		d, err = e.describeWhole(ctx, r, may, &nameCache{r: r}, request)
+		if d, err = e.describeWhole(ctx, r, may, &nameCache{r: r}, request); err != nil || request.State != access.RequestPending {
+			return err
+		}
+		d.Chains, err = chainsOf(ctx, r, request, may.now)
 		return err
 	})
 	return d, err

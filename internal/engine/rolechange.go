@@ -227,7 +227,7 @@ func (e *Engine) changeEligible(ctx context.Context, tx Tx, may rights, in RoleC
 }
 
 func withTerms(in EligibilityInput, e access.Eligibility) EligibilityInput {
-	in.Max, in.Justification, in.Ticket, in.Approval, in.PendingTimeout = e.Max, e.Justification, e.Ticket, e.Approval, e.PendingTimeout
+	in.Max, in.Justification, in.Ticket, in.Approval, in.PendingTimeout, in.Gap = e.Max, e.Justification, e.Ticket, e.Approval, e.PendingTimeout, e.Gap
 	return in
 }
 

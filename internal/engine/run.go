@@ -85,6 +85,9 @@ func (e *Engine) Reconcile(ctx context.Context) (next time.Time, err error) {
 	if err != nil {
 		e.log.ErrorContext(ctx, "end what nobody has a right to", "error", err)
 	}
+	if err := e.recount(ctx); err != nil {
+		e.log.ErrorContext(ctx, "count votes anew", "error", err)
+	}
 	next, stuckErr := e.settleDue(ctx)
 	for more := true; more && stuckErr == nil; {
 		var recallErr error
@@ -228,7 +231,7 @@ func (e *Engine) settleRequest(ctx context.Context, w *work, item dueItem) error
 	if err != nil {
 		return fmt.Errorf("read decisions: %w", err)
 	}
-	progress := tallies(r, decisions, w.now)
+	progress := tallies(r, people{dir}, decisions, w.now)
 	next := r.Staged(stageUntil(progress))
 	if next.Revision == r.Revision {
 		return nil
@@ -241,6 +244,7 @@ func (e *Engine) settleRequest(ctx context.Context, w *work, item dueItem) error
 	return nil
 }
 
+// settleGrant begins or ends a grant whose time has come, or warns its holder.
 func (w *work) settleGrant(ctx context.Context, j *judge, item dueItem) error {
 	g, err := w.tx.Grant(ctx, item.grant)
 	if err != nil {
@@ -293,7 +297,10 @@ func (w *work) mayNotBegin(ctx context.Context, j *judge, g access.Grant) (ended
 	case order != nil:
 		by = j.orderedBy(*order, g.Tenant)
 	default:
-		if why, err = j.unheld(ctx, g); err != nil || why == "" {
+		if why, err = j.unheld(ctx, g); err == nil && why == "" {
+			why, err = j.unapproved(ctx, g)
+		}
+		if err != nil || why == "" {
 			return false, err
 		}
 	}

@@ -109,7 +109,7 @@ func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput, wi
 	request := makeRequest(may, in, asked, verdict, places)
 	request.Windows = windows
 	request.BreakGlass = in.BreakGlass
-	d, err := e.file(ctx, tx, may, request, asked, places, verdict.Wait)
+	d, err := e.file(ctx, tx, may, request, asked, places, verdict)
 	if err != nil {
 		return d, err
 	}
@@ -118,33 +118,24 @@ func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput, wi
 
 // file puts a request that lies within its policies on record: approved at once where every case is automatic, or else
 // pending, with those who decide told.
-func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Request, asked policy.Input, places []place, wait time.Duration) (RequestDetail, error) {
-	c := may.caller
-	a := ask{
-		tenant: request.Tenant, requester: c.Principal, requesterName: request.RequesterName, items: request.Items, justification: request.Justification, ticket: request.Ticket, start: request.Start,
-	}
-	if c.Address.IsValid() {
-		a.address = c.Address.String()
-	}
+func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Request, asked policy.Input, places []place, verdict policy.Verdict) (RequestDetail, error) {
+	a := askOf(request)
 	for i, item := range asked.Items {
 		a.entries = append(a.entries, item.Policy)
 		a.machines = append(a.machines, places[i].machine) //nolint:gosec // there is a place for each item
+		a.longest = append(a.longest, verdict.Items[i].Rule.Max)
 	}
 	if request.BreakGlass {
 		request.Approvals = everyApproval(a.entries)
 	} else {
-		found, err := e.choose(ctx, tx, may, a, may.now)
-		switch {
-		case err != nil:
+		approvals, err := e.approvalsOf(ctx, tx, may, &a, request.Extends)
+		if err != nil {
 			return RequestDetail{}, err
-		case len(found.refusals) > 0:
-			return RequestDetail{}, outsidePolicy(found.refusals)
-		case found.stepUp && !c.steppedUp(may.now):
-			return RequestDetail{}, stepUpRequired("asking for this access")
 		}
-		request.Approvals = found.approvals
+		request.Approvals = approvals
 	}
-	request, events := access.NewRequest(request, may.actor(request.Tenant), wait, may.now)
+	request, events := access.NewRequest(request, may.actor(request.Tenant), verdict.Wait, may.now)
+	recordChains(events, a.chains)
 	d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: actionOf(request), request: request}
 	names := nameCache{r: tx, seen: map[access.MachineID]access.Machine{}}
 	for _, p := range places {
@@ -180,7 +171,39 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 			return RequestDetail{}, err
 		}
 	}
+	out.Chains = joined(a.chains)
 	return out, d.finish(ctx)
+}
+
+// approvalsOf gives the approvals that a request needs, which lies within its policies; none where it is approved at once. What is
+// asked for is cut where it is a little too long with what there is beside it.
+func (e *Engine) approvalsOf(ctx context.Context, tx Tx, may rights, a *ask, extends access.GrantID) (approvals []access.Approval, err error) {
+	if extends != "" {
+		if a.extends, err = tx.Grant(ctx, extends); err != nil {
+			return nil, fmt.Errorf("read grant: %w", err)
+		}
+	}
+	if a.chains, err = chains(ctx, tx, *a, may.now); err != nil {
+		return nil, err
+	}
+	a.trim(may.now)
+	found, err := e.choose(ctx, tx, may, *a, may.now)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found.refusals) > 0:
+		return nil, outsidePolicy(found.refusals)
+	case found.stepUp && !may.caller.steppedUp(may.now):
+		return nil, stepUpRequired("asking for this access")
+	}
+	return found.approvals, nil
+}
+
+// recordChains puts on record which items are part of a longer chain.
+func recordChains(events []access.Event, chains []Chain) {
+	for _, c := range joined(chains) {
+		events[0].Details[fmt.Sprintf("chain.%d", c.Item)] = c.Start.UTC().Format(time.RFC3339) + "/" + c.End.UTC().Format(time.RFC3339)
+	}
 }
 
 // actionOf gives the action that making a request is.
@@ -201,7 +224,7 @@ func makeRequest(may rights, in SubmitInput, asked policy.Input, verdict policy.
 		request.Start = time.Time{}
 	}
 	for i, item := range asked.Items {
-		until := item.Until
+		until := verdict.Items[i].Until
 		if !until.IsZero() {
 			until = until.UTC().Truncate(time.Microsecond)
 		}

@@ -105,7 +105,7 @@ func (w *work) keepGrant(ctx context.Context, g access.Grant, was int64, events 
 }
 
 // assign makes the role assignment that enforces the grant of a role what the grant says. Its window stands in it from the
-// beginning, so that no job has to begin or end it.
+// beginning, so that no job has to end it, nor to begin it unless its votes are to be counted once more.
 func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 	id := rbac.AssignmentID(g.ID)
 	if was != 0 {
@@ -113,7 +113,7 @@ func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 			return fmt.Errorf("delete role assignment: %w", err)
 		}
 	}
-	if g.State.Ended() {
+	if g.State.Ended() || g.State == access.GrantScheduled && g.Later() {
 		return nil
 	}
 	err := w.tx.SaveRoleAssignment(ctx, rbac.Assignment{

@@ -114,7 +114,7 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*answer[api.Explan
 	b := in.Body
 	q := engine.Question{
 		Person: b.Person, Machine: b.Machine, Ports: wrong.portRange("ports", b.Ports), Protocol: access.Protocol(b.Protocol),
-		Duration: seconds(b.ForSeconds), At: moment(b.At), Justification: b.Justification, Ticket: b.Ticket,
+		Duration: seconds(b.ForSeconds), At: moment(b.At), Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket,
 	}
 	for i, s := range b.Sources {
 		if s == "me" {
@@ -137,9 +137,15 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*answer[api.Explan
 	for _, r := range x.Reasons {
 		out.Reasons = append(out.Reasons, api.Reason{Code: r.Code, Field: r.Field, Message: r.Message})
 	}
-	if x.Case != nil {
-		c := caseOut(*x.Case, x.Names)
-		out.Case = &c
+	for _, one := range x.Cases {
+		out.Cases = append(out.Cases, caseOut(one, x.Names))
+	}
+	if len(out.Cases) > 0 {
+		out.Case = &out.Cases[0]
+	}
+	if x.Chain != nil {
+		chain := chainOut(*x.Chain)
+		out.Chain = &chain
 	}
 	return &answer[api.Explanation]{out}, nil
 }
@@ -232,6 +238,13 @@ func caseOut(c access.Case, names map[access.PrincipalID]string) api.ApprovalCas
 		out.Stages = append(out.Stages, api.ApprovalStage{AllOf: quorumsOut(s.AllOf, names), AnyOf: quorumsOut(s.AnyOf, names), TimeoutSeconds: int64(s.Timeout / time.Second)})
 	}
 	return out
+}
+
+func chainOut(c engine.Chain) api.Chain {
+	return api.Chain{
+		Item: c.Item, Start: c.Start.UTC(), End: c.End.UTC(), Seconds: int64(c.Length() / time.Second), LongestSeconds: int64(c.Longest / time.Second),
+		GapSeconds: int64(c.Gap / time.Second), Beyond: c.Beyond(),
+	}
 }
 
 func clock(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60) }

@@ -96,6 +96,7 @@ func policyOut(e access.MachinePolicy, names map[access.PrincipalID]string) api.
 	out := api.MachinePolicy{
 		Ports: make([]api.PortRule, 0, len(e.Ports)), Sessions: string(e.Sessions),
 		CloseAfterLossSeconds: int64(e.WhenServerIsLost / time.Second), PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
+		GapSeconds:    int64(e.Gap / time.Second),
 		Justification: api.JustificationRule(e.Justification), Ticket: api.TicketRule(e.Ticket),
 	}
 	for _, c := range e.Approval.Cases {
@@ -142,6 +143,9 @@ func requestOut(d engine.RequestDetail) api.Request {
 		out.Decisions = append(out.Decisions, api.Decision{
 			Person: x.Name, PersonID: string(x.Person), Approve: x.Approve, Comment: x.Comment, At: x.At.UTC(), Approval: x.Case, Stage: x.Stage,
 		})
+	}
+	for _, c := range d.Chains {
+		out.Chains = append(out.Chains, chainOut(c))
 	}
 	for _, p := range d.Progress {
 		out.Approvals = append(out.Approvals, approvalOut(p, d.Names))

@@ -184,6 +184,7 @@ func (a *API) deleteEligibility(ctx context.Context, in *eligibilityInput) (*not
 func (in *invalid) terms(b api.EligibilityTerms) engine.EligibilityInput {
 	return engine.EligibilityInput{
 		Start: moment(b.Start), End: moment(b.End), Max: seconds(b.MaxSeconds), PendingTimeout: seconds(b.PendingTimeoutSeconds),
+		Gap:           seconds(b.GapSeconds),
 		Justification: access.JustificationRule(b.Justification), Ticket: access.TicketRule(b.Ticket), Approval: in.approval(b.Approval),
 	}
 }
@@ -196,6 +197,7 @@ func eligibilityOut(d engine.EligibilityDetail) api.Eligibility {
 		CreatedAt: e.CreatedAt.UTC(), UpdatedAt: e.UpdatedAt.UTC(), Revision: e.Revision,
 		EligibilityTerms: api.EligibilityTerms{
 			Start: instant(e.Start), End: instant(e.End), MaxSeconds: int64(e.Max / time.Second), PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
+			GapSeconds:    int64(e.Gap / time.Second),
 			Justification: api.JustificationRule(e.Justification), Ticket: api.TicketRule(e.Ticket),
 		},
 	}

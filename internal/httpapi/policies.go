@@ -175,7 +175,7 @@ func asWritten(err error) error {
 		field := &told.Reasons[i].Field
 		*field = strings.ReplaceAll(*field, ".networks[", ".sources[")
 		for _, n := range [][2]string{
-			{".max", ".maxSeconds"}, {".timeout", ".timeoutSeconds"}, {"whenServerIsLost", "closeAfterLossSeconds"}, {"pendingTimeout", "pendingTimeoutSeconds"},
+			{".max", ".maxSeconds"}, {".timeout", ".timeoutSeconds"}, {"whenServerIsLost", "closeAfterLossSeconds"}, {"pendingTimeout", "pendingTimeoutSeconds"}, {"gap", "gapSeconds"},
 		} {
 			if before, found := strings.CutSuffix(*field, n[0]); found {
 				*field = before + n[1]
@@ -188,8 +188,8 @@ func asWritten(err error) error {
 func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {
 	entry := access.MachinePolicy{
 		Sessions: access.SessionMode(b.Sessions), WhenServerIsLost: seconds(b.CloseAfterLossSeconds),
-		PendingTimeout: seconds(b.PendingTimeoutSeconds),
-		Justification:  access.JustificationRule(b.Justification), Ticket: access.TicketRule(b.Ticket),
+		PendingTimeout: seconds(b.PendingTimeoutSeconds), Gap: seconds(b.GapSeconds),
+		Justification: access.JustificationRule(b.Justification), Ticket: access.TicketRule(b.Ticket),
 		Approval: in.approval(b.Approval),
 	}
 	if g := b.BreakGlass; g != nil {

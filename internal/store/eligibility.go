@@ -26,6 +26,7 @@ type termsRecord struct {
 	Ticket         ticketRecord        `json:"ticket,omitzero"`
 	Approval       []caseRecord        `json:"approval,omitempty"`
 	PendingTimeout time.Duration       `json:"pendingTimeout,omitempty"`
+	Gap            time.Duration       `json:"gap,omitempty"`
 }
 
 func scanEligibility(row scanner) (e access.Eligibility, err error) {
@@ -33,7 +34,7 @@ func scanEligibility(row scanner) (e access.Eligibility, err error) {
 	err = row.Scan(&e.ID, &e.Tenant, &e.Principal, &e.Role, &e.Scope, timeColumn{&e.Start}, timeColumn{&e.End}, &e.Max, jsonColumn{&terms}, &e.Origin,
 		&e.CreatedBy, timeColumn{&e.CreatedAt}, timeColumn{&e.UpdatedAt}, &e.Revision)
 	e.Justification, e.Ticket = access.JustificationRule(terms.Justification), access.TicketRule(terms.Ticket)
-	e.PendingTimeout = terms.PendingTimeout
+	e.PendingTimeout, e.Gap = terms.PendingTimeout, terms.Gap
 	for _, c := range terms.Approval {
 		e.Approval.Cases = append(e.Approval.Cases, c.rule())
 	}
@@ -61,7 +62,7 @@ func (r *reader) Eligibilities(ctx context.Context, f engine.EligibilityFilter, 
 
 // SaveEligibility implements engine.EligibilityWriter.
 func (t *tx) SaveEligibility(ctx context.Context, e access.Eligibility, was int64) error {
-	terms := termsRecord{Justification: justificationRecord(e.Justification), Ticket: ticketRecord(e.Ticket), PendingTimeout: e.PendingTimeout}
+	terms := termsRecord{Justification: justificationRecord(e.Justification), Ticket: ticketRecord(e.Ticket), PendingTimeout: e.PendingTimeout, Gap: e.Gap}
 	for _, c := range e.Approval.Cases {
 		terms.Approval = append(terms.Approval, caseOf(c))
 	}

@@ -12,7 +12,7 @@ import (
 const (
 	grantColumns = `g.id, g.request, g.tenant, g.principal, g.principal_name, g.machine, g.policy, g.first_port, g.last_port, g.protocol, g.sources,
 g.start_at, g.end_at, g.state, g.reason, g.created_at, g.opened_at, g.ended_at, g.closed_at, g.warned_at, g.packets, g.bytes, g.revision,
-g.eligibility, g.role, g.role_name, g.role_scope`
+g.eligibility, g.role, g.role_name, g.role_scope, g.decided`
 	selectGrant           = "select " + grantColumns + " from grants g where g.id = $1 limit 1"
 	selectGrantsOfRequest = "select " + grantColumns + " from grants g where g.request = $1 order by g.id limit 100000"
 	selectUnclosed        = "select " + grantColumns + " from grants g where g.machine = $1 and g.closed_at = 0 order by g.start_at, g.id limit 1000000"
@@ -29,7 +29,7 @@ func scanGrant(row scanner) (g access.Grant, err error) {
 	err = row.Scan(&g.ID, &g.Request, &g.Tenant, &g.Principal, &g.PrincipalName, &g.Machine, &g.Policy, &g.Ports.First, &g.Ports.Last, &g.Protocol, jsonColumn{&g.Sources},
 		timeColumn{&g.Start}, timeColumn{&g.End}, &g.State, &g.Reason, timeColumn{&g.CreatedAt}, timeColumn{&g.OpenedAt}, timeColumn{&g.EndedAt}, timeColumn{&g.ClosedAt},
 		timeColumn{&g.WarnedAt}, &packets, &bytes, &g.Revision,
-		&g.Role.Eligibility, &g.Role.ID, &g.Role.Name, &g.Role.Scope)
+		&g.Role.Eligibility, &g.Role.ID, &g.Role.Name, &g.Role.Scope, flagColumn{&g.Decided})
 	g.Packets, g.Bytes = uint64(packets), uint64(bytes) //nolint:gosec // the same 64 bits that were written
 	return g, err
 }
@@ -147,13 +147,14 @@ func descending(columns string) string { return strings.ReplaceAll(columns, ",",
 const (
 	insertGrant = `insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources,
 start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision, warn_at,
-eligibility, role, role_name, role_scope, role_scope_key)
+eligibility, role, role_name, role_scope, role_scope_key, decided, site, over_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-$25, $26, $27, $28, $29)`
+$25, $26, $27, $28, $29, $30, $31, $32)`
 	updateGrant = `update grants set request = $2, tenant = $3, principal = $4, principal_name = $5, machine = $6, policy = $7, first_port = $8, last_port = $9,
 protocol = $10, sources = $11, start_at = $12, end_at = $13, state = $14, reason = $15, created_at = $16, opened_at = $17, ended_at = $18, closed_at = $19,
 warned_at = $20, packets = $21, bytes = $22, revision = $23, warn_at = $24, eligibility = $25,
-role = $26, role_name = $27, role_scope = $28, role_scope_key = $29 where id = $1 and revision = $30`
+role = $26, role_name = $27, role_scope = $28, role_scope_key = $29, decided = $30, site = $31,
+over_at = $32 where id = $1 and revision = $33`
 )
 
 // SaveGrant implements engine.Tx.
@@ -167,5 +168,6 @@ func (t *tx) SaveGrant(ctx context.Context, g access.Grant, was int64) error {
 		string(g.Machine), string(g.Policy), int64(g.Ports.First), int64(g.Ports.Last), string(g.Protocol), sources, micros(g.Start), micros(g.End), string(g.State), g.Reason,
 		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), micros(g.WarnedAt), int64(g.Packets), int64(g.Bytes), g.Revision, //nolint:gosec // the same 64 bits
 		micros(g.WarnAt()), string(g.Role.Eligibility), string(g.Role.ID), g.Role.Name, string(g.Role.Scope), g.Role.Scope.Fold(),
+		flag(g.Decided), g.Site(), micros(g.Over()),
 	})
 }

@@ -71,6 +71,7 @@ type guardRecord struct {
 	Approval         []caseRecord        `json:"approval,omitempty"`
 	BreakGlass       *breakGlassRecord   `json:"breakGlass,omitempty"`
 	PendingTimeout   time.Duration       `json:"pendingTimeout,omitempty"`
+	Gap              time.Duration       `json:"gap,omitempty"`
 }
 
 type portRuleRecord struct {
@@ -132,7 +133,7 @@ type breakGlassRecord struct {
 func guardOf(m access.MachinePolicy) guardRecord {
 	r := guardRecord{
 		Sessions: m.Sessions, WhenServerIsLost: m.WhenServerIsLost, Justification: justificationRecord(m.Justification), Ticket: ticketRecord(m.Ticket),
-		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout,
+		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout, Gap: m.Gap,
 	}
 	for _, p := range m.Ports {
 		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
@@ -146,7 +147,7 @@ func guardOf(m access.MachinePolicy) guardRecord {
 func (r guardRecord) policy(machine access.MachineID, revision int64) access.MachinePolicy {
 	m := access.MachinePolicy{
 		Machine: machine, Revision: revision, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost, Justification: access.JustificationRule(r.Justification),
-		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout,
+		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout, Gap: r.Gap,
 	}
 	for _, p := range r.Ports {
 		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})

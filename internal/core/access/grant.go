@@ -61,6 +61,7 @@ type Grant struct {
 	Sources       []netip.Prefix
 	Start         time.Time
 	End           time.Time
+	Decided       bool // people agreed to it: its window begins a chain
 	State         GrantState
 	Reason        string // why it ended or failed; of an active grant what of it is not in force, and why
 	CreatedAt     time.Time
@@ -73,11 +74,12 @@ type Grant struct {
 	Revision      int64
 }
 
-func newGrant(r Request, item Item, id GrantID, start, end, now time.Time) Grant {
+func newGrant(r Request, i int, id GrantID, start, end, now time.Time) Grant {
+	item := r.Items[i]
 	g := Grant{
 		ID: id, Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName,
 		Role: item.Role, Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources),
-		Start: start, End: end, State: GrantScheduled, CreatedAt: now, Revision: 1,
+		Start: start, End: end, Decided: r.decides(i), State: GrantScheduled, CreatedAt: now, Revision: 1,
 	}
 	if !start.After(now) {
 		g.State = GrantOpening
@@ -99,10 +101,36 @@ func (g Grant) Settled(now time.Time) (Grant, []Event, error) {
 	return g, nil, nil
 }
 
-// Live tells whether the grant should be in force at now.
-func (g Grant) Live(now time.Time) bool {
-	return !g.State.Ended() && !now.Before(g.Start) && now.Before(g.End)
+// Site returns what the grant is of, whatever its ports: its machine, or its role at a scope.
+func (g Grant) Site() string { return SiteOf(g.Machine, g.Role) }
+
+// SiteOf returns the site of what is asked for or granted: the machine, or where that is of a role, the role at its scope.
+func SiteOf(machine MachineID, role Role) string {
+	if role.IsZero() {
+		return string(machine)
+	}
+	return string(role.ID) + "@" + role.Scope.Fold()
 }
+
+// Over returns when its window ends, or ended early.
+func (g Grant) Over() time.Time {
+	if g.State.Ended() {
+		return g.EndedAt
+	}
+	return g.End
+}
+
+// Live tells whether the grant should be in force at now. What people agreed to for later is in force from when it began, and not
+// from its start alone: their votes are counted once more then.
+func (g Grant) Live(now time.Time) bool {
+	return !g.State.Ended() && !g.awaits() && !now.Before(g.Start) && now.Before(g.End)
+}
+
+// Later tells whether people agreed to it before its start.
+func (g Grant) Later() bool { return g.Decided && g.Start.After(g.CreatedAt) }
+
+// awaits tells whether somebody has to begin it.
+func (g Grant) awaits() bool { return g.State == GrantScheduled && g.Later() }
 
 // Begin moves a scheduled grant to opening; it fails with a conflict before its start.
 func (g Grant) Begin(now time.Time) (Grant, []Event, error) {
@@ -235,6 +263,9 @@ func sameSources(a, b []netip.Prefix) bool {
 func (g Grant) due(now time.Time) error {
 	if err := g.begun(now); err != nil {
 		return err
+	}
+	if g.awaits() {
+		return Fault(KindConflict, "notDue", "grant %s has not begun", g.ID)
 	}
 	return g.notOver(now)
 }

@@ -19,6 +19,9 @@ const (
 // Covers tells whether what is allowed for p allows other.
 func (p Protocol) Covers(other Protocol) bool { return p == other || p == AnyProtocol }
 
+// Overlaps reports whether something is allowed for p and for other.
+func (p Protocol) Overlaps(other Protocol) bool { return p.Covers(other) || other.Covers(p) }
+
 // Transports gives the protocols that p stands for: itself, or TCP and UDP.
 func (p Protocol) Transports() []Protocol {
 	if p == AnyProtocol {
@@ -73,6 +76,9 @@ const (
 	MinDuration    = time.Second          // of Postern's own requests; Azure's façade asks for five minutes
 	MaxDuration    = 30 * 24 * time.Hour  // of any opening
 	DefaultPending = 24 * time.Hour       // how long a request waits for its decision
+	DefaultGap     = 15 * time.Minute     // windows of one person that lie less than it apart count as one
+	MinGap         = time.Minute          // of a policy's own gap
+	MaxGap         = 24 * time.Hour       // likewise
 	MaxScheduled   = 365 * 24 * time.Hour // how far ahead a request may start
 	MaxRules       = 100                  // port rules for one machine
 	MaxSources     = 100                  // prefixes of one rule, and of one item of a request
@@ -106,6 +112,15 @@ type MachinePolicy struct {
 	BreakGlass       *BreakGlass   // nil: nobody may open without the approval
 	PendingTimeout   time.Duration // how long a request may wait for its decision; 0 means DefaultPending
 	Revision         int64         // of the policy, when it last changed what it says of the machine
+	Gap              time.Duration // windows of one person that lie less than it apart count as one; 0 means DefaultGap
+}
+
+// Apart returns how far apart two windows must lie to count as two.
+func (p MachinePolicy) Apart() time.Duration {
+	if p.Gap == 0 {
+		return DefaultGap
+	}
+	return p.Gap
 }
 
 // PortRule is what may be opened: ports closed by default, and the limits within which a request may open them.

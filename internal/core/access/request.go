@@ -95,6 +95,23 @@ func (r Request) Window(item Item, now time.Time) (start, end time.Time) {
 	return start, end
 }
 
+// Span is a time from its start to its end, which is not part of it.
+type Span struct{ Start, End time.Time }
+
+// Spans returns when the item would open and close if it were approved at now: once, or for each window of a recurring request
+// that has not passed.
+func (r Request) Spans(item Item, now time.Time) []Span {
+	var spans []Span
+	for _, from := range r.starts() {
+		once := r
+		once.Start = from
+		if start, end := once.Window(item, now); end.After(start) {
+			spans = append(spans, Span{start, end})
+		}
+	}
+	return spans
+}
+
 // NewRequest makes a pending request of r, whose identity, requester, items and texts the caller has filled in.
 // wait is how long it may stay pending; 0 means DefaultPending.
 func NewRequest(r Request, by Actor, wait time.Duration, now time.Time) (Request, []Event) {
@@ -178,7 +195,7 @@ func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) 
 				}
 			}
 			if end.After(start) {
-				grants = append(grants, newGrant(r, item, newID(), start, end, now))
+				grants = append(grants, newGrant(r, i, newID(), start, end, now))
 				continue
 			}
 			if len(r.Windows) == 0 {
@@ -192,6 +209,11 @@ func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) 
 		return nil, Fault(KindConflict, "windowPassed", "every window that was asked for has passed; make a new request")
 	}
 	return grants, nil
+}
+
+// decides reports whether people have to agree to item i: what is opened by breaking glass, nobody agreed to.
+func (r Request) decides(i int) bool {
+	return !r.BreakGlass && slices.ContainsFunc(r.Approvals, func(a Approval) bool { return slices.Contains(a.Items, i) })
 }
 
 // starts gives the start of each window.

@@ -26,11 +26,13 @@ type Facts struct {
 	Ports         access.PortRange
 	Protocol      access.Protocol
 	Sources       []string
-	Duration      time.Duration
+	Duration      time.Duration // of the chain that it is or lengthens
 	Justification string
 	Ticket        string
-	Start         time.Time
+	Start         time.Time // of the first window
 	Now           time.Time
+	Windows       []Window // what is asked for
+	Beyond        bool     // the chain is longer than what is ever approved without people
 }
 
 // Conditions compiles and evaluates conditions. It is made once and may be used by many goroutines.
@@ -41,7 +43,7 @@ type Conditions struct{ env *cel.Env }
 //	requester.id, requester.name: string · requester.groups: list of string · requester.address: string
 //	machine.name, machine.resourceGroup, machine.location, machine.os: string · machine.labels: map of string
 //	request.firstPort, request.lastPort: int · request.protocol: string · request.sources: list of string
-//	request.duration: duration · request.justification, request.ticket: string · request.start, now: timestamp
+//	request.duration: duration, of all windows that lie so close that they count as one · request.justification, request.ticket: string · request.start, now: timestamp
 func NewConditions() (*Conditions, error) {
 	text, list := cel.StringType, cel.ListType(cel.StringType)
 	env, err := cel.NewEnv(
@@ -60,7 +62,11 @@ func NewConditions() (*Conditions, error) {
 }
 
 // Condition is a compiled condition.
-type Condition struct{ program cel.Program }
+type Condition struct {
+	program cel.Program
+	now     bool // it looks at now
+	start   bool // it looks at request.start
+}
 
 // Compile checks source: its syntax, its names and its types, and that it gives true or false. The error is
 // access.KindInvalid and names line and column.
@@ -79,7 +85,12 @@ func (c *Conditions) Compile(source string) (*Condition, error) {
 	if err != nil {
 		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition cannot be run: %v", err)
 	}
-	return &Condition{program: program}, nil
+	condition := &Condition{program: program}
+	for _, reference := range ast.NativeRep().ReferenceMap() {
+		condition.now = condition.now || reference.Name == "now"
+		condition.start = condition.start || reference.Name == "request.start"
+	}
+	return condition, nil
 }
 
 func describe(issues *cel.Issues) string {

@@ -29,6 +29,7 @@ type Item struct {
 	Sources     []netip.Prefix
 	Duration    time.Duration
 	Until       time.Time
+	Since       time.Time // when what is extended opened, from which its length is counted; zero where nothing is extended
 }
 
 // Verdict says whether a request lies within its policies. Items and Wait count only where it does.
@@ -43,10 +44,17 @@ type Covered struct {
 	Rule     access.PortRule
 	Protocol access.Protocol
 	Sources  []netip.Prefix // canonical, each once
+	Until    time.Time      // the end that counts where the item names one: a little beyond the longest, it is cut to that
 }
 
-// startGrace is how far back a start may lie: what a form or a slow clock takes.
-const startGrace = time.Minute
+const (
+	// startGrace is how far back a start may lie: what a form or a slow clock takes.
+	startGrace = time.Minute
+
+	// EndGrace is how far an end may lie beyond the longest, which it is then cut to: the end that a client reckons by its own clock
+	// lies so much later as that clock is ahead, and the longest opening is what people ask for most.
+	EndGrace = time.Minute
+)
 
 // Evaluate tells whether in lies within its policies at now.
 //
@@ -121,6 +129,9 @@ func (e *evaluation) checkItem(i int, item Item) {
 	e.sound = append(e.sound, formed && len(e.verdict.Refusals) == before)
 	asked := ask{ports: item.Ports, protocol: item.Protocol, sources: covered.Sources}
 	asked.length, asked.lengthField = e.checkLength(field, item)
+	if !item.Until.IsZero() {
+		asked.grace = EndGrace
+	}
 
 	switch {
 	case item.Policy == nil || len(item.Policy.Ports) == 0:
@@ -134,11 +145,27 @@ func (e *evaluation) checkItem(i int, item Item) {
 		e.verdict.Refusals = append(e.verdict.Refusals, m.reason(fmt.Sprintf("items[%d]", i), item, rule, asked))
 	}
 	done := &e.verdict.Items[i]
-	done.Rule = rule
+	done.Rule, done.Until = rule, e.cut(item, asked.length, rule.Max)
 	if done.Protocol == "" {
 		done.Protocol = rule.Protocol
 	}
 	e.wait(*item.Policy)
+}
+
+// cut returns the end of an item that names one, cut to the longest.
+func (e *evaluation) cut(item Item, length, longest time.Duration) time.Time {
+	if !item.Until.IsZero() && length > longest {
+		return e.from(item).Add(longest)
+	}
+	return item.Until
+}
+
+// from returns from when the length of an item is counted.
+func (e *evaluation) from(item Item) time.Time {
+	if !item.Since.IsZero() {
+		return item.Since
+	}
+	return e.start
 }
 
 // wait lowers how long the request may stay pending to what the policy allows.
@@ -188,9 +215,9 @@ func (e *evaluation) checkLength(field func(string) string, item Item) (time.Dur
 		return 0, name
 	case !item.Until.IsZero():
 		name = "until"
-		length = item.Until.Sub(e.start)
+		length = item.Until.Sub(e.from(item))
 		if length <= 0 {
-			e.refuse("endBeforeStart", field(name), "the end %s does not lie after the start %s", instant(item.Until), instant(e.start))
+			e.refuse("endBeforeStart", field(name), "the end %s does not lie after the start %s", instant(item.Until), instant(e.from(item)))
 			return 0, name
 		}
 	}

@@ -17,6 +17,7 @@ type ask struct {
 	sources     []netip.Prefix  // canonical
 	length      time.Duration   // 0: unknown
 	lengthField string          // "duration" or "until"
+	grace       time.Duration   // by which it may be longer than the longest
 }
 
 // miss is one respect in which a rule does not cover what is asked.
@@ -64,8 +65,8 @@ func outside(sources []netip.Prefix, rule access.PortRule) []netip.Prefix {
 	return out
 }
 
-// nearest gives the first rule that covers a, with no misses; or else the one that comes nearest, and how it misses.
-// rules must not be empty.
+// nearest gives the first rule that covers a, with no misses; or else the first that would if a ended a little sooner; or else
+// the one that comes nearest, and how it misses. rules must not be empty.
 func nearest(rules []access.PortRule, a ask) (access.PortRule, []miss) {
 	best, bestMisses, bestFar := access.PortRule{}, []miss(nil), -1
 	for _, rule := range rules {
@@ -74,7 +75,25 @@ func nearest(rules []access.PortRule, a ask) (access.PortRule, []miss) {
 			best, bestMisses, bestFar = rule, misses, far
 		}
 	}
+	if len(bestMisses) > 0 && a.grace > 0 {
+		a.length, a.grace = max(0, a.length-a.grace), 0
+		if rule, misses := nearest(rules, a); len(misses) == 0 {
+			return rule, nil
+		}
+	}
 	return best, bestMisses
+}
+
+// Longest returns for how long a policy lets these ports be opened for these sources, and 0 where it does not.
+func Longest(p access.MachinePolicy, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) time.Duration {
+	if len(p.Ports) == 0 {
+		return 0
+	}
+	rule, misses := nearest(p.Ports, ask{ports: ports, protocol: protocol, sources: sources})
+	if len(misses) > 0 {
+		return 0
+	}
+	return rule.Max
 }
 
 // far orders rules by how badly they miss: each respect weighs more than all that follow it, and of rules that miss

@@ -9,7 +9,7 @@ import (
 // checkRole looks at item i, which asks for a role.
 func (e *evaluation) checkRole(i int, item Item) {
 	field := func(name string) string { return fmt.Sprintf("items[%d].%s", i, name) }
-	e.verdict.Items = append(e.verdict.Items, Covered{})
+	e.verdict.Items = append(e.verdict.Items, Covered{Rule: access.PortRule{Max: item.Eligibility.Max}, Until: item.Until})
 	e.sound = append(e.sound, true)
 	e.wait(*item.Policy)
 	length, name := e.checkLength(field, item)
@@ -17,13 +17,17 @@ func (e *evaluation) checkRole(i int, item Item) {
 		return
 	}
 	eligible := item.Eligibility
-	if length > eligible.Max {
+	switch {
+	case !item.Until.IsZero() && length <= eligible.Max+EndGrace:
+		e.verdict.Items[i].Until = e.cut(item, length, eligible.Max)
+		length = min(length, eligible.Max)
+	case length > eligible.Max:
 		e.refuse("durationTooLong", field(name), "%s can be activated for at most %s, not for %s", item.Name, duration(eligible.Max), duration(length))
 	}
 	if e.start.Before(eligible.Start) {
 		e.refuse("notYetEligible", "start", "%s can be activated from %s on, not at %s", item.Name, instant(eligible.Start), instant(e.start))
 	}
-	if end := e.start.Add(length); !eligible.End.IsZero() && end.After(eligible.End) {
+	if end := e.from(item).Add(length); !eligible.End.IsZero() && end.After(eligible.End) {
 		e.refuse("eligibilityEnds", field(name), "%s can be activated until %s, not until %s", item.Name, instant(eligible.End), instant(end))
 	}
 }

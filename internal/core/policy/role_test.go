@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -80,5 +81,54 @@ func TestValidateEligibility(t *testing.T) {
 				t.Errorf("reasons (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestEndALittleBeyondTheLongestIsCutToIt holds that whoever reckons the longest end by a clock that is ahead gets the longest, and
+// nobody gets more.
+func TestEndALittleBeyondTheLongestIsCutToIt(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	office := netip.MustParsePrefix("203.0.113.0/24")
+	terms := access.MachinePolicy{Ports: []access.PortRule{
+		{Ports: access.SinglePort(22), Protocol: access.TCP, Max: 3 * time.Hour},
+		{Ports: access.SinglePort(22), Protocol: access.TCP, Max: 8 * time.Hour, Sources: []netip.Prefix{office}},
+	}}
+	role := access.Eligibility{ID: "e", Max: 3 * time.Hour}
+	roleTerms := role.Terms()
+	port := func(source string) policy.Item {
+		return policy.Item{Machine: "m", Policy: &terms, Ports: access.SinglePort(22), Sources: []netip.Prefix{netip.MustParsePrefix(source)}}
+	}
+	for name, c := range map[string]struct {
+		item    policy.Item
+		start   time.Time
+		longest time.Duration
+	}{
+		"a port":           {port("192.0.2.1/32"), now, 3 * time.Hour},
+		"a port, later":    {port("192.0.2.1/32"), now.Add(time.Hour), 3 * time.Hour},
+		"by the wide rule": {port("203.0.113.1/32"), now, 8 * time.Hour},
+		"a role":           {policy.Item{Eligibility: &role, Policy: &roleTerms}, now, 3 * time.Hour},
+	} {
+		for beyond, want := range map[time.Duration]time.Duration{
+			-time.Second: -time.Second, 0: 0, time.Microsecond: 0, time.Second: 0, policy.EndGrace: 0, policy.EndGrace + time.Microsecond: -1,
+		} {
+			in := policy.Input{Items: []policy.Item{c.item}}
+			if !c.start.Equal(now) {
+				in.Start = c.start
+			}
+			in.Items[0].Until = c.start.Add(c.longest + beyond)
+			got := policy.Evaluate(in, now)
+			switch refused := len(got.Refusals) > 0; {
+			case want == -1 && (!refused || got.Refusals[0].Code != "durationTooLong"):
+				t.Errorf("%s, %s beyond: %v, want it refused", name, beyond, got)
+			case want != -1 && (refused || !got.Items[0].Until.Equal(c.start.Add(c.longest+want))):
+				t.Errorf("%s, %s beyond: ends %v, %v", name, beyond, got.Items[0].Until, got.Refusals)
+			}
+		}
+		in := policy.Input{Items: []policy.Item{c.item}}
+		in.Items[0].Duration = c.longest + time.Second
+		if got := policy.Evaluate(in, now); len(got.Refusals) == 0 {
+			t.Errorf("%s: a duration beyond the longest, which no clock made, is taken", name)
+		}
 	}
 }

@@ -24,55 +24,6 @@ type Zones func(name string) (*time.Location, error)
 // Compiler finds the compiled form of a condition.
 type Compiler func(source string) (*Condition, error)
 
-// Choose gives the first case of the rule that applies. ok is false where there are cases and none applies. A rule
-// without cases gives the zero case, which approves at once. A condition that cannot be evaluated is an error.
-func Choose(r access.Rule, f Facts, compile Compiler, zones Zones) (index int, chosen access.Case, ok bool, err error) {
-	if r.Automatic() {
-		return 0, access.Case{}, true, nil
-	}
-	for i, c := range r.Cases {
-		applies, err := applies(c, f, compile, zones)
-		if err != nil {
-			return i, access.Case{}, false, fmt.Errorf("case %d: %w", i+1, err)
-		}
-		if applies {
-			return i, c, true, nil
-		}
-	}
-	return len(r.Cases), access.Case{}, false, nil
-}
-
-func applies(c access.Case, f Facts, compile Compiler, zones Zones) (bool, error) {
-	if !c.Hours.Always() {
-		zone, err := zones(c.Hours.Zone)
-		if err != nil {
-			return false, fmt.Errorf("time zone %q: %w", c.Hours.Zone, err)
-		}
-		if !Within(c.Hours, f.Now.In(zone)) {
-			return false, nil
-		}
-	}
-	if c.When == "" {
-		return true, nil
-	}
-	condition, err := compile(c.When)
-	if err != nil {
-		return false, err
-	}
-	return condition.Holds(f)
-}
-
-// Within tells whether local, an instant in the hours' own zone, lies in them.
-func Within(h access.Hours, local time.Time) bool {
-	minute := local.Hour()*60 + local.Minute()
-	on := func(day time.Weekday) bool { return len(h.Days) == 0 || slices.Contains(h.Days, day) }
-	today, yesterday := local.Weekday(), (local.Weekday()+6)%7
-	if h.From < h.To {
-		return on(today) && h.From <= minute && minute < h.To
-	}
-	return on(today) && minute >= h.From || on(yesterday) && minute < h.To
-}
-
 // ValidateRule gives everything that is wrong with a rule; field is where its list of cases stands in the input, such as
 // "approval", so that a reason names a place such as approval[1].stages[0].anyOf[2].groups[0]. known tells whether a
 // principal exists and is of the kind.

@@ -79,8 +79,8 @@ func TestConditionThatCostsTooMuchIsStopped(t *testing.T) {
 		t.Errorf("got %v, want the cost limit", err)
 	}
 	rule := access.Rule{Cases: []access.Case{{When: bomb}}}
-	if _, _, ok, err := policy.Choose(rule, facts(), compiler(t), time.LoadLocation); ok || err == nil {
-		t.Errorf("a rule whose condition cannot be evaluated must not apply: ok %t, err %v", ok, err)
+	if got, err := policy.Choose(rule, facts(), compiler(t), time.LoadLocation); len(got.Cases) > 0 || err == nil {
+		t.Errorf("a rule whose condition cannot be evaluated must not apply: %+v, %v", got, err)
 	}
 }
 
@@ -91,15 +91,15 @@ func TestChooseTakesTheFirstCaseThatApplies(t *testing.T) {
 		{Name: "production", When: `machine.labels["env"] == "prod"`},
 		{Name: "rest"},
 	}}
-	_, got, ok, err := policy.Choose(rule, facts(), compiler(t), time.LoadLocation)
-	if err != nil || !ok || got.Name != "production" {
-		t.Errorf("got %q, %t, %v; want production", got.Name, ok, err)
+	got, err := policy.Choose(rule, facts(), compiler(t), time.LoadLocation)
+	if err != nil || len(got.Cases) != 1 || got.Cases[0].Name != "production" {
+		t.Errorf("got %+v, %v; want production", got, err)
 	}
-	if _, _, ok, err := policy.Choose(access.Rule{Cases: rule.Cases[:1]}, facts(), compiler(t), time.LoadLocation); ok || err != nil {
-		t.Errorf("no case applies, and got %t, %v", ok, err)
+	if got, err := policy.Choose(access.Rule{Cases: rule.Cases[:1]}, facts(), compiler(t), time.LoadLocation); got.None.IsZero() || err != nil {
+		t.Errorf("no case applies, and got %+v, %v", got, err)
 	}
-	if _, c, ok, err := policy.Choose(access.Rule{}, facts(), compiler(t), time.LoadLocation); !ok || err != nil || len(c.Stages) != 0 {
-		t.Errorf("the empty rule must approve at once, and got %t, %v", ok, err)
+	if got, err := policy.Choose(access.Rule{}, facts(), compiler(t), time.LoadLocation); !got.None.IsZero() || err != nil || len(got.Cases) != 0 {
+		t.Errorf("the empty rule must approve at once, and got %+v, %v", got, err)
 	}
 }
 

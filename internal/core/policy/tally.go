@@ -30,10 +30,11 @@ type Progress struct {
 }
 
 // Tally replays the decisions on a case, in the order they were made. A person counts once in all, however many
-// groups they are in, and the requester never; what is surplus changes nothing. A stage that was not met in its time
+// groups they are in, and the requester never; what is surplus changes nothing. A decision counts while whoever made it may
+// decide: in the quorums for which they were eligible then and still are. Where who is nil, everybody still is. A stage that was not met in its time
 // gives way to the next, and takes its approvals with it: whoever gave one may decide in a later stage. A deny counts
 // whoever of the stage's people gives it, and stays.
-func Tally(c access.Case, requester access.PrincipalID, began time.Time, decisions []access.Decision, now time.Time) Progress {
+func Tally(c access.Case, requester access.PrincipalID, who People, began time.Time, decisions []access.Decision, now time.Time) Progress {
 	t := tally{stages: c.Stages, decided: map[access.PrincipalID]bool{}, progress: Progress{Outcome: Waiting, Since: began}}
 	needed := max(1, c.Denies)
 	denies := 0
@@ -43,7 +44,10 @@ func Tally(c access.Case, requester access.PrincipalID, began time.Time, decisio
 		if t.progress.Outcome != Waiting {
 			break
 		}
-		if d.Person == requester || t.decided[d.Person] || d.Stage != t.progress.Stage || len(d.Quorums) == 0 {
+		if t.decided[d.Person] || d.Stage != t.progress.Stage {
+			continue
+		}
+		if d.Quorums = still(d, t.stages[d.Stage], requester, who); len(d.Quorums) == 0 {
 			continue
 		}
 		t.decided[d.Person] = true
@@ -60,6 +64,18 @@ func Tally(c access.Case, requester access.PrincipalID, began time.Time, decisio
 	}
 	t.settle(now)
 	return t.finish()
+}
+
+// still gives the quorums for which whoever made a decision was eligible when they did, and is now; none for the requester.
+func still(d access.Decision, s access.Stage, requester access.PrincipalID, who People) []int {
+	if who == nil && d.Person != requester {
+		return d.Quorums
+	}
+	if who == nil {
+		return nil
+	}
+	now := EligibleFor(s, d.Person, requester, who)
+	return slices.DeleteFunc(now, func(q int) bool { return !slices.Contains(d.Quorums, q) })
 }
 
 type tally struct {

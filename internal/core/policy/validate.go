@@ -57,6 +57,9 @@ func (f *findings) terms(p access.MachinePolicy) {
 	if d := p.PendingTimeout; d != 0 && (d < access.MinDuration || d > access.MaxDuration) {
 		f.refuse("pendingTimeoutOutOfRange", "pendingTimeout", "requests can wait %s to %s for a decision, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(d))
 	}
+	if d := p.Gap; d != 0 && (d < access.MinGap || d > access.MaxGap) {
+		f.refuse("gapOutOfRange", "gap", "windows can be asked to lie %s to %s apart, not %s", duration(access.MinGap), duration(access.MaxGap), duration(d))
+	}
 	if n := p.Justification.MinLength; n < 0 || n > access.MaxText {
 		f.refuse("minLengthOutOfRange", "justification.minLength", "%d is not a length from 0 to %d", n, access.MaxText)
 	}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+)
+
+// recount finishes the requests whose votes have come to suffice without a decision: whoever had lost the right to vote has it
+// again, and their votes count again with it. It looks when the directory has changed.
+func (e *Engine) recount(ctx context.Context) error {
+	var dir *rbac.Directory
+	var decided []access.RequestID
+	now := e.now()
+	err := e.store.View(ctx, func(r Reader) (err error) {
+		if dir, err = e.compiled(ctx, r); err != nil || !e.counted.due(dir.Revision(), now) {
+			return err
+		}
+		decided, err = votedOn(ctx, r, dir, now)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("count votes anew: %w", err)
+	}
+	for _, id := range decided {
+		if err := e.finishDeciding(ctx, id); err != nil {
+			e.log.WarnContext(ctx, "finish a request whose votes suffice", "request", id, "error", err)
+		}
+	}
+	e.counted.done(dir.Revision(), time.Time{})
+	return nil
+}
+
+// votedOn gives the pending requests that wait for nothing more.
+func votedOn(ctx context.Context, r Reader, dir *rbac.Directory, now time.Time) ([]access.RequestID, error) {
+	var ids []access.RequestID
+	for p := (Page{Limit: maxLimit}); ; {
+		list, err := r.Requests(ctx, RequestFilter{State: access.RequestPending}, p)
+		if err != nil {
+			return nil, fmt.Errorf("list requests: %w", err)
+		}
+		for _, request := range list.Items {
+			if request.Revision == 1 || !now.Before(request.PendingUntil) {
+				continue // nobody has decided anything, or it is too late
+			}
+			decisions, err := r.Decisions(ctx, request.ID)
+			if err != nil {
+				return nil, fmt.Errorf("read decisions: %w", err)
+			}
+			if verdictOf(tallies(request, people{dir}, decisions, now)) != policy.Waiting {
+				ids = append(ids, request.ID)
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			return slices.Compact(ids), nil
+		}
+	}
+}
+
+// finishDeciding carries out what the decisions on a request amount to.
+func (e *Engine) finishDeciding(ctx context.Context, id access.RequestID) error {
+	return e.update(ctx, func(tx Tx) error {
+		dir, err := e.compiled(ctx, tx)
+		if err != nil {
+			return err
+		}
+		request, err := tx.Request(ctx, id)
+		if err != nil || request.State != access.RequestPending {
+			return err
+		}
+		system := access.System()
+		may := rights{dir: dir, caller: Caller{Name: system.Name, Tenant: request.Tenant, Via: system.Via}, now: e.now()}
+		d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: rbac.RequestsDecide, was: request.Revision, request: request}
+		if d.decisions, err = tx.Decisions(ctx, id); err != nil {
+			return fmt.Errorf("read decisions: %w", err)
+		}
+		later, err := d.reevaluate(ctx)
+		if err != nil {
+			return err
+		}
+		if later == nil && verdictOf(tallies(request, people{dir}, d.decisions, d.now)) != policy.Waiting {
+			if err := d.advance(ctx, system, ""); err != nil {
+				return err
+			}
+		}
+		return d.finish(ctx)
+	})
+}
+
+// unapproved says why a grant that people agreed to for later has no approval any more, now that it is to begin; empty where it has.
+// A vote counts while its voter may vote: somebody who was disabled or left the group since agrees to nothing.
+func (j *judge) unapproved(ctx context.Context, g access.Grant) (why string, err error) {
+	if !g.Decided {
+		return "", nil
+	}
+	if why, known := j.approval[g.Request]; known {
+		return why, nil
+	}
+	request, err := j.r.Request(ctx, g.Request)
+	if err != nil {
+		return "", fmt.Errorf("read request: %w", err)
+	}
+	decisions, err := j.r.Decisions(ctx, g.Request)
+	if err != nil {
+		return "", fmt.Errorf("read decisions: %w", err)
+	}
+	if verdictOf(tallies(request, people{j.dir}, decisions, request.DecidedAt)) != policy.Approved {
+		why = "its approval no longer holds: " + strings.Join(gone(request, people{j.dir}, decisions), ", ") + " may not decide on it any more"
+	}
+	j.approval[g.Request] = why
+	return why, nil
+}
+
+// gone gives the names of those who agreed to a request and may not any more.
+func gone(request access.Request, who policy.People, decisions []access.Decision) []string {
+	var names []string
+	for _, d := range decisions {
+		if !d.Approve || d.Digest != request.Digest || d.Case >= len(request.Approvals) || d.Stage >= len(request.Approvals[d.Case].Case.Stages) {
+			continue
+		}
+		now := policy.EligibleFor(request.Approvals[d.Case].Case.Stages[d.Stage], d.Person, request.Requester, who)
+		if !slices.ContainsFunc(d.Quorums, func(q int) bool { return slices.Contains(now, q) }) && !slices.Contains(names, d.Name) {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,82 @@
+package store
+
+import (
+	"context"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// maxWindows is how many windows a statement reads of each of two sorts: those that begin with a port that is asked for, and
+// ranges. Nobody has a use for more at a time.
+const maxWindows = 256
+
+const (
+	windowColumns = "g.first_port, g.last_port, g.protocol, g.state, g.opened_at, g.start_at, g.over_at, g.decided"
+	windowsAfter  = " where g.principal = $1 and g.site = $2 and g.over_at > $3"
+
+	selectRanges = "select r.*, 1 from (select " + windowColumns + " from grants g" + windowsAfter +
+		" and g.last_port > g.first_port order by g.over_at limit $4) r"
+
+	selectWindows = "select w.*, 0 from (select " + windowColumns + " from grants g" + windowsAfter +
+		" and g.first_port = $5 order by g.over_at limit $4) w union all " + selectRanges
+
+	// Of a range, each port of it at which there is a window is looked for by the index.
+	selectWindowsOfRange = `with recursive p(port) as (
+select min(g.first_port) from grants g where g.principal = $1 and g.site = $2 and g.first_port >= $5 and g.first_port <= $6
+union all
+select (select min(g.first_port) from grants g where g.principal = $1 and g.site = $2 and g.first_port > p.port and g.first_port <= $6)
+from p where p.port is not null)
+select w.*, 0 from (select ` + windowColumns + " from p cross join grants g" + windowsAfter +
+		" and g.first_port = p.port limit $4) w union all " + selectRanges
+)
+
+// held is one window as it is stored.
+type held struct {
+	policy.Window
+
+	ports    access.PortRange
+	protocol access.Protocol
+	state    access.GrantState
+	opened   bool
+	isRange  bool // it was read as one
+}
+
+func scanHeld(row scanner) (h held, err error) {
+	var opened int64
+	err = row.Scan(&h.ports.First, &h.ports.Last, &h.protocol, &h.state, &opened, timeColumn{&h.Start}, timeColumn{&h.End}, flagColumn{&h.Decided}, flagColumn{&h.isRange})
+	h.opened = opened != 0
+	return h, err
+}
+
+// Windows implements engine.Reader.
+func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (windows []policy.Window, whole bool, err error) {
+	args := []any{string(f.Principal), f.Site, micros(f.After), int64(maxWindows + 1), int64(f.Ports.First)}
+	text, one := selectWindows, f.Ports.First == f.Ports.Last
+	if !one {
+		text, args = selectWindowsOfRange, append(args, int64(f.Ports.Last))
+	}
+	all, err := all(ctx, r.q, scanHeld, text, args...)
+	if err != nil {
+		return nil, false, err
+	}
+	whole = true
+	begun, ranges := 0, 0 // how many were read of each sort
+	for _, h := range all {
+		if h.isRange {
+			ranges++
+		} else if begun++; begun > maxWindows {
+			// They come in the order of their ends: what was not read cannot begin in time where this is too late already.
+			whole = one && !h.End.Add(-f.Longest).Before(f.Before)
+		}
+		switch {
+		case !h.ports.Overlaps(f.Ports) || !h.protocol.Overlaps(f.Protocol), !h.Start.Before(f.Before):
+		case !h.End.After(h.Start), h.state == access.GrantFailed && !h.opened:
+			// It was taken back before it began, or never could be opened.
+		default:
+			windows = append(windows, h.Window)
+		}
+	}
+	return windows, whole && ranges <= maxWindows, nil
+}

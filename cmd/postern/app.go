@@ -40,7 +40,7 @@ func (a *app) root() *cobra.Command {
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.confirmCommand(), a.passkeyCommand(),
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(), a.reviewCommand(),
-		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(), a.applicationCommand(), a.tokenCommand(), a.networkCommand(), a.tenantCommand(), a.subscriptionCommand(), a.resourceGroupCommand(), a.breakGlassCommand(), a.auditCommand(),
+		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(), a.applicationCommand(), a.tokenCommand(), a.credentialCommand(), a.networkCommand(), a.tenantCommand(), a.subscriptionCommand(), a.resourceGroupCommand(), a.breakGlassCommand(), a.auditCommand(),
 		a.notifyCommand(), a.alertCommand(), a.insightCommand(),
 		newServerCommand(a), newAgentCommand(a), a.demoCommand(), a.versionCommand(),
 	)

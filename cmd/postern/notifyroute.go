@@ -105,7 +105,7 @@ func (a *app) routeAddCommand() *cobra.Command {
 	f.BoolVar(&everybody, "everybody", false, "for everybody whom an event concerns")
 	f.StringVar(&machine, "machine", "", "only about the policy that guards this machine")
 	f.StringVar(&policy, "policy", "", "only about the policy with this resource id")
-	f.StringSliceVar(&kinds, "event", nil, "only these: requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application")
+	f.StringSliceVar(&kinds, "event", nil, "only these: requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application, account")
 	f.BoolVar(&mute, "mute", false, "keep away what other routes of the channel would bring")
 	return c
 }

@@ -90,11 +90,13 @@ func (a *app) signedInServer() (*api.Client, string, error) {
 }
 
 func (a *app) passkeyAddCommand() *cobra.Command {
-	return &cobra.Command{
+	var passwordFile string
+	c := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add a passkey, in a browser on this machine",
 		Long: `Add a passkey. The command prints an address of the server; open it in a browser on this machine, and let it make the
-passkey. NAME says where it is, for you. Who has one already confirms with it first: postern confirm.`,
+passkey. NAME says where it is, for you. Who has one already confirms with it first: postern confirm. The first one needs a proof that
+it is you: within five minutes of signing in nothing more, and later your password.`,
 		Example: "  postern passkey add laptop",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -102,7 +104,11 @@ passkey. NAME says where it is, for you. Who has one already confirms with it fi
 			if err != nil {
 				return err
 			}
-			challenge, err := cl.BeginPasskey(c.Context())
+			var challenge api.PasskeyChallenge
+			err = a.proven(c, cl, passwordFile, func() error {
+				challenge, err = cl.BeginPasskey(c.Context())
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -117,6 +123,8 @@ passkey. NAME says where it is, for you. Who has one already confirms with it fi
 			return nil
 		},
 	}
+	c.Flags().StringVar(&passwordFile, "password-file", "", "file whose first line is your password, where it is asked for; - is standard input")
+	return c
 }
 
 func (a *app) passkeyListCommand() *cobra.Command {

@@ -38,8 +38,10 @@ func (k ChannelKind) Carries(kind NotificationKind) bool {
 		return kind == NotifyLifecycle
 	case PagerDuty:
 		return kind.opensOrResolves()
-	case SMTP, Slack, Teams, Webhook:
+	case SMTP:
 		return kind != NotifyLifecycle
+	case Slack, Teams, Webhook:
+		return kind != NotifyLifecycle && kind != NotifyAccount // that is for one person alone
 	}
 	return false
 }

@@ -19,6 +19,11 @@ func (c Caller) steppedUp(now time.Time) bool {
 	return !c.SteppedUpAt.IsZero() && now.Sub(c.SteppedUpAt) <= freshStepUp
 }
 
+// proved reports whether whoever holds the caller's session has just proved who they are, in whichever way.
+func (c Caller) proved(now time.Time) bool {
+	return !c.ProvedAt.IsZero() && now.Sub(c.ProvedAt) <= freshStepUp
+}
+
 func stepUpRequired(what string) *access.Error {
 	return access.Fault(access.KindForbidden, "stepUpRequired", "%s needs a fresh sign-in with a passkey: confirm it with your passkey, then repeat this within %s", what, freshStepUp)
 }

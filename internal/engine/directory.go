@@ -240,10 +240,15 @@ func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, chan
 			return fmt.Errorf("save principal: %w", err)
 		}
 		if p.Disabled {
-			if err := tx.DeleteSessionsOf(ctx, p.ID); err != nil {
-				return fmt.Errorf("end sessions: %w", err)
-			}
 			w := e.newWork(tx, may.now)
+			set, err := e.credentialsOf(ctx, tx, p)
+			if err != nil {
+				return err
+			}
+			set.Passkeys, set.Secrets = nil, nil // like the password they let in whoever is enabled again
+			if err := w.endCredentials(ctx, set, c.Actor()); err != nil {
+				return err
+			}
 			if _, err := w.revokeHeldBy(ctx, p.ID, may, "its holder was disabled"); err != nil { // whoever may disable somebody may end that
 				return err
 			}

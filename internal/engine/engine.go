@@ -31,6 +31,9 @@ type Config struct {
 	SealSecret  func(id ChannelID, kind ChannelKind, text string) (ChannelSecret, error)
 	TestChannel func(ctx context.Context, channel Channel, to, by string) (answer string, err error)
 
+	// SessionIdle is how long a session lasts without being used; two hours where it is zero.
+	SessionIdle time.Duration
+
 	// Anchors keep a checkpoint each AnchorEvery, which is an hour where it is zero.
 	Anchors     []Anchor
 	AnchorEvery time.Duration
@@ -38,6 +41,9 @@ type Config struct {
 	// Tickets asks whether a ticket is good, where a policy wants that. Where it is nil, such a policy cannot be written.
 	Tickets TicketChecker
 }
+
+// DefaultSessionIdle is how long a session lasts without being used.
+const DefaultSessionIdle = 2 * time.Hour
 
 // Engine runs the use cases. It is safe for concurrent use, and any number of engines may share one store.
 type Engine struct {
@@ -48,6 +54,7 @@ type Engine struct {
 	sealSecret  func(ChannelID, ChannelKind, string) (ChannelSecret, error)
 	testChannel func(ctx context.Context, channel Channel, to, by string) (string, error)
 
+	sessionIdle time.Duration
 	anchors     []Anchor
 	anchorEvery time.Duration
 
@@ -76,7 +83,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
-		anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, tickets: c.Tickets, wake: make(chan struct{}, 1),
+		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, tickets: c.Tickets, wake: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -104,6 +111,8 @@ type Caller struct {
 	Session   string     // hash of the session's token; empty where there is none
 
 	SteppedUpAt time.Time // when the session was last confirmed with a passkey; zero where it never was
+	ProvedAt    time.Time // when whoever holds the session last proved who they are; zero where there is none
+	usedAt      time.Time // about when the session was last used
 	Bounds      *Bounds   // of the API token that calls; nil where the caller may do all that their roles allow
 }
 

@@ -28,9 +28,9 @@ type ExternalSignIn struct {
 	Read        []ClaimRead
 	// GroupsUnknown says why the provider did not tell which groups the person is in: their memberships then stay. Empty where it did.
 	GroupsUnknown string
-	Session     Session  // its principal is filled in here
-	Address     netip.Addr
-	Via         string
+	Session       Session // its principal is filled in here
+	Address       netip.Addr
+	Via           string
 }
 
 // ClaimRead is what was read of one claim at a sign-in, for an administrator who wonders why somebody is called so, or is in no
@@ -94,19 +94,12 @@ func (e *Engine) SignInExternally(ctx context.Context, in ExternalSignIn) (p acc
 		if err := tx.SeeExternalIdentity(ctx, bound); err != nil {
 			return fmt.Errorf("save what was read: %w", err)
 		}
-		in.Session.Principal = p.ID
-		if err := tx.SaveSession(ctx, in.Session); err != nil {
-			return fmt.Errorf("save session: %w", err)
-		}
-		signed := access.Event{
-			Kind: access.SignedIn, Actor: actor, Tenant: p.Tenant,
-			Details: map[string]string{"issuer": clip(in.Issuer), "subject": clip(in.Subject), "client": clip(in.Session.Client)},
-		}
+		in.Session.Method = in.Issuer
+		details := map[string]string{"issuer": clip(in.Issuer), "subject": clip(in.Subject)}
 		if in.GroupsUnknown != "" {
-			signed.Details["groupsUnknown"] = in.GroupsUnknown
+			details["groupsUnknown"] = in.GroupsUnknown
 		}
-		w.event(signed)
-		return w.finish(ctx)
+		return w.openSession(ctx, p, in.Session, actor, details)
 	})
 	if err == nil {
 		err = refusal

@@ -78,7 +78,7 @@ func newWorld(tb testing.TB) *world {
 	if err != nil || password == "" {
 		tb.Fatalf("bootstrap gave %q, %v", password, err)
 	}
-	found, err := w.Credentials(ctx, "", engine.AdminName)
+	found, err := w.Credentials(ctx, "", engine.AdminName, office)
 	if err != nil {
 		tb.Fatal(err)
 	}

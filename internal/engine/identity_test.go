@@ -121,10 +121,16 @@ func TestTokensEnd(t *testing.T) {
 	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
 	disabled = false
 	must(w.ChangePrincipal(w.ctx, w.admin, "anna", engine.PrincipalChange{Disabled: &disabled}))(t)
+	_, err = w.APITokenCaller(w.ctx, long.Hash) // enabling gives nothing back
+	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
+	_, again, err := w.MakeAPIToken(w.ctx, anna, engine.APITokenInput{Name: "long"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := w.RevokeAPIToken(w.ctx, anna, "long"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.APITokenCaller(w.ctx, long.Hash)
+	_, err = w.APITokenCaller(w.ctx, again.Hash)
 	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
 	wantCode(t, w.RevokeAPIToken(w.ctx, anna, "long"), access.KindNotFound, "unknownToken")
 }

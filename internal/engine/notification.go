@@ -27,6 +27,7 @@ const (
 	NotifyBreakGlass    NotificationKind = "breakGlass"    // somebody opened access without approval
 	NotifyAlert         NotificationKind = "alert"         // something that somebody should look at
 	NotifyApplication   NotificationKind = "application"   // a managed application was deployed, changed or deleted, or its offer was
+	NotifyAccount       NotificationKind = "account"       // something became of one's own account, such as a new passkey
 	NotifyLifecycle     NotificationKind = "lifecycle"     // what happens to a managed application, for its publisher's program
 	NotifyTest          NotificationKind = "test"          // an administrator tries a channel
 )
@@ -35,7 +36,7 @@ const (
 func NotificationKinds() []NotificationKind {
 	return []NotificationKind{
 		NotifyRequested, NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyWillEnd, NotifyEnded,
-		NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyApplication,
+		NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyApplication, NotifyAccount,
 	}
 }
 
@@ -44,7 +45,7 @@ func (k NotificationKind) opensOrResolves() bool {
 	switch k {
 	case NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyEnded, NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyTest:
 		return true
-	case NotifyRequested, NotifyWillEnd, NotifyApplication, NotifyLifecycle:
+	case NotifyRequested, NotifyWillEnd, NotifyApplication, NotifyAccount, NotifyLifecycle:
 	}
 	return false
 }

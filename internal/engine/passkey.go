@@ -24,8 +24,9 @@ func (e *Engine) Passkeys(ctx context.Context, c Caller) (list []Passkey, err er
 	return list, err
 }
 
-// MayAddPasskey refuses a caller who may not add a passkey now: one who acts by a token, and one who has a passkey and has not
-// just confirmed the session with it, since whoever took a session over could else stay for ever.
+// MayAddPasskey refuses a caller who may not add a passkey now: one who acts by a token, and one who has not just proved who
+// they are, with a passkey where they have one, and else with the password or at the provider. Whoever took a session over
+// could else stay for ever, and confirm with a passkey of their own what a rule wants confirmed.
 func (e *Engine) MayAddPasskey(ctx context.Context, c Caller) error {
 	_, err := e.mayChangePasskeys(ctx, c)
 	return err
@@ -38,8 +39,11 @@ func (e *Engine) mayChangePasskeys(ctx context.Context, c Caller) (list []Passke
 	if list, err = e.Passkeys(ctx, c); err != nil {
 		return nil, err
 	}
-	if len(list) > 0 && !c.steppedUp(e.now()) {
+	switch now := e.now(); {
+	case len(list) > 0 && !c.steppedUp(now):
 		return nil, stepUpRequired("changing your passkeys")
+	case len(list) == 0 && !c.proved(now):
+		return nil, access.Fault(access.KindForbidden, "proofRequired", "the first passkey needs a fresh proof that it is you: give your password again, or sign out and in")
 	}
 	return list, nil
 }
@@ -58,10 +62,20 @@ func (e *Engine) AddPasskey(ctx context.Context, c Caller, p Passkey) (Passkey, 
 	}
 	p.Principal, p.CreatedAt, p.Revision = c.Principal, e.now(), 1
 	err = e.change(ctx, c, attempt{details: map[string]string{"passkey": p.Name}}, func(tx Tx) error {
+		w := e.newWork(tx, p.CreatedAt)
+		owner, err := tx.Principal(ctx, c.Principal)
+		if err != nil {
+			return fmt.Errorf("read principal: %w", err)
+		}
 		if err := tx.SavePasskey(ctx, p, 0); err != nil {
 			return fmt.Errorf("save passkey: %w", err)
 		}
-		return tx.Append(ctx, p.event(access.PasskeyAdded, c.Actor(), c.Tenant))
+		detail := fmt.Sprintf("The passkey %s was added%s. If that was not you, end it and change your password: postern credential list", p.Name, from(c.Actor()))
+		if err := w.tellOwner(ctx, owner, "A passkey was added", detail, c.Actor()); err != nil {
+			return err
+		}
+		w.event(p.event(access.PasskeyAdded, c.Actor(), c.Tenant))
+		return w.finish(ctx)
 	})
 	return p, err
 }
@@ -111,6 +125,7 @@ func (e *Engine) PasskeyOwner(ctx context.Context, id access.PrincipalID) (p acc
 // may ask for.
 func (e *Engine) SignInByPasskey(ctx context.Context, used Passkey, s Session, via string, address netip.Addr) error {
 	return e.update(ctx, func(tx Tx) error {
+		w := e.newWork(tx, e.now())
 		p, err := tx.Principal(ctx, used.Principal)
 		if err != nil {
 			return fmt.Errorf("read principal: %w", err)
@@ -118,18 +133,12 @@ func (e *Engine) SignInByPasskey(ctx context.Context, used Passkey, s Session, v
 		if p.Disabled || p.Kind != access.User {
 			return access.Fault(access.KindUnauthenticated, "wrongPasskey", "this passkey lets nobody in: use another, or ask an administrator")
 		}
-		s.Principal, s.SteppedUpAt = p.ID, e.now()
-		if err := usePasskey(ctx, tx, used, e.now()); err != nil {
+		s.Method, s.SteppedUpAt = MethodPasskey, w.now
+		if err := usePasskey(ctx, tx, used, w.now); err != nil {
 			return err
 		}
-		if err := tx.SaveSession(ctx, s); err != nil {
-			return fmt.Errorf("save session: %w", err)
-		}
-		return tx.Append(ctx, access.Event{
-			At: e.now(), Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
-			Actor:   access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: via},
-			Details: map[string]string{"passkey": clip(used.ID), "client": clip(s.Client)},
-		})
+		actor := access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: via}
+		return w.openSession(ctx, p, s, actor, map[string]string{"passkey": clip(used.ID)})
 	})
 }
 
@@ -140,7 +149,7 @@ func (e *Engine) StepUp(ctx context.Context, c Caller, used Passkey) error {
 		if err != nil {
 			return fmt.Errorf("read session: %w", err)
 		}
-		s.SteppedUpAt = e.now()
+		s.SteppedUpAt, s.ProvedAt = e.now(), e.now()
 		if err := usePasskey(ctx, tx, used, e.now()); err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func TestResetPasswordEndsSessions(t *testing.T) {
 	if _, _, err := w.Session(w.ctx, "aa"); access.KindOf(err) != access.KindUnauthenticated {
 		t.Errorf("the session goes on: %v", err)
 	}
-	cred := must(w.Credentials(w.ctx, "", "ann"))(t)
+	cred := must(w.Credentials(w.ctx, "", "ann", office))(t)
 	if cred.Password.Hash != "$x" || !cred.Password.MustChange {
 		t.Errorf("the password is %+v", cred.Password)
 	}

@@ -69,14 +69,14 @@ func TestSignInNames(t *testing.T) {
 		{"", "admin@nowhere", ""},
 		{"", "ann@example.org", ""}, // of another tenant, and so not of this one
 	} {
-		cred, err := w.Credentials(w.ctx, tc.tenant, tc.name)
+		cred, err := w.Credentials(w.ctx, tc.tenant, tc.name, office)
 		if tc.want == "" {
 			wantCode(t, err, access.KindNotFound, "unknownPrincipal")
 		} else if err != nil || cred.Principal.ID != tc.want {
 			t.Errorf("%q in %q is %s, %v; want %s", tc.name, tc.tenant, cred.Principal.ID, err, tc.want)
 		}
 	}
-	if cred := must(w.Credentials(w.ctx, "other", "ann@example.org"))(t); cred.Principal.Tenant != d.Tenant.ID {
+	if cred := must(w.Credentials(w.ctx, "other", "ann@example.org", office))(t); cred.Principal.Tenant != d.Tenant.ID {
 		t.Errorf("ann is of %s", cred.Principal.Tenant)
 	}
 }

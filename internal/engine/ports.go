@@ -80,6 +80,7 @@ type Reader interface {
 
 	Password(ctx context.Context, principal access.PrincipalID) (Password, error)
 	Session(ctx context.Context, hash string) (Session, error)
+	Sessions(ctx context.Context, principal access.PrincipalID) ([]Session, error) // the newest first; at most 1,000
 	EnrollmentToken(ctx context.Context, hash string) (EnrollmentToken, error)
 	// EnrollmentTokens gives the tokens of a tenant that are good for an agent still, the first to expire first; at most 1,000.
 	EnrollmentTokens(ctx context.Context, tenant access.TenantID, now time.Time) ([]EnrollmentToken, error)
@@ -175,6 +176,7 @@ type Tx interface {
 	DeleteRoleAssignment(ctx context.Context, id rbac.AssignmentID) error     // bumps the directory
 
 	SaveSession(ctx context.Context, s Session) error
+	UseSession(ctx context.Context, hash string, at time.Time) error // notes when it was used; nothing where it has ended
 	DeleteSession(ctx context.Context, hash string) error
 	DeleteSessionsOf(ctx context.Context, principal access.PrincipalID) error
 	SaveEnrollmentToken(ctx context.Context, t EnrollmentToken) error
@@ -308,8 +310,6 @@ type Password struct {
 	Principal  access.PrincipalID
 	Hash       string // argon2id in PHC form
 	MustChange bool   // it was made by Postern and printed once: it is good for nothing but choosing another
-	Failures   int    // wrong attempts since the last right one
-	LockedTill time.Time
 	ChangedAt  time.Time
 }
 
@@ -322,6 +322,9 @@ type Session struct {
 	Address   string // where from
 	Client    string // what the client called itself
 
+	Method      string    // how it was opened: MethodPassword, MethodPasskey, or the issuer of the provider; empty where that was not kept
+	ProvedAt    time.Time // when whoever holds it last proved who they are, by opening it or anew
+	UsedAt      time.Time // about when it was last used; zero where that was not kept
 	SteppedUpAt time.Time // when it was last confirmed with a passkey; zero where it never was
 }
 

@@ -20,6 +20,9 @@ type IdentityReader interface {
 	ExternalIdentity(ctx context.Context, tenant access.TenantID, issuer, subject string) (ExternalIdentity, error)
 	ExternalIdentities(ctx context.Context, principal access.PrincipalID) ([]ExternalIdentity, error) // oldest first
 
+	SignInPlace(ctx context.Context, principal access.PrincipalID, place string) (SignInPlace, error)
+	SignInPlaces(ctx context.Context, principal access.PrincipalID) ([]SignInPlace, error) // where they signed in, the newest first; at most 100
+
 	Passkey(ctx context.Context, id string) (Passkey, error)
 	Passkeys(ctx context.Context, principal access.PrincipalID) ([]Passkey, error) // by age; at most 100
 
@@ -47,6 +50,8 @@ type IdentityWriter interface {
 	SeeExternalIdentity(ctx context.Context, i ExternalIdentity) error  // writes SeenAt and Read of one that is there
 	SaveExternalIdentity(ctx context.Context, i ExternalIdentity) error // inserts; conflict if the subject is bound in the tenant already
 
+	SaveSignInPlace(ctx context.Context, p SignInPlace) error // inserts or replaces
+
 	SavePasskey(ctx context.Context, p Passkey, was int64) error
 	DeletePasskey(ctx context.Context, id string) error // not found if it is not there
 
@@ -59,7 +64,7 @@ type IdentityWriter interface {
 
 	// Purge deletes what nobody needs any more, at most limit rows of each kind, and gives how many there were: sessions,
 	// API tokens, ceremonies, pending sign-ins and unused codes that expired before expired, enrolment tokens that were used or expired
-	// before expired, and idempotency keys from before keys.
+	// before expired, places of sign-ins that were to be forgotten before expired, and idempotency keys from before keys.
 	Purge(ctx context.Context, expired, keys time.Time, limit int) (int, error)
 }
 
@@ -124,4 +129,15 @@ type GlassCode struct {
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	UsedAt    time.Time // zero while unused, as far as the server knows
+}
+
+// SignInPlace is a part of the network that somebody signs in from, or that others try their name from.
+type SignInPlace struct {
+	Principal  access.PrincipalID
+	Place      string    // a prefix; empty: all places together where nobody signed in before
+	SignedInAt time.Time // the last time; zero where nobody did
+	Failures   int       // wrong passwords since then, in a row
+	FailedAt   time.Time // the last of them
+	LockedTill time.Time
+	ForgetAt   time.Time // when it counts no more
 }

@@ -38,7 +38,7 @@ func (r Route) Validate() error {
 		if !slices.Contains(NotificationKinds(), kind) {
 			e.Reasons = append(e.Reasons, access.Reason{
 				Code: "kindUnknown", Field: "kinds",
-				Message: "a notification is requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert or application",
+				Message: "a notification is requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application or account",
 			})
 			break
 		}

@@ -264,29 +264,28 @@ type TokenSubject struct {
 func (e *Engine) TokenCaller(ctx context.Context, subject TokenSubject) (c Caller, err error) {
 	ended := access.Fault(access.KindUnauthenticated, "tokenEnded", "what this token came from has ended or was taken back: sign in again")
 	err = e.store.View(ctx, func(r Reader) error {
-		var of access.PrincipalID
-		var until, steppedUp time.Time
+		var s Session // its zero value where the token came from a secret
+		var over bool
 		if subject.Session != "" {
-			s, err := r.Session(ctx, subject.Session)
-			if err != nil {
+			if s, err = r.Session(ctx, subject.Session); err != nil {
 				return orEnded(err, ended)
 			}
-			of, until, steppedUp = s.Principal, s.ExpiresAt, s.SteppedUpAt
+			over = e.over(s)
 		} else {
-			s, err := r.Secret(ctx, subject.Secret)
+			secret, err := r.Secret(ctx, subject.Secret)
 			if err != nil {
 				return orEnded(err, ended)
 			}
-			of, until = s.Principal, s.ExpiresAt
+			s.Principal, over = secret.Principal, !e.now().Before(secret.ExpiresAt)
 		}
-		p, err := r.Principal(ctx, of)
+		p, err := r.Principal(ctx, s.Principal)
 		if err != nil {
 			return orEnded(err, ended)
 		}
-		if p.Disabled || p.ID != subject.Principal || !e.now().Before(until) {
+		if p.Disabled || p.ID != subject.Principal || over {
 			return ended
 		}
-		c = Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: subject.Session, SteppedUpAt: steppedUp}
+		c = callerBy(p, s)
 		return nil
 	})
 	return c, err

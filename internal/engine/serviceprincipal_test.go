@@ -126,7 +126,7 @@ func TestSignInByCode(t *testing.T) {
 	}
 	session := func(hash string) string {
 		s := engine.Session{Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
-		cred := must(w.Credentials(w.ctx, "", "admin"))(t)
+		cred := must(w.Credentials(w.ctx, "", "admin", office))(t)
 		if err := w.SignIn(w.ctx, engine.SignInInput{Session: s, Checked: cred.Password.Hash}); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -14,6 +15,9 @@ import (
 type Credentials struct {
 	Principal access.Principal
 	Password  Password // its zero value where the principal has none
+
+	Familiar   bool      // whether they signed in before from where the call comes
+	LockedTill time.Time // until when the name is locked there; zero where it is not
 }
 
 // SignInInput is a sign-in whose password identity has checked.
@@ -37,17 +41,16 @@ type SignInRefusal struct {
 	Address     netip.Addr
 }
 
-// After so many wrong passwords in a row a name is locked, and twice as long with each more.
+// How a session was opened; one by an identity provider has the provider's issuer.
 const (
-	lockAfter = 5
-	lockFirst = 30 * time.Second
-	lockMost  = 15 * time.Minute
+	MethodPassword = "password"
+	MethodPasskey  = "passkey"
 )
 
 // Credentials gives what a sign-in under name is checked against; it fails with access.KindNotFound where there is no such
 // user. tenant is a name or id; where it is empty, name may be name@tenant, and otherwise is of the tenant that runs the
-// server. Package identity alone calls it.
-func (e *Engine) Credentials(ctx context.Context, tenant, name string) (cred Credentials, err error) {
+// server. address is where the call comes from. Package identity alone calls it.
+func (e *Engine) Credentials(ctx context.Context, tenant, name string, address netip.Addr) (cred Credentials, err error) {
 	err = e.store.View(ctx, func(r Reader) error {
 		cred = Credentials{}
 		for _, one := range signInNames(tenant, name) {
@@ -71,9 +74,21 @@ func (e *Engine) Credentials(ctx context.Context, tenant, name string) (cred Cre
 		if cred.Principal.ID == "" {
 			return access.Fault(access.KindNotFound, "unknownPrincipal", "there is no user %q", clip(name))
 		}
-		cred.Password, err = r.Password(ctx, cred.Principal.ID)
-		if isKind(err, access.KindNotFound) {
+		if cred.Password, err = r.Password(ctx, cred.Principal.ID); err != nil && !isKind(err, access.KindNotFound) {
+			return fmt.Errorf("read password: %w", err)
+		}
+		now := e.now()
+		here, err := signInPlace(ctx, r, cred.Principal.ID, placeOf(address), now)
+		if err != nil {
+			return err
+		}
+		cred.Familiar, cred.LockedTill = here.familiar(), here.LockedTill
+		if here.familiar() {
 			return nil
+		}
+		all, err := signInPlace(ctx, r, cred.Principal.ID, unfamiliar, now)
+		if all.LockedTill.After(cred.LockedTill) {
+			cred.LockedTill = all.LockedTill
 		}
 		return err
 	})
@@ -101,7 +116,7 @@ func signInNames(tenant, name string) []signInName {
 // SignIn keeps a session. A new password ends every other session of its principal.
 func (e *Engine) SignIn(ctx context.Context, in SignInInput) error {
 	return e.update(ctx, func(tx Tx) error {
-		now := e.now()
+		w := e.newWork(tx, e.now())
 		p, err := tx.Principal(ctx, in.Session.Principal)
 		if err != nil {
 			return fmt.Errorf("read principal: %w", err)
@@ -114,38 +129,43 @@ func (e *Engine) SignIn(ctx context.Context, in SignInInput) error {
 			return access.Fault(access.KindConflict, "signInChanged", "the user was changed meanwhile: sign in again")
 		}
 		actor := access.Actor{ID: p.ID, Name: p.Name, Address: in.Address, Via: in.Via}
-		event := access.Event{
-			At: now, Kind: access.SignedIn, Outcome: access.Succeeded, Actor: actor, Tenant: p.Tenant,
-			Details: map[string]string{"client": clip(in.Session.Client), "expires": in.Session.ExpiresAt.Format(time.RFC3339)},
-		}
-		events := []access.Event{event}
-		dirty := password.Failures > 0 || !password.LockedTill.IsZero()
-		password.Failures, password.LockedTill = 0, time.Time{}
 		if in.PasswordHash != "" {
-			dirty = true
 			password.Hash = in.PasswordHash
-		}
-		if in.PasswordHash != "" && !in.Rehashed {
-			password.MustChange, password.ChangedAt = false, now
-			if err := tx.DeleteSessionsOf(ctx, p.ID); err != nil {
-				return fmt.Errorf("end sessions: %w", err)
+			if !in.Rehashed {
+				password.MustChange, password.ChangedAt = false, w.now
+				if err := tx.DeleteSessionsOf(ctx, p.ID); err != nil {
+					return fmt.Errorf("end sessions: %w", err)
+				}
+				w.event(access.Event{Kind: access.PasswordChanged, Actor: actor, Tenant: p.Tenant})
+				if err := w.tellOwner(ctx, p, "Your password was changed", "It was changed at a sign-in"+from(actor)+", and every other session has ended.", actor); err != nil {
+					return err
+				}
 			}
-			event.Kind, event.Details = access.PasswordChanged, map[string]string{}
-			events = append([]access.Event{event}, events...)
-		}
-		if dirty {
 			if err := tx.SavePassword(ctx, password); err != nil {
 				return fmt.Errorf("save password: %w", err)
 			}
 		}
-		if err := tx.SaveSession(ctx, in.Session); err != nil {
-			return fmt.Errorf("save session: %w", err)
-		}
-		return tx.Append(ctx, events...)
+		in.Session.Method = MethodPassword
+		return w.openSession(ctx, p, in.Session, actor, nil)
 	})
 }
 
-// SignInRefused records a refused sign-in and locks the name after too many.
+// openSession keeps a session that somebody has just proved to be theirs, and finishes the work.
+func (w *work) openSession(ctx context.Context, p access.Principal, s Session, actor access.Actor, details map[string]string) error {
+	s.Principal, s.ProvedAt, s.UsedAt = p.ID, w.now, w.now
+	if err := w.tx.SaveSession(ctx, s); err != nil {
+		return fmt.Errorf("save session: %w", err)
+	}
+	all, err := w.arrive(ctx, p, s, actor)
+	if err != nil {
+		return err
+	}
+	maps.Copy(all, details)
+	w.event(access.Event{Kind: access.SignedIn, Actor: actor, Tenant: p.Tenant, Details: all})
+	return w.finish(ctx)
+}
+
+// SignInRefused records a refused sign-in, and locks the name after too many at the place that they came from.
 func (e *Engine) SignInRefused(ctx context.Context, in SignInRefusal) error {
 	return e.update(ctx, func(tx Tx) error {
 		now := e.now()
@@ -171,36 +191,21 @@ func (e *Engine) SignInRefused(ctx context.Context, in SignInRefusal) error {
 		}
 		event.Tenant = p.Tenant
 		if in.WrongSecret {
-			password, err := tx.Password(ctx, p.ID)
+			locked, err := wrongPassword(ctx, tx, p.ID, in.Address, now)
 			if err != nil {
-				return fmt.Errorf("read password: %w", err)
+				return err
 			}
-			password.Failures++
-			if password.Failures >= lockAfter {
-				password.LockedTill = now.Add(lockTime(password.Failures))
-				event.Details["lockedTill"] = password.LockedTill.Format(time.RFC3339)
-			}
-			if err := tx.SavePassword(ctx, password); err != nil {
-				return fmt.Errorf("save password: %w", err)
+			if !locked.IsZero() {
+				event.Details["lockedTill"] = locked.Format(time.RFC3339)
 			}
 		}
 		return tx.Append(ctx, event)
 	})
 }
 
-// lockTime gives how long a name is locked after so many failures.
-func lockTime(failures int) time.Duration {
-	lock := lockFirst
-	for range failures - lockAfter {
-		if lock *= 2; lock >= lockMost {
-			return lockMost
-		}
-	}
-	return lock
-}
-
 // Session gives the caller behind the hash of a session's token; it fails with access.KindUnauthenticated where there is
-// none, where its time is over, or where its principal was disabled.
+// none, where its time is over, where it was not used for too long, or where its principal was disabled. It does not count as
+// a use: see UseSession.
 func (e *Engine) Session(ctx context.Context, hash string) (c Caller, s Session, err error) {
 	ended := access.Fault(access.KindUnauthenticated, "sessionEnded", "the session has ended, or was never one of ours: sign in again")
 	err = e.store.View(ctx, func(r Reader) error {
@@ -210,7 +215,7 @@ func (e *Engine) Session(ctx context.Context, hash string) (c Caller, s Session,
 			return ended
 		case err != nil:
 			return fmt.Errorf("read session: %w", err)
-		case !e.now().Before(s.ExpiresAt):
+		case e.over(s):
 			return ended
 		}
 		p, err := r.Principal(ctx, s.Principal)
@@ -220,10 +225,32 @@ func (e *Engine) Session(ctx context.Context, hash string) (c Caller, s Session,
 		if p.Disabled {
 			return ended
 		}
-		c = Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: hash, SteppedUpAt: s.SteppedUpAt}
+		c = callerBy(p, s)
 		return nil
 	})
 	return c, s, err
+}
+
+func callerBy(p access.Principal, s Session) Caller {
+	return Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: s.Hash, SteppedUpAt: s.SteppedUpAt, ProvedAt: s.ProvedAt, usedAt: s.UsedAt}
+}
+
+// over reports whether a session has ended by its time, or by not being used.
+func (e *Engine) over(s Session) bool {
+	now := e.now()
+	return !now.Before(s.ExpiresAt) || !s.UsedAt.IsZero() && !now.Before(s.UsedAt.Add(e.sessionIdle))
+}
+
+// usesNoted is how much finer than its idle time the uses of a session are noted: each is a write.
+const usesNoted = 24
+
+// UseSession notes that the caller's session was used, where that is not noted already.
+func (e *Engine) UseSession(ctx context.Context, c Caller) error {
+	now := e.now()
+	if c.Session == "" || now.Sub(c.usedAt) < e.sessionIdle/usesNoted {
+		return nil
+	}
+	return e.store.Update(ctx, func(tx Tx) error { return tx.UseSession(ctx, c.Session, now) })
 }
 
 // SignOut ends the caller's session; one that has ended already is no error.

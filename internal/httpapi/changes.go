@@ -70,7 +70,7 @@ func (a *API) changes(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	c, err := a.person(r, address)
+	c, err := a.caller(r, address, a.identity.Recognize)
 	if err == nil {
 		err = a.crowd.enter(c.Principal)
 	}
@@ -115,7 +115,7 @@ func (a *API) tell(r *http.Request, c engine.Caller, to sink) error {
 			}
 			seq = next.Seq
 			if slices.Contains(next.Kinds, "session") || slices.Contains(next.Kinds, "principal") {
-				if _, err := a.person(r, c.Address); err != nil {
+				if _, err := a.caller(r, c.Address, a.identity.Recognize); err != nil {
 					return err // it may have been this session's end
 				}
 			}
@@ -129,7 +129,7 @@ func (a *API) tell(r *http.Request, c engine.Caller, to sink) error {
 				return err
 			}
 		case <-beat.C:
-			if _, err := a.person(r, c.Address); err != nil {
+			if _, err := a.caller(r, c.Address, a.identity.Recognize); err != nil {
 				return err // the session is over
 			}
 			if err := a.say(to, "heartbeat", api.Heartbeat{ServerTime: a.now().UnixMicro()}); err != nil {

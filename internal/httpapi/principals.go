@@ -42,6 +42,7 @@ func (a *API) principalRoutes() {
 	a.secretRoutes()
 	a.passwordRoutes()
 	a.claimRoutes()
+	a.credentialRoutes()
 }
 
 type listPrincipalsInput struct {

@@ -159,8 +159,19 @@ func (a *API) identify(c *call, r *http.Request, who entry) (err error) {
 	return err
 }
 
+// background is the header of calls that a page makes without the person: they do not keep the session from ending for want
+// of use.
+const background = "Postern-Background"
+
 // person finds out which principal calls; identity counts the call.
 func (a *API) person(r *http.Request, address netip.Addr) (engine.Caller, error) {
+	if r.Header.Get(background) != "" {
+		return a.caller(r, address, a.identity.Recognize)
+	}
+	return a.caller(r, address, a.identity.Authenticate)
+}
+
+func (a *API) caller(r *http.Request, address netip.Addr, who func(ctx context.Context, token string, address netip.Addr, via string) (engine.Caller, error)) (engine.Caller, error) {
 	token, by, err := credential(r)
 	if err != nil {
 		if limited := a.identity.AllowAnonymous(address); limited != nil {
@@ -168,7 +179,7 @@ func (a *API) person(r *http.Request, address netip.Addr) (engine.Caller, error)
 		}
 		return engine.Caller{}, err
 	}
-	return a.identity.Authenticate(r.Context(), token, address, by)
+	return who(r.Context(), token, address, by)
 }
 
 // credential gives the token of the header Authorization or, without one, of a browser's session.

@@ -140,5 +140,8 @@ func (i *Identity) AuthenticateToken(ctx context.Context, header, audience strin
 		return engine.Caller{}, err
 	}
 	c.Address, c.Via = address, "arm"
-	return c, i.AllowKnown(c)
+	if err := i.AllowKnown(c); err != nil {
+		return c, err
+	}
+	return c, i.engine.UseSession(ctx, c)
 }

@@ -121,7 +121,7 @@ func (w *world) admin() engine.Caller {
 // kinds counts the events of a kind.
 func (w *world) count(kind access.EventKind) int {
 	w.tb.Helper()
-	found, err := w.engine.Credentials(w.ctx, "", "admin")
+	found, err := w.engine.Credentials(w.ctx, "", "admin", office)
 	if err != nil {
 		w.tb.Fatal(err)
 	}

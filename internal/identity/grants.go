@@ -242,7 +242,10 @@ func (o *OAuth) refreshedToken(a *ask) (any, error) {
 	err = checkToken(refresh)
 	var session engine.Session
 	if err == nil {
-		_, session, err = o.identity.engine.Session(a.Context(), hashToken(refresh))
+		var c engine.Caller
+		if c, session, err = o.identity.engine.Session(a.Context(), hashToken(refresh)); err == nil {
+			err = o.identity.engine.UseSession(a.Context(), c)
+		}
 	}
 	if access.KindOf(err) == access.KindUnauthenticated {
 		if err := o.identity.AllowAnonymous(a.address); err != nil {

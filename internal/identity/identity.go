@@ -49,7 +49,9 @@ type Identity struct {
 	log       *slog.Logger
 	proxies   []netip.Prefix
 	hashing   *hashing
+	familiar  *hashing // of people who signed in before from where they call
 	anonymous *limiter // by address
+	sites     *limiter // unauthenticated calls by site, where one has many addresses
 	names     *limiter // sign-ins by name, whether there is such a name or not
 	known     *limiter // by principal
 	refusals  *limiter // records of refused certificates, by certificate, and of dead API tokens, by address
@@ -71,7 +73,9 @@ func New(c Config) (*Identity, error) {
 	return &Identity{
 		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, own: c.Names, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
 		hashing:   newHashing(c.Hashing),
+		familiar:  newHashing(1),
 		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),
+		sites:     newLimiter(c.Anonymous.times(sitePerAddress), Rate{PerSecond: 2 * sitePerAddress, Burst: 20 * sitePerAddress}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
 		known:     newLimiter(c.Known, Rate{PerSecond: 200, Burst: 400}),
 		refusals:  newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),

@@ -25,8 +25,9 @@ const (
 	hashingRests   = 3 * time.Second
 )
 
-// CheckPassword refuses a password that is too short, too long, or old again. old may be empty.
-func CheckPassword(password, old string) error {
+// CheckPassword refuses a password that is too short, too long, old again, common, or made of the names of whoever will have
+// it. old may be empty.
+func CheckPassword(password, old string, own ...string) error {
 	switch {
 	case utf8.RuneCountInString(password) < minPassword:
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is too short: use at least %d characters", minPassword)
@@ -38,6 +39,10 @@ func CheckPassword(password, old string) error {
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is one character repeated: choose another")
 	case password == old:
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is the old one: choose another")
+	case common(password):
+		return access.Fault(access.KindInvalid, "weakPassword", "the new password is one of those that are tried first: choose another, such as four words that do not belong together")
+	case madeOf(password, own):
+		return access.Fault(access.KindInvalid, "weakPassword", "the new password is made of your own name or of Postern's: choose another")
 	}
 	return nil
 }
@@ -102,11 +107,16 @@ func (h *hashing) turn(ctx context.Context, fn func()) error {
 	}
 }
 
-// HashPassword checks a new password and makes its PHC string with argon2id. It waits while others do the same.
-func (i *Identity) HashPassword(ctx context.Context, password string) (hash string, err error) {
-	if err := CheckPassword(password, ""); err != nil {
+// HashPassword checks a new password and makes its PHC string with argon2id. It waits while others do the same. own are the
+// names of whoever will have it.
+func (i *Identity) HashPassword(ctx context.Context, password string, own ...string) (hash string, err error) {
+	if err := CheckPassword(password, "", own...); err != nil {
 		return "", err
 	}
+	return i.hash(ctx, password)
+}
+
+func (i *Identity) hash(ctx context.Context, password string) (hash string, err error) {
 	if turnErr := i.hashing.turn(ctx, func() { hash, err = HashPassword(password) }); turnErr != nil {
 		return "", turnErr
 	}
@@ -124,7 +134,7 @@ func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in engi
 			oneTime = engine.OneTimePassword()
 			password, in.MustChange = oneTime, true
 		}
-		if in.PasswordHash, err = i.HashPassword(ctx, password); err != nil {
+		if in.PasswordHash, err = i.HashPassword(ctx, password, in.Name, in.DisplayName, in.Email); err != nil {
 			return access.Principal{}, "", err
 		}
 	} else if password != "" {

@@ -67,10 +67,31 @@ func addressKey(a netip.Addr) string {
 	return a.String()
 }
 
+// siteKey is what an IPv6 address is counted by besides: the /48 that one site has, with 65,536 times the /64 of an address.
+// Of IPv4 it is empty.
+func siteKey(a netip.Addr) string {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(48); err == nil {
+			return p.String()
+		}
+	}
+	return ""
+}
+
+// sitePerAddress is how many times more calls a site may make than one of its addresses.
+const sitePerAddress = 4
+
+func (r Rate) times(n int) Rate { return Rate{PerSecond: r.PerSecond * float64(n), Burst: r.Burst * n} }
+
 // AllowAnonymous counts one unauthenticated call from an address: access.KindLimited when there were too many. SignIn,
 // Enroll and failures of Authenticate and AgentFromCertificate count themselves.
 func (i *Identity) AllowAnonymous(address netip.Addr) error {
-	if !i.anonymous.allow(addressKey(address), i.now()) {
+	allowed := i.anonymous.allow(addressKey(address), i.now())
+	if site := siteKey(address); allowed && site != "" {
+		allowed = i.sites.allow(site, i.now())
+	}
+	if !allowed {
 		return access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts from this address: wait a little and try again")
 	}
 	return nil

@@ -50,14 +50,14 @@ func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error)
 	if in.Tenant != "" {
 		account += "@" + in.Tenant
 	}
-	if !i.names.allow(strings.ToLower(account), i.now()) {
-		return SignedIn{}, access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts for this name: wait a minute and try again")
-	}
-	found, err := i.engine.Credentials(ctx, in.Tenant, in.Name)
+	found, err := i.engine.Credentials(ctx, in.Tenant, in.Name, in.Address)
 	if err != nil && access.KindOf(err) != access.KindNotFound {
 		return SignedIn{}, fmt.Errorf("read credentials: %w", err)
 	}
-	right, stored, err := i.verify(ctx, found.Password.Hash, in.Password)
+	if err := i.allowName(account, in.Address, found.Familiar); err != nil {
+		return SignedIn{}, err
+	}
+	right, stored, err := i.verify(ctx, found, in.Password)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -75,22 +75,40 @@ func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error)
 		return SignedIn{}, access.Fault(access.KindForbidden, "passwordChangeRequired",
 			"this password is good for one sign-in that replaces it: send a new password along")
 	}
-	hash, err := i.replacement(ctx, in, stored)
+	hash, err := i.replacement(ctx, in, found, stored)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	return i.open(ctx, in, found, hash)
 }
 
-// verify compares a password with a stored hash; without one it works as long and finds no match.
-func (i *Identity) verify(ctx context.Context, hash, password string) (right bool, stored phc, err error) {
+// allowName counts an attempt at a name. Where the person signed in before from where it comes, it counts for that address
+// alone: strangers who try the name elsewhere do not use their attempts up.
+func (i *Identity) allowName(account string, address netip.Addr, familiar bool) error {
+	key := strings.ToLower(account)
+	if familiar {
+		key += " from " + addressKey(address)
+	}
+	if !i.names.allow(key, i.now()) {
+		return access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts for this name: wait a minute and try again")
+	}
+	return nil
+}
+
+// verify compares a password with a stored hash; without one it works as long and finds no match. People who signed in from
+// there before have a queue of their own.
+func (i *Identity) verify(ctx context.Context, found engine.Credentials, password string) (right bool, stored phc, err error) {
+	hash, queue := found.Password.Hash, i.hashing
+	if found.Familiar {
+		queue = i.familiar
+	}
 	stored = i.nobody
 	if hash != "" {
 		if stored, err = parsePHC(hash); err != nil {
 			return false, phc{}, fmt.Errorf("read stored password: %w", err)
 		}
 	}
-	err = i.hashing.turn(ctx, func() { right = stored.matches(password) })
+	err = queue.turn(ctx, func() { right = stored.matches(password) })
 	return right && hash != "", stored, err
 }
 
@@ -101,7 +119,7 @@ func (i *Identity) refusal(found engine.Credentials, right bool) string {
 		return "unknownName"
 	case found.Principal.Kind != access.User || found.Password.Hash == "":
 		return "noPassword"
-	case i.now().Before(found.Password.LockedTill):
+	case i.now().Before(found.LockedTill):
 		return "locked"
 	case !right:
 		return "wrongPassword"
@@ -112,10 +130,10 @@ func (i *Identity) refusal(found engine.Credentials, right bool) string {
 }
 
 // replacement gives the hash that replaces the stored one: of a new password, or of the same at the present cost.
-func (i *Identity) replacement(ctx context.Context, in SignInInput, stored phc) (string, error) {
+func (i *Identity) replacement(ctx context.Context, in SignInInput, found engine.Credentials, stored phc) (string, error) {
 	password := in.Password
 	if in.NewPassword != "" {
-		if err := CheckPassword(in.NewPassword, in.Password); err != nil {
+		if err := CheckPassword(in.NewPassword, in.Password, found.Principal.Name, found.Principal.DisplayName, found.Principal.Email); err != nil {
 			return "", err
 		}
 		password = in.NewPassword
@@ -147,9 +165,20 @@ func (i *Identity) open(ctx context.Context, in SignInInput, found engine.Creden
 	return SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: found.Principal}, nil
 }
 
-// Authenticate finds the caller behind the token of a session or an API token, and counts the call; address and via go into the events that the
-// caller causes. It fails with access.KindUnauthenticated, or access.KindLimited.
+// Authenticate finds the caller behind the token of a session or an API token, and counts the call, which is a use of the
+// session; address and via go into the events that the caller causes. It fails with access.KindUnauthenticated, or
+// access.KindLimited.
 func (i *Identity) Authenticate(ctx context.Context, token string, address netip.Addr, via string) (engine.Caller, error) {
+	c, err := i.Recognize(ctx, token, address, via)
+	if err != nil {
+		return c, err
+	}
+	return c, i.engine.UseSession(ctx, c)
+}
+
+// Recognize is Authenticate for what goes on without the person, such as a page that keeps itself up to date: it does not
+// keep the session from ending for want of use.
+func (i *Identity) Recognize(ctx context.Context, token string, address netip.Addr, via string) (engine.Caller, error) {
 	err := checkToken(token)
 	var c engine.Caller
 	switch {

@@ -49,6 +49,9 @@ func sample(kind engine.NotificationKind) engine.Notification {
 	case engine.NotifyApplication:
 		n.Request, n.Lifecycle.Application = "", "/subscriptions/s/resourceGroups/default/providers/Microsoft.Solutions/applications/shop"
 		n.Subject = engine.Subject{Title: "shop", Who: "the *customer*", By: "ana", Outcome: "newVersion", Detail: "Version 2.0.0 of <shop> is offered."}
+	case engine.NotifyAccount:
+		n.Request, n.Policies = "", nil
+		n.Subject = engine.Subject{Title: "A passkey was added", Who: "ana_1", By: "the *admin*", Detail: "The passkey <laptop> was added from 203.0.113.7."}
 	case engine.NotifyTest:
 		n.Request, n.Subject = "", engine.Subject{By: "ana"}
 	case engine.NotifyRequested, engine.NotifyNeedsDecision:

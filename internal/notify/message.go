@@ -81,6 +81,9 @@ func table() map[engine.NotificationKind]texts {
 			Title: `{{.Outcome}}: managed application {{.Title}}{{with .Who}} of {{.}}{{end}}`, Lead: `{{.Detail}}`,
 			Button: "See the application", Fields: []string{"By"},
 		},
+		engine.NotifyAccount: {
+			Title: `{{.Title}}`, Lead: `{{.Detail}}`, Button: "See your account", Fields: []string{"Who", "By"},
+		},
 		engine.NotifyTest: {
 			Title: `Test of a Postern channel`, Lead: `Notifications reach you through this channel. There is nothing to do.`,
 			Button: "Open Postern", Fields: []string{"By"},
@@ -200,6 +203,8 @@ func linkOf(n engine.Notification, public *url.URL) string {
 		return public.JoinPath("alerts", url.PathEscape(n.Alert)).String()
 	case n.Lifecycle.Application != "":
 		return public.JoinPath("applications", url.PathEscape(n.Lifecycle.Application.Name())).String()
+	case n.Kind == engine.NotifyAccount:
+		return public.JoinPath("account").String()
 	case n.Request != "":
 		return public.JoinPath("requests", url.PathEscape(string(n.Request))).String()
 	default:

@@ -138,6 +138,7 @@ func (b *border) application(victim *api.Client, operator string) {
 func (b *border) insert() {
 	b.t.Helper()
 	now := time.Now()
+	b.known["credential"] = "passkey-" + mark
 	b.known["passkey"], b.known["alert"] = "passkey-"+mark, "01a221d2-c6d6-7ec0-b8c9-91a02c43338c"
 	b.known["roleChange"] = "01a221d2-c6d6-7ec0-b8c9-91a02c43338d"
 	err := b.inside.Store.Update(b.t.Context(), func(tx engine.Tx) error {

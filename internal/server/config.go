@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/notify"
 )
 
@@ -40,6 +41,7 @@ type Config struct {
 	TicketWebhook string        // URL that is asked whether a ticket is good; empty: none
 	TicketKey     string        // what it signs its questions with; empty: they are not signed
 	TicketCA      string        // PEM of the authorities that it trusts; empty: the system's
+	SessionIdle   time.Duration // how long a session lasts without being used
 	AnchorFile    string        // file that checkpoints of the activity log are added to; empty: none
 	AnchorWebhook string        // URL that they are sent to; empty: none
 	AnchorKey     string        // what the calls to it are signed with; empty: they are not signed
@@ -65,7 +67,7 @@ type Ready struct {
 
 // Default gives the configuration of a server for which nothing is said.
 func Default() Config {
-	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, ConnectionsPerAddress: 1000, AnchorEvery: time.Hour}
+	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, ConnectionsPerAddress: 1000, SessionIdle: engine.DefaultSessionIdle, AnchorEvery: time.Hour}
 }
 
 // KeyError is a value of the configuration that cannot be used.
@@ -272,4 +274,14 @@ func setTicketCA(c *Config, text string) error {
 	}
 	c.TicketCA = string(data)
 	return notify.TicketWebhook{URL: "https://localhost", CA: c.TicketCA}.Check()
+}
+
+func setSessionIdle(c *Config, text string) error {
+	const least, most = 5 * time.Minute, 12 * time.Hour
+	idle, err := time.ParseDuration(text)
+	if err != nil || idle < least || idle > most {
+		return fmt.Errorf("%q is not a time from %s to %s, such as 2h", text, least, most)
+	}
+	c.SessionIdle = idle
+	return nil
 }

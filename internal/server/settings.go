@@ -78,6 +78,10 @@ func Settings() []Setting {
 			Doc: "true lets Azure's clients and their sign-in pages use TLS 1.2, such as Az PowerShell on Windows 10; agents, the portal and the native API need TLS 1.3 all the same",
 		},
 		{
+			Key: "sessionIdle", Env: "POSTERN_SESSION_IDLE", Flag: "session-idle", Default: "2h", set: setSessionIdle,
+			Doc: "how long a session lasts without being used, from 5m to 12h, which is when every session ends",
+		},
+		{
 			Key: "ticketWebhook", Env: "POSTERN_TICKET_WEBHOOK", Flag: "ticket-webhook", set: setTicketWebhook,
 			Doc: "URL that is asked whether a ticket is good, for policies that want tickets checked; where it does not answer, nothing is opened",
 		},

@@ -40,7 +40,7 @@ func TestRoundTrip(t *testing.T) {
 			f := newFixture(t, dsn(t))
 			zero := access.Machine{ID: "m-zero", Resource: access.MachineResource(subID, "default", "zero"), Tenant: tenantID, Name: "zero", Revision: 1}
 			group := access.Principal{ID: "g", Tenant: tenantID, Kind: access.Group, Name: "Ops", Disabled: true, Revision: 4}
-			password := engine.Password{Principal: f.user, Hash: "$argon2id$x", MustChange: true, Failures: 3, LockedTill: day(), ChangedAt: day().Add(time.Microsecond)}
+			password := engine.Password{Principal: f.user, Hash: "$argon2id$x", MustChange: true, ChangedAt: day().Add(time.Microsecond)}
 			session := engine.Session{Hash: "aa", Principal: f.user, CreatedAt: day(), ExpiresAt: day().Add(time.Hour), Address: "203.0.113.9", Client: "curl", SteppedUpAt: day().Add(time.Minute)}
 			token := engine.EnrollmentToken{
 				Hash: "bb", Tenant: tenantID, Subscription: subID, ResourceGroup: "Default", Name: "web-9", Mode: access.ModeGateway, CreatedBy: f.user,

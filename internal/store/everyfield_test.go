@@ -318,6 +318,11 @@ func everyKept(f *fixture) []kept {
 			func(ctx context.Context, r engine.Reader) (engine.ExternalIdentity, error) {
 				return r.ExternalIdentity(ctx, tenantID, text, text+"2")
 			}),
+		keep("SaveSignInPlace", func(p *engine.SignInPlace) { p.Principal, p.Place = f.user, text },
+			func(ctx context.Context, tx engine.Tx, p engine.SignInPlace) error { return tx.SaveSignInPlace(ctx, p) },
+			func(ctx context.Context, r engine.Reader) (engine.SignInPlace, error) {
+				return r.SignInPlace(ctx, f.user, text)
+			}),
 		keep("SavePasskey", func(p *engine.Passkey) { p.ID, p.Principal = text, f.user },
 			func(ctx context.Context, tx engine.Tx, p engine.Passkey) error { return tx.SavePasskey(ctx, p, 0) },
 			func(ctx context.Context, r engine.Reader) (engine.Passkey, error) { return r.Passkey(ctx, text) }),

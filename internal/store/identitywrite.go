@@ -161,6 +161,7 @@ func (t *tx) Purge(ctx context.Context, expired, keys time.Time, limit int) (int
 		{"sign-in", oldPending, deletePending, expired},
 		{"enrollment token", oldEnrollment, deleteEnrolled, expired},
 		{"code", oldGlass, deleteGlass, expired},
+		{"place", oldPlaces, deletePlace, expired},
 		{"idempotency key", oldKeys, deleteKey, keys},
 	} {
 		rows, err := all(ctx, t, func(row scanner) (key [2]string, err error) {

@@ -101,7 +101,7 @@ func bootstrap(b *testing.B, dsn string) (*engine.Engine, engine.Caller) {
 	if _, err := e.Bootstrap(b.Context(), func(string) (string, error) { return "hash", nil }); err != nil {
 		b.Fatal(err)
 	}
-	found, err := e.Credentials(b.Context(), "", engine.AdminName)
+	found, err := e.Credentials(b.Context(), "", engine.AdminName, netip.Addr{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,0 +1,273 @@
+package engine_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// equipped is a person with two sessions, a token and a passkey, and the hash of the token.
+func (w *world) equipped(name string) (person engine.Caller, token string) {
+	w.tb.Helper()
+	person = caller(must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: name, PasswordHash: "hash of " + name}))(w.tb))
+	for _, hash := range []string{name + " desk", name + " phone"} {
+		w.opened(person, "hash of "+name, hash, office)
+	}
+	person, _, err := w.Session(w.ctx, name+" desk")
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	person.Address = office
+	must(w.AddPasskey(w.ctx, person, engine.Passkey{ID: name + "'s key", Name: "laptop", Body: "{}"}))(w.tb)
+	_, made, err := w.MakeAPIToken(w.ctx, person, engine.APITokenInput{Name: "nightly", TTL: 300 * 24 * time.Hour})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return person, made.Hash
+}
+
+// lets says what still lets somebody in as a person.
+func (w *world) lets(person engine.Caller, token string) (in []string) {
+	w.tb.Helper()
+	for _, s := range []string{"desk", "phone"} {
+		if _, _, err := w.Session(w.ctx, person.Name+" "+s); err == nil {
+			in = append(in, s)
+		}
+	}
+	if _, err := w.APITokenCaller(w.ctx, token); err == nil {
+		in = append(in, "token")
+	}
+	if _, keys, err := w.PasskeyOwner(w.ctx, person.Principal); err == nil && len(keys) > 0 {
+		in = append(in, "passkey")
+	}
+	return in
+}
+
+func (w *world) wantLets(what string, person engine.Caller, token string, want ...string) {
+	w.tb.Helper()
+	if got := w.lets(person, token); !slices.Equal(got, want) {
+		w.tb.Errorf("after %s these let in: %v, want %v", what, got, want)
+	}
+}
+
+// TestWhatEndsCredentials proves what is left of a person's credentials after each act that answers an incident, also once a
+// disabled person is enabled again.
+func TestWhatEndsCredentials(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for what, c := range map[string]struct {
+		do   func(w *world, person engine.Caller) error
+		left []string
+	}{
+		"nothing": {func(*world, engine.Caller) error { return nil }, []string{"desk", "phone", "token", "passkey"}},
+		"a reset by an administrator": {
+			func(w *world, p engine.Caller) error { return w.ResetPassword(w.ctx, w.admin, p.Name, "new", true) }, nil,
+		},
+		"a password of one's own choosing": {
+			func(w *world, p engine.Caller) error { return w.ChangePassword(w.ctx, p, "new", "hash of "+p.Name) }, []string{"desk", "token", "passkey"},
+		},
+		"signing out everywhere": {
+			func(w *world, p engine.Caller) error { return w.SignOutEverywhere(w.ctx, p) }, []string{"token", "passkey"},
+		},
+		"disabling and enabling": {func(w *world, p engine.Caller) error {
+			for _, disabled := range []*bool{&yes, &no} {
+				if _, err := w.ChangePrincipal(w.ctx, w.admin, p.Name, engine.PrincipalChange{Disabled: disabled}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, []string{"passkey"}},
+		"an administrator's one act": {
+			func(w *world, p engine.Caller) error { return w.EndCredentials(w.ctx, w.admin, p.Name, nil) }, nil,
+		},
+		"an administrator's act on tokens": {
+			func(w *world, p engine.Caller) error {
+				return w.EndCredentials(w.ctx, w.admin, p.Name, []engine.CredentialKind{engine.CredentialAPIToken})
+			},
+			[]string{"desk", "phone", "passkey"},
+		},
+		"one's own one act": {
+			func(w *world, p engine.Caller) error {
+				p.SteppedUpAt = w.clock.now()
+				return w.EndCredentials(w.ctx, p, p.Name, nil)
+			},
+			[]string{"desk"},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			ann, token := w.equipped("ann")
+			ben, bens := w.equipped("ben")
+			if err := c.do(w, ann); err != nil {
+				t.Fatal(err)
+			}
+			w.wantLets(what, ann, token, c.left...)
+			w.wantLets(what+" of ann", ben, bens, "desk", "phone", "token", "passkey")
+		})
+	}
+}
+
+// TestCredentialsAreListed proves that the list has everything, for the person and for an administrator and nobody else, that
+// each credential in it ends by its id, and that each end is on record.
+func TestCredentialsAreListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann, token := w.equipped("ann")
+	ben, bens := w.equipped("ben")
+	_, err := w.CredentialsOf(w.ctx, ben, "ann")
+	wantCode(t, err, access.KindForbidden, "forbidden")
+	wantCode(t, w.EndCredentials(w.ctx, ben, "ann", nil), access.KindForbidden, "forbidden")
+	program := ann
+	program.Session, program.Bounds = "", &engine.Bounds{}
+	wantCode(t, w.EndCredentials(w.ctx, program, "ann", nil), access.KindForbidden, "signInNeeded")
+	wantCode(t, w.EndCredentials(w.ctx, ann, "ann", nil), access.KindForbidden, "stepUpRequired")
+	wantCode(t, w.EndCredentials(w.ctx, w.admin, "ann", []engine.CredentialKind{"all"}), access.KindInvalid, "unknownKind")
+	w.wantLets("refusals", ann, token, "desk", "phone", "token", "passkey")
+
+	for _, by := range []engine.Caller{ann, w.admin} {
+		set := must(w.CredentialsOf(w.ctx, by, "ann"))(t)
+		if len(set.Sessions) != 2 || len(set.Tokens) != 1 || len(set.Passkeys) != 1 || len(set.Places) != 1 || set.Password.ChangedAt.IsZero() || set.Password.Hash != "" {
+			t.Fatalf("%s sees %+v", by.Name, set)
+		}
+		if s := set.Sessions[0]; s.Method != engine.MethodPassword || s.Client != "a test" || strings.Contains(s.Hash, s.PublicID()) {
+			t.Errorf("a session is %+v, named %s", s, s.PublicID())
+		}
+	}
+	set := must(w.CredentialsOf(w.ctx, w.admin, "ann"))(t)
+	phone := set.Sessions[slices.IndexFunc(set.Sessions, func(s engine.Session) bool { return s.Hash == "ann phone" })]
+	for _, c := range []struct {
+		id   string
+		kind access.EventKind
+		left []string
+	}{
+		{phone.PublicID(), access.SignedOut, []string{"desk", "token", "passkey"}},
+		{string(set.Tokens[0].ID), access.APITokenRevoked, []string{"desk", "passkey"}},
+		{set.Passkeys[0].ID, access.PasskeyDeleted, []string{"desk"}},
+	} {
+		wantCode(t, w.EndCredential(w.ctx, w.admin, "ben", c.id), access.KindNotFound, "unknownCredential")
+		if err := w.EndCredential(w.ctx, w.admin, "ann", c.id); err != nil {
+			t.Fatal(err)
+		}
+		w.wantLets("ending "+c.id, ann, token, c.left...)
+		if e := w.newest(); e.Kind != c.kind || e.Details["of"] != "ann" || e.Actor.Name != engine.AdminName {
+			t.Errorf("the log says %+v", e)
+		}
+	}
+	wantCode(t, w.EndCredential(w.ctx, w.admin, "ann", phone.PublicID()), access.KindNotFound, "unknownCredential")
+	w.wantLets("all of ann's", ben, bens, "desk", "phone", "token", "passkey")
+}
+
+// TestOwnersAreTold proves that a person hears of what others, or whoever has their session, did to their account, and that
+// nobody else does.
+func TestOwnersAreTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.channel("hooks")
+	ann, _ := w.equipped("ann")
+	if err := w.EndCredentials(w.ctx, w.admin, "ann", []engine.CredentialKind{engine.CredentialSession}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.ResetPassword(w.ctx, w.admin, "ann", "new", true); err != nil {
+		t.Fatal(err)
+	}
+	s := engine.Session{Hash: "again", Principal: ann.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
+	if err := w.SignIn(w.ctx, engine.SignInInput{Session: s, Checked: "new", PasswordHash: "own", Address: office}); err != nil {
+		t.Fatal(err)
+	}
+	ann.Session = "again"
+	if err := w.ChangePassword(w.ctx, ann, "newer", "own"); err != nil {
+		t.Fatal(err)
+	}
+	var titles []string
+	for _, n := range w.owned(ann) {
+		titles = append(titles, n.Subject.Title+" by "+n.Subject.By)
+		for _, kind := range []engine.ChannelKind{engine.Slack, engine.Teams, engine.Webhook, engine.PagerDuty, engine.Lifecycle} {
+			if kind.Carries(n.Kind) {
+				t.Errorf("%s carries what is for one person alone", kind)
+			}
+		}
+	}
+	want := "A passkey was added by |Your sign-ins were ended by admin|Your password was reset by admin|Your password was changed by |Your password was changed by "
+	if got := strings.Join(titles, "|"); got != want {
+		t.Errorf("told: %s\nwant: %s", got, want)
+	}
+	if told := w.owned(w.admin); len(told) > 0 || !engine.SMTP.Carries(engine.NotifyAccount) {
+		t.Errorf("the administrator was told %+v, or mail does not carry it", told)
+	}
+}
+
+// TestSessionsEndUnused proves that a session which nobody uses ends, that using it keeps it, and that looking does not.
+func TestSessionsEndUnused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
+	w.opened(w.admin, stored, "s", office)
+	session := func() engine.Caller {
+		t.Helper()
+		c, _, err := w.Session(w.ctx, "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for range 5 { // longer than the idle time in all
+		w.clock.advance(engine.DefaultSessionIdle / 2)
+		if err := w.UseSession(w.ctx, session()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.clock.advance(engine.DefaultSessionIdle - time.Microsecond)
+	session()
+	w.clock.advance(time.Microsecond)
+	_, _, err := w.Session(w.ctx, "s")
+	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+	_, err = w.TokenCaller(w.ctx, engine.TokenSubject{Principal: w.admin.Principal, Session: "s"})
+	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
+}
+
+// TestFirstPasskeyNeedsAProof proves that whoever has a session and nothing else cannot add the passkey that would confirm it.
+func TestFirstPasskeyNeedsAProof(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.channel("hooks")
+	ann := caller(must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t))
+	w.opened(ann, "h", "s", office)
+	add := func(id string) error {
+		t.Helper()
+		c, _, err := w.Session(w.ctx, "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.MayAddPasskey(w.ctx, c); err != nil {
+			return err
+		}
+		_, err = w.AddPasskey(w.ctx, c, engine.Passkey{ID: id, Name: id, Body: "{}"})
+		return err
+	}
+	w.clock.advance(5*time.Minute + time.Second)
+	wantCode(t, add("k"), access.KindForbidden, "proofRequired")
+	_, err := w.AddPasskey(w.ctx, ann, engine.Passkey{ID: "k", Name: "k", Body: "{}"})
+	wantCode(t, err, access.KindForbidden, "signInNeeded")
+	c, _, err := w.Session(w.ctx, "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.AddPasskey(w.ctx, c, engine.Passkey{ID: "k", Name: "k", Body: "{}"}) // the half that was not asked first
+	wantCode(t, err, access.KindForbidden, "proofRequired")
+	wantCode(t, w.Prove(w.ctx, c, "another"), access.KindConflict, "passwordChanged")
+	if err := w.Prove(w.ctx, c, "h"); err != nil {
+		t.Fatal(err)
+	}
+	if err := add("k"); err != nil {
+		t.Errorf("after a proof: %v", err)
+	}
+	wantCode(t, add("k2"), access.KindForbidden, "stepUpRequired") // with one, the proof is that one
+	if told := w.owned(ann); len(told) != 1 || told[0].Subject.Title != "A passkey was added" {
+		t.Errorf("ann was told %+v", told)
+	}
+}

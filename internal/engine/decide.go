@@ -289,7 +289,10 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 	if next.Extends != "" {
 		return d.extendGrant(ctx, by)
 	}
-	return d.makeGrants(ctx, grants, nil, d.may.actor(next.Tenant))
+	if err := d.makeGrants(ctx, grants, nil, d.may.actor(next.Tenant)); err != nil {
+		return err
+	}
+	return d.engine.holdGrants(ctx, d.tx, next, grants) // behind what they supersede
 }
 
 // rightsEnd gives, for each item, when the right of its requester to ask for it ends; zero where no end is set. An opening

@@ -38,6 +38,9 @@ type Config struct {
 	Anchors     []Anchor
 	AnchorEvery time.Duration
 
+	// Quotas bound what people have; DefaultQuotas where a field is 0.
+	Quotas Quotas
+
 	// Tickets asks whether a ticket is good, where a policy wants that. Where it is nil, such a policy cannot be written.
 	Tickets TicketChecker
 }
@@ -59,6 +62,7 @@ type Engine struct {
 	anchorEvery time.Duration
 
 	rules   *rulebook
+	quotas  Quotas
 	tickets TicketChecker
 	swept   sweep // of the grants whose holders may have lost the right to them
 	counted sweep // pending requests, likewise
@@ -83,7 +87,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
-		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, tickets: c.Tickets, wake: make(chan struct{}, 1),
+		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, quotas: c.Quotas.orDefault(), tickets: c.Tickets, wake: make(chan struct{}, 1),
 	}, nil
 }
 

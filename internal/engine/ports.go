@@ -64,6 +64,7 @@ type Reader interface {
 	EligibilityReader
 	RoleChangeReader
 	RecallReader
+	QuotaReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Subscriptions(ctx context.Context) ([]access.Subscription, error)
@@ -161,6 +162,7 @@ type Tx interface {
 	EligibilityWriter
 	RoleChangeWriter
 	RecallWriter
+	QuotaWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error             // bumps the directory
 	SaveSubscription(ctx context.Context, s access.Subscription) error // bumps the directory

@@ -22,6 +22,8 @@ func BenchmarkDisable(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
 				w, machines := newWorld(b), 0
+				many := engine.Quota{Open: 1 << 20, Scheduled: 1 << 20}
+				w.Engine = w.with(engine.Quotas{Person: many, Tenant: many})
 				ann := w.user("ann", "JIT Access Requester")
 				for machines*1000 < max(one.open, 1) {
 					name := fmt.Sprintf("web-%d", machines)

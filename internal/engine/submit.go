@@ -157,7 +157,9 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 		err = d.approve(ctx, access.System())
 	default:
 		d.notify(notice{kind: NotifyRequested, request: request})
-		err = d.advance(ctx, access.System(), "")
+		if err = d.advance(ctx, access.System(), ""); err == nil && d.request.State == access.RequestPending {
+			err = e.hold(ctx, tx, d.request, QuotaPending)
+		}
 	}
 	if err != nil {
 		return RequestDetail{}, err

@@ -34,6 +34,7 @@ type Config struct {
 	LogFormat      string         // text or json
 	LogLevel       string         // debug, info, warn or error
 	CallsPerSecond int            // of one principal
+	Quotas         engine.Quotas  // of what people have
 
 	TLS12                 bool // for Azure's clients and their sign-in pages
 	ConnectionsPerAddress int  // of clients that have not shown an agent's certificate
@@ -67,7 +68,7 @@ type Ready struct {
 
 // Default gives the configuration of a server for which nothing is said.
 func Default() Config {
-	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, ConnectionsPerAddress: 1000, SessionIdle: engine.DefaultSessionIdle, AnchorEvery: time.Hour}
+	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, Quotas: engine.DefaultQuotas(), ConnectionsPerAddress: 1000, SessionIdle: engine.DefaultSessionIdle, AnchorEvery: time.Hour}
 }
 
 // KeyError is a value of the configuration that cannot be used.
@@ -208,6 +209,15 @@ func setLogFormat(c *Config, text string) error {
 func setLogLevel(c *Config, text string) error {
 	c.LogLevel = text
 	return oneOf(text, "debug", "info", "warn", "error")
+}
+
+func setQuota(of *int, text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1_000_000_000 {
+		return fmt.Errorf("%q is not a number from 1 on", text)
+	}
+	*of = n
+	return nil
 }
 
 func setCallsPerSecond(c *Config, text string) error {

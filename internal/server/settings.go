@@ -70,6 +70,36 @@ func Settings() []Setting {
 			Doc: "how many calls one principal may make a second, on average; twice as many at once",
 		},
 		{
+			Key: "openPerPerson", Env: "POSTERN_OPEN_PER_PERSON", Flag: "open-per-person", Default: "1000",
+			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Person.Open, text) },
+			Doc: "how many ports of machines and roles one person may have open at once, in one tenant",
+		},
+		{
+			Key: "scheduledPerPerson", Env: "POSTERN_SCHEDULED_PER_PERSON", Flag: "scheduled-per-person", Default: "2000",
+			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Person.Scheduled, text) },
+			Doc: "how many windows one person may have scheduled, in one tenant; each window of a series is one",
+		},
+		{
+			Key: "pendingPerPerson", Env: "POSTERN_PENDING_PER_PERSON", Flag: "pending-per-person", Default: "200",
+			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Person.Pending, text) },
+			Doc: "how many requests of one person may be pending, in one tenant",
+		},
+		{
+			Key: "openPerTenant", Env: "POSTERN_OPEN_PER_TENANT", Flag: "open-per-tenant", Default: "20000",
+			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Open, text) },
+			Doc: "how much may be open at once in one tenant; breaking glass is held to openPerPerson alone",
+		},
+		{
+			Key: "scheduledPerTenant", Env: "POSTERN_SCHEDULED_PER_TENANT", Flag: "scheduled-per-tenant", Default: "100000",
+			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Scheduled, text) },
+			Doc: "how many windows may be scheduled in one tenant",
+		},
+		{
+			Key: "pendingPerTenant", Env: "POSTERN_PENDING_PER_TENANT", Flag: "pending-per-tenant", Default: "10000",
+			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Pending, text) },
+			Doc: "how many requests may be pending in one tenant",
+		},
+		{
 			Key: "connectionsPerAddress", Env: "POSTERN_CONNECTIONS_PER_ADDRESS", Flag: "connections-per-address", Default: "1000", set: setConnectionsPerAddress,
 			Doc: "how many connections one address may have open at once, and of IPv6 one /64; those of agents and of trustedProxies do not count",
 		},

@@ -78,3 +78,38 @@ values ('m1', '/m1', '/m1', 't', 'm1', 'm1', 'local', 'linux', '{}', '[]', null,
 		})
 	}
 }
+
+// What stood before quotas counts in them.
+func TestQuotasCountWhatStoodBefore(t *testing.T) {
+	t.Parallel()
+	grant := func(id, state, ended string) string {
+		return `insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources, start_at, end_at, state, reason,
+created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
+values ('` + id + `', 'r1', 't', 'u', 'u', 'm', 'p', 22, 22, 'tcp', '[]', 1, 2, '` + state + `', '', 1, 0, ` + ended + `, 0, 0, 0, 0, 1)`
+	}
+	request := func(id, state string) string {
+		return `insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
+decided_at, digest, revision) values ('` + id + `', 't', 'u', 'u', '', '', '[]', 0, '', '', '` + state + `', '', 1, 2, 0, '', 1)`
+	}
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			where := dsn(t)
+			older(t, where, "quotas",
+				"insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1)",
+				"insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, created_at, revision) values ('u', 't', 'user', 'u', 'u', '', '', 0, 1, 1)",
+				request("r1", "approved"), request("r2", "pending"), request("r3", "pending"),
+				grant("g1", "active", "0"), grant("g2", "opening", "0"), grant("g3", "failed", "0"), grant("g4", "scheduled", "0"), grant("g5", "expired", "2"))
+			f := &fixture{DB: open(t, where)}
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				for _, of := range []access.PrincipalID{"u", ""} {
+					got, err := r.Usage(ctx, "t", of)
+					if want := (engine.Quota{Open: 3, Scheduled: 1, Pending: 2}); got != want || err != nil {
+						t.Errorf("of %q %+v are counted, want %+v: %v", of, got, want, err)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}

@@ -32,6 +32,7 @@ type Mail struct {
 	Username string `json:"username,omitempty" maxLength:"256" doc:"The channel's secret is then the password."`
 	From     string `json:"from" maxLength:"254"`
 	FromName string `json:"fromName,omitempty" maxLength:"100"`
+	Helo     string `json:"helo,omitempty" maxLength:"253" doc:"The name that the server gives itself at EHLO; absent: that of its public URL."`
 }
 
 // NewChannel adds a channel. The secret is SMTP's password, Slack's or Teams' URL, the webhook's signing key (whsec_…) or
@@ -48,16 +49,27 @@ type NewChannel struct {
 	SecretFile   string `json:"secretFile,omitempty" maxLength:"255"`
 }
 
+// MailChange changes how to reach a mail server; what is absent stays.
+type MailChange struct {
+	Host     *string `json:"host,omitempty" maxLength:"253"`
+	Port     *int    `json:"port,omitempty" minimum:"0" maximum:"65535" doc:"0: the usual one."`
+	TLS      *string `json:"tls,omitempty" enum:"starttls,tls,none"`
+	Username *string `json:"username,omitempty" maxLength:"256" doc:"Empty: no sign-in."`
+	From     *string `json:"from,omitempty" maxLength:"254"`
+	FromName *string `json:"fromName,omitempty" maxLength:"100"`
+	Helo     *string `json:"helo,omitempty" maxLength:"253" doc:"Empty: the server's own."`
+}
+
 // ChannelChange changes a channel; what is absent stays.
 type ChannelChange struct {
-	Name         *string `json:"name,omitempty" maxLength:"100"`
-	Enabled      *bool   `json:"enabled,omitempty"`
-	URL          *string `json:"url,omitempty" maxLength:"2048"`
-	Mail         *Mail   `json:"mail,omitempty"`
-	CA           *string `json:"ca,omitempty" maxLength:"65536"`
-	AllowPrivate *bool   `json:"allowPrivate,omitempty"`
-	Secret       *string `json:"secret,omitempty" maxLength:"4096" doc:"Empty takes it away."`
-	SecretFile   *string `json:"secretFile,omitempty" maxLength:"255"`
+	Name         *string     `json:"name,omitempty" maxLength:"100"`
+	Enabled      *bool       `json:"enabled,omitempty"`
+	URL          *string     `json:"url,omitempty" maxLength:"2048"`
+	Mail         *MailChange `json:"mail,omitempty"`
+	CA           *string     `json:"ca,omitempty" maxLength:"65536"`
+	AllowPrivate *bool       `json:"allowPrivate,omitempty"`
+	Secret       *string     `json:"secret,omitempty" maxLength:"4096" doc:"Empty takes it away."`
+	SecretFile   *string     `json:"secretFile,omitempty" maxLength:"255"`
 }
 
 // ChannelTest asks for a test message.

@@ -83,9 +83,9 @@ func (a *app) channelShowCommand() *cobra.Command {
 
 // channelFlags are what add and set share.
 type channelFlags struct {
-	url, ca, secretFile, serverFile, host, tls, username, from, fromName string
-	port                                                                 int
-	private                                                              bool
+	url, ca, secretFile, serverFile, host, tls, username, from, fromName, helo string
+	port                                                                       int
+	private                                                                    bool
 }
 
 func (f *channelFlags) register(c *cobra.Command) {
@@ -101,11 +101,35 @@ func (f *channelFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.username, "username", "", "user name at the mail server")
 	flags.StringVar(&f.from, "from", "", "the sender's address")
 	flags.StringVar(&f.fromName, "from-name", "", "the sender's name")
+	flags.StringVar(&f.helo, "helo", "", "what the server calls itself at EHLO (default the host of its public URL)")
 }
 
 func (f *channelFlags) mail() *api.Mail {
-	m := api.Mail{Host: f.host, Port: f.port, TLS: f.tls, Username: f.username, From: f.from, FromName: f.fromName}
+	m := api.Mail{Host: f.host, Port: f.port, TLS: f.tls, Username: f.username, From: f.from, FromName: f.fromName, Helo: f.helo}
 	if m == (api.Mail{}) {
+		return nil
+	}
+	return &m
+}
+
+// mailChange gives what the flags name; nil where they name nothing.
+func (f *channelFlags) mailChange(changed func(string) bool) *api.MailChange {
+	var m api.MailChange
+	for name, field := range map[string]struct {
+		to   **string
+		from *string
+	}{
+		"host": {&m.Host, &f.host}, "tls": {&m.TLS, &f.tls}, "username": {&m.Username, &f.username}, "from": {&m.From, &f.from}, "from-name": {&m.FromName, &f.fromName},
+		"helo": {&m.Helo, &f.helo},
+	} {
+		if changed(name) {
+			*field.to = field.from
+		}
+	}
+	if changed("port") {
+		m.Port = &f.port
+	}
+	if m == (api.MailChange{}) {
 		return nil
 	}
 	return &m
@@ -189,15 +213,15 @@ func (a *app) channelSetCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "set CHANNEL",
 		Short:   "Change a channel",
-		Long:    "Change a channel; what no flag names stays. Of a mail server all flags are given again.",
+		Long:    "Change a channel; what no flag names stays.",
 		Example: "  postern notify channel set ops-chat --disable\n  postern notify channel set ops-chat --secret-file new-url",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if enable && disable {
 				return usage(c, "--enable and --disable say the opposite; give one of them")
 			}
-			in := api.ChannelChange{Mail: f.mail()}
 			changed := c.Flags().Changed
+			in := api.ChannelChange{Mail: f.mailChange(changed)}
 			if changed("name") {
 				in.Name = &name
 			}

@@ -70,6 +70,7 @@ type Mail struct {
 	Username string // empty: no authentication; else the channel's secret is the password
 	From     string // a plain address
 	FromName string
+	Helo     string // what the server calls itself at EHLO; empty: the name under which people reach it
 }
 
 // MailTLS says how the connection to a mail server is protected.
@@ -164,11 +165,17 @@ func (c Channel) validateMail(refuse func(code, field, message string)) {
 	if hasControl(m.Username) {
 		refuse("usernameInvalid", "mail.username", "the user name has a control character")
 	}
+	if m.Helo != "" && (!plainAddress("x@"+strings.Trim(m.Helo, "[]")) && !strings.HasPrefix(m.Helo, "[IPv6:") || len(m.Helo) > 253 || strings.ContainsAny(m.Helo, " <>")) {
+		refuse("heloInvalid", "mail.helo", "give the name at EHLO as a host name such as postern.example.com, or an address in brackets")
+	}
 	switch m.TLS {
 	case "", MailStartTLS, MailImplicit:
 	case MailPlain:
-		if !c.AllowPrivate || m.Username != "" {
-			refuse("tlsNeeded", "mail.tls", "without TLS there can be no user name, and private addresses must be allowed")
+		if m.Username != "" {
+			refuse("tlsNeeded", "mail.tls", "a user name and its password are not sent without TLS: choose starttls or tls, or leave the user name away")
+		}
+		if !c.AllowPrivate {
+			refuse("privateNeeded", "allowPrivate", "mail without TLS is sent to private addresses alone: allow them (--allow-private), or choose starttls or tls")
 		}
 	default:
 		refuse("tlsUnknown", "mail.tls", "TLS is starttls, tls or none")
@@ -183,7 +190,7 @@ func CheckURL(raw string, plain bool) error {
 	case err != nil || len(raw) > 2048 || hasControl(raw):
 		return access.Fault(access.KindInvalid, "urlInvalid", "the URL is malformed")
 	case u.Scheme != "https" && (u.Scheme != "http" || !plain):
-		return access.Fault(access.KindInvalid, "urlInvalid", "the URL must begin with https://, or http:// where private addresses are allowed")
+		return access.Fault(access.KindInvalid, "urlInvalid", "the URL must begin with https://, or http:// where private addresses are allowed (--allow-private)")
 	case u.Hostname() == "":
 		return access.Fault(access.KindInvalid, "urlInvalid", "the URL names no host")
 	case u.User != nil:

@@ -21,7 +21,7 @@ type ChannelInput struct {
 	Kind         ChannelKind // of a new channel; it does not change
 	Enabled      *bool       // a new channel is enabled
 	URL          *string
-	Mail         *Mail
+	Mail         *MailInput
 	CA           *string
 	AllowPrivate *bool
 	Secret       *string // in the clear, on its way to be sealed; empty takes it away
@@ -29,11 +29,26 @@ type ChannelInput struct {
 	IfRevision   *int64  // of a change: refused where the channel has another
 }
 
+// MailInput is how to reach a mail server, as somebody wants it. In a change, nil fields stay.
+type MailInput struct {
+	Host, Username, From, FromName, Helo *string
+	Port                                 *int
+	TLS                                  *MailTLS
+}
+
 func (in ChannelInput) onto(c Channel) Channel {
 	give(&c.Name, in.Name)
 	give(&c.Enabled, in.Enabled)
 	give(&c.URL, in.URL)
-	give(&c.Mail, in.Mail)
+	if m := in.Mail; m != nil {
+		give(&c.Mail.Host, m.Host)
+		give(&c.Mail.Port, m.Port)
+		give(&c.Mail.TLS, m.TLS)
+		give(&c.Mail.Username, m.Username)
+		give(&c.Mail.From, m.From)
+		give(&c.Mail.FromName, m.FromName)
+		give(&c.Mail.Helo, m.Helo)
+	}
 	give(&c.CA, in.CA)
 	give(&c.AllowPrivate, in.AllowPrivate)
 	return c

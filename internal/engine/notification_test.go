@@ -172,7 +172,7 @@ func TestChannelsThatCannotBeKept(t *testing.T) {
 		"pagerduty":           {engine.Channel{Name: "p", Kind: engine.PagerDuty, Secret: secret}, ""},
 		"mail":                {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: mail}, ""},
 		"mail, split":         {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: engine.Mail{Host: "h", From: "a@b\r\nBcc: c@d"}}, "fromInvalid"},
-		"mail, open":          {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: engine.Mail{Host: "h", From: "a@b", TLS: engine.MailPlain}}, "tlsNeeded"},
+		"mail, open":          {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: engine.Mail{Host: "h", From: "a@b", TLS: engine.MailPlain}}, "privateNeeded"},
 		"mail, user alone":    {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: engine.Mail{Host: "h", From: "a@b", Username: "u"}}, "secretMissing"},
 		"no name":             {engine.Channel{Kind: engine.Slack, Secret: secret}, "nameInvalid"},
 		"pigeon":              {engine.Channel{Name: "x", Kind: "pigeon", Secret: secret}, "kindUnknown"},

@@ -43,16 +43,23 @@ func channelOut(c engine.Channel) api.Channel {
 	}
 	if c.Mail != (engine.Mail{}) {
 		m := c.Mail
-		out.Mail = &api.Mail{Host: m.Host, Port: m.Port, TLS: string(m.TLS), Username: m.Username, From: m.From, FromName: m.FromName}
+		out.Mail = &api.Mail{Host: m.Host, Port: m.Port, TLS: string(m.TLS), Username: m.Username, From: m.From, FromName: m.FromName, Helo: m.Helo}
 	}
 	return out
 }
 
-func mailIn(m *api.Mail) *engine.Mail {
+func mailIn(m *api.Mail) *engine.MailInput {
 	if m == nil {
 		return nil
 	}
-	return &engine.Mail{Host: m.Host, Port: m.Port, TLS: engine.MailTLS(m.TLS), Username: m.Username, From: m.From, FromName: m.FromName}
+	return &engine.MailInput{Host: &m.Host, Port: &m.Port, TLS: (*engine.MailTLS)(&m.TLS), Username: &m.Username, From: &m.From, FromName: &m.FromName, Helo: &m.Helo}
+}
+
+func mailChange(m *api.MailChange) *engine.MailInput {
+	if m == nil {
+		return nil
+	}
+	return &engine.MailInput{Host: m.Host, Port: m.Port, TLS: (*engine.MailTLS)(m.TLS), Username: m.Username, From: m.From, FromName: m.FromName, Helo: m.Helo}
 }
 
 func (a *API) listChannels(ctx context.Context, in *listInput) (*answer[api.Page[api.Channel]], error) {
@@ -103,7 +110,7 @@ func (a *API) changeChannel(ctx context.Context, in *changeChannelInput) (*answe
 	}
 	b := in.Body
 	c, err := a.engine.UpdateChannel(ctx, in.caller, in.Channel, engine.ChannelInput{
-		Name: b.Name, Enabled: b.Enabled, URL: b.URL, Mail: mailIn(b.Mail), CA: b.CA, AllowPrivate: b.AllowPrivate, Secret: b.Secret, SecretFile: b.SecretFile,
+		Name: b.Name, Enabled: b.Enabled, URL: b.URL, Mail: mailChange(b.Mail), CA: b.CA, AllowPrivate: b.AllowPrivate, Secret: b.Secret, SecretFile: b.SecretFile,
 		IfRevision: revision,
 	})
 	return &answer[api.Channel]{channelOut(c)}, err

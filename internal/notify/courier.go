@@ -88,7 +88,7 @@ func (c *Courier) Send(ctx context.Context, p Parcel) (Receipt, error) {
 		if p.Notification.Request != "" {
 			e.thread = "request-" + string(p.Notification.Request)
 		}
-		return sendMail(ctx, p.Channel, m, e, secret)
+		return sendMail(ctx, p.Channel, m, e, secret, c.public.Hostname())
 	case engine.Slack:
 		body, err := slackBody(m)
 		return c.postJSON(ctx, p.Channel, secret.text, body, err, secret)

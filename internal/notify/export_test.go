@@ -22,6 +22,9 @@ func CheckDestination(a netip.Addr, allowPrivate bool) error {
 // SlackEscape is the escaping of Slack's texts.
 func SlackEscape(s string, most int) string { return slackEscape(s, most) }
 
+// HeloName is the choice of a name at EHLO.
+func HeloName(set, known string) string { return heloName(set, known) }
+
 // Line is the cleaning of every text that goes into a message.
 func Line(s string, most int) string { return line(s, most) }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	netmail "net/mail"
+	"net/netip"
 	"net/textproto"
 	"strings"
 	"time"
@@ -24,9 +25,9 @@ type envelope struct {
 	at     time.Time
 }
 
-// sendMail hands one mail to the channel's server and says what that answered. A connection lives for one mail, so that
+// sendMail hands one mail to the channel's server and says what that answered; known is the name under which people know us. A connection lives for one mail, so that
 // a server that hangs holds up nothing else.
-func sendMail(ctx context.Context, c engine.Channel, m message, e envelope, password opened) (Receipt, error) {
+func sendMail(ctx context.Context, c engine.Channel, m message, e envelope, password opened, known string) (Receipt, error) {
 	if c.Mail.TLS == engine.MailPlain && !c.AllowPrivate {
 		return Receipt{}, permanent("mail without TLS is sent to private addresses alone: choose starttls or tls", nil)
 	}
@@ -41,7 +42,7 @@ func sendMail(ctx context.Context, c engine.Channel, m message, e envelope, pass
 	trust.ServerName = c.Mail.Host
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	client, err := mail.NewClient(c.Mail.Host, mailOptions(ctx, c, trust, password)...)
+	client, err := mail.NewClient(c.Mail.Host, mailOptions(ctx, c, trust, password, known)...)
 	if err != nil {
 		return Receipt{}, permanent("the mail server's settings are wrong: "+excerpt([]byte(err.Error()), password), err)
 	}
@@ -80,7 +81,7 @@ func newMail(c engine.Channel, m message, e envelope) (*mail.Msg, error) {
 	return mailing, nil
 }
 
-func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, password opened) []mail.Option {
+func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, password opened, known string) []mail.Option {
 	port, policy := c.Mail.Port, mail.TLSMandatory
 	switch c.Mail.TLS {
 	case "", engine.MailStartTLS:
@@ -106,11 +107,40 @@ func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, passw
 			return conn, nil
 		}),
 	}
+	if name := heloName(c.Mail.Helo, known); name != "" {
+		options = append(options, mail.WithHELO(name))
+	}
 	if c.Mail.Username != "" {
 		options = append(options, mail.WithUsername(c.Mail.Username), mail.WithPassword(password.text),
 			mail.WithOpportunisticSMTPAuth(mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthPlain, mail.SMTPAuthLogin))
 	}
 	return options
+}
+
+// heloName gives what we call ourselves at EHLO: as the channel has it, or as people know us, where that is a whole name or an
+// address, in brackets. Empty leaves it at this host's own name.
+func heloName(set, known string) string {
+	if set != "" {
+		return set
+	}
+	if a, err := netip.ParseAddr(known); err == nil {
+		if a.Is6() {
+			return "[IPv6:" + a.String() + "]"
+		}
+		return "[" + a.String() + "]"
+	}
+	if strings.Contains(known, ".") {
+		return known
+	}
+	return ""
+}
+
+// aboutUs tells whether a server refuses us rather than this mail: our name at EHLO, our sender, that we did not sign in, or that we
+// may not send there at all. Those are settings, of the channel or the server, and somebody will put them right.
+func aboutUs(e *mail.SendError, said string) bool {
+	class, _, _ := strings.Cut(strings.TrimPrefix(e.EnhancedStatusCode(), "5."), ".")
+	said = strings.ToLower(said)
+	return e.Reason == mail.ErrSMTPMailFrom || e.Reason == mail.ErrSMTPRcptTo && (class == "5" || class == "7" || strings.Contains(said, "helo") || strings.Contains(said, "relay"))
 }
 
 // explainMail says in words what went wrong with a mail server. Only what the server says for good about this mail is
@@ -119,6 +149,9 @@ func explainMail(host string, err error, password opened) *SendError {
 	if e, ok := errors.AsType[*mail.SendError](err); ok {
 		text := fmt.Sprintf("%s refused the mail: %s", host, excerpt([]byte(e.Error()), password))
 		if code := e.ErrorCode(); code >= 500 && code < 600 {
+			if aboutUs(e, e.Error()) {
+				return temporary(text+"; set the channel or the mail server right", err)
+			}
 			return permanent(text, err)
 		} else if code == 0 || code == 421 {
 			return unreachable(text, err) // the connection broke, or the service is closing
@@ -127,6 +160,9 @@ func explainMail(host string, err error, password opened) *SendError {
 	}
 	if e, ok := errors.AsType[*textproto.Error](err); ok {
 		return unreachable(fmt.Sprintf("%s answered %d: %s", host, e.Code, excerpt([]byte(e.Msg), password)), err)
+	}
+	if strings.Contains(err.Error(), "does not support STARTTLS") {
+		return unreachable(host+" does not offer STARTTLS: give the channel --tls tls where the server speaks TLS from the first byte, or --tls none where it has none", err)
 	}
 	return explain(host, err, password)
 }

@@ -35,6 +35,7 @@ type mailServer struct {
 
 	mu    sync.Mutex
 	mails []takenMail
+	helo  string // the last name at EHLO
 }
 
 type takenMail struct {
@@ -111,6 +112,9 @@ func (s *mailServer) serve(ctx context.Context, conn net.Conn) {
 		}
 		switch verb {
 		case "EHLO":
+			s.mu.Lock()
+			s.helo = rest
+			s.mu.Unlock()
 			say("250-mail.example.com")
 			if !s.noTLS && !secured {
 				say("250-STARTTLS")
@@ -276,6 +280,11 @@ func TestMailServersThatMisbehave(t *testing.T) {
 		untrusted bool
 	}{
 		"unknown recipient": {server: &mailServer{replies: map[string]string{"RCPT": "550 5.1.1 no such user"}}, text: "550", permanent: true},
+		"our name":          {server: &mailServer{replies: map[string]string{"RCPT": "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname"}}, text: "set the channel or the mail server right"},
+		"our name, plainly": {server: &mailServer{replies: map[string]string{"RCPT": "550 invalid HELO"}}, text: "set the channel or the mail server right"},
+		"our sender":        {server: &mailServer{replies: map[string]string{"MAIL": "553 5.7.1 sender address rejected: not owned"}}, text: "553"},
+		"no sign-in":        {server: &mailServer{replies: map[string]string{"MAIL": "530 5.7.0 authentication required"}}, text: "530"},
+		"no relay":          {server: &mailServer{replies: map[string]string{"RCPT": "554 5.7.1 relay access denied"}}, text: "554"},
 		"greylisted":        {server: &mailServer{replies: map[string]string{"RCPT": "450 4.2.0 come back later"}}, text: "450"},
 		"full":              {server: &mailServer{replies: map[string]string{"MAIL": "452 4.3.1 no space"}}, text: "452"},
 		"too big":           {server: &mailServer{replies: map[string]string{"DATA": "552 5.3.4 too big"}}, text: "552", permanent: true},
@@ -284,7 +293,7 @@ func TestMailServersThatMisbehave(t *testing.T) {
 		"drops after DATA":  {server: &mailServer{replies: map[string]string{".": "drop"}}, text: "127.0.0.1"},
 		"hangs at once":     {server: &mailServer{replies: map[string]string{"banner": "hang"}}, text: "127.0.0.1"},
 		"hangs at RCPT":     {server: &mailServer{replies: map[string]string{"RCPT": "hang"}}, text: "127.0.0.1"},
-		"no TLS":            {server: &mailServer{noTLS: true}, text: "STARTTLS"},
+		"no TLS":            {server: &mailServer{noTLS: true}, text: "does not offer STARTTLS: give the channel --tls tls"},
 		"wrong password":    {server: &mailServer{password: "another"}, text: "535", username: true},
 		"not trusted":       {server: &mailServer{}, text: "not trusted", untrusted: true},
 		"malformed address": {server: &mailServer{}, to: "ana@example.com>\r\nRCPT TO:<all@example.com", text: "malformed", permanent: true},
@@ -321,5 +330,28 @@ func TestMailServersThatMisbehave(t *testing.T) {
 				t.Errorf("a mail arrived: %+v", tc.server.mails)
 			}
 		})
+	}
+}
+
+// TestNameAtEHLO holds what the server calls itself: as the channel says, or as people know it.
+func TestNameAtEHLO(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[string]string{"": "postern.example.com", "mx.corp.example": "mx.corp.example", "[192.0.2.7]": "[192.0.2.7]"} {
+		s := &mailServer{}
+		c := serveMail(t, s)
+		c.Mail.Helo = set
+		if _, err := newCourier(t, newVault(t, "")).Send(t.Context(), mailParcel(c, "ana@example.com")); err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		if s.helo != want {
+			t.Errorf("with %q it says %q, want %q", set, s.helo, want)
+		}
+		s.mu.Unlock()
+	}
+	for known, want := range map[string]string{"192.0.2.7": "[192.0.2.7]", "2001:db8::7": "[IPv6:2001:db8::7]", "localhost": "", "postern.example.com": "postern.example.com"} {
+		if got := notify.HeloName("", known); got != want {
+			t.Errorf("known as %q it says %q, want %q", known, got, want)
+		}
 	}
 }

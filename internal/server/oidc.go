@@ -27,8 +27,8 @@ type OIDC struct {
 	Issuer           string
 	ClientID         string
 	ClientSecretFile string
-	Scopes           []string          // none: those that are needed
-	NameClaim        string            // of these claims, empty ones have the usual names
+	Scopes           []string // none: those that are needed
+	NameClaim        string   // of these claims, empty ones have the usual names
 	DisplayNameClaim string
 	EmailClaim       string
 	GroupsClaim      string

@@ -95,4 +95,5 @@ type mailRecord struct {
 	Username string         `json:"username,omitempty"`
 	From     string         `json:"from,omitempty"`
 	FromName string         `json:"fromName,omitempty"`
+	Helo     string         `json:"helo,omitempty"`
 }

@@ -57,24 +57,27 @@ func TestOnlyCloseNeverOpens(t *testing.T) {
 	})
 }
 
-func TestSettleOnlyEverShortens(t *testing.T) {
+func TestSettleKeepsWhatIsOnlyMeasuredAnew(t *testing.T) {
 	t.Parallel()
 	now := at(time.Hour, noon(), "b")
 	for _, c := range []struct {
 		name               string
 		before, next, want time.Duration
+		same               bool
 	}{
-		{"a little later", time.Minute, time.Minute + 40*time.Millisecond, time.Minute},
-		{"a little earlier", time.Minute, time.Minute - 40*time.Millisecond, time.Minute - 40*time.Millisecond},
-		{"extended", time.Minute, 2 * time.Minute, 2 * time.Minute},
-		{"shortened", 2 * time.Minute, time.Minute, time.Minute},
-		{"the same", time.Minute, time.Minute, time.Minute},
+		{"a little later", time.Minute, time.Minute + 9*time.Millisecond, time.Minute, false},
+		{"measured much better", time.Minute, time.Minute + 40*time.Millisecond, time.Minute + 40*time.Millisecond, true},
+		{"measured worse", time.Minute, time.Minute - 40*time.Millisecond, time.Minute, true},
+		{"a little earlier", time.Minute, time.Minute - 2*time.Millisecond, time.Minute - 2*time.Millisecond, false},
+		{"extended", time.Minute, 2 * time.Minute, 2 * time.Minute, false},
+		{"shortened", 2 * time.Minute, time.Minute, time.Minute, false},
+		{"the same", time.Minute, time.Minute, time.Minute, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			before := stateOf(now, 1, opening(22, "192.0.2.0/24", now, c.before, "g"))
 			next := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.next, "g"), opening(23, "192.0.2.0/24", now, c.next, "h"))
-			got := settle(next.DesiredState, before.DesiredState)
+			got := settle(next.DesiredState, before.DesiredState, func(access.OpeningKey) bool { return c.same })
 			want := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.want, "g"), opening(23, "192.0.2.0/24", now, c.next, "h"))
 			if diff := cmp.Diff(want.DesiredState, got, compareStates()); diff != "" {
 				t.Errorf("settled state (-want +got):\n%s", diff)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"reflect"
 	"strings"
@@ -38,18 +39,33 @@ func refused(err error) bool {
 // instanceHeader says which running program calls.
 const instanceHeader = "Postern-Agent-Instance"
 
-// signed is a transport whose requests say which running program makes them.
+// signed is a transport whose requests say which running program makes them, and whose answers tell of the server's clock.
 type signed struct {
 	http.RoundTripper
 
-	self string
+	self   string
+	boot   func() time.Time
+	clocks *clocks
+}
+
+func (a *agent) signed(transport http.RoundTripper) signed {
+	return signed{RoundTripper: transport, self: a.self, boot: a.Clock.Boot, clocks: &a.clocks}
 }
 
 // RoundTrip implements http.RoundTripper.
 func (s signed) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
+	asked := s.boot()
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { asked = s.boot() }} // before any of the request is sent
+	r = r.Clone(httptrace.WithClientTrace(r.Context(), trace))
 	r.Header.Set(instanceHeader, s.self)
-	return s.RoundTripper.RoundTrip(r)
+	res, err := s.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if at, server, ok := parseTime(res.Header.Get(timeHeader)); ok {
+		s.clocks.exchanged(server, asked, at, s.boot())
+	}
+	return res, nil
 }
 
 // isTwice tells whether the server serves another program that has our certificate.

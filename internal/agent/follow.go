@@ -74,7 +74,7 @@ func (a *agent) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &pace{asked: a.Clock.Boot()}
+	p := &journey{clocks: &a.clocks, asked: a.Clock.Boot()}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		// The server cannot have answered before it was asked. This hook runs before any of the request is sent.
 		GotConn: func(httptrace.GotConnInfo) { p.asked = a.Clock.Boot() },
@@ -85,12 +85,11 @@ func (a *agent) follow(ctx context.Context) error {
 	}
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("Cache-Control", "no-store")
-	req.Header.Set(instanceHeader, a.self)
 	transport := newTransport(a.creds.tlsConfig(u.Hostname()))
 	defer transport.CloseIdleConnections()
 	quiet := time.AfterFunc(a.timing.silence, func() { cancel(fmt.Errorf("nothing was heard for %s", a.timing.silence)) })
 	defer quiet.Stop()
-	res, err := transport.RoundTrip(req)
+	res, err := a.signed(transport).RoundTrip(req)
 	if err != nil {
 		return errors.Join(err, context.Cause(ctx))
 	}
@@ -98,6 +97,7 @@ func (a *agent) follow(ctx context.Context) error {
 	if err := checkStream(res); err != nil {
 		return err
 	}
+	_, p.server, _ = parseTime(res.Header.Get(timeHeader))
 	stop := a.onAnew(func() { cancel(errAnew) })
 	defer stop()
 	events := newEventReader(res.Body, maxEvent, func() { quiet.Reset(a.timing.silence) })
@@ -127,7 +127,7 @@ func checkStream(res *http.Response) error {
 }
 
 // take handles one event of the stream. An error ends the connection.
-func (a *agent) take(ctx context.Context, e event, p *pace, first *bool) error {
+func (a *agent) take(ctx context.Context, e event, p *journey, first *bool) error {
 	now := a.Clock.read()
 	switch e.name {
 	case "heartbeat":
@@ -158,7 +158,7 @@ func (a *agent) take(ctx context.Context, e event, p *pace, first *bool) error {
 			return err
 		}
 		a.heard(ctx, now, skew)
-		a.receive(ctx, next, problems, *first)
+		a.receive(ctx, next, problems, *first, ends{of: endsOf(desired, server), set: p.settings()})
 		*first = false
 		return anewIf(stale)
 	default:

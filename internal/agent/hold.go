@@ -40,7 +40,7 @@ func (a *agent) heard(ctx context.Context, now reading, skew time.Duration) {
 
 // receive takes in a desired state. One that is the first of its connection (anew), or of another epoch, is what the server
 // wants now, whatever its revision: the server may have been restored from a backup. Others never go back.
-func (a *agent) receive(ctx context.Context, next access.DesiredState, problems []string, anew bool) {
+func (a *agent) receive(ctx context.Context, next access.DesiredState, problems []string, anew bool, by ends) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	other := next.Epoch != a.asked.Epoch
@@ -55,7 +55,8 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 	if other || next.Revision < a.asked.Revision {
 		a.out.startOver(next.Epoch) // what it held spoke of grants that the server may know nothing of
 	}
-	a.asked = settle(next, a.holding.DesiredState)
+	a.asked = settle(next, a.holding.DesiredState, func(k access.OpeningKey) bool { return by.same(a.ends, k) })
+	a.ends = by
 	a.problem(ctx, "state", strings.Join(problems, "; "))
 	a.put(ctx)
 	if anew || other {

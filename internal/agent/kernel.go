@@ -10,7 +10,7 @@ import (
 
 // openKernel gives the firewall of this host.
 func openKernel(c Config) (enforce.Enforcer, error) {
-	kernel, err := nftables.New(nftables.Config{Log: c.Log})
+	kernel, err := nftables.New(nftables.Config{Log: c.Log, Now: c.Clock.Boot})
 	if err != nil {
 		return nil, fmt.Errorf("open the kernel's firewall, which takes the capability CAP_NET_ADMIN: %w", err)
 	}

@@ -54,7 +54,7 @@ func (a *agent) renew(ctx context.Context) error {
 	transport := newTransport(a.creds.tlsConfig(u.Hostname()))
 	defer transport.CloseIdleConnections()
 	var answer api.Enrolled
-	if err := call(ctx, signed{transport, a.self}, *u.JoinPath(apiRoot, "agent/renew"), api.Renew{CSR: csr}, &answer); err != nil {
+	if err := call(ctx, a.signed(transport), *u.JoinPath(apiRoot, "agent/renew"), api.Renew{CSR: csr}, &answer); err != nil {
 		return err
 	}
 	if answer.Agent != string(a.id.Agent) {

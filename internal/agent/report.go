@@ -40,7 +40,7 @@ func (a *agent) keepReporting(ctx context.Context) {
 			}
 			transport, of = newTransport(a.creds.tlsConfig(u.Hostname())), pair
 		}
-		err := a.report(ctx, signed{transport, a.self})
+		err := a.report(ctx, a.signed(transport))
 		switch {
 		case err == nil:
 			failures = 0

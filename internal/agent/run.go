@@ -72,6 +72,7 @@ type agent struct {
 	id     Identity
 	creds  *credentials
 	self   string // tells this running program from others that might have its certificate, a copy of its folder say
+	clocks clocks
 	target *watched
 	loop   *enforce.Loop
 	out    *outbox
@@ -79,6 +80,7 @@ type agent struct {
 
 	mu       sync.Mutex          // protects what follows
 	asked    access.DesiredState // as the server last asked for; without an agent's id until it did
+	ends     ends                // of what was asked for, by the server
 	holding  held                // what the loop was given
 	skew     time.Duration
 	skewed   bool              // too far for opening anything

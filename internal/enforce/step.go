@@ -22,10 +22,11 @@ const (
 	fullShare    = 50                     // a full look takes at most this part of the time
 	driftAgain   = 200 * time.Millisecond // between two repairs, so that a fight over the table does not eat the machine
 
-	// An instant is estimated anew with each state, as late as the message was slow. Within these limits the first
-	// estimate stays, so that one change does not move everything else.
+	// What a target seems to hold may be read so much later than it is.
 	sooner = 10 * time.Millisecond
-	later  = 100 * time.Millisecond
+	// An end that comes so little later stays as it is, so that one change does not move everything else. One that comes
+	// earlier never does.
+	later = 10 * time.Millisecond
 )
 
 // work is what Run keeps between its turns.
@@ -150,7 +151,7 @@ func (w *work) effective(now time.Time) []access.Opening {
 		}
 		if i < len(w.applied) && w.applied[i].OpeningKey == o.OpeningKey {
 			was := w.applied[i].Until
-			if moved := o.Until.Sub(was); moved >= -sooner && moved <= later && was.After(now) {
+			if moved := o.Until.Sub(was); moved >= 0 && moved <= later && was.After(now) {
 				o.Until = was
 			}
 		}
@@ -221,7 +222,7 @@ func (l *Loop) write(ctx context.Context, wanted []access.Opening, gone []access
 	state := *w.desired
 	state.Openings = wanted
 	first := w.applied == nil
-	err := l.enforcer.Apply(ctx, &state, now)
+	err := l.enforcer.Apply(ctx, &state, l.now())
 	partial, isPartial := errors.AsType[*PartialError](err)
 	if err != nil && !isPartial {
 		return err

@@ -52,6 +52,7 @@ type API struct {
 	deriver   deriver
 	crowd     crowd
 	draining  chan struct{} // closed by Drain
+	clock     string        // a name for the clock of this process
 	drainOnce sync.Once
 }
 
@@ -62,7 +63,7 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{
 		engine: c.Engine, identity: c.Identity, now: c.Now, log: c.Log, observe: c.Observe,
-		draining: make(chan struct{}),
+		draining: make(chan struct{}), clock: newRequestID(),
 	}
 	a.deriver.engine, a.deriver.owner = c.Engine, &a.following
 	mux := http.NewServeMux()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 )
 
 const requestIDHeader = "X-Request-Id"
+
+// timeHeader tells agents when the server began to answer, and by which server's clock: they bound how far theirs is from it.
+const timeHeader = "Postern-Time"
 
 // answerTimeout bounds how long an answer may take to be written; streams set their own deadlines.
 const answerTimeout = 2 * time.Minute
@@ -33,6 +37,9 @@ func (a *API) wrap(mux http.Handler) http.Handler {
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
+		if strings.HasPrefix(r.URL.Path, Prefix+"/agent/") {
+			header.Set(timeHeader, strconv.FormatInt(began.UnixMicro(), 10)+" "+a.clock)
+		}
 		answer := &statusWriter{ResponseWriter: w}
 		defer a.finished(answer, r, id, began)
 		if err := crossOrigin.Check(r); err != nil {

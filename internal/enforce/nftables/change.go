@@ -125,7 +125,7 @@ func (e *Enforcer) renew(b *book, touched map[place]bool, clock stopwatch) ([]ne
 		left := clock.left(want.until, len(touched))
 		lives := entry.held.After(now)
 		wanted := !want.until.IsZero() && left >= leastLeft
-		fine := lives && wanted && !entry.held.After(want.until.Add(late)) && want.until.Sub(entry.held) <= early(len(b.entries))
+		fine := lives && wanted && !entry.held.After(want.until) && want.until.Sub(entry.held) <= early(len(b.entries))
 		if fine {
 			continue
 		}
@@ -141,6 +141,7 @@ func (e *Enforcer) renew(b *book, touched map[place]bool, clock stopwatch) ([]ne
 		if wanted {
 			j.add = append(j.add, member{key: at.key, left: left, comment: string(want.grant)})
 			entry.held = now.Add(left)
+			e.wrote = append(e.wrote, wrote{at, left})
 		}
 		b.drop(at)
 	}

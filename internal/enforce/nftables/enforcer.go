@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,10 +24,11 @@ import (
 // Config says where and how to enforce. Log is required.
 type Config struct {
 	Log        *slog.Logger
-	Table      string // empty means "postern"
-	NFLogGroup uint16 // where the kernel sends refused packets; 0 means 7
-	NetNS      int    // file descriptor of a network namespace; 0 means the one that we are in
-	Plain      bool   // leaves the table open to changes by others, as kernels before 6.9 do
+	Table      string           // empty means "postern"
+	NFLogGroup uint16           // where the kernel sends refused packets; 0 means 7
+	NetNS      int              // file descriptor of a network namespace; 0 means the one that we are in
+	Now        func() time.Time // the clock that desired states count on; nil: from the instant of each call on
+	Plain      bool             // leaves the table open to changes by others, as kernels before 6.9 do
 }
 
 // Enforcer keeps one table of one network namespace equal to a desired state. It implements enforce.Enforcer.
@@ -35,7 +37,10 @@ type Enforcer struct {
 	table     string
 	group     uint16
 	namespace int
+	now       func() time.Time
 	plain     bool // the kernel cannot, or shall not, give the table to us alone
+
+	wrote []wrote // by the present Apply
 
 	conn  *conn  // nil until the first Apply, and after an error
 	known *known // what the table holds as far as we know; nil: nothing, so the next Apply writes everything
@@ -86,7 +91,7 @@ func quiet(c Config) *Enforcer {
 		c.NFLogGroup = defaultGroup
 	}
 	return &Enforcer{
-		log: c.Log, table: c.Table, group: c.NFLogGroup, namespace: c.NetNS, plain: c.Plain,
+		log: c.Log, table: c.Table, group: c.NFLogGroup, namespace: c.NetNS, plain: c.Plain, now: c.Now,
 		drift: make(chan string, driftQueue), denied: make(chan access.Denied, deniedQueue),
 	}
 }
@@ -129,7 +134,7 @@ func (e *Enforcer) forget() error {
 
 // Apply implements enforce.Enforcer.
 func (e *Enforcer) Apply(_ context.Context, d *access.DesiredState, now time.Time) error {
-	clock := stopwatch{at: now, started: time.Now()}
+	clock := e.stopwatch(now)
 	if e.stale.Swap(false) {
 		e.known = nil
 	}
@@ -147,8 +152,12 @@ func (e *Enforcer) Apply(_ context.Context, d *access.DesiredState, now time.Tim
 
 func (e *Enforcer) write(d access.DesiredState, clock stopwatch) error {
 	e.aim(d)
+	e.wrote = e.wrote[:0]
 	if k := e.known; k != nil && k.state.Mode == d.Mode && (d.Mode != access.ModeGateway || slices.EqualFunc(k.state.Machines, d.Machines, sameMachine)) {
 		err := e.change(d, clock)
+		if err == nil {
+			err = e.punctual(clock)
+		}
 		if err == nil {
 			return nil
 		}
@@ -159,7 +168,12 @@ func (e *Enforcer) write(d access.DesiredState, clock stopwatch) error {
 	if err := e.forget(); err != nil {
 		e.log.Debug("close a netlink socket", "error", err)
 	}
-	if err := e.rewrite(d, clock); err != nil {
+	e.wrote = e.wrote[:0]
+	err := e.rewrite(d, clock)
+	if err == nil {
+		err = e.punctual(clock)
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("apply table inet %s: %w", e.table, err), e.forget())
 	}
 	return nil
@@ -169,21 +183,37 @@ func sameMachine(a, b access.Guarded) bool {
 	return a.Machine == b.Machine && slices.Equal(a.Addresses, b.Addresses)
 }
 
-// stopwatch tells the time on the clock of the caller, as it goes on after the call.
+// stopwatch tells the time on the clock that desired states count on.
 type stopwatch struct {
-	at      time.Time
-	started time.Time
+	now   func() time.Time
+	extra time.Duration // taken off what remains, on a machine that was found to be slow
 }
 
-func (s stopwatch) now() time.Time { return s.at.Add(time.Since(s.started)) }
+func (e *Enforcer) stopwatch(at time.Time) stopwatch {
+	if e.now != nil {
+		return stopwatch{now: e.now}
+	}
+	started := time.Now()
+	return stopwatch{now: func() time.Time { return at.Add(time.Since(started)) }}
+}
 
-// left is what remains until an end, less what it takes to write n elements: closing a moment too soon is better than
-// one too late.
+// left is what remains until an end, less what it takes to write n elements, and less a tick: the kernel counts in ticks, and
+// on a busy machine sees one late. Closing a moment too soon is better than one too late.
 func (s stopwatch) left(until time.Time, n int) time.Duration {
-	return (until.Sub(s.now()) - margin(n)).Truncate(time.Millisecond)
+	return (until.Sub(s.now()) - margin(n) - tick() - s.extra).Truncate(time.Millisecond)
 }
 
-func margin(n int) time.Duration { return time.Millisecond + time.Duration(n)*5*time.Microsecond }
+func margin(n int) time.Duration { return time.Millisecond + time.Duration(n)*10*time.Microsecond }
+
+// tick is what the kernel counts in.
+var tick = sync.OnceValue(func() time.Duration { //nolint:gochecknoglobals // a property of the kernel
+	const most = 10 * time.Millisecond
+	var t unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &t); err != nil || t.Nano() <= 0 || time.Duration(t.Nano()) > most {
+		return most
+	}
+	return time.Duration(t.Nano())
+})
 
 // early is how much sooner than wanted an element may end without being written again.
 func early(n int) time.Duration { return 50*time.Millisecond + time.Duration(n)*20*time.Microsecond }

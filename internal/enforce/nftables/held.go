@@ -23,7 +23,7 @@ func (e *Enforcer) Held(_ context.Context, keys []access.OpeningKey, now time.Ti
 	if e.known == nil || e.conn == nil {
 		return nil, errors.New("look at the table: nothing has been applied since the last error")
 	}
-	held, err := e.look(keys, stopwatch{at: now, started: time.Now()})
+	held, err := e.look(keys, e.stopwatch(now))
 	if err != nil {
 		return nil, errors.Join(err, e.forget())
 	}

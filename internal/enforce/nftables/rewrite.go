@@ -82,6 +82,7 @@ func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 		if err = c.close(); err != nil {
 			return fmt.Errorf("close a netlink socket: %w", err)
 		}
+		e.wrote = e.wrote[:0]
 		return e.rewrite(d, clock)
 	}
 	if err != nil {
@@ -177,6 +178,7 @@ func (e *Enforcer) fill(k *known, counted map[place]member, clock stopwatch) ([]
 			packets: counted[at].packets, bytes: counted[at].bytes,
 		})
 		entry.held = now.Add(left)
+		e.wrote = append(e.wrote, wrote{at, left})
 	}
 	var messages []netlink.Message
 	for _, s := range k.sets {

@@ -194,7 +194,8 @@ func (w *work) syncGroups(ctx context.Context, p access.Principal, in ExternalSi
 		if err != nil {
 			return err
 		}
-		want, have := slices.Contains(in.Groups, name), slices.Contains(data.Memberships, rbac.Membership{Group: group.ID, Member: p.ID})
+		membership := rbac.Membership{Group: group.ID, Member: p.ID}
+		want, have := slices.Contains(in.Groups, name), slices.Contains(data.Memberships, membership)
 		event := access.Event{Actor: by, Tenant: p.Tenant, Details: map[string]string{"group": group.Name, "groupId": string(group.ID), "member": p.Name, "memberId": string(p.ID), "issuer": clip(in.Issuer)}}
 		switch {
 		case want && !have:
@@ -204,6 +205,14 @@ func (w *work) syncGroups(ctx context.Context, p access.Principal, in ExternalSi
 			event.Kind = access.MemberAdded
 			w.event(event)
 		case have && !want:
+			less := without(data, membership)
+			if losesOwner(data, less, p.Tenant) { // the provider's word counts, but for what locks everybody out
+				event.Kind, event.Outcome = access.MemberRemoved, access.Failed
+				event.Details["reason"] = "nobody could act as Owner of everything any more"
+				w.event(event)
+				continue
+			}
+			data = less
 			if err := w.tx.RemoveMember(ctx, group.ID, p.ID); err != nil {
 				return fmt.Errorf("remove member: %w", err)
 			}

@@ -51,7 +51,13 @@ const maxConflicts = 5 // how often a transaction that lost a race is run
 func (e *Engine) update(ctx context.Context, fn func(Tx) error) error {
 	var err error
 	for range maxConflicts {
-		err = e.store.Update(ctx, fn)
+		err = e.store.Update(ctx, func(tx Tx) error {
+			guarded := &ownerGuard{Tx: tx, engine: e}
+			if err := fn(guarded); err != nil {
+				return err
+			}
+			return guarded.finish(ctx)
+		})
 		if code := access.CodeOf(err); err == nil || !isKind(err, access.KindConflict) || code != "changed" && code != "exists" {
 			return err
 		}

@@ -274,8 +274,7 @@ func describeAssignment(ctx context.Context, r Reader, dir *rbac.Directory, a rb
 	return AssignmentDetail{Assignment: a, Principal: p, Role: role}, nil
 }
 
-// UnassignRole takes a role assignment away. The last assignment of Owner at the root stays: without it nobody could give
-// rights any more.
+// UnassignRole takes a role assignment away.
 func (e *Engine) UnassignRole(ctx context.Context, c Caller, id rbac.AssignmentID) error {
 	a := attempt{action: rbac.RoleAssignmentsDelete, details: map[string]string{"assignment": string(id)}}
 	return e.change(ctx, c, a, func(tx Tx) error {
@@ -310,9 +309,6 @@ func (e *Engine) unassignRole(ctx context.Context, tx Tx, may rights, id rbac.As
 	if gone.Origin != "" {
 		return access.Fault(access.KindConflict, "assignmentOfApplication", "the role assignment belongs to %s: change that, or delete it", gone.Origin)
 	}
-	if lastOwner(data, gone) {
-		return access.Fault(access.KindConflict, "lastOwner", "this is the last Owner of everything: assign another one first")
-	}
 	if done, err := e.deactivate(ctx, tx, may, gone); done || err != nil {
 		return err
 	}
@@ -324,13 +320,6 @@ func (e *Engine) unassignRole(ctx context.Context, tx Tx, may rights, id rbac.As
 		return err
 	}
 	return tx.Append(ctx, d.event(access.RoleUnassigned, may))
-}
-
-// lastOwner tells whether nobody but by an assignment is Owner of everything in its tenant for ever.
-func lastOwner(data rbac.Data, a rbac.Assignment) bool {
-	return rootOwner(a) && !slices.ContainsFunc(data.Assignments, func(other rbac.Assignment) bool {
-		return other.ID != a.ID && other.Tenant == a.Tenant && rootOwner(other)
-	})
 }
 
 // deactivate ends the grant that an assignment enforces, where there is one.
@@ -351,11 +340,6 @@ func (e *Engine) deactivate(ctx context.Context, tx Tx, may rights, a rbac.Assig
 		return false, err
 	}
 	return true, w.finish(ctx)
-}
-
-// rootOwner tells whether an assignment makes Owner of everything, for ever.
-func rootOwner(a rbac.Assignment) bool {
-	return a.Definition == rbac.Owner && a.Scope == access.Root && a.Start.IsZero() && a.End.IsZero()
 }
 
 func (d AssignmentDetail) event(kind access.EventKind, may rights) access.Event {

@@ -61,11 +61,14 @@ type Engine struct {
 	anchors     []Anchor
 	anchorEvery time.Duration
 
-	rules   *rulebook
-	quotas  Quotas
-	tickets TicketChecker
-	swept   sweep // of the grants whose holders may have lost the right to them
-	counted sweep // pending requests, likewise
+	rules  *rulebook
+	quotas Quotas
+
+	strangeUses flood // of uses of unknown codes
+	denials     flood // of denied attempts
+	tickets     TicketChecker
+	swept       sweep // of the grants whose holders may have lost the right to them
+	counted     sweep // pending requests, likewise
 
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 	forgot    atomic.Int64                   // when old watches of alerts were last deleted, in microseconds
@@ -87,7 +90,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
-		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, quotas: c.Quotas.orDefault(), tickets: c.Tickets, wake: make(chan struct{}, 1),
+		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, quotas: c.Quotas.orDefault(), strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, tickets: c.Tickets, wake: make(chan struct{}, 1),
 	}, nil
 }
 

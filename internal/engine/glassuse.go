@@ -114,6 +114,9 @@ func (e *Engine) forgottenCode(ctx context.Context, tx Tx, id access.AgentID, ad
 	if err != nil {
 		return fmt.Errorf("read agent: %w", err)
 	}
+	if e.strangeUses.take(id, 1, e.now()) == 0 {
+		return access.Fault(access.KindLimited, "tooManyUses", "this agent has told of %d uses of codes that nobody knows: it may tell of more in an hour", maxForgottenUses)
+	}
 	w := e.newWork(tx, e.now())
 	w.event(access.Event{
 		Kind: access.GlassBroken, Actor: actorOf(agent, address), Tenant: agent.Tenant, Agent: id,

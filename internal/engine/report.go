@@ -60,10 +60,11 @@ func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Ad
 type reporting struct {
 	*work
 
-	agent  access.Agent
-	actor  access.Actor
-	guards map[access.MachineID]access.Machine
-	lost   bool // it speaks of an opening that nothing is known of
+	denials *flood
+	agent   access.Agent
+	actor   access.Actor
+	guards  map[access.MachineID]access.Machine
+	lost    bool // it speaks of an opening that nothing is known of
 }
 
 // report takes a report in; again tells that an epoch has begun and that the agent is to make it again.
@@ -87,7 +88,7 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 	if err != nil {
 		return false, fmt.Errorf("read machines: %w", err)
 	}
-	in := reporting{work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr), guards: make(map[access.MachineID]access.Machine, len(machines))}
+	in := reporting{denials: &e.denials, work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr), guards: make(map[access.MachineID]access.Machine, len(machines))}
 	for _, m := range machines {
 		in.guards[m.ID], in.machines[m.ID] = m, m
 	}
@@ -301,16 +302,28 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 			Scope: m.Resource, Machine: m.ID, Agent: in.agent.ID, Details: details,
 		})
 	}
+	if len(keys) == 0 {
+		return nil
+	}
 	var more uint64
+	room := in.denials.take(in.agent.ID, min(len(keys), maxDeniedEvents), in.now)
 	for i, k := range keys {
-		if i >= maxDeniedEvents {
+		if i >= room {
 			more += counts[k]
 			continue
 		}
 		event(in.guards[k.machine], counts[k], map[string]string{"source": k.source.String(), "protocol": clip(string(k.protocol)), "port": strconv.Itoa(int(k.port))})
 	}
+	if room == 0 {
+		in.denials.owe(in.agent.ID, more)
+		return nil
+	}
+	others := len(keys) - room
+	if owed := in.denials.settle(in.agent.ID); owed > 0 {
+		more, others = more+owed, others+1
+	}
 	if more > 0 {
-		event(access.Machine{}, more, map[string]string{"others": strconv.Itoa(len(keys) - maxDeniedEvents)})
+		event(access.Machine{}, more, map[string]string{"others": strconv.Itoa(others)})
 	}
 	return nil
 }

@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// flood bounds how much one agent writes to the activity log, which nothing is ever deleted from: so much at once, and so
+// much more in each hour. It counts in this replica, from its start.
+type flood struct {
+	most int
+
+	mu    sync.Mutex
+	spent map[access.AgentID]spending
+}
+
+type spending struct {
+	at     time.Time
+	amount float64
+	owed   uint64 // how many attempts found no room since the last that did
+}
+
+// take gives how many of n an agent may write now, and counts them.
+func (f *flood) take(agent access.AgentID, n int, now time.Time) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.spent == nil {
+		f.spent = map[access.AgentID]spending{}
+	}
+	s := f.spent[agent]
+	if since := now.Sub(s.at); since > 0 {
+		s.amount = max(0, s.amount-since.Hours()*float64(f.most))
+	}
+	granted := max(0, min(n, int(float64(f.most)-s.amount)))
+	s.at, s.amount = now, s.amount+float64(granted)
+	f.spent[agent] = s
+	return granted
+}
+
+// owe keeps a sum for which there was no room; settle gives it and forgets it.
+func (f *flood) owe(agent access.AgentID, n uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.spent[agent]
+	s.owed += n
+	f.spent[agent] = s
+}
+
+func (f *flood) settle(agent access.AgentID) (owed uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.spent[agent]
+	owed, s.owed = s.owed, 0
+	f.spent[agent] = s
+	return owed
+}
+
+// What one agent may write at once, and in each hour: uses of codes that nobody knows any more, of which a machine has a few in
+// a year, and groups of denied attempts. Of more than that the sum is kept.
+const (
+	maxForgottenUses = 20
+	maxDeniedAnHour  = 2_000
+)

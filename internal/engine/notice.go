@@ -17,6 +17,7 @@ type notice struct {
 	by         string         // who did it; empty where nobody did, or nobody knows
 	codeOf     string         // with NotifyBreakGlass: to whom the code was issued that was used offline
 	recipients []access.PrincipalID
+	beside     []access.Grant // others that the same act has ended
 }
 
 // notify has finish enqueue a notification.
@@ -46,7 +47,7 @@ func (w *work) notifyGrant(g access.Grant, event access.Event) {
 // enqueue writes the notices to the outbox, unless the tenant has no channel that could carry them.
 func (w *work) enqueue(ctx context.Context) error {
 	var out []Notification
-	for _, n := range w.notices {
+	for _, n := range w.together() {
 		sides, err := w.sides(ctx, n)
 		if err != nil {
 			return err
@@ -75,6 +76,35 @@ func (w *work) enqueue(ctx context.Context) error {
 		return fmt.Errorf("enqueue notifications: %w", err)
 	}
 	return nil
+}
+
+// together gives the notices with one in the place of all that tell one person, by one request, that the same act has ended
+// their grants: a person is told of an act, and not of each window. A grant that was begun and never seen open stays alone,
+// since it may have failed, and whoever heard of that waits for its end.
+func (w *work) together() []notice {
+	type act struct {
+		request access.RequestID
+		state   access.GrantState
+		by      string
+	}
+	var out []notice
+	at := map[act]int{}
+	for _, n := range w.notices {
+		ahead := n.grant.ID != "" && n.grant.Start.After(w.now)
+		if w.quiet && ahead {
+			continue
+		}
+		key := act{n.grant.Request, n.grant.State, n.by}
+		if n.kind != NotifyEnded || !ahead && n.grant.OpenedAt.IsZero() {
+			out = append(out, n)
+		} else if i, ok := at[key]; ok {
+			out[i].beside = append(out[i].beside, n.grant)
+		} else {
+			at[key] = len(out)
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // hears tells whether a tenant has a channel that could carry a notification.
@@ -118,14 +148,15 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 	if n.kind != NotifyEnded {
 		return out, nil
 	}
-	grants, err := w.tx.GrantsOfRequest(ctx, n.grant.Request)
-	if err != nil {
-		return Notification{}, fmt.Errorf("read grants: %w", err)
-	}
-	for _, g := range grants {
-		if !g.State.Ended() {
-			out.Subject.Unended++
+	for _, g := range n.beside {
+		names, err := w.places(ctx, access.Item{Role: g.Role, Machine: g.Machine})
+		if err != nil {
+			return Notification{}, err
 		}
+		out.add(AboutGrant(id, n.kind, g, request, names, w.now))
+	}
+	if out.Subject.Unended, err = w.tx.Unended(ctx, n.grant.Request); err != nil {
+		return Notification{}, fmt.Errorf("count grants: %w", err)
 	}
 	if n.grant.State == access.GrantRevoked {
 		decisions, err := w.tx.Decisions(ctx, n.grant.Request)

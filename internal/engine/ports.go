@@ -114,6 +114,8 @@ type Reader interface {
 	Grant(ctx context.Context, id access.GrantID) (access.Grant, error)
 	Grants(ctx context.Context, f GrantFilter, p Page) (Listed[access.Grant], error) // newest first
 	GrantsOfRequest(ctx context.Context, id access.RequestID) ([]access.Grant, error)
+	// Unended counts the grants of a request that have not ended.
+	Unended(ctx context.Context, id access.RequestID) (int, error)
 	// GrantsByID gives those of the grants that exist, in no order.
 	GrantsByID(ctx context.Context, ids []access.GrantID) ([]access.Grant, error)
 	// GrantsLike gives the grants that have not ended and are of the same principal, machine, ports, protocol and sources as g,

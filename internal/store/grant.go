@@ -16,6 +16,7 @@ g.eligibility, g.role, g.role_name, g.role_scope, g.decided`
 	selectGrant           = "select " + grantColumns + " from grants g where g.id = $1 limit 1"
 	selectGrantsOfRequest = "select " + grantColumns + " from grants g where g.request = $1 order by g.id limit 100000"
 	selectUnclosed        = "select " + grantColumns + " from grants g where g.machine = $1 and g.closed_at = 0 order by g.start_at, g.id limit 1000000"
+	selectUnended         = "select count(*) from grants g where g.request = $1 and g.ended_at = 0 limit 1"
 	// The index has the beginning of the sources, since its entries are bounded.
 	selectLike = "select " + grantColumns + ` from grants g where g.principal = $1 and g.machine = $2 and g.first_port = $3
 and substr(g.sources, 1, 80) = substr($4, 1, 80) and g.end_at <= $5 and g.last_port = $6 and g.protocol = $7 and g.sources = $4 and g.ended_at = 0
@@ -74,6 +75,12 @@ func (r *reader) Grants(ctx context.Context, f engine.GrantFilter, p engine.Page
 	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
 	return page(ctx, r.q, l, p, descending(columns), scanGrant, func(v access.Grant) []any { return []any{micros(v.CreatedAt), v.ID} })
+}
+
+// Unended implements engine.Reader.
+func (r *reader) Unended(ctx context.Context, id access.RequestID) (int, error) {
+	n, err := one(ctx, r.q, "count", scanNumber, selectUnended, string(id))
+	return int(n), err
 }
 
 // GrantsByID implements engine.Reader.

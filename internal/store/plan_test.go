@@ -77,6 +77,7 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 			_, _ = r.Standing(ctx, engine.StandingFilter{Machine: "m", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g"}, 100)
 		},
 		"grants like one":    func(r *reader) { _, _ = r.GrantsLike(ctx, access.Grant{Principal: "u", Machine: "m"}, 100) },
+		"unended of request": func(r *reader) { _, _ = r.Unended(ctx, "r") },
 		"grants by id":       func(r *reader) { _, _ = r.GrantsByID(ctx, []access.GrantID{"a", "b"}) },
 		"unclosed":           func(r *reader) { _, _ = r.UnclosedGrants(ctx, []access.MachineID{"m"}) },
 		"unclosed of many":   func(r *reader) { _, _ = r.UnclosedGrants(ctx, make([]access.MachineID, 100)) },

@@ -150,8 +150,9 @@ func getStage(c *call) (reply, error) {
 // decideStage decides what was shown under the stage's name.
 func decideStage(c *call) (reply, error) {
 	var body struct {
-		Result        string `json:"reviewResult"`
-		Justification string `json:"justification"`
+		_             struct{} `also:"id name type displayName status assignedToMe reviewedBy reviewedDateTime"`
+		Result        string   `json:"reviewResult"`
+		Justification string   `json:"justification"`
 	}
 	if err := c.decode(&body); err != nil {
 		return reply{}, err

@@ -257,7 +257,7 @@ func isVersion(text string) bool {
 	return err == nil && day == "" && (!dashed || rest == "preview" || rest == "alpha" || rest == "beta")
 }
 
-// decode reads the call's JSON body. Fields that the type does not have are ignored, as Azure ignores them.
+// decode reads the call's JSON body. Members that the type neither has nor passes over are refused: see notUnderstood.
 func (c *call) decode(into any) error {
 	data, err := io.ReadAll(c.Body)
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
@@ -270,7 +270,7 @@ func (c *call) decode(into any) error {
 	if err := json.Unmarshal(data, into); err != nil {
 		return access.Fault(access.KindInvalid, "InvalidRequestContent", "the body is not the JSON that is expected: %s", describe(err))
 	}
-	return nil
+	return notUnderstood(data, into)
 }
 
 // describe says where JSON is wrong without repeating what it holds.

@@ -132,11 +132,13 @@ func putAssignment(c *call) (reply, error) {
 		return reply{}, err
 	}
 	var body struct {
+		_          struct{} `also:"id name type"`
 		Properties struct {
-			Principal   string  `json:"principalId"`
-			Role        string  `json:"roleDefinitionId"`
-			Description string  `json:"description"`
-			Condition   *string `json:"condition"`
+			_           struct{} `also:"scope principalType conditionVersion createdOn createdBy updatedOn updatedBy"`
+			Principal   string   `json:"principalId"`
+			Role        string   `json:"roleDefinitionId"`
+			Description string   `json:"description"`
+			Condition   *string  `json:"condition"`
 		} `json:"properties"`
 	}
 	if err := c.decode(&body); err != nil {

@@ -2,6 +2,8 @@ package armapi
 
 import (
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -41,7 +43,11 @@ func listMachines(c *call) (reply, error) {
 	}
 	value := make([]any, 0, len(machines.Items))
 	for _, d := range machines.Items {
-		value = append(value, virtualMachine(d))
+		shown := virtualMachine(d)
+		if c.wantsInstance() {
+			c.addInstance(shown, d)
+		}
+		value = append(value, shown)
 	}
 	return ok(c.list(value, machines.Next))
 }
@@ -51,7 +57,23 @@ func getMachine(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(virtualMachine(d))
+	shown := virtualMachine(d)
+	if c.wantsInstance() {
+		c.addInstance(shown, d)
+	}
+	return ok(shown)
+}
+
+// wantsInstance reports whether the client asks how machines are, beside what they are.
+func (c *call) wantsInstance() bool {
+	expand := strings.FieldsFunc(c.query("$expand"), func(r rune) bool { return r == ',' || r == ' ' })
+	return containsFold(expand, "instanceView") || strings.EqualFold(c.query("statusOnly"), "true")
+}
+
+func (c *call) addInstance(machine map[string]any, d engine.MachineDetail) {
+	if properties, is := machine["properties"].(map[string]any); is {
+		properties["instanceView"] = instance(d, c.api.config.Now())
+	}
 }
 
 func getInstance(c *call) (reply, error) {
@@ -59,17 +81,24 @@ func getInstance(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(instance(d))
+	return ok(instance(d, c.api.config.Now()))
 }
 
-// instance says how a machine is, as far as its agent tells.
-func instance(d engine.MachineDetail) map[string]any {
+// heardWithin is how long after its agent was heard a machine is said to run: later the alert for silent agents speaks.
+const heardWithin = 5 * time.Minute
+
+// instance says how a machine is, as far as the agent on it tells. What is behind a gateway tells nothing of itself.
+func instance(d engine.MachineDetail, now time.Time) map[string]any {
+	power := map[string]string{"code": "PowerState/unknown", "level": "Info", "displayStatus": "VM status unknown"}
+	if d.Agent != nil && d.Agent.Mode == access.ModeHost && now.Sub(d.Agent.LastSeenAt) <= heardWithin {
+		power = map[string]string{"code": "PowerState/running", "level": "Info", "displayStatus": "VM running"}
+	}
 	out := map[string]any{
 		"computerName": d.Machine.Name, "osName": d.Machine.OS,
-		"statuses": []any{map[string]string{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}},
+		"statuses": []any{map[string]string{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}, power},
 	}
 	if d.Agent != nil {
-		out["vmAgent"] = map[string]any{"vmAgentVersion": d.Agent.Version}
+		out["vmAgent"] = map[string]any{"vmAgentVersion": d.Agent.Version, "statuses": []any{}}
 	}
 	return out
 }

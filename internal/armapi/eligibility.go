@@ -140,15 +140,21 @@ func getEligible(show func(eligible) map[string]any) func(*call) (reply, error) 
 }
 
 func putEligibilityRequest(c *call) (reply, error) {
+	view, err := c.askEligibility()
+	return reply{status: http.StatusCreated, body: view}, err
+}
+
+// askEligibility makes the request that the body says.
+func (c *call) askEligibility() (map[string]any, error) {
 	w, err := c.readSchedule()
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
 	view, err := c.changeRole(access.OfEligibility, w)
 	if err != nil {
-		return reply{}, scheduleRefusal(err)
+		return nil, scheduleRefusal(err)
 	}
-	return reply{status: http.StatusCreated, body: view}, nil
+	return view, nil
 }
 
 // eligibilityRequestKinds gives the types of request about an eligibility.
@@ -215,16 +221,8 @@ func cancelEligibilityRequest(c *call) (reply, error) {
 	return reply{status: http.StatusOK}, err
 }
 
-func validateEligibilityRequest(c *call) (reply, error) {
-	w, err := c.readSchedule()
-	if err != nil {
-		return reply{}, err
-	}
-	if !containsFold(eligibilityRequestKinds(), w.kind) {
-		return reply{}, unsupportedRequest(w.given, eligibilityRequestKinds()...)
-	}
-	return ok(w.echo("roleEligibilityScheduleRequests"))
-}
+// validateEligibilityRequest says what the PUT of the same would say, and makes nothing.
+func validateEligibilityRequest(c *call) (reply, error) { return c.validated(c.askEligibility) }
 
 // listEligibleChildren lists the scopes below at which the caller may activate a role.
 func listEligibleChildren(c *call) (reply, error) {

@@ -60,6 +60,12 @@ func initiateFrom(body initiate) (engine.SubmitInput, error) {
 		for k, p := range m.Ports {
 			here := fmt.Sprintf("%s.ports[%d]", at, k)
 			item := engine.ItemInput{Machine: m.ID, Ports: access.SinglePort(uint16(p.Number))}
+			if protocol := given(p.Protocol); protocol != "" { // Azure has it in rules alone; whoever sends it means it
+				var known bool
+				if item.Protocol, known = protocolFrom(protocol); !known {
+					add(here+".protocol", "%q is not one of TCP, UDP and *", clip(protocol))
+				}
+			}
 			if p.Number == 0 {
 				add(here+".number", "a port from 1 to 65535 is required")
 			}

@@ -29,6 +29,7 @@ type jitProperties struct {
 }
 
 type jitMachine struct {
+	_     struct{}  `also:"publicIpAddress"`
 	ID    string    `json:"id"`
 	Ports []jitPort `json:"ports"`
 }
@@ -62,10 +63,12 @@ type jitRequestPort struct {
 	StatusReason string   `json:"statusReason"`
 }
 
-// putPolicy is what a PUT may say; requests and whatever else the server owns are ignored.
+// putPolicy is what a PUT may say; requests and whatever else the server owns are passed over.
 type putPolicy struct {
-	Kind       string `json:"kind"`
+	_          struct{} `also:"id name type location systemData tags etag"`
+	Kind       string   `json:"kind"`
 	Properties *struct {
+		_               struct{}     `also:"requests provisioningState"`
 		VirtualMachines []jitMachine `json:"virtualMachines"`
 	} `json:"properties"`
 }
@@ -74,8 +77,11 @@ type putPolicy struct {
 type initiate struct {
 	Justification   string `json:"justification"`
 	VirtualMachines []struct {
-		ID    string `json:"id"`
+		_     struct{} `also:"publicIpAddress"`
+		ID    string   `json:"id"`
 		Ports []struct {
+			_          struct{} `also:"maxRequestAccessDuration status statusReason mappedPort"`
+			Protocol   *string  `json:"protocol"`
 			Number     number   `json:"number"`
 			EndTimeUTC *string  `json:"endTimeUtc"`
 			Duration   *string  `json:"duration"`

@@ -135,7 +135,9 @@ func putRole(c *call) (reply, error) {
 		return reply{}, err
 	}
 	var body struct {
+		_          struct{} `also:"id name type"`
 		Properties struct {
+			_                struct{}            `also:"type roleType createdOn createdBy updatedOn updatedBy"`
 			Name             string              `json:"roleName"`
 			Description      string              `json:"description"`
 			Permissions      []permission        `json:"permissions"`

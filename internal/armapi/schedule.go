@@ -21,7 +21,11 @@ func scheduleVersions() []string {
 
 func scheduleRoutes() []route {
 	on := func(method, pattern string, handle func(*call) (reply, error)) route {
-		return route{method: method, pattern: authorizationPath + pattern, versions: scheduleVersions(), handle: handle}
+		return route{method: method, pattern: authorizationPath + pattern, versions: scheduleVersions(), handle: func(c *call) (reply, error) {
+			answer, err := handle(c)
+			c.nameScopes(answer.body)
+			return answer, err
+		}}
 	}
 	return []route{
 		on(http.MethodGet, "/roleAssignmentSchedules", listActive(schedule)),
@@ -43,6 +47,32 @@ func scheduleRoutes() []route {
 		on(http.MethodPost, "/roleEligibilityScheduleRequests/{id}/cancel", cancelEligibilityRequest),
 		on(http.MethodPost, "/roleEligibilityScheduleRequests/{id}/validate", validateEligibilityRequest),
 		on(http.MethodGet, "/eligibleChildResources", listEligibleChildren),
+	}
+}
+
+// nameScopes gives the subscriptions in views of schedules the names that people know, where the caller may see them.
+func (c *call) nameScopes(body any) {
+	views := []any{body}
+	if many, is := body.(list); is {
+		views, _ = many.Value.([]any)
+	}
+	names := map[string]string{}
+	for _, v := range views {
+		view, _ := v.(map[string]any)
+		properties, _ := view["properties"].(map[string]any)
+		expanded, _ := properties["expandedProperties"].(map[string]any)
+		scope, _ := expanded["scope"].(map[string]any)
+		id, _ := scope["displayName"].(string)
+		if id == "" || scope["type"] != "subscription" {
+			continue
+		}
+		if _, asked := names[id]; !asked {
+			names[id] = id
+			if s, err := c.engine().Subscription(c.Context(), c.caller, access.SubscriptionID(id)); err == nil {
+				names[id] = s.Name
+			}
+		}
+		scope["displayName"] = names[id]
 	}
 }
 
@@ -142,13 +172,16 @@ func (n narrowing) shown(view map[string]any) bool {
 
 // scheduleBody is what a request for a schedule says.
 type scheduleBody struct {
+	_          struct{} `also:"id name type"`
 	Properties struct {
-		Principal     string `json:"principalId"`
-		Role          string `json:"roleDefinitionId"`
-		Type          string `json:"requestType"`
-		Justification string `json:"justification"`
+		_             struct{} `also:"scope principalType status approvalId conditionVersion createdOn requestorId expandedProperties"`
+		Principal     string   `json:"principalId"`
+		Role          string   `json:"roleDefinitionId"`
+		Type          string   `json:"requestType"`
+		Justification string   `json:"justification"`
 		Ticket        *struct {
-			Number string `json:"ticketNumber"`
+			_      struct{} `also:"ticketSystem"`
+			Number string   `json:"ticketNumber"`
 		} `json:"ticketInfo"`
 		Linked       string `json:"linkedRoleEligibilityScheduleId"`
 		Target       string `json:"targetRoleAssignmentScheduleId"`

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -179,9 +178,15 @@ func getRoleRequest(c *call) (reply, error) {
 }
 
 func putRoleRequest(c *call) (reply, error) {
+	view, err := c.askRole()
+	return reply{status: http.StatusCreated, body: view}, err
+}
+
+// askRole makes the request that the body says.
+func (c *call) askRole() (map[string]any, error) {
 	w, err := c.readSchedule()
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
 	var view map[string]any
 	switch w.kind {
@@ -195,9 +200,9 @@ func putRoleRequest(c *call) (reply, error) {
 		view, err = c.changeRole(access.OfAssignment, w)
 	}
 	if err != nil {
-		return reply{}, scheduleRefusal(err)
+		return nil, scheduleRefusal(err)
 	}
-	return reply{status: http.StatusCreated, body: view}, nil
+	return view, nil
 }
 
 // roleRequestKinds gives the types of request about a role that somebody has.
@@ -207,7 +212,7 @@ func roleRequestKinds() []string {
 
 // mine refuses what somebody asks for in another's name: only the caller can activate, extend and deactivate for themselves.
 func (c *call) mine(w wanted) error {
-	if w.principal != "" && w.principal != string(c.caller.Principal) {
+	if w.principal != "" && !strings.EqualFold(w.principal, string(c.caller.Principal)) {
 		return access.Fault(access.KindForbidden, "AuthorizationFailed", "requests whose type begins with Self are for oneself: principalId must be your own id, %s", c.caller.Principal)
 	}
 	return nil
@@ -290,22 +295,21 @@ func cancelRoleRequest(c *call) (reply, error) {
 	return reply{status: http.StatusOK}, err
 }
 
-// validateRoleRequest checks the form of a request, and echoes it.
-func validateRoleRequest(c *call) (reply, error) {
-	w, err := c.readSchedule()
+// validateRoleRequest says what the PUT of the same would say, and makes nothing.
+func validateRoleRequest(c *call) (reply, error) { return c.validated(c.askRole) }
+
+// validated tries what a PUT does.
+func (c *call) validated(ask func() (map[string]any, error)) (reply, error) {
+	c.Request = c.WithContext(engine.Trial(c.Context()))
+	view, err := ask()
 	if err != nil {
 		return reply{}, err
 	}
-	if !containsFold(roleRequestKinds(), w.kind) {
-		return reply{}, unsupportedRequest(w.given, roleRequestKinds()...)
+	if properties, is := view["properties"].(map[string]any); is {
+		if properties["status"] == "Provisioned" {
+			properties["status"] = "Granted" // it would be, and is not
+		}
+		properties["approvalId"] = nil
 	}
-	return ok(w.echo(requestKind))
-}
-
-// echo shows a request that was looked at and not made.
-func (w *wanted) echo(kind string) map[string]any {
-	return map[string]any{
-		"id": scheduleID(w.scope, kind, w.id), "name": w.id, "type": "Microsoft.Authorization/" + kind,
-		"properties": map[string]any{"requestType": w.given, "principalId": w.principal, "roleDefinitionId": roleID(w.scope, rbac.DefinitionID(w.role)), "scope": w.scope},
-	}
+	return ok(view)
 }

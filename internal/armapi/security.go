@@ -91,8 +91,10 @@ func getPricing(c *call) (reply, error) {
 // putPricing takes the plan that is always on, since scripts set it first, and refuses any other.
 func putPricing(c *call) (reply, error) {
 	var body struct {
+		_          struct{} `also:"id name type"`
 		Properties struct {
-			Tier string `json:"pricingTier"`
+			_    struct{} `also:"subPlan extensions enforce inherited inheritedFrom resourcesCoverageStatus freeTrialRemainingTime deprecated replacedBy enablementTime"`
+			Tier string   `json:"pricingTier"`
 		} `json:"properties"`
 	}
 	if err := c.decode(&body); err != nil {

@@ -11,10 +11,12 @@ import (
 
 // applicationBody is a managed application as clients send it, or the changes of one.
 type applicationBody struct {
+	_          struct{}           `also:"id name type systemData managedBy sku"`
 	Kind       string             `json:"kind"`
 	Location   string             `json:"location"`
 	Tags       *map[string]string `json:"tags"`
 	Properties struct {
+		_          struct{}  `also:"provisioningState outputs billingDetails publisherTenantId authorizations managementMode customerSupport supportUrls artifacts createdBy updatedBy publisherPackageId uiDefinitionUri definitionVersion"`
 		Managed    string    `json:"managedResourceGroupId"`
 		Definition string    `json:"applicationDefinitionId"`
 		Parameters *jsonText `json:"parameters"`
@@ -214,7 +216,8 @@ type accessBody struct {
 	Status   string `json:"status"`
 	Sub      string `json:"subStatus"`
 	Metadata *struct {
-		Request string `json:"originRequestId"`
+		_       struct{} `also:"requestorId tenantDisplayName subjectDisplayName"`
+		Request string   `json:"originRequestId"`
 	} `json:"metadata"`
 }
 

@@ -13,9 +13,11 @@ import (
 // definitionBody is an application definition as clients send it. Azure has no switch for just-in-time access in it: ours is
 // the property jit, and what a client does not know of stays as it is.
 type definitionBody struct {
+	_          struct{}          `also:"id name type systemData managedBy sku"`
 	Location   string            `json:"location"`
 	Tags       map[string]string `json:"tags"`
 	Properties struct {
+		_              struct{}            `also:"artifacts policies deploymentPolicy storageAccountId provisioningState"`
 		LockLevel      string              `json:"lockLevel"`
 		DisplayName    string              `json:"displayName"`
 		Description    string              `json:"description"`

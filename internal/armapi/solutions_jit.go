@@ -15,8 +15,10 @@ import (
 
 // jitRequestBody asks for roles on an application's managed resource group.
 type jitRequestBody struct {
+	_          struct{}          `also:"id name type location systemData"`
 	Tags       map[string]string `json:"tags"`
 	Properties struct {
+		_           struct{}            `also:"provisioningState jitRequestState publisherTenantId createdBy updatedBy"`
 		Application string              `json:"applicationResourceId"`
 		Policies    []authorizationBody `json:"jitAuthorizationPolicies"`
 		Schedule    *struct {

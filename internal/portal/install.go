@@ -17,6 +17,10 @@ const installFolder = "/install/"
 
 const programName = "postern"
 
+// authorityName is the certificate of the server's authority: what shows who the server is says so at each handshake too, and
+// whoever takes it compares its fingerprint with what the server printed.
+const authorityName = "ca.pem"
+
 // install serves what a machine installs the agent from. Fetching counts by address, as signing in does.
 func (v *visit) install(name string) {
 	if err := v.portal.config.Identity.AllowAnonymous(v.address); err != nil {
@@ -32,6 +36,9 @@ func (v *visit) install(name string) {
 		}
 		v.w.Header().Set("Content-Type", "text/x-shellscript; charset=utf-8")
 		v.w.Write(script) //nolint:errcheck,gosec // the caller may be gone, and there is nobody else to tell
+	case authorityName:
+		v.w.Header().Set("Content-Type", "application/x-pem-file")
+		v.w.Write(v.portal.config.Identity.CA().PEM()) //nolint:errcheck,gosec // the caller may be gone
 	case programName:
 		path, err := os.Executable()
 		if err != nil {
@@ -41,7 +48,7 @@ func (v *visit) install(name string) {
 		v.w.Header().Set("Content-Type", "application/octet-stream")
 		http.ServeFile(v.w, v.Request, path)
 	default:
-		v.fail(access.Fault(access.KindNotFound, "unknownFile", "there is no such file to install: the script is %sagent.sh", installFolder))
+		v.fail(access.Fault(access.KindNotFound, "unknownFile", "there is no such file to install: the script is %[1]sagent.sh, and the certificate of the authority %[1]s%[2]s", installFolder, authorityName))
 	}
 }
 

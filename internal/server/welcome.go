@@ -31,15 +31,19 @@ func welcome(w io.Writer, c Config, dir string, ready Ready) error {
   password          %s
                     It is shown this once, and good only for choosing another.
 
-Open it in a browser:
+Open it in a browser, which warns of the connection until it trusts the CA certificate, %s/install/ca.pem:
   %s
 
 Or go on with the command line, on your own computer:
   postern login --server %s --ca-fingerprint %s --user %s
   postern machine token web-1
+which prints the command that enrolls the machine, to run there as root:
+  postern agent enroll --server %s --token TOKEN --ca-fingerprint %s
+  systemctl enable --now postern-guard postern-agent
+and on your own computer again, to close its port 22 but for those who ask:
   postern policy set web-1 --port 22/tcp --max 3h
 
-`, filepath.Join(dir, "ca.pem"), sum, engine.AdminName, ready.AdminPassword, address, address, sum, engine.AdminName)
+`, filepath.Join(dir, "ca.pem"), sum, engine.AdminName, ready.AdminPassword, address, address, address, sum, engine.AdminName, address, sum)
 	return err
 }
 

@@ -28,6 +28,8 @@ func TestServerAndAgent(t *testing.T) {
 	l.welcome(l.run("server-start", "postern login --server https://postern.example:8443 --ca-fingerprint "))
 	l.run("person-login", "Signed in to https://postern.example:8443 as admin")
 	l.run("person-second", "One-time password")
+	l.run("person-password", "One-time password")
+	l.run("person-ca", "sha256 Fingerprint=")
 	l.run("server-fingerprint", "sha256 Fingerprint=")
 	l.run("server-health", "ready", "postern_agents_connected 0", "postern_reconciler_up 1", "postern_deliveries_pending 0",
 		"postern_http_request_seconds_bucket", "postern_store_update_seconds_count")

@@ -88,7 +88,6 @@ func newLab(t *testing.T, network *nettest.Network, pages ...string) *lab {
 	l.write("first", "")
 	l.write("own", "a long enough password 42")
 	l.replace(" --user admin\n", " --user admin --password-file "+l.path("first")+" --new-password-file "+l.path("own")+"\n")
-	l.replace("203.0.113.0/24", "10.77.0.0/24")
 	l.replace("https://SERVER:8443", "https://postern.example:8443")
 	return l
 }

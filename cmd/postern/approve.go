@@ -239,6 +239,7 @@ func approvalTexts(r api.Request) []string {
 func decisionTexts(r api.Request) []string {
 	var lines []string
 	for _, d := range r.Decisions {
+		d.Person = orElse(d.Person, "an approver") // of another tenant, whom the caller is not told of
 		verb := "denied"
 		if d.Approve {
 			verb = "approved"

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -140,12 +141,26 @@ func TestActivationOfAnApplication(t *testing.T) {
 	if asked.Request.State != access.RequestPending || m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
 		t.Fatalf("the request is %s", asked.Request.State)
 	}
+	unnamed := func(d engine.RequestDetail, who string, named bool) {
+		t.Helper()
+		whole := fmt.Sprintf("%+v %+v %+v", d.Progress, d.Decisions, d.Names)
+		if got := strings.Contains(whole, string(m.ann.Principal)); got != named || len(d.Progress) != 1 {
+			t.Errorf("that %s learns who approves is %t: %s", who, got, whole)
+		}
+		if stage := d.Progress[0].Case.Stages[0]; len(stage.AllOf) != 1 || stage.AllOf[0].Count != 1 {
+			t.Errorf("%s does not learn how many have to agree: %+v", who, stage)
+		}
+	}
+	unnamed(asked, "who asked", false)
+	unnamed(must(m.Request(m.ctx, m.vic, asked.Request.ID))(t), "who asked", false)
+	unnamed(must(m.Request(m.ctx, m.ann, asked.Request.ID))(t), "the approver", true)
 	for name, c := range map[string]engine.Caller{"requester": m.vic, "publisher": m.vera, "customer's owner": m.admin} {
 		if _, err := m.Decide(m.ctx, c, asked.Request.ID, true, "", asked.Request.Digest); err == nil {
 			t.Errorf("the %s decided", name)
 		}
 	}
 	must(m.Decide(m.ctx, m.ann, asked.Request.ID, true, "go on", asked.Request.Digest))(t)
+	unnamed(must(m.Request(m.ctx, m.vic, asked.Request.ID))(t), "who asked", false)
 	if got := m.since(0); strings.Count(got, "vendor:request.approved") != 1 || strings.Count(got, "vendor:grant.opened") != 1 {
 		t.Errorf("the publisher's log does not tell of the activation: %q", got)
 	}
@@ -294,6 +309,8 @@ func TestEachSideSeesWhatIsShared(t *testing.T) {
 	if seen.Definition.Endpoint != "" || seen.Deployed != 0 || seen.Principals[m.definition.Definition.Authorizations[0].Principal].Name != "vendors" {
 		t.Errorf("the customer sees %+v", seen)
 	}
+	_, err := m.DeployApplication(m.ctx, m.admin, in)
+	wantCode(t, err, access.KindConflict, "applicationExists")
 	for name, c := range map[string]engine.Caller{"administrator": m.vera, "member": m.vic} {
 		d := must(m.Application(m.ctx, c, "shop"))(t)
 		a := d.Application
@@ -302,7 +319,7 @@ func TestEachSideSeesWhatIsShared(t *testing.T) {
 		}
 	}
 	_, stranger := m.tenant("another")
-	_, err := m.Application(m.ctx, stranger, "shop")
+	_, err = m.Application(m.ctx, stranger, "shop")
 	wantCode(t, err, access.KindNotFound, "unknownApplication")
 	_, err = m.AppDefinition(m.ctx, stranger, string(m.definition.Definition.Resource))
 	wantCode(t, err, access.KindNotFound, "unknownApplicationDefinition")

@@ -83,6 +83,10 @@ func (in ApplicationInput) settle(ctx context.Context, r Reader, may rights) (ap
 	if err := may.require(rbac.ApplicationsWrite, id); err != nil {
 		return app.Application{}, err
 	}
+	// Before the managed resource group is looked at: that of the application which is there is locked.
+	if _, err := r.Application(ctx, id); !isKind(err, access.KindNotFound) {
+		return app.Application{}, firstError(err, access.Fault(access.KindConflict, "applicationExists", "there is an application %s already: change that, or choose another name", id))
+	}
 	definition, err := findDefinition(ctx, r, may, in.Definition)
 	if err != nil {
 		return app.Application{}, err
@@ -135,9 +139,6 @@ func (in ApplicationInput) settle(ctx context.Context, r Reader, may rights) (ap
 	}
 	if a.Managed, err = in.managed(ctx, r, may, id); err != nil {
 		return a, err
-	}
-	if _, err := r.Application(ctx, id); !isKind(err, access.KindNotFound) {
-		return a, firstError(err, access.Fault(access.KindConflict, "applicationExists", "there is an application %s already: change that, or choose another name", id))
 	}
 	return a, nil
 }

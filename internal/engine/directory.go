@@ -95,6 +95,9 @@ func (in PrincipalInput) check() error {
 	if strings.TrimSpace(in.Name) != in.Name || in.Name == "" || len(in.Name) > maxPrincipalName || !plainText(in.Name) || strings.HasPrefix(in.Name, "/") || uuid.Validate(in.Name) == nil {
 		return access.Fault(access.KindInvalid, "malformedName", "the name %q cannot be taken: use 1 to %d bytes without control characters, not a GUID", clip(in.Name), maxPrincipalName)
 	}
+	if why := deceptive(in.Name); why != "" {
+		return access.Fault(access.KindInvalid, "malformedName", "the name %q cannot be taken: %s", clip(in.Name), why)
+	}
 	return checkTexts(in.DisplayName, in.Email)
 }
 

@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"strings"
+	"unicode"
+)
+
+// deceptive says why a name could be taken for another, or for something else than a name; empty where it could not.
+func deceptive(name string) string {
+	if name == "." || name == ".." {
+		return "it is a step in a path"
+	}
+	if _, tenant, found := strings.Cut(name, "@"); found && !strings.Contains(tenant, ".") {
+		return "it reads like somebody of the tenant behind the @"
+	}
+	for _, r := range name {
+		if r == ' ' {
+			continue
+		}
+		if !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r) {
+			return "it has a character that nobody sees"
+		}
+	}
+	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		scripts := 0
+		for _, script := range []*unicode.RangeTable{unicode.Latin, unicode.Cyrillic, unicode.Greek, unicode.Armenian, unicode.Cherokee} {
+			if strings.ContainsFunc(word, func(r rune) bool { return unicode.Is(script, r) }) {
+				scripts++
+			}
+		}
+		if scripts > 1 {
+			return "it has letters of several alphabets in one word"
+		}
+	}
+	return ""
+}

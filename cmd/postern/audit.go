@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,8 +90,18 @@ func eventColumns(plain bool) []column[api.Event] {
 	)
 }
 
-// details writes what an event adds, what says most coming first.
+// details writes what an event adds, what says most coming first. What people wrote stands in quotes where it could be taken for
+// more than one value; for programs it is a JSON object, which can be read back without doubt.
 func details(s style, m map[string]string) string {
+	if s.plain {
+		var text bytes.Buffer
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(false)
+		if e.Encode(m) != nil || len(m) == 0 { // texts can always be encoded
+			return ""
+		}
+		return strings.TrimSpace(text.String())
+	}
 	names := make([]string, 0, len(m))
 	for name := range m {
 		names = append(names, name)
@@ -104,7 +117,11 @@ func details(s style, m map[string]string) string {
 	})
 	parts := make([]string, len(names))
 	for i, name := range names {
-		parts[i] = name + "=" + s.id(m[name])
+		value := s.id(m[name])
+		if value == "" || strings.ContainsAny(value, " =\"'\\") || strconv.Quote(value) != `"`+value+`"` {
+			value = strconv.Quote(value)
+		}
+		parts[i] = name + "=" + value
 	}
 	return strings.Join(parts, " ")
 }

@@ -5,12 +5,13 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/postern-dev/postern/internal/core/audit"
 )
 
 // column is one column of a table, or one line where a single thing is shown.
@@ -36,7 +37,7 @@ func (s style) time(t time.Time) string {
 	case t.IsZero():
 		return ""
 	case s.plain:
-		return t.UTC().Format(time.RFC3339Nano)
+		return t.UTC().Format("2006-01-02T15:04:05.000000Z07:00") // of one length, so that texts sort as times
 	default:
 		return t.In(s.local).Format("2006-01-02 15:04:05 MST")
 	}
@@ -194,7 +195,7 @@ func printCSV[T any](a *app, items []T, columns []column[T]) error {
 	for _, item := range items {
 		row := cells(a.style(), item, columns)
 		for i, cell := range row {
-			row[i] = inert(cell)
+			row[i] = audit.Cell(cell)
 		}
 		if err := w.Write(row); err != nil {
 			return err
@@ -202,16 +203,6 @@ func printCSV[T any](a *app, items []T, columns []column[T]) error {
 	}
 	w.Flush()
 	return w.Error()
-}
-
-// inert keeps a spreadsheet from running text that came from elsewhere as a formula.
-func inert(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
-		if _, err := strconv.ParseFloat(cell, 64); err != nil {
-			return "'" + cell
-		}
-	}
-	return cell
 }
 
 func (a *app) printJSON(v any) error {

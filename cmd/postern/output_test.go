@@ -44,7 +44,7 @@ deadbeef  web-1    22/tcp  203.0.113.7/32,198.51.100.0/24 +2  =cmd|'/C calc'!A0�
 func TestCSVIsWholeAndInert(t *testing.T) {
 	t.Parallel()
 	want := `id,machine,ports,from,who,state,until
-01956a00-0000-7000-8000-0000deadbeef,web-1,22/tcp,"203.0.113.7/32,198.51.100.0/24,192.0.2.0/24,2001:db8::/32",'=cmd|'/C calc'!A0·[2J,active,2026-01-31T13:42:20Z
+01956a00-0000-7000-8000-0000deadbeef,web-1,22/tcp,"203.0.113.7/32,198.51.100.0/24,192.0.2.0/24,2001:db8::/32",'=cmd|'/C calc'!A0·[2J,active,2026-01-31T13:42:20.000000Z
 `
 	if diff := cmp.Diff(want, printed(t, "csv", grants())); diff != "" {
 		t.Error(diff)

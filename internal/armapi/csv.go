@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/audit"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -69,12 +69,10 @@ func csvRow(e map[string]any) []string {
 		string(all))
 }
 
-// cells makes a row of texts. One that a spreadsheet would take for a formula begins with a quote.
+// cells makes a row of texts, none of which a spreadsheet takes for a formula.
 func cells(texts ...string) []string {
 	for i, text := range texts {
-		if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-			texts[i] = "'" + text
-		}
+		texts[i] = audit.Cell(text)
 	}
 	return texts
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"log/slog"
 	"os"
@@ -42,22 +43,38 @@ func (a *app) agentLog() *slog.Logger { return slog.New(slog.NewTextHandler(a.er
 
 func (a *app) agentEnrollCommand(config *agent.Config) *cobra.Command {
 	var in agent.EnrollConfig
-	var ca, fingerprint string
+	var ca, fingerprint, tokenFile string
 	c := &cobra.Command{
-		Use:   "enroll --server URL --token TOKEN",
+		Use:   "enroll --server URL",
 		Short: "Enrol this host with a server",
 		Long: `Enrol this host with a server, in exchange for a one-time token that an administrator makes with "postern machine
 token". The private key is made here and stays here. Whether the agent guards this host or is the gateway to others
-is in the token.`,
-		Example: "  postern agent enroll --server https://postern.example:8443 --token TOKEN --ca ca.pem\n" +
-			"  postern agent enroll --server https://postern.example:8443 --token TOKEN --ca-fingerprint SHA256:9f2c… --name web-1",
+is in the token.
+
+The token comes from the file of --token-file ("-" is the standard input), from the environment in POSTERN_ENROLLMENT_TOKEN,
+or is asked for. In --token every user of this host can read it in the list of processes, and whoever enrolls first is the
+machine.`,
+		Example: "  postern agent enroll --server https://postern.example:8443 --ca ca.pem\n" +
+			"  postern agent enroll --server https://postern.example:8443 --token-file token --ca-fingerprint SHA256:9f2c… --name web-1",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if in.Server == "" || in.Token == "" {
-				return usage(c, "--server and --token are needed; an administrator makes a token with: postern machine token")
+			if in.Server == "" {
+				return usage(c, "--server is needed, and a token; an administrator makes one with: postern machine token")
+			}
+			if err := oneOf(c, "token", "token-file"); err != nil {
+				return err
 			}
 			if err := oneOf(c, "ca", "ca-fingerprint"); err != nil {
 				return err
+			}
+			if in.Token == "" && tokenFile == "" {
+				in.Token = os.Getenv("POSTERN_ENROLLMENT_TOKEN")
+			}
+			if in.Token == "" {
+				var err error
+				if in.Token, err = a.password(c, bufio.NewReader(a.in), "Enrollment token: ", tokenFile, "--token-file"); err != nil {
+					return err
+				}
 			}
 			switch {
 			case fingerprint != "":
@@ -84,7 +101,8 @@ is in the token.`,
 	}
 	f := c.Flags()
 	f.StringVar(&in.Server, "server", "", "the server, such as https://postern.example:8443")
-	f.StringVar(&in.Token, "token", "", "the enrolment token")
+	f.StringVar(&tokenFile, "token-file", "", "file with the enrollment token; - is the standard input")
+	f.StringVar(&in.Token, "token", "", "the enrollment token, where every user of this host may read it")
 	f.StringVar(&ca, "ca", "", "file with the server's CA certificate; without it the system's CAs count")
 	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, which is then fetched and compared")
 	f.StringVar(&in.Name, "name", "", "name of this machine, where the token names none (default the host's name)")

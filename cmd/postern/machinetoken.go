@@ -115,8 +115,8 @@ its host calls itself. The token is shown this one time. On the machine, run the
 				return err
 			}
 			_, _ = fmt.Fprintf(a.out, "%s\n", token.Token)
-			a.say("\nGood for one agent until %s. On the machine, as root:\n\n  postern agent enroll --server %s --token %s%s",
-				a.style().time(token.ExpiresAt), conf.Server, token.Token, trust)
+			a.say("\nGood for one agent until %s. On the machine, as root; it asks for the token:\n\n  postern agent enroll --server %s%s",
+				a.style().time(token.ExpiresAt), conf.Server, trust)
 			return nil
 		},
 	}

@@ -38,7 +38,7 @@ func (a *app) password(c *cobra.Command, in *bufio.Reader, prompt, file, flag st
 		}
 		return line(bufio.NewReader(strings.NewReader(string(data))))
 	case !a.interactive():
-		return "", usage(c, "there is no terminal to ask for the password on; give %s FILE", flag)
+		return "", usage(c, "there is no terminal to ask on; give %s FILE", flag)
 	}
 	_, _ = fmt.Fprint(a.err, prompt)
 	secret, err := term.ReadPassword(int(a.in.(*os.File).Fd()))

@@ -37,8 +37,8 @@ Open it in a browser, which warns of the connection until it trusts the CA certi
 Or go on with the command line, on your own computer:
   postern login --server %s --ca-fingerprint %s --user %s
   postern machine token web-1
-which prints the command that enrolls the machine, to run there as root:
-  postern agent enroll --server %s --token TOKEN --ca-fingerprint %s
+which prints the command that enrolls the machine, to run there as root; it asks for the token:
+  postern agent enroll --server %s --ca-fingerprint %s
   systemctl enable --now postern-guard postern-agent
 and on your own computer again, to close its port 22 but for those who ask:
   postern policy set web-1 --port 22/tcp --max 3h

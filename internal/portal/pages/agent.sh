@@ -1,13 +1,17 @@
 #!/bin/sh
 # Installs Postern's agent on this machine, enrols it, and starts it. Nothing is closed yet: that comes with a policy.
 #
-#   sudo sh postern-install.sh SERVER CA TOKEN
+#   sudo sh postern-install.sh SERVER CA <<'END'
+#   TOKEN
+#   END
 #
+# The token comes from the standard input, so that no other user reads it in the list of processes before it is used.
 # With POSTERN_ROOT set, everything goes below that folder and nothing is started, as for an image.
 set -eu
 
-[ $# -eq 3 ] || { echo "usage: sh $0 SERVER CA TOKEN" >&2; exit 2; }
-server=$1 ca=$2 token=$3
+[ $# -eq 2 ] || [ $# -eq 3 ] || { echo "usage: sh $0 SERVER CA, with the token on the standard input" >&2; exit 2; }
+server=$1 ca=$2 token=${3:-}
+[ -n "$token" ] || read -r token || { echo "postern: there is no token on the standard input" >&2; exit 2; }
 root=${POSTERN_ROOT:-}
 
 fail() { echo "postern: $1" >&2; exit 1; }
@@ -37,7 +41,7 @@ cat > "$root/etc/sysusers.d/postern.conf" <<'END-OF-UNIT'
 {{.Users}}END-OF-UNIT
 
 [ -n "$root" ] || systemd-sysusers /etc/sysusers.d/postern.conf
-"$root/usr/bin/postern" agent enroll --server "$server" --token "$token" --ca "$ca" --state "$root/var/lib/postern/agent"
+printf '%s\n' "$token" | "$root/usr/bin/postern" agent enroll --server "$server" --token-file - --ca "$ca" --state "$root/var/lib/postern/agent"
 [ -z "$root" ] || exit 0
 chown -R postern:postern /var/lib/postern/agent
 systemctl daemon-reload

@@ -134,9 +134,10 @@ func putAssignment(c *call) (reply, error) {
 	var body struct {
 		_          struct{} `also:"id name type"`
 		Properties struct {
-			_           struct{} `also:"scope principalType conditionVersion createdOn createdBy updatedOn updatedBy"`
+			_           struct{} `also:"scope conditionVersion createdOn createdBy updatedOn updatedBy"`
 			Principal   string   `json:"principalId"`
 			Role        string   `json:"roleDefinitionId"`
+			Kind        string   `json:"principalType"`
 			Description string   `json:"description"`
 			Condition   *string  `json:"condition"`
 		} `json:"properties"`
@@ -147,8 +148,13 @@ func putAssignment(c *call) (reply, error) {
 	if body.Properties.Condition != nil && *body.Properties.Condition != "" {
 		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter", "conditions of role assignments are not supported: leave condition out")
 	}
+	kind, err := kindFrom(body.Properties.Kind)
+	if err != nil {
+		return reply{}, err
+	}
 	d, err := c.engine().AssignRole(c.Context(), c.caller, engine.AssignInput{
-		ID: rbac.AssignmentID(c.vars["id"]), Principal: body.Properties.Principal,
+		Kind: kind,
+		ID:   rbac.AssignmentID(c.vars["id"]), Principal: body.Properties.Principal,
 		Role: access.ResourceID(body.Properties.Role).Name(), Scope: scope, Description: body.Properties.Description,
 	})
 	if err != nil {
@@ -157,11 +163,26 @@ func putAssignment(c *call) (reply, error) {
 	return reply{status: http.StatusCreated, body: assignment(d)}, nil
 }
 
+// kindFrom reads what a client takes a principal for, which it need not say.
+func kindFrom(text string) (access.PrincipalKind, error) {
+	if text == "" {
+		return "", nil
+	}
+	for _, kind := range []access.PrincipalKind{access.User, access.Group, access.ServicePrincipal} {
+		if strings.EqualFold(text, string(kind)) {
+			return kind, nil
+		}
+	}
+	return "", access.Fault(access.KindInvalid, "InvalidParameter", "the principalType %q is not User, Group or ServicePrincipal", clip(text))
+}
+
 // assignRefusal gives what a new assignment names and is not there Azure's own codes, and the status that goes with them.
 func assignRefusal(err error) error {
 	switch access.CodeOf(err) {
 	case "unknownPrincipal":
 		return access.Fault(access.KindInvalid, "PrincipalNotFound", "%s", err.Error())
+	case "unmatchedKind":
+		return access.Fault(access.KindInvalid, "UnmatchedPrincipalType", "%s", err.Error())
 	case "unknownRole":
 		return access.Fault(access.KindInvalid, "RoleDefinitionDoesNotExist", "%s", err.Error())
 	}

@@ -100,7 +100,7 @@ func graphList(kind access.PrincipalKind, fields ...string) func(*call) (reply, 
 // graphFilter reads the filters FIELD eq 'TEXT' and FIELD/any(X:X eq 'TEXT').
 func graphFilter(text string) (field, value string, err error) {
 	rest := strings.TrimSpace(text)
-	if name, inside, any := strings.Cut(rest, "/any("); any {
+	if name, inside, several := strings.Cut(rest, "/any("); several {
 		variable, condition, _ := strings.Cut(inside, ":")
 		condition, closed := strings.CutSuffix(strings.TrimSpace(condition), ")")
 		condition, same := strings.CutPrefix(strings.TrimSpace(condition), strings.TrimSpace(variable)+" ")

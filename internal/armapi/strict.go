@@ -63,8 +63,7 @@ func unknownMembers(data []byte, t reflect.Type, at string) []string {
 // memberOf finds the field that a member of an object is read into, without regard to case as encoding/json finds it, and whether
 // the type passes the member over.
 func memberOf(t reflect.Type, name string) (field reflect.Type, read, passed bool) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if called, _, _ := strings.Cut(f.Tag.Get("json"), ","); called != "" && strings.EqualFold(called, name) {
 			return f.Type, true, false
 		}

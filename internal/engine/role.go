@@ -16,12 +16,13 @@ import (
 
 // AssignInput assigns a role.
 type AssignInput struct {
-	ID          rbac.AssignmentID // a GUID that is free; empty makes one
-	Principal   string            // name or id; one of another tenant, who becomes a guest, by its id alone
-	Role        string            // name or id
-	Scope       access.ResourceID // empty: the default subscription
-	Start       time.Time         // zero: since ever
-	End         time.Time         // zero: for ever
+	ID          rbac.AssignmentID    // a GUID that is free; empty makes one
+	Principal   string               // name or id; one of another tenant, who becomes a guest, by its id alone
+	Kind        access.PrincipalKind // what the client takes the principal for; empty: it does not say
+	Role        string               // name or id
+	Scope       access.ResourceID    // empty: the default subscription
+	Start       time.Time            // zero: since ever
+	End         time.Time            // zero: for ever
 	Description string
 }
 
@@ -115,6 +116,9 @@ func assignRole(ctx context.Context, tx Tx, may rights, in AssignInput) (d Assig
 	tenant := may.tenantOf(scope)
 	if d.Principal, err = findAny(ctx, tx, c.Tenant, in.Principal); err != nil {
 		return d, err
+	}
+	if in.Kind != "" && in.Kind != d.Principal.Kind {
+		return d, access.Fault(access.KindInvalid, "unmatchedKind", "%q is a %s, and was called a %s: correct the one or the other", d.Principal.Name, d.Principal.Kind, in.Kind)
 	}
 	if d.Role, err = findRole(ctx, tx, tenant, in.Role); err != nil {
 		return d, err

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -136,13 +137,25 @@ func openKey(path, madeWith string) (crypto.Signer, error) {
 }
 
 func parseKey(path string, text []byte) (crypto.Signer, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("%s has no PEM block", path)
+	block, rest := pem.Decode(text)
+	for block != nil && !strings.HasSuffix(block.Type, "PRIVATE KEY") { // openssl ecparam writes the curve before the key
+		block, rest = pem.Decode(rest)
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if block == nil {
+		return nil, fmt.Errorf("%s has no private key as PEM", path)
+	}
+	var parsed any
+	var err error
+	switch block.Type {
+	case "EC PRIVATE KEY":
+		parsed, err = x509.ParseECPrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	default:
+		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("%s has a %s that cannot be read; write it anew with \"openssl pkcs8 -topk8 -nocrypt\": %w", path, block.Type, err)
 	}
 	key, ok := parsed.(crypto.Signer)
 	if !ok {

@@ -84,6 +84,8 @@ func TestBodiesOfAzapi(t *testing.T) {
 			t.Errorf("%s is refused with %q", one.name, message)
 		}
 	}
+	wrong := map[string]any{"properties": map[string]any{"principalId": vendorID, "roleDefinitionId": contributor, "principalType": "User"}}
+	x.fails(http.MethodPut, scope+"/providers/Microsoft.Authorization/roleAssignments/"+uuid.NewString()+"?API-Version=2022-04-01", wrong, http.StatusBadRequest, "UnmatchedPrincipalType")
 	_, after := x.call(http.MethodGet, c.policyPath()+v, nil)
 	if diff := cmp.Diff(want, at(t, after, "properties", "virtualMachines", 0, "ports", 0)); diff != "" {
 		t.Errorf("after refused writes (-want +got):\n%s", diff)

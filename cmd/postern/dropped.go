@@ -36,7 +36,7 @@ func dropped(was, will []api.PortRule) []api.PortRule {
 			for lost(port + 1) {
 				port++
 			}
-			span := access.PortRange{First: uint16(first), Last: uint16(port)}
+			span := access.PortRange{First: uint16(first), Last: uint16(port)} //nolint:gosec // ports, by the loop's bounds
 			gone = append(gone, api.PortRule{Ports: span.String(), Protocol: string(protocol)})
 		}
 	}

@@ -73,7 +73,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		return RequestDetail{}, err
 	}
 	if in.Resource != "" {
-		n, _, err := called(ctx, tx, in.Resource)
+		n, err := called(ctx, tx, in.Resource)
 		if err != nil {
 			return RequestDetail{}, err
 		}

@@ -24,7 +24,7 @@ func idOf(name access.ResourceID, n int) access.RequestID {
 
 // called gives the number of the request that a name stands for now; where there is none, it is the number that is free.
 // It asks for as few as the logarithm of the number.
-func called(ctx context.Context, r Reader, name access.ResourceID) (n int, there bool, err error) {
+func called(ctx context.Context, r Reader, name access.ResourceID) (n int, err error) {
 	used := func(n int) (used, held bool, err error) {
 		request, err := r.Request(ctx, idOf(name, n))
 		if isKind(err, access.KindNotFound) {
@@ -39,7 +39,7 @@ func called(ctx context.Context, r Reader, name access.ResourceID) (n int, there
 	for {
 		is, held, err := used(free)
 		if err != nil || held {
-			return free, held, err
+			return free, err
 		}
 		if !is {
 			break
@@ -51,14 +51,14 @@ func called(ctx context.Context, r Reader, name access.ResourceID) (n int, there
 		is, held, err := used(middle)
 		switch {
 		case err != nil || held:
-			return middle, held, err
+			return middle, err
 		case is:
 			last = middle
 		default:
 			free = middle
 		}
 	}
-	return free, false, nil
+	return free, nil
 }
 
 // RequestNamed gives the request that a name stands for, which a client of Azure's gave it.
@@ -68,7 +68,7 @@ func (e *Engine) RequestNamed(ctx context.Context, c Caller, name access.Resourc
 		if err != nil {
 			return err
 		}
-		n, _, err := called(ctx, r, name)
+		n, err := called(ctx, r, name)
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func (s *stream) acknowledged() error {
 	if !ok {
 		return nil // HTTP/2 tells by itself: it ends the call
 	}
-	if err := c.SetReadDeadline(time.Now().Add(peerPatience)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(peerPatience)); err != nil { //nolint:forbidigo // the kernel's clock decides
 		return err
 	}
 	var one [1]byte

@@ -43,7 +43,7 @@ func OpenCA(dir string, now time.Time) (*CA, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the operator's data directory
 	if errors.Is(err, fs.ErrNotExist) {
 		if text, err = makeAuthority(key, now); err == nil {
-			err = writeFile(path, text, 0o644)
+			err = WriteFile(path, text, 0o644)
 		}
 	}
 	if err != nil {
@@ -133,7 +133,7 @@ func openKey(path, madeWith string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, writeFile(path, encoded, 0o600)
+	return key, WriteFile(path, encoded, 0o600)
 }
 
 func parseKey(path string, text []byte) (crypto.Signer, error) {
@@ -191,8 +191,8 @@ func samePublicKey(a, b crypto.PublicKey) bool {
 
 func serial() *big.Int { return new(big.Int).SetBytes(random(16)) }
 
-// writeFile replaces a file whole or not at all, and returns once it is on disk.
-func writeFile(path string, text []byte, mode fs.FileMode) error {
+// WriteFile replaces a file whole or not at all, and returns once it is on disk.
+func WriteFile(path string, text []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
 	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
 	if err != nil {

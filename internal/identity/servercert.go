@@ -36,7 +36,7 @@ func (ca *CA) ServerCertificate(dir string, names []string, now time.Time) (tls.
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make the server's certificate: %w", err)
 	}
-	if err := writeFile(path, text, 0o600); err != nil {
+	if err := WriteFile(path, text, 0o600); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(text, text)

@@ -105,10 +105,18 @@ func TestTokensOfAnotherKind(t *testing.T) {
 func TestAudience(t *testing.T) {
 	t.Parallel()
 	for _, one := range []struct{ scope, resource string }{
-		{"", ""}, {here + "/.default", ""}, {here + "//.default openid profile", ""}, {"openid " + strings.ToUpper(here) + "/user_impersonation", ""}, {"openid", here + "/"},
+		{"", ""},
+		{here + "/.default", ""},
+		{here + "//.default openid profile", ""},
+		{"openid " + strings.ToUpper(here) + "/user_impersonation", ""},
+		{"openid", here + "/"},
 		// What programs have written into them of Azure Resource Manager.
-		{"https://management.azure.com/.default", ""}, {"https://management.azure.com//.default", ""}, {"https://management.core.windows.net//user_impersonation openid", ""},
-		{"", "https://management.azure.com/"}, {"", "https://management.core.windows.net/"}, {"", "https://Management.Azure.com"},
+		{"https://management.azure.com/.default", ""},
+		{"https://management.azure.com//.default", ""},
+		{"https://management.core.windows.net//user_impersonation openid", ""},
+		{"", "https://management.azure.com/"},
+		{"", "https://management.core.windows.net/"},
+		{"", "https://Management.Azure.com"},
 	} {
 		if got, err := Audience("Postern.example:8443", one.scope, one.resource); err != nil || got != here {
 			t.Errorf("%q %q is %q, %v", one.scope, one.resource, got, err)

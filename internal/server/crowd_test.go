@@ -36,7 +36,7 @@ func TestAnswersThatNobodyTakes(t *testing.T) {
 			t.Fatalf("it is HTTP/%d", got)
 		}
 		select {
-		case <-ended:
+		case <-ended: //nolint:errcheck // that it ended is what counts
 		case <-time.After(20 * time.Second):
 			t.Errorf("HTTP/%d: the handler still waits", response.ProtoMajor)
 			s.CloseClientConnections()
@@ -110,9 +110,17 @@ func TestCrowdBehindALoadBalancer(t *testing.T) {
 		from  string
 		stays bool
 	}{
-		{"TCP4 203.0.113.7 192.0.2.1", true}, {"TCP4 203.0.113.7 192.0.2.1", true}, {"TCP4 203.0.113.7 192.0.2.1", false}, {"TCP4 203.0.113.8 192.0.2.1", true},
-		{"TCP6 2001:db8::1 2001:db8::", true}, {"TCP6 2001:db8::2 2001:db8::", true}, {"TCP6 2001:db8::3 2001:db8::", false}, {"TCP6 2001:db8:0:1::1 2001:db8::", true},
-		{"TCP4 198.51.100.1 192.0.2.1", true}, {"TCP4 198.51.100.1 192.0.2.1", true}, {"TCP4 198.51.100.1 192.0.2.1", true},
+		{"TCP4 203.0.113.7 192.0.2.1", true},
+		{"TCP4 203.0.113.7 192.0.2.1", true},
+		{"TCP4 203.0.113.7 192.0.2.1", false},
+		{"TCP4 203.0.113.8 192.0.2.1", true},
+		{"TCP6 2001:db8::1 2001:db8::", true},
+		{"TCP6 2001:db8::2 2001:db8::", true},
+		{"TCP6 2001:db8::3 2001:db8::", false},
+		{"TCP6 2001:db8:0:1::1 2001:db8::", true},
+		{"TCP4 198.51.100.1 192.0.2.1", true},
+		{"TCP4 198.51.100.1 192.0.2.1", true},
+		{"TCP4 198.51.100.1 192.0.2.1", true},
 	} {
 		client, err := net.Dial("tcp", inner.Addr().String()) //nolint:noctx // likewise
 		if err != nil {

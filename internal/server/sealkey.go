@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/identity"
 )
 
 // sealKeyName is the file with the key that everything secret in the database is sealed with: the keys that sign access
@@ -36,10 +37,8 @@ func (f *folder) sealKey() (k sealKey, err error) {
 		return k, &KeyError{Key: "data", Err: fmt.Errorf("read %s: %w", sealKeyName, err)}
 	}
 	k.bytes, k.made = make([]byte, engine.SealKeySize), true
-	_, _ = rand.Read(k.bytes) // never fails
-	// Under another name first: a server that is killed meanwhile must not leave half a key.
-	part := k.path + ".new"
-	if err := errors.Join(os.WriteFile(part, k.bytes, 0o600), os.Rename(part, k.path)); err != nil {
+	_, _ = rand.Read(k.bytes)                                          // never fails
+	if err := identity.WriteFile(k.path, k.bytes, 0o600); err != nil { // whole or not at all: what is sealed rests on it
 		return k, &KeyError{Key: "data", Err: fmt.Errorf("write %s: %w", sealKeyName, err)}
 	}
 	return k, nil

@@ -219,8 +219,11 @@ func TestWarnings(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	for _, tc := range []struct{ length, before time.Duration }{
-		{59 * time.Second, 0}, {time.Minute, 6 * time.Second}, {50 * time.Minute, 5 * time.Minute},
-		{100 * time.Minute, 10 * time.Minute}, {8 * time.Hour, 10 * time.Minute},
+		{59 * time.Second, 0},
+		{time.Minute, 6 * time.Second},
+		{50 * time.Minute, 5 * time.Minute},
+		{100 * time.Minute, 10 * time.Minute},
+		{8 * time.Hour, 10 * time.Minute},
 	} {
 		g := access.Grant{State: access.GrantActive, Start: start, End: start.Add(tc.length)}
 		want := g.End.Add(-tc.before)

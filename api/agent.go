@@ -91,7 +91,7 @@ type Report struct {
 type ForeignRule struct {
 	Table    string `json:"table" maxLength:"256" doc:"Family and name, such as inet filter."`
 	Chain    string `json:"chain" maxLength:"256"`
-	Effect   string `json:"effect" enum:"accepts,drops" doc:"accepts: it lets connections to the guarded port in, as far as that table decides. drops: it keeps closed what Postern opens."`
+	Effect   string `json:"effect" enum:"accepts,drops,unknown,bypasses" doc:"accepts: it lets connections to the guarded port in, as far as that table decides. drops: it keeps closed what Postern opens. unknown: it may do that, by something that the agent does not understand. bypasses: it takes packets past Postern, so that the port is not guarded on that path."`
 	Protocol string `json:"protocol,omitempty" doc:"Absent: any."`
 	Ports    string `json:"ports" doc:"The guarded ports that it touches." maxLength:"16"`
 	Text     string `json:"text,omitempty" maxLength:"1024"`

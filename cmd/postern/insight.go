@@ -128,7 +128,8 @@ func (a *app) insightForeignCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "foreign-rules", Short: "List other firewall rules at guarded ports",
 		Long: `List rules of other firewall tables that touch guarded ports, as the agents found them: those that accept connections
-there whatever Postern says in its absence, and those that keep closed what Postern opens.`,
+there whatever Postern says in its absence, those that keep closed what Postern opens, or may do so by something that is
+not understood, and those that take packets past Postern.`,
 		Example: "  postern insight foreign-rules", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()

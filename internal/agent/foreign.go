@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -38,6 +39,14 @@ func (a *agent) findings(ctx context.Context, found []access.ForeignRule) {
 	a.mu.Lock()
 	news := !slices.Equal(found, a.foreign)
 	a.foreign = found
+	unguarded := ""
+	for _, r := range found {
+		if r.Effect == access.ForeignBypasses {
+			unguarded = fmt.Sprintf("port %s/%s is not guarded on every path: %s in chain %s of table %s", r.Ports, r.Protocol, r.Text, r.Chain, r.Table)
+			break // they come first, and insight has them all
+		}
+	}
+	a.problem(ctx, "path", unguarded)
 	a.mu.Unlock()
 	if news {
 		a.Log.WarnContext(ctx, "rules of other firewall tables touch guarded ports", "rules", len(found))

@@ -65,6 +65,26 @@ func TestSkewAlerts(t *testing.T) {
 	}
 }
 
+// TestUnguardedPathAlert proves that what takes packets past ours is an alert of its own.
+func TestUnguardedPathAlert(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agent := w.host("web-1")
+	rule := access.ForeignRule{Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses, Protocol: access.TCP, Ports: access.SinglePort(22), Text: "a flowtable"}
+	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
+	w.tend()
+	got := w.open()
+	a := got[alert.UnguardedPath]
+	if _, other := got[alert.ForeignRules]; other || a.Severity != alert.Error || a.Count != 1 || a.Subject.Name != "web-1" || !strings.Contains(a.Detail, "bypasses port 22") || w.notified(a.ID) != 1 {
+		t.Errorf("open: %+v", got)
+	}
+	w.report(agent.Agent.ID, access.Report{})
+	w.tend()
+	if got := w.open(); len(got) != 0 {
+		t.Errorf("without the rule: %v", got)
+	}
+}
+
 // TestForeignRulesAlert proves that what an agent found is kept, alerted of once, and gone with its cause.
 func TestForeignRulesAlert(t *testing.T) {
 	t.Parallel()

@@ -229,10 +229,10 @@ func findSkewed(ctx context.Context, r Reader, tenant access.TenantID, book aler
 	return nil
 }
 
-// findForeign finds agents that saw rules of other firewall tables at guarded ports.
+// findForeign finds agents that saw rules of other firewall tables at guarded ports; those that take packets past ours are
+// of a rule of their own.
 func findForeign(ctx context.Context, r Reader, tenant access.TenantID, book alert.Book, now time.Time, found map[alert.Key]alert.Finding) error {
-	rule := book[alert.ForeignRules]
-	if !rule.Enabled {
+	if !book[alert.ForeignRules].Enabled && !book[alert.UnguardedPath].Enabled {
 		return nil
 	}
 	list, err := r.ForeignAgents(ctx, mostStates)
@@ -240,24 +240,41 @@ func findForeign(ctx context.Context, r Reader, tenant access.TenantID, book ale
 		return fmt.Errorf("read agents: %w", err)
 	}
 	for _, a := range list {
-		if a.Tenant != tenant || len(a.Foreign) < rule.Threshold {
+		if a.Tenant != tenant {
 			continue
 		}
-		f := alert.Finding{
-			Key: string(a.ID), Subject: alert.Subject{Agent: a.ID, Name: a.Name}, At: now, Count: int64(len(a.Foreign)), Detail: foreignDetail(a.Foreign),
-		}
+		subject := alert.Subject{Agent: a.ID, Name: a.Name}
 		if a.Mode == access.ModeHost {
 			machines, err := r.MachinesOfAgent(ctx, a.ID)
 			if err != nil {
 				return fmt.Errorf("read machines: %w", err)
 			}
 			if len(machines) == 1 {
-				f.Subject.Machine = machines[0].ID
+				subject.Machine = machines[0].ID
 			}
 		}
-		found[alert.Key{Tenant: tenant, Rule: rule.ID, Key: f.Key}] = f
+		past, others := bypasses(a.Foreign)
+		for id, rules := range map[alert.RuleID][]access.ForeignRule{alert.ForeignRules: others, alert.UnguardedPath: past} {
+			if rule := book[id]; rule.Enabled && len(rules) >= rule.Threshold && len(rules) > 0 {
+				found[alert.Key{Tenant: tenant, Rule: id, Key: string(a.ID)}] = alert.Finding{
+					Key: string(a.ID), Subject: subject, At: now, Count: int64(len(rules)), Detail: foreignDetail(rules),
+				}
+			}
+		}
 	}
 	return nil
+}
+
+// bypasses parts rules that take packets past ours from the others.
+func bypasses(rules []access.ForeignRule) (past, others []access.ForeignRule) {
+	for _, r := range rules {
+		if r.Effect == access.ForeignBypasses {
+			past = append(past, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	return past, others
 }
 
 func foreignDetail(rules []access.ForeignRule) string {

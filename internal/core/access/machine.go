@@ -58,6 +58,9 @@ type ForeignEffect string
 const (
 	ForeignAccepts ForeignEffect = "accepts" // it would let connections in, were it not for us
 	ForeignDrops   ForeignEffect = "drops"   // it keeps closed what we open
+	ForeignUnknown ForeignEffect = "unknown" // it may keep that closed: what decides is not understood
+	// ForeignBypasses is the effect of what takes packets past our own rules: there a guarded port is not guarded.
+	ForeignBypasses ForeignEffect = "bypasses"
 )
 
 // Machine is a host whose ports are guarded.

@@ -30,6 +30,7 @@ const (
 	Skew            RuleID = "agent.skew"
 	Tampered        RuleID = "audit.tampered"
 	ForeignRules    RuleID = "machine.foreignRules"
+	UnguardedPath   RuleID = "machine.unguardedPath"
 	Twice           RuleID = "agent.twice"
 	Replaced        RuleID = "agent.replaced"
 )
@@ -108,6 +109,8 @@ func Rules() []Rule {
 			"records of the activity log that do not fit its last signed checkpoint"),
 		is(ForeignRules, Warning, 1, "rules", "Foreign firewall rules touch guarded ports",
 			"rules of other firewall tables on a machine that accept what a policy guards, or keep what it opens closed"),
+		is(UnguardedPath, Error, 1, "rules", "A guarded port is not guarded on every path",
+			"rules of other firewall tables on a machine that take packets for a guarded port past Postern"),
 	}
 }
 

@@ -4,322 +4,328 @@ package nftables
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/google/nftables/xt"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-const maxForeign = 100 // findings of one look
+const (
+	maxForeign = 100 // findings of one look
+	maxProbes  = 2000
+	maxSources = 256 // of openings that a look asks for
+)
 
-// Foreign looks at the firewall tables that are not ours, and changes nothing. It gives the rules on the way in that accept
-// a port which d guards: a standing opening, were it not for our own table. And it gives chains that drop what no rule of
-// theirs accepts, where that keeps closed what we open. It knows what rules say of destination ports, by a single port, a
-// range or a set; what decides by anything else it does not judge.
+// Foreign looks at the firewall tables that are not ours, and changes nothing. It takes packets that begin connections to
+// the ports which d guards through the chains of others on the way in, as far as rules and sets are understood, and gives
+//
+//   - rules that accept such a port by its number: a standing opening, were it not for our own table;
+//   - chains and rules that surely drop it: for everybody, or for the source of an opening that is in force;
+//   - chains that drop it unless a rule lets it in that is not understood;
+//   - what takes packets past our own table, so that a guarded port is not guarded there.
 func Foreign(c Config, d access.DesiredState) (found []access.ForeignRule, err error) {
-	table := cmp.Or(c.Table, defaultTable)
-	options := []nftables.ConnOption{}
+	s, err := startSurvey(c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.read(cmp.Or(c.Table, defaultTable)); err != nil {
+		return nil, err
+	}
+	s.survey(d)
+	return s.findings(), nil
+}
+
+// survey judges what was read.
+func (s *survey) survey(d access.DesiredState) {
+	local := d.Mode != access.ModeGateway
+	hook := nftables.ChainHookInput
+	if !local {
+		hook = nftables.ChainHookForward
+	}
+	probes := s.probes(d)
+	for _, t := range s.tables {
+		for _, base := range t.bases {
+			switch at := *base.Hooknum; {
+			case base.Type == nftables.ChainTypeNAT && at == *nftables.ChainHookPrerouting:
+				s.translates(t, base, probes)
+			case base.Type != nftables.ChainTypeFilter:
+			case at == *hook:
+				s.judge(t, base, probes, true)
+			case at == *nftables.ChainHookPrerouting:
+				s.judge(t, base, probes, false)
+			}
+		}
+	}
+	for _, t := range s.tables {
+		s.passes(t, d)
+	}
+}
+
+// survey is one look.
+type survey struct {
+	conn   *nftables.Conn
+	raw    *conn
+	tables []*foreignTable
+	found  []access.ForeignRule
+	sent   []asked // what somebody's rules may send elsewhere
+	steps  int     // rules that were met so far
+}
+
+// foreignTable is a table of somebody else's.
+type foreignTable struct {
+	table  *nftables.Table
+	bases  []*nftables.Chain
+	chains map[string]*foreignChain
+	sets   map[string]*foreignSet
+}
+
+type foreignChain struct {
+	chain *nftables.Chain
+	rules []*foreignRule
+}
+
+type foreignRule struct {
+	expressions []expr.Any
+	strange     bool // it has a part that the library does not know, and leaves out
+}
+
+func startSurvey(c Config) (*survey, error) {
+	options := []nftables.ConnOption{nftables.AsLasting()}
 	if c.NetNS != 0 {
 		options = append(options, nftables.WithNetNSFd(c.NetNS))
 	}
-	conn, err := nftables.New(append(options, nftables.AsLasting())...)
+	lasting, err := nftables.New(options...)
 	if err != nil {
 		return nil, fmt.Errorf("look at other firewall tables: %w", err)
 	}
-	defer func() { err = errors.Join(err, conn.CloseLasting()) }()
-	chains, err := conn.ListChains()
+	raw, err := dial(c.NetNS, "")
 	if err != nil {
-		return nil, fmt.Errorf("list chains: %w", err)
+		return nil, errors.Join(err, lasting.CloseLasting())
 	}
-	hook := nftables.ChainHookInput
-	if d.Mode == access.ModeGateway {
-		hook = nftables.ChainHookForward
+	return &survey{conn: lasting, raw: raw}, nil
+}
+
+func (s *survey) close() error { return errors.Join(s.conn.CloseLasting(), s.raw.close()) }
+
+// read reads all tables but our own that see packets of IP.
+func (s *survey) read(own string) error {
+	strange, err := s.raw.strangeRules()
+	if err != nil {
+		return err
 	}
-	s := &survey{conn: conn, guarded: guardedPorts(d)}
+	chains, err := s.conn.ListChains()
+	if err != nil {
+		return fmt.Errorf("list chains: %w", err)
+	}
+	byName := make(map[string]*foreignTable)
 	for _, chain := range chains {
-		own := chain.Table.Name == table && chain.Table.Family == nftables.TableFamilyINet
-		if own || chain.Hooknum == nil || *chain.Hooknum != *hook || chain.Type != nftables.ChainTypeFilter || !onIP(chain.Table.Family) {
+		if !onIP(chain.Table.Family) || chain.Table.Name == own && chain.Table.Family == nftables.TableFamilyINet {
 			continue
 		}
-		if err := s.chain(chain, chains); err != nil {
-			return nil, err
+		key := fmt.Sprintf("%d %s", chain.Table.Family, chain.Table.Name)
+		t := byName[key]
+		if t == nil {
+			t = &foreignTable{table: chain.Table, chains: make(map[string]*foreignChain), sets: make(map[string]*foreignSet)}
+			byName[key] = t
+			s.tables = append(s.tables, t)
+		}
+		t.chains[chain.Name] = &foreignChain{chain: chain}
+		if chain.Hooknum != nil {
+			t.bases = append(t.bases, chain)
 		}
 	}
-	slices.SortFunc(s.found, func(a, b access.ForeignRule) int {
-		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Text, b.Text))
-	})
-	found = slices.Compact(s.found)
-	return found[:min(len(found), maxForeign)], nil
+	for _, t := range s.tables {
+		if err := s.fill(t, strange); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill reads the rules of a table, and the sets that they look into.
+func (s *survey) fill(t *foreignTable, strange map[uint64]bool) error {
+	sets, err := s.conn.GetSets(t.table)
+	if err != nil {
+		return fmt.Errorf("list sets of %s: %w", t.table.Name, err)
+	}
+	for _, set := range sets {
+		t.sets[set.Name] = &foreignSet{set: set, parts: parts(set)}
+	}
+	for name, c := range t.chains {
+		rules, err := s.conn.GetRules(t.table, c.chain)
+		if err != nil {
+			return fmt.Errorf("read chain %s: %w", name, err)
+		}
+		for _, r := range rules {
+			c.rules = append(c.rules, &foreignRule{expressions: r.Exprs, strange: strange[r.Handle]})
+			for _, e := range r.Exprs {
+				if l, ok := e.(*expr.Lookup); ok && t.sets[l.SetName] != nil {
+					if err := t.sets[l.SetName].load(s); err != nil {
+						return fmt.Errorf("read set %s: %w", l.SetName, err)
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func onIP(f nftables.TableFamily) bool {
 	return f == nftables.TableFamilyINet || f == nftables.TableFamilyIPv4 || f == nftables.TableFamilyIPv6
 }
 
-// guard is a guarded range and its protocol.
+// expressions are those that the library knows; it leaves out all others without a word.
+func knownExpressions() []string {
+	return []string{
+		"bitwise", "byteorder", "cmp", "connlimit", "counter", "ct", "dup", "dynset", "exthdr", "fib", "flow_offload", "hash", "immediate", "limit", "log", "lookup", "masq",
+		"match", "meta", "nat", "notrack", "numgen", "objref", "payload", "queue", "quota", "range", "redir", "reject", "rt", "secmark", "socket", "synproxy", "target", "tproxy",
+	}
+}
+
+// strangeRules gives the handles of rules that have other expressions. A handle may be of several tables: then one that is
+// not strange is taken for one that is, which says less, and nothing wrong.
+func (c *conn) strangeRules() (map[uint64]bool, error) {
+	answers, err := c.ask(message(unix.NFT_MSG_GETRULE, netlink.Dump, header(unix.NFPROTO_UNSPEC, 0)))
+	if err != nil {
+		return nil, fmt.Errorf("list rules: %w", err)
+	}
+	names, strange := knownExpressions(), make(map[uint64]bool)
+	for _, a := range answers {
+		var handle uint64
+		odd := false
+		err := each(a.Data, func(kind uint16, value []byte) error {
+			switch kind {
+			case unix.NFTA_RULE_HANDLE:
+				handle = long(value)
+			case unix.NFTA_RULE_EXPRESSIONS:
+				return eachIn(value, func(_ uint16, value []byte) error {
+					return eachIn(value, func(kind uint16, value []byte) error {
+						odd = odd || kind == unix.NFTA_EXPR_NAME && !slices.Contains(names, text(value))
+						return nil
+					})
+				})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list rules: %w", err)
+		}
+		if odd {
+			strange[handle] = true
+		}
+	}
+	return strange, nil
+}
+
+// guard is a guarded range and its protocol, and where it is: on this host, or at addresses behind it.
 type guard struct {
 	protocol access.Protocol
 	ports    access.PortRange
 }
 
-func guardedPorts(d access.DesiredState) []guard {
-	var list []guard
-	for _, p := range d.Protected {
-		if g := (guard{p.Protocol, p.Ports}); !slices.Contains(list, g) {
-			list = append(list, g)
+// asked is what a look takes through the chains: some ports that no rule tells apart, and who comes.
+type asked struct {
+	probe
+
+	ports access.PortRange
+	who   string // whose opening it is; empty where anybody's
+}
+
+// probes gives what to ask: each guarded port from anywhere, and each opening from its source.
+func (s *survey) probes(d access.DesiredState) []asked {
+	var list []asked
+	edges := s.edges()
+	addresses := make(map[access.MachineID][]netip.Addr)
+	for _, m := range d.Machines {
+		addresses[m.Machine] = m.Addresses
+	}
+	add := func(protocol access.Protocol, ports access.PortRange, source netip.Prefix, to []netip.Addr, who string) {
+		if d.Mode != access.ModeGateway {
+			to = []netip.Addr{{}}
 		}
+		for _, at := range to {
+			for _, f := range []family{four, six} {
+				if source.IsValid() && familyOf(source.Addr()) != f || at.IsValid() && familyOf(at.Unmap()) != f {
+					continue
+				}
+				for _, p := range split(ports, edges) {
+					if len(list) < maxProbes {
+						list = append(list, asked{probe{f, protocol, p.First, source, at.Unmap(), d.Mode != access.ModeGateway, ""}, p, who})
+					}
+				}
+			}
+		}
+	}
+	seen := make(map[guard]bool)
+	for _, p := range d.Protected {
+		if g := (guard{p.Protocol, p.Ports}); d.Mode == access.ModeGateway || !seen[g] {
+			seen[g] = true
+			add(p.Protocol, p.Ports, netip.Prefix{}, addresses[p.Machine], "")
+		}
+	}
+	for _, o := range d.Openings[:min(len(d.Openings), maxSources)] {
+		add(o.Protocol, o.Ports, unmapped(o.Source), addresses[o.Machine], o.Source.String())
 	}
 	return list
 }
 
-// survey is one look.
-type survey struct {
-	conn    *nftables.Conn
-	guarded []guard
-	found   []access.ForeignRule
-}
-
-// chain looks at a chain on the way in, and at those that it leads to.
-func (s *survey) chain(base *nftables.Chain, all []*nftables.Chain) error {
-	accepted := make([]bool, len(s.guarded))
-	open := false // everything is accepted at the end
-	seen := map[string]bool{}
-	for queue := []*nftables.Chain{base}; len(queue) > 0; queue = queue[1:] {
-		c := queue[0]
-		if seen[c.Name] {
-			continue
+// edges gives the ports at which rules and sets may change their mind.
+func (s *survey) edges() []uint16 {
+	set := map[uint16]bool{}
+	around := func(b []byte) {
+		if len(b) == 2 {
+			n := uint16(b[0])<<8 | uint16(b[1])
+			set[n] = true
+			set[n+1] = true
 		}
-		seen[c.Name] = true
-		rules, err := s.conn.GetRules(c.Table, c)
-		if err != nil {
-			return fmt.Errorf("read chain %s: %w", c.Name, err)
-		}
-		for _, rule := range rules {
-			r, err := s.read(rule)
-			if err != nil {
-				return err
-			}
-			for _, next := range all {
-				if next.Table.Name == c.Table.Name && next.Table.Family == c.Table.Family && next.Name == r.leads {
-					queue = append(queue, next)
+	}
+	for _, t := range s.tables {
+		for _, c := range t.chains {
+			for _, r := range c.rules {
+				for _, e := range r.expressions {
+					portsIn(e, around)
 				}
 			}
-			if !r.accepts {
-				continue
-			}
-			open = open || r.always
-			for i, g := range s.guarded {
-				if ports, ok := r.touches(g); ok {
-					accepted[i] = true
-					s.add(c, access.ForeignAccepts, r.protocol, ports, r.words())
+		}
+		for _, f := range t.sets {
+			for _, p := range f.parts {
+				for _, m := range f.members {
+					if p.port && p.to <= len(m.from) && p.to <= len(m.to) {
+						around(m.from[p.from:p.to])
+						around(m.to[p.from:p.to])
+					}
 				}
 			}
 		}
 	}
-	if base.Policy == nil || *base.Policy != nftables.ChainPolicyDrop || open {
-		return nil
+	list := make([]uint16, 0, len(set))
+	for n := range set {
+		list = append(list, n)
 	}
-	for i, g := range s.guarded {
-		if !accepted[i] {
-			s.add(base, access.ForeignDrops, g.protocol, g.ports, "policy drop, and no rule that accepts the port")
+	slices.Sort(list)
+	return list
+}
+
+// split cuts a range at edges.
+func split(r access.PortRange, edges []uint16) []access.PortRange {
+	list := []access.PortRange{r}
+	from, _ := slices.BinarySearch(edges, r.First)
+	for _, n := range edges[from:] {
+		last := &list[len(list)-1]
+		if n > last.Last {
+			break
 		}
-	}
-	return nil
-}
-
-func (s *survey) add(c *nftables.Chain, effect access.ForeignEffect, protocol access.Protocol, ports access.PortRange, text string) {
-	family := "inet"
-	switch c.Table.Family { //nolint:exhaustive // onIP leaves these three
-	case nftables.TableFamilyIPv4:
-		family = "ip"
-	case nftables.TableFamilyIPv6:
-		family = "ip6"
-	}
-	s.found = append(s.found, access.ForeignRule{
-		Table: family + " " + c.Table.Name, Chain: c.Name, Effect: effect, Protocol: protocol, Ports: ports, Text: text,
-	})
-}
-
-// reading is what a rule says, as far as it is understood.
-type reading struct {
-	accepts  bool
-	always   bool   // it accepts whatever comes
-	leads    string // the chain that it jumps to
-	protocol access.Protocol
-	ports    []access.PortRange // of the destination; none where it does not name any
-	other    bool               // it looks at other things too
-}
-
-// touches gives the part of a guarded range that the rule accepts by its port.
-func (r *reading) touches(g guard) (access.PortRange, bool) {
-	if r.protocol != "" && r.protocol != g.protocol {
-		return access.PortRange{}, false
-	}
-	for _, p := range r.ports {
-		if first, last := max(p.First, g.ports.First), min(p.Last, g.ports.Last); first <= last {
-			return access.PortRange{First: first, Last: last}, true
-		}
-	}
-	return access.PortRange{}, false
-}
-
-func (r *reading) words() string {
-	var b strings.Builder
-	if r.protocol != "" {
-		b.WriteString(string(r.protocol) + " ")
-	}
-	b.WriteString("dport")
-	for i, p := range r.ports {
-		b.WriteString(map[bool]string{true: " ", false: ","}[i == 0] + p.String())
-	}
-	if r.other {
-		b.WriteString(", under further conditions,")
-	}
-	return b.String() + " accept"
-}
-
-// What a register holds, as far as it matters.
-const (
-	loadedOther = iota
-	loadedProtocol
-	loadedPort
-)
-
-func (s *survey) read(rule *nftables.Rule) (r reading, err error) {
-	conditions, loaded := 0, map[uint32]int{}
-	for _, e := range rule.Exprs {
-		switch e := e.(type) {
-		case *expr.Counter, *expr.Log:
-		case *expr.Verdict:
-			r.accepts = e.Kind == expr.VerdictAccept
-			if e.Kind == expr.VerdictJump || e.Kind == expr.VerdictGoto {
-				r.leads = e.Chain
-			}
-		case *expr.Meta:
-			if loaded[e.Register] = loadedOther; e.Key == expr.MetaKeyL4PROTO {
-				loaded[e.Register] = loadedProtocol
-			}
-		case *expr.Payload:
-			loaded[e.DestRegister] = loadedOther
-			switch {
-			case e.Base == expr.PayloadBaseTransportHeader && e.Offset == 2 && e.Len == 2:
-				loaded[e.DestRegister] = loadedPort
-			case e.Base == expr.PayloadBaseNetworkHeader && e.Offset == 9 && e.Len == 1 && rule.Table.Family == nftables.TableFamilyIPv4:
-				loaded[e.DestRegister] = loadedProtocol
-			}
-		case *expr.Cmp:
-			conditions++
-			r.compare(loaded[e.Register], e)
-		case *expr.Range:
-			conditions++
-			if loaded[e.Register] == loadedPort && e.Op == expr.CmpOpEq && len(e.FromData) == 2 && len(e.ToData) == 2 {
-				r.ports = append(r.ports, access.PortRange{First: binary.BigEndian.Uint16(e.FromData), Last: binary.BigEndian.Uint16(e.ToData)})
-			} else {
-				r.other = true
-			}
-		case *expr.Lookup:
-			conditions++
-			if err := s.lookup(&r, rule.Table, loaded[e.SourceRegister], e); err != nil {
-				return r, err
-			}
-		case *expr.Match:
-			conditions++
-			r.match(e)
-		default:
-			conditions++
-			r.other = true
-		}
-	}
-	r.always = r.accepts && conditions == 0
-	return r, nil
-}
-
-func (r *reading) compare(what int, e *expr.Cmp) {
-	switch {
-	case what == loadedProtocol && e.Op == expr.CmpOpEq && len(e.Data) == 1:
-		if r.protocol = protocolOf(e.Data[0]); r.protocol == "" {
-			r.other = true
-		}
-	case what == loadedPort && e.Op == expr.CmpOpEq && len(e.Data) == 2:
-		r.ports = append(r.ports, access.SinglePort(binary.BigEndian.Uint16(e.Data)))
-	case what == loadedPort && e.Op == expr.CmpOpGte && len(e.Data) == 2: // as older programs write a range
-		r.ports = append(r.ports, access.PortRange{First: binary.BigEndian.Uint16(e.Data), Last: 65535})
-	case what == loadedPort && e.Op == expr.CmpOpLte && len(e.Data) == 2 && len(r.ports) > 0:
-		r.ports[len(r.ports)-1].Last = binary.BigEndian.Uint16(e.Data)
-	default:
-		r.other = true
-	}
-}
-
-func protocolOf(number byte) access.Protocol {
-	switch number {
-	case unix.IPPROTO_TCP:
-		return access.TCP
-	case unix.IPPROTO_UDP:
-		return access.UDP
-	default:
-		return ""
-	}
-}
-
-// match reads the extensions of iptables.
-func (r *reading) match(e *expr.Match) {
-	switch info := e.Info.(type) {
-	case *xt.Tcp:
-		r.protocol = access.TCP
-		r.ports = append(r.ports, access.PortRange{First: info.DstPorts[0], Last: info.DstPorts[1]})
-		r.other = r.other || info.InvFlags != 0 || info.SrcPorts != [2]uint16{0, 65535}
-	case *xt.Udp:
-		r.protocol = access.UDP
-		r.ports = append(r.ports, access.PortRange{First: info.DstPorts[0], Last: info.DstPorts[1]})
-		r.other = r.other || info.InvFlags != 0 || info.SrcPorts != [2]uint16{0, 65535}
-	default:
-		r.other = true
-	}
-}
-
-// lookup reads a set of ports.
-func (s *survey) lookup(r *reading, table *nftables.Table, what int, e *expr.Lookup) error {
-	if what != loadedPort || e.Invert || e.IsDestRegSet {
-		r.other = true
-		return nil
-	}
-	set, err := s.conn.GetSetByName(table, e.SetName)
-	if err != nil {
-		return fmt.Errorf("read set %s: %w", e.SetName, err)
-	}
-	elements, err := s.conn.GetSetElements(set)
-	if err != nil {
-		return fmt.Errorf("read set %s: %w", e.SetName, err)
-	}
-	r.ports = append(r.ports, portsOf(set.Interval, elements)...)
-	return nil
-}
-
-// portsOf gives the ports of a set: each element one, or of intervals each from its start to before its end.
-func portsOf(intervals bool, elements []nftables.SetElement) []access.PortRange {
-	slices.SortStableFunc(elements, func(a, b nftables.SetElement) int { return slices.Compare(a.Key, b.Key) })
-	var list []access.PortRange
-	for _, e := range elements {
-		if len(e.Key) != 2 {
-			continue
-		}
-		port := binary.BigEndian.Uint16(e.Key)
-		switch {
-		case !intervals:
-			list = append(list, access.SinglePort(port))
-		case e.IntervalEnd && len(list) > 0 && port > 0:
-			list[len(list)-1].Last = port - 1
-		case !e.IntervalEnd:
-			list = append(list, access.PortRange{First: port, Last: 65535})
+		if n > last.First {
+			list = append(list, access.PortRange{First: n, Last: last.Last})
+			list[len(list)-2].Last = n - 1
 		}
 	}
 	return list

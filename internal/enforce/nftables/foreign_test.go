@@ -4,6 +4,7 @@ package nftables_test
 
 import (
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
@@ -25,20 +26,75 @@ func TestForeignRules(t *testing.T) {
 	guarded := access.DesiredState{Mode: access.ModeHost, Protected: []access.Protected{
 		{Machine: web, Protocol: access.TCP, Ports: access.SinglePort(22)}, {Machine: web, Protocol: access.TCP, Ports: access.PortRange{First: 5985, Last: 5986}},
 	}}
+	const dropping = "table inet f { chain i { type filter hook input priority 0; policy drop; @RULE; }; }"
+	const shut = "inet f/i drops tcp 22: policy drop, and no rule that accepts the port"
+	const shutToo = "inet f/i drops tcp 5985-5986: policy drop, and no rule that accepts the port"
 	for name, tc := range map[string]struct {
-		rules string
-		want  []string
+		rules   string
+		want    []string
+		load    string // what reads the rules; nft where empty
+		granted string // a source with access to port 22
 	}{
-		"none": {"", nil},
+		"ports of iptables' multiport": {
+			"*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m multiport --dports 22,80,5900:6000 -j ACCEPT\nCOMMIT\n",
+			[]string{"ip filter/INPUT accepts tcp 22: tcp dport 22,80,5900-6000 accept", "ip filter/INPUT accepts tcp 5985-5986: tcp dport 22,80,5900-6000 accept"},
+			"iptables-nft-restore", "",
+		},
+		"as ufw has it": {
+			"*filter\n:INPUT DROP [0:0]\n:ufw-user-input - [0:0]\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -m conntrack --ctstate INVALID -j DROP\n" +
+				"-A INPUT -m addrtype --dst-type LOCAL -j ufw-user-input\n-A ufw-user-input -p tcp -m multiport --dports 22,80 -m comment --comment 'dapp_x' -j ACCEPT\nCOMMIT\n",
+			[]string{"ip filter/INPUT drops tcp 5985-5986: policy drop, and no rule that accepts the port", "ip filter/ufw-user-input accepts tcp 22: tcp dport 22,80 accept"},
+			"iptables-nft-restore", "",
+		},
+		"a verdict map": {strings.ReplaceAll(dropping, "@RULE", "tcp dport vmap { 22 : accept, 80 : drop }"), []string{"inet f/i accepts tcp 22: tcp dport 22,80 accept", shutToo}, "", ""},
+		"a verdict map of interfaces": {
+			"table inet f { chain lan { tcp dport 22 accept; }; chain i { type filter hook input priority 0; policy drop; iifname vmap { \"eth0\" : jump lan, \"lo\" : accept }; }; }",
+			[]string{shutToo, "inet f/lan accepts tcp 22: tcp dport 22, under further conditions, accept"},
+			"", "",
+		},
+		"a concatenation":   {strings.ReplaceAll(dropping, "@RULE", "ip saddr . tcp dport { 10.0.0.1 . 22 } accept"), []string{"inet f/i accepts tcp 22: tcp dport 22, under further conditions, accept", shutToo}, "", ""},
+		"a port excepted":   {strings.ReplaceAll(dropping, "@RULE", "tcp dport != 25 accept"), []string{"inet f/i accepts tcp 22: tcp dport != 25 accept", "inet f/i accepts tcp 5985-5986: tcp dport != 25 accept"}, "", ""},
+		"the port excepted": {strings.ReplaceAll(dropping, "@RULE", "tcp dport != 22 accept"), []string{shut, "inet f/i accepts tcp 5985-5986: tcp dport != 22 accept"}, "", ""},
+		"a set with intervals, by its name": {
+			"table inet f { set s { type inet_service; flags interval; elements = { 20-23, 6000-65535 }; }; chain i { type filter hook input priority 0; policy drop; tcp dport @s accept; }; }",
+			[]string{"inet f/i accepts tcp 22: tcp dport 20-23,6000-65535 accept", shutToo},
+			"", "",
+		},
+		"sources":                  {strings.ReplaceAll(dropping, "@RULE", "ip saddr 10.0.0.0/8 accept"), nil, "", ""},
+		"the source of an opening": {strings.ReplaceAll(dropping, "@RULE", "ip saddr 10.0.0.0/8 accept"), nil, "", "10.1.2.3/32"},
+		"not the source of an opening": {
+			strings.ReplaceAll(dropping, "@RULE", "ip saddr 10.0.0.0/8 accept"),
+			[]string{"inet f/i drops tcp 22: policy drop, and no rule that accepts the port, for 192.0.2.1/32, which has access"},
+			"", "192.0.2.1/32",
+		},
+		"an opening that a rule keeps shut": {
+			"table ip f { chain i { type filter hook input priority 0; ip saddr 192.0.2.0/24 drop; }; }",
+			[]string{"ip f/i drops tcp 22: any port drop, for 192.0.2.1/32, which has access"},
+			"", "192.0.2.1/32",
+		},
+		"a rule that drops": {"table inet f { chain p { type filter hook prerouting priority raw; tcp dport 22 drop; }; }", []string{"inet f/p drops tcp 22: tcp dport 22 drop"}, "", ""},
+		"what is not understood": {strings.ReplaceAll(dropping, "@RULE", "meta mark 7 accept"), []string{
+			"inet f/i unknown tcp 22: it drops the port, unless a rule lets it in that is not understood", "inet f/i unknown tcp 5985-5986: it drops the port, unless a rule lets it in that is not understood",
+		}, "", ""},
+		"what the library leaves out": {strings.ReplaceAll(dropping, "@RULE", "osf name \"Linux\" accept"), []string{
+			"inet f/i unknown tcp 22: it drops the port, unless a rule lets it in that is not understood", "inet f/i unknown tcp 5985-5986: it drops the port, unless a rule lets it in that is not understood",
+		}, "", ""},
+		"states":                 {strings.ReplaceAll(dropping, "@RULE", "ct state vmap { established : accept, related : accept, invalid : drop }"), []string{shut, shutToo}, "", ""},
+		"the loopback interface": {strings.ReplaceAll(dropping, "@RULE", "iifname \"lo\" accept"), []string{shut, shutToo}, "", ""},
+		"a destination that is rewritten": {"table ip f { chain p { type filter hook prerouting priority raw; tcp dport 22 tcp dport set 2222; }; }", []string{
+			"ip f/p bypasses tcp 22: it rewrites where packets go before Postern sees them", "ip f/p bypasses tcp 5985-5986: it rewrites where packets go before Postern sees them",
+		}, "", ""},
+		"none": {},
 		"one port, a range and a set, through a jump": {
 			`table inet filter {
 	chain services { tcp dport { 22, 80 } accept; tcp dport 5900-6000 accept; }
 	chain input { type filter hook input priority 0; policy accept; tcp dport 22 counter accept; jump services; udp dport 22 accept; tcp dport 80 accept; }
 }`,
 			[]string{
-				"inet filter/input accepts tcp 22: tcp dport 22 accept", "inet filter/services accepts tcp 22: tcp dport 22,80 accept",
+				"inet filter/input accepts tcp 22: tcp dport 22 accept", // and so the set of services does not matter
 				"inet filter/services accepts tcp 5985-5986: tcp dport 5900-6000 accept",
 			},
+			"", "",
 		},
 		"under conditions, and dropped elsewhere": {
 			`table ip filter {
@@ -48,10 +104,11 @@ func TestForeignRules(t *testing.T) {
 				"ip filter/INPUT accepts tcp 22: tcp dport 22, under further conditions, accept",
 				"ip filter/INPUT drops tcp 5985-5986: policy drop, and no rule that accepts the port",
 			},
+			"", "",
 		},
-		"open at the end": {`table inet f { chain i { type filter hook input priority 0; policy drop; accept; }; }`, nil},
-		"another way":     {`table inet f { chain o { type filter hook output priority 0; policy drop; tcp dport 22 accept; }; }`, nil},
-		"our own":         {`table inet postern { chain i { type filter hook input priority 0; policy drop; tcp dport 22 accept; }; }`, nil},
+		"open at the end": {`table inet f { chain i { type filter hook input priority 0; policy drop; accept; }; }`, nil, "", ""},
+		"another way":     {`table inet f { chain o { type filter hook output priority 0; policy drop; tcp dport 22 accept; }; }`, nil, "", ""},
+		"our own":         {`table inet postern { chain i { type filter hook input priority 0; policy drop; tcp dport 22 accept; }; }`, nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,6 +119,9 @@ func TestForeignRules(t *testing.T) {
 			t.Cleanup(func() { _ = space.Close() })
 			err = space.Do(func() error {
 				command := exec.CommandContext(t.Context(), nft, "-f", "-")
+				if tc.load != "" {
+					command = exec.CommandContext(t.Context(), tc.load)
+				}
 				command.Stdin = strings.NewReader(tc.rules)
 				out, err := command.CombinedOutput()
 				if err != nil {
@@ -72,7 +132,11 @@ func TestForeignRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := nftables.Foreign(nftables.Config{NetNS: space.FD()}, guarded)
+			d := guarded
+			if tc.granted != "" {
+				d.Openings = []access.Opening{{OpeningKey: access.OpeningKey{Machine: web, Source: netip.MustParsePrefix(tc.granted), Protocol: access.TCP, Ports: access.SinglePort(22)}}}
+			}
+			found, err := nftables.Foreign(nftables.Config{NetNS: space.FD()}, d)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -120,3 +120,50 @@ func BenchmarkGuardOneMachine(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBesideLiveGrants asks for access, has the agent report it and revokes it, where the same person has so many other
+// openings on the same machine under the same policy.
+func BenchmarkBesideLiveGrants(b *testing.B) {
+	for _, live := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("live=%d", live), func(b *testing.B) {
+			w := newWorld(b)
+			many := engine.Quota{Open: 1 << 20}
+			w.Engine = w.with(engine.Quotas{Person: many, Tenant: many})
+			host := w.host("web-1").Agent.ID
+			policy := access.MachinePolicy{}
+			for i := range uint16(11) {
+				policy.Ports = append(policy.Ports, access.PortRule{
+					Ports: access.PortRange{First: 1000 * (i + 1), Last: 1000*(i+1) + 999}, Protocol: access.TCP, Max: time.Hour,
+				})
+			}
+			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(b)
+			ann := w.user("ann", "JIT Access Requester")
+			ask := func(port uint16, n int) engine.SubmitInput {
+				in := engine.SubmitInput{Justification: "because"}
+				for i := range n {
+					in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(port + uint16(i)), Duration: time.Hour})
+				}
+				return in
+			}
+			for i := range (live + 999) / 1000 {
+				must(w.Submit(w.ctx, ann, ask(uint16(1000*(i+1)), min(live, 1000))))(b)
+			}
+			w.reconcile()
+			var request, report, revoke time.Duration
+			for b.Loop() {
+				start := time.Now()
+				id := must(w.Submit(w.ctx, ann, ask(11_500, 1)))(b).Grants[0].ID
+				request += time.Since(start)
+				start = time.Now()
+				w.report(host, access.Report{Observations: []access.Observation{{Grant: id, Status: access.StatusOpen}}})
+				report += time.Since(start)
+				start = time.Now()
+				must(w.Revoke(w.ctx, ann, id, ""))(b)
+				revoke += time.Since(start)
+			}
+			for what, took := range map[string]time.Duration{"request": request, "report": report, "revoke": revoke} {
+				b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/"+what)
+			}
+		})
+	}
+}

@@ -181,6 +181,18 @@ await past.waitFor();
 check("no span runs backwards: " + (await past.innerText()), /Canceled/.test(await past.innerText()) && /was to open .*, canceled/.test(await past.innerText()) && !/ to \d+ \w+,/.test((await past.innerText()).replace("was to open", "")));
 await inspect(anna, "my access, one was canceled");
 
+// What is open from one of two addresses alone says so, wherever it is shown.
+check("guarded", (await call(admin, "PUT", "/machines/spare-02/policy", { ports: [{ ports: "22", maxSeconds: 3600 }] })).ok());
+const part = await call(anna, "POST", "/requests", { items: [{ machine: "spare-02", ports: "22", sources: ["203.0.113.7", "2001:db8::/64"] }], forSeconds: 600 });
+check("asked: " + (await part.text()), part.ok());
+const inPart = anna.getByRole("region", { name: "Live" }).getByRole("listitem").filter({ hasText: "spare-02" });
+await inPart.getByText("Open in part").waitFor();
+await inPart.getByText(/not in force from 2001:db8::\/64/).waitFor();
+await inspect(anna, "my access, open in part");
+await admin.goto(portal + "/");
+await admin.getByRole("region", { name: "Open now" }).getByRole("listitem").filter({ hasText: "spare-02" }).getByText("Open in part").waitFor();
+await inspect(admin, "overview, open in part");
+
 // What ends with a machine is named and counted before it does.
 await admin.goto(portal + "/machines/web-1");
 await admin.getByRole("button", { name: "Delete" }).click();
@@ -205,6 +217,8 @@ const hook = { kind: "webhook", allowPrivate: true, secret: "whsec_MfKQ9r8GKYqrT
 await pair("/channels", { name: "hook", url: "https://10.77.0.1:9/a", ...hook }, { name: "other", url: "https://10.77.0.1:9/b", ...hook });
 await pair("/enrollment-tokens", { name: "new-1" }, { name: "new-2" });
 const dialog = admin.getByRole("dialog");
+await admin.goto(portal + "/settings/assignments");
+await admin.getByText("subscription default").first().waitFor(); // by its name
 for (const [page, losing, ok, kept] of [
   ["/settings/networks", "Delete office", "Delete", "Delete vpn"], ["/settings/tokens", "Revoke nightly", "Revoke", "Revoke hourly"],
   ["/settings/assignments", "Take Reader from ops", "Take away", "Take Reader from dba"], ["/settings/eligibilities", "Take Reader from anna", "Take away", "Take Contributor from anna"],

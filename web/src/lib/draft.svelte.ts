@@ -93,7 +93,7 @@ export class Draft {
   #explain() {
     const starts = this.windows[0] ?? this.starts;
     const seconds = this.seconds || (this.until ? Math.max(1, Math.round((Date.parse(this.until) - (starts ?? new Date()).getTime()) / 1000)) : 0);
-    const questions = this.items.slice(0, asked).map(({ max: _, ...i }) => ({ ...i, forSeconds: seconds, at: starts?.toISOString(), justification: this.why.trim() || undefined, ticket: this.ticket.trim() || undefined }));
+    const questions = this.items.slice(0, asked).map(({ max: _, ...i }) => ({ ...i, forSeconds: seconds, start: starts?.toISOString(), justification: this.why.trim() || undefined, ticket: this.ticket.trim() || undefined }));
     if (!this.sources.length || !seconds || !questions.length) { this.answers = []; return; }
     let stale = false;
     const timer = setTimeout(async () => {

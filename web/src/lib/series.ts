@@ -17,8 +17,11 @@ export const rule = (rhythm: Rhythm, times: number) => `${rhythms[rhythm].rule};
 /** windows gives the starts that the rule stands for: the same time by the clock on each day, also when clocks change. */
 export function windows(rhythm: Rhythm, first: Date, times: number): Date[] {
   const found: Date[] = [];
-  for (const at = new Date(first); found.length < times; at.setDate(at.getDate() + rhythms[rhythm].step)) {
-    if (rhythm !== "weekdays" || workday(at)) found.push(new Date(at));
+  // Each from the first, and not from the one before: a night that leaves out the time moves that window alone.
+  for (let k = 0; found.length < times; k++) {
+    const at = new Date(first);
+    at.setDate(first.getDate() + k * rhythms[rhythm].step);
+    if (rhythm !== "weekdays" || workday(at)) found.push(at);
   }
   return found;
 }

@@ -114,6 +114,18 @@ func TestSomebodyWhoCanActStays(t *testing.T) {
 	}
 }
 
+// TestAssignmentsAreNotRepeated proves that the same role is not assigned twice: taking one back would leave the other.
+func TestAssignmentsAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user("ann", "Reader")
+	in := engine.AssignInput{Principal: "ann", Role: "Reader", Scope: access.Root}
+	_, err := w.AssignRole(w.ctx, w.admin, in)
+	wantCode(t, err, access.KindConflict, "RoleAssignmentExists")
+	in.End = w.clock.now().Add(time.Hour) // another window is another assignment
+	must(w.AssignRole(w.ctx, w.admin, in))(t)
+}
+
 // TestOwnersNeverRunOut does at random what makes and unmakes Owners, and holds that somebody who can act always stays, and
 // that nothing is refused for it that would have left somebody.
 func TestOwnersNeverRunOut(t *testing.T) {

@@ -123,13 +123,12 @@ func assignRole(ctx context.Context, tx Tx, may rights, in AssignInput) (d Assig
 	if d.Role, err = findRole(ctx, tx, tenant, in.Role); err != nil {
 		return d, err
 	}
-	if in.ID != "" {
-		if earlier, err := in.taken(ctx, tx, tenant, scope, d); err != nil || earlier.ID != "" {
-			d.Assignment = earlier
-			return d, err
-		}
-	} else {
+	if in.ID == "" {
 		in.ID = rbac.AssignmentID(newID())
+	}
+	if earlier, err := in.taken(ctx, tx, tenant, scope, d); err != nil || earlier.ID != "" {
+		d.Assignment = earlier
+		return d, err
 	}
 	d.Assignment = rbac.Assignment{
 		ID: in.ID, Tenant: tenant, Principal: d.Principal.ID, Home: d.Principal.Tenant, Definition: d.Role.ID, Scope: scope,

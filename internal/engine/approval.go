@@ -23,6 +23,11 @@ func (p people) InGroup(person, group access.PrincipalID) bool { return p.dir.In
 // Enabled implements policy.People.
 func (p people) Enabled(person access.PrincipalID) bool { return p.dir.IsPerson(person) }
 
+// SpeaksFor implements policy.People.
+func (p people) SpeaksFor(person, program access.PrincipalID) bool {
+	return p.dir.SpeaksFor(person, program)
+}
+
 // Members implements policy.People.
 func (p people) Members(group access.PrincipalID) []access.PrincipalID { return p.dir.People(group) }
 

@@ -36,6 +36,10 @@ func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by acces
 	for i := range next.Machines {
 		entry := &next.Machines[i]
 		old, had := was.Of(entry.Machine)
+		var err error
+		if *entry, err = w.remember(ctx, old, had, *entry, by); err != nil {
+			return next, err
+		}
 		entry.Revision = old.Revision
 		if !had || !reflect.DeepEqual(old, *entry) {
 			entry.Revision, changed[entry.Machine] = next.Revision, true
@@ -92,12 +96,16 @@ func (w *work) enterPolicy(ctx context.Context, networks *networkNames, m access
 // the policy with that entry alone.
 func (w *work) saveEntry(ctx context.Context, was access.Policy, entry access.MachinePolicy, m access.Machine, by access.Actor) (access.Policy, error) {
 	next := w.revised(was, was)
+	old, had := was.Of(m.ID)
+	entry, err := w.remember(ctx, old, had, entry, by)
+	if err != nil {
+		return next, err
+	}
 	entry.Revision = next.Revision
 	next.Machines = []access.MachinePolicy{entry}
 	if err := w.tx.SavePolicyEntry(ctx, next, was.Revision, entry); err != nil {
 		return next, fmt.Errorf("save policy: %w", err)
 	}
-	old, _ := was.Of(m.ID)
 	details := map[string]string{"name": next.Name}
 	if err := w.enterPolicy(ctx, &networkNames{r: w.tx, tenant: next.Tenant}, m, old, entry, by, details); err != nil {
 		return next, err
@@ -106,6 +114,22 @@ func (w *work) saveEntry(ctx context.Context, was access.Policy, entry access.Ma
 		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Machine: m.ID, Action: rbac.PoliciesWrite, Details: details,
 	})
 	return next, nil
+}
+
+// remember gives an entry with who loosened what the policies say of its machine, now or lately: also over a time at which none of
+// them named it.
+func (w *work) remember(ctx context.Context, old access.MachinePolicy, had bool, entry access.MachinePolicy, by access.Actor) (access.MachinePolicy, error) {
+	if !had {
+		former, err := w.tx.FormerEntry(ctx, entry.Machine)
+		if isKind(err, access.KindNotFound) {
+			return entry, nil
+		}
+		if err != nil {
+			return entry, fmt.Errorf("read former entry: %w", err)
+		}
+		old = former
+	}
+	return entry.Remember(old, by.ID, policy.Loosened(old, entry), w.now), nil
 }
 
 // applyPolicy gives the enforcement point of a machine a new state, and revokes the grants that outside has a reason for.

@@ -105,7 +105,9 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 			}
 		}
 		next := was
-		next.Machines = in.over(was)
+		if next.Machines, err = in.over(ctx, tx, was); err != nil {
+			return err
+		}
 		if !in.PortsOnly {
 			for i, entry := range next.Machines {
 				m, err := tx.Machine(ctx, entry.Machine)
@@ -134,16 +136,29 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 	return p, created, err
 }
 
-// over gives what the machines of was become.
-func (in PolicyInput) over(was access.Policy) []access.MachinePolicy {
+// over gives what the machines of was become. Where only ports are told, a machine keeps everything else: also one that comes
+// back, since no policy named it for a while.
+func (in PolicyInput) over(ctx context.Context, r Reader, was access.Policy) ([]access.MachinePolicy, error) {
 	machines := slices.Clone(in.Machines)
-	for i, entry := range machines {
-		if old, had := was.Of(entry.Machine); had && in.PortsOnly {
-			old.Ports = entry.Ports
-			machines[i] = old
-		}
+	if !in.PortsOnly {
+		return machines, nil
 	}
-	return machines
+	for i, entry := range machines {
+		old, had := was.Of(entry.Machine)
+		if !had {
+			former, err := r.FormerEntry(ctx, entry.Machine)
+			if isKind(err, access.KindNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read former entry: %w", err)
+			}
+			old = former
+		}
+		old.Ports = entry.Ports
+		machines[i] = old
+	}
+	return machines, nil
 }
 
 // emptyPolicy gives a policy that is not saved yet, whose resource id is checked.

@@ -107,6 +107,8 @@ type Reader interface {
 	PolicyEntriesWith(ctx context.Context, tenant access.TenantID, text string, after access.MachineID, limit int) ([]access.MachinePolicy, error)
 	// GuardOf gives the policy that names the machine, with its entry for that machine alone.
 	GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error)
+	// FormerEntry gives what a policy said last of a machine when it ceased to name it.
+	FormerEntry(ctx context.Context, machine access.MachineID) (access.MachinePolicy, error)
 	Policies(ctx context.Context, f PolicyFilter, p Page) (Listed[access.Policy], error) // by resource id
 
 	Request(ctx context.Context, id access.RequestID) (access.Request, error)

@@ -18,7 +18,7 @@ type SignInReader interface {
 
 // SignInWriter is the part of a Tx that signing in by OAuth 2 needs.
 type SignInWriter interface {
-	SaveSecret(ctx context.Context, s Secret) error               // inserts
+	SaveSecret(ctx context.Context, s Secret) error               // inserts; bumps the directory
 	DeleteSecret(ctx context.Context, id SecretID) error          // not found if it is not there
 	SavePendingSignIn(ctx context.Context, p PendingSignIn) error // inserts or replaces
 	DeletePendingSignIn(ctx context.Context, hash string) error   // not found if it is not there

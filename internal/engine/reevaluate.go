@@ -44,7 +44,7 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.save(ctx, next, events); err != nil {
+	if err := d.save(ctx, next, append(events, d.loosenedUse(a)...)); err != nil {
 		return nil, err
 	}
 	if err := d.advance(ctx, access.System(), ""); err != nil {

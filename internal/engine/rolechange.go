@@ -87,6 +87,13 @@ func (e *Engine) ChangeRole(ctx context.Context, c Caller, in RoleChangeInput) (
 	return d, err
 }
 
+// same reports whether a change that was made before under the same id is of the same: of who has what, where.
+func (in RoleChangeInput) same(earlier access.RoleChange) bool {
+	who := in.Principal == "" || strings.EqualFold(in.Principal, string(earlier.Principal)) || strings.EqualFold(in.Principal, earlier.PrincipalName)
+	role := in.Role == "" || strings.EqualFold(in.Role, string(earlier.Role)) || strings.EqualFold(in.Role, earlier.RoleName)
+	return who && role && earlier.Scope.Equal(in.Scope) && (in.Target == "" || strings.EqualFold(in.Target, earlier.Target))
+}
+
 // begin gives the record of a change, or that of the same change which was made before.
 func (in RoleChangeInput) begin(ctx context.Context, tx Tx, may rights) (made access.RoleChange, repeated bool, err error) {
 	if in.ID == "" {
@@ -99,7 +106,7 @@ func (in RoleChangeInput) begin(ctx context.Context, tx Tx, may rights) (made ac
 	}
 	earlier, err := tx.RoleChange(ctx, access.RoleChangeID(strings.ToLower(string(in.ID))))
 	switch {
-	case err == nil && earlier.Requester == may.caller.Principal && earlier.Of == in.Of && earlier.Kind == in.Kind && earlier.Scope.Equal(in.Scope):
+	case err == nil && earlier.Requester == may.caller.Principal && earlier.Of == in.Of && earlier.Kind == in.Kind && in.same(earlier):
 		return earlier, true, nil
 	case err != nil && !isKind(err, access.KindNotFound):
 		return made, false, fmt.Errorf("read change: %w", err)

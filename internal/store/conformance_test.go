@@ -560,6 +560,7 @@ func wholeMachinePolicy(m access.MachineID) access.MachinePolicy {
 	people := []access.PrincipalID{"p1", "p2"}
 	return access.MachinePolicy{
 		Machine: m, Sessions: access.SessionsKeep, WhenServerIsLost: time.Minute + time.Nanosecond, PendingTimeout: time.Hour, Gap: time.Minute,
+		Loosened:      []access.Loosening{{By: "p1", At: day(), How: []string{"more"}}},
 		Ports:         []access.PortRule{{Ports: access.PortRange{First: 1, Last: 9}, Protocol: access.UDP, Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Networks: []string{"office"}, Max: time.Hour, SourceList: true}},
 		Justification: access.JustificationRule{Required: true, MinLength: 5, Pattern: "^x"},
 		Ticket:        access.TicketRule{Required: true, Pattern: "OPS-[0-9]+", Checked: true},

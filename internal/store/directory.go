@@ -19,6 +19,7 @@ from role_assignments a join principals p on p.id = a.principal order by a.id li
 	selectDenials     = "select id, tenant, scope, body, created_at from deny_assignments order by id limit $1"
 	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id limit $1"
 	selectPeople      = "select id from principals where kind = 'user' order by id limit $1"
+	selectMakers      = "select principal, person from secret_makers order by principal, person limit $1"
 	selectDisabled    = "select id from principals where disabled <> 0 order by id limit $1"
 )
 
@@ -72,7 +73,14 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	if err != nil {
 		return rbac.Data{}, err
 	}
-	if most := max(len(d.People), len(d.Definitions), len(d.Assignments), len(d.Denials), len(d.Memberships), len(d.Disabled)); most >= directoryLimit {
+	d.Makers, err = all(ctx, r.q, func(row scanner) (m rbac.Maker, err error) {
+		err = row.Scan(&m.Program, &m.Person)
+		return m, err
+	}, selectMakers, int64(directoryLimit))
+	if err != nil {
+		return rbac.Data{}, err
+	}
+	if most := max(len(d.Makers), len(d.People), len(d.Definitions), len(d.Assignments), len(d.Denials), len(d.Memberships), len(d.Disabled)); most >= directoryLimit {
 		return rbac.Data{}, fmt.Errorf("the directory has %d rows of one sort, which is more than can be read at once", most)
 	}
 	return d, nil

@@ -165,7 +165,12 @@ const (
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	updatePolicy = `update policies set resource = $2, resource_key = $3, tenant = $4, name = $5, location = $6, location_key = $7, created_at = $8,
 updated_at = $9, revision = $10 where id = $1 and revision = $11`
-	deletePolicy        = "delete from policies where id = $1 and revision = $2"
+	deletePolicy = "delete from policies where id = $1 and revision = $2"
+	keepEntries  = `insert into former_entries (machine, body) select x.machine, x.body from policy_machines x where x.policy = $1
+on conflict (machine) do update set body = excluded.body`
+	keepEntry = `insert into former_entries (machine, body) select x.machine, x.body from policy_machines x where x.policy = $1 and x.machine = $2
+on conflict (machine) do update set body = excluded.body`
+	selectFormerEntry   = "select f.machine, f.body from former_entries f where f.machine = $1 limit 1"
 	deletePolicyEntries = "delete from policy_machines where policy = $1"
 	deletePolicyEntry   = "delete from policy_machines where policy = $1 and machine = $2"
 	upsertPolicyEntry   = `insert into policy_machines (machine, policy, position, body, revision) values ($1, $2, $3, $4, $5)
@@ -206,7 +211,7 @@ func (t *tx) DeletePolicyEntries(ctx context.Context, p access.Policy, was int64
 		return err
 	}
 	for _, machine := range machines {
-		if err := t.exec(ctx, "policy", nil, deletePolicyEntry, string(p.ID), string(machine)); err != nil {
+		if err := t.dropEntry(ctx, p.ID, machine); err != nil {
 			return err
 		}
 	}
@@ -242,15 +247,36 @@ func (t *tx) SavePolicy(ctx context.Context, p access.Policy, was int64) error {
 		delete(stored, m.Machine)
 	}
 	for machine := range stored {
-		if err := t.exec(ctx, "policy", nil, deletePolicyEntry, string(p.ID), string(machine)); err != nil {
+		if err := t.dropEntry(ctx, p.ID, machine); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// dropEntry takes a machine out of a policy, and keeps what the policy said of it.
+func (t *tx) dropEntry(ctx context.Context, id access.PolicyID, machine access.MachineID) error {
+	if err := t.exec(ctx, "policy", nil, keepEntry, string(id), string(machine)); err != nil {
+		return err
+	}
+	return t.exec(ctx, "policy", nil, deletePolicyEntry, string(id), string(machine))
+}
+
+// FormerEntry implements engine.Reader.
+func (r *reader) FormerEntry(ctx context.Context, machine access.MachineID) (access.MachinePolicy, error) {
+	return one(ctx, r.q, "former entry", func(row scanner) (access.MachinePolicy, error) {
+		var id access.MachineID
+		var guard guardRecord
+		err := row.Scan(&id, jsonColumn{&guard})
+		return guard.policy(id, 0), err
+	}, selectFormerEntry, string(machine))
+}
+
 // DeletePolicy implements engine.Tx.
 func (t *tx) DeletePolicy(ctx context.Context, id access.PolicyID, was int64) error {
+	if err := t.exec(ctx, "policy", nil, keepEntries, string(id)); err != nil {
+		return err
+	}
 	if err := t.exec(ctx, "policy", nil, deletePolicyEntries, string(id)); err != nil {
 		return err
 	}

@@ -72,6 +72,13 @@ type guardRecord struct {
 	BreakGlass       *breakGlassRecord   `json:"breakGlass,omitempty"`
 	PendingTimeout   time.Duration       `json:"pendingTimeout,omitempty"`
 	Gap              time.Duration       `json:"gap,omitempty"`
+	Loosened         []looseningRecord   `json:"loosened,omitempty"`
+}
+
+type looseningRecord struct {
+	By  access.PrincipalID `json:"by"`
+	At  int64              `json:"at"` // microseconds
+	How []string           `json:"how"`
 }
 
 type portRuleRecord struct {
@@ -138,6 +145,9 @@ func guardOf(m access.MachinePolicy) guardRecord {
 	for _, p := range m.Ports {
 		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
 	}
+	for _, l := range m.Loosened {
+		r.Loosened = append(r.Loosened, looseningRecord{By: l.By, At: micros(l.At), How: l.How})
+	}
 	for _, c := range m.Approval.Cases {
 		r.Approval = append(r.Approval, caseOf(c))
 	}
@@ -151,6 +161,9 @@ func (r guardRecord) policy(machine access.MachineID, revision int64) access.Mac
 	}
 	for _, p := range r.Ports {
 		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
+	}
+	for _, l := range r.Loosened {
+		m.Loosened = append(m.Loosened, access.Loosening{By: l.By, At: instant(l.At), How: l.How})
 	}
 	for _, c := range r.Approval {
 		m.Approval.Cases = append(m.Approval.Cases, c.rule())

@@ -52,6 +52,7 @@ func (r *reader) PendingSignInByCode(ctx context.Context, userCode string) (engi
 const (
 	insertSecret = `insert into secrets (id, principal, name, hash, certificate, created_by, created_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8)`
+	insertMaker   = "insert into secret_makers (principal, person) values ($1, $2) on conflict do nothing"
 	deleteSecret  = "delete from secrets where id = $1"
 	upsertPending = `insert into pending_sign_ins (hash, user_code, client, audience, redirect, challenge, nonce, address, session, denied, created_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
@@ -61,10 +62,17 @@ on conflict (hash) do update set session = excluded.session, denied = excluded.d
 	deleteDefinition = "delete from role_definitions where id = $1"
 )
 
-// SaveSecret implements engine.SignInWriter.
+// SaveSecret implements engine.SignInWriter. Who made a secret is remembered when it is gone.
 func (t *tx) SaveSecret(ctx context.Context, s engine.Secret) error {
-	return t.exec(ctx, "secret", nil, insertSecret, string(s.ID), string(s.Principal), s.Name, s.Hash, s.Certificate, string(s.CreatedBy), micros(s.CreatedAt),
+	err := t.exec(ctx, "secret", nil, insertSecret, string(s.ID), string(s.Principal), s.Name, s.Hash, s.Certificate, string(s.CreatedBy), micros(s.CreatedAt),
 		micros(s.ExpiresAt))
+	if err != nil {
+		return err
+	}
+	if err := t.exec(ctx, "secret", nil, insertMaker, string(s.Principal), string(s.CreatedBy)); err != nil {
+		return err
+	}
+	return t.bumpDirectory(ctx)
 }
 
 // DeleteSecret implements engine.SignInWriter.

@@ -43,6 +43,7 @@ const (
 
 	PolicyWritten   EventKind = "policy.written"
 	PolicyDeleted   EventKind = "policy.deleted"
+	PolicyExploited EventKind = "policy.loosenedUse" // who loosened a policy lately asks for access under it
 	MachineAdded    EventKind = "machine.added"
 	MachineLabelled EventKind = "machine.labelled"
 	MachineDeleted  EventKind = "machine.deleted"

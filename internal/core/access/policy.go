@@ -2,6 +2,7 @@ package access
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -112,7 +113,47 @@ type MachinePolicy struct {
 	BreakGlass       *BreakGlass   // nil: nobody may open without the approval
 	PendingTimeout   time.Duration // how long a request may wait for its decision; 0 means DefaultPending
 	Revision         int64         // of the policy, when it last changed what it says of the machine
+	Loosened         []Loosening   // who loosened it lately
 	Gap              time.Duration // windows of one person that lie less than it apart count as one; 0 means DefaultGap
+}
+
+// Loosening says that somebody made what a policy says of a machine less strict.
+type Loosening struct {
+	By  PrincipalID
+	At  time.Time
+	How []string // in words
+}
+
+// LoosenedFor is how long it matters who loosened a policy: what they ask for under it meanwhile is an alert.
+const LoosenedFor = 7 * 24 * time.Hour
+
+// maxLoosened bounds how many are remembered of one machine; the oldest are forgotten.
+const maxLoosened = 20
+
+// Remember returns p with what is remembered of was, the entry that it replaces, and with how somebody loosened it, if they did.
+func (p MachinePolicy) Remember(was MachinePolicy, by PrincipalID, how []string, now time.Time) MachinePolicy {
+	p.Loosened = slices.DeleteFunc(slices.Clone(was.Loosened), func(l Loosening) bool { return now.Sub(l.At) >= LoosenedFor })
+	if len(how) > 0 {
+		p.Loosened = append(p.Loosened, Loosening{By: by, At: now, How: how})
+	}
+	if n := len(p.Loosened); n > maxLoosened {
+		p.Loosened = p.Loosened[n-maxLoosened:]
+	}
+	if len(p.Loosened) == 0 {
+		p.Loosened = nil
+	}
+	return p
+}
+
+// LoosenedBy returns how somebody loosened it lately; nothing where they did not.
+func (p MachinePolicy) LoosenedBy(person PrincipalID, now time.Time) []string {
+	var how []string
+	for _, l := range p.Loosened {
+		if l.By == person && now.Sub(l.At) < LoosenedFor {
+			how = append(how, l.How...)
+		}
+	}
+	return how
 }
 
 // Apart returns how far apart two windows must lie to count as two.

@@ -43,7 +43,8 @@ type sighting struct {
 // Relevant tells whether any rule looks at events of this kind.
 func Relevant(kind access.EventKind) bool {
 	switch kind { //nolint:exhaustive // the few that matter
-	case access.AgentDeniedTraffic, access.RequestRefused, access.DecisionRefused, access.AgentDrift, access.AgentReplaced, access.AgentTwice, access.RequestSubmitted:
+	case access.AgentDeniedTraffic, access.RequestRefused, access.DecisionRefused, access.AgentDrift, access.AgentReplaced, access.AgentTwice, access.RequestSubmitted,
+		access.PolicyExploited:
 		return true
 	default:
 		return false
@@ -62,6 +63,12 @@ func sightings(e access.Event) []sighting {
 			return byActor(e, SelfApproval, "tried to decide their own request")
 		}
 		return nil
+	case access.PolicyExploited:
+		list := byActor(e, LoosenedUse, "the policy was loosened: "+e.Details["loosened"])
+		for i := range list {
+			list[i].subject.Scope, list[i].subject.Machine = e.Scope, e.Machine
+		}
+		return list
 	case access.AgentDrift:
 		count, err := strconv.ParseInt(e.Details["count"], 10, 64)
 		if err != nil || count < 1 {

@@ -14,11 +14,14 @@ type People interface {
 	Members(group access.PrincipalID) []access.PrincipalID
 	// Enabled tells whether person is a user that can sign in.
 	Enabled(person access.PrincipalID) bool
+	// SpeaksFor reports whether person can act as program, a service principal, because they made a secret of it.
+	SpeaksFor(person, program access.PrincipalID) bool
 }
 
-// EligibleFor gives the quorums of s, AllOf first and AnyOf after, that person may decide in; none for the requester.
+// EligibleFor gives the quorums of s, AllOf first and AnyOf after, that person may decide in; none for the
+// requester, nor for whoever can act as the requester.
 func EligibleFor(s access.Stage, person, requester access.PrincipalID, who People) []int {
-	if person == requester || !who.Enabled(person) {
+	if person == requester || who.SpeaksFor(person, requester) || !who.Enabled(person) {
 		return nil
 	}
 	var in []int
@@ -48,8 +51,9 @@ func candidates(q access.Quorum, requester access.PrincipalID, who People) []acc
 	for _, g := range q.Groups {
 		people = union(people, who.Members(g))
 	}
-	if i, found := slices.BinarySearch(people, requester); found {
-		people = slices.Delete(slices.Clone(people), i, i+1) // what Members gave is shared
+	own := func(p access.PrincipalID) bool { return p == requester || who.SpeaksFor(p, requester) }
+	if slices.ContainsFunc(people, own) {
+		people = slices.DeleteFunc(slices.Clone(people), own) // what Members gave is shared
 	}
 	return people
 }

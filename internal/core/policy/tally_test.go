@@ -19,6 +19,9 @@ func (c crowd) InGroup(person, group access.PrincipalID) bool {
 	return slices.Contains(c[group], person)
 }
 func (c crowd) Members(group access.PrincipalID) []access.PrincipalID { return c[group] }
+func (c crowd) SpeaksFor(person, program access.PrincipalID) bool {
+	return slices.Contains(c["makers of "+program], person)
+}
 func (c crowd) Enabled(person access.PrincipalID) bool {
 	return !slices.Contains(c["disabled"], person)
 }
@@ -347,9 +350,14 @@ func TestOwnVoteNeverCounts(t *testing.T) {
 	t.Parallel()
 	began := time.UnixMicro(0)
 	rule := access.Case{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"ann", "bob"}}}}}}
-	for person, want := range map[access.PrincipalID]policy.Outcome{"ann": policy.Waiting, "bob": policy.Approved} {
+	rule.Stages[0].AllOf[0].People = append(rule.Stages[0].AllOf[0].People, "cy")
+	who := crowd{"makers of ann": {"cy"}} // who made a secret of the requester can ask as the requester
+	for person, want := range map[access.PrincipalID]policy.Outcome{"ann": policy.Waiting, "cy": policy.Waiting, "bob": policy.Approved} {
 		vote := access.Decision{Person: person, Approve: true, Quorums: []int{0}, At: began}
-		if got := policy.Tally(rule, "ann", crowd{}, began, []access.Decision{vote}, began); got.Outcome != want {
+		if got := policy.Deciders(rule.Stages[0], "ann", who); !slices.Equal(got, []access.PrincipalID{"bob"}) {
+			t.Errorf("ann's request is for %v to decide", got)
+		}
+		if got := policy.Tally(rule, "ann", who, began, []access.Decision{vote}, began); got.Outcome != want {
 			t.Errorf("with the vote of %s ann's request is %s, want %s", person, got.Outcome, want)
 		}
 	}

@@ -74,6 +74,13 @@ type Membership struct {
 	Member access.PrincipalID
 }
 
+// Maker says that a person made a secret or a certificate of a service principal, and so may be able to speak for it, also after
+// the secret was deleted.
+type Maker struct {
+	Program access.PrincipalID
+	Person  access.PrincipalID
+}
+
 // Data is everything that authorization rests on, as it is stored.
 type Data struct {
 	Revision      int64
@@ -85,4 +92,5 @@ type Data struct {
 	Memberships   []Membership
 	Disabled      []access.PrincipalID
 	People        []access.PrincipalID // the users: of all principals, they alone decide
+	Makers        []Maker
 }

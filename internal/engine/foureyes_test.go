@@ -1,0 +1,138 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/alert"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// loosenedUses gives the alerts that somebody used a policy which they loosened.
+func (w *world) loosenedUses() int {
+	w.tb.Helper()
+	if err := w.Tend(w.ctx); err != nil {
+		w.tb.Fatal(err)
+	}
+	list := must(w.Alerts(w.ctx, w.admin, engine.AlertFilter{}, engine.Page{Limit: 100}))(w.tb)
+	n := 0
+	for _, a := range list.Items {
+		if a.Rule == alert.LoosenedUse {
+			n++
+		}
+	}
+	return n
+}
+
+// TestWhoLoosensAPolicyAndUsesItIsSeen holds that nobody takes the four eyes of a policy away for themselves unseen, however they do it.
+func TestWhoLoosensAPolicyAndUsesItIsSeen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		loosen func(w *approvable, writer engine.Caller)
+		by     string // who asks then
+		after  time.Duration
+		want   int
+	}{
+		"in place": {func(w *approvable, writer engine.Caller) {
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+		}, "eve", time.Minute, 1},
+		"deleted and set anew": {func(w *approvable, writer engine.Caller) {
+			if err := w.DeleteMachinePolicy(w.ctx, writer, "web-1", nil); err != nil {
+				t.Fatal(err)
+			}
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+		}, "eve", time.Minute, 1},
+		"and touched by another since": {func(w *approvable, writer engine.Caller) {
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+			p := sshPolicy()
+			p.PendingTimeout = time.Hour
+			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+		}, "eve", time.Minute, 1},
+		"used by another": {func(w *approvable, writer engine.Caller) {
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+		}, "ann", time.Minute, 0},
+		"long ago": {func(w *approvable, writer engine.Caller) {
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+		}, "eve", access.LoosenedFor, 0},
+		"made stricter": {func(w *approvable, writer engine.Caller) {
+			p := twoOfOps(w.ops)
+			p.Ports[0].Max = time.Hour
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", p, nil))(t)
+		}, "eve", time.Minute, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newApprovable(t, twoOfOps)
+			people := map[string]engine.Caller{"eve": w.bystander, "ann": w.ann}
+			c.loosen(w, w.bystander)
+			w.clock.advance(c.after)
+			must(w.Submit(w.ctx, people[c.by], ssh("web-1", time.Hour)))(t)
+			if got := w.loosenedUses(); got != c.want {
+				t.Errorf("%d alerts, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// TestPortsAloneKeepTheApprovalRule holds that a client that knows of ports alone cannot take a rule away by taking the machine out and
+// putting it back, nor by deleting the policy in between.
+func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]func(w *approvable, id access.ResourceID){
+		"the machine was taken out": func(w *approvable, id access.ResourceID) {
+			w.world.host("web-2")
+			other := must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", sshPolicy(), nil))(t)
+			must2(w.PutPolicy(w.ctx, w.admin, engine.PolicyInput{Resource: id, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: other.Machine.ID, Ports: sshPolicy().Ports}}}, nil))(t)
+		},
+		"the policy was deleted": func(w *approvable, id access.ResourceID) {
+			if err := w.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newApprovable(t, twoOfOps)
+			was := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t)
+			away(w, was.Policy.Resource)
+			if _, err := w.MachinePolicy(w.ctx, w.admin, "web-1"); access.KindOf(err) != access.KindNotFound {
+				t.Fatalf("the machine is guarded still: %v", err)
+			}
+			back := engine.PolicyInput{Resource: was.Policy.Resource, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: was.Machine.ID, Ports: sshPolicy().Ports}}}
+			must2(w.PutPolicy(w.ctx, w.admin, back, nil))(t)
+			if now := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t); now.Entry.Approval.Automatic() {
+				t.Error("its approval rule is gone")
+			}
+			w.ask()
+		})
+	}
+}
+
+func must2[T, U any](v T, _ U, err error) func(testing.TB) T { return must(v, err) }
+
+// TestWhoMadeASecretDoesNotDecideForIt holds that nobody asks as a service principal and agrees as themselves.
+func TestWhoMadeASecretDoesNotDecideForIt(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, oneOfOps)
+	robot := must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.ServicePrincipal, Name: "robot"}))(t)
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "robot", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "bob", Role: "Owner", Scope: access.Root}))(t)
+	_, secret, err := w.AddSecret(w.ctx, w.bob, "robot", engine.SecretInput{Name: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := must(w.Submit(w.ctx, caller(robot), ssh("web-1", time.Hour)))(t)
+	for _, deleted := range []bool{false, true} {
+		if deleted { // which does not make it unknown to bob
+			if err := w.DeleteSecret(w.ctx, w.bob, "robot", secret.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := w.decide(w.bob, d, true)
+		wantCode(t, err, access.KindForbidden, "notAnApprover")
+	}
+	if d = must(w.decide(w.cy, d, true))(t); d.Request.State != access.RequestApproved {
+		t.Errorf("approved by another, the request is %s", d.Request.State)
+	}
+}

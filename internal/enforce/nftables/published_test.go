@@ -123,7 +123,8 @@ func run(t *testing.T, in *nettest.Namespace, input string, environment []string
 	}
 }
 
-// written loads rules that were written by hand, or recorded, with a text for each published port.
+// written loads rules that were written by hand in the form of a program that does not run here, with a text for each published
+// port.
 func written(program string, head, each, tail string) func(*testing.T, *nettest.Namespace, *nettest.Namespace) {
 	return func(t *testing.T, machine, container *nettest.Namespace) {
 		t.Helper()
@@ -146,7 +147,7 @@ func written(program string, head, each, tail string) func(*testing.T, *nettest.
 
 func publishers() []publisher {
 	return []publisher{
-		// As dockerd 20.10 of Debian 12 makes them for "docker run -p", in its iptables.
+		// In the form of those that dockerd makes for "docker run -p" with iptables.
 		{"docker", []string{"iptables-nft-restore"}, false, written("iptables-nft-restore", `*nat
 :DOCKER - [0:0]
 -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
@@ -163,7 +164,7 @@ func publishers() []publisher {
 -A POSTROUTING -s fd17::/64 ! -o docker0 -j MASQUERADE
 -A DOCKER -i docker0 -j RETURN
 `, "-A DOCKER ! -i docker0 -p @PROTOCOL -m @PROTOCOL --dport @PORT -j DNAT --to-destination [fd17::2]:@PORT\n", "COMMIT\n")},
-		// As dockerd makes them with its nftables backend.
+		// In the form of those that dockerd makes with its nftables backend.
 		{"docker with nftables", []string{"nft"}, true, written("nft", `table ip docker-bridges {
 	chain nat-prerouting-and-output { }
 	chain nat-prerouting { type nat hook prerouting priority dstnat; fib daddr type local counter jump nat-prerouting-and-output; }
@@ -178,7 +179,7 @@ table ip6 docker-bridges {
 `, `add rule ip docker-bridges nat-prerouting-and-output @PROTOCOL dport @PORT counter dnat to 172.17.0.2:@PORT comment "DNAT"
 add rule ip6 docker-bridges nat-prerouting-and-output @PROTOCOL dport @PORT counter dnat to [fd17::2]:@PORT comment "DNAT"
 `, "")},
-		// As kube-proxy makes them for a node port, which it masquerades; in two jumps less.
+		// In the form of those that kube-proxy makes for a node port, which it masquerades; in two jumps less.
 		{"kube-proxy", []string{"iptables-nft-restore"}, false, written("iptables-nft-restore", `*nat
 :KUBE-SERVICES - [0:0]
 :KUBE-NODEPORTS - [0:0]

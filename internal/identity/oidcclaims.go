@@ -225,7 +225,8 @@ func (l *oidcLogin) read(id *oidc.IDToken, c oidcClaims) (said engine.ExternalSi
 	}
 	said.Read = []engine.ClaimRead{
 		name.as("name", names.Name), display.as("displayName", names.DisplayName), email.as("email", names.Email),
-		c.find(emailVerified).as("emailVerified", emailVerified), {Use: "groups", Claim: names.Groups, From: from, Values: groups, Problem: unknown},
+		c.find(emailVerified).as("emailVerified", emailVerified),
+		{Use: "groups", Claim: names.Groups, From: from, Values: groups, Problem: unknown},
 	}
 	if c.failed != nil {
 		said.Read = append(said.Read, engine.ClaimRead{Use: "userinfo", Problem: "failed"})

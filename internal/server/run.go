@@ -220,7 +220,7 @@ func (s *server) serve(ctx context.Context) error {
 // front is the API's own HTTP server.
 func (s *server) front() *http.Server {
 	mux := http.NewServeMux()
-	health{store: s.store, alive: s.reconciling.Load}.routes(mux)
+	health{store: s.store, alive: s.reconciling.Load, room: func() bool { return s.config.Database != "" || s.folder.room() }}.routes(mux)
 	mux.Handle("/", s.api)
 	return &http.Server{
 		Handler: s.faces(mux), TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,

@@ -157,7 +157,8 @@ func (m *model) check(t *rapid.T) {
 			id = guarded.Machine
 		}
 		for _, g := range m.granted {
-			if g.Machine != id || now.Before(g.Start) || !now.Before(g.End) {
+			begun := g.State != access.GrantScheduled // it opens when the reconciler begins it, and not by the passage of time alone
+			if g.Machine != id || !begun || now.Before(g.Start) || !now.Before(g.End) {
 				continue
 			}
 			for _, source := range g.Sources {

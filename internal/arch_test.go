@@ -248,10 +248,19 @@ func TestNoReturnReadsWhatItAlsoFills(t *testing.T) {
 					continue
 				}
 				ast.Inspect(e, func(n ast.Node) bool {
-					if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.AND {
-						if name, ok := variable(u.X); ok {
-							filled[name] = true
-						}
+					called, ok := n.(*ast.CallExpr)
+					if !ok {
+						return true
+					}
+					for _, arg := range called.Args {
+						ast.Inspect(arg, func(n ast.Node) bool {
+							if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.AND {
+								if name, ok := variable(u.X); ok {
+									filled[name] = true
+								}
+							}
+							return true
+						})
 					}
 					return true
 				})

@@ -18,7 +18,9 @@ func TestNothingCountsAsSentLate(t *testing.T) {
 		boot := func() time.Time { return bootInstant(uptime) }
 		apart := time.Duration(rapid.Int64Range(-int64(24*time.Hour), int64(24*time.Hour)).Draw(t, "wall clock off by"))
 		speed := rapid.Int64Range(-drift, drift).Draw(t, "millionths faster")
-		server := func() time.Time { return noon().Add(uptime + uptime/1e6*time.Duration(speed)).Truncate(time.Microsecond) }
+		server := func() time.Time {
+			return noon().Add(uptime + uptime/1e6*time.Duration(speed)).Truncate(time.Microsecond)
+		}
 		pass := func(most time.Duration, what string) time.Duration {
 			d := time.Duration(rapid.Int64Range(0, int64(most)).Draw(t, what))
 			uptime += d

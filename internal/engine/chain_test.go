@@ -247,8 +247,8 @@ func TestEndByAClockThatIsAhead(t *testing.T) {
 // TestChainsOfRoles holds the same for activations, by whatever eligibility they are had.
 func TestChainsOfRoles(t *testing.T) {
 	t.Parallel()
-	w, ann := newWorld(t), engine.Caller{}
-	ann = w.user("ann", "")
+	w := newWorld(t)
+	ann := w.user("ann", "")
 	for _, max := range []time.Duration{time.Hour, 2 * time.Hour} {
 		must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "ann", Role: "Contributor", Max: max}))(t)
 	}

@@ -101,7 +101,7 @@ func (e *Engine) credentialsOf(ctx context.Context, r Reader, p access.Principal
 
 // EndCredential ends one credential of the caller, or of a principal in their tenant, by its id.
 func (e *Engine) EndCredential(ctx context.Context, c Caller, ref, id string) error {
-	return e.endCredentials(ctx, c, ref, id, func(kind CredentialKind, one string) bool { return one == id })
+	return e.endCredentials(ctx, c, ref, id, func(_ CredentialKind, one string) bool { return one == id })
 }
 
 // EndCredentials ends every credential of those kinds, and of all kinds where none is given. Of the caller's own, the session

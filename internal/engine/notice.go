@@ -153,7 +153,7 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 		if err != nil {
 			return Notification{}, err
 		}
-		out.add(AboutGrant(id, n.kind, g, request, names, w.now))
+		out = out.with(AboutGrant(id, n.kind, g, request, names, w.now))
 	}
 	if out.Subject.Unended, err = w.tx.Unended(ctx, n.grant.Request); err != nil {
 		return Notification{}, fmt.Errorf("count grants: %w", err)

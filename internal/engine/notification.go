@@ -169,8 +169,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// add has n tell of what other tells too, each port or role once.
-func (n *Notification) add(other Notification) {
+// with returns n, which tells of what other tells too, each port or role once.
+func (n Notification) with(other Notification) Notification {
 	for _, item := range other.Subject.Items {
 		if !slices.ContainsFunc(n.Subject.Items, func(i SubjectItem) bool { return reflect.DeepEqual(i, item) }) {
 			n.Subject.Items = append(n.Subject.Items, item)
@@ -179,14 +179,13 @@ func (n *Notification) add(other Notification) {
 	if other.Subject.Start.Before(n.Subject.Start) {
 		n.Subject.Start = other.Subject.Start
 	}
-	if other.Subject.End.After(n.Subject.End) {
-		n.Subject.End = other.Subject.End
-	}
+	n.Subject.End = later(n.Subject.End, other.Subject.End)
 	for _, id := range other.Policies {
 		if !slices.Contains(n.Policies, id) {
 			n.Policies = append(n.Policies, id)
 		}
 	}
+	return n
 }
 
 // AboutGrant makes a notification about g, of request r. The caller adds the recipients and, with NotifyEnded,

@@ -79,7 +79,7 @@ func (g *ownerGuard) finish(ctx context.Context) error {
 	if !g.touched {
 		return nil
 	}
-	data, err := g.Tx.Directory(ctx)
+	data, err := g.Directory(ctx)
 	if err != nil {
 		return fmt.Errorf("load directory: %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 var commonText string
 
 // commonPasswords gives the passwords that are tried first, in small letters.
-var commonPasswords = sync.OnceValue(func() map[string]bool {
+var commonPasswords = sync.OnceValue(func() map[string]bool { //nolint:gochecknoglobals // a table, read once
 	known := map[string]bool{}
 	for line := range strings.Lines(commonText) {
 		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {

@@ -44,7 +44,8 @@ func TestBodiesOfAzapi(t *testing.T) {
 	for path, body := range map[string]any{
 		assignment: map[string]any{"properties": map[string]any{"principalId": vendorID, "roleDefinitionId": scope + "/providers/Microsoft.Authorization/roleDefinitions/" + reader, "principalType": "ServicePrincipal"}},
 		role: map[string]any{"properties": map[string]any{"roleName": "own", "type": "CustomRole", "description": "", "assignableScopes": []string{scope}, "permissions": []any{
-			map[string]any{"actions": []string{"*/read"}, "notActions": []string{}, "dataActions": []string{}, "notDataActions": []string{}}}}},
+			map[string]any{"actions": []string{"*/read"}, "notActions": []string{}, "dataActions": []string{}, "notDataActions": []string{}},
+		}}},
 	} {
 		if status, answer := x.call(http.MethodPut, path+"?api-version=2022-04-01", body); status != http.StatusCreated {
 			t.Fatalf("%s gave %d %v", path, status, answer)
@@ -63,8 +64,10 @@ func TestBodiesOfAzapi(t *testing.T) {
 	}
 	request := scope + "/resourceGroups/mrg-shop/providers/Microsoft.Solutions/jitRequests/deploy?api-version=2021-07-01"
 	vendor := c.as(vendorID, vendorSecret)
-	body := map[string]any{"properties": map[string]any{"applicationResourceId": app, "jitAuthorizationPolicies": []any{authorization(vendorID, contributor)},
-		"jitSchedulingPolicy": map[string]any{"type": "Once", "duration": "PT1H", "startTime": "2999-01-01T00:00:00Z"}}}
+	body := map[string]any{"properties": map[string]any{
+		"applicationResourceId": app, "jitAuthorizationPolicies": []any{authorization(vendorID, contributor)},
+		"jitSchedulingPolicy": map[string]any{"type": "Once", "duration": "PT1H", "startTime": "2999-01-01T00:00:00Z"},
+	}}
 	_ = vendor.fails(http.MethodPut, request, body, http.StatusBadRequest, "InvalidRequestContent") // too far ahead, and read
 	vendor.fails(http.MethodPatch, request, map[string]any{"properties": map[string]any{"jitSchedulingPolicy": map[string]any{"duration": "PT2H"}}}, http.StatusBadRequest, "InvalidRequestContent")
 

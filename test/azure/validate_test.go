@@ -62,8 +62,10 @@ func TestValidateSaysWhatPutWould(t *testing.T) {
 	}
 	// An administrator's assignment, which needs nobody's consent.
 	deploy := c.deploy()
-	assign := map[string]any{"properties": map[string]any{"requestType": "AdminAssign", "principalId": id, "roleDefinitionId": scope + "/providers/Microsoft.Authorization/roleDefinitions/6f0d3c5e-7a44-4c0b-9a3e-52b1f4d8c9e7",
-		"scheduleInfo": map[string]any{"expiration": map[string]any{"type": "NoExpiration"}}}}
+	assign := map[string]any{"properties": map[string]any{
+		"requestType": "AdminAssign", "principalId": id, "roleDefinitionId": scope + "/providers/Microsoft.Authorization/roleDefinitions/6f0d3c5e-7a44-4c0b-9a3e-52b1f4d8c9e7",
+		"scheduleInfo": map[string]any{"expiration": map[string]any{"type": "NoExpiration"}},
+	}}
 	for _, kind := range []string{"roleAssignmentScheduleRequests", "roleEligibilityScheduleRequests"} {
 		path := scope + "/providers/Microsoft.Authorization/" + kind + "/" + uuid.NewString()
 		for _, who := range []*caller{deploy, x} {

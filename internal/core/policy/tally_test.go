@@ -22,6 +22,7 @@ func (c crowd) Members(group access.PrincipalID) []access.PrincipalID { return c
 func (c crowd) SpeaksFor(person, program access.PrincipalID) bool {
 	return slices.Contains(c["makers of "+program], person)
 }
+
 func (c crowd) Enabled(person access.PrincipalID) bool {
 	return !slices.Contains(c["disabled"], person)
 }

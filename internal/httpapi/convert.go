@@ -28,10 +28,14 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
-// moment is an instant that was sent, or zero.
+// moment is an instant that was sent, or zero where none was. The zero instant itself stands for what is absent, so whoever
+// sends that gets the one behind it, which is long over: an end that was said must not become none.
 func moment(t *time.Time) time.Time {
-	if t == nil {
+	switch {
+	case t == nil:
 		return time.Time{}
+	case t.IsZero():
+		return time.Time{}.Add(time.Microsecond)
 	}
 	return t.UTC()
 }

@@ -95,6 +95,10 @@ func migrate(ctx context.Context, m migrator) (err error) {
 			if err := m.apply(ctx, w); err != nil {
 				return fmt.Errorf("migration %d %s: %w", w.number, w.name, err)
 			}
+			// The lock may have been somebody else's meanwhile, who went on from here.
+			if have, err = m.applied(ctx); err != nil {
+				return fmt.Errorf("read the schema's version: %w", err)
+			}
 			continue
 		}
 		if h := have[i]; h.number != w.number || h.name != w.name || h.checksum != w.checksum {
@@ -109,7 +113,7 @@ func scanMigration(row scanner) (m migration, err error) {
 	return m, err
 }
 
-// sqliteMigrator locks by a transaction around each migration: whoever comes second finds it applied.
+// sqliteMigrator locks by a transaction around each migration, so that another process may come in between two.
 type sqliteMigrator struct{ conn *sql.Conn }
 
 func (m *sqliteMigrator) folder() string { return "sqlite" }

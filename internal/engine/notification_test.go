@@ -49,7 +49,8 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 
 		want := map[string]bool{}
 		for _, c := range channels {
-			if !c.Enabled || c.Tenant != n.Tenant || c.Kind == engine.PagerDuty && !paged[n.Kind] {
+			if !c.Enabled || c.Tenant != n.Tenant || c.Kind == engine.PagerDuty && !paged[n.Kind] ||
+				n.Kind == engine.NotifyAccount && c.Kind != engine.SMTP { // that is for its owner alone
 				continue
 			}
 			for _, r := range routes {

@@ -258,6 +258,11 @@ func follow(tb testing.TB, c *api.Client) *follower {
 	if err != nil {
 		tb.Fatalf("open the stream: %v", err)
 	}
+	return reading(tb, s)
+}
+
+func reading(tb testing.TB, s *api.Stream) *follower {
+	tb.Helper()
 	f := &follower{t: tb, stream: s, states: make(chan api.Desired, 100), ended: make(chan error, 1)}
 	tb.Cleanup(func() { _ = s.Close() })
 	go func() {
@@ -273,6 +278,17 @@ func follow(tb testing.TB, c *api.Client) *follower {
 		}
 	}()
 	return f
+}
+
+// followAgain is follow, once the server has seen that the connection before is gone.
+func followAgain(tb testing.TB, c *api.Client) *follower {
+	tb.Helper()
+	for over := time.Now().Add(patience); time.Now().Before(over); time.Sleep(20 * time.Millisecond) {
+		if s, err := c.Desired(tb.Context()); err == nil {
+			return reading(tb, s)
+		}
+	}
+	return follow(tb, c)
 }
 
 // until waits for a desired state that is as wanted.

@@ -18,7 +18,7 @@ const (
 	selectNetworks      = "select " + networkColumns + " from networks n where n.tenant = $1 order by n.name_key limit 1000"
 	externalColumns     = "tenant, issuer, subject, principal, created_at, seen_at, claims"
 	selectExternal      = "select " + externalColumns + " from external_identities where tenant = $1 and issuer = $2 and subject = $3 limit 1"
-	selectExternalsOf   = "select " + externalColumns + " from external_identities where principal = $1 order by created_at, issuer, subject"
+	selectExternalsOf   = "select " + externalColumns + " from external_identities where principal = $1 order by created_at, issuer, subject limit 100"
 	passkeyColumns      = "k.id, k.principal, k.name, k.body, k.created_at, k.used_at, k.revision" //nolint:gosec // names of columns
 	selectPasskey       = "select " + passkeyColumns + " from passkeys k where k.id = $1 limit 1"
 	selectPasskeys      = "select " + passkeyColumns + " from passkeys k where k.principal = $1 order by k.created_at, k.id limit 100"

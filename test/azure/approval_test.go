@@ -16,10 +16,11 @@ func TestApproval(t *testing.T) {
 	c := newCloudWithKernel(t)
 	x := c.deploy()
 	x.guard()
+	chief := c.person("chief") // who made a secret of a service principal, the administrator here, does not decide for it
 	seen, err := c.admin.MachinePolicy(t.Context(), "web-1")
 	c.must(err)
 	next := seen.MachinePolicy
-	next.Approval = []api.ApprovalCase{{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"admin"}}}}}}}
+	next.Approval = []api.ApprovalCase{{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"chief"}}}}}}}
 	_, err = c.admin.SetMachinePolicy(t.Context(), "web-1", next, seen.Revision)
 	c.must(err)
 	c.shut()
@@ -36,7 +37,7 @@ func TestApproval(t *testing.T) {
 	if c.knock() == nil {
 		t.Error("port 22 is open before anybody agreed")
 	}
-	_, err = c.admin.Decide(t.Context(), pending[0].ID, api.NewDecision{Approve: true, Digest: pending[0].Digest})
+	_, err = chief.Decide(t.Context(), pending[0].ID, api.NewDecision{Approve: true, Digest: pending[0].Digest})
 	c.must(err)
 	c.eventually("the opening", c.knock)
 	c.eventually("the status", func() error {

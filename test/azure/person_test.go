@@ -71,6 +71,16 @@ func (c *cloud) user(name string) (id string, credential azcore.TokenCredential)
 	return made.Principal.ID, c.device(name, "adfs")
 }
 
+// person makes a user without any role, signed in to the native API.
+func (c *cloud) person(name string) *api.Client {
+	c.t.Helper()
+	_, err := c.admin.CreatePrincipal(c.t.Context(), api.NewPrincipal{Kind: "user", Name: name, Password: adminPassword})
+	c.must(err)
+	session, err := c.admin.SignIn(c.t.Context(), api.SignIn{Name: name, Password: adminPassword})
+	c.must(err)
+	return c.admin.WithToken(session.Token)
+}
+
 // device is the credential of a person who signs in on a device, by a code that they type elsewhere.
 func (c *cloud) device(name, tenant string) azcore.TokenCredential {
 	c.t.Helper()

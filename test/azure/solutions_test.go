@@ -255,7 +255,7 @@ func TestManagedApplicationsJavaScript(t *testing.T) {
 		Requests, Applications int
 	}
 	c.node("solutions.mjs", &said, "VENDOR_ID="+vendor, "VENDOR_SECRET="+secret)
-	if !slices.Equal(said.States, []string{"Approved", "Approved", "Canceled"}) || !strings.Contains(said.Refused, "at most 1h") || said.Mode != "AutoApprove" ||
+	if !slices.Equal(said.States, []string{"Approved", "Approved", "gone"}) || !strings.Contains(said.Refused, "at most 1h") || said.Mode != "AutoApprove" ||
 		said.Requests != 1 || said.Applications != 1 {
 		t.Errorf("it said %+v", said)
 	}

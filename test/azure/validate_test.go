@@ -19,9 +19,10 @@ func TestValidateSaysWhatPutWould(t *testing.T) {
 	scope := "/subscriptions/" + c.subscription
 	id, secret := c.servicePrincipal("vendor", "Reader")
 	x := c.as(id, secret)
+	c.user("chief") // who made a secret of a service principal, the administrator here, does not decide for it
 	for role, terms := range map[string]api.EligibilityTerms{
 		"Contributor":    {MaxSeconds: 4 * 3600},
-		"Security Admin": {MaxSeconds: 3600, Approval: []api.ApprovalCase{{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"admin"}}}}}}}},
+		"Security Admin": {MaxSeconds: 3600, Approval: []api.ApprovalCase{{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"chief"}}}}}}}},
 	} {
 		_, err := c.admin.CreateEligibility(t.Context(), api.NewEligibility{EligibilityTerms: terms, Principal: "vendor", Role: role, Scope: scope})
 		c.must(err)

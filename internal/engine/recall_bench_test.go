@@ -38,7 +38,7 @@ func BenchmarkDisable(b *testing.B) {
 				}
 				for i := range one.ahead / 400 {
 					must(w.Submit(w.ctx, ann, engine.SubmitInput{
-						Items:         []engine.ItemInput{{Machine: "web-0", Ports: access.SinglePort(1000), Duration: time.Hour}},
+						Items:         []engine.ItemInput{{Machine: "web-0", Ports: access.SinglePort(1000 + uint16(i)), Duration: 30 * time.Minute}},
 						Justification: "because", Start: w.clock.now().Add(time.Duration(1+i) * 24 * time.Hour), Repeat: "FREQ=HOURLY;COUNT=400",
 					}))(b)
 				}

@@ -54,10 +54,8 @@ func (e *Engine) CredentialsOf(ctx context.Context, c Caller, ref string) (set C
 		if err != nil {
 			return err
 		}
-		if !may.isSelf(ref) {
-			if err := may.require(rbac.PrincipalsRead, access.Root); err != nil {
-				return err
-			}
+		if err := may.readPrincipal(ref); err != nil {
+			return err
 		}
 		p, err := findPrincipal(ctx, r, c.Tenant, ref)
 		if err != nil {

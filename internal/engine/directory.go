@@ -122,10 +122,8 @@ func (e *Engine) Principal(ctx context.Context, c Caller, ref string) (p access.
 		if err != nil {
 			return err
 		}
-		if !may.isSelf(ref) {
-			if err := may.require(rbac.PrincipalsRead, access.Root); err != nil {
-				return err
-			}
+		if err := may.readPrincipal(ref); err != nil {
+			return err
 		}
 		p, err = findPrincipal(ctx, r, c.Tenant, ref)
 		return err
@@ -175,6 +173,14 @@ func (e *Engine) PrincipalsByID(ctx context.Context, c Caller, ids []string) (li
 // isSelf tells whether ref is the caller's own id or name; anybody may see themselves.
 func (r rights) isSelf(ref string) bool {
 	return strings.EqualFold(ref, string(r.caller.Principal)) || strings.EqualFold(ref, r.caller.Name)
+}
+
+// readPrincipal refuses what is about somebody else, unless the caller may read the principals of the whole tenant.
+func (r rights) readPrincipal(ref string) error {
+	if r.isSelf(ref) {
+		return nil
+	}
+	return r.require(rbac.PrincipalsRead, access.Root)
 }
 
 // Principals lists the principals of the caller's tenant by name. f.Group and f.Member are names or ids.

@@ -231,10 +231,8 @@ func (e *Engine) ExternalIdentities(ctx context.Context, c Caller, ref string) (
 		if err != nil {
 			return err
 		}
-		if !may.isSelf(ref) {
-			if err := may.require(rbac.PrincipalsRead, access.Root); err != nil {
-				return err
-			}
+		if err := may.readPrincipal(ref); err != nil {
+			return err
 		}
 		p, err := findPrincipal(ctx, r, c.Tenant, ref)
 		if err != nil {

@@ -105,10 +105,8 @@ func (e *Engine) Secrets(ctx context.Context, c Caller, ref string) (list []Secr
 		if err != nil {
 			return err
 		}
-		if !may.isSelf(ref) {
-			if err := may.require(rbac.PrincipalsRead, access.Root); err != nil {
-				return err
-			}
+		if err := may.readPrincipal(ref); err != nil {
+			return err
 		}
 		p, err := findServicePrincipal(ctx, r, c.Tenant, ref)
 		if err != nil {

@@ -212,6 +212,7 @@ func TestRoleAtAGroupIsForThatGroupAlone(t *testing.T) {
 	near := caller(must(w.Principal(w.ctx, w.admin, "near"))(t))
 	far := w.user("far", "")
 	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "near", Role: "Reader", Scope: here}))(t)
+	must(w.CreateResourceGroup(w.ctx, w.admin, engine.ResourceGroupInput{Name: "default-2"}))(t)
 	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "far", Role: "Reader", Scope: here + "-2"}))(t)
 	if list := must(w.Machines(w.ctx, near, engine.MachineFilter{}, engine.Page{}))(t); len(list.Items) != 1 {
 		t.Errorf("near sees %d machines", len(list.Items))

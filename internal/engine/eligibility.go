@@ -174,6 +174,11 @@ func (e *Engine) writeEligibility(ctx context.Context, tx Tx, may rights, in Eli
 	if err := may.require(rbac.EligibilitiesWrite, scope); err != nil {
 		return d, err
 	}
+	if in.Was == 0 { // what is given already may be cut short and taken away wherever it is
+		if err := scopeExists(ctx, tx, scope); err != nil {
+			return d, err
+		}
+	}
 	next, err := e.settleEligibility(ctx, tx, may, in, scope)
 	if err != nil {
 		return d, err

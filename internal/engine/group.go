@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -80,7 +81,7 @@ func findGroup(ctx context.Context, r Reader, may rights, ref string) (placedGro
 			}
 		}
 	}
-	return placedGroup{}, access.Fault(access.KindNotFound, "unknownResourceGroup", "there is no resource group %q", clip(ref))
+	return placedGroup{}, noSuchGroup(cmp.Or(name, ref))
 }
 
 // defaultSubscription gives the subscription of a tenant that is meant where none is named.

@@ -155,7 +155,8 @@ func saveNewMachine(ctx context.Context, tx Tx, m access.Machine, by access.Acto
 
 // DeleteMachine revokes what is open on a machine and forgets it; the agent on it, in host mode, is revoked. What it had
 // is named in the event. The enforcement point of a deleted machine removes the openings with the machine, and nobody
-// reports them closed.
+// reports them closed. Roles and eligibilities at the machine go with it, so that they are not in force at another machine of
+// its name.
 func (e *Engine) DeleteMachine(ctx context.Context, c Caller, ref string) error {
 	a := attempt{action: rbac.MachinesDelete, details: map[string]string{"machine": ref}}
 	return e.change(ctx, c, a, func(tx Tx) error {
@@ -168,10 +169,21 @@ func (e *Engine) DeleteMachine(ctx context.Context, c Caller, ref string) error 
 			return err
 		}
 		w := e.newWork(tx, may.now)
-		if err := w.leave(ctx, m, may.actor(m.Tenant), "the machine was deleted"); err != nil {
+		const reason = "the machine was deleted"
+		if err := w.leave(ctx, m, may.actor(m.Tenant), reason); err != nil {
+			return err
+		}
+		if err := eachPage(func(p Page) (Listed[access.Eligibility], error) {
+			return tx.Eligibilities(ctx, EligibilityFilter{Tenant: m.Tenant, Scope: m.Resource}, p)
+		}, func(one access.Eligibility) error {
+			return w.endEligibility(ctx, one, may.actor(m.Tenant), reason)
+		}); err != nil {
 			return err
 		}
 		if err := w.finish(ctx); err != nil {
+			return err
+		}
+		if err := unassignWithin(ctx, tx, may, m.Resource); err != nil {
 			return err
 		}
 		if err := tx.DeleteMachine(ctx, m.ID); err != nil {

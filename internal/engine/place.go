@@ -155,24 +155,8 @@ func (e *Engine) DeleteResourceGroup(ctx context.Context, c Caller, ref string) 
 		if err := groupEmpty(ctx, tx, may, group); err != nil {
 			return err
 		}
-		data, err := tx.Directory(ctx)
-		if err != nil {
-			return fmt.Errorf("load directory: %w", err)
-		}
-		for _, a := range data.Assignments {
-			if !a.Scope.Within(group.scope()) {
-				continue
-			}
-			if err := tx.DeleteRoleAssignment(ctx, a.ID); err != nil {
-				return fmt.Errorf("delete role assignment: %w", err)
-			}
-			d, err := describeAssignment(ctx, tx, may.dir, a)
-			if err != nil {
-				return err
-			}
-			if err := tx.Append(ctx, d.event(access.RoleUnassigned, may)); err != nil {
-				return err
-			}
+		if err := unassignWithin(ctx, tx, may, group.scope()); err != nil {
+			return err
 		}
 		if err := tx.DeleteResourceGroup(ctx, group.subscription.ID, group.group.Name); err != nil {
 			return fmt.Errorf("delete resource group: %w", err)
@@ -183,6 +167,31 @@ func (e *Engine) DeleteResourceGroup(ctx context.Context, c Caller, ref string) 
 			Scope: group.scope(), Action: rbac.ResourceGroupsDelete, Details: map[string]string{"name": group.group.Name},
 		})
 	})
+}
+
+// unassignWithin takes away the roles that are assigned at a scope which is deleted, and below it: whatever is called so later is
+// another thing.
+func unassignWithin(ctx context.Context, tx Tx, may rights, scope access.ResourceID) error {
+	data, err := tx.Directory(ctx)
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	for _, a := range data.Assignments {
+		if !a.Scope.Within(scope) {
+			continue
+		}
+		if err := tx.DeleteRoleAssignment(ctx, a.ID); err != nil {
+			return fmt.Errorf("delete role assignment: %w", err)
+		}
+		d, err := describeAssignment(ctx, tx, may.dir, a)
+		if err != nil {
+			return err
+		}
+		if err := tx.Append(ctx, d.event(access.RoleUnassigned, may)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // groupEmpty refuses where something lies in a resource group, with the first things that do.

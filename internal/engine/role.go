@@ -113,6 +113,9 @@ func assignRole(ctx context.Context, tx Tx, may rights, in AssignInput) (d Assig
 	if err := may.require(rbac.RoleAssignmentsWrite, scope); err != nil {
 		return d, err
 	}
+	if err := scopeExists(ctx, tx, scope); err != nil {
+		return d, err
+	}
 	tenant := may.tenantOf(scope)
 	if d.Principal, err = findAny(ctx, tx, c.Tenant, in.Principal); err != nil {
 		return d, err

@@ -221,6 +221,33 @@ func TestReportsMoveGrants(t *testing.T) {
 	}
 }
 
+// TestAnAgentsClockEndsAGrant has an agent say that a grant is over before the server's clock is at its end: agents count from
+// the earliest instant. Long before, that is no end, and what should be open is opened again.
+func TestAnAgentsClockEndsAGrant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	w.guard("web-1")
+	g := must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
+	say := func(s access.GrantStatus) access.Grant {
+		w.report(host.Agent.ID, access.Report{Revision: 1, Observations: []access.Observation{{Grant: g.ID, Status: s}}})
+		return w.grant(g.ID)
+	}
+	w.clock.advance(time.Hour - access.EarlyEnd - time.Second)
+	say(access.StatusOpen)
+	if got := say(access.StatusClosed); got.State != access.GrantOpening {
+		t.Errorf("closed long before its end, it became %s, want opening", got.State)
+	}
+	w.clock.advance(time.Second)
+	if got := say(access.StatusClosed); got.State != access.GrantOpening {
+		t.Errorf("what is not open yet became %s", got.State)
+	}
+	say(access.StatusOpen)
+	if got := say(access.StatusClosed); got.State != access.GrantExpired || !got.EndedAt.Equal(w.clock.now()) || !got.ClosedAt.Equal(w.clock.now()) {
+		t.Errorf("over by its agent's clock, it became %s, ended at %v and closed at %v", got.State, got.EndedAt, got.ClosedAt)
+	}
+}
+
 func TestConditionOfAnAgent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -206,9 +206,9 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 			err = step(next.Opened(in.actor, missing, in.now))
 		}
 	case access.StatusClosed:
-		if !g.State.Ended() && over {
+		if early := g.State == access.GrantActive && !g.End.After(in.now.Add(access.EarlyEnd)); !g.State.Ended() && (over || early) {
 			quiet = false
-			err = step(next.Expire(in.now))
+			err = step(next.IsOver(in.now))
 		}
 		switch {
 		case err != nil:

@@ -180,7 +180,21 @@ func (g Grant) Failed(by Actor, detail string, now time.Time) (Grant, []Event, e
 
 // Expire ends it by time, at its end however late that was noticed; it fails with a conflict before its end.
 func (g Grant) Expire(now time.Time) (Grant, []Event, error) {
-	if now.Before(g.End) {
+	return g.expire(g.End, now)
+}
+
+// EarlyEnd is how long before its end by the server's clock an enforcer may say that the time of a grant is over. It counts
+// from the earliest instant at which it can have been told what remains, and so ends early by up to a journey of the network.
+const EarlyEnd = 5 * time.Second
+
+// IsOver records that an enforcer which counts for itself saw it gone since its time is over, at most EarlyEnd before its
+// end; it fails with a conflict before that.
+func (g Grant) IsOver(now time.Time) (Grant, []Event, error) {
+	return g.expire(g.End.Add(-EarlyEnd), now)
+}
+
+func (g Grant) expire(from, now time.Time) (Grant, []Event, error) {
+	if now.Before(from) {
 		return g, nil, Fault(KindConflict, "notDue", "grant %s ends at %s", g.ID, g.End.UTC().Format(time.RFC3339))
 	}
 	return g.move(GrantExpired, GrantDidExpire, System(), "its time was over", now)

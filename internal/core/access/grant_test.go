@@ -45,6 +45,7 @@ func steps() []step {
 			return g.Failed(by, "no room", now)
 		}, access.GrantFailed},
 		{"expire", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Expire(now) }, access.GrantExpired},
+		{"over", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.IsOver(now) }, access.GrantExpired},
 		{"revoke", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) {
 			return g.Revoke(by, "done", now)
 		}, access.GrantRevoked},
@@ -66,7 +67,7 @@ func TestGrantKeepsItsInvariants(t *testing.T) {
 		now := noon()
 		r := access.Request{ID: "r", Requester: "ann", Items: []access.Item{{
 			Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
-			Sources: prefixes("192.0.2.1/32"), Duration: time.Duration(rapid.IntRange(1, 8).Draw(t, "seconds")) * time.Second,
+			Sources: prefixes("192.0.2.1/32"), Duration: time.Duration(rapid.IntRange(1, 8).Draw(t, "seconds")) * 2 * time.Second,
 		}}}
 		if ahead := rapid.IntRange(0, 4).Draw(t, "start"); ahead > 0 {
 			r.Start = now.Add(time.Duration(ahead) * time.Second)
@@ -120,10 +121,10 @@ func checkStep(t *rapid.T, s step, was, is access.Grant, events []access.Event, 
 	if was.State.Ended() && s.name != "closed" {
 		t.Fatalf("%s is possible for a grant that is %s", s.name, was.State)
 	}
-	if now.Before(was.End) && s.name == "expire" || now.Before(was.Start) && s.to != "" && !s.to.Ended() {
+	if now.Before(was.End) && s.name == "expire" || now.Before(was.End.Add(-access.EarlyEnd)) && s.name == "over" || now.Before(was.Start) && s.to != "" && !s.to.Ended() {
 		t.Fatalf("%s is possible at %v, too early for %v/%v", s.name, now, was.Start, was.End)
 	}
-	if !now.Before(was.End) && s.name != "expire" && s.name != "closed" && s.name != "begin" {
+	if !now.Before(was.End) && s.to != access.GrantExpired && s.name != "closed" && s.name != "begin" {
 		t.Fatalf("%s is possible at %v, after the end %v", s.name, now, was.End)
 	}
 }

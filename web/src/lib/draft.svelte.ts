@@ -3,6 +3,7 @@ import { time } from "./live.svelte";
 import { confirmed } from "./passkey";
 import { Picks } from "./picks.svelte";
 import { rhythms, rule, typed, windows, type Rhythm } from "./series";
+import { still } from "./still";
 import { unique } from "./text";
 import { zone } from "./zone.svelte";
 
@@ -106,6 +107,7 @@ export class Draft {
           return { ...of, error: f.reasons[0] ? sentence(f.reasons[0].message) : f.message };
         }
       }));
+      await still();
       if (!stale) this.answers = all;
     }, this.answers.length ? 300 : 50);
     return () => { stale = true; clearTimeout(timer); };

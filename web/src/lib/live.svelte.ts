@@ -1,5 +1,6 @@
 import { failure, type Failure } from "./api";
 import { changes } from "./changes.svelte";
+import { still } from "./still";
 
 /** now is the present second, for countdowns. */
 class Clock {
@@ -44,6 +45,7 @@ export class Live<T> {
     const turn = this.#turn;
     try {
       const value = await this.#load();
+      if (this.value !== undefined) await still();
       if (turn === this.#turn) { this.value = value; this.problem = undefined; }
     } catch (thrown) {
       if (turn === this.#turn) this.problem = failure(thrown);

@@ -145,6 +145,9 @@ func spend(dir string, guarded access.DesiredState, in GlassConfig, now reading)
 	if !ok {
 		return use, "", errors.New("say from where, as an address or a prefix")
 	}
+	if why := access.NoSource(source); why != "" {
+		return use, "", errors.New(why)
+	}
 	err = glass(dir, func(s *glassState) (bool, error) {
 		var code glassCode
 		for _, c := range s.Codes {

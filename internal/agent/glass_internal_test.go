@@ -36,6 +36,7 @@ func TestGlass(t *testing.T) {
 		"no reason":       func(in *GlassConfig) { in.Reason = " " },
 		"no time":         func(in *GlassConfig) { in.For = 0 },
 		"no source":       func(in *GlassConfig) { in.Source = netip.Prefix{} },
+		"multicast":       func(in *GlassConfig) { in.Source = netip.MustParsePrefix("224.0.0.1/32") },
 	} {
 		wrong := in
 		change(&wrong)

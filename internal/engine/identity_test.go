@@ -153,6 +153,8 @@ func TestNetworks(t *testing.T) {
 	entry.Ports[0].Networks = []string{"office"}
 	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy")
+	_, err = w.SetNetwork(w.ctx, w.admin, "Office", prefixes("203.0.113.0/24", "ff00::/8"))
+	wantCode(t, err, access.KindInvalid, "malformedPrefix")
 	must(w.SetNetwork(w.ctx, w.admin, "Office", prefixes("2001:db8::/48", "203.0.113.0/24", "203.0.113.0/24")))(t)
 	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil))(t)
 

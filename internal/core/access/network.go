@@ -61,6 +61,9 @@ func CheckNetwork(name string, prefixes []netip.Prefix) ([]netip.Prefix, error) 
 		if !p.IsValid() || p.Addr().Zone() != "" || p.Addr().Is4In6() {
 			return nil, Fault(KindInvalid, "malformedPrefix", "network %s has a prefix that is not one", name)
 		}
+		if why := NoSource(p.Masked()); why != "" {
+			return nil, Fault(KindInvalid, "malformedPrefix", "network %s: %s", name, why)
+		}
 		clean = append(clean, p.Masked())
 	}
 	slices.SortFunc(clean, netip.Prefix.Compare)

@@ -125,6 +125,27 @@ func unmapped(p netip.Prefix) netip.Prefix {
 	return p
 }
 
+// NoSource says why nothing can come from any address of a canonical prefix, and is empty where something may. Addresses of the
+// loopback interface are no such: they are what a server sees of whoever uses it on its own host, and an opening for them lets
+// nobody in.
+func NoSource(p netip.Prefix) string {
+	for _, none := range []struct {
+		addresses netip.Prefix
+		what      string
+	}{
+		{netip.PrefixFrom(netip.IPv4Unspecified(), 8), "stands for no address: anywhere is 0.0.0.0/0"},
+		{netip.PrefixFrom(netip.IPv6Unspecified(), 128), "stands for no address: anywhere is ::/0"},
+		{netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 4), "is multicast, from which nothing is sent"},
+		{netip.PrefixFrom(netip.AddrFrom16([16]byte{0xff}), 8), "is multicast, from which nothing is sent"},
+		{SingleAddress(netip.AddrFrom4([4]byte{255, 255, 255, 255})), "is broadcast, from which nothing is sent"},
+	} {
+		if PrefixWithin(p, none.addresses) {
+			return "source " + p.String() + " " + none.what
+		}
+	}
+	return ""
+}
+
 // PrefixWithin tells whether every address of inner lies in outer. Both must be canonical.
 func PrefixWithin(inner, outer netip.Prefix) bool {
 	return outer.IsValid() && inner.IsValid() && outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
@@ -89,6 +91,46 @@ func TestPrefixWithin(t *testing.T) {
 	}
 	if access.PrefixWithin(netip.Prefix{}, netip.MustParsePrefix("0.0.0.0/0")) || access.PrefixWithin(netip.MustParsePrefix("0.0.0.0/0"), netip.Prefix{}) {
 		t.Error("an invalid prefix lies within another, or holds one")
+	}
+}
+
+// TestNoSource compares with what netip knows of each of the addresses of a prefix.
+func TestNoSource(t *testing.T) {
+	t.Parallel()
+	none := func(a netip.Addr) bool {
+		return a.IsMulticast() || a.IsUnspecified() || a.Is4() && (a.As4()[0] == 0 || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		raw := rapid.SliceOfN(rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte{0, 1, 127, 224, 239, 240, 255, 0xfe})), 4, 4).Draw(t, "first bytes")
+		if rapid.Bool().Draw(t, "IPv6") {
+			raw = append(raw, rapid.SliceOfN(rapid.SampledFrom([]byte{0, 0, 0, 1, 0xff}), 12, 12).Draw(t, "last bytes")...)
+		}
+		address, _ := netip.AddrFromSlice(raw)
+		p, ok := access.CanonicalPrefix(netip.PrefixFrom(address, rapid.IntRange(0, address.BitLen()).Draw(t, "length")))
+		if !ok {
+			t.Skip("not canonical")
+		}
+		last := p.Addr().AsSlice()
+		for bit := p.Bits(); bit < len(last)*8; bit++ {
+			last[bit/8] |= 0x80 >> (bit % 8)
+		}
+		end, _ := netip.AddrFromSlice(last)
+		if bit := p.Bits(); bit < len(last)*8 {
+			last[bit/8] &^= 0x80 >> (bit % 8)
+		}
+		half, _ := netip.AddrFromSlice(last) // the end of the first half
+		want := none(p.Addr()) && none(half) && none(end) && (!p.Contains(end.Prev()) || none(end.Prev()))
+		if got := access.NoSource(p) != ""; got != want {
+			t.Fatalf("%s: %v, want %v", p, got, want)
+		}
+	})
+	for text, usable := range map[string]bool{
+		"0.0.0.0/0": true, "::/0": true, "128.0.0.0/1": true, "127.0.0.1/32": true, "::1/128": true, "169.254.0.0/16": true, "fe80::/10": true,
+		"0.0.0.0/8": false, "0.0.0.0/32": false, "::/128": false, "224.0.0.0/4": false, "239.1.2.3/32": false, "ff02::1/128": false, "255.255.255.255/32": false,
+	} {
+		if why := access.NoSource(netip.MustParsePrefix(text)); (why == "") != usable {
+			t.Errorf("%s: %q", text, why)
+		}
 	}
 }
 

@@ -133,7 +133,7 @@ func canonical(s netip.Prefix) (c netip.Prefix, why string) {
 	case c.Addr() != s.Addr().Unmap():
 		return c, fmt.Sprintf("source %s has bits behind its length; its prefix is %s", s, c)
 	}
-	return c, ""
+	return c, access.NoSource(c)
 }
 
 // duplicates refuses rules for the same ports, protocol and sources as one before.

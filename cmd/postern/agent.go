@@ -51,24 +51,22 @@ func (a *app) agentEnrollCommand(config *agent.Config) *cobra.Command {
 token". The private key is made here and stays here. Whether the agent guards this host or is the gateway to others
 is in the token.
 
-The token comes from the file of --token-file ("-" is the standard input), from the environment in POSTERN_ENROLLMENT_TOKEN,
-or is asked for. In --token every user of this host can read it in the list of processes, and whoever enrolls first is the
+The token comes from the file of --token-file ("-" is standard input), from POSTERN_ENROLLMENT_TOKEN in the environment, or is
+asked for, and never from a command line: every user of this host could read it there, and whoever enrolls first is the
 machine.`,
 		Example: "  postern agent enroll --server https://postern.example:8443 --ca ca.pem\n" +
-			"  postern agent enroll --server https://postern.example:8443 --token-file token --ca-fingerprint SHA256:9f2c… --name web-1",
+			"  postern agent enroll --server https://postern.example:8443 --token-file token --ca-fingerprint SHA256:9f2c… --name web-1\n" +
+			"  postern agent enroll --server https://postern.example:8443 --token-file - --ca ca.pem < token",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if in.Server == "" {
 				return usage(c, "--server is needed, and a token; an administrator makes one with: postern machine token")
 			}
-			if err := oneOf(c, "token", "token-file"); err != nil {
-				return err
-			}
 			if err := oneOf(c, "ca", "ca-fingerprint"); err != nil {
 				return err
 			}
-			if in.Token == "" && tokenFile == "" {
-				in.Token = os.Getenv("POSTERN_ENROLLMENT_TOKEN")
+			if tokenFile == "" {
+				in.Token = a.getenv("POSTERN_ENROLLMENT_TOKEN")
 			}
 			if in.Token == "" {
 				var err error
@@ -101,8 +99,7 @@ machine.`,
 	}
 	f := c.Flags()
 	f.StringVar(&in.Server, "server", "", "the server, such as https://postern.example:8443")
-	f.StringVar(&tokenFile, "token-file", "", "file with the enrollment token; - is the standard input")
-	f.StringVar(&in.Token, "token", "", "the enrollment token, where every user of this host may read it")
+	secretFlag(c, &tokenFile, "token", "the enrollment token")
 	f.StringVar(&ca, "ca", "", "file with the server's CA certificate; without it the system's CAs count")
 	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, which is then fetched and compared")
 	f.StringVar(&in.Name, "name", "", "name of this machine, where the token names none (default the host's name)")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ later they are good for nothing. Each use leaves a review with whoever issued th
 			for _, code := range issued.Codes {
 				a.line("%s", code)
 			}
-			a.say("On %s: postern agent break-glass --code CODE --port 22 --from ADDRESS --for 30m --reason TEXT", issued.Machine)
+			a.say("On %s, which asks for a code: postern agent break-glass --port 22 --from ADDRESS --for 30m --reason TEXT", issued.Machine)
 			return nil
 		},
 	}
@@ -108,19 +109,22 @@ once; one that is out of reach goes on taking them, and what it opens is recorde
 
 func (a *app) agentBreakGlassCommand(config *agent.Config) *cobra.Command {
 	var in agent.GlassConfig
-	var from, length, protocol string
+	var codeFile, from, length, protocol string
 	c := &cobra.Command{
-		Use:   "break-glass --code CODE --port PORT --from PREFIX --for TIME --reason TEXT",
+		Use:   "break-glass --port PORT --from PREFIX --for TIME --reason TEXT",
 		Short: "Open a port of this host with a code, while the server is out of reach",
 		Long: `Open a port of this host with a code that an administrator issued beforehand with postern break-glass issue, while the
 server is out of reach. The code is good once; it is written down as used before anything opens. The opening ends by itself,
 at the latest after what the policy allowed for emergencies, else an hour. Everybody on this host is told, and the server is
-as soon as it is back. It works also when the agent does not run.`,
-		Example: "  sudo postern agent break-glass --code ABCDE-FGHIJ-… --port 22 --from 203.0.113.7 --for 30m --reason \"site down, server unreachable\"",
-		Args:    takes(0, 0),
+as soon as it is back. It works also when the agent does not run.
+
+The code is asked for, and is not shown while it is typed. --code-file reads it from a file instead; - is standard input.`,
+		Example: "  sudo postern agent break-glass --port 22 --from 203.0.113.7 --for 30m --reason \"site down, server unreachable\"\n" +
+			"  sudo postern agent break-glass --code-file code --port 22 --from 203.0.113.7 --reason \"site down, server unreachable\"",
+		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if in.Code == "" || from == "" {
-				return usage(c, "--code, --port, --from and --reason are needed")
+			if from == "" || in.Reason == "" {
+				return usage(c, "--from and --reason are needed")
 			}
 			var err error
 			if in.Source, err = access.ParsePrefix(from); err != nil {
@@ -130,6 +134,9 @@ as soon as it is back. It works also when the agent does not run.`,
 				return usage(c, "--for: %s", err)
 			}
 			in.Protocol = access.Protocol(protocol)
+			if in.Code, err = a.password(c, bufio.NewReader(a.in), "Code: ", codeFile, "--code-file"); err != nil {
+				return err
+			}
 			config.Version, config.Log = version(), a.agentLog()
 			opened, err := agent.BreakGlass(c.Context(), *config, in)
 			if err != nil {
@@ -143,7 +150,7 @@ as soon as it is back. It works also when the agent does not run.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&in.Code, "code", "", "the code")
+	secretFlag(c, &codeFile, "code", "the code")
 	f.StringVar(&in.Machine, "machine", "", "on a gateway: the machine to open")
 	f.Uint16Var(&in.Port, "port", 22, "the port to open")
 	f.StringVar(&protocol, "protocol", "tcp", "tcp or udp")

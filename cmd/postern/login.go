@@ -115,7 +115,7 @@ file that keeps it).`,
 	f.StringVar(&tenant, "tenant", "", "your tenant, with --oidc (default: the one that runs the server)")
 	f.BoolVar(&byPasskey, "passkey", false, "sign in with a passkey, in a browser on this machine")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
-	f.StringVar(&newPasswordFile, "new-password-file", "", "file whose first line is the new password; needed with a one-time password")
+	f.StringVar(&newPasswordFile, "new-password-file", "", "file whose first line is the new password; - is standard input; needed with a one-time password")
 	return c
 }
 

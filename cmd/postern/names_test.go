@@ -111,15 +111,38 @@ func literals(t *testing.T, path string) map[int]string {
 // or flag of postern it names is there.
 func TestNamedCommandsExist(t *testing.T) {
 	t.Parallel()
-	root, top := tree(), filepath.Join("..", "..")
+	root := tree()
 	all := map[string]bool{}
 	everyFlag(root, all)
-	looked := 0
 	complain := func(path string, line int, missing []string) {
 		for _, what := range missing {
-			t.Errorf("%s:%d names %q, which there is not", strings.TrimPrefix(path, top+"/"), line, what)
+			t.Errorf("%s:%d names %q, which there is not", path, line, what)
 		}
 	}
+	everyText(t, func(path string, line int, text string) {
+		if !strings.HasSuffix(path, ".go") {
+			complain(path, line, wrong(root, text))
+			return
+		}
+		if !strings.HasPrefix(path, "cmd/") {
+			text = "… " + text // what begins with the name is there a sentence about the program, or the name of a key
+		}
+		complain(path, line, wrong(root, text))
+		// An error that tells of a flag has no command beside it: somebody's flag it must be.
+		if strings.HasPrefix(path, "internal/engine/") || strings.HasPrefix(path, "internal/core/") || strings.HasPrefix(path, "internal/httpapi/") {
+			for _, flag := range flags.FindAllStringSubmatch(text, -1) {
+				if !all[flag[1]] {
+					complain(path, line, []string{"--" + flag[1]})
+				}
+			}
+		}
+	})
+}
+
+// everyText gives every text that people get to see, of the program, the portal and the manual: a line of it, or a literal of Go.
+func everyText(t *testing.T, do func(path string, line int, text string)) {
+	t.Helper()
+	top, looked := filepath.Join("..", ".."), 0
 	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -130,21 +153,11 @@ func TestNamedCommandsExist(t *testing.T) {
 			}
 			return nil
 		}
+		name := strings.TrimPrefix(path, top+"/")
 		switch ext := filepath.Ext(path); {
 		case ext == ".go" && !strings.HasSuffix(path, "_test.go"):
 			for line, text := range literals(t, path) {
-				if !strings.Contains(path, "/cmd/") {
-					text = "… " + text // what begins with the name is there a sentence about the program, or the name of a key
-				}
-				complain(path, line, wrong(root, text))
-				// An error that tells of a flag has no command beside it: somebody's flag it must be.
-				if strings.Contains(path, "/internal/engine/") || strings.Contains(path, "/internal/core/") || strings.Contains(path, "/internal/httpapi/") {
-					for _, flag := range flags.FindAllStringSubmatch(text, -1) {
-						if !all[flag[1]] {
-							complain(path, line, []string{"--" + flag[1]})
-						}
-					}
-				}
+				do(name, line, text)
 				looked++
 			}
 		case ext == ".md" || ext == ".svelte" || ext == ".html" || ext == ".service" || d.Name() == "agent.sh":
@@ -153,7 +166,7 @@ func TestNamedCommandsExist(t *testing.T) {
 				return err
 			}
 			for i, line := range strings.Split(string(text), "\n") {
-				complain(path, i+1, wrong(root, line))
+				do(name, i+1, line)
 			}
 			looked++
 		}

@@ -172,7 +172,7 @@ func (a *app) spSecretListCommand() *cobra.Command {
 
 func (a *app) spSecretDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "delete NAME SECRET",
+		Use:     "delete NAME ID",
 		Short:   "Take a secret or certificate away",
 		Long:    "Take a secret or certificate away, by its id. What the program does with a token that came from it ends at once.",
 		Example: "  postern sp secret delete deploy 019a5b7e-3c1f-7d2a-9b44-6f2f0d8c1e35",

@@ -51,8 +51,11 @@ func (s *story) enrol(ctx context.Context) (string, string, error) {
 
 // enrolWith enrols the machine with a token, and starts its agent.
 func (s *story) enrolWith(token string) error {
+	if err := os.WriteFile(s.path("token"), []byte(token), 0o600); err != nil {
+		return err
+	}
 	enrolled, err := start(s.machine, s.path("enroll.log"), s.options.Program, "agent", "enroll", "--server", "https://"+serverAddress,
-		"--token", token, "--ca", s.path("data/ca.pem"), "--state", s.path("state"))
+		"--token-file", s.path("token"), "--ca", s.path("data/ca.pem"), "--state", s.path("state"))
 	if err != nil {
 		return err
 	}

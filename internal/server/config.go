@@ -142,6 +142,19 @@ func setDatabase(c *Config, text string) error {
 	return nil
 }
 
+// noPassword refuses an address with a password in it, in either of the places where PostgreSQL's addresses have one.
+func noPassword(address string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return errors.New("is not an address; write postgres://USER@HOST/DATABASE")
+	}
+	_, within := u.User.Password()
+	if q := u.Query(); within || q.Has("password") || q.Has("sslpassword") {
+		return errors.New("has a password, which every user of this host can read on a command line: write the address to a file, name it with --database-file, and change the password")
+	}
+	return nil
+}
+
 func setDatabaseFile(c *Config, text string) error {
 	if text == "" {
 		return nil

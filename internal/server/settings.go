@@ -20,6 +20,7 @@ type Setting struct {
 
 	set  func(*Config, string) error
 	node func(*Config, *yaml.Node) error // reads the file's value instead, where that is more than plain values; else nil
+	open func(string) error              // refuses what may not stand on a command line, which every user of the host reads; else nil
 }
 
 // Settings gives every key there is, in the order of the manual.
@@ -34,7 +35,7 @@ func Settings() []Setting {
 			Doc: "host:port that the API listens at, TLS only",
 		},
 		{
-			Key: "database", Env: "POSTERN_DATABASE", Flag: "database", set: setDatabase,
+			Key: "database", Env: "POSTERN_DATABASE", Flag: "database", set: setDatabase, open: noPassword,
 			Doc: "postgres://USER@HOST/DATABASE; without it SQLite in the data folder",
 		},
 		{
@@ -171,10 +172,16 @@ func Load(file string, getenv func(string) string, flags map[string]string) (Con
 		}
 	}
 	for _, s := range Settings() {
-		if text, ok := flags[s.Flag]; ok {
-			if err := s.set(&c, text); err != nil {
-				return c, &KeyError{Key: s.Key, From: "--" + s.Flag, Err: err}
-			}
+		text, ok := flags[s.Flag]
+		if !ok {
+			continue
+		}
+		err := s.set(&c, text)
+		if err == nil && s.open != nil {
+			err = s.open(text)
+		}
+		if err != nil {
+			return c, &KeyError{Key: s.Key, From: "--" + s.Flag, Err: err}
 		}
 	}
 	if c.Data == "" {

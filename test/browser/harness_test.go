@@ -132,7 +132,8 @@ func (w *world) enroll(name, state string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	enrol := exec.Command(program, "agent", "enroll", "--server", "https://"+w.address, "--token", token.Token, "--ca", w.path("data/ca.pem"), "--state", state)
+	enrol := exec.Command(program, "agent", "enroll", "--server", "https://"+w.address, "--token-file", "-", "--ca", w.path("data/ca.pem"), "--state", state)
+	enrol.Stdin = strings.NewReader(token.Token)
 	var said bytes.Buffer
 	enrol.Stdout, enrol.Stderr = &said, &said
 	if err := w.net.Gateway.Start(enrol); err != nil {

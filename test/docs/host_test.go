@@ -126,7 +126,7 @@ func TestBreakGlassWithoutTheServer(t *testing.T) {
 	l.welcome(must("server", "echo POSTERN_NAMES=postern.example > /etc/default/postern-server\nsystemctl start postern-server\njournalctl -u postern-server"))
 	must("person", "postern login --server https://postern.example:8443 --ca-fingerprint FINGERPRINT --user admin\n")
 	l.token(must("person", "postern machine token web-1"))
-	must("machine", "postern agent enroll --server https://postern.example:8443 --token TOKEN --ca-fingerprint FINGERPRINT\nsystemctl start postern-agent")
+	must("machine", "postern agent enroll --server https://postern.example:8443 --token-file - --ca-fingerprint FINGERPRINT <<<TOKEN\nsystemctl start postern-agent")
 	must("person", "postern policy set web-1 --port 22")
 	l.eventually("the port is closed", func() bool { return !l.reaches(port) })
 	revisions := func() (reported, desired string) {

@@ -213,7 +213,11 @@ func (w *world) enrol(in *nettest.Namespace, name, mode, state string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := launch(w.t, in, w.path("enroll.log"), "agent", "enroll", "--server", "https://"+w.address, "--token", token.Token,
+	file := filepath.Join(w.t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(token.Token), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	p := launch(w.t, in, w.path("enroll.log"), "agent", "enroll", "--server", "https://"+w.address, "--token-file", file,
 		"--ca", w.path("data/ca.pem"), "--state", w.path(state))
 	<-p.done
 	if p.cmd.ProcessState.ExitCode() != 0 {

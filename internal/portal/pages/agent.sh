@@ -9,9 +9,9 @@
 # With POSTERN_ROOT set, everything goes below that folder and nothing is started, as for an image.
 set -eu
 
-[ $# -eq 2 ] || [ $# -eq 3 ] || { echo "usage: sh $0 SERVER CA, with the token on the standard input" >&2; exit 2; }
-server=$1 ca=$2 token=${3:-}
-[ -n "$token" ] || read -r token || { echo "postern: there is no token on the standard input" >&2; exit 2; }
+[ $# -eq 2 ] || { echo "usage: sh $0 SERVER CA, with the token on the standard input" >&2; exit 2; }
+server=$1 ca=$2
+read -r token && [ -n "$token" ] || { echo "postern: there is no token on the standard input" >&2; exit 2; }
 root=${POSTERN_ROOT:-}
 
 fail() { echo "postern: $1" >&2; exit 1; }

@@ -302,17 +302,17 @@ func (w *work) saveEligible(ctx context.Context, a app.Application, given []app.
 			ID: access.EligibilityID(uuid.NewString()), Tenant: a.Tenant, Principal: one.Principal, Role: one.Role, Scope: a.Managed, Max: one.Longest,
 			Approval: a.Settings.Rule(), Origin: a.Resource, CreatedBy: a.UpdatedBy, CreatedAt: w.now, UpdatedAt: w.now, Revision: 1,
 		}
-		var was int64
+		var was access.Eligibility
 		if i := slices.IndexFunc(have, func(e access.Eligibility) bool { return e.Principal == one.Principal && e.Role == one.Role }); i >= 0 {
 			old := have[i]
 			have = slices.Delete(have, i, i+1)
 			if old.Max == next.Max && fmt.Sprint(old.Approval) == fmt.Sprint(next.Approval) {
 				continue
 			}
-			was = old.Revision
-			next.ID, next.CreatedBy, next.CreatedAt, next.Revision = old.ID, old.CreatedBy, old.CreatedAt, was+1
+			was = old
+			next.ID, next.CreatedBy, next.CreatedAt, next.Revision = old.ID, old.CreatedBy, old.CreatedAt, old.Revision+1
 		}
-		if err := w.saveEligibility(ctx, next, was, by); err != nil {
+		if err := w.saveEligibility(ctx, was, next, by); err != nil {
 			return err
 		}
 	}

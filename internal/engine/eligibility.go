@@ -189,7 +189,7 @@ func (e *Engine) writeEligibility(ctx context.Context, tx Tx, may rights, in Eli
 		}
 	}
 	w := e.newWork(tx, may.now)
-	if err := w.saveEligibility(ctx, next, in.Was, may.actor(next.Tenant)); err != nil {
+	if err := w.saveEligibility(ctx, was.Eligibility, next, may.actor(next.Tenant)); err != nil {
 		return d, err
 	}
 	if in.Was != 0 && laterEnd(was.Eligibility.End, next.End) {

@@ -7,16 +7,18 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// saveEligibility saves an eligibility over revision was. What is in force by it and longer than it allows now is revoked.
-func (w *work) saveEligibility(ctx context.Context, e access.Eligibility, was int64, by access.Actor) error {
-	if err := w.tx.SaveEligibility(ctx, e, was); err != nil {
+// saveEligibility saves an eligibility over was, the zero one where it is new, and remembers who loosened it. What is in force by it and longer than it allows now is revoked.
+func (w *work) saveEligibility(ctx context.Context, was, e access.Eligibility, by access.Actor) error {
+	e.Loosened = e.Terms().Remember(was.Terms(), by.ID, policy.LoosenedEligibility(was, e), w.now).Loosened
+	if err := w.tx.SaveEligibility(ctx, e, was.Revision); err != nil {
 		return fmt.Errorf("save eligibility: %w", err)
 	}
 	w.event(eligibilityEvent(access.EligibilityWritten, e, by))
-	if was == 0 {
+	if was.Revision == 0 {
 		return nil
 	}
 	return w.revokeBy(ctx, e.ID, by, func(g access.Grant) (string, bool) {

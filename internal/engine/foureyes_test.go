@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/alert"
 	"github.com/postern-dev/postern/internal/engine"
@@ -69,6 +71,60 @@ func TestWhoLoosensAPolicyAndUsesItIsSeen(t *testing.T) {
 			w.clock.advance(c.after)
 			must(w.Submit(w.ctx, people[c.by], ssh("web-1", time.Hour)))(t)
 			if got := w.loosenedUses(); got != c.want {
+				t.Errorf("%d alerts, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// TestWhoLoosensAnEligibilityAndUsesItIsSeen holds the same for roles: whoever may say who is eligible, and under which rule, does not
+// become eligible by their own hand unseen.
+func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
+	t.Parallel()
+	guarded := func(v *vendor) engine.EligibilityDetail {
+		return v.eligible(func(in *engine.EligibilityInput) { in.Principal, in.Approval = "vic", v.opsDecide() })
+	}
+	change := func(v *vendor, d engine.EligibilityDetail, change func(*engine.EligibilityInput)) {
+		e := d.Eligibility
+		in := engine.EligibilityInput{ID: e.ID, Was: e.Revision, Max: e.Max, Approval: e.Approval, Start: e.Start, End: e.End}
+		change(&in)
+		must(v.WriteEligibility(v.ctx, v.vic, in))(t)
+	}
+	automatic := func(in *engine.EligibilityInput) { in.Approval = access.Rule{} }
+	for name, c := range map[string]struct {
+		loosen func(v *vendor)
+		after  time.Duration
+		want   int
+	}{
+		"in place": {func(v *vendor) { change(v, guarded(v), automatic) }, time.Minute, 1},
+		"longer": {func(v *vendor) {
+			change(v, v.eligible(func(in *engine.EligibilityInput) { in.Principal = "vic" }), func(in *engine.EligibilityInput) { in.Max = 5 * time.Hour })
+		}, time.Minute, 1},
+		"deleted and made anew": {func(v *vendor) {
+			if err := v.DeleteEligibility(v.ctx, v.vic, guarded(v).Eligibility.ID); err != nil {
+				t.Fatal(err)
+			}
+			must(v.WriteEligibility(v.ctx, v.vic, engine.EligibilityInput{Principal: "vic", Role: "Contributor", Scope: v.scope}))(t)
+		}, time.Minute, 1},
+		"by a change of roles": {func(v *vendor) {
+			must(v.ChangeRole(v.ctx, v.vic, engine.RoleChangeInput{
+				ID: access.RoleChangeID(uuid.NewString()), Of: access.OfEligibility, Kind: access.RoleChangeAssign, Principal: "vic", Role: "Contributor", Scope: v.scope,
+			}))(t)
+		}, time.Minute, 1},
+		"long ago":   {func(v *vendor) { change(v, guarded(v), automatic) }, access.LoosenedFor, 0},
+		"by another": {func(v *vendor) { v.eligible(func(in *engine.EligibilityInput) { in.Principal = "vic" }) }, time.Minute, 0},
+		"made shorter": {func(v *vendor) {
+			change(v, v.eligible(func(in *engine.EligibilityInput) { in.Principal = "vic" }), func(in *engine.EligibilityInput) { in.Max = 3 * time.Hour })
+		}, time.Minute, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVendor(t)
+			must(v.AssignRole(v.ctx, v.admin, engine.AssignInput{Principal: "vic", Role: "User Access Administrator", Scope: v.scope}))(t)
+			c.loosen(v)
+			v.clock.advance(c.after)
+			must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
+			if got := v.loosenedUses(); got != c.want {
 				t.Errorf("%d alerts, want %d", got, c.want)
 			}
 		})

@@ -201,7 +201,8 @@ func (e *Engine) approvalsOf(ctx context.Context, tx Tx, may rights, a *ask, ext
 	return found.approvals, nil
 }
 
-// loosenedUse gives an event for each machine whose policy was loosened lately by who asks for access to it.
+// loosenedUse gives an event for each machine whose policy, and for the scope of roles whose eligibility, was loosened lately by who
+// asks for access to it.
 func (d *deciding) loosenedUse(a ask) []access.Event {
 	var events []access.Event
 	for i, entry := range a.entries {

@@ -27,6 +27,7 @@ type termsRecord struct {
 	Approval       []caseRecord        `json:"approval,omitempty"`
 	PendingTimeout time.Duration       `json:"pendingTimeout,omitempty"`
 	Gap            time.Duration       `json:"gap,omitempty"`
+	Loosened       []looseningRecord   `json:"loosened,omitempty"`
 }
 
 func scanEligibility(row scanner) (e access.Eligibility, err error) {
@@ -34,7 +35,7 @@ func scanEligibility(row scanner) (e access.Eligibility, err error) {
 	err = row.Scan(&e.ID, &e.Tenant, &e.Principal, &e.Role, &e.Scope, timeColumn{&e.Start}, timeColumn{&e.End}, &e.Max, jsonColumn{&terms}, &e.Origin,
 		&e.CreatedBy, timeColumn{&e.CreatedAt}, timeColumn{&e.UpdatedAt}, &e.Revision)
 	e.Justification, e.Ticket = access.JustificationRule(terms.Justification), access.TicketRule(terms.Ticket)
-	e.PendingTimeout, e.Gap = terms.PendingTimeout, terms.Gap
+	e.PendingTimeout, e.Gap, e.Loosened = terms.PendingTimeout, terms.Gap, loosenings(terms.Loosened)
 	for _, c := range terms.Approval {
 		e.Approval.Cases = append(e.Approval.Cases, c.rule())
 	}
@@ -62,7 +63,7 @@ func (r *reader) Eligibilities(ctx context.Context, f engine.EligibilityFilter, 
 
 // SaveEligibility implements engine.EligibilityWriter.
 func (t *tx) SaveEligibility(ctx context.Context, e access.Eligibility, was int64) error {
-	terms := termsRecord{Justification: justificationRecord(e.Justification), Ticket: ticketRecord(e.Ticket), PendingTimeout: e.PendingTimeout, Gap: e.Gap}
+	terms := termsRecord{Justification: justificationRecord(e.Justification), Ticket: ticketRecord(e.Ticket), PendingTimeout: e.PendingTimeout, Gap: e.Gap, Loosened: looseningRecords(e.Loosened)}
 	for _, c := range e.Approval.Cases {
 		terms.Approval = append(terms.Approval, caseOf(c))
 	}

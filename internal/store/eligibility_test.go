@@ -21,7 +21,7 @@ func TestEligibilityRoundTrip(t *testing.T) {
 				Name: "c", When: "true", Denies: 2, StepUp: true, Hours: access.Hours{Zone: "UTC", From: 1, To: 2},
 				Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{f.user}}}, Timeout: time.Minute}},
 			}}},
-			PendingTimeout: time.Minute, Origin: "/subscriptions/X/apps/Shop", CreatedBy: f.user, CreatedAt: day(), UpdatedAt: day().Add(time.Second), Revision: 1,
+			PendingTimeout: time.Minute, Loosened: []access.Loosening{{By: f.user, At: day(), How: []string{"for 2h"}}}, Origin: "/subscriptions/X/apps/Shop", CreatedBy: f.user, CreatedAt: day(), UpdatedAt: day().Add(time.Second), Revision: 1,
 		}
 		bare := access.Eligibility{ID: "e-2", Tenant: tenantID, Principal: f.user, Role: rbac.Reader, Scope: "/", CreatedAt: day(), UpdatedAt: day(), Revision: 1}
 		revision := func() (n int64) {

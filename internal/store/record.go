@@ -137,16 +137,27 @@ type breakGlassRecord struct {
 	Max    time.Duration        `json:"max,omitempty"`
 }
 
+func looseningRecords(list []access.Loosening) (records []looseningRecord) {
+	for _, l := range list {
+		records = append(records, looseningRecord{By: l.By, At: micros(l.At), How: l.How})
+	}
+	return records
+}
+
+func loosenings(records []looseningRecord) (list []access.Loosening) {
+	for _, l := range records {
+		list = append(list, access.Loosening{By: l.By, At: instant(l.At), How: l.How})
+	}
+	return list
+}
+
 func guardOf(m access.MachinePolicy) guardRecord {
 	r := guardRecord{
 		Sessions: m.Sessions, WhenServerIsLost: m.WhenServerIsLost, Justification: justificationRecord(m.Justification), Ticket: ticketRecord(m.Ticket),
-		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout, Gap: m.Gap,
+		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout, Gap: m.Gap, Loosened: looseningRecords(m.Loosened),
 	}
 	for _, p := range m.Ports {
 		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
-	}
-	for _, l := range m.Loosened {
-		r.Loosened = append(r.Loosened, looseningRecord{By: l.By, At: micros(l.At), How: l.How})
 	}
 	for _, c := range m.Approval.Cases {
 		r.Approval = append(r.Approval, caseOf(c))
@@ -157,13 +168,10 @@ func guardOf(m access.MachinePolicy) guardRecord {
 func (r guardRecord) policy(machine access.MachineID, revision int64) access.MachinePolicy {
 	m := access.MachinePolicy{
 		Machine: machine, Revision: revision, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost, Justification: access.JustificationRule(r.Justification),
-		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout, Gap: r.Gap,
+		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout, Gap: r.Gap, Loosened: loosenings(r.Loosened),
 	}
 	for _, p := range r.Ports {
 		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
-	}
-	for _, l := range r.Loosened {
-		m.Loosened = append(m.Loosened, access.Loosening{By: l.By, At: instant(l.At), How: l.How})
 	}
 	for _, c := range r.Approval {
 		m.Approval.Cases = append(m.Approval.Cases, c.rule())

@@ -21,6 +21,7 @@ type Eligibility struct {
 	Approval       Rule          // who must agree; the zero rule approves by itself
 	PendingTimeout time.Duration // how long a request may wait for its decision; 0 means DefaultPending
 	Gap            time.Duration // activations of one person that lie less than it apart count as one; 0 means DefaultGap
+	Loosened       []Loosening   // who made it or loosened it lately
 	Origin         ResourceID    // the managed application that it belongs to; empty where it was given directly
 	CreatedBy      PrincipalID
 	CreatedAt      time.Time
@@ -35,7 +36,9 @@ func (e Eligibility) InForce(now time.Time) bool {
 
 // Terms gives what is asked of a request for the role, in the form in which a policy asks it for a machine.
 func (e Eligibility) Terms() MachinePolicy {
-	return MachinePolicy{Justification: e.Justification, Ticket: e.Ticket, Approval: e.Approval, PendingTimeout: e.PendingTimeout, Gap: e.Gap}
+	return MachinePolicy{
+		Justification: e.Justification, Ticket: e.Ticket, Approval: e.Approval, PendingTimeout: e.PendingTimeout, Gap: e.Gap, Loosened: e.Loosened,
+	}
 }
 
 // Role is what an item or a grant is of where it is no port: a role at a scope, by an eligibility.

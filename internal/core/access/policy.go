@@ -117,7 +117,7 @@ type MachinePolicy struct {
 	Gap              time.Duration // windows of one person that lie less than it apart count as one; 0 means DefaultGap
 }
 
-// Loosening says that somebody made what a policy says of a machine less strict.
+// Loosening says that somebody made what a policy says of a machine, or an eligibility, less strict.
 type Loosening struct {
 	By  PrincipalID
 	At  time.Time

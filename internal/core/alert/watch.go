@@ -64,7 +64,7 @@ func sightings(e access.Event) []sighting {
 		}
 		return nil
 	case access.PolicyExploited:
-		list := byActor(e, LoosenedUse, "the policy was loosened: "+e.Details["loosened"])
+		list := byActor(e, LoosenedUse, "loosened: "+e.Details["loosened"])
 		for i := range list {
 			list[i].subject.Scope, list[i].subject.Machine = e.Scope, e.Machine
 		}

@@ -44,6 +44,25 @@ func Loosened(was, next access.MachinePolicy) []string {
 	return how
 }
 
+// LoosenedEligibility is Loosened for an eligibility, of which the zero was says that there was none: who makes one allows what was
+// not allowed.
+func LoosenedEligibility(was, next access.Eligibility) []string {
+	if was.ID == "" {
+		return []string{"the eligibility was made"}
+	}
+	how := Loosened(was.Terms(), next.Terms())
+	if next.Max > was.Max {
+		how = append(how, "for "+duration(next.Max))
+	}
+	if !was.End.IsZero() && (next.End.IsZero() || next.End.After(was.End)) {
+		how = append(how, "for longer")
+	}
+	if next.Start.Before(was.Start) {
+		how = append(how, "from an earlier time")
+	}
+	return how
+}
+
 // allows reports whether everything that next allows, old allows.
 func allows(old, next access.PortRule) bool {
 	if !old.Ports.Covers(next.Ports) || !old.Protocol.Covers(next.Protocol) || next.Max > old.Max {

@@ -14,6 +14,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -153,7 +154,7 @@ func call(ctx context.Context, rt http.RoundTripper, u url.URL, in, out any) err
 		return fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 	}
 	if res.StatusCode/100 != 2 {
-		return problemOf(res.StatusCode, data)
+		return answered(res, data)
 	}
 	if out == nil {
 		return nil
@@ -162,6 +163,35 @@ func call(ctx context.Context, rt http.RoundTripper, u url.URL, in, out any) err
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	return nil
+}
+
+// answered is the error of an answer that is not what was asked for.
+func answered(res *http.Response, body []byte) error {
+	p := problemOf(res.StatusCode, body)
+	after, err := strconv.Atoi(res.Header.Get("Retry-After")) // a proxy may give a date, which our own pauses stand for
+	if err != nil || after <= 0 {
+		return p
+	}
+	return &later{error: p, after: time.Duration(min(after, maxRetryAfter)) * time.Second}
+}
+
+// later is the error of an answer that says when to come again.
+type later struct {
+	error
+
+	after time.Duration
+}
+
+func (l *later) Unwrap() error { return l.error }
+
+const maxRetryAfter = 300 // seconds; what is longer is not taken at its word
+
+// afterAsked gives a pause that is no shorter than the server asks for.
+func afterAsked(err error, pause time.Duration) time.Duration {
+	if l, ok := errors.AsType[*later](err); ok && l.after > pause {
+		return jitter(l.after, l.after+l.after/4) // not all of those that were told so at once
+	}
+	return pause
 }
 
 func problemOf(status int, body []byte) *api.Problem {

@@ -121,8 +121,10 @@ type server struct {
 	beat     time.Duration
 	tokens   map[string]string // to the problem's code; "" is good
 	revoked  bool
-	down     bool // answers 503
-	mute     bool // keeps streams open and says nothing
+	down     bool        // answers 503
+	busy     bool        // answers reports with 429, and says when to come again
+	turned   []time.Time // when it did
+	mute     bool        // keeps streams open and says nothing
 	renewals int
 	streams  int
 	agent    string // for whom the desired state says it is
@@ -306,8 +308,14 @@ func (s *server) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy {
+		s.turned = append(s.turned, time.Now())
+		w.Header().Set("Retry-After", "1")
+		s.problem(w, http.StatusTooManyRequests, "tooManyCalls", "this agent calls too often")
+		return
+	}
 	s.reports = append(s.reports, in)
-	s.mu.Unlock()
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -59,7 +59,7 @@ func (a *agent) keepFollowing(ctx context.Context) {
 			a.Log.WarnContext(ctx, "the server cannot be followed; what is in force stays so until it ends",
 				"server", a.id.Server, "error", explain(a.id.Server, err).Error(), "retry_in", pause.String())
 		}
-		sleep(ctx, pause)
+		sleep(ctx, afterAsked(err, pause))
 	}
 }
 
@@ -118,7 +118,7 @@ func checkStream(res *http.Response) error {
 		if err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		return problemOf(res.StatusCode, data)
+		return answered(res, data)
 	}
 	if media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type")); err != nil || media != "text/event-stream" {
 		return fmt.Errorf("the answer is %q and not a stream of events", clip(res.Header.Get("Content-Type")))

@@ -27,7 +27,7 @@ func (a *agent) keepRenewing(ctx context.Context) {
 			if ctx.Err() == nil {
 				a.Log.WarnContext(ctx, "the certificate could not be renewed", "until", a.creds.pair.Load().Leaf.NotAfter, "error", explain(a.id.Server, err).Error())
 			}
-			sleep(ctx, retry+10*a.timing.backOffAfter(failures))
+			sleep(ctx, afterAsked(err, retry+10*a.timing.backOffAfter(failures)))
 			failures++
 			continue
 		}

@@ -44,6 +44,7 @@ func (a *agent) keepReporting(ctx context.Context) {
 		switch {
 		case err == nil:
 			failures = 0
+			sleep(ctx, a.timing.between)
 			continue
 		case ctx.Err() != nil:
 			return
@@ -53,8 +54,11 @@ func (a *agent) keepReporting(ctx context.Context) {
 			pause = a.timing.refusedPause()
 		}
 		failures++
+		asked := afterAsked(err, 0)
+		pause = max(pause, asked)
 		a.Log.WarnContext(ctx, "the report could not be sent", "error", explain(a.id.Server, err).Error(), "retry_in", pause.String())
-		retry := time.NewTimer(pause)
+		sleep(ctx, asked)
+		retry := time.NewTimer(pause - asked)
 		select {
 		case <-ctx.Done():
 		case <-retry.C:

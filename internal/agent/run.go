@@ -34,12 +34,13 @@ type timing struct {
 	silence     time.Duration // after which a connection counts as lost: three heartbeats of the server
 	leastReport time.Duration // a report goes out this often at most
 	mostReport  time.Duration // and this often at least, as a sign of life
+	between     time.Duration // reports of what happens are this far apart, so that many things go out in one
 	backOff     time.Duration // the longest pause between attempts to reach the server
 	refused     time.Duration // the longest pause once the server said that it does not know us
 }
 
 func defaultTiming() timing {
-	return timing{silence: 45 * time.Second, leastReport: 30 * time.Second, mostReport: 50 * time.Second, backOff: 30 * time.Second, refused: 5 * time.Minute}
+	return timing{silence: 45 * time.Second, leastReport: 30 * time.Second, mostReport: 50 * time.Second, between: 50 * time.Millisecond, backOff: 30 * time.Second, refused: 5 * time.Minute}
 }
 
 func (c Config) complete() (Config, error) {

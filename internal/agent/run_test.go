@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -339,4 +340,38 @@ func TestDeadlineIsNotLaterThanTheServers(t *testing.T) {
 	if until.Before(before.Add(time.Hour-network)) || until.After(granted.Add(time.Hour+network)) {
 		t.Errorf("open until %s after the grant, want an hour", until.Sub(granted))
 	}
+}
+
+// TestTheAgentWaitsAsLongAsItIsAsked has the server turn reports away: the agent comes again when it was told to, and not before,
+// whatever happens meanwhile; and then it tells all of it.
+func TestTheAgentWaitsAsLongAsItIsAsked(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	h := newHost(t, s)
+	h.start()
+	s.grant("g1", "192.0.2.0/24", time.Hour)
+	eventually(t, "the grant is reported open", func() bool { return slices.Equal(s.said("g1"), []string{"open"}) })
+	s.change(func() { s.busy = true })
+	s.revoke()
+	h.opens()
+	turned := func() (times []time.Time) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.Clone(s.turned)
+	}
+	for n := 1; n <= 3; n++ {
+		eventually(t, "a report is turned away", func() bool { return len(turned()) >= n })
+		s.grant(fmt.Sprint("h", n), fmt.Sprintf("198.51.100.%d/32", n), time.Hour) // which is something to report
+		s.CloseClientConnections()                                                 // and a new stream is no reason to come before
+	}
+	times := turned()
+	for i := range times[1:] {
+		if gap := times[i+1].Sub(times[i]); gap < 990*time.Millisecond {
+			t.Errorf("turned away, the agent came again after %s", gap)
+		}
+	}
+	s.change(func() { s.busy = false })
+	eventually(t, "the grant is reported closed", func() bool { return slices.Equal(s.said("g1"), []string{"open", "closed"}) })
+	eventually(t, "what happened meanwhile is reported", func() bool { return slices.Equal(s.said("h3"), []string{"open"}) })
+	h.halt()
 }

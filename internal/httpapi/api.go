@@ -5,6 +5,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -30,6 +31,9 @@ type Config struct {
 	Now      func() time.Time // the server's wall clock
 	Log      *slog.Logger
 
+	// Patience is how long a peer may take nothing of its stream before it is given up; 0 means 20 seconds.
+	Patience time.Duration
+
 	// Observe is told of each answered call: the route's pattern, the status, and how long it took. It may be nil.
 	Observe func(route string, status int, took time.Duration)
 }
@@ -41,6 +45,7 @@ type API struct {
 	now      func() time.Time
 	log      *slog.Logger
 	observe  func(route string, status int, took time.Duration)
+	patience time.Duration // with a peer that takes nothing of its stream
 
 	huma     huma.API
 	document []byte // openapi.yaml
@@ -63,7 +68,7 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{
 		engine: c.Engine, identity: c.Identity, now: c.Now, log: c.Log, observe: c.Observe,
-		draining: make(chan struct{}), clock: newRequestID(),
+		draining: make(chan struct{}), clock: newRequestID(), patience: cmp.Or(c.Patience, writeTimeout),
 	}
 	a.deriver.engine, a.deriver.owner = c.Engine, &a.following
 	mux := http.NewServeMux()

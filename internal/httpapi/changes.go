@@ -144,7 +144,7 @@ func (a *API) say(to sink, event string, data any) error {
 	if err != nil {
 		return err
 	}
-	if err := to.SetWriteDeadline(a.now().Add(writeTimeout)); err != nil {
+	if err := to.SetWriteDeadline(a.now().Add(a.patience)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(to, "event: %s\ndata: %s\n\n", event, body); err != nil {

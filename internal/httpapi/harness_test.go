@@ -26,7 +26,7 @@ type service struct {
 	token string // of the administrator
 }
 
-func newService(tb testing.TB) *service {
+func newService(tb testing.TB, change ...func(*httpapi.Config)) *service {
 	tb.Helper()
 	dir := tb.TempDir()
 	log := slog.New(slog.DiscardHandler)
@@ -60,7 +60,11 @@ func newService(tb testing.TB) *service {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	a, err := httpapi.New(httpapi.Config{Engine: e, Identity: i, Now: time.Now, Log: log})
+	config := httpapi.Config{Engine: e, Identity: i, Now: time.Now, Log: log}
+	for _, c := range change {
+		c(&config)
+	}
+	a, err := httpapi.New(config)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func (a *API) enter(who entry, limit int64) func(huma.Context, func(huma.Context
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		c := &call{humaContext: ctx, client: r.UserAgent()}
-		if err := a.identify(c, r, who); err != nil {
+		if err := a.identify(c, r, who, limit); err != nil {
 			a.fail(w, r, err)
 			return
 		}
@@ -143,7 +143,7 @@ func (a *API) enter(who entry, limit int64) func(huma.Context, func(huma.Context
 	}
 }
 
-func (a *API) identify(c *call, r *http.Request, who entry) (err error) {
+func (a *API) identify(c *call, r *http.Request, who entry, limit int64) (err error) {
 	if c.address, c.warning, err = a.identity.ClientAddress(r.RemoteAddr, r.Header.Values("X-Forwarded-For")); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (a *API) identify(c *call, r *http.Request, who entry) (err error) {
 	case people:
 		c.caller, err = a.person(r, c.address)
 	case agents:
-		if c.agent, err = a.identity.AgentFromCertificate(r.Context(), r.TLS, c.address); err == nil {
+		if c.agent, err = a.identity.AgentFromCertificate(r.Context(), r.TLS, c.address, identity.CostOfBody(r.ContentLength, limit)); err == nil {
 			err = isServed(c.agent.Stream, r)
 		}
 	case anybody: // signing in and enrolling count by address in identity

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/identity"
 )
 
 const (
@@ -32,7 +33,7 @@ func (a *API) desired(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	agent, err := a.identity.AgentFromCertificate(r.Context(), r.TLS, address)
+	agent, err := a.identity.AgentFromCertificate(r.Context(), r.TLS, address, identity.CostOfStream)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -99,7 +100,7 @@ func (s *stream) takeOver(w http.ResponseWriter) error {
 	head.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\n")
 	err = w.Header().Write(&head) // to a buffer: it cannot fail
 	head.WriteString("\r\n")
-	giveUpAfter(conn, writeTimeout)
+	giveUpAfter(conn, s.api.patience)
 	s.to = connection{conn}
 	s.api.streams.Add(1)
 	s.api.following.Go(func() {
@@ -228,7 +229,7 @@ func (s *stream) send(event string, data any) error {
 }
 
 func (s *stream) write(p []byte) error {
-	if err := s.to.SetWriteDeadline(s.api.now().Add(writeTimeout)); err != nil {
+	if err := s.to.SetWriteDeadline(s.api.now().Add(s.api.patience)); err != nil {
 		return err
 	}
 	if _, err := s.to.Write(p); err != nil {

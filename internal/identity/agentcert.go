@@ -130,8 +130,9 @@ func (i *Identity) Renew(ctx context.Context, agent access.AgentID, address neti
 }
 
 // AgentFromCertificate gives the agent that a connection belongs to. A certificate that is missing, foreign, ended, or no
-// longer counts is access.KindUnauthenticated; where one was shown, it is on the activity log.
-func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.ConnectionState, address netip.Addr) (access.Agent, error) {
+// longer counts is access.KindUnauthenticated; where one was shown, it is on the activity log. The call is counted before
+// anything is looked up: access.KindLimited when the agent has spent more than it may.
+func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.ConnectionState, address netip.Addr, cost AgentCost) (access.Agent, error) {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return access.Agent{}, access.Fault(access.KindUnauthenticated, "certificateMissing",
 			"this needs the client certificate of an agent: enrol the agent first")
@@ -143,6 +144,9 @@ func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.Connecti
 	}
 	fingerprint, err := Fingerprint(leaf.PublicKey)
 	if err != nil {
+		return access.Agent{}, err
+	}
+	if err := i.allowAgent(id, fingerprint, cost); err != nil {
 		return access.Agent{}, err
 	}
 	agent, err := i.engine.AuthenticateAgent(ctx, id, fingerprint)

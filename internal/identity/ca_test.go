@@ -167,7 +167,7 @@ func TestAgentsByCertificate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return w.identity.AgentFromCertificate(w.ctx, state, office)
+		return w.identity.AgentFromCertificate(w.ctx, state, office, identity.CostOfBody(0, 0))
 	}
 	got, err := agent(mine)
 	if err != nil || got.ID != enrolled.Agent.ID {

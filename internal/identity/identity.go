@@ -32,6 +32,9 @@ type Config struct {
 	// Anonymous limits unauthenticated calls for each address, and Known calls of each principal; zero means the default.
 	Anonymous Rate
 	Known     Rate
+
+	// Agents limits what the calls of each agent may cost; zero means the default.
+	Agents Rate
 }
 
 // Rate is how often something may happen: Burst at once, then PerSecond.
@@ -54,6 +57,8 @@ type Identity struct {
 	sites     *limiter // unauthenticated calls by site, where one has many addresses
 	names     *limiter // sign-ins by name, whether there is such a name or not
 	known     *limiter // by principal
+	agents    *limiter // by agent; see AgentCost
+	told      *limiter // words in the log about agents that call too often, by agent
 	refusals  *limiter // records of refused certificates, by certificate, and of dead API tokens, by address
 	nobody    phc
 	tokens    *tokenKeys // of access tokens
@@ -78,6 +83,8 @@ func New(c Config) (*Identity, error) {
 		sites:     newLimiter(c.Anonymous.times(sitePerAddress), Rate{PerSecond: 2 * sitePerAddress, Burst: 20 * sitePerAddress}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
 		known:     newLimiter(c.Known, Rate{PerSecond: 200, Burst: 400}),
+		agents:    newLimiter(c.Agents, Rate{PerSecond: 50, Burst: 500}),
+		told:      newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 1}, Rate{}),
 		refusals:  newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),
 		nobody:    nobody(),
 		tokens:    &tokenKeys{engine: c.Engine, now: c.Now},

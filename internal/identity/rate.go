@@ -37,7 +37,10 @@ func newLimiter(r, fallback Rate) *limiter {
 }
 
 // allow counts one call of key.
-func (l *limiter) allow(key string, now time.Time) bool {
+func (l *limiter) allow(key string, now time.Time) bool { return l.allowN(key, now, 1) }
+
+// allowN counts n calls of key at once, all of them or none.
+func (l *limiter) allowN(key string, now time.Time, n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	element, ok := l.byKey[key]
@@ -53,7 +56,7 @@ func (l *limiter) allow(key string, now time.Time) bool {
 		l.byKey[key] = element
 	}
 	c, ok := element.Value.(*counted)
-	return ok && c.bucket.AllowN(now, 1)
+	return ok && c.bucket.AllowN(now, n)
 }
 
 // addressKey is what an address is counted by: itself, or of IPv6 its /64, since a host has as many as it likes there.
@@ -103,4 +106,38 @@ func (i *Identity) AllowKnown(c engine.Caller) error {
 		return access.Fault(access.KindLimited, "tooManyCalls", "too many calls at once: wait a little and try again")
 	}
 	return nil
+}
+
+// AgentCost is what a call of an agent costs, of what it may spend. Where the bounds lie, a gateway of a thousand machines that
+// are opened and closed all day does not come near: an agent sends one report at a time, 20 a second at most, and whatever
+// happens meanwhile goes out with the next one.
+type AgentCost int
+
+// What calls cost. A stream derives a whole desired state and may take over from another; what is sent has to be read and
+// looked up.
+const (
+	costOfCall   AgentCost = 1
+	CostOfStream AgentCost = 10
+	bytesOfCost            = 64 << 10
+)
+
+// CostOfBody is what a call with a body of so many bytes costs; of one that does not say how long it is, longest counts.
+func CostOfBody(length, longest int64) AgentCost {
+	if length < 0 || length > longest {
+		length = longest
+	}
+	return costOfCall + AgentCost(length/bytesOfCost)
+}
+
+// allowAgent counts a call of an agent, which is known by its key, so that nobody spends for it with a certificate that does not
+// count any more: access.KindLimited when it has called too often, which the log says now and then.
+func (i *Identity) allowAgent(id access.AgentID, key string, cost AgentCost) error {
+	now := i.now()
+	if i.agents.allowN(key, now, int(cost)) {
+		return nil
+	}
+	if i.told.allow(key, now) {
+		i.log.Warn("an agent calls too often; it is told to wait", "agent", id)
+	}
+	return access.Fault(access.KindLimited, "tooManyCalls", "this agent calls too often: wait and then send what there is in one report")
 }

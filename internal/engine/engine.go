@@ -66,6 +66,7 @@ type Engine struct {
 
 	strangeUses flood // of uses of unknown codes
 	denials     flood // of denied attempts
+	words       flood // of agents about themselves
 	tickets     TicketChecker
 	swept       sweep // of the grants whose holders may have lost the right to them
 	counted     sweep // pending requests, likewise
@@ -90,7 +91,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
-		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, quotas: c.Quotas.orDefault(), strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, tickets: c.Tickets, wake: make(chan struct{}, 1),
+		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, quotas: c.Quotas.orDefault(), strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, words: flood{most: maxWordsAnHour}, tickets: c.Tickets, wake: make(chan struct{}, 1),
 	}, nil
 }
 

@@ -29,6 +29,9 @@ func (e *Engine) StartEpoch(ctx context.Context, agent access.AgentID, ahead int
 
 // startEpoch begins a new epoch, beyond the revision that the agent is at: one that knows of no epochs compares revisions.
 func (e *Engine) startEpoch(ctx context.Context, tx Tx, a access.Agent, ahead int64) error {
+	if e.words.take(a.ID, 1, e.now()) == 0 {
+		return access.Fault(access.KindLimited, "tooManyEpochs", "this agent has been ahead of the server too often: it may say so again in an hour")
+	}
 	if err := tx.StartEpoch(ctx, a.ID, newID(), ahead); err != nil {
 		return fmt.Errorf("start an epoch: %w", err)
 	}

@@ -58,8 +58,11 @@ func (f *flood) settle(agent access.AgentID) (owed uint64) {
 }
 
 // What one agent may write at once, and in each hour: uses of codes that nobody knows any more, of which a machine has a few in
-// a year, and groups of denied attempts. Of more than that the sum is kept.
+// a year, and groups of denied attempts, of which beyond that the sum is kept; and words about itself: that rules drifted, that
+// something is wrong or right again, that a report was refused. Beyond that its condition stays as it was last recorded,
+// until there is room again.
 const (
 	maxForgottenUses = 20
 	maxDeniedAnHour  = 2_000
+	maxWordsAnHour   = 500
 )

@@ -70,3 +70,55 @@ func TestAnAgentCannotFloodTheLog(t *testing.T) {
 		t.Errorf("%d attempts are counted, of %d", counted, sent)
 	}
 }
+
+// What an agent says of itself, and what is refused of it, is bounded too; and what there was no room for is on record once there
+// is room again, as it is then.
+func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host, other := w.host("web-1"), w.host("web-2")
+	for name, say := range map[string]func(i int) access.Report{
+		"problems": func(i int) access.Report { return access.Report{Problem: fmt.Sprint("problem ", i)} },
+		"drift":    func(i int) access.Report { return access.Report{Drift: []string{fmt.Sprint("rule ", i)}} },
+		"skew":     func(i int) access.Report { return access.Report{Skew: time.Duration(i%2) * time.Hour} },
+		"rules of others": func(i int) access.Report {
+			return access.Report{Foreign: []access.ForeignRule{{Table: "t", Chain: "c", Effect: access.ForeignAccepts, Text: fmt.Sprint(i)}}}
+		},
+		"another's machine": func(i int) access.Report {
+			return access.Report{Denied: []access.Denied{{Machine: other.Machine.ID, Source: netip.MustParseAddr("203.0.113.7"), Protocol: access.TCP, Port: uint16(1 + i), Count: 1}}}
+		},
+		"revisions ahead": func(i int) access.Report { return access.Report{Revision: int64(1_000 + 10*i)} },
+	} {
+		w.clock.advance(time.Hour)
+		before := w.size()
+		for i := range 700 {
+			if err := w.Report(w.ctx, host.Agent.ID, office, say(i)); err != nil && access.KindOf(err) == access.KindInternal {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if grown := w.size() - before; grown < 400 || grown > 600 {
+			t.Errorf("700 reports with %s made %d events", name, grown)
+		}
+	}
+	w.clock.advance(time.Hour)
+	w.report(host.Agent.ID, access.Report{Problem: "what is wrong now", Drift: []string{"rule"}})
+	for _, a := range must(w.Agents(w.ctx, w.admin, engine.Page{}))(t).Items {
+		if a.ID == host.Agent.ID && a.Problem != "what is wrong now" {
+			t.Errorf("the agent's problem is %q", a.Problem)
+		}
+	}
+	var drifted int
+	for _, event := range w.events() {
+		var n int
+		if event.Kind != access.AgentDrift {
+			continue
+		}
+		if _, err := fmt.Sscan(event.Details["count"], &n); err != nil {
+			t.Fatal(err)
+		}
+		drifted += n
+	}
+	if drifted != 701 {
+		t.Errorf("%d drifts are counted, of 701", drifted)
+	}
+}

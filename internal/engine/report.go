@@ -46,7 +46,7 @@ func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Ad
 		}
 		return nil
 	}
-	if isKind(err, access.KindForbidden) || isKind(err, access.KindInvalid) {
+	if (isKind(err, access.KindForbidden) || isKind(err, access.KindInvalid)) && e.words.take(agent, 1, e.now()) == 1 {
 		refusal := attempt{kind: access.AgentRefused, agent: agent}.event(Caller{Tenant: a.Tenant}, err)
 		refusal.At, refusal.Actor = e.now(), actorOf(a, addr)
 		if recordErr := e.record(ctx, refusal); recordErr != nil {
@@ -61,6 +61,7 @@ type reporting struct {
 	*work
 
 	denials *flood
+	words   *flood
 	agent   access.Agent
 	actor   access.Actor
 	guards  map[access.MachineID]access.Machine
@@ -88,7 +89,7 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 	if err != nil {
 		return false, fmt.Errorf("read machines: %w", err)
 	}
-	in := reporting{denials: &e.denials, work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr), guards: make(map[access.MachineID]access.Machine, len(machines))}
+	in := reporting{denials: &e.denials, words: &e.words, work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr), guards: make(map[access.MachineID]access.Machine, len(machines))}
 	for _, m := range machines {
 		in.guards[m.ID], in.machines[m.ID] = m, m
 	}
@@ -328,7 +329,7 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 	return nil
 }
 
-// condition takes in how the agent is, with an event for each change.
+// condition takes in how the agent is, with an event for each change for which there is room.
 func (in *reporting) condition(r access.Report) {
 	a := &in.agent
 	about := func(kind access.EventKind, outcome access.Outcome, details map[string]string) {
@@ -340,15 +341,18 @@ func (in *reporting) condition(r access.Report) {
 		}
 		in.event(event)
 	}
-	if len(r.Drift) > 0 {
+	room := func() bool { return in.words.take(a.ID, 1, in.now) == 1 }
+	if len(r.Drift) > 0 && !room() {
+		in.words.owe(a.ID, uint64(len(r.Drift)))
+	} else if len(r.Drift) > 0 {
 		lines := make([]string, 0, len(r.Drift))
 		for _, line := range r.Drift {
 			lines = append(lines, clip(line))
 		}
-		about(access.AgentDrift, access.Failed, map[string]string{"drift": strings.Join(lines, "\n"), "count": strconv.Itoa(len(lines))})
+		about(access.AgentDrift, access.Failed, map[string]string{"drift": strings.Join(lines, "\n"), "count": strconv.FormatUint(uint64(len(lines))+in.words.settle(a.ID), 10)})
 	}
-	in.foreignRules(r.Foreign, about)
-	if problem := clip(r.Problem); problem != a.Problem {
+	in.foreignRules(r.Foreign, room, about)
+	if problem := clip(r.Problem); problem != a.Problem && room() {
 		outcome, details := access.Failed, map[string]string{"problem": problem}
 		if problem == "" {
 			outcome, details = access.Succeeded, map[string]string{"solved": a.Problem}
@@ -356,14 +360,19 @@ func (in *reporting) condition(r access.Report) {
 		about(access.AgentProblem, outcome, details)
 		a.Problem = problem
 	}
-	if skewed := r.Skew.Abs() > maxSkew; skewed != (a.Skew.Abs() > maxSkew) {
+	skewed := r.Skew.Abs() > maxSkew
+	crossed := skewed != (a.Skew.Abs() > maxSkew)
+	told := crossed && room()
+	if told {
 		outcome := access.Succeeded
 		if skewed {
 			outcome = access.Failed
 		}
 		about(access.AgentSkewed, outcome, map[string]string{"skew": r.Skew.String(), "before": a.Skew.String()})
 	}
-	a.Skew = r.Skew
+	if told || !crossed {
+		a.Skew = r.Skew
+	}
 	a.Version = clip(r.Version)
 	a.LastSeenAt = in.now
 	if r.Revision > a.Reported {
@@ -373,7 +382,7 @@ func (in *reporting) condition(r access.Report) {
 }
 
 // foreignRules keeps what the agent found in other firewall tables, with an event where that has changed.
-func (in *reporting) foreignRules(found []access.ForeignRule, about func(access.EventKind, access.Outcome, map[string]string)) {
+func (in *reporting) foreignRules(found []access.ForeignRule, room func() bool, about func(access.EventKind, access.Outcome, map[string]string)) {
 	rules := make([]access.ForeignRule, 0, len(found))
 	for _, r := range found {
 		rules = append(rules, access.ForeignRule{
@@ -383,7 +392,7 @@ func (in *reporting) foreignRules(found []access.ForeignRule, about func(access.
 	slices.SortFunc(rules, func(a, b access.ForeignRule) int {
 		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Text, b.Text))
 	})
-	if slices.Equal(rules, in.agent.Foreign) {
+	if slices.Equal(rules, in.agent.Foreign) || !room() {
 		return
 	}
 	outcome := access.Failed

@@ -228,14 +228,18 @@ func updateAccess(c *call) (reply, error) {
 	if err := c.decode(&body); err != nil {
 		return reply{}, err
 	}
-	d, err := c.application()
+	id := c.solutionID("applications")
+	a, err := c.engine().ApplicationToDecide(c.Context(), c.caller, id)
+	if access.KindOf(err) == access.KindNotFound {
+		return reply{}, missingSolution(id)
+	}
 	if err != nil {
 		return reply{}, err
 	}
 	if body.Metadata == nil || body.Metadata.Request == "" {
 		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: metadata.originRequestId is required; it names the request.")
 	}
-	request, err := c.jitRequestOf(d.Application, body.Metadata.Request)
+	request, err := c.jitRequestOf(a, body.Metadata.Request)
 	if err != nil {
 		return reply{}, err
 	}

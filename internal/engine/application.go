@@ -8,6 +8,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
+	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
@@ -68,6 +69,39 @@ func (e *Engine) Application(ctx context.Context, c Caller, ref string) (d Appli
 		return err
 	})
 	return d, err
+}
+
+// ApplicationToDecide gives an application whose requests the caller is to decide, by its resource id: to its approvers, who need
+// no right to read it, and to who may see it. It is for finding a request, and not to be shown.
+func (e *Engine) ApplicationToDecide(ctx context.Context, c Caller, id access.ResourceID) (a app.Application, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.RequestsDecide, scope: id}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		a, err = r.Application(ctx, id)
+		if err != nil && !isKind(err, access.KindNotFound) {
+			return fmt.Errorf("read application: %w", err)
+		}
+		if err != nil || !may.seesApplication(a) && !may.approvesFor(a) {
+			a = app.Application{}
+			return access.Fault(access.KindNotFound, "unknownApplication", "there is no managed application %q that you may see, or decide for", clip(string(id)))
+		}
+		return nil
+	})
+	return a, err
+}
+
+// approvesFor tells whether the caller is among the approvers of an application.
+func (r rights) approvesFor(a app.Application) bool {
+	if !r.caller.Bounds.cover(rbac.RequestsDecide, a.Managed) {
+		return false
+	}
+	return slices.ContainsFunc(a.Settings.Rule().Cases, func(c access.Case) bool {
+		return slices.ContainsFunc(c.Stages, func(s access.Stage) bool {
+			return len(policy.EligibleFor(s, r.caller.Principal, "", people{r.dir})) > 0
+		})
+	})
 }
 
 // findApplication gives the application that ref names among those that the caller may see.

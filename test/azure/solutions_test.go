@@ -51,9 +51,7 @@ func TestManagedApplicationsGoSDK(t *testing.T) {
 	c.must(err)
 	vendor := c.solutions(vendorCredential)
 	cleo, cleoCredential := c.user("cleo")
-	_, err = c.admin.AssignRole(ctx, api.NewRoleAssignment{Principal: "cleo", Role: "Reader"})
-	c.must(err)
-	approver := c.solutions(cleoCredential)
+	approver := c.solutions(cleoCredential) // who has no role
 
 	// The definition.
 	def, err := customer.definitions.CreateOrUpdate(ctx, "default", "shop-def", armmanagedapplications.ApplicationDefinition{

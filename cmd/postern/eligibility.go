@@ -69,6 +69,7 @@ func (a *app) eligibilityShowCommand() *cobra.Command {
 				{"Role", func(_ style, e api.Eligibility) string { return e.Role }},
 				{"Scope", func(_ style, e api.Eligibility) string { return e.Scope }},
 				{"Longest", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
+				{"Gap", func(_ style, e api.Eligibility) string { return gapText(e.GapSeconds) }},
 				{"Approval", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
 				{"From", func(s style, e api.Eligibility) string { return s.timeIf(e.Start) }},
 				{"Until", func(s style, e api.Eligibility) string { return s.timeIf(e.End) }},
@@ -98,7 +99,7 @@ func (a *app) oneEligibility(c *cobra.Command, ref string) (api.Eligibility, *ap
 
 // termsFlags are the flags that say how long a role may be active and what is asked for it.
 type termsFlags struct {
-	longest, end, file           string
+	longest, gap, end, file      string
 	approvers                    []string
 	requireReason, requireTicket bool
 	minReason                    int
@@ -107,6 +108,7 @@ type termsFlags struct {
 func (t *termsFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&t.longest, "max", "8h", "the longest activation")
+	f.StringVar(&t.gap, "gap", "", gapUsage)
 	f.StringVar(&t.end, "end", "", "when the eligibility ends (default never)")
 	f.StringSliceVar(&t.approvers, "approvers", nil, "who must agree, as GROUP:COUNT, such as ops:2; of several, each (default: nobody)")
 	f.BoolVar(&t.requireReason, "require-reason", false, "refuse requests without a reason")
@@ -119,7 +121,7 @@ func (t *termsFlags) add(c *cobra.Command) {
 func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, document, error) {
 	var terms api.EligibilityTerms
 	if t.file != "" {
-		for _, other := range []string{"max", "end", "approvers", "require-reason", "min-reason", "require-ticket"} {
+		for _, other := range []string{"max", "gap", "end", "approvers", "require-reason", "min-reason", "require-ticket"} {
 			if c.Flags().Changed(other) {
 				return terms, document{}, usage(c, "--file says it all; leave out --%s", other)
 			}
@@ -140,6 +142,9 @@ func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, docum
 		return terms, document{}, usage(c, "--max: %s", err)
 	}
 	terms.MaxSeconds = int64(most / time.Second)
+	if terms.GapSeconds, err = gapSeconds(t.gap); err != nil {
+		return terms, document{}, usage(c, "--gap: %s", err)
+	}
 	if t.end != "" {
 		end, err := parseTime(t.end, a.now(), a.local)
 		if err != nil {

@@ -17,14 +17,15 @@ import (
 func (a *app) policyExplainCommand() *cobra.Command {
 	var q api.Question
 	var from []string
-	var length, at string
+	var length, at, start string
 	c := &cobra.Command{
 		Use:   "explain MACHINE:PORT [--as PERSON]",
 		Short: "Say what would happen to a request, step by step",
 		Long: `Say what would happen to a request, without making it: whether the person may ask, which limits hold, which case of
 the approval rule applies, who would have to agree, and whether it would be approved at once.`,
 		Example: `  postern policy explain web-1:22
-  postern policy explain web-1:22/tcp --as ann --from 203.0.113.7 --for 2h --at "tomorrow 22:00"`,
+  postern policy explain web-1:22/tcp --as ann --from 203.0.113.7 --for 2h --at "tomorrow 22:00"
+  postern policy explain web-1:22 --as ann --for 2h --start "tomorrow 22:00"`,
 		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			machine, port, ok := cutLast(args[0], ":")
@@ -45,6 +46,13 @@ the approval rule applies, who would have to agree, and whether it would be appr
 				}
 				q.At = &when
 			}
+			if start != "" {
+				when, err := parseTime(start, asked(q, a.now()), a.local)
+				if err != nil {
+					return usage(c, "--start: %s", err)
+				}
+				q.Start = &when
+			}
 			cl, err := a.client()
 			if err != nil {
 				return err
@@ -61,9 +69,18 @@ the approval rule applies, who would have to agree, and whether it would be appr
 	f.StringSliceVar(&from, "from", nil, "address, prefix or named network to open for (default the address the server sees you at)")
 	f.StringVar(&length, "for", "1h", "how long")
 	f.StringVar(&at, "at", "", "when it would be asked (default now)")
+	f.StringVar(&start, "start", "", "for when it would be asked (default at once)")
 	f.StringVar(&q.Justification, "reason", "", "the reason that would be given (default: one that fits)")
 	f.StringVar(&q.Ticket, "ticket", "", "the ticket that would be given (default: one that fits)")
 	return c
+}
+
+// asked is the time at which a question would be asked.
+func asked(q api.Question, now time.Time) time.Time {
+	if q.At != nil {
+		return *q.At
+	}
+	return now
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -117,6 +134,7 @@ type policyCase struct {
 	From      []string `yaml:"from"`
 	For       string   `yaml:"for"`
 	At        string   `yaml:"at"`
+	Start     string   `yaml:"start"`
 	Reason    string   `yaml:"reason"`
 	Ticket    string   `yaml:"ticket"`
 	Expect    string   `yaml:"expect"`    // automatic, approval or refused
@@ -129,7 +147,7 @@ func (a *app) policyTestCommand() *cobra.Command {
 		Use:   "test FILE",
 		Short: "Check a file of cases against the policies, for your CI",
 		Long: `Ask the server what would happen to each case of a file, and compare. Each case says person, machine, port, from, for,
-at, reason and ticket as a request would, and what to expect: automatic, approval or refused; with reasons, the codes of
+at, start, reason and ticket as a request would, and what to expect: automatic, approval or refused; with reasons, the codes of
 a refusal, and with approvers, who must be able to decide. The exit code is 1 where a case comes out otherwise.`,
 		Example: `  postern policy test access.yaml
 
@@ -202,6 +220,13 @@ func (a *app) checkCase(ctx context.Context, cl *api.Client, one policyCase) ([]
 			return nil, fmt.Errorf("at: %w", err)
 		}
 		q.At = &when
+	}
+	if one.Start != "" {
+		when, err := parseTime(one.Start, asked(q, a.now()), a.local)
+		if err != nil {
+			return nil, fmt.Errorf("start: %w", err)
+		}
+		q.Start = &when
 	}
 	x, err := cl.Explain(ctx, q)
 	if err != nil {

@@ -45,6 +45,7 @@ func policyColumns() []column[guardedPort] {
 			return s.list(p.rule.Sources)
 		}},
 		{"LONGEST", func(_ style, p guardedPort) string { return seconds(p.rule.MaxSeconds) }},
+		{"GAP", func(_ style, p guardedPort) string { return gapText(p.view.GapSeconds) }},
 		{"SESSIONS", func(_ style, p guardedPort) string { return orElse(p.view.Sessions, "cut") }},
 		{"APPROVAL", func(_ style, p guardedPort) string { return approvalText(p.view.Approval) }},
 		{"SERVER LOST", func(_ style, p guardedPort) string {
@@ -124,7 +125,7 @@ func recommended() []string { return []string{"22/tcp", "3389/tcp", "5985/tcp", 
 
 func (a *app) policySetCommand() *cobra.Command {
 	var ports, from, approvers []string
-	var longest, loss, sessions, file string
+	var longest, gap, loss, sessions, file string
 	var requireReason, yes bool
 	var minReason int
 	c := &cobra.Command{
@@ -137,7 +138,7 @@ Where a port that was guarded would no longer be, the command first says so, and
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
-  postern policy set web-1 --port 22 --approvers ops:2 --require-reason
+  postern policy set web-1 --port 22 --approvers ops:2 --require-reason --gap 1h
   postern policy set web-1 --file web-1.yaml`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
@@ -146,7 +147,7 @@ Where a port that was guarded would no longer be, the command first says so, and
 			var revision int64 // 0 takes it as it is
 			var where document
 			if file != "" {
-				for _, other := range []string{"port", "from", "max", "sessions", "close-after-loss", "require-reason", "min-reason", "approvers"} {
+				for _, other := range []string{"port", "from", "max", "gap", "sessions", "close-after-loss", "require-reason", "min-reason", "approvers"} {
 					if c.Flags().Changed(other) {
 						return usage(c, "--file says it all; leave out --%s", other)
 					}
@@ -172,6 +173,9 @@ Where a port that was guarded would no longer be, the command first says so, and
 				for _, p := range ports {
 					number, protocol := splitPort(p)
 					in.Ports = append(in.Ports, api.PortRule{Ports: number, Protocol: protocol, Sources: from, MaxSeconds: int64(most / time.Second)})
+				}
+				if in.GapSeconds, err = gapSeconds(gap); err != nil {
+					return usage(c, "--gap: %s", err)
 				}
 				in.Sessions = sessions
 				if loss != "" {
@@ -204,6 +208,7 @@ Where a port that was guarded would no longer be, the command first says so, and
 	f.StringArrayVar(&ports, "port", nil, "port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
 	f.StringSliceVar(&from, "from", nil, "prefix or named network that a request's sources must lie in; may be repeated (default any address)")
 	f.StringVar(&longest, "max", "3h", "the longest that a request may ask for")
+	f.StringVar(&gap, "gap", "", gapUsage)
 	f.StringVar(&sessions, "sessions", "cut", "what becomes of established connections at the end: cut or keep")
 	f.StringVar(&loss, "close-after-loss", "", "close what is open so long after the machine lost the server (default: keep until expiry)")
 	f.BoolVar(&requireReason, "require-reason", false, "refuse requests without a reason")
@@ -212,6 +217,28 @@ Where a port that was guarded would no longer be, the command first says so, and
 	f.StringVar(&file, "file", "", "read the whole from a YAML or JSON file")
 	yesFlag(c, &yes)
 	return c
+}
+
+// gapUsage says what --gap is of a policy and of an eligibility.
+const gapUsage = "what one person has less than so long apart counts as one, and together it is held to --max (default 15m)"
+
+// gapSeconds reads a gap; empty is the usual one, which is sent as absent.
+func gapSeconds(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := parseDuration(text)
+	if err == nil && d%time.Second != 0 {
+		err = fmt.Errorf("%s has a fraction of a second", text)
+	}
+	return int64(d / time.Second), err
+}
+
+func gapText(n int64) string {
+	if n == 0 {
+		return "15m"
+	}
+	return seconds(n)
 }
 
 // approverCase reads "ops:2" as the rule that two people of the group ops must agree.

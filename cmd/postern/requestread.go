@@ -41,6 +41,19 @@ func itemTexts(r api.Request) []string {
 	return texts
 }
 
+// chainTexts says how long each item would be open without a break, with what its requester has of it before and after.
+func chainTexts(s style, r api.Request) []string {
+	items, texts := itemTexts(r), []string{}
+	for _, c := range r.Chains {
+		text := fmt.Sprintf("%s from %s to %s, %s", items[c.Item], s.time(c.Start), s.time(c.End), seconds(c.Seconds))
+		if c.Beyond {
+			text += "; more than " + seconds(c.LongestSeconds) + " only people approve"
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
 // grantStates sums up what became of a request's grants: "active", or "1 active, 2 opening".
 func grantStates(grants []api.Grant) string {
 	counts := map[string]int{}
@@ -70,6 +83,7 @@ func (a *app) printRequest(r api.Request) error {
 		{"Ticket", func(_ style, r api.Request) string { return r.Ticket }},
 		{"For", func(_ style, r api.Request) string { return strings.Join(itemTexts(r), ",") }},
 		{"Start", func(s style, r api.Request) string { return s.timeIf(r.Start) }},
+		{"Without a break", func(s style, r api.Request) string { return strings.Join(chainTexts(s, r), "; ") }},
 		{"Waits until", func(s style, r api.Request) string {
 			if r.State != "pending" {
 				return ""

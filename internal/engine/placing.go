@@ -60,7 +60,10 @@ func (p *placing) host(ctx context.Context, in EnrollInput) (access.Machine, err
 	m, err := p.tx.MachineByResource(ctx, resource)
 	switch {
 	case isKind(err, access.KindNotFound):
-		m = access.Machine{ID: access.MachineID(newID()), Resource: resource, Tenant: t.Tenant, Name: p.agent.Name, Location: LocalLocation, CreatedAt: p.now}
+		m = access.Machine{ID: access.MachineID(newID()), Resource: resource, Tenant: t.Tenant, Name: p.agent.Name, CreatedAt: p.now}
+		if m.Location, err = locationOf(ctx, p.tx, t.Subscription, t.ResourceGroup); err != nil {
+			return m, err
+		}
 	case err != nil:
 		return m, fmt.Errorf("read machine: %w", err)
 	}
@@ -90,6 +93,20 @@ func (p *placing) host(ctx context.Context, in EnrollInput) (access.Machine, err
 		})
 	}
 	return m, nil
+}
+
+// locationOf gives the location of a resource group, in which its machines lie too where nobody says otherwise.
+func locationOf(ctx context.Context, r Reader, subscription access.SubscriptionID, name string) (string, error) {
+	groups, err := r.ResourceGroups(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read resource groups: %w", err)
+	}
+	for _, g := range groups {
+		if g.Subscription == subscription && strings.EqualFold(g.Name, name) {
+			return g.Location, nil
+		}
+	}
+	return "", noSuchGroup(name)
 }
 
 // replace takes a machine from the agent that guards it. Until that one has said that it holds nothing open any more, or the

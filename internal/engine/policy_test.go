@@ -116,6 +116,22 @@ func TestWholePolicy(t *testing.T) {
 	if got := w.grant(g.ID); got.State != access.GrantRevoked {
 		t.Errorf("the grant of the machine that is not guarded any more is %s", got.State)
 	}
+	must(w.CreateResourceGroup(w.ctx, w.admin, engine.ResourceGroupInput{Name: "abroad", Location: "westeurope"}))(t)
+	token, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-3", ResourceGroup: "abroad"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	abroad := must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, Name: "web-3"}, fingerprint))(t).Machine
+	if abroad.Location != "westeurope" {
+		t.Errorf("a host enrolls in the location %q, and its resource group is in westeurope", abroad.Location)
+	}
+	far := sshPolicy()
+	far.Machine = abroad.ID
+	for _, at := range []access.ResourceID{id, access.PolicyResource(sub, "abroad", "local", "mine"), access.PolicyResource(sub, "default", "westeurope", "mine")} {
+		_, _, err := w.PutPolicy(w.ctx, w.admin, engine.PolicyInput{Resource: at, Machines: []access.MachinePolicy{far}}, nil)
+		wantCode(t, err, access.KindInvalid, "machineElsewhere")
+	}
+	must2(w.PutPolicy(w.ctx, w.admin, engine.PolicyInput{Resource: access.PolicyResource(sub, "ABROAD", "WestEurope", "mine"), Machines: []access.MachinePolicy{far}}, nil))(t)
 	for code, in := range map[string]engine.PolicyInput{
 		"machineGuarded":       {Resource: id + "2", Machines: []access.MachinePolicy{entry}},
 		"malformedPolicy":      {Resource: id, Machines: []access.MachinePolicy{entry, entry}},

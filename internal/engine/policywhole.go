@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -98,6 +99,11 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 			if err := may.require(rbac.MachinesWrite, m.Resource); err != nil {
 				return err
 			}
+			if _, stays := was.Of(m.ID); !stays {
+				if err := sameplace(m, was); err != nil {
+					return err
+				}
+			}
 			if other, err := tx.GuardOf(ctx, m.ID); err == nil && other.ID != was.ID {
 				return access.Fault(access.KindConflict, "machineGuarded", "machine %q is named by the policy %s already: take it out there first", m.Name, other.Resource)
 			} else if err != nil && !isKind(err, access.KindNotFound) {
@@ -134,6 +140,17 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 		return w.finish(ctx)
 	})
 	return p, created, err
+}
+
+// sameplace refuses a machine that does not lie where the policy does, as Azure does: who reads a resource group, or a location of
+// it, finds there what guards its machines, and who may write policies there alone guards no others.
+func sameplace(m access.Machine, p access.Policy) error {
+	group := access.ResourceGroupScope(m.Subscription(), m.ResourceGroup())
+	if p.Resource.Within(group) && strings.EqualFold(m.Location, p.Location) {
+		return nil
+	}
+	return access.Fault(access.KindInvalid, "machineElsewhere",
+		"machine %q lies in a different cloud, subscription, location or resource group than the policy: name it in a policy of %s and the location %s", m.Name, group, m.Location)
 }
 
 // over gives what the machines of was become. Where only ports are told, a machine keeps everything else: also one that comes

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/postern-dev/postern/api"
 )
 
 // TestNothingIsGivenWhereNothingIs holds that a role cannot be assigned, nor an eligibility be given, at what does not exist, and
@@ -34,6 +36,14 @@ func TestNothingIsGivenWhereNothingIs(t *testing.T) {
 			if message := x.fails(http.MethodPut, path, one.body, http.StatusNotFound, want[0]); !strings.Contains(message, want[1]) {
 				t.Errorf("%s at %s does not say %q: %s", kind, scope, want[1], message)
 			}
+		}
+	}
+	// A policy guards the machines of its own resource group and location.
+	_, err := c.admin.CreateResourceGroup(t.Context(), api.NewResourceGroup{Name: "abroad", Location: "westeurope"})
+	c.must(err)
+	for _, elsewhere := range []string{strings.Replace(c.policyPath(), "/default/", "/abroad/", 1), strings.Replace(c.policyPath(), "/local/", "/westeurope/", 1)} {
+		if message := x.fails(http.MethodPut, elsewhere+v, c.policyBody(), http.StatusBadRequest, "InvalidRequestContent"); !strings.Contains(message, "in a different cloud, subscription, location or resource group") {
+			t.Errorf("%s: %s", elsewhere, message)
 		}
 	}
 	policy := strings.Replace(c.policyPath(), "/resourceGroups/default/", "/resourceGroups/nowhere/", 1)

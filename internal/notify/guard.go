@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -33,27 +34,25 @@ func refused() []netip.Prefix {
 		netip.MustParsePrefix("64:ff9b:1::/48"),     // local translation of IPv4
 		netip.MustParsePrefix("2001::/32"),          // Teredo: hides an IPv4 address
 		netip.MustParsePrefix("fec0::/10"),          // site-local, deprecated
-		netip.MustParsePrefix("100.100.100.200/32"), // a cloud's metadata service
+		netip.MustParsePrefix("100.100.100.200/32"), // metadata of Alibaba Cloud
+		netip.MustParsePrefix("168.63.129.16/32"),   // the host below a machine of Azure, at an address that looks public
+		netip.MustParsePrefix("fd00:ec2::/32"),      // metadata and other services of AWS
+		netip.MustParsePrefix("fd20:ce::254/128"),   // metadata of Google Cloud
 	}
 }
 
-// checkDestination refuses addresses that a channel must not make the server connect to. Link-local addresses, where
-// clouds keep their metadata services, are refused even where private ones are allowed.
+// checkDestination refuses addresses that a channel must not make the server connect to. Those where clouds keep their
+// metadata services, link-local and others, are refused even where private ones are allowed.
 func checkDestination(address netip.Addr, allowPrivate bool) error {
 	a := unwrap(address.Unmap().WithZone(""))
+	never := slices.ContainsFunc(refused(), func(p netip.Prefix) bool { return p.Contains(a) })
 	switch {
-	case !a.IsValid(), a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast():
+	case never, !a.IsValid(), a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast():
 		return &destinationError{a.String() + " is no address of a receiver"}
-	case a.IsLoopback(), a.IsPrivate(), netip.MustParsePrefix("100.64.0.0/10").Contains(a) && a != netip.MustParseAddr("100.100.100.200"):
-		if !allowPrivate {
-			return &destinationError{a.String() + " is a private address; if that is meant, the tenant that runs the server may allow it with --allow-private"}
-		}
+	case allowPrivate:
 		return nil
-	}
-	for _, prefix := range refused() {
-		if prefix.Contains(a) {
-			return &destinationError{a.String() + " is no address of a receiver"}
-		}
+	case a.IsLoopback(), a.IsPrivate(), netip.MustParsePrefix("100.64.0.0/10").Contains(a):
+		return &destinationError{a.String() + " is a private address; if that is meant, the tenant that runs the server may allow it with --allow-private"}
 	}
 	return nil
 }

@@ -100,6 +100,7 @@ func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, passw
 			}
 			// The client sets a new deadline at each step; closing bounds the whole.
 			context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck,gosec // whoever uses it gets the error
+			conn = &terseConn{Conn: conn, left: maxSaid}
 			if c.Mail.TLS == engine.MailImplicit {
 				secured := tls.Client(conn, trust)
 				return secured, secured.HandshakeContext(dial)
@@ -115,6 +116,29 @@ func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, passw
 			mail.WithOpportunisticSMTPAuth(mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthPlain, mail.SMTPAuthLogin))
 	}
 	return options
+}
+
+// maxSaid is how many bytes a mail server may say while it takes one mail, with those of TLS: its client reads each line, and
+// all lines of an answer, into memory.
+const maxSaid = 256 << 10
+
+var errTalkative = fmt.Errorf("it said more than %d bytes", maxSaid)
+
+// terseConn is a connection whose other end may say so much and no more.
+type terseConn struct {
+	net.Conn
+
+	left int
+}
+
+// Read implements io.Reader.
+func (c *terseConn) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, errTalkative
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
 }
 
 // heloName gives what we call ourselves at EHLO: as the channel has it, or as people know us, where that is a whole name or an

@@ -36,6 +36,25 @@ type mailServer struct {
 	mu    sync.Mutex
 	mails []takenMail
 	helo  string // the last name at EHLO
+	said  int    // bytes of a flood that the client took
+}
+
+// flooded is where a flood ends, so that a client which reads on does not fill the memory.
+const flooded = 64 << 20
+
+// flood says one line that does not end.
+func (s *mailServer) flood(conn net.Conn) {
+	part := []byte(strings.Repeat("220-all is well ", 4096))
+	for n := 0; n < flooded; {
+		wrote, err := conn.Write(part)
+		n += wrote
+		s.mu.Lock()
+		s.said = n
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
 }
 
 type takenMail struct {
@@ -89,6 +108,10 @@ func (s *mailServer) serve(ctx context.Context, conn net.Conn) {
 	say := func(text string) { io.WriteString(conn, text+"\r\n") } //nolint:errcheck // the client's own trouble
 	if s.replies["banner"] == "hang" {
 		<-ctx.Done()
+		return
+	}
+	if s.replies["banner"] == "flood" {
+		s.flood(conn)
 		return
 	}
 	say("220 mail.example.com ready")
@@ -353,5 +376,31 @@ func TestNameAtEHLO(t *testing.T) {
 		if got := notify.HeloName("", known); got != want {
 			t.Errorf("known as %q it says %q, want %q", known, got, want)
 		}
+	}
+}
+
+// TestMailServersThatTalkForEver proves that what a mail server says is not read into memory without a bound, before TLS or
+// behind it.
+func TestMailServersThatTalkForEver(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]*mailServer{
+		"in the clear": {replies: map[string]string{"banner": "flood"}}, "in TLS": {implicit: true, replies: map[string]string{"banner": "flood"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := serveMail(t, s)
+			if s.implicit {
+				c.Mail.TLS = engine.MailImplicit
+			}
+			_, err := newCourier(t, newVault(t, "")).Send(t.Context(), mailParcel(c, "ana@example.com"))
+			if failure, is := errors.AsType[*notify.SendError](err); !is || failure.Failure.Permanent || !strings.Contains(err.Error(), "said more than") {
+				t.Errorf("the attempt ends with %v", err)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.said > flooded/2 { // what lies in the buffers of the connection counts too
+				t.Errorf("%d bytes were taken", s.said)
+			}
+		})
 	}
 }

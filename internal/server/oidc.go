@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -217,7 +218,7 @@ func (o *OIDC) client(config *tls.Config) (*http.Client, error) {
 	trusted, guarded := &net.Dialer{Timeout: patience}, notify.Dialer(o.AllowPrivate)
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: patience, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2,
+		TLSHandshakeTimeout: patience, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2, MaxResponseHeaderBytes: maxProviderHeader,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if slices.Contains(own, strings.ToLower(address)) {
 				return trusted.DialContext(ctx, network, address)
@@ -228,7 +229,14 @@ func (o *OIDC) client(config *tls.Config) (*http.Client, error) {
 	return &http.Client{Timeout: patience, Transport: secured{transport, hostPort(issuer)}}, nil
 }
 
-// secured is a transport that calls nothing without TLS but one issuer, which may be on the same host.
+// Bounds on what a provider answers, in bytes, after decompression: whoever reads it reads it whole.
+const (
+	maxProviderHeader = 64 << 10
+	maxProviderAnswer = 1 << 20
+)
+
+// secured is a transport that calls nothing without TLS but one issuer, which may be on the same host, and takes no
+// answer that is too long.
 type secured struct {
 	*http.Transport
 
@@ -240,7 +248,32 @@ func (s secured) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" && hostPort(r.URL) != s.issuer {
 		return nil, fmt.Errorf("the provider names %s, which is not https", r.URL.Host)
 	}
-	return s.Transport.RoundTrip(r)
+	response, err := s.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	response.Body = &boundedBody{ReadCloser: response.Body, left: maxProviderAnswer}
+	return response, nil
+}
+
+// boundedBody fails where a body is longer than what is left.
+type boundedBody struct {
+	io.ReadCloser
+
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1] // one more tells a body that is too long from one that fits
+	}
+	n, err := b.ReadCloser.Read(p)
+	if int64(n) > b.left {
+		n, err = int(b.left), fmt.Errorf("the provider's answer is longer than %d bytes", maxProviderAnswer)
+	}
+	b.left -= int64(n)
+	return n, err
 }
 
 // hostPort gives what is dialed for a URL.

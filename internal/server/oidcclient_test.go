@@ -1,7 +1,9 @@
 package server
 
 import (
+	"compress/gzip"
 	"crypto/tls"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -60,4 +62,66 @@ func TestProviderSendsTheServerNowhere(t *testing.T) {
 	if n := called.Load(); n != 1 {
 		t.Errorf("what is inside was called %d times, want once, where it is allowed", n)
 	}
+}
+
+// TestProviderAnswersAreBounded proves that no answer of a provider is read for ever, not even one that is short on the wire.
+func TestProviderAnswersAreBounded(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		length int64
+		packed bool
+		fits   bool
+	}{
+		"as long as may be": {maxProviderAnswer, false, true},
+		"a byte longer":     {maxProviderAnswer + 1, false, false},
+		"packed":            {32 << 20, true, false},
+		"short and packed":  {1000, true, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				to := io.Writer(w)
+				if c.packed {
+					w.Header().Set("Content-Encoding", "gzip")
+					packed := gzip.NewWriter(w)
+					defer packed.Close() //nolint:errcheck // the client may be gone
+					to = packed
+				}
+				io.Copy(to, io.LimitReader(spaces{}, c.length)) //nolint:errcheck // likewise
+			}))
+			t.Cleanup(issuer.Close)
+			o := OIDC{Issuer: issuer.URL}
+			client, err := o.client(&tls.Config{MinVersion: tls.VersionTLS12})
+			if err != nil {
+				t.Fatal(err)
+			}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, issuer.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close() //nolint:errcheck // it was only read
+			n, err := io.Copy(io.Discard, response.Body)
+			switch {
+			case c.fits && (err != nil || n != c.length):
+				t.Errorf("read %d of %d bytes: %v", n, c.length, err)
+			case !c.fits && (err == nil || !strings.Contains(err.Error(), "longer than") || n > maxProviderAnswer):
+				t.Errorf("read %d bytes: %v, want at most %d and a refusal", n, err, maxProviderAnswer)
+			}
+		})
+	}
+}
+
+// spaces reads as spaces without an end.
+type spaces struct{}
+
+// Read implements io.Reader.
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
 }

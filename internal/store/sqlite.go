@@ -199,6 +199,9 @@ type sqliteStmt struct {
 }
 
 // bare replaces each $n. No statement of ours has a dollar sign in a literal.
+//
+// SQLite looks at the value of a placeholder that is all of a limit or a pattern, and plans the statement anew for each value
+// it is given, which takes longer than to run it. A plus sign, which changes no value, keeps it from that.
 func bare(text string) (bared string, order []int) {
 	var b strings.Builder
 	for {
@@ -206,6 +209,9 @@ func bare(text string) (bared string, order []int) {
 		b.WriteString(before)
 		if !ok {
 			return b.String(), order
+		}
+		if strings.HasSuffix(before, " limit ") || strings.HasSuffix(before, " like ") {
+			b.WriteByte('+')
 		}
 		n := 0
 		for after != "" && after[0] >= '0' && after[0] <= '9' {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -25,10 +26,10 @@ func computeRoutes() []route {
 	}
 }
 
-// machine gives the machine that the path names.
-func (c *call) machine() (engine.MachineDetail, error) {
+// machine gives the machine that the path names, of which something is to be shown that needs one of the actions.
+func (c *call) machine(actions ...string) (engine.MachineDetail, error) {
 	id := access.MachineResource(c.subscriptionID(), c.vars["group"], c.vars["machine"])
-	d, err := c.engine().Machine(c.Context(), c.caller, string(id))
+	d, err := c.engine().MachineFor(c.Context(), c.caller, string(id), actions...)
 	if access.KindOf(err) == access.KindNotFound {
 		return d, access.Fault(access.KindNotFound, "ResourceNotFound", "The Resource 'Microsoft.Compute/virtualMachines/%s' under resource group '%s' was not found.",
 			clip(c.vars["machine"]), clip(c.vars["group"]))
@@ -36,8 +37,13 @@ func (c *call) machine() (engine.MachineDetail, error) {
 	return d, err
 }
 
+// machines gives one page of the machines that the path names, of which something is to be shown that needs one of the actions.
+func (c *call) machines(actions ...string) (engine.Listed[engine.MachineDetail], error) {
+	return c.engine().MachinesFor(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage), actions...)
+}
+
 func listMachines(c *call) (reply, error) {
-	machines, err := c.engine().Machines(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage))
+	machines, err := c.machines(rbac.MachinesRead)
 	if err != nil {
 		return reply{}, err
 	}
@@ -53,7 +59,7 @@ func listMachines(c *call) (reply, error) {
 }
 
 func getMachine(c *call) (reply, error) {
-	d, err := c.machine()
+	d, err := c.machine(rbac.MachinesRead)
 	if err != nil {
 		return reply{}, err
 	}
@@ -77,7 +83,7 @@ func (c *call) addInstance(machine map[string]any, d engine.MachineDetail) {
 }
 
 func getInstance(c *call) (reply, error) {
-	d, err := c.machine()
+	d, err := c.machine(rbac.MachinesRead)
 	if err != nil {
 		return reply{}, err
 	}

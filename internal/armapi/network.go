@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // networkID gives the id of something of a machine's network: each machine has one interface, called after it.
@@ -78,7 +78,7 @@ func publicIPAddress(m access.Machine, a netip.Addr) map[string]any {
 }
 
 func listInterfaces(c *call) (reply, error) {
-	machines, err := c.engine().Machines(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage))
+	machines, err := c.machines(interfaceActions()...)
 	if err != nil {
 		return reply{}, err
 	}
@@ -90,7 +90,7 @@ func listInterfaces(c *call) (reply, error) {
 }
 
 func listAddresses(c *call) (reply, error) {
-	machines, err := c.engine().Machines(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage))
+	machines, err := c.machines(rbac.PublicIPsRead)
 	if err != nil {
 		return reply{}, err
 	}
@@ -103,19 +103,22 @@ func listAddresses(c *call) (reply, error) {
 	return ok(c.list(value, machines.Next))
 }
 
+// interfaceActions gives the actions of which one is enough to see a machine's interface: who sees the machine has seen its addresses.
+func interfaceActions() []string { return []string{rbac.InterfacesRead, rbac.MachinesRead} }
+
 // networked gives the machine that a name such as web-1-nic belongs to.
-func (c *call) networked(suffix string) (access.Machine, error) {
+func (c *call) networked(suffix string, actions ...string) (access.Machine, error) {
 	name, found := strings.CutSuffix(strings.ToLower(c.vars["name"]), suffix)
 	if !found {
 		return access.Machine{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no such resource as %q", clip(c.vars["name"]))
 	}
 	c.vars["machine"] = name
-	d, err := c.machine()
+	d, err := c.machine(actions...)
 	return d.Machine, err
 }
 
 func getInterface(c *call) (reply, error) {
-	m, err := c.networked(interfaceSuffix)
+	m, err := c.networked(interfaceSuffix, interfaceActions()...)
 	if err != nil {
 		return reply{}, err
 	}
@@ -123,7 +126,7 @@ func getInterface(c *call) (reply, error) {
 }
 
 func getAddress(c *call) (reply, error) {
-	m, err := c.networked(publicSuffix)
+	m, err := c.networked(publicSuffix, rbac.PublicIPsRead)
 	if err != nil {
 		return reply{}, err
 	}

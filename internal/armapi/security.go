@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -71,17 +72,29 @@ func (c *call) pricing() map[string]any {
 	}
 }
 
-func listPricings(c *call) (reply, error) {
+// mayInSubscription fails unless the caller may do an action in the subscription that the path names.
+func (c *call) mayInSubscription(action string) error {
 	if err := c.known(); err != nil {
+		return err
+	}
+	return c.engine().Check(c.Context(), c.caller, action, c.scope())
+}
+
+func listPricings(c *call) (reply, error) {
+	if err := c.mayInSubscription(rbac.PricingsRead); err != nil {
 		return reply{}, err
 	}
 	return ok(list{Value: []any{c.pricing()}})
 }
 
 func getPricing(c *call) (reply, error) {
-	if err := c.known(); err != nil {
+	if err := c.mayInSubscription(rbac.PricingsRead); err != nil {
 		return reply{}, err
 	}
+	return c.onePricing()
+}
+
+func (c *call) onePricing() (reply, error) {
 	if !strings.EqualFold(c.vars["pricing"], pricingName) {
 		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no plan %q; %s is the one that there is", clip(c.vars["pricing"]), pricingName)
 	}
@@ -97,13 +110,16 @@ func putPricing(c *call) (reply, error) {
 			Tier string   `json:"pricingTier"`
 		} `json:"properties"`
 	}
+	if err := c.mayInSubscription(rbac.PricingsWrite); err != nil {
+		return reply{}, err
+	}
 	if err := c.decode(&body); err != nil {
 		return reply{}, err
 	}
 	if !strings.EqualFold(body.Properties.Tier, "Standard") {
 		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter", "the pricingTier %q cannot be set: just-in-time access is always on, as Standard", clip(body.Properties.Tier))
 	}
-	return getPricing(c)
+	return c.onePricing()
 }
 
 func (c *call) securityPolicy() map[string]any {
@@ -114,14 +130,14 @@ func (c *call) securityPolicy() map[string]any {
 }
 
 func listSecurityPolicies(c *call) (reply, error) {
-	if err := c.known(); err != nil {
+	if err := c.mayInSubscription(rbac.SecurityPoliciesRead); err != nil {
 		return reply{}, err
 	}
 	return ok(list{Value: []any{c.securityPolicy()}})
 }
 
 func getSecurityPolicy(c *call) (reply, error) {
-	if err := c.known(); err != nil {
+	if err := c.mayInSubscription(rbac.SecurityPoliciesRead); err != nil {
 		return reply{}, err
 	}
 	if !strings.EqualFold(c.vars["policy"], "default") {
@@ -152,7 +168,7 @@ func assessment(d engine.MachineDetail) map[string]any {
 }
 
 func listAssessments(c *call) (reply, error) {
-	machines, err := c.engine().Machines(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage))
+	machines, err := c.machines(rbac.AssessmentsRead)
 	if err != nil {
 		return reply{}, err
 	}
@@ -164,7 +180,7 @@ func listAssessments(c *call) (reply, error) {
 }
 
 func machineAssessments(c *call) (reply, error) {
-	d, err := c.machine()
+	d, err := c.machine(rbac.AssessmentsRead)
 	if err != nil {
 		return reply{}, err
 	}
@@ -172,7 +188,7 @@ func machineAssessments(c *call) (reply, error) {
 }
 
 func machineAssessment(c *call) (reply, error) {
-	d, err := c.machine()
+	d, err := c.machine(rbac.AssessmentsRead)
 	if err != nil {
 		return reply{}, err
 	}

@@ -40,7 +40,7 @@ func (e *Engine) CreateLeastPrivilegedRole(ctx context.Context, c Caller, in Lea
 	if in.Name == "" {
 		in.Name = LeastPrivilegedName
 	}
-	actions := []string{rbac.PoliciesRead, rbac.PoliciesInitiate, "Microsoft.Security/policies/read", "Microsoft.Network/publicIPAddresses/read"}
+	actions := []string{rbac.PoliciesRead, rbac.PoliciesInitiate, rbac.SecurityPoliciesRead, rbac.PublicIPsRead}
 	if !in.APIOnly {
 		actions = append(actions, rbac.MachinesRead, "Microsoft.Network/*/read")
 	}

@@ -43,13 +43,19 @@ const (
 )
 
 // Machine gives one machine by its name, id or resource id.
-func (e *Engine) Machine(ctx context.Context, c Caller, ref string) (d MachineDetail, err error) {
-	err = e.look(ctx, c, attempt{action: rbac.MachinesRead, details: map[string]string{"machine": ref}}, func(r Reader) error {
+func (e *Engine) Machine(ctx context.Context, c Caller, ref string) (MachineDetail, error) {
+	return e.MachineFor(ctx, c, ref, rbac.MachinesRead)
+}
+
+// MachineFor gives a machine, by its name, id or resource id, on which the caller may do one of the actions, the first of which the
+// call is about: what is shown of it is for the caller of this to choose.
+func (e *Engine) MachineFor(ctx context.Context, c Caller, ref string, actions ...string) (d MachineDetail, err error) {
+	err = e.look(ctx, c, attempt{action: actions[0], details: map[string]string{"machine": ref}}, func(r Reader) error {
 		may, err := e.rights(ctx, r, c)
 		if err != nil {
 			return err
 		}
-		m, err := findMachine(ctx, r, may, ref, rbac.MachinesRead)
+		m, err := findMachine(ctx, r, may, ref, actions...)
 		if err != nil {
 			return err
 		}
@@ -60,13 +66,18 @@ func (e *Engine) Machine(ctx context.Context, c Caller, ref string) (d MachineDe
 }
 
 // Machines lists the machines that the caller may see, by name.
-func (e *Engine) Machines(ctx context.Context, c Caller, f MachineFilter, p Page) (list Listed[MachineDetail], err error) {
-	err = e.look(ctx, c, attempt{action: rbac.MachinesRead, scope: f.Scope}, func(r Reader) error {
+func (e *Engine) Machines(ctx context.Context, c Caller, f MachineFilter, p Page) (Listed[MachineDetail], error) {
+	return e.MachinesFor(ctx, c, f, p, rbac.MachinesRead)
+}
+
+// MachinesFor is MachineFor for a list.
+func (e *Engine) MachinesFor(ctx context.Context, c Caller, f MachineFilter, p Page, actions ...string) (list Listed[MachineDetail], err error) {
+	err = e.look(ctx, c, attempt{action: actions[0], scope: f.Scope}, func(r Reader) error {
 		may, err := e.rights(ctx, r, c)
 		if err != nil {
 			return err
 		}
-		scopes, err := f.narrow(ctx, r, may)
+		scopes, err := f.narrow(ctx, r, may, actions...)
 		if err != nil {
 			return err
 		}

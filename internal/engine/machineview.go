@@ -26,9 +26,10 @@ type MachineOverview struct {
 	Groups []string // names of the resource groups in which the caller may see machines
 }
 
-// narrow makes the filter one for the machines that the caller may see, and gives the scopes in which those lie.
-func (f *MachineFilter) narrow(ctx context.Context, r Reader, may rights) ([]access.ResourceID, error) {
-	scopes, err := may.anywhere(rbac.MachinesRead)
+// narrow makes the filter one for the machines on which the caller may do one of the actions, and gives the scopes in which those
+// lie.
+func (f *MachineFilter) narrow(ctx context.Context, r Reader, may rights, actions ...string) ([]access.ResourceID, error) {
+	scopes, err := may.anywhere(actions...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (e *Engine) MachineOverview(ctx context.Context, c Caller, f MachineFilter)
 		if err != nil {
 			return err
 		}
-		scopes, err := f.narrow(ctx, r, may)
+		scopes, err := f.narrow(ctx, r, may, rbac.MachinesRead)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package azure_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,5 +51,74 @@ func TestNothingIsGivenWhereNothingIs(t *testing.T) {
 	policy := strings.Replace(c.policyPath(), "/resourceGroups/default/", "/resourceGroups/nowhere/", 1)
 	if message := x.fails(http.MethodPut, policy+v, c.policyBody(), http.StatusNotFound, "ResourceGroupNotFound"); !strings.Contains(message, `resource group "nowhere"`) {
 		t.Errorf("the message of a policy names another group: %s", message)
+	}
+}
+
+// TestWhatIsSeenBesideMachines holds that what Azure has resources of its own for is seen and written by the permissions of these
+// resources: by those alone, and not without.
+func TestWhatIsSeenBesideMachines(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	token, err := c.admin.CreateEnrollmentToken(t.Context(), api.NewEnrollmentToken{Name: "edge", Mode: "gateway"})
+	c.must(err)
+	c.enrollAgent(token.Token, t.TempDir())
+	_, err = c.admin.AddMachine(t.Context(), api.NewMachine{Name: "web-2", Gateway: "edge", Addresses: []string{"198.51.100.7"}})
+	c.must(err)
+	sub := "/subscriptions/" + c.subscription
+	group := sub + "/resourceGroups/default"
+	machine := strings.TrimSuffix(c.machine.Resource, "web-1") + "web-2"
+	as := func(name string, actions ...string) *caller {
+		role := sub + "/providers/Microsoft.Authorization/roleDefinitions/" + uuid.NewString()
+		status, answer := x.call(http.MethodPut, role+"?api-version=2022-04-01", map[string]any{"properties": map[string]any{
+			"roleName": name, "type": "CustomRole", "permissions": []any{map[string]any{"actions": actions}}, "assignableScopes": []any{sub},
+		}})
+		if status != http.StatusCreated {
+			t.Fatalf("the role gave %d %v", status, answer)
+		}
+		return c.as(c.servicePrincipal(name, name))
+	}
+	const pricing = "Microsoft.Security/pricings/"
+	for what, one := range map[string]struct {
+		actions []string
+		sees    []string
+	}{
+		"addresses":   {[]string{"Microsoft.Network/publicIPAddresses/read"}, []string{"addresses"}},
+		"interfaces":  {[]string{"Microsoft.Network/networkInterfaces/read"}, []string{"interfaces"}},
+		"machines":    {[]string{"Microsoft.Compute/virtualMachines/read"}, []string{"machines", "interfaces"}},
+		"assessments": {[]string{"Microsoft.Security/assessments/read"}, []string{"assessments"}},
+		"plan":        {[]string{pricing + "read"}, []string{"pricings"}},
+		"plan, write": {[]string{pricing + "write"}, []string{"set the pricing"}},
+		"policies":    {[]string{"Microsoft.Security/policies/read"}, []string{"policies"}},
+		"security":    {[]string{"Microsoft.Security/*/read"}, []string{"assessments", "pricings", "policies"}},
+	} {
+		who := as(strings.ReplaceAll(what, ",", ""), one.actions...)
+		const version = "?api-version=2022-12-01"
+		for name, paths := range map[string][]string{
+			"machines":    {group + "/providers/Microsoft.Compute/virtualMachines", machine},
+			"interfaces":  {sub + "/providers/Microsoft.Network/networkInterfaces", group + "/providers/Microsoft.Network/networkInterfaces/web-2-nic"},
+			"addresses":   {sub + "/providers/Microsoft.Network/publicIPAddresses", group + "/providers/Microsoft.Network/publicIPAddresses/web-2-ip"},
+			"assessments": {sub + "/providers/Microsoft.Security/assessments", machine + "/providers/Microsoft.Security/assessments"},
+			"pricings":    {sub + "/providers/Microsoft.Security/pricings", sub + "/providers/Microsoft.Security/pricings/VirtualMachines"},
+			"policies":    {sub + "/providers/Microsoft.Security/policies", sub + "/providers/Microsoft.Security/policies/default"},
+		} {
+			for _, path := range paths {
+				status, answer := who.call(http.MethodGet, path+version, nil)
+				if slices.Contains(one.sees, name) {
+					if text := fmt.Sprint(answer); status != http.StatusOK || name == "addresses" && !strings.Contains(text, "198.51.100.7") {
+						t.Errorf("who has %v asked for %s and got %d %v", one.actions, path, status, answer)
+					}
+				} else if status != http.StatusForbidden && status != http.StatusNotFound {
+					t.Errorf("who has %v asked for %s and got %d %v", one.actions, path, status, answer)
+				}
+			}
+		}
+		want := http.StatusForbidden
+		if slices.Contains(one.sees, "set the pricing") {
+			want = http.StatusOK
+		}
+		if status, answer := who.call(http.MethodPut, sub+"/providers/Microsoft.Security/pricings/VirtualMachines"+version, `{"properties":{"pricingTier":"Standard"}}`); status != want {
+			t.Errorf("who has %v set the pricing and got %d %v", one.actions, status, answer)
+		}
 	}
 }

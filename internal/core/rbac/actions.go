@@ -11,6 +11,14 @@ const (
 	MachinesWrite  = "Microsoft.Compute/virtualMachines/write"
 	MachinesDelete = "Microsoft.Compute/virtualMachines/delete"
 
+	// What the Azure-compatible API shows beside a machine, which Azure has resources of its own for.
+	InterfacesRead       = "Microsoft.Network/networkInterfaces/read"
+	PublicIPsRead        = "Microsoft.Network/publicIPAddresses/read"
+	AssessmentsRead      = "Microsoft.Security/assessments/read"
+	PricingsRead         = "Microsoft.Security/pricings/read"
+	PricingsWrite        = "Microsoft.Security/pricings/write"
+	SecurityPoliciesRead = "Microsoft.Security/policies/read"
+
 	RoleAssignmentsRead   = "Microsoft.Authorization/roleAssignments/read"
 	RoleAssignmentsWrite  = "Microsoft.Authorization/roleAssignments/write"
 	RoleAssignmentsDelete = "Microsoft.Authorization/roleAssignments/delete"
@@ -88,6 +96,7 @@ func Actions() []string {
 	return []string{
 		PoliciesRead, PoliciesWrite, PoliciesDelete, PoliciesInitiate,
 		MachinesRead, MachinesWrite, MachinesDelete,
+		InterfacesRead, PublicIPsRead, AssessmentsRead, PricingsRead, PricingsWrite, SecurityPoliciesRead,
 		RoleAssignmentsRead, RoleAssignmentsWrite, RoleAssignmentsDelete,
 		RoleDefinitionsRead, RoleDefinitionsWrite, RoleDefinitionsDelete,
 		EligibilitiesRead, EligibilitiesWrite, RoleActivate,

@@ -87,7 +87,7 @@ func BuiltIn() []Definition {
 				"Microsoft.Security/locations/jitNetworkAccessPolicies/*/read",
 				MachinesRead,
 				"Microsoft.Network/networkInterfaces/*/read",
-				"Microsoft.Network/publicIPAddresses/read",
+				PublicIPsRead,
 			}}),
 	}
 }

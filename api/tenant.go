@@ -54,7 +54,7 @@ type ResourceGroup struct {
 
 // NewResourceGroup makes a resource group.
 type NewResourceGroup struct {
-	Name         string `json:"name" minLength:"1" maxLength:"64"`
+	Name         string `json:"name" minLength:"1" maxLength:"90" doc:"Letters, digits, '.', '-', '_' and parentheses, not ending in '.'."`
 	Subscription string `json:"subscription,omitempty" maxLength:"2048" doc:"Name, GUID or resource id; absent: the default one."`
 	Location     string `json:"location,omitempty" maxLength:"64" doc:"Absent: local."`
 }

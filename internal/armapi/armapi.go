@@ -88,7 +88,8 @@ type call struct {
 	api    *API
 	caller engine.Caller
 	vars   map[string]string
-	header http.Header // of the answer
+	header http.Header                                 // of the answer
+	kinds  map[access.PrincipalID]access.PrincipalKind // of the principals that were asked for
 }
 
 // ServeHTTP answers one call.

@@ -161,16 +161,16 @@ func (c *call) activeRoles(n narrowing) ([]active, error) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(activations)) {
 		if g := activations[id]; n.keeps(g.Role.Scope, g.Role.ID) {
-			all = append(all, activated(g))
+			all = append(all, c.activated(g))
 		}
 	}
 	return all, nil
 }
 
 // activated shows the grant of a role as the role assignment that enforces it.
-func activated(g access.Grant) active {
+func (c *call) activated(g access.Grant) active {
 	return active{
-		subject: subject{g.Role.Scope, roleOf(g.Role), access.Principal{ID: g.Principal, Name: g.PrincipalName, Kind: access.User}}, eligibility: g.Role.Eligibility, request: string(g.Request), member: "Direct",
+		subject: subject{g.Role.Scope, roleOf(g.Role), access.Principal{ID: g.Principal, Name: g.PrincipalName, Kind: c.kind(g.Principal)}}, eligibility: g.Role.Eligibility, request: string(g.Request), member: "Direct",
 		assignment: rbac.Assignment{ID: rbac.AssignmentID(g.ID), Principal: g.Principal, Definition: g.Role.ID, Scope: g.Role.Scope, Start: g.Start, End: g.End, CreatedAt: g.CreatedAt},
 	}
 }

@@ -11,7 +11,7 @@ import (
 const requestKind = "roleAssignmentScheduleRequests"
 
 // roleRequest shows the request for a role that somebody is eligible for.
-func roleRequest(d engine.RequestDetail) map[string]any {
+func (c *call) roleRequest(d engine.RequestDetail) map[string]any {
 	r, item := d.Request, d.Request.Items[0]
 	kind, start := "SelfActivate", r.CreatedAt
 	switch {
@@ -37,7 +37,7 @@ func roleRequest(d engine.RequestDetail) map[string]any {
 	case r.Extends != "":
 		target = r.Extends
 	}
-	s := subject{item.Role.Scope, roleOf(item.Role), access.Principal{ID: r.Requester, Name: r.RequesterName, Kind: access.User}}
+	s := subject{item.Role.Scope, roleOf(item.Role), access.Principal{ID: r.Requester, Name: r.RequesterName, Kind: c.kind(r.Requester)}}
 	return s.view(requestKind, string(r.ID), map[string]any{
 		"requestType": kind, "status": roleRequestStatus(d), "approvalId": approval, "requestorId": r.Requester, "createdOn": stamp(r.CreatedAt), "justification": r.Justification,
 		"scheduleInfo": map[string]any{"startDateTime": stamp(start), "expiration": until}, "ticketInfo": map[string]any{"ticketNumber": orNull(r.Ticket), "ticketSystem": nil},
@@ -120,7 +120,7 @@ func listRoleRequests(c *call) (reply, error) {
 		requests, next, err := c.roleRequests(n, p)
 		var views []map[string]any
 		for _, d := range requests {
-			views = append(views, roleRequest(d))
+			views = append(views, c.roleRequest(d))
 		}
 		return views, next, err
 	}, c.roleChanges(access.OfAssignment, n), func(engine.Page) ([]map[string]any, string, error) {
@@ -158,7 +158,7 @@ func getRoleRequest(c *call) (reply, error) {
 	}
 	d, err := c.namedRequest(scope)
 	if err == nil {
-		return ok(roleRequest(d))
+		return ok(c.roleRequest(d))
 	}
 	if access.KindOf(err) != access.KindNotFound {
 		return reply{}, err
@@ -241,7 +241,7 @@ func (c *call) activate(w wanted, tags map[string]string) (map[string]any, error
 	if err != nil {
 		return nil, err
 	}
-	return roleRequest(made), nil
+	return c.roleRequest(made), nil
 }
 
 // extend asks for a later end of an activation, under its eligibility's rule; where the role was given and not activated, it
@@ -259,7 +259,7 @@ func (c *call) extend(w wanted) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return roleRequest(made), nil
+	return c.roleRequest(made), nil
 }
 
 // renewed is the tag of a request that activates a role anew.

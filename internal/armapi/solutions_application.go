@@ -45,7 +45,7 @@ func listApplications(c *call) (reply, error) {
 	}
 	value := make([]any, 0, len(listed.Items))
 	for _, d := range listed.Items {
-		value = append(value, showApplication(d))
+		value = append(value, c.showApplication(d))
 	}
 	return ok(c.list(value, listed.Next))
 }
@@ -64,7 +64,7 @@ func getApplication(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(showApplication(d))
+	return ok(c.showApplication(d))
 }
 
 // putApplication deploys an application, or gives the one that is there the terms of the body.
@@ -103,7 +103,7 @@ func putApplication(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{status: http.StatusCreated, body: showApplication(d)}, nil
+	return reply{status: http.StatusCreated, body: c.showApplication(d)}, nil
 }
 
 func (c *call) replaceApplication(was app.Application, body applicationBody) (reply, error) {
@@ -151,7 +151,7 @@ func (c *call) changeApplication(body applicationBody) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(showApplication(d))
+	return ok(c.showApplication(d))
 }
 
 // deleteApplication answers 204, which every version of every client takes. What is active is not ended by it unawares.
@@ -177,7 +177,7 @@ func listUpgradePlans(c *call) (reply, error) {
 	return ok(list{Value: []any{}})
 }
 
-func showApplication(d engine.ApplicationDetail) map[string]any {
+func (c *call) showApplication(d engine.ApplicationDetail) map[string]any {
 	a := d.Application
 	given := showAuthorizations(a.Terms.Authorizations)
 	mode := "Managed"
@@ -186,10 +186,7 @@ func showApplication(d engine.ApplicationDetail) map[string]any {
 	}
 	return map[string]any{
 		"id": a.Resource, "name": a.Name(), "type": "Microsoft.Solutions/applications", "kind": a.Kind, "location": a.Location, "tags": tagged(a.Tags), "managedBy": nil,
-		"systemData": map[string]any{
-			"createdBy": string(a.CreatedBy), "createdByType": "User", "createdAt": stamp(a.CreatedAt),
-			"lastModifiedBy": string(a.UpdatedBy), "lastModifiedByType": "User", "lastModifiedAt": stamp(a.UpdatedAt),
-		},
+		"systemData": c.systemData(a.CreatedBy, a.CreatedAt, a.UpdatedBy, a.UpdatedAt),
 		"properties": map[string]any{
 			"provisioningState": "Succeeded", "managedResourceGroupId": a.Managed, "applicationDefinitionId": a.Definition, "publisherTenantId": a.Publisher,
 			"parameters": jsonText(a.Parameters).show(), "outputs": map[string]any{}, "authorizations": given, "artifacts": []any{}, "managementMode": mode,

@@ -251,10 +251,7 @@ func (c *call) showDefinition(d engine.AppDefinitionDetail) map[string]any {
 	}
 	return map[string]any{
 		"id": def.Resource, "name": def.Name(), "type": "Microsoft.Solutions/applicationDefinitions", "location": def.Location, "tags": tagged(def.Tags),
-		"systemData": map[string]any{
-			"createdBy": string(def.CreatedBy), "createdByType": "User", "createdAt": stamp(def.CreatedAt),
-			"lastModifiedBy": string(def.UpdatedBy), "lastModifiedByType": "User", "lastModifiedAt": stamp(def.UpdatedAt),
-		},
+		"systemData": c.systemData(def.CreatedBy, def.CreatedAt, def.UpdatedBy, def.UpdatedAt),
 		"properties": map[string]any{
 			"lockLevel": def.Lock, "displayName": def.DisplayName, "description": def.Description, "isEnabled": enabled,
 			"authorizations": showAuthorizations(def.Authorizations), "artifacts": []any{}, "packageFileUri": orNull(def.Package),

@@ -105,7 +105,7 @@ func putJITRequest(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, jitRefusal(err)
 	}
-	return reply{status: status, body: showJITRequest(d, a.Application)}, nil
+	return reply{status: status, body: c.showJITRequest(d, a.Application)}, nil
 }
 
 // jitRefusal gives refusals the codes that stand in the documentation of this API.
@@ -125,7 +125,7 @@ func getJITRequest(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(showJITRequest(d, a))
+	return ok(c.showJITRequest(d, a))
 }
 
 // activation finds the request that the path names, by the name that it was made by or by its id, and its application.
@@ -189,7 +189,7 @@ func listJITRequests(c *call) (reply, error) {
 		for _, d := range listed.Items {
 			a, known := applications[d.Request.Items[0].Role.Scope.Fold()]
 			if known && !d.Request.Released && resourceOf(d.Request).Within(c.scope()) {
-				value = append(value, showJITRequest(d, a))
+				value = append(value, c.showJITRequest(d, a))
 			}
 		}
 		if p.Cursor = listed.Next; p.Cursor == "" {
@@ -218,7 +218,7 @@ func patchJITRequest(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(showJITRequest(d, a))
+	return ok(c.showJITRequest(d, a))
 }
 
 // deleteJITRequest takes a pending request back, or ends what it led to, and makes it gone here; elsewhere it stays on record.
@@ -308,7 +308,7 @@ func jitState(d engine.RequestDetail) string {
 	return state
 }
 
-func showJITRequest(d engine.RequestDetail, a app.Application) map[string]any {
+func (c *call) showJITRequest(d engine.RequestDetail, a app.Application) map[string]any {
 	r := d.Request
 	id := resourceOf(r)
 	policies := make([]authorizationBody, 0, len(r.Items))
@@ -322,7 +322,7 @@ func showJITRequest(d engine.RequestDetail, a app.Application) map[string]any {
 	who := map[string]any{"oid": r.Requester, "puid": "", "applicationId": ""}
 	return map[string]any{
 		"id": id, "name": id.Name(), "type": "Microsoft.Solutions/jitRequests", "location": a.Location, "tags": tagged(r.Tags),
-		"systemData": map[string]any{"createdBy": r.RequesterName, "createdByType": "User", "createdAt": stamp(r.CreatedAt)},
+		"systemData": map[string]any{"createdBy": r.RequesterName, "createdByType": c.creatorType(r.Requester), "createdAt": stamp(r.CreatedAt)},
 		"properties": map[string]any{
 			"applicationResourceId": a.Resource, "publisherTenantId": a.Publisher, "jitAuthorizationPolicies": policies,
 			"jitSchedulingPolicy": map[string]any{"type": "Once", "duration": formatDuration(end.Sub(start)), "startTime": stamp(start)},

@@ -174,7 +174,7 @@ func (in ApplicationInput) managed(ctx context.Context, r Reader, may rights, ap
 			return "", access.Fault(access.KindInvalid, "malformedManagedGroup", "%s is not the id of a resource group", clip(in.Managed))
 		}
 	}
-	if err := access.CheckName("managed resource group", name); err != nil {
+	if err := access.CheckGroupName("managed resource group", name); err != nil {
 		return "", err
 	}
 	subscriptions, err := r.Subscriptions(ctx)

@@ -26,7 +26,7 @@ func (e *Engine) CreateSubscription(ctx context.Context, c Caller, name string) 
 		if err != nil {
 			return err
 		}
-		if err := checkPlace("subscription", name); err != nil {
+		if err := checkSubscriptionName(name); err != nil {
 			return err
 		}
 		all, err := tx.Subscriptions(ctx)
@@ -55,11 +55,11 @@ func (e *Engine) CreateSubscription(ctx context.Context, c Caller, name string) 
 	return s, err
 }
 
-func checkPlace(what, name string) error {
+func checkSubscriptionName(name string) error {
 	if uuid.Validate(name) == nil {
-		return access.Fault(access.KindInvalid, "malformedName", "the name of a %s cannot be a GUID, which would mean its id", what)
+		return access.Fault(access.KindInvalid, "malformedName", "the name of a subscription cannot be a GUID, which would mean its id")
 	}
-	return access.CheckName(what, name)
+	return access.CheckName("subscription", name)
 }
 
 // ResourceGroupInput is a new resource group.
@@ -84,7 +84,7 @@ func (e *Engine) CreateResourceGroup(ctx context.Context, c Caller, in ResourceG
 		if err != nil {
 			return err
 		}
-		if err := checkPlace("resource group", in.Name); err != nil {
+		if err := access.CheckGroupName("resource group", in.Name); err != nil {
 			return err
 		}
 		scope := access.ResourceGroupScope(subscription.ID, in.Name)

@@ -36,6 +36,11 @@ func (e *Engine) PolicyView(ctx context.Context, c Caller, policies []access.Pol
 				ids = append(ids, m.Machine)
 			}
 		}
+		former, err := formerMachines(ctx, r, policies, since)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, former...)
 		machines, err := r.MachinesByID(ctx, ids)
 		if err != nil {
 			return fmt.Errorf("read machines: %w", err)
@@ -56,6 +61,30 @@ func (e *Engine) PolicyView(ctx context.Context, c Caller, policies []access.Pol
 		return v.fill(ctx, r, requests, wanted)
 	})
 	return v, err
+}
+
+// formerMachines gives the machines that one of the policies may have named, and names no more: what was asked through it stays part
+// of its history.
+func formerMachines(ctx context.Context, r Reader, policies []access.Policy, since time.Time) ([]access.MachineID, error) {
+	var scopes []access.ResourceID
+	for _, p := range policies {
+		scope := access.ResourceGroupScope(p.Resource.InSubscription(), p.Resource.Segment("resourceGroups"))
+		if len(policies) > 1 {
+			scope = access.SubscriptionScope(p.Resource.InSubscription())
+		}
+		if !slices.ContainsFunc(scopes, scope.Equal) {
+			scopes = append(scopes, scope)
+		}
+	}
+	var ids []access.MachineID
+	for _, scope := range scopes {
+		some, err := r.FormerMachines(ctx, scope, since, maxViewed)
+		if err != nil {
+			return nil, fmt.Errorf("read former machines: %w", err)
+		}
+		ids = append(ids, some...)
+	}
+	return ids, nil
 }
 
 // visible gives the requests that the caller may see, and notes the machines that they name.

@@ -30,6 +30,9 @@ type SignInWriter interface {
 type ViewReader interface {
 	// MachinesByID gives those of the machines that exist, in no order.
 	MachinesByID(ctx context.Context, ids []access.MachineID) ([]access.Machine, error)
+	// FormerMachines gives machines within a scope that a policy ceased to name at some time, and of which something was asked at
+	// since or later, by id; at most limit.
+	FormerMachines(ctx context.Context, scope access.ResourceID, since time.Time, limit int) ([]access.MachineID, error)
 	// RequestsOfMachines gives the requests that name one of the machines and were made at since or later, newest first; at
 	// most limit (1 to 1,000).
 	RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time, limit int) ([]access.Request, error)

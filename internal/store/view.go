@@ -20,6 +20,19 @@ func (r *reader) MachinesByID(ctx context.Context, ids []access.MachineID) ([]ac
 	})
 }
 
+// FormerMachines implements engine.ViewReader.
+func (r *reader) FormerMachines(ctx context.Context, scope access.ResourceID, since time.Time, limit int) ([]access.MachineID, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
+	key := scope.Fold()
+	// Few machines have ever left a policy: SQLite takes the tables in this order, and looks the others up.
+	return all(ctx, r.q, func(row scanner) (id access.MachineID, err error) { return id, row.Scan(&id) }, `select f.machine from former_entries f cross join machines m
+where m.id = f.machine and (m.resource_key = $1 or m.resource_key >= $2 and m.resource_key < $3)
+and exists (select 1 from request_machines x where x.machine = f.machine and x.created_at >= $4) order by f.machine limit $5`,
+		key, key+"/", key+"0", micros(since), int64(limit))
+}
+
 // RequestsOfMachines implements engine.ViewReader.
 func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time, limit int) ([]access.Request, error) {
 	if err := checkLimit(limit); err != nil {

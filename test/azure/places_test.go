@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -120,5 +121,118 @@ func TestWhatIsSeenBesideMachines(t *testing.T) {
 		if status, answer := who.call(http.MethodPut, sub+"/providers/Microsoft.Security/pricings/VirtualMachines"+version, `{"properties":{"pricingTier":"Standard"}}`); status != want {
 			t.Errorf("who has %v set the pricing and got %d %v", one.actions, status, answer)
 		}
+	}
+}
+
+// TestHistoryOutlastsTheMachineInThePolicy holds that what was asked for through a policy stays in its history when a PUT drops the
+// machine.
+func TestHistoryOutlastsTheMachineInThePolicy(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	x.guard()
+	if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", time.Hour)); status != http.StatusAccepted {
+		t.Fatalf("initiate gave %d %v", status, answer)
+	}
+	list := "/subscriptions/" + c.subscription + "/providers/Microsoft.Security/jitNetworkAccessPolicies" + v
+	holds := func(what string, policy any, machine bool) {
+		t.Helper()
+		requests := at(t, policy, "properties", "requests").([]any)
+		if len(requests) != 1 || len(at(t, policy, "properties", "virtualMachines").([]any)) > 0 != machine {
+			t.Fatalf("%s: %v", what, policy)
+		}
+		if asked := at(t, requests[0], "virtualMachines", 0); at(t, asked, "id") != c.machine.Resource || at(t, asked, "ports", 0, "number") != 22.0 {
+			t.Errorf("%s: the request is for %v", what, asked)
+		}
+	}
+	_, before := x.call(http.MethodGet, c.policyPath()+v, nil)
+	holds("while it is guarded", before, true)
+	status, put := x.call(http.MethodPut, c.policyPath()+v, `{"kind":"Basic","properties":{"virtualMachines":[]}}`)
+	if status != http.StatusOK {
+		t.Fatalf("put gave %d %v", status, put)
+	}
+	_, got := x.call(http.MethodGet, c.policyPath()+v, nil)
+	_, listed := x.call(http.MethodGet, list, nil)
+	for what, policy := range map[string]any{"put": put, "get": got, "list": at(t, listed, "value", 0)} {
+		holds(what, policy, false)
+	}
+	if status := at(t, got, "properties", "requests", 0, "virtualMachines", 0, "ports", 0, "status"); status != "Revoked" {
+		t.Errorf("what was open through it is %v", status)
+	}
+	// Another policy that guards the machine now has a history of its own.
+	other := strings.Replace(c.policyPath(), "jitNetworkAccessPolicies/default", "jitNetworkAccessPolicies/other", 1)
+	if _, answer := x.call(http.MethodPut, other+v, c.policyBody()); len(at(t, answer, "properties", "requests").([]any)) != 0 {
+		t.Errorf("another policy has the history %v", answer)
+	}
+	_, got = x.call(http.MethodGet, c.policyPath()+v, nil)
+	holds("guarded by another", got, false)
+}
+
+// TestNamesOfResourceGroups holds Azure's own rule for them, in every place that takes one.
+func TestNamesOfResourceGroups(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	longest := strings.Repeat("g", 90)
+	for name, taken := range map[string]bool{
+		"_rg-(prod).eu": true, "(a)": true, "-dash": true, ".dot": true, longest: true, "6f0d3c5e-7a44-4c0b-9a3e-52b1f4d8c9e7": true,
+		longest + "g": false, "ends.": false, "a b": false, "a/b": false, "a%b": false, "grün": false, "": false,
+	} {
+		_, err := c.admin.CreateResourceGroup(t.Context(), api.NewResourceGroup{Name: name})
+		if (err == nil) != taken {
+			t.Errorf("%q: %v", name, err)
+		}
+		if !taken || err != nil {
+			continue
+		}
+		group := "/subscriptions/" + c.subscription + "/resourceGroups/" + name
+		if status, answer := x.call(http.MethodGet, group+"?api-version=2022-12-01", nil); status != http.StatusOK || at(t, answer, "name") != name {
+			t.Errorf("%q is %d %v", name, status, answer)
+		}
+		policy := group + "/providers/Microsoft.Security/locations/local/jitNetworkAccessPolicies/default"
+		if status, answer := x.call(http.MethodPut, policy+v, `{"properties":{"virtualMachines":[]}}`); status != http.StatusOK || at(t, answer, "id") != policy {
+			t.Errorf("a policy in %q is %d %v", name, status, answer)
+		}
+		if status, answer := x.call(http.MethodGet, group+"/providers/Microsoft.Security/jitNetworkAccessPolicies"+v, nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 1 {
+			t.Errorf("the policies of %q are %d %v", name, status, answer)
+		}
+		token, err := c.admin.CreateEnrollmentToken(t.Context(), api.NewEnrollmentToken{Name: "host", ResourceGroup: name})
+		c.must(err)
+		c.enrollAgent(token.Token, t.TempDir())
+		if status, answer := x.call(http.MethodGet, group+"/providers/Microsoft.Compute/virtualMachines/host?api-version=2024-07-01", nil); status != http.StatusOK {
+			t.Errorf("a machine in %q is %d %v", name, status, answer)
+		}
+	}
+}
+
+// TestWhoMadeItIsSaidByItsKind holds that what a program made is said to be an application's.
+func TestWhoMadeItIsSaidByItsKind(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	vendorID, vendorSecret := c.servicePrincipal("vendor", "")
+	app := c.deploy().application(authorization(vendorID, contributor))
+	managed := "/subscriptions/" + c.subscription + "/resourceGroups/mrg-shop"
+	request := managed + "/providers/Microsoft.Solutions/jitRequests/deploy"
+	vendor := c.as(vendorID, vendorSecret)
+	if status, answer := vendor.call(http.MethodPut, request+s19, map[string]any{"location": "local", "properties": map[string]any{
+		"applicationResourceId": app, "jitAuthorizationPolicies": []any{authorization(vendorID, contributor)},
+		"jitSchedulingPolicy": map[string]any{"duration": "PT1H", "startTime": time.Now().UTC().Format(time.RFC3339)},
+	}}); status >= http.StatusBadRequest {
+		t.Fatalf("the request gave %d %v", status, answer)
+	}
+	x := c.deploy()
+	for _, path := range []string{app, strings.Replace(app, "applications/shop", "applicationDefinitions/shop-def", 1), request} {
+		_, answer := x.call(http.MethodGet, path+s19, nil)
+		if by := at(t, answer, "systemData", "createdByType"); by != "Application" {
+			t.Errorf("%s was made by a %v", path, by)
+		}
+	}
+	_, answer := vendor.call(http.MethodGet, managed+"/providers/Microsoft.Authorization/roleAssignmentScheduleInstances?api-version=2020-10-01&$filter=asTarget()", nil)
+	if got := at(t, answer, "value", 0, "properties", "principalType"); got != "ServicePrincipal" {
+		t.Errorf("a program's activation is of a %v", got)
+	}
+	_, answer = vendor.call(http.MethodGet, managed+"/providers/Microsoft.Authorization/roleAssignmentScheduleRequests?api-version=2020-10-01&$filter=asRequestor()", nil)
+	if got := at(t, answer, "value", 0, "properties", "principalType"); got != "ServicePrincipal" {
+		t.Errorf("a program's request is of a %v", got)
 	}
 }

@@ -109,7 +109,33 @@ func StandingOf(m Machine, hasPolicy bool) (s Standing, reason string) {
 	}
 }
 
-const maxName = 64
+const (
+	maxName      = 64
+	maxGroupName = 90
+)
+
+// CheckGroupName refuses what cannot name a resource group, as Azure does: 1 to 90 letters, digits, '.', '-', '_' and parentheses, not
+// ending in '.'. what says whose name it is, for the message. Of the letters that Azure takes it takes those of ASCII, as ids do.
+func CheckGroupName(what, name string) error {
+	bad := func(why string) error {
+		return Fault(KindInvalid, "malformedName", "%s name %q %s; use 1 to %d letters, digits, '.', '-', '_' or parentheses, not ending in '.'", what, clip(name), why, maxGroupName)
+	}
+	switch {
+	case name == "":
+		return bad("is empty")
+	case len(name) > maxGroupName:
+		return bad("is too long")
+	case strings.HasSuffix(name, "."):
+		return bad("ends in '.'")
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte(".-_()", c) < 0 {
+			return bad("has a character that is not allowed")
+		}
+	}
+	return nil
+}
 
 // CheckName refuses a name that could not be a segment of a resource id: 1 to 64 letters, digits, '.', '-' or '_',
 // beginning with a letter or digit and not ending in '.'. what says whose name it is, for the message.

@@ -115,17 +115,22 @@ func (e *Engine) openDeciding(ctx context.Context, tx Tx, may rights, id access.
 	if request.State != access.RequestPending {
 		return nil, decidedAlready(request, d.decisions)
 	}
-	recalls, err := tx.Recalls(ctx)
+	return d, d.notTakenBack(ctx)
+}
+
+// notTakenBack refuses what comes of a request that is just being canceled with everything that its requester asked for.
+func (d *deciding) notTakenBack(ctx context.Context) error {
+	recalls, err := d.tx.Recalls(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read recalls: %w", err)
+		return fmt.Errorf("read recalls: %w", err)
 	}
 	for _, c := range recalls {
-		if c.Principal == request.Requester && !c.Judge && !request.CreatedAt.After(c.At) {
-			return nil, access.Fault(access.KindConflict, "requestRecalled", "request %s is just being canceled, with everything that %s asked for: there is nothing left to decide",
-				request.ID, request.RequesterName)
+		if c.Principal == d.request.Requester && !c.Judge && !d.request.CreatedAt.After(c.At) {
+			return access.Fault(access.KindConflict, "requestRecalled", "request %s is just being canceled, with everything that %s asked for: there is nothing left to decide",
+				d.request.ID, d.request.RequesterName)
 		}
 	}
-	return d, nil
+	return nil
 }
 
 // decidedAlready says how a request stands, and who decided last.

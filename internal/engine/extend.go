@@ -187,6 +187,9 @@ func (d *deciding) extendGrant(ctx context.Context, by access.Actor) error {
 	if err != nil {
 		return fmt.Errorf("read grant: %w", err)
 	}
+	if err := d.notRecalled(ctx, g); err != nil {
+		return err
+	}
 	until := d.request.Items[0].Until
 	ends, err := d.rightsEnd(ctx)
 	if err != nil {
@@ -205,4 +208,22 @@ func (d *deciding) extendGrant(ctx context.Context, by access.Actor) error {
 	// What has not begun was approved at once, and begins as what it was.
 	next.Decided = g.Decided || len(d.request.Approvals) > 0 && g.State != access.GrantScheduled
 	return d.saveGrant(ctx, next, g.Revision, events, false)
+}
+
+// notRecalled refuses more time on a grant that is just being ended: what enforces it was taken away already, and saving it anew
+// would bring that back.
+func (d *deciding) notRecalled(ctx context.Context, g access.Grant) error {
+	recalls, err := d.tx.Recalls(ctx)
+	if err != nil || len(recalls) == 0 {
+		return err
+	}
+	j, err := d.engine.newJudge(ctx, d.tx, d.now)
+	if err != nil {
+		return err
+	}
+	order, _, err := j.recalled(ctx, recalls, g)
+	if err == nil && order != nil {
+		err = access.Fault(access.KindConflict, "grantEnded", "grant %s is just being ended: make a new request", g.ID)
+	}
+	return err
 }

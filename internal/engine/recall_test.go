@@ -195,3 +195,75 @@ func TestNothingIsApprovedThatIsTakenBack(t *testing.T) {
 		t.Error("the one transaction has canceled everything")
 	}
 }
+
+// A recall that is on its way does not stand in for the one that is due: it covers less, or has looked already.
+func TestLosingTheRightBesideARecall(t *testing.T) {
+	t.Parallel()
+	w, ann, host := crowded(t)
+	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More {
+		t.Fatal("everything has ended at once")
+	}
+	w.clock.advance(time.Second)
+	var items []engine.ItemInput
+	for port := range uint16(150) {
+		items = append(items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1200 + port), Duration: time.Hour})
+	}
+	must(w.Submit(w.ctx, ann, engine.SubmitInput{Items: items, Justification: "because"}))(t)
+	if err := w.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	w.reconcile()
+	if got := w.desired(host); len(got.Openings) != 0 || w.standing(ann) != 0 {
+		t.Errorf("%d are open, %d have not ended, without a right to any of it", len(got.Openings), w.standing(ann))
+	}
+}
+
+// A role that is recalled was taken away, and asking for more time on it does not give it back.
+func TestNoMoreTimeOnWhatIsRecalled(t *testing.T) {
+	t.Parallel()
+	w, ann, _ := crowded(t)
+	must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "ann", Role: "Contributor", Max: 4 * time.Hour}))(t)
+	w.clock.advance(time.Minute)
+	d := must(w.Activate(w.ctx, ann, contributor(time.Hour)))(t)
+	may := func() bool {
+		return w.Check(w.ctx, ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
+	}
+	if !may() {
+		t.Fatal("the role is not in force")
+	}
+	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More || w.grant(d.Grants[0].ID).State.Ended() {
+		t.Fatal("everything has ended at once")
+	}
+	_, err := w.Extend(w.ctx, ann, d.Grants[0].ID, engine.ExtendInput{For: time.Hour})
+	wantCode(t, err, access.KindConflict, "grantEnded")
+	if may() {
+		t.Error("the role that was taken away is in force again")
+	}
+}
+
+// Votes that come to suffice approve nothing that is just being taken back.
+func TestVotesThatCountAgainForWhatIsTakenBack(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, twoOfOps)
+	first := w.ask()
+	for _, c := range []engine.Caller{w.bob, w.cy} {
+		must(w.decide(c, first, true))(t)
+		if c.Name == "bob" {
+			w.leave("removed", w.bob, false)
+		}
+	}
+	w.clock.advance(time.Second)
+	for i := range 100 {
+		in := ssh("web-1", time.Hour)
+		in.IdempotencyKey = fmt.Sprint(i)
+		must(w.Submit(w.ctx, w.ann, in))(t)
+	}
+	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", "left"))(t); !ended.More {
+		t.Fatal("the one transaction has canceled everything")
+	}
+	w.leave("removed", w.bob, true)
+	w.reconcile()
+	if got := must(w.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled || len(got.Grants) != 0 {
+		t.Errorf("the request is %s with %d grants", got.Request.State, len(got.Grants))
+	}
+}

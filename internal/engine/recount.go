@@ -77,6 +77,9 @@ func (e *Engine) finishDeciding(ctx context.Context, id access.RequestID) error 
 		system := access.System()
 		may := rights{dir: dir, caller: Caller{Name: system.Name, Tenant: request.Tenant, Via: system.Via}, now: e.now()}
 		d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: rbac.RequestsDecide, was: request.Revision, request: request}
+		if err := d.notTakenBack(ctx); err != nil {
+			return err
+		}
 		if d.decisions, err = tx.Decisions(ctx, id); err != nil {
 			return fmt.Errorf("read decisions: %w", err)
 		}

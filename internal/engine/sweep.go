@@ -91,7 +91,12 @@ func (e *Engine) unheld(ctx context.Context, now time.Time, states []access.Gran
 // recallLost gives a recall for everybody who has lost more than one transaction ends, so that all of it closes at once, and
 // leaves the others.
 func (e *Engine) recallLost(ctx context.Context, lost []access.Grant) (others []access.Grant, err error) {
-	count := map[access.PrincipalID]int{}
+	count, newest := map[access.PrincipalID]int{}, map[access.PrincipalID]time.Time{}
+	for _, g := range lost {
+		if g.CreatedAt.After(newest[g.Principal]) {
+			newest[g.Principal] = g.CreatedAt
+		}
+	}
 	for _, g := range lost {
 		count[g.Principal]++
 		if count[g.Principal] != actChunk+1 {
@@ -102,7 +107,10 @@ func (e *Engine) recallLost(ctx context.Context, lost []access.Grant) (others []
 			if err != nil {
 				return fmt.Errorf("read recalls: %w", err)
 			}
-			if slices.ContainsFunc(given, func(c access.Recall) bool { return c.Principal == g.Principal }) {
+			// One that does not cover all of it, or has looked at some of it while there was a right to it, would leave that open.
+			if slices.ContainsFunc(given, func(c access.Recall) bool {
+				return c.Principal == g.Principal && !newest[g.Principal].After(c.At) && (!c.Judge || c.AfterGrant == "")
+			}) {
 				return nil // by another replica
 			}
 			w := e.newWork(tx, e.now())

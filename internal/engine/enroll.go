@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // EnrollInput is an agent's first message.
@@ -31,7 +32,10 @@ type Enrolled struct {
 // fingerprint of its public key; it is called once, outside any transaction, and only for a token that is good.
 func (e *Engine) Enroll(ctx context.Context, addr netip.Addr, in EnrollInput, sign func(access.AgentID) (fingerprint string, err error)) (out Enrolled, err error) {
 	err = e.store.View(ctx, func(r Reader) error {
-		_, err := goodToken(ctx, r, in, e.now())
+		t, err := goodToken(ctx, r, in, e.now())
+		if err == nil {
+			_, err = e.makerOf(ctx, r, t)
+		}
 		return err
 	})
 	if err == nil {
@@ -90,9 +94,28 @@ func goodToken(ctx context.Context, r Reader, in EnrollInput, now time.Time) (En
 	return t, nil
 }
 
+// makerOf gives what whoever made a token may do now, and fails where they may not enroll agents in its resource group any more: a
+// token is good for days, and a role that was held for an hour does not outlast it.
+func (e *Engine) makerOf(ctx context.Context, r Reader, t EnrollmentToken) (rights, error) {
+	maker, err := r.Principal(ctx, t.CreatedBy)
+	if err != nil {
+		return rights{}, fmt.Errorf("read principal: %w", err)
+	}
+	may, err := e.rights(ctx, r, Caller{Principal: maker.ID, Name: maker.Name, Tenant: maker.Tenant})
+	if err == nil && !may.mayOf(t.Tenant, rbac.EnrollmentTokensWrite, t.scope()) {
+		err = access.Fault(access.KindUnauthenticated, "tokenMakerLeft",
+			"whoever made the enrolment token may not enroll agents in the resource group %q any more: somebody who may makes a new one", t.ResourceGroup)
+	}
+	return may, err
+}
+
 func (e *Engine) enroll(ctx context.Context, tx Tx, addr netip.Addr, in EnrollInput, agent access.Agent) (Enrolled, error) {
 	now := e.now()
 	t, err := goodToken(ctx, tx, in, now)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	maker, err := e.makerOf(ctx, tx, t)
 	if err != nil {
 		return Enrolled{}, err
 	}
@@ -110,7 +133,7 @@ func (e *Engine) enroll(ctx context.Context, tx Tx, addr netip.Addr, in EnrollIn
 	agent.Epoch = newID()
 	w := e.newWork(tx, now)
 	out := Enrolled{Agent: agent}
-	p := placing{work: w, engine: e, token: t, agent: agent, actor: actorOf(agent, addr)}
+	p := placing{work: w, maker: maker, token: t, agent: agent, actor: actorOf(agent, addr)}
 	scope := agent.Scope
 	if t.Mode == access.ModeHost {
 		if out.Machine, err = p.host(ctx, in); err != nil {

@@ -15,10 +15,10 @@ import (
 type placing struct {
 	*work
 
-	engine *Engine
-	token  EnrollmentToken
-	agent  access.Agent
-	actor  access.Actor
+	maker rights // of the token, now
+	token EnrollmentToken
+	agent access.Agent
+	actor access.Actor
 }
 
 // gateway keeps the agent, unless its resource group has one of its name in service.
@@ -121,7 +121,7 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 			return access.Fault(access.KindConflict, "machineExists",
 				"there is a machine %q in this resource group already, which agent %q guards: choose another name, or make a token that names it, with postern machine token NAME", m.Name, old.Name)
 		}
-		if err := p.engine.mayReplace(ctx, p.tx, p.token, m); err != nil {
+		if err := p.mayReplace(m, old); err != nil {
 			return err
 		}
 	}
@@ -159,22 +159,16 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 	return nil
 }
 
-// mayReplace fails unless whoever made the token may still enroll agents and change machines where the machine is: a token
-// is good for days, and a machine that is there is worth more than a name.
-func (e *Engine) mayReplace(ctx context.Context, r Reader, t EnrollmentToken, m access.Machine) error {
-	maker, err := r.Principal(ctx, t.CreatedBy)
-	if err != nil {
-		return fmt.Errorf("read principal: %w", err)
+// mayReplace fails unless whoever made the token may still change the machine, and the agent was there when they made it: a machine
+// that is there is worth more than a name, and only of what was there does the making say that they might.
+func (p *placing) mayReplace(m access.Machine, old access.Agent) error {
+	if !p.maker.mayOf(m.Tenant, rbac.MachinesWrite, m.Resource) {
+		return access.Fault(access.KindConflict, "mayNotReplace",
+			"there is a machine %q already, and whoever made the token may not replace its agent: they need the action %s there", m.Name, rbac.MachinesWrite)
 	}
-	may, err := e.rights(ctx, r, Caller{Principal: maker.ID, Name: maker.Name, Tenant: maker.Tenant})
-	if err != nil {
-		return err
-	}
-	for _, action := range []string{rbac.EnrollmentTokensWrite, rbac.MachinesWrite} {
-		if !may.mayOf(m.Tenant, action, m.Resource) {
-			return access.Fault(access.KindConflict, "mayNotReplace",
-				"there is a machine %q already, and whoever made the token may not replace its agent: they need the action %s there", m.Name, action)
-		}
+	if old.EnrolledAt.After(p.token.CreatedAt) {
+		return access.Fault(access.KindConflict, "mayNotReplace",
+			"machine %q got its agent after this token was made, and the token does not replace it: make a new one, with postern machine token NAME", m.Name)
 	}
 	return nil
 }

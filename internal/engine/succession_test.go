@@ -88,9 +88,66 @@ func TestTheMakerOfATokenMayReplace(t *testing.T) {
 	yes, no := true, false
 	must(w.ChangePrincipal(w.ctx, w.admin, "carl", engine.PrincipalChange{Disabled: &yes}))(t)
 	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
-	wantCode(t, err, access.KindConflict, "mayNotReplace")
+	wantCode(t, err, access.KindUnauthenticated, "tokenMakerLeft")
 	must(w.ChangePrincipal(w.ctx, w.admin, "carl", engine.PrincipalChange{Disabled: &no}))(t)
+	w.unassign("carl")
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "carl", Role: "Enroller", Scope: scope}))(t)
+	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+	wantCode(t, err, access.KindConflict, "mayNotReplace")
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "carl", Role: "Contributor", Scope: scope}))(t)
 	must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint))(t)
+}
+
+// unassign takes every role away from a principal.
+func (w *world) unassign(name string) {
+	w.tb.Helper()
+	list := must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{Principal: name}, engine.Page{}))(w.tb)
+	for _, a := range list.Items {
+		if err := w.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
+			w.tb.Fatal(err)
+		}
+	}
+}
+
+// TestATokenDoesNotOutlastTheRightToMakeIt proves that a token is good while whoever made it may enroll agents there.
+func TestATokenDoesNotOutlastTheRightToMakeIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user("carl", "")
+	must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "carl", Role: "Contributor", Max: time.Hour}))(t)
+	carl := caller(must(w.Principal(w.ctx, w.admin, "carl"))(t))
+	must(w.Activate(w.ctx, carl, engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Contributor"}}, Duration: time.Hour, Justification: "x"}))(t)
+	for _, mode := range []access.Mode{access.ModeHost, access.ModeGateway} {
+		token, _, err := w.MakeEnrollmentToken(w.ctx, carl, engine.TokenInput{Name: "new-" + string(mode), Mode: mode, TTL: 24 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			_, err := w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+			wantCode(t, err, access.KindUnauthenticated, "tokenMakerLeft")
+		}()
+	}
+	w.clock.advance(2 * time.Hour)
+}
+
+// TestATokenReplacesWhatWasThere proves that a token made for a free name does not replace the agent that took the name since: its
+// maker was never asked whether they may.
+func TestATokenReplacesWhatWasThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bound := w.admin // an API token that enrolls, and changes no machine
+	bound.Bounds = &engine.Bounds{Actions: []string{rbac.EnrollmentTokensWrite}}
+	token, _, err := w.MakeEnrollmentToken(w.ctx, bound, engine.TokenInput{Name: "web-1", TTL: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clock.advance(time.Hour)
+	victim := w.host("web-1")
+	_, _, err = w.MakeEnrollmentToken(w.ctx, bound, engine.TokenInput{Name: "web-1"})
+	wantCode(t, err, access.KindForbidden, "tokenBounds")
+	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+	wantCode(t, err, access.KindConflict, "mayNotReplace")
+	must(w.AuthenticateAgent(w.ctx, victim.Agent.ID, victim.Agent.Fingerprint))(t)
 }
 
 func TestANamedTokenReplacesTheAgent(t *testing.T) {

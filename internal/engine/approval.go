@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -100,6 +101,7 @@ type ask struct {
 	machines      []access.Machine        // by item
 	justification string
 	ticket        string
+	asked         time.Time       // zero: now
 	start         time.Time       // zero: at approval
 	windows       []time.Time     // starts of a series
 	extends       access.Grant    // what a later end is asked for; the zero grant where it is none
@@ -217,7 +219,7 @@ func (a ask) facts(i int, groups []string, now time.Time) policy.Facts {
 	f := policy.Facts{
 		Requester: a.requester, RequesterName: a.requesterName, Groups: groups, Address: a.address, Machine: a.machines[i],
 		Ports: item.Ports, Protocol: item.Protocol, Duration: a.chains[i].Length(), Justification: a.justification, Ticket: a.ticket,
-		Start: a.start, Now: now, Windows: a.ahead(i, now), Beyond: a.chains[i].Beyond(),
+		Start: a.start, Now: cmp.Or(a.asked, now), Windows: a.ahead(i, now), Beyond: a.chains[i].Beyond(),
 	}
 	if f.Start.IsZero() {
 		f.Start = now

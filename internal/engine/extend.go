@@ -23,7 +23,11 @@ type ExtendInput struct {
 // Extend asks for a later end of the caller's own grant, under the rule that guards its machine now, and never beyond the
 // policy's longest time from the first opening. Where the rule approves by itself the grant ends later at once.
 func (e *Engine) Extend(ctx context.Context, c Caller, id access.GrantID, in ExtendInput) (d RequestDetail, err error) {
-	a := attempt{kind: access.RequestRefused, action: rbac.PoliciesInitiate, grant: id, all: true, details: map[string]string{
+	action := rbac.PoliciesInitiate
+	if !c.Bounds.allow(action) && c.Bounds.allow(rbac.RoleActivate) {
+		action = rbac.RoleActivate // and then it is not a port
+	}
+	a := attempt{kind: access.RequestRefused, action: action, grant: id, all: true, details: map[string]string{
 		"extends": string(id), "for": in.For.String(), "justification": in.Justification, "ticket": in.Ticket,
 	}}
 	err = e.withTicket(ctx, func(checked *ticketCheck) error {
@@ -98,6 +102,9 @@ func sameExtension(ctx context.Context, r Reader, c Caller, grant access.GrantID
 
 // extendRole asks for a later end of the grant of a role, by the eligibility as it is now.
 func (e *Engine) extendRole(ctx context.Context, tx Tx, may rights, g access.Grant, first access.Request, in ExtendInput, until time.Time, checked *ticketCheck) (RequestDetail, error) {
+	if !may.caller.Bounds.cover(rbac.RoleActivate, g.Role.Scope) {
+		return RequestDetail{}, outOfBounds(rbac.RoleActivate, g.Role.Scope)
+	}
 	eligibility, err := tx.Eligibility(ctx, g.Role.Eligibility)
 	switch {
 	case isKind(err, access.KindNotFound):

@@ -11,46 +11,65 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// reevaluate looks at a pending request again, by its policies as they are now. Where they have changed since it was
-// asked for, it is put under what they ask now; where it lies outside of them, or the requester has lost the right to
-// ask, it is denied. later tells the caller of either, once that is kept: what they were shown is not what there is.
+// reevaluate looks at a pending request again, by its policies and by the time as they are now. Where it falls under another rule
+// than when it was asked for, it is put under what they ask now; where it lies outside of them, or the requester has lost the
+// right to ask, it is denied. later tells the caller of either, once that is kept: what they were shown is not what there is.
 func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
-	a, revisions, changed, refusals, err := d.present(ctx)
+	p, err := d.present(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(refusals) == 0 && !changed {
+	if len(p.refusals) == 0 && !p.changed && !p.look {
 		return nil, nil
 	}
 	var found chosen
-	if len(refusals) == 0 {
-		if refusals, err = d.limits(ctx, &a); err != nil {
+	if len(p.refusals) == 0 {
+		if p.refusals, err = d.limits(ctx, &p.ask); err != nil {
 			return nil, err
 		}
 	}
-	if len(refusals) == 0 {
-		if found, err = d.engine.choose(ctx, d.tx, d.may, a, d.now); err != nil {
+	if len(p.refusals) == 0 {
+		if found, err = d.engine.choose(ctx, d.tx, d.may, p.ask, d.now); err != nil {
 			return nil, err
 		}
-		refusals = found.refusals
-		if d.request.ForRoles() {
+		p.refusals = found.refusals
+		if d.request.ForRoles() || !p.changed {
 			found.approvals = stricter(d.request.Approvals, found.approvals)
 		}
 	}
-	if len(refusals) > 0 {
-		return d.denyNow(ctx, refusals)
+	if len(p.refusals) > 0 {
+		return d.denyNow(ctx, p.refusals)
 	}
-	next, events, err := d.request.Reframe(revisions, found.approvals, d.now)
+	next, events, err := d.request.Reframe(p.items, found.approvals, d.now)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.save(ctx, next, append(events, d.loosenedUse(a)...)); err != nil {
+	if next.Digest == d.request.Digest {
+		return nil, nil // it falls under what it was shown with
+	}
+	if err := d.save(ctx, next, append(events, d.loosenedUse(p.ask)...)); err != nil {
 		return nil, err
 	}
 	if err := d.advance(ctx, access.System(), ""); err != nil {
 		return nil, err
 	}
-	return access.Fault(access.KindConflict, "requestChanged", "the policy has changed since this was asked for: look again at the request, then decide"), nil
+	return access.Fault(access.KindConflict, "requestChanged",
+		"another rule holds for this request than when it was asked for: look again at the request, then decide"), nil
+}
+
+// present is what guards a pending request now.
+type present struct {
+	ask
+
+	items    []access.Item // those of the request, under what guards them now
+	changed  bool          // that is not what it was when it was asked for
+	look     bool          // that is the same, and may ask for something else by now
+	refusals []access.Reason
+}
+
+// mayDiffer reports whether a rule may ask for something else than it did, though it is the same.
+func mayDiffer(rule access.Rule, ports []access.PortRule) bool {
+	return rule.Depends() || slices.ContainsFunc(ports, func(p access.PortRule) bool { return len(p.Networks) > 0 })
 }
 
 // limits tells in what a request lies outside of its policies, and finds how long what it asks for would be open.
@@ -90,55 +109,59 @@ func (d *deciding) denyNow(ctx context.Context, refusals []access.Reason) (later
 }
 
 // present reads what guards the items now. refusals say which could not be asked for by this requester any more.
-func (d *deciding) present(ctx context.Context) (a ask, revisions []int64, changed bool, refusals []access.Reason, err error) {
+func (d *deciding) present(ctx context.Context) (p present, err error) {
 	r := d.request
-	a = askOf(r)
+	p = present{ask: askOf(r), items: slices.Clone(r.Items)}
+	p.asked = r.CreatedAt
 	policies := map[access.MachineID]access.Policy{}
 	networks := networkNames{r: d.tx, tenant: r.Tenant}
 	for i, item := range r.Items {
+		p.look = p.look || !r.Decides(i) // what was approved by itself is held to what there is beside it by now
 		if !item.Role.IsZero() {
 			eligibility, refusal, err := d.presentRole(ctx, i, item.Role)
 			if err != nil {
-				return a, nil, false, nil, err
+				return p, err
 			}
-			refusals = append(refusals, refusal...)
-			changed = changed || eligibility.Revision != item.PolicyRevision
-			revisions = append(revisions, eligibility.Revision)
+			p.refusals = append(p.refusals, refusal...)
+			p.changed = p.changed || eligibility.Revision != item.PolicyRevision
+			p.look = p.look || mayDiffer(eligibility.Approval, nil) || !eligibility.End.IsZero()
+			p.items[i].PolicyRevision = eligibility.Revision
 			terms := eligibility.Terms()
-			a.eligibilities = append(a.eligibilities, eligibility)
-			a.entries = append(a.entries, &terms)
-			a.machines = append(a.machines, siteOf(item.Role))
+			p.eligibilities = append(p.eligibilities, eligibility)
+			p.entries = append(p.entries, &terms)
+			p.machines = append(p.machines, siteOf(item.Role))
 			continue
 		}
 		field := fmt.Sprintf("items[%d].machine", i)
 		m, err := d.machine(ctx, item.Machine)
 		if err != nil {
-			return a, nil, false, nil, err
+			return p, err
 		}
-		p, known := policies[item.Machine]
+		policy, known := policies[item.Machine]
 		if !known {
-			p, err = d.tx.GuardOf(ctx, item.Machine)
+			policy, err = d.tx.GuardOf(ctx, item.Machine)
 			if err != nil && !isKind(err, access.KindNotFound) {
-				return a, nil, false, nil, fmt.Errorf("read policy: %w", err)
+				return p, fmt.Errorf("read policy: %w", err)
 			}
-			policies[item.Machine] = p
+			policies[item.Machine] = policy
 		}
-		entry, guarded := p.Of(item.Machine)
+		entry, guarded := policy.Of(item.Machine)
+		p.look = p.look || mayDiffer(entry.Approval, entry.Ports)
 		if entry, err = networks.entry(ctx, entry); err != nil {
-			return a, nil, false, nil, err
+			return p, err
 		}
 		switch {
 		case m.ID == "" || !guarded:
-			refusals = append(refusals, access.Reason{Code: "machineNotConfigured", Field: field, Message: "no policy guards " + nameOf(m, item.Machine) + " any more"})
+			p.refusals = append(p.refusals, access.Reason{Code: "machineNotConfigured", Field: field, Message: "no policy guards " + nameOf(m, item.Machine) + " any more"})
 		case !d.may.dir.Check(r.Requester, rbac.PoliciesInitiate, m.Resource, d.now).Allowed:
-			refusals = append(refusals, access.Reason{Code: "forbidden", Field: field, Message: r.RequesterName + " may not ask for access to " + m.Name + " any more"})
+			p.refusals = append(p.refusals, access.Reason{Code: "forbidden", Field: field, Message: r.RequesterName + " may not ask for access to " + m.Name + " any more"})
 		}
-		changed = changed || entry.Revision != item.PolicyRevision || p.ID != item.Policy
-		revisions = append(revisions, entry.Revision)
-		a.entries = append(a.entries, &entry)
-		a.machines = append(a.machines, m)
+		p.changed = p.changed || entry.Revision != item.PolicyRevision || policy.ID != item.Policy
+		p.items[i].Policy, p.items[i].PolicyRevision = policy.ID, entry.Revision
+		p.entries = append(p.entries, &entry)
+		p.machines = append(p.machines, m)
 	}
-	return a, revisions, changed, refusals, nil
+	return p, nil
 }
 
 // input gives the request as policy.Evaluate takes it: an extension counts from the first opening, and a start that has
@@ -179,12 +202,15 @@ func (d *deciding) presentRole(ctx context.Context, i int, role access.Role) (ac
 	return eligibility, []access.Reason{{Code: "notEligible", Field: fmt.Sprintf("items[%d].role", i), Message: d.request.RequesterName + " may not activate " + role.String() + " any more: " + why}}, nil
 }
 
-// stricter gives the approvals that a request for roles was made under, and those that are asked for now where they are others:
-// whoever changes the settings of an eligibility never loosens what is waiting.
+// stricter gives the approvals that a request was made under, and those that are asked for now where they are others: whoever
+// changes the settings of an eligibility, or lets the time pass, never loosens what is waiting.
 func stricter(was, now []access.Approval) []access.Approval {
 	all := slices.Clone(was)
 	for _, a := range now {
-		if !slices.ContainsFunc(was, func(b access.Approval) bool { return reflect.DeepEqual(a, b) }) {
+		asked := slices.ContainsFunc(was, func(b access.Approval) bool {
+			return reflect.DeepEqual(a.Case, b.Case) && !slices.ContainsFunc(a.Items, func(i int) bool { return !slices.Contains(b.Items, i) })
+		})
+		if !asked {
 			all = append(all, a)
 		}
 	}

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"slices"
 	"strconv"
 	"time"
 )
@@ -60,18 +59,14 @@ func (r Request) StageOver(now time.Time) Event {
 	return e
 }
 
-// Reframe puts a pending request under its policies as they are now: items differ from the present ones in the
-// policy's revision alone, and approvals are what these ask for. The digest changes, so whoever was shown the request
+// Reframe puts a pending request under what guards it now: items differ from the present ones in the policy and its revision
+// alone, and approvals are what these ask for. Where any of it is another one the digest changes, so whoever was shown the request
 // before is refused, and decisions that were made before count no more.
-func (r Request) Reframe(revisions []int64, approvals []Approval, now time.Time) (Request, []Event, error) {
+func (r Request) Reframe(items []Item, approvals []Approval, now time.Time) (Request, []Event, error) {
 	if r.State != RequestPending {
 		return r, nil, Fault(KindConflict, "requestNotPending", "request %s is %s already", r.ID, r.State)
 	}
-	r.Items = slices.Clone(r.Items)
-	for i := range r.Items {
-		r.Items[i].PolicyRevision = revisions[i]
-	}
-	r.Approvals = approvals
+	r.Items, r.Approvals = items, approvals
 	before := r.Digest
 	r.Digest = r.digest()
 	r.Revision++

@@ -79,7 +79,7 @@ func newGrant(r Request, i int, id GrantID, start, end, now time.Time) Grant {
 	g := Grant{
 		ID: id, Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName,
 		Role: item.Role, Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources),
-		Start: start, End: end, Decided: r.decides(i), State: GrantScheduled, CreatedAt: now, Revision: 1,
+		Start: start, End: end, Decided: r.Decides(i), State: GrantScheduled, CreatedAt: now, Revision: 1,
 	}
 	if !start.After(now) {
 		g.State = GrantOpening

@@ -211,8 +211,8 @@ func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) 
 	return grants, nil
 }
 
-// decides reports whether people have to agree to item i: what is opened by breaking glass, nobody agreed to.
-func (r Request) decides(i int) bool {
+// Decides reports whether people have to agree to item i: what is opened by breaking glass, nobody agreed to.
+func (r Request) Decides(i int) bool {
 	return !r.BreakGlass && slices.ContainsFunc(r.Approvals, func(a Approval) bool { return slices.Contains(a.Items, i) })
 }
 

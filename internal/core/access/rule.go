@@ -1,6 +1,9 @@
 package access
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Rule says which decisions approve a request: the first case that applies to it. A rule without cases approves by
 // itself; one with cases of which none applies refuses.
@@ -10,6 +13,12 @@ type Rule struct {
 
 // Automatic tells whether every request inside the policy's limits is approved at once.
 func (r Rule) Automatic() bool { return len(r.Cases) == 0 }
+
+// Depends reports whether which case applies to a request may differ from one moment to another: it depends on the time, on who asks or on the
+// machine.
+func (r Rule) Depends() bool {
+	return slices.ContainsFunc(r.Cases, func(c Case) bool { return c.When != "" || !c.Hours.Always() })
+}
 
 // Case is what a rule asks for where its condition and its hours hold.
 type Case struct {

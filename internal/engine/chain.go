@@ -19,6 +19,8 @@ type Chain struct {
 	Longest time.Duration // what is approved without people at the most
 	Gap     time.Duration // windows that lie less than it apart are one
 	Own     time.Duration // the longest of the windows that are asked for, by itself
+
+	alone bool // nothing stands that a grant which begins now might cover
 }
 
 // Beyond reports whether the chain is longer than what is approved without people.
@@ -84,8 +86,10 @@ func chainOf(ctx context.Context, r Reader, a ask, i int, now time.Time) (Chain,
 	for _, w := range asked {
 		out.Own = max(out.Own, w.End.Sub(w.Start))
 	}
+	alone := true
 	for k, other := range a.items {
 		if k != i && siteKey(other) == siteKey(item) && other.Ports.Overlaps(item.Ports) && other.Protocol.Overlaps(item.Protocol) {
+			alone = false
 			asked = append(asked, a.windowsOf(k, now)...)
 		}
 	}
@@ -104,14 +108,15 @@ func chainOf(ctx context.Context, r Reader, a ask, i int, now time.Time) (Chain,
 		Principal: a.requester, Site: siteKey(item), Ports: item.Ports, Protocol: item.Protocol,
 		After: first.Add(-reach), Before: last.Add(reach), Longest: longestOf(entry),
 	}
-	held, whole, err := r.Windows(ctx, f)
+	found, err := r.Windows(ctx, f)
 	if err != nil {
 		return out, err
 	}
-	if !whole { // so many that they are not counted: they are taken for one
-		held = append(held, policy.Window{Start: f.After, End: f.Before})
+	if !found.Whole { // so many that they are not counted: they are taken for one
+		found.Held = append(found.Held, policy.Window{Start: f.After, End: f.Before})
 	}
-	out.Chain = policy.ChainOf(asked, held, out.Gap)
+	out.Chain = policy.ChainOf(asked, found.Held, out.Gap)
+	out.alone = alone && !found.Standing && !f.After.After(now)
 	return out, nil
 }
 

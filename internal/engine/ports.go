@@ -124,8 +124,8 @@ type Reader interface {
 	// and end no later; at most limit, the first to end first.
 	GrantsLike(ctx context.Context, g access.Grant, limit int) ([]access.Grant, error)
 	// Windows gives the windows of what a principal has, had or will have of one thing: those that end after one instant and begin
-	// before another. However many there are, it reads a few hundred; whole reports whether these are all.
-	Windows(ctx context.Context, f WindowFilter) (windows []policy.Window, whole bool, err error)
+	// before another. However many there are, it reads a few hundred.
+	Windows(ctx context.Context, f WindowFilter) (Windows, error)
 	// Scenes gives what the desired state of each agent is derived from, in the order of agents; an agent that is not
 	// there has the zero Agent.
 	Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error)
@@ -166,7 +166,6 @@ type Tx interface {
 	EligibilityWriter
 	RoleChangeWriter
 	RecallWriter
-	QuotaWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error             // bumps the directory
 	SaveSubscription(ctx context.Context, s access.Subscription) error // bumps the directory
@@ -282,6 +281,13 @@ type WindowFilter struct {
 	After     time.Time        // those that end after it
 	Before    time.Time        // those that begin before it
 	Longest   time.Duration    // no window that has not ended is longer
+}
+
+// Windows is what was found of a principal.
+type Windows struct {
+	Held     []policy.Window
+	Whole    bool // these are all
+	Standing bool // there may be a grant that ends after WindowFilter.After and has not ended
 }
 
 // EventFilter narrows the activity log; zero fields do not narrow.

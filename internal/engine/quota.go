@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
@@ -46,62 +47,61 @@ func (q Quotas) orDefault() Quotas {
 	return Quotas{Person: fill(q.Person, d.Person), Tenant: fill(q.Tenant, d.Tenant)}
 }
 
-// QuotaReader reads how much there is. Triggers of the store count, so that no change goes uncounted.
+// QuotaReader reads how much there is. Triggers of the store count, so that no change goes uncounted, its own transaction's
+// included; since transactions that change something are serial, what is read in one is what there is when it is committed.
 type QuotaReader interface {
-	// Usage gives what a principal has in a tenant; with no principal, what all of them have there.
-	Usage(ctx context.Context, tenant access.TenantID, principal access.PrincipalID) (Quota, error)
+	// Usage gives what a principal has in a tenant, and what all of them have there.
+	Usage(ctx context.Context, tenant access.TenantID, principal access.PrincipalID) (Quotas, error)
 }
 
-// QuotaWriter holds changes to quotas.
-type QuotaWriter interface {
-	// HoldQuota fails with refusal where there is more of a kind by now than most, perhaps only when the transaction ends; the
-	// principal is empty for all of the tenant. There is some of the kind.
-	HoldQuota(ctx context.Context, tenant access.TenantID, principal access.PrincipalID, kind QuotaKind, most int, refusal error) error
-}
-
-// hold refuses the transaction where its subject has more of a kind than it may have. An emergency is held to the person's quota
-// alone: what others have open must not keep it out.
-func (e *Engine) hold(ctx context.Context, tx Tx, r access.Request, kind QuotaKind) error {
-	mine, all := e.quotas.Person, e.quotas.Tenant
-	what, personal, total := "", 0, 0
+// of returns how much there is of a kind, and how one says it.
+func (q Quota) of(kind QuotaKind) (n int, what string) {
 	switch kind {
-	case QuotaOpen:
-		what, personal, total = "open at once", mine.Open, all.Open
 	case QuotaScheduled:
-		what, personal, total = "scheduled", mine.Scheduled, all.Scheduled
+		return q.Scheduled, "scheduled"
 	case QuotaPending:
-		what, personal, total = "pending", mine.Pending, all.Pending
+		return q.Pending, "pending"
+	case QuotaOpen:
 	}
-	refusal := access.Fault(access.KindConflict, "quotaExceeded", "%s may have %d %s, and would have more: end or cancel some first, or ask who runs the server for a higher quota",
-		r.RequesterName, personal, what)
-	if err := tx.HoldQuota(ctx, r.Tenant, r.Requester, kind, personal, refusal); err != nil {
-		return fmt.Errorf("hold quota: %w", err)
+	return q.Open, "open at once"
+}
+
+// hold refuses the transaction where its subject has more of any of the kinds by now than it may have. An emergency is held to the
+// person's quota alone: what others have open must not keep it out.
+func (e *Engine) hold(ctx context.Context, tx Tx, r access.Request, kinds ...QuotaKind) error {
+	used, err := tx.Usage(ctx, r.Tenant, r.Requester)
+	if err != nil {
+		return fmt.Errorf("read usage: %w", err)
 	}
-	if r.BreakGlass {
-		return nil
-	}
-	refusal = access.Fault(access.KindConflict, "tenantQuotaExceeded", "this tenant may have %d %s in all, and would have more: wait until some have ended, or ask who runs the server for a higher quota",
-		total, what)
-	if err := tx.HoldQuota(ctx, r.Tenant, "", kind, total, refusal); err != nil {
-		return fmt.Errorf("hold quota: %w", err)
+	for _, kind := range kinds {
+		mine, _ := used.Person.of(kind)
+		if most, what := e.quotas.Person.of(kind); mine > most {
+			return access.Fault(access.KindConflict, "quotaExceeded", "%s may have %d %s, and would have more: end or cancel some first, or ask who runs the server for a higher quota",
+				r.RequesterName, most, what)
+		}
+		all, _ := used.Tenant.of(kind)
+		if most, what := e.quotas.Tenant.of(kind); all > most && !r.BreakGlass {
+			return access.Fault(access.KindConflict, "tenantQuotaExceeded", "this tenant may have %d %s in all, and would have more: wait until some have ended, or ask who runs the server for a higher quota",
+				most, what)
+		}
 	}
 	return nil
 }
 
 // holdGrants is hold for the grants that a request has made.
 func (e *Engine) holdGrants(ctx context.Context, tx Tx, r access.Request, grants []access.Grant) error {
-	kinds := map[QuotaKind]bool{}
+	var kinds []QuotaKind
 	for _, g := range grants {
-		kinds[QuotaScheduled] = kinds[QuotaScheduled] || g.State == access.GrantScheduled
-		kinds[QuotaOpen] = kinds[QuotaOpen] || g.State != access.GrantScheduled
-	}
-	for _, kind := range []QuotaKind{QuotaOpen, QuotaScheduled} {
-		if !kinds[kind] {
-			continue
+		kind := QuotaOpen
+		if g.State == access.GrantScheduled {
+			kind = QuotaScheduled
 		}
-		if err := e.hold(ctx, tx, r, kind); err != nil {
-			return err
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
 		}
 	}
-	return nil
+	if len(kinds) == 0 {
+		return nil
+	}
+	return e.hold(ctx, tx, r, kinds...)
 }

@@ -137,6 +137,7 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 	request, events := access.NewRequest(request, may.actor(request.Tenant), verdict.Wait, may.now)
 	recordChains(events, a.chains)
 	d := &deciding{work: e.newWork(tx, may.now), engine: e, may: may, action: actionOf(request), request: request}
+	d.alone = len(a.chains) > 0 && !slices.ContainsFunc(a.chains, func(c Chain) bool { return !c.alone })
 	names := nameCache{r: tx, seen: map[access.MachineID]access.Machine{}}
 	for _, p := range places {
 		if p.machine.ID == "" {
@@ -275,7 +276,7 @@ func (w *work) makeGrants(ctx context.Context, grants []access.Grant, events []a
 		return err
 	}
 	for _, g := range grants {
-		if g.Live(w.now) {
+		if g.Live(w.now) && !w.alone {
 			if err := w.supersede(ctx, g, by); err != nil {
 				return err
 			}

@@ -22,6 +22,7 @@ type work struct {
 	notices  []notice                            // who is to be told
 	bumps    map[access.AgentID]bool             // whether the revision is still to be moved
 	machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
+	alone    bool                                // it was looked, and nothing stands that new grants might cover
 	quiet    bool                                // nobody is told of what never opened: they were told of the act that ends it
 	lost     access.ResourceID                   // where the machine was that is deleted already
 

@@ -163,7 +163,7 @@ const micro2001 = 1e15 // numbers above are instants
 // newSamples lets everybody ask once, and reads what that wrote.
 func newSamples(b *testing.B, dsn string) *samples {
 	b.Helper()
-	c := newCrowd(b, dsn)
+	c := newCrowd(b, open(b, dsn))
 	db := (&fixture{dsn: dsn}).raw(b)
 	s := &samples{inserts: map[string]string{}}
 	for i := range int64(benchCallers) {

@@ -39,7 +39,9 @@ func machineInto(m *access.Machine) []any {
 
 // Machine implements engine.Reader.
 func (r *reader) Machine(ctx context.Context, id access.MachineID) (access.Machine, error) {
-	return one(ctx, r.q, "machine", scanMachine, selectMachine, string(id))
+	return remembered(r.memo, "machine", "id "+string(id), func() (access.Machine, error) {
+		return one(ctx, r.q, "machine", scanMachine, selectMachine, string(id))
+	})
 }
 
 // MachineByResource implements engine.Reader.

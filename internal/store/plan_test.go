@@ -57,10 +57,11 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 		"grants of principal in force": func(r *reader) {
 			_, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t", Principal: "u", States: []access.GrantState{access.GrantActive}}, p)
 		},
-		"windows": func(r *reader) { _, _, _ = r.Windows(ctx, engine.WindowFilter{Ports: access.SinglePort(1)}) },
+		"windows": func(r *reader) { _, _ = r.Windows(ctx, engine.WindowFilter{Ports: access.SinglePort(1)}) },
 		"windows of a range": func(r *reader) {
-			_, _, _ = r.Windows(ctx, engine.WindowFilter{Ports: access.PortRange{First: 1, Last: 9}})
+			_, _ = r.Windows(ctx, engine.WindowFilter{Ports: access.PortRange{First: 1, Last: 9}})
 		},
+		"usage":             func(r *reader) { _, _ = r.Usage(ctx, "t", "u") },
 		"grants of request": func(r *reader) { _, _ = r.GrantsOfRequest(ctx, "r") },
 		"standing of person": func(r *reader) {
 			_, _ = r.Standing(ctx, engine.StandingFilter{Principal: "u", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g"}, 100)

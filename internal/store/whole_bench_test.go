@@ -18,7 +18,7 @@ import (
 func BenchmarkWholeRequest(b *testing.B) {
 	for name, engineDSN := range engines() {
 		b.Run(name, func(b *testing.B) {
-			c := newCrowd(b, engineDSN(b))
+			c := newCrowd(b, open(b, engineDSN(b)))
 			ctx := b.Context()
 			callers(b, func(i int64) error {
 				_, err := c.ask(ctx, i)
@@ -32,16 +32,18 @@ func BenchmarkWholeRequest(b *testing.B) {
 type crowd struct {
 	*engine.Engine
 
+	admin  engine.Caller
+	policy access.MachinePolicy // of each machine
 	people []engine.Caller
 }
 
 const crowdMachines = 64
 
-func newCrowd(b *testing.B, dsn string) *crowd {
-	b.Helper()
-	e, admin := bootstrap(b, dsn)
+func newCrowd(tb testing.TB, db *store.DB) *crowd {
+	tb.Helper()
+	e, admin := bootstrap(tb, db)
 	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
-	ctx := b.Context()
+	ctx := tb.Context()
 	for i := range crowdMachines {
 		name := fmt.Sprintf("web-%d", i)
 		token, _, err := e.MakeEnrollmentToken(ctx, admin, engine.TokenInput{Name: name})
@@ -53,10 +55,10 @@ func newCrowd(b *testing.B, dsn string) *crowd {
 			_, err = e.SetMachinePolicy(ctx, admin, name, policy, nil)
 		}
 		if err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
-	c := &crowd{Engine: e, people: make([]engine.Caller, benchCallers)}
+	c := &crowd{Engine: e, admin: admin, policy: policy, people: make([]engine.Caller, benchCallers)}
 	for i := range c.people {
 		name := fmt.Sprintf("user-%d", i)
 		p, err := e.CreatePrincipal(ctx, admin, engine.PrincipalInput{Kind: access.User, Name: name})
@@ -64,7 +66,7 @@ func newCrowd(b *testing.B, dsn string) *crowd {
 			_, err = e.AssignRole(ctx, admin, engine.AssignInput{Principal: name, Role: "JIT Access Requester", Scope: access.Root})
 		}
 		if err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 		c.people[i] = engine.Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Address: admin.Address, Via: "api"}
 	}
@@ -85,25 +87,19 @@ func (c *crowd) ask(ctx context.Context, i int64) (engine.RequestDetail, error) 
 	}}})
 }
 
-// bootstrap starts an engine on a new database and gives its administrator.
-func bootstrap(b *testing.B, dsn string) (*engine.Engine, engine.Caller) {
-	b.Helper()
-	log := slog.New(slog.DiscardHandler)
-	db, err := store.Open(b.Context(), store.Config{DSN: dsn, Log: log})
+// bootstrap starts an engine on an empty store and gives its administrator.
+func bootstrap(tb testing.TB, db *store.DB) (*engine.Engine, engine.Caller) {
+	tb.Helper()
+	e, err := engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	b.Cleanup(func() { _ = db.Close() })
-	e, err := engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
+	if _, err := e.Bootstrap(tb.Context(), func(string) (string, error) { return "hash", nil }); err != nil {
+		tb.Fatal(err)
+	}
+	found, err := e.Credentials(tb.Context(), "", engine.AdminName, netip.Addr{})
 	if err != nil {
-		b.Fatal(err)
-	}
-	if _, err := e.Bootstrap(b.Context(), func(string) (string, error) { return "hash", nil }); err != nil {
-		b.Fatal(err)
-	}
-	found, err := e.Credentials(b.Context(), "", engine.AdminName, netip.Addr{})
-	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return e, engine.Caller{
 		Principal: found.Principal.ID, Name: found.Principal.Name, Tenant: found.Principal.Tenant,

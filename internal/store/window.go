@@ -51,7 +51,7 @@ func scanHeld(row scanner) (h held, err error) {
 }
 
 // Windows implements engine.Reader.
-func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (windows []policy.Window, whole bool, err error) {
+func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (engine.Windows, error) {
 	args := []any{string(f.Principal), f.Site, micros(f.After), int64(maxWindows + 1), int64(f.Ports.First)}
 	text, one := selectWindows, f.Ports.First == f.Ports.Last
 	if !one {
@@ -59,24 +59,32 @@ func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (windows []
 	}
 	all, err := all(ctx, r.q, scanHeld, text, args...)
 	if err != nil {
-		return nil, false, err
+		return engine.Windows{}, err
 	}
-	whole = true
+	out := engine.Windows{Whole: true}
 	begun, ranges := 0, 0 // how many were read of each sort
 	for _, h := range all {
 		if h.isRange {
 			ranges++
 		} else if begun++; begun > maxWindows {
 			// They come in the order of their ends: what was not read cannot begin in time where this is too late already.
-			whole = one && !h.End.Add(-f.Longest).Before(f.Before)
+			out.Whole = one && !h.End.Add(-f.Longest).Before(f.Before)
+			out.Standing = true
 		}
+		if !h.ports.Overlaps(f.Ports) || !h.protocol.Overlaps(f.Protocol) {
+			continue
+		}
+		out.Standing = out.Standing || !h.state.Ended()
 		switch {
-		case !h.ports.Overlaps(f.Ports) || !h.protocol.Overlaps(f.Protocol), !h.Start.Before(f.Before):
+		case !h.Start.Before(f.Before):
 		case !h.End.After(h.Start), h.state == access.GrantFailed && !h.opened:
 			// It was taken back before it began, or never could be opened.
 		default:
-			windows = append(windows, h.Window)
+			out.Held = append(out.Held, h.Window)
 		}
 	}
-	return windows, whole && ranges <= maxWindows, nil
+	if ranges > maxWindows {
+		out.Whole, out.Standing = false, true
+	}
+	return out, nil
 }

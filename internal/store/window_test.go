@@ -73,7 +73,11 @@ func TestWindowsAreThoseThatOverlap(t *testing.T) {
 				filter.Site, filter.Ports, filter.Protocol = access.SiteOf("", access.Role{Eligibility: "e", ID: "role", Scope: "/SUBSCRIPTIONS/x"}), access.PortRange{}, ""
 			}
 			want := map[corepolicy.Window]bool{}
+			standing := false
 			for _, g := range grants {
+				if g.Site() == filter.Site && g.Ports.Overlaps(filter.Ports) && g.Protocol.Overlaps(filter.Protocol) && g.Over().After(filter.After) {
+					standing = standing || !g.State.Ended()
+				}
 				never := g.State == access.GrantFailed && g.OpenedAt.IsZero() || !g.Over().After(g.Start)
 				if g.Site() == filter.Site && g.Ports.Overlaps(filter.Ports) && g.Protocol.Overlaps(filter.Protocol) && !never &&
 					g.Over().After(filter.After) && g.Start.Before(filter.Before) {
@@ -81,13 +85,13 @@ func TestWindowsAreThoseThatOverlap(t *testing.T) {
 				}
 			}
 			f.view(t, func(ctx context.Context, reader engine.Reader) error {
-				windows, whole, err := reader.Windows(ctx, filter)
+				found, err := reader.Windows(ctx, filter)
 				got := map[corepolicy.Window]bool{}
-				for _, w := range windows {
+				for _, w := range found.Held {
 					got[w] = true
 				}
-				if !whole || len(got) != len(want) {
-					r.Fatalf("got %v (all: %t), want %v", got, whole, want)
+				if !found.Whole || len(got) != len(want) || found.Standing != standing {
+					r.Fatalf("got %v (all: %t, standing: %t), want %v (standing: %t)", got, found.Whole, found.Standing, want, standing)
 				}
 				for w := range want {
 					if !got[w] {
@@ -138,11 +142,11 @@ func TestWindowsOfWhichThereAreVeryMany(t *testing.T) {
 			"a port of a range":     {bob, access.SinglePort(105), 257, false},
 		} {
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				windows, whole, err := r.Windows(ctx, engine.WindowFilter{
+				found, err := r.Windows(ctx, engine.WindowFilter{
 					Principal: c.who, Site: string(f.machine), Ports: c.ports, Protocol: access.TCP, After: day().Add(-time.Hour), Before: day().Add(time.Hour), Longest: time.Hour,
 				})
-				if len(windows) > c.most || whole != c.whole {
-					t.Errorf("%s: %d windows, all: %t, want at most %d, %t", name, len(windows), whole, c.most, c.whole)
+				if len(found.Held) > c.most || found.Whole != c.whole {
+					t.Errorf("%s: %d windows, all: %t, want at most %d, %t", name, len(found.Held), found.Whole, c.most, c.whole)
 				}
 				return err
 			})

@@ -12,6 +12,22 @@ import (
 	"testing"
 )
 
+// TestUnitsOfThePortal runs the tests of web/test, which need no browser.
+func TestUnitsOfThePortal(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("../../web/node_modules/typescript"); err != nil {
+		if os.Getenv("POSTERN_TESTS_REQUIRED") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("web/node_modules is missing: run hack/prepare-tests")
+	}
+	units := exec.CommandContext(t.Context(), "npm", "run", "--silent", "test")
+	units.Dir = "../../web"
+	if out, err := units.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestBuiltFilesAreFresh builds the portal anew: what is committed, and embedded in the program, is what web/ makes.
 func TestBuiltFilesAreFresh(t *testing.T) {
 	if _, err := os.Stat("../../web/node_modules/vite"); err != nil {

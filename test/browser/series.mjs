@@ -1,6 +1,4 @@
 // A request that repeats: what the form says before it is sent is what the server makes of it.
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { check, faults, inspect, launch, person, portal, signIn, until } from "./lib.mjs";
 
 const browser = await launch();
@@ -53,14 +51,6 @@ await inspect(anna, "my access, a series");
 await anna.getByRole("button", { name: "Cancel" }).click();
 await anna.getByText("2 more follow").waitFor();
 await until("one is taken back", async () => (await anna.request.get(portal + "/api/v1/grants?principal=me&state=scheduled").then((r) => r.json())).items.length === 3);
-
-// A night that leaves the time out moves its own window, and none of those that follow.
-process.env.TZ = "Europe/Berlin";
-const ts = createRequire(new URL("../../web/package.json", import.meta.url))("typescript");
-const source = readFileSync(new URL("../../web/src/lib/series.ts", import.meta.url), "utf8");
-const { windows } = await import("data:text/javascript," + encodeURIComponent(ts.transpileModule(source, { compilerOptions: { module: "esnext", target: "es2022" } }).outputText));
-const clocks = windows("daily", new Date(2027, 2, 27, 2, 30), 4).map((at) => at.toTimeString().slice(0, 5)).join();
-check("the clock of each day: " + clocks, clocks === "02:30,03:30,02:30,02:30");
 
 await browser.close();
 if (faults.length) process.exit(1);

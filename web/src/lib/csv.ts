@@ -1,14 +1,8 @@
 import { api, ask, type Event } from "./api";
+import { field } from "./cell";
 
 const columns = ["seq", "at", "kind", "outcome", "actor", "address", "via", "machine", "request", "grant", "action", "scope", "details"] as const;
 export const mostRows = 10_000;
-
-/** cell quotes a value; what a spreadsheet would run as a formula begins with an apostrophe. */
-function cell(value: unknown): string {
-  let text = typeof value === "object" && value !== null ? JSON.stringify(value) : String(value ?? "");
-  if (/^[=+\-@\t\r]/.test(text) && typeof value !== "number") text = "'" + text;
-  return `"${text.replaceAll('"', '""')}"`;
-}
 
 export type Query = { since?: string; before?: string; kind?: string; actor?: string; machine?: string; outcome?: "succeeded" | "refused" | "failed" };
 
@@ -18,7 +12,7 @@ export async function csv(query: Query, progress: (rows: number) => void): Promi
   let cursor: string | undefined;
   do {
     const page = await ask(api.GET("/api/v1/events", { params: { query: { ...query, limit: 1000, cursor } } }));
-    for (const e of page.items ?? []) lines.push(columns.map((c) => cell((e as Event)[c])).join(","));
+    for (const e of page.items ?? []) lines.push(columns.map((c) => field((e as Event)[c])).join(","));
     cursor = page.next;
     progress(lines.length - 1);
   } while (cursor && lines.length <= mostRows);

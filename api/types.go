@@ -49,7 +49,8 @@ type Me struct {
 
 	SteppedUpAt *time.Time `json:"steppedUpAt,omitempty" doc:"When the session was last confirmed with a passkey."`
 
-	Actions []string `json:"actions,omitempty" doc:"Of the actions that Postern checks, those that the caller may do somewhere."`
+	Actions    []string `json:"actions,omitempty" doc:"Of the actions that Postern checks, those that the caller may do somewhere."`
+	RunsServer bool     `json:"runsServer,omitempty" doc:"The caller's tenant is the one that runs the server, whose files and network its channels may use."`
 }
 
 // Principal is a user, a group or a service principal.

@@ -185,6 +185,16 @@ func (e *Engine) Permissions(ctx context.Context, c Caller, scope access.Resourc
 	return list, err
 }
 
+// RunsServer tells whether the caller's tenant is the one that runs the server.
+func (e *Engine) RunsServer(ctx context.Context, c Caller) (runs bool, err error) {
+	err = e.look(ctx, c, attempt{}, func(r Reader) error {
+		home, err := homeTenant(ctx, r)
+		runs = c.Tenant == home
+		return err
+	})
+	return runs, err
+}
+
 // Able gives the actions that the caller may do somewhere, of those that Postern checks, so that nobody is offered what they
 // may do nowhere.
 func (e *Engine) Able(ctx context.Context, c Caller) (actions []string, err error) {

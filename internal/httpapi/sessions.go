@@ -94,9 +94,13 @@ func (a *API) me(ctx context.Context, in *callInput) (*answer[api.Me], error) {
 	if err != nil {
 		return nil, err
 	}
+	runs, err := a.engine.RunsServer(ctx, in.caller)
+	if err != nil {
+		return nil, err
+	}
 	return &answer[api.Me]{api.Me{
 		Principal: principalOut(self), Address: addressText(in.address), Warning: strings.Join(warnings, "; "), SteppedUpAt: instant(in.caller.SteppedUpAt),
-		Actions: actions,
+		Actions: actions, RunsServer: runs,
 	}}, nil
 }
 

@@ -99,7 +99,7 @@ func TestPasskeys(t *testing.T) {
 	ben := w.person("ben", "Ben Ito", "Security Admin")
 	agree := []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"ben"}}}}}
 	w.policy("db-1", api.MachinePolicy{Ports: []api.PortRule{ssh(3600)}, Approval: []api.ApprovalCase{{StepUp: true, Stages: agree}}})
-	w.browse("passkey.mjs", "BEN_PASSWORD="+ben, "NAME="+serverName, "DB="+w.echo(0))
+	w.browse("passkey.mjs", "BEN_PASSWORD="+ben, "NAME="+serverName, "DB="+w.echo(0), "STORE="+w.path("data/postern.db"))
 }
 
 // TestAttacks tries to run script by text, to call from another site, and to use sessions that are over.

@@ -1,10 +1,11 @@
 // Adds a passkey, signs in with it, and confirms with it what a rule wants confirmed, in a browser with an authenticator of
 // its own. Passkeys are of a name and want a certificate that the browser trusts, so the browser is told of both.
 import { createHash, X509Certificate } from "node:crypto";
+import { execFileSync } from "node:child_process";
 import { connect } from "node:tls";
 import { check, faults, inspect, launch, person, portal, reaches, signIn, until } from "./lib.mjs";
 
-const { ADMIN_PASSWORD, BEN_PASSWORD, NAME, DB } = process.env;
+const { ADMIN_PASSWORD, BEN_PASSWORD, NAME, DB, STORE } = process.env;
 const own = "a long enough password 42";
 const here = new URL(portal);
 const named = `https://${NAME}:${here.port}`;
@@ -30,7 +31,21 @@ await signIn(ben, "ben", BEN_PASSWORD, own, named);
 ben.expected.length = 0;
 await ben.getByRole("link", { name: "Ben Ito" }).click();
 await ben.getByLabel("Name of this device").fill("Ben's laptop");
-await ben.getByRole("button", { name: "Add a passkey" }).click();
+
+// At a sign-in that is not of this minute, the first passkey wants the password again: a wrong one adds nothing.
+execFileSync("sqlite3", ["-cmd", ".timeout 20000", STORE, "update sessions set proved_at = 0"]);
+ben.expected.push(/status of 40[013]/);
+await ben.getByRole("button", { name: "Add a passkey" }).press("Enter");
+const proof = ben.getByRole("dialog", { name: "Your password again" });
+await proof.getByLabel("Password").fill("not the password");
+await ben.keyboard.press("Enter");
+await proof.getByRole("alert").waitFor();
+await inspect(ben, "a first passkey wants a proof");
+await proof.getByLabel("Password").fill(own);
+await ben.keyboard.press("Enter");
+await proof.waitFor({ state: "detached" });
+await ben.getByText("Ben's laptop").waitFor();
+ben.expected.length = 0;
 await ben.getByText("Ben's laptop").waitFor();
 await inspect(ben, "account with a passkey");
 

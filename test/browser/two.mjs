@@ -255,5 +255,95 @@ await dialog.getByRole("button", { name: "Subscribe" }).click();
 await admin.getByText("Everybody").waitFor();
 check("two kinds are told", (await api(admin, "/routes")).items[0].kinds.length === 2);
 
+// Two sessions and two tokens: each is listed, and the one that is meant ends.
+for (const name of ["backup", "report"]) check("a token", (await call(anna, "POST", "/tokens", { name, ttlSeconds: 86400 })).ok());
+const laptop = await person(browser);
+await signIn(laptop, "anna", own);
+const ways = (page) => page.getByRole("region", { name: "Sessions and credentials" });
+await anna.goto(portal + "/account");
+await ways(anna).getByText("This session").waitFor();
+await until("two sessions and two tokens are listed", async () => (await ways(anna).getByRole("listitem").count()) === 4);
+check("the session that looks has no button", (await ways(anna).getByRole("button", { name: /^End/ }).count()) === 4);
+await inspect(anna, "account, two sessions and two tokens");
+const asked = anna.getByRole("dialog");
+await ways(anna).getByRole("button", { name: "End API token backup" }).press("Enter");
+await asked.getByText("A program that uses it is refused").waitFor();
+await asked.getByRole("button", { name: "End it" }).press("Enter");
+await ways(anna).getByRole("button", { name: "End API token backup" }).waitFor({ state: "detached" });
+check("the other token stays", (await ways(anna).getByRole("button", { name: "End API token report" }).count()) === 1);
+check("the focus stays on the page after End", (await focused(anna)) !== "");
+await ways(anna).getByRole("button", { name: "End all" }).press("Enter");
+await asked.getByText("Ends 1 session and 1 API token, at once and for good. This session and your password stay.").waitFor();
+await inspect(anna, "end all of one's own");
+await anna.keyboard.press("Escape");
+await asked.waitFor({ state: "detached" });
+await ways(anna).getByRole("button", { name: /^End session / }).press("Enter");
+await asked.getByRole("button", { name: "End it" }).press("Enter");
+await until("the other session is over", async () => (await laptop.request.get(portal + "/api/v1/me")).status() === 401);
+check("this one is not", (await anna.request.get(portal + "/api/v1/me")).ok());
+laptop.expected.push(/status of 401/);
+
+// An administrator sees the same of her, and every act says what it ends.
+await admin.goto(portal + "/settings/people/anna");
+await until("one session and one token are left", async () => (await ways(admin).getByRole("listitem").count()) === 2);
+await inspect(admin, "person, what lets her in");
+await admin.getByRole("button", { name: "Give another password" }).click();
+await dialog.getByText("It ends 1 session and 1 API token, at once and for good.").waitFor();
+await admin.keyboard.press("Escape");
+await admin.getByRole("button", { name: "Disable" }).click();
+await dialog.getByText("Ends 1 session and 1 API token, for good.").waitFor();
+await inspect(admin, "disable a person");
+await admin.keyboard.press("Escape");
+anna.expected.push(/status of 401|ERR_/);
+await ways(admin).getByRole("button", { name: "End all" }).press("Enter");
+await dialog.getByRole("button", { name: "End all" }).press("Enter");
+await until("nothing lets her in", async () => (await anna.request.get(portal + "/api/v1/me")).status() === 401);
+await ways(admin).getByText("None.").waitFor();
+
+// What a page reads while nobody touches it is no use of its session; what it reads right after a touch is.
+const background = (r) => r.headers()["postern-background"] ?? "";
+await admin.goto(portal + "/machines");
+await admin.getByRole("heading", { level: 1, name: "Machines" }).waitFor();
+const reads = [];
+admin.on("request", (r) => { if (r.method() === "GET" && r.url().includes("/api/v1/") && !r.url().endsWith("/changes")) reads.push(background(r)); });
+await admin.evaluate(() => { const real = Date.now; Date.now = () => real() + 120_000; });
+await make("PUT", "/networks/third", { prefixes: ["192.0.2.0/24"] });
+await admin.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+await until("it reads by itself", async () => reads.length > 0);
+check("that is said: " + reads, reads.every((b) => b === "true"));
+await admin.getByRole("searchbox").press("w");
+reads.length = 0;
+await admin.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+await until("it reads after a touch", async () => reads.length > 0);
+check("that is use: " + reads, reads.every((b) => b === ""));
+
+// A role with two sets of permissions keeps both apart when it is changed.
+await make("POST", "/roles", { name: "Split", assignableScopes: ["/"], permissions: [{ actions: ["Postern.Access/*"], notActions: ["Postern.Access/alerts/*"] }, { actions: ["Postern.Access/alerts/read"] }] });
+const split = (await api(admin, "/roles")).items.find((r) => r.name === "Split");
+await admin.goto(portal + "/settings/roles/" + split.id);
+await admin.getByRole("group", { name: "Permissions, 2 of 2" }).waitFor();
+await inspect(admin, "a role with two sets of permissions");
+await admin.getByLabel("Description").fill("Two sets");
+await admin.getByRole("button", { name: "Save" }).press("Enter");
+await admin.getByRole("heading", { level: 1, name: "Roles" }).waitFor();
+const after = (await api(admin, "/roles")).items.find((r) => r.name === "Split");
+check("both sets are as they were: " + JSON.stringify(after.permissions), after.description === "Two sets" && after.permissions.length === 2 && after.permissions[0].notActions.join() === "Postern.Access/alerts/*" && !(after.permissions[1].notActions ?? []).length);
+
+// A mail channel: what is emptied is cleared, and the other one stays.
+const mail = { kind: "smtp", allowPrivate: true, mail: { host: "10.77.0.1", port: 2525, tls: "none", from: "a@example.org", fromName: "Postern", helo: "mx.example.org" } };
+await pair("/channels", { name: "mail-1", ...mail }, { name: "mail-2", ...mail });
+await admin.goto(portal + "/settings/channels/mail-1");
+await admin.getByLabel(/^Name at EHLO/).waitFor();
+await until("the form is filled", async () => (await admin.getByLabel(/^Name at EHLO/).inputValue()) === "mx.example.org");
+await admin.getByLabel(/^Name at EHLO/).fill("");
+await admin.getByLabel("Sender's name").fill("");
+await admin.getByLabel("Port").fill("");
+await inspect(admin, "a mail channel");
+await admin.getByRole("button", { name: "Save" }).press("Enter");
+await admin.getByText("Saved", { exact: true }).waitFor();
+const [cleared, left] = [await api(admin, "/channels/mail-1"), await api(admin, "/channels/mail-2")];
+check("what was emptied is cleared: " + JSON.stringify(cleared.mail), !cleared.mail.helo && !cleared.mail.fromName && !cleared.mail.port && cleared.mail.host === "10.77.0.1" && cleared.mail.tls === "none");
+check("the other one stays: " + JSON.stringify(left.mail), left.mail.helo === "mx.example.org" && left.mail.port === 2525);
+
 await browser.close();
 if (faults.length) process.exit(1);

@@ -53,6 +53,9 @@ export async function confirmed<T>(act: () => Promise<T>): Promise<T> {
   }
 }
 
+/** prove shows one's password once more, which the first passkey needs where the sign-in is not of this minute. */
+export const prove = (password: string) => ask(api.POST("/api/v1/sessions/current/proof", { body: { password } }));
+
 /** add makes a passkey and keeps it under a name. */
 export async function add(name: string) {
   const begun = await ask(api.POST("/api/v1/passkeys/begin"));

@@ -127,7 +127,7 @@ type Machine struct {
 type MachineActivity struct {
 	Approved int     `json:"approved" doc:"Requests of the last seven days that were approved."`
 	LastUser string  `json:"lastUser,omitempty" doc:"Name of who last had it open."`
-	Live     []Grant `json:"live" doc:"Grants that are open or opening."`
+	Live     []Grant `json:"live" doc:"Grants that are open or opening, at most 100."`
 }
 
 // MachineOverview is how many machines the caller may see, and by what they can be told apart.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -36,16 +37,34 @@ func seesAgent(ctx context.Context, r Reader, may rights, a access.Agent, scopes
 	if may.reaches(a.Tenant, access.Root, scopes) || a.Scope != "" && may.reaches(a.Tenant, a.Scope, scopes) {
 		return true, nil
 	}
-	machines, err := r.MachinesOfAgent(ctx, a.ID)
+	machines, err := guardedWithin(ctx, r, a.ID, scopes, 1)
+	return len(machines) > 0, err
+}
+
+// guardedWithin gives the first machines of an agent, by name, that covered says to lie within the scopes.
+func guardedWithin(ctx context.Context, r Reader, agent access.AgentID, scopes []access.ResourceID, limit int) ([]access.Machine, error) {
+	// Machines lie in subscriptions, and what lies above those reaches none.
+	within := slices.DeleteFunc(slices.Clone(scopes), func(s access.ResourceID) bool { return s.InSubscription() == "" })
+	if len(within) == 0 {
+		return nil, nil // which as a filter would not bound anything
+	}
+	machines, err := r.Machines(ctx, MachineFilter{Agent: agent, Scopes: within}, Page{Limit: limit})
 	if err != nil {
-		return false, fmt.Errorf("read machines: %w", err)
+		return nil, fmt.Errorf("read machines: %w", err)
 	}
-	for _, m := range machines {
-		if covered(m.Resource, scopes) {
-			return true, nil
-		}
+	return machines.Items, nil
+}
+
+// onlyMachine gives the machine of an agent that guards one alone, or the zero Machine.
+func onlyMachine(ctx context.Context, r Reader, agent access.AgentID) (access.Machine, error) {
+	machines, err := r.Machines(ctx, MachineFilter{Agent: agent}, Page{Limit: 2})
+	switch {
+	case err != nil:
+		return access.Machine{}, fmt.Errorf("read machines: %w", err)
+	case len(machines.Items) != 1:
+		return access.Machine{}, nil
 	}
-	return false, nil
+	return machines.Items[0], nil
 }
 
 // AuthenticateAgent checks that an agent's certificate, whose signature and validity identity has checked, still counts. It

@@ -197,6 +197,9 @@ func (in ApplicationInput) managed(ctx context.Context, r Reader, may rights, ap
 	if err != nil {
 		return "", fmt.Errorf("read resource groups: %w", err)
 	}
+	if err := roomForGroup(groups, subscriptions[at].ID); err != nil {
+		return "", err
+	}
 	if slices.ContainsFunc(groups, func(g access.ResourceGroup) bool {
 		return access.ResourceGroupScope(g.Subscription, g.Name).Equal(managed)
 	}) {

@@ -196,12 +196,8 @@ func (e *Engine) RenewAgent(ctx context.Context, agent access.AgentID, addr neti
 		}
 		out = Enrolled{Agent: a}
 		if a.Mode == access.ModeHost {
-			machines, err := tx.MachinesOfAgent(ctx, agent)
-			if err != nil {
-				return fmt.Errorf("read machines: %w", err)
-			}
-			if len(machines) > 0 {
-				out.Machine = machines[0]
+			if out.Machine, err = onlyMachine(ctx, tx, agent); err != nil {
+				return err
 			}
 		}
 		return tx.Append(ctx, access.Event{

@@ -40,12 +40,12 @@ func (e *Engine) startEpoch(ctx context.Context, tx Tx, a access.Agent, ahead in
 		Kind: access.AgentAhead, Outcome: access.Failed, Actor: access.System(), Tenant: a.Tenant, Scope: a.Scope, Agent: a.ID,
 		Details: map[string]string{"name": a.Name, "agentRevision": strconv.FormatInt(ahead, 10), "serverRevision": strconv.FormatInt(a.Revision, 10)},
 	}
-	machines, err := tx.MachinesOfAgent(ctx, a.ID)
+	only, err := onlyMachine(ctx, tx, a.ID)
 	if err != nil {
-		return fmt.Errorf("read machines: %w", err)
+		return err
 	}
-	if len(machines) == 1 {
-		event.Scope, event.Machine = machines[0].Resource, machines[0].ID
+	if only.ID != "" {
+		event.Scope, event.Machine = only.Resource, only.ID
 	}
 	w.event(event)
 	return w.finish(ctx)

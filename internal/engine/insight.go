@@ -110,15 +110,13 @@ func (e *Engine) Foreign(ctx context.Context, c Caller) (list []ForeignAt, err e
 			if agent.Tenant != c.Tenant {
 				continue
 			}
-			machines, err := r.MachinesOfAgent(ctx, agent.ID)
+			machines, err := guardedWithin(ctx, r, agent.ID, scopes, defaultLimit)
 			if err != nil {
-				return fmt.Errorf("read machines: %w", err)
+				return err
 			}
 			at := ForeignAt{Agent: agent}
 			for _, m := range machines {
-				if covered(m.Resource, scopes) && len(at.Machines) < defaultLimit {
-					at.Machines = append(at.Machines, m.Name)
-				}
+				at.Machines = append(at.Machines, m.Name)
 			}
 			if len(at.Machines) > 0 {
 				list = append(list, at)

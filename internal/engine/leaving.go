@@ -20,7 +20,7 @@ func (e *Engine) reportLeaving(ctx context.Context, tx Tx, old access.Agent, add
 	if err != nil {
 		return fmt.Errorf("read agent: %w", err)
 	}
-	machines, err := tx.MachinesOfAgent(ctx, heir.ID)
+	machines, err := tx.Machines(ctx, MachineFilter{Agent: heir.ID}, Page{Limit: defaultLimit}) // a host's: it is one
 	if err != nil {
 		return fmt.Errorf("read machines: %w", err)
 	}
@@ -33,7 +33,7 @@ func (e *Engine) reportLeaving(ctx context.Context, tx Tx, old access.Agent, add
 			return err
 		}
 	}
-	for _, m := range machines {
+	for _, m := range machines.Items {
 		w.event(access.Event{
 			Kind: access.AgentReleased, Actor: actorOf(old, addr), Tenant: old.Tenant, Scope: m.Resource, Machine: m.ID, Agent: old.ID,
 			Details: map[string]string{"name": old.Name, "successor": string(heir.ID)},

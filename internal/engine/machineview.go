@@ -117,14 +117,12 @@ func (e *Engine) WithActivity(ctx context.Context, c Caller, machines []MachineD
 		for _, use := range uses {
 			seen[use.Machine].Approved, seen[use.Machine].LastUser = use.Approved, use.LastUser
 		}
-		grants, err := r.UnclosedGrants(ctx, ids)
+		grants, err := r.LiveGrants(ctx, ids, may.now)
 		if err != nil {
 			return fmt.Errorf("read grants: %w", err)
 		}
 		for _, g := range grants {
-			if g.State == access.GrantActive || g.State == access.GrantOpening {
-				seen[g.Machine].Live = append(seen[g.Machine].Live, g)
-			}
+			seen[g.Machine].Live = append(seen[g.Machine].Live, g)
 		}
 		return nil
 	})

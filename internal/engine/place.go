@@ -55,6 +55,20 @@ func (e *Engine) CreateSubscription(ctx context.Context, c Caller, name string) 
 	return s, err
 }
 
+// roomForGroup fails where a subscription has as many resource groups as it may have; all of them are read where one is looked for.
+func roomForGroup(groups []access.ResourceGroup, subscription access.SubscriptionID) error {
+	n := 0
+	for _, g := range groups {
+		if g.Subscription == subscription {
+			n++
+		}
+	}
+	if n >= maxResourceGroups {
+		return access.Fault(access.KindConflict, "tooManyResourceGroups", "the subscription has %d resource groups, the most that are allowed", n)
+	}
+	return nil
+}
+
 func checkSubscriptionName(name string) error {
 	if uuid.Validate(name) == nil {
 		return access.Fault(access.KindInvalid, "malformedName", "the name of a subscription cannot be a GUID, which would mean its id")
@@ -99,11 +113,12 @@ func (e *Engine) CreateResourceGroup(ctx context.Context, c Caller, in ResourceG
 		if err != nil {
 			return fmt.Errorf("read resource groups: %w", err)
 		}
-		groups = slices.DeleteFunc(groups, func(g access.ResourceGroup) bool { return g.Subscription != subscription.ID })
-		if len(groups) >= maxResourceGroups {
-			return access.Fault(access.KindConflict, "tooManyResourceGroups", "the subscription has %d resource groups, the most that are allowed", len(groups))
+		if err := roomForGroup(groups, subscription.ID); err != nil {
+			return err
 		}
-		if slices.ContainsFunc(groups, func(g access.ResourceGroup) bool { return strings.EqualFold(g.Name, in.Name) }) {
+		if slices.ContainsFunc(groups, func(g access.ResourceGroup) bool {
+			return g.Subscription == subscription.ID && strings.EqualFold(g.Name, in.Name)
+		}) {
 			return access.Fault(access.KindConflict, "resourceGroupExists", "there is a resource group %q in this subscription already: choose another name", in.Name)
 		}
 		g = access.ResourceGroup{Subscription: subscription.ID, Name: in.Name, Location: in.Location, CreatedAt: may.now}

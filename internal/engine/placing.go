@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,11 +126,11 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 			return err
 		}
 	}
-	grants, err := p.tx.UnclosedGrants(ctx, []access.MachineID{m.ID}) // what it may hold open; a rare act, of one machine
+	holds, err := p.tx.LastEnd(ctx, m.ID, p.now) // of what it may hold open
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)
 	}
-	old, p.agent = access.Replace(old, p.agent, grants, p.now)
+	old, p.agent = access.Replace(old, p.agent, holds, p.now)
 	if err := keepAgent(ctx, p.tx, old); err != nil {
 		return err
 	}
@@ -227,20 +228,15 @@ func findGateway(ctx context.Context, r Reader, may rights, tenant access.Tenant
 // freeAddresses refuses addresses that another machine behind the gateway has: an opening of one machine would open the
 // other, whatever the other's policy says.
 func freeAddresses(ctx context.Context, r Reader, gateway access.Agent, m access.Machine) error {
-	others, err := r.MachinesOfAgent(ctx, gateway.ID)
-	if err != nil {
-		return fmt.Errorf("read machines: %w", err)
-	}
-	for _, other := range others {
-		for _, a := range other.Addresses {
-			for i, mine := range m.Addresses {
-				if a != mine || other.ID == m.ID {
-					continue
-				}
-				taken := access.Fault(access.KindConflict, "addressTaken", "another machine behind this gateway has an address of this one")
-				taken.Reasons = []access.Reason{{Code: "addressTaken", Field: fmt.Sprintf("addresses[%d]", i), Message: a.String() + " is the address of another machine behind the gateway"}}
-				return taken
-			}
+	for i, mine := range m.Addresses {
+		having, err := r.Machines(ctx, MachineFilter{Agent: gateway.ID, Address: mine}, Page{Limit: 2}) // perhaps this one, and another
+		if err != nil {
+			return fmt.Errorf("read machines: %w", err)
+		}
+		if slices.ContainsFunc(having.Items, func(other access.Machine) bool { return other.ID != m.ID }) {
+			taken := access.Fault(access.KindConflict, "addressTaken", "another machine behind this gateway has an address of this one")
+			taken.Reasons = []access.Reason{{Code: "addressTaken", Field: fmt.Sprintf("addresses[%d]", i), Message: mine.String() + " is the address of another machine behind the gateway"}}
+			return taken
 		}
 	}
 	return nil

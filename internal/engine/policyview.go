@@ -10,6 +10,31 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
+// Guarded lists what policies say of machines, one by one, by the policy's resource id; the caller may see the policies. A machine
+// that the caller may not see has its id alone.
+func (e *Engine) Guarded(ctx context.Context, c Caller, p Page) (list Listed[PolicyDetail], err error) {
+	err = e.look(ctx, c, attempt{action: rbac.PoliciesRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		scopes, err := may.anywhere(rbac.PoliciesRead)
+		if err != nil {
+			return err
+		}
+		f := PolicyFilter{Tenant: c.Tenant, Beside: may.beside()}
+		list, err = visible(p, func(p Page) (Listed[PolicyDetail], error) { return r.Guards(ctx, f, p) },
+			func(d PolicyDetail) (PolicyDetail, bool, error) {
+				if d.Machine.ID == "" || !may.may(rbac.MachinesRead, d.Machine.Resource) {
+					d.Machine = access.Machine{ID: d.Entry.Machine}
+				}
+				return d, covered(d.Policy.Resource, scopes), nil
+			})
+		return err
+	})
+	return list, err
+}
+
 // PolicyView is what a list of policies shows beside them.
 type PolicyView struct {
 	Machines map[access.MachineID]access.ResourceID // of those that exist

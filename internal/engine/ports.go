@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -94,7 +95,6 @@ type Reader interface {
 	MachineByResource(ctx context.Context, id access.ResourceID) (access.Machine, error)
 	MachinesByName(ctx context.Context, name string) ([]access.Machine, error)             // at most 100, without regard to case
 	Machines(ctx context.Context, f MachineFilter, p Page) (Listed[access.Machine], error) // by name
-	MachinesOfAgent(ctx context.Context, agent access.AgentID) ([]access.Machine, error)
 
 	Policy(ctx context.Context, id access.PolicyID) (access.Policy, error)
 	PolicyByResource(ctx context.Context, id access.ResourceID) (access.Policy, error)
@@ -109,7 +109,11 @@ type Reader interface {
 	GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error)
 	// FormerEntry gives what a policy said last of a machine when it ceased to name it.
 	FormerEntry(ctx context.Context, machine access.MachineID) (access.MachinePolicy, error)
-	Policies(ctx context.Context, f PolicyFilter, p Page) (Listed[access.Policy], error) // by resource id
+	// Policies gives whole policies, by resource id. A page ends early where its policies name 10,000 machines.
+	Policies(ctx context.Context, f PolicyFilter, p Page) (Listed[access.Policy], error)
+	// Guards gives what policies say of machines, by the policy's resource id and in its order; each policy without the other
+	// machines that it names. A machine that was deleted is zero.
+	Guards(ctx context.Context, f PolicyFilter, p Page) (Listed[PolicyDetail], error)
 
 	Request(ctx context.Context, id access.RequestID) (access.Request, error)
 	Requests(ctx context.Context, f RequestFilter, p Page) (Listed[access.Request], error) // newest first
@@ -129,8 +133,11 @@ type Reader interface {
 	// Scenes gives what the desired state of each agent is derived from, in the order of agents; an agent that is not
 	// there has the zero Agent.
 	Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error)
-	// UnclosedGrants gives the grants of the machines that have not ended, or ended and were not seen gone.
-	UnclosedGrants(ctx context.Context, machines []access.MachineID) ([]access.Grant, error)
+	// LiveGrants gives the grants of the machines that have begun by now and are open or opening, those that began first first;
+	// at most 100 of each machine.
+	LiveGrants(ctx context.Context, machines []access.MachineID, now time.Time) ([]access.Grant, error)
+	// LastEnd gives when the last of the grants of a machine ends that began by then and were not seen gone; zero where there is none.
+	LastEnd(ctx context.Context, machine access.MachineID, began time.Time) (time.Time, error)
 
 	// Due gives what the time has overtaken: pending requests to time out or whose stage is over, scheduled grants to
 	// begin, grants to expire and grants whose holder is to be warned; at most limit of each. Next is the earliest instant at which more will be due; zero if there is none.
@@ -233,6 +240,8 @@ type MachineFilter struct {
 	Open       bool                // only those on which something is open or about to be
 	Trouble    time.Time           // only those whose agent says that it has a problem, or was not heard of since then
 	Scopes     []access.ResourceID // only those within one of them
+	Agent      access.AgentID      // only those that it guards
+	Address    netip.Addr          // only those that have it
 
 	// The engine's own, which the store does not look at.
 	Group    string // name or id of a resource group, which becomes the Scope

@@ -64,7 +64,6 @@ type reporting struct {
 	words   *flood
 	agent   access.Agent
 	actor   access.Actor
-	guards  map[access.MachineID]access.Machine
 	lost    bool // it speaks of an opening that nothing is known of
 }
 
@@ -85,14 +84,7 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 	if a.Revoked {
 		return false, e.reportLeaving(ctx, tx, a, addr, r)
 	}
-	machines, err := tx.MachinesOfAgent(ctx, a.ID)
-	if err != nil {
-		return false, fmt.Errorf("read machines: %w", err)
-	}
-	in := reporting{denials: &e.denials, words: &e.words, work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr), guards: make(map[access.MachineID]access.Machine, len(machines))}
-	for _, m := range machines {
-		in.guards[m.ID], in.machines[m.ID] = m, m
-	}
+	in := reporting{denials: &e.denials, words: &e.words, work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr)}
 	if err := in.observations(ctx, r.Observations); err != nil {
 		return false, err
 	}
@@ -102,7 +94,9 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 	if err := in.denied(ctx, r.Denied); err != nil {
 		return false, err
 	}
-	in.condition(r)
+	if err := in.condition(ctx, r); err != nil {
+		return false, err
+	}
 	in.forgetPredecessors("")
 	if err := keepAgent(ctx, tx, in.agent); err != nil {
 		return false, err
@@ -141,9 +135,16 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 	if err != nil {
 		return fmt.Errorf("read recalls: %w", err)
 	}
+	of := make([]access.MachineID, 0, len(named))
+	for _, g := range named {
+		of = append(of, g.Machine)
+	}
+	if err := in.meet(ctx, of); err != nil {
+		return err
+	}
 	grants := make(map[access.GrantID]access.Grant, len(named))
 	for _, g := range named {
-		if _, mine := in.guards[g.Machine]; mine && g.ClosedAt.IsZero() {
+		if in.guards(g.Machine) && g.ClosedAt.IsZero() {
 			grants[g.ID] = g
 		}
 	}
@@ -167,6 +168,27 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 	return nil
 }
 
+// meet reads the machines that a report speaks of, however many the agent guards.
+func (in *reporting) meet(ctx context.Context, ids []access.MachineID) error {
+	unknown := slices.DeleteFunc(slices.Clone(ids), func(id access.MachineID) bool { _, known := in.machines[id]; return known })
+	slices.Sort(unknown)
+	unknown = slices.Compact(unknown)
+	found, err := in.tx.MachinesByID(ctx, unknown)
+	if err != nil {
+		return fmt.Errorf("read machines: %w", err)
+	}
+	for _, id := range unknown {
+		in.machines[id] = access.Machine{} // unless it is there
+	}
+	for _, m := range found {
+		in.machines[m.ID] = m
+	}
+	return nil
+}
+
+// guards reports whether a machine that was met is the agent's.
+func (in *reporting) guards(id access.MachineID) bool { return in.machines[id].Agent == in.agent.ID }
+
 // foreign fails where a grant that is not among the agent's own is of a machine that it does not guard. A grant that is
 // closed already, or whose machine was deleted, is nobody's business any more. One that is not there at all was made before
 // the server was restored: that it is gone is as it should be, and anything else is to be told again.
@@ -179,11 +201,8 @@ func (in *reporting) foreign(ctx context.Context, o access.Observation) error {
 	case err != nil:
 		return fmt.Errorf("read grant: %w", err)
 	}
-	if _, mine := in.guards[g.Machine]; mine {
-		return nil
-	}
 	m, err := in.machine(ctx, g.Machine)
-	if err != nil || m.ID == "" {
+	if err != nil || m.ID == "" || m.Agent == in.agent.ID {
 		return err
 	}
 	return access.Fault(access.KindForbidden, "foreignGrant", "the report speaks of a grant %q that is none of this agent's", clip(string(o.Grant)))
@@ -251,7 +270,7 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 
 // accessed remembers when a grant on a machine was last seen in force.
 func (in *reporting) accessed(ctx context.Context, id access.MachineID) error {
-	m := in.guards[id]
+	m := in.machines[id]
 	if m.LastAccess.Equal(in.now) {
 		return nil
 	}
@@ -261,7 +280,7 @@ func (in *reporting) accessed(ctx context.Context, id access.MachineID) error {
 	if err := in.tx.SaveMachine(ctx, m, was); err != nil {
 		return fmt.Errorf("save machine: %w", err)
 	}
-	in.guards[id], in.machines[id] = m, m
+	in.machines[id] = m
 	return nil
 }
 
@@ -274,14 +293,17 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 		protocol access.Protocol
 		port     uint16
 	}
+	at := make([]access.MachineID, len(attempts))
+	for i, d := range attempts {
+		at[i] = d.Machine
+	}
+	if err := in.meet(ctx, at); err != nil {
+		return err
+	}
 	counts := map[key]uint64{}
 	for _, d := range attempts {
-		if _, mine := in.guards[d.Machine]; !mine {
-			m, err := in.machine(ctx, d.Machine)
-			if err != nil {
-				return err
-			}
-			if m.ID == "" {
+		if !in.guards(d.Machine) {
+			if in.machines[d.Machine].ID == "" {
 				continue // it was deleted after the attempt
 			}
 			return access.Fault(access.KindForbidden, "foreignMachine", "the report speaks of a machine %q that this agent does not guard", clip(string(d.Machine)))
@@ -313,7 +335,7 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 			more += counts[k]
 			continue
 		}
-		event(in.guards[k.machine], counts[k], map[string]string{"source": k.source.String(), "protocol": clip(string(k.protocol)), "port": strconv.Itoa(int(k.port))})
+		event(in.machines[k.machine], counts[k], map[string]string{"source": k.source.String(), "protocol": clip(string(k.protocol)), "port": strconv.Itoa(int(k.port))})
 	}
 	if room == 0 {
 		in.denials.owe(in.agent.ID, more)
@@ -330,16 +352,11 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 }
 
 // condition takes in how the agent is, with an event for each change for which there is room.
-func (in *reporting) condition(r access.Report) {
+func (in *reporting) condition(ctx context.Context, r access.Report) error {
 	a := &in.agent
+	var events []access.Event
 	about := func(kind access.EventKind, outcome access.Outcome, details map[string]string) {
-		event := access.Event{Kind: kind, Outcome: outcome, Actor: in.actor, Tenant: a.Tenant, Agent: a.ID, Details: details}
-		if len(in.guards) == 1 {
-			for _, m := range in.guards {
-				event.Scope, event.Machine = m.Resource, m.ID
-			}
-		}
-		in.event(event)
+		events = append(events, access.Event{Kind: kind, Outcome: outcome, Actor: in.actor, Tenant: a.Tenant, Agent: a.ID, Details: details})
 	}
 	room := func() bool { return in.words.take(a.ID, 1, in.now) == 1 }
 	if len(r.Drift) > 0 && !room() {
@@ -379,6 +396,18 @@ func (in *reporting) condition(r access.Report) {
 		a.Reported = r.Revision
 	}
 	a.ReportedAt = in.now
+	if len(events) == 0 {
+		return nil
+	}
+	only, err := onlyMachine(ctx, in.tx, a.ID)
+	if err != nil {
+		return err
+	}
+	for _, event := range events {
+		event.Scope, event.Machine = only.Resource, only.ID
+		in.event(event)
+	}
+	return nil
 }
 
 // foreignRules keeps what the agent found in other firewall tables, with an event where that has changed.

@@ -34,12 +34,12 @@ func (e *Engine) ClaimStream(ctx context.Context, agent access.AgentID, by acces
 			Kind: access.AgentTwice, Outcome: access.Refused, Actor: actorOf(a, address), Tenant: a.Tenant, Scope: a.Scope, Agent: a.ID,
 			Details: map[string]string{"name": a.Name, "served": a.Stream.From, "refused": by.From},
 		}
-		machines, err := tx.MachinesOfAgent(ctx, a.ID)
+		only, err := onlyMachine(ctx, tx, a.ID)
 		if err != nil {
-			return fmt.Errorf("read machines: %w", err)
+			return err
 		}
-		if len(machines) == 1 {
-			event.Scope, event.Machine = machines[0].Resource, machines[0].ID
+		if only.ID != "" {
+			event.Scope, event.Machine = only.Resource, only.ID
 		}
 		w.event(event)
 		return w.finish(ctx)

@@ -51,17 +51,24 @@ func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 	if !due {
 		return next, nil
 	}
+	by := lostBy{count: map[access.PrincipalID]int{}, newest: map[access.PrincipalID]time.Time{}}
 	for _, states := range [][]access.GrantState{{access.GrantOpening, access.GrantActive, access.GrantFailed}, {access.GrantScheduled}} {
-		lost, err := e.unheld(ctx, now, states)
-		if err == nil && states[0] != access.GrantScheduled { // which do not begin, since Begin looks too
-			lost, err = e.recallLost(ctx, lost)
-		}
-		if err != nil {
-			return time.Time{}, fmt.Errorf("look for grants without a right: %w", err)
-		}
-		for some := range slices.Chunk(lost, actChunk) {
-			if err := e.endLost(ctx, some); err != nil {
-				return time.Time{}, fmt.Errorf("end grants without a right: %w", err)
+		for p := (Page{Limit: maxLimit}); ; {
+			var lost []access.Grant
+			lost, p.Cursor, err = e.unheld(ctx, now, states, p)
+			if err == nil && states[0] != access.GrantScheduled { // which do not begin, since Begin looks too
+				lost, err = e.recallLost(ctx, lost, by)
+			}
+			if err != nil {
+				return time.Time{}, fmt.Errorf("look for grants without a right: %w", err)
+			}
+			for some := range slices.Chunk(lost, actChunk) {
+				if err := e.endLost(ctx, some); err != nil {
+					return time.Time{}, fmt.Errorf("end grants without a right: %w", err)
+				}
+			}
+			if p.Cursor == "" {
+				break
 			}
 		}
 	}
@@ -69,29 +76,43 @@ func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 	return next, nil
 }
 
-// unheld gives the grants in one of the states that their holders have no right to.
-func (e *Engine) unheld(ctx context.Context, now time.Time, states []access.GrantState) (lost []access.Grant, err error) {
+// unheld gives those of a page of grants in one of the states that their holders have no right to. What stands is looked at a page
+// at a time, so that no transaction is open, and no list grows, for as long as all of it takes.
+func (e *Engine) unheld(ctx context.Context, now time.Time, states []access.GrantState, p Page) (lost []access.Grant, next string, err error) {
 	err = e.store.View(ctx, func(r Reader) error {
 		j, err := e.newJudge(ctx, r, now)
 		if err != nil {
 			return err
 		}
-		lost = nil
-		return eachPage(func(p Page) (Listed[access.Grant], error) { return r.Grants(ctx, GrantFilter{States: states}, p) }, func(g access.Grant) error {
+		list, err := r.Grants(ctx, GrantFilter{States: states}, p)
+		if err != nil {
+			return fmt.Errorf("list grants: %w", err)
+		}
+		lost, next = nil, list.Next
+		for _, g := range list.Items {
 			why, err := j.unheld(ctx, g)
+			if err != nil {
+				return err
+			}
 			if why != "" {
 				lost = append(lost, g)
 			}
-			return err
-		})
+		}
+		return nil
 	})
-	return lost, err
+	return lost, next, err
+}
+
+// lostBy is how much each has lost, and when the newest of it was made: pages have that first.
+type lostBy struct {
+	count  map[access.PrincipalID]int
+	newest map[access.PrincipalID]time.Time
 }
 
 // recallLost gives a recall for everybody who has lost more than one transaction ends, so that all of it closes at once, and
 // leaves the others.
-func (e *Engine) recallLost(ctx context.Context, lost []access.Grant) (others []access.Grant, err error) {
-	count, newest := map[access.PrincipalID]int{}, map[access.PrincipalID]time.Time{}
+func (e *Engine) recallLost(ctx context.Context, lost []access.Grant, by lostBy) (others []access.Grant, err error) {
+	count, newest := by.count, by.newest
 	for _, g := range lost {
 		if g.CreatedAt.After(newest[g.Principal]) {
 			newest[g.Principal] = g.CreatedAt

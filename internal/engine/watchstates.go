@@ -245,13 +245,11 @@ func findForeign(ctx context.Context, r Reader, tenant access.TenantID, book ale
 		}
 		subject := alert.Subject{Agent: a.ID, Name: a.Name}
 		if a.Mode == access.ModeHost {
-			machines, err := r.MachinesOfAgent(ctx, a.ID)
+			only, err := onlyMachine(ctx, r, a.ID)
 			if err != nil {
-				return fmt.Errorf("read machines: %w", err)
+				return err
 			}
-			if len(machines) == 1 {
-				subject.Machine = machines[0].ID
-			}
+			subject.Machine = only.ID
 		}
 		past, others := bypasses(a.Foreign)
 		for id, rules := range map[alert.RuleID][]access.ForeignRule{alert.ForeignRules: others, alert.UnguardedPath: past} {

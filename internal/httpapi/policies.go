@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ func (a *API) policyRoutes() {
 	const tag = "Policies"
 	register(a, operation{
 		method: http.MethodGet, path: "/policies", id: "listPolicies", tag: tag, entry: people,
-		summary: "List what guards the machines, by policy; a page ends with a whole policy",
+		summary: "List what guards the machines, by policy",
 	}, a.listPolicies)
 	register(a, operation{
 		method: http.MethodGet, path: "/machines/{machine}/policy", id: "getMachinePolicy", tag: tag, entry: people,
@@ -35,60 +36,19 @@ func (a *API) policyRoutes() {
 }
 
 func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page[api.MachinePolicyView]], error) {
-	list, err := a.engine.Policies(ctx, in.caller, engine.PolicyFilter{}, in.page())
+	list, err := a.engine.Guarded(ctx, in.caller, in.page())
 	if err != nil {
 		return nil, err
 	}
-	out := api.Page[api.MachinePolicyView]{Items: []api.MachinePolicyView{}, Next: list.Next}
-	names := machineNames{a: a, caller: in.caller, scopes: make(map[access.ResourceID]map[access.MachineID]string)}
-	for _, p := range list.Items {
-		for _, e := range p.Machines {
-			name, err := names.of(ctx, p, e.Machine)
-			if err != nil {
-				return nil, err
-			}
-			people, err := a.engine.Names(ctx, in.caller, engine.NamedInPolicy(e))
-			if err != nil {
-				return nil, err
-			}
-			out.Items = append(out.Items, viewOut(p, e, name, people))
-		}
+	var named []access.PrincipalID
+	for _, d := range list.Items {
+		named = append(named, engine.NamedInPolicy(d.Entry)...)
 	}
-	return &answer[api.Page[api.MachinePolicyView]]{out}, nil
-}
-
-// machineNames finds the names of the machines that policies name, a resource group at a time.
-type machineNames struct {
-	a      *API
-	caller engine.Caller
-	scopes map[access.ResourceID]map[access.MachineID]string
-}
-
-// of gives a machine's name, or its id where the caller may not read it.
-func (n machineNames) of(ctx context.Context, p access.Policy, id access.MachineID) (string, error) {
-	scope := access.ResourceGroupScope(access.SubscriptionID(p.Resource.Segment("subscriptions")), p.Resource.Segment("resourceGroups"))
-	names, ok := n.scopes[scope]
-	if !ok {
-		names = map[access.MachineID]string{}
-		n.scopes[scope] = names
-		at := engine.Page{Limit: 1000}
-		for {
-			list, err := n.a.engine.Machines(ctx, n.caller, engine.MachineFilter{Scope: scope}, at)
-			if err != nil {
-				return "", err
-			}
-			for _, m := range list.Items {
-				names[m.Machine.ID] = m.Machine.Name
-			}
-			if at.Cursor = list.Next; at.Cursor == "" {
-				break
-			}
-		}
-	}
-	if name, ok := names[id]; ok {
-		return name, nil
-	}
-	return string(id), nil
+	slices.Sort(named)
+	people, err := a.engine.Names(ctx, in.caller, slices.Compact(named))
+	return &answer[api.Page[api.MachinePolicyView]]{page(list, func(d engine.PolicyDetail) api.MachinePolicyView {
+		return viewOut(d.Policy, d.Entry, cmp.Or(d.Machine.Name, string(d.Entry.Machine)), people)
+	})}, err
 }
 
 type policyAnswer struct {

@@ -120,8 +120,8 @@ case when i % 1000 = 0 then 0 else i end, 0, 0, 0, 1 from n`,
 					_, err := r.Grants(ctx, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
 					return err
 				},
-				"unclosed": func(ctx context.Context, r engine.Reader) error {
-					_, err := r.UnclosedGrants(ctx, []access.MachineID{"machine-0"})
+				"live": func(ctx context.Context, r engine.Reader) error {
+					_, err := r.LiveGrants(ctx, []access.MachineID{"machine-0"}, day())
 					return err
 				},
 				"due": func(ctx context.Context, r engine.Reader) error { _, err := r.Due(ctx, day(), 100); return err },

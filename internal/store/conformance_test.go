@@ -114,8 +114,8 @@ func TestRoundTrip(t *testing.T) {
 				get("machine by resource", zero, m, err)
 				ms, err := r.MachinesByName(ctx, "ZERO")
 				get("machines by name", []access.Machine{zero}, ms, err)
-				ms, err = r.MachinesOfAgent(ctx, f.agent)
-				get("machines of agent", []access.Machine{machine(f.machine, "web-1", f.agent)}, ms, err)
+				of, err := r.Machines(ctx, engine.MachineFilter{Agent: f.agent}, engine.Page{Limit: 10})
+				get("machines of agent", []access.Machine{machine(f.machine, "web-1", f.agent)}, of.Items, err)
 				po, err := r.Policy(ctx, pol.ID)
 				get("policy", pol, po, err)
 				po, err = r.PolicyByResource(ctx, access.ResourceID(pol.Resource.Fold()))
@@ -131,9 +131,12 @@ func TestRoundTrip(t *testing.T) {
 				alone.Machines = []access.MachinePolicy{entry}
 				po, err = r.GuardOf(ctx, zero.ID)
 				get("guard of machine", alone, po, err)
-				unclosed, err := r.UnclosedGrants(ctx, []access.MachineID{f.machine})
-				get("unclosed grants", unclosed, unclosed, err)
-				scene := access.Scene{Agent: agent(f.agent, "gate"), Machines: ms, Grants: unclosed}
+				lastEnd, err := r.LastEnd(ctx, f.machine, grant.Start.Add(-time.Second))
+				get("last end before it begins", time.Time{}, lastEnd, err)
+				if lastEnd, err = r.LastEnd(ctx, f.machine, grant.Start); grant.ClosedAt.IsZero() {
+					get("last end", grant.End, lastEnd, err)
+				}
+				scene := access.Scene{Agent: agent(f.agent, "gate"), Machines: of.Items, Grants: []access.Grant{grant}}
 				if entry, named := pol.Of(f.machine); named {
 					scene.Policies = []access.MachinePolicy{entry}
 				}

@@ -9,7 +9,7 @@ import (
 
 const (
 	selectDecisions = `select d.request, d.person, d.name, d.approve, d.comment, d.digest, d.at, d.quorums, d.stage, d.approval, d.stepped_up
-from decisions d where d.request = $1 order by d.position limit 100000`
+from decisions d where d.request = $1 order by d.position` + everyRow
 	reviewColumns     = "v.id, v.tenant, v.person, v.person_name, v.request, v.offline, v.created_at, v.closed_at, v.closed_by, v.comment, v.revision"
 	selectReview      = "select " + reviewColumns + " from reviews v where v.id = $1 limit 1"
 	selectOpenReviews = "select " + reviewColumns + " from reviews v where v.person = $1 and v.closed_at = 0 order by v.id limit 100"
@@ -30,7 +30,7 @@ func scanReview(row scanner) (v access.Review, err error) {
 
 // Decisions implements engine.DecisionReader.
 func (r *reader) Decisions(ctx context.Context, request access.RequestID) ([]access.Decision, error) {
-	return all(ctx, r.q, scanDecision, selectDecisions, string(request))
+	return whole(ctx, r.q, scanDecision, selectDecisions, string(request))
 }
 
 // Review implements engine.DecisionReader.

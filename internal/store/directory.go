@@ -2,25 +2,23 @@ package store
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// The directory is read whole and kept in memory by its revision, so these have no page. The limit is a stop.
+// The directory is read whole and kept in memory by its revision, so these have no page.
 const (
-	directoryLimit          = 2_000_000
 	selectDirectoryRevision = "select revision from directory where id = 1 limit 1"
 	selectDefinitions       = `select id, tenant, name, description, built_in, permissions, assignable_scopes, created_at, updated_at
-from role_definitions order by id limit $1`
+from role_definitions order by id` + everyRow
 	selectAssignments = `select a.id, a.tenant, a.principal, p.tenant, a.definition, a.scope, a.start_at, a.end_at, a.description, a.origin, a.created_by, a.created_at
-from role_assignments a join principals p on p.id = a.principal order by a.id limit $1`
-	selectDenials     = "select id, tenant, scope, body, created_at from deny_assignments order by id limit $1"
-	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id limit $1"
-	selectPeople      = "select id from principals where kind = 'user' order by id limit $1"
-	selectMakers      = "select principal, person from secret_makers order by principal, person limit $1"
-	selectDisabled    = "select id from principals where disabled <> 0 order by id limit $1"
+from role_assignments a join principals p on p.id = a.principal order by a.id` + everyRow
+	selectDenials     = "select id, tenant, scope, body, created_at from deny_assignments order by id" + everyRow
+	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id" + everyRow
+	selectPeople      = "select id from principals where kind = 'user' order by id" + everyRow
+	selectMakers      = "select principal, person from secret_makers order by principal, person" + everyRow
+	selectDisabled    = "select id from principals where disabled <> 0 order by id" + everyRow
 )
 
 // DirectoryRevision implements engine.Reader.
@@ -43,45 +41,42 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	if d.Subscriptions, err = r.Subscriptions(ctx); err != nil {
 		return rbac.Data{}, err
 	}
-	if d.Definitions, err = all(ctx, r.q, scanDefinition, selectDefinitions, int64(directoryLimit)); err != nil {
+	if d.Definitions, err = whole(ctx, r.q, scanDefinition, selectDefinitions); err != nil {
 		return rbac.Data{}, err
 	}
-	if d.Assignments, err = all(ctx, r.q, scanAssignment, selectAssignments, int64(directoryLimit)); err != nil {
+	if d.Assignments, err = whole(ctx, r.q, scanAssignment, selectAssignments); err != nil {
 		return rbac.Data{}, err
 	}
-	if d.Denials, err = all(ctx, r.q, scanDenial, selectDenials, int64(directoryLimit)); err != nil {
+	if d.Denials, err = whole(ctx, r.q, scanDenial, selectDenials); err != nil {
 		return rbac.Data{}, err
 	}
-	d.Memberships, err = all(ctx, r.q, func(row scanner) (m rbac.Membership, err error) {
+	d.Memberships, err = whole(ctx, r.q, func(row scanner) (m rbac.Membership, err error) {
 		err = row.Scan(&m.Group, &m.Member)
 		return m, err
-	}, selectMemberships, int64(directoryLimit))
+	}, selectMemberships)
 	if err != nil {
 		return rbac.Data{}, err
 	}
-	d.Disabled, err = all(ctx, r.q, func(row scanner) (id access.PrincipalID, err error) {
+	d.Disabled, err = whole(ctx, r.q, func(row scanner) (id access.PrincipalID, err error) {
 		err = row.Scan(&id)
 		return id, err
-	}, selectDisabled, int64(directoryLimit))
+	}, selectDisabled)
 	if err != nil {
 		return rbac.Data{}, err
 	}
-	d.People, err = all(ctx, r.q, func(row scanner) (id access.PrincipalID, err error) {
+	d.People, err = whole(ctx, r.q, func(row scanner) (id access.PrincipalID, err error) {
 		err = row.Scan(&id)
 		return id, err
-	}, selectPeople, int64(directoryLimit))
+	}, selectPeople)
 	if err != nil {
 		return rbac.Data{}, err
 	}
-	d.Makers, err = all(ctx, r.q, func(row scanner) (m rbac.Maker, err error) {
+	d.Makers, err = whole(ctx, r.q, func(row scanner) (m rbac.Maker, err error) {
 		err = row.Scan(&m.Program, &m.Person)
 		return m, err
-	}, selectMakers, int64(directoryLimit))
+	}, selectMakers)
 	if err != nil {
 		return rbac.Data{}, err
-	}
-	if most := max(len(d.Makers), len(d.People), len(d.Definitions), len(d.Assignments), len(d.Denials), len(d.Memberships), len(d.Disabled)); most >= directoryLimit {
-		return rbac.Data{}, fmt.Errorf("the directory has %d rows of one sort, which is more than can be read at once", most)
 	}
 	return d, nil
 }

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -14,15 +17,14 @@ const (
 g.start_at, g.end_at, g.state, g.reason, g.created_at, g.opened_at, g.ended_at, g.closed_at, g.warned_at, g.packets, g.bytes, g.revision,
 g.eligibility, g.role, g.role_name, g.role_scope, g.decided`
 	selectGrant           = "select " + grantColumns + " from grants g where g.id = $1 limit 1"
-	selectGrantsOfRequest = "select " + grantColumns + " from grants g where g.request = $1 order by g.id limit 100000"
-	selectUnclosed        = "select " + grantColumns + " from grants g where g.machine = $1 and g.closed_at = 0 order by g.start_at, g.id limit 1000000"
+	selectGrantsOfRequest = "select " + grantColumns + " from grants g where g.request = $1 order by g.id" + everyRow
 	selectUnended         = "select count(*) from grants g where g.request = $1 and g.ended_at = 0 limit 1"
 	// The index has the beginning of the sources, since its entries are bounded.
 	selectLike = "select " + grantColumns + ` from grants g where g.principal = $1 and g.machine = $2 and g.first_port = $3
 and substr(g.sources, 1, 80) = substr($4, 1, 80) and g.end_at <= $5 and g.last_port = $6 and g.protocol = $7 and g.sources = $4 and g.ended_at = 0
 order by g.end_at limit $8`
-	listGrants   = "select " + grantColumns + " from grants g"
-	listUnclosed = "select " + grantColumns + " from grants g where g.closed_at = 0"
+	selectLastEnd = "select coalesce(max(g.end_at), 0) from grants g where g.machine = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1"
+	listGrants    = "select " + grantColumns + " from grants g"
 )
 
 func scanGrant(row scanner) (g access.Grant, err error) {
@@ -42,7 +44,7 @@ func (r *reader) Grant(ctx context.Context, id access.GrantID) (access.Grant, er
 
 // GrantsOfRequest implements engine.Reader.
 func (r *reader) GrantsOfRequest(ctx context.Context, id access.RequestID) ([]access.Grant, error) {
-	return all(ctx, r.q, scanGrant, selectGrantsOfRequest, string(id))
+	return whole(ctx, r.q, scanGrant, selectGrantsOfRequest, string(id))
 }
 
 // Grants implements engine.Reader.
@@ -109,34 +111,26 @@ func (r *reader) GrantsLike(ctx context.Context, g access.Grant, limit int) ([]a
 		string(g.Protocol), int64(limit))
 }
 
-// UnclosedGrants implements engine.Reader. Machines are asked for in groups, since a statement takes so many arguments
-// only, and in few sizes of group, so that few statements are prepared.
-func (r *reader) UnclosedGrants(ctx context.Context, machines []access.MachineID) ([]access.Grant, error) {
-	var grants []access.Grant
-	const group = 100
-	for len(machines) > 0 {
-		size := 1
-		if len(machines) >= group {
-			size = group
-		}
-		found, err := r.unclosed(ctx, machines[:size])
-		if err != nil {
-			return nil, err
-		}
-		grants = append(grants, found...)
-		machines = machines[size:]
-	}
-	return grants, nil
+// LiveGrants implements engine.Reader.
+func (r *reader) LiveGrants(ctx context.Context, machines []access.MachineID, now time.Time) ([]access.Grant, error) {
+	grants, err := grouped(machines, func(marks string, args []any) ([]access.Grant, error) {
+		// In the index what is scheduled lies behind what has begun, and is not read.
+		text := fmt.Sprintf(`select %s from (select g.*, row_number() over (partition by g.machine order by g.start_at, g.id) place from grants g
+where g.closed_at = 0 and g.state in ('opening', 'active') and g.machine in (%s) and g.start_at <= $%d) g where g.place <= 100 limit 10000`,
+			grantColumns, marks, len(args)+1)
+		return all(ctx, r.q, scanGrant, text, append(args, micros(now))...)
+	})
+	slices.SortFunc(grants, func(a, b access.Grant) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID)) })
+	return grants, err
 }
 
-func (r *reader) unclosed(ctx context.Context, machines []access.MachineID) ([]access.Grant, error) {
-	if len(machines) == 1 {
-		return all(ctx, r.q, scanGrant, selectUnclosed, string(machines[0]))
+// LastEnd implements engine.Reader.
+func (r *reader) LastEnd(ctx context.Context, machine access.MachineID, began time.Time) (time.Time, error) {
+	end, err := one(ctx, r.q, "instant", scanNumber, selectLastEnd, string(machine), micros(began))
+	if err != nil || end == 0 {
+		return time.Time{}, err
 	}
-	l := from(listUnclosed)
-	l.where("g.machine in ("+strings.TrimSuffix(strings.Repeat("?, ", len(machines)), ", ")+")", texts(machines)...)
-	l.text.WriteString(" order by g.machine, g.start_at, g.id limit 10000000")
-	return all(ctx, r.q, scanGrant, l.text.String(), l.args...)
+	return instant(end), nil
 }
 
 // texts gives the values as arguments.

@@ -15,8 +15,8 @@ and (g.opened_at <> 0 and g.opened_at <= $2 and (g.closed_at = 0 or g.closed_at 
 or g.opened_at = 0 and g.state <> 'failed' and g.start_at <= $2 and g.end_at > $2 and (g.ended_at = 0 or g.ended_at > $2))
 order by g.created_at desc, g.id desc limit $3`
 	listNeverUsed      = "select " + grantColumns + " from grants g where g.packets = 0 and g.opened_at <> 0 and g.ended_at <> 0 and g.eligibility = ''"
-	selectLastRequests = "select requester, max(created_at) from requests where tenant = $1 and created_at >= $2 group by requester order by requester limit 1000000"
-	selectActivations  = "select principal, max(created_at) from grants where eligibility = $1 and eligibility <> '' and created_at >= $2 group by principal order by principal limit 1000000"
+	selectLastRequests = "select requester, max(created_at) from requests where tenant = $1 and created_at >= $2 group by requester order by requester" + everyRow
+	selectActivations  = "select principal, max(created_at) from grants where eligibility = $1 and eligibility <> '' and created_at >= $2 group by principal order by principal" + everyRow
 )
 
 // GrantsAt implements engine.InsightReader.
@@ -52,7 +52,7 @@ func (r *reader) lastOf(ctx context.Context, query string, args ...any) (map[acc
 		who access.PrincipalID
 		at  time.Time
 	}
-	list, err := all(ctx, r.q, func(row scanner) (l last, err error) {
+	list, err := whole(ctx, r.q, func(row scanner) (l last, err error) {
 		err = row.Scan(&l.who, timeColumn{&l.at})
 		return l, err
 	}, query, args...)

@@ -16,8 +16,7 @@ const (
 	selectGuardedByName     = "select " + machineColumns + `, coalesce(p.id, ''), coalesce(p.resource, ''), coalesce(p.tenant, ''), coalesce(p.name, ''), coalesce(p.location, ''),
 coalesce(p.created_at, 0), coalesce(p.updated_at, 0), coalesce(p.revision, 0), coalesce(x.body, 'null'), coalesce(x.revision, 0)
 from machines m left join policy_machines x on x.machine = m.id left join policies p on p.id = x.policy where m.name_key = $1 order by m.name_key, m.id limit 100`
-	selectMachinesOfAgent = "select " + machineColumns + " from machines m where m.agent = $1 order by m.name_key, m.id limit 1000000"
-	listMachines          = "select " + machineColumns + " from machines m"
+	listMachines = "select " + machineColumns + " from machines m"
 )
 
 func scanMachine(row scanner) (m access.Machine, err error) {
@@ -69,11 +68,6 @@ func (r *reader) MachinesByName(ctx context.Context, name string) ([]access.Mach
 		}, selectGuardedByName, fold(name))
 	})
 	return slices.Clone(machines), err
-}
-
-// MachinesOfAgent implements engine.Reader.
-func (r *reader) MachinesOfAgent(ctx context.Context, agent access.AgentID) ([]access.Machine, error) {
-	return all(ctx, r.q, scanMachine, selectMachinesOfAgent, string(agent))
 }
 
 // Machines implements engine.Reader.

@@ -57,6 +57,10 @@ func (l *list) machines(f engine.MachineFilter) {
 		// Inside a name or a value the quotes would be escaped, so this is found as a pair alone.
 		l.where("m.labels"+like, "%"+literal(strings.Trim(pair, "{}"))+"%")
 	}
+	equal(l, "m.agent", f.Agent)
+	if f.Address.IsValid() {
+		l.where("m.addresses"+like, `%"`+f.Address.String()+`"%`) // no character of an address has a meaning in a pattern
+	}
 	if f.Open {
 		l.where(openOn)
 	}

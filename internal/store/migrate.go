@@ -70,7 +70,7 @@ const (
     checksum text not null,
     constraint schema_migrations_pk primary key (number)
 )`
-	selectMigrations = "select number, name, checksum from schema_migrations order by number limit 10000"
+	selectMigrations = "select number, name, checksum from schema_migrations order by number" + everyRow
 	insertMigration  = "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)"
 )
 
@@ -129,7 +129,7 @@ func (m *sqliteMigrator) unlock(ctx context.Context) error {
 }
 
 func (m *sqliteMigrator) applied(ctx context.Context) ([]migration, error) {
-	return all(ctx, connQuerier{m.conn}, scanMigration, selectMigrations)
+	return whole(ctx, connQuerier{m.conn}, scanMigration, selectMigrations)
 }
 
 func (m *sqliteMigrator) apply(ctx context.Context, next migration) error {

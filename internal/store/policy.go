@@ -17,8 +17,9 @@ const (
 	selectPolicyByResource = "select " + policyColumns + " from policies p where p.resource_key = $1 limit 1"
 	listPolicies           = "select " + policyColumns + " from policies p"
 	selectGuard            = "select " + policyColumns + ", x.body, x.revision from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
-	// A whole policy, for whoever shows it. Writing one of more machines than one call may name is refused before it is read.
-	selectPolicyEntries = "select machine, position, body, revision from policy_machines where policy = $1 order by position, machine limit 1000000"
+	listGuards             = "select " + policyColumns + `, x.body, x.revision, x.machine, x.position, coalesce(m.id, ''), coalesce(m.resource, ''), coalesce(m.tenant, ''),
+coalesce(m.name, '') from policies p join policy_machines x on x.policy = p.id left join machines m on m.id = x.machine`
+	selectPolicyEntries = "select machine, position, body, revision from policy_machines where policy = $1 order by position, machine" + everyRow
 	selectFirstEntries  = "select machine, position, body, revision from policy_machines where policy = $1 order by position, machine limit $2"
 	listEntriesNaming   = "select x.machine, x.position, x.body, x.revision from policy_machines x join policies p on p.id = x.policy"
 )
@@ -50,7 +51,7 @@ func (e policyEntry) policy() (access.MachinePolicy, error) {
 }
 
 func (r *reader) entries(ctx context.Context, policy access.PolicyID) ([]policyEntry, error) {
-	return all(ctx, r.q, scanPolicyEntry, selectPolicyEntries, string(policy))
+	return whole(ctx, r.q, scanPolicyEntry, selectPolicyEntries, string(policy))
 }
 
 // policies gives what entries say.
@@ -148,16 +149,64 @@ func guardInto(p *access.Policy, guard *guardRecord, revision *int64) []any {
 
 // Policies implements engine.Reader.
 func (r *reader) Policies(ctx context.Context, f engine.PolicyFilter, p engine.Page) (engine.Listed[access.Policy], error) {
-	l := from(listPolicies)
-	l.tenants("p.tenant", f.Tenant, f.Beside)
-	l.within("p.resource_key", f.Scope)
-	equal(l, "p.location_key", fold(f.Location))
+	l := policiesWith(listPolicies, f)
 	l.after(p.Cursor, false, "p.resource_key, p.id", cursorText, cursorText)
-	listed, err := page(ctx, r.q, l, p, "p.resource_key, p.id", scanPolicy, func(v access.Policy) []any { return []any{v.Resource.Fold(), v.ID} })
+	cursor := func(v access.Policy) []any { return []any{v.Resource.Fold(), v.ID} }
+	listed, err := page(ctx, r.q, l, p, "p.resource_key, p.id", scanPolicy, cursor)
 	if err != nil {
 		return listed, err
 	}
-	return listed, r.complete(ctx, listed.Items)
+	for i, entries := 0, 0; i < len(listed.Items); i++ {
+		if entries > mostEntries {
+			listed.Items, listed.Next = listed.Items[:i], makeCursor(cursor(listed.Items[i-1]))
+			break
+		}
+		if err := r.complete(ctx, listed.Items[i:i+1]); err != nil {
+			return listed, err
+		}
+		entries += len(listed.Items[i].Machines)
+	}
+	return listed, nil
+}
+
+// mostEntries is how many machines the policies of a page name before it ends with the last of them.
+const mostEntries = 10_000
+
+// Guards implements engine.Reader.
+func (r *reader) Guards(ctx context.Context, f engine.PolicyFilter, p engine.Page) (engine.Listed[engine.PolicyDetail], error) {
+	l := policiesWith(listGuards, f)
+	if p.Cursor != "" {
+		l.after(p.Cursor, false, "p.resource_key, x.position, x.machine", cursorText, cursorNumber, cursorText)
+		if l.err == nil {
+			l.where("p.resource_key >= ?", l.args[len(l.args)-3]) // as the condition before says too, but an index takes this one
+		}
+	}
+	type row struct {
+		engine.PolicyDetail
+
+		position int64
+	}
+	listed, err := page(ctx, r.q, l, p, "p.resource_key, x.position, x.machine", func(s scanner) (d row, err error) {
+		var guard guardRecord
+		var revision int64
+		into := append(guardInto(&d.Policy, &guard, &revision), &d.Entry.Machine, &d.position, &d.Machine.ID, &d.Machine.Resource, &d.Machine.Tenant, &d.Machine.Name)
+		err = s.Scan(into...)
+		d.Entry = guard.policy(d.Entry.Machine, revision)
+		return d, err
+	}, func(d row) []any { return []any{d.Policy.Resource.Fold(), d.position, d.Entry.Machine} })
+	out := engine.Listed[engine.PolicyDetail]{Next: listed.Next}
+	for _, d := range listed.Items {
+		out.Items = append(out.Items, d.PolicyDetail)
+	}
+	return out, err
+}
+
+func policiesWith(text string, f engine.PolicyFilter) *list {
+	l := from(text)
+	l.tenants("p.tenant", f.Tenant, f.Beside)
+	l.within("p.resource_key", f.Scope)
+	equal(l, "p.location_key", fold(f.Location))
+	return l
 }
 
 const (

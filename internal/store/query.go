@@ -61,6 +61,19 @@ func all[T any](ctx context.Context, q querier, scan func(scanner) (T, error), t
 	return items, nil
 }
 
+// everyRow ends a statement of which every row is needed, with a reason in TestNoStatementGrowsUnseen; it goes to whole.
+const everyRow = " limit 2000001"
+
+// whole is all for such a statement. What has more rows than that is refused rather than cut, since a part would be taken for
+// the whole.
+func whole[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string, args ...any) ([]T, error) {
+	items, err := all(ctx, q, scan, text, args...)
+	if err == nil && len(items) > 2_000_000 {
+		return nil, access.Fault(access.KindInternal, "tooManyRows", "a statement has more than two million rows, of which every one is needed: %.60s", text)
+	}
+	return items, err
+}
+
 // one gives the row of a statement that has one at most; what is the noun for the error where it has none.
 func one[T any](ctx context.Context, q querier, what string, scan func(scanner) (T, error), text string, args ...any) (T, error) {
 	items, err := all(ctx, q, scan, text, args...)

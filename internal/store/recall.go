@@ -10,14 +10,13 @@ import (
 const (
 	recallColumns = "c.id, c.tenant, c.principal, c.machine, c.scope, c.judge, c.actor, c.reason, c.at, c.after_start, c.after_grant, c.revision"
 	selectRecall  = "select " + recallColumns + " from recalls c where c.id = $1 limit 1"
-	// There is one for each person or machine with many grants that is just being ended, and the job deletes it within seconds.
-	selectRecalls = "select " + recallColumns + " from recalls c order by c.id limit 10000"
+	selectRecalls = "select " + recallColumns + " from recalls c order by c.id" + everyRow
 	listStanding  = "select " + grantColumns + " from grants g where g.ended_at = 0"
 	// A person has roles at and asks for machines; the machine of a grant may be deleted.
 	selectSites = `select distinct coalesce(m.id, ''), coalesce(m.resource, g.role_scope), coalesce(m.tenant, '')
-from grants g left join machines m on m.id = g.machine where g.principal = $1 and g.ended_at = 0 limit 100000`
+from grants g left join machines m on m.id = g.machine where g.principal = $1 and g.ended_at = 0` + everyRow
 	selectAgentsOpen = `select distinct m.agent from grants g join machines m on m.id = g.machine
-where g.principal = $1 and g.ended_at = 0 and g.state <> 'scheduled' and m.agent is not null limit 100000`
+where g.principal = $1 and g.ended_at = 0 and g.state <> 'scheduled' and m.agent is not null` + everyRow
 )
 
 // actorRecord is an actor as it is stored.
@@ -47,7 +46,7 @@ func (r *reader) Recall(ctx context.Context, id access.RecallID) (access.Recall,
 // Recalls implements engine.RecallReader.
 func (r *reader) Recalls(ctx context.Context) ([]access.Recall, error) {
 	return remembered(r.memo, "recall", "all", func() ([]access.Recall, error) {
-		return all(ctx, r.q, scanRecall, selectRecalls)
+		return whole(ctx, r.q, scanRecall, selectRecalls)
 	})
 }
 
@@ -71,7 +70,7 @@ func (r *reader) Standing(ctx context.Context, f engine.StandingFilter, limit in
 
 // SitesHeld implements engine.RecallReader.
 func (r *reader) SitesHeld(ctx context.Context, principal access.PrincipalID) ([]access.Machine, error) {
-	return all(ctx, r.q, func(row scanner) (m access.Machine, err error) {
+	return whole(ctx, r.q, func(row scanner) (m access.Machine, err error) {
 		err = row.Scan(&m.ID, &m.Resource, &m.Tenant)
 		return m, err
 	}, selectSites, string(principal))
@@ -79,7 +78,7 @@ func (r *reader) SitesHeld(ctx context.Context, principal access.PrincipalID) ([
 
 // AgentsOpenFor implements engine.RecallReader.
 func (r *reader) AgentsOpenFor(ctx context.Context, principal access.PrincipalID) ([]access.AgentID, error) {
-	return all(ctx, r.q, func(row scanner) (id access.AgentID, err error) {
+	return whole(ctx, r.q, func(row scanner) (id access.AgentID, err error) {
 		err = row.Scan(&id)
 		return id, err
 	}, selectAgentsOpen, string(principal))

@@ -87,28 +87,28 @@ func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes []a
 		at[id] = &scenes[i]
 	}
 	args := filled(agents)
-	found, err := all(ctx, r.q, scanAgent, sceneText(listSceneAgents, "id", len(args)), args...)
+	found, err := whole(ctx, r.q, scanAgent, sceneText(listSceneAgents, "id", len(args)), args...)
 	if err != nil {
 		return err
 	}
 	for _, a := range found {
 		at[a.ID].Agent = a
 	}
-	machines, err := all(ctx, r.q, scanMachine, sceneText(listSceneMachines, "m.agent", len(args)), args...)
+	machines, err := whole(ctx, r.q, scanMachine, sceneText(listSceneMachines, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}
 	for _, m := range machines {
 		at[m.Agent].Machines = append(at[m.Agent].Machines, m)
 	}
-	entries, err := all(ctx, r.q, scanOf(scanEntry), sceneText(listSceneEntries, "m.agent", len(args)), args...)
+	entries, err := whole(ctx, r.q, scanOf(scanEntry), sceneText(listSceneEntries, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		at[e.agent].Policies = append(at[e.agent].Policies, e.item)
 	}
-	grants, err := all(ctx, r.q, scanOf(scanGrant), sceneText(listSceneGrants, "m.agent", len(args)), args...)
+	grants, err := whole(ctx, r.q, scanOf(scanGrant), sceneText(listSceneGrants, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}
@@ -121,6 +121,6 @@ func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes []a
 func sceneText(text, column string, agents int) string {
 	l := from(text)
 	l.where(column+" in ("+strings.TrimSuffix(strings.Repeat("?, ", agents), ", ")+")", make([]any, agents)...)
-	l.text.WriteString(" limit 10000000")
+	l.text.WriteString(everyRow)
 	return l.text.String()
 }

@@ -8,14 +8,14 @@ import (
 
 // What there are few of is read whole.
 const (
-	selectTenants       = "select id, name, created_at from tenants order by name_key, id limit 100000"
-	selectSubscriptions = "select id, tenant, name, created_at from subscriptions order by name_key, id limit 100000"
-	selectGroups        = "select subscription, name, location, created_at from resource_groups order by name_key, subscription limit 100000"
+	selectTenants       = "select id, name, created_at from tenants order by name_key, id" + everyRow
+	selectSubscriptions = "select id, tenant, name, created_at from subscriptions order by name_key, id" + everyRow
+	selectGroups        = "select subscription, name, location, created_at from resource_groups order by name_key, subscription" + everyRow
 )
 
 // Tenants implements engine.Reader.
 func (r *reader) Tenants(ctx context.Context) ([]access.Tenant, error) {
-	return all(ctx, r.q, func(row scanner) (t access.Tenant, err error) {
+	return whole(ctx, r.q, func(row scanner) (t access.Tenant, err error) {
 		err = row.Scan(&t.ID, &t.Name, timeColumn{&t.CreatedAt})
 		return t, err
 	}, selectTenants)
@@ -23,7 +23,7 @@ func (r *reader) Tenants(ctx context.Context) ([]access.Tenant, error) {
 
 // Subscriptions implements engine.Reader.
 func (r *reader) Subscriptions(ctx context.Context) ([]access.Subscription, error) {
-	return all(ctx, r.q, func(row scanner) (s access.Subscription, err error) {
+	return whole(ctx, r.q, func(row scanner) (s access.Subscription, err error) {
 		err = row.Scan(&s.ID, &s.Tenant, &s.Name, timeColumn{&s.CreatedAt})
 		return s, err
 	}, selectSubscriptions)
@@ -31,7 +31,7 @@ func (r *reader) Subscriptions(ctx context.Context) ([]access.Subscription, erro
 
 // ResourceGroups implements engine.Reader.
 func (r *reader) ResourceGroups(ctx context.Context) ([]access.ResourceGroup, error) {
-	return all(ctx, r.q, func(row scanner) (g access.ResourceGroup, err error) {
+	return whole(ctx, r.q, func(row scanner) (g access.ResourceGroup, err error) {
 		err = row.Scan(&g.Subscription, &g.Name, &g.Location, timeColumn{&g.CreatedAt})
 		return g, err
 	}, selectGroups)

@@ -59,7 +59,7 @@ func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.Machi
 // GrantsOfRequests implements engine.ViewReader.
 func (r *reader) GrantsOfRequests(ctx context.Context, ids []access.RequestID) ([]access.Grant, error) {
 	return grouped(ids, func(marks string, args []any) ([]access.Grant, error) {
-		return all(ctx, r.q, scanGrant, "select "+grantColumns+" from grants g where g.request in ("+marks+") order by g.request, g.id limit 1000000", args...)
+		return whole(ctx, r.q, scanGrant, "select "+grantColumns+" from grants g where g.request in ("+marks+") order by g.request, g.id"+everyRow, args...)
 	})
 }
 

@@ -19,15 +19,13 @@ func (a Agent) Leaving(now time.Time) bool {
 	return a.Revoked && a.Successor != "" && now.Before(a.HoldsUntil)
 }
 
-// Replace gives old as it is once next has taken its place, and next as it knows what old may hold: the unclosed grants
-// of the machines that it guarded.
-func Replace(old, next Agent, unclosed []Grant, now time.Time) (Agent, Agent) {
+// Replace gives old as it is once next has taken its place, and next as it knows what old may hold: that ends when the last grant
+// ends which has begun on its machine and was not seen gone.
+func Replace(old, next Agent, lastEnd, now time.Time) (Agent, Agent) {
 	old.Revoked, old.Successor, old.Problem = true, next.ID, "another agent took its place"
 	old.HoldsUntil = time.Time{}
-	for _, g := range unclosed {
-		if g.End.After(now) && !g.Start.After(now) && g.End.After(old.HoldsUntil) {
-			old.HoldsUntil = g.End
-		}
+	if lastEnd.After(now) {
+		old.HoldsUntil = lastEnd
 	}
 	next.Predecessors = slices.DeleteFunc(slices.Clone(old.Predecessors), func(p Predecessor) bool { return !now.Before(p.Until) })
 	if !old.HoldsUntil.IsZero() {

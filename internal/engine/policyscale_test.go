@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -121,49 +122,106 @@ func BenchmarkGuardOneMachine(b *testing.B) {
 	}
 }
 
-// BenchmarkBesideLiveGrants asks for access, has the agent report it and revokes it, where the same person has so many other
-// openings on the same machine under the same policy.
+// BenchmarkBesideLiveGrants asks for access that is given at once, asks for access that somebody decides, decides, has the agent
+// report what was opened and revokes it: beside 10 and beside 10,000 live grants of the same person elsewhere, of others on the same
+// machine, of others under the same policy, and of all three at once. The two take turns; it gives the medians and how they compare.
 func BenchmarkBesideLiveGrants(b *testing.B) {
-	for _, live := range []int{10, 10_000} {
-		b.Run(fmt.Sprintf("live=%d", live), func(b *testing.B) {
-			w := newWorld(b)
-			many := engine.Quota{Open: 1 << 20}
-			w.Engine = w.with(engine.Quotas{Person: many, Tenant: many})
-			host := w.host("web-1").Agent.ID
-			policy := access.MachinePolicy{}
-			for i := range uint16(11) {
-				policy.Ports = append(policy.Ports, access.PortRule{
-					Ports: access.PortRange{First: 1000 * (i + 1), Last: 1000*(i+1) + 999}, Protocol: access.TCP, Max: time.Hour,
-				})
+	for _, of := range []string{"person", "machine", "policy", "all"} {
+		b.Run("of="+of, func(b *testing.B) {
+			few, many := newBeside(b, of, 10), newBeside(b, of, 10_000)
+			b.ResetTimer()
+			for range b.N {
+				few.round()
+				many.round()
 			}
-			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(b)
-			ann := w.user("ann", "JIT Access Requester")
-			ask := func(port uint16, n int) engine.SubmitInput {
-				in := engine.SubmitInput{Justification: "because"}
-				for i := range n {
-					in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(port + uint16(i)), Duration: time.Hour})
-				}
-				return in
-			}
-			for i := range (live + 999) / 1000 {
-				must(w.Submit(w.ctx, ann, ask(uint16(1000*(i+1)), min(live, 1000))))(b)
-			}
-			w.reconcile()
-			var request, report, revoke time.Duration
-			for b.Loop() {
-				start := time.Now()
-				id := must(w.Submit(w.ctx, ann, ask(11_500, 1)))(b).Grants[0].ID
-				request += time.Since(start)
-				start = time.Now()
-				w.report(host, access.Report{Observations: []access.Observation{{Grant: id, Status: access.StatusOpen}}})
-				report += time.Since(start)
-				start = time.Now()
-				must(w.Revoke(w.ctx, ann, id, ""))(b)
-				revoke += time.Since(start)
-			}
-			for what, took := range map[string]time.Duration{"request": request, "report": report, "revoke": revoke} {
-				b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/"+what)
+			b.ReportMetric(0, "ns/op") // which is of all acts, twice
+			for act := range few.took {
+				slices.Sort(few.took[act])
+				slices.Sort(many.took[act])
+				a, z := few.took[act][b.N/2], many.took[act][b.N/2]
+				b.ReportMetric(float64(a.Microseconds()), "µs-"+act+"-10")
+				b.ReportMetric(float64(z.Microseconds()), "µs-"+act+"-10000")
+				b.ReportMetric(float64(z)/float64(a), "x-"+act)
 			}
 		})
 	}
+}
+
+// beside is a world with a machine web-1 and live grants beside.
+type beside struct {
+	*world
+
+	ann, bob engine.Caller
+	agent    access.AgentID
+	took     map[string][]time.Duration
+}
+
+func newBeside(b *testing.B, of string, live int) *beside {
+	b.Helper()
+	w := newWorld(b)
+	quota := engine.Quota{Open: 1 << 20}
+	w.Engine = w.with(engine.Quotas{Person: quota, Tenant: quota})
+	c := &beside{world: w, took: map[string][]time.Duration{}}
+	c.ann, c.bob = w.user("ann", "JIT Access Requester"), w.user("bob", "")
+	var policy access.MachinePolicy
+	for i := range uint16(11) {
+		policy.Ports = append(policy.Ports, access.PortRule{
+			Ports: access.PortRange{First: 1000 * (i + 1), Last: 1000*(i+1) + 999}, Protocol: access.TCP, Max: time.Hour,
+		})
+	}
+	policy.Approval = access.Rule{Cases: []access.Case{
+		{Name: "short", When: `request.duration <= duration("20m")`},
+		{Name: "long", Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{c.bob.Principal}}}}}},
+	}}
+	machines := []string{"web-1"}
+	c.agent = w.host("web-1").Agent.ID
+	if of == "person" || of == "policy" { // they are on other machines
+		machines = machines[:0]
+		for i := range (live + 999) / 1000 {
+			name := fmt.Sprint("other-", i)
+			w.host(name)
+			must(w.SetMachinePolicy(w.ctx, w.admin, name, policy, nil))(b)
+			machines = append(machines, name)
+		}
+	}
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(b)
+	holder := c.ann
+	if of == "machine" || of == "policy" {
+		holder = w.user("bert", "JIT Access Requester")
+	}
+	for i := range (live + 999) / 1000 {
+		in := engine.SubmitInput{Justification: "because"}
+		for port := range uint16(min(live, 1000)) {
+			in.Items = append(in.Items, engine.ItemInput{Machine: machines[i%len(machines)], Ports: access.SinglePort(uint16(1000*(i+1)) + port), Duration: 20 * time.Minute})
+		}
+		must(w.Submit(w.ctx, holder, in))(b)
+	}
+	w.reconcile()
+	return c
+}
+
+// round does each act once.
+func (c *beside) round() {
+	timed := func(act string, do func()) {
+		began := time.Now()
+		do()
+		c.took[act] = append(c.took[act], time.Since(began))
+	}
+	ask := func(d time.Duration) engine.SubmitInput {
+		return engine.SubmitInput{Justification: "because", Items: []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(11_500), Duration: d}}}
+	}
+	var opened access.GrantID
+	timed("request", func() { opened = must(c.Submit(c.ctx, c.ann, ask(10*time.Minute)))(c.tb).Grants[0].ID })
+	timed("report", func() {
+		c.report(c.agent, access.Report{Observations: []access.Observation{{Grant: opened, Status: access.StatusOpen}}})
+	})
+	timed("revoke", func() { must(c.Revoke(c.ctx, c.ann, opened, ""))(c.tb) })
+	c.report(c.agent, access.Report{Observations: []access.Observation{{Grant: opened, Status: access.StatusClosed}}})
+	c.clock.advance(time.Second)
+	var pending access.Request
+	timed("pending", func() { pending = must(c.Submit(c.ctx, c.ann, ask(30*time.Minute)))(c.tb).Request })
+	timed("decide", func() { opened = must(c.Decide(c.ctx, c.bob, pending.ID, true, "", pending.Digest))(c.tb).Grants[0].ID })
+	must(c.Revoke(c.ctx, c.ann, opened, ""))(c.tb)
+	c.report(c.agent, access.Report{Observations: []access.Observation{{Grant: opened, Status: access.StatusClosed}}})
+	c.clock.advance(time.Second)
 }

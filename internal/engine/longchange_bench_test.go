@@ -1,0 +1,126 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// BenchmarkLongChanges makes the largest changes that one call may ask for. It gives how long each takes, and how long a change of
+// somebody else waits meanwhile.
+func BenchmarkLongChanges(b *testing.B) {
+	many := engine.Quota{Open: 1 << 20, Scheduled: 1 << 20}
+	for name, prepare := range map[string]func(b *testing.B) (w *world, change func() error){
+		"series of 400": func(b *testing.B) (*world, func() error) {
+			w := newWorld(b)
+			w.host("web-1")
+			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(b)
+			ann := w.user("ann", "JIT Access Requester")
+			return w, func() error {
+				_, err := w.Submit(w.ctx, ann, engine.SubmitInput{
+					Items:         []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1000), Duration: 30 * time.Minute}},
+					Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=400",
+				})
+				return err
+			}
+		},
+		"series of 4000": func(b *testing.B) (*world, func() error) {
+			w := newWorld(b)
+			w.Engine = w.with(engine.Quotas{Person: many, Tenant: many})
+			w.host("web-1")
+			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(b)
+			ann := w.user("ann", "JIT Access Requester")
+			in := engine.SubmitInput{Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=400"}
+			for i := range uint16(10) {
+				in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1000 + i), Duration: 30 * time.Minute})
+			}
+			return w, func() error { _, err := w.Submit(w.ctx, ann, in); return err }
+		},
+		"request of 1000": func(b *testing.B) (*world, func() error) {
+			w, _ := peopled(b, 1000)
+			ann := w.user("ann", "JIT Access Requester")
+			in := engine.SubmitInput{Justification: "because"}
+			for i := range 1000 {
+				in.Items = append(in.Items, engine.ItemInput{Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22), Duration: 30 * time.Minute})
+			}
+			return w, func() error { _, err := w.Submit(w.ctx, ann, in); return err }
+		},
+		"policy of 1000 new": func(b *testing.B) (*world, func() error) {
+			w, id := peopled(b, 1000)
+			in := engine.PolicyInput{Resource: id}
+			for i := range 1000 {
+				entry := sshPolicy()
+				entry.Machine = access.MachineID(fmt.Sprint("web-", i))
+				in.Machines = append(in.Machines, entry)
+			}
+			if err := w.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
+				b.Fatal(err)
+			}
+			return w, func() error { _, _, err := w.PutPolicy(w.ctx, w.admin, in, nil); return err }
+		},
+		"policy of 1000 changed": func(b *testing.B) (*world, func() error) {
+			w, id := peopled(b, 1000)
+			in := engine.PolicyInput{Resource: id}
+			for i := range 1000 {
+				entry := sshPolicy()
+				entry.Machine, entry.Ports[0].Max = access.MachineID(fmt.Sprint("web-", i)), time.Minute
+				in.Machines = append(in.Machines, entry)
+			}
+			return w, func() error { _, _, err := w.PutPolicy(w.ctx, w.admin, in, nil); return err }
+		},
+		"application of 1000 machines": func(b *testing.B) (*world, func() error) {
+			m := newMarket(b, nil)
+			managed := m.deploy(manual()).Application.Managed
+			now := m.clock.now()
+			err := m.store.Update(m.ctx, func(tx engine.Tx) error {
+				p := access.Policy{
+					ID: "default", Resource: access.PolicyResource(access.SubscriptionID(managed.Segment("subscriptions")), managed.Name(), "local", engine.DefaultPolicy),
+					Tenant: m.admin.Tenant, Name: engine.DefaultPolicy, Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1,
+				}
+				err := tx.SaveAgent(m.ctx, access.Agent{ID: "gate", Tenant: m.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
+				for i := 0; i < 1000 && err == nil; i++ {
+					name := fmt.Sprint("web-", i)
+					id := access.MachineResource(access.SubscriptionID(managed.Segment("subscriptions")), managed.Name(), name)
+					err = tx.SaveMachine(m.ctx, access.Machine{
+						ID: access.MachineID(name), Resource: id, Tenant: m.admin.Tenant, Name: name, Location: "local", Agent: "gate", CreatedAt: now, Revision: 1,
+					}, 0)
+					entry := sshPolicy()
+					entry.Machine, entry.Revision = access.MachineID(name), 1
+					p.Machines = append(p.Machines, entry)
+				}
+				if err != nil {
+					return err
+				}
+				return tx.SavePolicy(m.ctx, p, 0)
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			return m.world, func() error { return m.DeleteApplication(m.ctx, m.admin, "shop", true) }
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				w, change := prepare(b)
+				done, worst := w.meanwhile()
+				b.StartTimer()
+				began := time.Now()
+				err := change()
+				took := time.Since(began)
+				b.StopTimer()
+				done()
+				wait := <-worst
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(took.Seconds()*1000, "ms/change")
+				b.ReportMetric(wait.Seconds()*1000, "ms/longest-wait")
+				b.StartTimer()
+			}
+		})
+	}
+}

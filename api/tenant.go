@@ -17,8 +17,10 @@ type Tenant struct {
 
 // NewTenant makes a tenant.
 type NewTenant struct {
-	Name  string `json:"name" minLength:"1" maxLength:"63" doc:"Letters, digits and '-'."`
-	Admin string `json:"admin,omitempty" maxLength:"256" doc:"Sign-in name of its administrator; absent: admin."`
+	ID             string `json:"id,omitempty" maxLength:"64" doc:"A GUID that no tenant has, such as that of a tenant of Microsoft Entra; absent: a new one."`
+	Name           string `json:"name" minLength:"1" maxLength:"63" doc:"Letters, digits and '-'."`
+	Admin          string `json:"admin,omitempty" maxLength:"256" doc:"Sign-in name of its administrator; absent: admin."`
+	SubscriptionID string `json:"subscriptionId,omitempty" maxLength:"64" doc:"GUID of its first subscription, which no subscription has; absent: a new one."`
 }
 
 // CreatedTenant is a new tenant with its administrator, whose password is shown once.
@@ -40,6 +42,7 @@ type Subscription struct {
 
 // NewSubscription makes a subscription.
 type NewSubscription struct {
+	ID   string `json:"id,omitempty" maxLength:"64" doc:"A GUID that no subscription has, such as that of a subscription of Azure; absent: a new one."`
 	Name string `json:"name" minLength:"1" maxLength:"64"`
 }
 

@@ -168,6 +168,7 @@ type NewMachine struct {
 	Gateway       string            `json:"gateway" doc:"Name or id of the gateway's agent."`
 	Addresses     []string          `json:"addresses" minItems:"1" maxItems:"64"`
 	ResourceGroup string            `json:"resourceGroup,omitempty"`
+	Location      string            `json:"location,omitempty" maxLength:"64" doc:"Absent: that of the resource group."`
 	OS            string            `json:"os,omitempty" enum:"linux,windows,"`
 	Labels        map[string]string `json:"labels,omitempty"`
 }

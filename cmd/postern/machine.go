@@ -47,6 +47,7 @@ func (a *app) machineAddCommand() *cobra.Command {
 	f.StringVar(&in.Gateway, "gateway", "", "name or id of the gateway's agent")
 	f.StringSliceVar(&in.Addresses, "address", nil, "address of the machine; may be repeated")
 	f.StringVar(&in.ResourceGroup, "resource-group", "", "where the machine is put (default \"default\")")
+	f.StringVar(&in.Location, "location", "", "where the machine is (default the location of its resource group)")
 	f.StringVar(&in.OS, "os", "", "linux or windows")
 	f.StringToStringVar(&in.Labels, "label", nil, "label, NAME=VALUE; may be repeated")
 	return c

@@ -22,24 +22,28 @@ func subscriptionColumns() []column[api.Subscription] {
 }
 
 func (a *app) subscriptionCreateCommand() *cobra.Command {
-	return &cobra.Command{
+	var in api.NewSubscription
+	c := &cobra.Command{
 		Use:     "create NAME",
 		Short:   "Make a subscription",
-		Long:    "Make a subscription in your tenant.",
-		Example: "  postern subscription create production",
+		Long:    "Make a subscription in your tenant. With --id it has the GUID of a subscription of Azure, so that resource ids are the same there and here.",
+		Example: "  postern subscription create production\n  postern subscription create production --id 6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {
 				return err
 			}
-			s, err := cl.CreateSubscription(c.Context(), api.NewSubscription{Name: args[0]})
+			in.Name = args[0]
+			s, err := cl.CreateSubscription(c.Context(), in)
 			if err != nil {
 				return err
 			}
 			return printList(a, []api.Subscription{s}, subscriptionColumns(), "")
 		},
 	}
+	c.Flags().StringVar(&in.ID, "id", "", "GUID of the subscription (default a new one)")
+	return c
 }
 
 func (a *app) subscriptionListCommand() *cobra.Command {

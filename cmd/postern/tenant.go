@@ -49,6 +49,8 @@ in it.`,
 			})
 		},
 	}
+	c.Flags().StringVar(&in.ID, "id", "", "GUID of the tenant, such as that of one of Microsoft Entra (default a new one)")
+	c.Flags().StringVar(&in.SubscriptionID, "subscription-id", "", "GUID of its first subscription (default a new one)")
 	c.Flags().StringVar(&in.Admin, "admin", "", "sign-in name of the administrator (default admin)")
 	return c
 }

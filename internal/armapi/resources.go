@@ -77,19 +77,9 @@ func getSubscription(c *call) (reply, error) {
 	return ok(c.subscription(s))
 }
 
-// locations gives the names of the locations that the subscription's resource groups lie in.
+// locations gives the names of the locations that the subscription's resource groups and machines lie in.
 func (c *call) locations() ([]string, error) {
-	groups, err := c.engine().ResourceGroups(c.Context(), c.caller, c.subscriptionID())
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, g := range groups {
-		if !containsFold(names, g.Location) {
-			names = append(names, g.Location)
-		}
-	}
-	return names, nil
+	return c.engine().Locations(c.Context(), c.caller, c.subscriptionID())
 }
 
 func containsFold(list []string, s string) bool {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -32,6 +33,7 @@ type AddMachineInput struct {
 	Gateway       string // name or id of the agent that guards it, which must be in gateway mode
 	Addresses     []netip.Addr
 	ResourceGroup string // name; empty is the default one
+	Location      string // empty is that of the resource group
 	OS            string
 	Labels        map[string]string
 }
@@ -102,6 +104,7 @@ func (e *Engine) AddMachine(ctx context.Context, c Caller, in AddMachineInput) (
 		if err != nil {
 			return err
 		}
+		in.Location = cmp.Or(in.Location, group.group.Location)
 		if err := in.check(); err != nil {
 			return err
 		}
@@ -111,7 +114,7 @@ func (e *Engine) AddMachine(ctx context.Context, c Caller, in AddMachineInput) (
 		}
 		m := access.Machine{
 			ID: access.MachineID(newID()), Resource: access.MachineResource(group.subscription.ID, group.group.Name, in.Name),
-			Tenant: group.subscription.Tenant, Name: in.Name, Location: group.group.Location, OS: in.OS, Labels: maps.Clone(in.Labels),
+			Tenant: group.subscription.Tenant, Name: in.Name, Location: in.Location, OS: in.OS, Labels: maps.Clone(in.Labels),
 			Addresses: plainAddresses(in.Addresses), Agent: gateway.ID, CreatedAt: may.now, Revision: 1,
 		}
 		if err := saveNewMachine(ctx, tx, m, may.actor(m.Tenant), gateway); err != nil {
@@ -125,6 +128,9 @@ func (e *Engine) AddMachine(ctx context.Context, c Caller, in AddMachineInput) (
 
 func (in AddMachineInput) check() error {
 	if err := access.CheckName("machine", in.Name); err != nil {
+		return err
+	}
+	if err := access.CheckName("location", in.Location); err != nil {
 		return err
 	}
 	if len(in.Addresses) == 0 || len(in.Addresses) > maxAddresses {

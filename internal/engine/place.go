@@ -19,8 +19,43 @@ const (
 	maxResourceGroups = 10_000
 )
 
+// SubscriptionInput is a new subscription.
+type SubscriptionInput struct {
+	ID   string // a GUID that is free; empty makes one
+	Name string
+}
+
+// chosenGUID gives the id that somebody chooses for a tenant or a subscription, so that it has the one that it has in Azure.
+func chosenGUID(what, id string, taken func(string) bool) (string, error) {
+	const canonical = len("00000000-0000-0000-0000-000000000000")
+	parsed, err := uuid.Parse(id)
+	if err != nil || len(id) != canonical || parsed == uuid.Nil {
+		return "", access.Fault(access.KindInvalid, "malformedId", "the id %q of a %s must be a GUID such as 6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10", clip(id), what)
+	}
+	if taken(parsed.String()) {
+		return "", access.Fault(access.KindConflict, "idTaken", "there is a %s with the id %s on this server already: choose another id, or leave it out", what, parsed)
+	}
+	return parsed.String(), nil
+}
+
+// subscriptionGUID gives the id that somebody chooses for a subscription; empty where they choose none. Ids are the whole server's.
+func subscriptionGUID(ctx context.Context, r Reader, id string) (access.SubscriptionID, error) {
+	if id == "" {
+		return "", nil
+	}
+	all, err := r.Subscriptions(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read subscriptions: %w", err)
+	}
+	chosen, err := chosenGUID("subscription", id, func(id string) bool {
+		return slices.ContainsFunc(all, func(s access.Subscription) bool { return strings.EqualFold(string(s.ID), id) })
+	})
+	return access.SubscriptionID(chosen), err
+}
+
 // CreateSubscription makes a subscription in the caller's tenant.
-func (e *Engine) CreateSubscription(ctx context.Context, c Caller, name string) (s access.Subscription, err error) {
+func (e *Engine) CreateSubscription(ctx context.Context, c Caller, in SubscriptionInput) (s access.Subscription, err error) {
+	name := in.Name
 	err = e.change(ctx, c, attempt{action: rbac.SubscriptionsWrite, details: map[string]string{"subscription": name}}, func(tx Tx) error {
 		may, err := e.authorize(ctx, tx, c, rbac.SubscriptionsWrite, access.Root)
 		if err != nil {
@@ -42,8 +77,12 @@ func (e *Engine) CreateSubscription(ctx context.Context, c Caller, name string) 
 				return access.Fault(access.KindConflict, "subscriptionExists", "there is a subscription %q already, with the id %s: choose another name", other.Name, other.ID)
 			}
 		}
+		id, err := subscriptionGUID(ctx, tx, in.ID)
+		if err != nil {
+			return err
+		}
 		// Azure's clients know subscriptions as random GUIDs, so these do not tell their age.
-		s = access.Subscription{ID: access.SubscriptionID(uuid.NewString()), Tenant: c.Tenant, Name: name, CreatedAt: may.now}
+		s = access.Subscription{ID: cmp.Or(id, access.SubscriptionID(uuid.NewString())), Tenant: c.Tenant, Name: name, CreatedAt: may.now}
 		if err := tx.SaveSubscription(ctx, s); err != nil {
 			return fmt.Errorf("save subscription: %w", err)
 		}

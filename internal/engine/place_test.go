@@ -1,6 +1,9 @@
 package engine_test
 
 import (
+	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -11,13 +14,13 @@ func TestPlaces(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, boss := w.tenant("other")
-	sub := must(w.CreateSubscription(w.ctx, boss, "production"))(t)
+	sub := must(w.CreateSubscription(w.ctx, boss, engine.SubscriptionInput{Name: "production"}))(t)
 	if sub.Tenant != boss.Tenant {
 		t.Errorf("the subscription is of %s", sub.Tenant)
 	}
-	_, err := w.CreateSubscription(w.ctx, boss, "Production")
+	_, err := w.CreateSubscription(w.ctx, boss, engine.SubscriptionInput{Name: "Production"})
 	wantCode(t, err, access.KindConflict, "subscriptionExists")
-	must(w.CreateSubscription(w.ctx, w.admin, "production"))(t) // names are each tenant's own
+	must(w.CreateSubscription(w.ctx, w.admin, engine.SubscriptionInput{Name: "production"}))(t) // names are each tenant's own
 
 	web := must(w.CreateResourceGroup(w.ctx, boss, engine.ResourceGroupInput{Name: "web", Subscription: "production"}))(t)
 	if web.Subscription != sub.ID || web.Location != engine.LocalLocation {
@@ -46,6 +49,55 @@ func TestPlaces(t *testing.T) {
 	}
 	if list := must(w.Subscriptions(w.ctx, vera))(t); len(list) != 0 {
 		t.Errorf("a role at a group that is gone still shows %v", list)
+	}
+}
+
+// TestIDsThatAreChosen holds that tenants, subscriptions and machines have the ids and the locations that they have in Azure, and that
+// nobody takes another's.
+func TestIDsThatAreChosen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const tenant, first, second = "72F988BF-86f1-41af-91ab-2d7cd011db47", "6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10", "6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e11"
+	d := must(w.CreateTenant(w.ctx, w.admin, engine.TenantInput{Name: "contoso", ID: tenant, Subscription: first, PasswordHash: "x"}))(t)
+	if string(d.Tenant.ID) != strings.ToLower(tenant) || d.Subscription.ID != first || d.Subscription.Tenant != d.Tenant.ID || d.Admin.Tenant != d.Tenant.ID {
+		t.Fatalf("made %+v", d)
+	}
+	boss := caller(d.Admin)
+	if s := must(w.CreateSubscription(w.ctx, boss, engine.SubscriptionInput{Name: "more", ID: second}))(t); s.ID != second || s.Tenant != d.Tenant.ID {
+		t.Errorf("made %+v", s)
+	}
+	if seen := must(w.Subscriptions(w.ctx, boss))(t); len(seen) != 2 {
+		t.Errorf("its owner sees %v", seen)
+	}
+	for id, code := range map[string]string{
+		first: "idTaken", strings.ToUpper(second): "idTaken", "nonsense": "malformedId", "{" + first + "}": "malformedId",
+		"00000000-0000-0000-0000-000000000000": "malformedId", strings.ReplaceAll(first, "-", ""): "malformedId",
+	} {
+		_, err := w.CreateSubscription(w.ctx, w.admin, engine.SubscriptionInput{Name: "again", ID: id})
+		if access.CodeOf(err) != code {
+			t.Errorf("a subscription %s: %v, want %s", id, err, code)
+		}
+		if _, err = w.CreateTenant(w.ctx, w.admin, engine.TenantInput{Name: "again", Subscription: id, PasswordHash: "x"}); access.CodeOf(err) != code {
+			t.Errorf("a tenant with the subscription %s: %v, want %s", id, err, code)
+		}
+	}
+	_, err := w.CreateTenant(w.ctx, w.admin, engine.TenantInput{Name: "again", ID: strings.ToLower(tenant), PasswordHash: "x"})
+	wantCode(t, err, access.KindConflict, "idTaken")
+
+	w.enrol("gate", access.ModeGateway)
+	add := engine.AddMachineInput{Name: "vm-1", Gateway: "gate", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.9")}, Location: "northeurope"}
+	if m := must(w.AddMachine(w.ctx, w.admin, add))(t); m.Machine.Location != "northeurope" {
+		t.Errorf("the machine is in %s", m.Machine.Location)
+	}
+	if p := w.guard("vm-1"); p.Policy.Location != "northeurope" {
+		t.Errorf("its policy is in %s", p.Policy.Location)
+	}
+	add.Name, add.Location = "vm-2", "north europe"
+	_, err = w.AddMachine(w.ctx, w.admin, add)
+	wantCode(t, err, access.KindInvalid, "malformedName")
+	sub := must(w.Subscriptions(w.ctx, w.admin))(t)[0].ID
+	if found := must(w.Locations(w.ctx, w.admin, sub))(t); !slices.Equal(found, []string{"local", "northeurope"}) {
+		t.Errorf("the locations are %v", found)
 	}
 }
 

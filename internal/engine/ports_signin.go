@@ -41,6 +41,8 @@ type ViewReader interface {
 	// MachineUses gives, for those of the machines that exist, how many requests that name it and were made at since or
 	// later were approved, and who last had it open; in no order.
 	MachineUses(ctx context.Context, machines []access.MachineID, since time.Time) ([]MachineUse, error)
+	// MachineLocations gives the locations of the machines of a list, each once; at most 1,000.
+	MachineLocations(ctx context.Context, f MachineFilter) ([]string, error)
 	// MachineCounts counts the machines of a list by their standing.
 	MachineCounts(ctx context.Context, f MachineFilter) (map[access.Standing]int, error)
 }

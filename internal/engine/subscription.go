@@ -68,6 +68,36 @@ func (e *Engine) ResourceGroups(ctx context.Context, c Caller, subscription acce
 	return list, err
 }
 
+// Locations gives the locations in a subscription, sorted: of the resource groups that the caller may know of, and of the machines that
+// they may see.
+func (e *Engine) Locations(ctx context.Context, c Caller, subscription access.SubscriptionID) (names []string, err error) {
+	groups, err := e.ResourceGroups(ctx, c, subscription)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		names = append(names, g.Location)
+	}
+	err = e.look(ctx, c, attempt{action: rbac.MachinesRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		f := MachineFilter{Scope: access.SubscriptionScope(subscription)}
+		if len(may.scopes(rbac.MachinesRead)) == 0 {
+			return nil
+		}
+		if _, err := f.narrow(ctx, r, may, rbac.MachinesRead); err != nil {
+			return err
+		}
+		more, err := r.MachineLocations(ctx, f)
+		names = append(names, more...)
+		return err
+	})
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	return slices.CompactFunc(names, strings.EqualFold), err
+}
+
 // Tenant gives the caller's own tenant.
 func (e *Engine) Tenant(ctx context.Context, c Caller) (access.Tenant, error) {
 	return e.FindTenant(ctx, string(c.Tenant))

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 
 // TenantInput is a new tenant.
 type TenantInput struct {
+	ID           string // a GUID that is free; empty makes one
+	Subscription string // id of its subscription, likewise
 	Name         string
 	Admin        string // sign-in name of its administrator; empty: AdminName
 	PasswordHash string // PHC string of the administrator's one-time password
@@ -79,6 +82,9 @@ func (e *Engine) CreateTenant(ctx context.Context, c Caller, in TenantInput) (d 
 			}
 		}
 		d = newTenant(in.Name, in.Admin, now)
+		if err := d.identify(ctx, tx, in, tenants); err != nil {
+			return err
+		}
 		if err := d.save(ctx, tx, in.PasswordHash, "made with the tenant"); err != nil {
 			return err
 		}
@@ -116,6 +122,25 @@ func (in TenantInput) complete(tenants []access.Tenant) (TenantInput, error) {
 		}
 	}
 	return in, PrincipalInput{Kind: access.User, Name: in.Admin}.check()
+}
+
+// identify gives a new tenant the ids that the input chooses.
+func (d *TenantDetail) identify(ctx context.Context, r Reader, in TenantInput, tenants []access.Tenant) error {
+	if in.ID != "" {
+		id, err := chosenGUID("tenant", in.ID, func(id string) bool {
+			return slices.ContainsFunc(tenants, func(t access.Tenant) bool { return strings.EqualFold(string(t.ID), id) })
+		})
+		if err != nil {
+			return err
+		}
+		d.Tenant.ID = access.TenantID(id)
+		d.Subscription.Tenant, d.Admin.Tenant = d.Tenant.ID, d.Tenant.ID
+	}
+	id, err := subscriptionGUID(ctx, r, in.Subscription)
+	if err == nil && id != "" {
+		d.Subscription.ID = id
+	}
+	return err
 }
 
 func newTenant(name, admin string, now time.Time) TenantDetail {

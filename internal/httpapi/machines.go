@@ -116,7 +116,7 @@ type addMachineInput struct {
 func (a *API) addMachine(ctx context.Context, in *addMachineInput) (*answer[api.Machine], error) {
 	var wrong invalid
 	b := in.Body
-	add := engine.AddMachineInput{Name: b.Name, Gateway: b.Gateway, ResourceGroup: b.ResourceGroup, OS: b.OS, Labels: b.Labels}
+	add := engine.AddMachineInput{Name: b.Name, Gateway: b.Gateway, ResourceGroup: b.ResourceGroup, Location: b.Location, OS: b.OS, Labels: b.Labels}
 	for i, text := range b.Addresses {
 		add.Addresses = append(add.Addresses, wrong.address(fmt.Sprintf("addresses[%d]", i), text))
 	}

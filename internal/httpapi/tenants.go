@@ -57,7 +57,9 @@ type createTenantInput struct {
 }
 
 func (a *API) createTenant(ctx context.Context, in *createTenantInput) (*answer[api.CreatedTenant], error) {
-	d, password, err := a.identity.CreateTenant(ctx, in.caller, engine.TenantInput{Name: in.Body.Name, Admin: in.Body.Admin})
+	d, password, err := a.identity.CreateTenant(ctx, in.caller, engine.TenantInput{
+		ID: in.Body.ID, Name: in.Body.Name, Admin: in.Body.Admin, Subscription: in.Body.SubscriptionID,
+	})
 	return &answer[api.CreatedTenant]{api.CreatedTenant{
 		Tenant: tenantOut(d.Tenant), Subscription: subscriptionOut(d.Subscription), Admin: principalOut(d.Admin), Password: password,
 	}}, err
@@ -90,7 +92,7 @@ type createSubscriptionInput struct {
 }
 
 func (a *API) createSubscription(ctx context.Context, in *createSubscriptionInput) (*answer[api.Subscription], error) {
-	s, err := a.engine.CreateSubscription(ctx, in.caller, in.Body.Name)
+	s, err := a.engine.CreateSubscription(ctx, in.caller, engine.SubscriptionInput{ID: in.Body.ID, Name: in.Body.Name})
 	return &answer[api.Subscription]{subscriptionOut(s)}, err
 }
 

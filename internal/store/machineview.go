@@ -89,6 +89,17 @@ func (l *list) withinAny(column string, scopes []access.ResourceID) {
 	l.where("("+strings.Join(conditions, " or ")+")", args...)
 }
 
+// MachineLocations implements engine.ViewReader.
+func (r *reader) MachineLocations(ctx context.Context, f engine.MachineFilter) ([]string, error) {
+	l := from("select distinct m.location from machines m")
+	l.machines(f)
+	if l.err != nil {
+		return nil, l.err
+	}
+	l.text.WriteString(" order by 1 limit 1000")
+	return all(ctx, r.q, func(row scanner) (name string, err error) { return name, row.Scan(&name) }, l.text.String(), l.args...)
+}
+
 // MachineCounts implements engine.ViewReader.
 func (r *reader) MachineCounts(ctx context.Context, f engine.MachineFilter) (map[access.Standing]int, error) {
 	type row struct {

@@ -236,3 +236,147 @@ func TestWhoMadeItIsSaidByItsKind(t *testing.T) {
 		t.Errorf("a program's request is of a %v", got)
 	}
 }
+
+// TestIDsOfAzure holds that a subscription and a machine are found under the ids and in the locations that they have in Azure.
+func TestIDsOfAzure(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	const subscription = "6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10"
+	_, err := c.admin.CreateSubscription(t.Context(), api.NewSubscription{ID: subscription, Name: "production"})
+	c.must(err)
+	_, err = c.admin.CreateResourceGroup(t.Context(), api.NewResourceGroup{Name: "rg-(ops)", Subscription: subscription, Location: "westeurope"})
+	c.must(err)
+	group := "/subscriptions/" + subscription + "/resourceGroups/rg-(ops)"
+	token, err := c.admin.CreateEnrollmentToken(t.Context(), api.NewEnrollmentToken{Name: "edge", Mode: "gateway", ResourceGroup: group})
+	c.must(err)
+	c.enrollAgent(token.Token, t.TempDir())
+	_, err = c.admin.AddMachine(t.Context(), api.NewMachine{Name: "web01", Gateway: "edge", Addresses: []string{"10.1.2.3"}, ResourceGroup: group, Location: "northeurope"})
+	c.must(err)
+	_, err = c.admin.AssignRole(t.Context(), api.NewRoleAssignment{Principal: "deploy", Role: "Owner", Scope: "/subscriptions/" + subscription})
+	c.must(err)
+	x := c.deploy()
+	machine := group + "/providers/Microsoft.Compute/virtualMachines/web01"
+	if _, answer := x.call(http.MethodGet, machine+"?api-version=2024-07-01", nil); at(t, answer, "id") != machine || at(t, answer, "location") != "northeurope" {
+		t.Errorf("the machine is %v", answer)
+	}
+	for _, list := range []string{"/locations", "/providers/Microsoft.Security/locations"} {
+		_, answer := x.call(http.MethodGet, "/subscriptions/"+subscription+list+"?api-version=2022-12-01", nil)
+		if names := fmt.Sprint(at(t, answer, "value", 0, "name"), at(t, answer, "value", 1, "name")); names != "northeuropewesteurope" {
+			t.Errorf("%s gives %s", list, names)
+		}
+	}
+	body := map[string]any{"properties": map[string]any{"virtualMachines": []any{map[string]any{"id": machine, "ports": []any{
+		map[string]any{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"},
+	}}}}}
+	for location, want := range map[string]int{"northeurope": http.StatusOK, "westeurope": http.StatusBadRequest} {
+		path := group + "/providers/Microsoft.Security/locations/" + location + "/jitNetworkAccessPolicies/default"
+		if status, answer := x.call(http.MethodPut, path+v, body); status != want {
+			t.Errorf("a policy in %s gave %d %v", location, status, answer)
+		}
+	}
+}
+
+// TestEndByAClockAhead holds that a client whose clock is ahead gets the longest opening that it asks for by its end, and no more than
+// that; one whose clock is further off learns what is wrong.
+func TestEndByAClockAhead(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	if status, answer := x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), "*")); status != http.StatusOK {
+		t.Fatalf("put gave %d %v", status, answer)
+	}
+	const longest = 3 * time.Hour
+	for i, ahead := range []time.Duration{time.Second, 20 * time.Second, 10 * time.Minute} {
+		asked := time.Now().Add(longest + ahead)
+		body := c.initiateBody(fmt.Sprintf("192.0.2.%d", i+1), longest+ahead)
+		status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, body)
+		if ahead > time.Minute {
+			if status != http.StatusBadRequest || !strings.Contains(fmt.Sprint(at(t, answer, "error", "message")), "3h") {
+				t.Errorf("%s ahead gave %d %v", ahead, status, answer)
+			}
+			continue
+		}
+		if status != http.StatusAccepted {
+			t.Errorf("%s ahead gave %d %v", ahead, status, answer)
+			continue
+		}
+		end, err := time.Parse(time.RFC3339, at(t, answer, "virtualMachines", 0, "ports", 0, "endTimeUtc").(string))
+		c.must(err)
+		if end.After(time.Now().Add(longest)) || end.Before(asked.Add(-ahead-patience)) {
+			t.Errorf("%s ahead it ends at %s, now being %s", ahead, end, time.Now().UTC())
+		}
+	}
+}
+
+// TestScheduleIDsAreUsedOnce holds that a used id gives what was made by it to the same request alone, and is refused to another.
+func TestScheduleIDsAreUsedOnce(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	x := c.deploy()
+	vendor, secret := c.servicePrincipal("vendor", "")
+	other, _ := c.servicePrincipal("other", "")
+	scope := "/subscriptions/" + c.subscription
+	body := func(kind, principal, role string) map[string]any {
+		return map[string]any{"properties": map[string]any{
+			"requestType": kind, "principalId": principal, "roleDefinitionId": scope + "/providers/Microsoft.Authorization/roleDefinitions/" + role,
+			"justification": "INC-7", "scheduleInfo": map[string]any{"expiration": map[string]any{"type": "AfterDuration", "duration": "PT1H"}},
+		}}
+	}
+	type ask struct {
+		who  *caller
+		kind string
+		body map[string]any
+	}
+	const assignments, eligibilities = "roleAssignmentScheduleRequests", "roleEligibilityScheduleRequests"
+	for name, one := range map[string]struct {
+		first  ask
+		others []ask
+	}{
+		"assigned": {ask{x, assignments, body("AdminAssign", vendor, reader)}, []ask{
+			{x, assignments, body("AdminAssign", other, reader)}, {x, assignments, body("AdminAssign", vendor, owner)},
+			{x, assignments, body("AdminRemove", vendor, reader)}, {x, eligibilities, body("AdminAssign", vendor, reader)},
+		}},
+		"eligible": {ask{x, eligibilities, body("AdminAssign", vendor, contributor)}, []ask{
+			{x, eligibilities, body("AdminAssign", other, contributor)}, {x, assignments, body("AdminAssign", vendor, contributor)},
+		}},
+	} {
+		id := uuid.NewString()
+		put := func(a ask) (int, map[string]any) {
+			return a.who.call(http.MethodPut, scope+"/providers/Microsoft.Authorization/"+a.kind+"/"+id+"?api-version=2020-10-01", a.body)
+		}
+		status, made := put(one.first)
+		if status != http.StatusCreated {
+			t.Fatalf("%s: %d %v", name, status, made)
+		}
+		if status, again := put(one.first); status != http.StatusCreated || at(t, again, "id") != at(t, made, "id") || at(t, again, "properties", "createdOn") != at(t, made, "properties", "createdOn") {
+			t.Errorf("%s: the same again gave %d %v", name, status, again)
+		}
+		for _, another := range one.others {
+			if status, answer := put(another); status != http.StatusConflict {
+				t.Errorf("%s: %v under the same id gave %d %v", name, another.body, status, answer)
+			}
+		}
+	}
+	// An activation, which its holder asks for, and which ends before the eligibility does.
+	short := func(body map[string]any) map[string]any {
+		at(t, body, "properties", "scheduleInfo", "expiration").(map[string]any)["duration"] = "PT30M"
+		return body
+	}
+	holder := c.as(vendor, secret)
+	id := scope + "/providers/Microsoft.Authorization/" + assignments + "/" + uuid.NewString() + "?api-version=2020-10-01"
+	first := short(body("SelfActivate", vendor, contributor))
+	status, made := holder.call(http.MethodPut, id, first)
+	if status != http.StatusCreated || at(t, made, "properties", "status") != "Provisioned" {
+		t.Fatalf("an activation gave %d %v", status, made)
+	}
+	if status, again := holder.call(http.MethodPut, id, first); status != http.StatusCreated || at(t, again, "properties", "createdOn") != at(t, made, "properties", "createdOn") {
+		t.Errorf("the same activation gave %d %v", status, again)
+	}
+	longer := short(body("SelfActivate", vendor, contributor))
+	longer["properties"].(map[string]any)["justification"] = "INC-8"
+	for what, another := range map[string]ask{"another reason": {holder, assignments, longer}, "another kind": {x, assignments, body("AdminAssign", other, reader)}} {
+		if status, answer := another.who.call(http.MethodPut, id, another.body); status != http.StatusConflict {
+			t.Errorf("%s under the id of an activation gave %d %v", what, status, answer)
+		}
+	}
+}

@@ -158,10 +158,24 @@ func (e *Engine) customersApplication(ctx context.Context, r Reader, c Caller, r
 }
 
 // DeleteApplication deletes an application with its managed resource group: the publisher's rights end, and the machines in
-// the group are forgotten. Where activations are live it is refused, unless endActivations says to end them.
+// the group are forgotten. Where activations are live it is refused, unless endActivations says to end them. Of many machines
+// some are closed and forgotten in each transaction, so that nobody else waits for all of them; where it fails on the way, the
+// application is there with the others, and it may be called again.
 func (e *Engine) DeleteApplication(ctx context.Context, c Caller, ref string, endActivations bool) error {
 	a := attempt{action: rbac.ApplicationsDelete, all: true, scope: e.scopeOfApplication(ctx, c, ref), details: map[string]string{"application": ref}}
-	return e.change(ctx, c, a, func(tx Tx) error {
+	for before := 0; ; {
+		left, err := e.deleteApplication(ctx, c, a, ref, endActivations, before)
+		if err != nil || left == 0 {
+			return err
+		}
+		before += left
+	}
+}
+
+// deleteApplication is one transaction of it: the last, where it gives 0; else so many machines have left.
+func (e *Engine) deleteApplication(ctx context.Context, c Caller, a attempt, ref string, endActivations bool, before int) (left int, err error) {
+	err = e.change(ctx, c, a, func(tx Tx) error {
+		left = 0
 		may, gone, err := e.customersApplication(ctx, tx, c, ref, rbac.ApplicationsDelete)
 		if err != nil {
 			return err
@@ -174,6 +188,13 @@ func (e *Engine) DeleteApplication(ctx context.Context, c Caller, ref string, en
 			return stillActive(d)
 		}
 		w := e.newWork(tx, may.now)
+		if some, err := w.leaveSome(ctx, gone, c.Actor()); err != nil || len(some) > 0 {
+			if err != nil {
+				return err
+			}
+			left = len(some)
+			return w.forget(ctx, some)
+		}
 		if err := w.saveEligible(ctx, gone, nil, c.Actor()); err != nil {
 			return err
 		}
@@ -184,17 +205,12 @@ func (e *Engine) DeleteApplication(ctx context.Context, c Caller, ref string, en
 		if err != nil {
 			return err
 		}
-		more := map[string]string{"machines": fmt.Sprint(len(machines)), "ended": fmt.Sprint(len(d.Live))}
+		more := map[string]string{"machines": fmt.Sprint(before + len(machines)), "ended": fmt.Sprint(len(d.Live))}
 		if err := w.applicationBecame(ctx, access.ApplicationDeleted, rbac.ApplicationsDelete, d, c.Actor(), more); err != nil {
 			return err
 		}
-		if err := w.finish(ctx); err != nil {
+		if err := w.forget(ctx, machines); err != nil {
 			return err
-		}
-		for _, m := range machines {
-			if err := tx.DeleteMachine(ctx, m); err != nil {
-				return fmt.Errorf("delete machine: %w", err)
-			}
 		}
 		if err := tx.DeleteApplication(ctx, gone.Resource, gone.Revision); err != nil {
 			return fmt.Errorf("delete application: %w", err)
@@ -204,6 +220,48 @@ func (e *Engine) DeleteApplication(ctx context.Context, c Caller, ref string, en
 		}
 		return nil
 	})
+	return left, err
+}
+
+// Where a managed resource group has more machines than leaveTogether, some of them leave in a transaction of their own: until as
+// many events are written, or a page of them has left.
+const (
+	leaveTogether = 20
+	leaveEvents   = 2 * actChunk
+)
+
+// leaveSome has machines closed that are more than one transaction closes, and gives them; none where all that are left may leave
+// at once.
+func (w *work) leaveSome(ctx context.Context, a app.Application, by access.Actor) (some []access.MachineID, err error) {
+	list, err := w.tx.Machines(ctx, MachineFilter{Tenant: a.Tenant, Scope: a.Managed}, Page{Limit: actChunk})
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	if len(list.Items) <= leaveTogether {
+		return nil, nil
+	}
+	for _, m := range list.Items {
+		if err := w.leave(ctx, m, by, "its managed application is being deleted"); err != nil {
+			return nil, err
+		}
+		if some = append(some, m.ID); len(w.events) >= leaveEvents {
+			break
+		}
+	}
+	return some, nil
+}
+
+// forget writes what became of machines that have left, and deletes them.
+func (w *work) forget(ctx context.Context, machines []access.MachineID) error {
+	if err := w.finish(ctx); err != nil {
+		return err
+	}
+	for _, m := range machines {
+		if err := w.tx.DeleteMachine(ctx, m); err != nil {
+			return fmt.Errorf("delete machine: %w", err)
+		}
+	}
+	return nil
 }
 
 // stillActive refuses a deletion, and names what is active.

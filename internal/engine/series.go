@@ -8,7 +8,8 @@ import (
 )
 
 // maxSeriesGrants is how many grants a series may become: its windows times its items.
-const maxSeriesGrants = 4000
+// One transaction makes them, and others wait for it.
+const maxSeriesGrants = 1000
 
 // windows gives the starts of the windows of a recurring request; none where it does not recur.
 func (e *Engine) windows(in SubmitInput) ([]time.Time, error) {

@@ -26,7 +26,7 @@ func wholeReads() map[string]string {
 		"selectMigrations":    "files of this program",
 
 		"selectDecisions":       "of one request, by people who may decide it, once each for a digest",
-		"selectGrantsOfRequest": "a series becomes 4,000 grants at most, and a request has 1,000 items",
+		"selectGrantsOfRequest": "a series becomes 1,000 grants at most, and a request has 1,000 items",
 		"GrantsOfRequests":      "the same, of requests that are a page",
 		"selectRecalls":         "one for each person or machine of which much is being ended, for some seconds",
 		"selectSites":           "the machines and scopes where one person has something: bounded by their quotas, and each has to be authorized",

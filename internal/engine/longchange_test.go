@@ -1,7 +1,10 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,14 +30,14 @@ func BenchmarkLongChanges(b *testing.B) {
 				return err
 			}
 		},
-		"series of 4000": func(b *testing.B) (*world, func() error) {
+		"series of 1000": func(b *testing.B) (*world, func() error) {
 			w := newWorld(b)
 			w.Engine = w.with(engine.Quotas{Person: many, Tenant: many})
 			w.host("web-1")
 			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(b)
 			ann := w.user("ann", "JIT Access Requester")
-			in := engine.SubmitInput{Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=400"}
-			for i := range uint16(10) {
+			in := engine.SubmitInput{Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=100"}
+			for i := range uint16(10) { // of 100 windows
 				in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1000 + i), Duration: 30 * time.Minute})
 			}
 			return w, func() error { _, err := w.Submit(w.ctx, ann, in); return err }
@@ -73,32 +76,7 @@ func BenchmarkLongChanges(b *testing.B) {
 		},
 		"application of 1000 machines": func(b *testing.B) (*world, func() error) {
 			m := newMarket(b, nil)
-			managed := m.deploy(manual()).Application.Managed
-			now := m.clock.now()
-			err := m.store.Update(m.ctx, func(tx engine.Tx) error {
-				p := access.Policy{
-					ID: "default", Resource: access.PolicyResource(access.SubscriptionID(managed.Segment("subscriptions")), managed.Name(), "local", engine.DefaultPolicy),
-					Tenant: m.admin.Tenant, Name: engine.DefaultPolicy, Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1,
-				}
-				err := tx.SaveAgent(m.ctx, access.Agent{ID: "gate", Tenant: m.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
-				for i := 0; i < 1000 && err == nil; i++ {
-					name := fmt.Sprint("web-", i)
-					id := access.MachineResource(access.SubscriptionID(managed.Segment("subscriptions")), managed.Name(), name)
-					err = tx.SaveMachine(m.ctx, access.Machine{
-						ID: access.MachineID(name), Resource: id, Tenant: m.admin.Tenant, Name: name, Location: "local", Agent: "gate", CreatedAt: now, Revision: 1,
-					}, 0)
-					entry := sshPolicy()
-					entry.Machine, entry.Revision = access.MachineID(name), 1
-					p.Machines = append(p.Machines, entry)
-				}
-				if err != nil {
-					return err
-				}
-				return tx.SavePolicy(m.ctx, p, 0)
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
+			m.populate(1000)
 			return m.world, func() error { return m.DeleteApplication(m.ctx, m.admin, "shop", true) }
 		},
 	} {
@@ -122,5 +100,79 @@ func BenchmarkLongChanges(b *testing.B) {
 				b.StartTimer()
 			}
 		})
+	}
+}
+
+// populate deploys the application, with so many guarded machines behind a gateway.
+func (m *market) populate(machines int) {
+	m.tb.Helper()
+	managed := m.deploy(manual()).Application.Managed
+	now, sub := m.clock.now(), access.SubscriptionID(managed.Segment("subscriptions"))
+	err := m.store.Update(m.ctx, func(tx engine.Tx) error {
+		p := access.Policy{
+			ID: "default", Resource: access.PolicyResource(sub, managed.Name(), "local", engine.DefaultPolicy), Tenant: m.admin.Tenant,
+			Name: engine.DefaultPolicy, Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1,
+		}
+		err := tx.SaveAgent(m.ctx, access.Agent{ID: "gate", Tenant: m.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
+		for i := 0; i < machines && err == nil; i++ {
+			name := fmt.Sprint("web-", i)
+			err = tx.SaveMachine(m.ctx, access.Machine{
+				ID: access.MachineID(name), Resource: access.MachineResource(sub, managed.Name(), name), Tenant: m.admin.Tenant, Name: name,
+				Location: "local", Agent: "gate", CreatedAt: now, Revision: 1,
+			}, 0)
+			entry := sshPolicy()
+			entry.Machine, entry.Revision = access.MachineID(name), 1
+			p.Machines = append(p.Machines, entry)
+		}
+		if err != nil {
+			return err
+		}
+		return tx.SavePolicy(m.ctx, p, 0)
+	})
+	if err != nil {
+		m.tb.Fatal(err)
+	}
+}
+
+// counted is a store that counts the changes made to it.
+type counted struct {
+	engine.Store
+
+	changes atomic.Int64
+}
+
+func (s *counted) Update(ctx context.Context, fn func(engine.Tx) error) error {
+	s.changes.Add(1)
+	return s.Store.Update(ctx, fn)
+}
+
+// An application with many machines is deleted in several transactions; the last says how many there were, and nothing is left.
+func TestAnApplicationWithManyMachinesIsDeletedInSteps(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	const machines = 250
+	m.populate(machines)
+	store := &counted{Store: m.store}
+	m.Engine = must(engine.New(engine.Config{Store: store, Now: m.clock.now, Log: slog.New(slog.DiscardHandler), SealKey: make([]byte, engine.SealKeySize)}))(t)
+	if err := m.DeleteApplication(m.ctx, m.admin, "shop", true); err != nil {
+		t.Fatal(err)
+	}
+	if n := store.changes.Load(); n < 3 || n > machines/20+1 {
+		t.Errorf("it took %d transactions", n)
+	}
+	deleted := 0
+	for _, event := range m.events() {
+		switch {
+		case event.Kind == access.MachineDeleted:
+			deleted++
+		case event.Kind == access.ApplicationDeleted && event.Details["machines"] != fmt.Sprint(machines):
+			t.Errorf("it says that %s machines were in it", event.Details["machines"])
+		}
+	}
+	if left := must(m.Machines(m.ctx, m.admin, engine.MachineFilter{}, engine.Page{}))(t).Items; deleted != machines || len(left) > 0 {
+		t.Errorf("%d machines were deleted, %d are left", deleted, len(left))
+	}
+	if _, err := m.Application(m.ctx, m.admin, "shop"); access.KindOf(err) != access.KindNotFound {
+		t.Errorf("the application: %v", err)
 	}
 }

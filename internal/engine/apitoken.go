@@ -38,6 +38,9 @@ func (e *Engine) MakeAPIToken(ctx context.Context, c Caller, in APITokenInput) (
 		if err := signedInOnly(c); err != nil {
 			return err
 		}
+		if err := stillSignedIn(ctx, tx, c); err != nil {
+			return err
+		}
 		if t, err = in.make(c, token, may.now); err != nil {
 			return err
 		}
@@ -61,7 +64,18 @@ func (e *Engine) MakeAPIToken(ctx context.Context, c Caller, in APITokenInput) (
 		if err := tx.SaveAPIToken(ctx, t); err != nil {
 			return fmt.Errorf("save API token: %w", err)
 		}
-		return tx.Append(ctx, t.event(access.APITokenMade, c, may.now))
+		owner, err := tx.Principal(ctx, c.Principal)
+		if err != nil {
+			return fmt.Errorf("read principal: %w", err)
+		}
+		w := e.newWork(tx, may.now)
+		detail := fmt.Sprintf("The API token %s was made%s, and is good until %s. If that was not you, end it and change your password: postern credential list",
+			t.Name, from(c.Actor()), t.ExpiresAt.Format(time.DateOnly))
+		if err := w.tellOwner(ctx, owner, "An API token was made", detail, c.Actor()); err != nil {
+			return err
+		}
+		w.event(t.event(access.APITokenMade, c, may.now))
+		return w.finish(ctx)
 	})
 	if err != nil {
 		return "", APIToken{}, err

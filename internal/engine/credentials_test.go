@@ -192,12 +192,86 @@ func TestOwnersAreTold(t *testing.T) {
 			}
 		}
 	}
-	want := "A passkey was added by |Your sign-ins were ended by admin|Your password was reset by admin|Your password was changed by |Your password was changed by "
+	want := "A passkey was added by |An API token was made by |Your sign-ins were ended by admin|Your password was reset by admin|Your password was changed by |Your password was changed by "
 	if got := strings.Join(titles, "|"); got != want {
 		t.Errorf("told: %s\nwant: %s", got, want)
 	}
 	if told := w.owned(w.admin); len(told) > 0 || !engine.SMTP.Carries(engine.NotifyAccount) {
 		t.Errorf("the administrator was told %+v, or mail does not carry it", told)
+	}
+}
+
+// TestOwnersAreToldWhereTheyWere proves that whoever turns a person's mail to another address does not turn the news of it and
+// of what follows away from them unseen, and that nobody mutes such news.
+func TestOwnersAreToldWhereTheyWere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.channel("hooks")
+	ann, _ := w.equipped("ann")
+	first, second := "ann@example.com", "eve@example.net"
+	for _, address := range []*string{&first, &second, &second} {
+		must(w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Email: address}))(t)
+	}
+	if err := w.DeletePasskeyOf(w.ctx, w.admin, "ann", "ann's key"); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, n := range w.owned(ann) {
+		told = append(told, n.Subject.Title+" at "+n.Address)
+	}
+	want := "A passkey was added at |An API token was made at |Your e-mail address was changed at ann@example.com|Your sign-ins were ended at "
+	if got := strings.Join(told, "|"); got != want {
+		t.Errorf("told: %s\nwant: %s", got, want)
+	}
+	_, err := w.CreateRoute(w.ctx, ann, engine.RouteInput{Channel: "hooks", Principal: "ann", Mute: true, Kinds: []engine.NotificationKind{engine.NotifyAccount}})
+	wantCode(t, err, access.KindInvalid, "routeInvalid")
+}
+
+// TestNothingIsLeftBehind proves that what somebody began before an administrator put them out lets them in no more: no API
+// token, no passkey, and no enrolment token, of which those of others stay.
+func TestNothingIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	yes := true
+	for what, putOut := range map[string]func(w *world) error{
+		"a reset": func(w *world) error { return w.ResetPassword(w.ctx, w.admin, "ann", "new", true) },
+		"disabling": func(w *world) error {
+			_, err := w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Disabled: &yes})
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			ann, _ := w.equipped("ann")
+			ann.SteppedUpAt = w.clock.now()
+			must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ann", Role: "Contributor", Scope: access.Root}))(t)
+			anns, _, err := w.MakeEnrollmentToken(w.ctx, ann, engine.TokenInput{Name: "web-1", TTL: 24 * time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			admins, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-2"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := putOut(w); err != nil {
+				t.Fatal(err)
+			}
+			if e := w.newest(); what == "a reset" && e.Kind != access.PasswordChanged {
+				t.Errorf("the newest event is %+v", e)
+			}
+			_, _, err = w.MakeAPIToken(w.ctx, ann, engine.APITokenInput{Name: "late"})
+			wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
+			_, err = w.AddPasskey(w.ctx, ann, engine.Passkey{ID: "late", Name: "late", Body: "{}"})
+			if access.KindOf(err) != access.KindUnauthenticated && access.KindOf(err) != access.KindForbidden {
+				t.Errorf("a passkey is added by a session that has ended: %v", err)
+			}
+			sign := func(access.AgentID) (string, error) { return "fingerprint", nil }
+			_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: anns, Name: "web-1"}, sign)
+			if access.KindOf(err) != access.KindUnauthenticated {
+				t.Errorf("an agent enrols with a token of somebody who was put out: %v", err)
+			}
+			must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: admins, Name: "web-2"}, sign))(t)
+		})
 	}
 }
 

@@ -102,8 +102,8 @@ func (in PrincipalInput) check() error {
 }
 
 func checkTexts(displayName, email string) error {
-	if len(displayName) > maxPrincipalName || !plainText(displayName) {
-		return access.Fault(access.KindInvalid, "malformedDisplayName", "the display name is too long or has control characters")
+	if len(displayName) > maxPrincipalName || !plainText(displayName) || hidden(displayName) {
+		return access.Fault(access.KindInvalid, "malformedDisplayName", "the display name is too long, or has characters that nobody sees or that turn the direction of text")
 	}
 	if email != "" && (len(email) > maxPrincipalName || !plainText(email) || strings.ContainsAny(email, " <>,;") || !strings.Contains(email, "@")) {
 		return access.Fault(access.KindInvalid, "malformedEmail", "%q is not the address of a mailbox", clip(email))
@@ -248,8 +248,14 @@ func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, chan
 		if err := tx.SavePrincipal(ctx, p, was.Revision); err != nil {
 			return fmt.Errorf("save principal: %w", err)
 		}
+		w := e.newWork(tx, may.now)
+		if was.Email != "" && p.Email != was.Email { // where they are told of what is done next
+			detail := fmt.Sprintf("%s changed it%s. Mail about your account goes to the new address from now on. If that is not right, tell another administrator.", c.Name, from(c.Actor()))
+			if err := w.tellOwnerAt(ctx, was.Email, p, "Your e-mail address was changed", detail, c.Actor()); err != nil {
+				return err
+			}
+		}
 		if p.Disabled {
-			w := e.newWork(tx, may.now)
 			set, err := e.credentialsOf(ctx, tx, p)
 			if err != nil {
 				return err

@@ -133,6 +133,9 @@ func (w *work) newExternal(ctx context.Context, in ExternalSignIn) (access.Princ
 	if checkTexts("", p.Email) != nil {
 		p.Email = ""
 	}
+	if checkTexts(p.DisplayName, "") != nil {
+		p.DisplayName = ""
+	}
 	if err := w.tx.SavePrincipal(ctx, p, 0); err != nil {
 		return p, fmt.Errorf("save principal: %w", err)
 	}

@@ -172,6 +172,9 @@ func (e *Engine) UpdateChannel(ctx context.Context, c Caller, ref string, in Cha
 		}
 		channel = in.onto(was)
 		channel.Revision++
+		if in.Secret == nil && in.SecretFile == nil && channel.takesSecretElsewhere(was) {
+			return access.Fault(access.KindInvalid, "secretNeeded", "the channel would take its secret to another server than the one that it was given for: give the secret with the change")
+		}
 		if err := e.sealInto(&channel, in); err != nil {
 			return err
 		}
@@ -192,6 +195,26 @@ func (e *Engine) UpdateChannel(ctx context.Context, c Caller, ref string, in Cha
 		return tx.Append(ctx, channel.event(access.ChannelWritten, c, may))
 	})
 	return channel, err
+}
+
+// takesSecretElsewhere reports whether a changed channel would tell a kept secret to whom it was not given for. Secrets are
+// never shown, so whoever may change a channel has no way to one by having it sent to a server of theirs. That of a webhook
+// signs and is not sent, and that of Slack and Teams is the URL itself.
+func (c Channel) takesSecretElsewhere(was Channel) bool {
+	if len(was.Secret.Sealed) == 0 {
+		return false
+	}
+	same := c.CA == was.CA
+	switch c.Kind {
+	case SMTP:
+		return !same || !strings.EqualFold(c.Mail.Host, was.Mail.Host) || c.Mail.Port != was.Mail.Port || c.Mail.TLS != was.Mail.TLS
+	case PagerDuty:
+		return !same || c.URL != was.URL
+	case Slack, Teams:
+		return !same
+	case Webhook, Lifecycle:
+	}
+	return false
 }
 
 // DeleteChannel deletes a channel with its routes; what waits for it is dead.

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"testing"
 
@@ -81,5 +82,47 @@ func TestAChangedMailServerKeepsWhatIsNotNamed(t *testing.T) {
 		if _, err := w.UpdateChannel(w.ctx, w.admin, name, engine.ChannelInput{Mail: &engine.MailInput{Helo: &bad}}); access.KindOf(err) != access.KindInvalid {
 			t.Errorf("%q is taken as a name at EHLO: %v", bad, err)
 		}
+	}
+}
+
+// TestSecretsStayWithTheirServer proves that nobody learns the secret of a channel by turning the channel to a server of their
+// own, in one step or in several, and that whoever knows it may.
+func TestSecretsStayWithTheirServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sealer := func(id engine.ChannelID, _ engine.ChannelKind, text string) (engine.ChannelSecret, error) {
+		return engine.ChannelSecret{Sealed: []byte(string(id) + text)}, nil
+	}
+	e := must(engine.New(engine.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler), SealSecret: sealer}))(t)
+	secret, from, host, elsewhere, ca := "hunter2hunter2", "a@example.com", "mail.example.com", "mail.example.net", "-----BEGIN CERTIFICATE-----"
+	none, user, port, tls, pager := "", "postern", 2525, engine.MailImplicit, "https://events.example.com/"
+	mail, page, hook := "mail", "page", "hook"
+	must(e.CreateChannel(w.ctx, w.admin, engine.ChannelInput{Name: &mail, Kind: engine.SMTP, Secret: &secret, Mail: &engine.MailInput{Host: &host, From: &from, Username: &user}}))(t)
+	must(e.CreateChannel(w.ctx, w.admin, engine.ChannelInput{Name: &page, Kind: engine.PagerDuty, Secret: &secret}))(t)
+	must(e.CreateChannel(w.ctx, w.admin, engine.ChannelInput{Name: &hook, Kind: engine.Webhook, Secret: &secret, URL: &pager}))(t)
+	url := "https://hooks.example.net/"
+	// What is not told to the server may go elsewhere with it, and what the server is not may change.
+	must(e.UpdateChannel(w.ctx, w.admin, hook, engine.ChannelInput{URL: &url, CA: &ca}))(t)
+	must(e.UpdateChannel(w.ctx, w.admin, mail, engine.ChannelInput{Mail: &engine.MailInput{FromName: &user, Username: &none}}))(t)
+	for what, c := range map[string]struct {
+		channel string
+		in      engine.ChannelInput
+	}{
+		"the host":                          {mail, engine.ChannelInput{Mail: &engine.MailInput{Host: &elsewhere}}},
+		"the host and the user":             {mail, engine.ChannelInput{Mail: &engine.MailInput{Host: &elsewhere, Username: &user}}},
+		"the port":                          {mail, engine.ChannelInput{Mail: &engine.MailInput{Port: &port}}},
+		"TLS":                               {mail, engine.ChannelInput{Mail: &engine.MailInput{TLS: &tls}}},
+		"whose certificates are trusted":    {mail, engine.ChannelInput{CA: &ca}},
+		"the address of PagerDuty":          {page, engine.ChannelInput{URL: &pager}},
+		"who vouches for that of PagerDuty": {page, engine.ChannelInput{CA: &ca}},
+	} {
+		_, err := e.UpdateChannel(w.ctx, w.admin, c.channel, c.in)
+		if access.CodeOf(err) != "secretNeeded" {
+			t.Errorf("%s is changed, and the secret goes along: %v", what, err)
+		}
+		c.in.Secret = &secret
+		must(e.UpdateChannel(w.ctx, w.admin, c.channel, c.in))(t)
+		back := engine.ChannelInput{Secret: &secret, CA: &none, URL: &none, Mail: &engine.MailInput{Host: &host, Port: new(int), TLS: new(engine.MailTLS), Username: &none}}
+		must(e.UpdateChannel(w.ctx, w.admin, c.channel, back))(t)
 	}
 }

@@ -64,6 +64,7 @@ type Notification struct {
 	Alert      string           // id of the alert; empty where it is about none
 	Policies   []access.PolicyID
 	Recipients []access.PrincipalID // people to tell; a group stands for everybody in it
+	Address    string               // where mail for the one recipient goes; empty: to the address that they have by then
 	Subject    Subject
 	Lifecycle  LifecycleEvent // of NotifyLifecycle; of NotifyApplication which application it is about
 }

@@ -97,7 +97,7 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 
 func muted(p access.PrincipalID, c engine.ChannelID, n engine.Notification, routes []engine.Route) bool {
 	return slices.ContainsFunc(routes, func(r engine.Route) bool {
-		return r.Mute && r.Channel == c && r.Principal == p && (r.Policy == "" || slices.Contains(n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind))
+		return r.Mute && n.Kind != engine.NotifyAccount && r.Channel == c && r.Principal == p && (r.Policy == "" || slices.Contains(n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind))
 	})
 }
 

@@ -117,17 +117,19 @@ const (
 // RedeemSignIn exchanges a sign-in that a person approved for a session, once: next, whose principal and times are taken
 // from the session that the person opened, takes its place. check may refuse; a sign-in that it refused is lost.
 func (e *Engine) RedeemSignIn(ctx context.Context, hash string, next Session, check func(PendingSignIn) error) (p PendingSignIn, s Session, err error) {
+	// Most that ask wait, or made their code up: they cost nobody a transaction.
+	err = e.store.View(ctx, func(r Reader) error {
+		p, err = e.answered(ctx, r, hash)
+		return err
+	})
+	if err != nil {
+		return PendingSignIn{}, Session{}, err
+	}
 	var refusal error
 	err = e.update(ctx, func(tx Tx) error {
 		refusal = nil
-		p, err = tx.PendingSignIn(ctx, hash)
-		switch {
-		case isKind(err, access.KindNotFound), err == nil && !e.now().Before(p.ExpiresAt):
-			return access.Fault(access.KindUnauthenticated, SignInUnknown, "the code is unknown, its time is over, or it was used already")
-		case err != nil:
-			return fmt.Errorf("read sign-in: %w", err)
-		case p.Session == "" && !p.Denied:
-			return access.Fault(access.KindUnauthenticated, SignInWaits, "nobody has approved this sign-in yet")
+		if p, err = e.answered(ctx, tx, hash); err != nil {
+			return err
 		}
 		if err := tx.DeletePendingSignIn(ctx, hash); err != nil {
 			return fmt.Errorf("delete sign-in: %w", err)
@@ -152,12 +154,29 @@ func (e *Engine) RedeemSignIn(ctx context.Context, hash string, next Session, ch
 		}
 		s = opened
 		s.Hash, s.Client = next.Hash, next.Client
+		if p.UserCode != "" { // a person proved themselves to their browser, and not to the device, which may be anybody's
+			s.ProvedAt, s.SteppedUpAt = time.Time{}, time.Time{}
+		}
 		return tx.SaveSession(ctx, s)
 	})
 	if err == nil {
 		err = refusal
 	}
 	return p, s, err
+}
+
+// answered gives the sign-in that a person has answered.
+func (e *Engine) answered(ctx context.Context, r Reader, hash string) (PendingSignIn, error) {
+	p, err := r.PendingSignIn(ctx, hash)
+	switch {
+	case isKind(err, access.KindNotFound), err == nil && !e.now().Before(p.ExpiresAt):
+		return p, access.Fault(access.KindUnauthenticated, SignInUnknown, "the code is unknown, its time is over, or it was used already")
+	case err != nil:
+		return p, fmt.Errorf("read sign-in: %w", err)
+	case p.Session == "" && !p.Denied:
+		return p, access.Fault(access.KindUnauthenticated, SignInWaits, "nobody has approved this sign-in yet")
+	}
+	return p, nil
 }
 
 // PrincipalOf gives the principal behind a session. Package identity alone calls it.

@@ -62,6 +62,9 @@ func (e *Engine) AddPasskey(ctx context.Context, c Caller, p Passkey) (Passkey, 
 	}
 	p.Principal, p.CreatedAt, p.Revision = c.Principal, e.now(), 1
 	err = e.change(ctx, c, attempt{details: map[string]string{"passkey": p.Name}}, func(tx Tx) error {
+		if err := stillSignedIn(ctx, tx, c); err != nil {
+			return err
+		}
 		w := e.newWork(tx, p.CreatedAt)
 		owner, err := tx.Principal(ctx, c.Principal)
 		if err != nil {

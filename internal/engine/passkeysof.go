@@ -51,9 +51,15 @@ func (e *Engine) DeletePasskeyOf(ctx context.Context, c Caller, ref, id string) 
 		if err := tx.DeletePasskey(ctx, id); err != nil {
 			return fmt.Errorf("delete passkey: %w", err)
 		}
+		w := e.newWork(tx, may.now)
+		detail := fmt.Sprintf("%s ended your passkey %s, with which you cannot sign in any more.", c.Name, list[i].Name)
+		if err := w.tellOwner(ctx, p, "Your sign-ins were ended", detail, c.Actor()); err != nil {
+			return err
+		}
 		event := list[i].event(access.PasskeyDeleted, c.Actor(), c.Tenant)
-		event.At, event.Action = may.now, rbac.PrincipalsWrite
+		event.Action = rbac.PrincipalsWrite
 		event.Details["principal"], event.Details["of"] = string(p.ID), p.Name
-		return tx.Append(ctx, event)
+		w.event(event)
+		return w.finish(ctx)
 	})
 }

@@ -54,6 +54,9 @@ func (e *Engine) ResetPassword(ctx context.Context, c Caller, ref, hash string, 
 		if err := w.endCredentials(ctx, set, c.Actor()); err != nil {
 			return err
 		}
+		if err := w.withdrawTokensOf(ctx, p.ID, may); err != nil {
+			return err
+		}
 		detail := fmt.Sprintf("%s gave you another password. What else let you in has ended: %s.", c.Name, set.inWords())
 		if err := w.tellOwner(ctx, p, "Your password was reset", detail, c.Actor()); err != nil {
 			return err

@@ -13,13 +13,8 @@ func deceptive(name string) string {
 	if _, tenant, found := strings.Cut(name, "@"); found && !strings.Contains(tenant, ".") {
 		return "it reads like somebody of the tenant behind the @"
 	}
-	for _, r := range name {
-		if r == ' ' {
-			continue
-		}
-		if !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r) {
-			return "it has a character that nobody sees"
-		}
+	if hidden(name) || strings.ContainsFunc(name, joiner) {
+		return "it has a character that nobody sees"
 	}
 	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) }) {
 		scripts := 0
@@ -34,3 +29,17 @@ func deceptive(name string) string {
 	}
 	return ""
 }
+
+// hidden reports whether a text has a character that nobody sees or that turns the direction of what follows; joiner tells
+// of those two that some languages write within words.
+func hidden(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool {
+		switch {
+		case r == ' ', joiner(r):
+			return false
+		}
+		return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r)
+	})
+}
+
+func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }

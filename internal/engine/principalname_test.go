@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -18,6 +20,29 @@ func TestDeceptiveNames(t *testing.T) {
 	for _, name := range []string{"anna", "Ann-Marie O'Neil", "anna@contoso.example", "Анна Каренина", "Ελένη", "村上 春樹", "Zoë", "søren_2", "اَحمد", "user of login.example (2)", "Борис (Boris)"} {
 		if _, err := w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: name}); err != nil {
 			t.Errorf("%q is refused: %v", name, err)
+		}
+	}
+}
+
+// TestDeceptiveDisplayNames holds that what people are shown beside names turns nothing round and hides nothing, whoever says
+// it, and that the joiners of some languages may stand in it.
+func TestDeceptiveDisplayNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for text, fine := range map[string]bool{
+		"Anna Müller": true, "می\u200cخواهم": true, "李 小龍": true, "": true,
+		"anna\u202enimda": false, "an\u200bna": false, "anna\x1b[2J": false, "anna\nowner": false, "anna\u0085": false, "anna\u2066": false,
+	} {
+		_, err := w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: fmt.Sprintf("%x", text) + "g", DisplayName: text})
+		if (err == nil) != fine {
+			t.Errorf("created with %q: %v", text, err)
+		}
+		p := must(w.SignInExternally(w.ctx, engine.ExternalSignIn{
+			Tenant: w.admin.Tenant, Issuer: "https://login.example", Subject: text + "s", Name: fmt.Sprintf("%x", text) + "u", DisplayName: text,
+			Session: engine.Session{Hash: text, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}, Address: office, Via: "portal",
+		}))(t)
+		if (p.DisplayName == text) != fine {
+			t.Errorf("a provider's %q is taken as %q", text, p.DisplayName)
 		}
 	}
 }

@@ -19,7 +19,8 @@ type RouteID string
 //     any other channel gets it whomever it addresses.
 //   - With a principal and no policy it is for that person, about what addresses them.
 //   - With a principal and a policy it is for that person, about all that touches the policy: they watch it.
-//   - A mute with a principal keeps from that person what other routes of the channel would bring.
+//   - A mute with a principal keeps from that person what other routes of the channel would bring, but for what became of
+//     their own account: whoever took it over could else mute that.
 type Route struct {
 	ID        RouteID
 	Tenant    access.TenantID
@@ -43,6 +44,11 @@ func (r Route) Validate() error {
 			break
 		}
 	}
+	if r.Mute && slices.Contains(r.Kinds, NotifyAccount) {
+		e.Reasons = append(e.Reasons, access.Reason{
+			Code: "muteAccount", Field: "kinds", Message: "what became of one's own account cannot be muted: whoever took it over could else do so; leave out account",
+		})
+	}
 	if r.Mute && r.Principal == "" {
 		e.Reasons = append(e.Reasons, access.Reason{Code: "muteForAll", Field: "mute", Message: "name whom to mute; to mute a channel for all, disable it"})
 	}
@@ -62,7 +68,7 @@ func (r Route) matches(n Notification) bool {
 func Plan(n Notification, channels []Channel, routes []Route, addressed []access.PrincipalID, now time.Time) []Delivery {
 	byChannel := make(map[ChannelID][]Route)
 	for _, r := range routes {
-		if r.Tenant == n.Tenant && r.matches(n) {
+		if r.Tenant == n.Tenant && r.matches(n) && (!r.Mute || n.Kind != NotifyAccount) { // what became of one's account is not muted
 			byChannel[r.Channel] = append(byChannel[r.Channel], r)
 		}
 	}

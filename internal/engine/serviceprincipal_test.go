@@ -152,6 +152,19 @@ func TestSignInByCode(t *testing.T) {
 	}
 	_, _, err = w.RedeemSignIn(w.ctx, p.Hash, engine.Session{Hash: "again"}, fine)
 	wantCode(t, err, access.KindUnauthenticated, engine.SignInUnknown)
+	// Whoever holds the device has proved nothing: it may be that of somebody who sent its code to the person.
+	device, _, err := w.Session(w.ctx, "next")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, w.MayAddPasskey(w.ctx, device), access.KindForbidden, "proofRequired")
+	p = engine.PendingSignIn{Hash: "of a program on their own machine", Session: session("opened for it"), CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(engine.CodeTime)}
+	if err := w.BeginSignIn(w.ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if _, s, err = w.RedeemSignIn(w.ctx, p.Hash, engine.Session{Hash: "program"}, fine); err != nil || !s.ProvedAt.Equal(w.clock.now()) {
+		t.Errorf("a program on the person's machine has %+v, %v", s, err)
+	}
 
 	p = begin("BBBB-BBBB")
 	if err := w.AnswerSignIn(w.ctx, p.UserCode, ""); err != nil {

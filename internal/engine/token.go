@@ -116,6 +116,30 @@ func (w *work) withdrawToken(ctx context.Context, t EnrollmentToken, action stri
 	return nil
 }
 
+// withdrawTokensOf withdraws the enrolment tokens that somebody made and that wait for their agent: whoever took the account
+// over, or had it, knows them still.
+func (w *work) withdrawTokensOf(ctx context.Context, maker access.PrincipalID, may rights) error {
+	tenants := may.dir.Tenants(maker)
+	if !slices.Contains(tenants, may.caller.Tenant) {
+		tenants = append(tenants, may.caller.Tenant)
+	}
+	for _, tenant := range tenants {
+		tokens, err := w.tx.EnrollmentTokens(ctx, tenant, w.now)
+		if err != nil {
+			return fmt.Errorf("read enrolment tokens: %w", err)
+		}
+		for _, t := range tokens {
+			if t.CreatedBy != maker {
+				continue
+			}
+			if err := w.withdrawToken(ctx, t, rbac.PrincipalsWrite, may.actor(t.Tenant)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func waitingTokens(ctx context.Context, r Reader, may rights) ([]EnrollmentToken, error) {
 	scopes, err := may.anywhere(rbac.EnrollmentTokensWrite)
 	if err != nil {

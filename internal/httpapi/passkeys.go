@@ -106,7 +106,14 @@ type browserSession struct {
 	Body      api.Session
 }
 
-func (a *API) passkeySignIn(ctx context.Context, in *passkeyResponseInput) (*browserSession, error) {
+type passkeySignInInput struct {
+	calling
+
+	Held string `cookie:"__Host-postern" hidden:"true"`
+	Body api.PasskeyResponse
+}
+
+func (a *API) passkeySignIn(ctx context.Context, in *passkeySignInInput) (*browserSession, error) {
 	response, err := json.Marshal(in.Body.Response)
 	if err != nil {
 		return nil, err
@@ -117,10 +124,15 @@ func (a *API) passkeySignIn(ctx context.Context, in *passkeyResponseInput) (*bro
 	if err != nil {
 		return nil, err
 	}
-	return &browserSession{
-		SetCookie: http.Cookie{Name: "__Host-postern", Value: s.Token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, Expires: s.ExpiresAt},
-		Body:      sessionOut(s),
-	}, nil
+	return a.signedIn(ctx, in, s), nil
+}
+
+// signedIn lets the browser in; the session that it had ends.
+func (a *API) signedIn(ctx context.Context, in *passkeySignInInput, s identity.SignedIn) *browserSession {
+	if err := a.identity.EndHeld(ctx, in.Held, in.address, "portal"); err != nil {
+		a.log.WarnContext(ctx, "a session was not ended", "error", err)
+	}
+	return &browserSession{SetCookie: *identity.NewSessionCookie(s, a.now()), Body: sessionOut(s)}
 }
 
 func (a *API) beginStepUp(ctx context.Context, in *callInput) (*answer[api.PasskeyChallenge], error) {

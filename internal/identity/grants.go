@@ -122,7 +122,7 @@ func (o *OAuth) refuse(a *ask, client string, cred engine.ClientCredentials, rea
 	if err := o.identity.AllowAnonymous(a.address); err != nil {
 		return err
 	}
-	err := o.identity.engine.SignInRefused(a.Context(), engine.SignInRefusal{Name: client, Principal: cred.Principal.ID, Reason: reason, Via: "arm", Address: a.address})
+	err := o.identity.engine.SignInRefused(a.Context(), engine.SignInRefusal{Tenant: string(a.tenant.ID), Name: client, Principal: cred.Principal.ID, Reason: reason, Via: "arm", Address: a.address})
 	if err != nil {
 		return fmt.Errorf("record refused sign-in: %w", err)
 	}
@@ -173,7 +173,7 @@ func (o *OAuth) deviceToken(a *ask) (any, error) {
 	if code == "" {
 		code = a.PostFormValue("code")
 	}
-	if !o.identity.names.allow("device:"+hashToken(code), o.identity.now()) {
+	if !o.identity.polls.allow(hashToken(code), o.identity.now()) {
 		return nil, fail("slow_down", 50196, "You ask too often; wait %d seconds between two attempts.", pollEvery)
 	}
 	return o.redeem(a, code, func(p engine.PendingSignIn) error {

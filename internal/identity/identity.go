@@ -56,6 +56,7 @@ type Identity struct {
 	anonymous *limiter // by address
 	sites     *limiter // unauthenticated calls by site, where one has many addresses
 	names     *limiter // sign-ins by name, whether there is such a name or not
+	polls     *limiter // questions after a device's code, by code: anybody may make up as many as they like
 	known     *limiter // by principal
 	agents    *limiter // by agent; see AgentCost
 	told      *limiter // words in the log about agents that call too often, by agent
@@ -82,6 +83,7 @@ func New(c Config) (*Identity, error) {
 		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),
 		sites:     newLimiter(c.Anonymous.times(sitePerAddress), Rate{PerSecond: 2 * sitePerAddress, Burst: 20 * sitePerAddress}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
+		polls:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
 		known:     newLimiter(c.Known, Rate{PerSecond: 200, Burst: 400}),
 		agents:    newLimiter(c.Agents, Rate{PerSecond: 50, Burst: 500}),
 		told:      newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 1}, Rate{}),

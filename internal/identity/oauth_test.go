@@ -10,7 +10,9 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -164,5 +166,82 @@ func TestAssertionsCountOnce(t *testing.T) {
 	}
 	if status, answer := p.post(w.identity, "postern.example", p.assertion(ours, "2")); status != http.StatusOK {
 		t.Errorf("another jti: %d %v", status, answer)
+	}
+}
+
+// ask posts a form to an endpoint of an authority.
+func (w *world) ask(path string, form url.Values) (status int, answer map[string]any) {
+	w.tb.Helper()
+	r := httptest.NewRequestWithContext(w.ctx, http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.Host, r.RemoteAddr = "postern.example", "203.0.113.7:4711"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	recorder := httptest.NewRecorder()
+	identity.NewOAuth(w.identity).ServeHTTP(recorder, r)
+	if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil {
+		w.tb.Fatal(err)
+	}
+	return recorder.Code, answer
+}
+
+// TestPollsLeaveSignInsAlone proves that whoever asks after device codes that they made up, as often as they like, does not have
+// the limits of names forgotten.
+func TestPollsLeaveSignInsAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *identity.Config) { c.Anonymous = identity.Rate{PerSecond: 1.0 / 3600, Burst: 3} })
+	attempt := func(last byte) error {
+		_, err := w.identity.SignIn(w.ctx, identity.SignInInput{Name: "nobody", Password: "x", Address: netip.AddrFrom4([4]byte{192, 0, 2, last}), Via: "cli"})
+		return err
+	}
+	for n := range byte(3) {
+		if err := attempt(n); access.CodeOf(err) != "wrongCredentials" {
+			t.Fatal(err)
+		}
+	}
+	if err := attempt(4); access.CodeOf(err) != "tooManyAttempts" {
+		t.Fatalf("the name has no limit: %v", err)
+	}
+	for n := range 16384 {
+		w.ask("/default/oauth2/v2.0/token", url.Values{"grant_type": {"device_code"}, "device_code": {strconv.Itoa(n)}})
+	}
+	if err := attempt(5); access.CodeOf(err) != "tooManyAttempts" {
+		t.Errorf("after many questions the limit of the name is forgotten: %v", err)
+	}
+}
+
+// TestRefusedProgramsAreOnRecordWhereTheyAsked proves that an attempt to be a program of a tenant is in that tenant's log and
+// in no other, whatever the program calls itself.
+func TestRefusedProgramsAreOnRecordWhereTheyAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	admin := w.admin()
+	contoso, _, err := w.identity.CreateTenant(w.ctx, admin, engine.TenantInput{Name: "contoso"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for authority, want := range map[string]access.TenantID{"contoso": contoso.Tenant.ID, "default": admin.Tenant} {
+		for _, client := range []string{"nobody", "nobody@contoso", "nobody@default"} {
+			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {"x"}}
+			if status, answer := w.ask("/"+authority+"/oauth2/v2.0/token", form); status != http.StatusUnauthorized {
+				t.Fatalf("%d %v", status, answer)
+			}
+			for _, of := range []access.TenantID{contoso.Tenant.ID, admin.Tenant} {
+				c := admin
+				if c.Tenant = of; of == contoso.Tenant.ID {
+					c.Principal = contoso.Admin.ID
+				}
+				events, err := w.engine.Events(w.ctx, c, engine.EventFilter{}, engine.Page{Limit: 1})
+				if err != nil || len(events.Items) != 1 {
+					t.Fatal(err)
+				}
+				e := events.Items[0]
+				if found := e.Kind == access.SignInRefused && e.Actor.Name == client; found != (of == want) {
+					t.Errorf("%s at %s: the newest event of %s is %s of %s", client, authority, of, e.Kind, e.Actor.Name)
+				}
+			}
+			// One more, so that the newest event is not that of the round before.
+			if err := w.engine.SignInRefused(w.ctx, engine.SignInRefusal{Tenant: authority, Name: "between"}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

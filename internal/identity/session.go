@@ -223,6 +223,22 @@ func (i *Identity) SignOut(ctx context.Context, c engine.Caller) error {
 	return i.engine.SignOut(ctx, c)
 }
 
+// EndHeld ends the session whose token a browser had until somebody signed in there anew, or out. Whoever put it there
+// beforehand would else keep a way in. A token that is none, or no more, is no error.
+func (i *Identity) EndHeld(ctx context.Context, token string, address netip.Addr, via string) error {
+	if token == "" || strings.HasPrefix(token, engine.APITokenPrefix) {
+		return nil
+	}
+	c, err := i.Authenticate(ctx, token, address, via)
+	if err == nil {
+		err = i.SignOut(ctx, c)
+	}
+	if access.KindOf(err) == access.KindUnauthenticated {
+		return nil
+	}
+	return err
+}
+
 func wrongCredentials() error {
 	return access.Fault(access.KindUnauthenticated, "wrongCredentials",
 		"the name or the password is wrong, or there were too many wrong attempts: check both, or wait a few minutes")

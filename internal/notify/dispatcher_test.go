@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -486,6 +488,38 @@ func TestOldNotificationsArePruned(t *testing.T) {
 		stop()
 		if n := len(deliveries(m, "")); n != 0 || len(m.tables.queue) != 0 {
 			t.Errorf("%d deliveries and %d notifications after 90 days, want none", n, len(m.tables.queue))
+		}
+	})
+}
+
+// TestMailGoesWhereItIsMeantToGo proves that a notification which names an address goes there, also when the person has another
+// by then or none.
+func TestMailGoesWhereItIsMeantToGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mail := webhook("mail")
+		mail.Kind = engine.SMTP
+		m := setUp(t, mail)
+		m.tables.principals = map[access.PrincipalID]access.Principal{
+			"moved": {ID: "moved", Tenant: tenant, Kind: access.User, Email: "new@example.com"}, "without": {ID: "without", Tenant: tenant, Kind: access.User},
+		}
+		r := newReceivers(nil)
+		defer start(t, m, r, engine.DefaultRetry())()
+		for n, to := range []access.PrincipalID{"moved", "without", "moved"} {
+			one := about("", engine.NotifyAccount, to)
+			one.ID = engine.NotificationID(strconv.Itoa(n))
+			if n < 2 {
+				one.Address = "old@example.com"
+			}
+			enqueue(t, m, one)
+		}
+		time.Sleep(time.Minute)
+		got := map[string]int{}
+		for _, s := range r.seen(nil) {
+			got[s.To]++
+		}
+		if want := map[string]int{"old@example.com": 2, "new@example.com": 1}; !maps.Equal(got, want) {
+			t.Errorf("mail went to %v, want %v", got, want)
 		}
 	})
 }

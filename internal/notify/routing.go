@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -70,7 +71,7 @@ func (d *Dispatcher) plan(ctx context.Context, r engine.OutboxReader) ([]planned
 		}
 		p := planned{id: n.ID}
 		for _, delivery := range engine.Plan(n, tenants[n.Tenant].channels, tenants[n.Tenant].routes, addressed, now) {
-			reachable, err := people.reachable(ctx, delivery.Recipient)
+			reachable, err := people.reachable(ctx, delivery.Recipient, n.Address)
 			if err != nil {
 				return nil, err
 			}
@@ -180,14 +181,14 @@ func (p *people) resolve(ctx context.Context, ids []access.PrincipalID) ([]acces
 	return found, nil
 }
 
-// reachable tells whether mail can reach the recipient of a delivery; one that has none is for a channel that reaches
-// everybody at once.
-func (p *people) reachable(ctx context.Context, id access.PrincipalID) (bool, error) {
+// reachable tells whether mail can reach the recipient of a delivery, at that address or, where it is empty, at their own; a
+// delivery that has no recipient is for a channel that reaches everybody at once.
+func (p *people) reachable(ctx context.Context, id access.PrincipalID, address string) (bool, error) {
 	if id == "" {
 		return true, nil
 	}
 	principal, err := p.find(ctx, id)
-	return err == nil && !principal.Disabled && principal.Email != "", err
+	return err == nil && !principal.Disabled && cmp.Or(address, principal.Email) != "", err
 }
 
 // find gives the zero principal for one that is not there.

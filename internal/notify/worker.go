@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -177,7 +178,7 @@ func take(ctx context.Context, tx engine.OutboxTx, channel engine.Channel, d eng
 	}
 	item := claimed{delivery: c, parcel: Parcel{ID: d.ID, Channel: channel, Notification: n}}
 	if d.Recipient != "" {
-		address, problem, err := addressOf(ctx, tx, d.Recipient)
+		address, problem, err := addressOf(ctx, tx, d.Recipient, n.Address)
 		if err != nil {
 			return claimed{}, err
 		}
@@ -189,7 +190,8 @@ func take(ctx context.Context, tx engine.OutboxTx, channel engine.Channel, d eng
 	return item, tx.SaveDelivery(ctx, item.delivery, d.Revision)
 }
 
-func addressOf(ctx context.Context, r engine.OutboxReader, id access.PrincipalID) (address, problem string, err error) {
+// addressOf gives where mail for a person goes: to the address that is set, else to their own; or what is in the way.
+func addressOf(ctx context.Context, r engine.OutboxReader, id access.PrincipalID, set string) (address, problem string, err error) {
 	p, err := r.Principal(ctx, id)
 	if err != nil {
 		if access.KindOf(err) != access.KindNotFound {
@@ -200,9 +202,9 @@ func addressOf(ctx context.Context, r engine.OutboxReader, id access.PrincipalID
 	switch {
 	case p.Disabled:
 		return "", "the recipient is disabled", nil
-	case p.Email == "":
+	case cmp.Or(set, p.Email) == "":
 		return "", "the recipient has no e-mail address", nil
 	default:
-		return p.Email, "", nil
+		return cmp.Or(set, p.Email), "", nil
 	}
 }

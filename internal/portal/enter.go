@@ -19,8 +19,7 @@ type enterPage struct {
 	OIDC   bool   // it has an identity provider to sign in with
 }
 
-// enter signs a person in to the portal. Where the address names a tenant, a name without one is of that tenant. A session that the
-// browser had ends, so that no one keeps a way in to what follows.
+// enter signs a person in to the portal. Where the address names a tenant, a name without one is of that tenant.
 func (v *visit) enter() {
 	v.script()
 	page := enterPage{Tenant: v.FormValue("tenant"), credentials: v.credentials(), Next: local(v.FormValue("next"))}
@@ -45,9 +44,15 @@ func (v *visit) enter() {
 		v.show(status, "enter.html", page)
 		return
 	}
+	v.signedIn(signed, page.Next)
+}
+
+// signedIn lets the browser in and leads it on. A session that it had ends: whoever put that there beforehand would else have a
+// way in to what follows.
+func (v *visit) signedIn(signed identity.SignedIn, next string) {
 	v.endSession()
 	http.SetCookie(v.w, identity.NewSessionCookie(signed, v.portal.config.Now()))
-	http.Redirect(v.w, v.Request, page.Next, http.StatusSeeOther)
+	http.Redirect(v.w, v.Request, next, http.StatusSeeOther)
 }
 
 // leave signs the browser out.
@@ -67,11 +72,7 @@ func (v *visit) endSession() {
 	if token == "" || err != nil {
 		return
 	}
-	c, err := v.portal.config.Identity.Authenticate(v.Context(), token, v.address, "portal")
-	if err == nil {
-		err = v.portal.config.Identity.SignOut(v.Context(), c)
-	}
-	if err != nil && access.KindOf(err) != access.KindUnauthenticated {
+	if err := v.portal.config.Identity.EndHeld(v.Context(), token, v.address, "portal"); err != nil {
 		v.portal.config.Log.Warn("a session was not ended", "error", err)
 	}
 }

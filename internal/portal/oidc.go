@@ -13,8 +13,6 @@ import (
 const (
 	oidcStart  = "/auth/oidc/start"
 	oidcCookie = "__Host-postern-oidc"
-
-	browserCookie = "__Host-postern" // of a browser's session
 )
 
 // startOIDC sends the browser to the identity provider of a tenant. A program on the person's own machine gives the loopback address at which
@@ -66,10 +64,7 @@ func (v *visit) finishOIDC() {
 		return
 	}
 	if signed.Loopback == "" {
-		http.SetCookie(v.w, &http.Cookie{
-			Name: browserCookie, Value: signed.Token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, Expires: signed.ExpiresAt,
-		})
-		http.Redirect(v.w, v.Request, signed.Return, http.StatusSeeOther)
+		v.signedIn(signed.SignedIn, signed.Return)
 		return
 	}
 	to, err := url.Parse(signed.Loopback)

@@ -26,7 +26,7 @@ func channel(id engine.ChannelID, name string) engine.Channel {
 func notification(id engine.NotificationID, request access.RequestID) engine.Notification {
 	return engine.Notification{
 		ID: id, At: day(), Kind: engine.NotifyNeedsDecision, Tenant: tenantID, Request: request, Grant: "g1", Alert: "a1",
-		Policies: []access.PolicyID{"p1", "p2"}, Recipients: []access.PrincipalID{"user-1"},
+		Policies: []access.PolicyID{"p1", "p2"}, Recipients: []access.PrincipalID{"user-1"}, Address: "u1@example.com",
 		Subject: engine.Subject{
 			Who: "Ada", Start: day(), End: day().Add(time.Hour), Reason: "<why> & \u2028", Ticket: "OPS-1", By: "Bo", Outcome: "approved", Detail: "d",
 			Title: "t", Severity: "info", Unended: 3,

@@ -12,6 +12,7 @@ import (
 type notificationRecord struct {
 	Policies   []access.PolicyID    `json:"policies,omitempty"`
 	Recipients []access.PrincipalID `json:"recipients,omitempty"`
+	Address    string               `json:"address,omitempty"`
 	Who        string               `json:"who,omitempty"`
 	Items      []subjectItemRecord  `json:"items,omitempty"`
 	Start      int64                `json:"start,omitempty"` // microseconds
@@ -51,7 +52,7 @@ type subjectItemRecord struct {
 func notificationRecordOf(n engine.Notification) notificationRecord {
 	s := n.Subject
 	r := notificationRecord{
-		Policies: n.Policies, Recipients: n.Recipients, Who: s.Who, Start: micros(s.Start), End: micros(s.End), Reason: s.Reason, Ticket: s.Ticket,
+		Policies: n.Policies, Recipients: n.Recipients, Address: n.Address, Who: s.Who, Start: micros(s.Start), End: micros(s.End), Reason: s.Reason, Ticket: s.Ticket,
 		By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity, Unended: s.Unended,
 		Duration: int64(s.Duration), Windows: s.Windows, CodeOf: s.CodeOf, Lifecycle: lifecycleRecord(n.Lifecycle),
 	}
@@ -65,7 +66,7 @@ func notificationRecordOf(n engine.Notification) notificationRecord {
 
 // onto completes a notification with what the record holds.
 func (r notificationRecord) onto(n engine.Notification) engine.Notification {
-	n.Policies, n.Recipients, n.Lifecycle = r.Policies, r.Recipients, engine.LifecycleEvent(r.Lifecycle)
+	n.Policies, n.Recipients, n.Address, n.Lifecycle = r.Policies, r.Recipients, r.Address, engine.LifecycleEvent(r.Lifecycle)
 	n.Subject = engine.Subject{
 		Who: r.Who, Start: instant(r.Start), End: instant(r.End), Reason: r.Reason, Ticket: r.Ticket, By: r.By, Outcome: r.Outcome,
 		Detail: r.Detail, Title: r.Title, Severity: r.Severity, Unended: r.Unended,

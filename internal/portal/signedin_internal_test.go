@@ -1,0 +1,78 @@
+package portal
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/identity"
+	"github.com/postern-dev/postern/internal/store"
+)
+
+// TestSigningInEndsTheSessionBefore proves that a browser has one session, however somebody signed in there: one that was put
+// there beforehand is of no use afterwards.
+func TestSigningInEndsTheSessionBefore(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background() //nolint:usetesting // the store is closed after the test's own context has ended
+	log, dir := slog.New(slog.DiscardHandler), t.TempDir()
+	db, err := store.Open(ctx, store.Config{DSN: filepath.Join(dir, "postern.db"), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	e, err := engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, err := e.Bootstrap(ctx, identity.HashPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := identity.OpenCA(dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := identity.NewNames("https://postern.example", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := identity.New(identity.Config{Engine: e, CA: ca, Names: names, Now: time.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	office := netip.MustParseAddr("203.0.113.7")
+	const fresh = "correct horse battery"
+	signIn := func(password, next string) identity.SignedIn {
+		t.Helper()
+		s, err := i.SignIn(ctx, identity.SignInInput{Name: engine.AdminName, Password: password, NewPassword: next, Address: office, Via: "portal"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	signIn(password, fresh)
+	before, now := signIn(fresh, ""), signIn(fresh, "")
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/auth/oidc/callback/default", nil)
+	r.AddCookie(identity.NewSessionCookie(before, time.Now()))
+	w := httptest.NewRecorder()
+	v := &visit{Request: r, portal: &Portal{config: Config{Engine: e, Identity: i, Now: time.Now, Log: log}}, w: w, address: office}
+	v.signedIn(now, "/access")
+	answer := w.Result()
+	defer answer.Body.Close() //nolint:errcheck // a recorder's
+	if cookies := answer.Cookies(); len(cookies) != 1 || cookies[0].Value != now.Token || answer.Header.Get("Location") != "/access" {
+		t.Errorf("the browser gets %v and goes to %s", cookies, answer.Header.Get("Location"))
+	}
+	if _, err := i.Authenticate(ctx, before.Token, office, "portal"); access.KindOf(err) != access.KindUnauthenticated {
+		t.Errorf("the session before lets in: %v", err)
+	}
+	if _, err := i.Authenticate(ctx, now.Token, office, "portal"); err != nil {
+		t.Error(err)
+	}
+}

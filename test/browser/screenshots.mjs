@@ -4,14 +4,14 @@ import { launch, person, portal, signIn } from "./lib.mjs";
 const browser = await launch();
 const page = await person(browser, { viewport: { width: 1280, height: 800 } });
 await signIn(page, "admin", process.env.ADMIN_PASSWORD);
-const shot = async (name, path, { width = 1280, height = 800, colorScheme = "light", before } = {}) => {
+const shot = async (name, path, { width = 1280, height = 800, colorScheme = "light", fullPage = false, before } = {}) => {
   await page.setViewportSize({ width, height });
   await page.emulateMedia({ colorScheme });
   await page.goto(portal + path);
   await page.locator("h1").waitFor();
   await page.waitForTimeout(600);
   if (before) await before();
-  await page.screenshot({ path: resolve(process.env.FOLDER, name + ".png") });
+  await page.screenshot({ path: resolve(process.env.FOLDER, name + ".png"), fullPage });
 };
 const waiting = async () => (await (await page.request.get(portal + "/api/v1/requests?needsMe=true")).json()).items[0].id;
 const fill = async () => {
@@ -26,6 +26,10 @@ await shot("approval-phone", "/requests/" + (await waiting()), { width: 390, hei
 if (process.env.ALL) {
   const first = async (path) => (await (await page.request.get(portal + path)).json()).items[0];
   const open = await first("/api/v1/grants?state=active");
+  // What most installations have little of: credentials of every kind, and a role with two sets of permissions.
+  const make = async (path, data) => (await page.context().request.post(portal + "/api/v1" + path, { headers: { Origin: portal, "Sec-Fetch-Site": "same-origin" }, data })).json();
+  await make("/tokens", { name: "nightly report", ttlSeconds: 30 * 86400 });
+  const split = await make("/roles", { name: "Operator without alerts", assignableScopes: ["/"], permissions: [{ actions: ["Postern.Access/*"], notActions: ["Postern.Access/alerts/*"] }, { actions: ["Postern.Access/alerts/read"] }] });
   const all = {
     overview: "/", machines: "/machines", "machines-not-configured": "/machines?tab=notConfigured", "machines-unsupported": "/machines?tab=unsupported",
     machine: "/machines/web-1", guard: "/machines/spare-1/guard", edit: "/machines/db-primary/guard", "guard-several": "/guard?machine=spare-1&machine=spare-2",
@@ -33,11 +37,11 @@ if (process.env.ALL) {
     decide: "/requests/" + (await waiting()), request: "/requests/" + open.request, account: "/account", activity: "/activity", "activity-empty": "/activity?actor=admin&outcome=failed",
     record: "/activity/1", who: "/activity/who", alerts: "/alerts", "alert-rules": "/alerts/rules", reviews: "/reviews", missing: "/nowhere",
     roles: "/roles", applications: "/applications", settings: "/settings", people: "/settings/people", person: "/settings/people/anna", "role-list": "/settings/roles", assignments: "/settings/assignments",
-    eligibilities: "/settings/eligibilities", networks: "/settings/networks", tokens: "/settings/tokens", channels: "/settings/channels", routes: "/settings/routes", agents: "/settings/agents", checkpoints: "/settings/checkpoints",
+    eligibilities: "/settings/eligibilities", networks: "/settings/networks", tokens: "/settings/tokens", channels: "/settings/channels", "channel-new": "/settings/channels/new", "role-split": "/settings/roles/" + split.id, routes: "/settings/routes", agents: "/settings/agents", checkpoints: "/settings/checkpoints",
   };
   for (const [name, path] of Object.entries(all)) {
     for (const [mode, width, height, colorScheme] of [["light", 1440, 900, "light"], ["dark", 1440, 900, "dark"], ["phone", 390, 844, "light"], ["phone-dark", 390, 844, "dark"]]) {
-      await shot(join(process.env.ALL, `${name}-${mode}`), path, { width, height, colorScheme });
+      await shot(join(process.env.ALL, `${name}-${mode}`), path, { width, height, colorScheme, fullPage: true });
     }
   }
   const out = await person(browser);

@@ -7,21 +7,14 @@ export type Kind = "session" | "token" | "passkey" | "secret";
 /** One is a credential of any kind, as its row says it. */
 export type One = { id: string; kind: Kind; name: string; current: boolean; since: string; used?: string; from?: string; ends?: string };
 
-const browsers = [["Edg", "Edge"], ["OPR", "Opera"], ["Firefox", "Firefox"], ["Chrome", "Chrome"], ["Safari", "Safari"]] as const;
-const systems = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "macOS"], ["Linux", "Linux"]] as const;
-
-/** client names what a session was opened with: of a browser the browser and the system, otherwise what it called itself. */
-export function client(agent = ""): string {
-  if (!agent.startsWith("Mozilla/")) return agent || "An unnamed client";
-  const named = (list: typeof browsers | typeof systems) => list.find(([sign]) => agent.includes(sign))?.[1];
-  return `${named(browsers) ?? "A browser"}${named(systems) ? " on " + named(systems) : ""}`;
-}
+// What the server makes of the programs that people sign in with; another says itself what it is.
+const clients: Record<string, string> = { browser: "Browser", postern: "Command line", "": "Unnamed program" };
 
 /** credentials gives all that lets somebody in, the newest first within each kind. */
 export function credentials(set: Credentials): One[] {
   const newest = (a: One, b: One) => b.since.localeCompare(a.since);
   return [
-    ...set.sessions.map((s): One => ({ id: s.id, kind: "session", name: client(s.client), current: !!s.current, since: s.createdAt, used: s.usedAt, from: s.address, ends: s.expiresAt })).sort((a, b) => Number(b.current) - Number(a.current) || newest(a, b)),
+    ...set.sessions.map((s): One => ({ id: s.id, kind: "session", name: clients[s.client ?? ""] ?? s.client!, current: !!s.current, since: s.createdAt, used: s.usedAt, from: s.address, ends: s.expiresAt })).sort((a, b) => Number(b.current) - Number(a.current) || newest(a, b)),
     ...set.tokens.map((t): One => ({ id: t.id, kind: "token", name: t.name, current: false, since: t.createdAt, ends: t.expiresAt })).sort(newest),
     ...set.passkeys.map((k): One => ({ id: k.id, kind: "passkey", name: k.name, current: false, since: k.createdAt, used: k.usedAt })).sort(newest),
     ...set.secrets.map((s): One => ({ id: s.id, kind: "secret", name: s.name || s.id, current: false, since: s.createdAt, ends: s.expiresAt })).sort(newest),

@@ -14,7 +14,8 @@ import (
 // goroutine at a time. Every instant is of the clock that the desired state counts on.
 type Enforcer interface {
 	// Apply makes the target equal to d as of now, in one step where the target allows it. It is idempotent. Openings
-	// whose end is not after now are left out, never made permanent. nil removes everything that is ours.
+	// whose end is not after now are left out, never made permanent; those that end within Soonest may be left out, where
+	// it cannot be certain that they end on time. nil removes everything that is ours.
 	// An error of type *PartialError means that all but what it names was applied; after any other the target holds
 	// what it held before or what d says, and nothing between.
 	Apply(ctx context.Context, d *access.DesiredState, now time.Time) error
@@ -37,6 +38,9 @@ type Enforcer interface {
 	// Close lets go of the target and leaves it enforcing what it holds.
 	Close() error
 }
+
+// Soonest is how long an opening must remain for an Enforcer to have to hold it.
+const Soonest = 500 * time.Millisecond
 
 // Held is one opening as the target holds it.
 type Held struct {

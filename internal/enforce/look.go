@@ -17,7 +17,7 @@ func (w *work) check(gone []access.OpeningKey, came []access.Opening, all bool, 
 	}
 	for _, o := range came {
 		_, refused := w.refused[o.OpeningKey]
-		if !refused && !w.isHeld(o.OpeningKey) && o.Until.After(now.Add(lastLook)) {
+		if !refused && !w.isHeld(o.OpeningKey) && o.Until.After(now.Add(notHeld)) {
 			return fmt.Errorf("%s %s/%s is not open after it was opened", o.Source, o.Ports, o.Protocol)
 		}
 	}
@@ -85,7 +85,7 @@ func (l *Loop) lookAll(ctx context.Context, now time.Time) error {
 	}
 	for _, o := range w.applied {
 		h, held := w.held[o.OpeningKey]
-		if _, refused := w.refused[o.OpeningKey]; refused || !o.Until.After(now.Add(lastLook)) {
+		if _, refused := w.refused[o.OpeningKey]; refused || !o.Until.After(now.Add(notHeld)) {
 			continue
 		}
 		switch {
@@ -132,7 +132,7 @@ func (l *Loop) readCounters(ctx context.Context, now time.Time) error {
 	}
 	for _, key := range keys {
 		_, refused := w.refused[key]
-		if !refused && !w.isHeld(key) && w.ends[key].After(l.now().Add(lastLook)) {
+		if !refused && !w.isHeld(key) && w.ends[key].After(l.now().Add(notHeld)) {
 			w.apply, w.all = true, true // somebody took it away without our being told
 			w.lost(key, "it was not in force; it is being put back")
 		}

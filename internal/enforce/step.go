@@ -15,6 +15,7 @@ const (
 	tick         = time.Second            // the longest sleep while something is open: a suspend stops timers
 	jump         = 500 * time.Millisecond // how far the clock may move against the timers before we look again
 	lastLook     = 100 * time.Millisecond // before an end, to read the counters
+	notHeld      = Soonest + lastLook     // before an end, nobody wonders that it is not held
 	fewKeys      = 64                     // up to so many, a look at all of them costs nothing
 	backOffLeast = 100 * time.Millisecond
 	backOffMost  = 5 * time.Second
@@ -26,7 +27,7 @@ const (
 	sooner = 10 * time.Millisecond
 	// An end that comes so little later stays as it is, so that one change does not move everything else. One that comes
 	// earlier never does.
-	later = 10 * time.Millisecond
+	later = 2 * time.Millisecond
 )
 
 // work is what Run keeps between its turns.

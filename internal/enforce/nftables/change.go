@@ -122,9 +122,8 @@ func (e *Enforcer) renew(b *book, touched map[place]bool, clock stopwatch) ([]ne
 			continue
 		}
 		want := entry.want(now)
-		left := clock.left(want.until, len(touched))
 		lives := entry.held.After(now)
-		wanted := !want.until.IsZero() && left >= leastLeft
+		wanted := !want.until.IsZero() && clock.left(want.until, len(touched)) >= enforce.Soonest
 		fine := lives && wanted && !entry.held.After(want.until) && want.until.Sub(entry.held) <= early(len(b.entries))
 		if fine {
 			continue
@@ -134,26 +133,39 @@ func (e *Enforcer) renew(b *book, touched map[place]bool, clock stopwatch) ([]ne
 			jobs[set] = &job{}
 		}
 		j := jobs[set]
-		if lives {
+		if lives && (wanted || entry.held.Sub(now) > ending()) {
 			j.remove = append(j.remove, at.key)
 		}
 		entry.held = time.Time{}
 		if wanted {
-			j.add = append(j.add, member{key: at.key, left: left, comment: string(want.grant)})
-			entry.held = now.Add(left)
-			e.wrote = append(e.wrote, wrote{at, left})
+			j.add = append(j.add, member{key: at.key, comment: string(want.grant)})
 		}
 		b.drop(at)
 	}
-	var messages []netlink.Message
 	for set, j := range jobs {
 		if len(j.remove) > 0 && len(j.add) > 0 {
 			if err := e.carry(set.set(), j.remove, j.add); err != nil {
 				return nil, err
 			}
 		}
+	}
+	// Whatever else there is to do was done: what remains is read last. What ends soon is closed now: if it were written too
+	// late, there might be no time to write it again before it ends.
+	var messages []netlink.Message
+	for set, j := range jobs {
 		messages = append(messages, deleteMembers(e.table, set.set(), j.remove)...)
-		added, err := addTimed(e.table, set.set(), j.add)
+		add := j.add[:0]
+		for _, m := range j.add {
+			at := place{family: set.family, bits: set.bits, key: m.key}
+			entry, now := b.entries[at], clock.now()
+			if m.left = clock.left(entry.want(now).until, len(touched)); m.left < enforce.Soonest { // its time came meanwhile
+				continue
+			}
+			entry.held = now.Add(m.left)
+			e.wrote = append(e.wrote, wrote{at, m.left})
+			add = append(add, m)
+		}
+		added, err := addTimed(e.table, set.set(), add)
 		if err != nil {
 			return nil, err
 		}
@@ -161,6 +173,10 @@ func (e *Enforcer) renew(b *book, touched map[place]bool, clock stopwatch) ([]ne
 	}
 	return messages, nil
 }
+
+// ending is how long before its latest end an element may have ended: it is not deleted any more, since a kernel refuses the
+// whole transaction where it has.
+func ending() time.Duration { return 2*tick() + 2*time.Millisecond }
 
 // carry gives elements that are written again what they have counted.
 func (e *Enforcer) carry(set string, removed []Key, added []member) error {

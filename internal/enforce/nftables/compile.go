@@ -68,7 +68,7 @@ type owner struct {
 // entry is one element as it should be, and as the kernel is known to hold it.
 type entry struct {
 	owners []owner
-	held   time.Time // when the kernel will end it; zero when it is not there
+	held   time.Time // when the kernel will have ended it at the latest; zero when it is not there
 }
 
 // want is the owner that ends last, of those that have not ended; the zero owner if there is none.

@@ -186,7 +186,7 @@ func sameMachine(a, b access.Guarded) bool {
 // stopwatch tells the time on the clock that desired states count on.
 type stopwatch struct {
 	now   func() time.Time
-	extra time.Duration // taken off what remains, on a machine that was found to be slow
+	extra time.Duration // taken off what remains, where nothing else helps: see punctual
 }
 
 func (e *Enforcer) stopwatch(at time.Time) stopwatch {
@@ -216,7 +216,7 @@ var tick = sync.OnceValue(func() time.Duration { //nolint:gochecknoglobals // a 
 })
 
 // early is how much sooner than wanted an element may end without being written again.
-func early(n int) time.Duration { return 50*time.Millisecond + time.Duration(n)*20*time.Microsecond }
+func early(n int) time.Duration { return 4*time.Millisecond + time.Duration(n)*20*time.Microsecond }
 
 // late is how much later than wanted an element may seem to end: the kernel counts in steps, and we round.
 const late = 4 * time.Millisecond

@@ -59,7 +59,7 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 	if err != nil {
 		return nil, err
 	}
-	b.correct(seen, wanted, now)
+	b.correct(seen, wanted, now, clock.now())
 	held := make([]enforce.Held, 0, len(keys))
 	for _, key := range keys {
 		if h, ok := b.held(key, seen, now); ok {
@@ -103,9 +103,9 @@ func (e *Enforcer) read(wanted []place, all bool) (map[place]member, error) {
 	return seen, nil
 }
 
-// correct brings the book to what was seen, and marks what the next Apply must mend. wanted nil means that everything
-// was looked at.
-func (b *book) correct(seen map[place]member, wanted []place, now time.Time) {
+// correct brings the book to what was seen between two readings of the clock, and marks what the next Apply must mend.
+// wanted nil means that everything was looked at.
+func (b *book) correct(seen map[place]member, wanted []place, now, after time.Time) {
 	for at, m := range seen {
 		entry := b.entries[at]
 		if entry == nil {
@@ -113,9 +113,12 @@ func (b *book) correct(seen map[place]member, wanted []place, now time.Time) {
 			b.entries[at] = entry
 			b.uses[place{family: at.family, bits: at.bits}]++
 		}
-		entry.held = now.Add(m.left)
+		least, most := now.Add(m.left), after.Add(m.left+time.Millisecond+tick())
+		if entry.held.Before(least) || entry.held.After(most) { // else what is proven of it is known better than by looking
+			entry.held = most
+		}
 		want := entry.want(now)
-		if want.until.IsZero() || entry.held.After(want.until.Add(late)) {
+		if want.until.IsZero() || least.After(want.until.Add(late)) {
 			b.suspect[at] = true
 		}
 	}

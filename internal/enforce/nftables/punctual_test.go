@@ -3,6 +3,7 @@
 package nftables_test
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 )
 
 // TestAStalledWriteEndsOnTime proves by arithmetic that an element ends on time though the machine did something else for
-// long between the reading of the clock and the kernel's, wherever that was.
+// long between the reading of the clock and the kernel's, wherever that was; and that it does not end too soon for that.
 func TestAStalledWriteEndsOnTime(t *testing.T) {
 	t.Parallel()
 	const stall = 300 * time.Millisecond
@@ -50,8 +51,63 @@ func TestAStalledWriteEndsOnTime(t *testing.T) {
 		if err != nil || len(held) != 1 {
 			t.Fatalf("%s: the kernel holds %+v, %v", c.name, held, err)
 		}
-		if late := held[0].Until.Sub(until); late > 0 || late < -3*time.Second {
+		if late := held[0].Until.Sub(until); late > 0 || late < -stall {
 			t.Errorf("the machine stalled in %s: it ends %s after the end", c.name, late)
+		}
+	}
+}
+
+// TestWhatEndsByItselfIsNotDeleted takes an opening away in the last milliseconds before its end, by the clock: it may have
+// ended already, and then a kernel would refuse the transaction, and everything be written anew.
+func TestWhatEndsByItselfIsNotDeleted(t *testing.T) {
+	t.Parallel()
+	for left, want := range map[time.Duration]int{2 * time.Millisecond: 1, time.Second: 0} {
+		var skipped atomic.Int64
+		now := func() time.Time { return time.Now().Add(time.Duration(skipped.Load())) }
+		l := newLab(t, nftables.Config{Now: now}, nettest.Pair)
+		const lasting = time.Hour
+		until := now().Add(lasting)
+		l.apply(state(access.SessionsCut, open("10.77.0.1/32", access.UDP, until)))
+		skipped.Store(int64(time.Until(until) - left))
+		l.apply(state(access.SessionsCut))
+		// By its own clock the kernel still has it for an hour, unless it was deleted.
+		held, err := l.nft.Held(t.Context(), nil, now())
+		if err != nil || len(held) != want {
+			t.Errorf("%s before the end it was taken away: the kernel holds %+v, %v; want %d", left, held, err, want)
+		}
+	}
+}
+
+// TestALookDoesNotForgetWhatIsProven moves ends a little earlier after a look during which the machine did something else: by
+// such a look elements seem to end earlier than they do, and one of them about when it should now.
+func TestALookDoesNotForgetWhatIsProven(t *testing.T) {
+	t.Parallel()
+	const stall = 40 * time.Millisecond
+	var readings atomic.Int64
+	now := func() time.Time {
+		at := time.Now()
+		if readings.Add(-1) == 0 {
+			time.Sleep(stall) // on a real clock, as the kernel's is
+		}
+		return at
+	}
+	l := newLab(t, nftables.Config{Now: now}, nettest.Pair)
+	until := time.Now().Add(10 * time.Second)
+	openings := func(earlier time.Duration) (all []access.Opening) {
+		for i := range 15 {
+			all = append(all, open(fmt.Sprintf("10.77.0.%d/32", i+1), access.UDP, until.Add(-time.Duration(i)*earlier)))
+		}
+		return all
+	}
+	l.apply(state(access.SessionsCut, openings(0)...))
+	readings.Store(1)
+	l.held(nil)
+	earlier := openings(4 * time.Millisecond)
+	l.apply(state(access.SessionsCut, earlier...))
+	held := l.held(nil)
+	for i, h := range held {
+		if len(held) != len(earlier) || h.Until.After(earlier[i].Until) {
+			t.Errorf("%d of %d: the kernel holds %s until %s after its end", i, len(held), h.Key.Source, h.Until.Sub(earlier[i].Until))
 		}
 	}
 }

@@ -170,7 +170,7 @@ func (e *Enforcer) fill(k *known, counted map[place]member, clock stopwatch) ([]
 		now := clock.now()
 		want := entry.want(now)
 		left := clock.left(want.until, n)
-		if want.until.IsZero() || left < leastLeft {
+		if want.until.IsZero() || left < enforce.Soonest {
 			continue
 		}
 		sets[at.set()] = append(sets[at.set()], member{

@@ -11,8 +11,9 @@ import (
 // ends says when openings end by the server's own clock: exactly when they do, whatever is known of the way from there. It
 // serves to tell an end that has moved from one that was only measured anew.
 type ends struct {
-	of  map[access.OpeningKey]time.Time
-	set int // how often that clock was seen to be set until then
+	of     map[access.OpeningKey]time.Time
+	server string // whose clock it is
+	set    int    // how often that clock was seen to be set until then
 }
 
 func endsOf(d api.Desired, server time.Time) map[access.OpeningKey]time.Time {
@@ -32,22 +33,42 @@ func (e ends) same(before ends, k access.OpeningKey) bool {
 	return is && was1 && e.set == before.set && now.Sub(was).Abs() <= time.Millisecond
 }
 
+// surely gives the deadline of something that remains for a time: from now until then the clocks may run apart.
+func surely(until, now time.Time) time.Time { return until.Add(-runApart(until.Sub(now))) }
+
 // settle takes over the deadline that is held already where the end is the same one and was only measured anew, not much
-// better than before, and where nobody knows and the new one is not earlier: the kernel need not be told of a few
-// milliseconds. Both are bounds of the end that are not after it, so either may be held.
-func settle(next, before access.DesiredState, same func(access.OpeningKey) bool) access.DesiredState {
-	const tolerance = 10 * time.Millisecond
+// better than before or shortly before it, and where nobody knows and the new one is not earlier: the kernel need not be told
+// of a few milliseconds, nor of a little of what clocks may run apart until the end. Both are bounds of the end that are not
+// after it, so either may be held.
+func settle(next, before access.DesiredState, now time.Time, same func(access.OpeningKey) bool) access.DesiredState {
+	const tolerance, soon = 3 * time.Millisecond, time.Second
 	held := make(map[access.OpeningKey]time.Time, len(before.Openings))
 	for _, o := range before.Openings {
 		held[o.OpeningKey] = o.Until
 	}
 	for i, o := range next.Openings {
 		end, known := held[o.OpeningKey]
-		if later := o.Until.Sub(end); known && later < tolerance && (later > 0 || same(o.OpeningKey)) {
+		left, later, again := o.Until.Sub(now), o.Until.Sub(end), same(o.OpeningKey)
+		little := later < max(tolerance, runApart(left)/2)
+		if known && (little && (later > 0 || again) || again && left < soon) {
 			next.Openings[i].Until = end
 		}
 	}
 	return next
+}
+
+// measuredAnew gives a state with the deadlines that a server's ends have by what is known of its clock now, where that is
+// much better than before; ok is false where it is nowhere. low is the early bound of that clock.
+func measuredAnew(d access.DesiredState, of map[access.OpeningKey]time.Time, low time.Duration, now time.Time) (next access.DesiredState, ok bool) {
+	next = d
+	next.Openings = slices.Clone(d.Openings)
+	for i, o := range next.Openings {
+		if end, known := of[o.OpeningKey]; known {
+			next.Openings[i].Until = surely(end.Add(low), now)
+		}
+	}
+	next = settle(next, d, now, func(access.OpeningKey) bool { return true })
+	return next, !slices.EqualFunc(next.Openings, d.Openings, func(a, b access.Opening) bool { return a.Until.Equal(b.Until) })
 }
 
 // onlyClose gives what may be put in force while the agent must not open: of the openings that next asks for those

@@ -65,8 +65,10 @@ func TestSettleKeepsWhatIsOnlyMeasuredAnew(t *testing.T) {
 		before, next, want time.Duration
 		same               bool
 	}{
-		{"a little later", time.Minute, time.Minute + 9*time.Millisecond, time.Minute, false},
+		{"a little later", time.Minute, time.Minute + 5*time.Millisecond, time.Minute, false},
 		{"measured much better", time.Minute, time.Minute + 40*time.Millisecond, time.Minute + 40*time.Millisecond, true},
+		{"measured better shortly before", 900 * time.Millisecond, 940 * time.Millisecond, 900 * time.Millisecond, true},
+		{"extended shortly before", 900 * time.Millisecond, 990 * time.Millisecond, 990 * time.Millisecond, false},
 		{"measured worse", time.Minute, time.Minute - 40*time.Millisecond, time.Minute, true},
 		{"a little earlier", time.Minute, time.Minute - 2*time.Millisecond, time.Minute - 2*time.Millisecond, false},
 		{"extended", time.Minute, 2 * time.Minute, 2 * time.Minute, false},
@@ -77,11 +79,63 @@ func TestSettleKeepsWhatIsOnlyMeasuredAnew(t *testing.T) {
 			t.Parallel()
 			before := stateOf(now, 1, opening(22, "192.0.2.0/24", now, c.before, "g"))
 			next := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.next, "g"), opening(23, "192.0.2.0/24", now, c.next, "h"))
-			got := settle(next.DesiredState, before.DesiredState, func(access.OpeningKey) bool { return c.same })
+			got := settle(next.DesiredState, before.DesiredState, now.boot, func(access.OpeningKey) bool { return c.same })
 			want := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.want, "g"), opening(23, "192.0.2.0/24", now, c.next, "h"))
 			if diff := cmp.Diff(want.DesiredState, got, compareStates()); diff != "" {
 				t.Errorf("settled state (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// TestEndsAreNotLateThoughClocksRunApart follows one opening of any length from its being told of to its end, with a server
+// whose clock runs at another speed, over exchanges of any length. Its deadline is never after the end by the server's
+// clock, and where the server is heard of until then, not before it by more than the last exchanges explain.
+func TestEndsAreNotLateThoughClocksRunApart(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		const trips = 50 * time.Millisecond
+		speed := rapid.Int64Range(-drift, drift).Draw(t, "millionths faster")
+		uptime := time.Hour
+		server := func() time.Time {
+			return noon().Add(uptime + uptime/1e6*time.Duration(speed)).Truncate(time.Microsecond)
+		}
+		var c clocks
+		exchange := func() {
+			asked := bootInstant(uptime)
+			uptime += time.Duration(rapid.Int64Range(0, int64(trips)).Draw(t, "request"))
+			said := server()
+			uptime += time.Duration(rapid.Int64Range(0, int64(trips)).Draw(t, "answer"))
+			c.exchanged("a", asked, said, bootInstant(uptime))
+		}
+		exchange()
+		lasting := time.Duration(rapid.Int64Range(int64(time.Second), int64(24*time.Hour)).Draw(t, "lasting"))
+		end := server().Add(lasting)
+		since := end.Sub(noon())
+		trueEnd := bootInstant(since - since*time.Duration(speed)/time.Duration(1e6+speed))
+		const nearly = time.Millisecond // as speed is counted in whole milliseconds here
+		key := access.OpeningKey{Machine: "m", Ports: access.SinglePort(22)}
+		low, _, _ := c.early("a", bootInstant(uptime))
+		d := access.DesiredState{Openings: []access.Opening{{OpeningKey: key, Until: surely(end.Add(low), bootInstant(uptime))}}}
+		heard, pause := true, time.Duration(0)
+		for {
+			if late := d.Openings[0].Until.Sub(trueEnd); late > nearly {
+				t.Fatalf("it ends %s after the end, %s before which it was measured", late, trueEnd.Sub(bootInstant(uptime)))
+			}
+			pause = time.Duration(rapid.Int64Range(int64(time.Second), int64(max(time.Minute, lasting/20))).Draw(t, "pause"))
+			if !bootInstant(uptime + pause).Before(d.Openings[0].Until) {
+				break
+			}
+			uptime += pause
+			if heard = rapid.Bool().Draw(t, "heard"); heard {
+				exchange()
+				low, _, _ = c.early("a", bootInstant(uptime))
+				d, _ = measuredAnew(d, map[access.OpeningKey]time.Time{key: end}, low, bootInstant(uptime))
+			}
+		}
+		most := 2*trips + 3*time.Millisecond + 4*runApart(pause) + nearly
+		if early := trueEnd.Sub(d.Openings[0].Until); heard && early > most {
+			t.Errorf("it ends %s before the end, and the last exchange was %s before", early, pause)
+		}
+	})
 }

@@ -100,6 +100,17 @@ func (c *clocks) bounds(server string) *bounds {
 	return c.of[server]
 }
 
+// early gives the early bound at now, and how often that clock was seen to be set; ok is false where nothing is known of it.
+func (c *clocks) early(server string, now time.Time) (low time.Duration, set int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.bounds(server)
+	if b.known {
+		b.age(now)
+	}
+	return b.low, b.set, b.known
+}
+
 // timeHeader says when a server began to answer: microseconds since 1970 by its wall clock, and a name for the clock.
 const timeHeader = "Postern-Time"
 

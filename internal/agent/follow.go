@@ -158,7 +158,7 @@ func (a *agent) take(ctx context.Context, e event, p *journey, first *bool) erro
 			return err
 		}
 		a.heard(ctx, now, skew)
-		a.receive(ctx, next, problems, *first, ends{of: endsOf(desired, server), set: p.settings()})
+		a.receive(ctx, next, problems, *first, ends{of: endsOf(desired, server), server: p.server, set: p.settings()})
 		*first = false
 		return anewIf(stale)
 	default:

@@ -55,7 +55,7 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 	if other || next.Revision < a.asked.Revision {
 		a.out.startOver(next.Epoch) // what it held spoke of grants that the server may know nothing of
 	}
-	a.asked = settle(next, a.holding.DesiredState, func(k access.OpeningKey) bool { return by.same(a.ends, k) })
+	a.asked = settle(next, a.holding.DesiredState, a.Clock.Boot(), func(k access.OpeningKey) bool { return by.same(a.ends, k) })
 	a.ends = by
 	a.problem(ctx, "state", strings.Join(problems, "; "))
 	a.put(ctx)
@@ -69,6 +69,21 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 		case a.online <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// measure counts the ends that were asked for from what is known of the server's clock since the last exchange with it.
+func (a *agent) measure(ctx context.Context) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.Clock.Boot()
+	low, set, ok := a.clocks.early(a.ends.server, now)
+	if !ok || set != a.ends.set {
+		return
+	}
+	if next, ok := measuredAnew(a.asked, a.ends.of, low, now); ok {
+		a.asked = next
+		a.put(ctx)
 	}
 }
 

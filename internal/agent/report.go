@@ -105,6 +105,7 @@ func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
 			a.Log.WarnContext(ctx, "the server could not be told of an emergency", "error", explain(a.id.Server, err).Error())
 		}
 		a.reported(ctx)
+		a.measure(ctx)
 		if !more {
 			return nil
 		}

@@ -76,6 +76,7 @@ func fromWire(w api.Desired, self Identity, origin time.Time) (d access.DesiredS
 			problems = append(problems, fmt.Sprintf("opening of %q from %q stays closed: %v", clip(w.Ports), clip(w.Source), err))
 			continue
 		}
+		o.Until = surely(o.Until, origin)
 		d.Openings = append(d.Openings, o)
 	}
 	for _, c := range w.Codes[:min(len(w.Codes), maxCodes)] {

@@ -6,8 +6,9 @@ TOOLS := $(CURDIR)/tmp/tools
 GOLANGCI_VERSION := v2.15.0
 FUZZTIME ?= 10s
 CHECKS ?= 10000
+OPENINGS ?= 10000
 
-.PHONY: build demo demo-app test properties lint bench fuzz web screenshots generate clean
+.PHONY: build demo demo-app test properties never-late lint bench fuzz web screenshots generate clean
 
 build: ## the one binary, bin/postern
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.release=$(VERSION)' -o bin/postern ./cmd/postern
@@ -24,6 +25,9 @@ test: ## all tests; installs what they need on Debian and Ubuntu as root, and el
 
 properties: ## every property test with CHECKS checks and a fresh seed
 	./hack/run-properties $(CHECKS)
+
+never-late: ## packets about the end of OPENINGS openings in each of four parts (quiet, busy, reconnected, dead): none late; needs root, takes minutes
+	POSTERN_NEVER_LATE=$(OPENINGS) $(GO) test ./test/e2e -run '^TestNeverLate$$' -count=1 -v -timeout 30m
 
 lint: $(TOOLS)/golangci-lint ## format, vet, static analysis, tidy modules
 	$(TOOLS)/golangci-lint run ./...

@@ -83,6 +83,21 @@ func (n *Namespace) Route(to netip.Prefix, via netip.Addr) error {
 	})
 }
 
+// HaveAll makes every address of a network one of the namespace's own, from which it may send.
+func (n *Namespace) HaveAll(of netip.Prefix) error {
+	return n.Do(func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return fmt.Errorf("find interface lo: %w", err)
+		}
+		route := &netlink.Route{LinkIndex: lo.Attrs().Index, Dst: ipNet(of), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
+		if err := netlink.RouteAdd(route); err != nil {
+			return fmt.Errorf("have all addresses of %s: %w", of, err)
+		}
+		return nil
+	})
+}
+
 // Forward makes the namespace forward packets between its interfaces.
 func (n *Namespace) Forward() error {
 	return n.Do(func() error {

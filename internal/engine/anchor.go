@@ -21,8 +21,8 @@ type Anchor interface {
 	Keep(ctx context.Context, d CheckpointDetail) error
 }
 
-// ErrNotContinued is what AnchorNow fails with where the log is not the one that was anchored.
-var ErrNotContinued = errors.New("the activity log does not continue the checkpoint that was anchored last")
+// ErrNotContinued is what AnchorNow and Seal fail with where the log is not the one that was anchored or signed.
+var ErrNotContinued = errors.New("the activity log does not continue the checkpoint that was kept last")
 
 // anchorLoop anchors the log now and then until ctx ends.
 func (e *Engine) anchorLoop(ctx context.Context) {
@@ -37,14 +37,15 @@ func (e *Engine) anchorLoop(ctx context.Context) {
 // AnchorNow has each anchor keep the newest checkpoint. Where the log does not continue what an anchor kept last, that is an
 // alert, and the anchor is given nothing more: what it holds is the evidence.
 func (e *Engine) AnchorNow(ctx context.Context) error {
-	if err := e.Seal(ctx); err != nil {
-		return err
+	sealed := e.Seal(ctx)
+	if sealed != nil && !errors.Is(sealed, ErrNotContinued) {
+		return sealed
 	}
 	d, home, err := e.newestCheckpoint(ctx)
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{sealed}
 	for _, a := range e.anchors {
 		if err := e.anchor(ctx, a, d, home); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", a.Name(), err))
@@ -96,27 +97,32 @@ func (e *Engine) anchor(ctx context.Context, a Anchor, d CheckpointDetail, home 
 
 // compare says why the log does not continue the checkpoint of a note, or nothing.
 func (e *Engine) compare(ctx context.Context, verifier, note string) (problem string, evidence int64, err error) {
-	c, err := audit.Open(verifier, note)
-	if err != nil {
-		return "what was anchored last is no checkpoint of this log: " + err.Error(), 0, nil //nolint:nilerr // what was found is no fault of ours
-	}
 	err = e.store.View(ctx, func(r Reader) error {
-		have, err := r.AuditSize(ctx)
-		switch {
-		case err != nil:
-			return fmt.Errorf("read size of the log: %w", err)
-		case have < c.Size:
-			problem, evidence = fmt.Sprintf("the log has %d records, and the checkpoint that was anchored at %s has %d", have, c.At.Format(time.RFC3339), c.Size), max(0, have-1)
-			return nil
-		}
-		root, err := audit.RootAt(c.Size, hashes(ctx, r))
-		if err != nil {
-			return fmt.Errorf("derive the root: %w", err)
-		}
-		if root != c.Root {
-			problem, evidence = fmt.Sprintf("one of the first %d records is not what it was when a checkpoint was anchored at %s", c.Size, c.At.Format(time.RFC3339)), c.Size-1
-		}
-		return nil
+		problem, evidence, err = continues(ctx, r, verifier, note)
+		return err
 	})
 	return problem, evidence, err
+}
+
+// continues is compare, as r sees the log.
+func continues(ctx context.Context, r Reader, verifier, note string) (problem string, evidence int64, err error) {
+	c, err := audit.Open(verifier, note)
+	if err != nil {
+		return "what was kept last is no checkpoint of this log: " + err.Error(), 0, nil //nolint:nilerr // what was found is no fault of ours
+	}
+	have, err := r.AuditSize(ctx)
+	switch {
+	case err != nil:
+		return "", 0, fmt.Errorf("read size of the log: %w", err)
+	case have < c.Size:
+		return fmt.Sprintf("the log has %d records, and the checkpoint that was kept at %s has %d", have, c.At.Format(time.RFC3339), c.Size), max(0, have-1), nil
+	}
+	root, err := audit.RootAt(c.Size, hashes(ctx, r))
+	if err != nil {
+		return "", 0, fmt.Errorf("derive the root: %w", err)
+	}
+	if root != c.Root {
+		return fmt.Sprintf("one of the first %d records is not what it was when a checkpoint was kept at %s", c.Size, c.At.Format(time.RFC3339)), c.Size - 1, nil
+	}
+	return "", 0, nil
 }

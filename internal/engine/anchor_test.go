@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 
@@ -95,4 +96,62 @@ func (w *world) rawSetting(name string) (value []byte, err error) {
 		return err
 	})
 	return value, err
+}
+
+// elsewhere is a store that turns into another one, as a database does that somebody writes anew.
+type elsewhere struct{ engine.Store }
+
+// TestARewrittenLogIsNotSigned proves that the server does not make a rewritten log right by signing it: where the log does
+// not continue the newest checkpoint that is signature for signature its own, it is not signed, what was signed stays to be
+// compared with, and there is an alert; where somebody took the checkpoints away too, the running server remembers.
+func TestARewrittenLogIsNotSigned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user("ann", "")
+	signed := must(w.Checkpoint(w.ctx, w.admin))(t).Checkpoint
+	key := must(w.rawSetting("audit/checkpointKey"))(t)
+	for what, records := range map[string]int{"cut": 0, "changed": 2} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			rewritten := newWorld(t)
+			rewritten.setting("audit/checkpointKey", key)
+			for n := range records {
+				rewritten.user(fmt.Sprintf("bob %d", n), "")
+			}
+			if err := rewritten.store.Update(w.ctx, func(tx engine.Tx) error { return tx.SaveCheckpoint(w.ctx, signed) }); err != nil {
+				t.Fatal(err)
+			}
+			if err := rewritten.Seal(w.ctx); !errors.Is(err, engine.ErrNotContinued) {
+				t.Errorf("another log is signed: %v", err)
+			}
+			if a := rewritten.open()[alert.Tampered]; a.Severity != alert.Critical {
+				t.Errorf("open: %v", rewritten.open())
+			}
+			if d := must(rewritten.Checkpoint(w.ctx, rewritten.admin))(t); d.Checkpoint.Text != signed.Text {
+				t.Errorf("the newest checkpoint is %+v", d.Checkpoint)
+			}
+		})
+	}
+	t.Run("forgotten", func(t *testing.T) {
+		t.Parallel()
+		before, after := newWorld(t), newWorld(t)
+		before.user("ann", "")
+		after.setting("audit/checkpointKey", must(before.rawSetting("audit/checkpointKey"))(t))
+		after.user("bob", "")
+		store := &elsewhere{before.store}
+		e := must(engine.New(engine.Config{Store: store, SealKey: make([]byte, engine.SealKeySize), Now: before.clock.now, Log: slog.New(slog.DiscardHandler)}))(t)
+		if err := e.Seal(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+		store.Store = after.store
+		if err := e.Seal(w.ctx); err != nil {
+			t.Errorf("a database that was restored is not signed: %v", err)
+		}
+		if a := after.open()[alert.Tampered]; a.Severity != alert.Critical {
+			t.Errorf("open: %v", after.open())
+		}
+		if err := e.Seal(w.ctx); err != nil {
+			t.Error(err)
+		}
+	})
 }

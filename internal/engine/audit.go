@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -118,7 +119,7 @@ func (e *Engine) Checkpoint(ctx context.Context, c Caller) (d CheckpointDetail, 
 	if err := e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error { return e.authorizeLog(ctx, r, c) }); err != nil {
 		return CheckpointDetail{}, err
 	}
-	if err := e.Seal(ctx); err != nil {
+	if err := e.Seal(ctx); err != nil && !errors.Is(err, ErrNotContinued) { // then the one that was signed last shows where the log is broken
 		return CheckpointDetail{}, err
 	}
 	err = e.store.View(ctx, func(r Reader) error {
@@ -233,11 +234,17 @@ func hashes(ctx context.Context, r Reader) audit.HashReader {
 // checkpointKeySetting names the setting that holds the private key of checkpoints, sealed.
 const checkpointKeySetting = "audit/checkpointKey"
 
-// Seal signs a checkpoint over everything that is recorded, where the newest is not of that size already.
+// Seal signs a checkpoint over everything that is recorded, where the newest is not of that size already. A log that does not
+// continue the newest checkpoint is not signed, which would make a rewritten one right: that is an alert, and ErrNotContinued.
+// One that does not continue what this process signed last, of which the store knows nothing any more, is an alert too, once,
+// and is signed: somebody may have restored the database under the running server.
 func (e *Engine) Seal(ctx context.Context) error {
 	var signed audit.SignedCheckpoint
-	err := e.store.View(ctx, func(r Reader) error {
-		signed = audit.SignedCheckpoint{}
+	var lost, broken rupture
+	var home access.TenantID
+	last := e.sealed.Load()
+	err := e.store.View(ctx, func(r Reader) (err error) {
+		signed, lost, broken = audit.SignedCheckpoint{}, rupture{}, rupture{}
 		size, err := r.AuditSize(ctx)
 		if err != nil {
 			return fmt.Errorf("read size of the log: %w", err)
@@ -249,9 +256,26 @@ func (e *Engine) Seal(ctx context.Context) error {
 		if size == newest.Size {
 			return nil
 		}
+		if home, err = homeTenant(ctx, r); err != nil {
+			return fmt.Errorf("read tenants: %w", err)
+		}
 		key, err := e.signingKey(ctx, r)
 		if err != nil {
 			return err
+		}
+		verifier, err := audit.VerifierKey(key)
+		if err != nil {
+			return err
+		}
+		if last != nil && *last != newest.Text {
+			if lost.problem, lost.evidence, err = continues(ctx, r, verifier, *last); err != nil {
+				return err
+			}
+		}
+		if newest.Text != "" {
+			if broken.problem, broken.evidence, err = continues(ctx, r, verifier, newest.Text); err != nil || broken.problem != "" {
+				return err
+			}
 		}
 		root, err := audit.RootAt(size, hashes(ctx, r))
 		if err != nil {
@@ -260,15 +284,34 @@ func (e *Engine) Seal(ctx context.Context) error {
 		signed, err = audit.Sign(key, size, root, e.now())
 		return err
 	})
-	if err != nil || signed.Size == 0 {
+	for _, found := range []rupture{lost, broken} {
+		if err == nil && found.problem != "" {
+			err = e.alertTampered(ctx, home, "log", found.problem, found.evidence)
+		}
+	}
+	switch {
+	case err != nil:
 		return err
+	case broken.problem != "":
+		return fmt.Errorf("%w: %s", ErrNotContinued, broken.problem)
+	case signed.Size == 0:
+		return nil
 	}
 	// Another replica may sign the same size, and which of the two is kept does not matter.
 	err = e.store.Update(ctx, func(tx Tx) error { return tx.SaveCheckpoint(ctx, signed) })
+	if err == nil {
+		e.sealed.Store(&signed.Text)
+	}
 	if isKind(err, access.KindConflict) {
 		return nil
 	}
 	return err
+}
+
+// rupture is where a log does not continue a checkpoint; its zero value is none.
+type rupture struct {
+	problem  string
+	evidence int64
 }
 
 func (e *Engine) signingKey(ctx context.Context, r Reader) (string, error) {

@@ -71,6 +71,7 @@ type Engine struct {
 	swept       sweep // of the grants whose holders may have lost the right to them
 	counted     sweep // pending requests, likewise
 
+	sealed    atomic.Pointer[string]         // the note of the checkpoint that this process signed last; nil where there is none
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 	forgot    atomic.Int64                   // when old watches of alerts were last deleted, in microseconds
 	wake      chan struct{}                  // buffered 1: there may be due work sooner than the reconciler knows

@@ -212,8 +212,7 @@ func (d *deciding) extendGrant(ctx context.Context, by access.Actor) error {
 	if err != nil {
 		return err
 	}
-	// What has not begun was approved at once, and begins as what it was.
-	next.Decided = g.Decided || len(d.request.Approvals) > 0 && g.State != access.GrantScheduled
+	next.Decided = g.Decided || len(d.request.Approvals) > 0
 	return d.saveGrant(ctx, next, g.Revision, events, false)
 }
 

@@ -190,11 +190,7 @@ func (e *Engine) DeleteMachine(ctx context.Context, c Caller, ref string) error 
 		if err := w.leave(ctx, m, may.actor(m.Tenant), reason); err != nil {
 			return err
 		}
-		if err := eachPage(func(p Page) (Listed[access.Eligibility], error) {
-			return tx.Eligibilities(ctx, EligibilityFilter{Tenant: m.Tenant, Scope: m.Resource}, p)
-		}, func(one access.Eligibility) error {
-			return w.endEligibility(ctx, one, may.actor(m.Tenant), reason)
-		}); err != nil {
+		if err := w.endEligibleWithin(ctx, m.Tenant, m.Resource, may.actor(m.Tenant), reason); err != nil {
 			return err
 		}
 		if err := w.finish(ctx); err != nil {

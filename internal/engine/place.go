@@ -248,6 +248,15 @@ func unassignWithin(ctx context.Context, tx Tx, may rights, scope access.Resourc
 	return nil
 }
 
+// endEligibleWithin ends the eligibilities at a scope that is deleted, and below it, as unassignWithin takes away roles.
+func (w *work) endEligibleWithin(ctx context.Context, tenant access.TenantID, scope access.ResourceID, by access.Actor, reason string) error {
+	return eachPage(func(p Page) (Listed[access.Eligibility], error) {
+		return w.tx.Eligibilities(ctx, EligibilityFilter{Tenant: tenant, Scope: scope}, p)
+	}, func(one access.Eligibility) error {
+		return w.endEligibility(ctx, one, by, reason)
+	})
+}
+
 // groupEmpty refuses where something lies in a resource group, with the first things that do.
 func groupEmpty(ctx context.Context, r Reader, may rights, group placedGroup) error {
 	refusal := access.Fault(access.KindConflict, "resourceGroupNotEmpty", "resource group %q is not empty: delete what lies in it first", group.group.Name)

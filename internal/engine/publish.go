@@ -195,7 +195,13 @@ func (e *Engine) DeleteAppDefinition(ctx context.Context, c Caller, ref string) 
 		if err := w.definitionBecame(ctx, found, nil); err != nil {
 			return err
 		}
-		return w.finish(ctx)
+		if err := w.endEligibleWithin(ctx, found.Tenant, found.Resource, c.Actor(), "the application definition was deleted"); err != nil {
+			return err
+		}
+		if err := w.finish(ctx); err != nil {
+			return err
+		}
+		return unassignWithin(ctx, tx, may, found.Resource)
 	})
 	return deployed, err
 }

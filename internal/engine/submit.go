@@ -196,6 +196,9 @@ func (e *Engine) approvalsOf(ctx context.Context, tx Tx, may rights, a *ask, ext
 		return nil, err
 	case len(found.refusals) > 0:
 		return nil, outsidePolicy(found.refusals)
+	case a.extends.State == access.GrantScheduled && len(found.approvals) > 0:
+		return nil, access.Fault(access.KindConflict, "grantNotBegun",
+			"grant %s begins at %s, and its votes are counted once more then: ask for more time once it has begun, or make another request", a.extends.ID, a.extends.Start.UTC().Format(time.RFC3339))
 	case found.stepUp && !may.caller.steppedUp(may.now):
 		return nil, stepUpRequired("asking for this access")
 	}

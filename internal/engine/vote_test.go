@@ -159,3 +159,27 @@ func TestVoteCountsWhenARoleBegins(t *testing.T) {
 		}
 	}
 }
+
+// TestMoreTimeThatPeopleGiveIsOnWhatHasBegun holds that nobody's vote lengthens what is to begin later: it would not be counted then.
+func TestMoreTimeThatPeopleGiveIsOnWhatHasBegun(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
+		p := oneOfOps(ops)
+		p.Approval.Cases = append([]access.Case{{Name: "short", When: `request.duration <= duration("1h")`}}, p.Approval.Cases...)
+		return p
+	})
+	g := must(w.Submit(w.ctx, w.ann, at(w.clock.now().Add(time.Hour), 30*time.Minute)))(t).Grants[0]
+	must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 30 * time.Minute}))(t)
+	_, err := w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: time.Hour})
+	wantCode(t, err, access.KindConflict, "grantNotBegun")
+	w.clock.advance(time.Hour)
+	w.reconcile()
+	d := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: time.Hour}))(t)
+	if d.Request.State != access.RequestPending {
+		t.Fatalf("two hours are %s", d.Request.State)
+	}
+	must(w.decide(w.bob, d, true))(t)
+	if got := w.grant(g.ID); !got.End.Equal(g.Start.Add(2*time.Hour)) || !got.Decided {
+		t.Errorf("it ends at %s, decided: %t", got.End, got.Decided)
+	}
+}

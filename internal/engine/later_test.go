@@ -136,3 +136,37 @@ func TestExtensionLiesWithinATokensBounds(t *testing.T) {
 	token.Bounds = &engine.Bounds{Actions: []string{rbac.RoleActivate, rbac.GrantsRead}}
 	must(v.Extend(v.ctx, token, d.Grants[0].ID, engine.ExtendInput{For: time.Hour}))(t)
 }
+
+// TestNetworkThatShrinksClosesWhatItHeld holds that a network which becomes smaller narrows the policies that name it: what is open or
+// scheduled from outside of it ends, and the rest stays.
+func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
+	t.Parallel()
+	inside, outside := netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24")
+	w := newApprovable(t, oneOfOps)
+	must(w.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside, outside}))(t)
+	p := sshPolicy()
+	p.Ports[0].Networks = []string{"office"}
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	ask := func(from netip.Prefix, start time.Time) access.GrantID {
+		in := at(start, time.Hour)
+		in.Items[0].Sources = []netip.Prefix{from}
+		return must(w.Submit(w.ctx, w.ann, in))(t).Grants[0].ID
+	}
+	tomorrow := w.clock.now().Add(24 * time.Hour)
+	stays, goes, later := ask(inside, time.Time{}), ask(outside, time.Time{}), ask(outside, tomorrow)
+	w.reconcile()
+	if n := len(w.desired(w.host.Agent.ID).Openings); n != 2 {
+		t.Fatalf("%d are open", n)
+	}
+	w.clock.advance(time.Second)
+	must(w.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside}))(t)
+	w.reconcile()
+	for id, want := range map[access.GrantID]access.GrantState{stays: access.GrantOpening, goes: access.GrantRevoked, later: access.GrantRevoked} {
+		if g := w.grant(id); g.State != want {
+			t.Errorf("from %s it is %s because %q, want %s", g.Sources, g.State, g.Reason, want)
+		}
+	}
+	if open := w.desired(w.host.Agent.ID).Openings; len(open) != 1 || open[0].Source != inside {
+		t.Errorf("open are %+v", open)
+	}
+}

@@ -16,6 +16,7 @@ type IdentityReader interface {
 
 	Network(ctx context.Context, tenant access.TenantID, name string) (access.Network, error)
 	Networks(ctx context.Context, tenant access.TenantID) ([]access.Network, error) // by name; at most 1,000
+	NetworksChanged(ctx context.Context) (time.Time, error)                         // when one was made or changed last, of whatever tenant; zero where there is none
 
 	ExternalIdentity(ctx context.Context, tenant access.TenantID, issuer, subject string) (ExternalIdentity, error)
 	ExternalIdentities(ctx context.Context, principal access.PrincipalID) ([]ExternalIdentity, error) // oldest first

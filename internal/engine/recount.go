@@ -33,7 +33,7 @@ func (e *Engine) recount(ctx context.Context) error {
 			e.log.WarnContext(ctx, "finish a request whose votes suffice", "request", id, "error", err)
 		}
 	}
-	e.counted.done(dir.Revision(), time.Time{})
+	e.counted.done(dir.Revision(), time.Time{}, time.Time{})
 	return nil
 }
 

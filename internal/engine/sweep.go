@@ -16,6 +16,7 @@ type sweep struct {
 	mu       sync.Mutex
 	revision int64     // of the directory; 0 before the first look
 	until    time.Time // when an assignment ends next; zero where none does
+	networks time.Time // when a named network had changed last
 }
 
 // due tells whether there may be grants whose holders have lost the right to them since.
@@ -25,23 +26,37 @@ func (s *sweep) due(revision int64, now time.Time) bool {
 	return revision != s.revision || !s.until.IsZero() && !now.Before(s.until)
 }
 
-func (s *sweep) done(revision int64, until time.Time) {
+func (s *sweep) done(revision int64, until, networks time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.revision, s.until = revision, until
+	s.revision, s.until, s.networks = revision, until, networks
+}
+
+// renamed tells whether names of networks may mean something else since.
+func (s *sweep) renamed(networks time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !networks.Equal(s.networks)
 }
 
 // endUnheld revokes the grants whose holders may not ask for them any more: they were disabled, or have lost the role
 // assignment, the membership or the role's action that the grant rested on, or its time is over, or ends before the grant now.
-// What is open comes before what is scheduled. It looks when the directory has changed or an assignment has ended, and gives
-// the instant at which the next one ends.
+// What is open comes before what is scheduled. Where a named network has changed, it also revokes what the policies do not allow any
+// more that name it. It looks when the directory has changed or an assignment has ended, and gives the instant at which the next one
+// ends.
 func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 	now := e.now()
 	var dir *rbac.Directory
-	due := false
+	var networks time.Time
+	due, why := false, grounds((*judge).unheld)
 	err = e.store.View(ctx, func(r Reader) error {
 		dir, err = e.compiled(ctx, r)
-		due = err == nil && e.swept.due(dir.Revision(), now)
+		if due = err == nil && e.swept.due(dir.Revision(), now); !due {
+			return err
+		}
+		if networks, err = r.NetworksChanged(ctx); err == nil && e.swept.renamed(networks) {
+			why = (*judge).outlawed
+		}
 		return err
 	})
 	if err != nil {
@@ -55,7 +70,7 @@ func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 	for _, states := range [][]access.GrantState{{access.GrantOpening, access.GrantActive, access.GrantFailed}, {access.GrantScheduled}} {
 		for p := (Page{Limit: maxLimit}); ; {
 			var lost []access.Grant
-			lost, p.Cursor, err = e.unheld(ctx, now, states, p)
+			lost, p.Cursor, err = e.lost(ctx, now, states, p, why)
 			if err == nil && states[0] != access.GrantScheduled { // which do not begin, since Begin looks too
 				lost, err = e.recallLost(ctx, lost, by)
 			}
@@ -63,7 +78,7 @@ func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 				return time.Time{}, fmt.Errorf("look for grants without a right: %w", err)
 			}
 			for some := range slices.Chunk(lost, actChunk) {
-				if err := e.endLost(ctx, some); err != nil {
+				if err := e.endLost(ctx, some, why); err != nil {
 					return time.Time{}, fmt.Errorf("end grants without a right: %w", err)
 				}
 			}
@@ -72,13 +87,16 @@ func (e *Engine) endUnheld(ctx context.Context) (next time.Time, err error) {
 			}
 		}
 	}
-	e.swept.done(dir.Revision(), next)
+	e.swept.done(dir.Revision(), next, networks)
 	return next, nil
 }
 
-// unheld gives those of a page of grants in one of the states that their holders have no right to. What stands is looked at a page
-// at a time, so that no transaction is open, and no list grows, for as long as all of it takes.
-func (e *Engine) unheld(ctx context.Context, now time.Time, states []access.GrantState, p Page) (lost []access.Grant, next string, err error) {
+// grounds say why a grant is to end, by the rights or by these and the policies; empty where it is not.
+type grounds func(*judge, context.Context, access.Grant) (why string, err error)
+
+// lost gives those of a page of grants in one of the states that are to end. What stands is looked at a page at a time, so that no
+// transaction is open, and no list grows, for as long as all of it takes.
+func (e *Engine) lost(ctx context.Context, now time.Time, states []access.GrantState, p Page, why grounds) (lost []access.Grant, next string, err error) {
 	err = e.store.View(ctx, func(r Reader) error {
 		j, err := e.newJudge(ctx, r, now)
 		if err != nil {
@@ -90,11 +108,11 @@ func (e *Engine) unheld(ctx context.Context, now time.Time, states []access.Gran
 		}
 		lost, next = nil, list.Next
 		for _, g := range list.Items {
-			why, err := j.unheld(ctx, g)
+			reason, err := why(j, ctx, g)
 			if err != nil {
 				return err
 			}
-			if why != "" {
+			if reason != "" {
 				lost = append(lost, g)
 			}
 		}
@@ -175,8 +193,8 @@ func lostRight(ctx context.Context, r Reader, dir *rbac.Directory, g access.Gran
 	return beyond(eligibility, g), nil
 }
 
-// endLost revokes grants, each only if its holder has no right to it as the transaction sees it.
-func (e *Engine) endLost(ctx context.Context, lost []access.Grant) error {
+// endLost revokes grants, each only if it is to end as the transaction sees it.
+func (e *Engine) endLost(ctx context.Context, lost []access.Grant, why grounds) error {
 	return e.update(ctx, func(tx Tx) error {
 		w := e.newWork(tx, e.now())
 		j, err := e.newJudge(ctx, tx, w.now)
@@ -192,9 +210,9 @@ func (e *Engine) endLost(ctx context.Context, lost []access.Grant) error {
 			if g.State.Ended() || !w.now.Before(g.End) {
 				continue
 			}
-			why, err := j.unheld(ctx, g)
-			if err == nil && why != "" {
-				_, err = w.endGrant(ctx, g, access.System(), why)
+			reason, err := why(j, ctx, g)
+			if err == nil && reason != "" {
+				_, err = w.endGrant(ctx, g, access.System(), reason)
 			}
 			if err != nil {
 				return err

@@ -15,6 +15,7 @@ const (
 	selectTokenByHash   = "select " + tokenColumns + " from api_tokens t where t.hash = $1 limit 1"
 	networkColumns      = "n.tenant, n.name, n.prefixes, n.created_at, n.updated_at, n.revision"
 	selectNetwork       = "select " + networkColumns + " from networks n where n.tenant = $1 and n.name_key = $2 limit 1"
+	selectNetworksMoved = "select coalesce(max(n.updated_at), 0) from networks n limit 1"
 	selectNetworks      = "select " + networkColumns + " from networks n where n.tenant = $1 order by n.name_key limit 1000"
 	externalColumns     = "tenant, issuer, subject, principal, created_at, seen_at, claims"
 	selectExternal      = "select " + externalColumns + " from external_identities where tenant = $1 and issuer = $2 and subject = $3 limit 1"
@@ -74,6 +75,12 @@ func (r *reader) Network(ctx context.Context, tenant access.TenantID, name strin
 // Networks implements engine.IdentityReader.
 func (r *reader) Networks(ctx context.Context, tenant access.TenantID) ([]access.Network, error) {
 	return all(ctx, r.q, scanNetwork, selectNetworks, string(tenant))
+}
+
+// NetworksChanged implements engine.IdentityReader.
+func (r *reader) NetworksChanged(ctx context.Context) (time.Time, error) {
+	n, err := one(ctx, r.q, "network", scanNumber, selectNetworksMoved)
+	return instant(n), err
 }
 
 // ExternalIdentity implements engine.IdentityReader.

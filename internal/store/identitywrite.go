@@ -58,9 +58,13 @@ func (t *tx) SaveNetwork(ctx context.Context, n access.Network, was int64) error
 	if err != nil {
 		return err
 	}
-	return t.swap(ctx, "network", n.Revision, was, insertNetwork, updateNetwork, []any{
+	err = t.swap(ctx, "network", n.Revision, was, insertNetwork, updateNetwork, []any{
 		string(n.Tenant), n.Name, fold(n.Name), prefixes, micros(n.CreatedAt), micros(n.UpdatedAt), n.Revision,
 	})
+	if err != nil || was == 0 {
+		return err
+	}
+	return t.bumpDirectory(ctx) // what a policy allows may be less by now, and is looked at where rights are
 }
 
 // DeleteNetwork implements engine.IdentityWriter.

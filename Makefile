@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 CHECKS ?= 10000
 OPENINGS ?= 10000
 
-.PHONY: build demo demo-app test properties never-late lint bench fuzz web screenshots generate clean
+.PHONY: build demo demo-app test test-azure-next properties never-late lint bench fuzz web screenshots generate clean
 
 build: ## the one binary, bin/postern
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.release=$(VERSION)' -o bin/postern ./cmd/postern
@@ -22,6 +22,9 @@ demo-app: build ## a managed application: two tenants, an activation that needs 
 test: ## all tests; installs what they need on Debian and Ubuntu as root, and elsewhere names what is skipped
 	./hack/prepare-tests
 	./hack/run-tests
+
+test-azure-next: ## az and the Azure SDK for Python of the next Debian, in a root of it under tmp; as root on Debian
+	./hack/test-azure-next
 
 properties: ## every property test with CHECKS checks and a fresh seed
 	./hack/run-properties $(CHECKS)

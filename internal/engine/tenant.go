@@ -82,7 +82,7 @@ func (e *Engine) CreateTenant(ctx context.Context, c Caller, in TenantInput) (d 
 			}
 		}
 		d = newTenant(in.Name, in.Admin, now)
-		if err := d.identify(ctx, tx, in, tenants); err != nil {
+		if d, err = d.identified(ctx, tx, in, tenants); err != nil {
 			return err
 		}
 		if err := d.save(ctx, tx, in.PasswordHash, "made with the tenant"); err != nil {
@@ -124,14 +124,14 @@ func (in TenantInput) complete(tenants []access.Tenant) (TenantInput, error) {
 	return in, PrincipalInput{Kind: access.User, Name: in.Admin}.check()
 }
 
-// identify gives a new tenant the ids that the input chooses.
-func (d *TenantDetail) identify(ctx context.Context, r Reader, in TenantInput, tenants []access.Tenant) error {
+// identified gives a new tenant with the ids that the input chooses.
+func (d TenantDetail) identified(ctx context.Context, r Reader, in TenantInput, tenants []access.Tenant) (TenantDetail, error) {
 	if in.ID != "" {
 		id, err := chosenGUID("tenant", in.ID, func(id string) bool {
 			return slices.ContainsFunc(tenants, func(t access.Tenant) bool { return strings.EqualFold(string(t.ID), id) })
 		})
 		if err != nil {
-			return err
+			return d, err
 		}
 		d.Tenant.ID = access.TenantID(id)
 		d.Subscription.Tenant, d.Admin.Tenant = d.Tenant.ID, d.Tenant.ID
@@ -140,7 +140,7 @@ func (d *TenantDetail) identify(ctx context.Context, r Reader, in TenantInput, t
 	if err == nil && id != "" {
 		d.Subscription.ID = id
 	}
-	return err
+	return d, err
 }
 
 func newTenant(name, admin string, now time.Time) TenantDetail {

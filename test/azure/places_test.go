@@ -333,8 +333,10 @@ func TestScheduleIDsAreUsedOnce(t *testing.T) {
 		others []ask
 	}{
 		"assigned": {ask{x, assignments, body("AdminAssign", vendor, reader)}, []ask{
-			{x, assignments, body("AdminAssign", other, reader)}, {x, assignments, body("AdminAssign", vendor, owner)},
-			{x, assignments, body("AdminRemove", vendor, reader)}, {x, eligibilities, body("AdminAssign", vendor, reader)},
+			{x, assignments, body("AdminAssign", other, reader)},
+			{x, assignments, body("AdminAssign", vendor, owner)},
+			{x, assignments, body("AdminRemove", vendor, reader)},
+			{x, eligibilities, body("AdminAssign", vendor, reader)},
 		}},
 		"eligible": {ask{x, eligibilities, body("AdminAssign", vendor, contributor)}, []ask{
 			{x, eligibilities, body("AdminAssign", other, contributor)}, {x, assignments, body("AdminAssign", vendor, contributor)},

@@ -97,7 +97,13 @@ func (r *reader) MachineLocations(ctx context.Context, f engine.MachineFilter) (
 		return nil, l.err
 	}
 	l.text.WriteString(" order by 1 limit 1000")
-	return all(ctx, r.q, func(row scanner) (name string, err error) { return name, row.Scan(&name) }, l.text.String(), l.args...)
+	return all(ctx, r.q, scanOne[string], l.text.String(), l.args...)
+}
+
+// scanOne reads a row that is one text.
+func scanOne[T ~string](row scanner) (text T, err error) {
+	err = row.Scan(&text)
+	return text, err
 }
 
 // MachineCounts implements engine.ViewReader.

@@ -27,7 +27,7 @@ func (r *reader) FormerMachines(ctx context.Context, scope access.ResourceID, si
 	}
 	key := scope.Fold()
 	// Few machines have ever left a policy: SQLite takes the tables in this order, and looks the others up.
-	return all(ctx, r.q, func(row scanner) (id access.MachineID, err error) { return id, row.Scan(&id) }, `select f.machine from former_entries f cross join machines m
+	return all(ctx, r.q, scanOne[access.MachineID], `select f.machine from former_entries f cross join machines m
 where m.id = f.machine and (m.resource_key = $1 or m.resource_key >= $2 and m.resource_key < $3)
 and exists (select 1 from request_machines x where x.machine = f.machine and x.created_at >= $4) order by f.machine limit $5`,
 		key, key+"/", key+"0", micros(since), int64(limit))

@@ -192,3 +192,40 @@ func TestWhoMadeASecretDoesNotDecideForIt(t *testing.T) {
 		t.Errorf("approved by another, the request is %s", d.Request.State)
 	}
 }
+
+// TestWhoLabelsAMachineAndUsesItIsSeen holds that nobody moves a machine into an easier case of its rule for themselves unseen.
+func TestWhoLabelsAMachineAndUsesItIsSeen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		when string
+		want int
+	}{
+		"the rule looks at labels": {`machine.labels["env"] == "dev"`, 1},
+		"the rule looks elsewhere": {`machine.name == "web-1"`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
+				p := oneOfOps(ops)
+				p.Approval.Cases = append([]access.Case{{Name: "easy", When: c.when}}, p.Approval.Cases...)
+				return p
+			})
+			guard := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision
+			must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, nil))(t)
+			must(w.LabelMachine(w.ctx, w.bystander, "web-1", map[string]string{"env": "dev"}, nil))(t)
+			if got := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision; got != guard {
+				t.Errorf("what the policy says of the machine is of revision %d, and was of %d", got, guard)
+			}
+			if d := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
+				t.Fatalf("it is %s", d.Request.State)
+			}
+			if got := w.loosenedUses(); got != 0 {
+				t.Errorf("%d alerts of somebody who labeled nothing", got)
+			}
+			must(w.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t)
+			if got := w.loosenedUses(); got != c.want {
+				t.Errorf("%d alerts, want %d", got, c.want)
+			}
+		})
+	}
+}

@@ -41,6 +41,9 @@ func (e *Engine) LabelMachine(ctx context.Context, c Caller, ref string, set map
 			if err := tx.SaveMachine(ctx, m, before.Revision); err != nil {
 				return fmt.Errorf("save machine: %w", err)
 			}
+			if err := e.relabeled(ctx, e.newWork(tx, may.now), m, c.Principal); err != nil {
+				return err
+			}
 			err := tx.Append(ctx, access.Event{
 				At: may.now, Kind: access.MachineLabelled, Outcome: access.Succeeded, Actor: may.actor(m.Tenant), Tenant: m.Tenant, Scope: m.Resource,
 				Machine: m.ID, Agent: m.Agent, Action: rbac.MachinesWrite,
@@ -54,6 +57,31 @@ func (e *Engine) LabelMachine(ctx context.Context, c Caller, ref string, set map
 		return err
 	})
 	return d, err
+}
+
+// relabeled remembers who gave a machine other labels, where its rule looks at them, as who gave it another rule: what it says of the
+// machine stays as it is.
+func (e *Engine) relabeled(ctx context.Context, w *work, m access.Machine, by access.PrincipalID) error {
+	p, err := w.tx.GuardOf(ctx, m.ID)
+	if isKind(err, access.KindNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read policy: %w", err)
+	}
+	entry, _ := p.Of(m.ID)
+	if !slices.ContainsFunc(entry.Approval.Cases, func(c access.Case) bool {
+		condition, err := e.rules.compile(c.When)
+		return err == nil && c.When != "" && condition.LooksAtLabels()
+	}) {
+		return nil
+	}
+	next := w.revised(p, p)
+	next.Machines = []access.MachinePolicy{entry.Remember(entry, by, []string{"other labels, which the rule looks at"}, w.now)}
+	if err := w.tx.SavePolicyEntry(ctx, next, p.Revision, next.Machines[0]); err != nil {
+		return fmt.Errorf("save policy: %w", err)
+	}
+	return nil
 }
 
 // checkLabels refuses labels that cannot be, or that no selector could name.

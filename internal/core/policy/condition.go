@@ -66,7 +66,11 @@ type Condition struct {
 	program cel.Program
 	now     bool // it looks at now
 	start   bool // it looks at request.start
+	labels  bool // it looks at machine.labels
 }
+
+// LooksAtLabels reports whether it depends on the labels of a machine.
+func (c *Condition) LooksAtLabels() bool { return c.labels }
 
 // Compile checks source: its syntax, its names and its types, and that it gives true or false. The error is
 // access.KindInvalid and names line and column.
@@ -89,6 +93,7 @@ func (c *Conditions) Compile(source string) (*Condition, error) {
 	for _, reference := range ast.NativeRep().ReferenceMap() {
 		condition.now = condition.now || reference.Name == "now"
 		condition.start = condition.start || reference.Name == "request.start"
+		condition.labels = condition.labels || reference.Name == "machine.labels"
 	}
 	return condition, nil
 }

@@ -111,7 +111,7 @@ func (in TenantInput) complete(tenants []access.Tenant) (TenantInput, error) {
 	if len(tenants) >= maxTenants {
 		return in, access.Fault(access.KindConflict, "tooManyTenants", "there are %d tenants, the most that are allowed", len(tenants))
 	}
-	for _, reserved := range []string{"common", "organizations", "consumers"} {
+	for _, reserved := range []string{"common", "organizations", "consumers", "adfs"} {
 		if strings.EqualFold(in.Name, reserved) {
 			return in, access.Fault(access.KindInvalid, "reservedName", "the clients of Azure mean something else by %q: choose another name", in.Name)
 		}

@@ -15,7 +15,7 @@ func TestCreateTenant(t *testing.T) {
 	home := must(w.Tenant(w.ctx, w.admin))(t)
 	d, boss := w.tenant("customer")
 
-	for _, name := range []string{"Customer", "", "a.b", "a@b", "common", string(d.Tenant.ID)} {
+	for _, name := range []string{"Customer", "", "a.b", "a@b", "common", "adfs", string(d.Tenant.ID)} {
 		_, err := w.CreateTenant(w.ctx, w.admin, engine.TenantInput{Name: name, PasswordHash: "hash"})
 		if k := access.KindOf(err); k != access.KindInvalid && k != access.KindConflict {
 			t.Errorf("tenant %q: %v, want invalid or a conflict", name, err)

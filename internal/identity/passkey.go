@@ -297,8 +297,9 @@ func (i *Identity) FinishStepUp(ctx context.Context, c engine.Caller, origin, ce
 	if err == nil && credential.Authenticator.CloneWarning {
 		err = errors.New("its counter went back, as a copy's would")
 	}
-	if err != nil {
-		return wrongPasskey(err)
+	if err != nil { // somebody has the session and not the passkey
+		refused := i.engine.SignInRefused(ctx, engine.SignInRefusal{Name: c.Name, Principal: c.Principal, Reason: "wrongPasskey", Via: c.Via, Address: c.Address})
+		return errors.Join(wrongPasskey(err), refused)
 	}
 	used, err := user.used(credential)
 	if err != nil {

@@ -270,8 +270,12 @@ func TestPasskeysAreChecked(t *testing.T) {
 	if err := w.register(anna, hers, "key"); err != nil {
 		t.Fatal(err)
 	}
+	refused := w.count(access.SignInRefused)
 	if err := w.stepUp(anna, a); access.KindOf(err) != access.KindUnauthenticated {
 		t.Errorf("another's passkey confirms: %v", err)
+	}
+	if n := w.count(access.SignInRefused) - refused; n != 1 {
+		t.Errorf("the attempt is on record %d times", n)
 	}
 	if _, err := w.engine.ChangePrincipal(w.ctx, admin, string(other.ID), engine.PrincipalChange{Disabled: &disabled}); err != nil {
 		t.Fatal(err)

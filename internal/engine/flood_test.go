@@ -122,3 +122,25 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 		t.Errorf("%d drifts are counted, of 701", drifted)
 	}
 }
+
+// One report moves a grant by what it says last of each status, however often it says it.
+func TestAReportDoesNotMoveAGrantToAndFro(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	w.guard("web-1")
+	g := must(w.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t).Grants[0]
+	var seen []access.Observation
+	for range 500 {
+		seen = append(seen, access.Observation{Grant: g.ID, Status: access.StatusOpen}, access.Observation{Grant: g.ID, Status: access.StatusDrifted})
+	}
+	seen = append(seen, access.Observation{Grant: g.ID, Status: access.StatusOpen, Packets: 7})
+	before := w.size()
+	w.report(host.Agent.ID, access.Report{Revision: w.desired(host.Agent.ID).Revision, Observations: seen})
+	if grown := w.size() - before; grown > 4 {
+		t.Errorf("one report of one grant made %d events", grown)
+	}
+	if got := w.grant(g.ID); got.State != access.GrantActive || got.Packets != 7 {
+		t.Errorf("it is %s with %d packets", got.State, got.Packets)
+	}
+}

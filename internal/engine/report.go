@@ -123,6 +123,7 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 	if len(seen) == 0 {
 		return nil
 	}
+	seen = lastOfEach(seen)
 	ids := make([]access.GrantID, len(seen))
 	for i, o := range seen {
 		ids[i] = o.Grant
@@ -166,6 +167,25 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 		grants[o.Grant] = next
 	}
 	return nil
+}
+
+// lastOfEach gives the last observation of each status of each grant, as an agent has them: one that repeats them moves no grant
+// to and fro, each time with its events.
+func lastOfEach(seen []access.Observation) []access.Observation {
+	type key struct {
+		grant  access.GrantID
+		status access.GrantStatus
+	}
+	known := make(map[key]bool, len(seen))
+	last := make([]access.Observation, 0, len(seen))
+	for _, o := range slices.Backward(seen) {
+		if k := (key{o.Grant, o.Status}); !known[k] {
+			known[k] = true
+			last = append(last, o)
+		}
+	}
+	slices.Reverse(last)
+	return last
 }
 
 // meet reads the machines that a report speaks of, however many the agent guards.

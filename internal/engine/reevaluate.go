@@ -137,15 +137,15 @@ func (d *deciding) present(ctx context.Context) (p present, err error) {
 		if err != nil {
 			return p, err
 		}
-		policy, known := policies[item.Machine]
+		guard, known := policies[item.Machine]
 		if !known {
-			policy, err = d.tx.GuardOf(ctx, item.Machine)
+			guard, err = d.tx.GuardOf(ctx, item.Machine)
 			if err != nil && !isKind(err, access.KindNotFound) {
 				return p, fmt.Errorf("read policy: %w", err)
 			}
-			policies[item.Machine] = policy
+			policies[item.Machine] = guard
 		}
-		entry, guarded := policy.Of(item.Machine)
+		entry, guarded := guard.Of(item.Machine)
 		p.look = p.look || mayDiffer(entry.Approval, entry.Ports)
 		if entry, err = networks.entry(ctx, entry); err != nil {
 			return p, err
@@ -156,8 +156,8 @@ func (d *deciding) present(ctx context.Context) (p present, err error) {
 		case !d.may.dir.Check(r.Requester, rbac.PoliciesInitiate, m.Resource, d.now).Allowed:
 			p.refusals = append(p.refusals, access.Reason{Code: "forbidden", Field: field, Message: r.RequesterName + " may not ask for access to " + m.Name + " any more"})
 		}
-		p.changed = p.changed || entry.Revision != item.PolicyRevision || policy.ID != item.Policy
-		p.items[i].Policy, p.items[i].PolicyRevision = policy.ID, entry.Revision
+		p.changed = p.changed || entry.Revision != item.PolicyRevision || guard.ID != item.Policy
+		p.items[i].Policy, p.items[i].PolicyRevision = guard.ID, entry.Revision
 		p.entries = append(p.entries, &entry)
 		p.machines = append(p.machines, m)
 	}

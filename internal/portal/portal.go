@@ -129,7 +129,7 @@ type visit struct {
 const maxForm = 64 << 10
 
 func (p *Portal) serve(w http.ResponseWriter, r *http.Request) {
-	answer, found := page(r.URL.Path)
+	answer, found := page(r.URL.Path) //nolint:contextcheck // a visit carries its call, and the context of it
 	if !found {
 		p.app.ServeHTTP(w, r)
 		return

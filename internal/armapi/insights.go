@@ -3,7 +3,6 @@ package armapi
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -289,7 +288,12 @@ func propertiesOf(e access.Event) map[string]string {
 			out[name] = value
 		}
 	}
-	maps.Copy(out, e.Details)
+	for name, value := range e.Details { // which may have a name that the record has itself: a kind of principal, what somebody called a machine
+		if _, taken := out[name]; taken {
+			name = "detail." + name
+		}
+		out[name] = value
+	}
 	if justification := e.Details["justification"]; justification != "" {
 		if text, err := json.Marshal(map[string]string{"Justification": justification, "User": e.Actor.Name}); err == nil {
 			out["eventProperties"] = string(text)

@@ -119,10 +119,11 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 		x.Reasons = append(x.Reasons, access.Reason{Code: "machineNotConfigured", Message: "no policy guards " + m.Name})
 		return nil
 	}
-	networks := networkNames{r: r, tenant: may.caller.Tenant}
-	if entry, err = networks.entry(ctx, entry); err != nil {
+	theirs := networkNames{r: r, tenant: m.Tenant} // of whoever wrote the policy, which the caller may be a guest of
+	if entry, err = theirs.entry(ctx, entry); err != nil {
 		return err
 	}
+	networks := networkNames{r: r, tenant: may.caller.Tenant}
 	item := policy.Item{Machine: m.ID, Name: m.Name, Policy: &entry, Ports: q.Ports, Protocol: q.Protocol, Duration: q.Duration}
 	if item.Sources, err = networks.prefixes(ctx, q.Sources, q.Networks); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -517,6 +518,20 @@ func TestNamedNetworksCountEverywhere(t *testing.T) {
 	}
 	_, err = w.Explain(w.ctx, w.ann, engine.Question{Machine: "web-1", Ports: access.SinglePort(22), Networks: []string{"nowhere"}})
 	wantCode(t, err, access.KindNotFound, "unknownNetwork")
+
+	// A guest is told what the policy's own tenant calls so, and names networks of theirs.
+	_, boss := w.tenant("contoso")
+	guest := w.userOf(boss, "gail")
+	guest.Address = office
+	must(w.SetNetwork(w.ctx, boss, "office", prefixes("203.0.113.0/24")))(t)
+	machine := must(w.Machine(w.ctx, w.admin, "web-1"))(t).Machine
+	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: string(guest.Principal), Role: "Contributor", Scope: machine.Resource}))(t)
+	for _, names := range [][]string{nil, {"office"}} {
+		x := must(w.Explain(w.ctx, guest, engine.Question{Machine: string(machine.Resource), Ports: access.SinglePort(22), Networks: names}))(t)
+		if x.Outcome != engine.ExplainRefused || !slices.ContainsFunc(x.Reasons, func(r access.Reason) bool { return r.Code == "sourceNotAllowed" }) {
+			t.Errorf("for a guest from %v it would be %s: %+v", names, x.Outcome, x.Steps)
+		}
+	}
 }
 
 func TestStepUp(t *testing.T) {

@@ -26,7 +26,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Go(func() { e.purgeLoop(ctx) })
 	loops.Go(func() { e.anchorLoop(ctx) })
 	loops.Go(func() { e.tendLoop(ctx) })
-	defer loops.Wait()
+	defer func() {
+		loops.Wait() // what they still commit is sealed too
+		e.sealLast(ctx)
+	}()
 	for ctx.Err() == nil {
 		next, err := e.Reconcile(ctx)
 		sleep := mostSleep
@@ -56,7 +59,16 @@ func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	}
 }
 
-// sealLoop signs a checkpoint each second while there is something new, and once at the end.
+// sealLast signs what was recorded until the end.
+func (e *Engine) sealLast(ctx context.Context) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealEvery)
+	defer cancel()
+	if err := e.Seal(last); err != nil {
+		e.log.WarnContext(ctx, "sign last checkpoint", "error", err)
+	}
+}
+
+// sealLoop signs a checkpoint each second while there is something new.
 func (e *Engine) sealLoop(ctx context.Context) {
 	changed, stop := e.store.WatchEvents()
 	defer stop()
@@ -67,11 +79,6 @@ func (e *Engine) sealLoop(ctx context.Context) {
 		pause(ctx, sealEvery, nil)
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealEvery)
-			defer cancel()
-			if err := e.Seal(last); err != nil {
-				e.log.WarnContext(ctx, "sign last checkpoint", "error", err)
-			}
 			return
 		case <-changed:
 		}

@@ -15,6 +15,8 @@ type RecallReader interface {
 	// Standing gives grants that have not ended, the first to begin first, so that what is open stands before what is
 	// scheduled; at most limit (1 to 1,000).
 	Standing(ctx context.Context, f StandingFilter, limit int) ([]access.Grant, error)
+	// NewestStanding gives when the newest of them was made; zero where there is none.
+	NewestStanding(ctx context.Context, f StandingFilter) (time.Time, error)
 	// SitesHeld gives, each once, where the grants of a principal that have not ended take effect: id, resource and tenant of
 	// the machine, all empty where it was deleted, or the scope of a role as the resource.
 	SitesHeld(ctx context.Context, principal access.PrincipalID) ([]access.Machine, error)

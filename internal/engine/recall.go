@@ -42,7 +42,14 @@ func (w *work) endAll(ctx context.Context, order access.Recall, why func(access.
 // recall gives an order to end what is more than one transaction ends. Its commit closes all of it: agents get a state
 // without it, and the assignments of roles are taken away here.
 func (w *work) recall(ctx context.Context, order access.Recall) error {
+	newest, err := w.tx.NewestStanding(ctx, StandingFilter{Principal: order.Principal, Machine: order.Machine})
+	if err != nil {
+		return fmt.Errorf("read grants: %w", err)
+	}
 	order.ID, order.At, order.Revision = access.RecallID(newID()), w.now, 1
+	if newest.After(w.now) { // another replica made it, whose clock is ahead
+		order.At = newest
+	}
 	if err := w.tx.SaveRecall(ctx, order, 0); err != nil {
 		return fmt.Errorf("save recall: %w", err)
 	}

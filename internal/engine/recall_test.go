@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -265,5 +266,31 @@ func TestVotesThatCountAgainForWhatIsTakenBack(t *testing.T) {
 	w.reconcile()
 	if got := must(w.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled || len(got.Grants) != 0 {
 		t.Errorf("the request is %s with %d grants", got.Request.State, len(got.Grants))
+	}
+}
+
+// A recall covers what stands when it is given, also what a replica made whose clock is ahead.
+func TestARecallCoversWhatAReplicaMadeAhead(t *testing.T) {
+	t.Parallel()
+	w, ann, host := crowded(t)
+	ahead := must(engine.New(engine.Config{
+		Store: w.store, SealKey: make([]byte, engine.SealKeySize), Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.clock.now().Add(2 * time.Second) },
+	}))(t)
+	var items []engine.ItemInput
+	for port := range uint16(150) {
+		items = append(items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1200 + port), Duration: time.Hour})
+	}
+	must(ahead.Submit(w.ctx, ann, engine.SubmitInput{Items: items, Justification: "because"}))(t)
+	w.clock.advance(time.Second)
+	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More {
+		t.Fatal("everything has ended at once")
+	}
+	w.clock.advance(2 * time.Second)
+	if got := w.desired(host); len(got.Openings) != 0 {
+		t.Errorf("%d are open", len(got.Openings))
+	}
+	w.reconcile()
+	if left := w.standing(ann); left != 0 {
+		t.Errorf("%d have not ended", left)
 	}
 }

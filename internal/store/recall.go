@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -53,11 +54,7 @@ func (r *reader) Recalls(ctx context.Context) ([]access.Recall, error) {
 // Standing implements engine.RecallReader.
 func (r *reader) Standing(ctx context.Context, f engine.StandingFilter, limit int) ([]access.Grant, error) {
 	l := from(listStanding)
-	equal(l, "g.principal", f.Principal)
-	equal(l, "g.eligibility", f.Eligibility)
-	if f.Machine != "" {
-		l.where("g.machine = ? and g.closed_at = 0", string(f.Machine)) // which has an index
-	}
+	l.standing(f)
 	if !f.Made.IsZero() {
 		l.where("g.created_at <= ?", micros(f.Made))
 	}
@@ -66,6 +63,26 @@ func (r *reader) Standing(ctx context.Context, f engine.StandingFilter, limit in
 	}
 	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "g.start_at, g.id", scanGrant, func(access.Grant) []any { return nil })
 	return listed.Items, err
+}
+
+// NewestStanding implements engine.RecallReader.
+func (r *reader) NewestStanding(ctx context.Context, f engine.StandingFilter) (time.Time, error) {
+	l := from(listStanding)
+	l.standing(f)
+	listed, err := page(ctx, r.q, l, engine.Page{Limit: 1}, "g.created_at desc, g.id desc", scanGrant, func(access.Grant) []any { return nil })
+	if err != nil || len(listed.Items) == 0 {
+		return time.Time{}, err
+	}
+	return listed.Items[0].CreatedAt, nil
+}
+
+// standing narrows a list to whom or what a filter names.
+func (l *list) standing(f engine.StandingFilter) {
+	equal(l, "g.principal", f.Principal)
+	equal(l, "g.eligibility", f.Eligibility)
+	if f.Machine != "" {
+		l.where("g.machine = ? and g.closed_at = 0", string(f.Machine)) // which has an index
+	}
 }
 
 // SitesHeld implements engine.RecallReader.

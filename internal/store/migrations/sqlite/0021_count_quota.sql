@@ -1,0 +1,2 @@
+-- PostgreSQL alone: see there.
+select 1;

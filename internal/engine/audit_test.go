@@ -103,7 +103,7 @@ func TestReconcileInReplicasDoesEverythingOnce(t *testing.T) {
 	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(t)
 	ann := w.user("ann", "JIT Access Requester")
 	in := engine.SubmitInput{}
-	for port := range 600 {
+	for port := range 500 {
 		in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(uint16(1000 + port)), Duration: time.Hour})
 	}
 	must(w.Submit(w.ctx, ann, in))(t)
@@ -126,7 +126,7 @@ func TestReconcileInReplicasDoesEverythingOnce(t *testing.T) {
 		}
 		expired[e.Grant]++
 	}
-	if len(expired) != 600 || w.size()-start != 600 {
+	if len(expired) != 500 || w.size()-start != 500 {
 		t.Errorf("%d grants expired in %d events", len(expired), w.size()-start)
 	}
 }

@@ -30,23 +30,23 @@ func BenchmarkLongChanges(b *testing.B) {
 				return err
 			}
 		},
-		"series of 1000": func(b *testing.B) (*world, func() error) {
+		"series of 500": func(b *testing.B) (*world, func() error) {
 			w := newWorld(b)
 			w.Engine = w.with(engine.Quotas{Person: many, Tenant: many})
 			w.host("web-1")
 			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(b)
 			ann := w.user("ann", "JIT Access Requester")
-			in := engine.SubmitInput{Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=100"}
-			for i := range uint16(10) { // of 100 windows
+			in := engine.SubmitInput{Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=50"}
+			for i := range uint16(10) { // of 50 windows
 				in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1000 + i), Duration: 30 * time.Minute})
 			}
 			return w, func() error { _, err := w.Submit(w.ctx, ann, in); return err }
 		},
-		"request of 1000": func(b *testing.B) (*world, func() error) {
-			w, _ := peopled(b, 1000)
+		"request of 500": func(b *testing.B) (*world, func() error) {
+			w, _ := peopled(b, access.MaxItems)
 			ann := w.user("ann", "JIT Access Requester")
 			in := engine.SubmitInput{Justification: "because"}
-			for i := range 1000 {
+			for i := range access.MaxItems {
 				in.Items = append(in.Items, engine.ItemInput{Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22), Duration: 30 * time.Minute})
 			}
 			return w, func() error { _, err := w.Submit(w.ctx, ann, in); return err }

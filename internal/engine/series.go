@@ -9,7 +9,7 @@ import (
 
 // maxSeriesGrants is how many grants a series may become: its windows times its items.
 // One transaction makes them, and others wait for it.
-const maxSeriesGrants = 1000
+const maxSeriesGrants = 500
 
 // windows gives the starts of the windows of a recurring request; none where it does not recur.
 func (e *Engine) windows(in SubmitInput) ([]time.Time, error) {

@@ -83,7 +83,7 @@ const (
 	MaxScheduled   = 365 * 24 * time.Hour // how far ahead a request may start
 	MaxRules       = 100                  // port rules for one machine
 	MaxSources     = 100                  // prefixes of one rule, and of one item of a request
-	MaxItems       = 1000                 // items of one request
+	MaxItems       = 500                  // items of one request: what one transaction does in a tenth of a second
 	MaxText        = 4096                 // bytes of a justification
 	MaxTicket      = 256                  // bytes of a ticket's name
 )

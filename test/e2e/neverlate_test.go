@@ -286,6 +286,8 @@ func (l *lateness) dead(openings int) {
 				}
 				return nil
 			})
+			// Until it has read the kernel's answer, and written again what was late, a kill leaves what ADR 8 leaves open.
+			time.Sleep(time.Second)
 			l.w.agent.kill()
 		}
 		alive := 0

@@ -196,7 +196,7 @@ func (e *Engine) DeleteMachine(ctx context.Context, c Caller, ref string) error 
 		if err := w.finish(ctx); err != nil {
 			return err
 		}
-		if err := unassignWithin(ctx, tx, may, m.Resource); err != nil {
+		if err := e.unassignWithin(ctx, tx, may, m.Resource); err != nil {
 			return err
 		}
 		if err := tx.DeleteMachine(ctx, m.ID); err != nil {

@@ -209,7 +209,7 @@ func (e *Engine) DeleteResourceGroup(ctx context.Context, c Caller, ref string) 
 		if err := groupEmpty(ctx, tx, may, group); err != nil {
 			return err
 		}
-		if err := unassignWithin(ctx, tx, may, group.scope()); err != nil {
+		if err := e.unassignWithin(ctx, tx, may, group.scope()); err != nil {
 			return err
 		}
 		if err := tx.DeleteResourceGroup(ctx, group.subscription.ID, group.group.Name); err != nil {
@@ -223,17 +223,14 @@ func (e *Engine) DeleteResourceGroup(ctx context.Context, c Caller, ref string) 
 	})
 }
 
-// unassignWithin takes away the roles that are assigned at a scope which is deleted, and below it: whatever is called so later is
-// another thing.
-func unassignWithin(ctx context.Context, tx Tx, may rights, scope access.ResourceID) error {
-	data, err := tx.Directory(ctx)
+// unassignWithin takes away the roles that are assigned at scopes which are deleted, and below them: whatever is called so later is
+// another thing. Unless this transaction has changed the directory, it reads nothing to find them.
+func (e *Engine) unassignWithin(ctx context.Context, tx Tx, may rights, scopes ...access.ResourceID) error {
+	dir, err := e.compiled(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("load directory: %w", err)
+		return err
 	}
-	for _, a := range data.Assignments {
-		if !a.Scope.Within(scope) {
-			continue
-		}
+	for _, a := range dir.AssignmentsWithin(scopes...) {
 		if err := tx.DeleteRoleAssignment(ctx, a.ID); err != nil {
 			return fmt.Errorf("delete role assignment: %w", err)
 		}

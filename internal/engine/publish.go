@@ -201,7 +201,7 @@ func (e *Engine) DeleteAppDefinition(ctx context.Context, c Caller, ref string) 
 		if err := w.finish(ctx); err != nil {
 			return err
 		}
-		return unassignWithin(ctx, tx, may, found.Resource)
+		return e.unassignWithin(ctx, tx, may, found.Resource)
 	})
 	return deployed, err
 }

@@ -159,9 +159,8 @@ func (e *Engine) customersApplication(ctx context.Context, r Reader, c Caller, r
 
 // DeleteApplication deletes an application with its managed resource group: the publisher's rights end, and the machines in
 // the group are forgotten, with every role and eligibility that somebody was given there. Where activations are live it is refused,
-// unless endActivations says to end them. Of many machines
-// some are closed and forgotten in each transaction, so that nobody else waits for all of them; where it fails on the way, the
-// application is there with the others, and it may be called again.
+// unless endActivations says to end them. Of many machines some are closed and forgotten in each transaction, so that nobody else
+// waits for all of them; where it fails on the way, the application is there with the others, and it may be called again.
 func (e *Engine) DeleteApplication(ctx context.Context, c Caller, ref string, endActivations bool) error {
 	a := attempt{action: rbac.ApplicationsDelete, all: true, scope: e.scopeOfApplication(ctx, c, ref), details: map[string]string{"application": ref}}
 	for before := 0; ; {
@@ -219,10 +218,8 @@ func (e *Engine) deleteApplication(ctx context.Context, c Caller, a attempt, ref
 		if err := w.forget(ctx, machines); err != nil {
 			return err
 		}
-		for _, place := range gonePlaces {
-			if err := unassignWithin(ctx, tx, may, place); err != nil {
-				return err
-			}
+		if err := e.unassignWithin(ctx, tx, may, gonePlaces...); err != nil {
+			return err
 		}
 		if err := tx.DeleteApplication(ctx, gone.Resource, gone.Revision); err != nil {
 			return fmt.Errorf("delete application: %w", err)

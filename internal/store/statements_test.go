@@ -58,6 +58,11 @@ func boundStatements(t *testing.T, db *store.DB) {
 			}
 		}},
 		{"the report that it is open", store.Count{All: 15, Reads: 5}, func() { report(t, c, d) }},
+		{"deleting the machine, without the directory being read", store.Count{All: 24, Reads: 8}, func() {
+			if err := c.DeleteMachine(ctx, admin, "web-1"); err != nil {
+				t.Fatal(err)
+			}
+		}},
 	} {
 		*count = store.Count{}
 		step.do()

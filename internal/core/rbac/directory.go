@@ -169,6 +169,16 @@ func (d *Directory) Assignment(id AssignmentID) (Assignment, bool) {
 	return d.assignments[i], true
 }
 
+// AssignmentsWithin gives the role assignments at one of the scopes or below it, by id.
+func (d *Directory) AssignmentsWithin(scopes ...access.ResourceID) (within []Assignment) {
+	for _, a := range d.assignments {
+		if slices.ContainsFunc(scopes, a.Scope.Within) {
+			within = append(within, a)
+		}
+	}
+	return within
+}
+
 // GroupsOf gives the groups that principal is in, directly or through groups, nearest first; none where it is
 // disabled, and none that is disabled.
 func (d *Directory) GroupsOf(principal access.PrincipalID) []access.PrincipalID {

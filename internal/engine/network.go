@@ -54,7 +54,12 @@ func (e *Engine) SetNetwork(ctx context.Context, c Caller, name string, prefixes
 			}
 			was.CreatedAt = may.now
 		}
-		n = access.Network{Tenant: c.Tenant, Name: name, Prefixes: clean, CreatedAt: was.CreatedAt, UpdatedAt: may.now, Revision: was.Revision + 1}
+		newest, err := tx.NetworksChanged(ctx)
+		if err != nil {
+			return fmt.Errorf("read networks: %w", err)
+		}
+		n = access.Network{Tenant: c.Tenant, Name: name, Prefixes: clean, CreatedAt: was.CreatedAt, Revision: was.Revision + 1}
+		n.UpdatedAt = later(may.now, newest.Add(time.Microsecond)) // whatever the clocks of replicas say: the sweep sees by it that there was a change
 		if was.Name == n.Name && slices.Equal(was.Prefixes, n.Prefixes) {
 			n = was
 			return nil

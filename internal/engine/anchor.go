@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/audit"
 )
 
@@ -41,38 +40,31 @@ func (e *Engine) AnchorNow(ctx context.Context) error {
 	if sealed != nil && !errors.Is(sealed, ErrNotContinued) {
 		return sealed
 	}
-	d, home, err := e.newestCheckpoint(ctx)
+	d, err := e.newestCheckpoint(ctx)
 	if err != nil {
 		return err
 	}
 	errs := []error{sealed}
 	for _, a := range e.anchors {
-		if err := e.anchor(ctx, a, d, home); err != nil {
+		if err := e.anchor(ctx, a, d); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", a.Name(), err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (e *Engine) newestCheckpoint(ctx context.Context) (d CheckpointDetail, home access.TenantID, err error) {
+func (e *Engine) newestCheckpoint(ctx context.Context) (d CheckpointDetail, err error) {
 	err = e.store.View(ctx, func(r Reader) error {
-		if home, err = homeTenant(ctx, r); err != nil {
-			return fmt.Errorf("read tenants: %w", err)
-		}
 		if d.Checkpoint, err = r.Checkpoint(ctx); err != nil {
 			return fmt.Errorf("read checkpoint: %w", err)
 		}
-		key, err := e.signingKey(ctx, r)
-		if err != nil {
-			return err
-		}
-		d.Key, err = audit.VerifierKey(key)
+		d.Key, err = e.verifierKey(ctx, r)
 		return err
 	})
-	return d, home, err
+	return d, err
 }
 
-func (e *Engine) anchor(ctx context.Context, a Anchor, d CheckpointDetail, home access.TenantID) error {
+func (e *Engine) anchor(ctx context.Context, a Anchor, d CheckpointDetail) error {
 	note, err := a.Newest(ctx)
 	if err != nil {
 		return err
@@ -86,7 +78,7 @@ func (e *Engine) anchor(ctx context.Context, a Anchor, d CheckpointDetail, home 
 			return err
 		}
 		if problem != "" {
-			if err := e.alertTampered(ctx, home, "anchor "+a.Name(), problem, evidence); err != nil {
+			if err := e.alertTampered(ctx, "anchor "+a.Name(), problem, evidence); err != nil {
 				return err
 			}
 			return fmt.Errorf("%w: %s", ErrNotContinued, problem)

@@ -115,25 +115,14 @@ func (e *Engine) Export(ctx context.Context, c Caller, from int64, write func(se
 }
 
 // Checkpoint gives the newest signed checkpoint, after making one where there is something new.
-func (e *Engine) Checkpoint(ctx context.Context, c Caller) (d CheckpointDetail, err error) {
+func (e *Engine) Checkpoint(ctx context.Context, c Caller) (CheckpointDetail, error) {
 	if err := e.look(ctx, c, attempt{action: rbac.EventsRead}, func(r Reader) error { return e.authorizeLog(ctx, r, c) }); err != nil {
 		return CheckpointDetail{}, err
 	}
 	if err := e.Seal(ctx); err != nil && !errors.Is(err, ErrNotContinued) { // then the one that was signed last shows where the log is broken
 		return CheckpointDetail{}, err
 	}
-	err = e.store.View(ctx, func(r Reader) error {
-		if d.Checkpoint, err = r.Checkpoint(ctx); err != nil {
-			return fmt.Errorf("read checkpoint: %w", err)
-		}
-		key, err := e.signingKey(ctx, r)
-		if err != nil {
-			return err
-		}
-		d.Key, err = audit.VerifierKey(key)
-		return err
-	})
-	return d, err
+	return e.newestCheckpoint(ctx)
 }
 
 // Checkpoints lists the signed checkpoints with the key to verify them with, the newest first.
@@ -150,11 +139,7 @@ func (e *Engine) Checkpoints(ctx context.Context, c Caller, p Page) (list Listed
 		if err != nil {
 			return err
 		}
-		private, err := e.signingKey(ctx, r)
-		if err != nil {
-			return err
-		}
-		key, err := audit.VerifierKey(private)
+		key, err := e.verifierKey(ctx, r)
 		list = Listed[CheckpointDetail]{Next: signed.Next}
 		for _, one := range signed.Items {
 			list.Items = append(list.Items, CheckpointDetail{Checkpoint: one, Key: key})
@@ -241,7 +226,6 @@ const checkpointKeySetting = "audit/checkpointKey"
 func (e *Engine) Seal(ctx context.Context) error {
 	var signed audit.SignedCheckpoint
 	var lost, broken rupture
-	var home access.TenantID
 	last := e.sealed.Load()
 	err := e.store.View(ctx, func(r Reader) (err error) {
 		signed, lost, broken = audit.SignedCheckpoint{}, rupture{}, rupture{}
@@ -255,9 +239,6 @@ func (e *Engine) Seal(ctx context.Context) error {
 		}
 		if size == newest.Size {
 			return nil
-		}
-		if home, err = homeTenant(ctx, r); err != nil {
-			return fmt.Errorf("read tenants: %w", err)
 		}
 		key, err := e.signingKey(ctx, r)
 		if err != nil {
@@ -286,7 +267,7 @@ func (e *Engine) Seal(ctx context.Context) error {
 	})
 	for _, found := range []rupture{lost, broken} {
 		if err == nil && found.problem != "" {
-			err = e.alertTampered(ctx, home, "log", found.problem, found.evidence)
+			err = e.alertTampered(ctx, "log", found.problem, found.evidence)
 		}
 	}
 	switch {
@@ -320,6 +301,15 @@ func (e *Engine) signingKey(ctx context.Context, r Reader) (string, error) {
 		return "", fmt.Errorf("read the key of checkpoints: %w", err)
 	}
 	return string(key), nil
+}
+
+// verifierKey gives the public part of the signing key.
+func (e *Engine) verifierKey(ctx context.Context, r Reader) (string, error) {
+	key, err := e.signingKey(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	return audit.VerifierKey(key)
 }
 
 // makeSigningKey makes the key of checkpoints where there is none.

@@ -54,12 +54,12 @@ func (e *Engine) SetNetwork(ctx context.Context, c Caller, name string, prefixes
 			}
 			was.CreatedAt = may.now
 		}
-		newest, err := tx.NetworksChanged(ctx)
+		before, err := tx.NetworksChanged(ctx)
 		if err != nil {
 			return fmt.Errorf("read networks: %w", err)
 		}
 		n = access.Network{Tenant: c.Tenant, Name: name, Prefixes: clean, CreatedAt: was.CreatedAt, Revision: was.Revision + 1}
-		n.UpdatedAt = later(may.now, newest.Add(time.Microsecond)) // whatever the clocks of replicas say: the sweep sees by it that there was a change
+		n.UpdatedAt = later(may.now, before.Add(time.Microsecond)) // whatever the clocks of replicas say: the sweep sees by it that there was a change
 		if was.Name == n.Name && slices.Equal(was.Prefixes, n.Prefixes) {
 			n = was
 			return nil

@@ -15,14 +15,9 @@ const newest = 1000 // records that a check of the log derives again
 // does not fit raises an alert, which only people close.
 func (e *Engine) watchLog(ctx context.Context) error {
 	var problem string
-	var home access.TenantID
 	var size int64
 	err := e.store.View(ctx, func(r Reader) error {
 		problem = ""
-		var err error
-		if home, err = homeTenant(ctx, r); err != nil {
-			return fmt.Errorf("read tenants: %w", err)
-		}
 		c, err := r.Checkpoint(ctx)
 		if isKind(err, access.KindNotFound) {
 			return nil
@@ -34,16 +29,21 @@ func (e *Engine) watchLog(ctx context.Context) error {
 		problem, err = e.verify(ctx, r, c)
 		return err
 	})
-	if err != nil || problem == "" || home == "" {
+	if err != nil || problem == "" {
 		return err
 	}
-	return e.alertTampered(ctx, home, "log", problem, size-1)
+	return e.alertTampered(ctx, "log", problem, size-1)
 }
 
-// alertTampered raises an alert that only people close, unless there is one already.
-func (e *Engine) alertTampered(ctx context.Context, home access.TenantID, key, problem string, evidence int64) error {
-	k := alert.Key{Tenant: home, Rule: alert.Tampered, Key: key}
+// alertTampered raises an alert that only people close, unless there is one already. The log is the whole server's, so it goes to
+// who runs that.
+func (e *Engine) alertTampered(ctx context.Context, key, problem string, evidence int64) error {
 	return e.update(ctx, func(tx Tx) error {
+		home, err := homeTenant(ctx, tx)
+		if err != nil || home == "" {
+			return err
+		}
+		k := alert.Key{Tenant: home, Rule: alert.Tampered, Key: key}
 		a := e.newAlerting(tx)
 		if err := a.load(ctx, k); err != nil {
 			return err
@@ -61,11 +61,7 @@ func (e *Engine) alertTampered(ctx context.Context, home access.TenantID, key, p
 
 // verify says what does not fit, or nothing.
 func (e *Engine) verify(ctx context.Context, r Reader, c audit.SignedCheckpoint) (string, error) {
-	key, err := e.signingKey(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	verifier, err := audit.VerifierKey(key)
+	verifier, err := e.verifierKey(ctx, r)
 	if err != nil {
 		return "", err
 	}

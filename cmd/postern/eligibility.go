@@ -108,7 +108,7 @@ type termsFlags struct {
 func (t *termsFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&t.longest, "max", "8h", "the longest activation")
-	f.StringVar(&t.gap, "gap", "", gapUsage)
+	f.StringVar(&t.gap, "gap", "", gapUsage())
 	f.StringVar(&t.end, "end", "", "when the eligibility ends (default never)")
 	f.StringSliceVar(&t.approvers, "approvers", nil, "who must agree, as GROUP:COUNT, such as ops:2; of several, each (default: nobody)")
 	f.BoolVar(&t.requireReason, "require-reason", false, "refuse requests without a reason")

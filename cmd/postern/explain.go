@@ -34,24 +34,8 @@ the approval rule applies, who would have to agree, and whether it would be appr
 			}
 			q.Machine, q.Sources = machine, from
 			q.Ports, q.Protocol = splitPort(port)
-			d, err := parseDuration(length)
-			if err != nil {
-				return usage(c, "--for: %s", err)
-			}
-			q.ForSeconds = int64(d / time.Second)
-			if at != "" {
-				when, err := parseTime(at, a.now(), a.local)
-				if err != nil {
-					return usage(c, "--at: %s", err)
-				}
-				q.At = &when
-			}
-			if start != "" {
-				when, err := parseTime(start, asked(q, a.now()), a.local)
-				if err != nil {
-					return usage(c, "--start: %s", err)
-				}
-				q.Start = &when
+			if word, err := a.readTimes(&q, length, at, start); err != nil {
+				return usage(c, "--%s: %s", word, err)
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -75,12 +59,29 @@ the approval rule applies, who would have to agree, and whether it would be appr
 	return c
 }
 
-// asked is the time at which a question would be asked.
-func asked(q api.Question, now time.Time) time.Time {
-	if q.At != nil {
-		return *q.At
+// readTimes reads how long a question is for, when it would be asked, and for when, which counts from there; both may be empty. word
+// names the one that is wrong.
+func (a *app) readTimes(q *api.Question, length, at, start string) (word string, err error) {
+	d, err := parseDuration(length)
+	if err != nil {
+		return "for", err
 	}
-	return now
+	q.ForSeconds = int64(d / time.Second)
+	asked := a.now()
+	if at != "" {
+		if asked, err = parseTime(at, asked, a.local); err != nil {
+			return "at", err
+		}
+		q.At = &asked
+	}
+	if start != "" {
+		when, err := parseTime(start, asked, a.local)
+		if err != nil {
+			return "start", err
+		}
+		q.Start = &when
+	}
+	return "", nil
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -209,24 +210,8 @@ func (a *app) checkCase(ctx context.Context, cl *api.Client, one policyCase) ([]
 	}
 	q := api.Question{Person: one.Person, Machine: one.Machine, Sources: one.From, Justification: one.Reason, Ticket: one.Ticket}
 	q.Ports, q.Protocol = splitPort(one.Port)
-	d, err := parseDuration(orElse(one.For, "1h"))
-	if err != nil {
-		return nil, fmt.Errorf("for: %w", err)
-	}
-	q.ForSeconds = int64(d / time.Second)
-	if one.At != "" {
-		when, err := parseTime(one.At, a.now(), a.local)
-		if err != nil {
-			return nil, fmt.Errorf("at: %w", err)
-		}
-		q.At = &when
-	}
-	if one.Start != "" {
-		when, err := parseTime(one.Start, asked(q, a.now()), a.local)
-		if err != nil {
-			return nil, fmt.Errorf("start: %w", err)
-		}
-		q.Start = &when
+	if word, err := a.readTimes(&q, orElse(one.For, "1h"), one.At, one.Start); err != nil {
+		return nil, fmt.Errorf("%s: %w", word, err)
 	}
 	x, err := cl.Explain(ctx, q)
 	if err != nil {

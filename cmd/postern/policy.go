@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
 func (a *app) policyCommand() *cobra.Command {
@@ -208,7 +210,7 @@ Where a port that was guarded would no longer be, the command first says so, and
 	f.StringArrayVar(&ports, "port", nil, "port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
 	f.StringSliceVar(&from, "from", nil, "prefix or named network that a request's sources must lie in; may be repeated (default any address)")
 	f.StringVar(&longest, "max", "3h", "the longest that a request may ask for")
-	f.StringVar(&gap, "gap", "", gapUsage)
+	f.StringVar(&gap, "gap", "", gapUsage())
 	f.StringVar(&sessions, "sessions", "cut", "what becomes of established connections at the end: cut or keep")
 	f.StringVar(&loss, "close-after-loss", "", "close what is open so long after the machine lost the server (default: keep until expiry)")
 	f.BoolVar(&requireReason, "require-reason", false, "refuse requests without a reason")
@@ -220,7 +222,9 @@ Where a port that was guarded would no longer be, the command first says so, and
 }
 
 // gapUsage says what --gap is of a policy and of an eligibility.
-const gapUsage = "what one person has less than so long apart counts as one, and together it is held to --max (default 15m)"
+func gapUsage() string {
+	return "what one person has less than so long apart counts as one, and together it is held to --max (default " + gapText(0) + ")"
+}
 
 // gapSeconds reads a gap; empty is the usual one, which is sent as absent.
 func gapSeconds(text string) (int64, error) {
@@ -235,10 +239,7 @@ func gapSeconds(text string) (int64, error) {
 }
 
 func gapText(n int64) string {
-	if n == 0 {
-		return "15m"
-	}
-	return seconds(n)
+	return shortDuration(cmp.Or(time.Duration(n)*time.Second, access.DefaultGap))
 }
 
 // approverCase reads "ops:2" as the rule that two people of the group ops must agree.

@@ -11,7 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// saveEligibility saves an eligibility over was, the zero one where it is new, and remembers who loosened it. What is in force by it and longer than it allows now is revoked.
+// saveEligibility saves an eligibility over was, the zero one where it is new, and remembers who loosened it. What is in force by it
+// and longer than it allows now is revoked.
 func (w *work) saveEligibility(ctx context.Context, was, e access.Eligibility, by access.Actor) error {
 	e.Loosened = e.Terms().Remember(was.Terms(), by.ID, policy.LoosenedEligibility(was, e), w.now).Loosened
 	if err := w.tx.SaveEligibility(ctx, e, was.Revision); err != nil {

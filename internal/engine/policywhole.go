@@ -100,7 +100,7 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 				return err
 			}
 			if _, stays := was.Of(m.ID); !stays {
-				if err := sameplace(m, was); err != nil {
+				if err := samePlace(m, was); err != nil {
 					return err
 				}
 			}
@@ -142,9 +142,9 @@ func (e *Engine) PutPolicy(ctx context.Context, c Caller, in PolicyInput, ifRevi
 	return p, created, err
 }
 
-// sameplace refuses a machine that does not lie where the policy does, as Azure does: who reads a resource group, or a location of
+// samePlace refuses a machine that does not lie where the policy does, as Azure does: who reads a resource group, or a location of
 // it, finds there what guards its machines, and who may write policies there alone guards no others.
-func sameplace(m access.Machine, p access.Policy) error {
+func samePlace(m access.Machine, p access.Policy) error {
 	group := access.ResourceGroupScope(m.Subscription(), m.ResourceGroup())
 	if p.Resource.Within(group) && strings.EqualFold(m.Location, p.Location) {
 		return nil

@@ -117,45 +117,33 @@ const (
 // CheckGroupName refuses what cannot name a resource group, as Azure does: 1 to 90 letters, digits, '.', '-', '_' and parentheses, not
 // ending in '.'. what says whose name it is, for the message. Of the letters that Azure takes it takes those of ASCII, as ids do.
 func CheckGroupName(what, name string) error {
-	bad := func(why string) error {
-		return Fault(KindInvalid, "malformedName", "%s name %q %s; use 1 to %d letters, digits, '.', '-', '_' or parentheses, not ending in '.'", what, clip(name), why, maxGroupName)
-	}
-	switch {
-	case name == "":
-		return bad("is empty")
-	case len(name) > maxGroupName:
-		return bad("is too long")
-	case strings.HasSuffix(name, "."):
-		return bad("ends in '.'")
-	}
-	for i := range len(name) {
-		c := name[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte(".-_()", c) < 0 {
-			return bad("has a character that is not allowed")
-		}
-	}
-	return nil
+	return checkSegment(what, name, maxGroupName, ".-_()", ".-_()", "letters, digits, '.', '-', '_' or parentheses, not ending in '.'")
 }
 
 // CheckName refuses a name that could not be a segment of a resource id: 1 to 64 letters, digits, '.', '-' or '_',
 // beginning with a letter or digit and not ending in '.'. what says whose name it is, for the message.
 func CheckName(what, name string) error {
+	return checkSegment(what, name, maxName, "", ".-_", "letters, digits, '.', '-' or '_', beginning with a letter or digit")
+}
+
+// checkSegment refuses a name that has other bytes than letters, digits and marks, or begins with another mark than first; form says
+// the same in words.
+func checkSegment(what, name string, most int, first, marks, form string) error {
 	bad := func(why string) error {
-		return Fault(KindInvalid, "malformedName", "%s name %q %s; use 1 to %d letters, digits, '.', '-' or '_', beginning with a letter or digit",
-			what, clip(name), why, maxName)
+		return Fault(KindInvalid, "malformedName", "%s name %q %s; use 1 to %d %s", what, clip(name), why, most, form)
 	}
 	switch {
 	case name == "":
 		return bad("is empty")
-	case len(name) > maxName:
+	case len(name) > most:
 		return bad("is too long")
 	case strings.HasSuffix(name, "."):
 		return bad("ends in '.'")
 	}
-	for i := range len(name) {
+	for i, allowed := 0, first; i < len(name); i, allowed = i+1, marks {
 		c := name[i]
 		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !alnum && (i == 0 || c != '.' && c != '-' && c != '_') {
+		if !alnum && strings.IndexByte(allowed, c) < 0 {
 			return bad("has a character that is not allowed")
 		}
 	}

@@ -14,8 +14,8 @@ type Rule struct {
 // Automatic tells whether every request inside the policy's limits is approved at once.
 func (r Rule) Automatic() bool { return len(r.Cases) == 0 }
 
-// Depends reports whether which case applies to a request may differ from one moment to another: it depends on the time, on who asks or on the
-// machine.
+// Depends reports whether which case applies to a request may differ from one moment to another: it depends on the time, on who
+// asks or on the machine.
 func (r Rule) Depends() bool {
 	return slices.ContainsFunc(r.Cases, func(c Case) bool { return c.When != "" || !c.Hours.Always() })
 }

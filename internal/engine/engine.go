@@ -92,7 +92,9 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
-		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), rules: rules, quotas: c.Quotas.orDefault(), strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, words: flood{most: maxWordsAnHour}, tickets: c.Tickets, wake: make(chan struct{}, 1),
+		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour),
+		rules: rules, quotas: c.Quotas.orDefault(), tickets: c.Tickets, wake: make(chan struct{}, 1),
+		strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, words: flood{most: maxWordsAnHour},
 	}, nil
 }
 

@@ -94,13 +94,13 @@ func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, passw
 	options := []mail.Option{
 		mail.WithPort(port), mail.WithTimeout(sendTimeout), mail.WithTLSConfig(trust), mail.WithTLSPolicy(policy), mail.WithoutNoop(),
 		mail.WithDialContextFunc(func(dial context.Context, network, address string) (net.Conn, error) {
-			conn, err := Dialer(c.AllowPrivate).DialContext(dial, network, address)
+			raw, err := Dialer(c.AllowPrivate).DialContext(dial, network, address)
 			if err != nil {
 				return nil, err
 			}
 			// The client sets a new deadline at each step; closing bounds the whole.
-			context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck,gosec // whoever uses it gets the error
-			conn = &terseConn{Conn: conn, left: maxSaid}
+			context.AfterFunc(ctx, func() { raw.Close() }) //nolint:errcheck,gosec // whoever uses it gets the error
+			conn := &terseConn{Conn: raw, left: maxSaid}
 			if c.Mail.TLS == engine.MailImplicit {
 				secured := tls.Client(conn, trust)
 				return secured, secured.HandshakeContext(dial)

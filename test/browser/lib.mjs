@@ -24,8 +24,12 @@ export async function person(browser, options = {}) {
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
   page.expected = []; // patterns of complaints that a test provokes
-  const complain = (text) => { if (!page.expected.some((p) => p.test(text))) faults.push(`${page.url()}: ${text}`); };
-  page.on("console", (m) => { if (["error", "warning"].includes(m.type())) complain(`console: ${m.text()}`); });
+  const provoked = new Map(); // address → the patterns that stood when it was called: its complaint may come when they no longer do
+  page.on("request", (r) => provoked.set(r.url(), [...(provoked.get(r.url()) ?? []), ...page.expected]));
+  const complain = (text, about = "") => {
+    if (![...page.expected, ...(provoked.get(about) ?? [])].some((p) => p.test(text))) faults.push(`${page.url()}: ${text} ${about}`);
+  };
+  page.on("console", (m) => { if (["error", "warning"].includes(m.type())) complain(`console: ${m.text()}`, m.location().url); });
   page.on("pageerror", (e) => complain(`error: ${e.stack ?? e}`));
   return page;
 }

@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -267,10 +266,7 @@ func TestTamperedLogAlerts(t *testing.T) {
 	if got := w.open(); len(got) != 0 {
 		t.Fatalf("alerts without a cause: %v", got)
 	}
-	other, err := engine.New(engine.Config{Store: lyingStore{w.store}, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := w.another(func(c *engine.Config) { c.Store = lyingStore{w.store} })
 	if err := other.Tend(w.ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/alert"
@@ -36,9 +35,7 @@ func (s *shelf) Keep(_ context.Context, d engine.CheckpointDetail) error {
 
 func (w *world) anchored(anchors ...engine.Anchor) *engine.Engine {
 	w.tb.Helper()
-	return must(engine.New(engine.Config{
-		Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler), Anchors: anchors,
-	}))(w.tb)
+	return w.another(func(c *engine.Config) { c.Anchors = anchors })
 }
 
 // TestAnchors proves that each anchor gets the newest checkpoint, that one which fails keeps nothing from the others, and that
@@ -139,7 +136,7 @@ func TestARewrittenLogIsNotSigned(t *testing.T) {
 		after.setting("audit/checkpointKey", must(before.rawSetting("audit/checkpointKey"))(t))
 		after.user("bob", "")
 		store := &elsewhere{before.store}
-		e := must(engine.New(engine.Config{Store: store, SealKey: make([]byte, engine.SealKeySize), Now: before.clock.now, Log: slog.New(slog.DiscardHandler)}))(t)
+		e := before.another(func(c *engine.Config) { c.Store = store })
 		if err := e.Seal(w.ctx); err != nil {
 			t.Fatal(err)
 		}

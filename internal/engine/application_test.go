@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -344,8 +343,7 @@ func TestPublishersProgramIsTold(t *testing.T) {
 	seal := func(_ engine.ChannelID, _ engine.ChannelKind, text string) (engine.ChannelSecret, error) {
 		return engine.ChannelSecret{Sealed: []byte(text)}, nil
 	}
-	sealing := must(engine.New(engine.Config{Store: m.store, SealKey: make([]byte, engine.SealKeySize), Now: m.clock.now, Log: slog.New(slog.DiscardHandler), SealSecret: seal}))(t)
-	m.Engine = sealing
+	m.Engine = m.another(func(c *engine.Config) { c.SealSecret = seal })
 	if _, _, err := m.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *engine.AppDefinitionInput) { in.Public, in.Description = true, "told" })); err != nil {
 		t.Fatal(err)
 	}

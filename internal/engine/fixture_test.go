@@ -112,14 +112,14 @@ func newWorld(tb testing.TB) *world {
 	return w
 }
 
-// another makes one more engine on the same store, as a second replica would have.
-func (w *world) another() *engine.Engine {
+// another makes one more engine on the same store, as a second replica would have, unless change says otherwise.
+func (w *world) another(change ...func(*engine.Config)) *engine.Engine {
 	w.tb.Helper()
-	e, err := engine.New(engine.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		w.tb.Fatal(err)
+	config := engine.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler)}
+	for _, c := range change {
+		c(&config)
 	}
-	return e
+	return must(engine.New(config))(w.tb)
 }
 
 func caller(p access.Principal) engine.Caller {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -399,7 +398,7 @@ func TestTickets(t *testing.T) {
 	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy") // there is nobody to check tickets
 	tickets := &checker{}
-	e := must(engine.New(engine.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler), Tickets: tickets}))(t)
+	e := w.another(func(c *engine.Config) { c.Tickets = tickets })
 	must(e.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 
 	for _, c := range []struct {

@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -153,7 +152,7 @@ func TestAnApplicationWithManyMachinesIsDeletedInSteps(t *testing.T) {
 	const machines = 250
 	m.populate(machines)
 	store := &counted{Store: m.store}
-	m.Engine = must(engine.New(engine.Config{Store: store, Now: m.clock.now, Log: slog.New(slog.DiscardHandler), SealKey: make([]byte, engine.SealKeySize)}))(t)
+	m.Engine = m.another(func(c *engine.Config) { c.Store = store })
 	if err := m.DeleteApplication(m.ctx, m.admin, "shop", true); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"errors"
-	"log/slog"
 	"slices"
 	"testing"
 
@@ -93,7 +92,7 @@ func TestSecretsStayWithTheirServer(t *testing.T) {
 	sealer := func(id engine.ChannelID, _ engine.ChannelKind, text string) (engine.ChannelSecret, error) {
 		return engine.ChannelSecret{Sealed: []byte(string(id) + text)}, nil
 	}
-	e := must(engine.New(engine.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler), SealSecret: sealer}))(t)
+	e := w.another(func(c *engine.Config) { c.SealSecret = sealer })
 	secret, from, host, elsewhere, ca := "hunter2hunter2", "a@example.com", "mail.example.com", "mail.example.net", "-----BEGIN CERTIFICATE-----"
 	none, user, port, tls, pager := "", "postern", 2525, engine.MailImplicit, "https://events.example.com/"
 	mail, page, hook := "mail", "page", "hook"

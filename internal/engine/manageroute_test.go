@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"testing"
 
@@ -62,13 +61,9 @@ func TestChannelTests(t *testing.T) {
 	w := newWorld(t)
 	w.channel("hooks")
 	var fails error
-	e, err := engine.New(engine.Config{
-		Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler),
-		TestChannel: func(_ context.Context, _ engine.Channel, _, by string) (string, error) { return "hello " + by, fails },
+	e := w.another(func(c *engine.Config) {
+		c.TestChannel = func(_ context.Context, _ engine.Channel, _, by string) (string, error) { return "hello " + by, fails }
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if got := must(e.TestChannel(w.ctx, w.admin, "HOOKS", ""))(t); got != "hello "+engine.AdminName {
 		t.Errorf("the answer is %q", got)
 	}

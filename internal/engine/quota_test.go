@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 // with makes an engine with quotas on the same store.
 func (w *world) with(q engine.Quotas) *engine.Engine {
 	w.tb.Helper()
-	return must(engine.New(engine.Config{Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler), SealKey: make([]byte, engine.SealKeySize), Quotas: q}))(w.tb)
+	return w.another(func(c *engine.Config) { c.Quotas = q })
 }
 
 func port(number uint16) engine.SubmitInput {

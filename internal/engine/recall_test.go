@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -273,9 +272,7 @@ func TestVotesThatCountAgainForWhatIsTakenBack(t *testing.T) {
 func TestARecallCoversWhatAReplicaMadeAhead(t *testing.T) {
 	t.Parallel()
 	w, ann, host := crowded(t)
-	ahead := must(engine.New(engine.Config{
-		Store: w.store, SealKey: make([]byte, engine.SealKeySize), Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.clock.now().Add(2 * time.Second) },
-	}))(t)
+	ahead := w.another(func(c *engine.Config) { c.Now = func() time.Time { return w.clock.now().Add(2 * time.Second) } })
 	var items []engine.ItemInput
 	for port := range uint16(150) {
 		items = append(items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1200 + port), Duration: time.Hour})

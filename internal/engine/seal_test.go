@@ -43,9 +43,7 @@ func (w *world) setting(name string, value []byte) {
 // sealedBy makes an engine with another key on the same store.
 func (w *world) sealedBy(key byte) *engine.Engine {
 	w.tb.Helper()
-	return must(engine.New(engine.Config{
-		Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler), SealKey: bytes.Repeat([]byte{key}, engine.SealKeySize),
-	}))(w.tb)
+	return w.another(func(c *engine.Config) { c.SealKey = bytes.Repeat([]byte{key}, engine.SealKeySize) })
 }
 
 // TestKeysAreSealed proves that the store alone gives nobody a key that signs, that a key for one purpose is not taken for

@@ -102,11 +102,7 @@ func TestReconcileInReplicasDoesEverythingOnce(t *testing.T) {
 	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
 	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(t)
 	ann := w.user("ann", "JIT Access Requester")
-	in := engine.SubmitInput{}
-	for port := range 500 {
-		in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(uint16(1000 + port)), Duration: time.Hour})
-	}
-	must(w.Submit(w.ctx, ann, in))(t)
+	must(w.Submit(w.ctx, ann, ports("web-1", 1000, 500, time.Hour)))(t)
 	start := w.size()
 	w.clock.advance(time.Hour)
 	var wait sync.WaitGroup

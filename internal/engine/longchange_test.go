@@ -15,6 +15,15 @@ import (
 // somebody else waits meanwhile.
 func BenchmarkLongChanges(b *testing.B) {
 	many := engine.Quota{Open: 1 << 20, Scheduled: 1 << 20}
+	whole := func(id access.ResourceID, longest time.Duration) engine.PolicyInput {
+		in := engine.PolicyInput{Resource: id}
+		for i := range 1000 {
+			entry := sshPolicy()
+			entry.Machine, entry.Ports[0].Max = access.MachineID(fmt.Sprint("web-", i)), longest
+			in.Machines = append(in.Machines, entry)
+		}
+		return in
+	}
 	for name, prepare := range map[string]func(b *testing.B) (w *world, change func() error){
 		"series of 400": func(b *testing.B) (*world, func() error) {
 			w := newWorld(b)
@@ -35,10 +44,8 @@ func BenchmarkLongChanges(b *testing.B) {
 			w.host("web-1")
 			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(b)
 			ann := w.user("ann", "JIT Access Requester")
-			in := engine.SubmitInput{Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=50"}
-			for i := range uint16(10) { // of 50 windows
-				in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1000 + i), Duration: 30 * time.Minute})
-			}
+			in := ports("web-1", 1000, 10, 30*time.Minute)
+			in.Start, in.Repeat = w.clock.now().Add(time.Hour), "FREQ=HOURLY;COUNT=50"
 			return w, func() error { _, err := w.Submit(w.ctx, ann, in); return err }
 		},
 		"request of 500": func(b *testing.B) (*world, func() error) {
@@ -52,25 +59,15 @@ func BenchmarkLongChanges(b *testing.B) {
 		},
 		"policy of 1000 new": func(b *testing.B) (*world, func() error) {
 			w, id := peopled(b, 1000)
-			in := engine.PolicyInput{Resource: id}
-			for i := range 1000 {
-				entry := sshPolicy()
-				entry.Machine = access.MachineID(fmt.Sprint("web-", i))
-				in.Machines = append(in.Machines, entry)
-			}
 			if err := w.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
 				b.Fatal(err)
 			}
+			in := whole(id, 3*time.Hour)
 			return w, func() error { _, _, err := w.PutPolicy(w.ctx, w.admin, in, nil); return err }
 		},
 		"policy of 1000 changed": func(b *testing.B) (*world, func() error) {
 			w, id := peopled(b, 1000)
-			in := engine.PolicyInput{Resource: id}
-			for i := range 1000 {
-				entry := sshPolicy()
-				entry.Machine, entry.Ports[0].Max = access.MachineID(fmt.Sprint("web-", i)), time.Minute
-				in.Machines = append(in.Machines, entry)
-			}
+			in := whole(id, time.Minute)
 			return w, func() error { _, _, err := w.PutPolicy(w.ctx, w.admin, in, nil); return err }
 		},
 		"application of 1000 machines": func(b *testing.B) (*world, func() error) {
@@ -106,31 +103,7 @@ func BenchmarkLongChanges(b *testing.B) {
 func (m *market) populate(machines int) {
 	m.tb.Helper()
 	managed := m.deploy(manual()).Application.Managed
-	now, sub := m.clock.now(), access.SubscriptionID(managed.Segment("subscriptions"))
-	err := m.store.Update(m.ctx, func(tx engine.Tx) error {
-		p := access.Policy{
-			ID: "default", Resource: access.PolicyResource(sub, managed.Name(), "local", engine.DefaultPolicy), Tenant: m.admin.Tenant,
-			Name: engine.DefaultPolicy, Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1,
-		}
-		err := tx.SaveAgent(m.ctx, access.Agent{ID: "gate", Tenant: m.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
-		for i := 0; i < machines && err == nil; i++ {
-			name := fmt.Sprint("web-", i)
-			err = tx.SaveMachine(m.ctx, access.Machine{
-				ID: access.MachineID(name), Resource: access.MachineResource(sub, managed.Name(), name), Tenant: m.admin.Tenant, Name: name,
-				Location: "local", Agent: "gate", CreatedAt: now, Revision: 1,
-			}, 0)
-			entry := sshPolicy()
-			entry.Machine, entry.Revision = access.MachineID(name), 1
-			p.Machines = append(p.Machines, entry)
-		}
-		if err != nil {
-			return err
-		}
-		return tx.SavePolicy(m.ctx, p, 0)
-	})
-	if err != nil {
-		m.tb.Fatal(err)
-	}
+	m.people(access.SubscriptionID(managed.Segment("subscriptions")), managed.Name(), machines, machines)
 }
 
 // counted is a store that counts the changes made to it.

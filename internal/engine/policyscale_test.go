@@ -39,20 +39,25 @@ func TestSettingOneMachineLeavesTheOthersAlone(t *testing.T) {
 func peopled(tb testing.TB, n int) (w *world, id access.ResourceID) {
 	tb.Helper()
 	w = newWorld(tb)
+	return w, w.people(must(w.Subscriptions(w.ctx, w.admin))(tb)[0].ID, "default", n+1, n)
+}
+
+// people gives a resource group machines behind one gateway, web-0 and so on, and a policy "default" that guards the first of them.
+func (w *world) people(sub access.SubscriptionID, group string, machines, guarded int) (policy access.ResourceID) {
+	w.tb.Helper()
 	now := w.clock.now()
-	sub := must(w.Subscriptions(w.ctx, w.admin))(tb)[0].ID
-	id = access.PolicyResource(sub, "default", "local", engine.DefaultPolicy)
-	p := access.Policy{ID: "default", Resource: id, Tenant: w.admin.Tenant, Name: engine.DefaultPolicy, Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1}
-	err := w.store.Update(w.ctx, func(tx engine.Tx) error {
+	policy = access.PolicyResource(sub, group, "local", engine.DefaultPolicy)
+	p := access.Policy{ID: "default", Resource: policy, Tenant: w.admin.Tenant, Name: engine.DefaultPolicy, Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1}
+	w.save(func(tx engine.Tx) error {
 		err := tx.SaveAgent(w.ctx, access.Agent{ID: "gate", Tenant: w.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
-		for i := 0; i <= n && err == nil; i++ {
+		for i := 0; i < machines && err == nil; i++ {
 			name := fmt.Sprintf("web-%d", i)
 			m := access.Machine{
-				ID: access.MachineID(name), Resource: access.MachineResource(sub, "default", name), Tenant: w.admin.Tenant, Name: name,
+				ID: access.MachineID(name), Resource: access.MachineResource(sub, group, name), Tenant: w.admin.Tenant, Name: name,
 				Location: "local", Agent: "gate", CreatedAt: now, Revision: 1,
 			}
 			err = tx.SaveMachine(w.ctx, m, 0)
-			if entry := sshPolicy(); i < n {
+			if entry := sshPolicy(); i < guarded {
 				entry.Machine, entry.Revision = m.ID, 1
 				p.Machines = append(p.Machines, entry)
 			}
@@ -62,10 +67,7 @@ func peopled(tb testing.TB, n int) (w *world, id access.ResourceID) {
 		}
 		return tx.SavePolicy(w.ctx, p, 0)
 	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return w, id
+	return policy
 }
 
 // A policy may name any number of machines, as long as nobody writes it as a whole.
@@ -190,11 +192,7 @@ func newBeside(b *testing.B, of string, live int) *beside {
 		holder = w.user("bert", "JIT Access Requester")
 	}
 	for i := range (live + 999) / 1000 {
-		in := engine.SubmitInput{Justification: "because"}
-		for port := range uint16(min(live, 1000)) {
-			in.Items = append(in.Items, engine.ItemInput{Machine: machines[i%len(machines)], Ports: access.SinglePort(uint16(1000*(i+1)) + port), Duration: 20 * time.Minute})
-		}
-		must(w.Submit(w.ctx, holder, in))(b)
+		must(w.Submit(w.ctx, holder, ports(machines[i%len(machines)], uint16(1000*(i+1)), uint16(min(live, 1000)), 20*time.Minute)))(b)
 	}
 	w.reconcile()
 	return c
@@ -207,9 +205,7 @@ func (c *beside) round() {
 		do()
 		c.took[act] = append(c.took[act], time.Since(began))
 	}
-	ask := func(d time.Duration) engine.SubmitInput {
-		return engine.SubmitInput{Justification: "because", Items: []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(11_500), Duration: d}}}
-	}
+	ask := func(d time.Duration) engine.SubmitInput { return ports("web-1", 11_500, 1, d) }
 	var opened access.GrantID
 	timed("request", func() { opened = must(c.Submit(c.ctx, c.ann, ask(10*time.Minute)))(c.tb).Grants[0].ID })
 	timed("report", func() {

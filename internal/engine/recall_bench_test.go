@@ -29,11 +29,7 @@ func BenchmarkDisable(b *testing.B) {
 					name := fmt.Sprintf("web-%d", machines)
 					w.host(name)
 					must(w.SetMachinePolicy(w.ctx, w.admin, name, portsPolicy(1000, 1999), nil))(b)
-					in := engine.SubmitInput{Justification: "because"}
-					for port := range uint16(min(1000, one.open)) {
-						in.Items = append(in.Items, engine.ItemInput{Machine: name, Ports: access.SinglePort(1000 + port), Duration: time.Hour})
-					}
-					must(w.Submit(w.ctx, ann, in))(b)
+					must(w.Submit(w.ctx, ann, ports(name, 1000, uint16(min(1000, one.open)), time.Hour)))(b)
 					machines++
 				}
 				for i := range one.ahead / 400 {

@@ -19,11 +19,7 @@ func crowded(t *testing.T) (w *world, ann engine.Caller, host access.AgentID) {
 	ann = w.user("ann", "")
 	w.group("team", ann)
 	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "team", Role: "JIT Access Requester", Scope: access.Root}))(t)
-	var items []engine.ItemInput
-	for port := range uint16(150) {
-		items = append(items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1000 + port), Duration: 3 * time.Hour})
-	}
-	must(w.Submit(w.ctx, ann, engine.SubmitInput{Items: items, Justification: "because"}))(t)
+	must(w.Submit(w.ctx, ann, ports("web-1", 1000, 150, 3*time.Hour)))(t)
 	must(w.Submit(w.ctx, ann, engine.SubmitInput{
 		Items:         []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1500), Duration: time.Hour}},
 		Justification: "because", Start: w.clock.now().Add(24 * time.Hour), Repeat: "FREQ=DAILY;COUNT=120",
@@ -37,6 +33,15 @@ func crowded(t *testing.T) (w *world, ann engine.Caller, host access.AgentID) {
 
 func portsPolicy(first, last uint16) access.MachinePolicy {
 	return access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: first, Last: last}, Protocol: access.TCP, Max: 3 * time.Hour}}}
+}
+
+// ports asks for so many ports of a machine, from first on, each for itself.
+func ports(machine string, first, many uint16, d time.Duration) engine.SubmitInput {
+	in := engine.SubmitInput{Justification: "because"}
+	for i := range many {
+		in.Items = append(in.Items, engine.ItemInput{Machine: machine, Ports: access.SinglePort(first + i), Duration: d})
+	}
+	return in
 }
 
 func (w *world) disable(name string, yes bool) {
@@ -204,11 +209,7 @@ func TestLosingTheRightBesideARecall(t *testing.T) {
 		t.Fatal("everything has ended at once")
 	}
 	w.clock.advance(time.Second)
-	var items []engine.ItemInput
-	for port := range uint16(150) {
-		items = append(items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1200 + port), Duration: time.Hour})
-	}
-	must(w.Submit(w.ctx, ann, engine.SubmitInput{Items: items, Justification: "because"}))(t)
+	must(w.Submit(w.ctx, ann, ports("web-1", 1200, 150, time.Hour)))(t)
 	if err := w.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
 		t.Fatal(err)
 	}
@@ -273,11 +274,7 @@ func TestARecallCoversWhatAReplicaMadeAhead(t *testing.T) {
 	t.Parallel()
 	w, ann, host := crowded(t)
 	ahead := w.another(func(c *engine.Config) { c.Now = func() time.Time { return w.clock.now().Add(2 * time.Second) } })
-	var items []engine.ItemInput
-	for port := range uint16(150) {
-		items = append(items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(1200 + port), Duration: time.Hour})
-	}
-	must(ahead.Submit(w.ctx, ann, engine.SubmitInput{Items: items, Justification: "because"}))(t)
+	must(ahead.Submit(w.ctx, ann, ports("web-1", 1200, 150, time.Hour)))(t)
 	w.clock.advance(time.Second)
 	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More {
 		t.Fatal("everything has ended at once")

@@ -115,9 +115,7 @@ func TestARewrittenLogIsNotSigned(t *testing.T) {
 			for n := range records {
 				rewritten.user(fmt.Sprintf("bob %d", n), "")
 			}
-			if err := rewritten.store.Update(w.ctx, func(tx engine.Tx) error { return tx.SaveCheckpoint(w.ctx, signed) }); err != nil {
-				t.Fatal(err)
-			}
+			rewritten.save(func(tx engine.Tx) error { return tx.SaveCheckpoint(w.ctx, signed) })
 			if err := rewritten.Seal(w.ctx); !errors.Is(err, engine.ErrNotContinued) {
 				t.Errorf("another log is signed: %v", err)
 			}

@@ -231,13 +231,9 @@ func TestOwnersAreToldWhereTheyWere(t *testing.T) {
 // token, no passkey, and no enrolment token, of which those of others stay.
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
-	yes := true
 	for what, putOut := range map[string]func(w *world) error{
-		"a reset": func(w *world) error { return w.ResetPassword(w.ctx, w.admin, "ann", "new", true) },
-		"disabling": func(w *world) error {
-			_, err := w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Disabled: &yes})
-			return err
-		},
+		"a reset":   func(w *world) error { return w.ResetPassword(w.ctx, w.admin, "ann", "new", true) },
+		"disabling": func(w *world) error { w.disable("ann", true); return nil },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -245,32 +241,25 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			ann, _ := w.equipped("ann")
 			ann.SteppedUpAt = w.clock.now()
 			must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ann", Role: "Contributor", Scope: access.Root}))(t)
-			anns, _, err := w.MakeEnrollmentToken(w.ctx, ann, engine.TokenInput{Name: "web-1", TTL: 24 * time.Hour})
-			if err != nil {
-				t.Fatal(err)
-			}
-			admins, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-2"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			anns := must2(w.MakeEnrollmentToken(w.ctx, ann, engine.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(t)
+			admins := must2(w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-2"}))(t)
 			if err := putOut(w); err != nil {
 				t.Fatal(err)
 			}
 			if e := w.newest(); what == "a reset" && e.Kind != access.PasswordChanged {
 				t.Errorf("the newest event is %+v", e)
 			}
-			_, _, err = w.MakeAPIToken(w.ctx, ann, engine.APITokenInput{Name: "late"})
+			_, _, err := w.MakeAPIToken(w.ctx, ann, engine.APITokenInput{Name: "late"})
 			wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
 			_, err = w.AddPasskey(w.ctx, ann, engine.Passkey{ID: "late", Name: "late", Body: "{}"})
 			if access.KindOf(err) != access.KindUnauthenticated && access.KindOf(err) != access.KindForbidden {
 				t.Errorf("a passkey is added by a session that has ended: %v", err)
 			}
-			sign := func(access.AgentID) (string, error) { return "fingerprint", nil }
-			_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: anns, Name: "web-1"}, sign)
+			_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: anns, Name: "web-1"}, fingerprint)
 			if access.KindOf(err) != access.KindUnauthenticated {
 				t.Errorf("an agent enrols with a token of somebody who was put out: %v", err)
 			}
-			must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: admins, Name: "web-2"}, sign))(t)
+			must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: admins, Name: "web-2"}, fingerprint))(t)
 		})
 	}
 }

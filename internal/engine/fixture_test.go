@@ -136,6 +136,9 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
+// must2 is must for what gives two things, of which the second does not matter.
+func must2[T, U any](v T, _ U, err error) func(testing.TB) T { return must(v, err) }
+
 // tenant makes another tenant, and gives its administrator.
 func (w *world) tenant(name string) (engine.TenantDetail, engine.Caller) {
 	w.tb.Helper()
@@ -167,10 +170,7 @@ func (w *world) host(name string) engine.Enrolled {
 
 func (w *world) enrol(name string, mode access.Mode) engine.Enrolled {
 	w.tb.Helper()
-	token, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: name, Mode: mode})
-	if err != nil {
-		w.tb.Fatal(err)
-	}
+	token := must2(w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: name, Mode: mode}))(w.tb)
 	in := engine.EnrollInput{Token: token, Name: "ignored", OS: "linux", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Version: "test"}
 	return must(w.Enroll(w.ctx, office, in, fingerprint))(w.tb)
 }

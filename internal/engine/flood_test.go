@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -55,20 +56,25 @@ func TestAnAgentCannotFloodTheLog(t *testing.T) {
 	}
 	w.clock.advance(2 * time.Hour)
 	report(50)
-	var counted uint64
-	for _, event := range w.events()[before:] {
-		var n uint64
-		if event.Kind != access.AgentDeniedTraffic {
-			continue
-		}
-		if _, err := fmt.Sscan(event.Details["count"], &n); err != nil {
-			t.Fatal(err)
-		}
-		counted += n
-	}
-	if counted != sent {
+	if counted := w.counted(before, access.AgentDeniedTraffic); counted != sent {
 		t.Errorf("%d attempts are counted, of %d", counted, sent)
 	}
+}
+
+// counted adds up what the events of a kind since the seq'th stand for.
+func (w *world) counted(since int, kind access.EventKind) (all uint64) {
+	w.tb.Helper()
+	for _, event := range w.events()[since:] {
+		if event.Kind != kind {
+			continue
+		}
+		n, err := strconv.ParseUint(event.Details["count"], 10, 64)
+		if err != nil {
+			w.tb.Fatal(err)
+		}
+		all += n
+	}
+	return all
 }
 
 // What an agent says of itself, and what is refused of it, is bounded too; and what there was no room for is on record once there
@@ -107,18 +113,7 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 			t.Errorf("the agent's problem is %q", a.Problem)
 		}
 	}
-	var drifted int
-	for _, event := range w.events() {
-		var n int
-		if event.Kind != access.AgentDrift {
-			continue
-		}
-		if _, err := fmt.Sscan(event.Details["count"], &n); err != nil {
-			t.Fatal(err)
-		}
-		drifted += n
-	}
-	if drifted != 701 {
+	if drifted := w.counted(0, access.AgentDrift); drifted != 701 {
 		t.Errorf("%d drifts are counted, of 701", drifted)
 	}
 }

@@ -14,9 +14,7 @@ import (
 // loosenedUses gives the alerts that somebody used a policy which they loosened.
 func (w *world) loosenedUses() int {
 	w.tb.Helper()
-	if err := w.Tend(w.ctx); err != nil {
-		w.tb.Fatal(err)
-	}
+	w.tend()
 	list := must(w.Alerts(w.ctx, w.admin, engine.AlertFilter{}, engine.Page{Limit: 100}))(w.tb)
 	n := 0
 	for _, a := range list.Items {
@@ -164,8 +162,6 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 		})
 	}
 }
-
-func must2[T, U any](v T, _ U, err error) func(testing.TB) T { return must(v, err) }
 
 // TestWhoMadeASecretDoesNotDecideForIt holds that nobody asks as a service principal and agrees as themselves.
 func TestWhoMadeASecretDoesNotDecideForIt(t *testing.T) {

@@ -77,12 +77,12 @@ func TestRuleOfTheMachineAsItIs(t *testing.T) {
 func TestNetworkThatShrinksMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	must(w.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.0/24")}))(t)
+	must(w.SetNetwork(w.ctx, w.admin, "office", prefixes("203.0.113.0/24", "198.51.100.0/24")))(t)
 	p := oneOfOps(w.ops)
 	p.Ports[0].Networks = []string{"office"}
 	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	d := w.ask()
-	must(w.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}))(t)
+	must(w.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
 }

@@ -117,10 +117,7 @@ func TestWholePolicy(t *testing.T) {
 		t.Errorf("the grant of the machine that is not guarded any more is %s", got.State)
 	}
 	must(w.CreateResourceGroup(w.ctx, w.admin, engine.ResourceGroupInput{Name: "abroad", Location: "westeurope"}))(t)
-	token, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-3", ResourceGroup: "abroad"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	token := must2(w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-3", ResourceGroup: "abroad"}))(t)
 	abroad := must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, Name: "web-3"}, fingerprint))(t).Machine
 	if abroad.Location != "westeurope" {
 		t.Errorf("a host enrolls in the location %q, and its resource group is in westeurope", abroad.Location)

@@ -102,13 +102,11 @@ func TestRolesGoWithTheirApplication(t *testing.T) {
 	cleo := m.user("cleo", "")
 	must(m.AssignRole(m.ctx, m.admin, engine.AssignInput{Principal: "cleo", Role: "Owner", Scope: a.Resource}))(t)
 	must(m.WriteEligibility(m.ctx, m.admin, engine.EligibilityInput{Principal: "cleo", Role: "Contributor", Scope: a.Resource}))(t)
-	if err := m.store.Update(m.ctx, func(tx engine.Tx) error { // as a publisher's Owner may, whom the lock leaves out
+	m.save(func(tx engine.Tx) error { // as a publisher's Owner may, whom the lock leaves out
 		return tx.SaveRoleAssignment(m.ctx, rbac.Assignment{
 			ID: rbac.AssignmentID(uuid.NewString()), Tenant: a.Tenant, Principal: cleo.Principal, Definition: rbac.Owner, Scope: a.Managed, CreatedAt: m.clock.now(),
 		})
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
 	must(m.AssignRole(m.ctx, m.vera, engine.AssignInput{Principal: "vic", Role: "Owner", Scope: a.Definition}))(t)
 	if err := m.DeleteApplication(m.ctx, m.admin, "shop", true); err != nil {
 		t.Fatal(err)
@@ -116,9 +114,7 @@ func TestRolesGoWithTheirApplication(t *testing.T) {
 	if _, err := m.DeleteAppDefinition(m.ctx, m.vera, "shop"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := m.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *engine.AppDefinitionInput) { in.Public = true })); err != nil {
-		t.Fatal(err)
-	}
+	must2(m.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *engine.AppDefinitionInput) { in.Public = true })))(t)
 	again := m.deploy(manual()).Application
 	if !again.Managed.Equal(a.Managed) || !again.Definition.Equal(a.Definition) {
 		t.Fatalf("it is %s of %s", again.Managed, again.Definition)

@@ -113,21 +113,18 @@ func (w *world) unassign(name string) {
 func TestATokenDoesNotOutlastTheRightToMakeIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.user("carl", "")
+	carl := w.user("carl", "")
 	must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "carl", Role: "Contributor", Max: time.Hour}))(t)
-	carl := caller(must(w.Principal(w.ctx, w.admin, "carl"))(t))
 	must(w.Activate(w.ctx, carl, engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Contributor"}}, Duration: time.Hour, Justification: "x"}))(t)
+	var tokens []string
 	for _, mode := range []access.Mode{access.ModeHost, access.ModeGateway} {
-		token, _, err := w.MakeEnrollmentToken(w.ctx, carl, engine.TokenInput{Name: "new-" + string(mode), Mode: mode, TTL: 24 * time.Hour})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			_, err := w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
-			wantCode(t, err, access.KindUnauthenticated, "tokenMakerLeft")
-		}()
+		tokens = append(tokens, must2(w.MakeEnrollmentToken(w.ctx, carl, engine.TokenInput{Name: "new-" + string(mode), Mode: mode, TTL: 24 * time.Hour}))(t))
 	}
 	w.clock.advance(2 * time.Hour)
+	for _, token := range tokens {
+		_, err := w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+		wantCode(t, err, access.KindUnauthenticated, "tokenMakerLeft")
+	}
 }
 
 // TestATokenReplacesWhatWasThere proves that a token made for a free name does not replace the agent that took the name since: its
@@ -137,13 +134,10 @@ func TestATokenReplacesWhatWasThere(t *testing.T) {
 	w := newWorld(t)
 	bound := w.admin // an API token that enrolls, and changes no machine
 	bound.Bounds = &engine.Bounds{Actions: []string{rbac.EnrollmentTokensWrite}}
-	token, _, err := w.MakeEnrollmentToken(w.ctx, bound, engine.TokenInput{Name: "web-1", TTL: 24 * time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
+	token := must2(w.MakeEnrollmentToken(w.ctx, bound, engine.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(t)
 	w.clock.advance(time.Hour)
 	victim := w.host("web-1")
-	_, _, err = w.MakeEnrollmentToken(w.ctx, bound, engine.TokenInput{Name: "web-1"})
+	_, _, err := w.MakeEnrollmentToken(w.ctx, bound, engine.TokenInput{Name: "web-1"})
 	wantCode(t, err, access.KindForbidden, "tokenBounds")
 	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
 	wantCode(t, err, access.KindConflict, "mayNotReplace")

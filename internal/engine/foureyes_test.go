@@ -35,30 +35,30 @@ func TestWhoLoosensAPolicyAndUsesItIsSeen(t *testing.T) {
 		want   int
 	}{
 		"in place": {func(w *approvable, writer engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 		}, "eve", time.Minute, 1},
 		"deleted and set anew": {func(w *approvable, writer engine.Caller) {
 			if err := w.DeleteMachinePolicy(w.ctx, writer, "web-1", nil); err != nil {
-				t.Fatal(err)
+				w.tb.Fatal(err)
 			}
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 		}, "eve", time.Minute, 1},
 		"and touched by another since": {func(w *approvable, writer engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 			p := sshPolicy()
 			p.PendingTimeout = time.Hour
-			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(w.tb)
 		}, "eve", time.Minute, 1},
 		"used by another": {func(w *approvable, writer engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 		}, "ann", time.Minute, 0},
 		"long ago": {func(w *approvable, writer engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(t)
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 		}, "eve", access.LoosenedFor, 0},
 		"made stricter": {func(w *approvable, writer engine.Caller) {
 			p := twoOfOps(w.ops)
 			p.Ports[0].Max = time.Hour
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", p, nil))(t)
+			must(w.SetMachinePolicy(w.ctx, writer, "web-1", p, nil))(w.tb)
 		}, "eve", time.Minute, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
 		e := d.Eligibility
 		in := engine.EligibilityInput{ID: e.ID, Was: e.Revision, Max: e.Max, Approval: e.Approval, Start: e.Start, End: e.End}
 		change(&in)
-		must(v.WriteEligibility(v.ctx, v.vic, in))(t)
+		must(v.WriteEligibility(v.ctx, v.vic, in))(v.tb)
 	}
 	automatic := func(in *engine.EligibilityInput) { in.Approval = access.Rule{} }
 	for name, c := range map[string]struct {
@@ -100,14 +100,14 @@ func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
 		}, time.Minute, 1},
 		"deleted and made anew": {func(v *vendor) {
 			if err := v.DeleteEligibility(v.ctx, v.vic, guarded(v).Eligibility.ID); err != nil {
-				t.Fatal(err)
+				v.tb.Fatal(err)
 			}
-			must(v.WriteEligibility(v.ctx, v.vic, engine.EligibilityInput{Principal: "vic", Role: "Contributor", Scope: v.scope}))(t)
+			must(v.WriteEligibility(v.ctx, v.vic, engine.EligibilityInput{Principal: "vic", Role: "Contributor", Scope: v.scope}))(v.tb)
 		}, time.Minute, 1},
 		"by a change of roles": {func(v *vendor) {
 			must(v.ChangeRole(v.ctx, v.vic, engine.RoleChangeInput{
 				ID: access.RoleChangeID(uuid.NewString()), Of: access.OfEligibility, Kind: access.RoleChangeAssign, Principal: "vic", Role: "Contributor", Scope: v.scope,
-			}))(t)
+			}))(v.tb)
 		}, time.Minute, 1},
 		"long ago":   {func(v *vendor) { change(v, guarded(v), automatic) }, access.LoosenedFor, 0},
 		"by another": {func(v *vendor) { v.eligible(func(in *engine.EligibilityInput) { in.Principal = "vic" }) }, time.Minute, 0},
@@ -136,12 +136,12 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 	for name, away := range map[string]func(w *approvable, id access.ResourceID){
 		"the machine was taken out": func(w *approvable, id access.ResourceID) {
 			w.world.host("web-2")
-			other := must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", sshPolicy(), nil))(t)
-			must2(w.PutPolicy(w.ctx, w.admin, engine.PolicyInput{Resource: id, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: other.Machine.ID, Ports: sshPolicy().Ports}}}, nil))(t)
+			other := must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", sshPolicy(), nil))(w.tb)
+			must2(w.PutPolicy(w.ctx, w.admin, engine.PolicyInput{Resource: id, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: other.Machine.ID, Ports: sshPolicy().Ports}}}, nil))(w.tb)
 		},
 		"the policy was deleted": func(w *approvable, id access.ResourceID) {
 			if err := w.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
-				t.Fatal(err)
+				w.tb.Fatal(err)
 			}
 		},
 	} {

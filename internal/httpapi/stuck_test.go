@@ -77,8 +77,8 @@ func (s *served) dial(t *testing.T, protocol string, certificates ...tls.Certifi
 	return tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "example.com", NextProtos: []string{protocol}, Certificates: certificates, MinVersion: tls.VersionTLS13})
 }
 
-// enroll makes an agent web-1 whose machine has so many ports under policy.
-func (s *served) enroll(t *testing.T) tls.Certificate {
+// enroll makes an agent web-1, and gives the certificate that it shows.
+func (s *service) enroll(t *testing.T) tls.Certificate {
 	t.Helper()
 	var token api.EnrollmentToken
 	s.must(t, http.MethodPost, "/api/v1/enrollment-tokens", api.NewEnrollmentToken{Name: "web-1"}, &token)
@@ -121,7 +121,7 @@ func (s *service) must(t *testing.T, method, path string, in, out any) {
 }
 
 // guard changes what guards web-1, so that its agent gets a new state of some 10 KiB.
-func (s *served) guard(t *testing.T, first int) {
+func (s *service) guard(t *testing.T, first int) {
 	t.Helper()
 	var policy api.MachinePolicy
 	for i := range 50 {

@@ -81,6 +81,20 @@ func (p program) assertion(audience, id string) string {
 	return compact
 }
 
+// ask posts a form to an endpoint of an authority, at a replica that is called by that host.
+func (w *world) ask(i *identity.Identity, host, path string, form url.Values) (status int, answer map[string]any) {
+	w.tb.Helper()
+	r := httptest.NewRequestWithContext(w.ctx, http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.Host, r.RemoteAddr = host, "203.0.113.7:4711"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	recorder := httptest.NewRecorder()
+	identity.NewOAuth(i).ServeHTTP(recorder, r)
+	if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil {
+		w.tb.Fatal(err)
+	}
+	return recorder.Code, answer
+}
+
 // post asks the token endpoint of a replica, as the client that called it by that host.
 func (p program) post(i *identity.Identity, host, assertion string) (status int, answer map[string]any) {
 	p.w.tb.Helper()
@@ -88,15 +102,7 @@ func (p program) post(i *identity.Identity, host, assertion string) (status int,
 		"grant_type": {"client_credentials"}, "client_id": {p.id}, "client_assertion": {assertion},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 	}
-	r := httptest.NewRequestWithContext(p.w.ctx, http.MethodPost, "/default/oauth2/v2.0/token", strings.NewReader(form.Encode()))
-	r.Host, r.RemoteAddr = host, "203.0.113.7:4711"
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	recorder := httptest.NewRecorder()
-	identity.NewOAuth(i).ServeHTTP(recorder, r)
-	if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil {
-		p.w.tb.Fatal(err)
-	}
-	return recorder.Code, answer
+	return p.w.ask(i, host, "/default/oauth2/v2.0/token", form)
 }
 
 const ours = "https://postern.example/default/oauth2/v2.0/token"
@@ -169,20 +175,6 @@ func TestAssertionsCountOnce(t *testing.T) {
 	}
 }
 
-// ask posts a form to an endpoint of an authority.
-func (w *world) ask(path string, form url.Values) (status int, answer map[string]any) {
-	w.tb.Helper()
-	r := httptest.NewRequestWithContext(w.ctx, http.MethodPost, path, strings.NewReader(form.Encode()))
-	r.Host, r.RemoteAddr = "postern.example", "203.0.113.7:4711"
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	recorder := httptest.NewRecorder()
-	identity.NewOAuth(w.identity).ServeHTTP(recorder, r)
-	if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil {
-		w.tb.Fatal(err)
-	}
-	return recorder.Code, answer
-}
-
 // TestPollsLeaveSignInsAlone proves that whoever asks after device codes that they made up, as often as they like, does not have
 // the limits of names forgotten.
 func TestPollsLeaveSignInsAlone(t *testing.T) {
@@ -201,7 +193,7 @@ func TestPollsLeaveSignInsAlone(t *testing.T) {
 		t.Fatalf("the name has no limit: %v", err)
 	}
 	for n := range 16384 {
-		w.ask("/default/oauth2/v2.0/token", url.Values{"grant_type": {"device_code"}, "device_code": {strconv.Itoa(n)}})
+		w.ask(w.identity, "postern.example", "/default/oauth2/v2.0/token", url.Values{"grant_type": {"device_code"}, "device_code": {strconv.Itoa(n)}})
 	}
 	if err := attempt(5); access.CodeOf(err) != "tooManyAttempts" {
 		t.Errorf("after many questions the limit of the name is forgotten: %v", err)
@@ -221,7 +213,7 @@ func TestRefusedProgramsAreOnRecordWhereTheyAsked(t *testing.T) {
 	for authority, want := range map[string]access.TenantID{"contoso": contoso.Tenant.ID, "default": admin.Tenant} {
 		for _, client := range []string{"nobody", "nobody@contoso", "nobody@default"} {
 			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {"x"}}
-			if status, answer := w.ask("/"+authority+"/oauth2/v2.0/token", form); status != http.StatusUnauthorized {
+			if status, answer := w.ask(w.identity, "postern.example", "/"+authority+"/oauth2/v2.0/token", form); status != http.StatusUnauthorized {
 				t.Fatalf("%d %v", status, answer)
 			}
 			for _, of := range []access.TenantID{contoso.Tenant.ID, admin.Tenant} {

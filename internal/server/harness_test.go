@@ -154,7 +154,19 @@ func (r *running) plain() *http.Client {
 // get gives the status and the body of one path.
 func (r *running) get(path string) (int, string) {
 	r.t.Helper()
-	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.url()+path, nil)
+	return r.read(r.url() + path)
+}
+
+// metrics gives what the server counts.
+func (r *running) metrics() string {
+	r.t.Helper()
+	_, text := r.read("http://" + r.ready.Metrics + "/metrics")
+	return text
+}
+
+func (r *running) read(address string) (int, string) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, address, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

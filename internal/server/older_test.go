@@ -3,7 +3,6 @@ package server_test
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
@@ -23,17 +22,8 @@ import (
 // password of every user is adminPassword.
 func older(tb testing.TB) string {
 	tb.Helper()
-	packed, err := os.Open("testdata/older.tar.gz")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer closed(tb, packed)
-	unpacked, err := gzip.NewReader(packed)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	dir := tb.TempDir()
-	for files := tar.NewReader(unpacked); ; {
+	for files := tar.NewReader(bytes.NewReader(unpacked(tb, "testdata/older.tar.gz"))); ; {
 		h, err := files.Next()
 		if errors.Is(err, io.EOF) {
 			return dir

@@ -63,19 +63,7 @@ func TestMetrics(t *testing.T) {
 	follow(t, r.enroll(r.admin(), "web-1").Client)
 	deadline := time.Now().Add(patience)
 	for {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.ready.Metrics+"/metrics", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(response.Body)
-		if err := errors.Join(err, response.Body.Close()); err != nil {
-			t.Fatal(err)
-		}
-		text := string(body)
+		text := r.metrics()
 		if strings.Contains(text, "postern_agents_connected 1\n") {
 			contains(t, "/metrics", text, `postern_http_request_seconds_count{route="POST /api/v1/sessions",status="201"} 1`)
 			contains(t, "/metrics", text, "process_resident_memory_bytes")

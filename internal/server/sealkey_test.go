@@ -29,19 +29,7 @@ const (
 // of its keys afterwards, neither while the server runs nor when it has ended.
 func TestPlainKeysOfAnOlderProgram(t *testing.T) {
 	t.Parallel()
-	packed, err := os.Open("testdata/plainkeys.db.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closed(t, packed)
-	unpacked, err := gzip.NewReader(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	database, err := io.ReadAll(unpacked)
-	if err != nil {
-		t.Fatal(err)
-	}
+	database := unpacked(t, "testdata/plainkeys.db.gz")
 	for _, secret := range plainSecrets() {
 		if !bytes.Contains(database, secret) {
 			t.Fatalf("the older database does not hold %q", secret)
@@ -62,6 +50,24 @@ func TestPlainKeysOfAnOlderProgram(t *testing.T) {
 	}
 	r.end()
 	holdsNoPlainKey(t, data)
+}
+
+func unpacked(tb testing.TB, path string) []byte {
+	tb.Helper()
+	packed, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer closed(tb, packed)
+	reader, err := gzip.NewReader(packed)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	data, err := io.ReadAll(reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data
 }
 
 func plainSecrets() [][]byte {

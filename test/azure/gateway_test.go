@@ -104,14 +104,9 @@ func TestAnywhereWithoutIPv6(t *testing.T) {
 			t.Parallel()
 			c := start(t)
 			x := c.deploy()
-			if status, answer := x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), "*")); status != http.StatusOK {
-				t.Fatalf("put gave %d %v", status, answer)
-			}
+			x.guardBy(from(c.policyBody(), "*"))
 			c.shut()
-			status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("*", 2*time.Minute))
-			if status != http.StatusAccepted {
-				t.Fatalf("initiate gave %d %v", status, answer)
-			}
+			x.initiate("*", 2*time.Minute)
 			x.initiated("Initiated")
 			c.must(c.knock())
 			if g := c.only(); g.State != "active" || g.InPart || g.Reason != "" {
@@ -130,9 +125,7 @@ func TestSourcesOfBothFamiliesWithoutIPv6(t *testing.T) {
 	t.Parallel()
 	c := newCloudBehindGateway(t)
 	x := c.deploy()
-	if status, answer := x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), "*")); status != http.StatusOK {
-		t.Fatalf("put gave %d %v", status, answer)
-	}
+	x.guardBy(from(c.policyBody(), "*"))
 	c.shut()
 	ask := func(sources ...string) {
 		t.Helper()

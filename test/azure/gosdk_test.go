@@ -239,9 +239,7 @@ func TestGoSDKActivityLog(t *testing.T) {
 	c := newCloud(t)
 	x := c.deploy()
 	x.guard()
-	if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", time.Hour)); status != http.StatusAccepted {
-		t.Fatalf("initiate gave %d %v", status, answer)
-	}
+	x.initiate("10.77.0.1", time.Hour)
 	log, err := armmonitor.NewActivityLogsClient(c.subscription, c.goCredential(), &arm.ClientOptions{ClientOptions: c.goCloud()})
 	c.must(err)
 	since := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)

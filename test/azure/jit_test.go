@@ -161,9 +161,7 @@ func TestInitiateByDuration(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	x := c.deploy()
-	if status, answer := x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), "*")); status != http.StatusOK {
-		t.Fatalf("put gave %d %v", status, answer)
-	}
+	x.guardBy(from(c.policyBody(), "*"))
 	path := c.policyPath() + "/initiate" + v
 	port := func(members map[string]any) map[string]any {
 		members["number"] = 22
@@ -279,9 +277,7 @@ func TestProtocolAny(t *testing.T) {
 	if ask() == nil {
 		t.Fatal("the port answers by UDP though it is guarded")
 	}
-	if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", 2*time.Minute)); status != http.StatusAccepted {
-		t.Fatalf("initiate gave %d %v", status, answer)
-	}
+	x.initiate("10.77.0.1", 2*time.Minute)
 	c.eventually("the opening for TCP", c.knock)
 	c.eventually("the opening for UDP", ask)
 	if g := c.only(); g.Protocol != "any" {

@@ -131,9 +131,7 @@ func TestHistoryOutlastsTheMachineInThePolicy(t *testing.T) {
 	c := newCloud(t)
 	x := c.deploy()
 	x.guard()
-	if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", time.Hour)); status != http.StatusAccepted {
-		t.Fatalf("initiate gave %d %v", status, answer)
-	}
+	x.initiate("10.77.0.1", time.Hour)
 	list := "/subscriptions/" + c.subscription + "/providers/Microsoft.Security/jitNetworkAccessPolicies" + v
 	holds := func(what string, policy any, machine bool) {
 		t.Helper()
@@ -282,9 +280,7 @@ func TestEndByAClockAhead(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	x := c.deploy()
-	if status, answer := x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), "*")); status != http.StatusOK {
-		t.Fatalf("put gave %d %v", status, answer)
-	}
+	x.guardBy(from(c.policyBody(), "*"))
 	const longest = 3 * time.Hour
 	for i, ahead := range []time.Duration{time.Second, 20 * time.Second, 10 * time.Minute} {
 		asked := time.Now().Add(longest + ahead)

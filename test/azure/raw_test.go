@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // caller calls the Azure-compatible API with exact requests.
@@ -111,8 +112,22 @@ func (c *cloud) policyBody() map[string]any {
 // guard writes the policy that most tests use.
 func (x *caller) guard() {
 	x.cloud.t.Helper()
-	if status, answer := x.call(http.MethodPut, x.cloud.policyPath()+v, x.cloud.policyBody()); status != http.StatusOK {
+	x.guardBy(x.cloud.policyBody())
+}
+
+// guardBy writes a policy.
+func (x *caller) guardBy(body map[string]any) {
+	x.cloud.t.Helper()
+	if status, answer := x.call(http.MethodPut, x.cloud.policyPath()+v, body); status != http.StatusOK {
 		x.cloud.t.Fatalf("put gave %d %v", status, answer)
+	}
+}
+
+// initiate asks for port 22 of web-1.
+func (x *caller) initiate(source string, d time.Duration) {
+	x.cloud.t.Helper()
+	if status, answer := x.call(http.MethodPost, x.cloud.policyPath()+"/initiate"+v, x.cloud.initiateBody(source, d)); status != http.StatusAccepted {
+		x.cloud.t.Fatalf("initiate gave %d %v", status, answer)
 	}
 }
 

@@ -2,10 +2,8 @@ package store_test
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -42,10 +40,6 @@ func wholeReads() map[string]string {
 // those above.
 func TestNoStatementGrowsUnseen(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	large := regexp.MustCompile(`limit (\d+)`)
 	reasons, seen := wholeReads(), map[string]bool{}
 	look := func(name string, n ast.Node) {
@@ -79,15 +73,8 @@ func TestNoStatementGrowsUnseen(t *testing.T) {
 			t.Errorf("%s builds a statement without a limit", name)
 		}
 	}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range parsed.Decls {
+	for _, file := range parsed(t) {
+		for _, d := range file.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
 				look(d.Name.Name, d)

@@ -339,60 +339,56 @@ func TestDue(t *testing.T) {
 // TestGuardsAreThoseOfThePolicies pages what policies say of machines, and finds what the whole policies say, in their order.
 func TestGuardsAreThoseOfThePolicies(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				for i := range 5 {
-					var ids []access.MachineID
-					for j := range 2 * i {
-						m := machine(access.MachineID(fmt.Sprintf("m-%d-%d", i, 9-j)), fmt.Sprintf("m%d%d", i, j), f.agent)
-						if err := tx.SaveMachine(ctx, m, 0); err != nil {
-							return err
-						}
-						ids = append(ids, m.ID)
-					}
-					p := policy(access.PolicyID(fmt.Sprint("p", 9-i)), fmt.Sprint("P", i))
-					if p.Machines = nil; i > 0 {
-						p.Machines = policy("", "", ids...).Machines
-					}
-					if err := tx.SavePolicy(ctx, p, 0); err != nil {
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			for i := range 5 {
+				var ids []access.MachineID
+				for j := range 2 * i {
+					m := machine(access.MachineID(fmt.Sprintf("m-%d-%d", i, 9-j)), fmt.Sprintf("m%d%d", i, j), f.agent)
+					if err := tx.SaveMachine(ctx, m, 0); err != nil {
 						return err
 					}
+					ids = append(ids, m.ID)
 				}
-				return nil
-			})
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				var want []string
-				for _, p := range pages(t, 2, func(p engine.Page) (engine.Listed[access.Policy], error) {
-					return r.Policies(ctx, engine.PolicyFilter{}, p)
-				}) {
-					for _, e := range p.Machines {
-						want = append(want, fmt.Sprintf("%s %s %d %+v", p.Resource, e.Machine, e.Revision, e.Ports))
-					}
+				p := policy(access.PolicyID(fmt.Sprint("p", 9-i)), fmt.Sprint("P", i))
+				if p.Machines = nil; i > 0 {
+					p.Machines = policy("", "", ids...).Machines
 				}
-				for _, size := range []int{1, 3, 7, 100} {
-					var got []string
-					for _, d := range pages(t, size, func(p engine.Page) (engine.Listed[engine.PolicyDetail], error) {
-						return r.Guards(ctx, engine.PolicyFilter{}, p)
-					}) {
-						got = append(got, fmt.Sprintf("%s %s %d %+v", d.Policy.Resource, d.Entry.Machine, d.Entry.Revision, d.Entry.Ports))
-						if d.Machine.ID != d.Entry.Machine || d.Machine.Name == "" || d.Machine.Tenant != tenantID {
-							t.Errorf("the machine beside it is %+v", d.Machine)
-						}
-					}
-					same(t, fmt.Sprint("pages of ", size), want, got)
+				if err := tx.SavePolicy(ctx, p, 0); err != nil {
+					return err
 				}
-				if len(want) < 20 {
-					t.Errorf("there are %d only", len(want))
-				}
-				none, err := r.Guards(ctx, engine.PolicyFilter{Tenant: "none"}, engine.Page{Limit: 10})
-				if len(none.Items) > 0 {
-					t.Errorf("another tenant has %d", len(none.Items))
-				}
-				return err
-			})
+			}
+			return nil
 		})
-	}
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			var want []string
+			for _, p := range pages(t, 2, func(p engine.Page) (engine.Listed[access.Policy], error) {
+				return r.Policies(ctx, engine.PolicyFilter{}, p)
+			}) {
+				for _, e := range p.Machines {
+					want = append(want, fmt.Sprintf("%s %s %d %+v", p.Resource, e.Machine, e.Revision, e.Ports))
+				}
+			}
+			for _, size := range []int{1, 3, 7, 100} {
+				var got []string
+				for _, d := range pages(t, size, func(p engine.Page) (engine.Listed[engine.PolicyDetail], error) {
+					return r.Guards(ctx, engine.PolicyFilter{}, p)
+				}) {
+					got = append(got, fmt.Sprintf("%s %s %d %+v", d.Policy.Resource, d.Entry.Machine, d.Entry.Revision, d.Entry.Ports))
+					if d.Machine.ID != d.Entry.Machine || d.Machine.Name == "" || d.Machine.Tenant != tenantID {
+						t.Errorf("the machine beside it is %+v", d.Machine)
+					}
+				}
+				same(t, fmt.Sprint("pages of ", size), want, got)
+			}
+			if len(want) < 20 {
+				t.Errorf("there are %d only", len(want))
+			}
+			none, err := r.Guards(ctx, engine.PolicyFilter{Tenant: "none"}, engine.Page{Limit: 10})
+			if len(none.Items) > 0 {
+				t.Errorf("another tenant has %d", len(none.Items))
+			}
+			return err
+		})
+	})
 }

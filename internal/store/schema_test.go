@@ -198,23 +198,32 @@ func marks(n int) string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
-// constants gives the values of the package's string constants that are statements, by name.
-func constants(t *testing.T) map[string]string {
+// parsed gives the package's own files.
+func parsed(t *testing.T) (own []*ast.File) {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string]ast.Expr{}
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
+		own = append(own, f)
+	}
+	return own
+}
+
+// constants gives the values of the package's string constants that are statements, by name.
+func constants(t *testing.T) map[string]string {
+	t.Helper()
+	values := map[string]ast.Expr{}
+	for _, file := range parsed(t) {
+		ast.Inspect(file, func(n ast.Node) bool {
 			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == len(spec.Names) {
 				for i, name := range spec.Names {
 					values[name.Name] = spec.Values[i]

@@ -2,7 +2,7 @@ package store_test
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,19 +24,20 @@ func TestFormerMachines(t *testing.T) {
 			return firstOf(append(errs, tx.SavePolicy(ctx, former, 1))...)
 		})
 		group := access.ResourceGroupScope(subID, "default")
-		for want, in := range map[string]struct {
+		for _, one := range []struct {
 			scope access.ResourceID
 			since time.Time
+			want  []access.MachineID
 		}{
-			"[machine-8]":  {group, day()},
-			"[]":           {group, day().Add(time.Second)},
-			"[] ":          {group + "-2", day()},
-			"[machine-8] ": {access.SubscriptionScope(subID), day()},
+			{group, day(), []access.MachineID{"machine-8"}},
+			{group, day().Add(time.Second), nil},
+			{group + "-2", day(), nil},
+			{access.SubscriptionScope(subID), day(), []access.MachineID{"machine-8"}},
 		} {
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				found, err := r.FormerMachines(ctx, in.scope, in.since, 10)
-				if got := fmt.Sprint(found); got != want && got+" " != want {
-					t.Errorf("at %s since %s: %s", in.scope, in.since, got)
+				found, err := r.FormerMachines(ctx, one.scope, one.since, 10)
+				if !slices.Equal(found, one.want) {
+					t.Errorf("at %s since %s: %s, want %s", one.scope, one.since, found, one.want)
 				}
 				return err
 			})

@@ -46,7 +46,6 @@ await ben.keyboard.press("Enter");
 await proof.waitFor({ state: "detached" });
 await ben.getByText("Ben's laptop").waitFor();
 ben.expected.length = 0;
-await ben.getByText("Ben's laptop").waitFor();
 await inspect(ben, "account with a passkey");
 
 // Asking and deciding ask for it, once, and then do what was asked.

@@ -12,15 +12,23 @@ import (
 	"testing"
 )
 
+// needs skips a test where the portal's source misses a package, unless everything must be there.
+func needs(t *testing.T, module string) {
+	t.Helper()
+	_, err := os.Stat(filepath.Join("../../web/node_modules", module))
+	switch {
+	case err == nil:
+	case os.Getenv("POSTERN_TESTS_REQUIRED") != "":
+		t.Fatal(err)
+	default:
+		t.Skip("web/node_modules is missing: run hack/prepare-tests")
+	}
+}
+
 // TestUnitsOfThePortal runs the tests of web/test, which need no browser.
 func TestUnitsOfThePortal(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("../../web/node_modules/typescript"); err != nil {
-		if os.Getenv("POSTERN_TESTS_REQUIRED") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("web/node_modules is missing: run hack/prepare-tests")
-	}
+	needs(t, "typescript")
 	units := exec.CommandContext(t.Context(), "npm", "run", "--silent", "test")
 	units.Dir = "../../web"
 	if out, err := units.CombinedOutput(); err != nil {
@@ -30,12 +38,7 @@ func TestUnitsOfThePortal(t *testing.T) {
 
 // TestBuiltFilesAreFresh builds the portal anew: what is committed, and embedded in the program, is what web/ makes.
 func TestBuiltFilesAreFresh(t *testing.T) {
-	if _, err := os.Stat("../../web/node_modules/vite"); err != nil {
-		if os.Getenv("POSTERN_TESTS_REQUIRED") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("web/node_modules is missing: run hack/prepare-tests")
-	}
+	needs(t, "vite")
 	fresh := t.TempDir()
 	build := exec.CommandContext(t.Context(), "node_modules/.bin/vite", "build", "--outDir", fresh, "--logLevel", "error")
 	build.Dir = "../../web"

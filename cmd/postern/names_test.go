@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,12 +34,10 @@ func flagNames(c *cobra.Command) map[string]bool {
 	return names
 }
 
-func everyFlag(c *cobra.Command, into map[string]bool) {
-	for name := range flagNames(c) {
-		into[name] = true
-	}
+func everyCommand(c *cobra.Command, do func(*cobra.Command)) {
+	do(c)
 	for _, sub := range c.Commands() {
-		everyFlag(sub, into)
+		everyCommand(sub, do)
 	}
 }
 
@@ -113,7 +112,7 @@ func TestNamedCommandsExist(t *testing.T) {
 	t.Parallel()
 	root := tree()
 	all := map[string]bool{}
-	everyFlag(root, all)
+	everyCommand(root, func(c *cobra.Command) { maps.Copy(all, flagNames(c)) })
 	complain := func(path string, line int, missing []string) {
 		for _, what := range missing {
 			t.Errorf("%s:%d names %q, which there is not", path, line, what)

@@ -28,13 +28,6 @@ var harmless = map[string]string{
 	"postern notify channel set --secret-on-server": "the name of a file on the server",
 }
 
-func everyCommand(c *cobra.Command, do func(*cobra.Command)) {
-	do(c)
-	for _, sub := range c.Commands() {
-		everyCommand(sub, do)
-	}
-}
-
 // TestSecretsHaveFiles holds that no flag and no argument takes a secret: every user of a host reads the command lines of all its
 // processes. A secret comes from a file or standard input, and where a flag of its name is there, it refuses.
 func TestSecretsHaveFiles(t *testing.T) {

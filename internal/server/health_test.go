@@ -1,21 +1,17 @@
 package server
 
 import (
-	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/store"
 )
-
-// present is a database that answers.
-type present struct{ engine.Store }
-
-func (present) Ping(context.Context) error { return nil }
 
 // TestReadyWhileTheDiskIsFull asks a server whose data folder is on a small disk, before and after that is full.
 func TestReadyWhileTheDiskIsFull(t *testing.T) {
@@ -29,8 +25,13 @@ func TestReadyWhileTheDiskIsFull(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	db, err := store.Open(t.Context(), store.Config{DSN: filepath.Join(t.TempDir(), "postern.db"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
 	mux := http.NewServeMux()
-	health{store: present{}, alive: func() bool { return true }, room: (&folder{path: dir}).room}.routes(mux)
+	health{store: db, alive: func() bool { return true }, room: (&folder{path: dir}).room}.routes(mux)
 	ask := func(want int) {
 		t.Helper()
 		w := httptest.NewRecorder()

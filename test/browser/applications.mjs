@@ -30,12 +30,13 @@ await admin.getByRole("button", { name: "Save the terms" }).click();
 await admin.getByText("Saved").waitFor();
 await inspect(admin, "application, the customer's side");
 
-// The publisher sees the terms and not the approvers, and asks.
 // Private addresses are of whoever runs the server: nobody else is offered them.
 await vera.goto(portal + "/settings/channels/new");
 await vera.locator("summary").click();
 await vera.getByLabel(/^Authorities to trust/).waitFor();
 check("private addresses are not offered to another tenant", (await vera.getByLabel("The receiver may have a private address").count()) === 0);
+
+// The publisher sees the terms and not the approvers, and asks.
 await vera.goto(portal + "/applications");
 await vera.getByRole("link", { name: /our-shop/ }).click();
 await vera.getByText("approved by the customer").waitFor();

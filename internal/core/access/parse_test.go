@@ -94,7 +94,7 @@ func TestPrefixWithin(t *testing.T) {
 	}
 }
 
-// TestNoSource compares with what netip knows of each of the addresses of a prefix.
+// TestNoSource compares with what netip knows of the addresses where a prefix begins, has its middle, and ends.
 func TestNoSource(t *testing.T) {
 	t.Parallel()
 	none := func(a netip.Addr) bool {

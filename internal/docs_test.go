@@ -1,12 +1,15 @@
 package internal_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
 // TestEveryNamedTestExists holds the threat model to what there is: a test that it names is in the tree.
@@ -30,6 +33,25 @@ func TestEveryNamedTestExists(t *testing.T) {
 	for _, name := range named {
 		if !there[name[1]] {
 			t.Errorf("the threat model names %s, and there is no such test", name[1])
+		}
+	}
+}
+
+// TestManualHasTheLimits holds what the manual says of the size of requests to what the code allows.
+func TestManualHasTheLimits(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "docs", "operate", "approvals.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := strings.Join(strings.Fields(string(text)), " ")
+	for _, says := range []string{
+		fmt.Sprintf("for %d ports of machines at most", access.MaxItems),
+		fmt.Sprintf("at most %d, within a year", access.MaxWindows),
+		fmt.Sprintf("it becomes at most %d grants", access.MaxItems),
+	} {
+		if !strings.Contains(manual, says) {
+			t.Errorf("docs/operate/approvals.md does not say %q", says)
 		}
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/policy"
 )
 
-// maxSeriesGrants is how many grants a series may become: its windows times its items.
-// One transaction makes them, and others wait for it.
-const maxSeriesGrants = 500
+// maxSeriesGrants is how many grants a series may become: its windows times its items. One transaction makes them, and others
+// wait for it, so it is as many as any request may become.
+const maxSeriesGrants = access.MaxItems
 
 // windows gives the starts of the windows of a recurring request; none where it does not recur.
 func (e *Engine) windows(in SubmitInput) ([]time.Time, error) {

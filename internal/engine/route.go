@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"time"
 
@@ -39,14 +40,14 @@ func (r Route) Validate() error {
 		if !slices.Contains(NotificationKinds(), kind) {
 			e.Reasons = append(e.Reasons, access.Reason{
 				Code: "kindUnknown", Field: "kinds",
-				Message: "a notification is requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application or account",
+				Message: fmt.Sprintf("a notification is one of %v", NotificationKinds()),
 			})
 			break
 		}
 	}
 	if r.Mute && slices.Contains(r.Kinds, NotifyAccount) {
 		e.Reasons = append(e.Reasons, access.Reason{
-			Code: "muteAccount", Field: "kinds", Message: "what became of one's own account cannot be muted: whoever took it over could else do so; leave out account",
+			Code: "muteAccount", Field: "kinds", Message: "notifications about one's own account cannot be muted, since whoever took the account over would mute them: leave account out",
 		})
 	}
 	if r.Mute && r.Principal == "" {

@@ -53,7 +53,7 @@ the approval rule applies, who would have to agree, and whether it would be appr
 	f.StringSliceVar(&from, "from", nil, "address, prefix or named network to open for (default the address the server sees you at)")
 	f.StringVar(&length, "for", "1h", "how long")
 	f.StringVar(&at, "at", "", "when it would be asked (default now)")
-	f.StringVar(&start, "start", "", "for when it would be asked (default at once)")
+	f.StringVar(&start, "start", "", "when the access would begin (default at once)")
 	f.StringVar(&q.Justification, "reason", "", "the reason that would be given (default: one that fits)")
 	f.StringVar(&q.Ticket, "ticket", "", "the ticket that would be given (default: one that fits)")
 	return c

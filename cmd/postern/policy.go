@@ -223,7 +223,7 @@ Where a port that was guarded would no longer be, the command first says so, and
 
 // gapUsage says what --gap is of a policy and of an eligibility.
 func gapUsage() string {
-	return "what one person has less than so long apart counts as one, and together it is held to --max (default " + gapText(0) + ")"
+	return "windows of one person that lie less than this time apart count as one, which --max holds for (default " + gapText(0) + ")"
 }
 
 // gapSeconds reads a gap; empty is the usual one, which is sent as absent.

@@ -94,7 +94,7 @@ func Rules() []Rule {
 			"a request from a network (/24, or /48 in IPv6) from which its person asked for nothing in 30 days; the threshold is how many requests of those days it takes to know"),
 		happened(SelfApproval, Error, 1, "attempts", hour, 0, "Attempt at self-approval",
 			"attempts of one person to decide their own request"),
-		happened(LoosenedUse, Error, 1, "requests", hour, 0, "A policy was loosened by who then used it",
+		happened(LoosenedUse, Error, 1, "requests", hour, 0, "Somebody used what they had loosened",
 			"requests for access under a policy or an eligibility that the same person made less strict, or an eligibility that they made, in the seven days before"),
 		happened(Drift, Error, 1, "changes", hour, hour, "Somebody changed our firewall rules",
 			"changes of our firewall table on one machine that were not ours; the agent has healed them"),

@@ -10,7 +10,7 @@ type Enroll struct {
 	Version   string   `json:"version" maxLength:"64"`
 }
 
-// Enrolled answers an enrolment or a renewal.
+// Enrolled answers an enrollment or a renewal.
 type Enrolled struct {
 	Agent       string `json:"agent"`
 	Machine     string `json:"machine,omitempty" doc:"Id of the machine, in host mode."`

@@ -125,7 +125,7 @@ func (c *Client) DeleteEnrollmentToken(ctx context.Context, id string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/enrollment-tokens/" + url.PathEscape(id)})
 }
 
-// CreateEnrollmentToken makes a token with which one agent enrols, once.
+// CreateEnrollmentToken makes a token with which one agent enrolls, once.
 func (c *Client) CreateEnrollmentToken(ctx context.Context, in NewEnrollmentToken) (EnrollmentToken, error) {
 	return ask[EnrollmentToken](ctx, c, call{method: http.MethodPost, path: "/enrollment-tokens", body: in})
 }

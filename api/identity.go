@@ -9,7 +9,7 @@ import (
 )
 
 // APIToken lets a program act for the principal that made it, within bounds.
-type APIToken struct { //nolint:revive // a token of the API, unlike an enrolment token
+type APIToken struct { //nolint:revive // a token of the API, unlike an enrollment token
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
 	Scope     string    `json:"scope,omitempty" doc:"The token is good at this resource id and below; absent means everywhere."`

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Enroll shows an enrolment token and gets the agent's certificate.
+// Enroll shows an enrollment token and gets the agent's certificate.
 func (c *Client) Enroll(ctx context.Context, in Enroll) (Enrolled, error) {
 	return ask[Enrolled](ctx, c, call{method: http.MethodPost, path: "/agent/enroll", body: in})
 }

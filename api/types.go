@@ -173,7 +173,7 @@ type NewMachine struct {
 	Labels        map[string]string `json:"labels,omitempty"`
 }
 
-// NewEnrollmentToken asks for a token with which one agent enrols, once.
+// NewEnrollmentToken asks for a token with which one agent enrolls, once.
 type NewEnrollmentToken struct {
 	Name          string `json:"name,omitempty" maxLength:"64" doc:"Name of the machine; without it the host's own name."`
 	Mode          string `json:"mode,omitempty" enum:"host,gateway" default:"host"`
@@ -181,7 +181,7 @@ type NewEnrollmentToken struct {
 	TTLSeconds    int64  `json:"ttlSeconds,omitempty" minimum:"1" maximum:"2592000" doc:"How long it is good for; one hour if absent."`
 }
 
-// WaitingToken is an enrolment token that no agent has enrolled with yet.
+// WaitingToken is an enrollment token that no agent has enrolled with yet.
 type WaitingToken struct {
 	ID            string    `json:"id"`
 	Name          string    `json:"name,omitempty"`

@@ -32,7 +32,7 @@ CAP_NET_ADMIN and no other. Run it by systemd: see postern-agent.service.`,
 			return agentError(agent.Run(c.Context(), config))
 		},
 	}
-	c.PersistentFlags().StringVar(&config.StateDir, "state", agent.DefaultStateDir, "folder that keeps the enrolment and the last desired state")
+	c.PersistentFlags().StringVar(&config.StateDir, "state", agent.DefaultStateDir, "folder that keeps the enrollment and the last desired state")
 	c.Flags().DurationVar(&config.SkewLimit, "skew-limit", agent.DefaultSkewLimit, "how far this host's clock may be from the server's before nothing new is opened")
 	c.AddCommand(a.agentEnrollCommand(&config), a.agentGuardCommand(&config), a.agentStatusCommand(&config), a.agentBreakGlassCommand(&config), a.agentUninstallCommand(&config))
 	return c
@@ -46,8 +46,8 @@ func (a *app) agentEnrollCommand(config *agent.Config) *cobra.Command {
 	var ca, fingerprint, tokenFile string
 	c := &cobra.Command{
 		Use:   "enroll --server URL",
-		Short: "Enrol this host with a server",
-		Long: `Enrol this host with a server, in exchange for a one-time token that an administrator makes with "postern machine
+		Short: "Enroll this host with a server",
+		Long: `Enroll this host with a server, in exchange for a one-time token that an administrator makes with "postern machine
 token". The private key is made here and stays here. Whether the agent guards this host or is the gateway to others
 is in the token.
 
@@ -103,7 +103,7 @@ machine.`,
 	f.StringVar(&ca, "ca", "", "file with the server's CA certificate; without it the system's CAs count")
 	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, which is then fetched and compared")
 	f.StringVar(&in.Name, "name", "", "name of this machine, where the token names none (default the host's name)")
-	f.BoolVar(&in.Replace, "replace", false, "enrol anew, though this host is enrolled")
+	f.BoolVar(&in.Replace, "replace", false, "enroll anew, though this host is enrolled")
 	return c
 }
 
@@ -203,9 +203,9 @@ func (a *app) agentUninstallCommand(config *agent.Config) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "uninstall --yes",
-		Short: "Stop guarding: remove our firewall table and the enrolment",
+		Short: "Stop guarding: remove our firewall table and the enrollment",
 		Long: `Stop guarding this host: remove our table from the kernel's firewall, so that the ports are as open as the host's
-own firewall leaves them, and forget the enrolment. Stop the services first. The server keeps the machine until an
+own firewall leaves them, and forget the enrollment. Stop the services first. The server keeps the machine until an
 administrator deletes it with "postern machine delete".`,
 		Example: "  systemctl disable --now postern-agent postern-guard\n  postern agent uninstall --yes",
 		Args:    takes(0, 0),
@@ -217,7 +217,7 @@ administrator deletes it with "postern machine delete".`,
 			if err := agent.Uninstall(c.Context(), *config); err != nil {
 				return agentError(err)
 			}
-			a.say("Our table and the enrolment are gone: Postern guards nothing on this host any more.\nForget the machine on the server with: postern machine delete NAME")
+			a.say("Our table and the enrollment are gone: Postern guards nothing on this host any more.\nForget the machine on the server with: postern machine delete NAME")
 			return nil
 		},
 	}

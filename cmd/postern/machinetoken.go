@@ -68,8 +68,8 @@ func (a *app) machineTokenCommand() *cobra.Command {
 	var gateway bool
 	c := &cobra.Command{
 		Use:   "token [NAME]",
-		Short: "Make a token with which one agent enrols, once",
-		Long: `Make a token with which one agent enrols, once. NAME is the name that the machine gets; without it, it is called as
+		Short: "Make a token with which one agent enrolls, once",
+		Long: `Make a token with which one agent enrolls, once. NAME is the name that the machine gets; without it, it is called as
 its host calls itself. The token is shown this one time. On the machine, run the command that is printed.`,
 		Example: "  postern machine token web-1\n  postern machine token --gateway edge-1 --ttl 15m",
 		Args:    takes(0, 1),

@@ -1,4 +1,4 @@
-// Package agent is the host side: it enrols a host, follows the desired state that the server sends, keeps the kernel
+// Package agent is the host side: it enrolls a host, follows the desired state that the server sends, keeps the kernel
 // equal to it through package enforce, reports what the kernel really holds, and survives being offline.
 //
 // Three clocks meet here. The boot-time clock, which runs on through a suspend and which nobody sets, is the only one

@@ -23,7 +23,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// EnrollConfig says how to enrol. Server and Token are required.
+// EnrollConfig says how to enroll. Server and Token are required.
 type EnrollConfig struct {
 	Server   string // such as https://postern.example:8443
 	Token    string
@@ -31,7 +31,7 @@ type EnrollConfig struct {
 	StateDir string // DefaultStateDir where empty
 	Name     string // the host's own name where empty; counts only where the token names no machine
 	Version  string
-	Replace  bool // enrol although the state folder holds an identity already
+	Replace  bool // enroll although the state folder holds an identity already
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -61,7 +61,7 @@ func Enroll(ctx context.Context, c EnrollConfig) (Identity, error) {
 		return Identity{}, err
 	}
 	if before, err := LoadIdentity(c.StateDir); !errors.Is(err, ErrNotEnrolled) && !c.Replace {
-		return Identity{}, errors.Join(fmt.Errorf("this host is enrolled as %q at %s already; give --replace to enrol it anew", before.Name, before.Server), err)
+		return Identity{}, errors.Join(fmt.Errorf("this host is enrolled as %q at %s already; give --replace to enroll it anew", before.Name, before.Server), err)
 	}
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return Identity{}, fmt.Errorf("make the state folder: %w", err)
@@ -145,7 +145,7 @@ func begun(dir string, id Identity) error {
 	return save(dir, held{DesiredState: access.DesiredState{Agent: id.Agent, Mode: id.Mode}, contact: now.boot}, now)
 }
 
-// enrollError says what to do about an enrolment that did not succeed.
+// enrollError says what to do about an enrollment that did not succeed.
 func enrollError(server string, err error) error {
 	p, ok := errors.AsType[*api.Problem](err)
 	if !ok {
@@ -155,13 +155,13 @@ func enrollError(server string, err error) error {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusGone:
 		return fmt.Errorf("%s refuses the token: %w; an administrator makes a new one with \"postern machine token\"", server, err)
 	case http.StatusConflict:
-		return fmt.Errorf("%s refuses to enrol this host: %w; choose another --name, or delete the old machine there", server, err)
+		return fmt.Errorf("%s refuses to enroll this host: %w; choose another --name, or delete the old machine there", server, err)
 	case http.StatusTooManyRequests:
 		return fmt.Errorf("%s has seen too many attempts from here: %w; wait a minute", server, err)
 	case http.StatusNotFound:
-		return fmt.Errorf("%s does not know how to enrol agents; check that it is a Postern server: %w", server, err)
+		return fmt.Errorf("%s does not know how to enroll agents; check that it is a Postern server: %w", server, err)
 	}
-	return fmt.Errorf("%s did not enrol this host: %w", server, err)
+	return fmt.Errorf("%s did not enroll this host: %w", server, err)
 }
 
 // checkPair tells whether the certificate is for our key.

@@ -58,7 +58,7 @@ func Guard(ctx context.Context, c Config) (closed []access.Protected, err error)
 }
 
 // Uninstall removes everything of ours from the kernel, so that the ports are as open as the host's own firewall
-// leaves them, and forgets the enrolment. The machine and its agent stay known to the server until they are deleted
+// leaves them, and forgets the enrollment. The machine and its agent stay known to the server until they are deleted
 // there.
 func Uninstall(ctx context.Context, c Config) error {
 	c, err := c.complete()
@@ -83,7 +83,7 @@ func Uninstall(ctx context.Context, c Config) error {
 	// The identity goes first: without it the other files mean nothing.
 	for _, name := range []string{identityFile, credentialsFile, caFile, stateFile, protectedFile, glassFile, glassFile + ".lock", glassSocket} {
 		if err := ignoreMissing(os.Remove(filepath.Join(c.StateDir, name))); err != nil {
-			return fmt.Errorf("forget the enrolment: %w", err)
+			return fmt.Errorf("forget the enrollment: %w", err)
 		}
 	}
 	return nil

@@ -177,7 +177,7 @@ func (a *agent) reported(ctx context.Context) {
 // refuse takes note that the server does not accept us: what is in force stays until it ends, and nothing opens.
 func (a *agent) refuse(ctx context.Context, err error) {
 	text := "the server refuses this agent's certificate, so nothing new is opened; what is open stays until it ends: " +
-		"enrol this host again with \"postern agent enroll --replace\", or remove the agent with \"postern agent uninstall\""
+		"enroll this host again with \"postern agent enroll --replace\", or remove the agent with \"postern agent uninstall\""
 	a.setProblem(ctx, "certificate", text)
 	a.Log.ErrorContext(ctx, "the server refuses this agent's certificate", "server", a.id.Server, "error", err.Error())
 }

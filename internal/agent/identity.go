@@ -26,7 +26,7 @@ type Identity struct {
 	Machine     access.MachineID `json:"machine,omitempty"` // in host mode
 	Name        string           `json:"name"`
 	Mode        access.Mode      `json:"mode"`
-	SystemRoots bool             `json:"systemRoots,omitempty"` // the system's CAs count too, as they did at enrolment
+	SystemRoots bool             `json:"systemRoots,omitempty"` // the system's CAs count too, as they did at enrollment
 }
 
 // ErrNotEnrolled says that the state folder holds no identity.
@@ -46,7 +46,7 @@ func LoadIdentity(dir string) (Identity, error) {
 		return id, fmt.Errorf("read %s: %w", filepath.Join(dir, identityFile), err)
 	}
 	if id.Agent == "" || id.Server == "" || id.Mode != access.ModeHost && id.Mode != access.ModeGateway {
-		return id, fmt.Errorf("%s is incomplete; enrol this host again with --replace", filepath.Join(dir, identityFile))
+		return id, fmt.Errorf("%s is incomplete; enroll this host again with --replace", filepath.Join(dir, identityFile))
 	}
 	return id, nil
 }
@@ -118,7 +118,7 @@ func (c *credentials) load(dir string, id Identity) error {
 	}
 	pair, err := tls.X509KeyPair(data, data)
 	if err != nil {
-		return fmt.Errorf("read %s: %w; enrol this host again with --replace", filepath.Join(dir, credentialsFile), err)
+		return fmt.Errorf("read %s: %w; enroll this host again with --replace", filepath.Join(dir, credentialsFile), err)
 	}
 	ca, err := readFile(dir, caFile)
 	if err != nil {

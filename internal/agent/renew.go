@@ -41,7 +41,7 @@ func (a *agent) renew(ctx context.Context) error {
 	pair := a.creds.pair.Load()
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {
-		return errors.New("the agent's key is not an ECDSA key; enrol this host again with --replace")
+		return errors.New("the agent's key is not an ECDSA key; enroll this host again with --replace")
 	}
 	csr, err := signingRequest(key)
 	if err != nil {

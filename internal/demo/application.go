@@ -29,7 +29,7 @@ func (s *story) appSteps() []step {
 		{"make a tenant for the publisher", s.makePublisher},
 		{"offer an application", s.offer},
 		{"deploy it", s.deploy},
-		{"enrol a machine into the managed resource group", s.enrolManaged},
+		{"enroll a machine into the managed resource group", s.enrolManaged},
 		{"be refused as the publisher", s.publisherRefused},
 		{"be refused as the customer's administrator", s.customerRefused},
 		{"activate a role", s.activate},

@@ -49,7 +49,7 @@ func (s *story) enrol(ctx context.Context) (string, string, error) {
 	return "machine enrolled with a one-time token; its agent runs and reports", "", err
 }
 
-// enrolWith enrols the machine with a token, and starts its agent.
+// enrolWith enrolls the machine with a token, and starts its agent.
 func (s *story) enrolWith(token string) error {
 	if err := os.WriteFile(s.path("token"), []byte(token), 0o600); err != nil {
 		return err

@@ -73,7 +73,7 @@ func (s *story) steps() []step {
 	return []step{
 		{"start the server", s.startServer},
 		{"sign in", s.signIn},
-		{"enrol the machine", s.enrol},
+		{"enroll the machine", s.enrol},
 		{"find the port open to everybody", s.findOpen},
 		{"guard the port", s.guard},
 		{"be refused at the port", s.beRefused},

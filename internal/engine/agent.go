@@ -72,7 +72,7 @@ func onlyMachine(ctx context.Context, r Reader, agent access.AgentID) (access.Ma
 // how often.
 func (e *Engine) AuthenticateAgent(ctx context.Context, agent access.AgentID, fingerprint string) (a access.Agent, err error) {
 	refused := func(why, message string) error {
-		refusal := access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+		refusal := access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
 		refusal.Reasons = []access.Reason{{Code: why, Message: message}}
 		return refusal
 	}
@@ -137,7 +137,7 @@ func (e *Engine) Desired(ctx context.Context, agent access.AgentID) (access.Desi
 // known refuses an agent that is not there, or counts no longer.
 func known(a access.Agent) error {
 	if a.ID == "" || a.Revoked {
-		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
 	}
 	return nil
 }

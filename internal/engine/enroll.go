@@ -21,7 +21,7 @@ type EnrollInput struct {
 	Version   string
 }
 
-// Enrolled is what an enrolment made.
+// Enrolled is what an enrollment made.
 type Enrolled struct {
 	Agent   access.Agent
 	Machine access.Machine // its zero value in gateway mode
@@ -74,13 +74,13 @@ func goodToken(ctx context.Context, r Reader, in EnrollInput, now time.Time) (En
 	t, err := r.EnrollmentToken(ctx, hashSecret(in.Token))
 	switch {
 	case isKind(err, access.KindNotFound):
-		return t, access.Fault(access.KindUnauthenticated, "tokenUnknown", "the enrolment token is not one of this server: make a new one with postern machine token")
+		return t, access.Fault(access.KindUnauthenticated, "tokenUnknown", "the enrollment token is not one of this server: make a new one with postern machine token")
 	case err != nil:
-		return t, fmt.Errorf("read enrolment token: %w", err)
+		return t, fmt.Errorf("read enrollment token: %w", err)
 	case !t.UsedAt.IsZero():
-		return t, access.Fault(access.KindUnauthenticated, "tokenUsed", "the enrolment token was used at %s: make a new one for each agent", t.UsedAt.Format(time.RFC3339))
+		return t, access.Fault(access.KindUnauthenticated, "tokenUsed", "the enrollment token was used at %s: make a new one for each agent", t.UsedAt.Format(time.RFC3339))
 	case !now.Before(t.ExpiresAt):
-		return t, access.Fault(access.KindUnauthenticated, "tokenExpired", "the enrolment token was good until %s: make a new one", t.ExpiresAt.Format(time.RFC3339))
+		return t, access.Fault(access.KindUnauthenticated, "tokenExpired", "the enrollment token was good until %s: make a new one", t.ExpiresAt.Format(time.RFC3339))
 	}
 	groups, err := r.ResourceGroups(ctx)
 	if err != nil {
@@ -89,7 +89,7 @@ func goodToken(ctx context.Context, r Reader, in EnrollInput, now time.Time) (En
 	if !slices.ContainsFunc(groups, func(g access.ResourceGroup) bool {
 		return access.ResourceGroupScope(g.Subscription, g.Name).Equal(t.scope())
 	}) {
-		return t, access.Fault(access.KindUnauthenticated, "tokenWithoutGroup", "the resource group %q of the enrolment token is gone: make a new token for another one", t.ResourceGroup)
+		return t, access.Fault(access.KindUnauthenticated, "tokenWithoutGroup", "the resource group %q of the enrollment token is gone: make a new token for another one", t.ResourceGroup)
 	}
 	return t, nil
 }
@@ -104,7 +104,7 @@ func (e *Engine) makerOf(ctx context.Context, r Reader, t EnrollmentToken) (righ
 	may, err := e.rights(ctx, r, Caller{Principal: maker.ID, Name: maker.Name, Tenant: maker.Tenant})
 	if err == nil && !may.mayOf(t.Tenant, rbac.EnrollmentTokensWrite, t.scope()) {
 		err = access.Fault(access.KindUnauthenticated, "tokenMakerLeft",
-			"whoever made the enrolment token may not enroll agents in the resource group %q any more: somebody who may makes a new one", t.ResourceGroup)
+			"whoever made the enrollment token may not enroll agents in the resource group %q any more: somebody who may makes a new one", t.ResourceGroup)
 	}
 	return may, err
 }
@@ -127,7 +127,7 @@ func (e *Engine) enroll(ctx context.Context, tx Tx, addr netip.Addr, in EnrollIn
 		return Enrolled{}, err
 	}
 	if err := tx.UseEnrollmentToken(ctx, t.Hash, now); err != nil {
-		return Enrolled{}, fmt.Errorf("use enrolment token: %w", err)
+		return Enrolled{}, fmt.Errorf("use enrollment token: %w", err)
 	}
 	agent.Tenant, agent.Name, agent.Mode, agent.EnrolledAt, agent.Scope = t.Tenant, name, t.Mode, now, t.scope()
 	agent.Epoch = newID()
@@ -166,7 +166,7 @@ func (e *Engine) enrolRefused(ctx context.Context, addr netip.Addr, in EnrollInp
 		Details: map[string]string{"reason": access.CodeOf(err), "message": clip(err.Error()), "name": clip(in.Name), "token": hashSecret(in.Token)[:16]},
 	}
 	if recordErr := e.record(ctx, event); recordErr != nil {
-		e.log.ErrorContext(ctx, "record refused enrolment", "error", recordErr, "refusal", err)
+		e.log.ErrorContext(ctx, "record refused enrollment", "error", recordErr, "refusal", err)
 	}
 	return err
 }
@@ -183,7 +183,7 @@ func (e *Engine) RenewAgent(ctx context.Context, agent access.AgentID, addr neti
 			return fmt.Errorf("read agent: %w", err)
 		}
 		if a.Revoked {
-			return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+			return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
 		}
 		if a.Fingerprint != fingerprint {
 			if err := tx.SaveSetting(ctx, keyBefore(agent), []byte(a.Fingerprint)); err != nil {

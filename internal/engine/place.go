@@ -295,11 +295,11 @@ func groupEmpty(ctx context.Context, r Reader, may rights, group placedGroup) er
 	}
 	tokens, err := r.EnrollmentTokens(ctx, tenant, may.now)
 	if err != nil {
-		return fmt.Errorf("read enrolment tokens: %w", err)
+		return fmt.Errorf("read enrollment tokens: %w", err)
 	}
 	for _, t := range tokens {
 		if t.scope().Equal(scope) {
-			add("enrolment token "+t.PublicID()+" for", scope)
+			add("enrollment token "+t.PublicID()+" for", scope)
 		}
 	}
 	if len(refusal.Reasons) > 0 {

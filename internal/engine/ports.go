@@ -349,7 +349,7 @@ type Session struct {
 	SteppedUpAt time.Time // when it was last confirmed with a passkey; zero where it never was
 }
 
-// EnrollmentToken lets one agent enrol, once.
+// EnrollmentToken lets one agent enroll, once.
 type EnrollmentToken struct {
 	Hash          string // SHA-256 of the token, hex
 	Tenant        access.TenantID

@@ -31,7 +31,7 @@ type ApplicationWriter interface {
 	SaveDenyAssignment(ctx context.Context, d rbac.DenyAssignment) error // inserts; bumps the directory
 	// DeleteMadeFor deletes the deny assignments and the role assignments that were made for a resource, and bumps the directory.
 	DeleteMadeFor(ctx context.Context, origin access.ResourceID) error
-	// DeleteResourceGroup deletes a group, and the enrolment tokens for it that wait.
+	// DeleteResourceGroup deletes a group, and the enrollment tokens for it that wait.
 	DeleteResourceGroup(ctx context.Context, subscription access.SubscriptionID, name string) error
 }
 

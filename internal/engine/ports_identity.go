@@ -64,7 +64,7 @@ type IdentityWriter interface {
 	EndGlassCode(ctx context.Context, id GlassCodeID, at time.Time) error // it expires then; not found if it is not there
 
 	// Purge deletes what nobody needs any more, at most limit rows of each kind, and gives how many there were: sessions,
-	// API tokens, ceremonies, pending sign-ins and unused codes that expired before expired, enrolment tokens that were used or expired
+	// API tokens, ceremonies, pending sign-ins and unused codes that expired before expired, enrollment tokens that were used or expired
 	// before expired, places of sign-ins that were to be forgotten before expired, and idempotency keys from before keys.
 	Purge(ctx context.Context, expired, keys time.Time, limit int) (int, error)
 }

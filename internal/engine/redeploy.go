@@ -285,7 +285,7 @@ func stillActive(d ApplicationDetail) error {
 }
 
 // leaveGroup has the machines in the managed resource group closed and forgotten, and gives them: they are to be deleted once
-// the events are written. Enrolment tokens for the group are withdrawn.
+// the events are written. Enrollment tokens for the group are withdrawn.
 func (w *work) leaveGroup(ctx context.Context, a app.Application, by access.Actor) ([]access.MachineID, error) {
 	var gone []access.MachineID
 	for p := (Page{Limit: maxLimit}); ; {
@@ -305,7 +305,7 @@ func (w *work) leaveGroup(ctx context.Context, a app.Application, by access.Acto
 	}
 	tokens, err := w.tx.EnrollmentTokens(ctx, a.Tenant, w.now)
 	if err != nil {
-		return nil, fmt.Errorf("read enrolment tokens: %w", err)
+		return nil, fmt.Errorf("read enrollment tokens: %w", err)
 	}
 	for _, t := range tokens {
 		if !t.scope().Equal(a.Managed) {

@@ -107,7 +107,7 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 func checkReport(a access.Agent, r access.Report, now time.Time) error {
 	switch {
 	case a.Revoked && !a.Leaving(now):
-		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enrol it again")
+		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
 	case r.Revision < 0 || r.Revision > maxRevision:
 		return access.Fault(access.KindInvalid, "unknownRevision", "the report is of revision %d, and the newest is %d", r.Revision, a.Revision)
 	case len(r.Observations) > maxObservations || len(r.Denied) > maxDenied || len(r.Drift) > maxDrift || len(r.Foreign) > maxForeign:

@@ -14,7 +14,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// TokenInput asks for an enrolment token.
+// TokenInput asks for an enrollment token.
 type TokenInput struct {
 	Name          string // of the machine; empty takes the host's own name
 	Mode          access.Mode
@@ -28,7 +28,7 @@ const (
 	maxTokenTTL      = 30 * 24 * time.Hour
 )
 
-// MakeEnrollmentToken makes a token with which one agent enrols, once. It is shown here and never again.
+// MakeEnrollmentToken makes a token with which one agent enrolls, once. It is shown here and never again.
 func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInput) (token string, t EnrollmentToken, err error) {
 	token = enrollmentPrefix + secret()
 	err = e.change(ctx, c, attempt{action: rbac.EnrollmentTokensWrite, details: map[string]string{"name": in.Name}}, func(tx Tx) error {
@@ -47,7 +47,7 @@ func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInpu
 			Mode: in.Mode, CreatedBy: c.Principal, CreatedAt: may.now, ExpiresAt: may.now.Add(in.TTL),
 		}
 		if err := tx.SaveEnrollmentToken(ctx, t); err != nil {
-			return fmt.Errorf("save enrolment token: %w", err)
+			return fmt.Errorf("save enrollment token: %w", err)
 		}
 		return tx.Append(ctx, access.Event{
 			At: may.now, Kind: access.AgentTokenMade, Outcome: access.Succeeded, Actor: may.actor(t.Tenant), Tenant: t.Tenant,
@@ -94,7 +94,7 @@ func (e *Engine) DeleteEnrollmentToken(ctx context.Context, c Caller, id string)
 		}
 		i := slices.IndexFunc(list, func(t EnrollmentToken) bool { return t.PublicID() == id })
 		if i < 0 {
-			return access.Fault(access.KindNotFound, "unknownToken", "there is no enrolment token %q that waits for its agent", clip(id))
+			return access.Fault(access.KindNotFound, "unknownToken", "there is no enrollment token %q that waits for its agent", clip(id))
 		}
 		w := e.newWork(tx, may.now)
 		if err := w.withdrawToken(ctx, list[i], rbac.EnrollmentTokensWrite, may.actor(list[i].Tenant)); err != nil {
@@ -107,7 +107,7 @@ func (e *Engine) DeleteEnrollmentToken(ctx context.Context, c Caller, id string)
 // withdrawToken deletes a token and records that.
 func (w *work) withdrawToken(ctx context.Context, t EnrollmentToken, action string, by access.Actor) error {
 	if err := w.tx.DeleteEnrollmentToken(ctx, t.Hash); err != nil {
-		return fmt.Errorf("delete enrolment token: %w", err)
+		return fmt.Errorf("delete enrollment token: %w", err)
 	}
 	w.event(access.Event{
 		Kind: access.AgentTokenDeleted, Actor: by, Tenant: t.Tenant, Scope: t.scope(), Action: action,
@@ -116,7 +116,7 @@ func (w *work) withdrawToken(ctx context.Context, t EnrollmentToken, action stri
 	return nil
 }
 
-// withdrawTokensOf withdraws the enrolment tokens that somebody made and that wait for their agent: whoever took the account
+// withdrawTokensOf withdraws the enrollment tokens that somebody made and that wait for their agent: whoever took the account
 // over, or had it, knows them still.
 func (w *work) withdrawTokensOf(ctx context.Context, maker access.PrincipalID, may rights) error {
 	tenants := may.dir.Tenants(maker)
@@ -126,7 +126,7 @@ func (w *work) withdrawTokensOf(ctx context.Context, maker access.PrincipalID, m
 	for _, tenant := range tenants {
 		tokens, err := w.tx.EnrollmentTokens(ctx, tenant, w.now)
 		if err != nil {
-			return fmt.Errorf("read enrolment tokens: %w", err)
+			return fmt.Errorf("read enrollment tokens: %w", err)
 		}
 		for _, t := range tokens {
 			if t.CreatedBy != maker {
@@ -149,7 +149,7 @@ func waitingTokens(ctx context.Context, r Reader, may rights) ([]EnrollmentToken
 	for _, tenant := range append(may.beside(), may.caller.Tenant) {
 		tokens, err := r.EnrollmentTokens(ctx, tenant, may.now)
 		if err != nil {
-			return nil, fmt.Errorf("read enrolment tokens: %w", err)
+			return nil, fmt.Errorf("read enrollment tokens: %w", err)
 		}
 		list = append(list, tokens...)
 	}

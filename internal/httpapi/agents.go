@@ -18,7 +18,7 @@ func (a *API) agentRoutes(mux *http.ServeMux) {
 	const tag = "Agents"
 	register(a, operation{
 		method: http.MethodPost, path: "/agent/enroll", id: "enrollAgent", tag: tag, status: http.StatusCreated, entry: anybody,
-		summary: "Show an enrolment token and get the agent's certificate",
+		summary: "Show an enrollment token and get the agent's certificate",
 	}, a.enroll)
 	register(a, operation{
 		method: http.MethodPost, path: "/agent/renew", id: "renewAgent", tag: tag, entry: agents,

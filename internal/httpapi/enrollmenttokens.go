@@ -17,7 +17,7 @@ func (a *API) enrollmentTokenRoutes() {
 	}, a.listEnrollmentTokens)
 	register(a, operation{
 		method: http.MethodPost, path: "/enrollment-tokens", id: "createEnrollmentToken", tag: tag, status: http.StatusCreated, entry: people,
-		summary: "Make a token with which one agent enrols, once",
+		summary: "Make a token with which one agent enrolls, once",
 	}, a.createEnrollmentToken)
 	register(a, operation{
 		method: http.MethodDelete, path: "/enrollment-tokens/{token}", id: "deleteEnrollmentToken", tag: tag, entry: people,

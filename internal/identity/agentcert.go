@@ -98,7 +98,7 @@ func (i *Identity) signer(key crypto.PublicKey, out *AgentCertificate) func(acce
 	}
 }
 
-// Enroll uses an enrolment token up and issues the agent's certificate for the key of csr (PEM).
+// Enroll uses an enrollment token up and issues the agent's certificate for the key of csr (PEM).
 func (i *Identity) Enroll(ctx context.Context, address netip.Addr, in engine.EnrollInput, csr []byte) (engine.Enrolled, AgentCertificate, error) {
 	if err := i.AllowAnonymous(address); err != nil {
 		return engine.Enrolled{}, AgentCertificate{}, err
@@ -135,7 +135,7 @@ func (i *Identity) Renew(ctx context.Context, agent access.AgentID, address neti
 func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.ConnectionState, address netip.Addr, cost AgentCost) (access.Agent, error) {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return access.Agent{}, access.Fault(access.KindUnauthenticated, "certificateMissing",
-			"this needs the client certificate of an agent: enrol the agent first")
+			"this needs the client certificate of an agent: enroll the agent first")
 	}
 	leaf := state.PeerCertificates[0]
 	id, err := i.ca.agentOf(leaf, i.now())
@@ -179,7 +179,7 @@ func (i *Identity) refuseCertificate(ctx context.Context, leaf *x509.Certificate
 		return err
 	}
 	refusal := access.Fault(access.KindUnauthenticated, "certificateRefused",
-		"the client certificate is not a valid one of this server: enrol the agent again")
+		"the client certificate is not a valid one of this server: enroll the agent again")
 	refusal.Err = cause
 	return refusal
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // installFolder is where a machine that is to be guarded gets what it needs: a script, and this program itself. Nothing of
-// it is secret; what lets a machine enrol is its token.
+// it is secret; what lets a machine enroll is its token.
 const installFolder = "/install/"
 
 const programName = "postern"

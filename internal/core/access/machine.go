@@ -101,7 +101,7 @@ const (
 func StandingOf(m Machine, hasPolicy bool) (s Standing, reason string) {
 	switch {
 	case m.Agent == "":
-		return Unsupported, "no agent guards this machine: enrol one on it, or put it behind a gateway"
+		return Unsupported, "no agent guards this machine: enroll one on it, or put it behind a gateway"
 	case hasPolicy:
 		return Configured, ""
 	default:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Postern's agent on this machine, enrols it, and starts it. Nothing is closed yet: that comes with a policy.
+# Installs Postern's agent on this machine, enrolls it, and starts it. Nothing is closed yet: that comes with a policy.
 #
 #   sudo sh postern-install.sh SERVER CA <<'END'
 #   TOKEN

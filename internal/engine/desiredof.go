@@ -4,13 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
 // DesiredOf is Desired for several agents, read together with a few statements for each hundred of them. states and errs
-// are as long as agents; where an agent's error is not nil, there is no state for it.
+// are as long as agents, among which one may be twice, as when it connects anew; where an agent's error is not nil, there
+// is no state for it.
 func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states []access.DesiredState, errs []error) {
 	states, errs = make([]access.DesiredState, len(agents)), make([]error, len(agents))
 	err := e.store.View(ctx, func(r Reader) error {
@@ -21,11 +23,12 @@ func (e *Engine) DesiredOf(ctx context.Context, agents []access.AgentID) (states
 		if err := e.withoutRecalled(ctx, r, scenes); err != nil {
 			return err
 		}
-		codes, err := sealedCodes(ctx, r, agents, e.now())
+		codes, err := sealedCodes(ctx, r, slices.Collect(maps.Keys(scenes)), e.now())
 		if err != nil {
 			return err
 		}
-		for i, scene := range scenes {
+		for i, agent := range agents {
+			scene := scenes[agent]
 			if scene.Agent.Leaving(e.now()) {
 				if states[i], errs[i], err = e.emptied(ctx, r, scene.Agent); err != nil {
 					return err
@@ -53,14 +56,15 @@ func (e *Engine) emptied(ctx context.Context, r Reader, old access.Agent) (d acc
 	if err != nil {
 		return d, nil, err
 	}
-	if refusal := known(scenes[0].Agent); refusal != nil || len(scenes[0].Machines) == 0 {
+	next := scenes[old.Successor]
+	if refusal := known(next.Agent); refusal != nil || len(next.Machines) == 0 {
 		return d, known(old), nil // nothing says what to guard, and what the agent guards must stay so
 	}
-	return access.Emptied(old, access.Desired(scenes[0], e.now())), nil, nil
+	return access.Emptied(old, access.Desired(next, e.now())), nil, nil
 }
 
 // withoutRecalled takes out of the scenes the grants that are recalled, and so closes what the job has yet to end.
-func (e *Engine) withoutRecalled(ctx context.Context, r Reader, scenes []access.Scene) error {
+func (e *Engine) withoutRecalled(ctx context.Context, r Reader, scenes map[access.AgentID]access.Scene) error {
 	recalls, err := r.Recalls(ctx)
 	if err != nil || len(recalls) == 0 {
 		return err
@@ -69,12 +73,13 @@ func (e *Engine) withoutRecalled(ctx context.Context, r Reader, scenes []access.
 	if err != nil {
 		return err
 	}
-	for i := range scenes {
-		scenes[i].Grants = slices.DeleteFunc(scenes[i].Grants, func(g access.Grant) bool {
+	for agent, scene := range scenes {
+		scene.Grants = slices.DeleteFunc(scene.Grants, func(g access.Grant) bool {
 			order, _, failed := j.recalled(ctx, recalls, g)
 			err = cmp.Or(err, failed)
 			return order != nil
 		})
+		scenes[agent] = scene
 	}
 	return err
 }

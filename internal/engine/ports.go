@@ -130,9 +130,8 @@ type Reader interface {
 	// Windows gives the windows of what a principal has, had or will have of one thing: those that end after one instant and begin
 	// before another. However many there are, it reads a few hundred.
 	Windows(ctx context.Context, f WindowFilter) (Windows, error)
-	// Scenes gives what the desired state of each agent is derived from, in the order of agents; an agent that is not
-	// there has the zero Agent.
-	Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error)
+	// Scenes gives what the desired state of each agent is derived from; an agent that is not there has none.
+	Scenes(ctx context.Context, agents []access.AgentID) (map[access.AgentID]access.Scene, error)
 	// LiveGrants gives the grants of the machines that have begun by now and are open or opening, those that began first first;
 	// at most 100 of each machine.
 	LiveGrants(ctx context.Context, machines []access.MachineID, now time.Time) ([]access.Grant, error)

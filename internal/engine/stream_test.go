@@ -1,12 +1,32 @@
 package engine_test
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/alert"
 	"github.com/postern-dev/postern/internal/engine"
 )
+
+// TestDesiredOfOneAgentTwice proves that both streams of an agent that connects anew get its desired state, however many others
+// ask with them.
+func TestDesiredOfOneAgentTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1").Agent.ID
+	want := w.desired(host)
+	asked := append([]access.AgentID{host}, make([]access.AgentID, 150)...) // and nobody has no id
+	asked = append(asked, host, "none", host)
+	states, errs := w.DesiredOf(w.ctx, asked)
+	for i, id := range asked {
+		if id != host {
+			wantCode(t, errs[i], access.KindUnauthenticated, "agentRefused")
+		} else if errs[i] != nil || !reflect.DeepEqual(states[i], want) {
+			t.Errorf("number %d is %+v, %v, want %+v", i, states[i], errs[i], want)
+		}
+	}
+}
 
 // TestTwoReplicasServeOneStream proves that a connection at one replica is asked about at another, over the store, and that
 // a replica that has died does not keep the agent out.

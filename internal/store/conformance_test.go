@@ -139,8 +139,8 @@ func TestRoundTrip(t *testing.T) {
 				if entry, named := pol.Of(f.machine); named {
 					scene.Policies = []access.MachinePolicy{entry}
 				}
-				scenes, err := r.Scenes(ctx, []access.AgentID{"nobody", f.agent})
-				get("scenes", []access.Scene{{}, scene}, scenes, err)
+				scenes, err := r.Scenes(ctx, []access.AgentID{f.agent, "nobody", f.agent})
+				get("scenes", map[access.AgentID]access.Scene{f.agent: scene}, scenes, err)
 				rq, err := r.Request(ctx, request.ID)
 				get("request", request, rq, err)
 				rq, err = r.Request(ctx, until.ID)

@@ -46,14 +46,12 @@ func scanEntry(row scanner) (access.MachinePolicy, error) {
 }
 
 // Scenes implements engine.Reader.
-func (r *reader) Scenes(ctx context.Context, agents []access.AgentID) ([]access.Scene, error) {
-	scenes := make([]access.Scene, len(agents))
-	from := 0
+func (r *reader) Scenes(ctx context.Context, agents []access.AgentID) (map[access.AgentID]access.Scene, error) {
+	scenes := make(map[access.AgentID]access.Scene, len(agents))
 	for group := range groups(agents) {
-		if err := r.scenes(ctx, group, scenes[from:]); err != nil {
+		if err := r.scenes(ctx, group, scenes); err != nil {
 			return nil, err
 		}
-		from += len(group)
 	}
 	return scenes, nil
 }
@@ -81,39 +79,39 @@ func filled[T ~string](group []T) []any {
 	return args
 }
 
-func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes []access.Scene) error {
-	at := make(map[access.AgentID]*access.Scene, len(agents))
-	for i, id := range agents {
-		at[id] = &scenes[i]
-	}
+func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes map[access.AgentID]access.Scene) error {
 	args := filled(agents)
 	found, err := whole(ctx, r.q, scanAgent, sceneText(listSceneAgents, "id", len(args)), args...)
 	if err != nil {
 		return err
 	}
-	for _, a := range found {
-		at[a.ID].Agent = a
-	}
 	machines, err := whole(ctx, r.q, scanMachine, sceneText(listSceneMachines, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
-	}
-	for _, m := range machines {
-		at[m.Agent].Machines = append(at[m.Agent].Machines, m)
 	}
 	entries, err := whole(ctx, r.q, scanOf(scanEntry), sceneText(listSceneEntries, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		at[e.agent].Policies = append(at[e.agent].Policies, e.item)
-	}
 	grants, err := whole(ctx, r.q, scanOf(scanGrant), sceneText(listSceneGrants, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}
+	at := make(map[access.AgentID]*access.Scene, len(found))
+	for _, a := range found {
+		at[a.ID] = &access.Scene{Agent: a}
+	}
+	for _, m := range machines {
+		at[m.Agent].Machines = append(at[m.Agent].Machines, m)
+	}
+	for _, e := range entries {
+		at[e.agent].Policies = append(at[e.agent].Policies, e.item)
+	}
 	for _, g := range grants {
 		at[g.agent].Grants = append(at[g.agent].Grants, g.item)
+	}
+	for id, scene := range at {
+		scenes[id] = *scene
 	}
 	return nil
 }

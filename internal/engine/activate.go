@@ -101,7 +101,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 	}
 	request := access.Request{
 		ID: id, Resource: in.Resource, Tags: in.Tags, Requester: c.Principal, Address: c.Address, Via: c.Via,
-		Start: micros(in.Start), Justification: in.Justification, Ticket: in.Ticket,
+		Start: access.Instant(in.Start), Justification: in.Justification, Ticket: in.Ticket,
 	}
 	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
 	var places []place
@@ -115,7 +115,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		}
 		judged, item := activation(one.Eligibility, one.role())
 		judged.Duration, judged.Until = in.Duration, in.Until
-		item.Duration, item.Until = in.Duration.Truncate(time.Microsecond), micros(in.Until)
+		item.Duration, item.Until = in.Duration.Truncate(time.Microsecond), access.Instant(in.Until)
 		if len(request.Items) > 0 && !request.Items[0].Role.Scope.Equal(item.Role.Scope) {
 			return RequestDetail{}, access.Fault(access.KindInvalid, "severalScopes", "one request activates roles at one scope: make another one for %s", item.Role)
 		}
@@ -129,7 +129,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		return RequestDetail{}, err
 	}
 	for i := range request.Items {
-		request.Items[i].Until = micros(verdict.Items[i].Until)
+		request.Items[i].Until = access.Instant(verdict.Items[i].Until)
 	}
 	d, err := e.file(ctx, tx, may, request, asked, places, verdict)
 	if err != nil {

@@ -224,7 +224,7 @@ func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in
 		in.Max = access.DefaultActivation
 	}
 	next := access.Eligibility{
-		ID: access.EligibilityID(strings.ToLower(string(in.ID))), Tenant: tenant, Principal: holder.ID, Role: role.ID, Scope: scope, Start: micros(in.Start), End: micros(in.End),
+		ID: access.EligibilityID(strings.ToLower(string(in.ID))), Tenant: tenant, Principal: holder.ID, Role: role.ID, Scope: scope, Start: access.Instant(in.Start), End: access.Instant(in.End),
 		Max: in.Max, Justification: in.Justification, Ticket: in.Ticket, Approval: in.Approval, PendingTimeout: in.PendingTimeout, Gap: in.Gap,
 		CreatedBy: c.Principal, CreatedAt: may.now, UpdatedAt: may.now, Revision: 1,
 	}

@@ -142,7 +142,7 @@ func (e *Engine) fileExtension(ctx context.Context, tx Tx, may rights, g access.
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	if cut := micros(verdict.Items[0].Until); !cut.IsZero() {
+	if cut := access.Instant(verdict.Items[0].Until); !cut.IsZero() {
 		kept.Until = cut
 	}
 	if !kept.Until.After(g.End) {

@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"encoding/json"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -51,6 +53,30 @@ func TestGlassCodes(t *testing.T) {
 	}
 	if count != 1 || len(w.desired(host.Agent.ID).Codes) != 2 {
 		t.Errorf("%d events, %d codes are left", count, len(w.desired(host.Agent.ID).Codes))
+	}
+}
+
+// TestGlassUseByAWildClock proves that the request which stands for a use can be written, whatever the agent says of when.
+func TestGlassUseByAWildClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	w.guard("web-1")
+	if _, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
+		t.Fatal(err)
+	}
+	for i, micros := range []int64{math.MinInt64, math.MaxInt64} {
+		err := w.GlassUsed(w.ctx, host.Agent.ID, office, engine.GlassUse{
+			Code: engine.GlassCodeID(w.desired(host.Agent.ID).Codes[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+			Opened: time.UnixMicro(micros), Duration: time.Hour, Reason: "site down",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := must(w.Requests(w.ctx, w.admin, engine.RequestFilter{}, engine.Page{}))(t)
+		if _, err := json.Marshal(list); err != nil || len(list.Items) != i+1 {
+			t.Errorf("after %d there are %d requests, and %v", micros, len(list.Items), err)
+		}
 	}
 }
 

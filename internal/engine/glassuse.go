@@ -68,7 +68,7 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 		}
 		request, _ := access.NewRequest(access.Request{
 			ID: access.RequestID(newID()), Tenant: tenant, Requester: issuer.ID, RequesterName: issuer.Name, Via: "agent", BreakGlass: true, Approvals: approvals,
-			Justification: u.Reason, Start: micros(u.Opened),
+			Justification: u.Reason, Start: access.Instant(u.Opened),
 			Items: []access.Item{{Machine: code.Machine, Ports: u.Ports, Protocol: u.Protocol, Sources: []netip.Prefix{u.Source}, Duration: u.Duration.Truncate(time.Microsecond)}},
 		}, actor, 0, now)
 		request.State, request.DecidedAt = access.RequestApproved, now // on the machine, by the code

@@ -135,7 +135,7 @@ func assignRole(ctx context.Context, tx Tx, may rights, in AssignInput) (d Assig
 	}
 	d.Assignment = rbac.Assignment{
 		ID: in.ID, Tenant: tenant, Principal: d.Principal.ID, Home: d.Principal.Tenant, Definition: d.Role.ID, Scope: scope,
-		Start: micros(in.Start), End: micros(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now,
+		Start: access.Instant(in.Start), End: access.Instant(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.now,
 	}
 	if err := d.validate(); err != nil {
 		return d, err
@@ -170,7 +170,7 @@ func (in *AssignInput) taken(ctx context.Context, tx Tx, tenant access.TenantID,
 	}
 	for _, a := range data.Assignments {
 		same := a.Tenant == tenant && a.Principal == d.Principal.ID && strings.EqualFold(string(a.Definition), string(d.Role.ID)) && a.Scope.Equal(scope) &&
-			a.Start.Equal(micros(in.Start)) && a.End.Equal(micros(in.End))
+			a.Start.Equal(access.Instant(in.Start)) && a.End.Equal(access.Instant(in.End))
 		switch {
 		case a.ID == in.ID && same:
 			return a, nil
@@ -189,13 +189,6 @@ func scopeOrDefault(ctx context.Context, r Reader, c Caller, scope access.Resour
 	}
 	subscription, err := defaultSubscription(ctx, r, c.Tenant)
 	return access.SubscriptionScope(subscription.ID), err
-}
-
-func micros(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Time{}
-	}
-	return t.UTC().Truncate(time.Microsecond)
 }
 
 // RoleAssignments lists the role assignments that the caller may see, by id.

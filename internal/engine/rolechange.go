@@ -233,11 +233,11 @@ func withTerms(in EligibilityInput, e access.Eligibility) EligibilityInput {
 
 // window gives the window that a change makes of the one that there is.
 func (in RoleChangeInput) window(start, end, now time.Time) (time.Time, time.Time, error) {
-	next, over := micros(in.End), !end.IsZero() && !now.Before(end)
+	next, over := access.Instant(in.End), !end.IsZero() && !now.Before(end)
 	switch in.Kind { //nolint:exhaustive // the others change no window
 	case access.RoleChangeUpdate:
 		if !in.Start.IsZero() {
-			start = micros(in.Start)
+			start = access.Instant(in.Start)
 		}
 	case access.RoleChangeExtend:
 		if over {
@@ -247,7 +247,7 @@ func (in RoleChangeInput) window(start, end, now time.Time) (time.Time, time.Tim
 		if over {
 			start = now
 			if in.Start.After(now) {
-				start = micros(in.Start)
+				start = access.Instant(in.Start)
 			}
 		}
 	default:

@@ -244,20 +244,13 @@ func makeRequest(may rights, in SubmitInput, asked policy.Input, verdict policy.
 	c, tenant := may.caller, places[0].machine.Tenant
 	request := access.Request{
 		ID: access.RequestID(newID()), Tenant: tenant, Requester: c.Principal, RequesterName: may.name(tenant),
-		Address: c.Address, Via: c.Via, Start: in.Start.UTC().Truncate(time.Microsecond), Justification: in.Justification, Ticket: in.Ticket,
-	}
-	if in.Start.IsZero() {
-		request.Start = time.Time{}
+		Address: c.Address, Via: c.Via, Start: access.Instant(in.Start), Justification: in.Justification, Ticket: in.Ticket,
 	}
 	for i, item := range asked.Items {
-		until := verdict.Items[i].Until
-		if !until.IsZero() {
-			until = until.UTC().Truncate(time.Microsecond)
-		}
 		sources := slices.SortedFunc(slices.Values(verdict.Items[i].Sources), netip.Prefix.Compare)
 		request.Items = append(request.Items, access.Item{
 			Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
-			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Networks: in.Items[i].Networks, Duration: item.Duration.Truncate(time.Microsecond), Until: until,
+			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Networks: in.Items[i].Networks, Duration: item.Duration.Truncate(time.Microsecond), Until: access.Instant(verdict.Items[i].Until),
 			SourceList: in.Items[i].SourceList,
 		})
 	}

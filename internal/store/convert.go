@@ -1,27 +1,32 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// micros gives an instant as the database holds it; the zero time is 0.
+// micros gives an instant as the database holds it. The zero time is 0, which the beginning of 1970 must not be taken for: what
+// ended then would end never.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
-	return t.UnixMicro()
+	return cmp.Or(access.Instant(t).UnixMicro(), 1)
 }
 
+// instant is the inverse of micros; what an earlier version let in that cannot be written comes out so that it can.
 func instant(micros int64) time.Time {
 	if micros == 0 {
 		return time.Time{}
 	}
-	return time.UnixMicro(micros).UTC()
+	return access.Instant(time.UnixMicro(micros))
 }
 
 // timeColumn scans an instant.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ParsePorts reads a port or an inclusive range of ports: "22", "8000-8010". Blanks, signs, leading zeros and
@@ -149,4 +150,21 @@ func NoSource(p netip.Prefix) string {
 // PrefixWithin tells whether every address of inner lies in outer. Both must be canonical.
 func PrefixWithin(inner, outer netip.Prefix) bool {
 	return outer.IsValid() && inner.IsValid() && outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+}
+
+// Instant returns t as records hold it: in UTC, whole microseconds, and within the years that RFC 3339 can write, which a time
+// of another zone, or a count of microseconds, may leave: one that cannot be written would keep the list that it is in from
+// everybody. The zero time stays as it is.
+func Instant(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	first, last := time.Time{}.Add(time.Microsecond), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Microsecond)
+	switch t = t.UTC().Truncate(time.Microsecond); {
+	case t.Before(first):
+		return first
+	case t.After(last):
+		return last
+	}
+	return t
 }

@@ -125,10 +125,10 @@ func oneOf(c *cobra.Command, first, second string) error {
 // say writes a line for people to standard error, so that standard output stays fit for programs. Nobody is left to be
 // told when that fails.
 func (a *app) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.err, format+"\n", args...)
+	_, _ = io.WriteString(a.err, steady(fmt.Sprintf(format, args...))+"\n")
 }
 
 // line writes a line of the command's result for people.
 func (a *app) line(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.out, format+"\n", args...)
+	_, _ = io.WriteString(a.out, steady(fmt.Sprintf(format, args...))+"\n")
 }

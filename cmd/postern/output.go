@@ -1,13 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -173,14 +175,29 @@ func cells[T any](s style, item T, columns []column[T]) []string {
 	return texts
 }
 
-// visible keeps text that came from elsewhere from moving the cursor or breaking the table.
-func visible(text string) string {
+// steers tells whether a character moves a terminal's cursor, begins a command to it, or turns the direction of what follows.
+func steers(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
+
+// visible keeps text that came from elsewhere from steering the terminal or breaking the table.
+func visible(text string) string { return strings.Map(dotted, text) }
+
+// steady is visible for text of several lines.
+func steady(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e' {
-			return '·'
+		if r == '\n' {
+			return r
 		}
-		return r
+		return dotted(r)
 	}, text)
+}
+
+func dotted(r rune) rune {
+	if steers(r) {
+		return '·'
+	}
+	return r
 }
 
 func printCSV[T any](a *app, items []T, columns []column[T]) error {
@@ -206,36 +223,59 @@ func printCSV[T any](a *app, items []T, columns []column[T]) error {
 }
 
 func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.out)
+	var text strings.Builder
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(a.out, escaped(text.String()))
+	return err
 }
 
-// printYAML goes through JSON, which is YAML too: so both have the same names in the same order.
+// escaped escapes what would steer a terminal and stands in quotes, where JSON and YAML take some of it as it is.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || !steers(r) {
+			_, _ = b.WriteRune(r)
+		} else {
+			_, _ = fmt.Fprintf(&b, "\\u%04x", r)
+		}
+	}
+	return b.String()
+}
+
+// printYAML goes through JSON, which is YAML too where nothing steers: so both have the same names in the same order.
 func (a *app) printYAML(v any) error {
-	var buf bytes.Buffer
+	var buf strings.Builder
 	e := json.NewEncoder(&buf)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return err
 	}
 	var node yaml.Node
-	if err := yaml.Unmarshal(buf.Bytes(), &node); err != nil {
+	if err := yaml.Unmarshal([]byte(escaped(buf.String())), &node); err != nil {
 		return err
 	}
 	unflow(&node)
-	w := yaml.NewEncoder(a.out)
+	var text strings.Builder
+	w := yaml.NewEncoder(&text)
 	w.SetIndent(2)
-	if err := w.Encode(&node); err != nil {
+	if err := errors.Join(w.Encode(&node), w.Close()); err != nil {
 		return err
 	}
-	return w.Close()
+	_, err := io.WriteString(a.out, escaped(text.String()))
+	return err
 }
 
-// unflow drops the brackets and quotes that JSON needed.
+// unflow drops the brackets and quotes that JSON needed, and that nothing has to be escaped in.
 func unflow(n *yaml.Node) {
 	n.Style = 0
+	if steady(n.Value) != n.Value {
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	for _, child := range n.Content {
 		unflow(child)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,5 +75,47 @@ func TestJSONAndYAMLSayTheSame(t *testing.T) {
 	}
 	if got := printed(t, "json", nil); got != "[]\n" {
 		t.Errorf("no grants are %q in JSON, want []", got)
+	}
+}
+
+// TestNothingSteersTheTerminal gives text of others, which begins commands to a terminal in each of the forms there are or turns
+// the direction of what follows, to each way of printing: none of it gets through, and programs read back what it was.
+func TestNothingSteersTheTerminal(t *testing.T) {
+	t.Parallel()
+	hostile := "a\x1b[2J\u009b31m\x7f\r\b\u0085b\u202e\u2066\u200f\u2028c"
+	g := grants()[:1]
+	g[0].Machine, g[0].Reason = "web-1"+hostile, "two\nlines "+hostile
+	for _, output := range []string{"table", "csv", "json", "yaml"} {
+		text := printed(t, output, g)
+		if strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && steers(r) }) {
+			t.Errorf("as %s: %q", output, text)
+		}
+		var back []api.Grant
+		switch output {
+		case "json":
+			if err := json.Unmarshal([]byte(text), &back); err != nil || len(back) != 1 || back[0].Reason != g[0].Reason {
+				t.Errorf("JSON reads as %+v, %v", back, err)
+			}
+		case "yaml":
+			var tree []map[string]any
+			if err := yaml.Unmarshal([]byte(text), &tree); err != nil || len(tree) != 1 || tree[0]["reason"] != g[0].Reason {
+				t.Errorf("YAML reads as %v, %v", tree, err)
+			}
+		}
+	}
+	for name, print := range map[string]func(*app){
+		"say":  func(a *app) { a.say("%s: %s", hostile, errors.New(hostile)) },
+		"line": func(a *app) { a.line("%s", hostile) },
+		"problem": func(a *app) {
+			a.explain(&api.Problem{Detail: hostile, Reasons: []api.Reason{{Field: hostile, Message: hostile}}})
+		},
+		"hint":        func(a *app) { a.explain(fail(exitRefused, hostile, "the request is %s", "denied")) },
+		"consequence": func(a *app) { _ = a.confirm(true, hostile) },
+	} {
+		var text bytes.Buffer
+		print(&app{out: &text, err: &text, in: strings.NewReader("")})
+		if strings.ContainsFunc(text.String(), func(r rune) bool { return r != '\n' && steers(r) }) || text.Len() == 0 {
+			t.Errorf("%s: %q", name, text.String())
+		}
 	}
 }

@@ -46,3 +46,20 @@ func TestDeceptiveDisplayNames(t *testing.T) {
 		}
 	}
 }
+
+// TestWordsSteerNothing holds that control characters of either kind, of which terminals take both, get neither into labels nor
+// into what an agent says of itself.
+func TestWordsSteerNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	for _, r := range []string{"\x1b", "\x7f", "\u0085", "\u009b"} {
+		_, err := w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": r + "31m"}, nil)
+		wantCode(t, err, access.KindInvalid, "malformedLabel")
+	}
+	w.report(host.Agent.ID, access.Report{Problem: "a\u009b31m\x1b[2J\u202eb\u2066\u2028c"})
+	agents := must(w.Agents(w.ctx, w.admin, engine.Page{}))(t)
+	if got := agents.Items[0].Problem; got != "a 31m [2J b  c" {
+		t.Errorf("the problem is %q", got)
+	}
+}

@@ -132,7 +132,7 @@ func TestOwnNamesDecideAudiences(t *testing.T) {
 func TestAssertionsCountOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *identity.Config) {
-		c.OIDC = []identity.OIDCConfig{{Tenant: "default", Issuer: "https://login.example", ClientID: "c"}}
+		c.OIDC = []identity.OIDCConfig{{Tenant: "default", Issuer: "https://login.example", ClientID: "c", Client: &http.Client{}}}
 	})
 	p := w.program()
 	replica := w.again()

@@ -35,7 +35,7 @@ type OIDCConfig struct {
 	UserInfo     UserInfo          // when the provider's userinfo endpoint is asked too; UserInfoNeeded where empty
 	Groups       map[string]string // by value of the claim of groups: the name of a group here
 	Domains      []string          // of verified mail addresses, to one of which a person must belong; none: anybody of the provider
-	Client       *http.Client      // that reaches the provider; http.DefaultClient's like where nil
+	Client       *http.Client      // that reaches the provider, and nothing that the server must not be sent to
 }
 
 const (
@@ -402,15 +402,12 @@ func (i *Identity) ExchangeCode(ctx context.Context, code, verifier, client stri
 
 func newOIDC(configs []OIDCConfig) (logins []*oidcLogin, err error) {
 	for _, config := range configs {
-		if config.Tenant == "" || config.Issuer == "" || config.ClientID == "" {
-			return nil, errors.New("signing in by an identity provider needs the tenant, the provider's issuer and a client id")
+		if config.Tenant == "" || config.Issuer == "" || config.ClientID == "" || config.Client == nil {
+			return nil, errors.New("signing in by an identity provider needs the tenant, the provider's issuer, a client id and what calls the provider")
 		}
 		config.Claims, config.UserInfo = config.Claims.complete(), cmp.Or(config.UserInfo, UserInfoNeeded)
 		if err := config.UserInfo.check(); err != nil {
 			return nil, err
-		}
-		if config.Client == nil {
-			config.Client = &http.Client{Timeout: oidcTimeout}
 		}
 		logins = append(logins, &oidcLogin{config: config})
 	}

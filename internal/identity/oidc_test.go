@@ -36,7 +36,9 @@ func TestProviderOfATenant(t *testing.T) {
 	t.Parallel()
 	home, contoso := describes(t, true), describes(t, false)
 	w := newWorld(t, func(c *identity.Config) {
-		c.OIDC = []identity.OIDCConfig{{Tenant: "default", Issuer: home, ClientID: "h"}, {Tenant: "Contoso", Issuer: contoso, ClientID: "c"}}
+		c.OIDC = []identity.OIDCConfig{
+			{Tenant: "default", Issuer: home, ClientID: "h", Client: &http.Client{}}, {Tenant: "Contoso", Issuer: contoso, ClientID: "c", Client: &http.Client{}},
+		}
 	})
 	admin := w.admin()
 	start := func(tenant string) (state, browser string, at *url.URL) {

@@ -55,7 +55,7 @@ func newProvider(tb testing.TB, change func(*provider, *identity.OIDCConfig)) *p
 	s := httptest.NewServer(p)
 	tb.Cleanup(s.Close)
 	p.url = s.URL
-	config := identity.OIDCConfig{Tenant: "default", Issuer: p.url, ClientID: "postern", ClientSecret: "secret", PublicURL: "https://postern.example"}
+	config := identity.OIDCConfig{Tenant: "default", Issuer: p.url, ClientID: "postern", ClientSecret: "secret", PublicURL: "https://postern.example", Client: s.Client()}
 	if change != nil {
 		change(p, &config)
 	}

@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -87,6 +89,36 @@ func Dialer(allowPrivate bool) *net.Dialer {
 			return checkDestination(at.Addr(), allowPrivate)
 		},
 	}
+}
+
+// CheckHost checks a host as Dialer does, for a proxy that looks it up and dials it: each address that it has here must be
+// one that may be reached. One that cannot be looked up here is refused, unless private addresses are allowed: then the proxy
+// alone decides. The proxy may always find another address than this server.
+func CheckHost(ctx context.Context, host string, allowPrivate bool) error {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return checkDestination(a, allowPrivate)
+	}
+	if spellsAddress(host) {
+		return &destinationError{strconv.Quote(host) + " is neither a name nor an address in the usual form"}
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil && !allowPrivate {
+		return fmt.Errorf("whether it is a private address cannot be told here: %w", err)
+	}
+	for _, a := range addresses {
+		if err := checkDestination(a, allowPrivate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spellsAddress tells whether the last part of a host is a number, as no name's is. Some programs take 2852039166, 0xa9fea9fe
+// or 169.254.43518 for 169.254.169.254.
+func spellsAddress(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return last != "" && last[0] >= '0' && last[0] <= '9'
 }
 
 // tlsConfig trusts the system's authorities, or only those of pem where it is not empty.

@@ -1,25 +1,20 @@
 package server
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postern-dev/postern/internal/identity"
-	"github.com/postern-dev/postern/internal/notify"
 )
 
 // OIDC is the identity provider that the people of a tenant may sign in with.
@@ -198,89 +193,6 @@ func (o *OIDC) identity(publicURL string) (identity.OIDCConfig, error) {
 		}
 	}
 	var err error
-	c.Client, err = o.client(config)
+	c.Client, err = o.client(config, http.ProxyFromEnvironment)
 	return c, err
-}
-
-// client makes what calls the provider. The operator's word counts for the issuer alone: what the provider names besides
-// it, such as where its keys are, or where it redirects to, is another's word, so it must be https and, unless the operator
-// allows it, no private address.
-func (o *OIDC) client(config *tls.Config) (*http.Client, error) {
-	issuer, err := url.Parse(o.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	own := []string{hostPort(issuer)}
-	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: issuer}); err == nil && proxy != nil {
-		own = append(own, hostPort(proxy))
-	}
-	const patience = 15 * time.Second
-	trusted, guarded := &net.Dialer{Timeout: patience}, notify.Dialer(o.AllowPrivate)
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: patience, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2, MaxResponseHeaderBytes: maxProviderHeader,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if slices.Contains(own, strings.ToLower(address)) {
-				return trusted.DialContext(ctx, network, address)
-			}
-			return guarded.DialContext(ctx, network, address)
-		},
-	}
-	return &http.Client{Timeout: patience, Transport: secured{transport, hostPort(issuer)}}, nil
-}
-
-// Bounds on what a provider answers, in bytes, after decompression: whoever reads it reads it whole.
-const (
-	maxProviderHeader = 64 << 10
-	maxProviderAnswer = 1 << 20
-)
-
-// secured is a transport that calls nothing without TLS but one issuer, which may be on the same host, and takes no
-// answer that is too long.
-type secured struct {
-	*http.Transport
-
-	issuer string // host:port
-}
-
-// RoundTrip implements http.RoundTripper.
-func (s secured) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && hostPort(r.URL) != s.issuer {
-		return nil, fmt.Errorf("the provider names %s, which is not https", r.URL.Host)
-	}
-	response, err := s.Transport.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	response.Body = &boundedBody{ReadCloser: response.Body, left: maxProviderAnswer}
-	return response, nil
-}
-
-// boundedBody fails where a body is longer than what is left.
-type boundedBody struct {
-	io.ReadCloser
-
-	left int64
-}
-
-// Read implements io.Reader.
-func (b *boundedBody) Read(p []byte) (int, error) {
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1] // one more tells a body that is too long from one that fits
-	}
-	n, err := b.ReadCloser.Read(p)
-	if int64(n) > b.left {
-		n, err = int(b.left), fmt.Errorf("the provider's answer is longer than %d bytes", maxProviderAnswer)
-	}
-	b.left -= int64(n)
-	return n, err
-}
-
-// hostPort gives what is dialed for a URL.
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return strings.ToLower(net.JoinHostPort(u.Hostname(), port))
 }

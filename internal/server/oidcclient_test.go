@@ -4,9 +4,13 @@ import (
 	"compress/gzip"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -43,7 +47,7 @@ func TestProviderSendsTheServerNowhere(t *testing.T) {
 		"a private address that may be so": {secure.URL, true, ""},
 	} {
 		o.AllowPrivate = c.private
-		client, err := o.client(&tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12})
+		client, err := o.client(&tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12}, noProxy)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +65,123 @@ func TestProviderSendsTheServerNowhere(t *testing.T) {
 	}
 	if n := called.Load(); n != 1 {
 		t.Errorf("what is inside was called %d times, want once, where it is allowed", n)
+	}
+}
+
+// noProxy is what a server without HTTPS_PROXY has.
+func noProxy(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // as http.ProxyFromEnvironment
+
+// tunnel is a proxy that connects to whatever it is asked for, and remembers what that was.
+type tunnel struct {
+	*httptest.Server
+
+	mu    sync.Mutex // guards asked
+	asked []string
+}
+
+func newTunnel(t *testing.T) *tunnel {
+	t.Helper()
+	p := &tunnel{}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		p.asked = append(p.asked, r.Method+" "+r.Host)
+		p.mu.Unlock()
+		there, err := (&net.Dialer{}).DialContext(r.Context(), "tcp", r.Host)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer there.Close()                        //nolint:errcheck // the test is over
+		here, _, err := w.(http.Hijacker).Hijack() //nolint:forcetypeassert // httptest's is
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer here.Close() //nolint:errcheck // likewise
+		if _, err := io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+			return
+		}
+		go io.Copy(there, here) //nolint:errcheck // it ends with the connections
+		io.Copy(here, there)    //nolint:errcheck // likewise
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// TestProxyIsSentNowhere proves that a proxy in the server's environment is no way round the check: what it dials is checked
+// before it is asked, and the proxy itself is nothing that a provider may name.
+func TestProxyIsSentNowhere(t *testing.T) {
+	t.Parallel()
+	inside := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	issuer := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			http.Redirect(w, r, to, http.StatusFound)
+		}
+	}))
+	t.Cleanup(inside.Close)
+	t.Cleanup(issuer.Close)
+	_, port, err := net.SplitHostPort(inside.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := inside.Client().Transport.(*http.Transport).TLSClientConfig //nolint:forcetypeassert // httptest's is
+
+	const itself = "the proxy itself"
+	for what, c := range map[string]struct {
+		to      string
+		private bool
+		fails   string // a part of the error; empty: it is called
+		asked   string // what the proxy is asked for last; empty: nothing beyond the issuer
+	}{
+		"the issuer":                       {issuer.URL, false, "", issuer.Listener.Addr().String()},
+		"a private address":                {inside.URL, false, "is a private address", ""},
+		"a redirect to a private address":  {issuer.URL + "?to=" + inside.URL, false, "is a private address", ""},
+		"a name of a private address":      {"https://localhost:" + port, false, "is a private address", ""},
+		"a cloud's metadata":               {"https://169.254.169.254/", true, "is no address of a receiver", ""},
+		"a cloud's metadata as a number":   {"https://2852039166/", true, "neither a name nor an address", ""},
+		"a cloud's metadata as a short":    {"https://169.254.43518./", true, "neither a name nor an address", ""},
+		"a name that only the proxy knows": {"https://no..name:1", false, "cannot be told here", ""},
+		"the same, where all is allowed":   {"https://no..name:1", true, "Bad Gateway", "no..name:1"},
+		"a private address that may be so": {inside.URL, true, "", inside.Listener.Addr().String()},
+		itself:                             {"", false, "is a private address", ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			proxy := newTunnel(t)
+			if what == itself {
+				c.to = "https" + strings.TrimPrefix(proxy.URL, "http")
+			}
+			o := OIDC{Issuer: issuer.URL, AllowPrivate: c.private}
+			client, err := o.client(&tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12}, func(r *http.Request) (*url.URL, error) {
+				if what == itself {
+					return nil, nil //nolint:nilnil // as NO_PROXY has it
+				}
+				return url.Parse(proxy.URL)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.CloseIdleConnections()
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.to, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := client.Do(request)
+			if err == nil {
+				_ = response.Body.Close()
+			}
+			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("%v, want %q", err, c.fails)
+			}
+			proxy.mu.Lock()
+			defer proxy.mu.Unlock()
+			asked := slices.DeleteFunc(proxy.asked, func(what string) bool {
+				return c.asked == "" && what == "CONNECT "+issuer.Listener.Addr().String()
+			})
+			if last := strings.Join(asked, ", "); c.asked == "" && last != "" || c.asked != "" && last != "CONNECT "+c.asked {
+				t.Errorf("the proxy was asked for %q, want %q", last, c.asked)
+			}
+		})
 	}
 }
 
@@ -91,7 +212,7 @@ func TestProviderAnswersAreBounded(t *testing.T) {
 			}))
 			t.Cleanup(issuer.Close)
 			o := OIDC{Issuer: issuer.URL}
-			client, err := o.client(&tls.Config{MinVersion: tls.VersionTLS12})
+			client, err := o.client(&tls.Config{MinVersion: tls.VersionTLS12}, noProxy)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -234,6 +234,7 @@ await inspect(admin, "machine");
 await admin.getByRole("link", { name: "Edit ports" }).click();
 await admin.getByText("the same ports are kept shut").waitFor();
 check("the rule is read back", (await admin.getByLabel("Approval").first().inputValue()) === "1" && (await admin.getByLabel("Approval").nth(1).inputValue()) === "0" && await admin.getByRole("button", { name: "Leave out ben" }).isVisible());
+check("so is the usual gap", (await admin.getByLabel("Gap", { exact: true }).inputValue()) === "900");
 await admin.getByLabel("Longest time").first().selectOption("900");
 await admin.getByText("stays shut; may be opened from any one address for 15 min at most").waitFor();
 await admin.getByRole("button", { name: "Save" }).click();

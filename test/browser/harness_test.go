@@ -125,22 +125,22 @@ func (w *world) guard(machines []string) {
 	}
 }
 
-// enroll enrols a gateway, whose agent does not run yet.
+// enroll enrolls a gateway, whose agent does not run yet.
 func (w *world) enroll(name, state string) {
 	w.t.Helper()
 	token, err := w.admin.CreateEnrollmentToken(w.t.Context(), api.NewEnrollmentToken{Name: name, Mode: "gateway"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	enrol := exec.Command(program, "agent", "enroll", "--server", "https://"+w.address, "--token-file", "-", "--ca", w.path("data/ca.pem"), "--state", state)
-	enrol.Stdin = strings.NewReader(token.Token)
+	enroll := exec.Command(program, "agent", "enroll", "--server", "https://"+w.address, "--token-file", "-", "--ca", w.path("data/ca.pem"), "--state", state)
+	enroll.Stdin = strings.NewReader(token.Token)
 	var said bytes.Buffer
-	enrol.Stdout, enrol.Stderr = &said, &said
-	if err := w.net.Gateway.Start(enrol); err != nil {
+	enroll.Stdout, enroll.Stderr = &said, &said
+	if err := w.net.Gateway.Start(enroll); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := enrol.Wait(); err != nil {
-		w.t.Fatalf("enrol: %v: %s", err, &said)
+	if err := enroll.Wait(); err != nil {
+		w.t.Fatalf("enroll: %v: %s", err, &said)
 	}
 }
 

@@ -217,7 +217,7 @@ await inspect(admin, "deliveries");
 // Agents, and a token that is withdrawn.
 await to("Agents");
 await admin.getByText("In touch").waitFor();
-await button("Enrol an agent").click();
+await button("Enroll an agent").click();
 await admin.getByLabel(/^Name/).fill("web-9");
 await button("Show the commands").click();
 await admin.getByText("is not shown again").waitFor();

@@ -15,7 +15,7 @@ await admin.getByLabel(/^Name/).fill("first-1");
 await admin.getByRole("button", { name: "Show the commands" }).click();
 const commands = await admin.getByLabel("Commands for the machine").innerText();
 check("the commands are whole: " + commands, commands.includes("BEGIN CERTIFICATE") && commands.includes("/install/agent.sh") && commands.includes("sudo sh postern-install.sh"));
-await admin.getByText("Waiting for it to enrol…").waitFor();
+await admin.getByText("Waiting for it to enroll…").waitFor();
 await inspect(admin, "first start, commands");
 // The test's other half runs them where the machine is, and starts the agent as systemd would.
 writeFileSync(join(PROFILE, "commands.sh"), commands);

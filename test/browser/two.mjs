@@ -69,6 +69,7 @@ await admin.getByRole("button", { name: "Remove port 3389" }).click();
 await admin.getByRole("button", { name: "Remove port 5985" }).click();
 check("two rows are left", (await admin.getByRole("textbox", { name: /^Port/ }).evaluateAll((all) => all.map((e) => e.value).join())) === "22,5986");
 await admin.getByLabel("Longest time").nth(1).selectOption("900");
+await admin.getByLabel("Gap", { exact: true }).selectOption("3600");
 await admin.getByLabel("Approval").first().selectOption("1");
 await admin.getByLabel("Who may approve").fill("ben");
 await admin.getByRole("button", { name: "ben", exact: true }).click();
@@ -79,7 +80,7 @@ await admin.getByRole("button", { name: "Enable" }).click();
 await admin.getByRole("heading", { level: 1, name: "Machines", exact: true }).waitFor();
 for (const name of ["spare-00", "spare-01"]) {
   const policy = await api(admin, `/machines/${name}/policy`);
-  check(name + " is guarded as it was said: " + JSON.stringify(policy), policy.ports.map((p) => `${p.ports}:${p.maxSeconds}`).join() === "22:10800,5986:900" && JSON.stringify(policy.approval[0].stages[0].allOf) === '[{"count":1,"people":["anna"]}]');
+  check(name + " is guarded as it was said: " + JSON.stringify(policy), policy.ports.map((p) => `${p.ports}:${p.maxSeconds}`).join() === "22:10800,5986:900" && policy.gapSeconds === 3600 && JSON.stringify(policy.approval[0].stages[0].allOf) === '[{"count":1,"people":["anna"]}]');
 }
 
 // Ports of two machines in one request: ticking one leaves every other.
@@ -277,7 +278,22 @@ await asked.getByText("Ends 1 session and 1 API token, at once and for good. Thi
 await inspect(anna, "end all of one's own");
 await anna.keyboard.press("Escape");
 await asked.waitFor({ state: "detached" });
+// An answer that comes late ends nothing but its own dialog.
+await anna.context().route("**/credentials", async (route) => {
+  if (route.request().method() !== "DELETE") return route.fallback();
+  await asked.getByText("Whoever is signed in there").waitFor();
+  await route.fulfill({ status: 204 });
+});
+await ways(anna).getByRole("button", { name: "End all" }).press("Enter");
+await asked.getByRole("button", { name: "End all" }).press("Enter");
+await anna.keyboard.press("Escape");
+await asked.waitFor({ state: "detached" });
+const answered = anna.waitForResponse((r) => r.request().method() === "DELETE");
 await ways(anna).getByRole("button", { name: /^End session / }).press("Enter");
+await answered;
+await anna.context().unroute("**/credentials");
+await anna.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+check("the dialog for the session stays", await asked.getByText("Whoever is signed in there").isVisible());
 await asked.getByRole("button", { name: "End it" }).press("Enter");
 await until("the other session is over", async () => (await laptop.request.get(portal + "/api/v1/me")).status() === 401);
 check("this one is not", (await anna.request.get(portal + "/api/v1/me")).ok());

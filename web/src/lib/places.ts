@@ -47,7 +47,7 @@ export const settings = [
     { to: "/settings/deliveries", name: "Deliveries", words: "dead letters outbox", shown: () => may("deliveries/read") },
   ]),
   group("System", [
-    { to: "/settings/agents", name: "Agents", words: "enrolment tokens gateways", shown: () => may("agents/read") || may("enrollmentTokens/write") },
+    { to: "/settings/agents", name: "Agents", words: "enrollment tokens gateways", shown: () => may("agents/read") || may("enrollmentTokens/write") },
     { to: "/settings/checkpoints", name: "Checkpoints", words: "merkle signed proof", shown: () => may("events/read") },
   ]),
 ] satisfies { name: string; places: Place[] }[] as { name: string; places: Place[] }[];

@@ -5,4 +5,4 @@ export const readPolicies = "Microsoft.Security/locations/jitNetworkAccessPolici
 export const readMachines = "Microsoft.Compute/virtualMachines/read";
 export const addMachines = "Microsoft.Compute/virtualMachines/write";
 export const deleteMachines = "Microsoft.Compute/virtualMachines/delete";
-export const enrol = "enrollmentTokens/write";
+export const enroll = "enrollmentTokens/write";

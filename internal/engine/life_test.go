@@ -442,6 +442,55 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+// TestATicketCountsForWhatItWasCheckedFor labels another machine into what a request picks while the ticket is checked: it is
+// checked for that one too, or nothing opens.
+func TestATicketCountsForWhatItWasCheckedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tickets := &checker{}
+	e := w.another(func(c *engine.Config) { c.Tickets = tickets })
+	ann := w.user("ann", "JIT Access Requester")
+	p := sshPolicy()
+	p.Ticket = access.TicketRule{Required: true, Checked: true}
+	names := []string{"web-1", "web-2", "web-3", "web-4", "web-5"}
+	label := func(name, env string) {
+		must(w.LabelMachine(w.ctx, w.admin, name, map[string]string{"env": env}, nil))(t)
+	}
+	for _, name := range names {
+		w.host(name)
+		must(e.SetMachinePolicy(w.ctx, w.admin, name, p, nil))(t)
+	}
+	label("web-1", "test")
+	in := ssh("", time.Hour)
+	in.Items[0].Machine, in.Items[0].Selector, in.Ticket = "", "env=test", "OPS-1"
+	tickets.answer = func(_ context.Context, q engine.TicketQuery) error {
+		if tickets.asked == 1 {
+			label("web-2", "test")
+		}
+		if len(q.Machines) > 1 {
+			return access.Fault(access.KindInvalid, "ticketRefused", "it is for web-1 alone")
+		}
+		return nil
+	}
+	_, err := e.Submit(w.ctx, ann, in)
+	wantCode(t, err, access.KindInvalid, "ticketRefused")
+	tickets.asked = 0
+	tickets.answer = func(context.Context, engine.TicketQuery) error {
+		label(names[1+tickets.asked], "test")
+		return nil
+	}
+	label("web-2", "prod")
+	_, err = e.Submit(w.ctx, ann, in)
+	wantCode(t, err, access.KindConflict, "ticketMoved")
+	if list := must(w.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+		t.Errorf("grants are %+v", list.Items)
+	}
+	tickets.answer = func(context.Context, engine.TicketQuery) error { return nil }
+	if d := must(e.Submit(w.ctx, ann, in))(t); len(d.Grants) != 4 {
+		t.Errorf("%d grants", len(d.Grants))
+	}
+}
+
 // TestExplainAgreesWithSubmit proves that what is foretold is what happens.
 func TestExplainAgreesWithSubmit(t *testing.T) {
 	t.Parallel()

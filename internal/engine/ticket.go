@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -24,30 +25,43 @@ type TicketChecker interface {
 	CheckTicket(ctx context.Context, q TicketQuery) error
 }
 
-// ticketTimeout is how long the system that keeps the tickets may take.
-const ticketTimeout = 5 * time.Second
+// same tells whether an answer to one question answers the other.
+func (q TicketQuery) same(other TicketQuery) bool {
+	return q.Ticket == other.Ticket && q.Tenant == other.Tenant && q.Requester == other.Requester && q.Justification == other.Justification &&
+		slices.Equal(q.Machines, other.Machines)
+}
+
+const (
+	ticketTimeout = 5 * time.Second // how long the system that keeps the tickets may take
+	ticketAsked   = 3               // how often it is asked for one call, where what the ticket is for changes meanwhile
+)
 
 // ticketCheck is a ticket that a policy wants checked, and what came of it. The answer is asked for between two
 // transactions: none waits for somebody else's system.
 type ticketCheck struct { //nolint:errname // it is a question before it is an error
 	query  TicketQuery
-	done   bool
 	answer error
 }
 
 // Error says that the transaction cannot go on without an answer.
 func (*ticketCheck) Error() string { return "the ticket is not checked yet" }
 
-// withTicket runs do, and where that finds a ticket to be checked, checks it and runs do again with the answer.
+// withTicket runs do, and where that finds a ticket to be checked, checks it and runs do again with the answer. That counts for
+// what was asked alone: labels, policies and groups may have changed while somebody else's system took its time.
 func (e *Engine) withTicket(ctx context.Context, do func(*ticketCheck) error) error {
-	err := do(nil)
-	open, wanted := errors.AsType[*ticketCheck](err)
-	if !wanted {
-		return err
+	var checked *ticketCheck
+	for asked := 0; ; asked++ {
+		err := do(checked)
+		open, wanted := errors.AsType[*ticketCheck](err)
+		switch {
+		case !wanted:
+			return err
+		case asked == ticketAsked:
+			return access.Fault(access.KindConflict, "ticketMoved", "what the ticket is for changed each time while it was checked, so nothing is opened: try again")
+		}
+		open.answer = e.askTicket(ctx, open.query)
+		checked = open
 	}
-	open.done = true
-	open.answer = e.askTicket(ctx, open.query)
-	return do(open)
 }
 
 func (e *Engine) askTicket(ctx context.Context, q TicketQuery) error {
@@ -86,7 +100,7 @@ func (*Engine) judge(asked policy.Input, checked *ticketCheck, may rights) (poli
 	switch {
 	case len(query.Machines) == 0:
 		return verdict, nil
-	case checked == nil:
+	case checked == nil || !checked.query.same(query):
 		return verdict, &ticketCheck{query: query}
 	}
 	var refusal *access.Error

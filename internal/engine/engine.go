@@ -67,6 +67,7 @@ type Engine struct {
 	strangeUses flood // of uses of unknown codes
 	denials     flood // of denied attempts
 	words       flood // of agents about themselves
+	moves       flood // of grants to and fro
 	tickets     TicketChecker
 	swept       sweep // of the grants whose holders may have lost the right to them
 	counted     sweep // pending requests, likewise
@@ -94,7 +95,7 @@ func New(c Config) (*Engine, error) {
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
 		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour),
 		rules: rules, quotas: c.Quotas.orDefault(), tickets: c.Tickets, wake: make(chan struct{}, 1),
-		strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, words: flood{most: maxWordsAnHour},
+		strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, words: flood{most: maxWordsAnHour}, moves: flood{most: maxMovesAnHour},
 	}, nil
 }
 

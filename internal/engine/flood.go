@@ -26,6 +26,29 @@ type spending struct {
 func (f *flood) take(agent access.AgentID, n int, now time.Time) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	s := f.now(agent, now)
+	granted := max(0, min(n, int(float64(f.most)-s.amount)))
+	s.amount += float64(granted)
+	f.spent[agent] = s
+	return granted
+}
+
+// afford counts n for an agent, all of it or nothing; what is more than there ever is room for finds room while nothing is
+// spent, so that it is only late.
+func (f *flood) afford(agent access.AgentID, n int, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.now(agent, now)
+	if s.amount > 0 && s.amount+float64(n) > float64(f.most) {
+		return false
+	}
+	s.amount += float64(n)
+	f.spent[agent] = s
+	return true
+}
+
+// now gives what an agent has spent by now.
+func (f *flood) now(agent access.AgentID, now time.Time) spending {
 	if f.spent == nil {
 		f.spent = map[access.AgentID]spending{}
 	}
@@ -33,10 +56,8 @@ func (f *flood) take(agent access.AgentID, n int, now time.Time) int {
 	if since := now.Sub(s.at); since > 0 {
 		s.amount = max(0, s.amount-since.Hours()*float64(f.most))
 	}
-	granted := max(0, min(n, int(float64(f.most)-s.amount)))
-	s.at, s.amount = now, s.amount+float64(granted)
-	f.spent[agent] = s
-	return granted
+	s.at = now
+	return s
 }
 
 // owe keeps a sum for which there was no room; settle gives it and forgets it.
@@ -60,9 +81,11 @@ func (f *flood) settle(agent access.AgentID) (owed uint64) {
 // What one agent may write at once, and in each hour: uses of codes that nobody knows any more, of which a machine has a few in
 // a year, and groups of denied attempts, of which beyond that the sum is kept; and words about itself: that rules drifted, that
 // something is wrong or right again, that a report was refused. Beyond that its condition stays as it was last recorded,
-// until there is room again.
+// until there is room again. Of grants that drift, fail, and are open again, each time with two events, a gateway that loses a
+// table of five thousand says so at once; what is more is refused, and said later, as it is then.
 const (
 	maxForgottenUses = 20
 	maxDeniedAnHour  = 2_000
 	maxWordsAnHour   = 500
+	maxMovesAnHour   = 10_000
 )

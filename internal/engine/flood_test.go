@@ -118,6 +118,55 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 	}
 }
 
+// Grants that come and go fill the log no faster than a bound, one that is first in force or closed is on record whatever its
+// agent has said before, and how they are is on record later.
+func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	w.guard("web-1")
+	var grants []access.GrantID
+	ask := func() {
+		in := ssh("web-1", 3*time.Hour)
+		in.Items[0].Sources = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(len(grants))}), 32)}
+		grants = append(grants, must(w.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
+	}
+	for range 200 {
+		ask()
+	}
+	say := func(which []access.GrantID, states ...access.GrantStatus) error {
+		r := access.Report{Revision: w.desired(host.Agent.ID).Revision}
+		for _, id := range which {
+			for _, s := range states {
+				r.Observations = append(r.Observations, access.Observation{Grant: id, Status: s})
+			}
+		}
+		return w.Report(w.ctx, host.Agent.ID, office, r)
+	}
+	before, refused := w.size(), 0
+	for range 20 {
+		if err := say(grants, access.StatusFailed, access.StatusOpen, access.StatusDrifted); err != nil {
+			wantCode(t, err, access.KindLimited, "tooManyMoves")
+			refused++
+		}
+	}
+	if grown := w.size() - before; grown > 10_300 || refused == 0 {
+		t.Errorf("20 reports of 200 grants made %d events, %d were refused", grown, refused)
+	}
+	ask()
+	if err := say(grants[200:], access.StatusOpen); err != nil || w.grant(grants[200]).State != access.GrantActive {
+		t.Errorf("what is first in force is %s, %v", w.grant(grants[200]).State, err)
+	}
+	must(w.Revoke(w.ctx, w.admin, grants[200], ""))(t)
+	if err := say(grants[200:], access.StatusClosed); err != nil || w.grant(grants[200]).ClosedAt.IsZero() {
+		t.Errorf("what is closed is %+v, %v", w.grant(grants[200]), err)
+	}
+	w.clock.advance(time.Hour)
+	if err := say(grants[:200], access.StatusOpen); err != nil || w.grant(grants[0]).State != access.GrantActive {
+		t.Errorf("an hour later it is %s, %v", w.grant(grants[0]).State, err)
+	}
+}
+
 // One report moves a grant by what it says last of each status, however often it says it.
 func TestAReportDoesNotMoveAGrantToAndFro(t *testing.T) {
 	t.Parallel()

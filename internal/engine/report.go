@@ -65,6 +65,7 @@ type reporting struct {
 	agent   access.Agent
 	actor   access.Actor
 	lost    bool // it speaks of an opening that nothing is known of
+	moved   int  // how often it moves grants where they may be moved to again and again
 }
 
 // report takes a report in; again tells that an epoch has begun and that the agent is to make it again.
@@ -90,6 +91,9 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 	}
 	if in.lost && r.Epoch != "" {
 		return true, e.startEpoch(ctx, tx, a, a.Revision)
+	}
+	if in.moved > 0 && !e.moves.afford(a.ID, in.moved, in.now) {
+		return false, access.Fault(access.KindLimited, "tooManyMoves", "this agent has seen grants come and go too often: it may say later how they are then")
 	}
 	if err := in.denied(ctx, r.Denied); err != nil {
 		return false, err
@@ -278,6 +282,11 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 	}
 	if next.Revision == g.Revision {
 		return g, nil
+	}
+	for _, event := range events {
+		if event.Kind == access.GrantDrifted || event.Kind == access.GrantDidFail || event.Kind == access.GrantOpened && !g.OpenedAt.IsZero() {
+			in.moved++
+		}
 	}
 	if err := in.saveGrant(ctx, next, g.Revision, events, quiet); err != nil {
 		return g, err

@@ -123,11 +123,11 @@ func TestScheduledActivation(t *testing.T) {
 		t.Fatalf("the grant is %s before its start", g.State)
 	}
 	v.clock.advance(2 * time.Hour)
-	if !v.may(v.vic, rbac.PoliciesWrite) {
-		t.Error("at its start the role waits for a job")
+	if v.may(v.vic, rbac.PoliciesWrite) {
+		t.Error("the role is in force before anybody looked whether it may begin")
 	}
 	v.reconcile()
-	if got := v.grant(g.ID); got.State != access.GrantActive {
+	if got := v.grant(g.ID); got.State != access.GrantActive || !v.may(v.vic, rbac.PoliciesWrite) {
 		t.Errorf("the grant is %s", got.State)
 	}
 }

@@ -17,7 +17,10 @@ type judge struct {
 	names    nameCache
 	networks map[access.TenantID]*networkNames
 	entries  map[access.MachineID]*access.MachinePolicy // nil where no policy guards the machine
-	approval map[access.RequestID]string                // why a request has no approval any more; empty where it has
+	rules    *rulebook
+	approval map[access.RequestID]string // why a request has no approval any more; empty where it has
+	requests map[access.RequestID]access.Request
+	groups   map[guest][]string // names of the groups that a requester is in
 }
 
 func (e *Engine) newJudge(ctx context.Context, r Reader, now time.Time) (*judge, error) {
@@ -25,7 +28,7 @@ func (e *Engine) newJudge(ctx context.Context, r Reader, now time.Time) (*judge,
 	return &judge{
 		r: r, dir: dir, now: now, names: nameCache{r: r},
 		networks: map[access.TenantID]*networkNames{}, entries: map[access.MachineID]*access.MachinePolicy{},
-		approval: map[access.RequestID]string{},
+		rules: e.rules, approval: map[access.RequestID]string{}, requests: map[access.RequestID]access.Request{}, groups: map[guest][]string{},
 	}, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -94,43 +93,4 @@ func (e *Engine) finishDeciding(ctx context.Context, id access.RequestID) error 
 		}
 		return d.finish(ctx)
 	})
-}
-
-// unapproved says why a grant that people agreed to for later has no approval any more, now that it is to begin; empty where it has.
-// A vote counts while its voter may vote: somebody who was disabled or left the group since agrees to nothing.
-func (j *judge) unapproved(ctx context.Context, g access.Grant) (why string, err error) {
-	if !g.Decided {
-		return "", nil
-	}
-	if why, known := j.approval[g.Request]; known {
-		return why, nil
-	}
-	request, err := j.r.Request(ctx, g.Request)
-	if err != nil {
-		return "", fmt.Errorf("read request: %w", err)
-	}
-	decisions, err := j.r.Decisions(ctx, g.Request)
-	if err != nil {
-		return "", fmt.Errorf("read decisions: %w", err)
-	}
-	if verdictOf(tallies(request, people{j.dir}, decisions, request.DecidedAt)) != policy.Approved {
-		why = "its approval no longer holds: " + strings.Join(gone(request, people{j.dir}, decisions), ", ") + " may not decide on it any more"
-	}
-	j.approval[g.Request] = why
-	return why, nil
-}
-
-// gone gives the names of those who agreed to a request and may not any more.
-func gone(request access.Request, who policy.People, decisions []access.Decision) []string {
-	var names []string
-	for _, d := range decisions {
-		if !d.Approve || d.Digest != request.Digest || d.Case >= len(request.Approvals) || d.Stage >= len(request.Approvals[d.Case].Case.Stages) {
-			continue
-		}
-		now := policy.EligibleFor(request.Approvals[d.Case].Case.Stages[d.Stage], d.Person, request.Requester, who)
-		if !slices.ContainsFunc(d.Quorums, func(q int) bool { return slices.Contains(now, q) }) && !slices.Contains(names, d.Name) {
-			names = append(names, d.Name)
-		}
-	}
-	return names
 }

@@ -289,28 +289,3 @@ func (w *work) settleGrant(ctx context.Context, j *judge, item dueItem) error {
 	}
 	return nil
 }
-
-// mayNotBegin ends a scheduled grant that is not to open: it is recalled, or its holder has lost the right to it.
-func (w *work) mayNotBegin(ctx context.Context, j *judge, g access.Grant) (ended bool, err error) {
-	recalls, err := w.tx.Recalls(ctx)
-	if err != nil {
-		return false, fmt.Errorf("read recalls: %w", err)
-	}
-	by := access.System()
-	order, why, err := j.recalled(ctx, recalls, g)
-	switch {
-	case err != nil:
-		return false, err
-	case order != nil:
-		by = j.orderedBy(*order, g.Tenant)
-	default:
-		if why, err = j.unheld(ctx, g); err == nil && why == "" {
-			why, err = j.unapproved(ctx, g)
-		}
-		if err != nil || why == "" {
-			return false, err
-		}
-	}
-	_, err = w.endGrant(ctx, g, by, why)
-	return true, err
-}

@@ -105,8 +105,8 @@ func (w *work) keepGrant(ctx context.Context, g access.Grant, was int64, events 
 	return g, nil
 }
 
-// assign makes the role assignment that enforces the grant of a role what the grant says. Its window stands in it from the
-// beginning, so that no job has to end it, nor to begin it unless its votes are to be counted once more.
+// assign makes the role assignment that enforces the grant of a role what the grant says. Its end stands in it from when the grant
+// begins, so that no job has to end it; before that there is none, since whoever begins the grant looks first whether it may.
 func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 	id := rbac.AssignmentID(g.ID)
 	if was != 0 {
@@ -114,7 +114,7 @@ func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 			return fmt.Errorf("delete role assignment: %w", err)
 		}
 	}
-	if g.State.Ended() || g.State == access.GrantScheduled && g.Later() {
+	if g.State.Ended() || g.State == access.GrantScheduled {
 		return nil
 	}
 	err := w.tx.SaveRoleAssignment(ctx, rbac.Assignment{

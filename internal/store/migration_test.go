@@ -111,3 +111,45 @@ decided_at, digest, revision) values ('` + id + `', 't', 'u', 'u', '', '', '[]',
 		})
 	}
 }
+
+// The role that was activated for later before roles were begun by somebody is not in force by its start alone.
+func TestRolesAheadAreNotAssigned(t *testing.T) {
+	t.Parallel()
+	grant := func(id, state string) string {
+		return `insert into grants (id, request, tenant, principal, principal_name, role, role_scope, role_scope_key, machine, policy, first_port, last_port, protocol, sources,
+start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
+values ('` + id + `', 'r1', 't', 'u', 'u', 'd', '/', '/', '', '', 0, 0, '', '[]', 1, 2, '` + state + `', '', 1, 0, 0, 0, 0, 0, 0, 1)`
+	}
+	assigned := func(id string) string {
+		return `insert into role_assignments (id, tenant, principal, definition, scope, start_at, end_at, description, created_by, created_at)
+values ('` + id + `', 't', 'u', 'd', '/', 1, 2, '', 'u', 1)`
+	}
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			where := dsn(t)
+			older(t, where, "begun_roles",
+				"insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1)",
+				"insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, created_at, revision) values ('u', 't', 'user', 'u', 'u', '', '', 0, 1, 1)",
+				`insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
+decided_at, digest, revision) values ('r1', 't', 'u', 'u', '', '', '[]', 0, '', '', 'approved', '', 1, 2, 0, '', 1)`,
+				"insert into role_definitions (id, tenant, name, name_key, description, built_in, permissions, assignable_scopes, created_at, updated_at) values ('d', 't', 'D', 'd', '', 0, '[]', '[]', 1, 1)",
+				grant("g1", "scheduled"), grant("g2", "active"), assigned("g1"), assigned("g2"), assigned("given"))
+			f := &fixture{DB: open(t, where)}
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				data, err := r.Directory(ctx)
+				if err != nil {
+					return err
+				}
+				var ids []string
+				for _, a := range data.Assignments {
+					ids = append(ids, string(a.ID))
+				}
+				if got := strings.Join(ids, " "); got != "g2 given" {
+					t.Errorf("%s are assigned", got)
+				}
+				return nil
+			})
+		})
+	}
+}

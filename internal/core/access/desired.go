@@ -100,7 +100,7 @@ func Desired(s Scene, now time.Time) DesiredState {
 	}
 	for _, g := range s.Grants {
 		switch {
-		case g.Live(now) && g.State != GrantScheduled:
+		case g.Live(now):
 			g.Sources = reachable(g.Sources, addresses[g.Machine])
 			live = append(live, g)
 		case g.State.Ended() && g.ClosedAt.IsZero(), !g.State.Ended() && !now.Before(g.End):

@@ -23,7 +23,7 @@ const (
 
 // grantMoves is the whole state machine: what may follow what.
 var grantMoves = map[GrantState][]GrantState{ //nolint:gochecknoglobals // a constant table; Go has no constant maps
-	GrantScheduled:  {GrantOpening, GrantActive, GrantExpired, GrantRevoked, GrantSuperseded, GrantFailed},
+	GrantScheduled:  {GrantOpening, GrantExpired, GrantRevoked, GrantSuperseded},
 	GrantOpening:    {GrantActive, GrantExpired, GrantRevoked, GrantSuperseded, GrantFailed},
 	GrantActive:     {GrantOpening, GrantExpired, GrantRevoked, GrantSuperseded, GrantFailed},
 	GrantFailed:     {GrantActive, GrantExpired, GrantRevoked, GrantSuperseded},
@@ -120,17 +120,11 @@ func (g Grant) Over() time.Time {
 	return g.End
 }
 
-// Live tells whether the grant should be in force at now. What people agreed to for later is in force from when it began, and not
-// from its start alone: their votes are counted once more then.
+// Live tells whether the grant should be in force at now. What was approved for later is in force from when it began, and not from
+// its start alone: whoever begins it looks first whether it would still be approved.
 func (g Grant) Live(now time.Time) bool {
-	return !g.State.Ended() && !g.awaits() && !now.Before(g.Start) && now.Before(g.End)
+	return !g.State.Ended() && g.State != GrantScheduled && !now.Before(g.Start) && now.Before(g.End)
 }
-
-// Later tells whether people agreed to it before its start.
-func (g Grant) Later() bool { return g.Decided && g.Start.After(g.CreatedAt) }
-
-// awaits tells whether somebody has to begin it.
-func (g Grant) awaits() bool { return g.State == GrantScheduled && g.Later() }
 
 // Begin moves a scheduled grant to opening; it fails with a conflict before its start.
 func (g Grant) Begin(now time.Time) (Grant, []Event, error) {
@@ -144,9 +138,8 @@ func (g Grant) Begin(now time.Time) (Grant, []Event, error) {
 func (g Grant) InPart() bool { return g.State == GrantActive && g.Reason != "" }
 
 // Opened records that an enforcer has it in force, but for what missing says, which is empty where that is all of it;
-// from scheduled too, for an enforcer may be faster than who calls Begin. Of an active grant it records that something
-// else is missing now. It fails with a conflict outside its window: once the end has come, such a report is late and
-// the grant has expired.
+// never of one that has not begun. Of an active grant it records that something else is missing now. It fails with a conflict
+// outside its window: once the end has come, such a report is late and the grant has expired.
 func (g Grant) Opened(by Actor, missing string, now time.Time) (Grant, []Event, error) {
 	if err := g.due(now); err != nil {
 		return g, nil, err
@@ -278,7 +271,7 @@ func (g Grant) due(now time.Time) error {
 	if err := g.begun(now); err != nil {
 		return err
 	}
-	if g.awaits() {
+	if g.State == GrantScheduled {
 		return Fault(KindConflict, "notDue", "grant %s has not begun", g.ID)
 	}
 	return g.notOver(now)

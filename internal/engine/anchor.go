@@ -20,12 +20,20 @@ type Anchor interface {
 	Keep(ctx context.Context, d CheckpointDetail) error
 }
 
+// Memory keeps one signed note where a restart finds it, and where whoever can write the store cannot.
+type Memory interface {
+	// Newest gives what was kept last; empty where there is none.
+	Newest(ctx context.Context) (note string, err error)
+	// Keep keeps a note instead of the one before.
+	Keep(ctx context.Context, note string) error
+}
+
 // ErrNotContinued is what AnchorNow and Seal fail with where the log is not the one that was anchored or signed.
 var ErrNotContinued = errors.New("the activity log does not continue the checkpoint that was kept last")
 
 // anchorLoop anchors the log now and then until ctx ends.
 func (e *Engine) anchorLoop(ctx context.Context) {
-	for ctx.Err() == nil && len(e.anchors) > 0 {
+	for ctx.Err() == nil {
 		if err := e.AnchorNow(ctx); err != nil && ctx.Err() == nil {
 			e.log.ErrorContext(ctx, "anchor the activity log", "error", err)
 		}
@@ -40,17 +48,47 @@ func (e *Engine) AnchorNow(ctx context.Context) error {
 	if sealed != nil && !errors.Is(sealed, ErrNotContinued) {
 		return sealed
 	}
+	errs := []error{sealed, e.remember(ctx)}
+	if len(e.anchors) == 0 {
+		return errors.Join(errs...)
+	}
 	d, err := e.newestCheckpoint(ctx)
 	if err != nil {
-		return err
+		return errors.Join(append(errs, err)...)
 	}
-	errs := []error{sealed}
 	for _, a := range e.anchors {
 		if err := e.anchor(ctx, a, d); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", a.Name(), err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// remember keeps what this process signed last, so that the next one compares with it.
+func (e *Engine) remember(ctx context.Context) error {
+	last := e.sealed.Load()
+	if e.signed == nil || last == nil {
+		return nil
+	}
+	if err := e.signed.Keep(ctx, *last); err != nil {
+		return fmt.Errorf("keep the checkpoint that was signed last: %w", err)
+	}
+	return nil
+}
+
+// recall takes up what the process before this one signed last.
+func (e *Engine) recall(ctx context.Context) error {
+	if e.signed == nil {
+		return nil
+	}
+	note, err := e.signed.Newest(ctx)
+	if err != nil {
+		return fmt.Errorf("read the checkpoint that was signed last: %w", err)
+	}
+	if note != "" {
+		e.sealed.CompareAndSwap(nil, &note)
+	}
+	return nil
 }
 
 func (e *Engine) newestCheckpoint(ctx context.Context) (d CheckpointDetail, err error) {

@@ -221,8 +221,8 @@ const checkpointKeySetting = "audit/checkpointKey"
 
 // Seal signs a checkpoint over everything that is recorded, where the newest is not of that size already. A log that does not
 // continue the newest checkpoint is not signed, which would make a rewritten one right: that is an alert, and ErrNotContinued.
-// One that does not continue what this process signed last, of which the store knows nothing any more, is an alert too, once,
-// and is signed: somebody may have restored the database under the running server.
+// One that does not continue what this server signed last, of which the store knows nothing any more, is an alert too, once,
+// and is signed: somebody may have restored the database.
 func (e *Engine) Seal(ctx context.Context) error {
 	var signed audit.SignedCheckpoint
 	var lost, broken rupture

@@ -38,6 +38,9 @@ func (e *Engine) Bootstrap(ctx context.Context, hash func(password string) (stri
 	if err != nil {
 		return "", fmt.Errorf("read tenants: %w", err)
 	}
+	if err := e.recall(ctx); err != nil {
+		return "", err
+	}
 	var password, hashed string
 	if len(tenants) == 0 {
 		password = OneTimePassword()

@@ -37,6 +37,8 @@ type Config struct {
 	// Anchors keep a checkpoint each AnchorEvery, which is an hour where it is zero.
 	Anchors     []Anchor
 	AnchorEvery time.Duration
+	// Signed remembers what was signed last, as often as the anchors; without it that ends with the process.
+	Signed Memory
 
 	// Quotas bound what people have; DefaultQuotas where a field is 0.
 	Quotas Quotas
@@ -60,6 +62,7 @@ type Engine struct {
 	sessionIdle time.Duration
 	anchors     []Anchor
 	anchorEvery time.Duration
+	signed      Memory
 
 	rules  *rulebook
 	quotas Quotas
@@ -72,7 +75,7 @@ type Engine struct {
 	swept       sweep // of the grants whose holders may have lost the right to them
 	counted     sweep // pending requests, likewise
 
-	sealed    atomic.Pointer[string]         // the note of the checkpoint that this process signed last; nil where there is none
+	sealed    atomic.Pointer[string]         // the note of the checkpoint that this server signed last, before its start too; nil where there is none
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 	forgot    atomic.Int64                   // when old watches of alerts were last deleted, in microseconds
 	wake      chan struct{}                  // buffered 1: there may be due work sooner than the reconciler knows
@@ -93,7 +96,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
-		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour),
+		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), signed: c.Signed,
 		rules: rules, quotas: c.Quotas.orDefault(), tickets: c.Tickets, wake: make(chan struct{}, 1),
 		strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, words: flood{most: maxWordsAnHour}, moves: flood{most: maxMovesAnHour},
 	}, nil

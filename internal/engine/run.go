@@ -63,7 +63,7 @@ func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 func (e *Engine) sealLast(ctx context.Context) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealEvery)
 	defer cancel()
-	if err := e.Seal(last); err != nil {
+	if err := errors.Join(e.Seal(last), e.remember(last)); err != nil {
 		e.log.WarnContext(ctx, "sign last checkpoint", "error", err)
 	}
 }

@@ -4,22 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// AnchorWebhook sends checkpoints of the activity log to a receiver that keeps them: an engine.Anchor over HTTP. Any status
-// from 200 to 299 says that the checkpoint was kept.
+// AnchorWebhook sends checkpoints of the activity log to a receiver that keeps them. Any status from 200 to 299 says that the
+// checkpoint was kept. The receiver is not asked what it has.
 type AnchorWebhook struct {
 	URL  string
 	Keys string           // signing keys, apart by spaces, as NewSigningKey makes them; empty: the calls are not signed
 	CA   string           // PEM of the authorities to trust; empty: the system's
 	Now  func() time.Time // the server's wall clock
-
-	mu     sync.Mutex // protects newest
-	newest string     // what was kept last, as far as this process knows: the receiver is not asked
 }
 
 // anchored is what is posted.
@@ -41,13 +37,6 @@ func (w *AnchorWebhook) hook() operatorHook {
 // Name implements engine.Anchor.
 func (*AnchorWebhook) Name() string { return "webhook" }
 
-// Newest implements engine.Anchor.
-func (w *AnchorWebhook) Newest(context.Context) (string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.newest, nil
-}
-
 // Keep implements engine.Anchor.
 func (w *AnchorWebhook) Keep(ctx context.Context, d engine.CheckpointDetail) error {
 	c := d.Checkpoint
@@ -65,8 +54,5 @@ func (w *AnchorWebhook) Keep(ctx context.Context, d engine.CheckpointDetail) err
 	if response.StatusCode/100 != 2 { //nolint:mnd // 2xx
 		return fmt.Errorf("the receiver of checkpoints answered %s", response.Status)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.newest = c.Text
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,12 +15,16 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/audit"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/identity"
 	"github.com/postern-dev/postern/internal/notify"
 )
 
 const (
 	anchorFileMode = 0o640
-	maxNote        = 4096 // bytes of one checkpoint
+	noteMode       = 0o600
+	signedName     = "signed.checkpoint"   // in the data folder: what this server signed last
+	anchoredName   = "anchored.checkpoint" // and what the webhook took last
+	maxNote        = 4096                  // bytes of one checkpoint
 	minAnchorEvery = time.Second
 	maxAnchorEvery = 31 * 24 * time.Hour
 )
@@ -31,8 +36,11 @@ type anchorFile string
 func (anchorFile) Name() string { return "file" }
 
 // Newest implements engine.Anchor.
-func (f anchorFile) Newest(context.Context) (string, error) {
-	file, err := os.Open(string(f))
+func (f anchorFile) Newest(context.Context) (string, error) { return newestNote(string(f)) }
+
+// newestNote gives the last checkpoint of a file; empty where there is none.
+func newestNote(path string) (string, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator names the file, or the folder that it is in
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -68,6 +76,36 @@ func (f anchorFile) Keep(_ context.Context, d engine.CheckpointDetail) error {
 	return errors.Join(err, file.Close())
 }
 
+// noteFile is a file of the data folder with one checkpoint: an engine.Memory. Whoever can write the database alone cannot
+// write it, and the next start finds it.
+type noteFile string
+
+// Newest implements engine.Memory.
+func (f noteFile) Newest(context.Context) (string, error) { return newestNote(string(f)) }
+
+// Keep implements engine.Memory.
+func (f noteFile) Keep(_ context.Context, note string) error {
+	return identity.WriteFile(string(f), []byte(note), noteMode)
+}
+
+// sentAnchor is an anchor that is sent to and not read from: what it kept last is remembered here.
+type sentAnchor struct {
+	*notify.AnchorWebhook
+
+	sent engine.Memory
+}
+
+// Newest implements engine.Anchor.
+func (a sentAnchor) Newest(ctx context.Context) (string, error) { return a.sent.Newest(ctx) }
+
+// Keep implements engine.Anchor.
+func (a sentAnchor) Keep(ctx context.Context, d engine.CheckpointDetail) error {
+	if err := a.AnchorWebhook.Keep(ctx, d); err != nil {
+		return err
+	}
+	return a.sent.Keep(ctx, d.Checkpoint.Text)
+}
+
 // countedAnchor notes when it kept something last.
 type countedAnchor struct {
 	engine.Anchor
@@ -93,6 +131,8 @@ func (m *metrics) anchorMetrics() {
 	m.registry.MustRegister(m.anchored)
 }
 
+func (s *server) memory(name string) noteFile { return noteFile(filepath.Join(s.folder.path, name)) }
+
 // anchors gives where checkpoints are kept.
 func (s *server) anchors() []engine.Anchor {
 	var anchors []engine.Anchor
@@ -100,7 +140,8 @@ func (s *server) anchors() []engine.Anchor {
 		anchors = append(anchors, anchorFile(s.config.AnchorFile))
 	}
 	if s.config.AnchorWebhook != "" {
-		anchors = append(anchors, &notify.AnchorWebhook{URL: s.config.AnchorWebhook, Keys: s.config.AnchorKey, CA: s.config.AnchorCA, Now: s.now})
+		hook := &notify.AnchorWebhook{URL: s.config.AnchorWebhook, Keys: s.config.AnchorKey, CA: s.config.AnchorCA, Now: s.now}
+		anchors = append(anchors, sentAnchor{hook, s.memory(anchoredName)})
 	}
 	for i, a := range anchors {
 		s.metrics.anchored.WithLabelValues(a.Name()).Set(0)

@@ -3,9 +3,12 @@ package server_test
 import (
 	"bytes"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,20 +70,118 @@ func TestAnchoredLogShowsRewriting(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "not what was signed") {
 		t.Errorf("the rewritten log against the anchored checkpoints: %v", err)
 	}
-	waitFor(t, "the server raises an alert", func() bool {
-		for a, err := range admin.Alerts(t.Context(), api.AlertQuery{State: "open"}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a.Rule == "audit.tampered" {
-				return true
-			}
-		}
-		return false
-	})
+	waitFor(t, "the server raises an alert", func() bool { return tampered(t, admin) })
 	if after, err := os.ReadFile(anchor); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("what was anchored was not left alone: %v", err)
 	}
+}
+
+// TestADatabaseThatWasWrittenAnewIsSeen puts an earlier database in the place of the server's own while it is stopped, as
+// somebody may who has the database and nothing else. The next start says so, with an anchor that cannot be read back and with
+// none at all, and the anchor is sent nothing of it.
+func TestADatabaseThatWasWrittenAnewIsSeen(t *testing.T) {
+	t.Parallel()
+	for what, anchored := range map[string]bool{"with a webhook": true, "without an anchor": false} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex // guards sent
+			var sent []string
+			count := func() int { mu.Lock(); defer mu.Unlock(); return len(sent) }
+			receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				sent = append(sent, string(body))
+			}))
+			t.Cleanup(receiver.Close)
+			data := t.TempDir()
+			again := func() *running {
+				return start(t, func(c *server.Config) {
+					c.Data = data
+					if anchored {
+						c.AnchorWebhook, c.AnchorEvery = receiver.URL, 50*time.Millisecond
+					}
+				})
+			}
+			r := again()
+			r.admin()
+			r.end()
+			earlier := databaseIn(t, data)
+
+			r = again()
+			admin := r.signIn("admin", adminPassword, "")
+			if _, err := admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: "anna"}); err != nil {
+				t.Fatal(err)
+			}
+			checkpoint, err := admin.Checkpoint(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if anchored {
+				waitFor(t, "the checkpoint is sent", func() bool {
+					mu.Lock()
+					defer mu.Unlock()
+					return len(sent) > 0 && strings.Contains(sent[len(sent)-1], `"root":"`+checkpoint.Root+`"`)
+				})
+			}
+			if tampered(t, admin) {
+				t.Error("a restart alone is taken for a log that was written anew")
+			}
+			r.end()
+			for name := range databaseIn(t, data) {
+				if err := os.Remove(filepath.Join(data, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, content := range earlier {
+				if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := count()
+
+			r = again()
+			admin = r.signIn("admin", adminPassword, "")
+			waitFor(t, "the server raises an alert", func() bool { return tampered(t, admin) })
+			r.end() // which anchors no more, and waits for what is under way
+			if n := count(); n != before {
+				t.Errorf("%d checkpoints of the other log were sent, such as %s", n-before, sent[before])
+			}
+		})
+	}
+}
+
+// databaseIn gives the files of the database in a data folder.
+func databaseIn(t *testing.T, data string) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(data, "postern.db*"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no database in %s: %v", data, err)
+	}
+	files := map[string][]byte{}
+	for _, path := range paths {
+		if files[filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// tampered tells whether the alert of a log that was written anew is open.
+func tampered(t *testing.T, admin *api.Client) bool {
+	t.Helper()
+	for a, err := range admin.Alerts(t.Context(), api.AlertQuery{State: "open"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Rule == "audit.tampered" {
+			return true
+		}
+	}
+	return false
 }
 
 func exported(t *testing.T, admin *api.Client) ([]byte, api.Checkpoint) {

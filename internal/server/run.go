@@ -100,7 +100,8 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	if s.engine, err = engine.New(engine.Config{
 		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log, SealKey: s.sealKey.bytes,
 		SealSecret: s.notify.vault.Seal, TestChannel: s.testChannel, Tickets: s.tickets(),
-		Quotas: s.config.Quotas, Anchors: s.anchors(), AnchorEvery: s.config.AnchorEvery, SessionIdle: s.config.SessionIdle,
+		Quotas: s.config.Quotas, Anchors: s.anchors(), AnchorEvery: s.config.AnchorEvery, Signed: s.memory(signedName),
+		SessionIdle: s.config.SessionIdle,
 	}); err != nil {
 		return s, err
 	}

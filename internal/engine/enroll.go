@@ -173,6 +173,9 @@ func (e *Engine) enrolRefused(ctx context.Context, addr netip.Addr, in EnrollInp
 
 // RenewAgent replaces an agent's certificate. The one before counts until it ends by itself, since the answer may be lost.
 func (e *Engine) RenewAgent(ctx context.Context, agent access.AgentID, addr netip.Addr, sign func(access.AgentID) (fingerprint string, err error)) (out Enrolled, err error) {
+	if e.words.take(agent, 1, e.now()) == 0 {
+		return Enrolled{}, access.Fault(access.KindLimited, "tooManyRenewals", "this agent has had its certificate renewed too often: it may ask again in an hour")
+	}
 	fingerprint, err := sign(agent)
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("sign certificate: %w", err)

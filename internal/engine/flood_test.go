@@ -107,6 +107,17 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 		}
 	}
 	w.clock.advance(time.Hour)
+	before, refused := w.size(), 0
+	for range 700 {
+		if _, err := w.RenewAgent(w.ctx, host.Agent.ID, office, func(access.AgentID) (string, error) { return host.Agent.Fingerprint, nil }); err != nil {
+			wantCode(t, err, access.KindLimited, "tooManyRenewals")
+			refused++
+		}
+	}
+	if grown := w.size() - before; grown > 500 || refused == 0 {
+		t.Errorf("700 renewals made %d events, %d were refused", grown, refused)
+	}
+	w.clock.advance(time.Hour)
 	w.report(host.Agent.ID, access.Report{Problem: "what is wrong now", Drift: []string{"rule"}})
 	for _, a := range must(w.Agents(w.ctx, w.admin, engine.Page{}))(t).Items {
 		if a.ID == host.Agent.ID && a.Problem != "what is wrong now" {

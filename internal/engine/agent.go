@@ -85,36 +85,16 @@ func (e *Engine) AuthenticateAgent(ctx context.Context, agent access.AgentID, fi
 			return fmt.Errorf("read agent: %w", err)
 		case a.Revoked && !a.Leaving(e.now()):
 			return refused("revoked", "the agent was revoked")
-		case a.Fingerprint == fingerprint:
-			return nil
+		case a.Fingerprint != fingerprint:
+			return refused("replaced", "the agent has another key")
 		}
-		counts, err := isKeyBefore(ctx, r, agent, fingerprint)
-		if err == nil && !counts {
-			return refused("replaced", "the agent has another certificate by now")
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return access.Agent{}, err
 	}
 	return a, nil
 }
-
-// isKeyBefore tells whether a key that is not the agent's newest counts all the same: it does where it is the one before,
-// whose certificate ends by itself.
-func isKeyBefore(ctx context.Context, r Reader, agent access.AgentID, fingerprint string) (bool, error) {
-	before, err := r.Setting(ctx, keyBefore(agent))
-	switch {
-	case isKind(err, access.KindNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("read the agent's key before: %w", err)
-	}
-	return string(before) == fingerprint, nil
-}
-
-// keyBefore names the setting that holds the fingerprint of the key that an agent had before its newest.
-func keyBefore(agent access.AgentID) string { return "agent/" + string(agent) + "/keyBefore" }
 
 // AgentRefused records that somebody showed a certificate that does not count.
 func (e *Engine) AgentRefused(ctx context.Context, addr netip.Addr, reason string, details map[string]string) error {

@@ -171,7 +171,9 @@ func (e *Engine) enrolRefused(ctx context.Context, addr netip.Addr, in EnrollInp
 	return err
 }
 
-// RenewAgent replaces an agent's certificate. The one before counts until it ends by itself, since the answer may be lost.
+// RenewAgent replaces an agent's certificate by one for the same key; the one before counts until it ends by itself, since the
+// answer may be lost. Another key is refused: with that, whoever has a copy of the certificate could put the original out without
+// ever being seen beside it.
 func (e *Engine) RenewAgent(ctx context.Context, agent access.AgentID, addr netip.Addr, sign func(access.AgentID) (fingerprint string, err error)) (out Enrolled, err error) {
 	if e.words.take(agent, 1, e.now()) == 0 {
 		return Enrolled{}, access.Fault(access.KindLimited, "tooManyRenewals", "this agent has had its certificate renewed too often: it may ask again in an hour")
@@ -189,13 +191,8 @@ func (e *Engine) RenewAgent(ctx context.Context, agent access.AgentID, addr neti
 			return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
 		}
 		if a.Fingerprint != fingerprint {
-			if err := tx.SaveSetting(ctx, keyBefore(agent), []byte(a.Fingerprint)); err != nil {
-				return fmt.Errorf("save the agent's key before: %w", err)
-			}
-			a.Fingerprint = fingerprint
-			if err := tx.SaveAgent(ctx, a); err != nil {
-				return fmt.Errorf("save agent: %w", err)
-			}
+			out.Agent = a
+			return access.Fault(access.KindForbidden, "anotherKey", "a certificate is renewed for the key that it has: enroll the host anew, with --replace, to give it another")
 		}
 		out = Enrolled{Agent: a}
 		if a.Mode == access.ModeHost {
@@ -208,5 +205,17 @@ func (e *Engine) RenewAgent(ctx context.Context, agent access.AgentID, addr neti
 			Scope: out.Machine.Resource, Machine: out.Machine.ID, Agent: a.ID, Details: map[string]string{"name": a.Name, "renewed": "true", "fingerprint": fingerprint},
 		})
 	})
+	if isKind(err, access.KindForbidden) {
+		e.recordRefused(ctx, out.Agent, addr, err)
+	}
 	return out, err
+}
+
+// recordRefused puts on record what was refused of an agent that is known; it was counted before.
+func (e *Engine) recordRefused(ctx context.Context, a access.Agent, addr netip.Addr, err error) {
+	refusal := attempt{kind: access.AgentRefused, agent: a.ID}.event(Caller{Tenant: a.Tenant}, err)
+	refusal.At, refusal.Actor = e.now(), actorOf(a, addr)
+	if recordErr := e.record(ctx, refusal); recordErr != nil {
+		e.log.ErrorContext(ctx, "record what was refused of an agent", "error", recordErr, "refusal", err)
+	}
 }

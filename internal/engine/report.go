@@ -47,11 +47,7 @@ func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Ad
 		return nil
 	}
 	if (isKind(err, access.KindForbidden) || isKind(err, access.KindInvalid)) && e.words.take(agent, 1, e.now()) == 1 {
-		refusal := attempt{kind: access.AgentRefused, agent: agent}.event(Caller{Tenant: a.Tenant}, err)
-		refusal.At, refusal.Actor = e.now(), actorOf(a, addr)
-		if recordErr := e.record(ctx, refusal); recordErr != nil {
-			e.log.ErrorContext(ctx, "record refused report", "error", recordErr, "refusal", err)
-		}
+		e.recordRefused(ctx, a, addr, err)
 	}
 	return err
 }

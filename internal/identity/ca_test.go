@@ -197,13 +197,15 @@ func TestAgentsByCertificate(t *testing.T) {
 	_, err = agent(&server)
 	wantCode(t, err, access.KindUnauthenticated, "certificateRefused")
 
-	fresh, freshKey := request(t)
-	_, renewed, err := w.identity.Renew(w.ctx, enrolled.Agent.ID, office, fresh)
+	fresh, _ := request(t)
+	_, _, err = w.identity.Renew(w.ctx, enrolled.Agent.ID, office, fresh)
+	wantCode(t, err, access.KindForbidden, "anotherKey")
+	_, renewed, err := w.identity.Renew(w.ctx, enrolled.Agent.ID, office, csr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	freshBlock, _ := pem.Decode(renewed.PEM)
-	if _, err = agent(&tls.Certificate{Certificate: [][]byte{freshBlock.Bytes}, PrivateKey: freshKey}); err != nil {
+	if _, err = agent(&tls.Certificate{Certificate: [][]byte{freshBlock.Bytes}, PrivateKey: key}); err != nil {
 		t.Errorf("the renewed certificate: %v", err)
 	}
 	if _, err = agent(mine); err != nil {
@@ -217,8 +219,8 @@ func TestAgentsByCertificate(t *testing.T) {
 	w.clock.advance(31 * 24 * time.Hour)
 	_, err = agent(mine)
 	wantCode(t, err, access.KindUnauthenticated, "certificateRefused")
-	if n := w.count(access.AgentRefused); n != 4 {
-		t.Errorf("%d refusals on record, want 4", n)
+	if n := w.count(access.AgentRefused); n != 5 {
+		t.Errorf("%d refusals on record, want 5", n)
 	}
 }
 

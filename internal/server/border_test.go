@@ -32,6 +32,7 @@ type border struct {
 	stranger string            // token of the administrator of another tenant
 	client   *http.Client      // what the stranger calls with
 	agent    *http.Client      // likewise, as an agent of the stranger's tenant
+	request  string            // by which that one has its certificate renewed
 	known    map[string]string // what parameters and fields of such a name are given
 	variants []variant
 	allowed  []string          // routes that show the stranger something of every tenant's
@@ -80,7 +81,8 @@ func (b *border) run(stranger signedIn, file, knows string, allowed ...string) {
 	if !is {
 		b.t.Fatal("the client has another transport")
 	}
-	transport.TLSClientConfig.Certificates = []tls.Certificate{*b.enroll(stranger.client, "outpost").certificate}
+	outpost := b.enroll(stranger.client, "outpost")
+	transport.TLSClientConfig.Certificates, b.request = []tls.Certificate{*outpost.certificate}, outpost.request
 
 	b.native(stranger.client)
 	b.azure()

@@ -164,7 +164,7 @@ func (b *border) bodies() map[string]any {
 	request, _ := csr(b.t)
 	return map[string]any{
 		"enrollAgent": api.Enroll{Token: b.known["token"], CSR: request, Name: "border", OS: "linux", Version: "test"},
-		"renewAgent":  api.Renew{CSR: request},
+		"renewAgent":  api.Renew{CSR: b.request},
 		"report": api.Report{
 			Version: "test", Revision: 1,
 			Observations: []api.Observation{{Grant: b.known["grant"], Status: "failed", Detail: "border", Packets: 7, Bytes: 7}},

@@ -215,6 +215,7 @@ type agent struct {
 
 	enrolled    api.Enrolled
 	certificate *tls.Certificate
+	request     string // for the same key
 }
 
 // enroll makes a token as admin and enrols a host of that name with it.
@@ -230,7 +231,7 @@ func (r *running) enroll(admin *api.Client, name string) agent {
 		r.t.Fatalf("enrol %s: %v", name, err)
 	}
 	certificate := pair(r.t, enrolled.Certificate, key)
-	return agent{Client: r.client(certificate), enrolled: enrolled, certificate: certificate}
+	return agent{Client: r.client(certificate), enrolled: enrolled, certificate: certificate, request: request}
 }
 
 // guarded is a server with one machine web-1 whose port 22 may be opened for 203.0.113.0/24, at most 3 hours.

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -221,6 +222,56 @@ func TestWhoLabelsAMachineAndUsesItIsSeen(t *testing.T) {
 			must(w.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t)
 			if got := w.loosenedUses(); got != c.want {
 				t.Errorf("%d alerts, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// TestWhoWidensANetworkAndUsesItIsSeen holds that nobody makes a name in a policy stand for more addresses for themselves unseen.
+func TestWhoWidensANetworkAndUsesItIsSeen(t *testing.T) {
+	t.Parallel()
+	const wide = "0.0.0.0/0"
+	for name, c := range map[string]struct {
+		prefix string // that eve gives it
+		named  string // by the policy of web-1
+		by     string // who asks then
+		after  time.Duration
+		want   int
+	}{
+		"widened":                    {prefix: wide, named: "office", by: "eve", after: time.Minute, want: 1},
+		"by another name":            {prefix: wide, named: "Office", by: "eve", after: time.Minute, want: 1},
+		"long ago":                   {prefix: wide, named: "office", by: "eve", after: access.LoosenedFor},
+		"used by another":            {prefix: wide, named: "office", by: "ann", after: time.Minute},
+		"narrowed":                   {prefix: "203.0.113.0/28", named: "office", by: "eve", after: time.Minute},
+		"not what the policy names":  {prefix: wide, named: "elsewhere", by: "eve", after: time.Minute},
+		"made, and named by another": {prefix: wide, named: "new", by: "eve", after: time.Minute, want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
+			set := func(by engine.Caller, name, prefix string) {
+				must(w.SetNetwork(w.ctx, by, name, []netip.Prefix{netip.MustParsePrefix(prefix)}))(t)
+			}
+			set(w.admin, "office", "203.0.113.0/24")
+			set(w.admin, "elsewhere", "203.0.113.0/24")
+			if c.named == "new" {
+				set(w.bystander, "new", c.prefix)
+			}
+			p := sshPolicy()
+			p.Ports[0].Networks = []string{c.named}
+			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+			if c.named != "new" {
+				set(w.bystander, "office", c.prefix)
+			}
+			set(w.admin, "office", c.prefix) // which changes nothing, and hides nothing
+			w.clock.advance(c.after)
+			people := map[string]engine.Caller{"eve": w.bystander, "ann": w.ann}
+			must(w.Submit(w.ctx, people[c.by], ssh("web-1", time.Hour)))(t)
+			if got := w.loosenedUses(); got != c.want {
+				t.Errorf("%d alerts, want %d", got, c.want)
+			}
+			if saved := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry; len(saved.Loosened) != 0 {
+				t.Errorf("what is remembered of the network is written to the machine: %+v", saved.Loosened)
 			}
 		})
 	}

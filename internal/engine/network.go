@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
@@ -64,6 +65,7 @@ func (e *Engine) SetNetwork(ctx context.Context, c Caller, name string, prefixes
 			n = was
 			return nil
 		}
+		n = n.Remember(was, c.Principal, policy.WidenedNetwork(was, n), may.now)
 		if err := tx.SaveNetwork(ctx, n, was.Revision); err != nil {
 			return fmt.Errorf("save network: %w", err)
 		}
@@ -184,15 +186,25 @@ func (n *networkNames) prefixes(ctx context.Context, sources []netip.Prefix, nam
 	return all, nil
 }
 
-// entry gives what a policy says of a machine, with prefixes in the place of names. A name that stands for nothing is an
-// error, and never any address.
+// entry gives what a policy says of a machine, with prefixes in the place of names, and who loosened it lately with who widened what
+// the names stand for. A name that stands for nothing is an error, and never any address.
 func (n *networkNames) entry(ctx context.Context, entry access.MachinePolicy) (access.MachinePolicy, error) {
-	entry.Ports = slices.Clone(entry.Ports)
+	entry.Ports, entry.Loosened = slices.Clone(entry.Ports), slices.Clip(entry.Loosened)
+	var seen []string
 	for i := range entry.Ports {
 		rule := &entry.Ports[i]
 		sources, err := n.prefixes(ctx, rule.Sources, rule.Networks)
 		if err != nil {
 			return entry, err
+		}
+		for _, name := range rule.Networks {
+			found, err := n.find(ctx, name)
+			if err != nil {
+				return entry, err
+			}
+			if !slices.Contains(seen, found.Name) {
+				seen, entry.Loosened = append(seen, found.Name), append(entry.Loosened, found.Loosened...)
+			}
 		}
 		rule.Sources, rule.Networks = sources, nil
 	}

@@ -13,7 +13,7 @@ const (
 	selectTokens        = "select " + tokenColumns + " from api_tokens t where t.principal = $1 order by t.id limit 100"
 	selectTokenByID     = "select " + tokenColumns + " from api_tokens t where t.id = $1 limit 1"
 	selectTokenByHash   = "select " + tokenColumns + " from api_tokens t where t.hash = $1 limit 1"
-	networkColumns      = "n.tenant, n.name, n.prefixes, n.created_at, n.updated_at, n.revision"
+	networkColumns      = "n.tenant, n.name, n.prefixes, n.created_at, n.updated_at, n.revision, n.loosened"
 	selectNetwork       = "select " + networkColumns + " from networks n where n.tenant = $1 and n.name_key = $2 limit 1"
 	selectNetworksMoved = "select coalesce(max(n.updated_at), 0) from networks n limit 1"
 	selectNetworks      = "select " + networkColumns + " from networks n where n.tenant = $1 order by n.name_key limit 1000"
@@ -38,7 +38,9 @@ func scanAPIToken(row scanner) (t engine.APIToken, err error) {
 }
 
 func scanNetwork(row scanner) (n access.Network, err error) {
-	err = row.Scan(&n.Tenant, &n.Name, jsonColumn{&n.Prefixes}, timeColumn{&n.CreatedAt}, timeColumn{&n.UpdatedAt}, &n.Revision)
+	var loosened []looseningRecord
+	err = row.Scan(&n.Tenant, &n.Name, jsonColumn{&n.Prefixes}, timeColumn{&n.CreatedAt}, timeColumn{&n.UpdatedAt}, &n.Revision, jsonColumn{&loosened})
+	n.Loosened = loosenings(loosened)
 	return n, err
 }
 

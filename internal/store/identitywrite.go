@@ -13,10 +13,10 @@ const (
 values ($1, $2, $3, $4, $5, $6, $7, $8)`
 	deleteAPIToken  = "delete from api_tokens where id = $1"
 	deleteAPITokens = "delete from api_tokens where principal = $1"
-	insertNetwork   = `insert into networks (tenant, name, name_key, prefixes, created_at, updated_at, revision)
-values ($1, $2, $3, $4, $5, $6, $7)`
-	updateNetwork = `update networks set name = $2, prefixes = $4, created_at = $5, updated_at = $6, revision = $7
-where tenant = $1 and name_key = $3 and revision = $8`
+	insertNetwork   = `insert into networks (tenant, name, name_key, prefixes, created_at, updated_at, revision, loosened)
+values ($1, $2, $3, $4, $5, $6, $7, $8)`
+	updateNetwork = `update networks set name = $2, prefixes = $4, created_at = $5, updated_at = $6, revision = $7, loosened = $8
+where tenant = $1 and name_key = $3 and revision = $9`
 	deleteNetwork  = "delete from networks where tenant = $1 and name_key = $2"
 	insertExternal = "insert into external_identities (tenant, issuer, subject, principal, created_at, seen_at, claims) values ($1, $2, $3, $4, $5, $6, $7)"
 	seeExternal    = "update external_identities set seen_at = $4, claims = $5 where tenant = $1 and issuer = $2 and subject = $3"
@@ -58,8 +58,12 @@ func (t *tx) SaveNetwork(ctx context.Context, n access.Network, was int64) error
 	if err != nil {
 		return err
 	}
+	loosened, err := toJSON(looseningRecords(n.Loosened))
+	if err != nil {
+		return err
+	}
 	err = t.swap(ctx, "network", n.Revision, was, insertNetwork, updateNetwork, []any{
-		string(n.Tenant), n.Name, fold(n.Name), prefixes, micros(n.CreatedAt), micros(n.UpdatedAt), n.Revision,
+		string(n.Tenant), n.Name, fold(n.Name), prefixes, micros(n.CreatedAt), micros(n.UpdatedAt), n.Revision, loosened,
 	})
 	if err != nil || was == 0 {
 		return err

@@ -15,6 +15,13 @@ type Network struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	Revision  int64
+	Loosened  []Loosening // who made it or widened it lately
+}
+
+// Remember returns n with what is remembered of was, the network that it replaces, and with how somebody widened it, if they did.
+func (n Network) Remember(was Network, by PrincipalID, how []string, now time.Time) Network {
+	n.Loosened = remember(was.Loosened, by, how, now)
+	return n
 }
 
 // Limits of named networks.

@@ -117,7 +117,7 @@ type MachinePolicy struct {
 	Gap              time.Duration // windows of one person that lie less than it apart count as one; 0 means DefaultGap
 }
 
-// Loosening says that somebody made what a policy says of a machine, or an eligibility, less strict.
+// Loosening says that somebody made what a policy says of a machine, or an eligibility, less strict, or a network wider.
 type Loosening struct {
 	By  PrincipalID
 	At  time.Time
@@ -127,22 +127,25 @@ type Loosening struct {
 // LoosenedFor is how long it matters who loosened a policy: what they ask for under it meanwhile is an alert.
 const LoosenedFor = 7 * 24 * time.Hour
 
-// maxLoosened bounds how many are remembered of one machine; the oldest are forgotten.
+// maxLoosened bounds how many are remembered of one machine or network; the oldest are forgotten.
 const maxLoosened = 20
 
 // Remember returns p with what is remembered of was, the entry that it replaces, and with how somebody loosened it, if they did.
 func (p MachinePolicy) Remember(was MachinePolicy, by PrincipalID, how []string, now time.Time) MachinePolicy {
-	p.Loosened = slices.DeleteFunc(slices.Clone(was.Loosened), func(l Loosening) bool { return now.Sub(l.At) >= LoosenedFor })
-	if len(how) > 0 {
-		p.Loosened = append(p.Loosened, Loosening{By: by, At: now, How: how})
-	}
-	if n := len(p.Loosened); n > maxLoosened {
-		p.Loosened = p.Loosened[n-maxLoosened:]
-	}
-	if len(p.Loosened) == 0 {
-		p.Loosened = nil
-	}
+	p.Loosened = remember(was.Loosened, by, how, now)
 	return p
+}
+
+// remember returns what is remembered of before, and how somebody loosened it, if they did.
+func remember(before []Loosening, by PrincipalID, how []string, now time.Time) []Loosening {
+	list := slices.DeleteFunc(slices.Clone(before), func(l Loosening) bool { return now.Sub(l.At) >= LoosenedFor })
+	if len(how) > 0 {
+		list = append(list, Loosening{By: by, At: now, How: how})
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list[max(0, len(list)-maxLoosened):]
 }
 
 // LoosenedBy returns how somebody loosened it lately; nothing where they did not.

@@ -63,6 +63,19 @@ func LoosenedEligibility(was, next access.Eligibility) []string {
 	return how
 }
 
+// WidenedNetwork says in which way next stands for more addresses than was, of which the zero one says that there was none; nothing
+// where it does not.
+func WidenedNetwork(was, next access.Network) []string {
+	if was.Name == "" {
+		return []string{"the network " + next.Name + " was made"}
+	}
+	more := outside(next.Prefixes, access.PortRule{Sources: was.Prefixes})
+	if len(more) == 0 {
+		return nil
+	}
+	return []string{"the network " + next.Name + " with " + sourcesText(access.PortRule{Sources: more})}
+}
+
 // allows reports whether everything that next allows, old allows.
 func allows(old, next access.PortRule) bool {
 	if !old.Ports.Covers(next.Ports) || !old.Protocol.Covers(next.Protocol) || next.Max > old.Max {

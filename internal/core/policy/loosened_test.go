@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,4 +66,34 @@ func TestLoosened(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+}
+
+// TestNetworkThatIsNotWiderHoldsNoMore asks two networks for the same: where nothing is said to be widened, whatever the second holds
+// the first holds too.
+func TestNetworkThatIsNotWiderHoldsNoMore(t *testing.T) {
+	t.Parallel()
+	prefix := rapid.Custom(func(t *rapid.T) netip.Prefix {
+		a := netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(0, 255).Draw(t, "address"))})
+		return netip.PrefixFrom(a, rapid.IntRange(24, 32).Draw(t, "bits")).Masked()
+	})
+	some := func(t *rapid.T, label string) access.Network {
+		return access.Network{Name: "office", Prefixes: rapid.SliceOfN(prefix, 1, 4).Draw(t, label)}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		was, next := some(t, "was"), some(t, "next")
+		if len(policy.WidenedNetwork(access.Network{}, next)) == 0 {
+			t.Fatal("a new network is not said to be wider than none")
+		}
+		holds := func(n access.Network, a netip.Addr) bool {
+			return slices.ContainsFunc(n.Prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+		}
+		more := false
+		for last := range 256 {
+			a := netip.AddrFrom4([4]byte{10, 0, 0, byte(last)})
+			more = more || holds(next, a) && !holds(was, a)
+		}
+		if how := policy.WidenedNetwork(was, next); more && len(how) == 0 {
+			t.Fatalf("%v holds what %v does not, and nothing is said to be widened", next.Prefixes, was.Prefixes)
+		}
+	})
 }

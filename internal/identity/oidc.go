@@ -132,13 +132,17 @@ type OIDCStart struct {
 	Address   netip.Addr
 }
 
-// HasOIDC tells whether people of a tenant, by name or id, may sign in with an identity provider.
-func (i *Identity) HasOIDC(ctx context.Context, tenant string) (bool, error) {
+// HasOIDC tells an address whether people of a tenant, by name or id, may sign in with an identity provider. Where a tenant is
+// named and they may not, it counts as a call, whether there is such a tenant or not: so nobody tries names without an end.
+func (i *Identity) HasOIDC(ctx context.Context, tenant string, address netip.Addr) (bool, error) {
 	_, _, err := i.oidcOf(ctx, tenant)
-	if access.KindOf(err) == access.KindNotFound {
+	if access.KindOf(err) != access.KindNotFound {
+		return err == nil, err
+	}
+	if tenant == "" || len(i.oidc) == 0 { // nothing was tried, or there is nothing to find
 		return false, nil
 	}
-	return err == nil, err
+	return false, i.AllowAnonymous(address)
 }
 
 func noOIDC() error {
@@ -169,11 +173,11 @@ func (i *Identity) oidcOf(ctx context.Context, ref string) (*oidcLogin, access.T
 // StartOIDC gives the address of the provider to send the browser to, and the secret that the browser must keep until it comes
 // back.
 func (i *Identity) StartOIDC(ctx context.Context, in OIDCStart) (to, browser string, err error) {
-	login, tenant, err := i.oidcOf(ctx, in.Tenant)
-	if err != nil {
+	if err := i.AllowAnonymous(in.Address); err != nil { // first of all: whether there is a provider is an answer too
 		return "", "", err
 	}
-	if err := i.AllowAnonymous(in.Address); err != nil {
+	login, tenant, err := i.oidcOf(ctx, in.Tenant)
+	if err != nil {
 		return "", "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, oidcTimeout)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestProviderOfATenant(t *testing.T) {
 		t.Fatal(err)
 	}
 	for tenant, want := range map[string]bool{"": true, "DEFAULT": true, "contoso": true, string(made.Tenant.ID): true, "without": false, "nobody's": false} {
-		if has, err := w.identity.HasOIDC(w.ctx, tenant); err != nil || has != want {
+		if has, err := w.identity.HasOIDC(w.ctx, tenant, office); err != nil || has != want {
 			t.Errorf("HasOIDC(%q) is %t, %v", tenant, has, err)
 		}
 	}
@@ -96,5 +97,59 @@ func TestProviderOfATenant(t *testing.T) {
 	// Each refusal is on the record of the tenant that it was begun for: the home tenant has its two.
 	if n := w.count(access.SignInRefused); n != 2 {
 		t.Errorf("%d refusals on the record of the home tenant", n)
+	}
+}
+
+// TestTenantsAreNotGuessed holds that who asks for the provider of one tenant after another is soon told to wait, and gets the
+// same answer for a tenant that is not there as for one without a provider. Who names none tries nothing.
+func TestTenantsAreNotGuessed(t *testing.T) {
+	t.Parallel()
+	const burst = 5
+	w := newWorld(t, func(c *identity.Config) {
+		c.OIDC = []identity.OIDCConfig{{Tenant: "default", Issuer: describes(t, true), ClientID: "h", Client: &http.Client{}}}
+		c.Anonymous = identity.Rate{PerSecond: 0.001, Burst: burst}
+	})
+	if _, _, err := w.identity.CreateTenant(w.ctx, w.admin(), engine.TenantInput{Name: "without"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range map[string]func(tenant string, from netip.Addr) error{
+		"a page": func(tenant string, from netip.Addr) error {
+			has, err := w.identity.HasOIDC(w.ctx, tenant, from)
+			if has {
+				t.Errorf("%s has a provider", tenant)
+			}
+			return err
+		},
+		"a start": func(tenant string, from netip.Addr) error {
+			_, _, err := w.identity.StartOIDC(w.ctx, identity.OIDCStart{Tenant: tenant, Origin: "https://postern.example", Address: from})
+			if access.KindOf(err) == access.KindNotFound {
+				return nil
+			}
+			return err
+		},
+	} {
+		for n, tenant := range []string{"without", "nobody's"} {
+			from := netip.AddrFrom4([4]byte{203, 0, byte(len(name)), byte(n)})
+			for range burst {
+				if err := ask(tenant, from); err != nil {
+					t.Errorf("%s of %s: %v", name, tenant, err)
+				}
+			}
+			wantCode(t, ask(tenant, from), access.KindLimited, "tooManyAttempts")
+		}
+	}
+	from := netip.MustParseAddr("192.0.2.77")
+	for range 2 * burst {
+		if has, err := w.identity.HasOIDC(w.ctx, "", from); err != nil || !has {
+			t.Fatalf("the page of no tenant: %t, %v", has, err)
+		}
+	}
+	for n := range burst + 1 {
+		r := httptest.NewRequestWithContext(w.ctx, http.MethodGet, "/nobodys/v2.0/.well-known/openid-configuration", nil)
+		answer := httptest.NewRecorder()
+		identity.NewOAuth(w.identity).ServeHTTP(answer, r)
+		if want := map[bool]int{false: http.StatusBadRequest, true: http.StatusTooManyRequests}[n == burst]; answer.Code != want {
+			t.Errorf("the authority of a tenant that is not there answers %d at try %d, want %d", answer.Code, n, want)
+		}
 	}
 }

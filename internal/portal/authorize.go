@@ -39,7 +39,7 @@ func (v *visit) authorize(authority string) {
 		return
 	}
 	v.protect(redirect.Scheme + "://" + redirect.Host)
-	pending, oauth, text := v.asked(authority)
+	pending, oauth, text := v.asked()
 	if oauth != "" {
 		v.sendBack(redirect, url.Values{"error": {oauth}, "error_description": {text}})
 		return
@@ -69,16 +69,14 @@ func (v *visit) authorize(authority string) {
 	v.sendBack(redirect, url.Values{"code": {code}})
 }
 
-// asked reads what the client asks for; oauth names what is wrong with it, if anything is.
-func (v *visit) asked(authority string) (p engine.PendingSignIn, oauth, text string) {
+// asked reads what the client asks for; oauth names what is wrong with it, if anything is. Whether there is such a tenant it
+// does not say: who signs in is told what anybody is whose name or password is wrong.
+func (v *visit) asked() (p engine.PendingSignIn, oauth, text string) {
 	p = engine.PendingSignIn{
 		Client: v.FormValue("client_id"), Redirect: v.FormValue("redirect_uri"), Challenge: v.FormValue("code_challenge"),
 		Nonce: v.FormValue("nonce"), Address: v.address.String(),
 	}
 	var err error
-	if _, err = v.portal.config.Engine.FindTenant(v.Context(), identity.TenantRef(authority)); err != nil {
-		return p, "invalid_request", "there is no such tenant"
-	}
 	p.Audience, err = identity.Audience(v.portal.config.Identity.Host(v.Host), v.FormValue("scope"), v.FormValue("resource"))
 	switch {
 	case err != nil:

@@ -23,16 +23,11 @@ type enterPage struct {
 func (v *visit) enter() {
 	v.script()
 	page := enterPage{Tenant: v.FormValue("tenant"), credentials: v.credentials(), Next: local(v.FormValue("next"))}
-	var err error
-	if page.OIDC, err = v.portal.config.Identity.HasOIDC(v.Context(), page.Tenant); err != nil {
-		v.fail(err)
-		return
-	}
 	if v.Method == http.MethodGet {
 		if v.FormValue("left") != "" {
 			page.Note = "You are signed out."
 		}
-		v.show(http.StatusOK, "enter.html", page)
+		v.showEnter(http.StatusOK, page)
 		return
 	}
 	signed, err := v.check(page.Tenant, "browser")
@@ -41,10 +36,20 @@ func (v *visit) enter() {
 		if access.CodeOf(err) == "passwordChangeRequired" {
 			page.Problem, page.Note = "", "This password was good for one sign-in. Choose one of your own."
 		}
-		v.show(status, "enter.html", page)
+		v.showEnter(status, page)
 		return
 	}
 	v.signedIn(signed, page.Next)
+}
+
+// showEnter shows the page, with the way to the tenant's identity provider where it has one.
+func (v *visit) showEnter(status int, page enterPage) {
+	var err error
+	if page.OIDC, err = v.portal.config.Identity.HasOIDC(v.Context(), page.Tenant, v.address); err != nil {
+		v.fail(err)
+		return
+	}
+	v.show(status, "enter.html", page)
 }
 
 // signedIn lets the browser in and leads it on. A session that it had ends: whoever put that there beforehand would else have a

@@ -2,11 +2,16 @@ package portal
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,10 +21,9 @@ import (
 	"github.com/postern-dev/postern/internal/store"
 )
 
-// TestSigningInEndsTheSessionBefore proves that a browser has one session, however somebody signed in there: one that was put
-// there beforehand is of no use afterwards.
-func TestSigningInEndsTheSessionBefore(t *testing.T) {
-	t.Parallel()
+// opened gives a portal over a fresh server, and the one-time password of its administrator.
+func opened(t *testing.T) (p *Portal, password string) {
+	t.Helper()
 	ctx := context.Background() //nolint:usetesting // the store is closed after the test's own context has ended
 	log, dir := slog.New(slog.DiscardHandler), t.TempDir()
 	db, err := store.Open(ctx, store.Config{DSN: filepath.Join(dir, "postern.db"), Log: log})
@@ -31,7 +35,7 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	password, err := e.Bootstrap(ctx, identity.HashPassword)
+	password, err = e.Bootstrap(ctx, identity.HashPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +51,20 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p, err = New(Config{Engine: e, Identity: i, Now: time.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, password
+}
+
+// TestSigningInEndsTheSessionBefore proves that a browser has one session, however somebody signed in there: one that was put
+// there beforehand is of no use afterwards.
+func TestSigningInEndsTheSessionBefore(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	p, password := opened(t)
+	i := p.config.Identity
 	office := netip.MustParseAddr("203.0.113.7")
 	const fresh = "correct horse battery"
 	signIn := func(password, next string) identity.SignedIn {
@@ -62,7 +80,7 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/auth/oidc/callback/default", nil)
 	r.AddCookie(identity.NewSessionCookie(before, time.Now()))
 	w := httptest.NewRecorder()
-	v := &visit{Request: r, portal: &Portal{config: Config{Engine: e, Identity: i, Now: time.Now, Log: log}}, w: w, address: office}
+	v := &visit{Request: r, portal: p, w: w, address: office}
 	v.signedIn(now, "/access")
 	answer := w.Result()
 	defer answer.Body.Close() //nolint:errcheck // a recorder's
@@ -74,5 +92,33 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	}
 	if _, err := i.Authenticate(ctx, now.Token, office, "portal"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAuthorizeSaysNothingOfTenants proves that the sign-in page of a program is the same for a tenant that is there as for one that
+// is not, before somebody signs in and after a wrong password.
+func TestAuthorizeSaysNothingOfTenants(t *testing.T) {
+	t.Parallel()
+	p, _ := opened(t)
+	ask := url.Values{
+		"client_id": {"az"}, "redirect_uri": {"http://localhost:8400"}, "response_type": {"code"}, "code_challenge_method": {"S256"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(make([]byte, sha256.Size))},
+	}
+	for what, form := range map[string]url.Values{"the page": nil, "a wrong password": {"answer": {"sign-in"}, "name": {"ann"}, "password": {"wrong horse battery"}}} {
+		var pages []string
+		for _, tenant := range []string{"default", "nobodys"} {
+			method := http.MethodGet
+			if form != nil {
+				method = http.MethodPost
+			}
+			r := httptest.NewRequestWithContext(t.Context(), method, "/"+tenant+"/oauth2/v2.0/authorize?"+ask.Encode(), strings.NewReader(form.Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, r)
+			pages = append(pages, fmt.Sprint(w.Code, w.Header().Get("Location"), w.Body))
+		}
+		if pages[0] != pages[1] || !strings.Contains(pages[0], "<form") {
+			t.Errorf("%s of a tenant that is there:\n%s\nand of one that is not:\n%s", what, pages[0], pages[1])
+		}
 	}
 }

@@ -22,10 +22,17 @@ func (w *work) saveEligibility(ctx context.Context, was, e access.Eligibility, b
 	if was.Revision == 0 {
 		return nil
 	}
-	return w.revokeBy(ctx, e.ID, by, func(g access.Grant) (string, bool) {
+	err := w.revokeBy(ctx, e.ID, by, func(g access.Grant) (string, bool) {
 		why := beyond(e, g)
 		return why, why != ""
 	})
+	if err != nil {
+		return err
+	}
+	if err := w.tx.DeleteActivationsBeyond(ctx, e.ID, e.Max, e.End); err != nil {
+		return fmt.Errorf("delete role assignments: %w", err)
+	}
+	return nil
 }
 
 // beyond says where an activation lasts longer than its eligibility allows by now; empty where it does not.
@@ -52,7 +59,7 @@ func (w *work) endEligibility(ctx context.Context, e access.Eligibility, by acce
 }
 
 // revokeBy ends the grants by an eligibility that which picks, what is in force first. Of a great many the others end within
-// seconds: endUnheld finds that their holders have lost the right.
+// seconds: endUnheld finds that their holders have lost the right. Whoever calls it takes their assignments away at once.
 func (w *work) revokeBy(ctx context.Context, id access.EligibilityID, by access.Actor, which func(access.Grant) (string, bool)) error {
 	standing, err := w.tx.Standing(ctx, StandingFilter{Eligibility: id}, actChunk)
 	if err != nil {

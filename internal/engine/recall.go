@@ -40,7 +40,8 @@ func (w *work) endAll(ctx context.Context, order access.Recall, why func(access.
 }
 
 // recall gives an order to end what is more than one transaction ends. Its commit closes all of it: agents get a state
-// without it, and the assignments of roles are taken away here.
+// without it, and the assignments of roles are taken away here. Where each is to be judged, those of roles that their holder has
+// lost the right to count for nothing already: see rbac.Assignment.Through and saveEligibility.
 func (w *work) recall(ctx context.Context, order access.Recall) error {
 	newest, err := w.tx.NewestStanding(ctx, StandingFilter{Principal: order.Principal, Machine: order.Machine})
 	if err != nil {

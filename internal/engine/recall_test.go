@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -286,5 +287,86 @@ func TestARecallCoversWhatAReplicaMadeAhead(t *testing.T) {
 	w.reconcile()
 	if left := w.standing(ann); left != 0 {
 		t.Errorf("%d have not ended", left)
+	}
+}
+
+// A role that its holder has lost the right to counts for nothing with the act that took the right, whatever else they have and however
+// many have it.
+func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, one := range map[string]struct {
+		times int // how often the role is activated
+		act   func(w *world, eligible engine.EligibilityDetail) error
+	}{
+		"out of the group": {1, func(w *world, _ engine.EligibilityDetail) error {
+			return w.RemoveMember(w.ctx, w.admin, "team", "ann")
+		}},
+		"the group out of the group": {1, func(w *world, _ engine.EligibilityDetail) error {
+			return w.RemoveMember(w.ctx, w.admin, "all", "team")
+		}},
+		"the group is disabled": {1, func(w *world, _ engine.EligibilityDetail) error {
+			yes := true
+			_, err := w.ChangePrincipal(w.ctx, w.admin, "all", engine.PrincipalChange{Disabled: &yes})
+			return err
+		}},
+		"the eligibility is shorter": {150, func(w *world, d engine.EligibilityDetail) error {
+			_, err := w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: time.Hour})
+			return err
+		}},
+		"the eligibility ends sooner": {150, func(w *world, d engine.EligibilityDetail) error {
+			_, err := w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{
+				ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: 4 * time.Hour, End: w.clock.now().Add(time.Hour),
+			})
+			return err
+		}},
+		"the eligibility is gone": {150, func(w *world, d engine.EligibilityDetail) error {
+			return w.DeleteEligibility(w.ctx, w.admin, d.Eligibility.ID)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, ann, _ := crowded(t)
+			all := w.group("all")
+			if err := w.AddMember(w.ctx, w.admin, "all", "team"); err != nil {
+				t.Fatal(err)
+			}
+			d := must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "all", Role: "Contributor", Max: 4 * time.Hour}))(t)
+			bystander := w.user("ben", "")
+			if err := w.AddMember(w.ctx, w.admin, "all", "ben"); err != nil {
+				t.Fatal(err)
+			}
+			activate := func(c engine.Caller, length time.Duration) access.Grant {
+				return must(w.Activate(w.ctx, c, contributor(length)))(t).Grants[0]
+			}
+			var last access.Grant
+			for range one.times {
+				last = activate(ann, 2*time.Hour)
+			}
+			activate(bystander, 30*time.Minute)
+			may := func(c engine.Caller) bool {
+				return w.Check(w.ctx, c, "Microsoft.Resources/subscriptions/resourceGroups/write", last.Role.Scope) == nil
+			}
+			if !may(ann) || !may(bystander) {
+				t.Fatal("the role is not in force")
+			}
+			for _, a := range must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{}, engine.Page{Limit: 1000}))(t).Items {
+				if string(a.Assignment.ID) == string(last.ID) && a.Assignment.Through != all {
+					t.Errorf("the role is held through %q", a.Assignment.Through)
+				}
+			}
+			if err := one.act(w, d); err != nil {
+				t.Fatal(err)
+			}
+			if may(ann) {
+				t.Error("the role is in force though there is no right to it")
+			}
+			if keeps := !strings.HasPrefix(name, "the eligibility is gone") && name != "the group is disabled"; may(bystander) != keeps {
+				t.Errorf("somebody else has the role: %t", !keeps)
+			}
+			w.reconcile()
+			if may(ann) || !w.grant(last.ID).State.Ended() {
+				t.Errorf("the grant is %s", w.grant(last.ID).State)
+			}
+		})
 	}
 }

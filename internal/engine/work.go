@@ -117,8 +117,16 @@ func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 	if g.State.Ended() || g.State == access.GrantScheduled {
 		return nil
 	}
-	err := w.tx.SaveRoleAssignment(ctx, rbac.Assignment{
-		ID: id, Tenant: g.Tenant, Principal: g.Principal, Definition: g.Role.ID, Scope: g.Role.Scope, Start: g.Start, End: g.End,
+	eligibility, err := w.tx.Eligibility(ctx, g.Role.Eligibility)
+	if err != nil {
+		return fmt.Errorf("read eligibility: %w", err)
+	}
+	through := eligibility.Principal
+	if through == g.Principal {
+		through = ""
+	}
+	err = w.tx.SaveRoleAssignment(ctx, rbac.Assignment{
+		ID: id, Tenant: g.Tenant, Principal: g.Principal, Through: through, Definition: g.Role.ID, Scope: g.Role.Scope, Start: g.Start, End: g.End,
 		Description: "activated by request " + string(g.Request), CreatedBy: g.Principal, CreatedAt: w.now,
 	})
 	if err != nil {

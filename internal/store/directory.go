@@ -12,7 +12,7 @@ const (
 	selectDirectoryRevision = "select revision from directory where id = 1 limit 1"
 	selectDefinitions       = `select id, tenant, name, description, built_in, permissions, assignable_scopes, created_at, updated_at
 from role_definitions order by id` + everyRow
-	selectAssignments = `select a.id, a.tenant, a.principal, p.tenant, a.definition, a.scope, a.start_at, a.end_at, a.description, a.origin, a.created_by, a.created_at
+	selectAssignments = `select a.id, a.tenant, a.principal, p.tenant, a.definition, a.scope, a.start_at, a.end_at, a.description, a.origin, a.created_by, a.created_at, a.through
 from role_assignments a join principals p on p.id = a.principal order by a.id` + everyRow
 	selectDenials     = "select id, tenant, scope, body, created_at from deny_assignments order by id" + everyRow
 	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id" + everyRow
@@ -93,7 +93,7 @@ func scanDefinition(row scanner) (d rbac.Definition, err error) {
 
 func scanAssignment(row scanner) (a rbac.Assignment, err error) {
 	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Home, &a.Definition, &a.Scope, timeColumn{&a.Start}, timeColumn{&a.End}, &a.Description, &a.Origin, &a.CreatedBy,
-		timeColumn{&a.CreatedAt})
+		timeColumn{&a.CreatedAt}, &a.Through)
 	return a, err
 }
 
@@ -103,8 +103,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (id) do update set tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, description = excluded.description,
 built_in = excluded.built_in, permissions = excluded.permissions, assignable_scopes = excluded.assignable_scopes, created_at = excluded.created_at,
 updated_at = excluded.updated_at`
-	insertAssignment = `insert into role_assignments (id, tenant, principal, definition, scope, start_at, end_at, description, origin, created_by, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	insertAssignment = `insert into role_assignments (id, tenant, principal, definition, scope, start_at, end_at, description, origin, created_by, created_at, through)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	deleteAssignment = "delete from role_assignments where id = $1"
 )
 
@@ -133,7 +133,7 @@ func (t *tx) SaveRoleDefinition(ctx context.Context, d rbac.Definition) error {
 // SaveRoleAssignment implements engine.Tx. The home of the principal is the principal's own.
 func (t *tx) SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error {
 	err := t.exec(ctx, "role assignment", nil, insertAssignment, string(a.ID), string(a.Tenant), string(a.Principal), string(a.Definition), string(a.Scope),
-		micros(a.Start), micros(a.End), a.Description, string(a.Origin), string(a.CreatedBy), micros(a.CreatedAt))
+		micros(a.Start), micros(a.End), a.Description, string(a.Origin), string(a.CreatedBy), micros(a.CreatedAt), string(a.Through))
 	if err != nil {
 		return err
 	}

@@ -112,13 +112,21 @@ decided_at, digest, revision) values ('` + id + `', 't', 'u', 'u', '', '', '[]',
 	}
 }
 
-// The role that was activated for later before roles were begun by somebody is not in force by its start alone.
-func TestRolesAheadAreNotAssigned(t *testing.T) {
+// Of the roles that were activated before, none is in force by its start alone, and those by a group are held through it.
+func TestRolesThatWereActivatedBefore(t *testing.T) {
 	t.Parallel()
-	grant := func(id, state string) string {
-		return `insert into grants (id, request, tenant, principal, principal_name, role, role_scope, role_scope_key, machine, policy, first_port, last_port, protocol, sources,
+	grant := func(id, state, eligibility string) string {
+		return `insert into grants (id, request, tenant, principal, principal_name, eligibility, role, role_scope, role_scope_key, machine, policy, first_port, last_port, protocol, sources,
 start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
-values ('` + id + `', 'r1', 't', 'u', 'u', 'd', '/', '/', '', '', 0, 0, '', '[]', 1, 2, '` + state + `', '', 1, 0, 0, 0, 0, 0, 0, 1)`
+values ('` + id + `', 'r1', 't', 'u', 'u', '` + eligibility + `', 'd', '/', '/', '', '', 0, 0, '', '[]', 1, 2, '` + state + `', '', 1, 0, 0, 0, 0, 0, 0, 1)`
+	}
+	eligible := func(id, principal string) string {
+		return `insert into eligibilities (id, tenant, principal, role, scope, scope_key, start_at, end_at, longest, terms, origin, origin_key, created_by, created_at, updated_at, revision)
+values ('` + id + `', 't', '` + principal + `', 'd', '/', '/', 0, 0, 1, '{}', '', '', 'u', 1, 1, 1)`
+	}
+	principal := func(id, kind string) string {
+		return `insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, created_at, revision)
+values ('` + id + `', 't', '` + kind + `', '` + id + `', '` + id + `', '', '', 0, 1, 1)`
 	}
 	assigned := func(id string) string {
 		return `insert into role_assignments (id, tenant, principal, definition, scope, start_at, end_at, description, created_by, created_at)
@@ -130,11 +138,12 @@ values ('` + id + `', 't', 'u', 'd', '/', 1, 2, '', 'u', 1)`
 			where := dsn(t)
 			older(t, where, "begun_roles",
 				"insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1)",
-				"insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, created_at, revision) values ('u', 't', 'user', 'u', 'u', '', '', 0, 1, 1)",
+				principal("u", "user"), principal("g", "group"),
 				`insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
 decided_at, digest, revision) values ('r1', 't', 'u', 'u', '', '', '[]', 0, '', '', 'approved', '', 1, 2, 0, '', 1)`,
 				"insert into role_definitions (id, tenant, name, name_key, description, built_in, permissions, assignable_scopes, created_at, updated_at) values ('d', 't', 'D', 'd', '', 0, '[]', '[]', 1, 1)",
-				grant("g1", "scheduled"), grant("g2", "active"), assigned("g1"), assigned("g2"), assigned("given"))
+				eligible("e1", "u"), eligible("e2", "g"), grant("g1", "scheduled", "e2"), grant("g2", "active", "e1"), grant("g3", "active", "e2"),
+				assigned("g1"), assigned("g2"), assigned("g3"), assigned("given"))
 			f := &fixture{DB: open(t, where)}
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				data, err := r.Directory(ctx)
@@ -143,9 +152,9 @@ decided_at, digest, revision) values ('r1', 't', 'u', 'u', '', '', '[]', 0, '', 
 				}
 				var ids []string
 				for _, a := range data.Assignments {
-					ids = append(ids, string(a.ID))
+					ids = append(ids, string(a.ID)+":"+string(a.Through))
 				}
-				if got := strings.Join(ids, " "); got != "g2 given" {
+				if got := strings.Join(ids, " "); got != "g2: g3:g given:" {
 					t.Errorf("%s are assigned", got)
 				}
 				return nil

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -112,6 +113,8 @@ after_grant = $11, revision = $12 where id = $1 and revision = $13`
 (select g.id from grants g where g.principal = $1 and g.ended_at = 0 and g.role_scope_key <> '')`
 	deleteActivationsBy = `delete from role_assignments where id in
 (select g.id from grants g where g.eligibility = $1 and g.eligibility <> '' and g.ended_at = 0)`
+	deleteActivationsBeyond = `delete from role_assignments where id in
+(select g.id from grants g where g.eligibility = $1 and g.eligibility <> '' and g.ended_at = 0 and (g.end_at - g.start_at > $2 or g.end_at > $3))`
 	deleteActivation = "delete from role_assignments where id = $1"
 )
 
@@ -147,8 +150,17 @@ func (t *tx) DeleteActivationsBy(ctx context.Context, eligibility access.Eligibi
 	return t.deactivate(ctx, deleteActivationsBy, string(eligibility))
 }
 
-func (t *tx) deactivate(ctx context.Context, text, id string) error {
-	if err := t.exec(ctx, "role assignment", nil, text, id); err != nil {
+// DeleteActivationsBeyond implements engine.RecallWriter.
+func (t *tx) DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration, end time.Time) error {
+	last := int64(math.MaxInt64)
+	if !end.IsZero() {
+		last = micros(end)
+	}
+	return t.deactivate(ctx, deleteActivationsBeyond, string(eligibility), most.Microseconds(), last)
+}
+
+func (t *tx) deactivate(ctx context.Context, text string, args ...any) error {
+	if err := t.exec(ctx, "role assignment", nil, text, args...); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)

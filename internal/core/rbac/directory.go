@@ -100,7 +100,20 @@ func Compile(d Data) *Directory {
 	}
 	dir.deny(d.Denials)
 	dir.connect(d.Memberships)
+	dir.withdraw()
 	return dir
+}
+
+// withdraw leaves out what its holder has by a group that it is not in any more: an activated role ends with the membership, and not
+// when its grant is found.
+func (d *Directory) withdraw() {
+	for i := range d.nodes {
+		n := &d.nodes[i]
+		n.held = slices.DeleteFunc(n.held, func(h held) bool {
+			through := d.assignments[h.assignment].Through
+			return through != "" && !d.InGroup(n.id, through)
+		})
+	}
 }
 
 // node gives the index of id, making a node for it where there is none.

@@ -40,7 +40,8 @@ type Assignment struct {
 	ID          AssignmentID
 	Tenant      access.TenantID
 	Principal   access.PrincipalID
-	Home        access.TenantID // of the principal
+	Through     access.PrincipalID // it counts while the principal is in this group, which is eligible for the role; empty: always
+	Home        access.TenantID    // of the principal
 	Definition  DefinitionID
 	Scope       access.ResourceID
 	Start       time.Time // zero: since ever

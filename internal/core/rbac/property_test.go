@@ -20,6 +20,12 @@ func (o oracle) check(principal access.PrincipalID, action string, scope access.
 	if slices.Contains(o.Disabled, principal) {
 		return false
 	}
+	holders := o.holders(principal)
+	return o.given(holders, action, scope, now) && !o.denied(holders, action, scope)
+}
+
+// holders gives a principal and the groups that it is in.
+func (o oracle) holders(principal access.PrincipalID) map[access.PrincipalID]bool {
 	holders := map[access.PrincipalID]bool{principal: true}
 	for range o.Memberships {
 		for _, m := range o.Memberships {
@@ -28,7 +34,7 @@ func (o oracle) check(principal access.PrincipalID, action string, scope access.
 			}
 		}
 	}
-	return o.given(holders, action, scope, now) && !o.denied(holders, action, scope)
+	return holders
 }
 
 func (o oracle) denied(holders map[access.PrincipalID]bool, action string, scope access.ResourceID) bool {
@@ -49,6 +55,9 @@ func (o oracle) given(holders map[access.PrincipalID]bool, action string, scope 
 			continue
 		}
 		if !under(scope, a.Scope) {
+			continue
+		}
+		if a.Through != "" && (a.Through == a.Principal || slices.Contains(o.Disabled, a.Principal) || !o.holders(a.Principal)[a.Through]) {
 			continue
 		}
 		at, inside := o.owner(a.Scope)
@@ -120,7 +129,8 @@ func drawData(t *rapid.T) rbac.Data {
 		return rbac.Assignment{
 			ID: rbac.AssignmentID(rapid.StringMatching(`[a-z0-9]{8}`).Draw(t, "id")), Principal: principal.Draw(t, "principal"),
 			Definition: rapid.SampledFrom([]rbac.DefinitionID{"r1", "r2", "gone"}).Draw(t, "role"), Scope: scope.Draw(t, "scope"),
-			Tenant: tenant.Draw(t, "tenant"), Home: tenant.Draw(t, "home"), Start: second.Draw(t, "start"), End: second.Draw(t, "end"),
+			Through: rapid.SampledFrom([]access.PrincipalID{"", "", "a", "b"}).Draw(t, "through"),
+			Tenant:  tenant.Draw(t, "tenant"), Home: tenant.Draw(t, "home"), Start: second.Draw(t, "start"), End: second.Draw(t, "end"),
 		}
 	}), 0, 6).Draw(t, "assignments")
 	d.Denials = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.DenyAssignment {

@@ -146,6 +146,7 @@ func (e *Engine) GlassCodes(ctx context.Context, c Caller, machine string) (list
 		if err != nil {
 			return fmt.Errorf("read codes: %w", err)
 		}
+		slices.SortFunc(codes, func(a, b GlassCode) int { return cmp.Compare(a.ID, b.ID) }) // so by age
 		list = make([]GlassCodeDetail, 0, len(codes))
 		for _, code := range codes {
 			names, err := namesOf(ctx, r, may, []access.PrincipalID{code.IssuedBy})
@@ -185,7 +186,7 @@ func (e *Engine) RevokeGlassCodes(ctx context.Context, c Caller, machine string)
 				return fmt.Errorf("end code: %w", err)
 			}
 			revoked++
-			w.bumps[code.Agent] = true
+			w.bumps[m.Agent] = m.Agent != ""
 		}
 		if revoked > 0 {
 			w.event(access.Event{

@@ -40,19 +40,85 @@ func TestGlassCodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantCode(t, w.GlassUsed(w.ctx, "another", office, engine.GlassUse{Code: engine.GlassCodeID(sealed[1].ID), Ports: use.Ports, Duration: time.Hour}), access.KindInvalid, "unknownCode")
+	// What another says of it is on record as of a code that nobody knows, and makes no debt.
+	if err := w.GlassUsed(w.ctx, w.host("web-2").Agent.ID, office, engine.GlassUse{Code: engine.GlassCodeID(sealed[1].ID), Ports: use.Ports, Duration: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
 	reviews := must(w.Reviews(w.ctx, w.admin, engine.ReviewFilter{}, engine.Page{}))(t)
 	if len(reviews.Items) != 1 || !reviews.Items[0].Review.Offline {
 		t.Errorf("reviews %+v", reviews.Items)
 	}
 	count := 0
 	for _, e := range w.events() {
-		if e.Kind == access.GlassBroken && e.Details["offline"] == "true" {
+		if e.Kind == access.GlassBroken && e.Details["forgotten"] == "" {
 			count++
 		}
 	}
 	if count != 1 || len(w.desired(host.Agent.ID).Codes) != 2 {
 		t.Errorf("%d events, %d codes are left", count, len(w.desired(host.Agent.ID).Codes))
+	}
+}
+
+// TestGlassCodesOutliveAnEnrollment proves that codes go on with their machine when its host is enrolled anew, and that a use
+// before is put on record by the agent that the host has now.
+func TestGlassCodesOutliveAnEnrollment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("web-1")
+	w.guard("web-1")
+	if _, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 3); err != nil {
+		t.Fatal(err)
+	}
+	fresh := must(w.enrolWith(w.admin, engine.TokenInput{Name: "web-1"}))(t)
+	sealed := w.desired(fresh.Agent.ID).Codes
+	if len(sealed) != 3 {
+		t.Fatalf("the new agent gets %+v", sealed)
+	}
+	err := w.GlassUsed(w.ctx, fresh.Agent.ID, office, engine.GlassUse{
+		Code: engine.GlassCodeID(sealed[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		Opened: w.clock.now(), Duration: time.Hour, Reason: "site down",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reviews := must(w.Reviews(w.ctx, w.admin, engine.ReviewFilter{}, engine.Page{}))(t); len(reviews.Items) != 1 || len(w.desired(fresh.Agent.ID).Codes) != 2 {
+		t.Errorf("reviews are %+v, and %d codes are left", reviews.Items, len(w.desired(fresh.Agent.ID).Codes))
+	}
+	if n := must(w.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t); n != 2 || len(w.desired(fresh.Agent.ID).Codes) != 0 {
+		t.Errorf("%d were revoked, and %d are left", n, len(w.desired(fresh.Agent.ID).Codes))
+	}
+}
+
+// TestNoGlassCodeHidesBehindOthers proves that the codes which still open a machine are counted, listed and revoked, however many
+// were issued and revoked before them.
+func TestNoGlassCodeHidesBehindOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("web-1")
+	w.guard("web-1")
+	issue := func(count int) error {
+		_, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", count)
+		return err
+	}
+	for range 51 {
+		if err := issue(20); err != nil {
+			t.Fatal(err)
+		}
+		must(w.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t)
+		w.clock.advance(time.Second)
+	}
+	if err := issue(20); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, issue(1), access.KindConflict, "tooManyCodes")
+	live := 0
+	for _, d := range must(w.GlassCodes(w.ctx, w.admin, "web-1"))(t) {
+		if w.clock.now().Before(d.Code.ExpiresAt) {
+			live++
+		}
+	}
+	if n := must(w.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t); live != 20 || n != 20 {
+		t.Errorf("%d are listed, and %d were revoked", live, n)
 	}
 }
 

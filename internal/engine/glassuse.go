@@ -29,17 +29,18 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 	}
 	err := e.update(ctx, func(tx Tx) error {
 		now := e.now()
+		w := e.newWork(tx, now)
 		code, err := tx.GlassCode(ctx, u.Code)
-		switch {
-		case isKind(err, access.KindNotFound):
-			return e.forgottenCode(ctx, tx, agent, address, u)
-		case err == nil && code.Agent != agent:
-			return access.Fault(access.KindInvalid, "unknownCode", "there is no such code of this agent")
-		}
-		if err != nil {
+		if err != nil && !isKind(err, access.KindNotFound) {
 			return fmt.Errorf("read code: %w", err)
 		}
-		if !code.UsedAt.IsZero() {
+		m, machineErr := w.machine(ctx, code.Machine)
+		switch {
+		case machineErr != nil:
+			return machineErr
+		case err != nil, code.Agent != agent && m.Agent != agent: // of a machine that another agent guards: it says nothing of that one
+			return e.forgottenCode(ctx, tx, agent, address, u)
+		case !code.UsedAt.IsZero():
 			return nil
 		}
 		if err := tx.UseGlassCode(ctx, code.ID, now); err != nil {
@@ -49,12 +50,7 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 		if err != nil {
 			return fmt.Errorf("read principal: %w", err)
 		}
-		w := e.newWork(tx, now)
-		w.bumps[agent] = true
-		m, err := w.machine(ctx, code.Machine)
-		if err != nil {
-			return err
-		}
+		w.bumps[cmp.Or(m.Agent, agent)] = true
 		dir, err := e.compiled(ctx, tx)
 		if err != nil {
 			return err

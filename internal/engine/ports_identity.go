@@ -30,7 +30,12 @@ type IdentityReader interface {
 	Ceremony(ctx context.Context, hash string) (Ceremony, error)
 
 	GlassCode(ctx context.Context, id GlassCodeID) (GlassCode, error)
-	GlassCodes(ctx context.Context, machine access.MachineID) ([]GlassCode, error) // by id, so by age; at most 1,000
+
+	// GlassCodes gives at most 1,000 codes of a machine, and those first that are not used and end last: what still opens it is
+	// among them, however many there were.
+	GlassCodes(ctx context.Context, machine access.MachineID) ([]GlassCode, error)
+
+	// GlassCodesOfAgents gives the codes of the machines that the agents guard, each with the agent that does.
 	GlassCodesOfAgents(ctx context.Context, agents []access.AgentID) ([]GlassCode, error)
 
 	// SharedAddress counts the principals of a tenant other than except that asked for access from an address since then; at
@@ -123,7 +128,7 @@ type GlassCodeID string
 type GlassCode struct {
 	ID        GlassCodeID
 	Machine   access.MachineID
-	Agent     access.AgentID
+	Agent     access.AgentID // which guarded it then
 	Hash      string        // SHA-256 of the code, which has 128 random bits, hex
 	Most      time.Duration // the longest opening with it
 	IssuedBy  access.PrincipalID

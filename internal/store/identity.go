@@ -26,8 +26,8 @@ const (
 	selectCeremony      = "select hash, kind, principal, body, created_at, expires_at from ceremonies where hash = $1 limit 1"
 	glassColumns        = "c.id, c.machine, c.agent, c.hash, c.most, c.issued_by, c.issued_at, c.expires_at, c.used_at"
 	selectGlass         = "select " + glassColumns + " from glass_codes c where c.id = $1 limit 1"
-	selectGlassOf       = "select " + glassColumns + " from glass_codes c where c.machine = $1 order by c.id limit 1000"
-	listGlassOfAgents   = "select " + glassColumns + " from glass_codes c"
+	selectGlassOf       = "select " + glassColumns + " from glass_codes c where c.machine = $1 order by c.used_at, c.expires_at desc, c.id limit 1000"
+	listGlassOfAgents   = "select c.id, c.machine, m.agent, c.hash, c.most, c.issued_by, c.issued_at, c.expires_at, c.used_at from machines m join glass_codes c on c.machine = m.id"
 	selectSharedAddress = `select count(*) from (select distinct r.requester from requests r join principals p on p.id = r.requester
 where r.created_at >= $1 and r.address = $2 and r.address <> '' and r.requester <> $3 and p.tenant = $4 order by r.requester limit 100) x`
 )
@@ -146,7 +146,7 @@ func (r *reader) GlassCodesOfAgents(ctx context.Context, agents []access.AgentID
 	var codes []engine.GlassCode
 	for group := range groups(agents) {
 		args := filled(group)
-		found, err := all(ctx, r.q, scanGlassCode, sceneText(listGlassOfAgents, "c.agent", len(args)), args...)
+		found, err := all(ctx, r.q, scanGlassCode, sceneText(listGlassOfAgents, "m.agent", len(args)), args...)
 		if err != nil {
 			return nil, err
 		}

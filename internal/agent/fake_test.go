@@ -133,6 +133,7 @@ type server struct {
 	ends     []time.Time // of the openings, on the server's wall clock
 	changed  chan struct{}
 	reports  []api.Report
+	calls    map[string]string // the first of each path
 }
 
 func newServer(t *testing.T) *server {
@@ -172,7 +173,7 @@ func newAuthority(t *testing.T) *authority {
 // newServerOn makes a server that listens where l does, or on any port of the loopback where it is nil.
 func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
 	t.Helper()
-	s := &server{authority: a, life: time.Hour, beat: 50 * time.Millisecond, tokens: map[string]string{"good": ""}, changed: make(chan struct{}), agent: "agent-1"}
+	s := &server{authority: a, life: time.Hour, beat: 50 * time.Millisecond, tokens: map[string]string{"good": ""}, changed: make(chan struct{}), agent: "agent-1", calls: make(map[string]string)}
 	s.desired = api.Desired{
 		Revision: 1, Mode: "host", Machines: []api.Guarded{{Machine: "machine-1", Name: "web-1"}},
 		Protected: []api.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}}, Openings: []api.Opening{},
@@ -196,7 +197,10 @@ func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
 	mux.HandleFunc("GET /api/v1/agent/desired", s.authenticated(s.stream))
 	mux.HandleFunc("POST /api/v1/agent/break-glass", s.authenticated(s.breaks))
 	mux.HandleFunc("POST /api/v1/agent/report", s.authenticated(s.report))
-	s.Server = httptest.NewUnstartedServer(mux)
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.called(r)
+		mux.ServeHTTP(w, r)
+	}))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.TLS = &tls.Config{
 		MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool,

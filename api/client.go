@@ -28,11 +28,10 @@ const (
 
 // Options say which server a Client talks to, and as whom.
 type Options struct {
-	Server      string           // such as https://postern.example:8443
-	Token       string           // of a session; empty for calls that need none
-	CA          []byte           // PEM; empty trusts the system's certificate authorities
-	Certificate *tls.Certificate // an agent's; empty for people
-	UserAgent   string           // what the program calls itself; "postern" if empty
+	Server    string // such as https://postern.example:8443
+	Token     string // of a session; empty for calls that need none
+	CA        []byte // PEM; empty trusts the system's certificate authorities
+	UserAgent string // what the program calls itself; "postern" if empty
 
 	// Dial makes the connections, for a server that is reached in a way of its own; nil dials as usual.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -72,16 +71,6 @@ func NewClient(o Options) (*Client, error) {
 	}
 	if o.Dial != nil {
 		transport.Proxy, transport.DialContext = nil, o.Dial
-	}
-	if o.Certificate != nil {
-		// A stream over HTTP/1.1 costs the server a third less memory than one over HTTP/2, and the server has one for
-		// each agent. The connection for reports is let go of early for the same reason.
-		config.Certificates = []tls.Certificate{*o.Certificate}
-		transport.ForceAttemptHTTP2 = false
-		transport.Protocols = new(http.Protocols)
-		transport.Protocols.SetHTTP1(true)
-		transport.IdleConnTimeout = 10 * time.Second
-		transport.WriteBufferSize, transport.ReadBufferSize = 4<<10, 4<<10
 	}
 	c := &Client{base: base, token: o.Token, userAgent: o.UserAgent, http: &http.Client{
 		Transport:     transport,

@@ -34,26 +34,6 @@ type RevokedGlassCodes struct {
 	Revoked int `json:"revoked"`
 }
 
-// SealedCode is what an agent verifies a code by.
-type SealedCode struct {
-	ID              string `json:"id"`
-	Machine         string `json:"machine"`
-	Hash            string `json:"hash" doc:"SHA-256 of the code without its dashes, hex."`
-	MaxSeconds      int64  `json:"maxSeconds" doc:"The longest opening with it."`
-	RemainingMillis int64  `json:"remainingMillis" doc:"How long it is good for."`
-}
-
-// GlassUse is what an agent says of a code that was used while the server was out of reach.
-type GlassUse struct {
-	Code         string `json:"code" maxLength:"64" doc:"Its id."`
-	Ports        string `json:"ports" maxLength:"16"`
-	Protocol     string `json:"protocol" enum:"tcp,udp"`
-	Source       string `json:"source" maxLength:"64"`
-	OpenedMicros int64  `json:"openedMicros" doc:"By the agent's clock, microseconds since 1970."`
-	ForSeconds   int64  `json:"forSeconds" minimum:"1"`
-	Reason       string `json:"reason" maxLength:"4096"`
-}
-
 // IssueGlassCodes makes codes for a machine.
 func (c *Client) IssueGlassCodes(ctx context.Context, machine string, in NewGlassCodes) (GlassCodes, error) {
 	return ask[GlassCodes](ctx, c, call{method: http.MethodPost, path: "/machines/" + url.PathEscape(machine) + "/break-glass-codes", body: in})

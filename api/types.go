@@ -156,6 +156,16 @@ type Agent struct {
 	Foreign []ForeignRule `json:"foreign,omitempty" doc:"Rules of other firewall tables on its host that touch guarded ports."`
 }
 
+// ForeignRule is a rule of a firewall table that is not Postern's and touches a guarded port.
+type ForeignRule struct {
+	Table    string `json:"table" maxLength:"256" doc:"Family and name, such as inet filter."`
+	Chain    string `json:"chain" maxLength:"256"`
+	Effect   string `json:"effect" enum:"accepts,drops,unknown,bypasses" doc:"accepts: it lets connections to the guarded port in, as far as that table decides. drops: it keeps closed what Postern opens. unknown: it may do that, by something that the agent does not understand. bypasses: it takes packets past Postern, so that the port is not guarded on that path."`
+	Protocol string `json:"protocol,omitempty" doc:"Absent: any."`
+	Ports    string `json:"ports" doc:"The guarded ports that it touches." maxLength:"16"`
+	Text     string `json:"text,omitempty" maxLength:"1024"`
+}
+
 // LabelChange changes the labels of a machine; what it does not name stays.
 type LabelChange struct {
 	Set    map[string]string `json:"set,omitempty"`

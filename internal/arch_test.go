@@ -38,13 +38,16 @@ func rules() map[string]rule {
 		"internal/identity": {own: []string{"internal/core/access", "internal/core/rbac", "internal/engine"}, third: []string{"golang.org/x/crypto", "golang.org/x/time", "golang.org/x/oauth2", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4", "github.com/go-webauthn/webauthn"}},
 		"internal/notify":   {own: []string{"internal/core/access", "internal/core/rbac", "internal/engine"}, third: []string{"github.com/wneessen/go-mail"}},
 
+		// api, for what people and agents are told alike: problems, heartbeats, rules of other firewalls.
+		"internal/agentwire": {own: []string{"internal/core/access", "api"}},
+
 		"internal/enforce":          {own: []string{"internal/core/access"}},
 		"internal/enforce/nftables": {own: []string{"internal/core/access", "internal/enforce"}, third: []string{"github.com/google/nftables", "github.com/mdlayher/netlink", "golang.org/x/sys"}},
 
-		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
+		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "internal/agentwire", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
 		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
 		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity", "deploy/systemd"}},
-		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "api"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
+		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "internal/agentwire"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
 		"internal/server": {
 			own:   []string{"core", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
 			third: []string{"go.yaml.in/yaml/v3", "github.com/prometheus/client_golang", "golang.org/x/sys"},

@@ -13,7 +13,7 @@ import (
 func TestNothingCallsOutByDefault(t *testing.T) {
 	t.Parallel()
 	ready := []string{"DefaultClient", "DefaultTransport", "Get", "Head", "Post", "PostForm"}
-	proxied := []string{"api/client.go", "internal/agent/client.go", "internal/server/oidc.go"}
+	proxied := []string{"api/client.go", "internal/agentwire/client.go", "internal/server/oidc.go"}
 	must := map[string]string{"Client": "Transport", "Transport": "DialContext"}
 	for _, f := range parse(t) {
 		if f.test || strings.HasPrefix(f.pkg, "test/") || f.pkg == "internal/demo" || f.pkg == "internal/nettest" {

@@ -11,12 +11,12 @@ import (
 	"errors"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 // fakeAgent speaks an agent's protocol and has no kernel: it holds what it is told, and says so.
 type fakeAgent struct {
-	client   *api.Client
+	client   *agentwire.Client
 	reported chan struct{}
 }
 
@@ -29,12 +29,14 @@ func enrolFake(server string, ca []byte, token string) (*fakeAgent, error) {
 	if err != nil {
 		return nil, err
 	}
-	stranger, err := api.NewClient(api.Options{Server: server, CA: ca})
+	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
+	config.RootCAs.AppendCertsFromPEM(ca)
+	stranger, err := agentwire.NewClient(agentwire.Config{Server: server, TLS: config})
 	if err != nil {
 		return nil, err
 	}
 	defer stranger.Close()
-	enrolled, err := stranger.Enroll(context.Background(), api.Enroll{
+	enrolled, err := stranger.Enroll(context.Background(), agentwire.Enroll{
 		Token: token, Name: "host", OS: "linux", Version: "1.2.3",
 		Addresses: []string{"192.0.2.10", "2001:db8::10"},
 		CSR:       string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr})),
@@ -50,13 +52,14 @@ func enrolFake(server string, ca []byte, token string) (*fakeAgent, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := api.NewClient(api.Options{Server: server, CA: ca, Certificate: &pair})
+	config.Certificates = []tls.Certificate{pair}
+	client, err := agentwire.NewClient(agentwire.Config{Server: server, TLS: config})
 	return &fakeAgent{client: client, reported: make(chan struct{}, 1)}, err
 }
 
 // follow reports each desired state as in force until ctx ends.
 func (a *fakeAgent) follow(ctx context.Context) error {
-	stream, err := a.client.Desired(ctx)
+	stream, err := a.client.Follow(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,10 +69,15 @@ func (a *fakeAgent) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if event.Desired == nil {
+		_, desired, err := event.Read()
+		if err != nil {
+			return err
+		}
+		if desired == nil {
 			continue
 		}
-		if err := a.client.Report(ctx, api.Report{Revision: event.Desired.Revision, Observations: follows(event.Desired), Version: "1.2.3"}); err != nil {
+		report := agentwire.Report{Revision: desired.Revision, Observations: follows(desired), Version: "1.2.3"}
+		if err := a.client.Report(ctx, report); err != nil {
 			return err
 		}
 		select {

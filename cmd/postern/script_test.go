@@ -17,7 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/server"
 )
 
@@ -158,15 +158,15 @@ func joins(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func follows(d *api.Desired) []api.Observation {
-	var seen []api.Observation
+func follows(d *agentwire.Desired) []agentwire.Observation {
+	var seen []agentwire.Observation
 	for _, o := range d.Openings {
 		for _, g := range o.Grants {
-			seen = append(seen, api.Observation{Grant: g, Status: "open"})
+			seen = append(seen, agentwire.Observation{Grant: g, Status: "open"})
 		}
 	}
 	for _, g := range d.Ended {
-		seen = append(seen, api.Observation{Grant: g, Status: "closed"})
+		seen = append(seen, agentwire.Observation{Grant: g, Status: "closed"})
 	}
 	return seen
 }

@@ -1,10 +1,11 @@
 package agent
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
@@ -16,14 +17,27 @@ type ends struct {
 	set    int    // how often that clock was seen to be set until then
 }
 
-func endsOf(d api.Desired, server time.Time) map[access.OpeningKey]time.Time {
-	of := make(map[access.OpeningKey]time.Time, len(d.Openings))
-	for _, w := range d.Openings {
-		if o, err := openingFromWire(w, server); err == nil {
-			of[o.OpeningKey] = o.Until
-		}
+// admit returns the desired state of a message that was sent when the server's clock showed server and ours sent, with
+// ends that are certain on our clock, and when its openings end by the server's. It fails where the whole cannot be
+// believed: it is for another agent, or breaks a limit. problems says what is left out of it, and why.
+func admit(w agentwire.Desired, self Identity, server, sent time.Time) (
+	d access.DesiredState, of map[access.OpeningKey]time.Time, problems []string, err error,
+) {
+	d, problems, err = agentwire.DecodeDesired(w, sent)
+	switch {
+	case err != nil:
+		return d, nil, nil, err
+	case d.Agent != self.Agent:
+		return d, nil, nil, fmt.Errorf("the desired state is for agent %.80q, and this is %q", d.Agent, self.Agent)
+	case d.Mode != self.Mode:
+		return d, nil, nil, fmt.Errorf("the desired state is for mode %.80q, and this agent enrolled as %q", d.Mode, self.Mode)
 	}
-	return of
+	of = make(map[access.OpeningKey]time.Time, len(d.Openings))
+	for i, o := range d.Openings {
+		of[o.OpeningKey] = server.Add(o.Until.Sub(sent))
+		d.Openings[i].Until = surely(o.Until, sent)
+	}
+	return d, of, problems, nil
 }
 
 // same tells whether an opening ends when it did before. What remains is said in whole milliseconds, rounded down.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
@@ -53,6 +55,46 @@ func TestOnlyCloseNeverOpens(t *testing.T) {
 		}
 		if len(open)+len(refused) != len(wanted) {
 			t.Fatalf("%d are open and %d refused of %d", len(open), len(refused), len(wanted))
+		}
+	})
+}
+
+// TestAStateThatIsNotOursIsRefused holds that an agent takes in no state of another one, nor one for another mode.
+func TestAStateThatIsNotOursIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, w := range map[string]agentwire.Desired{"another agent": {Agent: "agent-2", Mode: "host"}, "another mode": {Agent: "agent-1", Mode: "gateway"}} {
+		if d, _, _, err := admit(w, testSelf(), noon(), bootInstant(0)); err == nil {
+			t.Errorf("%s: took in %v", name, d)
+		}
+	}
+}
+
+// Whatever a server sends can be kept on the disk and read back, and ends by our clock no later than by the server's.
+func FuzzAdmit(f *testing.F) {
+	f.Add([]byte(`{"agent":"agent-1","mode":"host","machines":[{"machine":"m","name":"web-1"}],"protected":[{"machine":"m",
+		"protocol":"tcp","ports":"22","sessions":"cut"}],"openings":[{"machine":"m","source":"203.0.113.0/24","protocol":"tcp","ports":"22",
+		"remainingMillis":60000,"closeAfterMillis":5000,"grants":["g1","g2"]}],"ended":["g0"]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var w agentwire.Desired
+		if json.Unmarshal(text, &w) != nil {
+			return
+		}
+		sent := bootInstant(time.Hour)
+		d, of, _, err := admit(w, testSelf(), noon(), sent)
+		if err != nil {
+			return
+		}
+		for _, o := range d.Openings {
+			if len(of) == len(d.Openings) && o.Until.Sub(sent) > of[o.OpeningKey].Sub(noon()) {
+				t.Errorf("%+v ends after %s", o, of[o.OpeningKey])
+			}
+		}
+		data, err := encodeState(toSaved(held{d, sent}, reading{boot: sent, wall: noon(), bootID: "b"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := decodeState(data); err != nil {
+			t.Errorf("what was taken in cannot be read back from the disk: %v", err)
 		}
 	})
 }

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -109,19 +107,6 @@ func (c *clocks) early(server string, now time.Time) (low time.Duration, set int
 		b.age(now)
 	}
 	return b.low, b.set, b.known
-}
-
-// timeHeader says when a server began to answer: microseconds since 1970 by its wall clock, and a name for the clock.
-const timeHeader = "Postern-Time"
-
-func parseTime(header string) (at time.Time, server string, ok bool) {
-	micros, server, ok := strings.Cut(header, " ")
-	n, err := strconv.ParseInt(micros, 10, 64)
-	if !ok || err != nil || server == "" || len(server) > maxEpoch {
-		return at, "", false
-	}
-	at, err = serverTime(n)
-	return at, server, err == nil
 }
 
 // journey tells when the messages of one connection were sent, on our boot-time clock.

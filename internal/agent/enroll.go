@@ -19,7 +19,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
@@ -45,10 +45,17 @@ func Enroll(ctx context.Context, c EnrollConfig) (Identity, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	server, err := serverURL(c.Server)
+	pool, err := roots(len(c.CA) == 0, c.CA)
+	if err != nil {
+		return Identity{}, fmt.Errorf("read the CA: %w", err)
+	}
+	client, err := agentwire.NewClient(agentwire.Config{
+		Server: c.Server, TLS: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Time: c.Now},
+	})
 	if err != nil {
 		return Identity{}, err
 	}
+	defer client.Close()
 	if strings.TrimSpace(c.Token) == "" {
 		return Identity{}, errors.New("a token is needed; an administrator makes one with \"postern machine token\"")
 	}
@@ -75,52 +82,31 @@ func Enroll(ctx context.Context, c EnrollConfig) (Identity, error) {
 	if err := writeFile(c.StateDir, pending, keyPEM); err != nil {
 		return Identity{}, err
 	}
-	id, err := enroll(ctx, c, server.String(), key, keyPEM)
+	id, err := enroll(ctx, c, client, key, keyPEM)
 	return id, errors.Join(err, ignoreMissing(os.Remove(filepath.Join(c.StateDir, pending))))
 }
 
-func enroll(ctx context.Context, c EnrollConfig, server string, key *ecdsa.PrivateKey, keyPEM []byte) (Identity, error) {
+func enroll(ctx context.Context, c EnrollConfig, client *agentwire.Client, key *ecdsa.PrivateKey, keyPEM []byte) (Identity, error) {
 	csr, err := signingRequest(key)
 	if err != nil {
 		return Identity{}, err
 	}
-	system := len(c.CA) == 0
-	pool, err := roots(system, c.CA)
-	if err != nil {
-		return Identity{}, fmt.Errorf("read the CA: %w", err)
-	}
-	transport := newTransport(&tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Time: c.Now})
-	defer transport.CloseIdleConnections()
-	u, err := serverURL(server)
-	if err != nil {
-		return Identity{}, err
-	}
-	var answer api.Enrolled
-	err = call(ctx, transport, *u.JoinPath(apiRoot, "agent/enroll"), api.Enroll{
+	server := client.Server()
+	answer, err := client.Enroll(ctx, agentwire.Enroll{
 		Token: strings.TrimSpace(c.Token), CSR: csr, Name: c.Name, OS: runtime.GOOS, Addresses: addresses(), Version: c.Version,
-	}, &answer)
+	})
 	if err != nil {
 		return Identity{}, enrollError(server, err)
 	}
 	id := Identity{
 		Server: server, Agent: access.AgentID(answer.Agent), Machine: access.MachineID(answer.Machine), Name: answer.Name,
-		Mode: access.Mode(answer.Mode), SystemRoots: system,
+		Mode: access.Mode(answer.Mode), SystemRoots: len(c.CA) == 0,
 	}
 	if id.Agent == "" || id.Mode != access.ModeHost && id.Mode != access.ModeGateway {
-		return Identity{}, fmt.Errorf("the answer of %s makes no sense: agent %q, mode %q", server, clip(answer.Agent), clip(answer.Mode))
+		return Identity{}, fmt.Errorf("the answer of %s makes no sense: agent %.80q, mode %.80q", server, answer.Agent, answer.Mode)
 	}
-	if err := checkPair(keyPEM, answer.Certificate, key); err != nil {
-		return Identity{}, fmt.Errorf("the answer of %s makes no sense: %w", server, err)
-	}
-	ca, err := mergeCAs(c.CA, []byte(answer.CA))
-	if err != nil {
-		return Identity{}, fmt.Errorf("the answer of %s makes no sense: %w", server, err)
-	}
-	if err := writeFile(c.StateDir, credentialsFile, append(keyPEM, answer.Certificate...)); err != nil {
-		return Identity{}, err
-	}
-	if err := writeFile(c.StateDir, caFile, ca); err != nil {
-		return Identity{}, err
+	if err := keepCertificate(c.StateDir, key, keyPEM, c.CA, answer); err != nil {
+		return Identity{}, fmt.Errorf("the answer of %s cannot be kept: %w", server, err)
 	}
 	if err := begun(c.StateDir, id); err != nil {
 		return Identity{}, err
@@ -147,11 +133,9 @@ func begun(dir string, id Identity) error {
 
 // enrollError says what to do about an enrollment that did not succeed.
 func enrollError(server string, err error) error {
-	p, ok := errors.AsType[*api.Problem](err)
-	if !ok {
-		return explain(server, err)
-	}
-	switch p.Status {
+	switch status, _ := agentwire.Refusal(err); status {
+	case 0:
+		return err
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusGone:
 		return fmt.Errorf("%s refuses the token: %w; an administrator makes a new one with \"postern machine token\"", server, err)
 	case http.StatusConflict:
@@ -162,6 +146,22 @@ func enrollError(server string, err error) error {
 		return fmt.Errorf("%s does not know how to enroll agents; check that it is a Postern server: %w", server, err)
 	}
 	return fmt.Errorf("%s did not enroll this host: %w", server, err)
+}
+
+// keepCertificate writes an answer to the state folder: the certificate behind our key, and whom to believe beside those that are
+// trusted already.
+func keepCertificate(dir string, key *ecdsa.PrivateKey, keyPEM, trusted []byte, answer agentwire.Enrolled) error {
+	if err := checkPair(keyPEM, answer.Certificate, key); err != nil {
+		return err
+	}
+	ca, err := mergeCAs(trusted, []byte(answer.CA))
+	if err != nil {
+		return err
+	}
+	if err := writeFile(dir, caFile, ca); err != nil {
+		return err
+	}
+	return writeFile(dir, credentialsFile, append(keyPEM, answer.Certificate...))
 }
 
 // checkPair tells whether the certificate is for our key.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/enforce"
 )
@@ -128,11 +130,11 @@ type server struct {
 	renewals int
 	streams  int
 	agent    string // for whom the desired state says it is
-	desired  api.Desired
+	desired  agentwire.Desired
 	glass    []string    // codes that were used
 	ends     []time.Time // of the openings, on the server's wall clock
 	changed  chan struct{}
-	reports  []api.Report
+	reports  []agentwire.Report
 	calls    map[string]string // the first of each path
 }
 
@@ -174,9 +176,9 @@ func newAuthority(t *testing.T) *authority {
 func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
 	t.Helper()
 	s := &server{authority: a, life: time.Hour, beat: 50 * time.Millisecond, tokens: map[string]string{"good": ""}, changed: make(chan struct{}), agent: "agent-1", calls: make(map[string]string)}
-	s.desired = api.Desired{
-		Revision: 1, Mode: "host", Machines: []api.Guarded{{Machine: "machine-1", Name: "web-1"}},
-		Protected: []api.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}}, Openings: []api.Opening{},
+	s.desired = agentwire.Desired{
+		Revision: 1, Mode: "host", Machines: []agentwire.Guarded{{Machine: "machine-1", Name: "web-1"}},
+		Protected: []agentwire.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}}, Openings: []agentwire.Opening{},
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(s.ca)
@@ -265,7 +267,7 @@ func (s *server) sign(w http.ResponseWriter, csr string) (string, bool) {
 }
 
 func (s *server) enroll(w http.ResponseWriter, r *http.Request) {
-	var in api.Enroll
+	var in agentwire.Enroll
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		s.problem(w, http.StatusBadRequest, "malformed", err.Error())
 		return
@@ -284,13 +286,13 @@ func (s *server) enroll(w http.ResponseWriter, r *http.Request) {
 	default:
 		if certificate, ok := s.sign(w, in.CSR); ok {
 			w.WriteHeader(http.StatusCreated)
-			_ = json.NewEncoder(w).Encode(api.Enrolled{Agent: "agent-1", Machine: "machine-1", Name: in.Name, Mode: "host", Certificate: certificate, CA: string(s.caPEM)})
+			_ = json.NewEncoder(w).Encode(agentwire.Enrolled{Agent: "agent-1", Machine: "machine-1", Name: in.Name, Mode: "host", Certificate: certificate, CA: string(s.caPEM)})
 		}
 	}
 }
 
 func (s *server) renew(w http.ResponseWriter, r *http.Request) {
-	var in api.Renew
+	var in agentwire.Renew
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		s.problem(w, http.StatusBadRequest, "malformed", err.Error())
 		return
@@ -299,12 +301,12 @@ func (s *server) renew(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.renewals++
 		s.mu.Unlock()
-		_ = json.NewEncoder(w).Encode(api.Enrolled{Agent: "agent-1", Machine: "machine-1", Name: "web-1", Mode: "host", Certificate: certificate, CA: string(s.caPEM)})
+		_ = json.NewEncoder(w).Encode(agentwire.Enrolled{Agent: "agent-1", Machine: "machine-1", Name: "web-1", Mode: "host", Certificate: certificate, CA: string(s.caPEM)})
 	}
 }
 
 func (s *server) report(w http.ResponseWriter, r *http.Request) {
-	var in api.Report
+	var in agentwire.Report
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
@@ -329,11 +331,11 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	s.streams++
 	s.mu.Unlock()
 	send := func(name string, data any) error {
-		text, err := json.Marshal(data)
-		if err != nil {
+		var event bytes.Buffer
+		if err := agentwire.WriteEvent(&event, name, data); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, text); err != nil {
+		if _, err := w.Write(event.Bytes()); err != nil {
 			return err
 		}
 		return http.NewResponseController(w).Flush()
@@ -368,12 +370,12 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 }
 
 // now gives the desired state as it is to be sent now.
-func (s *server) now() (api.Desired, <-chan struct{}) {
+func (s *server) now() (agentwire.Desired, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, now := s.desired, time.Now().Add(s.offset)
 	d.Agent, d.ServerTime = s.agent, now.UnixMicro()
-	d.Openings = []api.Opening{}
+	d.Openings = []agentwire.Opening{}
 	for i, o := range s.desired.Openings {
 		if o.RemainingMillis = s.ends[i].Sub(now).Milliseconds(); o.RemainingMillis > 0 {
 			d.Openings = append(d.Openings, o)
@@ -397,7 +399,7 @@ func (s *server) change(edit func()) {
 func (s *server) grant(id, source string, remaining time.Duration) {
 	s.change(func() {
 		s.desired.Revision++
-		s.desired.Openings = append(slices.Clone(s.desired.Openings), api.Opening{Machine: "machine-1", Source: source, Protocol: "tcp", Ports: "22", Grants: []string{id}})
+		s.desired.Openings = append(slices.Clone(s.desired.Openings), agentwire.Opening{Machine: "machine-1", Source: source, Protocol: "tcp", Ports: "22", Grants: []string{id}})
 		s.ends = append(slices.Clone(s.ends), time.Now().Add(s.offset+remaining))
 	})
 }
@@ -428,11 +430,11 @@ func (s *server) said(grant string) []string {
 	return slices.Compact(all)
 }
 
-func (s *server) lastReport() (api.Report, int) {
+func (s *server) lastReport() (agentwire.Report, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.reports) == 0 {
-		return api.Report{}, 0
+		return agentwire.Report{}, 0
 	}
 	return s.reports[len(s.reports)-1], len(s.reports)
 }

@@ -2,17 +2,12 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"mime"
-	"net/http"
-	"net/http/httptrace"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 // backOffAfter gives how long to wait after so many failures in a row: a random time up to a bound that doubles, so that
@@ -33,6 +28,14 @@ func jitter(least, most time.Duration) time.Duration {
 	return least + time.Duration(rand.Int64N(int64(most-least)+1)) //nolint:gosec // to spread load, not to keep a secret
 }
 
+// afterAsked returns a pause that is no shorter than the server asks for.
+func afterAsked(err error, pause time.Duration) time.Duration {
+	if asked := agentwire.RetryAfter(err); asked > pause {
+		return jitter(asked, asked+asked/4) // not all of those that were told so at once
+	}
+	return pause
+}
+
 // keepFollowing follows the desired state, over as many connections as it takes, until ctx ends.
 func (a *agent) keepFollowing(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
@@ -46,18 +49,18 @@ func (a *agent) keepFollowing(ctx context.Context) {
 		}
 		pause := a.timing.backOffAfter(failures)
 		failures++
-		switch {
+		switch _, code := agentwire.Refusal(err); {
 		case errors.Is(err, errAnew):
 			failures, pause = 0, a.timing.backOffAfter(0)
 			a.Log.InfoContext(ctx, "connecting anew", "reason", err.Error())
-		case isTwice(err):
-			a.setProblem(ctx, "identity", "another program has this agent's certificate and is served in its place: "+explain(a.id.Server, err).Error())
-		case refused(err) || a.creds.expired():
+		case code == agentwire.CodeTwice:
+			a.setProblem(ctx, "identity", "another program has this agent's certificate and is served in its place: "+err.Error())
+		case agentwire.Unknown(err) || a.creds.expired():
 			pause = a.timing.refusedPause()
 			a.refuse(ctx, err)
 		default:
 			a.Log.WarnContext(ctx, "the server cannot be followed; what is in force stays so until it ends",
-				"server", a.id.Server, "error", explain(a.id.Server, err).Error(), "retry_in", pause.String())
+				"server", a.id.Server, "error", err.Error(), "retry_in", pause.String())
 		}
 		sleep(ctx, afterAsked(err, pause))
 	}
@@ -70,41 +73,24 @@ var errAnew = errors.New("connect anew")
 func (a *agent) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	u, err := serverURL(a.id.Server)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
-	p := &journey{clocks: &a.clocks, asked: a.Clock.Boot()}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		// The server cannot have answered before it was asked. This hook runs before any of the request is sent.
-		GotConn: func(httptrace.GotConnInfo) { p.asked = a.Clock.Boot() },
-	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath(apiRoot, "agent/desired").String(), nil)
+	defer client.Close()
+	stream, err := client.Follow(ctx)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set("Cache-Control", "no-store")
-	transport := newTransport(a.creds.tlsConfig(u.Hostname()))
-	defer transport.CloseIdleConnections()
-	quiet := time.AfterFunc(a.timing.silence, func() { cancel(fmt.Errorf("nothing was heard for %s", a.timing.silence)) })
-	defer quiet.Stop()
-	res, err := a.signed(transport).RoundTrip(req)
-	if err != nil {
-		return errors.Join(err, context.Cause(ctx))
-	}
-	defer func() { _ = res.Body.Close() }()
-	if err := checkStream(res); err != nil {
-		return err
-	}
-	_, p.server, _ = parseTime(res.Header.Get(timeHeader))
+	defer stream.Close() //nolint:errcheck // it is over
 	stop := a.onAnew(func() { cancel(errAnew) })
 	defer stop()
-	events := newEventReader(res.Body, maxEvent, func() { quiet.Reset(a.timing.silence) })
+	// The server cannot have answered before it was asked.
+	p := &journey{clocks: &a.clocks, server: stream.Clock, asked: stream.Asked}
 	for first := true; ; {
-		e, err := events.next()
+		e, err := stream.Next()
 		if err != nil {
-			return errors.Join(err, context.Cause(ctx))
+			return err
 		}
 		if err := a.take(ctx, e, p, &first); err != nil {
 			return err
@@ -112,59 +98,27 @@ func (a *agent) follow(ctx context.Context) error {
 	}
 }
 
-func checkStream(res *http.Response) error {
-	if res.StatusCode != http.StatusOK {
-		data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-		if err != nil {
-			return fmt.Errorf("read the answer: %w", err)
-		}
-		return answered(res, data)
-	}
-	if media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type")); err != nil || media != "text/event-stream" {
-		return fmt.Errorf("the answer is %q and not a stream of events", clip(res.Header.Get("Content-Type")))
-	}
-	return nil
-}
-
 // take handles one event of the stream. An error ends the connection.
-func (a *agent) take(ctx context.Context, e event, p *journey, first *bool) error {
+func (a *agent) take(ctx context.Context, e agentwire.Event, p *journey, first *bool) error {
 	now := a.Clock.read()
-	switch e.name {
-	case "heartbeat":
-		var beat api.Heartbeat
-		if err := json.Unmarshal(e.data, &beat); err != nil {
-			return fmt.Errorf("read a heartbeat: %w", err)
-		}
-		server, err := serverTime(beat.ServerTime)
-		if err != nil {
-			return err
-		}
-		_, skew, stale := p.arrived(server, now)
-		a.heard(ctx, now, skew)
-		return anewIf(stale)
-	case "desired":
-		var desired api.Desired
-		if err := json.Unmarshal(e.data, &desired); err != nil {
-			return fmt.Errorf("read a desired state: %w", err)
-		}
-		server, err := serverTime(desired.ServerTime)
-		if err != nil {
-			return err
-		}
-		sent, skew, stale := p.arrived(server, now)
-		next, problems, err := fromWire(desired, a.id, sent)
-		if err != nil {
-			a.setProblem(ctx, "state", err.Error())
-			return err
-		}
-		a.heard(ctx, now, skew)
-		a.receive(ctx, next, problems, *first, ends{of: endsOf(desired, server), server: p.server, set: p.settings()})
-		*first = false
-		return anewIf(stale)
-	default:
-		a.Log.DebugContext(ctx, "an event of an unknown kind was passed over", "event", clip(e.name))
-		return nil
+	server, desired, err := e.Read()
+	if err != nil {
+		return err
 	}
+	sent, skew, stale := p.arrived(server, now)
+	if desired == nil {
+		a.heard(ctx, now, skew)
+		return anewIf(stale)
+	}
+	next, of, problems, err := admit(*desired, a.id, server, sent)
+	if err != nil {
+		a.setProblem(ctx, "state", err.Error())
+		return err
+	}
+	a.heard(ctx, now, skew)
+	a.receive(ctx, next, problems, *first, ends{of: of, server: p.server, set: p.settings()})
+	*first = false
+	return anewIf(stale)
 }
 
 func anewIf(stale bool) error {
@@ -172,15 +126,6 @@ func anewIf(stale bool) error {
 		return fmt.Errorf("%w: a message was held up, or the server's clock was set", errAnew)
 	}
 	return nil
-}
-
-// serverTime checks an instant that a server sent.
-func serverTime(micros int64) (time.Time, error) {
-	t := time.UnixMicro(micros).UTC()
-	if y := t.Year(); y < 2000 || y > 2200 {
-		return t, fmt.Errorf("the server's clock shows the year %d", y)
-	}
-	return t, nil
 }
 
 // sleep waits, or until ctx ends.

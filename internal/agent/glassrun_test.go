@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
 // breaks takes the reports of codes that were used.
 func (s *server) breaks(w http.ResponseWriter, r *http.Request) {
-	var use api.GlassUse
+	var use agentwire.GlassUse
 	if err := json.NewDecoder(r.Body).Decode(&use); err != nil {
 		s.problem(w, http.StatusBadRequest, "malformed", err.Error())
 		return
@@ -42,7 +42,7 @@ func TestGlassBreaksWithAndWithoutTheAgent(t *testing.T) {
 	s.change(func() {
 		for _, code := range []string{"ONE", "TWO"} {
 			sum := sha256.Sum256([]byte(code))
-			s.desired.Codes = append(s.desired.Codes, api.SealedCode{ID: code, Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 3600, RemainingMillis: 3_600_000})
+			s.desired.Codes = append(s.desired.Codes, agentwire.SealedCode{ID: code, Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 3600, RemainingMillis: 3_600_000})
 		}
 		s.desired.Revision++
 	})

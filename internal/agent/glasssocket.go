@@ -9,14 +9,13 @@ import (
 	"log/slog"
 	"log/syslog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
@@ -126,7 +125,7 @@ func alarm(ctx context.Context, log *slog.Logger, machine string, u glassUse) {
 }
 
 // reportGlass tells the server of the uses that it does not know of.
-func (a *agent) reportGlass(ctx context.Context, transport http.RoundTripper) error {
+func (a *agent) reportGlass(ctx context.Context, client *agentwire.Client) error {
 	if _, err := os.Stat(filepath.Join(a.StateDir, glassFile)); err != nil {
 		return nil //nolint:nilerr // there was never a code
 	}
@@ -139,16 +138,15 @@ func (a *agent) reportGlass(ctx context.Context, transport http.RoundTripper) er
 		}
 		return false, nil
 	})
-	u, urlErr := serverURL(a.id.Server)
-	if err = errors.Join(err, urlErr); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, use := range pending {
-		err := call(ctx, transport, *u.JoinPath(apiRoot, "agent/break-glass"), api.GlassUse{
+		err := client.ReportGlass(ctx, agentwire.GlassUse{
 			Code: use.Code, Ports: access.SinglePort(use.Port).String(), Protocol: string(use.Protocol), Source: use.Source.String(), OpenedMicros: use.Opened,
 			ForSeconds: max(1, int64(use.For/time.Second)), Reason: use.Reason,
-		}, nil)
-		if p, ok := errors.AsType[*api.Problem](err); ok && hopeless(p.Status) {
+		})
+		if status, _ := agentwire.Refusal(err); hopeless(status) {
 			a.Log.ErrorContext(ctx, "the server does not take what was opened in an emergency", "code", use.Code, "error", err.Error())
 			err = nil
 		}

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"encoding/json"
 	"flag"
 	"maps"
 	"net/http"
@@ -22,8 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden compares what was sent with the file of that name. The program of every version says it like that, so a difference is
-// one that servers of other versions may not take.
+// golden compares what was sent with the file of that name. The program of every version says it like that, so a
+// difference is one that servers of other versions may not take.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -37,8 +36,8 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// TestCallsOnTheWire has an agent enroll, follow, report, tell of a code that was used and renew: the head of each call, and the
-// body where it is the same each time, are what they always were.
+// TestCallsOnTheWire has an agent enroll, follow, report, tell of a code that was used and renew: the head of each
+// call, and the body where it is the same each time, are what they always were.
 func TestCallsOnTheWire(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -76,31 +75,4 @@ func (s *server) called(r *http.Request) {
 		text = regexp.MustCompile(pattern).ReplaceAll(text, []byte(with))
 	}
 	s.calls[r.URL.Path] = strings.ReplaceAll(string(text), "\r", "")
-}
-
-// TestReportOnTheWire holds every field of a report.
-func TestReportOnTheWire(t *testing.T) {
-	t.Parallel()
-	text, err := json.MarshalIndent(toWire(access.Report{
-		Epoch: "epoch-1", Revision: 7, Skew: -1500 * time.Millisecond, Drift: []string{"the table was flushed"}, Problem: "the disk is full", Version: "1.2.3",
-		Observations: []access.Observation{
-			{Grant: "g1", Status: access.StatusOpen, Packets: 3, Bytes: 180}, {Grant: "g2", Status: access.StatusClosed},
-			{Grant: "g3", Status: access.StatusDrifted, Detail: "it was put back"}, {Grant: "g4", Status: access.StatusFailed, Detail: "no room"},
-		},
-		Denied: []access.Denied{
-			{Machine: "machine-1", Source: netip.MustParseAddr("203.0.113.7"), Protocol: access.TCP, Port: 22, Count: 9},
-			{Machine: "machine-1", Source: netip.MustParseAddr("2001:db8::1"), Protocol: access.UDP, Port: 53, Count: 1},
-		},
-		Foreign: []access.ForeignRule{
-			{Table: "inet filter", Chain: "input", Effect: access.ForeignDrops, Protocol: access.TCP, Ports: access.SinglePort(22), Text: "tcp dport 22 drop"},
-			{Table: "ip raw", Chain: "prerouting", Effect: access.ForeignUnknown, Ports: access.PortRange{First: 8000, Last: 8010}},
-		},
-	}), "", "  ")
-	must(t, err)
-	golden(t, "report.json", string(text)+"\n")
-	text, err = json.Marshal(toWire(access.Report{}))
-	must(t, err)
-	if string(text) != `{"revision":0,"skewMillis":0,"version":""}` {
-		t.Errorf("a report of nothing is %s", text)
-	}
 }

@@ -170,10 +170,9 @@ func (c *credentials) now() time.Time {
 func (c *credentials) expired() bool { return c.now().After(c.pair.Load().Leaf.NotAfter) }
 
 // tlsConfig gives a client's configuration that always shows the present certificate.
-func (c *credentials) tlsConfig(serverName string) *tls.Config {
+func (c *credentials) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
-		ServerName: serverName,
 		Time:       c.now,
 		RootCAs:    c.pool.Load(),
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {

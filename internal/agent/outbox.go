@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
@@ -101,7 +102,7 @@ func (b *outbox) addCounts(r access.Report) {
 		}
 	}
 	b.drift = append(b.drift, r.Drift...)
-	if more := len(b.drift) - maxDrift; more > 0 {
+	if more := len(b.drift) - agentwire.MaxDrift; more > 0 {
 		b.drift = slices.Delete(b.drift, 0, more) // the newest say more about what is wrong now
 	}
 }
@@ -117,12 +118,12 @@ func (b *outbox) take() (r access.Report, more bool) {
 		}
 		return 1
 	})
-	for _, n := range pending[:min(len(pending), maxObservations)] {
+	for _, n := range pending[:min(len(pending), agentwire.MaxObservations)] {
 		r.Observations = append(r.Observations, n.Observation)
 		delete(b.seen, seenKey{n.Grant, n.Status})
 	}
 	for key, count := range b.denied {
-		if len(r.Denied) == maxDenied {
+		if len(r.Denied) == agentwire.MaxDenied {
 			break
 		}
 		r.Denied = append(r.Denied, access.Denied{Machine: key.machine, Source: key.source, Protocol: key.protocol, Port: key.port, Count: count})

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
@@ -87,7 +88,7 @@ func TestOutboxIsBounded(t *testing.T) {
 	for more := true; more; {
 		var r access.Report
 		r, more = b.take()
-		if len(r.Observations) > maxObservations || len(r.Denied) > maxDenied || len(r.Drift) > maxDrift {
+		if len(r.Observations) > agentwire.MaxObservations || len(r.Denied) > agentwire.MaxDenied || len(r.Drift) > agentwire.MaxDrift {
 			t.Fatalf("a report has %d observations, %d denied and %d drifts", len(r.Observations), len(r.Denied), len(r.Drift))
 		}
 		got, denied, drift = append(got, r.Observations...), append(denied, r.Denied...), drift+len(r.Drift)
@@ -95,8 +96,8 @@ func TestOutboxIsBounded(t *testing.T) {
 	if diff := cmp.Diff(many, got); diff != "" {
 		t.Error("the observations are not those that were added, in order")
 	}
-	if len(denied) != maxPendingDenied || drift != maxDrift {
-		t.Errorf("kept %d denied and %d drifts, want %d and %d", len(denied), drift, maxPendingDenied, maxDrift)
+	if len(denied) != maxPendingDenied || drift != agentwire.MaxDrift {
+		t.Errorf("kept %d denied and %d drifts, want %d and %d", len(denied), drift, maxPendingDenied, agentwire.MaxDrift)
 	}
 	first := access.Denied{Source: netip.MustParseAddr("2001:db8::1"), Protocol: access.TCP, Port: 22, Count: 5}
 	found := false

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 // keepRenewing asks for a new certificate after two thirds of the life of the present one, until ctx ends.
@@ -25,7 +25,7 @@ func (a *agent) keepRenewing(ctx context.Context) {
 		}
 		if err := a.renew(ctx); err != nil {
 			if ctx.Err() == nil {
-				a.Log.WarnContext(ctx, "the certificate could not be renewed", "until", a.creds.pair.Load().Leaf.NotAfter, "error", explain(a.id.Server, err).Error())
+				a.Log.WarnContext(ctx, "the certificate could not be renewed", "until", a.creds.pair.Load().Leaf.NotAfter, "error", err.Error())
 			}
 			sleep(ctx, afterAsked(err, retry+10*a.timing.backOffAfter(failures)))
 			failures++
@@ -47,39 +47,28 @@ func (a *agent) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u, err := serverURL(a.id.Server)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
-	transport := newTransport(a.creds.tlsConfig(u.Hostname()))
-	defer transport.CloseIdleConnections()
-	var answer api.Enrolled
-	if err := call(ctx, a.signed(transport), *u.JoinPath(apiRoot, "agent/renew"), api.Renew{CSR: csr}, &answer); err != nil {
+	defer client.Close()
+	answer, err := client.Renew(ctx, agentwire.Renew{CSR: csr})
+	if err != nil {
 		return err
 	}
 	if answer.Agent != string(a.id.Agent) {
-		return fmt.Errorf("the answer is for agent %q", clip(answer.Agent))
+		return fmt.Errorf("the answer is for agent %.80q", answer.Agent)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return fmt.Errorf("write the key: %w", err)
 	}
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := checkPair(keyPEM, answer.Certificate, key); err != nil {
-		return err
-	}
 	before, err := readFile(a.StateDir, caFile)
 	if err != nil {
 		return fmt.Errorf("read the server's CA: %w", err)
 	}
-	ca, err := mergeCAs(before, []byte(answer.CA))
-	if err != nil {
-		return err
-	}
-	if err := writeFile(a.StateDir, caFile, ca); err != nil {
-		return err
-	}
-	if err := writeFile(a.StateDir, credentialsFile, append(keyPEM, answer.Certificate...)); err != nil {
+	if err := keepCertificate(a.StateDir, key, keyPEM, before, answer); err != nil {
 		return err
 	}
 	if err := a.creds.load(a.StateDir, a.id); err != nil {

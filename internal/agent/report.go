@@ -7,13 +7,13 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 // keepReporting sends what the outbox holds, in order, one report at a time, until ctx ends.
 func (a *agent) keepReporting(ctx context.Context) {
-	var transport *http.Transport
-	var of any // the certificate that transport was made with
+	var client *agentwire.Client
+	var of any // the certificate that client was made with
 	select {   // whom the server serves is decided where the desired state is followed
 	case <-ctx.Done():
 	case <-a.online:
@@ -30,17 +30,17 @@ func (a *agent) keepReporting(ctx context.Context) {
 			}
 		}
 		if pair := a.creds.pair.Load(); pair != of {
-			u, err := serverURL(a.id.Server)
+			next, err := a.client()
 			if err != nil {
 				a.setProblem(ctx, "server", err.Error())
 				return
 			}
-			if transport != nil {
-				transport.CloseIdleConnections()
+			if client != nil {
+				client.Close()
 			}
-			transport, of = newTransport(a.creds.tlsConfig(u.Hostname())), pair
+			client, of = next, pair
 		}
-		err := a.report(ctx, a.signed(transport))
+		err := a.report(ctx, client)
 		switch {
 		case err == nil:
 			failures = 0
@@ -50,13 +50,13 @@ func (a *agent) keepReporting(ctx context.Context) {
 			return
 		}
 		pause := a.timing.backOffAfter(failures)
-		if refused(err) || errors.Is(err, errDropped) {
+		if agentwire.Unknown(err) || errors.Is(err, errDropped) {
 			pause = a.timing.refusedPause()
 		}
 		failures++
 		asked := afterAsked(err, 0)
 		pause = max(pause, asked)
-		a.Log.WarnContext(ctx, "the report could not be sent", "error", explain(a.id.Server, err).Error(), "retry_in", pause.String())
+		a.Log.WarnContext(ctx, "the report could not be sent", "error", err.Error(), "retry_in", pause.String())
 		sleep(ctx, asked)
 		retry := time.NewTimer(pause - asked)
 		select {
@@ -66,43 +66,37 @@ func (a *agent) keepReporting(ctx context.Context) {
 		}
 		retry.Stop()
 	}
-	if transport != nil {
-		transport.CloseIdleConnections()
+	if client != nil {
+		client.Close()
 	}
 }
 
 // report sends all that is pending, and one report even if nothing is.
-func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
-	u, err := serverURL(a.id.Server)
-	if err != nil {
-		return err
-	}
+func (a *agent) report(ctx context.Context, client *agentwire.Client) error {
 	for {
 		r, more := a.out.take()
 		r.Version = a.Version
 		r.Problem, r.Skew = a.trouble()
 		r.Foreign = a.foreigners()
-		err := call(ctx, transport, *u.JoinPath(apiRoot, "agent/report"), toWire(r), nil)
-		if p, ok := errors.AsType[*api.Problem](err); ok {
-			switch {
-			case p.Code == codeAnotherEpoch:
-				a.Log.InfoContext(ctx, "the server was restored from a backup; it is told anew what is in force")
-				r.Observations = nil
-				a.loop.Resync()
-			case hopeless(p.Status):
-				// Sending the same again would fail again, for ever, and hold up all that follows.
-				a.Log.ErrorContext(ctx, "the server does not take a report; it is made anew", "error", err.Error(), "observations", len(r.Observations))
-				a.out.startOver(r.Epoch)
-				a.connectAnew() // the whole state comes again, with all grants that the server wants to hear of
-				return fmt.Errorf("%w: %w", errDropped, err)
-			}
+		err := client.Report(ctx, agentwire.EncodeReport(r))
+		switch status, code := agentwire.Refusal(err); {
+		case code == agentwire.CodeAnotherEpoch:
+			a.Log.InfoContext(ctx, "the server was restored from a backup; it is told anew what is in force")
+			r.Observations = nil
+			a.loop.Resync()
+		case hopeless(status):
+			// Sending the same again would fail again, for ever, and hold up all that follows.
+			a.Log.ErrorContext(ctx, "the server does not take a report; it is made anew", "error", err.Error(), "observations", len(r.Observations))
+			a.out.startOver(r.Epoch)
+			a.connectAnew() // the whole state comes again, with all grants that the server wants to hear of
+			return fmt.Errorf("%w: %w", errDropped, err)
 		}
 		if err != nil {
 			a.out.putBack(r)
 			return err
 		}
-		if err := a.reportGlass(ctx, transport); err != nil { // it is tried again with the next report
-			a.Log.WarnContext(ctx, "the server could not be told of an emergency", "error", explain(a.id.Server, err).Error())
+		if err := a.reportGlass(ctx, client); err != nil { // it is tried again with the next report
+			a.Log.WarnContext(ctx, "the server could not be told of an emergency", "error", err.Error())
 		}
 		a.reported(ctx)
 		a.measure(ctx)
@@ -111,9 +105,6 @@ func (a *agent) report(ctx context.Context, transport http.RoundTripper) error {
 		}
 	}
 }
-
-// codeAnotherEpoch is how a server says that it was restored: what a report says may be of grants that it does not know.
-const codeAnotherEpoch = "anotherEpoch"
 
 var errDropped = errors.New("the server does not take the report")
 

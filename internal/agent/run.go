@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/enforce"
 )
@@ -31,7 +32,7 @@ type Config struct {
 
 // timing is how often things happen.
 type timing struct {
-	silence     time.Duration // after which a connection counts as lost: three heartbeats of the server
+	silence     time.Duration // after which a connection counts as lost
 	leastReport time.Duration // a report goes out this often at most
 	mostReport  time.Duration // and this often at least, as a sign of life
 	between     time.Duration // reports of what happens are this far apart, so that many things go out in one
@@ -40,7 +41,7 @@ type timing struct {
 }
 
 func defaultTiming() timing {
-	return timing{silence: 45 * time.Second, leastReport: 30 * time.Second, mostReport: 50 * time.Second, between: 50 * time.Millisecond, backOff: 30 * time.Second, refused: 5 * time.Minute}
+	return timing{silence: agentwire.Silence, leastReport: 30 * time.Second, mostReport: 50 * time.Second, between: 50 * time.Millisecond, backOff: 30 * time.Second, refused: 5 * time.Minute}
 }
 
 func (c Config) complete() (Config, error) {
@@ -158,6 +159,14 @@ func (a *agent) talk(ctx context.Context) {
 	tasks.Go(func() { a.keepRenewing(ctx) })
 	tasks.Go(func() { a.keepLooking(ctx) })
 	tasks.Wait()
+}
+
+// client makes a client that shows the present certificate, and whose exchanges measure the server's clock.
+func (a *agent) client() (*agentwire.Client, error) {
+	return agentwire.NewClient(agentwire.Config{
+		Server: a.id.Server, TLS: a.creds.tlsConfig(), Instance: a.self, Silence: a.timing.silence,
+		Now: a.Clock.Boot, Exchanged: a.clocks.exchanged,
+	})
 }
 
 // begin gives the loop what the state folder says.

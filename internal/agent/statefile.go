@@ -53,7 +53,7 @@ func decodeState(data []byte) (savedState, error) {
 // check refuses what would not have been saved.
 func (s savedState) check() error {
 	if s.Mode != access.ModeHost && s.Mode != access.ModeGateway {
-		return fmt.Errorf("mode %q is not known", clip(string(s.Mode)))
+		return fmt.Errorf("mode %.80q is not known", s.Mode)
 	}
 	if s.Boot < 0 || s.Contact > s.Boot || s.Contact < s.Boot-int64(clamp(math.MaxInt64)) {
 		return errors.New("its clocks make no sense")

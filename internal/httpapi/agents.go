@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/postern-dev/postern/api"
-	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/identity"
 )
@@ -35,7 +34,7 @@ func (a *API) agentRoutes(mux *http.ServeMux) {
 		Description: "A stream of server-sent events. An event \"desired\" has a Desired as data; an event \"heartbeat\", at least every " +
 			"17 seconds, has a Heartbeat.",
 		Responses: map[string]*huma.Response{
-			"200":     {Description: "OK", Content: map[string]*huma.MediaType{streamType: {Schema: a.schemaOf(api.Desired{})}}},
+			"200":     {Description: "OK", Content: map[string]*huma.MediaType{agentwire.StreamType: {Schema: a.schemaOf(agentwire.Desired{})}}},
 			"default": a.problemResponse(),
 		},
 	})
@@ -45,10 +44,10 @@ func (a *API) agentRoutes(mux *http.ServeMux) {
 type enrollInput struct {
 	calling
 
-	Body api.Enroll
+	Body agentwire.Enroll
 }
 
-func (a *API) enroll(ctx context.Context, in *enrollInput) (*answer[api.Enrolled], error) {
+func (a *API) enroll(ctx context.Context, in *enrollInput) (*answer[agentwire.Enrolled], error) {
 	var wrong invalid
 	b := in.Body
 	ask := engine.EnrollInput{Token: b.Token, Name: b.Name, OS: b.OS, Version: b.Version}
@@ -59,22 +58,22 @@ func (a *API) enroll(ctx context.Context, in *enrollInput) (*answer[api.Enrolled
 		return nil, err
 	}
 	enrolled, certificate, err := a.identity.Enroll(ctx, in.address, ask, []byte(b.CSR))
-	return &answer[api.Enrolled]{enrolledOut(enrolled, certificate)}, err
+	return &answer[agentwire.Enrolled]{enrolledOut(enrolled, certificate)}, err
 }
 
 type renewInput struct {
 	calling
 
-	Body api.Renew
+	Body agentwire.Renew
 }
 
-func (a *API) renew(ctx context.Context, in *renewInput) (*answer[api.Enrolled], error) {
+func (a *API) renew(ctx context.Context, in *renewInput) (*answer[agentwire.Enrolled], error) {
 	enrolled, certificate, err := a.identity.Renew(ctx, in.agent.ID, in.address, []byte(in.Body.CSR))
-	return &answer[api.Enrolled]{enrolledOut(enrolled, certificate)}, err
+	return &answer[agentwire.Enrolled]{enrolledOut(enrolled, certificate)}, err
 }
 
-func enrolledOut(e engine.Enrolled, c identity.AgentCertificate) api.Enrolled {
-	return api.Enrolled{
+func enrolledOut(e engine.Enrolled, c identity.AgentCertificate) agentwire.Enrolled {
+	return agentwire.Enrolled{
 		Agent: string(e.Agent.ID), Machine: string(e.Machine.ID), Name: e.Agent.Name, Mode: string(e.Agent.Mode),
 		Certificate: string(c.PEM), CA: string(c.Authority),
 	}
@@ -83,50 +82,14 @@ func enrolledOut(e engine.Enrolled, c identity.AgentCertificate) api.Enrolled {
 type reportInput struct {
 	calling
 
-	Body api.Report
+	Body agentwire.Report
 }
 
 func (a *API) report(ctx context.Context, in *reportInput) (*nothing, error) {
 	var wrong invalid
-	r := wrong.report(in.Body)
+	r := agentwire.DecodeReport(in.Body, wrong.fault)
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
 	return &nothing{}, a.engine.Report(ctx, in.agent.ID, in.address, r)
-}
-
-func (in *invalid) report(b api.Report) access.Report {
-	r := access.Report{Epoch: b.Epoch, Revision: b.Revision, Skew: millis(b.SkewMillis), Drift: b.Drift, Problem: b.Problem, Version: b.Version}
-	for _, o := range b.Observations {
-		r.Observations = append(r.Observations, access.Observation{
-			Grant: access.GrantID(o.Grant), Status: access.GrantStatus(o.Status),
-			Detail: o.Detail, Packets: o.Packets, Bytes: o.Bytes,
-		})
-	}
-	for i, f := range b.Foreign {
-		rule := access.ForeignRule{Table: f.Table, Chain: f.Chain, Effect: access.ForeignEffect(f.Effect), Text: f.Text}
-		rule.Ports = in.portRange(fmt.Sprintf("foreign[%d].ports", i), f.Ports)
-		if f.Protocol != "" {
-			var err error
-			rule.Protocol, err = access.ParseProtocol(f.Protocol)
-			in.fault(fmt.Sprintf("foreign[%d].protocol", i), err)
-		}
-		r.Foreign = append(r.Foreign, rule)
-	}
-	for i, d := range b.Denied {
-		field := fmt.Sprintf("denied[%d]", i)
-		protocol, err := access.ParseProtocol(d.Protocol)
-		in.fault(field+".protocol", err)
-		r.Denied = append(r.Denied, access.Denied{
-			Machine: access.MachineID(d.Machine), Source: in.address(field+".source", d.Source),
-			Protocol: protocol, Port: d.Port, Count: d.Count,
-		})
-	}
-	return r
-}
-
-// millis reads a duration of either sign on the wire without overflow.
-func millis(n int64) time.Duration {
-	const most = int64(1<<63-1) / int64(time.Millisecond)
-	return time.Duration(min(max(n, -most), most)) * time.Millisecond
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
@@ -30,7 +30,7 @@ func (a *API) changesRoute(mux *http.ServeMux) {
 			"that changed in the caller's tenant, not which. An event \"heartbeat\", at least every 17 seconds, has a Heartbeat. The stream ends " +
 			"with the session; a caller may have " + fmt.Sprint(streamsPerUser) + " at a time.",
 		Responses: map[string]*huma.Response{
-			"200":     {Description: "OK", Content: map[string]*huma.MediaType{streamType: {Schema: a.schemaOf(api.Changes{})}}},
+			"200":     {Description: "OK", Content: map[string]*huma.MediaType{agentwire.StreamType: {Schema: a.schemaOf(api.Changes{})}}},
 			"default": a.problemResponse(),
 		},
 	})
@@ -79,7 +79,7 @@ func (a *API) changes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer a.crowd.leave(c.Principal)
-	w.Header().Set("Content-Type", streamType)
+	w.Header().Set("Content-Type", agentwire.StreamType)
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must pass each message on
 	to := response{ResponseWriter: w, ResponseController: http.NewResponseController(w)}
 	if err := a.tell(r, c, to); err != nil {
@@ -97,10 +97,10 @@ func (a *API) tell(r *http.Request, c engine.Caller, to sink) error {
 	if err != nil {
 		return err
 	}
-	if err := a.say(to, "changes", api.Changes{Seq: now.Seq, Kinds: []string{}}); err != nil {
+	if err := a.send(to, "changes", api.Changes{Seq: now.Seq, Kinds: []string{}}); err != nil {
 		return err
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(agentwire.Heartbeat)
 	defer beat.Stop()
 	for seq := now.Seq; ; {
 		select {
@@ -122,7 +122,7 @@ func (a *API) tell(r *http.Request, c engine.Caller, to sink) error {
 			if len(next.Kinds) == 0 {
 				continue // of another tenant
 			}
-			if err := a.say(to, "changes", api.Changes{Seq: seq, Kinds: next.Kinds}); err != nil {
+			if err := a.send(to, "changes", api.Changes{Seq: seq, Kinds: next.Kinds}); err != nil {
 				return err
 			}
 			if err := pause(ctx, betweenChanges); err != nil {
@@ -132,25 +132,11 @@ func (a *API) tell(r *http.Request, c engine.Caller, to sink) error {
 			if _, err := a.caller(r, c.Address, a.identity.Recognize); err != nil {
 				return err // the session is over
 			}
-			if err := a.say(to, "heartbeat", api.Heartbeat{ServerTime: a.now().UnixMicro()}); err != nil {
+			if err := a.send(to, agentwire.EventHeartbeat, api.Heartbeat{ServerTime: a.now().UnixMicro()}); err != nil {
 				return err
 			}
 		}
 	}
-}
-
-func (a *API) say(to sink, event string, data any) error {
-	body, err := json.Marshal(data)
-	if err != nil {
-		return err
-	}
-	if err := to.SetWriteDeadline(a.now().Add(a.patience)); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintf(to, "event: %s\ndata: %s\n\n", event, body); err != nil {
-		return err
-	}
-	return to.Flush()
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
@@ -63,17 +64,11 @@ func principalOut(p access.Principal) api.Principal {
 }
 
 func agentOut(a access.Agent) api.Agent {
-	out := api.Agent{
+	return api.Agent{
 		ID: string(a.ID), Name: a.Name, Mode: string(a.Mode), Version: a.Version, EnrolledAt: a.EnrolledAt.UTC(),
 		LastSeenAt: instant(a.LastSeenAt), SkewMillis: a.Skew.Milliseconds(), Revision: a.Revision, Reported: a.Reported, Problem: a.Problem,
-		ResourceGroup: a.Scope.Segment("resourceGroups"),
+		ResourceGroup: a.Scope.Segment("resourceGroups"), Foreign: agentwire.EncodeForeign(a.Foreign),
 	}
-	for _, r := range a.Foreign {
-		out.Foreign = append(out.Foreign, api.ForeignRule{
-			Table: r.Table, Chain: r.Chain, Effect: string(r.Effect), Protocol: string(r.Protocol), Ports: r.Ports.String(), Text: r.Text,
-		})
-	}
-	return out
 }
 
 func machineOut(d engine.MachineDetail) api.Machine {

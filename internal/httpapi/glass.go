@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
@@ -74,7 +75,7 @@ func (a *API) revokeGlassCodes(ctx context.Context, in *machineCodesInput) (*ans
 type glassUseInput struct {
 	calling
 
-	Body api.GlassUse
+	Body agentwire.GlassUse
 }
 
 func (a *API) glassUsed(ctx context.Context, in *glassUseInput) (*nothing, error) {
@@ -88,13 +89,4 @@ func (a *API) glassUsed(ctx context.Context, in *glassUseInput) (*nothing, error
 		return nil, err
 	}
 	return &nothing{}, a.engine.GlassUsed(ctx, in.agent.ID, in.address, use)
-}
-
-func codesOut(codes []access.SealedCode, now time.Time) (out []api.SealedCode) {
-	for _, c := range codes {
-		out = append(out, api.SealedCode{
-			ID: c.ID, Machine: string(c.Machine), Hash: c.Hash, MaxSeconds: int64(c.Most / time.Second), RemainingMillis: c.Until.Sub(now).Milliseconds(),
-		})
-	}
-	return out
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestDesiredOnTheWire reads an agent's stream as it comes over the wire: the head, a whole desired state and a heartbeat are what
-// agents of every version were sent.
+// TestDesiredOnTheWire reads an agent's stream as it comes over the wire: the head, a whole desired state and a
+// heartbeat are what agents of every version were sent.
 func TestDesiredOnTheWire(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

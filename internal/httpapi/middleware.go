@@ -10,17 +10,14 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
 const requestIDHeader = "X-Request-Id"
-
-// timeHeader tells agents when the server began to answer, and by which server's clock: they bound how far theirs is from it.
-const timeHeader = "Postern-Time"
 
 // answerTimeout bounds how long an answer may take to be written; streams set their own deadlines.
 const answerTimeout = 2 * time.Minute
@@ -38,7 +35,7 @@ func (a *API) wrap(mux http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
 		if strings.HasPrefix(r.URL.Path, Prefix+"/agent/") {
-			header.Set(timeHeader, strconv.FormatInt(began.UnixMicro(), 10)+" "+a.clock)
+			header.Set(agentwire.TimeHeader, agentwire.FormatTime(began, a.clock)) // agents bound by it how far their clock is from ours
 		}
 		answer := &statusWriter{ResponseWriter: w}
 		defer a.finished(answer, r, id, began)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
@@ -17,12 +18,10 @@ import (
 // One connection is served for each agent, over all replicas: see access.Stream. Which one is decided in the store; whoever
 // is served answers there, when it is asked, whether its peer is still there.
 
-// instanceHeader says which running program calls, among those that might have one certificate.
 const (
-	instanceHeader = "Postern-Agent-Instance"
-	maxInstance    = 64
-	claimAgain     = 500 * time.Millisecond
-	peerPatience   = time.Second // in which a peer that is there acknowledges what was sent
+	maxInstance  = 64
+	claimAgain   = 500 * time.Millisecond
+	peerPatience = time.Second // in which a peer that is there acknowledges what was sent
 )
 
 var (
@@ -31,7 +30,7 @@ var (
 )
 
 func instanceOf(r *http.Request) string {
-	instance := r.Header.Get(instanceHeader)
+	instance := r.Header.Get(agentwire.InstanceHeader)
 	return instance[:min(len(instance), maxInstance)]
 }
 

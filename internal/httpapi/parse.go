@@ -36,11 +36,9 @@ func (in *invalid) prefix(field, text string) netip.Prefix {
 }
 
 func (in *invalid) address(field, text string) netip.Addr {
-	addr, err := netip.ParseAddr(text)
-	if err != nil || addr.Zone() != "" {
-		in.add("malformedAddress", field, "%q is not an address; write one such as 203.0.113.7 or 2001:db8::7", clip(text))
-	}
-	return addr.Unmap()
+	addr, err := access.ParseAddress(text)
+	in.fault(field, err)
+	return addr
 }
 
 func (in *invalid) scope(field, text string) access.ResourceID {

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,17 +11,16 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
 const (
-	streamType   = "text/event-stream"
-	heartbeat    = 15 * time.Second
 	quickest     = 250 * time.Millisecond
-	lookAgain    = 2 * heartbeat    // at the store, without being woken
-	writeTimeout = 20 * time.Second // a peer that takes nothing for so long is given up
-	keptBuffer   = 64 << 10         // a larger buffer is not kept for the next message
+	lookAgain    = 2 * agentwire.Heartbeat // at the store, without being woken
+	writeTimeout = 20 * time.Second        // a peer that takes nothing for so long is given up
+	keptBuffer   = 64 << 10                // a larger buffer is not kept for the next message
 )
 
 // desired follows the desired state of the agent that calls. There is one such call for each agent, for as long as the
@@ -43,7 +41,7 @@ func (a *API) desired(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", streamType)
+	w.Header().Set("Content-Type", agentwire.StreamType)
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must pass each message on
 	if r.ProtoMajor == 1 {
 		if err := s.takeOver(w); err != nil { //nolint:contextcheck // the request's context ends with the call, and the stream goes on
@@ -106,7 +104,7 @@ func (s *stream) takeOver(w http.ResponseWriter) error {
 	s.api.following.Go(func() {
 		defer s.api.streams.Add(-1)
 		if err == nil {
-			err = s.write(head.Bytes())
+			err = s.api.write(s.to, head.Bytes())
 		}
 		head = bytes.Buffer{}
 		if err == nil {
@@ -170,13 +168,13 @@ func apart(fn func() error) error {
 }
 
 func (s *stream) beat() error {
-	return s.send("heartbeat", api.Heartbeat{ServerTime: s.api.now().UnixMicro()})
+	return s.api.send(s.to, agentwire.EventHeartbeat, api.Heartbeat{ServerTime: s.api.now().UnixMicro()})
 }
 
 // beatAfter spreads the heartbeats of many agents that connected at once. Openings that close soon after the server was
 // lost get four of them in that time, so that one which is late closes nothing.
 func (s *stream) beatAfter() time.Duration {
-	beat := heartbeat
+	beat := agentwire.Heartbeat
 	if s.closeAfter > 0 {
 		beat = min(beat, max(s.closeAfter/4, quickest))
 	}
@@ -203,74 +201,33 @@ func (s *stream) sendDesired(ctx context.Context) error {
 			s.closeAfter = o.CloseAfter
 		}
 	}
-	return apart(func() error { return s.send("desired", desiredOut(d, s.api.now())) })
+	return apart(func() error { return s.api.send(s.to, agentwire.EventDesired, agentwire.EncodeDesired(d, s.api.now())) })
 }
 
-// send writes one message and sees it off.
-func (s *stream) send(event string, data any) error {
-	buffer, ok := s.api.buffers.Get().(*bytes.Buffer)
+// send writes one message of a stream and sees it off.
+func (a *API) send(to sink, event string, data any) error {
+	buffer, ok := a.buffers.Get().(*bytes.Buffer)
 	if !ok {
 		buffer = new(bytes.Buffer)
 	}
 	defer func() {
 		if buffer.Cap() <= keptBuffer {
 			buffer.Reset()
-			s.api.buffers.Put(buffer)
+			a.buffers.Put(buffer)
 		}
 	}()
-	buffer.WriteString("event: ")
-	buffer.WriteString(event)
-	buffer.WriteString("\ndata: ")
-	if err := json.NewEncoder(buffer).Encode(data); err != nil { // ends in one newline
+	if err := agentwire.WriteEvent(buffer, event, data); err != nil {
 		return err
 	}
-	buffer.WriteByte('\n')
-	return s.write(buffer.Bytes())
+	return a.write(to, buffer.Bytes())
 }
 
-func (s *stream) write(p []byte) error {
-	if err := s.to.SetWriteDeadline(s.api.now().Add(s.api.patience)); err != nil {
+func (a *API) write(to sink, p []byte) error {
+	if err := to.SetWriteDeadline(a.now().Add(a.patience)); err != nil {
 		return err
 	}
-	if _, err := s.to.Write(p); err != nil {
+	if _, err := to.Write(p); err != nil {
 		return err
 	}
-	return s.to.Flush()
-}
-
-// desiredOut says what remains of each opening at now.
-func desiredOut(d access.DesiredState, now time.Time) api.Desired {
-	out := api.Desired{
-		Agent: string(d.Agent), Epoch: d.Epoch, Revision: d.Revision, Mode: string(d.Mode), ServerTime: now.UnixMicro(),
-		Machines: make([]api.Guarded, 0, len(d.Machines)), Protected: make([]api.Protected, 0, len(d.Protected)),
-		Openings: make([]api.Opening, 0, len(d.Openings)),
-	}
-	for _, m := range d.Machines {
-		out.Machines = append(out.Machines, api.Guarded{Machine: string(m.Machine), Name: m.Name, Addresses: texts(m.Addresses)})
-	}
-	for _, p := range d.Protected {
-		out.Protected = append(out.Protected, api.Protected{
-			Machine: string(p.Machine), Protocol: string(p.Protocol), Ports: p.Ports.String(),
-			Sessions: string(p.Sessions),
-		})
-	}
-	for _, o := range d.Openings {
-		remaining := o.Until.Sub(now).Milliseconds() // rounded down: never longer than it should be
-		if remaining <= 0 {
-			continue
-		}
-		grants := make([]string, 0, len(o.Grants))
-		for _, g := range o.Grants {
-			grants = append(grants, string(g))
-		}
-		out.Openings = append(out.Openings, api.Opening{
-			Machine: string(o.Machine), Source: o.Source.String(), Protocol: string(o.Protocol),
-			Ports: o.Ports.String(), RemainingMillis: remaining, CloseAfterMillis: o.CloseAfter.Milliseconds(), Grants: grants,
-		})
-	}
-	out.Codes = codesOut(d.Codes, now)
-	for _, g := range d.Ended {
-		out.Ended = append(out.Ended, string(g))
-	}
-	return out
+	return to.Flush()
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/httpapi"
 )
 
@@ -91,8 +92,8 @@ func (s *service) enroll(t *testing.T) tls.Certificate {
 		t.Fatal(err)
 	}
 	csr := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
-	var enrolled api.Enrolled
-	s.must(t, http.MethodPost, "/api/v1/agent/enroll", api.Enroll{Token: token.Token, Name: "web-1", OS: "linux", Addresses: []string{"192.0.2.1", "2001:db8::1"}, Version: "test", CSR: csr}, &enrolled)
+	var enrolled agentwire.Enrolled
+	s.must(t, http.MethodPost, "/api/v1/agent/enroll", agentwire.Enroll{Token: token.Token, Name: "web-1", OS: "linux", Addresses: []string{"192.0.2.1", "2001:db8::1"}, Version: "test", CSR: csr}, &enrolled)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 // call sends a raw body with a client's session and gives status and body of the answer.
@@ -65,7 +66,7 @@ func TestBadRequests(t *testing.T) { //nolint:tparallel // each looks at the new
 		t.Fatal(err)
 	}
 	f := follow(t, web.Client)
-	before := f.until("the first state", func(api.Desired) bool { return true })
+	before := f.until("the first state", func(agentwire.Desired) bool { return true })
 	const good = `{"items":[{"machine":"web-1","ports":"22","sources":["203.0.113.7"]}],"forSeconds":600,"justification":"x"}`
 	past := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	later := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
@@ -142,7 +143,7 @@ func TestBadRequests(t *testing.T) { //nolint:tparallel // each looks at the new
 			t.Errorf("there are %d requests, %v", len(requests), err)
 		}
 		_ = f.stream.Close() // an agent has one connection
-		second := followAgain(t, web.Client).until("the state again", func(api.Desired) bool { return true })
+		second := followAgain(t, web.Client).until("the state again", func(agentwire.Desired) bool { return true })
 		if second.Revision != before.Revision {
 			t.Errorf("the desired state went from revision %d to %d", before.Revision, second.Revision)
 		}
@@ -256,11 +257,11 @@ func TestLargeBodies(t *testing.T) {
 	for i := range drift {
 		drift[i] = strings.Repeat("x", 30<<10)
 	}
-	if err := web.Report(t.Context(), api.Report{Version: "test", Drift: drift}); err != nil {
+	if err := web.Report(t.Context(), agentwire.Report{Version: "test", Drift: drift}); err != nil {
 		t.Errorf("a report of 3 MB was refused: %v", err)
 	}
 	drift[0] = strings.Repeat("x", 4<<20)
-	wantProblem(t, "a report of 7 MB", web.Report(t.Context(), api.Report{Version: "test", Drift: drift}), http.StatusRequestEntityTooLarge, "bodyTooLarge")
+	wantProblem(t, "a report of 7 MB", web.Report(t.Context(), agentwire.Report{Version: "test", Drift: drift}), http.StatusRequestEntityTooLarge, "bodyTooLarge")
 }
 
 // spaces is endless white space.
@@ -330,7 +331,7 @@ func TestBadCalls(t *testing.T) { //nolint:tparallel // they share one session, 
 func TestWhoCalls(t *testing.T) {
 	t.Parallel()
 	r, admin, web := guarded(t)
-	nobody := r.client(nil)
+	nobody := r.client()
 	_, err := nobody.Me(t.Context())
 	wantProblem(t, "a call without a token", err, http.StatusUnauthorized, "tokenMissing")
 	_, err = nobody.WithToken("pst_stolen").Me(t.Context())
@@ -417,7 +418,7 @@ func TestEnrolmentTokens(t *testing.T) {
 	admin := r.admin()
 	request, _ := csr(t)
 	try := func(token string) error {
-		_, err := r.client(nil).Enroll(t.Context(), api.Enroll{Token: token, CSR: request, Name: "web-1", OS: "linux", Version: "test"})
+		_, err := r.agentClient(nil).Enroll(t.Context(), agentwire.Enroll{Token: token, CSR: request, Name: "web-1", OS: "linux", Version: "test"})
 		return err
 	}
 	newest := r.newest(admin)
@@ -460,17 +461,17 @@ func TestAgentsAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := asked.Grants[0].ID
-	d := follow(t, other.Client).until("its own state", func(api.Desired) bool { return true })
+	d := follow(t, other.Client).until("its own state", func(agentwire.Desired) bool { return true })
 	if len(d.Machines) != 1 || d.Machines[0].Name != "db-1" || len(d.Openings) != 0 || d.Agent != other.enrolled.Agent {
 		t.Errorf("the agent of db-1 got %+v", d)
 	}
 	for _, status := range []string{"open", "failed", "closed"} {
-		err := other.Report(t.Context(), api.Report{Revision: d.Revision, Version: "test", Observations: []api.Observation{{Grant: id, Status: status}}})
+		err := other.Report(t.Context(), agentwire.Report{Revision: d.Revision, Version: "test", Observations: []agentwire.Observation{{Grant: id, Status: status}}})
 		if g, getErr := admin.Grant(t.Context(), id, 0); getErr != nil || g.State != "opening" {
 			t.Errorf("a report of %s by another's agent (%v) made the grant %s, %v", status, err, g.State, getErr)
 		}
 	}
-	if err := web.Report(t.Context(), api.Report{Version: "test", Observations: []api.Observation{{Grant: id, Status: "open"}}}); err != nil {
+	if err := web.Report(t.Context(), agentwire.Report{Version: "test", Observations: []agentwire.Observation{{Grant: id, Status: "open"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if g, err := admin.Grant(t.Context(), id, 0); err != nil || g.State != "active" {
@@ -480,7 +481,7 @@ func TestAgentsAreApart(t *testing.T) {
 	if err := admin.DeleteMachine(t.Context(), "db-1"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = other.Desired(t.Context())
+	_, err = other.Follow(t.Context())
 	wantProblem(t, "an agent whose machine is gone", err, http.StatusUnauthorized, "")
 	if r.newest(admin) <= newest {
 		t.Error("no event tells of it")

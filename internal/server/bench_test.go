@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/server"
@@ -91,8 +92,12 @@ func runFleet(path string) error {
 			<-connecting
 			waiting.Done()
 			for err == nil {
-				var e api.StreamEvent
-				if e, err = stream.Next(); err == nil && e.Desired != nil {
+				var e agentwire.Event
+				var desired *agentwire.Desired
+				if e, err = stream.Next(); err == nil {
+					_, desired, err = e.Read()
+				}
+				if desired != nil {
 					got <- time.Now()
 				}
 			}
@@ -129,17 +134,21 @@ func runFleet(path string) error {
 	return nil
 }
 
-func (a fleetAgent) connect(f fleet) (*api.Stream, error) {
+func (a fleetAgent) connect(f fleet) (*agentwire.Stream, error) {
 	pair, err := tls.X509KeyPair(a.Certificate, a.Key)
 	if err != nil {
 		return nil, err
 	}
-	c, err := api.NewClient(api.Options{Server: f.Server, CA: f.CA, Certificate: &pair})
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(f.CA)
+	c, err := agentwire.NewClient(agentwire.Config{
+		Server: f.Server, TLS: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13},
+	})
 	if err != nil {
 		return nil, err
 	}
 	for try := 0; ; try++ {
-		stream, err := c.Desired(context.Background())
+		stream, err := c.Follow(context.Background())
 		if err == nil || try == 5 {
 			return stream, err
 		}

@@ -119,7 +119,7 @@ type signedIn struct {
 // signInAs signs in for the first time.
 func (r *running) signInAs(name, password string) signedIn {
 	r.t.Helper()
-	c := r.client(nil)
+	c := r.client()
 	s, err := c.SignIn(r.t.Context(), api.SignIn{Name: name, Password: password, NewPassword: adminPassword})
 	if err != nil {
 		r.t.Fatalf("sign in as %s: %v", name, err)

@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 // document is as much of openapi.yaml as is needed here.
@@ -86,8 +87,8 @@ func (b *border) native(stranger *api.Client) {
 			}
 		}
 	}
-	attempts, err := json.Marshal(api.Report{
-		Version: "test", Denied: []api.Denied{{Machine: b.known["machine"], Source: "198.51.100.7", Protocol: "tcp", Port: 22, Count: 7}},
+	attempts, err := json.Marshal(agentwire.Report{
+		Version: "test", Denied: []agentwire.Denied{{Machine: b.known["machine"], Source: "198.51.100.7", Protocol: "tcp", Port: 22, Count: 7}},
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -163,13 +164,13 @@ func (b *border) bodies() map[string]any {
 	b.t.Helper()
 	request, _ := csr(b.t)
 	return map[string]any{
-		"enrollAgent": api.Enroll{Token: b.known["token"], CSR: request, Name: "border", OS: "linux", Version: "test"},
-		"renewAgent":  api.Renew{CSR: b.request},
-		"report": api.Report{
+		"enrollAgent": agentwire.Enroll{Token: b.known["token"], CSR: request, Name: "border", OS: "linux", Version: "test"},
+		"renewAgent":  agentwire.Renew{CSR: b.request},
+		"report": agentwire.Report{
 			Version: "test", Revision: 1,
-			Observations: []api.Observation{{Grant: b.known["grant"], Status: "failed", Detail: "border", Packets: 7, Bytes: 7}},
+			Observations: []agentwire.Observation{{Grant: b.known["grant"], Status: "failed", Detail: "border", Packets: 7, Bytes: 7}},
 		},
-		"reportBreakGlass": api.GlassUse{
+		"reportBreakGlass": agentwire.GlassUse{
 			Code: b.known["code"], Ports: "22", Protocol: "tcp", Source: "198.51.100.7", OpenedMicros: time.Now().UnixMicro(), ForSeconds: 60, Reason: "border",
 		},
 		"addMachine": api.NewMachine{Name: "border", Gateway: "vault-" + mark, Addresses: []string{"203.0.113.9"}},

@@ -75,7 +75,7 @@ func TestStreamsOutlastTheTimeForBodies(t *testing.T) {
 	t.Parallel()
 	r := impatient(t)
 	admin := r.admin()
-	session, err := r.client(nil).SignIn(t.Context(), api.SignIn{Name: "admin", Password: adminPassword})
+	session, err := r.client().SignIn(t.Context(), api.SignIn{Name: "admin", Password: adminPassword})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 func TestChangesAreTold(t *testing.T) {
 	t.Parallel()
 	r, admin, _ := guarded(t)
-	session, err := r.client(nil).SignIn(t.Context(), api.SignIn{Name: "admin", Password: adminPassword})
+	session, err := r.client().SignIn(t.Context(), api.SignIn{Name: "admin", Password: adminPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestChangesAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(`"grant"`)
-	if err := r.client(nil).WithToken(session.Token).SignOut(t.Context()); err != nil {
+	if err := r.client().WithToken(session.Token).SignOut(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	until("")

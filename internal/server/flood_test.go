@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 // TestOneAgentCannotFloodTheServer has an agent, or whoever has its certificate, call as often as it can: it is told to wait, the
@@ -46,7 +46,7 @@ func TestOneAgentCannotFloodTheServer(t *testing.T) {
 		return response.StatusCode, response.Header.Get("Retry-After")
 	}
 
-	empty, err := json.Marshal(api.Report{})
+	empty, err := json.Marshal(agentwire.Report{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestOneAgentCannotFloodTheServer(t *testing.T) {
 		})
 	}
 	for range 20 {
-		if err := other.Report(t.Context(), api.Report{}); err != nil {
+		if err := other.Report(t.Context(), agentwire.Report{}); err != nil {
 			t.Errorf("another agent's report during the flood: %v", err)
 		}
 		if _, err := admin.Machine(t.Context(), "web-1"); err != nil {

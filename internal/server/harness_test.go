@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/server"
 )
 
@@ -115,9 +116,25 @@ func (r *running) end() {
 func (r *running) url() string { return "https://" + r.ready.Address }
 
 // client calls as nobody yet.
-func (r *running) client(certificate *tls.Certificate) *api.Client {
+func (r *running) client() *api.Client {
 	r.t.Helper()
-	c, err := api.NewClient(api.Options{Server: r.url(), CA: r.ready.CA, Certificate: certificate, UserAgent: "postern-test"})
+	c, err := api.NewClient(api.Options{Server: r.url(), CA: r.ready.CA, UserAgent: "postern-test"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(c.Close)
+	return c
+}
+
+// agentClient is the client of an agent, with the certificate that it shows; nil shows none.
+func (r *running) agentClient(certificate *tls.Certificate) *agentwire.Client {
+	r.t.Helper()
+	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
+	config.RootCAs.AppendCertsFromPEM(r.ready.CA)
+	if certificate != nil {
+		config.Certificates = []tls.Certificate{*certificate}
+	}
+	c, err := agentwire.NewClient(agentwire.Config{Server: r.url(), TLS: config})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -133,7 +150,7 @@ func (r *running) admin() *api.Client {
 
 func (r *running) signIn(name, password, newPassword string) *api.Client {
 	r.t.Helper()
-	c := r.client(nil)
+	c := r.client()
 	s, err := c.SignIn(r.t.Context(), api.SignIn{Name: name, Password: password, NewPassword: newPassword})
 	if err != nil {
 		r.t.Fatalf("sign in as %s: %v", name, err)
@@ -211,9 +228,9 @@ func pair(tb testing.TB, certificate string, key *ecdsa.PrivateKey) *tls.Certifi
 
 // agent is an enrolled agent.
 type agent struct {
-	*api.Client
+	*agentwire.Client
 
-	enrolled    api.Enrolled
+	enrolled    agentwire.Enrolled
 	certificate *tls.Certificate
 	request     string // for the same key
 }
@@ -226,12 +243,12 @@ func (r *running) enroll(admin *api.Client, name string) agent {
 		r.t.Fatalf("make a token: %v", err)
 	}
 	request, key := csr(r.t)
-	enrolled, err := r.client(nil).Enroll(r.t.Context(), api.Enroll{Token: token.Token, CSR: request, Name: name, OS: "linux", Version: "test"})
+	enrolled, err := r.agentClient(nil).Enroll(r.t.Context(), agentwire.Enroll{Token: token.Token, CSR: request, Name: name, OS: "linux", Version: "test"})
 	if err != nil {
 		r.t.Fatalf("enrol %s: %v", name, err)
 	}
 	certificate := pair(r.t, enrolled.Certificate, key)
-	return agent{Client: r.client(certificate), enrolled: enrolled, certificate: certificate, request: request}
+	return agent{Client: r.agentClient(certificate), enrolled: enrolled, certificate: certificate, request: request}
 }
 
 // guarded is a server with one machine web-1 whose port 22 may be opened for 203.0.113.0/24, at most 3 hours.
@@ -260,33 +277,37 @@ func ask() api.NewRequest {
 // follower reads a stream in the background.
 type follower struct {
 	t      testing.TB
-	stream *api.Stream
-	states chan api.Desired
+	stream *agentwire.Stream
+	states chan agentwire.Desired
 	ended  chan error
 }
 
-func follow(tb testing.TB, c *api.Client) *follower {
+func follow(tb testing.TB, c *agentwire.Client) *follower {
 	tb.Helper()
-	s, err := c.Desired(tb.Context())
+	s, err := c.Follow(tb.Context())
 	if err != nil {
 		tb.Fatalf("open the stream: %v", err)
 	}
 	return reading(tb, s)
 }
 
-func reading(tb testing.TB, s *api.Stream) *follower {
+func reading(tb testing.TB, s *agentwire.Stream) *follower {
 	tb.Helper()
-	f := &follower{t: tb, stream: s, states: make(chan api.Desired, 100), ended: make(chan error, 1)}
+	f := &follower{t: tb, stream: s, states: make(chan agentwire.Desired, 100), ended: make(chan error, 1)}
 	tb.Cleanup(func() { _ = s.Close() })
 	go func() {
 		for {
 			e, err := s.Next()
+			var desired *agentwire.Desired
+			if err == nil {
+				_, desired, err = e.Read()
+			}
 			if err != nil {
 				f.ended <- err
 				return
 			}
-			if e.Desired != nil {
-				f.states <- *e.Desired
+			if desired != nil {
+				f.states <- *desired
 			}
 		}
 	}()
@@ -294,10 +315,10 @@ func reading(tb testing.TB, s *api.Stream) *follower {
 }
 
 // followAgain is follow, once the server has seen that the connection before is gone.
-func followAgain(tb testing.TB, c *api.Client) *follower {
+func followAgain(tb testing.TB, c *agentwire.Client) *follower {
 	tb.Helper()
 	for over := time.Now().Add(patience); time.Now().Before(over); time.Sleep(20 * time.Millisecond) {
-		if s, err := c.Desired(tb.Context()); err == nil {
+		if s, err := c.Follow(tb.Context()); err == nil {
 			return reading(tb, s)
 		}
 	}
@@ -305,7 +326,7 @@ func followAgain(tb testing.TB, c *api.Client) *follower {
 }
 
 // until waits for a desired state that is as wanted.
-func (f *follower) until(what string, want func(api.Desired) bool) api.Desired {
+func (f *follower) until(what string, want func(agentwire.Desired) bool) agentwire.Desired {
 	f.t.Helper()
 	over := time.After(patience)
 	for {

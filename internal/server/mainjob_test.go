@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/audit"
 )
 
@@ -17,7 +18,7 @@ func TestMainJob(t *testing.T) {
 	t.Parallel()
 	r, admin, web := guarded(t)
 	f := follow(t, web.Client)
-	f.until("port 22 is protected and closed", func(d api.Desired) bool { return len(d.Protected) == 1 && len(d.Openings) == 0 })
+	f.until("port 22 is protected and closed", func(d agentwire.Desired) bool { return len(d.Protected) == 1 && len(d.Openings) == 0 })
 
 	asked, err := admin.Submit(t.Context(), ask(), "")
 	if err != nil {
@@ -27,7 +28,7 @@ func TestMainJob(t *testing.T) {
 		t.Fatalf("the request is %+v, want it approved with one grant opening", asked)
 	}
 	id := asked.Grants[0].ID
-	d := f.until("the opening", func(d api.Desired) bool { return len(d.Openings) == 1 })
+	d := f.until("the opening", func(d agentwire.Desired) bool { return len(d.Openings) == 1 })
 	o := d.Openings[0]
 	if o.Source != "203.0.113.7/32" || o.Ports != "22" || o.Protocol != "tcp" || !slices.Equal(o.Grants, []string{id}) ||
 		o.RemainingMillis <= 500_000 || o.RemainingMillis > 600_000 {
@@ -42,7 +43,7 @@ func TestMainJob(t *testing.T) {
 		}
 		waited <- g
 	}()
-	report := api.Report{Revision: d.Revision, Version: "test", Observations: []api.Observation{{Grant: id, Status: "open", Packets: 3, Bytes: 180}}}
+	report := agentwire.Report{Revision: d.Revision, Version: "test", Observations: []agentwire.Observation{{Grant: id, Status: "open", Packets: 3, Bytes: 180}}}
 	if err := web.Report(t.Context(), report); err != nil {
 		t.Fatalf("report: %v", err)
 	}
@@ -54,8 +55,8 @@ func TestMainJob(t *testing.T) {
 	if err != nil || g.State != "revoked" || g.Reason != "done" || g.ClosedAt != nil {
 		t.Fatalf("revoke gave %+v, %v", g, err)
 	}
-	d = f.until("the end", func(d api.Desired) bool { return len(d.Openings) == 0 && slices.Contains(d.Ended, id) })
-	report = api.Report{Revision: d.Revision, Version: "test", Observations: []api.Observation{{Grant: id, Status: "closed", Packets: 9}}}
+	d = f.until("the end", func(d agentwire.Desired) bool { return len(d.Openings) == 0 && slices.Contains(d.Ended, id) })
+	report = agentwire.Report{Revision: d.Revision, Version: "test", Observations: []agentwire.Observation{{Grant: id, Status: "closed", Packets: 9}}}
 	if err := web.Report(t.Context(), report); err != nil {
 		t.Fatalf("report: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/server"
 )
 
@@ -32,7 +33,7 @@ func TestFirstStart(t *testing.T) {
 			t.Errorf("GET %s = %d %.80q, want 200 with %q", path, status, body, want)
 		}
 	}
-	c := r.client(nil)
+	c := r.client()
 	_, err := c.SignIn(t.Context(), api.SignIn{Name: "admin", Password: r.ready.AdminPassword})
 	wantProblem(t, "the one-time password alone", err, 0, "passwordChangeRequired")
 	admin := r.admin()
@@ -86,7 +87,7 @@ func TestDrain(t *testing.T) {
 	t.Parallel()
 	r, admin, web := guarded(t)
 	f := follow(t, web.Client)
-	f.until("the first state", func(api.Desired) bool { return true })
+	f.until("the first state", func(agentwire.Desired) bool { return true })
 	asked, err := admin.Submit(t.Context(), ask(), "")
 	if err != nil || len(asked.Grants) != 1 {
 		t.Fatalf("submit: %+v, %v", asked, err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 // TestStreamOverHTTP2 proves that an agent that speaks HTTP/2 gets the same messages.
@@ -71,7 +71,7 @@ func TestStreamEndsWithTheAgent(t *testing.T) {
 	t.Parallel()
 	_, admin, web := guarded(t)
 	f := follow(t, web.Client)
-	f.until("the first state", func(api.Desired) bool { return true })
+	f.until("the first state", func(agentwire.Desired) bool { return true })
 	if err := admin.DeleteMachine(t.Context(), "web-1"); err != nil {
 		t.Fatal(err)
 	}

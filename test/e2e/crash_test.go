@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/nettest"
 )
 
@@ -158,7 +159,7 @@ func TestAnAgentGetsItsOwnStateAlone(t *testing.T) {
 	g := w.ask(w.admin, me.String(), time.Hour)
 
 	stranger := w.agentClient("state2")
-	stream, err := stranger.Desired(t.Context())
+	stream, err := stranger.Follow(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +168,12 @@ func TestAnAgentGetsItsOwnStateAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if event.Desired == nil || len(event.Desired.Openings)+len(event.Desired.Protected) != 0 {
-		t.Errorf("another machine's agent was told %+v", event.Desired)
+	_, desired, err := event.Read()
+	if err != nil || desired == nil || len(desired.Openings)+len(desired.Protected) != 0 {
+		t.Fatalf("another machine's agent was told %+v, %v", desired, err)
 	}
 	// It may not speak for the other's grants either.
-	err = stranger.Report(t.Context(), api.Report{Revision: event.Desired.Revision, Version: "test", Observations: []api.Observation{{Grant: g.ID, Status: "failed", Detail: "forged"}}})
+	err = stranger.Report(t.Context(), agentwire.Report{Revision: desired.Revision, Version: "test", Observations: []agentwire.Observation{{Grant: g.ID, Status: "failed", Detail: "forged"}}})
 	if err == nil {
 		t.Error("a report about another machine's grant was taken")
 	}

@@ -7,7 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 
-	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/agentwire"
 )
 
 func poolOf(ca []byte) (*tls.Config, error) {
@@ -18,14 +18,19 @@ func poolOf(ca []byte) (*tls.Config, error) {
 	return config, nil
 }
 
-// agentClient calls the server with the certificate that an agent keeps in a folder of its state.
-func (w *world) agentClient(state string) *api.Client {
+// agentClient is the client of an agent, with the certificate that it keeps in a folder of its state.
+func (w *world) agentClient(state string) *agentwire.Client {
 	w.t.Helper()
 	certificate, err := tls.LoadX509KeyPair(w.path(state+"/credentials.pem"), w.path(state+"/credentials.pem"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c, err := api.NewClient(api.Options{Server: "https://" + w.address, CA: w.ca(), Certificate: &certificate, Dial: w.dial})
+	config, err := poolOf(w.ca())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	config.Certificates = []tls.Certificate{certificate}
+	c, err := agentwire.NewClient(agentwire.Config{Server: "https://" + w.address, TLS: config, Dial: w.dial})
 	if err != nil {
 		w.t.Fatal(err)
 	}

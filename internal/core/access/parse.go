@@ -64,6 +64,16 @@ func ParsePortSpec(s string) (PortRange, Protocol, error) {
 	return r, p, nil
 }
 
+// ParseAddress reads an IPv4 or IPv6 address. IPv4 written as IPv6 becomes IPv4; a zone is refused.
+func ParseAddress(s string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil || addr.Zone() != "" {
+		return netip.Addr{}, Fault(KindInvalid, "malformedAddress",
+			"%q is not an address; write one such as 203.0.113.7 or 2001:db8::7", clip(s))
+	}
+	return addr.Unmap(), nil
+}
+
 // ParsePrefix reads an IPv4 or IPv6 prefix, or an address, which stands for the prefix of it alone. IPv4 written as
 // IPv6 (::ffff:192.0.2.1) becomes IPv4. A zone, and bits behind the prefix length, are refused; the message names the
 // prefix that is probably meant.

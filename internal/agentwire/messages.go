@@ -1,4 +1,6 @@
-package api
+package agentwire
+
+import "github.com/postern-dev/postern/api"
 
 // Enroll is an agent's first message: it shows a token and asks for a certificate.
 type Enroll struct {
@@ -43,11 +45,6 @@ type Desired struct {
 	Codes []SealedCode `json:"codes,omitempty" doc:"What codes for emergencies are verified by while the server is out of reach."`
 }
 
-// Heartbeat is the data of a "heartbeat" event, which the stream sends every 15 seconds.
-type Heartbeat struct {
-	ServerTime int64 `json:"serverTime"`
-}
-
 // Guarded is a machine that the agent guards.
 type Guarded struct {
 	Machine   string   `json:"machine"`
@@ -76,25 +73,15 @@ type Opening struct {
 
 // Report is what an agent says it really has.
 type Report struct {
-	Epoch        string        `json:"epoch,omitempty" maxLength:"64" doc:"Of the revision, as the desired state had it. A report of another epoch than the newest is refused with anotherEpoch: make it again from the desired state that comes."`
-	Revision     int64         `json:"revision"`
-	SkewMillis   int64         `json:"skewMillis"`
-	Observations []Observation `json:"observations,omitempty" maxItems:"10000"`
-	Denied       []Denied      `json:"denied,omitempty" maxItems:"1000"`
-	Drift        []string      `json:"drift,omitempty" maxItems:"100"`
-	Problem      string        `json:"problem,omitempty" maxLength:"4096"`
-	Foreign      []ForeignRule `json:"foreign,omitempty" maxItems:"100" doc:"All rules of other firewall tables that touch guarded ports."`
-	Version      string        `json:"version" maxLength:"64"`
-}
-
-// ForeignRule is a rule of a firewall table that is not Postern's and touches a guarded port.
-type ForeignRule struct {
-	Table    string `json:"table" maxLength:"256" doc:"Family and name, such as inet filter."`
-	Chain    string `json:"chain" maxLength:"256"`
-	Effect   string `json:"effect" enum:"accepts,drops,unknown,bypasses" doc:"accepts: it lets connections to the guarded port in, as far as that table decides. drops: it keeps closed what Postern opens. unknown: it may do that, by something that the agent does not understand. bypasses: it takes packets past Postern, so that the port is not guarded on that path."`
-	Protocol string `json:"protocol,omitempty" doc:"Absent: any."`
-	Ports    string `json:"ports" doc:"The guarded ports that it touches." maxLength:"16"`
-	Text     string `json:"text,omitempty" maxLength:"1024"`
+	Epoch        string            `json:"epoch,omitempty" maxLength:"64" doc:"Of the revision, as the desired state had it. A report of another epoch than the newest is refused with anotherEpoch: make it again from the desired state that comes."`
+	Revision     int64             `json:"revision"`
+	SkewMillis   int64             `json:"skewMillis"`
+	Observations []Observation     `json:"observations,omitempty" maxItems:"10000"`
+	Denied       []Denied          `json:"denied,omitempty" maxItems:"1000"`
+	Drift        []string          `json:"drift,omitempty" maxItems:"100"`
+	Problem      string            `json:"problem,omitempty" maxLength:"4096"`
+	Foreign      []api.ForeignRule `json:"foreign,omitempty" maxItems:"100" doc:"All rules of other firewall tables that touch guarded ports."`
+	Version      string            `json:"version" maxLength:"64"`
 }
 
 // Observation is what an agent saw of one grant.
@@ -113,4 +100,24 @@ type Denied struct {
 	Protocol string `json:"protocol"`
 	Port     uint16 `json:"port"`
 	Count    uint64 `json:"count"`
+}
+
+// SealedCode is what an agent verifies a code by.
+type SealedCode struct {
+	ID              string `json:"id"`
+	Machine         string `json:"machine"`
+	Hash            string `json:"hash" doc:"SHA-256 of the code without its dashes, hex."`
+	MaxSeconds      int64  `json:"maxSeconds" doc:"The longest opening with it."`
+	RemainingMillis int64  `json:"remainingMillis" doc:"How long it is good for."`
+}
+
+// GlassUse is what an agent says of a code that was used while the server was out of reach.
+type GlassUse struct {
+	Code         string `json:"code" maxLength:"64" doc:"Its id."`
+	Ports        string `json:"ports" maxLength:"16"`
+	Protocol     string `json:"protocol" enum:"tcp,udp"`
+	Source       string `json:"source" maxLength:"64"`
+	OpenedMicros int64  `json:"openedMicros" doc:"By the agent's clock, microseconds since 1970."`
+	ForSeconds   int64  `json:"forSeconds" minimum:"1"`
+	Reason       string `json:"reason" maxLength:"4096"`
 }

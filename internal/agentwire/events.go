@@ -1,8 +1,9 @@
-package agent
+package agentwire
 
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,18 @@ import (
 // maxEvent bounds one event of the stream: a desired state of 200,000 openings fits.
 const maxEvent = 64 << 20
 
-// event is one server-sent event.
-type event struct {
+// WriteEvent adds one event to what is to be sent.
+func WriteEvent(to *bytes.Buffer, name string, data any) error {
+	to.WriteString("event: " + name + "\ndata: ")
+	if err := json.NewEncoder(to).Encode(data); err != nil { // ends in one newline, and holds no other
+		return err
+	}
+	to.WriteByte('\n')
+	return nil
+}
+
+// Event is one server-sent event as it arrived.
+type Event struct {
 	name string // "message" where the stream names none
 	data []byte // the data lines joined by line feeds; valid until the next call
 }
@@ -35,9 +46,9 @@ func newEventReader(r io.Reader, most int, alive func()) *eventReader {
 
 var errEventTooLarge = errors.New("an event of the stream is too large")
 
-// next gives the next event that has data. It fails with io.EOF where the stream ends between two events, and with
+// next returns the next event that has data. It fails with io.EOF where the stream ends between two events, and with
 // io.ErrUnexpectedEOF where it ends inside one, whose part is discarded.
-func (r *eventReader) next() (event, error) {
+func (r *eventReader) next() (Event, error) {
 	const keep = 64 << 10 // a desired state may be large once; do not hold on to its buffer for ever
 	if cap(r.data) > keep {
 		r.data = nil
@@ -53,19 +64,19 @@ func (r *eventReader) next() (event, error) {
 			if errors.Is(err, io.EOF) && (begun || len(line) > 0) {
 				err = io.ErrUnexpectedEOF
 			}
-			return event{}, err
+			return Event{}, err
 		}
 		r.alive()
 		if len(line) == 0 {
 			if hasData {
-				return event{name: name, data: r.data}, nil
+				return Event{name: name, data: r.data}, nil
 			}
 			name, begun, size = "message", false, 0
 			continue
 		}
 		begun = true
 		if size += len(line); size > r.max {
-			return event{}, errEventTooLarge
+			return Event{}, errEventTooLarge
 		}
 		field, value, _ := bytes.Cut(line, []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
@@ -81,12 +92,12 @@ func (r *eventReader) next() (event, error) {
 			hasData = true
 		case "id", "retry": // we neither resume a stream nor let the server set our pace
 		default:
-			return event{}, fmt.Errorf("the stream has the unknown field %q", clip(string(field)))
+			return Event{}, fmt.Errorf("the stream has the unknown field %.80q", field)
 		}
 	}
 }
 
-// readLine gives the next line without its end; a line that the stream ends in comes with io.EOF.
+// readLine returns the next line without its end; a line that the stream ends in comes with io.EOF.
 func (r *eventReader) readLine() ([]byte, error) {
 	r.line = r.line[:0]
 	for {

@@ -68,8 +68,8 @@ func (c *call) nameScopes(body any) {
 		}
 		if _, asked := names[id]; !asked {
 			names[id] = id
-			if s, err := c.engine().Subscription(c.Context(), c.caller, access.SubscriptionID(id)); err == nil {
-				names[id] = s.Name
+			if name, err := c.engine().SubscriptionName(c.Context(), c.caller, access.SubscriptionID(id)); err == nil {
+				names[id] = name
 			}
 		}
 		scope["displayName"] = names[id]

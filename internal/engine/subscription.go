@@ -42,7 +42,50 @@ func (e *Engine) Subscription(ctx context.Context, c Caller, id access.Subscript
 			return s, nil
 		}
 	}
-	return access.Subscription{}, access.Fault(access.KindNotFound, "SubscriptionNotFound", "there is no subscription %q that you may see", clip(string(id)))
+	return access.Subscription{}, subscriptionNotFound(id)
+}
+
+// SubscriptionName gives the name of a subscription to whoever has a role in, above or at it, or may activate one there: what
+// they are eligible for names it, though they see it in no list before they do.
+func (e *Engine) SubscriptionName(ctx context.Context, c Caller, id access.SubscriptionID) (name string, err error) {
+	err = e.look(ctx, c, attempt{action: rbac.SubscriptionsRead}, func(r Reader) error {
+		may, err := e.rights(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		all, err := r.Subscriptions(ctx)
+		if err != nil {
+			return fmt.Errorf("read subscriptions: %w", err)
+		}
+		n := slices.IndexFunc(all, func(s access.Subscription) bool { return strings.EqualFold(string(s.ID), string(id)) })
+		if n < 0 {
+			return subscriptionNotFound(id)
+		}
+		name = all[n].Name
+		scope := access.SubscriptionScope(all[n].ID)
+		if touches(scope, may.places()) {
+			return nil
+		}
+		eligible, err := eligibleNow(ctx, r, may)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(eligible, func(d EligibilityDetail) bool {
+			e := d.Eligibility // the root of one tenant is none of another's
+			return e.Tenant == all[n].Tenant && (e.Scope.Within(scope) || scope.Within(e.Scope))
+		}) {
+			return subscriptionNotFound(id)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return name, nil
+}
+
+func subscriptionNotFound(id access.SubscriptionID) error {
+	return access.Fault(access.KindNotFound, "SubscriptionNotFound", "there is no subscription %q that you may see", clip(string(id)))
 }
 
 // ResourceGroups lists the resource groups of a subscription in, above or at which a role is assigned to the caller.

@@ -97,6 +97,30 @@ func (p pimClients) instances(filter string) []*pim.RoleAssignmentScheduleInstan
 	})
 }
 
+// TestWhoIsOnlyEligible proves that somebody who may activate a role in a subscription and has none there finds its name where Azure
+// gives it, in what they may activate, and not in the list of subscriptions before they do.
+func TestWhoIsOnlyEligible(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	scope := "/subscriptions/" + c.subscription
+	_, credential := c.user("vic")
+	x := c.with(credential)
+	_, err := c.admin.CreateEligibility(t.Context(), api.NewEligibility{EligibilityTerms: api.EligibilityTerms{MaxSeconds: 3600}, Principal: "vic", Role: "Reader", Scope: scope})
+	c.must(err)
+	for _, kind := range []string{"roleEligibilitySchedules", "roleEligibilityScheduleInstances"} {
+		status, answer := x.call(http.MethodGet, scope+"/providers/Microsoft.Authorization/"+kind+"?api-version=2020-10-01&$filter=asTarget()", nil)
+		if status != http.StatusOK {
+			t.Fatalf("%s: %d %v", kind, status, answer)
+		}
+		if found := at(t, answer, "value").([]any); len(found) != 1 || at(t, found[0], "properties", "expandedProperties", "scope", "displayName") != "default" {
+			t.Errorf("%s: %v", kind, found)
+		}
+	}
+	if status, answer := x.call(http.MethodGet, "/subscriptions?api-version=2022-12-01", nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 0 {
+		t.Errorf("the subscriptions are %d %v", status, answer)
+	}
+}
+
 // TestPIM makes somebody eligible for a role, who activates it, has more time, and gives it back, by the Go SDK alone.
 func TestPIM(t *testing.T) {
 	t.Parallel()

@@ -152,7 +152,7 @@ func TestProxyIsSentNowhere(t *testing.T) {
 				c.to = "https" + strings.TrimPrefix(proxy.URL, "http")
 			}
 			o := OIDC{Issuer: issuer.URL, AllowPrivate: c.private}
-			client, err := o.client(&tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12}, func(r *http.Request) (*url.URL, error) {
+			client, err := o.client(&tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12}, func(*http.Request) (*url.URL, error) {
 				if what == itself {
 					return nil, nil //nolint:nilnil // as NO_PROXY has it
 				}

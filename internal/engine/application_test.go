@@ -38,7 +38,7 @@ func newMarket(tb testing.TB, change func(*engine.AppDefinitionInput)) *market {
 		for _, err := range []error{
 			tx.SaveTenant(w.ctx, m.publisher), tx.SaveSubscription(w.ctx, sub),
 			tx.SaveResourceGroup(w.ctx, access.ResourceGroup{Subscription: sub.ID, Name: engine.DefaultResourceGroup, Location: engine.LocalLocation, CreatedAt: w.clock.now()}),
-			tx.SavePrincipal(w.ctx, vera, 0), tx.SavePrincipal(w.ctx, vic, 0), tx.SavePrincipal(w.ctx, vendors, 0), tx.AddMember(w.ctx, vendors.ID, vic.ID),
+			tx.SavePrincipal(w.ctx, vera, 0), tx.SavePrincipal(w.ctx, vic, 0), tx.SavePrincipal(w.ctx, vendors, 0), tx.AddMember(w.ctx, vendors.ID, vic.ID, "", w.clock.now()),
 			tx.SaveRoleAssignment(w.ctx, rbac.Assignment{ID: "vera", Tenant: m.publisher.ID, Principal: vera.ID, Definition: rbac.Owner, Scope: access.Root, CreatedAt: w.clock.now()}),
 		} {
 			if err != nil {

@@ -72,6 +72,17 @@ func (b *rulebook) compile(source string) (*policy.Condition, error) {
 	return made, nil
 }
 
+// looksAt reports whether a condition of a rule looks at what which says.
+func (b *rulebook) looksAt(rule access.Rule, which func(*policy.Condition) bool) bool {
+	return slices.ContainsFunc(rule.Cases, func(c access.Case) bool {
+		if c.When == "" {
+			return false
+		}
+		condition, err := b.compile(c.When)
+		return err == nil && which(condition)
+	})
+}
+
 // zone is policy.Zones. The server's own zone has no name here: a rule must mean the same on every replica.
 func (b *rulebook) zone(name string) (*time.Location, error) {
 	if name == "" || name == "Local" {

@@ -25,7 +25,7 @@ func BenchmarkDecideAmongTenThousand(b *testing.B) {
 			err = tx.SavePrincipal(w.ctx, p, 0)
 		}
 		if err == nil && into != "" {
-			err = tx.AddMember(w.ctx, into, id)
+			err = tx.AddMember(w.ctx, into, id, "", w.clock.now())
 		}
 	}
 	update := func(fn func(tx engine.Tx)) {

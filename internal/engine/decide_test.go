@@ -458,7 +458,7 @@ func TestManyPeopleInNestedGroups(t *testing.T) {
 			if err := tx.SavePrincipal(w.ctx, p, 0); err != nil {
 				return err
 			}
-			if err := tx.AddMember(w.ctx, inner, id); err != nil {
+			if err := tx.AddMember(w.ctx, inner, id, "", w.clock.now()); err != nil {
 				return err
 			}
 		}

@@ -293,7 +293,7 @@ func (e *Engine) AddMember(ctx context.Context, c Caller, group, member string) 
 		if loop != "" {
 			return access.Fault(access.KindInvalid, "membershipLoop", "group %q lies within %q already, and so cannot hold it: %s", g.Name, m.Name, loop)
 		}
-		if err := tx.AddMember(ctx, g.ID, m.ID); err != nil {
+		if err := tx.AddMember(ctx, g.ID, m.ID, c.Principal, now.At); err != nil {
 			return fmt.Errorf("add member: %w", err)
 		}
 		now.Kind = access.MemberAdded

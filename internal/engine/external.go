@@ -202,7 +202,7 @@ func (w *work) syncGroups(ctx context.Context, p access.Principal, in ExternalSi
 		event := access.Event{Actor: by, Tenant: p.Tenant, Details: map[string]string{"group": group.Name, "groupId": string(group.ID), "member": p.Name, "memberId": string(p.ID), "issuer": clip(in.Issuer)}}
 		switch {
 		case want && !have:
-			if err := w.tx.AddMember(ctx, group.ID, p.ID); err != nil {
+			if err := w.tx.AddMember(ctx, group.ID, p.ID, "", w.now); err != nil {
 				return fmt.Errorf("add member: %w", err)
 			}
 			event.Kind = access.MemberAdded

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -272,6 +273,64 @@ func TestWhoWidensANetworkAndUsesItIsSeen(t *testing.T) {
 			}
 			if saved := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry; len(saved.Loosened) != 0 {
 				t.Errorf("what is remembered of the network is written to the machine: %+v", saved.Loosened)
+			}
+		})
+	}
+}
+
+// TestWhoJoinsAGroupAndUsesItIsSeen holds that nobody falls under an easier case, or becomes eligible, by a place in a group that they
+// gave themselves, unseen.
+func TestWhoJoinsAGroupAndUsesItIsSeen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		join  func(w *approvable) error
+		when  string
+		after time.Duration
+		ports int // alerts of a request for a port
+		named int // events of what names the group: an eligibility, and who may break the glass
+	}{
+		"by themselves":               {func(w *approvable) error { return w.AddMember(w.ctx, w.bystander, "fast", "eve") }, `"fast" in requester.groups`, time.Minute, 1, 1},
+		"by a group that they are in": {func(w *approvable) error { return w.AddMember(w.ctx, w.bystander, "fast", "team") }, `"fast" in requester.groups`, time.Minute, 1, 1},
+		"by another":                  {func(w *approvable) error { return w.AddMember(w.ctx, w.admin, "fast", "eve") }, `"fast" in requester.groups`, time.Minute, 0, 0},
+		"long ago":                    {func(w *approvable) error { return w.AddMember(w.ctx, w.bystander, "fast", "eve") }, `"fast" in requester.groups`, access.LoosenedFor + time.Minute, 0, 0},
+		"the rule looks elsewhere":    {func(w *approvable) error { return w.AddMember(w.ctx, w.bystander, "fast", "eve") }, `machine.name == "web-1"`, time.Minute, 0, 1},
+		"somebody else": {func(w *approvable) error {
+			if err := w.AddMember(w.ctx, w.bystander, "fast", "ann"); err != nil {
+				return err
+			}
+			return w.AddMember(w.ctx, w.admin, "fast", "eve")
+		}, `"fast" in requester.groups`, time.Minute, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newApprovable(t, fastTrack(c.when))
+			fast := w.group("fast")
+			w.group("team", w.bystander)
+			must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "fast", Role: "Contributor", Max: time.Hour}))(t)
+			if err := c.join(w); err != nil {
+				t.Fatal(err)
+			}
+			w.clock.advance(c.after)
+			if d := must(w.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
+				t.Fatalf("it is %s", d.Request.State)
+			}
+			if got := w.loosenedUses(); got != c.ports {
+				t.Errorf("%d alerts of a port, want %d", got, c.ports)
+			}
+			before := w.size()
+			must(w.Activate(w.ctx, w.bystander, contributor(time.Hour)))(t)
+			if got := strings.Count(w.kinds(before), string(access.PolicyExploited)); got != c.named {
+				t.Errorf("%d events of a role, want %d", got, c.named)
+			}
+			p := oneOfOps(w.ops)
+			p.BreakGlass = &access.BreakGlass{Groups: []access.PrincipalID{fast}, Max: time.Hour}
+			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+			before = w.size()
+			in := ssh("web-1", time.Hour)
+			in.BreakGlass = true
+			must(w.Submit(w.ctx, w.bystander, in))(t)
+			if got := strings.Count(w.kinds(before), string(access.PolicyExploited)); got != c.named {
+				t.Errorf("%d events of broken glass, want %d", got, c.named)
 			}
 		})
 	}

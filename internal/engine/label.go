@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
@@ -70,10 +71,7 @@ func (e *Engine) relabeled(ctx context.Context, w *work, m access.Machine, by ac
 		return fmt.Errorf("read policy: %w", err)
 	}
 	entry, _ := p.Of(m.ID)
-	if !slices.ContainsFunc(entry.Approval.Cases, func(c access.Case) bool {
-		condition, err := e.rules.compile(c.When)
-		return err == nil && c.When != "" && condition.LooksAtLabels()
-	}) {
+	if !e.rules.looksAt(entry.Approval, (*policy.Condition).LooksAtLabels) {
 		return nil
 	}
 	next := w.revised(p, p)

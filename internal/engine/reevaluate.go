@@ -47,7 +47,11 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 	if next.Digest == d.request.Digest {
 		return nil, nil // it falls under what it was shown with
 	}
-	if err := d.save(ctx, next, append(events, d.loosenedUse(p.ask)...)); err != nil {
+	used, err := d.loosenedUse(ctx, p.ask)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.save(ctx, next, append(events, used...)); err != nil {
 		return nil, err
 	}
 	if err := d.advance(ctx, access.System(), ""); err != nil {

@@ -146,10 +146,13 @@ func (e *Engine) file(ctx context.Context, tx Tx, may rights, request access.Req
 		d.machines[p.machine.ID] = p.machine
 		names.seen[p.machine.ID] = p.machine
 	}
-	if err := d.locate(ctx, append(events, d.loosenedUse(a)...)); err != nil {
+	used, err := d.loosenedUse(ctx, a)
+	if err != nil {
 		return RequestDetail{}, err
 	}
-	var err error
+	if err := d.locate(ctx, append(events, used...)); err != nil {
+		return RequestDetail{}, err
+	}
 	switch {
 	case request.BreakGlass:
 		err = d.breakGlass(ctx)
@@ -203,26 +206,6 @@ func (e *Engine) approvalsOf(ctx context.Context, tx Tx, may rights, a *ask, ext
 		return nil, stepUpRequired("asking for this access")
 	}
 	return found.approvals, nil
-}
-
-// loosenedUse gives an event for each machine whose policy, and for the scope of roles whose eligibility, was loosened lately by who
-// asks for access to it.
-func (d *deciding) loosenedUse(a ask) []access.Event {
-	var events []access.Event
-	for i, entry := range a.entries {
-		how := entry.LoosenedBy(a.requester, d.now)
-		seen := slices.ContainsFunc(events, func(e access.Event) bool { return e.Machine == a.machines[i].ID })
-		if len(how) == 0 || seen {
-			continue
-		}
-		m := a.machines[i]
-		events = append(events, access.Event{
-			At: d.now, Kind: access.PolicyExploited, Outcome: access.Succeeded, Tenant: d.request.Tenant,
-			Actor: access.Actor{ID: d.request.Requester, Name: d.request.RequesterName, Address: d.request.Address, Via: d.request.Via},
-			Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Request: d.request.ID, Details: map[string]string{"loosened": clip(strings.Join(how, "; "))},
-		})
-	}
-	return events
 }
 
 // recordChains puts on record which items are part of a longer chain.

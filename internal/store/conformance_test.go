@@ -64,7 +64,7 @@ func TestRoundTrip(t *testing.T) {
 			checkpoint := audit.SignedCheckpoint{Size: 5, Root: audit.Hash{1, 2}, At: day(), Text: "text\n\n— x y\n"}
 			f.update(t, func(ctx context.Context, tx engine.Tx) error {
 				return firstOf(tx.SaveMachine(ctx, zero, 0), tx.SavePrincipal(ctx, group, 0), tx.SavePassword(ctx, password), tx.SaveSession(ctx, session),
-					tx.SaveEnrollmentToken(ctx, token), tx.SaveRoleDefinition(ctx, role), tx.SaveRoleAssignment(ctx, assignment), tx.AddMember(ctx, group.ID, f.user),
+					tx.SaveEnrollmentToken(ctx, token), tx.SaveRoleDefinition(ctx, role), tx.SaveRoleAssignment(ctx, assignment), tx.AddMember(ctx, group.ID, f.user, "", day()),
 					tx.SavePolicy(ctx, pol, 0), tx.SaveRequest(ctx, request, 0), tx.SaveRequest(ctx, until, 0), tx.SaveGrant(ctx, grant, 0), tx.SaveIdempotency(ctx, idem),
 					tx.SaveCheckpoint(ctx, audit.SignedCheckpoint{Size: 3, Text: "older"}), tx.SaveCheckpoint(ctx, checkpoint), tx.SaveSetting(ctx, "s", []byte{0, 1, 255}), tx.SaveSetting(ctx, "empty", nil))
 			})
@@ -268,7 +268,7 @@ func TestIllegalWrites(t *testing.T) {
 					return tx.SaveMachine(ctx, machine("m2", "web-2", "nothing"), 0)
 				}, access.KindConflict, "reference"},
 				"machine that has a policy": {func(ctx context.Context, tx engine.Tx) error { return tx.DeleteMachine(ctx, f.machine) }, access.KindConflict, "reference"},
-				"member that is not there":  {func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "nothing", f.user) }, access.KindConflict, "reference"},
+				"member that is not there":  {func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "nothing", f.user, "", day()) }, access.KindConflict, "reference"},
 				"assignment of no role": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: "a-2", Tenant: tenantID, Principal: f.user, Definition: "x"})
 				}, access.KindConflict, "reference"},
@@ -423,8 +423,8 @@ func TestDirectoryRevisionGrows(t *testing.T) {
 				want bool
 			}{
 				{"principal", func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, group, 0) }, true},
-				{"member", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user) }, true},
-				{"member again", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user) }, true},
+				{"member", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) }, true},
+				{"member again", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) }, true},
 				{"no member", func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "g", f.user) }, true},
 				{"no group", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "g", 1) }, true},
 				{"role", func(ctx context.Context, tx engine.Tx) error {
@@ -461,7 +461,7 @@ func TestDeletingAGroup(t *testing.T) {
 			}
 			f.update(t, func(ctx context.Context, tx engine.Tx) error {
 				return firstOf(tx.SavePrincipal(ctx, group("inner"), 0), tx.SavePrincipal(ctx, group("outer"), 0),
-					tx.AddMember(ctx, "inner", f.user), tx.AddMember(ctx, "outer", "inner"))
+					tx.AddMember(ctx, "inner", f.user, "", day()), tx.AddMember(ctx, "outer", "inner", "", day()))
 			})
 			for what, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
 				"another revision": func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "inner", 2) },
@@ -476,6 +476,34 @@ func TestDeletingAGroup(t *testing.T) {
 					t.Errorf("memberships are left: %v", data.Memberships)
 				}
 				return err
+			})
+		})
+	}
+}
+
+// Who gave which membership lately is known while it stands, and giving it again changes nothing.
+func TestMembershipsBy(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			f.update(t, func(ctx context.Context, tx engine.Tx) error {
+				for _, id := range []access.PrincipalID{"a", "b", "c", "d"} {
+					if err := tx.SavePrincipal(ctx, access.Principal{ID: id, Tenant: tenantID, Kind: access.Group, Name: string(id), Revision: 1}, 0); err != nil {
+						return err
+					}
+				}
+				return firstOf(tx.AddMember(ctx, "a", f.user, f.user, day()), tx.AddMember(ctx, "a", f.user, "", day()), tx.AddMember(ctx, "b", "a", f.user, day().Add(time.Hour)),
+					tx.AddMember(ctx, "c", "a", f.user, day().Add(-time.Hour)), tx.AddMember(ctx, "d", "a", "", day()),
+					tx.AddMember(ctx, "d", "b", f.user, day()), tx.RemoveMember(ctx, "d", "b"))
+			})
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				got, err := r.MembershipsBy(ctx, f.user, day())
+				same(t, "memberships", []rbac.Membership{{Group: "b", Member: "a"}, {Group: "a", Member: f.user}}, got)
+				nobodys, failed := r.MembershipsBy(ctx, "", day())
+				same(t, "memberships by nobody", []rbac.Membership(nil), nobodys)
+				return firstOf(err, failed)
 			})
 		})
 	}

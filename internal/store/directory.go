@@ -50,10 +50,7 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	if d.Denials, err = whole(ctx, r.q, scanDenial, selectDenials); err != nil {
 		return rbac.Data{}, err
 	}
-	d.Memberships, err = whole(ctx, r.q, func(row scanner) (m rbac.Membership, err error) {
-		err = row.Scan(&m.Group, &m.Member)
-		return m, err
-	}, selectMemberships)
+	d.Memberships, err = whole(ctx, r.q, scanMembership, selectMemberships)
 	if err != nil {
 		return rbac.Data{}, err
 	}

@@ -158,7 +158,7 @@ func TestNamedLists(t *testing.T) {
 						return err
 					}
 				}
-				return firstOf(tx.AddMember(ctx, "p0", "p1"), tx.AddMember(ctx, "p0", "p3"), tx.AddMember(ctx, "p2", "p1"))
+				return firstOf(tx.AddMember(ctx, "p0", "p1", "", day()), tx.AddMember(ctx, "p0", "p3", "", day()), tx.AddMember(ctx, "p2", "p1", "", day()))
 			})
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				machines := func(mf engine.MachineFilter) []string {

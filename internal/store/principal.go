@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -11,7 +13,9 @@ const (
 	principalColumns      = "p.id, p.tenant, p.kind, p.name, p.display_name, p.email, p.disabled, p.created_at, p.revision"
 	selectPrincipal       = "select " + principalColumns + " from principals p where p.id = $1 limit 1"
 	selectPrincipalByName = "select " + principalColumns + " from principals p where p.tenant = $1 and p.name_key = $2 limit 1"
-	listPrincipals        = "select " + principalColumns + " from principals p"
+	selectMembershipsBy   = `select group_id, member_id from memberships where added_by = $1 and added_by <> '' and added_at >= $2
+order by added_at desc, group_id, member_id limit 1000`
+	listPrincipals = "select " + principalColumns + " from principals p"
 )
 
 func scanPrincipal(row scanner) (p access.Principal, err error) {
@@ -22,6 +26,16 @@ func scanPrincipal(row scanner) (p access.Principal, err error) {
 // Principal implements engine.Reader.
 func (r *reader) Principal(ctx context.Context, id access.PrincipalID) (access.Principal, error) {
 	return one(ctx, r.q, "principal", scanPrincipal, selectPrincipal, string(id))
+}
+
+// MembershipsBy implements engine.Reader.
+func (r *reader) MembershipsBy(ctx context.Context, by access.PrincipalID, since time.Time) ([]rbac.Membership, error) {
+	return all(ctx, r.q, scanMembership, selectMembershipsBy, string(by), micros(since))
+}
+
+func scanMembership(row scanner) (m rbac.Membership, err error) {
+	err = row.Scan(&m.Group, &m.Member)
+	return m, err
 }
 
 // PrincipalByName implements engine.Reader.
@@ -50,7 +64,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	updatePrincipal = `update principals set tenant = $2, kind = $3, name = $4, name_key = $5, display_name = $6, email = $7, disabled = $8,
 created_at = $9, revision = $10 where id = $1 and revision = $11`
 	bumpDirectory    = "update directory set revision = revision + 1 where id = 1"
-	insertMembership = "insert into memberships (group_id, member_id) values ($1, $2) on conflict (group_id, member_id) do nothing"
+	insertMembership = "insert into memberships (group_id, member_id, added_by, added_at) values ($1, $2, $3, $4) on conflict (group_id, member_id) do nothing"
 	deleteMembership = "delete from memberships where group_id = $1 and member_id = $2"
 	emptyGroup       = "delete from memberships where group_id = $1 or member_id = $1"
 	deleteGroup      = "delete from principals where id = $1 and revision = $2 and kind = 'group'"
@@ -70,8 +84,8 @@ func (t *tx) bumpDirectory(ctx context.Context) error {
 }
 
 // AddMember implements engine.Tx.
-func (t *tx) AddMember(ctx context.Context, group, member access.PrincipalID) error {
-	if err := t.exec(ctx, "membership", nil, insertMembership, string(group), string(member)); err != nil {
+func (t *tx) AddMember(ctx context.Context, group, member, by access.PrincipalID, at time.Time) error {
+	if err := t.exec(ctx, "membership", nil, insertMembership, string(group), string(member), string(by), micros(at)); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)

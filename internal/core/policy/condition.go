@@ -67,10 +67,14 @@ type Condition struct {
 	now     bool // it looks at now
 	start   bool // it looks at request.start
 	labels  bool // it looks at machine.labels
+	groups  bool // it looks at requester.groups
 }
 
 // LooksAtLabels reports whether it depends on the labels of a machine.
 func (c *Condition) LooksAtLabels() bool { return c.labels }
+
+// LooksAtGroups reports whether it depends on the groups of the requester.
+func (c *Condition) LooksAtGroups() bool { return c.groups }
 
 // Compile checks source: its syntax, its names and its types, and that it gives true or false. The error is
 // access.KindInvalid and names line and column.
@@ -94,6 +98,7 @@ func (c *Conditions) Compile(source string) (*Condition, error) {
 		condition.now = condition.now || reference.Name == "now"
 		condition.start = condition.start || reference.Name == "request.start"
 		condition.labels = condition.labels || reference.Name == "machine.labels"
+		condition.groups = condition.groups || reference.Name == "requester.groups"
 	}
 	return condition, nil
 }

@@ -232,15 +232,9 @@ func findMachine(ctx context.Context, r Reader, may rights, ref string, actions 
 	if err != nil {
 		return access.Machine{}, err
 	}
-	candidates, err := machinesNamed(ctx, r, ref)
+	candidates, err := machinesNamed(ctx, r, may, ref, scopes)
 	if err != nil {
 		return access.Machine{}, err
-	}
-	candidates = slices.DeleteFunc(candidates, func(m access.Machine) bool {
-		return !covered(m.Resource, scopes)
-	})
-	if slices.ContainsFunc(candidates, func(m access.Machine) bool { return may.isHome(m.Tenant) }) {
-		candidates = slices.DeleteFunc(candidates, func(m access.Machine) bool { return !may.isHome(m.Tenant) })
 	}
 	switch len(candidates) {
 	case 0:
@@ -262,8 +256,12 @@ func findMachine(ctx context.Context, r Reader, may rights, ref string, actions 
 	return access.Machine{}, may.require(actions[0], m.Resource)
 }
 
-// machinesNamed gives the machines that ref may mean, of every tenant.
-func machinesNamed(ctx context.Context, r Reader, ref string) ([]access.Machine, error) {
+// machinesNamed gives the machines within the scopes that ref may mean. One by its name is looked for in the caller's own tenant,
+// and then in those where they are a guest: what the machines of other tenants are called hides none.
+func machinesNamed(ctx context.Context, r Reader, may rights, ref string, scopes []access.ResourceID) ([]access.Machine, error) {
+	within := func(list []access.Machine) []access.Machine {
+		return slices.DeleteFunc(list, func(m access.Machine) bool { return !covered(m.Resource, scopes) })
+	}
 	one := func(m access.Machine, err error) ([]access.Machine, error) {
 		switch {
 		case isKind(err, access.KindNotFound):
@@ -271,7 +269,7 @@ func machinesNamed(ctx context.Context, r Reader, ref string) ([]access.Machine,
 		case err != nil:
 			return nil, fmt.Errorf("read machine: %w", err)
 		}
-		return []access.Machine{m}, nil
+		return within([]access.Machine{m}), nil
 	}
 	if strings.HasPrefix(ref, "/") {
 		id, err := access.ParseResourceID(ref)
@@ -288,7 +286,16 @@ func machinesNamed(ctx context.Context, r Reader, ref string) ([]access.Machine,
 			return found, err
 		}
 	}
-	machines, err := r.MachinesByName(ctx, ref)
+	machines, err := r.MachinesByName(ctx, may.caller.Tenant, ref)
+	if machines = within(machines); err == nil && len(machines) == 0 {
+		for _, tenant := range may.beside() {
+			var some []access.Machine
+			if some, err = r.MachinesByName(ctx, tenant, ref); err != nil {
+				break
+			}
+			machines = append(machines, within(some)...)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read machines by name: %w", err)
 	}

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -131,4 +132,28 @@ func TestSignInNames(t *testing.T) {
 	if cred := must(w.Credentials(w.ctx, "other", "ann@example.org", office))(t); cred.Principal.Tenant != d.Tenant.ID {
 		t.Errorf("ann is of %s", cred.Principal.Tenant)
 	}
+}
+
+// TestNamesOfOtherTenantsHideNothing proves that a machine is found by its name however many of other tenants, or of groups where
+// the caller sees nothing, have the same.
+func TestNamesOfOtherTenantsHideNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, other := w.tenant("contoso")
+	add := func(c engine.Caller, group string) {
+		t.Helper()
+		if group != "" {
+			must(w.CreateResourceGroup(w.ctx, c, engine.ResourceGroupInput{Name: group}))(t)
+		}
+		must(w.enrolWith(c, engine.TokenInput{Name: "db", ResourceGroup: group}))(t)
+	}
+	for i := range 110 {
+		add(other, fmt.Sprint("group", i))
+	}
+	add(w.admin, "")
+	if m := must(w.Machine(w.ctx, w.admin, "DB"))(t).Machine; m.Tenant != w.admin.Tenant {
+		t.Errorf("db is %+v", m)
+	}
+	_, err := w.Machine(w.ctx, other, "db")
+	wantCode(t, err, access.KindInvalid, "ambiguousMachine")
 }

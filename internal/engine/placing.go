@@ -32,12 +32,12 @@ func (p *placing) gateway(ctx context.Context) error {
 
 // free fails where an agent in service has the name in the resource group.
 func (p *placing) free(ctx context.Context) error {
-	agents, err := p.tx.AgentsByName(ctx, p.agent.Name)
+	agents, err := p.tx.AgentsByName(ctx, p.agent.Tenant, p.agent.Name)
 	if err != nil {
 		return fmt.Errorf("read agents by name: %w", err)
 	}
 	for _, a := range agents {
-		if a.Tenant == p.agent.Tenant && a.Scope.Equal(p.agent.Scope) && !a.Revoked {
+		if a.Scope.Equal(p.agent.Scope) && !a.Revoked {
 			return access.Fault(access.KindConflict, "agentExists",
 				"there is an agent %q in this resource group already: choose another name, or for a host make a token that names it, with postern machine token NAME", a.Name)
 		}
@@ -244,7 +244,7 @@ func freeAddresses(ctx context.Context, r Reader, gateway access.Agent, m access
 
 // agentsNamed gives the agents of a tenant that are in service and have a name or id.
 func agentsNamed(ctx context.Context, r Reader, tenant access.TenantID, ref string) ([]access.Agent, error) {
-	agents, err := r.AgentsByName(ctx, ref)
+	agents, err := r.AgentsByName(ctx, tenant, ref)
 	if err != nil {
 		return nil, fmt.Errorf("read agents by name: %w", err)
 	}

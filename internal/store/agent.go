@@ -14,7 +14,7 @@ scope, successor, holds_until, predecessors, epoch, stream`
 	selectAgent = "select " + agentColumns + " from agents where id = $1 limit 1"
 	listAgents  = "select " + agentColumns + " from agents"
 
-	selectAgentsByName = "select " + agentColumns + " from agents where name_key = $1 order by revoked, id limit 100"
+	selectAgentsByName = "select " + agentColumns + " from agents where tenant = $1 and name_key = $2 order by revoked, id limit 1000"
 )
 
 func scanAgent(row scanner) (a access.Agent, err error) {
@@ -35,8 +35,8 @@ func (r *reader) Agent(ctx context.Context, id access.AgentID) (access.Agent, er
 }
 
 // AgentsByName implements engine.Reader.
-func (r *reader) AgentsByName(ctx context.Context, name string) ([]access.Agent, error) {
-	return all(ctx, r.q, scanAgent, selectAgentsByName, fold(name))
+func (r *reader) AgentsByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Agent, error) {
+	return all(ctx, r.q, scanAgent, selectAgentsByName, string(tenant), fold(name))
 }
 
 // Agents implements engine.Reader.

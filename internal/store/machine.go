@@ -12,10 +12,11 @@ const (
 	machineColumns          = "m.id, m.resource, m.tenant, m.name, m.location, m.os, m.labels, m.addresses, m.agent, m.created_at, m.last_access, m.revision"
 	selectMachine           = "select " + machineColumns + " from machines m where m.id = $1 limit 1"
 	selectMachineByResource = "select " + machineColumns + " from machines m where m.resource_key = $1 limit 1"
-	selectMachinesByName    = "select " + machineColumns + " from machines m where m.name_key = $1 order by m.name_key, m.id limit 100"
+	selectMachinesByName    = "select " + machineColumns + " from machines m where m.tenant = $1 and m.name_key = $2 order by m.name_key, m.id limit 1000"
 	selectGuardedByName     = "select " + machineColumns + `, coalesce(p.id, ''), coalesce(p.resource, ''), coalesce(p.tenant, ''), coalesce(p.name, ''), coalesce(p.location, ''),
 coalesce(p.created_at, 0), coalesce(p.updated_at, 0), coalesce(p.revision, 0), coalesce(x.body, 'null'), coalesce(x.revision, 0)
-from machines m left join policy_machines x on x.machine = m.id left join policies p on p.id = x.policy where m.name_key = $1 order by m.name_key, m.id limit 100`
+from machines m left join policy_machines x on x.machine = m.id left join policies p on p.id = x.policy where m.tenant = $1 and m.name_key = $2
+order by m.name_key, m.id limit 1000`
 	listMachines = "select " + machineColumns + " from machines m"
 )
 
@@ -50,11 +51,11 @@ func (r *reader) MachineByResource(ctx context.Context, id access.ResourceID) (a
 
 // MachinesByName implements engine.Reader. In a batch it reads with them what guards them: who looks for a machine by its
 // name there nearly always asks for that next.
-func (r *reader) MachinesByName(ctx context.Context, name string) ([]access.Machine, error) {
+func (r *reader) MachinesByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Machine, error) {
 	if r.memo == nil {
-		return all(ctx, r.q, scanMachine, selectMachinesByName, fold(name))
+		return all(ctx, r.q, scanMachine, selectMachinesByName, string(tenant), fold(name))
 	}
-	machines, err := remembered(r.memo, "machine", fold(name), func() ([]access.Machine, error) {
+	machines, err := remembered(r.memo, "machine", string(tenant)+"/"+fold(name), func() ([]access.Machine, error) {
 		return all(ctx, r.q, func(row scanner) (m access.Machine, err error) {
 			var p access.Policy
 			var guard guardRecord
@@ -65,7 +66,7 @@ func (r *reader) MachinesByName(ctx context.Context, name string) ([]access.Mach
 			p.Machines = []access.MachinePolicy{guard.policy(m.ID, revision)}
 			r.memo.keep("policy", string(m.ID), p)
 			return m, nil
-		}, selectGuardedByName, fold(name))
+		}, selectGuardedByName, string(tenant), fold(name))
 	})
 	return slices.Clone(machines), err
 }

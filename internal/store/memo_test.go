@@ -31,7 +31,7 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 				s.revision, errs[0] = r.DirectoryRevision(ctx)
 				s.heard, errs[1] = r.HasChannels(ctx, tenantID)
 				var machines []access.Machine
-				machines, errs[2] = r.MachinesByName(ctx, "WEB-1")
+				machines, errs[2] = r.MachinesByName(ctx, tenantID, "WEB-1")
 				var guard access.Policy
 				guard, errs[3] = r.GuardOf(ctx, f.machine)
 				if err := firstOf(errs[:]...); err != nil || len(machines) != 1 {
@@ -88,7 +88,7 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 				t.Error(err)
 			}
 			read := func(ctx context.Context, r engine.Reader) (machines []access.Machine, guard access.Policy) {
-				machines, err := r.MachinesByName(ctx, "web-1")
+				machines, err := r.MachinesByName(ctx, tenantID, "web-1")
 				guard, other := r.GuardOf(ctx, f.machine)
 				if err := firstOf(err, other); err != nil {
 					t.Error(err)

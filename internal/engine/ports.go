@@ -90,13 +90,13 @@ type Reader interface {
 	EnrollmentTokens(ctx context.Context, tenant access.TenantID, now time.Time) ([]EnrollmentToken, error)
 
 	Agent(ctx context.Context, id access.AgentID) (access.Agent, error)
-	Agents(ctx context.Context, p Page) (Listed[access.Agent], error)      // by name
+	Agents(ctx context.Context, p Page) (Listed[access.Agent], error)                              // by name
 	AgentsByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Agent, error) // at most 1,000, those in service first, without regard to case
 
 	Machine(ctx context.Context, id access.MachineID) (access.Machine, error)
 	MachineByResource(ctx context.Context, id access.ResourceID) (access.Machine, error)
 	MachinesByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Machine, error) // at most 1,000, without regard to case
-	Machines(ctx context.Context, f MachineFilter, p Page) (Listed[access.Machine], error) // by name
+	Machines(ctx context.Context, f MachineFilter, p Page) (Listed[access.Machine], error)             // by name
 
 	Policy(ctx context.Context, id access.PolicyID) (access.Policy, error)
 	PolicyByResource(ctx context.Context, id access.ResourceID) (access.Policy, error)

@@ -129,8 +129,8 @@ type GlassCode struct {
 	ID        GlassCodeID
 	Machine   access.MachineID
 	Agent     access.AgentID // which guarded it then
-	Hash      string        // SHA-256 of the code, which has 128 random bits, hex
-	Most      time.Duration // the longest opening with it
+	Hash      string         // SHA-256 of the code, which has 128 random bits, hex
+	Most      time.Duration  // the longest opening with it
 	IssuedBy  access.PrincipalID
 	IssuedAt  time.Time
 	ExpiresAt time.Time

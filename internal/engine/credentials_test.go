@@ -334,3 +334,31 @@ func TestFirstPasskeyNeedsAProof(t *testing.T) {
 		t.Errorf("ann was told %+v", told)
 	}
 }
+
+// TestNoEnrollmentTokenHidesBehindOthers proves that there are never more tokens than a list has, so that a reset withdraws each
+// that an intruder made.
+func TestNoEnrollmentTokenHidesBehindOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.user("ann", "Contributor")
+	made := func(ttl time.Duration) (string, error) {
+		token, _, err := w.MakeEnrollmentToken(w.ctx, ann, engine.TokenInput{Name: "web-1", TTL: ttl})
+		return token, err
+	}
+	last := must(made(30 * 24 * time.Hour))(t)
+	refused := 0
+	for range 1050 {
+		if _, err := made(time.Hour); err != nil {
+			wantCode(t, err, access.KindConflict, "tooManyTokens")
+			refused++
+		}
+	}
+	if list := must(w.EnrollmentTokens(w.ctx, w.admin))(t); len(list) != 1000 || refused != 51 {
+		t.Errorf("%d tokens are listed, and %d were refused", len(list), refused)
+	}
+	if err := w.ResetPassword(w.ctx, w.admin, "ann", "new", true); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.Enroll(w.ctx, office, engine.EnrollInput{Token: last, Name: "web-1"}, fingerprint)
+	wantCode(t, err, access.KindUnauthenticated, "tokenUnknown")
+}

@@ -26,6 +26,7 @@ const (
 	enrollmentPrefix = "pen_"
 	defaultTokenTTL  = time.Hour
 	maxTokenTTL      = 30 * 24 * time.Hour
+	maxWaitingTokens = 1000 // of one tenant: as many as are listed, so that each can be seen and withdrawn
 )
 
 // MakeEnrollmentToken makes a token with which one agent enrolls, once. It is shown here and never again.
@@ -41,6 +42,13 @@ func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInpu
 		}
 		if err := mayName(ctx, tx, may, group, in.Name); err != nil {
 			return err
+		}
+		waiting, err := tx.EnrollmentTokens(ctx, group.subscription.Tenant, may.now)
+		if err != nil {
+			return fmt.Errorf("read enrollment tokens: %w", err)
+		}
+		if len(waiting) >= maxWaitingTokens {
+			return access.Fault(access.KindConflict, "tooManyTokens", "%d enrollment tokens wait for their agents, the most that are allowed: withdraw some, or let their time pass", len(waiting))
 		}
 		t = EnrollmentToken{
 			Hash: hashSecret(token), Tenant: group.subscription.Tenant, Subscription: group.subscription.ID, ResourceGroup: group.group.Name, Name: in.Name,

@@ -14,13 +14,9 @@ import (
 // tenants where they are a guest included: whoever may do anything there may know that there is one.
 func (e *Engine) Subscriptions(ctx context.Context, c Caller) (list []access.Subscription, err error) {
 	err = e.look(ctx, c, attempt{action: rbac.SubscriptionsRead}, func(r Reader) error {
-		may, err := e.rights(ctx, r, c)
+		may, all, err := e.allSubscriptions(ctx, r, c)
 		if err != nil {
 			return err
-		}
-		all, err := r.Subscriptions(ctx)
-		if err != nil {
-			return fmt.Errorf("read subscriptions: %w", err)
 		}
 		scopes := may.places()
 		list = slices.DeleteFunc(all, func(s access.Subscription) bool {
@@ -49,13 +45,9 @@ func (e *Engine) Subscription(ctx context.Context, c Caller, id access.Subscript
 // they are eligible for names it, though they see it in no list before they do.
 func (e *Engine) SubscriptionName(ctx context.Context, c Caller, id access.SubscriptionID) (name string, err error) {
 	err = e.look(ctx, c, attempt{action: rbac.SubscriptionsRead}, func(r Reader) error {
-		may, err := e.rights(ctx, r, c)
+		may, all, err := e.allSubscriptions(ctx, r, c)
 		if err != nil {
 			return err
-		}
-		all, err := r.Subscriptions(ctx)
-		if err != nil {
-			return fmt.Errorf("read subscriptions: %w", err)
 		}
 		n := slices.IndexFunc(all, func(s access.Subscription) bool { return strings.EqualFold(string(s.ID), string(id)) })
 		if n < 0 {
@@ -82,6 +74,17 @@ func (e *Engine) SubscriptionName(ctx context.Context, c Caller, id access.Subsc
 		return "", err
 	}
 	return name, nil
+}
+
+// allSubscriptions gives all subscriptions there are, and what the caller may do.
+func (e *Engine) allSubscriptions(ctx context.Context, r Reader, c Caller) (may rights, all []access.Subscription, err error) {
+	if may, err = e.rights(ctx, r, c); err != nil {
+		return rights{}, nil, err
+	}
+	if all, err = r.Subscriptions(ctx); err != nil {
+		return rights{}, nil, fmt.Errorf("read subscriptions: %w", err)
+	}
+	return may, all, nil
 }
 
 func subscriptionNotFound(id access.SubscriptionID) error {

@@ -51,21 +51,27 @@ func TestProviderSendsTheServerNowhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.to, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := client.Do(request)
-		if err == nil {
-			_ = response.Body.Close()
-		}
-		if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+		if err := call(t, client, c.to); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 			t.Errorf("%s: %v, want %q", what, err, c.fails)
 		}
 	}
 	if n := called.Load(); n != 1 {
 		t.Errorf("what is inside was called %d times, want once, where it is allowed", n)
 	}
+}
+
+// call asks for an address, and says what kept it from an answer.
+func call(t *testing.T, client *http.Client, address string) error {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 // noProxy is what a server without HTTPS_PROXY has.
@@ -134,6 +140,7 @@ func TestProxyIsSentNowhere(t *testing.T) {
 		asked   string // what the proxy is asked for last; empty: nothing beyond the issuer
 	}{
 		"the issuer":                       {issuer.URL, false, "", issuer.Listener.Addr().String()},
+		"the issuer without TLS":           {"http" + strings.TrimPrefix(issuer.URL, "https"), true, "is not https", ""},
 		"a private address":                {inside.URL, false, "is a private address", ""},
 		"a redirect to a private address":  {issuer.URL + "?to=" + inside.URL, false, "is a private address", ""},
 		"a name of a private address":      {"https://localhost:" + port, false, "is a private address", ""},
@@ -162,15 +169,7 @@ func TestProxyIsSentNowhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.CloseIdleConnections()
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.to, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			response, err := client.Do(request)
-			if err == nil {
-				_ = response.Body.Close()
-			}
-			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			if err := call(t, client, c.to); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 				t.Errorf("%v, want %q", err, c.fails)
 			}
 			proxy.mu.Lock()

@@ -152,6 +152,11 @@ func (e *Engine) endCredentials(ctx context.Context, c Caller, ref, id string, w
 		if err := w.endThese(ctx, ended, c.Actor()); err != nil {
 			return err
 		}
+		if id == "" && wanted(CredentialSession, "") {
+			if err := w.endSessions(ctx, p.ID, c); err != nil {
+				return err
+			}
+		}
 		if !self && ended.count() > 0 {
 			if err := w.tellOwner(ctx, p, "Your sign-ins were ended", fmt.Sprintf("%s ended what lets people in as %s: %s.", c.Name, p.Name, ended.inWords()), c.Actor()); err != nil {
 				return err
@@ -214,6 +219,25 @@ func (w *work) endCredentials(ctx context.Context, set CredentialSet, by access.
 	}
 	if err := w.tx.DeleteAPITokensOf(ctx, set.Principal.ID); err != nil {
 		return fmt.Errorf("end API tokens: %w", err)
+	}
+	return nil
+}
+
+// endSessions ends the sessions of a principal but the one that calls, those too that no list has because there are so many.
+func (w *work) endSessions(ctx context.Context, principal access.PrincipalID, c Caller) error {
+	calling, err := w.tx.Session(ctx, c.Session)
+	if err != nil && !isKind(err, access.KindNotFound) {
+		return fmt.Errorf("read session: %w", err)
+	}
+	stays := err == nil && calling.Principal == principal
+	if err := w.tx.DeleteSessionsOf(ctx, principal); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	if !stays {
+		return nil
+	}
+	if err := w.tx.SaveSession(ctx, calling); err != nil {
+		return fmt.Errorf("keep the session: %w", err)
 	}
 	return nil
 }

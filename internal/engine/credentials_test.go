@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -361,4 +362,29 @@ func TestNoEnrollmentTokenHidesBehindOthers(t *testing.T) {
 	}
 	_, err := w.Enroll(w.ctx, office, engine.EnrollInput{Token: last, Name: "web-1"}, fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "tokenUnknown")
+}
+
+// TestNoSessionHidesBehindOthers proves that ending all sessions ends those too that no list has any more, and not the one that
+// calls.
+func TestNoSessionHidesBehindOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
+	w.opened(w.admin, stored, "an intruder's", office)
+	w.clock.advance(time.Second)
+	for i := range 1001 {
+		w.opened(w.admin, stored, fmt.Sprint("session ", i), office)
+	}
+	c, _, err := w.Session(w.ctx, "session 7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.EndCredentials(w.ctx, c, c.Name, []engine.CredentialKind{engine.CredentialSession}); err != nil {
+		t.Fatal(err)
+	}
+	for hash, stays := range map[string]bool{"an intruder's": false, "session 1000": false, "session 7": true} {
+		if _, _, err := w.Session(w.ctx, hash); (err == nil) != stays {
+			t.Errorf("%s: %v", hash, err)
+		}
+	}
 }

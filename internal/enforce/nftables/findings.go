@@ -162,7 +162,7 @@ func (s *survey) passes(t *foreignTable, d access.DesiredState) {
 	early := make(map[string]bool)
 	for _, base := range t.bases {
 		before := base.Priority == nil || int32(*base.Priority) < beforeTranslated
-		if *base.Hooknum == *nftables.ChainHookPrerouting && before {
+		if onEntry(base) || *base.Hooknum == *nftables.ChainHookPrerouting && before {
 			early[base.Name] = true
 		}
 	}
@@ -231,7 +231,7 @@ func (s *survey) add(c *nftables.Chain, effect access.ForeignEffect, protocol ac
 	if c == nil || len(s.found) >= maxForeign*maxForeign {
 		return
 	}
-	family := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip ", nftables.TableFamilyIPv6: "ip6 ", nftables.TableFamilyINet: "inet "}[c.Table.Family]
+	family := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip ", nftables.TableFamilyIPv6: "ip6 ", nftables.TableFamilyINet: "inet ", nftables.TableFamilyNetdev: "netdev "}[c.Table.Family]
 	s.found = append(s.found, access.ForeignRule{Table: family + c.Table.Name, Chain: c.Name, Effect: effect, Protocol: protocol, Ports: ports, Text: text})
 }
 

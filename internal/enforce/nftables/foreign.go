@@ -53,6 +53,9 @@ func (s *survey) survey(d access.DesiredState) {
 	probes := s.probes(d)
 	for _, t := range s.tables {
 		for _, base := range t.bases {
+			if onEntry(base) {
+				continue // of one device: what it drops is not dropped for everybody
+			}
 			switch at := *base.Hooknum; {
 			case base.Type == nftables.ChainTypeNAT && at == *nftables.ChainHookPrerouting:
 				s.translates(t, base, probes)
@@ -127,7 +130,7 @@ func (s *survey) read(own string) error {
 	}
 	byName := make(map[string]*foreignTable)
 	for _, chain := range chains {
-		if !onIP(chain.Table.Family) || chain.Table.Name == own && chain.Table.Family == nftables.TableFamilyINet {
+		if !onIP(chain.Table.Family) && chain.Table.Family != nftables.TableFamilyNetdev || chain.Table.Name == own && chain.Table.Family == nftables.TableFamilyINet {
 			continue
 		}
 		key := fmt.Sprintf("%d %s", chain.Table.Family, chain.Table.Name)
@@ -176,6 +179,12 @@ func (s *survey) fill(t *foreignTable, strange map[uint64]bool) error {
 		}
 	}
 	return nil
+}
+
+// onEntry tells whether a base chain sees packets where they enter by a device, or leave by it, on this side of all others.
+func onEntry(base *nftables.Chain) bool {
+	const ingress = 5 // of the family inet
+	return base.Table.Family == nftables.TableFamilyNetdev || base.Table.Family == nftables.TableFamilyINet && *base.Hooknum == ingress
 }
 
 func onIP(f nftables.TableFamily) bool {

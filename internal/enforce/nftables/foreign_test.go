@@ -84,7 +84,14 @@ func TestForeignRules(t *testing.T) {
 		"a destination that is rewritten": {"table ip f { chain p { type filter hook prerouting priority raw; tcp dport 22 tcp dport set 2222; }; }", []string{
 			"ip f/p bypasses tcp 22: it rewrites where packets go before Postern sees them", "ip f/p bypasses tcp 5985-5986: it rewrites where packets go before Postern sees them",
 		}, "", ""},
-		"none": {},
+		"a destination that is rewritten at the device": {"table netdev f { chain p { type filter hook ingress device lo priority 0; tcp dport 22 tcp dport set 2222; }; }", []string{
+			"netdev f/p bypasses tcp 22: it rewrites where packets go before Postern sees them", "netdev f/p bypasses tcp 5985-5986: it rewrites where packets go before Postern sees them",
+		}, "", ""},
+		"a destination that is rewritten at the device, in a table of IP": {"table inet f { chain p { type filter hook ingress device lo priority 0; tcp dport 22 tcp dport set 2222; }; }", []string{
+			"inet f/p bypasses tcp 22: it rewrites where packets go before Postern sees them", "inet f/p bypasses tcp 5985-5986: it rewrites where packets go before Postern sees them",
+		}, "", ""},
+		"a drop at one device": {"table netdev f { chain p { type filter hook ingress device lo priority 0; tcp dport 22 drop; }; }", nil, "", ""},
+		"none":                 {},
 		"one port, a range and a set, through a jump": {
 			`table inet filter {
 	chain services { tcp dport { 22, 80 } accept; tcp dport 5900-6000 accept; }

@@ -50,13 +50,8 @@ func BenchmarkSubmit(b *testing.B) {
 func BenchmarkDesired(b *testing.B) {
 	w := newWorld(b)
 	host := w.host("web-1")
-	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(b)
-	in := engine.SubmitInput{}
-	for i := range 1000 {
-		in.Items = append(in.Items, engine.ItemInput{Machine: "web-1", Ports: access.SinglePort(uint16(1000 + i)), Duration: time.Hour})
-	}
-	must(w.Submit(w.ctx, w.admin, in))(b)
+	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(b)
+	w.openPorts(w.admin, "web-1", 1000, 1000, time.Hour)
 	for b.Loop() {
 		must(w.Desired(w.ctx, host.Agent.ID))(b)
 	}

@@ -29,7 +29,7 @@ func BenchmarkDisable(b *testing.B) {
 					name := fmt.Sprintf("web-%d", machines)
 					w.host(name)
 					must(w.SetMachinePolicy(w.ctx, w.admin, name, portsPolicy(1000, 1999), nil))(b)
-					must(w.Submit(w.ctx, ann, ports(name, 1000, uint16(min(1000, one.open)), time.Hour)))(b)
+					w.openPorts(ann, name, 1000, min(1000, one.open), time.Hour)
 					machines++
 				}
 				for i := range one.ahead / 400 {

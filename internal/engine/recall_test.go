@@ -45,6 +45,14 @@ func ports(machine string, first, many uint16, d time.Duration) engine.SubmitInp
 	return in
 }
 
+// openPorts has somebody ask for so many ports of a machine, from first on, in as many requests as that takes.
+func (w *world) openPorts(of engine.Caller, machine string, first, many int, d time.Duration) {
+	w.tb.Helper()
+	for at := 0; at < many; at += access.MaxItems {
+		must(w.Submit(w.ctx, of, ports(machine, uint16(first+at), uint16(min(access.MaxItems, many-at)), d)))(w.tb)
+	}
+}
+
 func (w *world) disable(name string, yes bool) {
 	w.tb.Helper()
 	must(w.ChangePrincipal(w.ctx, w.admin, name, engine.PrincipalChange{Disabled: &yes}))(w.tb)

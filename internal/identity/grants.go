@@ -1,11 +1,13 @@
 package identity
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -157,6 +159,20 @@ func (o *OAuth) deviceCode(a *ask) (any, error) {
 
 // pollEvery is how often a device should ask whether its user has answered, in seconds.
 const pollEvery = 2
+
+// WaitingDevice gives the device that waits for the sign-in of who types its code, to an address. Codes are short, so an address may
+// try few.
+func (i *Identity) WaitingDevice(ctx context.Context, code string, address netip.Addr) (engine.PendingSignIn, error) {
+	right, err := i.AllowGuess(address)
+	if err != nil {
+		return engine.PendingSignIn{}, err
+	}
+	waiting, err := i.engine.PendingSignIn(ctx, code)
+	if access.KindOf(err) != access.KindNotFound {
+		right()
+	}
+	return waiting, err
+}
 
 // userCode makes a code that people type: eight consonants, which spell no words.
 func userCode() string {

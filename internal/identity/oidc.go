@@ -133,16 +133,22 @@ type OIDCStart struct {
 }
 
 // HasOIDC tells an address whether people of a tenant, by name or id, may sign in with an identity provider. Where a tenant is
-// named and they may not, it counts as a call, whether there is such a tenant or not: so nobody tries names without an end.
+// named and they may not, it counts as a call, whether there is such a tenant or not, and where too many were counted nothing is
+// said of any: so nobody tries names without an end.
 func (i *Identity) HasOIDC(ctx context.Context, tenant string, address netip.Addr) (bool, error) {
-	_, _, err := i.oidcOf(ctx, tenant)
-	if access.KindOf(err) != access.KindNotFound {
-		return err == nil, err
+	right := func() {}
+	if tenant != "" && len(i.oidc) > 0 { // or nothing was tried, or there is nothing to find
+		var err error
+		if right, err = i.AllowGuess(address); err != nil {
+			return false, err
+		}
 	}
-	if tenant == "" || len(i.oidc) == 0 { // nothing was tried, or there is nothing to find
+	_, _, err := i.oidcOf(ctx, tenant)
+	if access.KindOf(err) == access.KindNotFound {
 		return false, nil
 	}
-	return false, i.AllowAnonymous(address)
+	right()
+	return err == nil, err
 }
 
 func noOIDC() error {

@@ -41,6 +41,12 @@ func (l *limiter) allow(key string, now time.Time) bool { return l.allowN(key, n
 
 // allowN counts n calls of key at once, all of them or none.
 func (l *limiter) allowN(key string, now time.Time, n int) bool {
+	_, ok := l.take(key, now, n)
+	return ok
+}
+
+// take is allowN, and gives what is called where they are not to be counted after all.
+func (l *limiter) take(key string, now time.Time, n int) (giveBack func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	element, ok := l.byKey[key]
@@ -56,7 +62,16 @@ func (l *limiter) allowN(key string, now time.Time, n int) bool {
 		l.byKey[key] = element
 	}
 	c, ok := element.Value.(*counted)
-	return ok && c.bucket.AllowN(now, n)
+	if !ok {
+		return nil, false
+	}
+	taken := c.bucket.ReserveN(now, n)
+	giveBack = func() { taken.CancelAt(now) }
+	if !taken.OK() || taken.DelayFrom(now) > 0 {
+		giveBack()
+		return nil, false
+	}
+	return giveBack, true
 }
 
 // addressKey is what an address is counted by: itself, or of IPv6 its /64, since a host has as many as it likes there.
@@ -90,14 +105,27 @@ func (r Rate) times(n int) Rate { return Rate{PerSecond: r.PerSecond * float64(n
 // AllowAnonymous counts one unauthenticated call from an address: access.KindLimited when there were too many. SignIn,
 // Enroll and failures of Authenticate and AgentFromCertificate count themselves.
 func (i *Identity) AllowAnonymous(address netip.Addr) error {
-	allowed := i.anonymous.allow(addressKey(address), i.now())
+	_, err := i.AllowGuess(address)
+	return err
+}
+
+// AllowGuess is AllowAnonymous for a call that names what could be guessed, such as a short code or a tenant: count it before
+// anything is looked up, and call right where it was named rightly, which then costs nothing. Counting the wrong ones alone
+// would bound nothing, since whoever has spent all goes on, and knows what is right by not being refused.
+func (i *Identity) AllowGuess(address netip.Addr) (right func(), err error) {
+	now := i.now()
+	right, allowed := i.anonymous.take(addressKey(address), now, 1)
 	if site := siteKey(address); allowed && site != "" {
-		allowed = i.sites.allow(site, i.now())
+		own := right
+		var ofSite func()
+		if ofSite, allowed = i.sites.take(site, now, 1); allowed {
+			right = func() { own(); ofSite() }
+		}
 	}
 	if !allowed {
-		return access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts from this address: wait a little and try again")
+		return nil, access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts from this address: wait a little and try again")
 	}
-	return nil
+	return right, nil
 }
 
 // AllowKnown counts one call of a principal: access.KindLimited when there were too many. Authenticate does it.

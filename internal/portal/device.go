@@ -24,13 +24,8 @@ func (v *visit) device() {
 		v.show(http.StatusOK, "device.html", devicePage{})
 		return
 	}
-	engine := v.portal.config.Engine
-	waiting, err := engine.PendingSignIn(v.Context(), code)
-	if access.KindOf(err) == access.KindNotFound {
-		// Codes are short, so guessing is counted.
-		if limited := v.portal.config.Identity.AllowAnonymous(v.address); limited != nil {
-			err = limited
-		}
+	waiting, err := v.portal.config.Identity.WaitingDevice(v.Context(), code, v.address)
+	if kind := access.KindOf(err); kind == access.KindNotFound || kind == access.KindLimited {
 		status, text := say(err)
 		v.show(status, "device.html", devicePage{credentials: credentials{Problem: text}})
 		return
@@ -39,6 +34,7 @@ func (v *visit) device() {
 		v.fail(err)
 		return
 	}
+	engine := v.portal.config.Engine
 	page := devicePage{Code: code, Client: waiting.Client, Address: waiting.Address, credentials: v.credentials()}
 	switch {
 	case v.Method == http.MethodGet || v.PostFormValue("answer") == "":

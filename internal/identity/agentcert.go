@@ -146,7 +146,7 @@ func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.Connecti
 	if err != nil {
 		return access.Agent{}, err
 	}
-	if err := i.allowAgent(id, fingerprint, cost); err != nil {
+	if err := i.allowAgent(id, fingerprint, address, cost); err != nil {
 		return access.Agent{}, err
 	}
 	agent, err := i.engine.AuthenticateAgent(ctx, id, fingerprint)

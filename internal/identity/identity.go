@@ -33,7 +33,7 @@ type Config struct {
 	Anonymous Rate
 	Known     Rate
 
-	// Agents limits what the calls of each agent may cost; zero means the default.
+	// Agents limits what the calls of each agent from one place may cost; zero means the default.
 	Agents Rate
 }
 
@@ -58,7 +58,7 @@ type Identity struct {
 	names     *limiter // sign-ins by name, whether there is such a name or not
 	polls     *limiter // questions after a device's code, by code: anybody may make up as many as they like
 	known     *limiter // by principal
-	agents    *limiter // by agent; see AgentCost
+	agents    *limiter // by agent and place; see AgentCost
 	told      *limiter // words in the log about agents that call too often, by agent
 	refusals  *limiter // records of refused certificates, by certificate, and of dead API tokens, by address
 	nobody    phc

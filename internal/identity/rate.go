@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"container/list"
 	"net/netip"
 	"sync"
@@ -157,11 +158,12 @@ func CostOfBody(length, longest int64) AgentCost {
 	return costOfCall + AgentCost(length/bytesOfCost)
 }
 
-// allowAgent counts a call of an agent, which is known by its key, so that nobody spends for it with a certificate that does not
-// count any more: access.KindLimited when it has called too often, which the log says now and then.
-func (i *Identity) allowAgent(id access.AgentID, key string, cost AgentCost) error {
+// allowAgent counts a call of an agent, which is known by its key and its place, so that nobody spends for it with a certificate
+// that does not count any more, nor with a copy of it elsewhere: access.KindLimited when it has called too often, which the log
+// says now and then.
+func (i *Identity) allowAgent(id access.AgentID, key string, address netip.Addr, cost AgentCost) error {
 	now := i.now()
-	if i.agents.allowN(key, now, int(cost)) {
+	if i.agents.allowN(key+" "+cmp.Or(siteKey(address), addressKey(address)), now, int(cost)) {
 		return nil
 	}
 	if i.told.allow(key, now) {

@@ -79,7 +79,13 @@ func (a *agent) report(ctx context.Context, client *agentwire.Client) error {
 		r.Problem, r.Skew = a.trouble()
 		r.Foreign = a.foreigners()
 		err := client.Report(ctx, agentwire.EncodeReport(r))
-		switch status, code := agentwire.Refusal(err); {
+		status, code := agentwire.Refusal(err)
+		if err == nil || status != 0 { // the server is there: a report that it puts off does not hold up an emergency
+			if err := a.reportGlass(ctx, client); err != nil { // it is tried again with the next report
+				a.Log.WarnContext(ctx, "the server could not be told of an emergency", "error", err.Error())
+			}
+		}
+		switch {
 		case code == agentwire.CodeAnotherEpoch:
 			a.Log.InfoContext(ctx, "the server was restored from a backup; it is told anew what is in force")
 			r.Observations = nil
@@ -94,9 +100,6 @@ func (a *agent) report(ctx context.Context, client *agentwire.Client) error {
 		if err != nil {
 			a.out.putBack(r)
 			return err
-		}
-		if err := a.reportGlass(ctx, client); err != nil { // it is tried again with the next report
-			a.Log.WarnContext(ctx, "the server could not be told of an emergency", "error", err.Error())
 		}
 		a.reported(ctx)
 		a.measure(ctx)

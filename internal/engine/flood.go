@@ -82,7 +82,7 @@ func (f *flood) settle(agent access.AgentID) (owed uint64) {
 // a year, and groups of denied attempts, of which beyond that the sum is kept; and words about itself: that rules drifted, that
 // something is wrong or right again, that a report was refused, that a certificate was renewed. Beyond that its condition stays as it was last recorded,
 // until there is room again. Of grants that drift, fail, and are open again, each time with two events, a gateway that loses a
-// table of five thousand says so at once; what is more is refused, and said later, as it is then.
+// table of five thousand says so at once; what is more is refused, and said later, as it is then; see settled.
 const (
 	maxForgottenUses = 20
 	maxDeniedAnHour  = 2_000

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -175,6 +176,77 @@ func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
 	w.clock.advance(time.Hour)
 	if err := say(grants[:200], access.StatusOpen); err != nil || w.grant(grants[0]).State != access.GrantActive {
 		t.Errorf("an hour later it is %s, %v", w.grant(grants[0]).State, err)
+	}
+}
+
+// What an agent says of grants that come and go too often holds up nothing else that it says with it: what is first in force and what is
+// closed is on record, and what comes and goes is said later, as it is then, once.
+func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	w.guard("web-1")
+	var grants []access.GrantID
+	for n := range byte(204) {
+		in := ssh("web-1", 3*time.Hour)
+		in.Items[0].Sources = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, n}), 32)}
+		grants = append(grants, must(w.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
+	}
+	often, first, ended, failed, gone := grants[:200], grants[200], grants[201], grants[202], grants[203]
+	say := func(seen ...access.Observation) error {
+		return w.Report(w.ctx, host.Agent.ID, office, access.Report{Revision: w.desired(host.Agent.ID).Revision, Observations: seen})
+	}
+	var flood []access.Observation
+	for _, id := range often {
+		for _, s := range []access.GrantStatus{access.StatusFailed, access.StatusOpen, access.StatusDrifted} {
+			flood = append(flood, access.Observation{Grant: id, Status: s})
+		}
+	}
+	if err := say(access.Observation{Grant: ended, Status: access.StatusOpen}, access.Observation{Grant: gone, Status: access.StatusOpen}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for range 20 {
+		if err = say(flood...); err != nil {
+			break
+		}
+	}
+	wantCode(t, err, access.KindLimited, "tooManyMoves")
+	for _, id := range []access.GrantID{ended, gone} {
+		must(w.Revoke(w.ctx, w.admin, id, ""))(t)
+	}
+	w.clock.advance(time.Second)
+	before, seen := w.size(), append(slices.Clone(flood),
+		access.Observation{Grant: first, Status: access.StatusOpen}, access.Observation{Grant: ended, Status: access.StatusClosed},
+		access.Observation{Grant: failed, Status: access.StatusOpen}, access.Observation{Grant: failed, Status: access.StatusFailed},
+		access.Observation{Grant: gone, Status: access.StatusDrifted}, access.Observation{Grant: gone, Status: access.StatusClosed},
+	)
+	for range 3 { // as an agent does that is told to say it later
+		wantCode(t, say(seen...), access.KindLimited, "tooManyMoves")
+	}
+	if g := w.grant(first); g.State != access.GrantActive {
+		t.Errorf("what is first in force is %s", g.State)
+	}
+	if g := w.grant(ended); g.ClosedAt.IsZero() {
+		t.Errorf("what is closed is %s", g.State)
+	}
+	if g := w.grant(gone); g.ClosedAt.IsZero() {
+		t.Errorf("what drifted and is closed is %s", g.State)
+	}
+	if g := w.grant(failed); g.State != access.GrantOpening {
+		t.Errorf("what was open for a moment, and failed, is %s", g.State)
+	}
+	if grown := w.size() - before; grown != 3 {
+		t.Errorf("three reports made %d events", grown)
+	}
+	for _, a := range must(w.Agents(w.ctx, w.admin, engine.Page{}))(t).Items {
+		if !a.LastSeenAt.Equal(w.clock.now()) {
+			t.Errorf("the agent was heard of last at %s", a.LastSeenAt)
+		}
+	}
+	w.clock.advance(time.Hour)
+	if err := say(seen...); err != nil || w.grant(failed).State != access.GrantFailed {
+		t.Errorf("an hour later it is %s, %v", w.grant(failed).State, err)
 	}
 }
 

@@ -46,6 +46,12 @@ func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Ad
 		}
 		return nil
 	}
+	if access.CodeOf(err) == tooManyMoves {
+		if err := e.update(ctx, func(tx Tx) error { return e.settled(ctx, tx, agent, addr, r) }); err != nil {
+			return err
+		}
+		e.poke()
+	}
 	if (isKind(err, access.KindForbidden) || isKind(err, access.KindInvalid)) && e.words.take(agent, 1, e.now()) == 1 {
 		e.recordRefused(ctx, a, addr, err)
 	}
@@ -60,6 +66,7 @@ type reporting struct {
 	words   *flood
 	agent   access.Agent
 	actor   access.Actor
+	short   bool // there is no room for moves: what costs one is left for later
 	lost    bool // it speaks of an opening that nothing is known of
 	moved   int  // how often it moves grants where they may be moved to again and again
 }
@@ -89,7 +96,7 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 		return true, e.startEpoch(ctx, tx, a, a.Revision)
 	}
 	if in.moved > 0 && !e.moves.afford(a.ID, in.moved, in.now) {
-		return false, access.Fault(access.KindLimited, "tooManyMoves", "this agent has seen grants come and go too often: it may say later how they are then")
+		return false, access.Fault(access.KindLimited, tooManyMoves, "this agent has seen grants come and go too often: it may say later how they are then")
 	}
 	if err := in.denied(ctx, r.Denied); err != nil {
 		return false, err
@@ -102,6 +109,41 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 		return false, err
 	}
 	return false, in.finish(ctx)
+}
+
+// tooManyMoves refuses a report for which there is no room; its agent makes it again, and merges it with what comes.
+const tooManyMoves = "tooManyMoves"
+
+// settled takes in, of a report that is refused with tooManyMoves, what needs no room: that a grant is first in force, and that one is
+// closed. It is as true as without the others, and what is closed would else count as open for as long as others come and go.
+func (e *Engine) settled(ctx context.Context, tx Tx, agent access.AgentID, addr netip.Addr, r access.Report) error {
+	a, err := tx.Agent(ctx, agent)
+	if err != nil {
+		return fmt.Errorf("read agent: %w", err)
+	}
+	if a.Revoked || r.Epoch != "" && r.Epoch != a.Epoch {
+		return nil // since a moment ago
+	}
+	in := reporting{work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr), short: true}
+	if err := in.observations(ctx, steady(r.Observations)); err != nil {
+		return err
+	}
+	in.agent.LastSeenAt = in.now
+	if err := keepAgent(ctx, tx, in.agent); err != nil {
+		return err
+	}
+	return in.finish(ctx)
+}
+
+// steady leaves out of observations what is said of grants that drifted or failed, but for their end: it would be half of the truth.
+func steady(seen []access.Observation) []access.Observation {
+	unsteady := map[access.GrantID]bool{}
+	for _, o := range seen {
+		if o.Status == access.StatusDrifted || o.Status == access.StatusFailed {
+			unsteady[o.Grant] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(seen), func(o access.Observation) bool { return unsteady[o.Grant] && o.Status != access.StatusClosed })
 }
 
 func checkReport(a access.Agent, r access.Report, now time.Time) error {
@@ -279,11 +321,16 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 	if next.Revision == g.Revision {
 		return g, nil
 	}
+	moved := 0
 	for _, event := range events {
 		if event.Kind == access.GrantDrifted || event.Kind == access.GrantDidFail || event.Kind == access.GrantOpened && !g.OpenedAt.IsZero() {
-			in.moved++
+			moved++
 		}
 	}
+	if in.short && moved > 0 {
+		return g, nil
+	}
+	in.moved += moved
 	if err := in.saveGrant(ctx, next, g.Revision, events, quiet); err != nil {
 		return g, err
 	}

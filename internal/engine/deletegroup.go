@@ -39,6 +39,9 @@ func (e *Engine) DeleteGroup(ctx context.Context, c Caller, ref string) error {
 		if err := tx.DeleteGroup(ctx, g.ID, g.Revision); err != nil {
 			return fmt.Errorf("delete group: %w", err)
 		}
+		if err := e.regroup(ctx, tx, may, g, false); err != nil {
+			return err
+		}
 		return tx.Append(ctx, access.Event{
 			At: may.now, Kind: access.GroupDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
 			Details: map[string]string{"group": g.Name, "groupId": string(g.ID)},

@@ -249,6 +249,11 @@ func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, chan
 		if err := tx.SavePrincipal(ctx, p, was.Revision); err != nil {
 			return fmt.Errorf("save principal: %w", err)
 		}
+		if p.Kind == access.Group && p.Disabled != was.Disabled {
+			if err := e.regroup(ctx, tx, may, p, !p.Disabled); err != nil {
+				return err
+			}
+		}
 		w := e.newWork(tx, may.now)
 		if was.Email != "" && p.Email != was.Email { // where they are told of what is done next
 			detail := fmt.Sprintf("%s changed it%s. Mail about your account goes to the new address from now on. If that is not right, tell another administrator.", c.Name, from(c.Actor()))
@@ -282,7 +287,7 @@ func (e *Engine) ChangePrincipal(ctx context.Context, c Caller, ref string, chan
 
 // AddMember puts member into group, both by name or id. One who is a member stays one.
 func (e *Engine) AddMember(ctx context.Context, c Caller, group, member string) error {
-	return e.membership(ctx, c, group, member, func(tx Tx, data rbac.Data, g, m access.Principal, now access.Event) error {
+	return e.membership(ctx, c, group, member, func(tx Tx, _ rights, data rbac.Data, g, m access.Principal, now access.Event) error {
 		if slices.Contains(data.Memberships, rbac.Membership{Group: g.ID, Member: m.ID}) {
 			return nil
 		}
@@ -303,19 +308,22 @@ func (e *Engine) AddMember(ctx context.Context, c Caller, group, member string) 
 
 // RemoveMember takes member out of group, both by name or id.
 func (e *Engine) RemoveMember(ctx context.Context, c Caller, group, member string) error {
-	return e.membership(ctx, c, group, member, func(tx Tx, data rbac.Data, g, m access.Principal, now access.Event) error {
+	return e.membership(ctx, c, group, member, func(tx Tx, may rights, data rbac.Data, g, m access.Principal, now access.Event) error {
 		if !slices.Contains(data.Memberships, rbac.Membership{Group: g.ID, Member: m.ID}) {
 			return access.Fault(access.KindNotFound, "notAMember", "%q is not a member of %q", m.Name, g.Name)
 		}
 		if err := tx.RemoveMember(ctx, g.ID, m.ID); err != nil {
 			return fmt.Errorf("remove member: %w", err)
 		}
+		if err := e.regroup(ctx, tx, may, g, false); err != nil {
+			return err
+		}
 		now.Kind = access.MemberRemoved
 		return tx.Append(ctx, now)
 	})
 }
 
-func (e *Engine) membership(ctx context.Context, c Caller, group, member string, do func(tx Tx, data rbac.Data, g, m access.Principal, now access.Event) error) error {
+func (e *Engine) membership(ctx context.Context, c Caller, group, member string, do func(tx Tx, may rights, data rbac.Data, g, m access.Principal, now access.Event) error) error {
 	a := attempt{action: rbac.PrincipalsWrite, details: map[string]string{"group": group, "member": member}}
 	return e.change(ctx, c, a, func(tx Tx) error {
 		may, err := e.authorize(ctx, tx, c, rbac.PrincipalsWrite, access.Root)
@@ -337,7 +345,7 @@ func (e *Engine) membership(ctx context.Context, c Caller, group, member string,
 		if err != nil {
 			return fmt.Errorf("load directory: %w", err)
 		}
-		return do(tx, data, g, m, access.Event{
+		return do(tx, may, data, g, m, access.Event{
 			At: may.now, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
 			Details: map[string]string{"group": g.Name, "groupId": string(g.ID), "member": m.Name, "memberId": string(m.ID)},
 		})

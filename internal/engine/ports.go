@@ -73,9 +73,10 @@ type Reader interface {
 
 	Principal(ctx context.Context, id access.PrincipalID) (access.Principal, error)
 	PrincipalByName(ctx context.Context, tenant access.TenantID, name string) (access.Principal, error)
-	// MembershipsBy gives the memberships that somebody gave since then and that still stand, the newest first; at most 1,000.
-	MembershipsBy(ctx context.Context, by access.PrincipalID, since time.Time) ([]rbac.Membership, error)
-	Principals(ctx context.Context, f PrincipalFilter, p Page) (Listed[access.Principal], error) // by name
+	// MembershipsBy gives the memberships of some that somebody gave since then and that still stand.
+	MembershipsBy(ctx context.Context, by access.PrincipalID, since time.Time, of []access.PrincipalID) ([]rbac.Membership, error)
+	Regroupings(ctx context.Context, principal access.PrincipalID, since time.Time) ([]Regrouping, error) // by group
+	Principals(ctx context.Context, f PrincipalFilter, p Page) (Listed[access.Principal], error)          // by name
 
 	// DirectoryRevision numbers everything that authorization rests on; it grows with every change of it.
 	DirectoryRevision(ctx context.Context) (int64, error)
@@ -183,6 +184,7 @@ type Tx interface {
 	SavePassword(ctx context.Context, p Password) error
 	// AddMember remembers by whom, which is empty where nobody did, and when. It bumps the directory.
 	AddMember(ctx context.Context, group, member, by access.PrincipalID, at time.Time) error
+	SaveRegrouping(ctx context.Context, g Regrouping) error                   // instead of that of the same principal and group
 	RemoveMember(ctx context.Context, group, member access.PrincipalID) error // bumps the directory; not found if it was none
 	DeleteGroup(ctx context.Context, id access.PrincipalID, was int64) error  // and its memberships; bumps the directory
 	SaveRoleDefinition(ctx context.Context, d rbac.Definition) error          // inserts or replaces; bumps the directory

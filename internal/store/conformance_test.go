@@ -499,14 +499,36 @@ func TestMembershipsBy(t *testing.T) {
 					tx.AddMember(ctx, "d", "b", f.user, day()), tx.RemoveMember(ctx, "d", "b"))
 			})
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				got, err := r.MembershipsBy(ctx, f.user, day())
+				got, err := r.MembershipsBy(ctx, f.user, day(), []access.PrincipalID{"a", f.user})
 				same(t, "memberships", []rbac.Membership{{Group: "b", Member: "a"}, {Group: "a", Member: f.user}}, got)
-				nobodys, failed := r.MembershipsBy(ctx, "", day())
+				own, ownErr := r.MembershipsBy(ctx, f.user, day(), []access.PrincipalID{f.user})
+				same(t, "memberships of one", []rbac.Membership{{Group: "a", Member: f.user}}, own)
+				nobodys, failed := r.MembershipsBy(ctx, "", day(), []access.PrincipalID{"a", f.user})
 				same(t, "memberships by nobody", []rbac.Membership(nil), nobodys)
-				return firstOf(err, failed)
+				return firstOf(err, ownErr, failed)
 			})
 		})
 	}
+}
+
+func TestRegroupings(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		left := engine.Regrouping{Principal: f.user, Group: "a", Name: "A", Left: true, At: day()}
+		back := engine.Regrouping{Principal: f.user, Group: "a", Name: "A", At: day().Add(time.Hour)}
+		other := engine.Regrouping{Principal: f.user, Group: "b", Name: "B", Left: true, At: day()}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return firstOf(tx.SaveRegrouping(ctx, left), tx.SaveRegrouping(ctx, other), tx.SaveRegrouping(ctx, back),
+				tx.SaveRegrouping(ctx, engine.Regrouping{Principal: "another", Group: "a", Name: "A", At: day()}))
+		})
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			all, err := r.Regroupings(ctx, f.user, day())
+			same(t, "regroupings", []engine.Regrouping{back, other}, all)
+			late, lateErr := r.Regroupings(ctx, f.user, day().Add(time.Minute))
+			same(t, "regroupings of late", []engine.Regrouping{back}, late)
+			return firstOf(err, lateErr)
+		})
+	})
 }
 
 func TestSessionsEnd(t *testing.T) {

@@ -18,6 +18,7 @@ func wholeReads() map[string]string {
 		// The directory: it is read when it has changed, and kept in memory. Whoever may write it bounds it.
 		"selectDefinitions": "directory", "selectAssignments": "directory", "selectDenials": "directory", "selectMemberships": "directory",
 		"selectPeople": "directory", "selectMakers": "directory", "selectDisabled": "directory",
+		"MembershipsBy": "the places that somebody gave themselves, and the groups that they are in by them: a part of the directory", "selectRegroupings": "the same, of those that they left",
 		"selectTenants":       "made by who runs the server",
 		"selectSubscriptions": "at most 1,000 of a tenant",
 		"selectGroups":        "at most 10,000 of a subscription",

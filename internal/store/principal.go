@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -13,9 +15,9 @@ const (
 	principalColumns      = "p.id, p.tenant, p.kind, p.name, p.display_name, p.email, p.disabled, p.created_at, p.revision"
 	selectPrincipal       = "select " + principalColumns + " from principals p where p.id = $1 limit 1"
 	selectPrincipalByName = "select " + principalColumns + " from principals p where p.tenant = $1 and p.name_key = $2 limit 1"
-	selectMembershipsBy   = `select group_id, member_id from memberships where added_by = $1 and added_by <> '' and added_at >= $2
-order by added_at desc, group_id, member_id limit 1000`
-	listPrincipals = "select " + principalColumns + " from principals p"
+	listMemberships       = "select group_id, member_id from memberships"
+	selectRegroupings     = "select principal, group_id, group_name, departed, at from regroupings where principal = $1 and at >= $2 order by group_id" + everyRow
+	listPrincipals        = "select " + principalColumns + " from principals p"
 )
 
 func scanPrincipal(row scanner) (p access.Principal, err error) {
@@ -29,8 +31,28 @@ func (r *reader) Principal(ctx context.Context, id access.PrincipalID) (access.P
 }
 
 // MembershipsBy implements engine.Reader.
-func (r *reader) MembershipsBy(ctx context.Context, by access.PrincipalID, since time.Time) ([]rbac.Membership, error) {
-	return all(ctx, r.q, scanMembership, selectMembershipsBy, string(by), micros(since))
+func (r *reader) MembershipsBy(ctx context.Context, by access.PrincipalID, since time.Time, of []access.PrincipalID) (found []rbac.Membership, err error) {
+	for group := range slices.Chunk(of, mostInGroup) {
+		args := filled(group)
+		l := from(listMemberships)
+		l.where("added_by = ? and added_by <> '' and added_at >= ?", string(by), micros(since))
+		l.where("member_id in ("+strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")+")", args...)
+		l.text.WriteString(" order by added_at desc, group_id, member_id" + everyRow)
+		some, err := all(ctx, r.q, scanMembership, l.text.String(), l.args...)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	return found, nil
+}
+
+// Regroupings implements engine.Reader.
+func (r *reader) Regroupings(ctx context.Context, principal access.PrincipalID, since time.Time) ([]engine.Regrouping, error) {
+	return all(ctx, r.q, func(row scanner) (g engine.Regrouping, err error) {
+		err = row.Scan(&g.Principal, &g.Group, &g.Name, flagColumn{&g.Left}, timeColumn{&g.At})
+		return g, err
+	}, selectRegroupings, string(principal), micros(since))
 }
 
 func scanMembership(row scanner) (m rbac.Membership, err error) {
@@ -65,6 +87,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 created_at = $9, revision = $10 where id = $1 and revision = $11`
 	bumpDirectory    = "update directory set revision = revision + 1 where id = 1"
 	insertMembership = "insert into memberships (group_id, member_id, added_by, added_at) values ($1, $2, $3, $4) on conflict (group_id, member_id) do nothing"
+	saveRegrouping   = `insert into regroupings (principal, group_id, group_name, departed, at) values ($1, $2, $3, $4, $5)
+on conflict (principal, group_id) do update set group_name = excluded.group_name, departed = excluded.departed, at = excluded.at`
 	deleteMembership = "delete from memberships where group_id = $1 and member_id = $2"
 	emptyGroup       = "delete from memberships where group_id = $1 or member_id = $1"
 	deleteGroup      = "delete from principals where id = $1 and revision = $2 and kind = 'group'"
@@ -81,6 +105,11 @@ func (t *tx) SavePrincipal(ctx context.Context, p access.Principal, was int64) e
 
 func (t *tx) bumpDirectory(ctx context.Context) error {
 	return t.exec(ctx, "directory", nil, bumpDirectory)
+}
+
+// SaveRegrouping implements engine.Tx.
+func (t *tx) SaveRegrouping(ctx context.Context, g engine.Regrouping) error {
+	return t.exec(ctx, "regrouping", nil, saveRegrouping, string(g.Principal), string(g.Group), g.Name, flag(g.Left), micros(g.At))
 }
 
 // AddMember implements engine.Tx.

@@ -95,7 +95,7 @@ func Rules() []Rule {
 		happened(SelfApproval, Error, 1, "attempts", hour, 0, "Attempt at self-approval",
 			"attempts of one person to decide their own request"),
 		happened(LoosenedUse, Error, 1, "requests", hour, 0, "Somebody used what they had loosened",
-			"requests for access under a policy or an eligibility that the same person made less strict, an eligibility that they made, a network that they made or widened, or by a group that they put themselves into, in the seven days before"),
+			"requests for access under a policy or an eligibility that the same person made less strict, an eligibility that they made, a network that they made or widened, or by a group that they put themselves into or left, in the seven days before"),
 		happened(Drift, Error, 1, "changes", hour, hour, "Somebody changed our firewall rules",
 			"changes of our firewall table on one machine that were not ours; the agent has healed them"),
 		happened(Twice, Error, 1, "times", hour, 0, "Two agents with one certificate",

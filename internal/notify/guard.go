@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -98,7 +99,7 @@ func CheckHost(ctx context.Context, host string, allowPrivate bool) error {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return checkDestination(a, allowPrivate)
 	}
-	if spellsAddress(host) {
+	if spellsAddress(host) || strings.ContainsFunc(host, func(r rune) bool { return r >= utf8.RuneSelf }) { // digits of other scripts are made ours on the way
 		return &destinationError{strconv.Quote(host) + " is neither a name nor an address in the usual form"}
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)

@@ -139,18 +139,19 @@ func TestProxyIsSentNowhere(t *testing.T) {
 		fails   string // a part of the error; empty: it is called
 		asked   string // what the proxy is asked for last; empty: nothing beyond the issuer
 	}{
-		"the issuer":                       {issuer.URL, false, "", issuer.Listener.Addr().String()},
-		"the issuer without TLS":           {"http" + strings.TrimPrefix(issuer.URL, "https"), true, "is not https", ""},
-		"a private address":                {inside.URL, false, "is a private address", ""},
-		"a redirect to a private address":  {issuer.URL + "?to=" + inside.URL, false, "is a private address", ""},
-		"a name of a private address":      {"https://localhost:" + port, false, "is a private address", ""},
-		"a cloud's metadata":               {"https://169.254.169.254/", true, "is no address of a receiver", ""},
-		"a cloud's metadata as a number":   {"https://2852039166/", true, "neither a name nor an address", ""},
-		"a cloud's metadata as a short":    {"https://169.254.43518./", true, "neither a name nor an address", ""},
-		"a name that only the proxy knows": {"https://no..name:1", false, "cannot be told here", ""},
-		"the same, where all is allowed":   {"https://no..name:1", true, "Bad Gateway", "no..name:1"},
-		"a private address that may be so": {inside.URL, true, "", inside.Listener.Addr().String()},
-		itself:                             {"", false, "is a private address", ""},
+		"the issuer":                        {issuer.URL, false, "", issuer.Listener.Addr().String()},
+		"the issuer without TLS":            {"http" + strings.TrimPrefix(issuer.URL, "https"), true, "is not https", ""},
+		"a private address":                 {inside.URL, false, "is a private address", ""},
+		"a redirect to a private address":   {issuer.URL + "?to=" + inside.URL, false, "is a private address", ""},
+		"a name of a private address":       {"https://localhost:" + port, false, "is a private address", ""},
+		"a cloud's metadata":                {"https://169.254.169.254/", true, "is no address of a receiver", ""},
+		"a cloud's metadata as a number":    {"https://2852039166/", true, "neither a name nor an address", ""},
+		"a cloud's metadata as a short":     {"https://169.254.43518./", true, "neither a name nor an address", ""},
+		"a cloud's metadata in wide digits": {"https://169.254.169.２５４/", true, "neither a name nor an address", ""},
+		"a name that only the proxy knows":  {"https://no..name:1", false, "cannot be told here", ""},
+		"the same, where all is allowed":    {"https://no..name:1", true, "Bad Gateway", "no..name:1"},
+		"a private address that may be so":  {inside.URL, true, "", inside.Listener.Addr().String()},
+		itself:                              {"", false, "is a private address", ""},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

@@ -124,6 +124,7 @@ type server struct {
 	tokens   map[string]string // to the problem's code; "" is good
 	revoked  bool
 	down     bool        // answers 503
+	putOff   string      // answers the use of that code with 429
 	busy     bool        // answers reports with 429, and says when to come again
 	turned   []time.Time // when it did
 	mute     bool        // keeps streams open and says nothing

@@ -24,6 +24,10 @@ func (s *server) breaks(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if use.Code == s.putOff {
+		s.problem(w, http.StatusTooManyRequests, "tooManyUses", "later")
+		return
+	}
 	s.glass = append(s.glass, use.Code)
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -40,7 +44,7 @@ func TestGlassBreaksWithAndWithoutTheAgent(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.change(func() {
-		for _, code := range []string{"ONE", "TWO"} {
+		for _, code := range []string{"ONE", "TWO", "THREE"} {
 			sum := sha256.Sum256([]byte(code))
 			s.desired.Codes = append(s.desired.Codes, agentwire.SealedCode{ID: code, Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 3600, RemainingMillis: 3_600_000})
 		}
@@ -74,9 +78,18 @@ func TestGlassBreaksWithAndWithoutTheAgent(t *testing.T) {
 		t.Fatalf("without the agent: %+v, %v", opened, err)
 	}
 	h.opens("203.0.113.7/32 22", "203.0.113.8/32 22")
-	s.change(func() { s.busy = true }) // a report that is put off does not hold up what is told of an emergency
+	in.Code, in.Source = "THREE", netip.MustParsePrefix("203.0.113.9/32")
+	if _, err := BreakGlass(t.Context(), config, in); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{"203.0.113.7/32 22", "203.0.113.8/32 22", "203.0.113.9/32 22"}
+	h.opens(all...)
+	// A report that is put off does not hold up what is told of an emergency, and neither does one emergency that is.
+	s.change(func() { s.busy, s.putOff = true, "TWO" })
 	h.start()
-	eventually(t, "the server is told of the second", func() bool { return slices.Equal(s.broken(), []string{"ONE", "TWO"}) })
-	h.opens("203.0.113.7/32 22", "203.0.113.8/32 22")
+	eventually(t, "the server is told of the third", func() bool { return slices.Equal(s.broken(), []string{"ONE", "THREE"}) })
+	s.change(func() { s.putOff = "" })
+	eventually(t, "the server is told of the second", func() bool { return slices.Equal(s.broken(), []string{"ONE", "THREE", "TWO"}) })
+	h.opens(all...)
 	h.halt()
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"log/syslog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -141,16 +142,19 @@ func (a *agent) reportGlass(ctx context.Context, client *agentwire.Client) error
 	if err != nil {
 		return err
 	}
+	var later error // of a use that is put off, such as of a code that the server does not know: it holds up no other
 	for _, use := range pending {
 		err := client.ReportGlass(ctx, agentwire.GlassUse{
 			Code: use.Code, Ports: access.SinglePort(use.Port).String(), Protocol: string(use.Protocol), Source: use.Source.String(), OpenedMicros: use.Opened,
 			ForSeconds: max(1, int64(use.For/time.Second)), Reason: use.Reason,
 		})
-		if status, _ := agentwire.Refusal(err); hopeless(status) {
+		switch status, _ := agentwire.Refusal(err); {
+		case hopeless(status):
 			a.Log.ErrorContext(ctx, "the server does not take what was opened in an emergency", "code", use.Code, "error", err.Error())
-			err = nil
-		}
-		if err != nil {
+		case status == http.StatusTooManyRequests:
+			later = err
+			continue
+		case err != nil:
 			return err
 		}
 		err = glass(a.StateDir, func(s *glassState) (bool, error) {
@@ -164,5 +168,5 @@ func (a *agent) reportGlass(ctx context.Context, client *agentwire.Client) error
 			return err
 		}
 	}
-	return nil
+	return later
 }

@@ -41,6 +41,12 @@ func Loosened(was, next access.MachinePolicy) []string {
 	if next.Apart() < was.Apart() {
 		add("with a gap of %s", duration(next.Apart()))
 	}
+	if next.Sessions == access.SessionsKeep && was.Sessions != access.SessionsKeep {
+		add("with sessions that go on after its end")
+	}
+	if was.WhenServerIsLost != 0 && (next.WhenServerIsLost == 0 || next.WhenServerIsLost > was.WhenServerIsLost) {
+		add("open for longer while the server is lost")
+	}
 	return how
 }
 

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -46,10 +47,23 @@ func TestLoosened(t *testing.T) {
 			Approval:      access.Rule{Cases: []access.Case{{Stages: needing("head")}}},
 			Justification: access.JustificationRule{Required: true, MinLength: 5}, Ticket: access.TicketRule{Required: true, Checked: true},
 			BreakGlass: &access.BreakGlass{People: []access.PrincipalID{"ann"}, Max: time.Hour}, Gap: time.Hour,
+			WhenServerIsLost: time.Hour, Sessions: access.SessionsCut,
+		}
+	}
+	fields := reflect.ValueOf(base())
+	for i := range fields.NumField() {
+		name := fields.Type().Field(i).Name
+		if slices.Contains([]string{"Machine", "PendingTimeout", "Loosened", "Revision"}, name) { // of which none gives anything
+			continue
+		}
+		if fields.Field(i).IsZero() {
+			t.Errorf("nothing is tried of %s", name)
 		}
 	}
 	for want, change := range map[string]func(p *access.MachinePolicy){
-		"":                          func(p *access.MachinePolicy) { p.Ports[0].Max, p.BreakGlass = time.Minute, nil },
+		"": func(p *access.MachinePolicy) {
+			p.Ports[0].Max, p.BreakGlass, p.WhenServerIsLost, p.Sessions = time.Minute, nil, time.Minute, ""
+		},
 		"from anywhere":             func(p *access.MachinePolicy) { p.Ports[0].Sources = nil },
 		"for 2h":                    func(p *access.MachinePolicy) { p.Ports[0].Max = 2 * time.Hour },
 		"port 23/tcp":               func(p *access.MachinePolicy) { p.Ports[0].Ports = access.SinglePort(23) },
@@ -58,6 +72,9 @@ func TestLoosened(t *testing.T) {
 		"break-glass":               func(p *access.MachinePolicy) { p.BreakGlass.People = append(p.BreakGlass.People, "eve") },
 		"justification":             func(p *access.MachinePolicy) { p.Justification = access.JustificationRule{} },
 		"ticket":                    func(p *access.MachinePolicy) { p.Ticket.Checked = false },
+		"sessions that go on":       func(p *access.MachinePolicy) { p.Sessions = access.SessionsKeep },
+		"while the server is lost":  func(p *access.MachinePolicy) { p.WhenServerIsLost = 0 },
+		"longer while the server":   func(p *access.MachinePolicy) { p.WhenServerIsLost = 2 * time.Hour },
 		"gap of 15m":                func(p *access.MachinePolicy) { p.Gap = 0 },
 	} {
 		next := base()

@@ -180,6 +180,14 @@ func (in *AssignInput) taken(ctx context.Context, tx Tx, tenant access.TenantID,
 			return rbac.Assignment{}, access.Fault(access.KindConflict, "RoleAssignmentExists", "The role assignment already exists, with the id %s.", a.ID)
 		}
 	}
+	// What enforces the grant of a role has the grant's id, and ends with it: no other assignment may look as if it did.
+	_, err = tx.Grant(ctx, access.GrantID(in.ID))
+	switch {
+	case err == nil:
+		return rbac.Assignment{}, access.Fault(access.KindConflict, "RoleAssignmentUpdateNotPermitted", "there is a grant %s already: choose another id for the role assignment", in.ID)
+	case !isKind(err, access.KindNotFound):
+		return rbac.Assignment{}, fmt.Errorf("read grant: %w", err)
+	}
 	return rbac.Assignment{}, nil
 }
 
@@ -323,22 +331,30 @@ func (e *Engine) unassignRole(ctx context.Context, tx Tx, may rights, id rbac.As
 
 // deactivate ends the grant that an assignment enforces, where there is one.
 func (e *Engine) deactivate(ctx context.Context, tx Tx, may rights, a rbac.Assignment) (bool, error) {
-	g, err := tx.Grant(ctx, access.GrantID(a.ID))
-	if isKind(err, access.KindNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read grant: %w", err)
-	}
-	next, events, err := g.Revoke(may.actor(g.Tenant), "the role assignment was taken away", may.now)
-	if err != nil {
+	g, is, err := activationOf(ctx, tx, a)
+	if err != nil || !is {
 		return false, err
 	}
 	w := e.newWork(tx, may.now)
-	if err := w.saveGrant(ctx, next, g.Revision, events, false); err != nil {
+	if _, err := w.endGrant(ctx, g, may.actor(g.Tenant), "the role assignment was taken away"); err != nil {
 		return false, err
 	}
 	return true, w.finish(ctx)
+}
+
+// activationOf gives the grant of a role that an assignment enforces; false where it was given. Its id alone does not say so, since
+// whoever assigns a role may choose one.
+func activationOf(ctx context.Context, r Reader, a rbac.Assignment) (g access.Grant, is bool, err error) {
+	g, err = r.Grant(ctx, access.GrantID(a.ID))
+	switch {
+	case isKind(err, access.KindNotFound):
+		return access.Grant{}, false, nil
+	case err != nil:
+		return access.Grant{}, false, fmt.Errorf("read grant: %w", err)
+	}
+	is = !g.Role.IsZero() && !g.State.Ended() && g.State != access.GrantScheduled &&
+		g.Principal == a.Principal && strings.EqualFold(string(g.Role.ID), string(a.Definition)) && g.Role.Scope.Equal(a.Scope)
+	return g, is, nil
 }
 
 func (d AssignmentDetail) event(kind access.EventKind, may rights) access.Event {

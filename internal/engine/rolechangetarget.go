@@ -60,9 +60,13 @@ func (in RoleChangeInput) assignment(ctx context.Context, r Reader, may rights) 
 		if a.Tenant != may.tenantOf(in.Scope) || !a.Scope.Equal(in.Scope) || !n.fits(a.Principal, a.Definition) || in.Target != "" && !strings.EqualFold(in.Target, string(a.ID)) {
 			continue
 		}
-		eligibility, err := activatedBy(ctx, r, a.ID)
+		var eligibility access.EligibilityID // none where it was given
+		g, is, err := activationOf(ctx, r, a)
 		if err != nil {
 			return d, "", err
+		}
+		if is {
+			eligibility = g.Role.Eligibility
 		}
 		if found && eligibility != "" {
 			continue
@@ -79,18 +83,6 @@ func (in RoleChangeInput) assignment(ctx context.Context, r Reader, may rights) 
 		return d, "", in.nothing()
 	}
 	return d, by, nil
-}
-
-// activatedBy gives the eligibility by which an assignment was activated; empty where it was given.
-func activatedBy(ctx context.Context, r Reader, id rbac.AssignmentID) (access.EligibilityID, error) {
-	g, err := r.Grant(ctx, access.GrantID(id))
-	if isKind(err, access.KindNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read grant: %w", err)
-	}
-	return g.Role.Eligibility, nil
 }
 
 // eligibility finds the eligibility that a change is of.

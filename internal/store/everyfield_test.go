@@ -190,6 +190,12 @@ func everyKept(f *fixture) []kept {
 				a, err := r.Agent(ctx, f.agent)
 				return a.Stream, err
 			}),
+		keep("SaveRegrouping", func(g *engine.Regrouping) { g.Principal = f.user },
+			func(ctx context.Context, tx engine.Tx, g engine.Regrouping) error { return tx.SaveRegrouping(ctx, g) },
+			func(ctx context.Context, r engine.Reader) (engine.Regrouping, error) {
+				list, err := r.Regroupings(ctx, f.user, time.Time{})
+				return find(list, err, func(engine.Regrouping) bool { return true })
+			}),
 		keep("SaveMachine", func(m *access.Machine) { m.ID, m.Tenant, m.Agent = "machine-2", tenantID, f.agent },
 			func(ctx context.Context, tx engine.Tx, m access.Machine) error { return tx.SaveMachine(ctx, m, 0) },
 			func(ctx context.Context, r engine.Reader) (access.Machine, error) { return r.Machine(ctx, "machine-2") }),

@@ -138,8 +138,8 @@ func eligibleNow(ctx context.Context, r Reader, may rights) ([]EligibilityDetail
 	return all, nil
 }
 
-// WriteEligibility makes or changes an eligibility. What is in force by it stays, unless it is longer than is allowed now;
-// what waits for a decision is looked at again when it is decided, and never loosened.
+// WriteEligibility makes or changes an eligibility. What is in force by it stays, unless it is longer than is allowed now, or
+// the eligibility begins later now; what waits for a decision is looked at again when it is decided, and never loosened.
 func (e *Engine) WriteEligibility(ctx context.Context, c Caller, in EligibilityInput) (d EligibilityDetail, err error) {
 	a := attempt{action: rbac.EligibilitiesWrite, scope: in.Scope, details: map[string]string{"principal": in.Principal, "role": in.Role}}
 	err = e.change(ctx, c, a, func(tx Tx) error {

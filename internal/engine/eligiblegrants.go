@@ -12,7 +12,7 @@ import (
 )
 
 // saveEligibility saves an eligibility over was, the zero one where it is new, and remembers who loosened it. What is in force by it
-// and longer than it allows now is revoked.
+// and longer than it allows now, or begins before it does, is revoked.
 func (w *work) saveEligibility(ctx context.Context, was, e access.Eligibility, by access.Actor) error {
 	e.Loosened = e.Terms().Remember(was.Terms(), by.ID, policy.LoosenedEligibility(was, e), w.now).Loosened
 	if err := w.tx.SaveEligibility(ctx, e, was.Revision); err != nil {
@@ -23,20 +23,31 @@ func (w *work) saveEligibility(ctx context.Context, was, e access.Eligibility, b
 		return nil
 	}
 	err := w.revokeBy(ctx, e.ID, by, func(g access.Grant) (string, bool) {
-		why := beyond(e, g)
+		why := beyond(e, g, w.now)
 		return why, why != ""
 	})
 	if err != nil {
 		return err
 	}
-	if err := w.tx.DeleteActivationsBeyond(ctx, e.ID, e.Max, e.End); err != nil {
+	if err := w.tx.DeleteActivationsBeyond(ctx, e.ID, e.Max, begins(e, w.now), e.End); err != nil {
 		return fmt.Errorf("delete role assignments: %w", err)
 	}
 	return nil
 }
 
-// beyond says where an activation lasts longer than its eligibility allows by now; empty where it does not.
-func beyond(e access.Eligibility, g access.Grant) string {
+// begins gives the instant before which nothing is active by an eligibility; zero where it has begun.
+func begins(e access.Eligibility, now time.Time) time.Time {
+	if now.Before(e.Start) {
+		return e.Start
+	}
+	return time.Time{}
+}
+
+// beyond says where an activation lasts longer than its eligibility allows by now, or begins before that; empty where it does not.
+func beyond(e access.Eligibility, g access.Grant, now time.Time) string {
+	if g.Start.Before(begins(e, now)) {
+		return "the eligibility was changed: it begins at " + e.Start.UTC().Format(time.RFC3339)
+	}
 	if g.End.Sub(g.Start) > e.Max || !e.End.IsZero() && g.End.After(e.End) {
 		return "the eligibility was changed: it allows " + span(e.Max) + " at the most"
 	}

@@ -34,8 +34,9 @@ type RecallWriter interface {
 	DeleteActivation(ctx context.Context, id access.GrantID) error
 	DeleteActivationsOf(ctx context.Context, principal access.PrincipalID) error
 	DeleteActivationsBy(ctx context.Context, eligibility access.EligibilityID) error
-	// DeleteActivationsBeyond does it for those by an eligibility that are longer than most, or end after end where it is not zero.
-	DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration, end time.Time) error
+	// DeleteActivationsBeyond does it for those by an eligibility that are longer than most, begin before start, or end after end; the latter
+	// two where they are not zero.
+	DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration, start, end time.Time) error
 }
 
 // StandingFilter says whose grants, or which of those on a machine, or by an eligibility; exactly one of the first three.

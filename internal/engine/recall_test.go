@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -327,6 +326,12 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 			})
 			return err
 		}},
+		"the eligibility begins later": {150, func(w *world, d engine.EligibilityDetail) error {
+			_, err := w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{
+				ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: 4 * time.Hour, Start: w.clock.now().Add(time.Hour),
+			})
+			return err
+		}},
 		"the eligibility is gone": {150, func(w *world, d engine.EligibilityDetail) error {
 			return w.DeleteEligibility(w.ctx, w.admin, d.Eligibility.ID)
 		}},
@@ -368,7 +373,8 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 			if may(ann) {
 				t.Error("the role is in force though there is no right to it")
 			}
-			if keeps := !strings.HasPrefix(name, "the eligibility is gone") && name != "the group is disabled"; may(bystander) != keeps {
+			keeps := name != "the eligibility is gone" && name != "the eligibility begins later" && name != "the group is disabled"
+			if may(bystander) != keeps {
 				t.Errorf("somebody else has the role: %t", !keeps)
 			}
 			w.reconcile()

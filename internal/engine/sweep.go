@@ -190,7 +190,7 @@ func lostRight(ctx context.Context, r Reader, dir *rbac.Directory, g access.Gran
 	if why := notEligible(dir, eligibility, g.Principal, now); why != "" {
 		return why, nil
 	}
-	return beyond(eligibility, g), nil
+	return beyond(eligibility, g, now), nil
 }
 
 // endLost revokes grants, each only if it is to end as the transaction sees it.

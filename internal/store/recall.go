@@ -114,7 +114,7 @@ after_grant = $11, revision = $12 where id = $1 and revision = $13`
 	deleteActivationsBy = `delete from role_assignments where id in
 (select g.id from grants g where g.eligibility = $1 and g.eligibility <> '' and g.ended_at = 0)`
 	deleteActivationsBeyond = `delete from role_assignments where id in
-(select g.id from grants g where g.eligibility = $1 and g.eligibility <> '' and g.ended_at = 0 and (g.end_at - g.start_at > $2 or g.end_at > $3))`
+(select g.id from grants g where g.eligibility = $1 and g.eligibility <> '' and g.ended_at = 0 and (g.end_at - g.start_at > $2 or g.end_at > $3 or g.start_at < $4))`
 	deleteActivation = "delete from role_assignments where id = $1"
 )
 
@@ -151,12 +151,15 @@ func (t *tx) DeleteActivationsBy(ctx context.Context, eligibility access.Eligibi
 }
 
 // DeleteActivationsBeyond implements engine.RecallWriter.
-func (t *tx) DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration, end time.Time) error {
-	last := int64(math.MaxInt64)
+func (t *tx) DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration, start, end time.Time) error {
+	first, last := int64(math.MinInt64), int64(math.MaxInt64)
+	if !start.IsZero() {
+		first = micros(start)
+	}
 	if !end.IsZero() {
 		last = micros(end)
 	}
-	return t.deactivate(ctx, deleteActivationsBeyond, string(eligibility), most.Microseconds(), last)
+	return t.deactivate(ctx, deleteActivationsBeyond, string(eligibility), most.Microseconds(), last, first)
 }
 
 func (t *tx) deactivate(ctx context.Context, text string, args ...any) error {

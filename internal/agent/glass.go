@@ -101,7 +101,7 @@ func glass(dir string, fn func(*glassState) (changed bool, err error)) (err erro
 	return writeFile(dir, glassFile, data)
 }
 
-// keepCodes takes over what the server says codes are verified by; what was used stays used.
+// keepCodes takes over what the server says codes are verified by; what was used stays used. now has the server's wall clock.
 func keepCodes(dir string, codes []access.SealedCode, now reading) error {
 	return glass(dir, func(s *glassState) (bool, error) {
 		var next []glassCode
@@ -110,7 +110,10 @@ func keepCodes(dir string, codes []access.SealedCode, now reading) error {
 				next = append(next, glassCode{ID: c.ID, Machine: c.Machine, Hash: c.Hash, Most: c.Most, UntilWall: now.wall.Add(c.Until.Sub(now.boot)).UnixMicro()})
 			}
 		}
-		same := slices.EqualFunc(s.Codes, next, func(a, b glassCode) bool { return a.ID == b.ID && a.Hash == b.Hash && a.Most == b.Most })
+		same := slices.EqualFunc(s.Codes, next, func(a, b glassCode) bool {
+			moved := time.Duration(a.UntilWall-b.UntilWall) * time.Microsecond // more than it is measured anew, where a clock was set
+			return a.ID == b.ID && a.Machine == b.Machine && a.Hash == b.Hash && a.Most == b.Most && moved.Abs() < time.Minute
+		})
 		// A use that the server knows of is forgotten once it is over, with its code.
 		before := len(s.Uses)
 		s.Uses = slices.DeleteFunc(s.Uses, func(u glassUse) bool {

@@ -27,6 +27,14 @@ func TestGlass(t *testing.T) {
 	if err := keepCodes(dir, []access.SealedCode{code}, now); err != nil {
 		t.Fatal(err)
 	}
+	// What was kept by a clock that was wrong is put right by the next state.
+	wrong := now
+	wrong.wall = now.wall.Add(-48 * time.Hour)
+	for _, at := range []reading{wrong, now} {
+		if err := keepCodes(dir, []access.SealedCode{code}, at); err != nil {
+			t.Fatal(err)
+		}
+	}
 	in := GlassConfig{Code: "abcde-12345", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), For: 3 * time.Hour, Reason: "site down"}
 	for name, change := range map[string]func(*GlassConfig){
 		"another code":    func(in *GlassConfig) { in.Code = "ABCDE-12346" },

@@ -93,3 +93,43 @@ func TestGlassBreaksWithAndWithoutTheAgent(t *testing.T) {
 	h.opens(all...)
 	h.halt()
 }
+
+// TestGlassCodesEndByTheServersClock holds that a code is good until it ends on the server's clock, though the host's own was set wrong when
+// the code came, and was set right since: nobody is there to ask in an emergency.
+func TestGlassCodesEndByTheServersClock(t *testing.T) {
+	t.Parallel()
+	for name, wrong := range map[string]time.Duration{"slow": -40 * time.Minute, "fast": 40 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			s.change(func() {
+				sum := sha256.Sum256([]byte("ONE"))
+				s.desired.Codes = []agentwire.SealedCode{{ID: "ONE", Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 60, RemainingMillis: 1_800_000}}
+				s.desired.Revision++
+			})
+			h := newHost(t, s)
+			right := h.clock
+			h.clock.Wall = func() time.Time { return right.Wall().Add(wrong) }
+			h.start()
+			eventually(t, "the code comes", func() bool {
+				known := false
+				err := glass(h.dir, func(g *glassState) (bool, error) {
+					known = len(g.Codes) == 1
+					return false, nil
+				})
+				return err == nil && known
+			})
+			h.halt()
+			config := Config{StateDir: h.dir, Enforcer: h.target, Clock: right, Log: slog.New(slog.DiscardHandler)}
+			in := GlassConfig{Code: "one", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), For: time.Minute, Reason: "site down"}
+			config.Clock.Wall = func() time.Time { return right.Wall().Add(35 * time.Minute) }
+			if _, err := BreakGlass(t.Context(), config, in); err == nil {
+				t.Error("a code opens after its end")
+			}
+			config.Clock = right
+			if _, err := BreakGlass(t.Context(), config, in); err != nil {
+				t.Errorf("a code does not open before its end: %v", err)
+			}
+		})
+	}
+}

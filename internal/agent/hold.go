@@ -48,7 +48,9 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 		a.Log.WarnContext(ctx, "an older desired state was passed over", "revision", next.Revision, "held", a.asked.Revision)
 		return
 	}
-	if err := keepCodes(a.StateDir, next.Codes, a.Clock.read()); err != nil {
+	of := a.Clock.read()
+	of.wall = of.wall.Add(-a.skew) // a code ends by the server's clock: ours may be set right before it is used
+	if err := keepCodes(a.StateDir, next.Codes, of); err != nil {
 		a.Log.ErrorContext(ctx, "codes for emergencies cannot be kept", "error", err)
 	}
 	next.Codes = nil

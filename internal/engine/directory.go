@@ -171,10 +171,15 @@ func (e *Engine) PrincipalsByID(ctx context.Context, c Caller, ids []string) (li
 	return list, err
 }
 
-// isSelf tells whether ref is the caller's own id or name; anybody may see themselves.
+// isSelf tells whether ref is the caller's own id or name; anybody may see themselves. The name is theirs where
+// findPrincipal finds them by it.
 func (r rights) isSelf(ref string) bool {
-	return strings.EqualFold(ref, string(r.caller.Principal)) || strings.EqualFold(ref, r.caller.Name)
+	return strings.EqualFold(ref, string(r.caller.Principal)) || nameKey(ref) == nameKey(r.caller.Name)
 }
+
+// nameKey gives what is the same of two names of principals that are one, as the store finds them. strings.EqualFold takes more for one,
+// such as an s and a long ſ.
+func nameKey(name string) string { return strings.ToLower(name) }
 
 // readPrincipal refuses what is about somebody else, unless the caller may read the principals of the whole tenant.
 func (r rights) readPrincipal(ref string) error {

@@ -46,8 +46,8 @@ func (l *limiter) allowN(key string, now time.Time, n int) bool {
 	return ok
 }
 
-// take is allowN, and gives what is called where they are not to be counted after all.
-func (l *limiter) take(key string, now time.Time, n int) (giveBack func(), ok bool) {
+// take is allowN, and gives what is called, with the time by then, where they are not to be counted after all.
+func (l *limiter) take(key string, now time.Time, n int) (giveBack func(time.Time), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	element, ok := l.byKey[key]
@@ -63,16 +63,11 @@ func (l *limiter) take(key string, now time.Time, n int) (giveBack func(), ok bo
 		l.byKey[key] = element
 	}
 	c, ok := element.Value.(*counted)
-	if !ok {
+	if !ok || !c.bucket.AllowN(now, n) {
 		return nil, false
 	}
-	taken := c.bucket.ReserveN(now, n)
-	giveBack = func() { taken.CancelAt(now) }
-	if !taken.OK() || taken.DelayFrom(now) > 0 {
-		giveBack()
-		return nil, false
-	}
-	return giveBack, true
+	// A reservation that is canceled would be, in part, what others had meanwhile; and as of then it would begin the time since anew.
+	return func(at time.Time) { c.bucket.AllowN(at, -n) }, true
 }
 
 // addressKey is what an address is counted by: itself, or of IPv6 its /64, since a host has as many as it likes there.
@@ -115,18 +110,15 @@ func (i *Identity) AllowAnonymous(address netip.Addr) error {
 // would bound nothing, since whoever has spent all goes on, and knows what is right by not being refused.
 func (i *Identity) AllowGuess(address netip.Addr) (right func(), err error) {
 	now := i.now()
-	right, allowed := i.anonymous.take(addressKey(address), now, 1)
+	own, allowed := i.anonymous.take(addressKey(address), now, 1)
+	ofSite := func(time.Time) {}
 	if site := siteKey(address); allowed && site != "" {
-		own := right
-		var ofSite func()
-		if ofSite, allowed = i.sites.take(site, now, 1); allowed {
-			right = func() { own(); ofSite() }
-		}
+		ofSite, allowed = i.sites.take(site, now, 1)
 	}
 	if !allowed {
 		return nil, access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts from this address: wait a little and try again")
 	}
-	return right, nil
+	return func() { own(i.now()); ofSite(i.now()) }, nil
 }
 
 // AllowKnown counts one call of a principal: access.KindLimited when there were too many. Authenticate does it.

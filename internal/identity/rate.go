@@ -46,8 +46,8 @@ func (l *limiter) allowN(key string, now time.Time, n int) bool {
 	return ok
 }
 
-// take is allowN, and gives what is called, with the time by then, where they are not to be counted after all.
-func (l *limiter) take(key string, now time.Time, n int) (giveBack func(time.Time), ok bool) {
+// take is allowN, and gives what is called where they are not to be counted after all.
+func (l *limiter) take(key string, now time.Time, n int) (giveBack func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	element, ok := l.byKey[key]
@@ -63,11 +63,16 @@ func (l *limiter) take(key string, now time.Time, n int) (giveBack func(time.Tim
 		l.byKey[key] = element
 	}
 	c, ok := element.Value.(*counted)
-	if !ok || !c.bucket.AllowN(now, n) {
+	if !ok {
 		return nil, false
 	}
-	// A reservation that is canceled would be, in part, what others had meanwhile; and as of then it would begin the time since anew.
-	return func(at time.Time) { c.bucket.AllowN(at, -n) }, true
+	taken := c.bucket.ReserveN(now, n)
+	giveBack = func() { taken.CancelAt(now) }
+	if !taken.OK() || taken.DelayFrom(now) > 0 {
+		giveBack()
+		return nil, false
+	}
+	return giveBack, true
 }
 
 // addressKey is what an address is counted by: itself, or of IPv6 its /64, since a host has as many as it likes there.
@@ -110,15 +115,18 @@ func (i *Identity) AllowAnonymous(address netip.Addr) error {
 // would bound nothing, since whoever has spent all goes on, and knows what is right by not being refused.
 func (i *Identity) AllowGuess(address netip.Addr) (right func(), err error) {
 	now := i.now()
-	own, allowed := i.anonymous.take(addressKey(address), now, 1)
-	ofSite := func(time.Time) {}
+	right, allowed := i.anonymous.take(addressKey(address), now, 1)
 	if site := siteKey(address); allowed && site != "" {
-		ofSite, allowed = i.sites.take(site, now, 1)
+		own := right
+		var ofSite func()
+		if ofSite, allowed = i.sites.take(site, now, 1); allowed {
+			right = func() { own(); ofSite() }
+		}
 	}
 	if !allowed {
 		return nil, access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts from this address: wait a little and try again")
 	}
-	return func() { own(i.now()); ofSite(i.now()) }, nil
+	return right, nil
 }
 
 // AllowKnown counts one call of a principal: access.KindLimited when there were too many. Authenticate does it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -43,8 +42,7 @@ func seesAgent(ctx context.Context, r Reader, may rights, a access.Agent, scopes
 
 // guardedWithin gives the first machines of an agent, by name, that covered says to lie within the scopes.
 func guardedWithin(ctx context.Context, r Reader, agent access.AgentID, scopes []access.ResourceID, limit int) ([]access.Machine, error) {
-	// Machines lie in subscriptions, and what lies above those reaches none.
-	within := slices.DeleteFunc(slices.Clone(scopes), func(s access.ResourceID) bool { return s.InSubscription() == "" })
+	within := inSubscriptions(scopes)
 	if len(within) == 0 {
 		return nil, nil // which as a filter would not bound anything
 	}

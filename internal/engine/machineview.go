@@ -35,7 +35,9 @@ func (f *MachineFilter) narrow(ctx context.Context, r Reader, may rights, action
 	}
 	f.Tenant, f.Beside = may.caller.Tenant, may.beside()
 	if len(f.Beside) > 0 || !covered(access.Root, scopes) {
-		f.Scopes = slices.DeleteFunc(slices.Clone(scopes), func(s access.ResourceID) bool { return s.InSubscription() == "" })
+		if f.Scopes = inSubscriptions(scopes); len(f.Scopes) == 0 {
+			f.Scopes = []access.ResourceID{nowhere} // as a filter none would not bound anything
+		}
 	}
 	if f.Labels, err = parseSelector(f.Selector, "labels"); err != nil {
 		return nil, err
@@ -49,6 +51,14 @@ func (f *MachineFilter) narrow(ctx context.Context, r Reader, may rights, action
 	}
 	return scopes, nil
 }
+
+// inSubscriptions gives those of the scopes that machines may lie in: they lie in subscriptions, and what lies above those reaches none.
+func inSubscriptions(scopes []access.ResourceID) []access.ResourceID {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s access.ResourceID) bool { return s.InSubscription() == "" })
+}
+
+// nowhere is a scope in which no machine lies.
+const nowhere access.ResourceID = "/nowhere"
 
 // MachineOverview counts the machines that the caller may see and the filter lets through, by their standing; f.Standing is
 // not looked at.

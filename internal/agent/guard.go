@@ -31,7 +31,7 @@ func Guard(ctx context.Context, c Config) (closed []access.Protected, err error)
 	case err != nil:
 		// Enrolled, and who we are cannot be read: that opens nothing.
 		c.Log.ErrorContext(ctx, "the agent's identity cannot be read", "error", err)
-		id = Identity{Machine: "unknown", Mode: access.ModeHost}
+		id = savedIdentity(c.StateDir)
 	}
 	now := c.Clock.read()
 	h, problem := load(c.StateDir, id, now)
@@ -55,6 +55,21 @@ func Guard(ctx context.Context, c Config) (closed []access.Protected, err error)
 	}
 	c.Log.InfoContext(ctx, "the ports are closed until the agent runs", "protected", len(state.Protected))
 	return state.Protected, enforcer.Close()
+}
+
+// savedIdentity returns what the saved state says of who guards here, above all the mode: a gateway that took itself for a host
+// would guard itself, and nothing of what it forwards. Where nothing can be read it is a host.
+func savedIdentity(dir string) Identity {
+	for _, name := range []string{stateFile, protectedFile} {
+		data, err := readFile(dir, name)
+		if err != nil {
+			continue
+		}
+		if s, err := decodeState(data); err == nil {
+			return Identity{Agent: s.Agent, Machine: "unknown", Mode: s.Mode}
+		}
+	}
+	return Identity{Machine: "unknown", Mode: access.ModeHost}
 }
 
 // Uninstall removes everything of ours from the kernel, so that the ports are as open as the host's own firewall

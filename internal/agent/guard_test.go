@@ -4,10 +4,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
 func TestGuard(t *testing.T) {
@@ -42,6 +45,12 @@ func TestGuard(t *testing.T) {
 			t.Helper()
 			must(t, os.WriteFile(filepath.Join(dir, identityFile), []byte("x"), 0o600))
 		}, recommended},
+		{"identity of a gateway spoilt", func(t *testing.T, dir string) { t.Helper(); spoiltGateway(t, dir, now) }, []string{"22"}},
+		{"identity and state of a gateway spoilt", func(t *testing.T, dir string) {
+			t.Helper()
+			spoiltGateway(t, dir, now)
+			must(t, os.WriteFile(filepath.Join(dir, stateFile), []byte("x"), 0o600))
+		}, []string{"22"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -62,8 +71,20 @@ func TestGuard(t *testing.T) {
 			if len(k.open()) > 0 || len(k.protects()) != len(c.want) {
 				t.Errorf("the target has %v open and protects %v", k.open(), k.protects())
 			}
+			if gateway := strings.Contains(c.name, "gateway"); gateway && (k.state.Mode != access.ModeGateway || len(k.state.Machines) != 1) {
+				t.Errorf("the gateway guards as %+v", k.state)
+			}
 		})
 	}
+}
+
+// spoiltGateway leaves the state of a gateway with an opening, and an identity that cannot be read.
+func spoiltGateway(t *testing.T, dir string, now reading) {
+	t.Helper()
+	h := stateOf(now, 3, opening(22, "0.0.0.0/0", now, time.Hour, "g"))
+	h.Mode = access.ModeGateway
+	must(t, save(dir, h, now))
+	must(t, os.WriteFile(filepath.Join(dir, identityFile), []byte("x"), 0o600))
 }
 
 func TestUninstall(t *testing.T) {

@@ -83,6 +83,15 @@ for (const name of ["spare-00", "spare-01"]) {
   check(name + " is guarded as it was said: " + JSON.stringify(policy), policy.ports.map((p) => `${p.ports}:${p.maxSeconds}`).join() === "22:10800,5986:900" && policy.gapSeconds === 3600 && JSON.stringify(policy.approval[0].stages[0].allOf) === '[{"count":1,"people":["anna"]}]');
 }
 
+// What guards a machine already is not replaced by enabling it.
+const guarded = JSON.stringify(await api(admin, "/machines/spare-00/policy"));
+admin.expected.push(/status of 4\d\d/);
+await admin.goto(portal + "/guard?machine=spare-00");
+await admin.getByRole("button", { name: "Enable" }).click();
+await admin.getByRole("alert").waitFor();
+admin.expected.length = 0;
+check("the policy is as it was", JSON.stringify(await api(admin, "/machines/spare-00/policy")) === guarded);
+
 // Ports of two machines in one request: ticking one leaves every other.
 const anna = await person(browser);
 anna.expected.push(/403/); // the one-time password asks for a new one

@@ -295,3 +295,25 @@ func TestWhatBecomesUnlawfulJustBeforeItOpens(t *testing.T) {
 		t.Errorf("it is %s because %q", got.State, got.Reason)
 	}
 }
+
+// TestWhatOpensLaterIsHeldToTheWiderRule holds that a window which one rule of a port allows, and another one that covers it does not,
+// opens by the first.
+func TestWhatOpensLaterIsHeldToTheWiderRule(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
+		p := fastTrack(`requester.name == "ann"`)(ops)
+		wide := p.Ports[0]
+		wide.Max, wide.Sources = 8*time.Hour, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+		p.Ports[0].Max = 3 * time.Hour
+		p.Ports = append(p.Ports, wide)
+		return p
+	})
+	in := at(w.clock.now().Add(time.Hour), 6*time.Hour)
+	in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}
+	d := must(w.Submit(w.ctx, w.ann, in))(t)
+	w.clock.advance(time.Hour)
+	w.reconcile()
+	if g := w.grant(d.Grants[0].ID); g.State != access.GrantOpening {
+		t.Errorf("it is %s: %s", g.State, g.Reason)
+	}
+}

@@ -84,16 +84,15 @@ func nearest(rules []access.PortRule, a ask) (access.PortRule, []miss) {
 	return best, bestMisses
 }
 
-// Longest returns for how long a policy lets these ports be opened for these sources, and 0 where it does not.
-func Longest(p access.MachinePolicy, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) time.Duration {
-	if len(p.Ports) == 0 {
-		return 0
+// Longest returns for how long a policy lets these ports be opened for these sources, by whichever of its rules lets them longest, and
+// 0 where none does.
+func Longest(p access.MachinePolicy, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) (longest time.Duration) {
+	for _, rule := range p.Ports {
+		if len(ask{ports: ports, protocol: protocol, sources: sources}.misses(rule)) == 0 {
+			longest = max(longest, rule.Max)
+		}
 	}
-	rule, misses := nearest(p.Ports, ask{ports: ports, protocol: protocol, sources: sources})
-	if len(misses) > 0 {
-		return 0
-	}
-	return rule.Max
+	return longest
 }
 
 // far orders rules by how badly they miss: each respect weighs more than all that follow it, and of rules that miss

@@ -1,12 +1,14 @@
 package engine_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/alert"
+	"github.com/postern-dev/postern/internal/engine"
 )
 
 // TestDeadMan proves that an agent that is silent while something is open raises an alert, that access which ended without
@@ -109,5 +111,37 @@ func TestForeignRulesAlert(t *testing.T) {
 	w.tend()
 	if got := w.open(); len(got) != 0 {
 		t.Errorf("without the rule: %v", got)
+	}
+}
+
+// TestNoAlertClosesBecauseOfOthers holds that what agents of other tenants found hides nothing of ours: what is not found closes its
+// alert.
+func TestNoAlertClosesBecauseOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agent := w.host("web-1")
+	rule := access.ForeignRule{Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses, Protocol: access.TCP, Ports: access.SinglePort(22)}
+	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
+	w.tend()
+	d, _ := w.tenant("vendor")
+	w.save(func(tx engine.Tx) error {
+		for i := range 1000 {
+			a := access.Agent{
+				ID: access.AgentID(fmt.Sprintf("a%03d", i)), Tenant: d.Tenant.ID, Name: fmt.Sprintf("0%03d", i), Mode: access.ModeHost,
+				Foreign: []access.ForeignRule{rule},
+			}
+			if err := tx.SaveAgent(w.ctx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.clock.advance(5 * time.Second)
+	w.tend()
+	if _, ok := w.open()[alert.UnguardedPath]; !ok || strings.Contains(w.kinds(0), string(access.AlertClosed)) {
+		t.Errorf("closed by what another tenant's agents found: %+v", w.open())
+	}
+	if list := must(w.Foreign(w.ctx, w.admin))(t); len(list) != 1 {
+		t.Errorf("%d of our agents found something", len(list))
 	}
 }

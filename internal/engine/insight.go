@@ -101,15 +101,12 @@ func (e *Engine) Foreign(ctx context.Context, c Caller) (list []ForeignAt, err e
 		if err != nil {
 			return err
 		}
-		agents, err := r.ForeignAgents(ctx, maxLimit)
+		agents, err := r.ForeignAgents(ctx, c.Tenant, maxLimit)
 		if err != nil {
 			return fmt.Errorf("read agents: %w", err)
 		}
 		list = []ForeignAt{}
 		for _, agent := range agents {
-			if agent.Tenant != c.Tenant {
-				continue
-			}
 			machines, err := guardedWithin(ctx, r, agent.ID, scopes, defaultLimit)
 			if err != nil {
 				return err

@@ -19,16 +19,16 @@ type AlertReader interface {
 	AlertWatch(ctx context.Context, k alert.Key) (alert.Watch, error)
 	AlertSettings(ctx context.Context, tenant access.TenantID) ([]alert.Setting, error) // by rule
 
-	// SilentAgents gives agents in service that were last seen before since and guard a machine with a grant in force at
+	// SilentAgents gives agents of a tenant in service that were last seen before since and guard a machine with a grant in force at
 	// now, with one such machine each; at most limit.
-	SilentAgents(ctx context.Context, since, now time.Time, limit int) ([]AgentOn, error)
-	// SkewedAgents gives agents in service whose clock is off by beyond or more; at most limit.
-	SkewedAgents(ctx context.Context, beyond time.Duration, limit int) ([]access.Agent, error)
-	// ForeignAgents gives agents in service that found foreign rules, by name; at most limit.
-	ForeignAgents(ctx context.Context, limit int) ([]access.Agent, error)
-	// UnprovenGrants gives grants that ended at before or earlier and were not seen gone though an agent guards their
+	SilentAgents(ctx context.Context, tenant access.TenantID, since, now time.Time, limit int) ([]AgentOn, error)
+	// SkewedAgents gives agents of a tenant in service whose clock is off by beyond or more; at most limit.
+	SkewedAgents(ctx context.Context, tenant access.TenantID, beyond time.Duration, limit int) ([]access.Agent, error)
+	// ForeignAgents gives agents of a tenant in service that found foreign rules, by name; at most limit.
+	ForeignAgents(ctx context.Context, tenant access.TenantID, limit int) ([]access.Agent, error)
+	// UnprovenGrants gives grants of a tenant that ended at before or earlier and were not seen gone though an agent guards their
 	// machine, the oldest first; at most limit.
-	UnprovenGrants(ctx context.Context, before time.Time, limit int) ([]access.Grant, error)
+	UnprovenGrants(ctx context.Context, tenant access.TenantID, before time.Time, limit int) ([]access.Grant, error)
 }
 
 // AlertWriter is the part of a Tx that alerts need.

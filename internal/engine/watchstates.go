@@ -148,13 +148,13 @@ func findUnproven(ctx context.Context, r Reader, tenant access.TenantID, book al
 	if !rule.Enabled {
 		return nil
 	}
-	grants, err := r.UnprovenGrants(ctx, now.Add(-minutes(rule.Threshold)), mostStates)
+	grants, err := r.UnprovenGrants(ctx, tenant, now.Add(-minutes(rule.Threshold)), mostStates)
 	if err != nil {
 		return fmt.Errorf("read unproven grants: %w", err)
 	}
 	for _, g := range grants {
 		k := alert.Key{Tenant: tenant, Rule: rule.ID, Key: string(g.Machine)}
-		if _, again := found[k]; g.Tenant != tenant || again {
+		if _, again := found[k]; again {
 			continue
 		}
 		f := alert.Finding{
@@ -175,15 +175,12 @@ func findSilent(ctx context.Context, r Reader, tenant access.TenantID, book aler
 	if !rule.Enabled {
 		return nil
 	}
-	list, err := r.SilentAgents(ctx, now.Add(-minutes(rule.Threshold)), now, mostStates)
+	list, err := r.SilentAgents(ctx, tenant, now.Add(-minutes(rule.Threshold)), now, mostStates)
 	if err != nil {
 		return fmt.Errorf("read silent agents: %w", err)
 	}
 	for _, on := range list {
 		a := on.Agent
-		if a.Tenant != tenant {
-			continue
-		}
 		seen := a.LastSeenAt
 		if seen.IsZero() {
 			seen = a.EnrolledAt
@@ -209,14 +206,11 @@ func findSkewed(ctx context.Context, r Reader, tenant access.TenantID, book aler
 	if !rule.Enabled {
 		return nil
 	}
-	list, err := r.SkewedAgents(ctx, time.Duration(rule.Threshold)*time.Second, mostStates)
+	list, err := r.SkewedAgents(ctx, tenant, time.Duration(rule.Threshold)*time.Second, mostStates)
 	if err != nil {
 		return fmt.Errorf("read skewed agents: %w", err)
 	}
 	for _, a := range list {
-		if a.Tenant != tenant {
-			continue
-		}
 		f := alert.Finding{
 			Key: string(a.ID), Subject: alert.Subject{Agent: a.ID, Name: a.Name}, At: now, Count: int64(a.Skew.Abs() / time.Second),
 			Detail: fmt.Sprintf("the clock of agent %s is %s off the server's", a.Name, a.Skew.Round(time.Second)),
@@ -235,14 +229,11 @@ func findForeign(ctx context.Context, r Reader, tenant access.TenantID, book ale
 	if !book[alert.ForeignRules].Enabled && !book[alert.UnguardedPath].Enabled {
 		return nil
 	}
-	list, err := r.ForeignAgents(ctx, mostStates)
+	list, err := r.ForeignAgents(ctx, tenant, mostStates)
 	if err != nil {
 		return fmt.Errorf("read agents: %w", err)
 	}
 	for _, a := range list {
-		if a.Tenant != tenant {
-			continue
-		}
 		subject := alert.Subject{Agent: a.ID, Name: a.Name}
 		if a.Mode == access.ModeHost {
 			only, err := onlyMachine(ctx, r, a.ID)

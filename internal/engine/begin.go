@@ -142,13 +142,8 @@ func (j *judge) again(ctx context.Context, g access.Grant) (a ask, err error) {
 
 // chain finds the chain that a grant is part of. What people agreed to is left out: they were shown what it is joined to.
 func (j *judge) chain(ctx context.Context, g access.Grant, a ask) (Chain, error) {
-	entry := a.entries[0]
-	out := Chain{Longest: a.longest[0], Gap: entry.Apart(), Own: g.End.Sub(g.Start)}
-	reach := out.Longest + out.Gap
-	found, err := j.r.Windows(ctx, WindowFilter{
-		Principal: g.Principal, Site: g.Site(), Ports: g.Ports, Protocol: g.Protocol,
-		After: g.Start.Add(-reach), Before: g.End.Add(reach), Longest: longestOf(entry),
-	})
+	out := Chain{Longest: a.longest[0], Gap: a.entries[0].Apart(), Own: g.End.Sub(g.Start)}
+	found, err := j.r.Windows(ctx, a.around(0, g.Start, g.End))
 	if err != nil {
 		return out, fmt.Errorf("read windows: %w", err)
 	}

@@ -102,12 +102,7 @@ func chainOf(ctx context.Context, r Reader, a ask, i int, now time.Time) (Chain,
 			last = w.End
 		}
 	}
-	// A chain that reaches further is too long, and by how much does not matter.
-	reach := out.Longest + out.Gap
-	f := WindowFilter{
-		Principal: a.requester, Site: siteKey(item), Ports: item.Ports, Protocol: item.Protocol,
-		After: first.Add(-reach), Before: last.Add(reach), Longest: longestOf(entry),
-	}
+	f := a.around(i, first, last)
 	found, err := r.Windows(ctx, f)
 	if err != nil {
 		return out, err
@@ -118,6 +113,17 @@ func chainOf(ctx context.Context, r Reader, a ask, i int, now time.Time) (Chain,
 	out.Chain = policy.ChainOf(asked, found.Held, out.Gap)
 	out.alone = alone && !found.Standing && !f.After.After(now)
 	return out, nil
+}
+
+// around picks what may be joined to windows of item i from first to last. A chain that reaches further is too long, and by how much
+// does not matter.
+func (a ask) around(i int, first, last time.Time) WindowFilter {
+	item, entry := a.items[i], a.entries[i]
+	reach := a.longest[i] + entry.Apart()
+	return WindowFilter{
+		Principal: a.requester, Site: siteKey(item), Ports: item.Ports, Protocol: item.Protocol,
+		After: first.Add(-reach), Before: last.Add(reach), Longest: longestOf(entry),
+	}
 }
 
 func siteKey(item access.Item) string { return access.SiteOf(item.Machine, item.Role) }

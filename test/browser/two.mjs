@@ -86,9 +86,14 @@ for (const name of ["spare-00", "spare-01"]) {
 // What guards a machine already is not replaced by enabling it.
 const guarded = JSON.stringify(await api(admin, "/machines/spare-00/policy"));
 admin.expected.push(/status of 4\d\d/);
-await admin.goto(portal + "/guard?machine=spare-00");
+await admin.goto(portal + "/guard?machine=spare-00&machine=spare-20");
 await admin.getByRole("button", { name: "Enable" }).click();
-await admin.getByRole("alert").waitFor();
+await admin.getByText("spare-00 was not saved").waitFor();
+// What is changed after that holds for the machine that was saved as well.
+await admin.getByLabel("Longest time").first().selectOption("900");
+await admin.getByRole("button", { name: "Enable" }).click();
+await until("the change is saved", async () => (await api(admin, "/machines/spare-20/policy")).ports[0].maxSeconds === 900);
+await admin.getByText("spare-00 was not saved").waitFor();
 admin.expected.length = 0;
 check("the policy is as it was", JSON.stringify(await api(admin, "/machines/spare-00/policy")) === guarded);
 

@@ -21,7 +21,7 @@ func anAlert(id alert.ID, key string) alert.Alert {
 
 func TestAlertsRoundTrip(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
+	each(t, func(t *testing.T, f *fixture) {
 		t.Helper()
 		one, two, off := anAlert("a1", "k"), 2, false
 		severe := alert.Error
@@ -62,7 +62,7 @@ func TestAlertsRoundTrip(t *testing.T) {
 
 func TestAlertsRefuse(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
+	each(t, func(t *testing.T, f *fixture) {
 		t.Helper()
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			return firstOf(tx.SaveAlert(ctx, anAlert("a1", "k"), 0), tx.AdvanceAlertCursor(ctx, 0, 5))
@@ -85,7 +85,7 @@ func TestAlertsRefuse(t *testing.T) {
 
 func TestAlertPages(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
+	each(t, func(t *testing.T, f *fixture) {
 		t.Helper()
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			for i := range 7 {
@@ -119,7 +119,7 @@ func TestAlertPages(t *testing.T) {
 // TestStatesToAlertOf proves what is silent, skewed and unproven.
 func TestStatesToAlertOf(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, f *fixture) {
+	each(t, func(t *testing.T, f *fixture) {
 		t.Helper()
 		request, grant, _ := f.request(day())
 		quiet := agent("agent-2", "other")
@@ -178,15 +178,4 @@ func TestStatesToAlertOf(t *testing.T) {
 		_, _, _, unproven = look(day().Add(4 * time.Minute))
 		same(t, "unproven after the proof", []string(nil), unproven)
 	})
-}
-
-// both runs a test on each engine.
-func both(t *testing.T, test func(t *testing.T, f *fixture)) {
-	t.Helper()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, newFixture(t, dsn(t)))
-		})
-	}
 }

@@ -201,164 +201,140 @@ func (f *fixture) checkLog(tb testing.TB) (size int64) {
 
 func TestConcurrentUpdates(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			const callers, each = 20, 20
-			var wg sync.WaitGroup
-			for range callers {
-				wg.Go(func() {
-					for range each {
-						if err := f.Update(t.Context(), func(tx engine.Tx) error { return f.submit(t.Context(), tx, day()) }); err != nil {
-							t.Error(err)
-						}
+	each(t, func(t *testing.T, f *fixture) {
+		const callers, each = 20, 20
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range each {
+					if err := f.Update(t.Context(), func(tx engine.Tx) error { return f.submit(t.Context(), tx, day()) }); err != nil {
+						t.Error(err)
 					}
-				})
-			}
-			wg.Wait()
-			if size := f.checkLog(t); size != 3*callers*each {
-				t.Errorf("the log has %d events", size)
-			}
-		})
-	}
+				}
+			})
+		}
+		wg.Wait()
+		if size := f.checkLog(t); size != 3*callers*each {
+			t.Errorf("the log has %d events", size)
+		}
+	})
 }
 
 func TestReadYourWrites(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				if err := firstOf(tx.BumpAgent(ctx, f.agent), tx.SaveSetting(ctx, "a", []byte("1")), tx.Append(ctx, access.Event{At: day()})); err != nil {
-					return err
-				}
-				a, err := tx.Agent(ctx, f.agent)
-				if err != nil || a.Revision != 8 {
-					t.Errorf("revision %d, want 8: %v", a.Revision, err)
-				}
-				v, err := tx.Setting(ctx, "a")
-				if err != nil || string(v) != "1" {
-					t.Errorf("setting %q: %v", v, err)
-				}
-				size, err := tx.AuditSize(ctx)
-				if size != 0 {
-					t.Errorf("the log has %d events before the commit", size)
-				}
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			if err := firstOf(tx.BumpAgent(ctx, f.agent), tx.SaveSetting(ctx, "a", []byte("1")), tx.Append(ctx, access.Event{At: day()})); err != nil {
 				return err
-			})
+			}
+			a, err := tx.Agent(ctx, f.agent)
+			if err != nil || a.Revision != 8 {
+				t.Errorf("revision %d, want 8: %v", a.Revision, err)
+			}
+			v, err := tx.Setting(ctx, "a")
+			if err != nil || string(v) != "1" {
+				t.Errorf("setting %q: %v", v, err)
+			}
+			size, err := tx.AuditSize(ctx)
+			if size != 0 {
+				t.Errorf("the log has %d events before the commit", size)
+			}
+			return err
 		})
-	}
+	})
 }
 
 func TestViewIsRolledBack(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				if _, ok := r.(engine.Tx); ok {
-					t.Error("a reader can write")
-				}
-				before, err := r.Agent(ctx, f.agent)
-				if err != nil {
-					return err
-				}
-				f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, f.agent) }) //nolint:contextcheck // it takes the context of the test
-				after, err := r.Agent(ctx, f.agent)
-				if before.Revision != after.Revision {
-					t.Errorf("one View saw revisions %d and %d", before.Revision, after.Revision)
-				}
+	each(t, func(t *testing.T, f *fixture) {
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			if _, ok := r.(engine.Tx); ok {
+				t.Error("a reader can write")
+			}
+			before, err := r.Agent(ctx, f.agent)
+			if err != nil {
 				return err
-			})
-			own := errors.New("own")
-			if err := f.View(t.Context(), func(engine.Reader) error { return own }); !errors.Is(err, own) {
-				t.Errorf("got %v", err)
 			}
-			for range 20 { // a panic gives its connection back
-				func() {
-					defer func() { _ = recover() }()
-					_ = f.View(t.Context(), func(engine.Reader) error { panic("view") })
-				}()
+			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, f.agent) }) //nolint:contextcheck // it takes the context of the test
+			after, err := r.Agent(ctx, f.agent)
+			if before.Revision != after.Revision {
+				t.Errorf("one View saw revisions %d and %d", before.Revision, after.Revision)
 			}
-			f.view(t, func(ctx context.Context, r engine.Reader) error { _, err := r.Tenants(ctx); return err })
+			return err
 		})
-	}
+		own := errors.New("own")
+		if err := f.View(t.Context(), func(engine.Reader) error { return own }); !errors.Is(err, own) {
+			t.Errorf("got %v", err)
+		}
+		for range 20 { // a panic gives its connection back
+			func() {
+				defer func() { _ = recover() }()
+				_ = f.View(t.Context(), func(engine.Reader) error { panic("view") })
+			}()
+		}
+		f.view(t, func(ctx context.Context, r engine.Reader) error { _, err := r.Tenants(ctx); return err })
+	})
 }
 
 func TestCanceledWaiterIsSkipped(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			release := f.hold(t)
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() { ended <- f.Update(ctx, func(engine.Tx) error { t.Error("it ran"); return nil }) }()
-			time.Sleep(20 * time.Millisecond)
-			cancel()
-			if err := <-ended; !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
-			}
-			release()
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) })
-		})
-	}
+	each(t, func(t *testing.T, f *fixture) {
+		release := f.hold(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- f.Update(ctx, func(engine.Tx) error { t.Error("it ran"); return nil }) }()
+		time.Sleep(20 * time.Millisecond)
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		release()
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) })
+	})
 }
 
 func TestCancelInsideIsItsOwn(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			release := f.hold(t)
-			ctx, cancel := context.WithCancel(t.Context())
-			canceled, good := make(chan error, 1), make(chan error, 1)
-			go func() {
-				canceled <- f.Update(ctx, func(tx engine.Tx) error {
-					if err := tx.SaveSetting(ctx, "canceled", nil); err != nil {
-						return err
-					}
-					cancel()
-					_, err := tx.Agent(ctx, f.agent)
+	each(t, func(t *testing.T, f *fixture) {
+		release := f.hold(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		canceled, good := make(chan error, 1), make(chan error, 1)
+		go func() {
+			canceled <- f.Update(ctx, func(tx engine.Tx) error {
+				if err := tx.SaveSetting(ctx, "canceled", nil); err != nil {
 					return err
-				})
-			}()
-			go func() {
-				good <- f.Update(t.Context(), func(tx engine.Tx) error { return tx.SaveSetting(t.Context(), "good", nil) })
-			}()
-			time.Sleep(20 * time.Millisecond)
-			release()
-			if err := <-canceled; !errors.Is(err, context.Canceled) {
-				t.Errorf("canceled: %v", err)
-			}
-			if err := <-good; err != nil {
-				t.Errorf("good: %v", err)
-			}
-			if f.has(t, "canceled") {
-				t.Error("what was canceled is kept")
-			}
-		})
-	}
+				}
+				cancel()
+				_, err := tx.Agent(ctx, f.agent)
+				return err
+			})
+		}()
+		go func() {
+			good <- f.Update(t.Context(), func(tx engine.Tx) error { return tx.SaveSetting(t.Context(), "good", nil) })
+		}()
+		time.Sleep(20 * time.Millisecond)
+		release()
+		if err := <-canceled; !errors.Is(err, context.Canceled) {
+			t.Errorf("canceled: %v", err)
+		}
+		if err := <-good; err != nil {
+			t.Errorf("good: %v", err)
+		}
+		if f.has(t, "canceled") {
+			t.Error("what was canceled is kept")
+		}
+	})
 }
 
 func TestTransactionIsOverAfterItsFunction(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			var kept engine.Tx
-			f.update(t, func(_ context.Context, tx engine.Tx) error { kept = tx; return nil })
-			wantKind(t, "write", kept.SaveSetting(t.Context(), "x", nil), access.KindInternal, "transactionOver")
-			_, err := kept.Agent(t.Context(), f.agent)
-			wantKind(t, "read", err, access.KindInternal, "transactionOver")
-		})
-	}
+	each(t, func(t *testing.T, f *fixture) {
+		var kept engine.Tx
+		f.update(t, func(_ context.Context, tx engine.Tx) error { kept = tx; return nil })
+		wantKind(t, "write", kept.SaveSetting(t.Context(), "x", nil), access.KindInternal, "transactionOver")
+		_, err := kept.Agent(t.Context(), f.agent)
+		wantKind(t, "read", err, access.KindInternal, "transactionOver")
+	})
 }
 
 func TestClosedStore(t *testing.T) {

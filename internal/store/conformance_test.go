@@ -298,217 +298,193 @@ func TestIllegalWrites(t *testing.T) {
 
 func TestCompareAndSwap(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			request, grant, _ := f.request(day())
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0), tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0))
-			})
-			for what, save := range map[string]func(ctx context.Context, tx engine.Tx, revision, was int64) error{
-				"principal": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
-					p := person(f.user, "Ada")
-					p.Revision = revision
-					return tx.SavePrincipal(ctx, p, was)
-				},
-				"machine": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
-					m := machine(f.machine, "web-1", f.agent)
-					m.Revision = revision
-					return tx.SaveMachine(ctx, m, was)
-				},
-				"policy": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
-					p := policy("policy-1", "default", f.machine)
-					p.Revision = revision
-					return tx.SavePolicy(ctx, p, was)
-				},
-				"request": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
-					r := request
-					r.Revision = revision
-					return tx.SaveRequest(ctx, r, was)
-				},
-				"grant": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
-					g := grant
-					g.Revision = revision
-					return tx.SaveGrant(ctx, g, was)
-				},
-			} {
-				first := int64(1)
-				if what == "request" {
-					first = request.Revision
-				}
-				const racers = 20
-				errs := make(chan error, racers)
-				for range racers {
-					go func() {
-						errs <- f.Update(t.Context(), func(tx engine.Tx) error { return save(t.Context(), tx, first+1, first) })
-					}()
-				}
-				won := 0
-				for range racers {
-					if err := <-errs; err == nil {
-						won++
-					} else {
-						wantKind(t, what, err, access.KindConflict, "changed")
-					}
-				}
-				if won != 1 {
-					t.Errorf("%s: %d of %d won", what, won, racers)
-				}
-				wantKind(t, what+" that is not there", f.try(t, func(ctx context.Context, tx engine.Tx) error { return save(ctx, tx, 99, 98) }), access.KindConflict, "changed")
-			}
-			wantKind(t, "delete policy", f.try(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeletePolicy(ctx, "policy-1", 1) }), access.KindConflict, "changed")
+	each(t, func(t *testing.T, f *fixture) {
+		request, grant, _ := f.request(day())
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return firstOf(tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0), tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0))
 		})
-	}
+		for what, save := range map[string]func(ctx context.Context, tx engine.Tx, revision, was int64) error{
+			"principal": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
+				p := person(f.user, "Ada")
+				p.Revision = revision
+				return tx.SavePrincipal(ctx, p, was)
+			},
+			"machine": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
+				m := machine(f.machine, "web-1", f.agent)
+				m.Revision = revision
+				return tx.SaveMachine(ctx, m, was)
+			},
+			"policy": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
+				p := policy("policy-1", "default", f.machine)
+				p.Revision = revision
+				return tx.SavePolicy(ctx, p, was)
+			},
+			"request": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
+				r := request
+				r.Revision = revision
+				return tx.SaveRequest(ctx, r, was)
+			},
+			"grant": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
+				g := grant
+				g.Revision = revision
+				return tx.SaveGrant(ctx, g, was)
+			},
+		} {
+			first := int64(1)
+			if what == "request" {
+				first = request.Revision
+			}
+			const racers = 20
+			errs := make(chan error, racers)
+			for range racers {
+				go func() {
+					errs <- f.Update(t.Context(), func(tx engine.Tx) error { return save(t.Context(), tx, first+1, first) })
+				}()
+			}
+			won := 0
+			for range racers {
+				if err := <-errs; err == nil {
+					won++
+				} else {
+					wantKind(t, what, err, access.KindConflict, "changed")
+				}
+			}
+			if won != 1 {
+				t.Errorf("%s: %d of %d won", what, won, racers)
+			}
+			wantKind(t, what+" that is not there", f.try(t, func(ctx context.Context, tx engine.Tx) error { return save(ctx, tx, 99, 98) }), access.KindConflict, "changed")
+		}
+		wantKind(t, "delete policy", f.try(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeletePolicy(ctx, "policy-1", 1) }), access.KindConflict, "changed")
+	})
 }
 
 func TestTokenIsUsedOnce(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return tx.SaveEnrollmentToken(ctx, engine.EnrollmentToken{Hash: "h", Tenant: tenantID, Subscription: subID})
-			})
-			use := func(ctx context.Context, tx engine.Tx) error { return tx.UseEnrollmentToken(ctx, "h", day()) }
-			f.update(t, use)
-			wantKind(t, "again", f.try(t, use), access.KindConflict, "tokenUsed")
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				token, err := r.EnrollmentToken(ctx, "h")
-				same(t, "used at", day(), token.UsedAt)
-				return err
-			})
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return tx.SaveEnrollmentToken(ctx, engine.EnrollmentToken{Hash: "h", Tenant: tenantID, Subscription: subID})
 		})
-	}
+		use := func(ctx context.Context, tx engine.Tx) error { return tx.UseEnrollmentToken(ctx, "h", day()) }
+		f.update(t, use)
+		wantKind(t, "again", f.try(t, use), access.KindConflict, "tokenUsed")
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			token, err := r.EnrollmentToken(ctx, "h")
+			same(t, "used at", day(), token.UsedAt)
+			return err
+		})
+	})
 }
 
 func TestAgentRevisionMovesByBumpAlone(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				changed := agent(f.agent, "gate")
-				changed.Revision, changed.Version = 1, "2"
-				return firstOf(tx.BumpAgent(ctx, f.agent), tx.SaveAgent(ctx, changed), tx.BumpAgent(ctx, f.agent))
-			})
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				a, err := r.Agent(ctx, f.agent)
-				if a.Revision != 9 || a.Version != "2" {
-					t.Errorf("revision %d version %s, want 9 and 2", a.Revision, a.Version)
-				}
-				return err
-			})
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			changed := agent(f.agent, "gate")
+			changed.Revision, changed.Version = 1, "2"
+			return firstOf(tx.BumpAgent(ctx, f.agent), tx.SaveAgent(ctx, changed), tx.BumpAgent(ctx, f.agent))
 		})
-	}
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			a, err := r.Agent(ctx, f.agent)
+			if a.Revision != 9 || a.Version != "2" {
+				t.Errorf("revision %d version %s, want 9 and 2", a.Revision, a.Version)
+			}
+			return err
+		})
+	})
 }
 
 func TestDirectoryRevisionGrows(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			revision := func() (n int64) {
-				f.view(t, func(ctx context.Context, r engine.Reader) (err error) { n, err = r.DirectoryRevision(ctx); return err })
-				return n
+	each(t, func(t *testing.T, f *fixture) {
+		revision := func() (n int64) {
+			f.view(t, func(ctx context.Context, r engine.Reader) (err error) { n, err = r.DirectoryRevision(ctx); return err })
+			return n
+		}
+		group := access.Principal{ID: "g", Tenant: tenantID, Kind: access.Group, Name: "Ops", Revision: 1}
+		assignment := rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1", Scope: "/"}
+		for _, step := range []struct {
+			what string
+			do   func(ctx context.Context, tx engine.Tx) error
+			want bool
+		}{
+			{"principal", func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, group, 0) }, true},
+			{"member", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) }, true},
+			{"member again", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) }, true},
+			{"no member", func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "g", f.user) }, true},
+			{"no group", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "g", 1) }, true},
+			{"role", func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
+			}, true},
+			{"role again", func(ctx context.Context, tx engine.Tx) error {
+				return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
+			}, true},
+			{"assignment", func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleAssignment(ctx, assignment) }, true},
+			{"no assignment", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleAssignment(ctx, "a-1") }, true},
+			{"password", func(ctx context.Context, tx engine.Tx) error {
+				return tx.SavePassword(ctx, engine.Password{Principal: f.user})
+			}, false},
+			{"setting", func(ctx context.Context, tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) }, false},
+		} {
+			before := revision()
+			f.update(t, step.do)
+			if grew := revision() > before; grew != step.want {
+				t.Errorf("%s: grew is %v, want %v", step.what, grew, step.want)
 			}
-			group := access.Principal{ID: "g", Tenant: tenantID, Kind: access.Group, Name: "Ops", Revision: 1}
-			assignment := rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1", Scope: "/"}
-			for _, step := range []struct {
-				what string
-				do   func(ctx context.Context, tx engine.Tx) error
-				want bool
-			}{
-				{"principal", func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, group, 0) }, true},
-				{"member", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) }, true},
-				{"member again", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) }, true},
-				{"no member", func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "g", f.user) }, true},
-				{"no group", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "g", 1) }, true},
-				{"role", func(ctx context.Context, tx engine.Tx) error {
-					return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
-				}, true},
-				{"role again", func(ctx context.Context, tx engine.Tx) error {
-					return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
-				}, true},
-				{"assignment", func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleAssignment(ctx, assignment) }, true},
-				{"no assignment", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleAssignment(ctx, "a-1") }, true},
-				{"password", func(ctx context.Context, tx engine.Tx) error {
-					return tx.SavePassword(ctx, engine.Password{Principal: f.user})
-				}, false},
-				{"setting", func(ctx context.Context, tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) }, false},
-			} {
-				before := revision()
-				f.update(t, step.do)
-				if grew := revision() > before; grew != step.want {
-					t.Errorf("%s: grew is %v, want %v", step.what, grew, step.want)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestDeletingAGroup(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			group := func(id access.PrincipalID) access.Principal {
-				return access.Principal{ID: id, Tenant: tenantID, Kind: access.Group, Name: string(id), Revision: 1}
-			}
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SavePrincipal(ctx, group("inner"), 0), tx.SavePrincipal(ctx, group("outer"), 0),
-					tx.AddMember(ctx, "inner", f.user, "", day()), tx.AddMember(ctx, "outer", "inner", "", day()))
-			})
-			for what, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
-				"another revision": func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "inner", 2) },
-				"a person":         func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, f.user, 1) },
-			} {
-				wantKind(t, what, f.try(t, do), access.KindConflict, "")
-			}
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "inner", 1) })
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				data, err := r.Directory(ctx)
-				if len(data.Memberships) != 0 {
-					t.Errorf("memberships are left: %v", data.Memberships)
-				}
-				return err
-			})
+	each(t, func(t *testing.T, f *fixture) {
+		group := func(id access.PrincipalID) access.Principal {
+			return access.Principal{ID: id, Tenant: tenantID, Kind: access.Group, Name: string(id), Revision: 1}
+		}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return firstOf(tx.SavePrincipal(ctx, group("inner"), 0), tx.SavePrincipal(ctx, group("outer"), 0),
+				tx.AddMember(ctx, "inner", f.user, "", day()), tx.AddMember(ctx, "outer", "inner", "", day()))
 		})
-	}
+		for what, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
+			"another revision": func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "inner", 2) },
+			"a person":         func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, f.user, 1) },
+		} {
+			wantKind(t, what, f.try(t, do), access.KindConflict, "")
+		}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "inner", 1) })
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			data, err := r.Directory(ctx)
+			if len(data.Memberships) != 0 {
+				t.Errorf("memberships are left: %v", data.Memberships)
+			}
+			return err
+		})
+	})
 }
 
 // Who gave which membership lately is known while it stands, and giving it again changes nothing.
 func TestMembershipsBy(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				for _, id := range []access.PrincipalID{"a", "b", "c", "d"} {
-					if err := tx.SavePrincipal(ctx, access.Principal{ID: id, Tenant: tenantID, Kind: access.Group, Name: string(id), Revision: 1}, 0); err != nil {
-						return err
-					}
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			for _, id := range []access.PrincipalID{"a", "b", "c", "d"} {
+				if err := tx.SavePrincipal(ctx, access.Principal{ID: id, Tenant: tenantID, Kind: access.Group, Name: string(id), Revision: 1}, 0); err != nil {
+					return err
 				}
-				return firstOf(tx.AddMember(ctx, "a", f.user, f.user, day()), tx.AddMember(ctx, "a", f.user, "", day()), tx.AddMember(ctx, "b", "a", f.user, day().Add(time.Hour)),
-					tx.AddMember(ctx, "c", "a", f.user, day().Add(-time.Hour)), tx.AddMember(ctx, "d", "a", "", day()),
-					tx.AddMember(ctx, "d", "b", f.user, day()), tx.RemoveMember(ctx, "d", "b"))
-			})
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				got, err := r.MembershipsBy(ctx, f.user, day(), []access.PrincipalID{"a", f.user})
-				same(t, "memberships", []rbac.Membership{{Group: "b", Member: "a"}, {Group: "a", Member: f.user}}, got)
-				own, ownErr := r.MembershipsBy(ctx, f.user, day(), []access.PrincipalID{f.user})
-				same(t, "memberships of one", []rbac.Membership{{Group: "a", Member: f.user}}, own)
-				nobodys, failed := r.MembershipsBy(ctx, "", day(), []access.PrincipalID{"a", f.user})
-				same(t, "memberships by nobody", []rbac.Membership(nil), nobodys)
-				return firstOf(err, ownErr, failed)
-			})
+			}
+			return firstOf(tx.AddMember(ctx, "a", f.user, f.user, day()), tx.AddMember(ctx, "a", f.user, "", day()), tx.AddMember(ctx, "b", "a", f.user, day().Add(time.Hour)),
+				tx.AddMember(ctx, "c", "a", f.user, day().Add(-time.Hour)), tx.AddMember(ctx, "d", "a", "", day()),
+				tx.AddMember(ctx, "d", "b", f.user, day()), tx.RemoveMember(ctx, "d", "b"))
 		})
-	}
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			got, err := r.MembershipsBy(ctx, f.user, day(), []access.PrincipalID{"a", f.user})
+			same(t, "memberships", []rbac.Membership{{Group: "b", Member: "a"}, {Group: "a", Member: f.user}}, got)
+			own, ownErr := r.MembershipsBy(ctx, f.user, day(), []access.PrincipalID{f.user})
+			same(t, "memberships of one", []rbac.Membership{{Group: "a", Member: f.user}}, own)
+			nobodys, failed := r.MembershipsBy(ctx, "", day(), []access.PrincipalID{"a", f.user})
+			same(t, "memberships by nobody", []rbac.Membership(nil), nobodys)
+			return firstOf(err, ownErr, failed)
+		})
+	})
 }
 
 func TestRegroupings(t *testing.T) {
@@ -533,78 +509,66 @@ func TestRegroupings(t *testing.T) {
 
 func TestSessionsEnd(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				for _, hash := range []string{"a", "b", "c"} {
-					if err := tx.SaveSession(ctx, engine.Session{Hash: hash, Principal: f.user, ExpiresAt: day()}); err != nil {
-						return err
-					}
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			for _, hash := range []string{"a", "b", "c"} {
+				if err := tx.SaveSession(ctx, engine.Session{Hash: hash, Principal: f.user, ExpiresAt: day()}); err != nil {
+					return err
 				}
-				return firstOf(tx.SaveSession(ctx, engine.Session{Hash: "b", Principal: f.user, ExpiresAt: day().Add(time.Hour)}), tx.DeleteSession(ctx, "a"), tx.DeleteSession(ctx, "a"))
-			})
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				_, err := r.Session(ctx, "a")
-				wantKind(t, "deleted", err, access.KindNotFound, "")
-				b, err := r.Session(ctx, "b")
-				same(t, "replaced", day().Add(time.Hour), b.ExpiresAt)
-				return err
-			})
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteSessionsOf(ctx, f.user) })
-			err := f.View(t.Context(), func(r engine.Reader) error { _, err := r.Session(t.Context(), "c"); return err })
-			wantKind(t, "all deleted", err, access.KindNotFound, "")
+			}
+			return firstOf(tx.SaveSession(ctx, engine.Session{Hash: "b", Principal: f.user, ExpiresAt: day().Add(time.Hour)}), tx.DeleteSession(ctx, "a"), tx.DeleteSession(ctx, "a"))
 		})
-	}
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			_, err := r.Session(ctx, "a")
+			wantKind(t, "deleted", err, access.KindNotFound, "")
+			b, err := r.Session(ctx, "b")
+			same(t, "replaced", day().Add(time.Hour), b.ExpiresAt)
+			return err
+		})
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteSessionsOf(ctx, f.user) })
+		err := f.View(t.Context(), func(r engine.Reader) error { _, err := r.Session(t.Context(), "c"); return err })
+		wantKind(t, "all deleted", err, access.KindNotFound, "")
+	})
 }
 
 func TestPolicyMachinesAreReplaced(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SaveMachine(ctx, machine("m2", "web-2", f.agent), 0), tx.SaveMachine(ctx, machine("m3", "web-3", f.agent), 0),
-					tx.SavePolicy(ctx, policy("p", "default", f.machine, "m2"), 0))
-			})
-			next := policy("p", "default", "m3", f.machine)
-			next.Revision, next.Machines[1].Sessions = 2, access.SessionsKeep
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, next, 1) })
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				got, err := r.Policy(ctx, "p")
-				same(t, "policy", next, got)
-				_, gone := r.GuardOf(ctx, "m2")
-				wantKind(t, "machine that was taken out", gone, access.KindNotFound, "")
-				return err
-			})
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return firstOf(tx.SaveMachine(ctx, machine("m2", "web-2", f.agent), 0), tx.SaveMachine(ctx, machine("m3", "web-3", f.agent), 0),
+				tx.SavePolicy(ctx, policy("p", "default", f.machine, "m2"), 0))
 		})
-	}
+		next := policy("p", "default", "m3", f.machine)
+		next.Revision, next.Machines[1].Sessions = 2, access.SessionsKeep
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, next, 1) })
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			got, err := r.Policy(ctx, "p")
+			same(t, "policy", next, got)
+			_, gone := r.GuardOf(ctx, "m2")
+			wantKind(t, "machine that was taken out", gone, access.KindNotFound, "")
+			return err
+		})
+	})
 }
 
 func TestContextErrorsPassThrough(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			if err := f.View(ctx, func(r engine.Reader) error { _, err := r.Agent(ctx, f.agent); return err }); !errors.Is(err, context.Canceled) {
-				t.Errorf("view: %v", err)
-			}
-			if err := f.Update(ctx, func(engine.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
-				t.Errorf("update: %v", err)
-			}
-			if err := f.Update(t.Context(), func(tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) }); !errors.Is(err, context.Canceled) {
-				t.Errorf("write: %v", err)
-			}
-			if err := f.Ping(t.Context()); err != nil {
-				t.Errorf("ping: %v", err)
-			}
-		})
-	}
+	each(t, func(t *testing.T, f *fixture) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := f.View(ctx, func(r engine.Reader) error { _, err := r.Agent(ctx, f.agent); return err }); !errors.Is(err, context.Canceled) {
+			t.Errorf("view: %v", err)
+		}
+		if err := f.Update(ctx, func(engine.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("update: %v", err)
+		}
+		if err := f.Update(t.Context(), func(tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) }); !errors.Is(err, context.Canceled) {
+			t.Errorf("write: %v", err)
+		}
+		if err := f.Ping(t.Context()); err != nil {
+			t.Errorf("ping: %v", err)
+		}
+	})
 }
 
 // wholeMachinePolicy has something in each field.

@@ -377,33 +377,29 @@ func everyKept(f *fixture) []kept {
 // that is added to a type, and forgotten in the store, fails here.
 func TestEveryFieldIsKept(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			all := everyKept(f)
-			for _, k := range all {
-				f.update(t, k.save)
-			}
-			for _, k := range all {
-				f.view(t, func(ctx context.Context, r engine.Reader) error {
-					got, err := k.load(ctx, r)
-					if err != nil {
-						return fmt.Errorf("%s: %w", k.method, err)
-					}
-					want := reflect.New(k.value.Type()).Elem()
-					want.Set(k.value)
-					had := reflect.New(k.value.Type()).Elem()
-					had.Set(reflect.ValueOf(got))
-					for field := range k.lost {
-						had.FieldByName(field).Set(want.FieldByName(field))
-					}
-					same(t, "what "+k.method+" took", want.Interface(), had.Interface())
-					return nil
-				})
-			}
-		})
-	}
+	each(t, func(t *testing.T, f *fixture) {
+		all := everyKept(f)
+		for _, k := range all {
+			f.update(t, k.save)
+		}
+		for _, k := range all {
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				got, err := k.load(ctx, r)
+				if err != nil {
+					return fmt.Errorf("%s: %w", k.method, err)
+				}
+				want := reflect.New(k.value.Type()).Elem()
+				want.Set(k.value)
+				had := reflect.New(k.value.Type()).Elem()
+				had.Set(reflect.ValueOf(got))
+				for field := range k.lost {
+					had.FieldByName(field).Set(want.FieldByName(field))
+				}
+				same(t, "what "+k.method+" took", want.Interface(), had.Interface())
+				return nil
+			})
+		}
+	})
 }
 
 // TestEverySaveIsTried fails where a method of engine.Tx that saves something is not in everyKept.

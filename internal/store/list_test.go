@@ -46,87 +46,83 @@ func ids[T any](items []T, id func(T) string) []string {
 // TestRequestAndGrantLists compares each combination of filters with a plain loop over everything.
 func TestRequestAndGrantLists(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			var requests []access.Request
-			var grants []access.Grant
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				if err := firstOf(tx.SaveTenant(ctx, access.Tenant{ID: "other", Name: "Other"}), tx.SavePrincipal(ctx, person("user-2", "Bob"), 0)); err != nil {
+	each(t, func(t *testing.T, f *fixture) {
+		var requests []access.Request
+		var grants []access.Grant
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			if err := firstOf(tx.SaveTenant(ctx, access.Tenant{ID: "other", Name: "Other"}), tx.SavePrincipal(ctx, person("user-2", "Bob"), 0)); err != nil {
+				return err
+			}
+			for i := range 40 {
+				r, g, _ := f.request(day().Add(time.Duration(i/3) * time.Second)) // some at the same time
+				if i%2 == 0 {
+					r.Tenant, g.Tenant = "other", "other"
+				}
+				if i%3 == 0 {
+					r.Requester, g.Principal = "user-2", "user-2"
+				}
+				if i%5 == 0 {
+					r.State, g.State, g.EndedAt = access.RequestPending, access.GrantExpired, day()
+				}
+				if i%7 == 0 {
+					g.Machine = "machine-2"
+					r.Items = append(r.Items, access.Item{Machine: "machine-2"}, access.Item{Machine: "machine-2"})
+				}
+				if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0)); err != nil {
 					return err
 				}
-				for i := range 40 {
-					r, g, _ := f.request(day().Add(time.Duration(i/3) * time.Second)) // some at the same time
-					if i%2 == 0 {
-						r.Tenant, g.Tenant = "other", "other"
-					}
-					if i%3 == 0 {
-						r.Requester, g.Principal = "user-2", "user-2"
-					}
-					if i%5 == 0 {
-						r.State, g.State, g.EndedAt = access.RequestPending, access.GrantExpired, day()
-					}
-					if i%7 == 0 {
-						g.Machine = "machine-2"
-						r.Items = append(r.Items, access.Item{Machine: "machine-2"}, access.Item{Machine: "machine-2"})
-					}
-					if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0)); err != nil {
-						return err
-					}
-					requests, grants = append(requests, r), append(grants, g)
-				}
-				return nil
-			})
-			slices.SortFunc(requests, func(a, b access.Request) int {
-				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
-			})
-			slices.SortFunc(grants, func(a, b access.Grant) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) })
-			requestID := func(r access.Request) string { return string(r.ID) }
-			grantID := func(g access.Grant) string { return string(g.ID) }
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				for _, tenant := range []access.TenantID{"", tenantID, "none"} {
-					for _, who := range []access.PrincipalID{"", "user-2"} {
-						for _, m := range []access.MachineID{"", "machine-1", "machine-2"} {
-							for _, state := range []access.RequestState{"", access.RequestPending} {
-								rf := engine.RequestFilter{Tenant: tenant, Requester: who, State: state, Machine: m}
-								want := slices.DeleteFunc(slices.Clone(requests), func(r access.Request) bool {
-									return tenant != "" && r.Tenant != tenant || who != "" && r.Requester != who || state != "" && r.State != state ||
-										m != "" && !slices.ContainsFunc(r.Items, func(it access.Item) bool { return it.Machine == m })
-								})
-								got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Request], error) { return r.Requests(ctx, rf, p) })
-								same(t, fmt.Sprintf("%+v", rf), ids(want, requestID), ids(got, requestID))
-							}
-							for _, states := range [][]access.GrantState{nil, {access.GrantOpening}, {access.GrantOpening, access.GrantExpired}, {access.GrantRevoked, access.GrantExpired}} {
-								gf := engine.GrantFilter{Tenant: tenant, Principal: who, Machine: m, States: states}
-								want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
-									return tenant != "" && g.Tenant != tenant || who != "" && g.Principal != who || m != "" && g.Machine != m ||
-										len(states) > 0 && !slices.Contains(states, g.State)
-								})
-								got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, gf, p) })
-								same(t, fmt.Sprintf("%+v", gf), ids(want, grantID), ids(got, grantID))
-							}
+				requests, grants = append(requests, r), append(grants, g)
+			}
+			return nil
+		})
+		slices.SortFunc(requests, func(a, b access.Request) int {
+			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
+		})
+		slices.SortFunc(grants, func(a, b access.Grant) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) })
+		requestID := func(r access.Request) string { return string(r.ID) }
+		grantID := func(g access.Grant) string { return string(g.ID) }
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			for _, tenant := range []access.TenantID{"", tenantID, "none"} {
+				for _, who := range []access.PrincipalID{"", "user-2"} {
+					for _, m := range []access.MachineID{"", "machine-1", "machine-2"} {
+						for _, state := range []access.RequestState{"", access.RequestPending} {
+							rf := engine.RequestFilter{Tenant: tenant, Requester: who, State: state, Machine: m}
+							want := slices.DeleteFunc(slices.Clone(requests), func(r access.Request) bool {
+								return tenant != "" && r.Tenant != tenant || who != "" && r.Requester != who || state != "" && r.State != state ||
+									m != "" && !slices.ContainsFunc(r.Items, func(it access.Item) bool { return it.Machine == m })
+							})
+							got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Request], error) { return r.Requests(ctx, rf, p) })
+							same(t, fmt.Sprintf("%+v", rf), ids(want, requestID), ids(got, requestID))
+						}
+						for _, states := range [][]access.GrantState{nil, {access.GrantOpening}, {access.GrantOpening, access.GrantExpired}, {access.GrantRevoked, access.GrantExpired}} {
+							gf := engine.GrantFilter{Tenant: tenant, Principal: who, Machine: m, States: states}
+							want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
+								return tenant != "" && g.Tenant != tenant || who != "" && g.Principal != who || m != "" && g.Machine != m ||
+									len(states) > 0 && !slices.Contains(states, g.State)
+							})
+							got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, gf, p) })
+							same(t, fmt.Sprintf("%+v", gf), ids(want, grantID), ids(got, grantID))
 						}
 					}
 				}
-				var many []access.MachineID
-				for i := range 250 {
-					many = append(many, access.MachineID(fmt.Sprintf("machine-%d", i)))
-				}
-				now := day().Add(30 * time.Minute)
-				live, err := r.LiveGrants(ctx, many, now)
-				want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
-					return g.State != access.GrantOpening && g.State != access.GrantActive || g.Start.After(now) || !g.ClosedAt.IsZero()
-				})
-				got := ids(live, grantID)
-				slices.Sort(got)
-				expected := ids(want, grantID)
-				slices.Sort(expected)
-				same(t, "live", expected, got)
-				return err
+			}
+			var many []access.MachineID
+			for i := range 250 {
+				many = append(many, access.MachineID(fmt.Sprintf("machine-%d", i)))
+			}
+			now := day().Add(30 * time.Minute)
+			live, err := r.LiveGrants(ctx, many, now)
+			want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
+				return g.State != access.GrantOpening && g.State != access.GrantActive || g.Start.After(now) || !g.ClosedAt.IsZero()
 			})
+			got := ids(live, grantID)
+			slices.Sort(got)
+			expected := ids(want, grantID)
+			slices.Sort(expected)
+			same(t, "live", expected, got)
+			return err
 		})
-	}
+	})
 }
 
 func TestNamedLists(t *testing.T) {
@@ -224,116 +220,104 @@ func sorted(names []string, want ...string) []string {
 
 func TestPageBounds(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				for _, limit := range []int{-1, 0, 1001} {
-					_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: limit})
-					wantKind(t, fmt.Sprint("limit ", limit), err, access.KindInvalid, "malformedLimit")
-					_, err = r.Due(ctx, day(), limit)
-					wantKind(t, fmt.Sprint("limit of due ", limit), err, access.KindInvalid, "malformedLimit")
-					_, err = r.Records(ctx, 0, limit)
-					wantKind(t, fmt.Sprint("limit of records ", limit), err, access.KindInvalid, "malformedLimit")
-				}
-				for _, cursor := range []string{"x", "!", "MTp4", "MTp4MTp4MTp4", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA", "LTE6", "MTpYMTpY"} {
-					_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: 1, Cursor: cursor})
-					wantKind(t, "cursor "+cursor, err, access.KindInvalid, "malformedCursor")
-					_, err = r.Events(ctx, engine.EventFilter{}, engine.Page{Limit: 1, Cursor: cursor})
-					wantKind(t, "cursor of events "+cursor, err, access.KindInvalid, "malformedCursor")
-				}
-				return nil
-			})
+	each(t, func(t *testing.T, f *fixture) {
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			for _, limit := range []int{-1, 0, 1001} {
+				_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: limit})
+				wantKind(t, fmt.Sprint("limit ", limit), err, access.KindInvalid, "malformedLimit")
+				_, err = r.Due(ctx, day(), limit)
+				wantKind(t, fmt.Sprint("limit of due ", limit), err, access.KindInvalid, "malformedLimit")
+				_, err = r.Records(ctx, 0, limit)
+				wantKind(t, fmt.Sprint("limit of records ", limit), err, access.KindInvalid, "malformedLimit")
+			}
+			for _, cursor := range []string{"x", "!", "MTp4", "MTp4MTp4MTp4", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA", "LTE6", "MTpYMTpY"} {
+				_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: 1, Cursor: cursor})
+				wantKind(t, "cursor "+cursor, err, access.KindInvalid, "malformedCursor")
+				_, err = r.Events(ctx, engine.EventFilter{}, engine.Page{Limit: 1, Cursor: cursor})
+				wantKind(t, "cursor of events "+cursor, err, access.KindInvalid, "malformedCursor")
+			}
+			return nil
 		})
-	}
+	})
 }
 
 // TestCursorUnderInserts pages through a list that grows meanwhile: what was there at the beginning comes once each.
 func TestCursorUnderInserts(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			add := func(n int, at time.Time) {
-				f.update(t, func(ctx context.Context, tx engine.Tx) error {
-					for range n {
-						if err := f.submit(ctx, tx, at); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-			}
-			add(30, day())
-			seen := map[access.RequestID]int{}
-			p := engine.Page{Limit: 4}
-			for i := 0; ; i++ {
-				var listed engine.Listed[access.Request]
-				f.view(t, func(ctx context.Context, r engine.Reader) (err error) {
-					listed, err = r.Requests(ctx, engine.RequestFilter{}, p)
-					return err
-				})
-				for _, r := range listed.Items {
-					seen[r.ID]++
-				}
-				if p.Cursor = listed.Next; p.Cursor == "" {
-					break
-				}
-				add(3, day().Add(time.Duration(i)*time.Second))
-			}
-			for i := range 30 {
-				if id := access.RequestID(fmt.Sprintf("request-%06d", i+1)); seen[id] != 1 {
-					t.Errorf("%s came %d times", id, seen[id])
-				}
-			}
-		})
-	}
-}
-
-func TestDue(t *testing.T) {
-	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			now := day().Add(time.Hour)
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				d, err := r.Due(ctx, now, 10)
-				same(t, "nothing", engine.Due{}, d)
-				return err
-			})
+	each(t, func(t *testing.T, f *fixture) {
+		add := func(n int, at time.Time) {
 			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				for i := range 5 { // each due a minute after the other, the third just now
-					at := now.Add(time.Duration(i-2) * time.Minute)
-					r, g, _ := f.request(day())
-					r.State, r.DecidedAt, r.PendingUntil = access.RequestPending, time.Time{}, at
-					g.End = at
-					_, begin, _ := f.request(day())
-					begin.Request, begin.State, begin.Start, begin.End = r.ID, access.GrantScheduled, at, now.Add(24*time.Hour)
-					ended := begin
-					ended.ID, ended.State, ended.End, ended.EndedAt = begin.ID+"-ended", access.GrantRevoked, at, at
-					if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.SaveGrant(ctx, begin, 0), tx.SaveGrant(ctx, ended, 0)); err != nil {
+				for range n {
+					if err := f.submit(ctx, tx, at); err != nil {
 						return err
 					}
 				}
 				return nil
 			})
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				d, err := r.Due(ctx, now, 10)
-				if err != nil {
-					return err
-				}
-				same(t, "due", []int{3, 3, 3}, []int{len(d.Requests), len(d.Begin), len(d.Expire)})
-				same(t, "next", now.Add(time.Minute), d.Next)
-				same(t, "the first is first", now.Add(-2*time.Minute), d.Expire[0].End)
-				d, err = r.Due(ctx, now, 2)
-				same(t, "at most two", []int{2, 2, 2}, []int{len(d.Requests), len(d.Begin), len(d.Expire)})
+		}
+		add(30, day())
+		seen := map[access.RequestID]int{}
+		p := engine.Page{Limit: 4}
+		for i := 0; ; i++ {
+			var listed engine.Listed[access.Request]
+			f.view(t, func(ctx context.Context, r engine.Reader) (err error) {
+				listed, err = r.Requests(ctx, engine.RequestFilter{}, p)
 				return err
 			})
+			for _, r := range listed.Items {
+				seen[r.ID]++
+			}
+			if p.Cursor = listed.Next; p.Cursor == "" {
+				break
+			}
+			add(3, day().Add(time.Duration(i)*time.Second))
+		}
+		for i := range 30 {
+			if id := access.RequestID(fmt.Sprintf("request-%06d", i+1)); seen[id] != 1 {
+				t.Errorf("%s came %d times", id, seen[id])
+			}
+		}
+	})
+}
+
+func TestDue(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		now := day().Add(time.Hour)
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			d, err := r.Due(ctx, now, 10)
+			same(t, "nothing", engine.Due{}, d)
+			return err
 		})
-	}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			for i := range 5 { // each due a minute after the other, the third just now
+				at := now.Add(time.Duration(i-2) * time.Minute)
+				r, g, _ := f.request(day())
+				r.State, r.DecidedAt, r.PendingUntil = access.RequestPending, time.Time{}, at
+				g.End = at
+				_, begin, _ := f.request(day())
+				begin.Request, begin.State, begin.Start, begin.End = r.ID, access.GrantScheduled, at, now.Add(24*time.Hour)
+				ended := begin
+				ended.ID, ended.State, ended.End, ended.EndedAt = begin.ID+"-ended", access.GrantRevoked, at, at
+				if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.SaveGrant(ctx, begin, 0), tx.SaveGrant(ctx, ended, 0)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			d, err := r.Due(ctx, now, 10)
+			if err != nil {
+				return err
+			}
+			same(t, "due", []int{3, 3, 3}, []int{len(d.Requests), len(d.Begin), len(d.Expire)})
+			same(t, "next", now.Add(time.Minute), d.Next)
+			same(t, "the first is first", now.Add(-2*time.Minute), d.Expire[0].End)
+			d, err = r.Due(ctx, now, 2)
+			same(t, "at most two", []int{2, 2, 2}, []int{len(d.Requests), len(d.Begin), len(d.Expire)})
+			return err
+		})
+	})
 }
 
 // TestGuardsAreThoseOfThePolicies pages what policies say of machines, and finds what the whole policies say, in their order.

@@ -54,42 +54,38 @@ func (f *fixture) queued(t *testing.T, id engine.NotificationID, request access.
 
 func TestOutboxKeepsWhatItIsGiven(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			c, r, n := channel("c1", "Mail"), engine.Route{ID: "r1", Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1", Kinds: []engine.NotificationKind{engine.NotifyAlert}, Mute: true, CreatedAt: day()}, notification("n1", "r1")
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SaveChannel(ctx, c, 0), tx.SaveRoute(ctx, r), tx.Enqueue(ctx, n))
-			})
-			n.Seq = 1
-			prefixes := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
-			f.view(t, func(ctx context.Context, tx engine.Reader) error {
-				gotChannel, err1 := tx.Channel(ctx, "c1")
-				gotRoute, err2 := tx.Route(ctx, "r1")
-				gotNotification, err3 := tx.Notification(ctx, "n1")
-				unrouted, err4 := tx.Unrouted(ctx, 10)
-				if diff := cmp.Diff([]any{c, r, n, []engine.Notification{n}}, []any{gotChannel, gotRoute, gotNotification, unrouted}, prefixes); diff != "" {
-					t.Errorf("read back (-want +got):\n%s", diff)
-				}
-				return firstOf(err1, err2, err3, err4)
-			})
-			c.Name, c.Secret, c.Enabled, c.Revision = "other", engine.ChannelSecret{File: "mail"}, false, 2
-			r.Mute, r.Kinds = false, []engine.NotificationKind{}
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SaveChannel(ctx, c, 1), tx.SaveRoute(ctx, r), tx.Routed(ctx, "n1"))
-			})
-			f.view(t, func(ctx context.Context, tx engine.Reader) error {
-				channels, err1 := tx.Channels(ctx, engine.ChannelFilter{Tenant: tenantID, Kind: engine.SMTP}, engine.Page{Limit: 10})
-				routes, err2 := tx.Routes(ctx, engine.RouteFilter{Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1"}, engine.Page{Limit: 10})
-				unrouted, err3 := tx.Unrouted(ctx, 10)
-				if diff := cmp.Diff([]any{[]engine.Channel{c}, []engine.Route{r}, 0}, []any{channels.Items, routes.Items, len(unrouted)}); diff != "" {
-					t.Errorf("read back after the change (-want +got):\n%s", diff)
-				}
-				return firstOf(err1, err2, err3)
-			})
+	each(t, func(t *testing.T, f *fixture) {
+		c, r, n := channel("c1", "Mail"), engine.Route{ID: "r1", Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1", Kinds: []engine.NotificationKind{engine.NotifyAlert}, Mute: true, CreatedAt: day()}, notification("n1", "r1")
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return firstOf(tx.SaveChannel(ctx, c, 0), tx.SaveRoute(ctx, r), tx.Enqueue(ctx, n))
 		})
-	}
+		n.Seq = 1
+		prefixes := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+		f.view(t, func(ctx context.Context, tx engine.Reader) error {
+			gotChannel, err1 := tx.Channel(ctx, "c1")
+			gotRoute, err2 := tx.Route(ctx, "r1")
+			gotNotification, err3 := tx.Notification(ctx, "n1")
+			unrouted, err4 := tx.Unrouted(ctx, 10)
+			if diff := cmp.Diff([]any{c, r, n, []engine.Notification{n}}, []any{gotChannel, gotRoute, gotNotification, unrouted}, prefixes); diff != "" {
+				t.Errorf("read back (-want +got):\n%s", diff)
+			}
+			return firstOf(err1, err2, err3, err4)
+		})
+		c.Name, c.Secret, c.Enabled, c.Revision = "other", engine.ChannelSecret{File: "mail"}, false, 2
+		r.Mute, r.Kinds = false, []engine.NotificationKind{}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return firstOf(tx.SaveChannel(ctx, c, 1), tx.SaveRoute(ctx, r), tx.Routed(ctx, "n1"))
+		})
+		f.view(t, func(ctx context.Context, tx engine.Reader) error {
+			channels, err1 := tx.Channels(ctx, engine.ChannelFilter{Tenant: tenantID, Kind: engine.SMTP}, engine.Page{Limit: 10})
+			routes, err2 := tx.Routes(ctx, engine.RouteFilter{Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1"}, engine.Page{Limit: 10})
+			unrouted, err3 := tx.Unrouted(ctx, 10)
+			if diff := cmp.Diff([]any{[]engine.Channel{c}, []engine.Route{r}, 0}, []any{channels.Items, routes.Items, len(unrouted)}); diff != "" {
+				t.Errorf("read back after the change (-want +got):\n%s", diff)
+			}
+			return firstOf(err1, err2, err3)
+		})
+	})
 }
 
 func TestOutboxRefuses(t *testing.T) {
@@ -146,64 +142,60 @@ func TestOutboxRefuses(t *testing.T) {
 
 func TestHeadsAreTheFirstOfEachLane(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			first := f.queued(t, "n1", "r1", "c1")
-			f.queued(t, "n2", "r1", "c1")
-			other := f.queued(t, "n3", "r2", "c1")
-			f.queued(t, "n4", "r1", "c2")
-			heads := func() (ids []engine.NotificationID) {
-				f.view(t, func(ctx context.Context, r engine.Reader) error {
-					got, err := r.Heads(ctx, "c1", 10)
-					for _, d := range got {
-						ids = append(ids, d.Notification)
-					}
-					return err
-				})
-				return ids
-			}
-			if diff := cmp.Diff([]engine.NotificationID{"n1", "n3"}, heads()); diff != "" {
-				t.Errorf("at first (-want +got):\n%s", diff)
-			}
-			claimed, err := first.Claim(day(), time.Minute)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveDelivery(ctx, claimed, 1) })
-			if diff := cmp.Diff([]engine.NotificationID{"n3", "n1"}, heads()); diff != "" {
-				t.Errorf("one claimed: it still keeps its lane (-want +got):\n%s", diff)
-			}
-			dead := other.Fail(engine.Failure{Text: "no", Permanent: true}, engine.Retry{}, 0, day())
-			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SaveDelivery(ctx, claimed.Succeed(day()), 2), tx.SaveDelivery(ctx, dead, 1))
-			})
-			if diff := cmp.Diff([]engine.NotificationID{"n2"}, heads()); diff != "" {
-				t.Errorf("one delivered, one dead (-want +got):\n%s", diff)
-			}
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.AddDeliveries(ctx, first, other) }) // there already
+	each(t, func(t *testing.T, f *fixture) {
+		first := f.queued(t, "n1", "r1", "c1")
+		f.queued(t, "n2", "r1", "c1")
+		other := f.queued(t, "n3", "r2", "c1")
+		f.queued(t, "n4", "r1", "c2")
+		heads := func() (ids []engine.NotificationID) {
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				listed, err := r.Deliveries(ctx, engine.DeliveryFilter{Tenant: tenantID, Channel: "c1", Request: "r2", State: engine.DeliveryDead}, engine.Page{Limit: 10})
-				if diff := cmp.Diff([]engine.Delivery{dead}, listed.Items); diff != "" {
-					t.Errorf("the dead (-want +got):\n%s", diff)
-				}
-				var ids []engine.NotificationID
-				for p := (engine.Page{Limit: 1}); err == nil; {
-					if listed, err = r.Deliveries(ctx, engine.DeliveryFilter{}, p); err == nil {
-						ids = append(ids, listed.Items[0].Notification)
-					}
-					if p.Cursor = listed.Next; p.Cursor == "" {
-						break
-					}
-				}
-				if diff := cmp.Diff([]engine.NotificationID{"n4", "n3", "n2", "n1"}, ids); diff != "" {
-					t.Errorf("all, newest first, a page each (-want +got):\n%s", diff)
+				got, err := r.Heads(ctx, "c1", 10)
+				for _, d := range got {
+					ids = append(ids, d.Notification)
 				}
 				return err
 			})
+			return ids
+		}
+		if diff := cmp.Diff([]engine.NotificationID{"n1", "n3"}, heads()); diff != "" {
+			t.Errorf("at first (-want +got):\n%s", diff)
+		}
+		claimed, err := first.Claim(day(), time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveDelivery(ctx, claimed, 1) })
+		if diff := cmp.Diff([]engine.NotificationID{"n3", "n1"}, heads()); diff != "" {
+			t.Errorf("one claimed: it still keeps its lane (-want +got):\n%s", diff)
+		}
+		dead := other.Fail(engine.Failure{Text: "no", Permanent: true}, engine.Retry{}, 0, day())
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return firstOf(tx.SaveDelivery(ctx, claimed.Succeed(day()), 2), tx.SaveDelivery(ctx, dead, 1))
 		})
-	}
+		if diff := cmp.Diff([]engine.NotificationID{"n2"}, heads()); diff != "" {
+			t.Errorf("one delivered, one dead (-want +got):\n%s", diff)
+		}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.AddDeliveries(ctx, first, other) }) // there already
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			listed, err := r.Deliveries(ctx, engine.DeliveryFilter{Tenant: tenantID, Channel: "c1", Request: "r2", State: engine.DeliveryDead}, engine.Page{Limit: 10})
+			if diff := cmp.Diff([]engine.Delivery{dead}, listed.Items); diff != "" {
+				t.Errorf("the dead (-want +got):\n%s", diff)
+			}
+			var ids []engine.NotificationID
+			for p := (engine.Page{Limit: 1}); err == nil; {
+				if listed, err = r.Deliveries(ctx, engine.DeliveryFilter{}, p); err == nil {
+					ids = append(ids, listed.Items[0].Notification)
+				}
+				if p.Cursor = listed.Next; p.Cursor == "" {
+					break
+				}
+			}
+			if diff := cmp.Diff([]engine.NotificationID{"n4", "n3", "n2", "n1"}, ids); diff != "" {
+				t.Errorf("all, newest first, a page each (-want +got):\n%s", diff)
+			}
+			return err
+		})
+	})
 }
 
 func TestOneClaimWins(t *testing.T) {
@@ -249,87 +241,79 @@ func TestOneClaimWins(t *testing.T) {
 
 func TestDeletedChannelsAndOldNotifications(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			return firstOf(tx.SaveChannel(ctx, channel("c1", "Mail"), 0), tx.SaveRoute(ctx, engine.Route{ID: "r1", Tenant: tenantID, Channel: "c1", CreatedAt: day()}))
+		})
+		pending := f.queued(t, "n1", "r1", "c1")
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.Enqueue(ctx, notification("n2", "r2")) })
+		prune := func(before time.Time) (n int) {
 			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SaveChannel(ctx, channel("c1", "Mail"), 0), tx.SaveRoute(ctx, engine.Route{ID: "r1", Tenant: tenantID, Channel: "c1", CreatedAt: day()}))
-			})
-			pending := f.queued(t, "n1", "r1", "c1")
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.Enqueue(ctx, notification("n2", "r2")) })
-			prune := func(before time.Time) (n int) {
-				f.update(t, func(ctx context.Context, tx engine.Tx) error {
-					var err error
-					n, err = tx.PruneOutbox(ctx, before, 10)
-					return err
-				})
-				return n
-			}
-			if n := prune(day().Add(time.Hour)); n != 0 {
-				t.Errorf("pruned %d though one is pending and one is not routed", n)
-			}
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteChannel(ctx, "c1", 1, day()) })
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				d, err := r.Delivery(ctx, pending.ID)
-				if d.State != engine.DeliveryDead || d.LastError == "" || d.Revision != 2 || !d.EndedAt.Equal(day()) {
-					t.Errorf("a delivery of the deleted channel: %+v", d)
-				}
-				_, errRoute := r.Route(ctx, "r1")
-				_, errChannel := r.Channel(ctx, "c1")
-				if access.KindOf(errRoute) != access.KindNotFound || access.KindOf(errChannel) != access.KindNotFound {
-					t.Errorf("route and channel: %v, %v", errRoute, errChannel)
-				}
+				var err error
+				n, err = tx.PruneOutbox(ctx, before, 10)
 				return err
 			})
-			if n := prune(day()); n != 0 {
-				t.Errorf("pruned %d that are not old", n)
+			return n
+		}
+		if n := prune(day().Add(time.Hour)); n != 0 {
+			t.Errorf("pruned %d though one is pending and one is not routed", n)
+		}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteChannel(ctx, "c1", 1, day()) })
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			d, err := r.Delivery(ctx, pending.ID)
+			if d.State != engine.DeliveryDead || d.LastError == "" || d.Revision != 2 || !d.EndedAt.Equal(day()) {
+				t.Errorf("a delivery of the deleted channel: %+v", d)
 			}
-			if n := prune(day().Add(time.Microsecond)); n != 1 {
-				t.Errorf("pruned %d, want the one that was routed and has ended", n)
+			_, errRoute := r.Route(ctx, "r1")
+			_, errChannel := r.Channel(ctx, "c1")
+			if access.KindOf(errRoute) != access.KindNotFound || access.KindOf(errChannel) != access.KindNotFound {
+				t.Errorf("route and channel: %v, %v", errRoute, errChannel)
 			}
+			return err
 		})
-	}
+		if n := prune(day()); n != 0 {
+			t.Errorf("pruned %d that are not old", n)
+		}
+		if n := prune(day().Add(time.Microsecond)); n != 1 {
+			t.Errorf("pruned %d, want the one that was routed and has ended", n)
+		}
+	})
 }
 
 func TestAnErrorTakesTheNotificationBack(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			refused := errors.New("the change is refused")
-			var group sync.WaitGroup
-			for i := range 20 {
-				group.Go(func() {
-					err := f.try(t, func(ctx context.Context, tx engine.Tx) error {
-						if err := tx.Enqueue(ctx, notification(engine.NotificationID(fmt.Sprint("n", i)), "r1")); err != nil {
-							return err
-						}
-						if i%2 == 1 {
-							return refused
-						}
-						return nil
-					})
-					if (err != nil) != (i%2 == 1) {
-						t.Errorf("update %d: %v", i, err)
+	each(t, func(t *testing.T, f *fixture) {
+		refused := errors.New("the change is refused")
+		var group sync.WaitGroup
+		for i := range 20 {
+			group.Go(func() {
+				err := f.try(t, func(ctx context.Context, tx engine.Tx) error {
+					if err := tx.Enqueue(ctx, notification(engine.NotificationID(fmt.Sprint("n", i)), "r1")); err != nil {
+						return err
 					}
+					if i%2 == 1 {
+						return refused
+					}
+					return nil
 				})
-			}
-			group.Wait()
-			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				got, err := r.Unrouted(ctx, 100)
-				for i, n := range got {
-					var number int
-					if _, err := fmt.Sscanf(string(n.ID), "n%d", &number); err != nil || number%2 == 1 || i > 0 && got[i-1].Seq >= n.Seq {
-						t.Errorf("notification %d is %s with number %d", i, n.ID, n.Seq)
-					}
+				if (err != nil) != (i%2 == 1) {
+					t.Errorf("update %d: %v", i, err)
 				}
-				if len(got) != 10 {
-					t.Errorf("%d notifications, want the ten of the changes that took effect", len(got))
-				}
-				return err
 			})
+		}
+		group.Wait()
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			got, err := r.Unrouted(ctx, 100)
+			for i, n := range got {
+				var number int
+				if _, err := fmt.Sscanf(string(n.ID), "n%d", &number); err != nil || number%2 == 1 || i > 0 && got[i-1].Seq >= n.Seq {
+					t.Errorf("notification %d is %s with number %d", i, n.ID, n.Seq)
+				}
+			}
+			if len(got) != 10 {
+				t.Errorf("%d notifications, want the ten of the changes that took effect", len(got))
+			}
+			return err
 		})
-	}
+	})
 }

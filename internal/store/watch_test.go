@@ -32,40 +32,36 @@ func asleep(t *testing.T, what string, changed <-chan struct{}) {
 
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range engines() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveAgent(ctx, agent("agent-2", "other")) })
-			mine, stop := f.Watch(f.agent)
-			other, stopOther := f.Watch("agent-2")
-			events, stopEvents := f.WatchEvents()
-			defer stopEvents()
+	each(t, func(t *testing.T, f *fixture) {
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveAgent(ctx, agent("agent-2", "other")) })
+		mine, stop := f.Watch(f.agent)
+		other, stopOther := f.Watch("agent-2")
+		events, stopEvents := f.WatchEvents()
+		defer stopEvents()
 
-			_ = f.try(t, func(ctx context.Context, tx engine.Tx) error {
-				return errors.Join(tx.BumpAgent(ctx, f.agent), tx.Append(ctx, access.Event{At: day()}), errors.New("undone"))
-			})
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) })
-			asleep(t, "after an error", mine)
-			asleep(t, "after no event", events)
-
-			for range 3 {
-				f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, f.agent) })
-			}
-			woken(t, "bump", mine)
-			asleep(t, "three times are one", mine)
-			asleep(t, "another agent", other)
-			asleep(t, "a bump is no event", events)
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.Append(ctx, access.Event{At: day()}) })
-			woken(t, "append", events)
-
-			stop()
-			stopOther()
-			stop()
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, f.agent) })
-			asleep(t, "stopped", mine)
+		_ = f.try(t, func(ctx context.Context, tx engine.Tx) error {
+			return errors.Join(tx.BumpAgent(ctx, f.agent), tx.Append(ctx, access.Event{At: day()}), errors.New("undone"))
 		})
-	}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) })
+		asleep(t, "after an error", mine)
+		asleep(t, "after no event", events)
+
+		for range 3 {
+			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, f.agent) })
+		}
+		woken(t, "bump", mine)
+		asleep(t, "three times are one", mine)
+		asleep(t, "another agent", other)
+		asleep(t, "a bump is no event", events)
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.Append(ctx, access.Event{At: day()}) })
+		woken(t, "append", events)
+
+		stop()
+		stopOther()
+		stop()
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, f.agent) })
+		asleep(t, "stopped", mine)
+	})
 }
 
 // TestReplicas lets two servers work on one PostgreSQL: they wake each other, and their changes make one log.

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -140,7 +141,7 @@ func (i *Identity) AuthenticateToken(ctx context.Context, header, audience strin
 		return engine.Caller{}, err
 	}
 	c.Address, c.Via = address, "arm"
-	if err := i.AllowKnown(c); err != nil {
+	if err := i.allowKnown(c, cmp.Or(said.Session, string(said.Secret), string(c.Principal))); err != nil {
 		return c, err
 	}
 	return c, i.engine.UseSession(ctx, c)

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -29,7 +30,7 @@ type Config struct {
 	// Hashing is how many passwords are hashed at once, each with 19 MiB of memory; 0 means 2.
 	Hashing int
 
-	// Anonymous limits unauthenticated calls for each address, and Known calls of each principal; zero means the default.
+	// Anonymous limits unauthenticated calls for each address, and Known calls with each credential; zero means the default.
 	Anonymous Rate
 	Known     Rate
 
@@ -57,7 +58,8 @@ type Identity struct {
 	sites     *limiter // unauthenticated calls by site, where one has many addresses
 	names     *limiter // sign-ins by name, whether there is such a name or not
 	polls     *limiter // questions after a device's code, by code: anybody may make up as many as they like
-	known     *limiter // by principal
+	known     *limiter // by credential: a session, an API token, a client's secret
+	people    *limiter // by principal, who may have several
 	agents    *limiter // by agent and place; see AgentCost
 	told      *limiter // words in the log about agents that call too often, by agent
 	refusals  *limiter // records of refused certificates, by certificate, and of dead API tokens, by address
@@ -84,7 +86,8 @@ func New(c Config) (*Identity, error) {
 		sites:     newLimiter(c.Anonymous.times(sitePerAddress), Rate{PerSecond: 2 * sitePerAddress, Burst: 20 * sitePerAddress}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
 		polls:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
-		known:     newLimiter(c.Known, Rate{PerSecond: 200, Burst: 400}),
+		known:     newLimiter(c.Known, knownRate),
+		people:    newLimiter(cmp.Or(c.Known, knownRate).times(credentialsOfPrincipal), Rate{}),
 		agents:    newLimiter(c.Agents, Rate{PerSecond: 50, Burst: 500}),
 		told:      newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 1}, Rate{}),
 		refusals:  newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),

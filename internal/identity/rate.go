@@ -129,9 +129,16 @@ func (i *Identity) AllowGuess(address netip.Addr) (right func(), err error) {
 	return right, nil
 }
 
-// AllowKnown counts one call of a principal: access.KindLimited when there were too many. Authenticate does it.
-func (i *Identity) AllowKnown(c engine.Caller) error {
-	if !i.known.allow(string(c.Principal), i.now()) {
+// knownRate is how often one credential may be used; credentialsOfPrincipal, how many times more the principal may call with
+// all that they have. Whoever stole one of them cannot keep its owner from signing in anew and ending it.
+var knownRate = Rate{PerSecond: 200, Burst: 400}
+
+const credentialsOfPrincipal = 4
+
+// allowKnown counts one call of a principal with a credential: access.KindLimited when there were too many.
+func (i *Identity) allowKnown(c engine.Caller, credential string) error {
+	now := i.now()
+	if !i.known.allow(credential, now) || !i.people.allow(string(c.Principal), now) {
 		return access.Fault(access.KindLimited, "tooManyCalls", "too many calls at once: wait a little and try again")
 	}
 	return nil

@@ -202,7 +202,7 @@ func (i *Identity) Recognize(ctx context.Context, token string, address netip.Ad
 		return engine.Caller{}, err
 	}
 	c.Address, c.Via = address, via
-	return c, i.AllowKnown(c)
+	return c, i.allowKnown(c, hashToken(token))
 }
 
 // recordEnded puts on record that somebody came with an API token that is not good any more, or never was: it may have
@@ -224,13 +224,15 @@ func (i *Identity) SignOut(ctx context.Context, c engine.Caller) error {
 }
 
 // EndHeld ends the session whose token a browser had until somebody signed in there anew, or out. Whoever put it there
-// beforehand would else keep a way in. A token that is none, or no more, is no error.
+// beforehand would else keep a way in. A token that is none, or no more, is no error. The call is not counted: whoever calls
+// all the time with a copy of the token would keep it alive.
 func (i *Identity) EndHeld(ctx context.Context, token string, address netip.Addr, via string) error {
 	if token == "" || strings.HasPrefix(token, engine.APITokenPrefix) {
 		return nil
 	}
-	c, err := i.Authenticate(ctx, token, address, via)
+	c, _, err := i.engine.Session(ctx, hashToken(token))
 	if err == nil {
+		c.Address, c.Via = address, via
 		err = i.SignOut(ctx, c)
 	}
 	if access.KindOf(err) == access.KindUnauthenticated {

@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -110,6 +111,44 @@ func TestLockout(t *testing.T) {
 	w.clock.advance(31 * time.Second)
 	if _, err = w.signIn("admin", goodPassword, ""); err != nil {
 		t.Errorf("after the lock: %v", err)
+	}
+}
+
+// Whoever uses a copy of a session's token all the time neither keeps its owner from signing out, nor from signing in anew.
+func TestACopiedTokenKeepsNobodyFromEndingIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *identity.Config) { c.Known = identity.Rate{PerSecond: 1, Burst: 2} })
+	first, err := w.signIn("admin", w.password, goodPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(s identity.SignedIn) error {
+		_, err := w.identity.Authenticate(w.ctx, s.Token, office, "cli")
+		return err
+	}
+	for call(first) == nil {
+		continue
+	}
+	second, err := w.signIn("admin", goodPassword, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call(second); err != nil {
+		t.Errorf("the owner may not call by a session of their own: %v", err)
+	}
+	if err := w.identity.EndHeld(w.ctx, first.Token, office, "portal"); err != nil {
+		t.Errorf("signing out: %v", err)
+	}
+	w.clock.advance(time.Minute)
+	wantCode(t, call(first), access.KindUnauthenticated, "sessionEnded")
+	for i := range 10 { // with however many: four times what one may
+		s, err := w.signIn("admin", goodPassword, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(call(s), call(s)); (err == nil) != (i < 4) {
+			t.Errorf("two calls with credential %d: %v", i+1, err)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func (v *visit) showEnter(status int, page enterPage) {
 // signedIn lets the browser in and leads it on. A session that it had ends: whoever put that there beforehand would else have a
 // way in to what follows.
 func (v *visit) signedIn(signed identity.SignedIn, next string) {
-	v.endSession()
+	_ = v.endSession() // the log says where it failed
 	http.SetCookie(v.w, identity.NewSessionCookie(signed, v.portal.config.Now()))
 	http.Redirect(v.w, v.Request, next, http.StatusSeeOther)
 }
@@ -66,20 +66,25 @@ func (v *visit) leave() {
 		http.Redirect(v.w, v.Request, "/", http.StatusSeeOther)
 		return
 	}
-	v.endSession()
+	if err := v.endSession(); err != nil && access.KindOf(err) != access.KindUnauthenticated {
+		status, text := say(err)
+		v.show(status, "error.html", "You are still signed in: your session could not be ended. "+text)
+		return
+	}
 	http.SetCookie(v.w, identity.EndedSessionCookie())
 	http.Redirect(v.w, v.Request, signInPath+"?left=1", http.StatusSeeOther)
 }
 
 // endSession ends the session of the browser's cookie, if there is one.
-func (v *visit) endSession() {
+func (v *visit) endSession() error {
 	token, err := identity.ParseSessionCookie(v.Request)
-	if token == "" || err != nil {
-		return
+	if token != "" && err == nil {
+		err = v.portal.config.Identity.EndHeld(v.Context(), token, v.address, "portal")
 	}
-	if err := v.portal.config.Identity.EndHeld(v.Context(), token, v.address, "portal"); err != nil {
+	if err != nil {
 		v.portal.config.Log.Warn("a session was not ended", "error", err)
 	}
+	return err
 }
 
 // signInFor gives the address of the sign-in page that goes on to a path.

@@ -95,6 +95,45 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	}
 }
 
+// Nobody is told that they are signed out while their session lives.
+func TestSignOutSaysWhatBecameOfTheSession(t *testing.T) {
+	t.Parallel()
+	p, password := opened(t)
+	i := p.config.Identity
+	office := netip.MustParseAddr("203.0.113.7")
+	s, err := i.SignIn(t.Context(), identity.SignInInput{
+		Name: engine.AdminName, Password: password, NewPassword: "correct horse battery", Address: office, Via: "portal",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		what, origin string
+		ctx          context.Context
+		status       int
+		ended        bool
+	}{
+		{"the database does not answer", "https://postern.example", gone, http.StatusInternalServerError, false},
+		{"the browser does not say which page it comes from", "", t.Context(), http.StatusForbidden, false},
+		{"all is well", "https://postern.example", t.Context(), http.StatusSeeOther, true},
+	} {
+		r := httptest.NewRequestWithContext(c.ctx, http.MethodPost, "/sign-out", nil)
+		r.Header.Set("Origin", c.origin)
+		r.AddCookie(identity.NewSessionCookie(s, time.Now()))
+		w := httptest.NewRecorder()
+		v := &visit{Request: r, portal: p, w: w, address: office}
+		v.leave()
+		if w.Code != c.status || strings.Contains(w.Body.String(), "You are still signed in") == c.ended || (w.Header().Get("Set-Cookie") != "") != c.ended {
+			t.Errorf("%s: %d %v %s", c.what, w.Code, w.Header(), w.Body)
+		}
+		if _, err := i.Authenticate(t.Context(), s.Token, office, "portal"); (err != nil) != c.ended {
+			t.Errorf("%s: the session: %v", c.what, err)
+		}
+	}
+}
+
 // TestAuthorizeSaysNothingOfTenants proves that the sign-in page of a program is the same for a tenant that is there as for one that
 // is not, before somebody signs in and after a wrong password.
 func TestAuthorizeSaysNothingOfTenants(t *testing.T) {

@@ -68,7 +68,7 @@ func Settings() []Setting {
 		},
 		{
 			Key: "callsPerSecond", Env: "POSTERN_CALLS_PER_SECOND", Flag: "calls-per-second", Default: "200", set: setCallsPerSecond,
-			Doc: "how many calls one principal may make a second, on average; twice as many at once",
+			Doc: "how many calls a second one session, API token or client secret is good for, on average; twice as many at once",
 		},
 		{
 			Key: "openPerPerson", Env: "POSTERN_OPEN_PER_PERSON", Flag: "open-per-person", Default: "1000",

@@ -107,7 +107,7 @@ func (a *agent) take(ctx context.Context, e agentwire.Event, p *journey, first *
 	}
 	sent, skew, stale := p.arrived(server, now)
 	if desired == nil {
-		a.heard(ctx, now, skew)
+		a.heard(ctx, sent, now, skew)
 		return anewIf(stale)
 	}
 	next, of, problems, err := admit(*desired, a.id, server, sent)
@@ -115,7 +115,7 @@ func (a *agent) take(ctx context.Context, e agentwire.Event, p *journey, first *
 		a.setProblem(ctx, "state", err.Error())
 		return err
 	}
-	a.heard(ctx, now, skew)
+	a.heard(ctx, sent, now, skew)
 	a.receive(ctx, next, problems, *first, ends{of: of, server: p.server, set: p.settings()})
 	*first = false
 	return anewIf(stale)

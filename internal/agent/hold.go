@@ -14,14 +14,17 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// heard takes note that the server is there, and of how far our wall clock is ahead of its.
-func (a *agent) heard(ctx context.Context, now reading, skew time.Duration) {
+// heard takes note of a message that the server sent at an instant and that arrived now: the server was there then, however
+// long the message lay somewhere, and our wall clock was so far ahead of its.
+func (a *agent) heard(ctx context.Context, sent time.Time, now reading, skew time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.skew = skew
-	a.holding.contact = now.boot
+	if sent.After(a.holding.contact) {
+		a.holding.contact = sent
+	}
 	a.creds.server.Store(int64(now.wall.Add(-skew).Sub(now.boot)))
-	a.loop.Contact(now.boot)
+	a.loop.Contact(sent)
 	skewed := skew.Abs() > a.SkewLimit
 	if skewed == a.skewed {
 		return

@@ -145,14 +145,20 @@ func Run(ctx context.Context, c Config) (err error) {
 }
 
 // talk does everything that needs the server, until ctx ends. Whatever is wrong with the certificate does not prevent
-// the agent from enforcing.
+// the agent from enforcing, and is looked at again until it is put right.
 func (a *agent) talk(ctx context.Context) {
-	creds, err := loadCredentials(a.StateDir, a.id, a.Clock)
-	if err != nil {
+	for ctx.Err() == nil {
+		creds, err := loadCredentials(a.StateDir, a.id, a.Clock)
+		if err == nil {
+			a.creds = creds
+			break
+		}
 		a.setProblem(ctx, "certificate", err.Error())
+		sleep(ctx, a.timing.backOff)
+	}
+	if ctx.Err() != nil {
 		return
 	}
-	a.creds = creds
 	var tasks sync.WaitGroup
 	tasks.Go(func() { a.keepFollowing(ctx) })
 	tasks.Go(func() { a.keepReporting(ctx) })

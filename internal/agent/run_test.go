@@ -238,6 +238,25 @@ func TestRevokedCertificate(t *testing.T) {
 	h.halt()
 }
 
+// What is wrong with the certificate can be put right while the agent runs.
+func TestCredentialsThatCannotBeReadAreReadAgain(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	h := newHost(t, s)
+	file := filepath.Join(h.dir, credentialsFile)
+	if err := os.Rename(file, file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	s.grant("g1", "192.0.2.1/32", time.Hour)
+	eventually(t, "it enforces", func() bool { h.target.mu.Lock(); defer h.target.mu.Unlock(); return len(h.target.applied) > 0 })
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	h.opens("192.0.2.1/32 22")
+	h.halt()
+}
+
 func TestRenewsItsCertificate(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -2,10 +2,13 @@ package agent
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/internal/enforce"
 )
 
 func TestStandstillSeesASuspend(t *testing.T) {
@@ -97,4 +100,30 @@ func TestTellsSystemd(t *testing.T) { //nolint:paralleltest // it sets the envir
 		h.target.mu.Unlock()
 	}
 	h.halt()
+}
+
+// A message that lay unread while the host slept says that the server was there before, and no more.
+func TestAMessageCountsFromWhenItWasSent(t *testing.T) {
+	t.Parallel()
+	asked := bootInstant(time.Hour)
+	woke := reading{boot: asked.Add(2 * time.Hour), wall: noon().Add(2 * time.Hour)}
+	a := &agent{Config: Config{SkewLimit: time.Minute, Log: slog.New(slog.DiscardHandler)}, creds: &credentials{}, out: newOutbox(), problems: map[string]string{}}
+	a.loop = enforce.New(enforce.Config{Enforcer: newTarget(func() time.Time { return woke.boot }), Now: func() time.Time { return woke.boot }, Log: a.Log})
+	j := journey{clocks: &a.clocks, server: "one", asked: asked}
+	first := reading{boot: asked.Add(time.Millisecond), wall: noon()}
+	for _, c := range []struct {
+		said    time.Duration // after the first message
+		arrived reading
+		latest  time.Time
+	}{
+		{0, first, first.boot},
+		{time.Second, woke, first.boot.Add(time.Second)},
+		{500 * time.Millisecond, woke, first.boot.Add(time.Second)},
+	} {
+		sent, skew, _ := j.arrived(noon().Add(c.said), c.arrived)
+		a.heard(t.Context(), sent, c.arrived, skew)
+		if got := a.holding.contact; got.After(c.latest) || got.Before(asked) {
+			t.Errorf("what was said at %s counts as contact at %s after it was asked for", c.said, got.Sub(asked))
+		}
+	}
 }

@@ -13,7 +13,6 @@ const (
 	maxProtected = 100_000
 	maxOpenings  = 200_000
 	maxEnded     = 200_000
-	maxCodes     = 10_000
 	maxEpoch     = 64
 
 	maxCodeMillis = 366 * 24 * 60 * 60 * 1000
@@ -117,7 +116,10 @@ func DecodeDesired(w Desired, origin time.Time) (d access.DesiredState, problems
 		}
 		d.Openings = append(d.Openings, o)
 	}
-	for _, c := range w.Codes[:min(len(w.Codes), maxCodes)] {
+	if over := len(w.Codes) - access.MaxSealedCodes; over > 0 {
+		problems = append(problems, fmt.Sprintf("%d codes for emergencies are not kept: an agent keeps %d", over, access.MaxSealedCodes))
+	}
+	for _, c := range w.Codes[:min(len(w.Codes), access.MaxSealedCodes)] {
 		most := time.Duration(min(max(c.MaxSeconds, 0), int64(access.MaxDuration/time.Second))) * time.Second
 		left := time.Duration(min(max(c.RemainingMillis, 0), maxCodeMillis)) * time.Millisecond
 		if known[access.MachineID(c.Machine)] && most > 0 && left > 0 && len(c.Hash) == 64 {

@@ -270,3 +270,15 @@ func FuzzDesired(f *testing.F) {
 		}
 	})
 }
+
+func TestCodesThatAreNotKeptAreSaid(t *testing.T) {
+	t.Parallel()
+	w := wireState()
+	for range access.MaxSealedCodes + 3 {
+		w.Codes = append(w.Codes, SealedCode{ID: "c", Machine: "machine-1", Hash: strings.Repeat("0", 64), MaxSeconds: 60, RemainingMillis: 1000})
+	}
+	d, problems, err := DecodeDesired(w, noon())
+	if err != nil || len(d.Codes) != access.MaxSealedCodes || len(problems) != 1 || !strings.HasPrefix(problems[0], "3 codes") {
+		t.Errorf("%d codes, %q, %v", len(d.Codes), problems, err)
+	}
+}

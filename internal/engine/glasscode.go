@@ -56,6 +56,15 @@ func (e *Engine) IssueGlassCodes(ctx context.Context, c Caller, machine string, 
 				live++
 			}
 		}
+		sealed, err := sealedCodes(ctx, tx, []access.AgentID{m.Agent}, may.now)
+		if err != nil {
+			return err
+		}
+		if kept := len(sealed[m.Agent]); kept+count > access.MaxSealedCodes {
+			return access.Fault(access.KindConflict, "tooManyCodesOfAgent",
+				"the agent of machine %q keeps %d unused codes of all its machines; with %d more it would have more than %d: revoke some first",
+				m.Name, kept, count, access.MaxSealedCodes)
+		}
 		if live+count > maxGlassCodes {
 			return access.Fault(access.KindConflict, "tooManyCodes", "machine %q has %d unused codes; with %d more it would have more than %d: revoke them first", m.Name, live, count, maxGlassCodes)
 		}

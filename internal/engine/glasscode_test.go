@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/netip"
 	"testing"
@@ -119,6 +120,33 @@ func TestNoGlassCodeHidesBehindOthers(t *testing.T) {
 	}
 	if n := must(w.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t); live != 20 || n != 20 {
 		t.Errorf("%d are listed, and %d were revoked", live, n)
+	}
+}
+
+// An agent keeps so many codes of all its machines: nobody is given one on paper that the agent would not know.
+func TestNoGlassCodeIsIssuedThatItsAgentWouldNotKeep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agent := w.host("web-1").Agent.ID
+	w.guard("web-1")
+	m := must(w.Machine(w.ctx, w.admin, "web-1"))(t).Machine.ID
+	w.save(func(tx engine.Tx) error {
+		for i := range access.MaxSealedCodes - 1 {
+			err := tx.SaveGlassCode(w.ctx, engine.GlassCode{
+				ID: engine.GlassCodeID(fmt.Sprint(i)), Machine: m, Agent: agent, Hash: "h", Most: time.Hour, IssuedBy: w.admin.Principal,
+				IssuedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour), UsedAt: time.Time{},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	_, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 2)
+	wantCode(t, err, access.KindConflict, "tooManyCodesOfAgent")
+	w.clock.advance(2 * time.Hour) // they end
+	if _, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -58,6 +58,9 @@ type DesiredState struct {
 	Codes []SealedCode // what codes for emergencies are verified by, while the server is out of reach
 }
 
+// MaxSealedCodes is how many codes an agent keeps, of all its machines.
+const MaxSealedCodes = 10_000
+
 // SealedCode is what a code is verified by that opens a machine once while the server is out of reach.
 type SealedCode struct {
 	ID      string

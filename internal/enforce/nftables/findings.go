@@ -171,6 +171,9 @@ func (s *survey) passes(t *foreignTable, d access.DesiredState) {
 	}
 	for name, c := range t.chains {
 		for _, r := range c.rules {
+			if early[name] && d.Mode == access.ModeGateway && (slices.Contains(r.strange, "fwd") || slices.Contains(r.strange, "dup")) {
+				all(c.chain, "it sends packets, or copies of them, out by another device before Postern sees them")
+			}
 			for _, e := range r.expressions {
 				switch e := e.(type) {
 				case *expr.FlowOffload:

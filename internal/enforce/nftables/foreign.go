@@ -97,7 +97,7 @@ type foreignChain struct {
 
 type foreignRule struct {
 	expressions []expr.Any
-	strange     bool // it has a part that the library does not know, and leaves out
+	strange     []string // parts that the library does not know, and leaves out
 }
 
 func startSurvey(c Config) (*survey, error) {
@@ -154,7 +154,7 @@ func (s *survey) read(own string) error {
 }
 
 // fill reads the rules of a table, and the sets that they look into.
-func (s *survey) fill(t *foreignTable, strange map[uint64]bool) error {
+func (s *survey) fill(t *foreignTable, strange map[ruleID][]string) error {
 	sets, err := s.conn.GetSets(t.table)
 	if err != nil {
 		return fmt.Errorf("list sets of %s: %w", t.table.Name, err)
@@ -168,7 +168,7 @@ func (s *survey) fill(t *foreignTable, strange map[uint64]bool) error {
 			return fmt.Errorf("read chain %s: %w", name, err)
 		}
 		for _, r := range rules {
-			c.rules = append(c.rules, &foreignRule{expressions: r.Exprs, strange: strange[r.Handle]})
+			c.rules = append(c.rules, &foreignRule{expressions: r.Exprs, strange: strange[ruleID{t.table.Name, r.Handle}]})
 			for _, e := range r.Exprs {
 				if l, ok := e.(*expr.Lookup); ok && t.sets[l.SetName] != nil {
 					if err := t.sets[l.SetName].load(s); err != nil {
@@ -191,33 +191,43 @@ func onIP(f nftables.TableFamily) bool {
 	return f == nftables.TableFamilyINet || f == nftables.TableFamilyIPv4 || f == nftables.TableFamilyIPv6
 }
 
-// expressions are those that the library knows; it leaves out all others without a word.
+// knownExpressions are those that the library reads; it leaves out all others without a word, though it can write some.
 func knownExpressions() []string {
 	return []string{
-		"bitwise", "byteorder", "cmp", "connlimit", "counter", "ct", "dup", "dynset", "exthdr", "fib", "flow_offload", "hash", "immediate", "limit", "log", "lookup", "masq",
-		"match", "meta", "nat", "notrack", "numgen", "objref", "payload", "queue", "quota", "range", "redir", "reject", "rt", "secmark", "socket", "synproxy", "target", "tproxy",
+		"bitwise", "cmp", "connlimit", "counter", "ct", "dynset", "exthdr", "fib", "flow_offload", "hash", "immediate", "limit", "log", "lookup", "masq",
+		"match", "meta", "nat", "notrack", "numgen", "objref", "payload", "queue", "quota", "range", "redir", "reject", "secmark", "synproxy", "target",
 	}
 }
 
-// strangeRules gives the handles of rules that have other expressions. A handle may be of several tables: then one that is
-// not strange is taken for one that is, which says less, and nothing wrong.
-func (c *conn) strangeRules() (map[uint64]bool, error) {
+// ruleID names a rule. Tables of several families may share a name: then a rule of one is taken for as strange as that of
+// the other, which says less.
+type ruleID struct {
+	table  string
+	handle uint64
+}
+
+// strangeRules gives the other expressions of the rules that have any.
+func (c *conn) strangeRules() (map[ruleID][]string, error) {
 	answers, err := c.ask(message(unix.NFT_MSG_GETRULE, netlink.Dump, header(unix.NFPROTO_UNSPEC, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("list rules: %w", err)
 	}
-	names, strange := knownExpressions(), make(map[uint64]bool)
+	known, strange := knownExpressions(), make(map[ruleID][]string)
 	for _, a := range answers {
-		var handle uint64
-		odd := false
+		var id ruleID
+		var others []string
 		err := each(a.Data, func(kind uint16, value []byte) error {
 			switch kind {
+			case unix.NFTA_RULE_TABLE:
+				id.table = text(value)
 			case unix.NFTA_RULE_HANDLE:
-				handle = long(value)
+				id.handle = long(value)
 			case unix.NFTA_RULE_EXPRESSIONS:
 				return eachIn(value, func(_ uint16, value []byte) error {
 					return eachIn(value, func(kind uint16, value []byte) error {
-						odd = odd || kind == unix.NFTA_EXPR_NAME && !slices.Contains(names, text(value))
+						if kind == unix.NFTA_EXPR_NAME && !slices.Contains(known, text(value)) {
+							others = append(others, text(value))
+						}
 						return nil
 					})
 				})
@@ -227,8 +237,8 @@ func (c *conn) strangeRules() (map[uint64]bool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list rules: %w", err)
 		}
-		if odd {
-			strange[handle] = true
+		if others != nil {
+			strange[id] = append(strange[id], others...)
 		}
 	}
 	return strange, nil

@@ -19,8 +19,7 @@ import (
 // TestForeignRules reads what nft itself wrote into a real kernel.
 func TestForeignRules(t *testing.T) {
 	t.Parallel()
-	nft, err := exec.LookPath("nft")
-	if err != nil {
+	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("nft is not installed")
 	}
 	guarded := access.DesiredState{Mode: access.ModeHost, Protected: []access.Protected{
@@ -79,6 +78,9 @@ func TestForeignRules(t *testing.T) {
 		"what the library leaves out": {strings.ReplaceAll(dropping, "@RULE", "osf name \"Linux\" accept"), []string{
 			"inet f/i unknown tcp 22: it drops the port, unless a rule lets it in that is not understood", "inet f/i unknown tcp 5985-5986: it drops the port, unless a rule lets it in that is not understood",
 		}, "", ""},
+		"what the library writes and does not read": {strings.ReplaceAll(dropping, "@RULE", "socket transparent 1 accept; rt classid 7 accept"), []string{
+			"inet f/i unknown tcp 22: it drops the port, unless a rule lets it in that is not understood", "inet f/i unknown tcp 5985-5986: it drops the port, unless a rule lets it in that is not understood",
+		}, "", ""},
 		"states":                 {strings.ReplaceAll(dropping, "@RULE", "ct state vmap { established : accept, related : accept, invalid : drop }"), []string{shut, shutToo}, "", ""},
 		"the loopback interface": {strings.ReplaceAll(dropping, "@RULE", "iifname \"lo\" accept"), []string{shut, shutToo}, "", ""},
 		"a destination that is rewritten": {"table ip f { chain p { type filter hook prerouting priority raw; tcp dport 22 tcp dport set 2222; }; }", []string{
@@ -119,41 +121,74 @@ func TestForeignRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			space, err := nettest.New()
-			if err != nil {
-				t.Skipf("no network namespaces here: %v", err)
-			}
-			t.Cleanup(func() { _ = space.Close() })
-			err = space.Do(func() error {
-				command := exec.CommandContext(t.Context(), nft, "-f", "-")
-				if tc.load != "" {
-					command = exec.CommandContext(t.Context(), tc.load)
-				}
-				command.Stdin = strings.NewReader(tc.rules)
-				out, err := command.CombinedOutput()
-				if err != nil {
-					return fmt.Errorf("%w: %s", err, out)
-				}
-				return nil
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
 			d := guarded
 			if tc.granted != "" {
 				d.Openings = []access.Opening{{OpeningKey: access.OpeningKey{Machine: web, Source: netip.MustParsePrefix(tc.granted), Protocol: access.TCP, Ports: access.SinglePort(22)}}}
 			}
-			found, err := nftables.Foreign(nftables.Config{NetNS: space.FD()}, d)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, r := range found {
-				got = append(got, fmt.Sprintf("%s/%s %s %s %s: %s", r.Table, r.Chain, r.Effect, r.Protocol, r.Ports, r.Text))
-			}
+			got := foreignOf(t, d, tc.rules, tc.load)
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("found (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// A gateway's machines are reached by what another device of it sends.
+func TestForeignRulesOfAGateway(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("nft is not installed")
+	}
+	d := access.DesiredState{Mode: access.ModeGateway, Protected: []access.Protected{{Machine: web, Protocol: access.TCP, Ports: access.SinglePort(22)}}}
+	const entry = "table netdev f { chain p { type filter hook ingress device lo priority 0; @RULE; }; }"
+	for rule, want := range map[string][]string{
+		"fwd to \"lo\"":     {"netdev f/p bypasses tcp 22: it sends packets, or copies of them, out by another device before Postern sees them"},
+		"dup to \"lo\"":     {"netdev f/p bypasses tcp 22: it sends packets, or copies of them, out by another device before Postern sees them"},
+		"tcp dport 22 drop": nil,
+	} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(want, foreignOf(t, d, strings.ReplaceAll(entry, "@RULE", rule), "")); diff != "" {
+				t.Errorf("found (-want +got):\n%s", diff)
+			}
+			d := d
+			d.Mode = access.ModeHost
+			if got := foreignOf(t, d, strings.ReplaceAll(entry, "@RULE", rule), ""); got != nil {
+				t.Errorf("found at a host: %v", got)
+			}
+		})
+	}
+}
+
+// foreignOf gives what is found of rules that a program reads, nft where load is empty.
+func foreignOf(t *testing.T, d access.DesiredState, rules, load string) (found []string) {
+	t.Helper()
+	space, err := nettest.New()
+	if err != nil {
+		t.Skipf("no network namespaces here: %v", err)
+	}
+	t.Cleanup(func() { _ = space.Close() })
+	err = space.Do(func() error {
+		command := exec.CommandContext(t.Context(), "nft", "-f", "-")
+		if load != "" {
+			command = exec.CommandContext(t.Context(), load)
+		}
+		command.Stdin = strings.NewReader(rules)
+		out, err := command.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := nftables.Foreign(nftables.Config{NetNS: space.FD()}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list {
+		found = append(found, fmt.Sprintf("%s/%s %s %s %s: %s", r.Table, r.Chain, r.Effect, r.Protocol, r.Ports, r.Text))
+	}
+	return found
 }

@@ -134,7 +134,7 @@ type meeting struct {
 // meet gives what a rule may do with the packet. None where it surely does nothing.
 func (j *judging) meet(rule *foreignRule, so path) []way {
 	m := &meeting{judging: j, path: so, all: yes}
-	if rule.strange {
+	if rule.strange != nil {
 		m.condition(maybe, true)
 	}
 	for _, e := range rule.expressions {

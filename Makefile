@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell ./hack/version)
+RELEASE := github.com/postern-dev/postern/internal/cli.release
 TOOLS := $(CURDIR)/tmp/tools
 GOLANGCI_VERSION := v2.15.0
 FUZZTIME ?= 10s
@@ -11,7 +12,7 @@ OPENINGS ?= 10000
 .PHONY: build demo demo-app test test-azure-next properties never-late lint bench fuzz web screenshots generate clean
 
 build: ## the one binary, bin/postern
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.release=$(VERSION)' -o bin/postern ./cmd/postern
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X $(RELEASE)=$(VERSION)' -o bin/postern ./cmd/postern
 
 demo: build ## the main job, on this machine's kernel; DEMO_ONCE=1 ends by itself
 	./bin/postern demo $(if $(DEMO_ONCE),--once)

@@ -57,7 +57,8 @@ func rules() map[string]rule {
 
 		"api":            {},
 		"deploy/systemd": {},
-		"cmd/postern":    {own: []string{"api", "internal/core/access", "internal/core/audit", "internal/agent", "internal/server", "internal/demo"}, third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"}},
+		"internal/cli":   {own: []string{"api", "internal/core/access", "internal/core/audit", "internal/agent", "internal/server", "internal/demo"}, third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"}},
+		"cmd/postern":    {own: []string{"internal/cli"}},
 	}
 }
 

@@ -9,13 +9,15 @@ import (
 	"syscall"
 	"time"
 	_ "time/tzdata" // working hours name time zones, which not every host has
+
+	"github.com/postern-dev/postern/internal/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal asks to stop; a second one ends the program at once
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, now: time.Now, local: time.Local}
-	code := a.run(ctx, os.Args[1:])
+	process := cli.Process{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now, Local: time.Local}
+	code := cli.Main(ctx, process, os.Args[1:])
 	stop()
 	os.Exit(code) //nolint:forbidigo // this is main
 }

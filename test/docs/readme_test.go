@@ -26,7 +26,7 @@ func TestReadmeAgrees(t *testing.T) {
 	if !strings.Contains(readme, "Go "+release) {
 		t.Errorf("go.mod asks for Go %s, and the README does not say so", release)
 	}
-	for _, where := range []string{readme, read("../../cmd/postern/demo.go")} {
+	for _, where := range []string{readme, read("../../internal/cli/demo.go")} {
 		if !strings.Contains(where, "a quarter of a minute") {
 			t.Error("the README and the help differ in how long the demonstration takes")
 		}

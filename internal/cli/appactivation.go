@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+// rolesOf gives the caller's eligible roles that belong to managed applications, of one alone where ref is not empty.
+func (a *app) rolesOf(c *cobra.Command, cl *api.Client, ref string) ([]api.Eligibility, error) {
+	all, err := api.All(cl.EligibleRoles(c.Context()))
+	if err != nil {
+		return nil, err
+	}
+	var of []api.Eligibility
+	for _, e := range all {
+		if e.Application != "" && (ref == "" || strings.EqualFold(nameOf(e.Application), ref) || strings.EqualFold(e.Application, ref)) {
+			of = append(of, e)
+		}
+	}
+	return of, nil
+}
+
+// nameOf gives the last segment of a resource id.
+func nameOf(id string) string { return id[strings.LastIndexByte(id, '/')+1:] }
+
+func (a *app) appRolesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "roles [APP]",
+		Short:   "List the roles that you may activate on your customers' applications",
+		Long:    "List the roles that you may activate on managed applications, yourself or as a member of a group, and what you have active.",
+		Example: "  postern app roles\n  postern app roles shop",
+		Args:    takes(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := a.rolesOf(c, cl, strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			return printList(a, list, append([]column[api.Eligibility]{
+				{"APP", func(s style, e api.Eligibility) string {
+					if s.plain {
+						return e.Application
+					}
+					return nameOf(e.Application)
+				}},
+				{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
+			}, activationColumns()...), "You may activate nothing on a managed application.")
+		},
+	}
+}
+
+func (a *app) appActivateCommand() *cobra.Command {
+	var role string
+	var ask activation
+	c := &cobra.Command{
+		Use:   "activate APP [--role ROLE] [--at TIME] [--for DURATION | --until TIME] --reason TEXT",
+		Short: "Have a role on a customer's application, for a while",
+		Long: `Ask for a role on a managed application. In automatic mode it is in force at once; in manual mode one of the customer's
+approvers decides. It ends by itself, and what you opened with it ends with it.`,
+		Example: `  postern app activate shop --for 1h --reason "upgrade to 4.2"
+  postern app activate shop --role Contributor --at "tomorrow 22:00" --for 2h --reason "index rebuild" --ticket OPS-7`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := a.rolesOf(c, cl, args[0])
+			if err != nil {
+				return err
+			}
+			var of []api.Eligibility
+			for _, e := range list {
+				if role == "" || strings.EqualFold(e.Role, role) || strings.EqualFold(e.RoleID, role) {
+					of = append(of, e)
+				}
+			}
+			switch {
+			case len(list) == 0:
+				return fail(exitNotFound, "See: postern app roles", "you may activate nothing on an application %q", args[0])
+			case len(of) == 0:
+				return fail(exitRefused, "See: postern app roles", "you are not eligible for %s on %s", role, args[0])
+			case len(of) > 1:
+				return usage(c, "you may activate several roles on %s: name one with --role, or the application by its id", args[0])
+			}
+			return a.activate(c, cl, ask, api.RoleRef{Eligibility: of[0].ID})
+		},
+	}
+	c.Flags().StringVar(&role, "role", "", "name of the role, where you are eligible for more than one")
+	ask.add(c)
+	return c
+}
+
+func (a *app) appRequestsCommand() *cobra.Command {
+	q := api.RequestQuery{}
+	c := &cobra.Command{
+		Use:     "requests [APP]",
+		Short:   "List the activations that were asked for",
+		Long:    "List the activations that were asked for on managed applications, newest first, with what became of them.",
+		Example: "  postern app requests shop\n  postern app requests --needs-me",
+		Args:    takes(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			groups := map[string]bool{}
+			for v, err := range cl.Applications(c.Context()) {
+				if err != nil {
+					break // whoever only approves need not see the applications
+				}
+				if len(args) == 0 || strings.EqualFold(v.Name, args[0]) || strings.EqualFold(v.ID, args[0]) {
+					groups[strings.ToLower(v.ManagedResourceGroup)] = true
+				}
+			}
+			if len(args) > 0 && len(groups) == 0 {
+				return fail(exitNotFound, "See: postern app list", "there is no managed application %q that you may see", args[0])
+			}
+			all, err := take(cl.Requests(c.Context(), q), searched)
+			if err != nil {
+				return err
+			}
+			var found []api.Request
+			for _, r := range all {
+				role := r.Items[0].Role
+				if role != nil && (len(args) == 0 && q.NeedsMe || groups[strings.ToLower(role.Scope)]) {
+					found = append(found, r)
+				}
+			}
+			return printList(a, found, requestColumns(), "Nothing was asked for.")
+		},
+	}
+	c.Flags().BoolVar(&q.NeedsMe, "needs-me", false, "only those that you may decide now")
+	c.Flags().StringVar(&q.State, "state", "", "only in this state: pending, approved, denied, canceled or timedOut")
+	return c
+}
+
+func (a *app) appDeactivateCommand() *cobra.Command {
+	var role, reason string
+	c := &cobra.Command{
+		Use:     "deactivate APP [--role ROLE]",
+		Short:   "Give back early what you have active",
+		Long:    "Give back what you have active on a managed application, and take back what is to begin later. What you opened with it ends with it.",
+		Example: "  postern app deactivate shop --reason \"done early\"",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := a.rolesOf(c, cl, args[0])
+			if err != nil {
+				return err
+			}
+			var ended []api.Grant
+			for _, e := range list {
+				if role != "" && !strings.EqualFold(e.Role, role) {
+					continue
+				}
+				for _, g := range e.Active {
+					if g, err = cl.Revoke(c.Context(), g.ID, reason); err != nil {
+						return err
+					}
+					ended = append(ended, g)
+				}
+			}
+			return printList(a, ended, grantColumns(), "You have nothing active there.")
+		},
+	}
+	c.Flags().StringVar(&role, "role", "", "of this role alone")
+	c.Flags().StringVar(&reason, "reason", "", "why, for the activity log")
+	return c
+}

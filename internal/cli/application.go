@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) applicationCommand() *cobra.Command {
+	return group("app", "Managed applications: a publisher's software in a customer's resource group",
+		`A publisher offers an application by a definition: who of it gets which role, and on which terms. A customer deploys it: that
+makes a managed resource group, in which the publisher reads, and has more only while an activation lasts.`,
+		a.appDefinitionCommand(), a.appCreateCommand(), a.appListCommand(), a.appShowCommand(), a.appSetCommand(), a.appRefreshCommand(), a.appDeleteCommand(),
+		a.appRolesCommand(), a.appActivateCommand(), a.appRequestsCommand(),
+		a.decideCommand(true, "approve", "Approve an activation", "say why, for the activity log",
+			"Approve an activation that is yours to decide: one of the application's approvers, never the publisher.", "  postern app requests --needs-me\n  postern app approve 7f3a9c12 --comment \"change 42\""),
+		a.decideCommand(false, "deny", "Deny an activation", "say why: the requester is shown it",
+			"Deny an activation that is yours to decide.", "  postern app deny 7f3a9c12 --comment \"not in office hours\""),
+		a.appDeactivateCommand())
+}
+
+func applicationColumns() []column[api.Application] {
+	return []column[api.Application]{
+		{"NAME", func(_ style, v api.Application) string { return v.Name }},
+		{"SIDE", func(_ style, v api.Application) string { return v.Side }},
+		{"CUSTOMER", func(_ style, v api.Application) string { return v.Customer }},
+		{"PUBLISHER", func(_ style, v api.Application) string { return v.Publisher }},
+		{"GROUP", func(s style, v api.Application) string { return shortScope(s, v.ManagedResourceGroup) }},
+		{"ACCESS", func(_ style, v api.Application) string { return settingsText(v.Settings) }},
+		{"ACTIVE", func(_ style, v api.Application) string { return fmt.Sprint(len(v.Active)) }},
+	}
+}
+
+func settingsText(s api.ApplicationSettings) string {
+	if !s.JIT {
+		return "permanent"
+	}
+	return s.Approval + ", at most " + seconds(s.MaxSeconds)
+}
+
+func (a *app) printApplication(v api.Application) error {
+	return printItem(a, v, []column[api.Application]{
+		{"Name", func(_ style, v api.Application) string { return v.Name }},
+		{"Id", func(_ style, v api.Application) string { return v.ID }},
+		{"Customer", func(_ style, v api.Application) string { return v.Customer }},
+		{"Publisher", func(_ style, v api.Application) string { return v.Publisher }},
+		{"Definition", func(_ style, v api.Application) string {
+			switch {
+			case v.NewestRevision == 0:
+				return v.Version + " (withdrawn by the publisher)"
+			case v.NewestRevision != v.DefinitionRevision:
+				return v.Version + " (a newer one waits: postern app refresh " + v.Name + ")"
+			}
+			return v.Version
+		}},
+		{"Managed group", func(_ style, v api.Application) string { return v.ManagedResourceGroup }},
+		{"Lock", func(_ style, v api.Application) string { return v.LockLevel }},
+		{"Access", func(_ style, v api.Application) string { return settingsText(v.Settings) }},
+		{"Approvers", func(s style, v api.Application) string {
+			var names []string
+			for _, one := range v.Settings.Approvers {
+				names = append(names, one.Name)
+			}
+			return s.list(names)
+		}},
+		{"Roles", func(s style, v api.Application) string {
+			var roles []string
+			for _, given := range v.Authorizations {
+				roles = append(roles, given.Role+" for "+given.Principal)
+			}
+			return s.list(roles)
+		}},
+		{"Active", func(s style, v api.Application) string {
+			var active []string
+			for _, g := range v.Active {
+				active = append(active, fmt.Sprintf("%s of %s, %s until %s", g.Role.Name, g.Principal, g.State, s.clock(g.End)))
+			}
+			return s.list(active)
+		}},
+	})
+}
+
+func (a *app) appListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the managed applications that you may see",
+		Long:    "List the managed applications of your tenant, and those that customers deployed from its definitions.",
+		Example: "  postern app list",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := api.All(cl.Applications(c.Context()))
+			if err != nil {
+				return err
+			}
+			return printList(a, list, applicationColumns(), "There are no managed applications. See what is offered with: postern app definition list")
+		},
+	}
+}
+
+func (a *app) appShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show APP",
+		Short:   "Show one application, as your side sees it",
+		Long:    "Show one application by its name or resource id: its terms, and what is active.",
+		Example: "  postern app show shop",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			v, err := cl.Application(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.printApplication(v)
+		},
+	}
+}
+
+func (a *app) appRefreshCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "refresh APP",
+		Short:   "Accept the definition as it is now",
+		Long:    "Accept the definition as it is now: the publisher gets the roles that it names today. Until you do, a change of the definition changes nothing for you.",
+		Example: "  postern app definition show vendor/shop\n  postern app refresh shop",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			v, err := cl.RefreshApplication(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.printApplication(v)
+		},
+	}
+}
+
+func (a *app) appDeleteCommand() *cobra.Command {
+	var end, yes bool
+	c := &cobra.Command{
+		Use:   "delete APP [--end-activations]",
+		Short: "Delete an application with its managed resource group",
+		Long: `Delete an application: everything that the publisher has there ends, and the machines in the managed resource group are
+forgotten. While something is active it is refused, unless --end-activations says to end that too. The command first says
+what ends, and asks; --yes answers in advance.`,
+		Example: "  postern app delete shop --end-activations\n  postern app delete shop --end-activations --yes",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			app, err := cl.Application(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			lines, err := a.applicationEnds(c.Context(), cl, app, end)
+			if err != nil {
+				return err
+			}
+			if err := a.confirm(yes, lines...); err != nil {
+				return err
+			}
+			if err := cl.DeleteApplication(c.Context(), args[0], end); err != nil {
+				return err
+			}
+			a.say("The application %s is deleted, and with it its managed resource group.", args[0])
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&end, "end-activations", false, "end what is active")
+	yesFlag(c, &yes)
+	return c
+}

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	return group("audit", "The activity log: read it, take it away, verify it",
+		"The activity log holds everything that happened, and cannot be changed unseen: its records are the leaves of a\nMerkle tree whose root the server signs.",
+		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditCheckpointsCommand(), a.auditVerifyCommand(), a.auditWhoCommand())
+}
+
+func (a *app) auditListCommand() *cobra.Command {
+	var q api.EventQuery
+	var since, before string
+	var limit int
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List what happened, the newest first",
+		Long:  "List what happened, the newest first. --since and --before take a time, or a duration that counts back from now.",
+		Example: `  postern audit list --machine web-1 --since 24h
+  postern audit list --outcome refused --since 7d -o csv
+  postern audit list --kind grant.opened --actor me`,
+		Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if since != "" {
+				if q.Since, err = a.past(since); err != nil {
+					return usage(c, "--since: %s", err)
+				}
+			}
+			if before != "" {
+				if q.Before, err = a.past(before); err != nil {
+					return usage(c, "--before: %s", err)
+				}
+			}
+			events, err := shown(a, cl.Events(c.Context(), q), limit)
+			if err != nil {
+				return err
+			}
+			return printList(a, events, eventColumns(a.style().plain), "Nothing of that kind happened.")
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&since, "since", "", "from this time on")
+	f.StringVar(&before, "before", "", "before this time")
+	f.StringVar(&q.Kind, "kind", "", "only this kind, such as request.submitted or grant.closed")
+	f.StringVar(&q.Actor, "actor", "", "only what this principal did; me is you")
+	f.StringVar(&q.Machine, "machine", "", "only what concerns this machine")
+	f.StringVar(&q.Request, "request", "", "only what concerns this request (a whole id)")
+	f.StringVar(&q.Outcome, "outcome", "", "only this: succeeded, refused or failed")
+	amountFlag(c, &limit, "limit", 50, "at most so many")
+	return c
+}
+
+func eventColumns(plain bool) []column[api.Event] {
+	columns := []column[api.Event]{
+		{"SEQ", func(_ style, e api.Event) string { return fmt.Sprint(e.Seq) }},
+		{"TIME", func(s style, e api.Event) string { return s.clock(e.At) }},
+		{"WHAT", func(_ style, e api.Event) string { return e.Kind }},
+		{"OUTCOME", func(_ style, e api.Event) string { return e.Outcome }},
+		{"WHO", func(_ style, e api.Event) string { return e.Actor }},
+	}
+	if !plain {
+		return append(columns, column[api.Event]{"DETAILS", func(s style, e api.Event) string { return clip(details(s, e.Details), 60) }})
+	}
+	return append(columns,
+		column[api.Event]{"ADDRESS", func(_ style, e api.Event) string { return e.Address }},
+		column[api.Event]{"VIA", func(_ style, e api.Event) string { return e.Via }},
+		column[api.Event]{"SCOPE", func(_ style, e api.Event) string { return e.Scope }},
+		column[api.Event]{"ACTION", func(_ style, e api.Event) string { return e.Action }},
+		column[api.Event]{"REQUEST", func(_ style, e api.Event) string { return e.Request }},
+		column[api.Event]{"GRANT", func(_ style, e api.Event) string { return e.Grant }},
+		column[api.Event]{"MACHINE", func(_ style, e api.Event) string { return e.Machine }},
+		column[api.Event]{"AGENT", func(_ style, e api.Event) string { return e.Agent }},
+		column[api.Event]{"DETAILS", func(s style, e api.Event) string { return details(s, e.Details) }},
+	)
+}
+
+// details writes what an event adds, what says most coming first. What people wrote stands in quotes where it could be taken for
+// more than one value; for programs it is a JSON object, which can be read back without doubt.
+func details(s style, m map[string]string) string {
+	if s.plain {
+		var text bytes.Buffer
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(false)
+		if e.Encode(m) != nil || len(m) == 0 { // texts can always be encoded
+			return ""
+		}
+		return strings.TrimSpace(text.String())
+	}
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	rank := func(name string) int {
+		return slices.Index([]string{"digest", "start", "end", "protocol", "sources", "ports", "principal", "requester", "justification", "reason", "kind", "name", "machine"}, name)
+	}
+	slices.SortFunc(names, func(x, y string) int {
+		if by := rank(y) - rank(x); by != 0 {
+			return by
+		}
+		return strings.Compare(x, y)
+	})
+	parts := make([]string, len(names))
+	for i, name := range names {
+		value := s.id(m[name])
+		if value == "" || strings.ContainsAny(value, " =\"'\\") || strconv.Quote(value) != `"`+value+`"` {
+			value = strconv.Quote(value)
+		}
+		parts[i] = name + "=" + value
+	}
+	return strings.Join(parts, " ")
+}
+
+func (a *app) auditCheckpointCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "checkpoint",
+		Short: "Show the newest signed checkpoint, to be kept elsewhere",
+		Long: `Show the newest signed checkpoint and the key that verifies it. Kept elsewhere with --file, it proves later that the
+log still begins with the same records: postern audit verify LOG --checkpoint FILE.`,
+		Example: "  postern audit checkpoint --file monday.checkpoint\n  postern audit verify log.ndjson --checkpoint monday.checkpoint",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			checkpoint, err := cl.Checkpoint(c.Context())
+			if err != nil {
+				return err
+			}
+			if file != "" {
+				if err := os.WriteFile(file, []byte(checkpoint.Note), 0o600); err != nil {
+					return err
+				}
+			}
+			if err := a.pinAuditKey(checkpoint.Key); err != nil {
+				return err
+			}
+			return printItem(a, checkpoint, []column[api.Checkpoint]{
+				{"Size", func(_ style, p api.Checkpoint) string { return fmt.Sprint(p.Size) }},
+				{"Root", func(_ style, p api.Checkpoint) string { return p.Root }},
+				{"At", func(s style, p api.Checkpoint) string { return s.time(p.At) }},
+				{"Key", func(_ style, p api.Checkpoint) string { return p.Key }},
+			})
+		},
+	}
+	c.Flags().StringVar(&file, "file", "", "also write the signed note to this file")
+	return c
+}
+
+func (a *app) auditCheckpointsCommand() *cobra.Command {
+	var limit int
+	c := &cobra.Command{
+		Use:     "checkpoints",
+		Short:   "List signed checkpoints, the newest first",
+		Long:    "List signed checkpoints, the newest first. -o json gives the signed notes.",
+		Example: "  postern audit checkpoints --limit 5\n  postern audit checkpoints -o json",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			var list []api.Checkpoint
+			for one, err := range cl.Checkpoints(c.Context()) {
+				if err != nil {
+					return err
+				}
+				if list = append(list, one); len(list) >= limit {
+					break
+				}
+			}
+			return printList(a, list, []column[api.Checkpoint]{
+				{"SIZE", func(_ style, p api.Checkpoint) string { return fmt.Sprint(p.Size) }},
+				{"AT", func(s style, p api.Checkpoint) string { return s.time(p.At) }},
+				{"ROOT", func(_ style, p api.Checkpoint) string { return p.Root }},
+			}, "There is no checkpoint yet.")
+		},
+	}
+	amountFlag(c, &limit, "limit", 50, "at most so many")
+	return c
+}

@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) roleShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show ROLE",
+		Short:   "Show a role with its actions and scopes",
+		Long:    "Show a role with its actions and the scopes at which it may be assigned. As YAML it is a file that postern role update takes.",
+		Example: "  postern role show \"JIT Access Requester\" -o yaml",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := cl.Role(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.printRole(r)
+		},
+	}
+}
+
+func (a *app) printRole(r api.Role) error {
+	gather := func(s style, get func(api.Permission) []string) string {
+		var all []string
+		for _, p := range r.Permissions {
+			all = append(all, get(p)...)
+		}
+		const shown = 40 // roles with more are for programs to read
+		if !s.plain && len(all) > shown {
+			return s.list(all)
+		}
+		return strings.Join(all, ", ")
+	}
+	return printItem(a, r, []column[api.Role]{
+		{"Name", func(_ style, r api.Role) string { return r.Name }},
+		{"Id", func(_ style, r api.Role) string { return r.ID }},
+		{"Description", func(_ style, r api.Role) string { return r.Description }},
+		{"Actions", func(s style, _ api.Role) string {
+			return gather(s, func(p api.Permission) []string { return p.Actions })
+		}},
+		{"Not actions", func(s style, _ api.Role) string {
+			return gather(s, func(p api.Permission) []string { return p.NotActions })
+		}},
+		{"Data actions", func(s style, _ api.Role) string {
+			return gather(s, func(p api.Permission) []string { return p.DataActions })
+		}},
+		{"Not data actions", func(s style, _ api.Role) string {
+			return gather(s, func(p api.Permission) []string { return p.NotDataActions })
+		}},
+		{"Assignable at", func(_ style, r api.Role) string { return strings.Join(r.AssignableScopes, ", ") }},
+	})
+}
+
+// roleFile is a custom role in a file: the native API's form, or the one of Azure's own tools, in which the actions stand
+// beside the name.
+type roleFile struct {
+	api.RoleInput
+
+	ID             string   `json:"id,omitempty"`      // of a role that was printed; it does not count
+	BuiltIn        bool     `json:"builtIn,omitempty"` // likewise
+	IsCustom       *bool    `json:"isCustom,omitempty"`
+	Actions        []string `json:"actions,omitempty"`
+	NotActions     []string `json:"notActions,omitempty"`
+	DataActions    []string `json:"dataActions,omitempty"`
+	NotDataActions []string `json:"notDataActions,omitempty"`
+}
+
+// readRole reads a role from a file, or from standard input where it is "-": YAML, of which JSON is a part.
+func (a *app) readRole(c *cobra.Command, file string) (api.RoleInput, document, error) {
+	const most = 1 << 20
+	in := a.in
+	if file != "-" {
+		f, err := os.Open(file) //nolint:gosec // the user names the file
+		if err != nil {
+			return api.RoleInput{}, document{}, usage(c, "--file: %s", err)
+		}
+		defer f.Close() //nolint:errcheck // it was only read
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err != nil {
+		return api.RoleInput{}, document{}, usage(c, "--file: %s", err)
+	}
+	if len(data) > most {
+		return api.RoleInput{}, document{}, usage(c, "--file: %s is longer than %d bytes", file, most)
+	}
+	var r roleFile
+	d, err := readDocument(file, data, &r)
+	if err != nil {
+		return api.RoleInput{}, d, usage(c, "--file: %s", err)
+	}
+	if r.RoleInput, err = r.whole(); err != nil {
+		return api.RoleInput{}, d, usage(c, "--file: %s: %s", file, err)
+	}
+	return r.RoleInput, d, nil
+}
+
+// whole gives the role with the actions that stand beside its name.
+func (r roleFile) whole() (api.RoleInput, error) {
+	if beside := (api.Permission{Actions: r.Actions, NotActions: r.NotActions, DataActions: r.DataActions, NotDataActions: r.NotDataActions}); len(beside.Actions)+len(beside.DataActions) > 0 {
+		if len(r.Permissions) > 0 {
+			return api.RoleInput{}, errors.New("it has both permissions and actions beside the name; keep one")
+		}
+		if beside.Actions == nil {
+			beside.Actions = []string{}
+		}
+		r.Permissions = []api.Permission{beside}
+	}
+	return r.RoleInput, nil
+}
+
+func (a *app) roleCreateCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "create --file FILE",
+		Short: "Make a custom role",
+		Long: `Make a custom role from a file in YAML or JSON: a name, permissions with actions and notActions, and the scopes at
+which it may be assigned. Azure's form, with the actions beside the name, is taken too. The role can be assigned at its
+assignable scopes and below, and nowhere else.`,
+		Example: "  postern role create --file on-call.yaml",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if file == "" {
+				return usage(c, "which role? Give --file FILE")
+			}
+			in, where, err := a.readRole(c, file)
+			if err != nil {
+				return err
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := cl.CreateRole(c.Context(), in)
+			if err != nil {
+				return where.locate(err)
+			}
+			return a.printRole(r)
+		},
+	}
+	c.Flags().StringVar(&file, "file", "", "file with the role; - is standard input")
+	return c
+}
+
+func (a *app) roleUpdateCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:     "update ROLE --file FILE",
+		Short:   "Replace a custom role",
+		Long:    "Replace a custom role, named by its name or id, by what a file says. Whoever has it may do at once what it says now.",
+		Example: "  postern role update on-call --file on-call.yaml",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if file == "" {
+				return usage(c, "what should it be? Give --file FILE")
+			}
+			in, where, err := a.readRole(c, file)
+			if err != nil {
+				return err
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := cl.UpdateRole(c.Context(), args[0], in)
+			if err != nil {
+				return where.locate(err)
+			}
+			return a.printRole(r)
+		},
+	}
+	c.Flags().StringVar(&file, "file", "", "file with the role; - is standard input")
+	return c
+}
+
+func (a *app) roleDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete ROLE",
+		Short:   "Delete a custom role that is assigned to nobody",
+		Long:    "Delete a custom role, named by its name or id. While it is assigned to somebody, it stays.",
+		Example: "  postern role delete on-call",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteRole(c.Context(), args[0]); err != nil {
+				return err
+			}
+			a.say("The role %s is deleted.", args[0])
+			return nil
+		},
+	}
+}
+
+func (a *app) roleLeastPrivilegedCommand() *cobra.Command {
+	var in api.NewLeastPrivilegedRole
+	c := &cobra.Command{
+		Use:   "create-least-privileged --subscription S [--name N] [--api-only]",
+		Short: "Make the role with the least that requesting access needs",
+		Long: `Make a custom role with the least that requesting access needs, assignable in one subscription: what Microsoft's script
+Set-JitLeastPrivilegedRole makes, with the same actions. It is assigned to nobody; give it with postern role assign.`,
+		Example: "  postern role create-least-privileged --subscription default\n" +
+			"  postern role create-least-privileged --subscription default --name \"JIT from pipelines\" --api-only",
+		Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if in.Subscription == "" {
+				return usage(c, "in which subscription? Give --subscription NAME, such as default")
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := cl.CreateLeastPrivilegedRole(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			return a.printRole(r)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&in.Subscription, "subscription", "", "name or GUID of the subscription")
+	f.StringVar(&in.Name, "name", "", "name of the role (default \"JIT Access Role\")")
+	f.BoolVar(&in.APIOnly, "api-only", false, "without the actions that only a portal needs")
+	return c
+}

@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) eligibilityCommand() *cobra.Command {
+	return group("eligibility", "Who may activate which role, for a while and under which rule",
+		"An eligibility gives nothing by itself: whoever has one asks for the role when it is needed, and it ends by itself.",
+		a.eligibilityListCommand(), a.eligibilityShowCommand(), a.eligibilityCreateCommand(), a.eligibilityChangeCommand(), a.eligibilityDeleteCommand())
+}
+
+func eligibilityColumns() []column[api.Eligibility] {
+	return []column[api.Eligibility]{
+		{"ID", func(s style, e api.Eligibility) string { return s.id(e.ID) }},
+		{"WHO", func(_ style, e api.Eligibility) string { return e.Principal }},
+		{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
+		{"SCOPE", func(s style, e api.Eligibility) string { return shortScope(s, e.Scope) }},
+		{"MAX", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
+		{"APPROVAL", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
+		{"ENDS", func(s style, e api.Eligibility) string { return s.timeIf(e.End) }},
+	}
+}
+
+func (a *app) eligibilityListCommand() *cobra.Command {
+	var q api.EligibilityQuery
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List who may activate which role",
+		Long:    "List who may activate which role, at the scopes that you may read. Your own are in postern role eligible.",
+		Example: "  postern eligibility list\n  postern eligibility list --who vendors -o json",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			all, err := api.All(cl.Eligibilities(c.Context(), q))
+			if err != nil {
+				return err
+			}
+			return printList(a, all, eligibilityColumns(), "Nobody is eligible for a role. Make one with: postern eligibility create ROLE --to PRINCIPAL")
+		},
+	}
+	c.Flags().StringVar(&q.Principal, "who", "", "only of this user, group or service principal")
+	c.Flags().StringVar(&q.Scope, "scope", "", "only at this resource id or below")
+	return c
+}
+
+func (a *app) eligibilityShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show ELIGIBILITY",
+		Short:   "Show one, with the whole rule as JSON or YAML",
+		Long:    "Show an eligibility. As YAML it can be edited and given back with eligibility change --file. ELIGIBILITY is an id, or its last characters.",
+		Example: "  postern eligibility show 7f3a9c12 -o yaml",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, _, err := a.oneEligibility(c, args[0])
+			if err != nil {
+				return err
+			}
+			return printItem(a, e, []column[api.Eligibility]{
+				{"Id", func(_ style, e api.Eligibility) string { return e.ID }},
+				{"Who", func(_ style, e api.Eligibility) string { return e.Principal + " (" + e.PrincipalKind + ")" }},
+				{"Role", func(_ style, e api.Eligibility) string { return e.Role }},
+				{"Scope", func(_ style, e api.Eligibility) string { return e.Scope }},
+				{"Longest", func(_ style, e api.Eligibility) string { return seconds(e.MaxSeconds) }},
+				{"Gap", func(_ style, e api.Eligibility) string { return gapText(e.GapSeconds) }},
+				{"Approval", func(_ style, e api.Eligibility) string { return approvalText(e.Approval) }},
+				{"From", func(s style, e api.Eligibility) string { return s.timeIf(e.Start) }},
+				{"Until", func(s style, e api.Eligibility) string { return s.timeIf(e.End) }},
+				{"Application", func(_ style, e api.Eligibility) string { return e.Application }},
+			})
+		},
+	}
+}
+
+// oneEligibility finds an eligibility by its id or the end of it.
+func (a *app) oneEligibility(c *cobra.Command, ref string) (api.Eligibility, *api.Client, error) {
+	cl, err := a.client()
+	if err != nil {
+		return api.Eligibility{}, nil, err
+	}
+	if whole(ref) {
+		e, err := cl.Eligibility(c.Context(), ref)
+		return e, cl, err
+	}
+	all, err := api.All(cl.Eligibilities(c.Context(), api.EligibilityQuery{}))
+	if err != nil {
+		return api.Eligibility{}, nil, err
+	}
+	e, err := byTail("eligibility", "eligibility list", ref, all, func(e api.Eligibility) string { return e.ID })
+	return e, cl, err
+}
+
+// termsFlags are the flags that say how long a role may be active and what is asked for it.
+type termsFlags struct {
+	longest, gap, end, file      string
+	approvers                    []string
+	requireReason, requireTicket bool
+	minReason                    int
+}
+
+func (t *termsFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&t.longest, "max", "8h", "the longest activation")
+	f.StringVar(&t.gap, "gap", "", gapUsage())
+	f.StringVar(&t.end, "end", "", "when the eligibility ends (default never)")
+	f.StringSliceVar(&t.approvers, "approvers", nil, "who must agree, as GROUP:COUNT, such as ops:2; of several, each (default: nobody)")
+	f.BoolVar(&t.requireReason, "require-reason", false, "refuse requests without a reason")
+	f.IntVar(&t.minReason, "min-reason", 0, "shortest reason, in characters; implies --require-reason")
+	f.BoolVar(&t.requireTicket, "require-ticket", false, "refuse requests without a ticket")
+	f.StringVar(&t.file, "file", "", "read the terms from a YAML or JSON file")
+}
+
+// terms reads the flags, or the file, into what is asked for.
+func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, document, error) {
+	var terms api.EligibilityTerms
+	if t.file != "" {
+		for _, other := range []string{"max", "gap", "end", "approvers", "require-reason", "min-reason", "require-ticket"} {
+			if c.Flags().Changed(other) {
+				return terms, document{}, usage(c, "--file says it all; leave out --%s", other)
+			}
+		}
+		data, err := readText(t.file)
+		if err != nil {
+			return terms, document{}, usage(c, "--file: %s", err)
+		}
+		var whole api.Eligibility // what eligibility show prints may be given back
+		where, err := readDocument(t.file, data, &whole)
+		if err != nil {
+			return terms, where, usage(c, "--file: %s", err)
+		}
+		return whole.EligibilityTerms, where, nil
+	}
+	most, err := parseDuration(t.longest)
+	if err != nil {
+		return terms, document{}, usage(c, "--max: %s", err)
+	}
+	terms.MaxSeconds = int64(most / time.Second)
+	if terms.GapSeconds, err = gapSeconds(t.gap); err != nil {
+		return terms, document{}, usage(c, "--gap: %s", err)
+	}
+	if t.end != "" {
+		end, err := parseTime(t.end, a.now(), a.local)
+		if err != nil {
+			return terms, document{}, usage(c, "--end: %s", err)
+		}
+		terms.End = &end
+	}
+	if terms.Approval, err = approverCase(t.approvers); err != nil {
+		return terms, document{}, usage(c, "--approvers: %s", err)
+	}
+	terms.Justification = api.JustificationRule{Required: t.requireReason || t.minReason > 0, MinLength: t.minReason}
+	terms.Ticket = api.TicketRule{Required: t.requireTicket}
+	return terms, document{}, nil
+}
+
+func (a *app) eligibilityCreateCommand() *cobra.Command {
+	var in api.NewEligibility
+	var flags termsFlags
+	var machine string
+	c := &cobra.Command{
+		Use:   "create ROLE --to PRINCIPAL [--scope ID | --machine MACHINE] [--max DURATION] [--approvers GROUP:COUNT]…",
+		Short: "Let somebody activate a role when they need it",
+		Long: `Let a user, the members of a group or a service principal activate a role at a scope: a resource id and everything
+below it, or one machine; without either, the default subscription. Each member of a group activates for themselves.`,
+		Example: `  postern eligibility create Contributor --to vendors --max 4h --approvers ops:1 --require-reason
+  postern eligibility create "Security Admin" --to anna --machine web-1
+  postern eligibility create Contributor --to vendors --file terms.yaml`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := oneOf(c, "scope", "machine"); err != nil {
+				return err
+			}
+			if in.Principal == "" {
+				return usage(c, "to whom? Give --to NAME")
+			}
+			terms, where, err := a.terms(c, flags)
+			if err != nil {
+				return err
+			}
+			in.Role, in.EligibilityTerms = args[0], terms
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if machine != "" {
+				m, err := cl.Machine(c.Context(), machine)
+				if err != nil {
+					return err
+				}
+				in.Scope = m.Resource
+			}
+			e, err := cl.CreateEligibility(c.Context(), in)
+			if err != nil {
+				return where.locate(err)
+			}
+			return printList(a, []api.Eligibility{e}, eligibilityColumns(), "")
+		},
+	}
+	c.Flags().StringVar(&in.Principal, "to", "", "name or id of the user, group or service principal")
+	c.Flags().StringVar(&in.Scope, "scope", "", "resource id; / is everything")
+	c.Flags().StringVar(&machine, "machine", "", "this machine alone")
+	flags.add(c)
+	return c
+}
+
+func (a *app) eligibilityChangeCommand() *cobra.Command {
+	var flags termsFlags
+	c := &cobra.Command{
+		Use:   "change ELIGIBILITY [--max DURATION] [--approvers GROUP:COUNT]… | --file FILE",
+		Short: "Give it other terms, all of them",
+		Long: `Give an eligibility other terms. All of them are replaced: a flag that is left out has its default. What is active and
+longer than the new terms allow ends; what waits for a decision is never loosened.`,
+		Example: "  postern eligibility change 7f3a9c12 --max 2h --approvers ops:2",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			terms, where, err := a.terms(c, flags)
+			if err != nil {
+				return err
+			}
+			e, cl, err := a.oneEligibility(c, args[0])
+			if err != nil {
+				return err
+			}
+			if e, err = cl.ChangeEligibility(c.Context(), e.ID, e.Revision, terms); err != nil {
+				return where.locate(err)
+			}
+			return printList(a, []api.Eligibility{e}, eligibilityColumns(), "")
+		},
+	}
+	flags.add(c)
+	return c
+}
+
+func (a *app) eligibilityDeleteCommand() *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "delete ELIGIBILITY",
+		Short: "Take it away, and end what is active by it",
+		Long: `Take an eligibility away, and end what is active by it. ELIGIBILITY is an id, or its last characters. The command first
+says what ends, and asks; --yes answers in advance.`,
+		Example: "  postern eligibility delete 7f3a9c12\n  postern eligibility delete 7f3a9c12 --yes",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, cl, err := a.oneEligibility(c, args[0])
+			if err != nil {
+				return err
+			}
+			if err := a.confirm(yes, "Taking the eligibility for "+e.Role+" from "+e.Principal+":", "  - ends every activation by it, and those that are scheduled"); err != nil {
+				return err
+			}
+			if err := cl.DeleteEligibility(c.Context(), e.ID); err != nil {
+				return err
+			}
+			a.say("%s is no longer eligible for %s.", e.Principal, e.Role)
+			return nil
+		},
+	}
+	yesFlag(c, &yes)
+	return c
+}

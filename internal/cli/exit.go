@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+// The exit codes. They are part of the interface: scripts rely on them.
+const (
+	exitOK          = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitRefused     = 3
+	exitNotFound    = 4
+	exitConflict    = 5
+	exitUnavailable = 6
+	exitTimedOut    = 7
+)
+
+func exitHelp() string {
+	return `Exit codes:
+  0  done
+  1  something went wrong
+  2  the command line or a value in it is wrong
+  3  refused: not signed in, not allowed, or outside the policy
+  4  there is no such thing
+  5  conflict: it has changed, or its state does not allow this
+  6  the server cannot be reached or is not ready; try again
+  7  it did not happen in the time that was given`
+}
+
+// codedError ends the program with a given code.
+type codedError struct {
+	code int
+	err  error
+	hint string // what to do; may be empty
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Unwrap() error { return e.err }
+
+// silentError ends the program with a code, where everything has been said.
+type silentError struct{ code int }
+
+func (e *silentError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// usage says what is wrong with a command line.
+func usage(c *cobra.Command, format string, args ...any) error {
+	return &codedError{code: exitUsage, err: fmt.Errorf(format, args...), hint: "See: " + c.CommandPath() + " --help"}
+}
+
+// fail makes an error with an exit code and a hint what to do.
+func fail(code int, hint, format string, args ...any) error {
+	return &codedError{code: code, err: fmt.Errorf(format, args...), hint: hint}
+}
+
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if coded, ok := errors.AsType[*codedError](err); ok {
+		return coded.code
+	}
+	if silent, ok := errors.AsType[*silentError](err); ok {
+		return silent.code
+	}
+	if problem, ok := errors.AsType[*api.Problem](err); ok {
+		return exitOfProblem(problem)
+	}
+	_, isNet := errors.AsType[net.Error](err)
+	_, isTLS := errors.AsType[*tls.CertificateVerificationError](err)
+	if isNet || isTLS || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return exitUnavailable
+	}
+	return exitError
+}
+
+// outsidePolicy tells whether a policy refused what was asked, and not the form of asking.
+func outsidePolicy(p *api.Problem) bool {
+	limits := []string{
+		"machineNotConfigured", "portNotInPolicy", "protocolNotInPolicy", "sourceNotAllowed", "durationTooLong",
+		"justificationRequired", "justificationTooShort", "justificationUnlike", "ticketRequired", "ticketUnlike", "ticketRefused",
+		"noCaseApplies", "ruleFailed", "quorumUnreachable", "breakGlassTooLong", "breakGlassNotAllowed", "breakGlassLater",
+		"notYetEligible", "eligibilityEnds",
+	}
+	return !strings.HasPrefix(p.Code, "malformed") && slices.ContainsFunc(p.Reasons, func(r api.Reason) bool { return slices.Contains(limits, r.Code) })
+}
+
+func exitOfProblem(p *api.Problem) int {
+	if outsidePolicy(p) {
+		return exitRefused
+	}
+	switch p.Status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return exitRefused
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
+		return exitUsage
+	case http.StatusNotFound:
+		return exitNotFound
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return exitConflict
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return exitUnavailable
+	default:
+		return exitError
+	}
+}
+
+// mostReasons is how many reasons of a refusal are printed.
+const mostReasons = 20
+
+// whereToLook is the list in which what was not found would be.
+var whereToLook = map[string]string{ //nolint:gochecknoglobals // a table
+	"unknownMachine": "postern machine list", "noMachinePicked": "postern machine list", "unknownAgent": "postern machine agents",
+	"unknownGrant": "postern grant list --all", "unknownRequest": "postern request list", "unknownReview": "postern review list",
+	"unknownRole": "postern role list", "unknownEligibility": "postern eligibility list", "notEligible": "postern role eligible",
+	"unknownNetwork": "postern network list", "unknownToken": "postern token list", "unknownTenant": "postern tenant list",
+	"unknownSubscription": "postern subscription list", "unknownResourceGroup": "postern resource-group list",
+	"unknownApplication": "postern app list", "unknownApplicationDefinition": "postern app definition list",
+	"unknownChannel": "postern notify channel list", "unknownRoute": "postern notify route list", "unknownDelivery": "postern notify deliveries",
+	"unknownAlert": "postern alert list", "unknownRule": "postern alert rules", "machineNotConfigured": "postern policy list",
+}
+
+// explain prints err for people: what is wrong, each reason on its own line, and what to do.
+func (a *app) explain(err error) {
+	if _, ok := errors.AsType[*silentError](err); ok {
+		return
+	}
+	if problem, ok := errors.AsType[*api.Problem](err); ok {
+		a.say("Error: %s", firstUpper(problem.Detail, problem.Title))
+		for i, r := range problem.Reasons {
+			if i == mostReasons {
+				a.say("  - and %d more", len(problem.Reasons)-i)
+				break
+			}
+			switch {
+			case r.Message == problem.Detail && len(problem.Reasons) == 1: // it is said already
+			case r.Field == "":
+				a.say("  - %s", r.Message)
+			default:
+				a.say("  - %s: %s", r.Field, r.Message)
+			}
+		}
+		if list := whereToLook[problem.Code]; list != "" {
+			a.say("See: %s", list)
+		}
+		if problem.Status == http.StatusUnauthorized && problem.Code != "wrongCredentials" {
+			a.say("Sign in with: postern login")
+		}
+		if problem.Code == "stepUpRequired" {
+			a.say("Confirm with: postern confirm")
+		}
+		if problem.Status >= http.StatusInternalServerError && problem.Instance != "" {
+			a.say("The server's log has more under %s.", problem.Instance)
+		}
+		return
+	}
+	a.say("Error: %s", err)
+	coded, ok := errors.AsType[*codedError](err)
+	switch {
+	case ok && coded.hint != "":
+		a.say("%s", coded.hint)
+	case isUntrusted(err):
+		a.say("%s", trustHint)
+	}
+}
+
+func firstUpper(texts ...string) string {
+	for _, text := range texts {
+		if text = strings.TrimSpace(text); text != "" {
+			return text
+		}
+	}
+	return "the server gave no reason"
+}

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) grantCommand() *cobra.Command {
+	return group("grant", "What is or was open, for whom and until when",
+		"Grants are what approved requests became: one for each port of a machine, or one for a role.",
+		a.grantListCommand(), a.grantShowCommand())
+}
+
+// whatOf names what a grant is of: "web-1 22/tcp", or the role.
+func whatOf(g api.Grant) string {
+	if g.Role != nil {
+		return "role " + g.Role.Name
+	}
+	return g.Machine + " " + portText(g.Ports, g.Protocol)
+}
+
+// live are the states of a grant that has not ended.
+func live() []string { return []string{"scheduled", "opening", "active", "failed"} }
+
+func grantColumns() []column[api.Grant] {
+	return []column[api.Grant]{
+		{"ID", func(s style, g api.Grant) string { return s.id(g.ID) }},
+		{"MACHINE", func(s style, g api.Grant) string {
+			if g.Role != nil {
+				return shortScope(s, g.Role.Scope)
+			}
+			return g.Machine
+		}},
+		{"PORTS", func(_ style, g api.Grant) string {
+			if g.Role != nil {
+				return g.Role.Name
+			}
+			return portText(g.Ports, g.Protocol)
+		}},
+		{"FROM", func(s style, g api.Grant) string { return s.list(g.Sources) }},
+		{"WHO", func(_ style, g api.Grant) string { return g.Principal }},
+		{"STATE", func(_ style, g api.Grant) string { return stateText(g) }},
+		{"UNTIL", func(s style, g api.Grant) string {
+			switch {
+			case s.plain:
+				return s.time(g.End)
+			case g.EndedAt != nil:
+				return "ended " + s.left(*g.EndedAt)
+			case g.Start.After(s.now):
+				return "starts " + s.clock(g.Start)
+			default:
+				return s.clock(g.End) + " (" + s.left(g.End) + ")"
+			}
+		}},
+	}
+}
+
+func (a *app) grantListCommand() *cobra.Command {
+	var states []string
+	var machine, principal string
+	var all bool
+	var limit int
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List what is open or will be",
+		Long:  "List the grants that have not ended, the newest first: your own, and those on machines that you may read.",
+		Example: `  postern grant list
+  postern grant list --machine web-1 --all
+  postern grant list --who me --state active -o json`,
+		Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if len(states) == 0 && !all {
+				states = live()
+			}
+			grants, err := shown(a, cl.Grants(c.Context(), api.GrantQuery{States: states, Machine: machine, Principal: principal}), limit)
+			if err != nil {
+				return err
+			}
+			return printList(a, grants, grantColumns(), "Nothing is open. Ask with: postern request MACHINE --port PORT --reason TEXT")
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&states, "state", nil, "only these: scheduled, opening, active, failed, expired, revoked, superseded")
+	f.BoolVar(&all, "all", false, "those that have ended too")
+	f.StringVar(&machine, "machine", "", "only on this machine")
+	f.StringVar(&principal, "who", "", "only of this principal; me is you")
+	amountFlag(c, &limit, "limit", 1000, "at most so many")
+	return c
+}
+
+func (a *app) grantShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show GRANT",
+		Short:   "Show a grant, and when it was seen open and closed",
+		Long:    "Show a grant, and when it was seen open and closed. GRANT is an id, or its last characters as lists show them.",
+		Example: "  postern grant show 7f3a9c12",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			g, err := findGrant(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			return printItem(a, g, []column[api.Grant]{
+				{"Id", func(_ style, g api.Grant) string { return g.ID }},
+				{"Request", func(_ style, g api.Grant) string { return g.Request }},
+				{"Who", func(_ style, g api.Grant) string { return g.Principal }},
+				{"Machine", func(_ style, g api.Grant) string { return g.Machine }},
+				{"Ports", func(_ style, g api.Grant) string { return portText(g.Ports, g.Protocol) }},
+				{"From", func(_ style, g api.Grant) string { return strings.Join(g.Sources, ",") }},
+				{"State", func(_ style, g api.Grant) string { return stateText(g) }},
+				{"Reason", func(_ style, g api.Grant) string { return g.Reason }},
+				{"Start", func(s style, g api.Grant) string { return s.time(g.Start) }},
+				{"End", func(s style, g api.Grant) string { return s.time(g.End) }},
+				{"Seen open", func(s style, g api.Grant) string { return s.timeIf(g.OpenedAt) }},
+				{"Ended", func(s style, g api.Grant) string { return s.timeIf(g.EndedAt) }},
+				{"Seen closed", func(s style, g api.Grant) string { return s.timeIf(g.ClosedAt) }},
+				{"Traffic", func(_ style, g api.Grant) string {
+					return count(int(g.Packets), "packet") + ", " + count(int(g.Bytes), "byte") //nolint:gosec // for people
+				}},
+			})
+		},
+	}
+}
+
+// stateText gives how a grant stands, in words.
+func stateText(g api.Grant) string {
+	if g.InPart {
+		return g.State + " in part"
+	}
+	return g.State
+}
+
+// findGrant takes an id or the end of one.
+func findGrant(ctx context.Context, cl *api.Client, ref string) (api.Grant, error) {
+	if whole(ref) {
+		return cl.Grant(ctx, ref, 0)
+	}
+	newest, err := take(cl.Grants(ctx, api.GrantQuery{}), searched)
+	if err != nil {
+		return api.Grant{}, err
+	}
+	return byTail("grant", "grant list --all", ref, newest, func(g api.Grant) string { return g.ID })
+}
+
+// openSorted gives grants in a steady order: by machine, then by port.
+func openSorted(grants []api.Grant) []api.Grant {
+	return slices.SortedFunc(slices.Values(grants), func(x, y api.Grant) int {
+		return strings.Compare(x.Machine+"\x00"+x.Ports, y.Machine+"\x00"+y.Ports)
+	})
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) groupCommand() *cobra.Command {
+	return group("group", "Groups of users, to give roles to", "Groups of users and of other groups, to give roles to. Who is in a group within a group is in both.",
+		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true), a.groupMemberCommand(false), a.groupDeleteCommand())
+}
+
+func (a *app) groupCreateCommand() *cobra.Command {
+	in := api.NewPrincipal{Kind: "group"}
+	c := &cobra.Command{
+		Use:     "create NAME",
+		Short:   "Add a group",
+		Long:    "Add a group, which has no members yet.",
+		Example: "  postern group create operators --display-name \"Operators, all sites\"",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in.Name = args[0]
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			created, err := cl.CreatePrincipal(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			return printList(a, []api.Principal{created.Principal}, principalColumns(), "")
+		},
+	}
+	c.Flags().StringVar(&in.DisplayName, "display-name", "", "name for people")
+	return c
+}
+
+func (a *app) groupListCommand() *cobra.Command {
+	var of string
+	c := a.principalsCommand("list", "List groups", "List groups by name; with --of those that somebody is a direct member of.",
+		"  postern group list\n  postern group list --of anna", "There are no groups.", 0,
+		func([]string) api.PrincipalQuery { return api.PrincipalQuery{Kind: "group", Member: of} })
+	c.Flags().StringVar(&of, "of", "", "only groups that this user or group is a direct member of")
+	return c
+}
+
+func (a *app) groupMembersCommand() *cobra.Command {
+	return a.principalsCommand("members GROUP", "List the members of a group", "List the direct members of a group.",
+		"  postern group members operators", "The group has no members. Add one with: postern group add GROUP MEMBER", 1,
+		func(args []string) api.PrincipalQuery { return api.PrincipalQuery{Group: args[0]} })
+}
+
+func (a *app) principalsCommand(use, short, long, example, empty string, n int, query func([]string) api.PrincipalQuery) *cobra.Command {
+	return &cobra.Command{
+		Use:     use,
+		Short:   short,
+		Long:    long,
+		Example: example,
+		Args:    takes(n, n),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			found, err := api.All(cl.Principals(c.Context(), query(args)))
+			if err != nil {
+				return err
+			}
+			return printList(a, found, principalColumns(), empty)
+		},
+	}
+}
+
+func (a *app) groupMemberCommand(add bool) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "add GROUP MEMBER…",
+		Short:   "Put users or other groups into a group",
+		Long:    "Put users or other groups into a group. Who is in it already stays in it. A group cannot hold one that it lies within.",
+		Example: "  postern group add operators anna ben\n  postern group add everybody operators",
+		Args:    takes(2, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			for _, member := range args[1:] {
+				if add {
+					err = cl.AddMember(c.Context(), args[0], member)
+				} else {
+					err = cl.RemoveMember(c.Context(), args[0], member)
+				}
+				if err != nil {
+					return err
+				}
+				if add {
+					a.say("%s is in %s.", member, args[0])
+				} else {
+					a.say("%s is no longer in %s.", member, args[0])
+				}
+			}
+			return nil
+		},
+	}
+	if !add {
+		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Take users or groups out of a group", "  postern group remove operators ben"
+		c.Long = "Take users or groups out of a group. What is open or scheduled for them by its rights alone ends at once."
+	}
+	return c
+}
+
+func (a *app) groupDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete GROUP",
+		Short: "Delete a group that nothing names any more",
+		Long: `Delete a group. While a role assignment, a policy, an eligibility or a managed application names it, it stays, and the
+answer says which do.`,
+		Example: "  postern group delete operators",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteGroup(c.Context(), args[0]); err != nil {
+				return err
+			}
+			a.say("The group %s is deleted.", args[0])
+			return nil
+		},
+	}
+}

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) machineTokensCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "tokens",
+		Short:   "List tokens that no agent has enrolled with yet",
+		Long:    "List tokens that no agent has enrolled with yet and that have not expired. The tokens themselves are never shown again.",
+		Example: "  postern machine tokens",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			tokens, err := api.All(cl.EnrollmentTokens(c.Context()))
+			if err != nil {
+				return err
+			}
+			return printList(a, tokens, []column[api.WaitingToken]{
+				{"ID", func(_ style, t api.WaitingToken) string { return t.ID }},
+				{"NAME", func(_ style, t api.WaitingToken) string { return t.Name }},
+				{"MODE", func(_ style, t api.WaitingToken) string { return t.Mode }},
+				{"RESOURCE GROUP", func(_ style, t api.WaitingToken) string { return t.ResourceGroup }},
+				{"EXPIRES", func(s style, t api.WaitingToken) string { return s.time(t.ExpiresAt) }},
+			}, "No token waits for its agent.")
+		},
+	}
+}
+
+func (a *app) machineWithdrawCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "withdraw ID",
+		Short:   "Withdraw a token that no agent has enrolled with",
+		Long:    "Withdraw a token that no agent has enrolled with. ID is what postern machine tokens shows.",
+		Example: "  postern machine withdraw 7c1f09ab44d2e8a0",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteEnrollmentToken(c.Context(), args[0]); err != nil {
+				return err
+			}
+			a.say("The token %s is withdrawn.", args[0])
+			return nil
+		},
+	}
+}
+
+func (a *app) machineTokenCommand() *cobra.Command {
+	var in api.NewEnrollmentToken
+	var ttl, caFile string
+	var gateway bool
+	c := &cobra.Command{
+		Use:   "token [NAME]",
+		Short: "Make a token with which one agent enrolls, once",
+		Long: `Make a token with which one agent enrolls, once. NAME is the name that the machine gets; without it, it is called as
+its host calls itself. The token is shown this one time. On the machine, run the command that is printed.`,
+		Example: "  postern machine token web-1\n  postern machine token --gateway edge-1 --ttl 15m",
+		Args:    takes(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				in.Name = args[0]
+			}
+			if gateway {
+				in.Mode = "gateway"
+			}
+			if ttl != "" {
+				d, err := parseDuration(ttl)
+				if err != nil {
+					return usage(c, "--ttl: %s", err)
+				}
+				in.TTLSeconds = int64(d / time.Second)
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			token, err := cl.CreateEnrollmentToken(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			if caFile != "" {
+				if err := os.WriteFile(caFile, []byte(token.CA), 0o644); err != nil { //nolint:gosec // a CA certificate is public
+					return err
+				}
+			}
+			if a.output != "table" {
+				return printItem(a, token, []column[api.EnrollmentToken]{
+					{"Token", func(_ style, t api.EnrollmentToken) string { return t.Token }},
+					{"Expires", func(s style, t api.EnrollmentToken) string { return s.time(t.ExpiresAt) }},
+				})
+			}
+			conf, err := a.effective()
+			if err != nil {
+				return err
+			}
+			trust, err := enrolCA(token.CA, caFile)
+			if err != nil {
+				return err
+			}
+			_, _ = fmt.Fprintf(a.out, "%s\n", token.Token)
+			a.say("\nGood for one agent until %s. On the machine, as root; it asks for the token:\n\n  postern agent enroll --server %s%s",
+				a.style().time(token.ExpiresAt), conf.Server, trust)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&gateway, "gateway", false, "for an agent that guards the machines behind it")
+	f.StringVar(&in.ResourceGroup, "resource-group", "", "where the machine is put (default \"default\")")
+	f.StringVar(&ttl, "ttl", "", "how long the token is good for (default 1h)")
+	f.StringVar(&caFile, "ca-out", "", "also write the server's CA certificate to this file, to be copied to the machine")
+	return c
+}
+
+// enrolCA gives the flag by which the machine trusts the server's own CA: the file that was written, or the fingerprint,
+// so that nothing need be copied there.
+func enrolCA(ca, file string) (string, error) {
+	switch {
+	case file != "":
+		return " --ca " + file, nil
+	case ca != "":
+		block, _ := pem.Decode([]byte(ca))
+		if block == nil {
+			return "", errors.New("the CA in the server's answer is not PEM; is the server of this version?")
+		}
+		sum := sha256.Sum256(block.Bytes)
+		return " --ca-fingerprint " + hex.EncodeToString(sum[:]), nil
+	default:
+		return "", nil
+	}
+}

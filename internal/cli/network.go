@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) networkCommand() *cobra.Command {
+	return group("network", "Names for prefixes",
+		"Names for prefixes: where a policy or a request takes a prefix, it takes such a name too.",
+		a.networkSetCommand(), a.networkListCommand(), a.networkDeleteCommand())
+}
+
+func networkColumns() []column[api.Network] {
+	return []column[api.Network]{
+		{"NAME", func(_ style, n api.Network) string { return n.Name }},
+		{"PREFIXES", func(s style, n api.Network) string { return s.list(n.Prefixes) }},
+		{"CHANGED", func(s style, n api.Network) string { return s.time(n.UpdatedAt) }},
+	}
+}
+
+func (a *app) networkSetCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "set NAME PREFIX…",
+		Short: "Make a named network, or give it other prefixes",
+		Long: `Make a named network, or give it other prefixes. A request means what the name stands for when it is made: what was
+requested before keeps its prefixes.`,
+		Example: "  postern network set office 203.0.113.0/24 2001:db8::/48\n  postern policy set web-1 --port 22 --from office --max 3h",
+		Args:    takes(2, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			n, err := cl.SetNetwork(c.Context(), args[0], api.NetworkInput{Prefixes: args[1:]})
+			if err != nil {
+				return err
+			}
+			return printList(a, []api.Network{n}, networkColumns(), "")
+		},
+	}
+}
+
+func (a *app) networkListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the named networks",
+		Long:    "List the named networks by name.",
+		Example: "  postern network list",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			networks, err := api.All(cl.Networks(c.Context()))
+			if err != nil {
+				return err
+			}
+			return printList(a, networks, networkColumns(), "There are no named networks. Make one with: postern network set NAME PREFIX…")
+		},
+	}
+}
+
+func (a *app) networkDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete NAME",
+		Short:   "Delete a named network that no policy names",
+		Long:    "Delete a named network. While a policy names it, it stays, and the places are printed.",
+		Example: "  postern network delete office",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteNetwork(c.Context(), args[0]); err != nil {
+				return err
+			}
+			a.say("The network %s is deleted.", args[0])
+			return nil
+		},
+	}
+}

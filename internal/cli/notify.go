@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) notifyCommand() *cobra.Command {
+	return group("notify", "Who is told what, and how", `Channels are the ways to reach people: mail, Slack, Teams, a signed webhook, PagerDuty. Routes say which events go
+through which channel, for whom. What could not be delivered in a day is dead, and can be queued again.`,
+		a.channelCommand(), a.routeCommand(), a.notifyTestCommand(), a.notifyDeadCommand(), a.notifyRequeueCommand())
+}
+
+func (a *app) notifyTestCommand() *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use: "test CHANNEL", Short: "Send one test message through a channel",
+		Long: "Send one test message through a channel, enabled or not, and print what the receiver answered.",
+		Example: `  postern notify test ops-chat
+  postern notify test mail --to anna@example.com`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			tested, err := cl.TestChannel(c.Context(), args[0], api.ChannelTest{To: to})
+			if err != nil {
+				return err
+			}
+			return printItem(a, tested, []column[api.ChannelTested]{{"Delivered", func(_ style, t api.ChannelTested) string { return t.Answer }}})
+		},
+	}
+	c.Flags().StringVar(&to, "to", "", "address for a mail channel (default your own)")
+	return c
+}
+
+func deliveryColumns() []column[api.Delivery] {
+	return []column[api.Delivery]{
+		{"ID", func(s style, d api.Delivery) string {
+			if s.plain || len(d.ID) <= shortID {
+				return d.ID
+			}
+			return d.ID[len(d.ID)-shortID:]
+		}},
+		{"EVENT", func(_ style, d api.Delivery) string { return d.Kind }},
+		{"CHANNEL", func(_ style, d api.Delivery) string { return d.Channel }},
+		{"TO", func(_ style, d api.Delivery) string { return d.Recipient }},
+		{"STATE", func(_ style, d api.Delivery) string { return d.State }},
+		{"TRIED", func(_ style, d api.Delivery) string { return strconv.Itoa(d.Attempts) }},
+		{"QUEUED", func(s style, d api.Delivery) string { return s.clock(d.QueuedAt) }},
+		{"WHY", func(_ style, d api.Delivery) string { return d.LastError }},
+	}
+}
+
+func (a *app) notifyDeadCommand() *cobra.Command {
+	var channel, state string
+	c := &cobra.Command{
+		Use: "dead", Short: "List what could not be delivered",
+		Long:    "List what could not be delivered, the newest first, with the reason. With --state, other deliveries.",
+		Example: "  postern notify dead\n  postern notify dead --state pending --channel ops-chat",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := api.All(cl.Deliveries(c.Context(), api.DeliveryQuery{State: state, Channel: channel}))
+			if err != nil {
+				return err
+			}
+			return printList(a, list, deliveryColumns(), "There are no such deliveries.")
+		},
+	}
+	c.Flags().StringVar(&channel, "channel", "", "only through this channel")
+	c.Flags().StringVar(&state, "state", "dead", "dead, pending or delivered")
+	return c
+}
+
+func (a *app) notifyRequeueCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "requeue DELIVERY…", Short: "Queue dead deliveries again",
+		Long:    "Queue dead deliveries again. DELIVERY is an id, its last characters as postern notify dead shows them, or all.",
+		Example: "  postern notify requeue 1c9f03ab\n  postern notify requeue all",
+		Args:    takes(1, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			dead, err := api.All(cl.Deliveries(c.Context(), api.DeliveryQuery{State: "dead"}))
+			if err != nil {
+				return err
+			}
+			var ids []string
+			for _, arg := range args {
+				if arg == "all" {
+					for _, d := range dead {
+						ids = append(ids, d.ID)
+					}
+					continue
+				}
+				var found []string
+				for _, d := range dead {
+					if strings.HasSuffix(d.ID, strings.ToLower(arg)) {
+						found = append(found, d.ID)
+					}
+				}
+				switch {
+				case len(found) == 0:
+					return fail(exitNotFound, "Look with: postern notify dead", "there is no dead delivery %q", arg)
+				case len(found) > 1:
+					return fail(exitUsage, "Give more of its characters.", "%q are the last characters of %d deliveries", arg, len(found))
+				}
+				ids = append(ids, found[0])
+			}
+			queued := []api.Delivery{}
+			for _, id := range ids {
+				d, err := cl.RequeueDelivery(c.Context(), id)
+				if err != nil {
+					return err
+				}
+				queued = append(queued, d)
+			}
+			return printList(a, queued, deliveryColumns(), "There was nothing to queue again.")
+		},
+	}
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func routeColumns() []column[api.Route] {
+	return []column[api.Route]{
+		{"ID", func(s style, r api.Route) string { return s.id(r.ID) }},
+		{"CHANNEL", func(_ style, r api.Route) string { return r.Channel }},
+		{"FOR", func(s style, r api.Route) string {
+			if r.Principal == "" && !s.plain {
+				return "everybody"
+			}
+			return r.Principal
+		}},
+		{"POLICY", func(s style, r api.Route) string {
+			switch {
+			case r.Policy == "" && !s.plain:
+				return "all"
+			case r.Policy == "":
+				return ""
+			default:
+				return shortScope(s, r.Policy)
+			}
+		}},
+		{"EVENTS", func(s style, r api.Route) string {
+			if len(r.Kinds) == 0 && !s.plain {
+				return "all"
+			}
+			return strings.Join(r.Kinds, ",")
+		}},
+		{"MUTE", func(_ style, r api.Route) string { return yesNo(r.Mute) }},
+	}
+}
+
+func (a *app) routeCommand() *cobra.Command {
+	return group("route", "Which events go where", "Which events go through which channel, for whom. Your own routes are yours to make.",
+		a.routeListCommand(), a.routeAddCommand(), a.routeDeleteCommand())
+}
+
+func (a *app) routeListCommand() *cobra.Command {
+	var who string
+	c := &cobra.Command{
+		Use: "list", Short: "List routes", Long: "List your routes and, with the right to it, those of all.",
+		Example: "  postern notify route list\n  postern notify route list --who anna", Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := api.All(cl.Routes(c.Context(), who))
+			if err != nil {
+				return err
+			}
+			return printList(a, list, routeColumns(), "There are no routes: nothing is sent.")
+		},
+	}
+	c.Flags().StringVar(&who, "who", "", "only of this person; me is you")
+	return c
+}
+
+func (a *app) routeAddCommand() *cobra.Command {
+	var who, machine, policy string
+	var kinds []string
+	var everybody, mute bool
+	c := &cobra.Command{
+		Use:   "add CHANNEL",
+		Short: "Subscribe to events through a channel",
+		Long: `Subscribe to events through a channel: yourself, or with the right to it another person (--for) or everybody
+(--everybody). With --machine or --policy it is about that policy, whomever an event concerns.`,
+		Example: `  postern notify route add mail --event needsDecision --event willEnd
+  postern notify route add ops-chat --everybody
+  postern notify route add mail --machine web-1
+  postern notify route add mail --mute --event opened`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := oneOf(c, "for", "everybody"); err != nil {
+				return err
+			}
+			if err := oneOf(c, "machine", "policy"); err != nil {
+				return err
+			}
+			in := api.NewRoute{Channel: args[0], Principal: who, Policy: policy, Machine: machine, Kinds: kinds, Mute: mute}
+			if everybody {
+				in.Principal = ""
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			route, err := cl.CreateRoute(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			return printList(a, []api.Route{route}, routeColumns(), "")
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&who, "for", "me", "name or id of a person; me is you")
+	f.BoolVar(&everybody, "everybody", false, "for everybody whom an event concerns")
+	f.StringVar(&machine, "machine", "", "only about the policy that guards this machine")
+	f.StringVar(&policy, "policy", "", "only about the policy with this resource id")
+	f.StringSliceVar(&kinds, "event", nil, "only these: requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application, account")
+	f.BoolVar(&mute, "mute", false, "keep away what other routes of the channel would bring")
+	return c
+}
+
+func (a *app) routeDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete ROUTE", Short: "End a subscription",
+		Long:    "End a subscription. ROUTE is an id, or its last characters as postern notify route list shows them.",
+		Example: "  postern notify route delete 7f3a9c12", Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			id := args[0]
+			if !whole(id) {
+				all, err := api.All(cl.Routes(c.Context(), ""))
+				if err != nil {
+					return err
+				}
+				found, err := byTail("route", "routes", id, all, func(r api.Route) string { return r.ID })
+				if err != nil {
+					return err
+				}
+				id = found.ID
+			}
+			if err := cl.DeleteRoute(c.Context(), id); err != nil {
+				return err
+			}
+			a.say("The route is deleted.")
+			return nil
+		},
+	}
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/postern-dev/postern/api"
+)
+
+const placed = `ports:
+  - {ports: "22", maxSeconds: 3600}
+approval:
+  - name: one
+    when: "true"
+  - stages:
+      - allOf: [{count: 1, groups: [ops, opss]}]
+`
+
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	var view api.MachinePolicyView
+	d, err := readDocument("web-1.yaml", []byte(placed), &view)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if view.Ports[0].MaxSeconds != 3600 || view.Approval[1].Stages[0].AllOf[0].Groups[1] != "opss" {
+		t.Errorf("read %+v", view)
+	}
+	for field, want := range map[string]string{
+		"ports[0].maxSeconds":                      "2:31",
+		"approval[0].when":                         "5:11",
+		"approval[1].stages[0].allOf[0].groups[1]": "7:42",
+		"approval[1].stages[0].timeoutSeconds":     "7:9", // it is not there: the stage is
+		"approval[7]":                              "4:3", // nor is that
+		"sessions":                                 "1:1",
+		"":                                         "1:1",
+	} {
+		err := d.locate(&api.Problem{Reasons: []api.Reason{{Field: field, Message: "wrong"}, {Message: "of no field"}}})
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Reasons[1].Field != "" {
+			t.Fatalf("%v", err)
+		}
+		if got := p.Reasons[0].Field; field != "" && got != "web-1.yaml:"+want+": "+field {
+			t.Errorf("%s is located as %q, want %s", field, got, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"ports: []\nprots: []":                               `f:2:1: there is no field "prots"`,
+		"approval:\n- stages: [{allOf: [{count: 1, x: 1}]}]": `f:2:32: there is no field "x"`,
+		"ports: [":      "f: yaml",
+		"":              "f is empty",
+		"ports: twelve": "f: json",
+	} {
+		if _, err := readDocument("f", []byte(text), &view); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is refused with %v, want %s", text, err, want)
+		}
+	}
+}
+
+func FuzzDocument(f *testing.F) {
+	f.Add([]byte(placed), "approval[1].stages[0].allOf[0].groups[1]")
+	f.Add([]byte("a: &a [*a]"), "a[0][0]")
+	f.Fuzz(func(t *testing.T, data []byte, field string) {
+		var view api.MachinePolicyView
+		d, err := readDocument("f", data, &view)
+		if err != nil {
+			return
+		}
+		if line, column := d.at(field); line < 1 || column < 1 {
+			t.Errorf("%q stands at %d:%d", field, line, column)
+		}
+	})
+}

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+// requestFlags are the flags of postern request.
+type requestFlags struct {
+	ports, from         []string
+	length, until, at   string
+	reason, ticket, key string
+	wait                bool
+	waitFor             string
+	repeat, zone        string
+	selector, group     string
+	breakGlass          bool
+}
+
+func (a *app) requestCommand() *cobra.Command {
+	var in requestFlags
+	c := &cobra.Command{
+		Use:   "request MACHINE… --port PORT[/PROTOCOL]… [--from me|PREFIX]… [--for DURATION | --until TIME] --reason TEXT",
+		Short: "Ask for ports of machines to be opened for a while",
+		Long: `Ask for ports of machines to be opened, for you, from an address, for a while. Where the policy approves by itself,
+they open at once; otherwise the request waits for a decision. They close by themselves.
+
+Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00", "2026-01-31 15:04" (all local) or
+2026-01-31T15:04:00Z. With --wait, the command ends when every port is open, and says what is open and until when.`,
+		Example: `  postern request web-1 --port 22 --for 1h --reason "roll back release 42" --wait
+  postern request web-1 web-2 --port 22 --port 8443/tcp --from 203.0.113.7 --until 18:00 --reason upgrade --ticket OPS-7
+  postern request db-1 --port 5432 --at "tomorrow 09:00" --for 30m --reason "index rebuild"
+  postern request --selector env=prod,role=web --port 22 --for 1h --reason "certificates" --ticket OPS-8
+  postern request db-1 --port 22 --at "monday 09:00" --for 1h --repeat "FREQ=WEEKLY;BYDAY=MO;COUNT=8" --reason "weekly patches"
+  postern request web-1 --port 22 --for 15m --break-glass --reason "site down, nobody answers"`,
+		Args:              takes(0, -1),
+		ValidArgsFunction: a.machines,
+		RunE: func(c *cobra.Command, args []string) error {
+			ask, patience, err := a.newRequest(c, args, in)
+			if err != nil {
+				return err
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			request, err := cl.Submit(c.Context(), ask, in.key)
+			if err != nil {
+				return err
+			}
+			for _, warning := range request.Warnings {
+				a.say("Warning: %s.", warning)
+			}
+			if in.wait {
+				if request, err = a.waitOpen(c.Context(), cl, request, patience); err != nil {
+					return err
+				}
+				if a.output == "table" {
+					return a.printOpen(c.Context(), cl, request)
+				}
+			}
+			return a.printRequest(request)
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&in.ports, "port", nil, "port or range, such as 22, 53/udp or 8000-8010; may be repeated")
+	f.StringSliceVar(&in.from, "from", nil, "address, prefix or named network to open for; me is the address the server sees you at (default me)")
+	f.StringVar(&in.length, "for", "", "how long (default 1h)")
+	f.StringVar(&in.until, "until", "", "until when")
+	f.StringVar(&in.at, "at", "", "when to open (default as soon as it is approved)")
+	f.StringVar(&in.reason, "reason", "", "why, for whoever approves and for the activity log")
+	f.StringVar(&in.ticket, "ticket", "", "reference of the ticket that this is for")
+	f.StringVar(&in.key, "idempotency-key", "", "a repeated call with the same key asks only once")
+	f.StringVar(&in.selector, "selector", "", "instead of machines, every machine with these labels, such as env=prod,role=web")
+	f.StringVar(&in.group, "group", "", "instead of machines, every machine of this resource group; with --selector, those it picks")
+	f.StringVar(&in.repeat, "repeat", "", "make a series, approved once: an RRULE such as FREQ=WEEKLY;BYDAY=MO;COUNT=8")
+	f.StringVar(&in.zone, "zone", "", "time zone of the series, such as Europe/Berlin (default UTC)")
+	f.BoolVar(&in.breakGlass, "break-glass", false, "an emergency: open at once, without approval, where the policy lets you; leaves a review")
+	f.BoolVar(&in.wait, "wait", false, "wait until everything is open; exit code 7 if it does not happen in time")
+	f.StringVar(&in.waitFor, "wait-timeout", "2m", "how long --wait waits, from the start where there is one")
+	c.SuggestFor = []string{"open", "ask", "ssh", "connect"}
+	c.AddCommand(a.requestListCommand(), a.requestShowCommand(), a.requestCancelCommand())
+	return c
+}
+
+func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (api.NewRequest, time.Duration, error) {
+	none := api.NewRequest{}
+	if len(in.ports) == 0 {
+		if len(machines) > 0 && len(like(c, machines[0])) > 0 { // a mistyped command, and no machine
+			return none, 0, noCommand(c, machines[0])
+		}
+		return none, 0, usage(c, "which port? Give --port, such as --port 22")
+	}
+	if err := oneOf(c, "for", "until"); err != nil {
+		return none, 0, err
+	}
+	picked := in.selector != "" || in.group != ""
+	switch {
+	case picked && len(machines) > 0:
+		return none, 0, usage(c, "name the machines, or pick them with --selector or --group, not both")
+	case !picked && len(machines) == 0:
+		return none, 0, usage(c, "which machine? Name one, or pick some with --selector or --group")
+	case picked:
+		machines = []string{""}
+	}
+	ask := api.NewRequest{Justification: in.reason, Ticket: in.ticket, Repeat: in.repeat, Zone: in.zone, BreakGlass: in.breakGlass}
+	patience, err := parseDuration(in.waitFor)
+	if err != nil {
+		return none, 0, usage(c, "--wait-timeout: %s", err)
+	}
+	now := a.now()
+	if in.at != "" {
+		start, err := parseTime(in.at, now, a.local)
+		if err != nil {
+			return none, 0, usage(c, "--at: %s", err)
+		}
+		ask.Start = &start
+		patience += max(0, start.Sub(now))
+		now = start
+	}
+	if in.until != "" {
+		until, err := parseTime(in.until, now, a.local)
+		if err != nil {
+			return none, 0, usage(c, "--until: %s", err)
+		}
+		ask.Until = &until
+	} else {
+		length, err := parseDuration(orElse(in.length, "1h"))
+		if err != nil {
+			return none, 0, usage(c, "--for: %s", err)
+		}
+		if length%time.Second != 0 {
+			return none, 0, usage(c, "--for: %s has a fraction of a second", in.length)
+		}
+		ask.ForSeconds = int64(length / time.Second)
+	}
+	for _, machine := range machines {
+		for _, p := range in.ports {
+			ports, protocol := splitPort(p)
+			ask.Items = append(ask.Items, api.NewItem{Machine: machine, Selector: in.selector, ResourceGroup: in.group, Ports: ports, Protocol: protocol, Sources: in.from})
+		}
+	}
+	return ask, patience, nil
+}
+
+func clip(text string, most int) string {
+	runes := []rune(text)
+	if len(runes) <= most {
+		return text
+	}
+	return string(runes[:most-1]) + "…"
+}
+
+func (a *app) requestCancelCommand() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:     "cancel REQUEST",
+		Short:   "Take back a request that is still pending",
+		Long:    "Take back a request that is still pending. What is open already ends with postern revoke.",
+		Example: "  postern request cancel 7f3a9c12 --reason \"not needed any more\"",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := findRequest(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			if r, err = cl.CancelRequest(c.Context(), r.ID, reason); err != nil {
+				return err
+			}
+			return a.printRequest(r)
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why, for the activity log")
+	return c
+}

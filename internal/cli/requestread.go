@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func requestColumns() []column[api.Request] {
+	return []column[api.Request]{
+		{"ID", func(s style, r api.Request) string { return s.id(r.ID) }},
+		{"WHO", func(_ style, r api.Request) string { return r.Requester }},
+		{"ASKED", func(s style, r api.Request) string { return s.ago(&r.CreatedAt) }},
+		{"FOR", func(s style, r api.Request) string { return s.list(itemTexts(r)) }},
+		{"STATE", func(_ style, r api.Request) string { return r.State }},
+		{"OPEN", func(_ style, r api.Request) string { return grantStates(r.Grants) }},
+		{"REASON", func(s style, r api.Request) string {
+			if s.plain {
+				return r.Justification
+			}
+			return clip(r.Justification, 32)
+		}},
+	}
+}
+
+func itemTexts(r api.Request) []string {
+	texts := make([]string, len(r.Items))
+	for i, it := range r.Items {
+		if it.Role != nil {
+			texts[i] = "role " + it.Role.Name
+			continue
+		}
+		texts[i] = it.Machine + ":" + portText(it.Ports, it.Protocol)
+	}
+	return texts
+}
+
+// chainTexts says how long each item would be open without a break, with what its requester has of it before and after.
+func chainTexts(s style, r api.Request) []string {
+	items, texts := itemTexts(r), []string{}
+	for _, c := range r.Chains {
+		text := fmt.Sprintf("%s from %s to %s, %s", items[c.Item], s.time(c.Start), s.time(c.End), seconds(c.Seconds))
+		if c.Beyond {
+			text += "; more than " + seconds(c.LongestSeconds) + " only people approve"
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// grantStates sums up what became of a request's grants: "active", or "1 active, 2 opening".
+func grantStates(grants []api.Grant) string {
+	counts := map[string]int{}
+	for _, g := range grants {
+		counts[g.State]++
+	}
+	var parts []string
+	for _, state := range append(live(), "expired", "revoked", "superseded") {
+		if n := counts[state]; n == len(grants) && n > 0 {
+			return state
+		} else if n > 0 {
+			parts = append(parts, strconv.Itoa(n)+" "+state)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (a *app) printRequest(r api.Request) error {
+	if err := printItem(a, r, []column[api.Request]{
+		{"Id", func(_ style, r api.Request) string { return r.ID }},
+		{"State", func(_ style, r api.Request) string { return r.State }},
+		{"Why so", func(_ style, r api.Request) string { return r.Reason }},
+		{"Who", func(_ style, r api.Request) string { return r.Requester }},
+		{"Asked", func(s style, r api.Request) string { return s.time(r.CreatedAt) }},
+		{"Asked from", func(_ style, r api.Request) string { return r.Address }},
+		{"Reason", func(_ style, r api.Request) string { return r.Justification }},
+		{"Ticket", func(_ style, r api.Request) string { return r.Ticket }},
+		{"For", func(_ style, r api.Request) string { return strings.Join(itemTexts(r), ",") }},
+		{"Start", func(s style, r api.Request) string { return s.timeIf(r.Start) }},
+		{"Without a break", func(s style, r api.Request) string { return strings.Join(chainTexts(s, r), "; ") }},
+		{"Waits until", func(s style, r api.Request) string {
+			if r.State != "pending" {
+				return ""
+			}
+			return s.timeIf(r.PendingUntil)
+		}},
+		{"Decided", func(s style, r api.Request) string { return s.timeIf(r.DecidedAt) }},
+		{"Windows", func(s style, r api.Request) string {
+			if len(r.Windows) == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%d, from %s to %s", len(r.Windows), s.time(r.Windows[0]), s.time(r.Windows[len(r.Windows)-1]))
+		}},
+		{"More time on", func(s style, r api.Request) string {
+			if r.Extends == "" {
+				return ""
+			}
+			return s.id(r.Extends)
+		}},
+		{"Emergency", func(_ style, r api.Request) string {
+			if !r.BreakGlass {
+				return ""
+			}
+			return "glass was broken: an approver has to review it"
+		}},
+		{"Approval", func(_ style, r api.Request) string { return strings.Join(approvalTexts(r), "; ") }},
+		{"Decisions", func(_ style, r api.Request) string { return strings.Join(decisionTexts(r), "; ") }},
+	}); err != nil || a.output != "table" || len(r.Grants) == 0 {
+		return err
+	}
+	a.line("")
+	return printList(a, openSorted(r.Grants), grantColumns(), "")
+}
+
+func (a *app) requestListCommand() *cobra.Command {
+	var q api.RequestQuery
+	var limit int
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List requests, the newest first",
+		Long:    "List requests, the newest first: your own, and those for machines whose requests you may read.",
+		Example: "  postern request list --who me\n  postern request list --needs-me\n  postern request list --state pending -o json",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			requests, err := shown(a, cl.Requests(c.Context(), q), limit)
+			if err != nil {
+				return err
+			}
+			return printList(a, requests, requestColumns(), "There are no such requests.")
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&q.NeedsMe, "needs-me", false, "only those that are yours to decide now")
+	f.StringVar(&q.State, "state", "", "only this: pending, approved, denied, canceled, timedOut")
+	f.StringVar(&q.Machine, "machine", "", "only for this machine")
+	f.StringVar(&q.Requester, "who", "", "only of this principal; me is you")
+	amountFlag(c, &limit, "limit", 50, "at most so many")
+	return c
+}
+
+func (a *app) requestShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show REQUEST",
+		Short:   "Show a request and what became of it",
+		Long:    "Show a request and what became of it. REQUEST is an id, or its last characters as lists show them.",
+		Example: "  postern request show 7f3a9c12",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := findRequest(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			return a.printRequest(r)
+		},
+	}
+}
+
+// findRequest takes an id or the end of one.
+func findRequest(ctx context.Context, cl *api.Client, ref string) (api.Request, error) {
+	if whole(ref) {
+		return cl.Request(ctx, ref, 0)
+	}
+	newest, err := take(cl.Requests(ctx, api.RequestQuery{}), searched)
+	if err != nil {
+		return api.Request{}, err
+	}
+	// Whoever may decide sees requests that are in no list of theirs.
+	mine, err := take(cl.Requests(ctx, api.RequestQuery{NeedsMe: true}), searched)
+	if err != nil {
+		return api.Request{}, err
+	}
+	for _, r := range mine {
+		if !slices.ContainsFunc(newest, func(other api.Request) bool { return other.ID == r.ID }) {
+			newest = append(newest, r)
+		}
+	}
+	found, err := byTail("request", "request list", ref, newest, func(r api.Request) string { return r.ID })
+	if err != nil {
+		return api.Request{}, err
+	}
+	return cl.Request(ctx, found.ID, 0)
+}

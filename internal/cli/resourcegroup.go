@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) resourceGroupCommand() *cobra.Command {
+	return group("resource-group", "Places for machines and policies",
+		"Resource groups, in which machines and policies lie. A role that is assigned at one counts for everything in it.",
+		a.resourceGroupCreateCommand(), a.resourceGroupListCommand(), a.resourceGroupDeleteCommand())
+}
+
+func resourceGroupColumns() []column[api.ResourceGroup] {
+	return []column[api.ResourceGroup]{
+		{"NAME", func(_ style, g api.ResourceGroup) string { return g.Name }},
+		{"LOCATION", func(_ style, g api.ResourceGroup) string { return g.Location }},
+		{"SCOPE", func(_ style, g api.ResourceGroup) string { return g.Scope }},
+		{"CREATED", func(s style, g api.ResourceGroup) string { return s.time(g.CreatedAt) }},
+	}
+}
+
+func (a *app) resourceGroupCreateCommand() *cobra.Command {
+	var in api.NewResourceGroup
+	c := &cobra.Command{
+		Use:     "create NAME",
+		Short:   "Make a resource group",
+		Long:    "Make a resource group, in the default subscription where none is named.",
+		Example: "  postern resource-group create web --subscription production",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in.Name = args[0]
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			g, err := cl.CreateResourceGroup(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			return printList(a, []api.ResourceGroup{g}, resourceGroupColumns(), "")
+		},
+	}
+	c.Flags().StringVar(&in.Subscription, "subscription", "", "name or GUID of the subscription (default the first one)")
+	c.Flags().StringVar(&in.Location, "location", "", "where its resources are (default local)")
+	return c
+}
+
+func (a *app) resourceGroupListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List resource groups",
+		Long:    "List the resource groups in which you have a role.",
+		Example: "  postern resource-group list",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := api.All(cl.ResourceGroups(c.Context()))
+			if err != nil {
+				return err
+			}
+			return printList(a, list, resourceGroupColumns(), "There are no resource groups that you may see.")
+		},
+	}
+}
+
+func (a *app) resourceGroupDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete NAME",
+		Short:   "Delete an empty resource group",
+		Long:    "Delete a resource group in which nothing lies, by its name or resource id. Roles that were assigned at it go with it.",
+		Example: "  postern resource-group delete web",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteResourceGroup(c.Context(), args[0]); err != nil {
+				return err
+			}
+			a.say("The resource group %s is deleted.", args[0])
+			return nil
+		},
+	}
+}

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) revokeCommand() *cobra.Command {
+	var reason, principal string
+	var everybody, later, yes bool
+	c := &cobra.Command{
+		Use:   "revoke GRANT|REQUEST|MACHINE | --principal PERSON",
+		Short: "Close what is open, now",
+		Long: `Close what is open, now: one grant, everything that a request opened, or everything that you opened on a machine, and
+with --everybody what others opened there too. Established connections are cut where the policy says so. GRANT and
+REQUEST are ids, or their last characters as lists show them.
+
+Of a request or a machine, what is scheduled for later stays, unless --scheduled cancels that too. With --scheduled,
+--everybody or --principal the command first says what ends, and asks; --yes answers in advance.`,
+		Example: `  postern revoke 7f3a9c12
+  postern revoke web-1 --reason "done early"
+  postern revoke web-1 --scheduled --reason "the migration is over"
+  postern revoke web-1 --everybody --reason "incident 12" --yes
+  postern revoke --principal ann --reason "left the team" --yes`,
+		Args:              takes(0, 1),
+		ValidArgsFunction: a.machines,
+		RunE: func(c *cobra.Command, args []string) error {
+			if (principal != "") == (len(args) == 1) {
+				return usage(c, "what shall be closed? Name a grant, a request or a machine, or a person with --principal")
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if principal != "" {
+				return a.revokePrincipal(c, cl, principal, reason, yes)
+			}
+			grants, single, err := a.revocable(c.Context(), cl, args[0], everybody)
+			if err != nil {
+				return err
+			}
+			var stay []api.Grant
+			if !single && !later {
+				stay = slices.DeleteFunc(slices.Clone(grants), func(g api.Grant) bool { return !isScheduled(g) })
+				grants = slices.DeleteFunc(grants, isScheduled)
+			}
+			if len(grants) > 0 && (everybody || later) {
+				if err := a.confirm(yes, append([]string{"Revoking for " + args[0] + ":"}, a.ends(grants)...)...); err != nil {
+					return err
+				}
+			}
+			if err := a.revokeEach(c.Context(), cl, grants, reason); err != nil {
+				return err
+			}
+			if len(stay) > 0 {
+				next := byStart(stay)[0]
+				a.say("%s: the next one is %s. Cancel them too with: postern revoke %s --scheduled", stays(len(stay)), a.window(next), args[0])
+			}
+			return nil
+		},
+	}
+	c.SuggestFor = []string{"close", "end", "stop"}
+	f := c.Flags()
+	f.StringVar(&reason, "reason", "", "why, for the activity log")
+	f.StringVar(&principal, "principal", "", "everything that this person or program holds, what is scheduled too, and its pending requests")
+	f.BoolVar(&everybody, "everybody", false, "on a machine: what others opened too")
+	f.BoolVar(&later, "scheduled", false, "what is scheduled for later too")
+	yesFlag(c, &yes)
+	return c
+}
+
+func stays(n int) string {
+	if n == 1 {
+		return "1 scheduled window stays"
+	}
+	return count(n, "scheduled window") + " stay"
+}
+
+// revokeEach revokes one grant after the other, and goes on past one that cannot be.
+func (a *app) revokeEach(ctx context.Context, cl *api.Client, grants []api.Grant, reason string) error {
+	var done []api.Grant
+	var failures []error
+	for _, g := range grants {
+		g, err := cl.Revoke(ctx, g.ID, reason)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		done = append(done, g)
+	}
+	if len(done) > 0 || len(failures) == 0 {
+		if err := printList(a, done, grantColumns(), "Nothing was open."); err != nil {
+			return err
+		}
+	}
+	if len(failures) > 1 {
+		a.say("%s could not be revoked; the first one says:", count(len(failures), "grant"))
+	}
+	if len(failures) > 0 {
+		return failures[0]
+	}
+	return nil
+}
+
+// revokePrincipal ends everything that one principal holds.
+func (a *app) revokePrincipal(c *cobra.Command, cl *api.Client, principal, reason string, yes bool) error {
+	lines, err := a.personEnds(c.Context(), cl, "Revoking everything of "+principal+":", principal)
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(yes, lines...); err != nil {
+		return err
+	}
+	ended, err := cl.RevokePrincipal(c.Context(), principal, reason)
+	if err != nil {
+		return err
+	}
+	if ended.More {
+		defer a.say("There are more. None of it is open any more; each is marked as ended within seconds.")
+	}
+	return printList(a, ended.Items, grantColumns(), "Nothing was open.")
+}
+
+// revocable finds the live grants that ref stands for: a machine's, a request's, or a single one.
+func (a *app) revocable(ctx context.Context, cl *api.Client, ref string, everybody bool) (grants []api.Grant, single bool, err error) {
+	if m, err := cl.Machine(ctx, ref); err == nil {
+		q := api.GrantQuery{States: live(), Machine: m.ID, Principal: "me"}
+		if everybody {
+			q.Principal = ""
+		}
+		grants, err = api.All(cl.Grants(ctx, q))
+		return grants, false, err
+	} else if !missing(err) {
+		return nil, false, err
+	}
+	g, err := findGrant(ctx, cl, ref)
+	if err == nil {
+		return []api.Grant{g}, true, nil
+	}
+	if !missing(err) {
+		return nil, false, err
+	}
+	r, err := findRequest(ctx, cl, ref)
+	if missing(err) {
+		return nil, false, fail(exitNotFound, "See: postern grant list", "there is no machine, grant or request %q", ref)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if r.State == "pending" {
+		return nil, false, fail(exitConflict, "Take it back with: postern request cancel "+ref, "the request is still pending, so nothing is open")
+	}
+	for _, g := range r.Grants {
+		if g.EndedAt == nil {
+			grants = append(grants, g)
+		}
+	}
+	return grants, false, nil
+}
+
+// missing tells whether err says that there is no such thing, or that it is no id at all.
+func missing(err error) bool {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return p.Status == http.StatusNotFound || p.Status == http.StatusForbidden || p.Status == http.StatusBadRequest || p.Status == http.StatusUnprocessableEntity
+	}
+	return err != nil && exitCode(err) == exitNotFound
+}

@@ -1,0 +1,206 @@
+package cli
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) roleCommand() *cobra.Command {
+	return group("role", "Who may do what, where", "Roles say what may be done; assignments give them to users and groups at a scope.",
+		a.roleListCommand(), a.roleShowCommand(), a.roleCreateCommand(), a.roleUpdateCommand(), a.roleDeleteCommand(), a.roleLeastPrivilegedCommand(),
+		a.roleAssignCommand(), a.roleUnassignCommand(), a.roleAssignmentsCommand(),
+		a.roleEligibleCommand(), a.roleActivateCommand(), a.roleDeactivateCommand())
+}
+
+func (a *app) roleListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the roles that there are",
+		Long:    "List the roles that there are. As JSON or YAML, with the actions that they allow.",
+		Example: "  postern role list\n  postern role list -o yaml",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			roles, err := api.All(cl.Roles(c.Context()))
+			if err != nil {
+				return err
+			}
+			return printList(a, roles, []column[api.Role]{
+				{"NAME", func(_ style, r api.Role) string { return r.Name }},
+				{"DESCRIPTION", func(s style, r api.Role) string {
+					if s.plain {
+						return r.Description
+					}
+					return clip(r.Description, 80)
+				}},
+			}, "There are no roles.")
+		},
+	}
+}
+
+func assignmentColumns() []column[api.RoleAssignment] {
+	return []column[api.RoleAssignment]{
+		{"ID", func(s style, r api.RoleAssignment) string { return s.id(r.ID) }},
+		{"WHO", func(_ style, r api.RoleAssignment) string { return r.Principal }},
+		{"ROLE", func(_ style, r api.RoleAssignment) string { return r.Role }},
+		{"SCOPE", func(s style, r api.RoleAssignment) string { return shortScope(s, r.Scope) }},
+		{"FROM", func(s style, r api.RoleAssignment) string { return s.timeIf(r.Start) }},
+		{"UNTIL", func(s style, r api.RoleAssignment) string { return s.timeIf(r.End) }},
+	}
+}
+
+// shortScope leaves out of a resource id what its reader knows: "…/resourceGroups/default/…/web-1".
+func shortScope(s style, scope string) string {
+	parts := strings.Split(strings.Trim(scope, "/"), "/")
+	if s.plain || len(parts) < 2 {
+		return scope
+	}
+	switch {
+	case len(parts) == 2:
+		return "subscription " + s.id(parts[1])
+	case len(parts) == 4:
+		return "group " + parts[3]
+	default:
+		return parts[len(parts)-1] + " in " + parts[3]
+	}
+}
+
+func (a *app) roleAssignCommand() *cobra.Command {
+	var to, scope, machine, start, end, length string
+	c := &cobra.Command{
+		Use:   "assign ROLE --to PRINCIPAL [--scope ID | --machine MACHINE]",
+		Short: "Give a role to a user or a group",
+		Long: `Give a role to a user or a group, at a scope: a resource id and everything below it, or one machine; without either,
+the default subscription with all that is in it. With --end or --for, it ends by itself.`,
+		Example: `  postern role assign "JIT Access Requester" --to anna
+  postern role assign "JIT Access Requester" --to operators --machine web-1 --for 30d
+  postern role assign Reader --to ben --scope /`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in := api.NewRoleAssignment{Principal: to, Role: args[0], Scope: scope}
+			if err := cmp.Or(oneOf(c, "scope", "machine"), oneOf(c, "end", "for")); err != nil {
+				return err
+			}
+			if to == "" {
+				return usage(c, "to whom? Give --to NAME")
+			}
+			now := a.now()
+			if start != "" {
+				t, err := parseTime(start, now, a.local)
+				if err != nil {
+					return usage(c, "--start: %s", err)
+				}
+				in.Start, now = &t, t
+			}
+			if end != "" {
+				t, err := parseTime(end, now, a.local)
+				if err != nil {
+					return usage(c, "--end: %s", err)
+				}
+				in.End = &t
+			}
+			if length != "" {
+				d, err := parseDuration(length)
+				if err != nil {
+					return usage(c, "--for: %s", err)
+				}
+				t := now.Add(d)
+				in.End = &t
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if machine != "" {
+				m, err := cl.Machine(c.Context(), machine)
+				if err != nil {
+					return err
+				}
+				in.Scope = m.Resource
+			}
+			assigned, err := cl.AssignRole(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			return printList(a, []api.RoleAssignment{assigned}, assignmentColumns(), "")
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&to, "to", "", "name or id of the user or group")
+	f.StringVar(&scope, "scope", "", "resource id; / is everything")
+	f.StringVar(&machine, "machine", "", "this machine alone")
+	f.StringVar(&start, "start", "", "when it begins (default now)")
+	f.StringVar(&end, "end", "", "when it ends (default never)")
+	f.StringVar(&length, "for", "", "how long it lasts (default for ever)")
+	return c
+}
+
+func (a *app) roleUnassignCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "unassign ASSIGNMENT",
+		Short:   "Take a role back",
+		Long:    "Take a role back. ASSIGNMENT is an id, or its last characters as postern role assignments shows them.",
+		Example: "  postern role unassign 7f3a9c12",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			id := args[0]
+			if !whole(id) {
+				all, err := api.All(cl.RoleAssignments(c.Context()))
+				if err != nil {
+					return err
+				}
+				found, err := byTail("role assignment", "role assignments", id, all, func(r api.RoleAssignment) string { return r.ID })
+				if err != nil {
+					return err
+				}
+				id = found.ID
+			}
+			if err := cl.UnassignRole(c.Context(), id); err != nil {
+				return err
+			}
+			a.say("The role is taken back.")
+			return nil
+		},
+	}
+}
+
+func (a *app) roleAssignmentsCommand() *cobra.Command {
+	var who string
+	c := &cobra.Command{
+		Use:     "assignments",
+		Short:   "List who has which role where",
+		Long:    "List who has which role where.",
+		Example: "  postern role assignments\n  postern role assignments --who anna -o json",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			all, err := api.All(cl.RoleAssignments(c.Context()))
+			if err != nil {
+				return err
+			}
+			var shown []api.RoleAssignment
+			for _, r := range all {
+				if who == "" || strings.EqualFold(r.Principal, who) || r.PrincipalID == who {
+					shown = append(shown, r)
+				}
+			}
+			return printList(a, shown, assignmentColumns(), "There are no such assignments.")
+		},
+	}
+	c.Flags().StringVar(&who, "who", "", "only of this user or group")
+	return c
+}

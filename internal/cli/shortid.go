@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"errors"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// shortID is how many characters of an id tables show: the last ones, which are random.
+const shortID = 8
+
+// searched is how many of the newest requests or grants a shortened id is looked for in.
+const searched = 1000
+
+// take gathers at most so many items of a list.
+func take[T any](list iter.Seq2[T, error], most int) ([]T, error) {
+	var items []T
+	for item, err := range list {
+		if err != nil {
+			return nil, err
+		}
+		if len(items) == most {
+			break
+		}
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+// shown gathers what a list shows, and says where there is more.
+func shown[T any](a *app, list iter.Seq2[T, error], limit int) ([]T, error) {
+	items, err := take(list, limit+1)
+	if len(items) > limit {
+		items = items[:limit]
+		a.say("There are more than these %d; --limit shows more.", limit)
+	}
+	return items, err
+}
+
+// amount is a flag that says how many: a whole number from 1 on.
+type amount struct{ to *int }
+
+func (v amount) String() string {
+	if v.to == nil {
+		return ""
+	}
+	return strconv.Itoa(*v.to)
+}
+
+func (amount) Type() string { return "number" }
+
+func (v amount) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return errors.New("give a whole number from 1 on")
+	}
+	*v.to = n
+	return nil
+}
+
+// amountFlag adds a flag that says how many.
+func amountFlag(c *cobra.Command, to *int, name string, usual int, usage string) {
+	*to = usual
+	c.Flags().Var(amount{to}, name, usage)
+}
+
+// whole tells whether ref is an id as it stands, so that nothing needs to be searched.
+func whole(ref string) bool { return len(ref) > 20 || len(ref) < 4 }
+
+// byTail finds the one item whose id ends in ref.
+func byTail[T any](what, where, ref string, items []T, id func(T) string) (T, error) {
+	var found []T
+	for _, item := range items {
+		if strings.HasSuffix(id(item), ref) {
+			found = append(found, item)
+		}
+	}
+	var none T
+	switch len(found) {
+	case 0:
+		return none, fail(exitNotFound, "See: postern "+where, "there is no %s %q", what, ref)
+	case 1:
+		return found[0], nil
+	default:
+		return none, fail(exitConflict, "Give more of the id; -o json shows it whole.", "%q could be one of %d %ss", ref, len(found), what)
+	}
+}

@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) servicePrincipalCommand() *cobra.Command {
+	return group("sp", "Programs that sign in: service principals", `Programs that sign in: service principals. They use Azure's clients, and prove themselves with a secret or a certificate.`,
+		a.spCreateCommand(), a.spListCommand(), a.spSecretCommand())
+}
+
+func createdSecretColumns() []column[api.CreatedSecret] {
+	return []column[api.CreatedSecret]{
+		{"Client id", func(_ style, s api.CreatedSecret) string { return s.ClientID }},
+		{"Tenant", func(_ style, s api.CreatedSecret) string { return s.Tenant }},
+		{"Secret", func(_ style, s api.CreatedSecret) string { return s.Text }},
+		{"Secret id", func(_ style, s api.CreatedSecret) string { return s.Secret.ID }},
+		{"Good until", func(s style, c api.CreatedSecret) string { return s.time(c.Secret.ExpiresAt) }},
+	}
+}
+
+// newSecret reads the flags that say what kind of secret it is.
+type newSecret struct{ name, certificate, length string }
+
+func (n *newSecret) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&n.certificate, "certificate", "", "file with a certificate, PEM, instead of a secret")
+	f.StringVar(&n.length, "for", "", "how long it is good for, such as 90d (default 180d)")
+}
+
+func (n *newSecret) input(c *cobra.Command) (api.NewSecret, error) {
+	in := api.NewSecret{Name: n.name}
+	if n.length != "" {
+		d, err := parseDuration(n.length)
+		if err != nil {
+			return in, usage(c, "--for: %s", err)
+		}
+		in.TTLSeconds = int64(d.Seconds())
+	}
+	if n.certificate != "" {
+		text, err := os.ReadFile(n.certificate)
+		if err != nil {
+			return in, usage(c, "--certificate: %s", err)
+		}
+		in.Certificate = string(text)
+	}
+	return in, nil
+}
+
+func (a *app) spCreateCommand() *cobra.Command {
+	in := api.NewPrincipal{Kind: "servicePrincipal"}
+	var proof newSecret
+	c := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Add a service principal, with a secret",
+		Long: `Add a service principal, with a secret that is shown this one time, or with --certificate. A new one may do nothing yet:
+give it a role with postern role assign.`,
+		Example: `  postern sp create deploy
+  postern sp create deploy --certificate deploy.pem
+  postern role assign "JIT Access Requester" --to deploy`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in.Name = args[0]
+			secret, err := proof.input(c)
+			if err != nil {
+				return err
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if _, err := cl.CreatePrincipal(c.Context(), in); err != nil {
+				return err
+			}
+			made, err := cl.AddSecret(c.Context(), in.Name, secret)
+			if err != nil {
+				return err
+			}
+			return printItem(a, made, createdSecretColumns())
+		},
+	}
+	c.Flags().StringVar(&in.DisplayName, "display-name", "", "name for people")
+	proof.flags(c)
+	return c
+}
+
+func (a *app) spListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List service principals",
+		Long:    "List service principals by name.",
+		Example: "  postern sp list -o csv",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			all, err := api.All(cl.Principals(c.Context(), api.PrincipalQuery{Kind: "servicePrincipal"}))
+			if err != nil {
+				return err
+			}
+			return printList(a, all, principalColumns(), "There are no service principals.")
+		},
+	}
+}
+
+func (a *app) spSecretCommand() *cobra.Command {
+	return group("secret", "Secrets and certificates of a service principal", "Secrets and certificates of a service principal. It may have several, so that one can take another's place.",
+		a.spSecretAddCommand(), a.spSecretListCommand(), a.spSecretDeleteCommand())
+}
+
+func (a *app) spSecretAddCommand() *cobra.Command {
+	var proof newSecret
+	c := &cobra.Command{
+		Use:     "add NAME",
+		Short:   "Add a secret, or a certificate",
+		Long:    "Add a secret, which is shown this one time, or with --certificate a certificate.",
+		Example: "  postern sp secret add deploy --name pipeline --for 90d",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			secret, err := proof.input(c)
+			if err != nil {
+				return err
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			made, err := cl.AddSecret(c.Context(), args[0], secret)
+			if err != nil {
+				return err
+			}
+			return printItem(a, made, createdSecretColumns())
+		},
+	}
+	c.Flags().StringVar(&proof.name, "name", "", "what it is for")
+	proof.flags(c)
+	return c
+}
+
+func (a *app) spSecretListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list NAME",
+		Short:   "List secrets and certificates",
+		Long:    "List the secrets and certificates of a service principal, the oldest first.",
+		Example: "  postern sp secret list deploy",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			all, err := api.All(cl.Secrets(c.Context(), args[0]))
+			if err != nil {
+				return err
+			}
+			return printList(a, all, []column[api.Secret]{
+				{"NAME", func(_ style, s api.Secret) string { return s.Name }},
+				{"KIND", func(_ style, s api.Secret) string { return s.Kind }},
+				{"MADE", func(s style, x api.Secret) string { return s.time(x.CreatedAt) }},
+				{"GOOD UNTIL", func(s style, x api.Secret) string { return s.time(x.ExpiresAt) }},
+				{"ID", func(_ style, s api.Secret) string { return s.ID }},
+			}, "It has none, so it cannot sign in.")
+		},
+	}
+}
+
+func (a *app) spSecretDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete NAME ID",
+		Short:   "Take a secret or certificate away",
+		Long:    "Take a secret or certificate away, by its id. What the program does with a token that came from it ends at once.",
+		Example: "  postern sp secret delete deploy 019a5b7e-3c1f-7d2a-9b44-6f2f0d8c1e35",
+		Args:    takes(2, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeleteSecret(c.Context(), args[0], args[1]); err != nil {
+				return err
+			}
+			a.say("The secret is gone.")
+			return nil
+		},
+	}
+}

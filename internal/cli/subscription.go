@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) subscriptionCommand() *cobra.Command {
+	return group("subscription", "Subscriptions of your tenant",
+		"Subscriptions of your tenant, which hold resource groups. Those of tenants where you have a role as a guest are listed too.",
+		a.subscriptionCreateCommand(), a.subscriptionListCommand())
+}
+
+func subscriptionColumns() []column[api.Subscription] {
+	return []column[api.Subscription]{
+		{"NAME", func(_ style, s api.Subscription) string { return s.Name }},
+		{"ID", func(_ style, s api.Subscription) string { return s.ID }},
+		{"TENANT", func(s style, v api.Subscription) string { return s.id(v.Tenant) }},
+		{"CREATED", func(s style, v api.Subscription) string { return s.time(v.CreatedAt) }},
+	}
+}
+
+func (a *app) subscriptionCreateCommand() *cobra.Command {
+	var in api.NewSubscription
+	c := &cobra.Command{
+		Use:     "create NAME",
+		Short:   "Make a subscription",
+		Long:    "Make a subscription in your tenant. With --id it has the GUID of a subscription of Azure, so that resource ids are the same there and here.",
+		Example: "  postern subscription create production\n  postern subscription create production --id 6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			in.Name = args[0]
+			s, err := cl.CreateSubscription(c.Context(), in)
+			if err != nil {
+				return err
+			}
+			return printList(a, []api.Subscription{s}, subscriptionColumns(), "")
+		},
+	}
+	c.Flags().StringVar(&in.ID, "id", "", "GUID of the subscription (default a new one)")
+	return c
+}
+
+func (a *app) subscriptionListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List subscriptions",
+		Long:    "List the subscriptions in which you have a role, by name.",
+		Example: "  postern subscription list",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := api.All(cl.Subscriptions(c.Context()))
+			if err != nil {
+				return err
+			}
+			return printList(a, list, subscriptionColumns(), "There are no subscriptions that you may see.")
+		},
+	}
+}

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"bufio"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+)
+
+func (a *app) userPasswordCommand() *cobra.Command {
+	var passwordFile string
+	c := &cobra.Command{
+		Use:   "password USER",
+		Short: "Give a user who forgot theirs another password",
+		Long: `Give a user who forgot theirs another password, and sign them out everywhere. Without --password-file, Postern makes a
+password for one use and prints it this one time; it is good for nothing but choosing another. Your own you change with
+postern login --new-password-file.`,
+		Example: "  postern user password anna",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var in api.PasswordReset
+			if passwordFile != "" {
+				var err error
+				if in.Password, err = a.password(c, bufio.NewReader(a.in), "", passwordFile, "--password-file"); err != nil {
+					return err
+				}
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			reset, err := cl.ResetPassword(c.Context(), args[0], in)
+			if err != nil {
+				return err
+			}
+			if reset.Password == "" && a.output == "table" {
+				a.say("%s has the new password and is signed out everywhere.", args[0])
+				return nil
+			}
+			return printItem(a, reset, []column[api.PasswordWasReset]{
+				{"One-time password", func(_ style, p api.PasswordWasReset) string { return p.Password }},
+			})
+		},
+	}
+	c.Flags().StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
+	return c
+}
+
+func (a *app) userPasskeysCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "passkeys USER",
+		Short:   "List a user's passkeys",
+		Long:    "List a user's passkeys, the oldest first.",
+		Example: "  postern user passkeys anna",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			keys, err := api.All(cl.PasskeysOf(c.Context(), args[0]))
+			if err != nil {
+				return err
+			}
+			return printList(a, keys, passkeyColumns(), args[0]+" has no passkeys.")
+		},
+	}
+}
+
+func (a *app) userForgetPasskeyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "forget-passkey USER ID",
+		Short:   "Forget a passkey that a user has lost",
+		Long:    "Forget a passkey that a user has lost. ID is what postern user passkeys shows. Your own you delete in the portal.",
+		Example: "  postern user forget-passkey anna nB3k0yq1",
+		Args:    takes(2, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := cl.DeletePasskeyOf(c.Context(), args[0], args[1]); err != nil {
+				return err
+			}
+			a.say("The passkey of %s is forgotten.", args[0])
+			return nil
+		},
+	}
+}

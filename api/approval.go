@@ -170,7 +170,7 @@ func (c *Client) Extend(ctx context.Context, grant string, in Extension) (Reques
 // Revoked is what one call ended.
 type Revoked struct {
 	Items []Grant `json:"items" doc:"The grants that were ended: what was open comes first."`
-	More  bool    `json:"more,omitempty" doc:"There are more. None of it is open any more, and each is marked as ended within seconds."`
+	More  bool    `json:"more,omitempty" doc:"There are more. Agents are told to close all of it at once, and each is marked as ended within seconds."`
 }
 
 // RevokePrincipal ends everything that a principal holds, and gives the grants that were ended.

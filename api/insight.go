@@ -3,19 +3,19 @@ package api
 import (
 	"context"
 	"iter"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 )
 
-// Access is what somebody had at an instant.
+// Access is what somebody had at an instant, or may have still.
 type Access struct {
 	Grant
 
-	From  time.Time  `json:"from" doc:"When it was seen open, or should have begun where no agent said so."`
-	Until *time.Time `json:"until,omitempty" doc:"When it was seen gone, or is to end; absent where it ended and nobody has seen it gone."`
-	Seen  bool       `json:"seen" doc:"An agent said that it was open."`
+	From   time.Time  `json:"from" doc:"When it was seen open, or should have begun where no agent said so."`
+	Until  *time.Time `json:"until,omitempty" doc:"When it was seen gone, or is to end; absent where it ended and nobody has seen it gone."`
+	Seen   bool       `json:"seen" doc:"An agent said that it was open."`
+	ByCode bool       `json:"byCode,omitempty" doc:"It was opened on the machine itself with a code for emergencies: it has a request and no grant, so id is empty. Nothing but its time closes it. When it was opened is by the clock of the machine."`
 }
 
 // Eligible is somebody who may ask for access by a role assignment, or activate a role by an eligibility.
@@ -37,14 +37,20 @@ type ForeignAt struct {
 	Rules    []ForeignRule `json:"rules"`
 }
 
-// WhoHad tells who had access to a machine, by name, id or resource id, at an instant; the zero instant is now.
-func (c *Client) WhoHad(ctx context.Context, machine string, at time.Time) ([]Access, error) {
+// WhoHad lists who had access to a machine, by name, id or resource id, at an instant, the newest first; the zero instant is now.
+func (c *Client) WhoHad(ctx context.Context, machine string, at time.Time) iter.Seq2[Access, error] {
 	v := query("machine", machine)
 	if !at.IsZero() {
 		v.Set("at", at.UTC().Format(time.RFC3339Nano))
 	}
-	out, err := ask[Page[Access]](ctx, c, call{method: http.MethodGet, path: "/audit/who", query: v})
-	return out.Items, err
+	return pages[Access](ctx, c, "/audit/who", v)
+}
+
+// NotClosed lists what may be open though no grant in force says so: access that ended and was not seen closed, and what codes opened
+// on machines. Both arguments narrow it where they are not empty: a machine by name, id or resource id; a principal by name or id,
+// where "me" is the caller.
+func (c *Client) NotClosed(ctx context.Context, machine, principal string) iter.Seq2[Access, error] {
+	return pages[Access](ctx, c, "/insight/not-closed", query("machine", machine, "principal", principal))
 }
 
 // NeverUsed lists grants of so many days that ended without a packet, the newest first.

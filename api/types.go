@@ -128,6 +128,8 @@ type MachineActivity struct {
 	Approved int     `json:"approved" doc:"Requests of the last seven days that were approved."`
 	LastUser string  `json:"lastUser,omitempty" doc:"Name of who last had it open."`
 	Live     []Grant `json:"live" doc:"Grants that are open or opening, at most 100."`
+	// NotClosed is what Client.NotClosed lists.
+	NotClosed []Access `json:"notClosed,omitempty" doc:"What may be open though no grant in force says so, at most 100 grants and 100 codes."`
 }
 
 // MachineOverview is how many machines the caller may see, and by what they can be told apart.

@@ -13,8 +13,9 @@ func (a *app) auditWhoCommand() *cobra.Command {
 	var machine, at string
 	c := &cobra.Command{
 		Use: "who --machine MACHINE [--at TIME]", Short: "Who had access to a machine at an instant",
-		Long: `Who had access to a machine at an instant, by the history of grants: what an agent had seen open and not yet seen gone,
-and what should have been open and no agent spoke of. Without --at, now.`,
+		Long: `Who had access to a machine at an instant: by grants, what an agent had seen open and not yet seen gone, and what should
+have been open and no agent spoke of; and by codes for emergencies, what was opened on the machine itself. Without --at,
+now.`,
 		Example: "  postern audit who --machine web-1\n  postern audit who --machine web-1 --at \"2026-01-31 15:04\"", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if machine == "" {
@@ -31,24 +32,11 @@ and what should have been open and no agent spoke of. Without --at, now.`,
 			if err != nil {
 				return err
 			}
-			list, err := cl.WhoHad(c.Context(), machine, instant)
+			list, err := api.All(cl.WhoHad(c.Context(), machine, instant))
 			if err != nil {
 				return err
 			}
-			return printList(a, list, []column[api.Access]{
-				{"WHO", func(_ style, v api.Access) string { return v.Principal }},
-				{"PORT", func(_ style, v api.Access) string { return v.Ports + "/" + v.Protocol }},
-				{"FROM", func(s style, v api.Access) string { return s.list(v.Sources) }},
-				{"SINCE", func(s style, v api.Access) string { return s.time(v.From) }},
-				{"UNTIL", func(s style, v api.Access) string {
-					if v.Until == nil && !s.plain {
-						return "not seen closed"
-					}
-					return s.timeIf(v.Until)
-				}},
-				{"SEEN", func(_ style, v api.Access) string { return yesNo(v.Seen) }},
-				{"REQUEST", func(s style, v api.Access) string { return s.id(v.Request) }},
-			}, "Nobody had access then.")
+			return printList(a, list, accessColumns(), "Nobody had access then.")
 		},
 	}
 	c.Flags().StringVar(&machine, "machine", "", "name or id of the machine")
@@ -56,9 +44,60 @@ and what should have been open and no agent spoke of. Without --at, now.`,
 	return c
 }
 
+func accessColumns() []column[api.Access] {
+	return []column[api.Access]{
+		{"WHO", func(_ style, v api.Access) string { return v.Principal }},
+		{"MACHINE", func(_ style, v api.Access) string { return v.Machine }},
+		{"PORT", func(_ style, v api.Access) string { return v.Ports + "/" + v.Protocol }},
+		{"FROM", func(s style, v api.Access) string { return s.list(v.Sources) }},
+		{"SINCE", func(s style, v api.Access) string { return s.time(v.From) }},
+		{"UNTIL", func(s style, v api.Access) string {
+			if v.Until == nil && !s.plain {
+				return "not seen closed"
+			}
+			return s.timeIf(v.Until)
+		}},
+		{"SEEN", func(_ style, v api.Access) string { return yesNo(v.Seen) }},
+		{"BY", func(_ style, v api.Access) string {
+			if v.ByCode {
+				return "code"
+			}
+			return "grant"
+		}},
+		{"REQUEST", func(s style, v api.Access) string { return s.id(v.Request) }},
+	}
+}
+
 func (a *app) insightCommand() *cobra.Command {
-	return group("insight", "What is granted and not needed", "What is granted and not needed, and what other firewall rules do at guarded ports.",
-		a.insightUnusedCommand(), a.insightNeverUsedCommand(), a.insightForeignCommand())
+	return group("insight", "What is not closed, what is not needed, and other firewall rules",
+		"What may be open though it should not be, what is granted and not needed, and what other firewall rules do at guarded ports.",
+		a.insightNotClosedCommand(), a.insightUnusedCommand(), a.insightNeverUsedCommand(), a.insightForeignCommand())
+}
+
+func (a *app) insightNotClosedCommand() *cobra.Command {
+	var machine, who string
+	c := &cobra.Command{
+		Use: "not-closed", Short: "List what may be open though no grant in force says so",
+		Long: `List what may be open though no grant in force says so: access that ended and that no agent has seen closed, since it is
+out of reach or has yet to say so, and what codes for emergencies opened on machines, which nothing but its time closes.
+In the kernel, each closes at its end all the same.`,
+		Example: "  postern insight not-closed\n  postern insight not-closed --machine web-1", Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := api.All(cl.NotClosed(c.Context(), machine, who))
+			if err != nil {
+				return err
+			}
+			return printList(a, list, append(accessColumns(), column[api.Access]{"END", func(s style, v api.Access) string { return s.time(v.End) }}),
+				"Everything that ended was seen closed.")
+		},
+	}
+	c.Flags().StringVar(&machine, "machine", "", "only on this machine")
+	c.Flags().StringVar(&who, "who", "", "only of this principal; me is you")
+	return c
 }
 
 func (a *app) insightUnusedCommand() *cobra.Command {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -95,7 +96,7 @@ func (a *app) revokeEach(ctx context.Context, cl *api.Client, grants []api.Grant
 		done = append(done, g)
 	}
 	if len(done) > 0 || len(failures) == 0 {
-		if err := printList(a, done, grantColumns(), "Nothing was open."); err != nil {
+		if err := a.printEnded(ctx, cl, done); err != nil {
 			return err
 		}
 	}
@@ -106,6 +107,42 @@ func (a *app) revokeEach(ctx context.Context, cl *api.Client, grants []api.Grant
 		return failures[0]
 	}
 	return nil
+}
+
+// printEnded lists grants that were just ended, once their agents had a moment to say that they are closed, and says so of those
+// that were not seen closed.
+func (a *app) printEnded(ctx context.Context, cl *api.Client, grants []api.Grant) error {
+	open := 0
+	enough := a.now().Add(2 * time.Second)
+	for i, g := range grants {
+		for unseen(g) && a.now().Before(enough) {
+			if err := rest(ctx, true); err != nil {
+				return err
+			}
+			again, err := cl.Grant(ctx, g.ID, 0)
+			if err != nil {
+				break // who may end it may not always read it
+			}
+			g = again
+		}
+		if grants[i] = g; unseen(g) {
+			open++
+		}
+	}
+	if err := printList(a, grants, grantColumns(), "There was nothing to revoke."); err != nil {
+		return err
+	}
+	if open > 0 {
+		a.say("%s may still be open: no agent has seen %s closed yet. See: postern insight not-closed", count(open, "grant"), itOrThem(open))
+	}
+	return nil
+}
+
+func itOrThem(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
 }
 
 // revokePrincipal ends everything that one principal holds.
@@ -122,9 +159,9 @@ func (a *app) revokePrincipal(c *cobra.Command, cl *api.Client, principal, reaso
 		return err
 	}
 	if ended.More {
-		defer a.say("There are more. None of it is open any more; each is marked as ended within seconds.")
+		defer a.say("There are more. Agents are told to close all of it now, and each is marked as ended within seconds.")
 	}
-	return printList(a, ended.Items, grantColumns(), "Nothing was open.")
+	return a.printEnded(c.Context(), cl, ended.Items)
 }
 
 // revocable finds the live grants that ref stands for: a machine's, a request's, or a single one.

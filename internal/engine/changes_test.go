@@ -43,7 +43,7 @@ func TestMachineActivity(t *testing.T) {
 	ann := w.user("ann", "JIT Access Requester")
 	must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t)
 
-	list := must(w.Machines(w.ctx, w.admin, engine.MachineFilter{Open: true}, engine.Page{}))(t).Items
+	list := must(w.Machines(w.ctx, w.admin, engine.MachineFilter{Open: w.clock.now()}, engine.Page{}))(t).Items
 	if len(list) != 1 || list[0].Machine.ID != host.Machine.ID {
 		t.Fatalf("open are %v", list)
 	}

@@ -71,6 +71,14 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 		if err := tx.SaveRequest(ctx, request, 0); err != nil {
 			return fmt.Errorf("save request: %w", err)
 		}
+		use := CodeUse{Request: request, Opened: request.Start}
+		if use.Opened.After(now) {
+			use.Opened = now // by a clock that is ahead: it cannot have been later
+		}
+		use.Over = use.Opened.Add(request.Items[0].Duration)
+		if err := tx.SaveCodeUse(ctx, use); err != nil {
+			return fmt.Errorf("save use of a code: %w", err)
+		}
 		review := access.Review{
 			ID: access.ReviewID(newID()), Tenant: tenant, Person: issuer.ID, PersonName: issuer.Name, Request: request.ID, Offline: true, CreatedAt: now, Revision: 1,
 		}

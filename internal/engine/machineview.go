@@ -16,6 +16,8 @@ type MachineActivity struct {
 	Approved int    // requests of the last seven days that were approved
 	LastUser string // name; empty where nobody had it open yet
 	Live     []access.Grant
+	// NotClosed may be open though it is not live: see Engine.NotClosed.
+	NotClosed []Access
 }
 
 const activitySpan = 7 * 24 * time.Hour
@@ -133,6 +135,14 @@ func (e *Engine) WithActivity(ctx context.Context, c Caller, machines []MachineD
 		}
 		for _, g := range grants {
 			seen[g.Machine].Live = append(seen[g.Machine].Live, g)
+		}
+		held, err := r.NotClosedOn(ctx, ids, may.now)
+		if err != nil {
+			return fmt.Errorf("read what was not seen closed: %w", err)
+		}
+		for _, h := range held {
+			a := accessOf(h, access.Machine{}, may.now)
+			seen[a.Grant.Machine].NotClosed = append(seen[a.Grant.Machine].NotClosed, a)
 		}
 		return nil
 	})

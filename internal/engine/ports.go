@@ -241,7 +241,7 @@ type MachineFilter struct {
 	NamePrefix string
 	Search     string              // only those whose name or one of whose addresses holds it
 	Labels     map[string]string   // only those that have them all
-	Open       bool                // only those on which something is open or about to be
+	Open       time.Time           // only those on which something is open then, about to be, or not seen closed
 	Trouble    time.Time           // only those whose agent says that it has a problem, or was not heard of since then
 	Scopes     []access.ResourceID // only those within one of them
 	Agent      access.AgentID      // only those that it guards

@@ -56,11 +56,41 @@ type AgentOn struct {
 	Machine access.MachineID
 }
 
-// InsightReader is the part of a Reader that looks back. Each gives at most limit rows, in an order of its own.
+// CodeUse is the opening of a machine with a code while the server was out of reach. Nothing but its time closes it.
+type CodeUse struct {
+	Request access.Request // which records it: of one machine
+	Opened  time.Time      // by the clock of the host, and not after the server was told
+	Over    time.Time
+}
+
+// Held is access that somebody had: by a grant, or by a code.
+type Held struct {
+	Grant access.Grant
+	Use   CodeUse
+}
+
+// ByCode reports whether it was by a code.
+func (h Held) ByCode() bool { return h.Grant.ID == "" }
+
+// NotClosedFilter narrows a list of what was not seen closed; zero fields but Now do not narrow.
+type NotClosedFilter struct {
+	Tenant    access.TenantID
+	Beside    []access.TenantID // further tenants, beside Tenant
+	Machine   access.MachineID
+	Principal access.PrincipalID
+	Now       time.Time
+}
+
+// InsightReader is the part of a Reader that looks back.
 type InsightReader interface {
-	// GrantsAt gives the grants on a machine that may have been in force at t: seen open by then, or by their window where
-	// no agent said, and not closed before; by who held them.
-	GrantsAt(ctx context.Context, machine access.MachineID, t time.Time, limit int) ([]access.Grant, error)
+	// HeldAt gives the grants on a machine that may have been in force at an instant, seen open by then, or by their window where
+	// no agent said, and not seen closed before; and the codes by which it was open then. The newest first.
+	HeldAt(ctx context.Context, machine access.MachineID, at time.Time, p Page) (Listed[Held], error)
+	// NotClosed gives the grants that ended, and that nobody has seen closed though somebody might, or whose end is still to come;
+	// and the codes by which a machine is open. What ended last, or is to end, first.
+	NotClosed(ctx context.Context, f NotClosedFilter, p Page) (Listed[Held], error)
+	// NotClosedOn gives the same of machines, in no order; at most 100 grants and 100 codes of each machine.
+	NotClosedOn(ctx context.Context, machines []access.MachineID, now time.Time) ([]Held, error)
 	// NeverUsedGrants gives grants of a tenant that ended since then after they were in force, with no packet counted; newest first.
 	NeverUsedGrants(ctx context.Context, tenant access.TenantID, since time.Time, p Page) (Listed[access.Grant], error)
 	// LastRequests gives for each principal of a tenant when they last asked for something, of those who did since then.

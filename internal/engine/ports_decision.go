@@ -22,6 +22,7 @@ type DecisionWriter interface {
 	// AddDecision adds a decision as number position of its request, from 0; conflict if there is one already.
 	AddDecision(ctx context.Context, position int, d access.Decision) error
 	SaveReview(ctx context.Context, v access.Review, was int64) error
+	SaveCodeUse(ctx context.Context, u CodeUse) error // with its request, once
 }
 
 // ReviewFilter narrows a list of reviews; zero fields do not narrow.

@@ -225,7 +225,7 @@ func (e *Engine) endLost(ctx context.Context, lost []access.Grant, why grounds) 
 // Ended is what was ended by one act.
 type Ended struct {
 	Grants []GrantDetail
-	More   bool // there are more: none of it is open any more, and each is marked as ended within seconds
+	More   bool // there are more: agents are told to close all of it at once, and each is marked as ended within seconds
 }
 
 // RevokePrincipal ends everything that a principal holds, and takes back what it asks for: one's own, or anybody's where

@@ -83,6 +83,10 @@ func machineOut(d engine.MachineDetail) api.Machine {
 		for _, g := range act.Live {
 			out.Activity.Live = append(out.Activity.Live, grantOut(engine.GrantDetail{Grant: g, MachineName: m.Name}))
 		}
+		for _, held := range act.NotClosed {
+			held.MachineName = m.Name
+			out.Activity.NotClosed = append(out.Activity.NotClosed, accessOut(held))
+		}
 	}
 	if d.Agent != nil {
 		agent := agentOut(*d.Agent)

@@ -13,8 +13,12 @@ func (a *API) insightRoutes() {
 	const tag = "Insight"
 	register(a, operation{
 		method: http.MethodGet, path: "/audit/who", id: "whoHadAccess", tag: tag, entry: people,
-		summary: "Who had access to a machine at an instant; there is one page of at most 1,000",
+		summary: "Who had access to a machine at an instant, the newest first",
 	}, a.whoHad)
+	register(a, operation{
+		method: http.MethodGet, path: "/insight/not-closed", id: "listNotClosed", tag: tag, entry: people,
+		summary: "List what may be open though no grant in force says so: access that ended and was not seen closed, and what codes opened on machines",
+	}, a.listNotClosed)
 	register(a, operation{
 		method: http.MethodGet, path: "/insight/never-used", id: "listNeverUsed", tag: tag, entry: people,
 		summary: "List grants that ended without a packet, the newest first",
@@ -31,20 +35,40 @@ func (a *API) insightRoutes() {
 
 type whoInput struct {
 	calling
+	Paging
 
 	Machine string    `query:"machine" required:"true" maxLength:"2048" doc:"Name, id or resource id."`
-	At      time.Time `query:"at" doc:"Absent: now."`
+	At      time.Time `query:"at" doc:"Absent: now. Pages that follow are of the instant of the first."`
 }
 
 func (a *API) whoHad(ctx context.Context, in *whoInput) (*answer[api.Page[api.Access]], error) {
-	at := in.At
-	if at.IsZero() {
-		at = a.now()
+	list, err := a.engine.WhoHad(ctx, in.caller, in.Machine, in.At.UTC(), in.page())
+	return &answer[api.Page[api.Access]]{page(list, accessOut)}, err
+}
+
+type notClosedInput struct {
+	calling
+	Paging
+
+	Machine   string `query:"machine" maxLength:"2048" doc:"Name, id or resource id: only on it."`
+	Principal string `query:"principal" maxLength:"256" doc:"Name or id of who had it; me is the caller."`
+}
+
+func (a *API) listNotClosed(ctx context.Context, in *notClosedInput) (*answer[api.Page[api.Access]], error) {
+	var f engine.NotClosedFilter
+	var err error
+	if f.Machine, err = a.machineID(ctx, in.caller, in.Machine); err != nil {
+		return nil, err
 	}
-	list, err := a.engine.WhoHad(ctx, in.caller, in.Machine, at.UTC())
-	return &answer[api.Page[api.Access]]{page(engine.Listed[engine.Access]{Items: list}, func(d engine.Access) api.Access {
-		return api.Access{Grant: grantOut(d.GrantDetail), From: d.From.UTC(), Until: instant(d.Until), Seen: d.Seen}
-	})}, err
+	if f.Principal, err = a.principalID(ctx, in.caller, in.Principal); err != nil {
+		return nil, err
+	}
+	list, err := a.engine.NotClosed(ctx, in.caller, f, in.page())
+	return &answer[api.Page[api.Access]]{page(list, accessOut)}, err
+}
+
+func accessOut(d engine.Access) api.Access {
+	return api.Access{Grant: grantOut(d.GrantDetail), From: d.From.UTC(), Until: instant(d.Until), Seen: d.Seen, ByCode: d.ByCode}
 }
 
 type daysInput struct {

@@ -51,7 +51,7 @@ type MachineQuery struct {
 	Search string `query:"search" maxLength:"256" doc:"Only machines whose name or one of whose addresses holds it."`
 	Group  string `query:"group" maxLength:"256" doc:"Name of a resource group: only machines of it."`
 	Labels string `query:"labels" maxLength:"1024" doc:"Labels, such as env=prod,role=web: only machines that have them all."`
-	State  string `query:"state" enum:"open,trouble" doc:"Only machines on which something is open, or whose agent has a problem or is not heard of."`
+	State  string `query:"state" enum:"open,trouble" doc:"Only machines on which something is open or was not seen closed, or whose agent has a problem or is not heard of."`
 }
 
 // unheard is how long an agent may be silent before its machines count as troubled: two of its reports are missing then.
@@ -60,9 +60,12 @@ const unheard = 90 * time.Second
 func (f MachineQuery) filter(now time.Time) (engine.MachineFilter, error) {
 	var wrong invalid
 	out := engine.MachineFilter{
-		Scope: wrong.scope("scope", f.Scope), NamePrefix: f.Prefix, Search: f.Search, Group: f.Group, Selector: f.Labels, Open: f.State == "open",
+		Scope: wrong.scope("scope", f.Scope), NamePrefix: f.Prefix, Search: f.Search, Group: f.Group, Selector: f.Labels,
 	}
-	if f.State == "trouble" {
+	switch f.State {
+	case "open":
+		out.Open = now
+	case "trouble":
 		out.Trouble = now.Add(-unheard)
 	}
 	return out, wrong.err()

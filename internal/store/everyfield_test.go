@@ -215,6 +215,16 @@ func everyKept(f *fixture) []kept {
 				list, err := r.GrantsOfRequest(ctx, "request-1")
 				return find(list, err, func(access.Grant) bool { return true })
 			}),
+		keep("SaveCodeUse", func(u *engine.CodeUse) {
+			u.Request.ID, u.Request.Tenant, u.Request.Requester, u.Request.State = "request-2", tenantID, f.user, access.RequestPending
+			u.Request.Items[0].Role = access.Role{}
+		}, func(ctx context.Context, tx engine.Tx, u engine.CodeUse) error {
+			return firstOf(tx.SaveRequest(ctx, u.Request, 0), tx.SaveCodeUse(ctx, u))
+		}, func(ctx context.Context, r engine.Reader) (engine.CodeUse, error) {
+			list, err := r.NotClosed(ctx, engine.NotClosedFilter{}, one)
+			h, err := find(list.Items, err, engine.Held.ByCode)
+			return h.Use, err
+		}),
 		keep("AddDecision", func(d *access.Decision) { d.Request = "request-1" },
 			func(ctx context.Context, tx engine.Tx, d access.Decision) error { return tx.AddDecision(ctx, 0, d) },
 			func(ctx context.Context, r engine.Reader) (access.Decision, error) {

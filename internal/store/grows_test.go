@@ -63,7 +63,7 @@ func TestNoStatementGrowsUnseen(t *testing.T) {
 				if n.Name == "everyRow" && name != "everyRow" {
 					seen[name], pages = true, true
 				}
-				pages = pages || n.Name == "page" || n.Name == "limit" || n.Name == "named"
+				pages = pages || n.Name == "page" || n.Name == "limit" || n.Name == "named" || n.Name == "held"
 			case *ast.CallExpr:
 				called, ok := n.Fun.(*ast.Ident)
 				builds = builds || ok && called.Name == "from"

@@ -68,8 +68,12 @@ func BenchmarkListMillion(b *testing.B) {
 					return len(l.Items), err
 				},
 				"who had": func() (int, error) {
-					l, err := e.WhoHad(b.Context(), owner, "web-1", day())
-					return max(len(l), 1), err
+					l, err := e.WhoHad(b.Context(), owner, "web-1", day(), p)
+					return max(len(l.Items), 1), err
+				},
+				"not closed": func() (int, error) {
+					l, err := e.NotClosed(b.Context(), owner, engine.NotClosedFilter{}, p)
+					return max(len(l.Items), 1), err
 				},
 			} {
 				b.Run(name, func(b *testing.B) {

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	guarded    = "exists (select 1 from policy_machines x where x.machine = m.id)"
-	openOn     = "m.id in (select g.machine from grants g where g.closed_at = 0 and g.state in ('opening', 'active'))"
+	guarded = "exists (select 1 from policy_machines x where x.machine = m.id)"
+	openOn  = "m.id in (select g.machine from grants g where g.closed_at = 0 and g.state in ('opening', 'active') or " + notClosed + `
+union select u.machine from code_uses u where u.over_at > ?)`
 	inTrouble  = "exists (select 1 from agents a where a.id = m.agent and (a.problem <> '' or a.last_seen_at < ?))"
 	like       = ` like ? escape '\'`
 	standingOf = "case when m.agent is null then 'unsupported' when " + guarded + " then 'configured' else 'notConfigured' end"
@@ -61,8 +62,8 @@ func (l *list) machines(f engine.MachineFilter) {
 	if f.Address.IsValid() {
 		l.where("m.addresses"+like, `%"`+f.Address.String()+`"%`) // no character of an address has a meaning in a pattern
 	}
-	if f.Open {
-		l.where(openOn)
+	if !f.Open.IsZero() {
+		l.where(openOn, micros(f.Open), micros(f.Open))
 	}
 	if !f.Trouble.IsZero() {
 		l.where(inTrouble, micros(f.Trouble))

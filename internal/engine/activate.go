@@ -81,7 +81,7 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		in.IdempotencyKey = "jitRequests/" + string(in.ID)
 	}
 	if in.IdempotencyKey != "" {
-		if earlier, err := repeated(ctx, tx, c, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
+		if earlier, err := repeated(ctx, tx, may, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
 			return orZero(earlier), err
 		}
 	}

@@ -12,7 +12,9 @@ import (
 // applicationBecame records what became of an application on both logs, and tells of it: the publisher's program at its
 // endpoint, and the people of both sides.
 func (w *work) applicationBecame(ctx context.Context, kind access.EventKind, action string, d ApplicationDetail, by access.Actor, more map[string]string) error {
-	w.applicationEvent(kind, action, d, by, more)
+	if err := w.applicationEvent(ctx, kind, action, d, by, more); err != nil {
+		return err
+	}
 	a := d.Application
 	event, s := LifecycleEvent{Event: "PUT", State: "Succeeded"}, Subject{Title: a.Name(), Who: d.Customer.Name, Outcome: "deployed", Detail: termsInWords(a)}
 	switch kind { //nolint:exhaustive // the others are of other things

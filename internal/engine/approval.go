@@ -305,6 +305,9 @@ func quorumText(q access.Quorum, names map[access.PrincipalID]string) string {
 	for _, id := range append(slices.Clone(q.Groups), q.People...) {
 		of = append(of, names[id])
 	}
+	if len(of) == 0 {
+		of = []string{"those whom the policy names"} // to whom it does not say who they are
+	}
 	return fmt.Sprintf("%d of %s", q.Count, strings.Join(of, ", "))
 }
 

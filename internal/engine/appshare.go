@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -64,9 +63,10 @@ func (w *work) share(ctx context.Context) error {
 		if a.Publisher == e.Tenant {
 			continue
 		}
-		e.Details = maps.Clone(e.Details)
+		if e, err = w.publish(ctx, *a, e); err != nil {
+			return err
+		}
 		e.Details["application"], e.Details["managedResourceGroup"] = string(a.Resource), string(a.Managed)
-		e.Tenant, e.Scope = a.Publisher, a.Definition
 		w.events = append(w.events, e)
 	}
 	return nil
@@ -76,6 +76,7 @@ func (w *work) share(ctx context.Context) error {
 type side struct {
 	tenant     access.TenantID
 	recipients []access.PrincipalID
+	abroad     bool // it is not the tenant whose record it tells of
 }
 
 // sides gives where a notice is told. One about an activation is told on both sides of its application: the publisher's tells
@@ -89,7 +90,7 @@ func (w *work) sides(ctx context.Context, n notice) ([]side, error) {
 	}
 	a, err := w.applicationAt(ctx, scope)
 	if err != nil || a == nil {
-		return []side{{tenant, n.recipients}}, err
+		return []side{{tenant: tenant, recipients: n.recipients}}, err
 	}
 	asked := func(id access.PrincipalID) bool { return id == requester }
 	ours := slices.DeleteFunc(slices.Clone(n.recipients), asked)
@@ -99,11 +100,12 @@ func (w *work) sides(ctx context.Context, n notice) ([]side, error) {
 		}
 	}
 	if a.Publisher == tenant {
-		return []side{{tenant, append(ours, slices.DeleteFunc(slices.Clone(n.recipients), func(id access.PrincipalID) bool { return !asked(id) })...)}}, nil
+		theirs := slices.DeleteFunc(slices.Clone(n.recipients), func(id access.PrincipalID) bool { return !asked(id) })
+		return []side{{tenant: tenant, recipients: append(ours, theirs...)}}, nil
 	}
-	out := []side{{tenant, ours}}
+	out := []side{{tenant: tenant, recipients: ours}}
 	if n.kind != NotifyNeedsDecision {
-		out = append(out, side{a.Publisher, []access.PrincipalID{requester}})
+		out = append(out, side{tenant: a.Publisher, recipients: []access.PrincipalID{requester}, abroad: true})
 	}
 	return out, nil
 }

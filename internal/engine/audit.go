@@ -39,7 +39,11 @@ func (e *Engine) Events(ctx context.Context, c Caller, f EventFilter, p Page) (l
 		f.Tenant, f.Beside = c.Tenant, may.beside()
 		list, err = visible(p, func(p Page) (Listed[access.Event], error) { return r.Events(ctx, f, p) },
 			func(event access.Event) (access.Event, bool, error) {
-				return event, may.reaches(event.Tenant, event.Scope, scopes) && (f.Scope == "" || event.Scope.Within(f.Scope)), nil
+				if !may.reaches(event.Tenant, event.Scope, scopes) || f.Scope != "" && !event.Scope.Within(f.Scope) {
+					return event, false, nil
+				}
+				event, err := may.border(r, event.Tenant).event(ctx, event)
+				return event, true, err
 			})
 		return err
 	})
@@ -69,7 +73,8 @@ func (e *Engine) Event(ctx context.Context, c Caller, seq int64) (event access.E
 		case err != nil:
 			return fmt.Errorf("read event: %w", err)
 		}
-		return nil
+		event, err = may.border(r, event.Tenant).event(ctx, event)
+		return err
 	})
 	return event, err
 }

@@ -66,7 +66,12 @@ func (j *judge) outvoted(ctx context.Context, g access.Grant) (why string, err e
 		return "", fmt.Errorf("read decisions: %w", err)
 	}
 	if verdictOf(tallies(request, people{j.dir}, decisions, request.DecidedAt)) != policy.Approved {
-		why = lapsed + strings.Join(gone(request, people{j.dir}, decisions), ", ") + " may not decide on it any more"
+		why = lapsed + "not as many as it needs of those who approved it may decide on it still"
+		if requester, err := j.r.Principal(ctx, request.Requester); err != nil {
+			return "", fmt.Errorf("read principal: %w", err)
+		} else if requester.Tenant == request.Tenant { // a guest is not told who approves
+			why = lapsed + strings.Join(gone(request, people{j.dir}, decisions), ", ") + " may not decide on it any more"
+		}
 	}
 	return why, nil
 }

@@ -147,7 +147,11 @@ func (e *Engine) Reviews(ctx context.Context, c Caller, f ReviewFilter, p Page) 
 
 // describeReview gives a review with its request, and whether the caller may see it.
 func describeReview(ctx context.Context, r Reader, may rights, names *nameCache, v access.Review) (ReviewDetail, bool, error) {
-	d := ReviewDetail{Review: v}
+	shown, err := may.border(r, v.Tenant).review(ctx, v)
+	if err != nil {
+		return ReviewDetail{}, false, err
+	}
+	d := ReviewDetail{Review: shown}
 	if v.Request == "" {
 		d.Mine = v.ClosedAt.IsZero() && v.Person != may.caller.Principal && may.mayOf(v.Tenant, rbac.RequestsDecide, access.Root)
 		return d, v.Person == may.caller.Principal && may.caller.Bounds == nil || may.mayOf(v.Tenant, rbac.RequestsRead, access.Root) || d.Mine, nil
@@ -164,7 +168,7 @@ func describeReview(ctx context.Context, r Reader, may rights, names *nameCache,
 	if err != nil || !seen && !d.Mine {
 		return d, false, err
 	}
-	whole, err := describeRequest(ctx, r, names, request)
+	whole, err := describeRequest(ctx, r, may, names, request)
 	d.Request = &whole
 	d.Mine = d.Mine && v.ClosedAt.IsZero()
 	return d, true, err

@@ -328,7 +328,7 @@ func (w *work) saveEligible(ctx context.Context, a app.Application, given []app.
 }
 
 // applicationEvent records a change of an application on the customer's log, and on the publisher's at its definition.
-func (w *work) applicationEvent(kind access.EventKind, action string, d ApplicationDetail, by access.Actor, more map[string]string) {
+func (w *work) applicationEvent(ctx context.Context, kind access.EventKind, action string, d ApplicationDetail, by access.Actor, more map[string]string) error {
 	a := d.Application
 	details := map[string]string{
 		"application": a.Name(), "definition": a.Terms.Name(), "version": a.Terms.Version, "publisher": d.Publisher.Name, "customer": d.Customer.Name,
@@ -352,12 +352,18 @@ func (w *work) applicationEvent(kind access.EventKind, action string, d Applicat
 		}
 	}
 	maps.Copy(details, more)
-	event := access.Event{Kind: kind, Actor: by, Tenant: a.Tenant, Scope: a.Resource, Action: action, Details: maps.Clone(details)}
+	event := access.Event{Kind: kind, Actor: by, Tenant: a.Tenant, Scope: a.Resource, Action: action, Details: details}
 	for i, approver := range a.Settings.Approvers[:min(len(a.Settings.Approvers), maxReasons)] {
 		event.Details[fmt.Sprintf("approver.%d", i)] = clip(approver.Name)
 	}
 	w.event(event)
-	if a.Publisher != a.Tenant {
-		w.event(access.Event{Kind: kind, Actor: by, Tenant: a.Publisher, Scope: a.Definition, Action: action, Details: details})
+	if a.Publisher == a.Tenant {
+		return nil
 	}
+	published, err := w.publish(ctx, a, event)
+	if err != nil {
+		return err
+	}
+	w.event(published)
+	return nil
 }

@@ -52,7 +52,10 @@ func (e *Engine) Eligibility(ctx context.Context, c Caller, id access.Eligibilit
 		if err != nil {
 			return err
 		}
-		d, err = findEligibility(ctx, r, may, id)
+		if d, err = findEligibility(ctx, r, may, id); err != nil {
+			return err
+		}
+		d, err = may.eligibility(ctx, r, d)
 		return err
 	})
 	return d, err
@@ -76,6 +79,10 @@ func (e *Engine) Eligibilities(ctx context.Context, c Caller, f EligibilityFilte
 					return EligibilityDetail{}, false, nil
 				}
 				d, err := describeEligibility(ctx, r, may, one)
+				if err != nil {
+					return d, false, err
+				}
+				d, err = may.eligibility(ctx, r, d)
 				return d, true, err
 			})
 		return err
@@ -101,6 +108,9 @@ func (e *Engine) EligibleRoles(ctx context.Context, c Caller) (list []Eligibilit
 				return fmt.Errorf("read grants: %w", err)
 			}
 			list[i].Active = active.Items
+			if list[i], err = may.eligibility(ctx, r, list[i]); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

@@ -56,6 +56,8 @@ type Explanation struct {
 	Cases     []access.Case // under which it would fall; none where the rule has none
 	Names     map[access.PrincipalID]string
 	Approvers []string // names of who may decide in some stage; at most maxDeciders
+
+	unnamed bool // the caller is not told whom the policy names
 }
 
 func (x *Explanation) step(ok bool, step, format string, args ...any) {
@@ -164,6 +166,7 @@ func (e *Engine) explain(ctx context.Context, r Reader, may rights, q Question, 
 	}
 	a.trim(now)
 	x.chain(a.chains[0], person.Name)
+	x.unnamed = !may.readsRules(p)
 	found, err := e.choose(ctx, r, may, a, now)
 	if err != nil {
 		return err
@@ -200,6 +203,9 @@ func (x *Explanation) approvals(ctx context.Context, r Reader, may rights, perso
 	var deciders []access.PrincipalID
 	for _, c := range found.cases[0] {
 		number := slices.IndexFunc(entry.Approval.Cases, func(other access.Case) bool { return reflect.DeepEqual(other, c) }) + 1
+		if x.unnamed {
+			c = unnamedCase(c)
+		}
 		x.Cases = append(x.Cases, c)
 		x.step(true, "case", "case %d applies%s", number, named(c.Name))
 		who, err := x.stages(ctx, r, may, person, c)
@@ -242,6 +248,9 @@ func (x *Explanation) stages(ctx context.Context, r Reader, may rights, person a
 		who := policy.Deciders(s, person.ID, people{may.dir})
 		deciders = append(deciders, who...)
 		text := fmt.Sprintf("stage %d wants %s; %d people may decide", i+1, wanted, len(who))
+		if x.unnamed {
+			text = fmt.Sprintf("stage %d wants %s", i+1, wanted)
+		}
 		if s.Timeout > 0 {
 			text += fmt.Sprintf("; after %s the next stage decides in its place", span(s.Timeout))
 		}

@@ -54,7 +54,7 @@ func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID,
 	if g.Principal != c.Principal {
 		return RequestDetail{}, access.Fault(access.KindForbidden, "notYourGrant", "only %s can ask for more time on this grant: make a request of your own", g.PrincipalName)
 	}
-	if earlier, err := sameExtension(ctx, tx, c, id, in.ID); err != nil || earlier != nil {
+	if earlier, err := sameExtension(ctx, tx, may, id, in.ID); err != nil || earlier != nil {
 		return orZero(earlier), err
 	}
 	first, err := tx.Request(ctx, g.Request)
@@ -84,19 +84,19 @@ func (e *Engine) extend(ctx context.Context, tx Tx, c Caller, id access.GrantID,
 }
 
 // sameExtension gives the request of that id by which the caller asked for more time on the grant before; nil where there is none.
-func sameExtension(ctx context.Context, r Reader, c Caller, grant access.GrantID, id access.RequestID) (*RequestDetail, error) {
+func sameExtension(ctx context.Context, r Reader, may rights, grant access.GrantID, id access.RequestID) (*RequestDetail, error) {
 	if id == "" {
 		return nil, nil //nolint:nilnil // none was named, and that is no error
 	}
 	request, err := r.Request(ctx, access.RequestID(strings.ToLower(string(id))))
-	if isKind(err, access.KindNotFound) || err == nil && (request.Requester != c.Principal || request.Extends != grant) {
+	if isKind(err, access.KindNotFound) || err == nil && (request.Requester != may.caller.Principal || request.Extends != grant) {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read request: %w", err)
 	}
 	names := nameCache{r: r}
-	d, err := describeRequest(ctx, r, &names, request)
+	d, err := describeRequest(ctx, r, may, &names, request)
 	return &d, err
 }
 

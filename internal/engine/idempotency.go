@@ -20,8 +20,8 @@ func longKey(key string) error {
 }
 
 // repeated gives what an earlier call with the same key led to; nil where there was none.
-func repeated(ctx context.Context, r Reader, c Caller, key, digest string) (*RequestDetail, error) {
-	earlier, err := r.Idempotent(ctx, c.Principal, key)
+func repeated(ctx context.Context, r Reader, may rights, key, digest string) (*RequestDetail, error) {
+	earlier, err := r.Idempotent(ctx, may.caller.Principal, key)
 	switch {
 	case isKind(err, access.KindNotFound):
 		return nil, nil //nolint:nilnil // there was none, and that is no error
@@ -35,7 +35,7 @@ func repeated(ctx context.Context, r Reader, c Caller, key, digest string) (*Req
 		return nil, fmt.Errorf("read request: %w", err)
 	}
 	names := nameCache{r: r}
-	d, err := describeRequest(ctx, r, &names, request)
+	d, err := describeRequest(ctx, r, may, &names, request)
 	return &d, err
 }
 

@@ -28,7 +28,7 @@ func (e *Engine) Alerts(ctx context.Context, c Caller, f AlertFilter, p Page) (l
 		f.Tenant, f.Beside = c.Tenant, may.beside()
 		list, err = visible(p, func(p Page) (Listed[alert.Alert], error) { return r.Alerts(ctx, f, p) },
 			func(a alert.Alert) (alert.Alert, bool, error) {
-				return a, may.reaches(a.Tenant, scopeOfAlert(a), scopes), nil
+				return may.border(r, a.Tenant).alert(a), may.reaches(a.Tenant, scopeOfAlert(a), scopes), nil
 			})
 		return err
 	})
@@ -54,6 +54,7 @@ func (e *Engine) Alert(ctx context.Context, c Caller, id alert.ID) (a alert.Aler
 			return err
 		}
 		a, err = findAlert(ctx, r, may, id)
+		a = may.border(r, a.Tenant).alert(a)
 		return err
 	})
 	return a, err

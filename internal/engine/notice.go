@@ -18,6 +18,7 @@ type notice struct {
 	codeOf     string         // with NotifyBreakGlass: to whom the code was issued that was used offline
 	recipients []access.PrincipalID
 	beside     []access.Grant // others that the same act has ended
+	abroad     bool           // it is told in another tenant
 }
 
 // notify has finish enqueue a notification.
@@ -60,8 +61,12 @@ func (w *work) enqueue(ctx context.Context) error {
 			if !heard {
 				continue
 			}
-			n.recipients = side.recipients
-			written, err := w.write(ctx, n)
+			told := n
+			if side.abroad {
+				told = n.across()
+			}
+			told.recipients = side.recipients
+			written, err := w.write(ctx, told)
 			if err != nil {
 				return err
 			}
@@ -158,7 +163,7 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 	if out.Subject.Unended, err = w.tx.Unended(ctx, n.grant.Request); err != nil {
 		return Notification{}, fmt.Errorf("count grants: %w", err)
 	}
-	if n.grant.State == access.GrantRevoked {
+	if n.grant.State == access.GrantRevoked && !n.abroad {
 		decisions, err := w.tx.Decisions(ctx, n.grant.Request)
 		if err != nil {
 			return Notification{}, fmt.Errorf("read decisions: %w", err)

@@ -31,6 +31,7 @@ func (e *Engine) MachinePolicy(ctx context.Context, c Caller, machine string) (d
 		if isKind(err, access.KindNotFound) {
 			return notConfigured(m)
 		}
+		p = may.policy(p)
 		entry, _ := p.Of(m.ID)
 		d = PolicyDetail{Policy: p, Entry: entry, Machine: m}
 		return err

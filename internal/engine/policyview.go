@@ -28,7 +28,13 @@ func (e *Engine) Guarded(ctx context.Context, c Caller, p Page) (list Listed[Pol
 				if d.Machine.ID == "" || !may.may(rbac.MachinesRead, d.Machine.Resource) {
 					d.Machine = access.Machine{ID: d.Entry.Machine}
 				}
-				return d, covered(d.Policy.Resource, scopes), nil
+				if !covered(d.Policy.Resource, scopes) {
+					return d, false, nil
+				}
+				if !may.readsRules(d.Policy) {
+					d.Entry = unnamedEntry(d.Entry)
+				}
+				return d, true, nil
 			})
 		return err
 	})
@@ -123,7 +129,7 @@ func (v *PolicyView) visible(ctx context.Context, may rights, names *nameCache, 
 		if !ok {
 			continue
 		}
-		seen = append(seen, request)
+		seen = append(seen, may.border(names.r, request.Tenant).request(RequestDetail{Request: request}).Request)
 		for _, item := range request.Items {
 			m, err := names.site(ctx, item.Role, item.Machine)
 			if err != nil {

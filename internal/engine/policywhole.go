@@ -35,7 +35,9 @@ func (e *Engine) Policies(ctx context.Context, c Caller, f PolicyFilter, p Page)
 		}
 		f.Tenant, f.Beside = c.Tenant, may.beside()
 		list, err = visible(p, func(p Page) (Listed[access.Policy], error) { return r.Policies(ctx, f, p) },
-			func(p access.Policy) (access.Policy, bool, error) { return p, covered(p.Resource, scopes), nil })
+			func(p access.Policy) (access.Policy, bool, error) {
+				return may.policy(p), covered(p.Resource, scopes), nil
+			})
 		return err
 	})
 	return list, err
@@ -44,10 +46,13 @@ func (e *Engine) Policies(ctx context.Context, c Caller, f PolicyFilter, p Page)
 // PolicyByResource gives one policy by its resource id.
 func (e *Engine) PolicyByResource(ctx context.Context, c Caller, id access.ResourceID) (p access.Policy, err error) {
 	err = e.look(ctx, c, attempt{action: rbac.PoliciesRead, scope: id}, func(r Reader) error {
-		if _, err := e.authorize(ctx, r, c, rbac.PoliciesRead, id); err != nil {
+		may, err := e.authorize(ctx, r, c, rbac.PoliciesRead, id)
+		if err != nil {
 			return err
 		}
-		p, err = findPolicy(ctx, r, id)
+		if p, err = findPolicy(ctx, r, id); err == nil {
+			p = may.policy(p)
+		}
 		return err
 	})
 	return p, err

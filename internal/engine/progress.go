@@ -24,7 +24,7 @@ const maxDeciders = 50 // that a detail names
 
 // describeWhole is describeRequest with how the deciding stands.
 func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *nameCache, request access.Request) (RequestDetail, error) {
-	d, err := describeRequest(ctx, r, names, request)
+	d, err := describeRequest(ctx, r, may, names, request)
 	if err != nil || len(request.Approvals) == 0 {
 		return d, err
 	}
@@ -32,7 +32,7 @@ func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *n
 		return RequestDetail{}, fmt.Errorf("read decisions: %w", err)
 	}
 	if request.BreakGlass {
-		return d, nil // its approvals say who reviews it
+		return may.border(r, request.Tenant).request(d), nil // its approvals say who reviews it
 	}
 	now, who := may.now, policy.People(people{may.dir})
 	if request.State != access.RequestPending {
@@ -56,39 +56,8 @@ func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *n
 		ids = append(append(ids, a.Deciders...), p.Counted...)
 		d.Progress = append(d.Progress, a)
 	}
-	if !may.isHome(request.Tenant) {
-		return d.withoutApprovers(), nil
-	}
 	d.Names, err = namesOf(ctx, r, may, ids)
-	return d, err
-}
-
-// withoutApprovers is a detail for who asks in another tenant: how many people have to agree, and what they said, and not who
-// they are. An id would tell as much as a name.
-func (d RequestDetail) withoutApprovers() RequestDetail {
-	unnamed := func(all []access.Quorum) []access.Quorum {
-		counts := slices.Clone(all)
-		for i := range counts {
-			counts[i].Groups, counts[i].People = nil, nil
-		}
-		return counts
-	}
-	d.Progress = slices.Clone(d.Progress)
-	for i := range d.Progress {
-		p := &d.Progress[i]
-		p.Deciders, p.DeciderCount, p.Counted, p.Decided = nil, 0, nil, nil
-		p.Open = unnamed(p.Open)
-		p.Case.Stages = slices.Clone(p.Case.Stages)
-		for j := range p.Case.Stages {
-			stage := &p.Case.Stages[j]
-			stage.AllOf, stage.AnyOf = unnamed(stage.AllOf), unnamed(stage.AnyOf)
-		}
-	}
-	d.Decisions = slices.Clone(d.Decisions)
-	for i := range d.Decisions {
-		d.Decisions[i].Person, d.Decisions[i].Name = "", ""
-	}
-	return d
+	return may.border(r, request.Tenant).request(d), err
 }
 
 // mine tells whether the caller may decide the i'th approval now.

@@ -70,7 +70,7 @@ func (e *Engine) Requests(ctx context.Context, c Caller, f RequestFilter, p Page
 				if err != nil || !seen {
 					return RequestDetail{}, false, err
 				}
-				d, err := describeRequest(ctx, r, &names, request)
+				d, err := describeRequest(ctx, r, may, &names, request)
 				return d, true, err
 			})
 		return err
@@ -121,7 +121,7 @@ func (e *Engine) Cancel(ctx context.Context, c Caller, id access.RequestID, reas
 			}
 			request = next
 		}
-		d, err = describeRequest(ctx, tx, &names, request)
+		d, err = describeRequest(ctx, tx, may, &names, request)
 		return err
 	})
 	return d, err
@@ -166,7 +166,7 @@ func sees(ctx context.Context, may rights, names *nameCache, request access.Requ
 	return true, nil
 }
 
-func describeRequest(ctx context.Context, r Reader, names *nameCache, request access.Request) (RequestDetail, error) {
+func describeRequest(ctx context.Context, r Reader, may rights, names *nameCache, request access.Request) (RequestDetail, error) {
 	d := RequestDetail{Request: request, Machines: map[access.MachineID]string{}}
 	for _, item := range request.Items {
 		if !item.Role.IsZero() {
@@ -183,5 +183,5 @@ func describeRequest(ctx context.Context, r Reader, names *nameCache, request ac
 		return RequestDetail{}, fmt.Errorf("read grants: %w", err)
 	}
 	d.Grants = grants
-	return d, nil
+	return may.border(r, request.Tenant).request(d), nil
 }

@@ -235,6 +235,9 @@ func (e *Engine) RoleAssignments(ctx context.Context, c Caller, f AssignmentFilt
 			if err != nil {
 				return err
 			}
+			if d, err = may.border(r, a.Tenant).assignment(ctx, d); err != nil {
+				return err
+			}
 			list.Items = append(list.Items, d)
 		}
 		return nil

@@ -27,7 +27,10 @@ func (e *Engine) RoleChange(ctx context.Context, c Caller, id access.RoleChangeI
 		if err != nil {
 			return err
 		}
-		d, err = describeChange(ctx, r, made)
+		if d, err = describeChange(ctx, r, made); err != nil {
+			return err
+		}
+		d, err = may.border(r, made.Tenant).change(ctx, d)
 		return err
 	})
 	return d, err
@@ -48,6 +51,10 @@ func (e *Engine) RoleChanges(ctx context.Context, c Caller, f RoleChangeFilter, 
 					return RoleChangeDetail{}, false, nil
 				}
 				d, err := there.describe(ctx, made)
+				if err != nil {
+					return d, false, err
+				}
+				d, err = may.border(r, made.Tenant).change(ctx, d)
 				return d, true, err
 			})
 		return err

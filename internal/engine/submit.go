@@ -79,7 +79,7 @@ func (e *Engine) submit(ctx context.Context, tx Tx, c Caller, in SubmitInput, wi
 		return RequestDetail{}, err
 	}
 	if in.IdempotencyKey != "" {
-		if earlier, err := repeated(ctx, tx, c, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
+		if earlier, err := repeated(ctx, tx, may, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
 			return orZero(earlier), err
 		}
 	}

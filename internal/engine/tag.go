@@ -33,7 +33,7 @@ func (e *Engine) TagRequest(ctx context.Context, c Caller, id access.RequestID, 
 		if err := tx.Append(ctx, events...); err != nil {
 			return fmt.Errorf("append events: %w", err)
 		}
-		d, err = describeRequest(ctx, tx, &nameCache{r: tx}, next)
+		d, err = describeRequest(ctx, tx, may, &nameCache{r: tx}, next)
 		return err
 	})
 	return d, err

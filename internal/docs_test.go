@@ -46,8 +46,8 @@ func TestManualHasTheLimits(t *testing.T) {
 	}
 	manual := strings.Join(strings.Fields(string(text)), " ")
 	for _, says := range []string{
-		fmt.Sprintf("for %d ports of machines at most", access.MaxItems),
-		fmt.Sprintf("at most %d, within a year", access.MaxWindows),
+		fmt.Sprintf("at most %d machine ports", access.MaxItems),
+		fmt.Sprintf("at most %d windows, within a year", access.MaxWindows),
 		fmt.Sprintf("it becomes at most %d grants", access.MaxItems),
 	} {
 		if !strings.Contains(manual, says) {

@@ -16,8 +16,8 @@ func TestDocsNameEveryOperation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "## What is served")
-	table, _, found := strings.Cut(table, "## Choices")
+	_, table, _ := strings.Cut(string(text), "## Supported operations")
+	table, _, found := strings.Cut(table, "## Differences and design choices")
 	if !found {
 		t.Fatal("docs/azure.md has no table")
 	}

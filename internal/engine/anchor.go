@@ -116,7 +116,7 @@ func (e *Engine) anchor(ctx context.Context, a Anchor, d CheckpointDetail) error
 			return err
 		}
 		if problem != "" {
-			if err := e.alertTampered(ctx, "anchor "+a.Name(), problem, evidence); err != nil {
+			if err := e.tampered(ctx, "anchor "+a.Name(), problem, evidence); err != nil {
 				return err
 			}
 			return fmt.Errorf("%w: %s", ErrNotContinued, problem)

@@ -272,7 +272,7 @@ func (e *Engine) Seal(ctx context.Context) error {
 	})
 	for _, found := range []rupture{lost, broken} {
 		if err == nil && found.problem != "" {
-			err = e.alertTampered(ctx, "log", found.problem, found.evidence)
+			err = e.tampered(ctx, "log", found.problem, found.evidence)
 		}
 	}
 	switch {

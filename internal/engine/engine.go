@@ -63,6 +63,7 @@ type Engine struct {
 	anchors     []Anchor
 	anchorEvery time.Duration
 	signed      Memory
+	tampered    func(ctx context.Context, key, problem string, evidence int64) error // says that the activity log does not fit
 
 	rules  *rulebook
 	quotas Quotas
@@ -94,12 +95,14 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{
+	e := &Engine{
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
 		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), signed: c.Signed,
 		rules: rules, quotas: c.Quotas.orDefault(), tickets: c.Tickets, wake: make(chan struct{}, 1),
 		strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, words: flood{most: maxWordsAnHour}, moves: flood{most: maxMovesAnHour},
-	}, nil
+	}
+	e.tampered = e.alertTampered
+	return e, nil
 }
 
 // now reads the clock as the records keep it: UTC, microseconds.

@@ -107,12 +107,12 @@ func TestARewrittenLogIsNotSigned(t *testing.T) {
 	w.user("ann", "")
 	signed := must(w.Checkpoint(w.ctx, w.admin))(t).Checkpoint
 	key := must(w.rawSetting("audit/checkpointKey"))(t)
-	for what, records := range map[string]int{"cut": 0, "changed": 2} {
+	for what, recorded := range map[string]int{"cut": 0, "changed": 2} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			rewritten := newWorld(t)
 			rewritten.setting("audit/checkpointKey", key)
-			for n := range records {
+			for n := range recorded {
 				rewritten.user(fmt.Sprintf("bob %d", n), "")
 			}
 			rewritten.save(func(tx engine.Tx) error { return tx.SaveCheckpoint(w.ctx, signed) })

@@ -83,22 +83,22 @@ func (e *Engine) verify(ctx context.Context, r Reader, c audit.SignedCheckpoint)
 	if signed.Size == 0 {
 		return "", nil
 	}
-	records, err := r.Records(ctx, from, int(signed.Size-from))
+	recorded, err := r.Records(ctx, from, int(signed.Size-from))
 	if err != nil {
 		return "", fmt.Errorf("read records: %w", err)
 	}
-	if int64(len(records)) != signed.Size-from {
+	if int64(len(recorded)) != signed.Size-from {
 		return fmt.Sprintf("records are missing between %d and %d", from, signed.Size), nil
 	}
-	leaves := make([]int64, len(records))
-	for i := range records {
+	leaves := make([]int64, len(recorded))
+	for i := range recorded {
 		leaves[i] = audit.LeafIndex(from + int64(i))
 	}
 	kept, err := r.AuditHashes(ctx, leaves)
 	if err != nil {
 		return "", fmt.Errorf("read hashes: %w", err)
 	}
-	for i, record := range records {
+	for i, record := range recorded {
 		if audit.LeafHash(record) != kept[i] {
 			return fmt.Sprintf("record %d is not what was recorded", from+int64(i)), nil
 		}

@@ -367,6 +367,66 @@ func TestPublishersProgramIsTold(t *testing.T) {
 	}
 }
 
+// TestEndpointsOfDefinitionsKeepNoChannelsOut fills a resource group with definitions that have an endpoint each, as somebody may who has
+// no right anywhere else.
+func TestEndpointsOfDefinitionsKeepNoChannelsOut(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	m.Engine = m.another(func(c *engine.Config) {
+		c.SealSecret = func(_ engine.ChannelID, _ engine.ChannelKind, text string) (engine.ChannelSecret, error) {
+			return engine.ChannelSecret{Sealed: []byte(text)}, nil
+		}
+	})
+	hook := func(name string) engine.ChannelInput {
+		url, key := "https://hooks.example.com/"+name, "a key to sign with, as long as it has to be"
+		return engine.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, Secret: &key}
+	}
+	must(m.CreateChannel(m.ctx, m.vera, hook("hooks")))(t)
+	write := func(n int) error {
+		_, _, err := m.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *engine.AppDefinitionInput) { in.Name = fmt.Sprintf("shop-%03d", n) }))
+		return err
+	}
+	for i := range 101 {
+		if err := write(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := must(m.Channel(m.ctx, m.vera, "HOOKS"))(t); c.Name != "hooks" {
+		t.Errorf("found is %q", c.Name)
+	}
+	must(m.CreateChannel(m.ctx, m.vera, hook("more")))(t)
+	_, err := m.CreateChannel(m.ctx, m.vera, hook("Hooks"))
+	wantCode(t, err, access.KindConflict, "channelExists")
+	_, err = m.Channel(m.ctx, m.vera, "")
+	wantCode(t, err, access.KindNotFound, "unknownChannel")
+	for i := 2; i < 100; i++ {
+		must(m.CreateChannel(m.ctx, m.vera, hook(fmt.Sprint("hook-", i))))(t)
+	}
+	_, err = m.CreateChannel(m.ctx, m.vera, hook("one-too-many"))
+	wantCode(t, err, access.KindConflict, "tooManyChannels")
+
+	// Definitions are bounded by themselves, in each group.
+	err = m.store.Update(m.ctx, func(tx engine.Tx) error {
+		one := m.definition.Definition
+		base := strings.TrimSuffix(string(one.Resource), "/"+one.Resource.Name())
+		for i := 102; i < 800; i++ { // "shop" is one, too
+			one.Resource, one.Revision = access.ResourceID(fmt.Sprintf("%s/shop-%03d", base, i)), 1
+			if err := tx.SaveApplicationDefinition(m.ctx, one, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, write(800), access.KindConflict, "tooManyApplicationDefinitions")
+	must(m.DeleteAppDefinition(m.ctx, m.vera, "shop-500"))(t)
+	if err := write(800); err != nil {
+		t.Errorf("there is room again: %v", err)
+	}
+}
+
 // TestNobodyEnrolsIntoAGroupThatIsGone has a token for a managed resource group when it goes.
 func TestNobodyEnrolsIntoAGroupThatIsGone(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +12,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-const maxChannels = 100 // of a tenant
+// maxChannels is how many channels a tenant may have, beside those of its application definitions: whoever may write definitions in
+// one resource group must not keep the tenant from being told.
+const maxChannels = 100
 
 // ChannelInput is a channel as somebody wants it. In a change, nil fields stay.
 type ChannelInput struct {
@@ -134,15 +135,15 @@ func (e *Engine) CreateChannel(ctx context.Context, c Caller, in ChannelInput) (
 		if err := channel.ofTheServer(ctx, tx); err != nil {
 			return err
 		}
-		others, err := tx.Channels(ctx, ChannelFilter{Tenant: c.Tenant}, Page{Limit: maxChannels})
+		others, err := tx.Channels(ctx, ChannelFilter{Tenant: c.Tenant, Not: Lifecycle}, Page{Limit: maxChannels})
 		if err != nil {
 			return fmt.Errorf("read channels: %w", err)
 		}
 		if len(others.Items) == maxChannels {
 			return access.Fault(access.KindConflict, "tooManyChannels", "there are %d channels, and no more are allowed: delete one that is not needed", maxChannels)
 		}
-		if slices.ContainsFunc(others.Items, func(o Channel) bool { return strings.EqualFold(o.Name, channel.Name) }) {
-			return nameTaken(channel.Name)
+		if _, err := findChannel(ctx, tx, c.Tenant, channel.Name); !isKind(err, access.KindNotFound) {
+			return firstError(err, nameTaken(channel.Name))
 		}
 		if err := tx.SaveChannel(ctx, channel, 0); err != nil {
 			return fmt.Errorf("save channel: %w", err)
@@ -185,8 +186,8 @@ func (e *Engine) UpdateChannel(ctx context.Context, c Caller, ref string, in Cha
 			return err
 		}
 		if !strings.EqualFold(channel.Name, was.Name) {
-			if _, err := findChannel(ctx, tx, c.Tenant, channel.Name); err == nil {
-				return nameTaken(channel.Name)
+			if _, err := findChannel(ctx, tx, c.Tenant, channel.Name); !isKind(err, access.KindNotFound) {
+				return firstError(err, nameTaken(channel.Name))
 			}
 		}
 		if err := tx.SaveChannel(ctx, channel, was.Revision); err != nil {
@@ -341,16 +342,17 @@ func findChannel(ctx context.Context, r OutboxReader, tenant access.TenantID, re
 		}
 		return c, nil
 	}
-	list, err := r.Channels(ctx, ChannelFilter{Tenant: tenant}, Page{Limit: maxChannels})
-	if err != nil {
+	if ref == "" {
+		return Channel{}, unknown
+	}
+	list, err := r.Channels(ctx, ChannelFilter{Tenant: tenant, Name: ref}, Page{Limit: 1})
+	switch {
+	case err != nil:
 		return Channel{}, fmt.Errorf("read channels: %w", err)
+	case len(list.Items) == 0:
+		return Channel{}, unknown
 	}
-	for _, c := range list.Items {
-		if strings.EqualFold(c.Name, ref) {
-			return c, nil
-		}
-	}
-	return Channel{}, unknown
+	return list.Items[0], nil
 }
 
 // event tells of a channel, and nothing of how it reaches its receiver.

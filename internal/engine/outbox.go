@@ -86,6 +86,8 @@ func (o storeOutbox) WatchOutbox() (changed <-chan struct{}, stop func()) {
 type ChannelFilter struct {
 	Tenant access.TenantID
 	Kind   ChannelKind
+	Not    ChannelKind // all but those of the kind
+	Name   string      // the one that is called so, in whatever case
 }
 
 // RouteFilter narrows a list of routes; zero fields do not narrow.

@@ -40,7 +40,11 @@ func (e *Engine) WriteAppDefinition(ctx context.Context, c Caller, in AppDefinit
 		if err != nil {
 			return err
 		}
-		created = was.Revision == 0
+		if created = was.Revision == 0; created {
+			if err := roomForDefinition(ctx, tx, in.Resource); err != nil {
+				return err
+			}
+		}
 		if !created && next.Same(was) && (in.Version == "" || in.Version == was.Version) {
 			d, err = describeDefinition(ctx, tx, may, was)
 			return err
@@ -67,6 +71,22 @@ func (e *Engine) WriteAppDefinition(ctx context.Context, c Caller, in AppDefinit
 		return w.finish(ctx)
 	})
 	return d, created, err
+}
+
+// maxDefinitions is how many application definitions a resource group may have, as at Azure.
+const maxDefinitions = 800
+
+func roomForDefinition(ctx context.Context, r Reader, id access.ResourceID) error {
+	group := access.ResourceGroupScope(id.InSubscription(), id.Segment("resourceGroups"))
+	n, err := r.CountApplicationDefinitions(ctx, group)
+	if err != nil {
+		return fmt.Errorf("count definitions: %w", err)
+	}
+	if n >= maxDefinitions {
+		return access.Fault(access.KindConflict, "tooManyApplicationDefinitions",
+			"the resource group %s has %d application definitions, the most that are allowed: delete one that is not needed, or write this one in another group", group.Name(), n)
+	}
+	return nil
 }
 
 // settleResource gives the id of something in a resource group that there is: the one that is given, or one that is made of

@@ -11,14 +11,15 @@ import (
 )
 
 const (
-	selectAppDefinition   = "select body from application_definitions where resource_key = $1 limit 1"
-	listAppDefinitions    = "select body from application_definitions"
-	selectAppDefRevisions = "select body from application_definition_revisions where resource_key = $1 order by revision desc limit 100"
-	insertAppDefinition   = "insert into application_definitions (resource_key, resource, tenant, body, revision) values ($1, $2, $3, $4, $5)"
-	updateAppDefinition   = "update application_definitions set resource = $2, tenant = $3, body = $4, revision = $5 where resource_key = $1 and revision = $6"
-	insertAppDefRevision  = "insert into application_definition_revisions (resource_key, revision, body) values ($1, $2, $3)"
-	deleteAppDefRevisions = "delete from application_definition_revisions where resource_key = $1"
-	deleteAppDefinition   = "delete from application_definitions where resource_key = $1 and revision = $2"
+	selectAppDefinition    = "select body from application_definitions where resource_key = $1 limit 1"
+	listAppDefinitions     = "select body from application_definitions"
+	listAppDefinitionCount = "select count(*) from application_definitions"
+	selectAppDefRevisions  = "select body from application_definition_revisions where resource_key = $1 order by revision desc limit 100"
+	insertAppDefinition    = "insert into application_definitions (resource_key, resource, tenant, body, revision) values ($1, $2, $3, $4, $5)"
+	updateAppDefinition    = "update application_definitions set resource = $2, tenant = $3, body = $4, revision = $5 where resource_key = $1 and revision = $6"
+	insertAppDefRevision   = "insert into application_definition_revisions (resource_key, revision, body) values ($1, $2, $3)"
+	deleteAppDefRevisions  = "delete from application_definition_revisions where resource_key = $1"
+	deleteAppDefinition    = "delete from application_definitions where resource_key = $1 and revision = $2"
 
 	selectApplication        = "select body from applications where resource_key = $1 limit 1"
 	selectApplicationOfGroup = "select body from applications where managed_key = $1 limit 1"
@@ -168,6 +169,15 @@ func (r *reader) ApplicationDefinitions(ctx context.Context, f engine.Applicatio
 	l.within("resource_key", f.Scope)
 	l.after(p.Cursor, false, "resource_key", cursorText)
 	return page(ctx, r.q, l, p, "resource_key", scanAppDefinition, func(v app.Definition) []any { return []any{v.Resource.Fold()} })
+}
+
+// CountApplicationDefinitions implements engine.ApplicationReader.
+func (r *reader) CountApplicationDefinitions(ctx context.Context, scope access.ResourceID) (int, error) {
+	l := from(listAppDefinitionCount)
+	l.within("resource_key", scope)
+	l.text.WriteString(" limit 1")
+	n, err := one(ctx, r.q, "number", scanNumber, l.text.String(), l.args...)
+	return int(n), err
 }
 
 // ApplicationDefinitionRevisions implements engine.ApplicationReader.

@@ -46,6 +46,12 @@ func (r *reader) Channels(ctx context.Context, f engine.ChannelFilter, p engine.
 	l := from(listChannels)
 	equal(l, "c.tenant", f.Tenant)
 	equal(l, "c.kind", f.Kind)
+	if f.Not != "" {
+		l.where("c.kind <> ?", string(f.Not))
+	}
+	if f.Name != "" {
+		l.where("c.name_key = ?", fold(f.Name))
+	}
 	l.after(p.Cursor, false, "c.name_key, c.id", cursorText, cursorText)
 	return page(ctx, r.q, l, p, "c.name_key, c.id", scanChannel, func(c engine.Channel) []any { return []any{fold(c.Name), c.ID} })
 }

@@ -78,6 +78,16 @@ func TestOutboxKeepsWhatItIsGiven(t *testing.T) {
 		})
 		f.view(t, func(ctx context.Context, tx engine.Reader) error {
 			channels, err1 := tx.Channels(ctx, engine.ChannelFilter{Tenant: tenantID, Kind: engine.SMTP}, engine.Page{Limit: 10})
+			for name, filter := range map[string]engine.ChannelFilter{"by name": {Tenant: tenantID, Name: "OTHER"}, "of another kind": {Tenant: tenantID, Not: engine.Lifecycle}} {
+				if found, err := tx.Channels(ctx, filter, engine.Page{Limit: 1}); err != nil || len(found.Items) != 1 || found.Items[0].ID != c.ID {
+					t.Errorf("%s: %+v %v", name, found, err)
+				}
+			}
+			for name, filter := range map[string]engine.ChannelFilter{"the name before": {Tenant: tenantID, Name: "Mail"}, "but mail": {Tenant: tenantID, Not: engine.SMTP}} {
+				if found, err := tx.Channels(ctx, filter, engine.Page{Limit: 1}); err != nil || len(found.Items) != 0 {
+					t.Errorf("%s: %+v %v", name, found, err)
+				}
+			}
 			routes, err2 := tx.Routes(ctx, engine.RouteFilter{Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1"}, engine.Page{Limit: 10})
 			unrouted, err3 := tx.Unrouted(ctx, 10)
 			if diff := cmp.Diff([]any{[]engine.Channel{c}, []engine.Route{r}, 0}, []any{channels.Items, routes.Items, len(unrouted)}); diff != "" {

@@ -48,8 +48,9 @@ func rules() map[string]rule {
 		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
 		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity", "deploy/systemd"}},
 		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "internal/agentwire"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
+		"internal/logging": {},
 		"internal/server": {
-			own:   []string{"core", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
+			own:   []string{"core", "internal/logging", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
 			third: []string{"go.yaml.in/yaml/v3", "github.com/prometheus/client_golang", "golang.org/x/sys"},
 		},
 		"internal/demo":    {own: []string{"api", "internal/core/audit", "internal/nettest"}, third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
@@ -57,7 +58,7 @@ func rules() map[string]rule {
 
 		"api":            {},
 		"deploy/systemd": {},
-		"internal/cli":   {own: []string{"api", "internal/core/access", "internal/core/audit", "internal/agent", "internal/server", "internal/demo"}, third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"}},
+		"internal/cli":   {own: []string{"api", "internal/core/access", "internal/core/audit", "internal/agent", "internal/server", "internal/demo", "internal/logging"}, third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"}},
 		"cmd/postern":    {own: []string{"internal/cli"}},
 	}
 }

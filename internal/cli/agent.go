@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/agent"
+	"github.com/postern-dev/postern/internal/logging"
 )
 
 // newAgentCommand makes the command that runs the host side, and those that set it up and look at it.
@@ -38,8 +40,10 @@ CAP_NET_ADMIN and no other. Run it by systemd: see postern-agent.service.`,
 	return c
 }
 
-// agentLog writes to standard error, where systemd's journal takes it up.
-func (a *app) agentLog() *slog.Logger { return slog.New(slog.NewTextHandler(a.err, nil)) }
+// agentLog writes to standard error, where systemd's journal takes it up; the agent does not wait for it.
+func (a *app) agentLog() *slog.Logger {
+	return logging.New(a.err, func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) })
+}
 
 func (a *app) agentEnrollCommand(config *agent.Config) *cobra.Command {
 	var in agent.EnrollConfig

@@ -3,15 +3,19 @@ package server
 import (
 	"io"
 	"log/slog"
+
+	"github.com/postern-dev/postern/internal/logging"
 )
 
-// newLog makes the structured log.
+// newLog makes the structured log; nobody waits for whatever reads it.
 func newLog(w io.Writer, format, level string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: levelOf(level)}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return logging.New(w, func(w io.Writer) slog.Handler {
+		if format == "json" {
+			return slog.NewJSONHandler(w, options)
+		}
+		return slog.NewTextHandler(w, options)
+	})
 }
 
 func levelOf(name string) slog.Level {

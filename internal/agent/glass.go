@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -238,12 +239,14 @@ func BreakGlass(ctx context.Context, c Config, in GlassConfig) (GlassOpened, err
 	if err != nil {
 		return GlassOpened{}, errors.Join(err, enforcer.Close())
 	}
-	alarm(ctx, c.Log, name, use)
 	state, err := withGlass(c.StateDir, h.DesiredState, now)
 	if err == nil {
 		err = enforcer.Apply(ctx, &state, now.boot)
 	}
-	if err = errors.Join(err, enforcer.Close()); err != nil {
+	err = errors.Join(err, enforcer.Close())
+	use.log(ctx, c.Log, name)
+	alarm(name, use)
+	if err != nil {
 		return GlassOpened{}, fmt.Errorf("open: %w", err)
 	}
 	return use.opened(name, now, true), nil
@@ -255,20 +258,30 @@ func (u glassUse) opened(name string, now reading, direct bool) GlassOpened {
 
 // breakGlass is BreakGlass in the running agent.
 func (a *agent) breakGlass(ctx context.Context, in GlassConfig) (GlassOpened, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := a.Clock.read()
-	use, name, err := spend(a.StateDir, a.holding.DesiredState, in, now)
+	use, name, err := a.openGlass(ctx, in)
 	if err != nil {
 		return GlassOpened{}, err
 	}
-	alarm(ctx, a.Log, name, use)
-	a.set(ctx, a.holding.DesiredState)
-	a.out.ring()
-	return use.opened(name, now, false), nil
+	use.log(ctx, a.Log, name)
+	go alarm(name, use)
+	return use.opened(name, a.Clock.read(), false), nil
 }
 
-// set gives the loop a state, and with it what codes have opened. The caller holds the lock.
+func (a *agent) openGlass(ctx context.Context, in GlassConfig) (use glassUse, machine string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if use, machine, err = spend(a.StateDir, a.holding.DesiredState, in, a.Clock.read()); err == nil {
+		a.set(ctx, a.holding.DesiredState)
+		a.out.ring()
+	}
+	return use, machine, err
+}
+
+func (u glassUse) log(ctx context.Context, log *slog.Logger, machine string) {
+	log.ErrorContext(ctx, "glass was broken", "machine", machine, "port", u.Port, "from", u.Source.String(), "for", u.For.String(), "reason", u.Reason, "code", u.Code)
+}
+
+// set gives the loop a state, and with it what codes have opened: nothing else may give it one. The caller holds the lock.
 func (a *agent) set(ctx context.Context, d access.DesiredState) {
 	with, err := withGlass(a.StateDir, d, a.Clock.read())
 	if err != nil {

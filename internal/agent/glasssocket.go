@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"log/syslog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
+	"sync"
 	"time"
 
 	"github.com/postern-dev/postern/internal/agentwire"
@@ -76,12 +74,14 @@ func (a *agent) serveGlass(ctx context.Context) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
+	var calls sync.WaitGroup
+	defer calls.Wait()
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return // it was closed
 		}
-		a.answerGlass(ctx, conn)
+		calls.Go(func() { a.answerGlass(ctx, conn) }) // one that says nothing keeps no other waiting
 	}
 }
 
@@ -90,6 +90,8 @@ func (a *agent) answerGlass(ctx context.Context, conn net.Conn) {
 	if conn.SetDeadline(time.Now().Add(glassPatience)) != nil {
 		return
 	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) }) // who has not asked by now is not heard any more
+	defer stop()
 	var in GlassConfig
 	var answer glassAnswer
 	err := json.NewDecoder(io.LimitReader(conn, maxGlassCall)).Decode(&in)
@@ -101,27 +103,6 @@ func (a *agent) answerGlass(ctx context.Context, conn net.Conn) {
 	}
 	if err := json.NewEncoder(conn).Encode(answer); err != nil {
 		a.Log.WarnContext(ctx, "whoever broke glass did not wait for the answer", "error", err)
-	}
-}
-
-// alarm tells everybody on this host: the log, syslog, and every terminal. What cannot be told is passed over; opening
-// matters more now.
-func alarm(ctx context.Context, log *slog.Logger, machine string, u glassUse) {
-	text := fmt.Sprintf("EMERGENCY ACCESS: port %d/%s of %s is opened for %s for %s, with a code: %q", u.Port, u.Protocol, machine, u.Source, u.For, u.Reason)
-	log.ErrorContext(ctx, "glass was broken", "machine", machine, "port", u.Port, "from", u.Source.String(), "for", u.For.String(), "reason", u.Reason, "code", u.Code)
-	if w, err := syslog.New(syslog.LOG_ALERT|syslog.LOG_AUTH, "postern"); err == nil {
-		_ = w.Alert(text)
-		_ = w.Close()
-	}
-	terminals, err := filepath.Glob("/dev/pts/[0-9]*")
-	if err != nil {
-		return
-	}
-	for _, path := range terminals {
-		if f, err := os.OpenFile(path, os.O_WRONLY, 0); err == nil { //nolint:gosec // a terminal of this host
-			_, _ = fmt.Fprintf(f, "\r\n%s\r\n", strconv.QuoteToGraphic(text))
-			_ = f.Close()
-		}
 	}
 }
 

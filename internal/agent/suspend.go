@@ -27,16 +27,16 @@ func (a *agent) watchSuspend(ctx context.Context) {
 	for range ticks {
 		if slept := stood.slept(); slept > leastSuspend {
 			a.Log.InfoContext(ctx, "the host was asleep; what should hold is put in force again", "slept", slept.String())
-			a.again()
+			a.again(ctx)
 		}
 	}
 }
 
 // again makes the loop apply what it holds.
-func (a *agent) again() {
+func (a *agent) again(ctx context.Context) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.loop.Set(a.holding.DesiredState)
+	a.set(ctx, a.holding.DesiredState)
 }
 
 // standstill finds out for how long the host slept, from two clocks of which only one runs on meanwhile.

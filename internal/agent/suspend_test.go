@@ -127,3 +127,19 @@ func TestAMessageCountsFromWhenItWasSent(t *testing.T) {
 		}
 	}
 }
+
+// An agent that takes nothing in any more is not alive, though its loop goes on.
+func TestAnAgentThatTakesNothingInIsStuck(t *testing.T) {
+	t.Parallel()
+	a, long := &agent{}, mostIdle+time.Minute
+	free := monotonicNow() - long
+	if idle := a.stuck(&free); idle >= long {
+		t.Errorf("nobody holds it up, and it is stuck for %s", idle)
+	}
+	free = monotonicNow() - long
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if idle := a.stuck(&free); idle < long {
+		t.Errorf("it was held up for %s, and is stuck for %s", long, idle)
+	}
+}

@@ -7,7 +7,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// mostIdle is how long the enforcement loop, which looks at the kernel every 30 seconds, may do nothing.
+// mostIdle is how long the enforcement loop, which looks at the kernel every 30 seconds, may do nothing, and how long nothing that
+// the server says may be taken in.
 const mostIdle = 2 * time.Minute
 
 // signal tells systemd that the agent is ready, and then that it is alive, where systemd wants to know.
@@ -25,13 +26,14 @@ func (a *agent) signal(ctx context.Context) {
 	}
 	ticks := time.NewTicker(every / 3)
 	defer ticks.Stop()
+	free := monotonicNow()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticks.C:
-			if idle := a.target.idle(); idle > mostIdle {
-				a.Log.ErrorContext(ctx, "enforcement stands still; systemd will restart the agent", "idle", idle.String())
+			if idle := max(a.target.idle(), a.stuck(&free)); idle > mostIdle {
+				a.Log.ErrorContext(ctx, "the agent stands still; systemd will restart the agent", "idle", idle.String())
 				continue
 			}
 			if _, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog); err != nil {
@@ -39,4 +41,13 @@ func (a *agent) signal(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// stuck tells for how long nothing that the server says could be taken in; free is when it last could.
+func (a *agent) stuck(free *time.Duration) time.Duration {
+	if a.mu.TryLock() {
+		a.mu.Unlock()
+		*free = monotonicNow()
+	}
+	return monotonicNow() - *free
 }

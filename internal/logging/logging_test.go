@@ -94,7 +94,7 @@ func TestLogToAPipeThatNobodyReads(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 2 * mostKept {
-			log.Info(strings.Repeat("x", 1000))
+			log.Info("line", "text", strings.Repeat("x", 1000))
 		}
 	}()
 	select {

@@ -50,6 +50,7 @@ type Enforcer struct {
 	drift    chan string
 	denied   chan access.Denied
 	stale    atomic.Bool // somebody else changed the table
+	missed   atomic.Bool // the kernel told of more changes than we could take, so one of our table may be among those
 	targets  atomic.Pointer[targets]
 }
 

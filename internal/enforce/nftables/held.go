@@ -34,6 +34,7 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 	b := e.known.book
 	all := keys == nil
 	var wanted []place
+	whole := false // everything is listed; else what is wanted, be it nothing: an opening that cannot be held has no place
 	if all {
 		foreign, err := e.inspect()
 		if err != nil {
@@ -42,7 +43,7 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 		for at := range b.entries {
 			wanted = append(wanted, at)
 		}
-		if foreign || len(b.entries) <= maxDump {
+		if whole = foreign || len(b.entries) <= maxDump; whole {
 			wanted = nil
 		}
 		for _, o := range e.known.state.Openings {
@@ -55,11 +56,11 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 		}
 	}
 	now := clock.now() // before the kernel says what is left, so that nothing seems to last longer than it does
-	seen, err := e.read(wanted, all && wanted == nil)
+	seen, err := e.read(wanted, whole)
 	if err != nil {
 		return nil, err
 	}
-	b.correct(seen, wanted, now, clock.now())
+	b.correct(seen, wanted, whole, now, clock.now())
 	held := make([]enforce.Held, 0, len(keys))
 	for _, key := range keys {
 		if h, ok := b.held(key, seen, now); ok {
@@ -76,15 +77,15 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 	return held, nil
 }
 
-// read asks the kernel for elements: those, or all.
-func (e *Enforcer) read(wanted []place, all bool) (map[place]member, error) {
+// read asks the kernel for elements: those, or the whole table's.
+func (e *Enforcer) read(wanted []place, whole bool) (map[place]member, error) {
 	seen := make(map[place]member, len(wanted))
 	bySet := make(map[place][]Key)
 	for _, at := range wanted {
 		set := place{family: at.family, bits: at.bits}
 		bySet[set] = append(bySet[set], at.key)
 	}
-	if all {
+	if whole {
 		for f, lengths := range e.known.shape.lengths {
 			for _, bits := range lengths {
 				bySet[place{family: f, bits: uint8(bits)}] = nil //nolint:gosec // at most 128
@@ -104,8 +105,8 @@ func (e *Enforcer) read(wanted []place, all bool) (map[place]member, error) {
 }
 
 // correct brings the book to what was seen between two readings of the clock, and marks what the next Apply must mend.
-// wanted nil means that everything was looked at.
-func (b *book) correct(seen map[place]member, wanted []place, now, after time.Time) {
+// What was wanted was looked at, or the whole table: of anything else nothing is known.
+func (b *book) correct(seen map[place]member, wanted []place, whole bool, now, after time.Time) {
 	for at, m := range seen {
 		entry := b.entries[at]
 		if entry == nil {
@@ -134,11 +135,10 @@ func (b *book) correct(seen map[place]member, wanted []place, now, after time.Ti
 			}
 		}
 	}
-	if wanted == nil {
+	if whole {
 		for at := range b.entries {
 			gone(at)
 		}
-		return
 	}
 	for _, at := range wanted {
 		gone(at)
@@ -207,8 +207,9 @@ func (e *Enforcer) keyOf(at place) access.OpeningKey {
 // tells whether anybody has changed any rules since.
 func (e *Enforcer) inspect() (foreign bool, err error) {
 	k := e.known
+	missed := e.missed.Swap(false)
 	generation, err := e.conn.generation()
-	if err != nil || generation == k.generation {
+	if err != nil || generation == k.generation && !missed {
 		return false, err
 	}
 	structure, err := e.conn.structure()

@@ -68,7 +68,8 @@ func (w *watch) run(e *Enforcer) {
 		messages, err := w.socket.Receive()
 		if err != nil {
 			if refusedByKernel(err, unix.ENOBUFS) {
-				continue // too much at once; the next full look finds what was missed
+				e.missed.Store(true) // too much at once; the next full look finds what was missed
+				continue
 			}
 			return
 		}

@@ -64,9 +64,9 @@ func (m *market) faces(c engine.Caller) map[string]any {
 	read("applications", apps, err)
 	definitions, err := m.AppDefinitions(m.ctx, c, "", all)
 	read("definitions", definitions, err)
-	roles, err := m.EligibleRoles(m.ctx, c)
-	read("eligible roles", roles, err)
-	for _, d := range roles {
+	mine, err := m.EligibleRoles(m.ctx, c)
+	read("eligible roles", mine, err)
+	for _, d := range mine {
 		one, err := m.Eligibility(m.ctx, c, d.Eligibility.ID)
 		read("eligibility", one, err)
 	}

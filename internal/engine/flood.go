@@ -78,15 +78,13 @@ func (f *flood) settle(agent access.AgentID) (owed uint64) {
 	return owed
 }
 
-// What one agent may write at once, and in each hour: uses of codes that nobody knows any more, of which a machine has a few in
-// a year, and groups of denied attempts, of which beyond that the sum is kept; and words about itself: that rules drifted, that
+// What one agent may write at once, and in each hour: groups of denied attempts, of which beyond that the sum is kept; and words about itself: that rules drifted, that
 // something is wrong or right again, that a report was refused, that a certificate was renewed. Beyond that its condition stays
 // as it was last recorded, until there is room again. Of grants that drift, fail, and are open again, each time with two events,
 // a gateway that loses a table of five thousand says so at once; what is more is refused, and said later, as it is then; see
 // settled.
 const (
-	maxForgottenUses = 20
-	maxDeniedAnHour  = 2_000
-	maxWordsAnHour   = 500
-	maxMovesAnHour   = 10_000
+	maxDeniedAnHour = 2_000
+	maxWordsAnHour  = 500
+	maxMovesAnHour  = 10_000
 )

@@ -131,3 +131,7 @@ func (e *Engine) forgottenCode(ctx context.Context, tx Tx, id access.AgentID, ad
 	})
 	return w.finish(ctx)
 }
+
+// maxForgottenUses is how many uses of codes that nobody knows any more one agent may write at once, and in each hour. A
+// machine has a few in a year.
+const maxForgottenUses = 20

@@ -99,7 +99,7 @@ func (r rights) approvesFor(a app.Application) bool {
 	}
 	return slices.ContainsFunc(a.Settings.Rule().Cases, func(c access.Case) bool {
 		return slices.ContainsFunc(c.Stages, func(s access.Stage) bool {
-			return len(policy.EligibleFor(s, r.caller.Principal, "", people{r.dir})) > 0
+			return len(policy.EligibleFor(s, r.caller.Principal, "", people{dir: r.dir})) > 0
 		})
 	})
 }

@@ -169,7 +169,7 @@ func (e *Engine) choose(ctx context.Context, r Reader, may rights, a ask, now ti
 		}
 	}
 	for _, approval := range out.approvals {
-		stage, ok := policy.Reachable(approval.Case, a.requester, people{dir})
+		stage, ok := policy.Reachable(approval.Case, a.requester, people{dir: dir})
 		if ok {
 			continue
 		}
@@ -325,7 +325,7 @@ func namedIn(s access.Stage) []access.PrincipalID {
 func isApprover(dir *rbac.Directory, request access.Request, person access.PrincipalID) bool {
 	for _, a := range request.Approvals {
 		for _, s := range a.Case.Stages {
-			if len(policy.EligibleFor(s, person, request.Requester, people{dir})) > 0 {
+			if len(policy.EligibleFor(s, person, request.Requester, people{dir: dir})) > 0 {
 				return true
 			}
 		}

@@ -65,12 +65,12 @@ func (j *judge) outvoted(ctx context.Context, g access.Grant) (why string, err e
 	if err != nil {
 		return "", fmt.Errorf("read decisions: %w", err)
 	}
-	if verdictOf(tallies(request, people{j.dir}, decisions, request.DecidedAt)) != policy.Approved {
+	if verdictOf(tallies(request, people{dir: j.dir}, decisions, request.DecidedAt)) != policy.Approved {
 		why = lapsed + "not as many as it needs of those who approved it may decide on it still"
 		if requester, err := j.r.Principal(ctx, request.Requester); err != nil {
 			return "", fmt.Errorf("read principal: %w", err)
 		} else if requester.Tenant == request.Tenant { // a guest is not told who approves
-			why = lapsed + strings.Join(gone(request, people{j.dir}, decisions), ", ") + " may not decide on it any more"
+			why = lapsed + strings.Join(gone(request, people{dir: j.dir}, decisions), ", ") + " may not decide on it any more"
 		}
 	}
 	return why, nil
@@ -172,7 +172,7 @@ func (j *judge) request(ctx context.Context, id access.RequestID) (access.Reques
 
 // groupsOf is groupNames, read once for each requester and tenant.
 func (j *judge) groupsOf(ctx context.Context, a ask) ([]string, error) {
-	key := guest{a.tenant, a.requester}
+	key := guest{tenant: a.tenant, principal: a.requester}
 	if known, ok := j.groups[key]; ok {
 		return known, nil
 	}

@@ -193,7 +193,7 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 	c := d.may.caller
 	var made []access.Decision
 	var before, elsewhere, stepUp bool
-	for i, p := range tallies(d.request, people{d.may.dir}, d.decisions, d.now) {
+	for i, p := range tallies(d.request, people{dir: d.may.dir}, d.decisions, d.now) {
 		if p.Outcome != policy.Waiting {
 			continue
 		}
@@ -202,7 +202,7 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 			before = true
 			continue
 		}
-		quorums := policy.EligibleFor(rule.Stages[p.Stage], c.Principal, d.request.Requester, people{d.may.dir})
+		quorums := policy.EligibleFor(rule.Stages[p.Stage], c.Principal, d.request.Requester, people{dir: d.may.dir})
 		if len(quorums) == 0 {
 			elsewhere = elsewhere || isApprover(d.may.dir, d.request, c.Principal)
 			continue
@@ -228,7 +228,7 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 
 // advance carries out what the decisions amount to, and saves the request.
 func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) error {
-	progress := tallies(d.request, people{d.may.dir}, d.decisions, d.now)
+	progress := tallies(d.request, people{dir: d.may.dir}, d.decisions, d.now)
 	var events []access.Event
 	var err error
 	next := d.request
@@ -340,7 +340,7 @@ func decidersOf(dir *rbac.Directory, request access.Request, progress []policy.P
 			continue
 		}
 		stage := request.Approvals[i].Case.Stages[p.Stage]
-		addressed := policy.Deciders(stage, request.Requester, people{dir})
+		addressed := policy.Deciders(stage, request.Requester, people{dir: dir})
 		if len(addressed) > maxAddressed {
 			addressed = namedIn(stage)
 		}

@@ -245,7 +245,7 @@ func (x *Explanation) stages(ctx context.Context, r Reader, may rights, person a
 		if err != nil {
 			return nil, err
 		}
-		who := policy.Deciders(s, person.ID, people{may.dir})
+		who := policy.Deciders(s, person.ID, people{dir: may.dir})
 		deciders = append(deciders, who...)
 		text := fmt.Sprintf("stage %d wants %s; %d people may decide", i+1, wanted, len(who))
 		if x.unnamed {

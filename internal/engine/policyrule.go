@@ -30,7 +30,7 @@ func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, tenant a
 		rule.Cases[i].Stages = stages
 	}
 	entry.Approval = rule
-	reasons := policy.ValidateRule("approval", rule, people{may.dir}, s.is, e.rules.compile, e.rules.zone)
+	reasons := policy.ValidateRule("approval", rule, people{dir: may.dir}, s.is, e.rules.compile, e.rules.zone)
 	if len(reasons) == 0 {
 		reasons = onlyRequesters(may, entry.Approval, who)
 	}
@@ -73,7 +73,7 @@ func onlyRequesters(may rights, rule access.Rule, who askers) []access.Reason {
 		asked, met, stage := false, false, 0
 		for person := range who.all {
 			asked = true
-			if stage, met = policy.Reachable(c, person, people{may.dir}); met {
+			if stage, met = policy.Reachable(c, person, people{dir: may.dir}); met {
 				break
 			}
 		}

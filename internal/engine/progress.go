@@ -34,7 +34,7 @@ func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *n
 	if request.BreakGlass {
 		return may.border(r, request.Tenant).request(d), nil // its approvals say who reviews it
 	}
-	now, who := may.now, policy.People(people{may.dir})
+	now, who := may.now, policy.People(people{dir: may.dir})
 	if request.State != access.RequestPending {
 		now, who = request.DecidedAt, nil // as it was when it was decided
 	}
@@ -64,7 +64,7 @@ func (*Engine) describeWhole(ctx context.Context, r Reader, may rights, names *n
 func mine(may rights, request access.Request, i int, p policy.Progress) bool {
 	me := may.caller.Principal
 	return p.Outcome == policy.Waiting && may.caller.Bounds.allow(rbac.RequestsDecide) &&
-		len(policy.EligibleFor(request.Approvals[i].Case.Stages[p.Stage], me, request.Requester, people{may.dir})) > 0 &&
+		len(policy.EligibleFor(request.Approvals[i].Case.Stages[p.Stage], me, request.Requester, people{dir: may.dir})) > 0 &&
 		!slices.Contains(p.Decided, me)
 }
 

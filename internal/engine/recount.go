@@ -52,7 +52,7 @@ func votedOn(ctx context.Context, r Reader, dir *rbac.Directory, now time.Time) 
 			if err != nil {
 				return nil, fmt.Errorf("read decisions: %w", err)
 			}
-			if verdictOf(tallies(request, people{dir}, decisions, now)) != policy.Waiting {
+			if verdictOf(tallies(request, people{dir: dir}, decisions, now)) != policy.Waiting {
 				ids = append(ids, request.ID)
 			}
 		}
@@ -86,7 +86,7 @@ func (e *Engine) finishDeciding(ctx context.Context, id access.RequestID) error 
 		if err != nil {
 			return err
 		}
-		if later == nil && verdictOf(tallies(request, people{dir}, d.decisions, d.now)) != policy.Waiting {
+		if later == nil && verdictOf(tallies(request, people{dir: dir}, d.decisions, d.now)) != policy.Waiting {
 			if err := d.advance(ctx, system, ""); err != nil {
 				return err
 			}

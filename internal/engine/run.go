@@ -238,7 +238,7 @@ func (e *Engine) settleRequest(ctx context.Context, w *work, item dueItem) error
 	if err != nil {
 		return fmt.Errorf("read decisions: %w", err)
 	}
-	progress := tallies(r, people{dir}, decisions, w.now)
+	progress := tallies(r, people{dir: dir}, decisions, w.now)
 	next := r.Staged(stageUntil(progress))
 	if next.Revision == r.Revision {
 		return nil

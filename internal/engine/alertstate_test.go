@@ -145,3 +145,56 @@ func TestNoAlertClosesBecauseOfOthers(t *testing.T) {
 		t.Errorf("%d of our agents found something", len(list))
 	}
 }
+
+// TestNoStateHidesBehindAThousand has a host that nobody will hear of again with a thousand grants that were not seen gone, and a thousand
+// agents that found foreign rules: neither hides what is of one more, nor closes the alert of it.
+func TestNoStateHidesBehindAThousand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("dead")
+	must(w.SetMachinePolicy(w.ctx, w.admin, "dead", portsPolicy(1, 1000), nil))(t)
+	agent := w.host("web-1")
+	w.guard("web-1")
+	rule := access.ForeignRule{Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses, Protocol: access.TCP, Ports: access.SinglePort(22)}
+	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
+	w.openPorts(w.admin, "dead", 1, 1000, time.Hour)
+	w.clock.advance(time.Minute)
+	must(w.Submit(w.ctx, w.user("ben", "Contributor"), ssh("web-1", time.Hour)))(t)
+	w.tend()
+	w.save(func(tx engine.Tx) error {
+		for i := range 1000 { // before the other by id and by name
+			a := access.Agent{
+				ID: access.AgentID(fmt.Sprintf("00000000-%04d", i)), Tenant: w.admin.Tenant, Name: fmt.Sprintf("0%03d", i), Mode: access.ModeHost,
+				Foreign: []access.ForeignRule{rule}, LastSeenAt: w.clock.now(), EnrolledAt: w.clock.now(),
+			}
+			if err := tx.SaveAgent(w.ctx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.clock.advance(2 * time.Hour)
+	w.reconcile()
+	w.tend()
+	open := map[alert.RuleID]map[string]bool{alert.Unproven: {}, alert.UnguardedPath: {}}
+	for p := (engine.Page{Limit: 1000}); ; {
+		list := must(w.Alerts(w.ctx, w.admin, engine.AlertFilter{State: alert.Open}, p))(t)
+		for _, a := range list.Items {
+			if open[a.Rule] != nil {
+				open[a.Rule][a.Subject.Name] = true
+			}
+		}
+		if p.Cursor = list.Next; p.Cursor == "" {
+			break
+		}
+	}
+	if got := open[alert.Unproven]; len(got) != 2 || !got["dead"] || !got["web-1"] {
+		t.Errorf("not seen gone: %v", got)
+	}
+	if got := open[alert.UnguardedPath]; len(got) != 1001 || !got["web-1"] {
+		t.Errorf("%d agents have an unguarded path, and web-1 is among them: %v", len(got), got["web-1"])
+	}
+	if list := must(w.Foreign(w.ctx, w.admin))(t); len(list) != 1 {
+		t.Errorf("%d agents with machines found something", len(list))
+	}
+}

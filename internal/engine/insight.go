@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -173,10 +174,13 @@ func (e *Engine) Foreign(ctx context.Context, c Caller) (list []ForeignAt, err e
 		if err != nil {
 			return err
 		}
-		agents, err := r.ForeignAgents(ctx, c.Tenant, maxLimit)
+		agents, err := toTheEnd(idOfAgent, func(after access.AgentID) ([]access.Agent, error) {
+			return r.ForeignAgents(ctx, c.Tenant, after, mostStates)
+		})
 		if err != nil {
 			return fmt.Errorf("read agents: %w", err)
 		}
+		slices.SortStableFunc(agents, func(a, b access.Agent) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 		list = []ForeignAt{}
 		for _, agent := range agents {
 			machines, err := guardedWithin(ctx, r, agent.ID, scopes, defaultLimit)
@@ -187,8 +191,11 @@ func (e *Engine) Foreign(ctx context.Context, c Caller) (list []ForeignAt, err e
 			for _, m := range machines {
 				at.Machines = append(at.Machines, m.Name)
 			}
-			if len(at.Machines) > 0 {
-				list = append(list, at)
+			if len(at.Machines) == 0 {
+				continue
+			}
+			if list = append(list, at); len(list) == maxLimit {
+				break
 			}
 		}
 		return nil

@@ -19,16 +19,19 @@ type AlertReader interface {
 	AlertWatch(ctx context.Context, k alert.Key) (alert.Watch, error)
 	AlertSettings(ctx context.Context, tenant access.TenantID) ([]alert.Setting, error) // by rule
 
+	// The next four give what alerts stand for, in the order of the ids of agents or machines, behind after; at most limit. Since an
+	// alert closes where its cause is not found, they are read to the end.
+
 	// SilentAgents gives agents of a tenant in service that were last seen before since and guard a machine with a grant in force at
-	// now, with one such machine each; at most limit.
-	SilentAgents(ctx context.Context, tenant access.TenantID, since, now time.Time, limit int) ([]AgentOn, error)
-	// SkewedAgents gives agents of a tenant in service whose clock is off by beyond or more; at most limit.
-	SkewedAgents(ctx context.Context, tenant access.TenantID, beyond time.Duration, limit int) ([]access.Agent, error)
-	// ForeignAgents gives agents of a tenant in service that found foreign rules, by name; at most limit.
-	ForeignAgents(ctx context.Context, tenant access.TenantID, limit int) ([]access.Agent, error)
-	// UnprovenGrants gives grants of a tenant that ended at before or earlier and were not seen gone though an agent guards their
-	// machine, the oldest first; at most limit.
-	UnprovenGrants(ctx context.Context, tenant access.TenantID, before time.Time, limit int) ([]access.Grant, error)
+	// now, with one such machine each.
+	SilentAgents(ctx context.Context, tenant access.TenantID, since, now time.Time, after access.AgentID, limit int) ([]AgentOn, error)
+	// SkewedAgents gives agents of a tenant in service whose clock is off by beyond or more.
+	SkewedAgents(ctx context.Context, tenant access.TenantID, beyond time.Duration, after access.AgentID, limit int) ([]access.Agent, error)
+	// ForeignAgents gives agents of a tenant in service that found foreign rules.
+	ForeignAgents(ctx context.Context, tenant access.TenantID, after access.AgentID, limit int) ([]access.Agent, error)
+	// UnprovenGrants gives, of each machine of a tenant that an agent guards, the grant that ended first, at before or earlier, and
+	// was not seen gone.
+	UnprovenGrants(ctx context.Context, tenant access.TenantID, before time.Time, after access.MachineID, limit int) ([]access.Grant, error)
 }
 
 // AlertWriter is the part of a Tx that alerts need.

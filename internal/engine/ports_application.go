@@ -12,7 +12,7 @@ import (
 type ApplicationReader interface {
 	ApplicationDefinition(ctx context.Context, id access.ResourceID) (app.Definition, error)
 	ApplicationDefinitions(ctx context.Context, f ApplicationFilter, p Page) (Listed[app.Definition], error) // by resource id
-	CountApplicationDefinitions(ctx context.Context, scope access.ResourceID) (int, error) // at or below the scope
+	CountApplicationDefinitions(ctx context.Context, scope access.ResourceID) (int, error)                   // at or below the scope
 	// ApplicationDefinitionRevisions gives the revisions of a definition, newest first; at most 100.
 	ApplicationDefinitionRevisions(ctx context.Context, id access.ResourceID) ([]app.Definition, error)
 

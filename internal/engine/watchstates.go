@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,9 +12,10 @@ import (
 	"github.com/postern-dev/postern/internal/core/alert"
 )
 
-const mostStates = 1000 // of one rule that are looked at together
+const mostStates = 1000 // that are read at once
 
-// watchStates opens alerts for what is so, and closes those whose cause is gone or that have been quiet for long.
+// watchStates opens alerts for what is so, and closes those whose cause is gone or that have been quiet for long, so many in one
+// transaction that nobody waits for all of them.
 func (e *Engine) watchStates(ctx context.Context) error {
 	var tenants []access.Tenant
 	err := e.store.View(ctx, func(r Reader) error {
@@ -35,43 +38,55 @@ func (e *Engine) watchStates(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(found) == 0 && len(over) == 0 {
-			continue
+		for some := range slices.Chunk(slices.Collect(maps.Keys(found)), actChunk) {
+			err := e.update(ctx, func(tx Tx) error {
+				a := e.newAlerting(tx)
+				for _, k := range some {
+					if err := a.found(ctx, k, found[k]); err != nil {
+						return err
+					}
+				}
+				return a.finish(ctx)
+			})
+			if err != nil {
+				return err
+			}
 		}
-		err = e.update(ctx, func(tx Tx) error {
-			a := e.newAlerting(tx)
-			for k, f := range found {
-				if err := a.found(ctx, k, f); err != nil {
-					return err
-				}
+		for some := range slices.Chunk(over, actChunk) {
+			if err := e.closeOver(ctx, some); err != nil {
+				return err
 			}
-			for _, k := range over {
-				if err := a.load(ctx, k); err != nil {
-					return err
-				}
-				book, err := a.book(ctx, tenant.ID)
-				if err != nil {
-					return err
-				}
-				open, rule := a.alerts[k], book[k.Rule]
-				switch {
-				case open.ID == "": // another replica was faster
-				case rule.State:
-					err = a.gone(k, "its cause is gone")
-				case open.Idle(rule, a.now) || !rule.Enabled:
-					err = a.gone(k, "nothing new for long")
-				}
-				if err != nil {
-					return err
-				}
-			}
-			return a.finish(ctx)
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return e.forget(ctx, now)
+}
+
+// closeOver closes alerts whose cause is gone, that have been quiet for long, or whose rule is off.
+func (e *Engine) closeOver(ctx context.Context, over []alert.Key) error {
+	return e.update(ctx, func(tx Tx) error {
+		a := e.newAlerting(tx)
+		for _, k := range over {
+			if err := a.load(ctx, k); err != nil {
+				return err
+			}
+			book, err := a.book(ctx, k.Tenant)
+			if err != nil {
+				return err
+			}
+			open, rule := a.alerts[k], book[k.Rule]
+			switch {
+			case open.ID == "": // another replica was faster
+			case rule.State:
+				err = a.gone(k, "its cause is gone")
+			case open.Idle(rule, a.now) || !rule.Enabled:
+				err = a.gone(k, "nothing new for long")
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return a.finish(ctx)
+	})
 }
 
 // forget deletes what rules remember of keys that were quiet for longer than any window of those that use it.
@@ -142,21 +157,34 @@ func findStates(ctx context.Context, r Reader, tenant access.TenantID, book aler
 	return found, nil
 }
 
+// toTheEnd reads on behind what was read last until there is no more: what is not found has ended, and its alert closes, so that a part
+// would be taken for the whole.
+func toTheEnd[T any, ID ~string](id func(T) ID, read func(after ID) ([]T, error)) (all []T, err error) {
+	for after := ID(""); ; {
+		some, err := read(after)
+		if all = append(all, some...); err != nil || len(some) < mostStates {
+			return all, err
+		}
+		after = id(some[len(some)-1])
+	}
+}
+
+func idOfAgent(a access.Agent) access.AgentID { return a.ID }
+
 // findUnproven finds machines with access that ended, and that nobody saw gone.
 func findUnproven(ctx context.Context, r Reader, tenant access.TenantID, book alert.Book, now time.Time, found map[alert.Key]alert.Finding) error {
 	rule := book[alert.Unproven]
 	if !rule.Enabled {
 		return nil
 	}
-	grants, err := r.UnprovenGrants(ctx, tenant, now.Add(-minutes(rule.Threshold)), mostStates)
+	grants, err := toTheEnd(func(g access.Grant) access.MachineID { return g.Machine }, func(after access.MachineID) ([]access.Grant, error) {
+		return r.UnprovenGrants(ctx, tenant, now.Add(-minutes(rule.Threshold)), after, mostStates)
+	})
 	if err != nil {
 		return fmt.Errorf("read unproven grants: %w", err)
 	}
 	for _, g := range grants {
 		k := alert.Key{Tenant: tenant, Rule: rule.ID, Key: string(g.Machine)}
-		if _, again := found[k]; again {
-			continue
-		}
 		f := alert.Finding{
 			Key: k.Key, Subject: alert.Subject{Machine: g.Machine}, At: now, Count: int64(now.Sub(g.EndedAt) / time.Minute),
 			Detail: fmt.Sprintf("port %s for %s ended at %s, and no agent has seen it gone", g.Ports, g.PrincipalName, g.EndedAt.UTC().Format(time.RFC3339)),
@@ -175,7 +203,9 @@ func findSilent(ctx context.Context, r Reader, tenant access.TenantID, book aler
 	if !rule.Enabled {
 		return nil
 	}
-	list, err := r.SilentAgents(ctx, tenant, now.Add(-minutes(rule.Threshold)), now, mostStates)
+	list, err := toTheEnd(func(on AgentOn) access.AgentID { return on.Agent.ID }, func(after access.AgentID) ([]AgentOn, error) {
+		return r.SilentAgents(ctx, tenant, now.Add(-minutes(rule.Threshold)), now, after, mostStates)
+	})
 	if err != nil {
 		return fmt.Errorf("read silent agents: %w", err)
 	}
@@ -206,7 +236,9 @@ func findSkewed(ctx context.Context, r Reader, tenant access.TenantID, book aler
 	if !rule.Enabled {
 		return nil
 	}
-	list, err := r.SkewedAgents(ctx, tenant, time.Duration(rule.Threshold)*time.Second, mostStates)
+	list, err := toTheEnd(idOfAgent, func(after access.AgentID) ([]access.Agent, error) {
+		return r.SkewedAgents(ctx, tenant, time.Duration(rule.Threshold)*time.Second, after, mostStates)
+	})
 	if err != nil {
 		return fmt.Errorf("read skewed agents: %w", err)
 	}
@@ -229,7 +261,9 @@ func findForeign(ctx context.Context, r Reader, tenant access.TenantID, book ale
 	if !book[alert.ForeignRules].Enabled && !book[alert.UnguardedPath].Enabled {
 		return nil
 	}
-	list, err := r.ForeignAgents(ctx, tenant, mostStates)
+	list, err := toTheEnd(idOfAgent, func(after access.AgentID) ([]access.Agent, error) {
+		return r.ForeignAgents(ctx, tenant, after, mostStates)
+	})
 	if err != nil {
 		return fmt.Errorf("read agents: %w", err)
 	}

@@ -129,19 +129,19 @@ func TestStatesToAlertOf(t *testing.T) {
 		})
 		look := func(now time.Time) (silent, skewed, foreign, unproven []string) {
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
-				s, err1 := r.SilentAgents(ctx, tenantID, day().Add(time.Second), now, 10)
+				s, err1 := r.SilentAgents(ctx, tenantID, day().Add(time.Second), now, "", 10)
 				for _, on := range s {
 					silent = append(silent, string(on.Agent.ID)+" "+string(on.Machine))
 				}
-				k, err2 := r.SkewedAgents(ctx, tenantID, time.Minute, 10)
+				k, err2 := r.SkewedAgents(ctx, tenantID, time.Minute, "", 10)
 				for _, a := range k {
 					skewed = append(skewed, string(a.ID))
 				}
-				g, err3 := r.UnprovenGrants(ctx, tenantID, now, 10)
+				g, err3 := r.UnprovenGrants(ctx, tenantID, now, "", 10)
 				for _, g := range g {
 					unproven = append(unproven, string(g.ID))
 				}
-				o, err4 := r.ForeignAgents(ctx, tenantID, 10)
+				o, err4 := r.ForeignAgents(ctx, tenantID, "", 10)
 				for _, a := range o {
 					foreign = append(foreign, string(a.ID))
 				}
@@ -150,10 +150,10 @@ func TestStatesToAlertOf(t *testing.T) {
 			return silent, skewed, foreign, unproven
 		}
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			s, err1 := r.SilentAgents(ctx, "another", day().Add(time.Second), day().Add(time.Minute), 10)
-			k, err2 := r.SkewedAgents(ctx, "another", time.Minute, 10)
-			g, err3 := r.UnprovenGrants(ctx, "another", day().AddDate(1, 0, 0), 10)
-			o, err4 := r.ForeignAgents(ctx, "another", 10)
+			s, err1 := r.SilentAgents(ctx, "another", day().Add(time.Second), day().Add(time.Minute), "", 10)
+			k, err2 := r.SkewedAgents(ctx, "another", time.Minute, "", 10)
+			g, err3 := r.UnprovenGrants(ctx, "another", day().AddDate(1, 0, 0), "", 10)
+			o, err4 := r.ForeignAgents(ctx, "another", "", 10)
 			same(t, "of another tenant", 0, len(s)+len(k)+len(g)+len(o))
 			return firstOf(err1, err2, err3, err4)
 		})

@@ -84,7 +84,7 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 			_, _ = r.NotClosed(ctx, engine.NotClosedFilter{Tenant: "t", Machine: "m", Now: time.Unix(1, 0)}, p)
 		},
 		"not closed on many": func(r *reader) { _, _ = r.NotClosedOn(ctx, make([]access.MachineID, 50), time.Unix(1, 0)) },
-		"unproven":           func(r *reader) { _, _ = r.UnprovenGrants(ctx, "t", time.Unix(1, 0), 10) },
+		"unproven":           func(r *reader) { _, _ = r.UnprovenGrants(ctx, "t", time.Unix(1, 0), "", 10) },
 		"events":             func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{}, next) },
 		"events of tenant":   func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Tenant: "t"}, next) },
 		"events of kind":     func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Kind: "k"}, p) },
@@ -142,8 +142,8 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 				for _, step := range steps {
 					scan := strings.HasPrefix(step, "SCAN") && !strings.Contains(step, " USING INDEX ") && !strings.Contains(step, " USING COVERING INDEX ") &&
 						!strings.Contains(step, "SCAN w") && !strings.Contains(step, "SCAN r") && step != "SCAN p" &&
-						step != "SCAN g" && step != "SCAN (subquery-3)" && step != "SCAN (subquery-4)" // of the few rows that a part with a limit gave
-					sort := strings.Contains(step, "TEMP B-TREE") && name != "open machines" // which sorts what is open, and that is little
+						step != "SCAN g" && step != "SCAN o" && step != "SCAN (subquery-3)" && step != "SCAN (subquery-4)" // of the few rows that a part with a limit gave
+					sort := strings.Contains(step, "TEMP B-TREE") && name != "open machines" && name != "unproven" // which sort what is open, or one row a machine, and that is little
 					if scan || sort {
 						t.Errorf("%s: %s\n%s", name, strings.Join(steps, "\n"), text)
 					}

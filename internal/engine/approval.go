@@ -146,6 +146,7 @@ func (e *Engine) choose(ctx context.Context, r Reader, may rights, a ask, now ti
 	var groups []string
 	asked := false
 	dir := may.dir
+	inquiry := policy.NewInquiry(e.rules.compile, e.rules.zone)
 	for i := range a.items {
 		rule := a.entries[i].Approval
 		if !asked && slices.ContainsFunc(rule.Cases, func(c access.Case) bool { return c.When != "" }) {
@@ -155,7 +156,7 @@ func (e *Engine) choose(ctx context.Context, r Reader, may rights, a ask, now ti
 			}
 			asked = true
 		}
-		choice, err := policy.Choose(rule, a.facts(i, groups, now), e.rules.compile, e.rules.zone)
+		choice, err := inquiry.Choose(rule, a.facts(i, groups, now))
 		out.cases = append(out.cases, choice.Cases)
 		if reason, refused := a.unmet(i, choice, err, now); refused {
 			out.refusals = append(out.refusals, reason)

@@ -99,7 +99,8 @@ func (j *judge) reconsidered(ctx context.Context, g access.Grant) (why string, e
 	if err != nil {
 		return "", err
 	}
-	choice, err := policy.Choose(a.entries[0].Approval, a.facts(0, groups, j.now), j.rules.compile, j.rules.zone)
+	j.inquiry.Renew()
+	choice, err := j.inquiry.Choose(a.entries[0].Approval, a.facts(0, groups, j.now))
 	if reason, refused := a.unmet(0, choice, err, j.now); refused {
 		return lapsed + reason.Message, nil
 	}

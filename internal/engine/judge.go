@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
@@ -17,7 +18,7 @@ type judge struct {
 	names    nameCache
 	networks map[access.TenantID]*networkNames
 	entries  map[access.MachineID]*access.MachinePolicy // nil where no policy guards the machine
-	rules    *rulebook
+	inquiry  *policy.Inquiry
 	approval map[access.RequestID]string // why a request has no approval any more; empty where it has
 	requests map[access.RequestID]access.Request
 	groups   map[guest][]string // names of the groups that a requester is in
@@ -28,7 +29,7 @@ func (e *Engine) newJudge(ctx context.Context, r Reader, now time.Time) (*judge,
 	return &judge{
 		r: r, dir: dir, now: now, names: nameCache{r: r},
 		networks: map[access.TenantID]*networkNames{}, entries: map[access.MachineID]*access.MachinePolicy{},
-		rules: e.rules, approval: map[access.RequestID]string{}, requests: map[access.RequestID]access.Request{}, groups: map[guest][]string{},
+		inquiry: policy.NewInquiry(e.rules.compile, e.rules.zone), approval: map[access.RequestID]string{}, requests: map[access.RequestID]access.Request{}, groups: map[guest][]string{},
 	}, err
 }
 

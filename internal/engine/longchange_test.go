@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,6 +59,23 @@ func BenchmarkLongChanges(b *testing.B) {
 			}
 			return w, func() error { _, err := w.Submit(w.ctx, ann, in); return err }
 		},
+		"request of 500 for three days under a rule that looks at the clock": func(b *testing.B) (*world, func() error) {
+			w, id := peopled(b, access.MaxItems)
+			in := whole(id, 72*time.Hour)
+			in.Machines = in.Machines[:access.MaxItems]
+			for i := range in.Machines {
+				in.Machines[i].Approval.Cases = []access.Case{{When: `now.getHours("Europe/Berlin") < 24`}}
+			}
+			if _, _, err := w.PutPolicy(w.ctx, w.admin, in, nil); err != nil {
+				b.Fatal(err)
+			}
+			ann := w.user("ann", "JIT Access Requester")
+			ask := engine.SubmitInput{Justification: "because"}
+			for i := range access.MaxItems {
+				ask.Items = append(ask.Items, engine.ItemInput{Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22), Duration: 72 * time.Hour})
+			}
+			return w, func() error { _, err := w.Submit(w.ctx, ann, ask); return err }
+		},
 		"policy of 1000 new": func(b *testing.B) (*world, func() error) {
 			w, id := peopled(b, 1000)
 			if err := w.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
@@ -96,6 +115,43 @@ func BenchmarkLongChanges(b *testing.B) {
 				b.StartTimer()
 			}
 		})
+	}
+}
+
+// What a request asks of approval rules is bounded for all of its items together, since nobody else's change is made meanwhile.
+func TestRequestWhoseRulesTakeTooLongIsRefused(t *testing.T) {
+	t.Parallel()
+	const machines = 40
+	w, _ := peopled(t, machines)
+	for i := range machines {
+		entry := sshPolicy()
+		entry.Approval.Cases = []access.Case{{When: `machine.name != "" && request.sources.all(a, request.sources.all(b, a != b || a == b))`}}
+		must(w.SetMachinePolicy(w.ctx, w.admin, fmt.Sprint("web-", i), entry, nil))(t)
+	}
+	dear := sshPolicy()
+	dear.Approval.Cases = []access.Case{{When: `now > timestamp("2000-01-01T00:00:00Z") && request.sources.all(a, request.sources.all(b, a != b || a == b))`}}
+	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-0", dear, nil)
+	if got := reasonCodes(err); !strings.Contains(got, "ruleTooDear") {
+		t.Errorf("a rule that takes too long for a request of a day: %v", err)
+	}
+	ann := w.user("ann", "JIT Access Requester")
+	ask := func(n int) error {
+		in := engine.SubmitInput{Justification: "because"}
+		for i := range n {
+			item := engine.ItemInput{Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22), Duration: time.Hour}
+			for k := range access.MaxSources {
+				item.Sources = append(item.Sources, netip.MustParsePrefix(fmt.Sprintf("203.0.113.%d/32", k)))
+			}
+			in.Items = append(in.Items, item)
+		}
+		_, err := w.Submit(w.ctx, ann, in)
+		return err
+	}
+	if err := ask(3); err != nil {
+		t.Errorf("three of them: %v", err)
+	}
+	if got := reasonCodes(ask(machines)); !strings.Contains(got, "ruleFailed") {
+		t.Errorf("all of them: %v, want ruleFailed", got)
 	}
 }
 

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -31,6 +33,7 @@ func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, tenant a
 	}
 	entry.Approval = rule
 	reasons := policy.ValidateRule("approval", rule, people{dir: may.dir}, s.is, e.rules.compile, e.rules.zone)
+	reasons = append(reasons, policy.TooDear("approval", rule, longestWindow(entry), e.rules.compile)...)
 	if len(reasons) == 0 {
 		reasons = onlyRequesters(may, entry.Approval, who)
 	}
@@ -52,6 +55,15 @@ func (e *Engine) settleRules(ctx context.Context, r Reader, may rights, tenant a
 		reasons = append(reasons, access.Reason{Code: "ticketWebhookMissing", Field: "ticket.checked", Message: "the server has no ticket webhook: set ticketWebhook in its configuration first"})
 	}
 	return entry, reasons, s.err
+}
+
+// longestWindow gives how long an entry opens a port for at the most; of an eligibility, which names none, as long as anything may be.
+func longestWindow(entry access.MachinePolicy) time.Duration {
+	longest := time.Duration(0)
+	for _, rule := range entry.Ports {
+		longest = max(longest, rule.Max)
+	}
+	return cmp.Or(longest, access.MaxDuration)
 }
 
 // askers are the principals that may ask for something.

@@ -183,7 +183,8 @@ func dueItems(due Due, without map[string]bool) []dueItem {
 	return items
 }
 
-// settle moves due items in one transaction, each from the state that the transaction finds it in.
+// settle moves due items in one transaction, each from the state that the transaction finds it in. What is left of them where
+// their rules take long is still due afterwards.
 func (e *Engine) settle(ctx context.Context, items []dueItem) error {
 	return e.update(ctx, func(tx Tx) error {
 		w := e.newWork(tx, e.now())
@@ -200,6 +201,9 @@ func (e *Engine) settle(ctx context.Context, items []dueItem) error {
 			}
 			if err != nil {
 				return err
+			}
+			if j.inquiry.Long() {
+				break
 			}
 		}
 		return w.finish(ctx)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
 // validate looks at every answer with what its element demands of it.
@@ -56,28 +58,45 @@ func (f *filling) valid(g given, v Validation) bool {
 			pattern, isText = resolved.(string)
 		}
 	}
-	if !ok || !isText {
+	if !ok || !isText || f.matching < 0 {
 		return true
 	}
-	matches, known := script(pattern)
-	return !known || matches(text)
+	conditions, known := script(pattern)
+	return !known || f.meets(text, conditions, g.at)
 }
 
-// script reads a pattern of JavaScript. known is false where it needs to look ahead or back in the middle. What stands at its
+// condition is one of the patterns that a pattern of JavaScript is read as, and whether it is to match.
+type condition struct {
+	*access.Pattern
+
+	holds bool
+}
+
+// meets reports whether a text meets the conditions. Those of one form share a budget, since publishers write it and customers'
+// changes evaluate it; whoever fills it in is told where that is used up.
+func (f *filling) meets(text string, all []condition, at string) bool {
+	for _, c := range all {
+		if f.matching -= c.Steps(text); f.matching < 0 {
+			f.add("patternsTooDear", at, "the patterns of the form would take too long with answers as long as these")
+			return true
+		}
+		if c.Match(text) != c.holds {
+			return false
+		}
+	}
+	return true
+}
+
+// script reads a pattern of JavaScript. known is false where it needs to look ahead or back in the middle, or is too large. What stands at its
 // beginning, as in ^(?=.*[0-9])(?=.*[a-z]).{12,}$, is matched one after the other.
-func script(pattern string) (matches func(string) bool, known bool) {
+func script(pattern string) (all []condition, known bool) {
 	const maxPattern = 2000
 	if len(pattern) > maxPattern {
 		return nil, false
 	}
 	pattern = regexp.MustCompile(`\\u([0-9A-Fa-f]{4})`).ReplaceAllString(pattern, `\x{$1}`)
-	type condition struct {
-		expression *regexp.Regexp
-		holds      bool
-	}
-	var all []condition
 	add := func(text string, holds bool) bool {
-		x, err := regexp.Compile(text)
+		x, err := access.CompilePattern(text)
 		all = append(all, condition{x, holds})
 		return err == nil
 	}
@@ -98,14 +117,7 @@ func script(pattern string) (matches func(string) bool, known bool) {
 	if !add(rest, true) {
 		return nil, false
 	}
-	return func(s string) bool {
-		for _, c := range all {
-			if c.expression.MatchString(s) != c.holds {
-				return false
-			}
-		}
-		return true
-	}, true
+	return all, true
 }
 
 // closing returns where the parenthesis at the beginning of a pattern is closed; -1 where it is not.

@@ -8,7 +8,10 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-const maxRows = 200 // of a grid
+const (
+	maxRows     = 200       // of a grid
+	maxMatching = 2_000_000 // steps of all patterns of a form together
+)
 
 // Fill checks the answers against the form and evaluates its outputs. jit is the value of its element for just-in-time
 // access.
@@ -16,7 +19,7 @@ func (f Form) Fill(answers Answers, jit Settings, values Values) (Filled, []acce
 	var r reasons
 	values.Basics, values.Steps = map[string]any{}, map[string]map[string]any{}
 	fill := filling{
-		reasons: &r, values: &values, jit: jit.Control(), left: &budget{steps: 10 * maxSteps, size: 4 * maxSize},
+		reasons: &r, values: &values, jit: jit.Control(), left: &budget{steps: 10 * maxSteps, size: 4 * maxSize}, matching: maxMatching,
 	}
 	fill.list(f.Basics, answers.Basics, values.Basics, "basics")
 	for _, step := range f.Steps {
@@ -41,10 +44,11 @@ func (f Form) Fill(answers Answers, jit Settings, values Values) (Filled, []acce
 type filling struct {
 	*reasons
 
-	values *Values
-	jit    map[string]any
-	left   *budget // of all evaluations but the outputs'
-	given  []given
+	values   *Values
+	jit      map[string]any
+	left     *budget // of all evaluations but the outputs'
+	matching int     // steps of patterns that are left
+	given    []given
 }
 
 // given is an answer to be validated, in the row of a grid or in none.

@@ -20,20 +20,24 @@ type Choice struct {
 // asked for, and what begins in them and goes on into the night needs what both ask for.
 //
 // A case without stages approves at once, and so it does not apply where the chain is too long for that. A condition that cannot
-// be evaluated is an error.
-func Choose(r access.Rule, f Facts, compile Compiler, zones Zones) (Choice, error) {
+// be evaluated is an error, and so is a rule that would have to be asked more than the inquiry may.
+func (q *Inquiry) Choose(r access.Rule, f Facts) (Choice, error) {
 	if r.Automatic() && f.Beyond {
 		return Choice{None: f.Now, Beyond: true}, nil
 	}
 	if r.Automatic() {
 		return Choice{}, nil
 	}
-	a := asking{rule: r, facts: f, compile: compile, fixed: make([]*bool, len(r.Cases))}
-	if err := a.find(zones); err != nil {
+	a, err := q.asking(r, f)
+	if err != nil {
 		return Choice{}, err
 	}
 	applied := make([]bool, len(r.Cases))
-	for _, at := range a.instants() {
+	instants, err := a.instants()
+	if err != nil {
+		return Choice{}, err
+	}
+	for _, at := range instants {
 		i, beyond, err := a.first(at)
 		if err != nil {
 			return Choice{}, fmt.Errorf("case %d: %w", i+1, err)
@@ -54,35 +58,51 @@ func Choose(r access.Rule, f Facts, compile Compiler, zones Zones) (Choice, erro
 
 // asking is one rule that is asked for many instants.
 type asking struct {
-	rule    access.Rule
-	facts   Facts
-	compile Compiler
-	zones   []*time.Location // of the hours, by case; nil where a case has none
-	fixed   []*bool          // by case: whether its condition holds, where that is the same at all times
+	*Inquiry
+
+	rule       access.Rule
+	facts      Facts
+	zones      []*time.Location // of the hours, by case; nil where a case has none
+	conditions []*Condition     // by case; nil where a case has none, or none that compiles
+	failed     []error          // by case: why its condition does not compile
+	questions  []int            // by case: the number of its condition with the facts that stay, in the inquiry; 0 before it is asked
+	variables  map[string]any   // the facts; now and request.start as they were asked for last
 }
 
-// find looks the zones of the hours up.
-func (a *asking) find(zones Zones) error {
-	a.zones = make([]*time.Location, len(a.rule.Cases))
-	for i, c := range a.rule.Cases {
+// asking finds the zones and the conditions of a rule.
+func (q *Inquiry) asking(r access.Rule, f Facts) (*asking, error) {
+	n := len(r.Cases)
+	a := &asking{
+		Inquiry: q, rule: r, facts: f, zones: make([]*time.Location, n), conditions: make([]*Condition, n), failed: make([]error, n),
+		questions: make([]int, n),
+	}
+	for i, c := range r.Cases {
+		if c.When != "" {
+			a.conditions[i], a.failed[i] = q.compile(c.When)
+		}
 		if c.Hours.Always() {
 			continue
 		}
-		zone, err := zones(c.Hours.Zone)
+		zone, err := q.zones(c.Hours.Zone)
 		if err != nil {
-			return fmt.Errorf("case %d: time zone %q: %w", i+1, c.Hours.Zone, err)
+			return nil, fmt.Errorf("case %d: time zone %q: %w", i+1, c.Hours.Zone, err)
 		}
 		a.zones[i] = zone
 	}
-	return nil
+	return a, nil
 }
 
 // first returns the first case that applies at an instant, and the number of cases where none does. beyond reports whether one
 // was passed over because the chain is too long.
 func (a *asking) first(at time.Time) (i int, beyond bool, err error) {
 	for i, c := range a.rule.Cases {
-		if a.zones[i] != nil && !Within(c.Hours, at.In(a.zones[i])) {
-			continue
+		if a.zones[i] != nil {
+			if err := a.spend(costOfHours); err != nil {
+				return i, false, err
+			}
+			if !Within(c.Hours, at.In(a.zones[i])) {
+				continue
+			}
 		}
 		holds, err := a.holds(i, at)
 		switch {
@@ -102,29 +122,32 @@ func (a *asking) first(at time.Time) (i int, beyond bool, err error) {
 // One that looks at request.start tells the moment of asking from the window by itself: now stays what it is, and the start is
 // that of each window in turn. One that looks at now alone means both.
 func (a *asking) holds(i int, at time.Time) (bool, error) {
-	c := a.rule.Cases[i]
-	if c.When == "" {
+	if a.rule.Cases[i].When == "" {
 		return true, nil
 	}
-	if a.fixed[i] != nil {
-		return *a.fixed[i], nil
+	condition := a.conditions[i]
+	if a.failed[i] != nil {
+		return false, a.failed[i]
 	}
-	condition, err := a.compile(c.When)
-	if err != nil {
-		return false, err
+	if a.variables == nil {
+		a.variables = variables(a.facts)
 	}
-	facts := a.facts
-	switch {
-	case condition.start:
-		facts.Start = a.startAt(at)
-	case condition.now:
-		facts.Now = at
+	if a.questions[i] == 0 {
+		n, err := a.number(condition, a.variables)
+		if err != nil {
+			return false, err
+		}
+		a.questions[i] = n
 	}
-	holds, err := condition.Holds(facts)
-	if err == nil && !condition.start && !condition.now {
-		a.fixed[i] = &holds
+	moment := moment{question: a.questions[i]}
+	if condition.looksAt("request.start") {
+		start := a.startAt(at)
+		moment.start, a.variables["request.start"], at = start.UnixMicro(), start, a.facts.Now
 	}
-	return holds, err
+	if condition.looksAt("now") {
+		moment.now, a.variables["now"] = at.UnixMicro(), at
+	}
+	return a.ask(condition, moment, a.variables)
 }
 
 // startAt returns the start of the last window that has begun at an instant, or of the first one.
@@ -147,21 +170,19 @@ const (
 
 // instants returns when the rule is to be asked for: at the moment of asking, at the start of each window, and within them
 // wherever the answer may change.
-func (a *asking) instants() []time.Time {
+func (a *asking) instants() ([]time.Time, error) {
 	var byHours, byNow, byStart bool
-	for i, c := range a.rule.Cases {
+	for i, condition := range a.conditions {
 		byHours = byHours || a.zones[i] != nil
-		if c.When == "" {
-			continue
-		}
-		if condition, err := a.compile(c.When); err == nil {
-			byStart = byStart || condition.start
-			byNow = byNow || condition.now && !condition.start
+		if condition != nil {
+			start := condition.looksAt("request.start")
+			byStart = byStart || start
+			byNow = byNow || condition.looksAt("now") && !start
 		}
 	}
 	all := []time.Time{a.facts.Now}
 	if !byHours && !byNow && !byStart {
-		return all
+		return all, nil
 	}
 	spans := merged(a.facts.Windows)
 	for _, w := range a.facts.Windows {
@@ -179,6 +200,9 @@ func (a *asking) instants() []time.Time {
 		for _, s := range spans {
 			for at := nextChange(a.rule.Cases[i].Hours, s.Start, zone); at.Before(s.End); at = nextChange(a.rule.Cases[i].Hours, at, zone) {
 				all = append(all, at)
+				if err := a.spend(costOfHours); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
@@ -186,7 +210,7 @@ func (a *asking) instants() []time.Time {
 		all = append(all, quarters(spans)...)
 	}
 	slices.SortFunc(all, time.Time.Compare)
-	return slices.CompactFunc(all, time.Time.Equal)
+	return slices.CompactFunc(all, time.Time.Equal), nil
 }
 
 // merged returns the times that windows cover, in order and without overlap.

@@ -31,7 +31,7 @@ func asked(length time.Duration, after ...time.Duration) policy.Facts {
 
 func chosen(t *testing.T, rule access.Rule, f policy.Facts) []string {
 	t.Helper()
-	got, err := policy.Choose(rule, f, compiler(t), time.LoadLocation)
+	got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(rule, f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestHoursOfWindowsAreThoseOfEachMinute(t *testing.T) {
 			}
 		}
 		free.Hours = h
-		got := must(policy.Choose(access.Rule{Cases: []access.Case{free, rest}}, f, nil, time.LoadLocation))(r)
+		got := must(policy.NewInquiry(nil, time.LoadLocation).Choose(access.Rule{Cases: []access.Case{free, rest}}, f))(r)
 		has := func(name string) bool {
 			return slices.ContainsFunc(got.Cases, func(c access.Case) bool { return c.Name == name })
 		}

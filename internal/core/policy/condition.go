@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +38,10 @@ type Facts struct {
 }
 
 // Conditions compiles and evaluates conditions. It is made once and may be used by many goroutines.
-type Conditions struct{ env *cel.Env }
+type Conditions struct {
+	env   *cel.Env
+	match *matching
+}
 
 // NewConditions declares what conditions may look at:
 //
@@ -46,7 +51,8 @@ type Conditions struct{ env *cel.Env }
 //	request.duration: duration, of all windows that lie so close that they count as one · request.justification, request.ticket: string · request.start, now: timestamp
 func NewConditions() (*Conditions, error) {
 	text, list := cel.StringType, cel.ListType(cel.StringType)
-	env, err := cel.NewEnv(
+	match := &matching{patterns: cache[*access.Pattern]{make: access.CompilePattern}}
+	env, err := cel.NewCustomEnv(append(library(match),
 		cel.Variable("requester.id", text), cel.Variable("requester.name", text), cel.Variable("requester.groups", list), cel.Variable("requester.address", text),
 		cel.Variable("machine.name", text), cel.Variable("machine.resourceGroup", text), cel.Variable("machine.location", text), cel.Variable("machine.os", text),
 		cel.Variable("machine.labels", cel.MapType(text, text)),
@@ -54,27 +60,28 @@ func NewConditions() (*Conditions, error) {
 		cel.Variable("request.sources", list), cel.Variable("request.duration", cel.DurationType),
 		cel.Variable("request.justification", text), cel.Variable("request.ticket", text), cel.Variable("request.start", cel.TimestampType),
 		cel.Variable("now", cel.TimestampType),
-	)
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("declare the facts of conditions: %w", err)
 	}
-	return &Conditions{env: env}, nil
+	return &Conditions{env: env, match: match}, nil
 }
 
 // Condition is a compiled condition.
 type Condition struct {
+	source  string
 	program cel.Program
-	now     bool // it looks at now
-	start   bool // it looks at request.start
-	labels  bool // it looks at machine.labels
-	groups  bool // it looks at requester.groups
+	looks   []string // the facts that it looks at, in order
+	worst   uint64   // what one evaluation costs for a request of ordinary size, whichever way it goes
 }
 
+func (c *Condition) looksAt(fact string) bool { return slices.Contains(c.looks, fact) }
+
 // LooksAtLabels reports whether it depends on the labels of a machine.
-func (c *Condition) LooksAtLabels() bool { return c.labels }
+func (c *Condition) LooksAtLabels() bool { return c.looksAt("machine.labels") }
 
 // LooksAtGroups reports whether it depends on the groups of the requester.
-func (c *Condition) LooksAtGroups() bool { return c.groups }
+func (c *Condition) LooksAtGroups() bool { return c.looksAt("requester.groups") }
 
 // Compile checks source: its syntax, its names and its types, and that it gives true or false. The error is
 // access.KindInvalid and names line and column.
@@ -89,17 +96,25 @@ func (c *Conditions) Compile(source string) (*Condition, error) {
 	if !ast.OutputType().IsExactType(cel.BoolType) {
 		return nil, access.Fault(access.KindInvalid, "conditionNotBoolean", "the condition gives %s; it must give true or false", ast.OutputType())
 	}
-	program, err := c.env.Program(ast, cel.CostLimit(maxConditionCost))
+	if err := checkPatternsOf(ast); err != nil {
+		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition does not compile: %v", err)
+	}
+	program, err := c.env.Program(ast, cel.CostLimit(maxConditionCost), cel.CostTracking(c.match))
 	if err != nil {
 		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition cannot be run: %v", err)
 	}
-	condition := &Condition{program: program}
-	for _, reference := range ast.NativeRep().ReferenceMap() {
-		condition.now = condition.now || reference.Name == "now"
-		condition.start = condition.start || reference.Name == "request.start"
-		condition.labels = condition.labels || reference.Name == "machine.labels"
-		condition.groups = condition.groups || reference.Name == "requester.groups"
+	estimate, err := c.env.EstimateCost(ast, ordinary{})
+	if err != nil {
+		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the cost of the condition cannot be estimated: %v", err)
 	}
+	condition := &Condition{source: source, program: program, worst: estimate.Max}
+	for _, reference := range ast.NativeRep().ReferenceMap() {
+		if slices.Contains(factNames, reference.Name) {
+			condition.looks = append(condition.looks, reference.Name)
+		}
+	}
+	slices.Sort(condition.looks)
+	condition.looks = slices.Compact(condition.looks)
 	return condition, nil
 }
 
@@ -111,13 +126,16 @@ func describe(issues *cel.Issues) string {
 	return strings.Join(texts, "; ")
 }
 
-// Holds evaluates the condition. What cannot be evaluated, or costs too much, is an error: the caller refuses.
-func (c *Condition) Holds(f Facts) (bool, error) {
+// factNames are the names of the facts.
+var factNames = slices.Sorted(maps.Keys(variables(Facts{})))
+
+// variables returns the facts under their names.
+func variables(f Facts) map[string]any {
 	labels := f.Machine.Labels
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	value, _, err := c.program.Eval(map[string]any{
+	return map[string]any{
 		"requester.id": string(f.Requester), "requester.name": f.RequesterName, "requester.groups": emptyIfNil(f.Groups), "requester.address": f.Address,
 		"machine.name": f.Machine.Name, "machine.resourceGroup": f.Machine.ResourceGroup(), "machine.location": f.Machine.Location, "machine.os": f.Machine.OS,
 		"machine.labels":    labels,
@@ -125,12 +143,27 @@ func (c *Condition) Holds(f Facts) (bool, error) {
 		"request.sources": emptyIfNil(f.Sources), "request.duration": f.Duration,
 		"request.justification": f.Justification, "request.ticket": f.Ticket, "request.start": f.Start,
 		"now": f.Now,
-	})
-	if err != nil {
-		return false, fmt.Errorf("evaluate condition: %w", err)
 	}
-	holds, ok := value.Value().(bool)
-	return ok && holds, nil
+}
+
+// Holds evaluates the condition. What cannot be evaluated, or costs too much, is an error: the caller refuses.
+func (c *Condition) Holds(f Facts) (bool, error) {
+	holds, _, err := c.eval(variables(f))
+	return holds, err
+}
+
+// eval is Holds with the facts under their names, and returns what it cost.
+func (c *Condition) eval(facts map[string]any) (holds bool, units int, err error) {
+	value, details, err := c.program.Eval(facts)
+	units = maxConditionCost
+	if spent := details.ActualCost(); spent != nil {
+		units = int(min(*spent, maxConditionCost)) //nolint:gosec // it is bounded
+	}
+	if err != nil {
+		return false, units, fmt.Errorf("evaluate condition: %w", err)
+	}
+	is, ok := value.Value().(bool)
+	return ok && is, units, nil
 }
 
 func emptyIfNil(s []string) []string {

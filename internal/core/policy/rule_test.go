@@ -79,7 +79,7 @@ func TestConditionThatCostsTooMuchIsStopped(t *testing.T) {
 		t.Errorf("got %v, want the cost limit", err)
 	}
 	rule := access.Rule{Cases: []access.Case{{When: bomb}}}
-	if got, err := policy.Choose(rule, facts(), compiler(t), time.LoadLocation); len(got.Cases) > 0 || err == nil {
+	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(rule, facts()); len(got.Cases) > 0 || err == nil {
 		t.Errorf("a rule whose condition cannot be evaluated must not apply: %+v, %v", got, err)
 	}
 }
@@ -91,14 +91,14 @@ func TestChooseTakesTheFirstCaseThatApplies(t *testing.T) {
 		{Name: "production", When: `machine.labels["env"] == "prod"`},
 		{Name: "rest"},
 	}}
-	got, err := policy.Choose(rule, facts(), compiler(t), time.LoadLocation)
+	got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(rule, facts())
 	if err != nil || len(got.Cases) != 1 || got.Cases[0].Name != "production" {
 		t.Errorf("got %+v, %v; want production", got, err)
 	}
-	if got, err := policy.Choose(access.Rule{Cases: rule.Cases[:1]}, facts(), compiler(t), time.LoadLocation); got.None.IsZero() || err != nil {
+	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(access.Rule{Cases: rule.Cases[:1]}, facts()); got.None.IsZero() || err != nil {
 		t.Errorf("no case applies, and got %+v, %v", got, err)
 	}
-	if got, err := policy.Choose(access.Rule{}, facts(), compiler(t), time.LoadLocation); !got.None.IsZero() || err != nil || len(got.Cases) != 0 {
+	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(access.Rule{}, facts()); !got.None.IsZero() || err != nil || len(got.Cases) != 0 {
 		t.Errorf("the empty rule must approve at once, and got %+v, %v", got, err)
 	}
 }

@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -71,13 +70,16 @@ type findings struct{ reasons []access.Reason }
 
 const maxPattern = 512 // bytes of a regular expression
 
-// pattern refuses what is no regular expression. RE2 takes time linear in the text, whatever the expression.
+// pattern refuses what is no regular expression, or a larger one than RE2 could hold against a long text in passing.
 func (f *findings) pattern(field, text string) {
 	if len(text) > maxPattern {
 		f.refuse("patternTooLong", field, "the pattern has %d bytes; %d are allowed", len(text), maxPattern)
 		return
 	}
-	if _, err := regexp.Compile(text); err != nil {
+	switch _, err := access.PatternSize(text); {
+	case access.CodeOf(err) == "patternTooLarge":
+		f.refuse("patternTooLarge", field, "the pattern is too large: %v", err)
+	case err != nil:
 		f.refuse("malformedPattern", field, "the pattern is not a regular expression (RE2): %v", err)
 	}
 }

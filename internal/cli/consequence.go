@@ -182,8 +182,9 @@ func (a *app) policyEnds(ctx context.Context, cl *api.Client, machine string, dr
 	return append(lines, a.ends(grants)...), nil
 }
 
-// confirmDropped has a person agree where new rules leave out ports of a machine that are guarded now.
-func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string, will []api.PortRule, yes bool) error {
+// confirmDropped has a person agree where a new policy leaves out ports of a machine that are guarded now, or anything else that was
+// set; usual says that the longest opening was not given, but is the usual one.
+func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string, will api.MachinePolicy, usual, yes bool) error {
 	was, err := cl.MachinePolicy(ctx, machine)
 	if missing(err) {
 		return nil // nothing is guarded there, or the server says better what is wrong
@@ -191,13 +192,21 @@ func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string
 	if err != nil {
 		return err
 	}
-	gone := dropped(was.Ports, will)
-	if len(gone) == 0 {
-		return nil
+	var lines []string
+	if gone := dropped(was.Ports, will.Ports); len(gone) > 0 {
+		if lines, err = a.policyEnds(ctx, cl, was.Machine, gone); err != nil {
+			return err
+		}
 	}
-	lines, err := a.policyEnds(ctx, cl, was.Machine, gone)
-	if err != nil {
-		return err
+	rest := lost(was.MachinePolicy, will)
+	if usual {
+		rest = append(rest, lengthened(was.Ports, will.Ports)...)
+	}
+	if len(rest) > 0 {
+		lines = append(append(lines, "Of what is set for "+was.Machine+", this is lost:"), rest...)
+	}
+	if len(lines) == 0 {
+		return nil
 	}
 	return a.confirm(yes, lines...)
 }

@@ -109,13 +109,13 @@ func agentState(s style, m api.Machine) string {
 	switch {
 	case m.Agent == nil:
 		return "none"
-	case m.Agent.Problem != "":
-		return "problem"
 	case m.Agent.LastSeenAt == nil:
 		return "never seen"
-	case s.now.Sub(*m.Agent.LastSeenAt) > silent:
+	case s.now.Sub(*m.Agent.LastSeenAt) > silent: // what it said last, problems too, may be over
 		return "silent " + shortDuration(s.now.Sub(*m.Agent.LastSeenAt))
-	case m.Agent.Reported < m.Agent.Revision:
+	case m.Agent.Problem != "":
+		return "problem"
+	case m.Agent.Reported != m.Agent.Revision: // after a restore it may have reported one that is yet to come
 		return "changing"
 	default:
 		return "in force"

@@ -136,7 +136,8 @@ func (a *app) policySetCommand() *cobra.Command {
 		Long: `Guard ports of a machine: from then on they are closed, and a request may open them within these limits. What was
 set for the machine before is replaced. Without --port, the recommended management ports are guarded: 22, 3389, 5985
 and 5986. For limits that differ from port to port, give the whole as a file; postern policy show -o yaml prints one.
-Where a port that was guarded would no longer be, the command first says so, and asks; --yes answers in advance.`,
+Where a port that was guarded would no longer be, or anything else that was set would be lost, such as approvers, the rule
+for emergencies, a ticket or a gap, the command first says what, and asks; --yes answers in advance.`,
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
@@ -196,7 +197,7 @@ Where a port that was guarded would no longer be, the command first says so, and
 			if err != nil {
 				return err
 			}
-			if err := a.confirmDropped(c.Context(), cl, args[0], in.Ports, yes); err != nil {
+			if err := a.confirmDropped(c.Context(), cl, args[0], in, file == "" && !c.Flags().Changed("max"), yes); err != nil {
 				return err
 			}
 			view, err := cl.SetMachinePolicy(c.Context(), args[0], in, revision)

@@ -150,18 +150,15 @@ func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.Connecti
 		return access.Agent{}, err
 	}
 	agent, err := i.engine.AuthenticateAgent(ctx, id, fingerprint)
+	if err == nil && i.proven != nil {
+		i.proven(ctx, fingerprint)
+	}
 	if access.KindOf(err) == access.KindUnauthenticated {
 		if recordErr := i.recordRefusal(ctx, leaf, address, access.CodeOf(err), err); recordErr != nil {
 			return access.Agent{}, recordErr
 		}
 	}
 	return agent, err
-}
-
-// AgentOf gives the agent whom a certificate of this authority names. It may have been revoked since.
-func (ca *CA) AgentOf(leaf *x509.Certificate, now time.Time) (access.AgentID, bool) {
-	id, err := ca.agentOf(leaf, now)
-	return id, err == nil
 }
 
 func (ca *CA) agentOf(leaf *x509.Certificate, now time.Time) (access.AgentID, error) {

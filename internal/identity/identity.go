@@ -2,6 +2,7 @@ package identity
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -36,6 +37,10 @@ type Config struct {
 
 	// Agents limits what the calls of each agent from one place may cost; zero means the default.
 	Agents Rate
+
+	// Proven is told of each call of an agent whose certificate counts: of its context, and of the fingerprint of the agent's key.
+	// It may be nil.
+	Proven func(ctx context.Context, key string)
 }
 
 // Rate is how often something may happen: Burst at once, then PerSecond.
@@ -52,6 +57,7 @@ type Identity struct {
 	now       func() time.Time
 	log       *slog.Logger
 	proxies   []netip.Prefix
+	proven    func(ctx context.Context, key string)
 	hashing   *hashing
 	familiar  *hashing // of people who signed in before from where they call
 	anonymous *limiter // by address
@@ -79,7 +85,7 @@ func New(c Config) (*Identity, error) {
 		return nil, err
 	}
 	return &Identity{
-		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, own: c.Names, now: c.Now, log: c.Log, proxies: c.TrustedProxies,
+		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, own: c.Names, now: c.Now, log: c.Log, proxies: c.TrustedProxies, proven: c.Proven,
 		hashing:   newHashing(c.Hashing),
 		familiar:  newHashing(1),
 		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),

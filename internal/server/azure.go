@@ -35,7 +35,6 @@ func (s *server) faces(mux http.Handler) http.Handler {
 	p := s.paces
 	arm, oauth, pages := p.taken(s.azure.arm), p.taken(s.azure.oauth), p.taken(s.azure.portal)
 	return p.bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.proven(r)
 		switch path := r.URL.Path; {
 		case armapi.Serves(path):
 			arm.ServeHTTP(w, r)

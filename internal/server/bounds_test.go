@@ -175,3 +175,43 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 		closed(t, conn)
 	}
 }
+
+// TestARevokedCertificateFillsNothing opens connections with the certificate of an agent that was deleted: they stay in the number of
+// their address, and fill none of an agent.
+func TestARevokedCertificateFillsNothing(t *testing.T) {
+	t.Parallel()
+	const most = 8
+	r := start(t, func(c *server.Config) { c.ConnectionsPerAddress = most })
+	admin := r.admin()
+	web := r.enroll(admin, "web-1")
+	if err := admin.DeleteMachine(t.Context(), "web-1"); err != nil {
+		t.Fatal(err)
+	}
+	call := func(certificate ...tls.Certificate) (status int) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url()+"/api/v1/agent/report", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := r.plain()
+		client.Transport.(*http.Transport).TLSClientConfig.Certificates = certificate //nolint:forcetypeassert // plain's is
+		response, err := client.Do(request)
+		if err != nil {
+			return 0
+		}
+		_, err = io.Copy(io.Discard, response.Body) // so that the connection stays
+		closed(t, response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode
+	}
+	taken := 0
+	for status := call(*web.certificate); status != 0; status = call(*web.certificate) {
+		if taken++; status != http.StatusUnauthorized && status != http.StatusTooManyRequests || taken > most {
+			t.Fatalf("call %d of a revoked certificate: %d", taken, status)
+		}
+	}
+	if status := call(); status != 0 {
+		t.Errorf("beside %d connections of a revoked certificate its address has more: %d", taken, status)
+	}
+}

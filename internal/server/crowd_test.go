@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -148,4 +149,70 @@ func TestCrowdBehindALoadBalancer(t *testing.T) {
 	if len(c.held) != 0 {
 		t.Errorf("still counted: %v", c.held)
 	}
+}
+
+// TestACopyTakesNoConnectionsOfTheOriginal fills what an agent's key may have at one place, and a site with many networks: the same
+// key elsewhere, another key of the same agent, and another site are served.
+func TestACopyTakesNoConnectionsOfTheOriginal(t *testing.T) {
+	t.Parallel()
+	const most = 3
+	c := &crowd{most: most, log: slog.New(slog.DiscardHandler), held: map[string]int{}}
+	var open []*countedConn
+	connect := func(from, key string) bool {
+		here, there := net.Pipe()
+		t.Cleanup(func() { _ = there.Close() })
+		conn := &countedConn{Conn: located{here, from}, crowd: c}
+		if conn.begin(); conn.err != nil {
+			return false
+		}
+		if key != "" {
+			proven(withConn(t.Context(), conn), key)
+		}
+		open = append(open, conn)
+		return !conn.ended
+	}
+	for range most {
+		if !connect("203.0.113.66:1", "k") {
+			t.Fatal("a copy is not served where there is room")
+		}
+	}
+	for _, x := range []struct {
+		from, key string
+		served    bool
+	}{
+		{"203.0.113.66:1", "k", false},
+		{"203.0.113.7:1", "k", true},
+		{"203.0.113.66:1", "renewed", true},
+		{"203.0.113.66:1", "", true},
+	} {
+		if got := connect(x.from, x.key); got != x.served {
+			t.Errorf("key %q from %s is served: %t, want %t", x.key, x.from, got, x.served)
+		}
+	}
+	served := 0
+	for n := range 10 * most {
+		if connect(fmt.Sprintf("[2001:db8:0:%x::1]:1", n), "") {
+			served++
+		}
+	}
+	if served != sitePerAddress*most || !connect("[2001:db8:1::1]:1", "") {
+		t.Errorf("a site has %d connections, want %d, and another one as many", served, sitePerAddress*most)
+	}
+	for _, conn := range open {
+		_ = conn.Close()
+	}
+	if len(c.held) != 0 {
+		t.Errorf("still counted: %v", c.held)
+	}
+}
+
+// located is a connection from an address.
+type located struct {
+	net.Conn
+
+	from string
+}
+
+func (l located) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(l.from))
 }

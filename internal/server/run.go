@@ -158,7 +158,7 @@ func (s *server) openFaces() error {
 	}
 	s.identity, err = identity.New(identity.Config{
 		Names: own,
-		OIDC:  providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies,
+		OIDC:  providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies, Proven: proven,
 		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
 	})
 	if err != nil {

@@ -9,10 +9,13 @@ FUZZTIME ?= 10s
 CHECKS ?= 10000
 OPENINGS ?= 10000
 
-.PHONY: build demo demo-app test test-azure-next properties never-late lint bench fuzz web screenshots generate clean
+.PHONY: build cross demo demo-app test test-azure-next properties never-late lint bench fuzz web screenshots generate clean
 
 build: ## the one binary, bin/postern
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X $(RELEASE)=$(VERSION)' -o bin/postern ./cmd/postern
+
+cross: ## the program for linux, darwin and windows on amd64 and arm64, to see that it builds
+	./hack/cross-build
 
 demo: build ## the main job, on this machine's kernel; DEMO_ONCE=1 ends by itself
 	./bin/postern demo $(if $(DEMO_ONCE),--once)

@@ -22,7 +22,7 @@ esac
 
 func TestScriptsFailWithWhatTheyRun(t *testing.T) {
 	t.Parallel()
-	for _, script := range []string{"run-fuzz", "run-properties", "run-tests"} {
+	for _, script := range []string{"cross-build", "run-fuzz", "run-properties", "run-tests"} {
 		for _, status := range []int{0, 1} {
 			t.Run(fmt.Sprint(script, " ", status), func(t *testing.T) {
 				t.Parallel()
@@ -31,7 +31,7 @@ func TestScriptsFailWithWhatTheyRun(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, "go"), stub, 0o700); err != nil { //nolint:gosec // it is a program
 					t.Fatal(err)
 				}
-				cmd := exec.CommandContext(t.Context(), "./"+script) //nolint:gosec // one of the three above
+				cmd := exec.CommandContext(t.Context(), "./"+script) //nolint:gosec // one of those above
 				cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 				out, err := cmd.CombinedOutput()
 				if failed := err != nil; failed != (status != 0) {

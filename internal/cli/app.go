@@ -58,9 +58,9 @@ func (a *app) root() *cobra.Command {
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(), a.reviewCommand(),
 		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(), a.applicationCommand(), a.tokenCommand(), a.credentialCommand(), a.networkCommand(), a.tenantCommand(), a.subscriptionCommand(), a.resourceGroupCommand(), a.breakGlassCommand(), a.auditCommand(),
-		a.notifyCommand(), a.alertCommand(), a.insightCommand(),
-		newServerCommand(a), newAgentCommand(a), a.demoCommand(), a.versionCommand(),
+		a.notifyCommand(), a.alertCommand(), a.insightCommand(), a.versionCommand(),
 	)
+	root.AddCommand(a.hostCommands()...)
 	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +
 		"  postern request web-1 --port 22 --for 1h --reason \"roll back release 42\" --wait"
 	root.Version = version()

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // config is what a sign-in leaves behind for the commands that follow.
@@ -25,13 +26,25 @@ func (a *app) configPath() (string, error) {
 	if path := a.getenv("POSTERN_CONFIG"); path != "" {
 		return path, nil
 	}
-	if dir := a.getenv("XDG_CONFIG_HOME"); dir != "" {
-		return filepath.Join(dir, "postern", "config.json"), nil
-	}
-	if home := a.getenv("HOME"); home != "" {
-		return filepath.Join(home, ".config", "postern", "config.json"), nil
+	if folder := configFolder(runtime.GOOS, a.getenv); folder != "" {
+		return filepath.Join(folder, "postern", "config.json"), nil
 	}
 	return "", fail(exitUsage, "Set POSTERN_CONFIG or give --config.", "there is no home directory to keep the sign-in in")
+}
+
+// configFolder returns the folder in which programs keep what is the user's own, or "" where the environment names none. On
+// Windows it is readable by the user alone; elsewhere the file's mode sees to that.
+func configFolder(goos string, getenv func(string) string) string {
+	if dir := getenv("XDG_CONFIG_HOME"); dir != "" {
+		return dir
+	}
+	if goos == "windows" {
+		return getenv("AppData") // HOME is there in some shells only
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".config")
+	}
+	return ""
 }
 
 // stored reads the configuration file alone; a missing one is empty.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/enforce"
+	"github.com/postern-dev/postern/internal/enforce/nftables"
 )
 
 // stoppedTerminal makes a terminal whose user has pressed Ctrl-S, and returns its path.
@@ -175,5 +177,103 @@ func TestOnlyOnePlaceGivesTheLoopAState(t *testing.T) {
 	}
 	if len(places) != 1 || places[0] != "glass.go" {
 		t.Errorf("the loop is given a state in %v; use set, which adds what codes have opened", places)
+	}
+}
+
+// TestCodesThatCannotBeKeptAreReported keeps the agent from its codes and its socket: each report says that no code opens anything
+// there, until it was put right; and a file that cannot be read is set aside, and said to be.
+func TestCodesThatCannotBeKeptAreReported(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	h := newHost(t, s)
+	blocked := []string{filepath.Join(h.dir, glassFile+".lock"), filepath.Join(h.dir, glassSocket)}
+	for _, path := range blocked { // a folder that is not empty is neither a file nor removed
+		if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.offer("ONE", "TWO")
+	h.start()
+	tells := func(want bool, texts ...string) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("told of %q: %t", texts, want), func() bool {
+			r, count := s.lastReport()
+			return count > 0 && !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(r.Problem, text) != want })
+		})
+	}
+	tells(true, "the codes for emergencies cannot be kept", "nobody can use a code")
+	for _, path := range blocked {
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tells(false, "emergencies", "code")
+	h.keeps(2)
+	if opened, err := h.breaks("ONE", "203.0.113.7/32"); err != nil || opened.Direct {
+		t.Fatalf("through the agent: %+v, %v", opened, err)
+	}
+	h.halt()
+
+	path := filepath.Join(h.dir, glassFile)
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	eventually(t, "told that codes were set aside", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.ContainsFunc(s.reports, func(r agentwire.Report) bool { return strings.Contains(r.Problem, path+".damaged") })
+	})
+	h.keeps(2)
+	tells(false, "codes")
+	h.halt()
+}
+
+// TestACodeIsNotUsedUpForNothing has the kernel refuse whoever breaks glass: the code stays good.
+func TestACodeIsNotUsedUpForNothing(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.offer("ONE")
+	h := newHost(t, s)
+	h.start()
+	h.keeps(1)
+	h.halt()
+	config := Config{StateDir: h.dir, Enforcer: owned{h.target}, Clock: h.clock, Log: slog.New(slog.DiscardHandler)}
+	in := GlassConfig{Code: "ONE", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), For: time.Minute, Reason: "site down"}
+	if _, err := BreakGlass(t.Context(), config, in); err == nil || !strings.Contains(err.Error(), "restart it") {
+		t.Errorf("where the agent lives and does not answer: %v", err)
+	}
+	if _, err := h.breaks("ONE", "203.0.113.7/32"); err != nil {
+		t.Errorf("the code was used up: %v", err)
+	}
+}
+
+// owned is an enforcer whose table belongs to an agent that lives.
+type owned struct{ *target }
+
+func (owned) Apply(context.Context, *access.DesiredState, time.Time) error {
+	return fmt.Errorf("apply: %w", nftables.ErrOwned)
+}
+
+// TestTheLockIsTheAgentsWhoeverMadeIt makes the lock as root, in a folder of somebody else, and takes over one that only root can open.
+func TestTheLockIsTheAgentsWhoeverMadeIt(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	dir := t.TempDir()
+	const user = 65534
+	if err := os.Chown(dir, user, user); err != nil {
+		t.Fatal(err)
+	}
+	if err := glass(dir, func(*glassState) (bool, error) { return false, nil }); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, glassFile+".lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || owner.Uid != user {
+		t.Errorf("the lock that root made belongs to %+v", info.Sys())
 	}
 }

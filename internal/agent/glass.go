@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,6 +20,8 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/enforce"
+	"github.com/postern-dev/postern/internal/enforce/nftables"
 )
 
 // glassFile keeps what codes are verified by, and what was opened with them.
@@ -76,7 +79,7 @@ type glassUse struct {
 
 // glass is the file in a folder, one user at a time, be it in this process or another.
 func glass(dir string, fn func(*glassState) (changed bool, err error)) (err error) {
-	lock, err := os.OpenFile(filepath.Join(dir, glassFile+".lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the agent's folder
+	lock, err := openLock(dir)
 	if err != nil {
 		return fmt.Errorf("lock the codes: %w", err)
 	}
@@ -87,7 +90,9 @@ func glass(dir string, fn func(*glassState) (changed bool, err error)) (err erro
 	var s glassState
 	data, err := readFile(dir, glassFile)
 	if err == nil {
-		err = json.Unmarshal(data, &s)
+		if err := json.Unmarshal(data, &s); err != nil {
+			return fmt.Errorf("%w: %w", errGlassDamaged, err)
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the codes: %w", err)
@@ -100,6 +105,26 @@ func glass(dir string, fn func(*glassState) (changed bool, err error)) (err erro
 		return err
 	}
 	return writeFile(dir, glassFile, data)
+}
+
+var errGlassDamaged = errors.New("the file of codes is damaged")
+
+// openLock opens the file that is locked, which belongs to whom the folder does, whoever came first. One that root made for itself
+// alone is made anew.
+func openLock(dir string) (*os.File, error) {
+	path := filepath.Join(dir, glassFile+".lock")
+	open := func() (*os.File, error) { return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) } //nolint:gosec // in the agent's folder
+	lock, err := open()
+	if errors.Is(err, fs.ErrPermission) && os.Remove(path) == nil {
+		lock, err = open()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := giveToOwner(dir, lock); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
 }
 
 // keepCodes takes over what the server says codes are verified by; what was used stays used. now has the server's wall clock.
@@ -235,21 +260,39 @@ func BreakGlass(ctx context.Context, c Config, in GlassConfig) (GlassOpened, err
 			return GlassOpened{}, err
 		}
 	}
+	apply := func() error {
+		state, err := withGlass(c.StateDir, h.DesiredState, now)
+		if err == nil {
+			err = enforcer.Apply(ctx, &state, now.boot)
+		}
+		if partial, some := errors.AsType[*enforce.PartialError](err); some && !slices.ContainsFunc(slices.Collect(maps.Keys(partial.Keys)), in.means) {
+			err = nil // other openings cannot be held, as before
+		}
+		return err
+	}
+	if err := apply(); err != nil { // what stands already: where that cannot be done, a code would be used up for nothing
+		if errors.Is(err, nftables.ErrOwned) {
+			err = errors.New("the agent runs, but does not answer on its socket: restart it with \"systemctl restart postern-agent\" and try again")
+		}
+		return GlassOpened{}, errors.Join(fmt.Errorf("nothing can be opened here, and the code is not used up: %w", err), enforcer.Close())
+	}
 	use, name, err := spend(c.StateDir, h.DesiredState, in, now)
 	if err != nil {
 		return GlassOpened{}, errors.Join(err, enforcer.Close())
 	}
-	state, err := withGlass(c.StateDir, h.DesiredState, now)
-	if err == nil {
-		err = enforcer.Apply(ctx, &state, now.boot)
-	}
-	err = errors.Join(err, enforcer.Close())
+	err = errors.Join(apply(), enforcer.Close())
 	use.log(ctx, c.Log, name)
 	alarm(name, use)
 	if err != nil {
 		return GlassOpened{}, fmt.Errorf("open: %w", err)
 	}
 	return use.opened(name, now, true), nil
+}
+
+// means reports whether an opening is what was asked for.
+func (c GlassConfig) means(k access.OpeningKey) bool {
+	source, _ := access.CanonicalPrefix(c.Source)
+	return k.Source == source && k.Protocol == c.Protocol && k.Ports == access.SinglePort(c.Port)
 }
 
 func (u glassUse) opened(name string, now reading, direct bool) GlassOpened {

@@ -56,30 +56,38 @@ func askAgent(ctx context.Context, dir string, in GlassConfig) (opened GlassOpen
 	return answer.Opened, true, nil
 }
 
-// serveGlass answers on the socket until ctx ends.
+// serveGlass answers on the socket until ctx ends. Where it cannot, it says so, and tries again.
 func (a *agent) serveGlass(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := a.listenGlass(ctx); err != nil && ctx.Err() == nil {
+			a.setProblem(ctx, "breakGlass", "nobody can use a code for emergencies here while the agent runs: "+err.Error())
+			sleep(ctx, a.timing.backOff)
+		}
+	}
+}
+
+func (a *agent) listenGlass(ctx context.Context) error {
 	path := filepath.Join(a.StateDir, glassSocket)
-	err := ignoreMissing(os.Remove(path)) // of an agent that ended without a word
+	if err := ignoreMissing(os.Remove(path)); err != nil { // of an agent that ended without a word
+		return err
+	}
 	var listening net.ListenConfig
-	var l net.Listener
-	if err == nil {
-		l, err = listening.Listen(ctx, "unix", path)
-	}
-	if err == nil {
-		err = os.Chmod(path, 0o600)
-	}
+	l, err := listening.Listen(ctx, "unix", path)
 	if err != nil {
-		a.Log.WarnContext(ctx, "nobody can break glass through the agent; it works without it", "error", err)
-		return
+		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	a.setProblem(ctx, "breakGlass", "")
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	for {
 		conn, err := l.Accept()
 		if err != nil {
-			return // it was closed
+			return errors.Join(err, l.Close())
 		}
 		calls.Go(func() { a.answerGlass(ctx, conn) }) // one that says nothing keeps no other waiting
 	}

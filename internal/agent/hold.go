@@ -25,6 +25,9 @@ func (a *agent) heard(ctx context.Context, sent time.Time, now reading, skew tim
 	}
 	a.creds.server.Store(int64(now.wall.Add(-skew).Sub(now.boot)))
 	a.loop.Contact(sent)
+	if a.problems["codes"] != "" {
+		a.keep(ctx) // with each sign of life of the server, until it is done
+	}
 	skewed := skew.Abs() > a.SkewLimit
 	if skewed == a.skewed {
 		return
@@ -51,12 +54,8 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 		a.Log.WarnContext(ctx, "an older desired state was passed over", "revision", next.Revision, "held", a.asked.Revision)
 		return
 	}
-	of := a.Clock.read()
-	of.wall = of.wall.Add(-a.skew) // a code ends by the server's clock: ours may be set right before it is used
-	if err := keepCodes(a.StateDir, next.Codes, of); err != nil {
-		a.Log.ErrorContext(ctx, "codes for emergencies cannot be kept", "error", err)
-	}
-	next.Codes = nil
+	a.codes, next.Codes = next.Codes, nil
+	a.keep(ctx)
 	if other || next.Revision < a.asked.Revision {
 		a.out.startOver(next.Epoch) // what it held spoke of grants that the server may know nothing of
 	}
@@ -75,6 +74,26 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 		default:
 		}
 	}
+}
+
+// keep has the codes on disk that the server last said. Until they are, it says so with each report: nobody could open with them.
+// A file that cannot be read is set aside, since nobody could open with that either. The caller holds the lock.
+func (a *agent) keep(ctx context.Context) {
+	of := a.Clock.read()
+	of.wall = of.wall.Add(-a.skew) // a code ends by the server's clock: ours may be set right before it is used
+	err := keepCodes(a.StateDir, a.codes, of)
+	if errors.Is(err, errGlassDamaged) {
+		path := filepath.Join(a.StateDir, glassFile)
+		if err = os.Rename(path, path+".damaged"); err == nil {
+			a.problem(ctx, "saved codes", "what was opened with codes for emergencies could not be read and is closed, and what was not reported of it is lost: see "+path+".damaged")
+			err = keepCodes(a.StateDir, a.codes, of)
+		}
+	}
+	if err != nil {
+		a.problem(ctx, "codes", "the codes for emergencies cannot be kept on this host, so they open nothing: "+err.Error())
+		return
+	}
+	a.problem(ctx, "codes", "")
 }
 
 // measure counts the ends that were asked for from what is known of the server's clock since the last exchange with it.
@@ -169,13 +188,15 @@ func (a *agent) trouble() (problem string, skew time.Duration) {
 	return strings.Join(texts, "; "), a.skew
 }
 
-// reported takes note that the server knows of all problems. That a saved state could not be read is over with that,
-// once the server has said what should hold.
-func (a *agent) reported(ctx context.Context) {
+// reported takes note that the server knows of problems. That something saved could not be read is over with that, once the
+// server has said what should hold.
+func (a *agent) reported(ctx context.Context, told string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.asked.Agent != "" {
-		a.problem(ctx, "saved", "")
+	for _, topic := range []string{"saved", "saved codes"} {
+		if a.asked.Agent != "" && strings.Contains(told, a.problems[topic]) {
+			a.problem(ctx, topic, "")
+		}
 	}
 }
 

@@ -83,6 +83,9 @@ func (a *agent) report(ctx context.Context, client *agentwire.Client) error {
 		if err == nil || status != 0 { // the server is there: a report that it puts off does not hold up an emergency
 			if err := a.reportGlass(ctx, client); err != nil { // it is tried again with the next report
 				a.Log.WarnContext(ctx, "the server could not be told of an emergency", "error", err.Error())
+				if errors.Is(err, errGlassDamaged) {
+					a.setProblem(ctx, "codes", err.Error()) // which has it put right with the next sign of life
+				}
 			}
 		}
 		switch {
@@ -101,7 +104,7 @@ func (a *agent) report(ctx context.Context, client *agentwire.Client) error {
 			a.out.putBack(r)
 			return err
 		}
-		a.reported(ctx)
+		a.reported(ctx, r.Problem)
 		a.measure(ctx)
 		if !more {
 			return nil

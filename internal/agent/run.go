@@ -85,8 +85,9 @@ type agent struct {
 	ends     ends                // of what was asked for, by the server
 	holding  held                // what the loop was given
 	skew     time.Duration
-	skewed   bool              // too far for opening anything
-	problems map[string]string // what is wrong now, by topic
+	skewed   bool                // too far for opening anything
+	problems map[string]string   // what is wrong now, by topic
+	codes    []access.SealedCode // as the server last said
 	foreign  []access.ForeignRule
 	short    map[access.GrantID]string // why some openings of a grant are kept closed while others of it are held
 	anew     func()                    // ends the present connection so that another is made; nil while there is none

@@ -21,17 +21,29 @@ func (a *agent) keepLooking(ctx context.Context) {
 		a.mu.Lock()
 		state := a.holding.DesiredState
 		a.mu.Unlock()
-		found, err := nftables.Foreign(nftables.Config{}, state)
-		if err != nil {
-			a.Log.WarnContext(ctx, "the firewall tables of others could not be read", "error", err)
-		} else {
-			a.findings(ctx, found)
-		}
+		a.looked(ctx, func() ([]access.ForeignRule, error) { return nftables.Foreign(nftables.Config{}, state) })
 		select {
 		case <-ctx.Done():
 		case <-time.After(foreignEvery):
 		}
 	}
+}
+
+// lookTries is how often a look is made that fails: another program may change its rules while they are read.
+const lookTries = 3
+
+// looked takes over what a look finds. Of one that fails nothing is known, which goes with each report until one does not.
+func (a *agent) looked(ctx context.Context, look func() ([]access.ForeignRule, error)) {
+	var found []access.ForeignRule
+	var err error
+	for range lookTries {
+		if found, err = look(); err == nil {
+			a.setProblem(ctx, "insight", "")
+			a.findings(ctx, found)
+			return
+		}
+	}
+	a.setProblem(ctx, "insight", "the firewall tables of others could not be read, so it is not known what their rules do to guarded ports: "+err.Error())
 }
 
 // findings takes over what was found, and has it reported where it is new.

@@ -60,7 +60,7 @@ func (s *survey) judge(t *foreignTable, base *nftables.Chain, list []asked, open
 	}
 	sums := make(map[who]*sum)
 	var order []who
-	for _, a := range list {
+	for i, a := range list {
 		if t.table.Family == nftables.TableFamilyIPv4 && a.family != four || t.table.Family == nftables.TableFamilyIPv6 && a.family != six {
 			continue
 		}
@@ -72,7 +72,11 @@ func (s *survey) judge(t *foreignTable, base *nftables.Chain, list []asked, open
 		j := judging{probe: a.probe, table: t}
 		outcomes := j.through(base)
 		if s.steps += j.steps; s.steps > maxWork {
-			return
+			for _, a := range list[i:] { // nothing is said of what was judged in part
+				delete(sums, who{a.protocol, a.ports, a.who})
+				s.add(base, access.ForeignUnknown, a.protocol, a.ports, notJudged)
+			}
+			break
 		}
 		for _, o := range outcomes {
 			r := sums[key]
@@ -96,6 +100,9 @@ func (s *survey) judge(t *foreignTable, base *nftables.Chain, list []asked, open
 	shut := func(key who) bool { r := sums[key]; return r != nil && r.drops && !r.accepts }
 	for _, key := range order {
 		r := sums[key]
+		if r == nil {
+			continue
+		}
 		everybody := key
 		everybody.source = ""
 		switch {
@@ -231,11 +238,19 @@ func (t *foreignTable) reached(from map[string]bool) map[string]bool {
 }
 
 func (s *survey) add(c *nftables.Chain, effect access.ForeignEffect, protocol access.Protocol, ports access.PortRange, text string) {
-	if c == nil || len(s.found) >= maxForeign*maxForeign {
+	if c == nil {
 		return
 	}
 	family := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip ", nftables.TableFamilyIPv6: "ip6 ", nftables.TableFamilyINet: "inet ", nftables.TableFamilyNetdev: "netdev "}[c.Table.Family]
-	s.found = append(s.found, access.ForeignRule{Table: family + c.Table.Name, Chain: c.Name, Effect: effect, Protocol: protocol, Ports: ports, Text: text})
+	s.put(access.ForeignRule{Table: family + c.Table.Name, Chain: c.Name, Effect: effect, Protocol: protocol, Ports: ports, Text: text})
+}
+
+func (s *survey) put(r access.ForeignRule) {
+	if len(s.found) < maxForeign*maxForeign {
+		s.found = append(s.found, r)
+	} else {
+		s.left = true
+	}
 }
 
 // findings gives what was found, in order, with ranges that follow on each other put together.
@@ -257,14 +272,23 @@ func (s *survey) findings() []access.ForeignRule {
 		list = append(list, r)
 	}
 	slices.SortStableFunc(list, func(a, b access.ForeignRule) int {
-		// What takes packets past us matters most, should there be too much to tell.
+		// What takes packets past us matters most, should there be too much to tell, and then what was not looked at.
 		first := func(r access.ForeignRule) int {
-			if r.Effect == access.ForeignBypasses {
+			switch {
+			case r.Effect == access.ForeignBypasses:
 				return 0
+			case r.Text == notAsked || r.Text == notJudged:
+				return 1
+			default:
+				return 2
 			}
-			return 1
 		}
 		return cmp.Or(cmp.Compare(first(a), first(b)), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Text, b.Text))
 	})
-	return list[:min(len(list), maxForeign)]
+	if len(list) > maxForeign || s.left && len(list) > 0 {
+		list = list[:min(len(list), maxForeign)]
+		last := &list[len(list)-1]
+		last.Effect, last.Text = access.ForeignUnknown, notTold
+	}
+	return list
 }

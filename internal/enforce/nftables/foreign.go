@@ -28,7 +28,8 @@ const (
 //
 //   - rules that accept such a port by its number: a standing opening, were it not for our own table;
 //   - chains and rules that surely drop it: for everybody, or for the source of an opening that is in force;
-//   - chains that drop it unless a rule lets it in that is not understood;
+//   - chains that drop it unless a rule lets it in that is not understood, and whatever was not looked at, since there is more than
+//     one look asks for: nothing is known of that;
 //   - what takes packets past our own table, so that a guarded port is not guarded there.
 func Foreign(c Config, d access.DesiredState) (found []access.ForeignRule, err error) {
 	s, err := startSurvey(c)
@@ -50,27 +51,46 @@ func (s *survey) survey(d access.DesiredState) {
 	if !local {
 		hook = nftables.ChainHookForward
 	}
-	probes := s.probes(d)
-	for _, t := range s.tables {
-		for _, base := range t.bases {
-			if onEntry(base) {
-				continue // of one device: what it drops is not dropped for everybody
-			}
-			switch at := *base.Hooknum; {
-			case base.Type == nftables.ChainTypeNAT && at == *nftables.ChainHookPrerouting:
-				s.translates(t, base, probes)
-			case base.Type != nftables.ChainTypeFilter:
-			case at == *hook:
-				s.judge(t, base, probes, true)
-			case at == *nftables.ChainHookPrerouting:
-				s.judge(t, base, probes, false)
+	probes, unasked := s.probes(d)
+	bases := func(fn func(t *foreignTable, base *nftables.Chain, at nftables.ChainHook)) {
+		for _, t := range s.tables {
+			for _, base := range t.bases {
+				if !onEntry(base) { // of one device: what it drops is not dropped for everybody
+					fn(t, base, *base.Hooknum)
+				}
 			}
 		}
 	}
-	for _, t := range s.tables {
+	bases(func(t *foreignTable, base *nftables.Chain, at nftables.ChainHook) {
+		if base.Type == nftables.ChainTypeNAT && at == *nftables.ChainHookPrerouting {
+			s.translates(t, base, probes)
+		}
+	})
+	for _, t := range s.tables { // what matters most comes first, should there be too much to keep
 		s.passes(t, d)
 	}
+	if len(s.tables) > 0 {
+		for g := range unasked {
+			s.put(access.ForeignRule{Table: "all tables", Chain: "all chains", Effect: access.ForeignUnknown, Protocol: g.protocol, Ports: g.ports, Text: notAsked})
+		}
+	}
+	bases(func(t *foreignTable, base *nftables.Chain, at nftables.ChainHook) {
+		switch {
+		case base.Type != nftables.ChainTypeFilter:
+		case at == *hook:
+			s.judge(t, base, probes, true)
+		case at == *nftables.ChainHookPrerouting:
+			s.judge(t, base, probes, false)
+		}
+	})
 }
+
+// What is said of what a look leaves out.
+const (
+	notAsked  = "not looked at for every machine and opening: there are more than one look asks for"
+	notJudged = "not looked at: there are more rules than one look follows"
+	notTold   = "further findings are left out"
+)
 
 // survey is one look.
 type survey struct {
@@ -80,6 +100,7 @@ type survey struct {
 	found  []access.ForeignRule
 	sent   []asked // what somebody's rules may send elsewhere
 	steps  int     // rules that were met so far
+	left   bool    // there is more than is kept
 }
 
 // foreignTable is a table of somebody else's.
@@ -258,9 +279,9 @@ type asked struct {
 	who   string // whose opening it is; empty where anybody's
 }
 
-// probes gives what to ask: each guarded port from anywhere, and each opening from its source.
-func (s *survey) probes(d access.DesiredState) []asked {
-	var list []asked
+// probes gives what to ask: each guarded port from anywhere, and each opening from its source; and of what is too much to ask.
+func (s *survey) probes(d access.DesiredState) (list []asked, unasked map[guard]bool) {
+	unasked = make(map[guard]bool)
 	edges := s.edges()
 	addresses := make(map[access.MachineID][]netip.Addr)
 	for _, m := range d.Machines {
@@ -276,7 +297,9 @@ func (s *survey) probes(d access.DesiredState) []asked {
 					continue
 				}
 				for _, p := range split(ports, edges) {
-					if len(list) < maxProbes {
+					if len(list) >= maxProbes {
+						unasked[guard{protocol, p}] = true
+					} else {
 						list = append(list, asked{probe{f, protocol, p.First, source, at.Unmap(), d.Mode != access.ModeGateway, ""}, p, who})
 					}
 				}
@@ -290,10 +313,14 @@ func (s *survey) probes(d access.DesiredState) []asked {
 			add(p.Protocol, p.Ports, netip.Prefix{}, addresses[p.Machine], "")
 		}
 	}
-	for _, o := range d.Openings[:min(len(d.Openings), maxSources)] {
+	for i, o := range d.Openings {
+		if i >= maxSources {
+			unasked[guard{o.Protocol, o.Ports}] = true
+			continue
+		}
 		add(o.Protocol, o.Ports, unmapped(o.Source), addresses[o.Machine], o.Source.String())
 	}
-	return list
+	return list, unasked
 }
 
 // edges gives the ports at which rules and sets may change their mind.

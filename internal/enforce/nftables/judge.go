@@ -46,7 +46,7 @@ type judging struct {
 const (
 	maxDepth = 20        // of jumps, a little more than the kernel allows
 	maxSteps = 50_000    // rules that one packet meets; beyond, what becomes of it is not known
-	maxWork  = 5_000_000 // rules that all packets of one look meet; beyond, nothing is said of the chain
+	maxWork  = 5_000_000 // rules that all packets of one look meet; beyond, what becomes of the others is not known
 )
 
 // through gives all ways in which a base chain may end for the packet.

@@ -287,6 +287,63 @@ func TestFlowtablesAreReported(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotLookedAtIsUnknown gives a look more to ask for than it asks, more rules than it follows, and more to find than it
+// tells: each leaves a finding of its own, and what takes packets past us is never among what is left out.
+func TestWhatIsNotLookedAtIsUnknown(t *testing.T) {
+	t.Parallel()
+	table := &nftables.Table{Name: "f", Family: nftables.TableFamilyINet}
+	filter := &nftables.Chain{Name: "c", Table: table, Hooknum: nftables.ChainHookForward, Type: nftables.ChainTypeFilter, Priority: nftables.ChainPriorityFilter}
+	rules := func(n int, e ...expr.Any) (list []*foreignRule) {
+		for range n {
+			list = append(list, &foreignRule{expressions: e})
+		}
+		return list
+	}
+	machines := func(n, ports int) access.DesiredState {
+		d := access.DesiredState{Mode: access.ModeGateway}
+		for i := range n {
+			id := access.MachineID(fmt.Sprint(i))
+			d.Machines = append(d.Machines, access.Guarded{Machine: id, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}})
+			for p := range ports {
+				d.Protected = append(d.Protected, access.Protected{Machine: id, Protocol: access.TCP, Ports: access.SinglePort(uint16(1000 + 2*p))})
+			}
+		}
+		return d
+	}
+	opened := machines(1, 1)
+	for i := range maxSources + 1 {
+		opened.Openings = append(opened.Openings, access.Opening{OpeningKey: access.OpeningKey{
+			Machine: "0", Source: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 32), Protocol: access.TCP, Ports: access.SinglePort(1000),
+		}})
+	}
+	flow := &expr.FlowOffload{Name: "fast"}
+	for name, c := range map[string]struct {
+		d     access.DesiredState
+		rules []*foreignRule
+		text  string // of the finding that says so; empty where all was looked at
+	}{
+		"all of it":                    {machines(10, 2), rules(1, flow), ""},
+		"more machines than are asked": {machines(maxProbes+1, 1), rules(1, flow), notAsked},
+		"more openings than are asked": {opened, rules(1, flow), notAsked},
+		"more rules than are followed": {machines(1000, 1), append(rules(1, flow), rules(maxWork/1000+1, &expr.Counter{})...), notJudged},
+		"more ports than are told":     {machines(1, maxForeign+1), rules(1, flow), notTold},
+	} {
+		s := &survey{tables: []*foreignTable{{table: table, bases: []*nftables.Chain{filter}, chains: map[string]*foreignChain{"c": {filter, c.rules}}}}}
+		s.survey(c.d)
+		found := s.findings()
+		if len(found) > maxForeign {
+			t.Errorf("%s: %d findings", name, len(found))
+		}
+		says := slices.ContainsFunc(found, func(f access.ForeignRule) bool { return f.Effect == access.ForeignUnknown && f.Text == c.text })
+		if says != (c.text != "") {
+			t.Errorf("%s: that it was left out is said: %t; found %+v", name, says, found)
+		}
+		if len(found) == 0 || found[0].Effect != access.ForeignBypasses {
+			t.Errorf("%s: the flowtable is not found: %+v", name, found)
+		}
+	}
+}
+
 // FuzzJudge makes rules of any bytes: whatever they are, a packet comes to an end, and nothing is taken from outside of a
 // value.
 func FuzzJudge(f *testing.F) {

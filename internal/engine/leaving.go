@@ -20,9 +20,11 @@ func (e *Engine) reportLeaving(ctx context.Context, tx Tx, old access.Agent, add
 	if err != nil {
 		return fmt.Errorf("read agent: %w", err)
 	}
-	machines, err := tx.Machines(ctx, MachineFilter{Agent: heir.ID}, Page{Limit: defaultLimit}) // a host's: it is one
-	if err != nil {
-		return fmt.Errorf("read machines: %w", err)
+	where := access.Machine{Resource: old.Scope} // of a gateway
+	if old.Mode == access.ModeHost {
+		if where, err = onlyMachine(ctx, tx, heir.ID); err != nil {
+			return err
+		}
 	}
 	in := reporting{work: w, agent: heir}
 	in.forgetPredecessors(old.ID)
@@ -33,12 +35,10 @@ func (e *Engine) reportLeaving(ctx context.Context, tx Tx, old access.Agent, add
 			return err
 		}
 	}
-	for _, m := range machines.Items {
-		w.event(access.Event{
-			Kind: access.AgentReleased, Actor: actorOf(old, addr), Tenant: old.Tenant, Scope: m.Resource, Machine: m.ID, Agent: old.ID,
-			Details: map[string]string{"name": old.Name, "successor": string(heir.ID)},
-		})
-	}
+	w.event(access.Event{
+		Kind: access.AgentReleased, Actor: actorOf(old, addr), Tenant: old.Tenant, Scope: where.Resource, Machine: where.ID, Agent: old.ID,
+		Details: map[string]string{"name": old.Name, "successor": string(heir.ID)},
+	})
 	return w.finish(ctx)
 }
 

@@ -212,15 +212,35 @@ func (e *Engine) DeleteResourceGroup(ctx context.Context, c Caller, ref string) 
 		if err := e.unassignWithin(ctx, tx, may, group.scope()); err != nil {
 			return err
 		}
+		tenant := group.subscription.Tenant
+		w := e.newWork(tx, may.now)
+		if err := w.retireIn(ctx, tenant, group.scope()); err != nil {
+			return err
+		}
 		if err := tx.DeleteResourceGroup(ctx, group.subscription.ID, group.group.Name); err != nil {
 			return fmt.Errorf("delete resource group: %w", err)
 		}
-		tenant := group.subscription.Tenant
-		return tx.Append(ctx, access.Event{
-			At: may.now, Kind: access.ResourceGroupDeleted, Outcome: access.Succeeded, Actor: may.actor(tenant), Tenant: tenant,
+		w.event(access.Event{
+			Kind: access.ResourceGroupDeleted, Actor: may.actor(tenant), Tenant: tenant,
 			Scope: group.scope(), Action: rbac.ResourceGroupsDelete, Details: map[string]string{"name": group.group.Name},
 		})
+		return w.finish(ctx)
 	})
+}
+
+// retireIn revokes the agents that enrolled for a resource group which is deleted: whoever makes one of its name later has no say in
+// them.
+func (w *work) retireIn(ctx context.Context, tenant access.TenantID, group access.ResourceID) error {
+	agents, err := w.tx.AgentsIn(ctx, tenant, group)
+	if err != nil {
+		return fmt.Errorf("read agents: %w", err)
+	}
+	for _, a := range agents {
+		if err := w.revokeAgent(ctx, a, "its resource group was deleted"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unassignWithin takes away the roles that are assigned at scopes which are deleted, and below them: whatever is called so later is
@@ -270,6 +290,19 @@ func groupEmpty(ctx context.Context, r Reader, may rights, group placedGroup) er
 	}
 	for _, m := range machines.Items {
 		add("machine", m.Resource)
+	}
+	agents, err := r.AgentsIn(ctx, tenant, scope)
+	if err != nil {
+		return fmt.Errorf("read agents: %w", err)
+	}
+	for _, a := range agents {
+		behind, err := r.Machines(ctx, MachineFilter{Agent: a.ID}, Page{Limit: 1})
+		if err != nil {
+			return fmt.Errorf("read machines: %w", err)
+		}
+		if len(behind.Items) > 0 && !behind.Items[0].Resource.Within(scope) {
+			add("the gateway "+a.Name+" of machine", behind.Items[0].Resource)
+		}
 	}
 	policies, err := r.Policies(ctx, PolicyFilter{Tenant: tenant, Scope: scope}, some)
 	if err != nil {

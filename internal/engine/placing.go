@@ -22,27 +22,80 @@ type placing struct {
 	actor access.Actor
 }
 
-// gateway keeps the agent, unless its resource group has one of its name in service.
+// gateway keeps the agent. Where its resource group has a gateway of its name in service, a token that names it replaces that one,
+// and all machines behind it are behind the new one.
 func (p *placing) gateway(ctx context.Context) error {
-	if err := p.free(ctx); err != nil {
+	old, err := inService(ctx, p.tx, p.agent.Tenant, p.agent.Scope, p.agent.Name)
+	if err != nil {
 		return err
 	}
-	return p.save(ctx)
+	if old.ID == "" {
+		return p.save(ctx)
+	}
+	if p.token.Name == "" || old.Mode != access.ModeGateway {
+		return agentExists(old)
+	}
+	if action := lacksToReplace(p.maker, old); action != "" {
+		return access.Fault(access.KindConflict, "mayNotReplace",
+			"there is a gateway %q already, and whoever made the token may not replace it: they need the action %s there", old.Name, action)
+	}
+	if old.EnrolledAt.After(p.token.CreatedAt) {
+		return access.Fault(access.KindConflict, "mayNotReplace",
+			"gateway %q enrolled after this token was made, and the token does not replace it: make a new one, with postern machine token NAME --gateway", old.Name)
+	}
+	holds, err := p.tx.LastEndOf(ctx, old.ID, p.now) // of what it may hold open
+	if err != nil {
+		return fmt.Errorf("read grants: %w", err)
+	}
+	if err := p.succeed(ctx, old, holds, access.Event{Scope: old.Scope}); err != nil {
+		return err
+	}
+	if err := p.save(ctx); err != nil {
+		return err
+	}
+	if err := p.tx.MoveMachines(ctx, old.ID, p.agent.ID); err != nil {
+		return fmt.Errorf("move machines: %w", err)
+	}
+	return nil
+}
+
+// lacksToReplace gives the action that somebody lacks to replace a gateway; empty where they may. What lies behind it may be of
+// other resource groups, whose owners left it to those of the gateway.
+func lacksToReplace(may rights, gateway access.Agent) string {
+	for _, action := range []string{rbac.GatewaysJoin, rbac.MachinesWrite} {
+		if !may.mayOf(gateway.Tenant, action, orRoot(gateway.Scope)) {
+			return action
+		}
+	}
+	return ""
+}
+
+// inService gives the agent in service that has a name in a resource group; the zero Agent where none has.
+func inService(ctx context.Context, r Reader, tenant access.TenantID, scope access.ResourceID, name string) (access.Agent, error) {
+	agents, err := r.AgentsByName(ctx, tenant, name)
+	if err != nil {
+		return access.Agent{}, fmt.Errorf("read agents by name: %w", err)
+	}
+	for _, a := range agents {
+		if a.Scope.Equal(scope) && !a.Revoked {
+			return a, nil
+		}
+	}
+	return access.Agent{}, nil
+}
+
+func agentExists(a access.Agent) error {
+	return access.Fault(access.KindConflict, "agentExists",
+		"there is an agent %q in this resource group already: choose another name, or to replace it make a token that names it, with postern machine token NAME, for a gateway with --gateway", a.Name)
 }
 
 // free fails where an agent in service has the name in the resource group.
 func (p *placing) free(ctx context.Context) error {
-	agents, err := p.tx.AgentsByName(ctx, p.agent.Tenant, p.agent.Name)
-	if err != nil {
-		return fmt.Errorf("read agents by name: %w", err)
+	old, err := inService(ctx, p.tx, p.agent.Tenant, p.agent.Scope, p.agent.Name)
+	if err == nil && old.ID != "" {
+		err = agentExists(old)
 	}
-	for _, a := range agents {
-		if a.Scope.Equal(p.agent.Scope) && !a.Revoked {
-			return access.Fault(access.KindConflict, "agentExists",
-				"there is an agent %q in this resource group already: choose another name, or for a host make a token that names it, with postern machine token NAME", a.Name)
-		}
-	}
-	return nil
+	return err
 }
 
 func (p *placing) save(ctx context.Context) error {
@@ -130,6 +183,11 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)
 	}
+	return p.succeed(ctx, old, holds, access.Event{Scope: m.Resource, Machine: m.ID})
+}
+
+// succeed has the agent take the place of another, which may hold something open until then. where says of what that is recorded.
+func (p *placing) succeed(ctx context.Context, old access.Agent, holds time.Time, where access.Event) error {
 	old, p.agent = access.Replace(old, p.agent, holds, p.now)
 	if err := keepAgent(ctx, p.tx, old); err != nil {
 		return err
@@ -156,7 +214,8 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 	if !old.HoldsUntil.IsZero() {
 		details["mayHoldUntil"] = old.HoldsUntil.UTC().Format(time.RFC3339)
 	}
-	p.event(access.Event{Kind: access.AgentReplaced, Actor: p.actor, Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: old.ID, Details: details})
+	where.Kind, where.Actor, where.Tenant, where.Agent, where.Details = access.AgentReplaced, p.actor, old.Tenant, old.ID, details
+	p.event(where)
 	return nil
 }
 
@@ -174,9 +233,20 @@ func (p *placing) mayReplace(m access.Machine, old access.Agent) error {
 	return nil
 }
 
-// mayName refuses a token for a machine that is there, unless the caller may change that machine: its agent would be replaced.
-func mayName(ctx context.Context, r Reader, may rights, group placedGroup, name string) error {
+// mayName refuses a token for a machine or a gateway that is there, unless the caller may change that: its agent would be replaced.
+func mayName(ctx context.Context, r Reader, may rights, group placedGroup, in TokenInput) error {
+	name := in.Name
 	if name == "" {
+		return nil
+	}
+	if in.Mode == access.ModeGateway {
+		old, err := inService(ctx, r, group.subscription.Tenant, group.scope(), name)
+		if err != nil || old.ID == "" || old.Mode != access.ModeGateway {
+			return err
+		}
+		if action := lacksToReplace(may, old); action != "" {
+			return may.requireOf(old.Tenant, action, orRoot(old.Scope))
+		}
 		return nil
 	}
 	m, err := r.MachineByResource(ctx, access.MachineResource(group.subscription.ID, group.group.Name, name))

@@ -92,6 +92,7 @@ type Reader interface {
 
 	Agent(ctx context.Context, id access.AgentID) (access.Agent, error)
 	Agents(ctx context.Context, p Page) (Listed[access.Agent], error)                              // by name
+	AgentsIn(ctx context.Context, tenant access.TenantID, scope access.ResourceID) ([]access.Agent, error) // in service, that enrolled for a resource group; at most 1,000
 	AgentsByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Agent, error) // at most 1,000, those in service first, without regard to case
 
 	Machine(ctx context.Context, id access.MachineID) (access.Machine, error)
@@ -140,6 +141,8 @@ type Reader interface {
 	LiveGrants(ctx context.Context, machines []access.MachineID, now time.Time) ([]access.Grant, error)
 	// LastEnd gives when the last of the grants of a machine ends that began by then and were not seen gone; zero where there is none.
 	LastEnd(ctx context.Context, machine access.MachineID, began time.Time) (time.Time, error)
+	// LastEndOf is LastEnd of all machines of an agent.
+	LastEndOf(ctx context.Context, agent access.AgentID, began time.Time) (time.Time, error)
 
 	// Due gives what the time has overtaken: pending requests to time out or whose stage is over, scheduled grants to
 	// begin, grants to expire and grants whose holder is to be warned; at most limit of each. Next is the earliest instant at which more will be due; zero if there is none.
@@ -205,6 +208,7 @@ type Tx interface {
 	StartEpoch(ctx context.Context, id access.AgentID, epoch string, beyond int64) error
 	SaveStream(ctx context.Context, id access.AgentID, s access.Stream) error // and wakes who watches the agent
 	SaveMachine(ctx context.Context, m access.Machine, was int64) error
+	MoveMachines(ctx context.Context, from, to access.AgentID) error // all of an agent to another, each at its next revision
 	DeleteMachine(ctx context.Context, id access.MachineID) error
 	SavePolicy(ctx context.Context, p access.Policy, was int64) error // conflict if another policy names one of its machines
 	// SavePolicyEntry saves a policy with what it says of one machine; what it says of others stays, whatever p has of that.

@@ -215,6 +215,9 @@ func (e *Engine) deleteApplication(ctx context.Context, c Caller, a attempt, ref
 		if err := w.applicationBecame(ctx, access.ApplicationDeleted, rbac.ApplicationsDelete, d, c.Actor(), more); err != nil {
 			return err
 		}
+		if err := w.retireIn(ctx, gone.Tenant, gone.Managed); err != nil {
+			return err
+		}
 		if err := w.forget(ctx, machines); err != nil {
 			return err
 		}

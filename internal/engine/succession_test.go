@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -271,6 +272,83 @@ func TestASilentReplacedAgentHoldsUntilTheEnd(t *testing.T) {
 	if g := w.grant(long.ID); g.ClosedAt.IsZero() {
 		t.Errorf("after its end the grant is %+v", g)
 	}
+}
+
+// TestAGatewayIsReplaced proves that a gateway is replaced by a token that names it, as a host is: whoever may, at once, with all
+// machines behind it, and what it holds open counts as closed once it has let go.
+func TestAGatewayIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old := w.enrol("edge-1", access.ModeGateway)
+	for i, name := range []string{"plc-1", "plc-2"} {
+		must(w.AddMachine(w.ctx, w.admin, engine.AddMachineInput{Name: name, Gateway: "edge-1", Addresses: addresses(fmt.Sprintf("192.0.2.%d", 50+i))}))(t)
+		w.guard(name)
+	}
+	g := must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("plc-1", time.Hour)))(t).Grants[0]
+	w.report(old.Agent.ID, access.Report{Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}}})
+	w.clock.advance(time.Minute)
+
+	named := engine.TokenInput{Name: "edge-1", Mode: access.ModeGateway}
+	must(w.PutRole(w.ctx, w.admin, engine.RoleInput{
+		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{rbac.EnrollmentTokensWrite}}}, AssignableScopes: []access.ResourceID{access.Root},
+	}))(t)
+	_, err := w.enrolWith(w.user("eve", "Enroller"), named)
+	wantCode(t, err, access.KindForbidden, "forbidden")
+	unnamed := must2(w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Mode: access.ModeGateway}))(t)
+	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: unnamed, Name: "edge-1"}, fingerprint)
+	wantCode(t, err, access.KindConflict, "agentExists")
+	_, err = w.enrolWith(w.admin, engine.TokenInput{Name: "edge-1"})
+	wantCode(t, err, access.KindConflict, "agentExists")
+
+	fresh := must(w.enrolWith(w.admin, named))(t)
+	for _, name := range []string{"plc-1", "plc-2"} {
+		if m := must(w.Machine(w.ctx, w.admin, name))(t); m.Agent == nil || m.Agent.ID != fresh.Agent.ID {
+			t.Errorf("%s is guarded by %+v", name, m.Agent)
+		}
+	}
+	if d := w.desired(fresh.Agent.ID); len(d.Machines) != 2 || len(d.Openings) != 1 {
+		t.Errorf("the new gateway is to hold %+v", d)
+	}
+	d := w.desired(old.Agent.ID)
+	if len(d.Machines) != 2 || len(d.Openings) != 0 {
+		t.Errorf("the old gateway is to hold %+v", d)
+	}
+	must(w.Revoke(w.ctx, w.admin, g.ID, "enough"))(t)
+	closed := access.Report{Observations: []access.Observation{{Grant: g.ID, Status: access.StatusClosed}}}
+	w.report(fresh.Agent.ID, closed)
+	if g := w.grant(g.ID); !g.ClosedAt.IsZero() {
+		t.Errorf("the old gateway may hold it open, and the grant is %+v", g)
+	}
+	w.report(old.Agent.ID, access.Report{Revision: w.desired(old.Agent.ID).Revision})
+	_, err = w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
+	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+	w.report(fresh.Agent.ID, closed)
+	if g := w.grant(g.ID); g.ClosedAt.IsZero() {
+		t.Errorf("everybody has let go, and the grant is %+v", g)
+	}
+	w.tend()
+	if a, ok := w.open()[alert.Replaced]; !ok || a.Subject.Agent != old.Agent.ID {
+		t.Errorf("alerts are %+v", w.open())
+	}
+}
+
+// TestAGroupIsDeletedWithItsGateways proves that no agent is left in a resource group that is gone, for whoever makes it anew.
+func TestAGroupIsDeletedWithItsGateways(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	carl := w.resourceGroup("rga", "carl", "Contributor")
+	gate := must(w.enrolWith(carl, engine.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}))(t)
+	plc := must(w.AddMachine(w.ctx, w.admin, engine.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: addresses("192.0.2.50")}))(t)
+	err := w.DeleteResourceGroup(w.ctx, w.admin, "rga")
+	wantCode(t, err, access.KindConflict, "resourceGroupNotEmpty")
+	if err := w.DeleteMachine(w.ctx, w.admin, string(plc.Machine.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.DeleteResourceGroup(w.ctx, w.admin, "rga"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint)
+	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 }
 
 // TestAGatewayIsJoinedByRight proves that a machine goes behind a gateway of another resource group only by a right there,

@@ -40,7 +40,7 @@ func (e *Engine) MakeEnrollmentToken(ctx context.Context, c Caller, in TokenInpu
 		if in, err = in.complete(); err != nil {
 			return err
 		}
-		if err := mayName(ctx, tx, may, group, in.Name); err != nil {
+		if err := mayName(ctx, tx, may, group, in); err != nil {
 			return err
 		}
 		waiting, err := tx.EnrollmentTokens(ctx, group.subscription.Tenant, may.now)

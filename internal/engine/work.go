@@ -193,12 +193,14 @@ func (w *work) retireAgent(ctx context.Context, id access.AgentID, reason string
 	if agent.Mode != access.ModeHost || agent.Revoked {
 		return nil
 	}
-	agent.Revoked = true
-	agent.Problem = reason
-	if err := w.tx.SaveAgent(ctx, agent); err != nil {
-		return fmt.Errorf("save agent: %w", err)
-	}
-	return nil
+	return w.revokeAgent(ctx, agent, reason)
+}
+
+// revokeAgent has the certificate of an agent count no longer.
+func (w *work) revokeAgent(ctx context.Context, agent access.Agent, reason string) error {
+	w.bumps[agent.ID] = true // which ends its stream
+	agent.Revoked, agent.Problem = true, reason
+	return keepAgent(ctx, w.tx, agent)
 }
 
 // bump moves the revisions that are still to be moved, in one order for all, so that no two transactions wait for each other.

@@ -15,6 +15,7 @@ scope, successor, holds_until, predecessors, epoch, stream`
 	listAgents  = "select " + agentColumns + " from agents"
 
 	selectAgentsByName = "select " + agentColumns + " from agents where tenant = $1 and name_key = $2 order by revoked, id limit 1000"
+	selectAgentsIn     = "select " + agentColumns + " from agents where tenant = $1 and scope_key = $2 and revoked = 0 order by name_key limit 1000"
 )
 
 func scanAgent(row scanner) (a access.Agent, err error) {
@@ -37,6 +38,11 @@ func (r *reader) Agent(ctx context.Context, id access.AgentID) (access.Agent, er
 // AgentsByName implements engine.Reader.
 func (r *reader) AgentsByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Agent, error) {
 	return all(ctx, r.q, scanAgent, selectAgentsByName, string(tenant), fold(name))
+}
+
+// AgentsIn implements engine.Reader.
+func (r *reader) AgentsIn(ctx context.Context, tenant access.TenantID, scope access.ResourceID) ([]access.Agent, error) {
+	return all(ctx, r.q, scanAgent, selectAgentsIn, string(tenant), fold(string(scope)))
 }
 
 // Agents implements engine.Reader.

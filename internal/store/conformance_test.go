@@ -108,6 +108,8 @@ func TestRoundTrip(t *testing.T) {
 				get("agent", agent(f.agent, "gate"), a, err)
 				as, err := r.AgentsByName(ctx, tenantID, "GATE")
 				get("agents by name", []access.Agent{agent(f.agent, "gate")}, as, err)
+				as, err = r.AgentsIn(ctx, tenantID, agent(f.agent, "gate").Scope)
+				get("agents in", []access.Agent{agent(f.agent, "gate")}, as, err)
 				m, err := r.Machine(ctx, f.machine)
 				get("machine", machine(f.machine, "web-1", f.agent), m, err)
 				m, err = r.MachineByResource(ctx, access.ResourceID(zero.Resource.Fold()))
@@ -135,6 +137,10 @@ func TestRoundTrip(t *testing.T) {
 				get("last end before it begins", time.Time{}, lastEnd, err)
 				lastEnd, err = r.LastEnd(ctx, f.machine, grant.Start)
 				get("last end", grant.End, lastEnd, err)
+				lastEnd, err = r.LastEndOf(ctx, f.agent, grant.Start.Add(-time.Second))
+				get("last end of an agent before it begins", time.Time{}, lastEnd, err)
+				lastEnd, err = r.LastEndOf(ctx, f.agent, grant.Start)
+				get("last end of an agent", grant.End, lastEnd, err)
 				scene := access.Scene{Agent: agent(f.agent, "gate"), Machines: of.Items, Grants: []access.Grant{grant}}
 				if entry, named := pol.Of(f.machine); named {
 					scene.Policies = []access.MachinePolicy{entry}

@@ -24,6 +24,8 @@ g.eligibility, g.role, g.role_name, g.role_scope, g.decided`
 and substr(g.sources, 1, 80) = substr($4, 1, 80) and g.end_at <= $5 and g.last_port = $6 and g.protocol = $7 and g.sources = $4 and g.ended_at = 0
 order by g.end_at limit $8`
 	selectLastEnd = "select coalesce(max(g.end_at), 0) from grants g where g.machine = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1"
+	selectLastEndOf = `select coalesce(max(g.end_at), 0) from grants g join machines m on m.id = g.machine
+where m.agent = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1`
 	listGrants    = "select " + grantColumns + " from grants g"
 )
 
@@ -126,7 +128,16 @@ where g.closed_at = 0 and g.state in ('opening', 'active') and g.machine in (%s)
 
 // LastEnd implements engine.Reader.
 func (r *reader) LastEnd(ctx context.Context, machine access.MachineID, began time.Time) (time.Time, error) {
-	end, err := one(ctx, r.q, "instant", scanNumber, selectLastEnd, string(machine), micros(began))
+	return r.lastEnd(ctx, selectLastEnd, string(machine), began)
+}
+
+// LastEndOf implements engine.Reader.
+func (r *reader) LastEndOf(ctx context.Context, agent access.AgentID, began time.Time) (time.Time, error) {
+	return r.lastEnd(ctx, selectLastEndOf, string(agent), began)
+}
+
+func (r *reader) lastEnd(ctx context.Context, statement, of string, began time.Time) (time.Time, error) {
+	end, err := one(ctx, r.q, "instant", scanNumber, statement, of, micros(began))
 	if err != nil || end == 0 {
 		return time.Time{}, err
 	}

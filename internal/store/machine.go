@@ -84,6 +84,7 @@ const (
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	updateMachine = `update machines set resource = $2, resource_key = $3, tenant = $4, name = $5, name_key = $6, location = $7, os = $8, labels = $9, addresses = $10,
 agent = $11, created_at = $12, last_access = $13, revision = $14 where id = $1 and revision = $15`
+	moveMachines  = "update machines set agent = $2, revision = revision + 1 where agent = $1"
 	deleteMachine = "delete from machines where id = $1"
 )
 
@@ -101,6 +102,11 @@ func (t *tx) SaveMachine(ctx context.Context, m access.Machine, was int64) error
 		string(m.ID), string(m.Resource), m.Resource.Fold(), string(m.Tenant), m.Name, fold(m.Name),
 		m.Location, m.OS, labels, addresses, optional(m.Agent), micros(m.CreatedAt), micros(m.LastAccess), m.Revision,
 	})
+}
+
+// MoveMachines implements engine.Tx.
+func (t *tx) MoveMachines(ctx context.Context, from, to access.AgentID) error {
+	return t.exec(ctx, "machine", nil, moveMachines, string(from), string(to))
 }
 
 // DeleteMachine implements engine.Tx.

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -85,7 +86,7 @@ func sightings(e access.Event) []sighting {
 		}}
 	case access.AgentReplaced:
 		return []sighting{{
-			rule: Replaced, key: string(e.Machine), count: 1, detail: "from " + e.Actor.Address.String() + ", with token " + e.Details["token"],
+			rule: Replaced, key: cmp.Or(string(e.Machine), string(e.Agent)), count: 1, detail: "from " + e.Actor.Address.String() + ", with token " + e.Details["token"],
 			subject: Subject{Scope: e.Scope, Machine: e.Machine, Agent: e.Agent, Name: e.Details["name"]},
 		}}
 	default:

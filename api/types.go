@@ -206,6 +206,7 @@ type WaitingToken struct {
 // EnrollmentToken is such a token; it is shown once.
 type EnrollmentToken struct {
 	Token     string    `json:"token"`
+	CreatedAt time.Time `json:"createdAt" doc:"By the server's clock, as the enrolledAt of the agent that enrolls with it."`
 	ExpiresAt time.Time `json:"expiresAt"`
 	CA        string    `json:"ca" doc:"The server's CA certificate, PEM: the agent's --ca."`
 }

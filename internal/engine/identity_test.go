@@ -177,6 +177,8 @@ func TestNetworks(t *testing.T) {
 
 	// What was recorded stays when the name comes to mean something else.
 	must(w.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
+	_, err = w.AddNetwork(w.ctx, w.admin, "OFFICE", prefixes("0.0.0.0/0"))
+	wantCode(t, err, access.KindConflict, "networkExists")
 	again := must(w.Request(w.ctx, anna, named.Request.ID))(t)
 	if diff := cmp.Diff(prefixesText(named.Request.Items[0].Sources), prefixesText(again.Request.Items[0].Sources)); diff != "" {
 		t.Error(diff)

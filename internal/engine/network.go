@@ -31,7 +31,16 @@ func (e *Engine) Networks(ctx context.Context, c Caller) (list []access.Network,
 }
 
 // SetNetwork makes a named network, or gives it other prefixes. Requests that were made keep what the name stood for then.
-func (e *Engine) SetNetwork(ctx context.Context, c Caller, name string, prefixes []netip.Prefix) (n access.Network, err error) {
+func (e *Engine) SetNetwork(ctx context.Context, c Caller, name string, prefixes []netip.Prefix) (access.Network, error) {
+	return e.writeNetwork(ctx, c, name, prefixes, false)
+}
+
+// AddNetwork makes a named network; where there is one of that name already, it changes nothing and fails.
+func (e *Engine) AddNetwork(ctx context.Context, c Caller, name string, prefixes []netip.Prefix) (access.Network, error) {
+	return e.writeNetwork(ctx, c, name, prefixes, true)
+}
+
+func (e *Engine) writeNetwork(ctx context.Context, c Caller, name string, prefixes []netip.Prefix, fresh bool) (n access.Network, err error) {
 	err = e.change(ctx, c, attempt{action: rbac.NetworksWrite, details: map[string]string{"network": name}}, func(tx Tx) error {
 		may, err := e.authorize(ctx, tx, c, rbac.NetworksWrite, access.Root)
 		if err != nil {
@@ -44,6 +53,9 @@ func (e *Engine) SetNetwork(ctx context.Context, c Caller, name string, prefixes
 		was, err := tx.Network(ctx, c.Tenant, name)
 		if err != nil && !isKind(err, access.KindNotFound) {
 			return fmt.Errorf("read network: %w", err)
+		}
+		if was.Name != "" && fresh {
+			return access.Fault(access.KindConflict, "networkExists", "there is a network %s already: change that one, or choose another name", was.Name)
 		}
 		if was.Name == "" {
 			all, err := tx.Networks(ctx, c.Tenant)

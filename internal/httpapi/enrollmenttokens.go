@@ -40,7 +40,7 @@ func (a *API) createEnrollmentToken(ctx context.Context, in *createTokenInput) (
 	if err != nil {
 		return nil, err
 	}
-	return &answer[api.EnrollmentToken]{api.EnrollmentToken{Token: token, ExpiresAt: t.ExpiresAt.UTC(), CA: string(a.identity.CA().PEM())}}, nil
+	return &answer[api.EnrollmentToken]{api.EnrollmentToken{Token: token, CreatedAt: t.CreatedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC(), CA: string(a.identity.CA().PEM())}}, nil
 }
 
 func (a *API) listEnrollmentTokens(ctx context.Context, in *callInput) (*answer[api.Page[api.WaitingToken]], error) {

@@ -41,8 +41,9 @@ type networkInput struct {
 type setNetworkInput struct {
 	calling
 
-	Network string `path:"network" maxLength:"256" doc:"Name."`
-	Body    api.NetworkInput
+	Network     string `path:"network" maxLength:"256" doc:"Name."`
+	IfNoneMatch string `header:"If-None-Match" enum:"*" doc:"With *, only a new network is made: where there is one of that name, nothing changes and the answer is 409."`
+	Body        api.NetworkInput
 }
 
 func (a *API) setNetwork(ctx context.Context, in *setNetworkInput) (*answer[api.Network], error) {
@@ -54,7 +55,11 @@ func (a *API) setNetwork(ctx context.Context, in *setNetworkInput) (*answer[api.
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	n, err := a.engine.SetNetwork(ctx, in.caller, in.Network, prefixes)
+	set := a.engine.SetNetwork
+	if in.IfNoneMatch != "" {
+		set = a.engine.AddNetwork
+	}
+	n, err := set(ctx, in.caller, in.Network, prefixes)
 	return &answer[api.Network]{networkOut(n)}, err
 }
 

@@ -164,7 +164,8 @@ await inspect(anna, "connect, opening");
 await ben.goto(portal + "/");
 await ben.getByRole("listitem").filter({ hasText: "dark-1" }).getByText("Opening").waitFor();
 await anna.getByRole("button", { name: "End now" }).click();
-await anna.getByText("Nothing is open for you").waitFor();
+await anna.getByRole("heading", { name: "Open a port" }).waitFor();
+await anna.getByRole("region", { name: "May still be open" }).getByText(/may still be open until .*: no agent has seen it closed/).waitFor();
 
 // Without the stream, pages ask again by themselves.
 const deaf = await person(browser, { storageState: await ben.context().storageState() });
@@ -188,6 +189,7 @@ await signIn(admin, "admin", ADMIN_PASSWORD);
 await admin.getByRole("link", { name: "Machines", exact: true }).click();
 const row = admin.getByRole("row").filter({ hasText: "web-1" });
 await row.waitFor();
+await row.getByText("Closed", { exact: true }).waitFor(); // once the agent has confirmed it
 const text = await row.innerText();
 check("it says what happened: " + text, /Closed/.test(text) && /Gateway gw-berlin/.test(text) && /\b[12]\b/.test(text) && /anna/.test(text));
 await inspect(admin, "machines");

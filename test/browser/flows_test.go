@@ -99,6 +99,12 @@ func TestPasskeys(t *testing.T) {
 	ben := w.person("ben", "Ben Ito", "Security Admin")
 	agree := []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"ben"}}}}}
 	w.policy("db-1", api.MachinePolicy{Ports: []api.PortRule{ssh(3600)}, Approval: []api.ApprovalCase{{StepUp: true, Stages: agree}}})
+	_, err := w.admin.CreateEligibility(t.Context(), api.NewEligibility{
+		EligibilityTerms: api.EligibilityTerms{Approval: []api.ApprovalCase{{StepUp: true}}}, Principal: "ben", Role: "Reader", Scope: "/",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.browse("passkey.mjs", "BEN_PASSWORD="+ben, "NAME="+serverName, "DB="+w.echo(0), "STORE="+w.path("data/postern.db"))
 }
 

@@ -71,6 +71,7 @@ type world struct {
 	dir     string
 	address string
 	admin   *api.Client
+	runs    map[string]*exec.Cmd // what was launched, by the name of its log
 }
 
 func newWorld(t *testing.T, machines ...string) *world {
@@ -187,11 +188,24 @@ func (w *world) launch(in *nettest.Namespace, log string, args ...string) string
 	if err := in.Start(cmd); err != nil {
 		w.t.Fatal(err)
 	}
+	if w.runs == nil {
+		w.runs = map[string]*exec.Cmd{}
+	}
+	w.runs[log] = cmd
 	w.t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended already
 		_ = cmd.Wait()
 	})
 	return w.path(log)
+}
+
+// kill ends what was launched with that log.
+func (w *world) kill(log string) {
+	w.t.Helper()
+	if err := w.runs[log].Process.Kill(); err != nil {
+		w.t.Fatal(err)
+	}
+	_ = w.runs[log].Wait()
 }
 
 func (w *world) eventually(what string, check func() error) {

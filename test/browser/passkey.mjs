@@ -70,6 +70,21 @@ await ben.getByText("Open", { exact: true }).first().waitFor();
 await ben.getByRole("button", { name: "End now" }).click();
 await until("the database is shut in the kernel", async () => !(await reaches(DB)));
 
+// So does activating a role, whose rule asks for no approval; long after the last use, as the server sees it.
+await ben.goto(named + "/roles");
+await ben.getByText("active at once, with your passkey").waitFor();
+execFileSync("sqlite3", ["-cmd", ".timeout 20000", STORE, "update sessions set stepped_up_at = 0"]);
+await ben.getByRole("button", { name: "Activate Reader" }).click();
+await ben.getByText("You will be asked for your passkey.").waitFor();
+ben.expected.push(/status of 403/); // it needs the passkey first
+const proven = ben.waitForResponse((r) => r.url().endsWith("/sessions/current/step-up") && r.ok());
+await ben.getByRole("dialog").getByRole("button", { name: "Activate" }).click();
+await proven;
+await ben.getByRole("button", { name: "End Reader now" }).waitFor();
+ben.expected.length = 0;
+await ben.getByRole("button", { name: "End Reader now" }).click();
+await ben.getByRole("button", { name: "Activate Reader" }).waitFor();
+
 // Signing in with it needs no password, and leads where one wanted to go.
 await ben.getByRole("button", { name: "Sign out" }).click();
 await ben.getByText("You are signed out.").waitFor();

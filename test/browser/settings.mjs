@@ -164,6 +164,21 @@ await within("Save").click();
 await admin.getByText("203.0.113.0/24, 2001:db8:40::/48").waitFor();
 await inspect(admin, "networks");
 
+// One that is there is changed, and not added once more.
+await button("Add a network").click();
+await admin.getByLabel("Name", { exact: true }).fill("Office");
+await admin.getByLabel(/^Prefixes/).fill("198.51.100.0/24");
+admin.expected.push(/status of 409/);
+await within("Save").click();
+await dialog.getByText(/there is a network office already/i).waitFor();
+admin.expected.length = 0;
+await inspect(admin, "a network that is there");
+await within("Cancel").click();
+await admin.getByText("203.0.113.0/24, 2001:db8:40::/48").waitFor();
+await button("Change office").click();
+await dialog.getByText(/from an address that it no longer has ends/).waitFor();
+await within("Cancel").click();
+
 // A token, shown once.
 await to("API tokens");
 await button("Make a token").click();

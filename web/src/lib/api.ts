@@ -4,6 +4,7 @@ import type { components, paths } from "./openapi";
 type Schemas = components["schemas"];
 export type Machine = Schemas["Machine"];
 export type Grant = Schemas["Grant"];
+export type Access = Schemas["Access"];
 export type Request = Schemas["Request"];
 export type Event = Schemas["Event"];
 export type Me = Schemas["Me"];

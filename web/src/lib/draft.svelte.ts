@@ -30,7 +30,7 @@ export class Draft {
   times = $state(5); // of a series
   why = $state("");
   ticket = $state("");
-  glass = $state(false);
+  #broken = $state(false); // as it was ticked last
   answers = $state<Answer[]>([]);
   busy = $state(false);
   problem = $state<Failure>();
@@ -78,6 +78,9 @@ export class Draft {
   ends = $derived(this.seconds ? new Date((this.starts ?? time.now).getTime() + this.seconds * 1000) : this.until ? new Date(this.until) : undefined);
   approvers = $derived(unique(this.answers.flatMap((a) => a.answer?.approvers ?? [])));
   waits = $derived(this.answers.some((a) => a.answer?.outcome === "approval"));
+  /** Whether the glass is broken: where nobody is offered to break it, it is not, whatever was ticked before. */
+  get glass() { return this.#broken && this.breakable && this.waits && !this.rhythm; }
+  set glass(on: boolean) { this.#broken = on; }
   fails = $derived(this.answers.some((a) => a.error || a.answer?.outcome === "refused"));
 
   /** repeat makes it a series, which begins at a set time; or one opening again. */
@@ -135,8 +138,9 @@ export class Draft {
     }
   }
 
-  /** anew makes the next sending another request. */
+  /** anew makes the next sending another request, which does not break the glass unless that is asked for again. */
   anew() {
     this.#attempt++;
+    this.glass = false;
   }
 }

@@ -1,5 +1,6 @@
 import { failure, type Failure } from "./api";
 import { changes } from "./changes.svelte";
+import { Latest } from "./latest";
 import { still } from "./still";
 
 /** now is the present second, for countdowns. */
@@ -21,13 +22,13 @@ export class Live<T> {
   value = $state<T>();
   problem = $state<Failure>();
   #load: () => Promise<T>;
-  #turn = 0;
+  #latest = new Latest();
 
   /** Made while a component starts; load's reactive reads make it load anew. */
   constructor(load: () => Promise<T>, everyMillis = 4000, kinds: string[] = []) {
     this.#load = load;
     $effect(() => {
-      this.#turn++;
+      this.#latest.anew();
       void this.refresh();
       const seen = () => { if (!document.hidden) void this.refresh(); };
       document.addEventListener("visibilitychange", seen);
@@ -42,13 +43,13 @@ export class Live<T> {
   }
 
   async refresh() {
-    const turn = this.#turn;
+    const taken = this.#latest.ask();
     try {
       const value = await this.#load();
       if (this.value !== undefined) await still();
-      if (turn === this.#turn) { this.value = value; this.problem = undefined; }
+      if (taken()) { this.value = value; this.problem = undefined; }
     } catch (thrown) {
-      if (turn === this.#turn) this.problem = failure(thrown);
+      if (taken()) this.problem = failure(thrown);
     }
   }
 }

@@ -23,10 +23,10 @@ func newAgentCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "agent",
 		Short: "Guard this host, or the machines behind it",
-		Long: `Guard this host, or the machines behind it: keep the protected ports closed in the kernel's firewall and open what
-the server grants, for as long as it grants it. What is open ends by itself, also when the agent or the server is
-not running. The agent only makes connections, to the server that this host is enrolled with; it needs the capability
-CAP_NET_ADMIN and no other. Run it by systemd: see postern-agent.service.`,
+		Long: `Guard this host or the machines behind it: keep the protected ports closed in the kernel's firewall, and open what
+the server grants for as long as the grant lasts. Openings end on time even if the agent or the server is not
+running. The agent only connects to the server that this host is enrolled with. It needs the capability
+CAP_NET_ADMIN and no other. Run it with systemd: see postern-agent.service.`,
 		Example: "  postern agent\n  postern agent --state /srv/postern --skew-limit 10s",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -34,8 +34,8 @@ CAP_NET_ADMIN and no other. Run it by systemd: see postern-agent.service.`,
 			return agentError(agent.Run(c.Context(), config))
 		},
 	}
-	c.PersistentFlags().StringVar(&config.StateDir, "state", agent.DefaultStateDir, "folder that keeps the enrollment and the last desired state")
-	c.Flags().DurationVar(&config.SkewLimit, "skew-limit", agent.DefaultSkewLimit, "how far this host's clock may be from the server's before nothing new is opened")
+	c.PersistentFlags().StringVar(&config.StateDir, "state", agent.DefaultStateDir, "folder with the enrollment and the last desired state")
+	c.Flags().DurationVar(&config.SkewLimit, "skew-limit", agent.DefaultSkewLimit, "maximum difference between this host's clock and the server's before nothing new is opened")
 	c.AddCommand(a.agentEnrollCommand(&config), a.agentGuardCommand(&config), a.agentStatusCommand(&config), a.agentBreakGlassCommand(&config), a.agentUninstallCommand(&config))
 	return c
 }
@@ -51,20 +51,20 @@ func (a *app) agentEnrollCommand(config *agent.Config) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "enroll --server URL",
 		Short: "Enroll this host with a server",
-		Long: `Enroll this host with a server, in exchange for a one-time token that an administrator makes with "postern machine
-token". The private key is made here and stays here. Whether the agent guards this host or is the gateway to others
-is in the token.
+		Long: `Enroll this host with a server, using a one-time token that an administrator creates with "postern machine token".
+The private key is generated on this host and never leaves it. The token determines whether the agent guards this
+host or is a gateway for others.
 
-The token comes from the file of --token-file ("-" is standard input), from POSTERN_ENROLLMENT_TOKEN in the environment, or is
-asked for, and never from a command line: every user of this host could read it there, and whoever enrolls first is the
-machine.`,
+The token is read from the file named by --token-file ("-" is standard input) or from POSTERN_ENROLLMENT_TOKEN in
+the environment; otherwise the command prompts for it. It is never read from the command line, where every user of
+this host could see it and enroll first.`,
 		Example: "  postern agent enroll --server https://postern.example:8443 --ca ca.pem\n" +
 			"  postern agent enroll --server https://postern.example:8443 --token-file token --ca-fingerprint SHA256:9f2c… --name web-1\n" +
 			"  postern agent enroll --server https://postern.example:8443 --token-file - --ca ca.pem < token",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if in.Server == "" {
-				return usage(c, "--server is needed, and a token; an administrator makes one with: postern machine token")
+				return usage(c, "--server and a token are required; an administrator creates one with: postern machine token")
 			}
 			if err := oneOf(c, "ca", "ca-fingerprint"); err != nil {
 				return err
@@ -104,20 +104,20 @@ machine.`,
 	f := c.Flags()
 	f.StringVar(&in.Server, "server", "", "the server, such as https://postern.example:8443")
 	secretFlag(c, &tokenFile, "token", "the enrollment token")
-	f.StringVar(&ca, "ca", "", "file with the server's CA certificate; without it the system's CAs count")
-	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, which is then fetched and compared")
-	f.StringVar(&in.Name, "name", "", "name of this machine, where the token names none (default the host's name)")
-	f.BoolVar(&in.Replace, "replace", false, "enroll anew, though this host is enrolled")
+	f.StringVar(&ca, "ca", "", "file with the server's CA certificate (default the system's CAs)")
+	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 fingerprint of the server's CA certificate, which is then downloaded and compared")
+	f.StringVar(&in.Name, "name", "", "name of this machine, if the token has none (default the host's name)")
+	f.BoolVar(&in.Replace, "replace", false, "enroll again even if this host is enrolled")
 	return c
 }
 
 func (a *app) agentGuardCommand(config *agent.Config) *cobra.Command {
 	return &cobra.Command{
 		Use:   "guard",
-		Short: "Close the protected ports before the network is up",
-		Long: `Close the ports that the agent last protected, with nothing open, and end: systemd runs this early in the boot, and
-the agent takes it over. Without a saved state it closes the management ports 22, 3389, 5985 and 5986 (TCP) of this
-host. On a host that is not enrolled it changes nothing.`,
+		Short: "Close the protected ports before the network comes up",
+		Long: `Close the ports that the agent last protected, with nothing open, and exit: systemd runs this early in the boot
+process, and the agent takes over from it. Without saved state it closes the management ports 22, 3389, 5985 and
+5986 (TCP) of this host. On a host that is not enrolled it changes nothing.`,
 		Example: "  postern agent guard",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -131,10 +131,10 @@ host. On a host that is not enrolled it changes nothing.`,
 func (a *app) agentStatusCommand(config *agent.Config) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Show what is protected and open on this host now",
-		Long: `Show what is protected and open on this host now: the protected ports as the agent last saved them, and the openings
-as the kernel really holds them. It needs the rights to read the agent's folder and the kernel's firewall; run it as
-root.`,
+		Short: "Show what is protected and open on this host",
+		Long: `Show what is protected and open on this host: the protected ports as the agent last saved them, and the openings
+that the kernel really holds. The command must be able to read the agent's folder and the kernel's firewall; run it
+as root.`,
 		Example: "  sudo postern agent status\n  sudo postern agent status -o json",
 		Args:    takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
@@ -207,25 +207,26 @@ func (a *app) agentUninstallCommand(config *agent.Config) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "uninstall --yes",
-		Short: "Stop guarding: remove our firewall table and the enrollment",
-		Long: `Stop guarding this host: remove our table from the kernel's firewall, so that the ports are as open as the host's
-own firewall leaves them, and forget the enrollment. Stop the services first. The server keeps the machine until an
-administrator deletes it with "postern machine delete".`,
+		Short: "Stop guarding this host: remove the firewall table and the enrollment",
+		Long: `Stop guarding this host: remove Postern's table from the kernel's firewall, so that the ports are as open as the
+host's own firewall allows, and delete the enrollment. Stop the services first. The server keeps the machine until
+an administrator deletes it with "postern machine delete".`,
 		Example: "  systemctl disable --now postern-agent postern-guard\n  postern agent uninstall --yes",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !yes {
-				return usage(c, "this opens the protected ports as far as the host's own firewall lets it; say --yes to do so")
+				return usage(c, "this opens the protected ports as far as the host's own firewall allows; confirm with --yes")
 			}
 			config.Version, config.Log = version(), a.agentLog()
 			if err := agent.Uninstall(c.Context(), *config); err != nil {
 				return agentError(err)
 			}
-			a.say("Our table and the enrollment are gone: Postern guards nothing on this host any more.\nForget the machine on the server with: postern machine delete NAME")
+			a.say(`The firewall table and the enrollment are removed: Postern guards nothing on this host any more.
+Delete the machine on the server with: postern machine delete NAME`)
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&yes, "yes", false, "really do it")
+	c.Flags().BoolVar(&yes, "yes", false, "confirm")
 	return c
 }
 

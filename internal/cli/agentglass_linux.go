@@ -15,19 +15,20 @@ func (a *app) agentBreakGlassCommand(config *agent.Config) *cobra.Command {
 	var codeFile, from, length, protocol string
 	c := &cobra.Command{
 		Use:   "break-glass --port PORT --from PREFIX --for TIME --reason TEXT",
-		Short: "Open a port of this host with a code, while the server is out of reach",
-		Long: `Open a port of this host with a code that an administrator issued beforehand with postern break-glass issue, while the
-server is out of reach. The code is good once; it is written down as used before anything opens. The opening ends by itself,
-at the latest after what the policy allowed for emergencies, else an hour. Everybody on this host is told, and the server is
-as soon as it is back. It works also when the agent does not run.
+		Short: "Open a port of this host with a break-glass code",
+		Long: `Open a port of this host with a break-glass code that an administrator issued in advance with postern break-glass
+issue, while the server is unreachable. A code works once; its use is recorded before anything opens. The opening
+ends by itself, at the latest after the break-glass duration that the policy allows, or one hour. Everyone on this
+host is notified, and the server as soon as it is back. The command also works when the agent is not running.
 
-The code is asked for, and is not shown while it is typed. --code-file reads it from a file instead; - is standard input.`,
+The command prompts for the code and does not echo it. --code-file reads it from a file instead; - is standard
+input.`,
 		Example: "  sudo postern agent break-glass --port 22 --from 203.0.113.7 --for 30m --reason \"site down, server unreachable\"\n" +
 			"  sudo postern agent break-glass --code-file code --port 22 --from 203.0.113.7 --reason \"site down, server unreachable\"",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" || in.Reason == "" {
-				return usage(c, "--from and --reason are needed")
+				return usage(c, "--from and --reason are required")
 			}
 			var err error
 			if in.Source, err = access.ParsePrefix(from); err != nil {
@@ -47,7 +48,7 @@ The code is asked for, and is not shown while it is typed. --code-file reads it 
 			}
 			a.say("Port %d of %s is open for %s for %s, until %s.", opened.Port, opened.Machine, in.Source, opened.For.Round(time.Second), a.style().time(opened.Until))
 			if opened.Direct {
-				a.say("The agent does not run; the kernel was told without it, and ends the opening by itself.")
+				a.say("The agent is not running; the port was opened in the kernel directly, which closes it on time.")
 			}
 			return nil
 		},
@@ -55,10 +56,10 @@ The code is asked for, and is not shown while it is typed. --code-file reads it 
 	f := c.Flags()
 	secretFlag(c, &codeFile, "code", "the code")
 	f.StringVar(&in.Machine, "machine", "", "on a gateway: the machine to open")
-	f.Uint16Var(&in.Port, "port", 22, "the port to open")
+	f.Uint16Var(&in.Port, "port", 22, "port to open")
 	f.StringVar(&protocol, "protocol", "tcp", "tcp or udp")
 	f.StringVar(&from, "from", "", "address or prefix to open for")
-	f.StringVar(&length, "for", "30m", "how long")
-	f.StringVar(&in.Reason, "reason", "", "what the emergency is")
+	f.StringVar(&length, "for", "30m", "duration")
+	f.StringVar(&in.Reason, "reason", "", "description of the emergency")
 	return c
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) alertCommand() *cobra.Command {
-	return group("alert", "What somebody should look at", "What somebody should look at: attempts at closed ports, refused requests, silent agents, and more.",
+	return group("alert", "View and handle alerts", "View and handle alerts: attempts at closed ports, refused requests, silent agents, and more.",
 		a.alertListCommand(), a.alertShowCommand(), a.alertAckCommand(), a.alertCloseCommand(), a.alertRulesCommand())
 }
 
@@ -37,7 +37,7 @@ func (a *app) alertListCommand() *cobra.Command {
 	var q api.AlertQuery
 	var all bool
 	c := &cobra.Command{
-		Use: "list", Short: "List alerts", Long: "List the alerts that are not closed, the newest first; with --all or --state also others.",
+		Use: "list", Short: "List alerts", Long: "List open and acknowledged alerts, newest first; with --all or --state also closed ones.",
 		Example: "  postern alert list\n  postern alert list --state closed --rule denied.rate", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -54,12 +54,12 @@ func (a *app) alertListCommand() *cobra.Command {
 					shown = append(shown, v)
 				}
 			}
-			return printList(a, shown, alertColumns(), "There are no such alerts.")
+			return printList(a, shown, alertColumns(), "No alerts found.")
 		},
 	}
-	c.Flags().StringVar(&q.State, "state", "", "only open, acknowledged or closed ones")
-	c.Flags().StringVar(&q.Rule, "rule", "", "only those of this rule")
-	c.Flags().BoolVar(&all, "all", false, "closed ones too")
+	c.Flags().StringVar(&q.State, "state", "", "filter by state: open, acknowledged or closed")
+	c.Flags().StringVar(&q.Rule, "rule", "", "filter by rule")
+	c.Flags().BoolVar(&all, "all", false, "include closed alerts")
 	return c
 }
 
@@ -78,7 +78,7 @@ func (a *app) alert(c *cobra.Command, cl *api.Client, ref string) (api.Alert, er
 func (a *app) alertShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ALERT", Short: "Show one alert with its evidence",
-		Long:    "Show one alert with its evidence: the numbers of records of the activity log. ALERT is an id or its last characters.",
+		Long:    "Show one alert with its evidence: record numbers in the activity log. ALERT is an id or its last characters.",
 		Example: "  postern alert show 7f3a9c12", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
@@ -121,27 +121,27 @@ func (a *app) moveAlert(c *cobra.Command, ref, comment string, move func(cl *api
 func (a *app) alertAckCommand() *cobra.Command {
 	var comment string
 	c := &cobra.Command{
-		Use: "ack ALERT", Short: "Say that you look at an alert", Long: "Say that you look at an alert. Nobody is told of it again unless it gets worse.",
+		Use: "ack ALERT", Short: "Acknowledge an alert", Long: "Acknowledge an alert. No further notifications are sent unless it becomes more severe.",
 		Example: "  postern alert ack 7f3a9c12 --comment \"calling the data centre\"", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.moveAlert(c, args[0], comment, (*api.Client).AcknowledgeAlert)
 		},
 	}
-	c.Flags().StringVar(&comment, "comment", "", "what you do about it")
+	c.Flags().StringVar(&comment, "comment", "", "what you are doing about it")
 	return c
 }
 
 func (a *app) alertCloseCommand() *cobra.Command {
 	var comment string
 	c := &cobra.Command{
-		Use: "close ALERT", Short: "End an alert",
-		Long:    "End an alert. One about what is so, such as a silent agent, comes back while that is so.",
+		Use: "close ALERT", Short: "Close an alert",
+		Long:    "Close an alert. An alert about current state, such as a silent agent, reopens as long as the state persists.",
 		Example: "  postern alert close 7f3a9c12 --comment \"our own scanner\"", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.moveAlert(c, args[0], comment, (*api.Client).CloseAlert)
 		},
 	}
-	c.Flags().StringVar(&comment, "comment", "", "what was found")
+	c.Flags().StringVar(&comment, "comment", "", "your findings")
 	return c
 }
 
@@ -150,13 +150,13 @@ func (a *app) alertRulesCommand() *cobra.Command {
 	var severity string
 	var enable, disable bool
 	c := &cobra.Command{
-		Use: "rules [RULE]", Short: "List what raises alerts, or change one rule",
-		Long:    "List what raises alerts. With RULE and a flag, change that rule; what no flag names stays.",
+		Use: "rules [RULE]", Short: "List alert rules, or change one",
+		Long:    "List alert rules. With RULE and options, change that rule; other settings are kept.",
 		Example: "  postern alert rules\n  postern alert rules denied.rate --threshold 20 --severity error\n  postern alert rules request.unusualHour --disable",
 		Args:    takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if enable && disable {
-				return usage(c, "--enable and --disable say the opposite; give one of them")
+				return usage(c, "--enable and --disable exclude each other")
 			}
 			var in api.AlertRuleChange
 			if c.Flags().Changed("threshold") {
@@ -170,7 +170,7 @@ func (a *app) alertRulesCommand() *cobra.Command {
 			}
 			change := in != (api.AlertRuleChange{})
 			if change && len(args) == 0 {
-				return usage(c, "change which rule? Name it")
+				return usage(c, "which rule should be changed? Name it")
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -205,7 +205,7 @@ func (a *app) alertRulesCommand() *cobra.Command {
 					return r.Takes
 				}},
 				{"ENABLED", func(_ style, r api.AlertRule) string { return yesNo(r.Enabled) }},
-				{"LOOKS FOR", func(s style, r api.AlertRule) string {
+				{"DETECTS", func(s style, r api.AlertRule) string {
 					if s.plain {
 						return r.Doc
 					}
@@ -215,9 +215,9 @@ func (a *app) alertRulesCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&threshold, "threshold", 0, "how much it takes")
+	f.IntVar(&threshold, "threshold", 0, "threshold")
 	f.StringVar(&severity, "severity", "", "info, warning, error or critical")
-	f.BoolVar(&enable, "enable", false, "let it raise alerts")
-	f.BoolVar(&disable, "disable", false, "raise none, and close those that there are")
+	f.BoolVar(&enable, "enable", false, "enable the rule")
+	f.BoolVar(&disable, "disable", false, "disable the rule and close its alerts")
 	return c
 }

@@ -53,7 +53,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 
 func (a *app) root() *cobra.Command {
 	root := group("postern", "Time-bounded access to guarded machines",
-		"Postern keeps the management ports of machines closed and opens them for a person who asks, for a while.\n\n"+exitHelp(),
+		`Postern keeps the management ports of machines closed and opens them on request for a limited time.
+
+`+exitHelp(),
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.confirmCommand(), a.passkeyCommand(),
 		a.machineCommand(), a.policyCommand(),
 		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(), a.reviewCommand(),
@@ -69,12 +71,12 @@ func (a *app) root() *cobra.Command {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "how to print: table, json, yaml or csv")
-	root.PersistentFlags().StringVar(&a.config, "config", "", "file that keeps the sign-in (default $XDG_CONFIG_HOME/postern/config.json)")
+	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "output format: table, json, yaml or csv")
+	root.PersistentFlags().StringVar(&a.config, "config", "", "file that stores the sign-in (default $XDG_CONFIG_HOME/postern/config.json)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%s", err) })
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if !slices.Contains([]string{"table", "json", "yaml", "csv"}, a.output) {
-			return usage(c, "-o %s is not known; use table, json, yaml or csv", a.output)
+			return usage(c, "unknown output format -o %s; use table, json, yaml or csv", a.output)
 		}
 		return nil
 	}
@@ -102,9 +104,9 @@ func group(use, short, long string, subs ...*cobra.Command) *cobra.Command {
 // noCommand says that there is no such command, and which ones are like it.
 func noCommand(c *cobra.Command, typed string) error {
 	if near := like(c, typed); len(near) > 0 {
-		return usage(c, "there is no command %q; did you mean %s?", typed, strings.Join(near, " or "))
+		return usage(c, "unknown command %q; did you mean %s?", typed, strings.Join(near, " or "))
 	}
-	return usage(c, "there is no command %q", typed)
+	return usage(c, "unknown command %q", typed)
 }
 
 // like gives the commands below c whose names are like what was typed: of a short word one letter may differ, of a longer
@@ -122,9 +124,9 @@ func takes(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usage(c, "something is missing; the form is: %s", c.UseLine())
+			return usage(c, "missing argument; usage: %s", c.UseLine())
 		case most >= 0 && len(args) > most:
-			return usage(c, "%q is one argument too many; the form is: %s", args[most], c.UseLine())
+			return usage(c, "unexpected argument %q; usage: %s", args[most], c.UseLine())
 		default:
 			return nil
 		}
@@ -134,7 +136,7 @@ func takes(least, most int) cobra.PositionalArgs {
 // oneOf refuses two flags that say the same.
 func oneOf(c *cobra.Command, first, second string) error {
 	if c.Flags().Changed(first) && c.Flags().Changed(second) {
-		return usage(c, "--%s and --%s say the same; give one of them", first, second)
+		return usage(c, "--%s and --%s exclude each other", first, second)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (a *app) appRolesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "roles [APP]",
 		Short:   "List the roles that you may activate on your customers' applications",
-		Long:    "List the roles that you may activate on managed applications, yourself or as a member of a group, and what you have active.",
+		Long:    "List the roles that you may activate on managed applications, directly or as a member of a group, and your active ones.",
 		Example: "  postern app roles\n  postern app roles shop",
 		Args:    takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -50,7 +50,7 @@ func (a *app) appRolesCommand() *cobra.Command {
 					return nameOf(e.Application)
 				}},
 				{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
-			}, activationColumns()...), "You may activate nothing on a managed application.")
+			}, activationColumns()...), "You are not eligible for any role on a managed application.")
 		},
 	}
 }
@@ -60,9 +60,9 @@ func (a *app) appActivateCommand() *cobra.Command {
 	var ask activation
 	c := &cobra.Command{
 		Use:   "activate APP [--role ROLE] [--at TIME] [--for DURATION | --until TIME] --reason TEXT",
-		Short: "Have a role on a customer's application, for a while",
-		Long: `Ask for a role on a managed application. In automatic mode it is in force at once; in manual mode one of the customer's
-approvers decides. It ends by itself, and what you opened with it ends with it.`,
+		Short: "Activate a role on a customer's application",
+		Long: `Activate a role on a managed application. With automatic approval it takes effect at once; with manual approval one
+of the customer's approvers decides. The role expires by itself, and everything opened under it closes with it.`,
 		Example: `  postern app activate shop --for 1h --reason "upgrade to 4.2"
   postern app activate shop --role Contributor --at "tomorrow 22:00" --for 2h --reason "index rebuild" --ticket OPS-7`,
 		Args: takes(1, 1),
@@ -83,16 +83,16 @@ approvers decides. It ends by itself, and what you opened with it ends with it.`
 			}
 			switch {
 			case len(list) == 0:
-				return fail(exitNotFound, "See: postern app roles", "you may activate nothing on an application %q", args[0])
+				return fail(exitNotFound, "See: postern app roles", "you are not eligible for any role on an application %q", args[0])
 			case len(of) == 0:
 				return fail(exitRefused, "See: postern app roles", "you are not eligible for %s on %s", role, args[0])
 			case len(of) > 1:
-				return usage(c, "you may activate several roles on %s: name one with --role, or the application by its id", args[0])
+				return usage(c, "you are eligible for several roles on %s: name one with --role, or the application by its id", args[0])
 			}
 			return a.activate(c, cl, ask, api.RoleRef{Eligibility: of[0].ID})
 		},
 	}
-	c.Flags().StringVar(&role, "role", "", "name of the role, where you are eligible for more than one")
+	c.Flags().StringVar(&role, "role", "", "role name, if you are eligible for more than one")
 	ask.add(c)
 	return c
 }
@@ -101,8 +101,8 @@ func (a *app) appRequestsCommand() *cobra.Command {
 	q := api.RequestQuery{}
 	c := &cobra.Command{
 		Use:     "requests [APP]",
-		Short:   "List the activations that were asked for",
-		Long:    "List the activations that were asked for on managed applications, newest first, with what became of them.",
+		Short:   "List activation requests",
+		Long:    "List activation requests on managed applications with their outcome, newest first.",
 		Example: "  postern app requests shop\n  postern app requests --needs-me",
 		Args:    takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -133,11 +133,11 @@ func (a *app) appRequestsCommand() *cobra.Command {
 					found = append(found, r)
 				}
 			}
-			return printList(a, found, requestColumns(), "Nothing was asked for.")
+			return printList(a, found, requestColumns(), "There are no activation requests.")
 		},
 	}
-	c.Flags().BoolVar(&q.NeedsMe, "needs-me", false, "only those that you may decide now")
-	c.Flags().StringVar(&q.State, "state", "", "only in this state: pending, approved, denied, canceled or timedOut")
+	c.Flags().BoolVar(&q.NeedsMe, "needs-me", false, "only requests that you can decide now")
+	c.Flags().StringVar(&q.State, "state", "", "filter by state: pending, approved, denied, canceled or timedOut")
 	return c
 }
 
@@ -145,8 +145,8 @@ func (a *app) appDeactivateCommand() *cobra.Command {
 	var role, reason string
 	c := &cobra.Command{
 		Use:     "deactivate APP [--role ROLE]",
-		Short:   "Give back early what you have active",
-		Long:    "Give back what you have active on a managed application, and take back what is to begin later. What you opened with it ends with it.",
+		Short:   "End your activations early",
+		Long:    "End your active roles on a managed application and cancel scheduled ones. Everything opened under them closes with them.",
 		Example: "  postern app deactivate shop --reason \"done early\"",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -170,10 +170,10 @@ func (a *app) appDeactivateCommand() *cobra.Command {
 					ended = append(ended, g)
 				}
 			}
-			return printList(a, ended, grantColumns(), "You have nothing active there.")
+			return printList(a, ended, grantColumns(), "You have no active roles there.")
 		},
 	}
-	c.Flags().StringVar(&role, "role", "", "of this role alone")
-	c.Flags().StringVar(&reason, "reason", "", "why, for the activity log")
+	c.Flags().StringVar(&role, "role", "", "only this role")
+	c.Flags().StringVar(&reason, "reason", "", "reason, for the activity log")
 	return c
 }

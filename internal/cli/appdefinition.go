@@ -11,8 +11,9 @@ import (
 )
 
 func (a *app) appDefinitionCommand() *cobra.Command {
-	return group("definition", "What a publisher offers",
-		"A definition says who of the publisher gets which role on each application that is deployed from it, and on which terms.",
+	return group("definition", "Manage the definitions of a publisher",
+		`A definition says which of the publisher's principals get which role on each application deployed from it, and under
+which conditions.`,
 		a.appDefinitionCreateCommand(), a.appDefinitionListCommand(), a.appDefinitionShowCommand(), a.appDefinitionDeleteCommand())
 }
 
@@ -60,10 +61,10 @@ func (a *app) appDefinitionCreateCommand() *cobra.Command {
 	var longest, ui, template, file string
 	c := &cobra.Command{
 		Use:   "create NAME --authorize PRINCIPAL=ROLE… [--jit] [--max DURATION] [--tenant NAME]… | --file FILE",
-		Short: "Make a definition, or give it other terms, all of them",
-		Long: `Make a definition, or give it other terms, all of them. Each change makes a revision with a higher version. Applications
-that were deployed from it stay as they are until their customers accept the change. PRINCIPAL is a user, a service principal
-or, better, a group: each of its members activates for themselves.`,
+		Short: "Create a definition, or replace its settings",
+		Long: `Create a definition, or replace all of its settings. Each change creates a revision with a higher version. Deployed
+applications stay as they are until their customers accept the change. PRINCIPAL is a user, a service principal or,
+preferably, a group, whose members activate the role individually.`,
 		Example: `  postern app definition create shop --authorize vendors=Contributor --jit --max 4h --tenant customer
   postern app definition create shop --authorize vendors=Contributor --jit --ui createUiDefinition.json --public
   postern app definition create shop --file shop.yaml`,
@@ -84,22 +85,22 @@ or, better, a group: each of its members activates for themselves.`,
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&authorize, "authorize", nil, "who gets which role, as PRINCIPAL=ROLE; may be repeated")
-	f.BoolVar(&in.JIT.Available, "jit", false, "customers may choose just-in-time access")
-	f.BoolVar(&in.JIT.Required, "jit-required", false, "there is no deployment without it")
-	f.StringVar(&longest, "max", "", "the longest activation that a customer may allow (default 24h)")
-	f.StringVar(&in.LockLevel, "lock", "", "what customers may not do in the managed resource group: ReadOnly, CanNotDelete or None (default ReadOnly)")
-	f.StringSliceVar(&in.AllowedActions, "allow", nil, "an action that the lock leaves to customers; may be repeated")
-	f.StringSliceVar(&in.Audience, "tenant", nil, "a tenant that may deploy it; may be repeated")
-	f.BoolVar(&in.Public, "public", false, "every tenant may deploy it")
-	f.BoolVar(&in.Disabled, "disabled", false, "nothing new is deployed from it")
-	f.StringVar(&in.Version, "version", "", "three numbers, such as 1.4.0 (default the next patch)")
-	f.StringVar(&in.DisplayName, "display-name", "", "what people call it")
-	f.StringVar(&in.Description, "description", "", "what it is")
-	f.StringVar(&in.NotificationEndpoint, "notify", "", "URL of a program of yours that is told what happens to applications, in Azure's form")
-	f.StringVar(&ui, "ui", "", "file with createUiDefinition")
-	f.StringVar(&template, "template", "", "file with mainTemplate")
-	f.StringVar(&in.ResourceGroup, "group", "", "resource group that it lies in (default default)")
+	f.StringSliceVar(&authorize, "authorize", nil, "role assignment as PRINCIPAL=ROLE; may be repeated")
+	f.BoolVar(&in.JIT.Available, "jit", false, "let customers choose just-in-time access")
+	f.BoolVar(&in.JIT.Required, "jit-required", false, "require just-in-time access")
+	f.StringVar(&longest, "max", "", "longest activation that a customer may allow (default 24h)")
+	f.StringVar(&in.LockLevel, "lock", "", "restriction for customers in the managed resource group: ReadOnly, CanNotDelete or None (default ReadOnly)")
+	f.StringSliceVar(&in.AllowedActions, "allow", nil, "action that customers may perform despite the lock; may be repeated")
+	f.StringSliceVar(&in.Audience, "tenant", nil, "tenant that may deploy it; may be repeated")
+	f.BoolVar(&in.Public, "public", false, "let every tenant deploy it")
+	f.BoolVar(&in.Disabled, "disabled", false, "stop new deployments")
+	f.StringVar(&in.Version, "version", "", "version of three numbers, such as 1.4.0 (default the next patch)")
+	f.StringVar(&in.DisplayName, "display-name", "", "display name")
+	f.StringVar(&in.Description, "description", "", "description")
+	f.StringVar(&in.NotificationEndpoint, "notify", "", "URL that receives events about applications in Azure's format")
+	f.StringVar(&ui, "ui", "", "file with the createUiDefinition")
+	f.StringVar(&template, "template", "", "file with the mainTemplate")
+	f.StringVar(&in.ResourceGroup, "group", "", "resource group of the definition (default default)")
 	f.StringVar(&file, "file", "", "read the whole definition from a YAML or JSON file")
 	return c
 }
@@ -149,8 +150,8 @@ func readDefinition(c *cobra.Command, in *api.ApplicationDefinitionInput, author
 func (a *app) appDefinitionListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List the definitions of your tenant, and what others offer you",
-		Long:    "List the definitions of your tenant, and those that other tenants offer it.",
+		Short:   "List your tenant's definitions and those offered to it",
+		Long:    "List the definitions of your tenant, and those that other tenants offer to it.",
 		Example: "  postern app definition list",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -162,7 +163,7 @@ func (a *app) appDefinitionListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, list, appDefinitionColumns(), "There are no definitions. Make one with: postern app definition create NAME --authorize PRINCIPAL=ROLE --jit")
+			return printList(a, list, appDefinitionColumns(), "There are no definitions. Create one with: postern app definition create NAME --authorize PRINCIPAL=ROLE --jit")
 		},
 	}
 }
@@ -170,8 +171,8 @@ func (a *app) appDefinitionListCommand() *cobra.Command {
 func (a *app) appDefinitionShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show DEFINITION",
-		Short:   "Show one, with all that it holds as JSON or YAML",
-		Long:    "Show a definition by its name or resource id; another tenant's as PUBLISHER/NAME.",
+		Short:   "Show a definition, in full as JSON or YAML",
+		Long:    "Show a definition by name or resource id; another tenant's as PUBLISHER/NAME.",
 		Example: "  postern app definition show vendor/shop\n  postern app definition show shop -o yaml",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -208,9 +209,10 @@ func (a *app) appDefinitionShowCommand() *cobra.Command {
 
 func (a *app) appDefinitionDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "delete DEFINITION",
-		Short:   "Withdraw a definition",
-		Long:    "Withdraw a definition: nothing new is deployed from it. Applications of it go on by the terms that their customers agreed to.",
+		Use:   "delete DEFINITION",
+		Short: "Withdraw a definition",
+		Long: `Withdraw a definition, so that nothing new can be deployed from it. Existing applications keep the settings that
+their customers agreed to.`,
 		Example: "  postern app definition delete shop",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

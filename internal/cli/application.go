@@ -10,14 +10,15 @@ import (
 
 func (a *app) applicationCommand() *cobra.Command {
 	return group("app", "Managed applications: a publisher's software in a customer's resource group",
-		`A publisher offers an application by a definition: who of it gets which role, and on which terms. A customer deploys it: that
-makes a managed resource group, in which the publisher reads, and has more only while an activation lasts.`,
+		`A publisher offers an application through a definition, which says which of its principals get which role under
+which conditions. A customer deploys it, which creates a managed resource group. There the publisher can read, and
+has further rights only during an activation.`,
 		a.appDefinitionCommand(), a.appCreateCommand(), a.appListCommand(), a.appShowCommand(), a.appSetCommand(), a.appRefreshCommand(), a.appDeleteCommand(),
 		a.appRolesCommand(), a.appActivateCommand(), a.appRequestsCommand(),
-		a.decideCommand(true, "approve", "Approve an activation", "say why, for the activity log",
-			"Approve an activation that is yours to decide: one of the application's approvers, never the publisher.", "  postern app requests --needs-me\n  postern app approve 7f3a9c12 --comment \"change 42\""),
-		a.decideCommand(false, "deny", "Deny an activation", "say why: the requester is shown it",
-			"Deny an activation that is yours to decide.", "  postern app deny 7f3a9c12 --comment \"not in office hours\""),
+		a.decideCommand(true, "approve", "Approve an activation", "comment, for the activity log",
+			"Approve an activation, as one of the application's approvers. The publisher can never decide.", "  postern app requests --needs-me\n  postern app approve 7f3a9c12 --comment \"change 42\""),
+		a.decideCommand(false, "deny", "Deny an activation", "comment, shown to the requester",
+			"Deny an activation, as one of the application's approvers.", "  postern app deny 7f3a9c12 --comment \"not in office hours\""),
 		a.appDeactivateCommand())
 }
 
@@ -51,7 +52,7 @@ func (a *app) printApplication(v api.Application) error {
 			case v.NewestRevision == 0:
 				return v.Version + " (withdrawn by the publisher)"
 			case v.NewestRevision != v.DefinitionRevision:
-				return v.Version + " (a newer one waits: postern app refresh " + v.Name + ")"
+				return v.Version + " (update available: postern app refresh " + v.Name + ")"
 			}
 			return v.Version
 		}},
@@ -85,7 +86,7 @@ func (a *app) printApplication(v api.Application) error {
 func (a *app) appListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List the managed applications that you may see",
+		Short:   "List managed applications",
 		Long:    "List the managed applications of your tenant, and those that customers deployed from its definitions.",
 		Example: "  postern app list",
 		Args:    takes(0, 0),
@@ -98,7 +99,7 @@ func (a *app) appListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, list, applicationColumns(), "There are no managed applications. See what is offered with: postern app definition list")
+			return printList(a, list, applicationColumns(), "There are no managed applications. List offers with: postern app definition list")
 		},
 	}
 }
@@ -106,8 +107,8 @@ func (a *app) appListCommand() *cobra.Command {
 func (a *app) appShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show APP",
-		Short:   "Show one application, as your side sees it",
-		Long:    "Show one application by its name or resource id: its terms, and what is active.",
+		Short:   "Show an application from your side",
+		Long:    "Show an application by name or resource id: its settings and active roles.",
 		Example: "  postern app show shop",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -126,9 +127,10 @@ func (a *app) appShowCommand() *cobra.Command {
 
 func (a *app) appRefreshCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "refresh APP",
-		Short:   "Accept the definition as it is now",
-		Long:    "Accept the definition as it is now: the publisher gets the roles that it names today. Until you do, a change of the definition changes nothing for you.",
+		Use:   "refresh APP",
+		Short: "Accept the current version of the definition",
+		Long: `Accept the current version of the definition: the publisher gets the roles that it names now. Until you do, changes
+to the definition do not affect you.`,
 		Example: "  postern app definition show vendor/shop\n  postern app refresh shop",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -150,9 +152,9 @@ func (a *app) appDeleteCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "delete APP [--end-activations]",
 		Short: "Delete an application with its managed resource group",
-		Long: `Delete an application: everything that the publisher has there ends, and the machines in the managed resource group are
-forgotten. While something is active it is refused, unless --end-activations says to end that too. The command first says
-what ends, and asks; --yes answers in advance.`,
+		Long: `Delete an application: all of the publisher's access to it ends, and the machines in the managed resource group are
+removed. While a role is active, this requires --end-activations. The command first lists what will end and asks for
+confirmation; --yes confirms in advance.`,
 		Example: "  postern app delete shop --end-activations\n  postern app delete shop --end-activations --yes",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -178,7 +180,7 @@ what ends, and asks; --yes answers in advance.`,
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&end, "end-activations", false, "end what is active")
+	c.Flags().BoolVar(&end, "end-activations", false, "end active roles")
 	yesFlag(c, &yes)
 	return c
 }

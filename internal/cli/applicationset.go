@@ -18,11 +18,11 @@ type settingsFlags struct {
 }
 
 func (f *settingsFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.jit, "jit", "", "yes: the publisher activates its roles when it needs them; no: it has them for ever")
+	c.Flags().StringVar(&f.jit, "jit", "", "yes: the publisher activates its roles when needed; no: it has them permanently")
 	c.Flags().StringVar(&f.approval, "approval", "", "automatic or manual (default automatic)")
-	c.Flags().StringVar(&f.longest, "max", "", "the longest activation (default 8h, or less where the definition says so)")
-	c.Flags().StringSliceVar(&f.approvers, "approver", nil, "a person or group of yours who may approve; may be repeated")
-	c.Flags().BoolVar(&f.yes, "yes", false, "confirm permanent access without being asked")
+	c.Flags().StringVar(&f.longest, "max", "", "longest activation (default 8h, or less if the definition says so)")
+	c.Flags().StringSliceVar(&f.approvers, "approver", nil, "person or group of your tenant who may approve; may be repeated")
+	c.Flags().BoolVar(&f.yes, "yes", false, "confirm permanent access in advance")
 }
 
 // settings reads the flags over what there is; nil where none is given.
@@ -45,10 +45,10 @@ func (f *settingsFlags) settings(c *cobra.Command, was *api.ApplicationSettings)
 	case "no":
 		s = api.ApplicationSettings{}
 		if f.approval != "" || f.longest != "" || len(f.approvers) > 0 {
-			return nil, usage(c, "with --jit no there is nothing to approve: leave out --approval, --max and --approver")
+			return nil, usage(c, "with --jit no there is nothing to approve: omit --approval, --max and --approver")
 		}
 	default:
-		return nil, usage(c, "--jit is yes or no")
+		return nil, usage(c, "--jit must be yes or no")
 	}
 	if f.approval != "" {
 		s.Approval = f.approval
@@ -74,11 +74,11 @@ func (a *app) confirmPermanent(c *cobra.Command, f settingsFlags, s *api.Applica
 	if s == nil && d.JIT.Available || s != nil && s.JIT {
 		return nil
 	}
-	a.say("Without just-in-time access, %s has these roles on the managed resource group FOR EVER, at any time and without asking:", d.Publisher)
+	a.say("Without just-in-time access, %s has these roles on the managed resource group PERMANENTLY, at any time and without a request:", d.Publisher)
 	for _, given := range d.Authorizations {
 		a.say("  %s  for %s %s", given.Role, given.Kind, given.Principal)
 	}
-	a.say("Nobody approves, nothing expires, and you are told of nothing. It ends when you delete the application, or turn just-in-time access on.")
+	a.say("Nobody approves, nothing expires, and you are not notified. It ends when you delete the application or turn on just-in-time access.")
 	if f.yes {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (a *app) confirmPermanent(c *cobra.Command, f settingsFlags, s *api.Applica
 		return err
 	}
 	if !strings.EqualFold(strings.TrimSpace(answer), d.Publisher) {
-		return fail(exitRefused, "", "nothing was made")
+		return fail(exitRefused, "", "nothing was created")
 	}
 	return nil
 }
@@ -99,16 +99,16 @@ func (a *app) appCreateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create NAME --definition DEFINITION [--jit yes|no] [--approval automatic|manual] [--max DURATION] [--approver NAME]…",
 		Short: "Deploy an application",
-		Long: `Deploy an application. Its managed resource group is made with it, and machines that are enrolled into that group belong
-to it. With --jit yes the publisher reads there, and activates its roles when it needs them, on your terms; with --jit no it
-has them for ever.`,
+		Long: `Deploy an application. This creates its managed resource group; machines enrolled into that group belong to it. With
+--jit yes, the publisher can read there and activates its roles when needed, under your settings; with --jit no, it
+has them permanently.`,
 		Example: `  postern app create shop --definition vendor/shop --approval manual --max 2h --approver ann --approver on-call
   postern app create shop --definition vendor/shop --answers answers.yaml
   postern app create shop --definition vendor/shop --jit no`,
 		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if in.Definition == "" {
-				return usage(c, "which definition? Give --definition NAME, or --definition PUBLISHER/NAME")
+				return usage(c, "which definition? Use --definition NAME or --definition PUBLISHER/NAME")
 			}
 			in.Name = args[0]
 			settings, err := flags.settings(c, nil)
@@ -148,10 +148,10 @@ has them for ever.`,
 			return a.printApplication(made)
 		},
 	}
-	c.Flags().StringVar(&in.Definition, "definition", "", "name of the definition; another tenant's as PUBLISHER/NAME")
+	c.Flags().StringVar(&in.Definition, "definition", "", "definition name; another tenant's as PUBLISHER/NAME")
 	c.Flags().StringVar(&in.ResourceGroup, "group", "", "resource group of the application itself (default default)")
 	c.Flags().StringVar(&in.ManagedResourceGroup, "managed-group", "", "name of the managed resource group (default mrg-NAME)")
-	c.Flags().StringVar(&answers, "answers", "", "file with the answers to the definition's form, as basics and steps")
+	c.Flags().StringVar(&answers, "answers", "", "file with answers to the definition's form, as basics and steps")
 	flags.add(c)
 	return c
 }
@@ -160,9 +160,9 @@ func (a *app) appSetCommand() *cobra.Command {
 	var flags settingsFlags
 	c := &cobra.Command{
 		Use:   "set APP [--jit yes] [--approval automatic|manual] [--max DURATION] [--approver NAME]…",
-		Short: "Change your terms for the publisher's access",
-		Long: `Change your terms for the publisher's access; what is left out stays. What is active and longer than the new terms allow
-ends at once, and what waits for a decision is never loosened. Just-in-time access can be turned on later, and not off.`,
+		Short: "Change the settings for the publisher's access",
+		Long: `Change the settings for the publisher's access; omitted settings are kept. Activations longer than the new settings
+allow end at once, and pending requests are never loosened. Just-in-time access can be turned on later, but not off.`,
 		Example: "  postern app set shop --approval manual --approver ann --max 1h\n  postern app set shop --jit yes",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -179,7 +179,7 @@ ends at once, and what waits for a decision is never loosened. Just-in-time acce
 				return err
 			}
 			if settings == nil {
-				return usage(c, "there is nothing to set; give --jit, --approval, --max or --approver")
+				return usage(c, "nothing to set; use --jit, --approval, --max or --approver")
 			}
 			for i, one := range settings.Approvers {
 				if one.ID != "" { // as it was answered

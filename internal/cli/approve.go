@@ -11,14 +11,15 @@ import (
 )
 
 func (a *app) approveCommand() *cobra.Command {
-	return a.decideCommand(true, "approve", "Approve a request", "say why, for the activity log",
-		"Approve a request that is yours to decide: a member of a group that the policy names, or named yourself. Nobody decides their own request.",
+	return a.decideCommand(true, "approve", "Approve a request", "comment, for the activity log",
+		"Approve a request as a person, or member of a group, named in the policy. Nobody decides their own request.",
 		"  postern request list --needs-me\n  postern approve 7f3a9c12\n  postern approve 7f3a9c12 --comment \"seen with Ann\"")
 }
 
 func (a *app) denyCommand() *cobra.Command {
-	return a.decideCommand(false, "deny", "Deny a request", "say why: the requester is shown it",
-		"Deny a request that is yours to decide. Unless the policy's rule asks for more, one deny ends it.",
+	return a.decideCommand(false, "deny", "Deny a request", "comment, shown to the requester",
+		`Deny a request as a person, or member of a group, named in the policy. Unless the policy's rule says otherwise, a
+single denial ends it.`,
 		"  postern deny 7f3a9c12 --comment \"use the bastion instead\"")
 }
 
@@ -27,7 +28,7 @@ func (a *app) decideCommand(approve bool, name, short, comment, long, example st
 	c := &cobra.Command{
 		Use:     name + " REQUEST",
 		Short:   short,
-		Long:    long + " What is decided is what the server shows now; --digest decides only what you were shown before.",
+		Long:    long + " The decision applies to what the server shows now; use --digest to decide only what you were shown earlier.",
 		Example: example,
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -58,9 +59,10 @@ func (a *app) extendCommand() *cobra.Command {
 	var in api.Extension
 	c := &cobra.Command{
 		Use:   "extend GRANT --for DURATION | --until TIME",
-		Short: "Ask for more time on what is open",
-		Long: `Ask for more time on a grant of yours, under the same rule as the first request: where that approves by itself, it
-ends later at once, and nothing is interrupted. It is never longer than the policy's longest time from its start.`,
+		Short: "Extend open access",
+		Long: `Request more time on one of your grants, under the same rule as the original request. If that approves
+automatically, the grant ends later at once, without interruption. It never exceeds the policy's maximum duration
+from its start.`,
 		Example: "  postern grant list --who me\n  postern extend 7f3a9c12 --for 30m\n  postern extend 7f3a9c12 --until 18:00 --reason \"not done yet\"",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -104,15 +106,16 @@ ends later at once, and nothing is interrupted. It is never longer than the poli
 	}
 	f := c.Flags()
 	f.StringVar(&length, "for", "1h", "how much longer")
-	f.StringVar(&until, "until", "", "until when")
-	f.StringVar(&in.Justification, "reason", "", "why (default: that of the first request)")
-	f.StringVar(&in.Ticket, "ticket", "", "reference of the ticket (default: that of the first request)")
+	f.StringVar(&until, "until", "", "new end")
+	f.StringVar(&in.Justification, "reason", "", "reason (default that of the original request)")
+	f.StringVar(&in.Ticket, "ticket", "", "ticket reference (default that of the original request)")
 	return c
 }
 
 func (a *app) reviewCommand() *cobra.Command {
-	return group("review", "What emergency access still has to be looked at",
-		"Breaking glass leaves a debt: until an approver has closed its review, that person cannot break glass again.",
+	return group("review", "Review break-glass access",
+		`Each use of break-glass must be reviewed: until an approver has closed the review, the same person cannot use
+break-glass again.`,
 		a.reviewListCommand(), a.reviewCloseCommand())
 }
 
@@ -156,8 +159,8 @@ func (a *app) reviewListCommand() *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:     "list",
-		Short:   "List the reviews that are open, the newest first",
-		Long:    "List the reviews that are open: your own, and those of requests that you may see or decide.",
+		Short:   "List open reviews, newest first",
+		Long:    "List open reviews: your own, and those of requests that you may see or decide.",
 		Example: "  postern review list\n  postern review list --all -o json",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -169,11 +172,11 @@ func (a *app) reviewListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, reviews, reviewColumns(), "There is nothing to review.")
+			return printList(a, reviews, reviewColumns(), "There are no reviews.")
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "those that are closed too")
-	amountFlag(c, &limit, "limit", 100, "at most so many")
+	c.Flags().BoolVar(&all, "all", false, "include closed reviews")
+	amountFlag(c, &limit, "limit", 100, "maximum number of results")
 	return c
 }
 
@@ -181,13 +184,13 @@ func (a *app) reviewCloseCommand() *cobra.Command {
 	var comment string
 	c := &cobra.Command{
 		Use:     "close REVIEW --comment TEXT",
-		Short:   "Close a review, with what was found",
-		Long:    "Close the review of somebody's emergency access, as an approver, with what was found. Nobody closes their own.",
+		Short:   "Close a review with your findings",
+		Long:    "Close the review of someone's break-glass access, as an approver, with your findings. Nobody closes their own review.",
 		Example: "  postern review close 7f3a9c12 --comment \"the disk was full, as reported\"",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.TrimSpace(comment) == "" {
-				return usage(c, "say what was found with --comment")
+				return usage(c, "describe your findings with --comment")
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -212,7 +215,7 @@ func (a *app) reviewCloseCommand() *cobra.Command {
 			return printList(a, []api.Review{v}, reviewColumns(), "")
 		},
 	}
-	c.Flags().StringVar(&comment, "comment", "", "what was found")
+	c.Flags().StringVar(&comment, "comment", "", "your findings")
 	return c
 }
 

@@ -15,8 +15,9 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	return group("audit", "The activity log: read it, take it away, verify it",
-		"The activity log holds everything that happened, and cannot be changed unseen: its records are the leaves of a\nMerkle tree whose root the server signs.",
+	return group("audit", "Read, export and verify the activity log",
+		`The activity log contains everything that happened and cannot be changed undetected: its records are the leaves of a
+Merkle tree whose root the server signs.`,
 		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditCheckpointsCommand(), a.auditVerifyCommand(), a.auditWhoCommand())
 }
 
@@ -26,8 +27,8 @@ func (a *app) auditListCommand() *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List what happened, the newest first",
-		Long:  "List what happened, the newest first. --since and --before take a time, or a duration that counts back from now.",
+		Short: "List events, newest first",
+		Long:  "List events, newest first. --since and --before take a time, or a duration that counts back from now.",
 		Example: `  postern audit list --machine web-1 --since 24h
   postern audit list --outcome refused --since 7d -o csv
   postern audit list --kind grant.opened --actor me`,
@@ -51,18 +52,18 @@ func (a *app) auditListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, events, eventColumns(a.style().plain), "Nothing of that kind happened.")
+			return printList(a, events, eventColumns(a.style().plain), "No events found.")
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&since, "since", "", "from this time on")
-	f.StringVar(&before, "before", "", "before this time")
-	f.StringVar(&q.Kind, "kind", "", "only this kind, such as request.submitted or grant.closed")
-	f.StringVar(&q.Actor, "actor", "", "only what this principal did; me is you")
-	f.StringVar(&q.Machine, "machine", "", "only what concerns this machine")
-	f.StringVar(&q.Request, "request", "", "only what concerns this request (a whole id)")
-	f.StringVar(&q.Outcome, "outcome", "", "only this: succeeded, refused or failed")
-	amountFlag(c, &limit, "limit", 50, "at most so many")
+	f.StringVar(&since, "since", "", "only from this time on")
+	f.StringVar(&before, "before", "", "only before this time")
+	f.StringVar(&q.Kind, "kind", "", "filter by kind, such as request.submitted or grant.closed")
+	f.StringVar(&q.Actor, "actor", "", "filter by acting principal; me is you")
+	f.StringVar(&q.Machine, "machine", "", "filter by machine")
+	f.StringVar(&q.Request, "request", "", "filter by request (whole id)")
+	f.StringVar(&q.Outcome, "outcome", "", "filter by outcome: succeeded, refused or failed")
+	amountFlag(c, &limit, "limit", 50, "maximum number of results")
 	return c
 }
 
@@ -130,9 +131,9 @@ func (a *app) auditCheckpointCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "checkpoint",
-		Short: "Show the newest signed checkpoint, to be kept elsewhere",
-		Long: `Show the newest signed checkpoint and the key that verifies it. Kept elsewhere with --file, it proves later that the
-log still begins with the same records: postern audit verify LOG --checkpoint FILE.`,
+		Short: "Show the latest signed checkpoint, to store elsewhere",
+		Long: `Show the latest signed checkpoint and the key that verifies it. Stored elsewhere with --file, it proves later that
+the log still begins with the same records: postern audit verify LOG --checkpoint FILE.`,
 		Example: "  postern audit checkpoint --file monday.checkpoint\n  postern audit verify log.ndjson --checkpoint monday.checkpoint",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -168,8 +169,8 @@ func (a *app) auditCheckpointsCommand() *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:     "checkpoints",
-		Short:   "List signed checkpoints, the newest first",
-		Long:    "List signed checkpoints, the newest first. -o json gives the signed notes.",
+		Short:   "List signed checkpoints, newest first",
+		Long:    "List signed checkpoints, newest first. -o json includes the signed notes.",
 		Example: "  postern audit checkpoints --limit 5\n  postern audit checkpoints -o json",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -190,9 +191,9 @@ func (a *app) auditCheckpointsCommand() *cobra.Command {
 				{"SIZE", func(_ style, p api.Checkpoint) string { return fmt.Sprint(p.Size) }},
 				{"AT", func(s style, p api.Checkpoint) string { return s.time(p.At) }},
 				{"ROOT", func(_ style, p api.Checkpoint) string { return p.Root }},
-			}, "There is no checkpoint yet.")
+			}, "There are no checkpoints yet.")
 		},
 	}
-	amountFlag(c, &limit, "limit", 50, "at most so many")
+	amountFlag(c, &limit, "limit", 50, "maximum number of results")
 	return c
 }

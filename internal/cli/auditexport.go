@@ -17,9 +17,9 @@ func (a *app) auditExportCommand() *cobra.Command {
 	var from int64
 	c := &cobra.Command{
 		Use:   "export [--file FILE]",
-		Short: "Take the activity log away, to verify it or to keep it",
-		Long: `Take the activity log away: a line of JSON for each record, and at the end the signed checkpoint. The key that the
-checkpoint is signed with is kept with your sign-in the first time it is seen, so that postern audit verify knows it.`,
+		Short: "Export the activity log",
+		Long: `Export the activity log: one line of JSON per record, followed by the signed checkpoint. The checkpoint's signing
+key is stored with your sign-in the first time it is seen, for use by postern audit verify.`,
 		Example: "  postern audit export --file log.ndjson\n  postern audit verify log.ndjson",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -61,8 +61,8 @@ checkpoint is signed with is kept with your sign-in the first time it is seen, s
 			return nil
 		},
 	}
-	c.Flags().StringVar(&file, "file", "", "write to this file (default standard output)")
-	c.Flags().Int64Var(&from, "from", 0, "leave out the records before this number; such an export cannot be verified by itself")
+	c.Flags().StringVar(&file, "file", "", "output file (default standard output)")
+	c.Flags().Int64Var(&from, "from", 0, "omit records before this number; such an export cannot be verified by itself")
 	return c
 }
 
@@ -102,7 +102,7 @@ func (a *app) pinAuditKey(key string) error {
 		conf.AuditKey = key
 		return a.save(conf)
 	default:
-		return fail(exitConflict, "If the log was begun anew, sign in again with --server to forget the old key.",
+		return fail(exitConflict, "If the log was started again, sign in again with --server to remove the old key.",
 			"the activity log is signed with the key %s, but earlier it was %s", key, conf.AuditKey)
 	}
 }
@@ -113,10 +113,10 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Verify an export offline: every record, the tree, the signature",
-		Long: `Verify an export without the server: that it has every record in order, that the records give the root which the
-checkpoint signs, and that the log begins with the same records as each checkpoint that was kept earlier. Nothing in
-the file is trusted: the key is the one that was kept when the log was first exported or its checkpoint first shown,
-or that of --key. FILE may be - for standard input.`,
+		Long: `Verify an export without the server: that it has every record in order, that the records produce the root which the
+checkpoint signs, and that the log begins with the same records as each checkpoint stored earlier. Nothing in the
+file is trusted: the key is the one stored when the log was first exported or its checkpoint first shown, or the one
+from --key. FILE may be - for standard input.`,
 		Example: "  postern audit verify log.ndjson\n" +
 			"  postern audit verify log.ndjson --key 'log+9f2c01ab+AbC…' --checkpoint monday.checkpoint",
 		Args: takes(1, 1),
@@ -127,7 +127,7 @@ or that of --key. FILE may be - for standard input.`,
 					return err
 				}
 				if key = conf.AuditKey; key == "" {
-					return usage(c, "no key is known to verify with: give --key, which postern audit checkpoint shows, from a place that you trust")
+					return usage(c, "no verification key is known: give --key, which postern audit checkpoint shows, from a source that you trust")
 				}
 			}
 			var previous []string
@@ -149,13 +149,13 @@ or that of --key. FILE may be - for standard input.`,
 			}
 			summary, err := audit.VerifyExport(in, key, previous...)
 			if err != nil {
-				return fail(exitError, "The export is not what was signed, or not whole. Do not rely on it.", "%s does not verify: %w", args[0], err)
+				return fail(exitError, "The export is incomplete or differs from what was signed. Do not rely on it.", "%s does not verify: %w", args[0], err)
 			}
 			return a.printSummary(summary)
 		},
 	}
-	c.Flags().StringVar(&key, "key", "", "verifier key of the log (default: the one that was kept)")
-	c.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file with one or more checkpoints that were kept earlier, such as the server's anchorFile; may be repeated")
+	c.Flags().StringVar(&key, "key", "", "verifier key of the log (default the stored one)")
+	c.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file with one or more checkpoints stored earlier, such as the server's anchorFile; may be repeated")
 	return c
 }
 

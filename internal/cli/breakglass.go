@@ -9,8 +9,8 @@ import (
 )
 
 func (a *app) breakGlassCommand() *cobra.Command {
-	return group("break-glass", "Codes for when the server is out of reach",
-		"Codes, issued beforehand and kept sealed, each of which opens a machine once while the server is out of reach.",
+	return group("break-glass", "Manage break-glass codes",
+		"Break-glass codes are issued in advance and stored safely. Each opens a machine once while the server is unreachable.",
 		a.breakGlassIssueCommand(), a.breakGlassListCommand(), a.breakGlassRevokeCommand())
 }
 
@@ -18,10 +18,10 @@ func (a *app) breakGlassIssueCommand() *cobra.Command {
 	in := api.NewGlassCodes{}
 	c := &cobra.Command{
 		Use:   "issue MACHINE [--count N]",
-		Short: "Issue codes for a machine and print them this one time",
-		Long: `Issue codes for a machine and print them this one time. Seal them and keep them where they are found in an emergency.
-Each opens one port of the machine once, with postern agent break-glass on the machine itself, without the server. A year
-later they are good for nothing. Each use leaves a review with whoever issued the code.`,
+		Short: "Issue break-glass codes for a machine and print them once",
+		Long: `Issue break-glass codes for a machine and print them once. Seal them and store them where they can be found in an
+emergency. Each opens one port of the machine once, with postern agent break-glass on the machine itself, without
+the server. They expire after one year. Each use creates a review for the person who issued the code.`,
 		Example: "  postern break-glass issue web-1 --count 5",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -42,19 +42,20 @@ later they are good for nothing. Each use leaves a review with whoever issued th
 			for _, code := range issued.Codes {
 				a.line("%s", code)
 			}
-			a.say("On %s, which asks for a code: postern agent break-glass --port 22 --from ADDRESS --for 30m --reason TEXT", issued.Machine)
+			a.say("On %s, which prompts for a code: postern agent break-glass --port 22 --from ADDRESS --for 30m --reason TEXT", issued.Machine)
 			return nil
 		},
 	}
-	amountFlag(c, &in.Count, "count", 1, "how many codes")
+	amountFlag(c, &in.Count, "count", 1, "number of codes")
 	return c
 }
 
 func (a *app) breakGlassListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "list MACHINE",
-		Short:             "List the codes of a machine, without the codes themselves",
-		Long:              "List the codes of a machine: unused, used, and those of late that have expired or were revoked. Nobody can see a code again.",
+		Use:   "list MACHINE",
+		Short: "List the break-glass codes of a machine, but not the codes themselves",
+		Long: `List the break-glass codes of a machine: unused, used, and recently expired or revoked. The codes themselves are
+never shown again.`,
 		Example:           "  postern break-glass list web-1",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
@@ -73,7 +74,7 @@ func (a *app) breakGlassListCommand() *cobra.Command {
 				{"LONGEST", func(_ style, g api.GlassCode) string { return seconds(g.MaxSeconds) }},
 				{"ISSUED BY", func(_ style, g api.GlassCode) string { return g.IssuedBy }},
 				{"ISSUED", func(s style, g api.GlassCode) string { return s.time(g.IssuedAt) }},
-				{"GOOD UNTIL", func(s style, g api.GlassCode) string { return s.time(g.ExpiresAt) }},
+				{"VALID UNTIL", func(s style, g api.GlassCode) string { return s.time(g.ExpiresAt) }},
 			}, "There are no codes. Issue some with: postern break-glass issue "+args[0])
 		},
 	}
@@ -82,9 +83,9 @@ func (a *app) breakGlassListCommand() *cobra.Command {
 func (a *app) breakGlassRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke MACHINE",
-		Short: "End the unused codes of a machine",
-		Long: `End all codes of a machine that are not used, because they were lost or somebody has left. Its agent learns of it at
-once; one that is out of reach goes on taking them, and what it opens is recorded when it is back.`,
+		Short: "Revoke the unused break-glass codes of a machine",
+		Long: `Revoke all unused break-glass codes of a machine because they were lost or someone has left. Its agent learns of it
+at once. An unreachable agent still accepts them, and what it opens is recorded when it is back.`,
 		Example:           "  postern break-glass revoke web-1",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,

@@ -29,7 +29,7 @@ func (a *app) configPath() (string, error) {
 	if folder := configFolder(runtime.GOOS, a.getenv); folder != "" {
 		return filepath.Join(folder, "postern", "config.json"), nil
 	}
-	return "", fail(exitUsage, "Set POSTERN_CONFIG or give --config.", "there is no home directory to keep the sign-in in")
+	return "", fail(exitUsage, "Set POSTERN_CONFIG or use --config.", "no home directory to store the sign-in in")
 }
 
 // configFolder returns the folder in which programs keep what is the user's own, or "" where the environment names none. On

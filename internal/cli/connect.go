@@ -66,7 +66,7 @@ func fetchCA(ctx context.Context, server, fingerprint string) (string, error) {
 			return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})), nil
 		}
 	}
-	return "", fail(exitRefused, "Either the fingerprint is not this server's, or something stands between you and it. Nothing was sent.",
+	return "", fail(exitRefused, "Either the fingerprint is not this server's, or something intercepts the connection. Nothing was sent.",
 		"no CA with the fingerprint %s vouches for %s", fingerprint, u.Host)
 }
 

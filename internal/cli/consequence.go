@@ -14,7 +14,7 @@ import (
 
 // yesFlag is the flag by which a script says in advance what a person is asked for.
 func yesFlag(c *cobra.Command, yes *bool) {
-	c.Flags().BoolVar(yes, "yes", false, "do it without being asked; needed where there is no terminal")
+	c.Flags().BoolVar(yes, "yes", false, "confirm in advance; required without a terminal")
 }
 
 // confirm says what a command ends or takes away before it does so, and has a person agree to it.
@@ -26,9 +26,9 @@ func (a *app) confirm(yes bool, consequence ...string) error {
 	case yes:
 		return nil
 	case !a.interactive():
-		return fail(exitUsage, "Give --yes to do it without being asked.", "nothing was changed: there is no terminal to ask on")
+		return fail(exitUsage, "Use --yes to confirm in advance.", "nothing was changed: there is no terminal to confirm on")
 	}
-	_, _ = fmt.Fprint(a.err, "Go ahead? [y/N] ")
+	_, _ = fmt.Fprint(a.err, "Continue? [y/N] ")
 	answer, err := line(bufio.NewReader(a.in))
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (a *app) windows(of []api.Grant) string {
 	if len(of) == 1 {
 		return a.window(of[0])
 	}
-	return fmt.Sprintf("%s (%d in all)", a.window(of[0]), len(of))
+	return fmt.Sprintf("%s (%d in total)", a.window(of[0]), len(of))
 }
 
 // window writes a grant that is still to open.
@@ -112,7 +112,7 @@ func (a *app) personEnds(ctx context.Context, cl *api.Client, what, principal st
 	if err != nil && !missing(err) { // who may end it may not always list it, and of whom there is none the server says next
 		return nil, err
 	}
-	return append(append([]string{what}, a.ends(grants)...), "  - takes back their pending requests"), nil
+	return append(append([]string{what}, a.ends(grants)...), "  - cancels their pending requests"), nil
 }
 
 // applicationEnds says what deleting a managed application ends.
@@ -121,7 +121,7 @@ func (a *app) applicationEnds(ctx context.Context, cl *api.Client, app api.Appli
 	if err != nil {
 		return nil, err
 	}
-	lines := []string{"Deleting the application " + app.Name + ":", "  - ends everything that " + app.Publisher + " has in its managed resource group"}
+	lines := []string{"Deleting the application " + app.Name + ":", "  - ends all access that " + app.Publisher + " has in its managed resource group"}
 	if activations {
 		lines = append(lines, a.ends(app.Active)...)
 	}
@@ -129,8 +129,8 @@ func (a *app) applicationEnds(ctx context.Context, cl *api.Client, app api.Appli
 		return lines, nil
 	}
 	return append(lines,
-		fmt.Sprintf("  - forgets %s with what is open on them: %s", count(len(machines), "machine"), some(machines, func(m api.Machine) string { return m.Name })),
-		"  - an agent on such a machine keeps its ports closed to everybody; "+comesFree), nil
+		fmt.Sprintf("  - removes %s with what is open on them: %s", count(len(machines), "machine"), some(machines, func(m api.Machine) string { return m.Name })),
+		"  - an agent on such a machine keeps its ports closed to everyone; "+comesFree), nil
 }
 
 // ports writes the ports of rules: 22/tcp, 8000-8010/udp.
@@ -150,17 +150,17 @@ func (a *app) machineEnds(ctx context.Context, cl *api.Client, m api.Machine) ([
 	}
 	lines := append([]string{"Deleting " + m.Name + ":"}, a.ends(grants)...)
 	if m.Standing != "configured" {
-		return append(lines, "  - forgets the machine; no port of it is guarded"), nil
+		return append(lines, "  - removes the machine; its ports are no longer guarded"), nil
 	}
 	guarded := "its ports"
 	if view, err := cl.MachinePolicy(ctx, m.ID); err == nil { // who may delete it may not always read its policy
 		guarded = ports(view.Ports)
 	}
-	lines = append(lines, "  - deletes its policy: nobody can ask for "+guarded+" any more")
+	lines = append(lines, "  - deletes its policy: nobody can request "+guarded+" any more")
 	if m.Agent != nil && m.Agent.Mode == "gateway" {
-		return append(lines, fmt.Sprintf("  - the gateway %s no longer guards it: its ports are then open to everybody, unless another firewall closes them", m.Agent.Name)), nil
+		return append(lines, fmt.Sprintf("  - the gateway %s no longer guards it: its ports are then open to everyone, unless another firewall closes them", m.Agent.Name)), nil
 	}
-	return append(lines, "  - the agent on it keeps "+guarded+" closed to everybody; "+comesFree), nil
+	return append(lines, "  - the agent on it keeps "+guarded+" closed to everyone; "+comesFree), nil
 }
 
 // comesFree says how the host of a deleted machine comes free: its agent does not take orders any more.
@@ -177,7 +177,7 @@ func (a *app) policyEnds(ctx context.Context, cl *api.Client, machine string, dr
 	})
 	lines := []string{
 		"No longer guarding " + ports(dropped) + " of " + machine + ":",
-		"  - they are then open to everybody, at any time, unless another firewall closes them",
+		"  - they are then open to everyone, at any time, unless another firewall closes them",
 	}
 	return append(lines, a.ends(grants)...), nil
 }

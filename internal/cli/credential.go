@@ -12,8 +12,9 @@ import (
 )
 
 func (a *app) credentialCommand() *cobra.Command {
-	return group("credential", "What lets somebody in as you, or as a user: list it, end it",
-		"What lets somebody in as you, or as a user: sessions, API tokens, passkeys and secrets. Look at yours when you hear of a sign-in\nthat was not yours.",
+	return group("credential", "List and end credentials",
+		`List and end credentials: sessions, API tokens, passkeys and secrets. Check yours if you are notified of a sign-in
+that was not you.`,
 		a.credentialListCommand(), a.credentialEndCommand())
 }
 
@@ -28,9 +29,10 @@ func (a *app) credentialListCommand() *cobra.Command {
 	var of string
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List every session, API token, passkey and secret that has not ended",
-		Long: `List every session, API token, passkey and secret that has not ended: your own, or with --of those of a user or a service
-principal. -o json also has where they signed in from, when the password was changed, and which identity providers there are.`,
+		Short: "List active credentials",
+		Long: `List every active session, API token, passkey and secret: your own, or with --of those of a user or service
+principal. -o json also shows where they signed in from, when the password was changed, and their identity
+providers.`,
 		Example: "  postern credential list\n  postern credential list --of anna",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -57,7 +59,7 @@ principal. -o json also has where they signed in from, when the password was cha
 					return s.time(r.ends)
 				}},
 				{"ID", func(_ style, r credentialRow) string { return r.id }},
-			}, "There are none.")
+			}, "There are no credentials.")
 		},
 	}
 	c.Flags().StringVar(&of, "of", "me", "name or id of a user or service principal")
@@ -91,14 +93,14 @@ func (a *app) credentialEndCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "end {ID | --all | --kind KIND}",
 		Short: "End a session, an API token, a passkey or a secret, or all of them",
-		Long: `End a session, an API token, a passkey or a secret by the id that postern credential list shows; or with --kind all of a kind,
-and with --all everything in one act: what to do after an account was taken over, together with another password. The session
-of this command and the password stay. Your own passkeys want a fresh postern confirm.`,
+		Long: `End a session, an API token, a passkey or a secret by the id that postern credential list shows; with --kind all of
+one kind, with --all everything at once. After an account takeover, use --all and change the password. The session
+of this command and the password are kept. Ending your own passkeys requires a recent postern confirm.`,
 		Example: "  postern credential end 5f0c9b1e2a77d3c4\n  postern credential end --all --of anna\n  postern credential end --kind token --of anna",
 		Args:    takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if ways := len(args) + min(1, len(kinds)); (ways != 1 || all) && (ways != 0 || !all) {
-				return usage(c, "give an id, or --kind, or --all")
+				return usage(c, "use an id, --kind or --all")
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -118,8 +120,8 @@ of this command and the password stay. Your own passkeys want a fresh postern co
 	}
 	f := c.Flags()
 	f.StringVar(&of, "of", "me", "name or id of a user or service principal")
-	f.StringSliceVar(&kinds, "kind", nil, "all of this kind: session, token, passkey or secret; may be repeated")
-	f.BoolVar(&all, "all", false, "all of every kind")
+	f.StringSliceVar(&kinds, "kind", nil, "end all of this kind: session, token, passkey or secret; may be repeated")
+	f.BoolVar(&all, "all", false, "end all of every kind")
 	return c
 }
 

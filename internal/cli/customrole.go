@@ -15,7 +15,7 @@ func (a *app) roleShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show ROLE",
 		Short:   "Show a role with its actions and scopes",
-		Long:    "Show a role with its actions and the scopes at which it may be assigned. As YAML it is a file that postern role update takes.",
+		Long:    "Show a role with its actions and assignable scopes. The YAML output is valid input for postern role update.",
 		Example: "  postern role show \"JIT Access Requester\" -o yaml",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -112,7 +112,7 @@ func (a *app) readRole(c *cobra.Command, file string) (api.RoleInput, document, 
 func (r roleFile) whole() (api.RoleInput, error) {
 	if beside := (api.Permission{Actions: r.Actions, NotActions: r.NotActions, DataActions: r.DataActions, NotDataActions: r.NotDataActions}); len(beside.Actions)+len(beside.DataActions) > 0 {
 		if len(r.Permissions) > 0 {
-			return api.RoleInput{}, errors.New("it has both permissions and actions beside the name; keep one")
+			return api.RoleInput{}, errors.New("permissions and top-level actions exclude each other; keep one")
 		}
 		if beside.Actions == nil {
 			beside.Actions = []string{}
@@ -126,15 +126,15 @@ func (a *app) roleCreateCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "create --file FILE",
-		Short: "Make a custom role",
-		Long: `Make a custom role from a file in YAML or JSON: a name, permissions with actions and notActions, and the scopes at
-which it may be assigned. Azure's form, with the actions beside the name, is taken too. The role can be assigned at its
+		Short: "Create a custom role",
+		Long: `Create a custom role from a YAML or JSON file: a name, permissions with actions and notActions, and assignable
+scopes. Azure's format, with the actions next to the name, is accepted too. The role can be assigned at its
 assignable scopes and below, and nowhere else.`,
 		Example: "  postern role create --file on-call.yaml",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if file == "" {
-				return usage(c, "which role? Give --file FILE")
+				return usage(c, "which role? Use --file FILE")
 			}
 			in, where, err := a.readRole(c, file)
 			if err != nil {
@@ -158,14 +158,15 @@ assignable scopes and below, and nowhere else.`,
 func (a *app) roleUpdateCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
-		Use:     "update ROLE --file FILE",
-		Short:   "Replace a custom role",
-		Long:    "Replace a custom role, named by its name or id, by what a file says. Whoever has it may do at once what it says now.",
+		Use:   "update ROLE --file FILE",
+		Short: "Replace a custom role",
+		Long: `Replace a custom role, given by name or id, with the contents of a file. The change applies at once to everyone who
+has the role.`,
 		Example: "  postern role update on-call --file on-call.yaml",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if file == "" {
-				return usage(c, "what should it be? Give --file FILE")
+				return usage(c, "replace it with what? Use --file FILE")
 			}
 			in, where, err := a.readRole(c, file)
 			if err != nil {
@@ -189,8 +190,8 @@ func (a *app) roleUpdateCommand() *cobra.Command {
 func (a *app) roleDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "delete ROLE",
-		Short:   "Delete a custom role that is assigned to nobody",
-		Long:    "Delete a custom role, named by its name or id. While it is assigned to somebody, it stays.",
+		Short:   "Delete an unassigned custom role",
+		Long:    "Delete a custom role, given by name or id. An assigned role cannot be deleted.",
 		Example: "  postern role delete on-call",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -211,15 +212,16 @@ func (a *app) roleLeastPrivilegedCommand() *cobra.Command {
 	var in api.NewLeastPrivilegedRole
 	c := &cobra.Command{
 		Use:   "create-least-privileged --subscription S [--name N] [--api-only]",
-		Short: "Make the role with the least that requesting access needs",
-		Long: `Make a custom role with the least that requesting access needs, assignable in one subscription: what Microsoft's script
-Set-JitLeastPrivilegedRole makes, with the same actions. It is assigned to nobody; give it with postern role assign.`,
+		Short: "Create the least privileged role for requesting access",
+		Long: `Create a custom role with the least privileges needed to request access, assignable in one subscription. It has the
+same actions as the role from Microsoft's script Set-JitLeastPrivilegedRole. It is not assigned to anyone; use
+postern role assign.`,
 		Example: "  postern role create-least-privileged --subscription default\n" +
 			"  postern role create-least-privileged --subscription default --name \"JIT from pipelines\" --api-only",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if in.Subscription == "" {
-				return usage(c, "in which subscription? Give --subscription NAME, such as default")
+				return usage(c, "which subscription? Use --subscription NAME, such as default")
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -234,7 +236,7 @@ Set-JitLeastPrivilegedRole makes, with the same actions. It is assigned to nobod
 	}
 	f := c.Flags()
 	f.StringVar(&in.Subscription, "subscription", "", "name or GUID of the subscription")
-	f.StringVar(&in.Name, "name", "", "name of the role (default \"JIT Access Role\")")
-	f.BoolVar(&in.APIOnly, "api-only", false, "without the actions that only a portal needs")
+	f.StringVar(&in.Name, "name", "", "role name (default \"JIT Access Role\")")
+	f.BoolVar(&in.APIOnly, "api-only", false, "omit the actions that only a portal needs")
 	return c
 }

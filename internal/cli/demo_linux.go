@@ -14,11 +14,11 @@ func (a *app) demoCommand() *cobra.Command {
 	var once, apps bool
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole on this machine's kernel: closed, asked for, open, closed again",
-		Long: `Show the whole on this machine's kernel. In namespaces of its own, which end with it, the demonstration starts a real
-server, a real agent and a guarded sshd, has the port refused, asks for it, connects, kills server and agent, and sees
-the port close on time all the same; then it verifies the activity log. It needs no root where the kernel allows user
-namespaces, touches nothing of this machine, and takes about a quarter of a minute.`,
+		Short: "Run the demo on this host's kernel",
+		Long: `Run the demo on this host's kernel. In its own namespaces, which are removed at the end, it starts a real server, a
+real agent and a guarded sshd, shows the port refused, requests access, connects, kills server and agent, and shows
+that the port still closes on time. Then it verifies the activity log. It needs no root privileges if the kernel
+allows user namespaces, changes nothing on this host, and takes about a quarter of a minute.`,
 		Example: "  postern demo\n  postern demo --once\n  postern demo --app --once",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -48,7 +48,7 @@ namespaces, touches nothing of this machine, and takes about a quarter of a minu
 			return err
 		},
 	}
-	c.Flags().BoolVar(&once, "once", false, "end after the story; the exit code is 0 only if every step did what it says")
-	c.Flags().BoolVar(&apps, "app", false, "tell of a managed application instead: a publisher, its customer, and an activation that needs approval")
+	c.Flags().BoolVar(&once, "once", false, "exit at the end; the exit code is 0 only if every step succeeded")
+	c.Flags().BoolVar(&apps, "app", false, "demonstrate a managed application: a publisher, a customer, and an activation that needs approval")
 	return c
 }

@@ -9,8 +9,8 @@ import (
 )
 
 func (a *app) eligibilityCommand() *cobra.Command {
-	return group("eligibility", "Who may activate which role, for a while and under which rule",
-		"An eligibility gives nothing by itself: whoever has one asks for the role when it is needed, and it ends by itself.",
+	return group("eligibility", "Manage who may activate which role",
+		"An eligibility grants nothing by itself: its holder activates the role when needed, and the role expires by itself.",
 		a.eligibilityListCommand(), a.eligibilityShowCommand(), a.eligibilityCreateCommand(), a.eligibilityChangeCommand(), a.eligibilityDeleteCommand())
 }
 
@@ -30,8 +30,8 @@ func (a *app) eligibilityListCommand() *cobra.Command {
 	var q api.EligibilityQuery
 	c := &cobra.Command{
 		Use:     "list",
-		Short:   "List who may activate which role",
-		Long:    "List who may activate which role, at the scopes that you may read. Your own are in postern role eligible.",
+		Short:   "List eligibilities",
+		Long:    "List eligibilities at the scopes that you may read. postern role eligible lists your own.",
 		Example: "  postern eligibility list\n  postern eligibility list --who vendors -o json",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -43,19 +43,20 @@ func (a *app) eligibilityListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, all, eligibilityColumns(), "Nobody is eligible for a role. Make one with: postern eligibility create ROLE --to PRINCIPAL")
+			return printList(a, all, eligibilityColumns(), "There are no eligibilities. Create one with: postern eligibility create ROLE --to PRINCIPAL")
 		},
 	}
-	c.Flags().StringVar(&q.Principal, "who", "", "only of this user, group or service principal")
+	c.Flags().StringVar(&q.Principal, "who", "", "filter by user, group or service principal")
 	c.Flags().StringVar(&q.Scope, "scope", "", "only at this resource id or below")
 	return c
 }
 
 func (a *app) eligibilityShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show ELIGIBILITY",
-		Short:   "Show one, with the whole rule as JSON or YAML",
-		Long:    "Show an eligibility. As YAML it can be edited and given back with eligibility change --file. ELIGIBILITY is an id, or its last characters.",
+		Use:   "show ELIGIBILITY",
+		Short: "Show an eligibility, with the whole rule as JSON or YAML",
+		Long: `Show an eligibility. Its YAML can be edited and used with eligibility change --file. ELIGIBILITY is an id or its
+last characters.`,
 		Example: "  postern eligibility show 7f3a9c12 -o yaml",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -107,14 +108,14 @@ type termsFlags struct {
 
 func (t *termsFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&t.longest, "max", "8h", "the longest activation")
+	f.StringVar(&t.longest, "max", "8h", "longest activation")
 	f.StringVar(&t.gap, "gap", "", gapUsage())
-	f.StringVar(&t.end, "end", "", "when the eligibility ends (default never)")
-	f.StringSliceVar(&t.approvers, "approvers", nil, "who must agree, as GROUP:COUNT, such as ops:2; of several, each (default: nobody)")
-	f.BoolVar(&t.requireReason, "require-reason", false, "refuse requests without a reason")
-	f.IntVar(&t.minReason, "min-reason", 0, "shortest reason, in characters; implies --require-reason")
-	f.BoolVar(&t.requireTicket, "require-ticket", false, "refuse requests without a ticket")
-	f.StringVar(&t.file, "file", "", "read the terms from a YAML or JSON file")
+	f.StringVar(&t.end, "end", "", "end of the eligibility (default never)")
+	f.StringSliceVar(&t.approvers, "approvers", nil, "required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
+	f.BoolVar(&t.requireReason, "require-reason", false, "require a reason")
+	f.IntVar(&t.minReason, "min-reason", 0, "minimum length of the reason, in characters; implies --require-reason")
+	f.BoolVar(&t.requireTicket, "require-ticket", false, "require a ticket")
+	f.StringVar(&t.file, "file", "", "read the settings from a YAML or JSON file")
 }
 
 // terms reads the flags, or the file, into what is asked for.
@@ -123,7 +124,7 @@ func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, docum
 	if t.file != "" {
 		for _, other := range []string{"max", "gap", "end", "approvers", "require-reason", "min-reason", "require-ticket"} {
 			if c.Flags().Changed(other) {
-				return terms, document{}, usage(c, "--file says it all; leave out --%s", other)
+				return terms, document{}, usage(c, "--file contains all settings; omit --%s", other)
 			}
 		}
 		data, err := readText(t.file)
@@ -166,9 +167,10 @@ func (a *app) eligibilityCreateCommand() *cobra.Command {
 	var machine string
 	c := &cobra.Command{
 		Use:   "create ROLE --to PRINCIPAL [--scope ID | --machine MACHINE] [--max DURATION] [--approvers GROUP:COUNT]…",
-		Short: "Let somebody activate a role when they need it",
-		Long: `Let a user, the members of a group or a service principal activate a role at a scope: a resource id and everything
-below it, or one machine; without either, the default subscription. Each member of a group activates for themselves.`,
+		Short: "Make a principal eligible for a role",
+		Long: `Make a user, the members of a group or a service principal eligible for a role at a scope: a resource id and
+everything below it, or one machine. The default is the default subscription. Each member of a group activates the
+role individually.`,
 		Example: `  postern eligibility create Contributor --to vendors --max 4h --approvers ops:1 --require-reason
   postern eligibility create "Security Admin" --to anna --machine web-1
   postern eligibility create Contributor --to vendors --file terms.yaml`,
@@ -178,7 +180,7 @@ below it, or one machine; without either, the default subscription. Each member 
 				return err
 			}
 			if in.Principal == "" {
-				return usage(c, "to whom? Give --to NAME")
+				return usage(c, "for whom? Use --to NAME")
 			}
 			terms, where, err := a.terms(c, flags)
 			if err != nil {
@@ -205,7 +207,7 @@ below it, or one machine; without either, the default subscription. Each member 
 	}
 	c.Flags().StringVar(&in.Principal, "to", "", "name or id of the user, group or service principal")
 	c.Flags().StringVar(&in.Scope, "scope", "", "resource id; / is everything")
-	c.Flags().StringVar(&machine, "machine", "", "this machine alone")
+	c.Flags().StringVar(&machine, "machine", "", "only this machine")
 	flags.add(c)
 	return c
 }
@@ -214,9 +216,9 @@ func (a *app) eligibilityChangeCommand() *cobra.Command {
 	var flags termsFlags
 	c := &cobra.Command{
 		Use:   "change ELIGIBILITY [--max DURATION] [--approvers GROUP:COUNT]… | --file FILE",
-		Short: "Give it other terms, all of them",
-		Long: `Give an eligibility other terms. All of them are replaced: a flag that is left out has its default. What is active and
-longer than the new terms allow ends; what waits for a decision is never loosened.`,
+		Short: "Replace the settings of an eligibility",
+		Long: `Replace all settings of an eligibility; omitted options get their defaults. Activations longer than the new settings
+allow end at once, and pending requests are never loosened.`,
 		Example: "  postern eligibility change 7f3a9c12 --max 2h --approvers ops:2",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -242,9 +244,9 @@ func (a *app) eligibilityDeleteCommand() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "delete ELIGIBILITY",
-		Short: "Take it away, and end what is active by it",
-		Long: `Take an eligibility away, and end what is active by it. ELIGIBILITY is an id, or its last characters. The command first
-says what ends, and asks; --yes answers in advance.`,
+		Short: "Delete an eligibility and end its activations",
+		Long: `Delete an eligibility and end its activations. ELIGIBILITY is an id or its last characters. The command first lists
+what will end and asks for confirmation; --yes confirms in advance.`,
 		Example: "  postern eligibility delete 7f3a9c12\n  postern eligibility delete 7f3a9c12 --yes",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -252,7 +254,7 @@ says what ends, and asks; --yes answers in advance.`,
 			if err != nil {
 				return err
 			}
-			if err := a.confirm(yes, "Taking the eligibility for "+e.Role+" from "+e.Principal+":", "  - ends every activation by it, and those that are scheduled"); err != nil {
+			if err := a.confirm(yes, "Taking the eligibility for "+e.Role+" from "+e.Principal+":", "  - ends all active and scheduled activations under it"); err != nil {
 				return err
 			}
 			if err := cl.DeleteEligibility(c.Context(), e.ID); err != nil {

@@ -29,14 +29,14 @@ const (
 
 func exitHelp() string {
 	return `Exit codes:
-  0  done
-  1  something went wrong
-  2  the command line or a value in it is wrong
-  3  refused: not signed in, not allowed, or outside the policy
-  4  there is no such thing
-  5  conflict: it has changed, or its state does not allow this
-  6  the server cannot be reached or is not ready; try again
-  7  it did not happen in the time that was given`
+  0  success
+  1  general error
+  2  invalid command line or value
+  3  refused: not signed in, not permitted, or outside the policy
+  4  not found
+  5  conflict: the object has changed, or its state does not allow this
+  6  server unreachable or not ready; try again
+  7  timed out while waiting`
 }
 
 // codedError ends the program with a given code.
@@ -161,7 +161,7 @@ func (a *app) explain(err error) {
 			a.say("Confirm with: postern confirm")
 		}
 		if problem.Status >= http.StatusInternalServerError && problem.Instance != "" {
-			a.say("The server's log has more under %s.", problem.Instance)
+			a.say("The server's log has details under %s.", problem.Instance)
 		}
 		return
 	}

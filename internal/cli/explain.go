@@ -20,9 +20,9 @@ func (a *app) policyExplainCommand() *cobra.Command {
 	var length, at, start string
 	c := &cobra.Command{
 		Use:   "explain MACHINE:PORT [--as PERSON]",
-		Short: "Say what would happen to a request, step by step",
-		Long: `Say what would happen to a request, without making it: whether the person may ask, which limits hold, which case of
-the approval rule applies, who would have to agree, and whether it would be approved at once.`,
+		Short: "Preview the outcome of a request, step by step",
+		Long: `Preview the outcome of a request without submitting it: whether the person may request, which limits apply, which
+case of the approval rule applies, who would have to approve, and whether it would be approved at once.`,
 		Example: `  postern policy explain web-1:22
   postern policy explain web-1:22/tcp --as ann --from 203.0.113.7 --for 2h --at "tomorrow 22:00"
   postern policy explain web-1:22 --as ann --for 2h --start "tomorrow 22:00"`,
@@ -49,13 +49,13 @@ the approval rule applies, who would have to agree, and whether it would be appr
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&q.Person, "as", "", "who would ask (default you)")
-	f.StringSliceVar(&from, "from", nil, "address, prefix or named network to open for (default the address the server sees you at)")
-	f.StringVar(&length, "for", "1h", "how long")
-	f.StringVar(&at, "at", "", "when it would be asked (default now)")
-	f.StringVar(&start, "start", "", "when the access would begin (default at once)")
-	f.StringVar(&q.Justification, "reason", "", "the reason that would be given (default: one that fits)")
-	f.StringVar(&q.Ticket, "ticket", "", "the ticket that would be given (default: one that fits)")
+	f.StringVar(&q.Person, "as", "", "requester (default you)")
+	f.StringSliceVar(&from, "from", nil, "address, prefix or named network to open for (default your address as the server sees it)")
+	f.StringVar(&length, "for", "1h", "duration")
+	f.StringVar(&at, "at", "", "time of the request (default now)")
+	f.StringVar(&start, "start", "", "start of the access (default at once)")
+	f.StringVar(&q.Justification, "reason", "", "reason (default one that satisfies the policy)")
+	f.StringVar(&q.Ticket, "ticket", "", "ticket (default one that satisfies the policy)")
 	return c
 }
 
@@ -111,7 +111,7 @@ func (a *app) printExplanation(x api.Explanation) error {
 	case "automatic":
 		a.line("It would be approved at once.")
 	case "approval":
-		a.line("It would wait for a decision; %s could decide.", namesText(x.Approvers, len(x.Approvers)))
+		a.line("It would be pending; %s could decide.", namesText(x.Approvers, len(x.Approvers)))
 	default:
 		a.line("It would be refused.")
 	}
@@ -146,10 +146,10 @@ type policyCase struct {
 func (a *app) policyTestCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "test FILE",
-		Short: "Check a file of cases against the policies, for your CI",
-		Long: `Ask the server what would happen to each case of a file, and compare. Each case says person, machine, port, from, for,
-at, start, reason and ticket as a request would, and what to expect: automatic, approval or refused; with reasons, the codes of
-a refusal, and with approvers, who must be able to decide. The exit code is 1 where a case comes out otherwise.`,
+		Short: "Test the policies against a file of cases, for your CI",
+		Long: `Test the policies against a file of cases. Each case has person, machine, port, from, for, at, start, reason and
+ticket like a request, and the expected result: automatic, approval or refused; optionally reasons, the codes of a
+refusal, and approvers, who must be able to decide. The exit code is 1 if a case has a different result.`,
 		Example: `  postern policy test access.yaml
 
   # access.yaml
@@ -196,7 +196,7 @@ a refusal, and with approvers, who must be able to decide. The exit code is 1 wh
 				}
 			}
 			if failed > 0 {
-				return fail(exitError, "See why with: postern policy explain", "%s came out otherwise, of %d", count(failed, "case"), len(cases))
+				return fail(exitError, "See why with: postern policy explain", "%s had a different result, of %d", count(failed, "case"), len(cases))
 			}
 			return nil
 		},

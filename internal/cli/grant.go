@@ -11,8 +11,8 @@ import (
 )
 
 func (a *app) grantCommand() *cobra.Command {
-	return group("grant", "What is or was open, for whom and until when",
-		"Grants are what approved requests became: one for each port of a machine, or one for a role.",
+	return group("grant", "View grants",
+		"Grants are created by approved requests: one for each port of a machine, or one for a role.",
 		a.grantListCommand(), a.grantShowCommand())
 }
 
@@ -67,8 +67,8 @@ func (a *app) grantListCommand() *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List what is open or will be",
-		Long:  "List the grants that have not ended, the newest first: your own, and those on machines that you may read.",
+		Short: "List open and scheduled grants",
+		Long:  "List the grants that have not ended, newest first: your own, and those on machines that you may read.",
 		Example: `  postern grant list
   postern grant list --machine web-1 --all
   postern grant list --who me --state active -o json`,
@@ -85,7 +85,7 @@ func (a *app) grantListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			none := "No such grant."
+			none := "No grants found."
 			if !all && !c.Flags().Changed("state") {
 				held, err := take(cl.NotClosed(c.Context(), machine, principal), 1000)
 				switch none = "Nothing is open."; {
@@ -95,19 +95,19 @@ func (a *app) grantListCommand() *cobra.Command {
 					none = "No grant is in force."
 				case len(held) > 0:
 					none = "No grant is in force."
-					defer a.say("%s may still be open: access that was not seen closed, or that a code opened. See: postern insight not-closed", count(len(held), "port or range"))
+					defer a.say("%s may still be open: access that was not seen closed, or that a break-glass code opened. See: postern insight not-closed", count(len(held), "port or range"))
 				}
-				none += " Ask with: postern request MACHINE --port PORT --reason TEXT"
+				none += " Request access with: postern request MACHINE --port PORT --reason TEXT"
 			}
 			return printList(a, grants, grantColumns(), none)
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&states, "state", nil, "only these: scheduled, opening, active, failed, expired, revoked, superseded")
-	f.BoolVar(&all, "all", false, "those that have ended too")
-	f.StringVar(&machine, "machine", "", "only on this machine")
-	f.StringVar(&principal, "who", "", "only of this principal; me is you")
-	amountFlag(c, &limit, "limit", 1000, "at most so many")
+	f.StringSliceVar(&states, "state", nil, "filter by state: scheduled, opening, active, failed, expired, revoked, superseded")
+	f.BoolVar(&all, "all", false, "include grants that have ended")
+	f.StringVar(&machine, "machine", "", "filter by machine")
+	f.StringVar(&principal, "who", "", "filter by principal; me is you")
+	amountFlag(c, &limit, "limit", 1000, "maximum number of results")
 	return c
 }
 
@@ -115,7 +115,7 @@ func (a *app) grantShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show GRANT",
 		Short:   "Show a grant, and when it was seen open and closed",
-		Long:    "Show a grant, and when it was seen open and closed. GRANT is an id, or its last characters as lists show them.",
+		Long:    "Show a grant, and when it was seen open and closed. GRANT is an id or its last characters as shown in lists.",
 		Example: "  postern grant show 7f3a9c12",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

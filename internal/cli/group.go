@@ -7,7 +7,7 @@ import (
 )
 
 func (a *app) groupCommand() *cobra.Command {
-	return group("group", "Groups of users, to give roles to", "Groups of users and of other groups, to give roles to. Who is in a group within a group is in both.",
+	return group("group", "Manage groups", "Groups contain users and other groups, and can have roles. Members of a nested group are members of both.",
 		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true), a.groupMemberCommand(false), a.groupDeleteCommand())
 }
 
@@ -15,8 +15,8 @@ func (a *app) groupCreateCommand() *cobra.Command {
 	in := api.NewPrincipal{Kind: "group"}
 	c := &cobra.Command{
 		Use:     "create NAME",
-		Short:   "Add a group",
-		Long:    "Add a group, which has no members yet.",
+		Short:   "Create a group",
+		Long:    "Create a group, which has no members yet.",
 		Example: "  postern group create operators --display-name \"Operators, all sites\"",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -32,16 +32,16 @@ func (a *app) groupCreateCommand() *cobra.Command {
 			return printList(a, []api.Principal{created.Principal}, principalColumns(), "")
 		},
 	}
-	c.Flags().StringVar(&in.DisplayName, "display-name", "", "name for people")
+	c.Flags().StringVar(&in.DisplayName, "display-name", "", "display name")
 	return c
 }
 
 func (a *app) groupListCommand() *cobra.Command {
 	var of string
-	c := a.principalsCommand("list", "List groups", "List groups by name; with --of those that somebody is a direct member of.",
+	c := a.principalsCommand("list", "List groups", "List groups by name; with --of those that a principal is a direct member of.",
 		"  postern group list\n  postern group list --of anna", "There are no groups.", 0,
 		func([]string) api.PrincipalQuery { return api.PrincipalQuery{Kind: "group", Member: of} })
-	c.Flags().StringVar(&of, "of", "", "only groups that this user or group is a direct member of")
+	c.Flags().StringVar(&of, "of", "", "only groups with this direct member")
 	return c
 }
 
@@ -75,8 +75,8 @@ func (a *app) principalsCommand(use, short, long, example, empty string, n int, 
 func (a *app) groupMemberCommand(add bool) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "add GROUP MEMBER…",
-		Short:   "Put users or other groups into a group",
-		Long:    "Put users or other groups into a group. Who is in it already stays in it. A group cannot hold one that it lies within.",
+		Short:   "Add members to a group",
+		Long:    "Add users or other groups to a group. Existing members are kept. A group cannot contain a group that contains it.",
 		Example: "  postern group add operators anna ben\n  postern group add everybody operators",
 		Args:    takes(2, -1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -103,8 +103,8 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 		},
 	}
 	if !add {
-		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Take users or groups out of a group", "  postern group remove operators ben"
-		c.Long = "Take users or groups out of a group. What is open or scheduled for them by its rights alone ends at once."
+		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Remove members from a group", "  postern group remove operators ben"
+		c.Long = "Remove users or groups from a group. Open and scheduled access that rests on the group's rights alone ends at once."
 	}
 	return c
 }
@@ -112,9 +112,9 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 func (a *app) groupDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete GROUP",
-		Short: "Delete a group that nothing names any more",
-		Long: `Delete a group. While a role assignment, a policy, an eligibility or a managed application names it, it stays, and the
-answer says which do.`,
+		Short: "Delete an unused group",
+		Long: `Delete a group. A group used in a role assignment, a policy, an eligibility or a managed application cannot be
+deleted; the error lists where it is used.`,
 		Example: "  postern group delete operators",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -12,14 +12,13 @@ import (
 func (a *app) auditWhoCommand() *cobra.Command {
 	var machine, at string
 	c := &cobra.Command{
-		Use: "who --machine MACHINE [--at TIME]", Short: "Who had access to a machine at an instant",
-		Long: `Who had access to a machine at an instant: by grants, what an agent had seen open and not yet seen gone, and what should
-have been open and no agent spoke of; and by codes for emergencies, what was opened on the machine itself. Without --at,
-now.`,
+		Use: "who --machine MACHINE [--at TIME]", Short: "Show who had access to a machine at a given time",
+		Long: `Show who had access to a machine at a given time: through grants, whether an agent saw them open or never reported
+on them; and with break-glass codes on the machine itself. The default time is now.`,
 		Example: "  postern audit who --machine web-1\n  postern audit who --machine web-1 --at \"2026-01-31 15:04\"", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if machine == "" {
-				return usage(c, "which machine? Give --machine NAME")
+				return usage(c, "which machine? Use --machine NAME")
 			}
 			var instant time.Time
 			if at != "" {
@@ -36,11 +35,11 @@ now.`,
 			if err != nil {
 				return err
 			}
-			return printList(a, list, accessColumns(), "Nobody had access then.")
+			return printList(a, list, accessColumns(), "Nobody had access at that time.")
 		},
 	}
 	c.Flags().StringVar(&machine, "machine", "", "name or id of the machine")
-	c.Flags().StringVar(&at, "at", "", "the instant (default now)")
+	c.Flags().StringVar(&at, "at", "", "time (default now)")
 	return c
 }
 
@@ -69,18 +68,19 @@ func accessColumns() []column[api.Access] {
 }
 
 func (a *app) insightCommand() *cobra.Command {
-	return group("insight", "What is not closed, what is not needed, and other firewall rules",
-		"What may be open though it should not be, what is granted and not needed, and what other firewall rules do at guarded ports.",
+	return group("insight", "Show access to check: still open, unused, foreign firewall rules",
+		`Show access that may still be open, access that is granted but unused, and what other firewall rules do at guarded
+ports.`,
 		a.insightNotClosedCommand(), a.insightUnusedCommand(), a.insightNeverUsedCommand(), a.insightForeignCommand())
 }
 
 func (a *app) insightNotClosedCommand() *cobra.Command {
 	var machine, who string
 	c := &cobra.Command{
-		Use: "not-closed", Short: "List what may be open though no grant in force says so",
-		Long: `List what may be open though no grant in force says so: access that ended and that no agent has seen closed, since it is
-out of reach or has yet to say so, and what codes for emergencies opened on machines, which nothing but its time closes.
-In the kernel, each closes at its end all the same.`,
+		Use: "not-closed", Short: "List access that may still be open without a grant",
+		Long: `List access that may still be open although no grant is in force: access that ended and that no agent has seen
+closed, because it is unreachable or has not reported yet, and what break-glass codes opened on machines, which
+closes only at its end. The kernel closes each of them at its end in any case.`,
 		Example: "  postern insight not-closed\n  postern insight not-closed --machine web-1", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -95,16 +95,17 @@ In the kernel, each closes at its end all the same.`,
 				"Everything that ended was seen closed.")
 		},
 	}
-	c.Flags().StringVar(&machine, "machine", "", "only on this machine")
-	c.Flags().StringVar(&who, "who", "", "only of this principal; me is you")
+	c.Flags().StringVar(&machine, "machine", "", "filter by machine")
+	c.Flags().StringVar(&who, "who", "", "filter by principal; me is you")
 	return c
 }
 
 func (a *app) insightUnusedCommand() *cobra.Command {
 	var days int
 	c := &cobra.Command{
-		Use: "unused", Short: "List who may ask for access and has not for long",
-		Long: "List who may ask for access by a role, or activate a role that they are eligible for, themselves or by a group of theirs, and has not for so many days.", Example: "  postern insight unused --days 30",
+		Use: "unused", Short: "List people with unused rights to access",
+		Long: `List people who may request access through a role, or activate a role that they are eligible for, directly or
+through a group, and have not done so for the given number of days.`, Example: "  postern insight unused --days 30",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -127,18 +128,18 @@ func (a *app) insightUnusedCommand() *cobra.Command {
 					return "assignment"
 				}},
 				{"ID", func(s style, v api.Eligible) string { return s.id(v.Assignment + v.Eligibility) }},
-			}, "Everybody who may ask has asked.")
+			}, "All rights to access were used.")
 		},
 	}
-	amountFlag(c, &days, "days", 90, "for how many days")
+	amountFlag(c, &days, "days", 90, "number of days")
 	return c
 }
 
 func (a *app) insightNeverUsedCommand() *cobra.Command {
 	var days int
 	c := &cobra.Command{
-		Use: "never-used", Short: "List grants that nobody used",
-		Long:    "List grants of so many days that were in force and ended without a packet, the newest first.",
+		Use: "never-used", Short: "List unused grants",
+		Long:    "List grants of the given number of days that were in force and ended without a packet, newest first.",
 		Example: "  postern insight never-used --days 30", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -159,16 +160,16 @@ func (a *app) insightNeverUsedCommand() *cobra.Command {
 			}, "Every grant that ended was used.")
 		},
 	}
-	amountFlag(c, &days, "days", 90, "of how many days")
+	amountFlag(c, &days, "days", 90, "number of days")
 	return c
 }
 
 func (a *app) insightForeignCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "foreign-rules", Short: "List other firewall rules at guarded ports",
-		Long: `List rules of other firewall tables that touch guarded ports, as the agents found them: those that accept connections
-there whatever Postern says in its absence, those that keep closed what Postern opens, or may do so by something that is
-not understood, and those that take packets past Postern.`,
+		Long: `List rules of other firewall tables that affect guarded ports, as found by the agents: rules that accept connections
+there even without Postern, rules that block what Postern opens or may do so through something that is not
+understood, and rules that let packets bypass Postern.`,
 		Example: "  postern insight foreign-rules", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -199,7 +200,7 @@ not understood, and those that take packets past Postern.`,
 				{"DOES", func(_ style, r row) string { return r.Effect }},
 				{"PORT", func(_ style, r row) string { return strings.TrimSuffix(r.Ports+"/"+r.Protocol, "/") }},
 				{"RULE", func(_ style, r row) string { return r.Text }},
-			}, "No agent found any.")
+			}, "The agents found none.")
 		},
 	}
 }

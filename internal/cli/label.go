@@ -11,9 +11,9 @@ import (
 func (a *app) machineLabelCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "label MACHINE NAME=VALUE… [NAME-…]",
-		Short: "Give labels to a machine, or take them away",
-		Long: `Give labels to a machine, or other values to those that it has; NAME- takes one away. Requests pick machines by their
-labels, and conditions of approval rules look at them.`,
+		Short: "Set or remove labels of a machine",
+		Long: `Set labels of a machine; NAME- removes one. Requests select machines by label, and conditions of approval rules can
+use labels.`,
 		Example:           "  postern machine label web-1 env=prod role=web\n  postern machine label web-1 role-",
 		Args:              takes(2, -1),
 		ValidArgsFunction: a.machines,

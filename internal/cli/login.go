@@ -20,15 +20,15 @@ func (a *app) loginCommand() *cobra.Command {
 	var byOIDC, byPasskey bool
 	c := &cobra.Command{
 		Use:   "login --server URL [--user NAME | --oidc [--tenant NAME] | --passkey]",
-		Short: "Sign in to a server and keep the session",
-		Long: `Sign in to a server. The server's address, its CA and the session's token are kept in
+		Short: "Sign in to a server",
+		Long: `Sign in to a server. The server's address, its CA and the session token are stored in
 $XDG_CONFIG_HOME/postern/config.json, readable by you alone, until postern logout.
 
-A server with a CA of its own is trusted by --ca FILE, or by --ca-fingerprint, which the server prints when it starts:
-the CA is then fetched, compared with the fingerprint, and kept.
+To trust a server with its own CA, use --ca FILE, or --ca-fingerprint with the fingerprint that the server prints
+when it starts: the CA certificate is then downloaded, compared with the fingerprint, and stored.
 
-The environment overrides what is kept: POSTERN_SERVER, POSTERN_TOKEN, POSTERN_CA (a file) and POSTERN_CONFIG (the
-file that keeps it).`,
+Environment variables override the stored values: POSTERN_SERVER, POSTERN_TOKEN, POSTERN_CA (a file) and
+POSTERN_CONFIG (the file with the stored values).`,
 		Example: `  postern login --server https://postern.example:8443 --ca-fingerprint SHA256:9f2c… --user anna
   postern login --server https://postern.example:8443 --ca ca.pem --user anna --password-file -
   postern login --server https://postern.example:8443 --oidc --tenant contoso
@@ -41,7 +41,7 @@ file that keeps it).`,
 				}
 			}
 			if tenant != "" && !byOIDC {
-				return usage(c, "--tenant goes with --oidc; a name is of a tenant as --user NAME@TENANT")
+				return usage(c, "--tenant requires --oidc; otherwise use --user NAME@TENANT")
 			}
 			conf, err := a.stored()
 			if err != nil {
@@ -91,14 +91,14 @@ file that keeps it).`,
 			}
 			session, err := cl.SignIn(c.Context(), ask)
 			if mustChange(err) && a.interactive() {
-				a.say("This password was made for one use. Choose your own.")
+				a.say("This is a one-time password. Choose your own.")
 				if ask.NewPassword, err = a.chooseNew(c, in); err != nil {
 					return err
 				}
 				session, err = cl.SignIn(c.Context(), ask)
 			}
 			if mustChange(err) {
-				return fail(exitRefused, "Give your own with --new-password-file FILE, or sign in on a terminal.", "this password was made for one use and must be replaced")
+				return fail(exitRefused, "Use --new-password-file FILE, or sign in on a terminal.", "this is a one-time password and must be replaced")
 			}
 			if err != nil {
 				return err
@@ -107,15 +107,15 @@ file that keeps it).`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&server, "server", "", "the server's address, such as https://postern.example:8443 (default: the last one)")
+	f.StringVar(&server, "server", "", "server address, such as https://postern.example:8443 (default the last one)")
 	f.StringVar(&user, "user", "", "name to sign in with")
 	f.StringVar(&caFile, "ca", "", "file with the server's CA certificate")
-	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 of the server's CA certificate, as the server prints it")
+	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 fingerprint of the server's CA certificate, as the server prints it")
 	f.BoolVar(&byOIDC, "oidc", false, "sign in with the identity provider of your tenant, in a browser on this machine")
-	f.StringVar(&tenant, "tenant", "", "your tenant, with --oidc (default: the one that runs the server)")
+	f.StringVar(&tenant, "tenant", "", "your tenant, with --oidc (default the one that runs the server)")
 	f.BoolVar(&byPasskey, "passkey", false, "sign in with a passkey, in a browser on this machine")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
-	f.StringVar(&newPasswordFile, "new-password-file", "", "file whose first line is the new password; - is standard input; needed with a one-time password")
+	f.StringVar(&newPasswordFile, "new-password-file", "", "file whose first line is the new password; - is standard input; required with a one-time password")
 	return c
 }
 
@@ -132,7 +132,7 @@ func (a *app) keep(conf config, session api.Session) error {
 func (a *app) chooseServer(c *cobra.Command, conf *config, server string) error {
 	if server == "" {
 		if conf.Server == "" {
-			return usage(c, "which server? Give --server URL")
+			return usage(c, "which server? Use --server URL")
 		}
 		return nil
 	}
@@ -179,8 +179,8 @@ func mustChange(err error) bool {
 func (a *app) logoutCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "logout",
-		Short:   "End the session and forget its token",
-		Long:    "End the session on the server and forget its token. The server's address and CA are kept for the next login.",
+		Short:   "Sign out and delete the session token",
+		Long:    "End the session on the server and delete its token. The server's address and CA are kept for the next sign-in.",
 		Example: "  postern logout",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -205,7 +205,7 @@ func (a *app) logoutCommand() *cobra.Command {
 				return err
 			}
 			if gone != nil {
-				return fmt.Errorf("the token is forgotten here, but the server did not end the session: %w", gone)
+				return fmt.Errorf("the token was deleted here, but the server did not end the session: %w", gone)
 			}
 			a.say("Signed out of %s.", conf.Server)
 			return nil
@@ -216,8 +216,8 @@ func (a *app) logoutCommand() *cobra.Command {
 func (a *app) whoamiCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "whoami",
-		Short:   "Show who you are to the server, and from which address",
-		Long:    "Show who you are to the server, and the address that it sees you at: what --from me stands for.",
+		Short:   "Show your identity and address as the server sees them",
+		Long:    "Show your identity, and your address as the server sees it, which is what --from me stands for.",
 		Example: "  postern whoami\n  postern whoami -o json",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {

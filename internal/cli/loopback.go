@@ -41,14 +41,14 @@ func (l *loopback) receive(ctx context.Context, name string) (string, error) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		value := r.FormValue(name)
 		if r.URL.Path != "/" || value == "" || subtle.ConstantTimeCompare([]byte(r.FormValue("state")), []byte(l.State)) != 1 {
-			http.Error(w, "This is not the answer that postern waits for.", http.StatusBadRequest)
+			http.Error(w, "This is not the answer that postern expects.", http.StatusBadRequest)
 			return
 		}
 		select {
 		case brought <- value:
 		default:
 		}
-		_, _ = fmt.Fprintln(w, "It is done. Close this page and go back to the terminal.")
+		_, _ = fmt.Fprintln(w, "Done. Close this page and return to the terminal.")
 	})}
 	go func() { _ = waiting.Serve(l.listener) }()
 	defer func() {
@@ -62,6 +62,6 @@ func (l *loopback) receive(ctx context.Context, name string) (string, error) {
 	case value := <-brought:
 		return value, nil
 	case <-ctx.Done():
-		return "", fail(exitRefused, "Run the command again.", "nothing came from the browser within %s", browserPatience)
+		return "", fail(exitRefused, "Run the command again.", "no answer from the browser within %s", browserPatience)
 	}
 }

@@ -13,8 +13,8 @@ import (
 )
 
 func (a *app) machineCommand() *cobra.Command {
-	return group("machine", "Machines whose ports are guarded, and the agents that guard them",
-		"Machines whose ports are guarded, and the agents that guard them.",
+	return group("machine", "Manage machines and their agents",
+		"Manage the machines whose ports are guarded, and the agents that guard them.",
 		a.machineTokenCommand(), a.machineTokensCommand(), a.machineWithdrawCommand(), a.machineAddCommand(), a.machineListCommand(), a.machineShowCommand(),
 		a.machineLabelCommand(), a.machineDeleteCommand(), a.machineAgentsCommand())
 }
@@ -23,14 +23,14 @@ func (a *app) machineAddCommand() *cobra.Command {
 	var in api.NewMachine
 	c := &cobra.Command{
 		Use:     "add NAME --gateway AGENT --address ADDRESS",
-		Short:   "Add a machine that cannot run an agent, behind a gateway",
-		Long:    "Add a machine that cannot run an agent. The gateway guards the way to its addresses.",
+		Short:   "Add a machine behind a gateway",
+		Long:    "Add a machine that cannot run an agent. The gateway guards traffic to its addresses.",
 		Example: "  postern machine add plc-7 --gateway edge-1 --address 10.1.2.3 --label site=north",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			in.Name = args[0]
 			if in.Gateway == "" || len(in.Addresses) == 0 {
-				return usage(c, "a machine without an agent needs --gateway and at least one --address; with an agent, use postern machine token")
+				return usage(c, "a machine without an agent requires --gateway and at least one --address; with an agent, use postern machine token")
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -46,8 +46,8 @@ func (a *app) machineAddCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&in.Gateway, "gateway", "", "name or id of the gateway's agent")
 	f.StringSliceVar(&in.Addresses, "address", nil, "address of the machine; may be repeated")
-	f.StringVar(&in.ResourceGroup, "resource-group", "", "where the machine is put (default \"default\")")
-	f.StringVar(&in.Location, "location", "", "where the machine is (default the location of its resource group)")
+	f.StringVar(&in.ResourceGroup, "resource-group", "", "resource group of the machine (default \"default\")")
+	f.StringVar(&in.Location, "location", "", "location of the machine (default that of its resource group)")
 	f.StringVar(&in.OS, "os", "", "linux or windows")
 	f.StringToStringVar(&in.Labels, "label", nil, "label, NAME=VALUE; may be repeated")
 	return c
@@ -58,8 +58,8 @@ func (a *app) machineListCommand() *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:     "list",
-		Short:   "List machines and what guards them",
-		Long:    "List the machines that you may see: configured ones are guarded by a policy, unsupported ones have no agent.",
+		Short:   "List machines and their enforcement state",
+		Long:    "List the machines that you may see: configured ones have a policy, unsupported ones have no agent.",
 		Example: "  postern machine list\n  postern machine list --standing notConfigured -o csv",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -81,10 +81,10 @@ func (a *app) machineListCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&standing, "standing", "", "only configured, notConfigured or unsupported ones")
-	f.StringVar(&prefix, "prefix", "", "only names that begin so")
+	f.StringVar(&standing, "standing", "", "filter by standing: configured, notConfigured or unsupported")
+	f.StringVar(&prefix, "prefix", "", "filter by the beginning of the name")
 	f.StringVar(&scope, "scope", "", "only machines within this resource id")
-	amountFlag(c, &limit, "limit", 1000, "at most so many")
+	amountFlag(c, &limit, "limit", 1000, "maximum number of results")
 	return c
 }
 
@@ -94,12 +94,12 @@ func noMachines(ctx context.Context, cl *api.Client, some, narrowed bool) string
 	case some:
 		return ""
 	case narrowed:
-		return "There is no such machine that you may see."
+		return "No machines found."
 	}
 	if me, err := cl.Me(ctx); err == nil && slices.Contains(me.Actions, "Postern.Access/enrollmentTokens/write") {
 		return "There are no machines yet. Add one with: postern machine token NAME"
 	}
-	return "There is no machine that you may see. An administrator adds machines, and gives the roles to see them and to ask for access."
+	return "There is no machine that you may see. Administrators add machines and assign the roles to see them and request access."
 }
 
 // silent is how long an agent may say nothing before it is shown as silent; it reports every 15 seconds or sooner.
@@ -189,11 +189,11 @@ func (a *app) machineDeleteCommand() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "delete MACHINE",
-		Short: "Forget a machine; what is open on it closes",
-		Long: `Forget a machine. What is open or scheduled on it ends, its policy goes with it, and the certificate of an agent of its
-own counts no longer. Such an agent keeps the ports closed to everybody until it is uninstalled on the host with
-"postern agent uninstall --yes"; a gateway guards the machine no longer. The command first says what ends, and asks; --yes
-answers in advance.`,
+		Short: "Delete a machine and close everything open on it",
+		Long: `Delete a machine. Open and scheduled access to it ends, its policy is deleted, and its own agent's certificate
+becomes invalid. Such an agent keeps the ports closed to everyone until it is uninstalled on the host with "postern
+agent uninstall --yes"; a gateway no longer guards the machine. The command first lists what will end and asks for
+confirmation; --yes confirms in advance.`,
 		Example:           "  postern machine delete web-1\n  postern machine delete web-1 --yes",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
@@ -228,7 +228,7 @@ func (a *app) machineAgentsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "agents",
 		Short:   "List the agents as the server sees them",
-		Long:    "List the agents as the server sees them: gateways too, which may guard no machine yet.",
+		Long:    "List the agents as the server sees them, including gateways that guard no machine yet.",
 		Example: "  postern machine agents",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -248,7 +248,7 @@ func (a *app) machineAgentsCommand() *cobra.Command {
 				{"IN FORCE", func(_ style, g api.Agent) string { return fmt.Sprintf("%d of %d", g.Reported, g.Revision) }},
 				{"VERSION", func(_ style, g api.Agent) string { return g.Version }},
 				{"PROBLEM", func(_ style, g api.Agent) string { return g.Problem }},
-			}, "No agent has enrolled yet. Make a token with: postern machine token NAME")
+			}, "No agent has enrolled yet. Create a token with: postern machine token NAME")
 		},
 	}
 }

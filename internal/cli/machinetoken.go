@@ -17,8 +17,8 @@ import (
 func (a *app) machineTokensCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "tokens",
-		Short:   "List tokens that no agent has enrolled with yet",
-		Long:    "List tokens that no agent has enrolled with yet and that have not expired. The tokens themselves are never shown again.",
+		Short:   "List unused enrollment tokens",
+		Long:    "List enrollment tokens that are unused and have not expired. The tokens themselves are never shown again.",
 		Example: "  postern machine tokens",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -36,7 +36,7 @@ func (a *app) machineTokensCommand() *cobra.Command {
 				{"MODE", func(_ style, t api.WaitingToken) string { return t.Mode }},
 				{"RESOURCE GROUP", func(_ style, t api.WaitingToken) string { return t.ResourceGroup }},
 				{"EXPIRES", func(s style, t api.WaitingToken) string { return s.time(t.ExpiresAt) }},
-			}, "No token waits for its agent.")
+			}, "There are no unused enrollment tokens.")
 		},
 	}
 }
@@ -44,8 +44,8 @@ func (a *app) machineTokensCommand() *cobra.Command {
 func (a *app) machineWithdrawCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "withdraw ID",
-		Short:   "Withdraw a token that no agent has enrolled with",
-		Long:    "Withdraw a token that no agent has enrolled with. ID is what postern machine tokens shows.",
+		Short:   "Revoke an unused enrollment token",
+		Long:    "Revoke an unused enrollment token. ID is shown by postern machine tokens.",
 		Example: "  postern machine withdraw 7c1f09ab44d2e8a0",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,7 +56,7 @@ func (a *app) machineWithdrawCommand() *cobra.Command {
 			if err := cl.DeleteEnrollmentToken(c.Context(), args[0]); err != nil {
 				return err
 			}
-			a.say("The token %s is withdrawn.", args[0])
+			a.say("The token %s is revoked.", args[0])
 			return nil
 		},
 	}
@@ -68,9 +68,9 @@ func (a *app) machineTokenCommand() *cobra.Command {
 	var gateway bool
 	c := &cobra.Command{
 		Use:   "token [NAME]",
-		Short: "Make a token with which one agent enrolls, once",
-		Long: `Make a token with which one agent enrolls, once. NAME is the name that the machine gets; without it, it is called as
-its host calls itself. The token is shown this one time. On the machine, run the command that is printed.`,
+		Short: "Create an enrollment token for one agent",
+		Long: `Create an enrollment token for one agent. NAME becomes the machine's name; the default is the host's own name. The
+token is shown only once. Run the printed command on the machine.`,
 		Example: "  postern machine token web-1\n  postern machine token --gateway edge-1 --ttl 15m",
 		Args:    takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -115,16 +115,16 @@ its host calls itself. The token is shown this one time. On the machine, run the
 				return err
 			}
 			_, _ = fmt.Fprintf(a.out, "%s\n", token.Token)
-			a.say("\nGood for one agent until %s. On the machine, as root; it asks for the token:\n\n  postern agent enroll --server %s%s",
+			a.say("\nValid for one agent until %s. On the machine, as root; it prompts for the token:\n\n  postern agent enroll --server %s%s",
 				a.style().time(token.ExpiresAt), conf.Server, trust)
 			return nil
 		},
 	}
 	f := c.Flags()
 	f.BoolVar(&gateway, "gateway", false, "for an agent that guards the machines behind it")
-	f.StringVar(&in.ResourceGroup, "resource-group", "", "where the machine is put (default \"default\")")
-	f.StringVar(&ttl, "ttl", "", "how long the token is good for (default 1h)")
-	f.StringVar(&caFile, "ca-out", "", "also write the server's CA certificate to this file, to be copied to the machine")
+	f.StringVar(&in.ResourceGroup, "resource-group", "", "resource group of the machine (default \"default\")")
+	f.StringVar(&ttl, "ttl", "", "how long the token is valid (default 1h)")
+	f.StringVar(&caFile, "ca-out", "", "also write the server's CA certificate to this file, to copy to the machine")
 	return c
 }
 
@@ -137,7 +137,7 @@ func enrolCA(ca, file string) (string, error) {
 	case ca != "":
 		block, _ := pem.Decode([]byte(ca))
 		if block == nil {
-			return "", errors.New("the CA in the server's answer is not PEM; is the server of this version?")
+			return "", errors.New("the CA in the server's response is not PEM; does the server have this version?")
 		}
 		sum := sha256.Sum256(block.Bytes)
 		return " --ca-fingerprint " + hex.EncodeToString(sum[:]), nil

@@ -7,8 +7,8 @@ import (
 )
 
 func (a *app) networkCommand() *cobra.Command {
-	return group("network", "Names for prefixes",
-		"Names for prefixes: where a policy or a request takes a prefix, it takes such a name too.",
+	return group("network", "Manage named networks",
+		"Named networks can be used wherever a policy or a request takes a prefix.",
 		a.networkSetCommand(), a.networkListCommand(), a.networkDeleteCommand())
 }
 
@@ -23,9 +23,9 @@ func networkColumns() []column[api.Network] {
 func (a *app) networkSetCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "set NAME PREFIX…",
-		Short: "Make a named network, or give it other prefixes",
-		Long: `Make a named network, or give it other prefixes. A request means what the name stands for when it is made: what was
-requested before keeps its prefixes.`,
+		Short: "Create a named network, or replace its prefixes",
+		Long: `Create a named network, or replace its prefixes. A request resolves the name when it is submitted: earlier requests
+keep their prefixes.`,
 		Example: "  postern network set office 203.0.113.0/24 2001:db8::/48\n  postern policy set web-1 --port 22 --from office --max 3h",
 		Args:    takes(2, -1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -58,7 +58,7 @@ func (a *app) networkListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, networks, networkColumns(), "There are no named networks. Make one with: postern network set NAME PREFIX…")
+			return printList(a, networks, networkColumns(), "There are no named networks. Create one with: postern network set NAME PREFIX…")
 		},
 	}
 }
@@ -66,8 +66,8 @@ func (a *app) networkListCommand() *cobra.Command {
 func (a *app) networkDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "delete NAME",
-		Short:   "Delete a named network that no policy names",
-		Long:    "Delete a named network. While a policy names it, it stays, and the places are printed.",
+		Short:   "Delete an unused named network",
+		Long:    "Delete a named network. A network named in a policy cannot be deleted; the error lists where it is used.",
 		Example: "  postern network delete office",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -10,16 +10,16 @@ import (
 )
 
 func (a *app) notifyCommand() *cobra.Command {
-	return group("notify", "Who is told what, and how", `Channels are the ways to reach people: mail, Slack, Teams, a signed webhook, PagerDuty. Routes say which events go
-through which channel, for whom. What could not be delivered in a day is dead, and can be queued again.`,
+	return group("notify", "Manage notifications", `Channels are ways to reach people: email, Slack, Teams, a signed webhook, PagerDuty. Routes define which events go
+to which channel, for whom. Deliveries that fail for a day are dead, and can be queued again.`,
 		a.channelCommand(), a.routeCommand(), a.notifyTestCommand(), a.notifyDeadCommand(), a.notifyRequeueCommand())
 }
 
 func (a *app) notifyTestCommand() *cobra.Command {
 	var to string
 	c := &cobra.Command{
-		Use: "test CHANNEL", Short: "Send one test message through a channel",
-		Long: "Send one test message through a channel, enabled or not, and print what the receiver answered.",
+		Use: "test CHANNEL", Short: "Send a test message through a channel",
+		Long: "Send a test message through a channel, enabled or not, and print the receiver's response.",
 		Example: `  postern notify test ops-chat
   postern notify test mail --to anna@example.com`,
 		Args: takes(1, 1),
@@ -35,7 +35,7 @@ func (a *app) notifyTestCommand() *cobra.Command {
 			return printItem(a, tested, []column[api.ChannelTested]{{"Delivered", func(_ style, t api.ChannelTested) string { return t.Answer }}})
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "address for a mail channel (default your own)")
+	c.Flags().StringVar(&to, "to", "", "address for an email channel (default your own)")
 	return c
 }
 
@@ -60,8 +60,8 @@ func deliveryColumns() []column[api.Delivery] {
 func (a *app) notifyDeadCommand() *cobra.Command {
 	var channel, state string
 	c := &cobra.Command{
-		Use: "dead", Short: "List what could not be delivered",
-		Long:    "List what could not be delivered, the newest first, with the reason. With --state, other deliveries.",
+		Use: "dead", Short: "List failed deliveries",
+		Long:    "List failed deliveries with the reason, newest first. With --state, other deliveries.",
 		Example: "  postern notify dead\n  postern notify dead --state pending --channel ops-chat",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -73,18 +73,18 @@ func (a *app) notifyDeadCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, list, deliveryColumns(), "There are no such deliveries.")
+			return printList(a, list, deliveryColumns(), "No deliveries found.")
 		},
 	}
-	c.Flags().StringVar(&channel, "channel", "", "only through this channel")
-	c.Flags().StringVar(&state, "state", "dead", "dead, pending or delivered")
+	c.Flags().StringVar(&channel, "channel", "", "filter by channel")
+	c.Flags().StringVar(&state, "state", "dead", "filter by state: dead, pending or delivered")
 	return c
 }
 
 func (a *app) notifyRequeueCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "requeue DELIVERY…", Short: "Queue dead deliveries again",
-		Long:    "Queue dead deliveries again. DELIVERY is an id, its last characters as postern notify dead shows them, or all.",
+		Long:    "Queue dead deliveries again. DELIVERY is an id, its last characters as shown by postern notify dead, or all.",
 		Example: "  postern notify requeue 1c9f03ab\n  postern notify requeue all",
 		Args:    takes(1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -112,9 +112,9 @@ func (a *app) notifyRequeueCommand() *cobra.Command {
 				}
 				switch {
 				case len(found) == 0:
-					return fail(exitNotFound, "Look with: postern notify dead", "there is no dead delivery %q", arg)
+					return fail(exitNotFound, "List them with: postern notify dead", "there is no dead delivery %q", arg)
 				case len(found) > 1:
-					return fail(exitUsage, "Give more of its characters.", "%q are the last characters of %d deliveries", arg, len(found))
+					return fail(exitUsage, "Use more of its characters.", "%q are the last characters of %d deliveries", arg, len(found))
 				}
 				ids = append(ids, found[0])
 			}

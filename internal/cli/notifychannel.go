@@ -42,13 +42,13 @@ func yesNo(b bool) string {
 }
 
 func (a *app) channelCommand() *cobra.Command {
-	return group("channel", "Ways to reach people", "Ways to reach people: mail, Slack, Teams, a signed webhook, PagerDuty.",
+	return group("channel", "Manage channels", "Channels are ways to reach people: email, Slack, Teams, a signed webhook, PagerDuty.",
 		a.channelListCommand(), a.channelShowCommand(), a.channelAddCommand(), a.channelSetCommand(), a.channelDeleteCommand())
 }
 
 func (a *app) channelListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the channels", Long: "List the channels.", Example: "  postern notify channel list", Args: takes(0, 0),
+		Use: "list", Short: "List channels", Long: "List channels.", Example: "  postern notify channel list", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
 			if err != nil {
@@ -65,7 +65,7 @@ func (a *app) channelListCommand() *cobra.Command {
 
 func (a *app) channelShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show CHANNEL", Short: "Show one channel", Long: "Show one channel, by name or id. Its secret is never shown.",
+		Use: "show CHANNEL", Short: "Show a channel", Long: "Show a channel, by name or id. Its secret is never shown.",
 		Example: "  postern notify channel show ops-chat", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
@@ -90,18 +90,18 @@ type channelFlags struct {
 
 func (f *channelFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.url, "url", "", "where a webhook posts to")
+	flags.StringVar(&f.url, "url", "", "URL that a webhook posts to")
 	flags.StringVar(&f.secretFile, "secret-file", "", "file with the secret, or - for standard input: password, webhook URL, signing key or routing key")
-	flags.StringVar(&f.serverFile, "secret-on-server", "", "name of a file in the server's folder of secrets that holds the secret")
-	flags.StringVar(&f.ca, "ca", "", "file with the authorities to trust instead of the system's")
-	flags.BoolVar(&f.private, "allow-private", false, "the receiver may have a private or loopback address")
-	flags.StringVar(&f.host, "host", "", "the mail server")
-	flags.IntVar(&f.port, "port", 0, "the mail server's port (default the usual one)")
+	flags.StringVar(&f.serverFile, "secret-on-server", "", "name of a file with the secret in the server's secrets folder")
+	flags.StringVar(&f.ca, "ca", "", "file with CA certificates to trust instead of the system's")
+	flags.BoolVar(&f.private, "allow-private", false, "allow a private or loopback address for the receiver")
+	flags.StringVar(&f.host, "host", "", "mail server")
+	flags.IntVar(&f.port, "port", 0, "port of the mail server (default the usual one)")
 	flags.StringVar(&f.tls, "tls", "", "starttls, tls or none (default starttls)")
 	flags.StringVar(&f.username, "username", "", "user name at the mail server")
-	flags.StringVar(&f.from, "from", "", "the sender's address")
-	flags.StringVar(&f.fromName, "from-name", "", "the sender's name")
-	flags.StringVar(&f.helo, "helo", "", "what the server calls itself at EHLO (default the host of its public URL)")
+	flags.StringVar(&f.from, "from", "", "sender address")
+	flags.StringVar(&f.fromName, "from-name", "", "sender name")
+	flags.StringVar(&f.helo, "helo", "", "host name for EHLO (default the host of the server's public URL)")
 }
 
 func (f *channelFlags) mail() *api.Mail {
@@ -213,12 +213,12 @@ func (a *app) channelSetCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "set CHANNEL",
 		Short:   "Change a channel",
-		Long:    "Change a channel; what no flag names stays.",
+		Long:    "Change a channel; other settings are kept.",
 		Example: "  postern notify channel set ops-chat --disable\n  postern notify channel set ops-chat --secret-file new-url",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if enable && disable {
-				return usage(c, "--enable and --disable say the opposite; give one of them")
+				return usage(c, "--enable and --disable exclude each other")
 			}
 			changed := c.Flags().Changed
 			in := api.ChannelChange{Mail: f.mailChange(changed)}
@@ -260,15 +260,15 @@ func (a *app) channelSetCommand() *cobra.Command {
 		},
 	}
 	f.register(c)
-	c.Flags().StringVar(&name, "name", "", "another name")
-	c.Flags().BoolVar(&enable, "enable", false, "send through it")
-	c.Flags().BoolVar(&disable, "disable", false, "send nothing through it for now")
+	c.Flags().StringVar(&name, "name", "", "new name")
+	c.Flags().BoolVar(&enable, "enable", false, "enable the channel")
+	c.Flags().BoolVar(&disable, "disable", false, "disable the channel")
 	return c
 }
 
 func (a *app) channelDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "delete CHANNEL", Short: "Delete a channel with its routes", Long: "Delete a channel with its routes. What waits for it is dead.",
+		Use: "delete CHANNEL", Short: "Delete a channel with its routes", Long: "Delete a channel with its routes. Its pending deliveries become dead.",
 		Example: "  postern notify channel delete ops-chat", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()

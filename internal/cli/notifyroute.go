@@ -39,14 +39,14 @@ func routeColumns() []column[api.Route] {
 }
 
 func (a *app) routeCommand() *cobra.Command {
-	return group("route", "Which events go where", "Which events go through which channel, for whom. Your own routes are yours to make.",
+	return group("route", "Manage routes", "Routes define which events go to which channel, for whom. You can create your own routes.",
 		a.routeListCommand(), a.routeAddCommand(), a.routeDeleteCommand())
 }
 
 func (a *app) routeListCommand() *cobra.Command {
 	var who string
 	c := &cobra.Command{
-		Use: "list", Short: "List routes", Long: "List your routes and, with the right to it, those of all.",
+		Use: "list", Short: "List routes", Long: "List your routes or, with permission, everyone's.",
 		Example: "  postern notify route list\n  postern notify route list --who anna", Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -60,7 +60,7 @@ func (a *app) routeListCommand() *cobra.Command {
 			return printList(a, list, routeColumns(), "There are no routes: nothing is sent.")
 		},
 	}
-	c.Flags().StringVar(&who, "who", "", "only of this person; me is you")
+	c.Flags().StringVar(&who, "who", "", "filter by person; me is you")
 	return c
 }
 
@@ -71,8 +71,9 @@ func (a *app) routeAddCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add CHANNEL",
 		Short: "Subscribe to events through a channel",
-		Long: `Subscribe to events through a channel: yourself, or with the right to it another person (--for) or everybody
-(--everybody). With --machine or --policy it is about that policy, whomever an event concerns.`,
+		Long: `Subscribe to events through a channel: yourself or, with permission, another person (--for) or everyone
+(--everybody). With --machine or --policy, the route covers everything about that policy, whomever an event
+concerns.`,
 		Example: `  postern notify route add mail --event needsDecision --event willEnd
   postern notify route add ops-chat --everybody
   postern notify route add mail --machine web-1
@@ -102,18 +103,18 @@ func (a *app) routeAddCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&who, "for", "me", "name or id of a person; me is you")
-	f.BoolVar(&everybody, "everybody", false, "for everybody whom an event concerns")
+	f.BoolVar(&everybody, "everybody", false, "for everyone whom an event concerns")
 	f.StringVar(&machine, "machine", "", "only about the policy that guards this machine")
 	f.StringVar(&policy, "policy", "", "only about the policy with this resource id")
-	f.StringSliceVar(&kinds, "event", nil, "only these: requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application, account")
-	f.BoolVar(&mute, "mute", false, "keep away what other routes of the channel would bring")
+	f.StringSliceVar(&kinds, "event", nil, "only these events: requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application, account")
+	f.BoolVar(&mute, "mute", false, "mute what other routes of the channel would send")
 	return c
 }
 
 func (a *app) routeDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete ROUTE", Short: "End a subscription",
-		Long:    "End a subscription. ROUTE is an id, or its last characters as postern notify route list shows them.",
+		Long:    "End a subscription. ROUTE is an id or its last characters as shown by postern notify route list.",
 		Example: "  postern notify route delete 7f3a9c12", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()

@@ -13,8 +13,8 @@ import (
 )
 
 func (a *app) passkeyCommand() *cobra.Command {
-	return group("passkey", "Your own passkeys",
-		"Your own passkeys: credentials in your computer, phone or security key. They live in the browser, so what needs one is done there.",
+	return group("passkey", "Manage your passkeys",
+		"Passkeys are credentials in your computer, phone or security key. They require a browser, so these commands use one.",
 		a.passkeyAddCommand(), a.passkeyListCommand(), a.passkeyDeleteCommand())
 }
 
@@ -94,9 +94,9 @@ func (a *app) passkeyAddCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add a passkey, in a browser on this machine",
-		Long: `Add a passkey. The command prints an address of the server; open it in a browser on this machine, and let it make the
-passkey. NAME says where it is, for you. Who has one already confirms with it first: postern confirm. The first one needs a proof that
-it is you: within five minutes of signing in nothing more, and later your password.`,
+		Long: `Add a passkey. The command prints an address of the server; open it in a browser on this machine and create the
+passkey there. NAME helps you recognize it. If you have a passkey already, confirm with it first: postern confirm.
+For the first one, your password is required unless you signed in within the last five minutes.`,
 		Example: "  postern passkey add laptop",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -123,7 +123,7 @@ it is you: within five minutes of signing in nothing more, and later your passwo
 			return nil
 		},
 	}
-	c.Flags().StringVar(&passwordFile, "password-file", "", "file whose first line is your password, where it is asked for; - is standard input")
+	c.Flags().StringVar(&passwordFile, "password-file", "", "file whose first line is your password, if it is required; - is standard input")
 	return c
 }
 
@@ -131,7 +131,7 @@ func (a *app) passkeyListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List your passkeys",
-		Long:    "List your passkeys, the oldest first.",
+		Long:    "List your passkeys, oldest first.",
 		Example: "  postern passkey list",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -160,8 +160,8 @@ func passkeyColumns() []column[api.Passkey] {
 func (a *app) passkeyDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "delete NAME",
-		Short:   "Forget one of your passkeys",
-		Long:    "Forget one of your passkeys, named by its name or id. Confirm with one of them first: postern confirm.",
+		Short:   "Delete one of your passkeys",
+		Long:    "Delete one of your passkeys, given by name or id. Confirm with one of them first: postern confirm.",
 		Example: "  postern passkey delete laptop",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -172,7 +172,7 @@ func (a *app) passkeyDeleteCommand() *cobra.Command {
 			if err := cl.DeletePasskey(c.Context(), args[0]); err != nil {
 				return err
 			}
-			a.say("The passkey %s is forgotten.", args[0])
+			a.say("The passkey %s is deleted.", args[0])
 			return nil
 		},
 	}
@@ -181,9 +181,9 @@ func (a *app) passkeyDeleteCommand() *cobra.Command {
 func (a *app) confirmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "confirm",
-		Short: "Confirm your session with a passkey, where a rule asks for it",
-		Long: `Confirm your session with a passkey, in a browser on this machine. For five minutes after it you may ask for and decide
-what a rule wants confirmed.`,
+		Short: "Confirm your session with a passkey",
+		Long: `Confirm your session with a passkey, in a browser on this machine. For five minutes, you may then request and decide
+what a rule requires confirmation for.`,
 		Example: "  postern confirm && postern approve 7f3a9c12",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {

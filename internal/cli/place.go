@@ -42,7 +42,7 @@ func readDocument(name string, data []byte, out any) (document, error) {
 		return d, fmt.Errorf("%s is empty", name)
 	}
 	if at := unknownKey(d.root.Content[0], reflect.TypeOf(out)); at != nil {
-		return d, fmt.Errorf("%s:%d:%d: there is no field %q: check its spelling, or take it away", name, at.Line, at.Column, at.Value)
+		return d, fmt.Errorf("%s:%d:%d: unknown field %q: check its spelling, or remove it", name, at.Line, at.Column, at.Value)
 	}
 	data, err := jsonOf(d.root.Content[0])
 	if err == nil {

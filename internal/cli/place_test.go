@@ -46,8 +46,8 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"ports: []\nprots: []":                               `f:2:1: there is no field "prots"`,
-		"approval:\n- stages: [{allOf: [{count: 1, x: 1}]}]": `f:2:32: there is no field "x"`,
+		"ports: []\nprots: []":                               `f:2:1: unknown field "prots"`,
+		"approval:\n- stages: [{allOf: [{count: 1, x: 1}]}]": `f:2:32: unknown field "x"`,
 		"ports: [":      "f: yaml",
 		"":              "f is empty",
 		"ports: twelve": "f: json",

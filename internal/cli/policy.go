@@ -14,8 +14,8 @@ import (
 )
 
 func (a *app) policyCommand() *cobra.Command {
-	return group("policy", "Which ports of a machine are guarded, and what may be asked for",
-		"Policies say which ports of a machine are closed by default, and within which limits a request may open them.",
+	return group("policy", "Manage the policies of machines",
+		"Policies define which ports of a machine are closed by default, and the limits within which a request may open them.",
 		a.policyListCommand(), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand(),
 		a.policyExplainCommand(), a.policyTestCommand())
 }
@@ -76,14 +76,14 @@ func (a *app) printPolicies(views []api.MachinePolicyView, one bool) error {
 		}
 		return printList(a, views, nil, "")
 	}
-	return printList(a, guardedPorts(views), policyColumns(), "There are no policies yet. Guard a machine with: postern policy set MACHINE")
+	return printList(a, guardedPorts(views), policyColumns(), "There are no policies yet. Create one with: postern policy set MACHINE")
 }
 
 func (a *app) policyListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List what is guarded, a line for each port",
-		Long:    "List what is guarded on every machine that you may see, a line for each port.",
+		Short:   "List guarded ports",
+		Long:    "List the guarded ports of every machine that you may see, one line for each port.",
 		Example: "  postern policy list\n  postern policy list -o yaml",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -103,8 +103,8 @@ func (a *app) policyListCommand() *cobra.Command {
 func (a *app) policyShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "show MACHINE",
-		Short:             "Show what is guarded on a machine",
-		Long:              "Show what is guarded on a machine. As YAML or JSON it can be edited and given back with policy set --file.",
+		Short:             "Show the policy of a machine",
+		Long:              "Show the policy of a machine. Its YAML or JSON can be edited and used with policy set --file.",
 		Example:           "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
@@ -132,7 +132,7 @@ func (a *app) policySetCommand() *cobra.Command {
 	var minReason int
 	c := &cobra.Command{
 		Use:   "set MACHINE [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
-		Short: "Guard ports of a machine, and say what may be asked for",
+		Short: "Guard ports of a machine and set limits for requests",
 		Long: `Guard ports of a machine: from then on they are closed, and a request may open them within these limits. What was
 set for the machine before is replaced. Without --port, the recommended management ports are guarded: 22, 3389, 5985
 and 5986. For limits that differ from port to port, give the whole as a file; postern policy show -o yaml prints one.
@@ -152,7 +152,7 @@ for emergencies, a ticket or a gap, the command first says what, and asks; --yes
 			if file != "" {
 				for _, other := range []string{"port", "from", "max", "gap", "sessions", "close-after-loss", "require-reason", "min-reason", "approvers"} {
 					if c.Flags().Changed(other) {
-						return usage(c, "--file says it all; leave out --%s", other)
+						return usage(c, "--file contains all settings; omit --%s", other)
 					}
 				}
 				data, err := readText(file)
@@ -209,22 +209,22 @@ for emergencies, a ticket or a gap, the command first says what, and asks; --yes
 	}
 	f := c.Flags()
 	f.StringArrayVar(&ports, "port", nil, "port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
-	f.StringSliceVar(&from, "from", nil, "prefix or named network that a request's sources must lie in; may be repeated (default any address)")
-	f.StringVar(&longest, "max", "3h", "the longest that a request may ask for")
+	f.StringSliceVar(&from, "from", nil, "prefix or named network that must contain a request's sources; may be repeated (default any address)")
+	f.StringVar(&longest, "max", "3h", "maximum duration of a request")
 	f.StringVar(&gap, "gap", "", gapUsage())
-	f.StringVar(&sessions, "sessions", "cut", "what becomes of established connections at the end: cut or keep")
-	f.StringVar(&loss, "close-after-loss", "", "close what is open so long after the machine lost the server (default: keep until expiry)")
-	f.BoolVar(&requireReason, "require-reason", false, "refuse requests without a reason")
-	f.IntVar(&minReason, "min-reason", 0, "shortest reason, in characters; implies --require-reason")
-	f.StringSliceVar(&approvers, "approvers", nil, "who must agree, as GROUP:COUNT, such as ops:2; of several, each (default: nobody)")
-	f.StringVar(&file, "file", "", "read the whole from a YAML or JSON file")
+	f.StringVar(&sessions, "sessions", "cut", "what happens to established connections at the end: cut or keep")
+	f.StringVar(&loss, "close-after-loss", "", "close openings this long after the machine lost the server (default keep until expiry)")
+	f.BoolVar(&requireReason, "require-reason", false, "require a reason")
+	f.IntVar(&minReason, "min-reason", 0, "minimum length of the reason, in characters; implies --require-reason")
+	f.StringSliceVar(&approvers, "approvers", nil, "required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
+	f.StringVar(&file, "file", "", "read the whole policy from a YAML or JSON file")
 	yesFlag(c, &yes)
 	return c
 }
 
 // gapUsage says what --gap is of a policy and of an eligibility.
 func gapUsage() string {
-	return "windows of one person that lie less than this time apart count as one, which --max holds for (default " + gapText(0) + ")"
+	return "one person's windows less than this time apart count as one, limited by --max (default " + gapText(0) + ")"
 }
 
 // gapSeconds reads a gap; empty is the usual one, which is sent as absent.
@@ -281,10 +281,10 @@ func (a *app) policyDeleteCommand() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "delete MACHINE",
-		Short: "Guard a machine no longer",
-		Long: `Guard a machine no longer: Postern's rules for its ports are removed, and whatever else protects them decides
-alone. To keep ports closed for everybody, leave the policy as it is. The command first says what ends, and asks; --yes
-answers in advance.`,
+		Short: "Delete a machine's policy",
+		Long: `Delete a machine's policy: Postern's rules for its ports are removed, and only other firewalls still protect them.
+To keep ports closed to everyone, keep the policy. The command first lists what will end and asks for confirmation;
+--yes confirms in advance.`,
 		Example:           "  postern policy delete web-1\n  postern policy delete web-1 --yes",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,

@@ -38,7 +38,7 @@ func (a *app) password(c *cobra.Command, in *bufio.Reader, prompt, file, flag st
 		}
 		return line(bufio.NewReader(strings.NewReader(string(data))))
 	case !a.interactive():
-		return "", usage(c, "there is no terminal to ask on; give %s FILE", flag)
+		return "", usage(c, "there is no terminal to prompt on; use %s FILE", flag)
 	}
 	_, _ = fmt.Fprint(a.err, prompt)
 	secret, err := term.ReadPassword(int(a.in.(*os.File).Fd()))
@@ -51,12 +51,12 @@ func (a *app) chooseNew(c *cobra.Command, in *bufio.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	again, err := a.password(c, in, "The same again: ", "", "--new-password-file")
+	again, err := a.password(c, in, "Repeat the password: ", "", "--new-password-file")
 	if err != nil {
 		return "", err
 	}
 	if first != again {
-		return "", fail(exitUsage, "Nothing was changed; try again.", "the two were not the same")
+		return "", fail(exitUsage, "Nothing was changed; try again.", "the passwords do not match")
 	}
 	return first, nil
 }

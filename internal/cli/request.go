@@ -24,12 +24,13 @@ func (a *app) requestCommand() *cobra.Command {
 	var in requestFlags
 	c := &cobra.Command{
 		Use:   "request MACHINE… --port PORT[/PROTOCOL]… [--from me|PREFIX]… [--for DURATION | --until TIME] --reason TEXT",
-		Short: "Ask for ports of machines to be opened for a while",
-		Long: `Ask for ports of machines to be opened, for you, from an address, for a while. Where the policy approves by itself,
-they open at once; otherwise the request waits for a decision. They close by themselves.
+		Short: "Request access to ports of machines",
+		Long: `Request access to ports of machines, for you, from one address, for a limited time. If the policy approves
+automatically, they open at once; otherwise the request stays pending until it is decided. They close by themselves.
 
 Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00", "2026-01-31 15:04" (all local) or
-2026-01-31T15:04:00Z. With --wait, the command ends when every port is open, and says what is open and until when.`,
+2026-01-31T15:04:00Z. With --wait, the command returns when every port is open, and prints what is open and until
+when.`,
 		Example: `  postern request web-1 --port 22 --for 1h --reason "roll back release 42" --wait
   postern request web-1 web-2 --port 22 --port 8443/tcp --from 203.0.113.7 --until 18:00 --reason upgrade --ticket OPS-7
   postern request db-1 --port 5432 --at "tomorrow 09:00" --for 30m --reason "index rebuild"
@@ -67,20 +68,20 @@ Durations are written like 45m, 1h30m or 2d; times like 15:04, "tomorrow 09:00",
 	}
 	f := c.Flags()
 	f.StringArrayVar(&in.ports, "port", nil, "port or range, such as 22, 53/udp or 8000-8010; may be repeated")
-	f.StringSliceVar(&in.from, "from", nil, "address, prefix or named network to open for; me is the address the server sees you at (default me)")
-	f.StringVar(&in.length, "for", "", "how long (default 1h)")
-	f.StringVar(&in.until, "until", "", "until when")
-	f.StringVar(&in.at, "at", "", "when to open (default as soon as it is approved)")
-	f.StringVar(&in.reason, "reason", "", "why, for whoever approves and for the activity log")
-	f.StringVar(&in.ticket, "ticket", "", "reference of the ticket that this is for")
-	f.StringVar(&in.key, "idempotency-key", "", "a repeated call with the same key asks only once")
-	f.StringVar(&in.selector, "selector", "", "instead of machines, every machine with these labels, such as env=prod,role=web")
-	f.StringVar(&in.group, "group", "", "instead of machines, every machine of this resource group; with --selector, those it picks")
-	f.StringVar(&in.repeat, "repeat", "", "make a series, approved once: an RRULE such as FREQ=WEEKLY;BYDAY=MO;COUNT=8")
+	f.StringSliceVar(&in.from, "from", nil, "address, prefix or named network to open for; me is your address as the server sees it (default me)")
+	f.StringVar(&in.length, "for", "", "duration (default 1h)")
+	f.StringVar(&in.until, "until", "", "new end")
+	f.StringVar(&in.at, "at", "", "when to open (default on approval)")
+	f.StringVar(&in.reason, "reason", "", "reason, for approvers and for the activity log")
+	f.StringVar(&in.ticket, "ticket", "", "ticket reference")
+	f.StringVar(&in.key, "idempotency-key", "", "idempotency key: a repeated call with the same key submits only one request")
+	f.StringVar(&in.selector, "selector", "", "select every machine with these labels, such as env=prod,role=web, instead of naming machines")
+	f.StringVar(&in.group, "group", "", "select every machine of this resource group instead of naming machines; with --selector, those with both")
+	f.StringVar(&in.repeat, "repeat", "", "request a series, approved once: an RRULE such as FREQ=WEEKLY;BYDAY=MO;COUNT=8")
 	f.StringVar(&in.zone, "zone", "", "time zone of the series, such as Europe/Berlin (default UTC)")
-	f.BoolVar(&in.breakGlass, "break-glass", false, "an emergency: open at once, without approval, where the policy lets you; leaves a review")
-	f.BoolVar(&in.wait, "wait", false, "wait until everything is open; exit code 7 if it does not happen in time")
-	f.StringVar(&in.waitFor, "wait-timeout", "2m", "how long --wait waits, from the start where there is one")
+	f.BoolVar(&in.breakGlass, "break-glass", false, "break-glass: open at once without approval, if the policy allows it; requires a review")
+	f.BoolVar(&in.wait, "wait", false, "wait until everything is open; exit code 7 on timeout")
+	f.StringVar(&in.waitFor, "wait-timeout", "2m", "timeout for --wait, from the start of a scheduled request")
 	c.SuggestFor = []string{"open", "ask", "ssh", "connect"}
 	c.AddCommand(a.requestListCommand(), a.requestShowCommand(), a.requestCancelCommand())
 	return c
@@ -92,7 +93,7 @@ func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (
 		if len(machines) > 0 && len(like(c, machines[0])) > 0 { // a mistyped command, and no machine
 			return none, 0, noCommand(c, machines[0])
 		}
-		return none, 0, usage(c, "which port? Give --port, such as --port 22")
+		return none, 0, usage(c, "which port? Use --port, such as --port 22")
 	}
 	if err := oneOf(c, "for", "until"); err != nil {
 		return none, 0, err
@@ -100,9 +101,9 @@ func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (
 	picked := in.selector != "" || in.group != ""
 	switch {
 	case picked && len(machines) > 0:
-		return none, 0, usage(c, "name the machines, or pick them with --selector or --group, not both")
+		return none, 0, usage(c, "name the machines, or select them with --selector or --group, not both")
 	case !picked && len(machines) == 0:
-		return none, 0, usage(c, "which machine? Name one, or pick some with --selector or --group")
+		return none, 0, usage(c, "which machine? Name one, or select some with --selector or --group")
 	case picked:
 		machines = []string{""}
 	}
@@ -158,8 +159,8 @@ func (a *app) requestCancelCommand() *cobra.Command {
 	var reason string
 	c := &cobra.Command{
 		Use:     "cancel REQUEST",
-		Short:   "Take back a request that is still pending",
-		Long:    "Take back a request that is still pending. What is open already ends with postern revoke.",
+		Short:   "Cancel a pending request",
+		Long:    "Cancel a pending request. To end access that is already open, use postern revoke.",
 		Example: "  postern request cancel 7f3a9c12 --reason \"not needed any more\"",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -177,6 +178,6 @@ func (a *app) requestCancelCommand() *cobra.Command {
 			return a.printRequest(r)
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for the activity log")
+	c.Flags().StringVar(&reason, "reason", "", "reason, for the activity log")
 	return c
 }

@@ -75,16 +75,16 @@ func (a *app) printRequest(r api.Request) error {
 	if err := printItem(a, r, []column[api.Request]{
 		{"Id", func(_ style, r api.Request) string { return r.ID }},
 		{"State", func(_ style, r api.Request) string { return r.State }},
-		{"Why so", func(_ style, r api.Request) string { return r.Reason }},
+		{"Reason", func(_ style, r api.Request) string { return r.Reason }},
 		{"Who", func(_ style, r api.Request) string { return r.Requester }},
 		{"Asked", func(s style, r api.Request) string { return s.time(r.CreatedAt) }},
-		{"Asked from", func(_ style, r api.Request) string { return r.Address }},
+		{"Requested from", func(_ style, r api.Request) string { return r.Address }},
 		{"Reason", func(_ style, r api.Request) string { return r.Justification }},
 		{"Ticket", func(_ style, r api.Request) string { return r.Ticket }},
 		{"For", func(_ style, r api.Request) string { return strings.Join(itemTexts(r), ",") }},
 		{"Start", func(s style, r api.Request) string { return s.timeIf(r.Start) }},
-		{"Without a break", func(s style, r api.Request) string { return strings.Join(chainTexts(s, r), "; ") }},
-		{"Waits until", func(s style, r api.Request) string {
+		{"Continuous access", func(s style, r api.Request) string { return strings.Join(chainTexts(s, r), "; ") }},
+		{"Pending until", func(s style, r api.Request) string {
 			if r.State != "pending" {
 				return ""
 			}
@@ -97,7 +97,7 @@ func (a *app) printRequest(r api.Request) error {
 			}
 			return fmt.Sprintf("%d, from %s to %s", len(r.Windows), s.time(r.Windows[0]), s.time(r.Windows[len(r.Windows)-1]))
 		}},
-		{"More time on", func(s style, r api.Request) string {
+		{"Extension of", func(s style, r api.Request) string {
 			if r.Extends == "" {
 				return ""
 			}
@@ -107,7 +107,7 @@ func (a *app) printRequest(r api.Request) error {
 			if !r.BreakGlass {
 				return ""
 			}
-			return "glass was broken: an approver has to review it"
+			return "break-glass: an approver has to review it"
 		}},
 		{"Approval", func(_ style, r api.Request) string { return strings.Join(approvalTexts(r), "; ") }},
 		{"Decisions", func(_ style, r api.Request) string { return strings.Join(decisionTexts(r), "; ") }},
@@ -123,8 +123,8 @@ func (a *app) requestListCommand() *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:     "list",
-		Short:   "List requests, the newest first",
-		Long:    "List requests, the newest first: your own, and those for machines whose requests you may read.",
+		Short:   "List requests, newest first",
+		Long:    "List requests, newest first: your own, and those for machines whose requests you may read.",
 		Example: "  postern request list --who me\n  postern request list --needs-me\n  postern request list --state pending -o json",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -136,23 +136,23 @@ func (a *app) requestListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, requests, requestColumns(), "There are no such requests.")
+			return printList(a, requests, requestColumns(), "No requests found.")
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&q.NeedsMe, "needs-me", false, "only those that are yours to decide now")
-	f.StringVar(&q.State, "state", "", "only this: pending, approved, denied, canceled, timedOut")
-	f.StringVar(&q.Machine, "machine", "", "only for this machine")
-	f.StringVar(&q.Requester, "who", "", "only of this principal; me is you")
-	amountFlag(c, &limit, "limit", 50, "at most so many")
+	f.BoolVar(&q.NeedsMe, "needs-me", false, "only requests that you can decide now")
+	f.StringVar(&q.State, "state", "", "filter by state: pending, approved, denied, canceled, timedOut")
+	f.StringVar(&q.Machine, "machine", "", "filter by machine")
+	f.StringVar(&q.Requester, "who", "", "filter by principal; me is you")
+	amountFlag(c, &limit, "limit", 50, "maximum number of results")
 	return c
 }
 
 func (a *app) requestShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show REQUEST",
-		Short:   "Show a request and what became of it",
-		Long:    "Show a request and what became of it. REQUEST is an id, or its last characters as lists show them.",
+		Short:   "Show a request and its outcome",
+		Long:    "Show a request and its outcome. REQUEST is an id or its last characters as shown in lists.",
 		Example: "  postern request show 7f3a9c12",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -7,8 +7,8 @@ import (
 )
 
 func (a *app) resourceGroupCommand() *cobra.Command {
-	return group("resource-group", "Places for machines and policies",
-		"Resource groups, in which machines and policies lie. A role that is assigned at one counts for everything in it.",
+	return group("resource-group", "Manage resource groups",
+		"Resource groups contain machines and policies. A role assigned at a resource group applies to everything in it.",
 		a.resourceGroupCreateCommand(), a.resourceGroupListCommand(), a.resourceGroupDeleteCommand())
 }
 
@@ -25,8 +25,8 @@ func (a *app) resourceGroupCreateCommand() *cobra.Command {
 	var in api.NewResourceGroup
 	c := &cobra.Command{
 		Use:     "create NAME",
-		Short:   "Make a resource group",
-		Long:    "Make a resource group, in the default subscription where none is named.",
+		Short:   "Create a resource group",
+		Long:    "Create a resource group, in the default subscription if none is named.",
 		Example: "  postern resource-group create web --subscription production",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -43,7 +43,7 @@ func (a *app) resourceGroupCreateCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&in.Subscription, "subscription", "", "name or GUID of the subscription (default the first one)")
-	c.Flags().StringVar(&in.Location, "location", "", "where its resources are (default local)")
+	c.Flags().StringVar(&in.Location, "location", "", "location of its resources (default local)")
 	return c
 }
 
@@ -72,7 +72,7 @@ func (a *app) resourceGroupDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "delete NAME",
 		Short:   "Delete an empty resource group",
-		Long:    "Delete a resource group in which nothing lies, by its name or resource id. Roles that were assigned at it go with it.",
+		Long:    "Delete an empty resource group, by name or resource id. Roles assigned at it are removed.",
 		Example: "  postern resource-group delete web",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

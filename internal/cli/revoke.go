@@ -17,13 +17,14 @@ func (a *app) revokeCommand() *cobra.Command {
 	var everybody, later, yes bool
 	c := &cobra.Command{
 		Use:   "revoke GRANT|REQUEST|MACHINE | --principal PERSON",
-		Short: "Close what is open, now",
-		Long: `Close what is open, now: one grant, everything that a request opened, or everything that you opened on a machine, and
-with --everybody what others opened there too. Established connections are cut where the policy says so. GRANT and
-REQUEST are ids, or their last characters as lists show them.
+		Short: "Revoke open access",
+		Long: `Revoke open access: one grant, everything that a request opened, or everything that you opened on a machine, and
+with --everybody other people's access there as well. Established connections are cut if the policy says so. GRANT
+and REQUEST are ids or their last characters as shown in lists.
 
-Of a request or a machine, what is scheduled for later stays, unless --scheduled cancels that too. With --scheduled,
---everybody or --principal the command first says what ends, and asks; --yes answers in advance.`,
+Scheduled access of a request or on a machine is kept unless --scheduled cancels it too. With --scheduled,
+--everybody or --principal, the command first lists what will end and asks for confirmation; --yes confirms in
+advance.`,
 		Example: `  postern revoke 7f3a9c12
   postern revoke web-1 --reason "done early"
   postern revoke web-1 --scheduled --reason "the migration is over"
@@ -33,7 +34,7 @@ Of a request or a machine, what is scheduled for later stays, unless --scheduled
 		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			if (principal != "") == (len(args) == 1) {
-				return usage(c, "what shall be closed? Name a grant, a request or a machine, or a person with --principal")
+				return usage(c, "revoke what? Name a grant, a request or a machine, or a person with --principal")
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -68,10 +69,10 @@ Of a request or a machine, what is scheduled for later stays, unless --scheduled
 	}
 	c.SuggestFor = []string{"close", "end", "stop"}
 	f := c.Flags()
-	f.StringVar(&reason, "reason", "", "why, for the activity log")
-	f.StringVar(&principal, "principal", "", "everything that this person or program holds, what is scheduled too, and its pending requests")
-	f.BoolVar(&everybody, "everybody", false, "on a machine: what others opened too")
-	f.BoolVar(&later, "scheduled", false, "what is scheduled for later too")
+	f.StringVar(&reason, "reason", "", "reason, for the activity log")
+	f.StringVar(&principal, "principal", "", "all access of this person or service principal, including scheduled access and pending requests")
+	f.BoolVar(&everybody, "everybody", false, "on a machine: include other people's access")
+	f.BoolVar(&later, "scheduled", false, "include scheduled access")
 	yesFlag(c, &yes)
 	return c
 }
@@ -147,7 +148,7 @@ func itOrThem(n int) string {
 
 // revokePrincipal ends everything that one principal holds.
 func (a *app) revokePrincipal(c *cobra.Command, cl *api.Client, principal, reason string, yes bool) error {
-	lines, err := a.personEnds(c.Context(), cl, "Revoking everything of "+principal+":", principal)
+	lines, err := a.personEnds(c.Context(), cl, "Revoking all access of "+principal+":", principal)
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (a *app) revokePrincipal(c *cobra.Command, cl *api.Client, principal, reaso
 		return err
 	}
 	if ended.More {
-		defer a.say("There are more. Agents are told to close all of it now, and each is marked as ended within seconds.")
+		defer a.say("There are more. Agents are closing all of it now, and each grant is marked as ended within seconds.")
 	}
 	return a.printEnded(c.Context(), cl, ended.Items)
 }
@@ -191,7 +192,7 @@ func (a *app) revocable(ctx context.Context, cl *api.Client, ref string, everybo
 		return nil, false, err
 	}
 	if r.State == "pending" {
-		return nil, false, fail(exitConflict, "Take it back with: postern request cancel "+ref, "the request is still pending, so nothing is open")
+		return nil, false, fail(exitConflict, "Cancel it with: postern request cancel "+ref, "the request is still pending, so nothing is open")
 	}
 	for _, g := range r.Grants {
 		if g.EndedAt == nil {

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) roleCommand() *cobra.Command {
-	return group("role", "Who may do what, where", "Roles say what may be done; assignments give them to users and groups at a scope.",
+	return group("role", "Manage roles and role assignments", "A role defines permitted actions; a role assignment gives the role to a user or group at a scope.",
 		a.roleListCommand(), a.roleShowCommand(), a.roleCreateCommand(), a.roleUpdateCommand(), a.roleDeleteCommand(), a.roleLeastPrivilegedCommand(),
 		a.roleAssignCommand(), a.roleUnassignCommand(), a.roleAssignmentsCommand(),
 		a.roleEligibleCommand(), a.roleActivateCommand(), a.roleDeactivateCommand())
@@ -19,8 +19,8 @@ func (a *app) roleCommand() *cobra.Command {
 func (a *app) roleListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List the roles that there are",
-		Long:    "List the roles that there are. As JSON or YAML, with the actions that they allow.",
+		Short:   "List roles",
+		Long:    "List roles. JSON and YAML output includes the permitted actions.",
 		Example: "  postern role list\n  postern role list -o yaml",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -76,9 +76,9 @@ func (a *app) roleAssignCommand() *cobra.Command {
 	var to, scope, machine, start, end, length string
 	c := &cobra.Command{
 		Use:   "assign ROLE --to PRINCIPAL [--scope ID | --machine MACHINE]",
-		Short: "Give a role to a user or a group",
-		Long: `Give a role to a user or a group, at a scope: a resource id and everything below it, or one machine; without either,
-the default subscription with all that is in it. With --end or --for, it ends by itself.`,
+		Short: "Assign a role to a user or a group",
+		Long: `Assign a role to a user or a group at a scope: a resource id and everything below it, or one machine. The default is
+the default subscription with everything in it. With --end or --for, the assignment expires by itself.`,
 		Example: `  postern role assign "JIT Access Requester" --to anna
   postern role assign "JIT Access Requester" --to operators --machine web-1 --for 30d
   postern role assign Reader --to ben --scope /`,
@@ -89,7 +89,7 @@ the default subscription with all that is in it. With --end or --for, it ends by
 				return err
 			}
 			if to == "" {
-				return usage(c, "to whom? Give --to NAME")
+				return usage(c, "for whom? Use --to NAME")
 			}
 			now := a.now()
 			if start != "" {
@@ -135,18 +135,18 @@ the default subscription with all that is in it. With --end or --for, it ends by
 	f := c.Flags()
 	f.StringVar(&to, "to", "", "name or id of the user or group")
 	f.StringVar(&scope, "scope", "", "resource id; / is everything")
-	f.StringVar(&machine, "machine", "", "this machine alone")
-	f.StringVar(&start, "start", "", "when it begins (default now)")
-	f.StringVar(&end, "end", "", "when it ends (default never)")
-	f.StringVar(&length, "for", "", "how long it lasts (default for ever)")
+	f.StringVar(&machine, "machine", "", "only this machine")
+	f.StringVar(&start, "start", "", "start (default now)")
+	f.StringVar(&end, "end", "", "end (default never)")
+	f.StringVar(&length, "for", "", "duration (default permanent)")
 	return c
 }
 
 func (a *app) roleUnassignCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "unassign ASSIGNMENT",
-		Short:   "Take a role back",
-		Long:    "Take a role back. ASSIGNMENT is an id, or its last characters as postern role assignments shows them.",
+		Short:   "Remove a role assignment",
+		Long:    "Remove a role assignment. ASSIGNMENT is an id or its last characters as shown by postern role assignments.",
 		Example: "  postern role unassign 7f3a9c12",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -169,7 +169,7 @@ func (a *app) roleUnassignCommand() *cobra.Command {
 			if err := cl.UnassignRole(c.Context(), id); err != nil {
 				return err
 			}
-			a.say("The role is taken back.")
+			a.say("The role assignment is deleted.")
 			return nil
 		},
 	}
@@ -179,8 +179,8 @@ func (a *app) roleAssignmentsCommand() *cobra.Command {
 	var who string
 	c := &cobra.Command{
 		Use:     "assignments",
-		Short:   "List who has which role where",
-		Long:    "List who has which role where.",
+		Short:   "List role assignments",
+		Long:    "List role assignments.",
 		Example: "  postern role assignments\n  postern role assignments --who anna -o json",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -198,9 +198,9 @@ func (a *app) roleAssignmentsCommand() *cobra.Command {
 					shown = append(shown, r)
 				}
 			}
-			return printList(a, shown, assignmentColumns(), "There are no such assignments.")
+			return printList(a, shown, assignmentColumns(), "No role assignments found.")
 		},
 	}
-	c.Flags().StringVar(&who, "who", "", "only of this user or group")
+	c.Flags().StringVar(&who, "who", "", "filter by user or group")
 	return c
 }

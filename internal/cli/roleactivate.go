@@ -30,7 +30,7 @@ func (a *app) roleEligibleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "eligible",
 		Short:   "List the roles that you may activate",
-		Long:    "List the roles that you may activate, yourself or as a member of a group, and what you have active.",
+		Long:    "List the roles that you may activate, directly or as a member of a group, and your active ones.",
 		Example: "  postern role eligible",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -45,7 +45,7 @@ func (a *app) roleEligibleCommand() *cobra.Command {
 			return printList(a, all, append([]column[api.Eligibility]{
 				{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
 				{"SCOPE", func(s style, e api.Eligibility) string { return shortScope(s, e.Scope) }},
-			}, activationColumns()...), "You are eligible for no role.")
+			}, activationColumns()...), "You are not eligible for any role.")
 		},
 	}
 }
@@ -55,9 +55,10 @@ func (a *app) roleActivateCommand() *cobra.Command {
 	var ask activation
 	c := &cobra.Command{
 		Use:   "activate ROLE [--scope ID] [--for DURATION | --until TIME] --reason TEXT",
-		Short: "Have a role that you are eligible for, for a while",
-		Long: `Ask for a role that you are eligible for. Where the rule approves by itself it is in force at once; otherwise the
-request waits for a decision. It ends by itself, and what you opened with it ends with it.`,
+		Short: "Activate an eligible role",
+		Long: `Activate a role that you are eligible for. If the rule approves automatically, it takes effect at once; otherwise
+the request stays pending until it is decided. The role expires by itself, and everything opened under it closes
+with it.`,
 		Example: `  postern role activate Contributor --for 1h --reason "upgrade to 4.2"
   postern role activate Contributor --at "tomorrow 09:00" --for 2h --reason "index rebuild" --ticket OPS-7
   postern role activate Contributor --reason "site down" --wait`,
@@ -70,7 +71,7 @@ request waits for a decision. It ends by itself, and what you opened with it end
 			return a.activate(c, cl, ask, api.RoleRef{Role: args[0], Scope: scope})
 		},
 	}
-	c.Flags().StringVar(&scope, "scope", "", "resource id, where you are eligible for the role at more than one")
+	c.Flags().StringVar(&scope, "scope", "", "resource id, if you are eligible for the role at more than one")
 	ask.add(c)
 	return c
 }
@@ -84,14 +85,14 @@ type activation struct {
 
 func (f *activation) add(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.length, "for", "", "how long (default 1h)")
-	flags.StringVar(&f.until, "until", "", "until when")
-	flags.StringVar(&f.at, "at", "", "when to begin (default as soon as it is approved)")
-	flags.StringVar(&f.ask.Justification, "reason", "", "why, for whoever approves and for the activity log")
-	flags.StringVar(&f.ask.Ticket, "ticket", "", "reference of the ticket that this is for")
-	flags.StringVar(&f.key, "idempotency-key", "", "a repeated call with the same key asks only once")
-	flags.BoolVar(&f.wait, "wait", false, "wait until it is in force; exit code 7 if it does not happen in time")
-	flags.StringVar(&f.waitFor, "wait-timeout", "2m", "how long to wait, from the start where there is one")
+	flags.StringVar(&f.length, "for", "", "duration (default 1h)")
+	flags.StringVar(&f.until, "until", "", "new end")
+	flags.StringVar(&f.at, "at", "", "start (default on approval)")
+	flags.StringVar(&f.ask.Justification, "reason", "", "reason, for approvers and for the activity log")
+	flags.StringVar(&f.ask.Ticket, "ticket", "", "ticket reference")
+	flags.StringVar(&f.key, "idempotency-key", "", "idempotency key: a repeated call with the same key submits only one request")
+	flags.BoolVar(&f.wait, "wait", false, "wait until the role is in force; exit code 7 on timeout")
+	flags.StringVar(&f.waitFor, "wait-timeout", "2m", "timeout for --wait, from the start of a scheduled request")
 }
 
 // activate asks for a role as the flags say.
@@ -143,8 +144,8 @@ func (a *app) roleDeactivateCommand() *cobra.Command {
 	var scope, reason string
 	c := &cobra.Command{
 		Use:     "deactivate ROLE [--scope ID]",
-		Short:   "Give a role back early",
-		Long:    "Give back what you have active of a role, and take back what is to begin later. What you opened with it ends with it.",
+		Short:   "Deactivate a role early",
+		Long:    "End your active role and cancel scheduled activations. Everything opened under it closes with it.",
 		Example: "  postern role deactivate Contributor --reason \"done early\"",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -171,7 +172,7 @@ func (a *app) roleDeactivateCommand() *cobra.Command {
 			return printList(a, ended, grantColumns(), "You have no such role active.")
 		},
 	}
-	c.Flags().StringVar(&scope, "scope", "", "at this resource id alone")
-	c.Flags().StringVar(&reason, "reason", "", "why, for the activity log")
+	c.Flags().StringVar(&scope, "scope", "", "only at this resource id")
+	c.Flags().StringVar(&reason, "reason", "", "reason, for the activity log")
 	return c
 }

@@ -13,7 +13,7 @@ func secretFlag(c *cobra.Command, file *string, name, what string) {
 		if !c.Flags().Changed(name) {
 			return nil
 		}
-		return usage(c, "every user of this host can read a command line, so %s is not taken from --%s: give --%[2]s-file FILE (- is standard input), or leave both out to be asked for it. If what stood there is a secret in use, replace it",
+		return usage(c, "every user of this host can read a command line, so %s is not taken from --%s: use --%[2]s-file FILE (- is standard input), or omit both to be prompted for it. If you passed a secret that is in use, replace it",
 			what, name)
 	}
 }

@@ -13,9 +13,11 @@ func newServerCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "server --data DIR",
 		Short: "Run the control plane",
-		Long: "Run the control plane. The first start makes the certificate authority and the user \"admin\", whose one-time\n" +
-			"password it prints. Every flag is also a key of the file that --config names, and an environment variable.\n" +
-			"SIGTERM and SIGINT drain and stop; a second one stops at once.",
+		Long: `Run the control plane. The first start creates the certificate authority and the user "admin", and prints that user's
+` +
+			`one-time password. Every option is also a key of the file named by --config, and an environment variable.
+` +
+			"SIGTERM and SIGINT drain and stop the server; a second signal stops it at once.",
 		Example: "  postern server --data /var/lib/postern\n" +
 			"  postern server --data /var/lib/postern --listen 192.0.2.7:8443 --database postgres://postern@db.example/postern",
 		Args: takes(0, 0),

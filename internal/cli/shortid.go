@@ -55,7 +55,7 @@ func (amount) Type() string { return "number" }
 func (v amount) Set(text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return errors.New("give a whole number from 1 on")
+		return errors.New("must be a whole number of at least 1")
 	}
 	*v.to = n
 	return nil
@@ -85,6 +85,6 @@ func byTail[T any](what, where, ref string, items []T, id func(T) string) (T, er
 	case 1:
 		return found[0], nil
 	default:
-		return none, fail(exitConflict, "Give more of the id; -o json shows it whole.", "%q could be one of %d %ss", ref, len(found), what)
+		return none, fail(exitConflict, "Use more of the id; -o json shows the whole id.", "%q matches %d %ss", ref, len(found), what)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func (a *app) servicePrincipalCommand() *cobra.Command {
-	return group("sp", "Programs that sign in: service principals", `Programs that sign in: service principals. They use Azure's clients, and prove themselves with a secret or a certificate.`,
+	return group("sp", "Manage service principals", `Service principals are programs that sign in. They use Azure clients and authenticate with a secret or a certificate.`,
 		a.spCreateCommand(), a.spListCommand(), a.spSecretCommand())
 }
 
@@ -19,7 +19,7 @@ func createdSecretColumns() []column[api.CreatedSecret] {
 		{"Tenant", func(_ style, s api.CreatedSecret) string { return s.Tenant }},
 		{"Secret", func(_ style, s api.CreatedSecret) string { return s.Text }},
 		{"Secret id", func(_ style, s api.CreatedSecret) string { return s.Secret.ID }},
-		{"Good until", func(s style, c api.CreatedSecret) string { return s.time(c.Secret.ExpiresAt) }},
+		{"Valid until", func(s style, c api.CreatedSecret) string { return s.time(c.Secret.ExpiresAt) }},
 	}
 }
 
@@ -29,7 +29,7 @@ type newSecret struct{ name, certificate, length string }
 func (n *newSecret) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&n.certificate, "certificate", "", "file with a certificate, PEM, instead of a secret")
-	f.StringVar(&n.length, "for", "", "how long it is good for, such as 90d (default 180d)")
+	f.StringVar(&n.length, "for", "", "validity, such as 90d (default 180d)")
 }
 
 func (n *newSecret) input(c *cobra.Command) (api.NewSecret, error) {
@@ -56,9 +56,9 @@ func (a *app) spCreateCommand() *cobra.Command {
 	var proof newSecret
 	c := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Add a service principal, with a secret",
-		Long: `Add a service principal, with a secret that is shown this one time, or with --certificate. A new one may do nothing yet:
-give it a role with postern role assign.`,
+		Short: "Create a service principal with a secret",
+		Long: `Create a service principal with a secret, which is shown only once, or with --certificate. A new service principal
+has no permissions: assign it a role with postern role assign.`,
 		Example: `  postern sp create deploy
   postern sp create deploy --certificate deploy.pem
   postern role assign "JIT Access Requester" --to deploy`,
@@ -83,7 +83,7 @@ give it a role with postern role assign.`,
 			return printItem(a, made, createdSecretColumns())
 		},
 	}
-	c.Flags().StringVar(&in.DisplayName, "display-name", "", "name for people")
+	c.Flags().StringVar(&in.DisplayName, "display-name", "", "display name")
 	proof.flags(c)
 	return c
 }
@@ -110,7 +110,7 @@ func (a *app) spListCommand() *cobra.Command {
 }
 
 func (a *app) spSecretCommand() *cobra.Command {
-	return group("secret", "Secrets and certificates of a service principal", "Secrets and certificates of a service principal. It may have several, so that one can take another's place.",
+	return group("secret", "Manage the secrets and certificates of a service principal", "A service principal can have several secrets and certificates, so that they can be rotated.",
 		a.spSecretAddCommand(), a.spSecretListCommand(), a.spSecretDeleteCommand())
 }
 
@@ -119,7 +119,7 @@ func (a *app) spSecretAddCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "add NAME",
 		Short:   "Add a secret, or a certificate",
-		Long:    "Add a secret, which is shown this one time, or with --certificate a certificate.",
+		Long:    "Add a secret, which is shown only once, or a certificate with --certificate.",
 		Example: "  postern sp secret add deploy --name pipeline --for 90d",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -138,7 +138,7 @@ func (a *app) spSecretAddCommand() *cobra.Command {
 			return printItem(a, made, createdSecretColumns())
 		},
 	}
-	c.Flags().StringVar(&proof.name, "name", "", "what it is for")
+	c.Flags().StringVar(&proof.name, "name", "", "purpose")
 	proof.flags(c)
 	return c
 }
@@ -147,7 +147,7 @@ func (a *app) spSecretListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list NAME",
 		Short:   "List secrets and certificates",
-		Long:    "List the secrets and certificates of a service principal, the oldest first.",
+		Long:    "List the secrets and certificates of a service principal, oldest first.",
 		Example: "  postern sp secret list deploy",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -163,9 +163,9 @@ func (a *app) spSecretListCommand() *cobra.Command {
 				{"NAME", func(_ style, s api.Secret) string { return s.Name }},
 				{"KIND", func(_ style, s api.Secret) string { return s.Kind }},
 				{"MADE", func(s style, x api.Secret) string { return s.time(x.CreatedAt) }},
-				{"GOOD UNTIL", func(s style, x api.Secret) string { return s.time(x.ExpiresAt) }},
+				{"VALID UNTIL", func(s style, x api.Secret) string { return s.time(x.ExpiresAt) }},
 				{"ID", func(_ style, s api.Secret) string { return s.ID }},
-			}, "It has none, so it cannot sign in.")
+			}, "It has none and cannot sign in.")
 		},
 	}
 }
@@ -173,8 +173,8 @@ func (a *app) spSecretListCommand() *cobra.Command {
 func (a *app) spSecretDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "delete NAME ID",
-		Short:   "Take a secret or certificate away",
-		Long:    "Take a secret or certificate away, by its id. What the program does with a token that came from it ends at once.",
+		Short:   "Delete a secret or certificate",
+		Long:    "Delete a secret or certificate by its id. Tokens issued for it become invalid at once.",
 		Example: "  postern sp secret delete deploy 019a5b7e-3c1f-7d2a-9b44-6f2f0d8c1e35",
 		Args:    takes(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -185,7 +185,7 @@ func (a *app) spSecretDeleteCommand() *cobra.Command {
 			if err := cl.DeleteSecret(c.Context(), args[0], args[1]); err != nil {
 				return err
 			}
-			a.say("The secret is gone.")
+			a.say("The secret is deleted.")
 			return nil
 		},
 	}

@@ -7,8 +7,9 @@ import (
 )
 
 func (a *app) subscriptionCommand() *cobra.Command {
-	return group("subscription", "Subscriptions of your tenant",
-		"Subscriptions of your tenant, which hold resource groups. Those of tenants where you have a role as a guest are listed too.",
+	return group("subscription", "Manage the subscriptions of your tenant",
+		`Subscriptions contain resource groups. The list includes subscriptions of other tenants where you have a role as a
+guest.`,
 		a.subscriptionCreateCommand(), a.subscriptionListCommand())
 }
 
@@ -24,9 +25,10 @@ func subscriptionColumns() []column[api.Subscription] {
 func (a *app) subscriptionCreateCommand() *cobra.Command {
 	var in api.NewSubscription
 	c := &cobra.Command{
-		Use:     "create NAME",
-		Short:   "Make a subscription",
-		Long:    "Make a subscription in your tenant. With --id it has the GUID of a subscription of Azure, so that resource ids are the same there and here.",
+		Use:   "create NAME",
+		Short: "Create a subscription",
+		Long: `Create a subscription in your tenant. With --id it gets the GUID of an Azure subscription, so that resource ids are
+the same in both.`,
 		Example: "  postern subscription create production\n  postern subscription create production --id 6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -7,8 +7,8 @@ import (
 )
 
 func (a *app) tenantCommand() *cobra.Command {
-	return group("tenant", "Tenants of this server",
-		"Tenants of this server, of which none sees anything of another. Administrators of the tenant that runs the server make them.",
+	return group("tenant", "Manage the tenants of this server",
+		"Tenants are isolated from each other. Administrators of the tenant that runs the server create them.",
 		a.tenantCreateCommand(), a.tenantListCommand(), a.tenantShowCommand())
 }
 
@@ -24,10 +24,10 @@ func (a *app) tenantCreateCommand() *cobra.Command {
 	var in api.NewTenant
 	c := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Make a tenant with an administrator",
-		Long: `Make a tenant with a subscription, a resource group and an administrator, who is Owner of that tenant and of nothing else.
-Their password is printed this one time, and is good for one sign-in that replaces it. Whoever makes a tenant has no right
-in it.`,
+		Short: "Create a tenant with an administrator",
+		Long: `Create a tenant with a subscription, a resource group and an administrator, who is Owner of that tenant and of
+nothing else. The administrator's one-time password is printed once and must be replaced at the first sign-in. The
+creator of a tenant has no rights in it.`,
 		Example: "  postern tenant create contoso\n  postern login --user admin@contoso",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -49,7 +49,7 @@ in it.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&in.ID, "id", "", "GUID of the tenant, such as that of one of Microsoft Entra (default a new one)")
+	c.Flags().StringVar(&in.ID, "id", "", "GUID of the tenant, such as that of a Microsoft Entra tenant (default a new one)")
 	c.Flags().StringVar(&in.SubscriptionID, "subscription-id", "", "GUID of its first subscription (default a new one)")
 	c.Flags().StringVar(&in.Admin, "admin", "", "sign-in name of the administrator (default admin)")
 	return c
@@ -79,8 +79,8 @@ func (a *app) tenantListCommand() *cobra.Command {
 func (a *app) tenantShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show [NAME]",
-		Short:   "Show a tenant, without a name your own",
-		Long:    "Show a tenant by its name or id. Without one it is your own.",
+		Short:   "Show a tenant (default yours)",
+		Long:    "Show a tenant by name or id (default yours).",
 		Example: "  postern tenant show",
 		Args:    takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {

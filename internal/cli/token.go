@@ -10,8 +10,8 @@ import (
 )
 
 func (a *app) tokenCommand() *cobra.Command {
-	return group("token", "API tokens for your own programs",
-		"API tokens for your own programs. A program that has one may do what you may, within the token's own bounds, until it expires.",
+	return group("token", "Manage your API tokens",
+		"API tokens let your programs do what you may do, within the token's restrictions, until it expires.",
 		a.tokenCreateCommand(), a.tokenListCommand(), a.tokenRevokeCommand())
 }
 
@@ -20,10 +20,10 @@ func (a *app) tokenCreateCommand() *cobra.Command {
 	var length, machine string
 	c := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Make an API token and print it this one time",
-		Long: `Make an API token and print it this one time. It is good for 90 days, or as long as --for says, a year at the most.
-With --scope or --machine it is good there and below alone, and with --action for those actions alone; it never may more
-than you. Give it to a program in POSTERN_TOKEN, or as the header Authorization: Bearer.`,
+		Short: "Create an API token and print it once",
+		Long: `Create an API token and print it once. It is valid for 90 days, or as set with --for, up to a year. --scope or
+--machine restrict it to a scope and below, and --action to certain actions; it can never exceed your own
+permissions. Pass it to a program as POSTERN_TOKEN, or in the header Authorization: Bearer.`,
 		Example: `  postern token create nightly-report --action "*/read" --for 30d
   postern token create deploy --machine web-1 --action Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action`,
 		Args: takes(1, 1),
@@ -64,10 +64,10 @@ than you. Give it to a program in POSTERN_TOKEN, or as the header Authorization:
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&length, "for", "", "how long it is good for (default 90d)")
-	f.StringVar(&in.Scope, "scope", "", "resource id: the token is good there and below (default everywhere)")
-	f.StringVar(&machine, "machine", "", "the token is good for this machine alone")
-	f.StringSliceVar(&in.Actions, "action", nil, "an action, or a pattern of actions, that it is good for; may be repeated (default all)")
+	f.StringVar(&length, "for", "", "validity (default 90d)")
+	f.StringVar(&in.Scope, "scope", "", "restrict the token to this resource id and below (default everywhere)")
+	f.StringVar(&machine, "machine", "", "restrict the token to this machine")
+	f.StringSliceVar(&in.Actions, "action", nil, "restrict the token to this action or pattern of actions; may be repeated (default all)")
 	return c
 }
 
@@ -101,8 +101,8 @@ func (a *app) tokenListCommand() *cobra.Command {
 func (a *app) tokenRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "revoke NAME",
-		Short:   "End one of your API tokens at once",
-		Long:    "End one of your API tokens at once. NAME is its name or whole id.",
+		Short:   "Revoke one of your API tokens",
+		Long:    "Revoke one of your API tokens at once. NAME is its name or whole id.",
 		Example: "  postern token revoke nightly-report",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -9,7 +9,7 @@ import (
 )
 
 func (a *app) userCommand() *cobra.Command {
-	return group("user", "People who sign in", "People who sign in.",
+	return group("user", "Manage users", "Manage the people who sign in.",
 		a.userCreateCommand(), a.userListCommand(), a.userDisableCommand(true), a.userDisableCommand(false),
 		a.userPasswordCommand(), a.userPasskeysCommand(), a.userForgetPasskeyCommand(), a.userClaimsCommand())
 }
@@ -35,9 +35,9 @@ func (a *app) userCreateCommand() *cobra.Command {
 	var passwordFile string
 	c := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Add a user, with a password for one use",
-		Long: `Add a user. Without --password-file, Postern makes a password for one use and prints it this one time; it is good for
-nothing but choosing another. A new user may do nothing yet: give them a role with postern role assign.`,
+		Short: "Create a user with a one-time password",
+		Long: `Create a user. Without --password-file, Postern generates a one-time password and prints it once; it only works for
+choosing a new one. A new user has no permissions: assign a role with postern role assign.`,
 		Example: `  postern user create anna --display-name "Anna Berg" --email anna@example.org
   postern role assign "JIT Access Requester" --to anna`,
 		Args: takes(1, 1),
@@ -65,8 +65,8 @@ nothing but choosing another. A new user may do nothing yet: give them a role wi
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&in.DisplayName, "display-name", "", "name for people")
-	f.StringVar(&in.Email, "email", "", "address for notifications")
+	f.StringVar(&in.DisplayName, "display-name", "", "display name")
+	f.StringVar(&in.Email, "email", "", "email address for notifications")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
 	return c
 }
@@ -96,9 +96,10 @@ func (a *app) userDisableCommand(disable bool) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "disable USER",
-		Short: "Sign a user out everywhere and let them in no more",
-		Long: `Sign a user out everywhere and let them in no more. Their rights count for nothing until they are enabled again, and
-what is open or scheduled for them ends. The command first says what ends, and asks; --yes answers in advance.`,
+		Short: "Disable a user and end their sessions",
+		Long: `Disable a user and end their sessions. Their permissions are suspended until they are enabled again, and their open
+and scheduled access ends. The command first lists what will end and asks for confirmation; --yes confirms in
+advance.`,
 		Example: "  postern user disable anna\n  postern user disable anna --yes",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -123,8 +124,8 @@ what is open or scheduled for them ends. The command first says what ends, and a
 		},
 	}
 	if !disable {
-		c.Use, c.Short, c.Example = "enable USER", "Let a disabled user in again", "  postern user enable anna"
-		c.Long = "Let a disabled user in again. Their rights count as before."
+		c.Use, c.Short, c.Example = "enable USER", "Enable a disabled user", "  postern user enable anna"
+		c.Long = "Enable a disabled user. Their permissions apply as before."
 		return c
 	}
 	yesFlag(c, &yes)

@@ -11,9 +11,9 @@ import (
 func (a *app) userClaimsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "claims USER",
-		Short: "Show what an identity provider said of a user",
-		Long: `Show what an identity provider said of a user at the last sign-in: each claim that was looked for, what was found, and where.
-Groups of which the provider says nothing stay as they are.`,
+		Short: "Show what an identity provider reported about a user",
+		Long: `Show what an identity provider reported about a user at the last sign-in: each claim, its value, and its source.
+Group memberships that the provider does not report stay unchanged.`,
 		Example: "  postern user claims anna",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

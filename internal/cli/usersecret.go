@@ -12,10 +12,10 @@ func (a *app) userPasswordCommand() *cobra.Command {
 	var passwordFile string
 	c := &cobra.Command{
 		Use:   "password USER",
-		Short: "Give a user who forgot theirs another password",
-		Long: `Give a user who forgot theirs another password, and sign them out everywhere. Without --password-file, Postern makes a
-password for one use and prints it this one time; it is good for nothing but choosing another. Your own you change with
-postern login --new-password-file.`,
+		Short: "Reset a user's password",
+		Long: `Reset a user's password and end their sessions. Without --password-file, Postern generates a one-time password and
+prints it once; it only works for choosing a new one. To change your own password, use postern login
+--new-password-file.`,
 		Example: "  postern user password anna",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -51,7 +51,7 @@ func (a *app) userPasskeysCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "passkeys USER",
 		Short:   "List a user's passkeys",
-		Long:    "List a user's passkeys, the oldest first.",
+		Long:    "List a user's passkeys, oldest first.",
 		Example: "  postern user passkeys anna",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -70,9 +70,10 @@ func (a *app) userPasskeysCommand() *cobra.Command {
 
 func (a *app) userForgetPasskeyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "forget-passkey USER ID",
-		Short:   "Forget a passkey that a user has lost",
-		Long:    "Forget a passkey that a user has lost. ID is what postern user passkeys shows. Your own you delete in the portal.",
+		Use:   "forget-passkey USER ID",
+		Short: "Delete a passkey that a user has lost",
+		Long: `Delete a passkey that a user has lost. ID is shown by postern user passkeys. Delete your own passkeys with postern
+passkey delete.`,
 		Example: "  postern user forget-passkey anna nB3k0yq1",
 		Args:    takes(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -83,7 +84,7 @@ func (a *app) userForgetPasskeyCommand() *cobra.Command {
 			if err := cl.DeletePasskeyOf(c.Context(), args[0], args[1]); err != nil {
 				return err
 			}
-			a.say("The passkey of %s is forgotten.", args[0])
+			a.say("The passkey of %s is deleted.", args[0])
 			return nil
 		},
 	}

@@ -18,7 +18,7 @@ func (a *app) waitOpen(ctx context.Context, cl *api.Client, r api.Request, patie
 	deadline := a.now().Add(patience)
 	left := func() time.Duration { return min(longPoll, deadline.Sub(a.now())) }
 	late := func(what string) error {
-		return fail(exitTimedOut, "It goes on without this command. Look with: postern request show "+a.style().id(r.ID)+"; --wait-timeout waits longer.", "%s after %s", what, shortDuration(patience))
+		return fail(exitTimedOut, "The request continues in the background. Check it with: postern request show "+a.style().id(r.ID)+"; --wait-timeout waits longer.", "%s after %s", what, shortDuration(patience))
 	}
 	if r.State == "pending" {
 		a.say("Request %s waits for a decision.", a.style().id(r.ID))
@@ -26,7 +26,7 @@ func (a *app) waitOpen(ctx context.Context, cl *api.Client, r api.Request, patie
 			a.say("  - %s", text)
 		}
 		if conf, err := a.effective(); err == nil {
-			a.say("Whoever decides finds it at %s/requests/%s", conf.Server, r.ID)
+			a.say("Approvers find it at %s/requests/%s", conf.Server, r.ID)
 		}
 	}
 	for r.State == "pending" {

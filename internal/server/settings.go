@@ -28,35 +28,35 @@ func Settings() []Setting {
 	return []Setting{
 		{
 			Key: "data", Env: "POSTERN_DATA", Flag: "data", set: setData,
-			Doc: "folder of the database, the certificate authority and the server's key; it is made if it is missing",
+			Doc: "folder for the database, the certificate authority and the server's key; created if missing",
 		},
 		{
 			Key: "listen", Env: "POSTERN_LISTEN", Flag: "listen", Default: ":8443", set: setListen,
-			Doc: "host:port that the API listens at, TLS only",
+			Doc: "host:port on which the API listens, TLS only",
 		},
 		{
 			Key: "database", Env: "POSTERN_DATABASE", Flag: "database", set: setDatabase, open: noPassword,
-			Doc: "postgres://USER@HOST/DATABASE; without it SQLite in the data folder",
+			Doc: "postgres://USER@HOST/DATABASE; if unset, SQLite in the data folder",
 		},
 		{
 			Key: "databaseFile", Env: "POSTERN_DATABASE_FILE", Flag: "database-file", set: setDatabaseFile,
-			Doc: "file that holds the database's address, where it has a password",
+			Doc: "file with the database's address, for an address that contains a password",
 		},
 		{
 			Key: "names", Env: "POSTERN_NAMES", Flag: "names", List: true, set: setNames,
-			Doc: "host names and addresses under which the server is known and its certificate holds, besides this host's own",
+			Doc: "host names and addresses of the server that its certificate covers, besides this host's own",
 		},
 		{
 			Key: "trustedProxies", Env: "POSTERN_TRUSTED_PROXIES", Flag: "trusted-proxies", List: true, set: setTrustedProxies,
-			Doc: "addresses and prefixes of proxies whose X-Forwarded-For is believed; none without it",
+			Doc: "addresses and prefixes of proxies whose X-Forwarded-For is trusted; none by default",
 		},
 		{
 			Key: "proxyProtocol", Env: "POSTERN_PROXY_PROTOCOL", Flag: "proxy-protocol", List: true, set: setProxyProtocol,
-			Doc: "addresses and prefixes of load balancers that speak the PROXY protocol, version 1 or 2: each connection from them must begin with its header, and one from anybody else may not",
+			Doc: "addresses and prefixes of load balancers that send the PROXY protocol, version 1 or 2: each of their connections must begin with its header, and no other may",
 		},
 		{
 			Key: "metricsListen", Env: "POSTERN_METRICS_LISTEN", Flag: "metrics-listen", Default: "127.0.0.1:9464", set: setMetricsListen,
-			Doc: "host:port of /metrics, plain HTTP and without sign-in, so keep it on a loopback or a private address; off for none",
+			Doc: "host:port of /metrics, plain HTTP without authentication, so use a loopback or private address; off disables it",
 		},
 		{
 			Key: "logFormat", Env: "POSTERN_LOG_FORMAT", Flag: "log-format", Default: "text", set: setLogFormat,
@@ -68,89 +68,89 @@ func Settings() []Setting {
 		},
 		{
 			Key: "callsPerSecond", Env: "POSTERN_CALLS_PER_SECOND", Flag: "calls-per-second", Default: "200", set: setCallsPerSecond,
-			Doc: "how many calls a second one session, API token or client secret is good for, on average; twice as many at once",
+			Doc: "calls per second for each session, API token or client secret, on average; bursts of twice as many",
 		},
 		{
 			Key: "openPerPerson", Env: "POSTERN_OPEN_PER_PERSON", Flag: "open-per-person", Default: "1000",
 			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Person.Open, text) },
-			Doc: "how many ports of machines and roles one person may have open at once, in one tenant",
+			Doc: "machine ports and roles that one person may have open at once in a tenant",
 		},
 		{
 			Key: "scheduledPerPerson", Env: "POSTERN_SCHEDULED_PER_PERSON", Flag: "scheduled-per-person", Default: "2000",
 			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Person.Scheduled, text) },
-			Doc: "how many windows one person may have scheduled, in one tenant; each window of a series is one",
+			Doc: "windows that one person may have scheduled in a tenant; each window of a series counts",
 		},
 		{
 			Key: "pendingPerPerson", Env: "POSTERN_PENDING_PER_PERSON", Flag: "pending-per-person", Default: "200",
 			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Person.Pending, text) },
-			Doc: "how many requests of one person may be pending, in one tenant",
+			Doc: "pending requests that one person may have in a tenant",
 		},
 		{
 			Key: "openPerTenant", Env: "POSTERN_OPEN_PER_TENANT", Flag: "open-per-tenant", Default: "20000",
 			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Open, text) },
-			Doc: "how much may be open at once in one tenant; breaking glass is held to openPerPerson alone",
+			Doc: "machine ports and roles that may be open at once in a tenant; break-glass access is limited by openPerPerson only",
 		},
 		{
 			Key: "scheduledPerTenant", Env: "POSTERN_SCHEDULED_PER_TENANT", Flag: "scheduled-per-tenant", Default: "100000",
 			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Scheduled, text) },
-			Doc: "how many windows may be scheduled in one tenant",
+			Doc: "windows that may be scheduled in a tenant",
 		},
 		{
 			Key: "pendingPerTenant", Env: "POSTERN_PENDING_PER_TENANT", Flag: "pending-per-tenant", Default: "10000",
 			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Pending, text) },
-			Doc: "how many requests may be pending in one tenant",
+			Doc: "requests that may be pending in a tenant",
 		},
 		{
 			Key: "connectionsPerAddress", Env: "POSTERN_CONNECTIONS_PER_ADDRESS", Flag: "connections-per-address", Default: "1000", set: setConnectionsPerAddress,
-			Doc: "how many connections one address may have open at once, and of IPv6 one /64; those of agents and of trustedProxies do not count",
+			Doc: "connections that one address (one /64 in IPv6) may have open at once; those of agents and trustedProxies do not count",
 		},
 		{
 			Key: "tls12", Env: "POSTERN_TLS12", Flag: "tls12", Default: "false", set: setTLS12,
-			Doc: "true lets Azure's clients and their sign-in pages use TLS 1.2, such as Az PowerShell on Windows 10; agents, the portal and the native API need TLS 1.3 all the same",
+			Doc: "true allows TLS 1.2 for Azure clients, such as Az PowerShell on Windows 10, and their sign-in pages; agents, the portal and the native API still require TLS 1.3",
 		},
 		{
 			Key: "sessionIdle", Env: "POSTERN_SESSION_IDLE", Flag: "session-idle", Default: "2h", set: setSessionIdle,
-			Doc: "how long a session lasts without being used, from 5m to 12h, which is when every session ends",
+			Doc: "time after which an idle session ends, from 5m to 12h; every session ends after 12h",
 		},
 		{
 			Key: "ticketWebhook", Env: "POSTERN_TICKET_WEBHOOK", Flag: "ticket-webhook", set: setTicketWebhook,
-			Doc: "URL that is asked whether a ticket is good, for policies that want tickets checked; where it does not answer, nothing is opened",
+			Doc: "URL that validates tickets, for policies that require checked tickets; if it does not answer, nothing opens",
 		},
 		{
 			Key: "ticketWebhookKeyFile", Env: "POSTERN_TICKET_WEBHOOK_KEY_FILE", Flag: "ticket-webhook-key-file", set: setTicketKeyFile,
-			Doc: "file with the key (whsec_ and base64) that questions to the ticket webhook are signed with",
+			Doc: "file with the key (whsec_ and base64) that signs calls to the ticket webhook",
 		},
 		{
 			Key: "ticketWebhookCA", Env: "POSTERN_TICKET_WEBHOOK_CA", Flag: "ticket-webhook-ca", set: setTicketCA,
-			Doc: "file with the certificates (PEM) that the ticket webhook is trusted by, instead of the system's",
+			Doc: "file with CA certificates (PEM) for the ticket webhook, instead of the system's",
 		},
 		{
 			Key: "anchorFile", Env: "POSTERN_ANCHOR_FILE", Flag: "anchor-file", set: setAnchorFile,
-			Doc: "file that signed checkpoints of the activity log are added to, on a disk that the server cannot rewrite; none without it",
+			Doc: "file to which signed checkpoints of the activity log are appended, on storage that the server cannot rewrite; none by default",
 		},
 		{
 			Key: "anchorWebhook", Env: "POSTERN_ANCHOR_WEBHOOK", Flag: "anchor-webhook", set: setAnchorWebhook,
-			Doc: "URL that signed checkpoints of the activity log are sent to, for a receiver that keeps them; none without it",
+			Doc: "URL of a receiver that stores signed checkpoints of the activity log; none by default",
 		},
 		{
 			Key: "anchorWebhookKeyFile", Env: "POSTERN_ANCHOR_WEBHOOK_KEY_FILE", Flag: "anchor-webhook-key-file", set: setAnchorKeyFile,
-			Doc: "file with the key (whsec_ and base64) that calls to the anchor webhook are signed with",
+			Doc: "file with the key (whsec_ and base64) that signs calls to the anchor webhook",
 		},
 		{
 			Key: "anchorWebhookCA", Env: "POSTERN_ANCHOR_WEBHOOK_CA", Flag: "anchor-webhook-ca", set: setAnchorCA,
-			Doc: "file with the certificates (PEM) that the anchor webhook is trusted by, instead of the system's",
+			Doc: "file with CA certificates (PEM) for the anchor webhook, instead of the system's",
 		},
 		{
 			Key: "anchorEvery", Env: "POSTERN_ANCHOR_EVERY", Flag: "anchor-every", Default: "1h", set: setAnchorEvery,
-			Doc: "how often a checkpoint is kept there: a time such as 15m or 24h",
+			Doc: "how often a checkpoint is anchored, such as 15m or 24h",
 		},
 		{
 			Key: "publicURL", Env: "POSTERN_PUBLIC_URL", Flag: "public-url", set: setPublicURL,
-			Doc: "address under which people reach the server, such as https://postern.example: where links lead, and what the server calls itself to whoever calls it by a name that is not its own; without it the first of names, or this host's name",
+			Doc: "address at which people reach the server, such as https://postern.example: used in links, and as the server's name for callers that use a foreign one; default: the first of names, or this host's name",
 		},
 		{
 			Key: "oidc", Env: "POSTERN_OIDC", Flag: "oidc", set: setOIDCText, node: setOIDC,
-			Doc: "OpenID providers that people may sign in with, one for each tenant: a list of mappings, which flag and environment take as JSON; the manual has its keys under Signing in",
+			Doc: "OpenID providers for sign-in, one for each tenant: a list of mappings, given as JSON in the flag and the environment variable; docs/operate/sign-in.md lists the keys",
 		},
 	}
 }

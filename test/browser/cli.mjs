@@ -43,7 +43,7 @@ async function run(args, look) {
 
 async function touch() {
   await page.getByRole("button", { name: "Use a passkey" }).click();
-  await page.getByText("It is done.").waitFor();
+  await page.getByText("Done.").waitFor();
 }
 
 // Which commands want the authenticator, and what the page says then.

@@ -28,7 +28,7 @@ func TestManualListsRules(t *testing.T) {
 		t.Fatal("the manual has no place for the rules")
 	}
 	var b strings.Builder
-	b.WriteString("| rule | severity | takes | looks for |\n|---|---|---|---|\n")
+	b.WriteString("| rule | severity | threshold | detects |\n|---|---|---|---|\n")
 	for _, r := range alert.Rules() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.ID, r.Severity, r.What(), r.Doc)
 	}

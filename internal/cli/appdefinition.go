@@ -196,7 +196,7 @@ func (a *app) appDefinitionShowCommand() *cobra.Command {
 				{"Allowed", func(s style, d api.ApplicationDefinition) string { return s.list(d.AllowedActions) }},
 				{"Offered to", func(s style, d api.ApplicationDefinition) string {
 					if d.Public {
-						return "everybody"
+						return "everyone"
 					}
 					return s.list(d.Audience)
 				}},

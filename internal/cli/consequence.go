@@ -203,7 +203,7 @@ func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string
 		rest = append(rest, lengthened(was.Ports, will.Ports)...)
 	}
 	if len(rest) > 0 {
-		lines = append(append(lines, "Of what is set for "+was.Machine+", this is lost:"), rest...)
+		lines = append(append(lines, "Settings of "+was.Machine+" that will be lost:"), rest...)
 	}
 	if len(lines) == 0 {
 		return nil

@@ -14,11 +14,11 @@ func (a *app) hostCommands() []*cobra.Command {
 	for _, name := range []string{"server", "agent", "demo"} {
 		all = append(all, &cobra.Command{
 			Use:                name,
-			Short:              "Not in this build: it runs on Linux only",
+			Short:              "Not available in this build: runs on Linux only",
 			Hidden:             true,
 			DisableFlagParsing: true, // whatever is typed after it
 			RunE: func(*cobra.Command, []string) error {
-				return fail(exitUsage, "", "postern %s runs on Linux only, and this program was built for %s", name, runtime.GOOS)
+				return fail(exitUsage, "", "postern %s runs on Linux only; this program was built for %s", name, runtime.GOOS)
 			},
 		})
 	}

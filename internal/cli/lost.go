@@ -34,22 +34,22 @@ func lost(was, will api.MachinePolicy) []string {
 		}
 		return false
 	}
-	gone(decided(was), decided(will), "nobody has to agree to a request any more (was: %s)", approvalText(was.Approval))
-	gone(len(was.Approval) > 0 && !decided(was), len(will.Approval) > 0, "the rule of what is approved has no case any more (was: %s)", approvalText(was.Approval))
-	gone(passkey(was), passkey(will), "no fresh passkey is needed any more")
+	gone(decided(was), decided(will), "requests no longer need approval (was: %s)", approvalText(was.Approval))
+	gone(len(was.Approval) > 0 && !decided(was), len(will.Approval) > 0, "the approval rule no longer has any cases (was: %s)", approvalText(was.Approval))
+	gone(passkey(was), passkey(will), "a passkey confirmation is no longer required")
 	if b := was.BreakGlass; b != nil {
-		gone(true, will.BreakGlass != nil, "nobody may break the glass any more (was: %s, for %s)", strings.Join(append(append([]string{}, b.Groups...), b.People...), ", "), seconds(b.MaxSeconds))
+		gone(true, will.BreakGlass != nil, "break-glass is no longer allowed (was: %s, for %s)", strings.Join(append(append([]string{}, b.Groups...), b.People...), ", "), seconds(b.MaxSeconds))
 	}
-	gone(was.Justification.Required, will.Justification.Required, "no reason has to be given any more")
-	gone(was.Justification.MinLength > 0, will.Justification.MinLength > 0, "a reason may be of any length (was: at least %d characters)", was.Justification.MinLength)
-	gone(was.Justification.Pattern != "", will.Justification.Pattern != "", "a reason need not match %q any more", was.Justification.Pattern)
-	gone(was.Ticket.Required, will.Ticket.Required, "no ticket has to be given any more")
-	gone(was.Ticket.Pattern != "", will.Ticket.Pattern != "", "a ticket need not match %q any more", was.Ticket.Pattern)
-	gone(was.Ticket.Checked, will.Ticket.Checked, "tickets are not checked any more")
+	gone(was.Justification.Required, will.Justification.Required, "a reason is no longer required")
+	gone(was.Justification.MinLength > 0, will.Justification.MinLength > 0, "a reason may have any length (was: at least %d characters)", was.Justification.MinLength)
+	gone(was.Justification.Pattern != "", will.Justification.Pattern != "", "a reason no longer has to match %q", was.Justification.Pattern)
+	gone(was.Ticket.Required, will.Ticket.Required, "a ticket is no longer required")
+	gone(was.Ticket.Pattern != "", will.Ticket.Pattern != "", "a ticket no longer has to match %q", was.Ticket.Pattern)
+	gone(was.Ticket.Checked, will.Ticket.Checked, "tickets are no longer checked")
 	usual := func(n int64) bool { return n == 0 || time.Duration(n)*time.Second == access.DefaultGap }
-	gone(!usual(was.GapSeconds), !usual(will.GapSeconds), "the gap is the usual one, %s (was: %s)", gapText(0), gapText(was.GapSeconds))
-	gone(was.CloseAfterLossSeconds > 0, will.CloseAfterLossSeconds > 0, "what is open stays so when the machine has lost the server (was: closed after %s)", seconds(was.CloseAfterLossSeconds))
-	gone(was.PendingTimeoutSeconds > 0, will.PendingTimeoutSeconds > 0, "a request waits for as long as is usual (was: %s)", seconds(was.PendingTimeoutSeconds))
+	gone(!usual(was.GapSeconds), !usual(will.GapSeconds), "the gap is the default, %s (was: %s)", gapText(0), gapText(was.GapSeconds))
+	gone(was.CloseAfterLossSeconds > 0, will.CloseAfterLossSeconds > 0, "openings stay open when the machine has lost the server (was: closed after %s)", seconds(was.CloseAfterLossSeconds))
+	gone(was.PendingTimeoutSeconds > 0, will.PendingTimeoutSeconds > 0, "pending requests time out after the default time (was: %s)", seconds(was.PendingTimeoutSeconds))
 	gone(was.Sessions == "keep", will.Sessions == "keep", "established connections are cut at the end (was: kept)")
 	for _, p := range was.Ports {
 		if len(p.Sources) == 0 {

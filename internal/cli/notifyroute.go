@@ -14,7 +14,7 @@ func routeColumns() []column[api.Route] {
 		{"CHANNEL", func(_ style, r api.Route) string { return r.Channel }},
 		{"FOR", func(s style, r api.Route) string {
 			if r.Principal == "" && !s.plain {
-				return "everybody"
+				return "everyone"
 			}
 			return r.Principal
 		}},
@@ -72,8 +72,7 @@ func (a *app) routeAddCommand() *cobra.Command {
 		Use:   "add CHANNEL",
 		Short: "Subscribe to events through a channel",
 		Long: `Subscribe to events through a channel: yourself or, with permission, another person (--for) or everyone
-(--everybody). With --machine or --policy, the route covers everything about that policy, whomever an event
-concerns.`,
+(--everybody). With --machine or --policy, the route covers everything about that policy, no matter whom an event concerns.`,
 		Example: `  postern notify route add mail --event needsDecision --event willEnd
   postern notify route add ops-chat --everybody
   postern notify route add mail --machine web-1

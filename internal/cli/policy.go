@@ -133,11 +133,11 @@ func (a *app) policySetCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set MACHINE [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
 		Short: "Guard ports of a machine and set limits for requests",
-		Long: `Guard ports of a machine: from then on they are closed, and a request may open them within these limits. What was
-set for the machine before is replaced. Without --port, the recommended management ports are guarded: 22, 3389, 5985
-and 5986. For limits that differ from port to port, give the whole as a file; postern policy show -o yaml prints one.
-Where a port that was guarded would no longer be, or anything else that was set would be lost, such as approvers, the rule
-for emergencies, a ticket or a gap, the command first says what, and asks; --yes answers in advance.`,
+		Long: `Guard ports of a machine: from then on they are closed, and a request may open them within these limits. Replaces the
+machine's previous settings. Without --port, the recommended management ports are guarded: 22, 3389, 5985 and 5986. To
+set different limits per port, use a file; postern policy show -o yaml prints one. If a port would no longer be guarded,
+or another setting would be lost, such as approvers, the break-glass rule, a ticket or a gap, the command first lists it
+and asks for confirmation; --yes confirms in advance.`,
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason

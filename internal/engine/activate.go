@@ -124,6 +124,10 @@ func (e *Engine) activate(ctx context.Context, tx Tx, c Caller, in ActivateInput
 		asked.Items = append(asked.Items, judged)
 		places = append(places, place{machine: siteOf(item.Role)})
 	}
+	if owner := may.dir.Owner(in.Resource); owner != "" && owner != request.Tenant && !may.isHome(owner) {
+		return RequestDetail{}, access.Fault(access.KindForbidden, "subscriptionOfAnother",
+			"the request would be called %s, and that subscription is neither yours nor of the tenant whose role you ask for: name one that is", clip(string(in.Resource)))
+	}
 	verdict, err := e.judge(asked, checked, may)
 	if err != nil {
 		return RequestDetail{}, err

@@ -1,10 +1,13 @@
 package engine_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -437,6 +440,55 @@ func TestReleasedNamesAreUsedAgain(t *testing.T) {
 	for _, id := range ids {
 		if d := must(v.Request(v.ctx, v.vic, id))(t); !d.Request.Released || d.Request.Resource != name {
 			t.Errorf("of %s the record says %+v", id, d.Request)
+		}
+	}
+}
+
+// TestNamesAreTakenByNobodyElse has somebody of another tenant, who may activate something there, choose the ids that the name of a
+// request stands for, before and after it is used, and ask by the name itself.
+func TestNamesAreTakenByNobodyElse(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	v.eligible(nil)
+	name := v.scope + "/providers/Microsoft.Solutions/jitRequests/Deploy"
+	_, thief := v.tenant("thieves")
+	theirs := must(v.Subscriptions(v.ctx, thief))(t)[0]
+	must(v.WriteEligibility(v.ctx, thief, engine.EligibilityInput{Principal: string(thief.Principal), Role: "Reader", Scope: access.SubscriptionScope(theirs.ID), Max: time.Hour}))(t)
+	steal := func(n int) {
+		t.Helper()
+		text := name.Fold()
+		if n > 0 {
+			text += fmt.Sprintf("#%d", n)
+		}
+		in := engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Reader"}}, Duration: time.Minute, Justification: "mine"}
+		in.ID = access.RequestID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(text)).String())
+		must(v.Activate(v.ctx, thief, in))(t)
+	}
+	in := engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Reader"}}, Duration: time.Minute, Justification: "mine", Resource: name}
+	_, err := v.Activate(v.ctx, thief, in)
+	wantCode(t, err, access.KindForbidden, "subscriptionOfAnother")
+	var ids []access.RequestID
+	for _, n := range []int{0, 1, 4, 5, 9} {
+		steal(n)
+	}
+	for i, ahead := range []int{3, 7, 10, 15, 16, 31, 17} { // where it is looked, and just behind what is used
+		in := contributor(time.Hour)
+		in.Resource = name
+		d := must(v.Activate(v.ctx, v.vic, in))(t)
+		if slices.Contains(ids, d.Request.ID) || d.Request.Requester != v.vic.Principal {
+			t.Fatalf("%d: it is %+v", i, d.Request)
+		}
+		ids = append(ids, d.Request.ID)
+		steal(ahead)
+		if again := must(v.Activate(v.ctx, v.vic, in))(t); again.Request.ID != d.Request.ID {
+			t.Errorf("%d: the same again made %s of %s", i, again.Request.ID, d.Request.ID)
+		}
+		if found := must(v.RequestNamed(v.ctx, v.vic, name))(t); found.Request.ID != d.Request.ID {
+			t.Errorf("%d: the name stands for %s, want %s", i, found.Request.ID, d.Request.ID)
+		}
+		must(v.Revoke(v.ctx, v.vic, d.Grants[0].ID, ""))(t)
+		if err := v.ReleaseRequest(v.ctx, v.vic, d.Request.ID); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

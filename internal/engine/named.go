@@ -22,25 +22,36 @@ func idOf(name access.ResourceID, n int) access.RequestID {
 	return access.RequestID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(text)).String())
 }
 
-// called gives the number of the request that a name stands for now; where there is none, it is the number that is free.
-// It asks for as few as the logarithm of the number.
+// maxTaken is how many ids in a row of a name others may have taken, who chose them for requests of another name, or of none.
+const maxTaken = 1000
+
+// called gives the number of the request that a name stands for now; where there is none, it is the number that is free. What has an
+// id of the name without being called so is passed over: anybody may work out an id and choose it. It asks for as few as the logarithm
+// of the number, and those that others took.
 func called(ctx context.Context, r Reader, name access.ResourceID) (n int, err error) {
-	used := func(n int) (used, held bool, err error) {
-		request, err := r.Request(ctx, idOf(name, n))
-		if isKind(err, access.KindNotFound) {
-			return false, false, nil
+	taken := 0
+	used := func(n int) (at int, used, held bool, err error) {
+		for ; taken <= maxTaken; n++ {
+			request, err := r.Request(ctx, idOf(name, n))
+			switch {
+			case isKind(err, access.KindNotFound):
+				return n, false, false, nil
+			case err != nil:
+				return n, false, false, fmt.Errorf("read request: %w", err)
+			case request.Resource.Equal(name):
+				return n, true, !request.Released, nil
+			}
+			taken++
 		}
-		if err != nil {
-			return false, false, fmt.Errorf("read request: %w", err)
-		}
-		return true, !request.Released, nil
+		return n, false, false, access.Fault(access.KindConflict, "nameTaken", "others have chosen more than %d ids that the name %q stands for: choose another name", maxTaken, clip(string(name)))
 	}
 	last, free := -1, 0 // last is used and released, as all before it are; free is the first that may be neither
 	for {
-		is, held, err := used(free)
+		at, is, held, err := used(free)
 		if err != nil || held {
-			return free, err
+			return at, err
 		}
+		free = at
 		if !is {
 			break
 		}
@@ -48,17 +59,18 @@ func called(ctx context.Context, r Reader, name access.ResourceID) (n int, err e
 	}
 	for last+1 < free {
 		middle := (last + free) / 2
-		is, held, err := used(middle)
+		at, is, held, err := used(middle)
 		switch {
 		case err != nil || held:
-			return middle, err
+			return at, err
 		case is:
-			last = middle
+			last = at
 		default:
-			free = middle
+			free = middle // what lies between it and the number that is free is taken
 		}
 	}
-	return free, nil
+	at, _, _, err := used(free)
+	return at, err
 }
 
 // RequestNamed gives the request that a name stands for, which a client of Azure's gave it.

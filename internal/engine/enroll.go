@@ -175,7 +175,7 @@ func (e *Engine) enrolRefused(ctx context.Context, addr netip.Addr, in EnrollInp
 // answer may be lost. Another key is refused: with that, whoever has a copy of the certificate could put the original out without
 // ever being seen beside it.
 func (e *Engine) RenewAgent(ctx context.Context, agent access.AgentID, addr netip.Addr, sign func(access.AgentID) (fingerprint string, err error)) (out Enrolled, err error) {
-	if e.words.take(agent, 1, e.now()) == 0 {
+	if e.words.take(nil, agent, 1, e.now()) == 0 {
 		return Enrolled{}, access.Fault(access.KindLimited, "tooManyRenewals", "this agent has had its certificate renewed too often: it may ask again in an hour")
 	}
 	fingerprint, err := sign(agent)

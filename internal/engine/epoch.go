@@ -15,7 +15,7 @@ import (
 
 // StartEpoch begins a new epoch for an agent that was told of a revision which the database has not come to.
 func (e *Engine) StartEpoch(ctx context.Context, agent access.AgentID, ahead int64) error {
-	return e.update(ctx, func(tx Tx) error {
+	return e.billed(ctx, func(tx Tx, b *bill) error {
 		a, err := tx.Agent(ctx, agent)
 		if err != nil {
 			return fmt.Errorf("read agent: %w", err)
@@ -23,13 +23,13 @@ func (e *Engine) StartEpoch(ctx context.Context, agent access.AgentID, ahead int
 		if ahead <= a.Revision { // another has done it
 			return nil
 		}
-		return e.startEpoch(ctx, tx, a, ahead)
+		return e.startEpoch(ctx, tx, b, a, ahead)
 	})
 }
 
 // startEpoch begins a new epoch, beyond the revision that the agent is at: one that knows of no epochs compares revisions.
-func (e *Engine) startEpoch(ctx context.Context, tx Tx, a access.Agent, ahead int64) error {
-	if e.words.take(a.ID, 1, e.now()) == 0 {
+func (e *Engine) startEpoch(ctx context.Context, tx Tx, b *bill, a access.Agent, ahead int64) error {
+	if e.words.take(b, a.ID, 1, e.now()) == 0 {
 		return access.Fault(access.KindLimited, "tooManyEpochs", "this agent has been ahead of the server too often: it may say so again in an hour")
 	}
 	if err := tx.StartEpoch(ctx, a.ID, newID(), ahead); err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -22,28 +23,72 @@ type spending struct {
 	owed   uint64 // how many attempts found no room since the last that did
 }
 
-// take gives how many of n an agent may write now, and counts them.
-func (f *flood) take(agent access.AgentID, n int, now time.Time) int {
+// bill is what a transaction has counted: where it is run again, or comes to nothing, it has counted nothing.
+type bill struct{ undo []func() }
+
+func (b *bill) add(undo func()) {
+	if b != nil {
+		b.undo = append(b.undo, undo)
+	}
+}
+
+func (b *bill) void() {
+	for _, undo := range b.undo {
+		undo()
+	}
+	b.undo = nil
+}
+
+// billed is update for what counts against the bounds of an agent.
+func (e *Engine) billed(ctx context.Context, fn func(Tx, *bill) error) error {
+	var b bill
+	err := e.update(ctx, func(tx Tx) error {
+		b.void()
+		return fn(tx, &b)
+	})
+	if err != nil {
+		b.void()
+	}
+	return err
+}
+
+// take gives how many of n an agent may write now, and counts them. b is that of the transaction; nil outside of one.
+func (f *flood) take(b *bill, agent access.AgentID, n int, now time.Time) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.now(agent, now)
 	granted := max(0, min(n, int(float64(f.most)-s.amount)))
-	s.amount += float64(granted)
-	f.spent[agent] = s
+	f.spend(b, agent, s, granted)
 	return granted
+}
+
+// spend keeps what an agent has spent, n more than s says.
+func (f *flood) spend(b *bill, agent access.AgentID, s spending, n int) {
+	s.amount += float64(n)
+	f.spent[agent] = s
+	b.add(func() {
+		f.change(agent, func(s *spending) { s.amount = max(0, s.amount-float64(n)) })
+	})
+}
+
+func (f *flood) change(agent access.AgentID, do func(*spending)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.spent[agent]
+	do(&s)
+	f.spent[agent] = s
 }
 
 // afford counts n for an agent, all of it or nothing; what is more than there ever is room for finds room while nothing is
 // spent, so that it is only late.
-func (f *flood) afford(agent access.AgentID, n int, now time.Time) bool {
+func (f *flood) afford(b *bill, agent access.AgentID, n int, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.now(agent, now)
 	if s.amount > 0 && s.amount+float64(n) > float64(f.most) {
 		return false
 	}
-	s.amount += float64(n)
-	f.spent[agent] = s
+	f.spend(b, agent, s, n)
 	return true
 }
 
@@ -61,20 +106,14 @@ func (f *flood) now(agent access.AgentID, now time.Time) spending {
 }
 
 // owe keeps a sum for which there was no room; settle gives it and forgets it.
-func (f *flood) owe(agent access.AgentID, n uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s := f.spent[agent]
-	s.owed += n
-	f.spent[agent] = s
+func (f *flood) owe(b *bill, agent access.AgentID, n uint64) {
+	f.change(agent, func(s *spending) { s.owed += n })
+	b.add(func() { f.change(agent, func(s *spending) { s.owed -= min(n, s.owed) }) })
 }
 
-func (f *flood) settle(agent access.AgentID) (owed uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s := f.spent[agent]
-	owed, s.owed = s.owed, 0
-	f.spent[agent] = s
+func (f *flood) settle(b *bill, agent access.AgentID) (owed uint64) {
+	f.change(agent, func(s *spending) { owed, s.owed = s.owed, 0 })
+	b.add(func() { f.change(agent, func(s *spending) { s.owed += owed }) })
 	return owed
 }
 

@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -269,5 +271,59 @@ func TestAReportDoesNotMoveAGrantToAndFro(t *testing.T) {
 	}
 	if got := w.grant(g.ID); got.State != access.GrantActive || got.Packets != 7 {
 		t.Errorf("it is %s with %d packets", got.State, got.Packets)
+	}
+}
+
+// rerun is a store in which every change loses a race once, and is run again.
+type rerun struct{ engine.Store }
+
+var errLost = errors.New("another transaction was faster")
+
+func (s rerun) Update(ctx context.Context, fn func(engine.Tx) error) error {
+	err := s.Store.Update(ctx, func(tx engine.Tx) error { return errors.Join(fn(tx), errLost) })
+	if err != nil && !errors.Is(err, errLost) {
+		return err
+	}
+	return s.Store.Update(ctx, fn)
+}
+
+// What a transaction counts against the bounds of an agent counts once, however often it is run, and nothing where it comes to nothing.
+func TestAReportThatIsRunAgainCountsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := w.host("web-1")
+	w.Engine = w.another(func(c *engine.Config) { c.Store = rerun{w.store} })
+	before, refused := w.size(), 0
+	for i := range 30 {
+		err := w.GlassUsed(w.ctx, host.Agent.ID, office, engine.GlassUse{
+			Code: engine.GlassCodeID(fmt.Sprintf("made-up-%d", i)), Ports: access.SinglePort(22), Protocol: access.TCP,
+			Source: netip.MustParsePrefix("203.0.113.7/32"), Opened: w.clock.now(), Duration: time.Minute, Reason: "x",
+		})
+		if err != nil {
+			wantCode(t, err, access.KindLimited, "tooManyUses")
+			refused++
+		}
+	}
+	if grown := w.size() - before; grown != 20 || refused != 10 {
+		t.Errorf("30 uses made %d events, %d were refused", grown, refused)
+	}
+	before = w.size()
+	var sent uint64
+	for number := range 25 {
+		var denied []access.Denied
+		for i := range 100 {
+			source := netip.AddrFrom4([4]byte{198, 51, byte(number), byte(i)})
+			denied = append(denied, access.Denied{Machine: host.Machine.ID, Source: source, Protocol: access.TCP, Port: 22, Count: 3})
+			sent += 3
+		}
+		w.report(host.Agent.ID, access.Report{Denied: denied})
+	}
+	if grown := w.size() - before; grown < 2000 || grown > 2100 {
+		t.Errorf("2,500 denied attempts made %d events, want 2,000", grown)
+	}
+	w.clock.advance(2 * time.Hour)
+	w.report(host.Agent.ID, access.Report{Denied: []access.Denied{{Machine: host.Machine.ID, Source: office, Protocol: access.TCP, Port: 22, Count: 1}}})
+	if counted := w.counted(before, access.AgentDeniedTraffic); counted != sent+1 {
+		t.Errorf("%d attempts are counted, of %d", counted, sent+1)
 	}
 }

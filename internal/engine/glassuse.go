@@ -27,7 +27,7 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 	if len(u.Reason) > access.MaxText || u.Duration <= 0 || u.Duration > access.MaxDuration || !u.Ports.Valid() {
 		return access.Fault(access.KindInvalid, "malformedUse", "the use of a code makes no sense")
 	}
-	err := e.update(ctx, func(tx Tx) error {
+	err := e.billed(ctx, func(tx Tx, b *bill) error {
 		now := e.now()
 		w := e.newWork(tx, now)
 		code, err := tx.GlassCode(ctx, u.Code)
@@ -39,7 +39,7 @@ func (e *Engine) GlassUsed(ctx context.Context, agent access.AgentID, address ne
 		case machineErr != nil:
 			return machineErr
 		case err != nil, code.Agent != agent && m.Agent != agent: // of a machine that another agent guards: it says nothing of that one
-			return e.forgottenCode(ctx, tx, agent, address, u)
+			return e.forgottenCode(ctx, tx, b, agent, address, u)
 		case !code.UsedAt.IsZero():
 			return nil
 		}
@@ -113,12 +113,12 @@ func approversOf(ctx context.Context, r Reader, machine access.MachineID) ([]acc
 }
 
 // forgottenCode records the use of a code that was issued so long ago that nothing is known of it any more.
-func (e *Engine) forgottenCode(ctx context.Context, tx Tx, id access.AgentID, address netip.Addr, u GlassUse) error {
+func (e *Engine) forgottenCode(ctx context.Context, tx Tx, b *bill, id access.AgentID, address netip.Addr, u GlassUse) error {
 	agent, err := tx.Agent(ctx, id)
 	if err != nil {
 		return fmt.Errorf("read agent: %w", err)
 	}
-	if e.strangeUses.take(id, 1, e.now()) == 0 {
+	if e.strangeUses.take(b, id, 1, e.now()) == 0 {
 		return access.Fault(access.KindLimited, "tooManyUses", "this agent has told of %d uses of codes that nobody knows: it may tell of more in an hour", maxForgottenUses)
 	}
 	w := e.newWork(tx, e.now())

@@ -31,12 +31,12 @@ const (
 func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Addr, r access.Report) error {
 	var a access.Agent
 	again := false
-	err := e.update(ctx, func(tx Tx) error {
+	err := e.billed(ctx, func(tx Tx, b *bill) error {
 		var err error
 		if a, err = tx.Agent(ctx, agent); err != nil {
 			return fmt.Errorf("read agent: %w", err)
 		}
-		again, err = e.report(ctx, tx, a, addr, r)
+		again, err = e.report(ctx, tx, b, a, addr, r)
 		return err
 	})
 	if err == nil {
@@ -52,7 +52,7 @@ func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Ad
 		}
 		e.poke()
 	}
-	if (isKind(err, access.KindForbidden) || isKind(err, access.KindInvalid)) && e.words.take(agent, 1, e.now()) == 1 {
+	if (isKind(err, access.KindForbidden) || isKind(err, access.KindInvalid)) && e.words.take(nil, agent, 1, e.now()) == 1 {
 		e.recordRefused(ctx, a, addr, err)
 	}
 	return err
@@ -62,6 +62,7 @@ func (e *Engine) Report(ctx context.Context, agent access.AgentID, addr netip.Ad
 type reporting struct {
 	*work
 
+	bill    *bill
 	denials *flood
 	words   *flood
 	agent   access.Agent
@@ -72,7 +73,7 @@ type reporting struct {
 }
 
 // report takes a report in; again tells that an epoch has begun and that the agent is to make it again.
-func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.Addr, r access.Report) (again bool, err error) {
+func (e *Engine) report(ctx context.Context, tx Tx, b *bill, a access.Agent, addr netip.Addr, r access.Report) (again bool, err error) {
 	if err := checkReport(a, r, e.now()); err != nil {
 		return false, err
 	}
@@ -80,7 +81,7 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 		return false, anotherEpoch()
 	}
 	if r.Revision > a.Revision {
-		if err := e.startEpoch(ctx, tx, a, r.Revision); err != nil || r.Epoch != "" {
+		if err := e.startEpoch(ctx, tx, b, a, r.Revision); err != nil || r.Epoch != "" {
 			return true, err
 		}
 		// One that knows of no epochs cannot make it again, and what it says of the grants that are there holds.
@@ -88,14 +89,14 @@ func (e *Engine) report(ctx context.Context, tx Tx, a access.Agent, addr netip.A
 	if a.Revoked {
 		return false, e.reportLeaving(ctx, tx, a, addr, r)
 	}
-	in := reporting{denials: &e.denials, words: &e.words, work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr)}
+	in := reporting{bill: b, denials: &e.denials, words: &e.words, work: e.newWork(tx, e.now()), agent: a, actor: actorOf(a, addr)}
 	if err := in.observations(ctx, r.Observations); err != nil {
 		return false, err
 	}
 	if in.lost && r.Epoch != "" {
-		return true, e.startEpoch(ctx, tx, a, a.Revision)
+		return true, e.startEpoch(ctx, tx, b, a, a.Revision)
 	}
-	if in.moved > 0 && !e.moves.afford(a.ID, in.moved, in.now) {
+	if in.moved > 0 && !e.moves.afford(b, a.ID, in.moved, in.now) {
 		return false, access.Fault(access.KindLimited, tooManyMoves, "this agent has seen grants come and go too often: it may say later how they are then")
 	}
 	if err := in.denied(ctx, r.Denied); err != nil {
@@ -401,7 +402,7 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 		return nil
 	}
 	var more uint64
-	room := in.denials.take(in.agent.ID, min(len(keys), maxDeniedEvents), in.now)
+	room := in.denials.take(in.bill, in.agent.ID, min(len(keys), maxDeniedEvents), in.now)
 	for i, k := range keys {
 		if i >= room {
 			more += counts[k]
@@ -410,11 +411,11 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 		event(in.machines[k.machine], counts[k], map[string]string{"source": k.source.String(), "protocol": clip(string(k.protocol)), "port": strconv.Itoa(int(k.port))})
 	}
 	if room == 0 {
-		in.denials.owe(in.agent.ID, more)
+		in.denials.owe(in.bill, in.agent.ID, more)
 		return nil
 	}
 	others := len(keys) - room
-	if owed := in.denials.settle(in.agent.ID); owed > 0 {
+	if owed := in.denials.settle(in.bill, in.agent.ID); owed > 0 {
 		more, others = more+owed, others+1
 	}
 	if more > 0 {
@@ -430,15 +431,15 @@ func (in *reporting) condition(ctx context.Context, r access.Report) error {
 	about := func(kind access.EventKind, outcome access.Outcome, details map[string]string) {
 		events = append(events, access.Event{Kind: kind, Outcome: outcome, Actor: in.actor, Tenant: a.Tenant, Agent: a.ID, Details: details})
 	}
-	room := func() bool { return in.words.take(a.ID, 1, in.now) == 1 }
+	room := func() bool { return in.words.take(in.bill, a.ID, 1, in.now) == 1 }
 	if len(r.Drift) > 0 && !room() {
-		in.words.owe(a.ID, uint64(len(r.Drift)))
+		in.words.owe(in.bill, a.ID, uint64(len(r.Drift)))
 	} else if len(r.Drift) > 0 {
 		lines := make([]string, 0, len(r.Drift))
 		for _, line := range r.Drift {
 			lines = append(lines, clip(line))
 		}
-		about(access.AgentDrift, access.Failed, map[string]string{"drift": strings.Join(lines, "\n"), "count": strconv.FormatUint(uint64(len(lines))+in.words.settle(a.ID), 10)})
+		about(access.AgentDrift, access.Failed, map[string]string{"drift": strings.Join(lines, "\n"), "count": strconv.FormatUint(uint64(len(lines))+in.words.settle(in.bill, a.ID), 10)})
 	}
 	in.foreignRules(r.Foreign, room, about)
 	if problem := clip(r.Problem); problem != a.Problem && room() {

@@ -189,20 +189,24 @@ func describeApplication(ctx context.Context, r Reader, may rights, a app.Applic
 	return d, err
 }
 
-// liveActivations gives the activations of an application that have not ended, scheduled ones among them.
+// liveActivations gives the activations of an application that have not ended, scheduled ones among them; at most 100.
 func liveActivations(ctx context.Context, r Reader, a app.Application) ([]access.Grant, error) {
-	f := GrantFilter{Tenant: a.Tenant, RoleScope: a.Managed, States: access.NotEnded()}
-	list, err := r.Grants(ctx, f, Page{Limit: defaultLimit})
-	if err != nil {
-		return nil, fmt.Errorf("list activations: %w", err)
-	}
 	eligible, err := eligibilitiesOf(ctx, r, a)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(list.Items, func(g access.Grant) bool {
-		return !slices.ContainsFunc(eligible, func(e access.Eligibility) bool { return e.ID == g.Role.Eligibility })
-	}), nil
+	var live []access.Grant
+	for _, one := range eligible { // each by itself: what the customer's own people have active there is none of them
+		f := GrantFilter{Tenant: a.Tenant, Eligibility: one.ID, States: access.NotEnded()}
+		list, err := r.Grants(ctx, f, Page{Limit: defaultLimit - len(live)})
+		if err != nil {
+			return nil, fmt.Errorf("list activations: %w", err)
+		}
+		if live = append(live, list.Items...); len(live) == defaultLimit {
+			break
+		}
+	}
+	return live, nil
 }
 
 // eligibilitiesOf gives the eligibilities that an application made.

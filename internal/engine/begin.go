@@ -153,6 +153,10 @@ func (j *judge) chain(ctx context.Context, g access.Grant, a ask) (Chain, error)
 	if err != nil {
 		return out, fmt.Errorf("read windows: %w", err)
 	}
+	if !found.Whole { // as chainOf takes it
+		f := a.around(0, g.Start, g.End)
+		found.Held = append(found.Held, policy.Window{Start: f.After, End: f.Before})
+	}
 	held := slices.DeleteFunc(found.Held, func(w policy.Window) bool { return w.Decided })
 	out.Chain = policy.ChainOf([]policy.Window{{Start: g.Start, End: g.End}}, held, out.Gap)
 	return out, nil

@@ -317,3 +317,25 @@ func TestWhatOpensLaterIsHeldToTheWiderRule(t *testing.T) {
 		t.Errorf("it is %s: %s", g.State, g.Reason)
 	}
 }
+
+// What has so many windows beside it that they are not counted is taken for one, also when it begins.
+func TestWhatHasTooManyWindowsBesideItDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
+		p := fastTrack(`requester.name == "ann"`)(ops)
+		p.Ports[0].Ports = access.PortRange{First: 1, Last: 300}
+		return p
+	})
+	start := w.clock.now().Add(time.Hour)
+	in := at(start, time.Hour)
+	in.Items[0].Ports = access.PortRange{First: 1, Last: 300}
+	d := must(w.Submit(w.ctx, w.ann, in))(t)
+	many := ports("web-1", 1, 300, 10*time.Minute)
+	many.Start = start
+	must(w.Submit(w.ctx, w.ann, many))(t)
+	w.clock.advance(time.Hour)
+	w.reconcile()
+	if g := w.grant(d.Grants[0].ID); g.State != access.GrantRevoked || !strings.Contains(g.Reason, "that people decide") {
+		t.Errorf("it is %s: %s", g.State, g.Reason)
+	}
+}

@@ -9,7 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/app"
+	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -203,4 +207,47 @@ func TestAnApplicationWithManyMachinesIsDeletedInSteps(t *testing.T) {
 	if _, err := m.Application(m.ctx, m.admin, "shop"); access.KindOf(err) != access.KindNotFound {
 		t.Errorf("the application: %v", err)
 	}
+}
+
+// Who has activated a role many times gives all of it back by one change, in several transactions.
+func TestManyActivationsAreGivenBackInSteps(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	v.eligible(nil)
+	for range 250 {
+		must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
+	}
+	store := &counted{Store: v.store}
+	v.Engine = v.another(func(c *engine.Config) { c.Store = store })
+	in := engine.RoleChangeInput{ID: access.RoleChangeID(uuid.NewString()), Of: access.OfAssignment, Kind: access.RoleChangeGiveBack, Role: "Contributor", Scope: v.scope}
+	for range 2 { // the same again gives the same
+		d := must(v.ChangeRole(v.ctx, v.vic, in))(t)
+		if d.Change.ID != in.ID || d.Standing {
+			t.Errorf("the record is %+v", d)
+		}
+	}
+	if n := store.changes.Load(); n != 4 {
+		t.Errorf("it took %d transactions, want 3 and one", n)
+	}
+	if left := must(v.Grants(v.ctx, v.vic, engine.GrantFilter{States: access.NotEnded()}, engine.Page{}))(t).Items; len(left) != 0 || v.may(v.vic, rbac.PoliciesWrite) {
+		t.Errorf("%d activations are left", len(left))
+	}
+}
+
+// A hundred activations by the customer's own eligibilities at the managed group hide none of the publisher's.
+func TestActivationsOfOthersHideNoneOfTheApplication(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, func(in *engine.AppDefinitionInput) { in.Public, in.Lock = true, app.LockNone })
+	a := m.deploy(&app.Settings{JIT: true}).Application
+	must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	ben := m.user("ben", "")
+	must(m.WriteEligibility(m.ctx, m.admin, engine.EligibilityInput{Principal: "ben", Role: "Reader", Scope: a.Managed, Max: time.Hour}))(t)
+	m.clock.advance(time.Minute)
+	for range 100 {
+		must(m.Activate(m.ctx, ben, engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Reader"}}, Duration: time.Hour, Justification: "look"}))(t)
+	}
+	if d := must(m.Application(m.ctx, m.admin, "shop"))(t); len(d.Live) != 1 || d.Live[0].Principal != m.vic.Principal {
+		t.Errorf("live is %+v", d.Live)
+	}
+	wantCode(t, m.DeleteApplication(m.ctx, m.admin, "shop", false), access.KindConflict, "activationsLive")
 }

@@ -11,15 +11,21 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
+// recountAgain is after how long votes are counted once more that sufficed, where nothing could be made of that.
+const recountAgain = 10 * time.Second
+
 // recount finishes the requests whose votes have come to suffice without a decision: whoever had lost the right to vote has it
 // again, and their votes count again with it. It looks when the directory has changed.
 func (e *Engine) recount(ctx context.Context) error {
 	var dir *rbac.Directory
 	var decided []access.RequestID
-	now := e.now()
+	now, due := e.now(), false
 	err := e.store.View(ctx, func(r Reader) (err error) {
-		if dir, err = e.compiled(ctx, r); err != nil || !e.counted.due(dir.Revision(), now) {
+		if dir, err = e.compiled(ctx, r); err != nil {
 			return err
+		}
+		if due = e.counted.due(dir.Revision(), now); !due {
+			return nil
 		}
 		decided, err = votedOn(ctx, r, dir, now)
 		return err
@@ -27,12 +33,17 @@ func (e *Engine) recount(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("count votes anew: %w", err)
 	}
+	if !due {
+		return nil
+	}
+	var again time.Time
 	for _, id := range decided {
 		if err := e.finishDeciding(ctx, id); err != nil {
 			e.log.WarnContext(ctx, "finish a request whose votes suffice", "request", id, "error", err)
+			again = now.Add(recountAgain) // or it would wait until the directory changes once more
 		}
 	}
-	e.counted.done(dir.Revision(), time.Time{}, time.Time{})
+	e.counted.done(dir.Revision(), again, time.Time{})
 	return nil
 }
 

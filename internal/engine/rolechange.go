@@ -53,7 +53,16 @@ func (e *Engine) ChangeRole(ctx context.Context, c Caller, in RoleChangeInput) (
 	a := attempt{action: in.action(), scope: in.Scope, details: map[string]string{
 		"principal": in.Principal, "role": in.Role, "target": in.Target, "change": string(in.Kind) + " of " + string(in.Of), "justification": in.Justification,
 	}}
+	for more := true; more && err == nil; {
+		more, err = e.changeRole(ctx, c, a, in, &d)
+	}
+	return d, err
+}
+
+// changeRole is one transaction of it; more tells that it was not the last.
+func (e *Engine) changeRole(ctx context.Context, c Caller, a attempt, in RoleChangeInput, d *RoleChangeDetail) (more bool, err error) {
 	err = e.change(ctx, c, a, func(tx Tx) error {
+		more = false
 		may, err := e.rights(ctx, tx, c)
 		if err != nil {
 			return err
@@ -74,6 +83,9 @@ func (e *Engine) ChangeRole(ctx context.Context, c Caller, in RoleChangeInput) (
 			return err
 		}
 		if !repeated {
+			if more, err = e.giveBackSome(ctx, tx, may, in); err != nil || more {
+				return err
+			}
 			if made, err = e.carryOut(ctx, tx, may, in, made); err != nil {
 				return err
 			}
@@ -81,10 +93,10 @@ func (e *Engine) ChangeRole(ctx context.Context, c Caller, in RoleChangeInput) (
 				return fmt.Errorf("save change: %w", err)
 			}
 		}
-		d, err = describeChange(ctx, tx, made)
+		*d, err = describeChange(ctx, tx, made)
 		return err
 	})
-	return d, err
+	return more, err
 }
 
 // same reports whether a change that was made before under the same id is of the same: of who has what, where.

@@ -28,6 +28,25 @@ func (e *Engine) giveBack(ctx context.Context, tx Tx, may rights, in RoleChangeI
 	return made, w.finish(ctx)
 }
 
+// giveBackSome ends activations of the caller's where there are more than one transaction ends, those first that would end first: until
+// it has ended enough, the change is to be made again.
+func (e *Engine) giveBackSome(ctx context.Context, tx Tx, may rights, in RoleChangeInput) (more bool, err error) {
+	if isTrial(ctx) || in.Kind != access.RoleChangeGiveBack || in.Of != access.OfAssignment {
+		return false, nil
+	}
+	held, err := heldRoles(ctx, tx, may, in)
+	if err != nil || len(held) <= actChunk {
+		return false, err
+	}
+	w := e.newWork(tx, may.now)
+	for _, g := range held[len(held)-actChunk:] {
+		if _, err := w.endGrant(ctx, g, may.actor(g.Tenant), in.Justification); err != nil {
+			return false, err
+		}
+	}
+	return true, w.finish(ctx)
+}
+
 // ExtendRole is Extend for the activation of the caller's that a change names; of several, the one that lasts longest. Where
 // there is none it fails with the code nothingToChange.
 func (e *Engine) ExtendRole(ctx context.Context, c Caller, of RoleChangeInput, in ExtendInput) (RequestDetail, error) {

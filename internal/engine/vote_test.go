@@ -1,7 +1,10 @@
 package engine_test
 
 import (
+	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,5 +184,40 @@ func TestMoreTimeThatPeopleGiveIsOnWhatHasBegun(t *testing.T) {
 	must(w.decide(w.bob, d, true))(t)
 	if got := w.grant(g.ID); !got.End.Equal(g.Start.Add(2*time.Hour)) || !got.Decided {
 		t.Errorf("it ends at %s, decided: %t", got.End, got.Decided)
+	}
+}
+
+// away is a store that takes no changes for a while.
+type away struct {
+	engine.Store
+
+	now atomic.Bool
+}
+
+func (s *away) Update(ctx context.Context, fn func(engine.Tx) error) error {
+	if s.now.Load() {
+		return errors.New("the database is away")
+	}
+	return s.Store.Update(ctx, fn)
+}
+
+// TestVotesAreCountedUntilTheyAreHeard holds that votes which count again are looked at until something came of it.
+func TestVotesAreCountedUntilTheyAreHeard(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, twoOfOps)
+	store := &away{Store: w.store}
+	w.Engine = w.another(func(c *engine.Config) { c.Store = store })
+	d := must(w.decide(w.bob, w.ask(), true))(t)
+	w.leave("removed", w.bob, false)
+	d = must(w.decide(w.cy, d, true))(t)
+	w.reconcile()
+	w.leave("removed", w.bob, true)
+	store.now.Store(true)
+	_, _ = w.Reconcile(w.ctx)
+	store.now.Store(false)
+	w.clock.advance(10 * time.Second)
+	w.reconcile()
+	if got := must(w.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestApproved {
+		t.Errorf("with both votes, and the database back, it is %s", got.Request.State)
 	}
 }

@@ -35,10 +35,10 @@ type anchorFile string
 // Name implements engine.Anchor.
 func (anchorFile) Name() string { return "file" }
 
-// Newest implements engine.Anchor.
+// Newest implements engine.Anchor. A last checkpoint that was written in part is none.
 func (f anchorFile) Newest(context.Context) (string, error) { return newestNote(string(f)) }
 
-// newestNote gives the last checkpoint of a file; empty where there is none.
+// newestNote gives the last whole checkpoint of a file; empty where there is none.
 func newestNote(path string) (string, error) {
 	file, err := os.Open(path) //nolint:gosec // the operator names the file, or the folder that it is in
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,28 +48,45 @@ func newestNote(path string) (string, error) {
 		return "", err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
-	info, err := file.Stat()
+	whole, _, _, err := lastNotes(file)
 	if err != nil {
 		return "", err
 	}
-	end, err := io.ReadAll(io.NewSectionReader(file, max(0, info.Size()-maxNote), maxNote))
-	if err != nil {
-		return "", err
-	}
-	notes := audit.SplitCheckpoints(string(end))
+	notes := audit.SplitCheckpoints(whole)
 	if len(notes) == 0 {
 		return "", nil
 	}
 	return notes[len(notes)-1], nil
 }
 
-// Keep implements engine.Anchor.
+// lastNotes gives the end of a file of checkpoints, where the last whole one ends, and whether a part of another follows.
+func lastNotes(file *os.File) (whole string, end int64, torn bool, err error) {
+	info, err := file.Stat()
+	if err != nil {
+		return "", 0, false, err
+	}
+	text, err := io.ReadAll(io.NewSectionReader(file, max(0, info.Size()-2*maxNote), 2*maxNote)) // one, and a part of another
+	if err != nil {
+		return "", 0, false, err
+	}
+	whole, rest := audit.CutTorn(string(text))
+	return whole, info.Size() - int64(len(rest)), rest != "", nil
+}
+
+// Keep implements engine.Anchor. What a full disk or a crash left of a checkpoint is taken away first.
 func (f anchorFile) Keep(_ context.Context, d engine.CheckpointDetail) error {
-	file, err := os.OpenFile(string(f), os.O_APPEND|os.O_CREATE|os.O_WRONLY, anchorFileMode)
+	file, err := os.OpenFile(string(f), os.O_APPEND|os.O_CREATE|os.O_RDWR, anchorFileMode)
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(strings.TrimRight(d.Checkpoint.Text, "\n") + "\n\n")
+	text := strings.TrimRight(d.Checkpoint.Text, "\n") + "\n\n"
+	_, end, torn, err := lastNotes(file)
+	if torn && file.Truncate(end) != nil { // as of a file that can only be added to: there it stays between two others
+		text = "\n\n" + text
+	}
+	if err == nil {
+		_, err = file.WriteString(text)
+	}
 	if err == nil {
 		err = file.Sync()
 	}
@@ -153,7 +170,7 @@ func (s *server) anchors() []engine.Anchor {
 // setAnchorFile tries the file at once: one that cannot be written to would be missed when it is too late.
 func setAnchorFile(c *Config, text string) error {
 	c.AnchorFile = text
-	file, err := os.OpenFile(text, os.O_APPEND|os.O_CREATE|os.O_WRONLY, anchorFileMode) //nolint:gosec // the operator names the file
+	file, err := os.OpenFile(text, os.O_APPEND|os.O_CREATE|os.O_RDWR, anchorFileMode) //nolint:gosec // the operator names the file
 	if err != nil {
 		return fmt.Errorf("checkpoints cannot be added to it: %w", err)
 	}

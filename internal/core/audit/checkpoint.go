@@ -18,6 +18,9 @@ import (
 // origin begins the first line of each checkpoint; the id of the log follows.
 const origin = "postern activity log "
 
+// signature begins the line that ends a checkpoint.
+const signature = "— "
+
 // GenerateKey makes a key pair for the log called id, which must have no blank and no '+'. signer is secret. Both are
 // as golang.org/x/mod/sumdb/note writes them.
 func GenerateKey(random io.Reader, id string) (signer, verifier string, err error) {
@@ -126,4 +129,23 @@ func SplitCheckpoints(text string) []string {
 		}
 	}
 	return notes
+}
+
+// CutTorn takes off a text of several notes the last one where it was written in part, as a full disk or a crash leaves it: what
+// follows the last signature and begins as a note does, or as far as it goes would.
+func CutTorn(text string) (whole, torn string) {
+	end := 0
+	if i := strings.LastIndex("\n"+text, "\n"+signature); i >= 0 {
+		length := strings.IndexByte(text[i:], '\n') + 1
+		if length == 0 { // the signature itself is cut
+			i = max(0, strings.LastIndex("\n"+text, "\n"+origin))
+			return text[:i], text[i:]
+		}
+		end = i + length
+	}
+	rest := strings.TrimLeft(text[end:], "\n")
+	if rest == "" || !strings.HasPrefix(rest, origin) && !strings.HasPrefix(origin, rest) {
+		return text, ""
+	}
+	return text[:len(text)-len(rest)], rest
 }

@@ -189,6 +189,36 @@ func TestCoreIsPure(t *testing.T) {
 	}
 }
 
+// Codes of errors are ours; Azure's are made in its façade alone, by a table.
+func TestAzuresCodesStayInItsFacade(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for _, f := range parse(t) {
+		if f.test || f.pkg == "internal/armapi" {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) < 3 {
+				return true
+			}
+			called, ok := call.Fun.(*ast.SelectorExpr)
+			code, literal := call.Args[1].(*ast.BasicLit)
+			if !ok || called.Sel.Name != "Fault" || !literal {
+				return true
+			}
+			seen++
+			if text, err := strconv.Unquote(code.Value); err != nil || text == "" || text[0] < 'a' || text[0] > 'z' {
+				t.Errorf("%s: the code %s of an error does not begin with a small letter", f.path, code.Value)
+			}
+			return true
+		})
+	}
+	if seen < 300 {
+		t.Errorf("only %d errors were looked at", seen)
+	}
+}
+
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	t.Parallel()
 	comments := map[string][]string{}

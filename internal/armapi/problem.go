@@ -20,7 +20,22 @@ type cloudError struct {
 	Details []cloudError `json:"details,omitempty"`
 }
 
-// statusOf maps kinds of error to status and, where the engine's code is not one of Azure's, to Azure's code.
+// azureCodes gives Azure's code for those of ours that have one of their own there.
+var azureCodes = map[string]string{ //nolint:gochecknoglobals // a constant table; Go has no constant maps
+	"unknownResourceGroup":  "ResourceGroupNotFound",
+	"unknownSubscription":   "SubscriptionNotFound",
+	"roleAssignmentExists":  "RoleAssignmentExists",
+	"roleAssignmentIDTaken": "RoleAssignmentUpdateNotPermitted",
+	"roleIDTaken":           "RoleDefinitionExists",
+	"roleNameTaken":         "RoleDefinitionWithSameNameExists",
+	"roleInUse":             "RoleDefinitionHasAssignments",
+	"credentialsMissing":    "AuthenticationFailed",
+	"accessTokenInvalid":    "InvalidAuthenticationToken",
+	"accessTokenExpired":    "ExpiredAuthenticationToken",
+	"accessTokenAudience":   "InvalidAuthenticationTokenAudience",
+}
+
+// statusOf maps kinds of error to status and, where a code has none of its own in Azure, to Azure's code.
 func statusOf(kind access.Kind) (status int, code string) {
 	switch kind {
 	case access.KindInvalid:
@@ -43,17 +58,16 @@ func statusOf(kind access.Kind) (status int, code string) {
 }
 
 // translate makes Azure's error body of err. Everything useful is in the message, since some clients show nothing
-// else. Codes that begin with a capital are Azure's own and are kept.
+// else. Codes of ours begin with a small letter; those that this package makes are Azure's own and are kept.
 func translate(err error) (int, envelope) {
 	status, code := statusOf(access.KindOf(err))
 	e, known := errors.AsType[*access.Error](err)
 	if !known || status == http.StatusInternalServerError {
 		return status, envelope{cloudError{Code: code, Message: "something went wrong on our side; try again, and if it stays, give the operator the x-ms-request-id of this answer"}}
 	}
-	switch {
-	case e.Code == "unknownResourceGroup":
-		code = "ResourceGroupNotFound"
-	case e.Code != "" && e.Code[0] >= 'A' && e.Code[0] <= 'Z':
+	if own, ok := azureCodes[e.Code]; ok {
+		code = own
+	} else if e.Code != "" && e.Code[0] >= 'A' && e.Code[0] <= 'Z' {
 		code = e.Code
 	}
 	switch code {

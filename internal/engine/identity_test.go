@@ -333,7 +333,7 @@ func TestLeastPrivilegedRole(t *testing.T) {
 	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "anna", Role: full.Name}))(t)
 	must(w.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
 	_, err = w.CreateLeastPrivilegedRole(w.ctx, w.admin, engine.LeastPrivilegedInput{})
-	wantCode(t, err, access.KindConflict, "RoleDefinitionWithSameNameExists")
+	wantCode(t, err, access.KindConflict, "roleNameTaken")
 	_, err = w.CreateLeastPrivilegedRole(w.ctx, w.admin, engine.LeastPrivilegedInput{Subscription: "other"})
 	wantCode(t, err, access.KindNotFound, "unknownSubscription")
 	_, err = w.CreateLeastPrivilegedRole(w.ctx, anna, engine.LeastPrivilegedInput{Name: "mine"})

@@ -121,7 +121,7 @@ func TestAssignmentsAreNotRepeated(t *testing.T) {
 	w.user("ann", "Reader")
 	in := engine.AssignInput{Principal: "ann", Role: "Reader", Scope: access.Root}
 	_, err := w.AssignRole(w.ctx, w.admin, in)
-	wantCode(t, err, access.KindConflict, "RoleAssignmentExists")
+	wantCode(t, err, access.KindConflict, "roleAssignmentExists")
 	in.End = w.clock.now().Add(time.Hour) // another window is another assignment
 	must(w.AssignRole(w.ctx, w.admin, in))(t)
 }

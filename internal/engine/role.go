@@ -175,16 +175,16 @@ func (in *AssignInput) taken(ctx context.Context, tx Tx, tenant access.TenantID,
 		case a.ID == in.ID && same:
 			return a, nil
 		case a.ID == in.ID:
-			return rbac.Assignment{}, access.Fault(access.KindConflict, "RoleAssignmentUpdateNotPermitted", "there is a role assignment %s already, of another principal, role or scope: choose another id", in.ID)
+			return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentIDTaken", "there is a role assignment %s already, of another principal, role or scope: choose another id", in.ID)
 		case same:
-			return rbac.Assignment{}, access.Fault(access.KindConflict, "RoleAssignmentExists", "The role assignment already exists, with the id %s.", a.ID)
+			return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentExists", "The role assignment already exists, with the id %s.", a.ID)
 		}
 	}
 	// What enforces the grant of a role has the grant's id, and ends with it: no other assignment may look as if it did.
 	_, err = tx.Grant(ctx, access.GrantID(in.ID))
 	switch {
 	case err == nil:
-		return rbac.Assignment{}, access.Fault(access.KindConflict, "RoleAssignmentUpdateNotPermitted", "there is a grant %s already: choose another id for the role assignment", in.ID)
+		return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentIDTaken", "there is a grant %s already: choose another id for the role assignment", in.ID)
 	case !isKind(err, access.KindNotFound):
 		return rbac.Assignment{}, fmt.Errorf("read grant: %w", err)
 	}

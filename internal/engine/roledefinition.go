@@ -71,7 +71,7 @@ func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.De
 			switch {
 			case strings.EqualFold(string(other.ID), string(d.ID)):
 				if !other.BuiltIn && other.Tenant != c.Tenant {
-					return access.Fault(access.KindConflict, "RoleDefinitionExists", "the id %s is taken: choose another", d.ID)
+					return access.Fault(access.KindConflict, "roleIDTaken", "the id %s is taken: choose another", d.ID)
 				}
 				if other.BuiltIn {
 					return access.Fault(access.KindForbidden, "builtInRole", "role %q is built in: make one of your own instead", other.Name)
@@ -79,7 +79,7 @@ func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.De
 				d.CreatedAt = other.CreatedAt
 				scopes = slices.Concat(scopes, other.AssignableScopes)
 			case strings.EqualFold(other.Name, d.Name) && (other.BuiltIn || other.Tenant == c.Tenant):
-				return access.Fault(access.KindConflict, "RoleDefinitionWithSameNameExists", "there is a role %q already, with the id %s: choose another name", other.Name, other.ID)
+				return access.Fault(access.KindConflict, "roleNameTaken", "there is a role %q already, with the id %s: choose another name", other.Name, other.ID)
 			}
 		}
 		for _, scope := range scopes {
@@ -131,14 +131,14 @@ func (e *Engine) DeleteRole(ctx context.Context, c Caller, id rbac.DefinitionID)
 			return fmt.Errorf("load directory: %w", err)
 		}
 		if i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool { return strings.EqualFold(string(a.Definition), string(d.ID)) }); i >= 0 {
-			return access.Fault(access.KindConflict, "RoleDefinitionHasAssignments", "role %q is assigned at %s: take that assignment away first", d.Name, data.Assignments[i].Scope)
+			return access.Fault(access.KindConflict, "roleInUse", "role %q is assigned at %s: take that assignment away first", d.Name, data.Assignments[i].Scope)
 		}
 		eligible, err := tx.Eligibilities(ctx, EligibilityFilter{Role: d.ID}, Page{Limit: 1})
 		if err != nil {
 			return fmt.Errorf("read eligibilities: %w", err)
 		}
 		if len(eligible.Items) > 0 {
-			return access.Fault(access.KindConflict, "RoleDefinitionHasAssignments", "principals are eligible for role %q at %s: take that eligibility away first", d.Name, eligible.Items[0].Scope)
+			return access.Fault(access.KindConflict, "roleInUse", "principals are eligible for role %q at %s: take that eligibility away first", d.Name, eligible.Items[0].Scope)
 		}
 		if err := tx.DeleteRoleDefinition(ctx, d.ID); err != nil {
 			return fmt.Errorf("delete role: %w", err)

@@ -199,7 +199,7 @@ func TestCustomRoles(t *testing.T) {
 	d := must(w.PutRole(w.ctx, w.admin, in))(t)
 	in.Name = "reader"
 	_, err = w.PutRole(w.ctx, w.admin, in)
-	wantCode(t, err, access.KindConflict, "RoleDefinitionWithSameNameExists")
+	wantCode(t, err, access.KindConflict, "roleNameTaken")
 	in.ID = rbac.Reader
 	_, err = w.PutRole(w.ctx, w.admin, in)
 	if err == nil {
@@ -207,7 +207,7 @@ func TestCustomRoles(t *testing.T) {
 	}
 	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "rosa", Role: "Opener", Scope: access.SubscriptionScope(subscription.ID)}))(t)
 	_, err = w.DeleteRole(w.ctx, w.admin, d.ID)
-	wantCode(t, err, access.KindConflict, "RoleDefinitionHasAssignments")
+	wantCode(t, err, access.KindConflict, "roleInUse")
 	_, err = w.DeleteRole(w.ctx, w.admin, rbac.Owner)
 	wantCode(t, err, access.KindForbidden, "builtInRole")
 }

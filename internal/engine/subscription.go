@@ -88,7 +88,7 @@ func (e *Engine) allSubscriptions(ctx context.Context, r Reader, c Caller) (may 
 }
 
 func subscriptionNotFound(id access.SubscriptionID) error {
-	return access.Fault(access.KindNotFound, "SubscriptionNotFound", "there is no subscription %q that you may see", clip(string(id)))
+	return access.Fault(access.KindNotFound, "unknownSubscription", "there is no subscription %q that you may see", clip(string(id)))
 }
 
 // ResourceGroups lists the resource groups of a subscription in, above or at which a role is assigned to the caller.

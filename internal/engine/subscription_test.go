@@ -19,7 +19,7 @@ func TestASubscriptionIsNamedToWhoeverIsEligible(t *testing.T) {
 		t.Helper()
 		got, err := v.SubscriptionName(v.ctx, c, id)
 		if err != nil {
-			wantCode(t, err, access.KindNotFound, "SubscriptionNotFound")
+			wantCode(t, err, access.KindNotFound, "unknownSubscription")
 		}
 		return got
 	}

@@ -77,7 +77,7 @@ func (i *Identity) sign(ctx context.Context, kind string, c claims) (string, err
 // verifyAccess gives what an access token says, after its signature, type, times and audience were checked.
 func (i *Identity) verifyAccess(ctx context.Context, token, audience string) (claims, error) {
 	var c claims
-	malformed := access.Fault(access.KindUnauthenticated, "InvalidAuthenticationToken", "the access token is not one of ours: sign in again")
+	malformed := access.Fault(access.KindUnauthenticated, "accessTokenInvalid", "the access token is not one of ours: sign in again")
 	if len(token) > maxToken {
 		return c, malformed
 	}
@@ -103,12 +103,12 @@ func (i *Identity) verifyAccess(ctx context.Context, token, audience string) (cl
 	now := i.now().Unix()
 	switch {
 	case now >= c.Expires:
-		return c, access.Fault(access.KindUnauthenticated, "ExpiredAuthenticationToken", "the access token expired at %s: get a new one",
+		return c, access.Fault(access.KindUnauthenticated, "accessTokenExpired", "the access token expired at %s: get a new one",
 			time.Unix(c.Expires, 0).UTC().Format(time.RFC3339))
 	case now < c.NotBefore:
-		return c, access.Fault(access.KindUnauthenticated, "InvalidAuthenticationToken", "the access token is not good yet: set the clocks right")
+		return c, access.Fault(access.KindUnauthenticated, "accessTokenInvalid", "the access token is not good yet: set the clocks right")
 	case c.Audience != audience:
-		return c, access.Fault(access.KindUnauthenticated, "InvalidAuthenticationTokenAudience",
+		return c, access.Fault(access.KindUnauthenticated, "accessTokenAudience",
 			"the access token was made for %q, and this is %q: ask for a token for this resource", clip(c.Audience), clip(audience))
 	}
 	return c, nil
@@ -122,7 +122,7 @@ func (i *Identity) AuthenticateToken(ctx context.Context, header, audience strin
 		if err := i.AllowAnonymous(address); err != nil {
 			return engine.Caller{}, err
 		}
-		return engine.Caller{}, access.Fault(access.KindUnauthenticated, "AuthenticationFailed", "sign in first: this call has no header Authorization: Bearer TOKEN")
+		return engine.Caller{}, access.Fault(access.KindUnauthenticated, "credentialsMissing", "sign in first: this call has no header Authorization: Bearer TOKEN")
 	}
 	if strings.HasPrefix(token, tokenPrefix) || strings.HasPrefix(token, engine.APITokenPrefix) {
 		return i.Authenticate(ctx, token, address, "arm")

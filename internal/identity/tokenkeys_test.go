@@ -74,7 +74,7 @@ func TestReplicasShareKeys(t *testing.T) {
 		t.Errorf("a token of a new key is %+v, %v", said, err)
 	}
 	at = at.Add(accessTime)
-	if _, err := a.verifyAccess(t.Context(), second, here); access.CodeOf(err) != "ExpiredAuthenticationToken" {
+	if _, err := a.verifyAccess(t.Context(), second, here); access.CodeOf(err) != "accessTokenExpired" {
 		t.Errorf("an expired token gave %v", err)
 	}
 }
@@ -97,7 +97,7 @@ func TestTokensOfAnotherKind(t *testing.T) {
 			t.Errorf("%s gave %v", what, err)
 		}
 	}
-	if _, err := i.verifyAccess(t.Context(), good, "https://elsewhere.example"); access.CodeOf(err) != "InvalidAuthenticationTokenAudience" {
+	if _, err := i.verifyAccess(t.Context(), good, "https://elsewhere.example"); access.CodeOf(err) != "accessTokenAudience" {
 		t.Errorf("another audience gave %v", err)
 	}
 }

@@ -127,7 +127,7 @@ var whereToLook = map[string]string{ //nolint:gochecknoglobals // a table
 	"unknownNetwork": "postern network list", "unknownToken": "postern token list", "unknownTenant": "postern tenant list",
 	"unknownSubscription": "postern subscription list", "unknownResourceGroup": "postern resource-group list",
 	"unknownApplication": "postern app list", "unknownApplicationDefinition": "postern app definition list",
-	"unknownChannel": "postern notify channel list", "unknownRoute": "postern notify route list", "unknownDelivery": "postern notify deliveries",
+	"unknownChannel": "postern notify channel list", "unknownRoute": "postern notify route list", "unknownDelivery": "postern notify dead",
 	"unknownAlert": "postern alert list", "unknownRule": "postern alert rules", "machineNotConfigured": "postern policy list",
 }
 

@@ -39,11 +39,7 @@ func (a *app) alertListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List alerts", Long: "List open and acknowledged alerts, newest first; with --all or --state also closed ones.",
 		Example: "  postern alert list\n  postern alert list --state closed --rule denied.rate", Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			found, err := api.All(cl.Alerts(c.Context(), q))
 			if err != nil {
 				return err
@@ -55,7 +51,7 @@ func (a *app) alertListCommand() *cobra.Command {
 				}
 			}
 			return printList(a, shown, alertColumns(), "No alerts found.")
-		},
+		}),
 	}
 	c.Flags().StringVar(&q.State, "state", "", "filter by state: open, acknowledged or closed")
 	c.Flags().StringVar(&q.Rule, "rule", "", "filter by rule")
@@ -72,7 +68,7 @@ func (a *app) alert(c *cobra.Command, cl *api.Client, ref string) (api.Alert, er
 	if err != nil {
 		return api.Alert{}, err
 	}
-	return byTail("alert", "alert list --all", ref, found, func(v api.Alert) string { return v.ID })
+	return byTail("alert", "postern alert list --all", ref, found, func(v api.Alert) string { return v.ID })
 }
 
 func (a *app) alertShowCommand() *cobra.Command {
@@ -80,11 +76,7 @@ func (a *app) alertShowCommand() *cobra.Command {
 		Use: "show ALERT", Short: "Show one alert with its evidence",
 		Long:    "Show one alert with its evidence: record numbers in the activity log. ALERT is an id or its last characters.",
 		Example: "  postern alert show 7f3a9c12", Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			v, err := a.alert(c, cl, args[0])
 			if err != nil {
 				return err
@@ -98,7 +90,7 @@ func (a *app) alertShowCommand() *cobra.Command {
 				column[api.Alert]{"BY", func(_ style, v api.Alert) string { return v.ChangedBy }},
 				column[api.Alert]{"COMMENT", func(_ style, v api.Alert) string { return v.Comment }},
 			))
-		},
+		}),
 	}
 }
 

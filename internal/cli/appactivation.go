@@ -33,11 +33,7 @@ func (a *app) appRolesCommand() *cobra.Command {
 		Long:    "List the roles that you may activate on managed applications, directly or as a member of a group, and your active ones.",
 		Example: "  postern app roles\n  postern app roles shop",
 		Args:    takes(0, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			list, err := a.rolesOf(c, cl, strings.Join(args, ""))
 			if err != nil {
 				return err
@@ -51,7 +47,7 @@ func (a *app) appRolesCommand() *cobra.Command {
 				}},
 				{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
 			}, activationColumns()...), "You are not eligible for any role on a managed application.")
-		},
+		}),
 	}
 }
 
@@ -66,11 +62,7 @@ of the customer's approvers decides. The role expires by itself, and everything 
 		Example: `  postern app activate shop --for 1h --reason "upgrade to 4.2"
   postern app activate shop --role Contributor --at "tomorrow 22:00" --for 2h --reason "index rebuild" --ticket OPS-7`,
 		Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			list, err := a.rolesOf(c, cl, args[0])
 			if err != nil {
 				return err
@@ -90,7 +82,7 @@ of the customer's approvers decides. The role expires by itself, and everything 
 				return usage(c, "you are eligible for several roles on %s: name one with --role, or the application by its id", args[0])
 			}
 			return a.activate(c, cl, ask, api.RoleRef{Eligibility: of[0].ID})
-		},
+		}),
 	}
 	c.Flags().StringVar(&role, "role", "", "role name, if you are eligible for more than one")
 	ask.add(c)
@@ -105,11 +97,7 @@ func (a *app) appRequestsCommand() *cobra.Command {
 		Long:    "List activation requests on managed applications with their outcome, newest first.",
 		Example: "  postern app requests shop\n  postern app requests --needs-me",
 		Args:    takes(0, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			groups := map[string]bool{}
 			for v, err := range cl.Applications(c.Context()) {
 				if err != nil {
@@ -134,7 +122,7 @@ func (a *app) appRequestsCommand() *cobra.Command {
 				}
 			}
 			return printList(a, found, requestColumns(), "There are no activation requests.")
-		},
+		}),
 	}
 	c.Flags().BoolVar(&q.NeedsMe, "needs-me", false, "only requests that you can decide now")
 	c.Flags().StringVar(&q.State, "state", "", "filter by state: pending, approved, denied, canceled or timedOut")
@@ -149,11 +137,7 @@ func (a *app) appDeactivateCommand() *cobra.Command {
 		Long:    "End your active roles on a managed application and cancel scheduled ones. Everything opened under them closes with them.",
 		Example: "  postern app deactivate shop --reason \"done early\"",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			list, err := a.rolesOf(c, cl, args[0])
 			if err != nil {
 				return err
@@ -171,7 +155,7 @@ func (a *app) appDeactivateCommand() *cobra.Command {
 				}
 			}
 			return printList(a, ended, grantColumns(), "You have no active roles there.")
-		},
+		}),
 	}
 	c.Flags().StringVar(&role, "role", "", "only this role")
 	c.Flags().StringVar(&reason, "reason", "", "reason, for the activity log")

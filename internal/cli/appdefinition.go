@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -154,17 +156,9 @@ func (a *app) appDefinitionListCommand() *cobra.Command {
 		Long:    "List the definitions of your tenant, and those that other tenants offer to it.",
 		Example: "  postern app definition list",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			list, err := api.All(cl.ApplicationDefinitions(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, list, appDefinitionColumns(), "There are no definitions. Create one with: postern app definition create NAME --authorize PRINCIPAL=ROLE --jit")
-		},
+		RunE: list(a, appDefinitionColumns(), "There are no definitions. Create one with: postern app definition create NAME --authorize PRINCIPAL=ROLE --jit", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.ApplicationDefinition, error] {
+			return cl.ApplicationDefinitions(ctx)
+		}),
 	}
 }
 
@@ -175,35 +169,27 @@ func (a *app) appDefinitionShowCommand() *cobra.Command {
 		Long:    "Show a definition by name or resource id; another tenant's as PUBLISHER/NAME.",
 		Example: "  postern app definition show vendor/shop\n  postern app definition show shop -o yaml",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			d, err := cl.ApplicationDefinition(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return printItem(a, d, []column[api.ApplicationDefinition]{
-				{"Name", func(_ style, d api.ApplicationDefinition) string { return d.Name }},
-				{"Id", func(_ style, d api.ApplicationDefinition) string { return d.ID }},
-				{"Publisher", func(_ style, d api.ApplicationDefinition) string { return d.Publisher }},
-				{"Version", func(_ style, d api.ApplicationDefinition) string { return d.Version }},
-				{"Description", func(_ style, d api.ApplicationDefinition) string { return d.Description }},
-				{"Just in time", func(_ style, d api.ApplicationDefinition) string { return offerText(d.JIT) }},
-				{"Roles", func(s style, d api.ApplicationDefinition) string { return s.list(authorizationTexts(d)) }},
-				{"Lock", func(_ style, d api.ApplicationDefinition) string { return d.LockLevel }},
-				{"Allowed", func(s style, d api.ApplicationDefinition) string { return s.list(d.AllowedActions) }},
-				{"Offered to", func(s style, d api.ApplicationDefinition) string {
-					if d.Public {
-						return "everyone"
-					}
-					return s.list(d.Audience)
-				}},
-				{"Endpoint", func(_ style, d api.ApplicationDefinition) string { return d.NotificationEndpoint }},
-				{"Deployed", func(_ style, d api.ApplicationDefinition) string { return fmt.Sprint(d.Deployed) }},
-			})
-		},
+		RunE: show(a, []column[api.ApplicationDefinition]{
+			{"Name", func(_ style, d api.ApplicationDefinition) string { return d.Name }},
+			{"Id", func(_ style, d api.ApplicationDefinition) string { return d.ID }},
+			{"Publisher", func(_ style, d api.ApplicationDefinition) string { return d.Publisher }},
+			{"Version", func(_ style, d api.ApplicationDefinition) string { return d.Version }},
+			{"Description", func(_ style, d api.ApplicationDefinition) string { return d.Description }},
+			{"Just in time", func(_ style, d api.ApplicationDefinition) string { return offerText(d.JIT) }},
+			{"Roles", func(s style, d api.ApplicationDefinition) string { return s.list(authorizationTexts(d)) }},
+			{"Lock", func(_ style, d api.ApplicationDefinition) string { return d.LockLevel }},
+			{"Allowed", func(s style, d api.ApplicationDefinition) string { return s.list(d.AllowedActions) }},
+			{"Offered to", func(s style, d api.ApplicationDefinition) string {
+				if d.Public {
+					return "everyone"
+				}
+				return s.list(d.Audience)
+			}},
+			{"Endpoint", func(_ style, d api.ApplicationDefinition) string { return d.NotificationEndpoint }},
+			{"Deployed", func(_ style, d api.ApplicationDefinition) string { return fmt.Sprint(d.Deployed) }},
+		}, func(ctx context.Context, cl *api.Client, args []string) (api.ApplicationDefinition, error) {
+			return cl.ApplicationDefinition(ctx, args[0])
+		}),
 	}
 }
 
@@ -215,16 +201,8 @@ func (a *app) appDefinitionDeleteCommand() *cobra.Command {
 their customers agreed to.`,
 		Example: "  postern app definition delete shop",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeleteApplicationDefinition(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The definition %s is withdrawn.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The definition %s is withdrawn.", args[0]), cl.DeleteApplicationDefinition(ctx, args[0])
+		}),
 	}
 }

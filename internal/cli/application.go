@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"iter"
 
 	"github.com/spf13/cobra"
 
@@ -41,8 +43,8 @@ func settingsText(s api.ApplicationSettings) string {
 	return s.Approval + ", at most " + seconds(s.MaxSeconds)
 }
 
-func (a *app) printApplication(v api.Application) error {
-	return printItem(a, v, []column[api.Application]{
+func applicationDetail() []column[api.Application] {
+	return []column[api.Application]{
 		{"Name", func(_ style, v api.Application) string { return v.Name }},
 		{"Id", func(_ style, v api.Application) string { return v.ID }},
 		{"Customer", func(_ style, v api.Application) string { return v.Customer }},
@@ -80,7 +82,7 @@ func (a *app) printApplication(v api.Application) error {
 			}
 			return s.list(active)
 		}},
-	})
+	}
 }
 
 func (a *app) appListCommand() *cobra.Command {
@@ -90,17 +92,9 @@ func (a *app) appListCommand() *cobra.Command {
 		Long:    "List the managed applications of your tenant, and those that customers deployed from its definitions.",
 		Example: "  postern app list",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			list, err := api.All(cl.Applications(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, list, applicationColumns(), "There are no managed applications. List offers with: postern app definition list")
-		},
+		RunE: list(a, applicationColumns(), "There are no managed applications. List offers with: postern app definition list", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Application, error] {
+			return cl.Applications(ctx)
+		}),
 	}
 }
 
@@ -111,17 +105,9 @@ func (a *app) appShowCommand() *cobra.Command {
 		Long:    "Show an application by name or resource id: its settings and active roles.",
 		Example: "  postern app show shop",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			v, err := cl.Application(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.printApplication(v)
-		},
+		RunE: show(a, applicationDetail(), func(ctx context.Context, cl *api.Client, args []string) (api.Application, error) {
+			return cl.Application(ctx, args[0])
+		}),
 	}
 }
 
@@ -133,17 +119,9 @@ func (a *app) appRefreshCommand() *cobra.Command {
 to the definition do not affect you.`,
 		Example: "  postern app definition show vendor/shop\n  postern app refresh shop",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			v, err := cl.RefreshApplication(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.printApplication(v)
-		},
+		RunE: show(a, applicationDetail(), func(ctx context.Context, cl *api.Client, args []string) (api.Application, error) {
+			return cl.RefreshApplication(ctx, args[0])
+		}),
 	}
 }
 
@@ -157,11 +135,7 @@ removed. While a role is active, this requires --end-activations. The command fi
 confirmation; --yes confirms in advance.`,
 		Example: "  postern app delete shop --end-activations\n  postern app delete shop --end-activations --yes",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			app, err := cl.Application(c.Context(), args[0])
 			if err != nil {
 				return err
@@ -178,7 +152,7 @@ confirmation; --yes confirms in advance.`,
 			}
 			a.say("The application %s is deleted, and with it its managed resource group.", args[0])
 			return nil
-		},
+		}),
 	}
 	c.Flags().BoolVar(&end, "end-activations", false, "end active roles")
 	yesFlag(c, &yes)

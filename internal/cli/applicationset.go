@@ -145,7 +145,7 @@ has them permanently.`,
 			if err != nil {
 				return err
 			}
-			return a.printApplication(made)
+			return printItem(a, made, applicationDetail())
 		},
 	}
 	c.Flags().StringVar(&in.Definition, "definition", "", "definition name; another tenant's as PUBLISHER/NAME")
@@ -165,11 +165,7 @@ func (a *app) appSetCommand() *cobra.Command {
 allow end at once, and pending requests are never loosened. Just-in-time access can be turned on later, but not off.`,
 		Example: "  postern app set shop --approval manual --approver ann --max 1h\n  postern app set shop --jit yes",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			v, err := cl.Application(c.Context(), args[0])
 			if err != nil {
 				return err
@@ -189,8 +185,8 @@ allow end at once, and pending requests are never loosened. Just-in-time access 
 			if v, err = cl.ChangeApplication(c.Context(), v.ID, api.ApplicationChange{Settings: settings}); err != nil {
 				return err
 			}
-			return a.printApplication(v)
-		},
+			return printItem(a, v, applicationDetail())
+		}),
 	}
 	flags.add(c)
 	return c

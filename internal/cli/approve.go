@@ -31,11 +31,7 @@ func (a *app) decideCommand(approve bool, name, short, comment, long, example st
 		Long:    long + " The decision applies to what the server shows now; use --digest to decide only what you were shown earlier.",
 		Example: example,
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			r, err := findRequest(c.Context(), cl, args[0])
 			if err != nil {
 				return err
@@ -47,7 +43,7 @@ func (a *app) decideCommand(approve bool, name, short, comment, long, example st
 				return err
 			}
 			return a.printRequest(r)
-		},
+		}),
 	}
 	c.Flags().StringVar(&in.Comment, "comment", "", comment)
 	c.Flags().StringVar(&in.Digest, "digest", "", "decide only if the request still has this digest")
@@ -163,17 +159,13 @@ func (a *app) reviewListCommand() *cobra.Command {
 		Long:    "List open reviews: your own, and those of requests that you may see or decide.",
 		Example: "  postern review list\n  postern review list --all -o json",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			reviews, err := shown(a, cl.Reviews(c.Context(), !all), limit)
 			if err != nil {
 				return err
 			}
 			return printList(a, reviews, reviewColumns(), "There are no reviews.")
-		},
+		}),
 	}
 	c.Flags().BoolVar(&all, "all", false, "include closed reviews")
 	amountFlag(c, &limit, "limit", 100, "maximum number of results")
@@ -202,7 +194,7 @@ func (a *app) reviewCloseCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				v, err := byTail("review", "review list --all", id, reviews, func(v api.Review) string { return v.ID })
+				v, err := byTail("review", "postern review list --all", id, reviews, func(v api.Review) string { return v.ID })
 				if err != nil {
 					return err
 				}

@@ -33,11 +33,8 @@ func (a *app) auditListCommand() *cobra.Command {
   postern audit list --outcome refused --since 7d -o csv
   postern audit list --kind grant.opened --actor me`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
+			var err error
 			if since != "" {
 				if q.Since, err = a.past(since); err != nil {
 					return usage(c, "--since: %s", err)
@@ -53,7 +50,7 @@ func (a *app) auditListCommand() *cobra.Command {
 				return err
 			}
 			return printList(a, events, eventColumns(a.style().plain), "No events found.")
-		},
+		}),
 	}
 	f := c.Flags()
 	f.StringVar(&since, "since", "", "only from this time on")
@@ -136,11 +133,7 @@ func (a *app) auditCheckpointCommand() *cobra.Command {
 the log still begins with the same records: postern audit verify LOG --checkpoint FILE.`,
 		Example: "  postern audit checkpoint --file monday.checkpoint\n  postern audit verify log.ndjson --checkpoint monday.checkpoint",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			checkpoint, err := cl.Checkpoint(c.Context())
 			if err != nil {
 				return err
@@ -159,7 +152,7 @@ the log still begins with the same records: postern audit verify LOG --checkpoin
 				{"At", func(s style, p api.Checkpoint) string { return s.time(p.At) }},
 				{"Key", func(_ style, p api.Checkpoint) string { return p.Key }},
 			})
-		},
+		}),
 	}
 	c.Flags().StringVar(&file, "file", "", "also write the signed note to this file")
 	return c
@@ -173,11 +166,7 @@ func (a *app) auditCheckpointsCommand() *cobra.Command {
 		Long:    "List signed checkpoints, newest first. -o json includes the signed notes.",
 		Example: "  postern audit checkpoints --limit 5\n  postern audit checkpoints -o json",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			var list []api.Checkpoint
 			for one, err := range cl.Checkpoints(c.Context()) {
 				if err != nil {
@@ -192,7 +181,7 @@ func (a *app) auditCheckpointsCommand() *cobra.Command {
 				{"AT", func(s style, p api.Checkpoint) string { return s.time(p.At) }},
 				{"ROOT", func(_ style, p api.Checkpoint) string { return p.Root }},
 			}, "There are no checkpoints yet.")
-		},
+		}),
 	}
 	amountFlag(c, &limit, "limit", 50, "maximum number of results")
 	return c

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/audit"
 )
 
@@ -22,11 +23,7 @@ func (a *app) auditExportCommand() *cobra.Command {
 key is stored with your sign-in the first time it is seen, for use by postern audit verify.`,
 		Example: "  postern audit export --file log.ndjson\n  postern audit verify log.ndjson",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			body, err := cl.Export(c.Context(), from)
 			if err != nil {
 				return err
@@ -59,7 +56,7 @@ key is stored with your sign-in the first time it is seen, for use by postern au
 			}
 			a.say("%s, and the checkpoint that signs them.", count(records, "record"))
 			return nil
-		},
+		}),
 	}
 	c.Flags().StringVar(&file, "file", "", "output file (default standard output)")
 	c.Flags().Int64Var(&from, "from", 0, "omit records before this number; such an export cannot be verified by itself")

@@ -24,11 +24,7 @@ emergency. Each opens one port of the machine once, with postern agent break-gla
 the server. They expire after one year. Each use creates a review for the person who issued the code.`,
 		Example: "  postern break-glass issue web-1 --count 5",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			issued, err := cl.IssueGlassCodes(c.Context(), args[0], in)
 			if err != nil {
 				return err
@@ -44,7 +40,7 @@ the server. They expire after one year. Each use creates a review for the person
 			}
 			a.say("On %s, which prompts for a code: postern agent break-glass --port 22 --from ADDRESS --for 30m --reason TEXT", issued.Machine)
 			return nil
-		},
+		}),
 	}
 	amountFlag(c, &in.Count, "count", 1, "number of codes")
 	return c
@@ -59,11 +55,7 @@ never shown again.`,
 		Example:           "  postern break-glass list web-1",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			codes, err := cl.GlassCodes(c.Context(), args[0])
 			if err != nil {
 				return err
@@ -76,7 +68,7 @@ never shown again.`,
 				{"ISSUED", func(s style, g api.GlassCode) string { return s.time(g.IssuedAt) }},
 				{"VALID UNTIL", func(s style, g api.GlassCode) string { return s.time(g.ExpiresAt) }},
 			}, "There are no codes. Issue some with: postern break-glass issue "+args[0])
-		},
+		}),
 	}
 }
 
@@ -89,17 +81,13 @@ at once. An unreachable agent still accepts them, and what it opens is recorded 
 		Example:           "  postern break-glass revoke web-1",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			n, err := cl.RevokeGlassCodes(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			a.say("%s of %s can be used no more.", count(n, "code"), args[0])
 			return nil
-		},
+		}),
 	}
 }

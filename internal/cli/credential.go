@@ -35,11 +35,7 @@ principal. -o json also shows where they signed in from, when the password was c
 providers.`,
 		Example: "  postern credential list\n  postern credential list --of anna",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			set, err := cl.Credentials(c.Context(), of)
 			if err != nil {
 				return err
@@ -60,7 +56,7 @@ providers.`,
 				}},
 				{"ID", func(_ style, r credentialRow) string { return r.id }},
 			}, "There are no credentials.")
-		},
+		}),
 	}
 	c.Flags().StringVar(&of, "of", "me", "name or id of a user or service principal")
 	return c

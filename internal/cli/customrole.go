@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -18,17 +20,13 @@ func (a *app) roleShowCommand() *cobra.Command {
 		Long:    "Show a role with its actions and assignable scopes. The YAML output is valid input for postern role update.",
 		Example: "  postern role show \"JIT Access Requester\" -o yaml",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			r, err := cl.Role(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			return a.printRole(r)
-		},
+		}),
 	}
 }
 
@@ -194,17 +192,9 @@ func (a *app) roleDeleteCommand() *cobra.Command {
 		Long:    "Delete a custom role, given by name or id. An assigned role cannot be deleted.",
 		Example: "  postern role delete on-call",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeleteRole(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The role %s is deleted.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The role %s is deleted.", args[0]), cl.DeleteRole(ctx, args[0])
+		}),
 	}
 }
 

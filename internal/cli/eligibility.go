@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,17 +36,9 @@ func (a *app) eligibilityListCommand() *cobra.Command {
 		Long:    "List eligibilities at the scopes that you may read. postern role eligible lists your own.",
 		Example: "  postern eligibility list\n  postern eligibility list --who vendors -o json",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			all, err := api.All(cl.Eligibilities(c.Context(), q))
-			if err != nil {
-				return err
-			}
-			return printList(a, all, eligibilityColumns(), "There are no eligibilities. Create one with: postern eligibility create ROLE --to PRINCIPAL")
-		},
+		RunE: list(a, eligibilityColumns(), "There are no eligibilities. Create one with: postern eligibility create ROLE --to PRINCIPAL", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Eligibility, error] {
+			return cl.Eligibilities(ctx, q)
+		}),
 	}
 	c.Flags().StringVar(&q.Principal, "who", "", "filter by user, group or service principal")
 	c.Flags().StringVar(&q.Scope, "scope", "", "only at this resource id or below")
@@ -94,7 +88,7 @@ func (a *app) oneEligibility(c *cobra.Command, ref string) (api.Eligibility, *ap
 	if err != nil {
 		return api.Eligibility{}, nil, err
 	}
-	e, err := byTail("eligibility", "eligibility list", ref, all, func(e api.Eligibility) string { return e.ID })
+	e, err := byTail("eligibility", "postern eligibility list", ref, all, func(e api.Eligibility) string { return e.ID })
 	return e, cl, err
 }
 
@@ -191,12 +185,8 @@ role individually.`,
 			if err != nil {
 				return err
 			}
-			if machine != "" {
-				m, err := cl.Machine(c.Context(), machine)
-				if err != nil {
-					return err
-				}
-				in.Scope = m.Resource
+			if err := atMachine(c.Context(), cl, machine, &in.Scope); err != nil {
+				return err
 			}
 			e, err := cl.CreateEligibility(c.Context(), in)
 			if err != nil {

@@ -73,11 +73,7 @@ func (a *app) grantListCommand() *cobra.Command {
   postern grant list --machine web-1 --all
   postern grant list --who me --state active -o json`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			if len(states) == 0 && !all {
 				states = live()
 			}
@@ -100,7 +96,7 @@ func (a *app) grantListCommand() *cobra.Command {
 				none += " Request access with: postern request MACHINE --port PORT --reason TEXT"
 			}
 			return printList(a, grants, grantColumns(), none)
-		},
+		}),
 	}
 	f := c.Flags()
 	f.StringSliceVar(&states, "state", nil, "filter by state: scheduled, opening, active, failed, expired, revoked, superseded")
@@ -118,34 +114,26 @@ func (a *app) grantShowCommand() *cobra.Command {
 		Long:    "Show a grant, and when it was seen open and closed. GRANT is an id or its last characters as shown in lists.",
 		Example: "  postern grant show 7f3a9c12",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			g, err := findGrant(c.Context(), cl, args[0])
-			if err != nil {
-				return err
-			}
-			return printItem(a, g, []column[api.Grant]{
-				{"Id", func(_ style, g api.Grant) string { return g.ID }},
-				{"Request", func(_ style, g api.Grant) string { return g.Request }},
-				{"Who", func(_ style, g api.Grant) string { return g.Principal }},
-				{"Machine", func(_ style, g api.Grant) string { return g.Machine }},
-				{"Ports", func(_ style, g api.Grant) string { return portText(g.Ports, g.Protocol) }},
-				{"From", func(_ style, g api.Grant) string { return strings.Join(g.Sources, ",") }},
-				{"State", func(_ style, g api.Grant) string { return stateText(g) }},
-				{"Reason", func(_ style, g api.Grant) string { return g.Reason }},
-				{"Start", func(s style, g api.Grant) string { return s.time(g.Start) }},
-				{"End", func(s style, g api.Grant) string { return s.time(g.End) }},
-				{"Seen open", func(s style, g api.Grant) string { return s.timeIf(g.OpenedAt) }},
-				{"Ended", func(s style, g api.Grant) string { return s.timeIf(g.EndedAt) }},
-				{"Seen closed", func(s style, g api.Grant) string { return s.timeIf(g.ClosedAt) }},
-				{"Traffic", func(_ style, g api.Grant) string {
-					return count(int(g.Packets), "packet") + ", " + count(int(g.Bytes), "byte") //nolint:gosec // for people
-				}},
-			})
-		},
+		RunE: show(a, []column[api.Grant]{
+			{"Id", func(_ style, g api.Grant) string { return g.ID }},
+			{"Request", func(_ style, g api.Grant) string { return g.Request }},
+			{"Who", func(_ style, g api.Grant) string { return g.Principal }},
+			{"Machine", func(_ style, g api.Grant) string { return g.Machine }},
+			{"Ports", func(_ style, g api.Grant) string { return portText(g.Ports, g.Protocol) }},
+			{"From", func(_ style, g api.Grant) string { return strings.Join(g.Sources, ",") }},
+			{"State", func(_ style, g api.Grant) string { return stateText(g) }},
+			{"Reason", func(_ style, g api.Grant) string { return g.Reason }},
+			{"Start", func(s style, g api.Grant) string { return s.time(g.Start) }},
+			{"End", func(s style, g api.Grant) string { return s.time(g.End) }},
+			{"Seen open", func(s style, g api.Grant) string { return s.timeIf(g.OpenedAt) }},
+			{"Ended", func(s style, g api.Grant) string { return s.timeIf(g.EndedAt) }},
+			{"Seen closed", func(s style, g api.Grant) string { return s.timeIf(g.ClosedAt) }},
+			{"Traffic", func(_ style, g api.Grant) string {
+				return count(int(g.Packets), "packet") + ", " + count(int(g.Bytes), "byte") //nolint:gosec // for people
+			}},
+		}, func(ctx context.Context, cl *api.Client, args []string) (api.Grant, error) {
+			return findGrant(ctx, cl, args[0])
+		}),
 	}
 }
 
@@ -175,7 +163,7 @@ func findGrant(ctx context.Context, cl *api.Client, ref string) (api.Grant, erro
 	if err != nil {
 		return api.Grant{}, err
 	}
-	return byTail("grant", "grant list --all", ref, newest, func(g api.Grant) string { return g.ID })
+	return byTail("grant", "postern grant list --all", ref, newest, func(g api.Grant) string { return g.ID })
 }
 
 // openSorted gives grants in a steady order: by machine, then by port.

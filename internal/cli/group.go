@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"context"
+	"fmt"
 	"github.com/spf13/cobra"
+	"iter"
 
 	"github.com/postern-dev/postern/api"
 )
@@ -58,17 +61,9 @@ func (a *app) principalsCommand(use, short, long, example, empty string, n int, 
 		Long:    long,
 		Example: example,
 		Args:    takes(n, n),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			found, err := api.All(cl.Principals(c.Context(), query(args)))
-			if err != nil {
-				return err
-			}
-			return printList(a, found, principalColumns(), empty)
-		},
+		RunE: list(a, principalColumns(), empty, func(ctx context.Context, cl *api.Client, args []string) iter.Seq2[api.Principal, error] {
+			return cl.Principals(ctx, query(args))
+		}),
 	}
 }
 
@@ -79,11 +74,8 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 		Long:    "Add users or other groups to a group. Existing members are kept. A group cannot contain a group that contains it.",
 		Example: "  postern group add operators anna ben\n  postern group add everybody operators",
 		Args:    takes(2, -1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
+			var err error
 			for _, member := range args[1:] {
 				if add {
 					err = cl.AddMember(c.Context(), args[0], member)
@@ -100,7 +92,7 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 				}
 			}
 			return nil
-		},
+		}),
 	}
 	if !add {
 		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Remove members from a group", "  postern group remove operators ben"
@@ -117,16 +109,8 @@ func (a *app) groupDeleteCommand() *cobra.Command {
 deleted; the error lists where it is used.`,
 		Example: "  postern group delete operators",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeleteGroup(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The group %s is deleted.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The group %s is deleted.", args[0]), cl.DeleteGroup(ctx, args[0])
+		}),
 	}
 }

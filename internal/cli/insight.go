@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"iter"
 	"strings"
 	"time"
 
@@ -82,18 +84,14 @@ func (a *app) insightNotClosedCommand() *cobra.Command {
 closed, because it is unreachable or has not reported yet, and what break-glass codes opened on machines, which
 closes only at its end. The kernel closes each of them at its end in any case.`,
 		Example: "  postern insight not-closed\n  postern insight not-closed --machine web-1", Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			list, err := api.All(cl.NotClosed(c.Context(), machine, who))
 			if err != nil {
 				return err
 			}
 			return printList(a, list, append(accessColumns(), column[api.Access]{"END", func(s style, v api.Access) string { return s.time(v.End) }}),
 				"Everything that ended was seen closed.")
-		},
+		}),
 	}
 	c.Flags().StringVar(&machine, "machine", "", "filter by machine")
 	c.Flags().StringVar(&who, "who", "", "filter by principal; me is you")
@@ -107,29 +105,21 @@ func (a *app) insightUnusedCommand() *cobra.Command {
 		Long: `List people who may request access through a role, or activate a role that they are eligible for, directly or
 through a group, and have not done so for the given number of days.`, Example: "  postern insight unused --days 30",
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			list, err := api.All(cl.Unused(c.Context(), days))
-			if err != nil {
-				return err
-			}
-			return printList(a, list, []column[api.Eligible]{
-				{"WHO", func(_ style, v api.Eligible) string { return v.Principal }},
-				{"VIA", func(_ style, v api.Eligible) string { return v.Via }},
-				{"ROLE", func(_ style, v api.Eligible) string { return v.Role }},
-				{"SCOPE", func(s style, v api.Eligible) string { return shortScope(s, v.Scope) }},
-				{"BY", func(_ style, v api.Eligible) string {
-					if v.Eligibility != "" {
-						return "eligibility"
-					}
-					return "assignment"
-				}},
-				{"ID", func(s style, v api.Eligible) string { return s.id(v.Assignment + v.Eligibility) }},
-			}, "All rights to access were used.")
-		},
+		RunE: list(a, []column[api.Eligible]{
+			{"WHO", func(_ style, v api.Eligible) string { return v.Principal }},
+			{"VIA", func(_ style, v api.Eligible) string { return v.Via }},
+			{"ROLE", func(_ style, v api.Eligible) string { return v.Role }},
+			{"SCOPE", func(s style, v api.Eligible) string { return shortScope(s, v.Scope) }},
+			{"BY", func(_ style, v api.Eligible) string {
+				if v.Eligibility != "" {
+					return "eligibility"
+				}
+				return "assignment"
+			}},
+			{"ID", func(s style, v api.Eligible) string { return s.id(v.Assignment + v.Eligibility) }},
+		}, "All rights to access were used.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Eligible, error] {
+			return cl.Unused(ctx, days)
+		}),
 	}
 	amountFlag(c, &days, "days", 90, "number of days")
 	return c
@@ -141,24 +131,16 @@ func (a *app) insightNeverUsedCommand() *cobra.Command {
 		Use: "never-used", Short: "List unused grants",
 		Long:    "List grants of the given number of days that were in force and ended without a packet, newest first.",
 		Example: "  postern insight never-used --days 30", Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			list, err := api.All(cl.NeverUsed(c.Context(), days))
-			if err != nil {
-				return err
-			}
-			return printList(a, list, []column[api.Grant]{
-				{"ID", func(s style, g api.Grant) string { return s.id(g.ID) }},
-				{"WHO", func(_ style, g api.Grant) string { return g.Principal }},
-				{"MACHINE", func(_ style, g api.Grant) string { return g.Machine }},
-				{"PORT", func(_ style, g api.Grant) string { return g.Ports + "/" + g.Protocol }},
-				{"OPENED", func(s style, g api.Grant) string { return s.timeIf(g.OpenedAt) }},
-				{"ENDED", func(s style, g api.Grant) string { return s.timeIf(g.EndedAt) }},
-			}, "Every grant that ended was used.")
-		},
+		RunE: list(a, []column[api.Grant]{
+			{"ID", func(s style, g api.Grant) string { return s.id(g.ID) }},
+			{"WHO", func(_ style, g api.Grant) string { return g.Principal }},
+			{"MACHINE", func(_ style, g api.Grant) string { return g.Machine }},
+			{"PORT", func(_ style, g api.Grant) string { return g.Ports + "/" + g.Protocol }},
+			{"OPENED", func(s style, g api.Grant) string { return s.timeIf(g.OpenedAt) }},
+			{"ENDED", func(s style, g api.Grant) string { return s.timeIf(g.EndedAt) }},
+		}, "Every grant that ended was used.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Grant, error] {
+			return cl.NeverUsed(ctx, days)
+		}),
 	}
 	amountFlag(c, &days, "days", 90, "number of days")
 	return c
@@ -171,11 +153,7 @@ func (a *app) insightForeignCommand() *cobra.Command {
 there even without Postern, rules that block what Postern opens or may do so through something that is not
 understood, and rules that let packets bypass Postern.`,
 		Example: "  postern insight foreign-rules", Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			found, err := api.All(cl.ForeignRules(c.Context()))
 			if err != nil {
 				return err
@@ -201,6 +179,6 @@ understood, and rules that let packets bypass Postern.`,
 				{"PORT", func(_ style, r row) string { return strings.TrimSuffix(r.Ports+"/"+r.Protocol, "/") }},
 				{"RULE", func(_ style, r row) string { return r.Text }},
 			}, "The agents found none.")
-		},
+		}),
 	}
 }

@@ -220,11 +220,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Long:    "Show your identity, and your address as the server sees it, which is what --from me stands for.",
 		Example: "  postern whoami\n  postern whoami -o json",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			me, err := cl.Me(c.Context())
 			if err != nil {
 				return err
@@ -242,6 +238,6 @@ func (a *app) whoamiCommand() *cobra.Command {
 				{"Warning", func(_ style, m api.Me) string { return m.Warning }},
 				{"Server", func(style, api.Me) string { return conf.Server }},
 			})
-		},
+		}),
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -62,11 +63,7 @@ func (a *app) machineListCommand() *cobra.Command {
 		Long:    "List the machines that you may see: configured ones have a policy, unsupported ones have no agent.",
 		Example: "  postern machine list\n  postern machine list --standing notConfigured -o csv",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			machines, err := shown(a, cl.Machines(c.Context(), api.MachineQuery{Standing: standing, Prefix: prefix, Scope: scope}), limit)
 			if err != nil {
 				return err
@@ -78,7 +75,7 @@ func (a *app) machineListCommand() *cobra.Command {
 				{"ADDRESSES", func(s style, m api.Machine) string { return s.list(m.Addresses) }},
 				{"LAST ACCESS", func(s style, m api.Machine) string { return s.ago(m.LastAccess) }},
 			}, noMachines(c.Context(), cl, len(machines) > 0, standing+prefix+scope != ""))
-		},
+		}),
 	}
 	f := c.Flags()
 	f.StringVar(&standing, "standing", "", "filter by standing: configured, notConfigured or unsupported")
@@ -171,17 +168,9 @@ func (a *app) machineShowCommand() *cobra.Command {
 		Example:           "  postern machine show web-1",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			m, err := cl.Machine(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return printItem(a, m, machineColumns())
-		},
+		RunE: show(a, machineColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.Machine, error) {
+			return cl.Machine(ctx, args[0])
+		}),
 	}
 }
 
@@ -197,11 +186,7 @@ confirmation; --yes confirms in advance.`,
 		Example:           "  postern machine delete web-1\n  postern machine delete web-1 --yes",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			m, err := cl.Machine(c.Context(), args[0])
 			if err != nil {
 				return err
@@ -218,7 +203,7 @@ confirmation; --yes confirms in advance.`,
 			}
 			a.say("%s is deleted.", m.Name)
 			return nil
-		},
+		}),
 	}
 	yesFlag(c, &yes)
 	return c
@@ -231,24 +216,16 @@ func (a *app) machineAgentsCommand() *cobra.Command {
 		Long:    "List the agents as the server sees them, including gateways that guard no machine yet.",
 		Example: "  postern machine agents",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			agents, err := api.All(cl.Agents(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, agents, []column[api.Agent]{
-				{"NAME", func(_ style, g api.Agent) string { return g.Name }},
-				{"MODE", func(_ style, g api.Agent) string { return g.Mode }},
-				{"GROUP", func(_ style, g api.Agent) string { return g.ResourceGroup }},
-				{"SEEN", func(s style, g api.Agent) string { return s.ago(g.LastSeenAt) }},
-				{"IN FORCE", func(_ style, g api.Agent) string { return fmt.Sprintf("%d of %d", g.Reported, g.Revision) }},
-				{"VERSION", func(_ style, g api.Agent) string { return g.Version }},
-				{"PROBLEM", func(_ style, g api.Agent) string { return g.Problem }},
-			}, "No agent has enrolled yet. Create a token with: postern machine token NAME")
-		},
+		RunE: list(a, []column[api.Agent]{
+			{"NAME", func(_ style, g api.Agent) string { return g.Name }},
+			{"MODE", func(_ style, g api.Agent) string { return g.Mode }},
+			{"GROUP", func(_ style, g api.Agent) string { return g.ResourceGroup }},
+			{"SEEN", func(s style, g api.Agent) string { return s.ago(g.LastSeenAt) }},
+			{"IN FORCE", func(_ style, g api.Agent) string { return fmt.Sprintf("%d of %d", g.Reported, g.Revision) }},
+			{"VERSION", func(_ style, g api.Agent) string { return g.Version }},
+			{"PROBLEM", func(_ style, g api.Agent) string { return g.Problem }},
+		}, "No agent has enrolled yet. Create a token with: postern machine token NAME", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Agent, error] {
+			return cl.Agents(ctx)
+		}),
 	}
 }

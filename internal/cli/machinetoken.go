@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"time"
 
@@ -21,23 +23,15 @@ func (a *app) machineTokensCommand() *cobra.Command {
 		Long:    "List enrollment tokens that are unused and have not expired. The tokens themselves are never shown again.",
 		Example: "  postern machine tokens",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			tokens, err := api.All(cl.EnrollmentTokens(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, tokens, []column[api.WaitingToken]{
-				{"ID", func(_ style, t api.WaitingToken) string { return t.ID }},
-				{"NAME", func(_ style, t api.WaitingToken) string { return t.Name }},
-				{"MODE", func(_ style, t api.WaitingToken) string { return t.Mode }},
-				{"RESOURCE GROUP", func(_ style, t api.WaitingToken) string { return t.ResourceGroup }},
-				{"EXPIRES", func(s style, t api.WaitingToken) string { return s.time(t.ExpiresAt) }},
-			}, "There are no unused enrollment tokens.")
-		},
+		RunE: list(a, []column[api.WaitingToken]{
+			{"ID", func(_ style, t api.WaitingToken) string { return t.ID }},
+			{"NAME", func(_ style, t api.WaitingToken) string { return t.Name }},
+			{"MODE", func(_ style, t api.WaitingToken) string { return t.Mode }},
+			{"RESOURCE GROUP", func(_ style, t api.WaitingToken) string { return t.ResourceGroup }},
+			{"EXPIRES", func(s style, t api.WaitingToken) string { return s.time(t.ExpiresAt) }},
+		}, "There are no unused enrollment tokens.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.WaitingToken, error] {
+			return cl.EnrollmentTokens(ctx)
+		}),
 	}
 }
 
@@ -48,17 +42,9 @@ func (a *app) machineWithdrawCommand() *cobra.Command {
 		Long:    "Revoke an unused enrollment token. ID is shown by postern machine tokens.",
 		Example: "  postern machine withdraw 7c1f09ab44d2e8a0",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeleteEnrollmentToken(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The token %s is revoked.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The token %s is revoked.", args[0]), cl.DeleteEnrollmentToken(ctx, args[0])
+		}),
 	}
 }
 

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"context"
+	"fmt"
 	"github.com/spf13/cobra"
+	"iter"
 
 	"github.com/postern-dev/postern/api"
 )
@@ -28,17 +31,9 @@ func (a *app) networkSetCommand() *cobra.Command {
 keep their prefixes.`,
 		Example: "  postern network set office 203.0.113.0/24 2001:db8::/48\n  postern policy set web-1 --port 22 --from office --max 3h",
 		Args:    takes(2, -1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			n, err := cl.SetNetwork(c.Context(), args[0], api.NetworkInput{Prefixes: args[1:]})
-			if err != nil {
-				return err
-			}
-			return printList(a, []api.Network{n}, networkColumns(), "")
-		},
+		RunE: act(a, networkColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.Network, error) {
+			return cl.SetNetwork(ctx, args[0], api.NetworkInput{Prefixes: args[1:]})
+		}),
 	}
 }
 
@@ -49,17 +44,9 @@ func (a *app) networkListCommand() *cobra.Command {
 		Long:    "List the named networks by name.",
 		Example: "  postern network list",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			networks, err := api.All(cl.Networks(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, networks, networkColumns(), "There are no named networks. Create one with: postern network set NAME PREFIX…")
-		},
+		RunE: list(a, networkColumns(), "There are no named networks. Create one with: postern network set NAME PREFIX…", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Network, error] {
+			return cl.Networks(ctx)
+		}),
 	}
 }
 
@@ -70,16 +57,8 @@ func (a *app) networkDeleteCommand() *cobra.Command {
 		Long:    "Delete a named network. A network named in a policy cannot be deleted; the error lists where it is used.",
 		Example: "  postern network delete office",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeleteNetwork(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The network %s is deleted.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The network %s is deleted.", args[0]), cl.DeleteNetwork(ctx, args[0])
+		}),
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"strconv"
 	"strings"
 
@@ -23,17 +24,9 @@ func (a *app) notifyTestCommand() *cobra.Command {
 		Example: `  postern notify test ops-chat
   postern notify test mail --to anna@example.com`,
 		Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			tested, err := cl.TestChannel(c.Context(), args[0], api.ChannelTest{To: to})
-			if err != nil {
-				return err
-			}
-			return printItem(a, tested, []column[api.ChannelTested]{{"Delivered", func(_ style, t api.ChannelTested) string { return t.Answer }}})
-		},
+		RunE: show(a, []column[api.ChannelTested]{{"Delivered", func(_ style, t api.ChannelTested) string { return t.Answer }}}, func(ctx context.Context, cl *api.Client, args []string) (api.ChannelTested, error) {
+			return cl.TestChannel(ctx, args[0], api.ChannelTest{To: to})
+		}),
 	}
 	c.Flags().StringVar(&to, "to", "", "address for an email channel (default your own)")
 	return c
@@ -64,17 +57,13 @@ func (a *app) notifyDeadCommand() *cobra.Command {
 		Long:    "List failed deliveries with the reason, newest first. With --state, other deliveries.",
 		Example: "  postern notify dead\n  postern notify dead --state pending --channel ops-chat",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			list, err := api.All(cl.Deliveries(c.Context(), api.DeliveryQuery{State: state, Channel: channel}))
 			if err != nil {
 				return err
 			}
 			return printList(a, list, deliveryColumns(), "No deliveries found.")
-		},
+		}),
 	}
 	c.Flags().StringVar(&channel, "channel", "", "filter by channel")
 	c.Flags().StringVar(&state, "state", "dead", "filter by state: dead, pending or delivered")
@@ -87,11 +76,7 @@ func (a *app) notifyRequeueCommand() *cobra.Command {
 		Long:    "Queue dead deliveries again. DELIVERY is an id, its last characters as shown by postern notify dead, or all.",
 		Example: "  postern notify requeue 1c9f03ab\n  postern notify requeue all",
 		Args:    takes(1, -1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			dead, err := api.All(cl.Deliveries(c.Context(), api.DeliveryQuery{State: "dead"}))
 			if err != nil {
 				return err
@@ -127,6 +112,6 @@ func (a *app) notifyRequeueCommand() *cobra.Command {
 				queued = append(queued, d)
 			}
 			return printList(a, queued, deliveryColumns(), "There was nothing to queue again.")
-		},
+		}),
 	}
 }

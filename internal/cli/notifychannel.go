@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"iter"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -49,17 +51,9 @@ func (a *app) channelCommand() *cobra.Command {
 func (a *app) channelListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List channels", Long: "List channels.", Example: "  postern notify channel list", Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			list, err := api.All(cl.Channels(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, list, channelColumns(), "There are no channels. Add one with: postern notify channel add")
-		},
+		RunE: list(a, channelColumns(), "There are no channels. Add one with: postern notify channel add", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Channel, error] {
+			return cl.Channels(ctx)
+		}),
 	}
 }
 
@@ -67,17 +61,13 @@ func (a *app) channelShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show CHANNEL", Short: "Show a channel", Long: "Show a channel, by name or id. Its secret is never shown.",
 		Example: "  postern notify channel show ops-chat", Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			channel, err := cl.Channel(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			return printItem(a, channel, append([]column[api.Channel]{{"ID", func(_ style, c api.Channel) string { return c.ID }}}, channelColumns()...))
-		},
+		}),
 	}
 }
 
@@ -270,16 +260,8 @@ func (a *app) channelDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete CHANNEL", Short: "Delete a channel with its routes", Long: "Delete a channel with its routes. Its pending deliveries become dead.",
 		Example: "  postern notify channel delete ops-chat", Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeleteChannel(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The channel is deleted.")
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return "The channel is deleted.", cl.DeleteChannel(ctx, args[0])
+		}),
 	}
 }

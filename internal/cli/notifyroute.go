@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,17 +50,9 @@ func (a *app) routeListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List routes", Long: "List your routes or, with permission, everyone's.",
 		Example: "  postern notify route list\n  postern notify route list --who anna", Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			list, err := api.All(cl.Routes(c.Context(), who))
-			if err != nil {
-				return err
-			}
-			return printList(a, list, routeColumns(), "There are no routes: nothing is sent.")
-		},
+		RunE: list(a, routeColumns(), "There are no routes: nothing is sent.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Route, error] {
+			return cl.Routes(ctx, who)
+		}),
 	}
 	c.Flags().StringVar(&who, "who", "", "filter by person; me is you")
 	return c
@@ -115,28 +109,12 @@ func (a *app) routeDeleteCommand() *cobra.Command {
 		Use: "delete ROUTE", Short: "End a subscription",
 		Long:    "End a subscription. ROUTE is an id or its last characters as shown by postern notify route list.",
 		Example: "  postern notify route delete 7f3a9c12", Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			id, err := idOf("route", "postern notify route list", args[0], cl.Routes(ctx, ""), func(r api.Route) string { return r.ID })
 			if err != nil {
-				return err
+				return "", err
 			}
-			id := args[0]
-			if !whole(id) {
-				all, err := api.All(cl.Routes(c.Context(), ""))
-				if err != nil {
-					return err
-				}
-				found, err := byTail("route", "routes", id, all, func(r api.Route) string { return r.ID })
-				if err != nil {
-					return err
-				}
-				id = found.ID
-			}
-			if err := cl.DeleteRoute(c.Context(), id); err != nil {
-				return err
-			}
-			a.say("The route is deleted.")
-			return nil
-		},
+			return "The route is deleted.", cl.DeleteRoute(ctx, id)
+		}),
 	}
 }

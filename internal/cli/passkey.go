@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -134,17 +135,9 @@ func (a *app) passkeyListCommand() *cobra.Command {
 		Long:    "List your passkeys, oldest first.",
 		Example: "  postern passkey list",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			keys, err := api.All(cl.Passkeys(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, keys, passkeyColumns(), "You have no passkeys. Add one with: postern passkey add NAME")
-		},
+		RunE: list(a, passkeyColumns(), "You have no passkeys. Add one with: postern passkey add NAME", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Passkey, error] {
+			return cl.Passkeys(ctx)
+		}),
 	}
 }
 
@@ -164,17 +157,9 @@ func (a *app) passkeyDeleteCommand() *cobra.Command {
 		Long:    "Delete one of your passkeys, given by name or id. Confirm with one of them first: postern confirm.",
 		Example: "  postern passkey delete laptop",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeletePasskey(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The passkey %s is deleted.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The passkey %s is deleted.", args[0]), cl.DeletePasskey(ctx, args[0])
+		}),
 	}
 }
 

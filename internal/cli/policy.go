@@ -86,17 +86,13 @@ func (a *app) policyListCommand() *cobra.Command {
 		Long:    "List the guarded ports of every machine that you may see, one line for each port.",
 		Example: "  postern policy list\n  postern policy list -o yaml",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			views, err := api.All(cl.Policies(c.Context()))
 			if err != nil {
 				return err
 			}
 			return a.printPolicies(views, false)
-		},
+		}),
 	}
 }
 
@@ -108,17 +104,13 @@ func (a *app) policyShowCommand() *cobra.Command {
 		Example:           "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			view, err := cl.MachinePolicy(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			return a.printPolicies([]api.MachinePolicyView{view}, true)
-		},
+		}),
 	}
 }
 
@@ -288,11 +280,7 @@ To keep ports closed to everyone, keep the policy. The command first lists what 
 		Example:           "  postern policy delete web-1\n  postern policy delete web-1 --yes",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			view, err := cl.MachinePolicy(c.Context(), args[0])
 			if err != nil {
 				return err
@@ -309,7 +297,7 @@ To keep ports closed to everyone, keep the policy. The command first lists what 
 			}
 			a.say("%s is no longer guarded.", args[0])
 			return nil
-		},
+		}),
 	}
 	yesFlag(c, &yes)
 	return c

@@ -163,11 +163,7 @@ func (a *app) requestCancelCommand() *cobra.Command {
 		Long:    "Cancel a pending request. To end access that is already open, use postern revoke.",
 		Example: "  postern request cancel 7f3a9c12 --reason \"not needed any more\"",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			r, err := findRequest(c.Context(), cl, args[0])
 			if err != nil {
 				return err
@@ -176,7 +172,7 @@ func (a *app) requestCancelCommand() *cobra.Command {
 				return err
 			}
 			return a.printRequest(r)
-		},
+		}),
 	}
 	c.Flags().StringVar(&reason, "reason", "", "reason, for the activity log")
 	return c

@@ -127,17 +127,13 @@ func (a *app) requestListCommand() *cobra.Command {
 		Long:    "List requests, newest first: your own, and those for machines whose requests you may read.",
 		Example: "  postern request list --who me\n  postern request list --needs-me\n  postern request list --state pending -o json",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			requests, err := shown(a, cl.Requests(c.Context(), q), limit)
 			if err != nil {
 				return err
 			}
 			return printList(a, requests, requestColumns(), "No requests found.")
-		},
+		}),
 	}
 	f := c.Flags()
 	f.BoolVar(&q.NeedsMe, "needs-me", false, "only requests that you can decide now")
@@ -155,17 +151,13 @@ func (a *app) requestShowCommand() *cobra.Command {
 		Long:    "Show a request and its outcome. REQUEST is an id or its last characters as shown in lists.",
 		Example: "  postern request show 7f3a9c12",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			r, err := findRequest(c.Context(), cl, args[0])
 			if err != nil {
 				return err
 			}
 			return a.printRequest(r)
-		},
+		}),
 	}
 }
 
@@ -188,7 +180,7 @@ func findRequest(ctx context.Context, cl *api.Client, ref string) (api.Request, 
 			newest = append(newest, r)
 		}
 	}
-	found, err := byTail("request", "request list", ref, newest, func(r api.Request) string { return r.ID })
+	found, err := byTail("request", "postern request list", ref, newest, func(r api.Request) string { return r.ID })
 	if err != nil {
 		return api.Request{}, err
 	}

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"context"
+	"fmt"
 	"github.com/spf13/cobra"
+	"iter"
 
 	"github.com/postern-dev/postern/api"
 )
@@ -29,18 +32,10 @@ func (a *app) resourceGroupCreateCommand() *cobra.Command {
 		Long:    "Create a resource group, in the default subscription if none is named.",
 		Example: "  postern resource-group create web --subscription production",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: act(a, resourceGroupColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.ResourceGroup, error) {
 			in.Name = args[0]
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			g, err := cl.CreateResourceGroup(c.Context(), in)
-			if err != nil {
-				return err
-			}
-			return printList(a, []api.ResourceGroup{g}, resourceGroupColumns(), "")
-		},
+			return cl.CreateResourceGroup(ctx, in)
+		}),
 	}
 	c.Flags().StringVar(&in.Subscription, "subscription", "", "name or GUID of the subscription (default the first one)")
 	c.Flags().StringVar(&in.Location, "location", "", "location of its resources (default local)")
@@ -54,17 +49,9 @@ func (a *app) resourceGroupListCommand() *cobra.Command {
 		Long:    "List the resource groups in which you have a role.",
 		Example: "  postern resource-group list",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			list, err := api.All(cl.ResourceGroups(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, list, resourceGroupColumns(), "There are no resource groups that you may see.")
-		},
+		RunE: list(a, resourceGroupColumns(), "There are no resource groups that you may see.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.ResourceGroup, error] {
+			return cl.ResourceGroups(ctx)
+		}),
 	}
 }
 
@@ -75,16 +62,8 @@ func (a *app) resourceGroupDeleteCommand() *cobra.Command {
 		Long:    "Delete an empty resource group, by name or resource id. Roles assigned at it are removed.",
 		Example: "  postern resource-group delete web",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeleteResourceGroup(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The resource group %s is deleted.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The resource group %s is deleted.", args[0]), cl.DeleteResourceGroup(ctx, args[0])
+		}),
 	}
 }

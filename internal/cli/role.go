@@ -2,6 +2,8 @@ package cli
 
 import (
 	"cmp"
+	"context"
+	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,25 +25,17 @@ func (a *app) roleListCommand() *cobra.Command {
 		Long:    "List roles. JSON and YAML output includes the permitted actions.",
 		Example: "  postern role list\n  postern role list -o yaml",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			roles, err := api.All(cl.Roles(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, roles, []column[api.Role]{
-				{"NAME", func(_ style, r api.Role) string { return r.Name }},
-				{"DESCRIPTION", func(s style, r api.Role) string {
-					if s.plain {
-						return r.Description
-					}
-					return clip(r.Description, 80)
-				}},
-			}, "There are no roles.")
-		},
+		RunE: list(a, []column[api.Role]{
+			{"NAME", func(_ style, r api.Role) string { return r.Name }},
+			{"DESCRIPTION", func(s style, r api.Role) string {
+				if s.plain {
+					return r.Description
+				}
+				return clip(r.Description, 80)
+			}},
+		}, "There are no roles.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Role, error] {
+			return cl.Roles(ctx)
+		}),
 	}
 }
 
@@ -118,12 +112,8 @@ the default subscription with everything in it. With --end or --for, the assignm
 			if err != nil {
 				return err
 			}
-			if machine != "" {
-				m, err := cl.Machine(c.Context(), machine)
-				if err != nil {
-					return err
-				}
-				in.Scope = m.Resource
+			if err := atMachine(c.Context(), cl, machine, &in.Scope); err != nil {
+				return err
 			}
 			assigned, err := cl.AssignRole(c.Context(), in)
 			if err != nil {
@@ -149,29 +139,13 @@ func (a *app) roleUnassignCommand() *cobra.Command {
 		Long:    "Remove a role assignment. ASSIGNMENT is an id or its last characters as shown by postern role assignments.",
 		Example: "  postern role unassign 7f3a9c12",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			id, err := idOf("role assignment", "postern role assignments", args[0], cl.RoleAssignments(ctx), func(r api.RoleAssignment) string { return r.ID })
 			if err != nil {
-				return err
+				return "", err
 			}
-			id := args[0]
-			if !whole(id) {
-				all, err := api.All(cl.RoleAssignments(c.Context()))
-				if err != nil {
-					return err
-				}
-				found, err := byTail("role assignment", "role assignments", id, all, func(r api.RoleAssignment) string { return r.ID })
-				if err != nil {
-					return err
-				}
-				id = found.ID
-			}
-			if err := cl.UnassignRole(c.Context(), id); err != nil {
-				return err
-			}
-			a.say("The role assignment is deleted.")
-			return nil
-		},
+			return "The role assignment is deleted.", cl.UnassignRole(ctx, id)
+		}),
 	}
 }
 
@@ -183,11 +157,7 @@ func (a *app) roleAssignmentsCommand() *cobra.Command {
 		Long:    "List role assignments.",
 		Example: "  postern role assignments\n  postern role assignments --who anna -o json",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			all, err := api.All(cl.RoleAssignments(c.Context()))
 			if err != nil {
 				return err
@@ -199,7 +169,7 @@ func (a *app) roleAssignmentsCommand() *cobra.Command {
 				}
 			}
 			return printList(a, shown, assignmentColumns(), "No role assignments found.")
-		},
+		}),
 	}
 	c.Flags().StringVar(&who, "who", "", "filter by user or group")
 	return c

@@ -33,11 +33,7 @@ func (a *app) roleEligibleCommand() *cobra.Command {
 		Long:    "List the roles that you may activate, directly or as a member of a group, and your active ones.",
 		Example: "  postern role eligible",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			all, err := api.All(cl.EligibleRoles(c.Context()))
 			if err != nil {
 				return err
@@ -46,7 +42,7 @@ func (a *app) roleEligibleCommand() *cobra.Command {
 				{"ROLE", func(_ style, e api.Eligibility) string { return e.Role }},
 				{"SCOPE", func(s style, e api.Eligibility) string { return shortScope(s, e.Scope) }},
 			}, activationColumns()...), "You are not eligible for any role.")
-		},
+		}),
 	}
 }
 
@@ -63,13 +59,9 @@ with it.`,
   postern role activate Contributor --at "tomorrow 09:00" --for 2h --reason "index rebuild" --ticket OPS-7
   postern role activate Contributor --reason "site down" --wait`,
 		Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			return a.activate(c, cl, ask, api.RoleRef{Role: args[0], Scope: scope})
-		},
+		}),
 	}
 	c.Flags().StringVar(&scope, "scope", "", "resource id, if you are eligible for the role at more than one")
 	ask.add(c)
@@ -148,11 +140,7 @@ func (a *app) roleDeactivateCommand() *cobra.Command {
 		Long:    "End your active role and cancel scheduled activations. Everything opened under it closes with it.",
 		Example: "  postern role deactivate Contributor --reason \"done early\"",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			all, err := api.All(cl.EligibleRoles(c.Context()))
 			if err != nil {
 				return err
@@ -170,7 +158,7 @@ func (a *app) roleDeactivateCommand() *cobra.Command {
 				}
 			}
 			return printList(a, ended, grantColumns(), "You have no such role active.")
-		},
+		}),
 	}
 	c.Flags().StringVar(&scope, "scope", "", "only at this resource id")
 	c.Flags().StringVar(&reason, "reason", "", "reason, for the activity log")

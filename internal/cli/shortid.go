@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
 )
 
 // shortID is how many characters of an id tables show: the last ones, which are random.
@@ -70,7 +72,23 @@ func amountFlag(c *cobra.Command, to *int, name string, usual int, usage string)
 // whole tells whether ref is an id as it stands, so that nothing needs to be searched.
 func whole(ref string) bool { return len(ref) > 20 || len(ref) < 4 }
 
-// byTail finds the one item whose id ends in ref.
+// idOf returns the whole id that ref stands for: ref itself, or that of the one item whose id ends in it.
+func idOf[T any](what, where, ref string, items iter.Seq2[T, error], id func(T) string) (string, error) {
+	if whole(ref) {
+		return ref, nil
+	}
+	all, err := api.All(items)
+	if err != nil {
+		return "", err
+	}
+	found, err := byTail(what, where, ref, all, id)
+	if err != nil {
+		return "", err
+	}
+	return id(found), nil
+}
+
+// byTail finds the one item whose id ends in ref; where is the command that lists them.
 func byTail[T any](what, where, ref string, items []T, id func(T) string) (T, error) {
 	var found []T
 	for _, item := range items {
@@ -81,7 +99,7 @@ func byTail[T any](what, where, ref string, items []T, id func(T) string) (T, er
 	var none T
 	switch len(found) {
 	case 0:
-		return none, fail(exitNotFound, "See: postern "+where, "there is no %s %q", what, ref)
+		return none, fail(exitNotFound, "See: "+where, "there is no %s %q", what, ref)
 	case 1:
 		return found[0], nil
 	default:

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"iter"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -95,17 +97,9 @@ func (a *app) spListCommand() *cobra.Command {
 		Long:    "List service principals by name.",
 		Example: "  postern sp list -o csv",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			all, err := api.All(cl.Principals(c.Context(), api.PrincipalQuery{Kind: "servicePrincipal"}))
-			if err != nil {
-				return err
-			}
-			return printList(a, all, principalColumns(), "There are no service principals.")
-		},
+		RunE: list(a, principalColumns(), "There are no service principals.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Principal, error] {
+			return cl.Principals(ctx, api.PrincipalQuery{Kind: "servicePrincipal"})
+		}),
 	}
 }
 
@@ -150,23 +144,15 @@ func (a *app) spSecretListCommand() *cobra.Command {
 		Long:    "List the secrets and certificates of a service principal, oldest first.",
 		Example: "  postern sp secret list deploy",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			all, err := api.All(cl.Secrets(c.Context(), args[0]))
-			if err != nil {
-				return err
-			}
-			return printList(a, all, []column[api.Secret]{
-				{"NAME", func(_ style, s api.Secret) string { return s.Name }},
-				{"KIND", func(_ style, s api.Secret) string { return s.Kind }},
-				{"MADE", func(s style, x api.Secret) string { return s.time(x.CreatedAt) }},
-				{"VALID UNTIL", func(s style, x api.Secret) string { return s.time(x.ExpiresAt) }},
-				{"ID", func(_ style, s api.Secret) string { return s.ID }},
-			}, "It has none and cannot sign in.")
-		},
+		RunE: list(a, []column[api.Secret]{
+			{"NAME", func(_ style, s api.Secret) string { return s.Name }},
+			{"KIND", func(_ style, s api.Secret) string { return s.Kind }},
+			{"MADE", func(s style, x api.Secret) string { return s.time(x.CreatedAt) }},
+			{"VALID UNTIL", func(s style, x api.Secret) string { return s.time(x.ExpiresAt) }},
+			{"ID", func(_ style, s api.Secret) string { return s.ID }},
+		}, "It has none and cannot sign in.", func(ctx context.Context, cl *api.Client, args []string) iter.Seq2[api.Secret, error] {
+			return cl.Secrets(ctx, args[0])
+		}),
 	}
 }
 
@@ -177,16 +163,8 @@ func (a *app) spSecretDeleteCommand() *cobra.Command {
 		Long:    "Delete a secret or certificate by its id. Tokens issued for it become invalid at once.",
 		Example: "  postern sp secret delete deploy 019a5b7e-3c1f-7d2a-9b44-6f2f0d8c1e35",
 		Args:    takes(2, 2),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeleteSecret(c.Context(), args[0], args[1]); err != nil {
-				return err
-			}
-			a.say("The secret is deleted.")
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return "The secret is deleted.", cl.DeleteSecret(ctx, args[0], args[1])
+		}),
 	}
 }

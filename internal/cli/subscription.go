@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"github.com/spf13/cobra"
+	"iter"
 
 	"github.com/postern-dev/postern/api"
 )
@@ -31,18 +33,10 @@ func (a *app) subscriptionCreateCommand() *cobra.Command {
 the same in both.`,
 		Example: "  postern subscription create production\n  postern subscription create production --id 6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: act(a, subscriptionColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.Subscription, error) {
 			in.Name = args[0]
-			s, err := cl.CreateSubscription(c.Context(), in)
-			if err != nil {
-				return err
-			}
-			return printList(a, []api.Subscription{s}, subscriptionColumns(), "")
-		},
+			return cl.CreateSubscription(ctx, in)
+		}),
 	}
 	c.Flags().StringVar(&in.ID, "id", "", "GUID of the subscription (default a new one)")
 	return c
@@ -55,16 +49,8 @@ func (a *app) subscriptionListCommand() *cobra.Command {
 		Long:    "List the subscriptions in which you have a role, by name.",
 		Example: "  postern subscription list",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			list, err := api.All(cl.Subscriptions(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, list, subscriptionColumns(), "There are no subscriptions that you may see.")
-		},
+		RunE: list(a, subscriptionColumns(), "There are no subscriptions that you may see.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Subscription, error] {
+			return cl.Subscriptions(ctx)
+		}),
 	}
 }

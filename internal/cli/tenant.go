@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"github.com/spf13/cobra"
+	"iter"
 
 	"github.com/postern-dev/postern/api"
 )
@@ -30,24 +32,16 @@ nothing else. The administrator's one-time password is printed once and must be 
 creator of a tenant has no rights in it.`,
 		Example: "  postern tenant create contoso\n  postern login --user admin@contoso",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: show(a, []column[api.CreatedTenant]{
+			{"Name", func(_ style, t api.CreatedTenant) string { return t.Tenant.Name }},
+			{"Id", func(_ style, t api.CreatedTenant) string { return t.Tenant.ID }},
+			{"Subscription", func(_ style, t api.CreatedTenant) string { return t.Subscription.ID }},
+			{"Administrator", func(_ style, t api.CreatedTenant) string { return t.Admin.Name + "@" + t.Tenant.Name }},
+			{"One-time password", func(_ style, t api.CreatedTenant) string { return t.Password }},
+		}, func(ctx context.Context, cl *api.Client, args []string) (api.CreatedTenant, error) {
 			in.Name = args[0]
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			created, err := cl.CreateTenant(c.Context(), in)
-			if err != nil {
-				return err
-			}
-			return printItem(a, created, []column[api.CreatedTenant]{
-				{"Name", func(_ style, t api.CreatedTenant) string { return t.Tenant.Name }},
-				{"Id", func(_ style, t api.CreatedTenant) string { return t.Tenant.ID }},
-				{"Subscription", func(_ style, t api.CreatedTenant) string { return t.Subscription.ID }},
-				{"Administrator", func(_ style, t api.CreatedTenant) string { return t.Admin.Name + "@" + t.Tenant.Name }},
-				{"One-time password", func(_ style, t api.CreatedTenant) string { return t.Password }},
-			})
-		},
+			return cl.CreateTenant(ctx, in)
+		}),
 	}
 	c.Flags().StringVar(&in.ID, "id", "", "GUID of the tenant, such as that of a Microsoft Entra tenant (default a new one)")
 	c.Flags().StringVar(&in.SubscriptionID, "subscription-id", "", "GUID of its first subscription (default a new one)")
@@ -62,17 +56,9 @@ func (a *app) tenantListCommand() *cobra.Command {
 		Long:    "List the tenants by name.",
 		Example: "  postern tenant list",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			tenants, err := api.All(cl.Tenants(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, tenants, tenantColumns(), "There are no tenants.")
-		},
+		RunE: list(a, tenantColumns(), "There are no tenants.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Tenant, error] {
+			return cl.Tenants(ctx)
+		}),
 	}
 }
 
@@ -83,11 +69,7 @@ func (a *app) tenantShowCommand() *cobra.Command {
 		Long:    "Show a tenant by name or id (default yours).",
 		Example: "  postern tenant show",
 		Args:    takes(0, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			ref := "mine"
 			if len(args) > 0 {
 				ref = args[0]
@@ -101,6 +83,6 @@ func (a *app) tenantShowCommand() *cobra.Command {
 				{"Id", func(_ style, t api.Tenant) string { return t.ID }},
 				{"Created", func(s style, t api.Tenant) string { return s.time(t.CreatedAt) }},
 			})
-		},
+		}),
 	}
 }

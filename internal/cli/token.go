@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -43,12 +46,8 @@ permissions. Pass it to a program as POSTERN_TOKEN, or in the header Authorizati
 			if err != nil {
 				return err
 			}
-			if machine != "" {
-				m, err := cl.Machine(c.Context(), machine)
-				if err != nil {
-					return err
-				}
-				in.Scope = m.Resource
+			if err := atMachine(c.Context(), cl, machine, &in.Scope); err != nil {
+				return err
 			}
 			made, err := cl.CreateAPIToken(c.Context(), in)
 			if err != nil {
@@ -78,23 +77,15 @@ func (a *app) tokenListCommand() *cobra.Command {
 		Long:    "List your API tokens that have not expired. The tokens themselves are never shown again.",
 		Example: "  postern token list",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			tokens, err := api.All(cl.APITokens(c.Context()))
-			if err != nil {
-				return err
-			}
-			return printList(a, tokens, []column[api.APIToken]{
-				{"NAME", func(_ style, t api.APIToken) string { return t.Name }},
-				{"EXPIRES", func(s style, t api.APIToken) string { return s.time(t.ExpiresAt) }},
-				{"SCOPE", func(s style, t api.APIToken) string { return shortScope(s, t.Scope) }},
-				{"ACTIONS", func(s style, t api.APIToken) string { return s.list(t.Actions) }},
-				{"ID", func(s style, t api.APIToken) string { return s.id(t.ID) }},
-			}, "You have no API tokens.")
-		},
+		RunE: list(a, []column[api.APIToken]{
+			{"NAME", func(_ style, t api.APIToken) string { return t.Name }},
+			{"EXPIRES", func(s style, t api.APIToken) string { return s.time(t.ExpiresAt) }},
+			{"SCOPE", func(s style, t api.APIToken) string { return shortScope(s, t.Scope) }},
+			{"ACTIONS", func(s style, t api.APIToken) string { return s.list(t.Actions) }},
+			{"ID", func(s style, t api.APIToken) string { return s.id(t.ID) }},
+		}, "You have no API tokens.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.APIToken, error] {
+			return cl.APITokens(ctx)
+		}),
 	}
 }
 
@@ -105,16 +96,8 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 		Long:    "Revoke one of your API tokens at once. NAME is its name or whole id.",
 		Example: "  postern token revoke nightly-report",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.RevokeAPIToken(c.Context(), args[0]); err != nil {
-				return err
-			}
-			a.say("The token %s is revoked.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The token %s is revoked.", args[0]), cl.RevokeAPIToken(ctx, args[0])
+		}),
 	}
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"context"
+	"iter"
 
 	"github.com/spf13/cobra"
 
@@ -78,17 +80,9 @@ func (a *app) userListCommand() *cobra.Command {
 		Long:    "List users by name.",
 		Example: "  postern user list -o csv",
 		Args:    takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			users, err := api.All(cl.Principals(c.Context(), api.PrincipalQuery{Kind: "user"}))
-			if err != nil {
-				return err
-			}
-			return printList(a, users, principalColumns(), "There are no users.")
-		},
+		RunE: list(a, principalColumns(), "There are no users.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Principal, error] {
+			return cl.Principals(ctx, api.PrincipalQuery{Kind: "user"})
+		}),
 	}
 }
 
@@ -102,11 +96,7 @@ and scheduled access ends. The command first lists what will end and asks for co
 advance.`,
 		Example: "  postern user disable anna\n  postern user disable anna --yes",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			if disable {
 				lines, err := a.personEnds(c.Context(), cl, "Disabling "+args[0]+":", args[0])
 				if err != nil {
@@ -121,7 +111,7 @@ advance.`,
 				return err
 			}
 			return printList(a, []api.Principal{p}, principalColumns(), "")
-		},
+		}),
 	}
 	if !disable {
 		c.Use, c.Short, c.Example = "enable USER", "Enable a disabled user", "  postern user enable anna"

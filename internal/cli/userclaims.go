@@ -16,11 +16,7 @@ func (a *app) userClaimsCommand() *cobra.Command {
 Group memberships that the provider does not report stay unchanged.`,
 		Example: "  postern user claims anna",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			list, err := api.All(cl.ExternalIdentities(c.Context(), args[0]))
 			if err != nil {
 				return err
@@ -34,7 +30,7 @@ Group memberships that the provider does not report stay unchanged.`,
 				claims = append(claims, e.Claims...)
 			}
 			return printList(a, claims, claimColumns(), args[0]+" has never signed in by an identity provider.")
-		},
+		}),
 	}
 }
 

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -54,17 +56,13 @@ func (a *app) userPasskeysCommand() *cobra.Command {
 		Long:    "List a user's passkeys, oldest first.",
 		Example: "  postern user passkeys anna",
 		Args:    takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			keys, err := api.All(cl.PasskeysOf(c.Context(), args[0]))
 			if err != nil {
 				return err
 			}
 			return printList(a, keys, passkeyColumns(), args[0]+" has no passkeys.")
-		},
+		}),
 	}
 }
 
@@ -76,16 +74,8 @@ func (a *app) userForgetPasskeyCommand() *cobra.Command {
 passkey delete.`,
 		Example: "  postern user forget-passkey anna nB3k0yq1",
 		Args:    takes(2, 2),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.DeletePasskeyOf(c.Context(), args[0], args[1]); err != nil {
-				return err
-			}
-			a.say("The passkey of %s is deleted.", args[0])
-			return nil
-		},
+		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
+			return fmt.Sprintf("The passkey of %s is deleted.", args[0]), cl.DeletePasskeyOf(ctx, args[0], args[1])
+		}),
 	}
 }

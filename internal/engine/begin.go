@@ -137,7 +137,7 @@ func (j *judge) again(ctx context.Context, g access.Grant) (a ask, err error) {
 		a.entries = []*access.MachinePolicy{entry}
 		return a, err
 	}
-	eligibility, err := j.r.Eligibility(ctx, g.Role.Eligibility)
+	eligibility, err := eligibilityOf(ctx, j.r, g.Tenant, g.Role)
 	if err != nil {
 		return a, fmt.Errorf("read eligibility: %w", err)
 	}

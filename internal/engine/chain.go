@@ -200,7 +200,7 @@ func joined(all []Chain) []Chain {
 // presentLimit reads what guards an item now, and the longest that it allows; 0 where it does not allow the item at all.
 func presentLimit(ctx context.Context, r Reader, networks *networkNames, item access.Item) (access.MachinePolicy, time.Duration, error) {
 	if !item.Role.IsZero() {
-		eligibility, err := r.Eligibility(ctx, item.Role.Eligibility)
+		eligibility, err := eligibilityOf(ctx, r, networks.tenant, item.Role)
 		if err != nil && !isKind(err, access.KindNotFound) {
 			return access.MachinePolicy{}, 0, fmt.Errorf("read eligibility: %w", err)
 		}

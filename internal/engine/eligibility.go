@@ -230,6 +230,11 @@ func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in
 	if uuid.Validate(string(in.ID)) != nil {
 		return access.Eligibility{}, access.Fault(access.KindInvalid, "malformedEligibilityId", "the id %q of an eligibility must be a GUID", clip(string(in.ID)))
 	}
+	if in.Was == 0 {
+		if err := freeEligibility(ctx, r, in.ID); err != nil {
+			return access.Eligibility{}, err
+		}
+	}
 	if in.Max == 0 {
 		in.Max = access.DefaultActivation
 	}
@@ -255,6 +260,35 @@ func (e *Engine) settleEligibility(ctx context.Context, r Reader, may rights, in
 		return access.Eligibility{}, refusal
 	}
 	return next, nil
+}
+
+// freeEligibility fails where an id is or was that of an eligibility: requests and grants name it still, and would go on by another.
+func freeEligibility(ctx context.Context, r Reader, id access.EligibilityID) error {
+	id = access.EligibilityID(strings.ToLower(string(id)))
+	spent, err := r.EligibilitySpent(ctx, id)
+	if err == nil && !spent {
+		_, err = r.Eligibility(ctx, id)
+		if isKind(err, access.KindNotFound) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read eligibility: %w", err)
+	}
+	return access.Fault(access.KindConflict, "eligibilityIdTaken", "there is or was an eligibility %s: choose another id", id)
+}
+
+// eligibilityOf gives the eligibility that a role of a tenant is asked for or held by: one for that role at that scope, whatever else
+// has its id. What is not found is access.KindNotFound.
+func eligibilityOf(ctx context.Context, r Reader, tenant access.TenantID, role access.Role) (access.Eligibility, error) {
+	one, err := r.Eligibility(ctx, role.Eligibility)
+	if err != nil {
+		return access.Eligibility{}, err
+	}
+	if one.Tenant != tenant || !strings.EqualFold(string(one.Role), string(role.ID)) || !one.Scope.Equal(role.Scope) {
+		return access.Eligibility{}, access.Fault(access.KindNotFound, "unknownEligibility", "there is no eligibility %s for %s", role.Eligibility, role)
+	}
+	return one, nil
 }
 
 // replace gives next as a change of was, whose principal, role and scope stay.

@@ -105,7 +105,7 @@ func (e *Engine) extendRole(ctx context.Context, tx Tx, may rights, g access.Gra
 	if !may.caller.Bounds.cover(rbac.RoleActivate, g.Role.Scope) {
 		return RequestDetail{}, outOfBounds(rbac.RoleActivate, g.Role.Scope)
 	}
-	eligibility, err := tx.Eligibility(ctx, g.Role.Eligibility)
+	eligibility, err := eligibilityOf(ctx, tx, g.Tenant, g.Role)
 	switch {
 	case isKind(err, access.KindNotFound):
 		return RequestDetail{}, notEligibleFor(may, EligibleRole{Role: g.Role.String()})

@@ -61,7 +61,7 @@ func (d *deciding) joined(ctx context.Context, a ask, i int, given func() (regro
 	looks := d.engine.rules.looksAt(a.entries[i].Approval, (*policy.Condition).LooksAtGroups)
 	var named []access.PrincipalID
 	if role := a.items[i].Role; !role.IsZero() {
-		e, err := d.tx.Eligibility(ctx, role.Eligibility)
+		e, err := eligibilityOf(ctx, d.tx, d.request.Tenant, role)
 		if err != nil {
 			return nil, fmt.Errorf("read eligibility: %w", err)
 		}

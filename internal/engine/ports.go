@@ -91,9 +91,9 @@ type Reader interface {
 	EnrollmentTokens(ctx context.Context, tenant access.TenantID, now time.Time) ([]EnrollmentToken, error)
 
 	Agent(ctx context.Context, id access.AgentID) (access.Agent, error)
-	Agents(ctx context.Context, p Page) (Listed[access.Agent], error)                              // by name
+	Agents(ctx context.Context, p Page) (Listed[access.Agent], error)                                      // by name
 	AgentsIn(ctx context.Context, tenant access.TenantID, scope access.ResourceID) ([]access.Agent, error) // in service, that enrolled for a resource group; at most 1,000
-	AgentsByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Agent, error) // at most 1,000, those in service first, without regard to case
+	AgentsByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Agent, error)         // at most 1,000, those in service first, without regard to case
 
 	Machine(ctx context.Context, id access.MachineID) (access.Machine, error)
 	MachineByResource(ctx context.Context, id access.ResourceID) (access.Machine, error)

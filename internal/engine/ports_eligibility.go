@@ -9,6 +9,7 @@ import (
 // EligibilityReader is the part of a Reader that eligibilities need. What is not found is access.KindNotFound.
 type EligibilityReader interface {
 	Eligibility(ctx context.Context, id access.EligibilityID) (access.Eligibility, error)
+	EligibilitySpent(ctx context.Context, id access.EligibilityID) (bool, error)                        // whether there was one of that id, and is none any more
 	Eligibilities(ctx context.Context, f EligibilityFilter, p Page) (Listed[access.Eligibility], error) // by id, so by age
 }
 

@@ -190,7 +190,7 @@ func (d *deciding) input(a ask) policy.Input {
 
 // presentRole reads the eligibility that a role is asked by, as it is now.
 func (d *deciding) presentRole(ctx context.Context, i int, role access.Role) (access.Eligibility, []access.Reason, error) {
-	eligibility, err := d.tx.Eligibility(ctx, role.Eligibility)
+	eligibility, err := eligibilityOf(ctx, d.tx, d.request.Tenant, role)
 	var why string
 	switch {
 	case isKind(err, access.KindNotFound):

@@ -117,7 +117,7 @@ func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 	if g.State.Ended() || g.State == access.GrantScheduled {
 		return nil
 	}
-	eligibility, err := w.tx.Eligibility(ctx, g.Role.Eligibility)
+	eligibility, err := eligibilityOf(ctx, w.tx, g.Tenant, g.Role)
 	if err != nil {
 		return fmt.Errorf("read eligibility: %w", err)
 	}

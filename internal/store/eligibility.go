@@ -18,6 +18,8 @@ created_by, created_at, updated_at, revision) values ($1, $2, $3, $4, $5, $6, $7
 	updateEligibility = `update eligibilities set tenant = $2, principal = $3, role = $4, scope = $5, scope_key = $6, start_at = $7, end_at = $8, longest = $9,
 terms = $10, origin = $11, origin_key = $12, created_by = $13, created_at = $14, updated_at = $15, revision = $16 where id = $1 and revision = $17`
 	deleteEligibility = "delete from eligibilities where id = $1 and revision = $2"
+	spendEligibility  = "insert into spent_eligibilities (id) values ($1) on conflict do nothing"
+	selectSpent       = "select 1 from spent_eligibilities s where s.id = $1 limit 1"
 )
 
 // termsRecord is what an eligibility asks of a request.
@@ -45,6 +47,15 @@ func scanEligibility(row scanner) (e access.Eligibility, err error) {
 // Eligibility implements engine.EligibilityReader.
 func (r *reader) Eligibility(ctx context.Context, id access.EligibilityID) (access.Eligibility, error) {
 	return one(ctx, r.q, "eligibility", scanEligibility, selectEligibility, string(id))
+}
+
+// EligibilitySpent implements engine.EligibilityReader.
+func (r *reader) EligibilitySpent(ctx context.Context, id access.EligibilityID) (bool, error) {
+	_, err := one(ctx, r.q, "eligibility", scanNumber, selectSpent, string(id))
+	if access.KindOf(err) == access.KindNotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Eligibilities implements engine.EligibilityReader.
@@ -85,6 +96,9 @@ func (t *tx) SaveEligibility(ctx context.Context, e access.Eligibility, was int6
 func (t *tx) DeleteEligibility(ctx context.Context, id access.EligibilityID, was int64) error {
 	stale := access.Fault(access.KindConflict, "eligibilityChanged", "the eligibility was changed or deleted meanwhile: look again")
 	if err := t.exec(ctx, "eligibility", stale, deleteEligibility, string(id), was); err != nil {
+		return err
+	}
+	if err := t.exec(ctx, "eligibility", nil, spendEligibility, string(id)); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)

@@ -23,10 +23,10 @@ g.eligibility, g.role, g.role_name, g.role_scope, g.decided`
 	selectLike = "select " + grantColumns + ` from grants g where g.principal = $1 and g.machine = $2 and g.first_port = $3
 and substr(g.sources, 1, 80) = substr($4, 1, 80) and g.end_at <= $5 and g.last_port = $6 and g.protocol = $7 and g.sources = $4 and g.ended_at = 0
 order by g.end_at limit $8`
-	selectLastEnd = "select coalesce(max(g.end_at), 0) from grants g where g.machine = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1"
+	selectLastEnd   = "select coalesce(max(g.end_at), 0) from grants g where g.machine = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1"
 	selectLastEndOf = `select coalesce(max(g.end_at), 0) from grants g join machines m on m.id = g.machine
 where m.agent = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1`
-	listGrants    = "select " + grantColumns + " from grants g"
+	listGrants = "select " + grantColumns + " from grants g"
 )
 
 func scanGrant(row scanner) (g access.Grant, err error) {

@@ -180,7 +180,7 @@ func lostRight(ctx context.Context, r Reader, dir *rbac.Directory, g access.Gran
 		}
 		return "", nil
 	}
-	eligibility, err := r.Eligibility(ctx, g.Role.Eligibility)
+	eligibility, err := eligibilityOf(ctx, r, g.Tenant, g.Role)
 	switch {
 	case isKind(err, access.KindNotFound):
 		return "the eligibility was taken away", nil
@@ -257,6 +257,9 @@ func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason stri
 				return err
 			}
 		}
+		if err := mayCancelAll(ctx, tx, may, p.ID); err != nil {
+			return err
+		}
 		w := e.newWork(tx, may.now)
 		if ended, err = w.revokeHeldBy(ctx, p.ID, may, reason); err != nil {
 			return err
@@ -266,15 +269,41 @@ func (e *Engine) RevokePrincipal(ctx context.Context, c Caller, ref, reason stri
 	return ended, err
 }
 
-// endsFor fails unless the caller may end what a principal has on a machine, or the role that it has at a scope.
+// endsFor fails unless the caller may end what a principal has on a machine, or the role that it has at a scope, or take back what it
+// asks for there.
 func (r rights) endsFor(principal access.PrincipalID, m access.Machine) error {
 	switch {
 	case r.owns(principal, rbac.GrantsRevoke, scopeOf(m)):
 		return nil
-	case m.ID != "" && !r.isHome(m.Tenant): // what one of ours holds as a guest elsewhere
+	case m.Tenant != "" && !r.isHome(m.Tenant): // what one of ours holds as a guest elsewhere
 		return r.require(rbac.GrantsRevoke, access.Root)
 	}
 	return r.require(rbac.GrantsRevoke, scopeOf(m))
+}
+
+// mayCancelAll fails unless the caller may take back whatever a principal waits for.
+func mayCancelAll(ctx context.Context, r Reader, may rights, principal access.PrincipalID) error {
+	names := nameCache{r: r}
+	asked := map[string]bool{}
+	return eachPage(func(p Page) (Listed[access.Request], error) {
+		return r.Requests(ctx, RequestFilter{Requester: principal, State: access.RequestPending}, p)
+	}, func(request access.Request) error {
+		for _, item := range request.Items {
+			if asked[siteKey(item)] {
+				continue
+			}
+			asked[siteKey(item)] = true
+			m, err := names.site(ctx, item.Role, item.Machine)
+			if err != nil {
+				return err
+			}
+			m.Tenant = request.Tenant
+			if err := may.endsFor(principal, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // revokeHeldBy ends the grants of a principal and cancels its pending requests, in every tenant: what is open first, and of

@@ -15,7 +15,7 @@ const (
 	selectRecalls = "select " + recallColumns + " from recalls c order by c.id" + everyRow
 	listStanding  = "select " + grantColumns + " from grants g where g.ended_at = 0"
 	// A person has roles at and asks for machines; the machine of a grant may be deleted.
-	selectSites = `select distinct coalesce(m.id, ''), coalesce(m.resource, g.role_scope), coalesce(m.tenant, '')
+	selectSites = `select distinct coalesce(m.id, ''), coalesce(m.resource, g.role_scope), coalesce(m.tenant, g.tenant)
 from grants g left join machines m on m.id = g.machine where g.principal = $1 and g.ended_at = 0` + everyRow
 	selectAgentsOpen = `select distinct m.agent from grants g join machines m on m.id = g.machine
 where g.principal = $1 and g.ended_at = 0 and g.state <> 'scheduled' and m.agent is not null` + everyRow

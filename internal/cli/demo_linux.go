@@ -18,7 +18,7 @@ func (a *app) demoCommand() *cobra.Command {
 		Long: `Run the demo on this host's kernel. In its own namespaces, which are removed at the end, it starts a real server, a
 real agent and a guarded sshd, shows the port refused, requests access, connects, kills server and agent, and shows
 that the port still closes on time. Then it verifies the activity log. It needs no root privileges if the kernel
-allows user namespaces, changes nothing on this host, and takes about a quarter of a minute.`,
+allows user namespaces, changes nothing on this host, and takes about 15 seconds.`,
 		Example: "  postern demo\n  postern demo --once\n  postern demo --app --once",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -28,7 +28,7 @@ func TestReadmeAgrees(t *testing.T) {
 		t.Errorf("go.mod asks for Go %s, and the README does not say so", release)
 	}
 	for _, where := range []string{readme, read("../../internal/cli/demo_linux.go")} {
-		if !strings.Contains(where, "a quarter of a minute") {
+		if !strings.Contains(where, "about 15 seconds") {
 			t.Error("the README and the help differ in how long the demonstration takes")
 		}
 	}

@@ -137,7 +137,7 @@ from --key. FILE may be - for standard input.`,
 			}
 			in := a.in
 			if args[0] != "-" {
-				f, err := os.Open(args[0])
+				f, err := os.Open(args[0]) //nolint:gosec // the user names the file
 				if err != nil {
 					return usage(c, "%s", err)
 				}

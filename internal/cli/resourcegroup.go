@@ -3,8 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
-	"github.com/spf13/cobra"
 	"iter"
+
+	"github.com/spf13/cobra"
 
 	"github.com/postern-dev/postern/api"
 )

@@ -2,8 +2,9 @@ package cli
 
 import (
 	"context"
-	"github.com/spf13/cobra"
 	"iter"
+
+	"github.com/spf13/cobra"
 
 	"github.com/postern-dev/postern/api"
 )

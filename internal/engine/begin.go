@@ -45,13 +45,42 @@ func (j *judge) unapproved(ctx context.Context, g access.Grant) (why string, err
 	if !g.Decided {
 		return j.reconsidered(ctx, g)
 	}
-	if why, known := j.approval[g.Request]; known {
-		return why, nil
-	}
-	if why, err = j.outvoted(ctx, g); err == nil {
+	why, known := j.approval[g.Request]
+	if !known {
+		if why, err = j.outvoted(ctx, g); err != nil {
+			return "", err
+		}
 		j.approval[g.Request] = why
 	}
+	if why != "" {
+		return why, nil
+	}
+	// What has not begun is extended where nobody needs to agree alone, so what was added rests on the rule.
+	request, err := j.request(ctx, g.Request)
+	if err != nil || !g.End.After(agreedEnd(request, g)) {
+		return "", err
+	}
+	if why, err = j.reconsidered(ctx, g); why != "" {
+		why += " (people agreed to less than was added since)"
+	}
 	return why, err
+}
+
+// agreedEnd gives the end up to which a request asked for what became a grant; zero where it asked for no such thing.
+func agreedEnd(request access.Request, g access.Grant) (end time.Time) {
+	for _, item := range request.Items {
+		if siteKey(item) != access.SiteOf(g.Machine, g.Role) || item.Ports != g.Ports || item.Protocol != g.Protocol {
+			continue
+		}
+		asked := item.Until
+		if asked.IsZero() {
+			asked = g.Start.Add(item.Duration)
+		}
+		if asked.After(end) {
+			end = asked
+		}
+	}
+	return end
 }
 
 // outvoted counts the votes by which a grant was approved once more. A vote counts while its voter may vote: somebody who was

@@ -53,17 +53,23 @@ func (e *Engine) AddPasskey(ctx context.Context, c Caller, p Passkey) (Passkey, 
 	if p.Name == "" || strings.TrimSpace(p.Name) != p.Name || len(p.Name) > maxPrincipalName || !plainText(p.Name) {
 		return p, access.Fault(access.KindInvalid, "malformedName", "the passkey needs a name that says where it is: 1 to %d bytes without control characters", maxPrincipalName)
 	}
-	list, err := e.mayChangePasskeys(ctx, c)
+	known, err := e.mayChangePasskeys(ctx, c)
 	if err != nil {
 		return p, e.refused(ctx, c, attempt{details: map[string]string{"passkey": p.Name}}, err)
-	}
-	if len(list) >= maxPasskeys {
-		return p, access.Fault(access.KindConflict, "tooManyPasskeys", "you have %d passkeys, the most that are allowed: delete one first", len(list))
 	}
 	p.Principal, p.CreatedAt, p.Revision = c.Principal, e.now(), 1
 	err = e.change(ctx, c, attempt{details: map[string]string{"passkey": p.Name}}, func(tx Tx) error {
 		if err := stillSignedIn(ctx, tx, c); err != nil {
 			return err
+		}
+		list, err := tx.Passkeys(ctx, c.Principal) // again: any number may be added at once
+		switch {
+		case err != nil:
+			return fmt.Errorf("read passkeys: %w", err)
+		case len(list) >= maxPasskeys:
+			return access.Fault(access.KindConflict, "tooManyPasskeys", "you have %d passkeys, the most that are allowed: delete one first", len(list))
+		case len(list) > 0 && len(known) == 0 && !c.steppedUp(p.CreatedAt):
+			return stepUpRequired("changing your passkeys")
 		}
 		w := e.newWork(tx, p.CreatedAt)
 		owner, err := tx.Principal(ctx, c.Principal)

@@ -78,6 +78,9 @@ func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.De
 				}
 				d.CreatedAt = other.CreatedAt
 				scopes = slices.Concat(scopes, other.AssignableScopes)
+				if err := mayNarrow(ctx, tx, data, other, d); err != nil {
+					return err
+				}
 			case strings.EqualFold(other.Name, d.Name) && (other.BuiltIn || other.Tenant == c.Tenant):
 				return access.Fault(access.KindConflict, "roleNameTaken", "there is a role %q already, with the id %s: choose another name", other.Name, other.ID)
 			}
@@ -93,6 +96,33 @@ func (e *Engine) PutRole(ctx context.Context, c Caller, in RoleInput) (d rbac.De
 		return tx.Append(ctx, roleEvent(access.RoleDefined, rbac.RoleDefinitionsWrite, d, c, may))
 	})
 	return d, err
+}
+
+// mayNarrow refuses a role that is assigned, or that somebody is eligible for, where it would not be assignable any more: it would
+// stay in force there, and be written by those alone who may where it is left.
+func mayNarrow(ctx context.Context, r Reader, data rbac.Data, was, next rbac.Definition) error {
+	within := func(scopes []access.ResourceID, scope access.ResourceID) bool {
+		return slices.ContainsFunc(scopes, scope.Within)
+	}
+	if !slices.ContainsFunc(was.AssignableScopes, func(scope access.ResourceID) bool { return !within(next.AssignableScopes, scope) }) {
+		return nil
+	}
+	held := func(how string, at access.ResourceID) error {
+		if within(next.AssignableScopes, at) {
+			return nil
+		}
+		return access.Fault(access.KindConflict, "RoleDefinitionHasAssignments", "role %q is %s at %s, where it would not be assignable any more: take that away first", was.Name, how, at)
+	}
+	for _, a := range data.Assignments {
+		if strings.EqualFold(string(a.Definition), string(was.ID)) {
+			if err := held("assigned", a.Scope); err != nil {
+				return err
+			}
+		}
+	}
+	return eachPage(func(p Page) (Listed[access.Eligibility], error) {
+		return r.Eligibilities(ctx, EligibilityFilter{Role: was.ID}, p)
+	}, func(one access.Eligibility) error { return held("somebody's to activate", one.Scope) })
 }
 
 func malformedRole(reasons []access.Reason) error {

@@ -67,9 +67,18 @@ func (e *Engine) Unused(ctx context.Context, c Caller, since time.Time, p Page) 
 func unusedPage(ctx context.Context, r Reader, may rights, all []unused, p Page) (list Listed[Eligible], err error) {
 	last := ""
 	for _, u := range all {
-		for _, id := range may.people(u.holder) {
+		holder, err := r.Principal(ctx, u.holder)
+		if err != nil {
+			return list, fmt.Errorf("read principal: %w", err)
+		}
+		people, used := may.people(u.holder), u.used
+		if guest := !may.isHome(holder.Tenant); guest && holder.Kind == access.Group { // nobody learns who is in it
+			members := people
+			people, used = []access.PrincipalID{u.holder}, func(access.PrincipalID) bool { return slices.ContainsFunc(members, u.used) }
+		}
+		for _, id := range people {
 			key := u.id + "/" + string(id)
-			if key <= p.Cursor || u.used(id) {
+			if key <= p.Cursor || used(id) {
 				continue
 			}
 			if len(list.Items) == p.Limit {
@@ -80,15 +89,11 @@ func unusedPage(ctx context.Context, r Reader, may rights, all []unused, p Page)
 			if err != nil {
 				return list, fmt.Errorf("read principal: %w", err)
 			}
-			if person.Disabled || person.Kind == access.Group {
+			if person.Disabled || person.Kind == access.Group && may.isHome(person.Tenant) {
 				continue
 			}
 			one := u.Eligible
-			if one.Person = person; u.holder == id {
-				one.Principal = person
-			} else if one.Principal, err = r.Principal(ctx, u.holder); err != nil {
-				return list, fmt.Errorf("read principal: %w", err)
-			}
+			one.Person, one.Principal = may.known(person), may.known(holder)
 			last = key
 			list.Items = append(list.Items, one)
 		}
@@ -140,6 +145,14 @@ func unusedEligibilities(ctx context.Context, r Reader, may rights, since time.T
 		return nil
 	})
 	return all, err
+}
+
+// known gives a principal as the caller's tenant names it: a guest is name@tenant.
+func (r rights) known(p access.Principal) access.Principal {
+	if !r.isHome(p.Tenant) {
+		p.Name += "@" + r.dir.TenantName(p.Tenant)
+	}
+	return p
 }
 
 // people gives whom a principal stands for, in the order of their ids: everybody in a group, else itself.

@@ -10,6 +10,9 @@ func deceptive(name string) string {
 	if name == "." || name == ".." {
 		return "it is a step in a path"
 	}
+	if strings.EqualFold(name, "me") {
+		return "it stands for whoever calls"
+	}
 	if _, tenant, found := strings.Cut(name, "@"); found && !strings.Contains(tenant, ".") {
 		return "it reads like somebody of the tenant behind the @"
 	}

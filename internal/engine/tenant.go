@@ -105,6 +105,9 @@ func (in TenantInput) complete(tenants []access.Tenant) (TenantInput, error) {
 	if err := access.CheckName("tenant", in.Name); err != nil {
 		return in, err
 	}
+	if strings.EqualFold(in.Name, "mine") {
+		return in, access.Fault(access.KindInvalid, "reservedName", "%q stands for the caller's own tenant: choose another name", in.Name)
+	}
 	if len(in.Name) > maxTenantName || strings.ContainsAny(in.Name, "._") || uuid.Validate(in.Name) == nil {
 		return in, access.Fault(access.KindInvalid, "malformedName", "tenant name %q cannot be taken: use 1 to %d letters, digits or '-', and not a GUID", clip(in.Name), maxTenantName)
 	}

@@ -68,10 +68,11 @@ type Engine struct {
 	rules  *rulebook
 	quotas Quotas
 
-	strangeUses flood // of uses of unknown codes
-	denials     flood // of denied attempts
-	words       flood // of agents about themselves
-	moves       flood // of grants to and fro
+	strangeUses flood[access.AgentID] // of uses of unknown codes
+	denials     flood[access.AgentID] // of denied attempts
+	words       flood[access.AgentID] // of agents about themselves
+	moves       flood[access.AgentID] // of grants to and fro
+	refusals    refusals
 	tickets     TicketChecker
 	swept       sweep // of the grants whose holders may have lost the right to them
 	counted     sweep // pending requests, likewise
@@ -99,7 +100,8 @@ func New(c Config) (*Engine, error) {
 		store: c.Store, clock: c.Now, log: c.Log, seal: seal, sealSecret: c.SealSecret, testChannel: c.TestChannel,
 		sessionIdle: cmp.Or(c.SessionIdle, DefaultSessionIdle), anchors: c.Anchors, anchorEvery: cmp.Or(c.AnchorEvery, time.Hour), signed: c.Signed,
 		rules: rules, quotas: c.Quotas.orDefault(), tickets: c.Tickets, wake: make(chan struct{}, 1),
-		strangeUses: flood{most: maxForgottenUses}, denials: flood{most: maxDeniedAnHour}, words: flood{most: maxWordsAnHour}, moves: flood{most: maxMovesAnHour},
+		strangeUses: flood[access.AgentID]{most: maxForgottenUses}, denials: flood[access.AgentID]{most: maxDeniedAnHour}, words: flood[access.AgentID]{most: maxWordsAnHour}, moves: flood[access.AgentID]{most: maxMovesAnHour},
+		refusals: refusals{flood: flood[access.PrincipalID]{most: maxRefusedAnHour}, last: map[access.PrincipalID]access.Event{}},
 	}
 	e.tampered = e.alertTampered
 	return e, nil

@@ -4,17 +4,15 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// flood bounds how much one agent writes to the activity log, which nothing is ever deleted from: so much at once, and so
+// flood bounds how much one agent, or one principal, writes to the activity log, which nothing is ever deleted from: so much at once, and so
 // much more in each hour. It counts in this replica, from its start.
-type flood struct {
+type flood[K comparable] struct {
 	most int
 
 	mu    sync.Mutex
-	spent map[access.AgentID]spending
+	spent map[K]spending
 }
 
 type spending struct {
@@ -39,7 +37,7 @@ func (b *bill) void() {
 	b.undo = nil
 }
 
-// billed is update for what counts against the bounds of an agent.
+// billed is update for what counts against the bounds of somebody.
 func (e *Engine) billed(ctx context.Context, fn func(Tx, *bill) error) error {
 	var b bill
 	err := e.update(ctx, func(tx Tx) error {
@@ -52,52 +50,52 @@ func (e *Engine) billed(ctx context.Context, fn func(Tx, *bill) error) error {
 	return err
 }
 
-// take gives how many of n an agent may write now, and counts them. b is that of the transaction; nil outside of one.
-func (f *flood) take(b *bill, agent access.AgentID, n int, now time.Time) int {
+// take gives how many of n somebody may write now, and counts them. b is that of the transaction; nil outside of one.
+func (f *flood[K]) take(b *bill, of K, n int, now time.Time) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.now(agent, now)
+	s := f.now(of, now)
 	granted := max(0, min(n, int(float64(f.most)-s.amount)))
-	f.spend(b, agent, s, granted)
+	f.spend(b, of, s, granted)
 	return granted
 }
 
-// spend keeps what an agent has spent, n more than s says.
-func (f *flood) spend(b *bill, agent access.AgentID, s spending, n int) {
+// spend keeps what somebody has spent, n more than s says.
+func (f *flood[K]) spend(b *bill, of K, s spending, n int) {
 	s.amount += float64(n)
-	f.spent[agent] = s
+	f.spent[of] = s
 	b.add(func() {
-		f.change(agent, func(s *spending) { s.amount = max(0, s.amount-float64(n)) })
+		f.change(of, func(s *spending) { s.amount = max(0, s.amount-float64(n)) })
 	})
 }
 
-func (f *flood) change(agent access.AgentID, do func(*spending)) {
+func (f *flood[K]) change(of K, do func(*spending)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.spent[agent]
+	s := f.spent[of]
 	do(&s)
-	f.spent[agent] = s
+	f.spent[of] = s
 }
 
-// afford counts n for an agent, all of it or nothing; what is more than there ever is room for finds room while nothing is
+// afford counts n for somebody, all of it or nothing; what is more than there ever is room for finds room while nothing is
 // spent, so that it is only late.
-func (f *flood) afford(b *bill, agent access.AgentID, n int, now time.Time) bool {
+func (f *flood[K]) afford(b *bill, of K, n int, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.now(agent, now)
+	s := f.now(of, now)
 	if s.amount > 0 && s.amount+float64(n) > float64(f.most) {
 		return false
 	}
-	f.spend(b, agent, s, n)
+	f.spend(b, of, s, n)
 	return true
 }
 
-// now gives what an agent has spent by now.
-func (f *flood) now(agent access.AgentID, now time.Time) spending {
+// now gives what somebody has spent by now.
+func (f *flood[K]) now(of K, now time.Time) spending {
 	if f.spent == nil {
-		f.spent = map[access.AgentID]spending{}
+		f.spent = map[K]spending{}
 	}
-	s := f.spent[agent]
+	s := f.spent[of]
 	if since := now.Sub(s.at); since > 0 {
 		s.amount = max(0, s.amount-since.Hours()*float64(f.most))
 	}
@@ -106,14 +104,14 @@ func (f *flood) now(agent access.AgentID, now time.Time) spending {
 }
 
 // owe keeps a sum for which there was no room; settle gives it and forgets it.
-func (f *flood) owe(b *bill, agent access.AgentID, n uint64) {
-	f.change(agent, func(s *spending) { s.owed += n })
-	b.add(func() { f.change(agent, func(s *spending) { s.owed -= min(n, s.owed) }) })
+func (f *flood[K]) owe(b *bill, of K, n uint64) {
+	f.change(of, func(s *spending) { s.owed += n })
+	b.add(func() { f.change(of, func(s *spending) { s.owed -= min(n, s.owed) }) })
 }
 
-func (f *flood) settle(b *bill, agent access.AgentID) (owed uint64) {
-	f.change(agent, func(s *spending) { owed, s.owed = s.owed, 0 })
-	b.add(func() { f.change(agent, func(s *spending) { s.owed += owed }) })
+func (f *flood[K]) settle(b *bill, of K) (owed uint64) {
+	f.change(of, func(s *spending) { owed, s.owed = s.owed, 0 })
+	b.add(func() { f.change(of, func(s *spending) { s.owed += owed }) })
 	return owed
 }
 

@@ -327,3 +327,57 @@ func TestAReportThatIsRunAgainCountsOnce(t *testing.T) {
 		t.Errorf("%d attempts are counted, of %d", counted, sent+1)
 	}
 }
+
+// A principal without any right fills the activity log no faster than a bound either, be it with malformed requests or with refused ones;
+// what is left out is counted on record, and nobody else is left out for it.
+func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("web-1")
+	flooder, other := w.user("mallory", ""), w.user("olga", "")
+	var reasons []access.Reason
+	for i := range 50 {
+		reasons = append(reasons, access.Reason{Field: fmt.Sprintf("items[%d].ports", i), Code: "malformed", Message: "x is no port"})
+	}
+	left := func() (sum uint64) {
+		t.Helper()
+		for _, e := range w.events() {
+			if text := e.Details["leftOut"]; text != "" {
+				n, err := strconv.ParseUint(text, 10, 64)
+				if err != nil || e.Actor.ID != flooder.Principal {
+					t.Fatalf("left out %q of %v: %v", text, e.Actor, err)
+				}
+				sum += n
+			}
+		}
+		return sum
+	}
+	before := w.size()
+	const attempts = 2000
+	for i := range attempts {
+		if i%2 == 0 {
+			if err := w.RequestRefused(w.ctx, flooder, "", reasons); err != nil {
+				t.Fatal(err)
+			}
+		} else if _, err := w.CreatePrincipal(w.ctx, flooder, engine.PrincipalInput{Kind: access.User, Name: "x"}); err == nil {
+			t.Fatal("anybody makes principals")
+		}
+	}
+	kept := w.size() - before
+	if kept > 1000 {
+		t.Errorf("%d refused attempts made %d events", attempts, kept)
+	}
+	if err := w.RequestRefused(w.ctx, other, "", reasons); err != nil || w.size() != before+kept+1 {
+		t.Errorf("the attempt of another is not on record: %v", err)
+	}
+	w.clock.advance(time.Hour)
+	if _, err := w.Purge(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(); got != uint64(attempts-kept) {
+		t.Errorf("%d attempts are said to be left out, want %d", got, attempts-kept)
+	}
+	if err := w.RequestRefused(w.ctx, flooder, "", reasons); err != nil || left() != uint64(attempts-kept) || w.size() != before+kept+3 {
+		t.Errorf("later it is on record again: %v", err)
+	}
+}

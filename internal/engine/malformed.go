@@ -13,5 +13,5 @@ func (e *Engine) RequestRefused(ctx context.Context, c Caller, scope access.Reso
 	refusal.Reasons = reasons
 	event := attempt{kind: access.RequestRefused, scope: scope}.event(c, refusal)
 	event.At = e.now()
-	return e.record(ctx, event)
+	return e.recordAttempt(ctx, c, event)
 }

@@ -126,7 +126,7 @@ func (e *Engine) refused(ctx context.Context, c Caller, a attempt, err error) er
 			events = append(events, event)
 		}
 	}
-	if recordErr := e.record(ctx, events...); recordErr != nil {
+	if recordErr := e.recordAttempt(ctx, c, events...); recordErr != nil {
 		e.log.ErrorContext(ctx, "record refused attempt", "error", recordErr, "refusal", err)
 	}
 	return err

@@ -63,8 +63,8 @@ type reporting struct {
 	*work
 
 	bill    *bill
-	denials *flood
-	words   *flood
+	denials *flood[access.AgentID]
+	words   *flood[access.AgentID]
 	agent   access.Agent
 	actor   access.Actor
 	short   bool // there is no room for moves: what costs one is left for later

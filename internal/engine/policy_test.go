@@ -116,6 +116,10 @@ func TestWholePolicy(t *testing.T) {
 	if got := w.grant(g.ID); got.State != access.GrantRevoked {
 		t.Errorf("the grant of the machine that is not guarded any more is %s", got.State)
 	}
+	written := must(w.Events(w.ctx, w.admin, engine.EventFilter{Kind: access.PolicyWritten}, engine.Page{Limit: 1}))(t).Items[0]
+	if written.Details["removed.0"] != "web-1" {
+		t.Errorf("the event does not name the machine that is not guarded any more: %v", written.Details)
+	}
 	must(w.CreateResourceGroup(w.ctx, w.admin, engine.ResourceGroupInput{Name: "abroad", Location: "westeurope"}))(t)
 	token := must2(w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-3", ResourceGroup: "abroad"}))(t)
 	abroad := must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, Name: "web-3"}, fingerprint))(t).Machine

@@ -63,8 +63,15 @@ func (w *work) savePolicy(ctx context.Context, was, next access.Policy, by acces
 			return next, err
 		}
 	}
+	removed := 0
 	for _, entry := range was.Machines {
 		if _, still := next.Of(entry.Machine); !still {
+			m, err := w.machine(ctx, entry.Machine)
+			if err != nil {
+				return next, err
+			}
+			details[fmt.Sprintf("removed.%d", removed)] = nameOf(m, entry.Machine)
+			removed++
 			if err := w.unguard(ctx, entry.Machine, by); err != nil {
 				return next, err
 			}

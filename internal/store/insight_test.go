@@ -115,7 +115,9 @@ func TestWhatWasHeld(t *testing.T) {
 					}
 				}
 				want := slices.SortedFunc(slices.Values(only(func(h engine.Held) bool { return mayBeOpen(h, at) })), byHeld(ended))
-				got := pages(t, 7, func(p engine.Page) (engine.Listed[engine.Held], error) { return r.NotClosed(ctx, engine.NotClosedFilter{Now: at}, p) })
+				got := pages(t, 7, func(p engine.Page) (engine.Listed[engine.Held], error) {
+					return r.NotClosed(ctx, engine.NotClosedFilter{Now: at}, p)
+				})
 				same(t, fmt.Sprint("not closed at ", at), ids(want, heldID), ids(got, heldID))
 				on, err := r.NotClosedOn(ctx, machines, at)
 				if err != nil {

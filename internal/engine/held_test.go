@@ -63,13 +63,13 @@ func TestARoleIsNotNarrowedFromWhereItIsHeld(t *testing.T) {
 	narrow.AssignableScopes = role.AssignableScopes[:1]
 	given := must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(t)
 	_, err := w.PutRole(w.ctx, w.admin, narrow)
-	wantCode(t, err, access.KindConflict, "RoleDefinitionHasAssignments")
+	wantCode(t, err, access.KindConflict, "roleInUse")
 	if err := w.UnassignRole(w.ctx, w.admin, given.Assignment.ID); err != nil {
 		t.Fatal(err)
 	}
 	eligible := must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(t)
 	_, err = w.PutRole(w.ctx, w.admin, narrow)
-	wantCode(t, err, access.KindConflict, "RoleDefinitionHasAssignments")
+	wantCode(t, err, access.KindConflict, "roleInUse")
 	if err := w.DeleteEligibility(w.ctx, w.admin, eligible.Eligibility.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func mayNarrow(ctx context.Context, r Reader, data rbac.Data, was, next rbac.Def
 		if within(next.AssignableScopes, at) {
 			return nil
 		}
-		return access.Fault(access.KindConflict, "RoleDefinitionHasAssignments", "role %q is %s at %s, where it would not be assignable any more: take that away first", was.Name, how, at)
+		return access.Fault(access.KindConflict, "roleInUse", "role %q is %s at %s, where it would not be assignable any more: take that away first", was.Name, how, at)
 	}
 	for _, a := range data.Assignments {
 		if strings.EqualFold(string(a.Definition), string(was.ID)) {

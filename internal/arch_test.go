@@ -18,13 +18,28 @@ const module = "github.com/postern-dev/postern"
 // rule says what one package may import: packages of this module, and third-party modules by path prefix.
 // Test files may import anything.
 type rule struct {
-	own   []string // "core" stands for every package below internal/core
+	own   []string // "core" stands for every package below internal/core, "engine" for internal/engine and every one below it
 	third []string
 	pure  bool // no clock, no input or output, no goroutine
 }
 
+// capabilities are the packages of use cases, in import order: each sees the kernel, internal/engine, and those before it.
+func capabilities() []string {
+	return []string{"records", "directory", "notices", "alerts", "machines", "requests", "roles", "apps", "services"}
+}
+
 // rules is the import table of ARCHITECTURE.md. A package that is not listed is refused.
 func rules() map[string]rule {
+	table := rings()
+	seen := []string{"core", "internal/engine"}
+	for _, name := range capabilities() {
+		table["internal/engine/"+name] = rule{own: slices.Clone(seen), third: []string{"github.com/google/uuid"}}
+		seen = append(seen, "internal/engine/"+name)
+	}
+	return table
+}
+
+func rings() map[string]rule {
 	return map[string]rule{
 		"internal/core/access": {pure: true},
 		"internal/core/rbac":   {own: []string{"internal/core/access"}, pure: true},
@@ -34,9 +49,9 @@ func rules() map[string]rule {
 		"internal/core/audit":  {own: []string{"internal/core/access"}, third: []string{"golang.org/x/mod/sumdb"}, pure: true},
 
 		"internal/engine":   {own: []string{"core"}, third: []string{"github.com/google/uuid"}},
-		"internal/store":    {own: []string{"core", "internal/engine"}, third: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "golang.org/x/mod/sumdb"}},
-		"internal/identity": {own: []string{"internal/core/access", "internal/core/rbac", "internal/engine"}, third: []string{"golang.org/x/crypto", "golang.org/x/time", "golang.org/x/oauth2", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4", "github.com/go-webauthn/webauthn"}},
-		"internal/notify":   {own: []string{"internal/core/access", "internal/core/rbac", "internal/engine"}, third: []string{"github.com/wneessen/go-mail"}},
+		"internal/store":    {own: []string{"core", "engine"}, third: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "golang.org/x/mod/sumdb"}},
+		"internal/identity": {own: []string{"internal/core/access", "internal/core/rbac", "engine"}, third: []string{"golang.org/x/crypto", "golang.org/x/time", "golang.org/x/oauth2", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4", "github.com/go-webauthn/webauthn"}},
+		"internal/notify":   {own: []string{"internal/core/access", "internal/core/rbac", "engine"}, third: []string{"github.com/wneessen/go-mail"}},
 
 		// api, for what people and agents are told alike: problems, heartbeats, rules of other firewalls.
 		"internal/agentwire": {own: []string{"internal/core/access", "api"}},
@@ -44,13 +59,13 @@ func rules() map[string]rule {
 		"internal/enforce":          {own: []string{"internal/core/access"}},
 		"internal/enforce/nftables": {own: []string{"internal/core/access", "internal/enforce"}, third: []string{"github.com/google/nftables", "github.com/mdlayher/netlink", "golang.org/x/sys"}},
 
-		"internal/httpapi": {own: []string{"core", "internal/engine", "internal/identity", "internal/agentwire", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
-		"internal/armapi":  {own: []string{"core", "internal/engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
-		"internal/portal":  {own: []string{"internal/core/access", "internal/engine", "internal/identity", "deploy/systemd"}},
+		"internal/httpapi": {own: []string{"core", "engine", "internal/identity", "internal/agentwire", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
+		"internal/armapi":  {own: []string{"core", "engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
+		"internal/portal":  {own: []string{"internal/core/access", "engine", "internal/identity", "deploy/systemd"}},
 		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "internal/agentwire"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
 		"internal/logging": {},
 		"internal/server": {
-			own:   []string{"core", "internal/logging", "internal/engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
+			own:   []string{"core", "internal/logging", "engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
 			third: []string{"go.yaml.in/yaml/v3", "github.com/prometheus/client_golang", "golang.org/x/sys"},
 		},
 		"internal/demo":    {own: []string{"api", "internal/core/audit", "internal/nettest"}, third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
@@ -136,7 +151,8 @@ func (r rule) allows(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	switch {
 	case isOwn:
-		return slices.Contains(r.own, own) || slices.Contains(r.own, "core") && matches(own, "internal/core")
+		return slices.Contains(r.own, own) || slices.Contains(r.own, "core") && matches(own, "internal/core") ||
+			slices.Contains(r.own, "engine") && matches(own, "internal/engine")
 	case !strings.Contains(first, "."):
 		return !r.pure || !slices.Contains(impure(), path)
 	default:

@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // approvalRoutes serve the decisions on requests for roles. An approval has the request's name. It shows one stage, the one
@@ -29,7 +29,7 @@ func approvalRoutes() []route {
 
 const approvalPath = "/providers/Microsoft.Authorization/roleAssignmentApprovals/"
 
-func approval(d engine.RequestDetail) map[string]any {
+func approval(d requests.RequestDetail) map[string]any {
 	return map[string]any{
 		"id": approvalPath + string(d.Request.ID), "name": d.Request.ID, "type": "Microsoft.Authorization/roleAssignmentApprovals",
 		"properties": map[string]any{"stages": []any{stage(d)}},
@@ -41,7 +41,7 @@ func stageID(r access.Request) string {
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte("stage/"+string(r.ID)+"/"+r.Digest)).String()
 }
 
-func stage(d engine.RequestDetail) map[string]any {
+func stage(d requests.RequestDetail) map[string]any {
 	r := d.Request
 	status, result := "Completed", "NotReviewed"
 	switch r.State {
@@ -102,10 +102,10 @@ func listApprovals(c *call) (reply, error) {
 }
 
 // approvalOf gives the request that the path names, with its decisions.
-func (c *call) approvalOf() (engine.RequestDetail, error) {
+func (c *call) approvalOf() (requests.RequestDetail, error) {
 	scope, err := c.authorizationScope()
 	if err != nil {
-		return engine.RequestDetail{}, err
+		return requests.RequestDetail{}, err
 	}
 	d, err := c.namedRequest(scope)
 	if err == nil && len(d.Request.Approvals) == 0 {
@@ -131,7 +131,7 @@ func listStages(c *call) (reply, error) {
 }
 
 // stageOf gives the request whose stage the path names.
-func (c *call) stageOf() (engine.RequestDetail, error) {
+func (c *call) stageOf() (requests.RequestDetail, error) {
 	d, err := c.approvalOf()
 	if err == nil && !strings.EqualFold(stageID(d.Request), c.vars["stage"]) {
 		err = access.Fault(access.KindNotFound, "RoleAssignmentApprovalStageNotFound", "There is no stage '%s': the request may have changed since it was shown; look at it again.", clip(c.vars["stage"]))
@@ -165,7 +165,7 @@ func decideStage(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if d, err = c.engine().Decide(c.Context(), c.caller, d.Request.ID, approve, body.Justification, d.Request.Digest); err != nil {
+	if d, err = c.engine().Requests.Decide(c.Context(), c.caller, d.Request.ID, approve, body.Justification, d.Request.Digest); err != nil {
 		return reply{}, err
 	}
 	return ok(stage(d))

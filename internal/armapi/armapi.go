@@ -20,6 +20,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -29,7 +30,7 @@ const maxBody = 4 << 20
 
 // Config is what the API is made of. All of it is required but Observe.
 type Config struct {
-	Engine   *engine.Engine
+	Engine   *services.Services
 	Identity *identity.Identity
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -292,7 +293,7 @@ func describe(err error) string {
 func (c *call) base() string { return "https://" + c.api.config.Identity.Host(c.Host) }
 
 // engine gives the engine.
-func (c *call) engine() *engine.Engine { return c.api.config.Engine }
+func (c *call) engine() *services.Services { return c.api.config.Engine }
 
 // write sends an answer. It fails where a document broke off.
 func write(w http.ResponseWriter, status int, body any) error {

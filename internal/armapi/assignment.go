@@ -7,6 +7,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // principalType writes what a principal is as Azure does.
@@ -38,11 +39,11 @@ func assignment(d engine.AssignmentDetail) map[string]any {
 }
 
 // assignments gives all that the filter allows, of as many pages as there are.
-func (c *call) assignments(f engine.AssignmentFilter) ([]engine.AssignmentDetail, error) {
+func (c *call) assignments(f roles.AssignmentFilter) ([]engine.AssignmentDetail, error) {
 	var all []engine.AssignmentDetail
 	page := engine.Page{Limit: 1000}
 	for {
-		listed, err := c.engine().RoleAssignments(c.Context(), c.caller, f, page)
+		listed, err := c.engine().Roles.RoleAssignments(c.Context(), c.caller, f, page)
 		if access.CodeOf(err) == "unknownPrincipal" {
 			return nil, nil // who does not exist has none
 		}
@@ -57,19 +58,19 @@ func (c *call) assignments(f engine.AssignmentFilter) ([]engine.AssignmentDetail
 }
 
 // assignmentFilter reads the $filter of lists of assignments.
-func (c *call) assignmentFilter() (engine.AssignmentFilter, error) {
+func (c *call) assignmentFilter() (roles.AssignmentFilter, error) {
 	scope, err := c.authorizationScope()
 	if err != nil {
-		return engine.AssignmentFilter{}, err
+		return roles.AssignmentFilter{}, err
 	}
 	f, err := parseFilter(c.query("$filter"))
 	if err == nil {
 		err = f.only("atScope()", "principalId", "assignedTo()", "asTarget()", "roleDefinitionId", "status")
 	}
 	if err != nil {
-		return engine.AssignmentFilter{}, err
+		return roles.AssignmentFilter{}, err
 	}
-	out := engine.AssignmentFilter{Around: scope}
+	out := roles.AssignmentFilter{Around: scope}
 	if _, has := f.take("atscope()"); has {
 		out.Around, out.Over = "", scope
 	}
@@ -106,7 +107,7 @@ func (c *call) oneAssignment() (engine.AssignmentDetail, error) {
 	if err != nil {
 		return engine.AssignmentDetail{}, err
 	}
-	all, err := c.assignments(engine.AssignmentFilter{Over: scope})
+	all, err := c.assignments(roles.AssignmentFilter{Over: scope})
 	if err != nil {
 		return engine.AssignmentDetail{}, err
 	}
@@ -152,7 +153,7 @@ func putAssignment(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	d, err := c.engine().AssignRole(c.Context(), c.caller, engine.AssignInput{
+	d, err := c.engine().Roles.AssignRole(c.Context(), c.caller, roles.AssignInput{
 		Kind: kind,
 		ID:   rbac.AssignmentID(c.vars["id"]), Principal: body.Properties.Principal,
 		Role: access.ResourceID(body.Properties.Role).Name(), Scope: scope, Description: body.Properties.Description,
@@ -195,7 +196,7 @@ func deleteAssignment(c *call) (reply, error) {
 		return reply{status: http.StatusNoContent}, nil
 	}
 	if err == nil {
-		err = c.engine().UnassignRole(c.Context(), c.caller, d.Assignment.ID)
+		err = c.engine().Roles.UnassignRole(c.Context(), c.caller, d.Assignment.ID)
 	}
 	if err != nil {
 		return reply{}, err

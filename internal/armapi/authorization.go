@@ -51,7 +51,7 @@ func listPermissions(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	all, err := c.engine().Permissions(c.Context(), c.caller, scope)
+	all, err := c.engine().Roles.Permissions(c.Context(), c.caller, scope)
 	if err != nil {
 		return reply{}, err
 	}

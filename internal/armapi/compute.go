@@ -8,6 +8,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // resourcePage is how many machines one page of a list has.
@@ -27,9 +28,9 @@ func computeRoutes() []route {
 }
 
 // machine gives the machine that the path names, of which something is to be shown that needs one of the actions.
-func (c *call) machine(actions ...string) (engine.MachineDetail, error) {
+func (c *call) machine(actions ...string) (machines.MachineDetail, error) {
 	id := access.MachineResource(c.subscriptionID(), c.vars["group"], c.vars["machine"])
-	d, err := c.engine().MachineFor(c.Context(), c.caller, string(id), actions...)
+	d, err := c.engine().Machines.MachineFor(c.Context(), c.caller, string(id), actions...)
 	if access.KindOf(err) == access.KindNotFound {
 		return d, access.Fault(access.KindNotFound, "ResourceNotFound", "The Resource 'Microsoft.Compute/virtualMachines/%s' under resource group '%s' was not found.",
 			clip(c.vars["machine"]), clip(c.vars["group"]))
@@ -38,8 +39,8 @@ func (c *call) machine(actions ...string) (engine.MachineDetail, error) {
 }
 
 // machines gives one page of the machines that the path names, of which something is to be shown that needs one of the actions.
-func (c *call) machines(actions ...string) (engine.Listed[engine.MachineDetail], error) {
-	return c.engine().MachinesFor(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage), actions...)
+func (c *call) machines(actions ...string) (engine.Listed[machines.MachineDetail], error) {
+	return c.engine().Machines.MachinesFor(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage), actions...)
 }
 
 func listMachines(c *call) (reply, error) {
@@ -76,7 +77,7 @@ func (c *call) wantsInstance() bool {
 	return containsFold(expand, "instanceView") || strings.EqualFold(c.query("statusOnly"), "true")
 }
 
-func (c *call) addInstance(machine map[string]any, d engine.MachineDetail) {
+func (c *call) addInstance(machine map[string]any, d machines.MachineDetail) {
 	if properties, is := machine["properties"].(map[string]any); is {
 		properties["instanceView"] = instance(d, c.api.config.Now())
 	}
@@ -94,7 +95,7 @@ func getInstance(c *call) (reply, error) {
 const heardWithin = 5 * time.Minute
 
 // instance says how a machine is, as far as the agent on it tells. What is behind a gateway tells nothing of itself.
-func instance(d engine.MachineDetail, now time.Time) map[string]any {
+func instance(d machines.MachineDetail, now time.Time) map[string]any {
 	power := map[string]string{"code": "PowerState/unknown", "level": "Info", "displayStatus": "VM status unknown"}
 	if d.Agent != nil && d.Agent.Mode == access.ModeHost && now.Sub(d.Agent.LastSeenAt) <= heardWithin {
 		power = map[string]string{"code": "PowerState/running", "level": "Info", "displayStatus": "VM running"}
@@ -109,7 +110,7 @@ func instance(d engine.MachineDetail, now time.Time) map[string]any {
 	return out
 }
 
-func virtualMachine(d engine.MachineDetail) map[string]any {
+func virtualMachine(d machines.MachineDetail) map[string]any {
 	m := d.Machine
 	tags := m.Labels
 	if tags == nil {

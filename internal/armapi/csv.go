@@ -50,7 +50,7 @@ func (c *call) csvOf(f engine.EventFilter, keep func(map[string]any) bool, first
 				return out.Error()
 			}
 			var err error
-			if events, err = c.engine().Events(c.Context(), c.caller, f, engine.Page{Limit: csvPage, Cursor: events.Next}); err != nil {
+			if events, err = c.engine().Records.Events(c.Context(), c.caller, f, engine.Page{Limit: csvPage, Cursor: events.Next}); err != nil {
 				return err
 			}
 		}

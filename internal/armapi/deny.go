@@ -44,7 +44,7 @@ func listDenyAssignments(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	all, err := c.engine().DenyAssignments(c.Context(), c.caller, scope)
+	all, err := c.engine().Apps.DenyAssignments(c.Context(), c.caller, scope)
 	if err != nil {
 		return reply{}, err
 	}
@@ -66,7 +66,7 @@ func getDenyAssignment(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	all, err := c.engine().DenyAssignments(c.Context(), c.caller, scope)
+	all, err := c.engine().Apps.DenyAssignments(c.Context(), c.caller, scope)
 	if err != nil {
 		return reply{}, err
 	}

@@ -89,7 +89,7 @@ func listEligible(show func(eligible) map[string]any) func(*call) (reply, error)
 func (c *call) eligibilities(n narrowing) ([]engine.EligibilityDetail, error) {
 	var found []engine.EligibilityDetail
 	if n.own {
-		all, err := c.engine().EligibleRoles(c.Context(), c.caller)
+		all, err := c.engine().Roles.EligibleRoles(c.Context(), c.caller)
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +97,7 @@ func (c *call) eligibilities(n narrowing) ([]engine.EligibilityDetail, error) {
 	} else {
 		f := engine.EligibilityFilter{Principal: n.principal, Role: n.role}
 		for page := (engine.Page{Limit: 1000}); ; {
-			listed, err := c.engine().Eligibilities(c.Context(), c.caller, f, page)
+			listed, err := c.engine().Roles.Eligibilities(c.Context(), c.caller, f, page)
 			if err != nil {
 				return nil, err
 			}
@@ -118,7 +118,7 @@ func (c *call) eligibilities(n narrowing) ([]engine.EligibilityDetail, error) {
 
 // namedEligibility gives the eligibility with that name at the scope.
 func (c *call) namedEligibility(name string, scope access.ResourceID) (engine.EligibilityDetail, error) {
-	d, err := c.engine().Eligibility(c.Context(), c.caller, access.EligibilityID(strings.ToLower(name)))
+	d, err := c.engine().Roles.Eligibility(c.Context(), c.caller, access.EligibilityID(strings.ToLower(name)))
 	if err == nil && !d.Eligibility.Scope.Equal(scope) {
 		err = access.Fault(access.KindNotFound, "RoleEligibilityScheduleNotFound", "There is no eligibility '%s' at %s.", clip(name), scope)
 	}
@@ -234,7 +234,7 @@ func listEligibleChildren(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	all, err := c.engine().EligibleRoles(c.Context(), c.caller)
+	all, err := c.engine().Roles.EligibleRoles(c.Context(), c.caller)
 	if err != nil {
 		return reply{}, err
 	}

@@ -43,7 +43,7 @@ func graphByIDs(c *call) (reply, error) {
 	if err := c.decode(&body); err != nil {
 		return reply{}, err
 	}
-	found, err := c.engine().PrincipalsByID(c.Context(), c.caller, body.IDs)
+	found, err := c.engine().Directory.PrincipalsByID(c.Context(), c.caller, body.IDs)
 	if err != nil {
 		return reply{}, err
 	}
@@ -64,7 +64,7 @@ func graphList(kind access.PrincipalKind, fields ...string) func(*call) (reply, 
 		value := []any{}
 		text := c.query("$filter")
 		if text == "" {
-			listed, err := c.engine().Principals(c.Context(), c.caller, engine.PrincipalFilter{Kind: kind}, c.page(graphPage))
+			listed, err := c.engine().Directory.Principals(c.Context(), c.caller, engine.PrincipalFilter{Kind: kind}, c.page(graphPage))
 			if err != nil {
 				return reply{}, err
 			}
@@ -84,7 +84,7 @@ func graphList(kind access.PrincipalKind, fields ...string) func(*call) (reply, 
 		if !containsFold(fields, field) {
 			return reply{}, unsupportedQuery(text, fields)
 		}
-		p, err := c.engine().Principal(c.Context(), c.caller, name)
+		p, err := c.engine().Directory.Principal(c.Context(), c.caller, name)
 		switch {
 		case access.KindOf(err) == access.KindNotFound:
 		case err != nil:

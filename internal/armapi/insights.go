@@ -55,7 +55,7 @@ func listEvents(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	events, err := c.engine().Events(c.Context(), c.caller, f, c.page(eventPage))
+	events, err := c.engine().Records.Events(c.Context(), c.caller, f, c.page(eventPage))
 	if err != nil {
 		return reply{}, err
 	}

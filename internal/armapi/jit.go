@@ -67,9 +67,9 @@ func fitting(policies []access.Policy) int {
 
 func listJIT(c *call) (reply, error) {
 	filter := engine.PolicyFilter{Scope: c.scope(), Location: c.vars["location"]}
-	listed, err := c.engine().Policies(c.Context(), c.caller, filter, c.page(jitPage))
+	listed, err := c.engine().Machines.Policies(c.Context(), c.caller, filter, c.page(jitPage))
 	if fits := fitting(listed.Items); err == nil && fits < len(listed.Items) {
-		listed, err = c.engine().Policies(c.Context(), c.caller, filter, c.page(fits))
+		listed, err = c.engine().Machines.Policies(c.Context(), c.caller, filter, c.page(fits))
 	}
 	if err != nil {
 		return reply{}, err
@@ -82,7 +82,7 @@ func listJIT(c *call) (reply, error) {
 }
 
 func getJIT(c *call) (reply, error) {
-	p, err := c.engine().PolicyByResource(c.Context(), c.caller, c.policyID())
+	p, err := c.engine().Machines.PolicyByResource(c.Context(), c.caller, c.policyID())
 	if err != nil {
 		return reply{}, err
 	}
@@ -131,7 +131,7 @@ func deleteJIT(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	err = c.engine().DeletePolicy(c.Context(), c.caller, c.policyID(), seen)
+	err = c.engine().Machines.DeletePolicy(c.Context(), c.caller, c.policyID(), seen)
 	if access.KindOf(err) == access.KindNotFound {
 		return reply{status: http.StatusNoContent}, nil
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 func initiateJIT(c *call) (reply, error) {
@@ -22,7 +22,7 @@ func initiateJIT(c *call) (reply, error) {
 		return reply{}, c.recordRefused(err)
 	}
 	in.Policy = c.policyID()
-	made, err := c.engine().Submit(c.Context(), c.caller, in)
+	made, err := c.engine().Requests.Submit(c.Context(), c.caller, in)
 	if err != nil {
 		return reply{}, c.notSubset(err, in.Policy)
 	}
@@ -39,14 +39,14 @@ func (c *call) recordRefused(err error) error {
 	if e, is := errors.AsType[*access.Error](err); is {
 		reasons = e.Reasons
 	}
-	if failed := c.engine().RequestRefused(c.Context(), c.caller, c.policyID(), reasons); failed != nil {
+	if failed := c.engine().Requests.RequestRefused(c.Context(), c.caller, c.policyID(), reasons); failed != nil {
 		return failed
 	}
 	return err
 }
 
-func initiateFrom(body initiate) (engine.SubmitInput, error) {
-	in := engine.SubmitInput{Justification: body.Justification}
+func initiateFrom(body initiate) (requests.SubmitInput, error) {
+	in := requests.SubmitInput{Justification: body.Justification}
 	var reasons []access.Reason
 	code := "InvalidParameter"
 	add := func(field, format string, args ...any) {
@@ -59,7 +59,7 @@ func initiateFrom(body initiate) (engine.SubmitInput, error) {
 		}
 		for k, p := range m.Ports {
 			here := fmt.Sprintf("%s.ports[%d]", at, k)
-			item := engine.ItemInput{Machine: m.ID, Ports: access.SinglePort(uint16(p.Number))}
+			item := requests.ItemInput{Machine: m.ID, Ports: access.SinglePort(uint16(p.Number))}
 			if protocol := given(p.Protocol); protocol != "" { // Azure has it in rules alone; whoever sends it means it
 				var known bool
 				if item.Protocol, known = protocolFrom(protocol); !known {
@@ -143,7 +143,7 @@ func (c *call) notSubset(err error, policy access.ResourceID) error {
 	if !is || e.Kind != access.KindInvalid || !slices.ContainsFunc(e.Reasons, isLimit) {
 		return err
 	}
-	if _, missing := c.engine().PolicyByResource(c.Context(), c.caller, policy); access.KindOf(missing) == access.KindNotFound {
+	if _, missing := c.engine().Machines.PolicyByResource(c.Context(), c.caller, policy); access.KindOf(missing) == access.KindNotFound {
 		return access.Fault(access.KindNotFound, "PolicyNotFound", "%s", missing.Error())
 	}
 	out := access.Fault(access.KindInvalid, "AccessRequestNotSubsetOfPolicy",

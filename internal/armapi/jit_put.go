@@ -9,7 +9,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // Azure's own bounds on the longest opening.
@@ -26,7 +26,7 @@ func putJIT(c *call) (reply, error) {
 	if body.Properties == nil || body.Properties.VirtualMachines == nil {
 		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "properties.virtualMachines is required; send an empty list for a policy without machines")
 	}
-	in := engine.PolicyInput{Resource: c.policyID(), PortsOnly: true}
+	in := machines.PolicyInput{Resource: c.policyID(), PortsOnly: true}
 	var reasons []access.Reason
 	for i, m := range body.Properties.VirtualMachines {
 		entry, wrong, err := c.entryFrom(fmt.Sprintf("properties.virtualMachines[%d]", i), m)
@@ -38,7 +38,7 @@ func putJIT(c *call) (reply, error) {
 	}
 	if len(reasons) > 0 {
 		// Whoever may not write the policy learns that, rather than which machines there are for them.
-		if err := c.engine().Check(c.Context(), c.caller, rbac.PoliciesWrite, in.Resource); err != nil {
+		if err := c.engine().Directory.Check(c.Context(), c.caller, rbac.PoliciesWrite, in.Resource); err != nil {
 			return reply{}, err
 		}
 		e := access.Fault(access.KindInvalid, "InvalidParameter", "the policy is not valid")
@@ -49,7 +49,7 @@ func putJIT(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	p, _, err := c.engine().PutPolicy(c.Context(), c.caller, in, seen)
+	p, _, err := c.engine().Machines.PutPolicy(c.Context(), c.caller, in, seen)
 	if err != nil {
 		return reply{}, precondition(err)
 	}
@@ -69,7 +69,7 @@ func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []ac
 		add(field+".id", "%v", err)
 		return entry, reasons, nil
 	}
-	machine, err := c.engine().Machine(c.Context(), c.caller, string(id))
+	machine, err := c.engine().Machines.Machine(c.Context(), c.caller, string(id))
 	if kind := access.KindOf(err); err != nil && kind != access.KindNotFound && kind != access.KindInvalid {
 		return entry, nil, err
 	}

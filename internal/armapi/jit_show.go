@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // historyTime is how far back a policy's requests are shown, as the portal's own pages do.
@@ -13,7 +13,7 @@ const historyTime = 7 * 24 * time.Hour
 
 // jitPolicies shows policies with their requests of the last days.
 func (c *call) jitPolicies(policies []access.Policy) ([]jitPolicy, error) {
-	view, err := c.engine().PolicyView(c.Context(), c.caller, policies, c.api.config.Now().Add(-historyTime))
+	view, err := c.engine().Requests.PolicyView(c.Context(), c.caller, policies, c.api.config.Now().Add(-historyTime))
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func portsTo(rules []access.PortRule) []jitPort {
 
 // jitRequest shows a request as far as it concerns policy. The state of each port is that of its grant; a request
 // that nobody has decided yet is Initiating.
-func (c *call) jitRequest(r engine.RequestDetail, machines map[access.MachineID]access.ResourceID, policy access.PolicyID) jitRequest {
+func (c *call) jitRequest(r requests.RequestDetail, machines map[access.MachineID]access.ResourceID, policy access.PolicyID) jitRequest {
 	now := c.api.config.Now()
 	out := jitRequest{
 		VirtualMachines: []jitRequestMachine{}, StartTimeUTC: stamp(r.Request.CreatedAt), Requestor: r.Request.RequesterName,
@@ -79,7 +79,7 @@ func (c *call) jitRequest(r engine.RequestDetail, machines map[access.MachineID]
 }
 
 // statusOfItem gives Azure's words for how an item stands, and puts the true end of its grant into p.
-func statusOfItem(r engine.RequestDetail, item access.Item, p *jitRequestPort) (status, reason string) {
+func statusOfItem(r requests.RequestDetail, item access.Item, p *jitRequestPort) (status, reason string) {
 	switch r.Request.State {
 	case access.RequestPending:
 		return "Initiating", "UserRequested"

@@ -12,7 +12,7 @@ func (c *call) kind(id access.PrincipalID) access.PrincipalKind {
 	if known, asked := c.kinds[id]; asked {
 		return known
 	}
-	kind, err := c.engine().PrincipalKind(c.Context(), c.caller, id)
+	kind, err := c.engine().Directory.PrincipalKind(c.Context(), c.caller, id)
 	if err != nil {
 		kind = ""
 	}

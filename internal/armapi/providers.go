@@ -57,7 +57,7 @@ func (c *call) known() error {
 	if c.vars["subscription"] == "" {
 		return nil
 	}
-	_, err := c.engine().Subscription(c.Context(), c.caller, c.subscriptionID())
+	_, err := c.engine().Directory.Subscription(c.Context(), c.caller, c.subscriptionID())
 	return err
 }
 

@@ -36,7 +36,7 @@ func resourceRoutes() []route {
 }
 
 func listTenants(c *call) (reply, error) {
-	t, err := c.engine().Tenant(c.Context(), c.caller)
+	t, err := c.engine().Directory.Tenant(c.Context(), c.caller)
 	if err != nil {
 		return reply{}, err
 	}
@@ -54,7 +54,7 @@ func (c *call) subscription(s access.Subscription) map[string]any {
 }
 
 func listSubscriptions(c *call) (reply, error) {
-	all, err := c.engine().Subscriptions(c.Context(), c.caller)
+	all, err := c.engine().Directory.Subscriptions(c.Context(), c.caller)
 	if err != nil {
 		return reply{}, err
 	}
@@ -70,7 +70,7 @@ func (c *call) subscriptionID() access.SubscriptionID {
 }
 
 func getSubscription(c *call) (reply, error) {
-	s, err := c.engine().Subscription(c.Context(), c.caller, c.subscriptionID())
+	s, err := c.engine().Directory.Subscription(c.Context(), c.caller, c.subscriptionID())
 	if err != nil {
 		return reply{}, err
 	}
@@ -79,7 +79,7 @@ func getSubscription(c *call) (reply, error) {
 
 // locations gives the names of the locations that the subscription's resource groups and machines lie in.
 func (c *call) locations() ([]string, error) {
-	return c.engine().Locations(c.Context(), c.caller, c.subscriptionID())
+	return c.engine().Directory.Locations(c.Context(), c.caller, c.subscriptionID())
 }
 
 func containsFold(list []string, s string) bool {
@@ -114,7 +114,7 @@ func group(g access.ResourceGroup) map[string]any {
 }
 
 func listGroups(c *call) (reply, error) {
-	groups, err := c.engine().ResourceGroups(c.Context(), c.caller, c.subscriptionID())
+	groups, err := c.engine().Directory.ResourceGroups(c.Context(), c.caller, c.subscriptionID())
 	if err != nil {
 		return reply{}, err
 	}
@@ -126,7 +126,7 @@ func listGroups(c *call) (reply, error) {
 }
 
 func (c *call) group() (access.ResourceGroup, error) {
-	groups, err := c.engine().ResourceGroups(c.Context(), c.caller, c.subscriptionID())
+	groups, err := c.engine().Directory.ResourceGroups(c.Context(), c.caller, c.subscriptionID())
 	if err != nil {
 		return access.ResourceGroup{}, err
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // roleID gives the id of a role as one sees it from a scope: in its subscription, or at the root.
@@ -60,7 +60,7 @@ func role(scope access.ResourceID, d rbac.Definition) map[string]any {
 
 // findRoles gives the roles that may be assigned at the scope, or below it where below says so.
 func (c *call) findRoles(scope access.ResourceID, below bool) ([]rbac.Definition, error) {
-	all, err := c.engine().RoleDefinitions(c.Context(), c.caller)
+	all, err := c.engine().Roles.RoleDefinitions(c.Context(), c.caller)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func putRole(c *call) (reply, error) {
 	if err := c.decode(&body); err != nil {
 		return reply{}, err
 	}
-	in := engine.RoleInput{
+	in := roles.RoleInput{
 		ID: rbac.DefinitionID(c.vars["id"]), Name: body.Properties.Name, Description: body.Properties.Description,
 		AssignableScopes: body.Properties.AssignableScopes,
 	}
@@ -157,7 +157,7 @@ func putRole(c *call) (reply, error) {
 	if len(in.AssignableScopes) == 0 {
 		in.AssignableScopes = []access.ResourceID{scope}
 	}
-	d, err := c.engine().PutRole(c.Context(), c.caller, in)
+	d, err := c.engine().Roles.PutRole(c.Context(), c.caller, in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -169,7 +169,7 @@ func deleteRole(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	d, err := c.engine().DeleteRole(c.Context(), c.caller, rbac.DefinitionID(c.vars["id"]))
+	d, err := c.engine().Roles.DeleteRole(c.Context(), c.caller, rbac.DefinitionID(c.vars["id"]))
 	if access.KindOf(err) == access.KindNotFound {
 		return reply{status: http.StatusNoContent}, nil
 	}

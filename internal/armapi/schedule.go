@@ -68,7 +68,7 @@ func (c *call) nameScopes(body any) {
 		}
 		if _, asked := names[id]; !asked {
 			names[id] = id
-			if name, err := c.engine().SubscriptionName(c.Context(), c.caller, access.SubscriptionID(id)); err == nil {
+			if name, err := c.engine().Directory.SubscriptionName(c.Context(), c.caller, access.SubscriptionID(id)); err == nil {
 				names[id] = name
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // active is a role that somebody has, or will have: assigned, or activated by an eligibility.
@@ -127,7 +128,7 @@ func (c *call) activeRoles(n narrowing) ([]active, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := engine.AssignmentFilter{Principal: string(n.principal), Role: string(n.role)}
+	f := roles.AssignmentFilter{Principal: string(n.principal), Role: string(n.role)}
 	if f.Around = n.at; n.over {
 		f.Around, f.Over = "", n.at
 	}
@@ -190,7 +191,7 @@ func (c *call) activations(own bool) (map[string]access.Grant, error) {
 	}
 	all := map[string]access.Grant{}
 	for page := (engine.Page{Limit: 1000}); ; {
-		listed, err := c.engine().Grants(c.Context(), c.caller, f, page)
+		listed, err := c.engine().Requests.Grants(c.Context(), c.caller, f, page)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // changeKinds gives Azure's types of requests that are changes of roles, and what the engine calls them.
@@ -28,7 +29,7 @@ func requestKindOf(of access.RoleSubject) string {
 
 // changeRole makes the change of a role that is wanted.
 func (c *call) changeRole(of access.RoleSubject, w wanted) (map[string]any, error) {
-	in := engine.RoleChangeInput{
+	in := roles.RoleChangeInput{
 		ID: access.RoleChangeID(w.id), Of: of, Target: w.target, Principal: w.principal, Role: w.role, Scope: w.scope, Start: w.from, End: w.end(c.api.config.Now()),
 		Justification: w.justification, Ticket: w.ticket,
 	}
@@ -53,7 +54,7 @@ func (c *call) changeRole(of access.RoleSubject, w wanted) (map[string]any, erro
 	if in.Kind.Asks() && in.Principal == "" {
 		in.Principal = string(c.caller.Principal)
 	}
-	d, err := c.engine().ChangeRole(c.Context(), c.caller, in)
+	d, err := c.engine().Roles.ChangeRole(c.Context(), c.caller, in)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func requestKinds(of access.RoleSubject) []string {
 }
 
 // roleChange shows the request that a change was made by.
-func roleChange(d engine.RoleChangeDetail) map[string]any {
+func roleChange(d roles.RoleChangeDetail) map[string]any {
 	made := d.Change
 	s := subject{made.Scope, roleOf(access.Role{ID: made.Role, Name: made.RoleName}), access.Principal{ID: made.Principal, Name: made.PrincipalName, Kind: made.PrincipalKind}}
 	start, end := made.Start, made.End
@@ -94,7 +95,7 @@ func roleChange(d engine.RoleChangeDetail) map[string]any {
 }
 
 // changeStatus gives Azure's word for how a change stands.
-func changeStatus(d engine.RoleChangeDetail) string {
+func changeStatus(d roles.RoleChangeDetail) string {
 	switch {
 	case d.Change.State == access.RoleChangeCanceled:
 		return "Canceled"
@@ -118,7 +119,7 @@ func (c *call) roleChanges(of access.RoleSubject, n narrowing) source {
 		f.Requester = c.caller.Principal
 	}
 	return func(page engine.Page) ([]map[string]any, string, error) {
-		listed, err := c.engine().RoleChanges(c.Context(), c.caller, f, page)
+		listed, err := c.engine().Roles.RoleChanges(c.Context(), c.caller, f, page)
 		if err != nil {
 			return nil, "", err
 		}
@@ -134,7 +135,7 @@ func (c *call) roleChanges(of access.RoleSubject, n narrowing) source {
 
 // unrecorded gives those of the views whose names are of no change on record, by name.
 func (c *call) unrecorded(views map[access.RoleChangeID]map[string]any) ([]map[string]any, error) {
-	recorded, err := c.engine().RecordedChanges(c.Context(), c.caller, slices.Collect(maps.Keys(views)))
+	recorded, err := c.engine().Roles.RecordedChanges(c.Context(), c.caller, slices.Collect(maps.Keys(views)))
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +149,8 @@ func (c *call) unrecorded(views map[access.RoleChangeID]map[string]any) ([]map[s
 }
 
 // namedChange gives the change that the path names.
-func (c *call) namedChange(of access.RoleSubject, scope access.ResourceID) (engine.RoleChangeDetail, error) {
-	d, err := c.engine().RoleChange(c.Context(), c.caller, access.RoleChangeID(c.vars["id"]))
+func (c *call) namedChange(of access.RoleSubject, scope access.ResourceID) (roles.RoleChangeDetail, error) {
+	d, err := c.engine().Roles.RoleChange(c.Context(), c.caller, access.RoleChangeID(c.vars["id"]))
 	if err == nil && (d.Change.Of != of || !d.Change.Scope.Within(scope)) {
 		err = access.Fault(access.KindNotFound, "RoleAssignmentScheduleRequestNotFound", "There is no request '%s' here.", clip(c.vars["id"]))
 	}
@@ -162,7 +163,7 @@ func (c *call) cancelChange(of access.RoleSubject, scope access.ResourceID) erro
 	if err != nil {
 		return err
 	}
-	if err = c.engine().CancelRoleChange(c.Context(), c.caller, d.Change.ID); access.CodeOf(err) == "roleChangeSettled" {
+	if err = c.engine().Roles.CancelRoleChange(c.Context(), c.caller, d.Change.ID); access.CodeOf(err) == "roleChangeSettled" {
 		return notCancelable()
 	}
 	return err

@@ -6,12 +6,14 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 const requestKind = "roleAssignmentScheduleRequests"
 
 // roleRequest shows the request for a role that somebody is eligible for.
-func (c *call) roleRequest(d engine.RequestDetail) map[string]any {
+func (c *call) roleRequest(d requests.RequestDetail) map[string]any {
 	r, item := d.Request, d.Request.Items[0]
 	kind, start := "SelfActivate", r.CreatedAt
 	switch {
@@ -53,7 +55,7 @@ func orNull(text string) any {
 }
 
 // roleRequestStatus gives Azure's word for how a request for a role stands.
-func roleRequestStatus(d engine.RequestDetail) string {
+func roleRequestStatus(d requests.RequestDetail) string {
 	switch d.Request.State {
 	case access.RequestPending:
 		return "PendingApproval"
@@ -92,16 +94,16 @@ func assignRequest(a active) map[string]any {
 }
 
 // roleRequests gives one page of the requests for roles that the $filter asks for.
-func (c *call) roleRequests(n narrowing, page engine.Page) ([]engine.RequestDetail, string, error) {
+func (c *call) roleRequests(n narrowing, page engine.Page) ([]requests.RequestDetail, string, error) {
 	f := engine.RequestFilter{Roles: true, Requester: n.principal, NeedsMe: n.decides}
 	if n.own || n.asked {
 		f.Requester = c.caller.Principal
 	}
-	listed, err := c.engine().Requests(c.Context(), c.caller, f, page)
+	listed, err := c.engine().Requests.Requests(c.Context(), c.caller, f, page)
 	if err != nil {
 		return nil, "", err
 	}
-	var found []engine.RequestDetail
+	var found []requests.RequestDetail
 	for _, d := range listed.Items {
 		if role := d.Request.Items[0].Role; n.keeps(role.Scope, role.ID) {
 			found = append(found, d)
@@ -143,8 +145,8 @@ func listRoleRequests(c *call) (reply, error) {
 }
 
 // namedRequest gives the request for a role that the path names.
-func (c *call) namedRequest(scope access.ResourceID) (engine.RequestDetail, error) {
-	d, err := c.engine().Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["id"])))
+func (c *call) namedRequest(scope access.ResourceID) (requests.RequestDetail, error) {
+	d, err := c.engine().Requests.Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["id"])))
 	if err == nil && (!d.Request.ForRoles() || !d.Request.Items[0].Role.Scope.Within(scope)) {
 		err = access.Fault(access.KindNotFound, "RoleAssignmentScheduleRequestNotFound", "There is no request for a role '%s' here.", clip(c.vars["id"]))
 	}
@@ -223,9 +225,9 @@ func (c *call) activate(w wanted, tags map[string]string) (map[string]any, error
 	if err := c.mine(w); err != nil {
 		return nil, err
 	}
-	role := engine.EligibleRole{Role: w.role, Scope: w.scope}
+	role := requests.EligibleRole{Role: w.role, Scope: w.scope}
 	if w.linked != "" {
-		d, err := c.engine().Eligibility(c.Context(), c.caller, w.linked)
+		d, err := c.engine().Roles.Eligibility(c.Context(), c.caller, w.linked)
 		if err != nil {
 			return nil, err
 		}
@@ -234,8 +236,8 @@ func (c *call) activate(w wanted, tags map[string]string) (map[string]any, error
 		}
 		role.Eligibility = w.linked
 	}
-	made, err := c.engine().Activate(c.Context(), c.caller, engine.ActivateInput{
-		ID: access.RequestID(w.id), Tags: tags, Roles: []engine.EligibleRole{role}, Start: w.start, Duration: w.length, Until: w.until,
+	made, err := c.engine().Requests.Activate(c.Context(), c.caller, requests.ActivateInput{
+		ID: access.RequestID(w.id), Tags: tags, Roles: []requests.EligibleRole{role}, Start: w.start, Duration: w.length, Until: w.until,
 		Justification: w.justification, Ticket: w.ticket, IdempotencyKey: "arm/" + w.id,
 	})
 	if err != nil {
@@ -250,7 +252,7 @@ func (c *call) extend(w wanted) (map[string]any, error) {
 	if err := c.mine(w); err != nil {
 		return nil, err
 	}
-	made, err := c.engine().ExtendRole(c.Context(), c.caller, engine.RoleChangeInput{Target: w.target, Role: w.role, Scope: w.scope}, engine.ExtendInput{
+	made, err := c.engine().Roles.ExtendRole(c.Context(), c.caller, roles.RoleChangeInput{Target: w.target, Role: w.role, Scope: w.scope}, requests.ExtendInput{
 		ID: access.RequestID(w.id), Until: w.end(c.api.config.Now()), Justification: w.justification, Ticket: w.ticket,
 	})
 	if access.CodeOf(err) == "nothingToChange" {
@@ -288,7 +290,7 @@ func cancelRoleRequest(c *call) (reply, error) {
 	d, err := c.namedRequest(scope)
 	switch {
 	case err == nil:
-		_, err = c.engine().Cancel(c.Context(), c.caller, d.Request.ID, "")
+		_, err = c.engine().Requests.Cancel(c.Context(), c.caller, d.Request.ID, "")
 	case access.KindOf(err) == access.KindNotFound:
 		err = c.cancelChange(access.OfAssignment, scope)
 	}

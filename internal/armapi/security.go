@@ -6,7 +6,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 const securityPath = "/providers/Microsoft.Security"
@@ -77,7 +77,7 @@ func (c *call) mayInSubscription(action string) error {
 	if err := c.known(); err != nil {
 		return err
 	}
-	return c.engine().Check(c.Context(), c.caller, action, c.scope())
+	return c.engine().Directory.Check(c.Context(), c.caller, action, c.scope())
 }
 
 func listPricings(c *call) (reply, error) {
@@ -147,7 +147,7 @@ func getSecurityPolicy(c *call) (reply, error) {
 }
 
 // assessment says how Azure's recommendation stands for a machine.
-func assessment(d engine.MachineDetail) map[string]any {
+func assessment(d machines.MachineDetail) map[string]any {
 	code, cause, description := "Healthy", "", ""
 	switch d.Standing {
 	case access.Configured:

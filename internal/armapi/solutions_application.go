@@ -7,6 +7,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/apps"
 )
 
 // applicationBody is a managed application as clients send it, or the changes of one.
@@ -39,7 +40,7 @@ func (b applicationBody) settings() (*app.Settings, error) {
 }
 
 func listApplications(c *call) (reply, error) {
-	listed, err := c.engine().Applications(c.Context(), c.caller, engine.ApplicationFilter{Scope: c.scope()}, c.page(100))
+	listed, err := c.engine().Apps.Applications(c.Context(), c.caller, engine.ApplicationFilter{Scope: c.scope()}, c.page(100))
 	if err != nil {
 		return reply{}, err
 	}
@@ -50,9 +51,9 @@ func listApplications(c *call) (reply, error) {
 	return ok(c.list(value, listed.Next))
 }
 
-func (c *call) application() (engine.ApplicationDetail, error) {
+func (c *call) application() (apps.ApplicationDetail, error) {
 	id := c.solutionID("applications")
-	d, err := c.engine().Application(c.Context(), c.caller, string(id))
+	d, err := c.engine().Apps.Application(c.Context(), c.caller, string(id))
 	if access.KindOf(err) == access.KindNotFound {
 		return d, missingSolution(id)
 	}
@@ -87,7 +88,7 @@ func putApplication(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	in := engine.ApplicationInput{
+	in := apps.ApplicationInput{
 		Resource: c.solutionID("applications"), Definition: body.Properties.Definition, Managed: body.Properties.Managed, Location: body.Location, Kind: body.Kind, Settings: settings,
 	}
 	if in.Definition == "" {
@@ -99,7 +100,7 @@ func putApplication(c *call) (reply, error) {
 	if body.Properties.Parameters != nil {
 		in.Parameters = string(*body.Properties.Parameters)
 	}
-	d, err := c.engine().DeployApplication(c.Context(), c.caller, in)
+	d, err := c.engine().Apps.DeployApplication(c.Context(), c.caller, in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -142,12 +143,12 @@ func (c *call) changeApplication(body applicationBody) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	change := engine.ApplicationChange{Settings: settings, Tags: body.Tags}
+	change := apps.ApplicationChange{Settings: settings, Tags: body.Tags}
 	if p := body.Properties.Parameters; p != nil {
 		text := string(*p)
 		change.Parameters = &text
 	}
-	d, err := c.engine().ChangeApplication(c.Context(), c.caller, string(c.solutionID("applications")), change)
+	d, err := c.engine().Apps.ChangeApplication(c.Context(), c.caller, string(c.solutionID("applications")), change)
 	if err != nil {
 		return reply{}, err
 	}
@@ -156,7 +157,7 @@ func (c *call) changeApplication(body applicationBody) (reply, error) {
 
 // deleteApplication answers 204, which every version of every client takes. What is active is not ended by it unawares.
 func deleteApplication(c *call) (reply, error) {
-	err := c.engine().DeleteApplication(c.Context(), c.caller, string(c.solutionID("applications")), false)
+	err := c.engine().Apps.DeleteApplication(c.Context(), c.caller, string(c.solutionID("applications")), false)
 	if err != nil && access.KindOf(err) != access.KindNotFound {
 		return reply{}, err
 	}
@@ -164,7 +165,7 @@ func deleteApplication(c *call) (reply, error) {
 }
 
 func refreshPermissions(c *call) (reply, error) {
-	if _, err := c.engine().RefreshApplication(c.Context(), c.caller, string(c.solutionID("applications"))); err != nil {
+	if _, err := c.engine().Apps.RefreshApplication(c.Context(), c.caller, string(c.solutionID("applications"))); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusOK}, nil
@@ -177,7 +178,7 @@ func listUpgradePlans(c *call) (reply, error) {
 	return ok(list{Value: []any{}})
 }
 
-func (c *call) showApplication(d engine.ApplicationDetail) map[string]any {
+func (c *call) showApplication(d apps.ApplicationDetail) map[string]any {
 	a := d.Application
 	given := showAuthorizations(a.Terms.Authorizations)
 	mode := "Managed"
@@ -226,7 +227,7 @@ func updateAccess(c *call) (reply, error) {
 		return reply{}, err
 	}
 	id := c.solutionID("applications")
-	a, err := c.engine().ApplicationToDecide(c.Context(), c.caller, id)
+	a, err := c.engine().Apps.ApplicationToDecide(c.Context(), c.caller, id)
 	if access.KindOf(err) == access.KindNotFound {
 		return reply{}, missingSolution(id)
 	}
@@ -242,7 +243,7 @@ func updateAccess(c *call) (reply, error) {
 	}
 	switch verdict := strings.ToLower(body.Status + "/" + body.Sub); verdict {
 	case "elevate/approved", "remove/denied":
-		_, err = c.engine().Decide(c.Context(), c.caller, request.Request.ID, verdict == "elevate/approved", body.comment(), request.Request.Digest)
+		_, err = c.engine().Requests.Decide(c.Context(), c.caller, request.Request.ID, verdict == "elevate/approved", body.comment(), request.Request.Digest)
 	case "remove/approved", "remove/expired", "remove/failed", "remove/notspecified":
 		err = c.endJITRequest(request, body.comment())
 	default:

@@ -7,7 +7,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/apps"
 )
 
 // definitionBody is an application definition as clients send it. Azure has no switch for just-in-time access in it: ours is
@@ -63,12 +63,12 @@ func (o jitOffer) offer() (app.Offer, error) {
 }
 
 // input gives what the body says, over what was there before; the zero definition where nothing was.
-func (b definitionBody) input(id access.ResourceID, was app.Definition) (engine.AppDefinitionInput, error) {
+func (b definitionBody) input(id access.ResourceID, was app.Definition) (apps.AppDefinitionInput, error) {
 	p := b.Properties
 	if p.LockLevel == "" {
-		return engine.AppDefinitionInput{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: properties.lockLevel is required; use ReadOnly, CanNotDelete or None.")
+		return apps.AppDefinitionInput{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: properties.lockLevel is required; use ReadOnly, CanNotDelete or None.")
 	}
-	in := engine.AppDefinitionInput{
+	in := apps.AppDefinitionInput{
 		Resource: id, Location: b.Location, Tags: b.Tags, DisplayName: p.DisplayName, Description: p.Description, Package: p.Package,
 		Form: string(p.Form), Template: string(p.Template), Lock: lockOf(p.LockLevel), JIT: was.JIT, Public: was.Public,
 	}
@@ -96,7 +96,7 @@ func (b definitionBody) input(id access.ResourceID, was app.Definition) (engine.
 	}
 	in.Disabled = p.Enabled != nil && !bool(*p.Enabled)
 	for _, a := range p.Authorizations {
-		in.Authorizations = append(in.Authorizations, engine.AppAuthorizationInput{Principal: a.principal(), Role: a.role(), Longest: longestOf(was, a)})
+		in.Authorizations = append(in.Authorizations, apps.AppAuthorizationInput{Principal: a.principal(), Role: a.role(), Longest: longestOf(was, a)})
 	}
 	if p.Notification != nil && len(p.Notification.Endpoints) > 0 {
 		if len(p.Notification.Endpoints) > 1 {
@@ -133,7 +133,7 @@ func lockOf(text string) app.LockLevel {
 }
 
 func listDefinitions(c *call) (reply, error) {
-	listed, err := c.engine().AppDefinitions(c.Context(), c.caller, c.scope(), c.page(100))
+	listed, err := c.engine().Apps.AppDefinitions(c.Context(), c.caller, c.scope(), c.page(100))
 	if err != nil {
 		return reply{}, err
 	}
@@ -144,9 +144,9 @@ func listDefinitions(c *call) (reply, error) {
 	return ok(c.list(value, listed.Next))
 }
 
-func (c *call) definition() (engine.AppDefinitionDetail, error) {
+func (c *call) definition() (apps.AppDefinitionDetail, error) {
 	id := c.solutionID("applicationDefinitions")
-	d, err := c.engine().AppDefinition(c.Context(), c.caller, string(id))
+	d, err := c.engine().Apps.AppDefinition(c.Context(), c.caller, string(id))
 	if access.KindOf(err) == access.KindNotFound {
 		return d, missingSolution(id)
 	}
@@ -177,8 +177,8 @@ func putDefinition(c *call) (reply, error) {
 	return c.writeDefinition(in)
 }
 
-func (c *call) writeDefinition(in engine.AppDefinitionInput) (reply, error) {
-	d, created, err := c.engine().WriteAppDefinition(c.Context(), c.caller, in)
+func (c *call) writeDefinition(in apps.AppDefinitionInput) (reply, error) {
+	d, created, err := c.engine().Apps.WriteAppDefinition(c.Context(), c.caller, in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -199,7 +199,7 @@ func patchDefinition(c *call) (reply, error) {
 		return reply{status: http.StatusOK, body: c.showDefinition(d)}, err
 	}
 	was := d.Definition
-	in := engine.AppDefinitionInput{
+	in := apps.AppDefinitionInput{
 		Resource: was.Resource, Was: &was.Revision, Location: was.Location, DisplayName: was.DisplayName, Description: was.Description, Disabled: was.Disabled,
 		Public: was.Public, JIT: was.JIT, Lock: was.Lock, Unmanaged: was.Unmanaged, Allowed: was.Allowed, AllowedData: was.AllowedData, KeepEndpoint: true,
 		Form: was.Form, Template: was.Template, Package: was.Package, Tags: body.Tags,
@@ -208,13 +208,13 @@ func patchDefinition(c *call) (reply, error) {
 		in.Audience = append(in.Audience, string(tenant))
 	}
 	for _, a := range was.Authorizations {
-		in.Authorizations = append(in.Authorizations, engine.AppAuthorizationInput{Principal: string(a.Principal), Role: string(a.Role), Longest: a.Longest})
+		in.Authorizations = append(in.Authorizations, apps.AppAuthorizationInput{Principal: string(a.Principal), Role: string(a.Role), Longest: a.Longest})
 	}
 	return c.writeDefinition(in)
 }
 
 func deleteDefinition(c *call) (reply, error) {
-	_, err := c.engine().DeleteAppDefinition(c.Context(), c.caller, string(c.solutionID("applicationDefinitions")))
+	_, err := c.engine().Apps.DeleteAppDefinition(c.Context(), c.caller, string(c.solutionID("applicationDefinitions")))
 	if access.KindOf(err) == access.KindNotFound {
 		return reply{status: http.StatusNoContent}, nil
 	}
@@ -224,7 +224,7 @@ func deleteDefinition(c *call) (reply, error) {
 	return reply{status: http.StatusOK}, nil
 }
 
-func (c *call) showDefinition(d engine.AppDefinitionDetail) map[string]any {
+func (c *call) showDefinition(d apps.AppDefinitionDetail) map[string]any {
 	def := d.Definition
 	var enabled any = !def.Disabled
 	if strings.HasPrefix(c.query("api-version"), "2018") {

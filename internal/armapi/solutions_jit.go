@@ -11,6 +11,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // jitRequestBody asks for roles on an application's managed resource group.
@@ -39,8 +40,8 @@ const (
 const startLag = 5 * time.Minute
 
 // input gives what the body asks for, in the managed resource group of a.
-func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.Time) (engine.ActivateInput, error) {
-	in := engine.ActivateInput{
+func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.Time) (requests.ActivateInput, error) {
+	in := requests.ActivateInput{
 		Resource: id, Tags: b.Tags, Justification: b.Tags[justificationTag], Ticket: b.Tags[ticketTag],
 	}
 	s := b.Properties.Schedule
@@ -66,7 +67,7 @@ func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.
 		in.Start = time.Time{}
 	}
 	for _, p := range b.Properties.Policies {
-		in.Roles = append(in.Roles, engine.EligibleRole{Role: p.role(), Scope: a.Managed, Principal: access.PrincipalID(p.principal())})
+		in.Roles = append(in.Roles, requests.EligibleRole{Role: p.role(), Scope: a.Managed, Principal: access.PrincipalID(p.principal())})
 	}
 	body, err := json.Marshal(b)
 	sum := sha256.Sum256(body)
@@ -80,7 +81,7 @@ func putJITRequest(c *call) (reply, error) {
 	if err := c.decode(&body); err != nil {
 		return reply{}, err
 	}
-	a, err := c.engine().Application(c.Context(), c.caller, body.Properties.Application)
+	a, err := c.engine().Apps.Application(c.Context(), c.caller, body.Properties.Application)
 	switch {
 	case body.Properties.Application == "":
 		err = access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: applicationResourceId is required.")
@@ -96,12 +97,12 @@ func putJITRequest(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	_, err = c.engine().RequestNamed(c.Context(), c.caller, in.Resource)
+	_, err = c.engine().Requests.RequestNamed(c.Context(), c.caller, in.Resource)
 	status := http.StatusOK
 	if access.KindOf(err) == access.KindNotFound {
 		status = http.StatusCreated
 	}
-	d, err := c.engine().Activate(c.Context(), c.caller, in)
+	d, err := c.engine().Requests.Activate(c.Context(), c.caller, in)
 	if err != nil {
 		return reply{}, jitRefusal(err)
 	}
@@ -129,11 +130,11 @@ func getJITRequest(c *call) (reply, error) {
 }
 
 // activation finds the request that the path names, by the name that it was made by or by its id, and its application.
-func (c *call) activation() (engine.RequestDetail, app.Application, error) {
+func (c *call) activation() (requests.RequestDetail, app.Application, error) {
 	id := c.solutionID("jitRequests")
-	d, err := c.engine().RequestNamed(c.Context(), c.caller, id)
+	d, err := c.engine().Requests.RequestNamed(c.Context(), c.caller, id)
 	if access.KindOf(err) == access.KindNotFound {
-		d, err = c.engine().Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["name"])))
+		d, err = c.engine().Requests.Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["name"])))
 	}
 	if access.KindOf(err) == access.KindNotFound || err == nil && (!d.Request.ForRoles() || d.Request.Released) {
 		return d, app.Application{}, missingSolution(id)
@@ -149,7 +150,7 @@ func (c *call) activation() (engine.RequestDetail, app.Application, error) {
 }
 
 // applicationOf gives the application in whose managed resource group a request asks for roles; the zero one where there is none.
-func (c *call) applicationOf(d engine.RequestDetail) (app.Application, error) {
+func (c *call) applicationOf(d requests.RequestDetail) (app.Application, error) {
 	all, err := c.applicationsByGroup()
 	return all[d.Request.Items[0].Role.Scope.Fold()], err
 }
@@ -158,7 +159,7 @@ func (c *call) applicationOf(d engine.RequestDetail) (app.Application, error) {
 func (c *call) applicationsByGroup() (map[string]app.Application, error) {
 	all := map[string]app.Application{}
 	for p := (engine.Page{Limit: 1000}); ; {
-		listed, err := c.engine().Applications(c.Context(), c.caller, engine.ApplicationFilter{}, p)
+		listed, err := c.engine().Apps.Applications(c.Context(), c.caller, engine.ApplicationFilter{}, p)
 		if access.KindOf(err) == access.KindForbidden {
 			return all, nil // who may see no application sees none
 		}
@@ -182,7 +183,7 @@ func listJITRequests(c *call) (reply, error) {
 	}
 	value := []any{}
 	for p := (engine.Page{Limit: 1000}); ; {
-		listed, err := c.engine().Requests(c.Context(), c.caller, engine.RequestFilter{Roles: true}, p)
+		listed, err := c.engine().Requests.Requests(c.Context(), c.caller, engine.RequestFilter{Roles: true}, p)
 		if err != nil {
 			return reply{}, err
 		}
@@ -213,7 +214,7 @@ func patchJITRequest(c *call) (reply, error) {
 	}
 	d, a, err := c.activation()
 	if err == nil && body.Tags != nil {
-		d, err = c.engine().TagRequest(c.Context(), c.caller, d.Request.ID, body.Tags)
+		d, err = c.engine().Requests.TagRequest(c.Context(), c.caller, d.Request.ID, body.Tags)
 	}
 	if err != nil {
 		return reply{}, err
@@ -231,7 +232,7 @@ func deleteJITRequest(c *call) (reply, error) {
 		err = c.endJITRequest(d, "")
 	}
 	if err == nil {
-		err = c.engine().ReleaseRequest(c.Context(), c.caller, d.Request.ID)
+		err = c.engine().Requests.ReleaseRequest(c.Context(), c.caller, d.Request.ID)
 	}
 	if err != nil {
 		return reply{}, err
@@ -239,16 +240,16 @@ func deleteJITRequest(c *call) (reply, error) {
 	return reply{status: http.StatusOK}, nil
 }
 
-func (c *call) endJITRequest(d engine.RequestDetail, reason string) error {
+func (c *call) endJITRequest(d requests.RequestDetail, reason string) error {
 	if d.Request.State == access.RequestPending {
-		_, err := c.engine().Cancel(c.Context(), c.caller, d.Request.ID, reason)
+		_, err := c.engine().Requests.Cancel(c.Context(), c.caller, d.Request.ID, reason)
 		return err
 	}
 	for _, g := range d.Grants {
 		if g.State.Ended() {
 			continue
 		}
-		if _, err := c.engine().Revoke(c.Context(), c.caller, g.ID, reason); err != nil {
+		if _, err := c.engine().Requests.Revoke(c.Context(), c.caller, g.ID, reason); err != nil {
 			return err
 		}
 	}
@@ -256,7 +257,7 @@ func (c *call) endJITRequest(d engine.RequestDetail, reason string) error {
 }
 
 // jitRequestOf finds a request of an application by the name or the resource id that a client calls it by.
-func (c *call) jitRequestOf(a app.Application, ref string) (engine.RequestDetail, error) {
+func (c *call) jitRequestOf(a app.Application, ref string) (requests.RequestDetail, error) {
 	id := access.RequestID(strings.ToLower(access.ResourceID(ref).Name()))
 	names := []access.ResourceID{access.ResourceID(ref)}
 	if !strings.HasPrefix(ref, "/") {
@@ -264,9 +265,11 @@ func (c *call) jitRequestOf(a app.Application, ref string) (engine.RequestDetail
 		group := access.ResourceID(strings.TrimSuffix(string(a.Resource), solutionsPath+"/applications/"+a.Name()))
 		names = []access.ResourceID{a.Managed + access.ResourceID(solutionsPath+"/jitRequests/"+ref), group + access.ResourceID(solutionsPath+"/jitRequests/"+ref)}
 	}
-	look := []func() (engine.RequestDetail, error){func() (engine.RequestDetail, error) { return c.engine().Request(c.Context(), c.caller, id) }}
+	look := []func() (requests.RequestDetail, error){func() (requests.RequestDetail, error) { return c.engine().Requests.Request(c.Context(), c.caller, id) }}
 	for _, name := range names {
-		look = append(look, func() (engine.RequestDetail, error) { return c.engine().RequestNamed(c.Context(), c.caller, name) })
+		look = append(look, func() (requests.RequestDetail, error) {
+			return c.engine().Requests.RequestNamed(c.Context(), c.caller, name)
+		})
 	}
 	for _, find := range look {
 		d, err := find()
@@ -278,11 +281,11 @@ func (c *call) jitRequestOf(a app.Application, ref string) (engine.RequestDetail
 			return d, nil
 		}
 	}
-	return engine.RequestDetail{}, access.Fault(access.KindNotFound, "JitRequestNotFound", "there is no request %q for application %q that you may see", clip(ref), a.Name())
+	return requests.RequestDetail{}, access.Fault(access.KindNotFound, "JitRequestNotFound", "there is no request %q for application %q that you may see", clip(ref), a.Name())
 }
 
 // jitState gives how a request stands in Azure's words.
-func jitState(d engine.RequestDetail) string {
+func jitState(d requests.RequestDetail) string {
 	switch d.Request.State {
 	case access.RequestPending:
 		return "Pending"
@@ -308,7 +311,7 @@ func jitState(d engine.RequestDetail) string {
 	return state
 }
 
-func (c *call) showJITRequest(d engine.RequestDetail, a app.Application) map[string]any {
+func (c *call) showJITRequest(d requests.RequestDetail, a app.Application) map[string]any {
 	r := d.Request
 	id := resourceOf(r)
 	policies := make([]authorizationBody, 0, len(r.Items))

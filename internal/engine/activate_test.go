@@ -12,12 +12,16 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // vendor is a world in which vic, a member of vendors, may become Contributor, and cleo of ops agrees where the rule asks.
 type vendor struct {
 	*world
-	host      engine.Enrolled
+	host      machines.Enrolled
 	vic, cleo engine.Caller
 	ops       access.PrincipalID
 	scope     access.ResourceID
@@ -28,13 +32,13 @@ func newVendor(tb testing.TB) *vendor {
 	w := newWorld(tb)
 	v := &vendor{world: w, host: w.host("web-1"), vic: w.user("vic", ""), cleo: w.user("cleo", "")}
 	for _, group := range []string{"vendors", "ops"} {
-		p := must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: group}))(tb)
+		p := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: group}))(tb)
 		if group == "ops" {
 			v.ops = p.ID
 		}
 	}
 	for group, member := range map[string]string{"vendors": "vic", "ops": "cleo"} {
-		if err := w.AddMember(w.ctx, w.admin, group, member); err != nil {
+		if err := w.Directory.AddMember(w.ctx, w.admin, group, member); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -47,21 +51,21 @@ func (v *vendor) opsDecide() access.Rule {
 }
 
 // eligible makes the group vendors eligible for Contributor of the machine, for four hours.
-func (v *vendor) eligible(change func(*engine.EligibilityInput)) engine.EligibilityDetail {
+func (v *vendor) eligible(change func(*roles.EligibilityInput)) engine.EligibilityDetail {
 	v.tb.Helper()
-	in := engine.EligibilityInput{Principal: "vendors", Role: "Contributor", Scope: v.scope, Max: 4 * time.Hour}
+	in := roles.EligibilityInput{Principal: "vendors", Role: "Contributor", Scope: v.scope, Max: 4 * time.Hour}
 	if change != nil {
 		change(&in)
 	}
-	return must(v.WriteEligibility(v.ctx, v.admin, in))(v.tb)
+	return must(v.Roles.WriteEligibility(v.ctx, v.admin, in))(v.tb)
 }
 
-func contributor(d time.Duration) engine.ActivateInput {
-	return engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "contributor"}}, Duration: d, Justification: "upgrade"}
+func contributor(d time.Duration) requests.ActivateInput {
+	return requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "contributor"}}, Duration: d, Justification: "upgrade"}
 }
 
 func (v *vendor) may(c engine.Caller, action string) bool {
-	return v.Check(v.ctx, c, action, v.scope) == nil
+	return v.Directory.Check(v.ctx, c, action, v.scope) == nil
 }
 
 func TestActivationIsARoleForAWhile(t *testing.T) {
@@ -71,14 +75,14 @@ func TestActivationIsARoleForAWhile(t *testing.T) {
 	if v.may(v.vic, rbac.PoliciesWrite) {
 		t.Fatal("an eligibility alone gives the role")
 	}
-	if list := must(v.EligibleRoles(v.ctx, v.vic))(t); len(list) != 1 || list[0].Role.Name != "Contributor" || len(list[0].Active) != 0 {
+	if list := must(v.Roles.EligibleRoles(v.ctx, v.vic))(t); len(list) != 1 || list[0].Role.Name != "Contributor" || len(list[0].Active) != 0 {
 		t.Fatalf("eligible for %+v", list)
 	}
-	if list := must(v.EligibleRoles(v.ctx, v.cleo))(t); len(list) != 0 {
+	if list := must(v.Roles.EligibleRoles(v.ctx, v.cleo))(t); len(list) != 0 {
 		t.Errorf("who is in no group is eligible for %+v", list)
 	}
 	start := v.size()
-	d := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
+	d := must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
 	if got, want := v.kinds(start), "request.submitted request.approved grant.created grant.opened"; got != want {
 		t.Errorf("events are %q, want %q", got, want)
 	}
@@ -89,7 +93,7 @@ func TestActivationIsARoleForAWhile(t *testing.T) {
 	if !v.may(v.vic, rbac.PoliciesWrite) || v.may(v.cleo, rbac.PoliciesWrite) {
 		t.Error("the role is not in force for the one who activated it, or for another too")
 	}
-	if list := must(v.EligibleRoles(v.ctx, v.vic))(t); len(list[0].Active) != 1 {
+	if list := must(v.Roles.EligibleRoles(v.ctx, v.vic))(t); len(list[0].Active) != 1 {
 		t.Error("the list of eligible roles does not say that it is active")
 	}
 	v.clock.advance(time.Hour - time.Microsecond)
@@ -108,7 +112,7 @@ func TestActivationIsARoleForAWhile(t *testing.T) {
 	if got := v.grant(g.ID); got.State != access.GrantExpired || got.ClosedAt.IsZero() {
 		t.Errorf("the grant is %+v", got)
 	}
-	for _, a := range must(v.RoleAssignments(v.ctx, v.admin, engine.AssignmentFilter{}, engine.Page{}))(t).Items {
+	for _, a := range must(v.Roles.RoleAssignments(v.ctx, v.admin, roles.AssignmentFilter{}, engine.Page{}))(t).Items {
 		if string(a.Assignment.ID) == string(g.ID) {
 			t.Error("its assignment is still there")
 		}
@@ -121,7 +125,7 @@ func TestScheduledActivation(t *testing.T) {
 	v.eligible(nil)
 	in := contributor(time.Hour)
 	in.Start = v.clock.now().Add(2 * time.Hour)
-	g := must(v.Activate(v.ctx, v.vic, in))(t).Grants[0]
+	g := must(v.Requests.Activate(v.ctx, v.vic, in))(t).Grants[0]
 	if g.State != access.GrantScheduled || v.may(v.vic, rbac.PoliciesWrite) {
 		t.Fatalf("the grant is %s before its start", g.State)
 	}
@@ -138,35 +142,35 @@ func TestScheduledActivation(t *testing.T) {
 func TestActivationThatNeedsApproval(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
-	eligible := v.eligible(func(in *engine.EligibilityInput) { in.Approval = v.opsDecide() })
-	d := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
+	eligible := v.eligible(func(in *roles.EligibilityInput) { in.Approval = v.opsDecide() })
+	d := must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
 	if d.Request.State != access.RequestPending || v.may(v.vic, rbac.PoliciesWrite) {
 		t.Fatalf("the request is %s", d.Request.State)
 	}
-	_, err := v.Decide(v.ctx, v.vic, d.Request.ID, true, "", d.Request.Digest)
+	_, err := v.Requests.Decide(v.ctx, v.vic, d.Request.ID, true, "", d.Request.Digest)
 	wantCode(t, err, access.KindForbidden, "ownRequest")
-	_, err = v.Decide(v.ctx, v.admin, d.Request.ID, true, "", d.Request.Digest)
+	_, err = v.Requests.Decide(v.ctx, v.admin, d.Request.ID, true, "", d.Request.Digest)
 	wantCode(t, err, access.KindForbidden, "notAnApprover")
-	if list := must(v.Requests(v.ctx, v.cleo, engine.RequestFilter{NeedsMe: true}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].Request.ID != d.Request.ID {
+	if list := must(v.Requests.Requests(v.ctx, v.cleo, engine.RequestFilter{NeedsMe: true}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].Request.ID != d.Request.ID {
 		t.Errorf("%d requests need the approver", len(list.Items))
 	}
 
 	// Settings that become looser while it waits do not loosen what waits.
-	must(v.WriteEligibility(v.ctx, v.admin, engine.EligibilityInput{
+	must(v.Roles.WriteEligibility(v.ctx, v.admin, roles.EligibilityInput{
 		ID: eligible.Eligibility.ID, Was: 1, Principal: "vendors", Role: "Contributor", Scope: v.scope, Max: 8 * time.Hour,
 	}))(t)
-	_, err = v.Decide(v.ctx, v.cleo, d.Request.ID, true, "", d.Request.Digest)
+	_, err = v.Requests.Decide(v.ctx, v.cleo, d.Request.ID, true, "", d.Request.Digest)
 	wantCode(t, err, access.KindConflict, "requestChanged")
-	again := must(v.Request(v.ctx, v.cleo, d.Request.ID))(t)
+	again := must(v.Requests.Request(v.ctx, v.cleo, d.Request.ID))(t)
 	if again.Request.State != access.RequestPending || v.may(v.vic, rbac.PoliciesWrite) {
 		t.Fatalf("after the settings were loosened the request is %s", again.Request.State)
 	}
-	done := must(v.Decide(v.ctx, v.cleo, d.Request.ID, true, "fine", again.Request.Digest))(t)
+	done := must(v.Requests.Decide(v.ctx, v.cleo, d.Request.ID, true, "fine", again.Request.Digest))(t)
 	if done.Request.State != access.RequestApproved || done.Grants[0].State != access.GrantActive || !v.may(v.vic, rbac.PoliciesWrite) {
 		t.Errorf("approved, the request is %s and the grant %+v", done.Request.State, done.Grants)
 	}
 
-	denied := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
+	denied := must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
 	if denied.Request.State != access.RequestApproved {
 		t.Errorf("under the settings of now the request is %s", denied.Request.State)
 	}
@@ -175,33 +179,33 @@ func TestActivationThatNeedsApproval(t *testing.T) {
 func TestActivationIsRefused(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
-	v.eligible(func(in *engine.EligibilityInput) {
+	v.eligible(func(in *roles.EligibilityInput) {
 		in.Justification = access.JustificationRule{Required: true, MinLength: 5}
 		in.End = v.clock.now().Add(10 * time.Hour)
 	})
 	eve := v.user("eve", "")
-	v.eligible(func(in *engine.EligibilityInput) { in.Principal = "eve" })
-	must(v.AssignRole(v.ctx, v.admin, engine.AssignInput{Principal: "vendors", Role: "Reader", Scope: v.scope}))(t)
+	v.eligible(func(in *roles.EligibilityInput) { in.Principal = "eve" })
+	must(v.Roles.AssignRole(v.ctx, v.admin, roles.AssignInput{Principal: "vendors", Role: "Reader", Scope: v.scope}))(t)
 	for name, c := range map[string]struct {
 		who    engine.Caller
-		change func(*engine.ActivateInput)
+		change func(*requests.ActivateInput)
 		kind   access.Kind
 		code   string
 	}{
 		"not eligible":      {v.cleo, nil, access.KindForbidden, "notEligible"},
-		"another role":      {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Role = "Owner" }, access.KindForbidden, "notEligible"},
-		"another scope":     {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Scope = access.Root }, access.KindForbidden, "notEligible"},
-		"unknown id":        {v.vic, func(in *engine.ActivateInput) { in.Roles[0] = engine.EligibleRole{Eligibility: "x"} }, access.KindForbidden, "notEligible"},
-		"for another":       {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Principal = v.cleo.Principal }, access.KindForbidden, "notYourself"},
-		"for another group": {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Principal = v.ops }, access.KindForbidden, "notYourself"},
-		"another eligible":  {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Principal = eve.Principal }, access.KindForbidden, "notYourself"},
-		"held already":      {v.vic, func(in *engine.ActivateInput) { in.Roles[0].Role, in.Roles[0].Scope = "Reader", v.scope }, access.KindForbidden, "roleHeldAlready"},
-		"no role":           {v.vic, func(in *engine.ActivateInput) { in.Roles = nil }, access.KindInvalid, "rolesOutOfRange"},
-		"too long":          {v.vic, func(in *engine.ActivateInput) { in.Duration = 5 * time.Hour }, access.KindInvalid, "durationTooLong"},
-		"no duration":       {v.vic, func(in *engine.ActivateInput) { in.Duration = 0 }, access.KindInvalid, "durationMissing"},
-		"in the past":       {v.vic, func(in *engine.ActivateInput) { in.Start = v.clock.now().Add(-time.Hour) }, access.KindInvalid, "startInPast"},
-		"beyond its end":    {v.vic, func(in *engine.ActivateInput) { in.Start = v.clock.now().Add(9*time.Hour + time.Minute) }, access.KindInvalid, "eligibilityEnds"},
-		"no justification":  {v.vic, func(in *engine.ActivateInput) { in.Justification = "" }, access.KindInvalid, "justificationRequired"},
+		"another role":      {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Role = "Owner" }, access.KindForbidden, "notEligible"},
+		"another scope":     {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Scope = access.Root }, access.KindForbidden, "notEligible"},
+		"unknown id":        {v.vic, func(in *requests.ActivateInput) { in.Roles[0] = requests.EligibleRole{Eligibility: "x"} }, access.KindForbidden, "notEligible"},
+		"for another":       {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = v.cleo.Principal }, access.KindForbidden, "notYourself"},
+		"for another group": {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = v.ops }, access.KindForbidden, "notYourself"},
+		"another eligible":  {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = eve.Principal }, access.KindForbidden, "notYourself"},
+		"held already":      {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Role, in.Roles[0].Scope = "Reader", v.scope }, access.KindForbidden, "roleHeldAlready"},
+		"no role":           {v.vic, func(in *requests.ActivateInput) { in.Roles = nil }, access.KindInvalid, "rolesOutOfRange"},
+		"too long":          {v.vic, func(in *requests.ActivateInput) { in.Duration = 5 * time.Hour }, access.KindInvalid, "durationTooLong"},
+		"no duration":       {v.vic, func(in *requests.ActivateInput) { in.Duration = 0 }, access.KindInvalid, "durationMissing"},
+		"in the past":       {v.vic, func(in *requests.ActivateInput) { in.Start = v.clock.now().Add(-time.Hour) }, access.KindInvalid, "startInPast"},
+		"beyond its end":    {v.vic, func(in *requests.ActivateInput) { in.Start = v.clock.now().Add(9*time.Hour + time.Minute) }, access.KindInvalid, "eligibilityEnds"},
+		"no justification":  {v.vic, func(in *requests.ActivateInput) { in.Justification = "" }, access.KindInvalid, "justificationRequired"},
 		"a token elsewhere": {engine.Caller{}, nil, access.KindForbidden, "tokenBounds"},
 	} {
 		in := contributor(time.Hour)
@@ -213,7 +217,7 @@ func TestActivationIsRefused(t *testing.T) {
 			c.who.Bounds = &engine.Bounds{Scope: "/subscriptions/other"}
 		}
 		start := v.size()
-		_, err := v.Activate(v.ctx, c.who, in)
+		_, err := v.Requests.Activate(v.ctx, c.who, in)
 		if access.KindOf(err) != c.kind || access.CodeOf(err) != c.code {
 			t.Errorf("%s: got %v (%s), want %s", name, err, access.CodeOf(err), c.code)
 		}
@@ -224,11 +228,11 @@ func TestActivationIsRefused(t *testing.T) {
 	if v.may(v.vic, rbac.PoliciesWrite) {
 		t.Error("something was given")
 	}
-	vendors := v.eligible(func(in *engine.EligibilityInput) { in.Role = "Owner" }).Principal.ID
+	vendors := v.eligible(func(in *roles.EligibilityInput) { in.Role = "Owner" }).Principal.ID
 	for _, self := range []access.PrincipalID{"", v.vic.Principal, access.PrincipalID(strings.ToUpper(string(v.vic.Principal))), vendors} {
 		in := contributor(time.Hour)
 		in.Roles[0].Principal = self
-		if d := must(v.Activate(v.ctx, v.vic, in))(t); d.Request.Requester != v.vic.Principal {
+		if d := must(v.Requests.Activate(v.ctx, v.vic, in))(t); d.Request.Requester != v.vic.Principal {
 			t.Errorf("named %q, %q asks", self, d.Request.Requester)
 		}
 	}
@@ -238,27 +242,27 @@ func TestOpeningsEndWithTheRole(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(v *vendor, g access.Grant){
 		"in time": func(v *vendor, _ access.Grant) { v.clock.advance(time.Hour) },
-		"revoked": func(v *vendor, g access.Grant) { must(v.Revoke(v.ctx, v.admin, g.ID, "enough"))(v.tb) },
+		"revoked": func(v *vendor, g access.Grant) { must(v.Requests.Revoke(v.ctx, v.admin, g.ID, "enough"))(v.tb) },
 		"given back": func(v *vendor, g access.Grant) {
-			must(v.Revoke(v.ctx, v.vic, g.ID, "done"))(v.tb)
+			must(v.Requests.Revoke(v.ctx, v.vic, g.ID, "done"))(v.tb)
 		},
 		"assignment taken": func(v *vendor, g access.Grant) {
-			if err := v.UnassignRole(v.ctx, v.admin, rbac.AssignmentID(g.ID)); err != nil {
+			if err := v.Roles.UnassignRole(v.ctx, v.admin, rbac.AssignmentID(g.ID)); err != nil {
 				v.tb.Fatal(err)
 			}
 		},
 		"eligibility taken": func(v *vendor, g access.Grant) {
-			if err := v.DeleteEligibility(v.ctx, v.admin, g.Role.Eligibility); err != nil {
+			if err := v.Roles.DeleteEligibility(v.ctx, v.admin, g.Role.Eligibility); err != nil {
 				v.tb.Fatal(err)
 			}
 		},
 		"out of the group": func(v *vendor, _ access.Grant) {
-			if err := v.RemoveMember(v.ctx, v.admin, "vendors", "vic"); err != nil {
+			if err := v.Directory.RemoveMember(v.ctx, v.admin, "vendors", "vic"); err != nil {
 				v.tb.Fatal(err)
 			}
 		},
 		"eligibility shortened": func(v *vendor, g access.Grant) {
-			must(v.WriteEligibility(v.ctx, v.admin, engine.EligibilityInput{
+			must(v.Roles.WriteEligibility(v.ctx, v.admin, roles.EligibilityInput{
 				ID: g.Role.Eligibility, Was: 1, Principal: "vendors", Role: "Contributor", Scope: v.scope, Max: 30 * time.Minute,
 			}))(v.tb)
 		},
@@ -268,8 +272,8 @@ func TestOpeningsEndWithTheRole(t *testing.T) {
 			v := newVendor(t)
 			v.guard("web-1")
 			v.eligible(nil)
-			role := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t).Grants[0]
-			opening := must(v.Submit(v.ctx, v.vic, ssh("web-1", 3*time.Hour)))(t).Grants[0]
+			role := must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t).Grants[0]
+			opening := must(v.Requests.Submit(v.ctx, v.vic, ssh("web-1", 3*time.Hour)))(t).Grants[0]
 			if !opening.End.Equal(role.End) {
 				t.Errorf("the opening ends at %s, the role that it rests on at %s", opening.End, role.End)
 			}
@@ -299,17 +303,17 @@ func TestActivationsOfOneRoleAreAUnion(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	v.eligible(nil)
-	first := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t).Grants[0]
-	second := must(v.Activate(v.ctx, v.vic, contributor(2*time.Hour)))(t).Grants[0]
-	must(v.Revoke(v.ctx, v.vic, first.ID, ""))(t)
+	first := must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t).Grants[0]
+	second := must(v.Requests.Activate(v.ctx, v.vic, contributor(2*time.Hour)))(t).Grants[0]
+	must(v.Requests.Revoke(v.ctx, v.vic, first.ID, ""))(t)
 	if !v.may(v.vic, rbac.PoliciesWrite) {
 		t.Error("ending one closes the other")
 	}
-	more := must(v.Extend(v.ctx, v.vic, second.ID, engine.ExtendInput{For: time.Hour}))(t)
+	more := must(v.Requests.Extend(v.ctx, v.vic, second.ID, requests.ExtendInput{For: time.Hour}))(t)
 	if got := v.grant(second.ID); more.Request.State != access.RequestApproved || !got.End.Equal(second.End.Add(time.Hour)) {
 		t.Errorf("extended, it ends at %s", got.End)
 	}
-	_, err := v.Extend(v.ctx, v.vic, second.ID, engine.ExtendInput{For: 2 * time.Hour})
+	_, err := v.Requests.Extend(v.ctx, v.vic, second.ID, requests.ExtendInput{For: 2 * time.Hour})
 	wantCode(t, err, access.KindInvalid, "durationTooLong")
 	v.clock.advance(3*time.Hour - time.Second)
 	if !v.may(v.vic, rbac.PoliciesWrite) {
@@ -327,12 +331,12 @@ func TestActivateOnceForOneKey(t *testing.T) {
 	v.eligible(nil)
 	in := contributor(time.Hour)
 	in.IdempotencyKey = "k"
-	first := must(v.Activate(v.ctx, v.vic, in))(t)
-	if again := must(v.Activate(v.ctx, v.vic, in))(t); again.Request.ID != first.Request.ID {
+	first := must(v.Requests.Activate(v.ctx, v.vic, in))(t)
+	if again := must(v.Requests.Activate(v.ctx, v.vic, in))(t); again.Request.ID != first.Request.ID {
 		t.Error("the same key makes another request")
 	}
 	in.Duration *= 2
-	_, err := v.Activate(v.ctx, v.vic, in)
+	_, err := v.Requests.Activate(v.ctx, v.vic, in)
 	wantCode(t, err, access.KindConflict, "idempotencyKeyReused")
 }
 
@@ -340,28 +344,28 @@ func TestEligibilitiesAreManagedByWhoeverMay(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	d := v.eligible(nil)
-	in := engine.EligibilityInput{Principal: "vic", Role: "Owner", Scope: v.scope}
-	_, err := v.WriteEligibility(v.ctx, v.vic, in)
+	in := roles.EligibilityInput{Principal: "vic", Role: "Owner", Scope: v.scope}
+	_, err := v.Roles.WriteEligibility(v.ctx, v.vic, in)
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	wantCode(t, v.DeleteEligibility(v.ctx, v.vic, d.Eligibility.ID), access.KindForbidden, "forbidden")
-	wantCode(t, v.DeleteEligibility(v.ctx, v.cleo, d.Eligibility.ID), access.KindNotFound, "unknownEligibility")
-	_, err = v.Eligibilities(v.ctx, v.cleo, engine.EligibilityFilter{}, engine.Page{})
+	wantCode(t, v.Roles.DeleteEligibility(v.ctx, v.vic, d.Eligibility.ID), access.KindForbidden, "forbidden")
+	wantCode(t, v.Roles.DeleteEligibility(v.ctx, v.cleo, d.Eligibility.ID), access.KindNotFound, "unknownEligibility")
+	_, err = v.Roles.Eligibilities(v.ctx, v.cleo, engine.EligibilityFilter{}, engine.Page{})
 	wantCode(t, err, access.KindForbidden, "forbidden")
 	in.Max = -time.Hour
-	_, err = v.WriteEligibility(v.ctx, v.admin, in)
+	_, err = v.Roles.WriteEligibility(v.ctx, v.admin, in)
 	wantCode(t, err, access.KindInvalid, "malformedEligibility")
 	in.Max, in.Approval = 0, access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"ops"}}}}}}}}
-	_, err = v.WriteEligibility(v.ctx, v.admin, in)
+	_, err = v.Roles.WriteEligibility(v.ctx, v.admin, in)
 	if access.KindOf(err) != access.KindInvalid {
 		t.Errorf("a quorum that cannot be met is taken: %v", err)
 	}
-	change := engine.EligibilityInput{ID: d.Eligibility.ID, Was: 7, Principal: "vendors", Role: "Contributor", Scope: v.scope}
-	_, err = v.WriteEligibility(v.ctx, v.admin, change)
+	change := roles.EligibilityInput{ID: d.Eligibility.ID, Was: 7, Principal: "vendors", Role: "Contributor", Scope: v.scope}
+	_, err = v.Roles.WriteEligibility(v.ctx, v.admin, change)
 	wantCode(t, err, access.KindConflict, "eligibilityChanged")
 	change.Was, change.Role = 1, "Reader"
-	_, err = v.WriteEligibility(v.ctx, v.admin, change)
+	_, err = v.Roles.WriteEligibility(v.ctx, v.admin, change)
 	wantCode(t, err, access.KindConflict, "eligibilityFixed")
-	if list := must(v.Eligibilities(v.ctx, v.admin, engine.EligibilityFilter{}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].Principal.Name != "vendors" {
+	if list := must(v.Roles.Eligibilities(v.ctx, v.admin, engine.EligibilityFilter{}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].Principal.Name != "vendors" {
 		t.Errorf("the list is %+v", list)
 	}
 }
@@ -374,27 +378,27 @@ func TestChosenIDs(t *testing.T) {
 	const id = "0B1C2D3E-0000-4000-8000-000000000001"
 	in := contributor(time.Hour)
 	in.ID, in.IdempotencyKey = id, "arm/"+id
-	made := must(v.Activate(v.ctx, v.vic, in))(t)
+	made := must(v.Requests.Activate(v.ctx, v.vic, in))(t)
 	if string(made.Request.ID) != "0b1c2d3e-0000-4000-8000-000000000001" {
 		t.Errorf("the request is %s", made.Request.ID)
 	}
-	if again := must(v.Activate(v.ctx, v.vic, in))(t); again.Request.ID != made.Request.ID || len(again.Grants) != 1 {
+	if again := must(v.Requests.Activate(v.ctx, v.vic, in))(t); again.Request.ID != made.Request.ID || len(again.Grants) != 1 {
 		t.Errorf("the same call again gives %+v", again)
 	}
 	in.IdempotencyKey = ""
-	if _, err := v.Activate(v.ctx, v.vic, in); access.CodeOf(err) != "requestIdTaken" || access.KindOf(err) != access.KindConflict {
+	if _, err := v.Requests.Activate(v.ctx, v.vic, in); access.CodeOf(err) != "requestIdTaken" || access.KindOf(err) != access.KindConflict {
 		t.Errorf("an id that is taken gave %v", err)
 	}
-	extend := engine.ExtendInput{ID: id, For: time.Hour}
-	if _, err := v.Extend(v.ctx, v.vic, made.Grants[0].ID, extend); access.CodeOf(err) != "requestIdTaken" {
+	extend := requests.ExtendInput{ID: id, For: time.Hour}
+	if _, err := v.Requests.Extend(v.ctx, v.vic, made.Grants[0].ID, extend); access.CodeOf(err) != "requestIdTaken" {
 		t.Errorf("an extension with an id that is taken gave %v", err)
 	}
 	extend.ID = "0b1c2d3e-0000-4000-8000-000000000002"
-	if d := must(v.Extend(v.ctx, v.vic, made.Grants[0].ID, extend))(t); d.Request.ID != extend.ID {
+	if d := must(v.Requests.Extend(v.ctx, v.vic, made.Grants[0].ID, extend))(t); d.Request.ID != extend.ID {
 		t.Errorf("the extension is %s", d.Request.ID)
 	}
 	in.ID = "soon"
-	if _, err := v.Activate(v.ctx, v.vic, in); access.CodeOf(err) != "malformedRequestId" {
+	if _, err := v.Requests.Activate(v.ctx, v.vic, in); access.CodeOf(err) != "malformedRequestId" {
 		t.Errorf("an id that is no GUID gave %v", err)
 	}
 }
@@ -406,10 +410,10 @@ func TestReleasedNamesAreUsedAgain(t *testing.T) {
 	v := newVendor(t)
 	v.eligible(nil)
 	name := v.scope + "/providers/Microsoft.Solutions/jitRequests/Deploy"
-	ask := func() (engine.RequestDetail, error) {
+	ask := func() (requests.RequestDetail, error) {
 		in := contributor(time.Hour)
 		in.Resource = name
-		return v.Activate(v.ctx, v.vic, in)
+		return v.Requests.Activate(v.ctx, v.vic, in)
 	}
 	var ids []access.RequestID
 	for i := range 12 {
@@ -421,24 +425,24 @@ func TestReleasedNamesAreUsedAgain(t *testing.T) {
 		if again := must(ask())(t); again.Request.ID != d.Request.ID {
 			t.Errorf("%d: the same again made %s of %s", i, again.Request.ID, d.Request.ID)
 		}
-		if found := must(v.RequestNamed(v.ctx, v.vic, access.ResourceID(strings.ToUpper(string(name)))))(t); found.Request.ID != d.Request.ID {
+		if found := must(v.Requests.RequestNamed(v.ctx, v.vic, access.ResourceID(strings.ToUpper(string(name)))))(t); found.Request.ID != d.Request.ID {
 			t.Errorf("%d: the name stands for %s, want %s", i, found.Request.ID, d.Request.ID)
 		}
-		wantCode(t, v.ReleaseRequest(v.ctx, v.vic, d.Request.ID), access.KindConflict, "requestNotOver")
-		must(v.Revoke(v.ctx, v.vic, d.Grants[0].ID, ""))(t)
+		wantCode(t, v.Requests.ReleaseRequest(v.ctx, v.vic, d.Request.ID), access.KindConflict, "requestNotOver")
+		must(v.Requests.Revoke(v.ctx, v.vic, d.Grants[0].ID, ""))(t)
 		if i == 0 {
-			wantCode(t, v.ReleaseRequest(v.ctx, v.cleo, d.Request.ID), access.KindNotFound, "unknownRequest")
+			wantCode(t, v.Requests.ReleaseRequest(v.ctx, v.cleo, d.Request.ID), access.KindNotFound, "unknownRequest")
 		}
 		for range 2 {
-			if err := v.ReleaseRequest(v.ctx, v.vic, d.Request.ID); err != nil {
+			if err := v.Requests.ReleaseRequest(v.ctx, v.vic, d.Request.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, err := v.RequestNamed(v.ctx, v.vic, name)
+		_, err := v.Requests.RequestNamed(v.ctx, v.vic, name)
 		wantCode(t, err, access.KindNotFound, "unknownRequest")
 	}
 	for _, id := range ids {
-		if d := must(v.Request(v.ctx, v.vic, id))(t); !d.Request.Released || d.Request.Resource != name {
+		if d := must(v.Requests.Request(v.ctx, v.vic, id))(t); !d.Request.Released || d.Request.Resource != name {
 			t.Errorf("of %s the record says %+v", id, d.Request)
 		}
 	}
@@ -452,20 +456,20 @@ func TestNamesAreTakenByNobodyElse(t *testing.T) {
 	v.eligible(nil)
 	name := v.scope + "/providers/Microsoft.Solutions/jitRequests/Deploy"
 	_, thief := v.tenant("thieves")
-	theirs := must(v.Subscriptions(v.ctx, thief))(t)[0]
-	must(v.WriteEligibility(v.ctx, thief, engine.EligibilityInput{Principal: string(thief.Principal), Role: "Reader", Scope: access.SubscriptionScope(theirs.ID), Max: time.Hour}))(t)
+	theirs := must(v.Directory.Subscriptions(v.ctx, thief))(t)[0]
+	must(v.Roles.WriteEligibility(v.ctx, thief, roles.EligibilityInput{Principal: string(thief.Principal), Role: "Reader", Scope: access.SubscriptionScope(theirs.ID), Max: time.Hour}))(t)
 	steal := func(n int) {
 		t.Helper()
 		text := name.Fold()
 		if n > 0 {
 			text += fmt.Sprintf("#%d", n)
 		}
-		in := engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Reader"}}, Duration: time.Minute, Justification: "mine"}
+		in := requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Reader"}}, Duration: time.Minute, Justification: "mine"}
 		in.ID = access.RequestID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(text)).String())
-		must(v.Activate(v.ctx, thief, in))(t)
+		must(v.Requests.Activate(v.ctx, thief, in))(t)
 	}
-	in := engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Reader"}}, Duration: time.Minute, Justification: "mine", Resource: name}
-	_, err := v.Activate(v.ctx, thief, in)
+	in := requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Reader"}}, Duration: time.Minute, Justification: "mine", Resource: name}
+	_, err := v.Requests.Activate(v.ctx, thief, in)
 	wantCode(t, err, access.KindForbidden, "subscriptionOfAnother")
 	var ids []access.RequestID
 	for _, n := range []int{0, 1, 4, 5, 9} {
@@ -474,20 +478,20 @@ func TestNamesAreTakenByNobodyElse(t *testing.T) {
 	for i, ahead := range []int{3, 7, 10, 15, 16, 31, 17} { // where it is looked, and just behind what is used
 		in := contributor(time.Hour)
 		in.Resource = name
-		d := must(v.Activate(v.ctx, v.vic, in))(t)
+		d := must(v.Requests.Activate(v.ctx, v.vic, in))(t)
 		if slices.Contains(ids, d.Request.ID) || d.Request.Requester != v.vic.Principal {
 			t.Fatalf("%d: it is %+v", i, d.Request)
 		}
 		ids = append(ids, d.Request.ID)
 		steal(ahead)
-		if again := must(v.Activate(v.ctx, v.vic, in))(t); again.Request.ID != d.Request.ID {
+		if again := must(v.Requests.Activate(v.ctx, v.vic, in))(t); again.Request.ID != d.Request.ID {
 			t.Errorf("%d: the same again made %s of %s", i, again.Request.ID, d.Request.ID)
 		}
-		if found := must(v.RequestNamed(v.ctx, v.vic, name))(t); found.Request.ID != d.Request.ID {
+		if found := must(v.Requests.RequestNamed(v.ctx, v.vic, name))(t); found.Request.ID != d.Request.ID {
 			t.Errorf("%d: the name stands for %s, want %s", i, found.Request.ID, d.Request.ID)
 		}
-		must(v.Revoke(v.ctx, v.vic, d.Grants[0].ID, ""))(t)
-		if err := v.ReleaseRequest(v.ctx, v.vic, d.Request.ID); err != nil {
+		must(v.Requests.Revoke(v.ctx, v.vic, d.Grants[0].ID, ""))(t)
+		if err := v.Requests.ReleaseRequest(v.ctx, v.vic, d.Request.ID); err != nil {
 			t.Fatal(err)
 		}
 	}

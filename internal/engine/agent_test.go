@@ -10,31 +10,32 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 func TestEnrolment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	token, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{TTL: time.Minute})
+	token, _, err := w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{TTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := engine.EnrollInput{Token: token, Name: "web-1.example.com", OS: "linux", Version: "1"}
-	d := must(w.Enroll(w.ctx, office, in, fingerprint))(t)
+	in := machines.EnrollInput{Token: token, Name: "web-1.example.com", OS: "linux", Version: "1"}
+	d := must(w.Machines.Enroll(w.ctx, office, in, fingerprint))(t)
 	if d.Machine.Name != "web-1" || d.Agent.Name != "web-1" || d.Agent.Mode != access.ModeHost || d.Machine.Agent != d.Agent.ID {
 		t.Errorf("enrolled %+v", d)
 	}
-	if m := must(w.Machine(w.ctx, w.admin, "WEB-1"))(t); m.Standing != access.NotConfigured || m.Agent == nil {
+	if m := must(w.Machines.Machine(w.ctx, w.admin, "WEB-1"))(t); m.Standing != access.NotConfigured || m.Agent == nil {
 		t.Errorf("the machine is %+v", m)
 	}
-	must(w.AuthenticateAgent(w.ctx, d.Agent.ID, d.Agent.Fingerprint))(t)
+	must(w.Machines.AuthenticateAgent(w.ctx, d.Agent.ID, d.Agent.Fingerprint))(t)
 
 	signed := 0
 	sign := func(id access.AgentID) (string, error) { signed++; return fingerprint(id) }
 	refused := func(code, token, name string) {
 		t.Helper()
 		start := w.size()
-		_, err := w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, Name: name}, sign)
+		_, err := w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, Name: name}, sign)
 		if access.CodeOf(err) != code {
 			t.Errorf("got %v, want %s", err, code)
 		}
@@ -50,7 +51,7 @@ func TestEnrolment(t *testing.T) {
 	refused("tokenUsed", token, "web-2")
 	refused("tokenUnknown", "pen_nonsense", "web-2")
 	refused("tokenUnknown", "", "web-2")
-	late, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{TTL: time.Minute})
+	late, _, err := w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{TTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,13 +60,13 @@ func TestEnrolment(t *testing.T) {
 	if signed != 0 {
 		t.Error("a certificate was signed for a token that does not count")
 	}
-	unnamed, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{})
+	unnamed, _, err := w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused("machineExists", unnamed, "web-1")
 	refused("malformedName", unnamed, "")
-	if agents := must(w.Agents(w.ctx, w.admin, engine.Page{}))(t); len(agents.Items) != 1 {
+	if agents := must(w.Machines.Agents(w.ctx, w.admin, engine.Page{}))(t); len(agents.Items) != 1 {
 		t.Errorf("there are %d agents", len(agents.Items))
 	}
 }
@@ -75,14 +76,14 @@ func TestForeignCertificates(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	for id, why := range map[access.AgentID]string{host.Agent.ID: "replaced", "nix": "unknownAgent"} {
-		_, err := w.AuthenticateAgent(w.ctx, id, "another key")
+		_, err := w.Machines.AuthenticateAgent(w.ctx, id, "another key")
 		wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 		if e, ok := errors.AsType[*access.Error](err); !ok || len(e.Reasons) != 1 || e.Reasons[0].Code != why {
 			t.Errorf("the reason is %+v, want %s", err, why)
 		}
 	}
 	start := w.size()
-	if err := w.AgentRefused(w.ctx, office, "replaced", map[string]string{"agent": "x"}); err != nil {
+	if err := w.Machines.AgentRefused(w.ctx, office, "replaced", map[string]string{"agent": "x"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.kinds(start); got != "agent.refused" { // the administrator sees it, though it is of nobody's tenant
@@ -97,7 +98,7 @@ func TestRenewalKeepsTheKey(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	renew := func(key string) error {
-		_, err := w.RenewAgent(w.ctx, host.Agent.ID, office, func(access.AgentID) (string, error) { return key, nil })
+		_, err := w.Machines.RenewAgent(w.ctx, host.Agent.ID, office, func(access.AgentID) (string, error) { return key, nil })
 		return err
 	}
 	if err := renew(host.Agent.Fingerprint); err != nil {
@@ -106,13 +107,13 @@ func TestRenewalKeepsTheKey(t *testing.T) {
 	start := w.size()
 	for _, key := range []string{"second", "third"} {
 		wantCode(t, renew(key), access.KindForbidden, "anotherKey")
-		_, err := w.AuthenticateAgent(w.ctx, host.Agent.ID, key)
+		_, err := w.Machines.AuthenticateAgent(w.ctx, host.Agent.ID, key)
 		wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 	}
 	if got := w.kinds(start); got != "agent.refused agent.refused" {
 		t.Errorf("events are %s", got)
 	}
-	must(w.AuthenticateAgent(w.ctx, host.Agent.ID, host.Agent.Fingerprint))(t)
+	must(w.Machines.AuthenticateAgent(w.ctx, host.Agent.ID, host.Agent.Fingerprint))(t)
 }
 
 func TestReportsOfForeignThingsAreRefused(t *testing.T) {
@@ -122,14 +123,14 @@ func TestReportsOfForeignThingsAreRefused(t *testing.T) {
 	w.guard("web-1")
 	w.guard("web-2")
 	ann := w.user("ann", "JIT Access Requester")
-	g := must(w.Submit(w.ctx, ann, ssh("web-2", time.Hour)))(t).Grants[0]
+	g := must(w.Requests.Submit(w.ctx, ann, ssh("web-2", time.Hour)))(t).Grants[0]
 	for name, r := range map[string]access.Report{
 		"grant of another machine": {Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}}},
 		"another machine":          {Denied: []access.Denied{{Machine: other.Machine.ID, Source: office, Protocol: access.TCP, Port: 22}}},
 		"impossible revision":      {Revision: 1 << 60},
 	} {
 		start := w.size()
-		err := w.Report(w.ctx, mine.Agent.ID, office, r)
+		err := w.Machines.Report(w.ctx, mine.Agent.ID, office, r)
 		if kind := access.KindOf(err); kind != access.KindForbidden && kind != access.KindInvalid {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -149,7 +150,7 @@ func TestGrantsInForceInPart(t *testing.T) {
 	host := w.host("web-1")
 	w.guard("web-1")
 	ann := w.user("ann", "JIT Access Requester")
-	g := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
+	g := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
 	for i, step := range []struct {
 		missing string
 		news    bool
@@ -179,7 +180,7 @@ func TestReportsMoveGrants(t *testing.T) {
 	host := w.host("web-1")
 	w.guard("web-1")
 	ann := w.user("ann", "JIT Access Requester")
-	g := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
+	g := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
 	say := func(s access.GrantStatus) access.GrantState {
 		t.Helper()
 		o := access.Observation{Grant: g.ID, Status: s}
@@ -231,7 +232,7 @@ func TestAnAgentsClockEndsAGrant(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	w.guard("web-1")
-	g := must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
+	g := must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
 	say := func(s access.GrantStatus) access.Grant {
 		w.report(host.Agent.ID, access.Report{Revision: 1, Observations: []access.Observation{{Grant: g.ID, Status: s}}})
 		return w.grant(g.ID)
@@ -268,7 +269,7 @@ func TestConditionOfAnAgent(t *testing.T) {
 	if got, want := w.kinds(start), "agent.skewed agent.problem agent.skewed agent.drift agent.problem"; got != want {
 		t.Errorf("events are %s, want %s", got, want)
 	}
-	if d := must(w.Machine(w.ctx, w.admin, "web-1"))(t); !d.Agent.LastSeenAt.Equal(w.clock.now()) {
+	if d := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t); !d.Agent.LastSeenAt.Equal(w.clock.now()) {
 		t.Errorf("last seen at %s", d.Agent.LastSeenAt)
 	}
 }
@@ -305,27 +306,27 @@ func TestGateway(t *testing.T) {
 	if gate.Machine.ID != "" {
 		t.Error("a gateway has a machine")
 	}
-	add := engine.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.50"), netip.MustParseAddr("2001:db8::50")}}
-	d := must(w.AddMachine(w.ctx, w.admin, add))(t)
+	add := machines.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.50"), netip.MustParseAddr("2001:db8::50")}}
+	d := must(w.Machines.AddMachine(w.ctx, w.admin, add))(t)
 	if d.Agent == nil || d.Agent.ID != gate.Agent.ID {
 		t.Errorf("the machine is %+v", d)
 	}
-	_, err := w.AddMachine(w.ctx, w.admin, add)
+	_, err := w.Machines.AddMachine(w.ctx, w.admin, add)
 	wantCode(t, err, access.KindConflict, "machineExists")
 	add.Name, add.Gateway = "plc-2", "web-1"
-	_, err = w.AddMachine(w.ctx, w.admin, add)
+	_, err = w.Machines.AddMachine(w.ctx, w.admin, add)
 	wantCode(t, err, access.KindInvalid, "notAGateway")
 	add.Gateway, add.Addresses = "gate", nil
-	_, err = w.AddMachine(w.ctx, w.admin, add)
+	_, err = w.Machines.AddMachine(w.ctx, w.admin, add)
 	wantCode(t, err, access.KindInvalid, "addressesMissing")
 
 	w.guard("plc-1")
-	must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("plc-1", time.Hour)))(t)
+	must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("plc-1", time.Hour)))(t)
 	state := w.desired(gate.Agent.ID)
 	if len(state.Machines) != 1 || len(state.Protected) != 1 || len(state.Openings) != 1 {
 		t.Errorf("the gateway is to hold %+v", state)
 	}
-	if err := w.DeleteMachine(w.ctx, w.admin, "plc-1"); err != nil {
+	if err := w.Machines.DeleteMachine(w.ctx, w.admin, "plc-1"); err != nil {
 		t.Fatal(err)
 	}
 	after := w.desired(gate.Agent.ID)
@@ -340,18 +341,18 @@ func TestDeletingAMachine(t *testing.T) {
 	host := w.host("web-1")
 	w.guard("web-1")
 	ann := w.user("ann", "JIT Access Requester")
-	g := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
-	if err := w.DeleteMachine(w.ctx, w.admin, string(host.Machine.ID)); err != nil {
+	g := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
+	if err := w.Machines.DeleteMachine(w.ctx, w.admin, string(host.Machine.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if got := must(w.Grant(w.ctx, ann, g.ID))(t); got.Grant.State != access.GrantRevoked || got.MachineName != string(host.Machine.ID) {
+	if got := must(w.Requests.Grant(w.ctx, ann, g.ID))(t); got.Grant.State != access.GrantRevoked || got.MachineName != string(host.Machine.ID) {
 		t.Errorf("the grant is %+v", got)
 	}
-	_, err := w.AuthenticateAgent(w.ctx, host.Agent.ID, host.Agent.Fingerprint)
+	_, err := w.Machines.AuthenticateAgent(w.ctx, host.Agent.ID, host.Agent.Fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
-	_, err = w.Machine(w.ctx, w.admin, "web-1")
+	_, err = w.Machines.Machine(w.ctx, w.admin, "web-1")
 	wantCode(t, err, access.KindNotFound, "unknownMachine")
-	if list := must(w.Policies(w.ctx, w.admin, engine.PolicyFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+	if list := must(w.Machines.Policies(w.ctx, w.admin, engine.PolicyFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
 		t.Errorf("a policy that names nothing is left: %+v", list.Items)
 	}
 	if again := w.host("web-1"); again.Machine.ID == host.Machine.ID {

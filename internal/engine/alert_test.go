@@ -13,13 +13,15 @@ import (
 	"github.com/postern-dev/postern/internal/core/alert"
 	"github.com/postern-dev/postern/internal/core/audit"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // open gives the alerts that are not closed, by rule.
 func (w *world) open() map[alert.RuleID]alert.Alert {
 	w.tb.Helper()
 	found := make(map[alert.RuleID]alert.Alert)
-	for _, a := range must(w.Alerts(w.ctx, w.admin, engine.AlertFilter{}, engine.Page{}))(w.tb).Items {
+	for _, a := range must(w.Alerts.Alerts(w.ctx, w.admin, engine.AlertFilter{}, engine.Page{}))(w.tb).Items {
 		if a.State != alert.Closed {
 			found[a.Rule] = a
 		}
@@ -29,7 +31,7 @@ func (w *world) open() map[alert.RuleID]alert.Alert {
 
 func (w *world) tend() {
 	w.tb.Helper()
-	if err := w.Tend(w.ctx); err != nil {
+	if err := w.Alerts.Tend(w.ctx); err != nil {
 		w.tb.Fatal(err)
 	}
 }
@@ -145,7 +147,7 @@ func TestEventsCountOnce(t *testing.T) {
 		e := w.another()
 		all.Go(func() {
 			for {
-				if err := e.Tend(context.WithoutCancel(w.ctx)); err != nil {
+				if err := e.Alerts.Tend(context.WithoutCancel(w.ctx)); err != nil {
 					t.Error(err)
 				}
 				select {
@@ -216,12 +218,12 @@ func TestSelfApprovalAlerts(t *testing.T) {
 	}
 	w.clock.advance(100 * 24 * time.Hour)
 	w.tend()
-	a = must(w.AcknowledgeAlert(w.ctx, w.admin, a.ID, "asking anna"))(t)
-	if _, err := w.AcknowledgeAlert(w.ctx, w.admin, a.ID, ""); access.KindOf(err) != access.KindConflict {
+	a = must(w.Alerts.AcknowledgeAlert(w.ctx, w.admin, a.ID, "asking anna"))(t)
+	if _, err := w.Alerts.AcknowledgeAlert(w.ctx, w.admin, a.ID, ""); access.KindOf(err) != access.KindConflict {
 		t.Errorf("acknowledged twice: %v", err)
 	}
-	a = must(w.CloseAlert(w.ctx, w.admin, a.ID, "a mistake"))(t)
-	if a.State != alert.Closed || a.ChangedBy != engine.AdminName || a.Comment != "a mistake" {
+	a = must(w.Alerts.CloseAlert(w.ctx, w.admin, a.ID, "a mistake"))(t)
+	if a.State != alert.Closed || a.ChangedBy != directory.AdminName || a.Comment != "a mistake" {
 		t.Errorf("closed: %+v", a)
 	}
 	w.tend()
@@ -234,22 +236,22 @@ func TestRulesCanBeChanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	three, off := 3, false
-	must(w.SetAlertRule(w.ctx, w.admin, alert.Setting{Rule: alert.DeniedRate, Threshold: &three}))(t)
-	must(w.SetAlertRule(w.ctx, w.admin, alert.Setting{Rule: alert.Drift, Enabled: &off}))(t)
+	must(w.Alerts.SetAlertRule(w.ctx, w.admin, alert.Setting{Rule: alert.DeniedRate, Threshold: &three}))(t)
+	must(w.Alerts.SetAlertRule(w.ctx, w.admin, alert.Setting{Rule: alert.Drift, Enabled: &off}))(t)
 	w.denied("m-1", "198.51.100.7", 22, 3)
 	w.append(access.Event{Kind: access.AgentDrift, Outcome: access.Failed, Agent: "agent-1", Machine: "m-1", Details: map[string]string{"count": "1"}})
 	w.tend()
 	if got := w.open(); got[alert.DeniedRate].Count != 3 || len(got) != 1 {
 		t.Errorf("open: %v", got)
 	}
-	must(w.SetAlertRule(w.ctx, w.admin, alert.Setting{Rule: alert.DeniedRate, Enabled: &off}))(t)
+	must(w.Alerts.SetAlertRule(w.ctx, w.admin, alert.Setting{Rule: alert.DeniedRate, Enabled: &off}))(t)
 	w.tend()
 	if got := w.open(); len(got) != 0 {
 		t.Errorf("alerts of a rule that is off: %v", got)
 	}
 	zero := 0
 	for _, s := range []alert.Setting{{Rule: "no such"}, {Rule: alert.Drift, Threshold: &zero}} {
-		if _, err := w.SetAlertRule(w.ctx, w.admin, s); err == nil {
+		if _, err := w.Alerts.SetAlertRule(w.ctx, w.admin, s); err == nil {
 			t.Errorf("%+v was taken", s)
 		}
 	}
@@ -259,15 +261,15 @@ func TestRulesCanBeChanged(t *testing.T) {
 func TestTamperedLogAlerts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if err := w.Seal(w.ctx); err != nil {
+	if err := w.Records.Seal(w.ctx); err != nil {
 		t.Fatal(err)
 	}
 	w.tend()
 	if got := w.open(); len(got) != 0 {
 		t.Fatalf("alerts without a cause: %v", got)
 	}
-	other := w.another(func(c *engine.Config) { c.Store = lyingStore{w.store} })
-	if err := other.Tend(w.ctx); err != nil {
+	other := w.another(func(c *services.Config) { c.Store = lyingStore{w.store} })
+	if err := other.Alerts.Tend(w.ctx); err != nil {
 		t.Fatal(err)
 	}
 	if a := w.open()[alert.Tampered]; a.Severity != alert.Critical {

@@ -18,7 +18,7 @@ func TestDeadMan(t *testing.T) {
 	w := newWorld(t)
 	agent := w.host("web-1")
 	w.guard("web-1")
-	d := must(w.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t)
+	d := must(w.Requests.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t)
 	grant := d.Grants[0].ID
 	w.report(agent.Agent.ID, access.Report{Revision: w.desired(agent.Agent.ID).Revision, Observations: []access.Observation{{Grant: grant, Status: access.StatusOpen}}})
 	w.clock.advance(4 * time.Minute)
@@ -101,7 +101,7 @@ func TestForeignRulesAlert(t *testing.T) {
 	if a.Count != 1 || !strings.Contains(a.Detail, "inet filter input accepts port 22") || w.notified(a.ID) != 1 {
 		t.Errorf("open: %+v, %d messages", w.open(), w.notified(a.ID))
 	}
-	if m := must(w.Machine(w.ctx, w.admin, "web-1"))(t); m.Agent == nil || len(m.Agent.Foreign) != 1 || m.Agent.Foreign[0] != rule {
+	if m := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t); m.Agent == nil || len(m.Agent.Foreign) != 1 || m.Agent.Foreign[0] != rule {
 		t.Errorf("the machine has %+v", m.Agent)
 	}
 	if n := strings.Count(w.kinds(0), string(access.AgentForeign)); n != 1 {
@@ -141,7 +141,7 @@ func TestNoAlertClosesBecauseOfOthers(t *testing.T) {
 	if _, ok := w.open()[alert.UnguardedPath]; !ok || strings.Contains(w.kinds(0), string(access.AlertClosed)) {
 		t.Errorf("closed by what another tenant's agents found: %+v", w.open())
 	}
-	if list := must(w.Foreign(w.ctx, w.admin))(t); len(list) != 1 {
+	if list := must(w.Records.Foreign(w.ctx, w.admin))(t); len(list) != 1 {
 		t.Errorf("%d of our agents found something", len(list))
 	}
 }
@@ -152,14 +152,14 @@ func TestNoStateHidesBehindAThousand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.host("dead")
-	must(w.SetMachinePolicy(w.ctx, w.admin, "dead", portsPolicy(1, 1000), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "dead", portsPolicy(1, 1000), nil))(t)
 	agent := w.host("web-1")
 	w.guard("web-1")
 	rule := access.ForeignRule{Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses, Protocol: access.TCP, Ports: access.SinglePort(22)}
 	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
 	w.openPorts(w.admin, "dead", 1, 1000, time.Hour)
 	w.clock.advance(time.Minute)
-	must(w.Submit(w.ctx, w.user("ben", "Contributor"), ssh("web-1", time.Hour)))(t)
+	must(w.Requests.Submit(w.ctx, w.user("ben", "Contributor"), ssh("web-1", time.Hour)))(t)
 	w.tend()
 	w.save(func(tx engine.Tx) error {
 		for i := range 1000 { // before the other by id and by name
@@ -178,7 +178,7 @@ func TestNoStateHidesBehindAThousand(t *testing.T) {
 	w.tend()
 	open := map[alert.RuleID]map[string]bool{alert.Unproven: {}, alert.UnguardedPath: {}}
 	for p := (engine.Page{Limit: 1000}); ; {
-		list := must(w.Alerts(w.ctx, w.admin, engine.AlertFilter{State: alert.Open}, p))(t)
+		list := must(w.Alerts.Alerts(w.ctx, w.admin, engine.AlertFilter{State: alert.Open}, p))(t)
 		for _, a := range list.Items {
 			if open[a.Rule] != nil {
 				open[a.Rule][a.Subject.Name] = true
@@ -194,7 +194,7 @@ func TestNoStateHidesBehindAThousand(t *testing.T) {
 	if got := open[alert.UnguardedPath]; len(got) != 1001 || !got["web-1"] {
 		t.Errorf("%d agents have an unguarded path, and web-1 is among them: %v", len(got), got["web-1"])
 	}
-	if list := must(w.Foreign(w.ctx, w.admin))(t); len(list) != 1 {
+	if list := must(w.Records.Foreign(w.ctx, w.admin))(t); len(list) != 1 {
 		t.Errorf("%d agents with machines found something", len(list))
 	}
 }

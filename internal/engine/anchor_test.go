@@ -9,11 +9,13 @@ import (
 	"github.com/postern-dev/postern/internal/core/alert"
 	"github.com/postern-dev/postern/internal/core/audit"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/records"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // shelf is an anchor in memory.
 type shelf struct {
-	kept  []engine.CheckpointDetail
+	kept  []records.CheckpointDetail
 	fails error
 }
 
@@ -26,16 +28,16 @@ func (s *shelf) Newest(context.Context) (string, error) {
 	return s.kept[len(s.kept)-1].Checkpoint.Text, nil
 }
 
-func (s *shelf) Keep(_ context.Context, d engine.CheckpointDetail) error {
+func (s *shelf) Keep(_ context.Context, d records.CheckpointDetail) error {
 	if s.fails == nil {
 		s.kept = append(s.kept, d)
 	}
 	return s.fails
 }
 
-func (w *world) anchored(anchors ...engine.Anchor) *engine.Engine {
+func (w *world) anchored(anchors ...records.Anchor) *services.Services {
 	w.tb.Helper()
-	return w.another(func(c *engine.Config) { c.Anchors = anchors })
+	return w.another(func(c *services.Config) { c.Anchors = anchors })
 }
 
 // TestAnchors proves that each anchor gets the newest checkpoint, that one which fails keeps nothing from the others, and that
@@ -45,12 +47,12 @@ func TestAnchors(t *testing.T) {
 	w := newWorld(t)
 	broken, good := &shelf{fails: errors.New("disk full")}, &shelf{}
 	e := w.anchored(broken, good)
-	if err := e.AnchorNow(w.ctx); !errors.Is(err, broken.fails) {
+	if err := e.Records.AnchorNow(w.ctx); !errors.Is(err, broken.fails) {
 		t.Errorf("the anchor that fails says %v", err)
 	}
 	broken.fails = nil
 	w.user("ann", "")
-	if err := e.AnchorNow(w.ctx); err != nil {
+	if err := e.Records.AnchorNow(w.ctx); err != nil {
 		t.Fatal(err)
 	}
 	if len(broken.kept) != 1 || len(good.kept) != 2 {
@@ -60,7 +62,7 @@ func TestAnchors(t *testing.T) {
 	if c, err := audit.Open(last.Key, last.Checkpoint.Text); err != nil || c.Size != int64(w.size()) {
 		t.Errorf("kept: %+v, %v; the log has %d", c, err, w.size())
 	}
-	if err := e.AnchorNow(w.ctx); err != nil || len(good.kept) != 2 {
+	if err := e.Records.AnchorNow(w.ctx); err != nil || len(good.kept) != 2 {
 		t.Errorf("without news: %v, and %d were kept", err, len(good.kept))
 	}
 	if open := w.open(); len(open) != 0 {
@@ -74,7 +76,7 @@ func TestAnchors(t *testing.T) {
 	other.setting("audit/checkpointKey", key)
 	rewritten := other.anchored(good)
 	for _, name := range []string{"bob", "carl"} {
-		if err := rewritten.AnchorNow(other.ctx); !errors.Is(err, engine.ErrNotContinued) {
+		if err := rewritten.Records.AnchorNow(other.ctx); !errors.Is(err, records.ErrNotContinued) {
 			t.Errorf("another log is anchored: %v", err)
 		}
 		other.user(name, "")
@@ -105,7 +107,7 @@ func TestARewrittenLogIsNotSigned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.user("ann", "")
-	signed := must(w.Checkpoint(w.ctx, w.admin))(t).Checkpoint
+	signed := must(w.Records.Checkpoint(w.ctx, w.admin))(t).Checkpoint
 	key := must(w.rawSetting("audit/checkpointKey"))(t)
 	for what, recorded := range map[string]int{"cut": 0, "changed": 2} {
 		t.Run(what, func(t *testing.T) {
@@ -116,13 +118,13 @@ func TestARewrittenLogIsNotSigned(t *testing.T) {
 				rewritten.user(fmt.Sprintf("bob %d", n), "")
 			}
 			rewritten.save(func(tx engine.Tx) error { return tx.SaveCheckpoint(w.ctx, signed) })
-			if err := rewritten.Seal(w.ctx); !errors.Is(err, engine.ErrNotContinued) {
+			if err := rewritten.Records.Seal(w.ctx); !errors.Is(err, records.ErrNotContinued) {
 				t.Errorf("another log is signed: %v", err)
 			}
 			if a := rewritten.open()[alert.Tampered]; a.Severity != alert.Critical {
 				t.Errorf("open: %v", rewritten.open())
 			}
-			if d := must(rewritten.Checkpoint(w.ctx, rewritten.admin))(t); d.Checkpoint.Text != signed.Text {
+			if d := must(rewritten.Records.Checkpoint(w.ctx, rewritten.admin))(t); d.Checkpoint.Text != signed.Text {
 				t.Errorf("the newest checkpoint is %+v", d.Checkpoint)
 			}
 		})
@@ -134,18 +136,18 @@ func TestARewrittenLogIsNotSigned(t *testing.T) {
 		after.setting("audit/checkpointKey", must(before.rawSetting("audit/checkpointKey"))(t))
 		after.user("bob", "")
 		store := &elsewhere{before.store}
-		e := before.another(func(c *engine.Config) { c.Store = store })
-		if err := e.Seal(w.ctx); err != nil {
+		e := before.another(func(c *services.Config) { c.Store = store })
+		if err := e.Records.Seal(w.ctx); err != nil {
 			t.Fatal(err)
 		}
 		store.Store = after.store
-		if err := e.Seal(w.ctx); err != nil {
+		if err := e.Records.Seal(w.ctx); err != nil {
 			t.Errorf("a database that was restored is not signed: %v", err)
 		}
 		if a := after.open()[alert.Tampered]; a.Severity != alert.Critical {
 			t.Errorf("open: %v", after.open())
 		}
-		if err := e.Seal(w.ctx); err != nil {
+		if err := e.Records.Seal(w.ctx); err != nil {
 			t.Error(err)
 		}
 	})

@@ -13,6 +13,11 @@ import (
 	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/apps"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/notices"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // market is a world with a customer, whose administrator is the world's, and a publisher of another tenant: vera is its
@@ -21,10 +26,10 @@ type market struct {
 	*world
 	vera, vic, ann engine.Caller // ann is the customer's, and approves
 	publisher      access.Tenant
-	definition     engine.AppDefinitionDetail
+	definition     apps.AppDefinitionDetail
 }
 
-func newMarket(tb testing.TB, change func(*engine.AppDefinitionInput)) *market {
+func newMarket(tb testing.TB, change func(*apps.AppDefinitionInput)) *market {
 	tb.Helper()
 	w := newWorld(tb)
 	m := &market{world: w, ann: w.user("ann", "")}
@@ -51,11 +56,11 @@ func newMarket(tb testing.TB, change func(*engine.AppDefinitionInput)) *market {
 		tb.Fatal(err)
 	}
 	m.vera, m.vic = caller(vera), caller(vic)
-	in := shopOffer(func(in *engine.AppDefinitionInput) { in.Public = true })
+	in := shopOffer(func(in *apps.AppDefinitionInput) { in.Public = true })
 	if change != nil {
 		change(&in)
 	}
-	d, _, err := w.WriteAppDefinition(w.ctx, m.vera, in)
+	d, _, err := w.Apps.WriteAppDefinition(w.ctx, m.vera, in)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -67,9 +72,9 @@ func manual() *app.Settings {
 	return &app.Settings{JIT: true, Mode: app.Manual, Longest: 2 * time.Hour, Approvers: []app.Approver{{ID: "ann"}}}
 }
 
-func (m *market) deploy(settings *app.Settings) engine.ApplicationDetail {
+func (m *market) deploy(settings *app.Settings) apps.ApplicationDetail {
 	m.tb.Helper()
-	return must(m.DeployApplication(m.ctx, m.admin, engine.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: settings}))(m.tb)
+	return must(m.Apps.DeployApplication(m.ctx, m.admin, apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: settings}))(m.tb)
 }
 
 // since gives the kinds of the events from number start on, those of the publisher's log marked.
@@ -94,11 +99,11 @@ func (m *market) since(start int) string {
 }
 
 func (m *market) may(c engine.Caller, action string, scope access.ResourceID) bool {
-	return m.Check(m.ctx, c, action, scope) == nil
+	return m.Directory.Check(m.ctx, c, action, scope) == nil
 }
 
-func (m *market) activate(d time.Duration) engine.ActivateInput {
-	return engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Contributor"}}, Duration: d, Justification: "upgrade"}
+func (m *market) activate(d time.Duration) requests.ActivateInput {
+	return requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Contributor"}}, Duration: d, Justification: "upgrade"}
 }
 
 func TestDeployedWithJITThePublisherReads(t *testing.T) {
@@ -124,10 +129,10 @@ func TestDeployedWithJITThePublisherReads(t *testing.T) {
 			}
 		}
 	}
-	if list := must(m.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Eligibility.Max != 2*time.Hour || list[0].Eligibility.Origin != a.Resource {
+	if list := must(m.Roles.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Eligibility.Max != 2*time.Hour || list[0].Eligibility.Origin != a.Resource {
 		t.Errorf("vic is eligible for %+v", list)
 	}
-	if denials := must(m.DenyAssignments(m.ctx, m.admin, a.Managed))(t); len(denials) != 3 {
+	if denials := must(m.Apps.DenyAssignments(m.ctx, m.admin, a.Managed))(t); len(denials) != 3 {
 		t.Errorf("%d deny assignments stand", len(denials))
 	}
 }
@@ -136,11 +141,11 @@ func TestActivationOfAnApplication(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	a := m.deploy(manual()).Application
-	asked := must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	asked := must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
 	if asked.Request.State != access.RequestPending || m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
 		t.Fatalf("the request is %s", asked.Request.State)
 	}
-	unnamed := func(d engine.RequestDetail, who string, named bool) {
+	unnamed := func(d requests.RequestDetail, who string, named bool) {
 		t.Helper()
 		whole := fmt.Sprintf("%+v %+v %+v", d.Progress, d.Decisions, d.Names)
 		if got := strings.Contains(whole, string(m.ann.Principal)); got != named || len(d.Progress) != 1 {
@@ -151,48 +156,48 @@ func TestActivationOfAnApplication(t *testing.T) {
 		}
 	}
 	unnamed(asked, "who asked", false)
-	unnamed(must(m.Request(m.ctx, m.vic, asked.Request.ID))(t), "who asked", false)
-	unnamed(must(m.Request(m.ctx, m.ann, asked.Request.ID))(t), "the approver", true)
+	unnamed(must(m.Requests.Request(m.ctx, m.vic, asked.Request.ID))(t), "who asked", false)
+	unnamed(must(m.Requests.Request(m.ctx, m.ann, asked.Request.ID))(t), "the approver", true)
 	for name, c := range map[string]engine.Caller{"requester": m.vic, "publisher": m.vera, "customer's owner": m.admin} {
-		if _, err := m.Decide(m.ctx, c, asked.Request.ID, true, "", asked.Request.Digest); err == nil {
+		if _, err := m.Requests.Decide(m.ctx, c, asked.Request.ID, true, "", asked.Request.Digest); err == nil {
 			t.Errorf("the %s decided", name)
 		}
 	}
-	must(m.Decide(m.ctx, m.ann, asked.Request.ID, true, "go on", asked.Request.Digest))(t)
-	unnamed(must(m.Request(m.ctx, m.vic, asked.Request.ID))(t), "who asked", false)
+	must(m.Requests.Decide(m.ctx, m.ann, asked.Request.ID, true, "go on", asked.Request.Digest))(t)
+	unnamed(must(m.Requests.Request(m.ctx, m.vic, asked.Request.ID))(t), "who asked", false)
 	if got := m.since(0); strings.Count(got, "vendor:request.approved") != 1 || strings.Count(got, "vendor:grant.opened") != 1 {
 		t.Errorf("the publisher's log does not tell of the activation: %q", got)
 	}
 	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) || m.may(m.vic, rbac.RoleAssignmentsWrite, a.Managed) || m.may(m.vic, rbac.PoliciesWrite, "/subscriptions/"+access.ResourceID(a.Managed.Segment("subscriptions"))) {
 		t.Error("what is active is not Contributor of the managed group and no more")
 	}
-	_, err := m.Activate(m.ctx, m.vic, m.activate(3*time.Hour))
+	_, err := m.Requests.Activate(m.ctx, m.vic, m.activate(3*time.Hour))
 	wantCode(t, err, access.KindInvalid, "durationTooLong")
-	_, err = m.Activate(m.ctx, m.vera, m.activate(time.Hour))
+	_, err = m.Requests.Activate(m.ctx, m.vera, m.activate(time.Hour))
 	wantCode(t, err, access.KindForbidden, "notEligible")
 
 	// Shorter terms end what is longer; what is left of the role goes with the application.
-	err = m.DeleteApplication(m.ctx, m.admin, "shop", false)
+	err = m.Apps.DeleteApplication(m.ctx, m.admin, "shop", false)
 	wantCode(t, err, access.KindConflict, "activationsLive")
 	short := manual()
 	short.Longest = 30 * time.Minute
-	must(m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: short}))(t)
+	must(m.Apps.ChangeApplication(m.ctx, m.admin, "shop", apps.ApplicationChange{Settings: short}))(t)
 	if m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
 		t.Error("what is longer than is allowed now goes on")
 	}
-	again := must(m.Activate(m.ctx, m.vic, m.activate(20*time.Minute)))(t)
-	must(m.Decide(m.ctx, m.ann, again.Request.ID, true, "", again.Request.Digest))(t)
-	waiting := must(m.Activate(m.ctx, m.vic, m.activate(10*time.Minute)))(t)
-	if err := m.DeleteApplication(m.ctx, m.admin, string(a.Resource), true); err != nil {
+	again := must(m.Requests.Activate(m.ctx, m.vic, m.activate(20*time.Minute)))(t)
+	must(m.Requests.Decide(m.ctx, m.ann, again.Request.ID, true, "", again.Request.Digest))(t)
+	waiting := must(m.Requests.Activate(m.ctx, m.vic, m.activate(10*time.Minute)))(t)
+	if err := m.Apps.DeleteApplication(m.ctx, m.admin, string(a.Resource), true); err != nil {
 		t.Fatal(err)
 	}
-	if m.may(m.vic, rbac.MachinesRead, a.Managed) || len(must(m.EligibleRoles(m.ctx, m.vic))(t)) != 0 {
+	if m.may(m.vic, rbac.MachinesRead, a.Managed) || len(must(m.Roles.EligibleRoles(m.ctx, m.vic))(t)) != 0 {
 		t.Error("something is left of the application")
 	}
-	if _, err := m.Decide(m.ctx, m.ann, waiting.Request.ID, true, "", waiting.Request.Digest); err == nil || m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
+	if _, err := m.Requests.Decide(m.ctx, m.ann, waiting.Request.ID, true, "", waiting.Request.Digest); err == nil || m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
 		t.Error("what waited was approved after the application's end")
 	}
-	_, err = m.Application(m.ctx, m.admin, "shop")
+	_, err = m.Apps.Application(m.ctx, m.admin, "shop")
 	wantCode(t, err, access.KindNotFound, "unknownApplication")
 	m.deploy(manual()) // the name and the group are free again
 }
@@ -201,19 +206,19 @@ func TestDeployedWithoutJITTheRolesArePermanent(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	a := m.deploy(&app.Settings{}).Application
-	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) || len(must(m.EligibleRoles(m.ctx, m.vic))(t)) != 0 {
+	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) || len(must(m.Roles.EligibleRoles(m.ctx, m.vic))(t)) != 0 {
 		t.Fatal("the role is not permanent")
 	}
 	// Turned on later, what was permanent is gone at once and is to be activated.
-	must(m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: &app.Settings{JIT: true}}))(t)
-	if m.may(m.vic, rbac.PoliciesWrite, a.Managed) || len(must(m.EligibleRoles(m.ctx, m.vic))(t)) != 1 {
+	must(m.Apps.ChangeApplication(m.ctx, m.admin, "shop", apps.ApplicationChange{Settings: &app.Settings{JIT: true}}))(t)
+	if m.may(m.vic, rbac.PoliciesWrite, a.Managed) || len(must(m.Roles.EligibleRoles(m.ctx, m.vic))(t)) != 1 {
 		t.Error("just-in-time access was turned on, and the role is permanent still")
 	}
-	must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
 	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
 		t.Error("an automatic activation is not in force at once")
 	}
-	_, err := m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: &app.Settings{}})
+	_, err := m.Apps.ChangeApplication(m.ctx, m.admin, "shop", apps.ApplicationChange{Settings: &app.Settings{}})
 	wantCode(t, err, access.KindConflict, "jitCannotBeTurnedOff")
 }
 
@@ -223,42 +228,42 @@ func TestDeploymentIsRefused(t *testing.T) {
 	contributor := m.user("carl", "Contributor")
 	for name, c := range map[string]struct {
 		who    engine.Caller
-		change func(*engine.ApplicationInput)
+		change func(*apps.ApplicationInput)
 		kind   access.Kind
 		code   string
 	}{
 		"who gives no roles":    {contributor, nil, access.KindForbidden, "forbidden"},
 		"nobody":                {m.ann, nil, access.KindForbidden, "forbidden"},
-		"definition":            {m.admin, func(in *engine.ApplicationInput) { in.Definition = "vendor/other" }, access.KindNotFound, "unknownApplicationDefinition"},
-		"a group that is there": {m.admin, func(in *engine.ApplicationInput) { in.Managed = engine.DefaultResourceGroup }, access.KindConflict, "managedGroupExists"},
-		"another's group": {m.admin, func(in *engine.ApplicationInput) {
+		"definition":            {m.admin, func(in *apps.ApplicationInput) { in.Definition = "vendor/other" }, access.KindNotFound, "unknownApplicationDefinition"},
+		"a group that is there": {m.admin, func(in *apps.ApplicationInput) { in.Managed = engine.DefaultResourceGroup }, access.KindConflict, "managedGroupExists"},
+		"another's group": {m.admin, func(in *apps.ApplicationInput) {
 			in.Managed = "/subscriptions/" + m.definition.Definition.Resource.Segment("subscriptions") + "/resourceGroups/x"
 		}, access.KindNotFound, "unknownSubscription"},
-		"approver of the publisher": {m.admin, func(in *engine.ApplicationInput) {
+		"approver of the publisher": {m.admin, func(in *apps.ApplicationInput) {
 			in.Settings.Approvers = []app.Approver{{ID: m.vera.Principal, Kind: access.User}}
 		}, access.KindInvalid, "unknownApprover"},
-		"nobody approves": {m.admin, func(in *engine.ApplicationInput) { in.Settings.Approvers = nil }, access.KindInvalid, "approversMissing"},
-		"over the offer":  {m.admin, func(in *engine.ApplicationInput) { in.Settings.Longest = 5 * time.Hour }, access.KindInvalid, "durationOutOfRange"},
-		"name":            {m.admin, func(in *engine.ApplicationInput) { in.Name = "x" }, access.KindInvalid, "malformedName"},
+		"nobody approves": {m.admin, func(in *apps.ApplicationInput) { in.Settings.Approvers = nil }, access.KindInvalid, "approversMissing"},
+		"over the offer":  {m.admin, func(in *apps.ApplicationInput) { in.Settings.Longest = 5 * time.Hour }, access.KindInvalid, "durationOutOfRange"},
+		"name":            {m.admin, func(in *apps.ApplicationInput) { in.Name = "x" }, access.KindInvalid, "malformedName"},
 	} {
-		in := engine.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: manual()}
+		in := apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: manual()}
 		if c.change != nil {
 			c.change(&in)
 		}
-		_, err := m.DeployApplication(m.ctx, c.who, in)
+		_, err := m.Apps.DeployApplication(m.ctx, c.who, in)
 		if access.KindOf(err) != c.kind || access.CodeOf(err) != c.code {
 			t.Errorf("%s: got %v (%s), want %s", name, err, access.CodeOf(err), c.code)
 		}
 	}
-	if list := must(m.Applications(m.ctx, m.admin, engine.ApplicationFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+	if list := must(m.Apps.Applications(m.ctx, m.admin, engine.ApplicationFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
 		t.Errorf("something was deployed: %+v", list.Items)
 	}
-	groups := must(m.ResourceGroups(m.ctx, m.admin, must(m.Subscriptions(m.ctx, m.admin))(t)[0].ID))(t)
+	groups := must(m.Directory.ResourceGroups(m.ctx, m.admin, must(m.Directory.Subscriptions(m.ctx, m.admin))(t)[0].ID))(t)
 	if len(groups) != 1 {
 		t.Errorf("something is left of what was refused: %+v", groups)
 	}
 	m.deploy(manual())
-	_, err := m.DeployApplication(m.ctx, m.admin, engine.ApplicationInput{Name: "shop", Definition: "vendor/shop", Managed: "elsewhere", Settings: manual()})
+	_, err := m.Apps.DeployApplication(m.ctx, m.admin, apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Managed: "elsewhere", Settings: manual()})
 	wantCode(t, err, access.KindConflict, "applicationExists")
 }
 
@@ -266,64 +271,64 @@ func TestDefinitionChangesUnderAnApplication(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	a := m.deploy(manual()).Application
-	owner := shopOffer(func(in *engine.AppDefinitionInput) {
-		in.Public, in.Authorizations = true, []engine.AppAuthorizationInput{{Principal: "vendors", Role: "Owner"}}
+	owner := shopOffer(func(in *apps.AppDefinitionInput) {
+		in.Public, in.Authorizations = true, []apps.AppAuthorizationInput{{Principal: "vendors", Role: "Owner"}}
 	})
-	if _, _, err := m.WriteAppDefinition(m.ctx, m.vera, owner); err != nil {
+	if _, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, owner); err != nil {
 		t.Fatal(err)
 	}
-	if d := must(m.Application(m.ctx, m.admin, "shop"))(t); d.Newest != 2 || d.Application.Terms.Revision != 1 {
+	if d := must(m.Apps.Application(m.ctx, m.admin, "shop"))(t); d.Newest != 2 || d.Application.Terms.Revision != 1 {
 		t.Errorf("the newest is %d, the terms are of %d", d.Newest, d.Application.Terms.Revision)
 	}
-	if list := must(m.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Role.Name != "Contributor" {
+	if list := must(m.Roles.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Role.Name != "Contributor" {
 		t.Errorf("a change of the definition gave the publisher %+v", list)
 	}
-	_, err := m.RefreshApplication(m.ctx, m.vic, string(a.Resource))
+	_, err := m.Apps.RefreshApplication(m.ctx, m.vic, string(a.Resource))
 	wantCode(t, err, access.KindForbidden, "customerOnly")
-	_, err = m.ChangeApplication(m.ctx, m.vic, string(a.Resource), engine.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic}})
+	_, err = m.Apps.ChangeApplication(m.ctx, m.vic, string(a.Resource), apps.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic}})
 	wantCode(t, err, access.KindForbidden, "customerOnly")
-	err = m.DeleteApplication(m.ctx, m.vic, string(a.Resource), true)
+	err = m.Apps.DeleteApplication(m.ctx, m.vic, string(a.Resource), true)
 	wantCode(t, err, access.KindForbidden, "customerOnly")
-	must(m.RefreshApplication(m.ctx, m.admin, "shop"))(t)
-	if list := must(m.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Role.Name != "Owner" {
+	must(m.Apps.RefreshApplication(m.ctx, m.admin, "shop"))(t)
+	if list := must(m.Roles.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Role.Name != "Owner" {
 		t.Errorf("after the customer accepted it the publisher is eligible for %+v", list)
 	}
-	if n, err := m.DeleteAppDefinition(m.ctx, m.vera, "shop"); err != nil || n != 1 {
+	if n, err := m.Apps.DeleteAppDefinition(m.ctx, m.vera, "shop"); err != nil || n != 1 {
 		t.Errorf("the publisher withdraws a definition with %d applications: %v", n, err)
 	}
-	_, err = m.RefreshApplication(m.ctx, m.admin, "shop")
+	_, err = m.Apps.RefreshApplication(m.ctx, m.admin, "shop")
 	wantCode(t, err, access.KindConflict, "applicationDefinitionGone")
-	d := must(m.Application(m.ctx, m.admin, "shop"))(t)
-	if d.Newest != 0 || len(must(m.EligibleRoles(m.ctx, m.vic))(t)) != 1 {
+	d := must(m.Apps.Application(m.ctx, m.admin, "shop"))(t)
+	if d.Newest != 0 || len(must(m.Roles.EligibleRoles(m.ctx, m.vic))(t)) != 1 {
 		t.Errorf("the application does not outlive its definition: %+v", d)
 	}
 }
 
 func TestEachSideSeesWhatIsShared(t *testing.T) {
 	t.Parallel()
-	m := newMarket(t, func(in *engine.AppDefinitionInput) { in.Audience, in.Public = []string{engine.DefaultTenant}, false })
-	in := engine.ApplicationInput{Name: "shop", Definition: "shop", Settings: manual(), Parameters: `{"secret": 1}`, Tags: map[string]string{"cost": "7"}}
-	must(m.DeployApplication(m.ctx, m.admin, in))(t)
-	seen := must(m.AppDefinition(m.ctx, m.admin, "shop"))(t)
+	m := newMarket(t, func(in *apps.AppDefinitionInput) { in.Audience, in.Public = []string{engine.DefaultTenant}, false })
+	in := apps.ApplicationInput{Name: "shop", Definition: "shop", Settings: manual(), Parameters: `{"secret": 1}`, Tags: map[string]string{"cost": "7"}}
+	must(m.Apps.DeployApplication(m.ctx, m.admin, in))(t)
+	seen := must(m.Apps.AppDefinition(m.ctx, m.admin, "shop"))(t)
 	if seen.Definition.Endpoint != "" || seen.Deployed != 0 || seen.Principals[m.definition.Definition.Authorizations[0].Principal].Name != "vendors" {
 		t.Errorf("the customer sees %+v", seen)
 	}
-	_, err := m.DeployApplication(m.ctx, m.admin, in)
+	_, err := m.Apps.DeployApplication(m.ctx, m.admin, in)
 	wantCode(t, err, access.KindConflict, "applicationExists")
 	for name, c := range map[string]engine.Caller{"administrator": m.vera, "member": m.vic} {
-		d := must(m.Application(m.ctx, c, "shop"))(t)
+		d := must(m.Apps.Application(m.ctx, c, "shop"))(t)
 		a := d.Application
 		if d.Ours || a.Parameters != "" || a.Tags != nil || a.Settings.Approvers != nil || a.CreatedBy != "" || a.Settings.Longest != 2*time.Hour {
 			t.Errorf("the publisher's %s sees %+v", name, a)
 		}
 	}
 	_, stranger := m.tenant("another")
-	_, err = m.Application(m.ctx, stranger, "shop")
+	_, err = m.Apps.Application(m.ctx, stranger, "shop")
 	wantCode(t, err, access.KindNotFound, "unknownApplication")
-	_, err = m.AppDefinition(m.ctx, stranger, string(m.definition.Definition.Resource))
+	_, err = m.Apps.AppDefinition(m.ctx, stranger, string(m.definition.Definition.Resource))
 	wantCode(t, err, access.KindNotFound, "unknownApplicationDefinition")
 	var kinds []string
-	for _, e := range must(m.Events(m.ctx, m.vera, engine.EventFilter{}, engine.Page{}))(t).Items {
+	for _, e := range must(m.Records.Events(m.ctx, m.vera, engine.EventFilter{}, engine.Page{}))(t).Items {
 		kinds = append(kinds, string(e.Kind))
 		for name, text := range e.Details {
 			if strings.Contains(text, "ann") && strings.HasPrefix(name, "approver") {
@@ -343,13 +348,13 @@ func TestPublishersProgramIsTold(t *testing.T) {
 	seal := func(_ engine.ChannelID, _ engine.ChannelKind, text string) (engine.ChannelSecret, error) {
 		return engine.ChannelSecret{Sealed: []byte(text)}, nil
 	}
-	m.Engine = m.another(func(c *engine.Config) { c.SealSecret = seal })
-	if _, _, err := m.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *engine.AppDefinitionInput) { in.Public, in.Description = true, "told" })); err != nil {
+	m.Services = m.another(func(c *services.Config) { c.SealSecret = seal })
+	if _, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *apps.AppDefinitionInput) { in.Public, in.Description = true, "told" })); err != nil {
 		t.Fatal(err)
 	}
 	m.deploy(&app.Settings{JIT: true})
-	must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
-	if err := m.DeleteApplication(m.ctx, m.admin, "shop", true); err != nil {
+	must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	if err := m.Apps.DeleteApplication(m.ctx, m.admin, "shop", true); err != nil {
 		t.Fatal(err)
 	}
 	var told []string
@@ -372,18 +377,18 @@ func TestPublishersProgramIsTold(t *testing.T) {
 func TestEndpointsOfDefinitionsKeepNoChannelsOut(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
-	m.Engine = m.another(func(c *engine.Config) {
+	m.Services = m.another(func(c *services.Config) {
 		c.SealSecret = func(_ engine.ChannelID, _ engine.ChannelKind, text string) (engine.ChannelSecret, error) {
 			return engine.ChannelSecret{Sealed: []byte(text)}, nil
 		}
 	})
-	hook := func(name string) engine.ChannelInput {
+	hook := func(name string) notices.ChannelInput {
 		url, key := "https://hooks.example.com/"+name, "a key to sign with, as long as it has to be"
-		return engine.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, Secret: &key}
+		return notices.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, Secret: &key}
 	}
-	must(m.CreateChannel(m.ctx, m.vera, hook("hooks")))(t)
+	must(m.Notices.CreateChannel(m.ctx, m.vera, hook("hooks")))(t)
 	write := func(n int) error {
-		_, _, err := m.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *engine.AppDefinitionInput) { in.Name = fmt.Sprintf("shop-%03d", n) }))
+		_, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *apps.AppDefinitionInput) { in.Name = fmt.Sprintf("shop-%03d", n) }))
 		return err
 	}
 	for i := range 101 {
@@ -391,18 +396,18 @@ func TestEndpointsOfDefinitionsKeepNoChannelsOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if c := must(m.Channel(m.ctx, m.vera, "HOOKS"))(t); c.Name != "hooks" {
+	if c := must(m.Notices.Channel(m.ctx, m.vera, "HOOKS"))(t); c.Name != "hooks" {
 		t.Errorf("found is %q", c.Name)
 	}
-	must(m.CreateChannel(m.ctx, m.vera, hook("more")))(t)
-	_, err := m.CreateChannel(m.ctx, m.vera, hook("Hooks"))
+	must(m.Notices.CreateChannel(m.ctx, m.vera, hook("more")))(t)
+	_, err := m.Notices.CreateChannel(m.ctx, m.vera, hook("Hooks"))
 	wantCode(t, err, access.KindConflict, "channelExists")
-	_, err = m.Channel(m.ctx, m.vera, "")
+	_, err = m.Notices.Channel(m.ctx, m.vera, "")
 	wantCode(t, err, access.KindNotFound, "unknownChannel")
 	for i := 2; i < 100; i++ {
-		must(m.CreateChannel(m.ctx, m.vera, hook(fmt.Sprint("hook-", i))))(t)
+		must(m.Notices.CreateChannel(m.ctx, m.vera, hook(fmt.Sprint("hook-", i))))(t)
 	}
-	_, err = m.CreateChannel(m.ctx, m.vera, hook("one-too-many"))
+	_, err = m.Notices.CreateChannel(m.ctx, m.vera, hook("one-too-many"))
 	wantCode(t, err, access.KindConflict, "tooManyChannels")
 
 	// Definitions are bounded by themselves, in each group.
@@ -421,7 +426,7 @@ func TestEndpointsOfDefinitionsKeepNoChannelsOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, write(800), access.KindConflict, "tooManyApplicationDefinitions")
-	must(m.DeleteAppDefinition(m.ctx, m.vera, "shop-500"))(t)
+	must(m.Apps.DeleteAppDefinition(m.ctx, m.vera, "shop-500"))(t)
 	if err := write(800); err != nil {
 		t.Errorf("there is room again: %v", err)
 	}
@@ -432,20 +437,20 @@ func TestNobodyEnrolsIntoAGroupThatIsGone(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	m.deploy(manual())
-	token, made, err := m.MakeEnrollmentToken(m.ctx, m.admin, engine.TokenInput{Name: "web-9", ResourceGroup: "mrg-shop"})
+	token, made, err := m.Machines.MakeEnrollmentToken(m.ctx, m.admin, machines.TokenInput{Name: "web-9", ResourceGroup: "mrg-shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
+	if err := m.Apps.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
 		t.Fatal(err)
 	}
-	list := must(m.Events(m.ctx, m.admin, engine.EventFilter{Kind: access.AgentTokenDeleted}, engine.Page{}))(t).Items
+	list := must(m.Records.Events(m.ctx, m.admin, engine.EventFilter{Kind: access.AgentTokenDeleted}, engine.Page{}))(t).Items
 	if len(list) != 1 || list[0].Details["token"] != made.PublicID() || list[0].Action != rbac.ApplicationsDelete {
 		t.Errorf("the log says of the token %+v", list)
 	}
 	enrol := func(want string) {
 		t.Helper()
-		_, err := m.Enroll(m.ctx, office, engine.EnrollInput{Token: token, Name: "web-9", OS: "linux", Version: "test"}, fingerprint)
+		_, err := m.Machines.Enroll(m.ctx, office, machines.EnrollInput{Token: token, Name: "web-9", OS: "linux", Version: "test"}, fingerprint)
 		wantCode(t, err, access.KindUnauthenticated, want)
 	}
 	enrol("tokenUnknown")
@@ -462,14 +467,14 @@ func TestBothSidesAreToldOfAnApplication(t *testing.T) {
 	m := newMarket(t, nil)
 	m.listen(m.admin.Tenant, m.publisher.ID)
 	m.deploy(manual())
-	must(m.ChangeApplication(m.ctx, m.admin, "shop", engine.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic, Longest: time.Hour}}))(t)
-	newer := shopOffer(func(in *engine.AppDefinitionInput) { in.Public, in.Description = true, "told" })
-	if _, _, err := m.WriteAppDefinition(m.ctx, m.vera, newer); err != nil {
+	must(m.Apps.ChangeApplication(m.ctx, m.admin, "shop", apps.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic, Longest: time.Hour}}))(t)
+	newer := shopOffer(func(in *apps.AppDefinitionInput) { in.Public, in.Description = true, "told" })
+	if _, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, newer); err != nil {
 		t.Fatal(err)
 	}
-	must(m.RefreshApplication(m.ctx, m.admin, "shop"))(t)
-	must(m.DeleteAppDefinition(m.ctx, m.vera, "shop"))(t)
-	if err := m.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
+	must(m.Apps.RefreshApplication(m.ctx, m.admin, "shop"))(t)
+	must(m.Apps.DeleteAppDefinition(m.ctx, m.vera, "shop"))(t)
+	if err := m.Apps.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
 		t.Fatal(err)
 	}
 	names := map[access.PrincipalID]string{m.admin.Principal: "admin", m.ann.Principal: "ann", m.vera.Principal: "vera", m.definition.Definition.Authorizations[0].Principal: "vendors"}

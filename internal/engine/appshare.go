@@ -12,15 +12,15 @@ import (
 
 // applicationAt gives the application whose managed resource group a scope is; nil where it is none. Only a resource group
 // is looked for, so that what happens to machines costs nothing.
-func (w *work) applicationAt(ctx context.Context, scope access.ResourceID) (*app.Application, error) {
+func (w *Work) applicationAt(ctx context.Context, scope access.ResourceID) (*app.Application, error) {
 	if scope == "" || scope.Segment("resourceGroups") == "" || strings.Count(string(scope), "/") != 4 {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	if known, ok := w.applications[scope]; ok {
 		return known, nil
 	}
-	a, err := w.tx.ApplicationOfGroup(ctx, scope)
-	if err != nil && !isKind(err, access.KindNotFound) {
+	a, err := w.Tx.ApplicationOfGroup(ctx, scope)
+	if err != nil && !IsKind(err, access.KindNotFound) {
 		return nil, fmt.Errorf("read application: %w", err)
 	}
 	var found *app.Application
@@ -33,8 +33,8 @@ func (w *work) applicationAt(ctx context.Context, scope access.ResourceID) (*app
 
 // share puts what concerns a publisher on its own log too: what became of the activations of its principals, at the
 // definition of the application, where those of its people read it who are no guests of the customer's.
-func (w *work) share(ctx context.Context) error {
-	for _, e := range slices.Clone(w.events) {
+func (w *Work) share(ctx context.Context) error {
+	for _, e := range slices.Clone(w.Events) {
 		if e.Request == "" {
 			continue
 		}
@@ -45,11 +45,11 @@ func (w *work) share(ctx context.Context) error {
 		if a == nil {
 			continue
 		}
-		request, err := w.tx.Request(ctx, e.Request)
+		request, err := w.Tx.Request(ctx, e.Request)
 		if err != nil {
 			return fmt.Errorf("read request: %w", err)
 		}
-		requester, err := w.tx.Principal(ctx, request.Requester)
+		requester, err := w.Tx.Principal(ctx, request.Requester)
 		if err != nil {
 			return fmt.Errorf("read principal: %w", err)
 		}
@@ -57,17 +57,17 @@ func (w *work) share(ctx context.Context) error {
 			continue
 		}
 		event := LifecycleEvent{Event: "JIT", State: "Succeeded", What: string(e.Kind), Principal: requester.ID}
-		if err := w.tellProgram(ctx, *a, event, e.Request); err != nil {
+		if err := w.TellProgram(ctx, *a, event, e.Request); err != nil {
 			return err
 		}
 		if a.Publisher == e.Tenant {
 			continue
 		}
-		if e, err = w.publish(ctx, *a, e); err != nil {
+		if e, err = w.Publish(ctx, *a, e); err != nil {
 			return err
 		}
 		e.Details["application"], e.Details["managedResourceGroup"] = string(a.Resource), string(a.Managed)
-		w.events = append(w.events, e)
+		w.Events = append(w.Events, e)
 	}
 	return nil
 }
@@ -81,30 +81,30 @@ type side struct {
 
 // sides gives where a notice is told. One about an activation is told on both sides of its application: the publisher's tells
 // whoever asked, and the customer's who decides, or in automatic mode who could not.
-func (w *work) sides(ctx context.Context, n notice) ([]side, error) {
-	tenant, scope, requester := n.request.Tenant, access.ResourceID(""), n.request.Requester
+func (w *Work) sides(ctx context.Context, n Notice) ([]side, error) {
+	tenant, scope, requester := n.Request.Tenant, access.ResourceID(""), n.Request.Requester
 	if n.grant.ID != "" {
 		tenant, scope, requester = n.grant.Tenant, n.grant.Role.Scope, n.grant.Principal
-	} else if n.request.ForRoles() {
-		scope = n.request.Items[0].Role.Scope
+	} else if n.Request.ForRoles() {
+		scope = n.Request.Items[0].Role.Scope
 	}
 	a, err := w.applicationAt(ctx, scope)
 	if err != nil || a == nil {
-		return []side{{tenant: tenant, recipients: n.recipients}}, err
+		return []side{{tenant: tenant, recipients: n.Recipients}}, err
 	}
 	asked := func(id access.PrincipalID) bool { return id == requester }
-	ours := slices.DeleteFunc(slices.Clone(n.recipients), asked)
-	if a.Settings.Mode == app.Automatic && n.kind != NotifyWillEnd {
+	ours := slices.DeleteFunc(slices.Clone(n.Recipients), asked)
+	if a.Settings.Mode == app.Automatic && n.Kind != NotifyWillEnd {
 		for _, approver := range a.Settings.Approvers {
 			ours = append(ours, approver.ID)
 		}
 	}
 	if a.Publisher == tenant {
-		theirs := slices.DeleteFunc(slices.Clone(n.recipients), func(id access.PrincipalID) bool { return !asked(id) })
+		theirs := slices.DeleteFunc(slices.Clone(n.Recipients), func(id access.PrincipalID) bool { return !asked(id) })
 		return []side{{tenant: tenant, recipients: append(ours, theirs...)}}, nil
 	}
 	out := []side{{tenant: tenant, recipients: ours}}
-	if n.kind != NotifyNeedsDecision {
+	if n.Kind != NotifyNeedsDecision {
 		out = append(out, side{tenant: a.Publisher, recipients: []access.PrincipalID{requester}, abroad: true})
 	}
 	return out, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // TestARoleUnderTheIdOfAGrantIsTakenAway holds that whoever chooses the id of a role assignment cannot have it taken for what a grant
@@ -16,14 +17,14 @@ func TestARoleUnderTheIdOfAGrantIsTakenAway(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	v.eligible(nil)
-	ended := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t).Grants[0]
-	must(v.Revoke(v.ctx, v.vic, ended.ID, ""))(t)
+	ended := must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t).Grants[0]
+	must(v.Requests.Revoke(v.ctx, v.vic, ended.ID, ""))(t)
 	later := contributor(time.Hour)
 	later.Start = v.clock.now().Add(time.Hour)
-	scheduled := must(v.Activate(v.ctx, v.vic, later))(t).Grants[0]
+	scheduled := must(v.Requests.Activate(v.ctx, v.vic, later))(t).Grants[0]
 	for what, id := range map[string]access.GrantID{"ended": ended.ID, "scheduled": scheduled.ID} {
-		in := engine.AssignInput{ID: rbac.AssignmentID(id), Principal: "vic", Role: "Owner", Scope: v.scope}
-		if _, err := v.AssignRole(v.ctx, v.admin, in); access.KindOf(err) != access.KindConflict {
+		in := roles.AssignInput{ID: rbac.AssignmentID(id), Principal: "vic", Role: "Owner", Scope: v.scope}
+		if _, err := v.Roles.AssignRole(v.ctx, v.admin, in); access.KindOf(err) != access.KindConflict {
 			t.Errorf("the id of a grant that is %s is taken for a role assignment: %v", what, err)
 		}
 	}
@@ -33,7 +34,7 @@ func TestARoleUnderTheIdOfAGrantIsTakenAway(t *testing.T) {
 	}
 	// Such as are there from before: what is there under the id of a grant is its own only where it is of the same.
 	assigned := func(id access.GrantID) bool {
-		list := must(v.RoleAssignments(v.ctx, v.admin, engine.AssignmentFilter{}, engine.Page{}))(t)
+		list := must(v.Roles.RoleAssignments(v.ctx, v.admin, roles.AssignmentFilter{}, engine.Page{}))(t)
 		return slices.ContainsFunc(list.Items, func(d engine.AssignmentDetail) bool { return d.Assignment.ID == rbac.AssignmentID(id) })
 	}
 	for what, g := range map[string]access.Grant{"ended": ended, "scheduled": scheduled} {
@@ -45,11 +46,11 @@ func TestARoleUnderTheIdOfAGrantIsTakenAway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := v.UnassignRole(v.ctx, v.admin, rbac.AssignmentID(g.ID)); err != nil || assigned(g.ID) {
+		if err := v.Roles.UnassignRole(v.ctx, v.admin, rbac.AssignmentID(g.ID)); err != nil || assigned(g.ID) {
 			t.Errorf("a role under the id of a grant that is %s is there after it was taken away: %v", what, err)
 		}
 	}
-	if is := must(v.Grant(v.ctx, v.vic, scheduled.ID))(t).Grant; is.State != access.GrantScheduled {
+	if is := must(v.Requests.Grant(v.ctx, v.vic, scheduled.ID))(t).Grant; is.State != access.GrantScheduled {
 		t.Errorf("a grant whose assignment is none of the role that was taken away is %s", is.State)
 	}
 }

@@ -12,6 +12,9 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // fastTrack approves at once where the condition holds, and asks one of ops where it does not.
@@ -29,7 +32,7 @@ func TestTheRuleIsChosenAnewWhenItOpens(t *testing.T) {
 	t.Parallel()
 	const inFast = `"fast" in requester.groups`
 	set := func(w *approvable, p access.MachinePolicy) {
-		must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(w.tb)
+		must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(w.tb)
 	}
 	for name, c := range map[string]struct {
 		rule   func(ops access.PrincipalID) access.MachinePolicy
@@ -38,9 +41,9 @@ func TestTheRuleIsChosenAnewWhenItOpens(t *testing.T) {
 	}{
 		"nothing has changed": {fastTrack(inFast), func(*approvable, bool) {}, ""},
 		"its requester has left the group": {fastTrack(inFast), func(w *approvable, back bool) {
-			err := w.RemoveMember(w.ctx, w.admin, "fast", "ann")
+			err := w.Directory.RemoveMember(w.ctx, w.admin, "fast", "ann")
 			if back {
-				err = w.AddMember(w.ctx, w.admin, "fast", "ann")
+				err = w.Directory.AddMember(w.ctx, w.admin, "fast", "ann")
 			}
 			if err != nil {
 				w.tb.Fatal(err)
@@ -51,16 +54,16 @@ func TestTheRuleIsChosenAnewWhenItOpens(t *testing.T) {
 			if back {
 				env = "dev"
 			}
-			must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": env}, nil))(w.tb)
+			must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": env}, nil))(w.tb)
 		}, "that people decide"},
 		"no case applies": {func(access.PrincipalID) access.MachinePolicy {
 			p := sshPolicy()
 			p.Approval = access.Rule{Cases: []access.Case{{When: inFast}}}
 			return p
 		}, func(w *approvable, back bool) {
-			err := w.RemoveMember(w.ctx, w.admin, "fast", "ann")
+			err := w.Directory.RemoveMember(w.ctx, w.admin, "fast", "ann")
 			if back {
-				err = w.AddMember(w.ctx, w.admin, "fast", "ann")
+				err = w.Directory.AddMember(w.ctx, w.admin, "fast", "ann")
 			}
 			if err != nil {
 				w.tb.Fatal(err)
@@ -87,13 +90,13 @@ func TestTheRuleIsChosenAnewWhenItOpens(t *testing.T) {
 			t.Parallel()
 			w := newApprovable(t, c.rule)
 			w.group("fast", w.ann)
-			must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "dev"}, nil))(t)
+			must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "dev"}, nil))(t)
 			w.listen(w.admin.Tenant)
 			in := at(w.clock.now().Add(24*time.Hour), time.Hour)
 			in.Repeat = "FREQ=DAILY;COUNT=4"
-			d := must(w.Submit(w.ctx, w.ann, in))(t)
+			d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 			if name == "it counts with a window beside it" {
-				must(w.Submit(w.ctx, w.ann, at(w.clock.now().Add(49*time.Hour), time.Hour)))(t)
+				must(w.Requests.Submit(w.ctx, w.ann, at(w.clock.now().Add(49*time.Hour), time.Hour)))(t)
 			}
 			if d.Request.State != access.RequestApproved {
 				t.Fatalf("it is %s", d.Request.State)
@@ -142,19 +145,19 @@ func TestTheRuleIsChosenAnewWhenARoleBegins(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		w := newApprovable(t, oneOfOps)
 		w.group("fast", w.ann)
-		must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{
+		must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{
 			Principal: "ann", Role: "Contributor", Max: time.Hour, Approval: fastTrack(`"fast" in requester.groups`)(w.ops).Approval,
 		}))(t)
-		d := must(w.Activate(w.ctx, w.ann, engine.ActivateInput{
-			Roles: []engine.EligibleRole{{Role: "Contributor"}}, Start: w.clock.now().Add(time.Hour), Duration: time.Hour, Justification: "x",
+		d := must(w.Requests.Activate(w.ctx, w.ann, requests.ActivateInput{
+			Roles: []requests.EligibleRole{{Role: "Contributor"}}, Start: w.clock.now().Add(time.Hour), Duration: time.Hour, Justification: "x",
 		}))(t)
 		if gone {
-			if err := w.RemoveMember(w.ctx, w.admin, "fast", "ann"); err != nil {
+			if err := w.Directory.RemoveMember(w.ctx, w.admin, "fast", "ann"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		has := func() bool {
-			return w.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
+			return w.Directory.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
 		}
 		w.clock.advance(time.Hour)
 		if has() {
@@ -220,15 +223,15 @@ func TestScheduledOpensAsItWouldBeApproved(t *testing.T) {
 		become := func(s state) {
 			var err error
 			if s.fast {
-				err = w.AddMember(w.ctx, w.admin, "fast", "ann")
+				err = w.Directory.AddMember(w.ctx, w.admin, "fast", "ann")
 			} else {
-				err = w.RemoveMember(w.ctx, w.admin, "fast", "ann")
+				err = w.Directory.RemoveMember(w.ctx, w.admin, "fast", "ann")
 			}
 			if err != nil && access.KindOf(err) != access.KindNotFound {
 				r.Fatal(err)
 			}
 			env := map[bool]string{true: "dev", false: "prod"}[s.dev]
-			must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": env}, nil))(t)
+			must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": env}, nil))(t)
 		}
 		drawState := func(label string) state {
 			return state{rapid.Bool().Draw(r, label+" fast"), rapid.Bool().Draw(r, label+" dev")}
@@ -236,10 +239,10 @@ func TestScheduledOpensAsItWouldBeApproved(t *testing.T) {
 		rule, says := draw("asked")
 		p := sshPolicy()
 		p.Approval = rule
-		must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+		must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 		then := drawState("asked")
 		become(then)
-		d, err := w.Submit(w.ctx, w.ann, at(w.clock.now().Add(time.Hour), time.Hour))
+		d, err := w.Requests.Submit(w.ctx, w.ann, at(w.clock.now().Add(time.Hour), time.Hour))
 		got := "refused"
 		if err == nil {
 			got = map[access.RequestState]string{access.RequestApproved: "opens", access.RequestPending: "people"}[d.Request.State]
@@ -252,7 +255,7 @@ func TestScheduledOpensAsItWouldBeApproved(t *testing.T) {
 		}
 		if rapid.Bool().Draw(r, "another rule") {
 			p.Approval, says = draw("by now")
-			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 		}
 		now := drawState("by now")
 		become(now)
@@ -273,16 +276,16 @@ func TestWhatBecomesUnlawfulJustBeforeItOpens(t *testing.T) {
 	host := w.host("web-1").Agent.ID
 	ann := w.user("ann", "JIT Access Requester")
 	network := func(prefix string) {
-		must(w.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{netip.MustParsePrefix(prefix)}))(t)
+		must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{netip.MustParsePrefix(prefix)}))(t)
 	}
 	network("203.0.113.0/24")
 	p := sshPolicy()
 	p.Ports[0].Networks = []string{"office"}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
-	g := must(w.Submit(w.ctx, ann, at(w.clock.now().Add(time.Hour), time.Hour)))(t).Grants[0]
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	g := must(w.Requests.Submit(w.ctx, ann, at(w.clock.now().Add(time.Hour), time.Hour)))(t).Grants[0]
 	w.clock.advance(time.Hour)
 	asked := 0
-	replica := w.another(func(c *engine.Config) {
+	replica := w.another(func(c *services.Config) {
 		c.Now = func() time.Time {
 			if asked++; asked == 3 { // once to sweep, once to count votes, and then to begin
 				network("198.51.100.0/24")
@@ -310,7 +313,7 @@ func TestWhatOpensLaterIsHeldToTheWiderRule(t *testing.T) {
 	})
 	in := at(w.clock.now().Add(time.Hour), 6*time.Hour)
 	in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}
-	d := must(w.Submit(w.ctx, w.ann, in))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 	w.clock.advance(time.Hour)
 	w.reconcile()
 	if g := w.grant(d.Grants[0].ID); g.State != access.GrantOpening {
@@ -329,10 +332,10 @@ func TestWhatHasTooManyWindowsBesideItDoesNotBegin(t *testing.T) {
 	start := w.clock.now().Add(time.Hour)
 	in := at(start, time.Hour)
 	in.Items[0].Ports = access.PortRange{First: 1, Last: 300}
-	d := must(w.Submit(w.ctx, w.ann, in))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 	many := ports("web-1", 1, 300, 10*time.Minute)
 	many.Start = start
-	must(w.Submit(w.ctx, w.ann, many))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, many))(t)
 	w.clock.advance(time.Hour)
 	w.reconcile()
 	if g := w.grant(d.Grants[0].ID); g.State != access.GrantRevoked || !strings.Contains(g.Reason, "that people decide") {

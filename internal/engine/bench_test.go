@@ -8,6 +8,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // BenchmarkSubmit is whole requests, durable, with their events, from 64 callers at once.
@@ -18,7 +19,7 @@ func BenchmarkSubmit(b *testing.B) {
 	for i := range machines {
 		name := fmt.Sprintf("web-%d", i)
 		w.host(name)
-		must(w.SetMachinePolicy(w.ctx, w.admin, name, policy, nil))(b)
+		must(w.Machines.SetMachinePolicy(w.ctx, w.admin, name, policy, nil))(b)
 	}
 	people := make([]engine.Caller, callers)
 	for i := range people {
@@ -30,8 +31,8 @@ func BenchmarkSubmit(b *testing.B) {
 	for i := range callers {
 		wait.Go(func() {
 			for n := range work {
-				in := engine.SubmitInput{Items: []engine.ItemInput{{Machine: fmt.Sprintf("web-%d", n%machines), Ports: access.SinglePort(uint16(1000 + n%1000)), Duration: time.Minute}}}
-				if _, err := w.Submit(w.ctx, people[i], in); err != nil {
+				in := requests.SubmitInput{Items: []requests.ItemInput{{Machine: fmt.Sprintf("web-%d", n%machines), Ports: access.SinglePort(uint16(1000 + n%1000)), Duration: time.Minute}}}
+				if _, err := w.Requests.Submit(w.ctx, people[i], in); err != nil {
 					b.Error(err)
 				}
 			}
@@ -50,9 +51,9 @@ func BenchmarkSubmit(b *testing.B) {
 func BenchmarkDesired(b *testing.B) {
 	w := newWorld(b)
 	host := w.host("web-1")
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(b)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(b)
 	w.openPorts(w.admin, "web-1", 1000, 1000, time.Hour)
 	for b.Loop() {
-		must(w.Desired(w.ctx, host.Agent.ID))(b)
+		must(w.Machines.Desired(w.ctx, host.Agent.ID))(b)
 	}
 }

@@ -13,6 +13,10 @@ import (
 	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/apps"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // unnamed fails where something that is told in another tenant says who one of people is.
@@ -42,49 +46,49 @@ func (m *market) faces(c engine.Caller) map[string]any {
 		}
 	}
 	all := engine.Page{Limit: 1000}
-	events, err := m.Events(m.ctx, c, engine.EventFilter{}, all)
+	events, err := m.Records.Events(m.ctx, c, engine.EventFilter{}, all)
 	read("activity log", events, err)
 	for _, e := range events.Items {
-		one, err := m.Event(m.ctx, c, e.Seq)
+		one, err := m.Records.Event(m.ctx, c, e.Seq)
 		read(fmt.Sprint("event ", e.Seq), one, err)
 	}
-	requests, err := m.Requests(m.ctx, c, engine.RequestFilter{}, all)
+	requests, err := m.Requests.Requests(m.ctx, c, engine.RequestFilter{}, all)
 	read("requests", requests, err)
 	for _, d := range requests.Items {
-		one, err := m.Request(m.ctx, c, d.Request.ID)
+		one, err := m.Requests.Request(m.ctx, c, d.Request.ID)
 		read("request "+string(d.Request.ID), one, err)
 		if d.Request.Resource != "" {
-			one, err = m.RequestNamed(m.ctx, c, d.Request.Resource)
+			one, err = m.Requests.RequestNamed(m.ctx, c, d.Request.Resource)
 			read("request "+string(d.Request.Resource), one, err)
 		}
 	}
-	grants, err := m.Grants(m.ctx, c, engine.GrantFilter{}, all)
+	grants, err := m.Requests.Grants(m.ctx, c, engine.GrantFilter{}, all)
 	read("grants", grants, err)
-	apps, err := m.Applications(m.ctx, c, engine.ApplicationFilter{}, all)
+	apps, err := m.Apps.Applications(m.ctx, c, engine.ApplicationFilter{}, all)
 	read("applications", apps, err)
-	definitions, err := m.AppDefinitions(m.ctx, c, "", all)
+	definitions, err := m.Apps.AppDefinitions(m.ctx, c, "", all)
 	read("definitions", definitions, err)
-	mine, err := m.EligibleRoles(m.ctx, c)
+	mine, err := m.Roles.EligibleRoles(m.ctx, c)
 	read("eligible roles", mine, err)
 	for _, d := range mine {
-		one, err := m.Eligibility(m.ctx, c, d.Eligibility.ID)
+		one, err := m.Roles.Eligibility(m.ctx, c, d.Eligibility.ID)
 		read("eligibility", one, err)
 	}
-	eligible, err := m.Eligibilities(m.ctx, c, engine.EligibilityFilter{}, all)
+	eligible, err := m.Roles.Eligibilities(m.ctx, c, engine.EligibilityFilter{}, all)
 	read("eligibilities", eligible, err)
-	assigned, err := m.RoleAssignments(m.ctx, c, engine.AssignmentFilter{}, all)
+	assigned, err := m.Roles.RoleAssignments(m.ctx, c, roles.AssignmentFilter{}, all)
 	read("role assignments", assigned, err)
-	denied, err := m.DenyAssignments(m.ctx, c, "")
+	denied, err := m.Apps.DenyAssignments(m.ctx, c, "")
 	read("deny assignments", denied, err)
-	changes, err := m.RoleChanges(m.ctx, c, engine.RoleChangeFilter{}, all)
+	changes, err := m.Roles.RoleChanges(m.ctx, c, engine.RoleChangeFilter{}, all)
 	read("role changes", changes, err)
-	reviews, err := m.Reviews(m.ctx, c, engine.ReviewFilter{}, all)
+	reviews, err := m.Requests.Reviews(m.ctx, c, engine.ReviewFilter{}, all)
 	read("reviews", reviews, err)
-	alerts, err := m.Alerts(m.ctx, c, engine.AlertFilter{}, all)
+	alerts, err := m.Alerts.Alerts(m.ctx, c, engine.AlertFilter{}, all)
 	read("alerts", alerts, err)
-	policies, err := m.Policies(m.ctx, c, engine.PolicyFilter{}, all)
+	policies, err := m.Machines.Policies(m.ctx, c, engine.PolicyFilter{}, all)
 	read("policies", policies, err)
-	guarded, err := m.Guarded(m.ctx, c, all)
+	guarded, err := m.Requests.Guarded(m.ctx, c, all)
 	read("guarded", guarded, err)
 	return out
 }
@@ -101,8 +105,8 @@ func TestThePublisherIsToldOfNobody(t *testing.T) {
 	settings := func(longest time.Duration) *app.Settings {
 		return &app.Settings{JIT: true, Mode: app.Manual, Longest: longest, Approvers: []app.Approver{{ID: quorra.Principal}}}
 	}
-	must(m.DeployApplication(m.ctx, quentin, engine.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: settings(2 * time.Hour), Parameters: `{"by": "quentin-deploys"}`}))(t)
-	must(m.ChangeApplication(m.ctx, quentin, "shop", engine.ApplicationChange{Settings: settings(time.Hour)}))(t)
+	must(m.Apps.DeployApplication(m.ctx, quentin, apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: settings(2 * time.Hour), Parameters: `{"by": "quentin-deploys"}`}))(t)
+	must(m.Apps.ChangeApplication(m.ctx, quentin, "shop", apps.ApplicationChange{Settings: settings(time.Hour)}))(t)
 	walk := func(when string) {
 		t.Helper()
 		for name, c := range map[string]engine.Caller{"vic": m.vic, "vera": m.vera} {
@@ -116,15 +120,15 @@ func TestThePublisherIsToldOfNobody(t *testing.T) {
 			}
 		}
 	}
-	ask := func(in engine.ActivateInput) access.Request {
+	ask := func(in requests.ActivateInput) access.Request {
 		t.Helper()
-		d := must(m.Activate(m.ctx, m.vic, in))(t)
+		d := must(m.Requests.Activate(m.ctx, m.vic, in))(t)
 		unnamed(t, "what is answered to who asks", d, people...)
 		return d.Request
 	}
 	decide := func(r access.Request, approve bool) access.GrantID {
 		t.Helper()
-		d := must(m.Decide(m.ctx, quorra, r.ID, approve, "go on", r.Digest))(t)
+		d := must(m.Requests.Decide(m.ctx, quorra, r.ID, approve, "go on", r.Digest))(t)
 		if !approve {
 			return ""
 		}
@@ -134,31 +138,31 @@ func TestThePublisherIsToldOfNobody(t *testing.T) {
 	named.Resource = "/subscriptions/x/resourceGroups/y/providers/Microsoft.Solutions/jitRequests/first"
 	open := decide(ask(named), true)
 	walk("active")
-	must(m.Revoke(m.ctx, quorra, open, "enough"))(t)
+	must(m.Requests.Revoke(m.ctx, quorra, open, "enough"))(t)
 	decide(ask(m.activate(30*time.Minute)), false)
-	must(m.Cancel(m.ctx, quentin, ask(m.activate(20*time.Minute)).ID, "not today"))(t)
+	must(m.Requests.Cancel(m.ctx, quentin, ask(m.activate(20*time.Minute)).ID, "not today"))(t)
 	later := m.activate(time.Hour)
 	later.Start = m.clock.now().Add(time.Hour)
 	lapses := decide(ask(later), true)
 	waits := ask(m.activate(10 * time.Minute))
 	walk("waiting")
-	must(m.ChangePrincipal(m.ctx, m.admin, "quorra-approves", engine.PrincipalChange{Disabled: new(true)}))(t)
+	must(m.Directory.ChangePrincipal(m.ctx, m.admin, "quorra-approves", directory.PrincipalChange{Disabled: new(true)}))(t)
 	m.clock.advance(time.Hour)
 	m.reconcile()
 	if g := m.grant(lapses); g.State != access.GrantRevoked || !strings.Contains(g.Reason, "approval no longer holds") {
 		t.Fatalf("what nobody agrees to any more is %s: %s", g.State, g.Reason)
 	}
-	must(m.ChangePrincipal(m.ctx, m.admin, "quorra-approves", engine.PrincipalChange{Disabled: new(false)}))(t)
-	_, err := m.Decide(m.ctx, m.vic, waits.ID, true, "", waits.Digest)
+	must(m.Directory.ChangePrincipal(m.ctx, m.admin, "quorra-approves", directory.PrincipalChange{Disabled: new(false)}))(t)
+	_, err := m.Requests.Decide(m.ctx, m.vic, waits.ID, true, "", waits.Digest)
 	unnamed(t, "a refusal", fmt.Sprint(err), people...)
 	decide(waits, true)
 	walk("lapsed")
-	if err := m.DeleteApplication(m.ctx, quentin, "shop", true); err != nil {
+	if err := m.Apps.DeleteApplication(m.ctx, quentin, "shop", true); err != nil {
 		t.Fatal(err)
 	}
 	walk("deleted")
 	var got []string
-	for _, e := range must(m.Events(m.ctx, m.vera, engine.EventFilter{}, engine.Page{Limit: 1000}))(t).Items {
+	for _, e := range must(m.Records.Events(m.ctx, m.vera, engine.EventFilter{}, engine.Page{Limit: 1000}))(t).Items {
 		got = append(got, string(e.Kind)+" by "+e.Actor.Name)
 	}
 	for _, want := range []string{
@@ -181,8 +185,8 @@ func TestGuestsAreNotToldWhomRulesName(t *testing.T) {
 	entry := portsPolicy(22, 22)
 	entry.Approval = access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{quorra.Principal}}}}}}}}
 	entry.BreakGlass = &access.BreakGlass{People: []access.PrincipalID{quorra.Principal}, Max: time.Hour}
-	must(m.SetMachinePolicy(m.ctx, m.admin, "web-1", entry, nil))(t)
-	scope := must(m.Machine(m.ctx, m.admin, "web-1"))(t).Machine.Resource
+	must(m.Machines.SetMachinePolicy(m.ctx, m.admin, "web-1", entry, nil))(t)
+	scope := must(m.Machines.Machine(m.ctx, m.admin, "web-1"))(t).Machine.Resource
 	give := func(role rbac.DefinitionID) {
 		err := m.store.Update(m.ctx, func(tx engine.Tx) error {
 			return tx.SaveRoleAssignment(m.ctx, rbac.Assignment{
@@ -197,18 +201,18 @@ func TestGuestsAreNotToldWhomRulesName(t *testing.T) {
 	give(rbac.Reader)
 	read := func() map[string]any {
 		out := m.faces(m.vic)
-		out["policy of the machine"] = must(m.MachinePolicy(m.ctx, m.vic, "web-1"))(t)
-		out["explanation"] = must(m.Explain(m.ctx, m.vic, engine.Question{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP}))(t)
+		out["policy of the machine"] = must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(t)
+		out["explanation"] = must(m.Requests.Explain(m.ctx, m.vic, requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP}))(t)
 		return out
 	}
 	for face, told := range read() {
 		unnamed(t, face, told, quorra)
 	}
-	if d := must(m.MachinePolicy(m.ctx, m.vic, "web-1"))(t); d.Entry.Approval.Cases[0].Stages[0].AllOf[0].Count != 1 {
+	if d := must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(t); d.Entry.Approval.Cases[0].Stages[0].AllOf[0].Count != 1 {
 		t.Errorf("how many have to agree is not told: %+v", d.Entry.Approval)
 	}
 	give(rbac.Contributor) // who may write it has to know what it says, or would write it without
-	if d := must(m.MachinePolicy(m.ctx, m.vic, "web-1"))(t); !slices.Contains(d.Entry.Approval.Cases[0].Stages[0].AllOf[0].People, quorra.Principal) {
+	if d := must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(t); !slices.Contains(d.Entry.Approval.Cases[0].Stages[0].AllOf[0].People, quorra.Principal) {
 		t.Errorf("who may write the policy reads %+v", d.Entry.Approval)
 	}
 }

@@ -18,12 +18,12 @@ type Bounds struct {
 
 const maxBoundActions = 100
 
-// cover tells whether action at scope lies within the bounds.
-func (b *Bounds) cover(action string, scope access.ResourceID) bool {
-	return b == nil || (b.Scope == "" || scope.Within(b.Scope)) && b.allow(action)
+// Cover tells whether action at scope lies within the bounds.
+func (b *Bounds) Cover(action string, scope access.ResourceID) bool {
+	return b == nil || (b.Scope == "" || scope.Within(b.Scope)) && b.Allow(action)
 }
 
-func (b *Bounds) allow(action string) bool {
+func (b *Bounds) Allow(action string) bool {
 	return b == nil || len(b.Actions) == 0 || slices.ContainsFunc(b.Actions, func(p string) bool { return rbac.Match(p, action) })
 }
 
@@ -32,7 +32,7 @@ func (b *Bounds) narrow(action string, scopes []access.ResourceID) []access.Reso
 	switch {
 	case b == nil:
 		return scopes
-	case !b.allow(action):
+	case !b.Allow(action):
 		return nil
 	case b.Scope == "":
 		return scopes
@@ -42,7 +42,7 @@ func (b *Bounds) narrow(action string, scopes []access.ResourceID) []access.Reso
 		switch {
 		case s.Within(b.Scope):
 			within = append(within, s)
-		case covered(b.Scope, []access.ResourceID{s}):
+		case Covered(b.Scope, []access.ResourceID{s}):
 			return []access.ResourceID{b.Scope}
 		}
 	}
@@ -51,28 +51,28 @@ func (b *Bounds) narrow(action string, scopes []access.ResourceID) []access.Reso
 
 // admit refuses a use case whose action the bounds leave out, whatever its subject: also one's own things, for which no
 // role is needed. One without an action is about the caller, and changes nothing.
-func (b *Bounds) admit(a attempt) error {
-	if b == nil || a.action == "" || b.allow(a.action) {
+func (b *Bounds) admit(a Attempt) error {
+	if b == nil || a.Action == "" || b.Allow(a.Action) {
 		return nil
 	}
-	return outOfBounds(a.action, orRoot(a.scope))
+	return OutOfBounds(a.Action, OrRoot(a.Scope))
 }
 
-func orRoot(scope access.ResourceID) access.ResourceID {
+func OrRoot(scope access.ResourceID) access.ResourceID {
 	if scope == "" {
 		return access.Root
 	}
 	return scope
 }
 
-func outOfBounds(action string, scope access.ResourceID) *access.Error {
+func OutOfBounds(action string, scope access.ResourceID) *access.Error {
 	e := access.Fault(access.KindForbidden, "tokenBounds", "this API token was not made for this, or your roles do not allow it: make one with the action %s", action)
 	e.Reasons = []access.Reason{{Code: "tokenBounds", Message: fmt.Sprintf("%s at %s is outside of what the token may be used for", action, scope)}}
 	return e
 }
 
-// check refuses bounds that cannot be understood, and puts them into their one form.
-func (b *Bounds) check() error {
+// Check refuses bounds that cannot be understood, and puts them into their one form.
+func (b *Bounds) Check() error {
 	if b.Scope != "" {
 		scope, err := access.ParseResourceID(string(b.Scope))
 		if err != nil {
@@ -85,9 +85,9 @@ func (b *Bounds) check() error {
 	}
 	for i, pattern := range b.Actions {
 		known := slices.ContainsFunc(rbac.Actions(), func(a string) bool { return rbac.Match(pattern, a) })
-		if !known || len(pattern) > maxDetail || strings.TrimSpace(pattern) != pattern {
+		if !known || len(pattern) > MaxDetail || strings.TrimSpace(pattern) != pattern {
 			return access.Fault(access.KindInvalid, "unknownAction",
-				"actions[%d]: no action that there is matches %q; write one such as %s, or a pattern such as */read", i, clip(pattern), rbac.PoliciesInitiate)
+				"actions[%d]: no action that there is matches %q; write one such as %s, or a pattern such as */read", i, Clip(pattern), rbac.PoliciesInitiate)
 		}
 	}
 	return nil

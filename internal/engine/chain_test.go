@@ -10,11 +10,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // at makes a request for a window of web-1's port 22.
-func at(start time.Time, length time.Duration) engine.SubmitInput {
+func at(start time.Time, length time.Duration) requests.SubmitInput {
 	in := ssh("web-1", length)
 	in.Start = start
 	return in
@@ -28,69 +29,69 @@ func TestLongestHoldsForWindowsThatTouch(t *testing.T) {
 		"a series without a gap": func(w *approvable, from time.Time) error {
 			in := at(from, 3*time.Hour)
 			in.Repeat = "FREQ=HOURLY;INTERVAL=3;COUNT=400"
-			_, err := w.Submit(w.ctx, w.ann, in)
+			_, err := w.Requests.Submit(w.ctx, w.ann, in)
 			return err
 		},
 		"a series that overlaps": func(w *approvable, from time.Time) error {
 			in := at(from, 3*time.Hour)
 			in.Repeat = "FREQ=HOURLY;COUNT=2"
-			_, err := w.Submit(w.ctx, w.ann, in)
+			_, err := w.Requests.Submit(w.ctx, w.ann, in)
 			return err
 		},
 		"back to back": func(w *approvable, from time.Time) error {
-			must(w.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
-			_, err := w.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour))
+			must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
+			_, err := w.Requests.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour))
 			return err
 		},
 		"the later one first": func(w *approvable, from time.Time) error {
-			must(w.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour)))(t)
-			_, err := w.Submit(w.ctx, w.ann, at(from, 3*time.Hour))
+			must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour)))(t)
+			_, err := w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour))
 			return err
 		},
 		"with the one between last": func(w *approvable, from time.Time) error {
-			must(w.Submit(w.ctx, w.ann, at(from, time.Hour)))(t)
-			must(w.Submit(w.ctx, w.ann, at(from.Add(2*time.Hour), 2*time.Hour)))(t)
-			_, err := w.Submit(w.ctx, w.ann, at(from.Add(time.Hour), time.Hour))
+			must(w.Requests.Submit(w.ctx, w.ann, at(from, time.Hour)))(t)
+			must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(2*time.Hour), 2*time.Hour)))(t)
+			_, err := w.Requests.Submit(w.ctx, w.ann, at(from.Add(time.Hour), time.Hour))
 			return err
 		},
 		"a little less than the gap apart": func(w *approvable, from time.Time) error {
-			must(w.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
-			_, err := w.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour+gap-time.Second), time.Hour))
+			must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
+			_, err := w.Requests.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour+gap-time.Second), time.Hour))
 			return err
 		},
 		"from another address": func(w *approvable, from time.Time) error {
-			must(w.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
+			must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
 			in := at(from.Add(3*time.Hour), time.Hour)
 			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
-			_, err := w.Submit(w.ctx, w.ann, in)
+			_, err := w.Requests.Submit(w.ctx, w.ann, in)
 			return err
 		},
 		"as part of a range": func(w *approvable, from time.Time) error {
-			must(w.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
+			must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
 			in := at(from.Add(3*time.Hour), time.Hour)
 			in.Items[0].Ports = access.PortRange{First: 20, Last: 30}
-			_, err := w.Submit(w.ctx, w.ann, in)
+			_, err := w.Requests.Submit(w.ctx, w.ann, in)
 			return err
 		},
 		"of a range that was asked for": func(w *approvable, from time.Time) error {
 			in := at(from, 3*time.Hour)
 			in.Items[0].Ports = access.PortRange{First: 20, Last: 30}
-			must(w.Submit(w.ctx, w.ann, in))(t)
-			_, err := w.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour))
+			must(w.Requests.Submit(w.ctx, w.ann, in))(t)
+			_, err := w.Requests.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour))
 			return err
 		},
 		"by an extension": func(w *approvable, from time.Time) error {
-			must(w.Submit(w.ctx, w.ann, at(from.Add(2*time.Hour), 2*time.Hour)))(t)
-			d := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
-			_, err := w.Extend(w.ctx, w.ann, d.Grants[0].ID, engine.ExtendInput{Until: from.Add(2 * time.Hour)})
+			must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(2*time.Hour), 2*time.Hour)))(t)
+			d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
+			_, err := w.Requests.Extend(w.ctx, w.ann, d.Grants[0].ID, requests.ExtendInput{Until: from.Add(2 * time.Hour)})
 			return err
 		},
 		"after the first ended early": func(w *approvable, _ time.Time) error {
-			d := must(w.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t)
+			d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t)
 			w.clock.advance(10 * time.Minute)
-			must(w.Revoke(w.ctx, w.ann, d.Grants[0].ID, "done"))(t)
+			must(w.Requests.Revoke(w.ctx, w.ann, d.Grants[0].ID, "done"))(t)
 			w.clock.advance(gap - time.Second)
-			_, err := w.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour))
+			_, err := w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour))
 			return err
 		},
 	} {
@@ -113,9 +114,9 @@ func TestWindowsThatAreNotOne(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return widePolicy() })
 	w.world.host("web-2")
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", widePolicy(), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", widePolicy(), nil))(t)
 	from := w.clock.now().Add(time.Hour)
-	must(w.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
 	next := at(from.Add(3*time.Hour), 3*time.Hour)
 	port, machine := next, next
 	port.Items = slices.Clone(next.Items)
@@ -123,17 +124,17 @@ func TestWindowsThatAreNotOne(t *testing.T) {
 	machine.Items = slices.Clone(next.Items)
 	machine.Items[0].Machine = "web-2"
 	carl := w.user("carl", "JIT Access Requester")
-	must(w.Submit(w.ctx, w.ann, port))(t)
-	must(w.Submit(w.ctx, w.ann, machine))(t)
-	must(w.Submit(w.ctx, carl, next))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, port))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, machine))(t)
+	must(w.Requests.Submit(w.ctx, carl, next))(t)
 	apart := at(from.Add(3*time.Hour+access.DefaultGap), 3*time.Hour)
-	d := must(w.Submit(w.ctx, w.ann, apart))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, apart))(t)
 	if len(d.Chains) != 0 {
 		t.Errorf("what begins a gap later is part of %+v", d.Chains)
 	}
 	daily := at(from.Add(24*time.Hour), 3*time.Hour)
 	daily.Repeat = "FREQ=DAILY;COUNT=300"
-	if got := must(w.Submit(w.ctx, w.ann, daily))(t); len(got.Grants) != 300 {
+	if got := must(w.Requests.Submit(w.ctx, w.ann, daily))(t); len(got.Grants) != 300 {
 		t.Errorf("a daily series has %d grants", len(got.Grants))
 	}
 }
@@ -150,24 +151,24 @@ func TestRuleSeesTheChain(t *testing.T) {
 		return p
 	})
 	half := 30 * time.Minute
-	first := must(w.Submit(w.ctx, w.ann, ssh("web-1", half)))(t)
+	first := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", half)))(t)
 	if first.Request.State != access.RequestApproved {
 		t.Fatalf("half an hour is %s", first.Request.State)
 	}
-	x := must(w.Explain(w.ctx, w.ann, engine.Question{Machine: "web-1", Ports: access.SinglePort(22), Duration: half, Start: first.Grants[0].End}))(t)
-	if x.Outcome != engine.ExplainApproval || x.Chain == nil || x.Chain.Length() != time.Hour {
+	x := must(w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Duration: half, Start: first.Grants[0].End}))(t)
+	if x.Outcome != requests.ExplainApproval || x.Chain == nil || x.Chain.Length() != time.Hour {
 		t.Errorf("the next half hour is explained as %s, %+v", x.Outcome, x.Chain)
 	}
-	next := must(w.Submit(w.ctx, w.ann, at(first.Grants[0].End, half)))(t)
+	next := must(w.Requests.Submit(w.ctx, w.ann, at(first.Grants[0].End, half)))(t)
 	if next.Request.State != access.RequestPending {
 		t.Fatalf("the next half hour is %s", next.Request.State)
 	}
-	seen := must(w.Request(w.ctx, w.bob, next.Request.ID))(t)
+	seen := must(w.Requests.Request(w.ctx, w.bob, next.Request.ID))(t)
 	if len(seen.Chains) != 1 || seen.Chains[0].Length() != time.Hour || seen.Chains[0].Beyond() {
 		t.Errorf("the approver is shown %+v", seen.Chains)
 	}
 	w.clock.advance(29 * time.Minute)
-	if more := must(w.Extend(w.ctx, w.ann, first.Grants[0].ID, engine.ExtendInput{For: 20 * time.Minute}))(t); more.Request.State != access.RequestPending {
+	if more := must(w.Requests.Extend(w.ctx, w.ann, first.Grants[0].ID, requests.ExtendInput{For: 20 * time.Minute}))(t); more.Request.State != access.RequestPending {
 		t.Errorf("20 minutes more, a minute before the end, are %s", more.Request.State)
 	}
 }
@@ -185,22 +186,22 @@ func TestApprovalBeginsAChain(t *testing.T) {
 		return p
 	})
 	from := w.clock.now().Add(time.Hour)
-	must(w.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
-	d := must(w.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour)))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour)))(t)
 	if d.Request.State != access.RequestPending || len(d.Chains) != 1 || !d.Chains[0].Beyond() || d.Chains[0].Length() != 4*time.Hour || d.Chains[0].Gap != 30*time.Minute {
 		t.Fatalf("the fourth hour is %s, as part of %+v", d.Request.State, d.Chains)
 	}
 	must(w.decide(w.bob, d, true))(t)
-	d = must(w.Submit(w.ctx, w.ann, at(from.Add(4*time.Hour), 2*time.Hour)))(t)
+	d = must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(4*time.Hour), 2*time.Hour)))(t)
 	if d.Request.State != access.RequestApproved || len(d.Chains) != 1 || !d.Chains[0].Start.Equal(from.Add(3*time.Hour)) {
 		t.Errorf("two hours more are %s, as part of %+v", d.Request.State, d.Chains)
 	}
-	if d = must(w.Submit(w.ctx, w.ann, at(from.Add(6*time.Hour+29*time.Minute), time.Hour)))(t); d.Request.State != access.RequestPending {
+	if d = must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(6*time.Hour+29*time.Minute), time.Hour)))(t); d.Request.State != access.RequestPending {
 		t.Errorf("the seventh hour is %s", d.Request.State)
 	}
 	series := at(from.Add(24*time.Hour), 3*time.Hour)
 	series.Repeat = "FREQ=HOURLY;INTERVAL=3;COUNT=4"
-	if d = must(w.Submit(w.ctx, w.ann, series))(t); d.Request.State != access.RequestPending || d.Chains[0].Length() != 12*time.Hour {
+	if d = must(w.Requests.Submit(w.ctx, w.ann, series))(t); d.Request.State != access.RequestPending || d.Chains[0].Length() != 12*time.Hour {
 		t.Errorf("a series of twelve hours is %s, as part of %+v", d.Request.State, d.Chains)
 	}
 }
@@ -209,14 +210,14 @@ func TestApprovalBeginsAChain(t *testing.T) {
 func TestTheSameTwice(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
-	first := must(w.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t).Grants[0]
+	first := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t).Grants[0]
 	w.clock.advance(time.Minute)
-	again := must(w.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t)
+	again := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t)
 	if !again.Grants[0].End.Equal(first.End) || w.grant(first.ID).State != access.GrantSuperseded {
 		t.Errorf("it ends at %s, the first at %s", again.Grants[0].End, first.End)
 	}
 	w.clock.advance(time.Microsecond)
-	_, err := w.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour))
+	_, err := w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour))
 	wantCode(t, err, access.KindInvalid, "chainTooLong")
 }
 
@@ -227,20 +228,20 @@ func TestEndByAClockThatIsAhead(t *testing.T) {
 	longest := w.clock.now().Add(3 * time.Hour)
 	in := ssh("web-1", 0)
 	in.Items[0].Until = longest.Add(61 * time.Second)
-	_, err := w.Submit(w.ctx, w.ann, in)
+	_, err := w.Requests.Submit(w.ctx, w.ann, in)
 	wantCode(t, err, access.KindInvalid, "durationTooLong")
 	in.Items[0].Until = longest.Add(800 * time.Millisecond)
-	g := must(w.Submit(w.ctx, w.ann, in))(t).Grants[0]
+	g := must(w.Requests.Submit(w.ctx, w.ann, in))(t).Grants[0]
 	if !g.End.Equal(longest) {
 		t.Errorf("it ends at %s, want %s", g.End, longest)
 	}
 	carl := w.user("carl", "JIT Access Requester")
-	g = must(w.Submit(w.ctx, carl, ssh("web-1", time.Hour)))(t).Grants[0]
-	must(w.Extend(w.ctx, carl, g.ID, engine.ExtendInput{Until: longest.Add(time.Second)}))(t)
+	g = must(w.Requests.Submit(w.ctx, carl, ssh("web-1", time.Hour)))(t).Grants[0]
+	must(w.Requests.Extend(w.ctx, carl, g.ID, requests.ExtendInput{Until: longest.Add(time.Second)}))(t)
 	if g = w.grant(g.ID); !g.End.Equal(longest) {
 		t.Errorf("extended, it ends at %s, want %s", g.End, longest)
 	}
-	_, err = w.Extend(w.ctx, carl, g.ID, engine.ExtendInput{Until: longest.Add(time.Second)})
+	_, err = w.Requests.Extend(w.ctx, carl, g.ID, requests.ExtendInput{Until: longest.Add(time.Second)})
 	wantCode(t, err, access.KindInvalid, "notLater")
 }
 
@@ -250,11 +251,11 @@ func TestChainsOfRoles(t *testing.T) {
 	w := newWorld(t)
 	ann := w.user("ann", "")
 	for _, max := range []time.Duration{time.Hour, 2 * time.Hour} {
-		must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "ann", Role: "Contributor", Max: max}))(t)
+		must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "ann", Role: "Contributor", Max: max}))(t)
 	}
-	roles := must(w.EligibleRoles(w.ctx, ann))(t)
-	ask := func(i int, start time.Time, length time.Duration) (engine.RequestDetail, error) {
-		return w.Activate(w.ctx, ann, engine.ActivateInput{Roles: []engine.EligibleRole{{Eligibility: roles[i].Eligibility.ID}}, Start: start, Duration: length, Justification: "x"})
+	roles := must(w.Roles.EligibleRoles(w.ctx, ann))(t)
+	ask := func(i int, start time.Time, length time.Duration) (requests.RequestDetail, error) {
+		return w.Requests.Activate(w.ctx, ann, requests.ActivateInput{Roles: []requests.EligibleRole{{Eligibility: roles[i].Eligibility.ID}}, Start: start, Duration: length, Justification: "x"})
 	}
 	if roles[0].Eligibility.Max > roles[1].Eligibility.Max {
 		roles[0], roles[1] = roles[1], roles[0]
@@ -278,7 +279,7 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 		w.host("web-1")
 		p := widePolicy()
 		p.Ports[0].Max, p.Gap = longest, gap
-		must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+		must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 		ann := w.user("ann", "JIT Access Requester")
 		began := w.clock.now()
 		var grants []access.GrantID
@@ -292,7 +293,7 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 			}
 			var add []span
 			var err error
-			var d engine.RequestDetail
+			var d requests.RequestDetail
 			switch do := rapid.SampledFrom([]string{"now", "later", "series", "extend", "end", "wait"}).Draw(r, "do"); do {
 			case "now", "later", "series":
 				in := ssh("web-1", minutes("length", 5, 120))
@@ -310,7 +311,7 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 						add = append(add, span{start.Add(time.Duration(i*every) * time.Hour), start.Add(time.Duration(i*every)*time.Hour + in.Items[0].Duration)})
 					}
 				}
-				d, err = w.Submit(w.ctx, ann, in)
+				d, err = w.Requests.Submit(w.ctx, ann, in)
 			case "extend":
 				if len(grants) == 0 {
 					continue
@@ -321,11 +322,11 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 					continue
 				}
 				add, port = []span{{g.Start, g.End.Add(more)}}, g.Ports
-				d, err = w.Extend(w.ctx, ann, g.ID, engine.ExtendInput{For: more})
+				d, err = w.Requests.Extend(w.ctx, ann, g.ID, requests.ExtendInput{For: more})
 			case "end":
 				if len(grants) > 0 {
 					if g := w.grant(rapid.SampledFrom(grants).Draw(r, "grant")); !g.State.Ended() && w.clock.now().Before(g.End) {
-						must(w.Revoke(w.ctx, ann, g.ID, "done"))(t)
+						must(w.Requests.Revoke(w.ctx, ann, g.ID, "done"))(t)
 					}
 				}
 				continue

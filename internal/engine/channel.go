@@ -1,13 +1,80 @@
 package engine
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
+
+// OfTheServer refuses a channel that uses what belongs to the server's host, the files of its folder of secrets and its
+// place in an inner network, to every tenant but the one that runs the server. The right to write channels is a right in
+// the caller's own tenant, and so is none to these.
+func (c Channel) OfTheServer(ctx context.Context, r Reader) error {
+	var reasons []access.Reason
+	if c.Secret.File != "" {
+		reasons = append(reasons, access.Reason{
+			Code: "secretFileOfTheServer", Field: "secretFile",
+			Message: "secret files belong to the tenant that runs the server: give the secret itself, which is kept sealed",
+		})
+	}
+	if c.AllowPrivate {
+		reasons = append(reasons, access.Reason{
+			Code: "privateOfTheServer", Field: "allowPrivate",
+			Message: "private addresses and plain HTTP are for the tenant that runs the server: give the receiver a public address with TLS",
+		})
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	home, err := HomeTenant(ctx, r)
+	if err != nil {
+		return fmt.Errorf("read tenants: %w", err)
+	}
+	if c.Tenant == home {
+		return nil
+	}
+	e := access.Fault(access.KindForbidden, "channelOfTheServer", "the channel would use what belongs to the server's host: nothing was changed")
+	e.Reasons = reasons
+	return e
+}
+
+// TakesSecretElsewhere reports whether a changed channel would tell a kept secret to whom it was not given for. Secrets are
+// never shown, so whoever may change a channel has no way to one by having it sent to a server of theirs. That of a webhook
+// signs and is not sent, and that of Slack and Teams is the URL itself.
+func (c Channel) TakesSecretElsewhere(was Channel) bool {
+	if len(was.Secret.Sealed) == 0 {
+		return false
+	}
+	same := c.CA == was.CA
+	switch c.Kind {
+	case SMTP:
+		return !same || !strings.EqualFold(c.Mail.Host, was.Mail.Host) || c.Mail.Port != was.Mail.Port || c.Mail.TLS != was.Mail.TLS
+	case PagerDuty:
+		return !same || c.URL != was.URL
+	case Slack, Teams:
+		return !same
+	case Webhook, Lifecycle:
+	}
+	return false
+}
+
+// Event tells of a channel, and nothing of how it reaches its receiver.
+func (c Channel) Event(kind access.EventKind, by Caller, may Rights) access.Event {
+	return access.Event{
+		At: may.Now, Kind: kind, Outcome: access.Succeeded, Actor: by.Actor(), Tenant: c.Tenant, Action: rbac.ChannelsWrite,
+		Details: map[string]string{
+			"channel": string(c.ID), "name": Clip(c.Name), "kind": string(c.Kind), "enabled": strconv.FormatBool(c.Enabled),
+			"revision": strconv.FormatInt(c.Revision, 10),
+		},
+	}
+}
 
 // ChannelID names a channel; a UUID of version 7.
 type ChannelID string
@@ -156,7 +223,7 @@ func (c Channel) validateMail(refuse func(code, field, message string)) {
 	if m.Port < 0 || m.Port > 65535 {
 		refuse("portInvalid", "mail.port", "give a port from 1 to 65535, or none for the usual one")
 	}
-	if !plainAddress(m.From) {
+	if !PlainAddress(m.From) {
 		refuse("fromInvalid", "mail.from", "give the sender as a plain address such as postern@example.com")
 	}
 	if len(m.FromName) > 100 || hasControl(m.FromName) {
@@ -165,7 +232,7 @@ func (c Channel) validateMail(refuse func(code, field, message string)) {
 	if hasControl(m.Username) {
 		refuse("usernameInvalid", "mail.username", "the user name has a control character")
 	}
-	if m.Helo != "" && (!plainAddress("x@"+strings.Trim(m.Helo, "[]")) && !strings.HasPrefix(m.Helo, "[IPv6:") || len(m.Helo) > 253 || strings.ContainsAny(m.Helo, " <>")) {
+	if m.Helo != "" && (!PlainAddress("x@"+strings.Trim(m.Helo, "[]")) && !strings.HasPrefix(m.Helo, "[IPv6:") || len(m.Helo) > 253 || strings.ContainsAny(m.Helo, " <>")) {
 		refuse("heloInvalid", "mail.helo", "give the name at EHLO as a host name such as postern.example.com, or an address in brackets")
 	}
 	switch m.TLS {
@@ -206,8 +273,8 @@ func hasControl(s string) bool {
 	})
 }
 
-// plainAddress tells whether s is local@domain with nothing that has a meaning in a header or an envelope.
-func plainAddress(s string) bool {
+// PlainAddress tells whether s is local@domain with nothing that has a meaning in a header or an envelope.
+func PlainAddress(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
 	return ok && local != "" && domain != "" && len(s) <= 254 && !hasControl(s) && !strings.ContainsAny(s, " <>()[]\\,;:\"") && !strings.Contains(domain, "@")
 }

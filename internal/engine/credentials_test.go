@@ -9,22 +9,27 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/notices"
+	"github.com/postern-dev/postern/internal/engine/roles"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // equipped is a person with two sessions, a token and a passkey, and the hash of the token.
 func (w *world) equipped(name string) (person engine.Caller, token string) {
 	w.tb.Helper()
-	person = caller(must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: name, PasswordHash: "hash of " + name}))(w.tb))
+	person = caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name, PasswordHash: "hash of " + name}))(w.tb))
 	for _, hash := range []string{name + " desk", name + " phone"} {
 		w.opened(person, "hash of "+name, hash, office)
 	}
-	person, _, err := w.Session(w.ctx, name+" desk")
+	person, _, err := w.Directory.Session(w.ctx, name+" desk")
 	if err != nil {
 		w.tb.Fatal(err)
 	}
 	person.Address = office
-	must(w.AddPasskey(w.ctx, person, engine.Passkey{ID: name + "'s key", Name: "laptop", Body: "{}"}))(w.tb)
-	_, made, err := w.MakeAPIToken(w.ctx, person, engine.APITokenInput{Name: "nightly", TTL: 300 * 24 * time.Hour})
+	must(w.Directory.AddPasskey(w.ctx, person, engine.Passkey{ID: name + "'s key", Name: "laptop", Body: "{}"}))(w.tb)
+	_, made, err := w.Directory.MakeAPIToken(w.ctx, person, directory.APITokenInput{Name: "nightly", TTL: 300 * 24 * time.Hour})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -35,14 +40,14 @@ func (w *world) equipped(name string) (person engine.Caller, token string) {
 func (w *world) lets(person engine.Caller, token string) (in []string) {
 	w.tb.Helper()
 	for _, s := range []string{"desk", "phone"} {
-		if _, _, err := w.Session(w.ctx, person.Name+" "+s); err == nil {
+		if _, _, err := w.Directory.Session(w.ctx, person.Name+" "+s); err == nil {
 			in = append(in, s)
 		}
 	}
-	if _, err := w.APITokenCaller(w.ctx, token); err == nil {
+	if _, err := w.Directory.APITokenCaller(w.ctx, token); err == nil {
 		in = append(in, "token")
 	}
-	if _, keys, err := w.PasskeyOwner(w.ctx, person.Principal); err == nil && len(keys) > 0 {
+	if _, keys, err := w.Directory.PasskeyOwner(w.ctx, person.Principal); err == nil && len(keys) > 0 {
 		in = append(in, "passkey")
 	}
 	return in
@@ -66,35 +71,39 @@ func TestWhatEndsCredentials(t *testing.T) {
 	}{
 		"nothing": {func(*world, engine.Caller) error { return nil }, []string{"desk", "phone", "token", "passkey"}},
 		"a reset by an administrator": {
-			func(w *world, p engine.Caller) error { return w.ResetPassword(w.ctx, w.admin, p.Name, "new", true) }, nil,
+			func(w *world, p engine.Caller) error {
+				return w.Directory.ResetPassword(w.ctx, w.admin, p.Name, "new", true)
+			}, nil,
 		},
 		"a password of one's own choosing": {
-			func(w *world, p engine.Caller) error { return w.ChangePassword(w.ctx, p, "new", "hash of "+p.Name) }, []string{"desk", "token", "passkey"},
+			func(w *world, p engine.Caller) error {
+				return w.Directory.ChangePassword(w.ctx, p, "new", "hash of "+p.Name)
+			}, []string{"desk", "token", "passkey"},
 		},
 		"signing out everywhere": {
-			func(w *world, p engine.Caller) error { return w.SignOutEverywhere(w.ctx, p) }, []string{"token", "passkey"},
+			func(w *world, p engine.Caller) error { return w.Directory.SignOutEverywhere(w.ctx, p) }, []string{"token", "passkey"},
 		},
 		"disabling and enabling": {func(w *world, p engine.Caller) error {
 			for _, disabled := range []*bool{&yes, &no} {
-				if _, err := w.ChangePrincipal(w.ctx, w.admin, p.Name, engine.PrincipalChange{Disabled: disabled}); err != nil {
+				if _, err := w.Directory.ChangePrincipal(w.ctx, w.admin, p.Name, directory.PrincipalChange{Disabled: disabled}); err != nil {
 					return err
 				}
 			}
 			return nil
 		}, []string{"passkey"}},
 		"an administrator's one act": {
-			func(w *world, p engine.Caller) error { return w.EndCredentials(w.ctx, w.admin, p.Name, nil) }, nil,
+			func(w *world, p engine.Caller) error { return w.Directory.EndCredentials(w.ctx, w.admin, p.Name, nil) }, nil,
 		},
 		"an administrator's act on tokens": {
 			func(w *world, p engine.Caller) error {
-				return w.EndCredentials(w.ctx, w.admin, p.Name, []engine.CredentialKind{engine.CredentialAPIToken})
+				return w.Directory.EndCredentials(w.ctx, w.admin, p.Name, []directory.CredentialKind{directory.CredentialAPIToken})
 			},
 			[]string{"desk", "phone", "passkey"},
 		},
 		"one's own one act": {
 			func(w *world, p engine.Caller) error {
 				p.SteppedUpAt = w.clock.now()
-				return w.EndCredentials(w.ctx, p, p.Name, nil)
+				return w.Directory.EndCredentials(w.ctx, p, p.Name, nil)
 			},
 			[]string{"desk"},
 		},
@@ -120,26 +129,26 @@ func TestCredentialsAreListed(t *testing.T) {
 	w := newWorld(t)
 	ann, token := w.equipped("ann")
 	ben, bens := w.equipped("ben")
-	_, err := w.CredentialsOf(w.ctx, ben, "ann")
+	_, err := w.Directory.CredentialsOf(w.ctx, ben, "ann")
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	wantCode(t, w.EndCredentials(w.ctx, ben, "ann", nil), access.KindForbidden, "forbidden")
+	wantCode(t, w.Directory.EndCredentials(w.ctx, ben, "ann", nil), access.KindForbidden, "forbidden")
 	program := ann
 	program.Session, program.Bounds = "", &engine.Bounds{}
-	wantCode(t, w.EndCredentials(w.ctx, program, "ann", nil), access.KindForbidden, "signInNeeded")
-	wantCode(t, w.EndCredentials(w.ctx, ann, "ann", nil), access.KindForbidden, "stepUpRequired")
-	wantCode(t, w.EndCredentials(w.ctx, w.admin, "ann", []engine.CredentialKind{"all"}), access.KindInvalid, "unknownKind")
+	wantCode(t, w.Directory.EndCredentials(w.ctx, program, "ann", nil), access.KindForbidden, "signInNeeded")
+	wantCode(t, w.Directory.EndCredentials(w.ctx, ann, "ann", nil), access.KindForbidden, "stepUpRequired")
+	wantCode(t, w.Directory.EndCredentials(w.ctx, w.admin, "ann", []directory.CredentialKind{"all"}), access.KindInvalid, "unknownKind")
 	w.wantLets("refusals", ann, token, "desk", "phone", "token", "passkey")
 
 	for _, by := range []engine.Caller{ann, w.admin} {
-		set := must(w.CredentialsOf(w.ctx, by, "ann"))(t)
+		set := must(w.Directory.CredentialsOf(w.ctx, by, "ann"))(t)
 		if len(set.Sessions) != 2 || len(set.Tokens) != 1 || len(set.Passkeys) != 1 || len(set.Places) != 1 || set.Password.ChangedAt.IsZero() || set.Password.Hash != "" {
 			t.Fatalf("%s sees %+v", by.Name, set)
 		}
-		if s := set.Sessions[0]; s.Method != engine.MethodPassword || s.Client != "a test" || strings.Contains(s.Hash, s.PublicID()) {
+		if s := set.Sessions[0]; s.Method != directory.MethodPassword || s.Client != "a test" || strings.Contains(s.Hash, s.PublicID()) {
 			t.Errorf("a session is %+v, named %s", s, s.PublicID())
 		}
 	}
-	set := must(w.CredentialsOf(w.ctx, w.admin, "ann"))(t)
+	set := must(w.Directory.CredentialsOf(w.ctx, w.admin, "ann"))(t)
 	phone := set.Sessions[slices.IndexFunc(set.Sessions, func(s engine.Session) bool { return s.Hash == "ann phone" })]
 	for _, c := range []struct {
 		id   string
@@ -150,16 +159,16 @@ func TestCredentialsAreListed(t *testing.T) {
 		{string(set.Tokens[0].ID), access.APITokenRevoked, []string{"desk", "passkey"}},
 		{set.Passkeys[0].ID, access.PasskeyDeleted, []string{"desk"}},
 	} {
-		wantCode(t, w.EndCredential(w.ctx, w.admin, "ben", c.id), access.KindNotFound, "unknownCredential")
-		if err := w.EndCredential(w.ctx, w.admin, "ann", c.id); err != nil {
+		wantCode(t, w.Directory.EndCredential(w.ctx, w.admin, "ben", c.id), access.KindNotFound, "unknownCredential")
+		if err := w.Directory.EndCredential(w.ctx, w.admin, "ann", c.id); err != nil {
 			t.Fatal(err)
 		}
 		w.wantLets("ending "+c.id, ann, token, c.left...)
-		if e := w.newest(); e.Kind != c.kind || e.Details["of"] != "ann" || e.Actor.Name != engine.AdminName {
+		if e := w.newest(); e.Kind != c.kind || e.Details["of"] != "ann" || e.Actor.Name != directory.AdminName {
 			t.Errorf("the log says %+v", e)
 		}
 	}
-	wantCode(t, w.EndCredential(w.ctx, w.admin, "ann", phone.PublicID()), access.KindNotFound, "unknownCredential")
+	wantCode(t, w.Directory.EndCredential(w.ctx, w.admin, "ann", phone.PublicID()), access.KindNotFound, "unknownCredential")
 	w.wantLets("all of ann's", ben, bens, "desk", "phone", "token", "passkey")
 }
 
@@ -170,18 +179,18 @@ func TestOwnersAreTold(t *testing.T) {
 	w := newWorld(t)
 	w.channel("hooks")
 	ann, _ := w.equipped("ann")
-	if err := w.EndCredentials(w.ctx, w.admin, "ann", []engine.CredentialKind{engine.CredentialSession}); err != nil {
+	if err := w.Directory.EndCredentials(w.ctx, w.admin, "ann", []directory.CredentialKind{directory.CredentialSession}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.ResetPassword(w.ctx, w.admin, "ann", "new", true); err != nil {
+	if err := w.Directory.ResetPassword(w.ctx, w.admin, "ann", "new", true); err != nil {
 		t.Fatal(err)
 	}
 	s := engine.Session{Hash: "again", Principal: ann.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
-	if err := w.SignIn(w.ctx, engine.SignInInput{Session: s, Checked: "new", PasswordHash: "own", Address: office}); err != nil {
+	if err := w.Directory.SignIn(w.ctx, directory.SignInInput{Session: s, Checked: "new", PasswordHash: "own", Address: office}); err != nil {
 		t.Fatal(err)
 	}
 	ann.Session = "again"
-	if err := w.ChangePassword(w.ctx, ann, "newer", "own"); err != nil {
+	if err := w.Directory.ChangePassword(w.ctx, ann, "newer", "own"); err != nil {
 		t.Fatal(err)
 	}
 	var titles []string
@@ -211,9 +220,9 @@ func TestOwnersAreToldWhereTheyWere(t *testing.T) {
 	ann, _ := w.equipped("ann")
 	first, second := "ann@example.com", "eve@example.net"
 	for _, address := range []*string{&first, &second, &second} {
-		must(w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Email: address}))(t)
+		must(w.Directory.ChangePrincipal(w.ctx, w.admin, "ann", directory.PrincipalChange{Email: address}))(t)
 	}
-	if err := w.DeletePasskeyOf(w.ctx, w.admin, "ann", "ann's key"); err != nil {
+	if err := w.Directory.DeletePasskeyOf(w.ctx, w.admin, "ann", "ann's key"); err != nil {
 		t.Fatal(err)
 	}
 	var told []string
@@ -224,7 +233,7 @@ func TestOwnersAreToldWhereTheyWere(t *testing.T) {
 	if got := strings.Join(told, "|"); got != want {
 		t.Errorf("told: %s\nwant: %s", got, want)
 	}
-	_, err := w.CreateRoute(w.ctx, ann, engine.RouteInput{Channel: "hooks", Principal: "ann", Mute: true, Kinds: []engine.NotificationKind{engine.NotifyAccount}})
+	_, err := w.Notices.CreateRoute(w.ctx, ann, notices.RouteInput{Channel: "hooks", Principal: "ann", Mute: true, Kinds: []engine.NotificationKind{engine.NotifyAccount}})
 	wantCode(t, err, access.KindInvalid, "routeInvalid")
 }
 
@@ -233,7 +242,7 @@ func TestOwnersAreToldWhereTheyWere(t *testing.T) {
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	for what, putOut := range map[string]func(w *world) error{
-		"a reset":   func(w *world) error { return w.ResetPassword(w.ctx, w.admin, "ann", "new", true) },
+		"a reset":   func(w *world) error { return w.Directory.ResetPassword(w.ctx, w.admin, "ann", "new", true) },
 		"disabling": func(w *world) error { w.disable("ann", true); return nil },
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -241,26 +250,26 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			w := newWorld(t)
 			ann, _ := w.equipped("ann")
 			ann.SteppedUpAt = w.clock.now()
-			must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ann", Role: "Contributor", Scope: access.Root}))(t)
-			anns := must2(w.MakeEnrollmentToken(w.ctx, ann, engine.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(t)
-			admins := must2(w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-2"}))(t)
+			must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "ann", Role: "Contributor", Scope: access.Root}))(t)
+			anns := must2(w.Machines.MakeEnrollmentToken(w.ctx, ann, machines.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(t)
+			admins := must2(w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{Name: "web-2"}))(t)
 			if err := putOut(w); err != nil {
 				t.Fatal(err)
 			}
 			if e := w.newest(); what == "a reset" && e.Kind != access.PasswordChanged {
 				t.Errorf("the newest event is %+v", e)
 			}
-			_, _, err := w.MakeAPIToken(w.ctx, ann, engine.APITokenInput{Name: "late"})
+			_, _, err := w.Directory.MakeAPIToken(w.ctx, ann, directory.APITokenInput{Name: "late"})
 			wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
-			_, err = w.AddPasskey(w.ctx, ann, engine.Passkey{ID: "late", Name: "late", Body: "{}"})
+			_, err = w.Directory.AddPasskey(w.ctx, ann, engine.Passkey{ID: "late", Name: "late", Body: "{}"})
 			if access.KindOf(err) != access.KindUnauthenticated && access.KindOf(err) != access.KindForbidden {
 				t.Errorf("a passkey is added by a session that has ended: %v", err)
 			}
-			_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: anns, Name: "web-1"}, fingerprint)
+			_, err = w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: anns, Name: "web-1"}, fingerprint)
 			if access.KindOf(err) != access.KindUnauthenticated {
 				t.Errorf("an agent enrols with a token of somebody who was put out: %v", err)
 			}
-			must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: admins, Name: "web-2"}, fingerprint))(t)
+			must(w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: admins, Name: "web-2"}, fingerprint))(t)
 		})
 	}
 }
@@ -269,28 +278,28 @@ func TestNothingIsLeftBehind(t *testing.T) {
 func TestSessionsEndUnused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
+	stored := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
 	w.opened(w.admin, stored, "s", office)
 	session := func() engine.Caller {
 		t.Helper()
-		c, _, err := w.Session(w.ctx, "s")
+		c, _, err := w.Directory.Session(w.ctx, "s")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
 	for range 5 { // longer than the idle time in all
-		w.clock.advance(engine.DefaultSessionIdle / 2)
-		if err := w.UseSession(w.ctx, session()); err != nil {
+		w.clock.advance(services.DefaultSessionIdle / 2)
+		if err := w.Directory.UseSession(w.ctx, session()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.clock.advance(engine.DefaultSessionIdle - time.Microsecond)
+	w.clock.advance(services.DefaultSessionIdle - time.Microsecond)
 	session()
 	w.clock.advance(time.Microsecond)
-	_, _, err := w.Session(w.ctx, "s")
+	_, _, err := w.Directory.Session(w.ctx, "s")
 	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
-	_, err = w.TokenCaller(w.ctx, engine.TokenSubject{Principal: w.admin.Principal, Session: "s"})
+	_, err = w.Directory.TokenCaller(w.ctx, directory.TokenSubject{Principal: w.admin.Principal, Session: "s"})
 	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
 }
 
@@ -299,32 +308,32 @@ func TestFirstPasskeyNeedsAProof(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.channel("hooks")
-	ann := caller(must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t))
+	ann := caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t))
 	w.opened(ann, "h", "s", office)
 	add := func(id string) error {
 		t.Helper()
-		c, _, err := w.Session(w.ctx, "s")
+		c, _, err := w.Directory.Session(w.ctx, "s")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.MayAddPasskey(w.ctx, c); err != nil {
+		if err := w.Directory.MayAddPasskey(w.ctx, c); err != nil {
 			return err
 		}
-		_, err = w.AddPasskey(w.ctx, c, engine.Passkey{ID: id, Name: id, Body: "{}"})
+		_, err = w.Directory.AddPasskey(w.ctx, c, engine.Passkey{ID: id, Name: id, Body: "{}"})
 		return err
 	}
 	w.clock.advance(5*time.Minute + time.Second)
 	wantCode(t, add("k"), access.KindForbidden, "proofRequired")
-	_, err := w.AddPasskey(w.ctx, ann, engine.Passkey{ID: "k", Name: "k", Body: "{}"})
+	_, err := w.Directory.AddPasskey(w.ctx, ann, engine.Passkey{ID: "k", Name: "k", Body: "{}"})
 	wantCode(t, err, access.KindForbidden, "signInNeeded")
-	c, _, err := w.Session(w.ctx, "s")
+	c, _, err := w.Directory.Session(w.ctx, "s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.AddPasskey(w.ctx, c, engine.Passkey{ID: "k", Name: "k", Body: "{}"}) // the half that was not asked first
+	_, err = w.Directory.AddPasskey(w.ctx, c, engine.Passkey{ID: "k", Name: "k", Body: "{}"}) // the half that was not asked first
 	wantCode(t, err, access.KindForbidden, "proofRequired")
-	wantCode(t, w.Prove(w.ctx, c, "another"), access.KindConflict, "passwordChanged")
-	if err := w.Prove(w.ctx, c, "h"); err != nil {
+	wantCode(t, w.Directory.Prove(w.ctx, c, "another"), access.KindConflict, "passwordChanged")
+	if err := w.Directory.Prove(w.ctx, c, "h"); err != nil {
 		t.Fatal(err)
 	}
 	if err := add("k"); err != nil {
@@ -343,7 +352,7 @@ func TestNoEnrollmentTokenHidesBehindOthers(t *testing.T) {
 	w := newWorld(t)
 	ann := w.user("ann", "Contributor")
 	made := func(ttl time.Duration) (string, error) {
-		token, _, err := w.MakeEnrollmentToken(w.ctx, ann, engine.TokenInput{Name: "web-1", TTL: ttl})
+		token, _, err := w.Machines.MakeEnrollmentToken(w.ctx, ann, machines.TokenInput{Name: "web-1", TTL: ttl})
 		return token, err
 	}
 	last := must(made(30 * 24 * time.Hour))(t)
@@ -354,13 +363,13 @@ func TestNoEnrollmentTokenHidesBehindOthers(t *testing.T) {
 			refused++
 		}
 	}
-	if list := must(w.EnrollmentTokens(w.ctx, w.admin))(t); len(list) != 1000 || refused != 51 {
+	if list := must(w.Machines.EnrollmentTokens(w.ctx, w.admin))(t); len(list) != 1000 || refused != 51 {
 		t.Errorf("%d tokens are listed, and %d were refused", len(list), refused)
 	}
-	if err := w.ResetPassword(w.ctx, w.admin, "ann", "new", true); err != nil {
+	if err := w.Directory.ResetPassword(w.ctx, w.admin, "ann", "new", true); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.Enroll(w.ctx, office, engine.EnrollInput{Token: last, Name: "web-1"}, fingerprint)
+	_, err := w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: last, Name: "web-1"}, fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "tokenUnknown")
 }
 
@@ -369,21 +378,21 @@ func TestNoEnrollmentTokenHidesBehindOthers(t *testing.T) {
 func TestNoSessionHidesBehindOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
+	stored := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
 	w.opened(w.admin, stored, "an intruder's", office)
 	w.clock.advance(time.Second)
 	for i := range 1001 {
 		w.opened(w.admin, stored, fmt.Sprint("session ", i), office)
 	}
-	c, _, err := w.Session(w.ctx, "session 7")
+	c, _, err := w.Directory.Session(w.ctx, "session 7")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.EndCredentials(w.ctx, c, c.Name, []engine.CredentialKind{engine.CredentialSession}); err != nil {
+	if err := w.Directory.EndCredentials(w.ctx, c, c.Name, []directory.CredentialKind{directory.CredentialSession}); err != nil {
 		t.Fatal(err)
 	}
 	for hash, stays := range map[string]bool{"an intruder's": false, "session 1000": false, "session 7": true} {
-		if _, _, err := w.Session(w.ctx, hash); (err == nil) != stays {
+		if _, _, err := w.Directory.Session(w.ctx, hash); (err == nil) != stays {
 			t.Errorf("%s: %v", hash, err)
 		}
 	}

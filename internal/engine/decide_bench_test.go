@@ -8,6 +8,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // BenchmarkDecideAmongTenThousand evaluates, asks and decides where 10,000 people are in groups three deep and 1,000 policies guard as
@@ -46,7 +47,7 @@ func BenchmarkDecideAmongTenThousand(b *testing.B) {
 			save(tx, id("person", i), access.User, id("leaf", i%leaves))
 		}
 	})
-	subscriptions, groups := must(w.Subscriptions(w.ctx, w.admin))(b), "default"
+	subscriptions, groups := must(w.Directory.Subscriptions(w.ctx, w.admin))(b), "default"
 	update(func(tx engine.Tx) {
 		err = tx.SaveAgent(w.ctx, access.Agent{ID: "gate", Tenant: w.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
 		for i := range machines {
@@ -73,20 +74,20 @@ func BenchmarkDecideAmongTenThousand(b *testing.B) {
 	b.ResetTimer()
 	for i := range b.N {
 		began := time.Now()
-		x, err := w.Explain(w.ctx, ann, engine.Question{Machine: fmt.Sprintf("web-%d", i%machines), Ports: access.SinglePort(22), Duration: time.Minute})
-		if err != nil || x.Outcome != engine.ExplainApproval {
+		x, err := w.Requests.Explain(w.ctx, ann, requests.Question{Machine: fmt.Sprintf("web-%d", i%machines), Ports: access.SinglePort(22), Duration: time.Minute})
+		if err != nil || x.Outcome != requests.ExplainApproval {
 			b.Fatalf("it would be %s: %v", x.Outcome, err)
 		}
 		evaluated = append(evaluated, time.Since(began))
 		began = time.Now()
-		d, err := w.Submit(w.ctx, ann, ssh(fmt.Sprintf("web-%d", i%machines), time.Minute))
+		d, err := w.Requests.Submit(w.ctx, ann, ssh(fmt.Sprintf("web-%d", i%machines), time.Minute))
 		if err != nil {
 			b.Fatal(err)
 		}
 		asked = append(asked, time.Since(began))
 		approver := engine.Caller{Principal: id("person", i*7919%people), Name: "p", Tenant: w.admin.Tenant, Address: office, Via: "api"}
 		began = time.Now()
-		if d, err = w.Decide(w.ctx, approver, d.Request.ID, true, "", d.Request.Digest); err != nil {
+		if d, err = w.Requests.Decide(w.ctx, approver, d.Request.ID, true, "", d.Request.Digest); err != nil {
 			b.Fatal(err)
 		}
 		decided = append(decided, time.Since(began))

@@ -25,13 +25,13 @@ func TestNothingOpensWithoutItsPeople(t *testing.T) {
 	leads := w.group("leads", callers["cy"], callers["eve"])
 	p := sshPolicy()
 	p.Approval = asks(access.Stage{AllOf: []access.Quorum{of(2, ops), of(1, leads)}})
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	inOps := map[string]bool{"ann": true, "bob": true, "cy": true, "dora": true}
 	inLeads := map[string]bool{"cy": true, "eve": true}
 
 	rapid.Check(t, func(t *rapid.T) {
 		requester := rapid.SampledFrom([]string{"ann", "bob", "cy", "eve"}).Draw(t, "requester")
-		d, err := w.Submit(w.ctx, callers[requester], ssh("web-1", time.Minute))
+		d, err := w.Requests.Submit(w.ctx, callers[requester], ssh("web-1", time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestNothingOpensWithoutItsPeople(t *testing.T) {
 			who := rapid.SampledFrom([]string{"ann", "bob", "cy", "dora", "eve", "admin"}).Draw(t, "who")
 			approve := rapid.IntRange(0, 9).Draw(t, "deny at 0") > 0
 			may := who != requester && (inOps[who] || inLeads[who]) && !agreed[who] && !ended
-			got, err := w.Decide(w.ctx, callers[who], d.Request.ID, approve, "", d.Request.Digest)
+			got, err := w.Requests.Decide(w.ctx, callers[who], d.Request.ID, approve, "", d.Request.Digest)
 			if (err == nil) != may {
 				t.Fatalf("%s decided on %s's request: %v, though they may: %t", who, requester, err, may)
 			}
@@ -65,7 +65,7 @@ func TestNothingOpensWithoutItsPeople(t *testing.T) {
 		if open := len(w.desired(host.Agent.ID).Openings); (open > 0) != (ended && enough(agreed, inOps, inLeads)) {
 			t.Fatalf("%d openings after %v", open, agreed)
 		}
-		if _, err := w.RevokePrincipal(w.ctx, w.admin, requester, ""); err != nil {
+		if _, err := w.Requests.RevokePrincipal(w.ctx, w.admin, requester, ""); err != nil {
 			t.Fatal(err)
 		}
 	})

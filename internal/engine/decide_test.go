@@ -10,14 +10,18 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // group makes a group with members.
 func (w *world) group(name string, members ...engine.Caller) access.PrincipalID {
 	w.tb.Helper()
-	g := must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: name}))(w.tb)
+	g := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(w.tb)
 	for _, m := range members {
-		if err := w.AddMember(w.ctx, w.admin, name, string(m.Principal)); err != nil {
+		if err := w.Directory.AddMember(w.ctx, w.admin, name, string(m.Principal)); err != nil {
 			w.tb.Fatal(err)
 		}
 	}
@@ -37,7 +41,7 @@ func of(count int, groups ...access.PrincipalID) access.Quorum {
 type approvable struct {
 	*world
 
-	host                          engine.Enrolled
+	host                          machines.Enrolled
 	ann, bob, cy, dora, bystander engine.Caller
 	ops                           access.PrincipalID
 }
@@ -49,7 +53,7 @@ func newApprovable(t *testing.T, rule func(ops access.PrincipalID) access.Machin
 	w.ann, w.bob, w.cy, w.dora = w.user("ann", "JIT Access Requester"), w.user("bob", ""), w.user("cy", ""), w.user("dora", "")
 	w.bystander = w.user("eve", "Owner")
 	w.ops = w.group("ops", w.bob, w.cy, w.dora)
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", rule(w.ops), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", rule(w.ops), nil))(t)
 	return w
 }
 
@@ -65,17 +69,17 @@ func oneOfOps(ops access.PrincipalID) access.MachinePolicy {
 	return p
 }
 
-func (w *approvable) ask() engine.RequestDetail {
+func (w *approvable) ask() requests.RequestDetail {
 	w.tb.Helper()
-	d := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(w.tb)
+	d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(w.tb)
 	if d.Request.State != access.RequestPending || len(d.Grants) != 0 {
 		w.tb.Fatalf("the request is %s with %d grants, want it to wait", d.Request.State, len(d.Grants))
 	}
 	return d
 }
 
-func (w *approvable) decide(c engine.Caller, d engine.RequestDetail, approve bool) (engine.RequestDetail, error) {
-	return w.Decide(w.ctx, c, d.Request.ID, approve, "as I see it", d.Request.Digest)
+func (w *approvable) decide(c engine.Caller, d requests.RequestDetail, approve bool) (requests.RequestDetail, error) {
+	return w.Requests.Decide(w.ctx, c, d.Request.ID, approve, "as I see it", d.Request.Digest)
 }
 
 func TestDecide(t *testing.T) {
@@ -89,7 +93,7 @@ func TestDecide(t *testing.T) {
 		t.Fatal("something is open before the decision")
 	}
 	start := w.size()
-	seen := must(w.Request(w.ctx, w.bob, d.Request.ID))(t)
+	seen := must(w.Requests.Request(w.ctx, w.bob, d.Request.ID))(t)
 	if !seen.Mine {
 		t.Error("an approver is not told that it is theirs to decide")
 	}
@@ -124,7 +128,7 @@ func TestDecide(t *testing.T) {
 func TestWhoMayNotDecide(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	if err := w.AddMember(w.ctx, w.admin, "ops", "admin"); err != nil {
+	if err := w.Directory.AddMember(w.ctx, w.admin, "ops", "admin"); err != nil {
 		t.Fatal(err)
 	}
 	d := w.ask()
@@ -136,11 +140,11 @@ func TestWhoMayNotDecide(t *testing.T) {
 	_, err = w.decide(nobody, d, true)
 	wantCode(t, err, access.KindNotFound, "unknownRequest")
 	for _, digest := range []string{"another digest", ""} { // a decision is bound to what was shown
-		_, err = w.Decide(w.ctx, w.bob, d.Request.ID, true, "", digest)
+		_, err = w.Requests.Decide(w.ctx, w.bob, d.Request.ID, true, "", digest)
 		wantCode(t, err, access.KindConflict, "requestChanged")
 	}
 
-	own := must(w.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t) // an administrator, who is an approver too
+	own := must(w.Requests.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t) // an administrator, who is an approver too
 	_, err = w.decide(w.admin, own, true)
 	wantCode(t, err, access.KindForbidden, "ownRequest")
 	refused := 0
@@ -152,7 +156,7 @@ func TestWhoMayNotDecide(t *testing.T) {
 	if refused != 2 {
 		t.Errorf("%d attempts at self-approval are on record, want 2", refused)
 	}
-	if got := must(w.Request(w.ctx, w.admin, d.Request.ID))(t).Request.State; got != access.RequestPending {
+	if got := must(w.Requests.Request(w.ctx, w.admin, d.Request.ID))(t).Request.State; got != access.RequestPending {
 		t.Errorf("the request is %s", got)
 	}
 }
@@ -178,7 +182,7 @@ func TestTwoAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for i, c := range []engine.Caller{w.bob, w.cy, w.dora} {
 			e := w.another()
-			all.Go(func() { _, errs[i] = e.Decide(w.ctx, c, d.Request.ID, i != 1, "", d.Request.Digest) })
+			all.Go(func() { _, errs[i] = e.Requests.Decide(w.ctx, c, d.Request.ID, i != 1, "", d.Request.Digest) })
 		}
 		all.Wait()
 		won := 0
@@ -193,7 +197,7 @@ func TestTwoAtOnce(t *testing.T) {
 		if won != 1 || strings.Count(kinds, "decision.made") != 1 || strings.Count(kinds, "decision.refused") != 2 {
 			t.Fatalf("round %d: %d won; events are %s", round, won, kinds)
 		}
-		got := must(w.Request(w.ctx, w.admin, d.Request.ID))(t)
+		got := must(w.Requests.Request(w.ctx, w.admin, d.Request.ID))(t)
 		if approved := got.Request.State == access.RequestApproved; approved != (len(got.Grants) == 1) || !approved && got.Request.State != access.RequestDenied {
 			t.Fatalf("the request is %s with %d grants", got.Request.State, len(got.Grants))
 		}
@@ -204,10 +208,10 @@ func TestPolicyChangedBeforeTheDecision(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
 	d := w.ask()
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", twoOfOps(w.ops), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", twoOfOps(w.ops), nil))(t)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestChanged")
-	shown := must(w.Request(w.ctx, w.bob, d.Request.ID))(t)
+	shown := must(w.Requests.Request(w.ctx, w.bob, d.Request.ID))(t)
 	if shown.Request.Digest == d.Request.Digest || shown.Progress[0].Open[0].Count != 2 {
 		t.Fatalf("what is shown now is %+v", shown.Progress)
 	}
@@ -221,10 +225,10 @@ func TestPolicyChangedBeforeTheDecision(t *testing.T) {
 	narrow := oneOfOps(w.ops)
 	d = w.ask()
 	narrow.Ports[0].Max = 10 * time.Minute
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", narrow, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", narrow, nil))(t)
 	_, err = w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
-	if got := must(w.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestDenied || !strings.Contains(got.Request.Reason, "10m") {
+	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestDenied || !strings.Contains(got.Request.Reason, "10m") {
 		t.Errorf("the request is %s because %q", got.Request.State, got.Request.Reason)
 	}
 }
@@ -234,15 +238,15 @@ func TestRequesterLostTheRightMeanwhile(t *testing.T) {
 	w := newApprovable(t, oneOfOps)
 	d := w.ask()
 	disabled := true
-	must(w.ChangePrincipal(w.ctx, w.admin, "bob", engine.PrincipalChange{Disabled: &disabled}))(t)
+	must(w.Directory.ChangePrincipal(w.ctx, w.admin, "bob", directory.PrincipalChange{Disabled: &disabled}))(t)
 	_, err := w.decide(w.bob, d, true)
 	if err == nil {
 		t.Error("a disabled approver decided")
 	}
-	list := must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{}, engine.Page{}))(t)
+	list := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, engine.Page{}))(t)
 	for _, a := range list.Items {
 		if a.Principal.Name == "ann" {
-			if err := w.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
+			if err := w.Roles.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -260,7 +264,7 @@ func TestStageGivesWay(t *testing.T) {
 	p.Approval = asks(
 		access.Stage{AllOf: []access.Quorum{of(2, w.ops)}, Timeout: time.Hour},
 		access.Stage{AnyOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"boss"}}}})
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	d := w.ask()
 	if !d.Progress[0].Until.Equal(w.clock.now().Add(time.Hour)) {
 		t.Errorf("the stage waits until %s", d.Progress[0].Until)
@@ -275,7 +279,7 @@ func TestStageGivesWay(t *testing.T) {
 	}
 	_, err = w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindForbidden, "notThisStage")
-	d = must(w.Request(w.ctx, boss, d.Request.ID))(t)
+	d = must(w.Requests.Request(w.ctx, boss, d.Request.ID))(t)
 	if !d.Mine || d.Progress[0].Stage != 1 {
 		t.Fatalf("the boss is shown %+v", d.Progress)
 	}
@@ -292,13 +296,13 @@ func TestStageGivesWayWithItsApprovals(t *testing.T) {
 	p.Approval = asks(
 		access.Stage{AllOf: []access.Quorum{of(2, w.ops)}, Timeout: time.Hour},
 		access.Stage{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"bob"}}}})
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	d := must(w.decide(w.bob, w.ask(), true))(t)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "alreadyDecided")
 	w.clock.advance(time.Hour)
 	w.reconcile()
-	if d = must(w.Request(w.ctx, w.bob, d.Request.ID))(t); !d.Mine || d.Progress[0].DeciderCount != 1 {
+	if d = must(w.Requests.Request(w.ctx, w.bob, d.Request.ID))(t); !d.Mine || d.Progress[0].DeciderCount != 1 {
 		t.Fatalf("bob is shown %+v", d.Progress)
 	}
 	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestApproved {
@@ -314,7 +318,7 @@ func TestPendingTimesOut(t *testing.T) {
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestTimedOut")
 	w.reconcile()
-	if got := must(w.Request(w.ctx, w.ann, d.Request.ID))(t).Request.State; got != access.RequestTimedOut {
+	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t).Request.State; got != access.RequestTimedOut {
 		t.Errorf("the request is %s", got)
 	}
 }
@@ -329,22 +333,22 @@ func TestCasesByConditionAndHours(t *testing.T) {
 		{Name: "office", Hours: access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Monday}, From: 8 * 60, To: 18 * 60}},
 		{Name: "labelled", When: `machine.labels["env"] == "prod"`},
 	}}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
-	if d := must(w.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t); d.Request.State != access.RequestPending || d.Request.Approvals[0].Case.Name != "long" {
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t); d.Request.State != access.RequestPending || d.Request.Approvals[0].Case.Name != "long" {
 		t.Errorf("three hours are %s", d.Request.State)
 	}
-	if d := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
+	if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
 		t.Errorf("on Monday at ten in Berlin it is %s", d.Request.State)
 	}
 	w.clock.advance(9 * time.Hour)
-	_, err := w.Submit(w.ctx, w.ann, ssh("web-1", 30*time.Minute)) // the last case cannot be evaluated: there is no such label
+	_, err := w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 30*time.Minute)) // the last case cannot be evaluated: there is no such label
 	wantCode(t, err, access.KindInvalid, "ruleFailed")
 	w.group("shift", w.ann)
 	w.group("oncall")
-	if err := w.AddMember(w.ctx, w.admin, "oncall", "shift"); err != nil {
+	if err := w.Directory.AddMember(w.ctx, w.admin, "oncall", "shift"); err != nil {
 		t.Fatal(err)
 	}
-	if d := must(w.Submit(w.ctx, w.ann, ssh("web-1", 30*time.Minute)))(t); d.Request.State != access.RequestApproved {
+	if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 30*time.Minute)))(t); d.Request.State != access.RequestApproved {
 		t.Errorf("on call it is %s", d.Request.State)
 	}
 }
@@ -355,16 +359,16 @@ func TestRuleThatCannotBeMet(t *testing.T) {
 	pair := w.group("pair", w.ann, w.bob)
 	p := sshPolicy()
 	p.Approval = asks(access.Stage{AllOf: []access.Quorum{of(2, pair)}})
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t) // two people could: but not when one of them asks
-	_, err := w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t) // two people could: but not when one of them asks
+	_, err := w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
 	wantCode(t, err, access.KindInvalid, "quorumUnreachable")
 	if !strings.Contains(err.Error(), "2 of pair") {
 		t.Errorf("the reason does not say who is missing: %v", err)
 	}
 
 	robots := w.group("robots")
-	must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.ServicePrincipal, Name: "ci"}))(t)
-	if err := w.AddMember(w.ctx, w.admin, "robots", "ci"); err != nil {
+	must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "ci"}))(t)
+	if err := w.Directory.AddMember(w.ctx, w.admin, "robots", "ci"); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -381,7 +385,7 @@ func TestRuleThatCannotBeMet(t *testing.T) {
 	} {
 		p := sshPolicy()
 		p.Approval = c.rule
-		_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
+		_, err := w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
 		wantCode(t, err, access.KindInvalid, "malformedPolicy")
 		if reasons := reasonCodes(err); !strings.Contains(reasons, c.code) {
 			t.Errorf("%s: the reasons are %s, want %s", name, reasons, c.code)
@@ -396,16 +400,16 @@ func TestRuleThatOnlyItsRequestersCouldMeet(t *testing.T) {
 	w := newApprovable(t, oneOfOps)
 	p := sshPolicy()
 	p.Approval = asks(access.Stage{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"admin"}}}})
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t) // ann may ask, and the administrator may decide
-	list := must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{}, engine.Page{}))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t) // ann may ask, and the administrator may decide
+	list := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, engine.Page{}))(t)
 	for _, a := range list.Items {
 		if a.Principal.Name == "ann" || a.Principal.Name == "eve" {
-			if err := w.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
+			if err := w.Roles.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
+	_, err := w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy")
 	if reasons := reasonCodes(err); reasons != "quorumOnlyRequester" {
 		t.Errorf("the reasons are %s", reasons)
@@ -431,7 +435,7 @@ func TestNeedsMyDecision(t *testing.T) {
 		&w.ann: nil, &w.bystander: nil, &w.bob: {second.Request.ID}, &w.cy: {second.Request.ID, first.Request.ID},
 	} {
 		var got []access.RequestID
-		for _, d := range must(w.Requests(w.ctx, *who, engine.RequestFilter{NeedsMe: true}, engine.Page{}))(t).Items {
+		for _, d := range must(w.Requests.Requests(w.ctx, *who, engine.RequestFilter{NeedsMe: true}, engine.Page{}))(t).Items {
 			got = append(got, d.Request.ID)
 			if len(d.Progress) != 1 || !d.Mine {
 				t.Errorf("%s is shown %+v", who.Name, d.Progress)
@@ -467,7 +471,7 @@ func TestManyPeopleInNestedGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.AddMember(w.ctx, w.admin, "ops", "inner"); err != nil {
+	if err := w.Directory.AddMember(w.ctx, w.admin, "ops", "inner"); err != nil {
 		t.Fatal(err)
 	}
 	d := w.ask()

@@ -1,7 +1,4 @@
-// Package engine holds the use cases of Postern: one file and one transaction each.
-//
-// Every use case begins with its authorization, then loads, lets the pure core decide, and saves the new state, its
-// events and the changed revisions of desired state in that one transaction. What happens outside follows from what
-// was committed: enforcers pull desired state, notifiers deliver the outbox. The ports that the engine needs are
-// declared here and implemented by package store.
+// Package engine is the kernel of every use case: who calls and what they may do, one transaction with its events, notices and
+// grants, the record of a refusal, and the ports that a store implements. The use cases stand in the packages below, one for
+// each capability; each reads top to bottom as a paragraph: authorize, load, decide by core, save with its events.
 package engine

@@ -14,6 +14,11 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/store"
 )
 
@@ -52,7 +57,7 @@ type world struct {
 	ctx   context.Context //nolint:containedctx // the test's
 	clock *clock
 	store *store.DB
-	*engine.Engine
+	*services.Services
 	admin engine.Caller
 }
 
@@ -99,12 +104,12 @@ func newWorld(tb testing.TB) *world {
 	})
 	c := &clock{at: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}
 	w := &world{tb: tb, ctx: ctx, clock: c, store: db}
-	w.Engine = w.another()
-	password, err := w.Bootstrap(ctx, func(p string) (string, error) { return "hash of " + p, nil })
+	w.Services = w.another()
+	password, err := w.Directory.Bootstrap(ctx, func(p string) (string, error) { return "hash of " + p, nil })
 	if err != nil || password == "" {
 		tb.Fatalf("bootstrap gave %q, %v", password, err)
 	}
-	found, err := w.Credentials(ctx, "", engine.AdminName, office)
+	found, err := w.Directory.Credentials(ctx, "", directory.AdminName, office)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -113,13 +118,13 @@ func newWorld(tb testing.TB) *world {
 }
 
 // another makes one more engine on the same store, as a second replica would have, unless change says otherwise.
-func (w *world) another(change ...func(*engine.Config)) *engine.Engine {
+func (w *world) another(change ...func(*services.Config)) *services.Services {
 	w.tb.Helper()
-	config := engine.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler)}
+	config := services.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler)}
 	for _, c := range change {
 		c(&config)
 	}
-	return must(engine.New(config))(w.tb)
+	return must(services.New(config))(w.tb)
 }
 
 func caller(p access.Principal) engine.Caller {
@@ -140,39 +145,39 @@ func must[T any](v T, err error) func(testing.TB) T {
 func must2[T, U any](v T, _ U, err error) func(testing.TB) T { return must(v, err) }
 
 // tenant makes another tenant, and gives its administrator.
-func (w *world) tenant(name string) (engine.TenantDetail, engine.Caller) {
+func (w *world) tenant(name string) (directory.TenantDetail, engine.Caller) {
 	w.tb.Helper()
-	d := must(w.CreateTenant(w.ctx, w.admin, engine.TenantInput{Name: name, PasswordHash: "hash"}))(w.tb)
+	d := must(w.Directory.CreateTenant(w.ctx, w.admin, directory.TenantInput{Name: name, PasswordHash: "hash"}))(w.tb)
 	return d, caller(d.Admin)
 }
 
 // userOf makes a user in the tenant of another caller.
 func (w *world) userOf(admin engine.Caller, name string) engine.Caller {
 	w.tb.Helper()
-	return caller(must(w.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: name}))(w.tb))
+	return caller(must(w.Directory.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: name}))(w.tb))
 }
 
 // user makes a user with a role at the root; without one where role is empty.
 func (w *world) user(name, role string) engine.Caller {
 	w.tb.Helper()
-	p := must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: name}))(w.tb)
+	p := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name}))(w.tb)
 	if role != "" {
-		must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: name, Role: role, Scope: access.Root}))(w.tb)
+		must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: name, Role: role, Scope: access.Root}))(w.tb)
 	}
 	return caller(p)
 }
 
 // host enrols an agent in host mode.
-func (w *world) host(name string) engine.Enrolled {
+func (w *world) host(name string) machines.Enrolled {
 	w.tb.Helper()
 	return w.enrol(name, access.ModeHost)
 }
 
-func (w *world) enrol(name string, mode access.Mode) engine.Enrolled {
+func (w *world) enrol(name string, mode access.Mode) machines.Enrolled {
 	w.tb.Helper()
-	token := must2(w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: name, Mode: mode}))(w.tb)
-	in := engine.EnrollInput{Token: token, Name: "ignored", OS: "linux", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Version: "test"}
-	return must(w.Enroll(w.ctx, office, in, fingerprint))(w.tb)
+	token := must2(w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{Name: name, Mode: mode}))(w.tb)
+	in := machines.EnrollInput{Token: token, Name: "ignored", OS: "linux", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Version: "test"}
+	return must(w.Machines.Enroll(w.ctx, office, in, fingerprint))(w.tb)
 }
 
 func fingerprint(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil }
@@ -180,15 +185,15 @@ func fingerprint(id access.AgentID) (string, error) { return "fingerprint of " +
 // guard gives a machine the policy of most tests: ssh for three hours, from anywhere.
 func (w *world) guard(machine string) engine.PolicyDetail {
 	w.tb.Helper()
-	return must(w.SetMachinePolicy(w.ctx, w.admin, machine, sshPolicy(), nil))(w.tb)
+	return must(w.Machines.SetMachinePolicy(w.ctx, w.admin, machine, sshPolicy(), nil))(w.tb)
 }
 
 func sshPolicy() access.MachinePolicy {
 	return access.MachinePolicy{Ports: []access.PortRule{{Ports: access.SinglePort(22), Protocol: access.TCP, Max: 3 * time.Hour}}}
 }
 
-func ssh(machine string, d time.Duration) engine.SubmitInput {
-	return engine.SubmitInput{Items: []engine.ItemInput{{Machine: machine, Ports: access.SinglePort(22), Duration: d}}, Justification: "because"}
+func ssh(machine string, d time.Duration) requests.SubmitInput {
+	return requests.SubmitInput{Items: []requests.ItemInput{{Machine: machine, Ports: access.SinglePort(22), Duration: d}}, Justification: "because"}
 }
 
 // events gives the whole activity log, oldest first.
@@ -197,7 +202,7 @@ func (w *world) events() []access.Event {
 	var all []access.Event
 	p := engine.Page{Limit: 1000}
 	for {
-		list := must(w.Events(w.ctx, w.admin, engine.EventFilter{OldestFirst: true}, p))(w.tb)
+		list := must(w.Records.Events(w.ctx, w.admin, engine.EventFilter{OldestFirst: true}, p))(w.tb)
 		all = append(all, list.Items...)
 		if list.Next == "" {
 			return all
@@ -233,7 +238,7 @@ func (w *world) size() int {
 
 func (w *world) report(agent access.AgentID, r access.Report) {
 	w.tb.Helper()
-	if err := w.Report(w.ctx, agent, office, r); err != nil {
+	if err := w.Machines.Report(w.ctx, agent, office, r); err != nil {
 		w.tb.Fatal(err)
 	}
 }
@@ -245,12 +250,12 @@ func (w *world) reconcile() {
 
 func (w *world) desired(agent access.AgentID) access.DesiredState {
 	w.tb.Helper()
-	return must(w.Desired(w.ctx, agent))(w.tb)
+	return must(w.Machines.Desired(w.ctx, agent))(w.tb)
 }
 
 func (w *world) grant(id access.GrantID) access.Grant {
 	w.tb.Helper()
-	return must(w.Grant(w.ctx, w.admin, id))(w.tb).Grant
+	return must(w.Requests.Grant(w.ctx, w.admin, id))(w.tb).Grant
 }
 
 func wantCode(tb testing.TB, err error, kind access.Kind, code string) {

@@ -12,6 +12,9 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // An agent, or whoever has its certificate, fills the activity log no faster than a bound, and what it counted is not lost.
@@ -20,7 +23,7 @@ func TestAnAgentCannotFloodTheLog(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	use := func(i int) error {
-		return w.GlassUsed(w.ctx, host.Agent.ID, office, engine.GlassUse{
+		return w.Requests.GlassUsed(w.ctx, host.Agent.ID, office, requests.GlassUse{
 			Code: engine.GlassCodeID(fmt.Sprintf("made-up-%d", i)), Ports: access.SinglePort(22), Protocol: access.TCP,
 			Source: netip.MustParsePrefix("203.0.113.7/32"), Opened: w.clock.now(), Duration: time.Minute, Reason: "x",
 		})
@@ -101,7 +104,7 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 		w.clock.advance(time.Hour)
 		before := w.size()
 		for i := range 700 {
-			if err := w.Report(w.ctx, host.Agent.ID, office, say(i)); err != nil && access.KindOf(err) == access.KindInternal {
+			if err := w.Machines.Report(w.ctx, host.Agent.ID, office, say(i)); err != nil && access.KindOf(err) == access.KindInternal {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
@@ -112,7 +115,7 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 	w.clock.advance(time.Hour)
 	before, refused := w.size(), 0
 	for range 700 {
-		if _, err := w.RenewAgent(w.ctx, host.Agent.ID, office, func(access.AgentID) (string, error) { return host.Agent.Fingerprint, nil }); err != nil {
+		if _, err := w.Machines.RenewAgent(w.ctx, host.Agent.ID, office, func(access.AgentID) (string, error) { return host.Agent.Fingerprint, nil }); err != nil {
 			wantCode(t, err, access.KindLimited, "tooManyRenewals")
 			refused++
 		}
@@ -122,7 +125,7 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 	}
 	w.clock.advance(time.Hour)
 	w.report(host.Agent.ID, access.Report{Problem: "what is wrong now", Drift: []string{"rule"}})
-	for _, a := range must(w.Agents(w.ctx, w.admin, engine.Page{}))(t).Items {
+	for _, a := range must(w.Machines.Agents(w.ctx, w.admin, engine.Page{}))(t).Items {
 		if a.ID == host.Agent.ID && a.Problem != "what is wrong now" {
 			t.Errorf("the agent's problem is %q", a.Problem)
 		}
@@ -143,7 +146,7 @@ func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
 	ask := func() {
 		in := ssh("web-1", 3*time.Hour)
 		in.Items[0].Sources = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(len(grants))}), 32)}
-		grants = append(grants, must(w.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
+		grants = append(grants, must(w.Requests.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
 	}
 	for range 200 {
 		ask()
@@ -155,7 +158,7 @@ func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
 				r.Observations = append(r.Observations, access.Observation{Grant: id, Status: s})
 			}
 		}
-		return w.Report(w.ctx, host.Agent.ID, office, r)
+		return w.Machines.Report(w.ctx, host.Agent.ID, office, r)
 	}
 	before, refused := w.size(), 0
 	for range 20 {
@@ -171,7 +174,7 @@ func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
 	if err := say(grants[200:], access.StatusOpen); err != nil || w.grant(grants[200]).State != access.GrantActive {
 		t.Errorf("what is first in force is %s, %v", w.grant(grants[200]).State, err)
 	}
-	must(w.Revoke(w.ctx, w.admin, grants[200], ""))(t)
+	must(w.Requests.Revoke(w.ctx, w.admin, grants[200], ""))(t)
 	if err := say(grants[200:], access.StatusClosed); err != nil || w.grant(grants[200]).ClosedAt.IsZero() {
 		t.Errorf("what is closed is %+v, %v", w.grant(grants[200]), err)
 	}
@@ -192,11 +195,11 @@ func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
 	for n := range byte(204) {
 		in := ssh("web-1", 3*time.Hour)
 		in.Items[0].Sources = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, n}), 32)}
-		grants = append(grants, must(w.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
+		grants = append(grants, must(w.Requests.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
 	}
 	often, first, ended, failed, gone := grants[:200], grants[200], grants[201], grants[202], grants[203]
 	say := func(seen ...access.Observation) error {
-		return w.Report(w.ctx, host.Agent.ID, office, access.Report{Revision: w.desired(host.Agent.ID).Revision, Observations: seen})
+		return w.Machines.Report(w.ctx, host.Agent.ID, office, access.Report{Revision: w.desired(host.Agent.ID).Revision, Observations: seen})
 	}
 	var flood []access.Observation
 	for _, id := range often {
@@ -215,7 +218,7 @@ func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
 	}
 	wantCode(t, err, access.KindLimited, "tooManyMoves")
 	for _, id := range []access.GrantID{ended, gone} {
-		must(w.Revoke(w.ctx, w.admin, id, ""))(t)
+		must(w.Requests.Revoke(w.ctx, w.admin, id, ""))(t)
 	}
 	w.clock.advance(time.Second)
 	before, seen := w.size(), append(slices.Clone(flood),
@@ -241,7 +244,7 @@ func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
 	if grown := w.size() - before; grown != 3 {
 		t.Errorf("three reports made %d events", grown)
 	}
-	for _, a := range must(w.Agents(w.ctx, w.admin, engine.Page{}))(t).Items {
+	for _, a := range must(w.Machines.Agents(w.ctx, w.admin, engine.Page{}))(t).Items {
 		if !a.LastSeenAt.Equal(w.clock.now()) {
 			t.Errorf("the agent was heard of last at %s", a.LastSeenAt)
 		}
@@ -258,7 +261,7 @@ func TestAReportDoesNotMoveAGrantToAndFro(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	w.guard("web-1")
-	g := must(w.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t).Grants[0]
+	g := must(w.Requests.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t).Grants[0]
 	var seen []access.Observation
 	for range 500 {
 		seen = append(seen, access.Observation{Grant: g.ID, Status: access.StatusOpen}, access.Observation{Grant: g.ID, Status: access.StatusDrifted})
@@ -292,10 +295,10 @@ func TestAReportThatIsRunAgainCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	host := w.host("web-1")
-	w.Engine = w.another(func(c *engine.Config) { c.Store = rerun{w.store} })
+	w.Services = w.another(func(c *services.Config) { c.Store = rerun{w.store} })
 	before, refused := w.size(), 0
 	for i := range 30 {
-		err := w.GlassUsed(w.ctx, host.Agent.ID, office, engine.GlassUse{
+		err := w.Requests.GlassUsed(w.ctx, host.Agent.ID, office, requests.GlassUse{
 			Code: engine.GlassCodeID(fmt.Sprintf("made-up-%d", i)), Ports: access.SinglePort(22), Protocol: access.TCP,
 			Source: netip.MustParsePrefix("203.0.113.7/32"), Opened: w.clock.now(), Duration: time.Minute, Reason: "x",
 		})
@@ -356,10 +359,10 @@ func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
 	const attempts = 2000
 	for i := range attempts {
 		if i%2 == 0 {
-			if err := w.RequestRefused(w.ctx, flooder, "", reasons); err != nil {
+			if err := w.Requests.RequestRefused(w.ctx, flooder, "", reasons); err != nil {
 				t.Fatal(err)
 			}
-		} else if _, err := w.CreatePrincipal(w.ctx, flooder, engine.PrincipalInput{Kind: access.User, Name: "x"}); err == nil {
+		} else if _, err := w.Directory.CreatePrincipal(w.ctx, flooder, directory.PrincipalInput{Kind: access.User, Name: "x"}); err == nil {
 			t.Fatal("anybody makes principals")
 		}
 	}
@@ -367,7 +370,7 @@ func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
 	if kept > 1000 {
 		t.Errorf("%d refused attempts made %d events", attempts, kept)
 	}
-	if err := w.RequestRefused(w.ctx, other, "", reasons); err != nil || w.size() != before+kept+1 {
+	if err := w.Requests.RequestRefused(w.ctx, other, "", reasons); err != nil || w.size() != before+kept+1 {
 		t.Errorf("the attempt of another is not on record: %v", err)
 	}
 	w.clock.advance(time.Hour)
@@ -377,7 +380,7 @@ func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
 	if got := left(); got != uint64(attempts-kept) {
 		t.Errorf("%d attempts are said to be left out, want %d", got, attempts-kept)
 	}
-	if err := w.RequestRefused(w.ctx, flooder, "", reasons); err != nil || left() != uint64(attempts-kept) || w.size() != before+kept+3 {
+	if err := w.Requests.RequestRefused(w.ctx, flooder, "", reasons); err != nil || left() != uint64(attempts-kept) || w.size() != before+kept+3 {
 		t.Errorf("later it is on record again: %v", err)
 	}
 }

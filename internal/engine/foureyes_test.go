@@ -11,13 +11,16 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/alert"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // loosenedUses gives the alerts that somebody used a policy which they loosened.
 func (w *world) loosenedUses() int {
 	w.tb.Helper()
 	w.tend()
-	list := must(w.Alerts(w.ctx, w.admin, engine.AlertFilter{}, engine.Page{Limit: 100}))(w.tb)
+	list := must(w.Alerts.Alerts(w.ctx, w.admin, engine.AlertFilter{}, engine.Page{Limit: 100}))(w.tb)
 	n := 0
 	for _, a := range list.Items {
 		if a.Rule == alert.LoosenedUse {
@@ -37,30 +40,30 @@ func TestWhoLoosensAPolicyAndUsesItIsSeen(t *testing.T) {
 		want   int
 	}{
 		"in place": {func(w *approvable, writer engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
+			must(w.Machines.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 		}, "eve", time.Minute, 1},
 		"deleted and set anew": {func(w *approvable, writer engine.Caller) {
-			if err := w.DeleteMachinePolicy(w.ctx, writer, "web-1", nil); err != nil {
+			if err := w.Machines.DeleteMachinePolicy(w.ctx, writer, "web-1", nil); err != nil {
 				w.tb.Fatal(err)
 			}
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
+			must(w.Machines.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 		}, "eve", time.Minute, 1},
 		"and touched by another since": {func(w *approvable, writer engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
+			must(w.Machines.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 			p := sshPolicy()
 			p.PendingTimeout = time.Hour
-			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(w.tb)
+			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(w.tb)
 		}, "eve", time.Minute, 1},
 		"used by another": {func(w *approvable, writer engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
+			must(w.Machines.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 		}, "ann", time.Minute, 0},
 		"long ago": {func(w *approvable, writer engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
+			must(w.Machines.SetMachinePolicy(w.ctx, writer, "web-1", sshPolicy(), nil))(w.tb)
 		}, "eve", access.LoosenedFor, 0},
 		"made stricter": {func(w *approvable, writer engine.Caller) {
 			p := twoOfOps(w.ops)
 			p.Ports[0].Max = time.Hour
-			must(w.SetMachinePolicy(w.ctx, writer, "web-1", p, nil))(w.tb)
+			must(w.Machines.SetMachinePolicy(w.ctx, writer, "web-1", p, nil))(w.tb)
 		}, "eve", time.Minute, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +72,7 @@ func TestWhoLoosensAPolicyAndUsesItIsSeen(t *testing.T) {
 			people := map[string]engine.Caller{"eve": w.bystander, "ann": w.ann}
 			c.loosen(w, w.bystander)
 			w.clock.advance(c.after)
-			must(w.Submit(w.ctx, people[c.by], ssh("web-1", time.Hour)))(t)
+			must(w.Requests.Submit(w.ctx, people[c.by], ssh("web-1", time.Hour)))(t)
 			if got := w.loosenedUses(); got != c.want {
 				t.Errorf("%d alerts, want %d", got, c.want)
 			}
@@ -82,15 +85,15 @@ func TestWhoLoosensAPolicyAndUsesItIsSeen(t *testing.T) {
 func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
 	t.Parallel()
 	guarded := func(v *vendor) engine.EligibilityDetail {
-		return v.eligible(func(in *engine.EligibilityInput) { in.Principal, in.Approval = "vic", v.opsDecide() })
+		return v.eligible(func(in *roles.EligibilityInput) { in.Principal, in.Approval = "vic", v.opsDecide() })
 	}
-	change := func(v *vendor, d engine.EligibilityDetail, change func(*engine.EligibilityInput)) {
+	change := func(v *vendor, d engine.EligibilityDetail, change func(*roles.EligibilityInput)) {
 		e := d.Eligibility
-		in := engine.EligibilityInput{ID: e.ID, Was: e.Revision, Max: e.Max, Approval: e.Approval, Start: e.Start, End: e.End}
+		in := roles.EligibilityInput{ID: e.ID, Was: e.Revision, Max: e.Max, Approval: e.Approval, Start: e.Start, End: e.End}
 		change(&in)
-		must(v.WriteEligibility(v.ctx, v.vic, in))(v.tb)
+		must(v.Roles.WriteEligibility(v.ctx, v.vic, in))(v.tb)
 	}
-	automatic := func(in *engine.EligibilityInput) { in.Approval = access.Rule{} }
+	automatic := func(in *roles.EligibilityInput) { in.Approval = access.Rule{} }
 	for name, c := range map[string]struct {
 		loosen func(v *vendor)
 		after  time.Duration
@@ -98,32 +101,32 @@ func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
 	}{
 		"in place": {func(v *vendor) { change(v, guarded(v), automatic) }, time.Minute, 1},
 		"longer": {func(v *vendor) {
-			change(v, v.eligible(func(in *engine.EligibilityInput) { in.Principal = "vic" }), func(in *engine.EligibilityInput) { in.Max = 5 * time.Hour })
+			change(v, v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }), func(in *roles.EligibilityInput) { in.Max = 5 * time.Hour })
 		}, time.Minute, 1},
 		"deleted and made anew": {func(v *vendor) {
-			if err := v.DeleteEligibility(v.ctx, v.vic, guarded(v).Eligibility.ID); err != nil {
+			if err := v.Roles.DeleteEligibility(v.ctx, v.vic, guarded(v).Eligibility.ID); err != nil {
 				v.tb.Fatal(err)
 			}
-			must(v.WriteEligibility(v.ctx, v.vic, engine.EligibilityInput{Principal: "vic", Role: "Contributor", Scope: v.scope}))(v.tb)
+			must(v.Roles.WriteEligibility(v.ctx, v.vic, roles.EligibilityInput{Principal: "vic", Role: "Contributor", Scope: v.scope}))(v.tb)
 		}, time.Minute, 1},
 		"by a change of roles": {func(v *vendor) {
-			must(v.ChangeRole(v.ctx, v.vic, engine.RoleChangeInput{
+			must(v.Roles.ChangeRole(v.ctx, v.vic, roles.RoleChangeInput{
 				ID: access.RoleChangeID(uuid.NewString()), Of: access.OfEligibility, Kind: access.RoleChangeAssign, Principal: "vic", Role: "Contributor", Scope: v.scope,
 			}))(v.tb)
 		}, time.Minute, 1},
 		"long ago":   {func(v *vendor) { change(v, guarded(v), automatic) }, access.LoosenedFor, 0},
-		"by another": {func(v *vendor) { v.eligible(func(in *engine.EligibilityInput) { in.Principal = "vic" }) }, time.Minute, 0},
+		"by another": {func(v *vendor) { v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }) }, time.Minute, 0},
 		"made shorter": {func(v *vendor) {
-			change(v, v.eligible(func(in *engine.EligibilityInput) { in.Principal = "vic" }), func(in *engine.EligibilityInput) { in.Max = 3 * time.Hour })
+			change(v, v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }), func(in *roles.EligibilityInput) { in.Max = 3 * time.Hour })
 		}, time.Minute, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := newVendor(t)
-			must(v.AssignRole(v.ctx, v.admin, engine.AssignInput{Principal: "vic", Role: "User Access Administrator", Scope: v.scope}))(t)
+			must(v.Roles.AssignRole(v.ctx, v.admin, roles.AssignInput{Principal: "vic", Role: "User Access Administrator", Scope: v.scope}))(t)
 			c.loosen(v)
 			v.clock.advance(c.after)
-			must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
+			must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
 			if got := v.loosenedUses(); got != c.want {
 				t.Errorf("%d alerts, want %d", got, c.want)
 			}
@@ -138,11 +141,11 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 	for name, away := range map[string]func(w *approvable, id access.ResourceID){
 		"the machine was taken out": func(w *approvable, id access.ResourceID) {
 			w.world.host("web-2")
-			other := must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", sshPolicy(), nil))(w.tb)
-			must2(w.PutPolicy(w.ctx, w.admin, engine.PolicyInput{Resource: id, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: other.Machine.ID, Ports: sshPolicy().Ports}}}, nil))(w.tb)
+			other := must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", sshPolicy(), nil))(w.tb)
+			must2(w.Machines.PutPolicy(w.ctx, w.admin, machines.PolicyInput{Resource: id, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: other.Machine.ID, Ports: sshPolicy().Ports}}}, nil))(w.tb)
 		},
 		"the policy was deleted": func(w *approvable, id access.ResourceID) {
-			if err := w.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
+			if err := w.Machines.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
 				w.tb.Fatal(err)
 			}
 		},
@@ -150,14 +153,14 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newApprovable(t, twoOfOps)
-			was := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t)
+			was := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t)
 			away(w, was.Policy.Resource)
-			if _, err := w.MachinePolicy(w.ctx, w.admin, "web-1"); access.KindOf(err) != access.KindNotFound {
+			if _, err := w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"); access.KindOf(err) != access.KindNotFound {
 				t.Fatalf("the machine is guarded still: %v", err)
 			}
-			back := engine.PolicyInput{Resource: was.Policy.Resource, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: was.Machine.ID, Ports: sshPolicy().Ports}}}
-			must2(w.PutPolicy(w.ctx, w.admin, back, nil))(t)
-			if now := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t); now.Entry.Approval.Automatic() {
+			back := machines.PolicyInput{Resource: was.Policy.Resource, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: was.Machine.ID, Ports: sshPolicy().Ports}}}
+			must2(w.Machines.PutPolicy(w.ctx, w.admin, back, nil))(t)
+			if now := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t); now.Entry.Approval.Automatic() {
 				t.Error("its approval rule is gone")
 			}
 			w.ask()
@@ -169,17 +172,17 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 func TestWhoMadeASecretDoesNotDecideForIt(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	robot := must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.ServicePrincipal, Name: "robot"}))(t)
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "robot", Role: "JIT Access Requester", Scope: access.Root}))(t)
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "bob", Role: "Owner", Scope: access.Root}))(t)
-	_, secret, err := w.AddSecret(w.ctx, w.bob, "robot", engine.SecretInput{Name: "s"})
+	robot := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "robot"}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "robot", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "bob", Role: "Owner", Scope: access.Root}))(t)
+	_, secret, err := w.Directory.AddSecret(w.ctx, w.bob, "robot", directory.SecretInput{Name: "s"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := must(w.Submit(w.ctx, caller(robot), ssh("web-1", time.Hour)))(t)
+	d := must(w.Requests.Submit(w.ctx, caller(robot), ssh("web-1", time.Hour)))(t)
 	for _, deleted := range []bool{false, true} {
 		if deleted { // which does not make it unknown to bob
-			if err := w.DeleteSecret(w.ctx, w.bob, "robot", secret.ID); err != nil {
+			if err := w.Directory.DeleteSecret(w.ctx, w.bob, "robot", secret.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -208,19 +211,19 @@ func TestWhoLabelsAMachineAndUsesItIsSeen(t *testing.T) {
 				p.Approval.Cases = append([]access.Case{{Name: "easy", When: c.when}}, p.Approval.Cases...)
 				return p
 			})
-			guard := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision
-			must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, nil))(t)
-			must(w.LabelMachine(w.ctx, w.bystander, "web-1", map[string]string{"env": "dev"}, nil))(t)
-			if got := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision; got != guard {
+			guard := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision
+			must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, nil))(t)
+			must(w.Machines.LabelMachine(w.ctx, w.bystander, "web-1", map[string]string{"env": "dev"}, nil))(t)
+			if got := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision; got != guard {
 				t.Errorf("what the policy says of the machine is of revision %d, and was of %d", got, guard)
 			}
-			if d := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
+			if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
 				t.Fatalf("it is %s", d.Request.State)
 			}
 			if got := w.loosenedUses(); got != 0 {
 				t.Errorf("%d alerts of somebody who labeled nothing", got)
 			}
-			must(w.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t)
+			must(w.Requests.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t)
 			if got := w.loosenedUses(); got != c.want {
 				t.Errorf("%d alerts, want %d", got, c.want)
 			}
@@ -251,7 +254,7 @@ func TestWhoWidensANetworkAndUsesItIsSeen(t *testing.T) {
 			t.Parallel()
 			w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
 			set := func(by engine.Caller, name, prefix string) {
-				must(w.SetNetwork(w.ctx, by, name, []netip.Prefix{netip.MustParsePrefix(prefix)}))(t)
+				must(w.Machines.SetNetwork(w.ctx, by, name, []netip.Prefix{netip.MustParsePrefix(prefix)}))(t)
 			}
 			set(w.admin, "office", "203.0.113.0/24")
 			set(w.admin, "elsewhere", "203.0.113.0/24")
@@ -260,18 +263,18 @@ func TestWhoWidensANetworkAndUsesItIsSeen(t *testing.T) {
 			}
 			p := sshPolicy()
 			p.Ports[0].Networks = []string{c.named}
-			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 			if c.named != "new" {
 				set(w.bystander, "office", c.prefix)
 			}
 			set(w.admin, "office", c.prefix) // which changes nothing, and hides nothing
 			w.clock.advance(c.after)
 			people := map[string]engine.Caller{"eve": w.bystander, "ann": w.ann}
-			must(w.Submit(w.ctx, people[c.by], ssh("web-1", time.Hour)))(t)
+			must(w.Requests.Submit(w.ctx, people[c.by], ssh("web-1", time.Hour)))(t)
 			if got := w.loosenedUses(); got != c.want {
 				t.Errorf("%d alerts, want %d", got, c.want)
 			}
-			if saved := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry; len(saved.Loosened) != 0 {
+			if saved := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry; len(saved.Loosened) != 0 {
 				t.Errorf("what is remembered of the network is written to the machine: %+v", saved.Loosened)
 			}
 		})
@@ -289,16 +292,16 @@ func TestWhoJoinsAGroupAndUsesItIsSeen(t *testing.T) {
 		ports int // alerts of a request for a port
 		named int // events of what names the group: an eligibility, and who may break the glass
 	}{
-		"by themselves":               {func(w *approvable) error { return w.AddMember(w.ctx, w.bystander, "fast", "eve") }, `"fast" in requester.groups`, time.Minute, 1, 1},
-		"by a group that they are in": {func(w *approvable) error { return w.AddMember(w.ctx, w.bystander, "fast", "team") }, `"fast" in requester.groups`, time.Minute, 1, 1},
-		"by another":                  {func(w *approvable) error { return w.AddMember(w.ctx, w.admin, "fast", "eve") }, `"fast" in requester.groups`, time.Minute, 0, 0},
-		"long ago":                    {func(w *approvable) error { return w.AddMember(w.ctx, w.bystander, "fast", "eve") }, `"fast" in requester.groups`, access.LoosenedFor + time.Minute, 0, 0},
-		"the rule looks elsewhere":    {func(w *approvable) error { return w.AddMember(w.ctx, w.bystander, "fast", "eve") }, `machine.name == "web-1"`, time.Minute, 0, 1},
+		"by themselves":               {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") }, `"fast" in requester.groups`, time.Minute, 1, 1},
+		"by a group that they are in": {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "team") }, `"fast" in requester.groups`, time.Minute, 1, 1},
+		"by another":                  {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.admin, "fast", "eve") }, `"fast" in requester.groups`, time.Minute, 0, 0},
+		"long ago":                    {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") }, `"fast" in requester.groups`, access.LoosenedFor + time.Minute, 0, 0},
+		"the rule looks elsewhere":    {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") }, `machine.name == "web-1"`, time.Minute, 0, 1},
 		"somebody else": {func(w *approvable) error {
-			if err := w.AddMember(w.ctx, w.bystander, "fast", "ann"); err != nil {
+			if err := w.Directory.AddMember(w.ctx, w.bystander, "fast", "ann"); err != nil {
 				return err
 			}
-			return w.AddMember(w.ctx, w.admin, "fast", "eve")
+			return w.Directory.AddMember(w.ctx, w.admin, "fast", "eve")
 		}, `"fast" in requester.groups`, time.Minute, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -306,29 +309,29 @@ func TestWhoJoinsAGroupAndUsesItIsSeen(t *testing.T) {
 			w := newApprovable(t, fastTrack(c.when))
 			fast := w.group("fast")
 			w.group("team", w.bystander)
-			must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "fast", Role: "Contributor", Max: time.Hour}))(t)
+			must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "fast", Role: "Contributor", Max: time.Hour}))(t)
 			if err := c.join(w); err != nil {
 				t.Fatal(err)
 			}
 			w.clock.advance(c.after)
-			if d := must(w.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
+			if d := must(w.Requests.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
 				t.Fatalf("it is %s", d.Request.State)
 			}
 			if got := w.loosenedUses(); got != c.ports {
 				t.Errorf("%d alerts of a port, want %d", got, c.ports)
 			}
 			before := w.size()
-			must(w.Activate(w.ctx, w.bystander, contributor(time.Hour)))(t)
+			must(w.Requests.Activate(w.ctx, w.bystander, contributor(time.Hour)))(t)
 			if got := strings.Count(w.kinds(before), string(access.PolicyExploited)); got != c.named {
 				t.Errorf("%d events of a role, want %d", got, c.named)
 			}
 			p := oneOfOps(w.ops)
 			p.BreakGlass = &access.BreakGlass{Groups: []access.PrincipalID{fast}, Max: time.Hour}
-			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 			before = w.size()
 			in := ssh("web-1", time.Hour)
 			in.BreakGlass = true
-			must(w.Submit(w.ctx, w.bystander, in))(t)
+			must(w.Requests.Submit(w.ctx, w.bystander, in))(t)
 			if got := strings.Count(w.kinds(before), string(access.PolicyExploited)); got != c.named {
 				t.Errorf("%d events of broken glass, want %d", got, c.named)
 			}

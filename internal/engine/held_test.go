@@ -10,6 +10,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // TestWhatARuleAddedIsJudgedAgain holds that people's votes carry what they agreed to, and that the rule is asked again for what was
@@ -21,15 +24,15 @@ func TestWhatARuleAddedIsJudgedAgain(t *testing.T) {
 		w.group("oncall")
 		in := ssh("web-1", time.Hour)
 		in.Start = w.clock.now().Add(time.Hour)
-		d := must(w.Submit(w.ctx, w.ann, in))(t)
-		d = must(w.Decide(w.ctx, w.bob, d.Request.ID, true, "", d.Request.Digest))(t)
+		d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
+		d = must(w.Requests.Decide(w.ctx, w.bob, d.Request.ID, true, "", d.Request.Digest))(t)
 		id := d.Grants[0].ID
-		if err := w.AddMember(w.ctx, w.admin, "oncall", "ann"); err != nil {
+		if err := w.Directory.AddMember(w.ctx, w.admin, "oncall", "ann"); err != nil {
 			t.Fatal(err)
 		}
-		must(w.Extend(w.ctx, w.ann, id, engine.ExtendInput{For: time.Hour}))(t)
+		must(w.Requests.Extend(w.ctx, w.ann, id, requests.ExtendInput{For: time.Hour}))(t)
 		if !stays {
-			if err := w.RemoveMember(w.ctx, w.admin, "oncall", "ann"); err != nil {
+			if err := w.Directory.RemoveMember(w.ctx, w.admin, "oncall", "ann"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -50,30 +53,30 @@ func TestARoleIsNotNarrowedFromWhereItIsHeld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.user("bob", "")
-	a := must(w.CreateResourceGroup(w.ctx, w.admin, engine.ResourceGroupInput{Name: "a"}))(t)
-	b := must(w.CreateResourceGroup(w.ctx, w.admin, engine.ResourceGroupInput{Name: "b"}))(t)
+	a := must(w.Directory.CreateResourceGroup(w.ctx, w.admin, directory.ResourceGroupInput{Name: "a"}))(t)
+	b := must(w.Directory.CreateResourceGroup(w.ctx, w.admin, directory.ResourceGroupInput{Name: "b"}))(t)
 	at := func(g access.ResourceGroup) access.ResourceID {
 		return access.ResourceGroupScope(g.Subscription, g.Name)
 	}
-	role := engine.RoleInput{
+	role := roles.RoleInput{
 		Name: "Reads", Permissions: []rbac.Permission{{Actions: []string{rbac.MachinesRead}}}, AssignableScopes: []access.ResourceID{at(a), at(b)},
 	}
-	role.ID = must(w.PutRole(w.ctx, w.admin, role))(t).ID
+	role.ID = must(w.Roles.PutRole(w.ctx, w.admin, role))(t).ID
 	narrow := role
 	narrow.AssignableScopes = role.AssignableScopes[:1]
-	given := must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(t)
-	_, err := w.PutRole(w.ctx, w.admin, narrow)
+	given := must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(t)
+	_, err := w.Roles.PutRole(w.ctx, w.admin, narrow)
 	wantCode(t, err, access.KindConflict, "roleInUse")
-	if err := w.UnassignRole(w.ctx, w.admin, given.Assignment.ID); err != nil {
+	if err := w.Roles.UnassignRole(w.ctx, w.admin, given.Assignment.ID); err != nil {
 		t.Fatal(err)
 	}
-	eligible := must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(t)
-	_, err = w.PutRole(w.ctx, w.admin, narrow)
+	eligible := must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(t)
+	_, err = w.Roles.PutRole(w.ctx, w.admin, narrow)
 	wantCode(t, err, access.KindConflict, "roleInUse")
-	if err := w.DeleteEligibility(w.ctx, w.admin, eligible.Eligibility.ID); err != nil {
+	if err := w.Roles.DeleteEligibility(w.ctx, w.admin, eligible.Eligibility.ID); err != nil {
 		t.Fatal(err)
 	}
-	must(w.PutRole(w.ctx, w.admin, narrow))(t)
+	must(w.Roles.PutRole(w.ctx, w.admin, narrow))(t)
 }
 
 // TestUnusedNamesNobodyOfAnotherTenant holds that a group of another tenant stands for its members.
@@ -82,7 +85,7 @@ func TestUnusedNamesNobodyOfAnotherTenant(t *testing.T) {
 	m := newMarket(t, nil)
 	m.deploy(manual())
 	m.clock.advance(48 * time.Hour)
-	list := must(m.Unused(m.ctx, m.admin, m.clock.now().Add(-24*time.Hour), engine.Page{}))(t)
+	list := must(m.Roles.Unused(m.ctx, m.admin, m.clock.now().Add(-24*time.Hour), engine.Page{}))(t)
 	group := false
 	for _, e := range list.Items {
 		if e.Person.ID == m.vic.Principal || strings.HasPrefix(e.Person.Name, "vic") {
@@ -99,9 +102,9 @@ func TestUnusedNamesNobodyOfAnotherTenant(t *testing.T) {
 func TestPasskeysAreBoundedHoweverManyAreAddedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ann := caller(must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t))
+	ann := caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t))
 	w.opened(ann, "h", "s", office)
-	ann, _, err := w.Session(w.ctx, "s")
+	ann, _, err := w.Directory.Session(w.ctx, "s")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +113,7 @@ func TestPasskeysAreBoundedHoweverManyAreAddedAtOnce(t *testing.T) {
 	const many = 60
 	for range many {
 		go func() {
-			_, err := w.AddPasskey(w.ctx, ann, engine.Passkey{ID: uuid.NewString(), Name: uuid.NewString(), Body: "{}"})
+			_, err := w.Directory.AddPasskey(w.ctx, ann, engine.Passkey{ID: uuid.NewString(), Name: uuid.NewString(), Body: "{}"})
 			done <- err
 		}()
 	}

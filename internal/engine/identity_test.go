@@ -12,19 +12,22 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // bounded makes an API token for c and gives the caller behind it.
 func (w *world) bounded(c engine.Caller, name string, b engine.Bounds) engine.Caller {
 	w.tb.Helper()
-	token, made, err := w.MakeAPIToken(w.ctx, c, engine.APITokenInput{Name: name, Bounds: b})
+	token, made, err := w.Directory.MakeAPIToken(w.ctx, c, directory.APITokenInput{Name: name, Bounds: b})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
-	if !strings.HasPrefix(token, engine.APITokenPrefix) || strings.Contains(token, made.Hash) {
+	if !strings.HasPrefix(token, directory.APITokenPrefix) || strings.Contains(token, made.Hash) {
 		w.tb.Errorf("token %q", token)
 	}
-	by := must(w.APITokenCaller(w.ctx, made.Hash))(w.tb)
+	by := must(w.Directory.APITokenCaller(w.ctx, made.Hash))(w.tb)
 	by.Address, by.Via = office, "api"
 	return by
 }
@@ -38,49 +41,49 @@ func TestTokenBounds(t *testing.T) {
 	w.guard("web-1")
 	w.guard("web-2")
 	anna := w.user("anna", "JIT Access Requester")
-	own := must(w.Submit(w.ctx, anna, ssh("web-2", time.Hour)))(t)
+	own := must(w.Requests.Submit(w.ctx, anna, ssh("web-2", time.Hour)))(t)
 
 	all := w.bounded(anna, "all", engine.Bounds{})
 	here := w.bounded(anna, "here", engine.Bounds{Scope: one.Machine.Resource})
 	reads := w.bounded(anna, "reads", engine.Bounds{Actions: []string{"*/read"}})
 	both := w.bounded(anna, "both", engine.Bounds{Scope: two.Machine.Resource, Actions: []string{rbac.PoliciesInitiate}})
 
-	must(w.Submit(w.ctx, all, ssh("web-1", time.Hour)))(t)
-	must(w.Submit(w.ctx, here, ssh("web-1", time.Hour)))(t)
-	must(w.Submit(w.ctx, both, ssh("web-2", time.Hour)))(t)
-	must(w.Machine(w.ctx, reads, "web-1"))(t)
-	must(w.Request(w.ctx, reads, own.Request.ID))(t)
-	must(w.Grant(w.ctx, all, own.Grants[0].ID))(t)
+	must(w.Requests.Submit(w.ctx, all, ssh("web-1", time.Hour)))(t)
+	must(w.Requests.Submit(w.ctx, here, ssh("web-1", time.Hour)))(t)
+	must(w.Requests.Submit(w.ctx, both, ssh("web-2", time.Hour)))(t)
+	must(w.Machines.Machine(w.ctx, reads, "web-1"))(t)
+	must(w.Requests.Request(w.ctx, reads, own.Request.ID))(t)
+	must(w.Requests.Grant(w.ctx, all, own.Grants[0].ID))(t)
 
-	_, err := w.Submit(w.ctx, reads, ssh("web-1", time.Hour))
+	_, err := w.Requests.Submit(w.ctx, reads, ssh("web-1", time.Hour))
 	wantCode(t, err, access.KindForbidden, "tokenBounds")
-	_, err = w.Submit(w.ctx, here, ssh("web-2", time.Hour))
+	_, err = w.Requests.Submit(w.ctx, here, ssh("web-2", time.Hour))
 	if err == nil {
 		t.Error("a token for one machine asks for another")
 	}
-	_, err = w.Submit(w.ctx, both, ssh("web-1", time.Hour))
+	_, err = w.Requests.Submit(w.ctx, both, ssh("web-1", time.Hour))
 	if err == nil {
 		t.Error("a token for one machine and action asks for another machine")
 	}
-	_, err = w.Request(w.ctx, here, own.Request.ID)
+	_, err = w.Requests.Request(w.ctx, here, own.Request.ID)
 	wantCode(t, err, access.KindNotFound, "unknownRequest")
-	_, err = w.Grant(w.ctx, here, own.Grants[0].ID)
+	_, err = w.Requests.Grant(w.ctx, here, own.Grants[0].ID)
 	wantCode(t, err, access.KindNotFound, "unknownGrant")
-	_, err = w.Revoke(w.ctx, reads, own.Grants[0].ID, "")
+	_, err = w.Requests.Revoke(w.ctx, reads, own.Grants[0].ID, "")
 	wantCode(t, err, access.KindForbidden, "tokenBounds")
-	_, err = w.Cancel(w.ctx, both, own.Request.ID, "")
+	_, err = w.Requests.Cancel(w.ctx, both, own.Request.ID, "")
 	wantCode(t, err, access.KindForbidden, "tokenBounds")
-	if list := must(w.Machines(w.ctx, here, engine.MachineFilter{}, engine.Page{}))(t); len(list.Items) != 1 {
+	if list := must(w.Machines.Machines(w.ctx, here, engine.MachineFilter{}, engine.Page{}))(t); len(list.Items) != 1 {
 		t.Errorf("a token for one machine sees %d", len(list.Items))
 	}
 
 	// The administrator's token is bounded too, and nobody's makes tokens.
 	narrow := w.bounded(w.admin, "narrow", engine.Bounds{Actions: []string{rbac.MachinesRead}})
-	_, err = w.CreatePrincipal(w.ctx, narrow, engine.PrincipalInput{Kind: access.User, Name: "eve"})
+	_, err = w.Directory.CreatePrincipal(w.ctx, narrow, directory.PrincipalInput{Kind: access.User, Name: "eve"})
 	wantCode(t, err, access.KindForbidden, "tokenBounds")
-	_, _, err = w.MakeAPIToken(w.ctx, all, engine.APITokenInput{Name: "more"})
+	_, _, err = w.Directory.MakeAPIToken(w.ctx, all, directory.APITokenInput{Name: "more"})
 	wantCode(t, err, access.KindForbidden, "signInNeeded")
-	wantCode(t, w.RevokeAPIToken(w.ctx, all, "here"), access.KindForbidden, "signInNeeded")
+	wantCode(t, w.Directory.RevokeAPIToken(w.ctx, all, "here"), access.KindForbidden, "signInNeeded")
 }
 
 func TestTokensEnd(t *testing.T) {
@@ -89,50 +92,50 @@ func TestTokensEnd(t *testing.T) {
 	anna := w.user("anna", "")
 	make := func(name string, ttl time.Duration) engine.APIToken {
 		t.Helper()
-		_, made, err := w.MakeAPIToken(w.ctx, anna, engine.APITokenInput{Name: name, TTL: ttl})
+		_, made, err := w.Directory.MakeAPIToken(w.ctx, anna, directory.APITokenInput{Name: name, TTL: ttl})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return made
 	}
 	short, long := make("short", time.Hour), make("long", 365*24*time.Hour)
-	for what, in := range map[string]engine.APITokenInput{
+	for what, in := range map[string]directory.APITokenInput{
 		"ttlOutOfRange": {Name: "x", TTL: 367 * 24 * time.Hour},
 		"malformedName": {Name: " x"},
 		"unknownAction": {Name: "x", Bounds: engine.Bounds{Actions: []string{"Microsoft.Nothing/at/all"}}},
 		"malformedId":   {Name: "x", Bounds: engine.Bounds{Scope: "nowhere"}},
 		"tokenExists":   {Name: "SHORT"},
 	} {
-		_, _, err := w.MakeAPIToken(w.ctx, anna, in)
+		_, _, err := w.Directory.MakeAPIToken(w.ctx, anna, in)
 		if access.CodeOf(err) != what && what != "malformedId" || err == nil {
 			t.Errorf("%s: got %v (%s)", what, err, access.CodeOf(err))
 		}
 	}
 	w.clock.advance(2 * time.Hour)
-	_, err := w.APITokenCaller(w.ctx, short.Hash)
+	_, err := w.Directory.APITokenCaller(w.ctx, short.Hash)
 	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
-	must(w.APITokenCaller(w.ctx, long.Hash))(t)
-	if list := must(w.APITokens(w.ctx, anna))(t); len(list) != 1 || list[0].ID != long.ID {
+	must(w.Directory.APITokenCaller(w.ctx, long.Hash))(t)
+	if list := must(w.Directory.APITokens(w.ctx, anna))(t); len(list) != 1 || list[0].ID != long.ID {
 		t.Errorf("tokens %v", list)
 	}
 	disabled := true
-	must(w.ChangePrincipal(w.ctx, w.admin, "anna", engine.PrincipalChange{Disabled: &disabled}))(t)
-	_, err = w.APITokenCaller(w.ctx, long.Hash)
+	must(w.Directory.ChangePrincipal(w.ctx, w.admin, "anna", directory.PrincipalChange{Disabled: &disabled}))(t)
+	_, err = w.Directory.APITokenCaller(w.ctx, long.Hash)
 	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
 	disabled = false
-	must(w.ChangePrincipal(w.ctx, w.admin, "anna", engine.PrincipalChange{Disabled: &disabled}))(t)
-	_, err = w.APITokenCaller(w.ctx, long.Hash) // enabling gives nothing back
+	must(w.Directory.ChangePrincipal(w.ctx, w.admin, "anna", directory.PrincipalChange{Disabled: &disabled}))(t)
+	_, err = w.Directory.APITokenCaller(w.ctx, long.Hash) // enabling gives nothing back
 	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
-	_, again, err := w.MakeAPIToken(w.ctx, anna, engine.APITokenInput{Name: "long"})
+	_, again, err := w.Directory.MakeAPIToken(w.ctx, anna, directory.APITokenInput{Name: "long"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.RevokeAPIToken(w.ctx, anna, "long"); err != nil {
+	if err := w.Directory.RevokeAPIToken(w.ctx, anna, "long"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.APITokenCaller(w.ctx, again.Hash)
+	_, err = w.Directory.APITokenCaller(w.ctx, again.Hash)
 	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
-	wantCode(t, w.RevokeAPIToken(w.ctx, anna, "long"), access.KindNotFound, "unknownToken")
+	wantCode(t, w.Directory.RevokeAPIToken(w.ctx, anna, "long"), access.KindNotFound, "unknownToken")
 }
 
 func prefixes(texts ...string) (list []netip.Prefix) {
@@ -151,63 +154,63 @@ func TestNetworks(t *testing.T) {
 	anna := w.user("anna", "JIT Access Requester")
 	entry := sshPolicy()
 	entry.Ports[0].Networks = []string{"office"}
-	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil)
+	_, err := w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy")
-	_, err = w.SetNetwork(w.ctx, w.admin, "Office", prefixes("203.0.113.0/24", "ff00::/8"))
+	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "Office", prefixes("203.0.113.0/24", "ff00::/8"))
 	wantCode(t, err, access.KindInvalid, "malformedPrefix")
-	must(w.SetNetwork(w.ctx, w.admin, "Office", prefixes("2001:db8::/48", "203.0.113.0/24", "203.0.113.0/24")))(t)
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "Office", prefixes("2001:db8::/48", "203.0.113.0/24", "203.0.113.0/24")))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil))(t)
 
-	inside := must(w.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t) // from the office
-	from := func(sources []netip.Prefix, names ...string) engine.SubmitInput {
+	inside := must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t) // from the office
+	from := func(sources []netip.Prefix, names ...string) requests.SubmitInput {
 		in := ssh("web-1", time.Hour)
 		in.Items[0].Sources, in.Items[0].Networks = sources, names
 		return in
 	}
-	_, err = w.Submit(w.ctx, anna, from(prefixes("198.51.100.7/32")))
+	_, err = w.Requests.Submit(w.ctx, anna, from(prefixes("198.51.100.7/32")))
 	if access.KindOf(err) != access.KindInvalid {
 		t.Errorf("from elsewhere: %v", err)
 	}
-	_, err = w.Submit(w.ctx, anna, from(nil, "nowhere"))
+	_, err = w.Requests.Submit(w.ctx, anna, from(nil, "nowhere"))
 	wantCode(t, err, access.KindNotFound, "unknownNetwork")
-	named := must(w.Submit(w.ctx, anna, from(nil, "OFFICE")))(t)
+	named := must(w.Requests.Submit(w.ctx, anna, from(nil, "OFFICE")))(t)
 	if diff := cmp.Diff("[203.0.113.0/24 2001:db8::/48]", prefixesText(named.Request.Items[0].Sources)); diff != "" || !slices.Equal(named.Request.Items[0].Networks, []string{"OFFICE"}) {
 		t.Errorf("recorded %v, sources: %s", named.Request.Items[0].Networks, diff)
 	}
 
 	// What was recorded stays when the name comes to mean something else.
-	must(w.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
-	_, err = w.AddNetwork(w.ctx, w.admin, "OFFICE", prefixes("0.0.0.0/0"))
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
+	_, err = w.Machines.AddNetwork(w.ctx, w.admin, "OFFICE", prefixes("0.0.0.0/0"))
 	wantCode(t, err, access.KindConflict, "networkExists")
-	again := must(w.Request(w.ctx, anna, named.Request.ID))(t)
+	again := must(w.Requests.Request(w.ctx, anna, named.Request.ID))(t)
 	if diff := cmp.Diff(prefixesText(named.Request.Items[0].Sources), prefixesText(again.Request.Items[0].Sources)); diff != "" {
 		t.Error(diff)
 	}
 	if g := w.grant(inside.Grants[0].ID); g.State.Ended() && g.State != access.GrantSuperseded {
 		t.Errorf("a grant became %s when a network changed", g.State)
 	}
-	_, err = w.Submit(w.ctx, anna, ssh("web-1", time.Hour))
+	_, err = w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour))
 	if access.KindOf(err) != access.KindInvalid {
 		t.Errorf("from what is no longer the office: %v", err)
 	}
 
-	err = w.DeleteNetwork(w.ctx, w.admin, "office")
+	err = w.Machines.DeleteNetwork(w.ctx, w.admin, "office")
 	wantCode(t, err, access.KindConflict, "networkInUse")
 	if e := (*access.Error)(nil); !asRefusal(err, &e) || len(e.Reasons) != 1 || !strings.Contains(e.Reasons[0].Field, "web-1 ports[0]") {
 		t.Errorf("it does not say where: %+v", e)
 	}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", sshPolicy(), nil))(t)
-	if err := w.DeleteNetwork(w.ctx, w.admin, "office"); err != nil {
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", sshPolicy(), nil))(t)
+	if err := w.Machines.DeleteNetwork(w.ctx, w.admin, "office"); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, w.DeleteNetwork(w.ctx, w.admin, "office"), access.KindNotFound, "unknownNetwork")
-	_, err = w.SetNetwork(w.ctx, anna, "mine", prefixes("0.0.0.0/0"))
+	wantCode(t, w.Machines.DeleteNetwork(w.ctx, w.admin, "office"), access.KindNotFound, "unknownNetwork")
+	_, err = w.Machines.SetNetwork(w.ctx, anna, "mine", prefixes("0.0.0.0/0"))
 	wantCode(t, err, access.KindForbidden, "forbidden")
 	for _, name := range []string{"", "me", "any", "1office", "a b", "2001:db8::1", "x/8", strings.Repeat("x", 65)} {
-		_, err = w.SetNetwork(w.ctx, w.admin, name, prefixes("203.0.113.0/24"))
+		_, err = w.Machines.SetNetwork(w.ctx, w.admin, name, prefixes("203.0.113.0/24"))
 		wantCode(t, err, access.KindInvalid, "malformedName")
 	}
-	_, err = w.SetNetwork(w.ctx, w.admin, "empty", nil)
+	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "empty", nil)
 	wantCode(t, err, access.KindInvalid, "prefixesMissing")
 }
 
@@ -233,27 +236,27 @@ func TestNestedGroups(t *testing.T) {
 	w.host("web-1")
 	w.guard("web-1")
 	for _, name := range []string{"everybody", "operators", "night"} {
-		must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: name}))(t)
+		must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(t)
 	}
 	anna := w.user("anna", "")
 	for _, pair := range [][2]string{{"everybody", "operators"}, {"operators", "night"}, {"night", "anna"}} {
-		if err := w.AddMember(w.ctx, w.admin, pair[0], pair[1]); err != nil {
+		if err := w.Directory.AddMember(w.ctx, w.admin, pair[0], pair[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(t)
-	must(w.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
 
-	err := w.AddMember(w.ctx, w.admin, "night", "everybody")
+	err := w.Directory.AddMember(w.ctx, w.admin, "night", "everybody")
 	wantCode(t, err, access.KindInvalid, "membershipLoop")
 	if want := `"night" is in "operators", "operators" is in "everybody"`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want the way: %s", err, want)
 	}
-	wantCode(t, w.AddMember(w.ctx, w.admin, "night", "night"), access.KindInvalid, "membershipLoop")
-	if err := w.RemoveMember(w.ctx, w.admin, "operators", "night"); err != nil {
+	wantCode(t, w.Directory.AddMember(w.ctx, w.admin, "night", "night"), access.KindInvalid, "membershipLoop")
+	if err := w.Directory.RemoveMember(w.ctx, w.admin, "operators", "night"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.Submit(w.ctx, anna, ssh("web-1", time.Hour))
+	_, err = w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour))
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
@@ -264,35 +267,35 @@ func TestDeletingAGroup(t *testing.T) {
 	anna := w.user("anna", "")
 	w.group("shift", anna)
 	everybody := w.group("everybody", w.dora)
-	if err := w.AddMember(w.ctx, w.admin, "everybody", "shift"); err != nil {
+	if err := w.Directory.AddMember(w.ctx, w.admin, "everybody", "shift"); err != nil {
 		t.Fatal(err)
 	}
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(t)
-	held := must(w.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	held := must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
 	held = must(w.decide(w.bob, held, true))(t)
 
 	for group, field := range map[string]string{"ops": "policy of web-1", "everybody": "role assignment "} {
-		err := w.DeleteGroup(w.ctx, w.admin, group)
+		err := w.Directory.DeleteGroup(w.ctx, w.admin, group)
 		wantCode(t, err, access.KindConflict, "groupInUse")
 		if e := (*access.Error)(nil); !asRefusal(err, &e) || len(e.Reasons) != 1 || !strings.HasPrefix(e.Reasons[0].Field, field) {
 			t.Errorf("%s: it does not say where: %+v", group, e)
 		}
 	}
-	wantCode(t, w.DeleteGroup(w.ctx, w.admin, "anna"), access.KindInvalid, "notAGroup")
-	wantCode(t, w.DeleteGroup(w.ctx, anna, "shift"), access.KindForbidden, "forbidden")
-	if err := w.DeleteGroup(w.ctx, w.admin, "shift"); err != nil {
+	wantCode(t, w.Directory.DeleteGroup(w.ctx, w.admin, "anna"), access.KindInvalid, "notAGroup")
+	wantCode(t, w.Directory.DeleteGroup(w.ctx, anna, "shift"), access.KindForbidden, "forbidden")
+	if err := w.Directory.DeleteGroup(w.ctx, w.admin, "shift"); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, w.DeleteGroup(w.ctx, w.admin, "shift"), access.KindNotFound, "unknownPrincipal")
+	wantCode(t, w.Directory.DeleteGroup(w.ctx, w.admin, "shift"), access.KindNotFound, "unknownPrincipal")
 	w.reconcile()
 	if g := w.grant(held.Grants[0].ID); g.State != access.GrantRevoked {
 		t.Errorf("what rested on a membership of the group is %s", g.State)
 	}
-	_, err := w.Submit(w.ctx, anna, ssh("web-1", time.Hour))
+	_, err := w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour))
 	wantCode(t, err, access.KindForbidden, "forbidden")
 
 	// A rule that names a group which is gone all the same, such as by a write at the same instant, lets nobody in.
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(everybody), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(everybody), nil))(t)
 	err = w.store.Update(w.ctx, func(tx engine.Tx) error {
 		for _, a := range must(tx.Directory(w.ctx))(t).Assignments {
 			if a.Principal == everybody {
@@ -306,15 +309,15 @@ func TestDeletingAGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
+	_, err = w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
 	wantCode(t, err, access.KindInvalid, "quorumUnreachable")
 }
 
 func TestLeastPrivilegedRole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	full := must(w.CreateLeastPrivilegedRole(w.ctx, w.admin, engine.LeastPrivilegedInput{Subscription: "default"}))(t)
-	slim := must(w.CreateLeastPrivilegedRole(w.ctx, w.admin, engine.LeastPrivilegedInput{Name: "API", APIOnly: true}))(t)
+	full := must(w.Roles.CreateLeastPrivilegedRole(w.ctx, w.admin, roles.LeastPrivilegedInput{Subscription: "default"}))(t)
+	slim := must(w.Roles.CreateLeastPrivilegedRole(w.ctx, w.admin, roles.LeastPrivilegedInput{Name: "API", APIOnly: true}))(t)
 	want := []string{
 		"Microsoft.Security/locations/jitNetworkAccessPolicies/read", "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action",
 		"Microsoft.Security/policies/read", "Microsoft.Network/publicIPAddresses/read", "Microsoft.Compute/virtualMachines/read", "Microsoft.Network/*/read",
@@ -328,15 +331,15 @@ func TestLeastPrivilegedRole(t *testing.T) {
 	w.host("web-1")
 	w.guard("web-1")
 	anna := w.user("anna", "")
-	_, err := w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "anna", Role: full.Name, Scope: access.Root})
+	_, err := w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "anna", Role: full.Name, Scope: access.Root})
 	wantCode(t, err, access.KindInvalid, "notAssignableHere")
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "anna", Role: full.Name}))(t)
-	must(w.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
-	_, err = w.CreateLeastPrivilegedRole(w.ctx, w.admin, engine.LeastPrivilegedInput{})
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "anna", Role: full.Name}))(t)
+	must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
+	_, err = w.Roles.CreateLeastPrivilegedRole(w.ctx, w.admin, roles.LeastPrivilegedInput{})
 	wantCode(t, err, access.KindConflict, "roleNameTaken")
-	_, err = w.CreateLeastPrivilegedRole(w.ctx, w.admin, engine.LeastPrivilegedInput{Subscription: "other"})
+	_, err = w.Roles.CreateLeastPrivilegedRole(w.ctx, w.admin, roles.LeastPrivilegedInput{Subscription: "other"})
 	wantCode(t, err, access.KindNotFound, "unknownSubscription")
-	_, err = w.CreateLeastPrivilegedRole(w.ctx, anna, engine.LeastPrivilegedInput{Name: "mine"})
+	_, err = w.Roles.CreateLeastPrivilegedRole(w.ctx, anna, roles.LeastPrivilegedInput{Name: "mine"})
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
@@ -348,18 +351,18 @@ func TestEnginePurges(t *testing.T) {
 	w.guard("web-1")
 	in := ssh("web-1", time.Hour)
 	in.IdempotencyKey = "once"
-	first := must(w.Submit(w.ctx, w.admin, in))(t)
+	first := must(w.Requests.Submit(w.ctx, w.admin, in))(t)
 	must(w.Purge(w.ctx))(t)
 	w.clock.advance(6 * 24 * time.Hour)
 	must(w.Purge(w.ctx))(t)
-	if again := must(w.Submit(w.ctx, w.admin, in))(t); again.Request.ID != first.Request.ID {
+	if again := must(w.Requests.Submit(w.ctx, w.admin, in))(t); again.Request.ID != first.Request.ID {
 		t.Error("the key was forgotten too soon")
 	}
 	w.clock.advance(2 * 24 * time.Hour)
 	if n := must(w.Purge(w.ctx))(t); n != 2 { // the key, and the host's enrolment token
 		t.Errorf("purged %d", n)
 	}
-	if again := must(w.Submit(w.ctx, w.admin, in))(t); again.Request.ID == first.Request.ID {
+	if again := must(w.Requests.Submit(w.ctx, w.admin, in))(t); again.Request.ID == first.Request.ID {
 		t.Error("the key was not forgotten")
 	}
 }
@@ -370,20 +373,20 @@ func TestSharedAddress(t *testing.T) {
 	w.host("web-1")
 	w.guard("web-1")
 	anna, ben := w.user("anna", "JIT Access Requester"), w.user("ben", "JIT Access Requester")
-	must(w.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
-	must(w.Submit(w.ctx, anna, ssh("web-1", 2*time.Hour)))(t)
-	if own := must(w.SharedAddress(w.ctx, anna))(t); own != 0 {
+	must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
+	must(w.Requests.Submit(w.ctx, anna, ssh("web-1", 2*time.Hour)))(t)
+	if own := must(w.Machines.SharedAddress(w.ctx, anna))(t); own != 0 {
 		t.Errorf("anna shares the address with %d", own)
 	}
-	if others := must(w.SharedAddress(w.ctx, ben))(t); others != 1 {
+	if others := must(w.Machines.SharedAddress(w.ctx, ben))(t); others != 1 {
 		t.Errorf("ben shares the address with %d", others)
 	}
 	w.clock.advance(25 * time.Hour)
-	if others := must(w.SharedAddress(w.ctx, ben))(t); others != 0 {
+	if others := must(w.Machines.SharedAddress(w.ctx, ben))(t); others != 0 {
 		t.Errorf("a day later with %d", others)
 	}
 	ben.Address = netip.MustParseAddr("198.51.100.9")
-	if others := must(w.SharedAddress(w.ctx, ben))(t); others != 0 {
+	if others := must(w.Machines.SharedAddress(w.ctx, ben))(t); others != 0 {
 		t.Errorf("elsewhere with %d", others)
 	}
 }

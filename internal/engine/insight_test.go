@@ -11,6 +11,9 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/records"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // TestWhoHad follows one grant through time: nobody before it was asked for, by its window until an agent speaks, then as
@@ -22,10 +25,10 @@ func TestWhoHad(t *testing.T) {
 	w.guard("web-1")
 	w.clock.advance(time.Hour)
 	start := w.clock.now()
-	grant := must(w.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t).Grants[0].ID
+	grant := must(w.Requests.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t).Grants[0].ID
 	who := func(at time.Time) (names []string) {
 		t.Helper()
-		for _, a := range must(w.WhoHad(w.ctx, w.admin, "web-1", at, engine.Page{}))(t).Items {
+		for _, a := range must(w.Records.WhoHad(w.ctx, w.admin, "web-1", at, engine.Page{}))(t).Items {
 			seen := " by its window"
 			if a.Seen {
 				seen = " seen"
@@ -53,10 +56,10 @@ func TestWhoHad(t *testing.T) {
 	w.report(agent.Agent.ID, access.Report{Revision: w.desired(agent.Agent.ID).Revision, Observations: []access.Observation{{Grant: grant, Status: access.StatusClosed}}})
 	check("seen gone", w.clock.now())
 	check("in the past all the same", opened.Add(time.Hour), "admin seen")
-	if _, err := w.WhoHad(w.ctx, w.user("ben", "JIT Access Requester"), "web-1", opened, engine.Page{}); access.KindOf(err) != access.KindForbidden {
+	if _, err := w.Records.WhoHad(w.ctx, w.user("ben", "JIT Access Requester"), "web-1", opened, engine.Page{}); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("whoever may not read grants sees them: %v", err)
 	}
-	unused := must(w.NeverUsed(w.ctx, w.admin, start, engine.Page{}))(t).Items
+	unused := must(w.Records.NeverUsed(w.ctx, w.admin, start, engine.Page{}))(t).Items
 	if len(unused) != 1 || unused[0].Grant.ID != grant {
 		t.Errorf("never used: %+v", unused)
 	}
@@ -70,27 +73,27 @@ func TestWhoHadByACode(t *testing.T) {
 	host := w.host("web-1")
 	w.guard("web-1")
 	ben := w.user("ben", "JIT Access Requester")
-	if _, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
+	if _, _, err := w.Requests.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
 		t.Fatal(err)
 	}
 	codes := w.desired(host.Agent.ID).Codes
 	opened := w.clock.now()
 	w.clock.advance(10 * time.Minute) // until the agent reaches the server again
-	use := engine.GlassUse{
+	use := requests.GlassUse{
 		Code: engine.GlassCodeID(codes[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
 		Opened: opened, Duration: 30 * time.Minute, Reason: "site down",
 	}
-	if err := w.GlassUsed(w.ctx, host.Agent.ID, office, use); err != nil {
+	if err := w.Requests.GlassUsed(w.ctx, host.Agent.ID, office, use); err != nil {
 		t.Fatal(err)
 	}
-	line := func(a engine.Access) string {
+	line := func(a records.Access) string {
 		return fmt.Sprintf("%s %s/%s from %s until %s, %s, seen %t, by code %t, grant %q, on %s", a.Grant.PrincipalName, a.Grant.Ports, a.Grant.Protocol, a.Grant.Sources,
 			a.Until.Format(time.RFC3339), a.Grant.State, a.Seen, a.ByCode, a.Grant.ID, a.MachineName)
 	}
 	until := opened.Add(30 * time.Minute)
 	want := "admin 22/tcp from [203.0.113.7/32] until " + until.Format(time.RFC3339) + ", active, seen true, by code true, grant \"\", on web-1"
 	who := func(at time.Time) (lines []string) {
-		for _, a := range must(w.WhoHad(w.ctx, w.admin, "web-1", at, engine.Page{}))(t).Items {
+		for _, a := range must(w.Records.WhoHad(w.ctx, w.admin, "web-1", at, engine.Page{}))(t).Items {
 			if lines = append(lines, line(a)); a.Grant.Request == "" || !a.From.Equal(opened) {
 				t.Errorf("its request is %q, and it was opened at %s", a.Grant.Request, a.From)
 			}
@@ -98,14 +101,14 @@ func TestWhoHadByACode(t *testing.T) {
 		return lines
 	}
 	open := func(c engine.Caller) (lines []string) {
-		for _, a := range must(w.NotClosed(w.ctx, c, engine.NotClosedFilter{}, engine.Page{}))(t).Items {
+		for _, a := range must(w.Records.NotClosed(w.ctx, c, engine.NotClosedFilter{}, engine.Page{}))(t).Items {
 			lines = append(lines, line(a))
 		}
 		return lines
 	}
 	activity := func() (lines []string) {
-		machines := must(w.Machines(w.ctx, w.admin, engine.MachineFilter{Open: w.clock.now()}, engine.Page{}))(t).Items
-		if err := w.WithActivity(w.ctx, w.admin, machines); err != nil {
+		machines := must(w.Machines.Machines(w.ctx, w.admin, engine.MachineFilter{Open: w.clock.now()}, engine.Page{}))(t).Items
+		if err := w.Machines.WithActivity(w.ctx, w.admin, machines); err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range machines {
@@ -136,7 +139,7 @@ func TestWhoHadByACode(t *testing.T) {
 
 	// By a clock that is ahead it is over no later than it can be.
 	use.Code, use.Opened = engine.GlassCodeID(codes[1].ID), w.clock.now().Add(24*time.Hour)
-	if err := w.GlassUsed(w.ctx, host.Agent.ID, office, use); err != nil {
+	if err := w.Requests.GlassUsed(w.ctx, host.Agent.ID, office, use); err != nil {
 		t.Fatal(err)
 	}
 	opened, until = w.clock.now(), w.clock.now().Add(30*time.Minute)
@@ -151,27 +154,27 @@ func TestNotClosed(t *testing.T) {
 	host := w.host("web-1")
 	w.guard("web-1")
 	ben, cy := w.user("ben", "JIT Access Requester"), w.user("cy", "JIT Access Requester")
-	grant := must(w.Submit(w.ctx, ben, ssh("web-1", time.Hour)))(t).Grants[0].ID
+	grant := must(w.Requests.Submit(w.ctx, ben, ssh("web-1", time.Hour)))(t).Grants[0].ID
 	w.report(host.Agent.ID, access.Report{Revision: w.desired(host.Agent.ID).Revision, Observations: []access.Observation{{Grant: grant, Status: access.StatusOpen}}})
-	later := must(w.Submit(w.ctx, ben, at(w.clock.now().Add(2*time.Hour), time.Hour)))(t).Grants[0].ID
+	later := must(w.Requests.Submit(w.ctx, ben, at(w.clock.now().Add(2*time.Hour), time.Hour)))(t).Grants[0].ID
 	for _, id := range []access.GrantID{later, grant} {
-		must(w.Revoke(w.ctx, w.admin, id, "over"))(t)
+		must(w.Requests.Revoke(w.ctx, w.admin, id, "over"))(t)
 	}
 	check := func(what string, want ...string) {
 		t.Helper()
 		for _, c := range []engine.Caller{w.admin, ben} {
 			var got []string
-			for _, a := range must(w.NotClosed(w.ctx, c, engine.NotClosedFilter{}, engine.Page{}))(t).Items {
+			for _, a := range must(w.Records.NotClosed(w.ctx, c, engine.NotClosedFilter{}, engine.Page{}))(t).Items {
 				got = append(got, a.Grant.PrincipalName+" "+string(a.Grant.State)+" until "+a.Until.String())
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s, to %s (-want +got):\n%s", what, c.Name, diff)
 			}
 		}
-		if n := len(must(w.NotClosed(w.ctx, cy, engine.NotClosedFilter{}, engine.Page{}))(t).Items); n != 0 {
+		if n := len(must(w.Records.NotClosed(w.ctx, cy, engine.NotClosedFilter{}, engine.Page{}))(t).Items); n != 0 {
 			t.Errorf("%s: whoever may not read grants sees %d of others", what, n)
 		}
-		open := must(w.Machines(w.ctx, w.admin, engine.MachineFilter{Open: w.clock.now()}, engine.Page{}))(t).Items
+		open := must(w.Machines.Machines(w.ctx, w.admin, engine.MachineFilter{Open: w.clock.now()}, engine.Page{}))(t).Items
 		if len(open) != len(want) {
 			t.Errorf("%s: %d machines are open", what, len(open))
 		}
@@ -180,7 +183,7 @@ func TestNotClosed(t *testing.T) {
 	check("revoked, and the agent did not say", unseen)
 	w.clock.advance(2 * time.Hour)
 	check("its end has passed, and the agent did not say", unseen)
-	who := must(w.WhoHad(w.ctx, w.admin, "web-1", w.clock.now(), engine.Page{}))(t).Items
+	who := must(w.Records.WhoHad(w.ctx, w.admin, "web-1", w.clock.now(), engine.Page{}))(t).Items
 	if len(who) != 1 {
 		t.Errorf("%d had access", len(who))
 	}
@@ -189,20 +192,20 @@ func TestNotClosed(t *testing.T) {
 
 	// What no agent ever spoke of may have been opened all the same, until its time is over or it is seen closed.
 	w.clock.advance(time.Hour)
-	must(w.Revoke(w.ctx, w.admin, must(w.Submit(w.ctx, ben, ssh("web-1", time.Hour)))(t).Grants[0].ID, "over"))(t)
+	must(w.Requests.Revoke(w.ctx, w.admin, must(w.Requests.Submit(w.ctx, ben, ssh("web-1", time.Hour)))(t).Grants[0].ID, "over"))(t)
 	w.clock.advance(10 * time.Minute)
 	check("revoked before the agent spoke", unseen)
-	if who := must(w.WhoHad(w.ctx, w.admin, "web-1", w.clock.now(), engine.Page{}))(t).Items; len(who) != 1 || who[0].Seen || !who[0].Until.IsZero() {
+	if who := must(w.Records.WhoHad(w.ctx, w.admin, "web-1", w.clock.now(), engine.Page{}))(t).Items; len(who) != 1 || who[0].Seen || !who[0].Until.IsZero() {
 		t.Errorf("who had access: %+v", who)
 	}
-	if err := w.DeleteMachine(w.ctx, w.admin, "web-1"); err != nil {
+	if err := w.Machines.DeleteMachine(w.ctx, w.admin, "web-1"); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(must(w.NotClosed(w.ctx, w.admin, engine.NotClosedFilter{}, engine.Page{}))(t).Items); n != 1 {
+	if n := len(must(w.Records.NotClosed(w.ctx, w.admin, engine.NotClosedFilter{}, engine.Page{}))(t).Items); n != 1 {
 		t.Errorf("of a machine that was deleted %d may be open before its time is over", n)
 	}
 	w.clock.advance(time.Hour)
-	if n := len(must(w.NotClosed(w.ctx, w.admin, engine.NotClosedFilter{}, engine.Page{}))(t).Items); n != 0 {
+	if n := len(must(w.Records.NotClosed(w.ctx, w.admin, engine.NotClosedFilter{}, engine.Page{}))(t).Items); n != 0 {
 		t.Errorf("of a machine that was deleted, and that nobody can see closed, %d may be open after its time", n)
 	}
 }
@@ -212,7 +215,7 @@ func TestWhoHadIsWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.host("web-1")
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1, 1001), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1, 1001), nil))(t)
 	ben, ann := w.user("ben", "JIT Access Requester"), w.user("ann", "JIT Access Requester")
 	w.openPorts(ben, "web-1", 1, 1, time.Hour)
 	w.clock.advance(30 * time.Minute)
@@ -222,7 +225,7 @@ func TestWhoHadIsWhole(t *testing.T) {
 		p := engine.Page{Limit: limit}
 		began := w.clock.now()
 		for {
-			list := must(w.WhoHad(w.ctx, w.admin, "web-1", time.Time{}, p))(t)
+			list := must(w.Records.WhoHad(w.ctx, w.admin, "web-1", time.Time{}, p))(t)
 			for _, a := range list.Items {
 				seen[a.Grant.PrincipalName]++
 			}
@@ -237,7 +240,7 @@ func TestWhoHadIsWhole(t *testing.T) {
 		w.clock.advance(began.Sub(w.clock.now()))
 	}
 	for cursor, code := range map[string]string{"x.y": "malformedCursor", "1": "malformedCursor", fmt.Sprint(w.clock.now().Add(time.Hour).UnixMicro(), "."): "timeAhead"} {
-		_, err := w.WhoHad(w.ctx, w.admin, "web-1", time.Time{}, engine.Page{Cursor: cursor})
+		_, err := w.Records.WhoHad(w.ctx, w.admin, "web-1", time.Time{}, engine.Page{Cursor: cursor})
 		if access.CodeOf(err) != code {
 			t.Errorf("%q: %v", cursor, err)
 		}
@@ -254,13 +257,13 @@ func TestUnused(t *testing.T) {
 	ann, ben := w.user("ann", ""), w.user("ben", "")
 	w.user("cy", "Reader")
 	w.group("ops", ann, ben)
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ops", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "ops", Role: "JIT Access Requester", Scope: access.Root}))(t)
 	w.clock.advance(100 * 24 * time.Hour)
-	must(w.Submit(w.ctx, ben, ssh("web-1", time.Hour)))(t)
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "cy", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Requests.Submit(w.ctx, ben, ssh("web-1", time.Hour)))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "cy", Role: "JIT Access Requester", Scope: access.Root}))(t)
 	idle := func(p engine.Page) (names []string) {
 		for {
-			list := must(w.Unused(w.ctx, w.admin, w.clock.now().Add(-30*24*time.Hour), p))(t)
+			list := must(w.Roles.Unused(w.ctx, w.admin, w.clock.now().Add(-30*24*time.Hour), p))(t)
 			for _, e := range list.Items {
 				names = append(names, e.Person.Name+" as "+e.Role.Name+" via "+e.Principal.Name)
 			}
@@ -276,7 +279,7 @@ func TestUnused(t *testing.T) {
 	if diff := cmp.Diff(want, idle(engine.Page{Limit: 1})); diff != "" {
 		t.Errorf("one to a page (-want +got):\n%s", diff)
 	}
-	if _, err := w.Unused(w.ctx, ann, w.clock.now(), engine.Page{}); access.KindOf(err) != access.KindForbidden {
+	if _, err := w.Roles.Unused(w.ctx, ann, w.clock.now(), engine.Page{}); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("whoever may not read assignments sees them: %v", err)
 	}
 }
@@ -287,13 +290,13 @@ func TestUnusedRoles(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	zoe := v.user("zoe", "")
-	if err := v.AddMember(v.ctx, v.admin, "vendors", "zoe"); err != nil {
+	if err := v.Directory.AddMember(v.ctx, v.admin, "vendors", "zoe"); err != nil {
 		t.Fatal(err)
 	}
 	v.eligible(nil)
 	idle := func(p engine.Page) (names []string) {
 		for {
-			list := must(v.Unused(v.ctx, v.admin, v.clock.now().Add(-30*24*time.Hour), p))(t)
+			list := must(v.Roles.Unused(v.ctx, v.admin, v.clock.now().Add(-30*24*time.Hour), p))(t)
 			for _, e := range list.Items {
 				if e.Eligibility != "" {
 					names = append(names, e.Person.Name+" for "+e.Role.Name+" via "+e.Principal.Name)
@@ -311,13 +314,13 @@ func TestUnusedRoles(t *testing.T) {
 	if diff := cmp.Diff([]string{"vic for Contributor via vendors", "zoe for Contributor via vendors"}, idle(engine.Page{Limit: 1})); diff != "" {
 		t.Errorf("idle (-want +got):\n%s", diff)
 	}
-	must(v.Activate(v.ctx, zoe, contributor(time.Hour)))(t)
+	must(v.Requests.Activate(v.ctx, zoe, contributor(time.Hour)))(t)
 	v.clock.advance(2 * time.Hour)
 	v.reconcile()
 	if diff := cmp.Diff([]string{"vic for Contributor via vendors"}, idle(engine.Page{})); diff != "" {
 		t.Errorf("after one was activated (-want +got):\n%s", diff)
 	}
-	if list := must(v.NeverUsed(v.ctx, v.admin, v.clock.now().Add(-30*24*time.Hour), engine.Page{}))(t); len(list.Items) != 0 {
+	if list := must(v.Records.NeverUsed(v.ctx, v.admin, v.clock.now().Add(-30*24*time.Hour), engine.Page{}))(t); len(list.Items) != 0 {
 		t.Errorf("activations count as never used: %+v", list.Items)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // officeRule asks one of ops between nine and five, and two at other times.
@@ -33,7 +35,7 @@ func TestRuleOfWhenItOpens(t *testing.T) {
 	w.clock.advance(8 * time.Hour)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestChanged")
-	d = must(w.Request(w.ctx, w.bob, d.Request.ID))(t)
+	d = must(w.Requests.Request(w.ctx, w.bob, d.Request.ID))(t)
 	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestPending {
 		t.Fatalf("by one, at night, it is %s", d.Request.State)
 	}
@@ -46,7 +48,7 @@ func TestRuleOfWhenItOpens(t *testing.T) {
 func TestRuleOfAPlannedTime(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, officeRule)
-	d := must(w.Submit(w.ctx, w.ann, at(w.clock.now().Add(25*time.Hour), time.Hour)))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, at(w.clock.now().Add(25*time.Hour), time.Hour)))(t)
 	w.clock.advance(12 * time.Hour)
 	if got := must(w.decide(w.bob, d, true))(t); got.Request.State != access.RequestApproved {
 		t.Errorf("decided at night, what is for the office hours is %s", got.Request.State)
@@ -61,13 +63,13 @@ func TestRuleOfTheMachineAsItIs(t *testing.T) {
 		p.Approval.Cases[0].Hours, p.Approval.Cases[0].When = access.Hours{}, `machine.labels["env"] == "dev"`
 		return p
 	})
-	must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "dev"}, nil))(t)
+	must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "dev"}, nil))(t)
 	d := w.ask()
-	must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, nil))(t)
+	must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, nil))(t)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestChanged")
-	must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "dev"}, nil))(t)
-	d = must(w.Request(w.ctx, w.bob, d.Request.ID))(t)
+	must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "dev"}, nil))(t)
+	d = must(w.Requests.Request(w.ctx, w.bob, d.Request.ID))(t)
 	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestPending {
 		t.Errorf("what was put under the stricter rule is %s after one approval: labels loosen nothing that waits", d.Request.State)
 	}
@@ -77,12 +79,12 @@ func TestRuleOfTheMachineAsItIs(t *testing.T) {
 func TestNetworkThatShrinksMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	must(w.SetNetwork(w.ctx, w.admin, "office", prefixes("203.0.113.0/24", "198.51.100.0/24")))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("203.0.113.0/24", "198.51.100.0/24")))(t)
 	p := oneOfOps(w.ops)
 	p.Ports[0].Networks = []string{"office"}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	d := w.ask()
-	must(w.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
 }
@@ -92,11 +94,11 @@ func TestChainOfWhatWaits(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
 	w.world.host("web-2")
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
 	in := ssh("web-1", 3*time.Hour)
 	in.Items = append(in.Items, ssh("web-2", 3*time.Hour).Items...)
-	d := must(w.Submit(w.ctx, w.ann, in))(t)
-	must(w.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t)
 	w.clock.advance(3 * time.Hour)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
@@ -110,13 +112,13 @@ func TestPolicyMadeAnewMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
 	d := w.ask()
-	if err := w.DeleteMachinePolicy(w.ctx, w.admin, "web-1", nil); err != nil {
+	if err := w.Machines.DeleteMachinePolicy(w.ctx, w.admin, "web-1", nil); err != nil {
 		t.Fatal(err)
 	}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), nil))(t)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestChanged")
-	d = must(w.Request(w.ctx, w.bob, d.Request.ID))(t)
+	d = must(w.Requests.Request(w.ctx, w.bob, d.Request.ID))(t)
 	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestApproved {
 		t.Errorf("it is %s", d.Request.State)
 	}
@@ -127,14 +129,14 @@ func TestExtensionLiesWithinATokensBounds(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	v.eligible(nil)
-	must(v.AssignRole(v.ctx, v.admin, engine.AssignInput{Principal: "vic", Role: "JIT Access Requester", Scope: access.Root}))(t)
-	d := must(v.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
+	must(v.Roles.AssignRole(v.ctx, v.admin, roles.AssignInput{Principal: "vic", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	d := must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
 	token := v.vic
 	token.Bounds = &engine.Bounds{Actions: []string{rbac.PoliciesInitiate, rbac.GrantsRead}}
-	_, err := v.Extend(v.ctx, token, d.Grants[0].ID, engine.ExtendInput{For: time.Hour})
+	_, err := v.Requests.Extend(v.ctx, token, d.Grants[0].ID, requests.ExtendInput{For: time.Hour})
 	wantCode(t, err, access.KindForbidden, "tokenBounds")
 	token.Bounds = &engine.Bounds{Actions: []string{rbac.RoleActivate, rbac.GrantsRead}}
-	must(v.Extend(v.ctx, token, d.Grants[0].ID, engine.ExtendInput{For: time.Hour}))(t)
+	must(v.Requests.Extend(v.ctx, token, d.Grants[0].ID, requests.ExtendInput{For: time.Hour}))(t)
 }
 
 // TestNetworkThatShrinksClosesWhatItHeld holds that a network which becomes smaller narrows the policies that name it: what is open or
@@ -143,14 +145,14 @@ func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
 	t.Parallel()
 	inside, outside := netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24")
 	w := newApprovable(t, oneOfOps)
-	must(w.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside, outside}))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside, outside}))(t)
 	p := sshPolicy()
 	p.Ports[0].Networks = []string{"office"}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	ask := func(from netip.Prefix, start time.Time) access.GrantID {
 		in := at(start, time.Hour)
 		in.Items[0].Sources = []netip.Prefix{from}
-		return must(w.Submit(w.ctx, w.ann, in))(t).Grants[0].ID
+		return must(w.Requests.Submit(w.ctx, w.ann, in))(t).Grants[0].ID
 	}
 	tomorrow := w.clock.now().Add(24 * time.Hour)
 	stays, goes, later := ask(inside, time.Time{}), ask(outside, time.Time{}), ask(outside, tomorrow)
@@ -158,7 +160,7 @@ func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
 	if n := len(w.desired(w.host.Agent.ID).Openings); n != 2 {
 		t.Fatalf("%d are open", n)
 	}
-	must(w.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside}))(t) // at the same instant, as by a replica whose clock is behind
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside}))(t) // at the same instant, as by a replica whose clock is behind
 	w.reconcile()
 	for id, want := range map[access.GrantID]access.GrantState{stays: access.GrantOpening, goes: access.GrantRevoked, later: access.GrantRevoked} {
 		if g := w.grant(id); g.State != want {

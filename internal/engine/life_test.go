@@ -12,41 +12,46 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 func TestExtend(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
-	d := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
 	g := d.Grants[0]
 	w.clock.advance(50 * time.Minute)
-	more := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: time.Hour}))(t)
+	more := must(w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: time.Hour}))(t)
 	if got := w.grant(g.ID); more.Request.State != access.RequestApproved || !got.End.Equal(g.End.Add(time.Hour)) || got.ID != g.ID || len(more.Grants) != 0 {
 		t.Errorf("extended, the request is %s and the grant ends %s", more.Request.State, got.End)
 	}
 	if open := w.desired(w.host.Agent.ID).Openings; len(open) != 1 || !open[0].Until.Equal(g.End.Add(time.Hour)) {
 		t.Errorf("open is %+v", open)
 	}
-	_, err := w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 61 * time.Minute}) // three hours from the first opening
+	_, err := w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: 61 * time.Minute}) // three hours from the first opening
 	wantCode(t, err, access.KindInvalid, "durationTooLong")
-	_, err = w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{Until: g.End})
+	_, err = w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{Until: g.End})
 	wantCode(t, err, access.KindInvalid, "notLater")
-	_, err = w.Extend(w.ctx, w.bystander, g.ID, engine.ExtendInput{For: time.Minute})
+	_, err = w.Requests.Extend(w.ctx, w.bystander, g.ID, requests.ExtendInput{For: time.Minute})
 	wantCode(t, err, access.KindForbidden, "notYourGrant")
 
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), nil))(t)
-	pending := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 30 * time.Minute}))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), nil))(t)
+	pending := must(w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: 30 * time.Minute}))(t)
 	if end := w.grant(g.ID).End; pending.Request.State != access.RequestPending || !end.Equal(g.End.Add(time.Hour)) || !pending.Request.PendingUntil.Equal(end) {
 		t.Errorf("the extension is %s until %s, the grant ends %s", pending.Request.State, pending.Request.PendingUntil, end)
 	}
 	if must(w.decide(w.bob, pending, true))(t); !w.grant(g.ID).End.Equal(g.End.Add(90 * time.Minute)) {
 		t.Error("the approved extension changes nothing")
 	}
-	late := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 5 * time.Minute}))(t)
-	must(w.Revoke(w.ctx, w.ann, g.ID, "done"))(t)
+	late := must(w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: 5 * time.Minute}))(t)
+	must(w.Requests.Revoke(w.ctx, w.ann, g.ID, "done"))(t)
 	_, err = w.decide(w.bob, late, true)
 	wantCode(t, err, access.KindConflict, "grantEnded")
-	_, err = w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: time.Minute})
+	_, err = w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: time.Minute})
 	wantCode(t, err, access.KindConflict, "grantEnded")
 }
 
@@ -60,7 +65,7 @@ func TestWarningBeforeTheEnd(t *testing.T) {
 			w.host("web-1")
 			w.guard("web-1")
 			ann := w.user("ann", "JIT Access Requester")
-			g := must(w.Submit(w.ctx, ann, ssh("web-1", length)))(t).Grants[0]
+			g := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", length)))(t).Grants[0]
 			next := must(w.Reconcile(w.ctx))(t)
 			if want := g.End.Add(-before); !next.Equal(want) {
 				t.Fatalf("the next thing is due at %s, want %s", next, want)
@@ -79,7 +84,7 @@ func TestWarningBeforeTheEnd(t *testing.T) {
 			if before == 0 || length == 3*time.Hour {
 				return
 			}
-			more := must(w.Extend(w.ctx, ann, g.ID, engine.ExtendInput{For: time.Hour}))(t)
+			more := must(w.Requests.Extend(w.ctx, ann, g.ID, requests.ExtendInput{For: time.Hour}))(t)
 			if more.Request.State != access.RequestApproved || w.grant(g.ID).WarnedAt != (time.Time{}) {
 				t.Error("an extension does not take the warning back")
 			}
@@ -92,19 +97,19 @@ func TestWhoeverLosesTheRightLosesTheGrant(t *testing.T) {
 	for name, lose := range map[string]func(w *world, ann engine.Caller){
 		"disabled": func(w *world, _ engine.Caller) {
 			yes := true
-			must(w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Disabled: &yes}))(w.tb)
+			must(w.Directory.ChangePrincipal(w.ctx, w.admin, "ann", directory.PrincipalChange{Disabled: &yes}))(w.tb)
 		},
 		"unassigned": func(w *world, ann engine.Caller) {
-			for _, a := range must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{}, engine.Page{}))(w.tb).Items {
+			for _, a := range must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, engine.Page{}))(w.tb).Items {
 				if a.Principal.ID == ann.Principal {
-					if err := w.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
+					if err := w.Roles.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
 						w.tb.Fatal(err)
 					}
 				}
 			}
 		},
 		"out of the group": func(w *world, _ engine.Caller) {
-			if err := w.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
+			if err := w.Directory.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
 				w.tb.Fatal(err)
 			}
 		},
@@ -116,7 +121,7 @@ func TestWhoeverLosesTheRightLosesTheGrant(t *testing.T) {
 			host := w.host("web-1")
 			w.guard("web-1")
 			ann := w.user("ann", "")
-			assign := engine.AssignInput{Principal: "ann", Role: "JIT Access Requester", Scope: access.Root}
+			assign := roles.AssignInput{Principal: "ann", Role: "JIT Access Requester", Scope: access.Root}
 			switch name {
 			case "out of the group":
 				w.group("team", ann)
@@ -124,8 +129,8 @@ func TestWhoeverLosesTheRightLosesTheGrant(t *testing.T) {
 			case "assignment over":
 				assign.End = w.clock.now().Add(30 * time.Minute)
 			}
-			must(w.AssignRole(w.ctx, w.admin, assign))(t)
-			g := must(w.Submit(w.ctx, ann, ssh("web-1", 2*time.Hour)))(t).Grants[0]
+			must(w.Roles.AssignRole(w.ctx, w.admin, assign))(t)
+			g := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", 2*time.Hour)))(t).Grants[0]
 			w.reconcile()
 			if name == "assignment over" && !g.End.Equal(assign.End) {
 				t.Errorf("the grant ends at %s, the right to it at %s", g.End, assign.End)
@@ -151,22 +156,22 @@ func TestRevokePrincipal(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
 	w.world.host("web-2")
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
-	must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
 	later := ssh("web-1", 2*time.Hour)
 	later.Start = w.clock.now().Add(24 * time.Hour)
-	must(w.Submit(w.ctx, w.ann, later))(t)
-	pending := must(w.Submit(w.ctx, w.ann, ssh("web-2", time.Hour)))(t)
-	_, err := w.RevokePrincipal(w.ctx, w.bob, "ann", "")
+	must(w.Requests.Submit(w.ctx, w.ann, later))(t)
+	pending := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-2", time.Hour)))(t)
+	_, err := w.Requests.RevokePrincipal(w.ctx, w.bob, "ann", "")
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", "left the team"))(t).Grants
+	ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", "left the team"))(t).Grants
 	if len(ended) != 2 || ended[0].Grant.Reason != "left the team" {
 		t.Errorf("ended %+v", ended)
 	}
-	if got := must(w.Request(w.ctx, w.ann, pending.Request.ID))(t).Request; got.State != access.RequestCanceled {
+	if got := must(w.Requests.Request(w.ctx, w.ann, pending.Request.ID))(t).Request; got.State != access.RequestCanceled {
 		t.Errorf("what was pending is %s", got.State)
 	}
-	if again := must(w.RevokePrincipal(w.ctx, w.ann, "ann", ""))(t); len(again.Grants) != 0 {
+	if again := must(w.Requests.RevokePrincipal(w.ctx, w.ann, "ann", ""))(t); len(again.Grants) != 0 {
 		t.Errorf("ended twice: %+v", again)
 	}
 }
@@ -181,50 +186,50 @@ func TestBreakGlass(t *testing.T) {
 	})
 	in := ssh("web-1", 20*time.Minute)
 	in.BreakGlass = true
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "bob", Role: "JIT Access Requester", Scope: access.Root}))(t)
-	_, err := w.Submit(w.ctx, w.bob, in)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "bob", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	_, err := w.Requests.Submit(w.ctx, w.bob, in)
 	wantCode(t, err, access.KindForbidden, "breakGlassNotAllowed")
 	long := in
-	long.Items = []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(22), Duration: time.Hour}}
-	_, err = w.Submit(w.ctx, w.ann, long)
+	long.Items = []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(22), Duration: time.Hour}}
+	_, err = w.Requests.Submit(w.ctx, w.ann, long)
 	wantCode(t, err, access.KindInvalid, "breakGlassTooLong")
 	silent := in
 	silent.Justification = " "
-	_, err = w.Submit(w.ctx, w.ann, silent)
+	_, err = w.Requests.Submit(w.ctx, w.ann, silent)
 	wantCode(t, err, access.KindInvalid, "justificationRequired")
 
 	start := w.size()
-	d := must(w.Submit(w.ctx, w.ann, in))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 	if d.Request.State != access.RequestApproved || len(d.Grants) != 1 || len(w.desired(w.host.Agent.ID).Openings) != 1 {
 		t.Fatalf("broken, the request is %s", d.Request.State)
 	}
 	if got := w.kinds(start); got != "request.submitted request.approved grant.created breakGlass.used" {
 		t.Errorf("events are %s", got)
 	}
-	_, err = w.Extend(w.ctx, w.ann, d.Grants[0].ID, engine.ExtendInput{For: time.Minute})
+	_, err = w.Requests.Extend(w.ctx, w.ann, d.Grants[0].ID, requests.ExtendInput{For: time.Minute})
 	wantCode(t, err, access.KindForbidden, "breakGlassNotExtended")
-	_, err = w.Submit(w.ctx, w.ann, in)
+	_, err = w.Requests.Submit(w.ctx, w.ann, in)
 	wantCode(t, err, access.KindForbidden, "reviewOpen")
 
-	reviews := must(w.Reviews(w.ctx, w.bob, engine.ReviewFilter{Open: true}, engine.Page{}))(t).Items
+	reviews := must(w.Requests.Reviews(w.ctx, w.bob, engine.ReviewFilter{Open: true}, engine.Page{}))(t).Items
 	if len(reviews) != 1 || !reviews[0].Mine || reviews[0].Request.Request.ID != d.Request.ID {
 		t.Fatalf("an approver is shown %+v", reviews)
 	}
 	id := reviews[0].Review.ID
 	nobody := w.user("nobody", "")
-	if list := must(w.Reviews(w.ctx, nobody, engine.ReviewFilter{}, engine.Page{}))(t).Items; len(list) != 0 {
+	if list := must(w.Requests.Reviews(w.ctx, nobody, engine.ReviewFilter{}, engine.Page{}))(t).Items; len(list) != 0 {
 		t.Errorf("somebody else is shown %+v", list)
 	}
-	_, err = w.CloseReview(w.ctx, nobody, id, "fine")
+	_, err = w.Requests.CloseReview(w.ctx, nobody, id, "fine")
 	wantCode(t, err, access.KindNotFound, "unknownReview")
-	_, err = w.CloseReview(w.ctx, w.ann, id, "fine")
+	_, err = w.Requests.CloseReview(w.ctx, w.ann, id, "fine")
 	wantCode(t, err, access.KindForbidden, "ownReview")
-	_, err = w.CloseReview(w.ctx, w.bob, id, "  ")
+	_, err = w.Requests.CloseReview(w.ctx, w.bob, id, "  ")
 	wantCode(t, err, access.KindInvalid, "commentMissing")
-	must(w.CloseReview(w.ctx, w.bob, id, "the disk was full"))(t)
-	_, err = w.CloseReview(w.ctx, w.cy, id, "me too")
+	must(w.Requests.CloseReview(w.ctx, w.bob, id, "the disk was full"))(t)
+	_, err = w.Requests.CloseReview(w.ctx, w.cy, id, "me too")
 	wantCode(t, err, access.KindConflict, "reviewClosed")
-	must(w.Submit(w.ctx, w.ann, in))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 }
 
 func TestSeries(t *testing.T) {
@@ -233,17 +238,17 @@ func TestSeries(t *testing.T) {
 	in := ssh("web-1", time.Hour)
 	in.Start = w.clock.now().Add(time.Hour)
 	in.Repeat, in.Zone = "FREQ=DAILY;COUNT=5", "Europe/Berlin"
-	d := must(w.Submit(w.ctx, w.ann, in))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 	if len(d.Request.Windows) != 5 || d.Request.State != access.RequestPending {
 		t.Fatalf("the series has windows %v and is %s", d.Request.Windows, d.Request.State)
 	}
 	w.clock.advance(23 * time.Hour) // the first window has passed
-	d = must(w.Request(w.ctx, w.bob, d.Request.ID))(t)
+	d = must(w.Requests.Request(w.ctx, w.bob, d.Request.ID))(t)
 	d = must(w.decide(w.bob, d, true))(t)
 	if len(d.Grants) != 4 {
 		t.Fatalf("approved after the first window, there are %d grants", len(d.Grants))
 	}
-	must(w.Revoke(w.ctx, w.ann, d.Grants[1].ID, "not on Wednesday"))(t)
+	must(w.Requests.Revoke(w.ctx, w.ann, d.Grants[1].ID, "not on Wednesday"))(t)
 	live := 0
 	for day := range 4 {
 		w.clock.advance(d.Grants[day].Start.Sub(w.clock.now()) + 30*time.Minute)
@@ -257,7 +262,7 @@ func TestSeries(t *testing.T) {
 		"FREQ=DAILY": "seriesEndless", "FREQ=SECONDLY;COUNT=5": "seriesTooDense", "FREQ=DAILY;COUNT=401": "seriesMalformed", "nonsense": "seriesMalformed",
 	} {
 		in.Start, in.Repeat = time.Time{}, rule
-		_, err := w.Submit(w.ctx, w.ann, in)
+		_, err := w.Requests.Submit(w.ctx, w.ann, in)
 		wantCode(t, err, access.KindInvalid, code)
 	}
 }
@@ -268,40 +273,40 @@ func TestMachinesByLabelAndGroup(t *testing.T) {
 	gate := w.enrol("gate", access.ModeGateway)
 	for i := range 4 {
 		name := fmt.Sprintf("db-%d", i)
-		must(w.AddMachine(w.ctx, w.admin, engine.AddMachineInput{
+		must(w.Machines.AddMachine(w.ctx, w.admin, machines.AddMachineInput{
 			Name: name, Gateway: gate.Agent.Name, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})},
 			Labels: map[string]string{"role": "db", "env": []string{"prod", "test"}[i%2]},
 		}))(t)
 		w.guard(name)
 	}
 	ann := w.user("ann", "JIT Access Requester")
-	ask := func(item engine.ItemInput) (engine.RequestDetail, error) {
+	ask := func(item requests.ItemInput) (requests.RequestDetail, error) {
 		item.Ports, item.Duration = access.SinglePort(22), time.Hour
-		return w.Submit(w.ctx, ann, engine.SubmitInput{Items: []engine.ItemInput{item}, Justification: "because"})
+		return w.Requests.Submit(w.ctx, ann, requests.SubmitInput{Items: []requests.ItemInput{item}, Justification: "because"})
 	}
-	if d := must(ask(engine.ItemInput{Selector: "env=prod,role=db"}))(t); len(d.Grants) != 2 {
+	if d := must(ask(requests.ItemInput{Selector: "env=prod,role=db"}))(t); len(d.Grants) != 2 {
 		t.Errorf("by labels there are %d grants", len(d.Grants))
 	}
-	if d := must(ask(engine.ItemInput{Group: "default"}))(t); len(d.Grants) != 4 {
+	if d := must(ask(requests.ItemInput{Group: "default"}))(t); len(d.Grants) != 4 {
 		t.Errorf("by group there are %d grants", len(d.Grants))
 	}
 	for selector, code := range map[string]string{"env=none": "noMachinePicked", "env": "malformedSelector", "env=prod,env=test": "malformedSelector"} {
-		_, err := ask(engine.ItemInput{Selector: selector})
+		_, err := ask(requests.ItemInput{Selector: selector})
 		wantCode(t, err, access.KindInvalid, code)
 	}
-	_, err := ask(engine.ItemInput{Selector: "env=prod", Machine: "db-1"})
+	_, err := ask(requests.ItemInput{Selector: "env=prod", Machine: "db-1"})
 	wantCode(t, err, access.KindInvalid, "machineAndSelector")
-	if err := w.DeleteMachinePolicy(w.ctx, w.admin, "db-3", nil); err != nil {
+	if err := w.Machines.DeleteMachinePolicy(w.ctx, w.admin, "db-3", nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = ask(engine.ItemInput{Selector: "role=db"}) // all or nothing
+	_, err = ask(requests.ItemInput{Selector: "role=db"}) // all or nothing
 	wantCode(t, err, access.KindInvalid, "machineNotConfigured")
 
-	items := make([]engine.ItemInput, 10_000)
+	items := make([]requests.ItemInput, 10_000)
 	for i := range items {
-		items[i] = engine.ItemInput{Machine: fmt.Sprintf("m-%d", i), Ports: access.SinglePort(22), Duration: time.Hour}
+		items[i] = requests.ItemInput{Machine: fmt.Sprintf("m-%d", i), Ports: access.SinglePort(22), Duration: time.Hour}
 	}
-	_, err = w.Submit(w.ctx, ann, engine.SubmitInput{Items: items})
+	_, err = w.Requests.Submit(w.ctx, ann, requests.SubmitInput{Items: items})
 	wantCode(t, err, access.KindInvalid, "tooManyItems")
 }
 
@@ -310,31 +315,31 @@ func TestLabelMachine(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
 	ask := func() error {
-		_, err := w.Submit(w.ctx, w.ann, engine.SubmitInput{Justification: "because", Items: []engine.ItemInput{
+		_, err := w.Requests.Submit(w.ctx, w.ann, requests.SubmitInput{Justification: "because", Items: []requests.ItemInput{
 			{Selector: "env=prod", Ports: access.SinglePort(22), Duration: time.Hour},
 		}})
 		return err
 	}
 	wantCode(t, ask(), access.KindInvalid, "noMachinePicked")
 	start := w.size()
-	d := must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod", "role": "web"}, nil))(t)
-	must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, []string{"nothing"}))(t)
+	d := must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod", "role": "web"}, nil))(t)
+	must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, []string{"nothing"}))(t)
 	if got := w.kinds(start); got != "machine.labelled" || d.Machine.Labels["role"] != "web" || d.Agent == nil {
 		t.Errorf("events are %q, the machine is %+v", got, d.Machine)
 	}
 	if err := ask(); err != nil {
 		t.Errorf("by its label: %v", err)
 	}
-	d = must(w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "test"}, []string{"env", "role"}))(t)
+	d = must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "test"}, []string{"env", "role"}))(t)
 	if len(d.Machine.Labels) != 1 || d.Machine.Labels["env"] != "test" {
 		t.Errorf("the labels are %v", d.Machine.Labels)
 	}
 	wantCode(t, ask(), access.KindInvalid, "noMachinePicked")
 	for _, bad := range []map[string]string{{"": "x"}, {"a=b": "c"}, {"a,b": "c"}, {"a": "b,c"}, {"a": "b\n"}, {strings.Repeat("a", 2000): "b"}} {
-		_, err := w.LabelMachine(w.ctx, w.admin, "web-1", bad, nil)
+		_, err := w.Machines.LabelMachine(w.ctx, w.admin, "web-1", bad, nil)
 		wantCode(t, err, access.KindInvalid, "malformedLabel")
 	}
-	_, err := w.LabelMachine(w.ctx, w.ann, "web-1", map[string]string{"env": "prod"}, nil)
+	_, err := w.Machines.LabelMachine(w.ctx, w.ann, "web-1", map[string]string{"env": "prod"}, nil)
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
@@ -347,14 +352,14 @@ func TestSeveralMachinesAreAllOrNothing(t *testing.T) {
 	boss := w.user("boss", "")
 	other := sshPolicy()
 	other.Approval = asks(access.Stage{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"boss"}}}})
-	must(w.SetMachinePolicy(w.ctx, w.admin, "db-1", other, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "db-1", other, nil))(t)
 	both := ssh("web-1", time.Hour)
 	both.Items = append(both.Items, ssh("db-1", time.Hour).Items...)
 	live := func() int {
-		return len(must(w.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t).Items)
+		return len(must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t).Items)
 	}
 
-	d := must(w.Submit(w.ctx, w.ann, both))(t)
+	d := must(w.Requests.Submit(w.ctx, w.ann, both))(t)
 	if d = must(w.decide(w.bob, d, true))(t); len(d.Progress) != 2 || d.Request.State != access.RequestPending || live() != 0 {
 		t.Fatalf("with one of two rules met the request is %s, and there are %d grants", d.Request.State, live())
 	}
@@ -362,16 +367,16 @@ func TestSeveralMachinesAreAllOrNothing(t *testing.T) {
 		t.Fatalf("with both rules met the request is %s", d.Request.State)
 	}
 
-	d = must(w.Submit(w.ctx, w.ann, both))(t)
+	d = must(w.Requests.Submit(w.ctx, w.ann, both))(t)
 	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestPending {
 		t.Fatalf("the request is %s", d.Request.State)
 	}
-	if err := w.DeleteMachinePolicy(w.ctx, w.admin, "web-1", nil); err != nil {
+	if err := w.Machines.DeleteMachinePolicy(w.ctx, w.admin, "web-1", nil); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.decide(boss, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
-	if d = must(w.Request(w.ctx, w.ann, d.Request.ID))(t); d.Request.State != access.RequestDenied || len(d.Grants) != 0 {
+	if d = must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t); d.Request.State != access.RequestDenied || len(d.Grants) != 0 {
 		t.Errorf("the request is %s with %d grants", d.Request.State, len(d.Grants))
 	}
 }
@@ -395,11 +400,11 @@ func TestTickets(t *testing.T) {
 	p := sshPolicy()
 	p.Ticket = access.TicketRule{Required: true, Pattern: "OPS-[0-9]+", Checked: true}
 	p.Justification.Pattern = "(?i)because"
-	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
+	_, err := w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy") // there is nobody to check tickets
 	tickets := &checker{}
-	e := w.another(func(c *engine.Config) { c.Tickets = tickets })
-	must(e.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	e := w.another(func(c *services.Config) { c.Tickets = tickets })
+	must(e.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 
 	for _, c := range []struct {
 		ticket, reason string
@@ -425,7 +430,7 @@ func TestTickets(t *testing.T) {
 		}
 		in := ssh("web-1", time.Hour)
 		in.Ticket, in.Justification = c.ticket, c.reason
-		d, err := e.Submit(w.ctx, ann, in)
+		d, err := e.Requests.Submit(w.ctx, ann, in)
 		if c.kind == access.KindInternal {
 			if err != nil || len(d.Grants) != 1 {
 				t.Errorf("a good ticket gave %v", err)
@@ -437,7 +442,7 @@ func TestTickets(t *testing.T) {
 			t.Errorf("ticket %q was asked about %d times, want %d", c.ticket, tickets.asked, c.asked)
 		}
 	}
-	if _, err := w.another().Submit(w.ctx, ann, engine.SubmitInput{Items: ssh("web-1", time.Hour).Items, Justification: "because", Ticket: "OPS-1"}); access.CodeOf(err) != "ticketUnchecked" {
+	if _, err := w.another().Requests.Submit(w.ctx, ann, requests.SubmitInput{Items: ssh("web-1", time.Hour).Items, Justification: "because", Ticket: "OPS-1"}); access.CodeOf(err) != "ticketUnchecked" {
 		t.Errorf("without a checker: %v", err)
 	}
 }
@@ -448,17 +453,17 @@ func TestATicketCountsForWhatItWasCheckedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	tickets := &checker{}
-	e := w.another(func(c *engine.Config) { c.Tickets = tickets })
+	e := w.another(func(c *services.Config) { c.Tickets = tickets })
 	ann := w.user("ann", "JIT Access Requester")
 	p := sshPolicy()
 	p.Ticket = access.TicketRule{Required: true, Checked: true}
 	names := []string{"web-1", "web-2", "web-3", "web-4", "web-5"}
 	label := func(name, env string) {
-		must(w.LabelMachine(w.ctx, w.admin, name, map[string]string{"env": env}, nil))(t)
+		must(w.Machines.LabelMachine(w.ctx, w.admin, name, map[string]string{"env": env}, nil))(t)
 	}
 	for _, name := range names {
 		w.host(name)
-		must(e.SetMachinePolicy(w.ctx, w.admin, name, p, nil))(t)
+		must(e.Machines.SetMachinePolicy(w.ctx, w.admin, name, p, nil))(t)
 	}
 	label("web-1", "test")
 	in := ssh("", time.Hour)
@@ -472,7 +477,7 @@ func TestATicketCountsForWhatItWasCheckedFor(t *testing.T) {
 		}
 		return nil
 	}
-	_, err := e.Submit(w.ctx, ann, in)
+	_, err := e.Requests.Submit(w.ctx, ann, in)
 	wantCode(t, err, access.KindInvalid, "ticketRefused")
 	tickets.asked = 0
 	tickets.answer = func(context.Context, engine.TicketQuery) error {
@@ -480,13 +485,13 @@ func TestATicketCountsForWhatItWasCheckedFor(t *testing.T) {
 		return nil
 	}
 	label("web-2", "prod")
-	_, err = e.Submit(w.ctx, ann, in)
+	_, err = e.Requests.Submit(w.ctx, ann, in)
 	wantCode(t, err, access.KindConflict, "ticketMoved")
-	if list := must(w.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+	if list := must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
 		t.Errorf("grants are %+v", list.Items)
 	}
 	tickets.answer = func(context.Context, engine.TicketQuery) error { return nil }
-	if d := must(e.Submit(w.ctx, ann, in))(t); len(d.Grants) != 4 {
+	if d := must(e.Requests.Submit(w.ctx, ann, in))(t); len(d.Grants) != 4 {
 		t.Errorf("%d grants", len(d.Grants))
 	}
 }
@@ -500,40 +505,40 @@ func TestExplainAgreesWithSubmit(t *testing.T) {
 		{When: `request.duration <= duration("30m")`},
 		{When: `request.duration <= duration("1h")`, Stages: []access.Stage{{AllOf: []access.Quorum{of(2, w.ops)}}}},
 	}}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	for _, c := range []struct {
 		who      engine.Caller
 		duration time.Duration
-		want     engine.ExplainOutcome
+		want     requests.ExplainOutcome
 	}{
-		{w.ann, 30 * time.Minute, engine.ExplainAutomatic},
-		{w.ann, time.Hour, engine.ExplainApproval},
-		{w.ann, 2 * time.Hour, engine.ExplainRefused},
-		{w.ann, 4 * time.Hour, engine.ExplainRefused},
-		{w.bob, time.Minute, engine.ExplainRefused},
-		{w.admin, time.Minute, engine.ExplainAutomatic},
+		{w.ann, 30 * time.Minute, requests.ExplainAutomatic},
+		{w.ann, time.Hour, requests.ExplainApproval},
+		{w.ann, 2 * time.Hour, requests.ExplainRefused},
+		{w.ann, 4 * time.Hour, requests.ExplainRefused},
+		{w.bob, time.Minute, requests.ExplainRefused},
+		{w.admin, time.Minute, requests.ExplainAutomatic},
 	} {
-		x := must(w.Explain(w.ctx, w.admin, engine.Question{Person: c.who.Name, Machine: "web-1", Ports: access.SinglePort(22), Duration: c.duration}))(t)
-		if x.Outcome != c.want || (x.Outcome == engine.ExplainRefused) != (len(x.Reasons) > 0) {
+		x := must(w.Requests.Explain(w.ctx, w.admin, requests.Question{Person: c.who.Name, Machine: "web-1", Ports: access.SinglePort(22), Duration: c.duration}))(t)
+		if x.Outcome != c.want || (x.Outcome == requests.ExplainRefused) != (len(x.Reasons) > 0) {
 			t.Errorf("%s for %s would be %s: %+v", c.who.Name, c.duration, x.Outcome, x.Steps)
 		}
-		d, err := w.Submit(w.ctx, c.who, ssh("web-1", c.duration))
-		got := engine.ExplainRefused
+		d, err := w.Requests.Submit(w.ctx, c.who, ssh("web-1", c.duration))
+		got := requests.ExplainRefused
 		switch {
 		case err != nil:
 		case d.Request.State == access.RequestApproved:
-			got = engine.ExplainAutomatic
+			got = requests.ExplainAutomatic
 		default:
-			got = engine.ExplainApproval
+			got = requests.ExplainApproval
 		}
 		if got != x.Outcome {
 			t.Errorf("%s for %s was foretold %s and is %s", c.who.Name, c.duration, x.Outcome, got)
 		}
 	}
-	if x := must(w.Explain(w.ctx, w.ann, engine.Question{Machine: "web-1", Ports: access.SinglePort(22)}))(t); fmt.Sprint(x.Approvers) != "[bob cy dora]" {
+	if x := must(w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22)}))(t); fmt.Sprint(x.Approvers) != "[bob cy dora]" {
 		t.Errorf("approvers are %v", x.Approvers)
 	}
-	_, err := w.Explain(w.ctx, w.ann, engine.Question{Person: "bob", Machine: "web-1", Ports: access.SinglePort(22)})
+	_, err := w.Requests.Explain(w.ctx, w.ann, requests.Question{Person: "bob", Machine: "web-1", Ports: access.SinglePort(22)})
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
@@ -542,41 +547,41 @@ func TestExplainAgreesWithSubmit(t *testing.T) {
 func TestNamedNetworksCountEverywhere(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	must(w.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
 	d := w.ask() // from elsewhere, which is allowed yet
 	p := oneOfOps(w.ops)
 	p.Ports[0].Networks = []string{"office"}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
 	for _, c := range []struct {
 		sources []netip.Prefix
 		names   []string
-		want    engine.ExplainOutcome
+		want    requests.ExplainOutcome
 	}{
-		{nil, nil, engine.ExplainRefused},
-		{prefixes("203.0.113.7/32"), nil, engine.ExplainRefused},
-		{prefixes("198.51.100.7/32"), nil, engine.ExplainApproval},
-		{nil, []string{"Office"}, engine.ExplainApproval},
+		{nil, nil, requests.ExplainRefused},
+		{prefixes("203.0.113.7/32"), nil, requests.ExplainRefused},
+		{prefixes("198.51.100.7/32"), nil, requests.ExplainApproval},
+		{nil, []string{"Office"}, requests.ExplainApproval},
 	} {
-		x := must(w.Explain(w.ctx, w.ann, engine.Question{Machine: "web-1", Ports: access.SinglePort(22), Sources: c.sources, Networks: c.names}))(t)
+		x := must(w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Sources: c.sources, Networks: c.names}))(t)
 		if x.Outcome != c.want {
 			t.Errorf("from %v %v it would be %s: %+v", c.sources, c.names, x.Outcome, x.Steps)
 		}
 	}
-	_, err = w.Explain(w.ctx, w.ann, engine.Question{Machine: "web-1", Ports: access.SinglePort(22), Networks: []string{"nowhere"}})
+	_, err = w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Networks: []string{"nowhere"}})
 	wantCode(t, err, access.KindNotFound, "unknownNetwork")
 
 	// A guest is told what the policy's own tenant calls so, and names networks of theirs.
 	_, boss := w.tenant("contoso")
 	guest := w.userOf(boss, "gail")
 	guest.Address = office
-	must(w.SetNetwork(w.ctx, boss, "office", prefixes("203.0.113.0/24")))(t)
-	machine := must(w.Machine(w.ctx, w.admin, "web-1"))(t).Machine
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: string(guest.Principal), Role: "Contributor", Scope: machine.Resource}))(t)
+	must(w.Machines.SetNetwork(w.ctx, boss, "office", prefixes("203.0.113.0/24")))(t)
+	machine := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: string(guest.Principal), Role: "Contributor", Scope: machine.Resource}))(t)
 	for _, names := range [][]string{nil, {"office"}} {
-		x := must(w.Explain(w.ctx, guest, engine.Question{Machine: string(machine.Resource), Ports: access.SinglePort(22), Networks: names}))(t)
-		if x.Outcome != engine.ExplainRefused || !slices.ContainsFunc(x.Reasons, func(r access.Reason) bool { return r.Code == "sourceNotAllowed" }) {
+		x := must(w.Requests.Explain(w.ctx, guest, requests.Question{Machine: string(machine.Resource), Ports: access.SinglePort(22), Networks: names}))(t)
+		if x.Outcome != requests.ExplainRefused || !slices.ContainsFunc(x.Reasons, func(r access.Reason) bool { return r.Code == "sourceNotAllowed" }) {
 			t.Errorf("for a guest from %v it would be %s: %+v", names, x.Outcome, x.Steps)
 		}
 	}
@@ -589,7 +594,7 @@ func TestStepUp(t *testing.T) {
 		p.Approval.Cases[0].StepUp = true
 		return p
 	})
-	_, err := w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
+	_, err := w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
 	wantCode(t, err, access.KindForbidden, "stepUpRequired")
 	w.ann.SteppedUpAt = w.clock.now().Add(-time.Minute)
 	d := w.ask()

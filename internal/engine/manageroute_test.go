@@ -8,17 +8,21 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/notices"
+	"github.com/postern-dev/postern/internal/engine/roles"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 func (w *world) channel(name string) {
 	w.tb.Helper()
 	url, file := "https://hooks.example.com/postern", "key"
-	must(w.CreateChannel(w.ctx, w.admin, engine.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, SecretFile: &file}))(w.tb)
+	must(w.Notices.CreateChannel(w.ctx, w.admin, notices.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, SecretFile: &file}))(w.tb)
 }
 
 func (w *world) routesOf(c engine.Caller) int {
 	w.tb.Helper()
-	return len(must(w.Routes(w.ctx, c, "", engine.Page{}))(w.tb).Items)
+	return len(must(w.Notices.Routes(w.ctx, c, "", engine.Page{}))(w.tb).Items)
 }
 
 // TestWatchingEndsWithTheRight proves that a person watches a policy as long as they may read it, and not longer.
@@ -29,24 +33,24 @@ func TestWatchingEndsWithTheRight(t *testing.T) {
 	policy := w.guard("web-1").Policy.Resource
 	w.channel("hooks")
 	ann, ben := w.user("ann", ""), w.user("ben", "Reader")
-	watch := engine.RouteInput{Channel: "hooks", Principal: string(ann.Principal), Policy: policy}
-	if _, err := w.CreateRoute(w.ctx, ann, watch); access.KindOf(err) != access.KindNotFound {
+	watch := notices.RouteInput{Channel: "hooks", Principal: string(ann.Principal), Policy: policy}
+	if _, err := w.Notices.CreateRoute(w.ctx, ann, watch); access.KindOf(err) != access.KindNotFound {
 		t.Errorf("watched without the right: %v", err)
 	}
-	if _, err := w.CreateRoute(w.ctx, w.admin, watch); access.KindOf(err) != access.KindForbidden {
+	if _, err := w.Notices.CreateRoute(w.ctx, w.admin, watch); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("made somebody watch who may not: %v", err)
 	}
-	role := must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ann", Role: "JIT Access Requester", Scope: access.Root}))(t)
-	must(w.CreateRoute(w.ctx, ann, watch))(t)
-	must(w.CreateRoute(w.ctx, ann, engine.RouteInput{Channel: "hooks", Principal: string(ann.Principal)}))(t)
+	role := must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "ann", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Notices.CreateRoute(w.ctx, ann, watch))(t)
+	must(w.Notices.CreateRoute(w.ctx, ann, notices.RouteInput{Channel: "hooks", Principal: string(ann.Principal)}))(t)
 	w.tend()
 	if n := w.routesOf(ann); n != 2 {
 		t.Fatalf("%d routes", n)
 	}
-	if _, err := w.CreateRoute(w.ctx, ben, engine.RouteInput{Channel: "hooks", Principal: string(ann.Principal)}); access.KindOf(err) != access.KindForbidden {
+	if _, err := w.Notices.CreateRoute(w.ctx, ben, notices.RouteInput{Channel: "hooks", Principal: string(ann.Principal)}); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("subscribed somebody else: %v", err)
 	}
-	if err := w.UnassignRole(w.ctx, w.admin, role.Assignment.ID); err != nil {
+	if err := w.Roles.UnassignRole(w.ctx, w.admin, role.Assignment.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.tend()
@@ -61,17 +65,17 @@ func TestChannelTests(t *testing.T) {
 	w := newWorld(t)
 	w.channel("hooks")
 	var fails error
-	e := w.another(func(c *engine.Config) {
+	e := w.another(func(c *services.Config) {
 		c.TestChannel = func(_ context.Context, _ engine.Channel, _, by string) (string, error) { return "hello " + by, fails }
 	})
-	if got := must(e.TestChannel(w.ctx, w.admin, "HOOKS", ""))(t); got != "hello "+engine.AdminName {
+	if got := must(e.Notices.TestChannel(w.ctx, w.admin, "HOOKS", ""))(t); got != "hello "+directory.AdminName {
 		t.Errorf("the answer is %q", got)
 	}
 	fails = errors.New("nobody answers")
-	if _, err := e.TestChannel(w.ctx, w.admin, "hooks", ""); access.CodeOf(err) != "testFailed" {
+	if _, err := e.Notices.TestChannel(w.ctx, w.admin, "hooks", ""); access.CodeOf(err) != "testFailed" {
 		t.Errorf("a failed test gives %v", err)
 	}
-	if _, err := e.TestChannel(w.ctx, w.user("ben", "Reader"), "hooks", ""); access.KindOf(err) != access.KindForbidden {
+	if _, err := e.Notices.TestChannel(w.ctx, w.user("ben", "Reader"), "hooks", ""); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("a reader tests: %v", err)
 	}
 	var outcomes []access.Outcome

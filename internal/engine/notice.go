@@ -9,44 +9,44 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// notice is a notification before it is written: what finish makes of it depends on whether anybody listens.
-type notice struct {
-	kind       NotificationKind
-	request    access.Request // of notices about a request
+// Notice is a notification before it is written: what finish makes of it depends on whether anybody listens.
+type Notice struct {
+	Kind       NotificationKind
+	Request    access.Request // of notices about a request
 	grant      access.Grant   // of notices about a grant
-	by         string         // who did it; empty where nobody did, or nobody knows
-	codeOf     string         // with NotifyBreakGlass: to whom the code was issued that was used offline
-	recipients []access.PrincipalID
+	By         string         // who did it; empty where nobody did, or nobody knows
+	CodeOf     string         // with NotifyBreakGlass: to whom the code was issued that was used offline
+	Recipients []access.PrincipalID
 	beside     []access.Grant // others that the same act has ended
 	abroad     bool           // it is told in another tenant
 }
 
-// notify has finish enqueue a notification.
-func (w *work) notify(n notice) { w.notices = append(w.notices, n) }
+// Notify has finish enqueue a notification.
+func (w *Work) Notify(n Notice) { w.notices = append(w.notices, n) }
 
 // notifyGrant has finish tell the holder, and where it was ended early whoever agreed to it, what became of a grant.
-func (w *work) notifyGrant(g access.Grant, event access.Event) {
-	n := notice{grant: g, recipients: []access.PrincipalID{g.Principal}}
+func (w *Work) notifyGrant(g access.Grant, event access.Event) {
+	n := Notice{grant: g, Recipients: []access.PrincipalID{g.Principal}}
 	if event.Actor.ID != "" {
-		n.by = event.Actor.Name
+		n.By = event.Actor.Name
 	}
 	switch event.Kind { //nolint:exhaustive // the others are told to nobody
 	case access.GrantOpened:
-		n.kind = NotifyOpened
+		n.Kind = NotifyOpened
 	case access.GrantDidFail:
-		n.kind = NotifyFailed
+		n.Kind = NotifyFailed
 	case access.GrantWarned:
-		n.kind = NotifyWillEnd
+		n.Kind = NotifyWillEnd
 	case access.GrantDidExpire, access.GrantWasRevoked:
-		n.kind = NotifyEnded
+		n.Kind = NotifyEnded
 	default:
 		return
 	}
-	w.notify(n)
+	w.Notify(n)
 }
 
 // enqueue writes the notices to the outbox, unless the tenant has no channel that could carry them.
-func (w *work) enqueue(ctx context.Context) error {
+func (w *Work) enqueue(ctx context.Context) error {
 	var out []Notification
 	for _, n := range w.together() {
 		sides, err := w.sides(ctx, n)
@@ -54,7 +54,7 @@ func (w *work) enqueue(ctx context.Context) error {
 			return err
 		}
 		for _, side := range sides {
-			heard, err := w.hears(ctx, side.tenant)
+			heard, err := w.Hears(ctx, side.tenant)
 			if err != nil {
 				return err
 			}
@@ -65,7 +65,7 @@ func (w *work) enqueue(ctx context.Context) error {
 			if side.abroad {
 				told = n.across()
 			}
-			told.recipients = side.recipients
+			told.Recipients = side.recipients
 			written, err := w.write(ctx, told)
 			if err != nil {
 				return err
@@ -77,7 +77,7 @@ func (w *work) enqueue(ctx context.Context) error {
 	if len(out) == 0 {
 		return nil
 	}
-	if err := w.tx.Enqueue(ctx, out...); err != nil {
+	if err := w.Tx.Enqueue(ctx, out...); err != nil {
 		return fmt.Errorf("enqueue notifications: %w", err)
 	}
 	return nil
@@ -86,21 +86,21 @@ func (w *work) enqueue(ctx context.Context) error {
 // together gives the notices with one in the place of all that tell one person, by one request, that the same act has ended
 // their grants: a person is told of an act, and not of each window. A grant that was begun and never seen open stays alone,
 // since it may have failed, and whoever heard of that waits for its end.
-func (w *work) together() []notice {
+func (w *Work) together() []Notice {
 	type act struct {
 		request access.RequestID
 		state   access.GrantState
 		by      string
 	}
-	var out []notice
+	var out []Notice
 	at := map[act]int{}
 	for _, n := range w.notices {
-		ahead := n.grant.ID != "" && n.grant.Start.After(w.now)
-		if w.quiet && ahead {
+		ahead := n.grant.ID != "" && n.grant.Start.After(w.Now)
+		if w.Quiet && ahead {
 			continue
 		}
-		key := act{n.grant.Request, n.grant.State, n.by}
-		if n.kind != NotifyEnded || !ahead && n.grant.OpenedAt.IsZero() {
+		key := act{n.grant.Request, n.grant.State, n.By}
+		if n.Kind != NotifyEnded || !ahead && n.grant.OpenedAt.IsZero() {
 			out = append(out, n)
 		} else if i, ok := at[key]; ok {
 			out[i].beside = append(out[i].beside, n.grant)
@@ -112,13 +112,13 @@ func (w *work) together() []notice {
 	return out
 }
 
-// hears tells whether a tenant has a channel that could carry a notification.
-func (w *work) hears(ctx context.Context, tenant access.TenantID) (bool, error) {
+// Hears tells whether a tenant has a channel that could carry a notification.
+func (w *Work) Hears(ctx context.Context, tenant access.TenantID) (bool, error) {
 	heard, asked := w.listens[tenant]
 	if asked {
 		return heard, nil
 	}
-	heard, err := w.tx.HasChannels(ctx, tenant)
+	heard, err := w.Tx.HasChannels(ctx, tenant)
 	if err != nil {
 		return false, fmt.Errorf("read channels: %w", err)
 	}
@@ -126,16 +126,16 @@ func (w *work) hears(ctx context.Context, tenant access.TenantID) (bool, error) 
 	return heard, nil
 }
 
-func (w *work) write(ctx context.Context, n notice) (Notification, error) {
-	id := NotificationID(newID())
+func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
+	id := NotificationID(NewID())
 	if n.grant.ID == "" {
-		names, err := w.places(ctx, n.request.Items...)
+		names, err := w.places(ctx, n.Request.Items...)
 		if err != nil {
 			return Notification{}, err
 		}
-		out := AboutRequest(id, n.kind, n.request, names, w.now)
-		out.Recipients, out.Subject.By, out.Subject.CodeOf = n.recipients, n.by, n.codeOf
-		if n.codeOf != "" {
+		out := AboutRequest(id, n.Kind, n.Request, names, w.Now)
+		out.Recipients, out.Subject.By, out.Subject.CodeOf = n.Recipients, n.By, n.CodeOf
+		if n.CodeOf != "" {
 			out.Subject.Who = ""
 		}
 		return out, nil
@@ -144,13 +144,13 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 	if err != nil {
 		return Notification{}, err
 	}
-	request, err := w.tx.Request(ctx, n.grant.Request)
+	request, err := w.Tx.Request(ctx, n.grant.Request)
 	if err != nil {
 		return Notification{}, fmt.Errorf("read request: %w", err)
 	}
-	out := AboutGrant(id, n.kind, n.grant, request, names, w.now)
-	out.Recipients, out.Subject.By = n.recipients, n.by
-	if n.kind != NotifyEnded {
+	out := AboutGrant(id, n.Kind, n.grant, request, names, w.Now)
+	out.Recipients, out.Subject.By = n.Recipients, n.By
+	if n.Kind != NotifyEnded {
 		return out, nil
 	}
 	for _, g := range n.beside {
@@ -158,13 +158,13 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 		if err != nil {
 			return Notification{}, err
 		}
-		out = out.with(AboutGrant(id, n.kind, g, request, names, w.now))
+		out = out.with(AboutGrant(id, n.Kind, g, request, names, w.Now))
 	}
-	if out.Subject.Unended, err = w.tx.Unended(ctx, n.grant.Request); err != nil {
+	if out.Subject.Unended, err = w.Tx.Unended(ctx, n.grant.Request); err != nil {
 		return Notification{}, fmt.Errorf("count grants: %w", err)
 	}
 	if n.grant.State == access.GrantRevoked && !n.abroad {
-		decisions, err := w.tx.Decisions(ctx, n.grant.Request)
+		decisions, err := w.Tx.Decisions(ctx, n.grant.Request)
 		if err != nil {
 			return Notification{}, fmt.Errorf("read decisions: %w", err)
 		}
@@ -178,7 +178,7 @@ func (w *work) write(ctx context.Context, n notice) (Notification, error) {
 }
 
 // places names what items are about: machines, and the places where roles hold.
-func (w *work) places(ctx context.Context, items ...access.Item) (Places, error) {
+func (w *Work) places(ctx context.Context, items ...access.Item) (Places, error) {
 	names := Places{Machines: map[access.MachineID]string{}, Scopes: map[access.ResourceID]string{}}
 	for _, item := range items {
 		if !item.Role.IsZero() {
@@ -189,18 +189,18 @@ func (w *work) places(ctx context.Context, items ...access.Item) (Places, error)
 			names.Scopes[item.Role.Scope] = name
 			continue
 		}
-		m, err := w.machine(ctx, item.Machine)
+		m, err := w.Machine(ctx, item.Machine)
 		if err != nil {
 			return Places{}, err
 		}
-		names.Machines[item.Machine] = nameOf(m, item.Machine)
+		names.Machines[item.Machine] = NameOf(m, item.Machine)
 	}
 	return names, nil
 }
 
 // scopeInWords returns "subscription production", "resource group web", "application shop" for its managed resource group, or
 // the name of a single resource.
-func (w *work) scopeInWords(ctx context.Context, scope access.ResourceID) (string, error) {
+func (w *Work) scopeInWords(ctx context.Context, scope access.ResourceID) (string, error) {
 	a, err := w.applicationAt(ctx, scope)
 	if err != nil {
 		return "", err
@@ -212,7 +212,7 @@ func (w *work) scopeInWords(ctx context.Context, scope access.ResourceID) (strin
 	case scope == access.Root:
 		return "everything", nil
 	case scope.Equal(access.SubscriptionScope(scope.InSubscription())):
-		all, err := w.tx.Subscriptions(ctx)
+		all, err := w.Tx.Subscriptions(ctx)
 		if err != nil {
 			return "", fmt.Errorf("read subscriptions: %w", err)
 		}

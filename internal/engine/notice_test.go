@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // TestNotices proves who is told what, in the transactions of the changes, and that nothing piles up where nobody listens.
@@ -31,10 +32,10 @@ func TestNotices(t *testing.T) {
 	w.report(w.host.Agent.ID, access.Report{Revision: w.desired(w.host.Agent.ID).Revision, Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}}})
 	w.clock.advance(55 * time.Minute)
 	w.reconcile()
-	must(w.Revoke(w.ctx, w.dora, g.ID, "seen enough"))(t) // an approver may
+	must(w.Requests.Revoke(w.ctx, w.dora, g.ID, "seen enough"))(t) // an approver may
 	in := ssh("web-1", time.Minute)
 	in.BreakGlass = true
-	must(w.Submit(w.ctx, w.ann, in))(t)
+	must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 	names := map[access.PrincipalID]string{w.ann.Principal: "ann", w.bob.Principal: "bob", w.cy.Principal: "cy", w.dora.Principal: "dora", w.ops: "ops"}
 	var got []string
 	for _, n := range w.told() {
@@ -79,7 +80,7 @@ func TestNoticesOfRolesNameThem(t *testing.T) {
 	m := newMarket(t, nil)
 	m.deploy(manual())
 	m.listen(m.admin.Tenant, m.publisher.ID)
-	must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
+	must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
 	told := m.told()
 	if len(told) == 0 {
 		t.Fatal("nobody is told")
@@ -97,14 +98,14 @@ func TestAnOfflineCodeAccusesNobody(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, twoOfOps)
 	w.listen(w.admin.Tenant)
-	if _, _, err := w.IssueGlassCodes(w.ctx, w.admin, "web-1", 1); err != nil {
+	if _, _, err := w.Requests.IssueGlassCodes(w.ctx, w.admin, "web-1", 1); err != nil {
 		t.Fatal(err)
 	}
-	use := engine.GlassUse{
+	use := requests.GlassUse{
 		Code: engine.GlassCodeID(w.desired(w.host.Agent.ID).Codes[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), Opened: w.clock.now(),
 		Duration: time.Minute, Reason: "site down",
 	}
-	if err := w.GlassUsed(w.ctx, w.host.Agent.ID, office, use); err != nil {
+	if err := w.Requests.GlassUsed(w.ctx, w.host.Agent.ID, office, use); err != nil {
 		t.Fatal(err)
 	}
 	told := w.told()

@@ -20,9 +20,9 @@ func TestOneActIsToldOnce(t *testing.T) {
 		if windows == 12 {
 			in.Repeat = "FREQ=DAILY;COUNT=12"
 		}
-		must(w.Submit(w.ctx, ann, in))(t)
+		must(w.Requests.Submit(w.ctx, ann, in))(t)
 		w.listen(w.admin.Tenant)
-		must(w.RevokePrincipal(w.ctx, w.admin, "ann", "left"))(t)
+		must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", "left"))(t)
 		w.reconcile()
 		if n := w.standing(ann); n != 0 {
 			t.Fatalf("%d have not ended", n)

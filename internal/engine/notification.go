@@ -150,20 +150,20 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, na
 			n.Policies = append(n.Policies, item.Policy)
 		}
 		if r.State == access.RequestPending && r.Start.IsZero() {
-			n.Subject.Duration, n.Subject.End = max(n.Subject.Duration, item.Duration), later(n.Subject.End, item.Until)
+			n.Subject.Duration, n.Subject.End = max(n.Subject.Duration, item.Duration), Later(n.Subject.End, item.Until)
 			continue
 		}
 		start, end := r.Window(item, now)
 		if n.Subject.Start.IsZero() || start.Before(n.Subject.Start) {
 			n.Subject.Start = start
 		}
-		n.Subject.End = later(n.Subject.End, end)
+		n.Subject.End = Later(n.Subject.End, end)
 	}
 	n.Subject.Windows = len(r.Windows)
 	return n
 }
 
-func later(a, b time.Time) time.Time {
+func Later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}
@@ -180,7 +180,7 @@ func (n Notification) with(other Notification) Notification {
 	if other.Subject.Start.Before(n.Subject.Start) {
 		n.Subject.Start = other.Subject.Start
 	}
-	n.Subject.End = later(n.Subject.End, other.Subject.End)
+	n.Subject.End = Later(n.Subject.End, other.Subject.End)
 	for _, id := range other.Policies {
 		if !slices.Contains(n.Policies, id) {
 			n.Policies = append(n.Policies, id)

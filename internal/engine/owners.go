@@ -14,7 +14,7 @@ import (
 type ownerGuard struct {
 	Tx
 
-	engine  *Engine
+	engine  *Kernel
 	before  *rbac.Directory // as it was when it was first needed
 	touched bool            // something that makes an Owner was taken away
 }
@@ -22,7 +22,7 @@ type ownerGuard struct {
 func (g *ownerGuard) directory(ctx context.Context) (*rbac.Directory, error) {
 	var err error
 	if g.before == nil {
-		g.before, err = g.engine.compiled(ctx, g.Tx)
+		g.before, err = g.engine.Compiled(ctx, g.Tx)
 	}
 	return g.before, err
 }
@@ -97,13 +97,13 @@ func lastOwner() *access.Error {
 		"nobody could act as Owner of everything any more: make somebody else Owner first, at the root and without an end, who is enabled")
 }
 
-// without gives a directory's data less a membership.
-func without(data rbac.Data, gone rbac.Membership) rbac.Data {
+// Without gives a directory's data less a membership.
+func Without(data rbac.Data, gone rbac.Membership) rbac.Data {
 	data.Memberships = slices.DeleteFunc(slices.Clone(data.Memberships), func(m rbac.Membership) bool { return m == gone })
 	return data
 }
 
-// losesOwner reports whether a tenant that had somebody who can act as Owner has nobody any more.
-func losesOwner(before, after rbac.Data, tenant access.TenantID) bool {
+// LosesOwner reports whether a tenant that had somebody who can act as Owner has nobody any more.
+func LosesOwner(before, after rbac.Data, tenant access.TenantID) bool {
 	return len(rbac.Compile(after).Owners(tenant)) == 0 && len(rbac.Compile(before).Owners(tenant)) > 0
 }

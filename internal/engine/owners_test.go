@@ -10,6 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // owners gives who can act as Owner, by a snapshot of what is stored.
@@ -33,29 +35,29 @@ func TestSomebodyWhoCanActStays(t *testing.T) {
 	t.Parallel()
 	yes := true
 	own := func(w *world) rbac.AssignmentID {
-		list := must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{Principal: engine.AdminName}, engine.Page{}))(w.tb)
+		list := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{Principal: directory.AdminName}, engine.Page{}))(w.tb)
 		return list.Items[0].Assignment.ID
 	}
 	owner := func(w *world, name string) {
-		must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: name, Role: "Owner", Scope: access.Root}))(w.tb)
+		must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: name, Role: "Owner", Scope: access.Root}))(w.tb)
 	}
 	group := func(w *world, name string) {
-		must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: name}))(w.tb)
+		must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(w.tb)
 	}
 	member := func(w *world, group, member string) {
-		if err := w.AddMember(w.ctx, w.admin, group, member); err != nil {
+		if err := w.Directory.AddMember(w.ctx, w.admin, group, member); err != nil {
 			w.tb.Fatal(err)
 		}
 	}
 	disable := func(w *world, by engine.Caller, name string) error {
-		_, err := w.ChangePrincipal(w.ctx, by, name, engine.PrincipalChange{Disabled: &yes})
+		_, err := w.Directory.ChangePrincipal(w.ctx, by, name, directory.PrincipalChange{Disabled: &yes})
 		return err
 	}
-	unassign := func(w *world) error { return w.UnassignRole(w.ctx, w.admin, own(w)) }
+	unassign := func(w *world) error { return w.Roles.UnassignRole(w.ctx, w.admin, own(w)) }
 	for what, c := range map[string]func(w *world) error{
 		"the other is disabled": func(w *world) error {
 			w.user("ann", "Owner")
-			must(w.ChangePrincipal(w.ctx, w.admin, "ann", engine.PrincipalChange{Disabled: &yes}))(w.tb)
+			must(w.Directory.ChangePrincipal(w.ctx, w.admin, "ann", directory.PrincipalChange{Disabled: &yes}))(w.tb)
 			return unassign(w)
 		},
 		"the other is an empty group": func(w *world) error {
@@ -64,38 +66,38 @@ func TestSomebodyWhoCanActStays(t *testing.T) {
 			return unassign(w)
 		},
 		"the other is a program": func(w *world) error {
-			must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.ServicePrincipal, Name: "deploy"}))(w.tb)
+			must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "deploy"}))(w.tb)
 			owner(w, "deploy")
 			return unassign(w)
 		},
 		"the last one is disabled": func(w *world) error {
 			ann := w.user("ann", "") // Owner for an hour, who is none when it is over
-			must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "ann", Role: "Owner", Scope: access.Root, End: w.clock.now().Add(time.Hour)}))(w.tb)
-			return disable(w, ann, engine.AdminName)
+			must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "ann", Role: "Owner", Scope: access.Root, End: w.clock.now().Add(time.Hour)}))(w.tb)
+			return disable(w, ann, directory.AdminName)
 		},
 		"the last one leaves the group": func(w *world) error {
 			group(w, "ops")
-			member(w, "ops", engine.AdminName)
+			member(w, "ops", directory.AdminName)
 			owner(w, "ops")
 			if err := unassign(w); err != nil {
 				w.tb.Fatal(err)
 			}
-			return w.RemoveMember(w.ctx, w.admin, "ops", engine.AdminName)
+			return w.Directory.RemoveMember(w.ctx, w.admin, "ops", directory.AdminName)
 		},
 		"the group between is deleted": func(w *world) error {
 			group(w, "ops")
 			group(w, "inner")
 			member(w, "ops", "inner")
-			member(w, "inner", engine.AdminName)
+			member(w, "inner", directory.AdminName)
 			owner(w, "ops")
 			if err := unassign(w); err != nil {
 				w.tb.Fatal(err)
 			}
-			return w.DeleteGroup(w.ctx, w.admin, "inner")
+			return w.Directory.DeleteGroup(w.ctx, w.admin, "inner")
 		},
 		"the group is disabled": func(w *world) error {
 			group(w, "ops")
-			member(w, "ops", engine.AdminName)
+			member(w, "ops", directory.AdminName)
 			owner(w, "ops")
 			if err := unassign(w); err != nil {
 				w.tb.Fatal(err)
@@ -119,11 +121,11 @@ func TestAssignmentsAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.user("ann", "Reader")
-	in := engine.AssignInput{Principal: "ann", Role: "Reader", Scope: access.Root}
-	_, err := w.AssignRole(w.ctx, w.admin, in)
+	in := roles.AssignInput{Principal: "ann", Role: "Reader", Scope: access.Root}
+	_, err := w.Roles.AssignRole(w.ctx, w.admin, in)
 	wantCode(t, err, access.KindConflict, "roleAssignmentExists")
 	in.End = w.clock.now().Add(time.Hour) // another window is another assignment
-	must(w.AssignRole(w.ctx, w.admin, in))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, in))(t)
 }
 
 // TestOwnersNeverRunOut does at random what makes and unmakes Owners, and holds that somebody who can act always stays, and
@@ -132,7 +134,7 @@ func TestOwnersNeverRunOut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t)
-		people := []string{engine.AdminName, "ann", "ben"}
+		people := []string{directory.AdminName, "ann", "ben"}
 		groups := []string{"inner", "outer"}
 		callers := map[access.PrincipalID]engine.Caller{w.admin.Principal: w.admin}
 		for _, name := range people[1:] {
@@ -140,7 +142,7 @@ func TestOwnersNeverRunOut(t *testing.T) {
 			callers[c.Principal] = c
 		}
 		for _, name := range groups {
-			must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: name}))(t)
+			must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(t)
 		}
 		everybody := append(append([]string{}, people...), groups...)
 		for range 12 {
@@ -152,19 +154,19 @@ func TestOwnersNeverRunOut(t *testing.T) {
 			what := rapid.SampledFrom([]string{"assign", "unassign", "add", "remove", "disable", "enable"}).Draw(rt, "what")
 			switch what {
 			case "assign":
-				_, err = w.AssignRole(w.ctx, by, engine.AssignInput{Principal: name, Role: "Owner", Scope: access.Root})
+				_, err = w.Roles.AssignRole(w.ctx, by, roles.AssignInput{Principal: name, Role: "Owner", Scope: access.Root})
 			case "unassign":
-				list := must(w.RoleAssignments(w.ctx, by, engine.AssignmentFilter{Principal: name}, engine.Page{}))(t)
+				list := must(w.Roles.RoleAssignments(w.ctx, by, roles.AssignmentFilter{Principal: name}, engine.Page{}))(t)
 				if len(list.Items) > 0 {
-					err = w.UnassignRole(w.ctx, by, list.Items[0].Assignment.ID)
+					err = w.Roles.UnassignRole(w.ctx, by, list.Items[0].Assignment.ID)
 				}
 			case "add":
-				err = w.AddMember(w.ctx, by, group, name)
+				err = w.Directory.AddMember(w.ctx, by, group, name)
 			case "remove":
-				err = w.RemoveMember(w.ctx, by, group, name)
+				err = w.Directory.RemoveMember(w.ctx, by, group, name)
 			default:
 				disabled := what == "disable"
-				_, err = w.ChangePrincipal(w.ctx, by, name, engine.PrincipalChange{Disabled: &disabled})
+				_, err = w.Directory.ChangePrincipal(w.ctx, by, name, directory.PrincipalChange{Disabled: &disabled})
 			}
 			after := w.owners()
 			if len(after) == 0 {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // TestResetPasswordEndsSessions gives a user another password, and holds that whoever was in is out, that nobody resets their
@@ -16,21 +18,21 @@ func TestResetPasswordEndsSessions(t *testing.T) {
 	w.save(func(tx engine.Tx) error {
 		return tx.SaveSession(w.ctx, engine.Session{Hash: "aa", Principal: ann.Principal, ExpiresAt: w.clock.now().Add(1 << 40)})
 	})
-	must(w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: "people"}))(t)
-	wantCode(t, w.ResetPassword(w.ctx, w.admin, "people", "$x", true), access.KindInvalid, "passwordNotAllowed")
-	wantCode(t, w.ResetPassword(w.ctx, w.admin, engine.AdminName, "$x", true), access.KindConflict, "ownPassword")
-	if err := w.ResetPassword(w.ctx, w.admin, "ann", "$x", true); err != nil {
+	must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: "people"}))(t)
+	wantCode(t, w.Directory.ResetPassword(w.ctx, w.admin, "people", "$x", true), access.KindInvalid, "passwordNotAllowed")
+	wantCode(t, w.Directory.ResetPassword(w.ctx, w.admin, directory.AdminName, "$x", true), access.KindConflict, "ownPassword")
+	if err := w.Directory.ResetPassword(w.ctx, w.admin, "ann", "$x", true); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Session(w.ctx, "aa"); access.KindOf(err) != access.KindUnauthenticated {
+	if _, _, err := w.Directory.Session(w.ctx, "aa"); access.KindOf(err) != access.KindUnauthenticated {
 		t.Errorf("the session goes on: %v", err)
 	}
-	cred := must(w.Credentials(w.ctx, "", "ann", office))(t)
+	cred := must(w.Directory.Credentials(w.ctx, "", "ann", office))(t)
 	if cred.Password.Hash != "$x" || !cred.Password.MustChange {
 		t.Errorf("the password is %+v", cred.Password)
 	}
 	event := w.newest()
-	if event.Kind != access.PasswordChanged || event.Details["name"] != "ann" || event.Actor.Name != engine.AdminName {
+	if event.Kind != access.PasswordChanged || event.Details["name"] != "ann" || event.Actor.Name != directory.AdminName {
 		t.Errorf("the log says %+v", event)
 	}
 }
@@ -50,14 +52,14 @@ func TestChangePasswordKeepsOneSession(t *testing.T) {
 		}
 		return tx.SavePassword(w.ctx, engine.Password{Principal: ann.Principal, Hash: "$old"})
 	})
-	wantCode(t, w.ChangePassword(w.ctx, ann, "$new", "$older"), access.KindConflict, "passwordChanged")
-	if err := w.ChangePassword(w.ctx, ann, "$new", "$old"); err != nil {
+	wantCode(t, w.Directory.ChangePassword(w.ctx, ann, "$new", "$older"), access.KindConflict, "passwordChanged")
+	if err := w.Directory.ChangePassword(w.ctx, ann, "$new", "$old"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Session(w.ctx, "own"); err != nil {
+	if _, _, err := w.Directory.Session(w.ctx, "own"); err != nil {
 		t.Errorf("the own session ended: %v", err)
 	}
-	if _, _, err := w.Session(w.ctx, "other"); access.KindOf(err) != access.KindUnauthenticated {
+	if _, _, err := w.Directory.Session(w.ctx, "other"); access.KindOf(err) != access.KindUnauthenticated {
 		t.Errorf("the other session goes on: %v", err)
 	}
 }
@@ -71,15 +73,15 @@ func TestAdministratorForgetsPasskey(t *testing.T) {
 	w.save(func(tx engine.Tx) error {
 		return tx.SavePasskey(w.ctx, engine.Passkey{ID: "k", Principal: ann.Principal, Name: "phone", CreatedAt: w.clock.now(), Revision: 1}, 0)
 	})
-	wantCode(t, w.DeletePasskeyOf(w.ctx, w.admin, "ben", "k"), access.KindNotFound, "unknownPasskey")
-	wantCode(t, w.DeletePasskeyOf(w.ctx, w.admin, engine.AdminName, "k"), access.KindConflict, "ownPasskey")
-	if list := must(w.PasskeysOf(w.ctx, w.admin, "ann"))(t); len(list) != 1 || list[0].Name != "phone" {
+	wantCode(t, w.Directory.DeletePasskeyOf(w.ctx, w.admin, "ben", "k"), access.KindNotFound, "unknownPasskey")
+	wantCode(t, w.Directory.DeletePasskeyOf(w.ctx, w.admin, directory.AdminName, "k"), access.KindConflict, "ownPasskey")
+	if list := must(w.Directory.PasskeysOf(w.ctx, w.admin, "ann"))(t); len(list) != 1 || list[0].Name != "phone" {
 		t.Fatalf("ann has %+v", list)
 	}
-	if err := w.DeletePasskeyOf(w.ctx, w.admin, "ann", "k"); err != nil {
+	if err := w.Directory.DeletePasskeyOf(w.ctx, w.admin, "ann", "k"); err != nil {
 		t.Fatal(err)
 	}
-	if list := must(w.PasskeysOf(w.ctx, w.admin, "ann"))(t); len(list) != 0 {
+	if list := must(w.Directory.PasskeysOf(w.ctx, w.admin, "ann"))(t); len(list) != 0 {
 		t.Errorf("ann has %+v", list)
 	}
 	if event := w.newest(); event.Kind != access.PasskeyDeleted || event.Details["of"] != "ann" {
@@ -92,19 +94,19 @@ func TestWithdrawnTokenEnrolsNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.host("used")
-	token, _, err := w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Name: "web-2"})
+	token, _, err := w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{Name: "web-2"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := must(w.EnrollmentTokens(w.ctx, w.admin))(t)
+	list := must(w.Machines.EnrollmentTokens(w.ctx, w.admin))(t)
 	if len(list) != 1 || list[0].Name != "web-2" {
 		t.Fatalf("there wait %+v", list)
 	}
-	if err := w.DeleteEnrollmentToken(w.ctx, w.admin, list[0].PublicID()); err != nil {
+	if err := w.Machines.DeleteEnrollmentToken(w.ctx, w.admin, list[0].PublicID()); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, w.DeleteEnrollmentToken(w.ctx, w.admin, list[0].PublicID()), access.KindNotFound, "unknownToken")
-	_, err = w.Enroll(w.ctx, w.admin.Address, engine.EnrollInput{Token: token, Name: "web-2"}, func(access.AgentID) (string, error) { return "f", nil })
+	wantCode(t, w.Machines.DeleteEnrollmentToken(w.ctx, w.admin, list[0].PublicID()), access.KindNotFound, "unknownToken")
+	_, err = w.Machines.Enroll(w.ctx, w.admin.Address, machines.EnrollInput{Token: token, Name: "web-2"}, func(access.AgentID) (string, error) { return "f", nil })
 	if err == nil {
 		t.Error("a withdrawn token enrolled an agent")
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // What is set for one machine is nobody else's business: agents of others get no new state, what others saw of theirs may
@@ -16,21 +18,21 @@ func TestSettingOneMachineLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy { return oneOfOps(ops) })
 	w.world.host("web-2")
-	seen := must(w.MachinePolicy(w.ctx, w.admin, "web-1"))(t)
-	agent := must(w.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Agent
+	seen := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t)
+	agent := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Agent
 	revision := w.desired(agent).Revision
-	pending := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t).Request
+	pending := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t).Request
 	if other := w.guard("web-2"); other.Policy.ID != seen.Policy.ID {
 		t.Fatal("the machines are not of one policy")
 	}
 	if now := w.desired(agent).Revision; now != revision {
 		t.Errorf("the other machine's agent went from revision %d to %d", revision, now)
 	}
-	if d := must(w.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest))(t); d.Request.State != access.RequestApproved {
+	if d := must(w.Requests.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest))(t); d.Request.State != access.RequestApproved {
 		t.Errorf("the request is %s", d.Request.State)
 	}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), &seen.Entry.Revision))(t)
-	_, err := w.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), &seen.Entry.Revision)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), &seen.Entry.Revision))(t)
+	_, err := w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), &seen.Entry.Revision)
 	wantCode(t, err, access.KindConflict, "policyChanged")
 }
 
@@ -39,7 +41,7 @@ func TestSettingOneMachineLeavesTheOthersAlone(t *testing.T) {
 func peopled(tb testing.TB, n int) (w *world, id access.ResourceID) {
 	tb.Helper()
 	w = newWorld(tb)
-	return w, w.people(must(w.Subscriptions(w.ctx, w.admin))(tb)[0].ID, "default", n+1, n)
+	return w, w.people(must(w.Directory.Subscriptions(w.ctx, w.admin))(tb)[0].ID, "default", n+1, n)
 }
 
 // people gives a resource group machines behind one gateway, web-0 and so on, and a policy "default" that guards the first of them.
@@ -77,21 +79,21 @@ func TestAPolicyMayNameManyMachines(t *testing.T) {
 	if d := w.guard("web-1000"); d.Policy.Resource != id || d.Policy.Revision != 2 {
 		t.Fatalf("the machine is guarded by %+v", d.Policy)
 	}
-	must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1000", time.Hour)))(t)
-	if p := must(w.PolicyByResource(w.ctx, w.admin, id))(t); len(p.Machines) != 1001 || p.Machines[1000].Machine != "web-1000" {
+	must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1000", time.Hour)))(t)
+	if p := must(w.Machines.PolicyByResource(w.ctx, w.admin, id))(t); len(p.Machines) != 1001 || p.Machines[1000].Machine != "web-1000" {
 		t.Errorf("it names %d machines", len(p.Machines))
 	}
 	entry := sshPolicy()
 	entry.Machine = "web-0"
-	_, _, err := w.PutPolicy(w.ctx, w.admin, engine.PolicyInput{Resource: id, Machines: []access.MachinePolicy{entry}}, nil)
+	_, _, err := w.Machines.PutPolicy(w.ctx, w.admin, machines.PolicyInput{Resource: id, Machines: []access.MachinePolicy{entry}}, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy") // it would drop a thousand in one transaction
-	if err := w.DeleteMachinePolicy(w.ctx, w.admin, "web-0", nil); err != nil {
+	if err := w.Machines.DeleteMachinePolicy(w.ctx, w.admin, "web-0", nil); err != nil {
 		t.Fatal(err)
 	}
 	before := w.size()
 	stale := int64(1)
-	wantCode(t, w.DeletePolicy(w.ctx, w.admin, id, &stale), access.KindConflict, "policyChanged")
-	if err := w.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
+	wantCode(t, w.Machines.DeletePolicy(w.ctx, w.admin, id, &stale), access.KindConflict, "policyChanged")
+	if err := w.Machines.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
 		t.Fatal(err)
 	}
 	written := 0
@@ -103,7 +105,7 @@ func TestAPolicyMayNameManyMachines(t *testing.T) {
 	if written != 9 {
 		t.Errorf("its machines were taken out in %d steps", written)
 	}
-	_, err = w.PolicyByResource(w.ctx, w.admin, id)
+	_, err = w.Machines.PolicyByResource(w.ctx, w.admin, id)
 	wantCode(t, err, access.KindNotFound, "unknownPolicy")
 	if d := w.desired("gate"); len(d.Protected) != 0 || len(d.Openings) != 0 {
 		t.Errorf("%d are protected, %d open", len(d.Protected), len(d.Openings))
@@ -118,7 +120,7 @@ func BenchmarkGuardOneMachine(b *testing.B) {
 			entry := sshPolicy()
 			for i := 0; b.Loop(); i++ {
 				entry.Ports[0].Max = time.Duration(1+i%100) * time.Minute
-				must(w.SetMachinePolicy(w.ctx, w.admin, fmt.Sprintf("web-%d", beside), entry, nil))(b)
+				must(w.Machines.SetMachinePolicy(w.ctx, w.admin, fmt.Sprintf("web-%d", beside), entry, nil))(b)
 			}
 		})
 	}
@@ -162,7 +164,7 @@ func newBeside(b *testing.B, of string, live int) *beside {
 	b.Helper()
 	w := newWorld(b)
 	quota := engine.Quota{Open: 1 << 20}
-	w.Engine = w.with(engine.Quotas{Person: quota, Tenant: quota})
+	w.Services = w.with(engine.Quotas{Person: quota, Tenant: quota})
 	c := &beside{world: w, took: map[string][]time.Duration{}}
 	c.ann, c.bob = w.user("ann", "JIT Access Requester"), w.user("bob", "")
 	var policy access.MachinePolicy
@@ -182,17 +184,17 @@ func newBeside(b *testing.B, of string, live int) *beside {
 		for i := range (live + 999) / 1000 {
 			name := fmt.Sprint("other-", i)
 			w.host(name)
-			must(w.SetMachinePolicy(w.ctx, w.admin, name, policy, nil))(b)
+			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, name, policy, nil))(b)
 			machines = append(machines, name)
 		}
 	}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(b)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(b)
 	holder := c.ann
 	if of == "machine" || of == "policy" {
 		holder = w.user("bert", "JIT Access Requester")
 	}
 	for i := range (live + 999) / 1000 {
-		must(w.Submit(w.ctx, holder, ports(machines[i%len(machines)], uint16(1000*(i+1)), uint16(min(live, 1000)), 20*time.Minute)))(b)
+		must(w.Requests.Submit(w.ctx, holder, ports(machines[i%len(machines)], uint16(1000*(i+1)), uint16(min(live, 1000)), 20*time.Minute)))(b)
 	}
 	w.reconcile()
 	return c
@@ -205,19 +207,21 @@ func (c *beside) round() {
 		do()
 		c.took[act] = append(c.took[act], time.Since(began))
 	}
-	ask := func(d time.Duration) engine.SubmitInput { return ports("web-1", 11_500, 1, d) }
+	ask := func(d time.Duration) requests.SubmitInput { return ports("web-1", 11_500, 1, d) }
 	var opened access.GrantID
-	timed("request", func() { opened = must(c.Submit(c.ctx, c.ann, ask(10*time.Minute)))(c.tb).Grants[0].ID })
+	timed("request", func() { opened = must(c.Requests.Submit(c.ctx, c.ann, ask(10*time.Minute)))(c.tb).Grants[0].ID })
 	timed("report", func() {
 		c.report(c.agent, access.Report{Observations: []access.Observation{{Grant: opened, Status: access.StatusOpen}}})
 	})
-	timed("revoke", func() { must(c.Revoke(c.ctx, c.ann, opened, ""))(c.tb) })
+	timed("revoke", func() { must(c.Requests.Revoke(c.ctx, c.ann, opened, ""))(c.tb) })
 	c.report(c.agent, access.Report{Observations: []access.Observation{{Grant: opened, Status: access.StatusClosed}}})
 	c.clock.advance(time.Second)
 	var pending access.Request
-	timed("pending", func() { pending = must(c.Submit(c.ctx, c.ann, ask(30*time.Minute)))(c.tb).Request })
-	timed("decide", func() { opened = must(c.Decide(c.ctx, c.bob, pending.ID, true, "", pending.Digest))(c.tb).Grants[0].ID })
-	must(c.Revoke(c.ctx, c.ann, opened, ""))(c.tb)
+	timed("pending", func() { pending = must(c.Requests.Submit(c.ctx, c.ann, ask(30*time.Minute)))(c.tb).Request })
+	timed("decide", func() {
+		opened = must(c.Requests.Decide(c.ctx, c.bob, pending.ID, true, "", pending.Digest))(c.tb).Grants[0].ID
+	})
+	must(c.Requests.Revoke(c.ctx, c.ann, opened, ""))(c.tb)
 	c.report(c.agent, access.Report{Observations: []access.Observation{{Grant: opened, Status: access.StatusClosed}}})
 	c.clock.advance(time.Second)
 }

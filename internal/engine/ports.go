@@ -11,6 +11,23 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
+// Regrouping says that somebody, by an act of theirs, is in a group no more, or is in one without having been put into it, such as one that
+// was disabled.
+type Regrouping struct {
+	Principal access.PrincipalID
+	Group     access.PrincipalID
+	Name      string // of the group, which may be gone
+	Left      bool
+	At        time.Time
+}
+
+// PolicyDetail is what guards one machine: the policy, its entry for the machine, and the machine.
+type PolicyDetail struct {
+	Policy  access.Policy
+	Entry   access.MachinePolicy
+	Machine access.Machine
+}
+
 // Store keeps everything. It never decides, never reads a clock, and knows no HTTP.
 type Store interface {
 	// View runs fn in a read transaction, which is always rolled back: what fn might write is lost.
@@ -378,4 +395,21 @@ type Idempotency struct {
 	Digest    string // of the body: the same key with another body is a conflict
 	Request   access.RequestID
 	CreatedAt time.Time
+}
+
+// PublicID names a token, of which only the hash is kept, in the activity log and in lists.
+func (t EnrollmentToken) PublicID() string { return t.Hash[:16] }
+
+func (t EnrollmentToken) Scope() access.ResourceID {
+	return access.ResourceGroupScope(t.Subscription, t.ResourceGroup)
+}
+
+// ClaimRead is what was read of one claim at a sign-in, for an administrator who wonders why somebody is called so, or is in no
+// group.
+type ClaimRead struct {
+	Use     string   // name, displayName, email, emailVerified or groups; userinfo where that endpoint did not answer
+	Claim   string   // its name
+	From    string   // "id token" or "userinfo"; empty where it was not found
+	Values  []string // at most maxClaimValues
+	Problem string   // absent, overage, unreadable or failed; empty for none
 }

@@ -2,9 +2,13 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // IdentityReader is the part of a Reader that API tokens, named networks, passkeys, identity providers and codes for
@@ -146,4 +150,67 @@ type SignInPlace struct {
 	FailedAt   time.Time // the last of them
 	LockedTill time.Time
 	ForgetAt   time.Time // when it counts no more
+}
+
+func (s Secret) Event(kind access.EventKind, p access.Principal, c Caller, now time.Time) access.Event {
+	what := "secret"
+	if s.Certificate != "" {
+		what = "certificate"
+	}
+	return access.Event{
+		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: p.Tenant, Action: rbac.PrincipalsWrite,
+		Details: map[string]string{
+			"principal": string(p.ID), "name": p.Name, "secret": string(s.ID), "secretName": s.Name, "what": what,
+			"expires": s.ExpiresAt.Format(time.RFC3339),
+		},
+	}
+}
+
+func (t APIToken) Event(kind access.EventKind, c Caller, now time.Time) access.Event {
+	return access.Event{
+		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: t.Bounds.Scope,
+		Details: map[string]string{
+			"token": string(t.ID), "name": t.Name, "expires": t.ExpiresAt.Format(time.RFC3339), "actions": strings.Join(t.Bounds.Actions, " "),
+		},
+	}
+}
+
+// Familiar reports whether the person signed in from there.
+func (p SignInPlace) Familiar() bool { return !p.SignedInAt.IsZero() }
+
+// Failed counts a wrong password.
+func (p SignInPlace) Failed(lockAfter int, now time.Time) SignInPlace {
+	p.Failures, p.FailedAt = p.Failures+1, now
+	if p.Failures >= lockAfter {
+		p.LockedTill = now.Add(lockTime(p.Failures - lockAfter))
+	}
+	if end := now.Add(FailuresCount); end.After(p.ForgetAt) {
+		p.ForgetAt = end
+	}
+	return p
+}
+
+const maxClaimValues = 200
+
+// Bounded gives what is kept of it.
+func (r ClaimRead) Bounded() ClaimRead {
+	values := r.Values[:min(len(r.Values), maxClaimValues)]
+	r.Claim, r.Values = Clip(r.Claim), make([]string, len(values))
+	for i, v := range values {
+		r.Values[i] = Clip(v)
+	}
+	return r
+}
+
+func (p Passkey) Event(kind access.EventKind, by access.Actor, tenant access.TenantID) access.Event {
+	return access.Event{
+		At: p.CreatedAt, Kind: kind, Outcome: access.Succeeded, Actor: by, Tenant: tenant,
+		Details: map[string]string{"passkey": Clip(p.ID), "name": p.Name},
+	}
+}
+
+// PublicID names a session without its token's hash.
+func (s Session) PublicID() string {
+	sum := sha256.Sum256([]byte("session " + s.Hash))
+	return hex.EncodeToString(sum[:8])
 }

@@ -8,6 +8,34 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
+// Wrong passwords lock a name at the place that they come from, and not elsewhere: a stranger cannot keep others out. Where
+// nobody signed in before, all places together are locked after more of them, so that many places do not give many guesses.
+const (
+	LockAfter    = 5  // wrong passwords in a row from one place
+	LockAllAfter = 50 // and from all unfamiliar places together
+	lockFirst    = 30 * time.Second
+	lockMost     = 15 * time.Minute
+)
+
+const (
+	FamiliarFor   = 180 * 24 * time.Hour // after the last sign-in from a place
+	FailuresCount = 24 * time.Hour       // after the last failure
+	Unfamiliar    = "*"                  // all places together where nobody signed in before
+	PlaceBits4    = 24
+	PlaceBits6    = 48 // what one site has, at the usual provider
+)
+
+// lockTime gives how long a lock lasts after so many more failures than it takes.
+func lockTime(more int) time.Duration {
+	lock := lockFirst
+	for range more {
+		if lock *= 2; lock >= lockMost {
+			return lockMost
+		}
+	}
+	return lock
+}
+
 // SignInReader is the part of a Reader that signing in by OAuth 2 needs. What is not found is access.KindNotFound.
 type SignInReader interface {
 	Secrets(ctx context.Context, principal access.PrincipalID) ([]Secret, error) // by id, so by age; at most 100

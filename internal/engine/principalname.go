@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// deceptive says why a name could be taken for another, or for something else than a name; empty where it could not.
-func deceptive(name string) string {
+// Deceptive says why a name could be taken for another, or for something else than a name; empty where it could not.
+func Deceptive(name string) string {
 	if name == "." || name == ".." {
 		return "it is a step in a path"
 	}
@@ -16,7 +16,7 @@ func deceptive(name string) string {
 	if _, tenant, found := strings.Cut(name, "@"); found && !strings.Contains(tenant, ".") {
 		return "it reads like somebody of the tenant behind the @"
 	}
-	if hidden(name) || strings.ContainsFunc(name, joiner) {
+	if Hidden(name) || strings.ContainsFunc(name, joiner) {
 		return "it has a character that nobody sees"
 	}
 	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) }) {
@@ -33,9 +33,9 @@ func deceptive(name string) string {
 	return ""
 }
 
-// hidden reports whether a text has a character that nobody sees or that turns the direction of what follows; joiner tells
+// Hidden reports whether a text has a character that nobody sees or that turns the direction of what follows; joiner tells
 // of those two that some languages write within words.
-func hidden(text string) bool {
+func Hidden(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool {
 		switch {
 		case r == ' ', joiner(r):

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // TestDeceptiveNames proves that nobody gets a name that looks like another, and that names of all languages are taken.
@@ -14,11 +15,11 @@ func TestDeceptiveNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, name := range []string{".", "..", "me", "Me", "ME", "an\u200bna", "anna\u202e", "\u2066anna", "anna\ufe0f", "аnna", "annа", "Αnna", "anna@evil", "an\u00adna", "anna\u2028", "ann\ufeffa", "anna\u3164"} {
-		_, err := w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: name})
+		_, err := w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name})
 		wantCode(t, err, access.KindInvalid, "malformedName")
 	}
 	for _, name := range []string{"anna", "Ann-Marie O'Neil", "anna@contoso.example", "Анна Каренина", "Ελένη", "村上 春樹", "Zoë", "søren_2", "اَحمد", "user of login.example (2)", "Борис (Boris)"} {
-		if _, err := w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.User, Name: name}); err != nil {
+		if _, err := w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name}); err != nil {
 			t.Errorf("%q is refused: %v", name, err)
 		}
 	}
@@ -33,11 +34,11 @@ func TestDeceptiveDisplayNames(t *testing.T) {
 		"Anna Müller": true, "می\u200cخواهم": true, "李 小龍": true, "": true,
 		"anna\u202enimda": false, "an\u200bna": false, "anna\x1b[2J": false, "anna\nowner": false, "anna\u0085": false, "anna\u2066": false,
 	} {
-		_, err := w.CreatePrincipal(w.ctx, w.admin, engine.PrincipalInput{Kind: access.Group, Name: fmt.Sprintf("%x", text) + "g", DisplayName: text})
+		_, err := w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: fmt.Sprintf("%x", text) + "g", DisplayName: text})
 		if (err == nil) != fine {
 			t.Errorf("created with %q: %v", text, err)
 		}
-		p := must(w.SignInExternally(w.ctx, engine.ExternalSignIn{
+		p := must(w.Directory.SignInExternally(w.ctx, directory.ExternalSignIn{
 			Tenant: w.admin.Tenant, Issuer: "https://login.example", Subject: text + "s", Name: fmt.Sprintf("%x", text) + "u", DisplayName: text,
 			Session: engine.Session{Hash: text, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}, Address: office, Via: "portal",
 		}))(t)
@@ -54,11 +55,11 @@ func TestWordsSteerNothing(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	for _, r := range []string{"\x1b", "\x7f", "\u0085", "\u009b"} {
-		_, err := w.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": r + "31m"}, nil)
+		_, err := w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": r + "31m"}, nil)
 		wantCode(t, err, access.KindInvalid, "malformedLabel")
 	}
 	w.report(host.Agent.ID, access.Report{Problem: "a\u009b31m\x1b[2J\u202eb\u2066\u2028c"})
-	agents := must(w.Agents(w.ctx, w.admin, engine.Page{}))(t)
+	agents := must(w.Machines.Agents(w.ctx, w.admin, engine.Page{}))(t)
 	if got := agents.Items[0].Problem; got != "a 31m [2J b  c" {
 		t.Errorf("the problem is %q", got)
 	}

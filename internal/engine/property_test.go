@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // model is what a plain reading of the rules says should be open, kept beside the engine.
@@ -46,7 +47,7 @@ func (m *model) setPolicy(t *rapid.T, machine string) {
 			Max: rapid.SampledFrom([]time.Duration{time.Hour, 3 * time.Hour}).Draw(t, "max"),
 		})
 	}
-	if _, err := m.w.SetMachinePolicy(m.w.ctx, m.w.admin, machine, p, nil); err != nil {
+	if _, err := m.w.Machines.SetMachinePolicy(m.w.ctx, m.w.admin, machine, p, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -54,7 +55,7 @@ func (m *model) setPolicy(t *rapid.T, machine string) {
 // learn takes in what became of the grants by other ways than their time.
 func (m *model) learn(t *rapid.T) {
 	for id := range m.granted {
-		d, err := m.w.Grant(m.w.ctx, m.w.admin, id)
+		d, err := m.w.Requests.Grant(m.w.ctx, m.w.admin, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,13 +66,13 @@ func (m *model) learn(t *rapid.T) {
 }
 
 func (m *model) submit(t *rapid.T) {
-	in := engine.SubmitInput{}
+	in := requests.SubmitInput{}
 	now := m.w.clock.now()
 	if rapid.IntRange(0, 3).Draw(t, "scheduled") == 0 {
 		in.Start = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "ahead")) * time.Minute)
 	}
 	for range rapid.IntRange(1, 2).Draw(t, "items") {
-		item := engine.ItemInput{
+		item := requests.ItemInput{
 			Machine: rapid.SampledFrom(m.machines).Draw(t, "machine"), Ports: access.SinglePort(rapid.SampledFrom([]uint16{22, 80, 443}).Draw(t, "port")),
 			Duration: time.Duration(rapid.IntRange(1, 200).Draw(t, "minutes")) * time.Minute,
 		}
@@ -82,7 +83,7 @@ func (m *model) submit(t *rapid.T) {
 	}
 	who := rapid.SampledFrom(m.people).Draw(t, "who")
 	size := m.w.size()
-	d, err := m.w.Submit(m.w.ctx, who, in)
+	d, err := m.w.Requests.Submit(m.w.ctx, who, in)
 	if err != nil {
 		if m.w.size() != size+1 {
 			t.Fatalf("a refused request left %d events: %v", m.w.size()-size, err)
@@ -116,7 +117,7 @@ func (m *model) revoke(t *rapid.T) {
 		return
 	}
 	who := rapid.SampledFrom(append([]engine.Caller{m.w.admin}, m.people...)).Draw(t, "who")
-	_, err := m.w.Revoke(m.w.ctx, who, g.ID, "")
+	_, err := m.w.Requests.Revoke(m.w.ctx, who, g.ID, "")
 	may := who.Principal == m.w.admin.Principal || who.Principal == g.Principal
 	if err == nil && !may {
 		t.Fatalf("%s revoked a grant of %s", who.Name, g.PrincipalName)
@@ -230,7 +231,7 @@ func (m *model) checkLog(t *rapid.T) {
 			closed[e.Grant] = true
 		}
 	}
-	list, err := m.w.Grants(m.w.ctx, m.w.admin, engine.GrantFilter{}, engine.Page{Limit: 1000})
+	list, err := m.w.Requests.Grants(m.w.ctx, m.w.admin, engine.GrantFilter{}, engine.Page{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +267,7 @@ func TestAnySequenceOfCommands(t *testing.T) {
 				m.learn(t)
 			},
 			"unguard": func(t *rapid.T) {
-				err := m.w.DeleteMachinePolicy(m.w.ctx, m.w.admin, rapid.SampledFrom(m.machines).Draw(t, "machine"), nil)
+				err := m.w.Machines.DeleteMachinePolicy(m.w.ctx, m.w.admin, rapid.SampledFrom(m.machines).Draw(t, "machine"), nil)
 				if err != nil && access.CodeOf(err) != "machineNotConfigured" {
 					t.Fatal(err)
 				}

@@ -9,19 +9,21 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // with makes an engine with quotas on the same store.
-func (w *world) with(q engine.Quotas) *engine.Engine {
+func (w *world) with(q engine.Quotas) *services.Services {
 	w.tb.Helper()
-	return w.another(func(c *engine.Config) { c.Quotas = q })
+	return w.another(func(c *services.Config) { c.Quotas = q })
 }
 
-func port(number uint16) engine.SubmitInput {
-	return engine.SubmitInput{Items: []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(number), Duration: time.Hour}}, Justification: "because"}
+func port(number uint16) requests.SubmitInput {
+	return requests.SubmitInput{Items: []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(number), Duration: time.Hour}}, Justification: "because"}
 }
 
-func later(w *world, number uint16, windows int) engine.SubmitInput {
+func later(w *world, number uint16, windows int) requests.SubmitInput {
 	in := port(number)
 	in.Start, in.Repeat = w.clock.now().Add(24*time.Hour), fmt.Sprintf("FREQ=DAILY;COUNT=%d", windows)
 	return in
@@ -34,45 +36,45 @@ func TestQuotas(t *testing.T) {
 		return p
 	})
 	w.world.host("web-2")
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
 	other := w.user("otto", "JIT Access Requester")
 	e := w.with(engine.Quotas{Person: engine.Quota{Open: 2, Scheduled: 5, Pending: 2}, Tenant: engine.Quota{Open: 3, Scheduled: 7, Pending: 3}})
-	refused := func(code string, c engine.Caller, in engine.SubmitInput) {
+	refused := func(code string, c engine.Caller, in requests.SubmitInput) {
 		t.Helper()
 		before := w.standing(c)
-		_, err := e.Submit(w.ctx, c, in)
+		_, err := e.Requests.Submit(w.ctx, c, in)
 		wantCode(t, err, access.KindConflict, code)
 		if after := w.standing(c); after != before {
 			t.Errorf("the refused request left %d grants, of %d", after, before)
 		}
 	}
 	for number := range uint16(2) {
-		must(e.Submit(w.ctx, w.ann, port(1000+number)))(t)
+		must(e.Requests.Submit(w.ctx, w.ann, port(1000+number)))(t)
 	}
 	refused("quotaExceeded", w.ann, port(1002))
-	must(e.Submit(w.ctx, w.ann, port(1001)))(t) // takes the place of the one before
-	must(e.Submit(w.ctx, other, port(1000)))(t)
+	must(e.Requests.Submit(w.ctx, w.ann, port(1001)))(t) // takes the place of the one before
+	must(e.Requests.Submit(w.ctx, other, port(1000)))(t)
 	refused("tenantQuotaExceeded", other, port(1001))
 
 	refused("quotaExceeded", w.ann, later(w.world, 1003, 6))
-	must(e.Submit(w.ctx, w.ann, later(w.world, 1003, 5)))(t)
+	must(e.Requests.Submit(w.ctx, w.ann, later(w.world, 1003, 5)))(t)
 	refused("quotaExceeded", w.ann, later(w.world, 1004, 1))
 	refused("tenantQuotaExceeded", other, later(w.world, 1004, 3))
-	must(e.Submit(w.ctx, other, later(w.world, 1004, 2)))(t)
+	must(e.Requests.Submit(w.ctx, other, later(w.world, 1004, 2)))(t)
 
 	ask := ssh("web-2", time.Hour)
-	pending := must(e.Submit(w.ctx, w.ann, ask))(t).Request
-	must(e.Submit(w.ctx, w.ann, ask))(t)
+	pending := must(e.Requests.Submit(w.ctx, w.ann, ask))(t).Request
+	must(e.Requests.Submit(w.ctx, w.ann, ask))(t)
 	refused("quotaExceeded", w.ann, ask)
-	must(e.Submit(w.ctx, other, ask))(t)
+	must(e.Requests.Submit(w.ctx, other, ask))(t)
 	refused("tenantQuotaExceeded", other, ask)
 
 	// What was asked for before is held to the quota when it would open, and can be approved once there is room.
-	_, err := e.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest)
+	_, err := e.Requests.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest)
 	wantCode(t, err, access.KindConflict, "quotaExceeded")
-	must(e.RevokePrincipal(w.ctx, w.admin, "otto", ""))(t)
-	must(e.Revoke(w.ctx, w.ann, must(w.Grants(w.ctx, w.ann, engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1}))(t).Items[0].Grant.ID, ""))(t)
-	if d := must(e.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest))(t); d.Request.State != access.RequestApproved {
+	must(e.Requests.RevokePrincipal(w.ctx, w.admin, "otto", ""))(t)
+	must(e.Requests.Revoke(w.ctx, w.ann, must(w.Requests.Grants(w.ctx, w.ann, engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1}))(t).Items[0].Grant.ID, ""))(t)
+	if d := must(e.Requests.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest))(t); d.Request.State != access.RequestApproved {
 		t.Errorf("it is %s", d.Request.State)
 	}
 }
@@ -82,18 +84,18 @@ func TestUsageIsWhatThereIs(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return portsPolicy(1000, 1010) })
 	w.world.host("web-2")
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
-	agent := must(w.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Agent
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
+	agent := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Agent
 	rapid.Check(t, func(rt *rapid.T) {
 		for range rapid.IntRange(1, 5).Draw(rt, "steps") {
 			number := rapid.Uint16Range(1000, 1010).Draw(rt, "port")
 			switch rapid.SampledFrom([]string{"open", "later", "ask", "wait", "report", "revoke", "everything"}).Draw(rt, "step") {
 			case "open":
-				must(w.Submit(w.ctx, w.ann, port(number)))(t)
+				must(w.Requests.Submit(w.ctx, w.ann, port(number)))(t)
 			case "later":
-				must(w.Submit(w.ctx, w.ann, later(w.world, number, 3)))(t)
+				must(w.Requests.Submit(w.ctx, w.ann, later(w.world, number, 3)))(t)
 			case "ask":
-				must(w.Submit(w.ctx, w.ann, ssh("web-2", time.Hour)))(t)
+				must(w.Requests.Submit(w.ctx, w.ann, ssh("web-2", time.Hour)))(t)
 			case "wait":
 				w.clock.advance(time.Duration(rapid.IntRange(1, 30).Draw(rt, "hours")) * time.Hour)
 				w.reconcile()
@@ -105,21 +107,21 @@ func TestUsageIsWhatThereIs(t *testing.T) {
 				}
 				w.report(agent, access.Report{Observations: seen})
 			case "revoke":
-				if list := must(w.Grants(w.ctx, w.ann, engine.GrantFilter{States: access.NotEnded()}, engine.Page{Limit: 1}))(t).Items; len(list) > 0 && w.clock.now().Before(list[0].Grant.End) {
-					must(w.Revoke(w.ctx, w.ann, list[0].Grant.ID, ""))(t)
+				if list := must(w.Requests.Grants(w.ctx, w.ann, engine.GrantFilter{States: access.NotEnded()}, engine.Page{Limit: 1}))(t).Items; len(list) > 0 && w.clock.now().Before(list[0].Grant.End) {
+					must(w.Requests.Revoke(w.ctx, w.ann, list[0].Grant.ID, ""))(t)
 				}
 			case "everything":
-				must(w.RevokePrincipal(w.ctx, w.ann, "ann", ""))(t)
+				must(w.Requests.RevokePrincipal(w.ctx, w.ann, "ann", ""))(t)
 			}
 			var want engine.Quota
-			for _, g := range must(w.Grants(w.ctx, w.admin, engine.GrantFilter{States: access.NotEnded()}, engine.Page{Limit: 1000}))(t).Items {
+			for _, g := range must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{States: access.NotEnded()}, engine.Page{Limit: 1000}))(t).Items {
 				if g.Grant.State == access.GrantScheduled {
 					want.Scheduled++
 				} else {
 					want.Open++
 				}
 			}
-			want.Pending = len(must(w.Requests(w.ctx, w.admin, engine.RequestFilter{State: access.RequestPending}, engine.Page{Limit: 1000}))(t).Items)
+			want.Pending = len(must(w.Requests.Requests(w.ctx, w.admin, engine.RequestFilter{State: access.RequestPending}, engine.Page{Limit: 1000}))(t).Items)
 			err := w.store.View(w.ctx, func(r engine.Reader) error {
 				got, err := r.Usage(w.ctx, w.admin.Tenant, w.ann.Principal)
 				if got != (engine.Quotas{Person: want, Tenant: want}) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // BenchmarkDisable disables a person who holds many grants, all of them ahead but one, or all of them open. It gives how
@@ -23,18 +24,18 @@ func BenchmarkDisable(b *testing.B) {
 				b.StopTimer()
 				w, machines := newWorld(b), 0
 				many := engine.Quota{Open: 1 << 20, Scheduled: 1 << 20}
-				w.Engine = w.with(engine.Quotas{Person: many, Tenant: many})
+				w.Services = w.with(engine.Quotas{Person: many, Tenant: many})
 				ann := w.user("ann", "JIT Access Requester")
 				for machines*1000 < max(one.open, 1) {
 					name := fmt.Sprintf("web-%d", machines)
 					w.host(name)
-					must(w.SetMachinePolicy(w.ctx, w.admin, name, portsPolicy(1000, 1999), nil))(b)
+					must(w.Machines.SetMachinePolicy(w.ctx, w.admin, name, portsPolicy(1000, 1999), nil))(b)
 					w.openPorts(ann, name, 1000, min(1000, one.open), time.Hour)
 					machines++
 				}
 				for i := range one.ahead / 400 {
-					must(w.Submit(w.ctx, ann, engine.SubmitInput{
-						Items:         []engine.ItemInput{{Machine: "web-0", Ports: access.SinglePort(1000 + uint16(i)), Duration: 30 * time.Minute}},
+					must(w.Requests.Submit(w.ctx, ann, requests.SubmitInput{
+						Items:         []requests.ItemInput{{Machine: "web-0", Ports: access.SinglePort(1000 + uint16(i)), Duration: 30 * time.Minute}},
 						Justification: "because", Start: w.clock.now().Add(time.Duration(1+i) * 24 * time.Hour), Repeat: "FREQ=HOURLY;COUNT=400",
 					}))(b)
 				}
@@ -67,7 +68,7 @@ func (w *world) meanwhile() (done func(), worst <-chan time.Duration) {
 		for i := 0; !over.Load(); i++ {
 			before := time.Now()
 			prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-			if _, err := w.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{prefix}); err != nil {
+			if _, err := w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{prefix}); err != nil {
 				w.tb.Error(err)
 			}
 			most = max(most, time.Since(before))

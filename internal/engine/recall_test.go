@@ -8,6 +8,10 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // crowded is a world in which ann has more on web-1 than one transaction ends: many open ports, and a series ahead.
@@ -15,13 +19,13 @@ func crowded(t *testing.T) (w *world, ann engine.Caller, host access.AgentID) {
 	t.Helper()
 	w = newWorld(t)
 	host = w.host("web-1").Agent.ID
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(t)
 	ann = w.user("ann", "")
 	w.group("team", ann)
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "team", Role: "JIT Access Requester", Scope: access.Root}))(t)
-	must(w.Submit(w.ctx, ann, ports("web-1", 1000, 150, 3*time.Hour)))(t)
-	must(w.Submit(w.ctx, ann, engine.SubmitInput{
-		Items:         []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1500), Duration: time.Hour}},
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "team", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Requests.Submit(w.ctx, ann, ports("web-1", 1000, 150, 3*time.Hour)))(t)
+	must(w.Requests.Submit(w.ctx, ann, requests.SubmitInput{
+		Items:         []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1500), Duration: time.Hour}},
 		Justification: "because", Start: w.clock.now().Add(24 * time.Hour), Repeat: "FREQ=DAILY;COUNT=120",
 	}))(t)
 	w.reconcile()
@@ -36,10 +40,10 @@ func portsPolicy(first, last uint16) access.MachinePolicy {
 }
 
 // ports asks for so many ports of a machine, from first on, each for itself.
-func ports(machine string, first, many uint16, d time.Duration) engine.SubmitInput {
-	in := engine.SubmitInput{Justification: "because"}
+func ports(machine string, first, many uint16, d time.Duration) requests.SubmitInput {
+	in := requests.SubmitInput{Justification: "because"}
 	for i := range many {
-		in.Items = append(in.Items, engine.ItemInput{Machine: machine, Ports: access.SinglePort(first + i), Duration: d})
+		in.Items = append(in.Items, requests.ItemInput{Machine: machine, Ports: access.SinglePort(first + i), Duration: d})
 	}
 	return in
 }
@@ -48,20 +52,20 @@ func ports(machine string, first, many uint16, d time.Duration) engine.SubmitInp
 func (w *world) openPorts(of engine.Caller, machine string, first, many int, d time.Duration) {
 	w.tb.Helper()
 	for at := 0; at < many; at += access.MaxItems {
-		must(w.Submit(w.ctx, of, ports(machine, uint16(first+at), uint16(min(access.MaxItems, many-at)), d)))(w.tb)
+		must(w.Requests.Submit(w.ctx, of, ports(machine, uint16(first+at), uint16(min(access.MaxItems, many-at)), d)))(w.tb)
 	}
 }
 
 func (w *world) disable(name string, yes bool) {
 	w.tb.Helper()
-	must(w.ChangePrincipal(w.ctx, w.admin, name, engine.PrincipalChange{Disabled: &yes}))(w.tb)
+	must(w.Directory.ChangePrincipal(w.ctx, w.admin, name, directory.PrincipalChange{Disabled: &yes}))(w.tb)
 }
 
 // standing counts ann's grants that have not ended.
 func (w *world) standing(of engine.Caller) (n int) {
 	w.tb.Helper()
 	for p := (engine.Page{Limit: 1000}); ; {
-		list := must(w.Grants(w.ctx, w.admin, engine.GrantFilter{Principal: of.Principal, States: access.NotEnded()}, p))(w.tb)
+		list := must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{Principal: of.Principal, States: access.NotEnded()}, p))(w.tb)
 		if n, p.Cursor = n+len(list.Items), list.Next; p.Cursor == "" {
 			return n
 		}
@@ -81,15 +85,15 @@ func TestAnActThatEndsMuchClosesItAtOnce(t *testing.T) {
 			w.disable("ann", false)
 		}},
 		"revoked": {act: func(w *world, _ engine.Caller) {
-			if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(w.tb); len(ended.Grants) != 100 || !ended.More {
+			if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(w.tb); len(ended.Grants) != 100 || !ended.More {
 				w.tb.Errorf("%d were ended, more %v", len(ended.Grants), ended.More)
 			}
 		}},
 		"policy narrowed": {open: 120, act: func(w *world, _ engine.Caller) {
-			must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1119), nil))(w.tb)
+			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1119), nil))(w.tb)
 		}},
 		"policy deleted": {act: func(w *world, _ engine.Caller) {
-			if err := w.DeleteMachinePolicy(w.ctx, w.admin, "web-1", nil); err != nil {
+			if err := w.Machines.DeleteMachinePolicy(w.ctx, w.admin, "web-1", nil); err != nil {
 				w.tb.Fatal(err)
 			}
 		}},
@@ -108,7 +112,7 @@ func TestAnActThatEndsMuchClosesItAtOnce(t *testing.T) {
 			}
 			// What the agent says of what has closed is no drift.
 			var gone access.GrantID
-			for _, g := range must(w.Grants(w.ctx, w.admin, engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1000}))(t).Items {
+			for _, g := range must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1000}))(t).Items {
 				if g.Grant.Ports.First > 1119 {
 					gone = g.Grant.ID
 				}
@@ -164,8 +168,8 @@ func TestLosingTheRightToMuchClosesItAtOnce(t *testing.T) {
 	t.Parallel()
 	w, ann, host := crowded(t)
 	other := w.user("ben", "JIT Access Requester")
-	must(w.Submit(w.ctx, other, engine.SubmitInput{Items: []engine.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1000), Duration: time.Hour}}}))(t)
-	if err := w.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
+	must(w.Requests.Submit(w.ctx, other, requests.SubmitInput{Items: []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1000), Duration: time.Hour}}}))(t)
+	if err := w.Directory.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
 		t.Fatal(err)
 	}
 	w.reconcile()
@@ -187,24 +191,24 @@ func TestLosingTheRightToMuchClosesItAtOnce(t *testing.T) {
 func TestNothingIsApprovedThatIsTakenBack(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy { return oneOfOps(ops) })
-	var last engine.RequestDetail
+	var last requests.RequestDetail
 	for i := range 101 {
 		in := ssh("web-1", time.Hour)
 		in.IdempotencyKey = fmt.Sprint(i)
-		last = must(w.Submit(w.ctx, w.ann, in))(t)
+		last = must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 		if i == 0 {
 			w.clock.advance(time.Second)
-			defer func(first engine.RequestDetail) {
-				_, err := w.Decide(w.ctx, w.bob, first.Request.ID, true, "", first.Request.Digest)
+			defer func(first requests.RequestDetail) {
+				_, err := w.Requests.Decide(w.ctx, w.bob, first.Request.ID, true, "", first.Request.Digest)
 				wantCode(t, err, access.KindConflict, "requestRecalled")
 				w.reconcile()
-				if got := must(w.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled {
+				if got := must(w.Requests.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled {
 					t.Errorf("the oldest request is %s", got.Request.State)
 				}
 			}(last)
 		}
 	}
-	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", "left"))(t); !ended.More {
+	if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", "left"))(t); !ended.More {
 		t.Error("the one transaction has canceled everything")
 	}
 }
@@ -213,12 +217,12 @@ func TestNothingIsApprovedThatIsTakenBack(t *testing.T) {
 func TestLosingTheRightBesideARecall(t *testing.T) {
 	t.Parallel()
 	w, ann, host := crowded(t)
-	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More {
+	if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More {
 		t.Fatal("everything has ended at once")
 	}
 	w.clock.advance(time.Second)
-	must(w.Submit(w.ctx, ann, ports("web-1", 1200, 150, time.Hour)))(t)
-	if err := w.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
+	must(w.Requests.Submit(w.ctx, ann, ports("web-1", 1200, 150, time.Hour)))(t)
+	if err := w.Directory.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
 		t.Fatal(err)
 	}
 	w.reconcile()
@@ -231,19 +235,19 @@ func TestLosingTheRightBesideARecall(t *testing.T) {
 func TestNoMoreTimeOnWhatIsRecalled(t *testing.T) {
 	t.Parallel()
 	w, ann, _ := crowded(t)
-	must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "ann", Role: "Contributor", Max: 4 * time.Hour}))(t)
+	must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "ann", Role: "Contributor", Max: 4 * time.Hour}))(t)
 	w.clock.advance(time.Minute)
-	d := must(w.Activate(w.ctx, ann, contributor(time.Hour)))(t)
+	d := must(w.Requests.Activate(w.ctx, ann, contributor(time.Hour)))(t)
 	may := func() bool {
-		return w.Check(w.ctx, ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
+		return w.Directory.Check(w.ctx, ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
 	}
 	if !may() {
 		t.Fatal("the role is not in force")
 	}
-	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More || w.grant(d.Grants[0].ID).State.Ended() {
+	if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More || w.grant(d.Grants[0].ID).State.Ended() {
 		t.Fatal("everything has ended at once")
 	}
-	_, err := w.Extend(w.ctx, ann, d.Grants[0].ID, engine.ExtendInput{For: time.Hour})
+	_, err := w.Requests.Extend(w.ctx, ann, d.Grants[0].ID, requests.ExtendInput{For: time.Hour})
 	wantCode(t, err, access.KindConflict, "grantEnded")
 	if may() {
 		t.Error("the role that was taken away is in force again")
@@ -265,14 +269,14 @@ func TestVotesThatCountAgainForWhatIsTakenBack(t *testing.T) {
 	for i := range 100 {
 		in := ssh("web-1", time.Hour)
 		in.IdempotencyKey = fmt.Sprint(i)
-		must(w.Submit(w.ctx, w.ann, in))(t)
+		must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 	}
-	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", "left"))(t); !ended.More {
+	if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", "left"))(t); !ended.More {
 		t.Fatal("the one transaction has canceled everything")
 	}
 	w.leave("removed", w.bob, true)
 	w.reconcile()
-	if got := must(w.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled || len(got.Grants) != 0 {
+	if got := must(w.Requests.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled || len(got.Grants) != 0 {
 		t.Errorf("the request is %s with %d grants", got.Request.State, len(got.Grants))
 	}
 }
@@ -281,10 +285,10 @@ func TestVotesThatCountAgainForWhatIsTakenBack(t *testing.T) {
 func TestARecallCoversWhatAReplicaMadeAhead(t *testing.T) {
 	t.Parallel()
 	w, ann, host := crowded(t)
-	ahead := w.another(func(c *engine.Config) { c.Now = func() time.Time { return w.clock.now().Add(2 * time.Second) } })
-	must(ahead.Submit(w.ctx, ann, ports("web-1", 1200, 150, time.Hour)))(t)
+	ahead := w.another(func(c *services.Config) { c.Now = func() time.Time { return w.clock.now().Add(2 * time.Second) } })
+	must(ahead.Requests.Submit(w.ctx, ann, ports("web-1", 1200, 150, time.Hour)))(t)
 	w.clock.advance(time.Second)
-	if ended := must(w.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More {
+	if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More {
 		t.Fatal("everything has ended at once")
 	}
 	w.clock.advance(2 * time.Second)
@@ -306,50 +310,50 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 		act   func(w *world, eligible engine.EligibilityDetail) error
 	}{
 		"out of the group": {1, func(w *world, _ engine.EligibilityDetail) error {
-			return w.RemoveMember(w.ctx, w.admin, "team", "ann")
+			return w.Directory.RemoveMember(w.ctx, w.admin, "team", "ann")
 		}},
 		"the group out of the group": {1, func(w *world, _ engine.EligibilityDetail) error {
-			return w.RemoveMember(w.ctx, w.admin, "all", "team")
+			return w.Directory.RemoveMember(w.ctx, w.admin, "all", "team")
 		}},
 		"the group is disabled": {1, func(w *world, _ engine.EligibilityDetail) error {
 			yes := true
-			_, err := w.ChangePrincipal(w.ctx, w.admin, "all", engine.PrincipalChange{Disabled: &yes})
+			_, err := w.Directory.ChangePrincipal(w.ctx, w.admin, "all", directory.PrincipalChange{Disabled: &yes})
 			return err
 		}},
 		"the eligibility is shorter": {150, func(w *world, d engine.EligibilityDetail) error {
-			_, err := w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: time.Hour})
+			_, err := w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: time.Hour})
 			return err
 		}},
 		"the eligibility ends sooner": {150, func(w *world, d engine.EligibilityDetail) error {
-			_, err := w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{
+			_, err := w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{
 				ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: 4 * time.Hour, End: w.clock.now().Add(time.Hour),
 			})
 			return err
 		}},
 		"the eligibility begins later": {150, func(w *world, d engine.EligibilityDetail) error {
-			_, err := w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{
+			_, err := w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{
 				ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: 4 * time.Hour, Start: w.clock.now().Add(time.Hour),
 			})
 			return err
 		}},
 		"the eligibility is gone": {150, func(w *world, d engine.EligibilityDetail) error {
-			return w.DeleteEligibility(w.ctx, w.admin, d.Eligibility.ID)
+			return w.Roles.DeleteEligibility(w.ctx, w.admin, d.Eligibility.ID)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, ann, _ := crowded(t)
 			all := w.group("all")
-			if err := w.AddMember(w.ctx, w.admin, "all", "team"); err != nil {
+			if err := w.Directory.AddMember(w.ctx, w.admin, "all", "team"); err != nil {
 				t.Fatal(err)
 			}
-			d := must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "all", Role: "Contributor", Max: 4 * time.Hour}))(t)
+			d := must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "all", Role: "Contributor", Max: 4 * time.Hour}))(t)
 			bystander := w.user("ben", "")
-			if err := w.AddMember(w.ctx, w.admin, "all", "ben"); err != nil {
+			if err := w.Directory.AddMember(w.ctx, w.admin, "all", "ben"); err != nil {
 				t.Fatal(err)
 			}
 			activate := func(c engine.Caller, length time.Duration) access.Grant {
-				return must(w.Activate(w.ctx, c, contributor(length)))(t).Grants[0]
+				return must(w.Requests.Activate(w.ctx, c, contributor(length)))(t).Grants[0]
 			}
 			var last access.Grant
 			for range one.times {
@@ -357,12 +361,12 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 			}
 			activate(bystander, 30*time.Minute)
 			may := func(c engine.Caller) bool {
-				return w.Check(w.ctx, c, "Microsoft.Resources/subscriptions/resourceGroups/write", last.Role.Scope) == nil
+				return w.Directory.Check(w.ctx, c, "Microsoft.Resources/subscriptions/resourceGroups/write", last.Role.Scope) == nil
 			}
 			if !may(ann) || !may(bystander) {
 				t.Fatal("the role is not in force")
 			}
-			for _, a := range must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{}, engine.Page{Limit: 1000}))(t).Items {
+			for _, a := range must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, engine.Page{Limit: 1000}))(t).Items {
 				if string(a.Assignment.ID) == string(last.ID) && a.Assignment.Through != all {
 					t.Errorf("the role is held through %q", a.Assignment.Through)
 				}

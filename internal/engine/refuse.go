@@ -13,45 +13,53 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// attempt says what a caller tried, for the event that is recorded where it is refused.
-type attempt struct {
-	kind    access.EventKind // empty: access.AccessRefused
-	action  string
-	scope   access.ResourceID
-	request access.RequestID
-	grant   access.GrantID
-	agent   access.AgentID
-	all     bool              // an attempt at access: whatever the reason of the refusal, it is recorded
-	details map[string]string // what was asked for, as it was given
+// Attempt says what a caller tried, for the event that is recorded where it is refused.
+type Attempt struct {
+	Kind    access.EventKind // empty: access.AccessRefused
+	Action  string
+	Scope   access.ResourceID
+	Request access.RequestID
+	Grant   access.GrantID
+	Agent   access.AgentID
+	All     bool              // an attempt at access: whatever the reason of the refusal, it is recorded
+	Details map[string]string // what was asked for, as it was given
 }
 
 // Bounds on what an event keeps of what came from outside.
 const (
-	maxDetail  = 256 // bytes of one text
-	maxReasons = 50  // of one refusal
+	MaxDetail  = 256 // bytes of one text
+	MaxReasons = 50  // of one refusal
 )
 
-// change runs a use case in one transaction, and where it is refused records that in another. fn may run more than once.
-func (e *Engine) change(ctx context.Context, c Caller, a attempt, fn func(Tx) error) error {
+// Change runs a use case in one transaction with what the caller may do, and where it is refused records that in another. use
+// may run more than once.
+func (e *Kernel) Change(ctx context.Context, c Caller, a Attempt, use func(Tx, Rights) error) error {
+	fn := func(tx Tx) error {
+		may, err := e.Rights(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		return use(tx, may)
+	}
 	err := c.Bounds.admit(a)
 	if err == nil {
-		err = e.store.View(ctx, func(r Reader) error { return e.refresh(ctx, r) })
+		err = e.Store.View(ctx, func(r Reader) error { return e.Refresh(ctx, r) })
 	}
-	trial := isTrial(ctx)
+	trial := IsTrial(ctx)
 	if err == nil && trial {
-		err = e.update(ctx, func(tx Tx) error { return cmp.Or(fn(tx), errTrial) })
+		err = e.Update(ctx, func(tx Tx) error { return cmp.Or(fn(tx), errTrial) })
 	} else if err == nil {
-		err = e.update(ctx, fn)
+		err = e.Update(ctx, fn)
 	}
 	switch {
 	case errors.Is(err, errTrial):
 		return nil
-	case err != nil && trial && !isKind(err, access.KindForbidden):
+	case err != nil && trial && !IsKind(err, access.KindForbidden):
 		return err // nobody asked for anything
 	case err != nil:
-		return e.refused(ctx, c, a, err)
+		return e.Refused(ctx, c, a, err)
 	}
-	e.poke()
+	e.Poke()
 	return nil
 }
 
@@ -64,80 +72,84 @@ type trialKey struct{}
 // good for nothing, and a refusal is recorded only where the caller may not do such a thing at all.
 func Trial(ctx context.Context) context.Context { return context.WithValue(ctx, trialKey{}, true) }
 
-func isTrial(ctx context.Context) bool { return ctx.Value(trialKey{}) != nil }
+func IsTrial(ctx context.Context) bool { return ctx.Value(trialKey{}) != nil }
 
 const maxConflicts = 5 // how often a transaction that lost a race is run
 
-// update runs fn in a transaction, and again where another one was faster: fn then reads what that one wrote, and either
+// Update runs fn in a transaction, and again where another one was faster: fn then reads what that one wrote, and either
 // finds its own work done or says in its own words why it cannot be.
-func (e *Engine) update(ctx context.Context, fn func(Tx) error) error {
+func (e *Kernel) Update(ctx context.Context, fn func(Tx) error) error {
 	var err error
 	for range maxConflicts {
-		err = e.store.Update(ctx, func(tx Tx) error {
+		err = e.Store.Update(ctx, func(tx Tx) error {
 			guarded := &ownerGuard{Tx: tx, engine: e}
 			if err := fn(guarded); err != nil {
 				return err
 			}
 			return guarded.finish(ctx)
 		})
-		if code := access.CodeOf(err); err == nil || !isKind(err, access.KindConflict) || code != "changed" && code != "exists" {
+		if code := access.CodeOf(err); err == nil || !IsKind(err, access.KindConflict) || code != "changed" && code != "exists" {
 			return err
 		}
 	}
 	return err
 }
 
-// look runs a use case that only reads, and where it is refused records that.
-func (e *Engine) look(ctx context.Context, c Caller, a attempt, fn func(Reader) error) error {
+// Look runs a use case that only reads, with what the caller may do, and where it is refused records that.
+func (e *Kernel) Look(ctx context.Context, c Caller, a Attempt, use func(Reader, Rights) error) error {
 	err := c.Bounds.admit(a)
 	if err == nil {
-		err = e.store.View(ctx, func(r Reader) error {
-			if err := e.refresh(ctx, r); err != nil {
+		err = e.Store.View(ctx, func(r Reader) error {
+			if err := e.Refresh(ctx, r); err != nil {
 				return err
 			}
-			return fn(r)
+			may, err := e.Rights(ctx, r, c)
+			if err != nil {
+				return err
+			}
+			return use(r, may)
 		})
 	}
 	if err != nil {
-		return e.refused(ctx, c, a, err)
+		return e.Refused(ctx, c, a, err)
 	}
 	return nil
 }
 
-// refused records a refusal by a rule of ours, and gives err back. What is merely malformed, missing or outdated is
+// Refused records a refusal by a rule of ours, and gives err back. What is merely malformed, missing or outdated is
 // recorded only where it was an attempt at access.
-func (e *Engine) refused(ctx context.Context, c Caller, a attempt, err error) error {
+func (e *Kernel) Refused(ctx context.Context, c Caller, a Attempt, err error) error {
 	switch access.KindOf(err) {
 	case access.KindForbidden:
 	case access.KindInvalid, access.KindNotFound, access.KindConflict:
-		if !a.all {
+		if !a.All {
 			return err
 		}
 	case access.KindUnauthenticated, access.KindLimited, access.KindUnavailable, access.KindInternal:
 		return err
 	}
-	event := a.event(c, err)
-	event.At = e.now()
+	event := a.Event(c, err)
+	event.At = e.Now()
 	events := []access.Event{event}
 	if dir := e.directory.Load(); dir != nil {
-		host := dir.Owner(a.scope) // of a guest, it is the host's business too
+		host := dir.Owner(a.Scope) // of a guest, it is the host's business too
 		if host != c.Tenant && slices.Contains(dir.Tenants(c.Principal), host) {
-			event.Tenant, event.Actor = host, rights{dir: dir, caller: c}.actor(host)
+			event.Tenant, event.Actor = host, Rights{Dir: dir, Caller: c}.Actor(host)
 			events = append(events, event)
 		}
 	}
-	if recordErr := e.recordAttempt(ctx, c, events...); recordErr != nil {
-		e.log.ErrorContext(ctx, "record refused attempt", "error", recordErr, "refusal", err)
+	if recordErr := e.RecordAttempt(ctx, c, events...); recordErr != nil {
+		e.Log.ErrorContext(ctx, "record refused attempt", "error", recordErr, "refusal", err)
 	}
 	return err
 }
 
-// record appends events on their own. Those of nobody's tenant, such as of a caller whom we do not know, belong to the
+// Record appends events on their own. Those of nobody's tenant, such as of a caller whom we do not know, belong to the
 // tenant that runs the server.
-func (e *Engine) record(ctx context.Context, events ...access.Event) error {
+func (e *Kernel) Record(ctx context.Context, events ...access.Event) error {
 	ctx = context.WithoutCancel(ctx)
-	return e.store.Update(ctx, func(tx Tx) error {
-		tenant, err := homeTenant(ctx, tx)
+	return e.Store.Update(ctx, func(tx Tx) error {
+		tenant, err := HomeTenant(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -150,37 +162,37 @@ func (e *Engine) record(ctx context.Context, events ...access.Event) error {
 	})
 }
 
-func (a attempt) event(c Caller, err error) access.Event {
+func (a Attempt) Event(c Caller, err error) access.Event {
 	event := access.Event{
-		Kind: a.kind, Outcome: access.Refused, Actor: c.Actor(), Tenant: c.Tenant, Scope: a.scope, Action: a.action,
-		Request: a.request, Grant: a.grant, Agent: a.agent, Details: map[string]string{"code": access.CodeOf(err)},
+		Kind: a.Kind, Outcome: access.Refused, Actor: c.Actor(), Tenant: c.Tenant, Scope: a.Scope, Action: a.Action,
+		Request: a.Request, Grant: a.Grant, Agent: a.Agent, Details: map[string]string{"code": access.CodeOf(err)},
 	}
 	if event.Kind == "" {
 		event.Kind = access.AccessRefused
 	}
-	for name, text := range a.details {
+	for name, text := range a.Details {
 		if text != "" {
-			event.Details[name] = clip(text)
+			event.Details[name] = Clip(text)
 		}
 	}
 	var refusal *access.Error
-	if asError(err, &refusal) {
-		event.Details["message"] = clip(refusal.Message)
+	if AsError(err, &refusal) {
+		event.Details["message"] = Clip(refusal.Message)
 		for i, r := range refusal.Reasons {
-			if i == maxReasons {
-				event.Details["reasons.more"] = strconv.Itoa(len(refusal.Reasons) - maxReasons)
+			if i == MaxReasons {
+				event.Details["reasons.more"] = strconv.Itoa(len(refusal.Reasons) - MaxReasons)
 				break
 			}
-			event.Details[fmt.Sprintf("reason.%d", i)] = clip(strings.TrimSpace(r.Field + " " + r.Code + ": " + r.Message))
+			event.Details[fmt.Sprintf("reason.%d", i)] = Clip(strings.TrimSpace(r.Field + " " + r.Code + ": " + r.Message))
 		}
 	}
 	return event
 }
 
-// clip shortens text that came from outside, and makes it fit for a record.
-func clip(s string) string {
-	if len(s) > maxDetail {
-		s = s[:maxDetail-len("…")] + "…"
+// Clip shortens text that came from outside, and makes it fit for a record.
+func Clip(s string) string {
+	if len(s) > MaxDetail {
+		s = s[:MaxDetail-len("…")] + "…"
 	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
@@ -190,8 +202,8 @@ func clip(s string) string {
 	}, strings.ToValidUTF8(s, ""))
 }
 
-// homeTenant gives the tenant that the first start made.
-func homeTenant(ctx context.Context, r Reader) (access.TenantID, error) {
+// HomeTenant gives the tenant that the first start made.
+func HomeTenant(ctx context.Context, r Reader) (access.TenantID, error) {
 	tenants, err := r.Tenants(ctx)
 	if err != nil || len(tenants) == 0 {
 		return "", err

@@ -15,38 +15,42 @@ const maxRefusedAnHour = 1000
 
 // refusals bounds what refused attempts of a principal, who needs no right for that, write to the activity log.
 type refusals struct {
-	flood flood[access.PrincipalID]
+	flood Flood[access.PrincipalID]
 
 	mu   sync.Mutex
 	last map[access.PrincipalID]access.Event // that found no room
 }
 
-// recordAttempt records refused attempts of a caller as far as there is room. Of what is beyond, the number is kept, and recorded
-// with the next one that finds room, or by settleRefused.
-func (e *Engine) recordAttempt(ctx context.Context, c Caller, events ...access.Event) error {
+func newRefusals() refusals {
+	return refusals{flood: Flood[access.PrincipalID]{Most: maxRefusedAnHour}, last: map[access.PrincipalID]access.Event{}}
+}
+
+// RecordAttempt records refused attempts of a caller as far as there is room. Of what is beyond, the number is kept, and recorded
+// with the next one that finds room, or by SettleRefused.
+func (e *Kernel) RecordAttempt(ctx context.Context, c Caller, events ...access.Event) error {
 	if c.Principal == "" {
-		return e.record(ctx, events...)
+		return e.Record(ctx, events...)
 	}
 	cost := 0
 	for _, event := range events {
 		cost += 1 + len(event.Details)/10
 	}
 	r := &e.refusals
-	if !r.flood.afford(nil, c.Principal, cost, e.now()) {
-		r.flood.owe(nil, c.Principal, 1)
+	if !r.flood.Afford(nil, c.Principal, cost, e.Now()) {
+		r.flood.Owe(nil, c.Principal, 1)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if _, before := r.last[c.Principal]; !before {
-			e.log.WarnContext(ctx, "somebody is refused so often that their attempts are counted, and not recorded each", "principal", c.Principal)
+			e.Log.WarnContext(ctx, "somebody is refused so often that their attempts are counted, and not recorded each", "principal", c.Principal)
 		}
 		r.last[c.Principal] = events[0]
 		return nil
 	}
-	var b bill
-	if left := r.flood.settle(&b, c.Principal); left > 0 {
+	var b Bill
+	if left := r.flood.Settle(&b, c.Principal); left > 0 {
 		events[0].Details["leftOut"] = strconv.FormatUint(left, 10)
 	}
-	if err := e.record(ctx, events...); err != nil {
+	if err := e.Record(ctx, events...); err != nil {
 		b.void()
 		return err
 	}
@@ -56,19 +60,19 @@ func (e *Engine) recordAttempt(ctx context.Context, c Caller, events ...access.E
 	return nil
 }
 
-// settleRefused records how many attempts found no room, of each principal for whom there is room again.
-func (e *Engine) settleRefused(ctx context.Context) error {
+// SettleRefused records how many attempts found no room, of each principal for whom there is room again.
+func (e *Kernel) SettleRefused(ctx context.Context) error {
 	e.refusals.mu.Lock()
 	last := maps.Clone(e.refusals.last)
 	e.refusals.mu.Unlock()
 	for principal, event := range last {
-		var b bill
-		if !e.refusals.flood.afford(&b, principal, 1, e.now()) {
+		var b Bill
+		if !e.refusals.flood.Afford(&b, principal, 1, e.Now()) {
 			continue
 		}
-		if left := e.refusals.flood.settle(&b, principal); left > 0 {
-			event.At, event.Details = e.now(), map[string]string{"code": "tooManyRefused", "leftOut": strconv.FormatUint(left, 10)}
-			if err := e.record(ctx, event); err != nil {
+		if left := e.refusals.flood.Settle(&b, principal); left > 0 {
+			event.At, event.Details = e.Now(), map[string]string{"code": "tooManyRefused", "leftOut": strconv.FormatUint(left, 10)}
+			if err := e.Record(ctx, event); err != nil {
 				b.void()
 				return err
 			}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // TestWhoLeavesAGroupAndUsesItIsSeen holds that whoever takes themselves out of a group, or comes into one by enabling it, and so falls under
@@ -15,10 +17,10 @@ func TestWhoLeavesAGroupAndUsesItIsSeen(t *testing.T) {
 	t.Parallel()
 	yes, no := true, false
 	remove := func(w *approvable, by engine.Caller, group, member string) error {
-		return w.RemoveMember(w.ctx, by, group, member)
+		return w.Directory.RemoveMember(w.ctx, by, group, member)
 	}
 	disable := func(w *approvable, by engine.Caller, group string, disabled *bool) error {
-		_, err := w.ChangePrincipal(w.ctx, by, group, engine.PrincipalChange{Disabled: disabled})
+		_, err := w.Directory.ChangePrincipal(w.ctx, by, group, directory.PrincipalChange{Disabled: disabled})
 		return err
 	}
 	const easy = `!("slow" in requester.groups)`
@@ -30,7 +32,7 @@ func TestWhoLeavesAGroupAndUsesItIsSeen(t *testing.T) {
 		role  int
 	}{
 		"they leave":                    {easy, func(w *approvable) error { return remove(w, w.bystander, "slow", "eve") }, time.Minute, 1, 0},
-		"they delete it":                {easy, func(w *approvable) error { return w.DeleteGroup(w.ctx, w.bystander, "slow") }, time.Minute, 1, 0},
+		"they delete it":                {easy, func(w *approvable) error { return w.Directory.DeleteGroup(w.ctx, w.bystander, "slow") }, time.Minute, 1, 0},
 		"they disable it":               {easy, func(w *approvable) error { return disable(w, w.bystander, "slow", &yes) }, time.Minute, 1, 0},
 		"they leave one that is in it":  {`!("slower" in requester.groups)`, func(w *approvable) error { return remove(w, w.bystander, "slow", "eve") }, time.Minute, 1, 0},
 		"another takes them out":        {easy, func(w *approvable) error { return remove(w, w.admin, "slow", "eve") }, time.Minute, 0, 0},
@@ -49,19 +51,19 @@ func TestWhoLeavesAGroupAndUsesItIsSeen(t *testing.T) {
 			w.group("fast", w.bystander)
 			w.group("faster")
 			for _, in := range [][2]string{{"slower", "slow"}, {"faster", "fast"}} {
-				if err := w.AddMember(w.ctx, w.admin, in[0], in[1]); err != nil {
+				if err := w.Directory.AddMember(w.ctx, w.admin, in[0], in[1]); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if err := disable(w, w.admin, "fast", &yes); err != nil {
 				t.Fatal(err)
 			}
-			must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "fast", Role: "Contributor", Max: time.Hour}))(t)
+			must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "fast", Role: "Contributor", Max: time.Hour}))(t)
 			if err := c.act(w); err != nil {
 				t.Fatal(err)
 			}
 			w.clock.advance(c.after)
-			if d := must(w.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
+			if d := must(w.Requests.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
 				t.Fatalf("it is %s", d.Request.State)
 			}
 			if got := w.loosenedUses(); got != c.seen {
@@ -71,7 +73,7 @@ func TestWhoLeavesAGroupAndUsesItIsSeen(t *testing.T) {
 				return
 			}
 			before := w.size()
-			must(w.Activate(w.ctx, w.bystander, contributor(time.Hour)))(t)
+			must(w.Requests.Activate(w.ctx, w.bystander, contributor(time.Hour)))(t)
 			if got := strings.Count(w.kinds(before), string(access.PolicyExploited)); got != c.role {
 				t.Errorf("%d events of a role, want %d", got, c.role)
 			}

@@ -9,10 +9,10 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// scopeExists refuses a scope at which there is nothing, as Azure does: what is given there would be found in force by whoever
+// ScopeExists refuses a scope at which there is nothing, as Azure does: what is given there would be found in force by whoever
 // makes the thing one day, and a typing error would give somebody nothing and say that it did. Call it with a scope at which
 // the caller is authorized.
-func scopeExists(ctx context.Context, r Reader, scope access.ResourceID) error {
+func ScopeExists(ctx context.Context, r Reader, scope access.ResourceID) error {
 	if scope == access.Root {
 		return nil
 	}
@@ -35,7 +35,7 @@ func scopeExists(ctx context.Context, r Reader, scope access.ResourceID) error {
 	if !slices.ContainsFunc(groups, func(g access.ResourceGroup) bool {
 		return strings.EqualFold(string(g.Subscription), string(subscription)) && strings.EqualFold(g.Name, name)
 	}) {
-		return noSuchGroup(name)
+		return NoSuchGroup(name)
 	}
 	if scope.Equal(group) {
 		return nil
@@ -48,7 +48,7 @@ func scopeExists(ctx context.Context, r Reader, scope access.ResourceID) error {
 	} {
 		if err := look(); err == nil {
 			return nil
-		} else if !isKind(err, access.KindNotFound) {
+		} else if !IsKind(err, access.KindNotFound) {
 			return fmt.Errorf("read what lies at the scope: %w", err)
 		}
 	}
@@ -56,9 +56,9 @@ func scopeExists(ctx context.Context, r Reader, scope access.ResourceID) error {
 }
 
 func noSuchScope(scope access.ResourceID) error {
-	return access.Fault(access.KindNotFound, "unknownScope", "there is nothing at %s: a role is assigned at the root, at a subscription, a resource group, a machine, a policy or a managed application that exists", clip(string(scope)))
+	return access.Fault(access.KindNotFound, "unknownScope", "there is nothing at %s: a role is assigned at the root, at a subscription, a resource group, a machine, a policy or a managed application that exists", Clip(string(scope)))
 }
 
-func noSuchGroup(name string) error {
-	return access.Fault(access.KindNotFound, "unknownResourceGroup", "there is no resource group %q", clip(name))
+func NoSuchGroup(name string) error {
+	return access.Fault(access.KindNotFound, "unknownResourceGroup", "there is no resource group %q", Clip(name))
 }

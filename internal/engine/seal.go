@@ -13,6 +13,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
+// TokenKeysSetting names the setting that holds the keys that access tokens are signed with, as identity wrote them, sealed.
+const TokenKeysSetting = "identity/tokenKeys"
+
 // SealKeySize is how many bytes Config.SealKey has.
 const SealKeySize = 32
 
@@ -75,8 +78,8 @@ func (s seal) open(name string, stored []byte) ([]byte, error) {
 	return value, nil
 }
 
-// secretSetting gives a setting that is sealed in the store; none is access.KindNotFound.
-func (e *Engine) secretSetting(ctx context.Context, r Reader, name string) ([]byte, error) {
+// SecretSetting gives a setting that is sealed in the store; none is access.KindNotFound.
+func (e *Kernel) SecretSetting(ctx context.Context, r Reader, name string) ([]byte, error) {
 	stored, err := r.Setting(ctx, name)
 	if err != nil {
 		return nil, err
@@ -84,19 +87,19 @@ func (e *Engine) secretSetting(ctx context.Context, r Reader, name string) ([]by
 	return e.seal.open(name, stored)
 }
 
-// saveSecretSetting keeps a setting sealed.
-func (e *Engine) saveSecretSetting(ctx context.Context, tx Tx, name string, value []byte) error {
+// SaveSecretSetting keeps a setting sealed.
+func (e *Kernel) SaveSecretSetting(ctx context.Context, tx Tx, name string, value []byte) error {
 	return tx.SaveSetting(ctx, name, e.seal.close(name, value))
 }
 
 // secretSettings names the settings that are sealed.
-func secretSettings() []string { return []string{checkpointKeySetting, tokenKeysSetting} }
+func secretSettings() []string { return []string{CheckpointKeySetting, TokenKeysSetting} }
 
-// checkSeal fails with ErrOtherKey unless Config.SealKey opens what is sealed in the store.
-func (e *Engine) checkSeal(ctx context.Context, r Reader) error {
+// CheckSeal fails with ErrOtherKey unless Config.SealKey opens what is sealed in the store.
+func (e *Kernel) CheckSeal(ctx context.Context, r Reader) error {
 	for _, name := range secretSettings() {
 		stored, err := r.Setting(ctx, name)
-		if isKind(err, access.KindNotFound) || err == nil && !isSealed(stored) {
+		if IsKind(err, access.KindNotFound) || err == nil && !isSealed(stored) {
 			continue
 		}
 		if err != nil {
@@ -114,22 +117,22 @@ func isSealed(stored []byte) bool { return bytes.HasPrefix(stored, []byte(sealed
 // scrubSetting names the setting that says whether plain text that was sealed may still lie in files of the database.
 const scrubSetting = "seal/scrub"
 
-// sealPlain seals what an older program kept in plain text. Keys of access tokens that lay open are signed with no more:
+// SealPlain seals what an older program kept in plain text. Keys of access tokens that lay open are signed with no more:
 // there is no end to who may have read them, and new ones cost nobody more than a sign-in. The key of checkpoints stays,
 // since people hold its public part.
-func (e *Engine) sealPlain(ctx context.Context, tx Tx) error {
+func (e *Kernel) SealPlain(ctx context.Context, tx Tx) error {
 	for _, name := range secretSettings() {
 		stored, err := tx.Setting(ctx, name)
-		if isKind(err, access.KindNotFound) || err == nil && isSealed(stored) {
+		if IsKind(err, access.KindNotFound) || err == nil && isSealed(stored) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("read setting: %w", err)
 		}
-		if name == tokenKeysSetting {
+		if name == TokenKeysSetting {
 			stored = nil
 		}
-		if err := e.saveSecretSetting(ctx, tx, name, stored); err != nil {
+		if err := e.SaveSecretSetting(ctx, tx, name, stored); err != nil {
 			return fmt.Errorf("seal setting: %w", err)
 		}
 		if err := tx.SaveSetting(ctx, scrubSetting, []byte("due")); err != nil {
@@ -139,23 +142,26 @@ func (e *Engine) sealPlain(ctx context.Context, tx Tx) error {
 	return nil
 }
 
-// scrub has the store forget the plain text that was sealed, where that is due. Where it cannot be done it stays due.
-func (e *Engine) scrub(ctx context.Context) error {
+// Scrub has the store forget the plain text that was sealed, where that is due. Where it cannot be done it stays due.
+func (e *Kernel) Scrub(ctx context.Context) error {
 	var due []byte
-	err := e.store.View(ctx, func(r Reader) (err error) {
+	err := e.Store.View(ctx, func(r Reader) (err error) {
 		due, err = r.Setting(ctx, scrubSetting)
 		return err
 	})
-	if isKind(err, access.KindNotFound) || err == nil && len(due) == 0 {
+	if IsKind(err, access.KindNotFound) || err == nil && len(due) == 0 {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read setting: %w", err)
 	}
-	if err := e.store.Scrub(ctx); err != nil {
-		e.log.ErrorContext(ctx, "keys that an older program kept in plain text are sealed, but may be left in files of the database; the next start tries again", "error", err)
+	if err := e.Store.Scrub(ctx); err != nil {
+		e.Log.ErrorContext(ctx, "keys that an older program kept in plain text are sealed, but may be left in files of the database; the next start tries again", "error", err)
 		return nil
 	}
-	e.log.InfoContext(ctx, "keys that an older program kept in plain text are sealed")
-	return e.store.Update(ctx, func(tx Tx) error { return tx.SaveSetting(ctx, scrubSetting, nil) })
+	e.Log.InfoContext(ctx, "keys that an older program kept in plain text are sealed")
+	return e.Store.Update(ctx, func(tx Tx) error { return tx.SaveSetting(ctx, scrubSetting, nil) })
 }
+
+// CheckpointKeySetting names the setting that holds the private key of checkpoints, sealed.
+const CheckpointKeySetting = "audit/checkpointKey"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 func hashed(p string) (string, error) { return "hash of " + p, nil }
@@ -41,9 +42,9 @@ func (w *world) setting(name string, value []byte) {
 }
 
 // sealedBy makes an engine with another key on the same store.
-func (w *world) sealedBy(key byte) *engine.Engine {
+func (w *world) sealedBy(key byte) *services.Services {
 	w.tb.Helper()
-	return w.another(func(c *engine.Config) { c.SealKey = bytes.Repeat([]byte{key}, engine.SealKeySize) })
+	return w.another(func(c *services.Config) { c.SealKey = bytes.Repeat([]byte{key}, engine.SealKeySize) })
 }
 
 // TestKeysAreSealed proves that the store alone gives nobody a key that signs, that a key for one purpose is not taken for
@@ -52,7 +53,7 @@ func TestKeysAreSealed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const secret = "the keys of tokens"
-	if err := w.SwapTokenKeys(w.ctx, nil, []byte(secret)); err != nil {
+	if err := w.Directory.SwapTokenKeys(w.ctx, nil, []byte(secret)); err != nil {
 		t.Fatal(err)
 	}
 	stored := w.settings()
@@ -61,10 +62,10 @@ func TestKeysAreSealed(t *testing.T) {
 			t.Errorf("%s is kept as %q", name, value)
 		}
 	}
-	if got, err := w.another().TokenKeys(w.ctx); err != nil || string(got) != secret {
+	if got, err := w.another().Directory.TokenKeys(w.ctx); err != nil || string(got) != secret {
 		t.Errorf("another engine with the same key reads %q, %v", got, err)
 	}
-	if err := w.SwapTokenKeys(w.ctx, []byte("others"), []byte("more")); access.KindOf(err) != access.KindConflict {
+	if err := w.Directory.SwapTokenKeys(w.ctx, []byte("others"), []byte("more")); access.KindOf(err) != access.KindConflict {
 		t.Errorf("swapping keys that are others gave %v", err)
 	}
 	for what, value := range map[string][]byte{
@@ -72,12 +73,12 @@ func TestKeysAreSealed(t *testing.T) {
 		"changed ones": append(bytes.Clone(stored["identity/tokenKeys"]), 1),
 	} {
 		w.setting("identity/tokenKeys", value)
-		if got, err := w.TokenKeys(w.ctx); err == nil {
+		if got, err := w.Directory.TokenKeys(w.ctx); err == nil {
 			t.Errorf("%s in the database are taken as %q", what, got)
 		}
 	}
 	w.setting("audit/checkpointKey", []byte("PRIVATE+KEY+x+1+y"))
-	if _, err := w.Checkpoint(w.ctx, w.admin); err == nil {
+	if _, err := w.Records.Checkpoint(w.ctx, w.admin); err == nil {
 		t.Error("a plain key in the database signs a checkpoint")
 	}
 }
@@ -86,21 +87,21 @@ func TestKeysAreSealed(t *testing.T) {
 func TestSealKeyMustBeTheOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if err := w.SwapTokenKeys(w.ctx, nil, []byte("keys")); err != nil {
+	if err := w.Directory.SwapTokenKeys(w.ctx, nil, []byte("keys")); err != nil {
 		t.Fatal(err)
 	}
 	before, size := w.settings(), w.size()
-	if _, err := w.sealedBy(9).Bootstrap(w.ctx, hashed); !errors.Is(err, engine.ErrOtherKey) {
+	if _, err := w.sealedBy(9).Directory.Bootstrap(w.ctx, hashed); !errors.Is(err, engine.ErrOtherKey) {
 		t.Errorf("with another key: %v", err)
 	}
 	if after := w.settings(); w.size() != size || !bytes.Equal(after["identity/tokenKeys"], before["identity/tokenKeys"]) {
 		t.Error("the start with another key changed something")
 	}
-	if _, err := w.another().Bootstrap(w.ctx, hashed); err != nil {
+	if _, err := w.another().Directory.Bootstrap(w.ctx, hashed); err != nil {
 		t.Errorf("with the right key again: %v", err)
 	}
 	for _, key := range [][]byte{nil, make([]byte, 16)} {
-		if _, err := engine.New(engine.Config{Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler), SealKey: key}); err == nil {
+		if _, err := services.New(services.Config{Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler), SealKey: key}); err == nil {
 			t.Errorf("a key of %d bytes is taken", len(key))
 		}
 	}
@@ -114,7 +115,7 @@ func TestPlainKeysAreSealedAtTheStart(t *testing.T) {
 	const plain = "PRIVATE+KEY+5c1fc8e1-179b-47db-8e10-d3998f9c05b5+e933026d+AQuNMc9/MgfjP39kG8eSE2MEUjxjlnx/6VfudDDfYjvj"
 	w.setting("audit/checkpointKey", []byte(plain))
 	w.setting("identity/tokenKeys", []byte(`[{"id":"a","private":"MIGH"}]`))
-	if _, err := w.another().Bootstrap(w.ctx, hashed); err != nil {
+	if _, err := w.another().Directory.Bootstrap(w.ctx, hashed); err != nil {
 		t.Fatal(err)
 	}
 	for name, value := range w.settings() {
@@ -122,10 +123,10 @@ func TestPlainKeysAreSealedAtTheStart(t *testing.T) {
 			t.Errorf("%s is kept as %q", name, value)
 		}
 	}
-	if keys, err := w.TokenKeys(w.ctx); err != nil || len(keys) > 0 {
+	if keys, err := w.Directory.TokenKeys(w.ctx); err != nil || len(keys) > 0 {
 		t.Errorf("keys that lay open are still used: %q, %v", keys, err)
 	}
-	if d := must(w.Checkpoint(w.ctx, w.admin))(t); !strings.HasPrefix(d.Key, "5c1fc8e1-179b-47db-8e10-d3998f9c05b5+e933026d+") {
+	if d := must(w.Records.Checkpoint(w.ctx, w.admin))(t); !strings.HasPrefix(d.Key, "5c1fc8e1-179b-47db-8e10-d3998f9c05b5+e933026d+") {
 		t.Errorf("checkpoints are signed with %s", d.Key)
 	}
 }

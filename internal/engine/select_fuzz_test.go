@@ -1,6 +1,7 @@
-package engine
+package engine_test
 
 import (
+	"github.com/postern-dev/postern/internal/engine"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ func FuzzSelector(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		labels, err := parseSelector(text, "items[0]")
+		labels, err := engine.ParseSelector(text, "items[0]")
 		if err != nil {
 			if access.KindOf(err) != access.KindInvalid || len(labels) != 0 {
 				t.Errorf("%q gives %v, %v", text, labels, err)

@@ -14,17 +14,17 @@ func TestNobodyIsTakenForWhoIsCalledAlike(t *testing.T) {
 	w.user("boss", "")
 	alike := w.user("boſſ", "")
 	for what, err := range map[string]error{
-		"reads who they are":   second(w.Principal(w.ctx, alike, "boss")),
-		"reads credentials":    second(w.CredentialsOf(w.ctx, alike, "boss")),
-		"ends credentials":     w.EndCredentials(w.ctx, alike, "boss", nil),
-		"reads identities":     second(w.ExternalIdentities(w.ctx, alike, "boss")),
-		"revokes what is held": second(w.RevokePrincipal(w.ctx, alike, "boss", "")),
+		"reads who they are":   second(w.Directory.Principal(w.ctx, alike, "boss")),
+		"reads credentials":    second(w.Directory.CredentialsOf(w.ctx, alike, "boss")),
+		"ends credentials":     w.Directory.EndCredentials(w.ctx, alike, "boss", nil),
+		"reads identities":     second(w.Directory.ExternalIdentities(w.ctx, alike, "boss")),
+		"revokes what is held": second(w.Requests.RevokePrincipal(w.ctx, alike, "boss", "")),
 	} {
 		if access.KindOf(err) != access.KindForbidden {
 			t.Errorf("somebody called alike %s: %v", what, err)
 		}
 	}
-	if p := must(w.Principal(w.ctx, alike, "BOſſ"))(t); p.ID != alike.Principal {
+	if p := must(w.Directory.Principal(w.ctx, alike, "BOſſ"))(t); p.ID != alike.Principal {
 		t.Errorf("they themselves are %q", p.Name)
 	}
 }

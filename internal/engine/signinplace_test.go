@@ -11,20 +11,21 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // opened signs a principal in with the password whose hash is stored, from an address.
 func (w *world) opened(c engine.Caller, stored, hash string, from netip.Addr) {
 	w.tb.Helper()
 	s := engine.Session{Hash: hash, Principal: c.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(12 * time.Hour), Client: "a test"}
-	if err := w.SignIn(w.ctx, engine.SignInInput{Session: s, Checked: stored, Address: from, Via: "api"}); err != nil {
+	if err := w.Directory.SignIn(w.ctx, directory.SignInInput{Session: s, Checked: stored, Address: from, Via: "api"}); err != nil {
 		w.tb.Fatal(err)
 	}
 }
 
 func (w *world) wrong(c engine.Caller, from netip.Addr) {
 	w.tb.Helper()
-	err := w.SignInRefused(w.ctx, engine.SignInRefusal{Name: c.Name, Principal: c.Principal, Reason: "wrongPassword", WrongSecret: true, Address: from})
+	err := w.Directory.SignInRefused(w.ctx, directory.SignInRefusal{Name: c.Name, Principal: c.Principal, Reason: "wrongPassword", WrongSecret: true, Address: from})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -33,14 +34,14 @@ func (w *world) wrong(c engine.Caller, from netip.Addr) {
 // locked gives how long a name is still locked from an address; nothing where it is not.
 func (w *world) locked(c engine.Caller, from netip.Addr) time.Duration {
 	w.tb.Helper()
-	return max(0, must(w.Credentials(w.ctx, "", c.Name, from))(w.tb).LockedTill.Sub(w.clock.now()))
+	return max(0, must(w.Directory.Credentials(w.ctx, "", c.Name, from))(w.tb).LockedTill.Sub(w.clock.now()))
 }
 
 // TestLocking proves when a name is locked at one place, for how long, and that a right password ends it.
 func TestLocking(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
+	stored := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
 	var before time.Duration
 	for i := range 14 {
 		w.wrong(w.admin, office)
@@ -74,7 +75,7 @@ func TestStrangersDoNotLockOut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t)
-		stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
+		stored := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
 		w.opened(w.admin, stored, "s", office)
 		guesses := 0
 		for range rapid.IntRange(1, 90).Draw(rt, "attempts") {
@@ -117,7 +118,7 @@ func TestNewPlaceIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.channel("hooks")
-	stored := must(w.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
+	stored := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
 	home := netip.MustParseAddr("192.0.2.77")
 	for i, from := range []netip.Addr{office, office.Next(), home, home, office} {
 		w.opened(w.admin, stored, fmt.Sprint(i), from)

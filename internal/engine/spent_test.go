@@ -8,6 +8,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // What waits by an eligibility that was taken away does not go on by another that has its id: none may have it, and what has another
@@ -16,7 +17,7 @@ func TestAnEligibilityIsNotBroughtBackByItsID(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	managed := m.deploy(manual()).Application.Managed
-	asked := must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t).Request
+	asked := must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t).Request
 	was := asked.Items[0].Role.Eligibility
 	var one access.Eligibility
 	m.save(func(tx engine.Tx) (err error) {
@@ -26,14 +27,14 @@ func TestAnEligibilityIsNotBroughtBackByItsID(t *testing.T) {
 		return err
 	})
 	for _, id := range []string{string(was), strings.ToUpper(string(was))} {
-		_, err := m.ChangeRole(m.ctx, m.vera, engine.RoleChangeInput{
+		_, err := m.Roles.ChangeRole(m.ctx, m.vera, roles.RoleChangeInput{
 			ID: access.RoleChangeID(id), Of: access.OfEligibility, Kind: access.RoleChangeAssign, Principal: "vic", Role: "Reader", Scope: "/",
 		})
 		wantCode(t, err, access.KindConflict, "eligibilityIdTaken")
 	}
 	one.Tenant, one.Origin, one.Role, one.Scope, one.Principal = m.publisher.ID, "", access.RoleID(rbac.Reader), access.Root, m.vic.Principal
 	m.save(func(tx engine.Tx) error { return tx.SaveEligibility(m.ctx, one, 0) }) // as if somebody could
-	_, err := m.Decide(m.ctx, m.ann, asked.ID, true, "", asked.Digest)
+	_, err := m.Requests.Decide(m.ctx, m.ann, asked.ID, true, "", asked.Digest)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
 	if m.may(m.vic, rbac.MachinesWrite, managed) {
 		t.Error("vic has the role")
@@ -45,17 +46,17 @@ func TestAnEligibilityIsNotBroughtBackByItsID(t *testing.T) {
 func TestRevokingAPersonAsksForWhatWaits(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	asked := must(w.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t).Request
+	asked := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t).Request
 	bob := w.resourceGroup("dev", "revoker", "Contributor")
-	_, err := w.RevokePrincipal(w.ctx, bob, "ann", "all of it")
+	_, err := w.Requests.RevokePrincipal(w.ctx, bob, "ann", "all of it")
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	if got := must(w.Request(w.ctx, w.ann, asked.ID))(t).Request.State; got != access.RequestPending {
+	if got := must(w.Requests.Request(w.ctx, w.ann, asked.ID))(t).Request.State; got != access.RequestPending {
 		t.Errorf("the request is %s", got)
 	}
-	if _, err := w.RevokePrincipal(w.ctx, w.admin, "ann", "all of it"); err != nil {
+	if _, err := w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", "all of it"); err != nil {
 		t.Error(err)
 	}
-	if got := must(w.Request(w.ctx, w.ann, asked.ID))(t).Request.State; got != access.RequestCanceled {
+	if got := must(w.Requests.Request(w.ctx, w.ann, asked.ID))(t).Request.State; got != access.RequestCanceled {
 		t.Errorf("the request is %s", got)
 	}
 }
@@ -65,12 +66,12 @@ func TestRevokingAPersonEndsRolesElsewhere(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	managed := m.deploy(nil).Application.Managed
-	g := must(m.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t).Grants
+	g := must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t).Grants
 	if len(g) != 1 {
 		t.Fatalf("granted is %+v", g)
 	}
 	m.clock.advance(time.Minute)
-	_, err := m.RevokePrincipal(m.ctx, m.vera, "vic", "left")
+	_, err := m.Requests.RevokePrincipal(m.ctx, m.vera, "vic", "left")
 	if err != nil {
 		t.Fatal(err)
 	}

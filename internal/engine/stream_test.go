@@ -6,7 +6,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/alert"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // TestDesiredOfOneAgentTwice proves that both streams of an agent that connects anew get its desired state, however many others
@@ -18,7 +18,7 @@ func TestDesiredOfOneAgentTwice(t *testing.T) {
 	want := w.desired(host)
 	asked := append([]access.AgentID{host}, make([]access.AgentID, 150)...) // and nobody has no id
 	asked = append(asked, host, "none", host)
-	states, errs := w.DesiredOf(w.ctx, asked)
+	states, errs := w.Machines.DesiredOf(w.ctx, asked)
 	for i, id := range asked {
 		if id != host {
 			wantCode(t, errs[i], access.KindUnauthenticated, "agentRefused")
@@ -34,14 +34,14 @@ func TestTwoReplicasServeOneStream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	host, other := w.host("web-1").Agent.ID, w.another()
-	claim := func(e *engine.Engine, id string, want access.Claimed) {
+	claim := func(e *services.Services, id string, want access.Claimed) {
 		t.Helper()
-		if got := must(e.ClaimStream(w.ctx, host, access.Stream{ID: id, Instance: "of " + id, From: "192.0.2.1"}))(t); got != want {
+		if got := must(e.Machines.ClaimStream(w.ctx, host, access.Stream{ID: id, Instance: "of " + id, From: "192.0.2.1"}))(t); got != want {
 			t.Errorf("the claim of %s is %v, want %v", id, got, want)
 		}
 	}
-	claim(w.Engine, "first", access.ClaimServed)
-	changed, stop := w.WatchDesired(host)
+	claim(w.Services, "first", access.ClaimServed)
+	changed, stop := w.Machines.WatchDesired(host)
 	defer stop()
 	revision := w.desired(host).Revision
 	claim(other, "second", access.ClaimWaits)
@@ -49,13 +49,13 @@ func TestTwoReplicasServeOneStream(t *testing.T) {
 	if d := w.desired(host); !d.Stream.Asked() || d.Stream.ID != "first" || d.Revision != revision {
 		t.Errorf("the first is not asked: %+v", d.Stream)
 	}
-	if err := w.KeepStream(w.ctx, host, "first", false); err != nil {
+	if err := w.Machines.KeepStream(w.ctx, host, "first", false); err != nil {
 		t.Fatal(err)
 	}
 	start := w.size()
 	claim(other, "second", access.ClaimRefused)
 	claim(other, "third", access.ClaimWaits)
-	if err := w.KeepStream(w.ctx, host, "first", false); err != nil {
+	if err := w.Machines.KeepStream(w.ctx, host, "first", false); err != nil {
 		t.Fatal(err)
 	}
 	claim(other, "third", access.ClaimRefused)
@@ -71,14 +71,14 @@ func TestTwoReplicasServeOneStream(t *testing.T) {
 	claim(other, "fourth", access.ClaimWaits)
 	w.clock.advance(access.StreamPatience) // and nobody answers
 	claim(other, "fourth", access.ClaimServed)
-	if err := w.KeepStream(w.ctx, host, "first", true); err != nil {
+	if err := w.Machines.KeepStream(w.ctx, host, "first", true); err != nil {
 		t.Fatal(err)
 	}
 	if d := w.desired(host); d.Stream.ID != "fourth" {
 		t.Errorf("the end of the first ended %+v", d.Stream)
 	}
-	if err := other.KeepStream(w.ctx, host, "fourth", true); err != nil {
+	if err := other.Machines.KeepStream(w.ctx, host, "fourth", true); err != nil {
 		t.Fatal(err)
 	}
-	claim(w.Engine, "fifth", access.ClaimServed)
+	claim(w.Services, "fifth", access.ClaimServed)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 func TestTheMainJob(t *testing.T) {
@@ -26,7 +27,7 @@ func TestTheMainJob(t *testing.T) {
 		t.Fatalf("before the request %+v", before)
 	}
 
-	d := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t)
+	d := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t)
 	if d.Request.State != access.RequestApproved || len(d.Grants) != 1 || d.Machines[host.Machine.ID] != "web-1" {
 		t.Fatalf("submit gave %+v", d)
 	}
@@ -79,7 +80,7 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 	policy := sshPolicy()
 	policy.Ports[0].Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
 	policy.Justification = access.JustificationRule{Required: true, MinLength: 4}
-	must(w.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(t)
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(t)
 	ann := w.user("ann", "JIT Access Requester")
 	nobody := w.user("nobody", "")
 	reader := w.user("reader", "Reader")
@@ -87,30 +88,32 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 	for _, c := range []struct {
 		name   string
 		caller engine.Caller
-		change func(*engine.SubmitInput)
+		change func(*requests.SubmitInput)
 		kind   access.Kind
 		reason string
 	}{
-		{"no role", nobody, func(*engine.SubmitInput) {}, access.KindForbidden, "forbidden"},
-		{"no role, unknown machine", nobody, func(in *engine.SubmitInput) { in.Items[0].Machine = "nix" }, access.KindForbidden, "forbidden"},
-		{"may read only", reader, func(*engine.SubmitInput) {}, access.KindForbidden, "forbidden"},
-		{"unknown machine", ann, func(in *engine.SubmitInput) { in.Items[0].Machine = "nix" }, access.KindNotFound, "unknownMachine"},
-		{"malformed machine", ann, func(in *engine.SubmitInput) { in.Items[0].Machine = "a b" }, access.KindInvalid, "malformedName"},
-		{"no policy", ann, func(in *engine.SubmitInput) { in.Items[0].Machine = "db-1" }, access.KindInvalid, "machineNotConfigured"},
-		{"port outside", ann, func(in *engine.SubmitInput) { in.Items[0].Ports = access.SinglePort(23) }, access.KindInvalid, "portNotInPolicy"},
-		{"port zero", ann, func(in *engine.SubmitInput) { in.Items[0].Ports = access.PortRange{} }, access.KindInvalid, "malformedPorts"},
-		{"source outside", ann, func(in *engine.SubmitInput) {
+		{"no role", nobody, func(*requests.SubmitInput) {}, access.KindForbidden, "forbidden"},
+		{"no role, unknown machine", nobody, func(in *requests.SubmitInput) { in.Items[0].Machine = "nix" }, access.KindForbidden, "forbidden"},
+		{"may read only", reader, func(*requests.SubmitInput) {}, access.KindForbidden, "forbidden"},
+		{"unknown machine", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "nix" }, access.KindNotFound, "unknownMachine"},
+		{"malformed machine", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "a b" }, access.KindInvalid, "malformedName"},
+		{"no policy", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "db-1" }, access.KindInvalid, "machineNotConfigured"},
+		{"port outside", ann, func(in *requests.SubmitInput) { in.Items[0].Ports = access.SinglePort(23) }, access.KindInvalid, "portNotInPolicy"},
+		{"port zero", ann, func(in *requests.SubmitInput) { in.Items[0].Ports = access.PortRange{} }, access.KindInvalid, "malformedPorts"},
+		{"source outside", ann, func(in *requests.SubmitInput) {
 			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 		}, access.KindInvalid, "sourceNotAllowed"},
-		{"from everywhere", ann, func(in *engine.SubmitInput) { in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }, access.KindInvalid, "sourceNotAllowed"},
-		{"too long", ann, func(in *engine.SubmitInput) { in.Items[0].Duration = 4 * time.Hour }, access.KindInvalid, "durationTooLong"},
-		{"end before start", ann, func(in *engine.SubmitInput) {
+		{"from everywhere", ann, func(in *requests.SubmitInput) {
+			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+		}, access.KindInvalid, "sourceNotAllowed"},
+		{"too long", ann, func(in *requests.SubmitInput) { in.Items[0].Duration = 4 * time.Hour }, access.KindInvalid, "durationTooLong"},
+		{"end before start", ann, func(in *requests.SubmitInput) {
 			in.Items[0].Duration, in.Items[0].Until = 0, w.clock.now().Add(-time.Hour)
 		}, access.KindInvalid, "endBeforeStart"},
-		{"start in the past", ann, func(in *engine.SubmitInput) { in.Start = w.clock.now().Add(-time.Hour) }, access.KindInvalid, "startInPast"},
-		{"no reason", ann, func(in *engine.SubmitInput) { in.Justification = "" }, access.KindInvalid, "justificationRequired"},
-		{"nothing", ann, func(in *engine.SubmitInput) { in.Items = nil }, access.KindInvalid, "noItems"},
-		{"one of two outside", ann, func(in *engine.SubmitInput) {
+		{"start in the past", ann, func(in *requests.SubmitInput) { in.Start = w.clock.now().Add(-time.Hour) }, access.KindInvalid, "startInPast"},
+		{"no reason", ann, func(in *requests.SubmitInput) { in.Justification = "" }, access.KindInvalid, "justificationRequired"},
+		{"nothing", ann, func(in *requests.SubmitInput) { in.Items = nil }, access.KindInvalid, "noItems"},
+		{"one of two outside", ann, func(in *requests.SubmitInput) {
 			in.Items = append(in.Items, in.Items[0])
 			in.Items[1].Ports = access.SinglePort(80)
 		}, access.KindInvalid, "portNotInPolicy"},
@@ -119,7 +122,7 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 			start := w.size()
 			in := ssh("web-1", time.Hour)
 			c.change(&in)
-			_, err := w.Submit(w.ctx, c.caller, in)
+			_, err := w.Requests.Submit(w.ctx, c.caller, in)
 			if access.KindOf(err) != c.kind {
 				t.Fatalf("got %v (%s), want %s", err, access.KindOf(err), c.kind)
 			}
@@ -134,7 +137,7 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 			if text := strings.Join(all, "\n"); !strings.Contains(text, c.reason) {
 				t.Errorf("the record does not say %s: %s", c.reason, text)
 			}
-			if list := must(w.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) > 0 {
+			if list := must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) > 0 {
 				t.Errorf("it made grants: %+v", list.Items)
 			}
 		})
@@ -154,7 +157,7 @@ func TestIdempotencyKey(t *testing.T) {
 	ids := make([]access.RequestID, 8)
 	for i := range ids {
 		wait.Go(func() {
-			d, err := w.Submit(w.ctx, ann, in)
+			d, err := w.Requests.Submit(w.ctx, ann, in)
 			if err != nil {
 				t.Error(err)
 			}
@@ -165,14 +168,14 @@ func TestIdempotencyKey(t *testing.T) {
 	if len(slices.Compact(slices.Sorted(slices.Values(ids)))) != 1 {
 		t.Errorf("the same key led to %v", ids)
 	}
-	if list := must(w.Requests(w.ctx, ann, engine.RequestFilter{}, engine.Page{}))(t); len(list.Items) != 1 {
+	if list := must(w.Requests.Requests(w.ctx, ann, engine.RequestFilter{}, engine.Page{}))(t); len(list.Items) != 1 {
 		t.Errorf("there are %d requests", len(list.Items))
 	}
 	other := in
 	other.Digest = "another"
-	_, err := w.Submit(w.ctx, ann, other)
+	_, err := w.Requests.Submit(w.ctx, ann, other)
 	wantCode(t, err, access.KindConflict, "idempotencyKeyReused")
-	if d := must(w.Submit(w.ctx, bob, other))(t); d.Request.ID == ids[0] {
+	if d := must(w.Requests.Submit(w.ctx, bob, other))(t); d.Request.ID == ids[0] {
 		t.Error("another principal's key led to the same request")
 	}
 }
@@ -183,20 +186,20 @@ func TestOverlapAndSupersede(t *testing.T) {
 	host := w.host("web-1")
 	w.guard("web-1")
 	ann, bob := w.user("ann", "JIT Access Requester"), w.user("bob", "JIT Access Requester")
-	first := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
-	others := must(w.Submit(w.ctx, bob, ssh("web-1", 30*time.Minute)))(t).Grants[0]
-	second := must(w.Submit(w.ctx, ann, ssh("web-1", 2*time.Hour)))(t).Grants[0]
+	first := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
+	others := must(w.Requests.Submit(w.ctx, bob, ssh("web-1", 30*time.Minute)))(t).Grants[0]
+	second := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", 2*time.Hour)))(t).Grants[0]
 	if g := w.grant(first.ID); g.State != access.GrantSuperseded {
 		t.Errorf("the covered grant is %s", g.State)
 	}
 	if g := w.grant(others.ID); g.State != access.GrantOpening {
 		t.Errorf("another principal's grant is %s", g.State)
 	}
-	shorter := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
+	shorter := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
 	if g := w.grant(second.ID); g.State != access.GrantOpening {
 		t.Errorf("a longer grant was superseded by a shorter: %s", g.State)
 	}
-	if _, err := w.Revoke(w.ctx, ann, second.ID, "done"); err != nil {
+	if _, err := w.Requests.Revoke(w.ctx, ann, second.ID, "done"); err != nil {
 		t.Fatal(err)
 	}
 	state := w.desired(host.Agent.ID)
@@ -216,7 +219,7 @@ func TestScheduledGrant(t *testing.T) {
 	ann := w.user("ann", "JIT Access Requester")
 	in := ssh("web-1", time.Hour)
 	in.Start = w.clock.now().Add(time.Hour)
-	g := must(w.Submit(w.ctx, ann, in))(t).Grants[0]
+	g := must(w.Requests.Submit(w.ctx, ann, in))(t).Grants[0]
 	if g.State != access.GrantScheduled || len(w.desired(host.Agent.ID).Openings) != 0 {
 		t.Fatalf("the grant is %s, openings %v", g.State, w.desired(host.Agent.ID).Openings)
 	}
@@ -240,29 +243,31 @@ func TestRevoke(t *testing.T) {
 	w.guard("web-1")
 	ann, bob := w.user("ann", "JIT Access Requester"), w.user("bob", "JIT Access Requester")
 	reader, security := w.user("reader", "Reader"), w.user("security", "Security Admin")
-	open := func() access.GrantID { return must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0].ID }
+	open := func() access.GrantID {
+		return must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0].ID
+	}
 
 	id := open()
-	_, err := w.Revoke(w.ctx, bob, id, "")
+	_, err := w.Requests.Revoke(w.ctx, bob, id, "")
 	wantCode(t, err, access.KindNotFound, "unknownGrant")
-	_, err = w.Revoke(w.ctx, reader, id, "")
+	_, err = w.Requests.Revoke(w.ctx, reader, id, "")
 	wantCode(t, err, access.KindForbidden, "forbidden")
 	if len(w.desired(host.Agent.ID).Openings) != 1 {
 		t.Fatal("a refused revocation closed the opening")
 	}
 	for _, who := range []engine.Caller{ann, security, w.admin} {
 		id := open()
-		d := must(w.Revoke(w.ctx, who, id, "done"))(t)
+		d := must(w.Requests.Revoke(w.ctx, who, id, "done"))(t)
 		if d.Grant.State != access.GrantRevoked || d.Grant.Reason != "done" {
 			t.Errorf("%s revoked, and it is %+v", who.Name, d.Grant)
 		}
 		size := w.size()
-		must(w.Revoke(w.ctx, who, id, "again"))(t)
+		must(w.Requests.Revoke(w.ctx, who, id, "again"))(t)
 		if w.size() != size {
 			t.Error("a repeated revocation was recorded")
 		}
 	}
-	if _, err := w.Revoke(w.ctx, ann, id, ""); err != nil { // still superseded by the later ones
+	if _, err := w.Requests.Revoke(w.ctx, ann, id, ""); err != nil { // still superseded by the later ones
 		wantCode(t, err, access.KindConflict, "grantEnded")
 	}
 	if len(w.desired(host.Agent.ID).Openings) != 0 {
@@ -276,21 +281,21 @@ func TestOwnRequestsOnly(t *testing.T) {
 	w.host("web-1")
 	w.guard("web-1")
 	ann, bob := w.user("ann", "JIT Access Requester"), w.user("bob", "JIT Access Requester")
-	d := must(w.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t)
-	must(w.Request(w.ctx, ann, d.Request.ID))(t)
-	must(w.Grant(w.ctx, ann, d.Grants[0].ID))(t)
-	_, err := w.Request(w.ctx, bob, d.Request.ID)
+	d := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t)
+	must(w.Requests.Request(w.ctx, ann, d.Request.ID))(t)
+	must(w.Requests.Grant(w.ctx, ann, d.Grants[0].ID))(t)
+	_, err := w.Requests.Request(w.ctx, bob, d.Request.ID)
 	wantCode(t, err, access.KindNotFound, "unknownRequest")
-	_, err = w.Grant(w.ctx, bob, d.Grants[0].ID)
+	_, err = w.Requests.Grant(w.ctx, bob, d.Grants[0].ID)
 	wantCode(t, err, access.KindNotFound, "unknownGrant")
-	if list := must(w.Requests(w.ctx, bob, engine.RequestFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+	if list := must(w.Requests.Requests(w.ctx, bob, engine.RequestFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
 		t.Error("bob sees ann's request")
 	}
-	_, err = w.Requests(w.ctx, bob, engine.RequestFilter{Requester: ann.Principal}, engine.Page{})
+	_, err = w.Requests.Requests(w.ctx, bob, engine.RequestFilter{Requester: ann.Principal}, engine.Page{})
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	if list := must(w.Grants(w.ctx, w.user("reader", "Reader"), engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].MachineName != "web-1" {
+	if list := must(w.Requests.Grants(w.ctx, w.user("reader", "Reader"), engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].MachineName != "web-1" {
 		t.Errorf("a reader sees %+v", list.Items)
 	}
-	_, err = w.Cancel(w.ctx, ann, d.Request.ID, "")
+	_, err = w.Requests.Cancel(w.ctx, ann, d.Request.ID, "")
 	wantCode(t, err, access.KindConflict, "requestNotPending")
 }

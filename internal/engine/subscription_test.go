@@ -5,6 +5,8 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // TestASubscriptionIsNamedToWhoeverIsEligible holds that who may activate a role in a subscription is told its name, and sees it in no
@@ -12,12 +14,12 @@ import (
 func TestASubscriptionIsNamedToWhoeverIsEligible(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
-	other := must(v.CreateTenant(v.ctx, v.admin, engine.TenantInput{Name: "contoso", PasswordHash: "x"}))(t)
+	other := must(v.Directory.CreateTenant(v.ctx, v.admin, directory.TenantInput{Name: "contoso", PasswordHash: "x"}))(t)
 	own := v.host.Machine.Subscription()
-	name := must(v.Subscription(v.ctx, v.admin, own))(t).Name
+	name := must(v.Directory.Subscription(v.ctx, v.admin, own))(t).Name
 	told := func(c engine.Caller, id access.SubscriptionID) string {
 		t.Helper()
-		got, err := v.SubscriptionName(v.ctx, c, id)
+		got, err := v.Directory.SubscriptionName(v.ctx, c, id)
 		if err != nil {
 			wantCode(t, err, access.KindNotFound, "unknownSubscription")
 		}
@@ -27,7 +29,7 @@ func TestASubscriptionIsNamedToWhoeverIsEligible(t *testing.T) {
 		t.Errorf("who has nothing there is told %q", got)
 	}
 	for _, scope := range []access.ResourceID{v.scope, access.SubscriptionScope(own), access.Root} {
-		d := v.eligible(func(in *engine.EligibilityInput) { in.Scope = scope })
+		d := v.eligible(func(in *roles.EligibilityInput) { in.Scope = scope })
 		if got := told(v.vic, own); got != name {
 			t.Errorf("eligible at %s: told %q, want %q", scope, got, name)
 		}
@@ -37,10 +39,10 @@ func TestASubscriptionIsNamedToWhoeverIsEligible(t *testing.T) {
 		if got := told(v.cleo, own); got != "" {
 			t.Errorf("who is not eligible is told %q", got)
 		}
-		if list := must(v.Subscriptions(v.ctx, v.vic))(t); len(list) != 0 {
+		if list := must(v.Directory.Subscriptions(v.ctx, v.vic))(t); len(list) != 0 {
 			t.Errorf("eligible at %s: the list has %v", scope, list)
 		}
-		if err := v.DeleteEligibility(v.ctx, v.admin, d.Eligibility.ID); err != nil {
+		if err := v.Roles.DeleteEligibility(v.ctx, v.admin, d.Eligibility.ID); err != nil {
 			t.Fatal(err)
 		}
 	}

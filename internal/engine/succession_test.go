@@ -10,14 +10,18 @@ import (
 	"github.com/postern-dev/postern/internal/core/alert"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 // resourceGroup makes a resource group and somebody with a role at it alone.
 func (w *world) resourceGroup(name, person, role string) engine.Caller {
 	w.tb.Helper()
-	g := must(w.CreateResourceGroup(w.ctx, w.admin, engine.ResourceGroupInput{Name: name}))(w.tb)
+	g := must(w.Directory.CreateResourceGroup(w.ctx, w.admin, directory.ResourceGroupInput{Name: name}))(w.tb)
 	c := w.user(person, "")
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: person, Role: role, Scope: access.ResourceGroupScope(g.Subscription, g.Name)}))(w.tb)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: person, Role: role, Scope: access.ResourceGroupScope(g.Subscription, g.Name)}))(w.tb)
 	return c
 }
 
@@ -28,13 +32,13 @@ func addresses(texts ...string) (all []netip.Addr) {
 	return all
 }
 
-func (w *world) enrolWith(c engine.Caller, in engine.TokenInput) (engine.Enrolled, error) {
+func (w *world) enrolWith(c engine.Caller, in machines.TokenInput) (machines.Enrolled, error) {
 	w.tb.Helper()
-	token, _, err := w.MakeEnrollmentToken(w.ctx, c, in)
+	token, _, err := w.Machines.MakeEnrollmentToken(w.ctx, c, in)
 	if err != nil {
-		return engine.Enrolled{}, err
+		return machines.Enrolled{}, err
 	}
-	return w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, Name: "ignored", OS: "linux", Version: "test"}, fingerprint)
+	return w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, Name: "ignored", OS: "linux", Version: "test"}, fingerprint)
 }
 
 // TestATokenActsInItsOwnResourceGroup proves that a name of another resource group is another machine: nothing happens to it.
@@ -46,20 +50,20 @@ func TestATokenActsInItsOwnResourceGroup(t *testing.T) {
 	contrib := w.resourceGroup("rga", "carl", "Contributor")
 	for _, mode := range []access.Mode{access.ModeHost, access.ModeGateway} {
 		for _, name := range []string{"web-2", "WEB-2", "gate"} {
-			d, err := w.enrolWith(contrib, engine.TokenInput{Name: name, Mode: mode, ResourceGroup: "rga"})
+			d, err := w.enrolWith(contrib, machines.TokenInput{Name: name, Mode: mode, ResourceGroup: "rga"})
 			if err == nil && (d.Machine.ID == victim.Machine.ID || d.Agent.Scope.Equal(victim.Agent.Scope)) {
 				t.Errorf("%s %s got %+v", mode, name, d)
 			}
 		}
 	}
-	must(w.AuthenticateAgent(w.ctx, victim.Agent.ID, victim.Agent.Fingerprint))(t)
-	must(w.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint))(t)
+	must(w.Machines.AuthenticateAgent(w.ctx, victim.Agent.ID, victim.Agent.Fingerprint))(t)
+	must(w.Machines.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint))(t)
 	for _, e := range w.events() {
 		if e.Kind == access.AgentReplaced && (e.Agent == victim.Agent.ID || !e.Scope.Within(access.ResourceGroupScope(victim.Machine.Subscription(), "rga"))) {
 			t.Errorf("an agent was replaced: %+v", e)
 		}
 	}
-	if m := must(w.Machine(w.ctx, w.admin, string(victim.Machine.Resource)))(t); m.Agent == nil || m.Agent.ID != victim.Agent.ID {
+	if m := must(w.Machines.Machine(w.ctx, w.admin, string(victim.Machine.Resource)))(t); m.Agent == nil || m.Agent.ID != victim.Agent.ID {
 		t.Errorf("the machine is guarded by %+v", m.Agent)
 	}
 }
@@ -69,42 +73,42 @@ func TestTheMakerOfATokenMayReplace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.host("web-1")
-	scope := access.ResourceGroupScope(must(w.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Subscription(), "default")
-	must(w.PutRole(w.ctx, w.admin, engine.RoleInput{
+	scope := access.ResourceGroupScope(must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Subscription(), "default")
+	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
 		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{"Postern.Access/enrollmentTokens/write"}}}, AssignableScopes: []access.ResourceID{access.Root},
 	}))(t)
 	enroller, contrib := w.user("eve", ""), w.user("carl", "")
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "eve", Role: "Enroller", Scope: scope}))(t)
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "carl", Role: "Contributor", Scope: scope}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "eve", Role: "Enroller", Scope: scope}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "carl", Role: "Contributor", Scope: scope}))(t)
 
-	_, err := w.enrolWith(enroller, engine.TokenInput{Name: "web-1"})
+	_, err := w.enrolWith(enroller, machines.TokenInput{Name: "web-1"})
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	if _, err := w.enrolWith(enroller, engine.TokenInput{Name: "web-9"}); err != nil {
+	if _, err := w.enrolWith(enroller, machines.TokenInput{Name: "web-9"}); err != nil {
 		t.Errorf("a machine that is not there yet: %v", err)
 	}
-	token, _, err := w.MakeEnrollmentToken(w.ctx, contrib, engine.TokenInput{Name: "web-1"})
+	token, _, err := w.Machines.MakeEnrollmentToken(w.ctx, contrib, machines.TokenInput{Name: "web-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	yes, no := true, false
-	must(w.ChangePrincipal(w.ctx, w.admin, "carl", engine.PrincipalChange{Disabled: &yes}))(t)
-	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+	must(w.Directory.ChangePrincipal(w.ctx, w.admin, "carl", directory.PrincipalChange{Disabled: &yes}))(t)
+	_, err = w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, OS: "linux"}, fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "tokenMakerLeft")
-	must(w.ChangePrincipal(w.ctx, w.admin, "carl", engine.PrincipalChange{Disabled: &no}))(t)
+	must(w.Directory.ChangePrincipal(w.ctx, w.admin, "carl", directory.PrincipalChange{Disabled: &no}))(t)
 	w.unassign("carl")
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "carl", Role: "Enroller", Scope: scope}))(t)
-	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "carl", Role: "Enroller", Scope: scope}))(t)
+	_, err = w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, OS: "linux"}, fingerprint)
 	wantCode(t, err, access.KindConflict, "mayNotReplace")
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "carl", Role: "Contributor", Scope: scope}))(t)
-	must(w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "carl", Role: "Contributor", Scope: scope}))(t)
+	must(w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, OS: "linux"}, fingerprint))(t)
 }
 
 // unassign takes every role away from a principal.
 func (w *world) unassign(name string) {
 	w.tb.Helper()
-	list := must(w.RoleAssignments(w.ctx, w.admin, engine.AssignmentFilter{Principal: name}, engine.Page{}))(w.tb)
+	list := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{Principal: name}, engine.Page{}))(w.tb)
 	for _, a := range list.Items {
-		if err := w.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
+		if err := w.Roles.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
 			w.tb.Fatal(err)
 		}
 	}
@@ -115,15 +119,15 @@ func TestATokenDoesNotOutlastTheRightToMakeIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	carl := w.user("carl", "")
-	must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{Principal: "carl", Role: "Contributor", Max: time.Hour}))(t)
-	must(w.Activate(w.ctx, carl, engine.ActivateInput{Roles: []engine.EligibleRole{{Role: "Contributor"}}, Duration: time.Hour, Justification: "x"}))(t)
+	must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "carl", Role: "Contributor", Max: time.Hour}))(t)
+	must(w.Requests.Activate(w.ctx, carl, requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Contributor"}}, Duration: time.Hour, Justification: "x"}))(t)
 	var tokens []string
 	for _, mode := range []access.Mode{access.ModeHost, access.ModeGateway} {
-		tokens = append(tokens, must2(w.MakeEnrollmentToken(w.ctx, carl, engine.TokenInput{Name: "new-" + string(mode), Mode: mode, TTL: 24 * time.Hour}))(t))
+		tokens = append(tokens, must2(w.Machines.MakeEnrollmentToken(w.ctx, carl, machines.TokenInput{Name: "new-" + string(mode), Mode: mode, TTL: 24 * time.Hour}))(t))
 	}
 	w.clock.advance(2 * time.Hour)
 	for _, token := range tokens {
-		_, err := w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+		_, err := w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, OS: "linux"}, fingerprint)
 		wantCode(t, err, access.KindUnauthenticated, "tokenMakerLeft")
 	}
 }
@@ -135,14 +139,14 @@ func TestATokenReplacesWhatWasThere(t *testing.T) {
 	w := newWorld(t)
 	bound := w.admin // an API token that enrolls, and changes no machine
 	bound.Bounds = &engine.Bounds{Actions: []string{rbac.EnrollmentTokensWrite}}
-	token := must2(w.MakeEnrollmentToken(w.ctx, bound, engine.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(t)
+	token := must2(w.Machines.MakeEnrollmentToken(w.ctx, bound, machines.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(t)
 	w.clock.advance(time.Hour)
 	victim := w.host("web-1")
-	_, _, err := w.MakeEnrollmentToken(w.ctx, bound, engine.TokenInput{Name: "web-1"})
+	_, _, err := w.Machines.MakeEnrollmentToken(w.ctx, bound, machines.TokenInput{Name: "web-1"})
 	wantCode(t, err, access.KindForbidden, "tokenBounds")
-	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+	_, err = w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, OS: "linux"}, fingerprint)
 	wantCode(t, err, access.KindConflict, "mayNotReplace")
-	must(w.AuthenticateAgent(w.ctx, victim.Agent.ID, victim.Agent.Fingerprint))(t)
+	must(w.Machines.AuthenticateAgent(w.ctx, victim.Agent.ID, victim.Agent.Fingerprint))(t)
 }
 
 func TestANamedTokenReplacesTheAgent(t *testing.T) {
@@ -167,21 +171,21 @@ func TestANamedTokenReplacesTheAgent(t *testing.T) {
 		t.Errorf("alerts are %+v", w.open())
 	}
 	// Nothing was open, so the old one has nothing to say any more.
-	_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
+	_, err := w.Machines.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
-	_, err = w.Desired(w.ctx, old.Agent.ID)
+	_, err = w.Machines.Desired(w.ctx, old.Agent.ID)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
-	err = w.Report(w.ctx, old.Agent.ID, office, access.Report{})
+	err = w.Machines.Report(w.ctx, old.Agent.ID, office, access.Report{})
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 }
 
 // replaced is a machine with two openings whose agent was replaced once or more.
-func (w *world) replaced(times int) (agents []engine.Enrolled, short, long access.Grant) {
+func (w *world) replaced(times int) (agents []machines.Enrolled, short, long access.Grant) {
 	w.tb.Helper()
 	agents = append(agents, w.host("web-1"))
 	w.guard("web-1")
-	short = must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(w.tb).Grants[0]
-	long = must(w.Submit(w.ctx, w.user("ben", "JIT Access Requester"), ssh("web-1", 2*time.Hour)))(w.tb).Grants[0]
+	short = must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(w.tb).Grants[0]
+	long = must(w.Requests.Submit(w.ctx, w.user("ben", "JIT Access Requester"), ssh("web-1", 2*time.Hour)))(w.tb).Grants[0]
 	w.report(agents[0].Agent.ID, access.Report{Observations: []access.Observation{{Grant: short.ID, Status: access.StatusOpen}, {Grant: long.ID, Status: access.StatusOpen}}})
 	w.clock.advance(time.Minute)
 	for range times {
@@ -201,14 +205,14 @@ func TestAReplacedAgentLetsGo(t *testing.T) {
 		if d := w.desired(fresh.Agent.ID); len(d.Openings) != 1 || len(d.Openings[0].Grants) != 2 {
 			t.Errorf("the new agent is to hold %+v", d.Openings)
 		}
-		must(w.Revoke(w.ctx, w.admin, short.ID, "enough"))(t)
+		must(w.Requests.Revoke(w.ctx, w.admin, short.ID, "enough"))(t)
 		closed := access.Report{Observations: []access.Observation{{Grant: short.ID, Status: access.StatusClosed}}}
 		for i, old := range agents[:times] {
 			w.report(fresh.Agent.ID, closed)
 			if g := w.grant(short.ID); g.State != access.GrantRevoked || !g.ClosedAt.IsZero() {
 				t.Errorf("%d of %d have let go, and the grant is %+v", i, times, g)
 			}
-			must(w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint))(t)
+			must(w.Machines.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint))(t)
 			d := w.desired(old.Agent.ID)
 			if len(d.Openings) != 0 || len(d.Protected) != 1 || len(d.Machines) != 1 || d.Agent != old.Agent.ID {
 				t.Errorf("the old agent is to hold %+v", d)
@@ -222,7 +226,7 @@ func TestAReplacedAgentLetsGo(t *testing.T) {
 			if got := w.kinds(start); got != "agent.released" {
 				t.Errorf("events are %s", got)
 			}
-			_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
+			_, err := w.Machines.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
 			wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 		}
 		if d := w.desired(fresh.Agent.ID); len(d.Ended) != 1 || d.Ended[0] != short.ID {
@@ -245,10 +249,10 @@ func TestASilentReplacedAgentHoldsUntilTheEnd(t *testing.T) {
 	w := newWorld(t)
 	agents, short, long := w.replaced(1)
 	old, fresh := agents[0], agents[1]
-	must(w.Revoke(w.ctx, w.admin, long.ID, "enough"))(t)
+	must(w.Requests.Revoke(w.ctx, w.admin, long.ID, "enough"))(t)
 	w.clock.advance(time.Second)
-	later := must(w.Submit(w.ctx, w.user("cat", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
-	must(w.Revoke(w.ctx, w.admin, later.ID, "enough"))(t)
+	later := must(w.Requests.Submit(w.ctx, w.user("cat", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
+	must(w.Requests.Revoke(w.ctx, w.admin, later.ID, "enough"))(t)
 	w.report(fresh.Agent.ID, access.Report{Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}, {Grant: later.ID, Status: access.StatusClosed}}})
 	if g := w.grant(long.ID); !g.ClosedAt.IsZero() {
 		t.Errorf("the old host was never heard of, and the grant is %+v", g)
@@ -262,7 +266,7 @@ func TestASilentReplacedAgentHoldsUntilTheEnd(t *testing.T) {
 		t.Errorf("at its end the grant is %+v", g)
 	}
 	w.clock.advance(time.Hour)
-	_, err := w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
+	_, err := w.Machines.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 	w.report(fresh.Agent.ID, access.Report{})
 	if d := w.desired(fresh.Agent.ID); len(d.Ended) != 1 || d.Ended[0] != long.ID {
@@ -281,28 +285,28 @@ func TestAGatewayIsReplaced(t *testing.T) {
 	w := newWorld(t)
 	old := w.enrol("edge-1", access.ModeGateway)
 	for i, name := range []string{"plc-1", "plc-2"} {
-		must(w.AddMachine(w.ctx, w.admin, engine.AddMachineInput{Name: name, Gateway: "edge-1", Addresses: addresses(fmt.Sprintf("192.0.2.%d", 50+i))}))(t)
+		must(w.Machines.AddMachine(w.ctx, w.admin, machines.AddMachineInput{Name: name, Gateway: "edge-1", Addresses: addresses(fmt.Sprintf("192.0.2.%d", 50+i))}))(t)
 		w.guard(name)
 	}
-	g := must(w.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("plc-1", time.Hour)))(t).Grants[0]
+	g := must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("plc-1", time.Hour)))(t).Grants[0]
 	w.report(old.Agent.ID, access.Report{Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}}})
 	w.clock.advance(time.Minute)
 
-	named := engine.TokenInput{Name: "edge-1", Mode: access.ModeGateway}
-	must(w.PutRole(w.ctx, w.admin, engine.RoleInput{
+	named := machines.TokenInput{Name: "edge-1", Mode: access.ModeGateway}
+	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
 		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{rbac.EnrollmentTokensWrite}}}, AssignableScopes: []access.ResourceID{access.Root},
 	}))(t)
 	_, err := w.enrolWith(w.user("eve", "Enroller"), named)
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	unnamed := must2(w.MakeEnrollmentToken(w.ctx, w.admin, engine.TokenInput{Mode: access.ModeGateway}))(t)
-	_, err = w.Enroll(w.ctx, office, engine.EnrollInput{Token: unnamed, Name: "edge-1"}, fingerprint)
+	unnamed := must2(w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{Mode: access.ModeGateway}))(t)
+	_, err = w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: unnamed, Name: "edge-1"}, fingerprint)
 	wantCode(t, err, access.KindConflict, "agentExists")
-	_, err = w.enrolWith(w.admin, engine.TokenInput{Name: "edge-1"})
+	_, err = w.enrolWith(w.admin, machines.TokenInput{Name: "edge-1"})
 	wantCode(t, err, access.KindConflict, "agentExists")
 
 	fresh := must(w.enrolWith(w.admin, named))(t)
 	for _, name := range []string{"plc-1", "plc-2"} {
-		if m := must(w.Machine(w.ctx, w.admin, name))(t); m.Agent == nil || m.Agent.ID != fresh.Agent.ID {
+		if m := must(w.Machines.Machine(w.ctx, w.admin, name))(t); m.Agent == nil || m.Agent.ID != fresh.Agent.ID {
 			t.Errorf("%s is guarded by %+v", name, m.Agent)
 		}
 	}
@@ -313,14 +317,14 @@ func TestAGatewayIsReplaced(t *testing.T) {
 	if len(d.Machines) != 2 || len(d.Openings) != 0 {
 		t.Errorf("the old gateway is to hold %+v", d)
 	}
-	must(w.Revoke(w.ctx, w.admin, g.ID, "enough"))(t)
+	must(w.Requests.Revoke(w.ctx, w.admin, g.ID, "enough"))(t)
 	closed := access.Report{Observations: []access.Observation{{Grant: g.ID, Status: access.StatusClosed}}}
 	w.report(fresh.Agent.ID, closed)
 	if g := w.grant(g.ID); !g.ClosedAt.IsZero() {
 		t.Errorf("the old gateway may hold it open, and the grant is %+v", g)
 	}
 	w.report(old.Agent.ID, access.Report{Revision: w.desired(old.Agent.ID).Revision})
-	_, err = w.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
+	_, err = w.Machines.AuthenticateAgent(w.ctx, old.Agent.ID, old.Agent.Fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 	w.report(fresh.Agent.ID, closed)
 	if g := w.grant(g.ID); g.ClosedAt.IsZero() {
@@ -337,17 +341,17 @@ func TestAGroupIsDeletedWithItsGateways(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	carl := w.resourceGroup("rga", "carl", "Contributor")
-	gate := must(w.enrolWith(carl, engine.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}))(t)
-	plc := must(w.AddMachine(w.ctx, w.admin, engine.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: addresses("192.0.2.50")}))(t)
-	err := w.DeleteResourceGroup(w.ctx, w.admin, "rga")
+	gate := must(w.enrolWith(carl, machines.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}))(t)
+	plc := must(w.Machines.AddMachine(w.ctx, w.admin, machines.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: addresses("192.0.2.50")}))(t)
+	err := w.Directory.DeleteResourceGroup(w.ctx, w.admin, "rga")
 	wantCode(t, err, access.KindConflict, "resourceGroupNotEmpty")
-	if err := w.DeleteMachine(w.ctx, w.admin, string(plc.Machine.ID)); err != nil {
+	if err := w.Machines.DeleteMachine(w.ctx, w.admin, string(plc.Machine.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.DeleteResourceGroup(w.ctx, w.admin, "rga"); err != nil {
+	if err := w.Directory.DeleteResourceGroup(w.ctx, w.admin, "rga"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint)
+	_, err = w.Machines.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 }
 
@@ -359,7 +363,7 @@ func TestAGatewayIsJoinedByRight(t *testing.T) {
 	gate := w.enrol("gate", access.ModeGateway)
 	contrib := w.resourceGroup("rga", "carl", "Contributor")
 	add := func(c engine.Caller, name, group, gateway, address string) error {
-		_, err := w.AddMachine(w.ctx, c, engine.AddMachineInput{Name: name, Gateway: gateway, ResourceGroup: group, Addresses: addresses(address)})
+		_, err := w.Machines.AddMachine(w.ctx, c, machines.AddMachineInput{Name: name, Gateway: gateway, ResourceGroup: group, Addresses: addresses(address)})
 		return err
 	}
 	if err := add(w.admin, "plc-1", "", "gate", "192.0.2.50"); err != nil {
@@ -376,14 +380,14 @@ func TestAGatewayIsJoinedByRight(t *testing.T) {
 		t.Error("what was refused changed what the gateway is to hold")
 	}
 	scope := gate.Agent.Scope
-	must(w.PutRole(w.ctx, w.admin, engine.RoleInput{
+	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
 		Name: "Joiner", Permissions: []rbac.Permission{{Actions: []string{"Postern.Access/gateways/join/action"}}}, AssignableScopes: []access.ResourceID{access.Root},
 	}))(t)
-	must(w.AssignRole(w.ctx, w.admin, engine.AssignInput{Principal: "carl", Role: "Joiner", Scope: scope}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "carl", Role: "Joiner", Scope: scope}))(t)
 	if err := add(contrib, "mine", "rga", "gate", "192.0.2.60"); err != nil {
 		t.Errorf("with the right to join: %v", err)
 	}
-	if _, err := w.enrolWith(contrib, engine.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}); err != nil {
+	if _, err := w.enrolWith(contrib, machines.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, add(contrib, "other", "rga", "gate", "192.0.2.61"), access.KindInvalid, "ambiguousAgent")

@@ -8,26 +8,26 @@ import (
 
 // Limits of a list.
 const (
-	defaultLimit = 100
-	maxLimit     = 1000
+	DefaultLimit = 100
+	MaxLimit     = 1000
 	maxRounds    = 20 // of reading on for rows that the caller may see
 )
 
-// checkPage puts the default into a page without a limit, and refuses one beyond the bounds.
-func checkPage(p Page) (Page, error) {
+// CheckPage puts the default into a page without a limit, and refuses one beyond the bounds.
+func CheckPage(p Page) (Page, error) {
 	switch {
 	case p.Limit == 0:
-		p.Limit = defaultLimit
-	case p.Limit < 0 || p.Limit > maxLimit:
-		return p, access.Fault(access.KindInvalid, "limitOutOfRange", "the limit is %d; use 1 to %d", p.Limit, maxLimit)
+		p.Limit = DefaultLimit
+	case p.Limit < 0 || p.Limit > MaxLimit:
+		return p, access.Fault(access.KindInvalid, "limitOutOfRange", "the limit is %d; use 1 to %d", p.Limit, MaxLimit)
 	}
 	return p, nil
 }
 
-// visible reads pages with fetch until p is full of rows that keep lets through, or there are no more. After maxRounds it
+// Visible reads pages with fetch until p is full of rows that keep lets through, or there are no more. After maxRounds it
 // gives what it has, and the cursor to go on with.
-func visible[T, U any](p Page, fetch func(Page) (Listed[T], error), keep func(T) (U, bool, error)) (Listed[U], error) {
-	p, err := checkPage(p)
+func Visible[T, U any](p Page, fetch func(Page) (Listed[T], error), keep func(T) (U, bool, error)) (Listed[U], error) {
+	p, err := CheckPage(p)
 	if err != nil {
 		return Listed[U]{}, err
 	}
@@ -56,7 +56,7 @@ func visible[T, U any](p Page, fetch func(Page) (Listed[T], error), keep func(T)
 	}
 }
 
-func asError(err error, target **access.Error) bool {
+func AsError(err error, target **access.Error) bool {
 	e, ok := errors.AsType[*access.Error](err)
 	if ok {
 		*target = e
@@ -64,4 +64,4 @@ func asError(err error, target **access.Error) bool {
 	return ok
 }
 
-func isKind(err error, kind access.Kind) bool { return err != nil && access.KindOf(err) == kind }
+func IsKind(err error, kind access.Kind) bool { return err != nil && access.KindOf(err) == kind }

@@ -10,6 +10,10 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // leave gives the ways in which somebody can lose the right to vote, and how they get it back.
@@ -19,11 +23,11 @@ func (w *approvable) leave(how string, c engine.Caller, back bool) {
 	switch {
 	case how == "disabled":
 		off := !back
-		_, err = w.ChangePrincipal(w.ctx, w.admin, c.Name, engine.PrincipalChange{Disabled: &off})
+		_, err = w.Directory.ChangePrincipal(w.ctx, w.admin, c.Name, directory.PrincipalChange{Disabled: &off})
 	case back:
-		err = w.AddMember(w.ctx, w.admin, "ops", c.Name)
+		err = w.Directory.AddMember(w.ctx, w.admin, "ops", c.Name)
 	default:
-		err = w.RemoveMember(w.ctx, w.admin, "ops", c.Name)
+		err = w.Directory.RemoveMember(w.ctx, w.admin, "ops", c.Name)
 	}
 	if err != nil {
 		w.tb.Fatal(err)
@@ -44,7 +48,7 @@ func TestVoteCountsWhileItsVoterMayVote(t *testing.T) {
 				t.Fatalf("with one vote that counts the request is %s, %+v", d.Request.State, d.Progress)
 			}
 			w.leave(how, w.bob, true)
-			if again := must(w.Request(w.ctx, w.cy, d.Request.ID))(t); again.Request.State != access.RequestPending || again.Mine {
+			if again := must(w.Requests.Request(w.ctx, w.cy, d.Request.ID))(t); again.Request.State != access.RequestPending || again.Mine {
 				t.Errorf("with both votes again it is %s, and for cy to decide: %t", again.Request.State, again.Mine)
 			}
 			w.leave(how, w.bob, false)
@@ -57,7 +61,7 @@ func TestVoteCountsWhileItsVoterMayVote(t *testing.T) {
 			if g := w.grant(d.Grants[0].ID); g.State.Ended() || len(w.desired(w.host.Agent.ID).Openings) != 1 {
 				t.Errorf("what is open is %s once its approver is gone", g.State)
 			}
-			if seen := must(w.Request(w.ctx, w.admin, d.Request.ID))(t); seen.Progress[0].Outcome != "approved" {
+			if seen := must(w.Requests.Request(w.ctx, w.admin, d.Request.ID))(t); seen.Progress[0].Outcome != "approved" {
 				t.Errorf("what was approved is shown as %s", seen.Progress[0].Outcome)
 			}
 		})
@@ -72,12 +76,12 @@ func TestVotesThatCountAgain(t *testing.T) {
 	w.leave("removed", w.bob, false)
 	d = must(w.decide(w.cy, d, true))(t)
 	w.reconcile()
-	if got := must(w.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestPending {
+	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestPending {
 		t.Fatalf("with one vote it is %s", got.Request.State)
 	}
 	w.leave("removed", w.bob, true)
 	w.reconcile()
-	if got := must(w.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestApproved || len(got.Grants) != 1 {
+	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestApproved || len(got.Grants) != 1 {
 		t.Errorf("with both votes again it is %s", got.Request.State)
 	}
 }
@@ -92,7 +96,7 @@ func TestVoteCountsWhenItOpens(t *testing.T) {
 			w.listen(w.admin.Tenant)
 			in := at(w.clock.now().Add(24*time.Hour), time.Hour)
 			in.Repeat = "FREQ=DAILY;COUNT=4"
-			d := must(w.Submit(w.ctx, w.ann, in))(t)
+			d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 			must(w.decide(w.bob, d, true))(t)
 			d = must(w.decide(w.cy, d, true))(t)
 			open := func() int { return len(w.desired(w.host.Agent.ID).Openings) }
@@ -136,18 +140,18 @@ func TestVoteCountsWhenARoleBegins(t *testing.T) {
 	t.Parallel()
 	for _, gone := range []bool{false, true} {
 		w := newApprovable(t, oneOfOps)
-		must(w.WriteEligibility(w.ctx, w.admin, engine.EligibilityInput{
+		must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{
 			Principal: "ann", Role: "Contributor", Max: time.Hour, Approval: asks(access.Stage{AllOf: []access.Quorum{of(1, w.ops)}}),
 		}))(t)
-		d := must(w.Activate(w.ctx, w.ann, engine.ActivateInput{
-			Roles: []engine.EligibleRole{{Role: "Contributor"}}, Start: w.clock.now().Add(time.Hour), Duration: time.Hour, Justification: "x",
+		d := must(w.Requests.Activate(w.ctx, w.ann, requests.ActivateInput{
+			Roles: []requests.EligibleRole{{Role: "Contributor"}}, Start: w.clock.now().Add(time.Hour), Duration: time.Hour, Justification: "x",
 		}))(t)
 		d = must(w.decide(w.bob, d, true))(t)
 		if gone {
 			w.leave("disabled", w.bob, false)
 		}
 		has := func() bool {
-			return w.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
+			return w.Directory.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
 		}
 		w.clock.advance(time.Hour)
 		if has() {
@@ -171,13 +175,13 @@ func TestMoreTimeThatPeopleGiveIsOnWhatHasBegun(t *testing.T) {
 		p.Approval.Cases = append([]access.Case{{Name: "short", When: `request.duration <= duration("1h")`}}, p.Approval.Cases...)
 		return p
 	})
-	g := must(w.Submit(w.ctx, w.ann, at(w.clock.now().Add(time.Hour), 30*time.Minute)))(t).Grants[0]
-	must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: 30 * time.Minute}))(t)
-	_, err := w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: time.Hour})
+	g := must(w.Requests.Submit(w.ctx, w.ann, at(w.clock.now().Add(time.Hour), 30*time.Minute)))(t).Grants[0]
+	must(w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: 30 * time.Minute}))(t)
+	_, err := w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: time.Hour})
 	wantCode(t, err, access.KindConflict, "grantNotBegun")
 	w.clock.advance(time.Hour)
 	w.reconcile()
-	d := must(w.Extend(w.ctx, w.ann, g.ID, engine.ExtendInput{For: time.Hour}))(t)
+	d := must(w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: time.Hour}))(t)
 	if d.Request.State != access.RequestPending {
 		t.Fatalf("two hours are %s", d.Request.State)
 	}
@@ -206,7 +210,7 @@ func TestVotesAreCountedUntilTheyAreHeard(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, twoOfOps)
 	store := &away{Store: w.store}
-	w.Engine = w.another(func(c *engine.Config) { c.Store = store })
+	w.Services = w.another(func(c *services.Config) { c.Store = store })
 	d := must(w.decide(w.bob, w.ask(), true))(t)
 	w.leave("removed", w.bob, false)
 	d = must(w.decide(w.cy, d, true))(t)
@@ -217,7 +221,7 @@ func TestVotesAreCountedUntilTheyAreHeard(t *testing.T) {
 	store.now.Store(false)
 	w.clock.advance(10 * time.Second)
 	w.reconcile()
-	if got := must(w.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestApproved {
+	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestApproved {
 		t.Errorf("with both votes, and the database back, it is %s", got.Request.State)
 	}
 }

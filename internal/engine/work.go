@@ -13,80 +13,80 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// work gathers what one transaction does beside saving its own subject: the events, and the enforcement points whose
+// Work gathers what one transaction does beside saving its own subject: the events, and the enforcement points whose
 // desired state changes. finish writes both, and must be called before the transaction ends.
-type work struct {
-	tx       Tx
-	now      time.Time
-	events   []access.Event
-	notices  []notice                            // who is to be told
-	bumps    map[access.AgentID]bool             // whether the revision is still to be moved
-	machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
-	alone    bool                                // it was looked, and nothing stands that new grants might cover
-	quiet    bool                                // nobody is told of what never opened: they were told of the act that ends it
-	lost     access.ResourceID                   // where the machine was that is deleted already
+type Work struct {
+	Tx       Tx
+	Now      time.Time
+	Events   []access.Event
+	notices  []Notice                            // who is to be told
+	Bumps    map[access.AgentID]bool             // whether the revision is still to be moved
+	Machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
+	Alone    bool                                // it was looked, and nothing stands that new grants might cover
+	Quiet    bool                                // nobody is told of what never opened: they were told of the act that ends it
+	Lost     access.ResourceID                   // where the machine was that is deleted already
 
 	listens      map[access.TenantID]bool               // whether a tenant has a channel, as asked so far
 	applications map[access.ResourceID]*app.Application // by managed resource group, those looked for so far; nil where it is none
 }
 
-func (*Engine) newWork(tx Tx, now time.Time) *work {
-	return &work{
-		tx: tx, now: now, bumps: map[access.AgentID]bool{}, machines: map[access.MachineID]access.Machine{},
+func (*Kernel) NewWork(tx Tx, now time.Time) *Work {
+	return &Work{
+		Tx: tx, Now: now, Bumps: map[access.AgentID]bool{}, Machines: map[access.MachineID]access.Machine{},
 		listens: map[access.TenantID]bool{}, applications: map[access.ResourceID]*app.Application{},
 	}
 }
 
-// event adds one that succeeded now.
-func (w *work) event(e access.Event) {
-	e.At = w.now
+// Event adds one that succeeded now.
+func (w *Work) Event(e access.Event) {
+	e.At = w.Now
 	if e.Outcome == "" {
 		e.Outcome = access.Succeeded
 	}
-	w.events = append(w.events, e)
+	w.Events = append(w.Events, e)
 }
 
-// machine gives a machine, or its zero value where it was deleted.
-func (w *work) machine(ctx context.Context, id access.MachineID) (access.Machine, error) {
-	m, ok := w.machines[id]
+// Machine gives a machine, or its zero value where it was deleted.
+func (w *Work) Machine(ctx context.Context, id access.MachineID) (access.Machine, error) {
+	m, ok := w.Machines[id]
 	if ok {
 		return m, nil
 	}
-	m, err := w.tx.Machine(ctx, id)
-	if err != nil && !isKind(err, access.KindNotFound) {
+	m, err := w.Tx.Machine(ctx, id)
+	if err != nil && !IsKind(err, access.KindNotFound) {
 		return access.Machine{}, fmt.Errorf("read machine: %w", err)
 	}
-	w.machines[id] = m
+	w.Machines[id] = m
 	return m, nil
 }
 
-// site is nameCache.site.
-func (w *work) site(ctx context.Context, role access.Role, id access.MachineID) (access.Machine, error) {
+// Site is NameCache.site.
+func (w *Work) Site(ctx context.Context, role access.Role, id access.MachineID) (access.Machine, error) {
 	if role.IsZero() {
-		return w.machine(ctx, id)
+		return w.Machine(ctx, id)
 	}
-	return siteOf(role), nil
+	return SiteOf(role), nil
 }
 
-// saveGrant saves a grant over revision was, with its events. quiet leaves the enforcement point alone: what it should do
+// SaveGrant saves a grant over revision was, with its events. quiet leaves the enforcement point alone: what it should do
 // stays the same.
-func (w *work) saveGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) error {
-	_, err := w.keepGrant(ctx, g, was, events, quiet)
+func (w *Work) SaveGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) error {
+	_, err := w.KeepGrant(ctx, g, was, events, quiet)
 	return err
 }
 
-// keepGrant is saveGrant, and gives the grant as it was saved: that of a role is in force, or seen gone, at once.
-func (w *work) keepGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) (access.Grant, error) {
-	g, settled, err := g.Settled(w.now)
+// KeepGrant is SaveGrant, and gives the grant as it was saved: that of a role is in force, or seen gone, at once.
+func (w *Work) KeepGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) (access.Grant, error) {
+	g, settled, err := g.Settled(w.Now)
 	if err != nil {
 		return g, err
 	}
 	events = append(slices.Clone(events), settled...)
-	m, err := w.site(ctx, g.Role, g.Machine)
+	m, err := w.Site(ctx, g.Role, g.Machine)
 	if err != nil {
 		return g, err
 	}
-	if err := w.tx.SaveGrant(ctx, g, was); err != nil {
+	if err := w.Tx.SaveGrant(ctx, g, was); err != nil {
 		return g, fmt.Errorf("save grant: %w", err)
 	}
 	if !g.Role.IsZero() && (!quiet || was == 0) {
@@ -95,29 +95,29 @@ func (w *work) keepGrant(ctx context.Context, g access.Grant, was int64, events 
 		}
 	}
 	for _, event := range events {
-		event.Scope, event.Agent = cmp.Or(m.Resource, w.lost), m.Agent
-		w.events = append(w.events, event)
+		event.Scope, event.Agent = cmp.Or(m.Resource, w.Lost), m.Agent
+		w.Events = append(w.Events, event)
 		w.notifyGrant(g, event)
 	}
-	if _, known := w.bumps[m.Agent]; !known && !quiet && m.Agent != "" {
-		w.bumps[m.Agent] = true
+	if _, known := w.Bumps[m.Agent]; !known && !quiet && m.Agent != "" {
+		w.Bumps[m.Agent] = true
 	}
 	return g, nil
 }
 
 // assign makes the role assignment that enforces the grant of a role what the grant says. Its end stands in it from when the grant
 // begins, so that no job has to end it; before that there is none, since whoever begins the grant looks first whether it may.
-func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
+func (w *Work) assign(ctx context.Context, g access.Grant, was int64) error {
 	id := rbac.AssignmentID(g.ID)
 	if was != 0 {
-		if err := w.tx.DeleteActivation(ctx, g.ID); err != nil {
+		if err := w.Tx.DeleteActivation(ctx, g.ID); err != nil {
 			return fmt.Errorf("delete role assignment: %w", err)
 		}
 	}
 	if g.State.Ended() || g.State == access.GrantScheduled {
 		return nil
 	}
-	eligibility, err := eligibilityOf(ctx, w.tx, g.Tenant, g.Role)
+	eligibility, err := EligibilityOf(ctx, w.Tx, g.Tenant, g.Role)
 	if err != nil {
 		return fmt.Errorf("read eligibility: %w", err)
 	}
@@ -125,9 +125,9 @@ func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 	if through == g.Principal {
 		through = ""
 	}
-	err = w.tx.SaveRoleAssignment(ctx, rbac.Assignment{
+	err = w.Tx.SaveRoleAssignment(ctx, rbac.Assignment{
 		ID: id, Tenant: g.Tenant, Principal: g.Principal, Through: through, Definition: g.Role.ID, Scope: g.Role.Scope, Start: g.Start, End: g.End,
-		Description: "activated by request " + string(g.Request), CreatedBy: g.Principal, CreatedAt: w.now,
+		Description: "activated by request " + string(g.Request), CreatedBy: g.Principal, CreatedAt: w.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("save role assignment: %w", err)
@@ -135,91 +135,91 @@ func (w *work) assign(ctx context.Context, g access.Grant, was int64) error {
 	return nil
 }
 
-// supersede ends the grants of the same principal that g, which is in force, covers. Only what is like it is read, so that
+// Supersede ends the grants of the same principal that g, which is in force, covers. Only what is like it is read, so that
 // it costs the same however much the principal holds, or is open on the machine.
-func (w *work) supersede(ctx context.Context, g access.Grant, by access.Actor) error {
+func (w *Work) Supersede(ctx context.Context, g access.Grant, by access.Actor) error {
 	if !g.Role.IsZero() {
 		return nil // activations of one role stand side by side
 	}
-	others, err := w.tx.GrantsLike(ctx, g, actChunk) // what is left of more does no harm: what is open is the union
+	others, err := w.Tx.GrantsLike(ctx, g, ActChunk) // what is left of more does no harm: what is open is the union
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)
 	}
 	for _, older := range others {
-		if !g.Covers(older, w.now) || !w.now.Before(older.End) {
+		if !g.Covers(older, w.Now) || !w.Now.Before(older.End) {
 			continue
 		}
-		next, events, err := older.Supersede(by, g.ID, w.now)
+		next, events, err := older.Supersede(by, g.ID, w.Now)
 		if err != nil {
 			return err
 		}
-		if err := w.saveGrant(ctx, next, older.Revision, events, false); err != nil {
+		if err := w.SaveGrant(ctx, next, older.Revision, events, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// endGrant revokes a grant that has not ended, or has it expire where its time is over, and gives it as it was saved.
-func (w *work) endGrant(ctx context.Context, g access.Grant, by access.Actor, reason string) (access.Grant, error) {
-	next, events, err := g.Revoke(by, reason, w.now)
-	if !w.now.Before(g.End) {
-		next, events, err = g.Expire(w.now)
+// EndGrant revokes a grant that has not ended, or has it expire where its time is over, and gives it as it was saved.
+func (w *Work) EndGrant(ctx context.Context, g access.Grant, by access.Actor, reason string) (access.Grant, error) {
+	next, events, err := g.Revoke(by, reason, w.Now)
+	if !w.Now.Before(g.End) {
+		next, events, err = g.Expire(w.Now)
 	}
 	if err != nil {
 		return g, err
 	}
-	return w.keepGrant(ctx, next, g.Revision, events, false)
+	return w.KeepGrant(ctx, next, g.Revision, events, false)
 }
 
-// revokeOn ends the grants on a machine that why has a reason for; those whose time is over expire. Of a great many all are
+// RevokeOn ends the grants on a machine that why has a reason for; those whose time is over expire. Of a great many all are
 // closed and the first ended here: judged says that why looks at them by the policy, as the rest is to be looked at.
-func (w *work) revokeOn(ctx context.Context, m access.Machine, by access.Actor, reason string, judged bool, why func(access.Grant) (string, bool)) error {
+func (w *Work) RevokeOn(ctx context.Context, m access.Machine, by access.Actor, reason string, judged bool, why func(access.Grant) (string, bool)) error {
 	order := access.Recall{Tenant: m.Tenant, Machine: m.ID, Scope: m.Resource, Judge: judged, By: by, Reason: reason}
 	_, _, err := w.endAll(ctx, order, why, func(access.TenantID) access.Actor { return by })
 	return err
 }
 
-// retireAgent revokes an agent in host mode, whose machine is gone; a gateway gets a new desired state.
-func (w *work) retireAgent(ctx context.Context, id access.AgentID, reason string) error {
+// RetireAgent revokes an agent in host mode, whose machine is gone; a gateway gets a new desired state.
+func (w *Work) RetireAgent(ctx context.Context, id access.AgentID, reason string) error {
 	if id == "" {
 		return nil
 	}
-	agent, err := w.tx.Agent(ctx, id)
+	agent, err := w.Tx.Agent(ctx, id)
 	if err != nil {
 		return fmt.Errorf("read agent: %w", err)
 	}
-	w.bumps[id] = true
+	w.Bumps[id] = true
 	if agent.Mode != access.ModeHost || agent.Revoked {
 		return nil
 	}
-	return w.revokeAgent(ctx, agent, reason)
+	return w.RevokeAgent(ctx, agent, reason)
 }
 
-// revokeAgent has the certificate of an agent count no longer.
-func (w *work) revokeAgent(ctx context.Context, agent access.Agent, reason string) error {
-	w.bumps[agent.ID] = true // which ends its stream
+// RevokeAgent has the certificate of an agent count no longer.
+func (w *Work) RevokeAgent(ctx context.Context, agent access.Agent, reason string) error {
+	w.Bumps[agent.ID] = true // which ends its stream
 	agent.Revoked, agent.Problem = true, reason
-	return keepAgent(ctx, w.tx, agent)
+	return KeepAgent(ctx, w.Tx, agent)
 }
 
-// bump moves the revisions that are still to be moved, in one order for all, so that no two transactions wait for each other.
-func (w *work) bump(ctx context.Context) error {
-	for _, id := range slices.Sorted(maps.Keys(w.bumps)) {
-		if !w.bumps[id] {
+// Bump moves the revisions that are still to be moved, in one order for all, so that no two transactions wait for each other.
+func (w *Work) Bump(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(w.Bumps)) {
+		if !w.Bumps[id] {
 			continue
 		}
-		if err := w.tx.BumpAgent(ctx, id); err != nil {
+		if err := w.Tx.BumpAgent(ctx, id); err != nil {
 			return fmt.Errorf("bump agent: %w", err)
 		}
-		w.bumps[id] = false
+		w.Bumps[id] = false
 	}
 	return nil
 }
 
-// finish appends the events and moves the revisions.
-func (w *work) finish(ctx context.Context) error {
-	if err := w.bump(ctx); err != nil {
+// Finish appends the events and moves the revisions.
+func (w *Work) Finish(ctx context.Context) error {
+	if err := w.Bump(ctx); err != nil {
 		return err
 	}
 	if err := w.enqueue(ctx); err != nil {
@@ -228,10 +228,10 @@ func (w *work) finish(ctx context.Context) error {
 	if err := w.share(ctx); err != nil {
 		return err
 	}
-	if len(w.events) == 0 {
+	if len(w.Events) == 0 {
 		return nil
 	}
-	if err := w.tx.Append(ctx, w.events...); err != nil {
+	if err := w.Tx.Append(ctx, w.Events...); err != nil {
 		return fmt.Errorf("append events: %w", err)
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/agentwire"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -50,7 +50,7 @@ type enrollInput struct {
 func (a *API) enroll(ctx context.Context, in *enrollInput) (*answer[agentwire.Enrolled], error) {
 	var wrong invalid
 	b := in.Body
-	ask := engine.EnrollInput{Token: b.Token, Name: b.Name, OS: b.OS, Version: b.Version}
+	ask := machines.EnrollInput{Token: b.Token, Name: b.Name, OS: b.OS, Version: b.Version}
 	for i, text := range b.Addresses {
 		ask.Addresses = append(ask.Addresses, wrong.address(fmt.Sprintf("addresses[%d]", i), text))
 	}
@@ -72,7 +72,7 @@ func (a *API) renew(ctx context.Context, in *renewInput) (*answer[agentwire.Enro
 	return &answer[agentwire.Enrolled]{enrolledOut(enrolled, certificate)}, err
 }
 
-func enrolledOut(e engine.Enrolled, c identity.AgentCertificate) agentwire.Enrolled {
+func enrolledOut(e machines.Enrolled, c identity.AgentCertificate) agentwire.Enrolled {
 	return agentwire.Enrolled{
 		Agent: string(e.Agent.ID), Machine: string(e.Machine.ID), Name: e.Agent.Name, Mode: string(e.Agent.Mode),
 		Certificate: string(c.PEM), CA: string(c.Authority),
@@ -91,5 +91,5 @@ func (a *API) report(ctx context.Context, in *reportInput) (*nothing, error) {
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	return &nothing{}, a.engine.Report(ctx, in.agent.ID, in.address, r)
+	return &nothing{}, a.engine.Machines.Report(ctx, in.agent.ID, in.address, r)
 }

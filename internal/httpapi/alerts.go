@@ -62,7 +62,7 @@ type listAlertsInput struct {
 }
 
 func (a *API) listAlerts(ctx context.Context, in *listAlertsInput) (*answer[api.Page[api.Alert]], error) {
-	list, err := a.engine.Alerts(ctx, in.caller, engine.AlertFilter{State: alert.State(in.State), Rule: alert.RuleID(in.Rule)}, in.page())
+	list, err := a.engine.Alerts.Alerts(ctx, in.caller, engine.AlertFilter{State: alert.State(in.State), Rule: alert.RuleID(in.Rule)}, in.page())
 	return &answer[api.Page[api.Alert]]{page(list, alertOut)}, err
 }
 
@@ -73,7 +73,7 @@ type alertInput struct {
 }
 
 func (a *API) getAlert(ctx context.Context, in *alertInput) (*answer[api.Alert], error) {
-	found, err := a.engine.Alert(ctx, in.caller, alert.ID(in.Alert))
+	found, err := a.engine.Alerts.Alert(ctx, in.caller, alert.ID(in.Alert))
 	return &answer[api.Alert]{alertOut(found)}, err
 }
 
@@ -85,17 +85,17 @@ type alertNoteInput struct {
 }
 
 func (a *API) acknowledgeAlert(ctx context.Context, in *alertNoteInput) (*answer[api.Alert], error) {
-	next, err := a.engine.AcknowledgeAlert(ctx, in.caller, alert.ID(in.Alert), in.Body.Comment)
+	next, err := a.engine.Alerts.AcknowledgeAlert(ctx, in.caller, alert.ID(in.Alert), in.Body.Comment)
 	return &answer[api.Alert]{alertOut(next)}, err
 }
 
 func (a *API) closeAlert(ctx context.Context, in *alertNoteInput) (*answer[api.Alert], error) {
-	next, err := a.engine.CloseAlert(ctx, in.caller, alert.ID(in.Alert), in.Body.Comment)
+	next, err := a.engine.Alerts.CloseAlert(ctx, in.caller, alert.ID(in.Alert), in.Body.Comment)
 	return &answer[api.Alert]{alertOut(next)}, err
 }
 
 func (a *API) listAlertRules(ctx context.Context, in *callInput) (*answer[api.Page[api.AlertRule]], error) {
-	list, err := a.engine.AlertRules(ctx, in.caller)
+	list, err := a.engine.Alerts.AlertRules(ctx, in.caller)
 	return &answer[api.Page[api.AlertRule]]{page(engine.Listed[alert.Rule]{Items: list}, alertRuleOut)}, err
 }
 
@@ -112,6 +112,6 @@ func (a *API) changeAlertRule(ctx context.Context, in *changeAlertRuleInput) (*a
 		severity := alert.Severity(*in.Body.Severity)
 		s.Severity = &severity
 	}
-	rule, err := a.engine.SetAlertRule(ctx, in.caller, s)
+	rule, err := a.engine.Alerts.SetAlertRule(ctx, in.caller, s)
 	return &answer[api.AlertRule]{alertRuleOut(rule)}, err
 }

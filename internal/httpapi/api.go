@@ -17,7 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -26,7 +26,7 @@ const Prefix = "/api/v1"
 
 // Config is what the API is made of. Engine, Identity, Now and Log are required.
 type Config struct {
-	Engine   *engine.Engine
+	Engine   *services.Services
 	Identity *identity.Identity
 	Now      func() time.Time // the server's wall clock
 	Log      *slog.Logger
@@ -40,7 +40,7 @@ type Config struct {
 
 // API is the native API as an http.Handler. It is safe for concurrent use.
 type API struct {
-	engine   *engine.Engine
+	engine   *services.Services
 	identity *identity.Identity
 	now      func() time.Time
 	log      *slog.Logger

@@ -8,6 +8,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/apps"
 )
 
 const applicationsTag = "Managed applications"
@@ -41,7 +42,7 @@ type pagedInput struct {
 }
 
 func (a *API) listAppDefinitions(ctx context.Context, in *pagedInput) (*answer[api.Page[api.ApplicationDefinition]], error) {
-	list, err := a.engine.AppDefinitions(ctx, in.caller, "", in.page())
+	list, err := a.engine.Apps.AppDefinitions(ctx, in.caller, "", in.page())
 	return &answer[api.Page[api.ApplicationDefinition]]{page(list, appDefinitionOut)}, err
 }
 
@@ -52,17 +53,17 @@ type appDefinitionInput struct {
 }
 
 func (a *API) getAppDefinition(ctx context.Context, in *appDefinitionInput) (*answer[api.ApplicationDefinition], error) {
-	d, err := a.engine.AppDefinition(ctx, in.caller, in.Definition)
+	d, err := a.engine.Apps.AppDefinition(ctx, in.caller, in.Definition)
 	return &answer[api.ApplicationDefinition]{appDefinitionOut(d)}, err
 }
 
 func (a *API) listAppDefinitionRevisions(ctx context.Context, in *appDefinitionInput) (*answer[api.Page[api.ApplicationDefinition]], error) {
-	list, err := a.engine.AppDefinitionHistory(ctx, in.caller, in.Definition)
-	return &answer[api.Page[api.ApplicationDefinition]]{page(engine.Listed[engine.AppDefinitionDetail]{Items: list}, appDefinitionOut)}, err
+	list, err := a.engine.Apps.AppDefinitionHistory(ctx, in.caller, in.Definition)
+	return &answer[api.Page[api.ApplicationDefinition]]{page(engine.Listed[apps.AppDefinitionDetail]{Items: list}, appDefinitionOut)}, err
 }
 
 func (a *API) deleteAppDefinition(ctx context.Context, in *appDefinitionInput) (*nothing, error) {
-	_, err := a.engine.DeleteAppDefinition(ctx, in.caller, in.Definition)
+	_, err := a.engine.Apps.DeleteAppDefinition(ctx, in.caller, in.Definition)
 	return &nothing{}, err
 }
 
@@ -76,7 +77,7 @@ type setAppDefinitionInput struct {
 func (a *API) setAppDefinition(ctx context.Context, in *setAppDefinitionInput) (*answer[api.ApplicationDefinition], error) {
 	var wrong invalid
 	b := in.Body
-	input := engine.AppDefinitionInput{
+	input := apps.AppDefinitionInput{
 		Group: b.ResourceGroup, DisplayName: b.DisplayName, Description: b.Description, Version: b.Version, Disabled: b.Disabled, Public: b.Public, Audience: b.Audience,
 		JIT: app.Offer{Available: b.JIT.Available, Required: b.JIT.Required, Longest: seconds(b.JIT.MaxSeconds)}, Lock: app.LockLevel(b.LockLevel), Unmanaged: b.Unmanaged,
 		Allowed: b.AllowedActions, AllowedData: b.AllowedDataActions, Endpoint: b.NotificationEndpoint, Form: b.CreateUIDefinition, Template: b.MainTemplate,
@@ -88,16 +89,16 @@ func (a *API) setAppDefinition(ctx context.Context, in *setAppDefinitionInput) (
 		input.Name = in.Definition
 	}
 	for _, given := range b.Authorizations {
-		input.Authorizations = append(input.Authorizations, engine.AppAuthorizationInput{Principal: given.Principal, Role: given.Role, Longest: seconds(given.MaxSeconds)})
+		input.Authorizations = append(input.Authorizations, apps.AppAuthorizationInput{Principal: given.Principal, Role: given.Role, Longest: seconds(given.MaxSeconds)})
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	d, _, err := a.engine.WriteAppDefinition(ctx, in.caller, input)
+	d, _, err := a.engine.Apps.WriteAppDefinition(ctx, in.caller, input)
 	return &answer[api.ApplicationDefinition]{appDefinitionOut(d)}, err
 }
 
-func appDefinitionOut(d engine.AppDefinitionDetail) api.ApplicationDefinition {
+func appDefinitionOut(d apps.AppDefinitionDetail) api.ApplicationDefinition {
 	def := d.Definition
 	out := api.ApplicationDefinition{
 		ID: string(def.Resource), Name: def.Name(), Publisher: d.Publisher.Name, PublisherID: string(def.Tenant), Deployed: d.Deployed,

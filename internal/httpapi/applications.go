@@ -9,6 +9,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/apps"
 )
 
 func (a *API) applicationRoutes() {
@@ -43,7 +44,7 @@ func (a *API) applicationRoutes() {
 }
 
 func (a *API) listApplications(ctx context.Context, in *pagedInput) (*answer[api.Page[api.Application]], error) {
-	list, err := a.engine.Applications(ctx, in.caller, engine.ApplicationFilter{}, in.page())
+	list, err := a.engine.Apps.Applications(ctx, in.caller, engine.ApplicationFilter{}, in.page())
 	return &answer[api.Page[api.Application]]{page(list, applicationOut)}, err
 }
 
@@ -54,7 +55,7 @@ type applicationInput struct {
 }
 
 func (a *API) getApplication(ctx context.Context, in *applicationInput) (*answer[api.Application], error) {
-	d, err := a.engine.Application(ctx, in.caller, in.Application)
+	d, err := a.engine.Apps.Application(ctx, in.caller, in.Application)
 	return &answer[api.Application]{applicationOut(d)}, err
 }
 
@@ -76,7 +77,7 @@ func (a *API) deployApplication(ctx context.Context, in *deployInput) (*answer[a
 			return nil, err
 		}
 	}
-	d, err := a.engine.DeployApplication(ctx, in.caller, engine.ApplicationInput{
+	d, err := a.engine.Apps.DeployApplication(ctx, in.caller, apps.ApplicationInput{
 		Name: b.Name, Group: b.ResourceGroup, Definition: b.Definition, Managed: b.ManagedResourceGroup,
 		Settings: settingsIn(b.Settings), Answers: answers, Parameters: b.Parameters, Tags: b.Tags,
 	})
@@ -115,12 +116,12 @@ type changeApplicationInput struct {
 }
 
 func (a *API) changeApplication(ctx context.Context, in *changeApplicationInput) (*answer[api.Application], error) {
-	d, err := a.engine.ChangeApplication(ctx, in.caller, in.Application, engine.ApplicationChange{Settings: settingsIn(in.Body.Settings), Tags: in.Body.Tags})
+	d, err := a.engine.Apps.ChangeApplication(ctx, in.caller, in.Application, apps.ApplicationChange{Settings: settingsIn(in.Body.Settings), Tags: in.Body.Tags})
 	return &answer[api.Application]{applicationOut(d)}, err
 }
 
 func (a *API) refreshApplication(ctx context.Context, in *applicationInput) (*answer[api.Application], error) {
-	d, err := a.engine.RefreshApplication(ctx, in.caller, in.Application)
+	d, err := a.engine.Apps.RefreshApplication(ctx, in.caller, in.Application)
 	return &answer[api.Application]{applicationOut(d)}, err
 }
 
@@ -132,7 +133,7 @@ type deleteApplicationInput struct {
 }
 
 func (a *API) deleteApplication(ctx context.Context, in *deleteApplicationInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteApplication(ctx, in.caller, in.Application, in.EndActivations)
+	return &nothing{}, a.engine.Apps.DeleteApplication(ctx, in.caller, in.Application, in.EndActivations)
 }
 
 type denyAssignmentsInput struct {
@@ -147,11 +148,11 @@ func (a *API) listDenyAssignments(ctx context.Context, in *denyAssignmentsInput)
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	list, err := a.engine.DenyAssignments(ctx, in.caller, scope)
+	list, err := a.engine.Apps.DenyAssignments(ctx, in.caller, scope)
 	return &answer[api.Page[api.DenyAssignment]]{page(engine.Listed[rbac.DenyAssignment]{Items: list}, denialOut)}, err
 }
 
-func applicationOut(d engine.ApplicationDetail) api.Application {
+func applicationOut(d apps.ApplicationDetail) api.Application {
 	in := d.Application
 	out := api.Application{
 		ID: string(in.Resource), Name: in.Name(), Side: "publisher", Customer: d.Customer.Name, Publisher: d.Publisher.Name, Definition: string(in.Definition),

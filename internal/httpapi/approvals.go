@@ -11,6 +11,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 func (a *API) approvalRoutes() {
@@ -49,7 +50,7 @@ type decideInput struct {
 }
 
 func (a *API) decide(ctx context.Context, in *decideInput) (*answer[api.Request], error) {
-	d, err := a.engine.Decide(ctx, in.caller, access.RequestID(in.Request), in.Body.Approve, in.Body.Comment, in.Body.Digest)
+	d, err := a.engine.Requests.Decide(ctx, in.caller, access.RequestID(in.Request), in.Body.Approve, in.Body.Comment, in.Body.Digest)
 	return &answer[api.Request]{requestOut(d)}, err
 }
 
@@ -61,7 +62,7 @@ type extendInput struct {
 }
 
 func (a *API) extend(ctx context.Context, in *extendInput) (*answer[api.Request], error) {
-	d, err := a.engine.Extend(ctx, in.caller, access.GrantID(in.Grant), engine.ExtendInput{
+	d, err := a.engine.Requests.Extend(ctx, in.caller, access.GrantID(in.Grant), requests.ExtendInput{
 		For: seconds(in.Body.ForSeconds), Until: moment(in.Body.Until), Justification: in.Body.Justification, Ticket: in.Body.Ticket,
 	})
 	return &answer[api.Request]{requestOut(d)}, err
@@ -75,7 +76,7 @@ type revokePrincipalInput struct {
 }
 
 func (a *API) revokePrincipal(ctx context.Context, in *revokePrincipalInput) (*answer[api.Revoked], error) {
-	ended, err := a.engine.RevokePrincipal(ctx, in.caller, in.Principal, in.Body.Reason)
+	ended, err := a.engine.Requests.RevokePrincipal(ctx, in.caller, in.Principal, in.Body.Reason)
 	return &answer[api.Revoked]{api.Revoked{Items: page(engine.Listed[engine.GrantDetail]{Items: ended.Grants}, grantOut).Items, More: ended.More}}, err
 }
 
@@ -87,7 +88,7 @@ type listReviewsInput struct {
 }
 
 func (a *API) listReviews(ctx context.Context, in *listReviewsInput) (*answer[api.Page[api.Review]], error) {
-	list, err := a.engine.Reviews(ctx, in.caller, engine.ReviewFilter{Open: in.Open}, in.page())
+	list, err := a.engine.Requests.Reviews(ctx, in.caller, engine.ReviewFilter{Open: in.Open}, in.page())
 	return &answer[api.Page[api.Review]]{page(list, reviewOut)}, err
 }
 
@@ -99,7 +100,7 @@ type closeReviewInput struct {
 }
 
 func (a *API) closeReview(ctx context.Context, in *closeReviewInput) (*answer[api.Review], error) {
-	d, err := a.engine.CloseReview(ctx, in.caller, access.ReviewID(in.Review), in.Body.Comment)
+	d, err := a.engine.Requests.CloseReview(ctx, in.caller, access.ReviewID(in.Review), in.Body.Comment)
 	return &answer[api.Review]{reviewOut(d)}, err
 }
 
@@ -112,7 +113,7 @@ type explainInput struct {
 func (a *API) explain(ctx context.Context, in *explainInput) (*answer[api.Explanation], error) {
 	var wrong invalid
 	b := in.Body
-	q := engine.Question{
+	q := requests.Question{
 		Person: b.Person, Machine: b.Machine, Ports: wrong.portRange("ports", b.Ports), Protocol: access.Protocol(b.Protocol),
 		Duration: seconds(b.ForSeconds), At: moment(b.At), Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket,
 	}
@@ -126,7 +127,7 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*answer[api.Explan
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	x, err := a.engine.Explain(ctx, in.caller, q)
+	x, err := a.engine.Requests.Explain(ctx, in.caller, q)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +241,7 @@ func caseOut(c access.Case, names map[access.PrincipalID]string) api.ApprovalCas
 	return out
 }
 
-func chainOut(c engine.Chain) api.Chain {
+func chainOut(c requests.Chain) api.Chain {
 	return api.Chain{
 		Item: c.Item, Start: c.Start.UTC(), End: c.End.UTC(), Seconds: int64(c.Length() / time.Second), LongestSeconds: int64(c.Longest / time.Second),
 		GapSeconds: int64(c.Gap / time.Second), Beyond: c.Beyond(),
@@ -249,14 +250,14 @@ func chainOut(c engine.Chain) api.Chain {
 
 func clock(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60) }
 
-func approvalOut(p engine.ApprovalProgress, names map[access.PrincipalID]string) api.Approval {
+func approvalOut(p requests.ApprovalProgress, names map[access.PrincipalID]string) api.Approval {
 	return api.Approval{
 		Case: caseOut(p.Case, names), Items: p.Items, State: string(p.Outcome), Stage: p.Stage, Until: instant(p.Until),
 		Wanted: quorumsOut(p.Open, names), Counted: namesOut(p.Counted, names), Deciders: namesOut(p.Deciders, names), DeciderCount: p.DeciderCount,
 	}
 }
 
-func reviewOut(d engine.ReviewDetail) api.Review {
+func reviewOut(d requests.ReviewDetail) api.Review {
 	v := d.Review
 	out := api.Review{
 		ID: string(v.ID), Person: v.PersonName, PersonID: string(v.Person), Offline: v.Offline, CreatedAt: v.CreatedAt.UTC(),

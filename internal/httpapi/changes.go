@@ -91,9 +91,9 @@ func (a *API) changes(w http.ResponseWriter, r *http.Request) {
 func (a *API) tell(r *http.Request, c engine.Caller, to sink) error {
 	ctx := r.Context()
 	// Watched before the first look, so that no change falls between the two.
-	changed, stop := a.engine.WatchChanges()
+	changed, stop := a.engine.Records.WatchChanges()
 	defer stop()
-	now, err := a.engine.Changes(ctx, c, -1)
+	now, err := a.engine.Records.Changes(ctx, c, -1)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (a *API) tell(r *http.Request, c engine.Caller, to sink) error {
 		case <-a.draining:
 			return nil
 		case <-changed:
-			next, err := a.engine.Changes(ctx, c, max(seq, 0))
+			next, err := a.engine.Records.Changes(ctx, c, max(seq, 0))
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/notices"
 )
 
 func (a *API) channelRoutes() {
@@ -48,22 +49,22 @@ func channelOut(c engine.Channel) api.Channel {
 	return out
 }
 
-func mailIn(m *api.Mail) *engine.MailInput {
+func mailIn(m *api.Mail) *notices.MailInput {
 	if m == nil {
 		return nil
 	}
-	return &engine.MailInput{Host: &m.Host, Port: &m.Port, TLS: (*engine.MailTLS)(&m.TLS), Username: &m.Username, From: &m.From, FromName: &m.FromName, Helo: &m.Helo}
+	return &notices.MailInput{Host: &m.Host, Port: &m.Port, TLS: (*engine.MailTLS)(&m.TLS), Username: &m.Username, From: &m.From, FromName: &m.FromName, Helo: &m.Helo}
 }
 
-func mailChange(m *api.MailChange) *engine.MailInput {
+func mailChange(m *api.MailChange) *notices.MailInput {
 	if m == nil {
 		return nil
 	}
-	return &engine.MailInput{Host: m.Host, Port: m.Port, TLS: (*engine.MailTLS)(m.TLS), Username: m.Username, From: m.From, FromName: m.FromName, Helo: m.Helo}
+	return &notices.MailInput{Host: m.Host, Port: m.Port, TLS: (*engine.MailTLS)(m.TLS), Username: m.Username, From: m.From, FromName: m.FromName, Helo: m.Helo}
 }
 
 func (a *API) listChannels(ctx context.Context, in *listInput) (*answer[api.Page[api.Channel]], error) {
-	list, err := a.engine.Channels(ctx, in.caller, in.page())
+	list, err := a.engine.Notices.Channels(ctx, in.caller, in.page())
 	return &answer[api.Page[api.Channel]]{page(list, channelOut)}, err
 }
 
@@ -76,7 +77,7 @@ type createChannelInput struct {
 func (a *API) createChannel(ctx context.Context, in *createChannelInput) (*answer[api.Channel], error) {
 	b := in.Body
 	enabled := !b.Disabled
-	c, err := a.engine.CreateChannel(ctx, in.caller, engine.ChannelInput{
+	c, err := a.engine.Notices.CreateChannel(ctx, in.caller, notices.ChannelInput{
 		Name: &b.Name, Kind: engine.ChannelKind(b.Kind), Enabled: &enabled, URL: &b.URL, Mail: mailIn(b.Mail), CA: &b.CA,
 		AllowPrivate: &b.AllowPrivate, Secret: &b.Secret, SecretFile: &b.SecretFile,
 	})
@@ -90,7 +91,7 @@ type channelInput struct {
 }
 
 func (a *API) getChannel(ctx context.Context, in *channelInput) (*answer[api.Channel], error) {
-	c, err := a.engine.Channel(ctx, in.caller, in.Channel)
+	c, err := a.engine.Notices.Channel(ctx, in.caller, in.Channel)
 	return &answer[api.Channel]{channelOut(c)}, err
 }
 
@@ -109,7 +110,7 @@ func (a *API) changeChannel(ctx context.Context, in *changeChannelInput) (*answe
 		return nil, err
 	}
 	b := in.Body
-	c, err := a.engine.UpdateChannel(ctx, in.caller, in.Channel, engine.ChannelInput{
+	c, err := a.engine.Notices.UpdateChannel(ctx, in.caller, in.Channel, notices.ChannelInput{
 		Name: b.Name, Enabled: b.Enabled, URL: b.URL, Mail: mailChange(b.Mail), CA: b.CA, AllowPrivate: b.AllowPrivate, Secret: b.Secret, SecretFile: b.SecretFile,
 		IfRevision: revision,
 	})
@@ -117,7 +118,7 @@ func (a *API) changeChannel(ctx context.Context, in *changeChannelInput) (*answe
 }
 
 func (a *API) deleteChannel(ctx context.Context, in *channelInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteChannel(ctx, in.caller, in.Channel)
+	return &nothing{}, a.engine.Notices.DeleteChannel(ctx, in.caller, in.Channel)
 }
 
 type testChannelInput struct {
@@ -128,6 +129,6 @@ type testChannelInput struct {
 }
 
 func (a *API) testChannel(ctx context.Context, in *testChannelInput) (*answer[api.ChannelTested], error) {
-	text, err := a.engine.TestChannel(ctx, in.caller, in.Channel, in.Body.To)
+	text, err := a.engine.Notices.TestChannel(ctx, in.caller, in.Channel, in.Body.To)
 	return &answer[api.ChannelTested]{api.ChannelTested{Answer: text}}, err
 }

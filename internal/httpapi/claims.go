@@ -16,7 +16,7 @@ func (a *API) claimRoutes() {
 }
 
 func (a *API) listExternalIdentities(ctx context.Context, in *principalInput) (*answer[api.Page[api.ExternalIdentity]], error) {
-	list, err := a.engine.ExternalIdentities(ctx, in.caller, in.Principal)
+	list, err := a.engine.Directory.ExternalIdentities(ctx, in.caller, in.Principal)
 	return &answer[api.Page[api.ExternalIdentity]]{page(engine.Listed[engine.ExternalIdentity]{Items: list}, externalIdentityOut)}, err
 }
 

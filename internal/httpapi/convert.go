@@ -9,6 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 // page converts one page of a list; items is never null on the wire.
@@ -71,7 +73,7 @@ func agentOut(a access.Agent) api.Agent {
 	}
 }
 
-func machineOut(d engine.MachineDetail) api.Machine {
+func machineOut(d machines.MachineDetail) api.Machine {
 	m := d.Machine
 	out := api.Machine{
 		ID: string(m.ID), Resource: string(m.Resource), Name: m.Name, Location: m.Location, OS: m.OS, Labels: m.Labels,
@@ -121,7 +123,7 @@ func viewOut(p access.Policy, e access.MachinePolicy, machine string, names map[
 	return api.MachinePolicyView{MachinePolicy: policyOut(e, names), Machine: machine, Policy: string(p.Resource), Revision: e.Revision}
 }
 
-func requestOut(d engine.RequestDetail) api.Request {
+func requestOut(d requests.RequestDetail) api.Request {
 	r := d.Request
 	out := api.Request{
 		ID: string(r.ID), Requester: r.RequesterName, RequesterID: string(r.Requester), Address: addressText(r.Address),

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"github.com/postern-dev/postern/api"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 func (a *API) credentialRoutes() {
@@ -37,7 +37,7 @@ func (c *calling) whose(ref string) string {
 }
 
 func (a *API) listCredentials(ctx context.Context, in *principalInput) (*answer[api.Credentials], error) {
-	set, err := a.engine.CredentialsOf(ctx, in.caller, in.whose(in.Principal))
+	set, err := a.engine.Directory.CredentialsOf(ctx, in.caller, in.whose(in.Principal))
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +79,8 @@ type endCredentialsInput struct {
 }
 
 func (a *API) endCredentials(ctx context.Context, in *endCredentialsInput) (*nothing, error) {
-	kinds := each(in.Kind, func(k string) engine.CredentialKind { return engine.CredentialKind(k) })
-	return &nothing{}, a.engine.EndCredentials(ctx, in.caller, in.whose(in.Principal), kinds)
+	kinds := each(in.Kind, func(k string) directory.CredentialKind { return directory.CredentialKind(k) })
+	return &nothing{}, a.engine.Directory.EndCredentials(ctx, in.caller, in.whose(in.Principal), kinds)
 }
 
 type credentialInput struct {
@@ -91,7 +91,7 @@ type credentialInput struct {
 }
 
 func (a *API) endCredential(ctx context.Context, in *credentialInput) (*nothing, error) {
-	return &nothing{}, a.engine.EndCredential(ctx, in.caller, in.whose(in.Principal), in.Credential)
+	return &nothing{}, a.engine.Directory.EndCredential(ctx, in.caller, in.whose(in.Principal), in.Credential)
 }
 
 type proofInput struct {

@@ -8,6 +8,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 func (a *API) customRoleRoutes() {
@@ -41,7 +42,7 @@ type roleInput struct {
 }
 
 func (a *API) getRole(ctx context.Context, in *roleInput) (*answer[api.Role], error) {
-	d, err := a.engine.Role(ctx, in.caller, in.Role)
+	d, err := a.engine.Roles.Role(ctx, in.caller, in.Role)
 	return &answer[api.Role]{roleOut(d)}, err
 }
 
@@ -63,7 +64,7 @@ type updateRoleInput struct {
 }
 
 func (a *API) updateRole(ctx context.Context, in *updateRoleInput) (*answer[api.Role], error) {
-	was, err := a.engine.Role(ctx, in.caller, in.Role)
+	was, err := a.engine.Roles.Role(ctx, in.caller, in.Role)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (a *API) updateRole(ctx context.Context, in *updateRoleInput) (*answer[api.
 
 func (a *API) putRole(ctx context.Context, c engine.Caller, id rbac.DefinitionID, b api.RoleInput) (*answer[api.Role], error) {
 	var wrong invalid
-	in := engine.RoleInput{ID: id, Name: b.Name, Description: b.Description}
+	in := roles.RoleInput{ID: id, Name: b.Name, Description: b.Description}
 	for i, scope := range b.AssignableScopes {
 		in.AssignableScopes = append(in.AssignableScopes, wrong.scope(fmt.Sprintf("assignableScopes[%d]", i), scope))
 	}
@@ -82,12 +83,12 @@ func (a *API) putRole(ctx context.Context, c engine.Caller, id rbac.DefinitionID
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	d, err := a.engine.PutRole(ctx, c, in)
+	d, err := a.engine.Roles.PutRole(ctx, c, in)
 	return &answer[api.Role]{roleOut(d)}, err
 }
 
 func (a *API) deleteRole(ctx context.Context, in *roleInput) (*nothing, error) {
-	_, err := a.engine.DeleteRole(ctx, in.caller, rbac.DefinitionID(in.Role))
+	_, err := a.engine.Roles.DeleteRole(ctx, in.caller, rbac.DefinitionID(in.Role))
 	return &nothing{}, err
 }
 
@@ -99,6 +100,6 @@ type leastPrivilegedInput struct {
 
 func (a *API) createLeastPrivilegedRole(ctx context.Context, in *leastPrivilegedInput) (*answer[api.Role], error) {
 	b := in.Body
-	d, err := a.engine.CreateLeastPrivilegedRole(ctx, in.caller, engine.LeastPrivilegedInput{Subscription: b.Subscription, Name: b.Name, APIOnly: b.APIOnly})
+	d, err := a.engine.Roles.CreateLeastPrivilegedRole(ctx, in.caller, roles.LeastPrivilegedInput{Subscription: b.Subscription, Name: b.Name, APIOnly: b.APIOnly})
 	return &answer[api.Role]{roleOut(d)}, err
 }

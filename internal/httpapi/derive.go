@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 const (
@@ -18,7 +18,7 @@ const (
 // deriver derives desired states for many streams: those that ask while others are being derived share the next read
 // transaction. A stream that asks alone does not wait.
 type deriver struct {
-	engine *engine.Engine
+	engine *services.Services
 	owner  *sync.WaitGroup // of the goroutines that it starts
 
 	mu      sync.Mutex // protects what follows
@@ -66,7 +66,7 @@ func (d *deriver) run() {
 			agents[i] = w.agent
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), deriveTimeout)
-		states, errs := d.engine.DesiredOf(ctx, agents)
+		states, errs := d.engine.Machines.DesiredOf(ctx, agents)
 		cancel()
 		for i, w := range batch {
 			w.state <- derived{state: states[i], err: errs[i]}

@@ -12,6 +12,8 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 const activateID = "activateRoles"
@@ -49,7 +51,7 @@ func (a *API) eligibilityRoutes() {
 }
 
 func (a *API) listEligibleRoles(ctx context.Context, in *callInput) (*answer[api.Page[api.Eligibility]], error) {
-	list, err := a.engine.EligibleRoles(ctx, in.caller)
+	list, err := a.engine.Roles.EligibleRoles(ctx, in.caller)
 	return &answer[api.Page[api.Eligibility]]{page(engine.Listed[engine.EligibilityDetail]{Items: list}, eligibilityOut)}, err
 }
 
@@ -63,11 +65,11 @@ type activateInput struct {
 func (a *API) activate(ctx context.Context, in *activateInput) (*answer[api.Request], error) {
 	var wrong invalid
 	b := in.Body
-	ask := engine.ActivateInput{
+	ask := requests.ActivateInput{
 		Start: moment(b.Start), Duration: seconds(b.ForSeconds), Until: moment(b.Until), Justification: b.Justification, Ticket: b.Ticket, IdempotencyKey: in.Key,
 	}
 	for i, r := range b.Roles {
-		ask.Roles = append(ask.Roles, engine.EligibleRole{
+		ask.Roles = append(ask.Roles, requests.EligibleRole{
 			Eligibility: access.EligibilityID(r.Eligibility), Role: r.Role, Scope: wrong.scope(fmt.Sprintf("roles[%d].scope", i), r.Scope),
 		})
 	}
@@ -80,7 +82,7 @@ func (a *API) activate(ctx context.Context, in *activateInput) (*answer[api.Requ
 		return nil, err
 	}
 	ask.Digest = digest
-	d, err := a.engine.Activate(ctx, in.caller, ask)
+	d, err := a.engine.Requests.Activate(ctx, in.caller, ask)
 	return &answer[api.Request]{requestOut(d)}, err
 }
 
@@ -112,7 +114,7 @@ func (a *API) listEligibilities(ctx context.Context, in *listEligibilitiesInput)
 	if f.Principal, err = a.principalID(ctx, in.caller, in.Principal); err != nil {
 		return nil, err
 	}
-	list, err := a.engine.Eligibilities(ctx, in.caller, f, in.page())
+	list, err := a.engine.Roles.Eligibilities(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Eligibility]]{page(list, eligibilityOut)}, err
 }
 
@@ -132,7 +134,7 @@ func eligibilityAnswerOf(d engine.EligibilityDetail) *eligibilityAnswer {
 }
 
 func (a *API) getEligibility(ctx context.Context, in *eligibilityInput) (*eligibilityAnswer, error) {
-	d, err := a.engine.Eligibility(ctx, in.caller, access.EligibilityID(in.Eligibility))
+	d, err := a.engine.Roles.Eligibility(ctx, in.caller, access.EligibilityID(in.Eligibility))
 	return eligibilityAnswerOf(d), err
 }
 
@@ -149,7 +151,7 @@ func (a *API) createEligibility(ctx context.Context, in *createEligibilityInput)
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	d, err := a.engine.WriteEligibility(ctx, in.caller, write)
+	d, err := a.engine.Roles.WriteEligibility(ctx, in.caller, write)
 	return eligibilityAnswerOf(d), asWritten(err)
 }
 
@@ -173,16 +175,16 @@ func (a *API) changeEligibility(ctx context.Context, in *changeEligibilityInput)
 		return nil, err
 	}
 	write.Was = *revision
-	d, err := a.engine.WriteEligibility(ctx, in.caller, write)
+	d, err := a.engine.Roles.WriteEligibility(ctx, in.caller, write)
 	return eligibilityAnswerOf(d), asWritten(err)
 }
 
 func (a *API) deleteEligibility(ctx context.Context, in *eligibilityInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteEligibility(ctx, in.caller, access.EligibilityID(in.Eligibility))
+	return &nothing{}, a.engine.Roles.DeleteEligibility(ctx, in.caller, access.EligibilityID(in.Eligibility))
 }
 
-func (in *invalid) terms(b api.EligibilityTerms) engine.EligibilityInput {
-	return engine.EligibilityInput{
+func (in *invalid) terms(b api.EligibilityTerms) roles.EligibilityInput {
+	return roles.EligibilityInput{
 		Start: moment(b.Start), End: moment(b.End), Max: seconds(b.MaxSeconds), PendingTimeout: seconds(b.PendingTimeoutSeconds),
 		Gap:           seconds(b.GapSeconds),
 		Justification: access.JustificationRule(b.Justification), Ticket: access.TicketRule(b.Ticket), Approval: in.approval(b.Approval),

@@ -7,6 +7,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 func (a *API) enrollmentTokenRoutes() {
@@ -33,7 +34,7 @@ type createTokenInput struct {
 
 func (a *API) createEnrollmentToken(ctx context.Context, in *createTokenInput) (*answer[api.EnrollmentToken], error) {
 	b := in.Body
-	token, t, err := a.engine.MakeEnrollmentToken(ctx, in.caller, engine.TokenInput{
+	token, t, err := a.engine.Machines.MakeEnrollmentToken(ctx, in.caller, machines.TokenInput{
 		Name: b.Name, Mode: access.Mode(b.Mode),
 		ResourceGroup: b.ResourceGroup, TTL: seconds(b.TTLSeconds),
 	})
@@ -44,7 +45,7 @@ func (a *API) createEnrollmentToken(ctx context.Context, in *createTokenInput) (
 }
 
 func (a *API) listEnrollmentTokens(ctx context.Context, in *callInput) (*answer[api.Page[api.WaitingToken]], error) {
-	list, err := a.engine.EnrollmentTokens(ctx, in.caller)
+	list, err := a.engine.Machines.EnrollmentTokens(ctx, in.caller)
 	return &answer[api.Page[api.WaitingToken]]{page(engine.Listed[engine.EnrollmentToken]{Items: list}, waitingTokenOut)}, err
 }
 
@@ -61,5 +62,5 @@ type enrollmentTokenInput struct {
 }
 
 func (a *API) deleteEnrollmentToken(ctx context.Context, in *enrollmentTokenInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteEnrollmentToken(ctx, in.caller, in.Token)
+	return &nothing{}, a.engine.Machines.DeleteEnrollmentToken(ctx, in.caller, in.Token)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/audit"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/records"
 )
 
 func (a *API) eventRoutes(mux *http.ServeMux) {
@@ -80,7 +81,7 @@ func (a *API) listEvents(ctx context.Context, in *listEventsInput) (*answer[api.
 	if f.Machine, err = a.machineID(ctx, in.caller, in.Machine); err != nil {
 		return nil, err
 	}
-	list, err := a.engine.Events(ctx, in.caller, f, in.page())
+	list, err := a.engine.Records.Events(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Event]]{page(list, eventOut)}, err
 }
 
@@ -91,7 +92,7 @@ type eventInput struct {
 }
 
 func (a *API) getEvent(ctx context.Context, in *eventInput) (*answer[api.Event], error) {
-	e, err := a.engine.Event(ctx, in.caller, in.Seq)
+	e, err := a.engine.Records.Event(ctx, in.caller, in.Seq)
 	return &answer[api.Event]{eventOut(e)}, err
 }
 
@@ -103,7 +104,7 @@ type inclusionInput struct {
 }
 
 func (a *API) proveInclusion(ctx context.Context, in *inclusionInput) (*answer[api.Proof], error) {
-	p, err := a.engine.InclusionProof(ctx, in.caller, in.Seq, in.Size)
+	p, err := a.engine.Records.InclusionProof(ctx, in.caller, in.Seq, in.Size)
 	return &answer[api.Proof]{proofOut(p)}, err
 }
 
@@ -115,21 +116,21 @@ type consistencyInput struct {
 }
 
 func (a *API) proveConsistency(ctx context.Context, in *consistencyInput) (*answer[api.Proof], error) {
-	p, err := a.engine.ConsistencyProof(ctx, in.caller, in.From, in.To)
+	p, err := a.engine.Records.ConsistencyProof(ctx, in.caller, in.From, in.To)
 	return &answer[api.Proof]{proofOut(p)}, err
 }
 
 func (a *API) checkpoint(ctx context.Context, in *callInput) (*answer[api.Checkpoint], error) {
-	d, err := a.engine.Checkpoint(ctx, in.caller)
+	d, err := a.engine.Records.Checkpoint(ctx, in.caller)
 	return &answer[api.Checkpoint]{checkpointOut(d)}, err
 }
 
 func (a *API) listCheckpoints(ctx context.Context, in *listInput) (*answer[api.Page[api.Checkpoint]], error) {
-	list, err := a.engine.Checkpoints(ctx, in.caller, in.page())
+	list, err := a.engine.Records.Checkpoints(ctx, in.caller, in.page())
 	return &answer[api.Page[api.Checkpoint]]{page(list, checkpointOut)}, err
 }
 
-func proofOut(p engine.Proof) api.Proof {
+func proofOut(p records.Proof) api.Proof {
 	out := api.Proof{Hashes: make([]string, 0, len(p.Hashes))}
 	for _, h := range p.Hashes {
 		out.Hashes = append(out.Hashes, hashText(h))
@@ -140,7 +141,7 @@ func proofOut(p engine.Proof) api.Proof {
 	return out
 }
 
-func checkpointOut(d engine.CheckpointDetail) api.Checkpoint {
+func checkpointOut(d records.CheckpointDetail) api.Checkpoint {
 	c := d.Checkpoint
 	return api.Checkpoint{Size: c.Size, Root: hashText(c.Root), At: c.At.UTC(), Note: c.Text, Key: d.Key}
 }
@@ -175,7 +176,7 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) {
 	out := bufio.NewWriterSize(w, 64<<10)
 	began := false
 	var line []byte
-	d, err := a.engine.Export(r.Context(), caller, from, func(seq int64, record []byte) error {
+	d, err := a.engine.Records.Export(r.Context(), caller, from, func(seq int64, record []byte) error {
 		if !began {
 			began = true
 			w.Header().Set("Content-Type", exportType)

@@ -9,6 +9,7 @@ import (
 	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 func (a *API) glassRoutes() {
@@ -38,7 +39,7 @@ type glassCodesInput struct {
 }
 
 func (a *API) issueGlassCodes(ctx context.Context, in *glassCodesInput) (*answer[api.GlassCodes], error) {
-	codes, m, err := a.engine.IssueGlassCodes(ctx, in.caller, in.Machine, in.Body.Count)
+	codes, m, err := a.engine.Requests.IssueGlassCodes(ctx, in.caller, in.Machine, in.Body.Count)
 	return &answer[api.GlassCodes]{api.GlassCodes{Machine: m.Name, Codes: codes}}, err
 }
 
@@ -49,9 +50,9 @@ type machineCodesInput struct {
 }
 
 func (a *API) listGlassCodes(ctx context.Context, in *machineCodesInput) (*answer[api.Page[api.GlassCode]], error) {
-	list, err := a.engine.GlassCodes(ctx, in.caller, in.Machine)
+	list, err := a.engine.Requests.GlassCodes(ctx, in.caller, in.Machine)
 	now := a.now()
-	return &answer[api.Page[api.GlassCode]]{page(engine.Listed[engine.GlassCodeDetail]{Items: list}, func(d engine.GlassCodeDetail) api.GlassCode {
+	return &answer[api.Page[api.GlassCode]]{page(engine.Listed[requests.GlassCodeDetail]{Items: list}, func(d requests.GlassCodeDetail) api.GlassCode {
 		c := d.Code
 		out := api.GlassCode{
 			ID: string(c.ID), State: "unused", MaxSeconds: int64(c.Most / time.Second), IssuedBy: d.IssuerName, IssuedAt: c.IssuedAt.UTC(), ExpiresAt: c.ExpiresAt.UTC(),
@@ -68,7 +69,7 @@ func (a *API) listGlassCodes(ctx context.Context, in *machineCodesInput) (*answe
 }
 
 func (a *API) revokeGlassCodes(ctx context.Context, in *machineCodesInput) (*answer[api.RevokedGlassCodes], error) {
-	n, err := a.engine.RevokeGlassCodes(ctx, in.caller, in.Machine)
+	n, err := a.engine.Requests.RevokeGlassCodes(ctx, in.caller, in.Machine)
 	return &answer[api.RevokedGlassCodes]{api.RevokedGlassCodes{Revoked: n}}, err
 }
 
@@ -81,12 +82,12 @@ type glassUseInput struct {
 func (a *API) glassUsed(ctx context.Context, in *glassUseInput) (*nothing, error) {
 	var wrong invalid
 	b := in.Body
-	use := engine.GlassUse{
+	use := requests.GlassUse{
 		Code: engine.GlassCodeID(b.Code), Ports: wrong.portRange("ports", b.Ports), Protocol: access.Protocol(b.Protocol), Source: wrong.prefix("source", b.Source),
 		Opened: time.UnixMicro(b.OpenedMicros).UTC(), Duration: seconds(b.ForSeconds), Reason: b.Reason,
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	return &nothing{}, a.engine.GlassUsed(ctx, in.agent.ID, in.address, use)
+	return &nothing{}, a.engine.Requests.GlassUsed(ctx, in.agent.ID, in.address, use)
 }

@@ -48,7 +48,7 @@ func (a *API) listGrants(ctx context.Context, in *listGrantsInput) (*answer[api.
 	if f.Principal, err = a.principalID(ctx, in.caller, in.Principal); err != nil {
 		return nil, err
 	}
-	list, err := a.engine.Grants(ctx, in.caller, f, in.page())
+	list, err := a.engine.Requests.Grants(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Grant]]{page(list, grantOut)}, err
 }
 
@@ -61,7 +61,7 @@ type grantInput struct {
 
 func (a *API) getGrant(ctx context.Context, in *grantInput) (*answer[api.Grant], error) {
 	d, err := waiting(ctx, a, in.WaitSeconds, func(ctx context.Context, most time.Duration) (engine.GrantDetail, error) {
-		return a.engine.WaitGrant(ctx, in.caller, access.GrantID(in.Grant), most)
+		return a.engine.Requests.WaitGrant(ctx, in.caller, access.GrantID(in.Grant), most)
 	})
 	return &answer[api.Grant]{grantOut(d)}, err
 }
@@ -95,6 +95,6 @@ type revokeInput struct {
 }
 
 func (a *API) revokeGrant(ctx context.Context, in *revokeInput) (*answer[api.Grant], error) {
-	d, err := a.engine.Revoke(ctx, in.caller, access.GrantID(in.Grant), in.Body.Reason)
+	d, err := a.engine.Requests.Revoke(ctx, in.caller, access.GrantID(in.Grant), in.Body.Reason)
 	return &answer[api.Grant]{grantOut(d)}, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/httpapi"
 	"github.com/postern-dev/postern/internal/identity"
 	"github.com/postern-dev/postern/internal/store"
@@ -39,11 +40,11 @@ func newService(tb testing.TB, change ...func(*httpapi.Config)) *service {
 			tb.Error(err)
 		}
 	})
-	e, err := engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
+	e, err := services.New(services.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	first, err := e.Bootstrap(tb.Context(), identity.HashPassword)
+	first, err := e.Directory.Bootstrap(tb.Context(), identity.HashPassword)
 	if err != nil {
 		tb.Fatal(err)
 	}

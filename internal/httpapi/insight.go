@@ -7,6 +7,8 @@ import (
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/records"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 func (a *API) insightRoutes() {
@@ -42,7 +44,7 @@ type whoInput struct {
 }
 
 func (a *API) whoHad(ctx context.Context, in *whoInput) (*answer[api.Page[api.Access]], error) {
-	list, err := a.engine.WhoHad(ctx, in.caller, in.Machine, in.At.UTC(), in.page())
+	list, err := a.engine.Records.WhoHad(ctx, in.caller, in.Machine, in.At.UTC(), in.page())
 	return &answer[api.Page[api.Access]]{page(list, accessOut)}, err
 }
 
@@ -63,11 +65,11 @@ func (a *API) listNotClosed(ctx context.Context, in *notClosedInput) (*answer[ap
 	if f.Principal, err = a.principalID(ctx, in.caller, in.Principal); err != nil {
 		return nil, err
 	}
-	list, err := a.engine.NotClosed(ctx, in.caller, f, in.page())
+	list, err := a.engine.Records.NotClosed(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Access]]{page(list, accessOut)}, err
 }
 
-func accessOut(d engine.Access) api.Access {
+func accessOut(d records.Access) api.Access {
 	return api.Access{Grant: grantOut(d.GrantDetail), From: d.From.UTC(), Until: instant(d.Until), Seen: d.Seen, ByCode: d.ByCode}
 }
 
@@ -81,13 +83,13 @@ type daysInput struct {
 func (a *API) since(days int) time.Time { return a.now().UTC().AddDate(0, 0, -days) }
 
 func (a *API) listNeverUsed(ctx context.Context, in *daysInput) (*answer[api.Page[api.Grant]], error) {
-	list, err := a.engine.NeverUsed(ctx, in.caller, a.since(in.Days), in.page())
+	list, err := a.engine.Records.NeverUsed(ctx, in.caller, a.since(in.Days), in.page())
 	return &answer[api.Page[api.Grant]]{page(list, grantOut)}, err
 }
 
 func (a *API) listUnused(ctx context.Context, in *daysInput) (*answer[api.Page[api.Eligible]], error) {
-	list, err := a.engine.Unused(ctx, in.caller, a.since(in.Days), in.page())
-	return &answer[api.Page[api.Eligible]]{page(list, func(d engine.Eligible) api.Eligible {
+	list, err := a.engine.Roles.Unused(ctx, in.caller, a.since(in.Days), in.page())
+	return &answer[api.Page[api.Eligible]]{page(list, func(d roles.Eligible) api.Eligible {
 		out := api.Eligible{
 			Principal: d.Person.Name, PrincipalID: string(d.Person.ID), Role: d.Role.Name, Scope: string(d.Scope),
 			Assignment: string(d.Assignment), Eligibility: string(d.Eligibility),
@@ -100,8 +102,8 @@ func (a *API) listUnused(ctx context.Context, in *daysInput) (*answer[api.Page[a
 }
 
 func (a *API) listForeignRules(ctx context.Context, in *callInput) (*answer[api.Page[api.ForeignAt]], error) {
-	list, err := a.engine.Foreign(ctx, in.caller)
-	return &answer[api.Page[api.ForeignAt]]{page(engine.Listed[engine.ForeignAt]{Items: list}, func(at engine.ForeignAt) api.ForeignAt {
+	list, err := a.engine.Records.Foreign(ctx, in.caller)
+	return &answer[api.Page[api.ForeignAt]]{page(engine.Listed[records.ForeignAt]{Items: list}, func(at records.ForeignAt) api.ForeignAt {
 		agent := agentOut(at.Agent)
 		return api.ForeignAt{Agent: agent.Name, AgentID: agent.ID, Machines: append([]string{}, at.Machines...), Rules: append([]api.ForeignRule{}, agent.Foreign...)}
 	})}, err

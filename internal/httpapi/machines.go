@@ -9,6 +9,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 func (a *API) machineRoutes() {
@@ -86,9 +87,9 @@ func (a *API) listMachines(ctx context.Context, in *listMachinesInput) (*answer[
 		return nil, err
 	}
 	f.Standing = access.Standing(in.Standing)
-	list, err := a.engine.Machines(ctx, in.caller, f, in.page())
+	list, err := a.engine.Machines.Machines(ctx, in.caller, f, in.page())
 	if err == nil && in.Activity {
-		err = a.engine.WithActivity(ctx, in.caller, list.Items)
+		err = a.engine.Machines.WithActivity(ctx, in.caller, list.Items)
 	}
 	return &answer[api.Page[api.Machine]]{page(list, machineOut)}, err
 }
@@ -103,7 +104,7 @@ func (a *API) machineOverview(ctx context.Context, in *machineOverviewInput) (*a
 	if err != nil {
 		return nil, err
 	}
-	o, err := a.engine.MachineOverview(ctx, in.caller, f)
+	o, err := a.engine.Machines.MachineOverview(ctx, in.caller, f)
 	return &answer[api.MachineOverview]{api.MachineOverview{
 		Configured: o.Counts[access.Configured], NotConfigured: o.Counts[access.NotConfigured], Unsupported: o.Counts[access.Unsupported],
 		Groups: append([]string{}, o.Groups...),
@@ -119,14 +120,14 @@ type addMachineInput struct {
 func (a *API) addMachine(ctx context.Context, in *addMachineInput) (*answer[api.Machine], error) {
 	var wrong invalid
 	b := in.Body
-	add := engine.AddMachineInput{Name: b.Name, Gateway: b.Gateway, ResourceGroup: b.ResourceGroup, Location: b.Location, OS: b.OS, Labels: b.Labels}
+	add := machines.AddMachineInput{Name: b.Name, Gateway: b.Gateway, ResourceGroup: b.ResourceGroup, Location: b.Location, OS: b.OS, Labels: b.Labels}
 	for i, text := range b.Addresses {
 		add.Addresses = append(add.Addresses, wrong.address(fmt.Sprintf("addresses[%d]", i), text))
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	d, err := a.engine.AddMachine(ctx, in.caller, add)
+	d, err := a.engine.Machines.AddMachine(ctx, in.caller, add)
 	return &answer[api.Machine]{machineOut(d)}, err
 }
 
@@ -137,12 +138,12 @@ type machineInput struct {
 }
 
 func (a *API) getMachine(ctx context.Context, in *machineInput) (*answer[api.Machine], error) {
-	d, err := a.engine.Machine(ctx, in.caller, in.Machine)
+	d, err := a.engine.Machines.Machine(ctx, in.caller, in.Machine)
 	return &answer[api.Machine]{machineOut(d)}, err
 }
 
 func (a *API) deleteMachine(ctx context.Context, in *machineInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteMachine(ctx, in.caller, in.Machine)
+	return &nothing{}, a.engine.Machines.DeleteMachine(ctx, in.caller, in.Machine)
 }
 
 type listInput struct {
@@ -151,7 +152,7 @@ type listInput struct {
 }
 
 func (a *API) listAgents(ctx context.Context, in *listInput) (*answer[api.Page[api.Agent]], error) {
-	list, err := a.engine.Agents(ctx, in.caller, in.page())
+	list, err := a.engine.Machines.Agents(ctx, in.caller, in.page())
 	return &answer[api.Page[api.Agent]]{page(list, agentOut)}, err
 }
 
@@ -163,6 +164,6 @@ type labelMachineInput struct {
 }
 
 func (a *API) labelMachine(ctx context.Context, in *labelMachineInput) (*answer[api.Machine], error) {
-	d, err := a.engine.LabelMachine(ctx, in.caller, in.Machine, in.Body.Set, in.Body.Remove)
+	d, err := a.engine.Machines.LabelMachine(ctx, in.caller, in.Machine, in.Body.Set, in.Body.Remove)
 	return &answer[api.Machine]{machineOut(d)}, err
 }

@@ -28,7 +28,7 @@ func (a *API) networkRoutes() {
 }
 
 func (a *API) listNetworks(ctx context.Context, in *callInput) (*answer[api.Page[api.Network]], error) {
-	list, err := a.engine.Networks(ctx, in.caller)
+	list, err := a.engine.Machines.Networks(ctx, in.caller)
 	return &answer[api.Page[api.Network]]{page(engine.Listed[access.Network]{Items: list}, networkOut)}, err
 }
 
@@ -55,16 +55,16 @@ func (a *API) setNetwork(ctx context.Context, in *setNetworkInput) (*answer[api.
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	set := a.engine.SetNetwork
+	set := a.engine.Machines.SetNetwork
 	if in.IfNoneMatch != "" {
-		set = a.engine.AddNetwork
+		set = a.engine.Machines.AddNetwork
 	}
 	n, err := set(ctx, in.caller, in.Network, prefixes)
 	return &answer[api.Network]{networkOut(n)}, err
 }
 
 func (a *API) deleteNetwork(ctx context.Context, in *networkInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteNetwork(ctx, in.caller, in.Network)
+	return &nothing{}, a.engine.Machines.DeleteNetwork(ctx, in.caller, in.Network)
 }
 
 func networkOut(n access.Network) api.Network {

@@ -7,6 +7,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/notices"
 )
 
 func (a *API) notificationRoutes() {
@@ -34,7 +35,7 @@ func (a *API) notificationRoutes() {
 	}, a.requeueDelivery)
 }
 
-func routeOut(d engine.RouteDetail) api.Route {
+func routeOut(d notices.RouteDetail) api.Route {
 	r := d.Route
 	out := api.Route{
 		ID: string(r.ID), Channel: d.ChannelName, ChannelID: string(r.Channel), Principal: d.PrincipalName, PrincipalID: string(r.Principal),
@@ -46,7 +47,7 @@ func routeOut(d engine.RouteDetail) api.Route {
 	return out
 }
 
-func deliveryOut(d engine.DeliveryDetail) api.Delivery {
+func deliveryOut(d notices.DeliveryDetail) api.Delivery {
 	v := d.Delivery
 	out := api.Delivery{
 		ID: string(v.ID), Kind: string(v.Kind), Request: string(v.Request), Channel: d.ChannelName, ChannelID: string(v.Channel), Recipient: d.RecipientName,
@@ -70,7 +71,7 @@ func (a *API) listRoutes(ctx context.Context, in *listRoutesInput) (*answer[api.
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.engine.Routes(ctx, in.caller, string(who), in.page())
+	list, err := a.engine.Notices.Routes(ctx, in.caller, string(who), in.page())
 	return &answer[api.Page[api.Route]]{page(list, routeOut)}, err
 }
 
@@ -83,7 +84,7 @@ type createRouteInput struct {
 func (a *API) createRoute(ctx context.Context, in *createRouteInput) (*answer[api.Route], error) {
 	var wrong invalid
 	b := in.Body
-	route := engine.RouteInput{Channel: b.Channel, Policy: wrong.scope("policy", b.Policy), Machine: b.Machine, Mute: b.Mute}
+	route := notices.RouteInput{Channel: b.Channel, Policy: wrong.scope("policy", b.Policy), Machine: b.Machine, Mute: b.Mute}
 	for _, kind := range b.Kinds {
 		route.Kinds = append(route.Kinds, engine.NotificationKind(kind))
 	}
@@ -98,7 +99,7 @@ func (a *API) createRoute(ctx context.Context, in *createRouteInput) (*answer[ap
 		return nil, err
 	}
 	route.Principal = string(who)
-	d, err := a.engine.CreateRoute(ctx, in.caller, route)
+	d, err := a.engine.Notices.CreateRoute(ctx, in.caller, route)
 	return &answer[api.Route]{routeOut(d)}, err
 }
 
@@ -109,7 +110,7 @@ type routeInput struct {
 }
 
 func (a *API) deleteRoute(ctx context.Context, in *routeInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteRoute(ctx, in.caller, engine.RouteID(in.Route))
+	return &nothing{}, a.engine.Notices.DeleteRoute(ctx, in.caller, engine.RouteID(in.Route))
 }
 
 type listDeliveriesInput struct {
@@ -123,7 +124,7 @@ type listDeliveriesInput struct {
 
 func (a *API) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*answer[api.Page[api.Delivery]], error) {
 	f := engine.DeliveryFilter{State: engine.DeliveryState(in.State), Request: access.RequestID(in.Request)}
-	list, err := a.engine.Deliveries(ctx, in.caller, in.Channel, f, in.page())
+	list, err := a.engine.Notices.Deliveries(ctx, in.caller, in.Channel, f, in.page())
 	return &answer[api.Page[api.Delivery]]{page(list, deliveryOut)}, err
 }
 
@@ -134,6 +135,6 @@ type requeueInput struct {
 }
 
 func (a *API) requeueDelivery(ctx context.Context, in *requeueInput) (*answer[api.Delivery], error) {
-	d, err := a.engine.Requeue(ctx, in.caller, engine.DeliveryID(in.Delivery))
+	d, err := a.engine.Notices.Requeue(ctx, in.caller, engine.DeliveryID(in.Delivery))
 	return &answer[api.Delivery]{deliveryOut(d)}, err
 }

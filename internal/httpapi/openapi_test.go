@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/httpapi"
 	"github.com/postern-dev/postern/internal/identity"
 )
@@ -24,7 +24,7 @@ func documentPath() string { return filepath.Join("..", "..", "api", "openapi.ya
 // described makes an API that can describe itself and nothing else.
 func described(t *testing.T) *httpapi.API {
 	t.Helper()
-	a, err := httpapi.New(httpapi.Config{Engine: &engine.Engine{}, Identity: &identity.Identity{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	a, err := httpapi.New(httpapi.Config{Engine: &services.Services{}, Identity: &identity.Identity{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

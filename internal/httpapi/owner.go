@@ -12,7 +12,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // One connection is served for each agent, over all replicas: see access.Stream. Which one is decided in the store; whoever
@@ -37,7 +37,7 @@ func instanceOf(r *http.Request) string {
 // isServed refuses calls of another program than the one that is served.
 func isServed(s access.Stream, r *http.Request) error {
 	if s.ID != "" && s.Instance != instanceOf(r) {
-		return engine.Twice(s)
+		return machines.Twice(s)
 	}
 	return nil
 }
@@ -46,22 +46,22 @@ func isServed(s access.Stream, r *http.Request) error {
 func (s *stream) claim(r *http.Request, from netip.Addr) error {
 	ctx, cancel := context.WithTimeout(r.Context(), 3*access.StreamPatience)
 	defer cancel()
-	changed, stop := s.api.engine.WatchDesired(s.agent)
+	changed, stop := s.api.engine.Machines.WatchDesired(s.agent)
 	defer stop()
 	by := access.Stream{ID: s.id, Instance: instanceOf(r), From: from.String()}
 	again := time.NewTicker(claimAgain)
 	defer again.Stop()
 	for {
-		outcome, err := s.api.engine.ClaimStream(ctx, s.agent, by)
+		outcome, err := s.api.engine.Machines.ClaimStream(ctx, s.agent, by)
 		switch {
 		case err != nil || outcome == access.ClaimServed:
 			return err
 		case outcome == access.ClaimRefused:
-			agent, err := s.api.engine.Desired(ctx, s.agent)
+			agent, err := s.api.engine.Machines.Desired(ctx, s.agent)
 			if err != nil {
 				return err
 			}
-			return engine.Twice(agent.Stream)
+			return machines.Twice(agent.Stream)
 		}
 		select {
 		case <-ctx.Done():
@@ -84,7 +84,7 @@ func (s *stream) stays(ctx context.Context, served access.Stream) error {
 	if err == nil {
 		err = s.acknowledged()
 	}
-	if keepErr := s.api.engine.KeepStream(ctx, s.agent, s.id, err != nil); keepErr != nil {
+	if keepErr := s.api.engine.Machines.KeepStream(ctx, s.agent, s.id, err != nil); keepErr != nil {
 		return keepErr
 	}
 	return err

@@ -49,7 +49,7 @@ func (a *API) passkeyRoutes() {
 func (c *calling) origin() string { return "https://" + c.host }
 
 func (a *API) listPasskeys(ctx context.Context, in *callInput) (*answer[api.Page[api.Passkey]], error) {
-	list, err := a.engine.Passkeys(ctx, in.caller)
+	list, err := a.engine.Directory.Passkeys(ctx, in.caller)
 	return &answer[api.Page[api.Passkey]]{page(engine.Listed[engine.Passkey]{Items: list}, passkeyOut)}, err
 }
 
@@ -87,7 +87,7 @@ type passkeyInput struct {
 }
 
 func (a *API) deletePasskey(ctx context.Context, in *passkeyInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeletePasskey(ctx, in.caller, in.Passkey)
+	return &nothing{}, a.engine.Directory.DeletePasskey(ctx, in.caller, in.Passkey)
 }
 
 func (a *API) beginPasskeySignIn(ctx context.Context, in *callInput) (*answer[api.PasskeyChallenge], error) {

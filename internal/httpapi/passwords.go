@@ -51,7 +51,7 @@ func (a *API) resetPassword(ctx context.Context, in *resetPasswordInput) (*answe
 }
 
 func (a *API) listPasskeysOf(ctx context.Context, in *principalInput) (*answer[api.Page[api.Passkey]], error) {
-	list, err := a.engine.PasskeysOf(ctx, in.caller, in.Principal)
+	list, err := a.engine.Directory.PasskeysOf(ctx, in.caller, in.Principal)
 	return &answer[api.Page[api.Passkey]]{page(engine.Listed[engine.Passkey]{Items: list}, passkeyOut)}, err
 }
 
@@ -63,5 +63,5 @@ type passkeyOfInput struct {
 }
 
 func (a *API) deletePasskeyOf(ctx context.Context, in *passkeyOfInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeletePasskeyOf(ctx, in.caller, in.Principal, in.Passkey)
+	return &nothing{}, a.engine.Directory.DeletePasskeyOf(ctx, in.caller, in.Principal, in.Passkey)
 }

@@ -36,7 +36,7 @@ func (a *API) policyRoutes() {
 }
 
 func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page[api.MachinePolicyView]], error) {
-	list, err := a.engine.Guarded(ctx, in.caller, in.page())
+	list, err := a.engine.Requests.Guarded(ctx, in.caller, in.page())
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page
 		named = append(named, engine.NamedInPolicy(d.Entry)...)
 	}
 	slices.Sort(named)
-	people, err := a.engine.Names(ctx, in.caller, slices.Compact(named))
+	people, err := a.engine.Machines.Names(ctx, in.caller, slices.Compact(named))
 	return &answer[api.Page[api.MachinePolicyView]]{page(list, func(d engine.PolicyDetail) api.MachinePolicyView {
 		return viewOut(d.Policy, d.Entry, cmp.Or(d.Machine.Name, string(d.Entry.Machine)), people)
 	})}, err
@@ -57,14 +57,14 @@ type policyAnswer struct {
 }
 
 func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller, d engine.PolicyDetail) (*policyAnswer, error) {
-	names, err := a.engine.Names(ctx, c, engine.NamedInPolicy(d.Entry))
+	names, err := a.engine.Machines.Names(ctx, c, engine.NamedInPolicy(d.Entry))
 	return &policyAnswer{ETag: etag(d.Entry.Revision), Body: viewOut(d.Policy, d.Entry, d.Machine.Name, names)}, err
 }
 
 func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revision, 10)) }
 
 func (a *API) getMachinePolicy(ctx context.Context, in *machineInput) (*policyAnswer, error) {
-	d, err := a.engine.MachinePolicy(ctx, in.caller, in.Machine)
+	d, err := a.engine.Machines.MachinePolicy(ctx, in.caller, in.Machine)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (a *API) setMachinePolicy(ctx context.Context, in *setPolicyInput) (*policy
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	d, err := a.engine.SetMachinePolicy(ctx, in.caller, in.Machine, entry, revision)
+	d, err := a.engine.Machines.SetMachinePolicy(ctx, in.caller, in.Machine, entry, revision)
 	if err != nil {
 		return nil, asWritten(err)
 	}
@@ -106,7 +106,7 @@ func (a *API) deleteMachinePolicy(ctx context.Context, in *deletePolicyInput) (*
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	return &nothing{}, a.engine.DeleteMachinePolicy(ctx, in.caller, in.Machine, revision)
+	return &nothing{}, a.engine.Machines.DeleteMachinePolicy(ctx, in.caller, in.Machine, revision)
 }
 
 // ifMatch reads the revision of an If-Match header; nil where there is none.

@@ -7,6 +7,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 func (a *API) principalRoutes() {
@@ -57,7 +58,7 @@ type listPrincipalsInput struct {
 
 func (a *API) listPrincipals(ctx context.Context, in *listPrincipalsInput) (*answer[api.Page[api.Principal]], error) {
 	f := engine.PrincipalFilter{Kind: access.PrincipalKind(in.Kind), Group: access.PrincipalID(in.Group), Member: access.PrincipalID(in.Member)}
-	list, err := a.engine.Principals(ctx, in.caller, f, in.page())
+	list, err := a.engine.Directory.Principals(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Principal]]{page(list, principalOut)}, err
 }
 
@@ -69,7 +70,7 @@ type createPrincipalInput struct {
 
 func (a *API) createPrincipal(ctx context.Context, in *createPrincipalInput) (*answer[api.CreatedPrincipal], error) {
 	b := in.Body
-	p, oneTime, err := a.identity.CreatePrincipal(ctx, in.caller, engine.PrincipalInput{
+	p, oneTime, err := a.identity.CreatePrincipal(ctx, in.caller, directory.PrincipalInput{
 		Kind: access.PrincipalKind(b.Kind), Name: b.Name,
 		DisplayName: b.DisplayName, Email: b.Email,
 	}, b.Password)
@@ -83,7 +84,7 @@ type principalInput struct {
 }
 
 func (a *API) getPrincipal(ctx context.Context, in *principalInput) (*answer[api.Principal], error) {
-	p, err := a.engine.Principal(ctx, in.caller, in.Principal)
+	p, err := a.engine.Directory.Principal(ctx, in.caller, in.Principal)
 	return &answer[api.Principal]{principalOut(p)}, err
 }
 
@@ -95,7 +96,7 @@ type changePrincipalInput struct {
 }
 
 func (a *API) changePrincipal(ctx context.Context, in *changePrincipalInput) (*answer[api.Principal], error) {
-	p, err := a.engine.ChangePrincipal(ctx, in.caller, in.Principal, engine.PrincipalChange{
+	p, err := a.engine.Directory.ChangePrincipal(ctx, in.caller, in.Principal, directory.PrincipalChange{
 		Disabled:    in.Body.Disabled,
 		DisplayName: in.Body.DisplayName, Email: in.Body.Email,
 	})
@@ -109,7 +110,7 @@ type groupInput struct {
 }
 
 func (a *API) deleteGroup(ctx context.Context, in *groupInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteGroup(ctx, in.caller, in.Group)
+	return &nothing{}, a.engine.Directory.DeleteGroup(ctx, in.caller, in.Group)
 }
 
 type memberInput struct {
@@ -120,9 +121,9 @@ type memberInput struct {
 }
 
 func (a *API) addMember(ctx context.Context, in *memberInput) (*nothing, error) {
-	return &nothing{}, a.engine.AddMember(ctx, in.caller, in.Group, in.Member)
+	return &nothing{}, a.engine.Directory.AddMember(ctx, in.caller, in.Group, in.Member)
 }
 
 func (a *API) removeMember(ctx context.Context, in *memberInput) (*nothing, error) {
-	return &nothing{}, a.engine.RemoveMember(ctx, in.caller, in.Group, in.Member)
+	return &nothing{}, a.engine.Directory.RemoveMember(ctx, in.caller, in.Group, in.Member)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
 const submitID = "submitRequest"
@@ -55,7 +56,7 @@ func (a *API) submit(ctx context.Context, in *submitInput) (*answer[api.Request]
 		return nil, err
 	}
 	ask.Digest = digest
-	d, err := a.engine.Submit(ctx, in.caller, ask)
+	d, err := a.engine.Requests.Submit(ctx, in.caller, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (a *API) submit(ctx context.Context, in *submitInput) (*answer[api.Request]
 }
 
 // forOneself tells whether a request is for the caller's own address.
-func forOneself(in engine.SubmitInput, own netip.Addr) bool {
+func forOneself(in requests.SubmitInput, own netip.Addr) bool {
 	for _, item := range in.Items {
 		if len(item.Sources)+len(item.Networks) == 0 || slices.Contains(item.Sources, access.SingleAddress(own)) {
 			return true
@@ -81,8 +82,8 @@ func forOneself(in engine.SubmitInput, own netip.Addr) bool {
 }
 
 // newRequest reads what is asked for; whether it may be is the engine's to say.
-func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) engine.SubmitInput {
-	ask := engine.SubmitInput{
+func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitInput {
+	ask := requests.SubmitInput{
 		Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket, Repeat: b.Repeat, Zone: b.Zone, BreakGlass: b.BreakGlass,
 	}
 	switch {
@@ -96,7 +97,7 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) engine.SubmitInp
 		if it.Machine == "" && it.Selector == "" && it.ResourceGroup == "" {
 			in.add("machineMissing", field+".machine", "name a machine, or pick machines with selector or resourceGroup")
 		}
-		item := engine.ItemInput{
+		item := requests.ItemInput{
 			Machine: it.Machine, Selector: it.Selector, Group: it.ResourceGroup, Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
 			Duration: seconds(b.ForSeconds), Until: moment(b.Until),
 		}
@@ -131,7 +132,7 @@ func (a *API) listRequests(ctx context.Context, in *listRequestsInput) (*answer[
 	if f.Requester, err = a.principalID(ctx, in.caller, in.Requester); err != nil {
 		return nil, err
 	}
-	list, err := a.engine.Requests(ctx, in.caller, f, in.page())
+	list, err := a.engine.Requests.Requests(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Request]]{page(list, requestOut)}, err
 }
 
@@ -140,7 +141,7 @@ func (a *API) machineID(ctx context.Context, c engine.Caller, ref string) (acces
 	if ref == "" {
 		return "", nil
 	}
-	d, err := a.engine.Machine(ctx, c, ref)
+	d, err := a.engine.Machines.Machine(ctx, c, ref)
 	return d.Machine.ID, err
 }
 
@@ -152,7 +153,7 @@ func (a *API) principalID(ctx context.Context, c engine.Caller, ref string) (acc
 	case "me", c.Name, string(c.Principal):
 		return c.Principal, nil
 	}
-	p, err := a.engine.Principal(ctx, c, ref)
+	p, err := a.engine.Directory.Principal(ctx, c, ref)
 	return p.ID, err
 }
 
@@ -164,8 +165,8 @@ type requestInput struct {
 }
 
 func (a *API) getRequest(ctx context.Context, in *requestInput) (*answer[api.Request], error) {
-	d, err := waiting(ctx, a, in.WaitSeconds, func(ctx context.Context, most time.Duration) (engine.RequestDetail, error) {
-		return a.engine.WaitRequest(ctx, in.caller, access.RequestID(in.Request), most)
+	d, err := waiting(ctx, a, in.WaitSeconds, func(ctx context.Context, most time.Duration) (requests.RequestDetail, error) {
+		return a.engine.Requests.WaitRequest(ctx, in.caller, access.RequestID(in.Request), most)
 	})
 	return &answer[api.Request]{requestOut(d)}, err
 }
@@ -178,7 +179,7 @@ type cancelInput struct {
 }
 
 func (a *API) cancelRequest(ctx context.Context, in *cancelInput) (*answer[api.Request], error) {
-	d, err := a.engine.Cancel(ctx, in.caller, access.RequestID(in.Request), in.Body.Reason)
+	d, err := a.engine.Requests.Cancel(ctx, in.caller, access.RequestID(in.Request), in.Body.Reason)
 	return &answer[api.Request]{requestOut(d)}, err
 }
 
@@ -188,7 +189,7 @@ func (a *API) recordRefusal(ctx context.Context, c engine.Caller, reasons []api.
 	for _, r := range reasons {
 		list = append(list, access.Reason{Code: r.Code, Field: r.Field, Message: r.Message})
 	}
-	if err := a.engine.RequestRefused(ctx, c, "", list); err != nil {
+	if err := a.engine.Requests.RequestRefused(ctx, c, "", list); err != nil {
 		a.log.ErrorContext(ctx, "a refused request is not on the activity log", "principal", c.Name, "error", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
 func (a *API) roleRoutes() {
@@ -30,7 +31,7 @@ func (a *API) roleRoutes() {
 }
 
 func (a *API) listRoles(ctx context.Context, in *callInput) (*answer[api.Page[api.Role]], error) {
-	list, err := a.engine.RoleDefinitions(ctx, in.caller)
+	list, err := a.engine.Roles.RoleDefinitions(ctx, in.caller)
 	return &answer[api.Page[api.Role]]{page(engine.Listed[rbac.Definition]{Items: list}, roleOut)}, err
 }
 
@@ -45,11 +46,11 @@ type listAssignmentsInput struct {
 
 func (a *API) listRoleAssignments(ctx context.Context, in *listAssignmentsInput) (*answer[api.Page[api.RoleAssignment]], error) {
 	var wrong invalid
-	f := engine.AssignmentFilter{Principal: in.Principal, Role: in.Role, Scope: wrong.scope("scope", in.Scope)}
+	f := roles.AssignmentFilter{Principal: in.Principal, Role: in.Role, Scope: wrong.scope("scope", in.Scope)}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	list, err := a.engine.RoleAssignments(ctx, in.caller, f, in.page())
+	list, err := a.engine.Roles.RoleAssignments(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.RoleAssignment]]{page(list, assignmentOut)}, err
 }
 
@@ -62,11 +63,11 @@ type assignInput struct {
 func (a *API) assignRole(ctx context.Context, in *assignInput) (*answer[api.RoleAssignment], error) {
 	var wrong invalid
 	b := in.Body
-	assign := engine.AssignInput{Principal: b.Principal, Role: b.Role, Scope: wrong.scope("scope", b.Scope), Start: moment(b.Start), End: moment(b.End)}
+	assign := roles.AssignInput{Principal: b.Principal, Role: b.Role, Scope: wrong.scope("scope", b.Scope), Start: moment(b.Start), End: moment(b.End)}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	d, err := a.engine.AssignRole(ctx, in.caller, assign)
+	d, err := a.engine.Roles.AssignRole(ctx, in.caller, assign)
 	return &answer[api.RoleAssignment]{assignmentOut(d)}, err
 }
 
@@ -77,5 +78,5 @@ type unassignInput struct {
 }
 
 func (a *API) unassignRole(ctx context.Context, in *unassignInput) (*nothing, error) {
-	return &nothing{}, a.engine.UnassignRole(ctx, in.caller, rbac.AssignmentID(in.Assignment))
+	return &nothing{}, a.engine.Roles.UnassignRole(ctx, in.caller, rbac.AssignmentID(in.Assignment))
 }

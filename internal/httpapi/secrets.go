@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 func (a *API) secretRoutes() {
@@ -34,7 +35,7 @@ func secretOut(s engine.Secret) api.Secret {
 }
 
 func (a *API) listSecrets(ctx context.Context, in *principalInput) (*answer[api.Page[api.Secret]], error) {
-	list, err := a.engine.Secrets(ctx, in.caller, in.Principal)
+	list, err := a.engine.Directory.Secrets(ctx, in.caller, in.Principal)
 	return &answer[api.Page[api.Secret]]{page(engine.Listed[engine.Secret]{Items: list}, secretOut)}, err
 }
 
@@ -46,7 +47,7 @@ type addSecretInput struct {
 }
 
 func (a *API) addSecret(ctx context.Context, in *addSecretInput) (*answer[api.CreatedSecret], error) {
-	text, s, err := a.engine.AddSecret(ctx, in.caller, in.Principal, engine.SecretInput{
+	text, s, err := a.engine.Directory.AddSecret(ctx, in.caller, in.Principal, directory.SecretInput{
 		Name: in.Body.Name, Certificate: in.Body.Certificate, TTL: time.Duration(in.Body.TTLSeconds) * time.Second,
 	})
 	return &answer[api.CreatedSecret]{api.CreatedSecret{Secret: secretOut(s), ClientID: string(s.Principal), Tenant: string(in.caller.Tenant), Text: text}}, err
@@ -60,5 +61,5 @@ type deleteSecretInput struct {
 }
 
 func (a *API) deleteSecret(ctx context.Context, in *deleteSecretInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteSecret(ctx, in.caller, in.Principal, engine.SecretID(in.Secret))
+	return &nothing{}, a.engine.Directory.DeleteSecret(ctx, in.caller, in.Principal, engine.SecretID(in.Secret))
 }

@@ -78,11 +78,11 @@ func (a *API) signOut(ctx context.Context, in *callInput) (*nothing, error) {
 }
 
 func (a *API) signOutEverywhere(ctx context.Context, in *callInput) (*nothing, error) {
-	return &nothing{}, a.engine.SignOutEverywhere(ctx, in.caller)
+	return &nothing{}, a.engine.Directory.SignOutEverywhere(ctx, in.caller)
 }
 
 func (a *API) me(ctx context.Context, in *callInput) (*answer[api.Me], error) {
-	self, err := a.engine.Self(ctx, in.caller)
+	self, err := a.engine.Directory.Self(ctx, in.caller)
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +90,11 @@ func (a *API) me(ctx context.Context, in *callInput) (*answer[api.Me], error) {
 	if err != nil {
 		return nil, err
 	}
-	actions, err := a.engine.Able(ctx, in.caller)
+	actions, err := a.engine.Roles.Able(ctx, in.caller)
 	if err != nil {
 		return nil, err
 	}
-	runs, err := a.engine.RunsServer(ctx, in.caller)
+	runs, err := a.engine.Roles.RunsServer(ctx, in.caller)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (a *API) sourceWarnings(ctx context.Context, c engine.Caller, warning strin
 	if warning != "" {
 		warnings = append(warnings, warning)
 	}
-	others, err := a.engine.SharedAddress(ctx, c)
+	others, err := a.engine.Machines.SharedAddress(ctx, c)
 	if others > 0 {
 		who := fmt.Sprintf("%d others", others)
 		if others == 1 {

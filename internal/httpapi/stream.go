@@ -123,7 +123,7 @@ func (s *stream) end(err error) {
 
 func (s *stream) follow(ctx context.Context) error {
 	// Watched before the first look, so that no change falls between the two.
-	changed, stop := s.api.engine.WatchDesired(s.agent)
+	changed, stop := s.api.engine.Machines.WatchDesired(s.agent)
 	defer stop()
 	if err := s.sendDesired(ctx); err != nil {
 		return err
@@ -192,7 +192,7 @@ func (s *stream) sendDesired(ctx context.Context) error {
 	}
 	if d.Epoch == s.epoch && d.Revision < s.sent {
 		// The database was restored under the running server. A new epoch wakes this stream again.
-		return s.api.engine.StartEpoch(ctx, s.agent, s.sent)
+		return s.api.engine.Machines.StartEpoch(ctx, s.agent, s.sent)
 	}
 	s.epoch, s.sent = d.Epoch, d.Revision
 	s.closeAfter = 0

@@ -7,6 +7,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 func (a *API) tenantRoutes() {
@@ -46,7 +47,7 @@ func (a *API) tenantRoutes() {
 }
 
 func (a *API) listTenants(ctx context.Context, in *callInput) (*answer[api.Page[api.Tenant]], error) {
-	list, err := a.engine.Tenants(ctx, in.caller)
+	list, err := a.engine.Directory.Tenants(ctx, in.caller)
 	return &answer[api.Page[api.Tenant]]{page(engine.Listed[access.Tenant]{Items: list}, tenantOut)}, err
 }
 
@@ -57,7 +58,7 @@ type createTenantInput struct {
 }
 
 func (a *API) createTenant(ctx context.Context, in *createTenantInput) (*answer[api.CreatedTenant], error) {
-	d, password, err := a.identity.CreateTenant(ctx, in.caller, engine.TenantInput{
+	d, password, err := a.identity.CreateTenant(ctx, in.caller, directory.TenantInput{
 		ID: in.Body.ID, Name: in.Body.Name, Admin: in.Body.Admin, Subscription: in.Body.SubscriptionID,
 	})
 	return &answer[api.CreatedTenant]{api.CreatedTenant{
@@ -76,12 +77,12 @@ func (a *API) getTenant(ctx context.Context, in *tenantInput) (*answer[api.Tenan
 	if ref == "mine" {
 		ref = ""
 	}
-	t, err := a.engine.TenantNamed(ctx, in.caller, ref)
+	t, err := a.engine.Directory.TenantNamed(ctx, in.caller, ref)
 	return &answer[api.Tenant]{tenantOut(t)}, err
 }
 
 func (a *API) listSubscriptions(ctx context.Context, in *callInput) (*answer[api.Page[api.Subscription]], error) {
-	list, err := a.engine.Subscriptions(ctx, in.caller)
+	list, err := a.engine.Directory.Subscriptions(ctx, in.caller)
 	return &answer[api.Page[api.Subscription]]{page(engine.Listed[access.Subscription]{Items: list}, subscriptionOut)}, err
 }
 
@@ -92,18 +93,18 @@ type createSubscriptionInput struct {
 }
 
 func (a *API) createSubscription(ctx context.Context, in *createSubscriptionInput) (*answer[api.Subscription], error) {
-	s, err := a.engine.CreateSubscription(ctx, in.caller, engine.SubscriptionInput{ID: in.Body.ID, Name: in.Body.Name})
+	s, err := a.engine.Directory.CreateSubscription(ctx, in.caller, directory.SubscriptionInput{ID: in.Body.ID, Name: in.Body.Name})
 	return &answer[api.Subscription]{subscriptionOut(s)}, err
 }
 
 func (a *API) listResourceGroups(ctx context.Context, in *callInput) (*answer[api.Page[api.ResourceGroup]], error) {
-	subscriptions, err := a.engine.Subscriptions(ctx, in.caller)
+	subscriptions, err := a.engine.Directory.Subscriptions(ctx, in.caller)
 	if err != nil {
 		return nil, err
 	}
 	var all []access.ResourceGroup
 	for _, s := range subscriptions {
-		groups, err := a.engine.ResourceGroups(ctx, in.caller, s.ID)
+		groups, err := a.engine.Directory.ResourceGroups(ctx, in.caller, s.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +120,7 @@ type createResourceGroupInput struct {
 }
 
 func (a *API) createResourceGroup(ctx context.Context, in *createResourceGroupInput) (*answer[api.ResourceGroup], error) {
-	g, err := a.engine.CreateResourceGroup(ctx, in.caller, engine.ResourceGroupInput{
+	g, err := a.engine.Directory.CreateResourceGroup(ctx, in.caller, directory.ResourceGroupInput{
 		Name: in.Body.Name, Subscription: in.Body.Subscription, Location: in.Body.Location,
 	})
 	return &answer[api.ResourceGroup]{resourceGroupOut(g)}, err
@@ -132,7 +133,7 @@ type deleteResourceGroupInput struct {
 }
 
 func (a *API) deleteResourceGroup(ctx context.Context, in *deleteResourceGroupInput) (*nothing, error) {
-	return &nothing{}, a.engine.DeleteResourceGroup(ctx, in.caller, in.Group)
+	return &nothing{}, a.engine.Directory.DeleteResourceGroup(ctx, in.caller, in.Group)
 }
 
 func tenantOut(t access.Tenant) api.Tenant {

@@ -7,6 +7,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 func (a *API) tokenRoutes() {
@@ -26,7 +27,7 @@ func (a *API) tokenRoutes() {
 }
 
 func (a *API) listTokens(ctx context.Context, in *callInput) (*answer[api.Page[api.APIToken]], error) {
-	list, err := a.engine.APITokens(ctx, in.caller)
+	list, err := a.engine.Directory.APITokens(ctx, in.caller)
 	return &answer[api.Page[api.APIToken]]{page(engine.Listed[engine.APIToken]{Items: list}, tokenOut)}, err
 }
 
@@ -38,7 +39,7 @@ type newTokenInput struct {
 
 func (a *API) createToken(ctx context.Context, in *newTokenInput) (*answer[api.CreatedAPIToken], error) {
 	b := in.Body
-	token, t, err := a.engine.MakeAPIToken(ctx, in.caller, engine.APITokenInput{
+	token, t, err := a.engine.Directory.MakeAPIToken(ctx, in.caller, directory.APITokenInput{
 		Name: b.Name, TTL: seconds(b.TTLSeconds), Bounds: engine.Bounds{Scope: access.ResourceID(b.Scope), Actions: b.Actions},
 	})
 	return &answer[api.CreatedAPIToken]{api.CreatedAPIToken{APIToken: tokenOut(t), Token: token}}, err
@@ -51,7 +52,7 @@ type tokenInput struct {
 }
 
 func (a *API) revokeToken(ctx context.Context, in *tokenInput) (*nothing, error) {
-	return &nothing{}, a.engine.RevokeAPIToken(ctx, in.caller, in.Token)
+	return &nothing{}, a.engine.Directory.RevokeAPIToken(ctx, in.caller, in.Token)
 }
 
 func tokenOut(t engine.APIToken) api.APIToken {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // accessTime is how long an access token is good for. Every call also asks whether what it came from still holds, so a
@@ -124,13 +125,13 @@ func (i *Identity) AuthenticateToken(ctx context.Context, header, audience strin
 		}
 		return engine.Caller{}, access.Fault(access.KindUnauthenticated, "credentialsMissing", "sign in first: this call has no header Authorization: Bearer TOKEN")
 	}
-	if strings.HasPrefix(token, tokenPrefix) || strings.HasPrefix(token, engine.APITokenPrefix) {
+	if strings.HasPrefix(token, tokenPrefix) || strings.HasPrefix(token, directory.APITokenPrefix) {
 		return i.Authenticate(ctx, token, address, "arm")
 	}
 	said, err := i.verifyAccess(ctx, token, audience)
 	var c engine.Caller
 	if err == nil {
-		c, err = i.engine.TokenCaller(ctx, engine.TokenSubject{Principal: said.Subject, Session: said.Session, Secret: said.Secret})
+		c, err = i.engine.Directory.TokenCaller(ctx, directory.TokenSubject{Principal: said.Subject, Session: said.Session, Secret: said.Secret})
 	}
 	if access.KindOf(err) == access.KindUnauthenticated {
 		if limited := i.AllowAnonymous(address); limited != nil {
@@ -144,5 +145,5 @@ func (i *Identity) AuthenticateToken(ctx context.Context, header, audience strin
 	if err := i.allowKnown(c, cmp.Or(said.Session, string(said.Secret), string(c.Principal))); err != nil {
 		return c, err
 	}
-	return c, i.engine.UseSession(ctx, c)
+	return c, i.engine.Directory.UseSession(ctx, c)
 }

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // agentTime is how long an agent's certificate is good for; it renews it when a third is left.
@@ -99,32 +99,32 @@ func (i *Identity) signer(key crypto.PublicKey, out *AgentCertificate) func(acce
 }
 
 // Enroll uses an enrollment token up and issues the agent's certificate for the key of csr (PEM).
-func (i *Identity) Enroll(ctx context.Context, address netip.Addr, in engine.EnrollInput, csr []byte) (engine.Enrolled, AgentCertificate, error) {
+func (i *Identity) Enroll(ctx context.Context, address netip.Addr, in machines.EnrollInput, csr []byte) (machines.Enrolled, AgentCertificate, error) {
 	if err := i.AllowAnonymous(address); err != nil {
-		return engine.Enrolled{}, AgentCertificate{}, err
+		return machines.Enrolled{}, AgentCertificate{}, err
 	}
 	key, err := parseCSR(csr)
 	if err != nil {
-		return engine.Enrolled{}, AgentCertificate{}, err
+		return machines.Enrolled{}, AgentCertificate{}, err
 	}
 	var certificate AgentCertificate
-	enrolled, err := i.engine.Enroll(ctx, address, in, i.signer(key, &certificate))
+	enrolled, err := i.engine.Machines.Enroll(ctx, address, in, i.signer(key, &certificate))
 	if err != nil {
-		return engine.Enrolled{}, AgentCertificate{}, err
+		return machines.Enrolled{}, AgentCertificate{}, err
 	}
 	return enrolled, certificate, nil
 }
 
 // Renew issues a fresh certificate to an agent for the key of csr (PEM).
-func (i *Identity) Renew(ctx context.Context, agent access.AgentID, address netip.Addr, csr []byte) (engine.Enrolled, AgentCertificate, error) {
+func (i *Identity) Renew(ctx context.Context, agent access.AgentID, address netip.Addr, csr []byte) (machines.Enrolled, AgentCertificate, error) {
 	key, err := parseCSR(csr)
 	if err != nil {
-		return engine.Enrolled{}, AgentCertificate{}, err
+		return machines.Enrolled{}, AgentCertificate{}, err
 	}
 	var certificate AgentCertificate
-	enrolled, err := i.engine.RenewAgent(ctx, agent, address, i.signer(key, &certificate))
+	enrolled, err := i.engine.Machines.RenewAgent(ctx, agent, address, i.signer(key, &certificate))
 	if err != nil {
-		return engine.Enrolled{}, AgentCertificate{}, err
+		return machines.Enrolled{}, AgentCertificate{}, err
 	}
 	return enrolled, certificate, nil
 }
@@ -149,7 +149,7 @@ func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.Connecti
 	if err := i.allowAgent(id, fingerprint, address, cost); err != nil {
 		return access.Agent{}, err
 	}
-	agent, err := i.engine.AuthenticateAgent(ctx, id, fingerprint)
+	agent, err := i.engine.Machines.AuthenticateAgent(ctx, id, fingerprint)
 	if err == nil && i.proven != nil {
 		i.proven(ctx, fingerprint)
 	}
@@ -196,7 +196,7 @@ func (i *Identity) recordRefusal(ctx context.Context, leaf *x509.Certificate, ad
 		"subject": clip(leaf.Subject.String()), "issuer": clip(leaf.Issuer.String()),
 		"certificate": certificate, "cause": clip(cause.Error()),
 	}
-	if err := i.engine.AgentRefused(ctx, address, reason, details); err != nil {
+	if err := i.engine.Machines.AgentRefused(ctx, address, reason, details); err != nil {
 		return fmt.Errorf("record refused certificate: %w", err)
 	}
 	return nil

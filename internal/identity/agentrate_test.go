@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -17,12 +17,12 @@ import (
 func TestACopyDoesNotSpendForTheOriginal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *identity.Config) { c.Agents = identity.Rate{PerSecond: 1.0 / 3600, Burst: 20} })
-	token, _, err := w.engine.MakeEnrollmentToken(w.ctx, w.admin(), engine.TokenInput{Name: "web-1"})
+	token, _, err := w.engine.Machines.MakeEnrollmentToken(w.ctx, w.admin(), machines.TokenInput{Name: "web-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	csr, _ := request(t)
-	_, issued, err := w.identity.Enroll(w.ctx, office, engine.EnrollInput{Token: token}, csr)
+	_, issued, err := w.identity.Enroll(w.ctx, office, machines.EnrollInput{Token: token}, csr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // maxAssertion is how far ahead the end of a client's assertion may lie.
@@ -58,13 +58,13 @@ func (s *seconds) UnmarshalJSON(data []byte) error {
 
 // proveByCertificate gives the certificate whose key signed the assertion, where it is the client's own, is meant for one
 // of our addresses, and holds now; with how to know the assertion again, for it counts once.
-func (i *Identity) proveByCertificate(cred engine.ClientCredentials, client, text string, meant ...string) (engine.ClientProof, bool) {
+func (i *Identity) proveByCertificate(cred directory.ClientCredentials, client, text string, meant ...string) (directory.ClientProof, bool) {
 	if len(text) > maxForm {
-		return engine.ClientProof{}, false
+		return directory.ClientProof{}, false
 	}
 	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
 	if err != nil {
-		return engine.ClientProof{}, false
+		return directory.ClientProof{}, false
 	}
 	for _, s := range cred.Secrets {
 		block, _ := pem.Decode([]byte(s.Certificate))
@@ -81,10 +81,10 @@ func (i *Identity) proveByCertificate(cred engine.ClientCredentials, client, tex
 		}
 		var said assertion
 		if json.Unmarshal(payload, &said) == nil && i.holds(said, client, meant) {
-			return engine.ClientProof{Secret: s, Once: said.mark(payload), Until: time.Unix(int64(said.Expires), 0).UTC()}, true
+			return directory.ClientProof{Secret: s, Once: said.mark(payload), Until: time.Unix(int64(said.Expires), 0).UTC()}, true
 		}
 	}
-	return engine.ClientProof{}, false
+	return directory.ClientProof{}, false
 }
 
 // mark gives what the assertion is known again by: its jti, or all that was signed where it has none. It begins like no

@@ -15,12 +15,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // client is a service principal with a certificate.
 type client struct {
 	key         *ecdsa.PrivateKey
-	credentials engine.ClientCredentials
+	credentials directory.ClientCredentials
 }
 
 func newClient(tb testing.TB) client {
@@ -35,7 +36,7 @@ func newClient(tb testing.TB) client {
 		tb.Fatal(err)
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return client{key, engine.ClientCredentials{Secrets: []engine.Secret{{ID: "other", Hash: "x"}, {ID: "mine", Certificate: string(text)}}}}
+	return client{key, directory.ClientCredentials{Secrets: []engine.Secret{{ID: "other", Hash: "x"}, {ID: "mine", Certificate: string(text)}}}}
 }
 
 func (c client) assert(tb testing.TB, claims map[string]any) string {

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // A session's token is this prefix, so that scanners for leaked secrets know it, and 32 random bytes in base64url.
@@ -45,7 +45,7 @@ func ParseBearer(header string) (token string, err error) {
 func checkToken(token string) error {
 	encoded, ok := strings.CutPrefix(token, tokenPrefix)
 	if !ok {
-		encoded, ok = strings.CutPrefix(token, engine.APITokenPrefix)
+		encoded, ok = strings.CutPrefix(token, directory.APITokenPrefix)
 	}
 	if !ok || len(encoded) != base64.RawURLEncoding.EncodedLen(tokenBytes) {
 		return malformedToken()

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -146,12 +146,12 @@ func TestAgentsByCertificate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	admin := w.admin()
-	token, _, err := w.engine.MakeEnrollmentToken(w.ctx, admin, engine.TokenInput{Name: "web-1"})
+	token, _, err := w.engine.Machines.MakeEnrollmentToken(w.ctx, admin, machines.TokenInput{Name: "web-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	csr, key := request(t)
-	enrolled, issued, err := w.identity.Enroll(w.ctx, office, engine.EnrollInput{Token: token}, csr)
+	enrolled, issued, err := w.identity.Enroll(w.ctx, office, machines.EnrollInput{Token: token}, csr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,12 +181,12 @@ func TestAgentsByCertificate(t *testing.T) {
 
 	// Another installation's authority, with the same agent's name.
 	foreign := newWorld(t, nil)
-	foreignToken, _, err := foreign.engine.MakeEnrollmentToken(foreign.ctx, foreign.admin(), engine.TokenInput{Name: "web-1"})
+	foreignToken, _, err := foreign.engine.Machines.MakeEnrollmentToken(foreign.ctx, foreign.admin(), machines.TokenInput{Name: "web-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	foreignCSR, foreignKey := request(t)
-	_, theirs, err := foreign.identity.Enroll(foreign.ctx, office, engine.EnrollInput{Token: foreignToken}, foreignCSR)
+	_, theirs, err := foreign.identity.Enroll(foreign.ctx, office, machines.EnrollInput{Token: foreignToken}, foreignCSR)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestAgentsByCertificate(t *testing.T) {
 	if _, err = agent(mine); err != nil {
 		t.Errorf("the one before: %v", err)
 	}
-	if err := w.engine.DeleteMachine(w.ctx, admin, "web-1"); err != nil {
+	if err := w.engine.Machines.DeleteMachine(w.ctx, admin, "web-1"); err != nil {
 		t.Fatal(err)
 	}
 	_, err = agent(mine)
@@ -227,7 +227,7 @@ func TestAgentsByCertificate(t *testing.T) {
 func TestSigningRequestsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	token, _, err := w.engine.MakeEnrollmentToken(w.ctx, w.admin(), engine.TokenInput{Name: "web-1"})
+	token, _, err := w.engine.Machines.MakeEnrollmentToken(w.ctx, w.admin(), machines.TokenInput{Name: "web-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,12 +255,12 @@ func TestSigningRequestsThatAreRefused(t *testing.T) {
 		"another kind":  armor("CERTIFICATE REQUEST", rsaDER),
 		"far too large": bytes.Repeat([]byte("a"), 20_000),
 	} {
-		_, _, err := w.identity.Enroll(w.ctx, office, engine.EnrollInput{Token: token}, csr)
+		_, _, err := w.identity.Enroll(w.ctx, office, machines.EnrollInput{Token: token}, csr)
 		if access.KindOf(err) != access.KindInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, _, err := w.identity.Enroll(w.ctx, office, engine.EnrollInput{Token: token}, good); err != nil {
+	if _, _, err := w.identity.Enroll(w.ctx, office, machines.EnrollInput{Token: token}, good); err != nil {
 		t.Errorf("after refused ones the token should still be good: %v", err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // SessionCookie is the name of the cookie that holds a browser's session. Its prefix makes browsers refuse it without
@@ -38,7 +38,7 @@ func ParseSessionCookie(r *http.Request) (token string, err error) {
 	if !safe && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
 		return "", access.Fault(access.KindForbidden, "originMissing", "a browser's session changes nothing for a call without an origin: use a token")
 	}
-	if err := checkToken(cookie.Value); err != nil || strings.HasPrefix(cookie.Value, engine.APITokenPrefix) {
+	if err := checkToken(cookie.Value); err != nil || strings.HasPrefix(cookie.Value, directory.APITokenPrefix) {
 		return "", access.Fault(access.KindUnauthenticated, "tokenMalformed", "the session's cookie is not one of ours: sign in again")
 	}
 	return cookie.Value, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/identity"
 	"github.com/postern-dev/postern/internal/store"
 )
@@ -37,7 +38,7 @@ type world struct {
 	tb       testing.TB
 	ctx      context.Context //nolint:containedctx // the test's
 	clock    *clock
-	engine   *engine.Engine
+	engine   *services.Services
 	identity *identity.Identity
 	config   identity.Config
 	password string // the administrator's one-time one
@@ -64,10 +65,10 @@ func newWorld(tb testing.TB, change func(*identity.Config)) *world {
 		}
 	})
 	w := &world{tb: tb, ctx: ctx, clock: &clock{at: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}}
-	if w.engine, err = engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: log}); err != nil {
+	if w.engine, err = services.New(services.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: log}); err != nil {
 		tb.Fatal(err)
 	}
-	if w.password, err = w.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
+	if w.password, err = w.engine.Directory.Bootstrap(ctx, identity.HashPassword); err != nil {
 		tb.Fatal(err)
 	}
 	ca, err := identity.OpenCA(dir, w.clock.now())
@@ -121,12 +122,12 @@ func (w *world) admin() engine.Caller {
 // kinds counts the events of a kind.
 func (w *world) count(kind access.EventKind) int {
 	w.tb.Helper()
-	found, err := w.engine.Credentials(w.ctx, "", "admin", office)
+	found, err := w.engine.Directory.Credentials(w.ctx, "", "admin", office)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
 	c := engine.Caller{Principal: found.Principal.ID, Name: "admin", Tenant: found.Principal.Tenant}
-	list, err := w.engine.Events(w.ctx, c, engine.EventFilter{Kind: kind}, engine.Page{Limit: 1000})
+	list, err := w.engine.Records.Events(w.ctx, c, engine.EventFilter{Kind: kind}, engine.Page{Limit: 1000})
 	if err != nil {
 		w.tb.Fatal(err)
 	}

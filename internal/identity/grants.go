@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // The grants that the token endpoint takes.
@@ -66,11 +67,11 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	cred, err := o.identity.engine.ClientCredentials(a.Context(), a.tenant.ID, client)
+	cred, err := o.identity.engine.Directory.ClientCredentials(a.Context(), a.tenant.ID, client)
 	if err != nil && access.KindOf(err) != access.KindNotFound {
 		return nil, fmt.Errorf("read credentials: %w", err)
 	}
-	var proof engine.ClientProof
+	var proof directory.ClientProof
 	var proven bool
 	if assertion := a.PostFormValue("client_assertion"); assertion != "" {
 		proof, proven = o.identity.proveByCertificate(cred, client, assertion, a.base(), "https://"+a.host+a.URL.Path)
@@ -88,8 +89,8 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = o.identity.engine.ClientSignedIn(a.Context(), cred.Principal, proof, a.address)
-	if access.CodeOf(err) == engine.AssertionUsed {
+	err = o.identity.engine.Directory.ClientSignedIn(a.Context(), cred.Principal, proof, a.address)
+	if access.CodeOf(err) == directory.AssertionUsed {
 		if err := o.refuse(a, client, cred, "assertionUsed"); err != nil {
 			return nil, err
 		}
@@ -105,7 +106,7 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 func expiresIn() int { return int(accessTime/time.Second) - 1 }
 
 // refuseClient records and answers a sign-in of a service principal that failed: whatever the cause, with the same words.
-func (o *OAuth) refuseClient(a *ask, client string, cred engine.ClientCredentials, proven bool) error {
+func (o *OAuth) refuseClient(a *ask, client string, cred directory.ClientCredentials, proven bool) error {
 	reason := "wrongSecret"
 	switch {
 	case cred.Principal.ID == "":
@@ -120,11 +121,11 @@ func (o *OAuth) refuseClient(a *ask, client string, cred engine.ClientCredential
 }
 
 // refuse counts a failure against the address, and records it.
-func (o *OAuth) refuse(a *ask, client string, cred engine.ClientCredentials, reason string) error {
+func (o *OAuth) refuse(a *ask, client string, cred directory.ClientCredentials, reason string) error {
 	if err := o.identity.AllowAnonymous(a.address); err != nil {
 		return err
 	}
-	err := o.identity.engine.SignInRefused(a.Context(), engine.SignInRefusal{Tenant: string(a.tenant.ID), Name: client, Principal: cred.Principal.ID, Reason: reason, Via: "arm", Address: a.address})
+	err := o.identity.engine.Directory.SignInRefused(a.Context(), directory.SignInRefusal{Tenant: string(a.tenant.ID), Name: client, Principal: cred.Principal.ID, Reason: reason, Via: "arm", Address: a.address})
 	if err != nil {
 		return fmt.Errorf("record refused sign-in: %w", err)
 	}
@@ -144,15 +145,15 @@ func (o *OAuth) deviceCode(a *ask) (any, error) {
 	code := base64.RawURLEncoding.EncodeToString(random(tokenBytes))
 	p := engine.PendingSignIn{
 		Hash: hashToken(code), UserCode: userCode(), Client: clip(a.PostFormValue("client_id")), Audience: audience,
-		Address: a.address.String(), CreatedAt: now, ExpiresAt: now.Add(engine.CodeTime),
+		Address: a.address.String(), CreatedAt: now, ExpiresAt: now.Add(directory.CodeTime),
 	}
-	if err := o.identity.engine.BeginSignIn(a.Context(), p); err != nil {
+	if err := o.identity.engine.Directory.BeginSignIn(a.Context(), p); err != nil {
 		return nil, fmt.Errorf("keep sign-in: %w", err)
 	}
 	page := "https://" + a.host + "/device"
 	return map[string]any{
 		"device_code": code, "user_code": p.UserCode, "verification_uri": page, "verification_url": page,
-		"verification_uri_complete": page + "?code=" + p.UserCode, "expires_in": int(engine.CodeTime / time.Second), "interval": pollEvery,
+		"verification_uri_complete": page + "?code=" + p.UserCode, "expires_in": int(directory.CodeTime / time.Second), "interval": pollEvery,
 		"message": fmt.Sprintf("To sign in, use a web browser to open the page %s and enter the code %s to authenticate.", page, p.UserCode),
 	}, nil
 }
@@ -167,7 +168,7 @@ func (i *Identity) WaitingDevice(ctx context.Context, code string, address netip
 	if err != nil {
 		return engine.PendingSignIn{}, err
 	}
-	waiting, err := i.engine.PendingSignIn(ctx, code)
+	waiting, err := i.engine.Directory.PendingSignIn(ctx, code)
 	if access.KindOf(err) != access.KindNotFound {
 		right()
 	}
@@ -225,18 +226,18 @@ func (o *OAuth) redeem(a *ask, code string, check func(engine.PendingSignIn) err
 	}
 	refresh := newToken()
 	next := engine.Session{Hash: hashToken(refresh), Client: "OAuth 2 client " + clip(a.PostFormValue("client_id"))}
-	p, session, err := o.identity.engine.RedeemSignIn(a.Context(), hashToken(code), next, func(p engine.PendingSignIn) error {
+	p, session, err := o.identity.engine.Directory.RedeemSignIn(a.Context(), hashToken(code), next, func(p engine.PendingSignIn) error {
 		if p.Audience != audience {
 			return fail("invalid_grant", 70000, "This code is for another resource.")
 		}
 		return check(p)
 	})
 	switch access.CodeOf(err) {
-	case engine.SignInWaits:
+	case directory.SignInWaits:
 		return nil, fail("authorization_pending", 70016, "The user has not signed in yet; ask again in %d seconds.", pollEvery)
-	case engine.SignInDenied:
+	case directory.SignInDenied:
 		return nil, fail("authorization_declined", 70018, "The user refused the sign-in.")
-	case engine.SignInUnknown:
+	case directory.SignInUnknown:
 		if err := o.identity.AllowAnonymous(a.address); err != nil {
 			return nil, err
 		}
@@ -259,8 +260,8 @@ func (o *OAuth) refreshedToken(a *ask) (any, error) {
 	var session engine.Session
 	if err == nil {
 		var c engine.Caller
-		if c, session, err = o.identity.engine.Session(a.Context(), hashToken(refresh)); err == nil {
-			err = o.identity.engine.UseSession(a.Context(), c)
+		if c, session, err = o.identity.engine.Directory.Session(a.Context(), hashToken(refresh)); err == nil {
+			err = o.identity.engine.Directory.UseSession(a.Context(), c)
 		}
 	}
 	if access.KindOf(err) == access.KindUnauthenticated {
@@ -276,7 +277,7 @@ func (o *OAuth) refreshedToken(a *ask) (any, error) {
 }
 
 func (o *OAuth) userTokens(a *ask, session engine.Session, refresh, nonce, audience string) (any, error) {
-	p, err := o.identity.engine.PrincipalOf(a.Context(), session)
+	p, err := o.identity.engine.Directory.PrincipalOf(a.Context(), session)
 	if err != nil {
 		return nil, fmt.Errorf("read principal: %w", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -20,7 +20,7 @@ func TestWhoHasGuessedTooOftenIsToldNothing(t *testing.T) {
 		c.OIDC = []identity.OIDCConfig{{Tenant: "with", Issuer: describes(t, true), ClientID: "h", Client: &http.Client{}}}
 		c.Anonymous = identity.Rate{PerSecond: 1.0 / 3600, Burst: burst}
 	})
-	if _, _, err := w.identity.CreateTenant(w.ctx, w.admin(), engine.TenantInput{Name: "with"}); err != nil {
+	if _, _, err := w.identity.CreateTenant(w.ctx, w.admin(), directory.TenantInput{Name: "with"}); err != nil {
 		t.Fatal(err)
 	}
 	_, device := w.ask(w.identity, "postern.example", "/default/oauth2/v2.0/devicecode", url.Values{"client_id": {"a"}, "scope": {"openid"}})

@@ -8,12 +8,12 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // Config is what an Identity is made of. Engine, CA, Names, Now and Log are required.
 type Config struct {
-	Engine *engine.Engine
+	Engine *services.Services
 	CA     *CA
 	Names  Names // under which the server is known
 	Now    func() time.Time
@@ -51,7 +51,7 @@ type Rate struct {
 
 // Identity finds out who is calling. It is safe for concurrent use.
 type Identity struct {
-	engine    *engine.Engine
+	engine    *services.Services
 	ca        *CA
 	own       Names // under which the server is known
 	now       func() time.Time
@@ -98,7 +98,7 @@ func New(c Config) (*Identity, error) {
 		told:      newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 1}, Rate{}),
 		refusals:  newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),
 		nobody:    nobody(),
-		tokens:    &tokenKeys{engine: c.Engine, now: c.Now},
+		tokens:    &tokenKeys{engine: c.Engine.Directory, now: c.Now},
 	}, nil
 }
 

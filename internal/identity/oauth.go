@@ -127,7 +127,7 @@ func (o *OAuth) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	a := &ask{Request: r, host: o.identity.Host(r.Host), authority: authority, address: address}
-	if a.tenant, err = o.identity.engine.FindTenant(r.Context(), TenantRef(authority)); err != nil {
+	if a.tenant, err = o.identity.engine.Directory.FindTenant(r.Context(), TenantRef(authority)); err != nil {
 		if access.KindOf(err) == access.KindNotFound {
 			if err := o.identity.AllowAnonymous(address); err != nil {
 				return nil, err

@@ -22,6 +22,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -35,7 +36,7 @@ type program struct {
 func (w *world) program() program {
 	w.tb.Helper()
 	admin := w.admin()
-	p, err := w.engine.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.ServicePrincipal, Name: "deploy"})
+	p, err := w.engine.Directory.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "deploy"})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func (w *world) program() program {
 		w.tb.Fatal(err)
 	}
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	if _, _, err := w.engine.AddSecret(w.ctx, admin, string(p.ID), engine.SecretInput{Certificate: text}); err != nil {
+	if _, _, err := w.engine.Directory.AddSecret(w.ctx, admin, string(p.ID), directory.SecretInput{Certificate: text}); err != nil {
 		w.tb.Fatal(err)
 	}
 	return program{w, key, string(p.ID)}
@@ -206,7 +207,7 @@ func TestRefusedProgramsAreOnRecordWhereTheyAsked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	admin := w.admin()
-	contoso, _, err := w.identity.CreateTenant(w.ctx, admin, engine.TenantInput{Name: "contoso"})
+	contoso, _, err := w.identity.CreateTenant(w.ctx, admin, directory.TenantInput{Name: "contoso"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestRefusedProgramsAreOnRecordWhereTheyAsked(t *testing.T) {
 				if c.Tenant = of; of == contoso.Tenant.ID {
 					c.Principal = contoso.Admin.ID
 				}
-				events, err := w.engine.Events(w.ctx, c, engine.EventFilter{}, engine.Page{Limit: 1})
+				events, err := w.engine.Records.Events(w.ctx, c, engine.EventFilter{}, engine.Page{Limit: 1})
 				if err != nil || len(events.Items) != 1 {
 					t.Fatal(err)
 				}
@@ -231,7 +232,7 @@ func TestRefusedProgramsAreOnRecordWhereTheyAsked(t *testing.T) {
 				}
 			}
 			// One more, so that the newest event is not that of the round before.
-			if err := w.engine.SignInRefused(w.ctx, engine.SignInRefusal{Tenant: authority, Name: "between"}); err != nil {
+			if err := w.engine.Directory.SignInRefused(w.ctx, directory.SignInRefusal{Tenant: authority, Name: "between"}); err != nil {
 				t.Fatal(err)
 			}
 		}

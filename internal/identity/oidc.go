@@ -21,6 +21,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // OIDCConfig says which identity provider the people of a tenant may sign in with. Tenant, Issuer and ClientID are required.
@@ -161,7 +162,7 @@ func (i *Identity) oidcOf(ctx context.Context, ref string) (*oidcLogin, access.T
 	if len(i.oidc) == 0 {
 		return nil, "", noOIDC()
 	}
-	want, err := i.engine.FindTenant(ctx, ref)
+	want, err := i.engine.Directory.FindTenant(ctx, ref)
 	if access.KindOf(err) == access.KindNotFound {
 		return nil, "", noOIDC()
 	}
@@ -209,7 +210,7 @@ func (i *Identity) StartOIDC(ctx context.Context, in OIDCStart) (to, browser str
 		return "", "", err
 	}
 	now := i.now().UTC()
-	err = i.engine.BeginCeremony(ctx, engine.Ceremony{Hash: hashToken(state), Kind: oidcCeremony, Body: string(body), CreatedAt: now, ExpiresAt: now.Add(ceremonyTime)})
+	err = i.engine.Directory.BeginCeremony(ctx, engine.Ceremony{Hash: hashToken(state), Kind: oidcCeremony, Body: string(body), CreatedAt: now, ExpiresAt: now.Add(ceremonyTime)})
 	if err != nil {
 		return "", "", fmt.Errorf("keep sign-in: %w", err)
 	}
@@ -281,7 +282,7 @@ func (i *Identity) FinishOIDC(ctx context.Context, in OIDCFinish) (out OIDCSigne
 	}
 	ctx, cancel := context.WithTimeout(ctx, oidcTimeout)
 	defer cancel()
-	ceremony, err := i.engine.FinishCeremony(ctx, hashToken(in.State), oidcCeremony)
+	ceremony, err := i.engine.Directory.FinishCeremony(ctx, hashToken(in.State), oidcCeremony)
 	if err != nil {
 		return out, err
 	}
@@ -296,7 +297,7 @@ func (i *Identity) FinishOIDC(ctx context.Context, in OIDCFinish) (out OIDCSigne
 	token, now := newToken(), i.now().UTC().Truncate(time.Microsecond)
 	session := engine.Session{Hash: hashToken(token), CreatedAt: now, ExpiresAt: now.Add(sessionTime), Address: in.Address.String(), Client: clip(in.Client)}
 	said.Session, said.Address, said.Via = session, in.Address, "portal"
-	principal, err := i.engine.SignInExternally(ctx, said)
+	principal, err := i.engine.Directory.SignInExternally(ctx, said)
 	if err != nil {
 		return out, err
 	}
@@ -306,15 +307,15 @@ func (i *Identity) FinishOIDC(ctx context.Context, in OIDCFinish) (out OIDCSigne
 	}
 	code, hash := NewCode()
 	out.Loopback, out.Code, out.Token = kept.Loopback, code, ""
-	return out, i.engine.BeginSignIn(ctx, engine.PendingSignIn{
+	return out, i.engine.Directory.BeginSignIn(ctx, engine.PendingSignIn{
 		Hash: hash, Client: "postern", Audience: oidcCeremony, Redirect: kept.Loopback, Challenge: kept.Challenge, Session: session.Hash,
 		Address: in.Address.String(), CreatedAt: now, ExpiresAt: now.Add(time.Minute),
 	})
 }
 
 // vouched exchanges the code and gives what the provider says of the person.
-func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (said engine.ExternalSignIn, err error) {
-	refuse := func(code, format string, args ...any) (engine.ExternalSignIn, error) {
+func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (said directory.ExternalSignIn, err error) {
+	refuse := func(code, format string, args ...any) (directory.ExternalSignIn, error) {
 		return said, access.Fault(access.KindUnauthenticated, code, format, args...)
 	}
 	if subtle.ConstantTimeCompare([]byte(hashToken(in.Browser)), []byte(kept.Browser)) != 1 {
@@ -382,7 +383,7 @@ func (i *Identity) oidcRefused(ctx context.Context, kept oidcState, from netip.A
 	if kind := access.KindOf(err); kind != access.KindUnauthenticated && kind != access.KindForbidden {
 		return err
 	}
-	recorded := i.engine.SignInRefused(ctx, engine.SignInRefusal{Tenant: string(kept.Tenant), Name: kept.Issuer, Reason: access.CodeOf(err), Via: "portal", Address: from})
+	recorded := i.engine.Directory.SignInRefused(ctx, directory.SignInRefusal{Tenant: string(kept.Tenant), Name: kept.Issuer, Reason: access.CodeOf(err), Via: "portal", Address: from})
 	if recorded != nil {
 		i.log.ErrorContext(ctx, "record refused sign-in", "error", recorded)
 	}
@@ -396,17 +397,17 @@ func (i *Identity) ExchangeCode(ctx context.Context, code, verifier, client stri
 		return SignedIn{}, err
 	}
 	token := newToken()
-	_, session, err := i.engine.RedeemSignIn(ctx, hashToken(code), engine.Session{Hash: hashToken(token), Client: clip(client)}, func(p engine.PendingSignIn) error {
+	_, session, err := i.engine.Directory.RedeemSignIn(ctx, hashToken(code), engine.Session{Hash: hashToken(token), Client: clip(client)}, func(p engine.PendingSignIn) error {
 		sum := sha256.Sum256([]byte(verifier))
 		if p.Audience != oidcCeremony || p.Challenge == "" || subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(p.Challenge)) != 1 {
-			return access.Fault(access.KindUnauthenticated, engine.SignInUnknown, "the code was not made for this program: sign in again")
+			return access.Fault(access.KindUnauthenticated, directory.SignInUnknown, "the code was not made for this program: sign in again")
 		}
 		return nil
 	})
 	if err != nil {
 		return SignedIn{}, err
 	}
-	p, err := i.engine.PrincipalOf(ctx, session)
+	p, err := i.engine.Directory.PrincipalOf(ctx, session)
 	return SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: p}, err
 }
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -58,11 +58,11 @@ func TestProviderOfATenant(t *testing.T) {
 		_, _, err := w.identity.StartOIDC(w.ctx, identity.OIDCStart{Tenant: tenant, Address: office})
 		wantCode(t, err, access.KindNotFound, "oidcNotConfigured")
 	}
-	made, _, err := w.identity.CreateTenant(w.ctx, admin, engine.TenantInput{Name: "contoso"})
+	made, _, err := w.identity.CreateTenant(w.ctx, admin, directory.TenantInput{Name: "contoso"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.identity.CreateTenant(w.ctx, admin, engine.TenantInput{Name: "without"}); err != nil {
+	if _, _, err := w.identity.CreateTenant(w.ctx, admin, directory.TenantInput{Name: "without"}); err != nil {
 		t.Fatal(err)
 	}
 	for tenant, want := range map[string]bool{"": true, "DEFAULT": true, "contoso": true, string(made.Tenant.ID): true, "without": false, "nobody's": false} {
@@ -109,7 +109,7 @@ func TestTenantsAreNotGuessed(t *testing.T) {
 		c.OIDC = []identity.OIDCConfig{{Tenant: "default", Issuer: describes(t, true), ClientID: "h", Client: &http.Client{}}}
 		c.Anonymous = identity.Rate{PerSecond: 0.001, Burst: burst}
 	})
-	if _, _, err := w.identity.CreateTenant(w.ctx, w.admin(), engine.TenantInput{Name: "without"}); err != nil {
+	if _, _, err := w.identity.CreateTenant(w.ctx, w.admin(), directory.TenantInput{Name: "without"}); err != nil {
 		t.Fatal(err)
 	}
 	for name, ask := range map[string]func(tenant string, from netip.Addr) error{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // ClaimNames are the names of the claims that are read. A name that no claim has is taken as a way into objects, such as
@@ -191,7 +192,7 @@ func (c oidcClaims) verified(name, address string) bool {
 }
 
 // read takes over the claims.
-func (l *oidcLogin) read(id *oidc.IDToken, c oidcClaims) (said engine.ExternalSignIn, err error) {
+func (l *oidcLogin) read(id *oidc.IDToken, c oidcClaims) (said directory.ExternalSignIn, err error) {
 	names := l.config.Claims
 	name, display, email := c.find(names.Name), c.find(names.DisplayName), c.find(names.Email)
 	verified := email.text() != "" && c.verified(names.Email, email.text())
@@ -206,7 +207,7 @@ func (l *oidcLogin) read(id *oidc.IDToken, c oidcClaims) (said engine.ExternalSi
 		}
 		return said, access.Fault(access.KindForbidden, "domainNotAllowed", "people with this mail address are not let in here: %s", why)
 	}
-	said = engine.ExternalSignIn{Issuer: id.Issuer, Subject: id.Subject, Name: cmp.Or(name.text(), email.text()), DisplayName: display.text()}
+	said = directory.ExternalSignIn{Issuer: id.Issuer, Subject: id.Subject, Name: cmp.Or(name.text(), email.text()), DisplayName: display.text()}
 	if verified {
 		said.Email = email.text()
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -84,7 +85,7 @@ func TestCodesAreForTheirProgram(t *testing.T) {
 		}
 		return signed
 	}
-	if _, err := p.w.identity.ExchangeCode(p.w.ctx, begun().Code, "another", "test", office); access.CodeOf(err) != engine.SignInUnknown {
+	if _, err := p.w.identity.ExchangeCode(p.w.ctx, begun().Code, "another", "test", office); access.CodeOf(err) != directory.SignInUnknown {
 		t.Errorf("another verifier: %v", err)
 	}
 	code := begun().Code
@@ -92,7 +93,7 @@ func TestCodesAreForTheirProgram(t *testing.T) {
 	if err != nil || session.Token == "" {
 		t.Errorf("the right one: %v", err)
 	}
-	if _, err := p.w.identity.ExchangeCode(p.w.ctx, code, "verifier", "test", office); access.CodeOf(err) != engine.SignInUnknown {
+	if _, err := p.w.identity.ExchangeCode(p.w.ctx, code, "verifier", "test", office); access.CodeOf(err) != directory.SignInUnknown {
 		t.Errorf("a second time: %v", err)
 	}
 
@@ -108,10 +109,10 @@ func TestCodesAreForTheirProgram(t *testing.T) {
 		Hash: hash, Client: "another client", Audience: "https://postern.example", Redirect: "http://localhost:1/", Challenge: challenge, Session: identity.SessionOf(another),
 		Address: office.String(), CreatedAt: now, ExpiresAt: now.Add(time.Minute),
 	}
-	if err := p.w.engine.BeginSignIn(p.w.ctx, pending); err != nil {
+	if err := p.w.engine.Directory.BeginSignIn(p.w.ctx, pending); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := p.w.identity.ExchangeCode(p.w.ctx, stolen, "verifier", "test", office); access.CodeOf(err) != engine.SignInUnknown {
+	if got, err := p.w.identity.ExchangeCode(p.w.ctx, stolen, "verifier", "test", office); access.CodeOf(err) != directory.SignInUnknown {
 		t.Errorf("another client's code: a session of %s, %v", got.Principal.Name, err)
 	}
 }
@@ -150,11 +151,11 @@ func TestClaimsThatAreNotThere(t *testing.T) {
 		if got := slices.Equal(p.w.members(admin, "ops"), []string{signed.Principal.Name}); got != step.member {
 			t.Errorf("%s: a member %t, want %t", step.what, got, step.member)
 		}
-		events, err := p.w.engine.Events(p.w.ctx, admin, engine.EventFilter{Kind: access.SignedIn}, engine.Page{Limit: 1})
+		events, err := p.w.engine.Records.Events(p.w.ctx, admin, engine.EventFilter{Kind: access.SignedIn}, engine.Page{Limit: 1})
 		if err != nil || events.Items[0].Details["groupsUnknown"] != step.unknown {
 			t.Errorf("%s: the record has %v, %v", step.what, events.Items, err)
 		}
-		list, err := p.w.engine.ExternalIdentities(p.w.ctx, admin, string(signed.Principal.ID))
+		list, err := p.w.engine.Directory.ExternalIdentities(p.w.ctx, admin, string(signed.Principal.ID))
 		if err != nil || len(list) != 1 || !list[0].SeenAt.Equal(p.w.clock.now()) {
 			t.Fatalf("%s: %v, %v", step.what, list, err)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // The ceremonies of passkeys.
@@ -54,7 +55,7 @@ func (u passkeyUser) WebAuthnDisplayName() string {
 func (u passkeyUser) WebAuthnCredentials() []webauthn.Credential { return u.credentials }
 
 func (i *Identity) passkeyUser(ctx context.Context, id access.PrincipalID) (u passkeyUser, err error) {
-	if u.principal, u.keys, err = i.engine.PasskeyOwner(ctx, id); err != nil {
+	if u.principal, u.keys, err = i.engine.Directory.PasskeyOwner(ctx, id); err != nil {
 		return u, err
 	}
 	for _, key := range u.keys {
@@ -119,12 +120,12 @@ func (i *Identity) begin(ctx context.Context, kind string, principal access.Prin
 	}
 	name, hash := NewCode()
 	now := i.now().UTC()
-	err = i.engine.BeginCeremony(ctx, engine.Ceremony{Hash: hash, Kind: kind, Principal: principal, Body: string(body), CreatedAt: now, ExpiresAt: now.Add(passkeyTime)})
+	err = i.engine.Directory.BeginCeremony(ctx, engine.Ceremony{Hash: hash, Kind: kind, Principal: principal, Body: string(body), CreatedAt: now, ExpiresAt: now.Add(passkeyTime)})
 	return PasskeyChallenge{Ceremony: name, Options: options}, err
 }
 
 func (i *Identity) finish(ctx context.Context, kind, ceremony string, principal access.PrincipalID) (session webauthn.SessionData, err error) {
-	c, err := i.engine.FinishCeremony(ctx, hashToken(ceremony), kind)
+	c, err := i.engine.Directory.FinishCeremony(ctx, hashToken(ceremony), kind)
 	if err != nil {
 		return session, err
 	}
@@ -137,7 +138,7 @@ func (i *Identity) finish(ctx context.Context, kind, ceremony string, principal 
 
 // BeginPasskey begins to add a passkey for the caller.
 func (i *Identity) BeginPasskey(ctx context.Context, c engine.Caller, origin string) (PasskeyChallenge, error) {
-	if err := i.engine.MayAddPasskey(ctx, c); err != nil {
+	if err := i.engine.Directory.MayAddPasskey(ctx, c); err != nil {
 		return PasskeyChallenge{}, err
 	}
 	party, err := i.relying(origin)
@@ -181,7 +182,7 @@ func (i *Identity) FinishPasskey(ctx context.Context, c engine.Caller, origin, c
 	if err != nil {
 		return engine.Passkey{}, err
 	}
-	return i.engine.AddPasskey(ctx, c, engine.Passkey{ID: base64.RawURLEncoding.EncodeToString(credential.ID), Name: name, Body: string(body)})
+	return i.engine.Directory.AddPasskey(ctx, c, engine.Passkey{ID: base64.RawURLEncoding.EncodeToString(credential.ID), Name: name, Body: string(body)})
 }
 
 // BeginPasskeySignIn begins to sign somebody in whose passkey will say who they are.
@@ -237,7 +238,7 @@ func (i *Identity) FinishPasskeySignIn(ctx context.Context, in PasskeySignIn) (S
 		err = errors.New("its counter went back, as a copy's would")
 	}
 	if err != nil {
-		refused := i.engine.SignInRefused(ctx, engine.SignInRefusal{Name: user.principal.Name, Principal: user.principal.ID, Reason: "wrongPasskey", Via: in.Via, Address: in.Address})
+		refused := i.engine.Directory.SignInRefused(ctx, directory.SignInRefusal{Name: user.principal.Name, Principal: user.principal.ID, Reason: "wrongPasskey", Via: in.Via, Address: in.Address})
 		return SignedIn{}, errors.Join(wrongPasskey(err), refused)
 	}
 	used, err := user.used(credential)
@@ -246,7 +247,7 @@ func (i *Identity) FinishPasskeySignIn(ctx context.Context, in PasskeySignIn) (S
 	}
 	token, now := newToken(), i.now().UTC().Truncate(time.Microsecond)
 	s := engine.Session{Hash: hashToken(token), CreatedAt: now, ExpiresAt: now.Add(sessionTime), Address: in.Address.String(), Client: clip(in.Client)}
-	if err := i.engine.SignInByPasskey(ctx, used, s, in.Via, in.Address); err != nil {
+	if err := i.engine.Directory.SignInByPasskey(ctx, used, s, in.Via, in.Address); err != nil {
 		return SignedIn{}, err
 	}
 	return SignedIn{Token: token, ExpiresAt: s.ExpiresAt, Principal: user.principal}, nil
@@ -298,14 +299,14 @@ func (i *Identity) FinishStepUp(ctx context.Context, c engine.Caller, origin, ce
 		err = errors.New("its counter went back, as a copy's would")
 	}
 	if err != nil { // somebody has the session and not the passkey
-		refused := i.engine.SignInRefused(ctx, engine.SignInRefusal{Name: c.Name, Principal: c.Principal, Reason: "wrongPasskey", Via: c.Via, Address: c.Address})
+		refused := i.engine.Directory.SignInRefused(ctx, directory.SignInRefusal{Name: c.Name, Principal: c.Principal, Reason: "wrongPasskey", Via: c.Via, Address: c.Address})
 		return errors.Join(wrongPasskey(err), refused)
 	}
 	used, err := user.used(credential)
 	if err != nil {
 		return err
 	}
-	return i.engine.StepUp(ctx, c, used)
+	return i.engine.Directory.StepUp(ctx, c, used)
 }
 
 func malformedPasskey(err error) error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -182,19 +183,19 @@ func TestPasskeys(t *testing.T) {
 
 	// Adding another, and deleting, needs the first one, just now.
 	wantCode(t, w.register(admin, newAuthenticator(t, "postern.example"), "phone"), access.KindForbidden, "stepUpRequired")
-	wantCode(t, w.engine.DeletePasskey(w.ctx, admin, "laptop"), access.KindForbidden, "stepUpRequired")
+	wantCode(t, w.engine.Directory.DeletePasskey(w.ctx, admin, "laptop"), access.KindForbidden, "stepUpRequired")
 	if err := w.register(c, newAuthenticator(t, "postern.example"), "phone"); err != nil {
 		t.Error(err)
 	}
 	w.clock.advance(time.Hour)
-	wantCode(t, w.engine.DeletePasskey(w.ctx, c, "phone"), access.KindForbidden, "stepUpRequired")
+	wantCode(t, w.engine.Directory.DeletePasskey(w.ctx, c, "phone"), access.KindForbidden, "stepUpRequired")
 	if err := w.stepUp(c, a); err != nil {
 		t.Fatal(err)
 	}
 	if c, err = w.identity.Authenticate(w.ctx, signed.Token, office, "portal"); err != nil || !c.SteppedUpAt.Equal(w.clock.now()) {
 		t.Errorf("stepped up at %s, %v", c.SteppedUpAt, err)
 	}
-	if err := w.engine.DeletePasskey(w.ctx, c, "phone"); err != nil {
+	if err := w.engine.Directory.DeletePasskey(w.ctx, c, "phone"); err != nil {
 		t.Error(err)
 	}
 	if got := w.count(access.PasskeyAdded) + w.count(access.SteppedUp) + w.count(access.PasskeyDeleted); got != 4 {
@@ -254,7 +255,7 @@ func TestPasskeysAreChecked(t *testing.T) {
 	_, err = w.identity.BeginPasskeySignIn(w.ctx, "https://192.0.2.1", office)
 	wantCode(t, err, access.KindInvalid, "passkeysNeedAName")
 	disabled := true
-	other, _, err := w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: "anna"}, goodPassword)
+	other, _, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "anna"}, goodPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +278,7 @@ func TestPasskeysAreChecked(t *testing.T) {
 	if n := w.count(access.SignInRefused) - refused; n != 1 {
 		t.Errorf("the attempt is on record %d times", n)
 	}
-	if _, err := w.engine.ChangePrincipal(w.ctx, admin, string(other.ID), engine.PrincipalChange{Disabled: &disabled}); err != nil {
+	if _, err := w.engine.Directory.ChangePrincipal(w.ctx, admin, string(other.ID), directory.PrincipalChange{Disabled: &disabled}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.byPasskey(hers); access.KindOf(err) != access.KindUnauthenticated {

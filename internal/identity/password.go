@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // What a password must be.
@@ -124,14 +125,14 @@ func (i *Identity) hash(ctx context.Context, password string) (hash string, err 
 }
 
 // CreatePrincipal adds a principal. A user without a password gets a one-time one, which it gives back.
-func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in engine.PrincipalInput, password string) (p access.Principal, oneTime string, err error) {
+func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in directory.PrincipalInput, password string) (p access.Principal, oneTime string, err error) {
 	if in.Kind == access.User {
 		// Ask first: a hash is dear, and only for those who may.
-		if err := i.engine.MayCreatePrincipal(ctx, c); err != nil {
+		if err := i.engine.Directory.MayCreatePrincipal(ctx, c); err != nil {
 			return access.Principal{}, "", err
 		}
 		if password == "" {
-			oneTime = engine.OneTimePassword()
+			oneTime = directory.OneTimePassword()
 			password, in.MustChange = oneTime, true
 		}
 		if in.PasswordHash, err = i.HashPassword(ctx, password, in.Name, in.DisplayName, in.Email); err != nil {
@@ -140,23 +141,23 @@ func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in engi
 	} else if password != "" {
 		return access.Principal{}, "", access.Fault(access.KindInvalid, "passwordNotAllowed", "only a user has a password: leave it out")
 	}
-	if p, err = i.engine.CreatePrincipal(ctx, c, in); err != nil {
+	if p, err = i.engine.Directory.CreatePrincipal(ctx, c, in); err != nil {
 		return access.Principal{}, "", err
 	}
 	return p, oneTime, nil
 }
 
 // CreateTenant makes a tenant, whose administrator gets a one-time password, which it gives back.
-func (i *Identity) CreateTenant(ctx context.Context, c engine.Caller, in engine.TenantInput) (d engine.TenantDetail, oneTime string, err error) {
+func (i *Identity) CreateTenant(ctx context.Context, c engine.Caller, in directory.TenantInput) (d directory.TenantDetail, oneTime string, err error) {
 	// Ask first: a hash is dear, and only for those who may.
-	if err := i.engine.MayCreateTenant(ctx, c); err != nil {
+	if err := i.engine.Directory.MayCreateTenant(ctx, c); err != nil {
 		return d, "", err
 	}
-	oneTime = engine.OneTimePassword()
+	oneTime = directory.OneTimePassword()
 	if in.PasswordHash, err = i.HashPassword(ctx, oneTime); err != nil {
 		return d, "", err
 	}
-	if d, err = i.engine.CreateTenant(ctx, c, in); err != nil {
+	if d, err = i.engine.Directory.CreateTenant(ctx, c, in); err != nil {
 		return d, "", err
 	}
 	return d, oneTime, nil

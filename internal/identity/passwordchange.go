@@ -6,19 +6,20 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // ResetPassword gives a user another password: the given one, or a one-time one, which it gives back.
 func (i *Identity) ResetPassword(ctx context.Context, c engine.Caller, ref, password string) (oneTime string, err error) {
 	// Ask first: a hash is dear, and only for those who may.
-	if err := i.engine.MayResetPassword(ctx, c, ref); err != nil {
+	if err := i.engine.Directory.MayResetPassword(ctx, c, ref); err != nil {
 		return "", err
 	}
 	if password == "" {
-		oneTime = engine.OneTimePassword()
+		oneTime = directory.OneTimePassword()
 		password = oneTime
 	}
-	p, err := i.engine.Principal(ctx, c, ref)
+	p, err := i.engine.Directory.Principal(ctx, c, ref)
 	if err != nil {
 		return "", err
 	}
@@ -26,7 +27,7 @@ func (i *Identity) ResetPassword(ctx context.Context, c engine.Caller, ref, pass
 	if err != nil {
 		return "", err
 	}
-	return oneTime, i.engine.ResetPassword(ctx, c, ref, hash, oneTime != "")
+	return oneTime, i.engine.Directory.ResetPassword(ctx, c, ref, hash, oneTime != "")
 }
 
 // ChangePassword replaces the caller's own password, and ends every other session of theirs. It takes the present password,
@@ -43,7 +44,7 @@ func (i *Identity) ChangePassword(ctx context.Context, c engine.Caller, password
 	if err != nil {
 		return err
 	}
-	return i.engine.ChangePassword(ctx, c, hash, found.Password.Hash)
+	return i.engine.Directory.ChangePassword(ctx, c, hash, found.Password.Hash)
 }
 
 // Prove notes that whoever holds the caller's session knows the password, which the first passkey needs.
@@ -52,15 +53,15 @@ func (i *Identity) Prove(ctx context.Context, c engine.Caller, password string) 
 	if err != nil {
 		return err
 	}
-	return i.engine.Prove(ctx, c, found.Password.Hash)
+	return i.engine.Directory.Prove(ctx, c, found.Password.Hash)
 }
 
 // checkOwn checks the caller's own password, as a sign-in does.
-func (i *Identity) checkOwn(ctx context.Context, c engine.Caller, password string) (engine.Credentials, error) {
+func (i *Identity) checkOwn(ctx context.Context, c engine.Caller, password string) (directory.Credentials, error) {
 	if c.Session == "" {
-		return engine.Credentials{}, access.Fault(access.KindForbidden, "signInNeeded", "this cannot be done with a token: sign in")
+		return directory.Credentials{}, access.Fault(access.KindForbidden, "signInNeeded", "this cannot be done with a token: sign in")
 	}
-	found, err := i.engine.Credentials(ctx, string(c.Tenant), c.Name, c.Address)
+	found, err := i.engine.Directory.Credentials(ctx, string(c.Tenant), c.Name, c.Address)
 	if err != nil {
 		return found, fmt.Errorf("read credentials: %w", err)
 	}
@@ -75,7 +76,7 @@ func (i *Identity) checkOwn(ctx context.Context, c engine.Caller, password strin
 		return found, err
 	}
 	if reason := i.refusal(found, right); reason != "" {
-		err := i.engine.SignInRefused(ctx, engine.SignInRefusal{
+		err := i.engine.Directory.SignInRefused(ctx, directory.SignInRefusal{
 			Name: c.Name, Principal: c.Principal, Reason: reason, WrongSecret: reason == "wrongPassword", Via: c.Via, Address: c.Address,
 		})
 		if err != nil {

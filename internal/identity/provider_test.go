@@ -21,6 +21,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -184,7 +185,7 @@ func (p *provider) signIn(in identity.OIDCStart, change func(*identity.OIDCFinis
 // group makes a group.
 func (w *world) group(admin engine.Caller, name string) {
 	w.tb.Helper()
-	if _, err := w.engine.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.Group, Name: name}); err != nil {
+	if _, err := w.engine.Directory.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.Group, Name: name}); err != nil {
 		w.tb.Fatal(err)
 	}
 }
@@ -192,7 +193,7 @@ func (w *world) group(admin engine.Caller, name string) {
 // members gives the names of a group's members.
 func (w *world) members(admin engine.Caller, group string) (names []string) {
 	w.tb.Helper()
-	list, err := w.engine.Principals(w.ctx, admin, engine.PrincipalFilter{Group: access.PrincipalID(group)}, engine.Page{Limit: 100})
+	list, err := w.engine.Directory.Principals(w.ctx, admin, engine.PrincipalFilter{Group: access.PrincipalID(group)}, engine.Page{Limit: 100})
 	if err != nil {
 		w.tb.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // sessionTime is how long a sign-in lasts.
@@ -50,7 +51,7 @@ func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error)
 	if in.Tenant != "" {
 		account += "@" + in.Tenant
 	}
-	found, err := i.engine.Credentials(ctx, in.Tenant, in.Name, in.Address)
+	found, err := i.engine.Directory.Credentials(ctx, in.Tenant, in.Name, in.Address)
 	if err != nil && access.KindOf(err) != access.KindNotFound {
 		return SignedIn{}, fmt.Errorf("read credentials: %w", err)
 	}
@@ -62,7 +63,7 @@ func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error)
 		return SignedIn{}, err
 	}
 	if reason := i.refusal(found, right); reason != "" {
-		err := i.engine.SignInRefused(ctx, engine.SignInRefusal{
+		err := i.engine.Directory.SignInRefused(ctx, directory.SignInRefusal{
 			Tenant: in.Tenant, Name: in.Name, Principal: found.Principal.ID, Reason: reason,
 			WrongSecret: reason == "wrongPassword", Via: in.Via, Address: in.Address,
 		})
@@ -97,7 +98,7 @@ func (i *Identity) allowName(account string, address netip.Addr, familiar bool) 
 
 // verify compares a password with a stored hash; without one it works as long and finds no match. People who signed in from
 // there before have a queue of their own.
-func (i *Identity) verify(ctx context.Context, found engine.Credentials, password string) (right bool, stored phc, err error) {
+func (i *Identity) verify(ctx context.Context, found directory.Credentials, password string) (right bool, stored phc, err error) {
 	hash, queue := found.Password.Hash, i.hashing
 	if found.Familiar {
 		queue = i.familiar
@@ -113,7 +114,7 @@ func (i *Identity) verify(ctx context.Context, found engine.Credentials, passwor
 }
 
 // refusal gives why a sign-in is refused, for the activity log alone; empty if it is not.
-func (i *Identity) refusal(found engine.Credentials, right bool) string {
+func (i *Identity) refusal(found directory.Credentials, right bool) string {
 	switch {
 	case found.Principal.ID == "":
 		return "unknownName"
@@ -130,7 +131,7 @@ func (i *Identity) refusal(found engine.Credentials, right bool) string {
 }
 
 // replacement gives the hash that replaces the stored one: of a new password, or of the same at the present cost.
-func (i *Identity) replacement(ctx context.Context, in SignInInput, found engine.Credentials, stored phc) (string, error) {
+func (i *Identity) replacement(ctx context.Context, in SignInInput, found directory.Credentials, stored phc) (string, error) {
 	password := in.Password
 	if in.NewPassword != "" {
 		if err := CheckPassword(in.NewPassword, in.Password, found.Principal.Name, found.Principal.DisplayName, found.Principal.Email); err != nil {
@@ -148,14 +149,14 @@ func (i *Identity) replacement(ctx context.Context, in SignInInput, found engine
 	return hash, err
 }
 
-func (i *Identity) open(ctx context.Context, in SignInInput, found engine.Credentials, hash string) (SignedIn, error) {
+func (i *Identity) open(ctx context.Context, in SignInInput, found directory.Credentials, hash string) (SignedIn, error) {
 	token := newToken()
 	now := i.now().UTC().Truncate(time.Microsecond)
 	session := engine.Session{
 		Hash: hashToken(token), Principal: found.Principal.ID, CreatedAt: now, ExpiresAt: now.Add(sessionTime),
 		Address: in.Address.String(), Client: clip(in.Client),
 	}
-	err := i.engine.SignIn(ctx, engine.SignInInput{
+	err := i.engine.Directory.SignIn(ctx, directory.SignInInput{
 		Session: session, Via: in.Via, Address: in.Address, PasswordHash: hash,
 		Rehashed: hash != "" && in.NewPassword == "", Checked: found.Password.Hash,
 	})
@@ -173,7 +174,7 @@ func (i *Identity) Authenticate(ctx context.Context, token string, address netip
 	if err != nil {
 		return c, err
 	}
-	return c, i.engine.UseSession(ctx, c)
+	return c, i.engine.Directory.UseSession(ctx, c)
 }
 
 // Recognize is Authenticate for what goes on without the person, such as a page that keeps itself up to date: it does not
@@ -183,10 +184,10 @@ func (i *Identity) Recognize(ctx context.Context, token string, address netip.Ad
 	var c engine.Caller
 	switch {
 	case err != nil:
-	case strings.HasPrefix(token, engine.APITokenPrefix):
-		c, err = i.engine.APITokenCaller(ctx, hashToken(token))
+	case strings.HasPrefix(token, directory.APITokenPrefix):
+		c, err = i.engine.Directory.APITokenCaller(ctx, hashToken(token))
 	default:
-		c, _, err = i.engine.Session(ctx, hashToken(token))
+		c, _, err = i.engine.Directory.Session(ctx, hashToken(token))
 	}
 	if access.KindOf(err) == access.KindUnauthenticated {
 		if limited := i.AllowAnonymous(address); limited != nil {
@@ -211,8 +212,8 @@ func (i *Identity) recordEnded(ctx context.Context, address netip.Addr, via stri
 	if !i.refusals.allow("API tokens from "+addressKey(address), i.now()) {
 		return nil
 	}
-	refusal := engine.SignInRefusal{Name: "API token", Reason: "tokenEnded", Via: via, Address: address}
-	if err := i.engine.SignInRefused(ctx, refusal); err != nil {
+	refusal := directory.SignInRefusal{Name: "API token", Reason: "tokenEnded", Via: via, Address: address}
+	if err := i.engine.Directory.SignInRefused(ctx, refusal); err != nil {
 		return fmt.Errorf("record refused API token: %w", err)
 	}
 	return nil
@@ -220,17 +221,17 @@ func (i *Identity) recordEnded(ctx context.Context, address netip.Addr, via stri
 
 // SignOut ends the caller's session.
 func (i *Identity) SignOut(ctx context.Context, c engine.Caller) error {
-	return i.engine.SignOut(ctx, c)
+	return i.engine.Directory.SignOut(ctx, c)
 }
 
 // EndHeld ends the session whose token a browser had until somebody signed in there anew, or out. Whoever put it there
 // beforehand would else keep a way in. A token that is none, or no more, is no error. The call is not counted: whoever calls
 // all the time with a copy of the token would keep it alive.
 func (i *Identity) EndHeld(ctx context.Context, token string, address netip.Addr, via string) error {
-	if token == "" || strings.HasPrefix(token, engine.APITokenPrefix) {
+	if token == "" || strings.HasPrefix(token, directory.APITokenPrefix) {
 		return nil
 	}
-	c, _, err := i.engine.Session(ctx, hashToken(token))
+	c, _, err := i.engine.Directory.Session(ctx, hashToken(token))
 	if err == nil {
 		c.Address, c.Via = address, via
 		err = i.SignOut(ctx, c)

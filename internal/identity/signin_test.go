@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -71,15 +71,15 @@ func TestAllRefusalsOfASignInLookTheSame(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	admin := w.admin()
-	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: "gone"}, "")
+	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "gone"}, "")
 	if err != nil || oneTime == "" {
 		t.Fatal(oneTime, err)
 	}
-	if _, _, err := w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.Group, Name: "people"}, ""); err != nil {
+	if _, _, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.Group, Name: "people"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	yes := true
-	if _, err := w.engine.ChangePrincipal(w.ctx, admin, "gone", engine.PrincipalChange{Disabled: &yes}); err != nil {
+	if _, err := w.engine.Directory.ChangePrincipal(w.ctx, admin, "gone", directory.PrincipalChange{Disabled: &yes}); err != nil {
 		t.Fatal(err)
 	}
 	var texts []string
@@ -209,7 +209,7 @@ func TestCreatePrincipalNeedsTheRight(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	admin := w.admin()
-	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: "ann"}, "")
+	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "ann"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,13 +221,13 @@ func TestCreatePrincipalNeedsTheRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = w.identity.CreatePrincipal(w.ctx, ann, engine.PrincipalInput{Kind: access.User, Name: "eve"}, "")
+	_, _, err = w.identity.CreatePrincipal(w.ctx, ann, directory.PrincipalInput{Kind: access.User, Name: "eve"}, "")
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	_, _, err = w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: "eve"}, "short")
+	_, _, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "eve"}, "short")
 	wantCode(t, err, access.KindInvalid, "weakPassword")
-	_, _, err = w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.Group, Name: "eve"}, goodPassword)
+	_, _, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.Group, Name: "eve"}, goodPassword)
 	wantCode(t, err, access.KindInvalid, "passwordNotAllowed")
-	_, oneTime, err = w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: "eve"}, goodPassword)
+	_, oneTime, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "eve"}, goodPassword)
 	if err != nil || oneTime != "" {
 		t.Errorf("made a user with a password: %q, %v", oneTime, err)
 	}

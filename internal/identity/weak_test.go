@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -33,7 +33,7 @@ func TestWeakPasswords(t *testing.T) {
 		}
 	}
 	for range 200 { // what Postern makes itself
-		if p := engine.OneTimePassword(); identity.CheckPassword(p, "", own...) != nil {
+		if p := directory.OneTimePassword(); identity.CheckPassword(p, "", own...) != nil {
 			t.Errorf("a one-time password is refused: %q", p)
 		}
 	}
@@ -44,9 +44,9 @@ func TestOwnNameIsNoPassword(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	admin := w.admin()
-	_, _, err := w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: "heinrich"}, "heinrich-heinrich")
+	_, _, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "heinrich"}, "heinrich-heinrich")
 	wantCode(t, err, access.KindInvalid, "weakPassword")
-	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin, engine.PrincipalInput{Kind: access.User, Name: "heinrich"}, "")
+	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "heinrich"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

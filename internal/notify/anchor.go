@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/records"
 )
 
 // AnchorWebhook sends checkpoints of the activity log to a receiver that keeps them. Any status from 200 to 299 says that the
@@ -38,7 +38,7 @@ func (w *AnchorWebhook) hook() operatorHook {
 func (*AnchorWebhook) Name() string { return "webhook" }
 
 // Keep implements engine.Anchor.
-func (w *AnchorWebhook) Keep(ctx context.Context, d engine.CheckpointDetail) error {
+func (w *AnchorWebhook) Keep(ctx context.Context, d records.CheckpointDetail) error {
 	c := d.Checkpoint
 	body, err := json.Marshal(anchored{Checkpoint: c.Text, Size: c.Size, Root: c.Root.String(), At: c.At, Key: d.Key})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/audit"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/records"
 	"github.com/postern-dev/postern/internal/notify"
 )
 
@@ -39,7 +39,7 @@ func TestAnchorWebhook(t *testing.T) {
 	if err := hook.Check(); err != nil {
 		t.Fatal(err)
 	}
-	d := engine.CheckpointDetail{Key: "verifier", Checkpoint: audit.SignedCheckpoint{Size: 7, Text: "note"}}
+	d := records.CheckpointDetail{Key: "verifier", Checkpoint: audit.SignedCheckpoint{Size: 7, Text: "note"}}
 	for _, refused := range []int{http.StatusInternalServerError, http.StatusFound, http.StatusBadRequest} {
 		status = refused
 		if err := hook.Keep(t.Context(), d); err == nil {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/identity"
 	"github.com/postern-dev/postern/internal/portal"
 )
@@ -21,7 +21,7 @@ import (
 // visit asks a portal that never comes to its engine.
 func visit(t *testing.T, target string, header ...string) *http.Response {
 	t.Helper()
-	p, err := portal.New(portal.Config{Engine: &engine.Engine{}, Identity: &identity.Identity{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	p, err := portal.New(portal.Config{Engine: &services.Services{}, Identity: &identity.Identity{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

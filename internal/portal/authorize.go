@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -98,8 +99,8 @@ func (v *visit) issue(tenant string, p engine.PendingSignIn) (code string, err e
 	}
 	code, p.Hash = identity.NewCode()
 	p.CreatedAt = v.portal.config.Now().UTC()
-	p.ExpiresAt = p.CreatedAt.Add(engine.CodeTime)
-	return code, v.portal.config.Engine.BeginSignIn(v.Context(), p)
+	p.ExpiresAt = p.CreatedAt.Add(directory.CodeTime)
+	return code, v.portal.config.Engine.Directory.BeginSignIn(v.Context(), p)
 }
 
 // loopback reads an address on the person's own machine: http to localhost or a loopback address, at any port.

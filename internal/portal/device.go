@@ -41,7 +41,7 @@ func (v *visit) device() {
 		v.show(http.StatusOK, "device.html", page)
 		return
 	case v.PostFormValue("answer") == "deny":
-		if err := engine.AnswerSignIn(v.Context(), code, ""); err != nil {
+		if err := engine.Directory.AnswerSignIn(v.Context(), code, ""); err != nil {
 			v.fail(err)
 			return
 		}
@@ -51,7 +51,7 @@ func (v *visit) device() {
 	}
 	session, err := v.signIn("", waiting.Client)
 	if err == nil {
-		err = engine.AnswerSignIn(v.Context(), code, session)
+		err = engine.Directory.AnswerSignIn(v.Context(), code, session)
 	}
 	if err != nil {
 		v.show(page.refused(err), "device.html", page)

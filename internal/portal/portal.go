@@ -16,7 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/identity"
 )
 
@@ -25,7 +25,7 @@ var files embed.FS
 
 // Config is what the pages are made of. All of it is required.
 type Config struct {
-	Engine   *engine.Engine
+	Engine   *services.Services
 	Identity *identity.Identity
 	Now      func() time.Time
 	Log      *slog.Logger

@@ -17,6 +17,8 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/identity"
 	"github.com/postern-dev/postern/internal/store"
 )
@@ -31,11 +33,11 @@ func opened(t *testing.T) (p *Portal, password string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	e, err := engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
+	e, err := services.New(services.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	password, err = e.Bootstrap(ctx, identity.HashPassword)
+	password, err = e.Directory.Bootstrap(ctx, identity.HashPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,7 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	const fresh = "correct horse battery"
 	signIn := func(password, next string) identity.SignedIn {
 		t.Helper()
-		s, err := i.SignIn(ctx, identity.SignInInput{Name: engine.AdminName, Password: password, NewPassword: next, Address: office, Via: "portal"})
+		s, err := i.SignIn(ctx, identity.SignInInput{Name: directory.AdminName, Password: password, NewPassword: next, Address: office, Via: "portal"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +104,7 @@ func TestSignOutSaysWhatBecameOfTheSession(t *testing.T) {
 	i := p.config.Identity
 	office := netip.MustParseAddr("203.0.113.7")
 	s, err := i.SignIn(t.Context(), identity.SignInInput{
-		Name: engine.AdminName, Password: password, NewPassword: "correct horse battery", Address: office, Via: "portal",
+		Name: directory.AdminName, Password: password, NewPassword: "correct horse battery", Address: office, Via: "portal",
 	})
 	if err != nil {
 		t.Fatal(err)

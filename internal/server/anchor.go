@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postern-dev/postern/internal/core/audit"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/records"
 	"github.com/postern-dev/postern/internal/identity"
 	"github.com/postern-dev/postern/internal/notify"
 )
@@ -74,7 +74,7 @@ func lastNotes(file *os.File) (whole string, end int64, torn bool, err error) {
 }
 
 // Keep implements engine.Anchor. What a full disk or a crash left of a checkpoint is taken away first.
-func (f anchorFile) Keep(_ context.Context, d engine.CheckpointDetail) error {
+func (f anchorFile) Keep(_ context.Context, d records.CheckpointDetail) error {
 	file, err := os.OpenFile(string(f), os.O_APPEND|os.O_CREATE|os.O_RDWR, anchorFileMode)
 	if err != nil {
 		return err
@@ -109,14 +109,14 @@ func (f noteFile) Keep(_ context.Context, note string) error {
 type sentAnchor struct {
 	*notify.AnchorWebhook
 
-	sent engine.Memory
+	sent records.Memory
 }
 
 // Newest implements engine.Anchor.
 func (a sentAnchor) Newest(ctx context.Context) (string, error) { return a.sent.Newest(ctx) }
 
 // Keep implements engine.Anchor.
-func (a sentAnchor) Keep(ctx context.Context, d engine.CheckpointDetail) error {
+func (a sentAnchor) Keep(ctx context.Context, d records.CheckpointDetail) error {
 	if err := a.AnchorWebhook.Keep(ctx, d); err != nil {
 		return err
 	}
@@ -125,14 +125,14 @@ func (a sentAnchor) Keep(ctx context.Context, d engine.CheckpointDetail) error {
 
 // countedAnchor notes when it kept something last.
 type countedAnchor struct {
-	engine.Anchor
+	records.Anchor
 
 	metrics *metrics
 	now     func() time.Time
 }
 
 // Keep implements engine.Anchor.
-func (a countedAnchor) Keep(ctx context.Context, d engine.CheckpointDetail) error {
+func (a countedAnchor) Keep(ctx context.Context, d records.CheckpointDetail) error {
 	err := a.Anchor.Keep(ctx, d)
 	if err == nil {
 		a.metrics.anchored.WithLabelValues(a.Name()).Set(float64(a.now().Unix()))
@@ -151,8 +151,8 @@ func (m *metrics) anchorMetrics() {
 func (s *server) memory(name string) noteFile { return noteFile(filepath.Join(s.folder.path, name)) }
 
 // anchors gives where checkpoints are kept.
-func (s *server) anchors() []engine.Anchor {
-	var anchors []engine.Anchor
+func (s *server) anchors() []records.Anchor {
+	var anchors []records.Anchor
 	if s.config.AnchorFile != "" {
 		anchors = append(anchors, anchorFile(s.config.AnchorFile))
 	}

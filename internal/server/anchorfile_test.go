@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/audit"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/records"
 )
 
 // TestACheckpointWrittenInPartIsNone leaves the anchor's file as a full disk or a crash does, with every part of a checkpoint: the
@@ -20,7 +20,7 @@ func TestACheckpointWrittenInPartIsNone(t *testing.T) {
 	}
 	keep := func(f anchorFile, n int) {
 		t.Helper()
-		if err := f.Keep(t.Context(), engine.CheckpointDetail{Checkpoint: audit.SignedCheckpoint{Text: note(n)}}); err != nil {
+		if err := f.Keep(t.Context(), records.CheckpointDetail{Checkpoint: audit.SignedCheckpoint{Text: note(n)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/server"
 )
 
@@ -254,7 +255,7 @@ func (r *running) fleetAgent(admin *api.Client, i int) fleetAgent {
 	}
 	request, key := csr(r.t)
 	address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-	enrolled, certificate, err := r.inside.Identity.Enroll(r.t.Context(), address, engine.EnrollInput{Token: token.Token, Name: name, OS: "linux", Version: "test"}, []byte(request))
+	enrolled, certificate, err := r.inside.Identity.Enroll(r.t.Context(), address, machines.EnrollInput{Token: token.Token, Name: name, OS: "linux", Version: "test"}, []byte(request))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -202,7 +202,7 @@ func (b *border) snapshot(victim *api.Client) string {
 	show(api.All(victim.Eligibilities(ctx, api.EligibilityQuery{})))
 	show(api.All(victim.Applications(ctx)))
 	show(api.All(victim.ApplicationDefinitions(ctx)))
-	show(b.inside.Engine.RoleChanges(ctx, engine.Caller{
+	show(b.inside.Engine.Roles.RoleChanges(ctx, engine.Caller{
 		Principal: access.PrincipalID(b.known["principal"]), Tenant: access.TenantID(b.known["tenant"]),
 	}, engine.RoleChangeFilter{}, engine.Page{}))
 	// That somebody tried to sign in to the tenant is the tenant's to know.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/notify"
 )
 
@@ -68,7 +69,7 @@ type Ready struct {
 
 // Default gives the configuration of a server for which nothing is said.
 func Default() Config {
-	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, Quotas: engine.DefaultQuotas(), ConnectionsPerAddress: 1000, SessionIdle: engine.DefaultSessionIdle, AnchorEvery: time.Hour}
+	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, Quotas: engine.DefaultQuotas(), ConnectionsPerAddress: 1000, SessionIdle: services.DefaultSessionIdle, AnchorEvery: time.Hour}
 }
 
 // KeyError is a value of the configuration that cannot be used.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/identity"
 	"github.com/postern-dev/postern/internal/store"
 )
@@ -13,7 +13,7 @@ import (
 // Inside is what a benchmark reaches that a caller cannot.
 type Inside struct {
 	Store    *store.DB
-	Engine   *engine.Engine
+	Engine   *services.Services
 	Identity *identity.Identity
 	Pace     func(body, take time.Duration) // makes the server less patient, before it serves
 }

@@ -50,7 +50,7 @@ func (s *server) home(ctx context.Context) (access.TenantID, error) {
 	if known := s.homeTenant.Load(); known != nil {
 		return *known, nil
 	}
-	t, err := s.engine.FindTenant(ctx, "")
+	t, err := s.engine.Directory.FindTenant(ctx, "")
 	if err == nil {
 		s.homeTenant.Store(&t.ID)
 	}

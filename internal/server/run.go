@@ -17,6 +17,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/httpapi"
 	"github.com/postern-dev/postern/internal/identity"
 	"github.com/postern-dev/postern/internal/notify"
@@ -50,7 +51,7 @@ type server struct {
 	folder      *folder
 	sealKey     sealKey
 	store       *store.DB
-	engine      *engine.Engine
+	engine      *services.Services
 	identity    *identity.Identity
 	certificate *certificate
 	api         *httpapi.API
@@ -97,7 +98,7 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 	if err := s.openNotifier(); err != nil {
 		return s, err
 	}
-	if s.engine, err = engine.New(engine.Config{
+	if s.engine, err = services.New(services.Config{
 		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log, SealKey: s.sealKey.bytes,
 		SealSecret: s.notify.vault.Seal, TestChannel: s.testChannel, Tickets: s.tickets(),
 		Quotas: s.config.Quotas, Anchors: s.anchors(), AnchorEvery: s.config.AnchorEvery, Signed: s.memory(signedName),
@@ -115,7 +116,7 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 		return s, err
 	}
 	// Last of all: the first password is shown once, so a configuration that cannot be used must not use it up.
-	if s.adminPassword, err = s.engine.Bootstrap(ctx, identity.HashPassword); err != nil {
+	if s.adminPassword, err = s.engine.Directory.Bootstrap(ctx, identity.HashPassword); err != nil {
 		return s, s.sealKey.explain(fmt.Errorf("prepare the database: %w", err))
 	}
 	if s.adminPassword != "" {

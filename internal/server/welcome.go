@@ -10,7 +10,7 @@ import (
 	"net"
 	"path/filepath"
 
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
 // welcome prints what the first start shows once, and the next commands.
@@ -43,7 +43,7 @@ which prints the command that enrolls the machine, to run there as root; it asks
 and on your own computer again, to close its port 22 but for those who ask:
   postern policy set web-1 --port 22/tcp --max 3h
 
-`, filepath.Join(dir, "ca.pem"), sum, engine.AdminName, ready.AdminPassword, address, address, address, sum, engine.AdminName, address, sum)
+`, filepath.Join(dir, "ca.pem"), sum, directory.AdminName, ready.AdminPassword, address, address, address, sum, directory.AdminName, address, sum)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/services"
 )
 
 // BenchmarkListMillion lists through the engine, with authorization, grants and names, what a million requests and as many
@@ -18,61 +19,61 @@ func BenchmarkListMillion(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			f := newFixture(b, engineDSN(b))
 			f.million(b)
-			e, err := engine.New(engine.Config{Store: f.DB, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+			e, err := services.New(services.Config{Store: f.DB, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				b.Fatal(err)
 			}
 			owner := engine.Caller{Principal: f.user, Name: "Ada", Tenant: tenantID, Via: "api"}
 			guest := engine.Caller{Principal: "user-2", Name: "Ben", Tenant: tenantID, Via: "api"}
 			p := engine.Page{Limit: 50}
-			middle, err := e.Requests(b.Context(), owner, engine.RequestFilter{}, engine.Page{Limit: 1000})
+			middle, err := e.Requests.Requests(b.Context(), owner, engine.RequestFilter{}, engine.Page{Limit: 1000})
 			if err != nil || middle.Next == "" {
 				b.Fatal(err)
 			}
 			next := engine.Page{Limit: 50, Cursor: middle.Next}
 			for name, list := range map[string]func() (int, error){
 				"newest": func() (int, error) {
-					l, err := e.Requests(b.Context(), owner, engine.RequestFilter{}, p)
+					l, err := e.Requests.Requests(b.Context(), owner, engine.RequestFilter{}, p)
 					return len(l.Items), err
 				},
 				"a page further": func() (int, error) {
-					l, err := e.Requests(b.Context(), owner, engine.RequestFilter{}, next)
+					l, err := e.Requests.Requests(b.Context(), owner, engine.RequestFilter{}, next)
 					return len(l.Items), err
 				},
 				"pending": func() (int, error) {
-					l, err := e.Requests(b.Context(), owner, engine.RequestFilter{State: access.RequestPending}, p)
+					l, err := e.Requests.Requests(b.Context(), owner, engine.RequestFilter{State: access.RequestPending}, p)
 					return len(l.Items), err
 				},
 				"of a machine": func() (int, error) {
-					l, err := e.Requests(b.Context(), owner, engine.RequestFilter{Machine: f.machine}, p)
+					l, err := e.Requests.Requests(b.Context(), owner, engine.RequestFilter{Machine: f.machine}, p)
 					return len(l.Items), err
 				},
 				"of a person": func() (int, error) {
-					l, err := e.Requests(b.Context(), owner, engine.RequestFilter{Requester: "user-2"}, p)
+					l, err := e.Requests.Requests(b.Context(), owner, engine.RequestFilter{Requester: "user-2"}, p)
 					return len(l.Items), err
 				},
 				"own, without a role": func() (int, error) {
-					l, err := e.Requests(b.Context(), guest, engine.RequestFilter{}, p)
+					l, err := e.Requests.Requests(b.Context(), guest, engine.RequestFilter{}, p)
 					return len(l.Items), err
 				},
 				"grants": func() (int, error) {
-					l, err := e.Grants(b.Context(), owner, engine.GrantFilter{}, p)
+					l, err := e.Requests.Grants(b.Context(), owner, engine.GrantFilter{}, p)
 					return len(l.Items), err
 				},
 				"grants in force": func() (int, error) {
-					l, err := e.Grants(b.Context(), owner, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
+					l, err := e.Requests.Grants(b.Context(), owner, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
 					return len(l.Items), err
 				},
 				"never used": func() (int, error) {
-					l, err := e.NeverUsed(b.Context(), owner, time.Unix(0, 0), p)
+					l, err := e.Records.NeverUsed(b.Context(), owner, time.Unix(0, 0), p)
 					return len(l.Items), err
 				},
 				"who had": func() (int, error) {
-					l, err := e.WhoHad(b.Context(), owner, "web-1", day(), p)
+					l, err := e.Records.WhoHad(b.Context(), owner, "web-1", day(), p)
 					return max(len(l.Items), 1), err
 				},
 				"not closed": func() (int, error) {
-					l, err := e.NotClosed(b.Context(), owner, engine.NotClosedFilter{}, p)
+					l, err := e.Records.NotClosed(b.Context(), owner, engine.NotClosedFilter{}, p)
 					return max(len(l.Items), 1), err
 				},
 			} {

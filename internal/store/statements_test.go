@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/requests"
 	"github.com/postern-dev/postern/internal/store"
 )
 
@@ -29,11 +29,11 @@ func boundStatements(t *testing.T, db *store.DB) {
 	admin, asking := c.admin, c.people[0]
 	rule := c.policy
 	rule.Approval = access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{c.people[1].Principal}}}}}}}}
-	if _, err := c.SetMachinePolicy(ctx, admin, "web-1", rule, nil); err != nil {
+	if _, err := c.Machines.SetMachinePolicy(ctx, admin, "web-1", rule, nil); err != nil {
 		t.Fatal(err)
 	}
-	ask := func(machine string, port uint16) engine.RequestDetail {
-		d, err := c.Submit(ctx, asking, engine.SubmitInput{Items: []engine.ItemInput{{Machine: machine, Ports: access.SinglePort(port), Duration: time.Minute}}})
+	ask := func(machine string, port uint16) requests.RequestDetail {
+		d, err := c.Requests.Submit(ctx, asking, requests.SubmitInput{Items: []requests.ItemInput{{Machine: machine, Ports: access.SinglePort(port), Duration: time.Minute}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func boundStatements(t *testing.T, db *store.DB) {
 	}
 	ask("web-0", 1000) // what is asked once for all is known from here on
 	count := db.CountStatements()
-	var d engine.RequestDetail
+	var d requests.RequestDetail
 	for _, step := range []struct {
 		name string
 		most store.Count
@@ -53,13 +53,13 @@ func boundStatements(t *testing.T, db *store.DB) {
 		{"a request that waits", store.Count{All: 17, Reads: 8}, func() { d = ask("web-1", 1001) }},
 		{"its approval", store.Count{All: 25, Reads: 12}, func() {
 			var err error
-			if d, err = c.Decide(ctx, c.people[1], d.Request.ID, true, "", d.Request.Digest); err != nil {
+			if d, err = c.Requests.Decide(ctx, c.people[1], d.Request.ID, true, "", d.Request.Digest); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"the report that it is open", store.Count{All: 15, Reads: 5}, func() { report(t, c, d) }},
 		{"deleting the machine, without the directory being read", store.Count{All: 24, Reads: 8}, func() {
-			if err := c.DeleteMachine(ctx, admin, "web-1"); err != nil {
+			if err := c.Machines.DeleteMachine(ctx, admin, "web-1"); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -73,15 +73,15 @@ func boundStatements(t *testing.T, db *store.DB) {
 }
 
 // report has the agent say that the grants of a request are in force.
-func report(t *testing.T, c *crowd, d engine.RequestDetail) {
+func report(t *testing.T, c *crowd, d requests.RequestDetail) {
 	t.Helper()
 	for _, g := range d.Grants {
-		m, err := c.Machine(t.Context(), c.admin, d.Machines[g.Machine])
+		m, err := c.Machines.Machine(t.Context(), c.admin, d.Machines[g.Machine])
 		if err != nil {
 			t.Fatal(err)
 		}
 		seen := access.Report{Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}}}
-		if err := c.Report(t.Context(), m.Machine.Agent, c.admin.Address, seen); err != nil {
+		if err := c.Machines.Report(t.Context(), m.Machine.Agent, c.admin.Address, seen); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,11 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/roles"
+	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/store"
 )
 
@@ -30,7 +35,7 @@ func BenchmarkWholeRequest(b *testing.B) {
 
 // crowd is people who ask for machines; each may ask for all of them.
 type crowd struct {
-	*engine.Engine
+	*services.Services
 
 	admin  engine.Caller
 	policy access.MachinePolicy // of each machine
@@ -46,24 +51,24 @@ func newCrowd(tb testing.TB, db *store.DB) *crowd {
 	ctx := tb.Context()
 	for i := range crowdMachines {
 		name := fmt.Sprintf("web-%d", i)
-		token, _, err := e.MakeEnrollmentToken(ctx, admin, engine.TokenInput{Name: name})
+		token, _, err := e.Machines.MakeEnrollmentToken(ctx, admin, machines.TokenInput{Name: name})
 		if err == nil {
-			in := engine.EnrollInput{Token: token, Name: name, OS: "linux", Version: "test"}
-			_, err = e.Enroll(ctx, admin.Address, in, func(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil })
+			in := machines.EnrollInput{Token: token, Name: name, OS: "linux", Version: "test"}
+			_, err = e.Machines.Enroll(ctx, admin.Address, in, func(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil })
 		}
 		if err == nil {
-			_, err = e.SetMachinePolicy(ctx, admin, name, policy, nil)
+			_, err = e.Machines.SetMachinePolicy(ctx, admin, name, policy, nil)
 		}
 		if err != nil {
 			tb.Fatal(err)
 		}
 	}
-	c := &crowd{Engine: e, admin: admin, policy: policy, people: make([]engine.Caller, benchCallers)}
+	c := &crowd{Services: e, admin: admin, policy: policy, people: make([]engine.Caller, benchCallers)}
 	for i := range c.people {
 		name := fmt.Sprintf("user-%d", i)
-		p, err := e.CreatePrincipal(ctx, admin, engine.PrincipalInput{Kind: access.User, Name: name})
+		p, err := e.Directory.CreatePrincipal(ctx, admin, directory.PrincipalInput{Kind: access.User, Name: name})
 		if err == nil {
-			_, err = e.AssignRole(ctx, admin, engine.AssignInput{Principal: name, Role: "JIT Access Requester", Scope: access.Root})
+			_, err = e.Roles.AssignRole(ctx, admin, roles.AssignInput{Principal: name, Role: "JIT Access Requester", Scope: access.Root})
 		}
 		if err != nil {
 			tb.Fatal(err)
@@ -80,24 +85,24 @@ func pair(i int64) (person, machine int64) {
 }
 
 // ask makes the i-th request.
-func (c *crowd) ask(ctx context.Context, i int64) (engine.RequestDetail, error) {
+func (c *crowd) ask(ctx context.Context, i int64) (requests.RequestDetail, error) {
 	person, machine := pair(i)
-	return c.Submit(ctx, c.people[person], engine.SubmitInput{Items: []engine.ItemInput{{
+	return c.Requests.Submit(ctx, c.people[person], requests.SubmitInput{Items: []requests.ItemInput{{
 		Machine: fmt.Sprintf("web-%d", machine), Ports: access.SinglePort(uint16(1000 + i%1000)), Duration: time.Minute,
 	}}})
 }
 
 // bootstrap starts an engine on an empty store and gives its administrator.
-func bootstrap(tb testing.TB, db *store.DB) (*engine.Engine, engine.Caller) {
+func bootstrap(tb testing.TB, db *store.DB) (*services.Services, engine.Caller) {
 	tb.Helper()
-	e, err := engine.New(engine.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	e, err := services.New(services.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := e.Bootstrap(tb.Context(), func(string) (string, error) { return "hash", nil }); err != nil {
+	if _, err := e.Directory.Bootstrap(tb.Context(), func(string) (string, error) { return "hash", nil }); err != nil {
 		tb.Fatal(err)
 	}
-	found, err := e.Credentials(tb.Context(), "", engine.AdminName, netip.Addr{})
+	found, err := e.Directory.Credentials(tb.Context(), "", directory.AdminName, netip.Addr{})
 	if err != nil {
 		tb.Fatal(err)
 	}

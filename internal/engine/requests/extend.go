@@ -1,0 +1,236 @@
+package requests
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// ExtendInput asks for a later end of a grant. Exactly one of For and Until is set.
+type ExtendInput struct {
+	ID            access.RequestID // of the request that this is, a GUID that is free or of the same request; empty makes one
+	For           time.Duration    // beyond the present end
+	Until         time.Time
+	Justification string // empty: that of the first request
+	Ticket        string // empty: that of the first request
+}
+
+// Extend asks for a later end of the caller's own grant, under the rule that guards its machine now, and never beyond the
+// policy's longest time from the first opening. Where the rule approves by itself the grant ends later at once.
+func (e *Service) Extend(ctx context.Context, c engine.Caller, id access.GrantID, in ExtendInput) (d RequestDetail, err error) {
+	action := rbac.PoliciesInitiate
+	if !c.Bounds.Allow(action) && c.Bounds.Allow(rbac.RoleActivate) {
+		action = rbac.RoleActivate // and then it is not a port
+	}
+	a := engine.Attempt{Kind: access.RequestRefused, Action: action, Grant: id, All: true, Details: map[string]string{
+		"extends": string(id), "for": in.For.String(), "justification": in.Justification, "ticket": in.Ticket,
+	}}
+	err = e.withTicket(ctx, func(checked *ticketCheck) error {
+		return e.kernel.Change(ctx, c, a, func(tx engine.Tx, _ engine.Rights) error {
+			d, err = e.extend(ctx, tx, c, id, in, checked)
+			return err
+		})
+	})
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	return d, nil
+}
+
+func (e *Service) extend(ctx context.Context, tx engine.Tx, c engine.Caller, id access.GrantID, in ExtendInput, checked *ticketCheck) (RequestDetail, error) {
+	may, err := e.kernel.Rights(ctx, tx, c)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	g, m, err := findGrant(ctx, tx, may, id)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if g.Principal != c.Principal {
+		return RequestDetail{}, access.Fault(access.KindForbidden, "notYourGrant", "only %s can ask for more time on this grant: make a request of your own", g.PrincipalName)
+	}
+	if earlier, err := sameExtension(ctx, tx, may, id, in.ID); err != nil || earlier != nil {
+		return orZero(earlier), err
+	}
+	first, err := tx.Request(ctx, g.Request)
+	if err != nil {
+		return RequestDetail{}, fmt.Errorf("read request: %w", err)
+	}
+	until, err := in.until(g, first, may.Now)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if !g.Role.IsZero() {
+		return e.extendRole(ctx, tx, may, g, first, in, until, checked)
+	}
+	where, err := resolveMachine(ctx, tx, may, string(m.ID), "")
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if where.refusal != nil {
+		return RequestDetail{}, where.refusal
+	}
+	return e.fileExtension(ctx, tx, may, g, first, in, checked, where.place, policy.Item{
+		Machine: m.ID, Name: m.Name, Policy: where.entry, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources,
+	}, access.Item{
+		Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports, Protocol: g.Protocol,
+		Sources: g.Sources, Until: until,
+	})
+}
+
+// sameExtension gives the request of that id by which the caller asked for more time on the grant before; nil where there is none.
+func sameExtension(ctx context.Context, r engine.Reader, may engine.Rights, grant access.GrantID, id access.RequestID) (*RequestDetail, error) {
+	if id == "" {
+		return nil, nil //nolint:nilnil // none was named, and that is no error
+	}
+	request, err := r.Request(ctx, access.RequestID(strings.ToLower(string(id))))
+	if engine.IsKind(err, access.KindNotFound) || err == nil && (request.Requester != may.Caller.Principal || request.Extends != grant) {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	names := engine.NameCache{R: r}
+	d, err := describeRequest(ctx, r, may, &names, request)
+	return &d, err
+}
+
+// extendRole asks for a later end of the grant of a role, by the eligibility as it is now.
+func (e *Service) extendRole(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant, first access.Request, in ExtendInput, until time.Time, checked *ticketCheck) (RequestDetail, error) {
+	if !may.Caller.Bounds.Cover(rbac.RoleActivate, g.Role.Scope) {
+		return RequestDetail{}, engine.OutOfBounds(rbac.RoleActivate, g.Role.Scope)
+	}
+	eligibility, err := engine.EligibilityOf(ctx, tx, g.Tenant, g.Role)
+	switch {
+	case engine.IsKind(err, access.KindNotFound):
+		return RequestDetail{}, notEligibleFor(may, EligibleRole{Role: g.Role.String()})
+	case err != nil:
+		return RequestDetail{}, fmt.Errorf("read eligibility: %w", err)
+	}
+	asked, item := activation(eligibility, g.Role)
+	item.Until = until
+	if !eligibility.End.IsZero() && until.After(eligibility.End) {
+		return RequestDetail{}, access.Fault(access.KindInvalid, "eligibilityEnds", "you are eligible for %s until %s: ask for no more than that", g.Role, eligibility.End.UTC().Format(time.RFC3339))
+	}
+	return e.fileExtension(ctx, tx, may, g, first, in, checked, place{machine: engine.SiteOf(g.Role)}, asked, item)
+}
+
+// fileExtension judges and files the request for a later end of a grant, whose one item is given as it is judged and as it is
+// kept.
+func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant, first access.Request, in ExtendInput, checked *ticketCheck,
+	where place, judged policy.Item, kept access.Item,
+) (RequestDetail, error) {
+	c := may.Caller
+	if judged.Since = g.Start; in.Until.IsZero() {
+		judged.Duration = kept.Until.Sub(g.Start)
+	} else {
+		judged.Until = kept.Until
+	}
+	asked := policy.Input{Justification: first.Justification, Ticket: first.Ticket, Items: []policy.Item{judged}}
+	if in.Justification != "" {
+		asked.Justification = in.Justification
+	}
+	if in.Ticket != "" {
+		asked.Ticket = in.Ticket
+	}
+	verdict, err := e.judge(asked, checked, may)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if cut := access.Instant(verdict.Items[0].Until); !cut.IsZero() {
+		kept.Until = cut
+	}
+	if !kept.Until.After(g.End) {
+		return RequestDetail{}, notLater(g)
+	}
+	id, err := ChosenID(ctx, tx, in.ID)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	request := access.Request{
+		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: may.Name(g.Tenant), Address: c.Address, Via: c.Via,
+		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket, Items: []access.Item{kept},
+	}
+	verdict.Wait = min(verdict.Wait, g.End.Sub(may.Now)) // there is nothing to decide once it has ended
+	return e.file(ctx, tx, may, request, asked, []place{where}, verdict)
+}
+
+// until gives the end that is asked for.
+func (in ExtendInput) until(g access.Grant, first access.Request, now time.Time) (time.Time, error) {
+	until := in.Until.UTC().Truncate(time.Microsecond)
+	switch {
+	case in.For == 0 && in.Until.IsZero():
+		return until, access.Fault(access.KindInvalid, "durationMissing", "say how much longer, or until when")
+	case in.For != 0 && !in.Until.IsZero():
+		return until, access.Fault(access.KindInvalid, "untilAndDuration", "give how much longer or until when, not both")
+	case in.For < 0 || in.For > access.MaxDuration:
+		return until, access.Fault(access.KindInvalid, "tooLong", "an extension is 1s to %s long", access.MaxDuration)
+	case in.For != 0:
+		until = g.End.Add(in.For.Truncate(time.Microsecond))
+	}
+	switch {
+	case g.State.Ended() || !now.Before(g.End):
+		return until, access.Fault(access.KindConflict, "grantEnded", "grant %s has ended: make a new request", g.ID)
+	case !until.After(g.End):
+		return until, notLater(g)
+	case first.BreakGlass:
+		return until, access.Fault(access.KindForbidden, "breakGlassNotExtended", "what was opened by breaking glass is not extended: make an ordinary request")
+	}
+	return until, nil
+}
+
+func notLater(g access.Grant) error {
+	return access.Fault(access.KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
+}
+
+// extendGrant gives the grant of an approved request for more time its later end.
+func (d *deciding) extendGrant(ctx context.Context, by access.Actor) error {
+	g, err := d.Tx.Grant(ctx, d.request.Extends)
+	if err != nil {
+		return fmt.Errorf("read grant: %w", err)
+	}
+	if err := d.notRecalled(ctx, g); err != nil {
+		return err
+	}
+	until := d.request.Items[0].Until
+	ends, err := d.rightsEnd(ctx)
+	if err != nil {
+		return err
+	}
+	if len(ends) > 0 && !ends[0].IsZero() && ends[0].Before(until) {
+		until = ends[0]
+	}
+	if !until.After(g.End) && !g.State.Ended() {
+		return nil // another extension went further meanwhile
+	}
+	next, events, err := g.Extend(by, until, d.Now)
+	if err != nil {
+		return err
+	}
+	next.Decided = g.Decided || len(d.request.Approvals) > 0
+	return d.SaveGrant(ctx, next, g.Revision, events, false)
+}
+
+// notRecalled refuses more time on a grant that is just being ended: what enforces it was taken away already, and saving it anew
+// would bring that back.
+func (d *deciding) notRecalled(ctx context.Context, g access.Grant) error {
+	recalls, err := d.Tx.Recalls(ctx)
+	if err != nil || len(recalls) == 0 {
+		return err
+	}
+	j, err := d.engine.machines.NewJudge(ctx, d.Tx, d.Now)
+	if err != nil {
+		return err
+	}
+	order, _, err := j.Recalled(ctx, recalls, g)
+	if err == nil && order != nil {
+		err = access.Fault(access.KindConflict, "grantEnded", "grant %s is just being ended: make a new request", g.ID)
+	}
+	return err
+}

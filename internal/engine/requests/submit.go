@@ -1,0 +1,314 @@
+package requests
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// SubmitInput asks for access.
+type SubmitInput struct {
+	Items          []ItemInput
+	Start          time.Time // zero: at approval
+	Justification  string
+	Ticket         string
+	IdempotencyKey string // empty: none; at most 255 bytes
+	Digest         string // SHA-256 of the body, for the key; empty: the engine makes one of the input
+
+	// Repeat makes a series: an RRULE of RFC 5545, whose occurrences from Start on, in Zone (an IANA name; empty: UTC), are
+	// the starts of windows. Each window becomes a grant of its own; the whole is approved once.
+	Repeat string
+	Zone   string
+
+	// BreakGlass opens at once, without approval, where the policies let the caller do that in an emergency.
+	BreakGlass bool
+
+	// Policy, where it is not empty, is the only policy that the request may go through.
+	Policy access.ResourceID
+}
+
+// ItemInput is one port of one machine. Exactly one of Duration and Until is set.
+type ItemInput struct {
+	Machine  string // name, id or resource id; empty with a selector or a group
+	Selector string // labels, such as env=prod,role=web: every machine that has them all and that the caller may ask for
+	Group    string // name of a resource group, whose machines are meant; with a selector, those that it picks
+	Ports    access.PortRange
+	Protocol access.Protocol // empty: what the policy guards the ports for
+	Sources  []netip.Prefix
+	Networks []string // names of networks, which count as what they stand for now; where both are empty: the caller's own address
+	Duration time.Duration
+	Until    time.Time
+
+	SourceList bool // as in access.PortRule
+}
+
+// Submit asks for access, and where the policy approves by itself makes the grants in the same transaction. The same key
+// with the same body leads to the same request, however often it comes; with another body it is a conflict.
+func (e *Service) Submit(ctx context.Context, c engine.Caller, in SubmitInput) (d RequestDetail, err error) {
+	a := engine.Attempt{Kind: access.RequestRefused, Action: rbac.PoliciesInitiate, Scope: in.scope(), All: true, Details: in.describe()}
+	if err := longKey(in.IdempotencyKey); err != nil {
+		return d, e.kernel.Refused(ctx, c, a, err)
+	}
+	windows, err := e.windows(in) // it may take a while, which no transaction should
+	if err != nil {
+		return d, e.kernel.Refused(ctx, c, a, err)
+	}
+	err = e.withTicket(ctx, func(checked *ticketCheck) error {
+		return e.kernel.Change(ctx, c, a, func(tx engine.Tx, _ engine.Rights) error {
+			d, err = e.submit(ctx, tx, c, in, windows, checked)
+			return err
+		})
+	})
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	return d, nil
+}
+
+func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in SubmitInput, windows []time.Time, checked *ticketCheck) (RequestDetail, error) {
+	may, err := e.kernel.Rights(ctx, tx, c)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if in.IdempotencyKey != "" {
+		if earlier, err := repeated(ctx, tx, may, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
+			return orZero(earlier), err
+		}
+	}
+	if in.Items, err = pickMachines(ctx, tx, may, in.Items); err != nil {
+		return RequestDetail{}, err
+	}
+	asked, places, err := resolve(ctx, tx, may, in)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if len(windows) > 0 {
+		asked.Start = windows[0]
+		in.Start = windows[0]
+	}
+	if in.BreakGlass {
+		if err := e.mayBreakGlass(ctx, tx, may, in, &asked); err != nil {
+			return RequestDetail{}, err
+		}
+	}
+	verdict, err := e.judge(asked, checked, may)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if err := oneTenant(places); err != nil {
+		return RequestDetail{}, err
+	}
+	request := makeRequest(may, in, asked, verdict, places)
+	request.Windows = windows
+	request.BreakGlass = in.BreakGlass
+	d, err := e.file(ctx, tx, may, request, asked, places, verdict)
+	if err != nil {
+		return d, err
+	}
+	return d, rememberKey(ctx, tx, c, in.IdempotencyKey, in.digest(), d.Request)
+}
+
+// file puts a request that lies within its policies on record: approved at once where every case is automatic, or else
+// pending, with those who decide told.
+func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, request access.Request, asked policy.Input, places []place, verdict policy.Verdict) (RequestDetail, error) {
+	a := askOf(request)
+	for i, item := range asked.Items {
+		a.entries = append(a.entries, item.Policy)
+		a.machines = append(a.machines, places[i].machine) //nolint:gosec // there is a place for each item
+		a.longest = append(a.longest, verdict.Items[i].Rule.Max)
+	}
+	if request.BreakGlass {
+		request.Approvals = everyApproval(a.entries)
+	} else {
+		approvals, err := e.approvalsOf(ctx, tx, may, &a, request.Extends)
+		if err != nil {
+			return RequestDetail{}, err
+		}
+		request.Approvals = approvals
+	}
+	request, events := access.NewRequest(request, may.Actor(request.Tenant), verdict.Wait, may.Now)
+	recordChains(events, a.chains)
+	d := &deciding{Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: actionOf(request), request: request}
+	d.Alone = len(a.chains) > 0 && !slices.ContainsFunc(a.chains, func(c Chain) bool { return !c.alone })
+	names := engine.NameCache{R: tx, Seen: map[access.MachineID]access.Machine{}}
+	for _, p := range places {
+		if p.machine.ID == "" {
+			continue
+		}
+		d.Machines[p.machine.ID] = p.machine
+		names.Seen[p.machine.ID] = p.machine
+	}
+	used, err := d.loosenedUse(ctx, a)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	if err := d.locate(ctx, append(events, used...)); err != nil {
+		return RequestDetail{}, err
+	}
+	switch {
+	case request.BreakGlass:
+		err = d.breakGlass(ctx)
+	case len(request.Approvals) == 0:
+		d.Notify(engine.Notice{Kind: engine.NotifyRequested, Request: request})
+		err = d.approve(ctx, access.System())
+	default:
+		d.Notify(engine.Notice{Kind: engine.NotifyRequested, Request: request})
+		if err = d.advance(ctx, access.System(), ""); err == nil && d.request.State == access.RequestPending {
+			err = e.hold(ctx, tx, d.request, engine.QuotaPending)
+		}
+	}
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	out := RequestDetail{Request: d.request, Grants: d.approved, Machines: map[access.MachineID]string{}}
+	for id, m := range names.Seen {
+		out.Machines[id] = m.Name
+	}
+	if d.request.State == access.RequestPending {
+		if out, err = e.describeWhole(ctx, tx, may, &names, d.request); err != nil {
+			return RequestDetail{}, err
+		}
+	}
+	out.Chains = joined(a.chains)
+	return out, d.Finish(ctx)
+}
+
+// approvalsOf gives the approvals that a request needs, which lies within its policies; none where it is approved at once. What is
+// asked for is cut where it is a little too long with what there is beside it.
+func (e *Service) approvalsOf(ctx context.Context, tx engine.Tx, may engine.Rights, a *ask, extends access.GrantID) (approvals []access.Approval, err error) {
+	if extends != "" {
+		if a.extends, err = tx.Grant(ctx, extends); err != nil {
+			return nil, fmt.Errorf("read grant: %w", err)
+		}
+	}
+	if a.chains, err = chains(ctx, tx, *a, may.Now); err != nil {
+		return nil, err
+	}
+	a.trim(may.Now)
+	found, err := e.choose(ctx, tx, may, *a, may.Now)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found.refusals) > 0:
+		return nil, outsidePolicy(found.refusals)
+	case a.extends.State == access.GrantScheduled && len(found.approvals) > 0:
+		return nil, access.Fault(access.KindConflict, "grantNotBegun",
+			"grant %s begins at %s, and its votes are counted once more then: ask for more time once it has begun, or make another request", a.extends.ID, a.extends.Start.UTC().Format(time.RFC3339))
+	case found.stepUp && !may.Caller.SteppedUp(may.Now):
+		return nil, engine.StepUpRequired("asking for this access")
+	}
+	return found.approvals, nil
+}
+
+// recordChains puts on record which items are part of a longer chain.
+func recordChains(events []access.Event, chains []Chain) {
+	for _, c := range joined(chains) {
+		events[0].Details[fmt.Sprintf("chain.%d", c.Item)] = c.Start.UTC().Format(time.RFC3339) + "/" + c.End.UTC().Format(time.RFC3339)
+	}
+}
+
+// actionOf gives the action that making a request is.
+func actionOf(r access.Request) string {
+	if r.ForRoles() {
+		return rbac.RoleActivate
+	}
+	return rbac.PoliciesInitiate
+}
+
+func makeRequest(may engine.Rights, in SubmitInput, asked policy.Input, verdict policy.Verdict, places []place) access.Request {
+	c, tenant := may.Caller, places[0].machine.Tenant
+	request := access.Request{
+		ID: access.RequestID(engine.NewID()), Tenant: tenant, Requester: c.Principal, RequesterName: may.Name(tenant),
+		Address: c.Address, Via: c.Via, Start: access.Instant(in.Start), Justification: in.Justification, Ticket: in.Ticket,
+	}
+	for i, item := range asked.Items {
+		sources := slices.SortedFunc(slices.Values(verdict.Items[i].Sources), netip.Prefix.Compare)
+		request.Items = append(request.Items, access.Item{
+			Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
+			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Networks: in.Items[i].Networks, Duration: item.Duration.Truncate(time.Microsecond), Until: access.Instant(verdict.Items[i].Until),
+			SourceList: in.Items[i].SourceList,
+		})
+	}
+	return request
+}
+
+// makeGrants saves new grants, which become what was saved; those that are in force now supersede what they cover.
+func makeGrants(ctx context.Context, w *engine.Work, grants []access.Grant, events []access.Event, by access.Actor) error {
+	w.Events = append(w.Events, events...)
+	for i, g := range grants {
+		kept, err := w.KeepGrant(ctx, g, 0, nil, !g.Live(w.Now))
+		if err != nil {
+			return err
+		}
+		grants[i] = kept
+	}
+	// Now, and not at the end: what is written up to here goes to the database together with what supersede reads.
+	if err := w.Bump(ctx); err != nil {
+		return err
+	}
+	for _, g := range grants {
+		if g.Live(w.Now) && !w.Alone {
+			if err := w.Supersede(ctx, g, by); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// scope gives the machine that all items name by its resource id, for the event of a refusal; empty where they do not.
+func (in SubmitInput) scope() access.ResourceID {
+	for _, it := range in.Items {
+		if !strings.EqualFold(it.Machine, in.Items[0].Machine) {
+			return ""
+		}
+	}
+	if len(in.Items) == 0 || !strings.HasPrefix(in.Items[0].Machine, "/") {
+		return ""
+	}
+	id, err := access.ParseResourceID(in.Items[0].Machine)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// describe gives what was asked for as a refusal records it.
+func (in SubmitInput) describe() map[string]string {
+	details := map[string]string{"justification": in.Justification, "ticket": in.Ticket, "items": strconv.Itoa(len(in.Items))}
+	if !in.Start.IsZero() {
+		details["start"] = in.Start.UTC().Format(time.RFC3339)
+	}
+	if in.Repeat != "" {
+		details["repeat"] = in.Repeat
+	}
+	if in.BreakGlass {
+		details["breakGlass"] = "true"
+	}
+	for i, it := range in.Items[:min(len(in.Items), 20)] {
+		var sources []string
+		for _, s := range it.Sources {
+			sources = append(sources, s.String())
+		}
+		sources = append(sources, it.Networks...)
+		name := it.Machine
+		if name == "" {
+			name = strings.Trim(it.Group+"?"+it.Selector, "?")
+		}
+		text := fmt.Sprintf("machine %q ports %s/%s from %s for %s", name, it.Ports, it.Protocol, strings.Join(sources, ","), it.Duration)
+		if !it.Until.IsZero() {
+			text += " until " + it.Until.UTC().Format(time.RFC3339)
+		}
+		details[fmt.Sprintf("item.%d", i)] = text
+	}
+	return details
+}

@@ -1,0 +1,60 @@
+package services
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+const (
+	purgeEvery  = 10 * time.Minute
+	purgeChunk  = 200                // of each kind, in one transaction
+	purgeRounds = 100                // in a row; the rest waits for the next time
+	keptExpired = 7 * 24 * time.Hour // so long is what has expired kept, to tell "expired" from "unknown"
+	keptKeys    = 7 * 24 * time.Hour // so long does an idempotency key hold
+)
+
+// Purge forgets what nobody needs any more: sessions, tokens, codes and halves of sign-ins that expired a week ago, and
+// idempotency keys as old. It works in small transactions, and gives how much it forgot. What refused attempts were left out of the
+// activity log is recorded, where there is room again.
+func (e *Services) Purge(ctx context.Context) (purged int, err error) {
+	if err := e.kernel.SettleRefused(ctx); err != nil {
+		return 0, fmt.Errorf("record how many attempts were left out: %w", err)
+	}
+	now := e.kernel.Now()
+	for range purgeRounds {
+		n := 0
+		err := e.kernel.Store.Update(ctx, func(tx engine.Tx) error {
+			n, err = tx.Purge(ctx, now.Add(-keptExpired), now.Add(-keptKeys), purgeChunk)
+			return err
+		})
+		if err != nil {
+			return purged, fmt.Errorf("forget what has expired: %w", err)
+		}
+		purged += n
+		if n == 0 {
+			return purged, nil
+		}
+		engine.Pause(ctx, breather, nil)
+		if ctx.Err() != nil {
+			return purged, nil
+		}
+	}
+	return purged, nil
+}
+
+// purgeLoop purges now and then until ctx ends.
+func (e *Services) purgeLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := e.Purge(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			e.kernel.Log.ErrorContext(ctx, "purge", "error", err)
+		case n > 0:
+			e.kernel.Log.InfoContext(ctx, "purged what had expired", "rows", n)
+		}
+		engine.Pause(ctx, purgeEvery, nil)
+	}
+}

@@ -88,12 +88,12 @@ func listApprovals(c *call) (reply, error) {
 	_, forMe := f.take("astarget()")
 	n.asked = byMe || forMe
 	n.decides = !n.asked
-	requests, next, err := c.roleRequests(n, c.page(schedulePage))
+	asked, next, err := c.roleRequests(n, c.page(schedulePage))
 	if err != nil {
 		return reply{}, err
 	}
 	value := []any{}
-	for _, d := range requests {
+	for _, d := range asked {
 		if len(d.Request.Approvals) > 0 {
 			value = append(value, approval(d))
 		}

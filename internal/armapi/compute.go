@@ -18,12 +18,12 @@ func computeRoutes() []route {
 	get := func(pattern string, handle func(*call) (reply, error)) route {
 		return route{method: http.MethodGet, pattern: pattern, versions: anyVersion(), handle: handle}
 	}
-	const machines = "/providers/Microsoft.Compute/virtualMachines"
+	const path = "/providers/Microsoft.Compute/virtualMachines"
 	return []route{
-		get(subscriptionPath+machines, listMachines),
-		get(groupPath+machines, listMachines),
-		get(groupPath+machines+"/{machine}", getMachine),
-		get(groupPath+machines+"/{machine}/instanceView", getInstance),
+		get(subscriptionPath+path, listMachines),
+		get(groupPath+path, listMachines),
+		get(groupPath+path+"/{machine}", getMachine),
+		get(groupPath+path+"/{machine}/instanceView", getInstance),
 	}
 }
 
@@ -44,19 +44,19 @@ func (c *call) machines(actions ...string) (engine.Listed[machines.MachineDetail
 }
 
 func listMachines(c *call) (reply, error) {
-	machines, err := c.machines(rbac.MachinesRead)
+	found, err := c.machines(rbac.MachinesRead)
 	if err != nil {
 		return reply{}, err
 	}
-	value := make([]any, 0, len(machines.Items))
-	for _, d := range machines.Items {
+	value := make([]any, 0, len(found.Items))
+	for _, d := range found.Items {
 		shown := virtualMachine(d)
 		if c.wantsInstance() {
 			c.addInstance(shown, d)
 		}
 		value = append(value, shown)
 	}
-	return ok(c.list(value, machines.Next))
+	return ok(c.list(value, found.Next))
 }
 
 func getMachine(c *call) (reply, error) {

@@ -89,14 +89,14 @@ func listRoles(c *call) (reply, error) {
 		return reply{}, err
 	}
 	_, below := f.take("atscopeandbelow()")
-	roles, err := c.findRoles(scope, below)
+	found, err := c.findRoles(scope, below)
 	if err != nil {
 		return reply{}, err
 	}
 	name, byName := f.take("rolename")
 	kind, byKind := f.take("type")
 	value := []any{}
-	for _, d := range roles {
+	for _, d := range found {
 		if (!byName || strings.EqualFold(d.Name, name)) && (!byKind || strings.EqualFold(kindOfRole(d), kind)) {
 			value = append(value, role(scope, d))
 		}
@@ -109,11 +109,11 @@ func (c *call) oneRole() (access.ResourceID, rbac.Definition, error) {
 	if err != nil {
 		return "", rbac.Definition{}, err
 	}
-	roles, err := c.findRoles(scope, true)
+	found, err := c.findRoles(scope, true)
 	if err != nil {
 		return "", rbac.Definition{}, err
 	}
-	for _, d := range roles {
+	for _, d := range found {
 		if strings.EqualFold(string(d.ID), c.vars["id"]) {
 			return scope, d, nil
 		}

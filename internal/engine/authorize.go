@@ -29,6 +29,7 @@ func (e *Kernel) Rights(ctx context.Context, r Reader, c Caller) (Rights, error)
 	return Rights{Dir: dir, Caller: c, Now: e.Now()}, err
 }
 
+// Compiled returns the directory as r sees it, compiled for checks: the shared snapshot where that is of the same revision.
 func (e *Kernel) Compiled(ctx context.Context, r Reader) (*rbac.Directory, error) {
 	revision, err := r.DirectoryRevision(ctx)
 	if err != nil {
@@ -172,6 +173,7 @@ func (r Rights) Actor(tenant access.TenantID) access.Actor {
 	return actor
 }
 
+// Forbidden returns the refusal of an action at a scope, with the reason in the words of the directory.
 func Forbidden(action string, scope access.ResourceID, why string) *access.Error {
 	e := access.Fault(access.KindForbidden, "forbidden", "you may not do this here: ask for a role that has the action %s", action)
 	e.Reasons = []access.Reason{{Code: "forbidden", Message: fmt.Sprintf("%s at %s: %s", action, scope, why)}}

@@ -193,6 +193,7 @@ func UnnamedEntry(p access.MachinePolicy) access.MachinePolicy {
 	return p
 }
 
+// Unnamed returns quorums without the groups and people that they name.
 func Unnamed(all []access.Quorum) []access.Quorum {
 	counts := slices.Clone(all)
 	for i := range counts {
@@ -201,6 +202,7 @@ func Unnamed(all []access.Quorum) []access.Quorum {
 	return counts
 }
 
+// UnnamedCase is Unnamed for each stage of a case.
 func UnnamedCase(c access.Case) access.Case {
 	c.Stages = slices.Clone(c.Stages)
 	for i := range c.Stages {

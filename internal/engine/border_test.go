@@ -52,9 +52,9 @@ func (m *market) faces(c engine.Caller) map[string]any {
 		one, err := m.Records.Event(m.ctx, c, e.Seq)
 		read(fmt.Sprint("event ", e.Seq), one, err)
 	}
-	requests, err := m.Requests.Requests(m.ctx, c, engine.RequestFilter{}, all)
-	read("requests", requests, err)
-	for _, d := range requests.Items {
+	asked, err := m.Requests.Requests(m.ctx, c, engine.RequestFilter{}, all)
+	read("requests", asked, err)
+	for _, d := range asked.Items {
 		one, err := m.Requests.Request(m.ctx, c, d.Request.ID)
 		read("request "+string(d.Request.ID), one, err)
 		if d.Request.Resource != "" {
@@ -64,8 +64,8 @@ func (m *market) faces(c engine.Caller) map[string]any {
 	}
 	grants, err := m.Requests.Grants(m.ctx, c, engine.GrantFilter{}, all)
 	read("grants", grants, err)
-	apps, err := m.Apps.Applications(m.ctx, c, engine.ApplicationFilter{}, all)
-	read("applications", apps, err)
+	deployed, err := m.Apps.Applications(m.ctx, c, engine.ApplicationFilter{}, all)
+	read("applications", deployed, err)
 	definitions, err := m.Apps.AppDefinitions(m.ctx, c, "", all)
 	read("definitions", definitions, err)
 	mine, err := m.Roles.EligibleRoles(m.ctx, c)

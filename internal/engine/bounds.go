@@ -23,6 +23,7 @@ func (b *Bounds) Cover(action string, scope access.ResourceID) bool {
 	return b == nil || (b.Scope == "" || scope.Within(b.Scope)) && b.Allow(action)
 }
 
+// Allow reports whether the bounds name an action; no bounds allow every one.
 func (b *Bounds) Allow(action string) bool {
 	return b == nil || len(b.Actions) == 0 || slices.ContainsFunc(b.Actions, func(p string) bool { return rbac.Match(p, action) })
 }
@@ -58,6 +59,7 @@ func (b *Bounds) admit(a Attempt) error {
 	return OutOfBounds(a.Action, OrRoot(a.Scope))
 }
 
+// OrRoot returns a scope, or the root where there is none.
 func OrRoot(scope access.ResourceID) access.ResourceID {
 	if scope == "" {
 		return access.Root
@@ -65,6 +67,7 @@ func OrRoot(scope access.ResourceID) access.ResourceID {
 	return scope
 }
 
+// OutOfBounds returns the refusal of what an API token was not made for.
 func OutOfBounds(action string, scope access.ResourceID) *access.Error {
 	e := access.Fault(access.KindForbidden, "tokenBounds", "this API token was not made for this, or your roles do not allow it: make one with the action %s", action)
 	e.Reasons = []access.Reason{{Code: "tokenBounds", Message: fmt.Sprintf("%s at %s is outside of what the token may be used for", action, scope)}}

@@ -253,12 +253,12 @@ func TestChainsOfRoles(t *testing.T) {
 	for _, max := range []time.Duration{time.Hour, 2 * time.Hour} {
 		must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "ann", Role: "Contributor", Max: max}))(t)
 	}
-	roles := must(w.Roles.EligibleRoles(w.ctx, ann))(t)
+	mine := must(w.Roles.EligibleRoles(w.ctx, ann))(t)
 	ask := func(i int, start time.Time, length time.Duration) (requests.RequestDetail, error) {
-		return w.Requests.Activate(w.ctx, ann, requests.ActivateInput{Roles: []requests.EligibleRole{{Eligibility: roles[i].Eligibility.ID}}, Start: start, Duration: length, Justification: "x"})
+		return w.Requests.Activate(w.ctx, ann, requests.ActivateInput{Roles: []requests.EligibleRole{{Eligibility: mine[i].Eligibility.ID}}, Start: start, Duration: length, Justification: "x"})
 	}
-	if roles[0].Eligibility.Max > roles[1].Eligibility.Max {
-		roles[0], roles[1] = roles[1], roles[0]
+	if mine[0].Eligibility.Max > mine[1].Eligibility.Max {
+		mine[0], mine[1] = mine[1], mine[0]
 	}
 	g := must(ask(0, time.Time{}, time.Hour))(t).Grants[0]
 	_, err := ask(0, g.End, time.Hour)

@@ -30,6 +30,7 @@ type AssignmentDetail struct {
 	Role       rbac.Definition
 }
 
+// DescribeAssignment adds the principal and the role that an assignment names.
 func DescribeAssignment(ctx context.Context, r Reader, dir *rbac.Directory, a rbac.Assignment) (AssignmentDetail, error) {
 	p, err := r.Principal(ctx, a.Principal)
 	if err != nil {
@@ -39,6 +40,7 @@ func DescribeAssignment(ctx context.Context, r Reader, dir *rbac.Directory, a rb
 	return AssignmentDetail{Assignment: a, Principal: p, Role: role}, nil
 }
 
+// Event returns the event of what became of the assignment.
 func (d AssignmentDetail) Event(kind access.EventKind, may Rights) access.Event {
 	details := map[string]string{
 		"assignment": string(d.Assignment.ID), "principal": d.Principal.Name, "principalId": string(d.Principal.ID),
@@ -136,6 +138,7 @@ func (w *Work) RevokeBy(ctx context.Context, id access.EligibilityID, by access.
 	return nil
 }
 
+// EligibilityEvent returns the event of what became of an eligibility.
 func EligibilityEvent(kind access.EventKind, e access.Eligibility, by access.Actor) access.Event {
 	details := map[string]string{
 		"eligibility": string(e.ID), "principalId": string(e.Principal), "roleId": string(e.Role), "max": e.Max.String(),
@@ -153,6 +156,7 @@ func EligibilityEvent(kind access.EventKind, e access.Eligibility, by access.Act
 	return access.Event{Kind: kind, Actor: by, Tenant: e.Tenant, Scope: e.Scope, Action: rbac.EligibilitiesWrite, Details: details}
 }
 
+// DescribeEligibility adds the principal, the role and the approvers that an eligibility names.
 func DescribeEligibility(ctx context.Context, r Reader, may Rights, e access.Eligibility) (EligibilityDetail, error) {
 	p, err := r.Principal(ctx, e.Principal)
 	if err != nil {
@@ -185,6 +189,7 @@ type EligibilityDetail struct {
 	Active      []access.Grant                // in a list of one's own eligible roles: one's grants by it that have not ended
 }
 
+// AsRole returns the role as requests and grants name it.
 func (d EligibilityDetail) AsRole() access.Role {
 	return access.Role{Eligibility: d.Eligibility.ID, ID: d.Role.ID, Name: d.Role.Name, Scope: d.Eligibility.Scope}
 }

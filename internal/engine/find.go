@@ -44,6 +44,7 @@ type PlacedGroup struct {
 	Group        access.ResourceGroup
 }
 
+// Scope returns the resource id of the group.
 func (p PlacedGroup) Scope() access.ResourceID {
 	return access.ResourceGroupScope(p.Subscription.ID, p.Group.Name)
 }
@@ -109,7 +110,8 @@ func SubscriptionByDefault(ctx context.Context, r Reader, tenant access.TenantID
 	return access.Subscription{}, access.Fault(access.KindNotFound, "noSubscription", "the tenant has no subscription")
 }
 
-const MostStates = 1000 // that are read at once
+// MostStates is how many states are read at once.
+const MostStates = 1000
 
 // ToTheEnd reads on behind what was read last until there is no more: what is not found has ended, and its alert closes, so that a part
 // would be taken for the whole.
@@ -123,7 +125,8 @@ func ToTheEnd[T any, ID ~string](id func(T) ID, read func(after ID) ([]T, error)
 	}
 }
 
-func IdOfAgent(a access.Agent) access.AgentID { return a.ID }
+// IDOfAgent returns the id of an agent.
+func IDOfAgent(a access.Agent) access.AgentID { return a.ID }
 
 // GuardedWithin gives the first machines of an agent, by name, that covered says to lie within the scopes.
 func GuardedWithin(ctx context.Context, r Reader, agent access.AgentID, scopes []access.ResourceID, limit int) ([]access.Machine, error) {
@@ -217,6 +220,7 @@ func NamedInPolicy(entry access.MachinePolicy) []access.PrincipalID {
 	return ids
 }
 
+// FirstError returns the first error that is not nil.
 func FirstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -243,6 +247,7 @@ func (e *Kernel) AuthorizeHome(ctx context.Context, r Reader, c Caller, action s
 	return may, nil
 }
 
+// KeepAgent saves an agent.
 func KeepAgent(ctx context.Context, tx Tx, a access.Agent) error {
 	if err := tx.SaveAgent(ctx, a); err != nil {
 		return fmt.Errorf("save agent: %w", err)
@@ -334,6 +339,7 @@ func machinesNamed(ctx context.Context, r Reader, may Rights, ref string, scopes
 	return machines, nil
 }
 
+// SelectorFault returns the refusal of a selector, with the field that it came in.
 func SelectorFault(code, field, format string, args ...any) error {
 	e := access.Fault(access.KindInvalid, code, format, args...)
 	e.Reasons = []access.Reason{{Code: code, Field: field, Message: e.Message}}

@@ -109,6 +109,7 @@ func (f *Flood[K]) Owe(b *Bill, of K, n uint64) {
 	b.add(func() { f.change(of, func(s *spending) { s.owed -= min(n, s.owed) }) })
 }
 
+// Settle returns what found no room before, and forgets it; the bill of the transaction that records it keeps it otherwise.
 func (f *Flood[K]) Settle(b *Bill, of K) (owed uint64) {
 	f.change(of, func(s *spending) { owed, s.owed = s.owed, 0 })
 	b.add(func() { f.change(of, func(s *spending) { s.owed += owed }) })

@@ -60,6 +60,7 @@ func (n *NameCache) Site(ctx context.Context, role access.Role, id access.Machin
 	return SiteOf(role), nil
 }
 
+// SiteOf returns what stands in the place of a machine where a role takes effect.
 func SiteOf(role access.Role) access.Machine {
 	return access.Machine{Resource: role.Scope, Name: role.String()}
 }

@@ -163,6 +163,7 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, na
 	return n
 }
 
+// Later returns the later of two instants.
 func Later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b

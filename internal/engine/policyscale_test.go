@@ -45,14 +45,14 @@ func peopled(tb testing.TB, n int) (w *world, id access.ResourceID) {
 }
 
 // people gives a resource group machines behind one gateway, web-0 and so on, and a policy "default" that guards the first of them.
-func (w *world) people(sub access.SubscriptionID, group string, machines, guarded int) (policy access.ResourceID) {
+func (w *world) people(sub access.SubscriptionID, group string, count, guarded int) (policy access.ResourceID) {
 	w.tb.Helper()
 	now := w.clock.now()
 	policy = access.PolicyResource(sub, group, "local", engine.DefaultPolicy)
 	p := access.Policy{ID: "default", Resource: policy, Tenant: w.admin.Tenant, Name: engine.DefaultPolicy, Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1}
 	w.save(func(tx engine.Tx) error {
 		err := tx.SaveAgent(w.ctx, access.Agent{ID: "gate", Tenant: w.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
-		for i := 0; i < machines && err == nil; i++ {
+		for i := 0; i < count && err == nil; i++ {
 			name := fmt.Sprintf("web-%d", i)
 			m := access.Machine{
 				ID: access.MachineID(name), Resource: access.MachineResource(sub, group, name), Tenant: w.admin.Tenant, Name: name,
@@ -177,15 +177,15 @@ func newBeside(b *testing.B, of string, live int) *beside {
 		{Name: "short", When: `request.duration <= duration("20m")`},
 		{Name: "long", Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{c.bob.Principal}}}}}},
 	}}
-	machines := []string{"web-1"}
+	hosts := []string{"web-1"}
 	c.agent = w.host("web-1").Agent.ID
-	if of == "person" || of == "policy" { // they are on other machines
-		machines = machines[:0]
+	if of == "person" || of == "policy" { // they are on other hosts
+		hosts = hosts[:0]
 		for i := range (live + 999) / 1000 {
 			name := fmt.Sprint("other-", i)
 			w.host(name)
 			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, name, policy, nil))(b)
-			machines = append(machines, name)
+			hosts = append(hosts, name)
 		}
 	}
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(b)
@@ -194,7 +194,7 @@ func newBeside(b *testing.B, of string, live int) *beside {
 		holder = w.user("bert", "JIT Access Requester")
 	}
 	for i := range (live + 999) / 1000 {
-		must(w.Requests.Submit(w.ctx, holder, ports(machines[i%len(machines)], uint16(1000*(i+1)), uint16(min(live, 1000)), 20*time.Minute)))(b)
+		must(w.Requests.Submit(w.ctx, holder, ports(hosts[i%len(hosts)], uint16(1000*(i+1)), uint16(min(live, 1000)), 20*time.Minute)))(b)
 	}
 	w.reconcile()
 	return c

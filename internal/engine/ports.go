@@ -400,6 +400,7 @@ type Idempotency struct {
 // PublicID names a token, of which only the hash is kept, in the activity log and in lists.
 func (t EnrollmentToken) PublicID() string { return t.Hash[:16] }
 
+// Scope returns the resource group that the token enrolls into.
 func (t EnrollmentToken) Scope() access.ResourceID {
 	return access.ResourceGroupScope(t.Subscription, t.ResourceGroup)
 }

@@ -152,6 +152,7 @@ type SignInPlace struct {
 	ForgetAt   time.Time // when it counts no more
 }
 
+// Event returns the event of what became of the secret.
 func (s Secret) Event(kind access.EventKind, p access.Principal, c Caller, now time.Time) access.Event {
 	what := "secret"
 	if s.Certificate != "" {
@@ -166,6 +167,7 @@ func (s Secret) Event(kind access.EventKind, p access.Principal, c Caller, now t
 	}
 }
 
+// Event returns the event of what became of the token.
 func (t APIToken) Event(kind access.EventKind, c Caller, now time.Time) access.Event {
 	return access.Event{
 		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: t.Bounds.Scope,
@@ -202,6 +204,7 @@ func (r ClaimRead) Bounded() ClaimRead {
 	return r
 }
 
+// Event returns the event of what became of the passkey.
 func (p Passkey) Event(kind access.EventKind, by access.Actor, tenant access.TenantID) access.Event {
 	return access.Event{
 		At: p.CreatedAt, Kind: kind, Outcome: access.Succeeded, Actor: by, Tenant: tenant,

@@ -17,6 +17,7 @@ const (
 	lockMost     = 15 * time.Minute
 )
 
+// How long sign-ins from a place are remembered, and what counts as one place.
 const (
 	FamiliarFor   = 180 * 24 * time.Hour // after the last sign-in from a place
 	FailuresCount = 24 * time.Hour       // after the last failure

@@ -72,6 +72,7 @@ type trialKey struct{}
 // good for nothing, and a refusal is recorded only where the caller may not do such a thing at all.
 func Trial(ctx context.Context) context.Context { return context.WithValue(ctx, trialKey{}, true) }
 
+// IsTrial reports whether ctx is of Trial.
 func IsTrial(ctx context.Context) bool { return ctx.Value(trialKey{}) != nil }
 
 const maxConflicts = 5 // how often a transaction that lost a race is run
@@ -162,6 +163,7 @@ func (e *Kernel) Record(ctx context.Context, events ...access.Event) error {
 	})
 }
 
+// Event returns the event of the attempt's refusal.
 func (a Attempt) Event(c Caller, err error) access.Event {
 	event := access.Event{
 		Kind: a.Kind, Outcome: access.Refused, Actor: c.Actor(), Tenant: c.Tenant, Scope: a.Scope, Action: a.Action,

@@ -59,6 +59,7 @@ func noSuchScope(scope access.ResourceID) error {
 	return access.Fault(access.KindNotFound, "unknownScope", "there is nothing at %s: a role is assigned at the root, at a subscription, a resource group, a machine, a policy or a managed application that exists", Clip(string(scope)))
 }
 
+// NoSuchGroup returns the error of a resource group that is not there, or that the caller may not see.
 func NoSuchGroup(name string) error {
 	return access.Fault(access.KindNotFound, "unknownResourceGroup", "there is no resource group %q", Clip(name))
 }

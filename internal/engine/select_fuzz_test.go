@@ -1,11 +1,11 @@
 package engine_test
 
 import (
-	"github.com/postern-dev/postern/internal/engine"
 	"strings"
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine"
 )
 
 // FuzzSelector reads what people write: it is refused in words, or means what it says, label by label.

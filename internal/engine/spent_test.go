@@ -32,7 +32,7 @@ func TestAnEligibilityIsNotBroughtBackByItsID(t *testing.T) {
 		})
 		wantCode(t, err, access.KindConflict, "eligibilityIdTaken")
 	}
-	one.Tenant, one.Origin, one.Role, one.Scope, one.Principal = m.publisher.ID, "", access.RoleID(rbac.Reader), access.Root, m.vic.Principal
+	one.Tenant, one.Origin, one.Role, one.Scope, one.Principal = m.publisher.ID, "", rbac.Reader, access.Root, m.vic.Principal
 	m.save(func(tx engine.Tx) error { return tx.SaveEligibility(m.ctx, one, 0) }) // as if somebody could
 	_, err := m.Requests.Decide(m.ctx, m.ann, asked.ID, true, "", asked.Digest)
 	wantCode(t, err, access.KindConflict, "requestOutdated")

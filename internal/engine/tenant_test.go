@@ -92,12 +92,12 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 		t.Errorf("cancelling a foreign request: %v, want not found", err)
 	}
 	page := engine.Page{Limit: 100}
-	machines := must(w.Machines.Machines(w.ctx, stranger, engine.MachineFilter{}, page))(t)
-	requests := must(w.Requests.Requests(w.ctx, stranger, engine.RequestFilter{}, page))(t)
+	hosts := must(w.Machines.Machines(w.ctx, stranger, engine.MachineFilter{}, page))(t)
+	asked := must(w.Requests.Requests(w.ctx, stranger, engine.RequestFilter{}, page))(t)
 	grants := must(w.Requests.Grants(w.ctx, stranger, engine.GrantFilter{}, page))(t)
 	policies := must(w.Machines.Policies(w.ctx, stranger, engine.PolicyFilter{}, page))(t)
 	agents := must(w.Machines.Agents(w.ctx, stranger, page))(t)
-	if n := len(machines.Items) + len(requests.Items) + len(grants.Items) + len(policies.Items) + len(agents.Items); n != 0 {
+	if n := len(hosts.Items) + len(asked.Items) + len(grants.Items) + len(policies.Items) + len(agents.Items); n != 0 {
 		t.Errorf("a stranger sees %d things of this tenant: %+v %+v %+v %+v", n, machines.Items, requests.Items, grants.Items, policies.Items)
 	}
 	for _, e := range must(w.Records.Events(w.ctx, stranger, engine.EventFilter{}, page))(t).Items {

@@ -56,6 +56,7 @@ func Visible[T, U any](p Page, fetch func(Page) (Listed[T], error), keep func(T)
 	}
 }
 
+// AsError finds one of our errors in the chain of err.
 func AsError(err error, target **access.Error) bool {
 	e, ok := errors.AsType[*access.Error](err)
 	if ok {
@@ -64,4 +65,5 @@ func AsError(err error, target **access.Error) bool {
 	return ok
 }
 
+// IsKind reports whether an error is of a kind.
 func IsKind(err error, kind access.Kind) bool { return err != nil && access.KindOf(err) == kind }

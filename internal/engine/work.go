@@ -30,6 +30,7 @@ type Work struct {
 	applications map[access.ResourceID]*app.Application // by managed resource group, those looked for so far; nil where it is none
 }
 
+// NewWork begins to gather what a transaction does beside saving its own subject.
 func (*Kernel) NewWork(tx Tx, now time.Time) *Work {
 	return &Work{
 		Tx: tx, Now: now, Bumps: map[access.AgentID]bool{}, Machines: map[access.MachineID]access.Machine{},

@@ -84,6 +84,7 @@ func New(c Config) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	known := cmp.Or(c.Known, Rate{PerSecond: 200, Burst: 400})
 	return &Identity{
 		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, own: c.Names, now: c.Now, log: c.Log, proxies: c.TrustedProxies, proven: c.Proven,
 		hashing:   newHashing(c.Hashing),
@@ -92,8 +93,8 @@ func New(c Config) (*Identity, error) {
 		sites:     newLimiter(c.Anonymous.times(sitePerAddress), Rate{PerSecond: 2 * sitePerAddress, Burst: 20 * sitePerAddress}),
 		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
 		polls:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
-		known:     newLimiter(c.Known, knownRate),
-		people:    newLimiter(cmp.Or(c.Known, knownRate).times(credentialsOfPrincipal), Rate{}),
+		known:     newLimiter(known, Rate{}),
+		people:    newLimiter(known.times(credentialsOfPrincipal), Rate{}),
 		agents:    newLimiter(c.Agents, Rate{PerSecond: 50, Burst: 500}),
 		told:      newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 1}, Rate{}),
 		refusals:  newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),

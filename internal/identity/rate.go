@@ -129,10 +129,8 @@ func (i *Identity) AllowGuess(address netip.Addr) (right func(), err error) {
 	return right, nil
 }
 
-// knownRate is how often one credential may be used; credentialsOfPrincipal, how many times more the principal may call with
-// all that they have. Whoever stole one of them cannot keep its owner from signing in anew and ending it.
-var knownRate = Rate{PerSecond: 200, Burst: 400}
-
+// credentialsOfPrincipal is how many times more calls than one credential is good for a principal may make with all that they
+// have. Whoever stole one of them cannot keep its owner from signing in anew and ending it.
 const credentialsOfPrincipal = 4
 
 // allowKnown counts one call of a principal with a credential: access.KindLimited when there were too many.

@@ -127,7 +127,7 @@ func describe(issues *cel.Issues) string {
 }
 
 // factNames are the names of the facts.
-var factNames = slices.Sorted(maps.Keys(variables(Facts{})))
+var factNames = slices.Sorted(maps.Keys(variables(Facts{}))) //nolint:gochecknoglobals // made once, and never changed
 
 // variables returns the facts under their names.
 func variables(f Facts) map[string]any {
@@ -157,7 +157,7 @@ func (c *Condition) eval(facts map[string]any) (holds bool, units int, err error
 	value, details, err := c.program.Eval(facts)
 	units = maxConditionCost
 	if spent := details.ActualCost(); spent != nil {
-		units = int(min(*spent, maxConditionCost)) //nolint:gosec // it is bounded
+		units = int(min(*spent, maxConditionCost))
 	}
 	if err != nil {
 		return false, units, fmt.Errorf("evaluate condition: %w", err)

@@ -25,7 +25,7 @@ const stepsOfCost = 5
 var errMatchTooDear = errors.New("the pattern is too large for so long a text")
 
 // withinZone are CEL's questions for what a clock shows in a zone.
-var withinZone = []struct {
+var withinZone = []struct { //nolint:gochecknoglobals // a constant table
 	function, overload string
 	get                func(time.Time) int
 }{

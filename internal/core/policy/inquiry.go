@@ -6,11 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
-
-	"cel.dev/cel-go/cel"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )

@@ -134,7 +134,7 @@ func (a *alerting) finish(ctx context.Context) error {
 			}
 		}
 	}
-	return a.Work.Finish(ctx)
+	return a.Finish(ctx)
 }
 
 // tell records what became of an alert, and has people told.

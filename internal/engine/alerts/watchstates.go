@@ -221,7 +221,7 @@ func findSkewed(ctx context.Context, r engine.Reader, tenant access.TenantID, bo
 	if !rule.Enabled {
 		return nil
 	}
-	list, err := engine.ToTheEnd(engine.IdOfAgent, func(after access.AgentID) ([]access.Agent, error) {
+	list, err := engine.ToTheEnd(engine.IDOfAgent, func(after access.AgentID) ([]access.Agent, error) {
 		return r.SkewedAgents(ctx, tenant, time.Duration(rule.Threshold)*time.Second, after, engine.MostStates)
 	})
 	if err != nil {
@@ -246,7 +246,7 @@ func findForeign(ctx context.Context, r engine.Reader, tenant access.TenantID, b
 	if !book[alert.ForeignRules].Enabled && !book[alert.UnguardedPath].Enabled {
 		return nil
 	}
-	list, err := engine.ToTheEnd(engine.IdOfAgent, func(after access.AgentID) ([]access.Agent, error) {
+	list, err := engine.ToTheEnd(engine.IDOfAgent, func(after access.AgentID) ([]access.Agent, error) {
 		return r.ForeignAgents(ctx, tenant, after, engine.MostStates)
 	})
 	if err != nil {
@@ -285,6 +285,7 @@ func bypasses(rules []access.ForeignRule) (past, others []access.ForeignRule) {
 	return past, others
 }
 
+// ForeignDetail returns what other firewalls do, in words.
 func ForeignDetail(rules []access.ForeignRule) string {
 	texts := make([]string, 0, len(rules))
 	for _, r := range rules {

@@ -209,7 +209,7 @@ func eligibilitiesOf(ctx context.Context, r engine.Reader, a app.Application) ([
 
 // DenyAssignments lists the deny assignments at, above or below a scope that the caller may see, by id.
 func (e *Service) DenyAssignments(ctx context.Context, c engine.Caller, scope access.ResourceID) (list []rbac.DenyAssignment, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.DenyAssignmentsRead, Scope: scope}, func(r engine.Reader, may engine.Rights) error {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.DenyAssignmentsRead, Scope: scope}, func(_ engine.Reader, may engine.Rights) error {
 		scopes, err := may.Anywhere(rbac.DenyAssignmentsRead)
 		if err != nil {
 			return err

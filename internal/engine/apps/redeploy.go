@@ -267,11 +267,11 @@ func leaveSome(ctx context.Context, w *engine.Work, a app.Application, by access
 }
 
 // forget writes what became of machines that have left, and deletes them.
-func forget(ctx context.Context, w *engine.Work, machines []access.MachineID) error {
+func forget(ctx context.Context, w *engine.Work, gone []access.MachineID) error {
 	if err := w.Finish(ctx); err != nil {
 		return err
 	}
-	for _, m := range machines {
+	for _, m := range gone {
 		if err := w.Tx.DeleteMachine(ctx, m); err != nil {
 			return fmt.Errorf("delete machine: %w", err)
 		}

@@ -112,6 +112,7 @@ func checkTexts(displayName, email string) error {
 	return nil
 }
 
+// PlainText reports whether a text is UTF-8 without control characters.
 func PlainText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }

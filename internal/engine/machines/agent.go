@@ -97,6 +97,7 @@ func (e *Service) WatchDesired(agent access.AgentID) (changed <-chan struct{}, s
 	return e.kernel.Store.Watch(agent)
 }
 
+// ActorOf returns an agent as the actor of what it reports.
 func ActorOf(a access.Agent, addr netip.Addr) access.Actor {
 	return access.Actor{Name: "agent:" + a.Name, Address: addr, Via: "agent"}
 }

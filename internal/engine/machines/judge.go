@@ -25,6 +25,7 @@ type Judge struct {
 	Groups   map[Guest][]string // names of the groups that a requester is in
 }
 
+// NewJudge makes a judge of grants by the directory and policies as r sees them now.
 func (e *Service) NewJudge(ctx context.Context, r engine.Reader, now time.Time) (*Judge, error) {
 	dir, err := e.kernel.Compiled(ctx, r)
 	return &Judge{

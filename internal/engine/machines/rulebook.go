@@ -21,6 +21,7 @@ type Rulebook struct {
 
 const maxCompiled = 1000 // conditions that are kept; beyond that they are compiled anew
 
+// NewRulebook makes an empty one.
 func NewRulebook() (*Rulebook, error) {
 	conditions, err := policy.NewConditions()
 	if err != nil {

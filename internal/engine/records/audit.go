@@ -210,6 +210,7 @@ func treeSize(ctx context.Context, r engine.Reader, size int64) (int64, error) {
 	return size, nil
 }
 
+// Hashes reads hashes of the Merkle tree as r sees it.
 func Hashes(ctx context.Context, r engine.Reader) audit.HashReader {
 	return func(indexes []int64) ([]audit.Hash, error) { return r.AuditHashes(ctx, indexes) }
 }

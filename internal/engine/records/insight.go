@@ -161,7 +161,7 @@ func (e *Service) Foreign(ctx context.Context, c engine.Caller) (list []ForeignA
 		if err != nil {
 			return err
 		}
-		agents, err := engine.ToTheEnd(engine.IdOfAgent, func(after access.AgentID) ([]access.Agent, error) {
+		agents, err := engine.ToTheEnd(engine.IDOfAgent, func(after access.AgentID) ([]access.Agent, error) {
 			return r.ForeignAgents(ctx, c.Tenant, after, engine.MostStates)
 		})
 		if err != nil {

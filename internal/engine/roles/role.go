@@ -63,6 +63,7 @@ func definitions(ctx context.Context, r engine.Reader, tenant access.TenantID) (
 	return list, nil
 }
 
+// FindRole finds a role of a tenant by id or name.
 func FindRole(ctx context.Context, r engine.Reader, tenant access.TenantID, ref string) (rbac.Definition, error) {
 	list, err := definitions(ctx, r, tenant)
 	if err != nil {

@@ -214,7 +214,7 @@ func (e *Service) RunsServer(ctx context.Context, c engine.Caller) (runs bool, e
 // Able gives the actions that the caller may do somewhere, of those that Postern checks, so that nobody is offered what they
 // may do nowhere.
 func (e *Service) Able(ctx context.Context, c engine.Caller) (actions []string, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{}, func(r engine.Reader, may engine.Rights) error {
+	err = e.kernel.Look(ctx, c, engine.Attempt{}, func(_ engine.Reader, may engine.Rights) error {
 		actions = slices.DeleteFunc(rbac.Actions(), func(action string) bool { return len(may.Scopes(action)) == 0 })
 		return nil
 	})

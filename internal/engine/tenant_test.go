@@ -93,11 +93,11 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 	}
 	page := engine.Page{Limit: 100}
 	hosts := must(w.Machines.Machines(w.ctx, stranger, engine.MachineFilter{}, page))(t)
-	asked := must(w.Requests.Requests(w.ctx, stranger, engine.RequestFilter{}, page))(t)
+	seen := must(w.Requests.Requests(w.ctx, stranger, engine.RequestFilter{}, page))(t)
 	grants := must(w.Requests.Grants(w.ctx, stranger, engine.GrantFilter{}, page))(t)
 	policies := must(w.Machines.Policies(w.ctx, stranger, engine.PolicyFilter{}, page))(t)
 	agents := must(w.Machines.Agents(w.ctx, stranger, page))(t)
-	if n := len(hosts.Items) + len(asked.Items) + len(grants.Items) + len(policies.Items) + len(agents.Items); n != 0 {
+	if n := len(hosts.Items) + len(seen.Items) + len(grants.Items) + len(policies.Items) + len(agents.Items); n != 0 {
 		t.Errorf("a stranger sees %d things of this tenant: %+v %+v %+v %+v", n, machines.Items, requests.Items, grants.Items, policies.Items)
 	}
 	for _, e := range must(w.Records.Events(w.ctx, stranger, engine.EventFilter{}, page))(t).Items {

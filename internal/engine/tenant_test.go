@@ -98,7 +98,7 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 	policies := must(w.Machines.Policies(w.ctx, stranger, engine.PolicyFilter{}, page))(t)
 	agents := must(w.Machines.Agents(w.ctx, stranger, page))(t)
 	if n := len(hosts.Items) + len(seen.Items) + len(grants.Items) + len(policies.Items) + len(agents.Items); n != 0 {
-		t.Errorf("a stranger sees %d things of this tenant: %+v %+v %+v %+v", n, machines.Items, requests.Items, grants.Items, policies.Items)
+		t.Errorf("a stranger sees %d things of this tenant: %+v %+v %+v %+v", n, hosts.Items, seen.Items, grants.Items, policies.Items)
 	}
 	for _, e := range must(w.Records.Events(w.ctx, stranger, engine.EventFilter{}, page))(t).Items {
 		if e.Tenant != stranger.Tenant {

@@ -25,6 +25,7 @@ single denial ends it.`,
 
 func (a *app) decideCommand(approve bool, name, short, comment, long, example string) *cobra.Command {
 	in := api.NewDecision{Approve: approve}
+	var yes bool
 	c := &cobra.Command{
 		Use:     name + " REQUEST",
 		Short:   short,
@@ -39,6 +40,11 @@ func (a *app) decideCommand(approve bool, name, short, comment, long, example st
 			if in.Digest == "" {
 				in.Digest = r.Digest
 			}
+			if approve {
+				if err := a.confirm(yes || !a.interactive(), a.approves(r)...); err != nil {
+					return err
+				}
+			}
 			if r, err = cl.Decide(c.Context(), r.ID, in); err != nil {
 				return err
 			}
@@ -46,8 +52,26 @@ func (a *app) decideCommand(approve bool, name, short, comment, long, example st
 		}),
 	}
 	c.Flags().StringVar(&in.Comment, "comment", "", comment)
+	if approve {
+		c.Flags().BoolVar(&yes, "yes", false, "do not ask for confirmation")
+	}
 	c.Flags().StringVar(&in.Digest, "digest", "", "decide only if the request still has this digest")
 	return c
+}
+
+// approves says what the approval of a request gives.
+func (a *app) approves(r api.Request) []string {
+	s := a.style()
+	lines := []string{fmt.Sprintf("%s asks for this, because: %s", r.Requester, r.Justification)}
+	for _, text := range accessTexts(s, r) {
+		lines = append(lines, "  "+text)
+	}
+	if n := len(r.Windows); n > 0 {
+		lines = append(lines, fmt.Sprintf("in %d windows, from %s to %s", n, s.time(r.Windows[0]), s.time(r.Windows[n-1])))
+	} else if r.Start != nil {
+		lines = append(lines, "starting at "+s.time(*r.Start))
+	}
+	return lines
 }
 
 func (a *app) extendCommand() *cobra.Command {

@@ -41,6 +41,29 @@ func itemTexts(r api.Request) []string {
 	return texts
 }
 
+// accessTexts says all that a decision on a request gives: of each item what, from where or at which scope, and for how long.
+func accessTexts(s style, r api.Request) []string {
+	texts := itemTexts(r)
+	for i, it := range r.Items {
+		switch from := strings.Join(it.Sources, ", "); {
+		case it.Role != nil:
+			texts[i] += " at " + it.Role.Scope
+		case slices.ContainsFunc(it.Sources, func(p string) bool { return strings.HasSuffix(p, "/0") }):
+			texts[i] += " from anywhere (" + from + ")"
+		case len(it.Networks) > 0:
+			texts[i] += " from " + strings.Join(it.Networks, ", ") + " (" + from + ")"
+		default:
+			texts[i] += " from " + from
+		}
+		if it.Until != nil {
+			texts[i] += " until " + s.time(*it.Until)
+		} else {
+			texts[i] += " for " + seconds(it.ForSeconds)
+		}
+	}
+	return texts
+}
+
 // chainTexts says how long each item would be open without a break, with what its requester has of it before and after.
 func chainTexts(s style, r api.Request) []string {
 	items, texts := itemTexts(r), []string{}
@@ -81,7 +104,7 @@ func (a *app) printRequest(r api.Request) error {
 		{"Requested from", func(_ style, r api.Request) string { return r.Address }},
 		{"Reason", func(_ style, r api.Request) string { return r.Justification }},
 		{"Ticket", func(_ style, r api.Request) string { return r.Ticket }},
-		{"For", func(_ style, r api.Request) string { return strings.Join(itemTexts(r), ",") }},
+		{"Access", func(s style, r api.Request) string { return strings.Join(accessTexts(s, r), "; ") }},
 		{"Start", func(s style, r api.Request) string { return s.timeIf(r.Start) }},
 		{"Continuous access", func(s style, r api.Request) string { return strings.Join(chainTexts(s, r), "; ") }},
 		{"Pending until", func(s style, r api.Request) string {

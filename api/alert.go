@@ -73,12 +73,14 @@ func (c *Client) Alert(ctx context.Context, id string) (Alert, error) {
 
 // AcknowledgeAlert says that the caller looks at it.
 func (c *Client) AcknowledgeAlert(ctx context.Context, id, comment string) (Alert, error) {
-	return ask[Alert](ctx, c, call{method: http.MethodPost, path: "/alerts/" + url.PathEscape(id) + "/acknowledge", body: AlertNote{comment}})
+	return ask[Alert](ctx, c,
+		call{method: http.MethodPost, path: "/alerts/" + url.PathEscape(id) + "/acknowledge", body: AlertNote{comment}})
 }
 
 // CloseAlert ends it.
 func (c *Client) CloseAlert(ctx context.Context, id, comment string) (Alert, error) {
-	return ask[Alert](ctx, c, call{method: http.MethodPost, path: "/alerts/" + url.PathEscape(id) + "/close", body: AlertNote{comment}})
+	return ask[Alert](ctx, c,
+		call{method: http.MethodPost, path: "/alerts/" + url.PathEscape(id) + "/close", body: AlertNote{comment}})
 }
 
 // AlertRules lists the rules.

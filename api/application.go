@@ -49,7 +49,8 @@ type ApplicationDefinitionInput struct {
 	Tags                 map[string]string          `json:"tags,omitempty"`
 }
 
-// ApplicationDefinition is what a publisher offers. A customer is not told of the notification endpoint and of other customers.
+// ApplicationDefinition is what a publisher offers. A customer is not told of the notification endpoint and of other
+// customers.
 type ApplicationDefinition struct {
 	ApplicationDefinitionInput
 
@@ -112,7 +113,8 @@ type ApplicationApprover struct {
 	Kind string `json:"kind,omitempty" enum:"user,group" doc:"Of an answer."`
 }
 
-// Answers are what was answered to the elements of a form, by name: any JSON, whose objects keep the order of their members.
+// Answers are what was answered to the elements of a form, by name: any JSON, whose objects keep the order of their
+// members.
 type Answers = map[string]json.RawMessage
 
 // NewApplication deploys an application.
@@ -186,12 +188,16 @@ func (c *Client) ApplicationDefinition(ctx context.Context, ref string) (Applica
 }
 
 // ApplicationDefinitionRevisions lists the revisions of a definition of the caller's own tenant, newest first.
-func (c *Client) ApplicationDefinitionRevisions(ctx context.Context, ref string) iter.Seq2[ApplicationDefinition, error] {
+func (c *Client) ApplicationDefinitionRevisions(ctx context.Context,
+	ref string,
+) iter.Seq2[ApplicationDefinition, error] {
 	return pages[ApplicationDefinition](ctx, c, definitionPath(ref)+"/revisions", nil)
 }
 
 // SetApplicationDefinition makes a definition, or gives it other terms, all of them.
-func (c *Client) SetApplicationDefinition(ctx context.Context, name string, in ApplicationDefinitionInput) (ApplicationDefinition, error) {
+func (c *Client) SetApplicationDefinition(ctx context.Context, name string,
+	in ApplicationDefinitionInput,
+) (ApplicationDefinition, error) {
 	return ask[ApplicationDefinition](ctx, c, call{method: http.MethodPut, path: definitionPath(name), body: in})
 }
 
@@ -227,7 +233,8 @@ func (c *Client) RefreshApplication(ctx context.Context, ref string) (Applicatio
 	return ask[Application](ctx, c, call{method: http.MethodPost, path: applicationPath(ref) + "/refresh"})
 }
 
-// DeleteApplication deletes an application with its managed resource group, and where endActivations says so what is active.
+// DeleteApplication deletes an application with its managed resource group, and where endActivations says so what is
+// active.
 func (c *Client) DeleteApplication(ctx context.Context, ref string, endActivations bool) error {
 	q := url.Values{}
 	if endActivations {

@@ -127,8 +127,8 @@ type Question struct {
 	Ticket        string     `json:"ticket,omitempty" maxLength:"256" doc:"Absent: one that fits is assumed."`
 }
 
-// Chain is how long something would be open without a break, with what the same person has, had or will have of it less than the
-// policy's gap before or after. Limits hold for that, and not for one request of many.
+// Chain is how long something would be open without a break, with what the same person has, had or will have of it less
+// than the policy's gap before or after. Limits hold for that, and not for one request of many.
 type Chain struct {
 	Item           int       `json:"item" doc:"Of the request, from 0."`
 	Start          time.Time `json:"start"`
@@ -159,12 +159,14 @@ type ExplainStep struct {
 
 // Decide approves or denies a request; digest is that of the request as it was shown.
 func (c *Client) Decide(ctx context.Context, request string, in NewDecision) (Request, error) {
-	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/requests/" + url.PathEscape(request) + "/decisions", body: in})
+	return ask[Request](ctx, c,
+		call{method: http.MethodPost, path: "/requests/" + url.PathEscape(request) + "/decisions", body: in})
 }
 
 // Extend asks for a later end of a grant.
 func (c *Client) Extend(ctx context.Context, grant string, in Extension) (Request, error) {
-	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/grants/" + url.PathEscape(grant) + "/extend", body: in})
+	return ask[Request](ctx, c,
+		call{method: http.MethodPost, path: "/grants/" + url.PathEscape(grant) + "/extend", body: in})
 }
 
 // Revoked is what one call ended.
@@ -175,7 +177,11 @@ type Revoked struct {
 
 // RevokePrincipal ends everything that a principal holds, and gives the grants that were ended.
 func (c *Client) RevokePrincipal(ctx context.Context, principal, reason string) (Revoked, error) {
-	return ask[Revoked](ctx, c, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/revoke", body: Note{Reason: reason}})
+	return ask[Revoked](ctx, c,
+		call{
+			method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/revoke",
+			body: Note{Reason: reason},
+		})
 }
 
 // Reviews lists debts of review, the newest first; only the open ones where open says so.
@@ -189,7 +195,11 @@ func (c *Client) Reviews(ctx context.Context, open bool) iter.Seq2[Review, error
 
 // CloseReview pays a debt of review.
 func (c *Client) CloseReview(ctx context.Context, id, comment string) (Review, error) {
-	return ask[Review](ctx, c, call{method: http.MethodPost, path: "/reviews/" + url.PathEscape(id) + "/close", body: ReviewComment{Comment: comment}})
+	return ask[Review](ctx, c,
+		call{
+			method: http.MethodPost, path: "/reviews/" + url.PathEscape(id) + "/close",
+			body: ReviewComment{Comment: comment},
+		})
 }
 
 // Explain tells what would happen to a request, step by step.

@@ -45,7 +45,8 @@ func (c *Client) Principal(ctx context.Context, ref string) (Principal, error) {
 
 // ResetPassword gives a user another password; without one the answer holds a one-time one.
 func (c *Client) ResetPassword(ctx context.Context, ref string, in PasswordReset) (PasswordWasReset, error) {
-	return ask[PasswordWasReset](ctx, c, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(ref) + "/password", body: in})
+	return ask[PasswordWasReset](ctx, c,
+		call{method: http.MethodPost, path: "/principals/" + url.PathEscape(ref) + "/password", body: in})
 }
 
 // ChangePassword replaces the caller's own password.
@@ -65,12 +66,17 @@ func (c *Client) ChangePrincipal(ctx context.Context, ref string, in PrincipalCh
 
 // AddMember puts a principal into a group; both are names or ids.
 func (c *Client) AddMember(ctx context.Context, group, member string) error {
-	return c.do(ctx, call{method: http.MethodPut, path: "/groups/" + url.PathEscape(group) + "/members/" + url.PathEscape(member)})
+	return c.do(ctx,
+		call{method: http.MethodPut, path: "/groups/" + url.PathEscape(group) + "/members/" + url.PathEscape(member)})
 }
 
 // RemoveMember takes a principal out of a group; both are names or ids.
 func (c *Client) RemoveMember(ctx context.Context, group, member string) error {
-	return c.do(ctx, call{method: http.MethodDelete, path: "/groups/" + url.PathEscape(group) + "/members/" + url.PathEscape(member)})
+	return c.do(ctx,
+		call{
+			method: http.MethodDelete,
+			path:   "/groups/" + url.PathEscape(group) + "/members/" + url.PathEscape(member),
+		})
 }
 
 // DeleteGroup deletes a group that nothing names any more.
@@ -102,7 +108,8 @@ func (c *Client) AddMachine(ctx context.Context, in NewMachine) (Machine, error)
 
 // LabelMachine changes the labels of a machine.
 func (c *Client) LabelMachine(ctx context.Context, ref string, in LabelChange) (Machine, error) {
-	return ask[Machine](ctx, c, call{method: http.MethodPatch, path: "/machines/" + url.PathEscape(ref) + "/labels", body: in})
+	return ask[Machine](ctx, c,
+		call{method: http.MethodPatch, path: "/machines/" + url.PathEscape(ref) + "/labels", body: in})
 }
 
 // DeleteMachine removes a machine and ends what is open on it.
@@ -142,8 +149,11 @@ func (c *Client) MachinePolicy(ctx context.Context, machine string) (MachinePoli
 
 // SetMachinePolicy replaces what guards a machine. Where ifRevision is not 0 and the policy has another revision, it
 // changes nothing and gives a conflict.
-func (c *Client) SetMachinePolicy(ctx context.Context, machine string, in MachinePolicy, ifRevision int64) (MachinePolicyView, error) {
-	return ask[MachinePolicyView](ctx, c, call{method: http.MethodPut, path: policyPath(machine), header: ifMatch(ifRevision), body: in})
+func (c *Client) SetMachinePolicy(ctx context.Context, machine string, in MachinePolicy,
+	ifRevision int64,
+) (MachinePolicyView, error) {
+	return ask[MachinePolicyView](ctx, c,
+		call{method: http.MethodPut, path: policyPath(machine), header: ifMatch(ifRevision), body: in})
 }
 
 // DeleteMachinePolicy takes a machine out of its policy; ifRevision as in SetMachinePolicy.
@@ -190,12 +200,14 @@ func (c *Client) Requests(ctx context.Context, q RequestQuery) iter.Seq2[Request
 
 // Request gives one request. It waits up to wait (at most 25 s) for it not to be pending any more.
 func (c *Client) Request(ctx context.Context, id string, wait time.Duration) (Request, error) {
-	return ask[Request](ctx, c, call{method: http.MethodGet, path: "/requests/" + url.PathEscape(id), query: waiting(wait)})
+	return ask[Request](ctx, c,
+		call{method: http.MethodGet, path: "/requests/" + url.PathEscape(id), query: waiting(wait)})
 }
 
 // CancelRequest takes a pending request back.
 func (c *Client) CancelRequest(ctx context.Context, id, reason string) (Request, error) {
-	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/requests/" + url.PathEscape(id) + "/cancel", body: Note{Reason: reason}})
+	return ask[Request](ctx, c,
+		call{method: http.MethodPost, path: "/requests/" + url.PathEscape(id) + "/cancel", body: Note{Reason: reason}})
 }
 
 // GrantQuery narrows Grants; zero fields do not.
@@ -225,7 +237,8 @@ func (c *Client) Grant(ctx context.Context, id string, wait time.Duration) (Gran
 
 // Revoke ends a grant early.
 func (c *Client) Revoke(ctx context.Context, id, reason string) (Grant, error) {
-	return ask[Grant](ctx, c, call{method: http.MethodPost, path: "/grants/" + url.PathEscape(id) + "/revoke", body: Note{Reason: reason}})
+	return ask[Grant](ctx, c,
+		call{method: http.MethodPost, path: "/grants/" + url.PathEscape(id) + "/revoke", body: Note{Reason: reason}})
 }
 
 // Roles lists the role definitions.
@@ -282,7 +295,8 @@ func (c *Client) InclusionProof(ctx context.Context, seq, size int64) (Proof, er
 	if size > 0 {
 		v.Set("size", strconv.FormatInt(size, 10))
 	}
-	return ask[Proof](ctx, c, call{method: http.MethodGet, path: "/events/" + strconv.FormatInt(seq, 10) + "/proof", query: v})
+	return ask[Proof](ctx, c,
+		call{method: http.MethodGet, path: "/events/" + strconv.FormatInt(seq, 10) + "/proof", query: v})
 }
 
 // Checkpoint gives the newest signed checkpoint.
@@ -304,7 +318,8 @@ func (c *Client) ConsistencyProof(ctx context.Context, from, to int64) (Proof, e
 // Export gives the activity log from record from on as lines of ExportLine, the last one with the checkpoint. An
 // export that ends without one is not whole.
 func (c *Client) Export(ctx context.Context, from int64) (io.ReadCloser, error) {
-	response, err := c.send(ctx, call{method: http.MethodGet, path: "/audit/export", query: url.Values{"from": {strconv.FormatInt(from, 10)}}})
+	response, err := c.send(ctx,
+		call{method: http.MethodGet, path: "/audit/export", query: url.Values{"from": {strconv.FormatInt(from, 10)}}})
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// ExternalIdentity is how a person signs in by the identity provider of their tenant, with what was read at the last sign-in.
+// ExternalIdentity is how a person signs in by the identity provider of their tenant, with what was read at the last
+// sign-in.
 type ExternalIdentity struct {
 	Issuer     string      `json:"issuer"`
 	Subject    string      `json:"subject" doc:"What the provider knows the person by."`

@@ -180,7 +180,8 @@ func (c *Client) problem(response *http.Response) error {
 		text := strings.TrimSpace(string(data[:min(len(data), 200)]))
 		p = &Problem{
 			Title: http.StatusText(response.StatusCode), Code: "unexpectedAnswer",
-			Detail: fmt.Sprintf("%s answered %q in a form that is not Postern's: %s", c.base.Host, response.Status, text),
+			Detail: fmt.Sprintf("%s answered %q in a form that is not Postern's: %s", c.base.Host, response.Status,
+				text),
 		}
 	}
 	p.Status = response.StatusCode

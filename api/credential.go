@@ -65,9 +65,11 @@ func (c *Client) EndCredential(ctx context.Context, principal, id string) error 
 	return c.do(ctx, call{method: http.MethodDelete, path: credentialsPath(principal) + "/" + url.PathEscape(id)})
 }
 
-// EndCredentials ends every credential of those kinds (session, token, passkey, secret), and of all kinds where none is given.
+// EndCredentials ends every credential of those kinds (session, token, passkey, secret), and of all kinds where none is
+// given.
 func (c *Client) EndCredentials(ctx context.Context, principal string, kinds ...string) error {
-	return c.do(ctx, call{method: http.MethodDelete, path: credentialsPath(principal), query: url.Values{"kind": kinds}})
+	return c.do(ctx,
+		call{method: http.MethodDelete, path: credentialsPath(principal), query: url.Values{"kind": kinds}})
 }
 
 func credentialsPath(principal string) string {

@@ -82,7 +82,8 @@ func (c *Client) Activate(ctx context.Context, in NewActivation, key string) (Re
 	if key == "" {
 		key = NewIdempotencyKey()
 	}
-	return ask[Request](ctx, c, call{method: http.MethodPost, path: "/activations", header: http.Header{"Idempotency-Key": {key}}, body: in})
+	return ask[Request](ctx, c,
+		call{method: http.MethodPost, path: "/activations", header: http.Header{"Idempotency-Key": {key}}, body: in})
 }
 
 // EligibilityQuery narrows Eligibilities; zero fields do not.
@@ -107,8 +108,11 @@ func (c *Client) CreateEligibility(ctx context.Context, in NewEligibility) (Elig
 }
 
 // ChangeEligibility gives the eligibility that was seen at revision other terms, all of them.
-func (c *Client) ChangeEligibility(ctx context.Context, id string, revision int64, in EligibilityTerms) (Eligibility, error) {
-	return ask[Eligibility](ctx, c, call{method: http.MethodPut, path: "/eligibilities/" + url.PathEscape(id), header: ifMatch(revision), body: in})
+func (c *Client) ChangeEligibility(ctx context.Context, id string, revision int64,
+	in EligibilityTerms,
+) (Eligibility, error) {
+	return ask[Eligibility](ctx, c,
+		call{method: http.MethodPut, path: "/eligibilities/" + url.PathEscape(id), header: ifMatch(revision), body: in})
 }
 
 // DeleteEligibility takes an eligibility away, and ends what is active by it.

@@ -36,17 +36,20 @@ type RevokedGlassCodes struct {
 
 // IssueGlassCodes makes codes for a machine.
 func (c *Client) IssueGlassCodes(ctx context.Context, machine string, in NewGlassCodes) (GlassCodes, error) {
-	return ask[GlassCodes](ctx, c, call{method: http.MethodPost, path: "/machines/" + url.PathEscape(machine) + "/break-glass-codes", body: in})
+	return ask[GlassCodes](ctx, c,
+		call{method: http.MethodPost, path: "/machines/" + url.PathEscape(machine) + "/break-glass-codes", body: in})
 }
 
 // GlassCodes lists what is known of the codes of a machine, the oldest first.
 func (c *Client) GlassCodes(ctx context.Context, machine string) ([]GlassCode, error) {
-	out, err := ask[Page[GlassCode]](ctx, c, call{method: http.MethodGet, path: "/machines/" + url.PathEscape(machine) + "/break-glass-codes"})
+	out, err := ask[Page[GlassCode]](ctx, c,
+		call{method: http.MethodGet, path: "/machines/" + url.PathEscape(machine) + "/break-glass-codes"})
 	return out.Items, err
 }
 
 // RevokeGlassCodes ends the unused codes of a machine, and gives how many there were.
 func (c *Client) RevokeGlassCodes(ctx context.Context, machine string) (int, error) {
-	out, err := ask[RevokedGlassCodes](ctx, c, call{method: http.MethodDelete, path: "/machines/" + url.PathEscape(machine) + "/break-glass-codes"})
+	out, err := ask[RevokedGlassCodes](ctx, c,
+		call{method: http.MethodDelete, path: "/machines/" + url.PathEscape(machine) + "/break-glass-codes"})
 	return out.Revoked, err
 }

@@ -61,8 +61,8 @@ type NewLeastPrivilegedRole struct {
 	APIOnly      bool   `json:"apiOnly,omitempty" doc:"Without the actions that only a portal needs."`
 }
 
-// CodeExchange shows the code that a browser brought to a program on the same machine, and the verifier whose challenge the
-// program began with (PKCE, S256).
+// CodeExchange shows the code that a browser brought to a program on the same machine, and the verifier whose challenge
+// the program began with (PKCE, S256).
 type CodeExchange struct {
 	Code     string `json:"code" maxLength:"256"`
 	Verifier string `json:"verifier" maxLength:"256"`

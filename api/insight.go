@@ -37,7 +37,8 @@ type ForeignAt struct {
 	Rules    []ForeignRule `json:"rules"`
 }
 
-// WhoHad lists who had access to a machine, by name, id or resource id, at an instant, the newest first; the zero instant is now.
+// WhoHad lists who had access to a machine, by name, id or resource id, at an instant, the newest first; the zero
+// instant is now.
 func (c *Client) WhoHad(ctx context.Context, machine string, at time.Time) iter.Seq2[Access, error] {
 	v := query("machine", machine)
 	if !at.IsZero() {
@@ -46,9 +47,9 @@ func (c *Client) WhoHad(ctx context.Context, machine string, at time.Time) iter.
 	return pages[Access](ctx, c, "/audit/who", v)
 }
 
-// NotClosed lists what may be open though no grant in force says so: access that ended and was not seen closed, and what codes opened
-// on machines. Both arguments narrow it where they are not empty: a machine by name, id or resource id; a principal by name or id,
-// where "me" is the caller.
+// NotClosed lists what may be open though no grant in force says so: access that ended and was not seen closed, and
+// what codes opened on machines. Both arguments narrow it where they are not empty: a machine by name, id or resource
+// id; a principal by name or id, where "me" is the caller.
 func (c *Client) NotClosed(ctx context.Context, machine, principal string) iter.Seq2[Access, error] {
 	return pages[Access](ctx, c, "/insight/not-closed", query("machine", machine, "principal", principal))
 }

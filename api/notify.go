@@ -35,8 +35,8 @@ type Mail struct {
 	Helo     string `json:"helo,omitempty" maxLength:"253" doc:"The name that the server gives itself at EHLO; absent: that of its public URL."`
 }
 
-// NewChannel adds a channel. The secret is SMTP's password, Slack's or Teams' URL, the webhook's signing key (whsec_…) or
-// PagerDuty's routing key.
+// NewChannel adds a channel. The secret is SMTP's password, Slack's or Teams' URL, the webhook's signing key (whsec_…)
+// or PagerDuty's routing key.
 type NewChannel struct {
 	Name         string `json:"name" maxLength:"100"`
 	Kind         string `json:"kind" enum:"smtp,slack,teams,webhook,pagerduty"`
@@ -139,7 +139,8 @@ func (c *Client) CreateChannel(ctx context.Context, in NewChannel) (Channel, err
 // ChangeChannel changes what the fields that are present say; ifRevision other than 0 refuses it where the channel has
 // another revision.
 func (c *Client) ChangeChannel(ctx context.Context, ref string, in ChannelChange, ifRevision int64) (Channel, error) {
-	return ask[Channel](ctx, c, call{method: http.MethodPatch, path: channelPath(ref), header: ifMatch(ifRevision), body: in})
+	return ask[Channel](ctx, c,
+		call{method: http.MethodPatch, path: channelPath(ref), header: ifMatch(ifRevision), body: in})
 }
 
 // DeleteChannel deletes a channel with its routes.
@@ -154,7 +155,8 @@ func (c *Client) TestChannel(ctx context.Context, ref string, in ChannelTest) (C
 
 func channelPath(ref string) string { return "/channels/" + url.PathEscape(ref) }
 
-// Routes lists the caller's routes and, with the right to it, those of all; principal (name or id, or "me") those of one.
+// Routes lists the caller's routes and, with the right to it, those of all; principal (name or id, or "me") those of
+// one.
 func (c *Client) Routes(ctx context.Context, principal string) iter.Seq2[Route, error] {
 	return pages[Route](ctx, c, "/routes", query("principal", principal))
 }

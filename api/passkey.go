@@ -52,7 +52,11 @@ func (c *Client) PasskeysOf(ctx context.Context, principal string) iter.Seq2[Pas
 
 // DeletePasskeyOf forgets a passkey of somebody else, by its id.
 func (c *Client) DeletePasskeyOf(ctx context.Context, principal, id string) error {
-	return c.do(ctx, call{method: http.MethodDelete, path: "/principals/" + url.PathEscape(principal) + "/passkeys/" + url.PathEscape(id)})
+	return c.do(ctx,
+		call{
+			method: http.MethodDelete,
+			path:   "/principals/" + url.PathEscape(principal) + "/passkeys/" + url.PathEscape(id),
+		})
 }
 
 // BeginPasskey begins to add a passkey; the browser makes it.

@@ -39,10 +39,15 @@ func (c *Client) Secrets(ctx context.Context, principal string) iter.Seq2[Secret
 
 // AddSecret gives a service principal one more secret or certificate.
 func (c *Client) AddSecret(ctx context.Context, principal string, in NewSecret) (CreatedSecret, error) {
-	return ask[CreatedSecret](ctx, c, call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/secrets", body: in})
+	return ask[CreatedSecret](ctx, c,
+		call{method: http.MethodPost, path: "/principals/" + url.PathEscape(principal) + "/secrets", body: in})
 }
 
 // DeleteSecret takes a secret away; the tokens that came from it end with it.
 func (c *Client) DeleteSecret(ctx context.Context, principal, secret string) error {
-	return c.do(ctx, call{method: http.MethodDelete, path: "/principals/" + url.PathEscape(principal) + "/secrets/" + url.PathEscape(secret)})
+	return c.do(ctx,
+		call{
+			method: http.MethodDelete,
+			path:   "/principals/" + url.PathEscape(principal) + "/secrets/" + url.PathEscape(secret),
+		})
 }

@@ -18,12 +18,14 @@ const module = "github.com/postern-dev/postern"
 // rule says what one package may import: packages of this module, and third-party modules by path prefix.
 // Test files may import anything.
 type rule struct {
-	own   []string // "core" stands for every package below internal/core, "engine" for internal/engine and every one below it
+	// "core" stands for every package below internal/core, "engine" for internal/engine and every one below it
+	own   []string
 	third []string
 	pure  bool // no clock, no input or output, no goroutine
 }
 
-// capabilities are the packages of use cases, in import order: each sees the kernel, internal/engine, and those before it.
+// capabilities are the packages of use cases, in import order: each sees the kernel, internal/engine, and those before
+// it.
 func capabilities() []string {
 	return []string{"records", "directory", "notices", "alerts", "machines", "requests", "roles", "apps", "services"}
 }
@@ -43,44 +45,95 @@ func rings() map[string]rule {
 	return map[string]rule{
 		"internal/core/access": {pure: true},
 		"internal/core/rbac":   {own: []string{"internal/core/access"}, pure: true},
-		"internal/core/policy": {own: []string{"internal/core/access", "internal/core/rbac"}, third: []string{"cel.dev/cel-go", "github.com/teambition/rrule-go"}, pure: true},
-		"internal/core/app":    {own: []string{"internal/core/access", "internal/core/rbac"}, pure: true},
-		"internal/core/alert":  {own: []string{"internal/core/access"}, pure: true},
-		"internal/core/audit":  {own: []string{"internal/core/access"}, third: []string{"golang.org/x/mod/sumdb"}, pure: true},
+		"internal/core/policy": {
+			own:   []string{"internal/core/access", "internal/core/rbac"},
+			third: []string{"cel.dev/cel-go", "github.com/teambition/rrule-go"}, pure: true,
+		},
+		"internal/core/app":   {own: []string{"internal/core/access", "internal/core/rbac"}, pure: true},
+		"internal/core/alert": {own: []string{"internal/core/access"}, pure: true},
+		"internal/core/audit": {
+			own: []string{"internal/core/access"}, third: []string{"golang.org/x/mod/sumdb"},
+			pure: true,
+		},
 
-		"internal/engine":   {own: []string{"core"}, third: []string{"github.com/google/uuid"}},
-		"internal/store":    {own: []string{"core", "engine"}, third: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "golang.org/x/mod/sumdb"}},
-		"internal/identity": {own: []string{"internal/core/access", "internal/core/rbac", "engine"}, third: []string{"golang.org/x/crypto", "golang.org/x/time", "golang.org/x/oauth2", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4", "github.com/go-webauthn/webauthn"}},
-		"internal/notify":   {own: []string{"internal/core/access", "internal/core/rbac", "engine"}, third: []string{"github.com/wneessen/go-mail"}},
+		"internal/engine": {own: []string{"core"}, third: []string{"github.com/google/uuid"}},
+		"internal/store": {
+			own:   []string{"core", "engine"},
+			third: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "golang.org/x/mod/sumdb"},
+		},
+		"internal/identity": {
+			own: []string{"internal/core/access", "internal/core/rbac", "engine"},
+			third: []string{
+				"golang.org/x/crypto", "golang.org/x/time", "golang.org/x/oauth2",
+				"github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4", "github.com/go-webauthn/webauthn",
+			},
+		},
+		"internal/notify": {
+			own:   []string{"internal/core/access", "internal/core/rbac", "engine"},
+			third: []string{"github.com/wneessen/go-mail"},
+		},
 
 		// api, for what people and agents are told alike: problems, heartbeats, rules of other firewalls.
 		"internal/agentwire": {own: []string{"internal/core/access", "api"}},
 
-		"internal/enforce":          {own: []string{"internal/core/access"}},
-		"internal/enforce/nftables": {own: []string{"internal/core/access", "internal/enforce"}, third: []string{"github.com/google/nftables", "github.com/mdlayher/netlink", "golang.org/x/sys"}},
+		"internal/enforce": {own: []string{"internal/core/access"}},
+		"internal/enforce/nftables": {
+			own:   []string{"internal/core/access", "internal/enforce"},
+			third: []string{"github.com/google/nftables", "github.com/mdlayher/netlink", "golang.org/x/sys"},
+		},
 
-		"internal/httpapi": {own: []string{"core", "engine", "internal/identity", "internal/agentwire", "api"}, third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
-		"internal/armapi":  {own: []string{"core", "engine", "internal/identity"}, third: []string{"github.com/google/uuid"}},
-		"internal/portal":  {own: []string{"internal/core/access", "engine", "internal/identity", "deploy/systemd"}},
-		"internal/agent":   {own: []string{"internal/core/access", "internal/enforce", "internal/enforce/nftables", "internal/agentwire"}, third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"}},
+		"internal/httpapi": {
+			own: []string{"core", "engine", "internal/identity", "internal/agentwire", "api"},
+			third: []string{
+				"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang",
+				"golang.org/x/sys",
+			},
+		},
+		"internal/armapi": {
+			own:   []string{"core", "engine", "internal/identity"},
+			third: []string{"github.com/google/uuid"},
+		},
+		"internal/portal": {own: []string{"internal/core/access", "engine", "internal/identity", "deploy/systemd"}},
+		"internal/agent": {
+			own: []string{
+				"internal/core/access", "internal/enforce", "internal/enforce/nftables",
+				"internal/agentwire",
+			},
+			third: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sys"},
+		},
 		"internal/logging": {},
 		"internal/server": {
-			own:   []string{"core", "internal/logging", "engine", "internal/store", "internal/identity", "internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api"},
+			own: []string{
+				"core", "internal/logging", "engine", "internal/store", "internal/identity",
+				"internal/notify", "internal/httpapi", "internal/armapi", "internal/portal", "api",
+			},
 			third: []string{"go.yaml.in/yaml/v3", "github.com/prometheus/client_golang", "golang.org/x/sys"},
 		},
-		"internal/demo":    {own: []string{"api", "internal/core/audit", "internal/nettest"}, third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
+		"internal/demo": {
+			own:   []string{"api", "internal/core/audit", "internal/nettest"},
+			third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"},
+		},
 		"internal/nettest": {third: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
 
 		"api":            {},
 		"deploy/systemd": {},
-		"internal/cli":   {own: []string{"api", "internal/core/access", "internal/core/audit", "internal/agent", "internal/server", "internal/demo", "internal/logging"}, third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"}},
-		"cmd/postern":    {own: []string{"internal/cli"}},
+		"internal/cli": {
+			own: []string{
+				"api", "internal/core/access", "internal/core/audit", "internal/agent",
+				"internal/server", "internal/demo", "internal/logging",
+			},
+			third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"},
+		},
+		"cmd/postern": {own: []string{"internal/cli"}},
 	}
 }
 
 // impure names the parts of the standard library that a pure package must not touch.
 func impure() []string {
-	return []string{"os", "net", "net/http", "io/fs", "database/sql", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "sync/atomic", "context", "syscall", "embed"}
+	return []string{
+		"os", "net", "net/http", "io/fs", "database/sql", "log", "log/slog", "math/rand", "math/rand/v2",
+		"crypto/rand", "sync/atomic", "context", "syscall", "embed",
+	}
 }
 
 // clocks names the functions of package time that read a clock or wait for one.
@@ -112,7 +165,8 @@ func parse(t *testing.T) []file {
 			return err
 		}
 		if d.IsDir() {
-			if name := d.Name(); rel != "." && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata" || name == "tmp") {
+			if name := d.Name(); rel != "." && (strings.HasPrefix(name,
+				".") || name == "node_modules" || name == "testdata" || name == "tmp") {
 				return filepath.SkipDir
 			}
 			return nil
@@ -124,7 +178,11 @@ func parse(t *testing.T) []file {
 		if err != nil {
 			return err
 		}
-		files = append(files, file{path: filepath.ToSlash(rel), pkg: filepath.ToSlash(filepath.Dir(rel)), test: strings.HasSuffix(path, "_test.go"), ast: parsed})
+		files = append(files,
+			file{
+				path: filepath.ToSlash(rel), pkg: filepath.ToSlash(filepath.Dir(rel)),
+				test: strings.HasSuffix(path, "_test.go"), ast: parsed,
+			})
 		return nil
 	})
 	if err != nil {
@@ -282,8 +340,8 @@ func TestNoShellingOut(t *testing.T) {
 	}
 }
 
-// TestNoReturnReadsWhatItAlsoFills refuses `return out, fill(&out)`: Go leaves open whether out is read before the call or
-// after it.
+// TestNoReturnReadsWhatItAlsoFills refuses `return out, fill(&out)`: Go leaves open whether out is read before the call
+// or after it.
 func TestNoReturnReadsWhatItAlsoFills(t *testing.T) {
 	t.Parallel()
 	for _, f := range parse(t) {

@@ -100,7 +100,8 @@ func walk(t *testing.T, ending string, with func(path, content string)) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == "tmp" || d.Name() == "node_modules" || len(d.Name()) > 2 && strings.HasPrefix(d.Name(), ".")):
+		case d.IsDir() && (d.Name() == "tmp" || d.Name() == "node_modules" || len(
+			d.Name()) > 2 && strings.HasPrefix(d.Name(), ".")):
 			return filepath.SkipDir
 		case d.IsDir() || !strings.HasSuffix(path, ending):
 			return nil

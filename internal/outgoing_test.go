@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// TestNothingCallsOutByDefault refuses what of net/http goes wherever a name or the environment leads: its ready-made clients,
-// and clients that do not say how they dial. A proxy of the environment sees names where a check at the dial sees the proxy's
-// address alone, so it is used where the address comes of whoever runs the program, or is checked before the proxy is asked.
+// TestNothingCallsOutByDefault refuses what of net/http goes wherever a name or the environment leads: its ready-made
+// clients, and clients that do not say how they dial. A proxy of the environment sees names where a check at the dial
+// sees the proxy's address alone, so it is used where the address comes of whoever runs the program, or is checked
+// before the proxy is asked.
 func TestNothingCallsOutByDefault(t *testing.T) {
 	t.Parallel()
 	ready := []string{"DefaultClient", "DefaultTransport", "Get", "Head", "Post", "PostForm"}
@@ -20,7 +21,8 @@ func TestNothingCallsOutByDefault(t *testing.T) {
 			continue
 		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {
-			if name := fromHTTP(n); slices.Contains(ready, name) || name == "ProxyFromEnvironment" && !slices.Contains(proxied, f.path) {
+			if name := fromHTTP(n); slices.Contains(ready,
+				name) || name == "ProxyFromEnvironment" && !slices.Contains(proxied, f.path) {
 				t.Errorf("%s uses http.%s", f.path, name)
 			}
 			made, ok := n.(*ast.CompositeLit)
@@ -28,7 +30,8 @@ func TestNothingCallsOutByDefault(t *testing.T) {
 				return true
 			}
 			name := fromHTTP(made.Type)
-			if key := must[name]; key != "" && !slices.ContainsFunc(made.Elts, func(e ast.Expr) bool { return sets(e, key) }) {
+			if key := must[name]; key != "" && !slices.ContainsFunc(made.Elts,
+				func(e ast.Expr) bool { return sets(e, key) }) {
 				t.Errorf("%s makes an http.%s without a %s of its own", f.path, name, key)
 			}
 			return true

@@ -16,7 +16,10 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal asks to stop; a second one ends the program at once
-	process := cli.Process{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now, Local: time.Local}
+	process := cli.Process{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now,
+		Local: time.Local,
+	}
 	code := cli.Main(ctx, process, os.Args[1:])
 	stop()
 	os.Exit(code) //nolint:forbidigo // this is main

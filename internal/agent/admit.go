@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// ends says when openings end by the server's own clock: exactly when they do, whatever is known of the way from there. It
-// serves to tell an end that has moved from one that was only measured anew.
+// ends says when openings end by the server's own clock: exactly when they do, whatever is known of the way from there.
+// It serves to tell an end that has moved from one that was only measured anew.
 type ends struct {
 	of     map[access.OpeningKey]time.Time
 	server string // whose clock it is
@@ -30,7 +30,8 @@ func admit(w agentwire.Desired, self Identity, server, sent time.Time) (
 	case d.Agent != self.Agent:
 		return d, nil, nil, fmt.Errorf("the desired state is for agent %.80q, and this is %q", d.Agent, self.Agent)
 	case d.Mode != self.Mode:
-		return d, nil, nil, fmt.Errorf("the desired state is for mode %.80q, and this agent enrolled as %q", d.Mode, self.Mode)
+		return d, nil, nil, fmt.Errorf("the desired state is for mode %.80q, and this agent enrolled as %q", d.Mode,
+			self.Mode)
 	}
 	of = make(map[access.OpeningKey]time.Time, len(d.Openings))
 	for i, o := range d.Openings {
@@ -50,10 +51,10 @@ func (e ends) same(before ends, k access.OpeningKey) bool {
 // surely gives the deadline of something that remains for a time: from now until then the clocks may run apart.
 func surely(until, now time.Time) time.Time { return until.Add(-runApart(until.Sub(now))) }
 
-// settle takes over the deadline that is held already where the end is the same one and was only measured anew, not much
-// better than before or shortly before it, and where nobody knows and the new one is not earlier: the kernel need not be told
-// of a few milliseconds, nor of a little of what clocks may run apart until the end. Both are bounds of the end that are not
-// after it, so either may be held.
+// settle takes over the deadline that is held already where the end is the same one and was only measured anew, not
+// much better than before or shortly before it, and where nobody knows and the new one is not earlier: the kernel need
+// not be told of a few milliseconds, nor of a little of what clocks may run apart until the end. Both are bounds of the
+// end that are not after it, so either may be held.
 func settle(next, before access.DesiredState, now time.Time, same func(access.OpeningKey) bool) access.DesiredState {
 	const tolerance, soon = 3 * time.Millisecond, time.Second
 	held := make(map[access.OpeningKey]time.Time, len(before.Openings))
@@ -71,9 +72,11 @@ func settle(next, before access.DesiredState, now time.Time, same func(access.Op
 	return next
 }
 
-// measuredAnew gives a state with the deadlines that a server's ends have by what is known of its clock now, where that is
-// much better than before; ok is false where it is nowhere. low is the early bound of that clock.
-func measuredAnew(d access.DesiredState, of map[access.OpeningKey]time.Time, low time.Duration, now time.Time) (next access.DesiredState, ok bool) {
+// measuredAnew gives a state with the deadlines that a server's ends have by what is known of its clock now, where that
+// is much better than before; ok is false where it is nowhere. low is the early bound of that clock.
+func measuredAnew(d access.DesiredState, of map[access.OpeningKey]time.Time, low time.Duration,
+	now time.Time,
+) (next access.DesiredState, ok bool) {
 	next = d
 	next.Openings = slices.Clone(d.Openings)
 	for i, o := range next.Openings {
@@ -82,7 +85,8 @@ func measuredAnew(d access.DesiredState, of map[access.OpeningKey]time.Time, low
 		}
 	}
 	next = settle(next, d, now, func(access.OpeningKey) bool { return true })
-	return next, !slices.EqualFunc(next.Openings, d.Openings, func(a, b access.Opening) bool { return a.Until.Equal(b.Until) })
+	return next, !slices.EqualFunc(next.Openings, d.Openings,
+		func(a, b access.Opening) bool { return a.Until.Equal(b.Until) })
 }
 
 // onlyClose gives what may be put in force while the agent must not open: of the openings that next asks for those

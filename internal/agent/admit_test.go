@@ -17,7 +17,8 @@ func drawOpenings(t *rapid.T, label string, now reading) []access.Opening {
 	var all []access.Opening
 	for i := range 4 {
 		if rapid.Bool().Draw(t, fmt.Sprintf("%s has %d", label, i)) {
-			left := time.Duration(rapid.Int64Range(1, int64(2*time.Second)).Draw(t, fmt.Sprintf("%s %d left", label, i)))
+			left := time.Duration(rapid.Int64Range(1, int64(2*time.Second)).Draw(t,
+				fmt.Sprintf("%s %d left", label, i)))
 			all = append(all, opening(uint16(22+i), "192.0.2.0/24", now, left, access.GrantID(fmt.Sprintf("g%d", i))))
 		}
 	}
@@ -29,7 +30,8 @@ func TestOnlyCloseNeverOpens(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := at(time.Hour, noon(), "b")
-		holding, next := stateOf(now, 1, drawOpenings(t, "held", now)...), stateOf(now, 2, drawOpenings(t, "next", now)...)
+		holding, next := stateOf(now, 1,
+			drawOpenings(t, "held", now)...), stateOf(now, 2, drawOpenings(t, "next", now)...)
 		got, refused := onlyClose(next.DesiredState, holding.DesiredState)
 		if got.Revision != 2 || len(got.Protected) != 1 {
 			t.Fatal("revision or protected ports were lost")
@@ -44,7 +46,8 @@ func TestOnlyCloseNeverOpens(t *testing.T) {
 		held, wanted, open := ends(holding.Openings), ends(next.Openings), ends(got.Openings)
 		for key, until := range open {
 			if until.After(held[key]) || until.After(wanted[key]) {
-				t.Fatalf("%v is open until %s; it was held until %s and is wanted until %s", key, until, held[key], wanted[key])
+				t.Fatalf("%v is open until %s; it was held until %s and is wanted until %s", key, until, held[key],
+					wanted[key])
 			}
 		}
 		for key := range wanted {
@@ -62,7 +65,10 @@ func TestOnlyCloseNeverOpens(t *testing.T) {
 // TestAStateThatIsNotOursIsRefused holds that an agent takes in no state of another one, nor one for another mode.
 func TestAStateThatIsNotOursIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, w := range map[string]agentwire.Desired{"another agent": {Agent: "agent-2", Mode: "host"}, "another mode": {Agent: "agent-1", Mode: "gateway"}} {
+	for name, w := range map[string]agentwire.Desired{
+		"another agent": {Agent: "agent-2", Mode: "host"},
+		"another mode":  {Agent: "agent-1", Mode: "gateway"},
+	} {
 		if d, _, _, err := admit(w, testSelf(), noon(), bootInstant(0)); err == nil {
 			t.Errorf("%s: took in %v", name, d)
 		}
@@ -108,8 +114,14 @@ func TestSettleKeepsWhatIsOnlyMeasuredAnew(t *testing.T) {
 		same               bool
 	}{
 		{"a little later", time.Minute, time.Minute + 5*time.Millisecond, time.Minute, false},
-		{"measured much better", time.Minute, time.Minute + 40*time.Millisecond, time.Minute + 40*time.Millisecond, true},
-		{"measured better shortly before", 900 * time.Millisecond, 940 * time.Millisecond, 900 * time.Millisecond, true},
+		{
+			"measured much better", time.Minute, time.Minute + 40*time.Millisecond, time.Minute + 40*time.Millisecond,
+			true,
+		},
+		{
+			"measured better shortly before", 900 * time.Millisecond, 940 * time.Millisecond, 900 * time.Millisecond,
+			true,
+		},
 		{"extended shortly before", 900 * time.Millisecond, 990 * time.Millisecond, 990 * time.Millisecond, false},
 		{"measured worse", time.Minute, time.Minute - 40*time.Millisecond, time.Minute, true},
 		{"a little earlier", time.Minute, time.Minute - 2*time.Millisecond, time.Minute - 2*time.Millisecond, false},
@@ -120,9 +132,12 @@ func TestSettleKeepsWhatIsOnlyMeasuredAnew(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			before := stateOf(now, 1, opening(22, "192.0.2.0/24", now, c.before, "g"))
-			next := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.next, "g"), opening(23, "192.0.2.0/24", now, c.next, "h"))
-			got := settle(next.DesiredState, before.DesiredState, now.boot, func(access.OpeningKey) bool { return c.same })
-			want := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.want, "g"), opening(23, "192.0.2.0/24", now, c.next, "h"))
+			next := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.next, "g"),
+				opening(23, "192.0.2.0/24", now, c.next, "h"))
+			got := settle(next.DesiredState, before.DesiredState, now.boot,
+				func(access.OpeningKey) bool { return c.same })
+			want := stateOf(now, 2, opening(22, "192.0.2.0/24", now, c.want, "g"),
+				opening(23, "192.0.2.0/24", now, c.next, "h"))
 			if diff := cmp.Diff(want.DesiredState, got, compareStates()); diff != "" {
 				t.Errorf("settled state (-want +got):\n%s", diff)
 			}
@@ -130,9 +145,9 @@ func TestSettleKeepsWhatIsOnlyMeasuredAnew(t *testing.T) {
 	}
 }
 
-// TestEndsAreNotLateThoughClocksRunApart follows one opening of any length from its being told of to its end, with a server
-// whose clock runs at another speed, over exchanges of any length. Its deadline is never after the end by the server's
-// clock, and where the server is heard of until then, not before it by more than the last exchanges explain.
+// TestEndsAreNotLateThoughClocksRunApart follows one opening of any length from its being told of to its end, with a
+// server whose clock runs at another speed, over exchanges of any length. Its deadline is never after the end by the
+// server's clock, and where the server is heard of until then, not before it by more than the last exchanges explain.
 func TestEndsAreNotLateThoughClocksRunApart(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -158,13 +173,17 @@ func TestEndsAreNotLateThoughClocksRunApart(t *testing.T) {
 		const nearly = time.Millisecond // as speed is counted in whole milliseconds here
 		key := access.OpeningKey{Machine: "m", Ports: access.SinglePort(22)}
 		low, _, _ := c.early("a", bootInstant(uptime))
-		d := access.DesiredState{Openings: []access.Opening{{OpeningKey: key, Until: surely(end.Add(low), bootInstant(uptime))}}}
+		d := access.DesiredState{Openings: []access.Opening{
+			{OpeningKey: key, Until: surely(end.Add(low), bootInstant(uptime))},
+		}}
 		heard, pause := true, time.Duration(0)
 		for {
 			if late := d.Openings[0].Until.Sub(trueEnd); late > nearly {
-				t.Fatalf("it ends %s after the end, %s before which it was measured", late, trueEnd.Sub(bootInstant(uptime)))
+				t.Fatalf("it ends %s after the end, %s before which it was measured", late,
+					trueEnd.Sub(bootInstant(uptime)))
 			}
-			pause = time.Duration(rapid.Int64Range(int64(time.Second), int64(max(time.Minute, lasting/20))).Draw(t, "pause"))
+			pause = time.Duration(rapid.Int64Range(int64(time.Second), int64(max(time.Minute, lasting/20))).Draw(t,
+				"pause"))
 			if !bootInstant(uptime + pause).Before(d.Openings[0].Until) {
 				break
 			}

@@ -11,14 +11,16 @@ import (
 	"time"
 )
 
-// alarmPatience is for how long a terminal or the system's log is waited for: one whose reader stands still may take nothing for ever.
+// alarmPatience is for how long a terminal or the system's log is waited for: one whose reader stands still may take
+// nothing for ever.
 const alarmPatience = time.Second
 
-// alarm tells everybody on this host what a code has opened: the system's log, and every terminal. It comes after the opening, and
-// without any lock: a terminal whose output was stopped with Ctrl-S, or a journal that hangs, holds nothing up. It returns once
-// all were told, or will not be.
+// alarm tells everybody on this host what a code has opened: the system's log, and every terminal. It comes after the
+// opening, and without any lock: a terminal whose output was stopped with Ctrl-S, or a journal that hangs, holds
+// nothing up. It returns once all were told, or will not be.
 func alarm(machine string, u glassUse) {
-	text := fmt.Sprintf("EMERGENCY ACCESS: port %d/%s of %s is opened for %s for %s, with a code: %q", u.Port, u.Protocol, machine, u.Source, u.For, u.Reason)
+	text := fmt.Sprintf("EMERGENCY ACCESS: port %d/%s of %s is opened for %s for %s, with a code: %q", u.Port,
+		u.Protocol, machine, u.Source, u.For, u.Reason)
 	var tasks sync.WaitGroup
 	tasks.Go(func() { within(alarmPatience, func() { tellSyslog(text) }) })
 	terminals, err := filepath.Glob("/dev/pts/[0-9]*")

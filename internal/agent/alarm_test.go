@@ -61,7 +61,11 @@ func (s *server) offer(codes ...string) {
 	s.change(func() {
 		for _, code := range codes {
 			sum := sha256.Sum256([]byte(code))
-			s.desired.Codes = append(s.desired.Codes, agentwire.SealedCode{ID: code, Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 3600, RemainingMillis: 3_600_000})
+			s.desired.Codes = append(s.desired.Codes,
+				agentwire.SealedCode{
+					ID: code, Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 3600,
+					RemainingMillis: 3_600_000,
+				})
 		}
 		s.desired.Revision++
 	})
@@ -81,13 +85,16 @@ func (h *host) keeps(count int) {
 }
 
 func (h *host) breaks(code, source string) (GlassOpened, error) {
-	return BreakGlass(h.t.Context(), Config{StateDir: h.dir, Enforcer: h.target, Clock: h.clock, Log: slog.New(slog.DiscardHandler)}, GlassConfig{
-		Code: code, Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix(source), For: time.Minute, Reason: "site down",
-	})
+	return BreakGlass(h.t.Context(),
+		Config{StateDir: h.dir, Enforcer: h.target, Clock: h.clock, Log: slog.New(slog.DiscardHandler)}, GlassConfig{
+			Code: code, Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix(source), For: time.Minute,
+			Reason: "site down",
+		})
 }
 
-// TestAStoppedTerminalHoldsUpNothing breaks glass while a terminal takes nothing, and somebody is connected to the agent's socket who
-// says nothing: codes open, and the agent goes on following the server; without the agent a code opens as well.
+// TestAStoppedTerminalHoldsUpNothing breaks glass while a terminal takes nothing, and somebody is connected to the
+// agent's socket who says nothing: codes open, and the agent goes on following the server; without the agent a code
+// opens as well.
 func TestAStoppedTerminalHoldsUpNothing(t *testing.T) {
 	t.Parallel()
 	path := stoppedTerminal(t)
@@ -120,7 +127,8 @@ func TestAStoppedTerminalHoldsUpNothing(t *testing.T) {
 	}
 }
 
-// TestAnOpeningByCodeOutlivesASuspend has the host wake up with the server out of reach: what a code opened stays in force.
+// TestAnOpeningByCodeOutlivesASuspend has the host wake up with the server out of reach: what a code opened stays in
+// force.
 func TestAnOpeningByCodeOutlivesASuspend(t *testing.T) {
 	t.Parallel()
 	clock, err := SystemClock()
@@ -128,17 +136,31 @@ func TestAnOpeningByCodeOutlivesASuspend(t *testing.T) {
 		t.Fatal(err)
 	}
 	kernel := newTarget(clock.Boot)
-	a := &agent{Config: Config{StateDir: t.TempDir(), Clock: clock, Log: slog.New(slog.DiscardHandler)}, out: newOutbox(), problems: map[string]string{}}
+	a := &agent{
+		Config: Config{StateDir: t.TempDir(), Clock: clock, Log: slog.New(slog.DiscardHandler)},
+		out:    newOutbox(), problems: map[string]string{},
+	}
 	a.loop = enforce.New(enforce.Config{Enforcer: kernel, Now: clock.Boot, Log: a.Log})
 	a.holding.DesiredState = access.DesiredState{
 		Mode: access.ModeHost, Machines: []access.Guarded{{Machine: "m", Name: "web-1"}},
-		Protected: []access.Protected{{Machine: "m", Protocol: access.TCP, Ports: access.SinglePort(22), Sessions: access.SessionsCut}},
+		Protected: []access.Protected{{
+			Machine: "m", Protocol: access.TCP, Ports: access.SinglePort(22),
+			Sessions: access.SessionsCut,
+		}},
 	}
 	now, sum := clock.read(), sha256.Sum256([]byte("ONE"))
-	if err := keepCodes(a.StateDir, []access.SealedCode{{ID: "c", Machine: "m", Hash: hex.EncodeToString(sum[:]), Most: time.Hour, Until: now.boot.Add(time.Hour)}}, now); err != nil {
+	if err := keepCodes(a.StateDir,
+		[]access.SealedCode{{
+			ID: "c", Machine: "m", Hash: hex.EncodeToString(sum[:]), Most: time.Hour,
+			Until: now.boot.Add(time.Hour),
+		}},
+		now); err != nil {
 		t.Fatal(err)
 	}
-	in := GlassConfig{Code: "one", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), For: time.Hour, Reason: "site down"}
+	in := GlassConfig{
+		Code: "one", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		For: time.Hour, Reason: "site down",
+	}
 	if _, _, err := a.openGlass(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +168,8 @@ func TestAnOpeningByCodeOutlivesASuspend(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- a.loop.Run(ctx) }()
-	eventually(t, "a state is in force", func() bool { kernel.mu.Lock(); defer kernel.mu.Unlock(); return kernel.state != nil })
+	eventually(t, "a state is in force",
+		func() bool { kernel.mu.Lock(); defer kernel.mu.Unlock(); return kernel.state != nil })
 	if open := kernel.open(); !slices.Equal(open, []string{"203.0.113.7/32 22"}) {
 		t.Errorf("after a suspend it is open for %v", open)
 	}
@@ -156,7 +179,8 @@ func TestAnOpeningByCodeOutlivesASuspend(t *testing.T) {
 	}
 }
 
-// TestOnlyOnePlaceGivesTheLoopAState holds that whatever gives the loop a state gives it what codes have opened as well.
+// TestOnlyOnePlaceGivesTheLoopAState holds that whatever gives the loop a state gives it what codes have opened as
+// well.
 func TestOnlyOnePlaceGivesTheLoopAState(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
@@ -180,8 +204,8 @@ func TestOnlyOnePlaceGivesTheLoopAState(t *testing.T) {
 	}
 }
 
-// TestCodesThatCannotBeKeptAreReported keeps the agent from its codes and its socket: each report says that no code opens anything
-// there, until it was put right; and a file that cannot be read is set aside, and said to be.
+// TestCodesThatCannotBeKeptAreReported keeps the agent from its codes and its socket: each report says that no code
+// opens anything there, until it was put right; and a file that cannot be read is set aside, and said to be.
 func TestCodesThatCannotBeKeptAreReported(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -198,7 +222,8 @@ func TestCodesThatCannotBeKeptAreReported(t *testing.T) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("told of %q: %t", texts, want), func() bool {
 			r, count := s.lastReport()
-			return count > 0 && !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(r.Problem, text) != want })
+			return count > 0 && !slices.ContainsFunc(texts,
+				func(text string) bool { return strings.Contains(r.Problem, text) != want })
 		})
 	}
 	tells(true, "the codes for emergencies cannot be kept", "nobody can use a code")
@@ -222,7 +247,8 @@ func TestCodesThatCannotBeKeptAreReported(t *testing.T) {
 	eventually(t, "told that codes were set aside", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return slices.ContainsFunc(s.reports, func(r agentwire.Report) bool { return strings.Contains(r.Problem, path+".damaged") })
+		return slices.ContainsFunc(s.reports,
+			func(r agentwire.Report) bool { return strings.Contains(r.Problem, path+".damaged") })
 	})
 	h.keeps(2)
 	tells(false, "codes")
@@ -239,7 +265,10 @@ func TestACodeIsNotUsedUpForNothing(t *testing.T) {
 	h.keeps(1)
 	h.halt()
 	config := Config{StateDir: h.dir, Enforcer: owned{h.target}, Clock: h.clock, Log: slog.New(slog.DiscardHandler)}
-	in := GlassConfig{Code: "ONE", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), For: time.Minute, Reason: "site down"}
+	in := GlassConfig{
+		Code: "ONE", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		For: time.Minute, Reason: "site down",
+	}
 	if _, err := BreakGlass(t.Context(), config, in); err == nil || !strings.Contains(err.Error(), "restart it") {
 		t.Errorf("where the agent lives and does not answer: %v", err)
 	}
@@ -255,7 +284,8 @@ func (owned) Apply(context.Context, *access.DesiredState, time.Time) error {
 	return fmt.Errorf("apply: %w", nftables.ErrOwned)
 }
 
-// TestTheLockIsTheAgentsWhoeverMadeIt makes the lock as root, in a folder of somebody else, and takes over one that only root can open.
+// TestTheLockIsTheAgentsWhoeverMadeIt makes the lock as root, in a folder of somebody else, and takes over one that
+// only root can open.
 func TestTheLockIsTheAgentsWhoeverMadeIt(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -17,9 +17,9 @@ const (
 //
 //	asked ≤ said ≤ arrived, so asked - said ≤ offset ≤ arrived - said
 //
-// Each exchange narrows both sides; each message, the upper one. Without news they widen, since clocks run apart. What a
-// server sends counts as sent at the early bound: never after it really was, however long it was on its way, and before it
-// by no more than the fastest exchange and what the clocks ran apart since.
+// Each exchange narrows both sides; each message, the upper one. Without news they widen, since clocks run apart. What
+// a server sends counts as sent at the early bound: never after it really was, however long it was on its way, and
+// before it by no more than the fastest exchange and what the clocks ran apart since.
 type bounds struct {
 	known     bool
 	low, high time.Duration // our boot-time clock less the server's wall clock
@@ -98,7 +98,8 @@ func (c *clocks) bounds(server string) *bounds {
 	return c.of[server]
 }
 
-// early gives the early bound at now, and how often that clock was seen to be set; ok is false where nothing is known of it.
+// early gives the early bound at now, and how often that clock was seen to be set; ok is false where nothing is known
+// of it.
 func (c *clocks) early(server string, now time.Time) (low time.Duration, set int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +137,8 @@ func (j *journey) arrived(server time.Time, now reading) (sent time.Time, skew t
 	if !ok || sent.Before(j.asked) {
 		sent = j.asked
 	}
-	return sent, now.wall.Sub(b.serverNow(now.boot)), !ok || now.boot.Sub(sent) > maxLag && now.boot.Sub(j.asked) > maxLag
+	return sent, now.wall.Sub(b.serverNow(
+		now.boot)), !ok || now.boot.Sub(sent) > maxLag && now.boot.Sub(j.asked) > maxLag
 }
 
 // settings tells how often a clock was seen to be set.

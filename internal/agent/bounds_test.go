@@ -7,9 +7,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestNothingCountsAsSentLate plays exchanges and messages with servers whose clocks are apart from ours by anything and run
-// at other speeds, over journeys of any length, both ways, and over many connections. Nothing counts as sent after it was;
-// nor before it by more than the fastest exchange that there was, and what the clocks may have run apart since.
+// TestNothingCountsAsSentLate plays exchanges and messages with servers whose clocks are apart from ours by anything
+// and run at other speeds, over journeys of any length, both ways, and over many connections. Nothing counts as sent
+// after it was; nor before it by more than the fastest exchange that there was, and what the clocks may have run apart
+// since.
 func TestNothingCountsAsSentLate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -103,7 +104,8 @@ func TestHeldUpMessagesAndSetClocksAreSeen(t *testing.T) {
 			t.Parallel()
 			j := &journey{clocks: &clocks{}, asked: base}
 			j.arrived(noon(), reading{boot: base, wall: noon()})
-			sent, _, stale := j.arrived(noon().Add(c.server), reading{boot: base.Add(c.arrival), wall: noon().Add(c.arrival)})
+			sent, _, stale := j.arrived(noon().Add(c.server),
+				reading{boot: base.Add(c.arrival), wall: noon().Add(c.arrival)})
 			if got := sent.Sub(base); (got-c.sent).Abs() > 20*time.Millisecond || got > c.sent || stale != c.stale {
 				t.Errorf("counts as sent after %s (held up: %t), want %s (%t)", got, stale, c.sent, c.stale)
 			}
@@ -122,7 +124,8 @@ func TestAnExchangeSeesASetClock(t *testing.T) {
 		t.Error("a clock that went on counts as set")
 	}
 	b.exchanged(base.Add(2*time.Minute), noon().Add(3*time.Minute), base.Add(2*time.Minute+time.Millisecond))
-	if sent, ok := b.heard(noon().Add(3*time.Minute), base.Add(2*time.Minute+time.Millisecond)); b.set != 1 || !ok || sent.After(base.Add(2*time.Minute)) {
+	if sent, ok := b.heard(noon().Add(3*time.Minute),
+		base.Add(2*time.Minute+time.Millisecond)); b.set != 1 || !ok || sent.After(base.Add(2*time.Minute)) {
 		t.Errorf("set %d times, counts as sent at %s", b.set, sent)
 	}
 }

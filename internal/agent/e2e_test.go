@@ -56,7 +56,8 @@ func TestEndToEnd(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { must(t, echo.Close()) })
 	reaches := func(from int) bool {
-		return network.Client.Ask("tcp", network.ClientAddrs[from], netip.AddrPortFrom(network.MachineAddrs[from%2], 22), 300*time.Millisecond) == nil
+		return network.Client.Ask("tcp", network.ClientAddrs[from],
+			netip.AddrPortFrom(network.MachineAddrs[from%2], 22), 300*time.Millisecond) == nil
 	}
 
 	data := t.TempDir()
@@ -64,7 +65,8 @@ func TestEndToEnd(t *testing.T) {
 	url := "https://" + ready.Address
 	nobody, err := api.NewClient(api.Options{Server: url, CA: ready.CA})
 	must(t, err)
-	session, err := nobody.SignIn(t.Context(), api.SignIn{Name: "admin", Password: ready.AdminPassword, NewPassword: "a long enough password 42"})
+	session, err := nobody.SignIn(t.Context(),
+		api.SignIn{Name: "admin", Password: ready.AdminPassword, NewPassword: "a long enough password 42"})
 	must(t, err)
 	admin := nobody.WithToken(session.Token)
 	token, err := admin.CreateEnrollmentToken(t.Context(), api.NewEnrollmentToken{Name: "web-1"})
@@ -73,10 +75,18 @@ func TestEndToEnd(t *testing.T) {
 	h := &host{t: t, dir: t.TempDir()}
 	h.clock, err = SystemClock()
 	must(t, err)
-	if _, err := Enroll(t.Context(), EnrollConfig{Server: url, Token: token.Token, CA: []byte(token.CA), StateDir: h.dir, Name: "web-1", Version: "test"}); err != nil {
+	if _, err := Enroll(t.Context(),
+		EnrollConfig{
+			Server: url, Token: token.Token, CA: []byte(token.CA), StateDir: h.dir, Name: "web-1",
+			Version: "test",
+		}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Enroll(t.Context(), EnrollConfig{Server: url, Token: token.Token, CA: []byte(token.CA), StateDir: t.TempDir(), Name: "web-2"}); err == nil {
+	if _, err := Enroll(t.Context(),
+		EnrollConfig{
+			Server: url, Token: token.Token, CA: []byte(token.CA), StateDir: t.TempDir(),
+			Name: "web-2",
+		}); err == nil {
 		t.Error("a token enrolled two hosts")
 	}
 	kernel, err := nftables.New(nftables.Config{NetNS: network.Machine.FD(), Log: slog.New(slog.DiscardHandler)})
@@ -86,11 +96,16 @@ func TestEndToEnd(t *testing.T) {
 	fast := defaultTiming()
 	fast.backOff = 200 * time.Millisecond
 	go func() {
-		ended <- Run(ctx, Config{StateDir: h.dir, Version: "test", Enforcer: kernel, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), timing: fast})
+		ended <- Run(ctx,
+			Config{
+				StateDir: h.dir, Version: "test", Enforcer: kernel,
+				Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), timing: fast,
+			})
 	}()
 	defer func() { cancel(); must(t, <-ended) }()
 
-	_, err = admin.SetMachinePolicy(t.Context(), "web-1", api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", MaxSeconds: 3600}}}, 0)
+	_, err = admin.SetMachinePolicy(t.Context(), "web-1",
+		api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", MaxSeconds: 3600}}}, 0)
 	must(t, err)
 	eventually(t, "port 22 is closed", func() bool { return !reaches(0) })
 	asked, err := admin.Submit(t.Context(), api.NewRequest{

@@ -68,7 +68,10 @@ func Enroll(ctx context.Context, c EnrollConfig) (Identity, error) {
 		return Identity{}, err
 	}
 	if before, err := LoadIdentity(c.StateDir); !errors.Is(err, ErrNotEnrolled) && !c.Replace {
-		return Identity{}, errors.Join(fmt.Errorf("this host is enrolled as %q at %s already; give --replace to enroll it anew", before.Name, before.Server), err)
+		return Identity{},
+			errors.Join(fmt.Errorf("this host is enrolled as %q at %s already; give --replace to enroll it anew",
+				before.Name, before.Server),
+				err)
 	}
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return Identity{}, fmt.Errorf("make the state folder: %w", err)
@@ -86,24 +89,29 @@ func Enroll(ctx context.Context, c EnrollConfig) (Identity, error) {
 	return id, errors.Join(err, ignoreMissing(os.Remove(filepath.Join(c.StateDir, pending))))
 }
 
-func enroll(ctx context.Context, c EnrollConfig, client *agentwire.Client, key *ecdsa.PrivateKey, keyPEM []byte) (Identity, error) {
+func enroll(ctx context.Context, c EnrollConfig, client *agentwire.Client, key *ecdsa.PrivateKey,
+	keyPEM []byte,
+) (Identity, error) {
 	csr, err := signingRequest(key)
 	if err != nil {
 		return Identity{}, err
 	}
 	server := client.Server()
 	answer, err := client.Enroll(ctx, agentwire.Enroll{
-		Token: strings.TrimSpace(c.Token), CSR: csr, Name: c.Name, OS: runtime.GOOS, Addresses: addresses(), Version: c.Version,
+		Token: strings.TrimSpace(c.Token), CSR: csr, Name: c.Name, OS: runtime.GOOS, Addresses: addresses(),
+		Version: c.Version,
 	})
 	if err != nil {
 		return Identity{}, enrollError(server, err)
 	}
 	id := Identity{
-		Server: server, Agent: access.AgentID(answer.Agent), Machine: access.MachineID(answer.Machine), Name: answer.Name,
+		Server: server, Agent: access.AgentID(answer.Agent), Machine: access.MachineID(answer.Machine),
+		Name: answer.Name,
 		Mode: access.Mode(answer.Mode), SystemRoots: len(c.CA) == 0,
 	}
 	if id.Agent == "" || id.Mode != access.ModeHost && id.Mode != access.ModeGateway {
-		return Identity{}, fmt.Errorf("the answer of %s makes no sense: agent %.80q, mode %.80q", server, answer.Agent, answer.Mode)
+		return Identity{}, fmt.Errorf("the answer of %s makes no sense: agent %.80q, mode %.80q", server, answer.Agent,
+			answer.Mode)
 	}
 	if err := keepCertificate(c.StateDir, key, keyPEM, c.CA, answer); err != nil {
 		return Identity{}, fmt.Errorf("the answer of %s cannot be kept: %w", server, err)
@@ -137,9 +145,11 @@ func enrollError(server string, err error) error {
 	case 0:
 		return err
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusGone:
-		return fmt.Errorf("%s refuses the token: %w; an administrator makes a new one with \"postern machine token\"", server, err)
+		return fmt.Errorf("%s refuses the token: %w; an administrator makes a new one with \"postern machine token\"",
+			server, err)
 	case http.StatusConflict:
-		return fmt.Errorf("%s refuses to enroll this host: %w; choose another --name, or delete the old machine there", server, err)
+		return fmt.Errorf("%s refuses to enroll this host: %w; choose another --name, or delete the old machine there",
+			server, err)
 	case http.StatusTooManyRequests:
 		return fmt.Errorf("%s has seen too many attempts from here: %w; wait a minute", server, err)
 	case http.StatusNotFound:
@@ -148,8 +158,8 @@ func enrollError(server string, err error) error {
 	return fmt.Errorf("%s did not enroll this host: %w", server, err)
 }
 
-// keepCertificate writes an answer to the state folder: the certificate behind our key, and whom to believe beside those that are
-// trusted already.
+// keepCertificate writes an answer to the state folder: the certificate behind our key, and whom to believe beside
+// those that are trusted already.
 func keepCertificate(dir string, key *ecdsa.PrivateKey, keyPEM, trusted []byte, answer agentwire.Enrolled) error {
 	if err := checkPair(keyPEM, answer.Certificate, key); err != nil {
 		return err

@@ -72,7 +72,10 @@ func TestEnrollRefusals(t *testing.T) {
 		edit func(*EnrollConfig)
 		want []string
 	}{
-		{"expired token", func(c *EnrollConfig) { c.Token = "expired" }, []string{"tokenExpired", "postern machine token"}},
+		{
+			"expired token", func(c *EnrollConfig) { c.Token = "expired" },
+			[]string{"tokenExpired", "postern machine token"},
+		},
 		{"used token", func(c *EnrollConfig) { c.Token = "used" }, []string{"tokenUsed", "postern machine token"}},
 		{"unknown token", func(c *EnrollConfig) { c.Token = "guessed" }, []string{"tokenUnknown"}},
 		{"name taken", func(c *EnrollConfig) { c.Token = "taken" }, []string{"nameTaken", "another --name"}},
@@ -82,7 +85,10 @@ func TestEnrollRefusals(t *testing.T) {
 		{"CA is no certificate", func(c *EnrollConfig) { c.CA = []byte("hello") }, []string{"no CA certificate"}},
 		{"server unreachable", func(c *EnrollConfig) { c.Server = nobody }, []string{"cannot be reached"}},
 		{"plain HTTP", func(c *EnrollConfig) { c.Server = "http://127.0.0.1" }, []string{"https://HOST:PORT"}},
-		{"another name", func(c *EnrollConfig) { c.Server = strings.Replace(c.Server, "127.0.0.1", "localhost", 1) }, []string{"another name"}},
+		{
+			"another name", func(c *EnrollConfig) { c.Server = strings.Replace(c.Server, "127.0.0.1", "localhost", 1) },
+			[]string{"another name"},
+		},
 		{"malformed name", func(c *EnrollConfig) { c.Name = "-x" }, []string{"is not allowed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

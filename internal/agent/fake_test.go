@@ -160,7 +160,8 @@ func newAuthority(t *testing.T) *authority {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(48 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		NotAfter: time.Now().Add(48 * time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
 	if err != nil {
@@ -176,10 +177,14 @@ func newAuthority(t *testing.T) *authority {
 // newServerOn makes a server that listens where l does, or on any port of the loopback where it is nil.
 func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
 	t.Helper()
-	s := &server{authority: a, life: time.Hour, beat: 50 * time.Millisecond, tokens: map[string]string{"good": ""}, changed: make(chan struct{}), agent: "agent-1", calls: make(map[string]string)}
+	s := &server{
+		authority: a, life: time.Hour, beat: 50 * time.Millisecond, tokens: map[string]string{"good": ""},
+		changed: make(chan struct{}), agent: "agent-1", calls: make(map[string]string),
+	}
 	s.desired = agentwire.Desired{
 		Revision: 1, Mode: "host", Machines: []agentwire.Guarded{{Machine: "machine-1", Name: "web-1"}},
-		Protected: []agentwire.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}}, Openings: []agentwire.Opening{},
+		Protected: []agentwire.Protected{{Machine: "machine-1", Protocol: "tcp", Ports: "22", Sessions: "cut"}},
+		Openings:  []agentwire.Opening{},
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(s.ca)
@@ -258,7 +263,8 @@ func (s *server) sign(w http.ResponseWriter, csr string) (string, bool) {
 	s.mu.Unlock()
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "agent-1"},
-		NotBefore: time.Now().Add(-time.Second), NotAfter: time.Now().Add(life), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		NotBefore: time.Now().Add(-time.Second), NotAfter: time.Now().Add(life),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, s.ca, req.PublicKey, s.key)
 	if err != nil {
 		s.problem(w, http.StatusInternalServerError, "internal", "signing failed")
@@ -287,7 +293,11 @@ func (s *server) enroll(w http.ResponseWriter, r *http.Request) {
 	default:
 		if certificate, ok := s.sign(w, in.CSR); ok {
 			w.WriteHeader(http.StatusCreated)
-			_ = json.NewEncoder(w).Encode(agentwire.Enrolled{Agent: "agent-1", Machine: "machine-1", Name: in.Name, Mode: "host", Certificate: certificate, CA: string(s.caPEM)})
+			_ = json.NewEncoder(w).Encode(
+				agentwire.Enrolled{
+					Agent: "agent-1", Machine: "machine-1", Name: in.Name, Mode: "host",
+					Certificate: certificate, CA: string(s.caPEM),
+				})
 		}
 	}
 }
@@ -302,7 +312,10 @@ func (s *server) renew(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.renewals++
 		s.mu.Unlock()
-		_ = json.NewEncoder(w).Encode(agentwire.Enrolled{Agent: "agent-1", Machine: "machine-1", Name: "web-1", Mode: "host", Certificate: certificate, CA: string(s.caPEM)})
+		_ = json.NewEncoder(w).Encode(agentwire.Enrolled{
+			Agent: "agent-1", Machine: "machine-1", Name: "web-1",
+			Mode: "host", Certificate: certificate, CA: string(s.caPEM),
+		})
 	}
 }
 
@@ -400,7 +413,8 @@ func (s *server) change(edit func()) {
 func (s *server) grant(id, source string, remaining time.Duration) {
 	s.change(func() {
 		s.desired.Revision++
-		s.desired.Openings = append(slices.Clone(s.desired.Openings), agentwire.Opening{Machine: "machine-1", Source: source, Protocol: "tcp", Ports: "22", Grants: []string{id}})
+		s.desired.Openings = append(slices.Clone(s.desired.Openings),
+			agentwire.Opening{Machine: "machine-1", Source: source, Protocol: "tcp", Ports: "22", Grants: []string{id}})
 		s.ends = append(slices.Clone(s.ends), time.Now().Add(s.offset+remaining))
 	})
 }
@@ -461,7 +475,10 @@ func newHost(t *testing.T, s *server) *host {
 	}
 	h := &host{
 		t: t, server: s, dir: t.TempDir(), clock: clock, target: newTarget(clock.Boot),
-		timing: timing{silence: 2 * time.Second, leastReport: 100 * time.Millisecond, mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond},
+		timing: timing{
+			silence: 2 * time.Second, leastReport: 100 * time.Millisecond,
+			mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond,
+		},
 	}
 	if _, err := Enroll(t.Context(), h.enrolment("good")); err != nil {
 		t.Fatal(err)
@@ -470,7 +487,10 @@ func newHost(t *testing.T, s *server) *host {
 }
 
 func (h *host) enrolment(token string) EnrollConfig {
-	return EnrollConfig{Server: h.server.URL, Token: token, CA: h.server.caPEM, StateDir: h.dir, Name: "web-1", Version: "test"}
+	return EnrollConfig{
+		Server: h.server.URL, Token: token, CA: h.server.caPEM, StateDir: h.dir, Name: "web-1",
+		Version: "test",
+	}
 }
 
 func (h *host) start() {
@@ -479,7 +499,8 @@ func (h *host) start() {
 	h.stop, h.done = stop, make(chan error, 1)
 	log := slog.New(slog.NewTextHandler(testWriter{h.t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
-		h.done <- Run(ctx, Config{StateDir: h.dir, Version: "test", Clock: h.clock, Enforcer: h.target, Log: log, timing: h.timing})
+		h.done <- Run(ctx,
+			Config{StateDir: h.dir, Version: "test", Clock: h.clock, Enforcer: h.target, Log: log, timing: h.timing})
 	}()
 	h.t.Cleanup(func() { stop() })
 }

@@ -55,8 +55,8 @@ func readFile(dir, name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // the state folder, from the operator's own configuration
 }
 
-// giveToOwner gives a file that root writes to whom its folder belongs: an operator enrolls as root, and the agent, which
-// runs as a user of its own, has to read the result.
+// giveToOwner gives a file that root writes to whom its folder belongs: an operator enrolls as root, and the agent,
+// which runs as a user of its own, has to read the result.
 func giveToOwner(dir string, file *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/agentwire"
 )
 
-// backOffAfter gives how long to wait after so many failures in a row: a random time up to a bound that doubles, so that
-// agents that lost the same server do not come back all at once.
+// backOffAfter gives how long to wait after so many failures in a row: a random time up to a bound that doubles, so
+// that agents that lost the same server do not come back all at once.
 func (t timing) backOffAfter(failures int) time.Duration {
 	const first = 250 * time.Millisecond
 	bound := t.backOff
@@ -54,7 +54,8 @@ func (a *agent) keepFollowing(ctx context.Context) {
 			failures, pause = 0, a.timing.backOffAfter(0)
 			a.Log.InfoContext(ctx, "connecting anew", "reason", err.Error())
 		case code == agentwire.CodeTwice:
-			a.setProblem(ctx, "identity", "another program has this agent's certificate and is served in its place: "+err.Error())
+			a.setProblem(ctx, "identity",
+				"another program has this agent's certificate and is served in its place: "+err.Error())
 		case agentwire.Unknown(err) || a.creds.expired():
 			pause = a.timing.refusedPause()
 			a.refuse(ctx, err)

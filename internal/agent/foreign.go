@@ -32,7 +32,8 @@ func (a *agent) keepLooking(ctx context.Context) {
 // lookTries is how often a look is made that fails: another program may change its rules while they are read.
 const lookTries = 3
 
-// looked takes over what a look finds. Of one that fails nothing is known, which goes with each report until one does not.
+// looked takes over what a look finds. Of one that fails nothing is known, which goes with each report until one does
+// not.
 func (a *agent) looked(ctx context.Context, look func() ([]access.ForeignRule, error)) {
 	var found []access.ForeignRule
 	var err error
@@ -43,7 +44,9 @@ func (a *agent) looked(ctx context.Context, look func() ([]access.ForeignRule, e
 			return
 		}
 	}
-	a.setProblem(ctx, "insight", "the firewall tables of others could not be read, so it is not known what their rules do to guarded ports: "+err.Error())
+	a.setProblem(ctx, "insight",
+		"the firewall tables of others could not be read, so it is not known what their rules do to guarded ports: "+
+			err.Error())
 }
 
 // findings takes over what was found, and has it reported where it is new.
@@ -54,7 +57,8 @@ func (a *agent) findings(ctx context.Context, found []access.ForeignRule) {
 	unguarded := ""
 	for _, r := range found {
 		if r.Effect == access.ForeignBypasses {
-			unguarded = fmt.Sprintf("port %s/%s is not guarded on every path: %s in chain %s of table %s", r.Ports, r.Protocol, r.Text, r.Chain, r.Table)
+			unguarded = fmt.Sprintf("port %s/%s is not guarded on every path: %s in chain %s of table %s", r.Ports,
+				r.Protocol, r.Text, r.Chain, r.Table)
 			break // they come first, and insight has them all
 		}
 	}

@@ -13,7 +13,10 @@ import (
 func TestALookThatFailsIsReported(t *testing.T) {
 	t.Parallel()
 	a := &agent{Config: Config{Log: slog.New(slog.DiscardHandler)}, out: newOutbox(), problems: map[string]string{}}
-	rule := access.ForeignRule{Table: "inet filter", Chain: "input", Effect: access.ForeignDrops, Protocol: access.TCP, Ports: access.SinglePort(22)}
+	rule := access.ForeignRule{
+		Table: "inet filter", Chain: "input", Effect: access.ForeignDrops, Protocol: access.TCP,
+		Ports: access.SinglePort(22),
+	}
 	for _, c := range []struct {
 		name    string
 		fails   int

@@ -109,8 +109,8 @@ func glass(dir string, fn func(*glassState) (changed bool, err error)) (err erro
 
 var errGlassDamaged = errors.New("the file of codes is damaged")
 
-// openLock opens the file that is locked, which belongs to whom the folder does, whoever came first. One that root made for itself
-// alone is made anew.
+// openLock opens the file that is locked, which belongs to whom the folder does, whoever came first. One that root made
+// for itself alone is made anew.
 func openLock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, glassFile+".lock")
 	open := func() (*os.File, error) { return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) } //nolint:gosec // in the agent's folder
@@ -127,23 +127,31 @@ func openLock(dir string) (*os.File, error) {
 	return lock, nil
 }
 
-// keepCodes takes over what the server says codes are verified by; what was used stays used. now has the server's wall clock.
+// keepCodes takes over what the server says codes are verified by; what was used stays used. now has the server's wall
+// clock.
 func keepCodes(dir string, codes []access.SealedCode, now reading) error {
 	return glass(dir, func(s *glassState) (bool, error) {
 		var next []glassCode
 		for _, c := range codes {
 			if !slices.ContainsFunc(s.Uses, func(u glassUse) bool { return u.Code == c.ID }) {
-				next = append(next, glassCode{ID: c.ID, Machine: c.Machine, Hash: c.Hash, Most: c.Most, UntilWall: now.wall.Add(c.Until.Sub(now.boot)).UnixMicro()})
+				next = append(next,
+					glassCode{
+						ID: c.ID, Machine: c.Machine, Hash: c.Hash, Most: c.Most,
+						UntilWall: now.wall.Add(c.Until.Sub(now.boot)).UnixMicro(),
+					})
 			}
 		}
 		same := slices.EqualFunc(s.Codes, next, func(a, b glassCode) bool {
-			moved := time.Duration(a.UntilWall-b.UntilWall) * time.Microsecond // more than it is measured anew, where a clock was set
-			return a.ID == b.ID && a.Machine == b.Machine && a.Hash == b.Hash && a.Most == b.Most && moved.Abs() < time.Minute
+			// more than it is measured anew, where a clock was set
+			moved := time.Duration(a.UntilWall-b.UntilWall) * time.Microsecond
+			return a.ID == b.ID && a.Machine == b.Machine && a.Hash == b.Hash && a.Most == b.Most &&
+				moved.Abs() < time.Minute
 		})
 		// A use that the server knows of is forgotten once it is over, with its code.
 		before := len(s.Uses)
 		s.Uses = slices.DeleteFunc(s.Uses, func(u glassUse) bool {
-			return u.Reported && u.remains(now) <= 0 && !slices.ContainsFunc(codes, func(c access.SealedCode) bool { return c.ID == u.Code })
+			return u.Reported && u.remains(
+				now) <= 0 && !slices.ContainsFunc(codes, func(c access.SealedCode) bool { return c.ID == u.Code })
 		})
 		s.Codes = next
 		return !same || before != len(s.Uses), nil
@@ -159,7 +167,9 @@ func (u glassUse) remains(now reading) time.Duration {
 }
 
 // spend verifies a code and writes its use down.
-func spend(dir string, guarded access.DesiredState, in GlassConfig, now reading) (use glassUse, name string, err error) {
+func spend(dir string, guarded access.DesiredState, in GlassConfig,
+	now reading,
+) (use glassUse, name string, err error) {
 	sum := sha256.Sum256([]byte(strings.ToUpper(strings.ReplaceAll(strings.TrimSpace(in.Code), "-", ""))))
 	hash := hex.EncodeToString(sum[:])
 	switch {
@@ -180,26 +190,32 @@ func spend(dir string, guarded access.DesiredState, in GlassConfig, now reading)
 	err = glass(dir, func(s *glassState) (bool, error) {
 		var code glassCode
 		for _, c := range s.Codes {
-			if subtle.ConstantTimeCompare([]byte(hash), []byte(c.Hash)) == 1 && now.wall.Before(time.UnixMicro(c.UntilWall)) {
+			if subtle.ConstantTimeCompare([]byte(hash),
+				[]byte(c.Hash)) == 1 && now.wall.Before(time.UnixMicro(c.UntilWall)) {
 				code = c
 			}
 		}
 		if code.ID == "" || slices.ContainsFunc(s.Uses, func(u glassUse) bool { return u.Code == code.ID }) {
-			return false, errors.New("this code is not one that is good here: it is mistyped, was used already, has expired, or is for another machine")
+			return false, errors.New("this code is not one that is good here: it is mistyped, was used already, has " +
+				"expired, or is for another machine")
 		}
 		i := slices.IndexFunc(guarded.Machines, func(m access.Guarded) bool { return m.Machine == code.Machine })
-		if i < 0 || in.Machine != "" && in.Machine != string(code.Machine) && !strings.EqualFold(in.Machine, guarded.Machines[i].Name) {
-			return false, errors.New("this code is for a machine that is not the one meant, or is not guarded here any more")
+		if i < 0 || in.Machine != "" && in.Machine != string(
+			code.Machine) && !strings.EqualFold(in.Machine, guarded.Machines[i].Name) {
+			return false, errors.New("this code is for a machine that is not the one meant, or is not guarded here " +
+				"any more")
 		}
 		name = guarded.Machines[i].Name
 		if !slices.ContainsFunc(guarded.Protected, func(p access.Protected) bool {
 			return p.Machine == code.Machine && p.Protocol == in.Protocol && p.Ports.Covers(access.SinglePort(in.Port))
 		}) {
-			return false, fmt.Errorf("port %d/%s of %s is not guarded: it is as open as other firewalls leave it", in.Port, in.Protocol, name)
+			return false, fmt.Errorf("port %d/%s of %s is not guarded: it is as open as other firewalls leave it",
+				in.Port, in.Protocol, name)
 		}
 		length := min(in.For, code.Most)
 		use = glassUse{
-			Code: code.ID, Machine: code.Machine, Port: in.Port, Protocol: in.Protocol, Source: source, Reason: in.Reason, For: length,
+			Code: code.ID, Machine: code.Machine, Port: in.Port, Protocol: in.Protocol, Source: source,
+			Reason: in.Reason, For: length,
 			BootID: now.bootID, UntilBoot: int64(sinceBoot(now.boot.Add(length))), Opened: now.wall.UnixMicro(),
 		}
 		s.Uses = append(s.Uses, use)
@@ -208,7 +224,8 @@ func spend(dir string, guarded access.DesiredState, in GlassConfig, now reading)
 	return use, name, err
 }
 
-// withGlass adds to a desired state what codes have opened and is not over: no state of the server closes it before its time.
+// withGlass adds to a desired state what codes have opened and is not over: no state of the server closes it before its
+// time.
 func withGlass(dir string, d access.DesiredState, now reading) (access.DesiredState, error) {
 	if _, err := os.Stat(filepath.Join(dir, glassFile)); errors.Is(err, fs.ErrNotExist) {
 		return d, nil
@@ -219,11 +236,15 @@ func withGlass(dir string, d access.DesiredState, now reading) (access.DesiredSt
 			if u.remains(now) <= 0 {
 				continue
 			}
-			key := access.OpeningKey{Machine: u.Machine, Source: u.Source, Protocol: u.Protocol, Ports: access.SinglePort(u.Port)}
+			key := access.OpeningKey{
+				Machine: u.Machine, Source: u.Source, Protocol: u.Protocol,
+				Ports: access.SinglePort(u.Port),
+			}
 			until, id := bootInstant(time.Duration(u.UntilBoot)), access.GrantID(glassPrefix+u.Code)
 			i := slices.IndexFunc(d.Openings, func(o access.Opening) bool { return o.OpeningKey == key })
 			if i < 0 {
-				d.Openings = append(d.Openings, access.Opening{OpeningKey: key, Until: until, Grants: []access.GrantID{id}})
+				d.Openings = append(d.Openings,
+					access.Opening{OpeningKey: key, Until: until, Grants: []access.GrantID{id}})
 				continue
 			}
 			o := &d.Openings[i]
@@ -238,8 +259,8 @@ func withGlass(dir string, d access.DesiredState, now reading) (access.DesiredSt
 	return d, err
 }
 
-// BreakGlass opens with a code: through the agent where it runs, else in the kernel itself. The use is on disk before anything
-// opens.
+// BreakGlass opens with a code: through the agent where it runs, else in the kernel itself. The use is on disk before
+// anything opens.
 func BreakGlass(ctx context.Context, c Config, in GlassConfig) (GlassOpened, error) {
 	c, err := c.complete()
 	if err != nil {
@@ -265,16 +286,20 @@ func BreakGlass(ctx context.Context, c Config, in GlassConfig) (GlassOpened, err
 		if err == nil {
 			err = enforcer.Apply(ctx, &state, now.boot)
 		}
-		if partial, some := errors.AsType[*enforce.PartialError](err); some && !slices.ContainsFunc(slices.Collect(maps.Keys(partial.Keys)), in.means) {
+		if partial, some := errors.AsType[*enforce.PartialError](
+			err); some && !slices.ContainsFunc(slices.Collect(maps.Keys(partial.Keys)), in.means) {
 			err = nil // other openings cannot be held, as before
 		}
 		return err
 	}
-	if err := apply(); err != nil { // what stands already: where that cannot be done, a code would be used up for nothing
+	// what stands already: where that cannot be done, a code would be used up for nothing
+	if err := apply(); err != nil {
 		if errors.Is(err, nftables.ErrOwned) {
-			err = errors.New("the agent runs, but does not answer on its socket: restart it with \"systemctl restart postern-agent\" and try again")
+			err = errors.New("the agent runs, but does not answer on its socket: restart it with \"systemctl " +
+				"restart postern-agent\" and try again")
 		}
-		return GlassOpened{}, errors.Join(fmt.Errorf("nothing can be opened here, and the code is not used up: %w", err), enforcer.Close())
+		return GlassOpened{}, errors.Join(
+			fmt.Errorf("nothing can be opened here, and the code is not used up: %w", err), enforcer.Close())
 	}
 	use, name, err := spend(c.StateDir, h.DesiredState, in, now)
 	if err != nil {
@@ -321,10 +346,12 @@ func (a *agent) openGlass(ctx context.Context, in GlassConfig) (use glassUse, ma
 }
 
 func (u glassUse) log(ctx context.Context, log *slog.Logger, machine string) {
-	log.ErrorContext(ctx, "glass was broken", "machine", machine, "port", u.Port, "from", u.Source.String(), "for", u.For.String(), "reason", u.Reason, "code", u.Code)
+	log.ErrorContext(ctx, "glass was broken", "machine", machine, "port", u.Port, "from", u.Source.String(), "for",
+		u.For.String(), "reason", u.Reason, "code", u.Code)
 }
 
-// set gives the loop a state, and with it what codes have opened: nothing else may give it one. The caller holds the lock.
+// set gives the loop a state, and with it what codes have opened: nothing else may give it one. The caller holds the
+// lock.
 func (a *agent) set(ctx context.Context, d access.DesiredState) {
 	with, err := withGlass(a.StateDir, d, a.Clock.read())
 	if err != nil {

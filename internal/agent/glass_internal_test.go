@@ -10,7 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// TestGlass proves that a code opens once, for no longer than it may, beside what the server wants, and not after a reboot.
+// TestGlass proves that a code opens once, for no longer than it may, beside what the server wants, and not after a
+// reboot.
 func TestGlass(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -19,10 +20,16 @@ func TestGlass(t *testing.T) {
 		return reading{boot: now.boot.Add(d), wall: now.wall.Add(d), bootID: now.bootID}
 	}
 	sum := sha256.Sum256([]byte("ABCDE12345"))
-	code := access.SealedCode{ID: "c", Machine: "m", Hash: hex.EncodeToString(sum[:]), Most: time.Hour, Until: now.boot.Add(24 * time.Hour)}
+	code := access.SealedCode{
+		ID: "c", Machine: "m", Hash: hex.EncodeToString(sum[:]), Most: time.Hour,
+		Until: now.boot.Add(24 * time.Hour),
+	}
 	guarded := access.DesiredState{
-		Machines:  []access.Guarded{{Machine: "m", Name: "web-1"}},
-		Protected: []access.Protected{{Machine: "m", Protocol: access.TCP, Ports: access.SinglePort(22), Sessions: access.SessionsCut}},
+		Machines: []access.Guarded{{Machine: "m", Name: "web-1"}},
+		Protected: []access.Protected{{
+			Machine: "m", Protocol: access.TCP, Ports: access.SinglePort(22),
+			Sessions: access.SessionsCut,
+		}},
 	}
 	if err := keepCodes(dir, []access.SealedCode{code}, now); err != nil {
 		t.Fatal(err)
@@ -35,7 +42,10 @@ func TestGlass(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	in := GlassConfig{Code: "abcde-12345", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), For: 3 * time.Hour, Reason: "site down"}
+	in := GlassConfig{
+		Code: "abcde-12345", Port: 22, Protocol: access.TCP,
+		Source: netip.MustParsePrefix("203.0.113.7/32"), For: 3 * time.Hour, Reason: "site down",
+	}
 	for name, change := range map[string]func(*GlassConfig){
 		"another code":    func(in *GlassConfig) { in.Code = "ABCDE-12346" },
 		"no code":         func(in *GlassConfig) { in.Code = "" },
@@ -81,7 +91,10 @@ func TestGlass(t *testing.T) {
 		t.Errorf("open %+v", o)
 	}
 	both := guarded
-	both.Openings = []access.Opening{{OpeningKey: open(guarded, now)[0].OpeningKey, Until: now.boot.Add(2 * time.Hour), Grants: []access.GrantID{"g"}}}
+	both.Openings = []access.Opening{{
+		OpeningKey: open(guarded, now)[0].OpeningKey, Until: now.boot.Add(2 * time.Hour),
+		Grants: []access.GrantID{"g"},
+	}}
 	if o := open(both, now); len(o) != 1 || !o[0].Until.Equal(now.boot.Add(2*time.Hour)) || len(o[0].Grants) != 2 {
 		t.Errorf("the union is %+v", o)
 	}

@@ -38,15 +38,19 @@ func (s *server) broken() []string {
 	return slices.Clone(s.glass)
 }
 
-// TestGlassBreaksWithAndWithoutTheAgent opens through a running agent, and without one, and proves that neither the server's next
-// states nor a restart close what a code opened, and that the server is told though it takes no report.
+// TestGlassBreaksWithAndWithoutTheAgent opens through a running agent, and without one, and proves that neither the
+// server's next states nor a restart close what a code opened, and that the server is told though it takes no report.
 func TestGlassBreaksWithAndWithoutTheAgent(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.change(func() {
 		for _, code := range []string{"ONE", "TWO", "THREE"} {
 			sum := sha256.Sum256([]byte(code))
-			s.desired.Codes = append(s.desired.Codes, agentwire.SealedCode{ID: code, Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 3600, RemainingMillis: 3_600_000})
+			s.desired.Codes = append(s.desired.Codes,
+				agentwire.SealedCode{
+					ID: code, Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 3600,
+					RemainingMillis: 3_600_000,
+				})
 		}
 		s.desired.Revision++
 	})
@@ -55,7 +59,10 @@ func TestGlassBreaksWithAndWithoutTheAgent(t *testing.T) {
 	s.grant("g1", "192.0.2.0/24", time.Hour)
 	h.opens("192.0.2.0/24 22")
 	config := Config{StateDir: h.dir, Enforcer: h.target, Clock: h.clock, Log: slog.New(slog.DiscardHandler)}
-	in := GlassConfig{Code: "one", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), For: 2 * time.Hour, Reason: "site down"}
+	in := GlassConfig{
+		Code: "one", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		For: 2 * time.Hour, Reason: "site down",
+	}
 	opened, err := BreakGlass(t.Context(), config, in)
 	if err != nil || opened.Direct || opened.For != time.Hour || opened.Machine != "web-1" {
 		t.Fatalf("through the agent: %+v, %v", opened, err)
@@ -87,15 +94,17 @@ func TestGlassBreaksWithAndWithoutTheAgent(t *testing.T) {
 	// A report that is put off does not hold up what is told of an emergency, and neither does one emergency that is.
 	s.change(func() { s.busy, s.putOff = true, "TWO" })
 	h.start()
-	eventually(t, "the server is told of the third", func() bool { return slices.Equal(s.broken(), []string{"ONE", "THREE"}) })
+	eventually(t, "the server is told of the third",
+		func() bool { return slices.Equal(s.broken(), []string{"ONE", "THREE"}) })
 	s.change(func() { s.putOff = "" })
-	eventually(t, "the server is told of the second", func() bool { return slices.Equal(s.broken(), []string{"ONE", "THREE", "TWO"}) })
+	eventually(t, "the server is told of the second",
+		func() bool { return slices.Equal(s.broken(), []string{"ONE", "THREE", "TWO"}) })
 	h.opens(all...)
 	h.halt()
 }
 
-// TestGlassCodesEndByTheServersClock holds that a code is good until it ends on the server's clock, though the host's own was set wrong when
-// the code came, and was set right since: nobody is there to ask in an emergency.
+// TestGlassCodesEndByTheServersClock holds that a code is good until it ends on the server's clock, though the host's
+// own was set wrong when the code came, and was set right since: nobody is there to ask in an emergency.
 func TestGlassCodesEndByTheServersClock(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]time.Duration{"slow": -40 * time.Minute, "fast": 40 * time.Minute} {
@@ -104,7 +113,12 @@ func TestGlassCodesEndByTheServersClock(t *testing.T) {
 			s := newServer(t)
 			s.change(func() {
 				sum := sha256.Sum256([]byte("ONE"))
-				s.desired.Codes = []agentwire.SealedCode{{ID: "ONE", Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 60, RemainingMillis: 1_800_000}}
+				s.desired.Codes = []agentwire.SealedCode{
+					{
+						ID: "ONE", Machine: "machine-1", Hash: hex.EncodeToString(sum[:]), MaxSeconds: 60,
+						RemainingMillis: 1_800_000,
+					},
+				}
 				s.desired.Revision++
 			})
 			h := newHost(t, s)
@@ -121,7 +135,10 @@ func TestGlassCodesEndByTheServersClock(t *testing.T) {
 			})
 			h.halt()
 			config := Config{StateDir: h.dir, Enforcer: h.target, Clock: right, Log: slog.New(slog.DiscardHandler)}
-			in := GlassConfig{Code: "one", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), For: time.Minute, Reason: "site down"}
+			in := GlassConfig{
+				Code: "one", Port: 22, Protocol: access.TCP,
+				Source: netip.MustParsePrefix("203.0.113.7/32"), For: time.Minute, Reason: "site down",
+			}
 			config.Clock.Wall = func() time.Time { return right.Wall().Add(35 * time.Minute) }
 			if _, err := BreakGlass(t.Context(), config, in); err == nil {
 				t.Error("a code opens after its end")

@@ -60,7 +60,8 @@ func askAgent(ctx context.Context, dir string, in GlassConfig) (opened GlassOpen
 func (a *agent) serveGlass(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := a.listenGlass(ctx); err != nil && ctx.Err() == nil {
-			a.setProblem(ctx, "breakGlass", "nobody can use a code for emergencies here while the agent runs: "+err.Error())
+			a.setProblem(ctx, "breakGlass",
+				"nobody can use a code for emergencies here while the agent runs: "+err.Error())
 			sleep(ctx, a.timing.backOff)
 		}
 	}
@@ -98,7 +99,8 @@ func (a *agent) answerGlass(ctx context.Context, conn net.Conn) {
 	if conn.SetDeadline(time.Now().Add(glassPatience)) != nil {
 		return
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) }) // who has not asked by now is not heard any more
+	// who has not asked by now is not heard any more
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
 	defer stop()
 	var in GlassConfig
 	var answer glassAnswer
@@ -134,12 +136,14 @@ func (a *agent) reportGlass(ctx context.Context, client *agentwire.Client) error
 	var later error // of a use that is put off, such as of a code that the server does not know: it holds up no other
 	for _, use := range pending {
 		err := client.ReportGlass(ctx, agentwire.GlassUse{
-			Code: use.Code, Ports: access.SinglePort(use.Port).String(), Protocol: string(use.Protocol), Source: use.Source.String(), OpenedMicros: use.Opened,
+			Code: use.Code, Ports: access.SinglePort(use.Port).String(), Protocol: string(use.Protocol),
+			Source: use.Source.String(), OpenedMicros: use.Opened,
 			ForSeconds: max(1, int64(use.For/time.Second)), Reason: use.Reason,
 		})
 		switch status, _ := agentwire.Refusal(err); {
 		case hopeless(status):
-			a.Log.ErrorContext(ctx, "the server does not take what was opened in an emergency", "code", use.Code, "error", err.Error())
+			a.Log.ErrorContext(ctx, "the server does not take what was opened in an emergency", "code", use.Code,
+				"error", err.Error())
 		case status == http.StatusTooManyRequests:
 			later = err
 			continue

@@ -45,13 +45,15 @@ func TestCallsOnTheWire(t *testing.T) {
 	h := newHost(t, s)
 	must(t, glass(h.dir, func(g *glassState) (bool, error) {
 		g.Uses = []glassUse{{
-			Code: "code-1", Machine: "machine-1", Port: 22, Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), Reason: "site down",
+			Code: "code-1", Machine: "machine-1", Port: 22, Protocol: access.TCP,
+			Source: netip.MustParsePrefix("203.0.113.7/32"), Reason: "site down",
 			For: time.Hour, Opened: noon().UnixMicro(),
 		}}
 		return true, nil
 	}))
 	h.start()
-	eventually(t, "the agent has made each call", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.calls) == 5 })
+	eventually(t, "the agent has made each call",
+		func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.calls) == 5 })
 	h.halt()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,7 +72,8 @@ func (s *server) called(r *http.Request) {
 		panic(err)
 	}
 	for pattern, with := range map[string]string{
-		`(Host|Content-Length|Postern-Agent-Instance): \S+`: "$1: OTHER", `"addresses":\[[^]]*\]`: `"addresses":[]`, `"csr":"[^"]*"`: `"csr":"CSR"`,
+		`(Host|Content-Length|Postern-Agent-Instance): \S+`: "$1: OTHER", `"addresses":\[[^]]*\]`: `"addresses":[]`,
+		`"csr":"[^"]*"`: `"csr":"CSR"`,
 	} {
 		text = regexp.MustCompile(pattern).ReplaceAll(text, []byte(with))
 	}

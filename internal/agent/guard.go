@@ -57,8 +57,8 @@ func Guard(ctx context.Context, c Config) (closed []access.Protected, err error)
 	return state.Protected, enforcer.Close()
 }
 
-// savedIdentity returns what the saved state says of who guards here, above all the mode: a gateway that took itself for a host
-// would guard itself, and nothing of what it forwards. Where nothing can be read it is a host.
+// savedIdentity returns what the saved state says of who guards here, above all the mode: a gateway that took itself
+// for a host would guard itself, and nothing of what it forwards. Where nothing can be read it is a host.
 func savedIdentity(dir string) Identity {
 	for _, name := range []string{stateFile, protectedFile} {
 		data, err := readFile(dir, name)
@@ -87,8 +87,11 @@ func Uninstall(ctx context.Context, c Config) error {
 		}
 	}
 	if err := enforcer.Apply(ctx, nil, c.Clock.Boot()); err != nil {
-		if errors.Is(err, unix.EPERM) { // as root it is not a lack of rights: the table belongs to who made it, while they live
-			err = fmt.Errorf("the agent still runs and owns it, or you are not root; stop the agent first, systemctl disable --now postern-agent postern-guard, then try again as root: %w", err)
+		// as root it is not a lack of rights: the table belongs to who made it, while they live
+		if errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("the agent still runs and owns it, or you are not root; stop the agent first, "+
+				"systemctl disable --now postern-agent postern-guard, then try again as root: %w",
+				err)
 		}
 		return errors.Join(fmt.Errorf("remove our table: %w", err), enforcer.Close())
 	}
@@ -96,7 +99,10 @@ func Uninstall(ctx context.Context, c Config) error {
 		return fmt.Errorf("remove our table: %w", err)
 	}
 	// The identity goes first: without it the other files mean nothing.
-	for _, name := range []string{identityFile, credentialsFile, caFile, stateFile, protectedFile, glassFile, glassFile + ".lock", glassSocket} {
+	for _, name := range []string{
+		identityFile, credentialsFile, caFile, stateFile, protectedFile, glassFile,
+		glassFile + ".lock", glassSocket,
+	} {
 		if err := ignoreMissing(os.Remove(filepath.Join(c.StateDir, name))); err != nil {
 			return fmt.Errorf("forget the enrollment: %w", err)
 		}

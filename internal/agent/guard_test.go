@@ -23,7 +23,10 @@ func TestGuard(t *testing.T) {
 		want    []string
 	}{
 		{"not enrolled", func(*testing.T, string) {}, nil},
-		{"enrolled, never connected", func(t *testing.T, dir string) { t.Helper(); must(t, testSelf().save(dir)) }, recommended},
+		{
+			"enrolled, never connected", func(t *testing.T, dir string) { t.Helper(); must(t, testSelf().save(dir)) },
+			recommended,
+		},
 		{"with a state", func(t *testing.T, dir string) {
 			t.Helper()
 			must(t, testSelf().save(dir))
@@ -45,7 +48,10 @@ func TestGuard(t *testing.T) {
 			t.Helper()
 			must(t, os.WriteFile(filepath.Join(dir, identityFile), []byte("x"), 0o600))
 		}, recommended},
-		{"identity of a gateway spoilt", func(t *testing.T, dir string) { t.Helper(); spoiltGateway(t, dir, now) }, []string{"22"}},
+		{
+			"identity of a gateway spoilt", func(t *testing.T, dir string) { t.Helper(); spoiltGateway(t, dir, now) },
+			[]string{"22"},
+		},
 		{"identity and state of a gateway spoilt", func(t *testing.T, dir string) {
 			t.Helper()
 			spoiltGateway(t, dir, now)
@@ -56,8 +62,12 @@ func TestGuard(t *testing.T) {
 			t.Parallel()
 			dir, k := t.TempDir(), newTarget(func() time.Time { return now.boot })
 			c.prepare(t, dir)
-			clock := Clock{Boot: func() time.Time { return now.boot }, Wall: func() time.Time { return now.wall }, BootID: now.bootID}
-			closed, err := Guard(t.Context(), Config{StateDir: dir, Clock: clock, Enforcer: k, Log: slog.New(slog.DiscardHandler)})
+			clock := Clock{
+				Boot: func() time.Time { return now.boot }, Wall: func() time.Time { return now.wall },
+				BootID: now.bootID,
+			}
+			closed, err := Guard(t.Context(),
+				Config{StateDir: dir, Clock: clock, Enforcer: k, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +81,8 @@ func TestGuard(t *testing.T) {
 			if len(k.open()) > 0 || len(k.protects()) != len(c.want) {
 				t.Errorf("the target has %v open and protects %v", k.open(), k.protects())
 			}
-			if gateway := strings.Contains(c.name, "gateway"); gateway && (k.state.Mode != access.ModeGateway || len(k.state.Machines) != 1) {
+			if gateway := strings.Contains(c.name,
+				"gateway"); gateway && (k.state.Mode != access.ModeGateway || len(k.state.Machines) != 1) {
 				t.Errorf("the gateway guards as %+v", k.state)
 			}
 		})
@@ -95,7 +106,8 @@ func TestUninstall(t *testing.T) {
 	s.grant("g1", "192.0.2.1/32", time.Hour)
 	h.opens("192.0.2.1/32 22")
 	h.halt()
-	if err := Uninstall(t.Context(), Config{StateDir: h.dir, Clock: h.clock, Enforcer: h.target, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := Uninstall(t.Context(),
+		Config{StateDir: h.dir, Clock: h.clock, Enforcer: h.target, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	if left := h.target.protects(); len(left) > 0 || len(h.target.open()) > 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// heard takes note of a message that the server sent at an instant and that arrived now: the server was there then, however
-// long the message lay somewhere, and our wall clock was so far ahead of its.
+// heard takes note of a message that the server sent at an instant and that arrived now: the server was there then,
+// however long the message lay somewhere, and our wall clock was so far ahead of its.
 func (a *agent) heard(ctx context.Context, sent time.Time, now reading, skew time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -34,8 +34,10 @@ func (a *agent) heard(ctx context.Context, sent time.Time, now reading, skew tim
 	}
 	a.skewed = skewed
 	if skewed {
-		a.problem(ctx, "clock", fmt.Sprintf("the host's clock is off by %s; nothing is opened until it is within %s of the server's: set it, by NTP best",
-			skew.Round(time.Millisecond), a.SkewLimit))
+		a.problem(ctx, "clock",
+			fmt.Sprintf("the host's clock is off by %s; nothing is opened until it is within %s of the server's: "+
+				"set it, by NTP best",
+				skew.Round(time.Millisecond), a.SkewLimit))
 		return
 	}
 	a.problem(ctx, "clock", "")
@@ -44,14 +46,15 @@ func (a *agent) heard(ctx context.Context, sent time.Time, now reading, skew tim
 	}
 }
 
-// receive takes in a desired state. One that is the first of its connection (anew), or of another epoch, is what the server
-// wants now, whatever its revision: the server may have been restored from a backup. Others never go back.
+// receive takes in a desired state. One that is the first of its connection (anew), or of another epoch, is what the
+// server wants now, whatever its revision: the server may have been restored from a backup. Others never go back.
 func (a *agent) receive(ctx context.Context, next access.DesiredState, problems []string, anew bool, by ends) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	other := next.Epoch != a.asked.Epoch
 	if !anew && !other && next.Revision < a.asked.Revision {
-		a.Log.WarnContext(ctx, "an older desired state was passed over", "revision", next.Revision, "held", a.asked.Revision)
+		a.Log.WarnContext(ctx, "an older desired state was passed over", "revision", next.Revision, "held",
+			a.asked.Revision)
 		return
 	}
 	a.codes, next.Codes = next.Codes, nil
@@ -59,7 +62,8 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 	if other || next.Revision < a.asked.Revision {
 		a.out.startOver(next.Epoch) // what it held spoke of grants that the server may know nothing of
 	}
-	a.asked = settle(next, a.holding.DesiredState, a.Clock.Boot(), func(k access.OpeningKey) bool { return by.same(a.ends, k) })
+	a.asked = settle(next, a.holding.DesiredState, a.Clock.Boot(),
+		func(k access.OpeningKey) bool { return by.same(a.ends, k) })
 	a.ends = by
 	a.problem(ctx, "state", strings.Join(problems, "; "))
 	a.put(ctx)
@@ -76,8 +80,9 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 	}
 }
 
-// keep has the codes on disk that the server last said. Until they are, it says so with each report: nobody could open with them.
-// A file that cannot be read is set aside, since nobody could open with that either. The caller holds the lock.
+// keep has the codes on disk that the server last said. Until they are, it says so with each report: nobody could open
+// with them. A file that cannot be read is set aside, since nobody could open with that either. The caller holds the
+// lock.
 func (a *agent) keep(ctx context.Context) {
 	of := a.Clock.read()
 	of.wall = of.wall.Add(-a.skew) // a code ends by the server's clock: ours may be set right before it is used
@@ -85,12 +90,15 @@ func (a *agent) keep(ctx context.Context) {
 	if errors.Is(err, errGlassDamaged) {
 		path := filepath.Join(a.StateDir, glassFile)
 		if err = os.Rename(path, path+".damaged"); err == nil {
-			a.problem(ctx, "saved codes", "what was opened with codes for emergencies could not be read and is closed, and what was not reported of it is lost: see "+path+".damaged")
+			a.problem(ctx, "saved codes",
+				"what was opened with codes for emergencies could not be read and is closed, and what was not "+
+					"reported of it is lost: see "+path+".damaged")
 			err = keepCodes(a.StateDir, a.codes, of)
 		}
 	}
 	if err != nil {
-		a.problem(ctx, "codes", "the codes for emergencies cannot be kept on this host, so they open nothing: "+err.Error())
+		a.problem(ctx, "codes",
+			"the codes for emergencies cannot be kept on this host, so they open nothing: "+err.Error())
 		return
 	}
 	a.problem(ctx, "codes", "")
@@ -139,7 +147,8 @@ func (a *agent) put(ctx context.Context) {
 	r := access.Report{Epoch: next.Epoch} // of no revision: it is not in force yet
 	for _, id := range kept {
 		o := access.Observation{Grant: id, Status: access.StatusFailed, Detail: why}
-		if slices.ContainsFunc(next.Openings, func(open access.Opening) bool { return slices.Contains(open.Grants, id) }) {
+		if slices.ContainsFunc(next.Openings,
+			func(open access.Opening) bool { return slices.Contains(open.Grants, id) }) {
 			a.short[id] = "not in force in part: " + why
 			o = a.shortened(access.Observation{Grant: id, Status: access.StatusOpen})
 		}
@@ -188,8 +197,8 @@ func (a *agent) trouble() (problem string, skew time.Duration) {
 	return strings.Join(texts, "; "), a.skew
 }
 
-// reported takes note that the server knows of problems. That something saved could not be read is over with that, once the
-// server has said what should hold.
+// reported takes note that the server knows of problems. That something saved could not be read is over with that, once
+// the server has said what should hold.
 func (a *agent) reported(ctx context.Context, told string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -203,7 +212,8 @@ func (a *agent) reported(ctx context.Context, told string) {
 // refuse takes note that the server does not accept us: what is in force stays until it ends, and nothing opens.
 func (a *agent) refuse(ctx context.Context, err error) {
 	text := "the server refuses this agent's certificate, so nothing new is opened; what is open stays until it ends: " +
-		"enroll this host again with \"postern agent enroll --replace\", or remove the agent with \"postern agent uninstall\""
+		"enroll this host again with \"postern agent enroll --replace\", or remove the agent with \"postern agent " +
+		"uninstall\""
 	a.setProblem(ctx, "certificate", text)
 	a.Log.ErrorContext(ctx, "the server refuses this agent's certificate", "server", a.id.Server, "error", err.Error())
 }

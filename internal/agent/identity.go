@@ -46,7 +46,8 @@ func LoadIdentity(dir string) (Identity, error) {
 		return id, fmt.Errorf("read %s: %w", filepath.Join(dir, identityFile), err)
 	}
 	if id.Agent == "" || id.Server == "" || id.Mode != access.ModeHost && id.Mode != access.ModeGateway {
-		return id, fmt.Errorf("%s is incomplete; enroll this host again with --replace", filepath.Join(dir, identityFile))
+		return id, fmt.Errorf("%s is incomplete; enroll this host again with --replace",
+			filepath.Join(dir, identityFile))
 	}
 	return id, nil
 }
@@ -118,7 +119,8 @@ func (c *credentials) load(dir string, id Identity) error {
 	}
 	pair, err := tls.X509KeyPair(data, data)
 	if err != nil {
-		return fmt.Errorf("read %s: %w; enroll this host again with --replace", filepath.Join(dir, credentialsFile), err)
+		return fmt.Errorf("read %s: %w; enroll this host again with --replace", filepath.Join(dir, credentialsFile),
+			err)
 	}
 	ca, err := readFile(dir, caFile)
 	if err != nil {

@@ -43,7 +43,10 @@ func child(text string) int {
 		clock.Wall = func() time.Time { return time.Now().Add(c.Wrong) }
 		config := Config{
 			StateDir: c.Dir, Version: "test", Clock: clock, Log: log,
-			timing: timing{silence: 2 * time.Second, leastReport: 100 * time.Millisecond, mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond},
+			timing: timing{
+				silence: 2 * time.Second, leastReport: 100 * time.Millisecond,
+				mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond,
+			},
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
@@ -93,7 +96,8 @@ func newLab(t *testing.T) *lab {
 	l.server = newServerOn(t, listener, newAuthority(t))
 	// Enrolled through another door of the same server, since this process is not in the machine's namespace.
 	outside := newServerOn(t, nil, l.server.authority)
-	id, err := Enroll(t.Context(), EnrollConfig{Server: outside.URL, Token: "good", CA: outside.caPEM, StateDir: l.dir, Name: "web-1"})
+	id, err := Enroll(t.Context(),
+		EnrollConfig{Server: outside.URL, Token: "good", CA: outside.caPEM, StateDir: l.dir, Name: "web-1"})
 	must(t, err)
 	id.Server = l.server.URL
 	must(t, id.save(l.dir))
@@ -148,7 +152,8 @@ func (l *lab) opens(from int) {
 
 func (l *lab) closes(from int) {
 	l.t.Helper()
-	eventually(l.t, l.net.ClientAddrs[from].String()+" does not reach the port", func() bool { return !l.reaches(from, 22) })
+	eventually(l.t, l.net.ClientAddrs[from].String()+" does not reach the port",
+		func() bool { return !l.reaches(from, 22) })
 }
 
 func TestKernelGuardThenAgent(t *testing.T) {
@@ -174,11 +179,13 @@ func TestKernelGuardThenAgent(t *testing.T) {
 		t.Error("a source that nobody asked for reaches port 22")
 	}
 	eventually(t, "both are reported open", func() bool {
-		return slices.Equal(l.server.said("g4"), []string{"open"}) && slices.Equal(l.server.said("g6"), []string{"open"})
+		return slices.Equal(l.server.said("g4"),
+			[]string{"open"}) && slices.Equal(l.server.said("g6"), []string{"open"})
 	})
 	var status Status
 	must(t, l.net.Machine.Do(func() (err error) { status, err = ReadStatus(Config{StateDir: l.dir}); return err }))
-	if len(status.Open) != 2 || len(status.Protected) != 1 || status.Problem != "" || len(status.Open[0].Grants) != 1 || status.Open[0].RemainingSeconds < 3000 {
+	if len(status.Open) != 2 || len(status.Protected) != 1 || status.Problem != "" || len(
+		status.Open[0].Grants) != 1 || status.Open[0].RemainingSeconds < 3000 {
 		t.Errorf("the status is %+v", status)
 	}
 	l.server.revoke()
@@ -275,9 +282,11 @@ func TestKernelWrongWallClock(t *testing.T) {
 			l.opens(0)
 			l.kill()
 			l.start(wrong) // the same boot: the clock that nobody sets decides
-			eventually(t, "the skew is reported", func() bool { r, _ := l.server.lastReport(); return strings.Contains(r.Problem, "clock is off") })
+			eventually(t, "the skew is reported",
+				func() bool { r, _ := l.server.lastReport(); return strings.Contains(r.Problem, "clock is off") })
 			l.server.grant("g2", "10.77.0.3/32", time.Hour)
-			eventually(t, "the refusal is reported", func() bool { return slices.Contains(l.server.said("g2"), "failed") })
+			eventually(t, "the refusal is reported",
+				func() bool { return slices.Contains(l.server.said("g2"), "failed") })
 			if l.reaches(2, 22) {
 				t.Error("it opened with the clock wrong by a day")
 			}

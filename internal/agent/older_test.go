@@ -30,19 +30,25 @@ func TestStateOfAnOlderAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := reading{boot: bootInstant(time.Duration(s.Boot) + time.Minute), wall: time.UnixMicro(s.Wall).Add(time.Minute), bootID: s.BootID}
+	now := reading{
+		boot: bootInstant(time.Duration(s.Boot) + time.Minute),
+		wall: time.UnixMicro(s.Wall).Add(time.Minute), bootID: s.BootID,
+	}
 	h, problem := load(dir, self, now)
 	if problem != "" || len(h.Protected) != 2 || len(h.Openings) != 1 {
 		t.Fatalf("loaded %+v, %q", h, problem)
 	}
 	o := h.Openings[0]
-	if left := o.Until.Sub(now.boot); o.Source != netip.MustParsePrefix("127.0.0.9/32") || o.Ports != access.SinglePort(22) || left < 58*time.Minute || left > 59*time.Minute {
+	if left := o.Until.Sub(now.boot); o.Source != netip.MustParsePrefix(
+		"127.0.0.9/32") || o.Ports != access.SinglePort(22) || left < 58*time.Minute || left > 59*time.Minute {
 		t.Errorf("%+v is open for %s", o, left)
 	}
 	if err := os.WriteFile(filepath.Join(dir, stateFile), []byte("torn"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if h, problem := load(dir, self, now); problem == "" || len(h.Protected) != 2 || h.Protected[1].Ports != access.SinglePort(3389) || len(h.Openings) != 0 {
+	if h, problem := load(dir, self,
+		now); problem == "" || len(h.Protected) != 2 || h.Protected[1].Ports != access.SinglePort(
+		3389) || len(h.Openings) != 0 {
 		t.Errorf("without its openings, loaded %+v, %q", h, problem)
 	}
 }

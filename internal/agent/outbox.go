@@ -18,13 +18,14 @@ const maxPendingDenied = 5_000
 type outbox struct {
 	wake chan struct{} // receives when there is something to send
 
-	mu       sync.Mutex // protects what follows
-	next     int64
-	seen     map[seenKey]numbered
-	denied   map[deniedKey]uint64
-	drift    []string
-	epoch    string // of the server's states; observations of another one are left out
-	revision int64  // the last that was said to be in force, which after a restore of the server is less than the one before
+	mu     sync.Mutex // protects what follows
+	next   int64
+	seen   map[seenKey]numbered
+	denied map[deniedKey]uint64
+	drift  []string
+	epoch  string // of the server's states; observations of another one are left out
+	// the last that was said to be in force, which after a restore of the server is less than the one before
+	revision int64
 }
 
 type seenKey struct {
@@ -86,7 +87,8 @@ func (b *outbox) putBack(r access.Report) {
 	b.addCounts(r)
 }
 
-// startOver drops what was seen of the grants of one epoch: what stands will be told anew. What happened on this host stays.
+// startOver drops what was seen of the grants of one epoch: what stands will be told anew. What happened on this host
+// stays.
 func (b *outbox) startOver(epoch string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,7 +128,11 @@ func (b *outbox) take() (r access.Report, more bool) {
 		if len(r.Denied) == agentwire.MaxDenied {
 			break
 		}
-		r.Denied = append(r.Denied, access.Denied{Machine: key.machine, Source: key.source, Protocol: key.protocol, Port: key.port, Count: count})
+		r.Denied = append(r.Denied,
+			access.Denied{
+				Machine: key.machine, Source: key.source, Protocol: key.protocol, Port: key.port,
+				Count: count,
+			})
 		delete(b.denied, key)
 	}
 	r.Drift, b.drift = b.drift, nil

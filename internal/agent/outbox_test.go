@@ -27,7 +27,10 @@ func statuses(r access.Report) []string {
 func TestOutboxKeepsTheOrderAndCoalesces(t *testing.T) {
 	t.Parallel()
 	b := newOutbox()
-	b.add(access.Report{Revision: 1, Observations: []access.Observation{seen("a", access.StatusOpen, 1), seen("b", access.StatusOpen, 1)}})
+	b.add(access.Report{
+		Revision:     1,
+		Observations: []access.Observation{seen("a", access.StatusOpen, 1), seen("b", access.StatusOpen, 1)},
+	})
 	b.add(access.Report{Revision: 2, Observations: []access.Observation{seen("a", access.StatusOpen, 5)}})
 	sent, more := b.take()
 	if more {
@@ -60,7 +63,10 @@ func TestOutboxPutBackYieldsToNewer(t *testing.T) {
 	b := newOutbox()
 	b.add(access.Report{Observations: []access.Observation{seen("a", access.StatusOpen, 1)}})
 	sent, _ := b.take()
-	b.add(access.Report{Observations: []access.Observation{seen("a", access.StatusDrifted, 2), seen("a", access.StatusOpen, 3)}})
+	b.add(access.Report{Observations: []access.Observation{
+		seen("a", access.StatusDrifted, 2),
+		seen("a", access.StatusOpen, 3),
+	}})
 	b.putBack(sent)
 	got, _ := b.take()
 	if diff := cmp.Diff([]string{"a drifted 2", "a open 3"}, statuses(got)); diff != "" {
@@ -78,18 +84,25 @@ func TestOutboxIsBounded(t *testing.T) {
 	b.add(access.Report{Observations: many})
 	addr := netip.MustParseAddr("2001:db8::1")
 	for range 3 * maxPendingDenied {
-		b.add(access.Report{Denied: []access.Denied{{Source: addr, Protocol: access.TCP, Port: 22, Count: 2}}, Drift: []string{"table deleted"}})
+		b.add(access.Report{
+			Denied: []access.Denied{{Source: addr, Protocol: access.TCP, Port: 22, Count: 2}},
+			Drift:  []string{"table deleted"},
+		})
 		addr = addr.Next()
 	}
-	b.add(access.Report{Denied: []access.Denied{{Source: netip.MustParseAddr("2001:db8::1"), Protocol: access.TCP, Port: 22, Count: 3}}})
+	b.add(access.Report{Denied: []access.Denied{
+		{Source: netip.MustParseAddr("2001:db8::1"), Protocol: access.TCP, Port: 22, Count: 3},
+	}})
 	var got []access.Observation
 	var denied []access.Denied
 	var drift int
 	for more := true; more; {
 		var r access.Report
 		r, more = b.take()
-		if len(r.Observations) > agentwire.MaxObservations || len(r.Denied) > agentwire.MaxDenied || len(r.Drift) > agentwire.MaxDrift {
-			t.Fatalf("a report has %d observations, %d denied and %d drifts", len(r.Observations), len(r.Denied), len(r.Drift))
+		if len(r.Observations) > agentwire.MaxObservations || len(
+			r.Denied) > agentwire.MaxDenied || len(r.Drift) > agentwire.MaxDrift {
+			t.Fatalf("a report has %d observations, %d denied and %d drifts", len(r.Observations), len(r.Denied),
+				len(r.Drift))
 		}
 		got, denied, drift = append(got, r.Observations...), append(denied, r.Denied...), drift+len(r.Drift)
 	}
@@ -97,7 +110,8 @@ func TestOutboxIsBounded(t *testing.T) {
 		t.Error("the observations are not those that were added, in order")
 	}
 	if len(denied) != maxPendingDenied || drift != agentwire.MaxDrift {
-		t.Errorf("kept %d denied and %d drifts, want %d and %d", len(denied), drift, maxPendingDenied, agentwire.MaxDrift)
+		t.Errorf("kept %d denied and %d drifts, want %d and %d", len(denied), drift, maxPendingDenied,
+			agentwire.MaxDrift)
 	}
 	first := access.Denied{Source: netip.MustParseAddr("2001:db8::1"), Protocol: access.TCP, Port: 22, Count: 5}
 	found := false

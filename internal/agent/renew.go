@@ -25,7 +25,8 @@ func (a *agent) keepRenewing(ctx context.Context) {
 		}
 		if err := a.renew(ctx); err != nil {
 			if ctx.Err() == nil {
-				a.Log.WarnContext(ctx, "the certificate could not be renewed", "until", a.creds.pair.Load().Leaf.NotAfter, "error", err.Error())
+				a.Log.WarnContext(ctx, "the certificate could not be renewed", "until",
+					a.creds.pair.Load().Leaf.NotAfter, "error", err.Error())
 			}
 			sleep(ctx, afterAsked(err, retry+10*a.timing.backOffAfter(failures)))
 			failures++

@@ -95,7 +95,8 @@ func (a *agent) report(ctx context.Context, client *agentwire.Client) error {
 			a.loop.Resync()
 		case hopeless(status):
 			// Sending the same again would fail again, for ever, and hold up all that follows.
-			a.Log.ErrorContext(ctx, "the server does not take a report; it is made anew", "error", err.Error(), "observations", len(r.Observations))
+			a.Log.ErrorContext(ctx, "the server does not take a report; it is made anew", "error", err.Error(),
+				"observations", len(r.Observations))
 			a.out.startOver(r.Epoch)
 			a.connectAnew() // the whole state comes again, with all grants that the server wants to hear of
 			return fmt.Errorf("%w: %w", errDropped, err)

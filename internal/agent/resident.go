@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settled is how long after the first desired state is in force the agent's start is over: it has connected and reported.
+// settled is how long after the first desired state is in force the agent's start is over: it has connected and
+// reported.
 const settled = 3 * time.Second
 
 // letGo gives back, once the start is over, the memory that only the start needed: most of what this program keeps

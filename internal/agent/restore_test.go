@@ -14,9 +14,9 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestRestoredServer proves with the real server that, after it was restored from an older backup, the agent holds what the
-// server wants now, and that what the agent says is heard: both after a restart of the server, and where the database goes
-// back behind the back of a server that runs.
+// TestRestoredServer proves with the real server that, after it was restored from an older backup, the agent holds what
+// the server wants now, and that what the agent says is heard: both after a restart of the server, and where the
+// database goes back behind the back of a server that runs.
 func TestRestoredServer(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -24,7 +24,8 @@ func TestRestoredServer(t *testing.T) {
 	url := "https://" + ready.Address
 	nobody, err := api.NewClient(api.Options{Server: url, CA: ready.CA})
 	must(t, err)
-	session, err := nobody.SignIn(t.Context(), api.SignIn{Name: "admin", Password: ready.AdminPassword, NewPassword: "a long enough password 42"})
+	session, err := nobody.SignIn(t.Context(),
+		api.SignIn{Name: "admin", Password: ready.AdminPassword, NewPassword: "a long enough password 42"})
 	must(t, err)
 	admin := nobody.WithToken(session.Token)
 	token, err := admin.CreateEnrollmentToken(t.Context(), api.NewEnrollmentToken{Name: "web-1"})
@@ -32,25 +33,33 @@ func TestRestoredServer(t *testing.T) {
 	h := &host{t: t, dir: t.TempDir()}
 	h.clock, err = SystemClock()
 	must(t, err)
-	_, err = Enroll(t.Context(), EnrollConfig{Server: url, Token: token.Token, CA: []byte(token.CA), StateDir: h.dir, Name: "web-1"})
+	_, err = Enroll(t.Context(),
+		EnrollConfig{Server: url, Token: token.Token, CA: []byte(token.CA), StateDir: h.dir, Name: "web-1"})
 	must(t, err)
 	kernel := newTarget(h.clock.Boot)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	fast := defaultTiming()
 	fast.backOff = 200 * time.Millisecond
-	fast.leastReport, fast.mostReport = time.Hour, time.Hour // the agent speaks when there is something to say, and no sign of life helps
+	// the agent speaks when there is something to say, and no sign of life helps
+	fast.leastReport, fast.mostReport = time.Hour, time.Hour
 	go func() {
-		ended <- Run(ctx, Config{StateDir: h.dir, Version: "test", Enforcer: kernel, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), timing: fast})
+		ended <- Run(ctx,
+			Config{
+				StateDir: h.dir, Version: "test", Enforcer: kernel,
+				Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), timing: fast,
+			})
 	}()
 	defer func() { cancel(); must(t, <-ended) }()
-	_, err = admin.SetMachinePolicy(t.Context(), "web-1", api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", MaxSeconds: 3600}}}, 0)
+	_, err = admin.SetMachinePolicy(t.Context(), "web-1",
+		api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", MaxSeconds: 3600}}}, 0)
 	must(t, err)
 
 	open := func(address string) string {
 		t.Helper()
 		asked, err := admin.Submit(t.Context(), api.NewRequest{
-			ForSeconds: 600, Justification: "to see it work", Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{address}}},
+			ForSeconds: 600, Justification: "to see it work",
+			Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{address}}},
 		}, "")
 		must(t, err)
 		g, err := admin.Grant(t.Context(), asked.Grants[0].ID, 20*time.Second)

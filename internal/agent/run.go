@@ -41,7 +41,10 @@ type timing struct {
 }
 
 func defaultTiming() timing {
-	return timing{silence: agentwire.Silence, leastReport: 30 * time.Second, mostReport: 50 * time.Second, between: 50 * time.Millisecond, backOff: 30 * time.Second, refused: 5 * time.Minute}
+	return timing{
+		silence: agentwire.Silence, leastReport: 30 * time.Second, mostReport: 50 * time.Second,
+		between: 50 * time.Millisecond, backOff: 30 * time.Second, refused: 5 * time.Minute,
+	}
 }
 
 func (c Config) complete() (Config, error) {
@@ -113,7 +116,8 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer func() { err = errors.Join(err, enforcer.Close()) }()
 	target := &watched{Enforcer: enforcer, applied: make(chan struct{})}
 	a := &agent{
-		Config: c, id: id, self: rand.Text(), target: target, out: newOutbox(), online: make(chan struct{}, 1), problems: make(map[string]string), short: make(map[access.GrantID]string),
+		Config: c, id: id, self: rand.Text(), target: target, out: newOutbox(), online: make(chan struct{}, 1),
+		problems: make(map[string]string), short: make(map[access.GrantID]string),
 		loop: enforce.New(enforce.Config{Enforcer: target, Now: c.Clock.Boot, Log: c.Log}),
 	}
 	a.begin(ctx)
@@ -188,7 +192,8 @@ func (a *agent) begin(ctx context.Context) {
 	a.problem(ctx, "saved", problem)
 	a.loop.Contact(h.contact)
 	a.set(ctx, h.DesiredState)
-	a.Log.InfoContext(ctx, "the last desired state is put in force", "agent", a.id.Agent, "name", a.id.Name, "server", a.id.Server,
+	a.Log.InfoContext(ctx, "the last desired state is put in force", "agent", a.id.Agent, "name", a.id.Name, "server",
+		a.id.Server,
 		"revision", h.Revision, "protected", len(h.Protected), "openings", len(h.Openings))
 }
 
@@ -208,7 +213,8 @@ func (a *agent) leave(ctx context.Context) {
 func (a *agent) collect(ctx context.Context) {
 	for r := range a.loop.Reports() {
 		a.setProblem(ctx, "enforcement", r.Problem)
-		r.Observations = slices.DeleteFunc(r.Observations, func(o access.Observation) bool { return strings.HasPrefix(string(o.Grant), glassPrefix) })
+		r.Observations = slices.DeleteFunc(r.Observations,
+			func(o access.Observation) bool { return strings.HasPrefix(string(o.Grant), glassPrefix) })
 		a.mu.Lock()
 		for i, o := range r.Observations {
 			r.Observations[i] = a.shortened(o)

@@ -21,13 +21,15 @@ func TestFollowsTheServer(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	eventually(t, "port 22 alone is protected", func() bool { return slices.Equal(h.target.protects(), []string{"22"}) })
+	eventually(t, "port 22 alone is protected",
+		func() bool { return slices.Equal(h.target.protects(), []string{"22"}) })
 	s.grant("g1", "192.0.2.0/24", time.Hour)
 	h.opens("192.0.2.0/24 22")
 	eventually(t, "the grant is reported open", func() bool { return slices.Equal(s.said("g1"), []string{"open"}) })
 	s.revoke()
 	h.opens()
-	eventually(t, "the grant is reported closed", func() bool { return slices.Equal(s.said("g1"), []string{"open", "closed"}) })
+	eventually(t, "the grant is reported closed",
+		func() bool { return slices.Equal(s.said("g1"), []string{"open", "closed"}) })
 	r, _ := s.lastReport()
 	if r.Revision != 3 || r.Problem != "" || r.Version != "test" {
 		t.Errorf("last report is of revision %d, version %q, with problem %q", r.Revision, r.Version, r.Problem)
@@ -103,7 +105,8 @@ func TestSurvivesBeingOffline(t *testing.T) {
 	h.opens("192.0.2.2/32 22")
 	s.change(func() { s.down = false })
 	h.opens("192.0.2.2/32 22", "192.0.2.3/32 22")
-	eventually(t, "the end of the short grant is reported", func() bool { return slices.Contains(s.said("short"), "closed") })
+	eventually(t, "the end of the short grant is reported",
+		func() bool { return slices.Contains(s.said("short"), "closed") })
 	eventually(t, "all are reported after the reconnect", func() bool {
 		long, meanwhile := s.said("long"), s.said("meanwhile")
 		return slices.Equal(long, []string{"open"}) && slices.Equal(meanwhile, []string{"open"})
@@ -152,10 +155,12 @@ func TestSkewRefusesToOpenAndNeverToClose(t *testing.T) {
 			wrong.Store(int64(off))
 			eventually(t, "the skew is reported", func() bool {
 				r, _ := s.lastReport()
-				return strings.Contains(r.Problem, "clock is off") && (time.Duration(r.SkewMillis)*time.Millisecond-off).Abs() < 10*time.Second
+				return strings.Contains(r.Problem,
+					"clock is off") && (time.Duration(r.SkewMillis)*time.Millisecond-off).Abs() < 10*time.Second
 			})
 			s.grant("after", "192.0.2.2/32", time.Hour)
-			eventually(t, "the refusal is reported", func() bool { return slices.Equal(s.said("after"), []string{"failed"}) })
+			eventually(t, "the refusal is reported",
+				func() bool { return slices.Equal(s.said("after"), []string{"failed"}) })
 			h.opens("192.0.2.1/32 22")
 			h.halt()
 			h.start() // the refused opening must not come back from the disk either
@@ -178,7 +183,8 @@ func TestStateForAnotherAgentIsRefused(t *testing.T) {
 	s := newServer(t)
 	h := newHost(t, s)
 	h.start()
-	eventually(t, "port 22 alone is protected", func() bool { return slices.Equal(h.target.protects(), []string{"22"}) })
+	eventually(t, "port 22 alone is protected",
+		func() bool { return slices.Equal(h.target.protects(), []string{"22"}) })
 	s.change(func() { s.agent = "agent-2" })
 	s.grant("g1", "192.0.2.1/32", time.Hour)
 	eventually(t, "the refusal is reported", func() bool {
@@ -249,7 +255,8 @@ func TestCredentialsThatCannotBeReadAreReadAgain(t *testing.T) {
 	}
 	h.start()
 	s.grant("g1", "192.0.2.1/32", time.Hour)
-	eventually(t, "it enforces", func() bool { h.target.mu.Lock(); defer h.target.mu.Unlock(); return len(h.target.applied) > 0 })
+	eventually(t, "it enforces",
+		func() bool { h.target.mu.Lock(); defer h.target.mu.Unlock(); return len(h.target.applied) > 0 })
 	if err := os.Rename(file+".away", file); err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +273,8 @@ func TestRenewsItsCertificate(t *testing.T) {
 	s.grant("g1", "192.0.2.1/32", time.Hour)
 	h.opens("192.0.2.1/32 22")
 	eventually(t, "two renewals", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.renewals >= 2 })
-	eventually(t, "a connection with the new certificate", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.streams >= 3 })
+	eventually(t, "a connection with the new certificate",
+		func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.streams >= 3 })
 	h.opens("192.0.2.1/32 22")
 	h.target.mu.Lock()
 	for i, revision := range h.target.applied[1:] {
@@ -321,7 +329,8 @@ func TestStateThatCannotBeSavedOpensNothing(t *testing.T) {
 	s.grant("g1", "192.0.2.1/32", time.Hour)
 	h.opens("192.0.2.1/32 22")
 	away := h.dir + ".away"
-	if err := os.Rename(h.dir, away); err != nil { // root may write anywhere; a folder that is not there stops everybody
+	// root may write anywhere; a folder that is not there stops everybody
+	if err := os.Rename(h.dir, away); err != nil {
 		t.Fatal(err)
 	}
 	s.grant("g2", "192.0.2.2/32", time.Hour)
@@ -361,8 +370,8 @@ func TestDeadlineIsNotLaterThanTheServers(t *testing.T) {
 	}
 }
 
-// TestTheAgentWaitsAsLongAsItIsAsked has the server turn reports away: the agent comes again when it was told to, and not before,
-// whatever happens meanwhile; and then it tells all of it.
+// TestTheAgentWaitsAsLongAsItIsAsked has the server turn reports away: the agent comes again when it was told to, and
+// not before, whatever happens meanwhile; and then it tells all of it.
 func TestTheAgentWaitsAsLongAsItIsAsked(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -381,7 +390,8 @@ func TestTheAgentWaitsAsLongAsItIsAsked(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		eventually(t, "a report is turned away", func() bool { return len(turned()) >= n })
 		s.grant(fmt.Sprint("h", n), fmt.Sprintf("198.51.100.%d/32", n), time.Hour) // which is something to report
-		s.CloseClientConnections()                                                 // and a new stream is no reason to come before
+		// and a new stream is no reason to come before
+		s.CloseClientConnections()
 	}
 	times := turned()
 	for i := range times[1:] {
@@ -390,7 +400,9 @@ func TestTheAgentWaitsAsLongAsItIsAsked(t *testing.T) {
 		}
 	}
 	s.change(func() { s.busy = false })
-	eventually(t, "the grant is reported closed", func() bool { return slices.Equal(s.said("g1"), []string{"open", "closed"}) })
-	eventually(t, "what happened meanwhile is reported", func() bool { return slices.Equal(s.said("h3"), []string{"open"}) })
+	eventually(t, "the grant is reported closed",
+		func() bool { return slices.Equal(s.said("g1"), []string{"open", "closed"}) })
+	eventually(t, "what happened meanwhile is reported",
+		func() bool { return slices.Equal(s.said("h3"), []string{"open"}) })
 	h.halt()
 }

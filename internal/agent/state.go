@@ -59,19 +59,25 @@ type savedOpening struct {
 
 func toSaved(h held, now reading) savedState {
 	s := savedState{
-		BootID: now.bootID, Boot: int64(sinceBoot(now.boot)), Wall: now.wall.UnixMicro(), Contact: int64(sinceBoot(h.contact)),
-		Agent: h.Agent, Revision: h.Revision, Mode: h.Mode, Ended: h.Ended,
+		BootID: now.bootID, Boot: int64(sinceBoot(now.boot)), Wall: now.wall.UnixMicro(),
+		Contact: int64(sinceBoot(h.contact)),
+		Agent:   h.Agent, Revision: h.Revision, Mode: h.Mode, Ended: h.Ended,
 	}
 	for _, m := range h.Machines {
 		s.Machines = append(s.Machines, savedMachine(m))
 	}
 	for _, p := range h.Protected {
-		s.Protected = append(s.Protected, savedProtected{Machine: p.Machine, Protocol: p.Protocol, First: p.Ports.First, Last: p.Ports.Last, Sessions: p.Sessions})
+		s.Protected = append(s.Protected,
+			savedProtected{
+				Machine: p.Machine, Protocol: p.Protocol, First: p.Ports.First, Last: p.Ports.Last,
+				Sessions: p.Sessions,
+			})
 	}
 	for _, o := range h.Openings {
 		s.Openings = append(s.Openings, savedOpening{
 			Machine: o.Machine, Source: o.Source, Protocol: o.Protocol, First: o.Ports.First, Last: o.Ports.Last,
-			UntilBoot: int64(sinceBoot(o.Until)), UntilWall: now.wall.Add(o.Until.Sub(now.boot)).UnixMicro(), CloseAfter: o.CloseAfter, Grants: o.Grants,
+			UntilBoot: int64(sinceBoot(o.Until)), UntilWall: now.wall.Add(o.Until.Sub(now.boot)).UnixMicro(),
+			CloseAfter: o.CloseAfter, Grants: o.Grants,
 		})
 	}
 	return s
@@ -89,7 +95,11 @@ func (s savedState) restore(now reading) held {
 		h.Machines = append(h.Machines, access.Guarded(m))
 	}
 	for _, p := range s.Protected {
-		h.Protected = append(h.Protected, access.Protected{Machine: p.Machine, Protocol: p.Protocol, Ports: access.PortRange{First: p.First, Last: p.Last}, Sessions: p.Sessions})
+		h.Protected = append(h.Protected,
+			access.Protected{
+				Machine: p.Machine, Protocol: p.Protocol,
+				Ports: access.PortRange{First: p.First, Last: p.Last}, Sessions: p.Sessions,
+			})
 	}
 	sameBoot := s.BootID != "" && s.BootID == now.bootID
 	passed := now.boot.Sub(bootInstant(time.Duration(s.Boot)))
@@ -110,8 +120,11 @@ func (s savedState) restore(now reading) held {
 			continue
 		}
 		h.Openings = append(h.Openings, access.Opening{
-			OpeningKey: access.OpeningKey{Machine: o.Machine, Source: o.Source, Protocol: o.Protocol, Ports: access.PortRange{First: o.First, Last: o.Last}},
-			Until:      until, CloseAfter: o.CloseAfter, Grants: o.Grants,
+			OpeningKey: access.OpeningKey{
+				Machine: o.Machine, Source: o.Source, Protocol: o.Protocol,
+				Ports: access.PortRange{First: o.First, Last: o.Last},
+			},
+			Until: until, CloseAfter: o.CloseAfter, Grants: o.Grants,
 		})
 	}
 	h.Ended = ended(h.Ended, gone, h.Openings)

@@ -18,27 +18,44 @@ import (
 )
 
 func compareStates() cmp.Options {
-	return cmp.Options{cmp.AllowUnexported(held{}), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()}
+	return cmp.Options{
+		cmp.AllowUnexported(held{}), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+		cmpopts.EquateEmpty(),
+	}
 }
 
 func testSelf() Identity {
-	return Identity{Server: "https://127.0.0.1:1", Agent: "agent-1", Machine: "machine-1", Name: "web-1", Mode: access.ModeHost}
+	return Identity{
+		Server: "https://127.0.0.1:1", Agent: "agent-1", Machine: "machine-1", Name: "web-1",
+		Mode: access.ModeHost,
+	}
 }
 
 // opening gives an opening of one port of machine-1 until so long after now.
-func opening(port uint16, source string, now reading, remaining time.Duration, grants ...access.GrantID) access.Opening {
+func opening(port uint16, source string, now reading, remaining time.Duration,
+	grants ...access.GrantID,
+) access.Opening {
 	return access.Opening{
-		OpeningKey: access.OpeningKey{Machine: "machine-1", Source: netip.MustParsePrefix(source), Protocol: access.TCP, Ports: access.SinglePort(port)},
-		Until:      now.boot.Add(remaining), Grants: grants,
+		OpeningKey: access.OpeningKey{
+			Machine: "machine-1", Source: netip.MustParsePrefix(source), Protocol: access.TCP,
+			Ports: access.SinglePort(port),
+		},
+		Until: now.boot.Add(remaining), Grants: grants,
 	}
 }
 
 func stateOf(now reading, revision int64, openings ...access.Opening) held {
 	return held{contact: now.boot, DesiredState: access.DesiredState{
 		Agent: "agent-1", Revision: revision, Mode: access.ModeHost,
-		Machines:  []access.Guarded{{Machine: "machine-1", Name: "web-1", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}},
-		Protected: []access.Protected{{Machine: "machine-1", Protocol: access.TCP, Ports: access.SinglePort(22), Sessions: access.SessionsKeep}},
-		Openings:  openings,
+		Machines: []access.Guarded{{
+			Machine: "machine-1", Name: "web-1",
+			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
+		}},
+		Protected: []access.Protected{{
+			Machine: "machine-1", Protocol: access.TCP, Ports: access.SinglePort(22),
+			Sessions: access.SessionsKeep,
+		}},
+		Openings: openings,
 	}}
 }
 
@@ -59,8 +76,14 @@ func TestRestore(t *testing.T) {
 	}{
 		{"at once", saved, hour},
 		{"later on the same boot", at(100*hour+10*time.Minute, noon().Add(10*time.Minute), "boot-1"), 50 * time.Minute},
-		{"same boot, wall clock a day ahead", at(100*hour+10*time.Minute, noon().Add(24*hour), "boot-1"), 50 * time.Minute},
-		{"same boot, wall clock a day behind", at(100*hour+10*time.Minute, noon().Add(-24*hour), "boot-1"), 50 * time.Minute},
+		{
+			"same boot, wall clock a day ahead", at(100*hour+10*time.Minute, noon().Add(24*hour), "boot-1"),
+			50 * time.Minute,
+		},
+		{
+			"same boot, wall clock a day behind", at(100*hour+10*time.Minute, noon().Add(-24*hour), "boot-1"),
+			50 * time.Minute,
+		},
 		{"same boot, slept past the end", at(101*hour, noon(), "boot-1"), 0},
 		{"same boot, clock behind the saving", at(99*hour, noon(), "boot-1"), 0},
 		{"rebooted", at(time.Minute, noon().Add(10*time.Minute), "boot-2"), 50 * time.Minute},
@@ -167,18 +190,28 @@ func TestLoad(t *testing.T) {
 	}{
 		{name: "whole", want: full},
 		{name: "cut off", harm: []func(*testing.T, string){spoil(stateFile, half)}, want: closed, problem: "checksum"},
-		{name: "zeroed", harm: []func(*testing.T, string){spoil(stateFile, zeroes)}, want: closed, problem: "does not begin"},
+		{
+			name: "zeroed", harm: []func(*testing.T, string){spoil(stateFile, zeroes)}, want: closed,
+			problem: "does not begin",
+		},
 		{name: "end moved by hand", harm: []func(*testing.T, string){spoil(stateFile, func(b []byte) []byte {
 			return bytes.Replace(b, []byte(`"first":22`), []byte(`"first":23`), 1)
 		})}, want: closed, problem: "checksum"},
-		{name: "both files spoilt", harm: []func(*testing.T, string){spoil(stateFile, half), spoil(protectedFile, half)}, want: recommended, problem: "checksum"},
+		{
+			name: "both files spoilt",
+			harm: []func(*testing.T, string){spoil(stateFile, half), spoil(protectedFile, half)}, want: recommended,
+			problem: "checksum",
+		},
 		{name: "state removed", harm: []func(*testing.T, string){func(t *testing.T, dir string) {
 			t.Helper()
 			if err := os.Remove(filepath.Join(dir, stateFile)); err != nil {
 				t.Fatal(err)
 			}
 		}}, want: closed},
-		{name: "of another agent", self: func(id *Identity) { id.Agent = "agent-2" }, want: func() held { h := closed; h.Agent = "agent-2"; return h }()},
+		{
+			name: "of another agent", self: func(id *Identity) { id.Agent = "agent-2" },
+			want: func() held { h := closed; h.Agent = "agent-2"; return h }(),
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -59,12 +59,14 @@ func (s savedState) check() error {
 		return errors.New("its clocks make no sense")
 	}
 	for _, p := range s.Protected {
-		if !validEndpoint(p.Protocol, p.First, p.Last) || p.Sessions != access.SessionsCut && p.Sessions != access.SessionsKeep {
+		if !validEndpoint(p.Protocol, p.First,
+			p.Last) || p.Sessions != access.SessionsCut && p.Sessions != access.SessionsKeep {
 			return fmt.Errorf("protected ports %d-%d make no sense", p.First, p.Last)
 		}
 	}
 	for _, o := range s.Openings {
-		if !validEndpoint(o.Protocol, o.First, o.Last) || !o.Source.IsValid() || o.Source.Masked() != o.Source || o.CloseAfter < 0 ||
+		if !validEndpoint(o.Protocol, o.First,
+			o.Last) || !o.Source.IsValid() || o.Source.Masked() != o.Source || o.CloseAfter < 0 ||
 			o.UntilBoot < 0 || o.UntilBoot-s.Boot > int64(access.MaxDuration) {
 			return fmt.Errorf("the opening of ports %d-%d makes no sense", o.First, o.Last)
 		}
@@ -84,7 +86,10 @@ func save(dir string, h held, now reading) error {
 	if err != nil {
 		return err
 	}
-	closed, err := encodeState(savedState{Agent: state.Agent, Mode: state.Mode, Machines: state.Machines, Protected: state.Protected})
+	closed, err := encodeState(savedState{
+		Agent: state.Agent, Mode: state.Mode, Machines: state.Machines,
+		Protected: state.Protected,
+	})
 	if err != nil {
 		return err
 	}
@@ -106,13 +111,15 @@ func load(dir string, self Identity, now reading) (h held, problem string) {
 		if s, err = decodeState(data); err == nil {
 			h = s.restore(now)
 			if h.Agent != self.Agent || h.Mode != self.Mode {
-				h = closedState(self, h.DesiredState, now) // enrolled anew since: what was open was open for another agent
+				// enrolled anew since: what was open was open for another agent
+				h = closedState(self, h.DesiredState, now)
 			}
 			return h, ""
 		}
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		problem = "openings were dropped until the server answers, because " + filepath.Join(dir, stateFile) + ": " + err.Error()
+		problem = "openings were dropped until the server answers, because " + filepath.Join(dir,
+			stateFile) + ": " + err.Error()
 	}
 	if data, err := readFile(dir, protectedFile); err == nil {
 		if s, err := decodeState(data); err == nil {
@@ -133,7 +140,11 @@ func closedState(self Identity, last access.DesiredState, now reading) held {
 		d.Machines = []access.Guarded{{Machine: self.Machine, Name: self.Name}}
 		for _, rule := range access.RecommendedPorts() {
 			for _, transport := range rule.Protocol.Transports() {
-				d.Protected = append(d.Protected, access.Protected{Machine: self.Machine, Protocol: transport, Ports: rule.Ports, Sessions: access.SessionsCut})
+				d.Protected = append(d.Protected,
+					access.Protected{
+						Machine: self.Machine, Protocol: transport, Ports: rule.Ports,
+						Sessions: access.SessionsCut,
+					})
 			}
 		}
 	}

@@ -54,7 +54,8 @@ func ReadStatus(c Config) (Status, error) {
 	now := c.Clock.read()
 	h, problem := load(c.StateDir, id, now)
 	s := Status{
-		Agent: string(id.Agent), Name: id.Name, Mode: string(id.Mode), Server: id.Server, Revision: h.Revision, Problem: problem,
+		Agent: string(id.Agent), Name: id.Name, Mode: string(id.Mode), Server: id.Server, Revision: h.Revision,
+		Problem:   problem,
 		Protected: []StatusPort{}, Open: []StatusOpening{},
 	}
 	if creds, err := loadCredentials(c.StateDir, id, c.Clock); err == nil {
@@ -67,7 +68,11 @@ func ReadStatus(c Config) (Status, error) {
 		names[m.Machine] = m.Name
 	}
 	for _, p := range h.Protected {
-		s.Protected = append(s.Protected, StatusPort{Machine: names[p.Machine], Protocol: string(p.Protocol), Ports: p.Ports.String(), Sessions: string(p.Sessions)})
+		s.Protected = append(s.Protected,
+			StatusPort{
+				Machine: names[p.Machine], Protocol: string(p.Protocol), Ports: p.Ports.String(),
+				Sessions: string(p.Sessions),
+			})
 	}
 	held, present, err := readKernel(h.DesiredState, now)
 	if err != nil {
@@ -91,11 +96,14 @@ func (s *Status) problem(text string) {
 
 func statusOpening(o enforce.Held, h held, names map[access.MachineID]string, now reading) StatusOpening {
 	s := StatusOpening{
-		Machine: names[o.Key.Machine], Source: o.Key.Source.String(), Protocol: string(o.Key.Protocol), Ports: o.Key.Ports.String(),
+		Machine: names[o.Key.Machine], Source: o.Key.Source.String(), Protocol: string(o.Key.Protocol),
+		Ports:            o.Key.Ports.String(),
 		RemainingSeconds: o.Until.Sub(now.boot).Seconds(), Packets: o.Packets, Bytes: o.Bytes,
 	}
 	for _, wanted := range h.Openings {
-		if k := wanted.OpeningKey; k.Machine == o.Key.Machine && k.Source == o.Key.Source && k.Protocol == o.Key.Protocol && k.Ports.Covers(o.Key.Ports) {
+		if k := wanted.OpeningKey; k.Machine == o.Key.Machine && k.Source == o.Key.Source &&
+			k.Protocol == o.Key.Protocol && k.Ports.Covers(
+			o.Key.Ports) {
 			for _, id := range wanted.Grants {
 				s.Grants = append(s.Grants, string(id))
 			}

@@ -26,7 +26,8 @@ func (a *agent) watchSuspend(ctx context.Context) {
 	stood.slept()
 	for range ticks {
 		if slept := stood.slept(); slept > leastSuspend {
-			a.Log.InfoContext(ctx, "the host was asleep; what should hold is put in force again", "slept", slept.String())
+			a.Log.InfoContext(ctx, "the host was asleep; what should hold is put in force again", "slept",
+				slept.String())
 			a.again(ctx)
 		}
 	}

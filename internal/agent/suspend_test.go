@@ -14,7 +14,10 @@ import (
 func TestStandstillSeesASuspend(t *testing.T) {
 	t.Parallel()
 	var boot, monotonic time.Duration
-	s := standstill{boot: func() time.Time { return bootInstant(boot) }, monotonic: func() time.Duration { return monotonic }}
+	s := standstill{
+		boot:      func() time.Time { return bootInstant(boot) },
+		monotonic: func() time.Duration { return monotonic },
+	}
 	boot, monotonic = time.Hour, time.Minute // it slept before we came
 	s.slept()
 	for _, c := range []struct {
@@ -107,8 +110,14 @@ func TestAMessageCountsFromWhenItWasSent(t *testing.T) {
 	t.Parallel()
 	asked := bootInstant(time.Hour)
 	woke := reading{boot: asked.Add(2 * time.Hour), wall: noon().Add(2 * time.Hour)}
-	a := &agent{Config: Config{SkewLimit: time.Minute, Log: slog.New(slog.DiscardHandler)}, creds: &credentials{}, out: newOutbox(), problems: map[string]string{}}
-	a.loop = enforce.New(enforce.Config{Enforcer: newTarget(func() time.Time { return woke.boot }), Now: func() time.Time { return woke.boot }, Log: a.Log})
+	a := &agent{
+		Config: Config{SkewLimit: time.Minute, Log: slog.New(slog.DiscardHandler)}, creds: &credentials{},
+		out: newOutbox(), problems: map[string]string{},
+	}
+	a.loop = enforce.New(enforce.Config{
+		Enforcer: newTarget(func() time.Time { return woke.boot }),
+		Now:      func() time.Time { return woke.boot }, Log: a.Log,
+	})
 	j := journey{clocks: &a.clocks, server: "one", asked: asked}
 	first := reading{boot: asked.Add(time.Millisecond), wall: noon()}
 	for _, c := range []struct {

@@ -7,8 +7,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// mostIdle is how long the enforcement loop, which looks at the kernel every 30 seconds, may do nothing, and how long nothing that
-// the server says may be taken in.
+// mostIdle is how long the enforcement loop, which looks at the kernel every 30 seconds, may do nothing, and how long
+// nothing that the server says may be taken in.
 const mostIdle = 2 * time.Minute
 
 // signal tells systemd that the agent is ready, and then that it is alive, where systemd wants to know.

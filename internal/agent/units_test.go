@@ -37,20 +37,30 @@ func TestUnitsSayWhatTheyMust(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]map[string]string{
 		"postern-agent.service": {
-			"Service.User": "postern", "Service.AmbientCapabilities": "CAP_NET_ADMIN", "Service.CapabilityBoundingSet": "CAP_NET_ADMIN",
-			"Service.Restart": "always", "Service.Type": "notify", "Service.NoNewPrivileges": "yes", "Service.ProtectSystem": "strict",
-			"Service.ExecStart": "/usr/bin/postern agent", "Service.StateDirectory": "postern postern/agent", "Unit.StartLimitIntervalSec": "0",
-			"Service.WatchdogSec": "90",
+			"Service.User": "postern", "Service.AmbientCapabilities": "CAP_NET_ADMIN",
+			"Service.CapabilityBoundingSet": "CAP_NET_ADMIN",
+			"Service.Restart":               "always", "Service.Type": "notify", "Service.NoNewPrivileges": "yes",
+			"Service.ProtectSystem": "strict",
+			"Service.ExecStart":     "/usr/bin/postern agent", "Service.StateDirectory": "postern postern/agent",
+			"Unit.StartLimitIntervalSec": "0",
+			"Service.WatchdogSec":        "90",
 		},
 		"postern-guard.service": {
-			"Unit.DefaultDependencies": "no", "Unit.After": "systemd-modules-load.service local-fs.target nftables.service netfilter-persistent.service ufw.service iptables.service ip6tables.service", "Unit.Wants": "network-pre.target",
-			"Service.Type": "oneshot", "Service.RemainAfterExit": "yes", "Service.ExecStart": "/usr/bin/postern agent guard", "Install.WantedBy": "sysinit.target",
+			"Unit.DefaultDependencies": "no",
+			"Unit.After": "systemd-modules-load.service local-fs.target nftables.service " +
+				"netfilter-persistent.service ufw.service iptables.service ip6tables.service",
+			"Unit.Wants":   "network-pre.target",
+			"Service.Type": "oneshot", "Service.RemainAfterExit": "yes",
+			"Service.ExecStart": "/usr/bin/postern agent guard", "Install.WantedBy": "sysinit.target",
 		},
 		"nftables.service.d/postern.conf": {
-			"Service.ExecStartPost": "-/usr/bin/postern agent guard", "Service.ExecReload": "-/usr/bin/postern agent guard", "Service.ExecStopPost": "-/usr/bin/postern agent guard",
+			"Service.ExecStartPost": "-/usr/bin/postern agent guard",
+			"Service.ExecReload":    "-/usr/bin/postern agent guard",
+			"Service.ExecStopPost":  "-/usr/bin/postern agent guard",
 		},
 		"postern-server.service": {
-			"Service.User": "postern", "Service.NoNewPrivileges": "yes", "Service.ProtectSystem": "strict", "Service.Restart": "always",
+			"Service.User": "postern", "Service.NoNewPrivileges": "yes", "Service.ProtectSystem": "strict",
+			"Service.Restart": "always",
 		},
 	} {
 		got := readUnit(t, name)
@@ -86,12 +96,14 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), "/usr/bin/postern", program)), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), "/usr/bin/postern", program)),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, path)
 	}
-	cmd := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--man=no", "--recursive-errors=no"}, paths...)...)
+	cmd := exec.CommandContext(t.Context(), analyze,
+		append([]string{"verify", "--man=no", "--recursive-errors=no"}, paths...)...)
 	out, err := cmd.CombinedOutput()
 	var ours []string
 	for line := range strings.Lines(string(out)) {

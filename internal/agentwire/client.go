@@ -88,7 +88,8 @@ func NewClient(c Config) (*Client, error) {
 func serverURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("server address %.80q cannot be read; use one such as https://postern.example:8443", text)
+		return nil, fmt.Errorf("server address %.80q cannot be read; use one such as https://postern.example:8443",
+			text)
 	}
 	if u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {

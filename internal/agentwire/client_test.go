@@ -160,9 +160,11 @@ func TestRefusal(t *testing.T) {
 func TestServerAddress(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"https://postern.example:8443": "https://postern.example:8443", "https://postern.example/": "https://postern.example",
-		"https://[2001:db8::1]:8443": "https://[2001:db8::1]:8443",
-		"http://postern.example":     "", "postern.example:8443": "", "https://": "", "https://a/b": "", "https://a?b": "",
+		"https://postern.example:8443": "https://postern.example:8443",
+		"https://postern.example/":     "https://postern.example",
+		"https://[2001:db8::1]:8443":   "https://[2001:db8::1]:8443",
+		"http://postern.example":       "", "postern.example:8443": "", "https://": "", "https://a/b": "",
+		"https://a?b": "",
 		"https://a#b": "", "https://me@a": "", "https://a:b": "",
 	} {
 		c, err := NewClient(Config{Server: text, TLS: &tls.Config{MinVersion: tls.VersionTLS12}})

@@ -35,7 +35,8 @@ func EncodeDesired(d access.DesiredState, now time.Time) Desired {
 	}
 	for _, p := range d.Protected {
 		w.Protected = append(w.Protected, Protected{
-			Machine: string(p.Machine), Protocol: string(p.Protocol), Ports: p.Ports.String(), Sessions: string(p.Sessions),
+			Machine: string(p.Machine), Protocol: string(p.Protocol), Ports: p.Ports.String(),
+			Sessions: string(p.Sessions),
 		})
 	}
 	for _, o := range d.Openings {
@@ -44,7 +45,8 @@ func EncodeDesired(d access.DesiredState, now time.Time) Desired {
 			continue
 		}
 		w.Openings = append(w.Openings, Opening{
-			Machine: string(o.Machine), Source: o.Source.String(), Protocol: string(o.Protocol), Ports: o.Ports.String(),
+			Machine: string(o.Machine), Source: o.Source.String(), Protocol: string(o.Protocol),
+			Ports:           o.Ports.String(),
 			RemainingMillis: remaining, CloseAfterMillis: o.CloseAfter.Milliseconds(),
 			Grants: converted[string](o.Grants),
 		})
@@ -111,13 +113,15 @@ func DecodeDesired(w Desired, origin time.Time) (d access.DesiredState, problems
 			err = fmt.Errorf("machine %.80q is not guarded here", w.Machine)
 		}
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("opening of %.80q from %.80q stays closed: %v", w.Ports, w.Source, err))
+			problems = append(problems,
+				fmt.Sprintf("opening of %.80q from %.80q stays closed: %v", w.Ports, w.Source, err))
 			continue
 		}
 		d.Openings = append(d.Openings, o)
 	}
 	if over := len(w.Codes) - access.MaxSealedCodes; over > 0 {
-		problems = append(problems, fmt.Sprintf("%d codes for emergencies are not kept: an agent keeps %d", over, access.MaxSealedCodes))
+		problems = append(problems,
+			fmt.Sprintf("%d codes for emergencies are not kept: an agent keeps %d", over, access.MaxSealedCodes))
 	}
 	for _, c := range w.Codes[:min(len(w.Codes), access.MaxSealedCodes)] {
 		most := time.Duration(min(max(c.MaxSeconds, 0), int64(access.MaxDuration/time.Second))) * time.Second
@@ -133,7 +137,8 @@ func DecodeDesired(w Desired, origin time.Time) (d access.DesiredState, problems
 
 func (w Protected) decode() (access.Protected, error) {
 	p := access.Protected{
-		Machine: access.MachineID(w.Machine), Protocol: access.Protocol(w.Protocol), Sessions: access.SessionMode(w.Sessions),
+		Machine: access.MachineID(w.Machine), Protocol: access.Protocol(w.Protocol),
+		Sessions: access.SessionMode(w.Sessions),
 	}
 	if p.Sessions != access.SessionsCut && p.Sessions != access.SessionsKeep {
 		return p, fmt.Errorf("session mode %.80q is not known", w.Sessions)

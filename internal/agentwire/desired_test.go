@@ -47,14 +47,23 @@ func TestDecodeDesired(t *testing.T) {
 	}
 	want := access.DesiredState{
 		Agent: "agent-1", Revision: 7, Mode: access.ModeHost,
-		Machines: []access.Guarded{{Machine: "machine-1", Name: "web-1", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}}},
+		Machines: []access.Guarded{{
+			Machine: "machine-1", Name: "web-1",
+			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
+		}},
 		Protected: []access.Protected{
 			{Machine: "machine-1", Protocol: access.TCP, Ports: access.SinglePort(22), Sessions: access.SessionsCut},
-			{Machine: "machine-1", Protocol: access.UDP, Ports: access.PortRange{First: 8000, Last: 8010}, Sessions: access.SessionsKeep},
+			{
+				Machine: "machine-1", Protocol: access.UDP, Ports: access.PortRange{First: 8000, Last: 8010},
+				Sessions: access.SessionsKeep,
+			},
 		},
 		Openings: []access.Opening{{
-			OpeningKey: access.OpeningKey{Machine: "machine-1", Source: netip.MustParsePrefix("203.0.113.0/24"), Protocol: access.TCP, Ports: access.SinglePort(22)},
-			Until:      origin.Add(time.Minute), CloseAfter: 5 * time.Second, Grants: []access.GrantID{"g1", "g2"},
+			OpeningKey: access.OpeningKey{
+				Machine: "machine-1", Source: netip.MustParsePrefix("203.0.113.0/24"),
+				Protocol: access.TCP, Ports: access.SinglePort(22),
+			},
+			Until: origin.Add(time.Minute), CloseAfter: 5 * time.Second, Grants: []access.GrantID{"g1", "g2"},
 		}},
 		Ended: []access.GrantID{"g0"},
 	}
@@ -101,7 +110,9 @@ func TestDecodeDesiredLeavesWhatMakesNoSenseClosed(t *testing.T) {
 			d.Openings = append(d.Openings, wireState().Openings[0])
 			got, problems, err := DecodeDesired(d, noon())
 			if err != nil || len(got.Openings) != 1 || len(got.Protected) != 2 {
-				t.Errorf("took in %d openings and %d protected ranges with error %v; want the one that is whole, and both", len(got.Openings), len(got.Protected), err)
+				t.Errorf("took in %d openings and %d protected ranges with error %v; want the one that is whole, "+
+					"and both",
+					len(got.Openings), len(got.Protected), err)
 			}
 			if len(problems) != 1 || !strings.Contains(problems[0], "stays closed") {
 				t.Errorf("problems are %q", problems)
@@ -152,17 +163,20 @@ func drawGrants(t *rapid.T, least int) []access.GrantID {
 func drawState(t *rapid.T, now time.Time) access.DesiredState {
 	d := access.DesiredState{
 		Agent: access.AgentID(rapid.String().Draw(t, "agent")), Epoch: rapid.StringN(0, 16, maxEpoch).Draw(t, "epoch"),
-		Revision: rapid.Int64Min(0).Draw(t, "revision"), Mode: rapid.SampledFrom([]access.Mode{access.ModeHost, access.ModeGateway}).Draw(t, "mode"),
-		Ended: drawGrants(t, 0),
+		Revision: rapid.Int64Min(0).Draw(t, "revision"),
+		Mode:     rapid.SampledFrom([]access.Mode{access.ModeHost, access.ModeGateway}).Draw(t, "mode"),
+		Ended:    drawGrants(t, 0),
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "machines") {
 		m := access.MachineID(fmt.Sprintf("machine-%d", i))
 		d.Machines = append(d.Machines, access.Guarded{
-			Machine: m, Name: rapid.String().Draw(t, "name"), Addresses: rapid.SliceOfN(rapid.Custom(drawAddress), 0, 2).Draw(t, "addresses"),
+			Machine: m, Name: rapid.String().Draw(t, "name"),
+			Addresses: rapid.SliceOfN(rapid.Custom(drawAddress), 0, 2).Draw(t, "addresses"),
 		})
 		d.Protected = append(d.Protected, access.Protected{
 			Machine: m, Protocol: drawTransport(t), Ports: drawPorts(t),
-			Sessions: rapid.SampledFrom([]access.SessionMode{access.SessionsCut, access.SessionsKeep}).Draw(t, "sessions"),
+			Sessions: rapid.SampledFrom([]access.SessionMode{access.SessionsCut, access.SessionsKeep}).Draw(t,
+				"sessions"),
 		})
 		source, err := drawAddress(t).Prefix(rapid.IntRange(0, 32).Draw(t, "bits"))
 		if err != nil {
@@ -171,7 +185,8 @@ func drawState(t *rapid.T, now time.Time) access.DesiredState {
 		d.Openings = append(d.Openings, access.Opening{
 			OpeningKey: access.OpeningKey{Machine: m, Source: source, Protocol: drawTransport(t), Ports: drawPorts(t)},
 			Until:      now.Add(time.Duration(rapid.Int64Range(-1e9, int64(access.MaxDuration)).Draw(t, "left"))),
-			CloseAfter: time.Duration(rapid.Int64Range(0, 60_000).Draw(t, "close after")) * time.Millisecond, Grants: drawGrants(t, 1),
+			CloseAfter: time.Duration(rapid.Int64Range(0, 60_000).Draw(t, "close after")) * time.Millisecond,
+			Grants:     drawGrants(t, 1),
 		})
 		d.Codes = append(d.Codes, access.SealedCode{
 			ID: rapid.String().Draw(t, "code"), Machine: m, Hash: strings.Repeat("0f", 32),
@@ -259,7 +274,8 @@ func FuzzDesired(f *testing.F) {
 		}
 		for _, o := range d.Openings {
 			left := o.Until.Sub(origin)
-			if left <= 0 || left > access.MaxDuration || !o.Ports.Valid() || !o.Source.IsValid() || o.Source != o.Source.Masked() ||
+			if left <= 0 || left > access.MaxDuration || !o.Ports.Valid() || !o.Source.IsValid() ||
+				o.Source != o.Source.Masked() ||
 				!guarded[o.Machine] || o.CloseAfter < 0 || o.Protocol != access.TCP && o.Protocol != access.UDP {
 				t.Errorf("took in %+v", o)
 			}
@@ -275,10 +291,15 @@ func TestCodesThatAreNotKeptAreSaid(t *testing.T) {
 	t.Parallel()
 	w := wireState()
 	for range access.MaxSealedCodes + 3 {
-		w.Codes = append(w.Codes, SealedCode{ID: "c", Machine: "machine-1", Hash: strings.Repeat("0", 64), MaxSeconds: 60, RemainingMillis: 1000})
+		w.Codes = append(w.Codes,
+			SealedCode{
+				ID: "c", Machine: "machine-1", Hash: strings.Repeat("0", 64), MaxSeconds: 60,
+				RemainingMillis: 1000,
+			})
 	}
 	d, problems, err := DecodeDesired(w, noon())
-	if err != nil || len(d.Codes) != access.MaxSealedCodes || len(problems) != 1 || !strings.HasPrefix(problems[0], "3 codes") {
+	if err != nil || len(d.Codes) != access.MaxSealedCodes || len(
+		problems) != 1 || !strings.HasPrefix(problems[0], "3 codes") {
 		t.Errorf("%d codes, %q, %v", len(d.Codes), problems, err)
 	}
 }

@@ -79,7 +79,8 @@ func TestEventStreamIsBounded(t *testing.T) {
 			}
 		})
 	}
-	if got, err := readEvents(strings.NewReader("data: "+strings.Repeat("x", 9_000)+"\n\n"), 10_000); len(got) != 1 || !errors.Is(err, io.EOF) {
+	if got, err := readEvents(strings.NewReader("data: "+strings.Repeat("x", 9_000)+"\n\n"),
+		10_000); len(got) != 1 || !errors.Is(err, io.EOF) {
 		t.Errorf("an event within the bound: read %d events and %v", len(got), err)
 	}
 }

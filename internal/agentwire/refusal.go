@@ -64,7 +64,8 @@ const maxRetryAfter = 300 // seconds; what is longer is not taken at its word
 // answered is the error of an answer that is not what was asked for.
 func answered(response *http.Response, body []byte) error {
 	p := problemOf(response.StatusCode, body)
-	after, err := strconv.Atoi(response.Header.Get("Retry-After")) // a proxy may give a date: our own pauses stand for it
+	// a proxy may give a date: our own pauses stand for it
+	after, err := strconv.Atoi(response.Header.Get("Retry-After"))
 	if err != nil || after <= 0 {
 		return p
 	}
@@ -127,7 +128,8 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s ended the connection: %w", server, err)
 	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s cannot be reached; check the address, and that nothing on the way blocks it: %w", server, err)
+		return fmt.Errorf("%s cannot be reached; check the address, and that nothing on the way blocks it: %w", server,
+			err)
 	}
 	return err
 }

@@ -36,7 +36,8 @@ func EncodeReport(r access.Report) Report {
 	}
 	for _, d := range r.Denied {
 		w.Denied = append(w.Denied, Denied{
-			Machine: string(d.Machine), Source: d.Source.String(), Protocol: string(d.Protocol), Port: d.Port, Count: d.Count,
+			Machine: string(d.Machine), Source: d.Source.String(), Protocol: string(d.Protocol), Port: d.Port,
+			Count: d.Count,
 		})
 	}
 	for _, text := range r.Drift {
@@ -49,8 +50,9 @@ func EncodeReport(r access.Report) Report {
 func EncodeForeign(rules []access.ForeignRule) (all []api.ForeignRule) {
 	for _, r := range rules {
 		all = append(all, api.ForeignRule{
-			Table: cut(r.Table, maxName), Chain: cut(r.Chain, maxName), Effect: string(r.Effect), Protocol: string(r.Protocol),
-			Ports: r.Ports.String(), Text: cut(r.Text, maxDetail),
+			Table: cut(r.Table, maxName), Chain: cut(r.Chain, maxName), Effect: string(r.Effect),
+			Protocol: string(r.Protocol),
+			Ports:    r.Ports.String(), Text: cut(r.Text, maxDetail),
 		})
 	}
 	return all

@@ -30,15 +30,24 @@ func TestReportOnTheWire(t *testing.T) {
 			{Grant: "g4", Status: access.StatusFailed, Detail: "no room"},
 		},
 		Denied: []access.Denied{
-			{Machine: "machine-1", Source: netip.MustParseAddr("203.0.113.7"), Protocol: access.TCP, Port: 22, Count: 9},
-			{Machine: "machine-1", Source: netip.MustParseAddr("2001:db8::1"), Protocol: access.UDP, Port: 53, Count: 1},
+			{
+				Machine: "machine-1", Source: netip.MustParseAddr("203.0.113.7"), Protocol: access.TCP, Port: 22,
+				Count: 9,
+			},
+			{
+				Machine: "machine-1", Source: netip.MustParseAddr("2001:db8::1"), Protocol: access.UDP, Port: 53,
+				Count: 1,
+			},
 		},
 		Foreign: []access.ForeignRule{
 			{
 				Table: "inet filter", Chain: "input", Effect: access.ForeignDrops, Protocol: access.TCP,
 				Ports: access.SinglePort(22), Text: "tcp dport 22 drop",
 			},
-			{Table: "ip raw", Chain: "prerouting", Effect: access.ForeignUnknown, Ports: access.PortRange{First: 8000, Last: 8010}},
+			{
+				Table: "ip raw", Chain: "prerouting", Effect: access.ForeignUnknown,
+				Ports: access.PortRange{First: 8000, Last: 8010},
+			},
 		},
 	}), "", "  ")
 	if err != nil {
@@ -51,7 +60,8 @@ func TestReportOnTheWire(t *testing.T) {
 	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
 		t.Errorf("the report (-want +got):\n%s", diff)
 	}
-	if text, err := json.Marshal(EncodeReport(access.Report{})); err != nil || string(text) != `{"revision":0,"skewMillis":0,"version":""}` {
+	if text, err := json.Marshal(EncodeReport(
+		access.Report{})); err != nil || string(text) != `{"revision":0,"skewMillis":0,"version":""}` {
 		t.Errorf("a report of nothing is %s, %v", text, err)
 	}
 }
@@ -65,7 +75,8 @@ func drawReport(t *rapid.T) access.Report {
 	}
 	for _, grant := range drawGrants(t, 0) {
 		r.Observations = append(r.Observations, access.Observation{
-			Grant: grant, Detail: rapid.String().Draw(t, "detail"), Packets: rapid.Uint64().Draw(t, "packets"), Bytes: rapid.Uint64().Draw(t, "bytes"),
+			Grant: grant, Detail: rapid.String().Draw(t, "detail"), Packets: rapid.Uint64().Draw(t, "packets"),
+			Bytes: rapid.Uint64().Draw(t, "bytes"),
 			Status: rapid.SampledFrom([]access.GrantStatus{
 				access.StatusOpen, access.StatusClosed, access.StatusDrifted, access.StatusFailed,
 			}).Draw(t, "status"),
@@ -73,17 +84,21 @@ func drawReport(t *rapid.T) access.Report {
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "denied") {
 		r.Denied = append(r.Denied, access.Denied{
-			Machine: access.MachineID(rapid.String().Draw(t, "machine")), Source: drawAddress(t), Protocol: drawTransport(t),
-			Port: rapid.Uint16().Draw(t, "port"), Count: rapid.Uint64().Draw(t, "count"),
+			Machine: access.MachineID(rapid.String().Draw(t, "machine")), Source: drawAddress(t),
+			Protocol: drawTransport(t),
+			Port:     rapid.Uint16().Draw(t, "port"), Count: rapid.Uint64().Draw(t, "count"),
 		})
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "foreign") {
 		r.Foreign = append(r.Foreign, access.ForeignRule{
-			Table: rapid.String().Draw(t, "table"), Chain: rapid.String().Draw(t, "chain"), Text: rapid.String().Draw(t, "text"),
+			Table: rapid.String().Draw(t, "table"), Chain: rapid.String().Draw(t, "chain"),
+			Text: rapid.String().Draw(t, "text"),
 			Effect: rapid.SampledFrom([]access.ForeignEffect{
 				access.ForeignAccepts, access.ForeignDrops, access.ForeignUnknown, access.ForeignBypasses,
 			}).Draw(t, "effect"),
-			Protocol: rapid.SampledFrom([]access.Protocol{"", access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "protocol"), Ports: drawPorts(t),
+			Protocol: rapid.SampledFrom([]access.Protocol{"", access.TCP, access.UDP, access.AnyProtocol}).Draw(t,
+				"protocol"),
+			Ports: drawPorts(t),
 		})
 	}
 	return r
@@ -119,7 +134,8 @@ func TestAReportComesAcross(t *testing.T) {
 		}
 		w := EncodeReport(r)
 		var validated huma.ValidateResult
-		huma.Validate(registry, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, carried[any](t, w), &validated)
+		huma.Validate(registry, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, carried[any](t, w),
+			&validated)
 		if len(validated.Errors) > 0 {
 			t.Fatalf("the server refuses the report: %v", validated.Errors)
 		}

@@ -29,7 +29,8 @@ type Stream struct {
 // or when nothing was heard for the time that the client is configured with.
 func (c *Client) Follow(ctx context.Context) (*Stream, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	quiet := time.AfterFunc(c.config.Silence, func() { cancel(fmt.Errorf("nothing was heard for %s", c.config.Silence)) })
+	quiet := time.AfterFunc(c.config.Silence,
+		func() { cancel(fmt.Errorf("nothing was heard for %s", c.config.Silence)) })
 	s := &Stream{
 		client: c,
 		cause:  func() error { return context.Cause(ctx) },

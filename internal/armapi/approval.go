@@ -10,12 +10,16 @@ import (
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
-// approvalRoutes serve the decisions on requests for roles. An approval has the request's name. It shows one stage, the one
-// that is being decided, whose name stands for what was shown: once that has changed, the name is of no stage any more.
+// approvalRoutes serve the decisions on requests for roles. An approval has the request's name. It shows one stage, the
+// one that is being decided, whose name stands for what was shown: once that has changed, the name is of no stage any
+// more.
 func approvalRoutes() []route {
 	const one = "/roleAssignmentApprovals/{id}"
 	on := func(method, pattern string, handle func(*call) (reply, error)) route {
-		return route{method: method, pattern: authorizationPath + pattern, versions: []string{"2021-01-01-preview"}, handle: handle}
+		return route{
+			method: method, pattern: authorizationPath + pattern, versions: []string{"2021-01-01-preview"},
+			handle: handle,
+		}
 	}
 	return []route{
 		on(http.MethodGet, "/roleAssignmentApprovals", listApprovals),
@@ -31,7 +35,8 @@ const approvalPath = "/providers/Microsoft.Authorization/roleAssignmentApprovals
 
 func approval(d requests.RequestDetail) map[string]any {
 	return map[string]any{
-		"id": approvalPath + string(d.Request.ID), "name": d.Request.ID, "type": "Microsoft.Authorization/roleAssignmentApprovals",
+		"id": approvalPath + string(d.Request.ID), "name": d.Request.ID,
+		"type":       "Microsoft.Authorization/roleAssignmentApprovals",
 		"properties": map[string]any{"stages": []any{stage(d)}},
 	}
 }
@@ -56,21 +61,27 @@ func stage(d requests.RequestDetail) map[string]any {
 	case access.RequestCanceled:
 	}
 	properties := map[string]any{
-		"displayName": r.RequesterName + " asks for " + r.Items[0].Role.String(), "status": status, "assignedToMe": d.Mine, "reviewResult": result,
+		"displayName": r.RequesterName + " asks for " + r.Items[0].Role.String(), "status": status,
+		"assignedToMe": d.Mine, "reviewResult": result,
 		"justification": nil, "reviewedDateTime": nil, "reviewedBy": nil,
 	}
 	if n := len(d.Decisions); n > 0 {
 		last := d.Decisions[n-1]
 		properties["justification"], properties["reviewedDateTime"] = last.Comment, stamp(last.At)
-		properties["reviewedBy"] = map[string]any{"principalId": last.Person, "principalType": "user", "principalName": last.Name, "userPrincipalName": last.Name}
+		properties["reviewedBy"] = map[string]any{
+			"principalId": last.Person, "principalType": "user",
+			"principalName": last.Name, "userPrincipalName": last.Name,
+		}
 	}
 	id := stageID(r)
 	return map[string]any{
-		"id": approvalPath + string(r.ID) + "/stages/" + id, "name": id, "type": "Microsoft.Authorization/roleAssignmentApprovals/stages", "properties": properties,
+		"id": approvalPath + string(r.ID) + "/stages/" + id, "name": id,
+		"type": "Microsoft.Authorization/roleAssignmentApprovals/stages", "properties": properties,
 	}
 }
 
-// listApprovals lists the requests for roles that need an approval, or needed one: as a rule those that wait for the caller.
+// listApprovals lists the requests for roles that need an approval, or needed one: as a rule those that wait for the
+// caller.
 func listApprovals(c *call) (reply, error) {
 	scope, err := c.authorizationScope()
 	if err != nil {
@@ -109,7 +120,8 @@ func (c *call) approvalOf() (requests.RequestDetail, error) {
 	}
 	d, err := c.namedRequest(scope)
 	if err == nil && len(d.Request.Approvals) == 0 {
-		err = access.Fault(access.KindNotFound, "RoleAssignmentApprovalNotFound", "The request '%s' needs no approval.", clip(c.vars["id"]))
+		err = access.Fault(access.KindNotFound, "RoleAssignmentApprovalNotFound", "The request '%s' needs no approval.",
+			clip(c.vars["id"]))
 	}
 	return d, err
 }
@@ -134,7 +146,9 @@ func listStages(c *call) (reply, error) {
 func (c *call) stageOf() (requests.RequestDetail, error) {
 	d, err := c.approvalOf()
 	if err == nil && !strings.EqualFold(stageID(d.Request), c.vars["stage"]) {
-		err = access.Fault(access.KindNotFound, "RoleAssignmentApprovalStageNotFound", "There is no stage '%s': the request may have changed since it was shown; look at it again.", clip(c.vars["stage"]))
+		err = access.Fault(access.KindNotFound, "RoleAssignmentApprovalStageNotFound",
+			"There is no stage '%s': the request may have changed since it was shown; look at it again.",
+			clip(c.vars["stage"]))
 	}
 	return d, err
 }
@@ -159,13 +173,15 @@ func decideStage(c *call) (reply, error) {
 	}
 	approve := strings.EqualFold(body.Result, "Approve")
 	if !approve && !strings.EqualFold(body.Result, "Deny") {
-		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter", "the reviewResult %q is not Approve or Deny", clip(body.Result))
+		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter",
+			"the reviewResult %q is not Approve or Deny", clip(body.Result))
 	}
 	d, err := c.stageOf()
 	if err != nil {
 		return reply{}, err
 	}
-	if d, err = c.engine().Requests.Decide(c.Context(), c.caller, d.Request.ID, approve, body.Justification, d.Request.Digest); err != nil {
+	if d, err = c.engine().Requests.Decide(c.Context(), c.caller, d.Request.ID, approve, body.Justification,
+		d.Request.Digest); err != nil {
 		return reply{}, err
 	}
 	return ok(stage(d))

@@ -24,8 +24,8 @@ import (
 	"github.com/postern-dev/postern/internal/identity"
 )
 
-// maxBody is how much a client may send: as much as Azure takes, since a policy of a thousand machines is sent back whole,
-// with the requests that it was shown with.
+// maxBody is how much a client may send: as much as Azure takes, since a policy of a thousand machines is sent back
+// whole, with the requests that it was shown with.
 const maxBody = 4 << 20
 
 // Config is what the API is made of. All of it is required but Observe.
@@ -63,11 +63,13 @@ func (a *API) Routes() []string {
 }
 
 func (a *API) routes() []route {
-	return slices.Concat(metadataRoutes(), resourceRoutes(), jitRoutes(), securityRoutes(), computeRoutes(), networkRoutes(), authorizationRoutes(),
+	return slices.Concat(metadataRoutes(), resourceRoutes(), jitRoutes(), securityRoutes(), computeRoutes(),
+		networkRoutes(), authorizationRoutes(),
 		scheduleRoutes(), rolePolicyRoutes(), approvalRoutes(), insightsRoutes(), solutionsRoutes(), graphRoutes())
 }
 
-// Serves tells whether a path is one of Azure Resource Manager's, or of Microsoft Graph's, so that the server gives it to this API.
+// Serves tells whether a path is one of Azure Resource Manager's, or of Microsoft Graph's, so that the server gives it
+// to this API.
 func Serves(path string) bool {
 	segments := split(path)
 	if len(segments) == 0 {
@@ -112,7 +114,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cut := false
 	defer func() {
 		if cause := recover(); cause != nil {
-			a.config.Log.ErrorContext(r.Context(), "handler broke", "request_id", id, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			a.config.Log.ErrorContext(r.Context(), "handler broke", "request_id", id, "path", r.URL.Path, "cause",
+				fmt.Sprint(cause), "stack", string(debug.Stack()))
 			_, body := translate(errors.New("handler broke"))
 			write(w, status, body) //nolint:errcheck,gosec // it is no document
 		}
@@ -120,7 +123,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if a.config.Observe != nil {
 			a.config.Observe(pattern, status, took)
 		}
-		a.config.Log.InfoContext(r.Context(), "arm call", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", status, "took_ms", float64(took.Microseconds())/1000)
+		a.config.Log.InfoContext(r.Context(), "arm call", "request_id", id, "method", r.Method, "path", r.URL.Path,
+			"status", status, "took_ms", float64(took.Microseconds())/1000)
 		if cut {
 			panic(http.ErrAbortHandler) // so that the client does not take a part for the whole
 		}
@@ -172,14 +176,16 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request) (reply, *compiled, 
 	if err != nil {
 		return reply{}, found, err
 	}
-	caller, err := a.config.Identity.AuthenticateToken(r.Context(), r.Header.Get("Authorization"), "https://"+a.config.Identity.Host(r.Host), address)
+	caller, err := a.config.Identity.AuthenticateToken(r.Context(), r.Header.Get("Authorization"),
+		"https://"+a.config.Identity.Host(r.Host), address)
 	if err != nil {
 		return reply{}, found, err
 	}
 	switch {
 	case found == nil && len(others) > 0:
 		w.Header().Set("Allow", strings.Join(others, ", "))
-		return reply{}, nil, access.Fault(access.KindInvalid, "HttpMethodNotSupported", "the method %s is not supported here", r.Method)
+		return reply{}, nil, access.Fault(access.KindInvalid, "HttpMethodNotSupported",
+			"the method %s is not supported here", r.Method)
 	case found == nil:
 		return reply{}, nil, a.unknownPath(r.URL.Path)
 	}
@@ -196,20 +202,22 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request) (reply, *compiled, 
 		}
 	}
 	if sub, has := vars["subscription"]; has && uuid.Validate(sub) != nil {
-		return reply{}, found, access.Fault(access.KindInvalid, "InvalidSubscriptionId", "the subscription id %q is malformed: it must be a GUID", clip(sub))
+		return reply{}, found, access.Fault(access.KindInvalid, "InvalidSubscriptionId",
+			"the subscription id %q is malformed: it must be a GUID", clip(sub))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	answer, err := found.handle(&call{Request: r, api: a, caller: caller, vars: vars, header: w.Header()})
 	return answer, found, err
 }
 
-// wellQueried gives the call with a query of which nothing is left out when it is read: a semicolon is a character like others,
-// and what is malformed is refused, since a list without its $filter would answer with more than was asked for.
+// wellQueried gives the call with a query of which nothing is left out when it is read: a semicolon is a character like
+// others, and what is malformed is refused, since a list without its $filter would answer with more than was asked for.
 func wellQueried(r *http.Request) (*http.Request, error) {
 	there := *r.URL
 	there.RawQuery = strings.ReplaceAll(there.RawQuery, ";", "%3B")
 	if _, err := url.ParseQuery(there.RawQuery); err != nil {
-		return nil, access.Fault(access.KindInvalid, "InvalidRequestUri", "the query of the address is malformed: write each percent sign in it as %%25")
+		return nil, access.Fault(access.KindInvalid, "InvalidRequestUri",
+			"the query of the address is malformed: write each percent sign in it as %%25")
 	}
 	r = r.WithContext(r.Context())
 	r.URL = &there
@@ -218,7 +226,10 @@ func wellQueried(r *http.Request) (*http.Request, error) {
 
 func (a *API) unknownPath(path string) error {
 	if isGraph(path) {
-		return access.Fault(access.KindNotFound, "Request_ResourceNotFound", "Resource '%s' does not exist: of Microsoft Graph users, servicePrincipals and directoryObjects/getByIds can be read here.", clip(path))
+		return access.Fault(access.KindNotFound, "Request_ResourceNotFound",
+			"Resource '%s' does not exist: of Microsoft Graph users, servicePrincipals and "+
+				"directoryObjects/getByIds can be read here.",
+			clip(path))
 	}
 	segments := split(path)
 	for i, s := range segments {
@@ -227,7 +238,9 @@ func (a *API) unknownPath(path string) error {
 		}
 		for namespace := range a.served() {
 			if strings.EqualFold(namespace, segments[i+1]) {
-				return access.Fault(access.KindNotFound, "InvalidResourceType", "The resource type '%s' could not be found in the namespace '%s' as it is written here; GET /providers/%s lists what is served.",
+				return access.Fault(access.KindNotFound, "InvalidResourceType",
+					"The resource type '%s' could not be found in the namespace '%s' as it is written here; GET "+
+						"/providers/%s lists what is served.",
 					clip(strings.Join(segments[i+2:], "/")), namespace, namespace)
 			}
 		}
@@ -241,11 +254,15 @@ func checkVersion(found *compiled, version string) error {
 	case len(found.versions) == 0:
 		return nil
 	case version == "":
-		return access.Fault(access.KindInvalid, "MissingApiVersionParameter", "the api-version query parameter (?api-version=) is required; supported here are %s", strings.Join(found.versions, ", "))
+		return access.Fault(access.KindInvalid, "MissingApiVersionParameter",
+			"the api-version query parameter (?api-version=) is required; supported here are %s",
+			strings.Join(found.versions, ", "))
 	case slices.Equal(found.versions, anyVersion()) && isVersion(version):
 		return nil
 	case !slices.Contains(found.versions, version):
-		return access.Fault(access.KindInvalid, "InvalidApiVersionParameter", "the api-version %q is not supported here; supported are %s", clip(version), strings.Join(found.versions, ", "))
+		return access.Fault(access.KindInvalid, "InvalidApiVersionParameter",
+			"the api-version %q is not supported here; supported are %s", clip(version),
+			strings.Join(found.versions, ", "))
 	}
 	return nil
 }
@@ -270,7 +287,8 @@ func (c *call) decode(into any) error {
 	}
 	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // which Windows PowerShell puts before a file that it sends
 	if err := json.Unmarshal(data, into); err != nil {
-		return access.Fault(access.KindInvalid, "InvalidRequestContent", "the body is not the JSON that is expected: %s", describe(err))
+		return access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"the body is not the JSON that is expected: %s", describe(err))
 	}
 	return notUnderstood(data, into)
 }
@@ -308,7 +326,8 @@ func write(w http.ResponseWriter, status int, body any) error {
 	}
 	data, err := json.Marshal(body)
 	if err != nil {
-		status, data = http.StatusInternalServerError, []byte(`{"error":{"code":"InternalServerError","message":"the answer could not be written"}}`)
+		status, data = http.StatusInternalServerError, []byte(
+			`{"error":{"code":"InternalServerError","message":"the answer could not be written"}}`)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)

@@ -23,7 +23,8 @@ func principalType(kind access.PrincipalKind) string {
 }
 
 func assignmentID(a rbac.Assignment) string {
-	return strings.TrimSuffix(string(a.Scope), "/") + "/providers/Microsoft.Authorization/roleAssignments/" + string(a.ID)
+	return strings.TrimSuffix(string(a.Scope),
+		"/") + "/providers/Microsoft.Authorization/roleAssignments/" + string(a.ID)
 }
 
 func assignment(d engine.AssignmentDetail) map[string]any {
@@ -31,8 +32,10 @@ func assignment(d engine.AssignmentDetail) map[string]any {
 	return map[string]any{
 		"id": assignmentID(a), "name": a.ID, "type": "Microsoft.Authorization/roleAssignments",
 		"properties": map[string]any{
-			"roleDefinitionId": roleID(a.Scope, a.Definition), "principalId": a.Principal, "principalType": principalType(d.Principal.Kind),
-			"scope": a.Scope, "description": a.Description, "condition": nil, "conditionVersion": nil, "createdOn": stamp(a.CreatedAt), "updatedOn": stamp(a.CreatedAt),
+			"roleDefinitionId": roleID(a.Scope, a.Definition), "principalId": a.Principal,
+			"principalType": principalType(d.Principal.Kind),
+			"scope":         a.Scope, "description": a.Description, "condition": nil, "conditionVersion": nil,
+			"createdOn": stamp(a.CreatedAt), "updatedOn": stamp(a.CreatedAt),
 			"createdBy": a.CreatedBy, "updatedBy": a.CreatedBy, "delegatedManagedIdentityResourceId": nil,
 		},
 	}
@@ -116,7 +119,8 @@ func (c *call) oneAssignment() (engine.AssignmentDetail, error) {
 			return d, nil
 		}
 	}
-	return engine.AssignmentDetail{}, access.Fault(access.KindNotFound, "RoleAssignmentNotFound", "The role assignment '%s' is not found.", clip(c.vars["id"]))
+	return engine.AssignmentDetail{}, access.Fault(access.KindNotFound, "RoleAssignmentNotFound",
+		"The role assignment '%s' is not found.", clip(c.vars["id"]))
 }
 
 func getAssignment(c *call) (reply, error) {
@@ -147,7 +151,8 @@ func putAssignment(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if body.Properties.Condition != nil && *body.Properties.Condition != "" {
-		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter", "conditions of role assignments are not supported: leave condition out")
+		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter",
+			"conditions of role assignments are not supported: leave condition out")
 	}
 	kind, err := kindFrom(body.Properties.Kind)
 	if err != nil {
@@ -174,10 +179,12 @@ func kindFrom(text string) (access.PrincipalKind, error) {
 			return kind, nil
 		}
 	}
-	return "", access.Fault(access.KindInvalid, "InvalidParameter", "the principalType %q is not User, Group or ServicePrincipal", clip(text))
+	return "", access.Fault(access.KindInvalid, "InvalidParameter",
+		"the principalType %q is not User, Group or ServicePrincipal", clip(text))
 }
 
-// assignRefusal gives what a new assignment names and is not there Azure's own codes, and the status that goes with them.
+// assignRefusal gives what a new assignment names and is not there Azure's own codes, and the status that goes with
+// them.
 func assignRefusal(err error) error {
 	switch access.CodeOf(err) {
 	case "unknownPrincipal":

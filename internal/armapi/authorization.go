@@ -11,7 +11,8 @@ const authorizationPath = "{scope...}/providers/Microsoft.Authorization"
 
 func roleVersions() []string {
 	return []string{
-		"2022-04-01", "2022-05-01-preview", "2020-10-01-preview", "2020-08-01-preview", "2020-04-01-preview", "2020-03-01-preview", "2018-09-01-preview",
+		"2022-04-01", "2022-05-01-preview", "2020-10-01-preview", "2020-08-01-preview", "2020-04-01-preview",
+		"2020-03-01-preview", "2018-09-01-preview",
 		"2018-07-01", "2018-05-01-preview", "2018-01-01-preview", "2017-10-01-preview", "2015-07-01",
 	}
 }

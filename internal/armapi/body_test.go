@@ -11,8 +11,10 @@ import (
 // FuzzBodies reads whatever a client may send as each of the bodies, and holds what is known of those that are taken.
 func FuzzBodies(f *testing.F) {
 	const machine = "/subscriptions/6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/m"
-	f.Add(`{"properties":{"virtualMachines":[{"id":"` + machine + `","ports":[{"number":"22","protocol":"*","allowedSourceAddressPrefix":"10.0.0.0/8,::1","maxRequestAccessDuration":"PT3H"}]}]}}`)
-	f.Add(`{"justification":"x","virtualMachines":[{"id":"` + machine + `","ports":[{"number":22,"endTimeUtc":"2030-01-02T03:04:05.1234567Z","allowedSourceAddressPrefix":"*"}]}]}`)
+	f.Add(`{"properties":{"virtualMachines":[{"id":"` + machine +
+		`","ports":[{"number":"22","protocol":"*","allowedSourceAddressPrefix":"10.0.0.0/8,::1","maxRequestAccessDuration":"PT3H"}]}]}}`)
+	f.Add(`{"justification":"x","virtualMachines":[{"id":"` + machine +
+		`","ports":[{"number":22,"endTimeUtc":"2030-01-02T03:04:05.1234567Z","allowedSourceAddressPrefix":"*"}]}]}`)
 	f.Add(`{"properties":{"requestType":"SelfActivate","scheduleInfo":{"startDateTime":"2030-01-02T03:04:05Z","expiration":{"type":"AfterDuration","duration":"PT1H"}}}}`)
 	f.Add(`{"virtualMachines":[{"id":"/0","ports":[{"endTimeUtc":"0000-01-01"}]}]}`)
 	now := time.Date(2030, 1, 2, 0, 0, 0, 0, time.UTC)

@@ -32,15 +32,19 @@ func (c *call) machine(actions ...string) (machines.MachineDetail, error) {
 	id := access.MachineResource(c.subscriptionID(), c.vars["group"], c.vars["machine"])
 	d, err := c.engine().Machines.MachineFor(c.Context(), c.caller, string(id), actions...)
 	if access.KindOf(err) == access.KindNotFound {
-		return d, access.Fault(access.KindNotFound, "ResourceNotFound", "The Resource 'Microsoft.Compute/virtualMachines/%s' under resource group '%s' was not found.",
-			clip(c.vars["machine"]), clip(c.vars["group"]))
+		return d,
+			access.Fault(access.KindNotFound, "ResourceNotFound",
+				"The Resource 'Microsoft.Compute/virtualMachines/%s' under resource group '%s' was not found.",
+				clip(c.vars["machine"]), clip(c.vars["group"]))
 	}
 	return d, err
 }
 
-// machines gives one page of the machines that the path names, of which something is to be shown that needs one of the actions.
+// machines gives one page of the machines that the path names, of which something is to be shown that needs one of the
+// actions.
 func (c *call) machines(actions ...string) (engine.Listed[machines.MachineDetail], error) {
-	return c.engine().Machines.MachinesFor(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()}, c.page(resourcePage), actions...)
+	return c.engine().Machines.MachinesFor(c.Context(), c.caller, engine.MachineFilter{Scope: c.scope()},
+		c.page(resourcePage), actions...)
 }
 
 func listMachines(c *call) (reply, error) {
@@ -102,7 +106,13 @@ func instance(d machines.MachineDetail, now time.Time) map[string]any {
 	}
 	out := map[string]any{
 		"computerName": d.Machine.Name, "osName": d.Machine.OS,
-		"statuses": []any{map[string]string{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}, power},
+		"statuses": []any{
+			map[string]string{
+				"code": "ProvisioningState/succeeded", "level": "Info",
+				"displayStatus": "Provisioning succeeded",
+			},
+			power,
+		},
 	}
 	if d.Agent != nil {
 		out["vmAgent"] = map[string]any{"vmAgentVersion": d.Agent.Version, "statuses": []any{}}
@@ -121,12 +131,20 @@ func virtualMachine(d machines.MachineDetail) map[string]any {
 		osType, osProfile = "Windows", map[string]any{"computerName": m.Name, "windowsConfiguration": map[string]any{}}
 	}
 	return map[string]any{
-		"id": m.Resource, "name": m.Name, "type": "Microsoft.Compute/virtualMachines", "location": m.Location, "tags": tags,
+		"id": m.Resource, "name": m.Name, "type": "Microsoft.Compute/virtualMachines", "location": m.Location,
+		"tags": tags,
 		"properties": map[string]any{
 			"vmId": m.ID, "provisioningState": "Succeeded", "timeCreated": stamp(m.CreatedAt),
 			"hardwareProfile": map[string]any{}, "osProfile": osProfile,
-			"storageProfile": map[string]any{"osDisk": map[string]any{"osType": osType, "createOption": "Attach"}, "dataDisks": []any{}},
-			"networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": interfaceID(m), "properties": map[string]any{"primary": true}}}},
+			"storageProfile": map[string]any{
+				"osDisk":    map[string]any{"osType": osType, "createOption": "Attach"},
+				"dataDisks": []any{},
+			},
+			"networkProfile": map[string]any{
+				"networkInterfaces": []any{
+					map[string]any{"id": interfaceID(m), "properties": map[string]any{"primary": true}},
+				},
+			},
 		},
 	}
 }

@@ -12,17 +12,18 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// csvHeader is the header of the activity log as CSV: the eleven columns of the portal's own download, and those that it
-// leaves out. There is one row for each event.
+// csvHeader is the header of the activity log as CSV: the eleven columns of the portal's own download, and those that
+// it leaves out. There is one row for each event.
 func csvHeader() []string {
 	return []string{
-		"Correlation id", "Operation name", "Status", "Event category", "Level", "Time", "Subscription", "Event initiated by", "Resource type", "Resource group",
+		"Correlation id", "Operation name", "Status", "Event category", "Level", "Time", "Subscription",
+		"Event initiated by", "Resource type", "Resource group",
 		"Resource", "Client address", "Justification", "Ports", "Sources", "Start", "End", "Properties",
 	}
 }
 
-// document is a body that is not JSON. write may fail halfway, which cuts the connection, so that nobody takes a part for
-// the whole.
+// document is a body that is not JSON. write may fail halfway, which cuts the connection, so that nobody takes a part
+// for the whole.
 type document struct {
 	kind  string
 	write func(io.Writer) error
@@ -50,7 +51,8 @@ func (c *call) csvOf(f engine.EventFilter, keep func(map[string]any) bool, first
 				return out.Error()
 			}
 			var err error
-			if events, err = c.engine().Records.Events(c.Context(), c.caller, f, engine.Page{Limit: csvPage, Cursor: events.Next}); err != nil {
+			if events, err = c.engine().Records.Events(c.Context(), c.caller, f,
+				engine.Page{Limit: csvPage, Cursor: events.Next}); err != nil {
 				return err
 			}
 		}
@@ -63,9 +65,12 @@ func csvRow(e map[string]any) []string {
 	if err != nil {
 		all = nil
 	}
-	return cells(fmt.Sprint(e["correlationId"]), textOf(e["operationName"]), valueOf(e["status"]), valueOf(e["category"]), fmt.Sprint(e["level"]),
-		fmt.Sprint(e["eventTimestamp"]), fmt.Sprint(e["subscriptionId"]), fmt.Sprint(e["caller"]), valueOf(e["resourceType"]), fmt.Sprint(e["resourceGroupName"]),
-		fmt.Sprint(e["resourceId"]), properties["clientIpAddress"], properties["justification"], properties["ports"], properties["sources"], properties["start"], properties["end"],
+	return cells(fmt.Sprint(e["correlationId"]), textOf(e["operationName"]), valueOf(e["status"]),
+		valueOf(e["category"]), fmt.Sprint(e["level"]),
+		fmt.Sprint(e["eventTimestamp"]), fmt.Sprint(e["subscriptionId"]), fmt.Sprint(e["caller"]),
+		valueOf(e["resourceType"]), fmt.Sprint(e["resourceGroupName"]),
+		fmt.Sprint(e["resourceId"]), properties["clientIpAddress"], properties["justification"], properties["ports"],
+		properties["sources"], properties["start"], properties["end"],
 		string(all))
 }
 

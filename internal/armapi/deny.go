@@ -17,17 +17,21 @@ func denyAssignment(d rbac.DenyAssignment) map[string]any {
 		principals = append(principals, map[string]any{"id": id})
 	}
 	if len(principals) == 0 {
-		principals = append(principals, map[string]any{"id": everybody, "type": "SystemDefined", "displayName": "All Principals"})
+		principals = append(principals,
+			map[string]any{"id": everybody, "type": "SystemDefined", "displayName": "All Principals"})
 	}
 	excluded := []any{}
 	for _, id := range d.Exclude {
 		excluded = append(excluded, map[string]any{"id": id})
 	}
 	return map[string]any{
-		"id": scheduleID(d.Scope, "denyAssignments", string(d.ID)), "name": d.ID, "type": "Microsoft.Authorization/denyAssignments",
+		"id": scheduleID(d.Scope, "denyAssignments", string(d.ID)), "name": d.ID,
+		"type": "Microsoft.Authorization/denyAssignments",
 		"properties": map[string]any{
-			"denyAssignmentName": d.Name, "description": d.Description, "permissions": permissionsTo(d.Permissions), "scope": d.Scope, "doNotApplyToChildScopes": false,
-			"principals": principals, "excludePrincipals": excluded, "isSystemProtected": true, "createdOn": stamp(d.CreatedAt), "updatedOn": stamp(d.CreatedAt), "createdBy": nil, "updatedBy": nil,
+			"denyAssignmentName": d.Name, "description": d.Description, "permissions": permissionsTo(d.Permissions),
+			"scope": d.Scope, "doNotApplyToChildScopes": false,
+			"principals": principals, "excludePrincipals": excluded, "isSystemProtected": true,
+			"createdOn": stamp(d.CreatedAt), "updatedOn": stamp(d.CreatedAt), "createdBy": nil, "updatedBy": nil,
 		},
 	}
 }
@@ -54,7 +58,8 @@ func listDenyAssignments(c *call) (reply, error) {
 	value := []any{}
 	for _, d := range all {
 		names := len(d.Principals) == 0 || slices.Contains(d.Principals, access.PrincipalID(strings.ToLower(principal)))
-		if (!above || scope.Within(d.Scope)) && (!byName || strings.EqualFold(name, d.Name)) && (!byPrincipal || names) {
+		if (!above || scope.Within(d.Scope)) && (!byName || strings.EqualFold(name, d.Name)) &&
+			(!byPrincipal || names) {
 			value = append(value, denyAssignment(d))
 		}
 	}
@@ -75,5 +80,6 @@ func getDenyAssignment(c *call) (reply, error) {
 			return ok(denyAssignment(d))
 		}
 	}
-	return reply{}, access.Fault(access.KindNotFound, "DenyAssignmentNotFound", "The deny assignment '%s' is not found.", clip(c.vars["id"]))
+	return reply{}, access.Fault(access.KindNotFound, "DenyAssignmentNotFound",
+		"The deny assignment '%s' is not found.", clip(c.vars["id"]))
 }

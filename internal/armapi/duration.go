@@ -10,7 +10,8 @@ import (
 func parseDuration(text string) (time.Duration, error) {
 	d, err := access.ParseISODuration(text)
 	if err != nil {
-		return 0, access.Fault(access.KindInvalid, "InvalidParameter", "%q is not an ISO 8601 duration such as PT3H, PT30M or P1D", clip(text))
+		return 0, access.Fault(access.KindInvalid, "InvalidParameter",
+			"%q is not an ISO 8601 duration such as PT3H, PT30M or P1D", clip(text))
 	}
 	return d, nil
 }
@@ -29,7 +30,8 @@ func parseStamp(text string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, access.Fault(access.KindInvalid, "InvalidParameter", "%q is not a time such as 2030-01-02T15:04:05Z", clip(text))
+	return time.Time{}, access.Fault(access.KindInvalid, "InvalidParameter",
+		"%q is not a time such as 2030-01-02T15:04:05Z", clip(text))
 }
 
 func clip(s string) string {

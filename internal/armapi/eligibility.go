@@ -37,14 +37,16 @@ func (e eligible) began() any {
 
 func eligibilitySchedule(e eligible) map[string]any {
 	return e.view("roleEligibilitySchedules", string(e.ID), map[string]any{
-		"memberType": e.member, "status": "Provisioned", "startDateTime": e.began(), "endDateTime": instant(e.End), "createdOn": stamp(e.CreatedAt), "updatedOn": stamp(e.UpdatedAt),
+		"memberType": e.member, "status": "Provisioned", "startDateTime": e.began(), "endDateTime": instant(e.End),
+		"createdOn": stamp(e.CreatedAt), "updatedOn": stamp(e.UpdatedAt),
 		"roleEligibilityScheduleRequestId": scheduleID(e.scope, "roleEligibilityScheduleRequests", string(e.ID)),
 	})
 }
 
 func eligibilityInstance(e eligible) map[string]any {
 	return e.view("roleEligibilityScheduleInstances", string(e.ID), map[string]any{
-		"memberType": e.member, "status": "Provisioned", "startDateTime": e.began(), "endDateTime": instant(e.End), "createdOn": stamp(e.CreatedAt),
+		"memberType": e.member, "status": "Provisioned", "startDateTime": e.began(), "endDateTime": instant(e.End),
+		"createdOn":                 stamp(e.CreatedAt),
 		"roleEligibilityScheduleId": scheduleID(e.scope, "roleEligibilitySchedules", string(e.ID)),
 	})
 }
@@ -52,9 +54,11 @@ func eligibilityInstance(e eligible) map[string]any {
 // eligibilityRequest shows an eligibility that was made without a request as the request that it could have come by.
 func eligibilityRequest(e eligible) map[string]any {
 	return e.view("roleEligibilityScheduleRequests", string(e.ID), map[string]any{
-		"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil, "requestorId": e.CreatedBy, "createdOn": stamp(e.CreatedAt), "justification": nil,
+		"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil, "requestorId": e.CreatedBy,
+		"createdOn": stamp(e.CreatedAt), "justification": nil,
 		"scheduleInfo":                    map[string]any{"startDateTime": e.began(), "expiration": expiration(e.End)},
-		"targetRoleEligibilityScheduleId": e.ID, "targetRoleEligibilityScheduleInstanceId": e.ID, "ticketInfo": map[string]any{"ticketNumber": nil, "ticketSystem": nil},
+		"targetRoleEligibilityScheduleId": e.ID, "targetRoleEligibilityScheduleInstanceId": e.ID,
+		"ticketInfo": map[string]any{"ticketNumber": nil, "ticketSystem": nil},
 	})
 }
 
@@ -109,7 +113,8 @@ func (c *call) eligibilities(n narrowing) ([]engine.EligibilityDetail, error) {
 	}
 	var kept []engine.EligibilityDetail
 	for _, d := range found {
-		if n.keeps(d.Eligibility.Scope, d.Eligibility.Role) && (n.principal == "" || n.own || d.Eligibility.Principal == n.principal) {
+		if n.keeps(d.Eligibility.Scope,
+			d.Eligibility.Role) && (n.principal == "" || n.own || d.Eligibility.Principal == n.principal) {
 			kept = append(kept, d)
 		}
 	}
@@ -120,7 +125,8 @@ func (c *call) eligibilities(n narrowing) ([]engine.EligibilityDetail, error) {
 func (c *call) namedEligibility(name string, scope access.ResourceID) (engine.EligibilityDetail, error) {
 	d, err := c.engine().Roles.Eligibility(c.Context(), c.caller, access.EligibilityID(strings.ToLower(name)))
 	if err == nil && !d.Eligibility.Scope.Equal(scope) {
-		err = access.Fault(access.KindNotFound, "RoleEligibilityScheduleNotFound", "There is no eligibility '%s' at %s.", clip(name), scope)
+		err = access.Fault(access.KindNotFound, "RoleEligibilityScheduleNotFound",
+			"There is no eligibility '%s' at %s.", clip(name), scope)
 	}
 	return d, err
 }
@@ -168,23 +174,24 @@ func listEligibilityRequests(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return c.paged(n.shown, c.roleChanges(access.OfEligibility, n), func(engine.Page) ([]map[string]any, string, error) {
-		if n.decides {
-			return nil, "", nil
-		}
-		found, err := c.eligibilities(n)
-		if err != nil && (!n.asked || access.KindOf(err) != access.KindForbidden) {
-			return nil, "", err
-		}
-		views := map[access.RoleChangeID]map[string]any{}
-		for _, d := range found {
-			if e := d.Eligibility; !n.asked || e.CreatedBy == c.caller.Principal {
-				views[access.RoleChangeID(e.ID)] = eligibilityRequest(c.eligible(d, n))
+	return c.paged(n.shown, c.roleChanges(access.OfEligibility, n),
+		func(engine.Page) ([]map[string]any, string, error) {
+			if n.decides {
+				return nil, "", nil
 			}
-		}
-		unrecorded, err := c.unrecorded(views)
-		return unrecorded, "", err
-	})
+			found, err := c.eligibilities(n)
+			if err != nil && (!n.asked || access.KindOf(err) != access.KindForbidden) {
+				return nil, "", err
+			}
+			views := map[access.RoleChangeID]map[string]any{}
+			for _, d := range found {
+				if e := d.Eligibility; !n.asked || e.CreatedBy == c.caller.Principal {
+					views[access.RoleChangeID(e.ID)] = eligibilityRequest(c.eligible(d, n))
+				}
+			}
+			unrecorded, err := c.unrecorded(views)
+			return unrecorded, "", err
+		})
 }
 
 func getEligibilityRequest(c *call) (reply, error) {
@@ -241,7 +248,8 @@ func listEligibleChildren(c *call) (reply, error) {
 	value, seen := []any{}, map[string]bool{}
 	for _, d := range all {
 		child := d.Eligibility.Scope
-		if child.Equal(scope) || !child.Within(scope) || seen[child.Fold()] || len(kinds) > 0 && !containsFold(kinds, scopeType(child)) {
+		if child.Equal(scope) || !child.Within(
+			scope) || seen[child.Fold()] || len(kinds) > 0 && !containsFold(kinds, scopeType(child)) {
 			continue
 		}
 		seen[child.Fold()] = true
@@ -250,21 +258,25 @@ func listEligibleChildren(c *call) (reply, error) {
 	return ok(list{Value: value})
 }
 
-// childKinds reads resourceType eq 'subscription' or resourceType eq 'resourcegroup', the one $filter whose conditions are
-// alternatives.
+// childKinds reads resourceType eq 'subscription' or resourceType eq 'resourcegroup', the one $filter whose conditions
+// are alternatives.
 func childKinds(text string) ([]string, error) {
 	var kinds []string
 	for rest := strings.TrimSpace(text); rest != ""; {
 		one, after, valid := cutCondition(rest)
 		if !valid || one.field != "resourcetype" || one.operator != "eq" {
-			return nil, access.Fault(access.KindInvalid, "InvalidFilter", "the $filter cannot be read at %q: write resourceType eq 'subscription' or resourceType eq 'resourcegroup'", clip(rest))
+			return nil, access.Fault(access.KindInvalid, "InvalidFilter",
+				"the $filter cannot be read at %q: write resourceType eq 'subscription' or resourceType eq "+
+					"'resourcegroup'",
+				clip(rest))
 		}
 		kinds = append(kinds, one.value)
 		rest = strings.TrimSpace(after)
 		if len(rest) > 3 && strings.EqualFold(rest[:3], "or ") {
 			rest = strings.TrimSpace(rest[3:])
 		} else if rest != "" {
-			return nil, access.Fault(access.KindInvalid, "InvalidFilter", "the $filter cannot be read at %q: join conditions by or", clip(rest))
+			return nil, access.Fault(access.KindInvalid, "InvalidFilter",
+				"the $filter cannot be read at %q: join conditions by or", clip(rest))
 		}
 	}
 	return kinds, nil

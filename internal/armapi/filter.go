@@ -19,11 +19,12 @@ type filter []condition
 
 const maxFilter = 4096 // bytes
 
-// parseFilter reads the dialects of Azure's clients: conditions joined by and, texts with or without quotes, keywords in
-// either case, functions such as atScope() and assignedTo('…').
+// parseFilter reads the dialects of Azure's clients: conditions joined by and, texts with or without quotes, keywords
+// in either case, functions such as atScope() and assignedTo('…').
 func parseFilter(text string) (filter, error) {
 	malformed := func(part string) error {
-		return access.Fault(access.KindInvalid, "InvalidFilter", "the $filter cannot be read at %q: write conditions such as principalId eq 'ID', joined by and", clip(part))
+		return access.Fault(access.KindInvalid, "InvalidFilter",
+			"the $filter cannot be read at %q: write conditions such as principalId eq 'ID', joined by and", clip(part))
 	}
 	if len(text) > maxFilter {
 		return nil, access.Fault(access.KindInvalid, "InvalidFilter", "the $filter is longer than %d bytes", maxFilter)
@@ -76,7 +77,8 @@ func cutCondition(text string) (c condition, rest string, valid bool) {
 	return c, rest, valid
 }
 
-// cutValue takes a text in quotes, in which a doubled quote stands for one, or else what there is up to one of the stops.
+// cutValue takes a text in quotes, in which a doubled quote stands for one, or else what there is up to one of the
+// stops.
 func cutValue(text, stops string) (value, rest string, valid bool) {
 	if !strings.HasPrefix(text, "'") {
 		end := strings.IndexAny(text, stops)
@@ -111,16 +113,19 @@ func (f filter) take(field string) (string, bool) {
 	return "", false
 }
 
-// only refuses conditions on other fields than these, two on the same field, and other comparisons than eq but of times,
-// so that none is silently left out.
+// only refuses conditions on other fields than these, two on the same field, and other comparisons than eq but of
+// times, so that none is silently left out.
 func (f filter) only(fields ...string) error {
 	seen := map[string]bool{}
 	for _, c := range f {
 		switch time := c.field == "eventtimestamp"; {
 		case !containsFold(fields, c.field):
-			return access.Fault(access.KindInvalid, "InvalidFilter", "the $filter names %q, which cannot be filtered by here; use %s", clip(c.field), strings.Join(fields, ", "))
+			return access.Fault(access.KindInvalid, "InvalidFilter",
+				"the $filter names %q, which cannot be filtered by here; use %s", clip(c.field),
+				strings.Join(fields, ", "))
 		case seen[c.field] && !time:
-			return access.Fault(access.KindInvalid, "InvalidFilter", "the $filter names %s twice, and both can hardly hold", c.field)
+			return access.Fault(access.KindInvalid, "InvalidFilter",
+				"the $filter names %s twice, and both can hardly hold", c.field)
 		case c.operator != "" && c.operator != "eq" && !time:
 			return access.Fault(access.KindInvalid, "InvalidFilter", "%s takes eq, not %s", c.field, c.operator)
 		}

@@ -13,9 +13,16 @@ func TestParseFilter(t *testing.T) {
 		"atScope()":                       {{field: "atscope()"}},
 		"principalId eq 'x'":              {{field: "principalid", operator: "eq", value: "x"}},
 		"atScope() and assignedTo('a b')": {{field: "atscope()"}, {field: "assignedto()", value: "a b"}},
-		"caller EQ 'O''Neil' AND status eq Succeeded":                  {{field: "caller", operator: "eq", value: "O'Neil"}, {field: "status", operator: "eq", value: "Succeeded"}},
-		"eventTimestamp ge 2026-11-20T20:47:35.249997 and caller eq x": {{field: "eventtimestamp", operator: "ge", value: "2026-11-20T20:47:35.249997"}, {field: "caller", operator: "eq", value: "x"}},
-		"resourceUri eq '/subscriptions/s/a and b'":                    {{field: "resourceuri", operator: "eq", value: "/subscriptions/s/a and b"}},
+		"caller EQ 'O''Neil' AND status eq Succeeded": {
+			{field: "caller", operator: "eq", value: "O'Neil"}, {field: "status", operator: "eq", value: "Succeeded"},
+		},
+		"eventTimestamp ge 2026-11-20T20:47:35.249997 and caller eq x": {
+			{field: "eventtimestamp", operator: "ge", value: "2026-11-20T20:47:35.249997"},
+			{field: "caller", operator: "eq", value: "x"},
+		},
+		"resourceUri eq '/subscriptions/s/a and b'": {
+			{field: "resourceuri", operator: "eq", value: "/subscriptions/s/a and b"},
+		},
 	} {
 		got, err := parseFilter(text)
 		if err != nil {
@@ -25,7 +32,11 @@ func TestParseFilter(t *testing.T) {
 			t.Errorf("%q: %s", text, diff)
 		}
 	}
-	for _, text := range []string{"principalId", "principalId eq", "principalId eq 'x", "eq 'x'", "a eq 'x' or b eq 'y'", "a eq 'x' and", "atScope( and", "a like 'x'", "'x' eq a", "a eq 'x''", "a eq 'x'b eq 'y'"} {
+	for _, text := range []string{
+		"principalId", "principalId eq", "principalId eq 'x", "eq 'x'",
+		"a eq 'x' or b eq 'y'", "a eq 'x' and", "atScope( and", "a like 'x'", "'x' eq a", "a eq 'x''",
+		"a eq 'x'b eq 'y'",
+	} {
 		if got, err := parseFilter(text); err == nil {
 			t.Errorf("%q is taken as %v", text, got)
 		}
@@ -50,7 +61,8 @@ func FuzzParseFilter(f *testing.F) {
 
 func FuzzRouter(f *testing.F) {
 	r := newRouter(jitRoutes())
-	f.Add("GET", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Security/locations/l/jitNetworkAccessPolicies/p")
+	f.Add("GET",
+		"/subscriptions/s/resourceGroups/g/providers/Microsoft.Security/locations/l/jitNetworkAccessPolicies/p")
 	f.Fuzz(func(t *testing.T, method, path string) {
 		found, vars, others := r.find(method, path)
 		if found != nil && (len(others) > 0 || vars["subscription"] == "") {

@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// The few reads of Microsoft Graph that tell clients of Azure Resource Manager whom an id or a name means. Everything else of
-// Graph is answered as Graph answers what it does not know.
+// The few reads of Microsoft Graph that tell clients of Azure Resource Manager whom an id or a name means. Everything
+// else of Graph is answered as Graph answers what it does not know.
 
 const graphPage = 999 // as many as Graph gives at once
 
@@ -22,8 +22,14 @@ func graphRoutes() []route {
 	for _, version := range []string{"/v1.0", "/beta"} {
 		all = append(all,
 			route{method: http.MethodPost, pattern: version + "/directoryObjects/getByIds", handle: graphByIDs},
-			route{method: http.MethodGet, pattern: version + "/servicePrincipals", handle: graphList(access.ServicePrincipal, "servicePrincipalNames", "appId", "displayName")},
-			route{method: http.MethodGet, pattern: version + "/users", handle: graphList(access.User, "userPrincipalName", "displayName")})
+			route{
+				method: http.MethodGet, pattern: version + "/servicePrincipals",
+				handle: graphList(access.ServicePrincipal, "servicePrincipalNames", "appId", "displayName"),
+			},
+			route{
+				method: http.MethodGet, pattern: version + "/users",
+				handle: graphList(access.User, "userPrincipalName", "displayName"),
+			})
 	}
 	return all
 }
@@ -34,7 +40,8 @@ func isGraph(path string) bool {
 	return len(segments) > 0 && (strings.EqualFold(segments[0], "v1.0") || strings.EqualFold(segments[0], "beta"))
 }
 
-// graphByIDs gives the principals of those ids that the caller may see. Others are left out without a word, as Graph does.
+// graphByIDs gives the principals of those ids that the caller may see. Others are left out without a word, as Graph
+// does.
 func graphByIDs(c *call) (reply, error) {
 	var body struct {
 		IDs   []string `json:"ids"`
@@ -49,7 +56,8 @@ func graphByIDs(c *call) (reply, error) {
 	}
 	value := []any{}
 	for _, p := range found {
-		asked := len(body.Types) == 0 || containsFold(body.Types, "directoryObject") || containsFold(body.Types, string(p.Kind))
+		asked := len(body.Types) == 0 || containsFold(body.Types,
+			"directoryObject") || containsFold(body.Types, string(p.Kind))
 		if asked {
 			value = append(value, graphObject(p))
 		}
@@ -64,7 +72,8 @@ func graphList(kind access.PrincipalKind, fields ...string) func(*call) (reply, 
 		value := []any{}
 		text := c.query("$filter")
 		if text == "" {
-			listed, err := c.engine().Directory.Principals(c.Context(), c.caller, engine.PrincipalFilter{Kind: kind}, c.page(graphPage))
+			listed, err := c.engine().Directory.Principals(c.Context(), c.caller, engine.PrincipalFilter{Kind: kind},
+				c.page(graphPage))
 			if err != nil {
 				return reply{}, err
 			}
@@ -89,7 +98,8 @@ func graphList(kind access.PrincipalKind, fields ...string) func(*call) (reply, 
 		case access.KindOf(err) == access.KindNotFound:
 		case err != nil:
 			return reply{}, err
-		case p.Kind == kind && slices.ContainsFunc(graphNames(p, field), func(known string) bool { return strings.EqualFold(known, name) }):
+		case p.Kind == kind && slices.ContainsFunc(graphNames(p, field),
+			func(known string) bool { return strings.EqualFold(known, name) }):
 			value = append(value, graphObject(p))
 		}
 		out["value"] = value
@@ -121,7 +131,8 @@ func unsupportedQuery(text string, fields []string) error {
 	if len(fields) > 0 {
 		use = strings.Join(fields, ", ")
 	}
-	return access.Fault(access.KindInvalid, "Request_UnsupportedQuery", "the $filter %q is not supported here; use %s", clip(text), use)
+	return access.Fault(access.KindInvalid, "Request_UnsupportedQuery", "the $filter %q is not supported here; use %s",
+		clip(text), use)
 }
 
 // graphNames gives by what a principal is found.
@@ -149,7 +160,10 @@ func graphObject(p access.Principal) map[string]any {
 			out["mail"] = p.Email
 		}
 	case access.ServicePrincipal:
-		out["appId"], out["servicePrincipalNames"], out["accountEnabled"] = p.ID, []string{string(p.ID), p.Name}, !p.Disabled
+		out["appId"], out["servicePrincipalNames"], out["accountEnabled"] = p.ID, []string{
+			string(p.ID),
+			p.Name,
+		}, !p.Disabled
 	case access.Group:
 	}
 	return out
@@ -170,7 +184,8 @@ type odataError struct {
 func graphError(err error, request, client string, now time.Time) (int, odata) {
 	status, body := translate(err)
 	code := map[int]string{
-		http.StatusBadRequest: "Request_BadRequest", http.StatusForbidden: "Authorization_RequestDenied", http.StatusNotFound: "Request_ResourceNotFound",
+		http.StatusBadRequest: "Request_BadRequest", http.StatusForbidden: "Authorization_RequestDenied",
+		http.StatusNotFound: "Request_ResourceNotFound",
 	}[status]
 	if e, is := errors.AsType[*access.Error](err); is && e.Code == "Request_UnsupportedQuery" || code == "" {
 		code = body.Error.Code

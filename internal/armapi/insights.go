@@ -18,7 +18,10 @@ import (
 func insightsRoutes() []route {
 	const events = "/providers/Microsoft.Insights/eventtypes/management/values"
 	get := func(pattern string, handle func(*call) (reply, error)) route {
-		return route{method: http.MethodGet, pattern: pattern, versions: []string{"2015-04-01", "2014-04-01", "2017-03-01-preview"}, handle: handle}
+		return route{
+			method: http.MethodGet, pattern: pattern,
+			versions: []string{"2015-04-01", "2014-04-01", "2017-03-01-preview"}, handle: handle,
+		}
 	}
 	return []route{
 		get(subscriptionPath+events, listEvents),
@@ -94,7 +97,8 @@ func (c *call) eventFilter() (engine.EventFilter, func(map[string]any) bool, err
 	var out engine.EventFilter
 	f, err := parseFilter(c.query("$filter"))
 	if err == nil {
-		err = f.only("eventTimestamp", "eventChannels", "resourceGroupName", "resourceGroup", "resourceId", "resourceUri", "resourceProvider", "correlationId", "caller", "status", "category",
+		err = f.only("eventTimestamp", "eventChannels", "resourceGroupName", "resourceGroup", "resourceId",
+			"resourceUri", "resourceProvider", "correlationId", "caller", "status", "category",
 			"operations", "operationName", "levels")
 	}
 	if err != nil {
@@ -126,7 +130,8 @@ func (c *call) eventFilter() (engine.EventFilter, func(map[string]any) bool, err
 				return out, nil, err
 			}
 			if c.vars["subscription"] != "" && !out.Scope.Within(access.SubscriptionScope(c.subscriptionID())) {
-				return out, nil, access.Fault(access.KindInvalid, "InvalidFilter", "the resource %q is not in the subscription that is asked", clip(one.value))
+				return out, nil, access.Fault(access.KindInvalid, "InvalidFilter",
+					"the resource %q is not in the subscription that is asked", clip(one.value))
 			}
 		case "resourceprovider":
 			test(one.value, func(e map[string]any) string { return valueOf(e["resourceProviderName"]) })
@@ -145,7 +150,8 @@ func (c *call) eventFilter() (engine.EventFilter, func(map[string]any) bool, err
 		}
 	}
 	if out.Since.IsZero() && c.vars["subscription"] != "" {
-		return out, nil, access.Fault(access.KindInvalid, "BadRequest", "the $filter needs a beginning: write eventTimestamp ge '2030-01-02T15:04:05Z'")
+		return out, nil, access.Fault(access.KindInvalid, "BadRequest",
+			"the $filter needs a beginning: write eventTimestamp ge '2030-01-02T15:04:05Z'")
 	}
 	return out, func(e map[string]any) bool {
 		return !slices.ContainsFunc(tests, func(t func(map[string]any) bool) bool { return !t(e) })
@@ -172,7 +178,8 @@ func narrow(out *engine.EventFilter, one condition) error {
 		at = at.Add(time.Microsecond) // and its upper one exclusive
 	case "ge", "lt":
 	default:
-		return access.Fault(access.KindInvalid, "InvalidFilter", "eventTimestamp takes ge, gt, le and lt, not %s", one.operator)
+		return access.Fault(access.KindInvalid, "InvalidFilter", "eventTimestamp takes ge, gt, le and lt, not %s",
+			one.operator)
 	}
 	switch {
 	case one.operator[0] == 'g' && at.After(out.Since):
@@ -210,13 +217,21 @@ func (c *call) event(e access.Event) map[string]any {
 		correlation = id
 	}
 	out := map[string]any{
-		"id": resource + "/events/" + id + "/ticks/" + strconv.FormatInt(ticks(e.At), 10), "eventDataId": id, "correlationId": correlation, "operationId": correlation,
-		"eventName": name, "category": same(category), "level": level, "status": same(status), "subStatus": subStatus(e), "channels": "Operation",
+		"id": resource + "/events/" + id + "/ticks/" + strconv.FormatInt(ticks(e.At), 10), "eventDataId": id,
+		"correlationId": correlation, "operationId": correlation,
+		"eventName": name, "category": same(category), "level": level, "status": same(status),
+		"subStatus": subStatus(e), "channels": "Operation",
 		"operationName": localized{operation, title}, "eventTimestamp": stamp(e.At), "submissionTimestamp": stamp(e.At),
-		"caller": e.Actor.Name, "description": title, "resourceId": resource, "resourceGroupName": e.Scope.Segment("resourceGroups"),
-		"resourceProviderName": same(provider), "resourceType": same(kind), "subscriptionId": e.Scope.Segment("subscriptions"), "tenantId": e.Tenant,
+		"caller": e.Actor.Name, "description": title, "resourceId": resource,
+		"resourceGroupName":    e.Scope.Segment("resourceGroups"),
+		"resourceProviderName": same(provider), "resourceType": same(kind),
+		"subscriptionId": e.Scope.Segment("subscriptions"), "tenantId": e.Tenant,
 		"authorization": map[string]any{"action": operation, "scope": resource},
-		"claims":        claimsOf(e), "properties": propertiesOf(e), "httpRequest": map[string]any{"clientRequestId": correlation, "clientIpAddress": addressOf(e), "method": "", "uri": ""},
+		"claims":        claimsOf(e), "properties": propertiesOf(e),
+		"httpRequest": map[string]any{
+			"clientRequestId": correlation, "clientIpAddress": addressOf(e), "method": "",
+			"uri": "",
+		},
 	}
 	return out
 }
@@ -276,8 +291,8 @@ func subStatus(e access.Event) localized {
 	return localized{"OK", "OK (HTTP Status Code: 200)"}
 }
 
-// propertiesOf gives everything else that is known of an event: texts by name. eventProperties holds what scripts look for
-// in Azure's own events of this kind.
+// propertiesOf gives everything else that is known of an event: texts by name. eventProperties holds what scripts look
+// for in Azure's own events of this kind.
 func propertiesOf(e access.Event) map[string]string {
 	out := map[string]string{"kind": string(e.Kind), "seq": strconv.FormatInt(e.Seq, 10), "via": e.Actor.Via}
 	for name, value := range map[string]string{
@@ -288,14 +303,18 @@ func propertiesOf(e access.Event) map[string]string {
 			out[name] = value
 		}
 	}
-	for name, value := range e.Details { // which may have a name that the record has itself: a kind of principal, what somebody called a machine
+	// which may have a name that the record has itself: a kind of principal, what somebody called a machine
+	for name, value := range e.Details {
 		if _, taken := out[name]; taken {
 			name = "detail." + name
 		}
 		out[name] = value
 	}
 	if justification := e.Details["justification"]; justification != "" {
-		if text, err := json.Marshal(map[string]string{"Justification": justification, "User": e.Actor.Name}); err == nil {
+		if text, err := json.Marshal(map[string]string{
+			"Justification": justification,
+			"User":          e.Actor.Name,
+		}); err == nil {
 			out["eventProperties"] = string(text)
 		}
 	}

@@ -14,7 +14,10 @@ func jitVersions() []string { return []string{"2020-01-01", "2015-06-01-preview"
 func jitRoutes() []route {
 	const one = groupPath + securityPath + "/locations/{location}/jitNetworkAccessPolicies/{name}"
 	list := func(pattern string) route {
-		return route{method: http.MethodGet, pattern: pattern + "/jitNetworkAccessPolicies", versions: jitVersions(), handle: listJIT}
+		return route{
+			method: http.MethodGet, pattern: pattern + "/jitNetworkAccessPolicies", versions: jitVersions(),
+			handle: listJIT,
+		}
 	}
 	return []route{
 		list(subscriptionPath + securityPath),
@@ -30,7 +33,8 @@ func jitRoutes() []route {
 
 // policyID gives the resource id that the path names.
 func (c *call) policyID() access.ResourceID {
-	return access.PolicyResource(access.SubscriptionID(c.vars["subscription"]), c.vars["group"], c.vars["location"], c.vars["name"])
+	return access.PolicyResource(access.SubscriptionID(c.vars["subscription"]), c.vars["group"], c.vars["location"],
+		c.vars["name"])
 }
 
 // scope gives the subscription or resource group that the path names.
@@ -45,8 +49,8 @@ func (c *call) scope() access.ResourceID {
 // jitPage is how many policies one page of a list has: large, since Az PowerShell never asks for the second.
 const jitPage = 1000
 
-// jitRules is how many rules for ports one page of a list has, unless a single policy has more: a range becomes a rule for each of
-// its ports, and some are of all ports.
+// jitRules is how many rules for ports one page of a list has, unless a single policy has more: a range becomes a rule
+// for each of its ports, and some are of all ports.
 const jitRules = 100_000
 
 // fitting gives how many of the policies have room in one page.
@@ -89,22 +93,24 @@ func getJIT(c *call) (reply, error) {
 	return c.oneJIT(p)
 }
 
-// revision reads If-Match: the revision that the client saw; with If-None-Match: * it saw none. Azure's own clients send
-// neither, and replace whatever there is.
+// revision reads If-Match: the revision that the client saw; with If-None-Match: * it saw none. Azure's own clients
+// send neither, and replace whatever there is.
 func (c *call) revision() (*int64, error) {
 	text := c.Header.Get("If-Match")
 	switch none := c.Header.Get("If-None-Match"); {
 	case none == "*" && text == "":
 		return new(int64(0)), nil
 	case none != "":
-		return nil, access.Fault(access.KindInvalid, "InvalidParameter", "the header If-None-Match takes *, for what is not there yet, and no If-Match beside it")
+		return nil, access.Fault(access.KindInvalid, "InvalidParameter",
+			"the header If-None-Match takes *, for what is not there yet, and no If-Match beside it")
 	}
 	if text == "" || text == "*" {
 		return nil, nil //nolint:nilnil // none was named, and that is no error
 	}
 	n, err := strconv.ParseInt(strings.Trim(text, `"`), 10, 64)
 	if err != nil {
-		return nil, access.Fault(access.KindInvalid, "InvalidParameter", "the header If-Match must be the ETag of an earlier answer")
+		return nil, access.Fault(access.KindInvalid, "InvalidParameter",
+			"the header If-Match must be the ETag of an earlier answer")
 	}
 	return &n, nil
 }

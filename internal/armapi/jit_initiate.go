@@ -33,7 +33,8 @@ func initiateJIT(c *call) (reply, error) {
 	return reply{status: http.StatusAccepted, body: c.jitRequest(made, machines, made.Request.Items[0].Policy)}, nil
 }
 
-// recordRefused records a request for access that could not be read, as the engine records those that it refuses itself.
+// recordRefused records a request for access that could not be read, as the engine records those that it refuses
+// itself.
 func (c *call) recordRefused(err error) error {
 	var reasons []access.Reason
 	if e, is := errors.AsType[*access.Error](err); is {
@@ -50,7 +51,8 @@ func initiateFrom(body initiate) (requests.SubmitInput, error) {
 	var reasons []access.Reason
 	code := "InvalidParameter"
 	add := func(field, format string, args ...any) {
-		reasons = append(reasons, access.Reason{Code: "InvalidParameter", Field: field, Message: field + ": " + fmt.Sprintf(format, args...)})
+		reasons = append(reasons,
+			access.Reason{Code: "InvalidParameter", Field: field, Message: field + ": " + fmt.Sprintf(format, args...)})
 	}
 	for i, m := range body.VirtualMachines {
 		at := fmt.Sprintf("virtualMachines[%d]", i)
@@ -113,8 +115,8 @@ func given(field *string) string {
 	return *field
 }
 
-// sourcesFrom reads the two fields for sources, of which one may be given; with neither there are none, which is the caller's
-// own address. It says what is wrong with them.
+// sourcesFrom reads the two fields for sources, of which one may be given; with neither there are none, which is the
+// caller's own address. It says what is wrong with them.
 func sourcesFrom(one string, many []string) (sources []netip.Prefix, wrong string) {
 	switch {
 	case one != "" && len(many) > 0:
@@ -126,9 +128,13 @@ func sourcesFrom(one string, many []string) (sources []netip.Prefix, wrong strin
 		source, anywhere, valid := sourceFrom(strings.TrimSpace(text))
 		switch {
 		case !valid:
-			return nil, fmt.Sprintf("the source %q is not a single valid address or prefix; send several as allowedSourceAddressPrefixes", clip(text))
+			return nil,
+				fmt.Sprintf("the source %q is not a single valid address or prefix; send several as "+
+					"allowedSourceAddressPrefixes",
+					clip(text))
 		case anywhere:
-			sources = append(sources, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
+			sources = append(sources, netip.PrefixFrom(netip.IPv4Unspecified(), 0),
+				netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 		default:
 			sources = append(sources, source)
 		}
@@ -136,26 +142,31 @@ func sourcesFrom(one string, many []string) (sources []netip.Prefix, wrong strin
 	return sources, ""
 }
 
-// notSubset puts a refusal by the policy into the words that Azure's own tools look for, in one message with every reason.
-// Where there is no such policy, that is the reason.
+// notSubset puts a refusal by the policy into the words that Azure's own tools look for, in one message with every
+// reason. Where there is no such policy, that is the reason.
 func (c *call) notSubset(err error, policy access.ResourceID) error {
 	e, is := errors.AsType[*access.Error](err)
 	if !is || e.Kind != access.KindInvalid || !slices.ContainsFunc(e.Reasons, isLimit) {
 		return err
 	}
-	if _, missing := c.engine().Machines.PolicyByResource(c.Context(), c.caller, policy); access.KindOf(missing) == access.KindNotFound {
+	if _, missing := c.engine().Machines.PolicyByResource(c.Context(), c.caller,
+		policy); access.KindOf(missing) == access.KindNotFound {
 		return access.Fault(access.KindNotFound, "PolicyNotFound", "%s", missing.Error())
 	}
 	out := access.Fault(access.KindInvalid, "AccessRequestNotSubsetOfPolicy",
-		"the given access request is not a subset of policy '%s': every machine, port, source and time must be inside what the policy allows", policy)
+		"the given access request is not a subset of policy '%s': every machine, port, source and time must be "+
+			"inside what the policy allows",
+		policy)
 	out.Reasons = e.Reasons
 	return out
 }
 
-// isLimit tells whether a reason is that the policy does not allow so much, rather than that the request makes no sense.
+// isLimit tells whether a reason is that the policy does not allow so much, rather than that the request makes no
+// sense.
 func isLimit(r access.Reason) bool {
 	switch r.Code {
-	case "machineNotConfigured", "machineNotInPolicy", "portNotInPolicy", "protocolNotInPolicy", "sourceNotAllowed", "durationTooLong":
+	case "machineNotConfigured", "machineNotInPolicy", "portNotInPolicy", "protocolNotInPolicy", "sourceNotAllowed",
+		"durationTooLong":
 		return true
 	}
 	return false

@@ -38,10 +38,14 @@ func TestRangesSurviveAzureClients(t *testing.T) {
 		}
 		var single []access.PortRule
 		for _, p := range ports {
-			one := access.PortRule{Ports: access.SinglePort(uint16(p.Number)), Protocol: access.TCP, Max: time.Hour, Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+			one := access.PortRule{
+				Ports: access.SinglePort(uint16(p.Number)), Protocol: access.TCP, Max: time.Hour,
+				Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+			}
 			single = append(single, one)
 		}
-		if diff := cmp.Diff(rules, joinPorts(single), cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(rules, joinPorts(single), cmpopts.EquateComparable(netip.Prefix{}),
+			cmpopts.EquateEmpty()); diff != "" {
 			t.Fatal(diff)
 		}
 	})
@@ -66,10 +70,17 @@ func TestNumber(t *testing.T) {
 // TestPagesHoldSoManyRules holds that policies of wide ranges come a few at a time, and each comes.
 func TestPagesHoldSoManyRules(t *testing.T) {
 	t.Parallel()
-	wide := access.Policy{Machines: []access.MachinePolicy{{Ports: []access.PortRule{{Ports: access.PortRange{First: 1, Last: 65535}}}}}}
-	narrow := access.Policy{Machines: []access.MachinePolicy{{Ports: []access.PortRule{{Ports: access.SinglePort(22)}}}}}
+	wide := access.Policy{Machines: []access.MachinePolicy{
+		{Ports: []access.PortRule{{Ports: access.PortRange{First: 1, Last: 65535}}}},
+	}}
+	narrow := access.Policy{Machines: []access.MachinePolicy{
+		{Ports: []access.PortRule{{Ports: access.SinglePort(22)}}},
+	}}
 	huge := access.Policy{Machines: append(wide.Machines, wide.Machines...)}
-	for want, policies := range map[int][]access.Policy{0: nil, 3: {narrow, wide, narrow}, 2: {wide, narrow, wide, wide}, 1: {huge, narrow}} {
+	for want, policies := range map[int][]access.Policy{
+		0: nil, 3: {narrow, wide, narrow},
+		2: {wide, narrow, wide, wide}, 1: {huge, narrow},
+	} {
 		if got := fitting(policies); got != want {
 			t.Errorf("%d of %d fit, want %d", got, len(policies), want)
 		}

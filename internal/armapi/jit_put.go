@@ -24,7 +24,8 @@ func putJIT(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if body.Properties == nil || body.Properties.VirtualMachines == nil {
-		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "properties.virtualMachines is required; send an empty list for a policy without machines")
+		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"properties.virtualMachines is required; send an empty list for a policy without machines")
 	}
 	in := machines.PolicyInput{Resource: c.policyID(), PortsOnly: true}
 	var reasons []access.Reason
@@ -61,7 +62,8 @@ func putJIT(c *call) (reply, error) {
 func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []access.Reason, error) {
 	var reasons []access.Reason
 	add := func(field, format string, args ...any) {
-		reasons = append(reasons, access.Reason{Code: "InvalidParameter", Field: field, Message: field + ": " + fmt.Sprintf(format, args...)})
+		reasons = append(reasons,
+			access.Reason{Code: "InvalidParameter", Field: field, Message: field + ": " + fmt.Sprintf(format, args...)})
 	}
 	var entry access.MachinePolicy
 	id, err := access.ParseResourceID(m.ID)
@@ -100,7 +102,8 @@ func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []ac
 		rule.Sources, rule.Networks, wrong = p.sources()
 		rule.SourceList = len(p.Prefixes) > 0
 		for _, text := range wrong {
-			add(at+".allowedSourceAddressPrefix", "%q is not an address, a prefix, the name of a network, or *", clip(text))
+			add(at+".allowedSourceAddressPrefix", "%q is not an address, a prefix, the name of a network, or *",
+				clip(text))
 		}
 		entry.Ports = append(entry.Ports, rule)
 	}
@@ -108,8 +111,8 @@ func (c *call) entryFrom(field string, m jitMachine) (access.MachinePolicy, []ac
 	return entry, reasons, nil
 }
 
-// sources reads the sources of a rule, none of which means any: prefixes, and names of networks, which Azure has none of but
-// its clients pass on. It gives those that cannot be read.
+// sources reads the sources of a rule, none of which means any: prefixes, and names of networks, which Azure has none
+// of but its clients pass on. It gives those that cannot be read.
 func (p jitPort) sources() (sources []netip.Prefix, networks, wrong []string) {
 	texts := p.Prefixes
 	if p.Prefix != nil {
@@ -135,14 +138,18 @@ func (p jitPort) sources() (sources []netip.Prefix, networks, wrong []string) {
 	return sources, networks, wrong
 }
 
-// joinPorts makes ranges of rules for neighbouring ports that are otherwise the same, which is how portsTo shows a range.
+// joinPorts makes ranges of rules for neighbouring ports that are otherwise the same, which is how portsTo shows a
+// range.
 func joinPorts(rules []access.PortRule) []access.PortRule {
 	var joined []access.PortRule
 	for _, r := range rules {
 		if last := len(joined) - 1; last >= 0 {
 			before := &joined[last]
 			longer := access.PortRange{First: before.Ports.First, Last: r.Ports.Last}
-			if before.Ports.Last+1 == r.Ports.First && longer.Valid() && before.Protocol == r.Protocol && before.Max == r.Max && slices.Equal(before.Sources, r.Sources) && slices.Equal(before.Networks, r.Networks) && before.SourceList == r.SourceList {
+			if before.Ports.Last+1 == r.Ports.First && longer.Valid() && before.Protocol == r.Protocol &&
+				before.Max == r.Max && slices.Equal(
+				before.Sources,
+				r.Sources) && slices.Equal(before.Networks, r.Networks) && before.SourceList == r.SourceList {
 				before.Ports = longer
 				continue
 			}

@@ -21,10 +21,14 @@ func (c *call) jitPolicies(policies []access.Policy) ([]jitPolicy, error) {
 	for _, p := range policies {
 		out := jitPolicy{
 			ID: string(p.Resource), Name: p.Name, Type: jitType, Kind: "Basic", Location: p.Location,
-			Properties: jitProperties{ProvisioningState: "Succeeded", VirtualMachines: []jitMachine{}, Requests: []jitRequest{}},
+			Properties: jitProperties{
+				ProvisioningState: "Succeeded", VirtualMachines: []jitMachine{},
+				Requests: []jitRequest{},
+			},
 		}
 		for _, m := range p.Machines {
-			out.Properties.VirtualMachines = append(out.Properties.VirtualMachines, jitMachine{ID: string(view.Machines[m.Machine]), Ports: portsTo(m.Ports)})
+			out.Properties.VirtualMachines = append(out.Properties.VirtualMachines,
+				jitMachine{ID: string(view.Machines[m.Machine]), Ports: portsTo(m.Ports)})
 		}
 		for _, r := range view.Requests[p.ID] {
 			out.Properties.Requests = append(out.Properties.Requests, c.jitRequest(r, view.Machines, p.ID))
@@ -49,10 +53,13 @@ func portsTo(rules []access.PortRule) []jitPort {
 
 // jitRequest shows a request as far as it concerns policy. The state of each port is that of its grant; a request
 // that nobody has decided yet is Initiating.
-func (c *call) jitRequest(r requests.RequestDetail, machines map[access.MachineID]access.ResourceID, policy access.PolicyID) jitRequest {
+func (c *call) jitRequest(r requests.RequestDetail, machines map[access.MachineID]access.ResourceID,
+	policy access.PolicyID,
+) jitRequest {
 	now := c.api.config.Now()
 	out := jitRequest{
-		VirtualMachines: []jitRequestMachine{}, StartTimeUTC: stamp(r.Request.CreatedAt), Requestor: r.Request.RequesterName,
+		VirtualMachines: []jitRequestMachine{}, StartTimeUTC: stamp(r.Request.CreatedAt),
+		Requestor:     r.Request.RequesterName,
 		Justification: r.Request.Justification,
 	}
 	if !r.Request.Start.IsZero() {
@@ -67,7 +74,8 @@ func (c *call) jitRequest(r requests.RequestDetail, machines map[access.MachineI
 		if !has {
 			i = len(out.VirtualMachines)
 			at[item.Machine] = i
-			out.VirtualMachines = append(out.VirtualMachines, jitRequestMachine{ID: string(machines[item.Machine]), Ports: []jitRequestPort{}})
+			out.VirtualMachines = append(out.VirtualMachines,
+				jitRequestMachine{ID: string(machines[item.Machine]), Ports: []jitRequestPort{}})
 		}
 		_, end := r.Request.Window(item, now)
 		p := jitRequestPort{Number: number(item.Ports.First), EndTimeUTC: stamp(end)}
@@ -90,7 +98,8 @@ func statusOfItem(r requests.RequestDetail, item access.Item, p *jitRequestPort)
 	case access.RequestApproved:
 	}
 	for _, g := range r.Grants {
-		if g.Machine != item.Machine || g.Ports != item.Ports || g.Protocol != item.Protocol || !slices.Equal(g.Sources, item.Sources) {
+		if g.Machine != item.Machine || g.Ports != item.Ports || g.Protocol != item.Protocol || !slices.Equal(g.Sources,
+			item.Sources) {
 			continue
 		}
 		p.EndTimeUTC = stamp(g.End)

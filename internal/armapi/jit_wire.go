@@ -104,7 +104,8 @@ func (n *number) UnmarshalJSON(data []byte) error {
 	}
 	value, err := strconv.ParseUint(strings.TrimSpace(text), 10, 16)
 	if err != nil || value == 0 {
-		return access.Fault(access.KindInvalid, "InvalidParameter", "the port number %s is not one of 1 to 65535", clip(text))
+		return access.Fault(access.KindInvalid, "InvalidParameter", "the port number %s is not one of 1 to 65535",
+			clip(text))
 	}
 	*n = number(value)
 	return nil

@@ -32,7 +32,9 @@ func (c *call) creatorType(id access.PrincipalID) string {
 }
 
 // systemData says who made a resource, and who changed it last.
-func (c *call) systemData(by access.PrincipalID, at time.Time, changedBy access.PrincipalID, changedAt time.Time) map[string]any {
+func (c *call) systemData(by access.PrincipalID, at time.Time, changedBy access.PrincipalID,
+	changedAt time.Time,
+) map[string]any {
 	return map[string]any{
 		"createdBy": by, "createdByType": c.creatorType(by), "createdAt": stamp(at),
 		"lastModifiedBy": changedBy, "lastModifiedByType": c.creatorType(changedBy), "lastModifiedAt": stamp(changedAt),

@@ -29,9 +29,14 @@ func cloudMetadata(c *call) (reply, error) {
 func (c *call) cloud(login string) map[string]any {
 	base := c.base()
 	return map[string]any{
-		"name": cloudName, "portal": base, "gallery": base, "resourceManager": base, "graph": base + "/", "graphAudience": base + "/",
-		"microsoftGraphResourceId": base + "/", "activeDirectoryDataLake": "", "batch": "", "media": "", "sqlManagement": "", "vmImageAliasDoc": "",
-		"authentication": map[string]any{"loginEndpoint": login, "audiences": []string{base}, "tenant": "adfs", "identityProvider": "ADFS"},
-		"suffixes":       map[string]any{},
+		"name": cloudName, "portal": base, "gallery": base, "resourceManager": base, "graph": base + "/",
+		"graphAudience":            base + "/",
+		"microsoftGraphResourceId": base + "/", "activeDirectoryDataLake": "", "batch": "", "media": "",
+		"sqlManagement": "", "vmImageAliasDoc": "",
+		"authentication": map[string]any{
+			"loginEndpoint": login, "audiences": []string{base}, "tenant": "adfs",
+			"identityProvider": "ADFS",
+		},
+		"suffixes": map[string]any{},
 	}
 }

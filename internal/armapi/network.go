@@ -12,7 +12,8 @@ import (
 
 // networkID gives the id of something of a machine's network: each machine has one interface, called after it.
 func networkID(m access.Machine, kind, suffix string) string {
-	return string(access.ResourceGroupScope(m.Subscription(), m.ResourceGroup())) + "/providers/Microsoft.Network/" + kind + "/" + m.Name + suffix
+	return string(access.ResourceGroupScope(m.Subscription(),
+		m.ResourceGroup())) + "/providers/Microsoft.Network/" + kind + "/" + m.Name + suffix
 }
 
 const (
@@ -38,8 +39,10 @@ func networkRoutes() []route {
 	}
 	const interfaces, addresses = "/providers/Microsoft.Network/networkInterfaces", "/providers/Microsoft.Network/publicIPAddresses"
 	return []route{
-		get(subscriptionPath+interfaces, listInterfaces), get(groupPath+interfaces, listInterfaces), get(groupPath+interfaces+"/{name}", getInterface),
-		get(subscriptionPath+addresses, listAddresses), get(groupPath+addresses, listAddresses), get(groupPath+addresses+"/{name}", getAddress),
+		get(subscriptionPath+interfaces, listInterfaces), get(groupPath+interfaces, listInterfaces),
+		get(groupPath+interfaces+"/{name}", getInterface),
+		get(subscriptionPath+addresses, listAddresses), get(groupPath+addresses, listAddresses),
+		get(groupPath+addresses+"/{name}", getAddress),
 	}
 }
 
@@ -52,17 +55,23 @@ func networkInterface(m access.Machine) map[string]any {
 			version = "IPv6"
 		}
 		properties := map[string]any{
-			"privateIPAddress": a.String(), "privateIPAddressVersion": version, "privateIPAllocationMethod": "Static", "primary": i == 0,
+			"privateIPAddress": a.String(), "privateIPAddressVersion": version, "privateIPAllocationMethod": "Static",
+			"primary":           i == 0,
 			"provisioningState": "Succeeded",
 		}
 		if public, has := publicAddress(m); has && public == a {
 			properties["publicIPAddress"] = map[string]any{"id": networkID(m, "publicIPAddresses", publicSuffix)}
 		}
-		configurations = append(configurations, map[string]any{"id": interfaceID(m) + "/ipConfigurations/" + name, "name": name, "properties": properties})
+		configurations = append(configurations,
+			map[string]any{"id": interfaceID(m) + "/ipConfigurations/" + name, "name": name, "properties": properties})
 	}
 	return map[string]any{
-		"id": interfaceID(m), "name": m.Name + interfaceSuffix, "type": "Microsoft.Network/networkInterfaces", "location": m.Location,
-		"properties": map[string]any{"provisioningState": "Succeeded", "primary": true, "virtualMachine": map[string]any{"id": m.Resource}, "ipConfigurations": configurations},
+		"id": interfaceID(m), "name": m.Name + interfaceSuffix, "type": "Microsoft.Network/networkInterfaces",
+		"location": m.Location,
+		"properties": map[string]any{
+			"provisioningState": "Succeeded", "primary": true,
+			"virtualMachine": map[string]any{"id": m.Resource}, "ipConfigurations": configurations,
+		},
 	}
 }
 
@@ -72,8 +81,12 @@ func publicIPAddress(m access.Machine, a netip.Addr) map[string]any {
 		version = "IPv6"
 	}
 	return map[string]any{
-		"id": networkID(m, "publicIPAddresses", publicSuffix), "name": m.Name + publicSuffix, "type": "Microsoft.Network/publicIPAddresses", "location": m.Location,
-		"properties": map[string]any{"provisioningState": "Succeeded", "ipAddress": a.String(), "publicIPAddressVersion": version, "publicIPAllocationMethod": "Static"},
+		"id": networkID(m, "publicIPAddresses", publicSuffix), "name": m.Name + publicSuffix,
+		"type": "Microsoft.Network/publicIPAddresses", "location": m.Location,
+		"properties": map[string]any{
+			"provisioningState": "Succeeded", "ipAddress": a.String(),
+			"publicIPAddressVersion": version, "publicIPAllocationMethod": "Static",
+		},
 	}
 }
 
@@ -103,14 +116,16 @@ func listAddresses(c *call) (reply, error) {
 	return ok(c.list(value, machines.Next))
 }
 
-// interfaceActions gives the actions of which one is enough to see a machine's interface: who sees the machine has seen its addresses.
+// interfaceActions gives the actions of which one is enough to see a machine's interface: who sees the machine has seen
+// its addresses.
 func interfaceActions() []string { return []string{rbac.InterfacesRead, rbac.MachinesRead} }
 
 // networked gives the machine that a name such as web-1-nic belongs to.
 func (c *call) networked(suffix string, actions ...string) (access.Machine, error) {
 	name, found := strings.CutSuffix(strings.ToLower(c.vars["name"]), suffix)
 	if !found {
-		return access.Machine{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no such resource as %q", clip(c.vars["name"]))
+		return access.Machine{}, access.Fault(access.KindNotFound, "ResourceNotFound",
+			"there is no such resource as %q", clip(c.vars["name"]))
 	}
 	c.vars["machine"] = name
 	d, err := c.machine(actions...)
@@ -132,7 +147,8 @@ func getAddress(c *call) (reply, error) {
 	}
 	a, has := publicAddress(m)
 	if !has {
-		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "machine %q has no public address", m.Name)
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "machine %q has no public address",
+			m.Name)
 	}
 	return ok(publicIPAddress(m, a))
 }

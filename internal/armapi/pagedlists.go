@@ -14,14 +14,15 @@ const schedulePage = 1000
 // source gives one page of a list.
 type source func(engine.Page) (views []map[string]any, next string, err error)
 
-// paged answers with one page of lists that follow each other, each of which is read once at the most. The token of the next
-// page says in which of them to go on, and where.
+// paged answers with one page of lists that follow each other, each of which is read once at the most. The token of the
+// next page says in which of them to go on, and where.
 func (c *call) paged(keep func(map[string]any) bool, sources ...source) (reply, error) {
 	token := c.query("$skipToken")
 	in, cursor, _ := strings.Cut(token, ".")
 	at, err := strconv.Atoi(in)
 	if token != "" && (err != nil || at < 0 || at >= len(sources)) {
-		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter", "the $skipToken is not one that this list gave: begin again without one")
+		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter",
+			"the $skipToken is not one that this list gave: begin again without one")
 	}
 	value := []any{}
 	for left := schedulePage; ; {

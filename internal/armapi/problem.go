@@ -63,7 +63,11 @@ func translate(err error) (int, envelope) {
 	status, code := statusOf(access.KindOf(err))
 	e, known := errors.AsType[*access.Error](err)
 	if !known || status == http.StatusInternalServerError {
-		return status, envelope{cloudError{Code: code, Message: "something went wrong on our side; try again, and if it stays, give the operator the x-ms-request-id of this answer"}}
+		return status, envelope{cloudError{
+			Code: code,
+			Message: "something went wrong on our side; try again, and if it stays, give the operator the " +
+				"x-ms-request-id of this answer",
+		}}
 	}
 	if own, ok := azureCodes[e.Code]; ok {
 		code = own

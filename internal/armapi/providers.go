@@ -36,20 +36,30 @@ func (a *API) served() map[string]map[string][]string {
 		}
 		providers[namespace][strings.Join(kinds, "/")] = versions
 	}
-	providers["Microsoft.Resources"] = map[string][]string{"tenants": {"2022-12-01"}, "subscriptions": {"2022-12-01"}, "subscriptions/resourceGroups": {"2022-09-01"}}
+	providers["Microsoft.Resources"] = map[string][]string{
+		"tenants": {"2022-12-01"}, "subscriptions": {"2022-12-01"},
+		"subscriptions/resourceGroups": {"2022-09-01"},
+	}
 	return providers
 }
 
 func (c *call) provider(namespace string, kinds map[string][]string) map[string]any {
 	types := make([]any, 0, len(kinds))
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		types = append(types, map[string]any{"resourceType": kind, "locations": []string{}, "apiVersions": kinds[kind], "capabilities": "None"})
+		types = append(types,
+			map[string]any{
+				"resourceType": kind, "locations": []string{}, "apiVersions": kinds[kind],
+				"capabilities": "None",
+			})
 	}
 	id := "/providers/" + namespace
 	if sub := c.vars["subscription"]; sub != "" {
 		id = string(access.SubscriptionScope(c.subscriptionID())) + id
 	}
-	return map[string]any{"id": id, "namespace": namespace, "registrationState": "Registered", "registrationPolicy": "RegistrationFree", "resourceTypes": types}
+	return map[string]any{
+		"id": id, "namespace": namespace, "registrationState": "Registered",
+		"registrationPolicy": "RegistrationFree", "resourceTypes": types,
+	}
 }
 
 // known refuses a subscription that the caller may not see; without one there is nothing to refuse.
@@ -75,7 +85,11 @@ func listProviders(c *call) (reply, error) {
 
 // isVerb tells whether a segment of a pattern is something that is done to a resource, rather than a type of resource.
 func isVerb(segment string) bool {
-	return slices.Contains([]string{"initiate", "cancel", "validate", "updateAccess", "refreshPermissions", "listAllowedUpgradePlans"}, segment)
+	return slices.Contains([]string{
+		"initiate", "cancel", "validate", "updateAccess", "refreshPermissions",
+		"listAllowedUpgradePlans",
+	},
+		segment)
 }
 
 // findProvider gives the provider that the path names, in its own spelling.
@@ -92,7 +106,9 @@ func (c *call) findProvider() (string, map[string][]string, error) {
 }
 
 func invalidNamespace(namespace string) error {
-	return access.Fault(access.KindNotFound, "InvalidResourceNamespace", "The resource namespace '%s' is invalid: it is not served here; GET /providers lists those that are.", clip(namespace))
+	return access.Fault(access.KindNotFound, "InvalidResourceNamespace",
+		"The resource namespace '%s' is invalid: it is not served here; GET /providers lists those that are.",
+		clip(namespace))
 }
 
 // getProvider shows a provider. Every one is registered always, so to register one changes nothing.
@@ -118,7 +134,10 @@ func listOperations(c *call) (reply, error) {
 		kind, what := cutLast(strings.TrimSuffix(strings.TrimPrefix(action, namespace+"/"), "/action"))
 		value = append(value, map[string]any{
 			"name": action, "isDataAction": false, "origin": "user,system",
-			"display": map[string]string{"provider": namespace, "resource": kind, "operation": operationTitle(action), "description": what},
+			"display": map[string]string{
+				"provider": namespace, "resource": kind, "operation": operationTitle(action),
+				"description": what,
+			},
 		})
 	}
 	return ok(list{Value: value})
@@ -143,13 +162,18 @@ func providerOperations(namespace string) map[string]any {
 		if byType[kind] == nil {
 			order = append(order, kind)
 		}
-		byType[kind] = append(byType[kind], map[string]any{"name": action, "displayName": operationTitle(action), "description": what, "origin": "user,system", "isDataAction": false})
+		byType[kind] = append(byType[kind],
+			map[string]any{
+				"name": action, "displayName": operationTitle(action), "description": what,
+				"origin": "user,system", "isDataAction": false,
+			})
 	}
 	for _, kind := range order {
 		types = append(types, map[string]any{"name": kind, "displayName": kind, "operations": byType[kind]})
 	}
 	return map[string]any{
-		"id": "/providers/Microsoft.Authorization/providerOperations/" + namespace, "name": namespace, "type": "Microsoft.Authorization/providerOperations",
+		"id": "/providers/Microsoft.Authorization/providerOperations/" + namespace, "name": namespace,
+		"type":        "Microsoft.Authorization/providerOperations",
 		"displayName": namespace, "operations": []any{}, "resourceTypes": types,
 	}
 }

@@ -31,7 +31,10 @@ func resourceRoutes() []route {
 		get("/providers/Microsoft.Authorization/providerOperations/{namespace}", getProviderOperations),
 		get(subscriptionPath+"/providers", listProviders),
 		get(subscriptionPath+"/providers/{namespace}", getProvider),
-		{method: http.MethodPost, pattern: subscriptionPath + "/providers/{namespace}/register", versions: anyVersion(), handle: getProvider},
+		{
+			method: http.MethodPost, pattern: subscriptionPath + "/providers/{namespace}/register", versions: anyVersion(),
+			handle: getProvider,
+		},
 	}
 }
 
@@ -41,15 +44,20 @@ func listTenants(c *call) (reply, error) {
 		return reply{}, err
 	}
 	return ok(list{Value: []any{map[string]any{
-		"id": "/tenants/" + string(t.ID), "tenantId": t.ID, "displayName": t.Name, "tenantCategory": "Home", "domains": []string{}, "countryCode": "",
+		"id": "/tenants/" + string(t.ID), "tenantId": t.ID, "displayName": t.Name, "tenantCategory": "Home",
+		"domains": []string{}, "countryCode": "",
 	}}})
 }
 
 func (c *call) subscription(s access.Subscription) map[string]any {
 	return map[string]any{
-		"id": access.SubscriptionScope(s.ID), "subscriptionId": s.ID, "tenantId": s.Tenant, "displayName": s.Name, "state": "Enabled", "authorizationSource": "RoleBased",
-		"subscriptionPolicies": map[string]any{"locationPlacementId": "Public_2014-09-01", "quotaId": "Internal_2014-09-01", "spendingLimit": "Off"},
-		"managedByTenants":     []any{},
+		"id": access.SubscriptionScope(s.ID), "subscriptionId": s.ID, "tenantId": s.Tenant, "displayName": s.Name,
+		"state": "Enabled", "authorizationSource": "RoleBased",
+		"subscriptionPolicies": map[string]any{
+			"locationPlacementId": "Public_2014-09-01",
+			"quotaId":             "Internal_2014-09-01", "spendingLimit": "Off",
+		},
+		"managedByTenants": []any{},
 	}
 }
 
@@ -99,8 +107,10 @@ func listLocations(c *call) (reply, error) {
 	value := make([]any, 0, len(names))
 	for _, name := range names {
 		value = append(value, map[string]any{
-			"id": string(access.SubscriptionScope(c.subscriptionID())) + "/locations/" + name, "name": name, "type": "Region",
-			"displayName": name, "regionalDisplayName": name, "metadata": map[string]any{"regionType": "Physical", "regionCategory": "Other"},
+			"id": string(access.SubscriptionScope(c.subscriptionID())) + "/locations/" + name, "name": name,
+			"type":        "Region",
+			"displayName": name, "regionalDisplayName": name,
+			"metadata": map[string]any{"regionType": "Physical", "regionCategory": "Other"},
 		})
 	}
 	return ok(list{Value: value})
@@ -108,8 +118,10 @@ func listLocations(c *call) (reply, error) {
 
 func group(g access.ResourceGroup) map[string]any {
 	return map[string]any{
-		"id": access.ResourceGroupScope(g.Subscription, g.Name), "name": g.Name, "type": "Microsoft.Resources/resourceGroups",
-		"location": g.Location, "tags": map[string]string{}, "properties": map[string]any{"provisioningState": "Succeeded"},
+		"id": access.ResourceGroupScope(g.Subscription, g.Name), "name": g.Name,
+		"type":     "Microsoft.Resources/resourceGroups",
+		"location": g.Location, "tags": map[string]string{},
+		"properties": map[string]any{"provisioningState": "Succeeded"},
 	}
 }
 
@@ -135,7 +147,8 @@ func (c *call) group() (access.ResourceGroup, error) {
 			return g, nil
 		}
 	}
-	return access.ResourceGroup{}, access.Fault(access.KindNotFound, "ResourceGroupNotFound", "Resource group '%s' could not be found.", clip(c.vars["group"]))
+	return access.ResourceGroup{}, access.Fault(access.KindNotFound, "ResourceGroupNotFound",
+		"Resource group '%s' could not be found.", clip(c.vars["group"]))
 }
 
 func getGroup(c *call) (reply, error) {

@@ -29,7 +29,8 @@ type permission struct {
 func permissionsTo(list []rbac.Permission) []permission {
 	out := make([]permission, 0, len(list))
 	for _, p := range list {
-		out = append(out, permission{orEmpty(p.Actions), orEmpty(p.NotActions), orEmpty(p.DataActions), orEmpty(p.NotDataActions)})
+		out = append(out,
+			permission{orEmpty(p.Actions), orEmpty(p.NotActions), orEmpty(p.DataActions), orEmpty(p.NotDataActions)})
 	}
 	return out
 }
@@ -52,8 +53,10 @@ func role(scope access.ResourceID, d rbac.Definition) map[string]any {
 	return map[string]any{
 		"id": roleID(scope, d.ID), "name": d.ID, "type": "Microsoft.Authorization/roleDefinitions",
 		"properties": map[string]any{
-			"roleName": d.Name, "type": kindOfRole(d), "description": d.Description, "permissions": permissionsTo(d.Permissions),
-			"assignableScopes": d.AssignableScopes, "createdOn": stamp(d.CreatedAt), "updatedOn": stamp(d.UpdatedAt), "createdBy": nil, "updatedBy": nil,
+			"roleName": d.Name, "type": kindOfRole(d), "description": d.Description,
+			"permissions":      permissionsTo(d.Permissions),
+			"assignableScopes": d.AssignableScopes, "createdOn": stamp(d.CreatedAt), "updatedOn": stamp(d.UpdatedAt),
+			"createdBy": nil, "updatedBy": nil,
 		},
 	}
 }
@@ -118,7 +121,8 @@ func (c *call) oneRole() (access.ResourceID, rbac.Definition, error) {
 			return scope, d, nil
 		}
 	}
-	return "", rbac.Definition{}, access.Fault(access.KindNotFound, "RoleDefinitionDoesNotExist", "The specified role definition with ID '%s' does not exist.", clip(c.vars["id"]))
+	return "", rbac.Definition{}, access.Fault(access.KindNotFound, "RoleDefinitionDoesNotExist",
+		"The specified role definition with ID '%s' does not exist.", clip(c.vars["id"]))
 }
 
 func getRole(c *call) (reply, error) {

@@ -10,12 +10,15 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// Azure's role management policies say how a role is activated. Here that stands in each eligibility, so there is one policy
-// for each, with its name. They are read; what they say is changed with the eligibility.
+// Azure's role management policies say how a role is activated. Here that stands in each eligibility, so there is one
+// policy for each, with its name. They are read; what they say is changed with the eligibility.
 
 func rolePolicyRoutes() []route {
 	get := func(pattern string, handle func(*call) (reply, error)) route {
-		return route{method: http.MethodGet, pattern: authorizationPath + pattern, versions: scheduleVersions(), handle: handle}
+		return route{
+			method: http.MethodGet, pattern: authorizationPath + pattern, versions: scheduleVersions(),
+			handle: handle,
+		}
 	}
 	return []route{
 		get("/roleManagementPolicies", listRolePolicies(rolePolicy)),
@@ -29,12 +32,17 @@ func rolePolicy(d engine.EligibilityDetail) map[string]any {
 	e := d.Eligibility
 	rules := rulesOf(d)
 	return map[string]any{
-		"id": scheduleID(e.Scope, "roleManagementPolicies", string(e.ID)), "name": e.ID, "type": "Microsoft.Authorization/roleManagementPolicies",
+		"id": scheduleID(e.Scope, "roleManagementPolicies", string(e.ID)), "name": e.ID,
+		"type": "Microsoft.Authorization/roleManagementPolicies",
 		"properties": map[string]any{
-			"scope": e.Scope, "displayName": d.Role.Name, "description": "how " + d.Principal.Name + " may activate " + d.Role.Name, "isOrganizationDefault": false,
-			"lastModifiedDateTime": stamp(e.UpdatedAt), "lastModifiedBy": map[string]any{"id": e.CreatedBy, "displayName": "", "type": "User"},
-			"rules": rules, "effectiveRules": rules,
-			"policyProperties": map[string]any{"scope": map[string]any{"id": e.Scope, "displayName": e.Scope.Name(), "type": scopeType(e.Scope)}},
+			"scope": e.Scope, "displayName": d.Role.Name,
+			"description": "how " + d.Principal.Name + " may activate " + d.Role.Name, "isOrganizationDefault": false,
+			"lastModifiedDateTime": stamp(e.UpdatedAt),
+			"lastModifiedBy":       map[string]any{"id": e.CreatedBy, "displayName": "", "type": "User"},
+			"rules":                rules, "effectiveRules": rules,
+			"policyProperties": map[string]any{
+				"scope": map[string]any{"id": e.Scope, "displayName": e.Scope.Name(), "type": scopeType(e.Scope)},
+			},
 		},
 	}
 }
@@ -43,13 +51,24 @@ func rolePolicyAssignment(d engine.EligibilityDetail) map[string]any {
 	e := d.Eligibility
 	policy, name := scheduleID(e.Scope, "roleManagementPolicies", string(e.ID)), string(e.ID)+"_"+string(e.Role)
 	return map[string]any{
-		"id": scheduleID(e.Scope, "roleManagementPolicyAssignments", name), "name": name, "type": "Microsoft.Authorization/roleManagementPolicyAssignments",
+		"id": scheduleID(e.Scope, "roleManagementPolicyAssignments", name), "name": name,
+		"type": "Microsoft.Authorization/roleManagementPolicyAssignments",
 		"properties": map[string]any{
-			"scope": e.Scope, "roleDefinitionId": roleID(e.Scope, e.Role), "policyId": policy, "effectiveRules": rulesOf(d),
+			"scope": e.Scope, "roleDefinitionId": roleID(e.Scope, e.Role), "policyId": policy,
+			"effectiveRules": rulesOf(d),
 			"policyAssignmentProperties": map[string]any{
-				"scope":          map[string]any{"id": e.Scope, "displayName": e.Scope.Name(), "type": scopeType(e.Scope)},
-				"roleDefinition": map[string]any{"id": roleID(e.Scope, e.Role), "displayName": d.Role.Name, "type": kindOfRole(d.Role)},
-				"policy":         map[string]any{"id": policy, "lastModifiedBy": nil, "lastModifiedDateTime": stamp(e.UpdatedAt)},
+				"scope": map[string]any{
+					"id": e.Scope, "displayName": e.Scope.Name(),
+					"type": scopeType(e.Scope),
+				},
+				"roleDefinition": map[string]any{
+					"id": roleID(e.Scope, e.Role), "displayName": d.Role.Name,
+					"type": kindOfRole(d.Role),
+				},
+				"policy": map[string]any{
+					"id": policy, "lastModifiedBy": nil,
+					"lastModifiedDateTime": stamp(e.UpdatedAt),
+				},
 			},
 		},
 	}
@@ -69,9 +88,12 @@ func rulesOf(d engine.EligibilityDetail) []any {
 		enabled = append(enabled, "MultiFactorAuthentication")
 	}
 	rules := []any{
-		rule("Expiration", "Admin_Eligibility", map[string]any{"isExpirationRequired": !e.End.IsZero(), "maximumDuration": "P365D"}),
-		rule("Expiration", "Admin_Assignment", map[string]any{"isExpirationRequired": false, "maximumDuration": "P180D"}),
-		rule("Expiration", "EndUser_Assignment", map[string]any{"isExpirationRequired": true, "maximumDuration": formatDuration(e.Max)}),
+		rule("Expiration", "Admin_Eligibility",
+			map[string]any{"isExpirationRequired": !e.End.IsZero(), "maximumDuration": "P365D"}),
+		rule("Expiration", "Admin_Assignment",
+			map[string]any{"isExpirationRequired": false, "maximumDuration": "P180D"}),
+		rule("Expiration", "EndUser_Assignment",
+			map[string]any{"isExpirationRequired": true, "maximumDuration": formatDuration(e.Max)}),
 		rule("Enablement", "Admin_Eligibility", map[string]any{"enabledRules": []string{}}),
 		rule("Enablement", "Admin_Assignment", map[string]any{"enabledRules": []string{}}),
 		rule("Enablement", "EndUser_Assignment", map[string]any{"enabledRules": enabled}),
@@ -81,7 +103,8 @@ func rulesOf(d engine.EligibilityDetail) []any {
 	for _, recipient := range []string{"Admin", "Requestor", "Approver"} {
 		for _, what := range []string{"Admin_Eligibility", "Admin_Assignment", "EndUser_Assignment"} {
 			rules = append(rules, rule("Notification", recipient+"_"+what, map[string]any{
-				"notificationType": "Email", "recipientType": recipient, "isDefaultRecipientsEnabled": true, "notificationLevel": "All", "notificationRecipients": []string{},
+				"notificationType": "Email", "recipientType": recipient, "isDefaultRecipientsEnabled": true,
+				"notificationLevel": "All", "notificationRecipients": []string{},
 			}))
 		}
 	}
@@ -94,7 +117,10 @@ func rule(kind, what string, fields map[string]any) map[string]any {
 	caller, level := parts[len(parts)-2], parts[len(parts)-1]
 	out := map[string]any{
 		"id": kind + "_" + what, "ruleType": "RoleManagementPolicy" + kind + "Rule",
-		"target": map[string]any{"caller": caller, "operations": []string{"All"}, "level": level, "targetObjects": nil, "inheritableSettings": nil, "enforcedSettings": nil},
+		"target": map[string]any{
+			"caller": caller, "operations": []string{"All"}, "level": level, "targetObjects": nil,
+			"inheritableSettings": nil, "enforcedSettings": nil,
+		},
 	}
 	maps.Copy(out, fields)
 	return out
@@ -106,7 +132,8 @@ func approvalSetting(d engine.EligibilityDetail) map[string]any {
 	for _, one := range d.Eligibility.Approval.Cases {
 		for _, s := range one.Stages {
 			stages = append(stages, map[string]any{
-				"approvalStageTimeOutInDays": 1, "isApproverJustificationRequired": false, "escalationTimeInMinutes": int(s.Timeout.Minutes()), "isEscalationEnabled": s.Timeout > 0,
+				"approvalStageTimeOutInDays": 1, "isApproverJustificationRequired": false,
+				"escalationTimeInMinutes": int(s.Timeout.Minutes()), "isEscalationEnabled": s.Timeout > 0,
 				"primaryApprovers": approversOf(d, s), "escalationApprovers": []any{},
 			})
 		}
@@ -119,8 +146,9 @@ func approvalSetting(d engine.EligibilityDetail) map[string]any {
 		mode = "Serial"
 	}
 	return map[string]any{
-		"isApprovalRequired": len(stages) > 0, "isApprovalRequiredForExtension": len(stages) > 0, "isRequestorJustificationRequired": d.Eligibility.Justification.Required,
-		"approvalMode": mode, "approvalStages": stages,
+		"isApprovalRequired": len(stages) > 0, "isApprovalRequiredForExtension": len(stages) > 0,
+		"isRequestorJustificationRequired": d.Eligibility.Justification.Required,
+		"approvalMode":                     mode, "approvalStages": stages,
 	}
 }
 
@@ -130,7 +158,8 @@ func approversOf(d engine.EligibilityDetail, s access.Stage) []any {
 		for _, id := range ids {
 			if !seen[id] {
 				seen[id] = true
-				approvers = append(approvers, map[string]any{"id": id, "description": d.Names[id], "isBackup": false, "userType": kind})
+				approvers = append(approvers,
+					map[string]any{"id": id, "description": d.Names[id], "isBackup": false, "userType": kind})
 			}
 		}
 	}
@@ -157,7 +186,8 @@ func (c *call) policied(n narrowing) ([]engine.EligibilityDetail, error) {
 		return nil, err
 	}
 	for _, d := range others {
-		if !slices.ContainsFunc(found, func(f engine.EligibilityDetail) bool { return f.Eligibility.ID == d.Eligibility.ID }) {
+		if !slices.ContainsFunc(found,
+			func(f engine.EligibilityDetail) bool { return f.Eligibility.ID == d.Eligibility.ID }) {
 			found = append(found, d)
 		}
 	}

@@ -52,8 +52,8 @@ func newRouter(routes []route) *router {
 	return r
 }
 
-// find gives the route for method and path with the values of its variables. Where there is none, others are the methods that
-// the path has.
+// find gives the route for method and path with the values of its variables. Where there is none, others are the
+// methods that the path has.
 func (r *router) find(method, path string) (found *compiled, vars map[string]string, others []string) {
 	segments := split(path)
 	for i := range r.routes {

@@ -21,11 +21,14 @@ func scheduleVersions() []string {
 
 func scheduleRoutes() []route {
 	on := func(method, pattern string, handle func(*call) (reply, error)) route {
-		return route{method: method, pattern: authorizationPath + pattern, versions: scheduleVersions(), handle: func(c *call) (reply, error) {
-			answer, err := handle(c)
-			c.nameScopes(answer.body)
-			return answer, err
-		}}
+		return route{
+			method: method, pattern: authorizationPath + pattern, versions: scheduleVersions(),
+			handle: func(c *call) (reply, error) {
+				answer, err := handle(c)
+				c.nameScopes(answer.body)
+				return answer, err
+			},
+		}
 	}
 	return []route{
 		on(http.MethodGet, "/roleAssignmentSchedules", listActive(schedule)),
@@ -68,7 +71,8 @@ func (c *call) nameScopes(body any) {
 		}
 		if _, asked := names[id]; !asked {
 			names[id] = id
-			if name, err := c.engine().Directory.SubscriptionName(c.Context(), c.caller, access.SubscriptionID(id)); err == nil {
+			if name, err := c.engine().Directory.SubscriptionName(c.Context(), c.caller,
+				access.SubscriptionID(id)); err == nil {
 				names[id] = name
 			}
 		}
@@ -92,9 +96,15 @@ func (s subject) view(kind, name string, properties map[string]any) map[string]a
 	properties["expandedProperties"] = map[string]any{
 		"scope":          map[string]any{"id": s.scope, "displayName": s.scope.Name(), "type": scopeType(s.scope)},
 		"roleDefinition": map[string]any{"id": role, "displayName": s.role.Name, "type": kindOfRole(s.role)},
-		"principal":      map[string]any{"id": s.principal.ID, "displayName": s.principal.Name, "type": principalType(s.principal.Kind)},
+		"principal": map[string]any{
+			"id": s.principal.ID, "displayName": s.principal.Name,
+			"type": principalType(s.principal.Kind),
+		},
 	}
-	return map[string]any{"id": scheduleID(s.scope, kind, name), "name": name, "type": "Microsoft.Authorization/" + kind, "properties": properties}
+	return map[string]any{
+		"id": scheduleID(s.scope, kind, name), "name": name,
+		"type": "Microsoft.Authorization/" + kind, "properties": properties,
+	}
 }
 
 func scheduleID(scope access.ResourceID, kind, name string) string {
@@ -134,7 +144,11 @@ func (c *call) narrowing(more ...string) (narrowing, error) {
 	}
 	f, err := parseFilter(c.query("$filter"))
 	if err == nil {
-		err = f.only(slices.Concat([]string{"atScope()", "asTarget()", "principalId", "assignedTo()", "roleDefinitionId", "status"}, more)...)
+		err = f.only(slices.Concat([]string{
+			"atScope()", "asTarget()", "principalId", "assignedTo()",
+			"roleDefinitionId", "status",
+		},
+			more)...)
 	}
 	if err != nil {
 		return narrowing{}, err
@@ -151,7 +165,8 @@ func (c *call) narrowing(more ...string) (narrowing, error) {
 	n.role = access.RoleID(strings.ToLower(access.ResourceID(role).Name()))
 	if holder, has := f.take("assignedto()"); has {
 		if !strings.EqualFold(holder, string(c.caller.Principal)) {
-			return narrowing{}, access.Fault(access.KindInvalid, "InvalidFilter", "assignedTo() takes your own id here; for what somebody else has write principalId eq 'ID'")
+			return narrowing{}, access.Fault(access.KindInvalid, "InvalidFilter",
+				"assignedTo() takes your own id here; for what somebody else has write principalId eq 'ID'")
 		}
 		n.own = true
 	}
@@ -160,7 +175,8 @@ func (c *call) narrowing(more ...string) (narrowing, error) {
 
 // keeps tells whether the scope and the role of something are asked for.
 func (n narrowing) keeps(scope access.ResourceID, role access.RoleID) bool {
-	return (n.role == "" || strings.EqualFold(string(n.role), string(role))) && (n.at.Within(scope) || !n.over && scope.Within(n.at))
+	return (n.role == "" || strings.EqualFold(string(n.role),
+		string(role))) && (n.at.Within(scope) || !n.over && scope.Within(n.at))
 }
 
 // shown tells whether a view has the status that is asked for.
@@ -231,11 +247,14 @@ func (c *call) readSchedule() (wanted, error) {
 	}
 	p := body.Properties
 	if p.Condition != nil && *p.Condition != "" {
-		return wanted{}, access.Fault(access.KindInvalid, "InvalidParameter", "conditions of role assignments are not supported: leave condition out")
+		return wanted{}, access.Fault(access.KindInvalid, "InvalidParameter",
+			"conditions of role assignments are not supported: leave condition out")
 	}
 	w := wanted{
-		id: strings.ToLower(c.vars["id"]), given: p.Type, kind: strings.ToLower(p.Type), scope: scope, principal: p.Principal, role: access.ResourceID(p.Role).Name(),
-		justification: p.Justification, linked: access.EligibilityID(strings.ToLower(access.ResourceID(p.Linked).Name())),
+		id: strings.ToLower(c.vars["id"]), given: p.Type, kind: strings.ToLower(p.Type), scope: scope,
+		principal: p.Principal, role: access.ResourceID(p.Role).Name(),
+		justification: p.Justification,
+		linked:        access.EligibilityID(strings.ToLower(access.ResourceID(p.Linked).Name())),
 	}
 	for _, target := range []string{p.Target, p.Instance, p.Eligible, p.EligibleOnce} {
 		if w.target == "" {
@@ -269,7 +288,8 @@ func (w *wanted) window(body scheduleBody, now time.Time) (err error) {
 		return nil
 	case strings.EqualFold(e.Type, "AfterDuration") && e.Duration != nil:
 		if w.length, err = parseDuration(*e.Duration); err == nil && w.length <= 0 {
-			err = access.Fault(access.KindInvalid, "durationMissing", "the duration %q is none: an expiration AfterDuration comes after some time", clip(*e.Duration))
+			err = access.Fault(access.KindInvalid, "durationMissing",
+				"the duration %q is none: an expiration AfterDuration comes after some time", clip(*e.Duration))
 		}
 	case strings.EqualFold(e.Type, "AfterDateTime") && e.End != nil:
 		// The year 1 is how .NET writes a time that was never set; taken as it is, it would be no end at all.
@@ -277,7 +297,10 @@ func (w *wanted) window(body scheduleBody, now time.Time) (err error) {
 			err = access.Fault(access.KindInvalid, "InvalidParameter", "the endDateTime %q is none", clip(*e.End))
 		}
 	default:
-		err = access.Fault(access.KindInvalid, "InvalidParameter", "the expiration %q is not AfterDuration with a duration, AfterDateTime with an endDateTime, or NoExpiration", clip(e.Type))
+		err = access.Fault(access.KindInvalid, "InvalidParameter",
+			"the expiration %q is not AfterDuration with a duration, AfterDateTime with an endDateTime, or "+
+				"NoExpiration",
+			clip(e.Type))
 	}
 	return err
 }
@@ -311,7 +334,8 @@ func instant(t time.Time) any {
 
 // unsupportedRequest refuses a type of request that there is not.
 func unsupportedRequest(kind string, supported ...string) error {
-	return access.Fault(access.KindInvalid, "RoleAssignmentRequestPolicyValidationFailed", "requests of type %q are not supported here; use %s", clip(kind), strings.Join(supported, ", "))
+	return access.Fault(access.KindInvalid, "RoleAssignmentRequestPolicyValidationFailed",
+		"requests of type %q are not supported here; use %s", clip(kind), strings.Join(supported, ", "))
 }
 
 // policyFailed puts the engine's refusal to give a role into Azure's words, which name the rules that failed.
@@ -334,7 +358,8 @@ func policyFailed(err error) error {
 	if len(failed) == 0 {
 		return err
 	}
-	out := access.Fault(access.KindInvalid, "RoleAssignmentRequestPolicyValidationFailed", "The following policy rules failed: [%s]: %s", strings.Join(failed, ","), e.Message)
+	out := access.Fault(access.KindInvalid, "RoleAssignmentRequestPolicyValidationFailed",
+		"The following policy rules failed: [%s]: %s", strings.Join(failed, ","), e.Message)
 	out.Reasons = e.Reasons
 	return out
 }

@@ -48,17 +48,22 @@ func (a active) assignmentType() string {
 
 func schedule(a active) map[string]any {
 	return a.view("roleAssignmentSchedules", a.name(), map[string]any{
-		"assignmentType": a.assignmentType(), "memberType": a.member, "status": "Provisioned", "createdOn": stamp(a.assignment.CreatedAt), "updatedOn": stamp(a.assignment.CreatedAt),
-		"startDateTime": stamp(a.began()), "endDateTime": instant(a.assignment.End), "linkedRoleEligibilityScheduleId": a.linked("roleEligibilitySchedules"),
+		"assignmentType": a.assignmentType(), "memberType": a.member, "status": "Provisioned",
+		"createdOn": stamp(a.assignment.CreatedAt), "updatedOn": stamp(a.assignment.CreatedAt),
+		"startDateTime": stamp(a.began()), "endDateTime": instant(a.assignment.End),
+		"linkedRoleEligibilityScheduleId": a.linked("roleEligibilitySchedules"),
 		"roleAssignmentScheduleRequestId": scheduleID(a.scope, "roleAssignmentScheduleRequests", a.request),
 	})
 }
 
 func scheduleInstance(a active) map[string]any {
 	return a.view("roleAssignmentScheduleInstances", a.name(), map[string]any{
-		"assignmentType": a.assignmentType(), "memberType": a.member, "status": "Provisioned", "createdOn": stamp(a.assignment.CreatedAt),
-		"startDateTime": stamp(a.began()), "endDateTime": instant(a.assignment.End), "roleAssignmentScheduleId": scheduleID(a.scope, "roleAssignmentSchedules", a.name()),
-		"originRoleAssignmentId": assignmentID(a.assignment), "linkedRoleEligibilityScheduleId": a.linked("roleEligibilitySchedules"),
+		"assignmentType": a.assignmentType(), "memberType": a.member, "status": "Provisioned",
+		"createdOn":     stamp(a.assignment.CreatedAt),
+		"startDateTime": stamp(a.began()), "endDateTime": instant(a.assignment.End),
+		"roleAssignmentScheduleId":                scheduleID(a.scope, "roleAssignmentSchedules", a.name()),
+		"originRoleAssignmentId":                  assignmentID(a.assignment),
+		"linkedRoleEligibilityScheduleId":         a.linked("roleEligibilitySchedules"),
 		"linkedRoleEligibilityScheduleInstanceId": a.linked("roleEligibilityScheduleInstances"),
 	})
 }
@@ -77,7 +82,8 @@ func listActive(show func(active) map[string]any) func(*call) (reply, error) {
 		value := []any{}
 		for _, a := range all {
 			view := show(a)
-			if view["type"] == "Microsoft.Authorization/roleAssignmentScheduleInstances" && !inForce(a.assignment, c.api.config.Now()) {
+			if view["type"] == "Microsoft.Authorization/roleAssignmentScheduleInstances" && !inForce(a.assignment,
+				c.api.config.Now()) {
 				continue
 			}
 			if n.shown(view) {
@@ -119,7 +125,8 @@ func (c *call) oneActive(scope access.ResourceID) (active, error) {
 			}
 		}
 	}
-	return active{}, access.Fault(access.KindNotFound, "RoleAssignmentScheduleNotFound", "There is no role assignment schedule '%s' here.", clip(c.vars["id"]))
+	return active{}, access.Fault(access.KindNotFound, "RoleAssignmentScheduleNotFound",
+		"There is no role assignment schedule '%s' here.", clip(c.vars["id"]))
 }
 
 // activeRoles gives role assignments, and the caller's own activations, which they see without any right.
@@ -144,7 +151,10 @@ func (c *call) activeRoles(n narrowing) ([]active, error) {
 	}
 	all := make([]active, 0, len(assignments)+len(activations))
 	for _, d := range assignments {
-		a := active{subject: subject{d.Assignment.Scope, d.Role, d.Principal}, assignment: d.Assignment, request: string(d.Assignment.ID), member: "Direct"}
+		a := active{
+			subject: subject{d.Assignment.Scope, d.Role, d.Principal}, assignment: d.Assignment,
+			request: string(d.Assignment.ID), member: "Direct",
+		}
 		switch {
 		case n.own && d.Principal.Kind == access.Group:
 			a.member = "Group"
@@ -171,8 +181,15 @@ func (c *call) activeRoles(n narrowing) ([]active, error) {
 // activated shows the grant of a role as the role assignment that enforces it.
 func (c *call) activated(g access.Grant) active {
 	return active{
-		subject: subject{g.Role.Scope, roleOf(g.Role), access.Principal{ID: g.Principal, Name: g.PrincipalName, Kind: c.kind(g.Principal)}}, eligibility: g.Role.Eligibility, request: string(g.Request), member: "Direct",
-		assignment: rbac.Assignment{ID: rbac.AssignmentID(g.ID), Principal: g.Principal, Definition: g.Role.ID, Scope: g.Role.Scope, Start: g.Start, End: g.End, CreatedAt: g.CreatedAt},
+		subject: subject{
+			g.Role.Scope, roleOf(g.Role),
+			access.Principal{ID: g.Principal, Name: g.PrincipalName, Kind: c.kind(g.Principal)},
+		},
+		eligibility: g.Role.Eligibility, request: string(g.Request), member: "Direct",
+		assignment: rbac.Assignment{
+			ID: rbac.AssignmentID(g.ID), Principal: g.Principal, Definition: g.Role.ID,
+			Scope: g.Role.Scope, Start: g.Start, End: g.End, CreatedAt: g.CreatedAt,
+		},
 	}
 }
 

@@ -13,8 +13,10 @@ import (
 // changeKinds gives Azure's types of requests that are changes of roles, and what the engine calls them.
 func changeKinds() map[access.RoleChangeKind]string {
 	return map[access.RoleChangeKind]string{
-		access.RoleChangeAssign: "AdminAssign", access.RoleChangeUpdate: "AdminUpdate", access.RoleChangeExtend: "AdminExtend",
-		access.RoleChangeRenew: "AdminRenew", access.RoleChangeRemove: "AdminRemove", access.RoleChangeGiveBack: "SelfDeactivate",
+		access.RoleChangeAssign: "AdminAssign", access.RoleChangeUpdate: "AdminUpdate",
+		access.RoleChangeExtend: "AdminExtend",
+		access.RoleChangeRenew:  "AdminRenew", access.RoleChangeRemove: "AdminRemove",
+		access.RoleChangeGiveBack:  "SelfDeactivate",
 		access.RoleChangeAskExtend: "SelfExtend", access.RoleChangeAskRenew: "SelfRenew",
 	}
 }
@@ -30,7 +32,8 @@ func requestKindOf(of access.RoleSubject) string {
 // changeRole makes the change of a role that is wanted.
 func (c *call) changeRole(of access.RoleSubject, w wanted) (map[string]any, error) {
 	in := roles.RoleChangeInput{
-		ID: access.RoleChangeID(w.id), Of: of, Target: w.target, Principal: w.principal, Role: w.role, Scope: w.scope, Start: w.from, End: w.end(c.api.config.Now()),
+		ID: access.RoleChangeID(w.id), Of: of, Target: w.target, Principal: w.principal, Role: w.role, Scope: w.scope,
+		Start: w.from, End: w.end(c.api.config.Now()),
 		Justification: w.justification, Ticket: w.ticket,
 	}
 	for kind, name := range changeKinds() {
@@ -45,9 +48,11 @@ func (c *call) changeRole(of access.RoleSubject, w wanted) (map[string]any, erro
 		if err := c.mine(w); err != nil {
 			return nil, err
 		}
-	case access.RoleChangeUpdate, access.RoleChangeExtend, access.RoleChangeRenew, access.RoleChangeAskExtend, access.RoleChangeAskRenew:
+	case access.RoleChangeUpdate, access.RoleChangeExtend, access.RoleChangeRenew, access.RoleChangeAskExtend,
+		access.RoleChangeAskRenew:
 		if !w.timed {
-			return nil, access.Fault(access.KindInvalid, "InvalidParameter", "say in scheduleInfo.expiration until when it is to be, or NoExpiration")
+			return nil, access.Fault(access.KindInvalid, "InvalidParameter",
+				"say in scheduleInfo.expiration until when it is to be, or NoExpiration")
 		}
 	case access.RoleChangeAssign, access.RoleChangeRemove:
 	}
@@ -72,24 +77,32 @@ func requestKinds(of access.RoleSubject) []string {
 // roleChange shows the request that a change was made by.
 func roleChange(d roles.RoleChangeDetail) map[string]any {
 	made := d.Change
-	s := subject{made.Scope, roleOf(access.Role{ID: made.Role, Name: made.RoleName}), access.Principal{ID: made.Principal, Name: made.PrincipalName, Kind: made.PrincipalKind}}
+	s := subject{
+		made.Scope, roleOf(access.Role{ID: made.Role, Name: made.RoleName}),
+		access.Principal{ID: made.Principal, Name: made.PrincipalName, Kind: made.PrincipalKind},
+	}
 	start, end := made.Start, made.End
 	if start.IsZero() || made.Kind == access.RoleChangeRemove || made.Kind == access.RoleChangeGiveBack {
 		start = made.CreatedAt
 	}
 	properties := map[string]any{
-		"requestType": changeKinds()[made.Kind], "status": changeStatus(d), "approvalId": nil, "requestorId": made.Requester, "createdOn": stamp(made.CreatedAt),
-		"justification": made.Justification, "ticketInfo": map[string]any{"ticketNumber": orNull(made.Ticket), "ticketSystem": nil},
-		"scheduleInfo": map[string]any{"startDateTime": stamp(start), "expiration": expiration(end)},
+		"requestType": changeKinds()[made.Kind], "status": changeStatus(d), "approvalId": nil,
+		"requestorId": made.Requester, "createdOn": stamp(made.CreatedAt),
+		"justification": made.Justification,
+		"ticketInfo":    map[string]any{"ticketNumber": orNull(made.Ticket), "ticketSystem": nil},
+		"scheduleInfo":  map[string]any{"startDateTime": stamp(start), "expiration": expiration(end)},
 	}
 	if made.Of == access.OfEligibility {
-		properties["targetRoleEligibilityScheduleId"], properties["targetRoleEligibilityScheduleInstanceId"] = made.Target, made.Target
+		properties["targetRoleEligibilityScheduleId"] = made.Target
+		properties["targetRoleEligibilityScheduleInstanceId"] = made.Target
 		return s.view(requestKindOf(made.Of), string(made.ID), properties)
 	}
-	properties["targetRoleAssignmentScheduleId"], properties["targetRoleAssignmentScheduleInstanceId"] = made.Target, made.Target
+	properties["targetRoleAssignmentScheduleId"] = made.Target
+	properties["targetRoleAssignmentScheduleInstanceId"] = made.Target
 	properties["linkedRoleEligibilityScheduleId"] = nil
 	if made.Eligibility != "" {
-		properties["linkedRoleEligibilityScheduleId"] = scheduleID(made.Scope, "roleEligibilitySchedules", string(made.Eligibility))
+		properties["linkedRoleEligibilityScheduleId"] = scheduleID(made.Scope, "roleEligibilitySchedules",
+			string(made.Eligibility))
 	}
 	return s.view(requestKindOf(made.Of), string(made.ID), properties)
 }
@@ -152,7 +165,8 @@ func (c *call) unrecorded(views map[access.RoleChangeID]map[string]any) ([]map[s
 func (c *call) namedChange(of access.RoleSubject, scope access.ResourceID) (roles.RoleChangeDetail, error) {
 	d, err := c.engine().Roles.RoleChange(c.Context(), c.caller, access.RoleChangeID(c.vars["id"]))
 	if err == nil && (d.Change.Of != of || !d.Change.Scope.Within(scope)) {
-		err = access.Fault(access.KindNotFound, "RoleAssignmentScheduleRequestNotFound", "There is no request '%s' here.", clip(c.vars["id"]))
+		err = access.Fault(access.KindNotFound, "RoleAssignmentScheduleRequestNotFound",
+			"There is no request '%s' here.", clip(c.vars["id"]))
 	}
 	return d, err
 }
@@ -163,20 +177,24 @@ func (c *call) cancelChange(of access.RoleSubject, scope access.ResourceID) erro
 	if err != nil {
 		return err
 	}
-	if err = c.engine().Roles.CancelRoleChange(c.Context(), c.caller, d.Change.ID); access.CodeOf(err) == "roleChangeSettled" {
+	if err = c.engine().Roles.CancelRoleChange(c.Context(), c.caller,
+		d.Change.ID); access.CodeOf(err) == "roleChangeSettled" {
 		return notCancelable()
 	}
 	return err
 }
 
 func notCancelable() error {
-	return access.Fault(access.KindInvalid, "RoleAssignmentRequestCannotBeCanceled", "The request was carried out when it was made, or is over: take away what it made by a request of type AdminRemove.")
+	return access.Fault(access.KindInvalid, "RoleAssignmentRequestCannotBeCanceled",
+		"The request was carried out when it was made, or is over: take away what it made by a request of type "+
+			"AdminRemove.")
 }
 
 // scheduleRefusal puts the engine's refusals into Azure's words.
 func scheduleRefusal(err error) error {
 	if access.CodeOf(err) == "nothingToChange" {
-		return access.Fault(access.KindInvalid, "RoleAssignmentDoesNotExist", "The Role assignment does not exist: %s", err.Error())
+		return access.Fault(access.KindInvalid, "RoleAssignmentDoesNotExist", "The Role assignment does not exist: %s",
+			err.Error())
 	}
 	return policyFailed(assignRefusal(err))
 }

@@ -39,11 +39,17 @@ func (c *call) roleRequest(d requests.RequestDetail) map[string]any {
 	case r.Extends != "":
 		target = r.Extends
 	}
-	s := subject{item.Role.Scope, roleOf(item.Role), access.Principal{ID: r.Requester, Name: r.RequesterName, Kind: c.kind(r.Requester)}}
+	s := subject{
+		item.Role.Scope, roleOf(item.Role),
+		access.Principal{ID: r.Requester, Name: r.RequesterName, Kind: c.kind(r.Requester)},
+	}
 	return s.view(requestKind, string(r.ID), map[string]any{
-		"requestType": kind, "status": roleRequestStatus(d), "approvalId": approval, "requestorId": r.Requester, "createdOn": stamp(r.CreatedAt), "justification": r.Justification,
-		"scheduleInfo": map[string]any{"startDateTime": stamp(start), "expiration": until}, "ticketInfo": map[string]any{"ticketNumber": orNull(r.Ticket), "ticketSystem": nil},
-		"targetRoleAssignmentScheduleId": target, "targetRoleAssignmentScheduleInstanceId": target, "linkedRoleEligibilityScheduleId": item.Role.Eligibility,
+		"requestType": kind, "status": roleRequestStatus(d), "approvalId": approval, "requestorId": r.Requester,
+		"createdOn": stamp(r.CreatedAt), "justification": r.Justification,
+		"scheduleInfo":                   map[string]any{"startDateTime": stamp(start), "expiration": until},
+		"ticketInfo":                     map[string]any{"ticketNumber": orNull(r.Ticket), "ticketSystem": nil},
+		"targetRoleAssignmentScheduleId": target, "targetRoleAssignmentScheduleInstanceId": target,
+		"linkedRoleEligibilityScheduleId": item.Role.Eligibility,
 	})
 }
 
@@ -86,10 +92,16 @@ func roleRequestStatus(d requests.RequestDetail) string {
 // assignRequest shows a role assignment that was made without a request as the request that it could have come by.
 func assignRequest(a active) map[string]any {
 	return a.view(requestKind, a.name(), map[string]any{
-		"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil, "requestorId": a.assignment.CreatedBy, "createdOn": stamp(a.assignment.CreatedAt),
-		"justification": a.assignment.Description, "scheduleInfo": map[string]any{"startDateTime": stamp(a.began()), "expiration": expiration(a.assignment.End)},
-		"targetRoleAssignmentScheduleId": a.name(), "targetRoleAssignmentScheduleInstanceId": a.name(), "linkedRoleEligibilityScheduleId": nil,
-		"ticketInfo": map[string]any{"ticketNumber": nil, "ticketSystem": nil},
+		"requestType": "AdminAssign", "status": "Provisioned", "approvalId": nil, "requestorId": a.assignment.CreatedBy,
+		"createdOn":     stamp(a.assignment.CreatedAt),
+		"justification": a.assignment.Description,
+		"scheduleInfo": map[string]any{
+			"startDateTime": stamp(a.began()),
+			"expiration":    expiration(a.assignment.End),
+		},
+		"targetRoleAssignmentScheduleId": a.name(), "targetRoleAssignmentScheduleInstanceId": a.name(),
+		"linkedRoleEligibilityScheduleId": nil,
+		"ticketInfo":                      map[string]any{"ticketNumber": nil, "ticketSystem": nil},
 	})
 }
 
@@ -112,7 +124,8 @@ func (c *call) roleRequests(n narrowing, page engine.Page) ([]requests.RequestDe
 	return found, listed.Next, nil
 }
 
-// listRoleRequests lists the requests for roles, then the changes of assignments, then assignments that came by neither.
+// listRoleRequests lists the requests for roles, then the changes of assignments, then assignments that came by
+// neither.
 func listRoleRequests(c *call) (reply, error) {
 	n, err := c.narrowing("asRequestor()", "asApprover()")
 	if err != nil {
@@ -148,7 +161,8 @@ func listRoleRequests(c *call) (reply, error) {
 func (c *call) namedRequest(scope access.ResourceID) (requests.RequestDetail, error) {
 	d, err := c.engine().Requests.Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["id"])))
 	if err == nil && (!d.Request.ForRoles() || !d.Request.Items[0].Role.Scope.Within(scope)) {
-		err = access.Fault(access.KindNotFound, "RoleAssignmentScheduleRequestNotFound", "There is no request for a role '%s' here.", clip(c.vars["id"]))
+		err = access.Fault(access.KindNotFound, "RoleAssignmentScheduleRequestNotFound",
+			"There is no request for a role '%s' here.", clip(c.vars["id"]))
 	}
 	return d, err
 }
@@ -209,13 +223,19 @@ func (c *call) askRole() (map[string]any, error) {
 
 // roleRequestKinds gives the types of request about a role that somebody has.
 func roleRequestKinds() []string {
-	return []string{"SelfActivate", "SelfDeactivate", "SelfExtend", "SelfRenew", "AdminAssign", "AdminUpdate", "AdminExtend", "AdminRenew", "AdminRemove"}
+	return []string{
+		"SelfActivate", "SelfDeactivate", "SelfExtend", "SelfRenew", "AdminAssign", "AdminUpdate",
+		"AdminExtend", "AdminRenew", "AdminRemove",
+	}
 }
 
-// mine refuses what somebody asks for in another's name: only the caller can activate, extend and deactivate for themselves.
+// mine refuses what somebody asks for in another's name: only the caller can activate, extend and deactivate for
+// themselves.
 func (c *call) mine(w wanted) error {
 	if w.principal != "" && !strings.EqualFold(w.principal, string(c.caller.Principal)) {
-		return access.Fault(access.KindForbidden, "AuthorizationFailed", "requests whose type begins with Self are for oneself: principalId must be your own id, %s", c.caller.Principal)
+		return access.Fault(access.KindForbidden, "AuthorizationFailed",
+			"requests whose type begins with Self are for oneself: principalId must be your own id, %s",
+			c.caller.Principal)
 	}
 	return nil
 }
@@ -232,12 +252,14 @@ func (c *call) activate(w wanted, tags map[string]string) (map[string]any, error
 			return nil, err
 		}
 		if !d.Eligibility.Scope.Equal(w.scope) || string(d.Eligibility.Role) != w.role {
-			return nil, access.Fault(access.KindInvalid, "notEligible", "the eligibility %s is of another role or scope", w.linked)
+			return nil, access.Fault(access.KindInvalid, "notEligible",
+				"the eligibility %s is of another role or scope", w.linked)
 		}
 		role.Eligibility = w.linked
 	}
 	made, err := c.engine().Requests.Activate(c.Context(), c.caller, requests.ActivateInput{
-		ID: access.RequestID(w.id), Tags: tags, Roles: []requests.EligibleRole{role}, Start: w.start, Duration: w.length, Until: w.until,
+		ID: access.RequestID(w.id), Tags: tags, Roles: []requests.EligibleRole{role}, Start: w.start,
+		Duration: w.length, Until: w.until,
 		Justification: w.justification, Ticket: w.ticket, IdempotencyKey: "arm/" + w.id,
 	})
 	if err != nil {
@@ -246,15 +268,17 @@ func (c *call) activate(w wanted, tags map[string]string) (map[string]any, error
 	return c.roleRequest(made), nil
 }
 
-// extend asks for a later end of an activation, under its eligibility's rule; where the role was given and not activated, it
-// asks an administrator.
+// extend asks for a later end of an activation, under its eligibility's rule; where the role was given and not
+// activated, it asks an administrator.
 func (c *call) extend(w wanted) (map[string]any, error) {
 	if err := c.mine(w); err != nil {
 		return nil, err
 	}
-	made, err := c.engine().Roles.ExtendRole(c.Context(), c.caller, roles.RoleChangeInput{Target: w.target, Role: w.role, Scope: w.scope}, requests.ExtendInput{
-		ID: access.RequestID(w.id), Until: w.end(c.api.config.Now()), Justification: w.justification, Ticket: w.ticket,
-	})
+	made, err := c.engine().Roles.ExtendRole(c.Context(), c.caller,
+		roles.RoleChangeInput{Target: w.target, Role: w.role, Scope: w.scope}, requests.ExtendInput{
+			ID: access.RequestID(w.id), Until: w.end(c.api.config.Now()), Justification: w.justification,
+			Ticket: w.ticket,
+		})
 	if access.CodeOf(err) == "nothingToChange" {
 		return c.changeRole(access.OfAssignment, w)
 	}

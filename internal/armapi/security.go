@@ -23,12 +23,17 @@ func securityRoutes() []route {
 		get(subscriptionPath+securityPath+"/locations/{location}", getSecurityLocation),
 		get(subscriptionPath+securityPath+"/pricings", listPricings),
 		get(subscriptionPath+securityPath+"/pricings/{pricing}", getPricing),
-		{method: http.MethodPut, pattern: subscriptionPath + securityPath + "/pricings/{pricing}", versions: anyVersion(), handle: putPricing},
+		{
+			method: http.MethodPut, pattern: subscriptionPath + securityPath + "/pricings/{pricing}",
+			versions: anyVersion(), handle: putPricing,
+		},
 		get(subscriptionPath+securityPath+"/policies", listSecurityPolicies),
 		get(subscriptionPath+securityPath+"/policies/{policy}", getSecurityPolicy),
 		get(subscriptionPath+securityPath+"/assessments", listAssessments),
-		get(groupPath+"/providers/Microsoft.Compute/virtualMachines/{machine}"+securityPath+"/assessments", machineAssessments),
-		get(groupPath+"/providers/Microsoft.Compute/virtualMachines/{machine}"+securityPath+"/assessments/{assessment}", machineAssessment),
+		get(groupPath+"/providers/Microsoft.Compute/virtualMachines/{machine}"+securityPath+"/assessments",
+			machineAssessments),
+		get(groupPath+"/providers/Microsoft.Compute/virtualMachines/{machine}"+securityPath+"/assessments/{assessment}",
+			machineAssessment),
 	}
 }
 
@@ -57,7 +62,8 @@ func getSecurityLocation(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if !containsFold(names, c.vars["location"]) {
-		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no location %q in this subscription", clip(c.vars["location"]))
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound",
+			"there is no location %q in this subscription", clip(c.vars["location"]))
 	}
 	return ok(c.securityLocation(c.vars["location"]))
 }
@@ -67,8 +73,10 @@ const pricingName = "VirtualMachines"
 
 func (c *call) pricing() map[string]any {
 	return map[string]any{
-		"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/pricings/" + pricingName, "name": pricingName,
-		"type": "Microsoft.Security/pricings", "properties": map[string]any{"pricingTier": "Standard", "subPlan": "P2", "freeTrialRemainingTime": "PT0S"},
+		"id":         string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/pricings/" + pricingName,
+		"name":       pricingName,
+		"type":       "Microsoft.Security/pricings",
+		"properties": map[string]any{"pricingTier": "Standard", "subPlan": "P2", "freeTrialRemainingTime": "PT0S"},
 	}
 }
 
@@ -96,7 +104,8 @@ func getPricing(c *call) (reply, error) {
 
 func (c *call) onePricing() (reply, error) {
 	if !strings.EqualFold(c.vars["pricing"], pricingName) {
-		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no plan %q; %s is the one that there is", clip(c.vars["pricing"]), pricingName)
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound",
+			"there is no plan %q; %s is the one that there is", clip(c.vars["pricing"]), pricingName)
 	}
 	return ok(c.pricing())
 }
@@ -117,15 +126,22 @@ func putPricing(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if !strings.EqualFold(body.Properties.Tier, "Standard") {
-		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter", "the pricingTier %q cannot be set: just-in-time access is always on, as Standard", clip(body.Properties.Tier))
+		return reply{}, access.Fault(access.KindInvalid, "InvalidParameter",
+			"the pricingTier %q cannot be set: just-in-time access is always on, as Standard",
+			clip(body.Properties.Tier))
 	}
 	return c.onePricing()
 }
 
 func (c *call) securityPolicy() map[string]any {
 	return map[string]any{
-		"id": string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/policies/default", "name": "default",
-		"type": "Microsoft.Security/policies", "properties": map[string]any{"policyLevel": "Subscription", "recommendations": map[string]any{"jitNetworkAccess": "On"}},
+		"id":   string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/policies/default",
+		"name": "default",
+		"type": "Microsoft.Security/policies",
+		"properties": map[string]any{
+			"policyLevel":     "Subscription",
+			"recommendations": map[string]any{"jitNetworkAccess": "On"},
+		},
 	}
 }
 
@@ -141,7 +157,8 @@ func getSecurityPolicy(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if !strings.EqualFold(c.vars["policy"], "default") {
-		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no policy %q; default is the one that there is", clip(c.vars["policy"]))
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound",
+			"there is no policy %q; default is the one that there is", clip(c.vars["policy"]))
 	}
 	return ok(c.securityPolicy())
 }
@@ -152,31 +169,37 @@ func assessment(d machines.MachineDetail) map[string]any {
 	switch d.Standing {
 	case access.Configured:
 	case access.NotConfigured:
-		code, cause, description = "Unhealthy", "JitNotConfigured", "no policy guards the management ports of this machine"
+		code, cause, description = "Unhealthy", "JitNotConfigured", "no policy guards the management ports of this "+
+			"machine"
 	case access.Unsupported:
 		code, cause, description = "NotApplicable", "Unsupported", d.StandingReason
 	}
 	return map[string]any{
-		"id": string(d.Machine.Resource) + securityPath + "/assessments/" + jitAssessment, "name": jitAssessment, "type": "Microsoft.Security/assessments",
+		"id": string(d.Machine.Resource) + securityPath + "/assessments/" + jitAssessment, "name": jitAssessment,
+		"type": "Microsoft.Security/assessments",
 		"properties": map[string]any{
-			"displayName":     "Management ports of virtual machines should be protected with just-in-time network access control",
+			"displayName": "Management ports of virtual machines should be protected with just-in-time network " +
+				"access control",
 			"status":          map[string]string{"code": code, "cause": cause, "description": description},
 			"resourceDetails": map[string]any{"source": "Azure", "id": d.Machine.Resource},
-			"metadata":        map[string]any{"severity": "High", "assessmentType": "BuiltIn", "policyDefinitionId": "/providers/Microsoft.Authorization/policyDefinitions/b0f33259-77d7-4c9e-aac6-3aabcfae693c"},
+			"metadata": map[string]any{
+				"severity": "High", "assessmentType": "BuiltIn",
+				"policyDefinitionId": "/providers/Microsoft.Authorization/policyDefinitions/b0f33259-77d7-4c9e-aac6-3aabcfae693c",
+			},
 		},
 	}
 }
 
 func listAssessments(c *call) (reply, error) {
-	machines, err := c.machines(rbac.AssessmentsRead)
+	found, err := c.machines(rbac.AssessmentsRead)
 	if err != nil {
 		return reply{}, err
 	}
-	value := make([]any, 0, len(machines.Items))
-	for _, d := range machines.Items {
+	value := make([]any, 0, len(found.Items))
+	for _, d := range found.Items {
 		value = append(value, assessment(d))
 	}
-	return ok(c.list(value, machines.Next))
+	return ok(c.list(value, found.Next))
 }
 
 func machineAssessments(c *call) (reply, error) {
@@ -193,7 +216,8 @@ func machineAssessment(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if !strings.EqualFold(c.vars["assessment"], jitAssessment) {
-		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound", "there is no assessment %q; %s is the one that there is", clip(c.vars["assessment"]), jitAssessment)
+		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound",
+			"there is no assessment %q; %s is the one that there is", clip(c.vars["assessment"]), jitAssessment)
 	}
 	return ok(assessment(d))
 }

@@ -16,7 +16,8 @@ const solutionsPath = "/providers/Microsoft.Solutions"
 // solutionsVersions are those that have requests for access; all have one shape here, that of 2021-07-01.
 func solutionsVersions() []string {
 	return []string{
-		"2021-07-01", "2018-03-01", "2018-06-01", "2018-09-01-preview", "2019-07-01", "2020-08-21-preview", "2021-02-01-preview", "2023-12-01-preview",
+		"2021-07-01", "2018-03-01", "2018-06-01", "2018-09-01-preview", "2019-07-01", "2020-08-21-preview",
+		"2021-02-01-preview", "2023-12-01-preview",
 	}
 }
 
@@ -27,13 +28,18 @@ func solutionsRoutes() []route {
 	var routes []route
 	for kind, do := range map[string]struct{ list, get, put, patch, remove func(*call) (reply, error) }{
 		"applicationDefinitions": {listDefinitions, getDefinition, putDefinition, patchDefinition, deleteDefinition},
-		"applications":           {listApplications, getApplication, putApplication, patchApplication, deleteApplication},
-		"jitRequests":            {listJITRequests, getJITRequest, putJITRequest, patchJITRequest, deleteJITRequest},
+		"applications": {
+			listApplications, getApplication, putApplication, patchApplication,
+			deleteApplication,
+		},
+		"jitRequests": {listJITRequests, getJITRequest, putJITRequest, patchJITRequest, deleteJITRequest},
 	} {
 		one := groupPath + solutionsPath + "/" + kind + "/{name}"
 		routes = append(routes,
-			on(http.MethodGet, subscriptionPath+solutionsPath+"/"+kind, do.list), on(http.MethodGet, groupPath+solutionsPath+"/"+kind, do.list),
-			on(http.MethodGet, one, do.get), on(http.MethodPut, one, do.put), on(http.MethodPatch, one, do.patch), on(http.MethodDelete, one, do.remove))
+			on(http.MethodGet, subscriptionPath+solutionsPath+"/"+kind, do.list),
+			on(http.MethodGet, groupPath+solutionsPath+"/"+kind, do.list),
+			on(http.MethodGet, one, do.get), on(http.MethodPut, one, do.put), on(http.MethodPatch, one, do.patch),
+			on(http.MethodDelete, one, do.remove))
 	}
 	slices.SortFunc(routes, func(a, b route) int { return strings.Compare(a.pattern+a.method, b.pattern+b.method) })
 	application := groupPath + solutionsPath + "/applications/{name}"
@@ -50,7 +56,8 @@ func (c *call) solutionID(kind string) access.ResourceID {
 
 // missingSolution is the refusal of something that is not there, or that the caller may know nothing of.
 func missingSolution(id access.ResourceID) error {
-	return access.Fault(access.KindNotFound, "ResourceNotFound", "The Resource '%s' was not found.", strings.TrimPrefix(string(id), "/"))
+	return access.Fault(access.KindNotFound, "ResourceNotFound", "The Resource '%s' was not found.",
+		strings.TrimPrefix(string(id), "/"))
 }
 
 // jsonText is a document that clients send as an object or as text; it is kept as text.
@@ -103,7 +110,8 @@ func (b authorizationBody) role() string {
 // principal gives the id with its dashes: some clients send it without.
 func (b authorizationBody) principal() string {
 	p := strings.ToLower(b.Principal)
-	if len(p) == 32 && !strings.ContainsFunc(p, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) }) {
+	if len(p) == 32 && !strings.ContainsFunc(p,
+		func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) }) {
 		return p[:8] + "-" + p[8:12] + "-" + p[12:16] + "-" + p[16:20] + "-" + p[20:]
 	}
 	return b.Principal

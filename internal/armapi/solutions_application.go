@@ -32,7 +32,8 @@ func (b applicationBody) settings() (*app.Settings, error) {
 	}
 	s, reasons := app.ReadPolicy(b.Properties.JIT)
 	if len(reasons) > 0 {
-		refusal := access.Fault(access.KindInvalid, "InvalidJitAccessPolicy", "the jitAccessPolicy cannot be taken as it is")
+		refusal := access.Fault(access.KindInvalid, "InvalidJitAccessPolicy",
+			"the jitAccessPolicy cannot be taken as it is")
 		refusal.Reasons = reasons
 		return nil, refusal
 	}
@@ -40,7 +41,8 @@ func (b applicationBody) settings() (*app.Settings, error) {
 }
 
 func listApplications(c *call) (reply, error) {
-	listed, err := c.engine().Apps.Applications(c.Context(), c.caller, engine.ApplicationFilter{Scope: c.scope()}, c.page(100))
+	listed, err := c.engine().Apps.Applications(c.Context(), c.caller, engine.ApplicationFilter{Scope: c.scope()},
+		c.page(100))
 	if err != nil {
 		return reply{}, err
 	}
@@ -75,7 +77,8 @@ func putApplication(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if body.Kind == "" {
-		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: kind is required; use ServiceCatalog.")
+		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"The request content was invalid: kind is required; use ServiceCatalog.")
 	}
 	was, err := c.application()
 	switch {
@@ -89,10 +92,12 @@ func putApplication(c *call) (reply, error) {
 		return reply{}, err
 	}
 	in := apps.ApplicationInput{
-		Resource: c.solutionID("applications"), Definition: body.Properties.Definition, Managed: body.Properties.Managed, Location: body.Location, Kind: body.Kind, Settings: settings,
+		Resource: c.solutionID("applications"), Definition: body.Properties.Definition,
+		Managed: body.Properties.Managed, Location: body.Location, Kind: body.Kind, Settings: settings,
 	}
 	if in.Definition == "" {
-		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: properties.applicationDefinitionId is required.")
+		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"The request content was invalid: properties.applicationDefinitionId is required.")
 	}
 	if body.Tags != nil {
 		in.Tags = *body.Tags
@@ -113,7 +118,8 @@ func (c *call) replaceApplication(was app.Application, body applicationBody) (re
 		if asked == "" || is.Equal(access.ResourceID(asked)) {
 			return nil
 		}
-		return access.Fault(access.KindConflict, "PropertyChangeNotAllowed", "%s of application %q is %s and stays so: deploy another application", name, was.Name(), is)
+		return access.Fault(access.KindConflict, "PropertyChangeNotAllowed",
+			"%s of application %q is %s and stays so: deploy another application", name, was.Name(), is)
 	}
 	if err := fixed("applicationDefinitionId", was.Definition, p.Definition); err != nil {
 		return reply{}, err
@@ -165,7 +171,8 @@ func deleteApplication(c *call) (reply, error) {
 }
 
 func refreshPermissions(c *call) (reply, error) {
-	if _, err := c.engine().Apps.RefreshApplication(c.Context(), c.caller, string(c.solutionID("applications"))); err != nil {
+	if _, err := c.engine().Apps.RefreshApplication(c.Context(), c.caller,
+		string(c.solutionID("applications"))); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusOK}, nil
@@ -186,11 +193,14 @@ func (c *call) showApplication(d apps.ApplicationDetail) map[string]any {
 		mode = "Unmanaged"
 	}
 	return map[string]any{
-		"id": a.Resource, "name": a.Name(), "type": "Microsoft.Solutions/applications", "kind": a.Kind, "location": a.Location, "tags": tagged(a.Tags), "managedBy": nil,
+		"id": a.Resource, "name": a.Name(), "type": "Microsoft.Solutions/applications", "kind": a.Kind,
+		"location": a.Location, "tags": tagged(a.Tags), "managedBy": nil,
 		"systemData": c.systemData(a.CreatedBy, a.CreatedAt, a.UpdatedBy, a.UpdatedAt),
 		"properties": map[string]any{
-			"provisioningState": "Succeeded", "managedResourceGroupId": a.Managed, "applicationDefinitionId": a.Definition, "publisherTenantId": a.Publisher,
-			"parameters": jsonText(a.Parameters).show(), "outputs": map[string]any{}, "authorizations": given, "artifacts": []any{}, "managementMode": mode,
+			"provisioningState": "Succeeded", "managedResourceGroupId": a.Managed,
+			"applicationDefinitionId": a.Definition, "publisherTenantId": a.Publisher,
+			"parameters": jsonText(a.Parameters).show(), "outputs": map[string]any{}, "authorizations": given,
+			"artifacts": []any{}, "managementMode": mode,
 			"jitAccessPolicy": showPolicy(a.Settings), "definitionVersion": a.Terms.Version,
 		},
 	}
@@ -235,7 +245,8 @@ func updateAccess(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if body.Metadata == nil || body.Metadata.Request == "" {
-		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: metadata.originRequestId is required; it names the request.")
+		return reply{}, access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"The request content was invalid: metadata.originRequestId is required; it names the request.")
 	}
 	request, err := c.jitRequestOf(a, body.Metadata.Request)
 	if err != nil {
@@ -243,12 +254,15 @@ func updateAccess(c *call) (reply, error) {
 	}
 	switch verdict := strings.ToLower(body.Status + "/" + body.Sub); verdict {
 	case "elevate/approved", "remove/denied":
-		_, err = c.engine().Requests.Decide(c.Context(), c.caller, request.Request.ID, verdict == "elevate/approved", body.comment(), request.Request.Digest)
+		_, err = c.engine().Requests.Decide(c.Context(), c.caller, request.Request.ID, verdict == "elevate/approved",
+			body.comment(), request.Request.Digest)
 	case "remove/approved", "remove/expired", "remove/failed", "remove/notspecified":
 		err = c.endJITRequest(request, body.comment())
 	default:
 		err = access.Fault(access.KindInvalid, "InvalidUpdateAccess",
-			"status %q with subStatus %q is not known: use Elevate with Approved, Remove with Denied, or Remove with Approved or Expired to end what is active", clip(body.Status), clip(body.Sub))
+			"status %q with subStatus %q is not known: use Elevate with Approved, Remove with Denied, or Remove "+
+				"with Approved or Expired to end what is active",
+			clip(body.Status), clip(body.Sub))
 	}
 	if err != nil {
 		return reply{}, err

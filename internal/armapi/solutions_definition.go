@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/apps"
 )
 
-// definitionBody is an application definition as clients send it. Azure has no switch for just-in-time access in it: ours is
-// the property jit, and what a client does not know of stays as it is.
+// definitionBody is an application definition as clients send it. Azure has no switch for just-in-time access in it:
+// ours is the property jit, and what a client does not know of stays as it is.
 type definitionBody struct {
 	_          struct{}          `also:"id name type systemData managedBy sku"`
 	Location   string            `json:"location"`
@@ -66,11 +66,14 @@ func (o jitOffer) offer() (app.Offer, error) {
 func (b definitionBody) input(id access.ResourceID, was app.Definition) (apps.AppDefinitionInput, error) {
 	p := b.Properties
 	if p.LockLevel == "" {
-		return apps.AppDefinitionInput{}, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: properties.lockLevel is required; use ReadOnly, CanNotDelete or None.")
+		return apps.AppDefinitionInput{}, access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"The request content was invalid: properties.lockLevel is required; use ReadOnly, CanNotDelete or None.")
 	}
 	in := apps.AppDefinitionInput{
-		Resource: id, Location: b.Location, Tags: b.Tags, DisplayName: p.DisplayName, Description: p.Description, Package: p.Package,
-		Form: string(p.Form), Template: string(p.Template), Lock: lockOf(p.LockLevel), JIT: was.JIT, Public: was.Public,
+		Resource: id, Location: b.Location, Tags: b.Tags, DisplayName: p.DisplayName, Description: p.Description,
+		Package: p.Package,
+		Form:    string(p.Form), Template: string(p.Template), Lock: lockOf(p.LockLevel), JIT: was.JIT,
+		Public: was.Public,
 	}
 	for _, tenant := range was.Audience {
 		in.Audience = append(in.Audience, string(tenant))
@@ -96,11 +99,13 @@ func (b definitionBody) input(id access.ResourceID, was app.Definition) (apps.Ap
 	}
 	in.Disabled = p.Enabled != nil && !bool(*p.Enabled)
 	for _, a := range p.Authorizations {
-		in.Authorizations = append(in.Authorizations, apps.AppAuthorizationInput{Principal: a.principal(), Role: a.role(), Longest: longestOf(was, a)})
+		in.Authorizations = append(in.Authorizations,
+			apps.AppAuthorizationInput{Principal: a.principal(), Role: a.role(), Longest: longestOf(was, a)})
 	}
 	if p.Notification != nil && len(p.Notification.Endpoints) > 0 {
 		if len(p.Notification.Endpoints) > 1 {
-			return in, access.Fault(access.KindInvalid, "InvalidNotificationPolicy", "a definition has one notification endpoint at most")
+			return in, access.Fault(access.KindInvalid, "InvalidNotificationPolicy",
+				"a definition has one notification endpoint at most")
 		}
 		in.Endpoint = p.Notification.Endpoints[0].URI
 		in.KeepEndpoint = in.Endpoint != "" && in.Endpoint == was.Endpoint // which is shown without its secret
@@ -200,15 +205,18 @@ func patchDefinition(c *call) (reply, error) {
 	}
 	was := d.Definition
 	in := apps.AppDefinitionInput{
-		Resource: was.Resource, Was: &was.Revision, Location: was.Location, DisplayName: was.DisplayName, Description: was.Description, Disabled: was.Disabled,
-		Public: was.Public, JIT: was.JIT, Lock: was.Lock, Unmanaged: was.Unmanaged, Allowed: was.Allowed, AllowedData: was.AllowedData, KeepEndpoint: true,
+		Resource: was.Resource, Was: &was.Revision, Location: was.Location, DisplayName: was.DisplayName,
+		Description: was.Description, Disabled: was.Disabled,
+		Public: was.Public, JIT: was.JIT, Lock: was.Lock, Unmanaged: was.Unmanaged, Allowed: was.Allowed,
+		AllowedData: was.AllowedData, KeepEndpoint: true,
 		Form: was.Form, Template: was.Template, Package: was.Package, Tags: body.Tags,
 	}
 	for _, tenant := range was.Audience {
 		in.Audience = append(in.Audience, string(tenant))
 	}
 	for _, a := range was.Authorizations {
-		in.Authorizations = append(in.Authorizations, apps.AppAuthorizationInput{Principal: string(a.Principal), Role: string(a.Role), Longest: a.Longest})
+		in.Authorizations = append(in.Authorizations,
+			apps.AppAuthorizationInput{Principal: string(a.Principal), Role: string(a.Role), Longest: a.Longest})
 	}
 	return c.writeDefinition(in)
 }
@@ -250,15 +258,20 @@ func (c *call) showDefinition(d apps.AppDefinitionDetail) map[string]any {
 		offer.Longest = formatDuration(def.JIT.Longest)
 	}
 	return map[string]any{
-		"id": def.Resource, "name": def.Name(), "type": "Microsoft.Solutions/applicationDefinitions", "location": def.Location, "tags": tagged(def.Tags),
+		"id": def.Resource, "name": def.Name(), "type": "Microsoft.Solutions/applicationDefinitions",
+		"location": def.Location, "tags": tagged(def.Tags),
 		"systemData": c.systemData(def.CreatedBy, def.CreatedAt, def.UpdatedBy, def.UpdatedAt),
 		"properties": map[string]any{
 			"lockLevel": def.Lock, "displayName": def.DisplayName, "description": def.Description, "isEnabled": enabled,
-			"authorizations": showAuthorizations(def.Authorizations), "artifacts": []any{}, "packageFileUri": orNull(def.Package),
-			"mainTemplate": jsonText(def.Template).show(), "createUiDefinition": jsonText(def.Form).show(),
+			"authorizations": showAuthorizations(def.Authorizations), "artifacts": []any{},
+			"packageFileUri": orNull(def.Package),
+			"mainTemplate":   jsonText(def.Template).show(), "createUiDefinition": jsonText(def.Form).show(),
 			"notificationPolicy": map[string]any{"notificationEndpoints": endpoints},
-			"lockingPolicy":      map[string]any{"allowedActions": append([]string{}, def.Allowed...), "allowedDataActions": append([]string{}, def.AllowedData...)},
-			"managementPolicy":   map[string]any{"mode": mode}, "policies": []any{},
+			"lockingPolicy": map[string]any{
+				"allowedActions":     append([]string{}, def.Allowed...),
+				"allowedDataActions": append([]string{}, def.AllowedData...),
+			},
+			"managementPolicy": map[string]any{"mode": mode}, "policies": []any{},
 			"version": def.Version, "public": def.Public, "audience": audience, "jit": offer,
 		},
 	}

@@ -47,14 +47,19 @@ func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.
 	s := b.Properties.Schedule
 	switch {
 	case s == nil || s.Duration == "" || s.Start == "":
-		return in, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: jitSchedulingPolicy needs a duration and a startTime.")
+		return in, access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"The request content was invalid: jitSchedulingPolicy needs a duration and a startTime.")
 	case strings.EqualFold(s.Type, "Recurring"):
 		return in, access.Fault(access.KindInvalid, "RecurringNotSupported",
-			"a recurrence cannot be written here, since the type Recurring has no field that says when: ask for each window with the type Once, or for openings that recur with 'postern request --repeat'")
-	case s.Type != "" && !strings.EqualFold(s.Type, "Once"): // a type that only reads, as in the models of 2019, is not sent
-		return in, access.Fault(access.KindInvalid, "InvalidJitSchedulingPolicy", "the scheduling type %q is not known: use Once", clip(s.Type))
+			"a recurrence cannot be written here, since the type Recurring has no field that says when: ask for "+
+				"each window with the type Once, or for openings that recur with 'postern request --repeat'")
+	// A type that only reads, as in the models of 2019, is not sent.
+	case s.Type != "" && !strings.EqualFold(s.Type, "Once"):
+		return in, access.Fault(access.KindInvalid, "InvalidJitSchedulingPolicy",
+			"the scheduling type %q is not known: use Once", clip(s.Type))
 	case len(b.Properties.Policies) == 0:
-		return in, access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: jitAuthorizationPolicies names no role.")
+		return in, access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"The request content was invalid: jitAuthorizationPolicies names no role.")
 	}
 	var err error
 	if in.Duration, err = parseDuration(s.Duration); err != nil {
@@ -67,7 +72,8 @@ func (b jitRequestBody) input(id access.ResourceID, a app.Application, now time.
 		in.Start = time.Time{}
 	}
 	for _, p := range b.Properties.Policies {
-		in.Roles = append(in.Roles, requests.EligibleRole{Role: p.role(), Scope: a.Managed, Principal: access.PrincipalID(p.principal())})
+		in.Roles = append(in.Roles,
+			requests.EligibleRole{Role: p.role(), Scope: a.Managed, Principal: access.PrincipalID(p.principal())})
 	}
 	body, err := json.Marshal(b)
 	sum := sha256.Sum256(body)
@@ -84,11 +90,15 @@ func putJITRequest(c *call) (reply, error) {
 	a, err := c.engine().Apps.Application(c.Context(), c.caller, body.Properties.Application)
 	switch {
 	case body.Properties.Application == "":
-		err = access.Fault(access.KindInvalid, "InvalidRequestContent", "The request content was invalid: applicationResourceId is required.")
+		err = access.Fault(access.KindInvalid, "InvalidRequestContent",
+			"The request content was invalid: applicationResourceId is required.")
 	case access.KindOf(err) == access.KindNotFound:
-		err = access.Fault(access.KindInvalid, "ApplicationNotFound", "there is no application %s that you may see", clip(body.Properties.Application))
+		err = access.Fault(access.KindInvalid, "ApplicationNotFound", "there is no application %s that you may see",
+			clip(body.Properties.Application))
 	case err == nil && !a.Application.Settings.JIT:
-		err = access.Fault(access.KindInvalid, "JitAccessNotEnabled", "just-in-time access was not chosen when application %q was deployed: its publisher's roles are permanent", a.Application.Name())
+		err = access.Fault(access.KindInvalid, "JitAccessNotEnabled",
+			"just-in-time access was not chosen when application %q was deployed: its publisher's roles are permanent",
+			a.Application.Name())
 	}
 	if err != nil {
 		return reply{}, err
@@ -113,7 +123,8 @@ func putJITRequest(c *call) (reply, error) {
 func jitRefusal(err error) error {
 	switch access.CodeOf(err) {
 	case "requestIdTaken", "idempotencyKeyReused":
-		return access.Fault(access.KindConflict, "JitRequestAlreadyExists", "there is another request of this name: choose another name, or delete that one first")
+		return access.Fault(access.KindConflict, "JitRequestAlreadyExists",
+			"there is another request of this name: choose another name, or delete that one first")
 	}
 	if access.CodeOf(err) == "notYourself" {
 		return access.Fault(access.KindForbidden, "PrincipalNotAuthorized", "%s", err.Error())
@@ -149,7 +160,8 @@ func (c *call) activation() (requests.RequestDetail, app.Application, error) {
 	return d, a, err
 }
 
-// applicationOf gives the application in whose managed resource group a request asks for roles; the zero one where there is none.
+// applicationOf gives the application in whose managed resource group a request asks for roles; the zero one where
+// there is none.
 func (c *call) applicationOf(d requests.RequestDetail) (app.Application, error) {
 	all, err := c.applicationsByGroup()
 	return all[d.Request.Items[0].Role.Scope.Fold()], err
@@ -222,7 +234,8 @@ func patchJITRequest(c *call) (reply, error) {
 	return ok(c.showJITRequest(d, a))
 }
 
-// deleteJITRequest takes a pending request back, or ends what it led to, and makes it gone here; elsewhere it stays on record.
+// deleteJITRequest takes a pending request back, or ends what it led to, and makes it gone here; elsewhere it stays on
+// record.
 func deleteJITRequest(c *call) (reply, error) {
 	d, _, err := c.activation()
 	if access.KindOf(err) == access.KindNotFound {
@@ -263,9 +276,14 @@ func (c *call) jitRequestOf(a app.Application, ref string) (requests.RequestDeta
 	if !strings.HasPrefix(ref, "/") {
 		id = access.RequestID(strings.ToLower(ref))
 		group := access.ResourceID(strings.TrimSuffix(string(a.Resource), solutionsPath+"/applications/"+a.Name()))
-		names = []access.ResourceID{a.Managed + access.ResourceID(solutionsPath+"/jitRequests/"+ref), group + access.ResourceID(solutionsPath+"/jitRequests/"+ref)}
+		names = []access.ResourceID{
+			a.Managed + access.ResourceID(solutionsPath+"/jitRequests/"+ref),
+			group + access.ResourceID(solutionsPath+"/jitRequests/"+ref),
+		}
 	}
-	look := []func() (requests.RequestDetail, error){func() (requests.RequestDetail, error) { return c.engine().Requests.Request(c.Context(), c.caller, id) }}
+	look := []func() (requests.RequestDetail, error){
+		func() (requests.RequestDetail, error) { return c.engine().Requests.Request(c.Context(), c.caller, id) },
+	}
 	for _, name := range names {
 		look = append(look, func() (requests.RequestDetail, error) {
 			return c.engine().Requests.RequestNamed(c.Context(), c.caller, name)
@@ -281,7 +299,8 @@ func (c *call) jitRequestOf(a app.Application, ref string) (requests.RequestDeta
 			return d, nil
 		}
 	}
-	return requests.RequestDetail{}, access.Fault(access.KindNotFound, "JitRequestNotFound", "there is no request %q for application %q that you may see", clip(ref), a.Name())
+	return requests.RequestDetail{}, access.Fault(access.KindNotFound, "JitRequestNotFound",
+		"there is no request %q for application %q that you may see", clip(ref), a.Name())
 }
 
 // jitState gives how a request stands in Azure's words.
@@ -324,12 +343,19 @@ func (c *call) showJITRequest(d requests.RequestDetail, a app.Application) map[s
 	}
 	who := map[string]any{"oid": r.Requester, "puid": "", "applicationId": ""}
 	return map[string]any{
-		"id": id, "name": id.Name(), "type": "Microsoft.Solutions/jitRequests", "location": a.Location, "tags": tagged(r.Tags),
-		"systemData": map[string]any{"createdBy": r.RequesterName, "createdByType": c.creatorType(r.Requester), "createdAt": stamp(r.CreatedAt)},
+		"id": id, "name": id.Name(), "type": "Microsoft.Solutions/jitRequests", "location": a.Location,
+		"tags": tagged(r.Tags),
+		"systemData": map[string]any{
+			"createdBy": r.RequesterName, "createdByType": c.creatorType(r.Requester),
+			"createdAt": stamp(r.CreatedAt),
+		},
 		"properties": map[string]any{
 			"applicationResourceId": a.Resource, "publisherTenantId": a.Publisher, "jitAuthorizationPolicies": policies,
-			"jitSchedulingPolicy": map[string]any{"type": "Once", "duration": formatDuration(end.Sub(start)), "startTime": stamp(start)},
-			"jitRequestState":     jitState(d), "provisioningState": "Succeeded", "createdBy": who, "updatedBy": who,
+			"jitSchedulingPolicy": map[string]any{
+				"type": "Once", "duration": formatDuration(end.Sub(start)),
+				"startTime": stamp(start),
+			},
+			"jitRequestState": jitState(d), "provisioningState": "Succeeded", "createdBy": who, "updatedBy": who,
 		},
 	}
 }

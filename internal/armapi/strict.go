@@ -10,10 +10,10 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// A member of a body that is not understood may be what turns the meaning of the rest round: "append" rather than "replace", or
-// "only under this condition". So a type names what it reads and, in the tag also of a blank field, what means nothing in a
-// body: what the server owns and clients send back, and what has no bearing on anybody's access. Any other member is refused by
-// its name, unless its value is empty or false and so asks for nothing.
+// A member of a body that is not understood may be what turns the meaning of the rest round: "append" rather than
+// "replace", or "only under this condition". So a type names what it reads and, in the tag also of a blank field, what
+// means nothing in a body: what the server owns and clients send back, and what has no bearing on anybody's access. Any
+// other member is refused by its name, unless its value is empty or false and so asks for nothing.
 
 const maxUnknown = 5 // members that a refusal names
 
@@ -60,8 +60,8 @@ func unknownMembers(data []byte, t reflect.Type, at string) []string {
 	return nil
 }
 
-// memberOf finds the field that a member of an object is read into, without regard to case as encoding/json finds it, and whether
-// the type passes the member over.
+// memberOf finds the field that a member of an object is read into, without regard to case as encoding/json finds it,
+// and whether the type passes the member over.
 func memberOf(t reflect.Type, name string) (field reflect.Type, read, passed bool) {
 	for f := range t.Fields() {
 		if called, _, _ := strings.Cut(f.Tag.Get("json"), ","); called != "" && strings.EqualFold(called, name) {
@@ -94,6 +94,8 @@ func notUnderstood(data []byte, into any) error {
 	for i := range unknown {
 		unknown[i] = clip(unknown[i])
 	}
-	return access.Fault(access.KindInvalid, "InvalidRequestContent", "not supported here, and not passed over since it might change what is asked for: %s%s; leave it out, or correct its name",
+	return access.Fault(access.KindInvalid, "InvalidRequestContent",
+		"not supported here, and not passed over since it might change what is asked for: %s%s; leave it out, or "+
+			"correct its name",
 		strings.Join(unknown, ", "), more)
 }

@@ -17,10 +17,16 @@ func TestNothingIsIgnored(t *testing.T) {
 	for body, want := range map[string][]string{
 		`{"kind":"Basic","properties":{"virtualMachines":[]}}`: nil,
 		`{"id":"x","NAME":"y","type":"z","location":"l","systemData":{"a":1},"properties":{"requests":[{"x":1}],"provisioningState":"Succeeded","virtualMachines":[]}}`: nil,
-		`{"properties":{"virtualMachines":[],"appendMode":true}}`:                                                      {"properties.appendMode"},
-		`{"properties":{"virtualMachines":[],"appendMode":false,"other":null,"more":[ ],"text":"","none":{ }}}`:        nil,
-		`{"Properties":{"VirtualMachines":[{"ID":"x","ports":[{"number":22,"except":["a"]}],"publicIpAddress":"x"}]}}`: {"Properties.VirtualMachines[0].ports[0].except"},
-		`{"mode":"append","properties":{"virtualMachines":"x"}}`:                                                       {"mode"},
+		`{"properties":{"virtualMachines":[],"appendMode":true}}`: {
+			"properties.appendMode",
+		},
+		`{"properties":{"virtualMachines":[],"appendMode":false,"other":null,"more":[ ],"text":"","none":{ }}}`: nil,
+		`{"Properties":{"VirtualMachines":[{"ID":"x","ports":[{"number":22,"except":["a"]}],"publicIpAddress":"x"}]}}`: {
+			"Properties.VirtualMachines[0].ports[0].except",
+		},
+		`{"mode":"append","properties":{"virtualMachines":"x"}}`: {
+			"mode",
+		},
 		`[]`: nil, `"x"`: nil, `{`: nil,
 	} {
 		if diff := cmp.Diff(want, unknownMembers([]byte(body), reflect.TypeFor[*putPolicy](), "")); diff != "" {
@@ -67,7 +73,8 @@ func TestNoMemberIsLost(t *testing.T) {
 	})
 }
 
-// FuzzUnknownMembers holds that whatever comes is walked through without a fault, and that bodies without objects have no members.
+// FuzzUnknownMembers holds that whatever comes is walked through without a fault, and that bodies without objects have
+// no members.
 func FuzzUnknownMembers(f *testing.F) {
 	f.Add([]byte(`{"properties":{"virtualMachines":[{"ports":[{"a":{"b":[1]}}]}]}}`))
 	f.Add([]byte(`{"properties":{"properties":[[[{}]]]}}`))

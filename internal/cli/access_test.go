@@ -15,7 +15,10 @@ func TestAccessIsShownWhole(t *testing.T) {
 	got := accessTexts(style{local: time.UTC}, api.Request{Items: []api.Item{
 		{Machine: "web-1", Ports: "22", Protocol: "tcp", Sources: []string{"203.0.113.7/32"}, ForSeconds: 3600},
 		{Machine: "web-1", Ports: "22", Protocol: "tcp", Sources: []string{"0.0.0.0/0", "::/0"}, ForSeconds: 60},
-		{Machine: "db-1", Ports: "5432", Protocol: "tcp", Sources: []string{"10.0.0.0/8"}, Networks: []string{"office"}, Until: &until},
+		{
+			Machine: "db-1", Ports: "5432", Protocol: "tcp", Sources: []string{"10.0.0.0/8"}, Networks: []string{"office"},
+			Until: &until,
+		},
 		{Role: &api.RoleAt{Name: "Owner", Scope: "/subscriptions/s"}, ForSeconds: 7200},
 	}})
 	want := []string{

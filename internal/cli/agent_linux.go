@@ -34,9 +34,12 @@ CAP_NET_ADMIN and no other. Run it with systemd: see postern-agent.service.`,
 			return agentError(agent.Run(c.Context(), config))
 		},
 	}
-	c.PersistentFlags().StringVar(&config.StateDir, "state", agent.DefaultStateDir, "folder with the enrollment and the last desired state")
-	c.Flags().DurationVar(&config.SkewLimit, "skew-limit", agent.DefaultSkewLimit, "maximum difference between this host's clock and the server's before nothing new is opened")
-	c.AddCommand(a.agentEnrollCommand(&config), a.agentGuardCommand(&config), a.agentStatusCommand(&config), a.agentBreakGlassCommand(&config), a.agentUninstallCommand(&config))
+	c.PersistentFlags().StringVar(&config.StateDir, "state", agent.DefaultStateDir,
+		"folder with the enrollment and the last desired state")
+	c.Flags().DurationVar(&config.SkewLimit, "skew-limit", agent.DefaultSkewLimit,
+		"maximum difference between this host's clock and the server's before nothing new is opened")
+	c.AddCommand(a.agentEnrollCommand(&config), a.agentGuardCommand(&config), a.agentStatusCommand(&config),
+		a.agentBreakGlassCommand(&config), a.agentUninstallCommand(&config))
 	return c
 }
 
@@ -59,12 +62,14 @@ The token is read from the file named by --token-file ("-" is standard input) or
 the environment; otherwise the command prompts for it. It is never read from the command line, where every user of
 this host could see it and enroll first.`,
 		Example: "  postern agent enroll --server https://postern.example:8443 --ca ca.pem\n" +
-			"  postern agent enroll --server https://postern.example:8443 --token-file token --ca-fingerprint SHA256:9f2c… --name web-1\n" +
+			"  postern agent enroll --server https://postern.example:8443 --token-file token --ca-fingerprint " +
+			"SHA256:9f2c… --name web-1\n" +
 			"  postern agent enroll --server https://postern.example:8443 --token-file - --ca ca.pem < token",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if in.Server == "" {
-				return usage(c, "--server and a token are required; an administrator creates one with: postern machine token")
+				return usage(c,
+					"--server and a token are required; an administrator creates one with: postern machine token")
 			}
 			if err := oneOf(c, "ca", "ca-fingerprint"); err != nil {
 				return err
@@ -74,7 +79,8 @@ this host could see it and enroll first.`,
 			}
 			if in.Token == "" {
 				var err error
-				if in.Token, err = a.password(c, bufio.NewReader(a.in), "Enrollment token: ", tokenFile, "--token-file"); err != nil {
+				if in.Token, err = a.password(c, bufio.NewReader(a.in), "Enrollment token: ", tokenFile,
+					"--token-file"); err != nil {
 					return err
 				}
 			}
@@ -97,7 +103,9 @@ this host could see it and enroll first.`,
 			if err != nil {
 				return agentError(err)
 			}
-			a.say("Enrolled as %s (mode %s) with %s.\nStart the agent: systemctl enable --now postern-guard postern-agent", id.Name, id.Mode, id.Server)
+			a.say("Enrolled as %s (mode %s) with %s.\nStart the agent: systemctl enable --now postern-guard "+
+				"postern-agent",
+				id.Name, id.Mode, id.Server)
 			return nil
 		},
 	}
@@ -105,7 +113,8 @@ this host could see it and enroll first.`,
 	f.StringVar(&in.Server, "server", "", "the server, such as https://postern.example:8443")
 	secretFlag(c, &tokenFile, "token", "the enrollment token")
 	f.StringVar(&ca, "ca", "", "file with the server's CA certificate (default the system's CAs)")
-	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 fingerprint of the server's CA certificate, which is then downloaded and compared")
+	f.StringVar(&fingerprint, "ca-fingerprint", "",
+		"SHA-256 fingerprint of the server's CA certificate, which is then downloaded and compared")
 	f.StringVar(&in.Name, "name", "", "name of this machine, if the token has none (default the host's name)")
 	f.BoolVar(&in.Replace, "replace", false, "enroll again even if this host is enrolled")
 	return c
@@ -215,7 +224,8 @@ an administrator deletes it with "postern machine delete".`,
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !yes {
-				return usage(c, "this opens the protected ports as far as the host's own firewall allows; confirm with --yes")
+				return usage(c,
+					"this opens the protected ports as far as the host's own firewall allows; confirm with --yes")
 			}
 			config.Version, config.Log = version(), a.agentLog()
 			if err := agent.Uninstall(c.Context(), *config); err != nil {

@@ -48,7 +48,8 @@ func enrolFake(server string, ca []byte, token string) (*fakeAgent, error) {
 	if err != nil {
 		return nil, err
 	}
-	pair, err := tls.X509KeyPair([]byte(enrolled.Certificate), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	pair, err := tls.X509KeyPair([]byte(enrolled.Certificate),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	if err != nil {
 		return nil, err
 	}

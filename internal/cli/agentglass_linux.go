@@ -23,8 +23,10 @@ host is notified, and the server as soon as it is back. The command also works w
 
 The command prompts for the code and does not echo it. --code-file reads it from a file instead; - is standard
 input.`,
-		Example: "  sudo postern agent break-glass --port 22 --from 203.0.113.7 --for 30m --reason \"site down, server unreachable\"\n" +
-			"  sudo postern agent break-glass --code-file code --port 22 --from 203.0.113.7 --reason \"site down, server unreachable\"",
+		Example: "  sudo postern agent break-glass --port 22 --from 203.0.113.7 --for 30m --reason \"site down, " +
+			"server unreachable\"\n" +
+			"  sudo postern agent break-glass --code-file code --port 22 --from 203.0.113.7 --reason \"site down, " +
+			"server unreachable\"",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" || in.Reason == "" {
@@ -46,7 +48,8 @@ input.`,
 			if err != nil {
 				return fail(exitRefused, "", "%s", err)
 			}
-			a.say("Port %d of %s is open for %s for %s, until %s.", opened.Port, opened.Machine, in.Source, opened.For.Round(time.Second), a.style().time(opened.Until))
+			a.say("Port %d of %s is open for %s for %s, until %s.", opened.Port, opened.Machine, in.Source,
+				opened.For.Round(time.Second), a.style().time(opened.Until))
 			if opened.Direct {
 				a.say("The agent is not running; the port was opened in the kernel directly, which closes it on time.")
 			}

@@ -7,8 +7,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestAgentState proves that what an agent said last, that it has a problem too, counts while it is heard of, and that a revision which
-// is yet to come is not in force.
+// TestAgentState proves that what an agent said last, that it has a problem too, counts while it is heard of, and that
+// a revision which is yet to come is not in force.
 func TestAgentState(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -28,7 +28,8 @@ func TestAgentState(t *testing.T) {
 			t.Errorf("%+v is %q, want %q", agent, got, want)
 		}
 	}
-	if got := agentState(style{now: now}, api.Machine{Agent: &api.Agent{Revision: 3, Reported: 9, LastSeenAt: seen(time.Second)}}); got != "changing" {
+	if got := agentState(style{now: now},
+		api.Machine{Agent: &api.Agent{Revision: 3, Reported: 9, LastSeenAt: seen(time.Second)}}); got != "changing" {
 		t.Errorf("after a restore it is %q", got)
 	}
 }

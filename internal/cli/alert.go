@@ -12,7 +12,8 @@ import (
 )
 
 func (a *app) alertCommand() *cobra.Command {
-	return group("alert", "View and handle alerts", "View and handle alerts: attempts at closed ports, refused requests, silent agents, and more.",
+	return group("alert", "View and handle alerts",
+		"View and handle alerts: attempts at closed ports, refused requests, silent agents, and more.",
 		a.alertListCommand(), a.alertShowCommand(), a.alertAckCommand(), a.alertCloseCommand(), a.alertRulesCommand())
 }
 
@@ -37,7 +38,8 @@ func (a *app) alertListCommand() *cobra.Command {
 	var q api.AlertQuery
 	var all bool
 	c := &cobra.Command{
-		Use: "list", Short: "List alerts", Long: "List open and acknowledged alerts, newest first; with --all or --state also closed ones.",
+		Use: "list", Short: "List alerts",
+		Long:    "List open and acknowledged alerts, newest first; with --all or --state also closed ones.",
 		Example: "  postern alert list\n  postern alert list --state closed --rule denied.rate", Args: takes(0, 0),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			found, err := api.All(cl.Alerts(c.Context(), q))
@@ -74,7 +76,8 @@ func (a *app) alert(c *cobra.Command, cl *api.Client, ref string) (api.Alert, er
 func (a *app) alertShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ALERT", Short: "Show one alert with its evidence",
-		Long:    "Show one alert with its evidence: record numbers in the activity log. ALERT is an id or its last characters.",
+		Long: "Show one alert with its evidence: record numbers in the activity log. ALERT is an id or its last " +
+			"characters.",
 		Example: "  postern alert show 7f3a9c12", Args: takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			v, err := a.alert(c, cl, args[0])
@@ -86,7 +89,10 @@ func (a *app) alertShowCommand() *cobra.Command {
 				column[api.Alert]{"FROM", func(_ style, v api.Alert) string { return v.Source }},
 				column[api.Alert]{"FIRST SEEN", func(s style, v api.Alert) string { return s.time(v.FirstSeen) }},
 				column[api.Alert]{"RULE", func(_ style, v api.Alert) string { return v.Rule }},
-				column[api.Alert]{"EVIDENCE", func(_ style, v api.Alert) string { return strings.Trim(fmt.Sprint(v.Evidence), "[]") }},
+				column[api.Alert]{
+					"EVIDENCE",
+					func(_ style, v api.Alert) string { return strings.Trim(fmt.Sprint(v.Evidence), "[]") },
+				},
 				column[api.Alert]{"BY", func(_ style, v api.Alert) string { return v.ChangedBy }},
 				column[api.Alert]{"COMMENT", func(_ style, v api.Alert) string { return v.Comment }},
 			))
@@ -95,7 +101,9 @@ func (a *app) alertShowCommand() *cobra.Command {
 }
 
 // moveAlert finds an alert, moves it on with a comment, and shows what became of it.
-func (a *app) moveAlert(c *cobra.Command, ref, comment string, move func(cl *api.Client, ctx context.Context, id, comment string) (api.Alert, error)) error {
+func (a *app) moveAlert(c *cobra.Command, ref, comment string,
+	move func(cl *api.Client, ctx context.Context, id, comment string) (api.Alert, error),
+) error {
 	cl, err := a.client()
 	if err != nil {
 		return err
@@ -113,7 +121,8 @@ func (a *app) moveAlert(c *cobra.Command, ref, comment string, move func(cl *api
 func (a *app) alertAckCommand() *cobra.Command {
 	var comment string
 	c := &cobra.Command{
-		Use: "ack ALERT", Short: "Acknowledge an alert", Long: "Acknowledge an alert. No further notifications are sent unless it becomes more severe.",
+		Use: "ack ALERT", Short: "Acknowledge an alert",
+		Long:    "Acknowledge an alert. No further notifications are sent unless it becomes more severe.",
 		Example: "  postern alert ack 7f3a9c12 --comment \"calling the data centre\"", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.moveAlert(c, args[0], comment, (*api.Client).AcknowledgeAlert)
@@ -127,7 +136,8 @@ func (a *app) alertCloseCommand() *cobra.Command {
 	var comment string
 	c := &cobra.Command{
 		Use: "close ALERT", Short: "Close an alert",
-		Long:    "Close an alert. An alert about current state, such as a silent agent, reopens as long as the state persists.",
+		Long: "Close an alert. An alert about current state, such as a silent agent, reopens as long as the " +
+			"state persists.",
 		Example: "  postern alert close 7f3a9c12 --comment \"our own scanner\"", Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.moveAlert(c, args[0], comment, (*api.Client).CloseAlert)
@@ -143,9 +153,10 @@ func (a *app) alertRulesCommand() *cobra.Command {
 	var enable, disable bool
 	c := &cobra.Command{
 		Use: "rules [RULE]", Short: "List alert rules, or change one",
-		Long:    "List alert rules. With RULE and options, change that rule; other settings are kept.",
-		Example: "  postern alert rules\n  postern alert rules denied.rate --threshold 20 --severity error\n  postern alert rules request.unusualHour --disable",
-		Args:    takes(0, 1),
+		Long: "List alert rules. With RULE and options, change that rule; other settings are kept.",
+		Example: "  postern alert rules\n  postern alert rules denied.rate --threshold 20 --severity error\n  " +
+			"postern alert rules request.unusualHour --disable",
+		Args: takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if enable && disable {
 				return usage(c, "--enable and --disable exclude each other")

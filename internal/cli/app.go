@@ -58,8 +58,11 @@ func (a *app) root() *cobra.Command {
 `+exitHelp(),
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.confirmCommand(), a.passkeyCommand(),
 		a.machineCommand(), a.policyCommand(),
-		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(), a.reviewCommand(),
-		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(), a.applicationCommand(), a.tokenCommand(), a.credentialCommand(), a.networkCommand(), a.tenantCommand(), a.subscriptionCommand(), a.resourceGroupCommand(), a.breakGlassCommand(), a.auditCommand(),
+		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(),
+		a.reviewCommand(),
+		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(),
+		a.applicationCommand(), a.tokenCommand(), a.credentialCommand(), a.networkCommand(), a.tenantCommand(),
+		a.subscriptionCommand(), a.resourceGroupCommand(), a.breakGlassCommand(), a.auditCommand(),
 		a.notifyCommand(), a.alertCommand(), a.insightCommand(), a.versionCommand(),
 	)
 	root.AddCommand(a.hostCommands()...)
@@ -72,7 +75,8 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "output format: table, json, yaml or csv")
-	root.PersistentFlags().StringVar(&a.config, "config", "", "file that stores the sign-in (default $XDG_CONFIG_HOME/postern/config.json)")
+	root.PersistentFlags().StringVar(&a.config, "config", "",
+		"file that stores the sign-in (default $XDG_CONFIG_HOME/postern/config.json)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%s", err) })
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if !slices.Contains([]string{"table", "json", "yaml", "csv"}, a.output) {
@@ -109,8 +113,8 @@ func noCommand(c *cobra.Command, typed string) error {
 	return usage(c, "unknown command %q", typed)
 }
 
-// like gives the commands below c whose names are like what was typed: of a short word one letter may differ, of a longer
-// one two.
+// like gives the commands below c whose names are like what was typed: of a short word one letter may differ, of a
+// longer one two.
 func like(c *cobra.Command, typed string) []string {
 	c.SuggestionsMinimumDistance = 1
 	if len(typed) > 4 {

@@ -16,7 +16,8 @@ func (a *app) rolesOf(c *cobra.Command, cl *api.Client, ref string) ([]api.Eligi
 	}
 	var of []api.Eligibility
 	for _, e := range all {
-		if e.Application != "" && (ref == "" || strings.EqualFold(nameOf(e.Application), ref) || strings.EqualFold(e.Application, ref)) {
+		if e.Application != "" && (ref == "" || strings.EqualFold(nameOf(e.Application),
+			ref) || strings.EqualFold(e.Application, ref)) {
 			of = append(of, e)
 		}
 	}
@@ -28,9 +29,10 @@ func nameOf(id string) string { return id[strings.LastIndexByte(id, '/')+1:] }
 
 func (a *app) appRolesCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "roles [APP]",
-		Short:   "List the roles that you may activate on your customers' applications",
-		Long:    "List the roles that you may activate on managed applications, directly or as a member of a group, and your active ones.",
+		Use:   "roles [APP]",
+		Short: "List the roles that you may activate on your customers' applications",
+		Long: "List the roles that you may activate on managed applications, directly or as a member of a group, " +
+			"and your active ones.",
 		Example: "  postern app roles\n  postern app roles shop",
 		Args:    takes(0, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
@@ -75,11 +77,14 @@ of the customer's approvers decides. The role expires by itself, and everything 
 			}
 			switch {
 			case len(list) == 0:
-				return fail(exitNotFound, "See: postern app roles", "you are not eligible for any role on an application %q", args[0])
+				return fail(exitNotFound, "See: postern app roles",
+					"you are not eligible for any role on an application %q", args[0])
 			case len(of) == 0:
 				return fail(exitRefused, "See: postern app roles", "you are not eligible for %s on %s", role, args[0])
 			case len(of) > 1:
-				return usage(c, "you are eligible for several roles on %s: name one with --role, or the application by its id", args[0])
+				return usage(c,
+					"you are eligible for several roles on %s: name one with --role, or the application by its id",
+					args[0])
 			}
 			return a.activate(c, cl, ask, api.RoleRef{Eligibility: of[0].ID})
 		}),
@@ -108,7 +113,8 @@ func (a *app) appRequestsCommand() *cobra.Command {
 				}
 			}
 			if len(args) > 0 && len(groups) == 0 {
-				return fail(exitNotFound, "See: postern app list", "there is no managed application %q that you may see", args[0])
+				return fail(exitNotFound, "See: postern app list",
+					"there is no managed application %q that you may see", args[0])
 			}
 			all, err := take(cl.Requests(c.Context(), q), searched)
 			if err != nil {
@@ -132,9 +138,10 @@ func (a *app) appRequestsCommand() *cobra.Command {
 func (a *app) appDeactivateCommand() *cobra.Command {
 	var role, reason string
 	c := &cobra.Command{
-		Use:     "deactivate APP [--role ROLE]",
-		Short:   "End your activations early",
-		Long:    "End your active roles on a managed application and cancel scheduled ones. Everything opened under them closes with them.",
+		Use:   "deactivate APP [--role ROLE]",
+		Short: "End your activations early",
+		Long: "End your active roles on a managed application and cancel scheduled ones. Everything opened under " +
+			"them closes with them.",
 		Example: "  postern app deactivate shop --reason \"done early\"",
 		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {

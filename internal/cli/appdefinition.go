@@ -16,7 +16,8 @@ func (a *app) appDefinitionCommand() *cobra.Command {
 	return group("definition", "Manage the definitions of a publisher",
 		`A definition says which of the publisher's principals get which role on each application deployed from it, and under
 which conditions.`,
-		a.appDefinitionCreateCommand(), a.appDefinitionListCommand(), a.appDefinitionShowCommand(), a.appDefinitionDeleteCommand())
+		a.appDefinitionCreateCommand(), a.appDefinitionListCommand(), a.appDefinitionShowCommand(),
+		a.appDefinitionDeleteCommand())
 }
 
 func appDefinitionColumns() []column[api.ApplicationDefinition] {
@@ -91,8 +92,10 @@ preferably, a group, whose members activate the role individually.`,
 	f.BoolVar(&in.JIT.Available, "jit", false, "let customers choose just-in-time access")
 	f.BoolVar(&in.JIT.Required, "jit-required", false, "require just-in-time access")
 	f.StringVar(&longest, "max", "", "longest activation that a customer may allow (default 24h)")
-	f.StringVar(&in.LockLevel, "lock", "", "restriction for customers in the managed resource group: ReadOnly, CanNotDelete or None (default ReadOnly)")
-	f.StringSliceVar(&in.AllowedActions, "allow", nil, "action that customers may perform despite the lock; may be repeated")
+	f.StringVar(&in.LockLevel, "lock", "",
+		"restriction for customers in the managed resource group: ReadOnly, CanNotDelete or None (default ReadOnly)")
+	f.StringSliceVar(&in.AllowedActions, "allow", nil,
+		"action that customers may perform despite the lock; may be repeated")
 	f.StringSliceVar(&in.Audience, "tenant", nil, "tenant that may deploy it; may be repeated")
 	f.BoolVar(&in.Public, "public", false, "let every tenant deploy it")
 	f.BoolVar(&in.Disabled, "disabled", false, "stop new deployments")
@@ -108,7 +111,9 @@ preferably, a group, whose members activate the role individually.`,
 }
 
 // readDefinition puts the flags, or the file, into what is asked for.
-func readDefinition(c *cobra.Command, in *api.ApplicationDefinitionInput, authorize []string, longest, ui, template, file string) error {
+func readDefinition(c *cobra.Command, in *api.ApplicationDefinitionInput, authorize []string,
+	longest, ui, template, file string,
+) error {
 	if file != "" {
 		data, err := readText(file)
 		if err != nil {
@@ -156,9 +161,12 @@ func (a *app) appDefinitionListCommand() *cobra.Command {
 		Long:    "List the definitions of your tenant, and those that other tenants offer to it.",
 		Example: "  postern app definition list",
 		Args:    takes(0, 0),
-		RunE: list(a, appDefinitionColumns(), "There are no definitions. Create one with: postern app definition create NAME --authorize PRINCIPAL=ROLE --jit", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.ApplicationDefinition, error] {
-			return cl.ApplicationDefinitions(ctx)
-		}),
+		RunE: list(a, appDefinitionColumns(),
+			"There are no definitions. Create one with: postern app definition create NAME --authorize "+
+				"PRINCIPAL=ROLE --jit",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.ApplicationDefinition, error] {
+				return cl.ApplicationDefinitions(ctx)
+			}),
 	}
 }
 

@@ -15,12 +15,15 @@ func (a *app) applicationCommand() *cobra.Command {
 		`A publisher offers an application through a definition, which says which of its principals get which role under
 which conditions. A customer deploys it, which creates a managed resource group. There the publisher can read, and
 has further rights only during an activation.`,
-		a.appDefinitionCommand(), a.appCreateCommand(), a.appListCommand(), a.appShowCommand(), a.appSetCommand(), a.appRefreshCommand(), a.appDeleteCommand(),
+		a.appDefinitionCommand(), a.appCreateCommand(), a.appListCommand(), a.appShowCommand(), a.appSetCommand(),
+		a.appRefreshCommand(), a.appDeleteCommand(),
 		a.appRolesCommand(), a.appActivateCommand(), a.appRequestsCommand(),
 		a.decideCommand(true, "approve", "Approve an activation", "comment, for the activity log",
-			"Approve an activation, as one of the application's approvers. The publisher can never decide.", "  postern app requests --needs-me\n  postern app approve 7f3a9c12 --comment \"change 42\""),
+			"Approve an activation, as one of the application's approvers. The publisher can never decide.",
+			"  postern app requests --needs-me\n  postern app approve 7f3a9c12 --comment \"change 42\""),
 		a.decideCommand(false, "deny", "Deny an activation", "comment, shown to the requester",
-			"Deny an activation, as one of the application's approvers.", "  postern app deny 7f3a9c12 --comment \"not in office hours\""),
+			"Deny an activation, as one of the application's approvers.",
+			"  postern app deny 7f3a9c12 --comment \"not in office hours\""),
 		a.appDeactivateCommand())
 }
 
@@ -78,7 +81,8 @@ func applicationDetail() []column[api.Application] {
 		{"Active", func(s style, v api.Application) string {
 			var active []string
 			for _, g := range v.Active {
-				active = append(active, fmt.Sprintf("%s of %s, %s until %s", g.Role.Name, g.Principal, g.State, s.clock(g.End)))
+				active = append(active,
+					fmt.Sprintf("%s of %s, %s until %s", g.Role.Name, g.Principal, g.State, s.clock(g.End)))
 			}
 			return s.list(active)
 		}},
@@ -87,14 +91,17 @@ func applicationDetail() []column[api.Application] {
 
 func (a *app) appListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "List managed applications",
-		Long:    "List the managed applications of your tenant, and those that customers deployed from its definitions.",
+		Use:   "list",
+		Short: "List managed applications",
+		Long: "List the managed applications of your tenant, and those that customers deployed from its " +
+			"definitions.",
 		Example: "  postern app list",
 		Args:    takes(0, 0),
-		RunE: list(a, applicationColumns(), "There are no managed applications. List offers with: postern app definition list", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Application, error] {
-			return cl.Applications(ctx)
-		}),
+		RunE: list(a, applicationColumns(),
+			"There are no managed applications. List offers with: postern app definition list",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Application, error] {
+				return cl.Applications(ctx)
+			}),
 	}
 }
 
@@ -105,9 +112,10 @@ func (a *app) appShowCommand() *cobra.Command {
 		Long:    "Show an application by name or resource id: its settings and active roles.",
 		Example: "  postern app show shop",
 		Args:    takes(1, 1),
-		RunE: show(a, applicationDetail(), func(ctx context.Context, cl *api.Client, args []string) (api.Application, error) {
-			return cl.Application(ctx, args[0])
-		}),
+		RunE: show(a, applicationDetail(),
+			func(ctx context.Context, cl *api.Client, args []string) (api.Application, error) {
+				return cl.Application(ctx, args[0])
+			}),
 	}
 }
 
@@ -119,9 +127,10 @@ func (a *app) appRefreshCommand() *cobra.Command {
 to the definition do not affect you.`,
 		Example: "  postern app definition show vendor/shop\n  postern app refresh shop",
 		Args:    takes(1, 1),
-		RunE: show(a, applicationDetail(), func(ctx context.Context, cl *api.Client, args []string) (api.Application, error) {
-			return cl.RefreshApplication(ctx, args[0])
-		}),
+		RunE: show(a, applicationDetail(),
+			func(ctx context.Context, cl *api.Client, args []string) (api.Application, error) {
+				return cl.RefreshApplication(ctx, args[0])
+			}),
 	}
 }
 

@@ -18,10 +18,12 @@ type settingsFlags struct {
 }
 
 func (f *settingsFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.jit, "jit", "", "yes: the publisher activates its roles when needed; no: it has them permanently")
+	c.Flags().StringVar(&f.jit, "jit", "",
+		"yes: the publisher activates its roles when needed; no: it has them permanently")
 	c.Flags().StringVar(&f.approval, "approval", "", "automatic or manual (default automatic)")
 	c.Flags().StringVar(&f.longest, "max", "", "longest activation (default 8h, or less if the definition says so)")
-	c.Flags().StringSliceVar(&f.approvers, "approver", nil, "person or group of your tenant who may approve; may be repeated")
+	c.Flags().StringSliceVar(&f.approvers, "approver", nil,
+		"person or group of your tenant who may approve; may be repeated")
 	c.Flags().BoolVar(&f.yes, "yes", false, "confirm permanent access in advance")
 }
 
@@ -70,19 +72,25 @@ func (f *settingsFlags) settings(c *cobra.Command, was *api.ApplicationSettings)
 }
 
 // confirmPermanent says what permanent access means, and has it confirmed.
-func (a *app) confirmPermanent(c *cobra.Command, f settingsFlags, s *api.ApplicationSettings, d api.ApplicationDefinition) error {
+func (a *app) confirmPermanent(c *cobra.Command, f settingsFlags, s *api.ApplicationSettings,
+	d api.ApplicationDefinition,
+) error {
 	if s == nil && d.JIT.Available || s != nil && s.JIT {
 		return nil
 	}
-	a.say("Without just-in-time access, %s has these roles on the managed resource group PERMANENTLY, at any time and without a request:", d.Publisher)
+	a.say("Without just-in-time access, %s has these roles on the managed resource group PERMANENTLY, at any time "+
+		"and without a request:",
+		d.Publisher)
 	for _, given := range d.Authorizations {
 		a.say("  %s  for %s %s", given.Role, given.Kind, given.Principal)
 	}
-	a.say("Nobody approves, nothing expires, and you are not notified. It ends when you delete the application or turn on just-in-time access.")
+	a.say("Nobody approves, nothing expires, and you are not notified. It ends when you delete the application or " +
+		"turn on just-in-time access.")
 	if f.yes {
 		return nil
 	}
-	answer, err := a.ask(c, bufio.NewReader(a.in), "Type the publisher's name to give it permanent access: ", "--yes, to confirm that,")
+	answer, err := a.ask(c, bufio.NewReader(a.in), "Type the publisher's name to give it permanent access: ",
+		"--yes, to confirm that,")
 	if err != nil {
 		return err
 	}
@@ -97,7 +105,8 @@ func (a *app) appCreateCommand() *cobra.Command {
 	var in api.NewApplication
 	var answers string
 	c := &cobra.Command{
-		Use:   "create NAME --definition DEFINITION [--jit yes|no] [--approval automatic|manual] [--max DURATION] [--approver NAME]…",
+		Use: "create NAME --definition DEFINITION [--jit yes|no] [--approval automatic|manual] [--max DURATION] " +
+			"[--approver NAME]…",
 		Short: "Deploy an application",
 		Long: `Deploy an application. This creates its managed resource group; machines enrolled into that group belong to it. With
 --jit yes, the publisher can read there and activates its roles when needed, under your settings; with --jit no, it
@@ -150,7 +159,8 @@ has them permanently.`,
 	}
 	c.Flags().StringVar(&in.Definition, "definition", "", "definition name; another tenant's as PUBLISHER/NAME")
 	c.Flags().StringVar(&in.ResourceGroup, "group", "", "resource group of the application itself (default default)")
-	c.Flags().StringVar(&in.ManagedResourceGroup, "managed-group", "", "name of the managed resource group (default mrg-NAME)")
+	c.Flags().StringVar(&in.ManagedResourceGroup, "managed-group", "",
+		"name of the managed resource group (default mrg-NAME)")
 	c.Flags().StringVar(&answers, "answers", "", "file with answers to the definition's form, as basics and steps")
 	flags.add(c)
 	return c

@@ -13,7 +13,8 @@ import (
 func (a *app) approveCommand() *cobra.Command {
 	return a.decideCommand(true, "approve", "Approve a request", "comment, for the activity log",
 		"Approve a request as a person, or member of a group, named in the policy. Nobody decides their own request.",
-		"  postern request list --needs-me\n  postern approve 7f3a9c12\n  postern approve 7f3a9c12 --comment \"seen with Ann\"")
+		"  postern request list --needs-me\n  postern approve 7f3a9c12\n  postern approve 7f3a9c12 --comment \"seen "+
+			"with Ann\"")
 }
 
 func (a *app) denyCommand() *cobra.Command {
@@ -27,9 +28,10 @@ func (a *app) decideCommand(approve bool, name, short, comment, long, example st
 	in := api.NewDecision{Approve: approve}
 	var yes bool
 	c := &cobra.Command{
-		Use:     name + " REQUEST",
-		Short:   short,
-		Long:    long + " The decision applies to what the server shows now; use --digest to decide only what you were shown earlier.",
+		Use:   name + " REQUEST",
+		Short: short,
+		Long: long + " The decision applies to what the server shows now; use --digest to decide only what you " +
+			"were shown earlier.",
 		Example: example,
 		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
@@ -67,7 +69,8 @@ func (a *app) approves(r api.Request) []string {
 		lines = append(lines, "  "+text)
 	}
 	if n := len(r.Windows); n > 0 {
-		lines = append(lines, fmt.Sprintf("in %d windows, from %s to %s", n, s.time(r.Windows[0]), s.time(r.Windows[n-1])))
+		lines = append(lines,
+			fmt.Sprintf("in %d windows, from %s to %s", n, s.time(r.Windows[0]), s.time(r.Windows[n-1])))
 	} else if r.Start != nil {
 		lines = append(lines, "starting at "+s.time(*r.Start))
 	}
@@ -83,8 +86,9 @@ func (a *app) extendCommand() *cobra.Command {
 		Long: `Request more time on one of your grants, under the same rule as the original request. If that approves
 automatically, the grant ends later at once, without interruption. It never exceeds the policy's maximum duration
 from its start.`,
-		Example: "  postern grant list --who me\n  postern extend 7f3a9c12 --for 30m\n  postern extend 7f3a9c12 --until 18:00 --reason \"not done yet\"",
-		Args:    takes(1, 1),
+		Example: "  postern grant list --who me\n  postern extend 7f3a9c12 --for 30m\n  postern extend 7f3a9c12 " +
+			"--until 18:00 --reason \"not done yet\"",
+		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := oneOf(c, "for", "until"); err != nil {
 				return err
@@ -199,9 +203,10 @@ func (a *app) reviewListCommand() *cobra.Command {
 func (a *app) reviewCloseCommand() *cobra.Command {
 	var comment string
 	c := &cobra.Command{
-		Use:     "close REVIEW --comment TEXT",
-		Short:   "Close a review with your findings",
-		Long:    "Close the review of someone's break-glass access, as an approver, with your findings. Nobody closes their own review.",
+		Use:   "close REVIEW --comment TEXT",
+		Short: "Close a review with your findings",
+		Long: "Close the review of someone's break-glass access, as an approver, with your findings. Nobody " +
+			"closes their own review.",
 		Example: "  postern review close 7f3a9c12 --comment \"the disk was full, as reported\"",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -218,7 +223,8 @@ func (a *app) reviewCloseCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				v, err := byTail("review", "postern review list --all", id, reviews, func(v api.Review) string { return v.ID })
+				v, err := byTail("review", "postern review list --all", id, reviews,
+					func(v api.Review) string { return v.ID })
 				if err != nil {
 					return err
 				}
@@ -275,7 +281,8 @@ func decisionTexts(r api.Request) []string {
 func quorumTexts(quorums []api.Quorum) string {
 	var texts []string
 	for _, q := range quorums {
-		texts = append(texts, fmt.Sprintf("%d of %s", q.Count, strings.Join(append(append([]string{}, q.Groups...), q.People...), ", ")))
+		texts = append(texts,
+			fmt.Sprintf("%d of %s", q.Count, strings.Join(append(append([]string{}, q.Groups...), q.People...), ", ")))
 	}
 	return strings.Join(texts, " and ")
 }

@@ -18,7 +18,8 @@ func (a *app) auditCommand() *cobra.Command {
 	return group("audit", "Read, export and verify the activity log",
 		`The activity log contains everything that happened and cannot be changed undetected: its records are the leaves of a
 Merkle tree whose root the server signs.`,
-		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditCheckpointsCommand(), a.auditVerifyCommand(), a.auditWhoCommand())
+		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditCheckpointsCommand(),
+		a.auditVerifyCommand(), a.auditWhoCommand())
 }
 
 func (a *app) auditListCommand() *cobra.Command {
@@ -73,7 +74,8 @@ func eventColumns(plain bool) []column[api.Event] {
 		{"WHO", func(_ style, e api.Event) string { return e.Actor }},
 	}
 	if !plain {
-		return append(columns, column[api.Event]{"DETAILS", func(s style, e api.Event) string { return clip(details(s, e.Details), 60) }})
+		return append(columns,
+			column[api.Event]{"DETAILS", func(s style, e api.Event) string { return clip(details(s, e.Details), 60) }})
 	}
 	return append(columns,
 		column[api.Event]{"ADDRESS", func(_ style, e api.Event) string { return e.Address }},
@@ -88,8 +90,8 @@ func eventColumns(plain bool) []column[api.Event] {
 	)
 }
 
-// details writes what an event adds, what says most coming first. What people wrote stands in quotes where it could be taken for
-// more than one value; for programs it is a JSON object, which can be read back without doubt.
+// details writes what an event adds, what says most coming first. What people wrote stands in quotes where it could be
+// taken for more than one value; for programs it is a JSON object, which can be read back without doubt.
 func details(s style, m map[string]string) string {
 	if s.plain {
 		var text bytes.Buffer
@@ -105,7 +107,11 @@ func details(s style, m map[string]string) string {
 		names = append(names, name)
 	}
 	rank := func(name string) int {
-		return slices.Index([]string{"digest", "start", "end", "protocol", "sources", "ports", "principal", "requester", "justification", "reason", "kind", "name", "machine"}, name)
+		return slices.Index([]string{
+			"digest", "start", "end", "protocol", "sources", "ports", "principal", "requester",
+			"justification", "reason", "kind", "name", "machine",
+		},
+			name)
 	}
 	slices.SortFunc(names, func(x, y string) int {
 		if by := rank(y) - rank(x); by != 0 {
@@ -131,8 +137,9 @@ func (a *app) auditCheckpointCommand() *cobra.Command {
 		Short: "Show the latest signed checkpoint, to store elsewhere",
 		Long: `Show the latest signed checkpoint and the key that verifies it. Stored elsewhere with --file, it proves later that
 the log still begins with the same records: postern audit verify LOG --checkpoint FILE.`,
-		Example: "  postern audit checkpoint --file monday.checkpoint\n  postern audit verify log.ndjson --checkpoint monday.checkpoint",
-		Args:    takes(0, 0),
+		Example: "  postern audit checkpoint --file monday.checkpoint\n  postern audit verify log.ndjson " +
+			"--checkpoint monday.checkpoint",
+		Args: takes(0, 0),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			checkpoint, err := cl.Checkpoint(c.Context())
 			if err != nil {

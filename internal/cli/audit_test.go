@@ -11,7 +11,8 @@ import (
 func TestDetailsCannotBeMistaken(t *testing.T) {
 	t.Parallel()
 	event := map[string]string{
-		"justification": "ok principal=bob ports=3389", "ports": "22/tcp", "requester": "ann", "item.0": `machine "web-1" ports 22/tcp`, "reason": "its time was over", "empty": "", "tab": "a\tb",
+		"justification": "ok principal=bob ports=3389", "ports": "22/tcp", "requester": "ann",
+		"item.0": `machine "web-1" ports 22/tcp`, "reason": "its time was over", "empty": "", "tab": "a\tb",
 	}
 	var back map[string]string
 	if err := json.Unmarshal([]byte(details(style{plain: true}, event)), &back); err != nil {

@@ -124,7 +124,9 @@ from --key. FILE may be - for standard input.`,
 					return err
 				}
 				if key = conf.AuditKey; key == "" {
-					return usage(c, "no verification key is known: give --key, which postern audit checkpoint shows, from a source that you trust")
+					return usage(c,
+						"no verification key is known: give --key, which postern audit checkpoint shows, from a "+
+							"source that you trust")
 				}
 			}
 			var previous []string
@@ -146,13 +148,15 @@ from --key. FILE may be - for standard input.`,
 			}
 			summary, err := audit.VerifyExport(in, key, previous...)
 			if err != nil {
-				return fail(exitError, "The export is incomplete or differs from what was signed. Do not rely on it.", "%s does not verify: %w", args[0], err)
+				return fail(exitError, "The export is incomplete or differs from what was signed. Do not rely on it.",
+					"%s does not verify: %w", args[0], err)
 			}
 			return a.printSummary(summary)
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "verifier key of the log (default the stored one)")
-	c.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file with one or more checkpoints stored earlier, such as the server's anchorFile; may be repeated")
+	c.Flags().StringArrayVar(&checkpoints, "checkpoint", nil,
+		"file with one or more checkpoints stored earlier, such as the server's anchorFile; may be repeated")
 	return c
 }
 
@@ -167,7 +171,11 @@ type verified struct {
 }
 
 func (a *app) printSummary(s audit.Summary) error {
-	return printItem(a, verified{Records: s.Records, First: s.First, Last: s.Last, Root: s.Checkpoint.Root.String(), SignedAt: s.Checkpoint.At, Previous: s.Previous},
+	return printItem(a,
+		verified{
+			Records: s.Records, First: s.First, Last: s.Last, Root: s.Checkpoint.Root.String(),
+			SignedAt: s.Checkpoint.At, Previous: s.Previous,
+		},
 		[]column[verified]{
 			{"Verified", func(_ style, v verified) string { return count(int(v.Records), "record") }},
 			{"First", func(s style, v verified) string { return s.time(v.First) }},

@@ -10,7 +10,8 @@ import (
 
 func (a *app) breakGlassCommand() *cobra.Command {
 	return group("break-glass", "Manage break-glass codes",
-		"Break-glass codes are issued in advance and stored safely. Each opens a machine once while the server is unreachable.",
+		"Break-glass codes are issued in advance and stored safely. Each opens a machine once while the server is "+
+			"unreachable.",
 		a.breakGlassIssueCommand(), a.breakGlassListCommand(), a.breakGlassRevokeCommand())
 }
 
@@ -38,7 +39,9 @@ the server. They expire after one year. Each use creates a review for the person
 			for _, code := range issued.Codes {
 				a.line("%s", code)
 			}
-			a.say("On %s, which prompts for a code: postern agent break-glass --port 22 --from ADDRESS --for 30m --reason TEXT", issued.Machine)
+			a.say("On %s, which prompts for a code: postern agent break-glass --port 22 --from ADDRESS --for 30m "+
+				"--reason TEXT",
+				issued.Machine)
 			return nil
 		}),
 	}

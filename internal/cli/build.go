@@ -24,7 +24,9 @@ func (a *app) signedIn(run func(c *cobra.Command, cl *api.Client, args []string)
 }
 
 // list runs a command that prints all that find returns; empty is what people are told where that is nothing.
-func list[T any](a *app, columns []column[T], empty string, find func(context.Context, *api.Client, []string) iter.Seq2[T, error]) runs {
+func list[T any](a *app, columns []column[T], empty string,
+	find func(context.Context, *api.Client, []string) iter.Seq2[T, error],
+) runs {
 	return a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 		items, err := api.All(find(c.Context(), cl, args))
 		if err != nil {

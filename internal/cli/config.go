@@ -32,8 +32,8 @@ func (a *app) configPath() (string, error) {
 	return "", fail(exitUsage, "Set POSTERN_CONFIG or use --config.", "no home directory to store the sign-in in")
 }
 
-// configFolder returns the folder in which programs keep what is the user's own, or "" where the environment names none. On
-// Windows it is readable by the user alone; elsewhere the file's mode sees to that.
+// configFolder returns the folder in which programs keep what is the user's own, or "" where the environment names
+// none. On Windows it is readable by the user alone; elsewhere the file's mode sees to that.
 func configFolder(goos string, getenv func(string) string) string {
 	if dir := getenv("XDG_CONFIG_HOME"); dir != "" {
 		return dir

@@ -10,10 +10,14 @@ func TestConfigFolder(t *testing.T) {
 		is   environment
 		want string
 	}{
-		"a home":            {"linux", environment{"HOME": "/home/anna"}, "/home/anna/.config"},
-		"of one's own":      {"darwin", environment{"HOME": "/Users/anna", "XDG_CONFIG_HOME": "/x"}, "/x"},
-		"macOS":             {"darwin", environment{"HOME": "/Users/anna"}, "/Users/anna/.config"},
-		"Windows":           {"windows", environment{"AppData": "C:/Users/anna/AppData/Roaming"}, "C:/Users/anna/AppData/Roaming"},
+		"a home":       {"linux", environment{"HOME": "/home/anna"}, "/home/anna/.config"},
+		"of one's own": {"darwin", environment{"HOME": "/Users/anna", "XDG_CONFIG_HOME": "/x"}, "/x"},
+		"macOS":        {"darwin", environment{"HOME": "/Users/anna"}, "/Users/anna/.config"},
+		"Windows": {
+			"windows",
+			environment{"AppData": "C:/Users/anna/AppData/Roaming"},
+			"C:/Users/anna/AppData/Roaming",
+		},
 		"Windows with HOME": {"windows", environment{"AppData": "C:/A", "HOME": "/c/Users/anna"}, "C:/A"},
 		"none":              {"linux", environment{"AppData": "C:/A"}, ""},
 	} {

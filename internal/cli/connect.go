@@ -30,7 +30,10 @@ func (a *app) client() (*api.Client, error) {
 }
 
 func (a *app) connect(conf config) (*api.Client, error) {
-	c, err := api.NewClient(api.Options{Server: conf.Server, Token: conf.Token, CA: []byte(conf.CA), UserAgent: "postern-cli/" + version()})
+	c, err := api.NewClient(api.Options{
+		Server: conf.Server, Token: conf.Token, CA: []byte(conf.CA),
+		UserAgent: "postern-cli/" + version(),
+	})
 	if err != nil {
 		return nil, fail(exitUsage, "Sign in again with: postern login --server URL", "%w", err)
 	}
@@ -66,12 +69,14 @@ func fetchCA(ctx context.Context, server, fingerprint string) (string, error) {
 			return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})), nil
 		}
 	}
-	return "", fail(exitRefused, "Either the fingerprint is not this server's, or something intercepts the connection. Nothing was sent.",
-		"no CA with the fingerprint %s vouches for %s", fingerprint, u.Host)
+	return "",
+		fail(exitRefused,
+			"Either the fingerprint is not this server's, or something intercepts the connection. Nothing was sent.",
+			"no CA with the fingerprint %s vouches for %s", fingerprint, u.Host)
 }
 
-// reach shakes hands with a server, whose certificate has to count: nobody types a password for a server that is another,
-// or is not there.
+// reach shakes hands with a server, whose certificate has to count: nobody types a password for a server that is
+// another, or is not there.
 func reach(ctx context.Context, conf config) error {
 	check := &tls.Config{MinVersion: tls.VersionTLS12}
 	if conf.CA != "" {

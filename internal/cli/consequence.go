@@ -26,7 +26,8 @@ func (a *app) confirm(yes bool, consequence ...string) error {
 	case yes:
 		return nil
 	case !a.interactive():
-		return fail(exitUsage, "Use --yes to confirm in advance.", "nothing was changed: there is no terminal to confirm on")
+		return fail(exitUsage, "Use --yes to confirm in advance.",
+			"nothing was changed: there is no terminal to confirm on")
 	}
 	_, _ = fmt.Fprint(a.err, "Continue? [y/N] ")
 	answer, err := line(bufio.NewReader(a.in))
@@ -47,11 +48,14 @@ func (a *app) ends(grants []api.Grant) []string {
 	var lines []string
 	open := slices.DeleteFunc(slices.Clone(grants), isScheduled)
 	if len(open) > 0 {
-		lines = append(lines, fmt.Sprintf("  - ends %s: %s", count(len(open), "open grant"), some(open, func(g api.Grant) string { return whatOf(g) + " of " + g.Principal })))
+		lines = append(lines,
+			fmt.Sprintf("  - ends %s: %s", count(len(open), "open grant"),
+				some(open, func(g api.Grant) string { return whatOf(g) + " of " + g.Principal })))
 	}
 	later := slices.DeleteFunc(slices.Clone(grants), func(g api.Grant) bool { return !isScheduled(g) })
 	if len(later) > 0 {
-		lines = append(lines, fmt.Sprintf("  - cancels %s: %s", count(len(later), "scheduled window"), some(series(later), a.windows)))
+		lines = append(lines,
+			fmt.Sprintf("  - cancels %s: %s", count(len(later), "scheduled window"), some(series(later), a.windows)))
 	}
 	return lines
 }
@@ -109,19 +113,25 @@ func liveOn(ctx context.Context, cl *api.Client, machine string) ([]api.Grant, e
 // personEnds says what ends with everything that a person or a program holds.
 func (a *app) personEnds(ctx context.Context, cl *api.Client, what, principal string) ([]string, error) {
 	grants, err := api.All(cl.Grants(ctx, api.GrantQuery{States: live(), Principal: principal}))
-	if err != nil && !missing(err) { // who may end it may not always list it, and of whom there is none the server says next
+	// who may end it may not always list it, and of whom there is none the server says next
+	if err != nil && !missing(err) {
 		return nil, err
 	}
 	return append(append([]string{what}, a.ends(grants)...), "  - cancels their pending requests"), nil
 }
 
 // applicationEnds says what deleting a managed application ends.
-func (a *app) applicationEnds(ctx context.Context, cl *api.Client, app api.Application, activations bool) ([]string, error) {
+func (a *app) applicationEnds(ctx context.Context, cl *api.Client, app api.Application,
+	activations bool,
+) ([]string, error) {
 	machines, err := api.All(cl.Machines(ctx, api.MachineQuery{Scope: app.ManagedResourceGroup}))
 	if err != nil {
 		return nil, err
 	}
-	lines := []string{"Deleting the application " + app.Name + ":", "  - ends all access that " + app.Publisher + " has in its managed resource group"}
+	lines := []string{
+		"Deleting the application " + app.Name + ":",
+		"  - ends all access that " + app.Publisher + " has in its managed resource group",
+	}
 	if activations {
 		lines = append(lines, a.ends(app.Active)...)
 	}
@@ -129,7 +139,8 @@ func (a *app) applicationEnds(ctx context.Context, cl *api.Client, app api.Appli
 		return lines, nil
 	}
 	return append(lines,
-		fmt.Sprintf("  - removes %s with what is open on them: %s", count(len(machines), "machine"), some(machines, func(m api.Machine) string { return m.Name })),
+		fmt.Sprintf("  - removes %s with what is open on them: %s", count(len(machines), "machine"),
+			some(machines, func(m api.Machine) string { return m.Name })),
 		"  - an agent on such a machine keeps its ports closed to everyone; "+comesFree), nil
 }
 
@@ -158,16 +169,22 @@ func (a *app) machineEnds(ctx context.Context, cl *api.Client, m api.Machine) ([
 	}
 	lines = append(lines, "  - deletes its policy: nobody can request "+guarded+" any more")
 	if m.Agent != nil && m.Agent.Mode == "gateway" {
-		return append(lines, fmt.Sprintf("  - the gateway %s no longer guards it: its ports are then open to everyone, unless another firewall closes them", m.Agent.Name)), nil
+		return append(lines,
+			fmt.Sprintf("  - the gateway %s no longer guards it: its ports are then open to everyone, unless "+
+				"another firewall closes them",
+				m.Agent.Name)), nil
 	}
 	return append(lines, "  - the agent on it keeps "+guarded+" closed to everyone; "+comesFree), nil
 }
 
 // comesFree says how the host of a deleted machine comes free: its agent does not take orders any more.
-const comesFree = "to release the host, run on it as root: systemctl disable --now postern-agent postern-guard && postern agent uninstall --yes"
+const comesFree = "to release the host, run on it as root: systemctl disable --now postern-agent postern-guard && " +
+	"postern agent uninstall --yes"
 
 // policyEnds says what becomes of ports that a policy no longer guards.
-func (a *app) policyEnds(ctx context.Context, cl *api.Client, machine string, dropped []api.PortRule) ([]string, error) {
+func (a *app) policyEnds(ctx context.Context, cl *api.Client, machine string,
+	dropped []api.PortRule,
+) ([]string, error) {
 	grants, err := liveOn(ctx, cl, machine)
 	if err != nil {
 		return nil, err
@@ -182,9 +199,11 @@ func (a *app) policyEnds(ctx context.Context, cl *api.Client, machine string, dr
 	return append(lines, a.ends(grants)...), nil
 }
 
-// confirmDropped has a person agree where a new policy leaves out ports of a machine that are guarded now, or anything else that was
-// set; usual says that the longest opening was not given, but is the usual one.
-func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string, will api.MachinePolicy, usual, yes bool) error {
+// confirmDropped has a person agree where a new policy leaves out ports of a machine that are guarded now, or anything
+// else that was set; usual says that the longest opening was not given, but is the usual one.
+func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string, will api.MachinePolicy,
+	usual, yes bool,
+) error {
 	was, err := cl.MachinePolicy(ctx, machine)
 	if missing(err) {
 		return nil // nothing is guarded there, or the server says better what is wrong

@@ -68,16 +68,23 @@ func credentialRows(set api.Credentials) (rows []credentialRow) {
 		if s.Current {
 			name += " (this one)"
 		}
-		rows = append(rows, credentialRow{kind: "session", name: name, id: s.ID, created: s.CreatedAt, ends: s.ExpiresAt, used: s.UsedAt})
+		rows = append(rows,
+			credentialRow{
+				kind: "session", name: name, id: s.ID, created: s.CreatedAt, ends: s.ExpiresAt,
+				used: s.UsedAt,
+			})
 	}
 	for _, t := range set.Tokens {
-		rows = append(rows, credentialRow{kind: "token", name: t.Name, id: t.ID, created: t.CreatedAt, ends: t.ExpiresAt})
+		rows = append(rows,
+			credentialRow{kind: "token", name: t.Name, id: t.ID, created: t.CreatedAt, ends: t.ExpiresAt})
 	}
 	for _, k := range set.Passkeys {
-		rows = append(rows, credentialRow{kind: "passkey", name: k.Name, id: k.ID, created: k.CreatedAt, used: k.UsedAt})
+		rows = append(rows,
+			credentialRow{kind: "passkey", name: k.Name, id: k.ID, created: k.CreatedAt, used: k.UsedAt})
 	}
 	for _, s := range set.Secrets {
-		rows = append(rows, credentialRow{kind: "secret", name: s.Name, id: s.ID, created: s.CreatedAt, ends: s.ExpiresAt})
+		rows = append(rows,
+			credentialRow{kind: "secret", name: s.Name, id: s.ID, created: s.CreatedAt, ends: s.ExpiresAt})
 	}
 	return rows
 }
@@ -92,8 +99,9 @@ func (a *app) credentialEndCommand() *cobra.Command {
 		Long: `End a session, an API token, a passkey or a secret by the id that postern credential list shows; with --kind all of
 one kind, with --all everything at once. After an account takeover, use --all and change the password. The session
 of this command and the password are kept. Ending your own passkeys requires a recent postern confirm.`,
-		Example: "  postern credential end 5f0c9b1e2a77d3c4\n  postern credential end --all --of anna\n  postern credential end --kind token --of anna",
-		Args:    takes(0, 1),
+		Example: "  postern credential end 5f0c9b1e2a77d3c4\n  postern credential end --all --of anna\n  postern " +
+			"credential end --kind token --of anna",
+		Args: takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if ways := len(args) + min(1, len(kinds)); (ways != 1 || all) && (ways != 0 || !all) {
 				return usage(c, "use an id, --kind or --all")

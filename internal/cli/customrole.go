@@ -15,9 +15,10 @@ import (
 
 func (a *app) roleShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show ROLE",
-		Short:   "Show a role with its actions and scopes",
-		Long:    "Show a role with its actions and assignable scopes. The YAML output is valid input for postern role update.",
+		Use:   "show ROLE",
+		Short: "Show a role with its actions and scopes",
+		Long: "Show a role with its actions and assignable scopes. The YAML output is valid input for postern " +
+			"role update.",
 		Example: "  postern role show \"JIT Access Requester\" -o yaml",
 		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
@@ -62,8 +63,8 @@ func (a *app) printRole(r api.Role) error {
 	})
 }
 
-// roleFile is a custom role in a file: the native API's form, or the one of Azure's own tools, in which the actions stand
-// beside the name.
+// roleFile is a custom role in a file: the native API's form, or the one of Azure's own tools, in which the actions
+// stand beside the name.
 type roleFile struct {
 	api.RoleInput
 
@@ -108,7 +109,10 @@ func (a *app) readRole(c *cobra.Command, file string) (api.RoleInput, document, 
 
 // whole gives the role with the actions that stand beside its name.
 func (r roleFile) whole() (api.RoleInput, error) {
-	if beside := (api.Permission{Actions: r.Actions, NotActions: r.NotActions, DataActions: r.DataActions, NotDataActions: r.NotDataActions}); len(beside.Actions)+len(beside.DataActions) > 0 {
+	if beside := (api.Permission{
+		Actions: r.Actions, NotActions: r.NotActions, DataActions: r.DataActions,
+		NotDataActions: r.NotDataActions,
+	}); len(beside.Actions)+len(beside.DataActions) > 0 {
 		if len(r.Permissions) > 0 {
 			return api.RoleInput{}, errors.New("permissions and top-level actions exclude each other; keep one")
 		}

@@ -49,6 +49,7 @@ allows user namespaces, changes nothing on this host, and takes about 15 seconds
 		},
 	}
 	c.Flags().BoolVar(&once, "once", false, "exit at the end; the exit code is 0 only if every step succeeded")
-	c.Flags().BoolVar(&apps, "app", false, "demonstrate a managed application: a publisher, a customer, and an activation that needs approval")
+	c.Flags().BoolVar(&apps, "app", false,
+		"demonstrate a managed application: a publisher, a customer, and an activation that needs approval")
 	return c
 }

@@ -30,7 +30,8 @@ func covers(rules []api.PortRule, port int, protocol string) bool {
 		if n, _ := fmt.Sscanf(r.Ports, "%d-%d", &first, &last); n == 1 {
 			last = first
 		}
-		if first <= port && port <= last && (r.Protocol == protocol || r.Protocol == "any" || r.Protocol == "" && protocol == "tcp") {
+		if first <= port && port <= last && (r.Protocol == protocol || r.Protocol == "any" ||
+			r.Protocol == "" && protocol == "tcp") {
 			return true
 		}
 	}
@@ -44,7 +45,8 @@ func TestDroppedPorts(t *testing.T) {
 		gone := dropped(was, will)
 		for port := 1; port <= 40; port++ {
 			for _, protocol := range []string{"tcp", "udp"} {
-				if got, want := covers(gone, port, protocol), covers(was, port, protocol) && !covers(will, port, protocol); got != want {
+				if got, want := covers(gone, port,
+					protocol), covers(was, port, protocol) && !covers(will, port, protocol); got != want {
 					t.Fatalf("%d/%s: dropped %t, want %t, of %v to %v: %v", port, protocol, got, want, was, will, gone)
 				}
 			}

@@ -12,8 +12,10 @@ import (
 
 func (a *app) eligibilityCommand() *cobra.Command {
 	return group("eligibility", "Manage who may activate which role",
-		"An eligibility grants nothing by itself: its holder activates the role when needed, and the role expires by itself.",
-		a.eligibilityListCommand(), a.eligibilityShowCommand(), a.eligibilityCreateCommand(), a.eligibilityChangeCommand(), a.eligibilityDeleteCommand())
+		"An eligibility grants nothing by itself: its holder activates the role when needed, and the role expires "+
+			"by itself.",
+		a.eligibilityListCommand(), a.eligibilityShowCommand(), a.eligibilityCreateCommand(),
+		a.eligibilityChangeCommand(), a.eligibilityDeleteCommand())
 }
 
 func eligibilityColumns() []column[api.Eligibility] {
@@ -36,9 +38,11 @@ func (a *app) eligibilityListCommand() *cobra.Command {
 		Long:    "List eligibilities at the scopes that you may read. postern role eligible lists your own.",
 		Example: "  postern eligibility list\n  postern eligibility list --who vendors -o json",
 		Args:    takes(0, 0),
-		RunE: list(a, eligibilityColumns(), "There are no eligibilities. Create one with: postern eligibility create ROLE --to PRINCIPAL", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Eligibility, error] {
-			return cl.Eligibilities(ctx, q)
-		}),
+		RunE: list(a, eligibilityColumns(),
+			"There are no eligibilities. Create one with: postern eligibility create ROLE --to PRINCIPAL",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Eligibility, error] {
+				return cl.Eligibilities(ctx, q)
+			}),
 	}
 	c.Flags().StringVar(&q.Principal, "who", "", "filter by user, group or service principal")
 	c.Flags().StringVar(&q.Scope, "scope", "", "only at this resource id or below")
@@ -88,7 +92,8 @@ func (a *app) oneEligibility(c *cobra.Command, ref string) (api.Eligibility, *ap
 	if err != nil {
 		return api.Eligibility{}, nil, err
 	}
-	e, err := byTail("eligibility", "postern eligibility list", ref, all, func(e api.Eligibility) string { return e.ID })
+	e, err := byTail("eligibility", "postern eligibility list", ref, all,
+		func(e api.Eligibility) string { return e.ID })
 	return e, cl, err
 }
 
@@ -105,7 +110,8 @@ func (t *termsFlags) add(c *cobra.Command) {
 	f.StringVar(&t.longest, "max", "8h", "longest activation")
 	f.StringVar(&t.gap, "gap", "", gapUsage())
 	f.StringVar(&t.end, "end", "", "end of the eligibility (default never)")
-	f.StringSliceVar(&t.approvers, "approvers", nil, "required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
+	f.StringSliceVar(&t.approvers, "approvers", nil,
+		"required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
 	f.BoolVar(&t.requireReason, "require-reason", false, "require a reason")
 	f.IntVar(&t.minReason, "min-reason", 0, "minimum length of the reason, in characters; implies --require-reason")
 	f.BoolVar(&t.requireTicket, "require-ticket", false, "require a ticket")
@@ -116,7 +122,10 @@ func (t *termsFlags) add(c *cobra.Command) {
 func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, document, error) {
 	var terms api.EligibilityTerms
 	if t.file != "" {
-		for _, other := range []string{"max", "gap", "end", "approvers", "require-reason", "min-reason", "require-ticket"} {
+		for _, other := range []string{
+			"max", "gap", "end", "approvers", "require-reason", "min-reason",
+			"require-ticket",
+		} {
 			if c.Flags().Changed(other) {
 				return terms, document{}, usage(c, "--file contains all settings; omit --%s", other)
 			}
@@ -160,7 +169,8 @@ func (a *app) eligibilityCreateCommand() *cobra.Command {
 	var flags termsFlags
 	var machine string
 	c := &cobra.Command{
-		Use:   "create ROLE --to PRINCIPAL [--scope ID | --machine MACHINE] [--max DURATION] [--approvers GROUP:COUNT]…",
+		Use: "create ROLE --to PRINCIPAL [--scope ID | --machine MACHINE] [--max DURATION] [--approvers " +
+			"GROUP:COUNT]…",
 		Short: "Make a principal eligible for a role",
 		Long: `Make a user, the members of a group or a service principal eligible for a role at a scope: a resource id and
 everything below it, or one machine. The default is the default subscription. Each member of a group activates the
@@ -244,7 +254,8 @@ what will end and asks for confirmation; --yes confirms in advance.`,
 			if err != nil {
 				return err
 			}
-			if err := a.confirm(yes, "Taking the eligibility for "+e.Role+" from "+e.Principal+":", "  - ends all active and scheduled activations under it"); err != nil {
+			if err := a.confirm(yes, "Taking the eligibility for "+e.Role+" from "+e.Principal+":",
+				"  - ends all active and scheduled activations under it"); err != nil {
 				return err
 			}
 			if err := cl.DeleteEligibility(c.Context(), e.ID); err != nil {

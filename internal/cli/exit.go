@@ -89,11 +89,15 @@ func exitCode(err error) int {
 func outsidePolicy(p *api.Problem) bool {
 	limits := []string{
 		"machineNotConfigured", "portNotInPolicy", "protocolNotInPolicy", "sourceNotAllowed", "durationTooLong",
-		"justificationRequired", "justificationTooShort", "justificationUnlike", "ticketRequired", "ticketUnlike", "ticketRefused",
-		"noCaseApplies", "ruleFailed", "quorumUnreachable", "breakGlassTooLong", "breakGlassNotAllowed", "breakGlassLater",
+		"justificationRequired", "justificationTooShort", "justificationUnlike", "ticketRequired", "ticketUnlike",
+		"ticketRefused",
+		"noCaseApplies", "ruleFailed", "quorumUnreachable", "breakGlassTooLong", "breakGlassNotAllowed",
+		"breakGlassLater",
 		"notYetEligible", "eligibilityEnds",
 	}
-	return !strings.HasPrefix(p.Code, "malformed") && slices.ContainsFunc(p.Reasons, func(r api.Reason) bool { return slices.Contains(limits, r.Code) })
+	return !strings.HasPrefix(p.Code,
+		"malformed") && slices.ContainsFunc(p.Reasons,
+		func(r api.Reason) bool { return slices.Contains(limits, r.Code) })
 }
 
 func exitOfProblem(p *api.Problem) int {
@@ -121,14 +125,20 @@ const mostReasons = 20
 
 // whereToLook is the list in which what was not found would be.
 var whereToLook = map[string]string{ //nolint:gochecknoglobals // a table
-	"unknownMachine": "postern machine list", "noMachinePicked": "postern machine list", "unknownAgent": "postern machine agents",
-	"unknownGrant": "postern grant list --all", "unknownRequest": "postern request list", "unknownReview": "postern review list",
-	"unknownRole": "postern role list", "unknownEligibility": "postern eligibility list", "notEligible": "postern role eligible",
-	"unknownNetwork": "postern network list", "unknownToken": "postern token list", "unknownTenant": "postern tenant list",
+	"unknownMachine": "postern machine list", "noMachinePicked": "postern machine list",
+	"unknownAgent": "postern machine agents",
+	"unknownGrant": "postern grant list --all", "unknownRequest": "postern request list",
+	"unknownReview": "postern review list",
+	"unknownRole":   "postern role list", "unknownEligibility": "postern eligibility list",
+	"notEligible":    "postern role eligible",
+	"unknownNetwork": "postern network list", "unknownToken": "postern token list",
+	"unknownTenant":       "postern tenant list",
 	"unknownSubscription": "postern subscription list", "unknownResourceGroup": "postern resource-group list",
 	"unknownApplication": "postern app list", "unknownApplicationDefinition": "postern app definition list",
-	"unknownChannel": "postern notify channel list", "unknownRoute": "postern notify route list", "unknownDelivery": "postern notify dead",
-	"unknownAlert": "postern alert list", "unknownRule": "postern alert rules", "machineNotConfigured": "postern policy list",
+	"unknownChannel": "postern notify channel list", "unknownRoute": "postern notify route list",
+	"unknownDelivery": "postern notify dead",
+	"unknownAlert":    "postern alert list", "unknownRule": "postern alert rules",
+	"machineNotConfigured": "postern policy list",
 }
 
 // explain prints err for people: what is wrong, each reason on its own line, and what to do.

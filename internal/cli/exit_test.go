@@ -25,15 +25,21 @@ func TestExitCodes(t *testing.T) {
 		err  error
 		want int
 	}{
-		"done":              {nil, 0},
-		"anything else":     {errors.New("broken"), 1},
-		"a server's fault":  {problem(http.StatusInternalServerError), 1},
-		"usage":             {usage(&cobra.Command{Use: "x"}, "wrong"), 2},
-		"invalid":           {problem(http.StatusBadRequest), 2},
-		"too large":         {problem(http.StatusRequestEntityTooLarge), 2},
-		"not signed in":     {problem(http.StatusUnauthorized), 3},
-		"forbidden":         {problem(http.StatusForbidden), 3},
-		"outside policy":    {&api.Problem{Status: http.StatusBadRequest, Code: "tooShort", Reasons: []api.Reason{{Code: "tooShort"}, {Code: "durationTooLong"}}}, 3},
+		"done":             {nil, 0},
+		"anything else":    {errors.New("broken"), 1},
+		"a server's fault": {problem(http.StatusInternalServerError), 1},
+		"usage":            {usage(&cobra.Command{Use: "x"}, "wrong"), 2},
+		"invalid":          {problem(http.StatusBadRequest), 2},
+		"too large":        {problem(http.StatusRequestEntityTooLarge), 2},
+		"not signed in":    {problem(http.StatusUnauthorized), 3},
+		"forbidden":        {problem(http.StatusForbidden), 3},
+		"outside policy": {
+			&api.Problem{
+				Status: http.StatusBadRequest, Code: "tooShort",
+				Reasons: []api.Reason{{Code: "tooShort"}, {Code: "durationTooLong"}},
+			},
+			3,
+		},
 		"not found":         {problem(http.StatusNotFound), 4},
 		"conflict":          {problem(http.StatusConflict), 5},
 		"stale":             {problem(http.StatusPreconditionFailed), 5},
@@ -70,10 +76,15 @@ func TestExplainSaysEveryReason(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	a := &app{err: &out}
-	a.explain(&api.Problem{Status: http.StatusForbidden, Detail: "the request is outside the policy", Reasons: []api.Reason{
-		{Field: "items[0].ports", Message: "port 23 is not guarded; 22/tcp is"}, {Message: "8h is too long; 3h is allowed"},
-	}})
-	want := "Error: the request is outside the policy\n  - items[0].ports: port 23 is not guarded; 22/tcp is\n  - 8h is too long; 3h is allowed\n"
+	a.explain(&api.Problem{
+		Status: http.StatusForbidden, Detail: "the request is outside the policy",
+		Reasons: []api.Reason{
+			{Field: "items[0].ports", Message: "port 23 is not guarded; 22/tcp is"},
+			{Message: "8h is too long; 3h is allowed"},
+		},
+	})
+	want := "Error: the request is outside the policy\n  - items[0].ports: port 23 is not guarded; 22/tcp is\n  - " +
+		"8h is too long; 3h is allowed\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
@@ -135,7 +146,8 @@ func TestWrongCommandLines(t *testing.T) {
 			t.Errorf("postern %s: exit code %d, want 2: %s", strings.Join(args, " "), code, problems.String())
 		}
 		if !strings.Contains(problems.String(), "See: postern") {
-			t.Errorf("postern %s: says %q, which does not say where help is", strings.Join(args, " "), problems.String())
+			t.Errorf("postern %s: says %q, which does not say where help is", strings.Join(args, " "),
+				problems.String())
 		}
 	}
 }

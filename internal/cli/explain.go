@@ -50,7 +50,8 @@ case of the approval rule applies, who would have to approve, and whether it wou
 	}
 	f := c.Flags()
 	f.StringVar(&q.Person, "as", "", "requester (default you)")
-	f.StringSliceVar(&from, "from", nil, "address, prefix or named network to open for (default your address as the server sees it)")
+	f.StringSliceVar(&from, "from", nil,
+		"address, prefix or named network to open for (default your address as the server sees it)")
 	f.StringVar(&length, "for", "1h", "duration")
 	f.StringVar(&at, "at", "", "time of the request (default now)")
 	f.StringVar(&start, "start", "", "start of the access (default at once)")
@@ -59,8 +60,8 @@ case of the approval rule applies, who would have to approve, and whether it wou
 	return c
 }
 
-// readTimes reads how long a question is for, when it would be asked, and for when, which counts from there; both may be empty. word
-// names the one that is wrong.
+// readTimes reads how long a question is for, when it would be asked, and for when, which counts from there; both may
+// be empty. word names the one that is wrong.
 func (a *app) readTimes(q *api.Question, length, at, start string) (word string, err error) {
 	d, err := parseDuration(length)
 	if err != nil {
@@ -196,7 +197,8 @@ refusal, and approvers, who must be able to decide. The exit code is 1 if a case
 				}
 			}
 			if failed > 0 {
-				return fail(exitError, "See why with: postern policy explain", "%s had a different result, of %d", count(failed, "case"), len(cases))
+				return fail(exitError, "See why with: postern policy explain", "%s had a different result, of %d",
+					count(failed, "case"), len(cases))
 			}
 			return nil
 		},
@@ -208,7 +210,10 @@ func (a *app) checkCase(ctx context.Context, cl *api.Client, one policyCase) ([]
 	if !slices.Contains([]string{"automatic", "approval", "refused"}, one.Expect) {
 		return nil, fmt.Errorf("expect is %q; use automatic, approval or refused", one.Expect)
 	}
-	q := api.Question{Person: one.Person, Machine: one.Machine, Sources: one.From, Justification: one.Reason, Ticket: one.Ticket}
+	q := api.Question{
+		Person: one.Person, Machine: one.Machine, Sources: one.From, Justification: one.Reason,
+		Ticket: one.Ticket,
+	}
 	q.Ports, q.Protocol = splitPort(one.Port)
 	if word, err := a.readTimes(&q, orElse(one.For, "1h"), one.At, one.Start); err != nil {
 		return nil, fmt.Errorf("%s: %w", word, err)

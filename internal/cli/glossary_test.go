@@ -37,9 +37,14 @@ func retiredWords(t *testing.T) []retired {
 		}
 		var alternatives []string
 		for word := range strings.SplitSeq(cells[1], "\x00") {
-			alternatives = append(alternatives, strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(word)), " ", `\s+`))
+			alternatives = append(alternatives,
+				strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(word)), " ", `\s+`))
 		}
-		all = append(all, retired{regexp.MustCompile(`(?i)\b(?:` + strings.Join(alternatives, "|") + `)\b`), strings.TrimSpace(cells[2])})
+		all = append(all,
+			retired{
+				regexp.MustCompile(`(?i)\b(?:` + strings.Join(alternatives, "|") + `)\b`),
+				strings.TrimSpace(cells[2]),
+			})
 	}
 	if len(all) < 20 {
 		t.Fatalf("docs/glossary.md retires %d words only", len(all))
@@ -63,8 +68,8 @@ func refuse(t *testing.T, words []retired, where, text string) {
 	}
 }
 
-// TestNoRetiredWords holds the documents, the help of every command and what commands print to the words of the glossary. The
-// portal is still to follow, and so its folder is left out.
+// TestNoRetiredWords holds the documents, the help of every command and what commands print to the words of the
+// glossary. The portal is still to follow, and so its folder is left out.
 func TestNoRetiredWords(t *testing.T) {
 	t.Parallel()
 	words := retiredWords(t)
@@ -110,7 +115,8 @@ func TestNoRetiredWords(t *testing.T) {
 		for _, text := range literals(t, path) {
 			for line := range strings.Lines(text) {
 				if strings.Contains(strings.TrimSpace(line), " ") { // more than a name
-					refuse(t, words, "internal/cli/"+path, asides.ReplaceAllString(quoted.ReplaceAllString(line, ""), ""))
+					refuse(t, words, "internal/cli/"+path,
+						asides.ReplaceAllString(quoted.ReplaceAllString(line, ""), ""))
 				}
 			}
 		}

@@ -77,7 +77,8 @@ func (a *app) grantListCommand() *cobra.Command {
 			if len(states) == 0 && !all {
 				states = live()
 			}
-			grants, err := shown(a, cl.Grants(c.Context(), api.GrantQuery{States: states, Machine: machine, Principal: principal}), limit)
+			grants, err := shown(a,
+				cl.Grants(c.Context(), api.GrantQuery{States: states, Machine: machine, Principal: principal}), limit)
 			if err != nil {
 				return err
 			}
@@ -91,7 +92,9 @@ func (a *app) grantListCommand() *cobra.Command {
 					none = "No grant is in force."
 				case len(held) > 0:
 					none = "No grant is in force."
-					defer a.say("%s may still be open: access that was not seen closed, or that a break-glass code opened. See: postern insight not-closed", count(len(held), "port or range"))
+					defer a.say("%s may still be open: access that was not seen closed, or that a break-glass code "+
+						"opened. See: postern insight not-closed",
+						count(len(held), "port or range"))
 				}
 				none += " Request access with: postern request MACHINE --port PORT --reason TEXT"
 			}
@@ -99,7 +102,8 @@ func (a *app) grantListCommand() *cobra.Command {
 		}),
 	}
 	f := c.Flags()
-	f.StringSliceVar(&states, "state", nil, "filter by state: scheduled, opening, active, failed, expired, revoked, superseded")
+	f.StringSliceVar(&states, "state", nil,
+		"filter by state: scheduled, opening, active, failed, expired, revoked, superseded")
 	f.BoolVar(&all, "all", false, "include grants that have ended")
 	f.StringVar(&machine, "machine", "", "filter by machine")
 	f.StringVar(&principal, "who", "", "filter by principal; me is you")
@@ -109,9 +113,10 @@ func (a *app) grantListCommand() *cobra.Command {
 
 func (a *app) grantShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show GRANT",
-		Short:   "Show a grant, and when it was seen open and closed",
-		Long:    "Show a grant, and when it was seen open and closed. GRANT is an id or its last characters as shown in lists.",
+		Use:   "show GRANT",
+		Short: "Show a grant, and when it was seen open and closed",
+		Long: "Show a grant, and when it was seen open and closed. GRANT is an id or its last characters as " +
+			"shown in lists.",
 		Example: "  postern grant show 7f3a9c12",
 		Args:    takes(1, 1),
 		RunE: show(a, []column[api.Grant]{
@@ -148,8 +153,8 @@ func stateText(g api.Grant) string {
 	return g.State
 }
 
-// unseen reports whether a grant of a port has ended and nobody has seen it closed: it may still be open. What ended before it began
-// never was.
+// unseen reports whether a grant of a port has ended and nobody has seen it closed: it may still be open. What ended
+// before it began never was.
 func unseen(g api.Grant) bool {
 	return g.EndedAt != nil && g.ClosedAt == nil && g.Role == nil && !g.EndedAt.Before(g.Start)
 }

@@ -11,8 +11,10 @@ import (
 )
 
 func (a *app) groupCommand() *cobra.Command {
-	return group("group", "Manage groups", "Groups contain users and other groups, and can have roles. Members of a nested group are members of both.",
-		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true), a.groupMemberCommand(false), a.groupDeleteCommand())
+	return group("group", "Manage groups",
+		"Groups contain users and other groups, and can have roles. Members of a nested group are members of both.",
+		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true),
+		a.groupMemberCommand(false), a.groupDeleteCommand())
 }
 
 func (a *app) groupCreateCommand() *cobra.Command {
@@ -42,7 +44,8 @@ func (a *app) groupCreateCommand() *cobra.Command {
 
 func (a *app) groupListCommand() *cobra.Command {
 	var of string
-	c := a.principalsCommand("list", "List groups", "List groups by name; with --of those that a principal is a direct member of.",
+	c := a.principalsCommand("list", "List groups",
+		"List groups by name; with --of those that a principal is a direct member of.",
 		"  postern group list\n  postern group list --of anna", "There are no groups.", 0,
 		func([]string) api.PrincipalQuery { return api.PrincipalQuery{Kind: "group", Member: of} })
 	c.Flags().StringVar(&of, "of", "", "only groups with this direct member")
@@ -51,28 +54,33 @@ func (a *app) groupListCommand() *cobra.Command {
 
 func (a *app) groupMembersCommand() *cobra.Command {
 	return a.principalsCommand("members GROUP", "List the members of a group", "List the direct members of a group.",
-		"  postern group members operators", "The group has no members. Add one with: postern group add GROUP MEMBER", 1,
+		"  postern group members operators", "The group has no members. Add one with: postern group add GROUP MEMBER",
+		1,
 		func(args []string) api.PrincipalQuery { return api.PrincipalQuery{Group: args[0]} })
 }
 
-func (a *app) principalsCommand(use, short, long, example, empty string, n int, query func([]string) api.PrincipalQuery) *cobra.Command {
+func (a *app) principalsCommand(use, short, long, example, empty string, n int,
+	query func([]string) api.PrincipalQuery,
+) *cobra.Command {
 	return &cobra.Command{
 		Use:     use,
 		Short:   short,
 		Long:    long,
 		Example: example,
 		Args:    takes(n, n),
-		RunE: list(a, principalColumns(), empty, func(ctx context.Context, cl *api.Client, args []string) iter.Seq2[api.Principal, error] {
-			return cl.Principals(ctx, query(args))
-		}),
+		RunE: list(a, principalColumns(), empty,
+			func(ctx context.Context, cl *api.Client, args []string) iter.Seq2[api.Principal, error] {
+				return cl.Principals(ctx, query(args))
+			}),
 	}
 }
 
 func (a *app) groupMemberCommand(add bool) *cobra.Command {
 	c := &cobra.Command{
-		Use:     "add GROUP MEMBER…",
-		Short:   "Add members to a group",
-		Long:    "Add users or other groups to a group. Existing members are kept. A group cannot contain a group that contains it.",
+		Use:   "add GROUP MEMBER…",
+		Short: "Add members to a group",
+		Long: "Add users or other groups to a group. Existing members are kept. A group cannot contain a group " +
+			"that contains it.",
 		Example: "  postern group add operators anna ben\n  postern group add everybody operators",
 		Args:    takes(2, -1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
@@ -96,8 +104,10 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 		}),
 	}
 	if !add {
-		c.Use, c.Short, c.Example = "remove GROUP MEMBER…", "Remove members from a group", "  postern group remove operators ben"
-		c.Long = "Remove users or groups from a group. Open and scheduled access that rests on the group's rights alone ends at once."
+		c.Use, c.Short = "remove GROUP MEMBER…", "Remove members from a group"
+		c.Example = "  postern group remove operators ben"
+		c.Long = "Remove users or groups from a group. Open and scheduled access that rests on the group's rights " +
+			"alone ends at once."
 	}
 	return c
 }

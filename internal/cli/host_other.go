@@ -18,7 +18,8 @@ func (a *app) hostCommands() []*cobra.Command {
 			Hidden:             true,
 			DisableFlagParsing: true, // whatever is typed after it
 			RunE: func(*cobra.Command, []string) error {
-				return fail(exitUsage, "", "postern %s runs on Linux only; this program was built for %s", name, runtime.GOOS)
+				return fail(exitUsage, "", "postern %s runs on Linux only; this program was built for %s", name,
+					runtime.GOOS)
 			},
 		})
 	}

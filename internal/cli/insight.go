@@ -17,7 +17,8 @@ func (a *app) auditWhoCommand() *cobra.Command {
 		Use: "who --machine MACHINE [--at TIME]", Short: "Show who had access to a machine at a given time",
 		Long: `Show who had access to a machine at a given time: through grants, whether an agent saw them open or never reported
 on them; and with break-glass codes on the machine itself. The default time is now.`,
-		Example: "  postern audit who --machine web-1\n  postern audit who --machine web-1 --at \"2026-01-31 15:04\"", Args: takes(0, 0),
+		Example: "  postern audit who --machine web-1\n  postern audit who --machine web-1 --at \"2026-01-31 15:04\"",
+		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if machine == "" {
 				return usage(c, "which machine? Use --machine NAME")
@@ -89,7 +90,9 @@ closes only at its end. The kernel closes each of them at its end in any case.`,
 			if err != nil {
 				return err
 			}
-			return printList(a, list, append(accessColumns(), column[api.Access]{"END", func(s style, v api.Access) string { return s.time(v.End) }}),
+			return printList(a, list,
+				append(accessColumns(),
+					column[api.Access]{"END", func(s style, v api.Access) string { return s.time(v.End) }}),
 				"Everything that ended was seen closed.")
 		}),
 	}
@@ -117,9 +120,10 @@ through a group, and have not done so for the given number of days.`, Example: "
 				return "assignment"
 			}},
 			{"ID", func(s style, v api.Eligible) string { return s.id(v.Assignment + v.Eligibility) }},
-		}, "All rights to access were used.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Eligible, error] {
-			return cl.Unused(ctx, days)
-		}),
+		}, "All rights to access were used.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Eligible, error] {
+				return cl.Unused(ctx, days)
+			}),
 	}
 	amountFlag(c, &days, "days", 90, "number of days")
 	return c
@@ -138,9 +142,10 @@ func (a *app) insightNeverUsedCommand() *cobra.Command {
 			{"PORT", func(_ style, g api.Grant) string { return g.Ports + "/" + g.Protocol }},
 			{"OPENED", func(s style, g api.Grant) string { return s.timeIf(g.OpenedAt) }},
 			{"ENDED", func(s style, g api.Grant) string { return s.timeIf(g.EndedAt) }},
-		}, "Every grant that ended was used.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Grant, error] {
-			return cl.NeverUsed(ctx, days)
-		}),
+		}, "Every grant that ended was used.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Grant, error] {
+				return cl.NeverUsed(ctx, days)
+			}),
 	}
 	amountFlag(c, &days, "days", 90, "number of days")
 	return c

@@ -35,7 +35,12 @@ POSTERN_CONFIG (the file with the stored values).`,
   postern login --passkey`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			for _, pair := range [][2]string{{"ca", "ca-fingerprint"}, {"oidc", "passkey"}, {"oidc", "user"}, {"passkey", "user"}} {
+			for _, pair := range [][2]string{
+				{"ca", "ca-fingerprint"},
+				{"oidc", "passkey"},
+				{"oidc", "user"},
+				{"passkey", "user"},
+			} {
 				if err := oneOf(c, pair[0], pair[1]); err != nil {
 					return err
 				}
@@ -57,7 +62,11 @@ POSTERN_CONFIG (the file with the stored values).`,
 				return err
 			}
 			if byOIDC || byPasskey {
-				signIn := func(ctx context.Context, conf config) (api.Session, error) { return a.oidcSession(ctx, conf, tenant) }
+				signIn := func(ctx context.Context,
+					conf config,
+				) (api.Session, error) {
+					return a.oidcSession(ctx, conf, tenant)
+				}
 				if byPasskey {
 					signIn = a.passkeySession
 				}
@@ -98,7 +107,8 @@ POSTERN_CONFIG (the file with the stored values).`,
 				session, err = cl.SignIn(c.Context(), ask)
 			}
 			if mustChange(err) {
-				return fail(exitRefused, "Use --new-password-file FILE, or sign in on a terminal.", "this is a one-time password and must be replaced")
+				return fail(exitRefused, "Use --new-password-file FILE, or sign in on a terminal.",
+					"this is a one-time password and must be replaced")
 			}
 			if err != nil {
 				return err
@@ -110,12 +120,14 @@ POSTERN_CONFIG (the file with the stored values).`,
 	f.StringVar(&server, "server", "", "server address, such as https://postern.example:8443 (default the last one)")
 	f.StringVar(&user, "user", "", "name to sign in with")
 	f.StringVar(&caFile, "ca", "", "file with the server's CA certificate")
-	f.StringVar(&fingerprint, "ca-fingerprint", "", "SHA-256 fingerprint of the server's CA certificate, as the server prints it")
+	f.StringVar(&fingerprint, "ca-fingerprint", "",
+		"SHA-256 fingerprint of the server's CA certificate, as the server prints it")
 	f.BoolVar(&byOIDC, "oidc", false, "sign in with the identity provider of your tenant, in a browser on this machine")
 	f.StringVar(&tenant, "tenant", "", "your tenant, with --oidc (default the one that runs the server)")
 	f.BoolVar(&byPasskey, "passkey", false, "sign in with a passkey, in a browser on this machine")
 	f.StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
-	f.StringVar(&newPasswordFile, "new-password-file", "", "file whose first line is the new password; - is standard input; required with a one-time password")
+	f.StringVar(&newPasswordFile, "new-password-file", "",
+		"file whose first line is the new password; - is standard input; required with a one-time password")
 	return c
 }
 
@@ -140,7 +152,8 @@ func (a *app) chooseServer(c *cobra.Command, conf *config, server string) error 
 		server = "https://" + server
 	}
 	u, err := url.Parse(server)
-	if err != nil || u.Host == "" || u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+	if err != nil || u.Host == "" || u.Scheme != "https" || strings.Trim(u.Path,
+		"/") != "" || u.RawQuery != "" || u.User != nil {
 		return usage(c, "--server %q is not an address such as https://postern.example:8443", server)
 	}
 	server = "https://" + u.Host
@@ -178,9 +191,10 @@ func mustChange(err error) bool {
 
 func (a *app) logoutCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "logout",
-		Short:   "Sign out and delete the session token",
-		Long:    "End the session on the server and delete its token. The server's address and CA are kept for the next sign-in.",
+		Use:   "logout",
+		Short: "Sign out and delete the session token",
+		Long: "End the session on the server and delete its token. The server's address and CA are kept for the " +
+			"next sign-in.",
 		Example: "  postern logout",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {

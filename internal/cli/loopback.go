@@ -35,21 +35,25 @@ func listenForBrowser(ctx context.Context) (*loopback, error) {
 // receive gives the field of that name of the first call with the right state, and tells the person that it is done.
 func (l *loopback) receive(ctx context.Context, name string) (string, error) {
 	brought := make(chan string, 1)
-	waiting := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		value := r.FormValue(name)
-		if r.URL.Path != "/" || value == "" || subtle.ConstantTimeCompare([]byte(r.FormValue("state")), []byte(l.State)) != 1 {
-			http.Error(w, "This is not the answer that postern expects.", http.StatusBadRequest)
-			return
-		}
-		select {
-		case brought <- value:
-		default:
-		}
-		_, _ = fmt.Fprintln(w, "Done. Close this page and return to the terminal.")
-	})}
+	waiting := &http.Server{
+		ReadHeaderTimeout: 10 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			value := r.FormValue(name)
+			if r.URL.Path != "/" || value == "" || subtle.ConstantTimeCompare([]byte(r.FormValue("state")),
+				[]byte(l.State)) != 1 {
+				http.Error(w, "This is not the answer that postern expects.", http.StatusBadRequest)
+				return
+			}
+			select {
+			case brought <- value:
+			default:
+			}
+			_, _ = fmt.Fprintln(w, "Done. Close this page and return to the terminal.")
+		}),
+	}
 	go func() { _ = waiting.Serve(l.listener) }()
 	defer func() {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

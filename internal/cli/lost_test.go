@@ -8,8 +8,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestLostNamesEverything takes each thing away that a policy can say, and wants it named: a field that is new here and that nobody
-// names fails it.
+// TestLostNamesEverything takes each thing away that a policy can say, and wants it named: a field that is new here and
+// that nobody names fails it.
 func TestLostNamesEverything(t *testing.T) {
 	t.Parallel()
 	full := func() api.MachinePolicy {
@@ -18,8 +18,13 @@ func TestLostNamesEverything(t *testing.T) {
 			Sessions: "keep", CloseAfterLossSeconds: 60, PendingTimeoutSeconds: 60, GapSeconds: 60,
 			Justification: api.JustificationRule{Required: true, MinLength: 10, Pattern: "x"},
 			Ticket:        api.TicketRule{Required: true, Pattern: "OPS-[0-9]+", Checked: true},
-			Approval:      []api.ApprovalCase{{StepUp: true, Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 2, Groups: []string{"ops"}}}}}}},
-			BreakGlass:    &api.BreakGlassRule{Groups: []string{"duty"}, MaxSeconds: 3600},
+			Approval: []api.ApprovalCase{
+				{
+					StepUp: true,
+					Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 2, Groups: []string{"ops"}}}}},
+				},
+			},
+			BreakGlass: &api.BreakGlassRule{Groups: []string{"duty"}, MaxSeconds: 3600},
 		}
 	}
 	if said := lost(full(), full()); len(said) > 0 {
@@ -58,7 +63,10 @@ func TestLostNamesEverything(t *testing.T) {
 		t.Errorf("only %q were looked at", names)
 	}
 	said := strings.Join(lost(full(), bare), "\n")
-	for _, want := range []string{"2 of ops", "duty", "ticket", "reason", "passkey", "gap", "office", "kept", "lost the server"} {
+	for _, want := range []string{
+		"2 of ops", "duty", "ticket", "reason", "passkey", "gap", "office", "kept",
+		"lost the server",
+	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in\n%s", want, said)
 		}

@@ -16,7 +16,8 @@ import (
 func (a *app) machineCommand() *cobra.Command {
 	return group("machine", "Manage machines and their agents",
 		"Manage the machines whose ports are guarded, and the agents that guard them.",
-		a.machineTokenCommand(), a.machineTokensCommand(), a.machineWithdrawCommand(), a.machineAddCommand(), a.machineListCommand(), a.machineShowCommand(),
+		a.machineTokenCommand(), a.machineTokensCommand(), a.machineWithdrawCommand(), a.machineAddCommand(),
+		a.machineListCommand(), a.machineShowCommand(),
 		a.machineLabelCommand(), a.machineDeleteCommand(), a.machineAgentsCommand())
 }
 
@@ -31,7 +32,9 @@ func (a *app) machineAddCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			in.Name = args[0]
 			if in.Gateway == "" || len(in.Addresses) == 0 {
-				return usage(c, "a machine without an agent requires --gateway and at least one --address; with an agent, use postern machine token")
+				return usage(c,
+					"a machine without an agent requires --gateway and at least one --address; with an agent, use "+
+						"postern machine token")
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -64,7 +67,8 @@ func (a *app) machineListCommand() *cobra.Command {
 		Example: "  postern machine list\n  postern machine list --standing notConfigured -o csv",
 		Args:    takes(0, 0),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
-			machines, err := shown(a, cl.Machines(c.Context(), api.MachineQuery{Standing: standing, Prefix: prefix, Scope: scope}), limit)
+			machines, err := shown(a,
+				cl.Machines(c.Context(), api.MachineQuery{Standing: standing, Prefix: prefix, Scope: scope}), limit)
 			if err != nil {
 				return err
 			}
@@ -96,7 +100,8 @@ func noMachines(ctx context.Context, cl *api.Client, some, narrowed bool) string
 	if me, err := cl.Me(ctx); err == nil && slices.Contains(me.Actions, "Postern.Access/enrollmentTokens/write") {
 		return "There are no machines yet. Add one with: postern machine token NAME"
 	}
-	return "There is no machine that you may see. Administrators add machines and assign the roles to see them and request access."
+	return "There is no machine that you may see. Administrators add machines and assign the roles to see them and " +
+		"request access."
 }
 
 // silent is how long an agent may say nothing before it is shown as silent; it reports every 15 seconds or sooner.
@@ -143,7 +148,14 @@ func machineColumns() []column[api.Machine] {
 		{"Agent name", agent(func(_ style, g api.Agent) string { return g.Name + " (" + g.Mode + ")" })},
 		{"Agent version", agent(func(_ style, g api.Agent) string { return g.Version })},
 		{"Agent seen", agent(func(s style, g api.Agent) string { return s.ago(g.LastSeenAt) })},
-		{"Agent revision", agent(func(_ style, g api.Agent) string { return fmt.Sprintf("%d in force of %d", g.Reported, g.Revision) })},
+		{
+			"Agent revision",
+			agent(func(_ style,
+				g api.Agent,
+			) string {
+				return fmt.Sprintf("%d in force of %d", g.Reported, g.Revision)
+			}),
+		},
 		{"Agent clock", agent(func(_ style, g api.Agent) string {
 			return (time.Duration(g.SkewMillis) * time.Millisecond).String() + " off"
 		})},
@@ -224,8 +236,9 @@ func (a *app) machineAgentsCommand() *cobra.Command {
 			{"IN FORCE", func(_ style, g api.Agent) string { return fmt.Sprintf("%d of %d", g.Reported, g.Revision) }},
 			{"VERSION", func(_ style, g api.Agent) string { return g.Version }},
 			{"PROBLEM", func(_ style, g api.Agent) string { return g.Problem }},
-		}, "No agent has enrolled yet. Create a token with: postern machine token NAME", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Agent, error] {
-			return cl.Agents(ctx)
-		}),
+		}, "No agent has enrolled yet. Create a token with: postern machine token NAME",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Agent, error] {
+				return cl.Agents(ctx)
+			}),
 	}
 }

@@ -18,9 +18,10 @@ import (
 
 func (a *app) machineTokensCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "tokens",
-		Short:   "List unused enrollment tokens",
-		Long:    "List enrollment tokens that are unused and have not expired. The tokens themselves are never shown again.",
+		Use:   "tokens",
+		Short: "List unused enrollment tokens",
+		Long: "List enrollment tokens that are unused and have not expired. The tokens themselves are never " +
+			"shown again.",
 		Example: "  postern machine tokens",
 		Args:    takes(0, 0),
 		RunE: list(a, []column[api.WaitingToken]{
@@ -29,9 +30,10 @@ func (a *app) machineTokensCommand() *cobra.Command {
 			{"MODE", func(_ style, t api.WaitingToken) string { return t.Mode }},
 			{"RESOURCE GROUP", func(_ style, t api.WaitingToken) string { return t.ResourceGroup }},
 			{"EXPIRES", func(s style, t api.WaitingToken) string { return s.time(t.ExpiresAt) }},
-		}, "There are no unused enrollment tokens.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.WaitingToken, error] {
-			return cl.EnrollmentTokens(ctx)
-		}),
+		}, "There are no unused enrollment tokens.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.WaitingToken, error] {
+				return cl.EnrollmentTokens(ctx)
+			}),
 	}
 }
 
@@ -101,7 +103,8 @@ token is shown only once. Run the printed command on the machine.`,
 				return err
 			}
 			_, _ = fmt.Fprintf(a.out, "%s\n", token.Token)
-			a.say("\nValid for one agent until %s. On the machine, as root; it prompts for the token:\n\n  postern agent enroll --server %s%s",
+			a.say("\nValid for one agent until %s. On the machine, as root; it prompts for the token:\n\n  postern "+
+				"agent enroll --server %s%s",
 				a.style().time(token.ExpiresAt), conf.Server, trust)
 			return nil
 		},
@@ -114,8 +117,8 @@ token is shown only once. Run the printed command on the machine.`,
 	return c
 }
 
-// enrolCA gives the flag by which the machine trusts the server's own CA: the file that was written, or the fingerprint,
-// so that nothing need be copied there.
+// enrolCA gives the flag by which the machine trusts the server's own CA: the file that was written, or the
+// fingerprint, so that nothing need be copied there.
 func enrolCA(ca, file string) (string, error) {
 	switch {
 	case file != "":

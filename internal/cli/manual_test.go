@@ -21,7 +21,10 @@ import (
 func TestManual(t *testing.T) {
 	t.Parallel()
 	var scripts []string
-	for _, page := range []string{"networks.md", "roles.md", "sign-in.md", "approvals.md", "break-glass.md", "tenants.md", "applications.md"} {
+	for _, page := range []string{
+		"networks.md", "roles.md", "sign-in.md", "approvals.md", "break-glass.md",
+		"tenants.md", "applications.md",
+	} {
 		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", page))
 		if err != nil {
 			t.Fatal(err)
@@ -38,7 +41,10 @@ func TestManual(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Files: scripts, RequireExplicitExec: true, Setup: serveWithTickets,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "normal": normal, "agent": joins, "text": text},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": code, "normal": normal, "agent": joins,
+			"text": text,
+		},
 	})
 }
 
@@ -50,7 +56,8 @@ func serveWithTickets(env *testscript.Env) error {
 			Machines                  []string
 		}
 		err := json.NewDecoder(r.Body).Decode(&asked)
-		good := err == nil && strings.HasPrefix(asked.Ticket, "OPS-") && asked.Requester != "" && asked.Tenant != "" && len(asked.Machines) > 0
+		good := err == nil && strings.HasPrefix(asked.Ticket,
+			"OPS-") && asked.Requester != "" && asked.Tenant != "" && len(asked.Machines) > 0
 		_ = json.NewEncoder(w).Encode(map[string]any{"ok": good, "message": "there is no such ticket"})
 	}))
 	env.Defer(tickets.Close)
@@ -76,7 +83,10 @@ func manualScript(page string) (script string, commands int) {
 	var run, files strings.Builder
 	run.WriteString(manualSetting)
 	who := "admin"
-	newest := map[string]string{"7f3a9c12": "request list --needs-me", "3d90e7b5": "request list", "9b0e44d1": "grant list", "5c21aa07": "review list"}
+	newest := map[string]string{
+		"7f3a9c12": "request list --needs-me", "3d90e7b5": "request list",
+		"9b0e44d1": "grant list", "5c21aa07": "review list",
+	}
 	for _, block := range regexp.MustCompile("(?s)```([^\n]+)\n(.*?)```").FindAllStringSubmatch(page, -1) {
 		kind, as, _ := strings.Cut(block[1], " as=")
 		if kind == "yaml" {
@@ -88,7 +98,8 @@ func manualScript(page string) (script string, commands int) {
 			continue // it needs a browser
 		}
 		if as != who {
-			fmt.Fprintf(&run, "exec postern login --server $SERVER --ca ca.pem --user %s --password-file password\n", as)
+			fmt.Fprintf(&run, "exec postern login --server $SERVER --ca ca.pem --user %s --password-file password\n",
+				as)
 			who = as
 		}
 		for line := range strings.Lines(block[2]) {

@@ -20,7 +20,8 @@ import (
 
 // A text that tells people to type something is only as good as that command: names in it are those of the program.
 var (
-	// typed is where a text names a command: in code or after words that lead to one, and not where it tells of the program.
+	// typed is where a text names a command: in code or after words that lead to one, and not where it tells of the
+	// program.
 	typed = regexp.MustCompile(`(?m)(?:^|[` + "`" + `"'>(:]|\$ |\bsudo |\bbin/|&& |\bwith |\bby |\bsay |\brun |See: |token of )\s*postern ([a-z][a-z-]*(?: [a-z][a-z-]*)*)([^` + "`" + `"';|&<\n]*)`)
 	flags = regexp.MustCompile(`(?:^|[\s` + "`" + `"'\[(])--([a-z][a-z-]*)`)
 )
@@ -61,7 +62,10 @@ func named(root *cobra.Command, words []string) (*cobra.Command, []string) {
 
 func tree() *cobra.Command {
 	var none bytes.Buffer
-	a := &app{in: &none, out: &none, err: &none, getenv: func(string) string { return "" }, now: time.Now, local: time.UTC}
+	a := &app{
+		in: &none, out: &none, err: &none, getenv: func(string) string { return "" }, now: time.Now,
+		local: time.UTC,
+	}
 	root := a.root()
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
@@ -105,8 +109,8 @@ func literals(t *testing.T, path string) map[int]string {
 	return texts
 }
 
-// TestNamedCommandsExist reads every text that people get to see, of the program, the portal and the manual: whatever command
-// or flag of postern it names is there.
+// TestNamedCommandsExist reads every text that people get to see, of the program, the portal and the manual: whatever
+// command or flag of postern it names is there.
 func TestNamedCommandsExist(t *testing.T) {
 	t.Parallel()
 	root := tree()
@@ -130,7 +134,9 @@ func TestNamedCommandsExist(t *testing.T) {
 		}
 		complain(path, line, wrong(root, text))
 		// An error that tells of a flag has no command beside it: somebody's flag it must be.
-		if strings.HasPrefix(path, "internal/engine/") || strings.HasPrefix(path, "internal/core/") || strings.HasPrefix(path, "internal/httpapi/") {
+		if strings.HasPrefix(path,
+			"internal/engine/") || strings.HasPrefix(path,
+			"internal/core/") || strings.HasPrefix(path, "internal/httpapi/") {
 			for _, flag := range flags.FindAllStringSubmatch(text, -1) {
 				if !all[flag[1]] {
 					complain(path, line, []string{"--" + flag[1]})
@@ -140,7 +146,8 @@ func TestNamedCommandsExist(t *testing.T) {
 	})
 }
 
-// everyText gives every text that people get to see, of the program, the portal and the manual: a line of it, or a literal of Go.
+// everyText gives every text that people get to see, of the program, the portal and the manual: a line of it, or a
+// literal of Go.
 func everyText(t *testing.T, do func(path string, line int, text string)) {
 	t.Helper()
 	top, looked := filepath.Join("..", ".."), 0
@@ -149,7 +156,9 @@ func everyText(t *testing.T, do func(path string, line int, text string)) {
 			return err
 		}
 		if d.IsDir() {
-			if name := d.Name(); name == "node_modules" || name == "testdata" || name == "dist" || name == "tmp" || strings.HasPrefix(name, ".") && path != top {
+			if name := d.Name(); name == "node_modules" || name == "testdata" || name == "dist" || name == "tmp" ||
+				strings.HasPrefix(
+					name, ".") && path != top {
 				return filepath.SkipDir
 			}
 			return nil
@@ -161,7 +170,8 @@ func everyText(t *testing.T, do func(path string, line int, text string)) {
 				do(name, line, text)
 				looked++
 			}
-		case ext == ".md" || ext == ".svelte" || ext == ".html" || ext == ".service" || ext == ".conf" || ext == ".yaml" || ext == ".ts" || d.Name() == "agent.sh":
+		case ext == ".md" || ext == ".svelte" || ext == ".html" || ext == ".service" || ext == ".conf" ||
+			ext == ".yaml" || ext == ".ts" || d.Name() == "agent.sh":
 			text, err := os.ReadFile(path)
 			if err != nil {
 				return err

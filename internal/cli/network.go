@@ -30,8 +30,9 @@ func (a *app) networkSetCommand() *cobra.Command {
 		Short: "Create a named network, or replace its prefixes",
 		Long: `Create a named network, or replace its prefixes. A request resolves the name when it is submitted: earlier requests
 keep their prefixes.`,
-		Example: "  postern network set office 203.0.113.0/24 2001:db8::/48\n  postern policy set web-1 --port 22 --from office --max 3h",
-		Args:    takes(2, -1),
+		Example: "  postern network set office 203.0.113.0/24 2001:db8::/48\n  postern policy set web-1 --port 22 " +
+			"--from office --max 3h",
+		Args: takes(2, -1),
 		RunE: act(a, networkColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.Network, error) {
 			return cl.SetNetwork(ctx, args[0], api.NetworkInput{Prefixes: args[1:]})
 		}),
@@ -45,17 +46,20 @@ func (a *app) networkListCommand() *cobra.Command {
 		Long:    "List the named networks by name.",
 		Example: "  postern network list",
 		Args:    takes(0, 0),
-		RunE: list(a, networkColumns(), "There are no named networks. Create one with: postern network set NAME PREFIX…", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Network, error] {
-			return cl.Networks(ctx)
-		}),
+		RunE: list(a, networkColumns(),
+			"There are no named networks. Create one with: postern network set NAME PREFIX…",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Network, error] {
+				return cl.Networks(ctx)
+			}),
 	}
 }
 
 func (a *app) networkDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "delete NAME",
-		Short:   "Delete an unused named network",
-		Long:    "Delete a named network. A network named in a policy cannot be deleted; the error lists where it is used.",
+		Use:   "delete NAME",
+		Short: "Delete an unused named network",
+		Long: "Delete a named network. A network named in a policy cannot be deleted; the error lists where it " +
+			"is used.",
 		Example: "  postern network delete office",
 		Args:    takes(1, 1),
 		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {

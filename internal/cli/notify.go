@@ -11,7 +11,8 @@ import (
 )
 
 func (a *app) notifyCommand() *cobra.Command {
-	return group("notify", "Manage notifications", `Channels are ways to reach people: email, Slack, Teams, a signed webhook, PagerDuty. Routes define which events go
+	return group("notify", "Manage notifications",
+		`Channels are ways to reach people: email, Slack, Teams, a signed webhook, PagerDuty. Routes define which events go
 to which channel, for whom. Deliveries that fail for a day are dead, and can be queued again.`,
 		a.channelCommand(), a.routeCommand(), a.notifyTestCommand(), a.notifyDeadCommand(), a.notifyRequeueCommand())
 }
@@ -24,9 +25,11 @@ func (a *app) notifyTestCommand() *cobra.Command {
 		Example: `  postern notify test ops-chat
   postern notify test mail --to anna@example.com`,
 		Args: takes(1, 1),
-		RunE: show(a, []column[api.ChannelTested]{{"Delivered", func(_ style, t api.ChannelTested) string { return t.Answer }}}, func(ctx context.Context, cl *api.Client, args []string) (api.ChannelTested, error) {
-			return cl.TestChannel(ctx, args[0], api.ChannelTest{To: to})
-		}),
+		RunE: show(a,
+			[]column[api.ChannelTested]{{"Delivered", func(_ style, t api.ChannelTested) string { return t.Answer }}},
+			func(ctx context.Context, cl *api.Client, args []string) (api.ChannelTested, error) {
+				return cl.TestChannel(ctx, args[0], api.ChannelTest{To: to})
+			}),
 	}
 	c.Flags().StringVar(&to, "to", "", "address for an email channel (default your own)")
 	return c
@@ -73,7 +76,8 @@ func (a *app) notifyDeadCommand() *cobra.Command {
 func (a *app) notifyRequeueCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "requeue DELIVERY…", Short: "Queue dead deliveries again",
-		Long:    "Queue dead deliveries again. DELIVERY is an id, its last characters as shown by postern notify dead, or all.",
+		Long: "Queue dead deliveries again. DELIVERY is an id, its last characters as shown by postern notify " +
+			"dead, or all.",
 		Example: "  postern notify requeue 1c9f03ab\n  postern notify requeue all",
 		Args:    takes(1, -1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
@@ -97,9 +101,11 @@ func (a *app) notifyRequeueCommand() *cobra.Command {
 				}
 				switch {
 				case len(found) == 0:
-					return fail(exitNotFound, "List them with: postern notify dead", "there is no dead delivery %q", arg)
+					return fail(exitNotFound, "List them with: postern notify dead", "there is no dead delivery %q",
+						arg)
 				case len(found) > 1:
-					return fail(exitUsage, "Use more of its characters.", "%q are the last characters of %d deliveries", arg, len(found))
+					return fail(exitUsage, "Use more of its characters.", "%q are the last characters of %d deliveries",
+						arg, len(found))
 				}
 				ids = append(ids, found[0])
 			}

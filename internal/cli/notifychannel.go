@@ -44,16 +44,20 @@ func yesNo(b bool) string {
 }
 
 func (a *app) channelCommand() *cobra.Command {
-	return group("channel", "Manage channels", "Channels are ways to reach people: email, Slack, Teams, a signed webhook, PagerDuty.",
-		a.channelListCommand(), a.channelShowCommand(), a.channelAddCommand(), a.channelSetCommand(), a.channelDeleteCommand())
+	return group("channel", "Manage channels",
+		"Channels are ways to reach people: email, Slack, Teams, a signed webhook, PagerDuty.",
+		a.channelListCommand(), a.channelShowCommand(), a.channelAddCommand(), a.channelSetCommand(),
+		a.channelDeleteCommand())
 }
 
 func (a *app) channelListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List channels", Long: "List channels.", Example: "  postern notify channel list", Args: takes(0, 0),
-		RunE: list(a, channelColumns(), "There are no channels. Add one with: postern notify channel add", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Channel, error] {
-			return cl.Channels(ctx)
-		}),
+		Use: "list", Short: "List channels", Long: "List channels.", Example: "  postern notify channel list",
+		Args: takes(0, 0),
+		RunE: list(a, channelColumns(), "There are no channels. Add one with: postern notify channel add",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Channel, error] {
+				return cl.Channels(ctx)
+			}),
 	}
 }
 
@@ -66,7 +70,9 @@ func (a *app) channelShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printItem(a, channel, append([]column[api.Channel]{{"ID", func(_ style, c api.Channel) string { return c.ID }}}, channelColumns()...))
+			return printItem(a, channel,
+				append([]column[api.Channel]{{"ID", func(_ style, c api.Channel) string { return c.ID }}},
+					channelColumns()...))
 		}),
 	}
 }
@@ -81,8 +87,10 @@ type channelFlags struct {
 func (f *channelFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.url, "url", "", "URL that a webhook posts to")
-	flags.StringVar(&f.secretFile, "secret-file", "", "file with the secret, or - for standard input: password, webhook URL, signing key or routing key")
-	flags.StringVar(&f.serverFile, "secret-on-server", "", "name of a file with the secret in the server's secrets folder")
+	flags.StringVar(&f.secretFile, "secret-file", "",
+		"file with the secret, or - for standard input: password, webhook URL, signing key or routing key")
+	flags.StringVar(&f.serverFile, "secret-on-server", "",
+		"name of a file with the secret in the server's secrets folder")
 	flags.StringVar(&f.ca, "ca", "", "file with CA certificates to trust instead of the system's")
 	flags.BoolVar(&f.private, "allow-private", false, "allow a private or loopback address for the receiver")
 	flags.StringVar(&f.host, "host", "", "mail server")
@@ -95,7 +103,10 @@ func (f *channelFlags) register(c *cobra.Command) {
 }
 
 func (f *channelFlags) mail() *api.Mail {
-	m := api.Mail{Host: f.host, Port: f.port, TLS: f.tls, Username: f.username, From: f.from, FromName: f.fromName, Helo: f.helo}
+	m := api.Mail{
+		Host: f.host, Port: f.port, TLS: f.tls, Username: f.username, From: f.from, FromName: f.fromName,
+		Helo: f.helo,
+	}
 	if m == (api.Mail{}) {
 		return nil
 	}
@@ -109,7 +120,8 @@ func (f *channelFlags) mailChange(changed func(string) bool) *api.MailChange {
 		to   **string
 		from *string
 	}{
-		"host": {&m.Host, &f.host}, "tls": {&m.TLS, &f.tls}, "username": {&m.Username, &f.username}, "from": {&m.From, &f.from}, "from-name": {&m.FromName, &f.fromName},
+		"host": {&m.Host, &f.host}, "tls": {&m.TLS, &f.tls}, "username": {&m.Username, &f.username},
+		"from": {&m.From, &f.from}, "from-name": {&m.FromName, &f.fromName},
 		"helo": {&m.Helo, &f.helo},
 	} {
 		if changed(name) {
@@ -164,13 +176,17 @@ func (a *app) channelAddCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add NAME KIND",
 		Short: "Add a channel",
-		Long:  "Add a channel. KIND is smtp, slack, teams, webhook or pagerduty. The secret is read from a file or standard input.",
+		Long: "Add a channel. KIND is smtp, slack, teams, webhook or pagerduty. The secret is read from a file or " +
+			"standard input.",
 		Example: `  postern notify channel add ops-chat slack --secret-file slack-url
   postern notify channel add mail smtp --host mail.example.com --username postern --from postern@example.com --secret-file password
   postern notify channel add audit webhook --url https://hooks.example.com/postern --secret-file key`,
 		Args: takes(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			in := api.NewChannel{Name: args[0], Kind: args[1], URL: f.url, Mail: f.mail(), AllowPrivate: f.private, SecretFile: f.serverFile}
+			in := api.NewChannel{
+				Name: args[0], Kind: args[1], URL: f.url, Mail: f.mail(), AllowPrivate: f.private,
+				SecretFile: f.serverFile,
+			}
 			secret, err := f.secret(a)
 			if err != nil {
 				return err
@@ -201,11 +217,12 @@ func (a *app) channelSetCommand() *cobra.Command {
 	var name string
 	var enable, disable bool
 	c := &cobra.Command{
-		Use:     "set CHANNEL",
-		Short:   "Change a channel",
-		Long:    "Change a channel; other settings are kept.",
-		Example: "  postern notify channel set ops-chat --disable\n  postern notify channel set ops-chat --secret-file new-url",
-		Args:    takes(1, 1),
+		Use:   "set CHANNEL",
+		Short: "Change a channel",
+		Long:  "Change a channel; other settings are kept.",
+		Example: "  postern notify channel set ops-chat --disable\n  postern notify channel set ops-chat " +
+			"--secret-file new-url",
+		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if enable && disable {
 				return usage(c, "--enable and --disable exclude each other")
@@ -258,7 +275,8 @@ func (a *app) channelSetCommand() *cobra.Command {
 
 func (a *app) channelDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "delete CHANNEL", Short: "Delete a channel with its routes", Long: "Delete a channel with its routes. Its pending deliveries become dead.",
+		Use: "delete CHANNEL", Short: "Delete a channel with its routes",
+		Long:    "Delete a channel with its routes. Its pending deliveries become dead.",
 		Example: "  postern notify channel delete ops-chat", Args: takes(1, 1),
 		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
 			return "The channel is deleted.", cl.DeleteChannel(ctx, args[0])

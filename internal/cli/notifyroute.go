@@ -41,7 +41,8 @@ func routeColumns() []column[api.Route] {
 }
 
 func (a *app) routeCommand() *cobra.Command {
-	return group("route", "Manage routes", "Routes define which events go to which channel, for whom. You can create your own routes.",
+	return group("route", "Manage routes",
+		"Routes define which events go to which channel, for whom. You can create your own routes.",
 		a.routeListCommand(), a.routeAddCommand(), a.routeDeleteCommand())
 }
 
@@ -50,9 +51,10 @@ func (a *app) routeListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List routes", Long: "List your routes or, with permission, everyone's.",
 		Example: "  postern notify route list\n  postern notify route list --who anna", Args: takes(0, 0),
-		RunE: list(a, routeColumns(), "There are no routes: nothing is sent.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Route, error] {
-			return cl.Routes(ctx, who)
-		}),
+		RunE: list(a, routeColumns(), "There are no routes: nothing is sent.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Route, error] {
+				return cl.Routes(ctx, who)
+			}),
 	}
 	c.Flags().StringVar(&who, "who", "", "filter by person; me is you")
 	return c
@@ -79,7 +81,10 @@ func (a *app) routeAddCommand() *cobra.Command {
 			if err := oneOf(c, "machine", "policy"); err != nil {
 				return err
 			}
-			in := api.NewRoute{Channel: args[0], Principal: who, Policy: policy, Machine: machine, Kinds: kinds, Mute: mute}
+			in := api.NewRoute{
+				Channel: args[0], Principal: who, Policy: policy, Machine: machine, Kinds: kinds,
+				Mute: mute,
+			}
 			if everybody {
 				in.Principal = ""
 			}
@@ -99,7 +104,9 @@ func (a *app) routeAddCommand() *cobra.Command {
 	f.BoolVar(&everybody, "everybody", false, "for everyone whom an event concerns")
 	f.StringVar(&machine, "machine", "", "only about the policy that guards this machine")
 	f.StringVar(&policy, "policy", "", "only about the policy with this resource id")
-	f.StringSliceVar(&kinds, "event", nil, "only these events: requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application, account")
+	f.StringSliceVar(&kinds, "event", nil,
+		"only these events: requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, "+
+			"application, account")
 	f.BoolVar(&mute, "mute", false, "mute what other routes of the channel would send")
 	return c
 }
@@ -110,7 +117,8 @@ func (a *app) routeDeleteCommand() *cobra.Command {
 		Long:    "End a subscription. ROUTE is an id or its last characters as shown by postern notify route list.",
 		Example: "  postern notify route delete 7f3a9c12", Args: takes(1, 1),
 		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
-			id, err := idOf("route", "postern notify route list", args[0], cl.Routes(ctx, ""), func(r api.Route) string { return r.ID })
+			id, err := idOf("route", "postern notify route list", args[0], cl.Routes(ctx, ""),
+				func(r api.Route) string { return r.ID })
 			if err != nil {
 				return "", err
 			}

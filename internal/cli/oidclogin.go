@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// oidcSession signs in through the browser: it prints an address of the server, which leads to the identity provider of a tenant and
-// back to a port of the loopback interface, where the code arrives that only this program can exchange.
+// oidcSession signs in through the browser: it prints an address of the server, which leads to the identity provider of
+// a tenant and back to a port of the loopback interface, where the code arrives that only this program can exchange.
 func (a *app) oidcSession(ctx context.Context, conf config, tenant string) (api.Session, error) {
 	cl, err := a.connect(conf)
 	if err != nil {

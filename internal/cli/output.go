@@ -175,7 +175,8 @@ func cells[T any](s style, item T, columns []column[T]) []string {
 	return texts
 }
 
-// steers tells whether a character moves a terminal's cursor, begins a command to it, or turns the direction of what follows.
+// steers tells whether a character moves a terminal's cursor, begins a command to it, or turns the direction of what
+// follows.
 func steers(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }

@@ -18,7 +18,10 @@ func printed(t *testing.T, output string, grants []api.Grant) string {
 	t.Helper()
 	var out, problems bytes.Buffer
 	now := time.Date(2026, 1, 31, 13, 30, 0, 0, time.UTC)
-	a := &app{out: &out, err: &problems, now: func() time.Time { return now }, local: time.FixedZone("CET", 3600), output: output}
+	a := &app{
+		out: &out, err: &problems, now: func() time.Time { return now }, local: time.FixedZone("CET", 3600),
+		output: output,
+	}
 	if err := printList(a, grants, grantColumns(), "none"); err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +31,10 @@ func printed(t *testing.T, output string, grants []api.Grant) string {
 func grants() []api.Grant {
 	end := time.Date(2026, 1, 31, 13, 42, 20, 0, time.UTC)
 	return []api.Grant{{
-		ID: "01956a00-0000-7000-8000-0000deadbeef", Machine: "web-1", Ports: "22", Protocol: "tcp", Principal: "=cmd|'/C calc'!A0\x1b[2J",
-		Sources: []string{"203.0.113.7/32", "198.51.100.0/24", "192.0.2.0/24", "2001:db8::/32"}, State: "active", Start: end.Add(-time.Hour), End: end,
+		ID: "01956a00-0000-7000-8000-0000deadbeef", Machine: "web-1", Ports: "22", Protocol: "tcp",
+		Principal: "=cmd|'/C calc'!A0\x1b[2J",
+		Sources:   []string{"203.0.113.7/32", "198.51.100.0/24", "192.0.2.0/24", "2001:db8::/32"}, State: "active",
+		Start: end.Add(-time.Hour), End: end,
 	}}
 }
 
@@ -78,8 +83,9 @@ func TestJSONAndYAMLSayTheSame(t *testing.T) {
 	}
 }
 
-// TestNothingSteersTheTerminal gives text of others, which begins commands to a terminal in each of the forms there are or turns
-// the direction of what follows, to each way of printing: none of it gets through, and programs read back what it was.
+// TestNothingSteersTheTerminal gives text of others, which begins commands to a terminal in each of the forms there are
+// or turns the direction of what follows, to each way of printing: none of it gets through, and programs read back what
+// it was.
 func TestNothingSteersTheTerminal(t *testing.T) {
 	t.Parallel()
 	hostile := "a\x1b[2J\u009b31m\x7f\r\b\u0085b\u202e\u2066\u200f\u2028c"
@@ -93,12 +99,14 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 		var back []api.Grant
 		switch output {
 		case "json":
-			if err := json.Unmarshal([]byte(text), &back); err != nil || len(back) != 1 || back[0].Reason != g[0].Reason {
+			if err := json.Unmarshal([]byte(text), &back); err != nil || len(back) != 1 ||
+				back[0].Reason != g[0].Reason {
 				t.Errorf("JSON reads as %+v, %v", back, err)
 			}
 		case "yaml":
 			var tree []map[string]any
-			if err := yaml.Unmarshal([]byte(text), &tree); err != nil || len(tree) != 1 || tree[0]["reason"] != g[0].Reason {
+			if err := yaml.Unmarshal([]byte(text),
+				&tree); err != nil || len(tree) != 1 || tree[0]["reason"] != g[0].Reason {
 				t.Errorf("YAML reads as %v, %v", tree, err)
 			}
 		}

@@ -15,7 +15,8 @@ import (
 
 func (a *app) passkeyCommand() *cobra.Command {
 	return group("passkey", "Manage your passkeys",
-		"Passkeys are credentials in your computer, phone or security key. They require a browser, so these commands use one.",
+		"Passkeys are credentials in your computer, phone or security key. They require a browser, so these "+
+			"commands use one.",
 		a.passkeyAddCommand(), a.passkeyListCommand(), a.passkeyDeleteCommand())
 }
 
@@ -26,9 +27,11 @@ const (
 	passkeyConfirm = "confirm"
 )
 
-// usePasskey has a browser on this machine use a passkey: it prints an address of the server, whose page gives the answer to a
-// port of the loopback interface.
-func (a *app) usePasskey(ctx context.Context, server, what string, challenge api.PasskeyChallenge) (api.PasskeyResponse, error) {
+// usePasskey has a browser on this machine use a passkey: it prints an address of the server, whose page gives the
+// answer to a port of the loopback interface.
+func (a *app) usePasskey(ctx context.Context, server, what string,
+	challenge api.PasskeyChallenge,
+) (api.PasskeyResponse, error) {
 	out := api.PasskeyResponse{Ceremony: challenge.Ceremony}
 	if err := rightHost(server, challenge); err != nil {
 		return out, err
@@ -37,11 +40,15 @@ func (a *app) usePasskey(ctx context.Context, server, what string, challenge api
 	if err != nil {
 		return out, err
 	}
-	asked, err := json.Marshal(map[string]any{"what": what, "options": challenge.Options, "back": waiting.URL, "state": waiting.State})
+	asked, err := json.Marshal(map[string]any{
+		"what": what, "options": challenge.Options, "back": waiting.URL,
+		"state": waiting.State,
+	})
 	if err != nil {
 		return out, err
 	}
-	a.say("Open this address in a browser on this machine:\n\n  %s/passkey#%s\n", server, base64.RawURLEncoding.EncodeToString(asked))
+	a.say("Open this address in a browser on this machine:\n\n  %s/passkey#%s\n", server,
+		base64.RawURLEncoding.EncodeToString(asked))
 	response, err := waiting.receive(ctx, "response")
 	if err != nil {
 		return out, err
@@ -75,7 +82,8 @@ func rightHost(server string, challenge api.PasskeyChallenge) error {
 	}
 	u, err := url.Parse(server)
 	if err != nil || u.Hostname() != host {
-		return fail(exitUsage, "Sign in under that name: postern login --server https://"+host+":PORT", "passkeys of this server are for the name %s", host)
+		return fail(exitUsage, "Sign in under that name: postern login --server https://"+host+":PORT",
+			"passkeys of this server are for the name %s", host)
 	}
 	return nil
 }
@@ -117,14 +125,16 @@ For the first one, your password is required unless you signed in within the las
 			if err != nil {
 				return err
 			}
-			if _, err := cl.AddPasskey(c.Context(), api.NewPasskey{PasskeyResponse: response, Name: args[0]}); err != nil {
+			if _, err := cl.AddPasskey(c.Context(),
+				api.NewPasskey{PasskeyResponse: response, Name: args[0]}); err != nil {
 				return err
 			}
 			a.say("The passkey %s is added.", args[0])
 			return nil
 		},
 	}
-	c.Flags().StringVar(&passwordFile, "password-file", "", "file whose first line is your password, if it is required; - is standard input")
+	c.Flags().StringVar(&passwordFile, "password-file", "",
+		"file whose first line is your password, if it is required; - is standard input")
 	return c
 }
 
@@ -135,9 +145,10 @@ func (a *app) passkeyListCommand() *cobra.Command {
 		Long:    "List your passkeys, oldest first.",
 		Example: "  postern passkey list",
 		Args:    takes(0, 0),
-		RunE: list(a, passkeyColumns(), "You have no passkeys. Add one with: postern passkey add NAME", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Passkey, error] {
-			return cl.Passkeys(ctx)
-		}),
+		RunE: list(a, passkeyColumns(), "You have no passkeys. Add one with: postern passkey add NAME",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Passkey, error] {
+				return cl.Passkeys(ctx)
+			}),
 	}
 }
 

@@ -30,8 +30,8 @@ type document struct {
 	root yaml.Node
 }
 
-// readDocument decodes a file into what out points at, by the names that its type has in JSON. What there is no name for
-// is refused, with its line and column.
+// readDocument decodes a file into what out points at, by the names that its type has in JSON. What there is no name
+// for is refused, with its line and column.
 func readDocument(name string, data []byte, out any) (document, error) {
 	d := document{name: name}
 	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
@@ -42,7 +42,8 @@ func readDocument(name string, data []byte, out any) (document, error) {
 		return d, fmt.Errorf("%s is empty", name)
 	}
 	if at := unknownKey(d.root.Content[0], reflect.TypeOf(out)); at != nil {
-		return d, fmt.Errorf("%s:%d:%d: unknown field %q: check its spelling, or remove it", name, at.Line, at.Column, at.Value)
+		return d, fmt.Errorf("%s:%d:%d: unknown field %q: check its spelling, or remove it", name, at.Line, at.Column,
+			at.Value)
 	}
 	data, err := jsonOf(d.root.Content[0])
 	if err == nil {
@@ -134,8 +135,8 @@ func unknownKey(n *yaml.Node, t reflect.Type) *yaml.Node {
 	return nil
 }
 
-// jsonFields gives the types of the fields of t, and of those embedded in it, by their names in JSON in lower case: JSON
-// is decoded without regard to it, and Azure's tools write it in both.
+// jsonFields gives the types of the fields of t, and of those embedded in it, by their names in JSON in lower case:
+// JSON is decoded without regard to it, and Azure's tools write it in both.
 func jsonFields(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(t) {
@@ -147,8 +148,8 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// at gives line and column of a field, such as approval[1].stages[0].timeoutSeconds, or of the innermost thing around it
-// that the file has.
+// at gives line and column of a field, such as approval[1].stages[0].timeoutSeconds, or of the innermost thing around
+// it that the file has.
 func (d document) at(field string) (line, column int) {
 	n := d.root.Content[0]
 	line, column = n.Line, n.Column

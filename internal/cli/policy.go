@@ -15,7 +15,8 @@ import (
 
 func (a *app) policyCommand() *cobra.Command {
 	return group("policy", "Manage the policies of machines",
-		"Policies define which ports of a machine are closed by default, and the limits within which a request may open them.",
+		"Policies define which ports of a machine are closed by default, and the limits within which a request may "+
+			"open them.",
 		a.policyListCommand(), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand(),
 		a.policyExplainCommand(), a.policyTestCommand())
 }
@@ -76,7 +77,8 @@ func (a *app) printPolicies(views []api.MachinePolicyView, one bool) error {
 		}
 		return printList(a, views, nil, "")
 	}
-	return printList(a, guardedPorts(views), policyColumns(), "There are no policies yet. Create one with: postern policy set MACHINE")
+	return printList(a, guardedPorts(views), policyColumns(),
+		"There are no policies yet. Create one with: postern policy set MACHINE")
 }
 
 func (a *app) policyListCommand() *cobra.Command {
@@ -98,9 +100,10 @@ func (a *app) policyListCommand() *cobra.Command {
 
 func (a *app) policyShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "show MACHINE",
-		Short:             "Show the policy of a machine",
-		Long:              "Show the policy of a machine. Its YAML or JSON can be edited and used with policy set --file.",
+		Use:   "show MACHINE",
+		Short: "Show the policy of a machine",
+		Long: "Show the policy of a machine. Its YAML or JSON can be edited and used with policy set " +
+			"--file.",
 		Example:           "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.machines,
@@ -142,7 +145,10 @@ and asks for confirmation; --yes confirms in advance.`,
 			var revision int64 // 0 takes it as it is
 			var where document
 			if file != "" {
-				for _, other := range []string{"port", "from", "max", "gap", "sessions", "close-after-loss", "require-reason", "min-reason", "approvers"} {
+				for _, other := range []string{
+					"port", "from", "max", "gap", "sessions", "close-after-loss",
+					"require-reason", "min-reason", "approvers",
+				} {
 					if c.Flags().Changed(other) {
 						return usage(c, "--file contains all settings; omit --%s", other)
 					}
@@ -151,7 +157,8 @@ and asks for confirmation; --yes confirms in advance.`,
 				if err != nil {
 					return usage(c, "--file: %s", err)
 				}
-				// What policy show prints may be given back: a revision in it makes sure that nobody changed it in between.
+				// What policy show prints may be given back: a revision in it makes sure that nobody changed it in
+				// between.
 				var view api.MachinePolicyView
 				if where, err = readDocument(file, data, &view); err != nil {
 					return usage(c, "--file: %s", err)
@@ -167,7 +174,11 @@ and asks for confirmation; --yes confirms in advance.`,
 				}
 				for _, p := range ports {
 					number, protocol := splitPort(p)
-					in.Ports = append(in.Ports, api.PortRule{Ports: number, Protocol: protocol, Sources: from, MaxSeconds: int64(most / time.Second)})
+					in.Ports = append(in.Ports,
+						api.PortRule{
+							Ports: number, Protocol: protocol, Sources: from,
+							MaxSeconds: int64(most / time.Second),
+						})
 				}
 				if in.GapSeconds, err = gapSeconds(gap); err != nil {
 					return usage(c, "--gap: %s", err)
@@ -189,7 +200,8 @@ and asks for confirmation; --yes confirms in advance.`,
 			if err != nil {
 				return err
 			}
-			if err := a.confirmDropped(c.Context(), cl, args[0], in, file == "" && !c.Flags().Changed("max"), yes); err != nil {
+			if err := a.confirmDropped(c.Context(), cl, args[0], in, file == "" && !c.Flags().Changed("max"),
+				yes); err != nil {
 				return err
 			}
 			view, err := cl.SetMachinePolicy(c.Context(), args[0], in, revision)
@@ -200,15 +212,19 @@ and asks for confirmation; --yes confirms in advance.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&ports, "port", nil, "port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
-	f.StringSliceVar(&from, "from", nil, "prefix or named network that must contain a request's sources; may be repeated (default any address)")
+	f.StringArrayVar(&ports, "port", nil,
+		"port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
+	f.StringSliceVar(&from, "from", nil,
+		"prefix or named network that must contain a request's sources; may be repeated (default any address)")
 	f.StringVar(&longest, "max", "3h", "maximum duration of a request")
 	f.StringVar(&gap, "gap", "", gapUsage())
 	f.StringVar(&sessions, "sessions", "cut", "what happens to established connections at the end: cut or keep")
-	f.StringVar(&loss, "close-after-loss", "", "close openings this long after the machine lost the server (default keep until expiry)")
+	f.StringVar(&loss, "close-after-loss", "",
+		"close openings this long after the machine lost the server (default keep until expiry)")
 	f.BoolVar(&requireReason, "require-reason", false, "require a reason")
 	f.IntVar(&minReason, "min-reason", 0, "minimum length of the reason, in characters; implies --require-reason")
-	f.StringSliceVar(&approvers, "approvers", nil, "required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
+	f.StringSliceVar(&approvers, "approvers", nil,
+		"required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
 	f.StringVar(&file, "file", "", "read the whole policy from a YAML or JSON file")
 	yesFlag(c, &yes)
 	return c

@@ -16,8 +16,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// receiver FILE starts a program that takes webhooks and appends each body to the file. HOOK is its URL, hook-ca.pem its
-// authority.
+// receiver FILE starts a program that takes webhooks and appends each body to the file. HOOK is its URL, hook-ca.pem
+// its authority.
 func receiver(ts *testscript.TestScript, _ bool, args []string) {
 	file := ts.MkAbs(args[0])
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +40,8 @@ func receiver(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(file, nil, 0o600))
 }
 
-// until PATTERN COMMAND… runs the command again and again until its output matches; until PATTERN < FILE looks at a file.
+// until PATTERN COMMAND… runs the command again and again until its output matches; until PATTERN < FILE looks at a
+// file.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)
@@ -62,7 +63,10 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 // TestManualCommands proves that each command which the manual shows is run by a script.
 func TestManualCommands(t *testing.T) {
 	t.Parallel()
-	for page, script := range map[string]string{"alerts.md": "alerts.txtar", "insight.md": "insight.txtar", "notifications.md": "notify.txtar"} {
+	for page, script := range map[string]string{
+		"alerts.md": "alerts.txtar", "insight.md": "insight.txtar",
+		"notifications.md": "notify.txtar",
+	} {
 		manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", page))
 		if err != nil {
 			t.Fatal(err)

@@ -23,7 +23,8 @@ type requestFlags struct {
 func (a *app) requestCommand() *cobra.Command {
 	var in requestFlags
 	c := &cobra.Command{
-		Use:   "request MACHINE… --port PORT[/PROTOCOL]… [--from me|PREFIX]… [--for DURATION | --until TIME] --reason TEXT",
+		Use: "request MACHINE… --port PORT[/PROTOCOL]… [--from me|PREFIX]… [--for DURATION | --until TIME] " +
+			"--reason TEXT",
 		Short: "Request access to ports of machines",
 		Long: `Request access to ports of machines, for you, from one address, for a limited time. If the policy approves
 automatically, they open at once; otherwise the request stays pending until it is decided. They close by themselves.
@@ -68,18 +69,24 @@ when.`,
 	}
 	f := c.Flags()
 	f.StringArrayVar(&in.ports, "port", nil, "port or range, such as 22, 53/udp or 8000-8010; may be repeated")
-	f.StringSliceVar(&in.from, "from", nil, "address, prefix or named network to open for; me is your address as the server sees it (default me)")
+	f.StringSliceVar(&in.from, "from", nil,
+		"address, prefix or named network to open for; me is your address as the server sees it (default me)")
 	f.StringVar(&in.length, "for", "", "duration (default 1h)")
 	f.StringVar(&in.until, "until", "", "new end")
 	f.StringVar(&in.at, "at", "", "when to open (default on approval)")
 	f.StringVar(&in.reason, "reason", "", "reason, for approvers and for the activity log")
 	f.StringVar(&in.ticket, "ticket", "", "ticket reference")
-	f.StringVar(&in.key, "idempotency-key", "", "idempotency key: a repeated call with the same key submits only one request")
-	f.StringVar(&in.selector, "selector", "", "select every machine with these labels, such as env=prod,role=web, instead of naming machines")
-	f.StringVar(&in.group, "group", "", "select every machine of this resource group instead of naming machines; with --selector, those with both")
-	f.StringVar(&in.repeat, "repeat", "", "request a series, approved once: an RRULE such as FREQ=WEEKLY;BYDAY=MO;COUNT=8")
+	f.StringVar(&in.key, "idempotency-key", "",
+		"idempotency key: a repeated call with the same key submits only one request")
+	f.StringVar(&in.selector, "selector", "",
+		"select every machine with these labels, such as env=prod,role=web, instead of naming machines")
+	f.StringVar(&in.group, "group", "",
+		"select every machine of this resource group instead of naming machines; with --selector, those with both")
+	f.StringVar(&in.repeat, "repeat", "",
+		"request a series, approved once: an RRULE such as FREQ=WEEKLY;BYDAY=MO;COUNT=8")
 	f.StringVar(&in.zone, "zone", "", "time zone of the series, such as Europe/Berlin (default UTC)")
-	f.BoolVar(&in.breakGlass, "break-glass", false, "break-glass: open at once without approval, if the policy allows it; requires a review")
+	f.BoolVar(&in.breakGlass, "break-glass", false,
+		"break-glass: open at once without approval, if the policy allows it; requires a review")
 	f.BoolVar(&in.wait, "wait", false, "wait until everything is open; exit code 7 on timeout")
 	f.StringVar(&in.waitFor, "wait-timeout", "2m", "timeout for --wait, from the start of a scheduled request")
 	c.SuggestFor = []string{"open", "ask", "ssh", "connect"}
@@ -107,7 +114,10 @@ func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (
 	case picked:
 		machines = []string{""}
 	}
-	ask := api.NewRequest{Justification: in.reason, Ticket: in.ticket, Repeat: in.repeat, Zone: in.zone, BreakGlass: in.breakGlass}
+	ask := api.NewRequest{
+		Justification: in.reason, Ticket: in.ticket, Repeat: in.repeat, Zone: in.zone,
+		BreakGlass: in.breakGlass,
+	}
 	patience, err := parseDuration(in.waitFor)
 	if err != nil {
 		return none, 0, usage(c, "--wait-timeout: %s", err)
@@ -141,7 +151,11 @@ func (a *app) newRequest(c *cobra.Command, machines []string, in requestFlags) (
 	for _, machine := range machines {
 		for _, p := range in.ports {
 			ports, protocol := splitPort(p)
-			ask.Items = append(ask.Items, api.NewItem{Machine: machine, Selector: in.selector, ResourceGroup: in.group, Ports: ports, Protocol: protocol, Sources: in.from})
+			ask.Items = append(ask.Items,
+				api.NewItem{
+					Machine: machine, Selector: in.selector, ResourceGroup: in.group, Ports: ports,
+					Protocol: protocol, Sources: in.from,
+				})
 		}
 	}
 	return ask, patience, nil

@@ -41,7 +41,8 @@ func itemTexts(r api.Request) []string {
 	return texts
 }
 
-// accessTexts says all that a decision on a request gives: of each item what, from where or at which scope, and for how long.
+// accessTexts says all that a decision on a request gives: of each item what, from where or at which scope, and for how
+// long.
 func accessTexts(s style, r api.Request) []string {
 	texts := itemTexts(r)
 	for i, it := range r.Items {
@@ -118,7 +119,8 @@ func (a *app) printRequest(r api.Request) error {
 			if len(r.Windows) == 0 {
 				return ""
 			}
-			return fmt.Sprintf("%d, from %s to %s", len(r.Windows), s.time(r.Windows[0]), s.time(r.Windows[len(r.Windows)-1]))
+			return fmt.Sprintf("%d, from %s to %s", len(r.Windows), s.time(r.Windows[0]),
+				s.time(r.Windows[len(r.Windows)-1]))
 		}},
 		{"Extension of", func(s style, r api.Request) string {
 			if r.Extends == "" {
@@ -145,11 +147,12 @@ func (a *app) requestListCommand() *cobra.Command {
 	var q api.RequestQuery
 	var limit int
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List requests, newest first",
-		Long:    "List requests, newest first: your own, and those for machines whose requests you may read.",
-		Example: "  postern request list --who me\n  postern request list --needs-me\n  postern request list --state pending -o json",
-		Args:    takes(0, 0),
+		Use:   "list",
+		Short: "List requests, newest first",
+		Long:  "List requests, newest first: your own, and those for machines whose requests you may read.",
+		Example: "  postern request list --who me\n  postern request list --needs-me\n  postern request list " +
+			"--state pending -o json",
+		Args: takes(0, 0),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
 			requests, err := shown(a, cl.Requests(c.Context(), q), limit)
 			if err != nil {

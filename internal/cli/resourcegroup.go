@@ -33,12 +33,14 @@ func (a *app) resourceGroupCreateCommand() *cobra.Command {
 		Long:    "Create a resource group, in the default subscription if none is named.",
 		Example: "  postern resource-group create web --subscription production",
 		Args:    takes(1, 1),
-		RunE: act(a, resourceGroupColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.ResourceGroup, error) {
-			in.Name = args[0]
-			return cl.CreateResourceGroup(ctx, in)
-		}),
+		RunE: act(a, resourceGroupColumns(),
+			func(ctx context.Context, cl *api.Client, args []string) (api.ResourceGroup, error) {
+				in.Name = args[0]
+				return cl.CreateResourceGroup(ctx, in)
+			}),
 	}
-	c.Flags().StringVar(&in.Subscription, "subscription", "", "name or GUID of the subscription (default the first one)")
+	c.Flags().StringVar(&in.Subscription, "subscription", "",
+		"name or GUID of the subscription (default the first one)")
 	c.Flags().StringVar(&in.Location, "location", "", "location of its resources (default local)")
 	return c
 }
@@ -50,9 +52,10 @@ func (a *app) resourceGroupListCommand() *cobra.Command {
 		Long:    "List the resource groups in which you have a role.",
 		Example: "  postern resource-group list",
 		Args:    takes(0, 0),
-		RunE: list(a, resourceGroupColumns(), "There are no resource groups that you may see.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.ResourceGroup, error] {
-			return cl.ResourceGroups(ctx)
-		}),
+		RunE: list(a, resourceGroupColumns(), "There are no resource groups that you may see.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.ResourceGroup, error] {
+				return cl.ResourceGroups(ctx)
+			}),
 	}
 }
 

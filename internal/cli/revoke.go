@@ -53,7 +53,8 @@ advance.`,
 				grants = slices.DeleteFunc(grants, isScheduled)
 			}
 			if len(grants) > 0 && (everybody || later) {
-				if err := a.confirm(yes, append([]string{"Revoking for " + args[0] + ":"}, a.ends(grants)...)...); err != nil {
+				if err := a.confirm(yes,
+					append([]string{"Revoking for " + args[0] + ":"}, a.ends(grants)...)...); err != nil {
 					return err
 				}
 			}
@@ -62,7 +63,8 @@ advance.`,
 			}
 			if len(stay) > 0 {
 				next := byStart(stay)[0]
-				a.say("%s: the next one is %s. Cancel them too with: postern revoke %s --scheduled", stays(len(stay)), a.window(next), args[0])
+				a.say("%s: the next one is %s. Cancel them too with: postern revoke %s --scheduled", stays(len(stay)),
+					a.window(next), args[0])
 			}
 			return nil
 		},
@@ -70,7 +72,8 @@ advance.`,
 	c.SuggestFor = []string{"close", "end", "stop"}
 	f := c.Flags()
 	f.StringVar(&reason, "reason", "", "reason, for the activity log")
-	f.StringVar(&principal, "principal", "", "all access of this person or service principal, including scheduled access and pending requests")
+	f.StringVar(&principal, "principal", "",
+		"all access of this person or service principal, including scheduled access and pending requests")
 	f.BoolVar(&everybody, "everybody", false, "on a machine: include other people's access")
 	f.BoolVar(&later, "scheduled", false, "include scheduled access")
 	yesFlag(c, &yes)
@@ -110,8 +113,8 @@ func (a *app) revokeEach(ctx context.Context, cl *api.Client, grants []api.Grant
 	return nil
 }
 
-// printEnded lists grants that were just ended, once their agents had a moment to say that they are closed, and says so of those
-// that were not seen closed.
+// printEnded lists grants that were just ended, once their agents had a moment to say that they are closed, and says so
+// of those that were not seen closed.
 func (a *app) printEnded(ctx context.Context, cl *api.Client, grants []api.Grant) error {
 	open := 0
 	enough := a.now().Add(2 * time.Second)
@@ -134,7 +137,8 @@ func (a *app) printEnded(ctx context.Context, cl *api.Client, grants []api.Grant
 		return err
 	}
 	if open > 0 {
-		a.say("%s may still be open: no agent has seen %s closed yet. See: postern insight not-closed", count(open, "grant"), itOrThem(open))
+		a.say("%s may still be open: no agent has seen %s closed yet. See: postern insight not-closed",
+			count(open, "grant"), itOrThem(open))
 	}
 	return nil
 }
@@ -160,13 +164,16 @@ func (a *app) revokePrincipal(c *cobra.Command, cl *api.Client, principal, reaso
 		return err
 	}
 	if ended.More {
-		defer a.say("There are more. Agents are closing all of it now, and each grant is marked as ended within seconds.")
+		defer a.say("There are more. Agents are closing all of it now, and each grant is marked as ended within " +
+			"seconds.")
 	}
 	return a.printEnded(c.Context(), cl, ended.Items)
 }
 
 // revocable finds the live grants that ref stands for: a machine's, a request's, or a single one.
-func (a *app) revocable(ctx context.Context, cl *api.Client, ref string, everybody bool) (grants []api.Grant, single bool, err error) {
+func (a *app) revocable(ctx context.Context, cl *api.Client, ref string,
+	everybody bool,
+) (grants []api.Grant, single bool, err error) {
 	if m, err := cl.Machine(ctx, ref); err == nil {
 		q := api.GrantQuery{States: live(), Machine: m.ID, Principal: "me"}
 		if everybody {
@@ -186,13 +193,15 @@ func (a *app) revocable(ctx context.Context, cl *api.Client, ref string, everybo
 	}
 	r, err := findRequest(ctx, cl, ref)
 	if missing(err) {
-		return nil, false, fail(exitNotFound, "See: postern grant list", "there is no machine, grant or request %q", ref)
+		return nil, false, fail(exitNotFound, "See: postern grant list", "there is no machine, grant or request %q",
+			ref)
 	}
 	if err != nil {
 		return nil, false, err
 	}
 	if r.State == "pending" {
-		return nil, false, fail(exitConflict, "Cancel it with: postern request cancel "+ref, "the request is still pending, so nothing is open")
+		return nil, false, fail(exitConflict, "Cancel it with: postern request cancel "+ref,
+			"the request is still pending, so nothing is open")
 	}
 	for _, g := range r.Grants {
 		if g.EndedAt == nil {
@@ -205,7 +214,9 @@ func (a *app) revocable(ctx context.Context, cl *api.Client, ref string, everybo
 // missing tells whether err says that there is no such thing, or that it is no id at all.
 func missing(err error) bool {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
-		return p.Status == http.StatusNotFound || p.Status == http.StatusForbidden || p.Status == http.StatusBadRequest || p.Status == http.StatusUnprocessableEntity
+		return p.Status == http.StatusNotFound || p.Status == http.StatusForbidden ||
+			p.Status == http.StatusBadRequest ||
+			p.Status == http.StatusUnprocessableEntity
 	}
 	return err != nil && exitCode(err) == exitNotFound
 }

@@ -12,8 +12,10 @@ import (
 )
 
 func (a *app) roleCommand() *cobra.Command {
-	return group("role", "Manage roles and role assignments", "A role defines permitted actions; a role assignment gives the role to a user or group at a scope.",
-		a.roleListCommand(), a.roleShowCommand(), a.roleCreateCommand(), a.roleUpdateCommand(), a.roleDeleteCommand(), a.roleLeastPrivilegedCommand(),
+	return group("role", "Manage roles and role assignments",
+		"A role defines permitted actions; a role assignment gives the role to a user or group at a scope.",
+		a.roleListCommand(), a.roleShowCommand(), a.roleCreateCommand(), a.roleUpdateCommand(), a.roleDeleteCommand(),
+		a.roleLeastPrivilegedCommand(),
 		a.roleAssignCommand(), a.roleUnassignCommand(), a.roleAssignmentsCommand(),
 		a.roleEligibleCommand(), a.roleActivateCommand(), a.roleDeactivateCommand())
 }
@@ -134,13 +136,15 @@ the default subscription with everything in it. With --end or --for, the assignm
 
 func (a *app) roleUnassignCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "unassign ASSIGNMENT",
-		Short:   "Remove a role assignment",
-		Long:    "Remove a role assignment. ASSIGNMENT is an id or its last characters as shown by postern role assignments.",
+		Use:   "unassign ASSIGNMENT",
+		Short: "Remove a role assignment",
+		Long: "Remove a role assignment. ASSIGNMENT is an id or its last characters as shown by postern role " +
+			"assignments.",
 		Example: "  postern role unassign 7f3a9c12",
 		Args:    takes(1, 1),
 		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
-			id, err := idOf("role assignment", "postern role assignments", args[0], cl.RoleAssignments(ctx), func(r api.RoleAssignment) string { return r.ID })
+			id, err := idOf("role assignment", "postern role assignments", args[0], cl.RoleAssignments(ctx),
+				func(r api.RoleAssignment) string { return r.ID })
 			if err != nil {
 				return "", err
 			}

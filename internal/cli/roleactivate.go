@@ -82,7 +82,8 @@ func (f *activation) add(c *cobra.Command) {
 	flags.StringVar(&f.at, "at", "", "start (default on approval)")
 	flags.StringVar(&f.ask.Justification, "reason", "", "reason, for approvers and for the activity log")
 	flags.StringVar(&f.ask.Ticket, "ticket", "", "ticket reference")
-	flags.StringVar(&f.key, "idempotency-key", "", "idempotency key: a repeated call with the same key submits only one request")
+	flags.StringVar(&f.key, "idempotency-key", "",
+		"idempotency key: a repeated call with the same key submits only one request")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the role is in force; exit code 7 on timeout")
 	flags.StringVar(&f.waitFor, "wait-timeout", "2m", "timeout for --wait, from the start of a scheduled request")
 }
@@ -147,7 +148,8 @@ func (a *app) roleDeactivateCommand() *cobra.Command {
 			}
 			var ended []api.Grant
 			for _, e := range all {
-				if !strings.EqualFold(e.Role, args[0]) && e.RoleID != args[0] || scope != "" && !strings.EqualFold(scope, e.Scope) {
+				if !strings.EqualFold(e.Role,
+					args[0]) && e.RoleID != args[0] || scope != "" && !strings.EqualFold(scope, e.Scope) {
 					continue
 				}
 				for _, g := range e.Active {

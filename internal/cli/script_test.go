@@ -29,7 +29,10 @@ func TestMain(m *testing.M) {
 
 // program is what cmd/postern does, but for signals.
 func program() {
-	process := Process{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now, Local: time.Local}
+	process := Process{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now,
+		Local: time.Local,
+	}
 	os.Exit(Main(context.Background(), process, os.Args[1:]))
 }
 

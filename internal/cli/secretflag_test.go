@@ -12,8 +12,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// secretWords are what secrets are called, in names of flags, in what is said of them and in the arguments of a command.
-var secretWords = []string{"code", "credential", "key", "otp", "passphrase", "password", "pin", "recovery", "secret", "token"}
+// secretWords are what secrets are called, in names of flags, in what is said of them and in the arguments of a
+// command.
+var secretWords = []string{
+	"code", "credential", "key", "otp", "passphrase", "password", "pin", "recovery", "secret",
+	"token",
+}
 
 // secretSaid is a flag's text that says that its value is a secret.
 var secretSaid = regexp.MustCompile(`(?i)^(?:the |your |a |an )?(?:[a-z-]+ )?(?:code|passphrase|password|pin|secret|token)(?:$|[,;]| (?:of|for|that|to|where|with)\b)`)
@@ -28,8 +32,9 @@ var harmless = map[string]string{
 	"postern notify channel set --secret-on-server": "the name of a file on the server",
 }
 
-// TestSecretsHaveFiles holds that no flag and no argument takes a secret: every user of a host reads the command lines of all its
-// processes. A secret comes from a file or standard input, and where a flag of its name is there, it refuses.
+// TestSecretsHaveFiles holds that no flag and no argument takes a secret: every user of a host reads the command lines
+// of all its processes. A secret comes from a file or standard input, and where a flag of its name is there, it
+// refuses.
 func TestSecretsHaveFiles(t *testing.T) {
 	t.Parallel()
 	files, used := 0, map[string]bool{}
@@ -45,14 +50,16 @@ func TestSecretsHaveFiles(t *testing.T) {
 			}
 			name := c.CommandPath() + " --" + f.Name
 			words := strings.Split(f.Name, "-")
-			secret := slices.ContainsFunc(words, func(w string) bool { return slices.Contains(secretWords, w) }) || secretSaid.MatchString(f.Usage)
+			secret := slices.ContainsFunc(words,
+				func(w string) bool { return slices.Contains(secretWords, w) }) || secretSaid.MatchString(f.Usage)
 			switch _, fine := harmless[name]; {
 			case !secret:
 			case fine:
 				used[name] = true
 			case words[len(words)-1] == "file":
 				files++
-				if c.Name() != "server" && !strings.Contains(f.Usage, "- is standard input") && !strings.Contains(f.Usage, "- for standard input") {
+				if c.Name() != "server" && !strings.Contains(f.Usage,
+					"- is standard input") && !strings.Contains(f.Usage, "- for standard input") {
 					t.Errorf("%s cannot be given by standard input: %s", name, f.Usage)
 				}
 			case !f.Hidden || c.Flags().Lookup(f.Name+"-file") == nil:
@@ -77,7 +84,10 @@ func refuses(t *testing.T, command, flag string) {
 	t.Helper()
 	const secret = "hunter2-and-more"
 	var said bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &said, err: &said, getenv: func(string) string { return "" }, now: time.Now, local: time.UTC}
+	a := &app{
+		in: strings.NewReader(""), out: &said, err: &said, getenv: func(string) string { return "" },
+		now: time.Now, local: time.UTC,
+	}
 	for _, form := range [][]string{{"--" + flag, secret}, {"--" + flag + "=" + secret}} {
 		root := a.root()
 		root.SetArgs(append(strings.Fields(command)[1:], form...))
@@ -94,8 +104,8 @@ func refuses(t *testing.T, command, flag string) {
 	}
 }
 
-// inArguments is where a text shows a secret on a command line: in a flag of postern, as an argument of the script that installs
-// the agent, and in one of curl, az or echo, whose command lines are read just as well.
+// inArguments is where a text shows a secret on a command line: in a flag of postern, as an argument of the script that
+// installs the agent, and in one of curl, az or echo, whose command lines are read just as well.
 var inArguments = regexp.MustCompile(`--(?:` + strings.Join(secretWords, "|") + `)[ =]\S` +
 	`|postern-install\.sh\s+\S+\s+[\w./-]+\s+[^<\s&|;]` +
 	`|(?:-d|--data|--data-urlencode)\s+["']?(?:client_secret|password|code)=[^@]` +

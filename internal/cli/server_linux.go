@@ -19,7 +19,8 @@ func newServerCommand(a *app) *cobra.Command {
 ` +
 			"SIGTERM and SIGINT drain and stop the server; a second signal stops it at once.",
 		Example: "  postern server --data /var/lib/postern\n" +
-			"  postern server --data /var/lib/postern --listen 192.0.2.7:8443 --database postgres://postern@db.example/postern",
+			"  postern server --data /var/lib/postern --listen 192.0.2.7:8443 --database " +
+			"postgres://postern@db.example/postern",
 		Args: takes(0, 0),
 	}
 	file := c.Flags().String("config", "", "YAML file of settings [$POSTERN_SERVER_CONFIG]")

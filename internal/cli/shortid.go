@@ -103,6 +103,7 @@ func byTail[T any](what, where, ref string, items []T, id func(T) string) (T, er
 	case 1:
 		return found[0], nil
 	default:
-		return none, fail(exitConflict, "Use more of the id; -o json shows the whole id.", "%q matches %d %ss", ref, len(found), what)
+		return none, fail(exitConflict, "Use more of the id; -o json shows the whole id.", "%q matches %d %ss", ref,
+			len(found), what)
 	}
 }

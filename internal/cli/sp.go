@@ -11,7 +11,8 @@ import (
 )
 
 func (a *app) servicePrincipalCommand() *cobra.Command {
-	return group("sp", "Manage service principals", `Service principals are programs that sign in. They use Azure clients and authenticate with a secret or a certificate.`,
+	return group("sp", "Manage service principals",
+		`Service principals are programs that sign in. They use Azure clients and authenticate with a secret or a certificate.`,
 		a.spCreateCommand(), a.spListCommand(), a.spSecretCommand())
 }
 
@@ -97,14 +98,16 @@ func (a *app) spListCommand() *cobra.Command {
 		Long:    "List service principals by name.",
 		Example: "  postern sp list -o csv",
 		Args:    takes(0, 0),
-		RunE: list(a, principalColumns(), "There are no service principals.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Principal, error] {
-			return cl.Principals(ctx, api.PrincipalQuery{Kind: "servicePrincipal"})
-		}),
+		RunE: list(a, principalColumns(), "There are no service principals.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Principal, error] {
+				return cl.Principals(ctx, api.PrincipalQuery{Kind: "servicePrincipal"})
+			}),
 	}
 }
 
 func (a *app) spSecretCommand() *cobra.Command {
-	return group("secret", "Manage the secrets and certificates of a service principal", "A service principal can have several secrets and certificates, so that they can be rotated.",
+	return group("secret", "Manage the secrets and certificates of a service principal",
+		"A service principal can have several secrets and certificates, so that they can be rotated.",
 		a.spSecretAddCommand(), a.spSecretListCommand(), a.spSecretDeleteCommand())
 }
 
@@ -150,9 +153,10 @@ func (a *app) spSecretListCommand() *cobra.Command {
 			{"MADE", func(s style, x api.Secret) string { return s.time(x.CreatedAt) }},
 			{"VALID UNTIL", func(s style, x api.Secret) string { return s.time(x.ExpiresAt) }},
 			{"ID", func(_ style, s api.Secret) string { return s.ID }},
-		}, "It has none and cannot sign in.", func(ctx context.Context, cl *api.Client, args []string) iter.Seq2[api.Secret, error] {
-			return cl.Secrets(ctx, args[0])
-		}),
+		}, "It has none and cannot sign in.",
+			func(ctx context.Context, cl *api.Client, args []string) iter.Seq2[api.Secret, error] {
+				return cl.Secrets(ctx, args[0])
+			}),
 	}
 }
 

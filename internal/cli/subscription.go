@@ -32,12 +32,14 @@ func (a *app) subscriptionCreateCommand() *cobra.Command {
 		Short: "Create a subscription",
 		Long: `Create a subscription in your tenant. With --id it gets the GUID of an Azure subscription, so that resource ids are
 the same in both.`,
-		Example: "  postern subscription create production\n  postern subscription create production --id 6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10",
-		Args:    takes(1, 1),
-		RunE: act(a, subscriptionColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.Subscription, error) {
-			in.Name = args[0]
-			return cl.CreateSubscription(ctx, in)
-		}),
+		Example: "  postern subscription create production\n  postern subscription create production --id " +
+			"6f0c1a52-4a1e-4b8e-9a57-0d6b3c2f9e10",
+		Args: takes(1, 1),
+		RunE: act(a, subscriptionColumns(),
+			func(ctx context.Context, cl *api.Client, args []string) (api.Subscription, error) {
+				in.Name = args[0]
+				return cl.CreateSubscription(ctx, in)
+			}),
 	}
 	c.Flags().StringVar(&in.ID, "id", "", "GUID of the subscription (default a new one)")
 	return c
@@ -50,8 +52,9 @@ func (a *app) subscriptionListCommand() *cobra.Command {
 		Long:    "List the subscriptions in which you have a role, by name.",
 		Example: "  postern subscription list",
 		Args:    takes(0, 0),
-		RunE: list(a, subscriptionColumns(), "There are no subscriptions that you may see.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Subscription, error] {
-			return cl.Subscriptions(ctx)
-		}),
+		RunE: list(a, subscriptionColumns(), "There are no subscriptions that you may see.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Subscription, error] {
+				return cl.Subscriptions(ctx)
+			}),
 	}
 }

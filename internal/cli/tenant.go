@@ -44,7 +44,8 @@ creator of a tenant has no rights in it.`,
 			return cl.CreateTenant(ctx, in)
 		}),
 	}
-	c.Flags().StringVar(&in.ID, "id", "", "GUID of the tenant, such as that of a Microsoft Entra tenant (default a new one)")
+	c.Flags().StringVar(&in.ID, "id", "",
+		"GUID of the tenant, such as that of a Microsoft Entra tenant (default a new one)")
 	c.Flags().StringVar(&in.SubscriptionID, "subscription-id", "", "GUID of its first subscription (default a new one)")
 	c.Flags().StringVar(&in.Admin, "admin", "", "sign-in name of the administrator (default admin)")
 	return c
@@ -57,9 +58,10 @@ func (a *app) tenantListCommand() *cobra.Command {
 		Long:    "List the tenants by name.",
 		Example: "  postern tenant list",
 		Args:    takes(0, 0),
-		RunE: list(a, tenantColumns(), "There are no tenants.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Tenant, error] {
-			return cl.Tenants(ctx)
-		}),
+		RunE: list(a, tenantColumns(), "There are no tenants.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Tenant, error] {
+				return cl.Tenants(ctx)
+			}),
 	}
 }
 

@@ -48,7 +48,10 @@ func parseTime(s string, now time.Time, local *time.Location) (time.Time, error)
 	clock, isTomorrow := strings.CutPrefix(s, "tomorrow ")
 	hm, err := time.Parse("15:04", strings.TrimSpace(clock))
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is not a time; write it like 15:04, \"tomorrow 09:00\", \"2026-01-31 15:04\" or 2026-01-31T15:04:00Z", s)
+		return time.Time{},
+			fmt.Errorf("%q is not a time; write it like 15:04, \"tomorrow 09:00\", \"2026-01-31 15:04\" or "+
+				"2026-01-31T15:04:00Z",
+				s)
 	}
 	y, m, d := now.In(local).Date()
 	wall := time.Date(y, m, d, hm.Hour(), hm.Minute(), 0, 0, time.UTC)

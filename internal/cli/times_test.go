@@ -10,8 +10,9 @@ import (
 func TestParseDuration(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
-		"45m": 45 * time.Minute, "1h30m": 90 * time.Minute, "2d": 48 * time.Hour, "1d12h": 36 * time.Hour, "90s": 90 * time.Second,
-		"": 0, "0s": 0, "-1h": 0, "d": 0, "1": 0, "1d-1h": 0, "-1d": 0, "1h1d": 0, "99999d": 0, "one hour": 0,
+		"45m": 45 * time.Minute, "1h30m": 90 * time.Minute, "2d": 48 * time.Hour, "1d12h": 36 * time.Hour,
+		"90s": 90 * time.Second,
+		"":    0, "0s": 0, "-1h": 0, "d": 0, "1": 0, "1d-1h": 0, "-1d": 0, "1h1d": 0, "99999d": 0, "one hour": 0,
 	} {
 		got, err := parseDuration(text)
 		if got != want || (err == nil) != (want > 0) {
@@ -104,7 +105,10 @@ func FuzzParseDuration(f *testing.F) {
 }
 
 func FuzzParseTime(f *testing.F) {
-	for _, text := range []string{"15:04", "tomorrow 09:00", "2026-01-31 15:04", "2026-01-31T15:04:00Z", "tomorrow", "0000-01-01 00:00", "24:00"} {
+	for _, text := range []string{
+		"15:04", "tomorrow 09:00", "2026-01-31 15:04", "2026-01-31T15:04:00Z", "tomorrow",
+		"0000-01-01 00:00", "24:00",
+	} {
 		f.Add(text)
 	}
 	now := nowFixed()

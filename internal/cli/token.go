@@ -66,7 +66,8 @@ permissions. Pass it to a program as POSTERN_TOKEN, or in the header Authorizati
 	f.StringVar(&length, "for", "", "validity (default 90d)")
 	f.StringVar(&in.Scope, "scope", "", "restrict the token to this resource id and below (default everywhere)")
 	f.StringVar(&machine, "machine", "", "restrict the token to this machine")
-	f.StringSliceVar(&in.Actions, "action", nil, "restrict the token to this action or pattern of actions; may be repeated (default all)")
+	f.StringSliceVar(&in.Actions, "action", nil,
+		"restrict the token to this action or pattern of actions; may be repeated (default all)")
 	return c
 }
 
@@ -83,9 +84,10 @@ func (a *app) tokenListCommand() *cobra.Command {
 			{"SCOPE", func(s style, t api.APIToken) string { return shortScope(s, t.Scope) }},
 			{"ACTIONS", func(s style, t api.APIToken) string { return s.list(t.Actions) }},
 			{"ID", func(s style, t api.APIToken) string { return s.id(t.ID) }},
-		}, "You have no API tokens.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.APIToken, error] {
-			return cl.APITokens(ctx)
-		}),
+		}, "You have no API tokens.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.APIToken, error] {
+				return cl.APITokens(ctx)
+			}),
 	}
 }
 

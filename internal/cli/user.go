@@ -47,7 +47,8 @@ choosing a new one. A new user has no permissions: assign a role with postern ro
 			in.Name = args[0]
 			if passwordFile != "" {
 				var err error
-				if in.Password, err = a.password(c, bufio.NewReader(a.in), "", passwordFile, "--password-file"); err != nil {
+				if in.Password, err = a.password(c, bufio.NewReader(a.in), "", passwordFile,
+					"--password-file"); err != nil {
 					return err
 				}
 			}
@@ -80,9 +81,10 @@ func (a *app) userListCommand() *cobra.Command {
 		Long:    "List users by name.",
 		Example: "  postern user list -o csv",
 		Args:    takes(0, 0),
-		RunE: list(a, principalColumns(), "There are no users.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Principal, error] {
-			return cl.Principals(ctx, api.PrincipalQuery{Kind: "user"})
-		}),
+		RunE: list(a, principalColumns(), "There are no users.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Principal, error] {
+				return cl.Principals(ctx, api.PrincipalQuery{Kind: "user"})
+			}),
 	}
 }
 

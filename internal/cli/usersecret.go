@@ -24,7 +24,8 @@ prints it once; it only works for choosing a new one. To change your own passwor
 			var in api.PasswordReset
 			if passwordFile != "" {
 				var err error
-				if in.Password, err = a.password(c, bufio.NewReader(a.in), "", passwordFile, "--password-file"); err != nil {
+				if in.Password, err = a.password(c, bufio.NewReader(a.in), "", passwordFile,
+					"--password-file"); err != nil {
 					return err
 				}
 			}
@@ -45,7 +46,8 @@ prints it once; it only works for choosing a new one. To change your own passwor
 			})
 		},
 	}
-	c.Flags().StringVar(&passwordFile, "password-file", "", "file whose first line is the password; - is standard input")
+	c.Flags().StringVar(&passwordFile, "password-file", "",
+		"file whose first line is the password; - is standard input")
 	return c
 }
 

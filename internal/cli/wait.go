@@ -14,11 +14,16 @@ const (
 )
 
 // waitOpen waits until every grant of a request is active, and tells of each step.
-func (a *app) waitOpen(ctx context.Context, cl *api.Client, r api.Request, patience time.Duration) (api.Request, error) {
+func (a *app) waitOpen(ctx context.Context, cl *api.Client, r api.Request,
+	patience time.Duration,
+) (api.Request, error) {
 	deadline := a.now().Add(patience)
 	left := func() time.Duration { return min(longPoll, deadline.Sub(a.now())) }
 	late := func(what string) error {
-		return fail(exitTimedOut, "The request continues in the background. Check it with: postern request show "+a.style().id(r.ID)+"; --wait-timeout waits longer.", "%s after %s", what, shortDuration(patience))
+		return fail(exitTimedOut,
+			"The request continues in the background. Check it with: postern request show "+a.style().id(
+				r.ID)+"; --wait-timeout waits longer.",
+			"%s after %s", what, shortDuration(patience))
 	}
 	if r.State == "pending" {
 		a.say("Request %s waits for a decision.", a.style().id(r.ID))
@@ -52,7 +57,9 @@ func (a *app) waitOpen(ctx context.Context, cl *api.Client, r api.Request, patie
 	return r, nil
 }
 
-func (a *app) waitGrant(ctx context.Context, cl *api.Client, g *api.Grant, left func() time.Duration, late func(string) error) error {
+func (a *app) waitGrant(ctx context.Context, cl *api.Client, g *api.Grant, left func() time.Duration,
+	late func(string) error,
+) error {
 	name := whatOf(*g)
 	shown := ""
 	for {
@@ -104,7 +111,8 @@ func rest(ctx context.Context, same bool) error {
 func (a *app) printOpen(ctx context.Context, cl *api.Client, r api.Request) error {
 	s := a.style()
 	for _, g := range openSorted(r.Grants) {
-		a.line("%s %s is open from %s until %s (%s).", g.Machine, portText(g.Ports, g.Protocol), s.list(g.Sources), s.time(g.End), s.left(g.End))
+		a.line("%s %s is open from %s until %s (%s).", g.Machine, portText(g.Ports, g.Protocol), s.list(g.Sources),
+			s.time(g.End), s.left(g.End))
 	}
 	for _, g := range openSorted(r.Grants) {
 		if g.Ports != "22" || g.Protocol == "udp" {

@@ -44,7 +44,10 @@ func (s *story) appSteps() []step {
 
 // signInAs signs somebody in with a one-time password, or with the password of the story where there is none.
 func (s *story) signInAs(ctx context.Context, config, name, oneTime string) error {
-	args := []string{"login", "--server", "https://" + serverAddress, "--ca", s.path("data/ca.pem"), "--user", name, "--password-file", s.path("new-password")}
+	args := []string{
+		"login", "--server", "https://" + serverAddress, "--ca", s.path("data/ca.pem"), "--user", name,
+		"--password-file", s.path("new-password"),
+	}
 	if oneTime != "" {
 		if err := os.WriteFile(s.path("one-time"), []byte(oneTime+"\n"), 0o600); err != nil {
 			return err
@@ -99,18 +102,29 @@ func (s *story) makePublisher(ctx context.Context) (string, string, error) {
 }
 
 func (s *story) offer(ctx context.Context) (string, string, error) {
-	err := s.run(ctx, veraConfig, []string{"app", "definition", "create", "shop", "--authorize", "vendors=Contributor", "--jit", "--max", "4h", "--public"})
-	return "the publisher offers: postern app definition create shop --authorize vendors=Contributor --jit --max 4h --public", "", err
+	err := s.run(ctx, veraConfig,
+		[]string{
+			"app", "definition", "create", "shop", "--authorize", "vendors=Contributor", "--jit", "--max", "4h",
+			"--public",
+		})
+	return "the publisher offers: postern app definition create shop --authorize vendors=Contributor --jit --max 4h " +
+			"--public",
+		"", err
 }
 
 func (s *story) deploy(ctx context.Context) (string, string, error) {
-	if err := s.run(ctx, "config.json", []string{"user", "create", "ann", "--password-file", s.path("new-password")}); err != nil {
+	if err := s.run(ctx, "config.json",
+		[]string{"user", "create", "ann", "--password-file", s.path("new-password")}); err != nil {
 		return "", "", err
 	}
 	if err := s.signInAs(ctx, annConfig, "ann", ""); err != nil {
 		return "", "", err
 	}
-	err := s.run(ctx, "config.json", []string{"app", "create", "shop", "--definition", "vendor/shop", "--approval", "manual", "--approver", "ann", "--max", "1h"})
+	err := s.run(ctx, "config.json",
+		[]string{
+			"app", "create", "shop", "--definition", "vendor/shop", "--approval", "manual", "--approver", "ann",
+			"--max", "1h",
+		})
 	return "the customer deploys it, and ann is to approve: its managed resource group is mrg-shop", "", err
 }
 
@@ -139,7 +153,8 @@ func (s *story) customerRefused(ctx context.Context) (string, string, error) {
 }
 
 func (s *story) activate(ctx context.Context) (string, string, error) {
-	out, err := s.as(ctx, vicConfig, "app", "activate", "shop", "--for", activation.String(), "--reason", "upgrade to 4.2", "-o", "json")
+	out, err := s.as(ctx, vicConfig, "app", "activate", "shop", "--for", activation.String(), "--reason",
+		"upgrade to 4.2", "-o", "json")
 	if err != nil {
 		return "", "", err
 	}
@@ -148,14 +163,17 @@ func (s *story) activate(ctx context.Context) (string, string, error) {
 		return "", "", errors.New("the activation is not pending: " + out)
 	}
 	s.request.ID = found[1]
-	return fmt.Sprintf("vic asks: postern app activate shop --for %s --reason \"upgrade to 4.2\"; it waits", activation), "", nil
+	return fmt.Sprintf("vic asks: postern app activate shop --for %s --reason \"upgrade to 4.2\"; it waits",
+			activation),
+		"", nil
 }
 
 func (s *story) publisherDecides(ctx context.Context) (string, string, error) {
 	if _, err := s.as(ctx, veraConfig, "app", "approve", s.request.ID); err == nil {
 		return "", "", errors.New("the publisher's administrator approved for the customer")
 	}
-	return "the publisher's administrator cannot approve it", "", s.refusal(ctx, vicConfig, "app", "approve", s.request.ID)
+	return "the publisher's administrator cannot approve it", "", s.refusal(ctx, vicConfig, "app", "approve",
+		s.request.ID)
 }
 
 func (s *story) approve(ctx context.Context) (string, string, error) {
@@ -174,7 +192,8 @@ func (s *story) approve(ctx context.Context) (string, string, error) {
 }
 
 func (s *story) guardManaged(ctx context.Context) (string, string, error) {
-	if err := s.run(ctx, vicConfig, []string{"policy", "set", machineName, "--port", "22/tcp", "--max", "3h"}); err != nil {
+	if err := s.run(ctx, vicConfig,
+		[]string{"policy", "set", machineName, "--port", "22/tcp", "--max", "3h"}); err != nil {
 		return "", "", err
 	}
 	if err := s.inForce(ctx); err != nil {
@@ -185,7 +204,8 @@ func (s *story) guardManaged(ctx context.Context) (string, string, error) {
 }
 
 func (s *story) openManaged(ctx context.Context) (string, string, error) {
-	out, err := s.as(ctx, vicConfig, "request", machineName, "--port", "22", "--for", "1h", "--reason", "upgrade to 4.2", "--wait", "-o", "json")
+	out, err := s.as(ctx, vicConfig, "request", machineName, "--port", "22", "--for", "1h", "--reason",
+		"upgrade to 4.2", "--wait", "-o", "json")
 	if err != nil {
 		return "", "", err
 	}
@@ -211,7 +231,8 @@ func (s *story) seeBothEnd(ctx context.Context) (string, string, error) {
 	if err := s.refusal(ctx, vicConfig, "policy", "set", machineName, "--port", "22/tcp", "--max", "1h"); err != nil {
 		return "", "", err
 	}
-	return "the role ended and the port with it, with nobody there; the last connection let in began before by", took, s.session.Close()
+	return "the role ended and the port with it, with nobody there; the last connection let in began before by", took,
+		s.session.Close()
 }
 
 func (s *story) readLogs(ctx context.Context) (string, string, error) {

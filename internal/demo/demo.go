@@ -167,17 +167,23 @@ func refused(err error) error {
 	hint := "Run it as root: sudo make demo"
 	for _, gate := range []struct{ file, shut, how string }{
 		{"kernel/unprivileged_userns_clone", "0", "sudo sysctl kernel.unprivileged_userns_clone=1"},
-		{"kernel/apparmor_restrict_unprivileged_userns", "1", "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"},
+		{
+			"kernel/apparmor_restrict_unprivileged_userns", "1",
+			"sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+		},
 		{"user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=10000"},
 		{"user/max_net_namespaces", "0", "sudo sysctl user.max_net_namespaces=10000"},
 	} {
-		if data, readErr := os.ReadFile(filepath.Join("/proc/sys", gate.file)); readErr == nil && string(data) == gate.shut+"\n" {
+		if data, readErr := os.ReadFile(
+			filepath.Join("/proc/sys", gate.file)); readErr == nil && string(data) == gate.shut+"\n" {
 			hint += "\nor allow it: " + gate.how + " (now " + gate.shut + ")"
 		}
 	}
 	if os.Geteuid() == 0 {
-		hint = "We are root and may not all the same, as in most containers: run it on the host or in a virtual machine,\n" +
+		hint = "We are root and may not all the same, as in most containers: run it on the host or in a virtual " +
+			"machine,\n" +
 			"or start the container with the capabilities SYS_ADMIN and NET_ADMIN and without a seccomp profile"
 	}
-	return fmt.Errorf("the demo needs a network, a process and a mount namespace, and this kernel refuses them: %w\n%s", err, hint)
+	return fmt.Errorf("the demo needs a network, a process and a mount namespace, and this kernel refuses them: %w\n%s",
+		err, hint)
 }

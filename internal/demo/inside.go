@@ -71,7 +71,8 @@ func build(ctx context.Context, o Options, dir string, p *page) (*story, error) 
 		return nil, err
 	}
 	s.service = sshd
-	p.line("Postern demo on Linux %s. The machine \"%s\" is a network namespace at %s;\non its port 22 is %s.\n", kernel(), machineName, machineAddress, what)
+	p.line("Postern demo on Linux %s. The machine \"%s\" is a network namespace at %s;\non its port 22 is %s.\n",
+		kernel(), machineName, machineAddress, what)
 	return s, nil
 }
 

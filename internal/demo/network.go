@@ -63,7 +63,10 @@ func wire(machine *netspace) error {
 		return err
 	}
 	if err := machine.do(func() error {
-		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: peer}, PeerName: person, PeerNamespace: netlink.NsFd(here.Fd())}
+		link := &netlink.Veth{
+			LinkAttrs: netlink.LinkAttrs{Name: peer}, PeerName: person,
+			PeerNamespace: netlink.NsFd(here.Fd()),
+		}
 		if err := netlink.LinkAdd(link); err != nil {
 			return fmt.Errorf("make the wire: %w", err)
 		}
@@ -91,7 +94,10 @@ func address(name, ip string) error {
 		return fmt.Errorf("find the link %s: %w", name, err)
 	}
 	prefix := netip.PrefixFrom(netip.MustParseAddr(ip), wireBits)
-	a := &netlink.Addr{IPNet: &net.IPNet{IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(wireBits, prefix.Addr().BitLen())}}
+	a := &netlink.Addr{IPNet: &net.IPNet{
+		IP:   prefix.Addr().AsSlice(),
+		Mask: net.CIDRMask(wireBits, prefix.Addr().BitLen()),
+	}}
 	if err := netlink.AddrAdd(link, a); err != nil {
 		return fmt.Errorf("give %s to %s: %w", ip, name, err)
 	}

@@ -30,12 +30,16 @@ func (s *story) verify(ctx context.Context) (string, string, error) {
 	if err := s.recorded(ctx); err != nil {
 		return "", "", err
 	}
-	return fmt.Sprintf("activity log exported and verified offline: %d records, one tree, signed", found.Records), took, nil
+	return fmt.Sprintf("activity log exported and verified offline: %d records, one tree, signed",
+		found.Records), took, nil
 }
 
 // recorded checks that the log tells what was done to the grant, in order.
 func (s *story) recorded(ctx context.Context) error {
-	want := []string{"request.submitted", "request.approved", "grant.created", "grant.opened", "grant.expired", "grant.closed"}
+	want := []string{
+		"request.submitted", "request.approved", "grant.created", "grant.opened", "grant.expired",
+		"grant.closed",
+	}
 	seen := map[string]int64{}
 	for event, err := range s.client.Events(ctx, api.EventQuery{Request: s.request.ID}) {
 		if err != nil {

@@ -31,7 +31,8 @@ func (s *story) startServer(ctx context.Context) (string, string, error) {
 
 // runServer starts the server and waits until it says that it is ready.
 func (s *story) runServer(ctx context.Context) (err error) {
-	if s.server, err = start(nil, s.path("server.log"), s.options.Program, "server", "--data", s.path("data"), "--listen", serverAddress); err != nil {
+	if s.server, err = start(nil, s.path("server.log"), s.options.Program, "server", "--data", s.path("data"),
+		"--listen", serverAddress); err != nil {
 		return err
 	}
 	return s.eventually(ctx, 30*time.Second, s.server, func() (bool, error) { return s.ready(ctx) })
@@ -60,7 +61,10 @@ func (s *story) connectAPI() (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.NewClient(api.Options{Server: config.Server, CA: []byte(config.CA), Token: config.Token, UserAgent: "postern-demo"})
+	return api.NewClient(api.Options{
+		Server: config.Server, CA: []byte(config.CA), Token: config.Token,
+		UserAgent: "postern-demo",
+	})
 }
 
 // trusting gives a client that trusts the server's own CA.
@@ -73,5 +77,8 @@ func trusting(ca string) (*http.Client, error) {
 	if !pool.AppendCertsFromPEM(text) {
 		return nil, errors.New("the CA is not in PEM form")
 	}
-	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool}}}, nil
+	return &http.Client{
+		Timeout:   5 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool}},
+	}, nil
 }

@@ -22,7 +22,8 @@ func (s *story) signIn(ctx context.Context) (string, string, error) {
 	if err := os.WriteFile(s.path("new-password"), []byte(s.password+"\n"), 0o600); err != nil {
 		return "", "", err
 	}
-	_, err := s.postern(ctx, "login", "--server", "https://"+serverAddress, "--ca", s.path("data/ca.pem"), "--user", "admin",
+	_, err := s.postern(ctx, "login", "--server", "https://"+serverAddress, "--ca", s.path("data/ca.pem"), "--user",
+		"admin",
 		"--password-file", s.path("first-password"), "--new-password-file", s.path("new-password"))
 	if err != nil {
 		return "", "", err
@@ -34,7 +35,8 @@ func (s *story) signIn(ctx context.Context) (string, string, error) {
 	if err != nil {
 		return "", "", err
 	}
-	return fmt.Sprintf("signed in: postern login --user %s (the server sees us at %s)", me.Principal.Name, me.Address), "", nil
+	return fmt.Sprintf("signed in: postern login --user %s (the server sees us at %s)", me.Principal.Name, me.Address),
+		"", nil
 }
 
 func (s *story) enrol(ctx context.Context) (string, string, error) {
@@ -54,7 +56,8 @@ func (s *story) enrolWith(token string) error {
 	if err := os.WriteFile(s.path("token"), []byte(token), 0o600); err != nil {
 		return err
 	}
-	enrolled, err := start(s.machine, s.path("enroll.log"), s.options.Program, "agent", "enroll", "--server", "https://"+serverAddress,
+	enrolled, err := start(s.machine, s.path("enroll.log"), s.options.Program, "agent", "enroll", "--server",
+		"https://"+serverAddress,
 		"--token-file", s.path("token"), "--ca", s.path("data/ca.pem"), "--state", s.path("state"))
 	if err != nil {
 		return err
@@ -92,14 +95,18 @@ func (s *story) findOpen(ctx context.Context) (string, string, error) {
 	}
 	defer c.Close() //nolint:errcheck // only the greeting matters
 	banner, err := greeting(c)
-	return fmt.Sprintf("port 22 of %s is open to everybody, as nothing guards it: %s", machineName, strings.TrimPrefix(banner, "SSH-2.0-")), "", err
+	return fmt.Sprintf("port 22 of %s is open to everybody, as nothing guards it: %s", machineName,
+			strings.TrimPrefix(banner, "SSH-2.0-")),
+		"", err
 }
 
 func (s *story) guard(ctx context.Context) (string, string, error) {
-	if _, err := s.postern(ctx, "policy", "set", machineName, "--port", "22/tcp", "--max", "3h", "--require-reason"); err != nil {
+	if _, err := s.postern(ctx, "policy", "set", machineName, "--port", "22/tcp", "--max", "3h",
+		"--require-reason"); err != nil {
 		return "", "", err
 	}
-	return fmt.Sprintf("guarded: postern policy set %s --port 22/tcp --max 3h --require-reason", machineName), "", s.inForce(ctx)
+	return fmt.Sprintf("guarded: postern policy set %s --port 22/tcp --max 3h --require-reason",
+		machineName), "", s.inForce(ctx)
 }
 
 func (s *story) beRefused(ctx context.Context) (string, string, error) {
@@ -108,7 +115,8 @@ func (s *story) beRefused(ctx context.Context) (string, string, error) {
 	if err == nil {
 		return "", "", errors.Join(errors.New("the connection was accepted"), c.Close())
 	}
-	return fmt.Sprintf("port 22 is closed: a connection from %s hears nothing", personAddress), milliseconds(s.options.Now().Sub(begun)), nil
+	return fmt.Sprintf("port 22 is closed: a connection from %s hears nothing", personAddress),
+		milliseconds(s.options.Now().Sub(begun)), nil
 }
 
 func (s *story) ask(ctx context.Context) (string, string, error) {
@@ -129,7 +137,8 @@ func (s *story) ask(ctx context.Context) (string, string, error) {
 		return "", "", err
 	}
 	if len(s.request.Grants) != 1 {
-		return "", "", fmt.Errorf("the request is %s and has %d grants, not one", s.request.State, len(s.request.Grants))
+		return "", "", fmt.Errorf("the request is %s and has %d grants, not one", s.request.State,
+			len(s.request.Grants))
 	}
 	first, ok := firstAccepted(<-results)
 	switch {
@@ -143,11 +152,15 @@ func (s *story) ask(ctx context.Context) (string, string, error) {
 		return "", "", err
 	}
 	if grant.State != "active" {
-		return "", "", fmt.Errorf("connections are let through, but the record says that the grant is %s %s; the agent's log ends:\n%s\nand the server's:\n%s",
-			grant.State, grant.Reason, s.agent.tail(), s.server.tail())
+		return "", "",
+			fmt.Errorf("connections are let through, but the record says that the grant is %s %s; the agent's log "+
+				"ends:\n%s\nand the server's:\n%s",
+				grant.State, grant.Reason, s.agent.tail(), s.server.tail())
 	}
 	s.deadline = grant.End
-	return fmt.Sprintf("asked for port 22 for %.0f s; from the request sent to the first connection let in:", opening.Seconds()), milliseconds(first.answered.Sub(sent)), nil
+	return fmt.Sprintf("asked for port 22 for %.0f s; from the request sent to the first connection let in:",
+			opening.Seconds()),
+		milliseconds(first.answered.Sub(sent)), nil
 }
 
 func (s *story) connect(ctx context.Context) (string, string, error) {
@@ -169,7 +182,8 @@ func (s *story) connect(ctx context.Context) (string, string, error) {
 		return "", "", err
 	}
 	_, err = greeting(s.session)
-	return fmt.Sprintf("connected for real: %s greets and goes on talking", strings.TrimPrefix(banner, "SSH-2.0-")), took, err
+	return fmt.Sprintf("connected for real: %s greets and goes on talking", strings.TrimPrefix(banner, "SSH-2.0-")),
+		took, err
 }
 
 func (s *story) elsewhere(ctx context.Context) (string, string, error) {
@@ -179,7 +193,8 @@ func (s *story) elsewhere(ctx context.Context) (string, string, error) {
 	if err == nil {
 		return "", "", errors.Join(errors.New("the connection was accepted"), c.Close())
 	}
-	return fmt.Sprintf("at the same time a connection from %s, which nobody asked for, hears nothing", otherAddress), milliseconds(s.options.Now().Sub(begun)), nil
+	return fmt.Sprintf("at the same time a connection from %s, which nobody asked for, hears nothing", otherAddress),
+		milliseconds(s.options.Now().Sub(begun)), nil
 }
 
 func (s *story) killBoth(ctx context.Context) (string, string, error) {
@@ -219,13 +234,17 @@ func (s *story) seeClosed(ctx context.Context) (string, string, error) {
 	case !ok:
 		return "", "", errors.New("it closed too early: no connection was accepted in the last two seconds")
 	case last.sent.After(s.deadline):
-		return "", "", fmt.Errorf("a connection that began %s after the deadline was accepted", milliseconds(last.sent.Sub(s.deadline)))
+		return "", "", fmt.Errorf("a connection that began %s after the deadline was accepted",
+			milliseconds(last.sent.Sub(s.deadline)))
 	case s.deadline.Sub(last.sent) > early:
-		return "", "", fmt.Errorf("the last accepted connection began %s before the deadline: it closed too early", milliseconds(s.deadline.Sub(last.sent)))
+		return "", "", fmt.Errorf("the last accepted connection began %s before the deadline: it closed too early",
+			milliseconds(s.deadline.Sub(last.sent)))
 	case refused.sent.IsZero():
 		return "", "", errors.New("no connection was refused after the last one that was accepted")
 	}
-	return fmt.Sprintf("closed on time with nobody there: of %d tries the last one accepted began before the deadline by", len(attempts)),
+	return fmt.Sprintf("closed on time with nobody there: of %d tries the last one accepted began before the "+
+			"deadline by",
+			len(attempts)),
 		milliseconds(s.deadline.Sub(last.sent)), nil
 }
 
@@ -234,7 +253,8 @@ func (s *story) seeCut(context.Context) (string, string, error) {
 	if err := answers(s.session, silence); err == nil {
 		return "", "", errors.New("a connection from before the deadline is still being answered")
 	}
-	return "the connection from before the deadline is cut too: the service no longer answers it", milliseconds(s.options.Now().Sub(begun)), s.session.Close()
+	return "the connection from before the deadline is cut too: the service no longer answers it",
+		milliseconds(s.options.Now().Sub(begun)), s.session.Close()
 }
 
 func (s *story) restart(ctx context.Context) (string, string, error) {

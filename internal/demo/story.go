@@ -40,7 +40,8 @@ type story struct {
 	session  net.Conn  // opened while the port was open, and left alone
 }
 
-// step is one line of the story. It gives what to print and the time that it took, if that is not simply how long it ran.
+// step is one line of the story. It gives what to print and the time that it took, if that is not simply how long it
+// ran.
 type step struct {
 	name string
 	run  func(ctx context.Context) (text, took string, err error)
@@ -103,7 +104,8 @@ func (s *story) as(ctx context.Context, config string, args ...string) (string, 
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("postern %s: %w\n%s", strings.Join(args[:min(2, len(args))], " "), err, strings.TrimSpace(problems.String()))
+		return "", fmt.Errorf("postern %s: %w\n%s", strings.Join(args[:min(2, len(args))], " "), err,
+			strings.TrimSpace(problems.String()))
 	}
 	return out.String(), nil
 }

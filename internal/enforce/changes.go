@@ -15,7 +15,8 @@ func CompareKeys(a, b access.OpeningKey) int {
 	if c := a.Source.Compare(b.Source); c != 0 {
 		return c
 	}
-	return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Ports.Last, b.Ports.Last))
+	return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Ports.First, b.Ports.First),
+		cmp.Compare(a.Ports.Last, b.Ports.Last))
 }
 
 // Changes gives what has to be done to get from one sorted list of openings to another: keys that are gone, and
@@ -28,7 +29,8 @@ func Changes(from, to []access.Opening) (gone []access.OpeningKey, came, sorted 
 	if ok {
 		return gone, came, to
 	}
-	to = slices.SortedFunc(slices.Values(to), func(a, b access.Opening) int { return CompareKeys(a.OpeningKey, b.OpeningKey) })
+	to = slices.SortedFunc(slices.Values(to),
+		func(a, b access.Opening) int { return CompareKeys(a.OpeningKey, b.OpeningKey) })
 	gone, came, _ = changes(from, to)
 	return gone, came, to
 }

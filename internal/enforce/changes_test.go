@@ -25,7 +25,8 @@ func TestChangesLeadFromOneListToTheOther(t *testing.T) {
 		draw := func(name string) []access.Opening {
 			var list []access.Opening
 			for _, port := range rapid.SliceOfNDistinct(rapid.Uint16Range(1, 20), 0, 20, rapid.ID).Draw(r, name) {
-				list = append(list, opening(key("192.0.2.1/32", port), time.Unix(int64(rapid.IntRange(0, 2).Draw(r, "until")), 0)))
+				list = append(list,
+					opening(key("192.0.2.1/32", port), time.Unix(int64(rapid.IntRange(0, 2).Draw(r, "until")), 0)))
 			}
 			return list
 		}
@@ -33,7 +34,8 @@ func TestChangesLeadFromOneListToTheOther(t *testing.T) {
 		to := draw("to")
 		gone, came, sorted := enforce.Changes(from, to)
 
-		if !slices.IsSortedFunc(sorted, func(a, b access.Opening) int { return enforce.CompareKeys(a.OpeningKey, b.OpeningKey) }) {
+		if !slices.IsSortedFunc(sorted,
+			func(a, b access.Opening) int { return enforce.CompareKeys(a.OpeningKey, b.OpeningKey) }) {
 			r.Errorf("not sorted: %v", sorted)
 		}
 		got := ports(from)

@@ -14,10 +14,10 @@ import (
 // goroutine at a time. Every instant is of the clock that the desired state counts on.
 type Enforcer interface {
 	// Apply makes the target equal to d as of now, in one step where the target allows it. It is idempotent. Openings
-	// whose end is not after now are left out, never made permanent; those that end within Soonest may be left out, where
-	// it cannot be certain that they end on time. nil removes everything that is ours.
-	// An error of type *PartialError means that all but what it names was applied; after any other the target holds
-	// what it held before or what d says, and nothing between.
+	// whose end is not after now are left out, never made permanent; those that end within Soonest may be left out,
+	// where it cannot be certain that they end on time. nil removes everything that is ours. An error of type
+	// *PartialError means that all but what it names was applied; after any other the target holds what it held before
+	// or what d says, and nothing between.
 	Apply(ctx context.Context, d *access.DesiredState, now time.Time) error
 
 	// Held looks at what the target really holds: all of it where keys is nil, else only those keys. A key that is
@@ -58,7 +58,8 @@ type PartialError struct {
 // Error names one of the openings.
 func (e *PartialError) Error() string {
 	for key, why := range e.Keys {
-		return fmt.Sprintf("%d openings cannot be held, such as %s %s/%s: %s", len(e.Keys), key.Source, key.Ports, key.Protocol, why)
+		return fmt.Sprintf("%d openings cannot be held, such as %s %s/%s: %s", len(e.Keys), key.Source, key.Ports,
+			key.Protocol, why)
 	}
 	return "no opening is wrong"
 }

@@ -35,7 +35,10 @@ type element struct {
 }
 
 func newMemory() *memory {
-	return &memory{held: make(map[access.OpeningKey]*element), drift: make(chan string, 16), denied: make(chan access.Denied, 16)}
+	return &memory{
+		held: make(map[access.OpeningKey]*element), drift: make(chan string, 16),
+		denied: make(chan access.Denied, 16),
+	}
 }
 
 var errBusy = errors.New("the target is busy")
@@ -100,7 +103,8 @@ func (m *memory) Held(_ context.Context, keys []access.OpeningKey, now time.Time
 	var held []enforce.Held
 	for key, e := range m.held {
 		if keys == nil || slices.Contains(keys, key) {
-			held = append(held, enforce.Held{Key: key, Until: now.Add(time.Until(e.ends)), Packets: e.packets, Bytes: e.packets * 100})
+			held = append(held,
+				enforce.Held{Key: key, Until: now.Add(time.Until(e.ends)), Packets: e.packets, Bytes: e.packets * 100})
 		}
 	}
 	return held, nil
@@ -117,7 +121,8 @@ func (m *memory) String() string {
 	m.expire()
 	lines := make([]string, 0, len(m.held))
 	for key, e := range m.held {
-		lines = append(lines, fmt.Sprintf("%s %s %s/%s %s", key.Machine, key.Source, key.Ports, key.Protocol, time.Until(e.ends)))
+		lines = append(lines,
+			fmt.Sprintf("%s %s %s/%s %s", key.Machine, key.Source, key.Ports, key.Protocol, time.Until(e.ends)))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

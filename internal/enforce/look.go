@@ -26,7 +26,8 @@ func (w *work) check(gone []access.OpeningKey, came []access.Opening, all bool, 
 	}
 	for key := range w.held {
 		if _, ok := w.ends[key]; !ok {
-			return fmt.Errorf("%s %s/%s is open though nobody granted it, even after it was taken away", key.Source, key.Ports, key.Protocol)
+			return fmt.Errorf("%s %s/%s is open though nobody granted it, even after it was taken away", key.Source,
+				key.Ports, key.Protocol)
 		}
 	}
 	return nil
@@ -99,7 +100,8 @@ func (l *Loop) lookAll(ctx context.Context, now time.Time) error {
 	for key := range w.held {
 		if _, ok := w.ends[key]; !ok {
 			w.apply, w.recheck = true, true
-			w.pending.drifted(fmt.Sprintf("%s was open on %s/%s though nobody granted it", key.Source, key.Ports, key.Protocol))
+			w.pending.drifted(fmt.Sprintf("%s was open on %s/%s though nobody granted it", key.Source, key.Ports,
+				key.Protocol))
 		}
 	}
 	return nil

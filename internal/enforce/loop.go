@@ -62,9 +62,9 @@ func New(c Config) *Loop {
 	return l
 }
 
-// Set replaces the whole desired state, whatever its revision. With another epoch everything is told anew. The instants in d are of the clock that Now reads. d is not changed, and must
-// not be changed by the caller afterwards. Every grant in d.Ended is looked for and reported closed when it is gone,
-// whether or not that was reported before.
+// Set replaces the whole desired state, whatever its revision. With another epoch everything is told anew. The instants
+// in d are of the clock that Now reads. d is not changed, and must not be changed by the caller afterwards. Every grant
+// in d.Ended is looked for and reported closed when it is gone, whether or not that was reported before.
 func (l *Loop) Set(d access.DesiredState) {
 	l.put(func(in *inbox) { in.desired = &d })
 }

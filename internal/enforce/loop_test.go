@@ -88,7 +88,10 @@ func (b *bench) expect(want map[access.GrantID]access.GrantStatus) {
 }
 
 func key(source string, port uint16) access.OpeningKey {
-	return access.OpeningKey{Machine: "m", Source: netip.MustParsePrefix(source), Protocol: access.TCP, Ports: access.SinglePort(port)}
+	return access.OpeningKey{
+		Machine: "m", Source: netip.MustParsePrefix(source), Protocol: access.TCP,
+		Ports: access.SinglePort(port),
+	}
 }
 
 func opening(k access.OpeningKey, until time.Time, grants ...access.GrantID) access.Opening {
@@ -214,8 +217,8 @@ func TestLoopReportsRevokedAndSharedGrants(t *testing.T) {
 	})
 }
 
-// TestLoopMovesAnEndEarlier proves that an end that comes sooner is kept: the longer of two grants was revoked, and what is
-// left of the opening ends with the other.
+// TestLoopMovesAnEndEarlier proves that an end that comes sooner is kept: the longer of two grants was revoked, and
+// what is left of the opening ends with the other.
 func TestLoopMovesAnEndEarlier(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -340,8 +343,8 @@ func TestLoopReportsWhatCannotBeHeld(t *testing.T) {
 	})
 }
 
-// TestLoopSaysWhatOfAGrantIsInForce holds that a grant of several openings is failed where none of them is in force, and open
-// with the names of those that are missing where some are.
+// TestLoopSaysWhatOfAGrantIsInForce holds that a grant of several openings is failed where none of them is in force,
+// and open with the names of those that are missing where some are.
 func TestLoopSaysWhatOfAGrantIsInForce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -392,7 +395,8 @@ func TestLoopSaysWhatOfAGrantIsInForce(t *testing.T) {
 	})
 }
 
-// TestLoopDoesNotCallFailedWhatNobodySaw holds that nothing is said of a grant that was written and could not be looked for.
+// TestLoopDoesNotCallFailedWhatNobodySaw holds that nothing is said of a grant that was written and could not be looked
+// for.
 func TestLoopDoesNotCallFailedWhatNobodySaw(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -480,7 +484,10 @@ func TestLoopMergesWhatNobodyTook(t *testing.T) {
 		b := newBench(t)
 		ssh := key("192.0.2.1/32", 22)
 		b.loop.Set(desired(1, opening(ssh, b.now().Add(time.Minute), "g1")))
-		attempt := access.Denied{Machine: "m", Source: netip.MustParseAddr("198.51.100.7"), Protocol: access.TCP, Port: 22, Count: 1}
+		attempt := access.Denied{
+			Machine: "m", Source: netip.MustParseAddr("198.51.100.7"), Protocol: access.TCP,
+			Port: 22, Count: 1,
+		}
 		for range 5 {
 			b.target.denied <- attempt
 		}
@@ -491,7 +498,8 @@ func TestLoopMergesWhatNobodyTook(t *testing.T) {
 		}
 		r := b.got[0]
 		attempt.Count = 5
-		if diff := cmp.Diff([]access.Denied{attempt}, r.Denied, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff([]access.Denied{attempt}, r.Denied,
+			cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 			t.Errorf("denied (-want +got):\n%s", diff)
 		}
 		b.expect(statuses{"g1": access.StatusClosed})

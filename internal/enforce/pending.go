@@ -94,9 +94,11 @@ func (p *pending) ready(now time.Time) bool {
 
 func (p *pending) report() access.Report {
 	r := access.Report{Epoch: p.epoch, Revision: p.revision, Problem: p.problem, Drift: slices.Clone(p.drift)}
-	r.Observations = slices.SortedFunc(maps.Values(p.observations), func(a, b access.Observation) int { return cmp.Compare(a.Grant, b.Grant) })
+	r.Observations = slices.SortedFunc(maps.Values(p.observations),
+		func(a, b access.Observation) int { return cmp.Compare(a.Grant, b.Grant) })
 	r.Denied = slices.SortedFunc(maps.Values(p.denied), func(a, b access.Denied) int {
-		return cmp.Or(cmp.Compare(a.Machine, b.Machine), a.Source.Compare(b.Source), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
+		return cmp.Or(cmp.Compare(a.Machine, b.Machine), a.Source.Compare(b.Source),
+			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
 	})
 	return r
 }

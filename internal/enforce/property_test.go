@@ -40,9 +40,15 @@ type act struct {
 type story []act
 
 func drawStory(r *rapid.T) story {
-	kinds := []string{"set", "set", "set", "fail", "blind", "recover", "lose", "plant", "drift", "suspend", "late", "contact"}
+	kinds := []string{
+		"set", "set", "set", "fail", "blind", "recover", "lose", "plant", "drift", "suspend", "late",
+		"contact",
+	}
 	return rapid.SliceOfN(rapid.Custom(func(r *rapid.T) act {
-		a := act{kind: rapid.SampledFrom(kinds).Draw(r, "kind"), quiet: time.Duration(rapid.IntRange(0, 20_000).Draw(r, "quiet")) * time.Millisecond}
+		a := act{
+			kind:  rapid.SampledFrom(kinds).Draw(r, "kind"),
+			quiet: time.Duration(rapid.IntRange(0, 20_000).Draw(r, "quiet")) * time.Millisecond,
+		}
 		if a.kind == "set" {
 			a.keys = rapid.SliceOfNDistinct(rapid.IntRange(0, 5), 0, 5, rapid.ID).Draw(r, "keys")
 			for range a.keys {

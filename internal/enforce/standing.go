@@ -121,8 +121,8 @@ func (w *work) lost(key access.OpeningKey, detail string) {
 	}
 }
 
-// fail reports what could not be opened. What is open stays open, and a grant of which anything is was not refused: it is
-// open in part. Of what was written and not seen since nothing is said, for nobody knows.
+// fail reports what could not be opened. What is open stays open, and a grant of which anything is was not refused: it
+// is open in part. Of what was written and not seen since nothing is said, for nobody knows.
 func (w *work) fail(detail string) {
 	if w.unseen {
 		return
@@ -185,7 +185,8 @@ func (w *work) isPart(id access.GrantID, key access.OpeningKey) bool {
 
 // opening finds a desired opening.
 func (w *work) opening(key access.OpeningKey) *access.Opening {
-	i, ok := slices.BinarySearchFunc(w.desired.Openings, key, func(o access.Opening, key access.OpeningKey) int { return CompareKeys(o.OpeningKey, key) })
+	i, ok := slices.BinarySearchFunc(w.desired.Openings, key,
+		func(o access.Opening, key access.OpeningKey) int { return CompareKeys(o.OpeningKey, key) })
 	if !ok {
 		return nil
 	}

@@ -19,29 +19,31 @@ const (
 	fewKeys      = 64                     // up to so many, a look at all of them costs nothing
 	backOffLeast = 100 * time.Millisecond
 	backOffMost  = 5 * time.Second
-	fewCounters  = 1000                   // counters that are read in one turn
-	fullShare    = 50                     // a full look takes at most this part of the time
-	driftAgain   = 200 * time.Millisecond // between two repairs, so that a fight over the table does not eat the machine
+	fewCounters  = 1000 // counters that are read in one turn
+	fullShare    = 50   // a full look takes at most this part of the time
+	// Between two repairs, so that a fight over the table does not eat the machine.
+	driftAgain = 200 * time.Millisecond
 
 	// What a target seems to hold may be read so much later than it is.
 	sooner = 10 * time.Millisecond
-	// An end that comes so little later stays as it is, so that one change does not move everything else. One that comes
-	// earlier never does.
+	// An end that comes so little later stays as it is, so that one change does not move everything else. One that
+	// comes earlier never does.
 	later = 2 * time.Millisecond
 )
 
 // work is what Run keeps between its turns.
 type work struct {
-	desired  *access.DesiredState
-	contact  time.Time // when the server was last heard of
-	counted  time.Time // the contact that the applied ends were derived from
-	applied  []access.Opening
-	ends     map[access.OpeningKey]time.Time // of applied
-	held     map[access.OpeningKey]Held      // as last seen
-	refused  map[access.OpeningKey]string    // what the target cannot hold, and why
-	grants   map[access.GrantID]*standing
-	owners   map[access.OpeningKey][]access.GrantID // of every key that is desired, or was until its grants were seen closed
-	touched  map[access.GrantID]struct{}            // whose standing must be judged again
+	desired *access.DesiredState
+	contact time.Time // when the server was last heard of
+	counted time.Time // the contact that the applied ends were derived from
+	applied []access.Opening
+	ends    map[access.OpeningKey]time.Time // of applied
+	held    map[access.OpeningKey]Held      // as last seen
+	refused map[access.OpeningKey]string    // what the target cannot hold, and why
+	grants  map[access.GrantID]*standing
+	// of every key that is desired, or was until its grants were seen closed
+	owners   map[access.OpeningKey][]access.GrantID
+	touched  map[access.GrantID]struct{} // whose standing must be judged again
 	pending  pending
 	epoch    string // of what is in force
 	revision int64  // in force
@@ -95,7 +97,8 @@ func (l *Loop) step(ctx context.Context, in inbox) {
 	w.pending.state(w.epoch, w.revision, w.problem)
 }
 
-// noticeJump looks whether the clock went on while timers stood still, as in a suspend. Kernel timeouts stood still too.
+// noticeJump looks whether the clock went on while timers stood still, as in a suspend. Kernel timeouts stood still
+// too.
 func (w *work) noticeJump(now time.Time) {
 	timers := time.Now()
 	if !w.ticked.IsZero() {
@@ -147,7 +150,8 @@ func (w *work) effective(now time.Time) []access.Opening {
 				o.Until = lost
 			}
 		}
-		for i < len(w.applied) && w.applied[i].OpeningKey != o.OpeningKey && CompareKeys(w.applied[i].OpeningKey, o.OpeningKey) < 0 {
+		for i < len(w.applied) && w.applied[i].OpeningKey != o.OpeningKey && CompareKeys(w.applied[i].OpeningKey,
+			o.OpeningKey) < 0 {
 			i++
 		}
 		if i < len(w.applied) && w.applied[i].OpeningKey == o.OpeningKey {
@@ -218,7 +222,9 @@ func (l *Loop) turn(ctx context.Context, now time.Time) error {
 }
 
 // write applies wanted and sees to it that it is so.
-func (l *Loop) write(ctx context.Context, wanted []access.Opening, gone []access.OpeningKey, came []access.Opening, now time.Time) error {
+func (l *Loop) write(ctx context.Context, wanted []access.Opening, gone []access.OpeningKey, came []access.Opening,
+	now time.Time,
+) error {
 	w := &l.work
 	state := *w.desired
 	state.Openings = wanted

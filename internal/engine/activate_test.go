@@ -18,7 +18,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
-// vendor is a world in which vic, a member of vendors, may become Contributor, and cleo of ops agrees where the rule asks.
+// vendor is a world in which vic, a member of vendors, may become Contributor, and cleo of ops agrees where the rule
+// asks.
 type vendor struct {
 	*world
 	host      machines.Enrolled
@@ -32,7 +33,9 @@ func newVendor(tb testing.TB) *vendor {
 	w := newWorld(tb)
 	v := &vendor{world: w, host: w.host("web-1"), vic: w.user("vic", ""), cleo: w.user("cleo", "")}
 	for _, group := range []string{"vendors", "ops"} {
-		p := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: group}))(tb)
+		p := must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+			directory.PrincipalInput{Kind: access.Group, Name: group}))(
+			tb)
 		if group == "ops" {
 			v.ops = p.ID
 		}
@@ -47,7 +50,9 @@ func newVendor(tb testing.TB) *vendor {
 }
 
 func (v *vendor) opsDecide() access.Rule {
-	return access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{v.ops}}}}}}}}
+	return access.Rule{Cases: []access.Case{
+		{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{v.ops}}}}}},
+	}}
 }
 
 // eligible makes the group vendors eligible for Contributor of the machine, for four hours.
@@ -61,7 +66,10 @@ func (v *vendor) eligible(change func(*roles.EligibilityInput)) engine.Eligibili
 }
 
 func contributor(d time.Duration) requests.ActivateInput {
-	return requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "contributor"}}, Duration: d, Justification: "upgrade"}
+	return requests.ActivateInput{
+		Roles: []requests.EligibleRole{{Role: "contributor"}}, Duration: d,
+		Justification: "upgrade",
+	}
 }
 
 func (v *vendor) may(c engine.Caller, action string) bool {
@@ -75,7 +83,8 @@ func TestActivationIsARoleForAWhile(t *testing.T) {
 	if v.may(v.vic, rbac.PoliciesWrite) {
 		t.Fatal("an eligibility alone gives the role")
 	}
-	if list := must(v.Roles.EligibleRoles(v.ctx, v.vic))(t); len(list) != 1 || list[0].Role.Name != "Contributor" || len(list[0].Active) != 0 {
+	if list := must(v.Roles.EligibleRoles(v.ctx, v.vic))(
+		t); len(list) != 1 || list[0].Role.Name != "Contributor" || len(list[0].Active) != 0 {
 		t.Fatalf("eligible for %+v", list)
 	}
 	if list := must(v.Roles.EligibleRoles(v.ctx, v.cleo))(t); len(list) != 0 {
@@ -87,7 +96,8 @@ func TestActivationIsARoleForAWhile(t *testing.T) {
 		t.Errorf("events are %q, want %q", got, want)
 	}
 	g := d.Grants[0]
-	if d.Request.State != access.RequestApproved || g.State != access.GrantActive || g.Role.Name != "Contributor" || g.OpenedAt.IsZero() {
+	if d.Request.State != access.RequestApproved || g.State != access.GrantActive || g.Role.Name != "Contributor" ||
+		g.OpenedAt.IsZero() {
 		t.Fatalf("the request is %s, the grant %+v", d.Request.State, g)
 	}
 	if !v.may(v.vic, rbac.PoliciesWrite) || v.may(v.cleo, rbac.PoliciesWrite) {
@@ -151,13 +161,15 @@ func TestActivationThatNeedsApproval(t *testing.T) {
 	wantCode(t, err, access.KindForbidden, "ownRequest")
 	_, err = v.Requests.Decide(v.ctx, v.admin, d.Request.ID, true, "", d.Request.Digest)
 	wantCode(t, err, access.KindForbidden, "notAnApprover")
-	if list := must(v.Requests.Requests(v.ctx, v.cleo, engine.RequestFilter{NeedsMe: true}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].Request.ID != d.Request.ID {
+	if list := must(v.Requests.Requests(v.ctx, v.cleo, engine.RequestFilter{NeedsMe: true}, engine.Page{}))(
+		t); len(list.Items) != 1 || list.Items[0].Request.ID != d.Request.ID {
 		t.Errorf("%d requests need the approver", len(list.Items))
 	}
 
 	// Settings that become looser while it waits do not loosen what waits.
 	must(v.Roles.WriteEligibility(v.ctx, v.admin, roles.EligibilityInput{
-		ID: eligible.Eligibility.ID, Was: 1, Principal: "vendors", Role: "Contributor", Scope: v.scope, Max: 8 * time.Hour,
+		ID: eligible.Eligibility.ID, Was: 1, Principal: "vendors", Role: "Contributor", Scope: v.scope,
+		Max: 8 * time.Hour,
 	}))(t)
 	_, err = v.Requests.Decide(v.ctx, v.cleo, d.Request.ID, true, "", d.Request.Digest)
 	wantCode(t, err, access.KindConflict, "requestChanged")
@@ -166,7 +178,8 @@ func TestActivationThatNeedsApproval(t *testing.T) {
 		t.Fatalf("after the settings were loosened the request is %s", again.Request.State)
 	}
 	done := must(v.Requests.Decide(v.ctx, v.cleo, d.Request.ID, true, "fine", again.Request.Digest))(t)
-	if done.Request.State != access.RequestApproved || done.Grants[0].State != access.GrantActive || !v.may(v.vic, rbac.PoliciesWrite) {
+	if done.Request.State != access.RequestApproved || done.Grants[0].State != access.GrantActive || !v.may(v.vic,
+		rbac.PoliciesWrite) {
 		t.Errorf("approved, the request is %s and the grant %+v", done.Request.State, done.Grants)
 	}
 
@@ -192,20 +205,62 @@ func TestActivationIsRefused(t *testing.T) {
 		kind   access.Kind
 		code   string
 	}{
-		"not eligible":      {v.cleo, nil, access.KindForbidden, "notEligible"},
-		"another role":      {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Role = "Owner" }, access.KindForbidden, "notEligible"},
-		"another scope":     {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Scope = access.Root }, access.KindForbidden, "notEligible"},
-		"unknown id":        {v.vic, func(in *requests.ActivateInput) { in.Roles[0] = requests.EligibleRole{Eligibility: "x"} }, access.KindForbidden, "notEligible"},
-		"for another":       {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = v.cleo.Principal }, access.KindForbidden, "notYourself"},
-		"for another group": {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = v.ops }, access.KindForbidden, "notYourself"},
-		"another eligible":  {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = eve.Principal }, access.KindForbidden, "notYourself"},
-		"held already":      {v.vic, func(in *requests.ActivateInput) { in.Roles[0].Role, in.Roles[0].Scope = "Reader", v.scope }, access.KindForbidden, "roleHeldAlready"},
-		"no role":           {v.vic, func(in *requests.ActivateInput) { in.Roles = nil }, access.KindInvalid, "rolesOutOfRange"},
-		"too long":          {v.vic, func(in *requests.ActivateInput) { in.Duration = 5 * time.Hour }, access.KindInvalid, "durationTooLong"},
-		"no duration":       {v.vic, func(in *requests.ActivateInput) { in.Duration = 0 }, access.KindInvalid, "durationMissing"},
-		"in the past":       {v.vic, func(in *requests.ActivateInput) { in.Start = v.clock.now().Add(-time.Hour) }, access.KindInvalid, "startInPast"},
-		"beyond its end":    {v.vic, func(in *requests.ActivateInput) { in.Start = v.clock.now().Add(9*time.Hour + time.Minute) }, access.KindInvalid, "eligibilityEnds"},
-		"no justification":  {v.vic, func(in *requests.ActivateInput) { in.Justification = "" }, access.KindInvalid, "justificationRequired"},
+		"not eligible": {v.cleo, nil, access.KindForbidden, "notEligible"},
+		"another role": {
+			v.vic, func(in *requests.ActivateInput) { in.Roles[0].Role = "Owner" },
+			access.KindForbidden, "notEligible",
+		},
+		"another scope": {
+			v.vic, func(in *requests.ActivateInput) { in.Roles[0].Scope = access.Root },
+			access.KindForbidden, "notEligible",
+		},
+		"unknown id": {
+			v.vic,
+			func(in *requests.ActivateInput) { in.Roles[0] = requests.EligibleRole{Eligibility: "x"} },
+			access.KindForbidden, "notEligible",
+		},
+		"for another": {
+			v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = v.cleo.Principal },
+			access.KindForbidden, "notYourself",
+		},
+		"for another group": {
+			v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = v.ops },
+			access.KindForbidden, "notYourself",
+		},
+		"another eligible": {
+			v.vic, func(in *requests.ActivateInput) { in.Roles[0].Principal = eve.Principal },
+			access.KindForbidden, "notYourself",
+		},
+		"held already": {
+			v.vic,
+			func(in *requests.ActivateInput) { in.Roles[0].Role, in.Roles[0].Scope = "Reader", v.scope },
+			access.KindForbidden, "roleHeldAlready",
+		},
+		"no role": {
+			v.vic, func(in *requests.ActivateInput) { in.Roles = nil }, access.KindInvalid,
+			"rolesOutOfRange",
+		},
+		"too long": {
+			v.vic, func(in *requests.ActivateInput) { in.Duration = 5 * time.Hour },
+			access.KindInvalid, "durationTooLong",
+		},
+		"no duration": {
+			v.vic, func(in *requests.ActivateInput) { in.Duration = 0 }, access.KindInvalid,
+			"durationMissing",
+		},
+		"in the past": {
+			v.vic, func(in *requests.ActivateInput) { in.Start = v.clock.now().Add(-time.Hour) },
+			access.KindInvalid, "startInPast",
+		},
+		"beyond its end": {
+			v.vic,
+			func(in *requests.ActivateInput) { in.Start = v.clock.now().Add(9*time.Hour + time.Minute) },
+			access.KindInvalid, "eligibilityEnds",
+		},
+		"no justification": {
+			v.vic, func(in *requests.ActivateInput) { in.Justification = "" }, access.KindInvalid,
+			"justificationRequired",
+		},
 		"a token elsewhere": {engine.Caller{}, nil, access.KindForbidden, "tokenBounds"},
 	} {
 		in := contributor(time.Hour)
@@ -229,7 +284,10 @@ func TestActivationIsRefused(t *testing.T) {
 		t.Error("something was given")
 	}
 	vendors := v.eligible(func(in *roles.EligibilityInput) { in.Role = "Owner" }).Principal.ID
-	for _, self := range []access.PrincipalID{"", v.vic.Principal, access.PrincipalID(strings.ToUpper(string(v.vic.Principal))), vendors} {
+	for _, self := range []access.PrincipalID{
+		"", v.vic.Principal,
+		access.PrincipalID(strings.ToUpper(string(v.vic.Principal))), vendors,
+	} {
 		in := contributor(time.Hour)
 		in.Roles[0].Principal = self
 		if d := must(v.Requests.Activate(v.ctx, v.vic, in))(t); d.Request.Requester != v.vic.Principal {
@@ -263,7 +321,8 @@ func TestOpeningsEndWithTheRole(t *testing.T) {
 		},
 		"eligibility shortened": func(v *vendor, g access.Grant) {
 			must(v.Roles.WriteEligibility(v.ctx, v.admin, roles.EligibilityInput{
-				ID: g.Role.Eligibility, Was: 1, Principal: "vendors", Role: "Contributor", Scope: v.scope, Max: 30 * time.Minute,
+				ID: g.Role.Eligibility, Was: 1, Principal: "vendors", Role: "Contributor", Scope: v.scope,
+				Max: 30 * time.Minute,
 			}))(v.tb)
 		},
 	} {
@@ -310,7 +369,8 @@ func TestActivationsOfOneRoleAreAUnion(t *testing.T) {
 		t.Error("ending one closes the other")
 	}
 	more := must(v.Requests.Extend(v.ctx, v.vic, second.ID, requests.ExtendInput{For: time.Hour}))(t)
-	if got := v.grant(second.ID); more.Request.State != access.RequestApproved || !got.End.Equal(second.End.Add(time.Hour)) {
+	if got := v.grant(second.ID); more.Request.State != access.RequestApproved || !got.End.Equal(
+		second.End.Add(time.Hour)) {
 		t.Errorf("extended, it ends at %s", got.End)
 	}
 	_, err := v.Requests.Extend(v.ctx, v.vic, second.ID, requests.ExtendInput{For: 2 * time.Hour})
@@ -354,18 +414,26 @@ func TestEligibilitiesAreManagedByWhoeverMay(t *testing.T) {
 	in.Max = -time.Hour
 	_, err = v.Roles.WriteEligibility(v.ctx, v.admin, in)
 	wantCode(t, err, access.KindInvalid, "malformedEligibility")
-	in.Max, in.Approval = 0, access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"ops"}}}}}}}}
+	in.Max, in.Approval = 0, access.Rule{
+		Cases: []access.Case{{Stages: []access.Stage{
+			{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"ops"}}}},
+		}}},
+	}
 	_, err = v.Roles.WriteEligibility(v.ctx, v.admin, in)
 	if access.KindOf(err) != access.KindInvalid {
 		t.Errorf("a quorum that cannot be met is taken: %v", err)
 	}
-	change := roles.EligibilityInput{ID: d.Eligibility.ID, Was: 7, Principal: "vendors", Role: "Contributor", Scope: v.scope}
+	change := roles.EligibilityInput{
+		ID: d.Eligibility.ID, Was: 7, Principal: "vendors", Role: "Contributor",
+		Scope: v.scope,
+	}
 	_, err = v.Roles.WriteEligibility(v.ctx, v.admin, change)
 	wantCode(t, err, access.KindConflict, "eligibilityChanged")
 	change.Was, change.Role = 1, "Reader"
 	_, err = v.Roles.WriteEligibility(v.ctx, v.admin, change)
 	wantCode(t, err, access.KindConflict, "eligibilityFixed")
-	if list := must(v.Roles.Eligibilities(v.ctx, v.admin, engine.EligibilityFilter{}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].Principal.Name != "vendors" {
+	if list := must(v.Roles.Eligibilities(v.ctx, v.admin, engine.EligibilityFilter{}, engine.Page{}))(
+		t); len(list.Items) != 1 || list.Items[0].Principal.Name != "vendors" {
 		t.Errorf("the list is %+v", list)
 	}
 }
@@ -382,11 +450,13 @@ func TestChosenIDs(t *testing.T) {
 	if string(made.Request.ID) != "0b1c2d3e-0000-4000-8000-000000000001" {
 		t.Errorf("the request is %s", made.Request.ID)
 	}
-	if again := must(v.Requests.Activate(v.ctx, v.vic, in))(t); again.Request.ID != made.Request.ID || len(again.Grants) != 1 {
+	if again := must(v.Requests.Activate(v.ctx, v.vic, in))(
+		t); again.Request.ID != made.Request.ID || len(again.Grants) != 1 {
 		t.Errorf("the same call again gives %+v", again)
 	}
 	in.IdempotencyKey = ""
-	if _, err := v.Requests.Activate(v.ctx, v.vic, in); access.CodeOf(err) != "requestIdTaken" || access.KindOf(err) != access.KindConflict {
+	if _, err := v.Requests.Activate(v.ctx, v.vic,
+		in); access.CodeOf(err) != "requestIdTaken" || access.KindOf(err) != access.KindConflict {
 		t.Errorf("an id that is taken gave %v", err)
 	}
 	extend := requests.ExtendInput{ID: id, For: time.Hour}
@@ -403,8 +473,8 @@ func TestChosenIDs(t *testing.T) {
 	}
 }
 
-// TestReleasedNamesAreUsedAgain holds that a name stands for the one request that has it, however often it was released before,
-// and that all of them stay on record.
+// TestReleasedNamesAreUsedAgain holds that a name stands for the one request that has it, however often it was released
+// before, and that all of them stay on record.
 func TestReleasedNamesAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -425,7 +495,8 @@ func TestReleasedNamesAreUsedAgain(t *testing.T) {
 		if again := must(ask())(t); again.Request.ID != d.Request.ID {
 			t.Errorf("%d: the same again made %s of %s", i, again.Request.ID, d.Request.ID)
 		}
-		if found := must(v.Requests.RequestNamed(v.ctx, v.vic, access.ResourceID(strings.ToUpper(string(name)))))(t); found.Request.ID != d.Request.ID {
+		if found := must(v.Requests.RequestNamed(v.ctx, v.vic, access.ResourceID(strings.ToUpper(string(name)))))(
+			t); found.Request.ID != d.Request.ID {
 			t.Errorf("%d: the name stands for %s, want %s", i, found.Request.ID, d.Request.ID)
 		}
 		wantCode(t, v.Requests.ReleaseRequest(v.ctx, v.vic, d.Request.ID), access.KindConflict, "requestNotOver")
@@ -448,8 +519,8 @@ func TestReleasedNamesAreUsedAgain(t *testing.T) {
 	}
 }
 
-// TestNamesAreTakenByNobodyElse has somebody of another tenant, who may activate something there, choose the ids that the name of a
-// request stands for, before and after it is used, and ask by the name itself.
+// TestNamesAreTakenByNobodyElse has somebody of another tenant, who may activate something there, choose the ids that
+// the name of a request stands for, before and after it is used, and ask by the name itself.
 func TestNamesAreTakenByNobodyElse(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -457,18 +528,29 @@ func TestNamesAreTakenByNobodyElse(t *testing.T) {
 	name := v.scope + "/providers/Microsoft.Solutions/jitRequests/Deploy"
 	_, thief := v.tenant("thieves")
 	theirs := must(v.Directory.Subscriptions(v.ctx, thief))(t)[0]
-	must(v.Roles.WriteEligibility(v.ctx, thief, roles.EligibilityInput{Principal: string(thief.Principal), Role: "Reader", Scope: access.SubscriptionScope(theirs.ID), Max: time.Hour}))(t)
+	must(v.Roles.WriteEligibility(v.ctx, thief,
+		roles.EligibilityInput{
+			Principal: string(thief.Principal), Role: "Reader",
+			Scope: access.SubscriptionScope(theirs.ID), Max: time.Hour,
+		}))(
+		t)
 	steal := func(n int) {
 		t.Helper()
 		text := name.Fold()
 		if n > 0 {
 			text += fmt.Sprintf("#%d", n)
 		}
-		in := requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Reader"}}, Duration: time.Minute, Justification: "mine"}
+		in := requests.ActivateInput{
+			Roles: []requests.EligibleRole{{Role: "Reader"}}, Duration: time.Minute,
+			Justification: "mine",
+		}
 		in.ID = access.RequestID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(text)).String())
 		must(v.Requests.Activate(v.ctx, thief, in))(t)
 	}
-	in := requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Reader"}}, Duration: time.Minute, Justification: "mine", Resource: name}
+	in := requests.ActivateInput{
+		Roles: []requests.EligibleRole{{Role: "Reader"}}, Duration: time.Minute,
+		Justification: "mine", Resource: name,
+	}
 	_, err := v.Requests.Activate(v.ctx, thief, in)
 	wantCode(t, err, access.KindForbidden, "subscriptionOfAnother")
 	var ids []access.RequestID

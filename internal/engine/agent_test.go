@@ -22,7 +22,8 @@ func TestEnrolment(t *testing.T) {
 	}
 	in := machines.EnrollInput{Token: token, Name: "web-1.example.com", OS: "linux", Version: "1"}
 	d := must(w.Machines.Enroll(w.ctx, office, in, fingerprint))(t)
-	if d.Machine.Name != "web-1" || d.Agent.Name != "web-1" || d.Agent.Mode != access.ModeHost || d.Machine.Agent != d.Agent.ID {
+	if d.Machine.Name != "web-1" || d.Agent.Name != "web-1" || d.Agent.Mode != access.ModeHost ||
+		d.Machine.Agent != d.Agent.ID {
 		t.Errorf("enrolled %+v", d)
 	}
 	if m := must(w.Machines.Machine(w.ctx, w.admin, "WEB-1"))(t); m.Standing != access.NotConfigured || m.Agent == nil {
@@ -91,14 +92,15 @@ func TestForeignCertificates(t *testing.T) {
 	}
 }
 
-// TestRenewalKeepsTheKey proves that whoever has a copy of an agent's certificate cannot put the original out by renewing it for
-// a key of theirs, unseen beside it: the original connects as before, and so finds the copy.
+// TestRenewalKeepsTheKey proves that whoever has a copy of an agent's certificate cannot put the original out by
+// renewing it for a key of theirs, unseen beside it: the original connects as before, and so finds the copy.
 func TestRenewalKeepsTheKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	host := w.host("web-1")
 	renew := func(key string) error {
-		_, err := w.Machines.RenewAgent(w.ctx, host.Agent.ID, office, func(access.AgentID) (string, error) { return key, nil })
+		_, err := w.Machines.RenewAgent(w.ctx, host.Agent.ID, office,
+			func(access.AgentID) (string, error) { return key, nil })
 		return err
 	}
 	if err := renew(host.Agent.Fingerprint); err != nil {
@@ -126,8 +128,10 @@ func TestReportsOfForeignThingsAreRefused(t *testing.T) {
 	g := must(w.Requests.Submit(w.ctx, ann, ssh("web-2", time.Hour)))(t).Grants[0]
 	for name, r := range map[string]access.Report{
 		"grant of another machine": {Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}}},
-		"another machine":          {Denied: []access.Denied{{Machine: other.Machine.ID, Source: office, Protocol: access.TCP, Port: 22}}},
-		"impossible revision":      {Revision: 1 << 60},
+		"another machine": {Denied: []access.Denied{
+			{Machine: other.Machine.ID, Source: office, Protocol: access.TCP, Port: 22},
+		}},
+		"impossible revision": {Revision: 1 << 60},
 	} {
 		start := w.size()
 		err := w.Machines.Report(w.ctx, mine.Agent.ID, office, r)
@@ -157,7 +161,11 @@ func TestGrantsInForceInPart(t *testing.T) {
 	}{{"no IPv6 here", true}, {"no IPv6 here", false}, {"", true}, {"", false}, {"no IPv4 here", true}} {
 		size, opened := w.size(), w.grant(g.ID).OpenedAt
 		w.clock.advance(time.Second)
-		w.report(host.Agent.ID, access.Report{Revision: 1, Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen, Detail: step.missing}}})
+		w.report(host.Agent.ID,
+			access.Report{
+				Revision:     1,
+				Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen, Detail: step.missing}},
+			})
 		got := w.grant(g.ID)
 		if got.State != access.GrantActive || got.Reason != step.missing || got.InPart() != (step.missing != "") {
 			t.Errorf("%d: the grant is %s, reason %q, in part %t", i, got.State, got.Reason, got.InPart())
@@ -168,7 +176,8 @@ func TestGrantsInForceInPart(t *testing.T) {
 		if i > 0 && !got.OpenedAt.Equal(opened) {
 			t.Errorf("%d: it was first open at %s, and is said to be since %s", i, opened, got.OpenedAt)
 		}
-		if events := w.events(); step.news && (events[len(events)-1].Kind != access.GrantOpened || events[len(events)-1].Details["reason"] != step.missing) {
+		if events := w.events(); step.news && (events[len(
+			events)-1].Kind != access.GrantOpened || events[len(events)-1].Details["reason"] != step.missing) {
 			t.Errorf("%d: the last event is %+v", i, events[len(events)-1])
 		}
 	}
@@ -225,8 +234,8 @@ func TestReportsMoveGrants(t *testing.T) {
 	}
 }
 
-// TestAnAgentsClockEndsAGrant has an agent say that a grant is over before the server's clock is at its end: agents count from
-// the earliest instant. Long before, that is no end, and what should be open is opened again.
+// TestAnAgentsClockEndsAGrant has an agent say that a grant is over before the server's clock is at its end: agents
+// count from the earliest instant. Long before, that is no end, and what should be open is opened again.
 func TestAnAgentsClockEndsAGrant(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -234,7 +243,8 @@ func TestAnAgentsClockEndsAGrant(t *testing.T) {
 	w.guard("web-1")
 	g := must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
 	say := func(s access.GrantStatus) access.Grant {
-		w.report(host.Agent.ID, access.Report{Revision: 1, Observations: []access.Observation{{Grant: g.ID, Status: s}}})
+		w.report(host.Agent.ID,
+			access.Report{Revision: 1, Observations: []access.Observation{{Grant: g.ID, Status: s}}})
 		return w.grant(g.ID)
 	}
 	w.clock.advance(time.Hour - access.EarlyEnd - time.Second)
@@ -247,8 +257,10 @@ func TestAnAgentsClockEndsAGrant(t *testing.T) {
 		t.Errorf("what is not open yet became %s", got.State)
 	}
 	say(access.StatusOpen)
-	if got := say(access.StatusClosed); got.State != access.GrantExpired || !got.EndedAt.Equal(w.clock.now()) || !got.ClosedAt.Equal(w.clock.now()) {
-		t.Errorf("over by its agent's clock, it became %s, ended at %v and closed at %v", got.State, got.EndedAt, got.ClosedAt)
+	if got := say(access.StatusClosed); got.State != access.GrantExpired || !got.EndedAt.Equal(
+		w.clock.now()) || !got.ClosedAt.Equal(w.clock.now()) {
+		t.Errorf("over by its agent's clock, it became %s, ended at %v and closed at %v", got.State, got.EndedAt,
+			got.ClosedAt)
 	}
 }
 
@@ -281,7 +293,11 @@ func TestDeniedTrafficIsGroupedAndBounded(t *testing.T) {
 	start := w.size()
 	var denied []access.Denied
 	for i := range 300 {
-		denied = append(denied, access.Denied{Machine: host.Machine.ID, Source: netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), Protocol: access.TCP, Port: 22, Count: 2})
+		denied = append(denied,
+			access.Denied{
+				Machine: host.Machine.ID, Source: netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}),
+				Protocol: access.TCP, Port: 22, Count: 2,
+			})
 	}
 	noisy := access.Denied{Machine: host.Machine.ID, Source: office, Protocol: access.TCP, Port: 22, Count: 500}
 	denied = append(denied, noisy, noisy)
@@ -290,7 +306,8 @@ func TestDeniedTrafficIsGroupedAndBounded(t *testing.T) {
 	if len(events) != 101 {
 		t.Fatalf("%d events", len(events))
 	}
-	if first := events[0].Details; first["count"] != "1000" || first["source"] != office.String() || first["port"] != "22" {
+	if first := events[0].Details; first["count"] != "1000" || first["source"] != office.String() ||
+		first["port"] != "22" {
 		t.Errorf("the noisiest is %v", first)
 	}
 	if last := events[100].Details; last["others"] != "201" || last["count"] != "402" {
@@ -306,7 +323,10 @@ func TestGateway(t *testing.T) {
 	if gate.Machine.ID != "" {
 		t.Error("a gateway has a machine")
 	}
-	add := machines.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.50"), netip.MustParseAddr("2001:db8::50")}}
+	add := machines.AddMachineInput{
+		Name: "plc-1", Gateway: "gate",
+		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.50"), netip.MustParseAddr("2001:db8::50")},
+	}
 	d := must(w.Machines.AddMachine(w.ctx, w.admin, add))(t)
 	if d.Agent == nil || d.Agent.ID != gate.Agent.ID {
 		t.Errorf("the machine is %+v", d)
@@ -345,7 +365,8 @@ func TestDeletingAMachine(t *testing.T) {
 	if err := w.Machines.DeleteMachine(w.ctx, w.admin, string(host.Machine.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if got := must(w.Requests.Grant(w.ctx, ann, g.ID))(t); got.Grant.State != access.GrantRevoked || got.MachineName != string(host.Machine.ID) {
+	if got := must(w.Requests.Grant(w.ctx, ann, g.ID))(
+		t); got.Grant.State != access.GrantRevoked || got.MachineName != string(host.Machine.ID) {
 		t.Errorf("the grant is %+v", got)
 	}
 	_, err := w.Machines.AuthenticateAgent(w.ctx, host.Agent.ID, host.Agent.Fingerprint)

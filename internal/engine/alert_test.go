@@ -40,8 +40,12 @@ func (w *world) tend() {
 func (w *world) denied(machine, source string, port, count int) {
 	w.tb.Helper()
 	w.append(access.Event{
-		Kind: access.AgentDeniedTraffic, Outcome: access.Refused, Actor: access.Actor{Name: "agent:a", Via: "agent"}, Machine: access.MachineID(machine), Agent: "agent-1",
-		Details: map[string]string{"source": source, "protocol": "tcp", "port": strconv.Itoa(port), "count": strconv.Itoa(count)},
+		Kind: access.AgentDeniedTraffic, Outcome: access.Refused, Actor: access.Actor{Name: "agent:a", Via: "agent"},
+		Machine: access.MachineID(machine), Agent: "agent-1",
+		Details: map[string]string{
+			"source": source, "protocol": "tcp", "port": strconv.Itoa(port),
+			"count": strconv.Itoa(count),
+		},
 	})
 }
 
@@ -56,8 +60,8 @@ func (w *world) append(event access.Event) {
 	}
 }
 
-// TestAlertsAreGrouped proves that a flood of attempts makes one alert, one message at each step of severity, and that it
-// closes by itself when it is over.
+// TestAlertsAreGrouped proves that a flood of attempts makes one alert, one message at each step of severity, and that
+// it closes by itself when it is over.
 func TestAlertsAreGrouped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -191,7 +195,11 @@ func TestHabits(t *testing.T) {
 			for i := range tc.before {
 				past = append(past, access.Request{CreatedAt: day.AddDate(0, 0, i), Address: office})
 			}
-			event := access.Event{Kind: access.RequestSubmitted, At: day.AddDate(0, 0, 25).Add(time.Duration(tc.hour-9) * time.Hour), Tenant: "t", Actor: access.Actor{ID: "p", Address: netip.MustParseAddr(tc.from)}}
+			event := access.Event{
+				Kind: access.RequestSubmitted,
+				At:   day.AddDate(0, 0, 25).Add(time.Duration(tc.hour-9) * time.Hour), Tenant: "t",
+				Actor: access.Actor{ID: "p", Address: netip.MustParseAddr(tc.from)},
+			}
 			found := alert.Unusual(alert.NewBook(nil), event, alert.Learn(past))
 			if len(found) != len(tc.want) {
 				t.Errorf("found %v, want %v", found, tc.want)
@@ -209,8 +217,14 @@ func TestHabits(t *testing.T) {
 func TestSelfApprovalAlerts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.append(access.Event{Kind: access.DecisionRefused, Outcome: access.Refused, Actor: access.Actor{ID: "p", Name: "anna"}, Details: map[string]string{"code": "ownRequest"}})
-	w.append(access.Event{Kind: access.DecisionRefused, Outcome: access.Refused, Actor: access.Actor{ID: "q", Name: "ben"}, Details: map[string]string{"code": "requestChanged"}})
+	w.append(access.Event{
+		Kind: access.DecisionRefused, Outcome: access.Refused,
+		Actor: access.Actor{ID: "p", Name: "anna"}, Details: map[string]string{"code": "ownRequest"},
+	})
+	w.append(access.Event{
+		Kind: access.DecisionRefused, Outcome: access.Refused,
+		Actor: access.Actor{ID: "q", Name: "ben"}, Details: map[string]string{"code": "requestChanged"},
+	})
 	w.tend()
 	a := w.open()[alert.SelfApproval]
 	if a.Subject.Name != "anna" || a.Count != 1 || len(w.open()) != 1 {
@@ -239,7 +253,10 @@ func TestRulesCanBeChanged(t *testing.T) {
 	must(w.Alerts.SetAlertRule(w.ctx, w.admin, alert.Setting{Rule: alert.DeniedRate, Threshold: &three}))(t)
 	must(w.Alerts.SetAlertRule(w.ctx, w.admin, alert.Setting{Rule: alert.Drift, Enabled: &off}))(t)
 	w.denied("m-1", "198.51.100.7", 22, 3)
-	w.append(access.Event{Kind: access.AgentDrift, Outcome: access.Failed, Agent: "agent-1", Machine: "m-1", Details: map[string]string{"count": "1"}})
+	w.append(access.Event{
+		Kind: access.AgentDrift, Outcome: access.Failed, Agent: "agent-1", Machine: "m-1",
+		Details: map[string]string{"count": "1"},
+	})
 	w.tend()
 	if got := w.open(); got[alert.DeniedRate].Count != 3 || len(got) != 1 {
 		t.Errorf("open: %v", got)

@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// TestDeadMan proves that an agent that is silent while something is open raises an alert, that access which ended without
-// proof raises another, and that both close when the agent speaks.
+// TestDeadMan proves that an agent that is silent while something is open raises an alert, that access which ended
+// without proof raises another, and that both close when the agent speaks.
 func TestDeadMan(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -20,7 +20,11 @@ func TestDeadMan(t *testing.T) {
 	w.guard("web-1")
 	d := must(w.Requests.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t)
 	grant := d.Grants[0].ID
-	w.report(agent.Agent.ID, access.Report{Revision: w.desired(agent.Agent.ID).Revision, Observations: []access.Observation{{Grant: grant, Status: access.StatusOpen}}})
+	w.report(agent.Agent.ID,
+		access.Report{
+			Revision:     w.desired(agent.Agent.ID).Revision,
+			Observations: []access.Observation{{Grant: grant, Status: access.StatusOpen}},
+		})
 	w.clock.advance(4 * time.Minute)
 	w.tend()
 	if got := w.open(); len(got) != 0 {
@@ -41,10 +45,15 @@ func TestDeadMan(t *testing.T) {
 	w.reconcile()
 	w.tend()
 	got := w.open()
-	if _, still := got[alert.Silent]; still || got[alert.Unproven].Subject.Name != "web-1" || !strings.Contains(got[alert.Unproven].Detail, "22") {
+	if _, still := got[alert.Silent]; still || got[alert.Unproven].Subject.Name != "web-1" || !strings.Contains(
+		got[alert.Unproven].Detail, "22") {
 		t.Errorf("after the end: %+v", got)
 	}
-	w.report(agent.Agent.ID, access.Report{Revision: w.desired(agent.Agent.ID).Revision, Observations: []access.Observation{{Grant: grant, Status: access.StatusClosed}}})
+	w.report(agent.Agent.ID,
+		access.Report{
+			Revision:     w.desired(agent.Agent.ID).Revision,
+			Observations: []access.Observation{{Grant: grant, Status: access.StatusClosed}},
+		})
 	w.tend()
 	if got := w.open(); len(got) != 0 {
 		t.Errorf("after the proof: %v", got)
@@ -72,12 +81,17 @@ func TestUnguardedPathAlert(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	agent := w.host("web-1")
-	rule := access.ForeignRule{Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses, Protocol: access.TCP, Ports: access.SinglePort(22), Text: "a flowtable"}
+	rule := access.ForeignRule{
+		Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses,
+		Protocol: access.TCP, Ports: access.SinglePort(22), Text: "a flowtable",
+	}
 	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
 	w.tend()
 	got := w.open()
 	a := got[alert.UnguardedPath]
-	if _, other := got[alert.ForeignRules]; other || a.Severity != alert.Error || a.Count != 1 || a.Subject.Name != "web-1" || !strings.Contains(a.Detail, "bypasses port 22") || w.notified(a.ID) != 1 {
+	if _, other := got[alert.ForeignRules]; other || a.Severity != alert.Error || a.Count != 1 ||
+		a.Subject.Name != "web-1" || !strings.Contains(
+		a.Detail, "bypasses port 22") || w.notified(a.ID) != 1 {
 		t.Errorf("open: %+v", got)
 	}
 	w.report(agent.Agent.ID, access.Report{})
@@ -92,7 +106,10 @@ func TestForeignRulesAlert(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	agent := w.host("web-1")
-	rule := access.ForeignRule{Table: "inet filter", Chain: "input", Effect: access.ForeignAccepts, Protocol: access.TCP, Ports: access.SinglePort(22), Text: "tcp dport 22 accept"}
+	rule := access.ForeignRule{
+		Table: "inet filter", Chain: "input", Effect: access.ForeignAccepts,
+		Protocol: access.TCP, Ports: access.SinglePort(22), Text: "tcp dport 22 accept",
+	}
 	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
 	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
 	w.tend()
@@ -101,7 +118,8 @@ func TestForeignRulesAlert(t *testing.T) {
 	if a.Count != 1 || !strings.Contains(a.Detail, "inet filter input accepts port 22") || w.notified(a.ID) != 1 {
 		t.Errorf("open: %+v, %d messages", w.open(), w.notified(a.ID))
 	}
-	if m := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t); m.Agent == nil || len(m.Agent.Foreign) != 1 || m.Agent.Foreign[0] != rule {
+	if m := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(
+		t); m.Agent == nil || len(m.Agent.Foreign) != 1 || m.Agent.Foreign[0] != rule {
 		t.Errorf("the machine has %+v", m.Agent)
 	}
 	if n := strings.Count(w.kinds(0), string(access.AgentForeign)); n != 1 {
@@ -114,20 +132,24 @@ func TestForeignRulesAlert(t *testing.T) {
 	}
 }
 
-// TestNoAlertClosesBecauseOfOthers holds that what agents of other tenants found hides nothing of ours: what is not found closes its
-// alert.
+// TestNoAlertClosesBecauseOfOthers holds that what agents of other tenants found hides nothing of ours: what is not
+// found closes its alert.
 func TestNoAlertClosesBecauseOfOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	agent := w.host("web-1")
-	rule := access.ForeignRule{Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses, Protocol: access.TCP, Ports: access.SinglePort(22)}
+	rule := access.ForeignRule{
+		Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses,
+		Protocol: access.TCP, Ports: access.SinglePort(22),
+	}
 	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
 	w.tend()
 	d, _ := w.tenant("vendor")
 	w.save(func(tx engine.Tx) error {
 		for i := range 1000 {
 			a := access.Agent{
-				ID: access.AgentID(fmt.Sprintf("a%03d", i)), Tenant: d.Tenant.ID, Name: fmt.Sprintf("0%03d", i), Mode: access.ModeHost,
+				ID: access.AgentID(fmt.Sprintf("a%03d", i)), Tenant: d.Tenant.ID, Name: fmt.Sprintf("0%03d", i),
+				Mode:    access.ModeHost,
 				Foreign: []access.ForeignRule{rule},
 			}
 			if err := tx.SaveAgent(w.ctx, a); err != nil {
@@ -146,8 +168,8 @@ func TestNoAlertClosesBecauseOfOthers(t *testing.T) {
 	}
 }
 
-// TestNoStateHidesBehindAThousand has a host that nobody will hear of again with a thousand grants that were not seen gone, and a thousand
-// agents that found foreign rules: neither hides what is of one more, nor closes the alert of it.
+// TestNoStateHidesBehindAThousand has a host that nobody will hear of again with a thousand grants that were not seen
+// gone, and a thousand agents that found foreign rules: neither hides what is of one more, nor closes the alert of it.
 func TestNoStateHidesBehindAThousand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -155,7 +177,10 @@ func TestNoStateHidesBehindAThousand(t *testing.T) {
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "dead", portsPolicy(1, 1000), nil))(t)
 	agent := w.host("web-1")
 	w.guard("web-1")
-	rule := access.ForeignRule{Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses, Protocol: access.TCP, Ports: access.SinglePort(22)}
+	rule := access.ForeignRule{
+		Table: "inet filter", Chain: "forward", Effect: access.ForeignBypasses,
+		Protocol: access.TCP, Ports: access.SinglePort(22),
+	}
 	w.report(agent.Agent.ID, access.Report{Foreign: []access.ForeignRule{rule}})
 	w.openPorts(w.admin, "dead", 1, 1000, time.Hour)
 	w.clock.advance(time.Minute)
@@ -164,7 +189,8 @@ func TestNoStateHidesBehindAThousand(t *testing.T) {
 	w.save(func(tx engine.Tx) error {
 		for i := range 1000 { // before the other by id and by name
 			a := access.Agent{
-				ID: access.AgentID(fmt.Sprintf("00000000-%04d", i)), Tenant: w.admin.Tenant, Name: fmt.Sprintf("0%03d", i), Mode: access.ModeHost,
+				ID: access.AgentID(fmt.Sprintf("00000000-%04d", i)), Tenant: w.admin.Tenant,
+				Name: fmt.Sprintf("0%03d", i), Mode: access.ModeHost,
 				Foreign: []access.ForeignRule{rule}, LastSeenAt: w.clock.now(), EnrolledAt: w.clock.now(),
 			}
 			if err := tx.SaveAgent(w.ctx, a); err != nil {

@@ -40,8 +40,8 @@ func (w *world) anchored(anchors ...records.Anchor) *services.Services {
 	return w.another(func(c *services.Config) { c.Anchors = anchors })
 }
 
-// TestAnchors proves that each anchor gets the newest checkpoint, that one which fails keeps nothing from the others, and that
-// a log which does not continue what was kept is an alert and is not anchored.
+// TestAnchors proves that each anchor gets the newest checkpoint, that one which fails keeps nothing from the others,
+// and that a log which does not continue what was kept is an alert and is not anchored.
 func TestAnchors(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -69,8 +69,8 @@ func TestAnchors(t *testing.T) {
 		t.Errorf("alerts without a cause: %v", open)
 	}
 
-	// The log of another world under the same key, as somebody would have it who wrote the database anew: first shorter than
-	// what was kept, then as long and different.
+	// The log of another world under the same key, as somebody would have it who wrote the database anew: first shorter
+	// than what was kept, then as long and different.
 	other := newWorld(t)
 	key := must(w.rawSetting("audit/checkpointKey"))(t)
 	other.setting("audit/checkpointKey", key)
@@ -100,9 +100,10 @@ func (w *world) rawSetting(name string) (value []byte, err error) {
 // elsewhere is a store that turns into another one, as a database does that somebody writes anew.
 type elsewhere struct{ engine.Store }
 
-// TestARewrittenLogIsNotSigned proves that the server does not make a rewritten log right by signing it: where the log does
-// not continue the newest checkpoint that is signature for signature its own, it is not signed, what was signed stays to be
-// compared with, and there is an alert; where somebody took the checkpoints away too, the running server remembers.
+// TestARewrittenLogIsNotSigned proves that the server does not make a rewritten log right by signing it: where the log
+// does not continue the newest checkpoint that is signature for signature its own, it is not signed, what was signed
+// stays to be compared with, and there is an alert; where somebody took the checkpoints away too, the running server
+// remembers.
 func TestARewrittenLogIsNotSigned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -21,7 +21,8 @@ import (
 )
 
 // market is a world with a customer, whose administrator is the world's, and a publisher of another tenant: vera is its
-// administrator, vic is in its group vendors, and the definition "shop" offers vendors Contributor for four hours at most.
+// administrator, vic is in its group vendors, and the definition "shop" offers vendors Contributor for four hours at
+// most.
 type market struct {
 	*world
 	vera, vic, ann engine.Caller // ann is the customer's, and approves
@@ -33,18 +34,36 @@ func newMarket(tb testing.TB, change func(*apps.AppDefinitionInput)) *market {
 	tb.Helper()
 	w := newWorld(tb)
 	m := &market{world: w, ann: w.user("ann", "")}
-	m.publisher = access.Tenant{ID: access.TenantID(uuid.NewString()), Name: "vendor", CreatedAt: w.clock.now().Add(time.Second)}
-	sub := access.Subscription{ID: access.SubscriptionID(uuid.NewString()), Tenant: m.publisher.ID, Name: "vendor", CreatedAt: w.clock.now()}
+	m.publisher = access.Tenant{
+		ID: access.TenantID(uuid.NewString()), Name: "vendor",
+		CreatedAt: w.clock.now().Add(time.Second),
+	}
+	sub := access.Subscription{
+		ID: access.SubscriptionID(uuid.NewString()), Tenant: m.publisher.ID, Name: "vendor",
+		CreatedAt: w.clock.now(),
+	}
 	person := func(name string, kind access.PrincipalKind) access.Principal {
-		return access.Principal{ID: access.PrincipalID(uuid.NewString()), Tenant: m.publisher.ID, Kind: kind, Name: name, CreatedAt: w.clock.now(), Revision: 1}
+		return access.Principal{
+			ID: access.PrincipalID(uuid.NewString()), Tenant: m.publisher.ID, Kind: kind,
+			Name: name, CreatedAt: w.clock.now(), Revision: 1,
+		}
 	}
 	vera, vic, vendors := person("vera", access.User), person("vic", access.User), person("vendors", access.Group)
 	err := w.store.Update(w.ctx, func(tx engine.Tx) error {
 		for _, err := range []error{
 			tx.SaveTenant(w.ctx, m.publisher), tx.SaveSubscription(w.ctx, sub),
-			tx.SaveResourceGroup(w.ctx, access.ResourceGroup{Subscription: sub.ID, Name: engine.DefaultResourceGroup, Location: engine.LocalLocation, CreatedAt: w.clock.now()}),
-			tx.SavePrincipal(w.ctx, vera, 0), tx.SavePrincipal(w.ctx, vic, 0), tx.SavePrincipal(w.ctx, vendors, 0), tx.AddMember(w.ctx, vendors.ID, vic.ID, "", w.clock.now()),
-			tx.SaveRoleAssignment(w.ctx, rbac.Assignment{ID: "vera", Tenant: m.publisher.ID, Principal: vera.ID, Definition: rbac.Owner, Scope: access.Root, CreatedAt: w.clock.now()}),
+			tx.SaveResourceGroup(w.ctx,
+				access.ResourceGroup{
+					Subscription: sub.ID, Name: engine.DefaultResourceGroup,
+					Location: engine.LocalLocation, CreatedAt: w.clock.now(),
+				}),
+			tx.SavePrincipal(w.ctx, vera, 0), tx.SavePrincipal(w.ctx, vic, 0), tx.SavePrincipal(w.ctx, vendors, 0),
+			tx.AddMember(w.ctx, vendors.ID, vic.ID, "", w.clock.now()),
+			tx.SaveRoleAssignment(w.ctx,
+				rbac.Assignment{
+					ID: "vera", Tenant: m.publisher.ID, Principal: vera.ID, Definition: rbac.Owner,
+					Scope: access.Root, CreatedAt: w.clock.now(),
+				}),
 		} {
 			if err != nil {
 				return err
@@ -74,7 +93,9 @@ func manual() *app.Settings {
 
 func (m *market) deploy(settings *app.Settings) apps.ApplicationDetail {
 	m.tb.Helper()
-	return must(m.Apps.DeployApplication(m.ctx, m.admin, apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: settings}))(m.tb)
+	return must(m.Apps.DeployApplication(m.ctx, m.admin,
+		apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: settings}))(
+		m.tb)
 }
 
 // since gives the kinds of the events from number start on, those of the publisher's log marked.
@@ -103,7 +124,10 @@ func (m *market) may(c engine.Caller, action string, scope access.ResourceID) bo
 }
 
 func (m *market) activate(d time.Duration) requests.ActivateInput {
-	return requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Contributor"}}, Duration: d, Justification: "upgrade"}
+	return requests.ActivateInput{
+		Roles: []requests.EligibleRole{{Role: "Contributor"}}, Duration: d,
+		Justification: "upgrade",
+	}
 }
 
 func TestDeployedWithJITThePublisherReads(t *testing.T) {
@@ -112,7 +136,8 @@ func TestDeployedWithJITThePublisherReads(t *testing.T) {
 	start := m.size()
 	d := m.deploy(manual())
 	a := d.Application
-	if !strings.HasSuffix(string(a.Managed), "/resourceGroups/mrg-shop") || a.Publisher != m.publisher.ID || !d.Ours || d.Newest != 1 {
+	if !strings.HasSuffix(string(a.Managed),
+		"/resourceGroups/mrg-shop") || a.Publisher != m.publisher.ID || !d.Ours || d.Newest != 1 {
 		t.Fatalf("deployed is %+v", d)
 	}
 	if got := m.since(start); got != "eligibility.written application.created vendor:application.created" {
@@ -129,7 +154,8 @@ func TestDeployedWithJITThePublisherReads(t *testing.T) {
 			}
 		}
 	}
-	if list := must(m.Roles.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Eligibility.Max != 2*time.Hour || list[0].Eligibility.Origin != a.Resource {
+	if list := must(m.Roles.EligibleRoles(m.ctx, m.vic))(
+		t); len(list) != 1 || list[0].Eligibility.Max != 2*time.Hour || list[0].Eligibility.Origin != a.Resource {
 		t.Errorf("vic is eligible for %+v", list)
 	}
 	if denials := must(m.Apps.DenyAssignments(m.ctx, m.admin, a.Managed))(t); len(denials) != 3 {
@@ -165,10 +191,14 @@ func TestActivationOfAnApplication(t *testing.T) {
 	}
 	must(m.Requests.Decide(m.ctx, m.ann, asked.Request.ID, true, "go on", asked.Request.Digest))(t)
 	unnamed(must(m.Requests.Request(m.ctx, m.vic, asked.Request.ID))(t), "who asked", false)
-	if got := m.since(0); strings.Count(got, "vendor:request.approved") != 1 || strings.Count(got, "vendor:grant.opened") != 1 {
+	if got := m.since(0); strings.Count(got,
+		"vendor:request.approved") != 1 || strings.Count(got, "vendor:grant.opened") != 1 {
 		t.Errorf("the publisher's log does not tell of the activation: %q", got)
 	}
-	if !m.may(m.vic, rbac.PoliciesWrite, a.Managed) || m.may(m.vic, rbac.RoleAssignmentsWrite, a.Managed) || m.may(m.vic, rbac.PoliciesWrite, "/subscriptions/"+access.ResourceID(a.Managed.Segment("subscriptions"))) {
+	if !m.may(m.vic, rbac.PoliciesWrite,
+		a.Managed) || m.may(m.vic, rbac.RoleAssignmentsWrite,
+		a.Managed) || m.may(m.vic, rbac.PoliciesWrite,
+		"/subscriptions/"+access.ResourceID(a.Managed.Segment("subscriptions"))) {
 		t.Error("what is active is not Contributor of the managed group and no more")
 	}
 	_, err := m.Requests.Activate(m.ctx, m.vic, m.activate(3*time.Hour))
@@ -194,7 +224,8 @@ func TestActivationOfAnApplication(t *testing.T) {
 	if m.may(m.vic, rbac.MachinesRead, a.Managed) || len(must(m.Roles.EligibleRoles(m.ctx, m.vic))(t)) != 0 {
 		t.Error("something is left of the application")
 	}
-	if _, err := m.Requests.Decide(m.ctx, m.ann, waiting.Request.ID, true, "", waiting.Request.Digest); err == nil || m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
+	if _, err := m.Requests.Decide(m.ctx, m.ann, waiting.Request.ID, true, "",
+		waiting.Request.Digest); err == nil || m.may(m.vic, rbac.PoliciesWrite, a.Managed) {
 		t.Error("what waited was approved after the application's end")
 	}
 	_, err = m.Apps.Application(m.ctx, m.admin, "shop")
@@ -210,7 +241,8 @@ func TestDeployedWithoutJITTheRolesArePermanent(t *testing.T) {
 		t.Fatal("the role is not permanent")
 	}
 	// Turned on later, what was permanent is gone at once and is to be activated.
-	must(m.Apps.ChangeApplication(m.ctx, m.admin, "shop", apps.ApplicationChange{Settings: &app.Settings{JIT: true}}))(t)
+	must(m.Apps.ChangeApplication(m.ctx, m.admin, "shop", apps.ApplicationChange{Settings: &app.Settings{JIT: true}}))(
+		t)
 	if m.may(m.vic, rbac.PoliciesWrite, a.Managed) || len(must(m.Roles.EligibleRoles(m.ctx, m.vic))(t)) != 1 {
 		t.Error("just-in-time access was turned on, and the role is permanent still")
 	}
@@ -232,19 +264,35 @@ func TestDeploymentIsRefused(t *testing.T) {
 		kind   access.Kind
 		code   string
 	}{
-		"who gives no roles":    {contributor, nil, access.KindForbidden, "forbidden"},
-		"nobody":                {m.ann, nil, access.KindForbidden, "forbidden"},
-		"definition":            {m.admin, func(in *apps.ApplicationInput) { in.Definition = "vendor/other" }, access.KindNotFound, "unknownApplicationDefinition"},
-		"a group that is there": {m.admin, func(in *apps.ApplicationInput) { in.Managed = engine.DefaultResourceGroup }, access.KindConflict, "managedGroupExists"},
+		"who gives no roles": {contributor, nil, access.KindForbidden, "forbidden"},
+		"nobody":             {m.ann, nil, access.KindForbidden, "forbidden"},
+		"definition": {
+			m.admin, func(in *apps.ApplicationInput) { in.Definition = "vendor/other" },
+			access.KindNotFound, "unknownApplicationDefinition",
+		},
+		"a group that is there": {
+			m.admin, func(in *apps.ApplicationInput) { in.Managed = engine.DefaultResourceGroup },
+			access.KindConflict, "managedGroupExists",
+		},
 		"another's group": {m.admin, func(in *apps.ApplicationInput) {
-			in.Managed = "/subscriptions/" + m.definition.Definition.Resource.Segment("subscriptions") + "/resourceGroups/x"
+			in.Managed = "/subscriptions/" + m.definition.Definition.Resource.Segment(
+				"subscriptions") + "/resourceGroups/x"
 		}, access.KindNotFound, "unknownSubscription"},
 		"approver of the publisher": {m.admin, func(in *apps.ApplicationInput) {
 			in.Settings.Approvers = []app.Approver{{ID: m.vera.Principal, Kind: access.User}}
 		}, access.KindInvalid, "unknownApprover"},
-		"nobody approves": {m.admin, func(in *apps.ApplicationInput) { in.Settings.Approvers = nil }, access.KindInvalid, "approversMissing"},
-		"over the offer":  {m.admin, func(in *apps.ApplicationInput) { in.Settings.Longest = 5 * time.Hour }, access.KindInvalid, "durationOutOfRange"},
-		"name":            {m.admin, func(in *apps.ApplicationInput) { in.Name = "x" }, access.KindInvalid, "malformedName"},
+		"nobody approves": {
+			m.admin, func(in *apps.ApplicationInput) { in.Settings.Approvers = nil },
+			access.KindInvalid, "approversMissing",
+		},
+		"over the offer": {
+			m.admin, func(in *apps.ApplicationInput) { in.Settings.Longest = 5 * time.Hour },
+			access.KindInvalid, "durationOutOfRange",
+		},
+		"name": {
+			m.admin, func(in *apps.ApplicationInput) { in.Name = "x" }, access.KindInvalid,
+			"malformedName",
+		},
 	} {
 		in := apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: manual()}
 		if c.change != nil {
@@ -255,15 +303,19 @@ func TestDeploymentIsRefused(t *testing.T) {
 			t.Errorf("%s: got %v (%s), want %s", name, err, access.CodeOf(err), c.code)
 		}
 	}
-	if list := must(m.Apps.Applications(m.ctx, m.admin, engine.ApplicationFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+	if list := must(m.Apps.Applications(m.ctx, m.admin, engine.ApplicationFilter{}, engine.Page{}))(
+		t); len(list.Items) != 0 {
 		t.Errorf("something was deployed: %+v", list.Items)
 	}
-	groups := must(m.Directory.ResourceGroups(m.ctx, m.admin, must(m.Directory.Subscriptions(m.ctx, m.admin))(t)[0].ID))(t)
+	groups := must(m.Directory.ResourceGroups(m.ctx, m.admin,
+		must(m.Directory.Subscriptions(m.ctx, m.admin))(t)[0].ID))(
+		t)
 	if len(groups) != 1 {
 		t.Errorf("something is left of what was refused: %+v", groups)
 	}
 	m.deploy(manual())
-	_, err := m.Apps.DeployApplication(m.ctx, m.admin, apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Managed: "elsewhere", Settings: manual()})
+	_, err := m.Apps.DeployApplication(m.ctx, m.admin,
+		apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Managed: "elsewhere", Settings: manual()})
 	wantCode(t, err, access.KindConflict, "applicationExists")
 }
 
@@ -285,7 +337,8 @@ func TestDefinitionChangesUnderAnApplication(t *testing.T) {
 	}
 	_, err := m.Apps.RefreshApplication(m.ctx, m.vic, string(a.Resource))
 	wantCode(t, err, access.KindForbidden, "customerOnly")
-	_, err = m.Apps.ChangeApplication(m.ctx, m.vic, string(a.Resource), apps.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic}})
+	_, err = m.Apps.ChangeApplication(m.ctx, m.vic, string(a.Resource),
+		apps.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic}})
 	wantCode(t, err, access.KindForbidden, "customerOnly")
 	err = m.Apps.DeleteApplication(m.ctx, m.vic, string(a.Resource), true)
 	wantCode(t, err, access.KindForbidden, "customerOnly")
@@ -306,11 +359,16 @@ func TestDefinitionChangesUnderAnApplication(t *testing.T) {
 
 func TestEachSideSeesWhatIsShared(t *testing.T) {
 	t.Parallel()
-	m := newMarket(t, func(in *apps.AppDefinitionInput) { in.Audience, in.Public = []string{engine.DefaultTenant}, false })
-	in := apps.ApplicationInput{Name: "shop", Definition: "shop", Settings: manual(), Parameters: `{"secret": 1}`, Tags: map[string]string{"cost": "7"}}
+	m := newMarket(t,
+		func(in *apps.AppDefinitionInput) { in.Audience, in.Public = []string{engine.DefaultTenant}, false })
+	in := apps.ApplicationInput{
+		Name: "shop", Definition: "shop", Settings: manual(), Parameters: `{"secret": 1}`,
+		Tags: map[string]string{"cost": "7"},
+	}
 	must(m.Apps.DeployApplication(m.ctx, m.admin, in))(t)
 	seen := must(m.Apps.AppDefinition(m.ctx, m.admin, "shop"))(t)
-	if seen.Definition.Endpoint != "" || seen.Deployed != 0 || seen.Principals[m.definition.Definition.Authorizations[0].Principal].Name != "vendors" {
+	if seen.Definition.Endpoint != "" || seen.Deployed != 0 ||
+		seen.Principals[m.definition.Definition.Authorizations[0].Principal].Name != "vendors" {
 		t.Errorf("the customer sees %+v", seen)
 	}
 	_, err := m.Apps.DeployApplication(m.ctx, m.admin, in)
@@ -318,7 +376,8 @@ func TestEachSideSeesWhatIsShared(t *testing.T) {
 	for name, c := range map[string]engine.Caller{"administrator": m.vera, "member": m.vic} {
 		d := must(m.Apps.Application(m.ctx, c, "shop"))(t)
 		a := d.Application
-		if d.Ours || a.Parameters != "" || a.Tags != nil || a.Settings.Approvers != nil || a.CreatedBy != "" || a.Settings.Longest != 2*time.Hour {
+		if d.Ours || a.Parameters != "" || a.Tags != nil || a.Settings.Approvers != nil || a.CreatedBy != "" ||
+			a.Settings.Longest != 2*time.Hour {
 			t.Errorf("the publisher's %s sees %+v", name, a)
 		}
 	}
@@ -349,7 +408,8 @@ func TestPublishersProgramIsTold(t *testing.T) {
 		return engine.ChannelSecret{Sealed: []byte(text)}, nil
 	}
 	m.Services = m.another(func(c *services.Config) { c.SealSecret = seal })
-	if _, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *apps.AppDefinitionInput) { in.Public, in.Description = true, "told" })); err != nil {
+	if _, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera,
+		shopOffer(func(in *apps.AppDefinitionInput) { in.Public, in.Description = true, "told" })); err != nil {
 		t.Fatal(err)
 	}
 	m.deploy(&app.Settings{JIT: true})
@@ -367,13 +427,16 @@ func TestPublishersProgramIsTold(t *testing.T) {
 		}
 		return err
 	})
-	if got, want := strings.Join(told, ", "), "PUT, JIT request.submitted, JIT request.approved, JIT grant.created, JIT grant.opened, JIT grant.revoked, JIT grant.closed, DELETE"; err != nil || !sameWords(got, want) {
+	if got, want := strings.Join(told,
+		", "), "PUT, JIT request.submitted, JIT request.approved, JIT grant.created, JIT grant.opened, JIT "+
+		"grant.revoked, JIT grant.closed, DELETE"; err != nil || !sameWords(
+		got, want) {
 		t.Errorf("told is %q %v, want %q", got, err, want)
 	}
 }
 
-// TestEndpointsOfDefinitionsKeepNoChannelsOut fills a resource group with definitions that have an endpoint each, as somebody may who has
-// no right anywhere else.
+// TestEndpointsOfDefinitionsKeepNoChannelsOut fills a resource group with definitions that have an endpoint each, as
+// somebody may who has no right anywhere else.
 func TestEndpointsOfDefinitionsKeepNoChannelsOut(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
@@ -388,7 +451,8 @@ func TestEndpointsOfDefinitionsKeepNoChannelsOut(t *testing.T) {
 	}
 	must(m.Notices.CreateChannel(m.ctx, m.vera, hook("hooks")))(t)
 	write := func(n int) error {
-		_, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *apps.AppDefinitionInput) { in.Name = fmt.Sprintf("shop-%03d", n) }))
+		_, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera,
+			shopOffer(func(in *apps.AppDefinitionInput) { in.Name = fmt.Sprintf("shop-%03d", n) }))
 		return err
 	}
 	for i := range 101 {
@@ -437,20 +501,23 @@ func TestNobodyEnrolsIntoAGroupThatIsGone(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	m.deploy(manual())
-	token, made, err := m.Machines.MakeEnrollmentToken(m.ctx, m.admin, machines.TokenInput{Name: "web-9", ResourceGroup: "mrg-shop"})
+	token, made, err := m.Machines.MakeEnrollmentToken(m.ctx, m.admin,
+		machines.TokenInput{Name: "web-9", ResourceGroup: "mrg-shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Apps.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
 		t.Fatal(err)
 	}
-	list := must(m.Records.Events(m.ctx, m.admin, engine.EventFilter{Kind: access.AgentTokenDeleted}, engine.Page{}))(t).Items
+	list := must(m.Records.Events(m.ctx, m.admin, engine.EventFilter{Kind: access.AgentTokenDeleted}, engine.Page{}))(
+		t).Items
 	if len(list) != 1 || list[0].Details["token"] != made.PublicID() || list[0].Action != rbac.ApplicationsDelete {
 		t.Errorf("the log says of the token %+v", list)
 	}
 	enrol := func(want string) {
 		t.Helper()
-		_, err := m.Machines.Enroll(m.ctx, office, machines.EnrollInput{Token: token, Name: "web-9", OS: "linux", Version: "test"}, fingerprint)
+		_, err := m.Machines.Enroll(m.ctx, office,
+			machines.EnrollInput{Token: token, Name: "web-9", OS: "linux", Version: "test"}, fingerprint)
 		wantCode(t, err, access.KindUnauthenticated, want)
 	}
 	enrol("tokenUnknown")
@@ -461,13 +528,16 @@ func TestNobodyEnrolsIntoAGroupThatIsGone(t *testing.T) {
 	enrol("tokenWithoutGroup")
 }
 
-// TestBothSidesAreToldOfAnApplication has a channel on each side: each step is told to the people whom it concerns there.
+// TestBothSidesAreToldOfAnApplication has a channel on each side: each step is told to the people whom it concerns
+// there.
 func TestBothSidesAreToldOfAnApplication(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	m.listen(m.admin.Tenant, m.publisher.ID)
 	m.deploy(manual())
-	must(m.Apps.ChangeApplication(m.ctx, m.admin, "shop", apps.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic, Longest: time.Hour}}))(t)
+	must(m.Apps.ChangeApplication(m.ctx, m.admin, "shop",
+		apps.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic, Longest: time.Hour}}))(
+		t)
 	newer := shopOffer(func(in *apps.AppDefinitionInput) { in.Public, in.Description = true, "told" })
 	if _, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, newer); err != nil {
 		t.Fatal(err)
@@ -477,7 +547,10 @@ func TestBothSidesAreToldOfAnApplication(t *testing.T) {
 	if err := m.Apps.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
 		t.Fatal(err)
 	}
-	names := map[access.PrincipalID]string{m.admin.Principal: "admin", m.ann.Principal: "ann", m.vera.Principal: "vera", m.definition.Definition.Authorizations[0].Principal: "vendors"}
+	names := map[access.PrincipalID]string{
+		m.admin.Principal: "admin", m.ann.Principal: "ann", m.vera.Principal: "vera",
+		m.definition.Definition.Authorizations[0].Principal: "vendors",
+	}
 	var got []string
 	for _, n := range m.told() {
 		var who []string
@@ -498,8 +571,10 @@ func TestBothSidesAreToldOfAnApplication(t *testing.T) {
 		got = append(got, side+" "+strings.Join(who, "+")+" "+n.Subject.Outcome)
 	}
 	want := []string{
-		"vendor vendors+vera deployed", "customer admin+ann deployed", "vendor vendors+vera changed", "customer admin changed", "customer admin newVersion",
-		"vendor vendors+vera changed", "customer admin changed", "customer admin withdrawn", "vendor vendors+vera deleted", "customer admin deleted",
+		"vendor vendors+vera deployed", "customer admin+ann deployed", "vendor vendors+vera changed",
+		"customer admin changed", "customer admin newVersion",
+		"vendor vendors+vera changed", "customer admin changed", "customer admin withdrawn",
+		"vendor vendors+vera deleted", "customer admin deleted",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("told\n%q, want\n%q", got, want)

@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/app"
 )
 
-// applicationAt gives the application whose managed resource group a scope is; nil where it is none. Only a resource group
-// is looked for, so that what happens to machines costs nothing.
+// applicationAt gives the application whose managed resource group a scope is; nil where it is none. Only a resource
+// group is looked for, so that what happens to machines costs nothing.
 func (w *Work) applicationAt(ctx context.Context, scope access.ResourceID) (*app.Application, error) {
 	if scope == "" || scope.Segment("resourceGroups") == "" || strings.Count(string(scope), "/") != 4 {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
@@ -79,8 +79,8 @@ type side struct {
 	abroad     bool // it is not the tenant whose record it tells of
 }
 
-// sides gives where a notice is told. One about an activation is told on both sides of its application: the publisher's tells
-// whoever asked, and the customer's who decides, or in automatic mode who could not.
+// sides gives where a notice is told. One about an activation is told on both sides of its application: the publisher's
+// tells whoever asked, and the customer's who decides, or in automatic mode who could not.
 func (w *Work) sides(ctx context.Context, n Notice) ([]side, error) {
 	tenant, scope, requester := n.Request.Tenant, access.ResourceID(""), n.Request.Requester
 	if n.grant.ID != "" {

@@ -11,8 +11,9 @@ import (
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
-// TestARoleUnderTheIdOfAGrantIsTakenAway holds that whoever chooses the id of a role assignment cannot have it taken for what a grant
-// enforces, which ends with the grant: it could not be taken away then, or the grant would be ended in its place.
+// TestARoleUnderTheIdOfAGrantIsTakenAway holds that whoever chooses the id of a role assignment cannot have it taken
+// for what a grant enforces, which ends with the grant: it could not be taken away then, or the grant would be ended in
+// its place.
 func TestARoleUnderTheIdOfAGrantIsTakenAway(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -35,12 +36,14 @@ func TestARoleUnderTheIdOfAGrantIsTakenAway(t *testing.T) {
 	// Such as are there from before: what is there under the id of a grant is its own only where it is of the same.
 	assigned := func(id access.GrantID) bool {
 		list := must(v.Roles.RoleAssignments(v.ctx, v.admin, roles.AssignmentFilter{}, engine.Page{}))(t)
-		return slices.ContainsFunc(list.Items, func(d engine.AssignmentDetail) bool { return d.Assignment.ID == rbac.AssignmentID(id) })
+		return slices.ContainsFunc(list.Items,
+			func(d engine.AssignmentDetail) bool { return d.Assignment.ID == rbac.AssignmentID(id) })
 	}
 	for what, g := range map[string]access.Grant{"ended": ended, "scheduled": scheduled} {
 		err := v.store.Update(v.ctx, func(tx engine.Tx) error {
 			return tx.SaveRoleAssignment(v.ctx, rbac.Assignment{
-				ID: rbac.AssignmentID(g.ID), Tenant: g.Tenant, Principal: g.Principal, Definition: rbac.Owner, Scope: v.scope, CreatedAt: v.clock.now(),
+				ID: rbac.AssignmentID(g.ID), Tenant: g.Tenant, Principal: g.Principal, Definition: rbac.Owner,
+				Scope: v.scope, CreatedAt: v.clock.now(),
 			})
 		})
 		if err != nil {

@@ -46,7 +46,8 @@ func TestTheLogVerifies(t *testing.T) {
 		}
 	}
 	p := must(w.Records.ConsistencyProof(w.ctx, w.admin, first.Checkpoint.Size, 0))(t)
-	if err := audit.CheckConsistency(p.Hashes, first.Checkpoint.Size, first.Checkpoint.Root, last.Checkpoint.Size, last.Checkpoint.Root); err != nil {
+	if err := audit.CheckConsistency(p.Hashes, first.Checkpoint.Size, first.Checkpoint.Root, last.Checkpoint.Size,
+		last.Checkpoint.Root); err != nil {
 		t.Error(err)
 	}
 	_, err := w.Records.InclusionProof(w.ctx, w.admin, last.Checkpoint.Size, 0)
@@ -77,7 +78,8 @@ func TestRunExpiresAndSeals(t *testing.T) {
 	g := must(w.Requests.Submit(w.ctx, ann, ssh("web-1", time.Hour)))(t).Grants[0]
 	w.clock.advance(time.Hour)
 	must(w.Requests.Submit(w.ctx, ann, ssh("web-1", 2*time.Hour)))(t) // pokes the reconciler
-	for deadline := time.Now().Add(20 * time.Second); w.grant(g.ID).State != access.GrantExpired; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); w.grant(
+		g.ID).State != access.GrantExpired; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody expired the grant")
 		}
@@ -100,7 +102,9 @@ func TestReconcileInReplicasDoesEverythingOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.host("web-1")
-	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
+	policy := access.MachinePolicy{Ports: []access.PortRule{
+		{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour},
+	}}
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", policy, nil))(t)
 	ann := w.user("ann", "JIT Access Requester")
 	must(w.Requests.Submit(w.ctx, ann, ports("web-1", 1000, 500, time.Hour)))(t)

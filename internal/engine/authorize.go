@@ -10,9 +10,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// Rights is what one caller may do, by the directory as one transaction sees it. Scopes say which tenant is meant: one in a
-// subscription is of the subscription's tenant, where the caller may be a guest; one in none, such as the root, is of the
-// caller's own tenant, and nobody reaches above the subscriptions of another.
+// Rights is what one caller may do, by the directory as one transaction sees it. Scopes say which tenant is meant: one
+// in a subscription is of the subscription's tenant, where the caller may be a guest; one in none, such as the root, is
+// of the caller's own tenant, and nobody reaches above the subscriptions of another.
 type Rights struct {
 	Dir    *rbac.Directory
 	Caller Caller
@@ -29,7 +29,8 @@ func (e *Kernel) Rights(ctx context.Context, r Reader, c Caller) (Rights, error)
 	return Rights{Dir: dir, Caller: c, Now: e.Now()}, err
 }
 
-// Compiled returns the directory as r sees it, compiled for checks: the shared snapshot where that is of the same revision.
+// Compiled returns the directory as r sees it, compiled for checks: the shared snapshot where that is of the same
+// revision.
 func (e *Kernel) Compiled(ctx context.Context, r Reader) (*rbac.Directory, error) {
 	revision, err := r.DirectoryRevision(ctx)
 	if err != nil {
@@ -45,8 +46,8 @@ func (e *Kernel) Compiled(ctx context.Context, r Reader) (*rbac.Directory, error
 	return rbac.Compile(data), nil
 }
 
-// Refresh shares the newest snapshot of the directory. Only a read transaction may do it: what it sees is committed, while
-// a revision that a writing one sees may come to nothing and its number be given to other data.
+// Refresh shares the newest snapshot of the directory. Only a read transaction may do it: what it sees is committed,
+// while a revision that a writing one sees may come to nothing and its number be given to other data.
 func (e *Kernel) Refresh(ctx context.Context, r Reader) error {
 	dir, err := e.Compiled(ctx, r)
 	if err == nil {
@@ -56,7 +57,9 @@ func (e *Kernel) Refresh(ctx context.Context, r Reader) error {
 }
 
 // Authorize fails with access.KindForbidden unless the caller may do action at scope.
-func (e *Kernel) Authorize(ctx context.Context, r Reader, c Caller, action string, scope access.ResourceID) (Rights, error) {
+func (e *Kernel) Authorize(ctx context.Context, r Reader, c Caller, action string,
+	scope access.ResourceID,
+) (Rights, error) {
 	may, err := e.Rights(ctx, r, c)
 	if err != nil {
 		return Rights{}, err
@@ -89,8 +92,8 @@ func (r Rights) RequireOf(tenant access.TenantID, action string, scope access.Re
 	return r.Require(action, scope)
 }
 
-// Anywhere gives the scopes at and below which the caller may do action, and fails with access.KindForbidden where there
-// is none: what lists, and what looks for a thing by a name, says so before it says what there is.
+// Anywhere gives the scopes at and below which the caller may do action, and fails with access.KindForbidden where
+// there is none: what lists, and what looks for a thing by a name, says so before it says what there is.
 func (r Rights) Anywhere(actions ...string) ([]access.ResourceID, error) {
 	var scopes []access.ResourceID
 	for _, action := range actions {
@@ -110,8 +113,8 @@ func (r Rights) Scopes(action string) []access.ResourceID {
 	return r.Caller.Bounds.narrow(action, r.Dir.Scopes(r.Caller.Principal, action, r.Now))
 }
 
-// Owns tells whether something at scope is the caller's own, and action on it lies within their token's bounds: one's own
-// requests and grants need no role, but a token that was made for something else does not reach them.
+// Owns tells whether something at scope is the caller's own, and action on it lies within their token's bounds: one's
+// own requests and grants need no role, but a token that was made for something else does not reach them.
 func (r Rights) Owns(owner access.PrincipalID, action string, scope access.ResourceID) bool {
 	return owner == r.Caller.Principal && r.Caller.Bounds.Cover(action, scope)
 }
@@ -119,8 +122,8 @@ func (r Rights) Owns(owner access.PrincipalID, action string, scope access.Resou
 // Covered tells whether id lies within one of the scopes that rights gave.
 func Covered(id access.ResourceID, scopes []access.ResourceID) bool { return rbac.Reaches(scopes, id) }
 
-// Reaches is covered for something of a tenant: where it lies in no subscription, it lies at the root of that tenant, and
-// is for those alone who are at home there.
+// Reaches is covered for something of a tenant: where it lies in no subscription, it lies at the root of that tenant,
+// and is for those alone who are at home there.
 func (r Rights) Reaches(tenant access.TenantID, id access.ResourceID, scopes []access.ResourceID) bool {
 	if r.Dir.Owner(id) != tenant {
 		return tenant == r.Caller.Tenant && Covered(access.Root, scopes)
@@ -149,8 +152,8 @@ func (r Rights) TenantOf(scope access.ResourceID) access.TenantID {
 	return r.Caller.Tenant
 }
 
-// Here gives scope where it is of the caller's own tenant, and else the root: a role may name scopes that are of nobody here,
-// such as one that was written for Azure, and can be assigned in its own tenant alone.
+// Here gives scope where it is of the caller's own tenant, and else the root: a role may name scopes that are of nobody
+// here, such as one that was written for Azure, and can be assigned in its own tenant alone.
 func (r Rights) Here(scope access.ResourceID) access.ResourceID {
 	if r.Dir.Owner(scope) == r.Caller.Tenant {
 		return scope
@@ -175,7 +178,8 @@ func (r Rights) Actor(tenant access.TenantID) access.Actor {
 
 // Forbidden returns the refusal of an action at a scope, with the reason in the words of the directory.
 func Forbidden(action string, scope access.ResourceID, why string) *access.Error {
-	e := access.Fault(access.KindForbidden, "forbidden", "you may not do this here: ask for a role that has the action %s", action)
+	e := access.Fault(access.KindForbidden, "forbidden",
+		"you may not do this here: ask for a role that has the action %s", action)
 	e.Reasons = []access.Reason{{Code: "forbidden", Message: fmt.Sprintf("%s at %s: %s", action, scope, why)}}
 	return e
 }

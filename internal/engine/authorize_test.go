@@ -37,7 +37,9 @@ func stage(t *testing.T) (w *world, host machines.Enrolled, policy access.Policy
 }
 
 // useCases calls each use case that a caller may not do without a role.
-func useCases(w *world, host machines.Enrolled, policy access.Policy, request requests.RequestDetail) map[string]func(engine.Caller) error {
+func useCases(w *world, host machines.Enrolled, policy access.Policy,
+	request requests.RequestDetail,
+) map[string]func(engine.Caller) error {
 	assignment := func() rbac.AssignmentID {
 		list, err := w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{Principal: "ann"}, engine.Page{})
 		if err != nil || len(list.Items) != 1 {
@@ -48,12 +50,22 @@ func useCases(w *world, host machines.Enrolled, policy access.Policy, request re
 	name, yes := "new", true
 	drop := func(_ any, err error) error { return err }
 	cases := map[string]func(engine.Caller) error{
-		"Check":              func(c engine.Caller) error { return w.Directory.Check(w.ctx, c, rbac.MachinesRead, access.Root) },
+		"Check": func(c engine.Caller) error {
+			return w.Directory.Check(w.ctx, c, rbac.MachinesRead,
+				access.Root)
+		},
 		"MayCreatePrincipal": func(c engine.Caller) error { return w.Directory.MayCreatePrincipal(w.ctx, c) },
-		"Submit":             func(c engine.Caller) error { return drop(w.Requests.Submit(w.ctx, c, ssh("web-1", time.Hour))) },
-		"Request":            func(c engine.Caller) error { return drop(w.Requests.Request(w.ctx, c, request.Request.ID)) },
+		"Submit": func(c engine.Caller) error {
+			return drop(
+				w.Requests.Submit(w.ctx, c, ssh("web-1", time.Hour)))
+		},
+		"Request": func(c engine.Caller) error {
+			return drop(
+				w.Requests.Request(w.ctx, c, request.Request.ID))
+		},
 		"Requests": func(c engine.Caller) error {
-			return drop(w.Requests.Requests(w.ctx, c, engine.RequestFilter{Requester: request.Request.Requester}, engine.Page{}))
+			return drop(w.Requests.Requests(w.ctx, c, engine.RequestFilter{Requester: request.Request.Requester},
+				engine.Page{}))
 		},
 		"Cancel": func(c engine.Caller) error { return drop(w.Requests.Cancel(w.ctx, c, request.Request.ID, "")) },
 		"Grant":  func(c engine.Caller) error { return drop(w.Requests.Grant(w.ctx, c, request.Grants[0].ID)) },
@@ -61,16 +73,24 @@ func useCases(w *world, host machines.Enrolled, policy access.Policy, request re
 			return drop(w.Requests.WaitGrant(w.ctx, c, request.Grants[0].ID, time.Second))
 		},
 		"Grants": func(c engine.Caller) error {
-			return drop(w.Requests.Grants(w.ctx, c, engine.GrantFilter{Principal: request.Request.Requester}, engine.Page{}))
+			return drop(w.Requests.Grants(w.ctx, c, engine.GrantFilter{Principal: request.Request.Requester},
+				engine.Page{}))
 		},
 		"Revoke":  func(c engine.Caller) error { return drop(w.Requests.Revoke(w.ctx, c, request.Grants[0].ID, "")) },
 		"Machine": func(c engine.Caller) error { return drop(w.Machines.Machine(w.ctx, c, "web-1")) },
 		"Machines": func(c engine.Caller) error {
 			return drop(w.Machines.Machines(w.ctx, c, engine.MachineFilter{}, engine.Page{}))
 		},
-		"MachineOverview": func(c engine.Caller) error { return drop(w.Machines.MachineOverview(w.ctx, c, engine.MachineFilter{})) },
+		"MachineOverview": func(c engine.Caller) error {
+			return drop(
+				w.Machines.MachineOverview(w.ctx, c, engine.MachineFilter{}))
+		},
 		"AddMachine": func(c engine.Caller) error {
-			return drop(w.Machines.AddMachine(w.ctx, c, machines.AddMachineInput{Name: "db-1", Gateway: "gate", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.9")}}))
+			return drop(w.Machines.AddMachine(w.ctx, c,
+				machines.AddMachineInput{
+					Name: "db-1", Gateway: "gate",
+					Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.9")},
+				}))
 		},
 		"DeleteMachine": func(c engine.Caller) error { return w.Machines.DeleteMachine(w.ctx, c, "web-1") },
 		"MakeEnrollmentToken": func(c engine.Caller) error {
@@ -81,13 +101,20 @@ func useCases(w *world, host machines.Enrolled, policy access.Policy, request re
 		"SetMachinePolicy": func(c engine.Caller) error {
 			return drop(w.Machines.SetMachinePolicy(w.ctx, c, "web-1", sshPolicy(), nil))
 		},
-		"DeleteMachinePolicy": func(c engine.Caller) error { return w.Machines.DeleteMachinePolicy(w.ctx, c, "web-1", nil) },
+		"DeleteMachinePolicy": func(c engine.Caller) error {
+			return w.Machines.DeleteMachinePolicy(w.ctx, c, "web-1",
+				nil)
+		},
 		"Policies": func(c engine.Caller) error {
 			return drop(w.Machines.Policies(w.ctx, c, engine.PolicyFilter{}, engine.Page{}))
 		},
-		"PolicyByResource": func(c engine.Caller) error { return drop(w.Machines.PolicyByResource(w.ctx, c, policy.Resource)) },
+		"PolicyByResource": func(c engine.Caller) error {
+			return drop(
+				w.Machines.PolicyByResource(w.ctx, c, policy.Resource))
+		},
 		"PutPolicy": func(c engine.Caller) error {
-			_, _, err := w.Machines.PutPolicy(w.ctx, c, machines.PolicyInput{Resource: policy.Resource, Machines: policy.Machines}, nil)
+			_, _, err := w.Machines.PutPolicy(w.ctx, c,
+				machines.PolicyInput{Resource: policy.Resource, Machines: policy.Machines}, nil)
 			return err
 		},
 		"DeletePolicy": func(c engine.Caller) error { return w.Machines.DeletePolicy(w.ctx, c, policy.Resource, nil) },
@@ -99,13 +126,15 @@ func useCases(w *world, host machines.Enrolled, policy access.Policy, request re
 			return drop(w.Directory.Principals(w.ctx, c, engine.PrincipalFilter{}, engine.Page{}))
 		},
 		"ChangePrincipal": func(c engine.Caller) error {
-			return drop(w.Directory.ChangePrincipal(w.ctx, c, "ann", directory.PrincipalChange{Disabled: &yes, DisplayName: &name}))
+			return drop(w.Directory.ChangePrincipal(w.ctx, c, "ann",
+				directory.PrincipalChange{Disabled: &yes, DisplayName: &name}))
 		},
 		"AddMember":       func(c engine.Caller) error { return w.Directory.AddMember(w.ctx, c, "people", "nobody") },
 		"RemoveMember":    func(c engine.Caller) error { return w.Directory.RemoveMember(w.ctx, c, "people", "ann") },
 		"RoleDefinitions": func(c engine.Caller) error { return drop(w.Roles.RoleDefinitions(w.ctx, c)) },
 		"AssignRole": func(c engine.Caller) error {
-			return drop(w.Roles.AssignRole(w.ctx, c, roles.AssignInput{Principal: "nobody", Role: "Owner", Scope: access.Root}))
+			return drop(w.Roles.AssignRole(w.ctx, c,
+				roles.AssignInput{Principal: "nobody", Role: "Owner", Scope: access.Root}))
 		},
 		"RoleAssignments": func(c engine.Caller) error {
 			return drop(w.Roles.RoleAssignments(w.ctx, c, roles.AssignmentFilter{}, engine.Page{}))
@@ -121,7 +150,10 @@ func useCases(w *world, host machines.Enrolled, policy access.Policy, request re
 		},
 		"Checkpoints":      func(c engine.Caller) error { return drop(w.Records.Checkpoints(w.ctx, c, engine.Page{})) },
 		"MayResetPassword": func(c engine.Caller) error { return w.Directory.MayResetPassword(w.ctx, c, "ann") },
-		"ResetPassword":    func(c engine.Caller) error { return w.Directory.ResetPassword(w.ctx, c, "ann", "$argon2id$x", true) },
+		"ResetPassword": func(c engine.Caller) error {
+			return w.Directory.ResetPassword(w.ctx, c, "ann",
+				"$argon2id$x", true)
+		},
 		"PasskeysOf":       func(c engine.Caller) error { return drop(w.Directory.PasskeysOf(w.ctx, c, "ann")) },
 		"DeletePasskeyOf":  func(c engine.Caller) error { return w.Directory.DeletePasskeyOf(w.ctx, c, "ann", "k") },
 		"EnrollmentTokens": func(c engine.Caller) error { return drop(w.Machines.EnrollmentTokens(w.ctx, c)) },
@@ -159,7 +191,8 @@ func TestNothingIsAllowedWithoutARole(t *testing.T) { //nolint:tparallel // the 
 		})
 	}
 	for name, call := range useCases(w, host, policy, request) {
-		if name == "Check" || name == "DeletePolicy" || name == "DeleteMachine" || name == "DeleteMachinePolicy" || name == "UnassignRole" || name == "Cancel" {
+		if name == "Check" || name == "DeletePolicy" || name == "DeleteMachine" || name == "DeleteMachinePolicy" ||
+			name == "UnassignRole" || name == "Cancel" {
 			continue
 		}
 		t.Run("admin "+name, func(t *testing.T) {
@@ -193,7 +226,8 @@ func (w *world) picture() picture {
 		Principals:  must(w.Directory.Principals(w.ctx, w.admin, engine.PrincipalFilter{}, most))(w.tb).Items,
 		Assignments: must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, most))(w.tb).Items,
 		Agents:      must(w.Machines.Agents(w.ctx, w.admin, most))(w.tb).Items,
-		Members:     must(w.Directory.Principals(w.ctx, w.admin, engine.PrincipalFilter{Group: "people"}, most))(w.tb).Items,
+		Members: must(w.Directory.Principals(w.ctx, w.admin, engine.PrincipalFilter{Group: "people"}, most))(
+			w.tb).Items,
 	}
 }
 
@@ -213,7 +247,8 @@ func TestRefusedAttemptIsOnRecord(t *testing.T) {
 		t.Fatal("nobody deleted a machine")
 	}
 	events := w.events()[start:]
-	if len(events) != 1 || events[0].Kind != access.AccessRefused || events[0].Action != rbac.MachinesDelete || events[0].Actor.Name != "nobody" {
+	if len(events) != 1 || events[0].Kind != access.AccessRefused || events[0].Action != rbac.MachinesDelete ||
+		events[0].Actor.Name != "nobody" {
 		t.Errorf("events are %+v", events)
 	}
 }
@@ -256,7 +291,12 @@ func TestRightsFollowTheDirectoryAtOnce(t *testing.T) {
 	temp := caller(must(w.Directory.Principal(w.ctx, w.admin, "temp"))(t))
 	replica := w.another()
 	now := w.clock.now()
-	d := must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "temp", Role: "Reader", Scope: access.Root, Start: now.Add(time.Hour), End: now.Add(2 * time.Hour)}))(t)
+	d := must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{
+			Principal: "temp", Role: "Reader", Scope: access.Root, Start: now.Add(time.Hour),
+			End: now.Add(2 * time.Hour),
+		}))(
+		t)
 	allowed := func() bool {
 		_, first := w.Machines.Machine(w.ctx, temp, "web-1")
 		_, second := replica.Machines.Machine(w.ctx, temp, "web-1")
@@ -279,7 +319,9 @@ func TestRightsFollowTheDirectoryAtOnce(t *testing.T) {
 	if err := w.Directory.AddMember(w.ctx, w.admin, "people", "temp"); err != nil {
 		t.Fatal(err)
 	}
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "people", Role: "Reader", Scope: access.Root}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "people", Role: "Reader", Scope: access.Root}))(
+		t)
 	if !allowed() {
 		t.Error("not allowed through the group")
 	}
@@ -297,10 +339,13 @@ func TestRightsFollowTheDirectoryAtOnce(t *testing.T) {
 func TestTheLastOwnerStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	own := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{Principal: directory.AdminName}, engine.Page{}))(t).Items[0].Assignment.ID
+	own := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{Principal: directory.AdminName},
+		engine.Page{}))(
+		t).Items[0].Assignment.ID
 	wantCode(t, w.Roles.UnassignRole(w.ctx, w.admin, own), access.KindConflict, "lastOwner")
 	yes := true
-	_, err := w.Directory.ChangePrincipal(w.ctx, w.admin, directory.AdminName, directory.PrincipalChange{Disabled: &yes})
+	_, err := w.Directory.ChangePrincipal(w.ctx, w.admin, directory.AdminName,
+		directory.PrincipalChange{Disabled: &yes})
 	wantCode(t, err, access.KindConflict, "ownPrincipal")
 	w.user("second", "Owner")
 	if err := w.Roles.UnassignRole(w.ctx, w.admin, own); err != nil {

@@ -26,8 +26,8 @@ func fastTrack(when string) func(ops access.PrincipalID) access.MachinePolicy {
 	}
 }
 
-// TestTheRuleIsChosenAnewWhenItOpens holds that what a rule approved by itself for later is held to the rule again, by the groups, the
-// labels and the rule as they are when it is to open, and that what is open stays.
+// TestTheRuleIsChosenAnewWhenItOpens holds that what a rule approved by itself for later is held to the rule again, by
+// the groups, the labels and the rule as they are when it is to open, and that what is open stays.
 func TestTheRuleIsChosenAnewWhenItOpens(t *testing.T) {
 	t.Parallel()
 	const inFast = `"fast" in requester.groups`
@@ -69,22 +69,31 @@ func TestTheRuleIsChosenAnewWhenItOpens(t *testing.T) {
 				w.tb.Fatal(err)
 			}
 		}, "no case of the policy's approval rule"},
-		"there is a rule by now": {func(access.PrincipalID) access.MachinePolicy { return sshPolicy() }, func(w *approvable, back bool) {
-			if set(w, oneOfOps(w.ops)); back {
-				set(w, sshPolicy())
-			}
-		}, "that people decide"},
+		"there is a rule by now": {
+			func(access.PrincipalID) access.MachinePolicy { return sshPolicy() },
+			func(w *approvable, back bool) {
+				if set(w, oneOfOps(w.ops)); back {
+					set(w, sshPolicy())
+				}
+			}, "that people decide",
+		},
 		"there is no rule any more": {fastTrack(inFast), func(w *approvable, back bool) {
 			if set(w, sshPolicy()); back {
 				set(w, fastTrack(inFast)(w.ops))
 			}
 		}, ""},
-		"the day of asking has passed": {fastTrack(`request.start - now >= duration("12h")`), func(*approvable, bool) {}, ""},
-		"it counts with a window beside it": {fastTrack(`request.duration <= duration("2h")`), func(w *approvable, back bool) {
-			if set(w, fastTrack(`request.duration <= duration("1h")`)(w.ops)); back {
-				set(w, fastTrack(`request.duration <= duration("2h")`)(w.ops))
-			}
-		}, "that people decide"},
+		"the day of asking has passed": {
+			fastTrack(`request.start - now >= duration("12h")`),
+			func(*approvable, bool) {}, "",
+		},
+		"it counts with a window beside it": {
+			fastTrack(`request.duration <= duration("2h")`),
+			func(w *approvable, back bool) {
+				if set(w, fastTrack(`request.duration <= duration("1h")`)(w.ops)); back {
+					set(w, fastTrack(`request.duration <= duration("2h")`)(w.ops))
+				}
+			}, "that people decide",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,7 +132,8 @@ func TestTheRuleIsChosenAnewWhenItOpens(t *testing.T) {
 				if open() != 1 {
 					t.Errorf("it does not open: %s", g.Reason)
 				}
-			case open() != 0 || g.State != access.GrantRevoked || !strings.Contains(g.Reason, "approval no longer holds: ") || !strings.Contains(g.Reason, c.why):
+			case open() != 0 || g.State != access.GrantRevoked || !strings.Contains(g.Reason,
+				"approval no longer holds: ") || !strings.Contains(g.Reason, c.why):
 				t.Errorf("%d are open, and it is %s because %q", open(), g.State, g.Reason)
 			case !slices.ContainsFunc(w.told(), func(n engine.Notification) bool {
 				return n.Kind == engine.NotifyEnded && n.Grant == g.ID && n.Subject.Detail == g.Reason
@@ -146,10 +156,12 @@ func TestTheRuleIsChosenAnewWhenARoleBegins(t *testing.T) {
 		w := newApprovable(t, oneOfOps)
 		w.group("fast", w.ann)
 		must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{
-			Principal: "ann", Role: "Contributor", Max: time.Hour, Approval: fastTrack(`"fast" in requester.groups`)(w.ops).Approval,
+			Principal: "ann", Role: "Contributor", Max: time.Hour,
+			Approval: fastTrack(`"fast" in requester.groups`)(w.ops).Approval,
 		}))(t)
 		d := must(w.Requests.Activate(w.ctx, w.ann, requests.ActivateInput{
-			Roles: []requests.EligibleRole{{Role: "Contributor"}}, Start: w.clock.now().Add(time.Hour), Duration: time.Hour, Justification: "x",
+			Roles: []requests.EligibleRole{{Role: "Contributor"}}, Start: w.clock.now().Add(time.Hour),
+			Duration: time.Hour, Justification: "x",
 		}))(t)
 		if gone {
 			if err := w.Directory.RemoveMember(w.ctx, w.admin, "fast", "ann"); err != nil {
@@ -157,19 +169,22 @@ func TestTheRuleIsChosenAnewWhenARoleBegins(t *testing.T) {
 			}
 		}
 		has := func() bool {
-			return w.Directory.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
+			return w.Directory.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write",
+				d.Grants[0].Role.Scope) == nil
 		}
 		w.clock.advance(time.Hour)
 		if has() {
 			t.Error("the role is in force before its rule was looked at again")
 		}
 		if w.reconcile(); has() == gone {
-			t.Errorf("left the group: %t, the role is in force: %t, and the grant %s: %s", gone, has(), w.grant(d.Grants[0].ID).State, w.grant(d.Grants[0].ID).Reason)
+			t.Errorf("left the group: %t, the role is in force: %t, and the grant %s: %s", gone, has(),
+				w.grant(d.Grants[0].ID).State, w.grant(d.Grants[0].ID).Reason)
 		}
 	}
 }
 
-// TestScheduledOpensAsItWouldBeApproved holds that whatever a rule approved by itself opens exactly where it would approve it then.
+// TestScheduledOpensAsItWouldBeApproved holds that whatever a rule approved by itself opens exactly where it would
+// approve it then.
 func TestScheduledOpensAsItWouldBeApproved(t *testing.T) {
 	t.Parallel()
 	type state struct{ fast, dev bool }
@@ -245,7 +260,10 @@ func TestScheduledOpensAsItWouldBeApproved(t *testing.T) {
 		d, err := w.Requests.Submit(w.ctx, w.ann, at(w.clock.now().Add(time.Hour), time.Hour))
 		got := "refused"
 		if err == nil {
-			got = map[access.RequestState]string{access.RequestApproved: "opens", access.RequestPending: "people"}[d.Request.State]
+			got = map[access.RequestState]string{
+				access.RequestApproved: "opens",
+				access.RequestPending:  "people",
+			}[d.Request.State]
 		}
 		if got != says(then) {
 			r.Fatalf("asked for, it %s, and %s by the oracle: %v", got, says(then), err)
@@ -262,14 +280,15 @@ func TestScheduledOpensAsItWouldBeApproved(t *testing.T) {
 		w.clock.advance(time.Hour)
 		w.reconcile()
 		g := w.grant(d.Grants[0].ID)
-		if opened := len(w.desired(w.host.Agent.ID).Openings) == 1; opened != (says(now) == "opens") || opened == g.State.Ended() {
+		if opened := len(w.desired(w.host.Agent.ID).Openings) == 1; opened != (says(
+			now) == "opens") || opened == g.State.Ended() {
 			r.Fatalf("it is %s because %q, and %s by the oracle (%s)", g.State, g.Reason, says(now), fmt.Sprint(now))
 		}
 	})
 }
 
-// TestWhatBecomesUnlawfulJustBeforeItOpens holds that what begins is judged by the networks and policies of the transaction that begins
-// it, and not by those that the sweep before it saw.
+// TestWhatBecomesUnlawfulJustBeforeItOpens holds that what begins is judged by the networks and policies of the
+// transaction that begins it, and not by those that the sweep before it saw.
 func TestWhatBecomesUnlawfulJustBeforeItOpens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -294,13 +313,15 @@ func TestWhatBecomesUnlawfulJustBeforeItOpens(t *testing.T) {
 		}
 	})
 	must(replica.Reconcile(w.ctx))(t)
-	if got := w.grant(g.ID); got.State != access.GrantRevoked || len(w.desired(host).Openings) != 0 || slices.ContainsFunc(w.events(), func(e access.Event) bool { return e.Kind == access.GrantBegan }) {
+	if got := w.grant(g.ID); got.State != access.GrantRevoked || len(
+		w.desired(host).Openings) != 0 || slices.ContainsFunc(w.events(),
+		func(e access.Event) bool { return e.Kind == access.GrantBegan }) {
 		t.Errorf("it is %s because %q", got.State, got.Reason)
 	}
 }
 
-// TestWhatOpensLaterIsHeldToTheWiderRule holds that a window which one rule of a port allows, and another one that covers it does not,
-// opens by the first.
+// TestWhatOpensLaterIsHeldToTheWiderRule holds that a window which one rule of a port allows, and another one that
+// covers it does not, opens by the first.
 func TestWhatOpensLaterIsHeldToTheWiderRule(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
@@ -338,7 +359,8 @@ func TestWhatHasTooManyWindowsBesideItDoesNotBegin(t *testing.T) {
 	must(w.Requests.Submit(w.ctx, w.ann, many))(t)
 	w.clock.advance(time.Hour)
 	w.reconcile()
-	if g := w.grant(d.Grants[0].ID); g.State != access.GrantRevoked || !strings.Contains(g.Reason, "that people decide") {
+	if g := w.grant(d.Grants[0].ID); g.State != access.GrantRevoked ||
+		!strings.Contains(g.Reason, "that people decide") {
 		t.Errorf("it is %s: %s", g.State, g.Reason)
 	}
 }

@@ -15,7 +15,9 @@ import (
 func BenchmarkSubmit(b *testing.B) {
 	w := newWorld(b)
 	const callers, machines = 64, 256
-	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
+	policy := access.MachinePolicy{Ports: []access.PortRule{
+		{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour},
+	}}
 	for i := range machines {
 		name := fmt.Sprintf("web-%d", i)
 		w.host(name)
@@ -31,7 +33,14 @@ func BenchmarkSubmit(b *testing.B) {
 	for i := range callers {
 		wait.Go(func() {
 			for n := range work {
-				in := requests.SubmitInput{Items: []requests.ItemInput{{Machine: fmt.Sprintf("web-%d", n%machines), Ports: access.SinglePort(uint16(1000 + n%1000)), Duration: time.Minute}}}
+				in := requests.SubmitInput{
+					Items: []requests.ItemInput{
+						{
+							Machine: fmt.Sprintf("web-%d", n%machines), Ports: access.SinglePort(uint16(1000 + n%1000)),
+							Duration: time.Minute,
+						},
+					},
+				}
 				if _, err := w.Requests.Submit(w.ctx, people[i], in); err != nil {
 					b.Error(err)
 				}

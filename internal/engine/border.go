@@ -13,11 +13,11 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// Border lies between a tenant and another that is told of what is the first one's: on a log of its own, in a notice, or as its
-// people read it who are guests there. What became of something crosses it, and so do words that people wrote for others to read;
-// who the people of the first tenant are that decided, ended or wrote it does not: neither a name nor an id nor an address, by which
-// each of them would be known the next time. Whatever crosses goes through here; within one tenant the border is nil, and gives
-// everything as it is.
+// Border lies between a tenant and another that is told of what is the first one's: on a log of its own, in a notice,
+// or as its people read it who are guests there. What became of something crosses it, and so do words that people wrote
+// for others to read; who the people of the first tenant are that decided, ended or wrote it does not: neither a name
+// nor an id nor an address, by which each of them would be known the next time. Whatever crosses goes through here;
+// within one tenant the border is nil, and gives everything as it is.
 type Border struct {
 	r    Reader
 	from string          // name of the tenant that it is of
@@ -30,7 +30,10 @@ func (r Rights) Border(reader Reader, from access.TenantID) *Border {
 	if r.IsHome(from) {
 		return nil
 	}
-	return &Border{r: reader, from: r.Dir.TenantName(from), to: r.Caller.Tenant, as: "@" + r.Dir.TenantName(r.Caller.Tenant)}
+	return &Border{
+		r: reader, from: r.Dir.TenantName(from), to: r.Caller.Tenant,
+		as: "@" + r.Dir.TenantName(r.Caller.Tenant),
+	}
 }
 
 // Person gives the id of a principal of the tenant that is told; empty for others.
@@ -48,7 +51,8 @@ func (b *Border) Person(ctx context.Context, id access.PrincipalID) (access.Prin
 	return id, nil
 }
 
-// actor gives an actor who is of the tenant that is told, or Postern itself, or an agent; of others it gives their tenant.
+// actor gives an actor who is of the tenant that is told, or Postern itself, or an agent; of others it gives their
+// tenant.
 func (b *Border) actor(ctx context.Context, a access.Actor) (access.Actor, error) {
 	if a.ID == "" {
 		return access.Actor{Name: a.Name, Via: a.Via}, nil
@@ -60,19 +64,22 @@ func (b *Border) actor(ctx context.Context, a access.Actor) (access.Actor, error
 	return access.Actor{Name: b.from}, nil
 }
 
-// crossing names the details of events that cross a border; of those that are numbered, such as item.0, it is the name before the
-// point. A detail that is not named here stays on its side.
+// crossing names the details of events that cross a border; of those that are numbered, such as item.0, it is the name
+// before the point. A detail that is not named here stays on its side.
 var crossing = map[string]bool{ //nolint:gochecknoglobals // a constant table; Go has no constant maps
-	"application": true, "definition": true, "version": true, "wasVersion": true, "publisher": true, "customer": true, "managedResourceGroup": true,
-	"jit": true, "mode": true, "longest": true, "was": true, "right": true, "machines": true, "ended": true,
-	"requester": true, "principal": true, "principalId": true, "role": true, "roleId": true, "eligibility": true, "max": true,
+	"application": true, "definition": true, "version": true, "wasVersion": true, "publisher": true, "customer": true,
+	"managedResourceGroup": true,
+	"jit":                  true, "mode": true, "longest": true, "was": true, "right": true, "machines": true,
+	"ended":     true,
+	"requester": true, "principal": true, "principalId": true, "role": true, "roleId": true, "eligibility": true,
+	"max":   true,
 	"ports": true, "protocol": true, "sources": true, "start": true, "end": true, "item": true, "chain": true,
 	"justification": true, "ticket": true, "digest": true, "before": true, "tag": true, "released": true,
 	"decision": true, "approval": true, "comment": true, "reason": true, "code": true, "name": true, "removed": true,
 }
 
-// Event gives an event as the other side may know it. What happens to machines and agents crosses with all its details, which speak
-// of no people.
+// Event gives an event as the other side may know it. What happens to machines and agents crosses with all its details,
+// which speak of no people.
 func (b *Border) Event(ctx context.Context, e access.Event) (_ access.Event, err error) {
 	if b == nil {
 		return e, nil
@@ -104,7 +111,8 @@ func (w *Work) border(ctx context.Context, a app.Application) (*Border, error) {
 	return b, nil
 }
 
-// Publish gives an event of an application, or of an activation by it, as the publisher's log has it: at the definition.
+// Publish gives an event of an application, or of an activation by it, as the publisher's log has it: at the
+// definition.
 func (w *Work) Publish(ctx context.Context, a app.Application, e access.Event) (access.Event, error) {
 	b, err := w.border(ctx, a)
 	if err != nil {
@@ -126,8 +134,8 @@ func (n Notice) across() Notice {
 	return n
 }
 
-// Eligibility gives an eligibility as the caller may see it: a guest who may not write it is not told whom its rule names, and who
-// gave it.
+// Eligibility gives an eligibility as the caller may see it: a guest who may not write it is not told whom its rule
+// names, and who gave it.
 func (r Rights) Eligibility(ctx context.Context, reader Reader, d EligibilityDetail) (_ EligibilityDetail, err error) {
 	e := d.Eligibility
 	b := r.Border(reader, e.Tenant)

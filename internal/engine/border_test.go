@@ -93,8 +93,8 @@ func (m *market) faces(c engine.Caller) map[string]any {
 	return out
 }
 
-// TestThePublisherIsToldOfNobody leads activations through everything that may become of them, and an application from its deployment to
-// its end. Nowhere is any of the publisher's people told who of the customer's did what.
+// TestThePublisherIsToldOfNobody leads activations through everything that may become of them, and an application from
+// its deployment to its end. Nowhere is any of the publisher's people told who of the customer's did what.
 func TestThePublisherIsToldOfNobody(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
@@ -103,9 +103,17 @@ func TestThePublisherIsToldOfNobody(t *testing.T) {
 	people := []engine.Caller{quentin, quorra}
 	m.listen(m.admin.Tenant, m.publisher.ID)
 	settings := func(longest time.Duration) *app.Settings {
-		return &app.Settings{JIT: true, Mode: app.Manual, Longest: longest, Approvers: []app.Approver{{ID: quorra.Principal}}}
+		return &app.Settings{
+			JIT: true, Mode: app.Manual, Longest: longest,
+			Approvers: []app.Approver{{ID: quorra.Principal}},
+		}
 	}
-	must(m.Apps.DeployApplication(m.ctx, quentin, apps.ApplicationInput{Name: "shop", Definition: "vendor/shop", Settings: settings(2 * time.Hour), Parameters: `{"by": "quentin-deploys"}`}))(t)
+	must(m.Apps.DeployApplication(m.ctx, quentin,
+		apps.ApplicationInput{
+			Name: "shop", Definition: "vendor/shop", Settings: settings(2 * time.Hour),
+			Parameters: `{"by": "quentin-deploys"}`,
+		}))(
+		t)
 	must(m.Apps.ChangeApplication(m.ctx, quentin, "shop", apps.ApplicationChange{Settings: settings(time.Hour)}))(t)
 	walk := func(when string) {
 		t.Helper()
@@ -146,13 +154,17 @@ func TestThePublisherIsToldOfNobody(t *testing.T) {
 	lapses := decide(ask(later), true)
 	waits := ask(m.activate(10 * time.Minute))
 	walk("waiting")
-	must(m.Directory.ChangePrincipal(m.ctx, m.admin, "quorra-approves", directory.PrincipalChange{Disabled: new(true)}))(t)
+	must(m.Directory.ChangePrincipal(m.ctx, m.admin, "quorra-approves",
+		directory.PrincipalChange{Disabled: new(true)}))(
+		t)
 	m.clock.advance(time.Hour)
 	m.reconcile()
 	if g := m.grant(lapses); g.State != access.GrantRevoked || !strings.Contains(g.Reason, "approval no longer holds") {
 		t.Fatalf("what nobody agrees to any more is %s: %s", g.State, g.Reason)
 	}
-	must(m.Directory.ChangePrincipal(m.ctx, m.admin, "quorra-approves", directory.PrincipalChange{Disabled: new(false)}))(t)
+	must(m.Directory.ChangePrincipal(m.ctx, m.admin, "quorra-approves",
+		directory.PrincipalChange{Disabled: new(false)}))(
+		t)
 	_, err := m.Requests.Decide(m.ctx, m.vic, waits.ID, true, "", waits.Digest)
 	unnamed(t, "a refusal", fmt.Sprint(err), people...)
 	decide(waits, true)
@@ -166,8 +178,10 @@ func TestThePublisherIsToldOfNobody(t *testing.T) {
 		got = append(got, string(e.Kind)+" by "+e.Actor.Name)
 	}
 	for _, want := range []string{
-		"application.created by default", "application.changed by default", "application.deleted by default", "request.submitted by vic@vendor",
-		"decision.made by default", "request.approved by default", "request.denied by default", "request.canceled by default", "grant.opened by postern", "grant.revoked by default",
+		"application.created by default", "application.changed by default", "application.deleted by default",
+		"request.submitted by vic@vendor",
+		"decision.made by default", "request.approved by default", "request.denied by default",
+		"request.canceled by default", "grant.opened by postern", "grant.revoked by default",
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("the publisher's log has no %s: %q", want, got)
@@ -183,14 +197,17 @@ func TestGuestsAreNotToldWhomRulesName(t *testing.T) {
 	quorra.Address = netip.MustParseAddr("2001:db8::7172")
 	m.host("web-1")
 	entry := portsPolicy(22, 22)
-	entry.Approval = access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{quorra.Principal}}}}}}}}
+	entry.Approval = access.Rule{Cases: []access.Case{
+		{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{quorra.Principal}}}}}},
+	}}
 	entry.BreakGlass = &access.BreakGlass{People: []access.PrincipalID{quorra.Principal}, Max: time.Hour}
 	must(m.Machines.SetMachinePolicy(m.ctx, m.admin, "web-1", entry, nil))(t)
 	scope := must(m.Machines.Machine(m.ctx, m.admin, "web-1"))(t).Machine.Resource
 	give := func(role rbac.DefinitionID) {
 		err := m.store.Update(m.ctx, func(tx engine.Tx) error {
 			return tx.SaveRoleAssignment(m.ctx, rbac.Assignment{
-				ID: "guest-" + rbac.AssignmentID(role), Tenant: m.admin.Tenant, Principal: m.vic.Principal, Definition: role, CreatedBy: quorra.Principal, CreatedAt: m.clock.now(),
+				ID: "guest-" + rbac.AssignmentID(role), Tenant: m.admin.Tenant, Principal: m.vic.Principal,
+				Definition: role, CreatedBy: quorra.Principal, CreatedAt: m.clock.now(),
 				Scope: access.ResourceGroupScope(scope.InSubscription(), scope.Segment("resourceGroups")),
 			})
 		})
@@ -202,17 +219,21 @@ func TestGuestsAreNotToldWhomRulesName(t *testing.T) {
 	read := func() map[string]any {
 		out := m.faces(m.vic)
 		out["policy of the machine"] = must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(t)
-		out["explanation"] = must(m.Requests.Explain(m.ctx, m.vic, requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP}))(t)
+		out["explanation"] = must(m.Requests.Explain(m.ctx, m.vic,
+			requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP}))(
+			t)
 		return out
 	}
 	for face, told := range read() {
 		unnamed(t, face, told, quorra)
 	}
-	if d := must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(t); d.Entry.Approval.Cases[0].Stages[0].AllOf[0].Count != 1 {
+	if d := must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(
+		t); d.Entry.Approval.Cases[0].Stages[0].AllOf[0].Count != 1 {
 		t.Errorf("how many have to agree is not told: %+v", d.Entry.Approval)
 	}
 	give(rbac.Contributor) // who may write it has to know what it says, or would write it without
-	if d := must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(t); !slices.Contains(d.Entry.Approval.Cases[0].Stages[0].AllOf[0].People, quorra.Principal) {
+	if d := must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(
+		t); !slices.Contains(d.Entry.Approval.Cases[0].Stages[0].AllOf[0].People, quorra.Principal) {
 		t.Errorf("who may write the policy reads %+v", d.Entry.Approval)
 	}
 }

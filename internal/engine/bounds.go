@@ -25,7 +25,8 @@ func (b *Bounds) Cover(action string, scope access.ResourceID) bool {
 
 // Allow reports whether the bounds name an action; no bounds allow every one.
 func (b *Bounds) Allow(action string) bool {
-	return b == nil || len(b.Actions) == 0 || slices.ContainsFunc(b.Actions, func(p string) bool { return rbac.Match(p, action) })
+	return b == nil || len(b.Actions) == 0 || slices.ContainsFunc(b.Actions,
+		func(p string) bool { return rbac.Match(p, action) })
 }
 
 // narrow gives the parts of scopes that lie within the bounds.
@@ -69,8 +70,12 @@ func OrRoot(scope access.ResourceID) access.ResourceID {
 
 // OutOfBounds returns the refusal of what an API token was not made for.
 func OutOfBounds(action string, scope access.ResourceID) *access.Error {
-	e := access.Fault(access.KindForbidden, "tokenBounds", "this API token was not made for this, or your roles do not allow it: make one with the action %s", action)
-	e.Reasons = []access.Reason{{Code: "tokenBounds", Message: fmt.Sprintf("%s at %s is outside of what the token may be used for", action, scope)}}
+	e := access.Fault(access.KindForbidden, "tokenBounds",
+		"this API token was not made for this, or your roles do not allow it: make one with the action %s", action)
+	e.Reasons = []access.Reason{{
+		Code:    "tokenBounds",
+		Message: fmt.Sprintf("%s at %s is outside of what the token may be used for", action, scope),
+	}}
 	return e
 }
 
@@ -84,13 +89,15 @@ func (b *Bounds) Check() error {
 		b.Scope = scope
 	}
 	if len(b.Actions) > maxBoundActions {
-		return access.Fault(access.KindInvalid, "tooManyActions", "the token names %d actions; %d are allowed", len(b.Actions), maxBoundActions)
+		return access.Fault(access.KindInvalid, "tooManyActions", "the token names %d actions; %d are allowed",
+			len(b.Actions), maxBoundActions)
 	}
 	for i, pattern := range b.Actions {
 		known := slices.ContainsFunc(rbac.Actions(), func(a string) bool { return rbac.Match(pattern, a) })
 		if !known || len(pattern) > MaxDetail || strings.TrimSpace(pattern) != pattern {
 			return access.Fault(access.KindInvalid, "unknownAction",
-				"actions[%d]: no action that there is matches %q; write one such as %s, or a pattern such as */read", i, Clip(pattern), rbac.PoliciesInitiate)
+				"actions[%d]: no action that there is matches %q; write one such as %s, or a pattern such as */read", i,
+				Clip(pattern), rbac.PoliciesInitiate)
 		}
 	}
 	return nil

@@ -21,7 +21,8 @@ func at(start time.Time, length time.Duration) requests.SubmitInput {
 	return in
 }
 
-// TestLongestHoldsForWindowsThatTouch holds that nobody gets by several requests, or by a series, what one request would be refused.
+// TestLongestHoldsForWindowsThatTouch holds that nobody gets by several requests, or by a series, what one request
+// would be refused.
 func TestLongestHoldsForWindowsThatTouch(t *testing.T) {
 	t.Parallel()
 	const gap = access.DefaultGap
@@ -83,7 +84,8 @@ func TestLongestHoldsForWindowsThatTouch(t *testing.T) {
 		"by an extension": func(w *approvable, from time.Time) error {
 			must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(2*time.Hour), 2*time.Hour)))(t)
 			d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t)
-			_, err := w.Requests.Extend(w.ctx, w.ann, d.Grants[0].ID, requests.ExtendInput{Until: from.Add(2 * time.Hour)})
+			_, err := w.Requests.Extend(w.ctx, w.ann, d.Grants[0].ID,
+				requests.ExtendInput{Until: from.Add(2 * time.Hour)})
 			return err
 		},
 		"after the first ended early": func(w *approvable, _ time.Time) error {
@@ -155,7 +157,9 @@ func TestRuleSeesTheChain(t *testing.T) {
 	if first.Request.State != access.RequestApproved {
 		t.Fatalf("half an hour is %s", first.Request.State)
 	}
-	x := must(w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Duration: half, Start: first.Grants[0].End}))(t)
+	x := must(w.Requests.Explain(w.ctx, w.ann,
+		requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Duration: half, Start: first.Grants[0].End}))(
+		t)
 	if x.Outcome != requests.ExplainApproval || x.Chain == nil || x.Chain.Length() != time.Hour {
 		t.Errorf("the next half hour is explained as %s, %+v", x.Outcome, x.Chain)
 	}
@@ -168,7 +172,8 @@ func TestRuleSeesTheChain(t *testing.T) {
 		t.Errorf("the approver is shown %+v", seen.Chains)
 	}
 	w.clock.advance(29 * time.Minute)
-	if more := must(w.Requests.Extend(w.ctx, w.ann, first.Grants[0].ID, requests.ExtendInput{For: 20 * time.Minute}))(t); more.Request.State != access.RequestPending {
+	if more := must(w.Requests.Extend(w.ctx, w.ann, first.Grants[0].ID, requests.ExtendInput{For: 20 * time.Minute}))(
+		t); more.Request.State != access.RequestPending {
 		t.Errorf("20 minutes more, a minute before the end, are %s", more.Request.State)
 	}
 }
@@ -188,20 +193,25 @@ func TestApprovalBeginsAChain(t *testing.T) {
 	from := w.clock.now().Add(time.Hour)
 	must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
 	d := must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour)))(t)
-	if d.Request.State != access.RequestPending || len(d.Chains) != 1 || !d.Chains[0].Beyond() || d.Chains[0].Length() != 4*time.Hour || d.Chains[0].Gap != 30*time.Minute {
+	if d.Request.State != access.RequestPending || len(
+		d.Chains) != 1 || !d.Chains[0].Beyond() || d.Chains[0].Length() != 4*time.Hour ||
+		d.Chains[0].Gap != 30*time.Minute {
 		t.Fatalf("the fourth hour is %s, as part of %+v", d.Request.State, d.Chains)
 	}
 	must(w.decide(w.bob, d, true))(t)
 	d = must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(4*time.Hour), 2*time.Hour)))(t)
-	if d.Request.State != access.RequestApproved || len(d.Chains) != 1 || !d.Chains[0].Start.Equal(from.Add(3*time.Hour)) {
+	if d.Request.State != access.RequestApproved || len(
+		d.Chains) != 1 || !d.Chains[0].Start.Equal(from.Add(3*time.Hour)) {
 		t.Errorf("two hours more are %s, as part of %+v", d.Request.State, d.Chains)
 	}
-	if d = must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(6*time.Hour+29*time.Minute), time.Hour)))(t); d.Request.State != access.RequestPending {
+	if d = must(w.Requests.Submit(w.ctx, w.ann, at(from.Add(6*time.Hour+29*time.Minute), time.Hour)))(
+		t); d.Request.State != access.RequestPending {
 		t.Errorf("the seventh hour is %s", d.Request.State)
 	}
 	series := at(from.Add(24*time.Hour), 3*time.Hour)
 	series.Repeat = "FREQ=HOURLY;INTERVAL=3;COUNT=4"
-	if d = must(w.Requests.Submit(w.ctx, w.ann, series))(t); d.Request.State != access.RequestPending || d.Chains[0].Length() != 12*time.Hour {
+	if d = must(w.Requests.Submit(w.ctx, w.ann, series))(
+		t); d.Request.State != access.RequestPending || d.Chains[0].Length() != 12*time.Hour {
 		t.Errorf("a series of twelve hours is %s, as part of %+v", d.Request.State, d.Chains)
 	}
 }
@@ -251,11 +261,17 @@ func TestChainsOfRoles(t *testing.T) {
 	w := newWorld(t)
 	ann := w.user("ann", "")
 	for _, max := range []time.Duration{time.Hour, 2 * time.Hour} {
-		must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "ann", Role: "Contributor", Max: max}))(t)
+		must(w.Roles.WriteEligibility(w.ctx, w.admin,
+			roles.EligibilityInput{Principal: "ann", Role: "Contributor", Max: max}))(
+			t)
 	}
 	mine := must(w.Roles.EligibleRoles(w.ctx, ann))(t)
 	ask := func(i int, start time.Time, length time.Duration) (requests.RequestDetail, error) {
-		return w.Requests.Activate(w.ctx, ann, requests.ActivateInput{Roles: []requests.EligibleRole{{Eligibility: mine[i].Eligibility.ID}}, Start: start, Duration: length, Justification: "x"})
+		return w.Requests.Activate(w.ctx, ann,
+			requests.ActivateInput{
+				Roles: []requests.EligibleRole{{Eligibility: mine[i].Eligibility.ID}}, Start: start,
+				Duration: length, Justification: "x",
+			})
 	}
 	if mine[0].Eligibility.Max > mine[1].Eligibility.Max {
 		mine[0], mine[1] = mine[1], mine[0]
@@ -269,8 +285,8 @@ func TestChainsOfRoles(t *testing.T) {
 	must(ask(0, g.End.Add(time.Hour+access.DefaultGap), time.Hour))(t)
 }
 
-// TestNoChainGrowsBeyondTheLongest lets people ask, extend and end at random, and then joins whatever they had or will have, minute by
-// minute: nothing that nobody approved is longer than the longest, and nothing shorter was refused.
+// TestNoChainGrowsBeyondTheLongest lets people ask, extend and end at random, and then joins whatever they had or will
+// have, minute by minute: nothing that nobody approved is longer than the longest, and nothing shorter was refused.
 func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 	t.Parallel()
 	const longest, gap = 2 * time.Hour, 20 * time.Minute
@@ -294,7 +310,8 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 			var add []span
 			var err error
 			var d requests.RequestDetail
-			switch do := rapid.SampledFrom([]string{"now", "later", "series", "extend", "end", "wait"}).Draw(r, "do"); do {
+			switch do := rapid.SampledFrom([]string{"now", "later", "series", "extend", "end", "wait"}).Draw(r,
+				"do"); do {
 			case "now", "later", "series":
 				in := ssh("web-1", minutes("length", 5, 120))
 				in.Items[0].Ports = port
@@ -308,7 +325,11 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 					every := rapid.IntRange(1, 4).Draw(r, "every")
 					in.Repeat = fmt.Sprintf("FREQ=HOURLY;INTERVAL=%d;COUNT=3", every)
 					for i := 1; i < 3; i++ {
-						add = append(add, span{start.Add(time.Duration(i*every) * time.Hour), start.Add(time.Duration(i*every)*time.Hour + in.Items[0].Duration)})
+						add = append(add,
+							span{
+								start.Add(time.Duration(i*every) * time.Hour),
+								start.Add(time.Duration(i*every)*time.Hour + in.Items[0].Duration),
+							})
 					}
 				}
 				d, err = w.Requests.Submit(w.ctx, ann, in)
@@ -325,7 +346,8 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 				d, err = w.Requests.Extend(w.ctx, ann, g.ID, requests.ExtendInput{For: more})
 			case "end":
 				if len(grants) > 0 {
-					if g := w.grant(rapid.SampledFrom(grants).Draw(r, "grant")); !g.State.Ended() && w.clock.now().Before(g.End) {
+					if g := w.grant(rapid.SampledFrom(grants).Draw(r,
+						"grant")); !g.State.Ended() && w.clock.now().Before(g.End) {
 						must(w.Requests.Revoke(w.ctx, ann, g.ID, "done"))(t)
 					}
 				}
@@ -370,8 +392,8 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 
 type span struct{ start, end time.Time }
 
-// lengthOnTheClock gives the longest time, counted minute by minute, from the first to the last minute of what lies less than gap
-// apart and has a minute of one of these.
+// lengthOnTheClock gives the longest time, counted minute by minute, from the first to the last minute of what lies
+// less than gap apart and has a minute of one of these.
 func lengthOnTheClock(began time.Time, all, these []span, gap time.Duration) time.Duration {
 	const horizon = 48 * 60
 	covers := func(list []span, minute int) bool {

@@ -54,7 +54,8 @@ func TestMachineActivity(t *testing.T) {
 		t.Errorf("its activity is %+v: one request, whose grant no agent has opened yet", a)
 	}
 	o := must(w.Machines.MachineOverview(w.ctx, w.admin, engine.MachineFilter{Standing: "configured"}))(t)
-	if o.Counts["configured"] != 1 || o.Counts["notConfigured"] != 1 || o.Counts["unsupported"] != 0 || !slices.Equal(o.Groups, []string{engine.DefaultResourceGroup}) {
+	if o.Counts["configured"] != 1 || o.Counts["notConfigured"] != 1 || o.Counts["unsupported"] != 0 || !slices.Equal(
+		o.Groups, []string{engine.DefaultResourceGroup}) {
 		t.Errorf("there are %+v", o)
 	}
 

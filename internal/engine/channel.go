@@ -14,8 +14,8 @@ import (
 )
 
 // OfTheServer refuses a channel that uses what belongs to the server's host, the files of its folder of secrets and its
-// place in an inner network, to every tenant but the one that runs the server. The right to write channels is a right in
-// the caller's own tenant, and so is none to these.
+// place in an inner network, to every tenant but the one that runs the server. The right to write channels is a right
+// in the caller's own tenant, and so is none to these.
 func (c Channel) OfTheServer(ctx context.Context, r Reader) error {
 	var reasons []access.Reason
 	if c.Secret.File != "" {
@@ -27,7 +27,8 @@ func (c Channel) OfTheServer(ctx context.Context, r Reader) error {
 	if c.AllowPrivate {
 		reasons = append(reasons, access.Reason{
 			Code: "privateOfTheServer", Field: "allowPrivate",
-			Message: "private addresses and plain HTTP are for the tenant that runs the server: give the receiver a public address with TLS",
+			Message: "private addresses and plain HTTP are for the tenant that runs the server: give the receiver a " +
+				"public address with TLS",
 		})
 	}
 	if len(reasons) == 0 {
@@ -40,14 +41,15 @@ func (c Channel) OfTheServer(ctx context.Context, r Reader) error {
 	if c.Tenant == home {
 		return nil
 	}
-	e := access.Fault(access.KindForbidden, "channelOfTheServer", "the channel would use what belongs to the server's host: nothing was changed")
+	e := access.Fault(access.KindForbidden, "channelOfTheServer",
+		"the channel would use what belongs to the server's host: nothing was changed")
 	e.Reasons = reasons
 	return e
 }
 
-// TakesSecretElsewhere reports whether a changed channel would tell a kept secret to whom it was not given for. Secrets are
-// never shown, so whoever may change a channel has no way to one by having it sent to a server of theirs. That of a webhook
-// signs and is not sent, and that of Slack and Teams is the URL itself.
+// TakesSecretElsewhere reports whether a changed channel would tell a kept secret to whom it was not given for. Secrets
+// are never shown, so whoever may change a channel has no way to one by having it sent to a server of theirs. That of a
+// webhook signs and is not sent, and that of Slack and Teams is the URL itself.
 func (c Channel) TakesSecretElsewhere(was Channel) bool {
 	if len(was.Secret.Sealed) == 0 {
 		return false
@@ -55,7 +57,8 @@ func (c Channel) TakesSecretElsewhere(was Channel) bool {
 	same := c.CA == was.CA
 	switch c.Kind {
 	case SMTP:
-		return !same || !strings.EqualFold(c.Mail.Host, was.Mail.Host) || c.Mail.Port != was.Mail.Port || c.Mail.TLS != was.Mail.TLS
+		return !same || !strings.EqualFold(c.Mail.Host,
+			was.Mail.Host) || c.Mail.Port != was.Mail.Port || c.Mail.TLS != was.Mail.TLS
 	case PagerDuty:
 		return !same || c.URL != was.URL
 	case Slack, Teams:
@@ -68,9 +71,11 @@ func (c Channel) TakesSecretElsewhere(was Channel) bool {
 // Event tells of a channel, and nothing of how it reaches its receiver.
 func (c Channel) Event(kind access.EventKind, by Caller, may Rights) access.Event {
 	return access.Event{
-		At: may.Now, Kind: kind, Outcome: access.Succeeded, Actor: by.Actor(), Tenant: c.Tenant, Action: rbac.ChannelsWrite,
+		At: may.Now, Kind: kind, Outcome: access.Succeeded, Actor: by.Actor(), Tenant: c.Tenant,
+		Action: rbac.ChannelsWrite,
 		Details: map[string]string{
-			"channel": string(c.ID), "name": Clip(c.Name), "kind": string(c.Kind), "enabled": strconv.FormatBool(c.Enabled),
+			"channel": string(c.ID), "name": Clip(c.Name), "kind": string(c.Kind),
+			"enabled":  strconv.FormatBool(c.Enabled),
 			"revision": strconv.FormatInt(c.Revision, 10),
 		},
 	}
@@ -90,8 +95,9 @@ const (
 	Webhook   ChannelKind = "webhook"
 	PagerDuty ChannelKind = "pagerduty"
 
-	// Lifecycle is the notification endpoint of an application definition, in the form in which Azure posts to one. It comes
-	// and goes with the definition, has no routes, and is told of the definition's applications alone. Its URL is the secret.
+	// Lifecycle is the notification endpoint of an application definition, in the form in which Azure posts to one. It
+	// comes and goes with the definition, has no routes, and is told of the definition's applications alone. Its URL is
+	// the secret.
 	Lifecycle ChannelKind = "lifecycle"
 )
 
@@ -115,12 +121,14 @@ func (k ChannelKind) Carries(kind NotificationKind) bool {
 
 // Channel is a way to reach people: a mail server, a chat's webhook, any program's webhook, a pager.
 type Channel struct {
-	ID           ChannelID
-	Tenant       access.TenantID
-	Name         string // unique in the tenant without regard to case
-	Kind         ChannelKind
-	Enabled      bool
-	URL          string // Webhook: the receiver. PagerDuty: its endpoint, empty for PagerDuty's own. Slack and Teams: empty, their URL is the secret
+	ID      ChannelID
+	Tenant  access.TenantID
+	Name    string // unique in the tenant without regard to case
+	Kind    ChannelKind
+	Enabled bool
+	// Webhook: the receiver. PagerDuty: its endpoint, empty for PagerDuty's own. Slack and Teams: empty, their URL is
+	// the secret
+	URL          string
 	Mail         Mail   // SMTP only
 	CA           string // PEM of the authorities to trust instead of the system's; empty for the system's
 	AllowPrivate bool   // the receiver may have a private or loopback address, and Webhook may use plain HTTP
@@ -150,9 +158,9 @@ const (
 	MailPlain    MailTLS = "none"
 )
 
-// ChannelSecret is what a channel must not show: the password of SMTP, the URL of Slack and Teams, the signing key of Webhook
-// (whsec_…, several apart by a space while it is being changed), the routing key of PagerDuty. It is kept sealed, or it
-// stands in a file of the server's folder of secrets. At most one of the fields is set.
+// ChannelSecret is what a channel must not show: the password of SMTP, the URL of Slack and Teams, the signing key of
+// Webhook (whsec_…, several apart by a space while it is being changed), the routing key of PagerDuty. It is kept
+// sealed, or it stands in a file of the server's folder of secrets. At most one of the fields is set.
 type ChannelSecret struct {
 	Sealed []byte
 	File   string // a name in the folder, no path
@@ -202,9 +210,12 @@ func (c Channel) Validate() error {
 		}
 	}
 	if !c.Secret.Set() && (c.Kind != SMTP || c.Mail.Username != "") {
-		refuse("secretMissing", "secret", "give the secret: SMTP's password, Slack's or Teams' URL, the webhook's signing key, PagerDuty's routing key")
+		refuse("secretMissing", "secret",
+			"give the secret: SMTP's password, Slack's or Teams' URL, the webhook's signing key, PagerDuty's "+
+				"routing key")
 	}
-	if c.Secret.File != "" && (strings.ContainsAny(c.Secret.File, `/\`) || strings.HasPrefix(c.Secret.File, ".") || hasControl(c.Secret.File)) {
+	if c.Secret.File != "" && (strings.ContainsAny(c.Secret.File,
+		`/\`) || strings.HasPrefix(c.Secret.File, ".") || hasControl(c.Secret.File)) {
 		refuse("secretFileInvalid", "secret.file", "name a file in the server's folder of secrets, without a path")
 	}
 	if len(reasons) == 0 {
@@ -232,17 +243,23 @@ func (c Channel) validateMail(refuse func(code, field, message string)) {
 	if hasControl(m.Username) {
 		refuse("usernameInvalid", "mail.username", "the user name has a control character")
 	}
-	if m.Helo != "" && (!PlainAddress("x@"+strings.Trim(m.Helo, "[]")) && !strings.HasPrefix(m.Helo, "[IPv6:") || len(m.Helo) > 253 || strings.ContainsAny(m.Helo, " <>")) {
-		refuse("heloInvalid", "mail.helo", "give the name at EHLO as a host name such as postern.example.com, or an address in brackets")
+	if m.Helo != "" && (!PlainAddress("x@"+strings.Trim(m.Helo,
+		"[]")) && !strings.HasPrefix(m.Helo, "[IPv6:") || len(m.Helo) > 253 || strings.ContainsAny(m.Helo, " <>")) {
+		refuse("heloInvalid", "mail.helo",
+			"give the name at EHLO as a host name such as postern.example.com, or an address in brackets")
 	}
 	switch m.TLS {
 	case "", MailStartTLS, MailImplicit:
 	case MailPlain:
 		if m.Username != "" {
-			refuse("tlsNeeded", "mail.tls", "a user name and its password are not sent without TLS: choose starttls or tls, or leave the user name away")
+			refuse("tlsNeeded", "mail.tls",
+				"a user name and its password are not sent without TLS: choose starttls or tls, or leave the user "+
+					"name away")
 		}
 		if !c.AllowPrivate {
-			refuse("privateNeeded", "allowPrivate", "mail without TLS is sent to private addresses alone: allow them (--allow-private), or choose starttls or tls")
+			refuse("privateNeeded", "allowPrivate",
+				"mail without TLS is sent to private addresses alone: allow them (--allow-private), or choose "+
+					"starttls or tls")
 		}
 	default:
 		refuse("tlsUnknown", "mail.tls", "TLS is starttls, tls or none")
@@ -257,7 +274,8 @@ func CheckURL(raw string, plain bool) error {
 	case err != nil || len(raw) > 2048 || hasControl(raw):
 		return access.Fault(access.KindInvalid, "urlInvalid", "the URL is malformed")
 	case u.Scheme != "https" && (u.Scheme != "http" || !plain):
-		return access.Fault(access.KindInvalid, "urlInvalid", "the URL must begin with https://, or http:// where private addresses are allowed (--allow-private)")
+		return access.Fault(access.KindInvalid, "urlInvalid",
+			"the URL must begin with https://, or http:// where private addresses are allowed (--allow-private)")
 	case u.Hostname() == "":
 		return access.Fault(access.KindInvalid, "urlInvalid", "the URL names no host")
 	case u.User != nil:
@@ -276,5 +294,6 @@ func hasControl(s string) bool {
 // PlainAddress tells whether s is local@domain with nothing that has a meaning in a header or an envelope.
 func PlainAddress(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
-	return ok && local != "" && domain != "" && len(s) <= 254 && !hasControl(s) && !strings.ContainsAny(s, " <>()[]\\,;:\"") && !strings.Contains(domain, "@")
+	return ok && local != "" && domain != "" && len(
+		s) <= 254 && !hasControl(s) && !strings.ContainsAny(s, " <>()[]\\,;:\"") && !strings.Contains(domain, "@")
 }

@@ -19,7 +19,9 @@ import (
 // equipped is a person with two sessions, a token and a passkey, and the hash of the token.
 func (w *world) equipped(name string) (person engine.Caller, token string) {
 	w.tb.Helper()
-	person = caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name, PasswordHash: "hash of " + name}))(w.tb))
+	person = caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+		directory.PrincipalInput{Kind: access.User, Name: name, PasswordHash: "hash of " + name}))(
+		w.tb))
 	for _, hash := range []string{name + " desk", name + " phone"} {
 		w.opened(person, "hash of "+name, hash, office)
 	}
@@ -29,7 +31,8 @@ func (w *world) equipped(name string) (person engine.Caller, token string) {
 	}
 	person.Address = office
 	must(w.Directory.AddPasskey(w.ctx, person, engine.Passkey{ID: name + "'s key", Name: "laptop", Body: "{}"}))(w.tb)
-	_, made, err := w.Directory.MakeAPIToken(w.ctx, person, directory.APITokenInput{Name: "nightly", TTL: 300 * 24 * time.Hour})
+	_, made, err := w.Directory.MakeAPIToken(w.ctx, person,
+		directory.APITokenInput{Name: "nightly", TTL: 300 * 24 * time.Hour})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -60,8 +63,8 @@ func (w *world) wantLets(what string, person engine.Caller, token string, want .
 	}
 }
 
-// TestWhatEndsCredentials proves what is left of a person's credentials after each act that answers an incident, also once a
-// disabled person is enabled again.
+// TestWhatEndsCredentials proves what is left of a person's credentials after each act that answers an incident, also
+// once a disabled person is enabled again.
 func TestWhatEndsCredentials(t *testing.T) {
 	t.Parallel()
 	yes, no := true, false
@@ -81,22 +84,26 @@ func TestWhatEndsCredentials(t *testing.T) {
 			}, []string{"desk", "token", "passkey"},
 		},
 		"signing out everywhere": {
-			func(w *world, p engine.Caller) error { return w.Directory.SignOutEverywhere(w.ctx, p) }, []string{"token", "passkey"},
+			func(w *world, p engine.Caller) error { return w.Directory.SignOutEverywhere(w.ctx, p) },
+			[]string{"token", "passkey"},
 		},
 		"disabling and enabling": {func(w *world, p engine.Caller) error {
 			for _, disabled := range []*bool{&yes, &no} {
-				if _, err := w.Directory.ChangePrincipal(w.ctx, w.admin, p.Name, directory.PrincipalChange{Disabled: disabled}); err != nil {
+				if _, err := w.Directory.ChangePrincipal(w.ctx, w.admin, p.Name,
+					directory.PrincipalChange{Disabled: disabled}); err != nil {
 					return err
 				}
 			}
 			return nil
 		}, []string{"passkey"}},
 		"an administrator's one act": {
-			func(w *world, p engine.Caller) error { return w.Directory.EndCredentials(w.ctx, w.admin, p.Name, nil) }, nil,
+			func(w *world, p engine.Caller) error { return w.Directory.EndCredentials(w.ctx, w.admin, p.Name, nil) },
+			nil,
 		},
 		"an administrator's act on tokens": {
 			func(w *world, p engine.Caller) error {
-				return w.Directory.EndCredentials(w.ctx, w.admin, p.Name, []directory.CredentialKind{directory.CredentialAPIToken})
+				return w.Directory.EndCredentials(w.ctx, w.admin, p.Name,
+					[]directory.CredentialKind{directory.CredentialAPIToken})
 			},
 			[]string{"desk", "phone", "passkey"},
 		},
@@ -122,8 +129,8 @@ func TestWhatEndsCredentials(t *testing.T) {
 	}
 }
 
-// TestCredentialsAreListed proves that the list has everything, for the person and for an administrator and nobody else, that
-// each credential in it ends by its id, and that each end is on record.
+// TestCredentialsAreListed proves that the list has everything, for the person and for an administrator and nobody
+// else, that each credential in it ends by its id, and that each end is on record.
 func TestCredentialsAreListed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -136,15 +143,19 @@ func TestCredentialsAreListed(t *testing.T) {
 	program.Session, program.Bounds = "", &engine.Bounds{}
 	wantCode(t, w.Directory.EndCredentials(w.ctx, program, "ann", nil), access.KindForbidden, "signInNeeded")
 	wantCode(t, w.Directory.EndCredentials(w.ctx, ann, "ann", nil), access.KindForbidden, "stepUpRequired")
-	wantCode(t, w.Directory.EndCredentials(w.ctx, w.admin, "ann", []directory.CredentialKind{"all"}), access.KindInvalid, "unknownKind")
+	wantCode(t, w.Directory.EndCredentials(w.ctx, w.admin, "ann", []directory.CredentialKind{"all"}),
+		access.KindInvalid, "unknownKind")
 	w.wantLets("refusals", ann, token, "desk", "phone", "token", "passkey")
 
 	for _, by := range []engine.Caller{ann, w.admin} {
 		set := must(w.Directory.CredentialsOf(w.ctx, by, "ann"))(t)
-		if len(set.Sessions) != 2 || len(set.Tokens) != 1 || len(set.Passkeys) != 1 || len(set.Places) != 1 || set.Password.ChangedAt.IsZero() || set.Password.Hash != "" {
+		if len(set.Sessions) != 2 || len(
+			set.Tokens) != 1 || len(set.Passkeys) != 1 || len(
+			set.Places) != 1 || set.Password.ChangedAt.IsZero() || set.Password.Hash != "" {
 			t.Fatalf("%s sees %+v", by.Name, set)
 		}
-		if s := set.Sessions[0]; s.Method != directory.MethodPassword || s.Client != "a test" || strings.Contains(s.Hash, s.PublicID()) {
+		if s := set.Sessions[0]; s.Method != directory.MethodPassword || s.Client != "a test" || strings.Contains(
+			s.Hash, s.PublicID()) {
 			t.Errorf("a session is %+v, named %s", s, s.PublicID())
 		}
 	}
@@ -168,25 +179,31 @@ func TestCredentialsAreListed(t *testing.T) {
 			t.Errorf("the log says %+v", e)
 		}
 	}
-	wantCode(t, w.Directory.EndCredential(w.ctx, w.admin, "ann", phone.PublicID()), access.KindNotFound, "unknownCredential")
+	wantCode(t, w.Directory.EndCredential(w.ctx, w.admin, "ann", phone.PublicID()), access.KindNotFound,
+		"unknownCredential")
 	w.wantLets("all of ann's", ben, bens, "desk", "phone", "token", "passkey")
 }
 
-// TestOwnersAreTold proves that a person hears of what others, or whoever has their session, did to their account, and that
-// nobody else does.
+// TestOwnersAreTold proves that a person hears of what others, or whoever has their session, did to their account, and
+// that nobody else does.
 func TestOwnersAreTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.channel("hooks")
 	ann, _ := w.equipped("ann")
-	if err := w.Directory.EndCredentials(w.ctx, w.admin, "ann", []directory.CredentialKind{directory.CredentialSession}); err != nil {
+	if err := w.Directory.EndCredentials(w.ctx, w.admin, "ann",
+		[]directory.CredentialKind{directory.CredentialSession}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Directory.ResetPassword(w.ctx, w.admin, "ann", "new", true); err != nil {
 		t.Fatal(err)
 	}
-	s := engine.Session{Hash: "again", Principal: ann.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
-	if err := w.Directory.SignIn(w.ctx, directory.SignInInput{Session: s, Checked: "new", PasswordHash: "own", Address: office}); err != nil {
+	s := engine.Session{
+		Hash: "again", Principal: ann.Principal, CreatedAt: w.clock.now(),
+		ExpiresAt: w.clock.now().Add(time.Hour),
+	}
+	if err := w.Directory.SignIn(w.ctx,
+		directory.SignInInput{Session: s, Checked: "new", PasswordHash: "own", Address: office}); err != nil {
 		t.Fatal(err)
 	}
 	ann.Session = "again"
@@ -196,13 +213,17 @@ func TestOwnersAreTold(t *testing.T) {
 	var titles []string
 	for _, n := range w.owned(ann) {
 		titles = append(titles, n.Subject.Title+" by "+n.Subject.By)
-		for _, kind := range []engine.ChannelKind{engine.Slack, engine.Teams, engine.Webhook, engine.PagerDuty, engine.Lifecycle} {
+		for _, kind := range []engine.ChannelKind{
+			engine.Slack, engine.Teams, engine.Webhook, engine.PagerDuty,
+			engine.Lifecycle,
+		} {
 			if kind.Carries(n.Kind) {
 				t.Errorf("%s carries what is for one person alone", kind)
 			}
 		}
 	}
-	want := "A passkey was added by |An API token was made by |Your sign-ins were ended by admin|Your password was reset by admin|Your password was changed by |Your password was changed by "
+	want := "A passkey was added by |An API token was made by |Your sign-ins were ended by admin|Your password was " +
+		"reset by admin|Your password was changed by |Your password was changed by "
 	if got := strings.Join(titles, "|"); got != want {
 		t.Errorf("told: %s\nwant: %s", got, want)
 	}
@@ -211,8 +232,8 @@ func TestOwnersAreTold(t *testing.T) {
 	}
 }
 
-// TestOwnersAreToldWhereTheyWere proves that whoever turns a person's mail to another address does not turn the news of it and
-// of what follows away from them unseen, and that nobody mutes such news.
+// TestOwnersAreToldWhereTheyWere proves that whoever turns a person's mail to another address does not turn the news of
+// it and of what follows away from them unseen, and that nobody mutes such news.
 func TestOwnersAreToldWhereTheyWere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -229,16 +250,21 @@ func TestOwnersAreToldWhereTheyWere(t *testing.T) {
 	for _, n := range w.owned(ann) {
 		told = append(told, n.Subject.Title+" at "+n.Address)
 	}
-	want := "A passkey was added at |An API token was made at |Your e-mail address was changed at ann@example.com|Your sign-ins were ended at "
+	want := "A passkey was added at |An API token was made at |Your e-mail address was changed at " +
+		"ann@example.com|Your sign-ins were ended at "
 	if got := strings.Join(told, "|"); got != want {
 		t.Errorf("told: %s\nwant: %s", got, want)
 	}
-	_, err := w.Notices.CreateRoute(w.ctx, ann, notices.RouteInput{Channel: "hooks", Principal: "ann", Mute: true, Kinds: []engine.NotificationKind{engine.NotifyAccount}})
+	_, err := w.Notices.CreateRoute(w.ctx, ann,
+		notices.RouteInput{
+			Channel: "hooks", Principal: "ann", Mute: true,
+			Kinds: []engine.NotificationKind{engine.NotifyAccount},
+		})
 	wantCode(t, err, access.KindInvalid, "routeInvalid")
 }
 
-// TestNothingIsLeftBehind proves that what somebody began before an administrator put them out lets them in no more: no API
-// token, no passkey, and no enrolment token, of which those of others stay.
+// TestNothingIsLeftBehind proves that what somebody began before an administrator put them out lets them in no more: no
+// API token, no passkey, and no enrolment token, of which those of others stay.
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	for what, putOut := range map[string]func(w *world) error{
@@ -250,8 +276,12 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			w := newWorld(t)
 			ann, _ := w.equipped("ann")
 			ann.SteppedUpAt = w.clock.now()
-			must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "ann", Role: "Contributor", Scope: access.Root}))(t)
-			anns := must2(w.Machines.MakeEnrollmentToken(w.ctx, ann, machines.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(t)
+			must(w.Roles.AssignRole(w.ctx, w.admin,
+				roles.AssignInput{Principal: "ann", Role: "Contributor", Scope: access.Root}))(
+				t)
+			anns := must2(w.Machines.MakeEnrollmentToken(w.ctx, ann,
+				machines.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(
+				t)
 			admins := must2(w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{Name: "web-2"}))(t)
 			if err := putOut(w); err != nil {
 				t.Fatal(err)
@@ -274,7 +304,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
-// TestSessionsEndUnused proves that a session which nobody uses ends, that using it keeps it, and that looking does not.
+// TestSessionsEndUnused proves that a session which nobody uses ends, that using it keeps it, and that looking does
+// not.
 func TestSessionsEndUnused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -303,12 +334,15 @@ func TestSessionsEndUnused(t *testing.T) {
 	wantCode(t, err, access.KindUnauthenticated, "tokenEnded")
 }
 
-// TestFirstPasskeyNeedsAProof proves that whoever has a session and nothing else cannot add the passkey that would confirm it.
+// TestFirstPasskeyNeedsAProof proves that whoever has a session and nothing else cannot add the passkey that would
+// confirm it.
 func TestFirstPasskeyNeedsAProof(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.channel("hooks")
-	ann := caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t))
+	ann := caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+		directory.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(
+		t))
 	w.opened(ann, "h", "s", office)
 	add := func(id string) error {
 		t.Helper()
@@ -330,7 +364,8 @@ func TestFirstPasskeyNeedsAProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.Directory.AddPasskey(w.ctx, c, engine.Passkey{ID: "k", Name: "k", Body: "{}"}) // the half that was not asked first
+	// the half that was not asked first
+	_, err = w.Directory.AddPasskey(w.ctx, c, engine.Passkey{ID: "k", Name: "k", Body: "{}"})
 	wantCode(t, err, access.KindForbidden, "proofRequired")
 	wantCode(t, w.Directory.Prove(w.ctx, c, "another"), access.KindConflict, "passwordChanged")
 	if err := w.Directory.Prove(w.ctx, c, "h"); err != nil {
@@ -345,8 +380,8 @@ func TestFirstPasskeyNeedsAProof(t *testing.T) {
 	}
 }
 
-// TestNoEnrollmentTokenHidesBehindOthers proves that there are never more tokens than a list has, so that a reset withdraws each
-// that an intruder made.
+// TestNoEnrollmentTokenHidesBehindOthers proves that there are never more tokens than a list has, so that a reset
+// withdraws each that an intruder made.
 func TestNoEnrollmentTokenHidesBehindOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -373,8 +408,8 @@ func TestNoEnrollmentTokenHidesBehindOthers(t *testing.T) {
 	wantCode(t, err, access.KindUnauthenticated, "tokenUnknown")
 }
 
-// TestNoSessionHidesBehindOthers proves that ending all sessions ends those too that no list has any more, and not the one that
-// calls.
+// TestNoSessionHidesBehindOthers proves that ending all sessions ends those too that no list has any more, and not the
+// one that calls.
 func TestNoSessionHidesBehindOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -388,7 +423,8 @@ func TestNoSessionHidesBehindOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Directory.EndCredentials(w.ctx, c, c.Name, []directory.CredentialKind{directory.CredentialSession}); err != nil {
+	if err := w.Directory.EndCredentials(w.ctx, c, c.Name,
+		[]directory.CredentialKind{directory.CredentialSession}); err != nil {
 		t.Fatal(err)
 	}
 	for hash, stays := range map[string]bool{"an intruder's": false, "session 1000": false, "session 7": true} {

@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
-// BenchmarkDecideAmongTenThousand evaluates, asks and decides where 10,000 people are in groups three deep and 1,000 policies guard as
-// many machines; each decision is durable, with its grant and events.
+// BenchmarkDecideAmongTenThousand evaluates, asks and decides where 10,000 people are in groups three deep and 1,000
+// policies guard as many machines; each decision is durable, with its grant and events.
 func BenchmarkDecideAmongTenThousand(b *testing.B) {
 	w := newWorld(b)
 	const people, leaves, machines = 10_000, 100, 1_000
@@ -49,17 +49,21 @@ func BenchmarkDecideAmongTenThousand(b *testing.B) {
 	})
 	subscriptions, groups := must(w.Directory.Subscriptions(w.ctx, w.admin))(b), "default"
 	update(func(tx engine.Tx) {
-		err = tx.SaveAgent(w.ctx, access.Agent{ID: "gate", Tenant: w.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
+		err = tx.SaveAgent(w.ctx,
+			access.Agent{ID: "gate", Tenant: w.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
 		for i := range machines {
 			name := fmt.Sprintf("web-%d", i)
 			m := access.Machine{
-				ID: access.MachineID(name), Resource: access.MachineResource(subscriptions[0].ID, groups, name), Tenant: w.admin.Tenant, Name: name,
+				ID: access.MachineID(name), Resource: access.MachineResource(subscriptions[0].ID, groups, name),
+				Tenant: w.admin.Tenant, Name: name,
 				Location: "local", Agent: "gate", CreatedAt: now, Revision: 1,
 			}
 			rule := sshPolicy()
-			rule.Machine, rule.Approval = m.ID, asks(access.Stage{AllOf: []access.Quorum{of(1, "all", id("branch", i%10), id("leaf", i%leaves))}})
+			rule.Machine, rule.Approval = m.ID, asks(
+				access.Stage{AllOf: []access.Quorum{of(1, "all", id("branch", i%10), id("leaf", i%leaves))}})
 			p := access.Policy{
-				ID: access.PolicyID(name), Resource: access.PolicyResource(subscriptions[0].ID, groups, "local", name), Tenant: w.admin.Tenant, Name: name,
+				ID: access.PolicyID(name), Resource: access.PolicyResource(subscriptions[0].ID, groups, "local", name),
+				Tenant: w.admin.Tenant, Name: name,
 				Location: "local", Machines: []access.MachinePolicy{rule}, CreatedAt: now, UpdatedAt: now, Revision: 1,
 			}
 			if err == nil {
@@ -70,11 +74,16 @@ func BenchmarkDecideAmongTenThousand(b *testing.B) {
 			}
 		}
 	})
-	evaluated, asked, decided := make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
+	evaluated, asked, decided := make([]time.Duration, 0,
+		b.N), make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
 	b.ResetTimer()
 	for i := range b.N {
 		began := time.Now()
-		x, err := w.Requests.Explain(w.ctx, ann, requests.Question{Machine: fmt.Sprintf("web-%d", i%machines), Ports: access.SinglePort(22), Duration: time.Minute})
+		x, err := w.Requests.Explain(w.ctx, ann,
+			requests.Question{
+				Machine: fmt.Sprintf("web-%d", i%machines), Ports: access.SinglePort(22),
+				Duration: time.Minute,
+			})
 		if err != nil || x.Outcome != requests.ExplainApproval {
 			b.Fatalf("it would be %s: %v", x.Outcome, err)
 		}
@@ -85,7 +94,10 @@ func BenchmarkDecideAmongTenThousand(b *testing.B) {
 			b.Fatal(err)
 		}
 		asked = append(asked, time.Since(began))
-		approver := engine.Caller{Principal: id("person", i*7919%people), Name: "p", Tenant: w.admin.Tenant, Address: office, Via: "api"}
+		approver := engine.Caller{
+			Principal: id("person", i*7919%people), Name: "p", Tenant: w.admin.Tenant,
+			Address: office, Via: "api",
+		}
 		began = time.Now()
 		if d, err = w.Requests.Decide(w.ctx, approver, d.Request.ID, true, "", d.Request.Digest); err != nil {
 			b.Fatal(err)

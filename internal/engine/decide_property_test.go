@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// TestNothingOpensWithoutItsPeople proves that whatever people try in whatever order, a request under "two of ops, and one
-// of leads" opens exactly when distinct people other than the requester have agreed, and never after a deny.
+// TestNothingOpensWithoutItsPeople proves that whatever people try in whatever order, a request under "two of ops, and
+// one of leads" opens exactly when distinct people other than the requester have agreed, and never after a deny.
 func TestNothingOpensWithoutItsPeople(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -59,7 +59,8 @@ func TestNothingOpensWithoutItsPeople(t *testing.T) {
 			}
 			ended = want != access.RequestPending
 			if got.Request.State != want || (len(got.Grants) == 1) != (want == access.RequestApproved) {
-				t.Fatalf("after %s the request is %s with %d grants, want %s", fmt.Sprint(agreed), got.Request.State, len(got.Grants), want)
+				t.Fatalf("after %s the request is %s with %d grants, want %s", fmt.Sprint(agreed), got.Request.State,
+					len(got.Grants), want)
 			}
 		}
 		if open := len(w.desired(host.Agent.ID).Openings); (open > 0) != (ended && enough(agreed, inOps, inLeads)) {

@@ -19,7 +19,8 @@ import (
 // group makes a group with members.
 func (w *world) group(name string, members ...engine.Caller) access.PrincipalID {
 	w.tb.Helper()
-	g := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(w.tb)
+	g := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(
+		w.tb)
 	for _, m := range members {
 		if err := w.Directory.AddMember(w.ctx, w.admin, name, string(m.Principal)); err != nil {
 			w.tb.Fatal(err)
@@ -50,7 +51,8 @@ func newApprovable(t *testing.T, rule func(ops access.PrincipalID) access.Machin
 	t.Helper()
 	w := &approvable{world: newWorld(t)}
 	w.host = w.world.host("web-1")
-	w.ann, w.bob, w.cy, w.dora = w.user("ann", "JIT Access Requester"), w.user("bob", ""), w.user("cy", ""), w.user("dora", "")
+	w.ann, w.bob, w.cy, w.dora = w.user("ann",
+		"JIT Access Requester"), w.user("bob", ""), w.user("cy", ""), w.user("dora", "")
 	w.bystander = w.user("eve", "Owner")
 	w.ops = w.group("ops", w.bob, w.cy, w.dora)
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", rule(w.ops), nil))(t)
@@ -144,7 +146,8 @@ func TestWhoMayNotDecide(t *testing.T) {
 		wantCode(t, err, access.KindConflict, "requestChanged")
 	}
 
-	own := must(w.Requests.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t) // an administrator, who is an approver too
+	// an administrator, who is an approver too
+	own := must(w.Requests.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t)
 	_, err = w.decide(w.admin, own, true)
 	wantCode(t, err, access.KindForbidden, "ownRequest")
 	refused := 0
@@ -198,7 +201,8 @@ func TestTwoAtOnce(t *testing.T) {
 			t.Fatalf("round %d: %d won; events are %s", round, won, kinds)
 		}
 		got := must(w.Requests.Request(w.ctx, w.admin, d.Request.ID))(t)
-		if approved := got.Request.State == access.RequestApproved; approved != (len(got.Grants) == 1) || !approved && got.Request.State != access.RequestDenied {
+		if approved := got.Request.State == access.RequestApproved; approved != (len(
+			got.Grants) == 1) || !approved && got.Request.State != access.RequestDenied {
 			t.Fatalf("the request is %s with %d grants", got.Request.State, len(got.Grants))
 		}
 	}
@@ -228,7 +232,8 @@ func TestPolicyChangedBeforeTheDecision(t *testing.T) {
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", narrow, nil))(t)
 	_, err = w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
-	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestDenied || !strings.Contains(got.Request.Reason, "10m") {
+	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(
+		t); got.Request.State != access.RequestDenied || !strings.Contains(got.Request.Reason, "10m") {
 		t.Errorf("the request is %s because %q", got.Request.State, got.Request.Reason)
 	}
 }
@@ -328,27 +333,36 @@ func TestCasesByConditionAndHours(t *testing.T) {
 	w := newApprovable(t, oneOfOps)
 	p := sshPolicy()
 	p.Approval = access.Rule{Cases: []access.Case{
-		{Name: "long", When: `request.duration > duration("2h")`, Stages: []access.Stage{{AllOf: []access.Quorum{of(2, w.ops)}}}},
+		{
+			Name: "long", When: `request.duration > duration("2h")`,
+			Stages: []access.Stage{{AllOf: []access.Quorum{of(2, w.ops)}}},
+		},
 		{Name: "on call", When: `"oncall" in requester.groups`},
-		{Name: "office", Hours: access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Monday}, From: 8 * 60, To: 18 * 60}},
+		{
+			Name:  "office",
+			Hours: access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Monday}, From: 8 * 60, To: 18 * 60},
+		},
 		{Name: "labelled", When: `machine.labels["env"] == "prod"`},
 	}}
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
-	if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(t); d.Request.State != access.RequestPending || d.Request.Approvals[0].Case.Name != "long" {
+	if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 3*time.Hour)))(
+		t); d.Request.State != access.RequestPending || d.Request.Approvals[0].Case.Name != "long" {
 		t.Errorf("three hours are %s", d.Request.State)
 	}
 	if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
 		t.Errorf("on Monday at ten in Berlin it is %s", d.Request.State)
 	}
 	w.clock.advance(9 * time.Hour)
-	_, err := w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 30*time.Minute)) // the last case cannot be evaluated: there is no such label
+	// the last case cannot be evaluated: there is no such label
+	_, err := w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 30*time.Minute))
 	wantCode(t, err, access.KindInvalid, "ruleFailed")
 	w.group("shift", w.ann)
 	w.group("oncall")
 	if err := w.Directory.AddMember(w.ctx, w.admin, "oncall", "shift"); err != nil {
 		t.Fatal(err)
 	}
-	if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 30*time.Minute)))(t); d.Request.State != access.RequestApproved {
+	if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", 30*time.Minute)))(
+		t); d.Request.State != access.RequestApproved {
 		t.Errorf("on call it is %s", d.Request.State)
 	}
 }
@@ -359,7 +373,8 @@ func TestRuleThatCannotBeMet(t *testing.T) {
 	pair := w.group("pair", w.ann, w.bob)
 	p := sshPolicy()
 	p.Approval = asks(access.Stage{AllOf: []access.Quorum{of(2, pair)}})
-	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t) // two people could: but not when one of them asks
+	// two people could: but not when one of them asks
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	_, err := w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour))
 	wantCode(t, err, access.KindInvalid, "quorumUnreachable")
 	if !strings.Contains(err.Error(), "2 of pair") {
@@ -367,7 +382,9 @@ func TestRuleThatCannotBeMet(t *testing.T) {
 	}
 
 	robots := w.group("robots")
-	must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "ci"}))(t)
+	must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+		directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "ci"}))(
+		t)
 	if err := w.Directory.AddMember(w.ctx, w.admin, "robots", "ci"); err != nil {
 		t.Fatal(err)
 	}
@@ -375,13 +392,19 @@ func TestRuleThatCannotBeMet(t *testing.T) {
 		rule access.Rule
 		code string
 	}{
-		"nobody":       {asks(access.Stage{AllOf: []access.Quorum{of(4, w.ops)}}), "quorumUnreachable"},
-		"only robots":  {asks(access.Stage{AllOf: []access.Quorum{of(1, robots)}}), "quorumUnreachable"},
-		"unknown":      {asks(access.Stage{AllOf: []access.Quorum{of(1, "no such group")}}), "unknownGroup"},
-		"bad CEL":      {access.Rule{Cases: []access.Case{{When: "machine.nmae == 1"}}}, "conditionInvalid"},
-		"not bool":     {access.Rule{Cases: []access.Case{{When: "machine.name"}}}, "conditionNotBoolean"},
-		"unknown zone": {access.Rule{Cases: []access.Case{{Hours: access.Hours{Zone: "Mars/Olympus", From: 1, To: 2}}}}, "unknownZone"},
-		"local zone":   {access.Rule{Cases: []access.Case{{Hours: access.Hours{Zone: "Local", From: 1, To: 2}}}}, "unknownZone"},
+		"nobody":      {asks(access.Stage{AllOf: []access.Quorum{of(4, w.ops)}}), "quorumUnreachable"},
+		"only robots": {asks(access.Stage{AllOf: []access.Quorum{of(1, robots)}}), "quorumUnreachable"},
+		"unknown":     {asks(access.Stage{AllOf: []access.Quorum{of(1, "no such group")}}), "unknownGroup"},
+		"bad CEL":     {access.Rule{Cases: []access.Case{{When: "machine.nmae == 1"}}}, "conditionInvalid"},
+		"not bool":    {access.Rule{Cases: []access.Case{{When: "machine.name"}}}, "conditionNotBoolean"},
+		"unknown zone": {
+			access.Rule{Cases: []access.Case{{Hours: access.Hours{Zone: "Mars/Olympus", From: 1, To: 2}}}},
+			"unknownZone",
+		},
+		"local zone": {
+			access.Rule{Cases: []access.Case{{Hours: access.Hours{Zone: "Local", From: 1, To: 2}}}},
+			"unknownZone",
+		},
 	} {
 		p := sshPolicy()
 		p.Approval = c.rule
@@ -393,14 +416,15 @@ func TestRuleThatCannotBeMet(t *testing.T) {
 	}
 }
 
-// TestRuleThatOnlyItsRequestersCouldMeet proves that a rule is refused where everybody who may ask is needed to decide, and
-// taken as soon as somebody else may ask.
+// TestRuleThatOnlyItsRequestersCouldMeet proves that a rule is refused where everybody who may ask is needed to decide,
+// and taken as soon as somebody else may ask.
 func TestRuleThatOnlyItsRequestersCouldMeet(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
 	p := sshPolicy()
 	p.Approval = asks(access.Stage{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"admin"}}}})
-	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t) // ann may ask, and the administrator may decide
+	// ann may ask, and the administrator may decide
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	list := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, engine.Page{}))(t)
 	for _, a := range list.Items {
 		if a.Principal.Name == "ann" || a.Principal.Name == "eve" {
@@ -435,7 +459,8 @@ func TestNeedsMyDecision(t *testing.T) {
 		&w.ann: nil, &w.bystander: nil, &w.bob: {second.Request.ID}, &w.cy: {second.Request.ID, first.Request.ID},
 	} {
 		var got []access.RequestID
-		for _, d := range must(w.Requests.Requests(w.ctx, *who, engine.RequestFilter{NeedsMe: true}, engine.Page{}))(t).Items {
+		for _, d := range must(w.Requests.Requests(w.ctx, *who, engine.RequestFilter{NeedsMe: true}, engine.Page{}))(
+			t).Items {
 			got = append(got, d.Request.ID)
 			if len(d.Progress) != 1 || !d.Mine {
 				t.Errorf("%s is shown %+v", who.Name, d.Progress)
@@ -458,7 +483,10 @@ func TestManyPeopleInNestedGroups(t *testing.T) {
 	err := w.store.Update(w.ctx, func(tx engine.Tx) error {
 		for i := range 1000 {
 			id := access.PrincipalID(fmt.Sprintf("00000000-0000-7000-8000-%012d", i))
-			p := access.Principal{ID: id, Tenant: w.admin.Tenant, Kind: access.User, Name: fmt.Sprintf("person-%d", i), CreatedAt: w.clock.now(), Revision: 1}
+			p := access.Principal{
+				ID: id, Tenant: w.admin.Tenant, Kind: access.User, Name: fmt.Sprintf("person-%d", i),
+				CreatedAt: w.clock.now(), Revision: 1,
+			}
 			if err := tx.SavePrincipal(w.ctx, p, 0); err != nil {
 				return err
 			}
@@ -479,7 +507,8 @@ func TestManyPeopleInNestedGroups(t *testing.T) {
 		t.Errorf("%d deciders, %d shown", d.Progress[0].DeciderCount, len(d.Progress[0].Deciders))
 	}
 	some := engine.Caller{Principal: "00000000-0000-7000-8000-000000000777", Name: "person-777", Tenant: w.admin.Tenant}
-	if d = must(w.decide(some, d, true))(t); d.Request.State != access.RequestApproved || d.Progress[0].Outcome != policy.Approved {
+	if d = must(w.decide(some, d, true))(
+		t); d.Request.State != access.RequestApproved || d.Progress[0].Outcome != policy.Approved {
 		t.Errorf("the request is %s", d.Request.State)
 	}
 }

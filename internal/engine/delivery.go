@@ -118,7 +118,8 @@ func (d Delivery) Release(now time.Time) Delivery {
 // Requeue gives a dead delivery its attempts anew. It fails with a conflict where it is not dead.
 func (d Delivery) Requeue(now time.Time) (Delivery, error) {
 	if d.State != DeliveryDead {
-		return d, access.Fault(access.KindConflict, "deliveryNotDead", "delivery %s is %s; only a dead one can be queued again", d.ID, d.State)
+		return d, access.Fault(access.KindConflict, "deliveryNotDead",
+			"delivery %s is %s; only a dead one can be queued again", d.ID, d.State)
 	}
 	d.State = DeliveryPending
 	d.Attempts = 0

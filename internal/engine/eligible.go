@@ -31,7 +31,9 @@ type AssignmentDetail struct {
 }
 
 // DescribeAssignment adds the principal and the role that an assignment names.
-func DescribeAssignment(ctx context.Context, r Reader, dir *rbac.Directory, a rbac.Assignment) (AssignmentDetail, error) {
+func DescribeAssignment(ctx context.Context, r Reader, dir *rbac.Directory,
+	a rbac.Assignment,
+) (AssignmentDetail, error) {
 	p, err := r.Principal(ctx, a.Principal)
 	if err != nil {
 		return AssignmentDetail{}, fmt.Errorf("read principal: %w", err)
@@ -60,13 +62,17 @@ func (d AssignmentDetail) Event(kind access.EventKind, may Rights) access.Event 
 		action = rbac.RoleAssignmentsDelete
 	}
 	return access.Event{
-		At: may.Now, Kind: kind, Outcome: access.Succeeded, Actor: may.Actor(d.Assignment.Tenant), Tenant: d.Assignment.Tenant, Scope: d.Assignment.Scope,
+		At: may.Now, Kind: kind, Outcome: access.Succeeded, Actor: may.Actor(d.Assignment.Tenant),
+		Tenant: d.Assignment.Tenant, Scope: d.Assignment.Scope,
 		Action: action, Details: details,
 	}
 }
 
-// NamesOf gives the names of principals of the caller's tenant; one that is not there, or is of another, stands under its id.
-func NamesOf(ctx context.Context, r Reader, may Rights, ids []access.PrincipalID) (map[access.PrincipalID]string, error) {
+// NamesOf gives the names of principals of the caller's tenant; one that is not there, or is of another, stands under
+// its id.
+func NamesOf(ctx context.Context, r Reader, may Rights,
+	ids []access.PrincipalID,
+) (map[access.PrincipalID]string, error) {
 	names := make(map[access.PrincipalID]string, len(ids))
 	for _, id := range ids {
 		if _, ok := names[id]; ok {
@@ -93,7 +99,8 @@ func Begins(e access.Eligibility, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// Beyond says where an activation lasts longer than its eligibility allows by now, or begins before that; empty where it does not.
+// Beyond says where an activation lasts longer than its eligibility allows by now, or begins before that; empty where
+// it does not.
 func Beyond(e access.Eligibility, g access.Grant, now time.Time) string {
 	if g.Start.Before(Begins(e, now)) {
 		return "the eligibility was changed: it begins at " + e.Start.UTC().Format(time.RFC3339)
@@ -119,9 +126,12 @@ func (w *Work) EndEligibility(ctx context.Context, e access.Eligibility, by acce
 	return nil
 }
 
-// RevokeBy ends the grants by an eligibility that which picks, what is in force first. Of a great many the others end within
-// seconds: EndUnheld finds that their holders have lost the right. Whoever calls it takes their assignments away at once.
-func (w *Work) RevokeBy(ctx context.Context, id access.EligibilityID, by access.Actor, which func(access.Grant) (string, bool)) error {
+// RevokeBy ends the grants by an eligibility that which picks, what is in force first. Of a great many the others end
+// within seconds: EndUnheld finds that their holders have lost the right. Whoever calls it takes their assignments away
+// at once.
+func (w *Work) RevokeBy(ctx context.Context, id access.EligibilityID, by access.Actor,
+	which func(access.Grant) (string, bool),
+) error {
 	standing, err := w.Tx.Standing(ctx, StandingFilter{Eligibility: id}, ActChunk)
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)
@@ -141,7 +151,8 @@ func (w *Work) RevokeBy(ctx context.Context, id access.EligibilityID, by access.
 // EligibilityEvent returns the event of what became of an eligibility.
 func EligibilityEvent(kind access.EventKind, e access.Eligibility, by access.Actor) access.Event {
 	details := map[string]string{
-		"eligibility": string(e.ID), "principalId": string(e.Principal), "roleId": string(e.Role), "max": e.Max.String(),
+		"eligibility": string(e.ID), "principalId": string(e.Principal), "roleId": string(e.Role),
+		"max":   e.Max.String(),
 		"rules": strings.TrimPrefix(DescribeRules(e.Terms()), "; "),
 	}
 	if !e.Start.IsZero() {
@@ -153,7 +164,10 @@ func EligibilityEvent(kind access.EventKind, e access.Eligibility, by access.Act
 	if e.Origin != "" {
 		details["application"] = string(e.Origin)
 	}
-	return access.Event{Kind: kind, Actor: by, Tenant: e.Tenant, Scope: e.Scope, Action: rbac.EligibilitiesWrite, Details: details}
+	return access.Event{
+		Kind: kind, Actor: by, Tenant: e.Tenant, Scope: e.Scope, Action: rbac.EligibilitiesWrite,
+		Details: details,
+	}
 }
 
 // DescribeEligibility adds the principal, the role and the approvers that an eligibility names.
@@ -186,7 +200,8 @@ type EligibilityDetail struct {
 	Principal   access.Principal
 	Role        rbac.Definition
 	Names       map[access.PrincipalID]string // of the groups and people of its rule
-	Active      []access.Grant                // in a list of one's own eligible roles: one's grants by it that have not ended
+	// in a list of one's own eligible roles: one's grants by it that have not ended
+	Active []access.Grant
 }
 
 // AsRole returns the role as requests and grants name it.
@@ -220,20 +235,24 @@ func EligibleNow(ctx context.Context, r Reader, may Rights) ([]EligibilityDetail
 		}
 	}
 	slices.SortFunc(all, func(a, b EligibilityDetail) int {
-		return strings.Compare(a.Eligibility.Scope.Fold()+" "+a.Role.Name+" "+string(a.Eligibility.ID), b.Eligibility.Scope.Fold()+" "+b.Role.Name+" "+string(b.Eligibility.ID))
+		return strings.Compare(a.Eligibility.Scope.Fold()+" "+a.Role.Name+" "+string(a.Eligibility.ID),
+			b.Eligibility.Scope.Fold()+" "+b.Role.Name+" "+string(b.Eligibility.ID))
 	})
 	return all, nil
 }
 
-// EligibilityOf gives the eligibility that a role of a tenant is asked for or held by: one for that role at that scope, whatever else
-// has its id. What is not found is access.KindNotFound.
-func EligibilityOf(ctx context.Context, r Reader, tenant access.TenantID, role access.Role) (access.Eligibility, error) {
+// EligibilityOf gives the eligibility that a role of a tenant is asked for or held by: one for that role at that scope,
+// whatever else has its id. What is not found is access.KindNotFound.
+func EligibilityOf(ctx context.Context, r Reader, tenant access.TenantID,
+	role access.Role,
+) (access.Eligibility, error) {
 	one, err := r.Eligibility(ctx, role.Eligibility)
 	if err != nil {
 		return access.Eligibility{}, err
 	}
 	if one.Tenant != tenant || !strings.EqualFold(string(one.Role), string(role.ID)) || !one.Scope.Equal(role.Scope) {
-		return access.Eligibility{}, access.Fault(access.KindNotFound, "unknownEligibility", "there is no eligibility %s for %s", role.Eligibility, role)
+		return access.Eligibility{}, access.Fault(access.KindNotFound, "unknownEligibility",
+			"there is no eligibility %s for %s", role.Eligibility, role)
 	}
 	return one, nil
 }

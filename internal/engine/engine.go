@@ -13,9 +13,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// Kernel is what every use case stands on: who calls and what they may do, one transaction, its events and notices, and the
-// record of a refusal. The capabilities below this folder hold the use cases. It is safe for concurrent use, and any number
-// of kernels may share one store.
+// Kernel is what every use case stands on: who calls and what they may do, one transaction, its events and notices, and
+// the record of a refusal. The capabilities below this folder hold the use cases. It is safe for concurrent use, and
+// any number of kernels may share one store.
 type Kernel struct {
 	Store Store
 	Log   *slog.Logger
@@ -27,8 +27,8 @@ type Kernel struct {
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 }
 
-// New makes a kernel. sealKey is what secret settings are sealed with in the store: SealKeySize random bytes that live apart
-// from it, the same for all kernels that share it. now is the server's wall clock.
+// New makes a kernel. sealKey is what secret settings are sealed with in the store: SealKeySize random bytes that live
+// apart from it, the same for all kernels that share it. now is the server's wall clock.
 func New(store Store, now func() time.Time, log *slog.Logger, sealKey []byte) (*Kernel, error) {
 	if store == nil || now == nil || log == nil {
 		return nil, errors.New("the engine needs a store, a clock and a log")
@@ -37,7 +37,10 @@ func New(store Store, now func() time.Time, log *slog.Logger, sealKey []byte) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{Store: store, Log: log, Wake: make(chan struct{}, 1), clock: now, seal: seal, refusals: newRefusals()}, nil
+	return &Kernel{
+		Store: store, Log: log, Wake: make(chan struct{}, 1), clock: now, seal: seal,
+		refusals: newRefusals(),
+	}, nil
 }
 
 // Now reads the clock as the records keep it: UTC, microseconds.

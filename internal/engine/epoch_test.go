@@ -8,8 +8,9 @@ import (
 	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
-// TestAnAgentThatIsAheadBeginsAnEpoch proves that the word of an agent which has seen more than the database is not dropped:
-// the agent gets a state that it takes at once, and its report is asked for again, or taken where it cannot be asked for.
+// TestAnAgentThatIsAheadBeginsAnEpoch proves that the word of an agent which has seen more than the database is not
+// dropped: the agent gets a state that it takes at once, and its report is asked for again, or taken where it cannot be
+// asked for.
 func TestAnAgentThatIsAheadBeginsAnEpoch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -27,14 +28,18 @@ func TestAnAgentThatIsAheadBeginsAnEpoch(t *testing.T) {
 			t.Errorf("events are %s", got)
 		}
 		after := w.desired(host.Agent.ID)
-		if after.Epoch == before.Epoch || after.Epoch == "" || after.Revision <= r.Revision || len(after.Openings) != 1 {
+		if after.Epoch == before.Epoch || after.Epoch == "" || after.Revision <= r.Revision ||
+			len(after.Openings) != 1 {
 			t.Errorf("the agent is to hold %+v, after %+v", after, before)
 		}
 		return after
 	}
 	after := again(access.Report{Epoch: before.Epoch, Revision: before.Revision + 14, Observations: open})
 	start := w.size()
-	wantCode(t, w.Machines.Report(w.ctx, host.Agent.ID, office, access.Report{Epoch: before.Epoch, Revision: 1, Observations: open}), access.KindConflict, "anotherEpoch")
+	wantCode(t,
+		w.Machines.Report(w.ctx, host.Agent.ID, office,
+			access.Report{Epoch: before.Epoch, Revision: 1, Observations: open}),
+		access.KindConflict, "anotherEpoch")
 	if w.size() != start {
 		t.Errorf("a late report of the epoch before was recorded: %s", w.kinds(start))
 	}
@@ -46,12 +51,14 @@ func TestAnAgentThatIsAheadBeginsAnEpoch(t *testing.T) {
 	before = after
 	after = again(access.Report{Epoch: after.Epoch, Revision: after.Revision, Observations: append(open, lost)})
 	lost.Status = access.StatusClosed
-	w.report(host.Agent.ID, access.Report{Epoch: after.Epoch, Revision: after.Revision, Observations: append(open, lost)})
+	w.report(host.Agent.ID,
+		access.Report{Epoch: after.Epoch, Revision: after.Revision, Observations: append(open, lost)})
 
 	// One that knows of no epochs.
 	lost.Status = access.StatusOpen
 	w.report(host.Agent.ID, access.Report{
-		Revision: after.Revision + 100, Problem: "none", Observations: []access.Observation{{Grant: g.ID, Status: access.StatusDrifted}, lost},
+		Revision: after.Revision + 100, Problem: "none",
+		Observations: []access.Observation{{Grant: g.ID, Status: access.StatusDrifted}, lost},
 	})
 	if got := w.grant(g.ID); got.State != access.GrantOpening {
 		t.Errorf("the grant is %s", got.State)
@@ -59,18 +66,25 @@ func TestAnAgentThatIsAheadBeginsAnEpoch(t *testing.T) {
 	if d := w.desired(host.Agent.ID); d.Revision <= after.Revision+100 || d.Epoch == after.Epoch {
 		t.Errorf("the agent is to hold revision %d of epoch %s", d.Revision, d.Epoch)
 	}
-	wantCode(t, w.Machines.Report(w.ctx, host.Agent.ID, office, access.Report{Revision: 1 << 60}), access.KindInvalid, "unknownRevision")
+	wantCode(t, w.Machines.Report(w.ctx, host.Agent.ID, office, access.Report{Revision: 1 << 60}), access.KindInvalid,
+		"unknownRevision")
 }
 
-// TestAttemptsAtADeletedMachineAreNobodysBusiness proves that a gateway's report is not refused for what it saw of a machine
-// that is gone by now.
+// TestAttemptsAtADeletedMachineAreNobodysBusiness proves that a gateway's report is not refused for what it saw of a
+// machine that is gone by now.
 func TestAttemptsAtADeletedMachineAreNobodysBusiness(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	gate := w.enrol("gate", access.ModeGateway)
-	m := must(w.Machines.AddMachine(w.ctx, w.admin, machines.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: addresses("192.0.2.50")}))(t).Machine
+	m := must(w.Machines.AddMachine(w.ctx, w.admin,
+		machines.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: addresses("192.0.2.50")}))(
+		t).Machine
 	if err := w.Machines.DeleteMachine(w.ctx, w.admin, "plc-1"); err != nil {
 		t.Fatal(err)
 	}
-	w.report(gate.Agent.ID, access.Report{Problem: "so", Denied: []access.Denied{{Machine: m.ID, Source: office, Protocol: access.TCP, Port: 22, Count: 1}}})
+	w.report(gate.Agent.ID,
+		access.Report{
+			Problem: "so",
+			Denied:  []access.Denied{{Machine: m.ID, Source: office, Protocol: access.TCP, Port: 22, Count: 1}},
+		})
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// FindSubscription gives the subscription of a tenant that ref names by name, GUID or resource id; empty is the default one.
+// FindSubscription gives the subscription of a tenant that ref names by name, GUID or resource id; empty is the default
+// one.
 func FindSubscription(ctx context.Context, r Reader, tenant access.TenantID, ref string) (access.Subscription, error) {
 	if ref == "" {
 		return SubscriptionByDefault(ctx, r, tenant)
@@ -35,7 +36,8 @@ func FindSubscription(ctx context.Context, r Reader, tenant access.TenantID, ref
 			return s, nil
 		}
 	}
-	return access.Subscription{}, access.Fault(access.KindNotFound, "unknownSubscription", "there is no subscription %q", Clip(ref))
+	return access.Subscription{}, access.Fault(access.KindNotFound, "unknownSubscription",
+		"there is no subscription %q", Clip(ref))
 }
 
 // PlacedGroup is a resource group with its subscription.
@@ -49,9 +51,9 @@ func (p PlacedGroup) Scope() access.ResourceID {
 	return access.ResourceGroupScope(p.Subscription.ID, p.Group.Name)
 }
 
-// FindGroup gives the resource group that ref names: by name, by resource id, or the default one where ref is empty. It is
-// one of the caller's own tenant, or one in, above or at which they have a role as a guest; a name that several have is
-// taken from the caller's own, and of those from the first by the names of their subscriptions.
+// FindGroup gives the resource group that ref names: by name, by resource id, or the default one where ref is empty. It
+// is one of the caller's own tenant, or one in, above or at which they have a role as a guest; a name that several have
+// is taken from the caller's own, and of those from the first by the names of their subscriptions.
 func FindGroup(ctx context.Context, r Reader, may Rights, ref string) (PlacedGroup, error) {
 	name, within := ref, access.SubscriptionID("")
 	if strings.HasPrefix(ref, "/") {
@@ -88,7 +90,8 @@ func FindGroup(ctx context.Context, r Reader, may Rights, ref string) (PlacedGro
 		}
 		for _, g := range groups {
 			found := PlacedGroup{Subscription: s, Group: g}
-			if g.Subscription == s.ID && strings.EqualFold(g.Name, name) && (may.IsHome(s.Tenant) || Touches(found.Scope(), places)) {
+			if g.Subscription == s.ID && strings.EqualFold(g.Name,
+				name) && (may.IsHome(s.Tenant) || Touches(found.Scope(), places)) {
 				return found, nil
 			}
 		}
@@ -113,8 +116,8 @@ func SubscriptionByDefault(ctx context.Context, r Reader, tenant access.TenantID
 // MostStates is how many states are read at once.
 const MostStates = 1000
 
-// ToTheEnd reads on behind what was read last until there is no more: what is not found has ended, and its alert closes, so that a part
-// would be taken for the whole.
+// ToTheEnd reads on behind what was read last until there is no more: what is not found has ended, and its alert
+// closes, so that a part would be taken for the whole.
 func ToTheEnd[T any, ID ~string](id func(T) ID, read func(after ID) ([]T, error)) (all []T, err error) {
 	for after := ID(""); ; {
 		some, err := read(after)
@@ -129,7 +132,9 @@ func ToTheEnd[T any, ID ~string](id func(T) ID, read func(after ID) ([]T, error)
 func IDOfAgent(a access.Agent) access.AgentID { return a.ID }
 
 // GuardedWithin gives the first machines of an agent, by name, that covered says to lie within the scopes.
-func GuardedWithin(ctx context.Context, r Reader, agent access.AgentID, scopes []access.ResourceID, limit int) ([]access.Machine, error) {
+func GuardedWithin(ctx context.Context, r Reader, agent access.AgentID, scopes []access.ResourceID,
+	limit int,
+) ([]access.Machine, error) {
 	within := inSubscriptions(scopes)
 	if len(within) == 0 {
 		return nil, nil // which as a filter would not bound anything
@@ -172,9 +177,11 @@ func NamedIn(s access.Stage) []access.PrincipalID {
 	return ids
 }
 
-// Narrow makes the filter one for the machines on which the caller may do one of the actions, and gives the scopes in which those
-// lie.
-func (f *MachineFilter) Narrow(ctx context.Context, r Reader, may Rights, actions ...string) ([]access.ResourceID, error) {
+// Narrow makes the filter one for the machines on which the caller may do one of the actions, and gives the scopes in
+// which those lie.
+func (f *MachineFilter) Narrow(ctx context.Context, r Reader, may Rights,
+	actions ...string,
+) ([]access.ResourceID, error) {
 	scopes, err := may.Anywhere(actions...)
 	if err != nil {
 		return nil, err
@@ -198,7 +205,8 @@ func (f *MachineFilter) Narrow(ctx context.Context, r Reader, may Rights, action
 	return scopes, nil
 }
 
-// inSubscriptions gives those of the scopes that machines may lie in: they lie in subscriptions, and what lies above those reaches none.
+// inSubscriptions gives those of the scopes that machines may lie in: they lie in subscriptions, and what lies above
+// those reaches none.
 func inSubscriptions(scopes []access.ResourceID) []access.ResourceID {
 	return slices.DeleteFunc(slices.Clone(scopes), func(s access.ResourceID) bool { return s.InSubscription() == "" })
 }
@@ -230,8 +238,8 @@ func FirstError(errs ...error) error {
 	return nil
 }
 
-// AuthorizeHome is authorize at the root, for callers of the tenant that runs the server alone: what concerns all tenants
-// is no business of anybody else.
+// AuthorizeHome is authorize at the root, for callers of the tenant that runs the server alone: what concerns all
+// tenants is no business of anybody else.
 func (e *Kernel) AuthorizeHome(ctx context.Context, r Reader, c Caller, action string) (Rights, error) {
 	may, err := e.Authorize(ctx, r, c, action, access.Root)
 	if err != nil {
@@ -242,7 +250,8 @@ func (e *Kernel) AuthorizeHome(ctx context.Context, r Reader, c Caller, action s
 		return Rights{}, fmt.Errorf("read tenants: %w", err)
 	}
 	if c.Tenant != home {
-		return Rights{}, Forbidden(action, access.Root, "it concerns all tenants, and is for the one that runs the server")
+		return Rights{}, Forbidden(action, access.Root,
+			"it concerns all tenants, and is for the one that runs the server")
 	}
 	return may, nil
 }
@@ -275,10 +284,12 @@ func FindMachine(ctx context.Context, r Reader, may Rights, ref string, actions 
 	}
 	switch len(candidates) {
 	case 0:
-		return access.Machine{}, access.Fault(access.KindNotFound, "unknownMachine", "there is no machine %q that you may see", Clip(ref))
+		return access.Machine{}, access.Fault(access.KindNotFound, "unknownMachine",
+			"there is no machine %q that you may see", Clip(ref))
 	case 1:
 	default:
-		e := access.Fault(access.KindInvalid, "ambiguousMachine", "there are %d machines %q: name one by its id or resource id", len(candidates), Clip(ref))
+		e := access.Fault(access.KindInvalid, "ambiguousMachine",
+			"there are %d machines %q: name one by its id or resource id", len(candidates), Clip(ref))
 		for _, m := range candidates[:min(len(candidates), 10)] {
 			e.Reasons = append(e.Reasons, access.Reason{Code: "candidate", Message: string(m.Resource)})
 		}
@@ -293,9 +304,11 @@ func FindMachine(ctx context.Context, r Reader, may Rights, ref string, actions 
 	return access.Machine{}, may.Require(actions[0], m.Resource)
 }
 
-// machinesNamed gives the machines within the scopes that ref may mean. One by its name is looked for in the caller's own tenant,
-// and then in those where they are a guest: what the machines of other tenants are called hides none.
-func machinesNamed(ctx context.Context, r Reader, may Rights, ref string, scopes []access.ResourceID) ([]access.Machine, error) {
+// machinesNamed gives the machines within the scopes that ref may mean. One by its name is looked for in the caller's
+// own tenant, and then in those where they are a guest: what the machines of other tenants are called hides none.
+func machinesNamed(ctx context.Context, r Reader, may Rights, ref string,
+	scopes []access.ResourceID,
+) ([]access.Machine, error) {
 	within := func(list []access.Machine) []access.Machine {
 		return slices.DeleteFunc(list, func(m access.Machine) bool { return !Covered(m.Resource, scopes) })
 	}
@@ -355,7 +368,8 @@ func ParseSelector(text, field string) (map[string]string, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(part, "=")
 		if _, twice := labels[name]; !ok || name == "" || twice || len(labels) >= MaxLabels {
-			return nil, SelectorFault("malformedSelector", field, "%q is not a selector; write labels such as env=prod,role=web, each once", Clip(text))
+			return nil, SelectorFault("malformedSelector", field,
+				"%q is not a selector; write labels such as env=prod,role=web, each once", Clip(text))
 		}
 		labels[name] = value
 	}

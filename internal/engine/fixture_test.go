@@ -63,7 +63,8 @@ type world struct {
 
 var office = netip.MustParseAddr("203.0.113.7")
 
-// migrated is an empty database with every migration, which is made once: each test makes at least one, a property hundreds.
+// migrated is an empty database with every migration, which is made once: each test makes at least one, a property
+// hundreds.
 var migrated = sync.OnceValues(func() (file []byte, err error) { //nolint:gochecknoglobals // made once
 	dir, err := os.MkdirTemp("", "postern-engine-")
 	if err != nil {
@@ -120,7 +121,10 @@ func newWorld(tb testing.TB) *world {
 // another makes one more engine on the same store, as a second replica would have, unless change says otherwise.
 func (w *world) another(change ...func(*services.Config)) *services.Services {
 	w.tb.Helper()
-	config := services.Config{Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: slog.New(slog.DiscardHandler)}
+	config := services.Config{
+		Store: w.store, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now,
+		Log: slog.New(slog.DiscardHandler),
+	}
 	for _, c := range change {
 		c(&config)
 	}
@@ -154,15 +158,19 @@ func (w *world) tenant(name string) (directory.TenantDetail, engine.Caller) {
 // userOf makes a user in the tenant of another caller.
 func (w *world) userOf(admin engine.Caller, name string) engine.Caller {
 	w.tb.Helper()
-	return caller(must(w.Directory.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: name}))(w.tb))
+	return caller(must(w.Directory.CreatePrincipal(w.ctx, admin,
+		directory.PrincipalInput{Kind: access.User, Name: name}))(
+		w.tb))
 }
 
 // user makes a user with a role at the root; without one where role is empty.
 func (w *world) user(name, role string) engine.Caller {
 	w.tb.Helper()
-	p := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name}))(w.tb)
+	p := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name}))(
+		w.tb)
 	if role != "" {
-		must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: name, Role: role, Scope: access.Root}))(w.tb)
+		must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: name, Role: role, Scope: access.Root}))(
+			w.tb)
 	}
 	return caller(p)
 }
@@ -176,7 +184,10 @@ func (w *world) host(name string) machines.Enrolled {
 func (w *world) enrol(name string, mode access.Mode) machines.Enrolled {
 	w.tb.Helper()
 	token := must2(w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{Name: name, Mode: mode}))(w.tb)
-	in := machines.EnrollInput{Token: token, Name: "ignored", OS: "linux", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Version: "test"}
+	in := machines.EnrollInput{
+		Token: token, Name: "ignored", OS: "linux",
+		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Version: "test",
+	}
 	return must(w.Machines.Enroll(w.ctx, office, in, fingerprint))(w.tb)
 }
 
@@ -189,11 +200,18 @@ func (w *world) guard(machine string) engine.PolicyDetail {
 }
 
 func sshPolicy() access.MachinePolicy {
-	return access.MachinePolicy{Ports: []access.PortRule{{Ports: access.SinglePort(22), Protocol: access.TCP, Max: 3 * time.Hour}}}
+	return access.MachinePolicy{Ports: []access.PortRule{
+		{Ports: access.SinglePort(22), Protocol: access.TCP, Max: 3 * time.Hour},
+	}}
 }
 
 func ssh(machine string, d time.Duration) requests.SubmitInput {
-	return requests.SubmitInput{Items: []requests.ItemInput{{Machine: machine, Ports: access.SinglePort(22), Duration: d}}, Justification: "because"}
+	return requests.SubmitInput{
+		Items: []requests.ItemInput{
+			{Machine: machine, Ports: access.SinglePort(22), Duration: d},
+		},
+		Justification: "because",
+	}
 }
 
 // events gives the whole activity log, oldest first.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Flood bounds how much one agent, or one principal, writes to the activity log, which nothing is ever deleted from: so much at once, and so
-// much more in each hour. It counts in this replica, from its start.
+// Flood bounds how much one agent, or one principal, writes to the activity log, which nothing is ever deleted from: so
+// much at once, and so much more in each hour. It counts in this replica, from its start.
 type Flood[K comparable] struct {
 	Most int
 
@@ -77,8 +77,8 @@ func (f *Flood[K]) change(of K, do func(*spending)) {
 	f.spent[of] = s
 }
 
-// Afford counts n for somebody, all of it or nothing; what is more than there ever is room for finds room while nothing is
-// spent, so that it is only late.
+// Afford counts n for somebody, all of it or nothing; what is more than there ever is room for finds room while nothing
+// is spent, so that it is only late.
 func (f *Flood[K]) Afford(b *Bill, of K, n int, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,7 +109,8 @@ func (f *Flood[K]) Owe(b *Bill, of K, n uint64) {
 	b.add(func() { f.change(of, func(s *spending) { s.owed -= min(n, s.owed) }) })
 }
 
-// Settle returns what found no room before, and forgets it; the bill of the transaction that records it keeps it otherwise.
+// Settle returns what found no room before, and forgets it; the bill of the transaction that records it keeps it
+// otherwise.
 func (f *Flood[K]) Settle(b *Bill, of K) (owed uint64) {
 	f.change(of, func(s *spending) { owed, s.owed = s.owed, 0 })
 	b.add(func() { f.change(of, func(s *spending) { s.owed += owed }) })

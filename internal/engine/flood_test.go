@@ -17,7 +17,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/services"
 )
 
-// An agent, or whoever has its certificate, fills the activity log no faster than a bound, and what it counted is not lost.
+// An agent, or whoever has its certificate, fills the activity log no faster than a bound, and what it counted is not
+// lost.
 func TestAnAgentCannotFloodTheLog(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -49,7 +50,8 @@ func TestAnAgentCannotFloodTheLog(t *testing.T) {
 		var denied []access.Denied
 		for i := range 100 {
 			source := netip.AddrFrom4([4]byte{198, 51, byte(number), byte(i)})
-			denied = append(denied, access.Denied{Machine: host.Machine.ID, Source: source, Protocol: access.TCP, Port: 22, Count: 3})
+			denied = append(denied,
+				access.Denied{Machine: host.Machine.ID, Source: source, Protocol: access.TCP, Port: 22, Count: 3})
 			sent += 3
 		}
 		w.report(host.Agent.ID, access.Report{Denied: denied})
@@ -83,8 +85,8 @@ func (w *world) counted(since int, kind access.EventKind) (all uint64) {
 	return all
 }
 
-// What an agent says of itself, and what is refused of it, is bounded too; and what there was no room for is on record once there
-// is room again, as it is then.
+// What an agent says of itself, and what is refused of it, is bounded too; and what there was no room for is on record
+// once there is room again, as it is then.
 func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -94,17 +96,25 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 		"drift":    func(i int) access.Report { return access.Report{Drift: []string{fmt.Sprint("rule ", i)}} },
 		"skew":     func(i int) access.Report { return access.Report{Skew: time.Duration(i%2) * time.Hour} },
 		"rules of others": func(i int) access.Report {
-			return access.Report{Foreign: []access.ForeignRule{{Table: "t", Chain: "c", Effect: access.ForeignAccepts, Text: fmt.Sprint(i)}}}
+			return access.Report{Foreign: []access.ForeignRule{
+				{Table: "t", Chain: "c", Effect: access.ForeignAccepts, Text: fmt.Sprint(i)},
+			}}
 		},
 		"another's machine": func(i int) access.Report {
-			return access.Report{Denied: []access.Denied{{Machine: other.Machine.ID, Source: netip.MustParseAddr("203.0.113.7"), Protocol: access.TCP, Port: uint16(1 + i), Count: 1}}}
+			return access.Report{Denied: []access.Denied{
+				{
+					Machine: other.Machine.ID, Source: netip.MustParseAddr("203.0.113.7"), Protocol: access.TCP,
+					Port: uint16(1 + i), Count: 1,
+				},
+			}}
 		},
 		"revisions ahead": func(i int) access.Report { return access.Report{Revision: int64(1_000 + 10*i)} },
 	} {
 		w.clock.advance(time.Hour)
 		before := w.size()
 		for i := range 700 {
-			if err := w.Machines.Report(w.ctx, host.Agent.ID, office, say(i)); err != nil && access.KindOf(err) == access.KindInternal {
+			if err := w.Machines.Report(w.ctx, host.Agent.ID, office,
+				say(i)); err != nil && access.KindOf(err) == access.KindInternal {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
@@ -115,7 +125,8 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 	w.clock.advance(time.Hour)
 	before, refused := w.size(), 0
 	for range 700 {
-		if _, err := w.Machines.RenewAgent(w.ctx, host.Agent.ID, office, func(access.AgentID) (string, error) { return host.Agent.Fingerprint, nil }); err != nil {
+		if _, err := w.Machines.RenewAgent(w.ctx, host.Agent.ID, office,
+			func(access.AgentID) (string, error) { return host.Agent.Fingerprint, nil }); err != nil {
 			wantCode(t, err, access.KindLimited, "tooManyRenewals")
 			refused++
 		}
@@ -135,8 +146,8 @@ func TestAnAgentCannotFloodTheLogWithItself(t *testing.T) {
 	}
 }
 
-// Grants that come and go fill the log no faster than a bound, one that is first in force or closed is on record whatever its
-// agent has said before, and how they are is on record later.
+// Grants that come and go fill the log no faster than a bound, one that is first in force or closed is on record
+// whatever its agent has said before, and how they are is on record later.
 func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -145,7 +156,9 @@ func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
 	var grants []access.GrantID
 	ask := func() {
 		in := ssh("web-1", 3*time.Hour)
-		in.Items[0].Sources = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(len(grants))}), 32)}
+		in.Items[0].Sources = []netip.Prefix{
+			netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(len(grants))}), 32),
+		}
 		grants = append(grants, must(w.Requests.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
 	}
 	for range 200 {
@@ -184,8 +197,8 @@ func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
 	}
 }
 
-// What an agent says of grants that come and go too often holds up nothing else that it says with it: what is first in force and what is
-// closed is on record, and what comes and goes is said later, as it is then, once.
+// What an agent says of grants that come and go too often holds up nothing else that it says with it: what is first in
+// force and what is closed is on record, and what comes and goes is said later, as it is then, once.
 func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -199,7 +212,8 @@ func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
 	}
 	often, first, ended, failed, gone := grants[:200], grants[200], grants[201], grants[202], grants[203]
 	say := func(seen ...access.Observation) error {
-		return w.Machines.Report(w.ctx, host.Agent.ID, office, access.Report{Revision: w.desired(host.Agent.ID).Revision, Observations: seen})
+		return w.Machines.Report(w.ctx, host.Agent.ID, office,
+			access.Report{Revision: w.desired(host.Agent.ID).Revision, Observations: seen})
 	}
 	var flood []access.Observation
 	for _, id := range often {
@@ -207,7 +221,8 @@ func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
 			flood = append(flood, access.Observation{Grant: id, Status: s})
 		}
 	}
-	if err := say(access.Observation{Grant: ended, Status: access.StatusOpen}, access.Observation{Grant: gone, Status: access.StatusOpen}); err != nil {
+	if err := say(access.Observation{Grant: ended, Status: access.StatusOpen},
+		access.Observation{Grant: gone, Status: access.StatusOpen}); err != nil {
 		t.Fatal(err)
 	}
 	var err error
@@ -222,9 +237,12 @@ func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
 	}
 	w.clock.advance(time.Second)
 	before, seen := w.size(), append(slices.Clone(flood),
-		access.Observation{Grant: first, Status: access.StatusOpen}, access.Observation{Grant: ended, Status: access.StatusClosed},
-		access.Observation{Grant: failed, Status: access.StatusOpen}, access.Observation{Grant: failed, Status: access.StatusFailed},
-		access.Observation{Grant: gone, Status: access.StatusDrifted}, access.Observation{Grant: gone, Status: access.StatusClosed},
+		access.Observation{Grant: first, Status: access.StatusOpen},
+		access.Observation{Grant: ended, Status: access.StatusClosed},
+		access.Observation{Grant: failed, Status: access.StatusOpen},
+		access.Observation{Grant: failed, Status: access.StatusFailed},
+		access.Observation{Grant: gone, Status: access.StatusDrifted},
+		access.Observation{Grant: gone, Status: access.StatusClosed},
 	)
 	for range 3 { // as an agent does that is told to say it later
 		wantCode(t, say(seen...), access.KindLimited, "tooManyMoves")
@@ -264,7 +282,8 @@ func TestAReportDoesNotMoveAGrantToAndFro(t *testing.T) {
 	g := must(w.Requests.Submit(w.ctx, w.admin, ssh("web-1", time.Hour)))(t).Grants[0]
 	var seen []access.Observation
 	for range 500 {
-		seen = append(seen, access.Observation{Grant: g.ID, Status: access.StatusOpen}, access.Observation{Grant: g.ID, Status: access.StatusDrifted})
+		seen = append(seen, access.Observation{Grant: g.ID, Status: access.StatusOpen},
+			access.Observation{Grant: g.ID, Status: access.StatusDrifted})
 	}
 	seen = append(seen, access.Observation{Grant: g.ID, Status: access.StatusOpen, Packets: 7})
 	before := w.size()
@@ -290,7 +309,8 @@ func (s rerun) Update(ctx context.Context, fn func(engine.Tx) error) error {
 	return s.Store.Update(ctx, fn)
 }
 
-// What a transaction counts against the bounds of an agent counts once, however often it is run, and nothing where it comes to nothing.
+// What a transaction counts against the bounds of an agent counts once, however often it is run, and nothing where it
+// comes to nothing.
 func TestAReportThatIsRunAgainCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -316,7 +336,8 @@ func TestAReportThatIsRunAgainCountsOnce(t *testing.T) {
 		var denied []access.Denied
 		for i := range 100 {
 			source := netip.AddrFrom4([4]byte{198, 51, byte(number), byte(i)})
-			denied = append(denied, access.Denied{Machine: host.Machine.ID, Source: source, Protocol: access.TCP, Port: 22, Count: 3})
+			denied = append(denied,
+				access.Denied{Machine: host.Machine.ID, Source: source, Protocol: access.TCP, Port: 22, Count: 3})
 			sent += 3
 		}
 		w.report(host.Agent.ID, access.Report{Denied: denied})
@@ -325,14 +346,17 @@ func TestAReportThatIsRunAgainCountsOnce(t *testing.T) {
 		t.Errorf("2,500 denied attempts made %d events, want 2,000", grown)
 	}
 	w.clock.advance(2 * time.Hour)
-	w.report(host.Agent.ID, access.Report{Denied: []access.Denied{{Machine: host.Machine.ID, Source: office, Protocol: access.TCP, Port: 22, Count: 1}}})
+	w.report(host.Agent.ID,
+		access.Report{Denied: []access.Denied{
+			{Machine: host.Machine.ID, Source: office, Protocol: access.TCP, Port: 22, Count: 1},
+		}})
 	if counted := w.counted(before, access.AgentDeniedTraffic); counted != sent+1 {
 		t.Errorf("%d attempts are counted, of %d", counted, sent+1)
 	}
 }
 
-// A principal without any right fills the activity log no faster than a bound either, be it with malformed requests or with refused ones;
-// what is left out is counted on record, and nobody else is left out for it.
+// A principal without any right fills the activity log no faster than a bound either, be it with malformed requests or
+// with refused ones; what is left out is counted on record, and nobody else is left out for it.
 func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -340,7 +364,8 @@ func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
 	flooder, other := w.user("mallory", ""), w.user("olga", "")
 	var reasons []access.Reason
 	for i := range 50 {
-		reasons = append(reasons, access.Reason{Field: fmt.Sprintf("items[%d].ports", i), Code: "malformed", Message: "x is no port"})
+		reasons = append(reasons,
+			access.Reason{Field: fmt.Sprintf("items[%d].ports", i), Code: "malformed", Message: "x is no port"})
 	}
 	left := func() (sum uint64) {
 		t.Helper()
@@ -362,7 +387,8 @@ func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
 			if err := w.Requests.RequestRefused(w.ctx, flooder, "", reasons); err != nil {
 				t.Fatal(err)
 			}
-		} else if _, err := w.Directory.CreatePrincipal(w.ctx, flooder, directory.PrincipalInput{Kind: access.User, Name: "x"}); err == nil {
+		} else if _, err := w.Directory.CreatePrincipal(w.ctx, flooder,
+			directory.PrincipalInput{Kind: access.User, Name: "x"}); err == nil {
 			t.Fatal("anybody makes principals")
 		}
 	}
@@ -380,7 +406,8 @@ func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
 	if got := left(); got != uint64(attempts-kept) {
 		t.Errorf("%d attempts are said to be left out, want %d", got, attempts-kept)
 	}
-	if err := w.Requests.RequestRefused(w.ctx, flooder, "", reasons); err != nil || left() != uint64(attempts-kept) || w.size() != before+kept+3 {
+	if err := w.Requests.RequestRefused(w.ctx, flooder, "",
+		reasons); err != nil || left() != uint64(attempts-kept) || w.size() != before+kept+3 {
 		t.Errorf("later it is on record again: %v", err)
 	}
 }

@@ -30,7 +30,8 @@ func (w *world) loosenedUses() int {
 	return n
 }
 
-// TestWhoLoosensAPolicyAndUsesItIsSeen holds that nobody takes the four eyes of a policy away for themselves unseen, however they do it.
+// TestWhoLoosensAPolicyAndUsesItIsSeen holds that nobody takes the four eyes of a policy away for themselves unseen,
+// however they do it.
 func TestWhoLoosensAPolicyAndUsesItIsSeen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -80,8 +81,8 @@ func TestWhoLoosensAPolicyAndUsesItIsSeen(t *testing.T) {
 	}
 }
 
-// TestWhoLoosensAnEligibilityAndUsesItIsSeen holds the same for roles: whoever may say who is eligible, and under which rule, does not
-// become eligible by their own hand unseen.
+// TestWhoLoosensAnEligibilityAndUsesItIsSeen holds the same for roles: whoever may say who is eligible, and under which
+// rule, does not become eligible by their own hand unseen.
 func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
 	t.Parallel()
 	guarded := func(v *vendor) engine.EligibilityDetail {
@@ -89,7 +90,10 @@ func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
 	}
 	change := func(v *vendor, d engine.EligibilityDetail, change func(*roles.EligibilityInput)) {
 		e := d.Eligibility
-		in := roles.EligibilityInput{ID: e.ID, Was: e.Revision, Max: e.Max, Approval: e.Approval, Start: e.Start, End: e.End}
+		in := roles.EligibilityInput{
+			ID: e.ID, Was: e.Revision, Max: e.Max, Approval: e.Approval, Start: e.Start,
+			End: e.End,
+		}
 		change(&in)
 		must(v.Roles.WriteEligibility(v.ctx, v.vic, in))(v.tb)
 	}
@@ -101,29 +105,39 @@ func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
 	}{
 		"in place": {func(v *vendor) { change(v, guarded(v), automatic) }, time.Minute, 1},
 		"longer": {func(v *vendor) {
-			change(v, v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }), func(in *roles.EligibilityInput) { in.Max = 5 * time.Hour })
+			change(v, v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }),
+				func(in *roles.EligibilityInput) { in.Max = 5 * time.Hour })
 		}, time.Minute, 1},
 		"deleted and made anew": {func(v *vendor) {
 			if err := v.Roles.DeleteEligibility(v.ctx, v.vic, guarded(v).Eligibility.ID); err != nil {
 				v.tb.Fatal(err)
 			}
-			must(v.Roles.WriteEligibility(v.ctx, v.vic, roles.EligibilityInput{Principal: "vic", Role: "Contributor", Scope: v.scope}))(v.tb)
+			must(v.Roles.WriteEligibility(v.ctx, v.vic,
+				roles.EligibilityInput{Principal: "vic", Role: "Contributor", Scope: v.scope}))(
+				v.tb)
 		}, time.Minute, 1},
 		"by a change of roles": {func(v *vendor) {
 			must(v.Roles.ChangeRole(v.ctx, v.vic, roles.RoleChangeInput{
-				ID: access.RoleChangeID(uuid.NewString()), Of: access.OfEligibility, Kind: access.RoleChangeAssign, Principal: "vic", Role: "Contributor", Scope: v.scope,
+				ID: access.RoleChangeID(uuid.NewString()), Of: access.OfEligibility, Kind: access.RoleChangeAssign,
+				Principal: "vic", Role: "Contributor", Scope: v.scope,
 			}))(v.tb)
 		}, time.Minute, 1},
-		"long ago":   {func(v *vendor) { change(v, guarded(v), automatic) }, access.LoosenedFor, 0},
-		"by another": {func(v *vendor) { v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }) }, time.Minute, 0},
+		"long ago": {func(v *vendor) { change(v, guarded(v), automatic) }, access.LoosenedFor, 0},
+		"by another": {
+			func(v *vendor) { v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }) },
+			time.Minute, 0,
+		},
 		"made shorter": {func(v *vendor) {
-			change(v, v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }), func(in *roles.EligibilityInput) { in.Max = 3 * time.Hour })
+			change(v, v.eligible(func(in *roles.EligibilityInput) { in.Principal = "vic" }),
+				func(in *roles.EligibilityInput) { in.Max = 3 * time.Hour })
 		}, time.Minute, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := newVendor(t)
-			must(v.Roles.AssignRole(v.ctx, v.admin, roles.AssignInput{Principal: "vic", Role: "User Access Administrator", Scope: v.scope}))(t)
+			must(v.Roles.AssignRole(v.ctx, v.admin,
+				roles.AssignInput{Principal: "vic", Role: "User Access Administrator", Scope: v.scope}))(
+				t)
 			c.loosen(v)
 			v.clock.advance(c.after)
 			must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
@@ -134,15 +148,21 @@ func TestWhoLoosensAnEligibilityAndUsesItIsSeen(t *testing.T) {
 	}
 }
 
-// TestPortsAloneKeepTheApprovalRule holds that a client that knows of ports alone cannot take a rule away by taking the machine out and
-// putting it back, nor by deleting the policy in between.
+// TestPortsAloneKeepTheApprovalRule holds that a client that knows of ports alone cannot take a rule away by taking the
+// machine out and putting it back, nor by deleting the policy in between.
 func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]func(w *approvable, id access.ResourceID){
 		"the machine was taken out": func(w *approvable, id access.ResourceID) {
 			w.world.host("web-2")
 			other := must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", sshPolicy(), nil))(w.tb)
-			must2(w.Machines.PutPolicy(w.ctx, w.admin, machines.PolicyInput{Resource: id, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: other.Machine.ID, Ports: sshPolicy().Ports}}}, nil))(w.tb)
+			must2(w.Machines.PutPolicy(w.ctx, w.admin,
+				machines.PolicyInput{
+					Resource: id, PortsOnly: true,
+					Machines: []access.MachinePolicy{{Machine: other.Machine.ID, Ports: sshPolicy().Ports}},
+				},
+				nil))(
+				w.tb)
 		},
 		"the policy was deleted": func(w *approvable, id access.ResourceID) {
 			if err := w.Machines.DeletePolicy(w.ctx, w.admin, id, nil); err != nil {
@@ -158,7 +178,10 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 			if _, err := w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"); access.KindOf(err) != access.KindNotFound {
 				t.Fatalf("the machine is guarded still: %v", err)
 			}
-			back := machines.PolicyInput{Resource: was.Policy.Resource, PortsOnly: true, Machines: []access.MachinePolicy{{Machine: was.Machine.ID, Ports: sshPolicy().Ports}}}
+			back := machines.PolicyInput{
+				Resource: was.Policy.Resource, PortsOnly: true,
+				Machines: []access.MachinePolicy{{Machine: was.Machine.ID, Ports: sshPolicy().Ports}},
+			}
 			must2(w.Machines.PutPolicy(w.ctx, w.admin, back, nil))(t)
 			if now := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t); now.Entry.Approval.Automatic() {
 				t.Error("its approval rule is gone")
@@ -172,8 +195,12 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 func TestWhoMadeASecretDoesNotDecideForIt(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	robot := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "robot"}))(t)
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "robot", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	robot := must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+		directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "robot"}))(
+		t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "robot", Role: "JIT Access Requester", Scope: access.Root}))(
+		t)
 	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "bob", Role: "Owner", Scope: access.Root}))(t)
 	_, secret, err := w.Directory.AddSecret(w.ctx, w.bob, "robot", directory.SecretInput{Name: "s"})
 	if err != nil {
@@ -194,7 +221,8 @@ func TestWhoMadeASecretDoesNotDecideForIt(t *testing.T) {
 	}
 }
 
-// TestWhoLabelsAMachineAndUsesItIsSeen holds that nobody moves a machine into an easier case of its rule for themselves unseen.
+// TestWhoLabelsAMachineAndUsesItIsSeen holds that nobody moves a machine into an easier case of its rule for themselves
+// unseen.
 func TestWhoLabelsAMachineAndUsesItIsSeen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -217,7 +245,8 @@ func TestWhoLabelsAMachineAndUsesItIsSeen(t *testing.T) {
 			if got := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision; got != guard {
 				t.Errorf("what the policy says of the machine is of revision %d, and was of %d", got, guard)
 			}
-			if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
+			if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(
+				t); d.Request.State != access.RequestApproved {
 				t.Fatalf("it is %s", d.Request.State)
 			}
 			if got := w.loosenedUses(); got != 0 {
@@ -231,7 +260,8 @@ func TestWhoLabelsAMachineAndUsesItIsSeen(t *testing.T) {
 	}
 }
 
-// TestWhoWidensANetworkAndUsesItIsSeen holds that nobody makes a name in a policy stand for more addresses for themselves unseen.
+// TestWhoWidensANetworkAndUsesItIsSeen holds that nobody makes a name in a policy stand for more addresses for
+// themselves unseen.
 func TestWhoWidensANetworkAndUsesItIsSeen(t *testing.T) {
 	t.Parallel()
 	const wide = "0.0.0.0/0"
@@ -281,8 +311,8 @@ func TestWhoWidensANetworkAndUsesItIsSeen(t *testing.T) {
 	}
 }
 
-// TestWhoJoinsAGroupAndUsesItIsSeen holds that nobody falls under an easier case, or becomes eligible, by a place in a group that they
-// gave themselves, unseen.
+// TestWhoJoinsAGroupAndUsesItIsSeen holds that nobody falls under an easier case, or becomes eligible, by a place in a
+// group that they gave themselves, unseen.
 func TestWhoJoinsAGroupAndUsesItIsSeen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -292,11 +322,26 @@ func TestWhoJoinsAGroupAndUsesItIsSeen(t *testing.T) {
 		ports int // alerts of a request for a port
 		named int // events of what names the group: an eligibility, and who may break the glass
 	}{
-		"by themselves":               {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") }, `"fast" in requester.groups`, time.Minute, 1, 1},
-		"by a group that they are in": {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "team") }, `"fast" in requester.groups`, time.Minute, 1, 1},
-		"by another":                  {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.admin, "fast", "eve") }, `"fast" in requester.groups`, time.Minute, 0, 0},
-		"long ago":                    {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") }, `"fast" in requester.groups`, access.LoosenedFor + time.Minute, 0, 0},
-		"the rule looks elsewhere":    {func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") }, `machine.name == "web-1"`, time.Minute, 0, 1},
+		"by themselves": {
+			func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") },
+			`"fast" in requester.groups`, time.Minute, 1, 1,
+		},
+		"by a group that they are in": {
+			func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "team") },
+			`"fast" in requester.groups`, time.Minute, 1, 1,
+		},
+		"by another": {
+			func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.admin, "fast", "eve") },
+			`"fast" in requester.groups`, time.Minute, 0, 0,
+		},
+		"long ago": {
+			func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") },
+			`"fast" in requester.groups`, access.LoosenedFor + time.Minute, 0, 0,
+		},
+		"the rule looks elsewhere": {
+			func(w *approvable) error { return w.Directory.AddMember(w.ctx, w.bystander, "fast", "eve") },
+			`machine.name == "web-1"`, time.Minute, 0, 1,
+		},
 		"somebody else": {func(w *approvable) error {
 			if err := w.Directory.AddMember(w.ctx, w.bystander, "fast", "ann"); err != nil {
 				return err
@@ -309,12 +354,15 @@ func TestWhoJoinsAGroupAndUsesItIsSeen(t *testing.T) {
 			w := newApprovable(t, fastTrack(c.when))
 			fast := w.group("fast")
 			w.group("team", w.bystander)
-			must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "fast", Role: "Contributor", Max: time.Hour}))(t)
+			must(w.Roles.WriteEligibility(w.ctx, w.admin,
+				roles.EligibilityInput{Principal: "fast", Role: "Contributor", Max: time.Hour}))(
+				t)
 			if err := c.join(w); err != nil {
 				t.Fatal(err)
 			}
 			w.clock.advance(c.after)
-			if d := must(w.Requests.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(t); d.Request.State != access.RequestApproved {
+			if d := must(w.Requests.Submit(w.ctx, w.bystander, ssh("web-1", time.Hour)))(
+				t); d.Request.State != access.RequestApproved {
 				t.Fatalf("it is %s", d.Request.State)
 			}
 			if got := w.loosenedUses(); got != c.ports {

@@ -35,7 +35,8 @@ func TestGlassCodes(t *testing.T) {
 		t.Errorf("anybody issues codes: %v", err)
 	}
 	use := requests.GlassUse{
-		Code: engine.GlassCodeID(sealed[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		Code: engine.GlassCodeID(sealed[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP,
+		Source: netip.MustParsePrefix("203.0.113.7/32"),
 		Opened: w.clock.now(), Duration: 30 * time.Minute, Reason: "site down",
 	}
 	for range 2 { // a report may come twice
@@ -44,7 +45,8 @@ func TestGlassCodes(t *testing.T) {
 		}
 	}
 	// What another says of it is on record as of a code that nobody knows, and makes no debt.
-	if err := w.Requests.GlassUsed(w.ctx, w.host("web-2").Agent.ID, office, requests.GlassUse{Code: engine.GlassCodeID(sealed[1].ID), Ports: use.Ports, Duration: time.Hour}); err != nil {
+	if err := w.Requests.GlassUsed(w.ctx, w.host("web-2").Agent.ID, office,
+		requests.GlassUse{Code: engine.GlassCodeID(sealed[1].ID), Ports: use.Ports, Duration: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	reviews := must(w.Requests.Reviews(w.ctx, w.admin, engine.ReviewFilter{}, engine.Page{}))(t)
@@ -62,8 +64,8 @@ func TestGlassCodes(t *testing.T) {
 	}
 }
 
-// TestGlassCodesOutliveAnEnrollment proves that codes go on with their machine when its host is enrolled anew, and that a use
-// before is put on record by the agent that the host has now.
+// TestGlassCodesOutliveAnEnrollment proves that codes go on with their machine when its host is enrolled anew, and that
+// a use before is put on record by the agent that the host has now.
 func TestGlassCodesOutliveAnEnrollment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -78,22 +80,25 @@ func TestGlassCodesOutliveAnEnrollment(t *testing.T) {
 		t.Fatalf("the new agent gets %+v", sealed)
 	}
 	err := w.Requests.GlassUsed(w.ctx, fresh.Agent.ID, office, requests.GlassUse{
-		Code: engine.GlassCodeID(sealed[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		Code: engine.GlassCodeID(sealed[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP,
+		Source: netip.MustParsePrefix("203.0.113.7/32"),
 		Opened: w.clock.now(), Duration: time.Hour, Reason: "site down",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if reviews := must(w.Requests.Reviews(w.ctx, w.admin, engine.ReviewFilter{}, engine.Page{}))(t); len(reviews.Items) != 1 || len(w.desired(fresh.Agent.ID).Codes) != 2 {
+	if reviews := must(w.Requests.Reviews(w.ctx, w.admin, engine.ReviewFilter{}, engine.Page{}))(
+		t); len(reviews.Items) != 1 || len(w.desired(fresh.Agent.ID).Codes) != 2 {
 		t.Errorf("reviews are %+v, and %d codes are left", reviews.Items, len(w.desired(fresh.Agent.ID).Codes))
 	}
-	if n := must(w.Requests.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t); n != 2 || len(w.desired(fresh.Agent.ID).Codes) != 0 {
+	if n := must(w.Requests.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(
+		t); n != 2 || len(w.desired(fresh.Agent.ID).Codes) != 0 {
 		t.Errorf("%d were revoked, and %d are left", n, len(w.desired(fresh.Agent.ID).Codes))
 	}
 }
 
-// TestNoGlassCodeHidesBehindOthers proves that the codes which still open a machine are counted, listed and revoked, however many
-// were issued and revoked before them.
+// TestNoGlassCodeHidesBehindOthers proves that the codes which still open a machine are counted, listed and revoked,
+// however many were issued and revoked before them.
 func TestNoGlassCodeHidesBehindOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -135,7 +140,8 @@ func TestNoGlassCodeIsIssuedThatItsAgentWouldNotKeep(t *testing.T) {
 	w.save(func(tx engine.Tx) error {
 		for i := range access.MaxSealedCodes - 1 {
 			err := tx.SaveGlassCode(w.ctx, engine.GlassCode{
-				ID: engine.GlassCodeID(fmt.Sprint(i)), Machine: m, Agent: agent, Hash: "h", Most: time.Hour, IssuedBy: w.admin.Principal,
+				ID: engine.GlassCodeID(fmt.Sprint(i)), Machine: m, Agent: agent, Hash: "h", Most: time.Hour,
+				IssuedBy: w.admin.Principal,
 				IssuedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour), UsedAt: time.Time{},
 			})
 			if err != nil {
@@ -152,7 +158,8 @@ func TestNoGlassCodeIsIssuedThatItsAgentWouldNotKeep(t *testing.T) {
 	}
 }
 
-// TestGlassUseByAWildClock proves that the request which stands for a use can be written, whatever the agent says of when.
+// TestGlassUseByAWildClock proves that the request which stands for a use can be written, whatever the agent says of
+// when.
 func TestGlassUseByAWildClock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -163,7 +170,8 @@ func TestGlassUseByAWildClock(t *testing.T) {
 	}
 	for i, micros := range []int64{math.MinInt64, math.MaxInt64} {
 		err := w.Requests.GlassUsed(w.ctx, host.Agent.ID, office, requests.GlassUse{
-			Code: engine.GlassCodeID(w.desired(host.Agent.ID).Codes[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+			Code: engine.GlassCodeID(w.desired(host.Agent.ID).Codes[0].ID), Ports: access.SinglePort(22),
+			Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
 			Opened: time.UnixMicro(micros), Duration: time.Hour, Reason: "site down",
 		})
 		if err != nil {
@@ -176,8 +184,8 @@ func TestGlassUseByAWildClock(t *testing.T) {
 	}
 }
 
-// TestGlassCodesAreRevoked proves that revoked codes leave the agent, that others can be issued in their place, and that a
-// use by an agent which had not heard of it is recorded, also of a code that is long forgotten.
+// TestGlassCodesAreRevoked proves that revoked codes leave the agent, that others can be issued in their place, and
+// that a use by an agent which had not heard of it is recorded, also of a code that is long forgotten.
 func TestGlassCodesAreRevoked(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, twoOfOps)
@@ -187,14 +195,17 @@ func TestGlassCodesAreRevoked(t *testing.T) {
 	}
 	old := w.desired(w.host.Agent.ID).Codes
 	start := w.size()
-	if n := must(w.Requests.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t); n != 20 || len(w.desired(w.host.Agent.ID).Codes) != 0 || w.kinds(start) != "breakGlass.codesRevoked" {
-		t.Fatalf("%d were revoked, the agent has %v, events are %s", n, w.desired(w.host.Agent.ID).Codes, w.kinds(start))
+	if n := must(w.Requests.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(
+		t); n != 20 || len(w.desired(w.host.Agent.ID).Codes) != 0 || w.kinds(start) != "breakGlass.codesRevoked" {
+		t.Fatalf("%d were revoked, the agent has %v, events are %s", n, w.desired(w.host.Agent.ID).Codes,
+			w.kinds(start))
 	}
 	_, _, err = w.Requests.IssueGlassCodes(w.ctx, w.admin, "web-1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list := must(w.Requests.GlassCodes(w.ctx, w.admin, "web-1"))(t); len(list) != 21 || list[0].IssuerName != "admin" || w.clock.now().Before(list[0].Code.ExpiresAt) {
+	if list := must(w.Requests.GlassCodes(w.ctx, w.admin, "web-1"))(
+		t); len(list) != 21 || list[0].IssuerName != "admin" || w.clock.now().Before(list[0].Code.ExpiresAt) {
 		t.Errorf("the list is %+v", list)
 	}
 	_, err = w.Requests.RevokeGlassCodes(w.ctx, w.ann, "web-1")
@@ -203,7 +214,8 @@ func TestGlassCodesAreRevoked(t *testing.T) {
 	wantCode(t, err, access.KindForbidden, "forbidden")
 
 	use := requests.GlassUse{
-		Code: engine.GlassCodeID(old[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"),
+		Code: engine.GlassCodeID(old[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP,
+		Source: netip.MustParsePrefix("203.0.113.7/32"),
 		Opened: w.clock.now(), Duration: 30 * time.Minute, Reason: "site down",
 	}
 	if err := w.Requests.GlassUsed(w.ctx, w.host.Agent.ID, office, use); err != nil {

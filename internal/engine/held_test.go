@@ -15,8 +15,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
-// TestWhatARuleAddedIsJudgedAgain holds that people's votes carry what they agreed to, and that the rule is asked again for what was
-// added to it since without them.
+// TestWhatARuleAddedIsJudgedAgain holds that people's votes carry what they agreed to, and that the rule is asked again
+// for what was added to it since without them.
 func TestWhatARuleAddedIsJudgedAgain(t *testing.T) {
 	t.Parallel()
 	for _, stays := range []bool{true, false} {
@@ -59,18 +59,22 @@ func TestARoleIsNotNarrowedFromWhereItIsHeld(t *testing.T) {
 		return access.ResourceGroupScope(g.Subscription, g.Name)
 	}
 	role := roles.RoleInput{
-		Name: "Reads", Permissions: []rbac.Permission{{Actions: []string{rbac.MachinesRead}}}, AssignableScopes: []access.ResourceID{at(a), at(b)},
+		Name: "Reads", Permissions: []rbac.Permission{{Actions: []string{rbac.MachinesRead}}},
+		AssignableScopes: []access.ResourceID{at(a), at(b)},
 	}
 	role.ID = must(w.Roles.PutRole(w.ctx, w.admin, role))(t).ID
 	narrow := role
 	narrow.AssignableScopes = role.AssignableScopes[:1]
-	given := must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(t)
+	given := must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(
+		t)
 	_, err := w.Roles.PutRole(w.ctx, w.admin, narrow)
 	wantCode(t, err, access.KindConflict, "roleInUse")
 	if err := w.Roles.UnassignRole(w.ctx, w.admin, given.Assignment.ID); err != nil {
 		t.Fatal(err)
 	}
-	eligible := must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(t)
+	eligible := must(w.Roles.WriteEligibility(w.ctx, w.admin,
+		roles.EligibilityInput{Principal: "bob", Role: "Reads", Scope: at(b)}))(
+		t)
 	_, err = w.Roles.PutRole(w.ctx, w.admin, narrow)
 	wantCode(t, err, access.KindConflict, "roleInUse")
 	if err := w.Roles.DeleteEligibility(w.ctx, w.admin, eligible.Eligibility.ID); err != nil {
@@ -102,7 +106,9 @@ func TestUnusedNamesNobodyOfAnotherTenant(t *testing.T) {
 func TestPasskeysAreBoundedHoweverManyAreAddedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ann := caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t))
+	ann := caller(must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+		directory.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(
+		t))
 	w.opened(ann, "h", "s", office)
 	ann, _, err := w.Directory.Session(w.ctx, "s")
 	if err != nil {
@@ -113,7 +119,8 @@ func TestPasskeysAreBoundedHoweverManyAreAddedAtOnce(t *testing.T) {
 	const many = 60
 	for range many {
 		go func() {
-			_, err := w.Directory.AddPasskey(w.ctx, ann, engine.Passkey{ID: uuid.NewString(), Name: uuid.NewString(), Body: "{}"})
+			_, err := w.Directory.AddPasskey(w.ctx, ann,
+				engine.Passkey{ID: uuid.NewString(), Name: uuid.NewString(), Body: "{}"})
 			done <- err
 		}()
 	}

@@ -32,8 +32,8 @@ func (w *world) bounded(c engine.Caller, name string, b engine.Bounds) engine.Ca
 	return by
 }
 
-// TestTokenBounds proves that a token does what its bounds and its principal's roles both allow, and nothing else, also to
-// what is its principal's own.
+// TestTokenBounds proves that a token does what its bounds and its principal's roles both allow, and nothing else, also
+// to what is its principal's own.
 func TestTokenBounds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -46,7 +46,8 @@ func TestTokenBounds(t *testing.T) {
 	all := w.bounded(anna, "all", engine.Bounds{})
 	here := w.bounded(anna, "here", engine.Bounds{Scope: one.Machine.Resource})
 	reads := w.bounded(anna, "reads", engine.Bounds{Actions: []string{"*/read"}})
-	both := w.bounded(anna, "both", engine.Bounds{Scope: two.Machine.Resource, Actions: []string{rbac.PoliciesInitiate}})
+	both := w.bounded(anna, "both",
+		engine.Bounds{Scope: two.Machine.Resource, Actions: []string{rbac.PoliciesInitiate}})
 
 	must(w.Requests.Submit(w.ctx, all, ssh("web-1", time.Hour)))(t)
 	must(w.Requests.Submit(w.ctx, here, ssh("web-1", time.Hour)))(t)
@@ -145,8 +146,8 @@ func prefixes(texts ...string) (list []netip.Prefix) {
 	return list
 }
 
-// TestNetworks proves that a name stands for its prefixes at the moment of the request, in policies and in requests, and
-// never for any address.
+// TestNetworks proves that a name stands for its prefixes at the moment of the request, in policies and in requests,
+// and never for any address.
 func TestNetworks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -158,7 +159,9 @@ func TestNetworks(t *testing.T) {
 	wantCode(t, err, access.KindInvalid, "malformedPolicy")
 	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "Office", prefixes("203.0.113.0/24", "ff00::/8"))
 	wantCode(t, err, access.KindInvalid, "malformedPrefix")
-	must(w.Machines.SetNetwork(w.ctx, w.admin, "Office", prefixes("2001:db8::/48", "203.0.113.0/24", "203.0.113.0/24")))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "Office",
+		prefixes("2001:db8::/48", "203.0.113.0/24", "203.0.113.0/24")))(
+		t)
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil))(t)
 
 	inside := must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t) // from the office
@@ -174,7 +177,9 @@ func TestNetworks(t *testing.T) {
 	_, err = w.Requests.Submit(w.ctx, anna, from(nil, "nowhere"))
 	wantCode(t, err, access.KindNotFound, "unknownNetwork")
 	named := must(w.Requests.Submit(w.ctx, anna, from(nil, "OFFICE")))(t)
-	if diff := cmp.Diff("[203.0.113.0/24 2001:db8::/48]", prefixesText(named.Request.Items[0].Sources)); diff != "" || !slices.Equal(named.Request.Items[0].Networks, []string{"OFFICE"}) {
+	if diff := cmp.Diff("[203.0.113.0/24 2001:db8::/48]",
+		prefixesText(named.Request.Items[0].Sources)); diff != "" || !slices.Equal(named.Request.Items[0].Networks,
+		[]string{"OFFICE"}) {
 		t.Errorf("recorded %v, sources: %s", named.Request.Items[0].Networks, diff)
 	}
 
@@ -183,7 +188,8 @@ func TestNetworks(t *testing.T) {
 	_, err = w.Machines.AddNetwork(w.ctx, w.admin, "OFFICE", prefixes("0.0.0.0/0"))
 	wantCode(t, err, access.KindConflict, "networkExists")
 	again := must(w.Requests.Request(w.ctx, anna, named.Request.ID))(t)
-	if diff := cmp.Diff(prefixesText(named.Request.Items[0].Sources), prefixesText(again.Request.Items[0].Sources)); diff != "" {
+	if diff := cmp.Diff(prefixesText(named.Request.Items[0].Sources),
+		prefixesText(again.Request.Items[0].Sources)); diff != "" {
 		t.Error(diff)
 	}
 	if g := w.grant(inside.Grants[0].ID); g.State.Ended() && g.State != access.GrantSuperseded {
@@ -196,7 +202,8 @@ func TestNetworks(t *testing.T) {
 
 	err = w.Machines.DeleteNetwork(w.ctx, w.admin, "office")
 	wantCode(t, err, access.KindConflict, "networkInUse")
-	if e := (*access.Error)(nil); !asRefusal(err, &e) || len(e.Reasons) != 1 || !strings.Contains(e.Reasons[0].Field, "web-1 ports[0]") {
+	if e := (*access.Error)(nil); !asRefusal(err,
+		&e) || len(e.Reasons) != 1 || !strings.Contains(e.Reasons[0].Field, "web-1 ports[0]") {
 		t.Errorf("it does not say where: %+v", e)
 	}
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", sshPolicy(), nil))(t)
@@ -228,8 +235,8 @@ func asRefusal(err error, to **access.Error) bool {
 	return ok
 }
 
-// TestNestedGroups proves that rights come down through groups in groups, that a group has members before they sign in, and
-// that a circle is refused with the way round it.
+// TestNestedGroups proves that rights come down through groups in groups, that a group has members before they sign in,
+// and that a circle is refused with the way round it.
 func TestNestedGroups(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -244,12 +251,15 @@ func TestNestedGroups(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(
+		t)
 	must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
 
 	err := w.Directory.AddMember(w.ctx, w.admin, "night", "everybody")
 	wantCode(t, err, access.KindInvalid, "membershipLoop")
-	if want := `"night" is in "operators", "operators" is in "everybody"`; err == nil || !strings.Contains(err.Error(), want) {
+	if want := `"night" is in "operators", "operators" is in "everybody"`; err == nil || !strings.Contains(err.Error(),
+		want) {
 		t.Errorf("got %v, want the way: %s", err, want)
 	}
 	wantCode(t, w.Directory.AddMember(w.ctx, w.admin, "night", "night"), access.KindInvalid, "membershipLoop")
@@ -260,7 +270,8 @@ func TestNestedGroups(t *testing.T) {
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
-// TestDeletingAGroup proves that a group goes only when nothing names it, and that rights which came through it end with it.
+// TestDeletingAGroup proves that a group goes only when nothing names it, and that rights which came through it end
+// with it.
 func TestDeletingAGroup(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
@@ -270,14 +281,17 @@ func TestDeletingAGroup(t *testing.T) {
 	if err := w.Directory.AddMember(w.ctx, w.admin, "everybody", "shift"); err != nil {
 		t.Fatal(err)
 	}
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "everybody", Role: "JIT Access Requester", Scope: access.Root}))(
+		t)
 	held := must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)
 	held = must(w.decide(w.bob, held, true))(t)
 
 	for group, field := range map[string]string{"ops": "policy of web-1", "everybody": "role assignment "} {
 		err := w.Directory.DeleteGroup(w.ctx, w.admin, group)
 		wantCode(t, err, access.KindConflict, "groupInUse")
-		if e := (*access.Error)(nil); !asRefusal(err, &e) || len(e.Reasons) != 1 || !strings.HasPrefix(e.Reasons[0].Field, field) {
+		if e := (*access.Error)(nil); !asRefusal(err,
+			&e) || len(e.Reasons) != 1 || !strings.HasPrefix(e.Reasons[0].Field, field) {
 			t.Errorf("%s: it does not say where: %+v", group, e)
 		}
 	}
@@ -316,13 +330,21 @@ func TestDeletingAGroup(t *testing.T) {
 func TestLeastPrivilegedRole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	full := must(w.Roles.CreateLeastPrivilegedRole(w.ctx, w.admin, roles.LeastPrivilegedInput{Subscription: "default"}))(t)
-	slim := must(w.Roles.CreateLeastPrivilegedRole(w.ctx, w.admin, roles.LeastPrivilegedInput{Name: "API", APIOnly: true}))(t)
+	full := must(w.Roles.CreateLeastPrivilegedRole(w.ctx, w.admin,
+		roles.LeastPrivilegedInput{Subscription: "default"}))(
+		t)
+	slim := must(w.Roles.CreateLeastPrivilegedRole(w.ctx, w.admin,
+		roles.LeastPrivilegedInput{Name: "API", APIOnly: true}))(
+		t)
 	want := []string{
-		"Microsoft.Security/locations/jitNetworkAccessPolicies/read", "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action",
-		"Microsoft.Security/policies/read", "Microsoft.Network/publicIPAddresses/read", "Microsoft.Compute/virtualMachines/read", "Microsoft.Network/*/read",
+		"Microsoft.Security/locations/jitNetworkAccessPolicies/read",
+		"Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action",
+		"Microsoft.Security/policies/read", "Microsoft.Network/publicIPAddresses/read",
+		"Microsoft.Compute/virtualMachines/read", "Microsoft.Network/*/read",
 	}
-	if diff := cmp.Diff(want, full.Permissions[0].Actions); diff != "" || full.Name != "JIT Access Role" || full.Description != "Users that can enable access to Virtual Machines." {
+	if diff := cmp.Diff(want,
+		full.Permissions[0].Actions); diff != "" || full.Name != "JIT Access Role" ||
+		full.Description != "Users that can enable access to Virtual Machines." {
 		t.Errorf("%q %q %s", full.Name, full.Description, diff)
 	}
 	if diff := cmp.Diff(want[:4], slim.Permissions[0].Actions); diff != "" {
@@ -331,7 +353,8 @@ func TestLeastPrivilegedRole(t *testing.T) {
 	w.host("web-1")
 	w.guard("web-1")
 	anna := w.user("anna", "")
-	_, err := w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "anna", Role: full.Name, Scope: access.Root})
+	_, err := w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "anna", Role: full.Name, Scope: access.Root})
 	wantCode(t, err, access.KindInvalid, "notAssignableHere")
 	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "anna", Role: full.Name}))(t)
 	must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t)

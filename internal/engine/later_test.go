@@ -16,7 +16,10 @@ import (
 func officeRule(ops access.PrincipalID) access.MachinePolicy {
 	p := sshPolicy()
 	p.Approval = access.Rule{Cases: []access.Case{
-		{Name: "office", Hours: access.Hours{Zone: "UTC", From: 9 * 60, To: 17 * 60}, Stages: []access.Stage{{AllOf: []access.Quorum{of(1, ops)}}}},
+		{
+			Name: "office", Hours: access.Hours{Zone: "UTC", From: 9 * 60, To: 17 * 60},
+			Stages: []access.Stage{{AllOf: []access.Quorum{of(1, ops)}}},
+		},
 		{Name: "night", Stages: []access.Stage{{AllOf: []access.Quorum{of(2, ops)}}}},
 	}}
 	return p
@@ -71,11 +74,13 @@ func TestRuleOfTheMachineAsItIs(t *testing.T) {
 	must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "dev"}, nil))(t)
 	d = must(w.Requests.Request(w.ctx, w.bob, d.Request.ID))(t)
 	if d = must(w.decide(w.bob, d, true))(t); d.Request.State != access.RequestPending {
-		t.Errorf("what was put under the stricter rule is %s after one approval: labels loosen nothing that waits", d.Request.State)
+		t.Errorf("what was put under the stricter rule is %s after one approval: labels loosen nothing that waits",
+			d.Request.State)
 	}
 }
 
-// TestNetworkThatShrinksMeanwhile holds that a request lies in the networks of its policy as they are when it is decided.
+// TestNetworkThatShrinksMeanwhile holds that a request lies in the networks of its policy as they are when it is
+// decided.
 func TestNetworkThatShrinksMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
@@ -89,7 +94,8 @@ func TestNetworkThatShrinksMeanwhile(t *testing.T) {
 	wantCode(t, err, access.KindConflict, "requestOutdated")
 }
 
-// TestChainOfWhatWaits holds that what needs nobody is held to the longest when it opens, though it waited for the rest of its request.
+// TestChainOfWhatWaits holds that what needs nobody is held to the longest when it opens, though it waited for the rest
+// of its request.
 func TestChainOfWhatWaits(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
@@ -129,7 +135,9 @@ func TestExtensionLiesWithinATokensBounds(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	v.eligible(nil)
-	must(v.Roles.AssignRole(v.ctx, v.admin, roles.AssignInput{Principal: "vic", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(v.Roles.AssignRole(v.ctx, v.admin,
+		roles.AssignInput{Principal: "vic", Role: "JIT Access Requester", Scope: access.Root}))(
+		t)
 	d := must(v.Requests.Activate(v.ctx, v.vic, contributor(time.Hour)))(t)
 	token := v.vic
 	token.Bounds = &engine.Bounds{Actions: []string{rbac.PoliciesInitiate, rbac.GrantsRead}}
@@ -139,8 +147,8 @@ func TestExtensionLiesWithinATokensBounds(t *testing.T) {
 	must(v.Requests.Extend(v.ctx, token, d.Grants[0].ID, requests.ExtendInput{For: time.Hour}))(t)
 }
 
-// TestNetworkThatShrinksClosesWhatItHeld holds that a network which becomes smaller narrows the policies that name it: what is open or
-// scheduled from outside of it ends, and the rest stays.
+// TestNetworkThatShrinksClosesWhatItHeld holds that a network which becomes smaller narrows the policies that name it:
+// what is open or scheduled from outside of it ends, and the rest stays.
 func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
 	t.Parallel()
 	inside, outside := netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24")
@@ -160,9 +168,13 @@ func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
 	if n := len(w.desired(w.host.Agent.ID).Openings); n != 2 {
 		t.Fatalf("%d are open", n)
 	}
-	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside}))(t) // at the same instant, as by a replica whose clock is behind
+	// at the same instant, as by a replica whose clock is behind
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside}))(t)
 	w.reconcile()
-	for id, want := range map[access.GrantID]access.GrantState{stays: access.GrantOpening, goes: access.GrantRevoked, later: access.GrantRevoked} {
+	for id, want := range map[access.GrantID]access.GrantState{
+		stays: access.GrantOpening, goes: access.GrantRevoked,
+		later: access.GrantRevoked,
+	} {
 		if g := w.grant(id); g.State != want {
 			t.Errorf("from %s it is %s because %q, want %s", g.Sources, g.State, g.Reason, want)
 		}

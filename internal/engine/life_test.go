@@ -26,13 +26,15 @@ func TestExtend(t *testing.T) {
 	g := d.Grants[0]
 	w.clock.advance(50 * time.Minute)
 	more := must(w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: time.Hour}))(t)
-	if got := w.grant(g.ID); more.Request.State != access.RequestApproved || !got.End.Equal(g.End.Add(time.Hour)) || got.ID != g.ID || len(more.Grants) != 0 {
+	if got := w.grant(g.ID); more.Request.State != access.RequestApproved || !got.End.Equal(
+		g.End.Add(time.Hour)) || got.ID != g.ID || len(more.Grants) != 0 {
 		t.Errorf("extended, the request is %s and the grant ends %s", more.Request.State, got.End)
 	}
 	if open := w.desired(w.host.Agent.ID).Openings; len(open) != 1 || !open[0].Until.Equal(g.End.Add(time.Hour)) {
 		t.Errorf("open is %+v", open)
 	}
-	_, err := w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: 61 * time.Minute}) // three hours from the first opening
+	// three hours from the first opening
+	_, err := w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: 61 * time.Minute})
 	wantCode(t, err, access.KindInvalid, "durationTooLong")
 	_, err = w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{Until: g.End})
 	wantCode(t, err, access.KindInvalid, "notLater")
@@ -41,8 +43,10 @@ func TestExtend(t *testing.T) {
 
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), nil))(t)
 	pending := must(w.Requests.Extend(w.ctx, w.ann, g.ID, requests.ExtendInput{For: 30 * time.Minute}))(t)
-	if end := w.grant(g.ID).End; pending.Request.State != access.RequestPending || !end.Equal(g.End.Add(time.Hour)) || !pending.Request.PendingUntil.Equal(end) {
-		t.Errorf("the extension is %s until %s, the grant ends %s", pending.Request.State, pending.Request.PendingUntil, end)
+	if end := w.grant(g.ID).End; pending.Request.State != access.RequestPending || !end.Equal(
+		g.End.Add(time.Hour)) || !pending.Request.PendingUntil.Equal(end) {
+		t.Errorf("the extension is %s until %s, the grant ends %s", pending.Request.State, pending.Request.PendingUntil,
+			end)
 	}
 	if must(w.decide(w.bob, pending, true))(t); !w.grant(g.ID).End.Equal(g.End.Add(90 * time.Minute)) {
 		t.Error("the approved extension changes nothing")
@@ -57,7 +61,11 @@ func TestExtend(t *testing.T) {
 
 func TestWarningBeforeTheEnd(t *testing.T) {
 	t.Parallel()
-	for _, c := range [][2]time.Duration{{3 * time.Hour, 10 * time.Minute}, {50 * time.Minute, 5 * time.Minute}, {30 * time.Second, 0}} {
+	for _, c := range [][2]time.Duration{
+		{3 * time.Hour, 10 * time.Minute},
+		{50 * time.Minute, 5 * time.Minute},
+		{30 * time.Second, 0},
+	} {
 		length, before := c[0], c[1]
 		t.Run(length.String(), func(t *testing.T) {
 			t.Parallel()
@@ -100,7 +108,8 @@ func TestWhoeverLosesTheRightLosesTheGrant(t *testing.T) {
 			must(w.Directory.ChangePrincipal(w.ctx, w.admin, "ann", directory.PrincipalChange{Disabled: &yes}))(w.tb)
 		},
 		"unassigned": func(w *world, ann engine.Caller) {
-			for _, a := range must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, engine.Page{}))(w.tb).Items {
+			for _, a := range must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, engine.Page{}))(
+				w.tb).Items {
 				if a.Principal.ID == ann.Principal {
 					if err := w.Roles.UnassignRole(w.ctx, w.admin, a.Assignment.ID); err != nil {
 						w.tb.Fatal(err)
@@ -186,7 +195,9 @@ func TestBreakGlass(t *testing.T) {
 	})
 	in := ssh("web-1", 20*time.Minute)
 	in.BreakGlass = true
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "bob", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "bob", Role: "JIT Access Requester", Scope: access.Root}))(
+		t)
 	_, err := w.Requests.Submit(w.ctx, w.bob, in)
 	wantCode(t, err, access.KindForbidden, "breakGlassNotAllowed")
 	long := in
@@ -200,7 +211,8 @@ func TestBreakGlass(t *testing.T) {
 
 	start := w.size()
 	d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
-	if d.Request.State != access.RequestApproved || len(d.Grants) != 1 || len(w.desired(w.host.Agent.ID).Openings) != 1 {
+	if d.Request.State != access.RequestApproved || len(d.Grants) != 1 ||
+		len(w.desired(w.host.Agent.ID).Openings) != 1 {
 		t.Fatalf("broken, the request is %s", d.Request.State)
 	}
 	if got := w.kinds(start); got != "request.submitted request.approved grant.created breakGlass.used" {
@@ -259,7 +271,8 @@ func TestSeries(t *testing.T) {
 		t.Errorf("%d of three windows were open", live)
 	}
 	for rule, code := range map[string]string{
-		"FREQ=DAILY": "seriesEndless", "FREQ=SECONDLY;COUNT=5": "seriesTooDense", "FREQ=DAILY;COUNT=401": "seriesMalformed", "nonsense": "seriesMalformed",
+		"FREQ=DAILY": "seriesEndless", "FREQ=SECONDLY;COUNT=5": "seriesTooDense",
+		"FREQ=DAILY;COUNT=401": "seriesMalformed", "nonsense": "seriesMalformed",
 	} {
 		in.Start, in.Repeat = time.Time{}, rule
 		_, err := w.Requests.Submit(w.ctx, w.ann, in)
@@ -274,15 +287,17 @@ func TestMachinesByLabelAndGroup(t *testing.T) {
 	for i := range 4 {
 		name := fmt.Sprintf("db-%d", i)
 		must(w.Machines.AddMachine(w.ctx, w.admin, machines.AddMachineInput{
-			Name: name, Gateway: gate.Agent.Name, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})},
-			Labels: map[string]string{"role": "db", "env": []string{"prod", "test"}[i%2]},
+			Name: name, Gateway: gate.Agent.Name,
+			Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})},
+			Labels:    map[string]string{"role": "db", "env": []string{"prod", "test"}[i%2]},
 		}))(t)
 		w.guard(name)
 	}
 	ann := w.user("ann", "JIT Access Requester")
 	ask := func(item requests.ItemInput) (requests.RequestDetail, error) {
 		item.Ports, item.Duration = access.SinglePort(22), time.Hour
-		return w.Requests.Submit(w.ctx, ann, requests.SubmitInput{Items: []requests.ItemInput{item}, Justification: "because"})
+		return w.Requests.Submit(w.ctx, ann,
+			requests.SubmitInput{Items: []requests.ItemInput{item}, Justification: "because"})
 	}
 	if d := must(ask(requests.ItemInput{Selector: "env=prod,role=db"}))(t); len(d.Grants) != 2 {
 		t.Errorf("by labels there are %d grants", len(d.Grants))
@@ -290,7 +305,10 @@ func TestMachinesByLabelAndGroup(t *testing.T) {
 	if d := must(ask(requests.ItemInput{Group: "default"}))(t); len(d.Grants) != 4 {
 		t.Errorf("by group there are %d grants", len(d.Grants))
 	}
-	for selector, code := range map[string]string{"env=none": "noMachinePicked", "env": "malformedSelector", "env=prod,env=test": "malformedSelector"} {
+	for selector, code := range map[string]string{
+		"env=none": "noMachinePicked", "env": "malformedSelector",
+		"env=prod,env=test": "malformedSelector",
+	} {
 		_, err := ask(requests.ItemInput{Selector: selector})
 		wantCode(t, err, access.KindInvalid, code)
 	}
@@ -304,7 +322,10 @@ func TestMachinesByLabelAndGroup(t *testing.T) {
 
 	items := make([]requests.ItemInput, 10_000)
 	for i := range items {
-		items[i] = requests.ItemInput{Machine: fmt.Sprintf("m-%d", i), Ports: access.SinglePort(22), Duration: time.Hour}
+		items[i] = requests.ItemInput{
+			Machine: fmt.Sprintf("m-%d", i), Ports: access.SinglePort(22),
+			Duration: time.Hour,
+		}
 	}
 	_, err = w.Requests.Submit(w.ctx, ann, requests.SubmitInput{Items: items})
 	wantCode(t, err, access.KindInvalid, "tooManyItems")
@@ -315,9 +336,10 @@ func TestLabelMachine(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
 	ask := func() error {
-		_, err := w.Requests.Submit(w.ctx, w.ann, requests.SubmitInput{Justification: "because", Items: []requests.ItemInput{
-			{Selector: "env=prod", Ports: access.SinglePort(22), Duration: time.Hour},
-		}})
+		_, err := w.Requests.Submit(w.ctx, w.ann,
+			requests.SubmitInput{Justification: "because", Items: []requests.ItemInput{
+				{Selector: "env=prod", Ports: access.SinglePort(22), Duration: time.Hour},
+			}})
 		return err
 	}
 	wantCode(t, ask(), access.KindInvalid, "noMachinePicked")
@@ -330,12 +352,21 @@ func TestLabelMachine(t *testing.T) {
 	if err := ask(); err != nil {
 		t.Errorf("by its label: %v", err)
 	}
-	d = must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "test"}, []string{"env", "role"}))(t)
+	d = must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "test"},
+		[]string{"env", "role"}))(
+		t)
 	if len(d.Machine.Labels) != 1 || d.Machine.Labels["env"] != "test" {
 		t.Errorf("the labels are %v", d.Machine.Labels)
 	}
 	wantCode(t, ask(), access.KindInvalid, "noMachinePicked")
-	for _, bad := range []map[string]string{{"": "x"}, {"a=b": "c"}, {"a,b": "c"}, {"a": "b,c"}, {"a": "b\n"}, {strings.Repeat("a", 2000): "b"}} {
+	for _, bad := range []map[string]string{
+		{"": "x"},
+		{"a=b": "c"},
+		{"a,b": "c"},
+		{"a": "b,c"},
+		{"a": "b\n"},
+		{strings.Repeat("a", 2000): "b"},
+	} {
 		_, err := w.Machines.LabelMachine(w.ctx, w.admin, "web-1", bad, nil)
 		wantCode(t, err, access.KindInvalid, "malformedLabel")
 	}
@@ -343,8 +374,8 @@ func TestLabelMachine(t *testing.T) {
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
-// TestSeveralMachinesAreAllOrNothing proves that nothing of a request opens before the rules of all its machines are met,
-// and nothing at all once one of them cannot be asked for any more.
+// TestSeveralMachinesAreAllOrNothing proves that nothing of a request opens before the rules of all its machines are
+// met, and nothing at all once one of them cannot be asked for any more.
 func TestSeveralMachinesAreAllOrNothing(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
@@ -360,7 +391,8 @@ func TestSeveralMachinesAreAllOrNothing(t *testing.T) {
 	}
 
 	d := must(w.Requests.Submit(w.ctx, w.ann, both))(t)
-	if d = must(w.decide(w.bob, d, true))(t); len(d.Progress) != 2 || d.Request.State != access.RequestPending || live() != 0 {
+	if d = must(w.decide(w.bob, d, true))(
+		t); len(d.Progress) != 2 || d.Request.State != access.RequestPending || live() != 0 {
 		t.Fatalf("with one of two rules met the request is %s, and there are %d grants", d.Request.State, live())
 	}
 	if d = must(w.decide(boss, d, true))(t); d.Request.State != access.RequestApproved || live() != 2 {
@@ -376,7 +408,8 @@ func TestSeveralMachinesAreAllOrNothing(t *testing.T) {
 	}
 	_, err := w.decide(boss, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
-	if d = must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t); d.Request.State != access.RequestDenied || len(d.Grants) != 0 {
+	if d = must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(
+		t); d.Request.State != access.RequestDenied || len(d.Grants) != 0 {
 		t.Errorf("the request is %s with %d grants", d.Request.State, len(d.Grants))
 	}
 }
@@ -417,13 +450,17 @@ func TestTickets(t *testing.T) {
 		{"X-1", "because", nil, access.KindInvalid, "ticketUnlike", 0},
 		{"xOPS-1x", "because", nil, access.KindInvalid, "ticketUnlike", 0},
 		{"OPS-1", "why not", nil, access.KindInvalid, "justificationUnlike", 0},
-		{"OPS-1", "because", access.Fault(access.KindInvalid, "ticketRefused", "it is closed"), access.KindInvalid, "ticketRefused", 1},
+		{
+			"OPS-1", "because", access.Fault(access.KindInvalid, "ticketRefused", "it is closed"), access.KindInvalid,
+			"ticketRefused", 1,
+		},
 		{"OPS-1", "because", errors.New("no answer"), access.KindUnavailable, "ticketUnchecked", 1},
 		{"OPS-1", "because", nil, access.KindInternal, "internal", 1},
 	} {
 		tickets.asked = 0
 		tickets.answer = func(ctx context.Context, q engine.TicketQuery) error {
-			if _, bounded := ctx.Deadline(); !bounded || q.Ticket != c.ticket || q.Requester != "ann" || strings.Join(q.Machines, ",") != "web-1" {
+			if _, bounded := ctx.Deadline(); !bounded || q.Ticket != c.ticket || q.Requester != "ann" || strings.Join(
+				q.Machines, ",") != "web-1" {
 				t.Errorf("asked %+v, bounded %t", q, bounded)
 			}
 			return c.answer
@@ -442,13 +479,17 @@ func TestTickets(t *testing.T) {
 			t.Errorf("ticket %q was asked about %d times, want %d", c.ticket, tickets.asked, c.asked)
 		}
 	}
-	if _, err := w.another().Requests.Submit(w.ctx, ann, requests.SubmitInput{Items: ssh("web-1", time.Hour).Items, Justification: "because", Ticket: "OPS-1"}); access.CodeOf(err) != "ticketUnchecked" {
+	if _, err := w.another().Requests.Submit(w.ctx, ann,
+		requests.SubmitInput{
+			Items: ssh("web-1", time.Hour).Items, Justification: "because",
+			Ticket: "OPS-1",
+		}); access.CodeOf(err) != "ticketUnchecked" {
 		t.Errorf("without a checker: %v", err)
 	}
 }
 
-// TestATicketCountsForWhatItWasCheckedFor labels another machine into what a request picks while the ticket is checked: it is
-// checked for that one too, or nothing opens.
+// TestATicketCountsForWhatItWasCheckedFor labels another machine into what a request picks while the ticket is checked:
+// it is checked for that one too, or nothing opens.
 func TestATicketCountsForWhatItWasCheckedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -518,7 +559,12 @@ func TestExplainAgreesWithSubmit(t *testing.T) {
 		{w.bob, time.Minute, requests.ExplainRefused},
 		{w.admin, time.Minute, requests.ExplainAutomatic},
 	} {
-		x := must(w.Requests.Explain(w.ctx, w.admin, requests.Question{Person: c.who.Name, Machine: "web-1", Ports: access.SinglePort(22), Duration: c.duration}))(t)
+		x := must(w.Requests.Explain(w.ctx, w.admin,
+			requests.Question{
+				Person: c.who.Name, Machine: "web-1", Ports: access.SinglePort(22),
+				Duration: c.duration,
+			}))(
+			t)
 		if x.Outcome != c.want || (x.Outcome == requests.ExplainRefused) != (len(x.Reasons) > 0) {
 			t.Errorf("%s for %s would be %s: %+v", c.who.Name, c.duration, x.Outcome, x.Steps)
 		}
@@ -535,15 +581,17 @@ func TestExplainAgreesWithSubmit(t *testing.T) {
 			t.Errorf("%s for %s was foretold %s and is %s", c.who.Name, c.duration, x.Outcome, got)
 		}
 	}
-	if x := must(w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22)}))(t); fmt.Sprint(x.Approvers) != "[bob cy dora]" {
+	if x := must(w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22)}))(
+		t); fmt.Sprint(x.Approvers) != "[bob cy dora]" {
 		t.Errorf("approvers are %v", x.Approvers)
 	}
-	_, err := w.Requests.Explain(w.ctx, w.ann, requests.Question{Person: "bob", Machine: "web-1", Ports: access.SinglePort(22)})
+	_, err := w.Requests.Explain(w.ctx, w.ann,
+		requests.Question{Person: "bob", Machine: "web-1", Ports: access.SinglePort(22)})
 	wantCode(t, err, access.KindForbidden, "forbidden")
 }
 
-// TestNamedNetworksCountEverywhere proves that a policy which names a network is no policy for any address: neither when a
-// request is explained, nor when one is looked at again that was made before the policy said so.
+// TestNamedNetworksCountEverywhere proves that a policy which names a network is no policy for any address: neither
+// when a request is explained, nor when one is looked at again that was made before the policy said so.
 func TestNamedNetworksCountEverywhere(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
@@ -564,12 +612,15 @@ func TestNamedNetworksCountEverywhere(t *testing.T) {
 		{prefixes("198.51.100.7/32"), nil, requests.ExplainApproval},
 		{nil, []string{"Office"}, requests.ExplainApproval},
 	} {
-		x := must(w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Sources: c.sources, Networks: c.names}))(t)
+		x := must(w.Requests.Explain(w.ctx, w.ann,
+			requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Sources: c.sources, Networks: c.names}))(
+			t)
 		if x.Outcome != c.want {
 			t.Errorf("from %v %v it would be %s: %+v", c.sources, c.names, x.Outcome, x.Steps)
 		}
 	}
-	_, err = w.Requests.Explain(w.ctx, w.ann, requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Networks: []string{"nowhere"}})
+	_, err = w.Requests.Explain(w.ctx, w.ann,
+		requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Networks: []string{"nowhere"}})
 	wantCode(t, err, access.KindNotFound, "unknownNetwork")
 
 	// A guest is told what the policy's own tenant calls so, and names networks of theirs.
@@ -578,10 +629,15 @@ func TestNamedNetworksCountEverywhere(t *testing.T) {
 	guest.Address = office
 	must(w.Machines.SetNetwork(w.ctx, boss, "office", prefixes("203.0.113.0/24")))(t)
 	machine := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: string(guest.Principal), Role: "Contributor", Scope: machine.Resource}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: string(guest.Principal), Role: "Contributor", Scope: machine.Resource}))(
+		t)
 	for _, names := range [][]string{nil, {"office"}} {
-		x := must(w.Requests.Explain(w.ctx, guest, requests.Question{Machine: string(machine.Resource), Ports: access.SinglePort(22), Networks: names}))(t)
-		if x.Outcome != requests.ExplainRefused || !slices.ContainsFunc(x.Reasons, func(r access.Reason) bool { return r.Code == "sourceNotAllowed" }) {
+		x := must(w.Requests.Explain(w.ctx, guest,
+			requests.Question{Machine: string(machine.Resource), Ports: access.SinglePort(22), Networks: names}))(
+			t)
+		if x.Outcome != requests.ExplainRefused || !slices.ContainsFunc(x.Reasons,
+			func(r access.Reason) bool { return r.Code == "sourceNotAllowed" }) {
 			t.Errorf("for a guest from %v it would be %s: %+v", names, x.Outcome, x.Steps)
 		}
 	}

@@ -16,7 +16,9 @@ func LifecycleChannel(definition access.ResourceID) ChannelID {
 }
 
 // TellProgram enqueues what the publisher's program is told, where the definition has an endpoint.
-func (w *Work) TellProgram(ctx context.Context, a app.Application, event LifecycleEvent, request access.RequestID) error {
+func (w *Work) TellProgram(ctx context.Context, a app.Application, event LifecycleEvent,
+	request access.RequestID,
+) error {
 	event.Channel, event.Application, event.Definition = LifecycleChannel(a.Definition), a.Resource, a.Definition
 	if _, err := w.Tx.Channel(ctx, event.Channel); err != nil {
 		if IsKind(err, access.KindNotFound) {
@@ -25,7 +27,8 @@ func (w *Work) TellProgram(ctx context.Context, a app.Application, event Lifecyc
 		return fmt.Errorf("read channel: %w", err)
 	}
 	err := w.Tx.Enqueue(ctx, Notification{
-		ID: NotificationID(NewID()), At: w.Now, Kind: NotifyLifecycle, Tenant: a.Publisher, Request: request, Lifecycle: event,
+		ID: NotificationID(NewID()), At: w.Now, Kind: NotifyLifecycle, Tenant: a.Publisher, Request: request,
+		Lifecycle: event,
 	})
 	if err != nil {
 		return fmt.Errorf("enqueue notification: %w", err)

@@ -22,8 +22,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/services"
 )
 
-// BenchmarkLongChanges makes the largest changes that one call may ask for. It gives how long each takes, and how long a change of
-// somebody else waits meanwhile.
+// BenchmarkLongChanges makes the largest changes that one call may ask for. It gives how long each takes, and how long
+// a change of somebody else waits meanwhile.
 func BenchmarkLongChanges(b *testing.B) {
 	many := engine.Quota{Open: 1 << 20, Scheduled: 1 << 20}
 	whole := func(id access.ResourceID, longest time.Duration) machines.PolicyInput {
@@ -43,7 +43,9 @@ func BenchmarkLongChanges(b *testing.B) {
 			ann := w.user("ann", "JIT Access Requester")
 			return w, func() error {
 				_, err := w.Requests.Submit(w.ctx, ann, requests.SubmitInput{
-					Items:         []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1000), Duration: 30 * time.Minute}},
+					Items: []requests.ItemInput{
+						{Machine: "web-1", Ports: access.SinglePort(1000), Duration: 30 * time.Minute},
+					},
 					Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=400",
 				})
 				return err
@@ -64,7 +66,11 @@ func BenchmarkLongChanges(b *testing.B) {
 			ann := w.user("ann", "JIT Access Requester")
 			in := requests.SubmitInput{Justification: "because"}
 			for i := range access.MaxItems {
-				in.Items = append(in.Items, requests.ItemInput{Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22), Duration: 30 * time.Minute})
+				in.Items = append(in.Items,
+					requests.ItemInput{
+						Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22),
+						Duration: 30 * time.Minute,
+					})
 			}
 			return w, func() error { _, err := w.Requests.Submit(w.ctx, ann, in); return err }
 		},
@@ -81,7 +87,11 @@ func BenchmarkLongChanges(b *testing.B) {
 			ann := w.user("ann", "JIT Access Requester")
 			ask := requests.SubmitInput{Justification: "because"}
 			for i := range access.MaxItems {
-				ask.Items = append(ask.Items, requests.ItemInput{Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22), Duration: 72 * time.Hour})
+				ask.Items = append(ask.Items,
+					requests.ItemInput{
+						Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22),
+						Duration: 72 * time.Hour,
+					})
 			}
 			return w, func() error { _, err := w.Requests.Submit(w.ctx, ann, ask); return err }
 		},
@@ -127,18 +137,23 @@ func BenchmarkLongChanges(b *testing.B) {
 	}
 }
 
-// What a request asks of approval rules is bounded for all of its items together, since nobody else's change is made meanwhile.
+// What a request asks of approval rules is bounded for all of its items together, since nobody else's change is made
+// meanwhile.
 func TestRequestWhoseRulesTakeTooLongIsRefused(t *testing.T) {
 	t.Parallel()
-	const machines = 40
-	w, _ := peopled(t, machines)
-	for i := range machines {
+	const hosts = 40
+	w, _ := peopled(t, hosts)
+	for i := range hosts {
 		entry := sshPolicy()
-		entry.Approval.Cases = []access.Case{{When: `machine.name != "" && request.sources.all(a, request.sources.all(b, a != b || a == b))`}}
+		entry.Approval.Cases = []access.Case{
+			{When: `machine.name != "" && request.sources.all(a, request.sources.all(b, a != b || a == b))`},
+		}
 		must(w.Machines.SetMachinePolicy(w.ctx, w.admin, fmt.Sprint("web-", i), entry, nil))(t)
 	}
 	dear := sshPolicy()
-	dear.Approval.Cases = []access.Case{{When: `now > timestamp("2000-01-01T00:00:00Z") && request.sources.all(a, request.sources.all(b, a != b || a == b))`}}
+	dear.Approval.Cases = []access.Case{
+		{When: `now > timestamp("2000-01-01T00:00:00Z") && request.sources.all(a, request.sources.all(b, a != b || a == b))`},
+	}
 	_, err := w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-0", dear, nil)
 	if got := reasonCodes(err); !strings.Contains(got, "ruleTooDear") {
 		t.Errorf("a rule that takes too long for a request of a day: %v", err)
@@ -147,7 +162,10 @@ func TestRequestWhoseRulesTakeTooLongIsRefused(t *testing.T) {
 	ask := func(n int) error {
 		in := requests.SubmitInput{Justification: "because"}
 		for i := range n {
-			item := requests.ItemInput{Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22), Duration: time.Hour}
+			item := requests.ItemInput{
+				Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22),
+				Duration: time.Hour,
+			}
 			for k := range access.MaxSources {
 				item.Sources = append(item.Sources, netip.MustParsePrefix(fmt.Sprintf("203.0.113.%d/32", k)))
 			}
@@ -159,16 +177,16 @@ func TestRequestWhoseRulesTakeTooLongIsRefused(t *testing.T) {
 	if err := ask(3); err != nil {
 		t.Errorf("three of them: %v", err)
 	}
-	if got := reasonCodes(ask(machines)); !strings.Contains(got, "ruleFailed") {
+	if got := reasonCodes(ask(hosts)); !strings.Contains(got, "ruleFailed") {
 		t.Errorf("all of them: %v, want ruleFailed", got)
 	}
 }
 
 // populate deploys the application, with so many guarded machines behind a gateway.
-func (m *market) populate(machines int) {
+func (m *market) populate(hosts int) {
 	m.tb.Helper()
 	managed := m.deploy(manual()).Application.Managed
-	m.people(access.SubscriptionID(managed.Segment("subscriptions")), managed.Name(), machines, machines)
+	m.people(access.SubscriptionID(managed.Segment("subscriptions")), managed.Name(), hosts, hosts)
 }
 
 // counted is a store that counts the changes made to it.
@@ -183,18 +201,19 @@ func (s *counted) Update(ctx context.Context, fn func(engine.Tx) error) error {
 	return s.Store.Update(ctx, fn)
 }
 
-// An application with many machines is deleted in several transactions; the last says how many there were, and nothing is left.
+// An application with many machines is deleted in several transactions; the last says how many there were, and nothing
+// is left.
 func TestAnApplicationWithManyMachinesIsDeletedInSteps(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
-	const machines = 250
-	m.populate(machines)
+	const hosts = 250
+	m.populate(hosts)
 	store := &counted{Store: m.store}
 	m.Services = m.another(func(c *services.Config) { c.Store = store })
 	if err := m.Apps.DeleteApplication(m.ctx, m.admin, "shop", true); err != nil {
 		t.Fatal(err)
 	}
-	if n := store.changes.Load(); n < 3 || n > machines/20+1 {
+	if n := store.changes.Load(); n < 3 || n > hosts/20+1 {
 		t.Errorf("it took %d transactions", n)
 	}
 	deleted := 0
@@ -202,11 +221,12 @@ func TestAnApplicationWithManyMachinesIsDeletedInSteps(t *testing.T) {
 		switch {
 		case event.Kind == access.MachineDeleted:
 			deleted++
-		case event.Kind == access.ApplicationDeleted && event.Details["machines"] != fmt.Sprint(machines):
+		case event.Kind == access.ApplicationDeleted && event.Details["machines"] != fmt.Sprint(hosts):
 			t.Errorf("it says that %s machines were in it", event.Details["machines"])
 		}
 	}
-	if left := must(m.Machines.Machines(m.ctx, m.admin, engine.MachineFilter{}, engine.Page{}))(t).Items; deleted != machines || len(left) > 0 {
+	if left := must(m.Machines.Machines(m.ctx, m.admin, engine.MachineFilter{}, engine.Page{}))(
+		t).Items; deleted != hosts || len(left) > 0 {
 		t.Errorf("%d machines were deleted, %d are left", deleted, len(left))
 	}
 	if _, err := m.Apps.Application(m.ctx, m.admin, "shop"); access.KindOf(err) != access.KindNotFound {
@@ -224,7 +244,10 @@ func TestManyActivationsAreGivenBackInSteps(t *testing.T) {
 	}
 	store := &counted{Store: v.store}
 	v.Services = v.another(func(c *services.Config) { c.Store = store })
-	in := roles.RoleChangeInput{ID: access.RoleChangeID(uuid.NewString()), Of: access.OfAssignment, Kind: access.RoleChangeGiveBack, Role: "Contributor", Scope: v.scope}
+	in := roles.RoleChangeInput{
+		ID: access.RoleChangeID(uuid.NewString()), Of: access.OfAssignment,
+		Kind: access.RoleChangeGiveBack, Role: "Contributor", Scope: v.scope,
+	}
 	for range 2 { // the same again gives the same
 		d := must(v.Roles.ChangeRole(v.ctx, v.vic, in))(t)
 		if d.Change.ID != in.ID || d.Standing {
@@ -234,7 +257,8 @@ func TestManyActivationsAreGivenBackInSteps(t *testing.T) {
 	if n := store.changes.Load(); n != 4 {
 		t.Errorf("it took %d transactions, want 3 and one", n)
 	}
-	if left := must(v.Requests.Grants(v.ctx, v.vic, engine.GrantFilter{States: access.NotEnded()}, engine.Page{}))(t).Items; len(left) != 0 || v.may(v.vic, rbac.PoliciesWrite) {
+	if left := must(v.Requests.Grants(v.ctx, v.vic, engine.GrantFilter{States: access.NotEnded()}, engine.Page{}))(
+		t).Items; len(left) != 0 || v.may(v.vic, rbac.PoliciesWrite) {
 		t.Errorf("%d activations are left", len(left))
 	}
 }
@@ -246,12 +270,20 @@ func TestActivationsOfOthersHideNoneOfTheApplication(t *testing.T) {
 	a := m.deploy(&app.Settings{JIT: true}).Application
 	must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t)
 	ben := m.user("ben", "")
-	must(m.Roles.WriteEligibility(m.ctx, m.admin, roles.EligibilityInput{Principal: "ben", Role: "Reader", Scope: a.Managed, Max: time.Hour}))(t)
+	must(m.Roles.WriteEligibility(m.ctx, m.admin,
+		roles.EligibilityInput{Principal: "ben", Role: "Reader", Scope: a.Managed, Max: time.Hour}))(
+		t)
 	m.clock.advance(time.Minute)
 	for range 100 {
-		must(m.Requests.Activate(m.ctx, ben, requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Reader"}}, Duration: time.Hour, Justification: "look"}))(t)
+		must(m.Requests.Activate(m.ctx, ben,
+			requests.ActivateInput{
+				Roles: []requests.EligibleRole{{Role: "Reader"}}, Duration: time.Hour,
+				Justification: "look",
+			}))(
+			t)
 	}
-	if d := must(m.Apps.Application(m.ctx, m.admin, "shop"))(t); len(d.Live) != 1 || d.Live[0].Principal != m.vic.Principal {
+	if d := must(m.Apps.Application(m.ctx, m.admin, "shop"))(
+		t); len(d.Live) != 1 || d.Live[0].Principal != m.vic.Principal {
 		t.Errorf("live is %+v", d.Live)
 	}
 	wantCode(t, m.Apps.DeleteApplication(m.ctx, m.admin, "shop", false), access.KindConflict, "activationsLive")

@@ -17,7 +17,9 @@ import (
 func (w *world) channel(name string) {
 	w.tb.Helper()
 	url, file := "https://hooks.example.com/postern", "key"
-	must(w.Notices.CreateChannel(w.ctx, w.admin, notices.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, SecretFile: &file}))(w.tb)
+	must(w.Notices.CreateChannel(w.ctx, w.admin,
+		notices.ChannelInput{Name: &name, Kind: engine.Webhook, URL: &url, SecretFile: &file}))(
+		w.tb)
 }
 
 func (w *world) routesOf(c engine.Caller) int {
@@ -40,14 +42,20 @@ func TestWatchingEndsWithTheRight(t *testing.T) {
 	if _, err := w.Notices.CreateRoute(w.ctx, w.admin, watch); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("made somebody watch who may not: %v", err)
 	}
-	role := must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "ann", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	role := must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "ann", Role: "JIT Access Requester", Scope: access.Root}))(
+		t)
 	must(w.Notices.CreateRoute(w.ctx, ann, watch))(t)
 	must(w.Notices.CreateRoute(w.ctx, ann, notices.RouteInput{Channel: "hooks", Principal: string(ann.Principal)}))(t)
 	w.tend()
 	if n := w.routesOf(ann); n != 2 {
 		t.Fatalf("%d routes", n)
 	}
-	if _, err := w.Notices.CreateRoute(w.ctx, ben, notices.RouteInput{Channel: "hooks", Principal: string(ann.Principal)}); access.KindOf(err) != access.KindForbidden {
+	if _, err := w.Notices.CreateRoute(w.ctx, ben,
+		notices.RouteInput{
+			Channel:   "hooks",
+			Principal: string(ann.Principal),
+		}); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("subscribed somebody else: %v", err)
 	}
 	if err := w.Roles.UnassignRole(w.ctx, w.admin, role.Assignment.ID); err != nil {
@@ -66,7 +74,11 @@ func TestChannelTests(t *testing.T) {
 	w.channel("hooks")
 	var fails error
 	e := w.another(func(c *services.Config) {
-		c.TestChannel = func(_ context.Context, _ engine.Channel, _, by string) (string, error) { return "hello " + by, fails }
+		c.TestChannel = func(_ context.Context, _ engine.Channel,
+			_, by string,
+		) (string, error) {
+			return "hello " + by, fails
+		}
 	})
 	if got := must(e.Notices.TestChannel(w.ctx, w.admin, "HOOKS", ""))(t); got != "hello "+directory.AdminName {
 		t.Errorf("the answer is %q", got)
@@ -75,7 +87,8 @@ func TestChannelTests(t *testing.T) {
 	if _, err := e.Notices.TestChannel(w.ctx, w.admin, "hooks", ""); access.CodeOf(err) != "testFailed" {
 		t.Errorf("a failed test gives %v", err)
 	}
-	if _, err := e.Notices.TestChannel(w.ctx, w.user("ben", "Reader"), "hooks", ""); access.KindOf(err) != access.KindForbidden {
+	if _, err := e.Notices.TestChannel(w.ctx, w.user("ben", "Reader"), "hooks",
+		""); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("a reader tests: %v", err)
 	}
 	var outcomes []access.Outcome

@@ -51,8 +51,8 @@ func (n *NameCache) Machine(ctx context.Context, id access.MachineID) (access.Ma
 	return m, nil
 }
 
-// Site gives where an item or a grant takes effect: its machine, or its zero value where that was deleted. For a role it is
-// a stand-in that has the role's scope and name, and neither id nor agent.
+// Site gives where an item or a grant takes effect: its machine, or its zero value where that was deleted. For a role
+// it is a stand-in that has the role's scope and name, and neither id nor agent.
 func (n *NameCache) Site(ctx context.Context, role access.Role, id access.MachineID) (access.Machine, error) {
 	if role.IsZero() {
 		return n.Machine(ctx, id)

@@ -83,9 +83,9 @@ func (w *Work) enqueue(ctx context.Context) error {
 	return nil
 }
 
-// together gives the notices with one in the place of all that tell one person, by one request, that the same act has ended
-// their grants: a person is told of an act, and not of each window. A grant that was begun and never seen open stays alone,
-// since it may have failed, and whoever heard of that waits for its end.
+// together gives the notices with one in the place of all that tell one person, by one request, that the same act has
+// ended their grants: a person is told of an act, and not of each window. A grant that was begun and never seen open
+// stays alone, since it may have failed, and whoever heard of that waits for its end.
 func (w *Work) together() []Notice {
 	type act struct {
 		request access.RequestID
@@ -198,8 +198,8 @@ func (w *Work) places(ctx context.Context, items ...access.Item) (Places, error)
 	return names, nil
 }
 
-// scopeInWords returns "subscription production", "resource group web", "application shop" for its managed resource group, or
-// the name of a single resource.
+// scopeInWords returns "subscription production", "resource group web", "application shop" for its managed resource
+// group, or the name of a single resource.
 func (w *Work) scopeInWords(ctx context.Context, scope access.ResourceID) (string, error) {
 	a, err := w.applicationAt(ctx, scope)
 	if err != nil {
@@ -217,7 +217,8 @@ func (w *Work) scopeInWords(ctx context.Context, scope access.ResourceID) (strin
 			return "", fmt.Errorf("read subscriptions: %w", err)
 		}
 		name := string(scope.InSubscription())
-		if i := slices.IndexFunc(all, func(s access.Subscription) bool { return s.ID == scope.InSubscription() }); i >= 0 {
+		if i := slices.IndexFunc(all,
+			func(s access.Subscription) bool { return s.ID == scope.InSubscription() }); i >= 0 {
 			name = all[i].Name
 		}
 		return "subscription " + name, nil

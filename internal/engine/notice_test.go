@@ -12,7 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
-// TestNotices proves who is told what, in the transactions of the changes, and that nothing piles up where nobody listens.
+// TestNotices proves who is told what, in the transactions of the changes, and that nothing piles up where nobody
+// listens.
 func TestNotices(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
@@ -29,14 +30,21 @@ func TestNotices(t *testing.T) {
 	d = must(w.decide(w.bob, d, true))(t)
 	d = must(w.decide(w.cy, d, true))(t)
 	g := d.Grants[0]
-	w.report(w.host.Agent.ID, access.Report{Revision: w.desired(w.host.Agent.ID).Revision, Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}}})
+	w.report(w.host.Agent.ID,
+		access.Report{
+			Revision:     w.desired(w.host.Agent.ID).Revision,
+			Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}},
+		})
 	w.clock.advance(55 * time.Minute)
 	w.reconcile()
 	must(w.Requests.Revoke(w.ctx, w.dora, g.ID, "seen enough"))(t) // an approver may
 	in := ssh("web-1", time.Minute)
 	in.BreakGlass = true
 	must(w.Requests.Submit(w.ctx, w.ann, in))(t)
-	names := map[access.PrincipalID]string{w.ann.Principal: "ann", w.bob.Principal: "bob", w.cy.Principal: "cy", w.dora.Principal: "dora", w.ops: "ops"}
+	names := map[access.PrincipalID]string{
+		w.ann.Principal: "ann", w.bob.Principal: "bob", w.cy.Principal: "cy",
+		w.dora.Principal: "dora", w.ops: "ops",
+	}
 	var got []string
 	for _, n := range w.told() {
 		var who []string
@@ -49,7 +57,8 @@ func TestNotices(t *testing.T) {
 		}
 	}
 	want := []string{
-		"requested to  ", "needsDecision to bob,cy,dora ", "decided to ann approved", "opened to ann ", "willEnd to ann ",
+		"requested to  ", "needsDecision to bob,cy,dora ", "decided to ann approved", "opened to ann ",
+		"willEnd to ann ",
 		"ended to ann,bob,cy revoked", "decided to ann approved", "breakGlass to ops approved",
 	}
 	if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
@@ -62,7 +71,10 @@ func (w *world) listen(tenants ...access.TenantID) {
 	w.tb.Helper()
 	err := w.store.Update(w.ctx, func(tx engine.Tx) error {
 		for _, tenant := range tenants {
-			c := engine.Channel{ID: engine.ChannelID(tenant), Tenant: tenant, Name: "hook", Kind: engine.Webhook, Enabled: true, CreatedAt: w.clock.now(), Revision: 1}
+			c := engine.Channel{
+				ID: engine.ChannelID(tenant), Tenant: tenant, Name: "hook", Kind: engine.Webhook,
+				Enabled: true, CreatedAt: w.clock.now(), Revision: 1,
+			}
 			if err := tx.SaveChannel(w.ctx, c, 0); err != nil {
 				return err
 			}
@@ -86,7 +98,8 @@ func TestNoticesOfRolesNameThem(t *testing.T) {
 		t.Fatal("nobody is told")
 	}
 	for _, n := range told {
-		if s := n.Subject; len(s.Items) != 1 || s.Items[0].Role != "Contributor on application shop" || s.Duration != time.Hour || !s.End.IsZero() {
+		if s := n.Subject; len(s.Items) != 1 || s.Items[0].Role != "Contributor on application shop" ||
+			s.Duration != time.Hour || !s.End.IsZero() {
 			t.Errorf("%s of an activation that waits says %+v", n.Kind, s)
 		}
 	}
@@ -102,7 +115,8 @@ func TestAnOfflineCodeAccusesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	use := requests.GlassUse{
-		Code: engine.GlassCodeID(w.desired(w.host.Agent.ID).Codes[0].ID), Ports: access.SinglePort(22), Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), Opened: w.clock.now(),
+		Code: engine.GlassCodeID(w.desired(w.host.Agent.ID).Codes[0].ID), Ports: access.SinglePort(22),
+		Protocol: access.TCP, Source: netip.MustParsePrefix("203.0.113.7/32"), Opened: w.clock.now(),
 		Duration: time.Minute, Reason: "site down",
 	}
 	if err := w.Requests.GlassUsed(w.ctx, w.host.Agent.ID, office, use); err != nil {

@@ -33,7 +33,8 @@ func TestOneActIsToldOnce(t *testing.T) {
 				ended = append(ended, n)
 			}
 		}
-		if len(ended) != 1 || len(ended[0].Subject.Items) != 1 || ended[0].Subject.Detail != "left" || ended[0].Subject.By != "admin" {
+		if len(ended) != 1 || len(ended[0].Subject.Items) != 1 || ended[0].Subject.Detail != "left" ||
+			ended[0].Subject.By != "admin" {
 			t.Errorf("of %d windows it is told: %+v", windows, ended)
 		}
 	}

@@ -27,10 +27,13 @@ const (
 	NotifyFailed        NotificationKind = "failed"        // a grant could not be put in force
 	NotifyBreakGlass    NotificationKind = "breakGlass"    // somebody opened access without approval
 	NotifyAlert         NotificationKind = "alert"         // something that somebody should look at
-	NotifyApplication   NotificationKind = "application"   // a managed application was deployed, changed or deleted, or its offer was
-	NotifyAccount       NotificationKind = "account"       // something became of one's own account, such as a new passkey
-	NotifyLifecycle     NotificationKind = "lifecycle"     // what happens to a managed application, for its publisher's program
-	NotifyTest          NotificationKind = "test"          // an administrator tries a channel
+	// A managed application was deployed, changed or deleted, or its offer was.
+	NotifyApplication NotificationKind = "application"
+	// Something became of one's own account, such as a new passkey.
+	NotifyAccount NotificationKind = "account"
+	// What happens to a managed application, for its publisher's program.
+	NotifyLifecycle NotificationKind = "lifecycle"
+	NotifyTest      NotificationKind = "test" // an administrator tries a channel
 )
 
 // NotificationKinds gives the kinds that a route may name, in a new slice.
@@ -41,10 +44,12 @@ func NotificationKinds() []NotificationKind {
 	}
 }
 
-// opensOrResolves reports whether notifications of the kind open an incident or resolve one: a pager carries nothing else.
+// opensOrResolves reports whether notifications of the kind open an incident or resolve one: a pager carries nothing
+// else.
 func (k NotificationKind) opensOrResolves() bool {
 	switch k {
-	case NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyEnded, NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyTest:
+	case NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyEnded, NotifyFailed, NotifyBreakGlass, NotifyAlert,
+		NotifyTest:
 		return true
 	case NotifyRequested, NotifyWillEnd, NotifyApplication, NotifyAccount, NotifyLifecycle:
 	}
@@ -64,9 +69,10 @@ type Notification struct {
 	Alert      string           // id of the alert; empty where it is about none
 	Policies   []access.PolicyID
 	Recipients []access.PrincipalID // people to tell; a group stands for everybody in it
-	Address    string               // where mail for the one recipient goes; empty: to the address that they have by then
-	Subject    Subject
-	Lifecycle  LifecycleEvent // of NotifyLifecycle; of NotifyApplication which application it is about
+	// where mail for the one recipient goes; empty: to the address that they have by then
+	Address   string
+	Subject   Subject
+	Lifecycle LifecycleEvent // of NotifyLifecycle; of NotifyApplication which application it is about
 }
 
 // LifecycleEvent is what a publisher's program is told. The first fields are Azure's; an activation has the others too.
@@ -91,14 +97,16 @@ type Subject struct {
 	Reason   string        // the justification
 	Ticket   string
 	By       string // who decided, revoked, or failed to do it
-	Outcome  string // approved, denied, canceled, timedOut; expired, revoked, superseded; open, acknowledged or closed for an alert; deployed, changed, deleted, newVersion or withdrawn for an application
+	// approved, denied, canceled, timedOut; expired, revoked, superseded; open, acknowledged or closed for an alert;
+	// deployed, changed, deleted, newVersion or withdrawn for an application
+	Outcome  string
 	Detail   string // why: the decision's or the revocation's reason, the failure, what the alert saw
 	Title    string // of an alert; the name of an application
 	Severity string // of an alert: info, warning, error, critical
 	Unended  int    // grants of the request that have not ended; 0 with NotifyEnded means that all is over
 
-	// CodeOf is to whom the code was issued by which somebody broke glass on the machine itself. Who typed it is not known:
-	// Who and By are empty.
+	// CodeOf is to whom the code was issued by which somebody broke glass on the machine itself. Who typed it is not
+	// known: Who and By are empty.
 	CodeOf string
 }
 
@@ -111,8 +119,8 @@ type SubjectItem struct {
 	Sources  []netip.Prefix
 }
 
-// stream is what notifications must stay in order about: an application, else a request, else a grant, else an alert, else
-// nothing else.
+// stream is what notifications must stay in order about: an application, else a request, else a grant, else an alert,
+// else nothing else.
 func (n Notification) stream() string {
 	switch {
 	case n.Lifecycle.Application != "":
@@ -134,9 +142,11 @@ type Places struct {
 	Scopes   map[access.ResourceID]string // of roles: "subscription production"
 }
 
-// AboutRequest makes a notification about the whole of r. The caller adds the recipients and, where there was a decision,
-// Subject.By.
-func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, names Places, now time.Time) Notification {
+// AboutRequest makes a notification about the whole of r. The caller adds the recipients and, where there was a
+// decision, Subject.By.
+func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, names Places,
+	now time.Time,
+) Notification {
 	n := Notification{
 		ID: id, At: now, Kind: kind, Tenant: r.Tenant, Request: r.ID,
 		Subject: Subject{Who: r.RequesterName, Reason: r.Justification, Ticket: r.Ticket, Detail: r.Reason},
@@ -145,7 +155,8 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, na
 		n.Subject.Outcome = string(r.State)
 	}
 	for _, item := range r.Items {
-		n.Subject.Items = append(n.Subject.Items, names.item(item.Role, item.Machine, item.Ports, item.Protocol, item.Sources))
+		n.Subject.Items = append(n.Subject.Items,
+			names.item(item.Role, item.Machine, item.Ports, item.Protocol, item.Sources))
 		if item.Role.IsZero() && !slices.Contains(n.Policies, item.Policy) {
 			n.Policies = append(n.Policies, item.Policy)
 		}
@@ -192,12 +203,15 @@ func (n Notification) with(other Notification) Notification {
 
 // AboutGrant makes a notification about g, of request r. The caller adds the recipients and, with NotifyEnded,
 // Subject.Unended.
-func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, names Places, now time.Time) Notification {
+func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, names Places,
+	now time.Time,
+) Notification {
 	n := Notification{
 		ID: id, At: now, Kind: kind, Tenant: g.Tenant, Request: g.Request, Grant: g.ID,
 		Subject: Subject{
-			Who: g.PrincipalName, Start: g.Start, End: g.End, Reason: r.Justification, Ticket: r.Ticket, Detail: g.Reason,
-			Items: []SubjectItem{names.item(g.Role, g.Machine, g.Ports, g.Protocol, g.Sources)},
+			Who: g.PrincipalName, Start: g.Start, End: g.End, Reason: r.Justification, Ticket: r.Ticket,
+			Detail: g.Reason,
+			Items:  []SubjectItem{names.item(g.Role, g.Machine, g.Ports, g.Protocol, g.Sources)},
 		},
 	}
 	if g.Role.IsZero() {
@@ -211,9 +225,14 @@ func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r acce
 }
 
 // item names a port of a machine, or a role.
-func (p Places) item(role access.Role, machine access.MachineID, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) SubjectItem {
+func (p Places) item(role access.Role, machine access.MachineID, ports access.PortRange, protocol access.Protocol,
+	sources []netip.Prefix,
+) SubjectItem {
 	if !role.IsZero() {
 		return SubjectItem{Role: role.Name + " on " + cmp.Or(p.Scopes[role.Scope], string(role.Scope))}
 	}
-	return SubjectItem{Machine: cmp.Or(p.Machines[machine], string(machine)), Ports: ports, Protocol: protocol, Sources: slices.Clone(sources)}
+	return SubjectItem{
+		Machine: cmp.Or(p.Machines[machine], string(machine)), Ports: ports, Protocol: protocol,
+		Sources: slices.Clone(sources),
+	}
 }

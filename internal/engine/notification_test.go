@@ -19,14 +19,16 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 	t.Parallel()
 	people := []access.PrincipalID{"ana", "bo", "cy"}
 	paged := map[engine.NotificationKind]bool{ // what opens an incident or resolves one, by the manual
-		engine.NotifyNeedsDecision: true, engine.NotifyFailed: true, engine.NotifyBreakGlass: true, engine.NotifyAlert: true,
+		engine.NotifyNeedsDecision: true, engine.NotifyFailed: true, engine.NotifyBreakGlass: true,
+		engine.NotifyAlert:   true,
 		engine.NotifyDecided: true, engine.NotifyOpened: true, engine.NotifyEnded: true,
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		n := engine.Notification{
 			ID: "n1", Seq: 7, Tenant: "t1", Request: "r1",
-			Kind:     rapid.SampledFrom(engine.NotificationKinds()).Draw(t, "kind"),
-			Policies: rapid.SliceOfNDistinct(rapid.SampledFrom([]access.PolicyID{"p1", "p2"}), 0, 2, rapid.ID).Draw(t, "policies"),
+			Kind: rapid.SampledFrom(engine.NotificationKinds()).Draw(t, "kind"),
+			Policies: rapid.SliceOfNDistinct(rapid.SampledFrom([]access.PolicyID{"p1", "p2"}), 0, 2, rapid.ID).Draw(t,
+				"policies"),
 		}
 		addressed := rapid.SliceOfNDistinct(rapid.SampledFrom(people), 0, 3, rapid.ID).Draw(t, "addressed")
 		var channels []engine.Channel
@@ -34,7 +36,8 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 			channels = append(channels, engine.Channel{
 				ID: id, Enabled: rapid.Bool().Draw(t, "enabled"),
 				Tenant: rapid.SampledFrom([]access.TenantID{"t1", "t1", "t2"}).Draw(t, "tenant"),
-				Kind:   rapid.SampledFrom([]engine.ChannelKind{engine.SMTP, engine.Slack, engine.PagerDuty}).Draw(t, "channel"),
+				Kind: rapid.SampledFrom([]engine.ChannelKind{engine.SMTP, engine.Slack, engine.PagerDuty}).Draw(t,
+					"channel"),
 			})
 		}
 		routes := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) engine.Route {
@@ -54,14 +57,17 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 				continue
 			}
 			for _, r := range routes {
-				if r.Channel != c.ID || r.Mute || len(r.Kinds) > 0 && !slices.Contains(r.Kinds, n.Kind) || r.Policy != "" && !slices.Contains(n.Policies, r.Policy) {
+				if r.Channel != c.ID || r.Mute || len(
+					r.Kinds) > 0 && !slices.Contains(r.Kinds,
+					n.Kind) || r.Policy != "" && !slices.Contains(n.Policies, r.Policy) {
 					continue
 				}
 				if r.Principal == "" && c.Kind != engine.SMTP {
 					want[string(c.ID)+"/"] = true
 				}
 				for _, p := range people {
-					hears := slices.Contains(addressed, p) && (r.Principal == "" || r.Principal == p) || r.Principal == p && r.Policy != ""
+					hears := slices.Contains(addressed,
+						p) && (r.Principal == "" || r.Principal == p) || r.Principal == p && r.Policy != ""
 					if hears && !muted(p, c.ID, n, routes) {
 						if c.Kind == engine.SMTP {
 							want[string(c.ID)+"/"+string(p)] = true
@@ -86,7 +92,8 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 				t.Errorf("delivery %+v", d)
 			}
 		}
-		if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" || len(ids) != len(plan) {
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(want)),
+			slices.Sorted(maps.Keys(got))); diff != "" || len(ids) != len(plan) {
 			t.Errorf("plan (-want +got), with %d ids for %d deliveries:\n%s", len(ids), len(plan), diff)
 		}
 		if diff := cmp.Diff(plan, shuffle()); diff != "" {
@@ -97,7 +104,9 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 
 func muted(p access.PrincipalID, c engine.ChannelID, n engine.Notification, routes []engine.Route) bool {
 	return slices.ContainsFunc(routes, func(r engine.Route) bool {
-		return r.Mute && n.Kind != engine.NotifyAccount && r.Channel == c && r.Principal == p && (r.Policy == "" || slices.Contains(n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind))
+		return r.Mute && n.Kind != engine.NotifyAccount && r.Channel == c && r.Principal == p &&
+			(r.Policy == "" || slices.Contains(
+				n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind))
 	})
 }
 
@@ -111,7 +120,8 @@ func TestDeliveriesEndAfterBoundedAttempts(t *testing.T) {
 		now := time.Unix(1_800_000_000, 0)
 		d := engine.Delivery{State: engine.DeliveryPending, QueuedAt: now, NextAttempt: now, Revision: 1}
 		for range retry.MaxAttempts {
-			if _, err := d.Claim(d.NextAttempt.Add(-time.Nanosecond), time.Minute); access.KindOf(err) != access.KindConflict {
+			if _, err := d.Claim(d.NextAttempt.Add(-time.Nanosecond),
+				time.Minute); access.KindOf(err) != access.KindConflict {
 				t.Fatalf("claimed before it was due: %v", err)
 			}
 			now = d.NextAttempt
@@ -159,24 +169,84 @@ func TestChannelsThatCannotBeKept(t *testing.T) {
 		c    engine.Channel
 		code string // of the one reason; empty: it can
 	}{
-		"webhook":             {engine.Channel{Name: "w", Kind: engine.Webhook, URL: "https://example.com/x", Secret: secret}, ""},
-		"webhook, plain":      {engine.Channel{Name: "w", Kind: engine.Webhook, URL: "http://example.com/x", Secret: secret}, "urlInvalid"},
-		"webhook, plain, own": {engine.Channel{Name: "w", Kind: engine.Webhook, URL: "http://10.0.0.1/x", Secret: secret, AllowPrivate: true}, ""},
-		"webhook, file URL":   {engine.Channel{Name: "w", Kind: engine.Webhook, URL: "file:///etc/passwd", Secret: secret}, "urlInvalid"},
-		"webhook, password":   {engine.Channel{Name: "w", Kind: engine.Webhook, URL: "https://a:b@example.com", Secret: secret}, "urlInvalid"},
-		"webhook, no URL":     {engine.Channel{Name: "w", Kind: engine.Webhook, Secret: secret}, "urlMissing"},
-		"webhook, no secret":  {engine.Channel{Name: "w", Kind: engine.Webhook, URL: "https://example.com/x"}, "secretMissing"},
-		"slack":               {engine.Channel{Name: "s", Kind: engine.Slack, Secret: secret}, ""},
-		"slack, open URL":     {engine.Channel{Name: "s", Kind: engine.Slack, URL: "https://hooks.slack.com/services/x", Secret: secret}, "urlIsSecret"},
-		"secret file":         {engine.Channel{Name: "s", Kind: engine.Teams, Secret: engine.ChannelSecret{File: "teams-url"}}, ""},
-		"secret file away":    {engine.Channel{Name: "s", Kind: engine.Teams, Secret: engine.ChannelSecret{File: "../teams-url"}}, "secretFileInvalid"},
-		"pagerduty":           {engine.Channel{Name: "p", Kind: engine.PagerDuty, Secret: secret}, ""},
-		"mail":                {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: mail}, ""},
-		"mail, split":         {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: engine.Mail{Host: "h", From: "a@b\r\nBcc: c@d"}}, "fromInvalid"},
-		"mail, open":          {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: engine.Mail{Host: "h", From: "a@b", TLS: engine.MailPlain}}, "privateNeeded"},
-		"mail, user alone":    {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: engine.Mail{Host: "h", From: "a@b", Username: "u"}}, "secretMissing"},
-		"no name":             {engine.Channel{Kind: engine.Slack, Secret: secret}, "nameInvalid"},
-		"pigeon":              {engine.Channel{Name: "x", Kind: "pigeon", Secret: secret}, "kindUnknown"},
+		"webhook": {
+			engine.Channel{Name: "w", Kind: engine.Webhook, URL: "https://example.com/x", Secret: secret},
+			"",
+		},
+		"webhook, plain": {
+			engine.Channel{Name: "w", Kind: engine.Webhook, URL: "http://example.com/x", Secret: secret},
+			"urlInvalid",
+		},
+		"webhook, plain, own": {
+			engine.Channel{
+				Name: "w", Kind: engine.Webhook, URL: "http://10.0.0.1/x",
+				Secret: secret, AllowPrivate: true,
+			},
+			"",
+		},
+		"webhook, file URL": {
+			engine.Channel{
+				Name: "w", Kind: engine.Webhook, URL: "file:///etc/passwd",
+				Secret: secret,
+			},
+			"urlInvalid",
+		},
+		"webhook, password": {
+			engine.Channel{
+				Name: "w", Kind: engine.Webhook, URL: "https://a:b@example.com",
+				Secret: secret,
+			},
+			"urlInvalid",
+		},
+		"webhook, no URL": {engine.Channel{Name: "w", Kind: engine.Webhook, Secret: secret}, "urlMissing"},
+		"webhook, no secret": {
+			engine.Channel{Name: "w", Kind: engine.Webhook, URL: "https://example.com/x"},
+			"secretMissing",
+		},
+		"slack": {engine.Channel{Name: "s", Kind: engine.Slack, Secret: secret}, ""},
+		"slack, open URL": {
+			engine.Channel{
+				Name: "s", Kind: engine.Slack, URL: "https://hooks.slack.com/services/x",
+				Secret: secret,
+			},
+			"urlIsSecret",
+		},
+		"secret file": {
+			engine.Channel{Name: "s", Kind: engine.Teams, Secret: engine.ChannelSecret{File: "teams-url"}},
+			"",
+		},
+		"secret file away": {
+			engine.Channel{
+				Name: "s", Kind: engine.Teams,
+				Secret: engine.ChannelSecret{File: "../teams-url"},
+			},
+			"secretFileInvalid",
+		},
+		"pagerduty": {engine.Channel{Name: "p", Kind: engine.PagerDuty, Secret: secret}, ""},
+		"mail":      {engine.Channel{Name: "m", Kind: engine.SMTP, Mail: mail}, ""},
+		"mail, split": {
+			engine.Channel{
+				Name: "m", Kind: engine.SMTP,
+				Mail: engine.Mail{Host: "h", From: "a@b\r\nBcc: c@d"},
+			},
+			"fromInvalid",
+		},
+		"mail, open": {
+			engine.Channel{
+				Name: "m", Kind: engine.SMTP,
+				Mail: engine.Mail{Host: "h", From: "a@b", TLS: engine.MailPlain},
+			},
+			"privateNeeded",
+		},
+		"mail, user alone": {
+			engine.Channel{
+				Name: "m", Kind: engine.SMTP,
+				Mail: engine.Mail{Host: "h", From: "a@b", Username: "u"},
+			},
+			"secretMissing",
+		},
+		"no name": {engine.Channel{Kind: engine.Slack, Secret: secret}, "nameInvalid"},
+		"pigeon":  {engine.Channel{Name: "x", Kind: "pigeon", Secret: secret}, "kindUnknown"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -193,7 +263,10 @@ func TestChannelsThatCannotBeKept(t *testing.T) {
 			}
 		})
 	}
-	if err := (engine.Route{Mute: true, Kinds: []engine.NotificationKind{"pigeon"}}).Validate(); access.KindOf(err) != access.KindInvalid {
+	if err := (engine.Route{
+		Mute:  true,
+		Kinds: []engine.NotificationKind{"pigeon"},
+	}).Validate(); access.KindOf(err) != access.KindInvalid {
 		t.Errorf("a route that mutes all and names an unknown kind: %v", err)
 	}
 }
@@ -208,22 +281,29 @@ func TestNotificationsTellOfRequestsAndGrants(t *testing.T) {
 			{Machine: "m2", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP, Duration: 2 * time.Hour},
 		},
 	}
-	n := engine.AboutRequest("n1", engine.NotifyNeedsDecision, r, engine.Places{Machines: map[access.MachineID]string{"m1": "web-1"}}, now)
+	n := engine.AboutRequest("n1", engine.NotifyNeedsDecision, r,
+		engine.Places{Machines: map[access.MachineID]string{"m1": "web-1"}}, now)
 	want := engine.Notification{
-		ID: "n1", At: now, Kind: engine.NotifyNeedsDecision, Tenant: "t1", Request: "r1", Policies: []access.PolicyID{"p1"},
+		ID: "n1", At: now, Kind: engine.NotifyNeedsDecision, Tenant: "t1", Request: "r1",
+		Policies: []access.PolicyID{"p1"},
 		Subject: engine.Subject{Who: "ana", Reason: "disk full", Duration: 2 * time.Hour, Items: []engine.SubjectItem{
-			{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP}, {Machine: "m2", Ports: access.SinglePort(22), Protocol: access.TCP},
+			{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP},
+			{Machine: "m2", Ports: access.SinglePort(22), Protocol: access.TCP},
 		}},
 	}
 	if diff := cmp.Diff(want, n); diff != "" {
 		t.Errorf("about a request (-want +got):\n%s", diff)
 	}
 	g := access.Grant{
-		ID: "g1", Request: "r1", Tenant: "t1", PrincipalName: "ana", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP,
-		Start: now, End: now.Add(time.Hour), State: access.GrantRevoked, EndedAt: now.Add(time.Minute), Reason: "done",
+		ID: "g1", Request: "r1", Tenant: "t1", PrincipalName: "ana", Policy: "p1", Ports: access.SinglePort(22),
+		Protocol: access.TCP,
+		Start:    now, End: now.Add(time.Hour), State: access.GrantRevoked, EndedAt: now.Add(time.Minute),
+		Reason: "done",
 	}
-	n = engine.AboutGrant("n2", engine.NotifyEnded, g, r, engine.Places{Machines: map[access.MachineID]string{"m1": "web-1"}}, now)
-	if n.Subject.Outcome != "revoked" || n.Subject.Detail != "done" || !n.Subject.End.Equal(now.Add(time.Minute)) || n.Grant != "g1" || n.Request != "r1" {
+	n = engine.AboutGrant("n2", engine.NotifyEnded, g, r,
+		engine.Places{Machines: map[access.MachineID]string{"m1": "web-1"}}, now)
+	if n.Subject.Outcome != "revoked" || n.Subject.Detail != "done" || !n.Subject.End.Equal(
+		now.Add(time.Minute)) || n.Grant != "g1" || n.Request != "r1" {
 		t.Errorf("about a grant: %+v", n)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// ownerGuard is a transaction that keeps somebody who can act as Owner in each tenant: without one nobody could give rights, or
-// let anybody in again. It watches every write that can take the last one away, whichever use case makes it.
+// ownerGuard is a transaction that keeps somebody who can act as Owner in each tenant: without one nobody could give
+// rights, or let anybody in again. It watches every write that can take the last one away, whichever use case makes it.
 type ownerGuard struct {
 	Tx
 
@@ -94,12 +94,14 @@ func (g *ownerGuard) finish(ctx context.Context) error {
 
 func lastOwner() *access.Error {
 	return access.Fault(access.KindConflict, "lastOwner",
-		"nobody could act as Owner of everything any more: make somebody else Owner first, at the root and without an end, who is enabled")
+		"nobody could act as Owner of everything any more: make somebody else Owner first, at the root and without "+
+			"an end, who is enabled")
 }
 
 // Without gives a directory's data less a membership.
 func Without(data rbac.Data, gone rbac.Membership) rbac.Data {
-	data.Memberships = slices.DeleteFunc(slices.Clone(data.Memberships), func(m rbac.Membership) bool { return m == gone })
+	data.Memberships = slices.DeleteFunc(slices.Clone(data.Memberships),
+		func(m rbac.Membership) bool { return m == gone })
 	return data
 }
 

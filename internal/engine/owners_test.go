@@ -29,20 +29,24 @@ func (w *world) owners() []access.PrincipalID {
 	return owners
 }
 
-// TestSomebodyWhoCanActStays takes the last Owner away on every way there is, while another assignment of Owner belongs to
-// nobody who can act.
+// TestSomebodyWhoCanActStays takes the last Owner away on every way there is, while another assignment of Owner belongs
+// to nobody who can act.
 func TestSomebodyWhoCanActStays(t *testing.T) {
 	t.Parallel()
 	yes := true
 	own := func(w *world) rbac.AssignmentID {
-		list := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{Principal: directory.AdminName}, engine.Page{}))(w.tb)
+		list := must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{Principal: directory.AdminName},
+			engine.Page{}))(
+			w.tb)
 		return list.Items[0].Assignment.ID
 	}
 	owner := func(w *world, name string) {
-		must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: name, Role: "Owner", Scope: access.Root}))(w.tb)
+		must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: name, Role: "Owner", Scope: access.Root}))(
+			w.tb)
 	}
 	group := func(w *world, name string) {
-		must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(w.tb)
+		must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(
+			w.tb)
 	}
 	member := func(w *world, group, member string) {
 		if err := w.Directory.AddMember(w.ctx, w.admin, group, member); err != nil {
@@ -66,13 +70,20 @@ func TestSomebodyWhoCanActStays(t *testing.T) {
 			return unassign(w)
 		},
 		"the other is a program": func(w *world) error {
-			must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "deploy"}))(w.tb)
+			must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+				directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "deploy"}))(
+				w.tb)
 			owner(w, "deploy")
 			return unassign(w)
 		},
 		"the last one is disabled": func(w *world) error {
 			ann := w.user("ann", "") // Owner for an hour, who is none when it is over
-			must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "ann", Role: "Owner", Scope: access.Root, End: w.clock.now().Add(time.Hour)}))(w.tb)
+			must(w.Roles.AssignRole(w.ctx, w.admin,
+				roles.AssignInput{
+					Principal: "ann", Role: "Owner", Scope: access.Root,
+					End: w.clock.now().Add(time.Hour),
+				}))(
+				w.tb)
 			return disable(w, ann, directory.AdminName)
 		},
 		"the last one leaves the group": func(w *world) error {
@@ -128,8 +139,8 @@ func TestAssignmentsAreNotRepeated(t *testing.T) {
 	must(w.Roles.AssignRole(w.ctx, w.admin, in))(t)
 }
 
-// TestOwnersNeverRunOut does at random what makes and unmakes Owners, and holds that somebody who can act always stays, and
-// that nothing is refused for it that would have left somebody.
+// TestOwnersNeverRunOut does at random what makes and unmakes Owners, and holds that somebody who can act always stays,
+// and that nothing is refused for it that would have left somebody.
 func TestOwnersNeverRunOut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -142,7 +153,8 @@ func TestOwnersNeverRunOut(t *testing.T) {
 			callers[c.Principal] = c
 		}
 		for _, name := range groups {
-			must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(t)
+			must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: name}))(
+				t)
 		}
 		everybody := append(append([]string{}, people...), groups...)
 		for range 12 {
@@ -151,12 +163,16 @@ func TestOwnersNeverRunOut(t *testing.T) {
 			name := rapid.SampledFrom(everybody).Draw(rt, "name")
 			group := rapid.SampledFrom(groups).Draw(rt, "group")
 			var err error
-			what := rapid.SampledFrom([]string{"assign", "unassign", "add", "remove", "disable", "enable"}).Draw(rt, "what")
+			what := rapid.SampledFrom([]string{"assign", "unassign", "add", "remove", "disable", "enable"}).Draw(rt,
+				"what")
 			switch what {
 			case "assign":
-				_, err = w.Roles.AssignRole(w.ctx, by, roles.AssignInput{Principal: name, Role: "Owner", Scope: access.Root})
+				_, err = w.Roles.AssignRole(w.ctx, by,
+					roles.AssignInput{Principal: name, Role: "Owner", Scope: access.Root})
 			case "unassign":
-				list := must(w.Roles.RoleAssignments(w.ctx, by, roles.AssignmentFilter{Principal: name}, engine.Page{}))(t)
+				list := must(w.Roles.RoleAssignments(w.ctx, by, roles.AssignmentFilter{Principal: name},
+					engine.Page{}))(
+					t)
 				if len(list.Items) > 0 {
 					err = w.Roles.UnassignRole(w.ctx, by, list.Items[0].Assignment.ID)
 				}

@@ -9,18 +9,21 @@ import (
 	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
-// TestResetPasswordEndsSessions gives a user another password, and holds that whoever was in is out, that nobody resets their
-// own, and that a group has none.
+// TestResetPasswordEndsSessions gives a user another password, and holds that whoever was in is out, that nobody resets
+// their own, and that a group has none.
 func TestResetPasswordEndsSessions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ann := w.user("ann", "")
 	w.save(func(tx engine.Tx) error {
-		return tx.SaveSession(w.ctx, engine.Session{Hash: "aa", Principal: ann.Principal, ExpiresAt: w.clock.now().Add(1 << 40)})
+		return tx.SaveSession(w.ctx,
+			engine.Session{Hash: "aa", Principal: ann.Principal, ExpiresAt: w.clock.now().Add(1 << 40)})
 	})
 	must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: "people"}))(t)
-	wantCode(t, w.Directory.ResetPassword(w.ctx, w.admin, "people", "$x", true), access.KindInvalid, "passwordNotAllowed")
-	wantCode(t, w.Directory.ResetPassword(w.ctx, w.admin, directory.AdminName, "$x", true), access.KindConflict, "ownPassword")
+	wantCode(t, w.Directory.ResetPassword(w.ctx, w.admin, "people", "$x", true), access.KindInvalid,
+		"passwordNotAllowed")
+	wantCode(t, w.Directory.ResetPassword(w.ctx, w.admin, directory.AdminName, "$x", true), access.KindConflict,
+		"ownPassword")
 	if err := w.Directory.ResetPassword(w.ctx, w.admin, "ann", "$x", true); err != nil {
 		t.Fatal(err)
 	}
@@ -32,13 +35,14 @@ func TestResetPasswordEndsSessions(t *testing.T) {
 		t.Errorf("the password is %+v", cred.Password)
 	}
 	event := w.newest()
-	if event.Kind != access.PasswordChanged || event.Details["name"] != "ann" || event.Actor.Name != directory.AdminName {
+	if event.Kind != access.PasswordChanged || event.Details["name"] != "ann" ||
+		event.Actor.Name != directory.AdminName {
 		t.Errorf("the log says %+v", event)
 	}
 }
 
-// TestChangePasswordKeepsOneSession replaces one's own password: the session that did it goes on, every other ends, and what
-// was checked against another hash is refused.
+// TestChangePasswordKeepsOneSession replaces one's own password: the session that did it goes on, every other ends, and
+// what was checked against another hash is refused.
 func TestChangePasswordKeepsOneSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -46,7 +50,8 @@ func TestChangePasswordKeepsOneSession(t *testing.T) {
 	ann.Session = "own"
 	w.save(func(tx engine.Tx) error {
 		for _, hash := range []string{"own", "other"} {
-			if err := tx.SaveSession(w.ctx, engine.Session{Hash: hash, Principal: ann.Principal, ExpiresAt: w.clock.now().Add(1 << 40)}); err != nil {
+			if err := tx.SaveSession(w.ctx,
+				engine.Session{Hash: hash, Principal: ann.Principal, ExpiresAt: w.clock.now().Add(1 << 40)}); err != nil {
 				return err
 			}
 		}
@@ -71,10 +76,12 @@ func TestAdministratorForgetsPasskey(t *testing.T) {
 	ann := w.user("ann", "")
 	w.user("ben", "")
 	w.save(func(tx engine.Tx) error {
-		return tx.SavePasskey(w.ctx, engine.Passkey{ID: "k", Principal: ann.Principal, Name: "phone", CreatedAt: w.clock.now(), Revision: 1}, 0)
+		return tx.SavePasskey(w.ctx,
+			engine.Passkey{ID: "k", Principal: ann.Principal, Name: "phone", CreatedAt: w.clock.now(), Revision: 1}, 0)
 	})
 	wantCode(t, w.Directory.DeletePasskeyOf(w.ctx, w.admin, "ben", "k"), access.KindNotFound, "unknownPasskey")
-	wantCode(t, w.Directory.DeletePasskeyOf(w.ctx, w.admin, directory.AdminName, "k"), access.KindConflict, "ownPasskey")
+	wantCode(t, w.Directory.DeletePasskeyOf(w.ctx, w.admin, directory.AdminName, "k"), access.KindConflict,
+		"ownPasskey")
 	if list := must(w.Directory.PasskeysOf(w.ctx, w.admin, "ann"))(t); len(list) != 1 || list[0].Name != "phone" {
 		t.Fatalf("ann has %+v", list)
 	}
@@ -105,8 +112,10 @@ func TestWithdrawnTokenEnrolsNobody(t *testing.T) {
 	if err := w.Machines.DeleteEnrollmentToken(w.ctx, w.admin, list[0].PublicID()); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, w.Machines.DeleteEnrollmentToken(w.ctx, w.admin, list[0].PublicID()), access.KindNotFound, "unknownToken")
-	_, err = w.Machines.Enroll(w.ctx, w.admin.Address, machines.EnrollInput{Token: token, Name: "web-2"}, func(access.AgentID) (string, error) { return "f", nil })
+	wantCode(t, w.Machines.DeleteEnrollmentToken(w.ctx, w.admin, list[0].PublicID()), access.KindNotFound,
+		"unknownToken")
+	_, err = w.Machines.Enroll(w.ctx, w.admin.Address, machines.EnrollInput{Token: token, Name: "web-2"},
+		func(access.AgentID) (string, error) { return "f", nil })
 	if err == nil {
 		t.Error("a withdrawn token enrolled an agent")
 	}

@@ -21,10 +21,13 @@ func TestPolicyOfAMachine(t *testing.T) {
 	wantCode(t, err, access.KindNotFound, "machineNotConfigured")
 	first := w.guard("web-1")
 	second := w.guard("web-2")
-	if first.Policy.Name != engine.DefaultPolicy || second.Policy.ID != first.Policy.ID || second.Policy.Revision != 2 || second.Entry.Revision != 2 {
+	if first.Policy.Name != engine.DefaultPolicy || second.Policy.ID != first.Policy.ID ||
+		second.Policy.Revision != 2 ||
+		second.Entry.Revision != 2 {
 		t.Errorf("policies are %+v and %+v", first.Policy, second.Policy)
 	}
-	if d := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t); d.Policy.Revision != 2 || d.Entry.Machine != host.Machine.ID || d.Entry.Revision != 1 {
+	if d := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(
+		t); d.Policy.Revision != 2 || d.Entry.Machine != host.Machine.ID || d.Entry.Revision != 1 {
 		t.Errorf("the policy is %+v", d)
 	}
 	w.guard("web-1")
@@ -64,12 +67,18 @@ func TestAPolicyThatNoLongerAllowsAGrantRevokesIt(t *testing.T) {
 		"justification since": {func(p *access.MachinePolicy) {
 			p.Justification = access.JustificationRule{Required: true, MinLength: 50}
 		}, access.GrantOpening},
-		"source still inside": {func(p *access.MachinePolicy) { p.Ports[0].Sources = []netip.Prefix{long} }, access.GrantOpening},
-		"shorter":             {func(p *access.MachinePolicy) { p.Ports[0].Max = time.Hour }, access.GrantRevoked},
+		"source still inside": {
+			func(p *access.MachinePolicy) { p.Ports[0].Sources = []netip.Prefix{long} },
+			access.GrantOpening,
+		},
+		"shorter": {func(p *access.MachinePolicy) { p.Ports[0].Max = time.Hour }, access.GrantRevoked},
 		"source outside": {func(p *access.MachinePolicy) {
 			p.Ports[0].Sources = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}, access.GrantRevoked},
-		"port no longer guards": {func(p *access.MachinePolicy) { p.Ports[0].Ports = access.SinglePort(80) }, access.GrantRevoked},
+		"port no longer guards": {
+			func(p *access.MachinePolicy) { p.Ports[0].Ports = access.SinglePort(80) },
+			access.GrantRevoked,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,36 +114,59 @@ func TestWholePolicy(t *testing.T) {
 	id := access.PolicyResource(sub, "default", "local", "mine")
 	entry := sshPolicy()
 	entry.Machine = host.Machine.ID
-	p, created, err := w.Machines.PutPolicy(w.ctx, w.admin, machines.PolicyInput{Resource: id, Machines: []access.MachinePolicy{entry}}, nil)
+	p, created, err := w.Machines.PutPolicy(w.ctx, w.admin,
+		machines.PolicyInput{Resource: id, Machines: []access.MachinePolicy{entry}}, nil)
 	if err != nil || !created || p.Revision != 1 || p.Name != "mine" {
 		t.Fatalf("made %+v, %t, %v", p, created, err)
 	}
 	g := must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
 	entry.Machine = other.Machine.ID
-	p, created, err = w.Machines.PutPolicy(w.ctx, w.admin, machines.PolicyInput{Resource: access.ResourceID(strings.ToUpper(string(id))), Machines: []access.MachinePolicy{entry}}, &p.Revision)
+	p, created, err = w.Machines.PutPolicy(w.ctx, w.admin,
+		machines.PolicyInput{
+			Resource: access.ResourceID(strings.ToUpper(string(id))),
+			Machines: []access.MachinePolicy{entry},
+		},
+		&p.Revision)
 	if err != nil || created || p.Revision != 2 || p.Resource != id {
 		t.Fatalf("replaced it with %+v, %t, %v", p, created, err)
 	}
 	if got := w.grant(g.ID); got.State != access.GrantRevoked {
 		t.Errorf("the grant of the machine that is not guarded any more is %s", got.State)
 	}
-	written := must(w.Records.Events(w.ctx, w.admin, engine.EventFilter{Kind: access.PolicyWritten}, engine.Page{Limit: 1}))(t).Items[0]
+	written := must(w.Records.Events(w.ctx, w.admin, engine.EventFilter{Kind: access.PolicyWritten},
+		engine.Page{Limit: 1}))(
+		t).Items[0]
 	if written.Details["removed.0"] != "web-1" {
 		t.Errorf("the event does not name the machine that is not guarded any more: %v", written.Details)
 	}
-	must(w.Directory.CreateResourceGroup(w.ctx, w.admin, directory.ResourceGroupInput{Name: "abroad", Location: "westeurope"}))(t)
-	token := must2(w.Machines.MakeEnrollmentToken(w.ctx, w.admin, machines.TokenInput{Name: "web-3", ResourceGroup: "abroad"}))(t)
-	abroad := must(w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, Name: "web-3"}, fingerprint))(t).Machine
+	must(w.Directory.CreateResourceGroup(w.ctx, w.admin,
+		directory.ResourceGroupInput{Name: "abroad", Location: "westeurope"}))(
+		t)
+	token := must2(w.Machines.MakeEnrollmentToken(w.ctx, w.admin,
+		machines.TokenInput{Name: "web-3", ResourceGroup: "abroad"}))(
+		t)
+	abroad := must(w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, Name: "web-3"}, fingerprint))(
+		t).Machine
 	if abroad.Location != "westeurope" {
 		t.Errorf("a host enrolls in the location %q, and its resource group is in westeurope", abroad.Location)
 	}
 	far := sshPolicy()
 	far.Machine = abroad.ID
-	for _, at := range []access.ResourceID{id, access.PolicyResource(sub, "abroad", "local", "mine"), access.PolicyResource(sub, "default", "westeurope", "mine")} {
-		_, _, err := w.Machines.PutPolicy(w.ctx, w.admin, machines.PolicyInput{Resource: at, Machines: []access.MachinePolicy{far}}, nil)
+	for _, at := range []access.ResourceID{
+		id, access.PolicyResource(sub, "abroad", "local", "mine"),
+		access.PolicyResource(sub, "default", "westeurope", "mine"),
+	} {
+		_, _, err := w.Machines.PutPolicy(w.ctx, w.admin,
+			machines.PolicyInput{Resource: at, Machines: []access.MachinePolicy{far}}, nil)
 		wantCode(t, err, access.KindInvalid, "machineElsewhere")
 	}
-	must2(w.Machines.PutPolicy(w.ctx, w.admin, machines.PolicyInput{Resource: access.PolicyResource(sub, "ABROAD", "WestEurope", "mine"), Machines: []access.MachinePolicy{far}}, nil))(t)
+	must2(w.Machines.PutPolicy(w.ctx, w.admin,
+		machines.PolicyInput{
+			Resource: access.PolicyResource(sub, "ABROAD", "WestEurope", "mine"),
+			Machines: []access.MachinePolicy{far},
+		},
+		nil))(
+		t)
 	for code, in := range map[string]machines.PolicyInput{
 		"machineGuarded":       {Resource: id + "2", Machines: []access.MachinePolicy{entry}},
 		"malformedPolicy":      {Resource: id, Machines: []access.MachinePolicy{entry, entry}},

@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
-// What is set for one machine is nobody else's business: agents of others get no new state, what others saw of theirs may
-// still be changed, and requests for others are decided as they were shown.
+// What is set for one machine is nobody else's business: agents of others get no new state, what others saw of theirs
+// may still be changed, and requests for others are decided as they were shown.
 func TestSettingOneMachineLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy { return oneOfOps(ops) })
@@ -28,7 +28,8 @@ func TestSettingOneMachineLeavesTheOthersAlone(t *testing.T) {
 	if now := w.desired(agent).Revision; now != revision {
 		t.Errorf("the other machine's agent went from revision %d to %d", revision, now)
 	}
-	if d := must(w.Requests.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest))(t); d.Request.State != access.RequestApproved {
+	if d := must(w.Requests.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest))(
+		t); d.Request.State != access.RequestApproved {
 		t.Errorf("the request is %s", d.Request.State)
 	}
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", oneOfOps(w.ops), &seen.Entry.Revision))(t)
@@ -36,26 +37,32 @@ func TestSettingOneMachineLeavesTheOthersAlone(t *testing.T) {
 	wantCode(t, err, access.KindConflict, "policyChanged")
 }
 
-// peopled is a world in which the policy "default" guards n machines, web-0 to web-(n-1), behind one gateway, and there is
-// one machine more that nothing guards.
+// peopled is a world in which the policy "default" guards n machines, web-0 to web-(n-1), behind one gateway, and there
+// is one machine more that nothing guards.
 func peopled(tb testing.TB, n int) (w *world, id access.ResourceID) {
 	tb.Helper()
 	w = newWorld(tb)
 	return w, w.people(must(w.Directory.Subscriptions(w.ctx, w.admin))(tb)[0].ID, "default", n+1, n)
 }
 
-// people gives a resource group machines behind one gateway, web-0 and so on, and a policy "default" that guards the first of them.
+// people gives a resource group machines behind one gateway, web-0 and so on, and a policy "default" that guards the
+// first of them.
 func (w *world) people(sub access.SubscriptionID, group string, count, guarded int) (policy access.ResourceID) {
 	w.tb.Helper()
 	now := w.clock.now()
 	policy = access.PolicyResource(sub, group, "local", engine.DefaultPolicy)
-	p := access.Policy{ID: "default", Resource: policy, Tenant: w.admin.Tenant, Name: engine.DefaultPolicy, Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1}
+	p := access.Policy{
+		ID: "default", Resource: policy, Tenant: w.admin.Tenant, Name: engine.DefaultPolicy,
+		Location: "local", CreatedAt: now, UpdatedAt: now, Revision: 1,
+	}
 	w.save(func(tx engine.Tx) error {
-		err := tx.SaveAgent(w.ctx, access.Agent{ID: "gate", Tenant: w.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
+		err := tx.SaveAgent(w.ctx,
+			access.Agent{ID: "gate", Tenant: w.admin.Tenant, Name: "gate", Mode: access.ModeGateway, EnrolledAt: now})
 		for i := 0; i < count && err == nil; i++ {
 			name := fmt.Sprintf("web-%d", i)
 			m := access.Machine{
-				ID: access.MachineID(name), Resource: access.MachineResource(sub, group, name), Tenant: w.admin.Tenant, Name: name,
+				ID: access.MachineID(name), Resource: access.MachineResource(sub, group, name), Tenant: w.admin.Tenant,
+				Name:     name,
 				Location: "local", Agent: "gate", CreatedAt: now, Revision: 1,
 			}
 			err = tx.SaveMachine(w.ctx, m, 0)
@@ -80,12 +87,14 @@ func TestAPolicyMayNameManyMachines(t *testing.T) {
 		t.Fatalf("the machine is guarded by %+v", d.Policy)
 	}
 	must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1000", time.Hour)))(t)
-	if p := must(w.Machines.PolicyByResource(w.ctx, w.admin, id))(t); len(p.Machines) != 1001 || p.Machines[1000].Machine != "web-1000" {
+	if p := must(w.Machines.PolicyByResource(w.ctx, w.admin, id))(
+		t); len(p.Machines) != 1001 || p.Machines[1000].Machine != "web-1000" {
 		t.Errorf("it names %d machines", len(p.Machines))
 	}
 	entry := sshPolicy()
 	entry.Machine = "web-0"
-	_, _, err := w.Machines.PutPolicy(w.ctx, w.admin, machines.PolicyInput{Resource: id, Machines: []access.MachinePolicy{entry}}, nil)
+	_, _, err := w.Machines.PutPolicy(w.ctx, w.admin,
+		machines.PolicyInput{Resource: id, Machines: []access.MachinePolicy{entry}}, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy") // it would drop a thousand in one transaction
 	if err := w.Machines.DeleteMachinePolicy(w.ctx, w.admin, "web-0", nil); err != nil {
 		t.Fatal(err)
@@ -126,9 +135,10 @@ func BenchmarkGuardOneMachine(b *testing.B) {
 	}
 }
 
-// BenchmarkBesideLiveGrants asks for access that is given at once, asks for access that somebody decides, decides, has the agent
-// report what was opened and revokes it: beside 10 and beside 10,000 live grants of the same person elsewhere, of others on the same
-// machine, of others under the same policy, and of all three at once. The two take turns; it gives the medians and how they compare.
+// BenchmarkBesideLiveGrants asks for access that is given at once, asks for access that somebody decides, decides, has
+// the agent report what was opened and revokes it: beside 10 and beside 10,000 live grants of the same person
+// elsewhere, of others on the same machine, of others under the same policy, and of all three at once. The two take
+// turns; it gives the medians and how they compare.
 func BenchmarkBesideLiveGrants(b *testing.B) {
 	for _, of := range []string{"person", "machine", "policy", "all"} {
 		b.Run("of="+of, func(b *testing.B) {
@@ -170,12 +180,18 @@ func newBeside(b *testing.B, of string, live int) *beside {
 	var policy access.MachinePolicy
 	for i := range uint16(11) {
 		policy.Ports = append(policy.Ports, access.PortRule{
-			Ports: access.PortRange{First: 1000 * (i + 1), Last: 1000*(i+1) + 999}, Protocol: access.TCP, Max: time.Hour,
+			Ports: access.PortRange{First: 1000 * (i + 1), Last: 1000*(i+1) + 999}, Protocol: access.TCP,
+			Max: time.Hour,
 		})
 	}
 	policy.Approval = access.Rule{Cases: []access.Case{
 		{Name: "short", When: `request.duration <= duration("20m")`},
-		{Name: "long", Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{c.bob.Principal}}}}}},
+		{
+			Name: "long",
+			Stages: []access.Stage{{AllOf: []access.Quorum{
+				{Count: 1, People: []access.PrincipalID{c.bob.Principal}},
+			}}},
+		},
 	}}
 	hosts := []string{"web-1"}
 	c.agent = w.host("web-1").Agent.ID
@@ -194,7 +210,9 @@ func newBeside(b *testing.B, of string, live int) *beside {
 		holder = w.user("bert", "JIT Access Requester")
 	}
 	for i := range (live + 999) / 1000 {
-		must(w.Requests.Submit(w.ctx, holder, ports(hosts[i%len(hosts)], uint16(1000*(i+1)), uint16(min(live, 1000)), 20*time.Minute)))(b)
+		must(w.Requests.Submit(w.ctx, holder,
+			ports(hosts[i%len(hosts)], uint16(1000*(i+1)), uint16(min(live, 1000)), 20*time.Minute)))(
+			b)
 	}
 	w.reconcile()
 	return c

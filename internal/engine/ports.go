@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// Regrouping says that somebody, by an act of theirs, is in a group no more, or is in one without having been put into it, such as one that
-// was disabled.
+// Regrouping says that somebody, by an act of theirs, is in a group no more, or is in one without having been put into
+// it, such as one that was disabled.
 type Regrouping struct {
 	Principal access.PrincipalID
 	Group     access.PrincipalID
@@ -33,11 +33,11 @@ type Store interface {
 	// View runs fn in a read transaction, which is always rolled back: what fn might write is lost.
 	View(ctx context.Context, fn func(Reader) error) error
 
-	// Update runs fn in a transaction and returns once it is durable. Transactions of concurrent callers are
-	// committed together, each behind its own savepoint: an error of fn undoes what fn did and nothing else. fn may be
-	// run more than once, so it must have no effect outside the transaction. A write that fails spoils the transaction: Update
-	// fails with its error whatever fn does about it. The write itself may give nil, where it was only sent later; so look
-	// at the error of Update, not of the write, to tell a conflict from a fault.
+	// Update runs fn in a transaction and returns once it is durable. Transactions of concurrent callers are committed
+	// together, each behind its own savepoint: an error of fn undoes what fn did and nothing else. fn may be run more
+	// than once, so it must have no effect outside the transaction. A write that fails spoils the transaction: Update
+	// fails with its error whatever fn does about it. The write itself may give nil, where it was only sent later; so
+	// look at the error of Update, not of the write, to tell a conflict from a fault.
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Watch gives a channel that receives, coalesced, after each commit that bumped the desired state of agent, by
@@ -50,8 +50,8 @@ type Store interface {
 	// Ping tells whether the database answers.
 	Ping(ctx context.Context) error
 
-	// Scrub writes the database anew so far that none of its files holds a value that a setting had before. It takes long, so
-	// it is for a start.
+	// Scrub writes the database anew so far that none of its files holds a value that a setting had before. It takes
+	// long, so it is for a start.
 	Scrub(ctx context.Context) error
 }
 
@@ -91,7 +91,8 @@ type Reader interface {
 	Principal(ctx context.Context, id access.PrincipalID) (access.Principal, error)
 	PrincipalByName(ctx context.Context, tenant access.TenantID, name string) (access.Principal, error)
 	// MembershipsBy gives the memberships of some that somebody gave since then and that still stand.
-	MembershipsBy(ctx context.Context, by access.PrincipalID, since time.Time, of []access.PrincipalID) ([]rbac.Membership, error)
+	MembershipsBy(ctx context.Context, by access.PrincipalID, since time.Time,
+		of []access.PrincipalID) ([]rbac.Membership, error)
 	Regroupings(ctx context.Context, principal access.PrincipalID, since time.Time) ([]Regrouping, error) // by group
 	Principals(ctx context.Context, f PrincipalFilter, p Page) (Listed[access.Principal], error)          // by name
 
@@ -104,18 +105,22 @@ type Reader interface {
 	Session(ctx context.Context, hash string) (Session, error)
 	Sessions(ctx context.Context, principal access.PrincipalID) ([]Session, error) // the newest first; at most 1,000
 	EnrollmentToken(ctx context.Context, hash string) (EnrollmentToken, error)
-	// EnrollmentTokens gives the tokens of a tenant that are good for an agent still, the first to expire first; at most 1,000.
+	// EnrollmentTokens gives the tokens of a tenant that are good for an agent still, the first to expire first; at
+	// most 1,000.
 	EnrollmentTokens(ctx context.Context, tenant access.TenantID, now time.Time) ([]EnrollmentToken, error)
 
 	Agent(ctx context.Context, id access.AgentID) (access.Agent, error)
-	Agents(ctx context.Context, p Page) (Listed[access.Agent], error)                                      // by name
-	AgentsIn(ctx context.Context, tenant access.TenantID, scope access.ResourceID) ([]access.Agent, error) // in service, that enrolled for a resource group; at most 1,000
-	AgentsByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Agent, error)         // at most 1,000, those in service first, without regard to case
+	Agents(ctx context.Context, p Page) (Listed[access.Agent], error) // by name
+	// in service, that enrolled for a resource group; at most 1,000
+	AgentsIn(ctx context.Context, tenant access.TenantID, scope access.ResourceID) ([]access.Agent, error)
+	// at most 1,000, those in service first, without regard to case
+	AgentsByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Agent, error)
 
 	Machine(ctx context.Context, id access.MachineID) (access.Machine, error)
 	MachineByResource(ctx context.Context, id access.ResourceID) (access.Machine, error)
-	MachinesByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Machine, error) // at most 1,000, without regard to case
-	Machines(ctx context.Context, f MachineFilter, p Page) (Listed[access.Machine], error)             // by name
+	// at most 1,000, without regard to case
+	MachinesByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Machine, error)
+	Machines(ctx context.Context, f MachineFilter, p Page) (Listed[access.Machine], error) // by name
 
 	Policy(ctx context.Context, id access.PolicyID) (access.Policy, error)
 	PolicyByResource(ctx context.Context, id access.ResourceID) (access.Policy, error)
@@ -123,17 +128,19 @@ type Reader interface {
 	PolicyHead(ctx context.Context, id access.ResourceID) (access.Policy, error)
 	// PolicyEntries gives what a policy says of its first machines; at most limit.
 	PolicyEntries(ctx context.Context, id access.PolicyID, limit int) ([]access.MachinePolicy, error)
-	// PolicyEntriesWith gives what the policies of a tenant say of machines, where it has a text such as the id of a group or
-	// the name of a network, whatever that means there; by machine, after the one that is given, at most limit (1 to 1,000).
-	PolicyEntriesWith(ctx context.Context, tenant access.TenantID, text string, after access.MachineID, limit int) ([]access.MachinePolicy, error)
+	// PolicyEntriesWith gives what the policies of a tenant say of machines, where it has a text such as the id of a
+	// group or the name of a network, whatever that means there; by machine, after the one that is given, at most limit
+	// (1 to 1,000).
+	PolicyEntriesWith(ctx context.Context, tenant access.TenantID, text string, after access.MachineID,
+		limit int) ([]access.MachinePolicy, error)
 	// GuardOf gives the policy that names the machine, with its entry for that machine alone.
 	GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error)
 	// FormerEntry gives what a policy said last of a machine when it ceased to name it.
 	FormerEntry(ctx context.Context, machine access.MachineID) (access.MachinePolicy, error)
 	// Policies gives whole policies, by resource id. A page ends early where its policies name 10,000 machines.
 	Policies(ctx context.Context, f PolicyFilter, p Page) (Listed[access.Policy], error)
-	// Guards gives what policies say of machines, by the policy's resource id and in its order; each policy without the other
-	// machines that it names. A machine that was deleted is zero.
+	// Guards gives what policies say of machines, by the policy's resource id and in its order; each policy without the
+	// other machines that it names. A machine that was deleted is zero.
 	Guards(ctx context.Context, f PolicyFilter, p Page) (Listed[PolicyDetail], error)
 
 	Request(ctx context.Context, id access.RequestID) (access.Request, error)
@@ -145,32 +152,36 @@ type Reader interface {
 	Unended(ctx context.Context, id access.RequestID) (int, error)
 	// GrantsByID gives those of the grants that exist, in no order.
 	GrantsByID(ctx context.Context, ids []access.GrantID) ([]access.Grant, error)
-	// GrantsLike gives the grants that have not ended and are of the same principal, machine, ports, protocol and sources as g,
-	// and end no later; at most limit, the first to end first.
+	// GrantsLike gives the grants that have not ended and are of the same principal, machine, ports, protocol and
+	// sources as g, and end no later; at most limit, the first to end first.
 	GrantsLike(ctx context.Context, g access.Grant, limit int) ([]access.Grant, error)
-	// Windows gives the windows of what a principal has, had or will have of one thing: those that end after one instant and begin
-	// before another. However many there are, it reads a few hundred.
+	// Windows gives the windows of what a principal has, had or will have of one thing: those that end after one
+	// instant and begin before another. However many there are, it reads a few hundred.
 	Windows(ctx context.Context, f WindowFilter) (Windows, error)
 	// Scenes gives what the desired state of each agent is derived from; an agent that is not there has none.
 	Scenes(ctx context.Context, agents []access.AgentID) (map[access.AgentID]access.Scene, error)
-	// LiveGrants gives the grants of the machines that have begun by now and are open or opening, those that began first first;
-	// at most 100 of each machine.
+	// LiveGrants gives the grants of the machines that have begun by now and are open or opening, those that began
+	// first first; at most 100 of each machine.
 	LiveGrants(ctx context.Context, machines []access.MachineID, now time.Time) ([]access.Grant, error)
-	// LastEnd gives when the last of the grants of a machine ends that began by then and were not seen gone; zero where there is none.
+	// LastEnd gives when the last of the grants of a machine ends that began by then and were not seen gone; zero where
+	// there is none.
 	LastEnd(ctx context.Context, machine access.MachineID, began time.Time) (time.Time, error)
 	// LastEndOf is LastEnd of all machines of an agent.
 	LastEndOf(ctx context.Context, agent access.AgentID, began time.Time) (time.Time, error)
 
 	// Due gives what the time has overtaken: pending requests to time out or whose stage is over, scheduled grants to
-	// begin, grants to expire and grants whose holder is to be warned; at most limit of each. Next is the earliest instant at which more will be due; zero if there is none.
+	// begin, grants to expire and grants whose holder is to be warned; at most limit of each. Next is the earliest
+	// instant at which more will be due; zero if there is none.
 	Due(ctx context.Context, now time.Time, limit int) (Due, error)
 
 	Event(ctx context.Context, seq int64) (access.Event, error)
-	Events(ctx context.Context, f EventFilter, p Page) (Listed[access.Event], error) // newest first, or oldest first where f says so
+	// newest first, or oldest first where f says so
+	Events(ctx context.Context, f EventFilter, p Page) (Listed[access.Event], error)
 	// Records gives the canonical records of events from number from on, in order; at most limit (1 to 1,000).
 	Records(ctx context.Context, from int64, limit int) ([][]byte, error)
 	// AuditSize is the number of events; AuditHashes reads nodes of the tree by their indexes in tlog's order of stored
-	// hashes. In an Update, all that is read of the activity log is as it was before the transactions it is committed with.
+	// hashes. In an Update, all that is read of the activity log is as it was before the transactions it is committed
+	// with.
 	AuditSize(ctx context.Context) (int64, error)
 	AuditHashes(ctx context.Context, indexes []int64) ([]audit.Hash, error)
 	Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error)                  // the newest
@@ -204,31 +215,40 @@ type Tx interface {
 	SavePassword(ctx context.Context, p Password) error
 	// AddMember remembers by whom, which is empty where nobody did, and when. It bumps the directory.
 	AddMember(ctx context.Context, group, member, by access.PrincipalID, at time.Time) error
-	SaveRegrouping(ctx context.Context, g Regrouping) error                   // instead of that of the same principal and group
-	RemoveMember(ctx context.Context, group, member access.PrincipalID) error // bumps the directory; not found if it was none
-	DeleteGroup(ctx context.Context, id access.PrincipalID, was int64) error  // and its memberships; bumps the directory
-	SaveRoleDefinition(ctx context.Context, d rbac.Definition) error          // inserts or replaces; bumps the directory
-	SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error          // inserts; bumps the directory
-	DeleteRoleAssignment(ctx context.Context, id rbac.AssignmentID) error     // bumps the directory
+	// instead of that of the same principal and group
+	SaveRegrouping(ctx context.Context, g Regrouping) error
+	// bumps the directory; not found if it was none
+	RemoveMember(ctx context.Context, group, member access.PrincipalID) error
+	// and its memberships; bumps the directory
+	DeleteGroup(ctx context.Context, id access.PrincipalID, was int64) error
+	// inserts or replaces; bumps the directory
+	SaveRoleDefinition(ctx context.Context, d rbac.Definition) error
+	SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error      // inserts; bumps the directory
+	DeleteRoleAssignment(ctx context.Context, id rbac.AssignmentID) error // bumps the directory
 
 	SaveSession(ctx context.Context, s Session) error
-	UseSession(ctx context.Context, hash string, at time.Time) error // notes when it was used; nothing where it has ended
+	// notes when it was used; nothing where it has ended
+	UseSession(ctx context.Context, hash string, at time.Time) error
 	DeleteSession(ctx context.Context, hash string) error
 	DeleteSessionsOf(ctx context.Context, principal access.PrincipalID) error
 	SaveEnrollmentToken(ctx context.Context, t EnrollmentToken) error
 	UseEnrollmentToken(ctx context.Context, hash string, now time.Time) error // conflict if it was used already
 	DeleteEnrollmentToken(ctx context.Context, hash string) error             // not found if it is not there
 
-	SaveAgent(ctx context.Context, a access.Agent) error // inserts, or replaces all but Revision, Epoch and Stream, which only these move:
+	// inserts, or replaces all but Revision, Epoch and Stream, which only these move:
+	SaveAgent(ctx context.Context, a access.Agent) error
 	BumpAgent(ctx context.Context, id access.AgentID) error
 	// StartEpoch gives an agent another epoch and a revision that is larger than beyond and than the one before.
 	StartEpoch(ctx context.Context, id access.AgentID, epoch string, beyond int64) error
 	SaveStream(ctx context.Context, id access.AgentID, s access.Stream) error // and wakes who watches the agent
 	SaveMachine(ctx context.Context, m access.Machine, was int64) error
-	MoveMachines(ctx context.Context, from, to access.AgentID) error // all of an agent to another, each at its next revision
+	// all of an agent to another, each at its next revision
+	MoveMachines(ctx context.Context, from, to access.AgentID) error
 	DeleteMachine(ctx context.Context, id access.MachineID) error
-	SavePolicy(ctx context.Context, p access.Policy, was int64) error // conflict if another policy names one of its machines
-	// SavePolicyEntry saves a policy with what it says of one machine; what it says of others stays, whatever p has of that.
+	// conflict if another policy names one of its machines
+	SavePolicy(ctx context.Context, p access.Policy, was int64) error
+	// SavePolicyEntry saves a policy with what it says of one machine; what it says of others stays, whatever p has of
+	// that.
 	SavePolicyEntry(ctx context.Context, p access.Policy, was int64, m access.MachinePolicy) error
 	// DeletePolicyEntries saves a policy and takes machines out of it, likewise.
 	DeletePolicyEntries(ctx context.Context, p access.Policy, was int64, machines []access.MachineID) error
@@ -368,7 +388,8 @@ type Session struct {
 	Address   string // where from
 	Client    string // what the client called itself
 
-	Method      string    // how it was opened: MethodPassword, MethodPasskey, or the issuer of the provider; empty where that was not kept
+	// how it was opened: MethodPassword, MethodPasskey, or the issuer of the provider; empty where that was not kept
+	Method      string
 	ProvedAt    time.Time // when whoever holds it last proved who they are, by opening it or anew
 	UsedAt      time.Time // about when it was last used; zero where that was not kept
 	SteppedUpAt time.Time // when it was last confirmed with a passkey; zero where it never was
@@ -405,8 +426,8 @@ func (t EnrollmentToken) Scope() access.ResourceID {
 	return access.ResourceGroupScope(t.Subscription, t.ResourceGroup)
 }
 
-// ClaimRead is what was read of one claim at a sign-in, for an administrator who wonders why somebody is called so, or is in no
-// group.
+// ClaimRead is what was read of one claim at a sign-in, for an administrator who wonders why somebody is called so, or
+// is in no group.
 type ClaimRead struct {
 	Use     string   // name, displayName, email, emailVerified or groups; userinfo where that endpoint did not answer
 	Claim   string   // its name

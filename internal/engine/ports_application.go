@@ -11,8 +11,10 @@ import (
 // ApplicationReader is the part of a Reader that managed applications need. What is not found is access.KindNotFound.
 type ApplicationReader interface {
 	ApplicationDefinition(ctx context.Context, id access.ResourceID) (app.Definition, error)
-	ApplicationDefinitions(ctx context.Context, f ApplicationFilter, p Page) (Listed[app.Definition], error) // by resource id
-	CountApplicationDefinitions(ctx context.Context, scope access.ResourceID) (int, error)                   // at or below the scope
+	// by resource id
+	ApplicationDefinitions(ctx context.Context, f ApplicationFilter, p Page) (Listed[app.Definition], error)
+	// at or below the scope
+	CountApplicationDefinitions(ctx context.Context, scope access.ResourceID) (int, error)
 	// ApplicationDefinitionRevisions gives the revisions of a definition, newest first; at most 100.
 	ApplicationDefinitionRevisions(ctx context.Context, id access.ResourceID) ([]app.Definition, error)
 
@@ -26,11 +28,13 @@ type ApplicationReader interface {
 type ApplicationWriter interface {
 	SaveApplicationDefinition(ctx context.Context, d app.Definition, was int64) error
 	DeleteApplicationDefinition(ctx context.Context, id access.ResourceID, was int64) error
-	SaveApplication(ctx context.Context, a app.Application, was int64) error // conflict if another one has its managed group
+	// conflict if another one has its managed group
+	SaveApplication(ctx context.Context, a app.Application, was int64) error
 	DeleteApplication(ctx context.Context, id access.ResourceID, was int64) error
 
 	SaveDenyAssignment(ctx context.Context, d rbac.DenyAssignment) error // inserts; bumps the directory
-	// DeleteMadeFor deletes the deny assignments and the role assignments that were made for a resource, and bumps the directory.
+	// DeleteMadeFor deletes the deny assignments and the role assignments that were made for a resource, and bumps the
+	// directory.
 	DeleteMadeFor(ctx context.Context, origin access.ResourceID) error
 	// DeleteResourceGroup deletes a group, and the enrollment tokens for it that wait.
 	DeleteResourceGroup(ctx context.Context, subscription access.SubscriptionID, name string) error

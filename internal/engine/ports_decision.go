@@ -60,7 +60,8 @@ func DescribeRules(p access.MachinePolicy) string {
 		fmt.Fprintf(&b, "; justification like %s", Clip(p.Justification.Pattern))
 	}
 	if p.Ticket != (access.TicketRule{}) {
-		fmt.Fprintf(&b, "; ticket required %t, like %q, checked %t", p.Ticket.Required, Clip(p.Ticket.Pattern), p.Ticket.Checked)
+		fmt.Fprintf(&b, "; ticket required %t, like %q, checked %t", p.Ticket.Required, Clip(p.Ticket.Pattern),
+			p.Ticket.Checked)
 	}
 	if p.BreakGlass != nil {
 		fmt.Fprintf(&b, "; glass broken for %s by %v %v", p.BreakGlass.Max, p.BreakGlass.Groups, p.BreakGlass.People)

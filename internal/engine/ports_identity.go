@@ -20,13 +20,15 @@ type IdentityReader interface {
 
 	Network(ctx context.Context, tenant access.TenantID, name string) (access.Network, error)
 	Networks(ctx context.Context, tenant access.TenantID) ([]access.Network, error) // by name; at most 1,000
-	NetworksChanged(ctx context.Context) (time.Time, error)                         // when one was made or changed last, of whatever tenant; zero where there is none
+	// when one was made or changed last, of whatever tenant; zero where there is none
+	NetworksChanged(ctx context.Context) (time.Time, error)
 
 	ExternalIdentity(ctx context.Context, tenant access.TenantID, issuer, subject string) (ExternalIdentity, error)
 	ExternalIdentities(ctx context.Context, principal access.PrincipalID) ([]ExternalIdentity, error) // oldest first
 
 	SignInPlace(ctx context.Context, principal access.PrincipalID, place string) (SignInPlace, error)
-	SignInPlaces(ctx context.Context, principal access.PrincipalID) ([]SignInPlace, error) // where they signed in, the newest first; at most 100
+	// where they signed in, the newest first; at most 100
+	SignInPlaces(ctx context.Context, principal access.PrincipalID) ([]SignInPlace, error)
 
 	Passkey(ctx context.Context, id string) (Passkey, error)
 	Passkeys(ctx context.Context, principal access.PrincipalID) ([]Passkey, error) // by age; at most 100
@@ -35,16 +37,17 @@ type IdentityReader interface {
 
 	GlassCode(ctx context.Context, id GlassCodeID) (GlassCode, error)
 
-	// GlassCodes gives at most 1,000 codes of a machine, and those first that are not used and end last: what still opens it is
-	// among them, however many there were.
+	// GlassCodes gives at most 1,000 codes of a machine, and those first that are not used and end last: what still
+	// opens it is among them, however many there were.
 	GlassCodes(ctx context.Context, machine access.MachineID) ([]GlassCode, error)
 
 	// GlassCodesOfAgents gives the codes of the machines that the agents guard, each with the agent that does.
 	GlassCodesOfAgents(ctx context.Context, agents []access.AgentID) ([]GlassCode, error)
 
-	// SharedAddress counts the principals of a tenant other than except that asked for access from an address since then; at
-	// most 100.
-	SharedAddress(ctx context.Context, tenant access.TenantID, address string, except access.PrincipalID, since time.Time) (int, error)
+	// SharedAddress counts the principals of a tenant other than except that asked for access from an address since
+	// then; at most 100.
+	SharedAddress(ctx context.Context, tenant access.TenantID, address string, except access.PrincipalID,
+		since time.Time) (int, error)
 }
 
 // IdentityWriter is the part of a Tx that API tokens, named networks, passkeys, identity providers and codes for
@@ -57,8 +60,9 @@ type IdentityWriter interface {
 	SaveNetwork(ctx context.Context, n access.Network, was int64) error
 	DeleteNetwork(ctx context.Context, tenant access.TenantID, name string) error // not found if it is not there
 
-	SeeExternalIdentity(ctx context.Context, i ExternalIdentity) error  // writes SeenAt and Read of one that is there
-	SaveExternalIdentity(ctx context.Context, i ExternalIdentity) error // inserts; conflict if the subject is bound in the tenant already
+	SeeExternalIdentity(ctx context.Context, i ExternalIdentity) error // writes SeenAt and Read of one that is there
+	// inserts; conflict if the subject is bound in the tenant already
+	SaveExternalIdentity(ctx context.Context, i ExternalIdentity) error
 
 	SaveSignInPlace(ctx context.Context, p SignInPlace) error // inserts or replaces
 
@@ -70,11 +74,13 @@ type IdentityWriter interface {
 
 	SaveGlassCode(ctx context.Context, c GlassCode) error                 // inserts
 	UseGlassCode(ctx context.Context, id GlassCodeID, at time.Time) error // conflict if it was used already
-	EndGlassCode(ctx context.Context, id GlassCodeID, at time.Time) error // it expires then; not found if it is not there
+	// it expires then; not found if it is not there
+	EndGlassCode(ctx context.Context, id GlassCodeID, at time.Time) error
 
-	// Purge deletes what nobody needs any more, at most limit rows of each kind, and gives how many there were: sessions,
-	// API tokens, ceremonies, pending sign-ins and unused codes that expired before expired, enrollment tokens that were used or expired
-	// before expired, places of sign-ins that were to be forgotten before expired, and idempotency keys from before keys.
+	// Purge deletes what nobody needs any more, at most limit rows of each kind, and gives how many there were:
+	// sessions, API tokens, ceremonies, pending sign-ins and unused codes that expired before expired, enrollment
+	// tokens that were used or expired before expired, places of sign-ins that were to be forgotten before expired, and
+	// idempotency keys from before keys.
 	Purge(ctx context.Context, expired, keys time.Time, limit int) (int, error)
 }
 
@@ -92,8 +98,8 @@ type APIToken struct {
 	ExpiresAt time.Time
 }
 
-// ExternalIdentity binds a subject of a tenant's identity provider to a principal of that tenant, for ever. One issuer may
-// serve several tenants: the same subject is then somebody else in each.
+// ExternalIdentity binds a subject of a tenant's identity provider to a principal of that tenant, for ever. One issuer
+// may serve several tenants: the same subject is then somebody else in each.
 type ExternalIdentity struct {
 	Tenant    access.TenantID
 	Issuer    string
@@ -128,7 +134,8 @@ type Ceremony struct {
 // GlassCodeID names a code for an emergency.
 type GlassCodeID string
 
-// GlassCode opens a machine once while the server is out of reach. Of the code only the hash is kept, here and by the agent.
+// GlassCode opens a machine once while the server is out of reach. Of the code only the hash is kept, here and by the
+// agent.
 type GlassCode struct {
 	ID        GlassCodeID
 	Machine   access.MachineID
@@ -159,7 +166,8 @@ func (s Secret) Event(kind access.EventKind, p access.Principal, c Caller, now t
 		what = "certificate"
 	}
 	return access.Event{
-		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: p.Tenant, Action: rbac.PrincipalsWrite,
+		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: p.Tenant,
+		Action: rbac.PrincipalsWrite,
 		Details: map[string]string{
 			"principal": string(p.ID), "name": p.Name, "secret": string(s.ID), "secretName": s.Name, "what": what,
 			"expires": s.ExpiresAt.Format(time.RFC3339),
@@ -172,7 +180,8 @@ func (t APIToken) Event(kind access.EventKind, c Caller, now time.Time) access.E
 	return access.Event{
 		At: now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: t.Bounds.Scope,
 		Details: map[string]string{
-			"token": string(t.ID), "name": t.Name, "expires": t.ExpiresAt.Format(time.RFC3339), "actions": strings.Join(t.Bounds.Actions, " "),
+			"token": string(t.ID), "name": t.Name, "expires": t.ExpiresAt.Format(time.RFC3339),
+			"actions": strings.Join(t.Bounds.Actions, " "),
 		},
 	}
 }

@@ -30,23 +30,30 @@ type Quotas struct {
 	Tenant Quota
 }
 
-// DefaultQuotas gives the quotas of a server for which nothing is said. One request may be for 1,000 machines, and a series
-// may have 400 windows.
+// DefaultQuotas gives the quotas of a server for which nothing is said. One request may be for 1,000 machines, and a
+// series may have 400 windows.
 func DefaultQuotas() Quotas {
-	return Quotas{Person: Quota{Open: 1000, Scheduled: 2000, Pending: 200}, Tenant: Quota{Open: 20_000, Scheduled: 100_000, Pending: 10_000}}
+	return Quotas{
+		Person: Quota{Open: 1000, Scheduled: 2000, Pending: 200},
+		Tenant: Quota{Open: 20_000, Scheduled: 100_000, Pending: 10_000},
+	}
 }
 
 // OrDefault gives the quotas with the defaults in the place of what is 0.
 func (q Quotas) OrDefault() Quotas {
 	fill := func(q, d Quota) Quota {
-		return Quota{Open: cmp.Or(q.Open, d.Open), Scheduled: cmp.Or(q.Scheduled, d.Scheduled), Pending: cmp.Or(q.Pending, d.Pending)}
+		return Quota{
+			Open: cmp.Or(q.Open, d.Open), Scheduled: cmp.Or(q.Scheduled, d.Scheduled),
+			Pending: cmp.Or(q.Pending, d.Pending),
+		}
 	}
 	d := DefaultQuotas()
 	return Quotas{Person: fill(q.Person, d.Person), Tenant: fill(q.Tenant, d.Tenant)}
 }
 
-// QuotaReader reads how much there is. Triggers of the store count, so that no change goes uncounted, its own transaction's
-// included; since transactions that change something are serial, what is read in one is what there is when it is committed.
+// QuotaReader reads how much there is. Triggers of the store count, so that no change goes uncounted, its own
+// transaction's included; since transactions that change something are serial, what is read in one is what there is
+// when it is committed.
 type QuotaReader interface {
 	// Usage gives what a principal has in a tenant, and what all of them have there.
 	Usage(ctx context.Context, tenant access.TenantID, principal access.PrincipalID) (Quotas, error)

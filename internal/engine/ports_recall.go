@@ -17,8 +17,8 @@ type RecallReader interface {
 	Standing(ctx context.Context, f StandingFilter, limit int) ([]access.Grant, error)
 	// NewestStanding gives when the newest of them was made; zero where there is none.
 	NewestStanding(ctx context.Context, f StandingFilter) (time.Time, error)
-	// SitesHeld gives, each once, where the grants of a principal that have not ended take effect: id, resource and tenant of
-	// the machine, all empty where it was deleted, or the scope of a role as the resource.
+	// SitesHeld gives, each once, where the grants of a principal that have not ended take effect: id, resource and
+	// tenant of the machine, all empty where it was deleted, or the scope of a role as the resource.
 	SitesHeld(ctx context.Context, principal access.PrincipalID) ([]access.Machine, error)
 	// AgentsOpenFor gives the agents of the machines on which something is or should be open for a principal.
 	AgentsOpenFor(ctx context.Context, principal access.PrincipalID) ([]access.AgentID, error)
@@ -29,17 +29,19 @@ type RecallWriter interface {
 	SaveRecall(ctx context.Context, c access.Recall, was int64) error
 	DeleteRecall(ctx context.Context, id access.RecallID, was int64) error
 
-	// DeleteActivation takes away the role assignment that enforces a grant, if there is one. Those below do that for every
-	// grant of a principal, or by an eligibility, that has not ended. All of them bump the directory.
+	// DeleteActivation takes away the role assignment that enforces a grant, if there is one. Those below do that for
+	// every grant of a principal, or by an eligibility, that has not ended. All of them bump the directory.
 	DeleteActivation(ctx context.Context, id access.GrantID) error
 	DeleteActivationsOf(ctx context.Context, principal access.PrincipalID) error
 	DeleteActivationsBy(ctx context.Context, eligibility access.EligibilityID) error
-	// DeleteActivationsBeyond does it for those by an eligibility that are longer than most, begin before start, or end after end; the latter
-	// two where they are not zero.
-	DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration, start, end time.Time) error
+	// DeleteActivationsBeyond does it for those by an eligibility that are longer than most, begin before start, or end
+	// after end; the latter two where they are not zero.
+	DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration,
+		start, end time.Time) error
 }
 
-// StandingFilter says whose grants, or which of those on a machine, or by an eligibility; exactly one of the first three.
+// StandingFilter says whose grants, or which of those on a machine, or by an eligibility; exactly one of the first
+// three.
 type StandingFilter struct {
 	Principal   access.PrincipalID
 	Machine     access.MachineID

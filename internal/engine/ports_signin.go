@@ -8,8 +8,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
-// Wrong passwords lock a name at the place that they come from, and not elsewhere: a stranger cannot keep others out. Where
-// nobody signed in before, all places together are locked after more of them, so that many places do not give many guesses.
+// Wrong passwords lock a name at the place that they come from, and not elsewhere: a stranger cannot keep others out.
+// Where nobody signed in before, all places together are locked after more of them, so that many places do not give
+// many guesses.
 const (
 	LockAfter    = 5  // wrong passwords in a row from one place
 	LockAllAfter = 50 // and from all unfamiliar places together
@@ -52,19 +53,21 @@ type SignInWriter interface {
 	SavePendingSignIn(ctx context.Context, p PendingSignIn) error // inserts or replaces
 	DeletePendingSignIn(ctx context.Context, hash string) error   // not found if it is not there
 	DeletePendingSignInsBefore(ctx context.Context, t time.Time) error
-	DeleteRoleDefinition(ctx context.Context, id rbac.DefinitionID) error // bumps the directory; conflict while it is assigned
+	// bumps the directory; conflict while it is assigned
+	DeleteRoleDefinition(ctx context.Context, id rbac.DefinitionID) error
 }
 
 // ViewReader is the part of a Reader that shows many things at once, with few queries.
 type ViewReader interface {
 	// MachinesByID gives those of the machines that exist, in no order.
 	MachinesByID(ctx context.Context, ids []access.MachineID) ([]access.Machine, error)
-	// FormerMachines gives machines within a scope that a policy ceased to name at some time, and of which something was asked at
-	// since or later, by id; at most limit.
+	// FormerMachines gives machines within a scope that a policy ceased to name at some time, and of which something
+	// was asked at since or later, by id; at most limit.
 	FormerMachines(ctx context.Context, scope access.ResourceID, since time.Time, limit int) ([]access.MachineID, error)
-	// RequestsOfMachines gives the requests that name one of the machines and were made at since or later, newest first; at
-	// most limit (1 to 1,000).
-	RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time, limit int) ([]access.Request, error)
+	// RequestsOfMachines gives the requests that name one of the machines and were made at since or later, newest
+	// first; at most limit (1 to 1,000).
+	RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time,
+		limit int) ([]access.Request, error)
 	// GrantsOfRequests gives the grants of all the requests, by request and id.
 	GrantsOfRequests(ctx context.Context, ids []access.RequestID) ([]access.Grant, error)
 	// MachineUses gives, for those of the machines that exist, how many requests that name it and were made at since or
@@ -86,8 +89,8 @@ type MachineUse struct {
 // SecretID names a secret or certificate of a service principal.
 type SecretID string
 
-// Secret is what a service principal proves itself with: a secret of 32 random bytes, of which only the hash is kept, or a
-// certificate.
+// Secret is what a service principal proves itself with: a secret of 32 random bytes, of which only the hash is kept,
+// or a certificate.
 type Secret struct {
 	ID          SecretID
 	Principal   access.PrincipalID

@@ -21,7 +21,10 @@ func Deceptive(name string) string {
 	}
 	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) }) {
 		scripts := 0
-		for _, script := range []*unicode.RangeTable{unicode.Latin, unicode.Cyrillic, unicode.Greek, unicode.Armenian, unicode.Cherokee} {
+		for _, script := range []*unicode.RangeTable{
+			unicode.Latin, unicode.Cyrillic, unicode.Greek, unicode.Armenian,
+			unicode.Cherokee,
+		} {
 			if strings.ContainsFunc(word, func(r rune) bool { return unicode.Is(script, r) }) {
 				scripts++
 			}
@@ -33,15 +36,16 @@ func Deceptive(name string) string {
 	return ""
 }
 
-// Hidden reports whether a text has a character that nobody sees or that turns the direction of what follows; joiner tells
-// of those two that some languages write within words.
+// Hidden reports whether a text has a character that nobody sees or that turns the direction of what follows; joiner
+// tells of those two that some languages write within words.
 func Hidden(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool {
 		switch {
 		case r == ' ', joiner(r):
 			return false
 		}
-		return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r)
+		return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point,
+			r) || unicode.Is(unicode.Variation_Selector, r)
 	})
 }
 

@@ -14,33 +14,44 @@ import (
 func TestDeceptiveNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, name := range []string{".", "..", "me", "Me", "ME", "an\u200bna", "anna\u202e", "\u2066anna", "anna\ufe0f", "аnna", "annа", "Αnna", "anna@evil", "an\u00adna", "anna\u2028", "ann\ufeffa", "anna\u3164"} {
+	for _, name := range []string{
+		".", "..", "me", "Me", "ME", "an\u200bna", "anna\u202e", "\u2066anna", "anna\ufe0f",
+		"аnna", "annа", "Αnna", "anna@evil", "an\u00adna", "anna\u2028", "ann\ufeffa", "anna\u3164",
+	} {
 		_, err := w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name})
 		wantCode(t, err, access.KindInvalid, "malformedName")
 	}
-	for _, name := range []string{"anna", "Ann-Marie O'Neil", "anna@contoso.example", "Анна Каренина", "Ελένη", "村上 春樹", "Zoë", "søren_2", "اَحمد", "user of login.example (2)", "Борис (Boris)"} {
-		if _, err := w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: name}); err != nil {
+	for _, name := range []string{
+		"anna", "Ann-Marie O'Neil", "anna@contoso.example", "Анна Каренина", "Ελένη", "村上 春樹",
+		"Zoë", "søren_2", "اَحمد", "user of login.example (2)", "Борис (Boris)",
+	} {
+		if _, err := w.Directory.CreatePrincipal(w.ctx, w.admin,
+			directory.PrincipalInput{Kind: access.User, Name: name}); err != nil {
 			t.Errorf("%q is refused: %v", name, err)
 		}
 	}
 }
 
-// TestDeceptiveDisplayNames holds that what people are shown beside names turns nothing round and hides nothing, whoever says
-// it, and that the joiners of some languages may stand in it.
+// TestDeceptiveDisplayNames holds that what people are shown beside names turns nothing round and hides nothing,
+// whoever says it, and that the joiners of some languages may stand in it.
 func TestDeceptiveDisplayNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for text, fine := range map[string]bool{
 		"Anna Müller": true, "می\u200cخواهم": true, "李 小龍": true, "": true,
-		"anna\u202enimda": false, "an\u200bna": false, "anna\x1b[2J": false, "anna\nowner": false, "anna\u0085": false, "anna\u2066": false,
+		"anna\u202enimda": false, "an\u200bna": false, "anna\x1b[2J": false, "anna\nowner": false, "anna\u0085": false,
+		"anna\u2066": false,
 	} {
-		_, err := w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.Group, Name: fmt.Sprintf("%x", text) + "g", DisplayName: text})
+		_, err := w.Directory.CreatePrincipal(w.ctx, w.admin,
+			directory.PrincipalInput{Kind: access.Group, Name: fmt.Sprintf("%x", text) + "g", DisplayName: text})
 		if (err == nil) != fine {
 			t.Errorf("created with %q: %v", text, err)
 		}
 		p := must(w.Directory.SignInExternally(w.ctx, directory.ExternalSignIn{
-			Tenant: w.admin.Tenant, Issuer: "https://login.example", Subject: text + "s", Name: fmt.Sprintf("%x", text) + "u", DisplayName: text,
-			Session: engine.Session{Hash: text, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}, Address: office, Via: "portal",
+			Tenant: w.admin.Tenant, Issuer: "https://login.example", Subject: text + "s",
+			Name: fmt.Sprintf("%x", text) + "u", DisplayName: text,
+			Session: engine.Session{Hash: text, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)},
+			Address: office, Via: "portal",
 		}))(t)
 		if (p.DisplayName == text) != fine {
 			t.Errorf("a provider's %q is taken as %q", text, p.DisplayName)
@@ -48,8 +59,8 @@ func TestDeceptiveDisplayNames(t *testing.T) {
 	}
 }
 
-// TestWordsSteerNothing holds that control characters of either kind, of which terminals take both, get neither into labels nor
-// into what an agent says of itself.
+// TestWordsSteerNothing holds that control characters of either kind, of which terminals take both, get neither into
+// labels nor into what an agent says of itself.
 func TestWordsSteerNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

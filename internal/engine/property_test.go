@@ -28,14 +28,20 @@ type model struct {
 }
 
 func newModel(t *rapid.T, w *world) *model {
-	m := &model{w: w, agents: map[string]access.AgentID{}, granted: map[access.GrantID]access.Grant{}, revision: map[string]int64{}, openings: map[string][]access.Opening{}}
+	m := &model{
+		w: w, agents: map[string]access.AgentID{}, granted: map[access.GrantID]access.Grant{},
+		revision: map[string]int64{}, openings: map[string][]access.Opening{},
+	}
 	for i := range 2 {
 		name := fmt.Sprintf("web-%d", i)
 		m.machines = append(m.machines, name)
 		m.agents[name] = w.host(name).Agent.ID
 		m.setPolicy(t, name)
 	}
-	m.people = []engine.Caller{w.user("ann", "JIT Access Requester"), w.user("bob", "JIT Access Requester"), w.user("eve", "")}
+	m.people = []engine.Caller{
+		w.user("ann", "JIT Access Requester"), w.user("bob", "JIT Access Requester"),
+		w.user("eve", ""),
+	}
 	return m
 }
 
@@ -43,8 +49,9 @@ func (m *model) setPolicy(t *rapid.T, machine string) {
 	p := access.MachinePolicy{}
 	for _, port := range rapid.SliceOfNDistinct(rapid.SampledFrom([]uint16{22, 80}), 1, 2, rapid.ID).Draw(t, "ports") {
 		p.Ports = append(p.Ports, access.PortRule{
-			Ports: access.SinglePort(port), Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.AnyProtocol}).Draw(t, "protocol"),
-			Max: rapid.SampledFrom([]time.Duration{time.Hour, 3 * time.Hour}).Draw(t, "max"),
+			Ports:    access.SinglePort(port),
+			Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.AnyProtocol}).Draw(t, "protocol"),
+			Max:      rapid.SampledFrom([]time.Duration{time.Hour, 3 * time.Hour}).Draw(t, "max"),
 		})
 	}
 	if _, err := m.w.Machines.SetMachinePolicy(m.w.ctx, m.w.admin, machine, p, nil); err != nil {
@@ -73,7 +80,8 @@ func (m *model) submit(t *rapid.T) {
 	}
 	for range rapid.IntRange(1, 2).Draw(t, "items") {
 		item := requests.ItemInput{
-			Machine: rapid.SampledFrom(m.machines).Draw(t, "machine"), Ports: access.SinglePort(rapid.SampledFrom([]uint16{22, 80, 443}).Draw(t, "port")),
+			Machine:  rapid.SampledFrom(m.machines).Draw(t, "machine"),
+			Ports:    access.SinglePort(rapid.SampledFrom([]uint16{22, 80, 443}).Draw(t, "port")),
 			Duration: time.Duration(rapid.IntRange(1, 200).Draw(t, "minutes")) * time.Minute,
 		}
 		if rapid.Bool().Draw(t, "from elsewhere") {
@@ -135,13 +143,23 @@ func (m *model) report(t *rapid.T) {
 	for _, o := range d.Openings {
 		for _, id := range o.Grants {
 			r.Observations = append(r.Observations, access.Observation{
-				Grant:  id,
-				Status: rapid.SampledFrom([]access.GrantStatus{access.StatusOpen, access.StatusOpen, access.StatusDrifted, access.StatusFailed, access.StatusClosed}).Draw(t, "status"),
+				Grant: id,
+				Status: rapid.SampledFrom(
+					[]access.GrantStatus{
+						access.StatusOpen, access.StatusOpen, access.StatusDrifted,
+						access.StatusFailed, access.StatusClosed,
+					}).Draw(
+					t, "status"),
 			})
 		}
 	}
 	for _, id := range d.Ended {
-		r.Observations = append(r.Observations, access.Observation{Grant: id, Status: rapid.SampledFrom([]access.GrantStatus{access.StatusClosed, access.StatusOpen}).Draw(t, "status")})
+		r.Observations = append(r.Observations,
+			access.Observation{
+				Grant: id,
+				Status: rapid.SampledFrom([]access.GrantStatus{access.StatusClosed, access.StatusOpen}).Draw(t,
+					"status"),
+			})
 	}
 	m.w.report(m.agents[machine], r)
 	m.learn(t)
@@ -158,7 +176,8 @@ func (m *model) check(t *rapid.T) {
 			id = guarded.Machine
 		}
 		for _, g := range m.granted {
-			begun := g.State != access.GrantScheduled // it opens when the reconciler begins it, and not by the passage of time alone
+			// it opens when the reconciler begins it, and not by the passage of time alone
+			begun := g.State != access.GrantScheduled
 			if g.Machine != id || !begun || now.Before(g.Start) || !now.Before(g.End) {
 				continue
 			}
@@ -267,7 +286,8 @@ func TestAnySequenceOfCommands(t *testing.T) {
 				m.learn(t)
 			},
 			"unguard": func(t *rapid.T) {
-				err := m.w.Machines.DeleteMachinePolicy(m.w.ctx, m.w.admin, rapid.SampledFrom(m.machines).Draw(t, "machine"), nil)
+				err := m.w.Machines.DeleteMachinePolicy(m.w.ctx, m.w.admin,
+					rapid.SampledFrom(m.machines).Draw(t, "machine"), nil)
 				if err != nil && access.CodeOf(err) != "machineNotConfigured" {
 					t.Fatal(err)
 				}

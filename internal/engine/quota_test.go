@@ -20,7 +20,12 @@ func (w *world) with(q engine.Quotas) *services.Services {
 }
 
 func port(number uint16) requests.SubmitInput {
-	return requests.SubmitInput{Items: []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(number), Duration: time.Hour}}, Justification: "because"}
+	return requests.SubmitInput{
+		Items: []requests.ItemInput{
+			{Machine: "web-1", Ports: access.SinglePort(number), Duration: time.Hour},
+		},
+		Justification: "because",
+	}
 }
 
 func later(w *world, number uint16, windows int) requests.SubmitInput {
@@ -38,7 +43,10 @@ func TestQuotas(t *testing.T) {
 	w.world.host("web-2")
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
 	other := w.user("otto", "JIT Access Requester")
-	e := w.with(engine.Quotas{Person: engine.Quota{Open: 2, Scheduled: 5, Pending: 2}, Tenant: engine.Quota{Open: 3, Scheduled: 7, Pending: 3}})
+	e := w.with(engine.Quotas{
+		Person: engine.Quota{Open: 2, Scheduled: 5, Pending: 2},
+		Tenant: engine.Quota{Open: 3, Scheduled: 7, Pending: 3},
+	})
 	refused := func(code string, c engine.Caller, in requests.SubmitInput) {
 		t.Helper()
 		before := w.standing(c)
@@ -73,8 +81,14 @@ func TestQuotas(t *testing.T) {
 	_, err := e.Requests.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest)
 	wantCode(t, err, access.KindConflict, "quotaExceeded")
 	must(e.Requests.RevokePrincipal(w.ctx, w.admin, "otto", ""))(t)
-	must(e.Requests.Revoke(w.ctx, w.ann, must(w.Requests.Grants(w.ctx, w.ann, engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1}))(t).Items[0].Grant.ID, ""))(t)
-	if d := must(e.Requests.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest))(t); d.Request.State != access.RequestApproved {
+	must(e.Requests.Revoke(w.ctx, w.ann,
+		must(w.Requests.Grants(w.ctx, w.ann, engine.GrantFilter{States: []access.GrantState{access.GrantOpening}},
+			engine.Page{Limit: 1}))(
+			t).Items[0].Grant.ID,
+		""))(
+		t)
+	if d := must(e.Requests.Decide(w.ctx, w.bob, pending.ID, true, "", pending.Digest))(
+		t); d.Request.State != access.RequestApproved {
 		t.Errorf("it is %s", d.Request.State)
 	}
 }
@@ -89,7 +103,8 @@ func TestUsageIsWhatThereIs(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		for range rapid.IntRange(1, 5).Draw(rt, "steps") {
 			number := rapid.Uint16Range(1000, 1010).Draw(rt, "port")
-			switch rapid.SampledFrom([]string{"open", "later", "ask", "wait", "report", "revoke", "everything"}).Draw(rt, "step") {
+			switch rapid.SampledFrom([]string{"open", "later", "ask", "wait", "report", "revoke", "everything"}).Draw(
+				rt, "step") {
 			case "open":
 				must(w.Requests.Submit(w.ctx, w.ann, port(number)))(t)
 			case "later":
@@ -102,26 +117,33 @@ func TestUsageIsWhatThereIs(t *testing.T) {
 			case "report":
 				var seen []access.Observation
 				for _, o := range w.desired(agent).Openings {
-					status := rapid.SampledFrom([]access.GrantStatus{access.StatusOpen, access.StatusFailed}).Draw(rt, "status")
+					status := rapid.SampledFrom([]access.GrantStatus{access.StatusOpen, access.StatusFailed}).Draw(rt,
+						"status")
 					seen = append(seen, access.Observation{Grant: o.Grants[0], Status: status})
 				}
 				w.report(agent, access.Report{Observations: seen})
 			case "revoke":
-				if list := must(w.Requests.Grants(w.ctx, w.ann, engine.GrantFilter{States: access.NotEnded()}, engine.Page{Limit: 1}))(t).Items; len(list) > 0 && w.clock.now().Before(list[0].Grant.End) {
+				if list := must(w.Requests.Grants(w.ctx, w.ann, engine.GrantFilter{States: access.NotEnded()},
+					engine.Page{Limit: 1}))(
+					t).Items; len(list) > 0 && w.clock.now().Before(list[0].Grant.End) {
 					must(w.Requests.Revoke(w.ctx, w.ann, list[0].Grant.ID, ""))(t)
 				}
 			case "everything":
 				must(w.Requests.RevokePrincipal(w.ctx, w.ann, "ann", ""))(t)
 			}
 			var want engine.Quota
-			for _, g := range must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{States: access.NotEnded()}, engine.Page{Limit: 1000}))(t).Items {
+			for _, g := range must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{States: access.NotEnded()},
+				engine.Page{Limit: 1000}))(
+				t).Items {
 				if g.Grant.State == access.GrantScheduled {
 					want.Scheduled++
 				} else {
 					want.Open++
 				}
 			}
-			want.Pending = len(must(w.Requests.Requests(w.ctx, w.admin, engine.RequestFilter{State: access.RequestPending}, engine.Page{Limit: 1000}))(t).Items)
+			want.Pending = len(must(w.Requests.Requests(w.ctx, w.admin,
+				engine.RequestFilter{State: access.RequestPending}, engine.Page{Limit: 1000}))(
+				t).Items)
 			err := w.store.View(w.ctx, func(r engine.Reader) error {
 				got, err := r.Usage(w.ctx, w.admin.Tenant, w.ann.Principal)
 				if got != (engine.Quotas{Person: want, Tenant: want}) {

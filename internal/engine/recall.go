@@ -12,12 +12,15 @@ import (
 // Ended is what was ended by one act.
 type Ended struct {
 	Grants []GrantDetail
-	More   bool // there are more: agents are told to close all of it at once, and each is marked as ended within seconds
+	// there are more: agents are told to close all of it at once, and each is marked as ended within seconds
+	More bool
 }
 
-// RevokeHeldBy ends the grants of a principal and cancels its pending requests, in every tenant: what is open first, and of
-// a great many the rest by a recall.
-func (w *Work) RevokeHeldBy(ctx context.Context, principal access.PrincipalID, may Rights, reason string) (out Ended, err error) {
+// RevokeHeldBy ends the grants of a principal and cancels its pending requests, in every tenant: what is open first,
+// and of a great many the rest by a recall.
+func (w *Work) RevokeHeldBy(ctx context.Context, principal access.PrincipalID, may Rights,
+	reason string,
+) (out Ended, err error) {
 	order := access.Recall{Tenant: may.Caller.Tenant, Principal: principal, By: may.Caller.Actor(), Reason: reason}
 	grants, more, err := w.endAll(ctx, order, func(access.Grant) (string, bool) { return reason, true }, may.Actor)
 	if err != nil {
@@ -40,13 +43,16 @@ func (w *Work) RevokeHeldBy(ctx context.Context, principal access.PrincipalID, m
 	return out, err
 }
 
-// ActChunk is how many grants, or pending requests, one transaction ends. Whoever ends more than that gives a recall, which
-// closes them all with its commit; the reconciler ends the others, as many at a time, so that nobody else waits for long.
+// ActChunk is how many grants, or pending requests, one transaction ends. Whoever ends more than that gives a recall,
+// which closes them all with its commit; the reconciler ends the others, as many at a time, so that nobody else waits
+// for long.
 const ActChunk = 100
 
-// endAll ends what order covers: what is open first, up to ActChunk here, and where there are more the rest by a recall. It
-// gives the grants that were ended, and whether there are more.
-func (w *Work) endAll(ctx context.Context, order access.Recall, why func(access.Grant) (reason string, end bool), by func(access.TenantID) access.Actor) (ended []access.Grant, more bool, err error) {
+// endAll ends what order covers: what is open first, up to ActChunk here, and where there are more the rest by a
+// recall. It gives the grants that were ended, and whether there are more.
+func (w *Work) endAll(ctx context.Context, order access.Recall, why func(access.Grant) (reason string, end bool),
+	by func(access.TenantID) access.Actor,
+) (ended []access.Grant, more bool, err error) {
 	f := StandingFilter{Principal: order.Principal, Machine: order.Machine}
 	standing, err := w.Tx.Standing(ctx, f, ActChunk+1)
 	if err != nil {
@@ -70,8 +76,8 @@ func (w *Work) endAll(ctx context.Context, order access.Recall, why func(access.
 }
 
 // Recall gives an order to end what is more than one transaction ends. Its commit closes all of it: agents get a state
-// without it, and the assignments of roles are taken away here. Where each is to be judged, those of roles that their holder has
-// lost the right to count for nothing already: see rbac.Assignment.Through and SaveEligibility.
+// without it, and the assignments of roles are taken away here. Where each is to be judged, those of roles that their
+// holder has lost the right to count for nothing already: see rbac.Assignment.Through and SaveEligibility.
 func (w *Work) Recall(ctx context.Context, order access.Recall) error {
 	newest, err := w.Tx.NewestStanding(ctx, StandingFilter{Principal: order.Principal, Machine: order.Machine})
 	if err != nil {
@@ -104,14 +110,17 @@ func (w *Work) Recall(ctx context.Context, order access.Recall) error {
 		}
 	}
 	w.Event(access.Event{
-		Kind: access.GrantsRecalled, Actor: order.By, Tenant: order.Tenant, Scope: order.Scope, Machine: order.Machine, Action: rbac.GrantsRevoke, Details: details,
+		Kind: access.GrantsRecalled, Actor: order.By, Tenant: order.Tenant, Scope: order.Scope, Machine: order.Machine,
+		Action: rbac.GrantsRevoke, Details: details,
 	})
 	return nil
 }
 
-// CancelOf takes back pending requests that a principal made until then, up to ActChunk, and reports whether there may be
-// more.
-func (w *Work) CancelOf(ctx context.Context, principal access.PrincipalID, until time.Time, by func(access.TenantID) access.Actor, reason string) (more bool, err error) {
+// CancelOf takes back pending requests that a principal made until then, up to ActChunk, and reports whether there may
+// be more.
+func (w *Work) CancelOf(ctx context.Context, principal access.PrincipalID, until time.Time,
+	by func(access.TenantID) access.Actor, reason string,
+) (more bool, err error) {
 	f := RequestFilter{Requester: principal, State: access.RequestPending}
 	canceled := 0
 	for p := (Page{Limit: ActChunk}); canceled < ActChunk; {
@@ -132,7 +141,10 @@ func (w *Work) CancelOf(ctx context.Context, principal access.PrincipalID, until
 				return false, fmt.Errorf("save request: %w", err)
 			}
 			w.Events = append(w.Events, events...)
-			w.Notify(Notice{Kind: NotifyDecided, Request: next, By: by(r.Tenant).Name, Recipients: []access.PrincipalID{principal}})
+			w.Notify(Notice{
+				Kind: NotifyDecided, Request: next, By: by(r.Tenant).Name,
+				Recipients: []access.PrincipalID{principal},
+			})
 		}
 		if p.Cursor = list.Next; p.Cursor == "" {
 			return false, nil

@@ -12,8 +12,9 @@ import (
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
-// BenchmarkDisable disables a person who holds many grants, all of them ahead but one, or all of them open. It gives how
-// long the act takes, how long until the last grant has ended, and how long a change of somebody else waits meanwhile.
+// BenchmarkDisable disables a person who holds many grants, all of them ahead but one, or all of them open. It gives
+// how long the act takes, how long until the last grant has ended, and how long a change of somebody else waits
+// meanwhile.
 func BenchmarkDisable(b *testing.B) {
 	for _, one := range []struct {
 		name        string
@@ -35,8 +36,11 @@ func BenchmarkDisable(b *testing.B) {
 				}
 				for i := range one.ahead / 400 {
 					must(w.Requests.Submit(w.ctx, ann, requests.SubmitInput{
-						Items:         []requests.ItemInput{{Machine: "web-0", Ports: access.SinglePort(1000 + uint16(i)), Duration: 30 * time.Minute}},
-						Justification: "because", Start: w.clock.now().Add(time.Duration(1+i) * 24 * time.Hour), Repeat: "FREQ=HOURLY;COUNT=400",
+						Items: []requests.ItemInput{
+							{Machine: "web-0", Ports: access.SinglePort(1000 + uint16(i)), Duration: 30 * time.Minute},
+						},
+						Justification: "because", Start: w.clock.now().Add(time.Duration(1+i) * 24 * time.Hour),
+						Repeat: "FREQ=HOURLY;COUNT=400",
 					}))(b)
 				}
 				w.reconcile()
@@ -58,8 +62,8 @@ func BenchmarkDisable(b *testing.B) {
 	}
 }
 
-// meanwhile has the administrator change something again and again until done is called, and then gives the longest that a
-// change took.
+// meanwhile has the administrator change something again and again until done is called, and then gives the longest
+// that a change took.
 func (w *world) meanwhile() (done func(), worst <-chan time.Duration) {
 	var over atomic.Bool
 	out := make(chan time.Duration, 1)

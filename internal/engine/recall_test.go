@@ -22,7 +22,9 @@ func crowded(t *testing.T) (w *world, ann engine.Caller, host access.AgentID) {
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", portsPolicy(1000, 1999), nil))(t)
 	ann = w.user("ann", "")
 	w.group("team", ann)
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "team", Role: "JIT Access Requester", Scope: access.Root}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "team", Role: "JIT Access Requester", Scope: access.Root}))(
+		t)
 	must(w.Requests.Submit(w.ctx, ann, ports("web-1", 1000, 150, 3*time.Hour)))(t)
 	must(w.Requests.Submit(w.ctx, ann, requests.SubmitInput{
 		Items:         []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1500), Duration: time.Hour}},
@@ -36,14 +38,17 @@ func crowded(t *testing.T) (w *world, ann engine.Caller, host access.AgentID) {
 }
 
 func portsPolicy(first, last uint16) access.MachinePolicy {
-	return access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: first, Last: last}, Protocol: access.TCP, Max: 3 * time.Hour}}}
+	return access.MachinePolicy{Ports: []access.PortRule{
+		{Ports: access.PortRange{First: first, Last: last}, Protocol: access.TCP, Max: 3 * time.Hour},
+	}}
 }
 
 // ports asks for so many ports of a machine, from first on, each for itself.
 func ports(machine string, first, many uint16, d time.Duration) requests.SubmitInput {
 	in := requests.SubmitInput{Justification: "because"}
 	for i := range many {
-		in.Items = append(in.Items, requests.ItemInput{Machine: machine, Ports: access.SinglePort(first + i), Duration: d})
+		in.Items = append(in.Items,
+			requests.ItemInput{Machine: machine, Ports: access.SinglePort(first + i), Duration: d})
 	}
 	return in
 }
@@ -52,7 +57,8 @@ func ports(machine string, first, many uint16, d time.Duration) requests.SubmitI
 func (w *world) openPorts(of engine.Caller, machine string, first, many int, d time.Duration) {
 	w.tb.Helper()
 	for at := 0; at < many; at += access.MaxItems {
-		must(w.Requests.Submit(w.ctx, of, ports(machine, uint16(first+at), uint16(min(access.MaxItems, many-at)), d)))(w.tb)
+		must(w.Requests.Submit(w.ctx, of, ports(machine, uint16(first+at), uint16(min(access.MaxItems, many-at)), d)))(
+			w.tb)
 	}
 }
 
@@ -65,7 +71,9 @@ func (w *world) disable(name string, yes bool) {
 func (w *world) standing(of engine.Caller) (n int) {
 	w.tb.Helper()
 	for p := (engine.Page{Limit: 1000}); ; {
-		list := must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{Principal: of.Principal, States: access.NotEnded()}, p))(w.tb)
+		list := must(w.Requests.Grants(w.ctx, w.admin,
+			engine.GrantFilter{Principal: of.Principal, States: access.NotEnded()}, p))(
+			w.tb)
 		if n, p.Cursor = n+len(list.Items), list.Next; p.Cursor == "" {
 			return n
 		}
@@ -85,7 +93,8 @@ func TestAnActThatEndsMuchClosesItAtOnce(t *testing.T) {
 			w.disable("ann", false)
 		}},
 		"revoked": {act: func(w *world, _ engine.Caller) {
-			if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(w.tb); len(ended.Grants) != 100 || !ended.More {
+			if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(
+				w.tb); len(ended.Grants) != 100 || !ended.More {
 				w.tb.Errorf("%d were ended, more %v", len(ended.Grants), ended.More)
 			}
 		}},
@@ -112,14 +121,20 @@ func TestAnActThatEndsMuchClosesItAtOnce(t *testing.T) {
 			}
 			// What the agent says of what has closed is no drift.
 			var gone access.GrantID
-			for _, g := range must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1000}))(t).Items {
+			for _, g := range must(w.Requests.Grants(w.ctx, w.admin,
+				engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1000}))(
+				t).Items {
 				if g.Grant.Ports.First > 1119 {
 					gone = g.Grant.ID
 				}
 			}
 			before := w.size()
 			if gone != "" {
-				w.report(host, access.Report{Revision: d.Revision, Observations: []access.Observation{{Grant: gone, Status: access.StatusClosed}}})
+				w.report(host,
+					access.Report{
+						Revision:     d.Revision,
+						Observations: []access.Observation{{Grant: gone, Status: access.StatusClosed}},
+					})
 				if kinds := w.kinds(before); kinds != "" {
 					t.Errorf("a report of what is recalled led to %s", kinds)
 				}
@@ -163,12 +178,17 @@ func TestAnActThatEndsMuchClosesItAtOnce(t *testing.T) {
 	}
 }
 
-// Whoever loses the right to much loses all of it in one commit of the reconciler, and what is inside of the right stays.
+// Whoever loses the right to much loses all of it in one commit of the reconciler, and what is inside of the right
+// stays.
 func TestLosingTheRightToMuchClosesItAtOnce(t *testing.T) {
 	t.Parallel()
 	w, ann, host := crowded(t)
 	other := w.user("ben", "JIT Access Requester")
-	must(w.Requests.Submit(w.ctx, other, requests.SubmitInput{Items: []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1000), Duration: time.Hour}}}))(t)
+	must(w.Requests.Submit(w.ctx, other,
+		requests.SubmitInput{Items: []requests.ItemInput{
+			{Machine: "web-1", Ports: access.SinglePort(1000), Duration: time.Hour},
+		}}))(
+		t)
 	if err := w.Directory.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +207,8 @@ func TestLosingTheRightToMuchClosesItAtOnce(t *testing.T) {
 	}
 }
 
-// A request that was made before everything of its requester was taken back is not approved while the job is on its way.
+// A request that was made before everything of its requester was taken back is not approved while the job is on its
+// way.
 func TestNothingIsApprovedThatIsTakenBack(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy { return oneOfOps(ops) })
@@ -202,7 +223,8 @@ func TestNothingIsApprovedThatIsTakenBack(t *testing.T) {
 				_, err := w.Requests.Decide(w.ctx, w.bob, first.Request.ID, true, "", first.Request.Digest)
 				wantCode(t, err, access.KindConflict, "requestRecalled")
 				w.reconcile()
-				if got := must(w.Requests.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled {
+				if got := must(w.Requests.Request(w.ctx, w.ann, first.Request.ID))(
+					t); got.Request.State != access.RequestCanceled {
 					t.Errorf("the oldest request is %s", got.Request.State)
 				}
 			}(last)
@@ -235,16 +257,20 @@ func TestLosingTheRightBesideARecall(t *testing.T) {
 func TestNoMoreTimeOnWhatIsRecalled(t *testing.T) {
 	t.Parallel()
 	w, ann, _ := crowded(t)
-	must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "ann", Role: "Contributor", Max: 4 * time.Hour}))(t)
+	must(w.Roles.WriteEligibility(w.ctx, w.admin,
+		roles.EligibilityInput{Principal: "ann", Role: "Contributor", Max: 4 * time.Hour}))(
+		t)
 	w.clock.advance(time.Minute)
 	d := must(w.Requests.Activate(w.ctx, ann, contributor(time.Hour)))(t)
 	may := func() bool {
-		return w.Directory.Check(w.ctx, ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
+		return w.Directory.Check(w.ctx, ann, "Microsoft.Resources/subscriptions/resourceGroups/write",
+			d.Grants[0].Role.Scope) == nil
 	}
 	if !may() {
 		t.Fatal("the role is not in force")
 	}
-	if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More || w.grant(d.Grants[0].ID).State.Ended() {
+	if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(
+		t); !ended.More || w.grant(d.Grants[0].ID).State.Ended() {
 		t.Fatal("everything has ended at once")
 	}
 	_, err := w.Requests.Extend(w.ctx, ann, d.Grants[0].ID, requests.ExtendInput{For: time.Hour})
@@ -276,7 +302,8 @@ func TestVotesThatCountAgainForWhatIsTakenBack(t *testing.T) {
 	}
 	w.leave("removed", w.bob, true)
 	w.reconcile()
-	if got := must(w.Requests.Request(w.ctx, w.ann, first.Request.ID))(t); got.Request.State != access.RequestCanceled || len(got.Grants) != 0 {
+	if got := must(w.Requests.Request(w.ctx, w.ann, first.Request.ID))(
+		t); got.Request.State != access.RequestCanceled || len(got.Grants) != 0 {
 		t.Errorf("the request is %s with %d grants", got.Request.State, len(got.Grants))
 	}
 }
@@ -285,7 +312,12 @@ func TestVotesThatCountAgainForWhatIsTakenBack(t *testing.T) {
 func TestARecallCoversWhatAReplicaMadeAhead(t *testing.T) {
 	t.Parallel()
 	w, ann, host := crowded(t)
-	ahead := w.another(func(c *services.Config) { c.Now = func() time.Time { return w.clock.now().Add(2 * time.Second) } })
+	ahead := w.another(func(c *services.Config) {
+		c.Now = func() time.Time {
+			return w.clock.now().Add(
+				2 * time.Second)
+		}
+	})
 	must(ahead.Requests.Submit(w.ctx, ann, ports("web-1", 1200, 150, time.Hour)))(t)
 	w.clock.advance(time.Second)
 	if ended := must(w.Requests.RevokePrincipal(w.ctx, w.admin, "ann", ""))(t); !ended.More {
@@ -301,8 +333,8 @@ func TestARecallCoversWhatAReplicaMadeAhead(t *testing.T) {
 	}
 }
 
-// A role that its holder has lost the right to counts for nothing with the act that took the right, whatever else they have and however
-// many have it.
+// A role that its holder has lost the right to counts for nothing with the act that took the right, whatever else they
+// have and however many have it.
 func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, one := range map[string]struct {
@@ -321,18 +353,21 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 			return err
 		}},
 		"the eligibility is shorter": {150, func(w *world, d engine.EligibilityDetail) error {
-			_, err := w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: time.Hour})
+			_, err := w.Roles.WriteEligibility(w.ctx, w.admin,
+				roles.EligibilityInput{ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: time.Hour})
 			return err
 		}},
 		"the eligibility ends sooner": {150, func(w *world, d engine.EligibilityDetail) error {
 			_, err := w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{
-				ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: 4 * time.Hour, End: w.clock.now().Add(time.Hour),
+				ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: 4 * time.Hour,
+				End: w.clock.now().Add(time.Hour),
 			})
 			return err
 		}},
 		"the eligibility begins later": {150, func(w *world, d engine.EligibilityDetail) error {
 			_, err := w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{
-				ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: 4 * time.Hour, Start: w.clock.now().Add(time.Hour),
+				ID: d.Eligibility.ID, Was: d.Eligibility.Revision, Max: 4 * time.Hour,
+				Start: w.clock.now().Add(time.Hour),
 			})
 			return err
 		}},
@@ -347,7 +382,9 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 			if err := w.Directory.AddMember(w.ctx, w.admin, "all", "team"); err != nil {
 				t.Fatal(err)
 			}
-			d := must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "all", Role: "Contributor", Max: 4 * time.Hour}))(t)
+			d := must(w.Roles.WriteEligibility(w.ctx, w.admin,
+				roles.EligibilityInput{Principal: "all", Role: "Contributor", Max: 4 * time.Hour}))(
+				t)
 			bystander := w.user("ben", "")
 			if err := w.Directory.AddMember(w.ctx, w.admin, "all", "ben"); err != nil {
 				t.Fatal(err)
@@ -361,12 +398,15 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 			}
 			activate(bystander, 30*time.Minute)
 			may := func(c engine.Caller) bool {
-				return w.Directory.Check(w.ctx, c, "Microsoft.Resources/subscriptions/resourceGroups/write", last.Role.Scope) == nil
+				return w.Directory.Check(w.ctx, c, "Microsoft.Resources/subscriptions/resourceGroups/write",
+					last.Role.Scope) == nil
 			}
 			if !may(ann) || !may(bystander) {
 				t.Fatal("the role is not in force")
 			}
-			for _, a := range must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{}, engine.Page{Limit: 1000}))(t).Items {
+			for _, a := range must(w.Roles.RoleAssignments(w.ctx, w.admin, roles.AssignmentFilter{},
+				engine.Page{Limit: 1000}))(
+				t).Items {
 				if string(a.Assignment.ID) == string(last.ID) && a.Assignment.Through != all {
 					t.Errorf("the role is held through %q", a.Assignment.Through)
 				}
@@ -377,7 +417,8 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 			if may(ann) {
 				t.Error("the role is in force though there is no right to it")
 			}
-			keeps := name != "the eligibility is gone" && name != "the eligibility begins later" && name != "the group is disabled"
+			keeps := name != "the eligibility is gone" && name != "the eligibility begins later" &&
+				name != "the group is disabled"
 			if may(bystander) != keeps {
 				t.Errorf("somebody else has the role: %t", !keeps)
 			}

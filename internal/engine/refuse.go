@@ -31,8 +31,8 @@ const (
 	MaxReasons = 50  // of one refusal
 )
 
-// Change runs a use case in one transaction with what the caller may do, and where it is refused records that in another. use
-// may run more than once.
+// Change runs a use case in one transaction with what the caller may do, and where it is refused records that in
+// another. use may run more than once.
 func (e *Kernel) Change(ctx context.Context, c Caller, a Attempt, use func(Tx, Rights) error) error {
 	fn := func(tx Tx) error {
 		may, err := e.Rights(ctx, tx, c)
@@ -68,8 +68,8 @@ var errTrial = errors.New("this was a trial")
 
 type trialKey struct{}
 
-// Trial makes the use cases that are called with ctx say what they would answer, and change nothing. What they answer of ids is
-// good for nothing, and a refusal is recorded only where the caller may not do such a thing at all.
+// Trial makes the use cases that are called with ctx say what they would answer, and change nothing. What they answer
+// of ids is good for nothing, and a refusal is recorded only where the caller may not do such a thing at all.
 func Trial(ctx context.Context) context.Context { return context.WithValue(ctx, trialKey{}, true) }
 
 // IsTrial reports whether ctx is of Trial.
@@ -77,8 +77,8 @@ func IsTrial(ctx context.Context) bool { return ctx.Value(trialKey{}) != nil }
 
 const maxConflicts = 5 // how often a transaction that lost a race is run
 
-// Update runs fn in a transaction, and again where another one was faster: fn then reads what that one wrote, and either
-// finds its own work done or says in its own words why it cannot be.
+// Update runs fn in a transaction, and again where another one was faster: fn then reads what that one wrote, and
+// either finds its own work done or says in its own words why it cannot be.
 func (e *Kernel) Update(ctx context.Context, fn func(Tx) error) error {
 	var err error
 	for range maxConflicts {
@@ -89,7 +89,8 @@ func (e *Kernel) Update(ctx context.Context, fn func(Tx) error) error {
 			}
 			return guarded.finish(ctx)
 		})
-		if code := access.CodeOf(err); err == nil || !IsKind(err, access.KindConflict) || code != "changed" && code != "exists" {
+		if code := access.CodeOf(err); err == nil || !IsKind(err,
+			access.KindConflict) || code != "changed" && code != "exists" {
 			return err
 		}
 	}
@@ -185,7 +186,8 @@ func (a Attempt) Event(c Caller, err error) access.Event {
 				event.Details["reasons.more"] = strconv.Itoa(len(refusal.Reasons) - MaxReasons)
 				break
 			}
-			event.Details[fmt.Sprintf("reason.%d", i)] = Clip(strings.TrimSpace(r.Field + " " + r.Code + ": " + r.Message))
+			event.Details[fmt.Sprintf("reason.%d",
+				i)] = Clip(strings.TrimSpace(r.Field + " " + r.Code + ": " + r.Message))
 		}
 	}
 	return event

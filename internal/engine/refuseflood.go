@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// maxRefusedAnHour is how many refused attempts of one principal are recorded whole at once, and in each hour. One with many details
-// counts for several: each ten of them are one more.
+// maxRefusedAnHour is how many refused attempts of one principal are recorded whole at once, and in each hour. One with
+// many details counts for several: each ten of them are one more.
 const maxRefusedAnHour = 1000
 
 // refusals bounds what refused attempts of a principal, who needs no right for that, write to the activity log.
@@ -22,11 +22,14 @@ type refusals struct {
 }
 
 func newRefusals() refusals {
-	return refusals{flood: Flood[access.PrincipalID]{Most: maxRefusedAnHour}, last: map[access.PrincipalID]access.Event{}}
+	return refusals{
+		flood: Flood[access.PrincipalID]{Most: maxRefusedAnHour},
+		last:  map[access.PrincipalID]access.Event{},
+	}
 }
 
-// RecordAttempt records refused attempts of a caller as far as there is room. Of what is beyond, the number is kept, and recorded
-// with the next one that finds room, or by SettleRefused.
+// RecordAttempt records refused attempts of a caller as far as there is room. Of what is beyond, the number is kept,
+// and recorded with the next one that finds room, or by SettleRefused.
 func (e *Kernel) RecordAttempt(ctx context.Context, c Caller, events ...access.Event) error {
 	if c.Principal == "" {
 		return e.Record(ctx, events...)
@@ -41,7 +44,9 @@ func (e *Kernel) RecordAttempt(ctx context.Context, c Caller, events ...access.E
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if _, before := r.last[c.Principal]; !before {
-			e.Log.WarnContext(ctx, "somebody is refused so often that their attempts are counted, and not recorded each", "principal", c.Principal)
+			e.Log.WarnContext(ctx,
+				"somebody is refused so often that their attempts are counted, and not recorded each", "principal",
+				c.Principal)
 		}
 		r.last[c.Principal] = events[0]
 		return nil
@@ -71,7 +76,10 @@ func (e *Kernel) SettleRefused(ctx context.Context) error {
 			continue
 		}
 		if left := e.refusals.flood.Settle(&b, principal); left > 0 {
-			event.At, event.Details = e.Now(), map[string]string{"code": "tooManyRefused", "leftOut": strconv.FormatUint(left, 10)}
+			event.At, event.Details = e.Now(), map[string]string{
+				"code":    "tooManyRefused",
+				"leftOut": strconv.FormatUint(left, 10),
+			}
 			if err := e.Record(ctx, event); err != nil {
 				b.void()
 				return err

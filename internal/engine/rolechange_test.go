@@ -14,22 +14,33 @@ import (
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
-func change(of access.RoleSubject, kind access.RoleChangeKind, principal string, v *vendor, end time.Duration) roles.RoleChangeInput {
-	in := roles.RoleChangeInput{ID: access.RoleChangeID(uuid.NewString()), Of: of, Kind: kind, Principal: principal, Role: "contributor", Scope: v.scope}
+func change(of access.RoleSubject, kind access.RoleChangeKind, principal string, v *vendor,
+	end time.Duration,
+) roles.RoleChangeInput {
+	in := roles.RoleChangeInput{
+		ID: access.RoleChangeID(uuid.NewString()), Of: of, Kind: kind, Principal: principal,
+		Role: "contributor", Scope: v.scope,
+	}
 	if end != 0 {
 		in.End = v.clock.now().Add(end)
 	}
 	return in
 }
 
-// TestRoleChangesNeedTheirRight holds that each change asks for the right to it first, and that nothing comes of a refused one.
+// TestRoleChangesNeedTheirRight holds that each change asks for the right to it first, and that nothing comes of a
+// refused one.
 func TestRoleChangesNeedTheirRight(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
-	must(v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeAssign, "cleo", v, time.Hour)))(t)
+	must(v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeAssign, "cleo", v, time.Hour)))(
+		t)
 	v.eligible(nil)
 	for _, of := range []access.RoleSubject{access.OfAssignment, access.OfEligibility} {
-		for _, kind := range []access.RoleChangeKind{access.RoleChangeAssign, access.RoleChangeUpdate, access.RoleChangeExtend, access.RoleChangeRenew, access.RoleChangeRemove} {
+		for _, kind := range []access.RoleChangeKind{
+			access.RoleChangeAssign, access.RoleChangeUpdate,
+			access.RoleChangeExtend, access.RoleChangeRenew, access.RoleChangeRemove,
+		} {
 			for _, principal := range []string{"cleo", "vic", "vendors", "nobody"} {
 				_, err := v.Roles.ChangeRole(v.ctx, v.vic, change(of, kind, principal, v, 9*time.Hour))
 				wantCode(t, err, access.KindForbidden, "forbidden")
@@ -42,20 +53,22 @@ func TestRoleChangesNeedTheirRight(t *testing.T) {
 	if len(list.Items) != 1 || !list.Items[0].Standing || list.Items[0].Change.End.Sub(v.clock.now()) != time.Hour {
 		t.Errorf("on record is %+v", list.Items)
 	}
-	if list := must(v.Roles.RoleChanges(v.ctx, v.vic, engine.RoleChangeFilter{}, engine.Page{}))(t); len(list.Items) != 0 {
+	if list := must(v.Roles.RoleChanges(v.ctx, v.vic, engine.RoleChangeFilter{}, engine.Page{}))(
+		t); len(list.Items) != 0 {
 		t.Errorf("another sees %+v", list.Items)
 	}
 }
 
-// TestRoleChangeIsKeptOnce holds that the same call gives the same record, that an id names one thing, and that the log tells
-// of the change.
+// TestRoleChangeIsKeptOnce holds that the same call gives the same record, that an id names one thing, and that the log
+// tells of the change.
 func TestRoleChangeIsKeptOnce(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	start := v.size()
 	in := change(access.OfAssignment, access.RoleChangeAssign, "cleo", v, time.Hour)
 	for range 2 {
-		if d := must(v.Roles.ChangeRole(v.ctx, v.admin, in))(t); d.Change.ID != in.ID || d.Change.Target != string(in.ID) || !d.Standing {
+		if d := must(v.Roles.ChangeRole(v.ctx, v.admin, in))(
+			t); d.Change.ID != in.ID || d.Change.Target != string(in.ID) || !d.Standing {
 			t.Errorf("the change is %+v", d)
 		}
 	}
@@ -92,17 +105,24 @@ func TestMoreTimeIsGivenByAnother(t *testing.T) {
 	given := change(access.OfAssignment, access.RoleChangeAssign, "boss", v, time.Hour)
 	must(v.Roles.ChangeRole(v.ctx, v.admin, given))(t)
 	start := v.size()
-	ask := must(v.Roles.ChangeRole(v.ctx, boss, change(access.OfAssignment, access.RoleChangeAskExtend, "boss", v, 2*time.Hour)))(t)
+	ask := must(v.Roles.ChangeRole(v.ctx, boss,
+		change(access.OfAssignment, access.RoleChangeAskExtend, "boss", v, 2*time.Hour)))(
+		t)
 	state := func() access.RoleChange { return must(v.Roles.RoleChange(v.ctx, boss, ask.Change.ID))(t).Change }
-	must(v.Roles.ChangeRole(v.ctx, boss, change(access.OfAssignment, access.RoleChangeExtend, "boss", v, 3*time.Hour)))(t)
+	must(v.Roles.ChangeRole(v.ctx, boss, change(access.OfAssignment, access.RoleChangeExtend, "boss", v, 3*time.Hour)))(
+		t)
 	if got := state(); got.State != access.RoleChangeWaiting {
 		t.Errorf("who asked has given it to themselves: %+v", got)
 	}
-	must(v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeUpdate, "boss", v, 2*time.Hour)))(t)
+	must(v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeUpdate, "boss", v, 2*time.Hour)))(
+		t)
 	if got := state(); got.State != access.RoleChangeWaiting {
 		t.Errorf("less time has settled it: %+v", got)
 	}
-	must(v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeExtend, "boss", v, 4*time.Hour)))(t)
+	must(v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeExtend, "boss", v, 4*time.Hour)))(
+		t)
 	if got := state(); got.State != access.RoleChangeDone || got.DecidedBy != v.admin.Principal {
 		t.Errorf("the change is %+v", got)
 	}
@@ -113,12 +133,17 @@ func TestMoreTimeIsGivenByAnother(t *testing.T) {
 
 	// An eligibility of a group, by the native way too.
 	e := v.eligible(func(in *roles.EligibilityInput) { in.End = v.clock.now().Add(time.Hour) })
-	ask = must(v.Roles.ChangeRole(v.ctx, v.vic, change(access.OfEligibility, access.RoleChangeAskExtend, "vendors", v, 2*time.Hour)))(t)
+	ask = must(v.Roles.ChangeRole(v.ctx, v.vic,
+		change(access.OfEligibility, access.RoleChangeAskExtend, "vendors", v, 2*time.Hour)))(
+		t)
 	wantCode(t, v.Roles.CancelRoleChange(v.ctx, v.admin, ask.Change.ID), access.KindForbidden, "notYourRequest")
-	if got := must(v.Roles.RoleChanges(v.ctx, v.admin, engine.RoleChangeFilter{NeedsMe: true}, engine.Page{}))(t).Items; len(got) != 1 {
+	if got := must(v.Roles.RoleChanges(v.ctx, v.admin, engine.RoleChangeFilter{NeedsMe: true}, engine.Page{}))(
+		t).Items; len(got) != 1 {
 		t.Errorf("%d wait for the administrator", len(got))
 	}
-	must(v.Roles.WriteEligibility(v.ctx, v.admin, roles.EligibilityInput{ID: e.Eligibility.ID, Was: 1, Max: time.Hour, End: v.clock.now().Add(3 * time.Hour)}))(t)
+	must(v.Roles.WriteEligibility(v.ctx, v.admin,
+		roles.EligibilityInput{ID: e.Eligibility.ID, Was: 1, Max: time.Hour, End: v.clock.now().Add(3 * time.Hour)}))(
+		t)
 	if got := must(v.Roles.RoleChange(v.ctx, v.vic, ask.Change.ID))(t).Change; got.State != access.RoleChangeDone {
 		t.Errorf("the change is %+v", got)
 	}
@@ -138,11 +163,16 @@ func TestRoleChangeKeepsTheLastOwner(t *testing.T) {
 func TestRenewalLeavesTheGap(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
-	must(v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeAssign, "cleo", v, time.Hour)))(t)
+	must(v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeAssign, "cleo", v, time.Hour)))(
+		t)
 	v.clock.advance(2 * time.Hour)
-	_, err := v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeExtend, "cleo", v, time.Hour))
+	_, err := v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeExtend, "cleo", v, time.Hour))
 	wantCode(t, err, access.KindInvalid, "roleEnded")
-	d := must(v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeRenew, "cleo", v, time.Hour)))(t)
+	d := must(v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeRenew, "cleo", v, time.Hour)))(
+		t)
 	if !d.Change.Start.Equal(v.clock.now()) || !v.may(v.cleo, rbac.PoliciesWrite) {
 		t.Errorf("the renewal is %+v", d.Change)
 	}
@@ -158,7 +188,8 @@ func TestExtensionIsMadeOnce(t *testing.T) {
 	in := requests.ExtendInput{ID: access.RequestID(uuid.NewString()), Until: v.clock.now().Add(2 * time.Hour)}
 	start := v.size()
 	for range 2 {
-		if d := must(v.Requests.Extend(v.ctx, v.vic, first, in))(t); d.Request.ID != in.ID || d.Request.Extends != first {
+		if d := must(v.Requests.Extend(v.ctx, v.vic, first, in))(t); d.Request.ID != in.ID ||
+			d.Request.Extends != first {
 			t.Errorf("the request is %+v", d.Request)
 		}
 	}
@@ -169,20 +200,26 @@ func TestExtensionIsMadeOnce(t *testing.T) {
 	wantCode(t, err, access.KindConflict, "requestIdTaken")
 }
 
-// TestShorterRoleEndsWhatOutlastsIt holds that what is open by right of a role ends no later than the role, also where that is
-// given an earlier end, and without a job that has to be there then.
+// TestShorterRoleEndsWhatOutlastsIt holds that what is open by right of a role ends no later than the role, also where
+// that is given an earlier end, and without a job that has to be there then.
 func TestShorterRoleEndsWhatOutlastsIt(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	v.guard("web-1")
-	must(v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeAssign, "cleo", v, 3*time.Hour)))(t)
+	must(v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeAssign, "cleo", v, 3*time.Hour)))(
+		t)
 	long := must(v.Requests.Submit(v.ctx, v.cleo, ssh("web-1", 2*time.Hour)))(t).Grants[0].ID
-	must(v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeUpdate, "cleo", v, 2*time.Hour)))(t)
+	must(v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeUpdate, "cleo", v, 2*time.Hour)))(
+		t)
 	v.reconcile()
 	if got := v.grant(long); got.State.Ended() {
 		t.Errorf("what ends with the role is %s: %s", got.State, got.Reason)
 	}
-	must(v.Roles.ChangeRole(v.ctx, v.admin, change(access.OfAssignment, access.RoleChangeUpdate, "cleo", v, time.Hour)))(t)
+	must(v.Roles.ChangeRole(v.ctx, v.admin,
+		change(access.OfAssignment, access.RoleChangeUpdate, "cleo", v, time.Hour)))(
+		t)
 	v.reconcile()
 	if got := v.grant(long); got.State != access.GrantRevoked || !strings.Contains(got.Reason, "ends before it does") {
 		t.Errorf("what outlasts the role is %s: %s", got.State, got.Reason)

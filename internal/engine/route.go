@@ -20,7 +20,8 @@ type RouteID string
 //     any other channel gets it whomever it addresses.
 //   - With a principal and no policy it is for that person, about what addresses them.
 //   - With a principal and a policy it is for that person, about all that touches the policy: they watch it.
-//   - A mute with a principal keeps from that person what other routes of the channel would bring, but for what became of
+//   - A mute with a principal keeps from that person what other routes of the channel would bring, but for what
+//     became of
 //     their own account: whoever took it over could else mute that.
 type Route struct {
 	ID        RouteID
@@ -47,11 +48,17 @@ func (r Route) Validate() error {
 	}
 	if r.Mute && slices.Contains(r.Kinds, NotifyAccount) {
 		e.Reasons = append(e.Reasons, access.Reason{
-			Code: "muteAccount", Field: "kinds", Message: "notifications about one's own account cannot be muted, since whoever took the account over would mute them: leave account out",
+			Code: "muteAccount", Field: "kinds",
+			Message: "notifications about one's own account cannot be muted, since whoever took the account over " +
+				"would mute them: leave account out",
 		})
 	}
 	if r.Mute && r.Principal == "" {
-		e.Reasons = append(e.Reasons, access.Reason{Code: "muteForAll", Field: "mute", Message: "name whom to mute; to mute a channel for all, disable it"})
+		e.Reasons = append(e.Reasons,
+			access.Reason{
+				Code: "muteForAll", Field: "mute",
+				Message: "name whom to mute; to mute a channel for all, disable it",
+			})
 	}
 	if len(e.Reasons) == 0 {
 		return nil
@@ -60,16 +67,20 @@ func (r Route) Validate() error {
 }
 
 func (r Route) matches(n Notification) bool {
-	return (r.Policy == "" || slices.Contains(n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind))
+	return (r.Policy == "" || slices.Contains(n.Policies,
+		r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind))
 }
 
 // Plan gives the deliveries of n. channels and routes are those of its tenant; a disabled channel gets none. addressed
 // are the people whom n addresses, groups resolved. Every delivery has an id that follows from n, its channel and its
 // recipient, so that the same plan made twice is the same deliveries. It does not depend on the order of its arguments.
-func Plan(n Notification, channels []Channel, routes []Route, addressed []access.PrincipalID, now time.Time) []Delivery {
+func Plan(n Notification, channels []Channel, routes []Route, addressed []access.PrincipalID,
+	now time.Time,
+) []Delivery {
 	byChannel := make(map[ChannelID][]Route)
 	for _, r := range routes {
-		if r.Tenant == n.Tenant && r.matches(n) && (!r.Mute || n.Kind != NotifyAccount) { // what became of one's account is not muted
+		// what became of one's account is not muted
+		if r.Tenant == n.Tenant && r.matches(n) && (!r.Mute || n.Kind != NotifyAccount) {
 			byChannel[r.Channel] = append(byChannel[r.Channel], r)
 		}
 	}
@@ -135,7 +146,9 @@ func newDelivery(n Notification, channel ChannelID, recipient access.PrincipalID
 		lane += "/to/" + string(recipient)
 	}
 	return Delivery{
-		ID: DeliveryID(hex.EncodeToString(sum[:16])), Seq: n.Seq, Notification: n.ID, Kind: n.Kind, Tenant: n.Tenant, Request: n.Request,
-		Channel: channel, Recipient: recipient, Lane: lane, State: DeliveryPending, QueuedAt: now, NextAttempt: now, Revision: 1,
+		ID: DeliveryID(hex.EncodeToString(sum[:16])), Seq: n.Seq, Notification: n.ID, Kind: n.Kind, Tenant: n.Tenant,
+		Request: n.Request,
+		Channel: channel, Recipient: recipient, Lane: lane, State: DeliveryPending, QueuedAt: now, NextAttempt: now,
+		Revision: 1,
 	}
 }

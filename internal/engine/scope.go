@@ -9,9 +9,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// ScopeExists refuses a scope at which there is nothing, as Azure does: what is given there would be found in force by whoever
-// makes the thing one day, and a typing error would give somebody nothing and say that it did. Call it with a scope at which
-// the caller is authorized.
+// ScopeExists refuses a scope at which there is nothing, as Azure does: what is given there would be found in force by
+// whoever makes the thing one day, and a typing error would give somebody nothing and say that it did. Call it with a
+// scope at which the caller is authorized.
 func ScopeExists(ctx context.Context, r Reader, scope access.ResourceID) error {
 	if scope == access.Root {
 		return nil
@@ -56,7 +56,10 @@ func ScopeExists(ctx context.Context, r Reader, scope access.ResourceID) error {
 }
 
 func noSuchScope(scope access.ResourceID) error {
-	return access.Fault(access.KindNotFound, "unknownScope", "there is nothing at %s: a role is assigned at the root, at a subscription, a resource group, a machine, a policy or a managed application that exists", Clip(string(scope)))
+	return access.Fault(access.KindNotFound, "unknownScope",
+		"there is nothing at %s: a role is assigned at the root, at a subscription, a resource group, a machine, a "+
+			"policy or a managed application that exists",
+		Clip(string(scope)))
 }
 
 // NoSuchGroup returns the error of a resource group that is not there, or that the caller may not see.

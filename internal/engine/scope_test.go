@@ -40,22 +40,26 @@ func TestNothingIsGivenWhereNothingIs(t *testing.T) {
 	} {
 		for how, give := range map[string]func() error{
 			"assigned": func() error {
-				_, err := w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "cleo", Role: "Reader", Scope: scope})
+				_, err := w.Roles.AssignRole(w.ctx, w.admin,
+					roles.AssignInput{Principal: "cleo", Role: "Reader", Scope: scope})
 				return err
 			},
 			"eligible": func() error {
-				_, err := w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "cleo", Role: "Contributor", Scope: scope})
+				_, err := w.Roles.WriteEligibility(w.ctx, w.admin,
+					roles.EligibilityInput{Principal: "cleo", Role: "Contributor", Scope: scope})
 				return err
 			},
 			"assigned by a change": func() error {
 				_, err := w.Roles.ChangeRole(w.ctx, w.admin, roles.RoleChangeInput{
-					ID: access.RoleChangeID(uuid.NewString()), Of: access.OfAssignment, Kind: access.RoleChangeAssign, Principal: "cleo", Role: "Security Reader", Scope: scope,
+					ID: access.RoleChangeID(uuid.NewString()), Of: access.OfAssignment, Kind: access.RoleChangeAssign,
+					Principal: "cleo", Role: "Security Reader", Scope: scope,
 				})
 				return err
 			},
 			"eligible by a change": func() error {
 				_, err := w.Roles.ChangeRole(w.ctx, w.admin, roles.RoleChangeInput{
-					ID: access.RoleChangeID(uuid.NewString()), Of: access.OfEligibility, Kind: access.RoleChangeAssign, Principal: "cleo", Role: "Security Admin", Scope: scope,
+					ID: access.RoleChangeID(uuid.NewString()), Of: access.OfEligibility, Kind: access.RoleChangeAssign,
+					Principal: "cleo", Role: "Security Admin", Scope: scope,
 				})
 				return err
 			},
@@ -78,9 +82,15 @@ func TestRolesGoWithTheirMachine(t *testing.T) {
 	t.Parallel()
 	w, host, _, _ := stage(t)
 	cleo := w.user("cleo", "")
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "cleo", Role: "Contributor", Scope: host.Machine.Resource}))(t)
-	must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "cleo", Role: "Owner", Scope: host.Machine.Resource}))(t)
-	must(w.Requests.Activate(w.ctx, cleo, requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Owner"}}, Duration: access.DefaultActivation}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "cleo", Role: "Contributor", Scope: host.Machine.Resource}))(
+		t)
+	must(w.Roles.WriteEligibility(w.ctx, w.admin,
+		roles.EligibilityInput{Principal: "cleo", Role: "Owner", Scope: host.Machine.Resource}))(
+		t)
+	must(w.Requests.Activate(w.ctx, cleo,
+		requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Owner"}}, Duration: access.DefaultActivation}))(
+		t)
 	if err := w.Machines.DeleteMachine(w.ctx, w.admin, "web-1"); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +98,8 @@ func TestRolesGoWithTheirMachine(t *testing.T) {
 	if !again.Machine.Resource.Equal(host.Machine.Resource) {
 		t.Fatalf("the machine of the same name is %s", again.Machine.Resource)
 	}
-	if err := w.Directory.Check(w.ctx, cleo, rbac.MachinesRead, again.Machine.Resource); access.KindOf(err) != access.KindForbidden {
+	if err := w.Directory.Check(w.ctx, cleo, rbac.MachinesRead,
+		again.Machine.Resource); access.KindOf(err) != access.KindForbidden {
 		t.Errorf("a role at the machine before counts at the one of its name: %v", err)
 	}
 	if left := must(w.Roles.EligibleRoles(w.ctx, cleo))(t); len(left) != 0 {
@@ -96,18 +107,21 @@ func TestRolesGoWithTheirMachine(t *testing.T) {
 	}
 }
 
-// TestRolesGoWithTheirApplication holds that what was given at a managed application, in its managed resource group or at its definition is
-// not in force at the next one of its name.
+// TestRolesGoWithTheirApplication holds that what was given at a managed application, in its managed resource group or
+// at its definition is not in force at the next one of its name.
 func TestRolesGoWithTheirApplication(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
 	a := m.deploy(manual()).Application
 	cleo := m.user("cleo", "")
 	must(m.Roles.AssignRole(m.ctx, m.admin, roles.AssignInput{Principal: "cleo", Role: "Owner", Scope: a.Resource}))(t)
-	must(m.Roles.WriteEligibility(m.ctx, m.admin, roles.EligibilityInput{Principal: "cleo", Role: "Contributor", Scope: a.Resource}))(t)
+	must(m.Roles.WriteEligibility(m.ctx, m.admin,
+		roles.EligibilityInput{Principal: "cleo", Role: "Contributor", Scope: a.Resource}))(
+		t)
 	m.save(func(tx engine.Tx) error { // as a publisher's Owner may, whom the lock leaves out
 		return tx.SaveRoleAssignment(m.ctx, rbac.Assignment{
-			ID: rbac.AssignmentID(uuid.NewString()), Tenant: a.Tenant, Principal: cleo.Principal, Definition: rbac.Owner, Scope: a.Managed, CreatedAt: m.clock.now(),
+			ID: rbac.AssignmentID(uuid.NewString()), Tenant: a.Tenant, Principal: cleo.Principal,
+			Definition: rbac.Owner, Scope: a.Managed, CreatedAt: m.clock.now(),
 		})
 	})
 	must(m.Roles.AssignRole(m.ctx, m.vera, roles.AssignInput{Principal: "vic", Role: "Owner", Scope: a.Definition}))(t)
@@ -117,12 +131,15 @@ func TestRolesGoWithTheirApplication(t *testing.T) {
 	if _, err := m.Apps.DeleteAppDefinition(m.ctx, m.vera, "shop"); err != nil {
 		t.Fatal(err)
 	}
-	must2(m.Apps.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *apps.AppDefinitionInput) { in.Public = true })))(t)
+	must2(m.Apps.WriteAppDefinition(m.ctx, m.vera, shopOffer(func(in *apps.AppDefinitionInput) { in.Public = true })))(
+		t)
 	again := m.deploy(manual()).Application
 	if !again.Managed.Equal(a.Managed) || !again.Definition.Equal(a.Definition) {
 		t.Fatalf("it is %s of %s", again.Managed, again.Definition)
 	}
-	if m.may(cleo, rbac.ApplicationsWrite, again.Resource) || m.may(cleo, rbac.MachinesRead, again.Managed) || m.may(m.vic, rbac.AppDefinitionsDelete, again.Definition) {
+	if m.may(cleo, rbac.ApplicationsWrite,
+		again.Resource) || m.may(cleo, rbac.MachinesRead,
+		again.Managed) || m.may(m.vic, rbac.AppDefinitionsDelete, again.Definition) {
 		t.Error("a role at what is gone counts at what is called so now")
 	}
 	if left := must(m.Roles.EligibleRoles(m.ctx, cleo))(t); len(left) != 0 {

@@ -13,22 +13,25 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// TokenKeysSetting names the setting that holds the keys that access tokens are signed with, as identity wrote them, sealed.
+// TokenKeysSetting names the setting that holds the keys that access tokens are signed with, as identity wrote them,
+// sealed.
 const TokenKeysSetting = "identity/tokenKeys"
 
 // SealKeySize is how many bytes Config.SealKey has.
 const SealKeySize = 32
 
-// ErrOtherKey is what Bootstrap fails with where the secrets in the store were sealed with another key than Config.SealKey.
+// ErrOtherKey is what Bootstrap fails with where the secrets in the store were sealed with another key than
+// Config.SealKey.
 var ErrOtherKey = errors.New("the secrets in the database were sealed with another key")
 
-// sealedHead begins a setting that is sealed. Behind it follow the mark of the key, and what AES-256-GCM made of the value.
+// sealedHead begins a setting that is sealed. Behind it follow the mark of the key, and what AES-256-GCM made of the
+// value.
 const sealedHead = "postern sealed 1\n"
 
 const markSize = 8
 
-// seal seals the settings that are secret, so that whoever reads the database, or a copy of it, has none of them. The name of
-// a setting is bound to its value: a value that was moved to another name does not open.
+// seal seals the settings that are secret, so that whoever reads the database, or a copy of it, has none of them. The
+// name of a setting is bound to its value: a value that was moved to another name does not open.
 type seal struct {
 	aead cipher.AEAD
 	mark []byte // tells one key from another, and nothing else about it
@@ -36,7 +39,8 @@ type seal struct {
 
 func newSeal(key []byte) (seal, error) {
 	if len(key) != SealKeySize {
-		return seal{}, fmt.Errorf("the key that settings are sealed with has %d bytes, %d are needed", len(key), SealKeySize)
+		return seal{}, fmt.Errorf("the key that settings are sealed with has %d bytes, %d are needed", len(key),
+			SealKeySize)
 	}
 	// The key seals other things elsewhere, so it is not used itself.
 	own, err := hkdf.Key(sha256.New, key, nil, "postern settings", SealKeySize)
@@ -117,9 +121,9 @@ func isSealed(stored []byte) bool { return bytes.HasPrefix(stored, []byte(sealed
 // scrubSetting names the setting that says whether plain text that was sealed may still lie in files of the database.
 const scrubSetting = "seal/scrub"
 
-// SealPlain seals what an older program kept in plain text. Keys of access tokens that lay open are signed with no more:
-// there is no end to who may have read them, and new ones cost nobody more than a sign-in. The key of checkpoints stays,
-// since people hold its public part.
+// SealPlain seals what an older program kept in plain text. Keys of access tokens that lay open are signed with no
+// more: there is no end to who may have read them, and new ones cost nobody more than a sign-in. The key of checkpoints
+// stays, since people hold its public part.
 func (e *Kernel) SealPlain(ctx context.Context, tx Tx) error {
 	for _, name := range secretSettings() {
 		stored, err := tx.Setting(ctx, name)
@@ -156,7 +160,10 @@ func (e *Kernel) Scrub(ctx context.Context) error {
 		return fmt.Errorf("read setting: %w", err)
 	}
 	if err := e.Store.Scrub(ctx); err != nil {
-		e.Log.ErrorContext(ctx, "keys that an older program kept in plain text are sealed, but may be left in files of the database; the next start tries again", "error", err)
+		e.Log.ErrorContext(ctx,
+			"keys that an older program kept in plain text are sealed, but may be left in files of the database; "+
+				"the next start tries again",
+			"error", err)
 		return nil
 	}
 	e.Log.InfoContext(ctx, "keys that an older program kept in plain text are sealed")

@@ -47,8 +47,8 @@ func (w *world) sealedBy(key byte) *services.Services {
 	return w.another(func(c *services.Config) { c.SealKey = bytes.Repeat([]byte{key}, engine.SealKeySize) })
 }
 
-// TestKeysAreSealed proves that the store alone gives nobody a key that signs, that a key for one purpose is not taken for
-// another, and that one that somebody wrote into the database is not signed with.
+// TestKeysAreSealed proves that the store alone gives nobody a key that signs, that a key for one purpose is not taken
+// for another, and that one that somebody wrote into the database is not signed with.
 func TestKeysAreSealed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -65,11 +65,13 @@ func TestKeysAreSealed(t *testing.T) {
 	if got, err := w.another().Directory.TokenKeys(w.ctx); err != nil || string(got) != secret {
 		t.Errorf("another engine with the same key reads %q, %v", got, err)
 	}
-	if err := w.Directory.SwapTokenKeys(w.ctx, []byte("others"), []byte("more")); access.KindOf(err) != access.KindConflict {
+	if err := w.Directory.SwapTokenKeys(w.ctx, []byte("others"),
+		[]byte("more")); access.KindOf(err) != access.KindConflict {
 		t.Errorf("swapping keys that are others gave %v", err)
 	}
 	for what, value := range map[string][]byte{
-		"plain keys": []byte("[]"), "another setting's": stored["audit/checkpointKey"], "cut ones": stored["identity/tokenKeys"][:20], "nothing": {},
+		"plain keys": []byte("[]"), "another setting's": stored["audit/checkpointKey"],
+		"cut ones": stored["identity/tokenKeys"][:20], "nothing": {},
 		"changed ones": append(bytes.Clone(stored["identity/tokenKeys"]), 1),
 	} {
 		w.setting("identity/tokenKeys", value)
@@ -83,7 +85,8 @@ func TestKeysAreSealed(t *testing.T) {
 	}
 }
 
-// TestSealKeyMustBeTheOne proves that an engine with another key does not start, changes nothing, and that the right one still does.
+// TestSealKeyMustBeTheOne proves that an engine with another key does not start, changes nothing, and that the right
+// one still does.
 func TestSealKeyMustBeTheOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -94,21 +97,25 @@ func TestSealKeyMustBeTheOne(t *testing.T) {
 	if _, err := w.sealedBy(9).Directory.Bootstrap(w.ctx, hashed); !errors.Is(err, engine.ErrOtherKey) {
 		t.Errorf("with another key: %v", err)
 	}
-	if after := w.settings(); w.size() != size || !bytes.Equal(after["identity/tokenKeys"], before["identity/tokenKeys"]) {
+	if after := w.settings(); w.size() != size || !bytes.Equal(after["identity/tokenKeys"],
+		before["identity/tokenKeys"]) {
 		t.Error("the start with another key changed something")
 	}
 	if _, err := w.another().Directory.Bootstrap(w.ctx, hashed); err != nil {
 		t.Errorf("with the right key again: %v", err)
 	}
 	for _, key := range [][]byte{nil, make([]byte, 16)} {
-		if _, err := services.New(services.Config{Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler), SealKey: key}); err == nil {
+		if _, err := services.New(services.Config{
+			Store: w.store, Now: w.clock.now, Log: slog.New(slog.DiscardHandler),
+			SealKey: key,
+		}); err == nil {
 			t.Errorf("a key of %d bytes is taken", len(key))
 		}
 	}
 }
 
-// TestPlainKeysAreSealedAtTheStart proves what becomes of what an older program kept: the key of checkpoints stays the same,
-// sealed, and the keys of tokens sign nothing more.
+// TestPlainKeysAreSealedAtTheStart proves what becomes of what an older program kept: the key of checkpoints stays the
+// same, sealed, and the keys of tokens sign nothing more.
 func TestPlainKeysAreSealedAtTheStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -126,7 +133,8 @@ func TestPlainKeysAreSealedAtTheStart(t *testing.T) {
 	if keys, err := w.Directory.TokenKeys(w.ctx); err != nil || len(keys) > 0 {
 		t.Errorf("keys that lay open are still used: %q, %v", keys, err)
 	}
-	if d := must(w.Records.Checkpoint(w.ctx, w.admin))(t); !strings.HasPrefix(d.Key, "5c1fc8e1-179b-47db-8e10-d3998f9c05b5+e933026d+") {
+	if d := must(w.Records.Checkpoint(w.ctx, w.admin))(
+		t); !strings.HasPrefix(d.Key, "5c1fc8e1-179b-47db-8e10-d3998f9c05b5+e933026d+") {
 		t.Errorf("checkpoints are signed with %s", d.Key)
 	}
 }

@@ -10,7 +10,10 @@ import (
 
 // FuzzSelector reads what people write: it is refused in words, or means what it says, label by label.
 func FuzzSelector(f *testing.F) {
-	for _, text := range []string{"", "env=prod", "env=prod,role=web", "env=", "=x", "env", "a=1,a=2", "a=b=c", strings.Repeat("a=b,", 100)} {
+	for _, text := range []string{
+		"", "env=prod", "env=prod,role=web", "env=", "=x", "env", "a=1,a=2", "a=b=c",
+		strings.Repeat("a=b,", 100),
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

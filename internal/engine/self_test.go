@@ -6,8 +6,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// TestNobodyIsTakenForWhoIsCalledAlike holds that a name means one principal, to who asks whether it is their own as to who finds it: an
-// identity provider may let people choose what they are called.
+// TestNobodyIsTakenForWhoIsCalledAlike holds that a name means one principal, to who asks whether it is their own as to
+// who finds it: an identity provider may let people choose what they are called.
 func TestNobodyIsTakenForWhoIsCalledAlike(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -21,7 +21,9 @@ import (
 // program makes a service principal with one secret.
 func (w *world) program(name string) (access.Principal, string, engine.Secret) {
 	w.tb.Helper()
-	p := must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: name}))(w.tb)
+	p := must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+		directory.PrincipalInput{Kind: access.ServicePrincipal, Name: name}))(
+		w.tb)
 	text, s, err := w.Directory.AddSecret(w.ctx, w.admin, name, directory.SecretInput{Name: "first", TTL: time.Hour})
 	if err != nil {
 		w.tb.Fatal(err)
@@ -58,7 +60,8 @@ func TestSecrets(t *testing.T) {
 	}
 	wantCode(t, w.Directory.DeleteSecret(w.ctx, w.admin, "deploy", "nothing"), access.KindNotFound, "unknownSecret")
 	other, _, _ := w.program("other")
-	wantCode(t, w.Directory.DeleteSecret(w.ctx, w.admin, string(other.ID), first.ID), access.KindNotFound, "unknownSecret")
+	wantCode(t, w.Directory.DeleteSecret(w.ctx, w.admin, string(other.ID), first.ID), access.KindNotFound,
+		"unknownSecret")
 	if err := w.Directory.DeleteSecret(w.ctx, w.admin, "deploy", first.ID); err != nil {
 		t.Error(err)
 	}
@@ -82,7 +85,10 @@ func TestSecretsAreForServicePrincipalsAndAdministrators(t *testing.T) {
 	wantCode(t, err, access.KindInvalid, "notAServicePrincipal")
 	_, err = w.Directory.ClientCredentials(w.ctx, "", "rosa")
 	wantCode(t, err, access.KindNotFound, "unknownPrincipal")
-	for what, in := range map[string]directory.SecretInput{"ttlOutOfRange": {TTL: time.Second}, "malformedCertificate": {Certificate: "x"}, "malformedName": {Name: "a\nb"}} {
+	for what, in := range map[string]directory.SecretInput{
+		"ttlOutOfRange":        {TTL: time.Second},
+		"malformedCertificate": {Certificate: "x"}, "malformedName": {Name: "a\nb"},
+	} {
 		_, _, err = w.Directory.AddSecret(w.ctx, w.admin, "deploy", in)
 		wantCode(t, err, access.KindInvalid, what)
 	}
@@ -106,7 +112,8 @@ func TestCertificateEndsWithItself(t *testing.T) {
 	end := w.clock.now().Add(48 * time.Hour)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: w.clock.now(), NotAfter: end}
 	der := must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
-	text, s, err := w.Directory.AddSecret(w.ctx, w.admin, "deploy", directory.SecretInput{Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))})
+	text, s, err := w.Directory.AddSecret(w.ctx, w.admin, "deploy",
+		directory.SecretInput{Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))})
 	if err != nil || text != "" || !s.ExpiresAt.Equal(end) {
 		t.Errorf("the certificate is %+v %q, %v", s, text, err)
 	}
@@ -120,14 +127,20 @@ func TestSignInByCode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	begin := func(code string) engine.PendingSignIn {
-		p := engine.PendingSignIn{Hash: "hash of " + code, UserCode: code, Client: "az", CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(directory.CodeTime)}
+		p := engine.PendingSignIn{
+			Hash: "hash of " + code, UserCode: code, Client: "az", CreatedAt: w.clock.now(),
+			ExpiresAt: w.clock.now().Add(directory.CodeTime),
+		}
 		if err := w.Directory.BeginSignIn(w.ctx, p); err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
 	session := func(hash string) string {
-		s := engine.Session{Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
+		s := engine.Session{
+			Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(),
+			ExpiresAt: w.clock.now().Add(time.Hour),
+		}
 		cred := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t)
 		if err := w.Directory.SignIn(w.ctx, directory.SignInInput{Session: s, Checked: cred.Password.Hash}); err != nil {
 			t.Fatal(err)
@@ -160,11 +173,15 @@ func TestSignInByCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, w.Directory.MayAddPasskey(w.ctx, device), access.KindForbidden, "proofRequired")
-	p = engine.PendingSignIn{Hash: "of a program on their own machine", Session: session("opened for it"), CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(directory.CodeTime)}
+	p = engine.PendingSignIn{
+		Hash: "of a program on their own machine", Session: session("opened for it"),
+		CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(directory.CodeTime),
+	}
 	if err := w.Directory.BeginSignIn(w.ctx, p); err != nil {
 		t.Fatal(err)
 	}
-	if _, s, err = w.Directory.RedeemSignIn(w.ctx, p.Hash, engine.Session{Hash: "program"}, fine); err != nil || !s.ProvedAt.Equal(w.clock.now()) {
+	if _, s, err = w.Directory.RedeemSignIn(w.ctx, p.Hash, engine.Session{Hash: "program"},
+		fine); err != nil || !s.ProvedAt.Equal(w.clock.now()) {
 		t.Errorf("a program on the person's machine has %+v, %v", s, err)
 	}
 
@@ -180,7 +197,8 @@ func TestSignInByCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusal := access.Fault(access.KindInvalid, "wrongClient", "no")
-	_, _, err = w.Directory.RedeemSignIn(w.ctx, p.Hash, engine.Session{Hash: "stolen"}, func(engine.PendingSignIn) error { return refusal })
+	_, _, err = w.Directory.RedeemSignIn(w.ctx, p.Hash, engine.Session{Hash: "stolen"},
+		func(engine.PendingSignIn) error { return refusal })
 	wantCode(t, err, access.KindInvalid, "wrongClient")
 	_, _, err = w.Directory.RedeemSignIn(w.ctx, p.Hash, engine.Session{Hash: "stolen"}, fine)
 	wantCode(t, err, access.KindUnauthenticated, directory.SignInUnknown)
@@ -195,7 +213,10 @@ func TestCustomRoles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	subscription := must(w.Directory.Subscriptions(w.ctx, w.admin))(t)[0]
-	in := roles.RoleInput{Name: "Opener", Permissions: []rbac.Permission{{Actions: []string{rbac.PoliciesInitiate}}}, AssignableScopes: []access.ResourceID{access.SubscriptionScope(subscription.ID)}}
+	in := roles.RoleInput{
+		Name: "Opener", Permissions: []rbac.Permission{{Actions: []string{rbac.PoliciesInitiate}}},
+		AssignableScopes: []access.ResourceID{access.SubscriptionScope(subscription.ID)},
+	}
 	_, err := w.Roles.PutRole(w.ctx, w.user("rosa", "Contributor"), in)
 	wantCode(t, err, access.KindForbidden, "forbidden")
 	d := must(w.Roles.PutRole(w.ctx, w.admin, in))(t)
@@ -207,7 +228,9 @@ func TestCustomRoles(t *testing.T) {
 	if err == nil {
 		t.Error("a built-in role was changed")
 	}
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "rosa", Role: "Opener", Scope: access.SubscriptionScope(subscription.ID)}))(t)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "rosa", Role: "Opener", Scope: access.SubscriptionScope(subscription.ID)}))(
+		t)
 	_, err = w.Roles.DeleteRole(w.ctx, w.admin, d.ID)
 	wantCode(t, err, access.KindConflict, "roleInUse")
 	_, err = w.Roles.DeleteRole(w.ctx, w.admin, rbac.Owner)

@@ -41,7 +41,10 @@ func TestSessions(t *testing.T) {
 	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
 	// ann has no password; the administrator has one.
 	open := func(hash string, in directory.SignInInput) error {
-		in.Session = engine.Session{Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
+		in.Session = engine.Session{
+			Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(),
+			ExpiresAt: w.clock.now().Add(time.Hour),
+		}
 		return w.Directory.SignIn(w.ctx, in)
 	}
 	stored := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
@@ -58,7 +61,8 @@ func TestSessions(t *testing.T) {
 	}
 	_, _, err = w.Directory.Session(w.ctx, "a")
 	wantCode(t, err, access.KindUnauthenticated, "sessionEnded")
-	if cred := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t); cred.Password.Hash != "new" || cred.Password.MustChange {
+	if cred := must(w.Directory.Credentials(w.ctx, "", "admin", office))(
+		t); cred.Password.Hash != "new" || cred.Password.MustChange {
 		t.Errorf("the password is %+v", cred.Password)
 	}
 	c.Session = "b"
@@ -82,7 +86,9 @@ func TestSessions(t *testing.T) {
 func TestDisabledPrincipalsHaveNoSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	must(w.Directory.CreatePrincipal(w.ctx, w.admin, directory.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(t)
+	must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+		directory.PrincipalInput{Kind: access.User, Name: "ann", PasswordHash: "h"}))(
+		t)
 	p := must(w.Directory.Principal(w.ctx, w.admin, "ann"))(t)
 	s := engine.Session{Hash: "s", Principal: p.ID, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}
 	if err := w.Directory.SignIn(w.ctx, directory.SignInInput{Session: s, Checked: "h"}); err != nil {
@@ -102,7 +108,13 @@ func TestSignOutEverywhere(t *testing.T) {
 	w := newWorld(t)
 	stored := must(w.Directory.Credentials(w.ctx, "", "admin", office))(t).Password.Hash
 	for _, hash := range []string{"desk", "phone"} {
-		in := directory.SignInInput{Checked: stored, Session: engine.Session{Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)}}
+		in := directory.SignInInput{
+			Checked: stored,
+			Session: engine.Session{
+				Hash: hash, Principal: w.admin.Principal, CreatedAt: w.clock.now(),
+				ExpiresAt: w.clock.now().Add(time.Hour),
+			},
+		}
 		if err := w.Directory.SignIn(w.ctx, in); err != nil {
 			t.Fatal(err)
 		}

@@ -17,15 +17,23 @@ import (
 // opened signs a principal in with the password whose hash is stored, from an address.
 func (w *world) opened(c engine.Caller, stored, hash string, from netip.Addr) {
 	w.tb.Helper()
-	s := engine.Session{Hash: hash, Principal: c.Principal, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(12 * time.Hour), Client: "a test"}
-	if err := w.Directory.SignIn(w.ctx, directory.SignInInput{Session: s, Checked: stored, Address: from, Via: "api"}); err != nil {
+	s := engine.Session{
+		Hash: hash, Principal: c.Principal, CreatedAt: w.clock.now(),
+		ExpiresAt: w.clock.now().Add(12 * time.Hour), Client: "a test",
+	}
+	if err := w.Directory.SignIn(w.ctx,
+		directory.SignInInput{Session: s, Checked: stored, Address: from, Via: "api"}); err != nil {
 		w.tb.Fatal(err)
 	}
 }
 
 func (w *world) wrong(c engine.Caller, from netip.Addr) {
 	w.tb.Helper()
-	err := w.Directory.SignInRefused(w.ctx, directory.SignInRefusal{Name: c.Name, Principal: c.Principal, Reason: "wrongPassword", WrongSecret: true, Address: from})
+	err := w.Directory.SignInRefused(w.ctx,
+		directory.SignInRefusal{
+			Name: c.Name, Principal: c.Principal, Reason: "wrongPassword", WrongSecret: true,
+			Address: from,
+		})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -69,8 +77,8 @@ func TestLocking(t *testing.T) {
 	}
 }
 
-// TestStrangersDoNotLockOut proves that however often strangers try a name, from however many places, whoever signed in from
-// a place before gets through there, and that all of them together get few guesses.
+// TestStrangersDoNotLockOut proves that however often strangers try a name, from however many places, whoever signed in
+// from a place before gets through there, and that all of them together get few guesses.
 func TestStrangersDoNotLockOut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -79,7 +87,10 @@ func TestStrangersDoNotLockOut(t *testing.T) {
 		w.opened(w.admin, stored, "s", office)
 		guesses := 0
 		for range rapid.IntRange(1, 90).Draw(rt, "attempts") {
-			from := netip.AddrFrom4([4]byte{198, 51, byte(rapid.IntRange(0, 40).Draw(rt, "net")), byte(rapid.IntRange(1, 9).Draw(rt, "host"))})
+			from := netip.AddrFrom4([4]byte{
+				198, 51, byte(rapid.IntRange(0, 40).Draw(rt, "net")),
+				byte(rapid.IntRange(1, 9).Draw(rt, "host")),
+			})
 			w.clock.advance(time.Duration(rapid.IntRange(0, 20).Draw(rt, "seconds")) * time.Second)
 			if w.locked(w.admin, from) == 0 {
 				guesses++
@@ -112,8 +123,8 @@ func TestLockIsForThePlace(t *testing.T) {
 	}
 }
 
-// TestNewPlaceIsTold proves that a person is told of a sign-in from where they never signed in before, once, and not of the
-// very first.
+// TestNewPlaceIsTold proves that a person is told of a sign-in from where they never signed in before, once, and not of
+// the very first.
 func TestNewPlaceIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -124,7 +135,8 @@ func TestNewPlaceIsTold(t *testing.T) {
 		w.opened(w.admin, stored, fmt.Sprint(i), from)
 	}
 	told := w.owned(w.admin)
-	if len(told) != 1 || !strings.Contains(told[0].Subject.Detail, home.String()) || told[0].Subject.Title != "Signed in from a new place" {
+	if len(told) != 1 || !strings.Contains(told[0].Subject.Detail,
+		home.String()) || told[0].Subject.Title != "Signed in from a new place" {
 		t.Errorf("told: %+v", told)
 	}
 	marked := 0

@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
-// What waits by an eligibility that was taken away does not go on by another that has its id: none may have it, and what has another
-// role, scope or tenant would not count.
+// What waits by an eligibility that was taken away does not go on by another that has its id: none may have it, and
+// what has another role, scope or tenant would not count.
 func TestAnEligibilityIsNotBroughtBackByItsID(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)
@@ -28,11 +28,13 @@ func TestAnEligibilityIsNotBroughtBackByItsID(t *testing.T) {
 	})
 	for _, id := range []string{string(was), strings.ToUpper(string(was))} {
 		_, err := m.Roles.ChangeRole(m.ctx, m.vera, roles.RoleChangeInput{
-			ID: access.RoleChangeID(id), Of: access.OfEligibility, Kind: access.RoleChangeAssign, Principal: "vic", Role: "Reader", Scope: "/",
+			ID: access.RoleChangeID(id), Of: access.OfEligibility, Kind: access.RoleChangeAssign, Principal: "vic",
+			Role: "Reader", Scope: "/",
 		})
 		wantCode(t, err, access.KindConflict, "eligibilityIdTaken")
 	}
-	one.Tenant, one.Origin, one.Role, one.Scope, one.Principal = m.publisher.ID, "", rbac.Reader, access.Root, m.vic.Principal
+	one.Tenant, one.Origin, one.Role = m.publisher.ID, "", rbac.Reader
+	one.Scope, one.Principal = access.Root, m.vic.Principal
 	m.save(func(tx engine.Tx) error { return tx.SaveEligibility(m.ctx, one, 0) }) // as if somebody could
 	_, err := m.Requests.Decide(m.ctx, m.ann, asked.ID, true, "", asked.Digest)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
@@ -41,8 +43,8 @@ func TestAnEligibilityIsNotBroughtBackByItsID(t *testing.T) {
 	}
 }
 
-// TestRevokingAPersonAsksForWhatWaits proves that what somebody asks for is taken back by whoever may do that at each place, though the
-// person holds nothing there.
+// TestRevokingAPersonAsksForWhatWaits proves that what somebody asks for is taken back by whoever may do that at each
+// place, though the person holds nothing there.
 func TestRevokingAPersonAsksForWhatWaits(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
@@ -61,7 +63,8 @@ func TestRevokingAPersonAsksForWhatWaits(t *testing.T) {
 	}
 }
 
-// TestRevokingAPersonEndsRolesElsewhere proves that a publisher's administrator ends what their person holds in a customer's tenant.
+// TestRevokingAPersonEndsRolesElsewhere proves that a publisher's administrator ends what their person holds in a
+// customer's tenant.
 func TestRevokingAPersonEndsRolesElsewhere(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t, nil)

@@ -21,5 +21,7 @@ func (c Caller) Proved(now time.Time) bool {
 
 // StepUpRequired returns the refusal of what needs a passkey that was used just now.
 func StepUpRequired(what string) *access.Error {
-	return access.Fault(access.KindForbidden, "stepUpRequired", "%s needs a fresh sign-in with a passkey: confirm it with your passkey, then repeat this within %s", what, freshStepUp)
+	return access.Fault(access.KindForbidden, "stepUpRequired",
+		"%s needs a fresh sign-in with a passkey: confirm it with your passkey, then repeat this within %s", what,
+		freshStepUp)
 }

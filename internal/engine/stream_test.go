@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/services"
 )
 
-// TestDesiredOfOneAgentTwice proves that both streams of an agent that connects anew get its desired state, however many others
-// ask with them.
+// TestDesiredOfOneAgentTwice proves that both streams of an agent that connects anew get its desired state, however
+// many others ask with them.
 func TestDesiredOfOneAgentTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -28,15 +28,17 @@ func TestDesiredOfOneAgentTwice(t *testing.T) {
 	}
 }
 
-// TestTwoReplicasServeOneStream proves that a connection at one replica is asked about at another, over the store, and that
-// a replica that has died does not keep the agent out.
+// TestTwoReplicasServeOneStream proves that a connection at one replica is asked about at another, over the store, and
+// that a replica that has died does not keep the agent out.
 func TestTwoReplicasServeOneStream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	host, other := w.host("web-1").Agent.ID, w.another()
 	claim := func(e *services.Services, id string, want access.Claimed) {
 		t.Helper()
-		if got := must(e.Machines.ClaimStream(w.ctx, host, access.Stream{ID: id, Instance: "of " + id, From: "192.0.2.1"}))(t); got != want {
+		if got := must(e.Machines.ClaimStream(w.ctx, host,
+			access.Stream{ID: id, Instance: "of " + id, From: "192.0.2.1"}))(
+			t); got != want {
 			t.Errorf("the claim of %s is %v, want %v", id, got, want)
 		}
 	}

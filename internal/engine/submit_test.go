@@ -40,14 +40,21 @@ func TestTheMainJob(t *testing.T) {
 		t.Errorf("revision is %d, was %d", state.Revision, before.Revision)
 	}
 	want := []access.Opening{{
-		OpeningKey: access.OpeningKey{Machine: host.Machine.ID, Source: netip.PrefixFrom(office, 32), Protocol: access.TCP, Ports: access.SinglePort(22)},
-		Until:      g.End, Grants: []access.GrantID{g.ID},
+		OpeningKey: access.OpeningKey{
+			Machine: host.Machine.ID, Source: netip.PrefixFrom(office, 32),
+			Protocol: access.TCP, Ports: access.SinglePort(22),
+		},
+		Until: g.End, Grants: []access.GrantID{g.ID},
 	}}
 	if diff := cmp.Diff(want, state.Openings, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
 
-	w.report(host.Agent.ID, access.Report{Revision: state.Revision, Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen, Packets: 3}}})
+	w.report(host.Agent.ID,
+		access.Report{
+			Revision:     state.Revision,
+			Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen, Packets: 3}},
+		})
 	if g = w.grant(g.ID); g.State != access.GrantActive || g.Packets != 3 || !g.OpenedAt.Equal(w.clock.now()) {
 		t.Errorf("after the report the grant is %+v", g)
 	}
@@ -60,14 +67,19 @@ func TestTheMainJob(t *testing.T) {
 	if len(state.Openings) != 0 || !slices.Equal(state.Ended, []access.GrantID{g.ID}) {
 		t.Errorf("after the end %+v", state)
 	}
-	w.report(host.Agent.ID, access.Report{Revision: state.Revision, Observations: []access.Observation{{Grant: g.ID, Status: access.StatusClosed}}})
+	w.report(host.Agent.ID,
+		access.Report{
+			Revision:     state.Revision,
+			Observations: []access.Observation{{Grant: g.ID, Status: access.StatusClosed}},
+		})
 	if g = w.grant(g.ID); g.ClosedAt.IsZero() {
 		t.Error("the grant is not closed")
 	}
 	if state = w.desired(host.Agent.ID); len(state.Ended) != 0 {
 		t.Errorf("closed, and still to be looked at: %v", state.Ended)
 	}
-	if got, want := w.kinds(start), "request.submitted request.approved grant.created grant.opened grant.expired grant.closed"; got != want {
+	if got, want := w.kinds(start), "request.submitted request.approved grant.created grant.opened grant.expired "+
+		"grant.closed"; got != want {
 		t.Errorf("events are %s, want %s", got, want)
 	}
 }
@@ -93,25 +105,52 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 		reason string
 	}{
 		{"no role", nobody, func(*requests.SubmitInput) {}, access.KindForbidden, "forbidden"},
-		{"no role, unknown machine", nobody, func(in *requests.SubmitInput) { in.Items[0].Machine = "nix" }, access.KindForbidden, "forbidden"},
+		{
+			"no role, unknown machine", nobody, func(in *requests.SubmitInput) { in.Items[0].Machine = "nix" },
+			access.KindForbidden, "forbidden",
+		},
 		{"may read only", reader, func(*requests.SubmitInput) {}, access.KindForbidden, "forbidden"},
-		{"unknown machine", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "nix" }, access.KindNotFound, "unknownMachine"},
-		{"malformed machine", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "a b" }, access.KindInvalid, "malformedName"},
-		{"no policy", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "db-1" }, access.KindInvalid, "machineNotConfigured"},
-		{"port outside", ann, func(in *requests.SubmitInput) { in.Items[0].Ports = access.SinglePort(23) }, access.KindInvalid, "portNotInPolicy"},
-		{"port zero", ann, func(in *requests.SubmitInput) { in.Items[0].Ports = access.PortRange{} }, access.KindInvalid, "malformedPorts"},
+		{
+			"unknown machine", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "nix" }, access.KindNotFound,
+			"unknownMachine",
+		},
+		{
+			"malformed machine", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "a b" }, access.KindInvalid,
+			"malformedName",
+		},
+		{
+			"no policy", ann, func(in *requests.SubmitInput) { in.Items[0].Machine = "db-1" }, access.KindInvalid,
+			"machineNotConfigured",
+		},
+		{
+			"port outside", ann, func(in *requests.SubmitInput) { in.Items[0].Ports = access.SinglePort(23) },
+			access.KindInvalid, "portNotInPolicy",
+		},
+		{
+			"port zero", ann, func(in *requests.SubmitInput) { in.Items[0].Ports = access.PortRange{} },
+			access.KindInvalid, "malformedPorts",
+		},
 		{"source outside", ann, func(in *requests.SubmitInput) {
 			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 		}, access.KindInvalid, "sourceNotAllowed"},
 		{"from everywhere", ann, func(in *requests.SubmitInput) {
 			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
 		}, access.KindInvalid, "sourceNotAllowed"},
-		{"too long", ann, func(in *requests.SubmitInput) { in.Items[0].Duration = 4 * time.Hour }, access.KindInvalid, "durationTooLong"},
+		{
+			"too long", ann, func(in *requests.SubmitInput) { in.Items[0].Duration = 4 * time.Hour }, access.KindInvalid,
+			"durationTooLong",
+		},
 		{"end before start", ann, func(in *requests.SubmitInput) {
 			in.Items[0].Duration, in.Items[0].Until = 0, w.clock.now().Add(-time.Hour)
 		}, access.KindInvalid, "endBeforeStart"},
-		{"start in the past", ann, func(in *requests.SubmitInput) { in.Start = w.clock.now().Add(-time.Hour) }, access.KindInvalid, "startInPast"},
-		{"no reason", ann, func(in *requests.SubmitInput) { in.Justification = "" }, access.KindInvalid, "justificationRequired"},
+		{
+			"start in the past", ann, func(in *requests.SubmitInput) { in.Start = w.clock.now().Add(-time.Hour) },
+			access.KindInvalid, "startInPast",
+		},
+		{
+			"no reason", ann, func(in *requests.SubmitInput) { in.Justification = "" }, access.KindInvalid,
+			"justificationRequired",
+		},
 		{"nothing", ann, func(in *requests.SubmitInput) { in.Items = nil }, access.KindInvalid, "noItems"},
 		{"one of two outside", ann, func(in *requests.SubmitInput) {
 			in.Items = append(in.Items, in.Items[0])
@@ -127,7 +166,8 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 				t.Fatalf("got %v (%s), want %s", err, access.KindOf(err), c.kind)
 			}
 			events := w.events()[start:]
-			if len(events) != 1 || events[0].Kind != access.RequestRefused || events[0].Outcome != access.Refused || events[0].Actor.ID != c.caller.Principal {
+			if len(events) != 1 || events[0].Kind != access.RequestRefused || events[0].Outcome != access.Refused ||
+				events[0].Actor.ID != c.caller.Principal {
 				t.Fatalf("events are %+v", events)
 			}
 			var all []string
@@ -137,7 +177,8 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 			if text := strings.Join(all, "\n"); !strings.Contains(text, c.reason) {
 				t.Errorf("the record does not say %s: %s", c.reason, text)
 			}
-			if list := must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) > 0 {
+			if list := must(w.Requests.Grants(w.ctx, w.admin, engine.GrantFilter{}, engine.Page{}))(
+				t); len(list.Items) > 0 {
 				t.Errorf("it made grants: %+v", list.Items)
 			}
 		})
@@ -293,7 +334,8 @@ func TestOwnRequestsOnly(t *testing.T) {
 	}
 	_, err = w.Requests.Requests(w.ctx, bob, engine.RequestFilter{Requester: ann.Principal}, engine.Page{})
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	if list := must(w.Requests.Grants(w.ctx, w.user("reader", "Reader"), engine.GrantFilter{}, engine.Page{}))(t); len(list.Items) != 1 || list.Items[0].MachineName != "web-1" {
+	if list := must(w.Requests.Grants(w.ctx, w.user("reader", "Reader"), engine.GrantFilter{}, engine.Page{}))(
+		t); len(list.Items) != 1 || list.Items[0].MachineName != "web-1" {
 		t.Errorf("a reader sees %+v", list.Items)
 	}
 	_, err = w.Requests.Cancel(w.ctx, ann, d.Request.ID, "")

@@ -9,12 +9,14 @@ import (
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
-// TestASubscriptionIsNamedToWhoeverIsEligible holds that who may activate a role in a subscription is told its name, and sees it in no
-// list before, as in Azure; that the root of one tenant is none of another's; and that nobody else is told.
+// TestASubscriptionIsNamedToWhoeverIsEligible holds that who may activate a role in a subscription is told its name,
+// and sees it in no list before, as in Azure; that the root of one tenant is none of another's; and that nobody else is
+// told.
 func TestASubscriptionIsNamedToWhoeverIsEligible(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
-	other := must(v.Directory.CreateTenant(v.ctx, v.admin, directory.TenantInput{Name: "contoso", PasswordHash: "x"}))(t)
+	other := must(v.Directory.CreateTenant(v.ctx, v.admin, directory.TenantInput{Name: "contoso", PasswordHash: "x"}))(
+		t)
 	own := v.host.Machine.Subscription()
 	name := must(v.Directory.Subscription(v.ctx, v.admin, own))(t).Name
 	told := func(c engine.Caller, id access.SubscriptionID) string {

@@ -21,7 +21,9 @@ func (w *world) resourceGroup(name, person, role string) engine.Caller {
 	w.tb.Helper()
 	g := must(w.Directory.CreateResourceGroup(w.ctx, w.admin, directory.ResourceGroupInput{Name: name}))(w.tb)
 	c := w.user(person, "")
-	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: person, Role: role, Scope: access.ResourceGroupScope(g.Subscription, g.Name)}))(w.tb)
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: person, Role: role, Scope: access.ResourceGroupScope(g.Subscription, g.Name)}))(
+		w.tb)
 	return c
 }
 
@@ -38,10 +40,12 @@ func (w *world) enrolWith(c engine.Caller, in machines.TokenInput) (machines.Enr
 	if err != nil {
 		return machines.Enrolled{}, err
 	}
-	return w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, Name: "ignored", OS: "linux", Version: "test"}, fingerprint)
+	return w.Machines.Enroll(w.ctx, office,
+		machines.EnrollInput{Token: token, Name: "ignored", OS: "linux", Version: "test"}, fingerprint)
 }
 
-// TestATokenActsInItsOwnResourceGroup proves that a name of another resource group is another machine: nothing happens to it.
+// TestATokenActsInItsOwnResourceGroup proves that a name of another resource group is another machine: nothing happens
+// to it.
 func TestATokenActsInItsOwnResourceGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -59,11 +63,13 @@ func TestATokenActsInItsOwnResourceGroup(t *testing.T) {
 	must(w.Machines.AuthenticateAgent(w.ctx, victim.Agent.ID, victim.Agent.Fingerprint))(t)
 	must(w.Machines.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint))(t)
 	for _, e := range w.events() {
-		if e.Kind == access.AgentReplaced && (e.Agent == victim.Agent.ID || !e.Scope.Within(access.ResourceGroupScope(victim.Machine.Subscription(), "rga"))) {
+		if e.Kind == access.AgentReplaced && (e.Agent == victim.Agent.ID || !e.Scope.Within(
+			access.ResourceGroupScope(victim.Machine.Subscription(), "rga"))) {
 			t.Errorf("an agent was replaced: %+v", e)
 		}
 	}
-	if m := must(w.Machines.Machine(w.ctx, w.admin, string(victim.Machine.Resource)))(t); m.Agent == nil || m.Agent.ID != victim.Agent.ID {
+	if m := must(w.Machines.Machine(w.ctx, w.admin, string(victim.Machine.Resource)))(
+		t); m.Agent == nil || m.Agent.ID != victim.Agent.ID {
 		t.Errorf("the machine is guarded by %+v", m.Agent)
 	}
 }
@@ -73,9 +79,11 @@ func TestTheMakerOfATokenMayReplace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.host("web-1")
-	scope := access.ResourceGroupScope(must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Subscription(), "default")
+	scope := access.ResourceGroupScope(must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Subscription(),
+		"default")
 	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
-		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{"Postern.Access/enrollmentTokens/write"}}}, AssignableScopes: []access.ResourceID{access.Root},
+		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{"Postern.Access/enrollmentTokens/write"}}},
+		AssignableScopes: []access.ResourceID{access.Root},
 	}))(t)
 	enroller, contrib := w.user("eve", ""), w.user("carl", "")
 	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "eve", Role: "Enroller", Scope: scope}))(t)
@@ -119,11 +127,21 @@ func TestATokenDoesNotOutlastTheRightToMakeIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	carl := w.user("carl", "")
-	must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{Principal: "carl", Role: "Contributor", Max: time.Hour}))(t)
-	must(w.Requests.Activate(w.ctx, carl, requests.ActivateInput{Roles: []requests.EligibleRole{{Role: "Contributor"}}, Duration: time.Hour, Justification: "x"}))(t)
+	must(w.Roles.WriteEligibility(w.ctx, w.admin,
+		roles.EligibilityInput{Principal: "carl", Role: "Contributor", Max: time.Hour}))(
+		t)
+	must(w.Requests.Activate(w.ctx, carl,
+		requests.ActivateInput{
+			Roles: []requests.EligibleRole{{Role: "Contributor"}}, Duration: time.Hour,
+			Justification: "x",
+		}))(
+		t)
 	var tokens []string
 	for _, mode := range []access.Mode{access.ModeHost, access.ModeGateway} {
-		tokens = append(tokens, must2(w.Machines.MakeEnrollmentToken(w.ctx, carl, machines.TokenInput{Name: "new-" + string(mode), Mode: mode, TTL: 24 * time.Hour}))(t))
+		tokens = append(tokens,
+			must2(w.Machines.MakeEnrollmentToken(w.ctx, carl,
+				machines.TokenInput{Name: "new-" + string(mode), Mode: mode, TTL: 24 * time.Hour}))(
+				t))
 	}
 	w.clock.advance(2 * time.Hour)
 	for _, token := range tokens {
@@ -132,14 +150,16 @@ func TestATokenDoesNotOutlastTheRightToMakeIt(t *testing.T) {
 	}
 }
 
-// TestATokenReplacesWhatWasThere proves that a token made for a free name does not replace the agent that took the name since: its
-// maker was never asked whether they may.
+// TestATokenReplacesWhatWasThere proves that a token made for a free name does not replace the agent that took the name
+// since: its maker was never asked whether they may.
 func TestATokenReplacesWhatWasThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	bound := w.admin // an API token that enrolls, and changes no machine
 	bound.Bounds = &engine.Bounds{Actions: []string{rbac.EnrollmentTokensWrite}}
-	token := must2(w.Machines.MakeEnrollmentToken(w.ctx, bound, machines.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(t)
+	token := must2(w.Machines.MakeEnrollmentToken(w.ctx, bound,
+		machines.TokenInput{Name: "web-1", TTL: 24 * time.Hour}))(
+		t)
 	w.clock.advance(time.Hour)
 	victim := w.host("web-1")
 	_, _, err := w.Machines.MakeEnrollmentToken(w.ctx, bound, machines.TokenInput{Name: "web-1"})
@@ -162,12 +182,14 @@ func TestANamedTokenReplacesTheAgent(t *testing.T) {
 		t.Errorf("events are %s", got)
 	}
 	for _, e := range w.events()[start:] {
-		if e.Kind == access.AgentReplaced && (!e.Scope.Equal(old.Machine.Resource) || e.Agent != old.Agent.ID || e.Details["by"] != string(fresh.Agent.ID)) {
+		if e.Kind == access.AgentReplaced && (!e.Scope.Equal(
+			old.Machine.Resource) || e.Agent != old.Agent.ID || e.Details["by"] != string(fresh.Agent.ID)) {
 			t.Errorf("the event is %+v", e)
 		}
 	}
 	w.tend()
-	if a := w.open()[alert.Replaced]; a.Subject.Machine != old.Machine.ID || !a.Subject.Scope.Equal(old.Machine.Resource) {
+	if a := w.open()[alert.Replaced]; a.Subject.Machine != old.Machine.ID || !a.Subject.Scope.Equal(
+		old.Machine.Resource) {
 		t.Errorf("alerts are %+v", w.open())
 	}
 	// Nothing was open, so the old one has nothing to say any more.
@@ -184,9 +206,15 @@ func (w *world) replaced(times int) (agents []machines.Enrolled, short, long acc
 	w.tb.Helper()
 	agents = append(agents, w.host("web-1"))
 	w.guard("web-1")
-	short = must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(w.tb).Grants[0]
-	long = must(w.Requests.Submit(w.ctx, w.user("ben", "JIT Access Requester"), ssh("web-1", 2*time.Hour)))(w.tb).Grants[0]
-	w.report(agents[0].Agent.ID, access.Report{Observations: []access.Observation{{Grant: short.ID, Status: access.StatusOpen}, {Grant: long.ID, Status: access.StatusOpen}}})
+	short = must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("web-1", time.Hour)))(
+		w.tb).Grants[0]
+	long = must(w.Requests.Submit(w.ctx, w.user("ben", "JIT Access Requester"), ssh("web-1", 2*time.Hour)))(
+		w.tb).Grants[0]
+	w.report(agents[0].Agent.ID,
+		access.Report{Observations: []access.Observation{
+			{Grant: short.ID, Status: access.StatusOpen},
+			{Grant: long.ID, Status: access.StatusOpen},
+		}})
 	w.clock.advance(time.Minute)
 	for range times {
 		agents = append(agents, w.host("web-1"))
@@ -194,8 +222,8 @@ func (w *world) replaced(times int) (agents []machines.Enrolled, short, long acc
 	return agents, short, long
 }
 
-// TestAReplacedAgentLetsGo proves that an agent that was replaced is told to close everything, keeps what it guards closed,
-// and that nothing counts as closed until it has said so.
+// TestAReplacedAgentLetsGo proves that an agent that was replaced is told to close everything, keeps what it guards
+// closed, and that nothing counts as closed until it has said so.
 func TestAReplacedAgentLetsGo(t *testing.T) {
 	t.Parallel()
 	for _, times := range []int{1, 2, 3} {
@@ -218,7 +246,11 @@ func TestAReplacedAgentLetsGo(t *testing.T) {
 				t.Errorf("the old agent is to hold %+v", d)
 			}
 			start := w.size()
-			w.report(old.Agent.ID, access.Report{Revision: d.Revision - 1, Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}}})
+			w.report(old.Agent.ID,
+				access.Report{
+					Revision:     d.Revision - 1,
+					Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}},
+				})
 			if w.size() != start {
 				t.Error("an older state in force was taken for the newest")
 			}
@@ -242,8 +274,8 @@ func TestAReplacedAgentLetsGo(t *testing.T) {
 	}
 }
 
-// TestASilentReplacedAgentHoldsUntilTheEnd proves that without a word of the old agent a grant counts as closed once the
-// kernel there has ended it, and not before.
+// TestASilentReplacedAgentHoldsUntilTheEnd proves that without a word of the old agent a grant counts as closed once
+// the kernel there has ended it, and not before.
 func TestASilentReplacedAgentHoldsUntilTheEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -253,7 +285,11 @@ func TestASilentReplacedAgentHoldsUntilTheEnd(t *testing.T) {
 	w.clock.advance(time.Second)
 	later := must(w.Requests.Submit(w.ctx, w.user("cat", "JIT Access Requester"), ssh("web-1", time.Hour)))(t).Grants[0]
 	must(w.Requests.Revoke(w.ctx, w.admin, later.ID, "enough"))(t)
-	w.report(fresh.Agent.ID, access.Report{Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}, {Grant: later.ID, Status: access.StatusClosed}}})
+	w.report(fresh.Agent.ID,
+		access.Report{Observations: []access.Observation{
+			{Grant: long.ID, Status: access.StatusClosed},
+			{Grant: later.ID, Status: access.StatusClosed},
+		}})
 	if g := w.grant(long.ID); !g.ClosedAt.IsZero() {
 		t.Errorf("the old host was never heard of, and the grant is %+v", g)
 	}
@@ -261,7 +297,8 @@ func TestASilentReplacedAgentHoldsUntilTheEnd(t *testing.T) {
 		t.Errorf("the old agent knows nothing of this grant: %+v", g)
 	}
 	w.clock.advance(short.End.Sub(w.clock.now()))
-	w.report(fresh.Agent.ID, access.Report{Observations: []access.Observation{{Grant: short.ID, Status: access.StatusClosed}}})
+	w.report(fresh.Agent.ID,
+		access.Report{Observations: []access.Observation{{Grant: short.ID, Status: access.StatusClosed}}})
 	if g := w.grant(short.ID); g.State != access.GrantExpired || g.ClosedAt.IsZero() {
 		t.Errorf("at its end the grant is %+v", g)
 	}
@@ -272,20 +309,26 @@ func TestASilentReplacedAgentHoldsUntilTheEnd(t *testing.T) {
 	if d := w.desired(fresh.Agent.ID); len(d.Ended) != 1 || d.Ended[0] != long.ID {
 		t.Errorf("the new agent is to look for %v", d.Ended)
 	}
-	w.report(fresh.Agent.ID, access.Report{Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}}})
+	w.report(fresh.Agent.ID,
+		access.Report{Observations: []access.Observation{{Grant: long.ID, Status: access.StatusClosed}}})
 	if g := w.grant(long.ID); g.ClosedAt.IsZero() {
 		t.Errorf("after its end the grant is %+v", g)
 	}
 }
 
-// TestAGatewayIsReplaced proves that a gateway is replaced by a token that names it, as a host is: whoever may, at once, with all
-// machines behind it, and what it holds open counts as closed once it has let go.
+// TestAGatewayIsReplaced proves that a gateway is replaced by a token that names it, as a host is: whoever may, at
+// once, with all machines behind it, and what it holds open counts as closed once it has let go.
 func TestAGatewayIsReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	old := w.enrol("edge-1", access.ModeGateway)
 	for i, name := range []string{"plc-1", "plc-2"} {
-		must(w.Machines.AddMachine(w.ctx, w.admin, machines.AddMachineInput{Name: name, Gateway: "edge-1", Addresses: addresses(fmt.Sprintf("192.0.2.%d", 50+i))}))(t)
+		must(w.Machines.AddMachine(w.ctx, w.admin,
+			machines.AddMachineInput{
+				Name: name, Gateway: "edge-1",
+				Addresses: addresses(fmt.Sprintf("192.0.2.%d", 50+i)),
+			}))(
+			t)
 		w.guard(name)
 	}
 	g := must(w.Requests.Submit(w.ctx, w.user("ann", "JIT Access Requester"), ssh("plc-1", time.Hour)))(t).Grants[0]
@@ -294,7 +337,8 @@ func TestAGatewayIsReplaced(t *testing.T) {
 
 	named := machines.TokenInput{Name: "edge-1", Mode: access.ModeGateway}
 	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
-		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{rbac.EnrollmentTokensWrite}}}, AssignableScopes: []access.ResourceID{access.Root},
+		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{rbac.EnrollmentTokensWrite}}},
+		AssignableScopes: []access.ResourceID{access.Root},
 	}))(t)
 	_, err := w.enrolWith(w.user("eve", "Enroller"), named)
 	wantCode(t, err, access.KindForbidden, "forbidden")
@@ -336,13 +380,17 @@ func TestAGatewayIsReplaced(t *testing.T) {
 	}
 }
 
-// TestAGroupIsDeletedWithItsGateways proves that no agent is left in a resource group that is gone, for whoever makes it anew.
+// TestAGroupIsDeletedWithItsGateways proves that no agent is left in a resource group that is gone, for whoever makes
+// it anew.
 func TestAGroupIsDeletedWithItsGateways(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	carl := w.resourceGroup("rga", "carl", "Contributor")
-	gate := must(w.enrolWith(carl, machines.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}))(t)
-	plc := must(w.Machines.AddMachine(w.ctx, w.admin, machines.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: addresses("192.0.2.50")}))(t)
+	gate := must(w.enrolWith(carl, machines.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}))(
+		t)
+	plc := must(w.Machines.AddMachine(w.ctx, w.admin,
+		machines.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: addresses("192.0.2.50")}))(
+		t)
 	err := w.Directory.DeleteResourceGroup(w.ctx, w.admin, "rga")
 	wantCode(t, err, access.KindConflict, "resourceGroupNotEmpty")
 	if err := w.Machines.DeleteMachine(w.ctx, w.admin, string(plc.Machine.ID)); err != nil {
@@ -355,15 +403,16 @@ func TestAGroupIsDeletedWithItsGateways(t *testing.T) {
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
 }
 
-// TestAGatewayIsJoinedByRight proves that a machine goes behind a gateway of another resource group only by a right there,
-// and never under an address that another machine has behind it.
+// TestAGatewayIsJoinedByRight proves that a machine goes behind a gateway of another resource group only by a right
+// there, and never under an address that another machine has behind it.
 func TestAGatewayIsJoinedByRight(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	gate := w.enrol("gate", access.ModeGateway)
 	contrib := w.resourceGroup("rga", "carl", "Contributor")
 	add := func(c engine.Caller, name, group, gateway, address string) error {
-		_, err := w.Machines.AddMachine(w.ctx, c, machines.AddMachineInput{Name: name, Gateway: gateway, ResourceGroup: group, Addresses: addresses(address)})
+		_, err := w.Machines.AddMachine(w.ctx, c,
+			machines.AddMachineInput{Name: name, Gateway: gateway, ResourceGroup: group, Addresses: addresses(address)})
 		return err
 	}
 	if err := add(w.admin, "plc-1", "", "gate", "192.0.2.50"); err != nil {
@@ -381,13 +430,15 @@ func TestAGatewayIsJoinedByRight(t *testing.T) {
 	}
 	scope := gate.Agent.Scope
 	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
-		Name: "Joiner", Permissions: []rbac.Permission{{Actions: []string{"Postern.Access/gateways/join/action"}}}, AssignableScopes: []access.ResourceID{access.Root},
+		Name: "Joiner", Permissions: []rbac.Permission{{Actions: []string{"Postern.Access/gateways/join/action"}}},
+		AssignableScopes: []access.ResourceID{access.Root},
 	}))(t)
 	must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "carl", Role: "Joiner", Scope: scope}))(t)
 	if err := add(contrib, "mine", "rga", "gate", "192.0.2.60"); err != nil {
 		t.Errorf("with the right to join: %v", err)
 	}
-	if _, err := w.enrolWith(contrib, machines.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}); err != nil {
+	if _, err := w.enrolWith(contrib,
+		machines.TokenInput{Name: "gate", Mode: access.ModeGateway, ResourceGroup: "rga"}); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, add(contrib, "other", "rga", "gate", "192.0.2.61"), access.KindInvalid, "ambiguousAgent")

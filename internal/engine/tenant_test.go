@@ -52,12 +52,14 @@ func TestCreateTenant(t *testing.T) {
 	if err := w.Directory.Check(w.ctx, boss, "Microsoft.Compute/virtualMachines/write", scope); err != nil {
 		t.Errorf("the administrator in their own subscription: %v", err)
 	}
-	wantCode(t, w.Directory.Check(w.ctx, w.admin, "Microsoft.Compute/virtualMachines/read", scope), access.KindForbidden, "forbidden")
+	wantCode(t, w.Directory.Check(w.ctx, w.admin, "Microsoft.Compute/virtualMachines/read", scope),
+		access.KindForbidden, "forbidden")
 
 	// Both logs tell of it, each what is of its own.
 	made := engine.EventFilter{Kind: access.TenantCreated}
 	theirs := must(w.Records.Events(w.ctx, boss, made, engine.Page{}))(t)
-	if len(theirs.Items) != 1 || theirs.Items[0].Tenant != d.Tenant.ID || theirs.Items[0].Actor.Name != "admin@default" {
+	if len(theirs.Items) != 1 || theirs.Items[0].Tenant != d.Tenant.ID ||
+		theirs.Items[0].Actor.Name != "admin@default" {
 		t.Errorf("the log of the new tenant has %+v", theirs.Items)
 	}
 	ours := must(w.Records.Events(w.ctx, w.admin, made, engine.Page{}))(t)
@@ -72,7 +74,9 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	w.guard("web-1")
-	in := requests.SubmitInput{Items: []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(22), Duration: time.Hour}}}
+	in := requests.SubmitInput{Items: []requests.ItemInput{
+		{Machine: "web-1", Ports: access.SinglePort(22), Duration: time.Hour},
+	}}
 	asked := must(w.Requests.Submit(w.ctx, w.admin, in))(t)
 
 	_, stranger := w.tenant("another")
@@ -98,7 +102,8 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 	policies := must(w.Machines.Policies(w.ctx, stranger, engine.PolicyFilter{}, page))(t)
 	agents := must(w.Machines.Agents(w.ctx, stranger, page))(t)
 	if n := len(hosts.Items) + len(seen.Items) + len(grants.Items) + len(policies.Items) + len(agents.Items); n != 0 {
-		t.Errorf("a stranger sees %d things of this tenant: %+v %+v %+v %+v", n, hosts.Items, seen.Items, grants.Items, policies.Items)
+		t.Errorf("a stranger sees %d things of this tenant: %+v %+v %+v %+v", n, hosts.Items, seen.Items, grants.Items,
+			policies.Items)
 	}
 	for _, e := range must(w.Records.Events(w.ctx, stranger, engine.EventFilter{}, page))(t).Items {
 		if e.Tenant != stranger.Tenant {
@@ -118,28 +123,35 @@ func TestGuest(t *testing.T) {
 	vera := w.userOf(boss, "vera")
 
 	// A guest is named by the id alone, and gets nothing at the root.
-	_, err := w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: "vera", Role: "Contributor", Scope: group})
+	_, err := w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "vera", Role: "Contributor", Scope: group})
 	wantCode(t, err, access.KindNotFound, "unknownPrincipal")
-	_, err = w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: string(vera.Principal), Role: "Contributor", Scope: access.Root})
+	_, err = w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: string(vera.Principal), Role: "Contributor", Scope: access.Root})
 	wantCode(t, err, access.KindInvalid, "guestAtRoot")
 	_, err = w.Machines.Machine(w.ctx, vera, "web-1")
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	given := must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: string(vera.Principal), Role: "Contributor", Scope: group}))(t)
-	if given.Principal.Name != "vera" || given.Assignment.Home != boss.Tenant || given.Assignment.Tenant != w.admin.Tenant {
+	given := must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: string(vera.Principal), Role: "Contributor", Scope: group}))(
+		t)
+	if given.Principal.Name != "vera" || given.Assignment.Home != boss.Tenant ||
+		given.Assignment.Tenant != w.admin.Tenant {
 		t.Errorf("the assignment is %+v", given)
 	}
 
 	// She does there what the role allows, under her name and tenant.
 	must(w.Machines.SetMachinePolicy(w.ctx, vera, "web-1", sshPolicy(), nil))(t)
 	asked := must(w.Requests.Submit(w.ctx, vera, ssh("web-1", time.Hour)))(t)
-	if asked.Request.Tenant != w.admin.Tenant || asked.Request.RequesterName != "vera@publisher" || len(asked.Grants) != 1 {
+	if asked.Request.Tenant != w.admin.Tenant || asked.Request.RequesterName != "vera@publisher" || len(
+		asked.Grants) != 1 {
 		t.Fatalf("her request is %+v", asked.Request)
 	}
 	page := engine.Page{Limit: 100}
 	if list := must(w.Machines.Machines(w.ctx, vera, engine.MachineFilter{}, page))(t); len(list.Items) != 1 {
 		t.Errorf("she sees %d machines, want 1", len(list.Items))
 	}
-	if list := must(w.Directory.Subscriptions(w.ctx, vera))(t); len(list) != 1 || list[0].ID != host.Machine.Subscription() {
+	if list := must(w.Directory.Subscriptions(w.ctx, vera))(
+		t); len(list) != 1 || list[0].ID != host.Machine.Subscription() {
 		t.Errorf("she sees the subscriptions %v, want that of the customer alone", list)
 	}
 	seen := must(w.Requests.Requests(w.ctx, w.admin, engine.RequestFilter{}, page))(t)
@@ -153,9 +165,13 @@ func TestGuest(t *testing.T) {
 	// Nothing beyond the scope, and nothing at the root.
 	_, err = w.Directory.Principals(w.ctx, vera, engine.PrincipalFilter{}, page)
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	_, err = w.Roles.AssignRole(w.ctx, vera, roles.AssignInput{Principal: string(vera.Principal), Role: "Owner", Scope: group})
+	_, err = w.Roles.AssignRole(w.ctx, vera,
+		roles.AssignInput{Principal: string(vera.Principal), Role: "Owner", Scope: group})
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	wantCode(t, w.Directory.Check(w.ctx, vera, "Microsoft.Compute/virtualMachines/read", access.SubscriptionScope(host.Machine.Subscription())), access.KindForbidden, "forbidden")
+	wantCode(t,
+		w.Directory.Check(w.ctx, vera, "Microsoft.Compute/virtualMachines/read",
+			access.SubscriptionScope(host.Machine.Subscription())),
+		access.KindForbidden, "forbidden")
 	for _, e := range must(w.Records.Events(w.ctx, vera, engine.EventFilter{}, page))(t).Items {
 		if e.Tenant != w.admin.Tenant || !e.Scope.Within(group) {
 			t.Errorf("she reads of %s at %q of tenant %s", e.Kind, e.Scope, e.Tenant)
@@ -167,11 +183,13 @@ func TestGuest(t *testing.T) {
 	if err != nil {
 		t.Errorf("Contributor reads assignments: %v", err)
 	}
-	wantCode(t, w.Directory.Check(w.ctx, vera, "Microsoft.Authorization/roleAssignments/write", group), access.KindForbidden, "forbidden")
+	wantCode(t, w.Directory.Check(w.ctx, vera, "Microsoft.Authorization/roleAssignments/write", group),
+		access.KindForbidden, "forbidden")
 	refused := engine.EventFilter{Kind: access.AccessRefused}
 	for _, side := range []engine.Caller{w.admin, boss} {
 		list := must(w.Records.Events(w.ctx, side, refused, page))(t)
-		if !slices.ContainsFunc(list.Items, func(e access.Event) bool { return e.Actor.ID == vera.Principal && e.Scope == group }) {
+		if !slices.ContainsFunc(list.Items,
+			func(e access.Event) bool { return e.Actor.ID == vera.Principal && e.Scope == group }) {
 			t.Errorf("tenant %s does not know of the refusal: %v", side.Tenant, list.Items)
 		}
 	}
@@ -186,7 +204,8 @@ func TestGuest(t *testing.T) {
 	}
 	_, err = w.Machines.Machine(w.ctx, vera, "web-1")
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	if own := must(w.Requests.Requests(w.ctx, vera, engine.RequestFilter{Requester: vera.Principal}, page))(t); len(own.Items) != 0 {
+	if own := must(w.Requests.Requests(w.ctx, vera, engine.RequestFilter{Requester: vera.Principal}, page))(
+		t); len(own.Items) != 0 {
 		t.Errorf("she lists %d requests of a tenant where she is no guest any more", len(own.Items))
 	}
 	must(w.Requests.Request(w.ctx, vera, asked.Request.ID))(t) // her own, which she may look at by its id
@@ -203,7 +222,9 @@ func TestGuestsDecideNothing(t *testing.T) {
 	vera, otto := w.userOf(boss, "vera"), w.userOf(boss, "otto")
 	scope := access.SubscriptionScope(host.Machine.Subscription())
 	for _, guest := range []engine.Caller{vera, otto} {
-		must(w.Roles.AssignRole(w.ctx, w.admin, roles.AssignInput{Principal: string(guest.Principal), Role: "Owner", Scope: scope}))(t)
+		must(w.Roles.AssignRole(w.ctx, w.admin,
+			roles.AssignInput{Principal: string(guest.Principal), Role: "Owner", Scope: scope}))(
+			t)
 	}
 	asked := must(w.Requests.Submit(w.ctx, vera, ssh("web-1", time.Hour)))(t)
 	if asked.Request.State != access.RequestPending {
@@ -236,7 +257,9 @@ func TestNamesMeanOnesOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs := must(w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, Name: "x", OS: "linux", Version: "test"}, fingerprint))(t)
+	theirs := must(w.Machines.Enroll(w.ctx, office,
+		machines.EnrollInput{Token: token, Name: "x", OS: "linux", Version: "test"}, fingerprint))(
+		t)
 	if theirs.Machine.Tenant != d.Tenant.ID || theirs.Machine.Subscription() != d.Subscription.ID {
 		t.Fatalf("the machine lies at %s", theirs.Machine.Resource)
 	}
@@ -244,10 +267,12 @@ func TestNamesMeanOnesOwn(t *testing.T) {
 	if got := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t); got.Machine.ID != mine.Machine.ID {
 		t.Errorf("web-1 means %s", got.Machine.Resource)
 	}
-	if got := must(w.Machines.Machine(w.ctx, w.admin, string(theirs.Machine.Resource)))(t); got.Machine.ID != theirs.Machine.ID {
+	if got := must(w.Machines.Machine(w.ctx, w.admin, string(theirs.Machine.Resource)))(
+		t); got.Machine.ID != theirs.Machine.ID {
 		t.Errorf("the resource id means %s", got.Machine.Resource)
 	}
-	both := requests.SubmitInput{Items: slices.Concat(ssh(string(mine.Machine.ID), time.Hour).Items, ssh(string(theirs.Machine.ID), time.Hour).Items)}
+	both := requests.SubmitInput{Items: slices.Concat(ssh(string(mine.Machine.ID), time.Hour).Items,
+		ssh(string(theirs.Machine.ID), time.Hour).Items)}
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, string(mine.Machine.ID), sshPolicy(), nil))(t)
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, string(theirs.Machine.ID), sshPolicy(), nil))(t)
 	_, err = w.Requests.Submit(w.ctx, w.admin, both)

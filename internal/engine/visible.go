@@ -24,8 +24,8 @@ func CheckPage(p Page) (Page, error) {
 	return p, nil
 }
 
-// Visible reads pages with fetch until p is full of rows that keep lets through, or there are no more. After maxRounds it
-// gives what it has, and the cursor to go on with.
+// Visible reads pages with fetch until p is full of rows that keep lets through, or there are no more. After maxRounds
+// it gives what it has, and the cursor to go on with.
 func Visible[T, U any](p Page, fetch func(Page) (Listed[T], error), keep func(T) (U, bool, error)) (Listed[U], error) {
 	p, err := CheckPage(p)
 	if err != nil {

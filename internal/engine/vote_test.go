@@ -34,7 +34,8 @@ func (w *approvable) leave(how string, c engine.Caller, back bool) {
 	}
 }
 
-// TestVoteCountsWhileItsVoterMayVote holds that the votes are counted anew, of those who may vote now, at each decision.
+// TestVoteCountsWhileItsVoterMayVote holds that the votes are counted anew, of those who may vote now, at each
+// decision.
 func TestVoteCountsWhileItsVoterMayVote(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"disabled", "removed"} {
@@ -48,7 +49,8 @@ func TestVoteCountsWhileItsVoterMayVote(t *testing.T) {
 				t.Fatalf("with one vote that counts the request is %s, %+v", d.Request.State, d.Progress)
 			}
 			w.leave(how, w.bob, true)
-			if again := must(w.Requests.Request(w.ctx, w.cy, d.Request.ID))(t); again.Request.State != access.RequestPending || again.Mine {
+			if again := must(w.Requests.Request(w.ctx, w.cy, d.Request.ID))(
+				t); again.Request.State != access.RequestPending || again.Mine {
 				t.Errorf("with both votes again it is %s, and for cy to decide: %t", again.Request.State, again.Mine)
 			}
 			w.leave(how, w.bob, false)
@@ -81,7 +83,8 @@ func TestVotesThatCountAgain(t *testing.T) {
 	}
 	w.leave("removed", w.bob, true)
 	w.reconcile()
-	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(t); got.Request.State != access.RequestApproved || len(got.Grants) != 1 {
+	if got := must(w.Requests.Request(w.ctx, w.ann, d.Request.ID))(
+		t); got.Request.State != access.RequestApproved || len(got.Grants) != 1 {
 		t.Errorf("with both votes again it is %s", got.Request.State)
 	}
 }
@@ -116,7 +119,8 @@ func TestVoteCountsWhenItOpens(t *testing.T) {
 			w.clock.advance(23*time.Hour + 30*time.Minute)
 			w.reconcile()
 			g := w.grant(d.Grants[1].ID)
-			if open() != 0 || g.State != access.GrantRevoked || !strings.Contains(g.Reason, "approval no longer holds: bob may not decide") {
+			if open() != 0 || g.State != access.GrantRevoked || !strings.Contains(g.Reason,
+				"approval no longer holds: bob may not decide") {
 				t.Errorf("without bob's vote %d are open, and it is %s because %q", open(), g.State, g.Reason)
 			}
 			told := false
@@ -141,17 +145,20 @@ func TestVoteCountsWhenARoleBegins(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		w := newApprovable(t, oneOfOps)
 		must(w.Roles.WriteEligibility(w.ctx, w.admin, roles.EligibilityInput{
-			Principal: "ann", Role: "Contributor", Max: time.Hour, Approval: asks(access.Stage{AllOf: []access.Quorum{of(1, w.ops)}}),
+			Principal: "ann", Role: "Contributor", Max: time.Hour,
+			Approval: asks(access.Stage{AllOf: []access.Quorum{of(1, w.ops)}}),
 		}))(t)
 		d := must(w.Requests.Activate(w.ctx, w.ann, requests.ActivateInput{
-			Roles: []requests.EligibleRole{{Role: "Contributor"}}, Start: w.clock.now().Add(time.Hour), Duration: time.Hour, Justification: "x",
+			Roles: []requests.EligibleRole{{Role: "Contributor"}}, Start: w.clock.now().Add(time.Hour),
+			Duration: time.Hour, Justification: "x",
 		}))(t)
 		d = must(w.decide(w.bob, d, true))(t)
 		if gone {
 			w.leave("disabled", w.bob, false)
 		}
 		has := func() bool {
-			return w.Directory.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write", d.Grants[0].Role.Scope) == nil
+			return w.Directory.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write",
+				d.Grants[0].Role.Scope) == nil
 		}
 		w.clock.advance(time.Hour)
 		if has() {
@@ -167,12 +174,14 @@ func TestVoteCountsWhenARoleBegins(t *testing.T) {
 	}
 }
 
-// TestMoreTimeThatPeopleGiveIsOnWhatHasBegun holds that nobody's vote lengthens what is to begin later: it would not be counted then.
+// TestMoreTimeThatPeopleGiveIsOnWhatHasBegun holds that nobody's vote lengthens what is to begin later: it would not be
+// counted then.
 func TestMoreTimeThatPeopleGiveIsOnWhatHasBegun(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy {
 		p := oneOfOps(ops)
-		p.Approval.Cases = append([]access.Case{{Name: "short", When: `request.duration <= duration("1h")`}}, p.Approval.Cases...)
+		p.Approval.Cases = append([]access.Case{{Name: "short", When: `request.duration <= duration("1h")`}},
+			p.Approval.Cases...)
 		return p
 	})
 	g := must(w.Requests.Submit(w.ctx, w.ann, at(w.clock.now().Add(time.Hour), 30*time.Minute)))(t).Grants[0]

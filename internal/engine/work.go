@@ -23,11 +23,13 @@ type Work struct {
 	Bumps    map[access.AgentID]bool             // whether the revision is still to be moved
 	Machines map[access.MachineID]access.Machine // those read so far; the zero value where there is none any more
 	Alone    bool                                // it was looked, and nothing stands that new grants might cover
-	Quiet    bool                                // nobody is told of what never opened: they were told of the act that ends it
-	Lost     access.ResourceID                   // where the machine was that is deleted already
+	// nobody is told of what never opened: they were told of the act that ends it
+	Quiet bool
+	Lost  access.ResourceID // where the machine was that is deleted already
 
-	listens      map[access.TenantID]bool               // whether a tenant has a channel, as asked so far
-	applications map[access.ResourceID]*app.Application // by managed resource group, those looked for so far; nil where it is none
+	listens map[access.TenantID]bool // whether a tenant has a channel, as asked so far
+	// by managed resource group, those looked for so far; nil where it is none
+	applications map[access.ResourceID]*app.Application
 }
 
 // NewWork begins to gather what a transaction does beside saving its own subject.
@@ -69,15 +71,17 @@ func (w *Work) Site(ctx context.Context, role access.Role, id access.MachineID) 
 	return SiteOf(role), nil
 }
 
-// SaveGrant saves a grant over revision was, with its events. quiet leaves the enforcement point alone: what it should do
-// stays the same.
+// SaveGrant saves a grant over revision was, with its events. quiet leaves the enforcement point alone: what it should
+// do stays the same.
 func (w *Work) SaveGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) error {
 	_, err := w.KeepGrant(ctx, g, was, events, quiet)
 	return err
 }
 
 // KeepGrant is SaveGrant, and gives the grant as it was saved: that of a role is in force, or seen gone, at once.
-func (w *Work) KeepGrant(ctx context.Context, g access.Grant, was int64, events []access.Event, quiet bool) (access.Grant, error) {
+func (w *Work) KeepGrant(ctx context.Context, g access.Grant, was int64, events []access.Event,
+	quiet bool,
+) (access.Grant, error) {
 	g, settled, err := g.Settled(w.Now)
 	if err != nil {
 		return g, err
@@ -106,8 +110,9 @@ func (w *Work) KeepGrant(ctx context.Context, g access.Grant, was int64, events 
 	return g, nil
 }
 
-// assign makes the role assignment that enforces the grant of a role what the grant says. Its end stands in it from when the grant
-// begins, so that no job has to end it; before that there is none, since whoever begins the grant looks first whether it may.
+// assign makes the role assignment that enforces the grant of a role what the grant says. Its end stands in it from
+// when the grant begins, so that no job has to end it; before that there is none, since whoever begins the grant looks
+// first whether it may.
 func (w *Work) assign(ctx context.Context, g access.Grant, was int64) error {
 	id := rbac.AssignmentID(g.ID)
 	if was != 0 {
@@ -127,7 +132,8 @@ func (w *Work) assign(ctx context.Context, g access.Grant, was int64) error {
 		through = ""
 	}
 	err = w.Tx.SaveRoleAssignment(ctx, rbac.Assignment{
-		ID: id, Tenant: g.Tenant, Principal: g.Principal, Through: through, Definition: g.Role.ID, Scope: g.Role.Scope, Start: g.Start, End: g.End,
+		ID: id, Tenant: g.Tenant, Principal: g.Principal, Through: through, Definition: g.Role.ID, Scope: g.Role.Scope,
+		Start: g.Start, End: g.End,
 		Description: "activated by request " + string(g.Request), CreatedBy: g.Principal, CreatedAt: w.Now,
 	})
 	if err != nil {
@@ -136,8 +142,8 @@ func (w *Work) assign(ctx context.Context, g access.Grant, was int64) error {
 	return nil
 }
 
-// Supersede ends the grants of the same principal that g, which is in force, covers. Only what is like it is read, so that
-// it costs the same however much the principal holds, or is open on the machine.
+// Supersede ends the grants of the same principal that g, which is in force, covers. Only what is like it is read, so
+// that it costs the same however much the principal holds, or is open on the machine.
 func (w *Work) Supersede(ctx context.Context, g access.Grant, by access.Actor) error {
 	if !g.Role.IsZero() {
 		return nil // activations of one role stand side by side
@@ -173,9 +179,12 @@ func (w *Work) EndGrant(ctx context.Context, g access.Grant, by access.Actor, re
 	return w.KeepGrant(ctx, next, g.Revision, events, false)
 }
 
-// RevokeOn ends the grants on a machine that why has a reason for; those whose time is over expire. Of a great many all are
-// closed and the first ended here: judged says that why looks at them by the policy, as the rest is to be looked at.
-func (w *Work) RevokeOn(ctx context.Context, m access.Machine, by access.Actor, reason string, judged bool, why func(access.Grant) (string, bool)) error {
+// RevokeOn ends the grants on a machine that why has a reason for; those whose time is over expire. Of a great many all
+// are closed and the first ended here: judged says that why looks at them by the policy, as the rest is to be looked
+// at.
+func (w *Work) RevokeOn(ctx context.Context, m access.Machine, by access.Actor, reason string, judged bool,
+	why func(access.Grant) (string, bool),
+) error {
 	order := access.Recall{Tenant: m.Tenant, Machine: m.ID, Scope: m.Resource, Judge: judged, By: by, Reason: reason}
 	_, _, err := w.endAll(ctx, order, why, func(access.TenantID) access.Actor { return by })
 	return err
@@ -204,7 +213,8 @@ func (w *Work) RevokeAgent(ctx context.Context, agent access.Agent, reason strin
 	return KeepAgent(ctx, w.Tx, agent)
 }
 
-// Bump moves the revisions that are still to be moved, in one order for all, so that no two transactions wait for each other.
+// Bump moves the revisions that are still to be moved, in one order for all, so that no two transactions wait for each
+// other.
 func (w *Work) Bump(ctx context.Context) error {
 	for _, id := range slices.Sorted(maps.Keys(w.Bumps)) {
 		if !w.Bumps[id] {

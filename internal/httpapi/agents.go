@@ -16,7 +16,8 @@ import (
 func (a *API) agentRoutes(mux *http.ServeMux) {
 	const tag = "Agents"
 	register(a, operation{
-		method: http.MethodPost, path: "/agent/enroll", id: "enrollAgent", tag: tag, status: http.StatusCreated, entry: anybody,
+		method: http.MethodPost, path: "/agent/enroll", id: "enrollAgent", tag: tag, status: http.StatusCreated,
+		entry:   anybody,
 		summary: "Show an enrollment token and get the agent's certificate",
 	}, a.enroll)
 	register(a, operation{
@@ -29,12 +30,17 @@ func (a *API) agentRoutes(mux *http.ServeMux) {
 	}, a.report)
 	mux.HandleFunc("GET "+Prefix+"/agent/desired", a.desired)
 	a.huma.OpenAPI().AddOperation(&huma.Operation{
-		Method: http.MethodGet, Path: Prefix + "/agent/desired", OperationID: "followDesired", Tags: []string{tag}, Security: security(agents),
-		Summary: "Follow the desired state: the whole of it at once and after each change, and heartbeats between",
-		Description: "A stream of server-sent events. An event \"desired\" has a Desired as data; an event \"heartbeat\", at least every " +
+		Method: http.MethodGet, Path: Prefix + "/agent/desired", OperationID: "followDesired", Tags: []string{tag},
+		Security: security(agents),
+		Summary:  "Follow the desired state: the whole of it at once and after each change, and heartbeats between",
+		Description: "A stream of server-sent events. An event \"desired\" has a Desired as data; an event " +
+			"\"heartbeat\", at least every " +
 			"17 seconds, has a Heartbeat.",
 		Responses: map[string]*huma.Response{
-			"200":     {Description: "OK", Content: map[string]*huma.MediaType{agentwire.StreamType: {Schema: a.schemaOf(agentwire.Desired{})}}},
+			"200": {
+				Description: "OK",
+				Content:     map[string]*huma.MediaType{agentwire.StreamType: {Schema: a.schemaOf(agentwire.Desired{})}},
+			},
 			"default": a.problemResponse(),
 		},
 	})

@@ -40,16 +40,20 @@ func (a *API) alertRoutes() {
 func alertOut(a alert.Alert) api.Alert {
 	s := a.Subject
 	return api.Alert{
-		ID: string(a.ID), Rule: string(a.Rule), State: string(a.State), Severity: string(a.Severity), Title: a.Title, Detail: a.Detail, About: s.Name,
-		MachineID: string(s.Machine), AgentID: string(s.Agent), PrincipalID: string(s.Principal), Scope: string(s.Scope), Source: s.Source,
-		Count: a.Count, Evidence: a.Evidence, FirstSeen: a.FirstSeen.UTC(), LastSeen: a.LastSeen.UTC(), ChangedBy: a.ChangedBy, Comment: a.Comment,
+		ID: string(a.ID), Rule: string(a.Rule), State: string(a.State), Severity: string(a.Severity), Title: a.Title,
+		Detail: a.Detail, About: s.Name,
+		MachineID: string(s.Machine), AgentID: string(s.Agent), PrincipalID: string(s.Principal),
+		Scope: string(s.Scope), Source: s.Source,
+		Count: a.Count, Evidence: a.Evidence, FirstSeen: a.FirstSeen.UTC(), LastSeen: a.LastSeen.UTC(),
+		ChangedBy: a.ChangedBy, Comment: a.Comment,
 		ClosedAt: instant(a.ClosedAt),
 	}
 }
 
 func alertRuleOut(r alert.Rule) api.AlertRule {
 	return api.AlertRule{
-		ID: string(r.ID), Title: r.Title, Doc: r.Doc, Severity: string(r.Severity), Threshold: r.Threshold, Unit: r.Unit, Takes: r.What(), Enabled: r.Enabled,
+		ID: string(r.ID), Title: r.Title, Doc: r.Doc, Severity: string(r.Severity), Threshold: r.Threshold,
+		Unit: r.Unit, Takes: r.What(), Enabled: r.Enabled,
 	}
 }
 
@@ -62,7 +66,8 @@ type listAlertsInput struct {
 }
 
 func (a *API) listAlerts(ctx context.Context, in *listAlertsInput) (*answer[api.Page[api.Alert]], error) {
-	list, err := a.engine.Alerts.Alerts(ctx, in.caller, engine.AlertFilter{State: alert.State(in.State), Rule: alert.RuleID(in.Rule)}, in.page())
+	list, err := a.engine.Alerts.Alerts(ctx, in.caller,
+		engine.AlertFilter{State: alert.State(in.State), Rule: alert.RuleID(in.Rule)}, in.page())
 	return &answer[api.Page[api.Alert]]{page(list, alertOut)}, err
 }
 

@@ -15,23 +15,29 @@ const applicationsTag = "Managed applications"
 
 func (a *API) appDefinitionRoutes() {
 	register(a, operation{
-		method: http.MethodGet, path: "/application-definitions", id: "listApplicationDefinitions", tag: applicationsTag, entry: people,
+		method: http.MethodGet, path: "/application-definitions", id: "listApplicationDefinitions",
+		tag: applicationsTag, entry: people,
 		summary: "List the definitions of the caller's tenant, and those that others offer it",
 	}, a.listAppDefinitions)
 	register(a, operation{
-		method: http.MethodPut, path: "/application-definitions/{definition}", id: "setApplicationDefinition", tag: applicationsTag, entry: people, maxBody: 3 << 20,
-		summary: "Make a definition, or give it other terms; applications of it stay as they are until their customers accept that",
+		method: http.MethodPut, path: "/application-definitions/{definition}", id: "setApplicationDefinition",
+		tag: applicationsTag, entry: people, maxBody: 3 << 20,
+		summary: "Make a definition, or give it other terms; applications of it stay as they are until their " +
+			"customers accept that",
 	}, a.setAppDefinition)
 	register(a, operation{
-		method: http.MethodGet, path: "/application-definitions/{definition}", id: "getApplicationDefinition", tag: applicationsTag, entry: people,
+		method: http.MethodGet, path: "/application-definitions/{definition}", id: "getApplicationDefinition",
+		tag: applicationsTag, entry: people,
 		summary: "Get one definition",
 	}, a.getAppDefinition)
 	register(a, operation{
-		method: http.MethodGet, path: "/application-definitions/{definition}/revisions", id: "listApplicationDefinitionRevisions", tag: applicationsTag, entry: people,
+		method: http.MethodGet, path: "/application-definitions/{definition}/revisions",
+		id: "listApplicationDefinitionRevisions", tag: applicationsTag, entry: people,
 		summary: "List the last 100 revisions of a definition, newest first; there is one page",
 	}, a.listAppDefinitionRevisions)
 	register(a, operation{
-		method: http.MethodDelete, path: "/application-definitions/{definition}", id: "deleteApplicationDefinition", tag: applicationsTag, entry: people,
+		method: http.MethodDelete, path: "/application-definitions/{definition}", id: "deleteApplicationDefinition",
+		tag: applicationsTag, entry: people,
 		summary: "Delete a definition; applications of it go on by the terms that they have",
 	}, a.deleteAppDefinition)
 }
@@ -41,7 +47,9 @@ type pagedInput struct {
 	Paging
 }
 
-func (a *API) listAppDefinitions(ctx context.Context, in *pagedInput) (*answer[api.Page[api.ApplicationDefinition]], error) {
+func (a *API) listAppDefinitions(ctx context.Context,
+	in *pagedInput,
+) (*answer[api.Page[api.ApplicationDefinition]], error) {
 	list, err := a.engine.Apps.AppDefinitions(ctx, in.caller, "", in.page())
 	return &answer[api.Page[api.ApplicationDefinition]]{page(list, appDefinitionOut)}, err
 }
@@ -52,14 +60,20 @@ type appDefinitionInput struct {
 	Definition string `path:"definition" maxLength:"2048" doc:"Name or resource id; another tenant's as tenant/name."`
 }
 
-func (a *API) getAppDefinition(ctx context.Context, in *appDefinitionInput) (*answer[api.ApplicationDefinition], error) {
+func (a *API) getAppDefinition(ctx context.Context,
+	in *appDefinitionInput,
+) (*answer[api.ApplicationDefinition], error) {
 	d, err := a.engine.Apps.AppDefinition(ctx, in.caller, in.Definition)
 	return &answer[api.ApplicationDefinition]{appDefinitionOut(d)}, err
 }
 
-func (a *API) listAppDefinitionRevisions(ctx context.Context, in *appDefinitionInput) (*answer[api.Page[api.ApplicationDefinition]], error) {
+func (a *API) listAppDefinitionRevisions(ctx context.Context,
+	in *appDefinitionInput,
+) (*answer[api.Page[api.ApplicationDefinition]], error) {
 	list, err := a.engine.Apps.AppDefinitionHistory(ctx, in.caller, in.Definition)
-	return &answer[api.Page[api.ApplicationDefinition]]{page(engine.Listed[apps.AppDefinitionDetail]{Items: list}, appDefinitionOut)}, err
+	return &answer[api.Page[api.ApplicationDefinition]]{
+		page(engine.Listed[apps.AppDefinitionDetail]{Items: list}, appDefinitionOut),
+	}, err
 }
 
 func (a *API) deleteAppDefinition(ctx context.Context, in *appDefinitionInput) (*nothing, error) {
@@ -74,13 +88,18 @@ type setAppDefinitionInput struct {
 	Body       api.ApplicationDefinitionInput
 }
 
-func (a *API) setAppDefinition(ctx context.Context, in *setAppDefinitionInput) (*answer[api.ApplicationDefinition], error) {
+func (a *API) setAppDefinition(ctx context.Context,
+	in *setAppDefinitionInput,
+) (*answer[api.ApplicationDefinition], error) {
 	var wrong invalid
 	b := in.Body
 	input := apps.AppDefinitionInput{
-		Group: b.ResourceGroup, DisplayName: b.DisplayName, Description: b.Description, Version: b.Version, Disabled: b.Disabled, Public: b.Public, Audience: b.Audience,
-		JIT: app.Offer{Available: b.JIT.Available, Required: b.JIT.Required, Longest: seconds(b.JIT.MaxSeconds)}, Lock: app.LockLevel(b.LockLevel), Unmanaged: b.Unmanaged,
-		Allowed: b.AllowedActions, AllowedData: b.AllowedDataActions, Endpoint: b.NotificationEndpoint, Form: b.CreateUIDefinition, Template: b.MainTemplate,
+		Group: b.ResourceGroup, DisplayName: b.DisplayName, Description: b.Description, Version: b.Version,
+		Disabled: b.Disabled, Public: b.Public, Audience: b.Audience,
+		JIT:  app.Offer{Available: b.JIT.Available, Required: b.JIT.Required, Longest: seconds(b.JIT.MaxSeconds)},
+		Lock: app.LockLevel(b.LockLevel), Unmanaged: b.Unmanaged,
+		Allowed: b.AllowedActions, AllowedData: b.AllowedDataActions, Endpoint: b.NotificationEndpoint,
+		Form: b.CreateUIDefinition, Template: b.MainTemplate,
 		Package: b.PackageFileURI, Tags: b.Tags,
 	}
 	if len(in.Definition) > 0 && in.Definition[0] == '/' {
@@ -89,7 +108,11 @@ func (a *API) setAppDefinition(ctx context.Context, in *setAppDefinitionInput) (
 		input.Name = in.Definition
 	}
 	for _, given := range b.Authorizations {
-		input.Authorizations = append(input.Authorizations, apps.AppAuthorizationInput{Principal: given.Principal, Role: given.Role, Longest: seconds(given.MaxSeconds)})
+		input.Authorizations = append(input.Authorizations,
+			apps.AppAuthorizationInput{
+				Principal: given.Principal, Role: given.Role,
+				Longest: seconds(given.MaxSeconds),
+			})
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err
@@ -101,13 +124,17 @@ func (a *API) setAppDefinition(ctx context.Context, in *setAppDefinitionInput) (
 func appDefinitionOut(d apps.AppDefinitionDetail) api.ApplicationDefinition {
 	def := d.Definition
 	out := api.ApplicationDefinition{
-		ID: string(def.Resource), Name: def.Name(), Publisher: d.Publisher.Name, PublisherID: string(def.Tenant), Deployed: d.Deployed,
+		ID: string(def.Resource), Name: def.Name(), Publisher: d.Publisher.Name, PublisherID: string(def.Tenant),
+		Deployed:  d.Deployed,
 		CreatedAt: def.CreatedAt.UTC(), UpdatedAt: def.UpdatedAt.UTC(), Revision: def.Revision,
 		Form: api.ApplicationForm{Wizard: d.Form.Wizard, Basics: elementsOut(d.Form.Basics)},
 		ApplicationDefinitionInput: api.ApplicationDefinitionInput{
-			ResourceGroup: def.Resource.Segment("resourceGroups"), DisplayName: def.DisplayName, Description: def.Description, Version: def.Version,
-			Disabled: def.Disabled, Public: def.Public, JIT: offerOut(def.JIT), LockLevel: string(def.Lock), Unmanaged: def.Unmanaged, AllowedActions: def.Allowed,
-			AllowedDataActions: def.AllowedData, NotificationEndpoint: def.Endpoint, CreateUIDefinition: def.Form, MainTemplate: def.Template,
+			ResourceGroup: def.Resource.Segment("resourceGroups"), DisplayName: def.DisplayName,
+			Description: def.Description, Version: def.Version,
+			Disabled: def.Disabled, Public: def.Public, JIT: offerOut(def.JIT), LockLevel: string(def.Lock),
+			Unmanaged: def.Unmanaged, AllowedActions: def.Allowed,
+			AllowedDataActions: def.AllowedData, NotificationEndpoint: def.Endpoint, CreateUIDefinition: def.Form,
+			MainTemplate:   def.Template,
 			PackageFileURI: def.Package, Tags: def.Tags, Authorizations: authorizationsOut(def, d.Principals, d.Roles),
 		},
 	}
@@ -115,7 +142,8 @@ func appDefinitionOut(d apps.AppDefinitionDetail) api.ApplicationDefinition {
 		out.Audience = append(out.Audience, t.Name)
 	}
 	for _, s := range d.Form.Steps {
-		out.Form.Steps = append(out.Form.Steps, api.FormStep{Name: s.Name, Label: s.Label, Elements: elementsOut(s.Elements)})
+		out.Form.Steps = append(out.Form.Steps,
+			api.FormStep{Name: s.Name, Label: s.Label, Elements: elementsOut(s.Elements)})
 	}
 	return out
 }
@@ -124,7 +152,8 @@ func elementsOut(elements []app.Element) []api.FormElement {
 	var out []api.FormElement
 	for _, e := range elements {
 		one := api.FormElement{
-			Name: e.Name, Type: e.Type, Label: e.Label, ToolTip: e.ToolTip, Default: e.Default, Required: e.Required, Visible: e.Visible, Elements: elementsOut(e.Elements),
+			Name: e.Name, Type: e.Type, Label: e.Label, ToolTip: e.ToolTip, Default: e.Default, Required: e.Required,
+			Visible: e.Visible, Elements: elementsOut(e.Elements),
 		}
 		for _, c := range e.Choices() {
 			one.Allowed = append(one.Allowed, api.FormChoice{Label: c.Label, Value: c.Value})

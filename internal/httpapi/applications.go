@@ -15,30 +15,37 @@ import (
 func (a *API) applicationRoutes() {
 	register(a, operation{
 		method: http.MethodGet, path: "/applications", id: "listApplications", tag: applicationsTag, entry: people,
-		summary: "List the managed applications of the caller's tenant, and those that were deployed from its definitions",
+		summary: "List the managed applications of the caller's tenant, and those that were deployed from its " +
+			"definitions",
 	}, a.listApplications)
 	register(a, operation{
-		method: http.MethodPost, path: "/applications", id: "deployApplication", tag: applicationsTag, entry: people, status: http.StatusCreated, maxBody: 3 << 20,
+		method: http.MethodPost, path: "/applications", id: "deployApplication", tag: applicationsTag, entry: people,
+		status: http.StatusCreated, maxBody: 3 << 20,
 		summary: "Deploy an application: its managed resource group is made with it",
 	}, a.deployApplication)
 	register(a, operation{
-		method: http.MethodGet, path: "/applications/{application}", id: "getApplication", tag: applicationsTag, entry: people,
+		method: http.MethodGet, path: "/applications/{application}", id: "getApplication", tag: applicationsTag,
+		entry:   people,
 		summary: "Get one application, as the caller's side sees it",
 	}, a.getApplication)
 	register(a, operation{
-		method: http.MethodPatch, path: "/applications/{application}", id: "changeApplication", tag: applicationsTag, entry: people,
+		method: http.MethodPatch, path: "/applications/{application}", id: "changeApplication", tag: applicationsTag,
+		entry:   people,
 		summary: "Change the customer's terms; what is active and longer than is allowed now ends",
 	}, a.changeApplication)
 	register(a, operation{
-		method: http.MethodPost, path: "/applications/{application}/refresh", id: "refreshApplication", tag: applicationsTag, entry: people,
+		method: http.MethodPost, path: "/applications/{application}/refresh", id: "refreshApplication",
+		tag: applicationsTag, entry: people,
 		summary: "Accept the definition as it is now",
 	}, a.refreshApplication)
 	register(a, operation{
-		method: http.MethodDelete, path: "/applications/{application}", id: "deleteApplication", tag: applicationsTag, entry: people,
+		method: http.MethodDelete, path: "/applications/{application}", id: "deleteApplication", tag: applicationsTag,
+		entry:   people,
 		summary: "Delete an application with its managed resource group",
 	}, a.deleteApplication)
 	register(a, operation{
-		method: http.MethodGet, path: "/deny-assignments", id: "listDenyAssignments", tag: applicationsTag, entry: people,
+		method: http.MethodGet, path: "/deny-assignments", id: "listDenyAssignments", tag: applicationsTag,
+		entry:   people,
 		summary: "List what is denied at, above or below a scope, whatever the roles; there is one page",
 	}, a.listDenyAssignments)
 }
@@ -116,7 +123,8 @@ type changeApplicationInput struct {
 }
 
 func (a *API) changeApplication(ctx context.Context, in *changeApplicationInput) (*answer[api.Application], error) {
-	d, err := a.engine.Apps.ChangeApplication(ctx, in.caller, in.Application, apps.ApplicationChange{Settings: settingsIn(in.Body.Settings), Tags: in.Body.Tags})
+	d, err := a.engine.Apps.ChangeApplication(ctx, in.caller, in.Application,
+		apps.ApplicationChange{Settings: settingsIn(in.Body.Settings), Tags: in.Body.Tags})
 	return &answer[api.Application]{applicationOut(d)}, err
 }
 
@@ -142,7 +150,9 @@ type denyAssignmentsInput struct {
 	Scope string `query:"scope" maxLength:"2048" doc:"A resource id; absent is every scope."`
 }
 
-func (a *API) listDenyAssignments(ctx context.Context, in *denyAssignmentsInput) (*answer[api.Page[api.DenyAssignment]], error) {
+func (a *API) listDenyAssignments(ctx context.Context,
+	in *denyAssignmentsInput,
+) (*answer[api.Page[api.DenyAssignment]], error) {
 	var wrong invalid
 	scope := wrong.scope("scope", in.Scope)
 	if err := wrong.err(); err != nil {
@@ -155,17 +165,25 @@ func (a *API) listDenyAssignments(ctx context.Context, in *denyAssignmentsInput)
 func applicationOut(d apps.ApplicationDetail) api.Application {
 	in := d.Application
 	out := api.Application{
-		ID: string(in.Resource), Name: in.Name(), Side: "publisher", Customer: d.Customer.Name, Publisher: d.Publisher.Name, Definition: string(in.Definition),
-		Version: in.Terms.Version, DefinitionRevision: in.Terms.Revision, NewestRevision: d.Newest, ManagedResourceGroup: string(in.Managed),
-		LockLevel: string(in.Terms.Lock), AllowedActions: in.Terms.Allowed, Authorizations: authorizationsOut(in.Terms, d.Principals, d.Roles), JIT: offerOut(in.Terms.JIT),
-		Settings:   api.ApplicationSettings{JIT: in.Settings.JIT, Approval: string(in.Settings.Mode), MaxSeconds: int64(in.Settings.Longest.Seconds())},
-		Parameters: in.Parameters, Tags: in.Tags, CreatedAt: in.CreatedAt.UTC(), UpdatedAt: in.UpdatedAt.UTC(), Revision: in.Revision,
+		ID: string(in.Resource), Name: in.Name(), Side: "publisher", Customer: d.Customer.Name,
+		Publisher: d.Publisher.Name, Definition: string(in.Definition),
+		Version: in.Terms.Version, DefinitionRevision: in.Terms.Revision, NewestRevision: d.Newest,
+		ManagedResourceGroup: string(in.Managed),
+		LockLevel:            string(in.Terms.Lock), AllowedActions: in.Terms.Allowed,
+		Authorizations: authorizationsOut(in.Terms, d.Principals, d.Roles), JIT: offerOut(in.Terms.JIT),
+		Settings: api.ApplicationSettings{
+			JIT: in.Settings.JIT, Approval: string(in.Settings.Mode),
+			MaxSeconds: int64(in.Settings.Longest.Seconds()),
+		},
+		Parameters: in.Parameters, Tags: in.Tags, CreatedAt: in.CreatedAt.UTC(), UpdatedAt: in.UpdatedAt.UTC(),
+		Revision: in.Revision,
 	}
 	if d.Ours {
 		out.Side = "customer"
 	}
 	for _, one := range in.Settings.Approvers {
-		out.Settings.Approvers = append(out.Settings.Approvers, api.ApplicationApprover{Name: nameOr(one.Name, one.ID), ID: string(one.ID), Kind: string(one.Kind)})
+		out.Settings.Approvers = append(out.Settings.Approvers,
+			api.ApplicationApprover{Name: nameOr(one.Name, one.ID), ID: string(one.ID), Kind: string(one.Kind)})
 	}
 	for _, g := range d.Live {
 		out.Active = append(out.Active, grantOut(engine.GrantDetail{Grant: g}))
@@ -173,12 +191,15 @@ func applicationOut(d apps.ApplicationDetail) api.Application {
 	return out
 }
 
-func authorizationsOut(d app.Definition, principals map[access.PrincipalID]access.Principal, roles map[rbac.DefinitionID]rbac.Definition) []api.ApplicationAuthorization {
+func authorizationsOut(d app.Definition, principals map[access.PrincipalID]access.Principal,
+	roles map[rbac.DefinitionID]rbac.Definition,
+) []api.ApplicationAuthorization {
 	out := []api.ApplicationAuthorization{}
 	for _, given := range d.Authorizations {
 		p := principals[given.Principal]
 		out = append(out, api.ApplicationAuthorization{
-			Principal: nameOr(p.Name, given.Principal), PrincipalID: string(given.Principal), Kind: string(p.Kind), Role: nameOr(roles[given.Role].Name, given.Role),
+			Principal: nameOr(p.Name, given.Principal), PrincipalID: string(given.Principal), Kind: string(p.Kind),
+			Role:   nameOr(roles[given.Role].Name, given.Role),
 			RoleID: string(given.Role), MaxSeconds: int64(given.Longest.Seconds()),
 		})
 	}
@@ -187,12 +208,14 @@ func authorizationsOut(d app.Definition, principals map[access.PrincipalID]acces
 
 func denialOut(d rbac.DenyAssignment) api.DenyAssignment {
 	out := api.DenyAssignment{
-		ID: string(d.ID), Name: d.Name, Description: d.Description, Scope: string(d.Scope), Application: string(d.Origin), CreatedAt: d.CreatedAt.UTC(),
+		ID: string(d.ID), Name: d.Name, Description: d.Description, Scope: string(d.Scope),
+		Application: string(d.Origin), CreatedAt: d.CreatedAt.UTC(),
 		Principals: plain(d.Principals), ExcludedPrincipals: plain(d.Exclude),
 	}
 	for _, p := range d.Permissions {
 		out.Actions, out.NotActions = append(out.Actions, p.Actions...), append(out.NotActions, p.NotActions...)
-		out.DataActions, out.NotDataActions = append(out.DataActions, p.DataActions...), append(out.NotDataActions, p.NotDataActions...)
+		out.DataActions, out.NotDataActions = append(out.DataActions,
+			p.DataActions...), append(out.NotDataActions, p.NotDataActions...)
 	}
 	return out
 }

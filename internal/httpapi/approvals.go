@@ -21,7 +21,8 @@ func (a *API) approvalRoutes() {
 		summary: "Approve or deny a request as it was shown",
 	}, a.decide)
 	register(a, operation{
-		method: http.MethodPost, path: "/grants/{grant}/extend", id: "extendGrant", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/grants/{grant}/extend", id: "extendGrant", tag: tag,
+		status: http.StatusCreated, entry: people,
 		summary: "Ask for a later end of a grant, under the same rule",
 	}, a.extend)
 	register(a, operation{
@@ -50,7 +51,8 @@ type decideInput struct {
 }
 
 func (a *API) decide(ctx context.Context, in *decideInput) (*answer[api.Request], error) {
-	d, err := a.engine.Requests.Decide(ctx, in.caller, access.RequestID(in.Request), in.Body.Approve, in.Body.Comment, in.Body.Digest)
+	d, err := a.engine.Requests.Decide(ctx, in.caller, access.RequestID(in.Request), in.Body.Approve, in.Body.Comment,
+		in.Body.Digest)
 	return &answer[api.Request]{requestOut(d)}, err
 }
 
@@ -63,7 +65,8 @@ type extendInput struct {
 
 func (a *API) extend(ctx context.Context, in *extendInput) (*answer[api.Request], error) {
 	d, err := a.engine.Requests.Extend(ctx, in.caller, access.GrantID(in.Grant), requests.ExtendInput{
-		For: seconds(in.Body.ForSeconds), Until: moment(in.Body.Until), Justification: in.Body.Justification, Ticket: in.Body.Ticket,
+		For: seconds(in.Body.ForSeconds), Until: moment(in.Body.Until), Justification: in.Body.Justification,
+		Ticket: in.Body.Ticket,
 	})
 	return &answer[api.Request]{requestOut(d)}, err
 }
@@ -77,7 +80,9 @@ type revokePrincipalInput struct {
 
 func (a *API) revokePrincipal(ctx context.Context, in *revokePrincipalInput) (*answer[api.Revoked], error) {
 	ended, err := a.engine.Requests.RevokePrincipal(ctx, in.caller, in.Principal, in.Body.Reason)
-	return &answer[api.Revoked]{api.Revoked{Items: page(engine.Listed[engine.GrantDetail]{Items: ended.Grants}, grantOut).Items, More: ended.More}}, err
+	return &answer[api.Revoked]{api.Revoked{
+		Items: page(engine.Listed[engine.GrantDetail]{Items: ended.Grants}, grantOut).Items, More: ended.More,
+	}}, err
 }
 
 type listReviewsInput struct {
@@ -114,8 +119,10 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*answer[api.Explan
 	var wrong invalid
 	b := in.Body
 	q := requests.Question{
-		Person: b.Person, Machine: b.Machine, Ports: wrong.portRange("ports", b.Ports), Protocol: access.Protocol(b.Protocol),
-		Duration: seconds(b.ForSeconds), At: moment(b.At), Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket,
+		Person: b.Person, Machine: b.Machine, Ports: wrong.portRange("ports", b.Ports),
+		Protocol: access.Protocol(b.Protocol),
+		Duration: seconds(b.ForSeconds), At: moment(b.At), Start: moment(b.Start), Justification: b.Justification,
+		Ticket: b.Ticket,
 	}
 	for i, s := range b.Sources {
 		if s == "me" {
@@ -131,7 +138,10 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*answer[api.Explan
 	if err != nil {
 		return nil, err
 	}
-	out := api.Explanation{Outcome: string(x.Outcome), Steps: make([]api.ExplainStep, 0, len(x.Steps)), Approvers: x.Approvers}
+	out := api.Explanation{
+		Outcome: string(x.Outcome), Steps: make([]api.ExplainStep, 0, len(x.Steps)),
+		Approvers: x.Approvers,
+	}
 	for _, s := range x.Steps {
 		out.Steps = append(out.Steps, api.ExplainStep{Step: s.Step, OK: s.OK, Text: s.Text})
 	}
@@ -162,7 +172,8 @@ func (in *invalid) approval(cases []api.ApprovalCase) access.Rule {
 			next.Hours = in.hours(fmt.Sprintf("approval[%d].hours", i), *c.Hours)
 		}
 		for _, s := range c.Stages {
-			next.Stages = append(next.Stages, access.Stage{AllOf: quorums(s.AllOf), AnyOf: quorums(s.AnyOf), Timeout: seconds(s.TimeoutSeconds)})
+			next.Stages = append(next.Stages,
+				access.Stage{AllOf: quorums(s.AllOf), AnyOf: quorums(s.AnyOf), Timeout: seconds(s.TimeoutSeconds)})
 		}
 		rule.Cases = append(rule.Cases, next)
 	}
@@ -221,7 +232,8 @@ func namesOut(ids []access.PrincipalID, names map[access.PrincipalID]string) []s
 func quorumsOut(list []access.Quorum, names map[access.PrincipalID]string) []api.Quorum {
 	var out []api.Quorum
 	for _, q := range list {
-		out = append(out, api.Quorum{Count: q.Count, Groups: namesOut(q.Groups, names), People: namesOut(q.People, names)})
+		out = append(out,
+			api.Quorum{Count: q.Count, Groups: namesOut(q.Groups, names), People: namesOut(q.People, names)})
 	}
 	return out
 }
@@ -236,15 +248,20 @@ func caseOut(c access.Case, names map[access.PrincipalID]string) api.ApprovalCas
 		out.Hours = &h
 	}
 	for _, s := range c.Stages {
-		out.Stages = append(out.Stages, api.ApprovalStage{AllOf: quorumsOut(s.AllOf, names), AnyOf: quorumsOut(s.AnyOf, names), TimeoutSeconds: int64(s.Timeout / time.Second)})
+		out.Stages = append(out.Stages,
+			api.ApprovalStage{
+				AllOf: quorumsOut(s.AllOf, names), AnyOf: quorumsOut(s.AnyOf, names),
+				TimeoutSeconds: int64(s.Timeout / time.Second),
+			})
 	}
 	return out
 }
 
 func chainOut(c requests.Chain) api.Chain {
 	return api.Chain{
-		Item: c.Item, Start: c.Start.UTC(), End: c.End.UTC(), Seconds: int64(c.Length() / time.Second), LongestSeconds: int64(c.Longest / time.Second),
-		GapSeconds: int64(c.Gap / time.Second), Beyond: c.Beyond(),
+		Item: c.Item, Start: c.Start.UTC(), End: c.End.UTC(), Seconds: int64(c.Length() / time.Second),
+		LongestSeconds: int64(c.Longest / time.Second),
+		GapSeconds:     int64(c.Gap / time.Second), Beyond: c.Beyond(),
 	}
 }
 
@@ -253,15 +270,17 @@ func clock(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, min
 func approvalOut(p requests.ApprovalProgress, names map[access.PrincipalID]string) api.Approval {
 	return api.Approval{
 		Case: caseOut(p.Case, names), Items: p.Items, State: string(p.Outcome), Stage: p.Stage, Until: instant(p.Until),
-		Wanted: quorumsOut(p.Open, names), Counted: namesOut(p.Counted, names), Deciders: namesOut(p.Deciders, names), DeciderCount: p.DeciderCount,
+		Wanted: quorumsOut(p.Open, names), Counted: namesOut(p.Counted, names), Deciders: namesOut(p.Deciders, names),
+		DeciderCount: p.DeciderCount,
 	}
 }
 
 func reviewOut(d requests.ReviewDetail) api.Review {
 	v := d.Review
 	out := api.Review{
-		ID: string(v.ID), Person: v.PersonName, PersonID: string(v.Person), Offline: v.Offline, CreatedAt: v.CreatedAt.UTC(),
-		ClosedAt: instant(v.ClosedAt), ClosedBy: string(v.ClosedBy), Comment: v.Comment, Mine: d.Mine,
+		ID: string(v.ID), Person: v.PersonName, PersonID: string(v.Person), Offline: v.Offline,
+		CreatedAt: v.CreatedAt.UTC(),
+		ClosedAt:  instant(v.ClosedAt), ClosedBy: string(v.ClosedBy), Comment: v.Comment, Mine: d.Mine,
 	}
 	if d.Request != nil {
 		r := requestOut(*d.Request)

@@ -24,13 +24,19 @@ const (
 func (a *API) changesRoute(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+Prefix+"/changes", a.changes)
 	a.huma.OpenAPI().AddOperation(&huma.Operation{
-		Method: http.MethodGet, Path: Prefix + "/changes", OperationID: "followChanges", Tags: []string{"Activity log"}, Security: security(people),
-		Summary: "Be told that something changed, so that lists need not be asked for again and again",
-		Description: "A stream of server-sent events. An event \"changes\", at once and after each change, has a Changes as data: the kinds of thing " +
-			"that changed in the caller's tenant, not which. An event \"heartbeat\", at least every 17 seconds, has a Heartbeat. The stream ends " +
+		Method: http.MethodGet, Path: Prefix + "/changes", OperationID: "followChanges", Tags: []string{"Activity log"},
+		Security: security(people),
+		Summary:  "Be told that something changed, so that lists need not be asked for again and again",
+		Description: "A stream of server-sent events. An event \"changes\", at once and after each change, has a " +
+			"Changes as data: the kinds of thing " +
+			"that changed in the caller's tenant, not which. An event \"heartbeat\", at least every 17 seconds, has " +
+			"a Heartbeat. The stream ends " +
 			"with the session; a caller may have " + fmt.Sprint(streamsPerUser) + " at a time.",
 		Responses: map[string]*huma.Response{
-			"200":     {Description: "OK", Content: map[string]*huma.MediaType{agentwire.StreamType: {Schema: a.schemaOf(api.Changes{})}}},
+			"200": {
+				Description: "OK",
+				Content:     map[string]*huma.MediaType{agentwire.StreamType: {Schema: a.schemaOf(api.Changes{})}},
+			},
 			"default": a.problemResponse(),
 		},
 	})
@@ -46,7 +52,8 @@ func (c *crowd) enter(p access.PrincipalID) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.count[p] >= streamsPerUser {
-		return access.Fault(access.KindLimited, "tooManyStreams", "you follow changes %d times already: close a page, or ask for lists instead", streamsPerUser)
+		return access.Fault(access.KindLimited, "tooManyStreams",
+			"you follow changes %d times already: close a page, or ask for lists instead", streamsPerUser)
 	}
 	if c.count == nil {
 		c.count = map[access.PrincipalID]int{}

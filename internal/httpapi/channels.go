@@ -16,7 +16,8 @@ func (a *API) channelRoutes() {
 		summary: "List channels by name",
 	}, a.listChannels)
 	register(a, operation{
-		method: http.MethodPost, path: "/channels", id: "createChannel", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/channels", id: "createChannel", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Add a channel",
 	}, a.createChannel)
 	register(a, operation{
@@ -39,12 +40,16 @@ func (a *API) channelRoutes() {
 
 func channelOut(c engine.Channel) api.Channel {
 	out := api.Channel{
-		ID: string(c.ID), Name: c.Name, Kind: string(c.Kind), Enabled: c.Enabled, URL: c.URL, CA: c.CA, AllowPrivate: c.AllowPrivate,
-		HasSecret: c.Secret.Set(), SecretFile: c.Secret.File, CreatedAt: c.CreatedAt.UTC(), Revision: c.Revision,
+		ID: string(c.ID), Name: c.Name, Kind: string(c.Kind), Enabled: c.Enabled, URL: c.URL, CA: c.CA,
+		AllowPrivate: c.AllowPrivate,
+		HasSecret:    c.Secret.Set(), SecretFile: c.Secret.File, CreatedAt: c.CreatedAt.UTC(), Revision: c.Revision,
 	}
 	if c.Mail != (engine.Mail{}) {
 		m := c.Mail
-		out.Mail = &api.Mail{Host: m.Host, Port: m.Port, TLS: string(m.TLS), Username: m.Username, From: m.From, FromName: m.FromName, Helo: m.Helo}
+		out.Mail = &api.Mail{
+			Host: m.Host, Port: m.Port, TLS: string(m.TLS), Username: m.Username, From: m.From,
+			FromName: m.FromName, Helo: m.Helo,
+		}
 	}
 	return out
 }
@@ -53,14 +58,20 @@ func mailIn(m *api.Mail) *notices.MailInput {
 	if m == nil {
 		return nil
 	}
-	return &notices.MailInput{Host: &m.Host, Port: &m.Port, TLS: (*engine.MailTLS)(&m.TLS), Username: &m.Username, From: &m.From, FromName: &m.FromName, Helo: &m.Helo}
+	return &notices.MailInput{
+		Host: &m.Host, Port: &m.Port, TLS: (*engine.MailTLS)(&m.TLS), Username: &m.Username,
+		From: &m.From, FromName: &m.FromName, Helo: &m.Helo,
+	}
 }
 
 func mailChange(m *api.MailChange) *notices.MailInput {
 	if m == nil {
 		return nil
 	}
-	return &notices.MailInput{Host: m.Host, Port: m.Port, TLS: (*engine.MailTLS)(m.TLS), Username: m.Username, From: m.From, FromName: m.FromName, Helo: m.Helo}
+	return &notices.MailInput{
+		Host: m.Host, Port: m.Port, TLS: (*engine.MailTLS)(m.TLS), Username: m.Username,
+		From: m.From, FromName: m.FromName, Helo: m.Helo,
+	}
 }
 
 func (a *API) listChannels(ctx context.Context, in *listInput) (*answer[api.Page[api.Channel]], error) {
@@ -78,7 +89,8 @@ func (a *API) createChannel(ctx context.Context, in *createChannelInput) (*answe
 	b := in.Body
 	enabled := !b.Disabled
 	c, err := a.engine.Notices.CreateChannel(ctx, in.caller, notices.ChannelInput{
-		Name: &b.Name, Kind: engine.ChannelKind(b.Kind), Enabled: &enabled, URL: &b.URL, Mail: mailIn(b.Mail), CA: &b.CA,
+		Name: &b.Name, Kind: engine.ChannelKind(b.Kind), Enabled: &enabled, URL: &b.URL, Mail: mailIn(b.Mail),
+		CA:           &b.CA,
 		AllowPrivate: &b.AllowPrivate, Secret: &b.Secret, SecretFile: &b.SecretFile,
 	})
 	return &answer[api.Channel]{channelOut(c)}, err
@@ -111,7 +123,8 @@ func (a *API) changeChannel(ctx context.Context, in *changeChannelInput) (*answe
 	}
 	b := in.Body
 	c, err := a.engine.Notices.UpdateChannel(ctx, in.caller, in.Channel, notices.ChannelInput{
-		Name: b.Name, Enabled: b.Enabled, URL: b.URL, Mail: mailChange(b.Mail), CA: b.CA, AllowPrivate: b.AllowPrivate, Secret: b.Secret, SecretFile: b.SecretFile,
+		Name: b.Name, Enabled: b.Enabled, URL: b.URL, Mail: mailChange(b.Mail), CA: b.CA, AllowPrivate: b.AllowPrivate,
+		Secret: b.Secret, SecretFile: b.SecretFile,
 		IfRevision: revision,
 	})
 	return &answer[api.Channel]{channelOut(c)}, err

@@ -31,8 +31,8 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
-// moment is an instant that was sent, or zero where none was. The zero instant itself stands for what is absent, so whoever
-// sends that gets the one behind it, which is long over: an end that was said must not become none.
+// moment is an instant that was sent, or zero where none was. The zero instant itself stands for what is absent, so
+// whoever sends that gets the one behind it, which is long over: an end that was said must not become none.
 func moment(t *time.Time) time.Time {
 	switch {
 	case t == nil:
@@ -68,7 +68,8 @@ func principalOut(p access.Principal) api.Principal {
 func agentOut(a access.Agent) api.Agent {
 	return api.Agent{
 		ID: string(a.ID), Name: a.Name, Mode: string(a.Mode), Version: a.Version, EnrolledAt: a.EnrolledAt.UTC(),
-		LastSeenAt: instant(a.LastSeenAt), SkewMillis: a.Skew.Milliseconds(), Revision: a.Revision, Reported: a.Reported, Problem: a.Problem,
+		LastSeenAt: instant(a.LastSeenAt), SkewMillis: a.Skew.Milliseconds(), Revision: a.Revision,
+		Reported: a.Reported, Problem: a.Problem,
 		ResourceGroup: a.Scope.Segment("resourceGroups"), Foreign: agentwire.EncodeForeign(a.Foreign),
 	}
 }
@@ -77,11 +78,15 @@ func machineOut(d machines.MachineDetail) api.Machine {
 	m := d.Machine
 	out := api.Machine{
 		ID: string(m.ID), Resource: string(m.Resource), Name: m.Name, Location: m.Location, OS: m.OS, Labels: m.Labels,
-		Addresses: texts(m.Addresses), Standing: string(d.Standing), Reason: d.StandingReason, Policy: string(d.PolicyResource),
+		Addresses: texts(m.Addresses), Standing: string(d.Standing), Reason: d.StandingReason,
+		Policy:    string(d.PolicyResource),
 		CreatedAt: m.CreatedAt.UTC(), LastAccess: instant(m.LastAccess), Group: m.ResourceGroup(),
 	}
 	if act := d.Activity; act != nil {
-		out.Activity = &api.MachineActivity{Approved: act.Approved, LastUser: act.LastUser, Live: make([]api.Grant, 0, len(act.Live))}
+		out.Activity = &api.MachineActivity{
+			Approved: act.Approved, LastUser: act.LastUser,
+			Live: make([]api.Grant, 0, len(act.Live)),
+		}
 		for _, g := range act.Live {
 			out.Activity.Live = append(out.Activity.Live, grantOut(engine.GrantDetail{Grant: g, MachineName: m.Name}))
 		}
@@ -100,15 +105,19 @@ func machineOut(d machines.MachineDetail) api.Machine {
 func policyOut(e access.MachinePolicy, names map[access.PrincipalID]string) api.MachinePolicy {
 	out := api.MachinePolicy{
 		Ports: make([]api.PortRule, 0, len(e.Ports)), Sessions: string(e.Sessions),
-		CloseAfterLossSeconds: int64(e.WhenServerIsLost / time.Second), PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
-		GapSeconds:    int64(e.Gap / time.Second),
-		Justification: api.JustificationRule(e.Justification), Ticket: api.TicketRule(e.Ticket),
+		CloseAfterLossSeconds: int64(e.WhenServerIsLost / time.Second),
+		PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
+		GapSeconds:            int64(e.Gap / time.Second),
+		Justification:         api.JustificationRule(e.Justification), Ticket: api.TicketRule(e.Ticket),
 	}
 	for _, c := range e.Approval.Cases {
 		out.Approval = append(out.Approval, caseOut(c, names))
 	}
 	if g := e.BreakGlass; g != nil {
-		out.BreakGlass = &api.BreakGlassRule{Groups: namesOut(g.Groups, names), People: namesOut(g.People, names), MaxSeconds: int64(g.Max / time.Second)}
+		out.BreakGlass = &api.BreakGlassRule{
+			Groups: namesOut(g.Groups, names), People: namesOut(g.People, names),
+			MaxSeconds: int64(g.Max / time.Second),
+		}
 	}
 	for _, r := range e.Ports {
 		out.Ports = append(out.Ports, api.PortRule{
@@ -119,34 +128,47 @@ func policyOut(e access.MachinePolicy, names map[access.PrincipalID]string) api.
 	return out
 }
 
-func viewOut(p access.Policy, e access.MachinePolicy, machine string, names map[access.PrincipalID]string) api.MachinePolicyView {
-	return api.MachinePolicyView{MachinePolicy: policyOut(e, names), Machine: machine, Policy: string(p.Resource), Revision: e.Revision}
+func viewOut(p access.Policy, e access.MachinePolicy, machine string,
+	names map[access.PrincipalID]string,
+) api.MachinePolicyView {
+	return api.MachinePolicyView{
+		MachinePolicy: policyOut(e, names), Machine: machine, Policy: string(p.Resource),
+		Revision: e.Revision,
+	}
 }
 
 func requestOut(d requests.RequestDetail) api.Request {
 	r := d.Request
 	out := api.Request{
 		ID: string(r.ID), Requester: r.RequesterName, RequesterID: string(r.Requester), Address: addressText(r.Address),
-		Items: make([]api.Item, 0, len(r.Items)), Start: instant(r.Start), Justification: r.Justification, Ticket: r.Ticket,
-		State: string(r.State), Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(), DecidedAt: instant(r.DecidedAt), Digest: r.Digest,
+		Items: make([]api.Item, 0, len(r.Items)), Start: instant(r.Start), Justification: r.Justification,
+		Ticket: r.Ticket,
+		State:  string(r.State), Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(), DecidedAt: instant(r.DecidedAt),
+		Digest: r.Digest,
 	}
 	if r.State == access.RequestPending {
 		out.PendingUntil = instant(r.PendingUntil)
 	}
 	for _, it := range r.Items {
 		if !it.Role.IsZero() {
-			out.Items = append(out.Items, api.Item{Role: roleAt(it.Role), Sources: []string{}, ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until)})
+			out.Items = append(out.Items,
+				api.Item{
+					Role: roleAt(it.Role), Sources: []string{}, ForSeconds: int64(it.Duration / time.Second),
+					Until: instant(it.Until),
+				})
 			continue
 		}
 		out.Items = append(out.Items, api.Item{
 			Machine: d.Machines[it.Machine], MachineID: string(it.Machine), Ports: it.Ports.String(),
-			Protocol: string(it.Protocol), Sources: texts(it.Sources), Networks: it.Networks, ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until),
+			Protocol: string(it.Protocol), Sources: texts(it.Sources), Networks: it.Networks,
+			ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until),
 		})
 	}
 	out.Windows, out.Extends, out.BreakGlass, out.Mine = r.Windows, string(r.Extends), r.BreakGlass, d.Mine
 	for _, x := range d.Decisions {
 		out.Decisions = append(out.Decisions, api.Decision{
-			Person: x.Name, PersonID: string(x.Person), Approve: x.Approve, Comment: x.Comment, At: x.At.UTC(), Approval: x.Case, Stage: x.Stage,
+			Person: x.Name, PersonID: string(x.Person), Approve: x.Approve, Comment: x.Comment, At: x.At.UTC(),
+			Approval: x.Case, Stage: x.Stage,
 		})
 	}
 	for _, c := range d.Chains {
@@ -164,15 +186,18 @@ func requestOut(d requests.RequestDetail) api.Request {
 func grantOut(d engine.GrantDetail) api.Grant {
 	g := d.Grant
 	out := api.Grant{
-		ID: string(g.ID), Request: string(g.Request), Principal: g.PrincipalName, PrincipalID: string(g.Principal), Sources: texts(g.Sources),
-		Start: g.Start.UTC(), End: g.End.UTC(), State: string(g.State), InPart: g.InPart(), Reason: g.Reason, OpenedAt: instant(g.OpenedAt),
-		EndedAt: instant(g.EndedAt), ClosedAt: instant(g.ClosedAt), Packets: g.Packets, Bytes: g.Bytes,
+		ID: string(g.ID), Request: string(g.Request), Principal: g.PrincipalName, PrincipalID: string(g.Principal),
+		Sources: texts(g.Sources),
+		Start:   g.Start.UTC(), End: g.End.UTC(), State: string(g.State), InPart: g.InPart(), Reason: g.Reason,
+		OpenedAt: instant(g.OpenedAt),
+		EndedAt:  instant(g.EndedAt), ClosedAt: instant(g.ClosedAt), Packets: g.Packets, Bytes: g.Bytes,
 	}
 	if !g.Role.IsZero() {
 		out.Role = roleAt(g.Role)
 		return out
 	}
-	out.Machine, out.MachineID, out.Ports, out.Protocol = d.MachineName, string(g.Machine), g.Ports.String(), string(g.Protocol)
+	out.Machine, out.MachineID, out.Ports, out.Protocol = d.MachineName, string(
+		g.Machine), g.Ports.String(), string(g.Protocol)
 	return out
 }
 
@@ -183,7 +208,8 @@ func roleAt(r access.Role) *api.RoleAt {
 func roleOut(d rbac.Definition) api.Role {
 	out := api.Role{
 		ID: string(d.ID), Name: d.Name, Description: d.Description, BuiltIn: d.BuiltIn,
-		Permissions: make([]api.Permission, 0, len(d.Permissions)), AssignableScopes: make([]string, 0, len(d.AssignableScopes)),
+		Permissions:      make([]api.Permission, 0, len(d.Permissions)),
+		AssignableScopes: make([]string, 0, len(d.AssignableScopes)),
 	}
 	for _, p := range d.Permissions {
 		out.Permissions = append(out.Permissions, api.Permission{
@@ -201,14 +227,17 @@ func assignmentOut(d engine.AssignmentDetail) api.RoleAssignment {
 	a := d.Assignment
 	return api.RoleAssignment{
 		ID: string(a.ID), Principal: d.Principal.Name, PrincipalID: string(a.Principal), Role: d.Role.Name,
-		RoleID: string(a.Definition), Scope: string(a.Scope), Start: instant(a.Start), End: instant(a.End), CreatedAt: a.CreatedAt.UTC(),
+		RoleID: string(a.Definition), Scope: string(a.Scope), Start: instant(a.Start), End: instant(a.End),
+		CreatedAt: a.CreatedAt.UTC(),
 	}
 }
 
 func eventOut(e access.Event) api.Event {
 	return api.Event{
-		Seq: e.Seq, At: e.At.UTC(), Kind: string(e.Kind), Outcome: string(e.Outcome), Actor: e.Actor.Name, ActorID: string(e.Actor.ID),
-		Address: addressText(e.Actor.Address), Via: e.Actor.Via, Scope: string(e.Scope), Action: e.Action, Request: string(e.Request),
-		Grant: string(e.Grant), Machine: string(e.Machine), Agent: string(e.Agent), Details: e.Details,
+		Seq: e.Seq, At: e.At.UTC(), Kind: string(e.Kind), Outcome: string(e.Outcome), Actor: e.Actor.Name,
+		ActorID: string(e.Actor.ID),
+		Address: addressText(e.Actor.Address), Via: e.Actor.Via, Scope: string(e.Scope), Action: e.Action,
+		Request: string(e.Request),
+		Grant:   string(e.Grant), Machine: string(e.Machine), Agent: string(e.Agent), Details: e.Details,
 	}
 }

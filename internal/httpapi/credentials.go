@@ -11,15 +11,19 @@ import (
 func (a *API) credentialRoutes() {
 	const tag = "Credentials"
 	register(a, operation{
-		method: http.MethodGet, path: "/principals/{principal}/credentials", id: "listCredentials", tag: tag, entry: people,
-		summary: "List everything that lets somebody in as a principal; one's own, or with the right to read principals",
+		method: http.MethodGet, path: "/principals/{principal}/credentials", id: "listCredentials", tag: tag,
+		entry: people,
+		summary: "List everything that lets somebody in as a principal; one's own, or with the right to read " +
+			"principals",
 	}, a.listCredentials)
 	register(a, operation{
-		method: http.MethodDelete, path: "/principals/{principal}/credentials", id: "endCredentials", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/principals/{principal}/credentials", id: "endCredentials", tag: tag,
+		entry:   people,
 		summary: "End all credentials of a principal, or all of some kinds; the session that calls and passwords stay",
 	}, a.endCredentials)
 	register(a, operation{
-		method: http.MethodDelete, path: "/principals/{principal}/credentials/{credential}", id: "endCredential", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/principals/{principal}/credentials/{credential}", id: "endCredential",
+		tag: tag, entry: people,
 		summary: "End one session, API token, passkey or secret of a principal",
 	}, a.endCredential)
 	register(a, operation{
@@ -42,20 +46,23 @@ func (a *API) listCredentials(ctx context.Context, in *principalInput) (*answer[
 		return nil, err
 	}
 	out := api.Credentials{
-		Principal: set.Principal.Name, Sessions: []api.OpenSession{}, Tokens: each(set.Tokens, tokenOut), Passkeys: each(set.Passkeys, passkeyOut),
-		Secrets: each(set.Secrets, secretOut), Providers: []api.ExternalSignInWay{}, Places: []api.SignInPlace{},
+		Principal: set.Principal.Name, Sessions: []api.OpenSession{}, Tokens: each(set.Tokens, tokenOut),
+		Passkeys: each(set.Passkeys, passkeyOut),
+		Secrets:  each(set.Secrets, secretOut), Providers: []api.ExternalSignInWay{}, Places: []api.SignInPlace{},
 	}
 	if !set.Password.ChangedAt.IsZero() {
 		out.Password = &api.PasswordState{ChangedAt: set.Password.ChangedAt.UTC(), OneTime: set.Password.MustChange}
 	}
 	for _, s := range set.Sessions {
 		out.Sessions = append(out.Sessions, api.OpenSession{
-			ID: s.PublicID(), Current: s.Hash == in.caller.Session, CreatedAt: s.CreatedAt.UTC(), UsedAt: instant(s.UsedAt), ExpiresAt: s.ExpiresAt.UTC(),
+			ID: s.PublicID(), Current: s.Hash == in.caller.Session, CreatedAt: s.CreatedAt.UTC(),
+			UsedAt: instant(s.UsedAt), ExpiresAt: s.ExpiresAt.UTC(),
 			Address: s.Address, Client: s.Client, Method: s.Method,
 		})
 	}
 	for _, p := range set.Providers {
-		out.Providers = append(out.Providers, api.ExternalSignInWay{Issuer: p.Issuer, Subject: p.Subject, Since: p.CreatedAt.UTC()})
+		out.Providers = append(out.Providers,
+			api.ExternalSignInWay{Issuer: p.Issuer, Subject: p.Subject, Since: p.CreatedAt.UTC()})
 	}
 	for _, p := range set.Places {
 		out.Places = append(out.Places, api.SignInPlace{Prefix: p.Place, SignedInAt: p.SignedInAt.UTC()})

@@ -30,7 +30,8 @@ func (a *API) customRoleRoutes() {
 		summary: "Delete a custom role that is assigned to nobody",
 	}, a.deleteRole)
 	register(a, operation{
-		method: http.MethodPost, path: "/least-privileged-roles", id: "createLeastPrivilegedRole", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/least-privileged-roles", id: "createLeastPrivilegedRole", tag: tag,
+		status: http.StatusCreated, entry: people,
 		summary: "Make the custom role that Microsoft's script Set-JitLeastPrivilegedRole makes",
 	}, a.createLeastPrivilegedRole)
 }
@@ -71,14 +72,20 @@ func (a *API) updateRole(ctx context.Context, in *updateRoleInput) (*answer[api.
 	return a.putRole(ctx, in.caller, was.ID, in.Body)
 }
 
-func (a *API) putRole(ctx context.Context, c engine.Caller, id rbac.DefinitionID, b api.RoleInput) (*answer[api.Role], error) {
+func (a *API) putRole(ctx context.Context, c engine.Caller, id rbac.DefinitionID,
+	b api.RoleInput,
+) (*answer[api.Role], error) {
 	var wrong invalid
 	in := roles.RoleInput{ID: id, Name: b.Name, Description: b.Description}
 	for i, scope := range b.AssignableScopes {
 		in.AssignableScopes = append(in.AssignableScopes, wrong.scope(fmt.Sprintf("assignableScopes[%d]", i), scope))
 	}
 	for _, p := range b.Permissions {
-		in.Permissions = append(in.Permissions, rbac.Permission{Actions: p.Actions, NotActions: p.NotActions, DataActions: p.DataActions, NotDataActions: p.NotDataActions})
+		in.Permissions = append(in.Permissions,
+			rbac.Permission{
+				Actions: p.Actions, NotActions: p.NotActions, DataActions: p.DataActions,
+				NotDataActions: p.NotDataActions,
+			})
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err
@@ -100,6 +107,7 @@ type leastPrivilegedInput struct {
 
 func (a *API) createLeastPrivilegedRole(ctx context.Context, in *leastPrivilegedInput) (*answer[api.Role], error) {
 	b := in.Body
-	d, err := a.engine.Roles.CreateLeastPrivilegedRole(ctx, in.caller, roles.LeastPrivilegedInput{Subscription: b.Subscription, Name: b.Name, APIOnly: b.APIOnly})
+	d, err := a.engine.Roles.CreateLeastPrivilegedRole(ctx, in.caller,
+		roles.LeastPrivilegedInput{Subscription: b.Subscription, Name: b.Name, APIOnly: b.APIOnly})
 	return &answer[api.Role]{roleOut(d)}, err
 }

@@ -25,7 +25,8 @@ func (a *API) eligibilityRoutes() {
 		summary: "List the roles that the caller may activate, and what they have active; there is one page",
 	}, a.listEligibleRoles)
 	register(a, operation{
-		method: http.MethodPost, path: "/activations", id: activateID, tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/activations", id: activateID, tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Ask for roles that the caller is eligible for; where the rule approves by itself, they are in force",
 	}, a.activate)
 	register(a, operation{
@@ -33,7 +34,8 @@ func (a *API) eligibilityRoutes() {
 		summary: "List who may activate which role where",
 	}, a.listEligibilities)
 	register(a, operation{
-		method: http.MethodPost, path: "/eligibilities", id: "createEligibility", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/eligibilities", id: "createEligibility", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Make a principal eligible for a role at a scope",
 	}, a.createEligibility)
 	register(a, operation{
@@ -45,14 +47,17 @@ func (a *API) eligibilityRoutes() {
 		summary: "Give an eligibility other terms, all of them",
 	}, a.changeEligibility)
 	register(a, operation{
-		method: http.MethodDelete, path: "/eligibilities/{eligibility}", id: "deleteEligibility", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/eligibilities/{eligibility}", id: "deleteEligibility", tag: tag,
+		entry:   people,
 		summary: "Take an eligibility away, and end what is active by it",
 	}, a.deleteEligibility)
 }
 
 func (a *API) listEligibleRoles(ctx context.Context, in *callInput) (*answer[api.Page[api.Eligibility]], error) {
 	list, err := a.engine.Roles.EligibleRoles(ctx, in.caller)
-	return &answer[api.Page[api.Eligibility]]{page(engine.Listed[engine.EligibilityDetail]{Items: list}, eligibilityOut)}, err
+	return &answer[api.Page[api.Eligibility]]{
+		page(engine.Listed[engine.EligibilityDetail]{Items: list}, eligibilityOut),
+	}, err
 }
 
 type activateInput struct {
@@ -66,11 +71,13 @@ func (a *API) activate(ctx context.Context, in *activateInput) (*answer[api.Requ
 	var wrong invalid
 	b := in.Body
 	ask := requests.ActivateInput{
-		Start: moment(b.Start), Duration: seconds(b.ForSeconds), Until: moment(b.Until), Justification: b.Justification, Ticket: b.Ticket, IdempotencyKey: in.Key,
+		Start: moment(b.Start), Duration: seconds(b.ForSeconds), Until: moment(b.Until), Justification: b.Justification,
+		Ticket: b.Ticket, IdempotencyKey: in.Key,
 	}
 	for i, r := range b.Roles {
 		ask.Roles = append(ask.Roles, requests.EligibleRole{
-			Eligibility: access.EligibilityID(r.Eligibility), Role: r.Role, Scope: wrong.scope(fmt.Sprintf("roles[%d].scope", i), r.Scope),
+			Eligibility: access.EligibilityID(r.Eligibility), Role: r.Role,
+			Scope: wrong.scope(fmt.Sprintf("roles[%d].scope", i), r.Scope),
 		})
 	}
 	if len(wrong) > 0 {
@@ -104,7 +111,9 @@ type listEligibilitiesInput struct {
 	Scope     string `query:"scope" maxLength:"2048" doc:"A resource id: only those at it or below."`
 }
 
-func (a *API) listEligibilities(ctx context.Context, in *listEligibilitiesInput) (*answer[api.Page[api.Eligibility]], error) {
+func (a *API) listEligibilities(ctx context.Context,
+	in *listEligibilitiesInput,
+) (*answer[api.Page[api.Eligibility]], error) {
 	var wrong invalid
 	f := engine.EligibilityFilter{Scope: wrong.scope("scope", in.Scope)}
 	if err := wrong.err(); err != nil {
@@ -185,22 +194,26 @@ func (a *API) deleteEligibility(ctx context.Context, in *eligibilityInput) (*not
 
 func (in *invalid) terms(b api.EligibilityTerms) roles.EligibilityInput {
 	return roles.EligibilityInput{
-		Start: moment(b.Start), End: moment(b.End), Max: seconds(b.MaxSeconds), PendingTimeout: seconds(b.PendingTimeoutSeconds),
-		Gap:           seconds(b.GapSeconds),
-		Justification: access.JustificationRule(b.Justification), Ticket: access.TicketRule(b.Ticket), Approval: in.approval(b.Approval),
+		Start: moment(b.Start), End: moment(b.End), Max: seconds(b.MaxSeconds),
+		PendingTimeout: seconds(b.PendingTimeoutSeconds),
+		Gap:            seconds(b.GapSeconds),
+		Justification:  access.JustificationRule(b.Justification), Ticket: access.TicketRule(b.Ticket),
+		Approval: in.approval(b.Approval),
 	}
 }
 
 func eligibilityOut(d engine.EligibilityDetail) api.Eligibility {
 	e := d.Eligibility
 	out := api.Eligibility{
-		ID: string(e.ID), Principal: d.Principal.Name, PrincipalID: string(e.Principal), PrincipalKind: string(d.Principal.Kind),
-		Role: d.Role.Name, RoleID: string(e.Role), Scope: string(e.Scope), Application: string(e.Origin),
+		ID: string(e.ID), Principal: d.Principal.Name, PrincipalID: string(e.Principal),
+		PrincipalKind: string(d.Principal.Kind),
+		Role:          d.Role.Name, RoleID: string(e.Role), Scope: string(e.Scope), Application: string(e.Origin),
 		CreatedAt: e.CreatedAt.UTC(), UpdatedAt: e.UpdatedAt.UTC(), Revision: e.Revision,
 		EligibilityTerms: api.EligibilityTerms{
-			Start: instant(e.Start), End: instant(e.End), MaxSeconds: int64(e.Max / time.Second), PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
-			GapSeconds:    int64(e.Gap / time.Second),
-			Justification: api.JustificationRule(e.Justification), Ticket: api.TicketRule(e.Ticket),
+			Start: instant(e.Start), End: instant(e.End), MaxSeconds: int64(e.Max / time.Second),
+			PendingTimeoutSeconds: int64(e.PendingTimeout / time.Second),
+			GapSeconds:            int64(e.Gap / time.Second),
+			Justification:         api.JustificationRule(e.Justification), Ticket: api.TicketRule(e.Ticket),
 		},
 	}
 	for _, c := range e.Approval.Cases {

@@ -17,11 +17,13 @@ func (a *API) enrollmentTokenRoutes() {
 		summary: "List tokens that no agent has enrolled with yet; there is one page",
 	}, a.listEnrollmentTokens)
 	register(a, operation{
-		method: http.MethodPost, path: "/enrollment-tokens", id: "createEnrollmentToken", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/enrollment-tokens", id: "createEnrollmentToken", tag: tag,
+		status: http.StatusCreated, entry: people,
 		summary: "Make a token with which one agent enrolls, once",
 	}, a.createEnrollmentToken)
 	register(a, operation{
-		method: http.MethodDelete, path: "/enrollment-tokens/{token}", id: "deleteEnrollmentToken", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/enrollment-tokens/{token}", id: "deleteEnrollmentToken", tag: tag,
+		entry:   people,
 		summary: "Withdraw a token that no agent has enrolled with",
 	}, a.deleteEnrollmentToken)
 }
@@ -41,17 +43,25 @@ func (a *API) createEnrollmentToken(ctx context.Context, in *createTokenInput) (
 	if err != nil {
 		return nil, err
 	}
-	return &answer[api.EnrollmentToken]{api.EnrollmentToken{Token: token, CreatedAt: t.CreatedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC(), CA: string(a.identity.CA().PEM())}}, nil
+	return &answer[api.EnrollmentToken]{
+		api.EnrollmentToken{
+			Token: token, CreatedAt: t.CreatedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC(),
+			CA: string(a.identity.CA().PEM()),
+		},
+	}, nil
 }
 
 func (a *API) listEnrollmentTokens(ctx context.Context, in *callInput) (*answer[api.Page[api.WaitingToken]], error) {
 	list, err := a.engine.Machines.EnrollmentTokens(ctx, in.caller)
-	return &answer[api.Page[api.WaitingToken]]{page(engine.Listed[engine.EnrollmentToken]{Items: list}, waitingTokenOut)}, err
+	return &answer[api.Page[api.WaitingToken]]{
+		page(engine.Listed[engine.EnrollmentToken]{Items: list}, waitingTokenOut),
+	}, err
 }
 
 func waitingTokenOut(t engine.EnrollmentToken) api.WaitingToken {
 	return api.WaitingToken{
-		ID: t.PublicID(), Name: t.Name, Mode: string(t.Mode), ResourceGroup: t.ResourceGroup, CreatedAt: t.CreatedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC(),
+		ID: t.PublicID(), Name: t.Name, Mode: string(t.Mode), ResourceGroup: t.ResourceGroup,
+		CreatedAt: t.CreatedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC(),
 	}
 }
 

@@ -46,11 +46,18 @@ func (a *API) eventRoutes(mux *http.ServeMux) {
 	}, a.proveConsistency)
 	mux.HandleFunc("GET "+Prefix+"/audit/export", a.export)
 	a.huma.OpenAPI().AddOperation(&huma.Operation{
-		Method: http.MethodGet, Path: Prefix + "/audit/export", OperationID: "exportAudit", Tags: []string{tag}, Security: security(people),
-		Summary:    "Export the records for offline verification, one a line, and at the end the checkpoint",
-		Parameters: []*huma.Param{{Name: "from", In: "query", Description: "The first record; 0 if absent.", Schema: &huma.Schema{Type: huma.TypeInteger, Format: "int64"}}},
+		Method: http.MethodGet, Path: Prefix + "/audit/export", OperationID: "exportAudit", Tags: []string{tag},
+		Security: security(people),
+		Summary:  "Export the records for offline verification, one a line, and at the end the checkpoint",
+		Parameters: []*huma.Param{{
+			Name: "from", In: "query", Description: "The first record; 0 if absent.",
+			Schema: &huma.Schema{Type: huma.TypeInteger, Format: "int64"},
+		}},
 		Responses: map[string]*huma.Response{
-			"200":     {Description: "OK", Content: map[string]*huma.MediaType{exportType: {Schema: a.schemaOf(api.ExportLine{})}}},
+			"200": {
+				Description: "OK",
+				Content:     map[string]*huma.MediaType{exportType: {Schema: a.schemaOf(api.ExportLine{})}},
+			},
 			"default": a.problemResponse(),
 		},
 	})

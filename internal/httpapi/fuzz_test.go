@@ -42,10 +42,13 @@ func FuzzBodies(f *testing.F) {
 		{http.MethodPost, "/api/v1/requests/x/cancel"},
 	}
 	for i := range routes {
-		f.Add(i, `{"items":[{"machine":"web-1","ports":"22-23","protocol":"any","sources":["me","2001:db8::/32"]}],"forSeconds":60,"justification":"x"}`)
-		f.Add(i, `{"ports":[{"ports":"22","protocol":"udp","sources":["10.0.0.0/8"],"maxSeconds":3600}],"sessions":"keep","justification":{"required":true}}`)
+		f.Add(i,
+			`{"items":[{"machine":"web-1","ports":"22-23","protocol":"any","sources":["me","2001:db8::/32"]}],"forSeconds":60,"justification":"x"}`)
+		f.Add(i,
+			`{"ports":[{"ports":"22","protocol":"udp","sources":["10.0.0.0/8"],"maxSeconds":3600}],"sessions":"keep","justification":{"required":true}}`)
 		f.Add(i, `{"principal":"admin","role":"Reader","scope":"/subscriptions/x","start":"2026-01-01T00:00:00Z"}`)
-		f.Add(i, `{"name":"x","gateway":"gw","addresses":["192.0.2.1"],"labels":{"a":"b"},"kind":"group","ttlSeconds":1,"token":"x","csr":"","os":"","version":""}`)
+		f.Add(i,
+			`{"name":"x","gateway":"gw","addresses":["192.0.2.1"],"labels":{"a":"b"},"kind":"group","ttlSeconds":1,"token":"x","csr":"","os":"","version":""}`)
 		f.Add(i, `[`)
 		f.Add(i, "{\"items\":null,\"forSeconds\":1e99}\x00")
 	}
@@ -58,9 +61,12 @@ func FuzzBodies(f *testing.F) {
 
 func FuzzPaths(f *testing.F) {
 	for _, path := range []string{
-		"machines/web-1", "machines/%2Fsubscriptions%2Fx", "principals?kind=user&limit=3&cursor=abc", "events/12/proof?size=9",
-		"grants?state=active,opening&principal=me", "events?since=2026-01-01T00:00:00Z&outcome=refused", "audit/export?from=1", "audit/consistency?from=1&to=2",
-		"requests/0?waitSeconds=0", "..%2f..", "machines//x", "grants/%00", "role-assignments?scope=/", "events/9223372036854775807/proof?size=9223372036854775807",
+		"machines/web-1", "machines/%2Fsubscriptions%2Fx", "principals?kind=user&limit=3&cursor=abc",
+		"events/12/proof?size=9",
+		"grants?state=active,opening&principal=me", "events?since=2026-01-01T00:00:00Z&outcome=refused",
+		"audit/export?from=1", "audit/consistency?from=1&to=2",
+		"requests/0?waitSeconds=0", "..%2f..", "machines//x", "grants/%00", "role-assignments?scope=/",
+		"events/9223372036854775807/proof?size=9223372036854775807",
 	} {
 		f.Add(path)
 	}
@@ -77,7 +83,10 @@ func FuzzPaths(f *testing.F) {
 
 // FuzzCursors proves that every list refuses a cursor that it did not give, or begins somewhere, and never breaks.
 func FuzzCursors(f *testing.F) {
-	lists := []string{"principals", "machines", "agents", "policies", "requests", "grants", "role-assignments", "events"}
+	lists := []string{
+		"principals", "machines", "agents", "policies", "requests", "grants", "role-assignments",
+		"events",
+	}
 	for i := range lists {
 		for _, cursor := range []string{"", "x", "AAAA", "eyJ", "\x00", "9223372036854775808", "=", "%"} {
 			f.Add(i, cursor)
@@ -86,6 +95,7 @@ func FuzzCursors(f *testing.F) {
 	s := newService(f)
 	f.Fuzz(func(t *testing.T, list int, cursor string) {
 		path := lists[uint(list)%uint(len(lists))]
-		checkAnswer(t, s.call(http.MethodGet, "/api/v1/"+path+"?cursor="+url.QueryEscape(cursor), nil), path+" from "+cursor)
+		checkAnswer(t, s.call(http.MethodGet, "/api/v1/"+path+"?cursor="+url.QueryEscape(cursor), nil),
+			path+" from "+cursor)
 	})
 }

@@ -14,15 +14,18 @@ import (
 
 func (a *API) glassRoutes() {
 	register(a, operation{
-		method: http.MethodPost, path: "/machines/{machine}/break-glass-codes", id: "issueBreakGlassCodes", tag: "Machines", status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/machines/{machine}/break-glass-codes", id: "issueBreakGlassCodes",
+		tag: "Machines", status: http.StatusCreated, entry: people,
 		summary: "Issue codes that open the machine while the server is out of reach",
 	}, a.issueGlassCodes)
 	register(a, operation{
-		method: http.MethodGet, path: "/machines/{machine}/break-glass-codes", id: "listBreakGlassCodes", tag: "Machines", entry: people,
+		method: http.MethodGet, path: "/machines/{machine}/break-glass-codes", id: "listBreakGlassCodes",
+		tag: "Machines", entry: people,
 		summary: "List the codes of a machine, the oldest first, without the codes themselves; there is one page",
 	}, a.listGlassCodes)
 	register(a, operation{
-		method: http.MethodDelete, path: "/machines/{machine}/break-glass-codes", id: "revokeBreakGlassCodes", tag: "Machines", entry: people,
+		method: http.MethodDelete, path: "/machines/{machine}/break-glass-codes", id: "revokeBreakGlassCodes",
+		tag: "Machines", entry: people,
 		summary: "End the unused codes of a machine",
 	}, a.revokeGlassCodes)
 	register(a, operation{
@@ -52,20 +55,23 @@ type machineCodesInput struct {
 func (a *API) listGlassCodes(ctx context.Context, in *machineCodesInput) (*answer[api.Page[api.GlassCode]], error) {
 	list, err := a.engine.Requests.GlassCodes(ctx, in.caller, in.Machine)
 	now := a.now()
-	return &answer[api.Page[api.GlassCode]]{page(engine.Listed[requests.GlassCodeDetail]{Items: list}, func(d requests.GlassCodeDetail) api.GlassCode {
-		c := d.Code
-		out := api.GlassCode{
-			ID: string(c.ID), State: "unused", MaxSeconds: int64(c.Most / time.Second), IssuedBy: d.IssuerName, IssuedAt: c.IssuedAt.UTC(), ExpiresAt: c.ExpiresAt.UTC(),
-			UsedAt: instant(c.UsedAt),
-		}
-		switch {
-		case out.UsedAt != nil:
-			out.State = "used"
-		case !now.Before(c.ExpiresAt):
-			out.State = "over"
-		}
-		return out
-	})}, err
+	return &answer[api.Page[api.GlassCode]]{
+		page(engine.Listed[requests.GlassCodeDetail]{Items: list}, func(d requests.GlassCodeDetail) api.GlassCode {
+			c := d.Code
+			out := api.GlassCode{
+				ID: string(c.ID), State: "unused", MaxSeconds: int64(c.Most / time.Second), IssuedBy: d.IssuerName,
+				IssuedAt: c.IssuedAt.UTC(), ExpiresAt: c.ExpiresAt.UTC(),
+				UsedAt: instant(c.UsedAt),
+			}
+			switch {
+			case out.UsedAt != nil:
+				out.State = "used"
+			case !now.Before(c.ExpiresAt):
+				out.State = "over"
+			}
+			return out
+		}),
+	}, err
 }
 
 func (a *API) revokeGlassCodes(ctx context.Context, in *machineCodesInput) (*answer[api.RevokedGlassCodes], error) {
@@ -83,7 +89,8 @@ func (a *API) glassUsed(ctx context.Context, in *glassUseInput) (*nothing, error
 	var wrong invalid
 	b := in.Body
 	use := requests.GlassUse{
-		Code: engine.GlassCodeID(b.Code), Ports: wrong.portRange("ports", b.Ports), Protocol: access.Protocol(b.Protocol), Source: wrong.prefix("source", b.Source),
+		Code: engine.GlassCodeID(b.Code), Ports: wrong.portRange("ports", b.Ports),
+		Protocol: access.Protocol(b.Protocol), Source: wrong.prefix("source", b.Source),
 		Opened: time.UnixMicro(b.OpenedMicros).UTC(), Duration: seconds(b.ForSeconds), Reason: b.Reason,
 	}
 	if err := wrong.err(); err != nil {

@@ -22,8 +22,12 @@ func TestDesiredOnTheWire(t *testing.T) {
 	s := serve(t)
 	certificate := s.enroll(t)
 	s.must(t, http.MethodPut, "/api/v1/machines/web-1/policy", api.MachinePolicy{
-		Ports:    []api.PortRule{{Ports: "22", MaxSeconds: 3600}, {Ports: "8000-8010", Protocol: "udp", MaxSeconds: 3600}},
-		Sessions: "keep", CloseAfterLossSeconds: 1, BreakGlass: &api.BreakGlassRule{People: []string{"admin"}, MaxSeconds: 1800},
+		Ports: []api.PortRule{
+			{Ports: "22", MaxSeconds: 3600},
+			{Ports: "8000-8010", Protocol: "udp", MaxSeconds: 3600},
+		},
+		Sessions: "keep", CloseAfterLossSeconds: 1,
+		BreakGlass: &api.BreakGlassRule{People: []string{"admin"}, MaxSeconds: 1800},
 	}, &api.MachinePolicyView{})
 	var last api.Request
 	for _, ports := range []string{"22", "8001"} {
@@ -32,7 +36,8 @@ func TestDesiredOnTheWire(t *testing.T) {
 		}}, &last)
 	}
 	s.must(t, http.MethodPost, "/api/v1/grants/"+last.Grants[0].ID+"/revoke", api.Note{Reason: "done"}, &api.Grant{})
-	s.must(t, http.MethodPost, "/api/v1/machines/web-1/break-glass-codes", api.NewGlassCodes{Count: 1}, &api.GlassCodes{})
+	s.must(t, http.MethodPost, "/api/v1/machines/web-1/break-glass-codes", api.NewGlassCodes{Count: 1},
+		&api.GlassCodes{})
 
 	conn := s.dial(t, "http/1.1", certificate)
 	if _, err := io.WriteString(conn, "GET /api/v1/agent/desired HTTP/1.1\r\nHost: example.com\r\n\r\n"); err != nil {
@@ -52,7 +57,8 @@ func TestDesiredOnTheWire(t *testing.T) {
 	}
 	text := strings.ReplaceAll(got.String(), "\r", "")
 	for pattern, with := range map[string]string{
-		`[0-9a-f]{8}-[0-9a-f-]{27}`: "ID", `[0-9a-f]{64}`: "HASH", `(X-Request-Id: |Postern-Time: |"serverTime":|"remainingMillis":)[\w ]+`: "${1}OTHER",
+		`[0-9a-f]{8}-[0-9a-f-]{27}`: "ID", `[0-9a-f]{64}`: "HASH",
+		`(X-Request-Id: |Postern-Time: |"serverTime":|"remainingMillis":)[\w ]+`: "${1}OTHER",
 	} {
 		text = regexp.MustCompile(pattern).ReplaceAllString(text, with)
 	}

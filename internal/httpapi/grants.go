@@ -60,14 +60,17 @@ type grantInput struct {
 }
 
 func (a *API) getGrant(ctx context.Context, in *grantInput) (*answer[api.Grant], error) {
-	d, err := waiting(ctx, a, in.WaitSeconds, func(ctx context.Context, most time.Duration) (engine.GrantDetail, error) {
-		return a.engine.Requests.WaitGrant(ctx, in.caller, access.GrantID(in.Grant), most)
-	})
+	d, err := waiting(ctx, a, in.WaitSeconds,
+		func(ctx context.Context, most time.Duration) (engine.GrantDetail, error) {
+			return a.engine.Requests.WaitGrant(ctx, in.caller, access.GrantID(in.Grant), most)
+		})
 	return &answer[api.Grant]{grantOut(d)}, err
 }
 
 // waiting calls get, which may take so many seconds. A server that stops answers at once with what there is.
-func waiting[T any](ctx context.Context, a *API, seconds int, get func(context.Context, time.Duration) (T, error)) (T, error) {
+func waiting[T any](ctx context.Context, a *API, seconds int,
+	get func(context.Context, time.Duration) (T, error),
+) (T, error) {
 	if seconds == 0 {
 		return get(ctx, 0)
 	}

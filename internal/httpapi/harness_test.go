@@ -40,7 +40,10 @@ func newService(tb testing.TB, change ...func(*httpapi.Config)) *service {
 			tb.Error(err)
 		}
 	})
-	e, err := services.New(services.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
+	e, err := services.New(services.Config{
+		Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now,
+		Log: log,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -57,7 +60,10 @@ func newService(tb testing.TB, change ...func(*httpapi.Config)) *service {
 		tb.Fatal(err)
 	}
 	often := identity.Rate{PerSecond: 1e6, Burst: 1e6}
-	i, err := identity.New(identity.Config{Engine: e, CA: ca, Names: names, Now: time.Now, Log: log, Known: often, Anonymous: often})
+	i, err := identity.New(identity.Config{
+		Engine: e, CA: ca, Names: names, Now: time.Now, Log: log, Known: often,
+		Anonymous: often,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -19,7 +19,8 @@ func (a *API) insightRoutes() {
 	}, a.whoHad)
 	register(a, operation{
 		method: http.MethodGet, path: "/insight/not-closed", id: "listNotClosed", tag: tag, entry: people,
-		summary: "List what may be open though no grant in force says so: access that ended and was not seen closed, and what codes opened on machines",
+		summary: "List what may be open though no grant in force says so: access that ended and was not seen " +
+			"closed, and what codes opened on machines",
 	}, a.listNotClosed)
 	register(a, operation{
 		method: http.MethodGet, path: "/insight/never-used", id: "listNeverUsed", tag: tag, entry: people,
@@ -70,7 +71,10 @@ func (a *API) listNotClosed(ctx context.Context, in *notClosedInput) (*answer[ap
 }
 
 func accessOut(d records.Access) api.Access {
-	return api.Access{Grant: grantOut(d.GrantDetail), From: d.From.UTC(), Until: instant(d.Until), Seen: d.Seen, ByCode: d.ByCode}
+	return api.Access{
+		Grant: grantOut(d.GrantDetail), From: d.From.UTC(), Until: instant(d.Until), Seen: d.Seen,
+		ByCode: d.ByCode,
+	}
 }
 
 type daysInput struct {
@@ -103,8 +107,13 @@ func (a *API) listUnused(ctx context.Context, in *daysInput) (*answer[api.Page[a
 
 func (a *API) listForeignRules(ctx context.Context, in *callInput) (*answer[api.Page[api.ForeignAt]], error) {
 	list, err := a.engine.Records.Foreign(ctx, in.caller)
-	return &answer[api.Page[api.ForeignAt]]{page(engine.Listed[records.ForeignAt]{Items: list}, func(at records.ForeignAt) api.ForeignAt {
-		agent := agentOut(at.Agent)
-		return api.ForeignAt{Agent: agent.Name, AgentID: agent.ID, Machines: append([]string{}, at.Machines...), Rules: append([]api.ForeignRule{}, agent.Foreign...)}
-	})}, err
+	return &answer[api.Page[api.ForeignAt]]{
+		page(engine.Listed[records.ForeignAt]{Items: list}, func(at records.ForeignAt) api.ForeignAt {
+			agent := agentOut(at.Agent)
+			return api.ForeignAt{
+				Agent: agent.Name, AgentID: agent.ID, Machines: append([]string{}, at.Machines...),
+				Rules: append([]api.ForeignRule{}, agent.Foreign...),
+			}
+		}),
+	}, err
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestInstantsThatCannotBeWritten sends instants whose year is 0 or 10,000 in UTC, and the one that the database has for none:
-// the lists that they are in can be read, and an end that was said is one.
+// TestInstantsThatCannotBeWritten sends instants whose year is 0 or 10,000 in UTC, and the one that the database has
+// for none: the lists that they are in can be read, and an end that was said is one.
 func TestInstantsThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string]string{

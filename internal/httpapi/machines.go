@@ -19,7 +19,8 @@ func (a *API) machineRoutes() {
 		summary: "List machines by name",
 	}, a.listMachines)
 	register(a, operation{
-		method: http.MethodPost, path: "/machines", id: "addMachine", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/machines", id: "addMachine", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Add a machine that cannot run an agent, behind a gateway",
 	}, a.addMachine)
 	register(a, operation{
@@ -55,13 +56,15 @@ type MachineQuery struct {
 	State  string `query:"state" enum:"open,trouble" doc:"Only machines on which something is open or was not seen closed, or whose agent has a problem or is not heard of."`
 }
 
-// unheard is how long an agent may be silent before its machines count as troubled: two of its reports are missing then.
+// unheard is how long an agent may be silent before its machines count as troubled: two of its reports are missing
+// then.
 const unheard = 90 * time.Second
 
 func (f MachineQuery) filter(now time.Time) (engine.MachineFilter, error) {
 	var wrong invalid
 	out := engine.MachineFilter{
-		Scope: wrong.scope("scope", f.Scope), NamePrefix: f.Prefix, Search: f.Search, Group: f.Group, Selector: f.Labels,
+		Scope: wrong.scope("scope", f.Scope), NamePrefix: f.Prefix, Search: f.Search, Group: f.Group,
+		Selector: f.Labels,
 	}
 	switch f.State {
 	case "open":
@@ -106,8 +109,9 @@ func (a *API) machineOverview(ctx context.Context, in *machineOverviewInput) (*a
 	}
 	o, err := a.engine.Machines.MachineOverview(ctx, in.caller, f)
 	return &answer[api.MachineOverview]{api.MachineOverview{
-		Configured: o.Counts[access.Configured], NotConfigured: o.Counts[access.NotConfigured], Unsupported: o.Counts[access.Unsupported],
-		Groups: append([]string{}, o.Groups...),
+		Configured: o.Counts[access.Configured], NotConfigured: o.Counts[access.NotConfigured],
+		Unsupported: o.Counts[access.Unsupported],
+		Groups:      append([]string{}, o.Groups...),
 	}}, err
 }
 
@@ -120,7 +124,10 @@ type addMachineInput struct {
 func (a *API) addMachine(ctx context.Context, in *addMachineInput) (*answer[api.Machine], error) {
 	var wrong invalid
 	b := in.Body
-	add := machines.AddMachineInput{Name: b.Name, Gateway: b.Gateway, ResourceGroup: b.ResourceGroup, Location: b.Location, OS: b.OS, Labels: b.Labels}
+	add := machines.AddMachineInput{
+		Name: b.Name, Gateway: b.Gateway, ResourceGroup: b.ResourceGroup,
+		Location: b.Location, OS: b.OS, Labels: b.Labels,
+	}
 	for i, text := range b.Addresses {
 		add.Addresses = append(add.Addresses, wrong.address(fmt.Sprintf("addresses[%d]", i), text))
 	}

@@ -35,15 +35,19 @@ func (a *API) wrap(mux http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
 		if strings.HasPrefix(r.URL.Path, Prefix+"/agent/") {
-			header.Set(agentwire.TimeHeader, agentwire.FormatTime(began, a.clock)) // agents bound by it how far their clock is from ours
+			// agents bound by it how far their clock is from ours
+			header.Set(agentwire.TimeHeader, agentwire.FormatTime(began, a.clock))
 		}
 		answer := &statusWriter{ResponseWriter: w}
 		defer a.finished(answer, r, id, began)
 		if err := crossOrigin.Check(r); err != nil {
-			a.fail(answer, r, access.Fault(access.KindForbidden, "crossOrigin", "a page of another origin may not call this API; call it from its own origin or from a program"))
+			a.fail(answer, r,
+				access.Fault(access.KindForbidden, "crossOrigin",
+					"a page of another origin may not call this API; call it from its own origin or from a program"))
 			return
 		}
-		if err := http.NewResponseController(w).SetWriteDeadline(began.Add(answerTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		if err := http.NewResponseController(w).SetWriteDeadline(
+			began.Add(answerTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			a.log.DebugContext(r.Context(), "no write deadline", "error", err)
 		}
 		mux.ServeHTTP(answer, r)
@@ -56,7 +60,8 @@ func (a *API) finished(w *statusWriter, r *http.Request, id string, began time.T
 		if cause == http.ErrAbortHandler { //nolint:errorlint,err113 // net/http compares it so, and it is never wrapped
 			panic(cause)
 		}
-		a.log.ErrorContext(r.Context(), "handler broke", "request_id", id, "method", r.Method, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		a.log.ErrorContext(r.Context(), "handler broke", "request_id", id, "method", r.Method, "path", r.URL.Path,
+			"cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 		if w.status == 0 {
 			a.fail(w, r, fmt.Errorf("handler broke: %v", cause))
 		}
@@ -69,7 +74,8 @@ func (a *API) finished(w *statusWriter, r *http.Request, id string, began time.T
 	if a.observe != nil {
 		a.observe(route, w.status, took)
 	}
-	a.log.InfoContext(r.Context(), "call", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", w.status, "took_ms", float64(took.Microseconds())/1000, "remote", r.RemoteAddr)
+	a.log.InfoContext(r.Context(), "call", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", w.status,
+		"took_ms", float64(took.Microseconds())/1000, "remote", r.RemoteAddr)
 }
 
 // statusWriter remembers the status of an answer.
@@ -116,7 +122,10 @@ func newRequestID() string {
 // unknown answers what no route matches: with the methods that there are, where the path is right.
 func (a *API) unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{
+		http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete,
+	} {
 		other := *r
 		other.Method = method
 		if _, pattern := mux.Handler(&other); pattern != "/" && method != r.Method {
@@ -125,18 +134,22 @@ func (a *API) unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	}
 	if len(allowed) > 0 && !slices.Contains(allowed, r.Method) {
 		p := &problem{headers: http.Header{"Allow": {strings.Join(allowed, ", ")}}}
-		p.Status, p.Title, p.Code = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), "methodNotAllowed"
+		p.Status, p.Title, p.Code = http.StatusMethodNotAllowed, http.StatusText(
+			http.StatusMethodNotAllowed), "methodNotAllowed"
 		p.Detail = "this path takes " + strings.Join(allowed, ", ")
 		a.fail(w, r, p)
 		return
 	}
-	a.fail(w, r, access.Fault(access.KindNotFound, "unknownPath", "there is nothing at this path; the API is described at /openapi.yaml"))
+	a.fail(w, r,
+		access.Fault(access.KindNotFound, "unknownPath",
+			"there is nothing at this path; the API is described at /openapi.yaml"))
 }
 
 // tooLarge refuses a body by what its header says of its length.
 func tooLarge(limit int64) *problem {
 	p := &problem{headers: http.Header{"Connection": {"close"}}}
-	p.Status, p.Title, p.Code = http.StatusRequestEntityTooLarge, http.StatusText(http.StatusRequestEntityTooLarge), "bodyTooLarge"
+	p.Status, p.Title, p.Code = http.StatusRequestEntityTooLarge, http.StatusText(
+		http.StatusRequestEntityTooLarge), "bodyTooLarge"
 	p.Detail = fmt.Sprintf("the body is longer than the %d bytes that are allowed here; send less at once", limit)
 	return p
 }

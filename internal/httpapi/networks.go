@@ -68,7 +68,10 @@ func (a *API) deleteNetwork(ctx context.Context, in *networkInput) (*nothing, er
 }
 
 func networkOut(n access.Network) api.Network {
-	return api.Network{Name: n.Name, Prefixes: texts(n.Prefixes), CreatedAt: n.CreatedAt.UTC(), UpdatedAt: n.UpdatedAt.UTC()}
+	return api.Network{
+		Name: n.Name, Prefixes: texts(n.Prefixes), CreatedAt: n.CreatedAt.UTC(),
+		UpdatedAt: n.UpdatedAt.UTC(),
+	}
 }
 
 // source reads one source: a prefix, an address, or the name of a network, which goes into names.

@@ -18,7 +18,8 @@ func (a *API) notificationRoutes() {
 		summary: "List one's own routes, and with the right to it those of all; oldest first",
 	}, a.listRoutes)
 	register(a, operation{
-		method: http.MethodPost, path: "/routes", id: "createRoute", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/routes", id: "createRoute", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Subscribe to notifications: oneself, or with the right to it others or everybody",
 	}, a.createRoute)
 	register(a, operation{
@@ -38,8 +39,9 @@ func (a *API) notificationRoutes() {
 func routeOut(d notices.RouteDetail) api.Route {
 	r := d.Route
 	out := api.Route{
-		ID: string(r.ID), Channel: d.ChannelName, ChannelID: string(r.Channel), Principal: d.PrincipalName, PrincipalID: string(r.Principal),
-		Policy: string(d.Policy), Mute: r.Mute, CreatedAt: r.CreatedAt.UTC(),
+		ID: string(r.ID), Channel: d.ChannelName, ChannelID: string(r.Channel), Principal: d.PrincipalName,
+		PrincipalID: string(r.Principal),
+		Policy:      string(d.Policy), Mute: r.Mute, CreatedAt: r.CreatedAt.UTC(),
 	}
 	for _, kind := range r.Kinds {
 		out.Kinds = append(out.Kinds, string(kind))
@@ -50,8 +52,10 @@ func routeOut(d notices.RouteDetail) api.Route {
 func deliveryOut(d notices.DeliveryDetail) api.Delivery {
 	v := d.Delivery
 	out := api.Delivery{
-		ID: string(v.ID), Kind: string(v.Kind), Request: string(v.Request), Channel: d.ChannelName, ChannelID: string(v.Channel), Recipient: d.RecipientName,
-		State: string(v.State), Attempts: v.Attempts, QueuedAt: v.QueuedAt.UTC(), LastError: v.LastError, EndedAt: instant(v.EndedAt),
+		ID: string(v.ID), Kind: string(v.Kind), Request: string(v.Request), Channel: d.ChannelName,
+		ChannelID: string(v.Channel), Recipient: d.RecipientName,
+		State: string(v.State), Attempts: v.Attempts, QueuedAt: v.QueuedAt.UTC(), LastError: v.LastError,
+		EndedAt: instant(v.EndedAt),
 	}
 	if v.State == engine.DeliveryPending {
 		out.NextAttempt = instant(v.NextAttempt)
@@ -84,7 +88,10 @@ type createRouteInput struct {
 func (a *API) createRoute(ctx context.Context, in *createRouteInput) (*answer[api.Route], error) {
 	var wrong invalid
 	b := in.Body
-	route := notices.RouteInput{Channel: b.Channel, Policy: wrong.scope("policy", b.Policy), Machine: b.Machine, Mute: b.Mute}
+	route := notices.RouteInput{
+		Channel: b.Channel, Policy: wrong.scope("policy", b.Policy), Machine: b.Machine,
+		Mute: b.Mute,
+	}
 	for _, kind := range b.Kinds {
 		route.Kinds = append(route.Kinds, engine.NotificationKind(kind))
 	}

@@ -27,15 +27,23 @@ func (a *API) humaConfig() huma.Config {
 			Info: &huma.Info{
 				Title:   "Postern",
 				Version: "1",
-				Description: "The native API of Postern. Instants are RFC 3339 in UTC. Lists are pages: pass next back as cursor until it is absent. " +
-					"Unknown fields and unknown query parameters are refused. Errors are problem details (RFC 9457) with a stable code and every reason.",
+				Description: "The native API of Postern. Instants are RFC 3339 in UTC. Lists are pages: pass next " +
+					"back as cursor until it is absent. " +
+					"Unknown fields and unknown query parameters are refused. Errors are problem details (RFC 9457) " +
+					"with a stable code and every reason.",
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					bearerScheme:      {Type: "http", Scheme: "bearer", Description: "The token of a session, from POST " + Prefix + "/sessions."},
-					certificateScheme: {Type: "mutualTLS", Description: "The client certificate that an agent got when it enrolled."},
+					bearerScheme: {
+						Type: "http", Scheme: "bearer",
+						Description: "The token of a session, from POST " + Prefix + "/sessions.",
+					},
+					certificateScheme: {
+						Type:        "mutualTLS",
+						Description: "The client certificate that an agent got when it enrolled.",
+					},
 				},
 			},
 		},
@@ -53,7 +61,8 @@ func (a *API) humaConfig() huma.Config {
 func jsonFormat() huma.Format {
 	return huma.Format{
 		Marshal: func(w io.Writer, v any) error { return huma.DefaultJSONFormat.Marshal(w, v) },
-		Unmarshal: func(data []byte, v any) error { // without the mark that Windows PowerShell puts before a file that it sends
+		// without the mark that Windows PowerShell puts before a file that it sends
+		Unmarshal: func(data []byte, v any) error {
 			return huma.DefaultJSONFormat.Unmarshal(bytes.TrimPrefix(data, []byte("\uFEFF")), v)
 		},
 	}
@@ -76,7 +85,10 @@ func (a *API) schemaOf(v any) *huma.Schema {
 }
 
 func (a *API) problemResponse() *huma.Response {
-	return &huma.Response{Description: "A problem; its code says which", Content: map[string]*huma.MediaType{problemType: {Schema: a.schemaOf(api.Problem{})}}}
+	return &huma.Response{
+		Description: "A problem; its code says which",
+		Content:     map[string]*huma.MediaType{problemType: {Schema: a.schemaOf(api.Problem{})}},
+	}
 }
 
 // describe finishes the OpenAPI document: arrays are never null, and huma's own form of an error is not ours.

@@ -24,7 +24,10 @@ func documentPath() string { return filepath.Join("..", "..", "api", "openapi.ya
 // described makes an API that can describe itself and nothing else.
 func described(t *testing.T) *httpapi.API {
 	t.Helper()
-	a, err := httpapi.New(httpapi.Config{Engine: &services.Services{}, Identity: &identity.Identity{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	a, err := httpapi.New(httpapi.Config{
+		Engine: &services.Services{}, Identity: &identity.Identity{}, Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +48,8 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("api/openapi.yaml is not what the handlers say; run: make generate\n%s", cmp.Diff(string(want), string(got)))
+		t.Errorf("api/openapi.yaml is not what the handlers say; run: make generate\n%s",
+			cmp.Diff(string(want), string(got)))
 	}
 }
 
@@ -64,7 +68,8 @@ func TestStatusOf(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[access.Kind]int{
 		access.KindInvalid: 400, access.KindUnauthenticated: 401, access.KindForbidden: 403, access.KindNotFound: 404,
-		access.KindConflict: 409, access.KindLimited: 429, access.KindUnavailable: 503, access.KindInternal: 500, "no such kind": 500,
+		access.KindConflict: 409, access.KindLimited: 429, access.KindUnavailable: 503, access.KindInternal: 500,
+		"no such kind": 500,
 	} {
 		if got := httpapi.StatusOf(kind); got != want {
 			t.Errorf("StatusOf(%q) = %d, want %d", kind, got, want)

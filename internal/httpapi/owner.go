@@ -15,8 +15,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
-// One connection is served for each agent, over all replicas: see access.Stream. Which one is decided in the store; whoever
-// is served answers there, when it is asked, whether its peer is still there.
+// One connection is served for each agent, over all replicas: see access.Stream. Which one is decided in the store;
+// whoever is served answers there, when it is asked, whether its peer is still there.
 
 const (
 	maxInstance  = 64
@@ -90,8 +90,8 @@ func (s *stream) stays(ctx context.Context, served access.Stream) error {
 	return err
 }
 
-// acknowledged fails where the peer has closed the connection, or does not take what was sent. Nothing comes from an agent
-// on its stream, so a read ends by its deadline.
+// acknowledged fails where the peer has closed the connection, or does not take what was sent. Nothing comes from an
+// agent on its stream, so a read ends by its deadline.
 func (s *stream) acknowledged() error {
 	c, ok := s.to.(connection)
 	if !ok {

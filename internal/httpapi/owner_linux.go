@@ -13,7 +13,8 @@ func unacknowledged(c net.Conn) (n int) {
 	return n
 }
 
-// giveUpAfter makes the connection break once something was not acknowledged for so long, instead of a quarter of an hour.
+// giveUpAfter makes the connection break once something was not acknowledged for so long, instead of a quarter of an
+// hour.
 func giveUpAfter(c net.Conn, d time.Duration) {
 	withSocket(c, func(fd int) {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))

@@ -21,7 +21,8 @@ func (a *API) passkeyRoutes() {
 		summary: "Begin to add a passkey",
 	}, a.beginPasskey)
 	register(a, operation{
-		method: http.MethodPost, path: "/passkeys", id: "addPasskey", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/passkeys", id: "addPasskey", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Keep the passkey that the browser made",
 	}, a.addPasskey)
 	register(a, operation{
@@ -33,7 +34,8 @@ func (a *API) passkeyRoutes() {
 		summary: "Begin to sign in with a passkey",
 	}, a.beginPasskeySignIn)
 	register(a, operation{
-		method: http.MethodPost, path: "/sessions/passkey", id: "passkeySignIn", tag: tag, status: http.StatusCreated, entry: anybody,
+		method: http.MethodPost, path: "/sessions/passkey", id: "passkeySignIn", tag: tag, status: http.StatusCreated,
+		entry:   anybody,
 		summary: "Open a session with a passkey",
 	}, a.passkeySignIn)
 	register(a, operation{
@@ -119,7 +121,8 @@ func (a *API) passkeySignIn(ctx context.Context, in *passkeySignInInput) (*brows
 		return nil, err
 	}
 	s, err := a.identity.FinishPasskeySignIn(ctx, identity.PasskeySignIn{
-		Origin: in.origin(), Ceremony: in.Body.Ceremony, Response: response, Address: in.address, Via: "portal", Client: clip(in.client),
+		Origin: in.origin(), Ceremony: in.Body.Ceremony, Response: response, Address: in.address, Via: "portal",
+		Client: clip(in.client),
 	})
 	if err != nil {
 		return nil, err

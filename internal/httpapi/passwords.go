@@ -23,7 +23,8 @@ func (a *API) passwordRoutes() {
 		summary: "List a person's passkeys; there is one page",
 	}, a.listPasskeysOf)
 	register(a, operation{
-		method: http.MethodDelete, path: "/principals/{principal}/passkeys/{passkey}", id: "deletePasskeyOf", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/principals/{principal}/passkeys/{passkey}", id: "deletePasskeyOf", tag: tag,
+		entry:   people,
 		summary: "Forget a passkey that somebody else has lost",
 	}, a.deletePasskeyOf)
 }

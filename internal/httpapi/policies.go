@@ -30,7 +30,8 @@ func (a *API) policyRoutes() {
 		summary: "Set what guards a machine",
 	}, a.setMachinePolicy)
 	register(a, operation{
-		method: http.MethodDelete, path: "/machines/{machine}/policy", id: "deleteMachinePolicy", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/machines/{machine}/policy", id: "deleteMachinePolicy", tag: tag,
+		entry:   people,
 		summary: "Stop guarding a machine and end what is open on it",
 	}, a.deleteMachinePolicy)
 }
@@ -118,7 +119,8 @@ func (in *invalid) ifMatch(header string) *int64 {
 	text, closed := strings.CutSuffix(text, `"`)
 	revision, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || !opened || !closed || revision < 0 {
-		in.add("malformedETag", "If-Match", "%q is not an ETag of a policy; send back what the ETag header said, with its quotes", clip(header))
+		in.add("malformedETag", "If-Match",
+			"%q is not an ETag of a policy; send back what the ETag header said, with its quotes", clip(header))
 	}
 	return &revision
 }
@@ -135,7 +137,11 @@ func asWritten(err error) error {
 		field := &told.Reasons[i].Field
 		*field = strings.ReplaceAll(*field, ".networks[", ".sources[")
 		for _, n := range [][2]string{
-			{".max", ".maxSeconds"}, {".timeout", ".timeoutSeconds"}, {"whenServerIsLost", "closeAfterLossSeconds"}, {"pendingTimeout", "pendingTimeoutSeconds"}, {"gap", "gapSeconds"},
+			{".max", ".maxSeconds"},
+			{".timeout", ".timeoutSeconds"},
+			{"whenServerIsLost", "closeAfterLossSeconds"},
+			{"pendingTimeout", "pendingTimeoutSeconds"},
+			{"gap", "gapSeconds"},
 		} {
 			if before, found := strings.CutSuffix(*field, n[0]); found {
 				*field = before + n[1]
@@ -153,14 +159,20 @@ func (in *invalid) machinePolicy(b api.MachinePolicy) access.MachinePolicy {
 		Approval: in.approval(b.Approval),
 	}
 	if g := b.BreakGlass; g != nil {
-		entry.BreakGlass = &access.BreakGlass{Groups: principals(g.Groups), People: principals(g.People), Max: seconds(g.MaxSeconds)}
+		entry.BreakGlass = &access.BreakGlass{
+			Groups: principals(g.Groups), People: principals(g.People),
+			Max: seconds(g.MaxSeconds),
+		}
 	}
 	if entry.Sessions == "" {
 		entry.Sessions = access.SessionsCut
 	}
 	for i, r := range b.Ports {
 		field := fmt.Sprintf("ports[%d]", i)
-		rule := access.PortRule{Ports: in.portRange(field+".ports", r.Ports), Protocol: access.Protocol(r.Protocol), Max: seconds(r.MaxSeconds)}
+		rule := access.PortRule{
+			Ports: in.portRange(field+".ports", r.Ports), Protocol: access.Protocol(r.Protocol),
+			Max: seconds(r.MaxSeconds),
+		}
 		if rule.Protocol == "" {
 			rule.Protocol = access.TCP
 		}

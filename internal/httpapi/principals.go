@@ -17,7 +17,8 @@ func (a *API) principalRoutes() {
 		summary: "List principals by name",
 	}, a.listPrincipals)
 	register(a, operation{
-		method: http.MethodPost, path: "/principals", id: "createPrincipal", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/principals", id: "createPrincipal", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Add a user, a group or a service principal",
 	}, a.createPrincipal)
 	register(a, operation{
@@ -37,7 +38,8 @@ func (a *API) principalRoutes() {
 		summary: "Put a principal into a group",
 	}, a.addMember)
 	register(a, operation{
-		method: http.MethodDelete, path: "/groups/{group}/members/{member}", id: "removeMember", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/groups/{group}/members/{member}", id: "removeMember", tag: tag,
+		entry:   people,
 		summary: "Take a principal out of a group",
 	}, a.removeMember)
 	a.secretRoutes()
@@ -57,7 +59,10 @@ type listPrincipalsInput struct {
 }
 
 func (a *API) listPrincipals(ctx context.Context, in *listPrincipalsInput) (*answer[api.Page[api.Principal]], error) {
-	f := engine.PrincipalFilter{Kind: access.PrincipalKind(in.Kind), Group: access.PrincipalID(in.Group), Member: access.PrincipalID(in.Member)}
+	f := engine.PrincipalFilter{
+		Kind: access.PrincipalKind(in.Kind), Group: access.PrincipalID(in.Group),
+		Member: access.PrincipalID(in.Member),
+	}
 	list, err := a.engine.Directory.Principals(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Principal]]{page(list, principalOut)}, err
 }

@@ -146,7 +146,10 @@ func reasonOf(e *huma.ErrorDetail) api.Reason {
 	}
 	switch {
 	case e.Message == validation.MsgUnexpectedProperty:
-		return api.Reason{Code: "unknownField", Field: field, Message: "there is no such field; check its spelling, or take it away"}
+		return api.Reason{
+			Code: "unknownField", Field: field,
+			Message: "there is no such field; check its spelling, or take it away",
+		}
 	case e.Location == "body" && e.Value != nil && !json.Valid([]byte(fmt.Sprint(e.Value))):
 		return api.Reason{Code: "malformedJSON", Field: field, Message: "the body is not valid JSON: " + e.Message}
 	default:

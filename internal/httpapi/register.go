@@ -77,7 +77,10 @@ type calling struct {
 // Resolve takes over what the middleware found out.
 func (c *calling) Resolve(ctx huma.Context) []error {
 	if from, ok := ctx.(*call); ok {
-		*c = calling{caller: from.caller, agent: from.agent, address: from.address, client: from.client, warning: from.warning, host: ctx.Host()}
+		*c = calling{
+			caller: from.caller, agent: from.agent, address: from.address, client: from.client,
+			warning: from.warning, host: ctx.Host(),
+		}
 	}
 	return nil
 }
@@ -103,7 +106,8 @@ func register[I, O any](a *API, op operation, handle func(context.Context, *I) (
 		limit = maxBody
 	}
 	described := huma.Operation{
-		Method: op.method, Path: Prefix + op.path, OperationID: op.id, Summary: op.summary, Tags: []string{op.tag}, DefaultStatus: op.status,
+		Method: op.method, Path: Prefix + op.path, OperationID: op.id, Summary: op.summary, Tags: []string{op.tag},
+		DefaultStatus: op.status,
 		// huma refuses a body of exactly its limit too.
 		MaxBodyBytes: limit + 1, BodyReadTimeout: bodyTimeout,
 		Security:    security(op.entry),
@@ -144,14 +148,16 @@ func (a *API) enter(who entry, limit int64) func(huma.Context, func(huma.Context
 }
 
 func (a *API) identify(c *call, r *http.Request, who entry, limit int64) (err error) {
-	if c.address, c.warning, err = a.identity.ClientAddress(r.RemoteAddr, r.Header.Values("X-Forwarded-For")); err != nil {
+	if c.address, c.warning, err = a.identity.ClientAddress(r.RemoteAddr,
+		r.Header.Values("X-Forwarded-For")); err != nil {
 		return err
 	}
 	switch who {
 	case people:
 		c.caller, err = a.person(r, c.address)
 	case agents:
-		if c.agent, err = a.identity.AgentFromCertificate(r.Context(), r.TLS, c.address, identity.CostOfBody(r.ContentLength, limit)); err == nil {
+		if c.agent, err = a.identity.AgentFromCertificate(r.Context(), r.TLS, c.address,
+			identity.CostOfBody(r.ContentLength, limit)); err == nil {
 			err = isServed(c.agent.Stream, r)
 		}
 	case anybody: // signing in and enrolling count by address in identity
@@ -159,8 +165,8 @@ func (a *API) identify(c *call, r *http.Request, who entry, limit int64) (err er
 	return err
 }
 
-// background is the header of calls that a page makes without the person: they do not keep the session from ending for want
-// of use.
+// background is the header of calls that a page makes without the person: they do not keep the session from ending for
+// want of use.
 const background = "Postern-Background"
 
 // person finds out which principal calls; identity counts the call.
@@ -171,7 +177,10 @@ func (a *API) person(r *http.Request, address netip.Addr) (engine.Caller, error)
 	return a.caller(r, address, a.identity.Authenticate)
 }
 
-func (a *API) caller(r *http.Request, address netip.Addr, who func(ctx context.Context, token string, address netip.Addr, via string) (engine.Caller, error)) (engine.Caller, error) {
+func (a *API) caller(r *http.Request, address netip.Addr,
+	who func(ctx context.Context, token string, address netip.Addr,
+		via string) (engine.Caller, error),
+) (engine.Caller, error) {
 	token, by, err := credential(r)
 	if err != nil {
 		if limited := a.identity.AllowAnonymous(address); limited != nil {

@@ -84,7 +84,8 @@ func forOneself(in requests.SubmitInput, own netip.Addr) bool {
 // newRequest reads what is asked for; whether it may be is the engine's to say.
 func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitInput {
 	ask := requests.SubmitInput{
-		Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket, Repeat: b.Repeat, Zone: b.Zone, BreakGlass: b.BreakGlass,
+		Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket, Repeat: b.Repeat, Zone: b.Zone,
+		BreakGlass: b.BreakGlass,
 	}
 	switch {
 	case b.ForSeconds == 0 && b.Until == nil:
@@ -95,10 +96,12 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitI
 	for i, it := range b.Items {
 		field := fmt.Sprintf("items[%d]", i)
 		if it.Machine == "" && it.Selector == "" && it.ResourceGroup == "" {
-			in.add("machineMissing", field+".machine", "name a machine, or pick machines with selector or resourceGroup")
+			in.add("machineMissing", field+".machine",
+				"name a machine, or pick machines with selector or resourceGroup")
 		}
 		item := requests.ItemInput{
-			Machine: it.Machine, Selector: it.Selector, Group: it.ResourceGroup, Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
+			Machine: it.Machine, Selector: it.Selector, Group: it.ResourceGroup,
+			Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
 			Duration: seconds(b.ForSeconds), Until: moment(b.Until),
 		}
 		for j, s := range it.Sources {
@@ -165,9 +168,10 @@ type requestInput struct {
 }
 
 func (a *API) getRequest(ctx context.Context, in *requestInput) (*answer[api.Request], error) {
-	d, err := waiting(ctx, a, in.WaitSeconds, func(ctx context.Context, most time.Duration) (requests.RequestDetail, error) {
-		return a.engine.Requests.WaitRequest(ctx, in.caller, access.RequestID(in.Request), most)
-	})
+	d, err := waiting(ctx, a, in.WaitSeconds,
+		func(ctx context.Context, most time.Duration) (requests.RequestDetail, error) {
+			return a.engine.Requests.WaitRequest(ctx, in.caller, access.RequestID(in.Request), most)
+		})
 	return &answer[api.Request]{requestOut(d)}, err
 }
 

@@ -21,7 +21,8 @@ func (a *API) roleRoutes() {
 		summary: "List who has which role where",
 	}, a.listRoleAssignments)
 	register(a, operation{
-		method: http.MethodPost, path: "/role-assignments", id: "assignRole", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/role-assignments", id: "assignRole", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Give a role to a principal at a scope",
 	}, a.assignRole)
 	register(a, operation{
@@ -44,7 +45,9 @@ type listAssignmentsInput struct {
 	Scope     string `query:"scope" maxLength:"2048" doc:"A resource id: only assignments at it or below."`
 }
 
-func (a *API) listRoleAssignments(ctx context.Context, in *listAssignmentsInput) (*answer[api.Page[api.RoleAssignment]], error) {
+func (a *API) listRoleAssignments(ctx context.Context,
+	in *listAssignmentsInput,
+) (*answer[api.Page[api.RoleAssignment]], error) {
 	var wrong invalid
 	f := roles.AssignmentFilter{Principal: in.Principal, Role: in.Role, Scope: wrong.scope("scope", in.Scope)}
 	if err := wrong.err(); err != nil {
@@ -63,7 +66,10 @@ type assignInput struct {
 func (a *API) assignRole(ctx context.Context, in *assignInput) (*answer[api.RoleAssignment], error) {
 	var wrong invalid
 	b := in.Body
-	assign := roles.AssignInput{Principal: b.Principal, Role: b.Role, Scope: wrong.scope("scope", b.Scope), Start: moment(b.Start), End: moment(b.End)}
+	assign := roles.AssignInput{
+		Principal: b.Principal, Role: b.Role, Scope: wrong.scope("scope", b.Scope),
+		Start: moment(b.Start), End: moment(b.End),
+	}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}

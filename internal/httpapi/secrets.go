@@ -17,11 +17,13 @@ func (a *API) secretRoutes() {
 		summary: "List the secrets and certificates of a service principal; there is one page",
 	}, a.listSecrets)
 	register(a, operation{
-		method: http.MethodPost, path: "/principals/{principal}/secrets", id: "addSecret", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/principals/{principal}/secrets", id: "addSecret", tag: tag,
+		status: http.StatusCreated, entry: people,
 		summary: "Give a service principal one more secret or certificate",
 	}, a.addSecret)
 	register(a, operation{
-		method: http.MethodDelete, path: "/principals/{principal}/secrets/{secret}", id: "deleteSecret", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/principals/{principal}/secrets/{secret}", id: "deleteSecret", tag: tag,
+		entry:   people,
 		summary: "Take a secret away; the tokens that came from it end with it",
 	}, a.deleteSecret)
 }
@@ -31,7 +33,10 @@ func secretOut(s engine.Secret) api.Secret {
 	if s.Certificate != "" {
 		kind = "certificate"
 	}
-	return api.Secret{ID: string(s.ID), Name: s.Name, Kind: kind, CreatedAt: s.CreatedAt.UTC(), ExpiresAt: s.ExpiresAt.UTC()}
+	return api.Secret{
+		ID: string(s.ID), Name: s.Name, Kind: kind, CreatedAt: s.CreatedAt.UTC(),
+		ExpiresAt: s.ExpiresAt.UTC(),
+	}
 }
 
 func (a *API) listSecrets(ctx context.Context, in *principalInput) (*answer[api.Page[api.Secret]], error) {
@@ -50,7 +55,10 @@ func (a *API) addSecret(ctx context.Context, in *addSecretInput) (*answer[api.Cr
 	text, s, err := a.engine.Directory.AddSecret(ctx, in.caller, in.Principal, directory.SecretInput{
 		Name: in.Body.Name, Certificate: in.Body.Certificate, TTL: time.Duration(in.Body.TTLSeconds) * time.Second,
 	})
-	return &answer[api.CreatedSecret]{api.CreatedSecret{Secret: secretOut(s), ClientID: string(s.Principal), Tenant: string(in.caller.Tenant), Text: text}}, err
+	return &answer[api.CreatedSecret]{api.CreatedSecret{
+		Secret: secretOut(s), ClientID: string(s.Principal),
+		Tenant: string(in.caller.Tenant), Text: text,
+	}}, err
 }
 
 type deleteSecretInput struct {

@@ -18,7 +18,8 @@ func (a *API) sessionRoutes() {
 		summary: "Open a session with a name and a password",
 	}, a.signIn)
 	register(a, operation{
-		method: http.MethodPost, path: "/sessions/exchange", id: "exchangeCode", tag: tag, status: http.StatusCreated, entry: anybody,
+		method: http.MethodPost, path: "/sessions/exchange", id: "exchangeCode", tag: tag, status: http.StatusCreated,
+		entry:   anybody,
 		summary: "Get the session that was opened in a browser, for the code that the browser brought",
 	}, a.exchangeCode)
 	register(a, operation{
@@ -50,7 +51,10 @@ func (a *API) signIn(ctx context.Context, in *signInInput) (*answer[api.Session]
 	if err != nil {
 		return nil, err
 	}
-	return &answer[api.Session]{api.Session{Token: s.Token, ExpiresAt: s.ExpiresAt.UTC(), Principal: principalOut(s.Principal)}}, nil
+	return &answer[api.Session]{api.Session{
+		Token: s.Token, ExpiresAt: s.ExpiresAt.UTC(),
+		Principal: principalOut(s.Principal),
+	}}, nil
 }
 
 type exchangeInput struct {
@@ -99,12 +103,14 @@ func (a *API) me(ctx context.Context, in *callInput) (*answer[api.Me], error) {
 		return nil, err
 	}
 	return &answer[api.Me]{api.Me{
-		Principal: principalOut(self), Address: addressText(in.address), Warning: strings.Join(warnings, "; "), SteppedUpAt: instant(in.caller.SteppedUpAt),
-		Actions: actions, RunsServer: runs,
+		Principal: principalOut(self), Address: addressText(in.address), Warning: strings.Join(warnings, "; "),
+		SteppedUpAt: instant(in.caller.SteppedUpAt),
+		Actions:     actions, RunsServer: runs,
 	}}, nil
 }
 
-// sourceWarnings says why the caller's own address is a poor source for an opening: what it is, and who else came from it.
+// sourceWarnings says why the caller's own address is a poor source for an opening: what it is, and who else came from
+// it.
 func (a *API) sourceWarnings(ctx context.Context, c engine.Caller, warning string) (warnings []string, err error) {
 	if warning != "" {
 		warnings = append(warnings, warning)
@@ -115,7 +121,9 @@ func (a *API) sourceWarnings(ctx context.Context, c engine.Caller, warning strin
 		if others == 1 {
 			who = "one other person"
 		}
-		warnings = append(warnings, "this address is shared: "+who+" asked for access from it within a day, and an opening for you is one for them")
+		warnings = append(warnings,
+			"this address is shared: "+who+" asked for access from it within a day, and an opening for you is one "+
+				"for them")
 	}
 	return warnings, err
 }

@@ -159,8 +159,8 @@ func (s *stream) follow(ctx context.Context) error {
 	}
 }
 
-// apart calls fn in a goroutine of its own and waits for it: fn's deep calls grow that one's stack, and the stack of the
-// stream, which waits for hours, stays small.
+// apart calls fn in a goroutine of its own and waits for it: fn's deep calls grow that one's stack, and the stack of
+// the stream, which waits for hours, stays small.
 func apart(fn func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- fn() }()
@@ -201,7 +201,10 @@ func (s *stream) sendDesired(ctx context.Context) error {
 			s.closeAfter = o.CloseAfter
 		}
 	}
-	return apart(func() error { return s.api.send(s.to, agentwire.EventDesired, agentwire.EncodeDesired(d, s.api.now())) })
+	return apart(func() error {
+		return s.api.send(s.to, agentwire.EventDesired,
+			agentwire.EncodeDesired(d, s.api.now()))
+	})
 }
 
 // send writes one message of a stream and sees it off.

@@ -75,7 +75,11 @@ func (s *served) dial(t *testing.T, protocol string, certificates ...tls.Certifi
 	if err := conn.SetDeadline(time.Now().Add(longWait)); err != nil {
 		t.Fatal(err)
 	}
-	return tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "example.com", NextProtos: []string{protocol}, Certificates: certificates, MinVersion: tls.VersionTLS13})
+	return tls.Client(conn,
+		&tls.Config{
+			RootCAs: roots, ServerName: "example.com", NextProtos: []string{protocol},
+			Certificates: certificates, MinVersion: tls.VersionTLS13,
+		})
 }
 
 // enroll makes an agent web-1, and gives the certificate that it shows.
@@ -93,12 +97,18 @@ func (s *service) enroll(t *testing.T) tls.Certificate {
 	}
 	csr := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 	var enrolled agentwire.Enrolled
-	s.must(t, http.MethodPost, "/api/v1/agent/enroll", agentwire.Enroll{Token: token.Token, Name: "web-1", OS: "linux", Addresses: []string{"192.0.2.1", "2001:db8::1"}, Version: "test", CSR: csr}, &enrolled)
+	s.must(t, http.MethodPost, "/api/v1/agent/enroll",
+		agentwire.Enroll{
+			Token: token.Token, Name: "web-1", OS: "linux",
+			Addresses: []string{"192.0.2.1", "2001:db8::1"}, Version: "test", CSR: csr,
+		},
+		&enrolled)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := tls.X509KeyPair([]byte(enrolled.Certificate), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	pair, err := tls.X509KeyPair([]byte(enrolled.Certificate),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,13 +136,17 @@ func (s *service) guard(t *testing.T, first int) {
 	t.Helper()
 	var policy api.MachinePolicy
 	for i := range 50 {
-		policy.Ports = append(policy.Ports, api.PortRule{Ports: fmt.Sprint(first + i), Protocol: "tcp", Sources: []string{"203.0.113.0/24"}, MaxSeconds: 3600})
+		policy.Ports = append(policy.Ports,
+			api.PortRule{
+				Ports: fmt.Sprint(first + i), Protocol: "tcp", Sources: []string{"203.0.113.0/24"},
+				MaxSeconds: 3600,
+			})
 	}
 	s.must(t, http.MethodPut, "/api/v1/machines/web-1/policy", policy, &api.MachinePolicyView{})
 }
 
-// TestAnAgentThatDoesNotReadIsGivenUp has an agent follow its desired state and take nothing of it. Once nothing more fits on the
-// way, the server gives the connection up.
+// TestAnAgentThatDoesNotReadIsGivenUp has an agent follow its desired state and take nothing of it. Once nothing more
+// fits on the way, the server gives the connection up.
 func TestAnAgentThatDoesNotReadIsGivenUp(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -155,8 +169,8 @@ func TestAnAgentThatDoesNotReadIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestAStreamOverHTTP2ThatIsNotReadIsGivenUp follows each stream with a window of nothing: the server may send no byte of it, and
-// resets it in time, while the connection goes on.
+// TestAStreamOverHTTP2ThatIsNotReadIsGivenUp follows each stream with a window of nothing: the server may send no byte
+// of it, and resets it in time, while the connection goes on.
 func TestAStreamOverHTTP2ThatIsNotReadIsGivenUp(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

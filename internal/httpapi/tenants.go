@@ -17,7 +17,8 @@ func (a *API) tenantRoutes() {
 		summary: "List tenants by name; there is one page",
 	}, a.listTenants)
 	register(a, operation{
-		method: http.MethodPost, path: "/tenants", id: "createTenant", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/tenants", id: "createTenant", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Make a tenant with an administrator",
 	}, a.createTenant)
 	register(a, operation{
@@ -29,7 +30,8 @@ func (a *API) tenantRoutes() {
 		summary: "List subscriptions by name; there is one page",
 	}, a.listSubscriptions)
 	register(a, operation{
-		method: http.MethodPost, path: "/subscriptions", id: "createSubscription", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/subscriptions", id: "createSubscription", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Make a subscription",
 	}, a.createSubscription)
 	register(a, operation{
@@ -37,7 +39,8 @@ func (a *API) tenantRoutes() {
 		summary: "List resource groups by subscription and name; there is one page",
 	}, a.listResourceGroups)
 	register(a, operation{
-		method: http.MethodPost, path: "/resource-groups", id: "createResourceGroup", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/resource-groups", id: "createResourceGroup", tag: tag,
+		status: http.StatusCreated, entry: people,
 		summary: "Make a resource group",
 	}, a.createResourceGroup)
 	register(a, operation{
@@ -62,7 +65,8 @@ func (a *API) createTenant(ctx context.Context, in *createTenantInput) (*answer[
 		ID: in.Body.ID, Name: in.Body.Name, Admin: in.Body.Admin, Subscription: in.Body.SubscriptionID,
 	})
 	return &answer[api.CreatedTenant]{api.CreatedTenant{
-		Tenant: tenantOut(d.Tenant), Subscription: subscriptionOut(d.Subscription), Admin: principalOut(d.Admin), Password: password,
+		Tenant: tenantOut(d.Tenant), Subscription: subscriptionOut(d.Subscription), Admin: principalOut(d.Admin),
+		Password: password,
 	}}, err
 }
 
@@ -83,7 +87,9 @@ func (a *API) getTenant(ctx context.Context, in *tenantInput) (*answer[api.Tenan
 
 func (a *API) listSubscriptions(ctx context.Context, in *callInput) (*answer[api.Page[api.Subscription]], error) {
 	list, err := a.engine.Directory.Subscriptions(ctx, in.caller)
-	return &answer[api.Page[api.Subscription]]{page(engine.Listed[access.Subscription]{Items: list}, subscriptionOut)}, err
+	return &answer[api.Page[api.Subscription]]{
+		page(engine.Listed[access.Subscription]{Items: list}, subscriptionOut),
+	}, err
 }
 
 type createSubscriptionInput struct {
@@ -93,7 +99,8 @@ type createSubscriptionInput struct {
 }
 
 func (a *API) createSubscription(ctx context.Context, in *createSubscriptionInput) (*answer[api.Subscription], error) {
-	s, err := a.engine.Directory.CreateSubscription(ctx, in.caller, directory.SubscriptionInput{ID: in.Body.ID, Name: in.Body.Name})
+	s, err := a.engine.Directory.CreateSubscription(ctx, in.caller,
+		directory.SubscriptionInput{ID: in.Body.ID, Name: in.Body.Name})
 	return &answer[api.Subscription]{subscriptionOut(s)}, err
 }
 
@@ -110,7 +117,9 @@ func (a *API) listResourceGroups(ctx context.Context, in *callInput) (*answer[ap
 		}
 		all = append(all, groups...)
 	}
-	return &answer[api.Page[api.ResourceGroup]]{page(engine.Listed[access.ResourceGroup]{Items: all}, resourceGroupOut)}, nil
+	return &answer[api.Page[api.ResourceGroup]]{
+		page(engine.Listed[access.ResourceGroup]{Items: all}, resourceGroupOut),
+	}, nil
 }
 
 type createResourceGroupInput struct {
@@ -119,7 +128,9 @@ type createResourceGroupInput struct {
 	Body api.NewResourceGroup
 }
 
-func (a *API) createResourceGroup(ctx context.Context, in *createResourceGroupInput) (*answer[api.ResourceGroup], error) {
+func (a *API) createResourceGroup(ctx context.Context,
+	in *createResourceGroupInput,
+) (*answer[api.ResourceGroup], error) {
 	g, err := a.engine.Directory.CreateResourceGroup(ctx, in.caller, directory.ResourceGroupInput{
 		Name: in.Body.Name, Subscription: in.Body.Subscription, Location: in.Body.Location,
 	})
@@ -142,7 +153,8 @@ func tenantOut(t access.Tenant) api.Tenant {
 
 func subscriptionOut(s access.Subscription) api.Subscription {
 	return api.Subscription{
-		ID: string(s.ID), Tenant: string(s.Tenant), Name: s.Name, Scope: string(access.SubscriptionScope(s.ID)), CreatedAt: s.CreatedAt.UTC(),
+		ID: string(s.ID), Tenant: string(s.Tenant), Name: s.Name, Scope: string(access.SubscriptionScope(s.ID)),
+		CreatedAt: s.CreatedAt.UTC(),
 	}
 }
 

@@ -17,7 +17,8 @@ func (a *API) tokenRoutes() {
 		summary: "List the caller's own API tokens; there is one page",
 	}, a.listTokens)
 	register(a, operation{
-		method: http.MethodPost, path: "/tokens", id: "createToken", tag: tag, status: http.StatusCreated, entry: people,
+		method: http.MethodPost, path: "/tokens", id: "createToken", tag: tag, status: http.StatusCreated,
+		entry:   people,
 		summary: "Make an API token, which is shown once",
 	}, a.createToken)
 	register(a, operation{
@@ -40,7 +41,8 @@ type newTokenInput struct {
 func (a *API) createToken(ctx context.Context, in *newTokenInput) (*answer[api.CreatedAPIToken], error) {
 	b := in.Body
 	token, t, err := a.engine.Directory.MakeAPIToken(ctx, in.caller, directory.APITokenInput{
-		Name: b.Name, TTL: seconds(b.TTLSeconds), Bounds: engine.Bounds{Scope: access.ResourceID(b.Scope), Actions: b.Actions},
+		Name: b.Name, TTL: seconds(b.TTLSeconds),
+		Bounds: engine.Bounds{Scope: access.ResourceID(b.Scope), Actions: b.Actions},
 	})
 	return &answer[api.CreatedAPIToken]{api.CreatedAPIToken{APIToken: tokenOut(t), Token: token}}, err
 }

@@ -30,9 +30,15 @@ var words = []word{ //nolint:gochecknoglobals // a table, compiled once
 	{regexp.MustCompile(`^expected property (\S+) to be present when (\S+) is present$`), "with $2, $1 is needed"},
 	{regexp.MustCompile(`^expected string to match pattern (.*)$`), "it has the form $1"},
 	{regexp.MustCompile(`^expected string to be RFC 3339 date-time$`), "write an instant such as 2026-01-31T15:04:00Z"},
-	{regexp.MustCompile(`^expected string to be RFC 4122 uuid.*$`), "write an id such as 00000000-0000-0000-0000-000000000000"},
+	{
+		regexp.MustCompile(`^expected string to be RFC 4122 uuid.*$`),
+		"write an id such as 00000000-0000-0000-0000-000000000000",
+	},
 	{regexp.MustCompile(`^expected string to be RFC 5322 email.*$`), "write a mail address"},
-	{regexp.MustCompile(`^expected string to be RFC 3986 uri.*$`), "write an address such as https://host.example/path"},
+	{
+		regexp.MustCompile(`^expected string to be RFC 3986 uri.*$`),
+		"write an address such as https://host.example/path",
+	},
 	{regexp.MustCompile(`^expected string to be base64 encoded$`), "write it in base64"},
 	{regexp.MustCompile(`^expected boolean$`), "it is true or false"},
 	{regexp.MustCompile(`^expected integer$`), "it is a whole number"},

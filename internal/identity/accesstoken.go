@@ -78,7 +78,8 @@ func (i *Identity) sign(ctx context.Context, kind string, c claims) (string, err
 // verifyAccess gives what an access token says, after its signature, type, times and audience were checked.
 func (i *Identity) verifyAccess(ctx context.Context, token, audience string) (claims, error) {
 	var c claims
-	malformed := access.Fault(access.KindUnauthenticated, "accessTokenInvalid", "the access token is not one of ours: sign in again")
+	malformed := access.Fault(access.KindUnauthenticated, "accessTokenInvalid",
+		"the access token is not one of ours: sign in again")
 	if len(token) > maxToken {
 		return c, malformed
 	}
@@ -104,26 +105,34 @@ func (i *Identity) verifyAccess(ctx context.Context, token, audience string) (cl
 	now := i.now().Unix()
 	switch {
 	case now >= c.Expires:
-		return c, access.Fault(access.KindUnauthenticated, "accessTokenExpired", "the access token expired at %s: get a new one",
-			time.Unix(c.Expires, 0).UTC().Format(time.RFC3339))
+		return c,
+			access.Fault(access.KindUnauthenticated, "accessTokenExpired",
+				"the access token expired at %s: get a new one",
+				time.Unix(c.Expires, 0).UTC().Format(time.RFC3339))
 	case now < c.NotBefore:
-		return c, access.Fault(access.KindUnauthenticated, "accessTokenInvalid", "the access token is not good yet: set the clocks right")
+		return c, access.Fault(access.KindUnauthenticated, "accessTokenInvalid",
+			"the access token is not good yet: set the clocks right")
 	case c.Audience != audience:
 		return c, access.Fault(access.KindUnauthenticated, "accessTokenAudience",
-			"the access token was made for %q, and this is %q: ask for a token for this resource", clip(c.Audience), clip(audience))
+			"the access token was made for %q, and this is %q: ask for a token for this resource", clip(c.Audience),
+			clip(audience))
 	}
 	return c, nil
 }
 
 // AuthenticateToken finds the caller behind an Authorization header that holds an access token for audience, or the
-// token of a session or an API token, and counts the call. It fails with access.KindUnauthenticated, or access.KindLimited.
-func (i *Identity) AuthenticateToken(ctx context.Context, header, audience string, address netip.Addr) (engine.Caller, error) {
+// token of a session or an API token, and counts the call. It fails with access.KindUnauthenticated, or
+// access.KindLimited.
+func (i *Identity) AuthenticateToken(ctx context.Context, header, audience string,
+	address netip.Addr,
+) (engine.Caller, error) {
 	scheme, token, found := strings.Cut(header, " ")
 	if !found || !strings.EqualFold(scheme, "Bearer") {
 		if err := i.AllowAnonymous(address); err != nil {
 			return engine.Caller{}, err
 		}
-		return engine.Caller{}, access.Fault(access.KindUnauthenticated, "credentialsMissing", "sign in first: this call has no header Authorization: Bearer TOKEN")
+		return engine.Caller{}, access.Fault(access.KindUnauthenticated, "credentialsMissing",
+			"sign in first: this call has no header Authorization: Bearer TOKEN")
 	}
 	if strings.HasPrefix(token, tokenPrefix) || strings.HasPrefix(token, directory.APITokenPrefix) {
 		return i.Authenticate(ctx, token, address, "arm")
@@ -131,7 +140,8 @@ func (i *Identity) AuthenticateToken(ctx context.Context, header, audience strin
 	said, err := i.verifyAccess(ctx, token, audience)
 	var c engine.Caller
 	if err == nil {
-		c, err = i.engine.Directory.TokenCaller(ctx, directory.TokenSubject{Principal: said.Subject, Session: said.Session, Secret: said.Secret})
+		c, err = i.engine.Directory.TokenCaller(ctx,
+			directory.TokenSubject{Principal: said.Subject, Session: said.Session, Secret: said.Secret})
 	}
 	if access.KindOf(err) == access.KindUnauthenticated {
 		if limited := i.AllowAnonymous(address); limited != nil {

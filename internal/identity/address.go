@@ -14,13 +14,14 @@ const (
 	maxForwardedHops = 32
 )
 
-// ClientAddress gives the address that a call comes from: that of the connection (host:port, as http.Request.RemoteAddr),
-// unless that is a trusted proxy; then the last address of forwardedFor, the values of X-Forwarded-For, that is not one.
-// warning says why the address is a poor source for an opening, if it is.
+// ClientAddress gives the address that a call comes from: that of the connection (host:port, as
+// http.Request.RemoteAddr), unless that is a trusted proxy; then the last address of forwardedFor, the values of
+// X-Forwarded-For, that is not one. warning says why the address is a poor source for an opening, if it is.
 func (i *Identity) ClientAddress(remote string, forwardedFor []string) (address netip.Addr, warning string, err error) {
 	direct, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		return netip.Addr{}, "", access.Fault(access.KindInternal, "addressUnknown", "the address of the connection is unknown")
+		return netip.Addr{}, "", access.Fault(access.KindInternal, "addressUnknown",
+			"the address of the connection is unknown")
 	}
 	address = plain(direct.Addr())
 	forwarded := len(forwardedFor) > 0
@@ -30,7 +31,8 @@ func (i *Identity) ClientAddress(remote string, forwardedFor []string) (address 
 			return netip.Addr{}, "", err
 		}
 	case forwarded:
-		warning = "the call came through a proxy that is not trusted: its address, not yours, is taken; name it in trustedProxies"
+		warning = "the call came through a proxy that is not trusted: its address, not yours, is taken; name it in " +
+			"trustedProxies"
 	case trusted:
 		warning = "the call came from a trusted proxy that does not say for whom: its address, not yours, is taken"
 	}

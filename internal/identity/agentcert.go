@@ -99,7 +99,9 @@ func (i *Identity) signer(key crypto.PublicKey, out *AgentCertificate) func(acce
 }
 
 // Enroll uses an enrollment token up and issues the agent's certificate for the key of csr (PEM).
-func (i *Identity) Enroll(ctx context.Context, address netip.Addr, in machines.EnrollInput, csr []byte) (machines.Enrolled, AgentCertificate, error) {
+func (i *Identity) Enroll(ctx context.Context, address netip.Addr, in machines.EnrollInput,
+	csr []byte,
+) (machines.Enrolled, AgentCertificate, error) {
 	if err := i.AllowAnonymous(address); err != nil {
 		return machines.Enrolled{}, AgentCertificate{}, err
 	}
@@ -116,7 +118,9 @@ func (i *Identity) Enroll(ctx context.Context, address netip.Addr, in machines.E
 }
 
 // Renew issues a fresh certificate to an agent for the key of csr (PEM).
-func (i *Identity) Renew(ctx context.Context, agent access.AgentID, address netip.Addr, csr []byte) (machines.Enrolled, AgentCertificate, error) {
+func (i *Identity) Renew(ctx context.Context, agent access.AgentID, address netip.Addr,
+	csr []byte,
+) (machines.Enrolled, AgentCertificate, error) {
 	key, err := parseCSR(csr)
 	if err != nil {
 		return machines.Enrolled{}, AgentCertificate{}, err
@@ -129,10 +133,12 @@ func (i *Identity) Renew(ctx context.Context, agent access.AgentID, address neti
 	return enrolled, certificate, nil
 }
 
-// AgentFromCertificate gives the agent that a connection belongs to. A certificate that is missing, foreign, ended, or no
-// longer counts is access.KindUnauthenticated; where one was shown, it is on the activity log. The call is counted before
-// anything is looked up: access.KindLimited when the agent has spent more than it may.
-func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.ConnectionState, address netip.Addr, cost AgentCost) (access.Agent, error) {
+// AgentFromCertificate gives the agent that a connection belongs to. A certificate that is missing, foreign, ended, or
+// no longer counts is access.KindUnauthenticated; where one was shown, it is on the activity log. The call is counted
+// before anything is looked up: access.KindLimited when the agent has spent more than it may.
+func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.ConnectionState, address netip.Addr,
+	cost AgentCost,
+) (access.Agent, error) {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return access.Agent{}, access.Fault(access.KindUnauthenticated, "certificateMissing",
 			"this needs the client certificate of an agent: enroll the agent first")
@@ -162,7 +168,10 @@ func (i *Identity) AgentFromCertificate(ctx context.Context, state *tls.Connecti
 }
 
 func (ca *CA) agentOf(leaf *x509.Certificate, now time.Time) (access.AgentID, error) {
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: ca.pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: ca.pool(), CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
 	id := access.AgentID(leaf.Subject.CommonName)
 	if err == nil && (len(leaf.URIs) != 1 || *leaf.URIs[0] != *agentURI(id)) {
 		err = fmt.Errorf("certificate names no agent")
@@ -171,7 +180,9 @@ func (ca *CA) agentOf(leaf *x509.Certificate, now time.Time) (access.AgentID, er
 }
 
 // refuseCertificate puts a foreign certificate on record and gives the error.
-func (i *Identity) refuseCertificate(ctx context.Context, leaf *x509.Certificate, address netip.Addr, cause error) error {
+func (i *Identity) refuseCertificate(ctx context.Context, leaf *x509.Certificate, address netip.Addr,
+	cause error,
+) error {
 	if err := i.recordRefusal(ctx, leaf, address, "foreignCertificate", cause); err != nil {
 		return err
 	}
@@ -183,7 +194,9 @@ func (i *Identity) refuseCertificate(ctx context.Context, leaf *x509.Certificate
 
 // recordRefusal puts a refused certificate on record, within the bounds of its address. An agent that does not give up
 // tries for days, so one certificate is recorded a few times at first, and then every ten minutes at most.
-func (i *Identity) recordRefusal(ctx context.Context, leaf *x509.Certificate, address netip.Addr, reason string, cause error) error {
+func (i *Identity) recordRefusal(ctx context.Context, leaf *x509.Certificate, address netip.Addr, reason string,
+	cause error,
+) error {
 	if err := i.AllowAnonymous(address); err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/identity"
 )
 
-// TestACopyDoesNotSpendForTheOriginal holds that whoever has a copy of an agent's key, and calls with it from elsewhere as often as they
-// can, does not have the agent itself told to wait.
+// TestACopyDoesNotSpendForTheOriginal holds that whoever has a copy of an agent's key, and calls with it from elsewhere
+// as often as they can, does not have the agent itself told to wait.
 func TestACopyDoesNotSpendForTheOriginal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *identity.Config) { c.Agents = identity.Rate{PerSecond: 1.0 / 3600, Burst: 20} })
@@ -32,7 +32,8 @@ func TestACopyDoesNotSpendForTheOriginal(t *testing.T) {
 		t.Fatal(err)
 	}
 	call := func(from string, cost identity.AgentCost) error {
-		_, err := w.identity.AgentFromCertificate(w.ctx, &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, netip.MustParseAddr(from), cost)
+		_, err := w.identity.AgentFromCertificate(w.ctx,
+			&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, netip.MustParseAddr(from), cost)
 		return err
 	}
 	for _, copied := range []string{"198.51.100.7", "2001:db8:1:2::7"} {

@@ -56,9 +56,11 @@ func (s *seconds) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// proveByCertificate gives the certificate whose key signed the assertion, where it is the client's own, is meant for one
-// of our addresses, and holds now; with how to know the assertion again, for it counts once.
-func (i *Identity) proveByCertificate(cred directory.ClientCredentials, client, text string, meant ...string) (directory.ClientProof, bool) {
+// proveByCertificate gives the certificate whose key signed the assertion, where it is the client's own, is meant for
+// one of our addresses, and holds now; with how to know the assertion again, for it counts once.
+func (i *Identity) proveByCertificate(cred directory.ClientCredentials, client, text string,
+	meant ...string,
+) (directory.ClientProof, bool) {
 	if len(text) > maxForm {
 		return directory.ClientProof{}, false
 	}
@@ -81,7 +83,10 @@ func (i *Identity) proveByCertificate(cred directory.ClientCredentials, client, 
 		}
 		var said assertion
 		if json.Unmarshal(payload, &said) == nil && i.holds(said, client, meant) {
-			return directory.ClientProof{Secret: s, Once: said.mark(payload), Until: time.Unix(int64(said.Expires), 0).UTC()}, true
+			return directory.ClientProof{
+				Secret: s, Once: said.mark(payload),
+				Until: time.Unix(int64(said.Expires), 0).UTC(),
+			}, true
 		}
 	}
 	return directory.ClientProof{}, false
@@ -100,7 +105,8 @@ func (i *Identity) holds(said assertion, client string, meant []string) bool {
 	now := i.now()
 	soon, latest := seconds(now.Add(time.Minute).Unix()), seconds(now.Add(maxAssertion).Unix())
 	ours := slices.ContainsFunc(said.Audience, func(a string) bool {
-		return slices.ContainsFunc(meant, func(m string) bool { return strings.EqualFold(strings.TrimRight(a, "/"), m) })
+		return slices.ContainsFunc(meant,
+			func(m string) bool { return strings.EqualFold(strings.TrimRight(a, "/"), m) })
 	})
 	return ours && said.Issuer == client && said.Subject == client &&
 		seconds(now.Unix()) < said.Expires && said.Expires <= latest && said.NotBefore <= soon

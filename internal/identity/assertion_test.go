@@ -30,13 +30,22 @@ func newClient(tb testing.TB) client {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0),
+		NotAfter: time.Unix(1<<32, 0),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return client{key, directory.ClientCredentials{Secrets: []engine.Secret{{ID: "other", Hash: "x"}, {ID: "mine", Certificate: string(text)}}}}
+	return client{
+		key,
+		directory.ClientCredentials{Secrets: []engine.Secret{
+			{ID: "other", Hash: "x"},
+			{ID: "mine", Certificate: string(text)},
+		}},
+	}
 }
 
 func (c client) assert(tb testing.TB, claims map[string]any) string {
@@ -74,9 +83,13 @@ func TestAssertions(t *testing.T) {
 		change map[string]any
 		proves bool
 	}{
-		"right":                       {c, nil, true},
-		"times with fractions":        {c, map[string]any{"exp": at(10*time.Minute) + 0.25, "nbf": at(0) + 0.25}, true},
-		"a list of audiences":         {c, map[string]any{"aud": []string{"https://elsewhere.example", tokenURL + "/"}}, true},
+		"right":                {c, nil, true},
+		"times with fractions": {c, map[string]any{"exp": at(10*time.Minute) + 0.25, "nbf": at(0) + 0.25}, true},
+		"a list of audiences": {
+			c,
+			map[string]any{"aud": []string{"https://elsewhere.example", tokenURL + "/"}},
+			true,
+		},
 		"clock a little ahead":        {c, map[string]any{"nbf": at(30 * time.Second)}, true},
 		"another's key":               {other, nil, false},
 		"another issuer":              {c, map[string]any{"iss": "b"}, false},

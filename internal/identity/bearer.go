@@ -26,11 +26,12 @@ func hashToken(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ParseBearer gives the token of an Authorization header. It fails with access.KindUnauthenticated where there is none, or
-// where it does not have the form of one of ours.
+// ParseBearer gives the token of an Authorization header. It fails with access.KindUnauthenticated where there is none,
+// or where it does not have the form of one of ours.
 func ParseBearer(header string) (token string, err error) {
 	if header == "" {
-		return "", access.Fault(access.KindUnauthenticated, "tokenMissing", "sign in first: this needs the header Authorization: Bearer TOKEN")
+		return "", access.Fault(access.KindUnauthenticated, "tokenMissing",
+			"sign in first: this needs the header Authorization: Bearer TOKEN")
 	}
 	scheme, token, found := strings.Cut(header, " ")
 	if !found || !strings.EqualFold(scheme, "Bearer") {
@@ -58,5 +59,6 @@ func checkToken(token string) error {
 }
 
 func malformedToken() error {
-	return access.Fault(access.KindUnauthenticated, "tokenMalformed", "the token in the header Authorization is not one of ours: sign in again")
+	return access.Fault(access.KindUnauthenticated, "tokenMalformed",
+		"the token in the header Authorization is not one of ours: sign in again")
 }

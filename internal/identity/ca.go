@@ -24,16 +24,16 @@ const (
 	backdated     = 5 * time.Minute // certificates begin so long ago, for those whose clock is a little behind
 )
 
-// CA is the certificate authority of one installation: it vouches for the server to its agents and clients, and for agents
-// to the server.
+// CA is the certificate authority of one installation: it vouches for the server to its agents and clients, and for
+// agents to the server.
 type CA struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
 	pem         []byte
 }
 
-// OpenCA loads the authority from dir, and makes it at the first start: ca.pem and, readable by the owner alone, ca.key.
-// The key is written first, so that a crash between the two is made good at the next start.
+// OpenCA loads the authority from dir, and makes it at the first start: ca.pem and, readable by the owner alone,
+// ca.key. The key is written first, so that a crash between the two is made good at the next start.
 func OpenCA(dir string, now time.Time) (*CA, error) {
 	key, err := openKey(filepath.Join(dir, "ca.key"), filepath.Join(dir, "ca.pem"))
 	if err != nil {
@@ -57,7 +57,10 @@ func OpenCA(dir string, now time.Time) (*CA, error) {
 		return nil, fmt.Errorf("%s and ca.key do not belong together: restore both from the same backup", path)
 	}
 	if now.After(certificate.NotAfter) {
-		return nil, fmt.Errorf("%s ended on %s: move ca.pem away to renew it with the same key, and give the new one to agents and clients", path, certificate.NotAfter.Format(time.DateOnly))
+		return nil,
+			fmt.Errorf("%s ended on %s: move ca.pem away to renew it with the same key, and give the new one to "+
+				"agents and clients",
+				path, certificate.NotAfter.Format(time.DateOnly))
 	}
 	return &CA{certificate: certificate, key: key, pem: text}, nil
 }
@@ -84,7 +87,9 @@ func makeAuthority(key crypto.Signer, now time.Time) ([]byte, error) {
 }
 
 // issue signs a certificate for key.
-func (ca *CA) issue(template *x509.Certificate, key crypto.PublicKey, lasting time.Duration, now time.Time) ([]byte, error) {
+func (ca *CA) issue(template *x509.Certificate, key crypto.PublicKey, lasting time.Duration,
+	now time.Time,
+) ([]byte, error) {
 	template.SerialNumber = serial()
 	template.NotBefore = now.Add(-backdated)
 	template.NotAfter = now.Add(lasting)
@@ -138,7 +143,8 @@ func openKey(path, madeWith string) (crypto.Signer, error) {
 
 func parseKey(path string, text []byte) (crypto.Signer, error) {
 	block, rest := pem.Decode(text)
-	for block != nil && !strings.HasSuffix(block.Type, "PRIVATE KEY") { // openssl ecparam writes the curve before the key
+	// openssl ecparam writes the curve before the key
+	for block != nil && !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 		block, rest = pem.Decode(rest)
 	}
 	if block == nil {
@@ -155,7 +161,9 @@ func parseKey(path string, text []byte) (crypto.Signer, error) {
 		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s has a %s that cannot be read; write it anew with \"openssl pkcs8 -topk8 -nocrypt\": %w", path, block.Type, err)
+		return nil,
+			fmt.Errorf("%s has a %s that cannot be read; write it anew with \"openssl pkcs8 -topk8 -nocrypt\": %w",
+				path, block.Type, err)
 	}
 	key, ok := parsed.(crypto.Signer)
 	if !ok {

@@ -181,12 +181,14 @@ func TestAgentsByCertificate(t *testing.T) {
 
 	// Another installation's authority, with the same agent's name.
 	foreign := newWorld(t, nil)
-	foreignToken, _, err := foreign.engine.Machines.MakeEnrollmentToken(foreign.ctx, foreign.admin(), machines.TokenInput{Name: "web-1"})
+	foreignToken, _, err := foreign.engine.Machines.MakeEnrollmentToken(foreign.ctx, foreign.admin(),
+		machines.TokenInput{Name: "web-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	foreignCSR, foreignKey := request(t)
-	_, theirs, err := foreign.identity.Enroll(foreign.ctx, office, machines.EnrollInput{Token: foreignToken}, foreignCSR)
+	_, theirs, err := foreign.identity.Enroll(foreign.ctx, office, machines.EnrollInput{Token: foreignToken},
+		foreignCSR)
 	if err != nil {
 		t.Fatal(err)
 	}

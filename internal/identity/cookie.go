@@ -22,7 +22,10 @@ func NewSessionCookie(s SignedIn, now time.Time) *http.Cookie {
 func EndedSessionCookie() *http.Cookie { return sessionCookie("", -1) }
 
 func sessionCookie(value string, maxAge int) *http.Cookie {
-	return &http.Cookie{Name: SessionCookie, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{
+		Name: SessionCookie, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	}
 }
 
 // ParseSessionCookie gives the token of a browser's session; empty without a cookie. An API token is no session.
@@ -36,10 +39,12 @@ func ParseSessionCookie(r *http.Request) (token string, err error) {
 	}
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if !safe && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
-		return "", access.Fault(access.KindForbidden, "originMissing", "a browser's session changes nothing for a call without an origin: use a token")
+		return "", access.Fault(access.KindForbidden, "originMissing",
+			"a browser's session changes nothing for a call without an origin: use a token")
 	}
 	if err := checkToken(cookie.Value); err != nil || strings.HasPrefix(cookie.Value, directory.APITokenPrefix) {
-		return "", access.Fault(access.KindUnauthenticated, "tokenMalformed", "the session's cookie is not one of ours: sign in again")
+		return "", access.Fault(access.KindUnauthenticated, "tokenMalformed",
+			"the session's cookie is not one of ours: sign in again")
 	}
 	return cookie.Value, nil
 }

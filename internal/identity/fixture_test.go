@@ -65,7 +65,10 @@ func newWorld(tb testing.TB, change func(*identity.Config)) *world {
 		}
 	})
 	w := &world{tb: tb, ctx: ctx, clock: &clock{at: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}}
-	if w.engine, err = services.New(services.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: w.clock.now, Log: log}); err != nil {
+	if w.engine, err = services.New(services.Config{
+		Store: db, SealKey: make([]byte, engine.SealKeySize),
+		Now: w.clock.now, Log: log,
+	}); err != nil {
 		tb.Fatal(err)
 	}
 	if w.password, err = w.engine.Directory.Bootstrap(ctx, identity.HashPassword); err != nil {
@@ -100,7 +103,11 @@ func (w *world) again() *identity.Identity {
 
 func (w *world) signIn(name, password, fresh string) (identity.SignedIn, error) {
 	w.tb.Helper()
-	return w.identity.SignIn(w.ctx, identity.SignInInput{Name: name, Password: password, NewPassword: fresh, Address: office, Via: "cli", Client: "test"})
+	return w.identity.SignIn(w.ctx,
+		identity.SignInInput{
+			Name: name, Password: password, NewPassword: fresh, Address: office, Via: "cli",
+			Client: "test",
+		})
 }
 
 const goodPassword = "correct horse battery"

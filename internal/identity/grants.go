@@ -49,8 +49,10 @@ func (o *OAuth) token(a *ask) (any, error) {
 	case "":
 		return nil, fail("invalid_request", 900144, "The request body must contain the parameter 'grant_type'.")
 	}
-	return nil, fail("unsupported_grant_type", 70003, "The grant type '%s' is not supported; use %s, %s, %s or %s.", clip(a.PostFormValue("grant_type")),
-		grantClient, grantDevice, grantCode, grantRefresh)
+	return nil,
+		fail("unsupported_grant_type", 70003, "The grant type '%s' is not supported; use %s, %s, %s or %s.",
+			clip(a.PostFormValue("grant_type")),
+			grantClient, grantDevice, grantCode, grantRefresh)
 }
 
 // clientToken signs a service principal in, by its secret or its certificate. Only failures are counted against the
@@ -82,7 +84,8 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 		return nil, o.refuseClient(a, client, cred, proven)
 	}
 	said := claims{
-		Issuer: a.issuer(), Audience: audience, Subject: cred.Principal.ID, Object: cred.Principal.ID, Tenant: cred.Principal.Tenant,
+		Issuer: a.issuer(), Audience: audience, Subject: cred.Principal.ID, Object: cred.Principal.ID,
+		Tenant: cred.Principal.Tenant,
 		Client: client, Name: cred.Principal.Name, Secret: proof.Secret.ID,
 	}
 	token, err := o.identity.sign(a.Context(), typeAccess, said)
@@ -94,7 +97,8 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 		if err := o.refuse(a, client, cred, "assertionUsed"); err != nil {
 			return nil, err
 		}
-		return nil, fail("invalid_client", 50013, "The client assertion was used before, and each counts once: sign a new one, with another jti.")
+		return nil, fail("invalid_client", 50013,
+			"The client assertion was used before, and each counts once: sign a new one, with another jti.")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("record sign-in: %w", err)
@@ -105,7 +109,8 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 // expiresIn is what clients are told, a little less than the truth.
 func expiresIn() int { return int(accessTime/time.Second) - 1 }
 
-// refuseClient records and answers a sign-in of a service principal that failed: whatever the cause, with the same words.
+// refuseClient records and answers a sign-in of a service principal that failed: whatever the cause, with the same
+// words.
 func (o *OAuth) refuseClient(a *ask, client string, cred directory.ClientCredentials, proven bool) error {
 	reason := "wrongSecret"
 	switch {
@@ -117,7 +122,10 @@ func (o *OAuth) refuseClient(a *ask, client string, cred directory.ClientCredent
 	if err := o.refuse(a, client, cred, reason); err != nil {
 		return err
 	}
-	return fail("invalid_client", 7000215, "Invalid client secret or certificate provided for '%s'. Check the client id, and that the secret is its value and not its id, has not expired and was not deleted.", clip(client))
+	return fail("invalid_client", 7000215,
+		"Invalid client secret or certificate provided for '%s'. Check the client id, and that the secret is its "+
+			"value and not its id, has not expired and was not deleted.",
+		clip(client))
 }
 
 // refuse counts a failure against the address, and records it.
@@ -125,7 +133,11 @@ func (o *OAuth) refuse(a *ask, client string, cred directory.ClientCredentials, 
 	if err := o.identity.AllowAnonymous(a.address); err != nil {
 		return err
 	}
-	err := o.identity.engine.Directory.SignInRefused(a.Context(), directory.SignInRefusal{Tenant: string(a.tenant.ID), Name: client, Principal: cred.Principal.ID, Reason: reason, Via: "arm", Address: a.address})
+	err := o.identity.engine.Directory.SignInRefused(a.Context(),
+		directory.SignInRefusal{
+			Tenant: string(a.tenant.ID), Name: client, Principal: cred.Principal.ID, Reason: reason,
+			Via: "arm", Address: a.address,
+		})
 	if err != nil {
 		return fmt.Errorf("record refused sign-in: %w", err)
 	}
@@ -153,16 +165,19 @@ func (o *OAuth) deviceCode(a *ask) (any, error) {
 	page := "https://" + a.host + "/device"
 	return map[string]any{
 		"device_code": code, "user_code": p.UserCode, "verification_uri": page, "verification_url": page,
-		"verification_uri_complete": page + "?code=" + p.UserCode, "expires_in": int(directory.CodeTime / time.Second), "interval": pollEvery,
-		"message": fmt.Sprintf("To sign in, use a web browser to open the page %s and enter the code %s to authenticate.", page, p.UserCode),
+		"verification_uri_complete": page + "?code=" + p.UserCode, "expires_in": int(directory.CodeTime / time.Second),
+		"interval": pollEvery,
+		"message": fmt.Sprintf("To sign in, use a web browser to open the page %s and enter the code %s to "+
+			"authenticate.",
+			page, p.UserCode),
 	}, nil
 }
 
 // pollEvery is how often a device should ask whether its user has answered, in seconds.
 const pollEvery = 2
 
-// WaitingDevice gives the device that waits for the sign-in of who types its code, to an address. Codes are short, so an address may
-// try few.
+// WaitingDevice gives the device that waits for the sign-in of who types its code, to an address. Codes are short, so
+// an address may try few.
 func (i *Identity) WaitingDevice(ctx context.Context, code string, address netip.Addr) (engine.PendingSignIn, error) {
 	right, err := i.AllowGuess(address)
 	if err != nil {
@@ -226,22 +241,25 @@ func (o *OAuth) redeem(a *ask, code string, check func(engine.PendingSignIn) err
 	}
 	refresh := newToken()
 	next := engine.Session{Hash: hashToken(refresh), Client: "OAuth 2 client " + clip(a.PostFormValue("client_id"))}
-	p, session, err := o.identity.engine.Directory.RedeemSignIn(a.Context(), hashToken(code), next, func(p engine.PendingSignIn) error {
-		if p.Audience != audience {
-			return fail("invalid_grant", 70000, "This code is for another resource.")
-		}
-		return check(p)
-	})
+	p, session, err := o.identity.engine.Directory.RedeemSignIn(a.Context(), hashToken(code), next,
+		func(p engine.PendingSignIn) error {
+			if p.Audience != audience {
+				return fail("invalid_grant", 70000, "This code is for another resource.")
+			}
+			return check(p)
+		})
 	switch access.CodeOf(err) {
 	case directory.SignInWaits:
-		return nil, fail("authorization_pending", 70016, "The user has not signed in yet; ask again in %d seconds.", pollEvery)
+		return nil, fail("authorization_pending", 70016, "The user has not signed in yet; ask again in %d seconds.",
+			pollEvery)
 	case directory.SignInDenied:
 		return nil, fail("authorization_declined", 70018, "The user refused the sign-in.")
 	case directory.SignInUnknown:
 		if err := o.identity.AllowAnonymous(a.address); err != nil {
 			return nil, err
 		}
-		return nil, fail("invalid_grant", 70008, "The code is not one of ours, has expired, or was used already: sign in again.")
+		return nil, fail("invalid_grant", 70008,
+			"The code is not one of ours, has expired, or was used already: sign in again.")
 	}
 	if err != nil {
 		return nil, err
@@ -282,11 +300,13 @@ func (o *OAuth) userTokens(a *ask, session engine.Session, refresh, nonce, audie
 		return nil, fmt.Errorf("read principal: %w", err)
 	}
 	if p.Tenant != a.tenant.ID && !strings.EqualFold(TenantRef(a.authority), "") {
-		return nil, fail("invalid_grant", 50020, "The user '%s' is not of the tenant '%s'.", clip(p.Name), a.tenant.Name)
+		return nil, fail("invalid_grant", 50020, "The user '%s' is not of the tenant '%s'.", clip(p.Name),
+			a.tenant.Name)
 	}
 	client := clip(a.PostFormValue("client_id"))
 	said := claims{
-		Issuer: a.issuer(), Audience: audience, Subject: p.ID, Object: p.ID, Tenant: p.Tenant, Client: client, Name: p.Name, UPN: p.Name,
+		Issuer: a.issuer(), Audience: audience, Subject: p.ID, Object: p.ID, Tenant: p.Tenant, Client: client,
+		Name: p.Name, UPN: p.Name,
 		Session: session.Hash,
 	}
 	_, scope := resourceOf(a.PostFormValue("scope"))
@@ -294,7 +314,10 @@ func (o *OAuth) userTokens(a *ask, session engine.Session, refresh, nonce, audie
 		scope = audience + "/.default"
 	}
 	// The scope is the client's own word for us, since it looks for its tokens by that.
-	out := tokens{Type: "Bearer", Scope: scope + " openid profile offline_access", ExpiresIn: expiresIn(), ExtExpiresIn: expiresIn(), Refresh: refresh}
+	out := tokens{
+		Type: "Bearer", Scope: scope + " openid profile offline_access", ExpiresIn: expiresIn(),
+		ExtExpiresIn: expiresIn(), Refresh: refresh,
+	}
 	if out.Access, err = o.identity.sign(a.Context(), typeAccess, said); err != nil {
 		return nil, err
 	}

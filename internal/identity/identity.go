@@ -31,15 +31,16 @@ type Config struct {
 	// Hashing is how many passwords are hashed at once, each with 19 MiB of memory; 0 means 2.
 	Hashing int
 
-	// Anonymous limits unauthenticated calls for each address, and Known calls with each credential; zero means the default.
+	// Anonymous limits unauthenticated calls for each address, and Known calls with each credential; zero means the
+	// default.
 	Anonymous Rate
 	Known     Rate
 
 	// Agents limits what the calls of each agent from one place may cost; zero means the default.
 	Agents Rate
 
-	// Proven is told of each call of an agent whose certificate counts: of its context, and of the fingerprint of the agent's key.
-	// It may be nil.
+	// Proven is told of each call of an agent whose certificate counts: of its context, and of the fingerprint of the
+	// agent's key. It may be nil.
 	Proven func(ctx context.Context, key string)
 }
 
@@ -86,20 +87,22 @@ func New(c Config) (*Identity, error) {
 	}
 	known := cmp.Or(c.Known, Rate{PerSecond: 200, Burst: 400})
 	return &Identity{
-		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, own: c.Names, now: c.Now, log: c.Log, proxies: c.TrustedProxies, proven: c.Proven,
+		oidc: oidc, publicURL: c.PublicURL, engine: c.Engine, ca: c.CA, own: c.Names, now: c.Now, log: c.Log,
+		proxies: c.TrustedProxies, proven: c.Proven,
 		hashing:   newHashing(c.Hashing),
 		familiar:  newHashing(1),
 		anonymous: newLimiter(c.Anonymous, Rate{PerSecond: 2, Burst: 20}),
-		sites:     newLimiter(c.Anonymous.times(sitePerAddress), Rate{PerSecond: 2 * sitePerAddress, Burst: 20 * sitePerAddress}),
-		names:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
-		polls:     newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
-		known:     newLimiter(known, Rate{}),
-		people:    newLimiter(known.times(credentialsOfPrincipal), Rate{}),
-		agents:    newLimiter(c.Agents, Rate{PerSecond: 50, Burst: 500}),
-		told:      newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 1}, Rate{}),
-		refusals:  newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),
-		nobody:    nobody(),
-		tokens:    &tokenKeys{engine: c.Engine.Directory, now: c.Now},
+		sites: newLimiter(c.Anonymous.times(sitePerAddress),
+			Rate{PerSecond: 2 * sitePerAddress, Burst: 20 * sitePerAddress}),
+		names:    newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
+		polls:    newLimiter(c.Anonymous, Rate{PerSecond: 0.5, Burst: 20}),
+		known:    newLimiter(known, Rate{}),
+		people:   newLimiter(known.times(credentialsOfPrincipal), Rate{}),
+		agents:   newLimiter(c.Agents, Rate{PerSecond: 50, Burst: 500}),
+		told:     newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 1}, Rate{}),
+		refusals: newLimiter(Rate{PerSecond: 1.0 / 600, Burst: 3}, Rate{}),
+		nobody:   nobody(),
+		tokens:   &tokenKeys{engine: c.Engine.Directory, now: c.Now},
 	}, nil
 }
 

@@ -10,13 +10,14 @@ import (
 // Names are the names under which the server is known. They decide for whom tokens and assertions count and where links
 // lead, so that the header Host, which whoever calls writes, only chooses among them.
 type Names struct {
-	hosts  map[string]bool // names and addresses, in lower case
-	ports  map[string]bool
-	public string // host, with the port where it is not 443: what the server calls itself where it was called by another name
+	hosts map[string]bool // names and addresses, in lower case
+	ports map[string]bool
+	// host, with the port where it is not 443: what the server calls itself where it was called by another name
+	public string
 }
 
-// NewNames gives the names of a server that people reach at public, a URL, and that has these host names and addresses at
-// these ports besides; 443 is always one of them.
+// NewNames gives the names of a server that people reach at public, a URL, and that has these host names and addresses
+// at these ports besides; 443 is always one of them.
 func NewNames(public string, hosts []string, ports ...string) (Names, error) {
 	u, err := url.Parse(public)
 	if err != nil || u.Hostname() == "" {
@@ -35,7 +36,8 @@ func NewNames(public string, hosts []string, ports ...string) (Names, error) {
 	return n, nil
 }
 
-// host returns the name, in lower case and with the port as given, where it is one of the server's, else the public one.
+// host returns the name, in lower case and with the port as given, where it is one of the server's, else the public
+// one.
 func (n Names) host(asked string) string {
 	asked = strings.ToLower(asked)
 	name, port, err := net.SplitHostPort(asked)

@@ -11,10 +11,15 @@ func TestOwnNames(t *testing.T) {
 	}
 	const public = "postern.example:8443"
 	for asked, want := range map[string]string{
-		"postern.example:8443": public, "POSTERN.example:8443": public, "postern.example": "postern.example", "postern.example.:9443": "postern.example.:9443",
-		"localhost:9443": "localhost:9443", "192.0.2.7:8443": "192.0.2.7:8443", "[2001:db8::7]:9443": "[2001:db8::7]:9443", "[2001:db8::7]": "[2001:db8::7]",
-		"login.microsoftonline.com": public, "login.microsoftonline.com:8443": public, "postern.example:1": public, "postern.example.evil.example": public,
-		"": public, ":8443": public, "postern.example/x": public, "postern.example:8443:8443": public, "postern.example@evil.example": public,
+		"postern.example:8443": public, "POSTERN.example:8443": public, "postern.example": "postern.example",
+		"postern.example.:9443": "postern.example.:9443",
+		"localhost:9443":        "localhost:9443", "192.0.2.7:8443": "192.0.2.7:8443",
+		"[2001:db8::7]:9443": "[2001:db8::7]:9443", "[2001:db8::7]": "[2001:db8::7]",
+		"login.microsoftonline.com": public, "login.microsoftonline.com:8443": public, "postern.example:1": public,
+		"postern.example.evil.example": public,
+		"":                             public, ":8443": public, "postern.example/x": public,
+		"postern.example:8443:8443":    public,
+		"postern.example@evil.example": public,
 	} {
 		if got := n.host(asked); got != want {
 			t.Errorf("%q is %q, want %q", asked, got, want)

@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// OAuth serves what clients of OAuth 2 and OpenID Connect ask for: discovery, keys, device codes and tokens. The pages for
-// people are package portal's.
+// OAuth serves what clients of OAuth 2 and OpenID Connect ask for: discovery, keys, device codes and tokens. The pages
+// for people are package portal's.
 //
 // There are two shapes of authority, as Azure's clients know them: /adfs, without a tenant, and /{tenant}.
 type OAuth struct {
@@ -95,7 +95,8 @@ func (o *OAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer = refusal
 	}
-	o.log.InfoContext(r.Context(), "sign-in call", "method", r.Method, "path", r.URL.Path, "status", status, "remote", r.RemoteAddr)
+	o.log.InfoContext(r.Context(), "sign-in call", "method", r.Method, "path", r.URL.Path, "status", status, "remote",
+		r.RemoteAddr)
 	text, err := json.Marshal(answer)
 	if err != nil {
 		status, text = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
@@ -132,7 +133,10 @@ func (o *OAuth) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 			if err := o.identity.AllowAnonymous(address); err != nil {
 				return nil, err
 			}
-			return nil, fail("invalid_tenant", 90002, "Tenant '%s' not found. Check that it is the id or the name of a tenant of this server, or use the authority /adfs.", clip(TenantRef(authority)))
+			return nil, fail("invalid_tenant", 90002,
+				"Tenant '%s' not found. Check that it is the id or the name of a tenant of this server, or use the "+
+					"authority /adfs.",
+				clip(TenantRef(authority)))
 		}
 		return nil, err
 	}
@@ -193,8 +197,14 @@ func (a *ask) discovery() map[string]any {
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{"ES256"},
 		"code_challenge_methods_supported":      []string{"S256"},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic", "private_key_jwt", "none"},
-		"claims_supported":                      []string{"sub", "iss", "aud", "exp", "iat", "oid", "tid", "upn", "preferred_username", "name", "nonce"},
+		"token_endpoint_auth_methods_supported": []string{
+			"client_secret_post", "client_secret_basic",
+			"private_key_jwt", "none",
+		},
+		"claims_supported": []string{
+			"sub", "iss", "aud", "exp", "iat", "oid", "tid", "upn",
+			"preferred_username", "name", "nonce",
+		},
 	}
 }
 

@@ -36,7 +36,8 @@ type program struct {
 func (w *world) program() program {
 	w.tb.Helper()
 	admin := w.admin()
-	p, err := w.engine.Directory.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "deploy"})
+	p, err := w.engine.Directory.CreatePrincipal(w.ctx, admin,
+		directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "deploy"})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -44,13 +45,17 @@ func (w *world) program() program {
 	if err != nil {
 		w.tb.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: w.clock.now().Add(-time.Hour), NotAfter: w.clock.now().AddDate(1, 0, 0)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: w.clock.now().Add(-time.Hour),
+		NotAfter: w.clock.now().AddDate(1, 0, 0),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	if _, _, err := w.engine.Directory.AddSecret(w.ctx, admin, string(p.ID), directory.SecretInput{Certificate: text}); err != nil {
+	if _, _, err := w.engine.Directory.AddSecret(w.ctx, admin, string(p.ID),
+		directory.SecretInput{Certificate: text}); err != nil {
 		w.tb.Fatal(err)
 	}
 	return program{w, key, string(p.ID)}
@@ -59,7 +64,10 @@ func (w *world) program() program {
 // assertion signs one for an audience; id is its jti, and empty for none.
 func (p program) assertion(audience, id string) string {
 	p.w.tb.Helper()
-	claims := map[string]any{"iss": p.id, "sub": p.id, "aud": audience, "exp": p.w.clock.now().Add(10 * time.Minute).Unix()}
+	claims := map[string]any{
+		"iss": p.id, "sub": p.id, "aud": audience,
+		"exp": p.w.clock.now().Add(10 * time.Minute).Unix(),
+	}
 	if id != "" {
 		claims["jti"] = id
 	}
@@ -108,8 +116,8 @@ func (p program) post(i *identity.Identity, host, assertion string) (status int,
 
 const ours = "https://postern.example/default/oauth2/v2.0/token"
 
-// TestOwnNamesDecideAudiences proves that an assertion which a client made for another provider is not taken here, whatever
-// the caller writes into the header Host.
+// TestOwnNamesDecideAudiences proves that an assertion which a client made for another provider is not taken here,
+// whatever the caller writes into the header Host.
 func TestOwnNamesDecideAudiences(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -118,9 +126,15 @@ func TestOwnNamesDecideAudiences(t *testing.T) {
 		host, audience string
 		status         int
 	}{
-		"ours":                        {"postern.example", ours, http.StatusOK},
-		"another's":                   {"postern.example", "https://login.microsoftonline.com/default/oauth2/v2.0/token", http.StatusUnauthorized},
-		"another's, by another Host":  {"login.microsoftonline.com", "https://login.microsoftonline.com/default/oauth2/v2.0/token", http.StatusUnauthorized},
+		"ours": {"postern.example", ours, http.StatusOK},
+		"another's": {
+			"postern.example",
+			"https://login.microsoftonline.com/default/oauth2/v2.0/token", http.StatusUnauthorized,
+		},
+		"another's, by another Host": {
+			"login.microsoftonline.com",
+			"https://login.microsoftonline.com/default/oauth2/v2.0/token", http.StatusUnauthorized,
+		},
 		"ours, by a Host not of ours": {"10.0.0.1", ours, http.StatusOK},
 	} {
 		if status, answer := p.post(w.identity, c.host, p.assertion(c.audience, what)); status != c.status {
@@ -133,7 +147,10 @@ func TestOwnNamesDecideAudiences(t *testing.T) {
 func TestAssertionsCountOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *identity.Config) {
-		c.OIDC = []identity.OIDCConfig{{Tenant: "default", Issuer: "https://login.example", ClientID: "c", Client: &http.Client{}}}
+		c.OIDC = []identity.OIDCConfig{{
+			Tenant: "default", Issuer: "https://login.example", ClientID: "c",
+			Client: &http.Client{},
+		}}
 	})
 	p := w.program()
 	replica := w.again()
@@ -158,17 +175,20 @@ func TestAssertionsCountOnce(t *testing.T) {
 		if taken != 1 {
 			t.Errorf("jti %q: taken %d times", id, taken)
 		}
-		// Whoever knows what was signed cannot have it forgotten: what a browser brings back is looked up by its hash too.
+		// Whoever knows what was signed cannot have it forgotten: what a browser brings back is looked up by its hash
+		// too.
 		_, err := w.identity.FinishOIDC(w.ctx, identity.OIDCFinish{State: p.id + "\x00" + id, Address: office})
 		if err == nil {
 			t.Error("an assertion finished a sign-in")
 		}
-		if status, answer := p.post(w.identity, "postern.example", assertion); status != http.StatusUnauthorized || !strings.Contains(answer["error_description"].(string), "counts once") { //nolint:forcetypeassert // it is text
+		if status, answer := p.post(w.identity, "postern.example", assertion); status != http.StatusUnauthorized ||
+			!strings.Contains(answer["error_description"].(string), "counts once") { //nolint:forcetypeassert // it is text
 			t.Errorf("jti %q, later: %d %v", id, status, answer)
 		}
 	}
 	w.clock.advance(time.Minute)
-	if status, answer := p.post(w.identity, "postern.example", p.assertion(ours, "1")); status != http.StatusUnauthorized {
+	if status, answer := p.post(w.identity, "postern.example",
+		p.assertion(ours, "1")); status != http.StatusUnauthorized {
 		t.Errorf("the same jti, signed anew: %d %v", status, answer)
 	}
 	if status, answer := p.post(w.identity, "postern.example", p.assertion(ours, "2")); status != http.StatusOK {
@@ -176,13 +196,17 @@ func TestAssertionsCountOnce(t *testing.T) {
 	}
 }
 
-// TestPollsLeaveSignInsAlone proves that whoever asks after device codes that they made up, as often as they like, does not have
-// the limits of names forgotten.
+// TestPollsLeaveSignInsAlone proves that whoever asks after device codes that they made up, as often as they like, does
+// not have the limits of names forgotten.
 func TestPollsLeaveSignInsAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *identity.Config) { c.Anonymous = identity.Rate{PerSecond: 1.0 / 3600, Burst: 3} })
 	attempt := func(last byte) error {
-		_, err := w.identity.SignIn(w.ctx, identity.SignInInput{Name: "nobody", Password: "x", Address: netip.AddrFrom4([4]byte{192, 0, 2, last}), Via: "cli"})
+		_, err := w.identity.SignIn(w.ctx,
+			identity.SignInInput{
+				Name: "nobody", Password: "x", Address: netip.AddrFrom4([4]byte{192, 0, 2, last}),
+				Via: "cli",
+			})
 		return err
 	}
 	for n := range byte(3) {
@@ -194,15 +218,16 @@ func TestPollsLeaveSignInsAlone(t *testing.T) {
 		t.Fatalf("the name has no limit: %v", err)
 	}
 	for n := range 16384 {
-		w.ask(w.identity, "postern.example", "/default/oauth2/v2.0/token", url.Values{"grant_type": {"device_code"}, "device_code": {strconv.Itoa(n)}})
+		w.ask(w.identity, "postern.example", "/default/oauth2/v2.0/token",
+			url.Values{"grant_type": {"device_code"}, "device_code": {strconv.Itoa(n)}})
 	}
 	if err := attempt(5); access.CodeOf(err) != "tooManyAttempts" {
 		t.Errorf("after many questions the limit of the name is forgotten: %v", err)
 	}
 }
 
-// TestRefusedProgramsAreOnRecordWhereTheyAsked proves that an attempt to be a program of a tenant is in that tenant's log and
-// in no other, whatever the program calls itself.
+// TestRefusedProgramsAreOnRecordWhereTheyAsked proves that an attempt to be a program of a tenant is in that tenant's
+// log and in no other, whatever the program calls itself.
 func TestRefusedProgramsAreOnRecordWhereTheyAsked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -214,7 +239,8 @@ func TestRefusedProgramsAreOnRecordWhereTheyAsked(t *testing.T) {
 	for authority, want := range map[string]access.TenantID{"contoso": contoso.Tenant.ID, "default": admin.Tenant} {
 		for _, client := range []string{"nobody", "nobody@contoso", "nobody@default"} {
 			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {"x"}}
-			if status, answer := w.ask(w.identity, "postern.example", "/"+authority+"/oauth2/v2.0/token", form); status != http.StatusUnauthorized {
+			if status, answer := w.ask(w.identity, "postern.example", "/"+authority+"/oauth2/v2.0/token",
+				form); status != http.StatusUnauthorized {
 				t.Fatalf("%d %v", status, answer)
 			}
 			for _, of := range []access.TenantID{contoso.Tenant.ID, admin.Tenant} {
@@ -228,11 +254,13 @@ func TestRefusedProgramsAreOnRecordWhereTheyAsked(t *testing.T) {
 				}
 				e := events.Items[0]
 				if found := e.Kind == access.SignInRefused && e.Actor.Name == client; found != (of == want) {
-					t.Errorf("%s at %s: the newest event of %s is %s of %s", client, authority, of, e.Kind, e.Actor.Name)
+					t.Errorf("%s at %s: the newest event of %s is %s of %s", client, authority, of, e.Kind,
+						e.Actor.Name)
 				}
 			}
 			// One more, so that the newest event is not that of the round before.
-			if err := w.engine.Directory.SignInRefused(w.ctx, directory.SignInRefusal{Tenant: authority, Name: "between"}); err != nil {
+			if err := w.engine.Directory.SignInRefused(w.ctx,
+				directory.SignInRefusal{Tenant: authority, Name: "between"}); err != nil {
 				t.Fatal(err)
 			}
 		}

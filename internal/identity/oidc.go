@@ -24,19 +24,22 @@ import (
 	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
-// OIDCConfig says which identity provider the people of a tenant may sign in with. Tenant, Issuer and ClientID are required.
+// OIDCConfig says which identity provider the people of a tenant may sign in with. Tenant, Issuer and ClientID are
+// required.
 type OIDCConfig struct {
 	Tenant       string // name or id; there need not be such a tenant yet
 	Issuer       string
 	ClientID     string
-	ClientSecret string            // empty for a public client; PKCE is used either way
-	PublicURL    string            // of this server, such as https://postern.example; empty: as the browser calls it
-	Scopes       []string          // that are asked for; empty: openid, profile, email, and groups where it is needed and offered
-	Claims       ClaimNames        // what the claims are called
-	UserInfo     UserInfo          // when the provider's userinfo endpoint is asked too; UserInfoNeeded where empty
-	Groups       map[string]string // by value of the claim of groups: the name of a group here
-	Domains      []string          // of verified mail addresses, to one of which a person must belong; none: anybody of the provider
-	Client       *http.Client      // that reaches the provider, and nothing that the server must not be sent to
+	ClientSecret string // empty for a public client; PKCE is used either way
+	PublicURL    string // of this server, such as https://postern.example; empty: as the browser calls it
+	// that are asked for; empty: openid, profile, email, and groups where it is needed and offered
+	Scopes   []string
+	Claims   ClaimNames        // what the claims are called
+	UserInfo UserInfo          // when the provider's userinfo endpoint is asked too; UserInfoNeeded where empty
+	Groups   map[string]string // by value of the claim of groups: the name of a group here
+	// of verified mail addresses, to one of which a person must belong; none: anybody of the provider
+	Domains []string
+	Client  *http.Client // that reaches the provider, and nothing that the server must not be sent to
 }
 
 const (
@@ -62,8 +65,8 @@ type fetching struct {
 	err  error
 }
 
-// found gives the provider, whose description is fetched when it is first needed: once for all who wait for it, and each
-// waits no longer than its own call lasts.
+// found gives the provider, whose description is fetched when it is first needed: once for all who wait for it, and
+// each waits no longer than its own call lasts.
 func (l *oidcLogin) found(ctx context.Context) (*oidc.Provider, error) {
 	l.mu.Lock()
 	if l.provider != nil {
@@ -74,7 +77,8 @@ func (l *oidcLogin) found(ctx context.Context) (*oidc.Provider, error) {
 	if way == nil {
 		way = &fetching{done: make(chan struct{})}
 		l.fetching = way
-		// Its keys are fetched later, by this context's client, so it may not end with the call; the client's own time bounds it.
+		// Its keys are fetched later, by this context's client, so it may not end with the call; the client's own time
+		// bounds it.
 		client := context.WithoutCancel(oidc.ClientContext(ctx, l.config.Client))
 		go func() {
 			provider, err := oidc.NewProvider(client, l.config.Issuer)
@@ -102,24 +106,26 @@ func (l *oidcLogin) found(ctx context.Context) (*oidc.Provider, error) {
 }
 
 func providerAway(err error) error {
-	away := access.Fault(access.KindUnavailable, "providerUnavailable", "the identity provider cannot be reached: try again, or tell an administrator")
+	away := access.Fault(access.KindUnavailable, "providerUnavailable",
+		"the identity provider cannot be reached: try again, or tell an administrator")
 	away.Err = err
 	return away
 }
 
-// oidcState is what a sign-in at the provider is remembered by. It binds the tenant, and with it the provider: what another one
-// answers is not taken.
+// oidcState is what a sign-in at the provider is remembered by. It binds the tenant, and with it the provider: what
+// another one answers is not taken.
 type oidcState struct {
-	Tenant    access.TenantID `json:"tenant"`
-	Issuer    string          `json:"issuer"`
-	Nonce     string          `json:"nonce"`
-	Verifier  string          `json:"verifier"`
-	Redirect  string          `json:"redirect"`
-	Browser   string          `json:"browser"` // SHA-256 of what the browser keeps, so that nobody's sign-in is finished by another's browser
-	Return    string          `json:"return,omitempty"`
-	Loopback  string          `json:"loopback,omitempty"` // where a program on the person's machine waits
-	Challenge string          `json:"challenge,omitempty"`
-	State     string          `json:"state,omitempty"`
+	Tenant   access.TenantID `json:"tenant"`
+	Issuer   string          `json:"issuer"`
+	Nonce    string          `json:"nonce"`
+	Verifier string          `json:"verifier"`
+	Redirect string          `json:"redirect"`
+	// SHA-256 of what the browser keeps, so that nobody's sign-in is finished by another's browser
+	Browser   string `json:"browser"`
+	Return    string `json:"return,omitempty"`
+	Loopback  string `json:"loopback,omitempty"` // where a program on the person's machine waits
+	Challenge string `json:"challenge,omitempty"`
+	State     string `json:"state,omitempty"`
 }
 
 // OIDCStart begins a sign-in with the identity provider of a tenant.
@@ -133,9 +139,9 @@ type OIDCStart struct {
 	Address   netip.Addr
 }
 
-// HasOIDC tells an address whether people of a tenant, by name or id, may sign in with an identity provider. Where a tenant is
-// named and they may not, it counts as a call, whether there is such a tenant or not, and where too many were counted nothing is
-// said of any: so nobody tries names without an end.
+// HasOIDC tells an address whether people of a tenant, by name or id, may sign in with an identity provider. Where a
+// tenant is named and they may not, it counts as a call, whether there is such a tenant or not, and where too many were
+// counted nothing is said of any: so nobody tries names without an end.
 func (i *Identity) HasOIDC(ctx context.Context, tenant string, address netip.Addr) (bool, error) {
 	right := func() {}
 	if tenant != "" && len(i.oidc) > 0 { // or nothing was tried, or there is nothing to find
@@ -153,11 +159,12 @@ func (i *Identity) HasOIDC(ctx context.Context, tenant string, address netip.Add
 }
 
 func noOIDC() error {
-	return access.Fault(access.KindNotFound, "oidcNotConfigured", "nobody of this tenant signs in by an identity provider: use a name and a password, or name another tenant")
+	return access.Fault(access.KindNotFound, "oidcNotConfigured",
+		"nobody of this tenant signs in by an identity provider: use a name and a password, or name another tenant")
 }
 
-// oidcOf gives the provider of a tenant, and the tenant's id. Where there is no such tenant the answer is that of one without a
-// provider.
+// oidcOf gives the provider of a tenant, and the tenant's id. Where there is no such tenant the answer is that of one
+// without a provider.
 func (i *Identity) oidcOf(ctx context.Context, ref string) (*oidcLogin, access.TenantID, error) {
 	if len(i.oidc) == 0 {
 		return nil, "", noOIDC()
@@ -177,8 +184,8 @@ func (i *Identity) oidcOf(ctx context.Context, ref string) (*oidcLogin, access.T
 	return nil, "", noOIDC()
 }
 
-// StartOIDC gives the address of the provider to send the browser to, and the secret that the browser must keep until it comes
-// back.
+// StartOIDC gives the address of the provider to send the browser to, and the secret that the browser must keep until
+// it comes back.
 func (i *Identity) StartOIDC(ctx context.Context, in OIDCStart) (to, browser string, err error) {
 	if err := i.AllowAnonymous(in.Address); err != nil { // first of all: whether there is a provider is an answer too
 		return "", "", err
@@ -202,31 +209,39 @@ func (i *Identity) StartOIDC(ctx context.Context, in OIDCStart) (to, browser str
 	browser = text()
 	kept := oidcState{
 		Tenant: tenant, Issuer: login.config.Issuer,
-		Nonce: text(), Verifier: oauth2.GenerateVerifier(), Redirect: origin + login.callback(), Browser: hashToken(browser),
-		Return: in.Return, Loopback: in.Loopback, Challenge: in.Challenge, State: in.State,
+		Nonce: text(), Verifier: oauth2.GenerateVerifier(), Redirect: origin + login.callback(),
+		Browser: hashToken(browser),
+		Return:  in.Return, Loopback: in.Loopback, Challenge: in.Challenge, State: in.State,
 	}
 	body, err := json.Marshal(kept)
 	if err != nil {
 		return "", "", err
 	}
 	now := i.now().UTC()
-	err = i.engine.Directory.BeginCeremony(ctx, engine.Ceremony{Hash: hashToken(state), Kind: oidcCeremony, Body: string(body), CreatedAt: now, ExpiresAt: now.Add(ceremonyTime)})
+	err = i.engine.Directory.BeginCeremony(ctx,
+		engine.Ceremony{
+			Hash: hashToken(state), Kind: oidcCeremony, Body: string(body), CreatedAt: now,
+			ExpiresAt: now.Add(ceremonyTime),
+		})
 	if err != nil {
 		return "", "", fmt.Errorf("keep sign-in: %w", err)
 	}
-	return login.oauth(provider, kept.Redirect).AuthCodeURL(state, oidc.Nonce(kept.Nonce), oauth2.S256ChallengeOption(kept.Verifier)), browser, nil
+	return login.oauth(provider, kept.Redirect).AuthCodeURL(state, oidc.Nonce(kept.Nonce),
+			oauth2.S256ChallengeOption(kept.Verifier)),
+		browser, nil
 }
 
-// OIDCCallback is the folder of the paths that providers send the browser back to, each to that of its tenant. What one provider
-// answers can so not be passed off as another's, also where a provider does not say whose answer it is.
+// OIDCCallback is the folder of the paths that providers send the browser back to, each to that of its tenant. What one
+// provider answers can so not be passed off as another's, also where a provider does not say whose answer it is.
 const OIDCCallback = "/auth/oidc/callback/"
 
 func (l *oidcLogin) callback() string { return OIDCCallback + l.config.Tenant }
 
 func (l *oidcLogin) oauth(provider *oidc.Provider, redirect string) *oauth2.Config {
 	return &oauth2.Config{
-		ClientID: l.config.ClientID, ClientSecret: l.config.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: redirect,
-		Scopes: l.scopes(provider),
+		ClientID: l.config.ClientID, ClientSecret: l.config.ClientSecret, Endpoint: provider.Endpoint(),
+		RedirectURL: redirect,
+		Scopes:      l.scopes(provider),
 	}
 }
 
@@ -270,9 +285,9 @@ type OIDCSignedIn struct {
 	State    string
 }
 
-// FinishOIDC takes a person in whom the provider vouches for: the state, the browser, the provider of the tenant that the sign-in was
-// begun for, the code with its proof, the token's signature, issuer, audience, times and nonce, and the mail's domain must all be
-// right. Everything is good for one use.
+// FinishOIDC takes a person in whom the provider vouches for: the state, the browser, the provider of the tenant that
+// the sign-in was begun for, the code with its proof, the token's signature, issuer, audience, times and nonce, and the
+// mail's domain must all be right. Everything is good for one use.
 func (i *Identity) FinishOIDC(ctx context.Context, in OIDCFinish) (out OIDCSignedIn, err error) {
 	if len(i.oidc) == 0 {
 		return out, noOIDC()
@@ -295,26 +310,35 @@ func (i *Identity) FinishOIDC(ctx context.Context, in OIDCFinish) (out OIDCSigne
 		return out, i.oidcRefused(ctx, kept, in.Address, err)
 	}
 	token, now := newToken(), i.now().UTC().Truncate(time.Microsecond)
-	session := engine.Session{Hash: hashToken(token), CreatedAt: now, ExpiresAt: now.Add(sessionTime), Address: in.Address.String(), Client: clip(in.Client)}
+	session := engine.Session{
+		Hash: hashToken(token), CreatedAt: now, ExpiresAt: now.Add(sessionTime),
+		Address: in.Address.String(), Client: clip(in.Client),
+	}
 	said.Session, said.Address, said.Via = session, in.Address, "portal"
 	principal, err := i.engine.Directory.SignInExternally(ctx, said)
 	if err != nil {
 		return out, err
 	}
-	out = OIDCSignedIn{SignedIn: SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: principal}, Return: kept.Return, State: kept.State}
+	out = OIDCSignedIn{
+		SignedIn: SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: principal},
+		Return:   kept.Return, State: kept.State,
+	}
 	if kept.Loopback == "" {
 		return out, nil
 	}
 	code, hash := NewCode()
 	out.Loopback, out.Code, out.Token = kept.Loopback, code, ""
 	return out, i.engine.Directory.BeginSignIn(ctx, engine.PendingSignIn{
-		Hash: hash, Client: "postern", Audience: oidcCeremony, Redirect: kept.Loopback, Challenge: kept.Challenge, Session: session.Hash,
+		Hash: hash, Client: "postern", Audience: oidcCeremony, Redirect: kept.Loopback, Challenge: kept.Challenge,
+		Session: session.Hash,
 		Address: in.Address.String(), CreatedAt: now, ExpiresAt: now.Add(time.Minute),
 	})
 }
 
 // vouched exchanges the code and gives what the provider says of the person.
-func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (said directory.ExternalSignIn, err error) {
+func (i *Identity) vouched(ctx context.Context, kept oidcState,
+	in OIDCFinish,
+) (said directory.ExternalSignIn, err error) {
 	refuse := func(code, format string, args ...any) (directory.ExternalSignIn, error) {
 		return said, access.Fault(access.KindUnauthenticated, code, format, args...)
 	}
@@ -330,12 +354,14 @@ func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (
 		return said, err
 	}
 	if in.Path != login.callback() || kept.Issuer != login.config.Issuer || !answers(provider, in.Issuer, kept.Issuer) {
-		return refuse("otherProvider", "this sign-in was begun with another identity provider: begin again at the sign-in page of your tenant")
+		return refuse("otherProvider",
+			"this sign-in was begun with another identity provider: begin again at the sign-in page of your tenant")
 	}
 	if in.Error != "" || in.Code == "" {
 		return refuse("providerRefused", "the identity provider did not sign you in (%s)", clip(in.Error))
 	}
-	tokens, err := login.oauth(provider, kept.Redirect).Exchange(oidc.ClientContext(ctx, login.config.Client), in.Code, oauth2.VerifierOption(kept.Verifier))
+	tokens, err := login.oauth(provider, kept.Redirect).Exchange(oidc.ClientContext(ctx, login.config.Client), in.Code,
+		oauth2.VerifierOption(kept.Verifier))
 	if err != nil {
 		if _, answered := errors.AsType[*oauth2.RetrieveError](err); answered {
 			return refuse("providerRefused", "the identity provider did not take the code: begin again")
@@ -360,14 +386,16 @@ func (i *Identity) vouched(ctx context.Context, kept oidcState, in OIDCFinish) (
 		return said, err
 	}
 	if claims.failed != nil {
-		i.log.WarnContext(ctx, "the identity provider's userinfo was not read", "issuer", login.config.Issuer, "error", claims.failed)
+		i.log.WarnContext(ctx, "the identity provider's userinfo was not read", "issuer", login.config.Issuer, "error",
+			claims.failed)
 	}
 	said, err = login.read(id, claims)
 	said.Tenant = tenant
 	return said, err
 }
 
-// answers tells whether the issuer that an answer names is the one that was asked. One that announces that it names itself must.
+// answers tells whether the issuer that an answer names is the one that was asked. One that announces that it names
+// itself must.
 func answers(provider *oidc.Provider, named, asked string) bool {
 	var announced struct {
 		Names bool `json:"authorization_response_iss_parameter_supported"`
@@ -383,27 +411,36 @@ func (i *Identity) oidcRefused(ctx context.Context, kept oidcState, from netip.A
 	if kind := access.KindOf(err); kind != access.KindUnauthenticated && kind != access.KindForbidden {
 		return err
 	}
-	recorded := i.engine.Directory.SignInRefused(ctx, directory.SignInRefusal{Tenant: string(kept.Tenant), Name: kept.Issuer, Reason: access.CodeOf(err), Via: "portal", Address: from})
+	recorded := i.engine.Directory.SignInRefused(ctx,
+		directory.SignInRefusal{
+			Tenant: string(kept.Tenant), Name: kept.Issuer, Reason: access.CodeOf(err),
+			Via: "portal", Address: from,
+		})
 	if recorded != nil {
 		i.log.ErrorContext(ctx, "record refused sign-in", "error", recorded)
 	}
 	return err
 }
 
-// ExchangeCode gives a program on the person's own machine the session that the person opened in the browser, for the code that the
-// browser brought and the verifier that only the program knows.
-func (i *Identity) ExchangeCode(ctx context.Context, code, verifier, client string, address netip.Addr) (SignedIn, error) {
+// ExchangeCode gives a program on the person's own machine the session that the person opened in the browser, for the
+// code that the browser brought and the verifier that only the program knows.
+func (i *Identity) ExchangeCode(ctx context.Context, code, verifier, client string,
+	address netip.Addr,
+) (SignedIn, error) {
 	if err := i.AllowAnonymous(address); err != nil {
 		return SignedIn{}, err
 	}
 	token := newToken()
-	_, session, err := i.engine.Directory.RedeemSignIn(ctx, hashToken(code), engine.Session{Hash: hashToken(token), Client: clip(client)}, func(p engine.PendingSignIn) error {
-		sum := sha256.Sum256([]byte(verifier))
-		if p.Audience != oidcCeremony || p.Challenge == "" || subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(p.Challenge)) != 1 {
-			return access.Fault(access.KindUnauthenticated, directory.SignInUnknown, "the code was not made for this program: sign in again")
-		}
-		return nil
-	})
+	_, session, err := i.engine.Directory.RedeemSignIn(ctx, hashToken(code),
+		engine.Session{Hash: hashToken(token), Client: clip(client)}, func(p engine.PendingSignIn) error {
+			sum := sha256.Sum256([]byte(verifier))
+			if p.Audience != oidcCeremony || p.Challenge == "" || subtle.ConstantTimeCompare(
+				[]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(p.Challenge)) != 1 {
+				return access.Fault(access.KindUnauthenticated, directory.SignInUnknown,
+					"the code was not made for this program: sign in again")
+			}
+			return nil
+		})
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -414,7 +451,8 @@ func (i *Identity) ExchangeCode(ctx context.Context, code, verifier, client stri
 func newOIDC(configs []OIDCConfig) (logins []*oidcLogin, err error) {
 	for _, config := range configs {
 		if config.Tenant == "" || config.Issuer == "" || config.ClientID == "" || config.Client == nil {
-			return nil, errors.New("signing in by an identity provider needs the tenant, the provider's issuer, a client id and what calls the provider")
+			return nil, errors.New("signing in by an identity provider needs the tenant, the provider's issuer, a " +
+				"client id and what calls the provider")
 		}
 		config.Claims, config.UserInfo = config.Claims.complete(), cmp.Or(config.UserInfo, UserInfoNeeded)
 		if err := config.UserInfo.check(); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/postern-dev/postern/internal/identity"
 )
 
-// describes serves what a provider says of itself, which is all that a sign-in needs to begin; names tells whether it announces
-// that its answers name it. Whoever asks it for more fails the test.
+// describes serves what a provider says of itself, which is all that a sign-in needs to begin; names tells whether it
+// announces that its answers name it. Whoever asks it for more fails the test.
 func describes(t *testing.T, names bool) string {
 	t.Helper()
 	var s *httptest.Server
@@ -24,7 +24,8 @@ func describes(t *testing.T, names bool) string {
 			t.Errorf("the provider was asked for %s", r.URL.Path)
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{
-			"issuer": s.URL, "authorization_endpoint": s.URL + "/authorize", "token_endpoint": s.URL + "/token", "jwks_uri": s.URL + "/keys",
+			"issuer": s.URL, "authorization_endpoint": s.URL + "/authorize", "token_endpoint": s.URL + "/token",
+			"jwks_uri": s.URL + "/keys",
 			"authorization_response_iss_parameter_supported": names,
 		})
 	}))
@@ -32,19 +33,22 @@ func describes(t *testing.T, names bool) string {
 	return s.URL
 }
 
-// TestProviderOfATenant holds that each tenant's sign-in leads to its own provider, and that nothing of it is taken from another.
+// TestProviderOfATenant holds that each tenant's sign-in leads to its own provider, and that nothing of it is taken
+// from another.
 func TestProviderOfATenant(t *testing.T) {
 	t.Parallel()
 	home, contoso := describes(t, true), describes(t, false)
 	w := newWorld(t, func(c *identity.Config) {
 		c.OIDC = []identity.OIDCConfig{
-			{Tenant: "default", Issuer: home, ClientID: "h", Client: &http.Client{}}, {Tenant: "Contoso", Issuer: contoso, ClientID: "c", Client: &http.Client{}},
+			{Tenant: "default", Issuer: home, ClientID: "h", Client: &http.Client{}},
+			{Tenant: "Contoso", Issuer: contoso, ClientID: "c", Client: &http.Client{}},
 		}
 	})
 	admin := w.admin()
 	start := func(tenant string) (state, browser string, at *url.URL) {
 		t.Helper()
-		to, browser, err := w.identity.StartOIDC(w.ctx, identity.OIDCStart{Tenant: tenant, Origin: "https://postern.example", Address: office})
+		to, browser, err := w.identity.StartOIDC(w.ctx,
+			identity.OIDCStart{Tenant: tenant, Origin: "https://postern.example", Address: office})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,14 +69,22 @@ func TestProviderOfATenant(t *testing.T) {
 	if _, _, err := w.identity.CreateTenant(w.ctx, admin, directory.TenantInput{Name: "without"}); err != nil {
 		t.Fatal(err)
 	}
-	for tenant, want := range map[string]bool{"": true, "DEFAULT": true, "contoso": true, string(made.Tenant.ID): true, "without": false, "nobody's": false} {
+	for tenant, want := range map[string]bool{
+		"": true, "DEFAULT": true, "contoso": true, string(made.Tenant.ID): true,
+		"without": false, "nobody's": false,
+	} {
 		if has, err := w.identity.HasOIDC(w.ctx, tenant, office); err != nil || has != want {
 			t.Errorf("HasOIDC(%q) is %t, %v", tenant, has, err)
 		}
 	}
-	for tenant, want := range map[string]string{"": home + " /auth/oidc/callback/default", "contoso": contoso + " /auth/oidc/callback/Contoso", string(made.Tenant.ID): contoso + " /auth/oidc/callback/Contoso"} {
+	for tenant, want := range map[string]string{
+		"":                     home + " /auth/oidc/callback/default",
+		"contoso":              contoso + " /auth/oidc/callback/Contoso",
+		string(made.Tenant.ID): contoso + " /auth/oidc/callback/Contoso",
+	} {
 		_, _, at := start(tenant)
-		if got := "http://" + at.Host + " " + strings.TrimPrefix(at.Query().Get("redirect_uri"), "https://postern.example"); got != want {
+		if got := "http://" + at.Host + " " + strings.TrimPrefix(at.Query().Get("redirect_uri"),
+			"https://postern.example"); got != want {
 			t.Errorf("%q leads to %s, want %s", tenant, got, want)
 		}
 	}
@@ -84,7 +96,10 @@ func TestProviderOfATenant(t *testing.T) {
 		"no name of one that announces to give it": {"", "default", ""},
 	} {
 		state, browser, _ := start(c.tenant)
-		in := identity.OIDCFinish{Path: identity.OIDCCallback + c.path, Issuer: c.issuer, State: state, Code: "code", Browser: browser, Address: office}
+		in := identity.OIDCFinish{
+			Path: identity.OIDCCallback + c.path, Issuer: c.issuer, State: state, Code: "code",
+			Browser: browser, Address: office,
+		}
 		_, err := w.identity.FinishOIDC(w.ctx, in)
 		if access.KindOf(err) != access.KindUnauthenticated || access.CodeOf(err) != "otherProvider" {
 			t.Errorf("%s: %v", what, err)
@@ -100,13 +115,16 @@ func TestProviderOfATenant(t *testing.T) {
 	}
 }
 
-// TestTenantsAreNotGuessed holds that who asks for the provider of one tenant after another is soon told to wait, and gets the
-// same answer for a tenant that is not there as for one without a provider. Who names none tries nothing.
+// TestTenantsAreNotGuessed holds that who asks for the provider of one tenant after another is soon told to wait, and
+// gets the same answer for a tenant that is not there as for one without a provider. Who names none tries nothing.
 func TestTenantsAreNotGuessed(t *testing.T) {
 	t.Parallel()
 	const burst = 5
 	w := newWorld(t, func(c *identity.Config) {
-		c.OIDC = []identity.OIDCConfig{{Tenant: "default", Issuer: describes(t, true), ClientID: "h", Client: &http.Client{}}}
+		c.OIDC = []identity.OIDCConfig{{
+			Tenant: "default", Issuer: describes(t, true), ClientID: "h",
+			Client: &http.Client{},
+		}}
 		c.Anonymous = identity.Rate{PerSecond: 0.001, Burst: burst}
 	})
 	if _, _, err := w.identity.CreateTenant(w.ctx, w.admin(), directory.TenantInput{Name: "without"}); err != nil {
@@ -121,7 +139,8 @@ func TestTenantsAreNotGuessed(t *testing.T) {
 			return err
 		},
 		"a start": func(tenant string, from netip.Addr) error {
-			_, _, err := w.identity.StartOIDC(w.ctx, identity.OIDCStart{Tenant: tenant, Origin: "https://postern.example", Address: from})
+			_, _, err := w.identity.StartOIDC(w.ctx,
+				identity.OIDCStart{Tenant: tenant, Origin: "https://postern.example", Address: from})
 			if access.KindOf(err) == access.KindNotFound {
 				return nil
 			}
@@ -145,10 +164,14 @@ func TestTenantsAreNotGuessed(t *testing.T) {
 		}
 	}
 	for n := range burst + 1 {
-		r := httptest.NewRequestWithContext(w.ctx, http.MethodGet, "/nobodys/v2.0/.well-known/openid-configuration", nil)
+		r := httptest.NewRequestWithContext(w.ctx, http.MethodGet, "/nobodys/v2.0/.well-known/openid-configuration",
+			nil)
 		answer := httptest.NewRecorder()
 		identity.NewOAuth(w.identity).ServeHTTP(answer, r)
-		if want := map[bool]int{false: http.StatusBadRequest, true: http.StatusTooManyRequests}[n == burst]; answer.Code != want {
+		if want := map[bool]int{
+			false: http.StatusBadRequest,
+			true:  http.StatusTooManyRequests,
+		}[n == burst]; answer.Code != want {
 			t.Errorf("the authority of a tenant that is not there answers %d at try %d, want %d", answer.Code, n, want)
 		}
 	}

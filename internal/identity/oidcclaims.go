@@ -15,8 +15,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
-// ClaimNames are the names of the claims that are read. A name that no claim has is taken as a way into objects, such as
-// realm_access.roles. Empty ones have the usual names.
+// ClaimNames are the names of the claims that are read. A name that no claim has is taken as a way into objects, such
+// as realm_access.roles. Empty ones have the usual names.
 type ClaimNames struct {
 	Name        string // what a new user is called: preferred_username
 	DisplayName string // name
@@ -26,7 +26,8 @@ type ClaimNames struct {
 
 func (n ClaimNames) complete() ClaimNames {
 	return ClaimNames{
-		Name: cmp.Or(n.Name, "preferred_username"), DisplayName: cmp.Or(n.DisplayName, "name"), Email: cmp.Or(n.Email, "email"), Groups: cmp.Or(n.Groups, "groups"),
+		Name: cmp.Or(n.Name, "preferred_username"), DisplayName: cmp.Or(n.DisplayName, "name"),
+		Email: cmp.Or(n.Email, "email"), Groups: cmp.Or(n.Groups, "groups"),
 	}
 }
 
@@ -42,8 +43,8 @@ const (
 
 const emailVerified = "email_verified"
 
-// claims are what a provider says of a person, in its id token and, where that was asked, at its userinfo endpoint. The id
-// token leads.
+// claims are what a provider says of a person, in its id token and, where that was asked, at its userinfo endpoint. The
+// id token leads.
 type oidcClaims struct {
 	token  map[string]any
 	info   map[string]any // nil where it was not asked, or did not answer
@@ -111,7 +112,8 @@ func (c oidcClaim) texts() (texts []string, ok bool) {
 	return nil, false
 }
 
-// What is wrong with a claim of groups that says nothing. Whoever is not said to be in a group is not said to be in none.
+// What is wrong with a claim of groups that says nothing. Whoever is not said to be in a group is not said to be in
+// none.
 const (
 	claimAbsent     = "absent"     // it is not there
 	claimOverage    = "overage"    // it is elsewhere, since there are more than fit
@@ -139,8 +141,11 @@ func (l *oidcLogin) groups(c oidcClaims) (groups []string, from, unknown string)
 }
 
 // claims gives what the provider says, with that of its userinfo endpoint where it is to be asked.
-func (l *oidcLogin) claims(ctx context.Context, provider *oidc.Provider, id *oidc.IDToken, tokens *oauth2.Token) (c oidcClaims, err error) {
-	unreadable := access.Fault(access.KindUnauthenticated, "idTokenInvalid", "the identity provider's token has claims that cannot be read")
+func (l *oidcLogin) claims(ctx context.Context, provider *oidc.Provider, id *oidc.IDToken,
+	tokens *oauth2.Token,
+) (c oidcClaims, err error) {
+	unreadable := access.Fault(access.KindUnauthenticated, "idTokenInvalid",
+		"the identity provider's token has claims that cannot be read")
 	if id.Claims(&c.token) != nil || id.Subject == "" || len(id.Subject) > 255 {
 		return c, unreadable
 	}
@@ -152,7 +157,8 @@ func (l *oidcLogin) claims(ctx context.Context, provider *oidc.Provider, id *oid
 	defer cancel()
 	info, err := provider.UserInfo(bounded, oauth2.StaticTokenSource(tokens))
 	if err == nil && info.Subject != id.Subject {
-		return c, access.Fault(access.KindUnauthenticated, "userinfoInvalid", "the identity provider's userinfo is about somebody else")
+		return c, access.Fault(access.KindUnauthenticated, "userinfoInvalid",
+			"the identity provider's userinfo is about somebody else")
 	}
 	if err == nil {
 		err = info.Claims(&c.info)
@@ -177,8 +183,8 @@ func (l *oidcLogin) asksMore(c oidcClaims) bool {
 		c.find(names.Name).from == "" && c.find(names.Email).from == ""
 }
 
-// verified tells whether the provider vouches for the mail address: in the place where the address stands, or in the other where
-// that has the same address.
+// verified tells whether the provider vouches for the mail address: in the place where the address stands, or in the
+// other where that has the same address.
 func (c oidcClaims) verified(name, address string) bool {
 	for _, claims := range []map[string]any{c.token, c.info} {
 		if there, _ := lookUp(claims, name); there != address {
@@ -197,7 +203,8 @@ func (l *oidcLogin) read(id *oidc.IDToken, c oidcClaims) (said directory.Externa
 	name, display, email := c.find(names.Name), c.find(names.DisplayName), c.find(names.Email)
 	verified := email.text() != "" && c.verified(names.Email, email.text())
 	if _, domain, _ := strings.Cut(email.text(), "@"); len(l.config.Domains) > 0 &&
-		(!verified || !slices.ContainsFunc(l.config.Domains, func(d string) bool { return strings.EqualFold(d, domain) })) {
+		(!verified || !slices.ContainsFunc(l.config.Domains,
+			func(d string) bool { return strings.EqualFold(d, domain) })) {
 		why := "its domain is not one of those that are let in"
 		switch {
 		case email.text() == "":
@@ -205,9 +212,13 @@ func (l *oidcLogin) read(id *oidc.IDToken, c oidcClaims) (said directory.Externa
 		case !verified:
 			why = "the identity provider does not say that it is verified"
 		}
-		return said, access.Fault(access.KindForbidden, "domainNotAllowed", "people with this mail address are not let in here: %s", why)
+		return said, access.Fault(access.KindForbidden, "domainNotAllowed",
+			"people with this mail address are not let in here: %s", why)
 	}
-	said = directory.ExternalSignIn{Issuer: id.Issuer, Subject: id.Subject, Name: cmp.Or(name.text(), email.text()), DisplayName: display.text()}
+	said = directory.ExternalSignIn{
+		Issuer: id.Issuer, Subject: id.Subject, Name: cmp.Or(name.text(), email.text()),
+		DisplayName: display.text(),
+	}
 	if verified {
 		said.Email = email.text()
 	}

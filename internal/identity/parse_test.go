@@ -29,8 +29,10 @@ func TestPHC(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "$", "plain", strings.Replace(text, "argon2id", "argon2i", 1), strings.Replace(text, "v=19", "v=16", 1),
-		strings.Replace(text, "m=19456", "m=99999999", 1), strings.Replace(text, "m=19456", "m=019456", 1), strings.Replace(text, "t=2", "t=0", 1),
-		strings.Replace(text, "t=2", "t=+2", 1), strings.Replace(text, "p=1", "p=1,x=1", 1), text + "$", text + "=", strings.Repeat("$", 600),
+		strings.Replace(text, "m=19456", "m=99999999", 1), strings.Replace(text, "m=19456", "m=019456", 1),
+		strings.Replace(text, "t=2", "t=0", 1),
+		strings.Replace(text, "t=2", "t=+2", 1), strings.Replace(text, "p=1", "p=1,x=1", 1), text + "$", text + "=",
+		strings.Repeat("$", 600),
 	} {
 		if _, err := parsePHC(bad); err == nil {
 			t.Errorf("%q was taken", bad)
@@ -88,7 +90,8 @@ func FuzzForwardedFor(f *testing.F) {
 			t.Errorf("%q gave %s", header, address)
 		}
 		// What a client writes to the left of its own entry must not matter.
-		if again, _, err := i.ClientAddress("10.0.0.9:1", []string{"198.51.100.66", header}); err == nil && !i.trusts(address) && again != address {
+		if again, _, err := i.ClientAddress("10.0.0.9:1",
+			[]string{"198.51.100.66", header}); err == nil && !i.trusts(address) && again != address {
 			t.Errorf("with a forged hop %q gave %s, and %s without", header, again, address)
 		}
 	})
@@ -106,17 +109,35 @@ func TestClientAddress(t *testing.T) {
 		{name: "direct", remote: "203.0.113.7:5000", want: "203.0.113.7"},
 		{name: "direct IPv6", remote: "[2001:db8::1]:5000", want: "2001:db8::1"},
 		{name: "mapped", remote: "[::ffff:203.0.113.7]:5000", want: "203.0.113.7"},
-		{name: "forged by a client", remote: "203.0.113.7:5000", forwarded: []string{"198.51.100.1"}, want: "203.0.113.7", warned: true},
+		{
+			name: "forged by a client", remote: "203.0.113.7:5000", forwarded: []string{"198.51.100.1"},
+			want: "203.0.113.7", warned: true,
+		},
 		{name: "through a proxy", remote: "10.0.0.1:5000", forwarded: []string{"198.51.100.1"}, want: "198.51.100.1"},
-		{name: "through two", remote: "10.0.0.1:5000", forwarded: []string{"198.51.100.1, 10.0.0.2"}, want: "198.51.100.1"},
-		{name: "two headers", remote: "10.0.0.1:5000", forwarded: []string{"192.0.2.66", "198.51.100.1"}, want: "198.51.100.1"},
-		{name: "forged through a proxy", remote: "10.0.0.1:5000", forwarded: []string{"192.0.2.66, 198.51.100.1, 10.0.0.2"}, want: "198.51.100.1"},
+		{
+			name: "through two", remote: "10.0.0.1:5000", forwarded: []string{"198.51.100.1, 10.0.0.2"},
+			want: "198.51.100.1",
+		},
+		{
+			name: "two headers", remote: "10.0.0.1:5000", forwarded: []string{"192.0.2.66", "198.51.100.1"},
+			want: "198.51.100.1",
+		},
+		{
+			name: "forged through a proxy", remote: "10.0.0.1:5000",
+			forwarded: []string{"192.0.2.66, 198.51.100.1, 10.0.0.2"}, want: "198.51.100.1",
+		},
 		{name: "with a port", remote: "[fd00::1]:5000", forwarded: []string{"[2001:db8::9]:443"}, want: "2001:db8::9"},
-		{name: "all proxies", remote: "10.0.0.1:5000", forwarded: []string{"10.0.0.3, 10.0.0.2"}, want: "10.0.0.3", warned: true},
+		{
+			name: "all proxies", remote: "10.0.0.1:5000", forwarded: []string{"10.0.0.3, 10.0.0.2"}, want: "10.0.0.3",
+			warned: true,
+		},
 		{name: "a proxy that says nothing", remote: "10.0.0.1:5000", want: "10.0.0.1", warned: true},
 		{name: "malformed", remote: "10.0.0.1:5000", forwarded: []string{"unknown"}, bad: true},
 		{name: "empty entry", remote: "10.0.0.1:5000", forwarded: []string{"198.51.100.1,"}, bad: true},
-		{name: "too many", remote: "10.0.0.1:5000", forwarded: []string{strings.Repeat("1.1.1.1,", 40) + "1.1.1.1"}, bad: true},
+		{
+			name: "too many", remote: "10.0.0.1:5000", forwarded: []string{strings.Repeat("1.1.1.1,", 40) + "1.1.1.1"},
+			bad: true,
+		},
 		{name: "loopback", remote: "127.0.0.1:5000", want: "127.0.0.1", warned: true},
 		{name: "private", remote: "192.168.7.1:5000", want: "192.168.7.1", warned: true},
 		{name: "private IPv6", remote: "[fd00:7::1]:5000", want: "fd00:7::1", warned: true},

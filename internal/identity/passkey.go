@@ -90,15 +90,21 @@ func (i *Identity) relying(origin string) (*webauthn.WebAuthn, error) {
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || net.ParseIP(u.Hostname()) != nil {
-		return nil, access.Fault(access.KindInvalid, "passkeysNeedAName", "passkeys need a host name, and %q is none: open the server under its name", clip(origin))
+		return nil, access.Fault(access.KindInvalid, "passkeysNeedAName",
+			"passkeys need a host name, and %q is none: open the server under its name", clip(origin))
 	}
 	if known := i.Host(u.Host); i.publicURL == "" && !strings.EqualFold(known, u.Host) {
-		return nil, access.Fault(access.KindInvalid, "passkeysNeedAName", "this server is not known as %q: open it at https://%s, or have that name added to its setting names", clip(u.Host), known)
+		return nil, access.Fault(access.KindInvalid, "passkeysNeedAName",
+			"this server is not known as %q: open it at https://%s, or have that name added to its setting names",
+			clip(u.Host), known)
 	}
 	party, err := webauthn.New(&webauthn.Config{
 		RPID: u.Hostname(), RPDisplayName: "Postern", RPOrigins: []string{origin},
-		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired, UserVerification: protocol.VerificationRequired},
-		AttestationPreference:  protocol.PreferNoAttestation,
+		AuthenticatorSelection: protocol.AuthenticatorSelection{
+			ResidentKey:      protocol.ResidentKeyRequirementRequired,
+			UserVerification: protocol.VerificationRequired,
+		},
+		AttestationPreference: protocol.PreferNoAttestation,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the relying party: %w", err)
@@ -112,7 +118,9 @@ type PasskeyChallenge struct {
 	Options  any
 }
 
-func (i *Identity) begin(ctx context.Context, kind string, principal access.PrincipalID, session *webauthn.SessionData, options any) (PasskeyChallenge, error) {
+func (i *Identity) begin(ctx context.Context, kind string, principal access.PrincipalID, session *webauthn.SessionData,
+	options any,
+) (PasskeyChallenge, error) {
 	session.Expires = time.Time{} // the ceremony's own counts
 	body, err := json.Marshal(session)
 	if err != nil {
@@ -120,17 +128,24 @@ func (i *Identity) begin(ctx context.Context, kind string, principal access.Prin
 	}
 	name, hash := NewCode()
 	now := i.now().UTC()
-	err = i.engine.Directory.BeginCeremony(ctx, engine.Ceremony{Hash: hash, Kind: kind, Principal: principal, Body: string(body), CreatedAt: now, ExpiresAt: now.Add(passkeyTime)})
+	err = i.engine.Directory.BeginCeremony(ctx,
+		engine.Ceremony{
+			Hash: hash, Kind: kind, Principal: principal, Body: string(body), CreatedAt: now,
+			ExpiresAt: now.Add(passkeyTime),
+		})
 	return PasskeyChallenge{Ceremony: name, Options: options}, err
 }
 
-func (i *Identity) finish(ctx context.Context, kind, ceremony string, principal access.PrincipalID) (session webauthn.SessionData, err error) {
+func (i *Identity) finish(ctx context.Context, kind, ceremony string,
+	principal access.PrincipalID,
+) (session webauthn.SessionData, err error) {
 	c, err := i.engine.Directory.FinishCeremony(ctx, hashToken(ceremony), kind)
 	if err != nil {
 		return session, err
 	}
 	if c.Principal != principal {
-		return session, access.Fault(access.KindUnauthenticated, "ceremonyOver", "this was begun by somebody else: begin again")
+		return session, access.Fault(access.KindUnauthenticated, "ceremonyOver",
+			"this was begun by somebody else: begin again")
 	}
 	err = json.Unmarshal([]byte(c.Body), &session)
 	return session, err
@@ -149,7 +164,8 @@ func (i *Identity) BeginPasskey(ctx context.Context, c engine.Caller, origin str
 	if err != nil {
 		return PasskeyChallenge{}, err
 	}
-	options, session, err := party.BeginRegistration(user, webauthn.WithExclusions(webauthn.Credentials(user.credentials).CredentialDescriptors()))
+	options, session, err := party.BeginRegistration(user,
+		webauthn.WithExclusions(webauthn.Credentials(user.credentials).CredentialDescriptors()))
 	if err != nil {
 		return PasskeyChallenge{}, fmt.Errorf("begin to add a passkey: %w", err)
 	}
@@ -157,7 +173,9 @@ func (i *Identity) BeginPasskey(ctx context.Context, c engine.Caller, origin str
 }
 
 // FinishPasskey keeps the passkey that the browser made; response is what its API gave, as JSON.
-func (i *Identity) FinishPasskey(ctx context.Context, c engine.Caller, origin, ceremony, name string, response []byte) (engine.Passkey, error) {
+func (i *Identity) FinishPasskey(ctx context.Context, c engine.Caller, origin, ceremony, name string,
+	response []byte,
+) (engine.Passkey, error) {
 	party, err := i.relying(origin)
 	if err != nil {
 		return engine.Passkey{}, err
@@ -182,11 +200,14 @@ func (i *Identity) FinishPasskey(ctx context.Context, c engine.Caller, origin, c
 	if err != nil {
 		return engine.Passkey{}, err
 	}
-	return i.engine.Directory.AddPasskey(ctx, c, engine.Passkey{ID: base64.RawURLEncoding.EncodeToString(credential.ID), Name: name, Body: string(body)})
+	return i.engine.Directory.AddPasskey(ctx, c,
+		engine.Passkey{ID: base64.RawURLEncoding.EncodeToString(credential.ID), Name: name, Body: string(body)})
 }
 
 // BeginPasskeySignIn begins to sign somebody in whose passkey will say who they are.
-func (i *Identity) BeginPasskeySignIn(ctx context.Context, origin string, address netip.Addr) (PasskeyChallenge, error) {
+func (i *Identity) BeginPasskeySignIn(ctx context.Context, origin string,
+	address netip.Addr,
+) (PasskeyChallenge, error) {
 	if err := i.AllowAnonymous(address); err != nil {
 		return PasskeyChallenge{}, err
 	}
@@ -238,7 +259,11 @@ func (i *Identity) FinishPasskeySignIn(ctx context.Context, in PasskeySignIn) (S
 		err = errors.New("its counter went back, as a copy's would")
 	}
 	if err != nil {
-		refused := i.engine.Directory.SignInRefused(ctx, directory.SignInRefusal{Name: user.principal.Name, Principal: user.principal.ID, Reason: "wrongPasskey", Via: in.Via, Address: in.Address})
+		refused := i.engine.Directory.SignInRefused(ctx,
+			directory.SignInRefusal{
+				Name: user.principal.Name, Principal: user.principal.ID, Reason: "wrongPasskey",
+				Via: in.Via, Address: in.Address,
+			})
 		return SignedIn{}, errors.Join(wrongPasskey(err), refused)
 	}
 	used, err := user.used(credential)
@@ -246,7 +271,10 @@ func (i *Identity) FinishPasskeySignIn(ctx context.Context, in PasskeySignIn) (S
 		return SignedIn{}, err
 	}
 	token, now := newToken(), i.now().UTC().Truncate(time.Microsecond)
-	s := engine.Session{Hash: hashToken(token), CreatedAt: now, ExpiresAt: now.Add(sessionTime), Address: in.Address.String(), Client: clip(in.Client)}
+	s := engine.Session{
+		Hash: hashToken(token), CreatedAt: now, ExpiresAt: now.Add(sessionTime),
+		Address: in.Address.String(), Client: clip(in.Client),
+	}
 	if err := i.engine.Directory.SignInByPasskey(ctx, used, s, in.Via, in.Address); err != nil {
 		return SignedIn{}, err
 	}
@@ -260,7 +288,8 @@ func (i *Identity) BeginStepUp(ctx context.Context, c engine.Caller, origin stri
 		return PasskeyChallenge{}, err
 	}
 	if c.Session == "" {
-		return PasskeyChallenge{}, access.Fault(access.KindForbidden, "signInNeeded", "a token cannot be confirmed with a passkey: sign in")
+		return PasskeyChallenge{}, access.Fault(access.KindForbidden, "signInNeeded",
+			"a token cannot be confirmed with a passkey: sign in")
 	}
 	user, err := i.passkeyUser(ctx, c.Principal)
 	if err != nil {
@@ -299,7 +328,11 @@ func (i *Identity) FinishStepUp(ctx context.Context, c engine.Caller, origin, ce
 		err = errors.New("its counter went back, as a copy's would")
 	}
 	if err != nil { // somebody has the session and not the passkey
-		refused := i.engine.Directory.SignInRefused(ctx, directory.SignInRefusal{Name: c.Name, Principal: c.Principal, Reason: "wrongPasskey", Via: c.Via, Address: c.Address})
+		refused := i.engine.Directory.SignInRefused(ctx,
+			directory.SignInRefusal{
+				Name: c.Name, Principal: c.Principal, Reason: "wrongPasskey", Via: c.Via,
+				Address: c.Address,
+			})
 		return errors.Join(wrongPasskey(err), refused)
 	}
 	used, err := user.used(credential)
@@ -316,7 +349,8 @@ func malformedPasskey(err error) error {
 }
 
 func wrongPasskey(err error) error {
-	e := access.Fault(access.KindUnauthenticated, "wrongPasskey", "the passkey is not right here: use another, or begin again")
+	e := access.Fault(access.KindUnauthenticated, "wrongPasskey",
+		"the passkey is not right here: use another, or begin again")
 	e.Err = err
 	return e
 }

@@ -66,7 +66,10 @@ func (a *authenticator) options(c identity.PasskeyChallenge) (challenge, handle 
 }
 
 func (a *authenticator) clientData(kind, challenge string) []byte {
-	data, err := json.Marshal(map[string]any{"type": kind, "challenge": challenge, "origin": a.origin, "crossOrigin": false})
+	data, err := json.Marshal(map[string]any{
+		"type": kind, "challenge": challenge, "origin": a.origin,
+		"crossOrigin": false,
+	})
 	if err != nil {
 		a.tb.Fatal(err)
 	}
@@ -102,7 +105,10 @@ func (a *authenticator) create(c identity.PasskeyChallenge) []byte {
 	if err != nil {
 		a.tb.Fatal(err)
 	}
-	return a.json(map[string]any{"clientDataJSON": b64(a.clientData("webauthn.create", challenge)), "attestationObject": b64(attestation)})
+	return a.json(map[string]any{
+		"clientDataJSON":    b64(a.clientData("webauthn.create", challenge)),
+		"attestationObject": b64(attestation),
+	})
 }
 
 // get answers an assertion.
@@ -118,12 +124,18 @@ func (a *authenticator) get(c identity.PasskeyChallenge) []byte {
 	if err != nil {
 		a.tb.Fatal(err)
 	}
-	return a.json(map[string]any{"clientDataJSON": b64(client), "authenticatorData": b64(data), "signature": b64(signature), "userHandle": b64(a.handle)})
+	return a.json(map[string]any{
+		"clientDataJSON": b64(client), "authenticatorData": b64(data),
+		"signature": b64(signature), "userHandle": b64(a.handle),
+	})
 }
 
 func (a *authenticator) json(response map[string]any) []byte {
 	a.tb.Helper()
-	data, err := json.Marshal(map[string]any{"id": b64(a.id), "rawId": b64(a.id), "type": "public-key", "response": response})
+	data, err := json.Marshal(map[string]any{
+		"id": b64(a.id), "rawId": b64(a.id), "type": "public-key",
+		"response": response,
+	})
 	if err != nil {
 		a.tb.Fatal(err)
 	}
@@ -149,7 +161,11 @@ func (w *world) byPasskey(a *authenticator) (identity.SignedIn, error) {
 	if err != nil {
 		w.tb.Fatal(err)
 	}
-	return w.identity.FinishPasskeySignIn(w.ctx, identity.PasskeySignIn{Origin: site, Ceremony: begun.Ceremony, Response: a.get(begun), Address: office, Via: "portal"})
+	return w.identity.FinishPasskeySignIn(w.ctx,
+		identity.PasskeySignIn{
+			Origin: site, Ceremony: begun.Ceremony, Response: a.get(begun), Address: office,
+			Via: "portal",
+		})
 }
 
 func (w *world) stepUp(c engine.Caller, a *authenticator) error {
@@ -182,7 +198,8 @@ func TestPasskeys(t *testing.T) {
 	}
 
 	// Adding another, and deleting, needs the first one, just now.
-	wantCode(t, w.register(admin, newAuthenticator(t, "postern.example"), "phone"), access.KindForbidden, "stepUpRequired")
+	wantCode(t, w.register(admin, newAuthenticator(t, "postern.example"), "phone"), access.KindForbidden,
+		"stepUpRequired")
 	wantCode(t, w.engine.Directory.DeletePasskey(w.ctx, admin, "laptop"), access.KindForbidden, "stepUpRequired")
 	if err := w.register(c, newAuthenticator(t, "postern.example"), "phone"); err != nil {
 		t.Error(err)
@@ -192,7 +209,8 @@ func TestPasskeys(t *testing.T) {
 	if err := w.stepUp(c, a); err != nil {
 		t.Fatal(err)
 	}
-	if c, err = w.identity.Authenticate(w.ctx, signed.Token, office, "portal"); err != nil || !c.SteppedUpAt.Equal(w.clock.now()) {
+	if c, err = w.identity.Authenticate(w.ctx, signed.Token, office,
+		"portal"); err != nil || !c.SteppedUpAt.Equal(w.clock.now()) {
 		t.Errorf("stepped up at %s, %v", c.SteppedUpAt, err)
 	}
 	if err := w.engine.Directory.DeletePasskey(w.ctx, c, "phone"); err != nil {
@@ -203,8 +221,8 @@ func TestPasskeys(t *testing.T) {
 	}
 }
 
-// TestPasskeysAreChecked proves that what is signed for somebody or somewhere else, twice, without the person, or by a copy,
-// lets nobody in.
+// TestPasskeysAreChecked proves that what is signed for somebody or somewhere else, twice, without the person, or by a
+// copy, lets nobody in.
 func TestPasskeysAreChecked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -239,7 +257,10 @@ func TestPasskeysAreChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := identity.PasskeySignIn{Origin: site, Ceremony: begun.Ceremony, Response: a.get(begun), Address: office, Via: "portal"}
+	in := identity.PasskeySignIn{
+		Origin: site, Ceremony: begun.Ceremony, Response: a.get(begun), Address: office,
+		Via: "portal",
+	}
 	if _, err := w.identity.FinishPasskeySignIn(w.ctx, in); err != nil {
 		t.Fatal(err)
 	}
@@ -250,12 +271,14 @@ func TestPasskeysAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.clock.advance(6 * time.Minute)
-	_, err = w.identity.FinishPasskeySignIn(w.ctx, identity.PasskeySignIn{Origin: site, Ceremony: begun.Ceremony, Response: a.get(begun), Address: office})
+	_, err = w.identity.FinishPasskeySignIn(w.ctx,
+		identity.PasskeySignIn{Origin: site, Ceremony: begun.Ceremony, Response: a.get(begun), Address: office})
 	wantCode(t, err, access.KindUnauthenticated, "ceremonyOver")
 	_, err = w.identity.BeginPasskeySignIn(w.ctx, "https://192.0.2.1", office)
 	wantCode(t, err, access.KindInvalid, "passkeysNeedAName")
 	disabled := true
-	other, _, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "anna"}, goodPassword)
+	other, _, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "anna"},
+		goodPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +301,8 @@ func TestPasskeysAreChecked(t *testing.T) {
 	if n := w.count(access.SignInRefused) - refused; n != 1 {
 		t.Errorf("the attempt is on record %d times", n)
 	}
-	if _, err := w.engine.Directory.ChangePrincipal(w.ctx, admin, string(other.ID), directory.PrincipalChange{Disabled: &disabled}); err != nil {
+	if _, err := w.engine.Directory.ChangePrincipal(w.ctx, admin, string(other.ID),
+		directory.PrincipalChange{Disabled: &disabled}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.byPasskey(hers); access.KindOf(err) != access.KindUnauthenticated {

@@ -26,24 +26,30 @@ const (
 	hashingRests   = 3 * time.Second
 )
 
-// CheckPassword refuses a password that is too short, too long, old again, common, or made of the names of whoever will have
-// it. old may be empty.
+// CheckPassword refuses a password that is too short, too long, old again, common, or made of the names of whoever will
+// have it. old may be empty.
 func CheckPassword(password, old string, own ...string) error {
 	switch {
 	case utf8.RuneCountInString(password) < minPassword:
-		return access.Fault(access.KindInvalid, "weakPassword", "the new password is too short: use at least %d characters", minPassword)
+		return access.Fault(access.KindInvalid, "weakPassword",
+			"the new password is too short: use at least %d characters", minPassword)
 	case len(password) > maxPassword:
-		return access.Fault(access.KindInvalid, "weakPassword", "the new password is too long: use at most %d bytes", maxPassword)
+		return access.Fault(access.KindInvalid, "weakPassword", "the new password is too long: use at most %d bytes",
+			maxPassword)
 	case !utf8.ValidString(password):
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is not valid UTF-8")
 	case strings.Trim(password, firstCharacter(password)) == "":
-		return access.Fault(access.KindInvalid, "weakPassword", "the new password is one character repeated: choose another")
+		return access.Fault(access.KindInvalid, "weakPassword",
+			"the new password is one character repeated: choose another")
 	case password == old:
 		return access.Fault(access.KindInvalid, "weakPassword", "the new password is the old one: choose another")
 	case common(password):
-		return access.Fault(access.KindInvalid, "weakPassword", "the new password is one of those that are tried first: choose another, such as four words that do not belong together")
+		return access.Fault(access.KindInvalid, "weakPassword",
+			"the new password is one of those that are tried first: choose another, such as four words that do not "+
+				"belong together")
 	case madeOf(password, own):
-		return access.Fault(access.KindInvalid, "weakPassword", "the new password is made of your own name or of Postern's: choose another")
+		return access.Fault(access.KindInvalid, "weakPassword",
+			"the new password is made of your own name or of Postern's: choose another")
 	}
 	return nil
 }
@@ -53,17 +59,23 @@ func firstCharacter(s string) string {
 	return s[:size]
 }
 
-// HashPassword makes the PHC string of a password with argon2id. It neither checks the password nor waits for others; it
-// is meant for the first start.
+// HashPassword makes the PHC string of a password with argon2id. It neither checks the password nor waits for others;
+// it is meant for the first start.
 func HashPassword(password string) (string, error) {
-	p := phc{memory: costMemory, passes: costPasses, threads: costThreads, salt: random(saltBytes), sum: make([]byte, sumBytes)}
+	p := phc{
+		memory: costMemory, passes: costPasses, threads: costThreads, salt: random(saltBytes),
+		sum: make([]byte, sumBytes),
+	}
 	p.sum = p.derive(password)
 	return p.String(), nil
 }
 
 // nobody is a hash that no password matches, to spend on an unknown name what a known one costs.
 func nobody() phc {
-	return phc{memory: costMemory, passes: costPasses, threads: costThreads, salt: random(saltBytes), sum: random(sumBytes)}
+	return phc{
+		memory: costMemory, passes: costPasses, threads: costThreads, salt: random(saltBytes),
+		sum: random(sumBytes),
+	}
 }
 
 func random(n int) []byte {
@@ -108,8 +120,8 @@ func (h *hashing) turn(ctx context.Context, fn func()) error {
 	}
 }
 
-// HashPassword checks a new password and makes its PHC string with argon2id. It waits while others do the same. own are the
-// names of whoever will have it.
+// HashPassword checks a new password and makes its PHC string with argon2id. It waits while others do the same. own are
+// the names of whoever will have it.
 func (i *Identity) HashPassword(ctx context.Context, password string, own ...string) (hash string, err error) {
 	if err := CheckPassword(password, "", own...); err != nil {
 		return "", err
@@ -125,7 +137,9 @@ func (i *Identity) hash(ctx context.Context, password string) (hash string, err 
 }
 
 // CreatePrincipal adds a principal. A user without a password gets a one-time one, which it gives back.
-func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in directory.PrincipalInput, password string) (p access.Principal, oneTime string, err error) {
+func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in directory.PrincipalInput,
+	password string,
+) (p access.Principal, oneTime string, err error) {
 	if in.Kind == access.User {
 		// Ask first: a hash is dear, and only for those who may.
 		if err := i.engine.Directory.MayCreatePrincipal(ctx, c); err != nil {
@@ -139,7 +153,8 @@ func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in dire
 			return access.Principal{}, "", err
 		}
 	} else if password != "" {
-		return access.Principal{}, "", access.Fault(access.KindInvalid, "passwordNotAllowed", "only a user has a password: leave it out")
+		return access.Principal{}, "", access.Fault(access.KindInvalid, "passwordNotAllowed",
+			"only a user has a password: leave it out")
 	}
 	if p, err = i.engine.Directory.CreatePrincipal(ctx, c, in); err != nil {
 		return access.Principal{}, "", err
@@ -148,7 +163,9 @@ func (i *Identity) CreatePrincipal(ctx context.Context, c engine.Caller, in dire
 }
 
 // CreateTenant makes a tenant, whose administrator gets a one-time password, which it gives back.
-func (i *Identity) CreateTenant(ctx context.Context, c engine.Caller, in directory.TenantInput) (d directory.TenantDetail, oneTime string, err error) {
+func (i *Identity) CreateTenant(ctx context.Context, c engine.Caller,
+	in directory.TenantInput,
+) (d directory.TenantDetail, oneTime string, err error) {
 	// Ask first: a hash is dear, and only for those who may.
 	if err := i.engine.Directory.MayCreateTenant(ctx, c); err != nil {
 		return d, "", err

@@ -25,8 +25,8 @@ import (
 	"github.com/postern-dev/postern/internal/identity"
 )
 
-// provider is an OpenID provider that says whatever a test has it say. It is honest in the rest: it takes the code with the proof
-// that belongs to it, and signs by the key that it publishes.
+// provider is an OpenID provider that says whatever a test has it say. It is honest in the rest: it takes the code with
+// the proof that belongs to it, and signs by the key that it publishes.
 type provider struct {
 	tb     testing.TB
 	w      *world
@@ -51,12 +51,18 @@ func newProvider(tb testing.TB, change func(*provider, *identity.OIDCConfig)) *p
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &provider{tb: tb, key: key, claims: map[string]any{"preferred_username": "anna", "name": "Anna Berg"}, waiting: make(chan struct{}, 100)}
+	p := &provider{
+		tb: tb, key: key, claims: map[string]any{"preferred_username": "anna", "name": "Anna Berg"},
+		waiting: make(chan struct{}, 100),
+	}
 	p.sign = func(claims []byte) string { return p.signed(jose.ES256, p.key, claims) }
 	s := httptest.NewServer(p)
 	tb.Cleanup(s.Close)
 	p.url = s.URL
-	config := identity.OIDCConfig{Tenant: "default", Issuer: p.url, ClientID: "postern", ClientSecret: "secret", PublicURL: "https://postern.example", Client: s.Client()}
+	config := identity.OIDCConfig{
+		Tenant: "default", Issuer: p.url, ClientID: "postern", ClientSecret: "secret",
+		PublicURL: "https://postern.example", Client: s.Client(),
+	}
 	if change != nil {
 		change(p, &config)
 	}
@@ -65,7 +71,8 @@ func newProvider(tb testing.TB, change func(*provider, *identity.OIDCConfig)) *p
 }
 
 func (p *provider) signed(algorithm jose.SignatureAlgorithm, key any, claims []byte) string {
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", "1"))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key},
+		(&jose.SignerOptions{}).WithHeader("kid", "1"))
 	if err != nil {
 		p.tb.Error(err)
 		return ""
@@ -95,7 +102,8 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			<-gate
 		}
 		description := map[string]any{
-			"issuer": p.url, "authorization_endpoint": p.url + "/authorize", "token_endpoint": p.url + "/token", "jwks_uri": p.url + "/keys",
+			"issuer": p.url, "authorization_endpoint": p.url + "/authorize", "token_endpoint": p.url + "/token",
+			"jwks_uri":         p.url + "/keys",
 			"scopes_supported": p.scopes, "id_token_signing_alg_values_supported": []string{"ES256"},
 		}
 		if p.info != nil {
@@ -103,7 +111,9 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer = description
 	case "/keys":
-		answer = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"}}}
+		answer = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+			{Key: p.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"},
+		}}
 	case "/token":
 		answer = p.exchange(r)
 	case "/userinfo":
@@ -111,7 +121,8 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.infoAsks++
 		answer = p.info
 		p.mu.Unlock()
-		if r.Header.Get("Authorization") != "Bearer access" || answer.(map[string]any)["fails"] != nil { //nolint:forcetypeassert // it is one
+		if r.Header.Get("Authorization") != "Bearer access" ||
+			answer.(map[string]any)["fails"] != nil { //nolint:forcetypeassert // it is one
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	default:
@@ -128,12 +139,14 @@ func (p *provider) exchange(r *http.Request) any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sum := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
-	if r.PostFormValue("code") != "code" || base64.RawURLEncoding.EncodeToString(sum[:]) != p.asked.Get("code_challenge") {
+	if r.PostFormValue("code") != "code" || base64.RawURLEncoding.EncodeToString(
+		sum[:]) != p.asked.Get("code_challenge") {
 		p.tb.Errorf("the code came with %v", r.PostForm)
 	}
 	now := p.w.clock.now()
 	claims := map[string]any{
-		"iss": p.url, "sub": "42", "aud": "postern", "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "nonce": p.asked.Get("nonce"),
+		"iss": p.url, "sub": "42", "aud": "postern", "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(),
+		"nonce": p.asked.Get("nonce"),
 	}
 	maps.Copy(claims, p.claims)
 	for _, name := range p.without {
@@ -175,7 +188,10 @@ func (p *provider) signIn(in identity.OIDCStart, change func(*identity.OIDCFinis
 	if err != nil {
 		p.tb.Fatal(err)
 	}
-	back := identity.OIDCFinish{Path: identity.OIDCCallback + "default", State: state, Code: "code", Browser: browser, Address: office, Client: "test"}
+	back := identity.OIDCFinish{
+		Path: identity.OIDCCallback + "default", State: state, Code: "code", Browser: browser,
+		Address: office, Client: "test",
+	}
 	if change != nil {
 		change(&back)
 	}
@@ -185,7 +201,8 @@ func (p *provider) signIn(in identity.OIDCStart, change func(*identity.OIDCFinis
 // group makes a group.
 func (w *world) group(admin engine.Caller, name string) {
 	w.tb.Helper()
-	if _, err := w.engine.Directory.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.Group, Name: name}); err != nil {
+	if _, err := w.engine.Directory.CreatePrincipal(w.ctx, admin,
+		directory.PrincipalInput{Kind: access.Group, Name: name}); err != nil {
 		w.tb.Fatal(err)
 	}
 }
@@ -193,7 +210,8 @@ func (w *world) group(admin engine.Caller, name string) {
 // members gives the names of a group's members.
 func (w *world) members(admin engine.Caller, group string) (names []string) {
 	w.tb.Helper()
-	list, err := w.engine.Directory.Principals(w.ctx, admin, engine.PrincipalFilter{Group: access.PrincipalID(group)}, engine.Page{Limit: 100})
+	list, err := w.engine.Directory.Principals(w.ctx, admin, engine.PrincipalFilter{Group: access.PrincipalID(group)},
+		engine.Page{Limit: 100})
 	if err != nil {
 		w.tb.Fatal(err)
 	}

@@ -59,7 +59,10 @@ func (l *limiter) take(key string, now time.Time, n int) (giveBack func(), ok bo
 				delete(l.byKey, oldest.key)
 			}
 		}
-		element = l.recent.PushFront(&counted{key: key, bucket: rate.NewLimiter(rate.Limit(l.rate.PerSecond), l.rate.Burst)})
+		element = l.recent.PushFront(&counted{
+			key:    key,
+			bucket: rate.NewLimiter(rate.Limit(l.rate.PerSecond), l.rate.Burst),
+		})
 		l.byKey[key] = element
 	}
 	c, ok := element.Value.(*counted)
@@ -86,8 +89,8 @@ func addressKey(a netip.Addr) string {
 	return a.String()
 }
 
-// siteKey is what an IPv6 address is counted by besides: the /48 that one site has, with 65,536 times the /64 of an address.
-// Of IPv4 it is empty.
+// siteKey is what an IPv6 address is counted by besides: the /48 that one site has, with 65,536 times the /64 of an
+// address. Of IPv4 it is empty.
 func siteKey(a netip.Addr) string {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {
@@ -110,9 +113,9 @@ func (i *Identity) AllowAnonymous(address netip.Addr) error {
 	return err
 }
 
-// AllowGuess is AllowAnonymous for a call that names what could be guessed, such as a short code or a tenant: count it before
-// anything is looked up, and call right where it was named rightly, which then costs nothing. Counting the wrong ones alone
-// would bound nothing, since whoever has spent all goes on, and knows what is right by not being refused.
+// AllowGuess is AllowAnonymous for a call that names what could be guessed, such as a short code or a tenant: count it
+// before anything is looked up, and call right where it was named rightly, which then costs nothing. Counting the wrong
+// ones alone would bound nothing, since whoever has spent all goes on, and knows what is right by not being refused.
 func (i *Identity) AllowGuess(address netip.Addr) (right func(), err error) {
 	now := i.now()
 	right, allowed := i.anonymous.take(addressKey(address), now, 1)
@@ -124,13 +127,14 @@ func (i *Identity) AllowGuess(address netip.Addr) (right func(), err error) {
 		}
 	}
 	if !allowed {
-		return nil, access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts from this address: wait a little and try again")
+		return nil, access.Fault(access.KindLimited, "tooManyAttempts",
+			"too many attempts from this address: wait a little and try again")
 	}
 	return right, nil
 }
 
-// credentialsOfPrincipal is how many times more calls than one credential is good for a principal may make with all that they
-// have. Whoever stole one of them cannot keep its owner from signing in anew and ending it.
+// credentialsOfPrincipal is how many times more calls than one credential is good for a principal may make with all
+// that they have. Whoever stole one of them cannot keep its owner from signing in anew and ending it.
 const credentialsOfPrincipal = 4
 
 // allowKnown counts one call of a principal with a credential: access.KindLimited when there were too many.
@@ -142,20 +146,21 @@ func (i *Identity) allowKnown(c engine.Caller, credential string) error {
 	return nil
 }
 
-// AgentCost is what a call of an agent costs, of what it may spend. Where the bounds lie, a gateway of a thousand machines that
-// are opened and closed all day does not come near: an agent sends one report at a time, 20 a second at most, and whatever
-// happens meanwhile goes out with the next one.
+// AgentCost is what a call of an agent costs, of what it may spend. Where the bounds lie, a gateway of a thousand
+// machines that are opened and closed all day does not come near: an agent sends one report at a time, 20 a second at
+// most, and whatever happens meanwhile goes out with the next one.
 type AgentCost int
 
-// What calls cost. A stream derives a whole desired state and may take over from another; what is sent has to be read and
-// looked up.
+// What calls cost. A stream derives a whole desired state and may take over from another; what is sent has to be read
+// and looked up.
 const (
 	costOfCall   AgentCost = 1
 	CostOfStream AgentCost = 10
 	bytesOfCost            = 64 << 10
 )
 
-// CostOfBody is what a call with a body of so many bytes costs; of one that does not say how long it is, longest counts.
+// CostOfBody is what a call with a body of so many bytes costs; of one that does not say how long it is, longest
+// counts.
 func CostOfBody(length, longest int64) AgentCost {
 	if length < 0 || length > longest {
 		length = longest
@@ -163,9 +168,9 @@ func CostOfBody(length, longest int64) AgentCost {
 	return costOfCall + AgentCost(length/bytesOfCost)
 }
 
-// allowAgent counts a call of an agent, which is known by its key and its place, so that nobody spends for it with a certificate
-// that does not count any more, nor with a copy of it elsewhere: access.KindLimited when it has called too often, which the log
-// says now and then.
+// allowAgent counts a call of an agent, which is known by its key and its place, so that nobody spends for it with a
+// certificate that does not count any more, nor with a copy of it elsewhere: access.KindLimited when it has called too
+// often, which the log says now and then.
 func (i *Identity) allowAgent(id access.AgentID, key string, address netip.Addr, cost AgentCost) error {
 	now := i.now()
 	if i.agents.allowN(key+" "+cmp.Or(siteKey(address), addressKey(address)), now, int(cost)) {
@@ -174,5 +179,6 @@ func (i *Identity) allowAgent(id access.AgentID, key string, address netip.Addr,
 	if i.told.allow(key, now) {
 		i.log.Warn("an agent calls too often; it is told to wait", "agent", id)
 	}
-	return access.Fault(access.KindLimited, "tooManyCalls", "this agent calls too often: wait and then send what there is in one report")
+	return access.Fault(access.KindLimited, "tooManyCalls",
+		"this agent calls too often: wait and then send what there is in one report")
 }

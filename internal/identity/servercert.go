@@ -17,9 +17,10 @@ import (
 
 const serverTime = 397 * 24 * time.Hour
 
-// ServerCertificate loads the server's certificate with its key from server.pem in dir, and makes both anew where there is
-// none, where it is not of this authority, where it does not hold for all the names (host names or addresses), or where
-// less than a third of its time is left. The file is readable by the owner alone; it is one, so that it is never half new.
+// ServerCertificate loads the server's certificate with its key from server.pem in dir, and makes both anew where there
+// is none, where it is not of this authority, where it does not hold for all the names (host names or addresses), or
+// where less than a third of its time is left. The file is readable by the owner alone; it is one, so that it is never
+// half new.
 func (ca *CA) ServerCertificate(dir string, names []string, now time.Time) (tls.Certificate, error) {
 	if len(names) == 0 {
 		return tls.Certificate{}, errors.New("the server's certificate needs at least one name")

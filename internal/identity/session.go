@@ -37,8 +37,8 @@ type SignedIn struct {
 
 // SignIn checks a password and opens a session.
 //
-// An unknown name, a wrong password, a disabled user and a locked one get the same answer, "wrongCredentials", after the
-// same work. A one-time password without a new one is "passwordChangeRequired", a new one that will not do
+// An unknown name, a wrong password, a disabled user and a locked one get the same answer, "wrongCredentials", after
+// the same work. A one-time password without a new one is "passwordChangeRequired", a new one that will not do
 // "weakPassword", and too many attempts from one address or for one name "tooManyAttempts".
 func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error) {
 	if err := i.AllowAnonymous(in.Address); err != nil {
@@ -83,22 +83,25 @@ func (i *Identity) SignIn(ctx context.Context, in SignInInput) (SignedIn, error)
 	return i.open(ctx, in, found, hash)
 }
 
-// allowName counts an attempt at a name. Where the person signed in before from where it comes, it counts for that address
-// alone: strangers who try the name elsewhere do not use their attempts up.
+// allowName counts an attempt at a name. Where the person signed in before from where it comes, it counts for that
+// address alone: strangers who try the name elsewhere do not use their attempts up.
 func (i *Identity) allowName(account string, address netip.Addr, familiar bool) error {
 	key := strings.ToLower(account)
 	if familiar {
 		key += " from " + addressKey(address)
 	}
 	if !i.names.allow(key, i.now()) {
-		return access.Fault(access.KindLimited, "tooManyAttempts", "too many attempts for this name: wait a minute and try again")
+		return access.Fault(access.KindLimited, "tooManyAttempts",
+			"too many attempts for this name: wait a minute and try again")
 	}
 	return nil
 }
 
-// verify compares a password with a stored hash; without one it works as long and finds no match. People who signed in from
-// there before have a queue of their own.
-func (i *Identity) verify(ctx context.Context, found directory.Credentials, password string) (right bool, stored phc, err error) {
+// verify compares a password with a stored hash; without one it works as long and finds no match. People who signed in
+// from there before have a queue of their own.
+func (i *Identity) verify(ctx context.Context, found directory.Credentials,
+	password string,
+) (right bool, stored phc, err error) {
 	hash, queue := found.Password.Hash, i.hashing
 	if found.Familiar {
 		queue = i.familiar
@@ -131,10 +134,13 @@ func (i *Identity) refusal(found directory.Credentials, right bool) string {
 }
 
 // replacement gives the hash that replaces the stored one: of a new password, or of the same at the present cost.
-func (i *Identity) replacement(ctx context.Context, in SignInInput, found directory.Credentials, stored phc) (string, error) {
+func (i *Identity) replacement(ctx context.Context, in SignInInput, found directory.Credentials,
+	stored phc,
+) (string, error) {
 	password := in.Password
 	if in.NewPassword != "" {
-		if err := CheckPassword(in.NewPassword, in.Password, found.Principal.Name, found.Principal.DisplayName, found.Principal.Email); err != nil {
+		if err := CheckPassword(in.NewPassword, in.Password, found.Principal.Name, found.Principal.DisplayName,
+			found.Principal.Email); err != nil {
 			return "", err
 		}
 		password = in.NewPassword
@@ -149,7 +155,9 @@ func (i *Identity) replacement(ctx context.Context, in SignInInput, found direct
 	return hash, err
 }
 
-func (i *Identity) open(ctx context.Context, in SignInInput, found directory.Credentials, hash string) (SignedIn, error) {
+func (i *Identity) open(ctx context.Context, in SignInInput, found directory.Credentials,
+	hash string,
+) (SignedIn, error) {
 	token := newToken()
 	now := i.now().UTC().Truncate(time.Microsecond)
 	session := engine.Session{
@@ -166,10 +174,12 @@ func (i *Identity) open(ctx context.Context, in SignInInput, found directory.Cre
 	return SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Principal: found.Principal}, nil
 }
 
-// Authenticate finds the caller behind the token of a session or an API token, and counts the call, which is a use of the
-// session; address and via go into the events that the caller causes. It fails with access.KindUnauthenticated, or
+// Authenticate finds the caller behind the token of a session or an API token, and counts the call, which is a use of
+// the session; address and via go into the events that the caller causes. It fails with access.KindUnauthenticated, or
 // access.KindLimited.
-func (i *Identity) Authenticate(ctx context.Context, token string, address netip.Addr, via string) (engine.Caller, error) {
+func (i *Identity) Authenticate(ctx context.Context, token string, address netip.Addr,
+	via string,
+) (engine.Caller, error) {
 	c, err := i.Recognize(ctx, token, address, via)
 	if err != nil {
 		return c, err
@@ -177,8 +187,8 @@ func (i *Identity) Authenticate(ctx context.Context, token string, address netip
 	return c, i.engine.Directory.UseSession(ctx, c)
 }
 
-// Recognize is Authenticate for what goes on without the person, such as a page that keeps itself up to date: it does not
-// keep the session from ending for want of use.
+// Recognize is Authenticate for what goes on without the person, such as a page that keeps itself up to date: it does
+// not keep the session from ending for want of use.
 func (i *Identity) Recognize(ctx context.Context, token string, address netip.Addr, via string) (engine.Caller, error) {
 	err := checkToken(token)
 	var c engine.Caller
@@ -225,8 +235,8 @@ func (i *Identity) SignOut(ctx context.Context, c engine.Caller) error {
 }
 
 // EndHeld ends the session whose token a browser had until somebody signed in there anew, or out. Whoever put it there
-// beforehand would else keep a way in. A token that is none, or no more, is no error. The call is not counted: whoever calls
-// all the time with a copy of the token would keep it alive.
+// beforehand would else keep a way in. A token that is none, or no more, is no error. The call is not counted: whoever
+// calls all the time with a copy of the token would keep it alive.
 func (i *Identity) EndHeld(ctx context.Context, token string, address netip.Addr, via string) error {
 	if token == "" || strings.HasPrefix(token, directory.APITokenPrefix) {
 		return nil

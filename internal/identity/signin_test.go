@@ -25,7 +25,8 @@ func TestOneTimePassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(s.Token, "pst_") || !s.ExpiresAt.Equal(w.clock.now().Add(12*time.Hour)) || s.Principal.Name != "admin" {
+	if !strings.HasPrefix(s.Token,
+		"pst_") || !s.ExpiresAt.Equal(w.clock.now().Add(12*time.Hour)) || s.Principal.Name != "admin" {
 		t.Errorf("signed in %+v", s)
 	}
 	_, err = w.signIn("admin", w.password, "another good password")
@@ -71,19 +72,29 @@ func TestAllRefusalsOfASignInLookTheSame(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	admin := w.admin()
-	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "gone"}, "")
+	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin,
+		directory.PrincipalInput{Kind: access.User, Name: "gone"}, "")
 	if err != nil || oneTime == "" {
 		t.Fatal(oneTime, err)
 	}
-	if _, _, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.Group, Name: "people"}, ""); err != nil {
+	if _, _, err := w.identity.CreatePrincipal(w.ctx, admin,
+		directory.PrincipalInput{Kind: access.Group, Name: "people"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	yes := true
-	if _, err := w.engine.Directory.ChangePrincipal(w.ctx, admin, "gone", directory.PrincipalChange{Disabled: &yes}); err != nil {
+	if _, err := w.engine.Directory.ChangePrincipal(w.ctx, admin, "gone",
+		directory.PrincipalChange{Disabled: &yes}); err != nil {
 		t.Fatal(err)
 	}
 	var texts []string
-	for _, in := range [][2]string{{"admin", "wrong"}, {"nobody", "wrong"}, {"people", "wrong"}, {"gone", oneTime}, {"", ""}, {strings.Repeat("x", 300), "x"}} {
+	for _, in := range [][2]string{
+		{"admin", "wrong"},
+		{"nobody", "wrong"},
+		{"people", "wrong"},
+		{"gone", oneTime},
+		{"", ""},
+		{strings.Repeat("x", 300), "x"},
+	} {
 		_, err := w.signIn(in[0], in[1], goodPassword)
 		wantCode(t, err, access.KindUnauthenticated, "wrongCredentials")
 		texts = append(texts, err.Error())
@@ -114,7 +125,8 @@ func TestLockout(t *testing.T) {
 	}
 }
 
-// Whoever uses a copy of a session's token all the time neither keeps its owner from signing out, nor from signing in anew.
+// Whoever uses a copy of a session's token all the time neither keeps its owner from signing out, nor from signing in
+// anew.
 func TestACopiedTokenKeepsNobodyFromEndingIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *identity.Config) { c.Known = identity.Rate{PerSecond: 1, Burst: 2} })
@@ -190,7 +202,14 @@ func TestRates(t *testing.T) {
 	for _, c := range []struct {
 		address string
 		want    int
-	}{{"198.51.100.1", 3}, {"198.51.100.2", 3}, {"::ffff:198.51.100.2", 0}, {"2001:db8::1", 3}, {"2001:db8::ffff:1", 0}, {"2001:db8:0:1::1", 3}} {
+	}{
+		{"198.51.100.1", 3},
+		{"198.51.100.2", 3},
+		{"::ffff:198.51.100.2", 0},
+		{"2001:db8::1", 3},
+		{"2001:db8::ffff:1", 0},
+		{"2001:db8:0:1::1", 3},
+	} {
 		if n := anonymous(c.address); n != c.want {
 			t.Errorf("%s was allowed %d, want %d", c.address, n, c.want)
 		}
@@ -209,7 +228,8 @@ func TestCreatePrincipalNeedsTheRight(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	admin := w.admin()
-	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "ann"}, "")
+	_, oneTime, err := w.identity.CreatePrincipal(w.ctx, admin,
+		directory.PrincipalInput{Kind: access.User, Name: "ann"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,11 +243,14 @@ func TestCreatePrincipalNeedsTheRight(t *testing.T) {
 	}
 	_, _, err = w.identity.CreatePrincipal(w.ctx, ann, directory.PrincipalInput{Kind: access.User, Name: "eve"}, "")
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	_, _, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "eve"}, "short")
+	_, _, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "eve"},
+		"short")
 	wantCode(t, err, access.KindInvalid, "weakPassword")
-	_, _, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.Group, Name: "eve"}, goodPassword)
+	_, _, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.Group, Name: "eve"},
+		goodPassword)
 	wantCode(t, err, access.KindInvalid, "passwordNotAllowed")
-	_, oneTime, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "eve"}, goodPassword)
+	_, oneTime, err = w.identity.CreatePrincipal(w.ctx, admin, directory.PrincipalInput{Kind: access.User, Name: "eve"},
+		goodPassword)
 	if err != nil || oneTime != "" {
 		t.Errorf("made a user with a password: %q, %v", oneTime, err)
 	}

@@ -27,8 +27,9 @@ func resourceOf(scope string) (resource, part string) {
 	return resource, part
 }
 
-// Audience gives whom tokens are asked for by a scope or a resource, in the one form that is compared: this server, under
-// the name that Identity.Host gives. https://host and https://host/ name it, an alias does, and so does nothing at all.
+// Audience gives whom tokens are asked for by a scope or a resource, in the one form that is compared: this server,
+// under the name that Identity.Host gives. https://host and https://host/ name it, an alias does, and so does nothing
+// at all.
 func Audience(host, scope, resource string) (string, error) {
 	own := "https://" + strings.ToLower(host)
 	if named, _ := resourceOf(scope); named != "" {
@@ -37,7 +38,8 @@ func Audience(host, scope, resource string) (string, error) {
 	resource = strings.TrimRight(resource, "/")
 	names := append(aliases(), "", own)
 	if !slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, resource) }) {
-		return "", fail("invalid_resource", 500011, "The resource '%s' is not served here; ask for the scope %s/.default.", clip(resource), own)
+		return "", fail("invalid_resource", 500011,
+			"The resource '%s' is not served here; ask for the scope %s/.default.", clip(resource), own)
 	}
 	return own, nil
 }

@@ -102,7 +102,8 @@ func (k *tokenKeys) public(ctx context.Context) (jose.JSONWebKeySet, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, key := range k.keys {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.key.Public(), KeyID: key.ID, Algorithm: string(jose.ES256), Use: "sig"})
+		set.Keys = append(set.Keys,
+			jose.JSONWebKey{Key: key.key.Public(), KeyID: key.ID, Algorithm: string(jose.ES256), Use: "sig"})
 	}
 	return set, nil
 }
@@ -150,7 +151,10 @@ func (k *tokenKeys) rotate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write a key of tokens: %w", err)
 	}
-	fresh := tokenKey{Private: der, ID: base64.RawURLEncoding.EncodeToString(random(12)), CreatedAt: k.now().UTC(), key: private}
+	fresh := tokenKey{
+		Private: der, ID: base64.RawURLEncoding.EncodeToString(random(12)), CreatedAt: k.now().UTC(),
+		key: private,
+	}
 	keys := append([]tokenKey{fresh}, k.keys...)
 	keys = keys[:min(len(keys), keysKept)]
 	text, err := json.Marshal(keys)

@@ -50,7 +50,8 @@ func (i *Identity) mustSign(t *testing.T) string {
 	return token
 }
 
-// TestReplicasShareKeys proves that each replica takes the other's tokens, over a change of keys, and nobody's old ones.
+// TestReplicasShareKeys proves that each replica takes the other's tokens, over a change of keys, and nobody's old
+// ones.
 func TestReplicasShareKeys(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)
@@ -90,14 +91,17 @@ func TestTokensOfAnotherKind(t *testing.T) {
 	}
 	good := i.mustSign(t)
 	for what, token := range map[string]string{
-		"an id token": id, "a stranger's": stranger.mustSign(t), "nothing": "", "text": "x.y.z", "no signature": good[:strings.LastIndex(good, ".")+1],
-		"an unsigned one": "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + strings.Split(good, ".")[1] + ".", "a long one": strings.Repeat("x", maxToken+1),
+		"an id token": id, "a stranger's": stranger.mustSign(t), "nothing": "", "text": "x.y.z",
+		"no signature":    good[:strings.LastIndex(good, ".")+1],
+		"an unsigned one": "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + strings.Split(good, ".")[1] + ".",
+		"a long one":      strings.Repeat("x", maxToken+1),
 	} {
 		if _, err := i.verifyAccess(t.Context(), token, here); access.KindOf(err) != access.KindUnauthenticated {
 			t.Errorf("%s gave %v", what, err)
 		}
 	}
-	if _, err := i.verifyAccess(t.Context(), good, "https://elsewhere.example"); access.CodeOf(err) != "accessTokenAudience" {
+	if _, err := i.verifyAccess(t.Context(), good,
+		"https://elsewhere.example"); access.CodeOf(err) != "accessTokenAudience" {
 		t.Errorf("another audience gave %v", err)
 	}
 }
@@ -122,7 +126,11 @@ func TestAudience(t *testing.T) {
 			t.Errorf("%q %q is %q, %v", one.scope, one.resource, got, err)
 		}
 	}
-	for _, scope := range []string{"https://graph.microsoft.com/.default", "https://management.azure.com.evil.example/.default", "http://management.azure.com/.default", "https://postern.example/.default", here + ".evil.example/.default"} {
+	for _, scope := range []string{
+		"https://graph.microsoft.com/.default",
+		"https://management.azure.com.evil.example/.default", "http://management.azure.com/.default",
+		"https://postern.example/.default", here + ".evil.example/.default",
+	} {
 		if got, err := Audience("postern.example:8443", scope, ""); err == nil {
 			t.Errorf("%q is taken as %q", scope, got)
 		}
@@ -131,13 +139,17 @@ func TestAudience(t *testing.T) {
 
 func TestTenantRef(t *testing.T) {
 	t.Parallel()
-	for authority, want := range map[string]string{"/adfs": "", "/adfs/adfs": "", "/adfs/T": "T", "/T": "T", "/common": "", "/Organizations": ""} {
+	for authority, want := range map[string]string{
+		"/adfs": "", "/adfs/adfs": "", "/adfs/T": "T", "/T": "T",
+		"/common": "", "/Organizations": "",
+	} {
 		if got := TenantRef(authority); got != want {
 			t.Errorf("%s is %q, want %q", authority, got, want)
 		}
 	}
 	for path, want := range map[string]bool{
-		"/adfs/oauth2/token": true, "/T/oauth2/v2.0/token": true, "/a/b/c/oauth2/token": false, "/oauth2/token": false, "/api/v1/me": false,
+		"/adfs/oauth2/token": true, "/T/oauth2/v2.0/token": true, "/a/b/c/oauth2/token": false, "/oauth2/token": false,
+		"/api/v1/me": false,
 		"//adfs/.well-known/openid-configuration": true, "/adfs/oauth2/token/": true,
 	} {
 		if got := ServesOAuth(path); got != want {
@@ -156,7 +168,8 @@ func FuzzVerifyAccess(f *testing.F) {
 	}
 	f.Add(good)
 	f.Fuzz(func(t *testing.T, token string) {
-		if _, err := i.verifyAccess(t.Context(), token, here); err == nil && token != good && strings.Split(token, ".")[1] != strings.Split(good, ".")[1] {
+		if _, err := i.verifyAccess(t.Context(), token,
+			here); err == nil && token != good && strings.Split(token, ".")[1] != strings.Split(good, ".")[1] {
 			t.Errorf("%q is taken", token)
 		}
 	})

@@ -1,5 +1,5 @@
-// Package logging makes logs that hold nobody up: a terminal whose output is stopped, a pipe that nobody reads and a journal that
-// hangs take nothing, and whoever closes, opens or decides must not wait for them.
+// Package logging makes logs that hold nobody up: a terminal whose output is stopped, a pipe that nobody reads and a
+// journal that hangs take nothing, and whoever closes, opens or decides must not wait for them.
 package logging
 
 import (
@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	patience = 100 * time.Millisecond // how long a line is waited for, once: while its reader stands still no further one is
-	mostKept = 1000                   // lines that wait for a reader; what comes beside them is counted, and left out
+	// How long a line is waited for, once: while its reader stands still no further one is.
+	patience = 100 * time.Millisecond
+	mostKept = 1000 // lines that wait for a reader; what comes beside them is counted, and left out
 )
 
-// New makes a log that writes to w with the handler that make gives. Lines are written in their order, and a line is usually
-// written before the call that logs it returns. Where w does not take it, the line waits and the caller does not; of lines
-// that found no room there is one that gives their number.
+// New makes a log that writes to w with the handler that make gives. Lines are written in their order, and a line is
+// usually written before the call that logs it returns. Where w does not take it, the line waits and the caller does
+// not; of lines that found no room there is one that gives their number.
 func New(w io.Writer, handler func(io.Writer) slog.Handler) *slog.Logger {
 	left := slog.New(handler(w))
 	return slog.New(handler(&queue{out: w, left: func(lines int64) {

@@ -44,8 +44,8 @@ func text(w io.Writer) slog.Handler {
 	}})
 }
 
-// TestNobodyWaitsForWhoReadsTheLog logs more than is kept to a reader that takes nothing: all of it takes as long as one line is
-// waited for, what was kept comes in its order once the reader goes on, and of the rest the number.
+// TestNobodyWaitsForWhoReadsTheLog logs more than is kept to a reader that takes nothing: all of it takes as long as
+// one line is waited for, what was kept comes in its order once the reader goes on, and of the rest the number.
 func TestNobodyWaitsForWhoReadsTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,10 @@ type End struct {
 // Connect lays a cable between two namespaces.
 func Connect(a, b End) error {
 	err := a.In.Do(func() error {
-		veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: a.Interface}, PeerName: b.Interface, PeerNamespace: netlink.NsFd(b.In.fd)}
+		veth := &netlink.Veth{
+			LinkAttrs: netlink.LinkAttrs{Name: a.Interface}, PeerName: b.Interface,
+			PeerNamespace: netlink.NsFd(b.In.fd),
+		}
 		if err := netlink.LinkAdd(veth); err != nil {
 			return fmt.Errorf("lay a cable from %s to %s: %w", a.Interface, b.Interface, err)
 		}
@@ -90,7 +93,10 @@ func (n *Namespace) HaveAll(of netip.Prefix) error {
 		if err != nil {
 			return fmt.Errorf("find interface lo: %w", err)
 		}
-		route := &netlink.Route{LinkIndex: lo.Attrs().Index, Dst: ipNet(of), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
+		route := &netlink.Route{
+			LinkIndex: lo.Attrs().Index, Dst: ipNet(of), Type: unix.RTN_LOCAL,
+			Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+		}
 		if err := netlink.RouteAdd(route); err != nil {
 			return fmt.Errorf("have all addresses of %s: %w", of, err)
 		}

@@ -45,7 +45,8 @@ func TestNetworksCarryPacketsAndNothingElseDoes(t *testing.T) {
 			if err := echo.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if err := network.Client.Ask("tcp", network.ClientAddrs[0], netip.AddrPortFrom(network.MachineAddrs[0], echo.Addr().Port()), wait); err == nil {
+			if err := network.Client.Ask("tcp", network.ClientAddrs[0],
+				netip.AddrPortFrom(network.MachineAddrs[0], echo.Addr().Port()), wait); err == nil {
 				t.Error("an answer though nobody listens")
 			}
 		})

@@ -60,8 +60,10 @@ func BehindGateway(machines int) (*Network, error) {
 	)
 	if err == nil {
 		err = errors.Join(net.Gateway.Forward(),
-			net.Client.Route(netip.MustParsePrefix("10.88.0.0/16"), outside[0]), net.Client.Route(netip.MustParsePrefix("fd88::/64"), outside[1]),
-			net.Machine.Route(netip.MustParsePrefix("10.77.0.0/24"), inside[0]), net.Machine.Route(netip.MustParsePrefix("fd77::/64"), inside[1]))
+			net.Client.Route(netip.MustParsePrefix("10.88.0.0/16"), outside[0]),
+			net.Client.Route(netip.MustParsePrefix("fd88::/64"), outside[1]),
+			net.Machine.Route(netip.MustParsePrefix("10.77.0.0/24"), inside[0]),
+			net.Machine.Route(netip.MustParsePrefix("fd77::/64"), inside[1]))
 	}
 	if err == nil {
 		err = net.ready()

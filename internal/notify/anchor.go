@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/records"
 )
 
-// AnchorWebhook sends checkpoints of the activity log to a receiver that keeps them. Any status from 200 to 299 says that the
-// checkpoint was kept. The receiver is not asked what it has.
+// AnchorWebhook sends checkpoints of the activity log to a receiver that keeps them. Any status from 200 to 299 says
+// that the checkpoint was kept. The receiver is not asked what it has.
 type AnchorWebhook struct {
 	URL  string
 	Keys string           // signing keys, apart by spaces, as NewSigningKey makes them; empty: the calls are not signed

@@ -13,8 +13,8 @@ import (
 	"github.com/postern-dev/postern/internal/notify"
 )
 
-// TestAnchorWebhook proves that a receiver gets the signed note, knows who sends it, and that what it did not take does not
-// count as kept.
+// TestAnchorWebhook proves that a receiver gets the signed note, knows who sends it, and that what it did not take does
+// not count as kept.
 func TestAnchorWebhook(t *testing.T) {
 	t.Parallel()
 	key := notify.NewSigningKey()
@@ -28,7 +28,8 @@ func TestAnchorWebhook(t *testing.T) {
 			t.Errorf("the call is not signed: %v", err)
 		}
 		var got map[string]any
-		if err := json.Unmarshal(body, &got); err != nil || got["checkpoint"] != "note" || got["key"] != "verifier" || got["size"] != 7.0 {
+		if err := json.Unmarshal(body,
+			&got); err != nil || got["checkpoint"] != "note" || got["key"] != "verifier" || got["size"] != 7.0 {
 			t.Errorf("sent %s, %v", body, err)
 		}
 		w.Header().Set("Location", "/elsewhere")
@@ -50,7 +51,11 @@ func TestAnchorWebhook(t *testing.T) {
 	if err := hook.Keep(t.Context(), d); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []*notify.AnchorWebhook{{URL: "ftp://example.org"}, {URL: "https://example.org", Keys: "short"}, {URL: "https://example.org", CA: "none"}} {
+	for _, bad := range []*notify.AnchorWebhook{
+		{URL: "ftp://example.org"},
+		{URL: "https://example.org", Keys: "short"},
+		{URL: "https://example.org", CA: "none"},
+	} {
 		if err := bad.Check(); err == nil {
 			t.Errorf("%s with keys %q is taken", bad.URL, bad.Keys)
 		}

@@ -12,7 +12,8 @@ import (
 // attempt sends one claimed delivery and keeps what came of it. Should that not be possible, the lease runs out and the
 // delivery is sent again: at least once, never lost.
 func (d *Dispatcher) attempt(sending context.Context, c claimed, log *slog.Logger) outcomeOf {
-	log = log.With(slog.String("delivery", string(c.delivery.ID)), slog.String("kind", string(c.delivery.Kind)), slog.Int("attempt", c.delivery.Attempts))
+	log = log.With(slog.String("delivery", string(c.delivery.ID)), slog.String("kind", string(c.delivery.Kind)),
+		slog.Int("attempt", c.delivery.Attempts))
 	ctx, cancel := context.WithTimeout(sending, attemptTimeout)
 	receipt, err := d.sender.Send(ctx, c.parcel)
 	cancel()
@@ -32,7 +33,8 @@ func (d *Dispatcher) attempt(sending context.Context, c claimed, log *slog.Logge
 	if failed.State == engine.DeliveryDead {
 		log.ErrorContext(sending, "notification given up", slog.String("why", failure.Text))
 	} else {
-		log.WarnContext(sending, "notification not delivered; trying again", slog.String("why", failure.Text), slog.Time("next", failed.NextAttempt))
+		log.WarnContext(sending, "notification not delivered; trying again", slog.String("why", failure.Text),
+			slog.Time("next", failed.NextAttempt))
 	}
 	return outcomeOf{failure: &failure}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // TestAnotherTenantsChannelUsesNothingOfTheServers sends through channels as they may be kept since a time when every
-// tenant could have the server's secret files and its inner network: the secret stays in its file, and nothing is called.
+// tenant could have the server's secret files and its inner network: the secret stays in its file, and nothing is
+// called.
 func TestAnotherTenantsChannelUsesNothingOfTheServers(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -27,14 +28,20 @@ func TestAnotherTenantsChannelUsesNothingOfTheServers(t *testing.T) {
 	fromFile.Secret = engine.ChannelSecret{File: "hook-key"}
 	sealed := channelTo(t, v, engine.Webhook, s.URL, authority, notify.NewSigningKey())
 	plain := channelTo(t, v, engine.Webhook, "http://"+s.Listener.Addr().String(), "", notify.NewSigningKey())
-	mail := engine.Channel{ID: "c1", Tenant: tenant, Kind: engine.SMTP, AllowPrivate: true, Mail: engine.Mail{Host: "127.0.0.1", Port: 9, TLS: engine.MailPlain, From: "a@b.example"}}
+	mail := engine.Channel{
+		ID: "c1", Tenant: tenant, Kind: engine.SMTP, AllowPrivate: true,
+		Mail: engine.Mail{Host: "127.0.0.1", Port: 9, TLS: engine.MailPlain, From: "a@b.example"},
+	}
 
 	for what, c := range map[string]struct {
 		channel engine.Channel
 		says    string
 	}{
-		"a secret file":              {fromFile, "secret files belong to the tenant that runs the server"},
-		"a file that is not there":   {func() engine.Channel { c := fromFile; c.Secret.File = "nothing"; return c }(), "secret files belong to the tenant that runs the server"},
+		"a secret file": {fromFile, "secret files belong to the tenant that runs the server"},
+		"a file that is not there": {
+			func() engine.Channel { c := fromFile; c.Secret.File = "nothing"; return c }(),
+			"secret files belong to the tenant that runs the server",
+		},
 		"a private address":          {sealed, "127.0.0.1 is a private address"},
 		"plain HTTP":                 {plain, "must begin with https://"},
 		"mail that nothing protects": {mail, "mail without TLS"},

@@ -32,12 +32,17 @@ type Courier struct {
 	now    func() time.Time
 }
 
-// NewCourier makes a courier. public is the URL under which people reach the portal, such as https://postern.example.com;
-// home gives the tenant that runs the server, to whose channels alone its secret files and private networks are open.
-func NewCourier(vault *Vault, public string, home func(context.Context) (access.TenantID, error), now func() time.Time) (*Courier, error) {
+// NewCourier makes a courier. public is the URL under which people reach the portal, such as
+// https://postern.example.com; home gives the tenant that runs the server, to whose channels alone its secret files and
+// private networks are open.
+func NewCourier(vault *Vault, public string, home func(context.Context) (access.TenantID, error),
+	now func() time.Time,
+) (*Courier, error) {
 	u, err := url.Parse(public)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, access.Fault(access.KindInvalid, "publicUrlInvalid", "the public URL must look like https://postern.example.com")
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil ||
+		u.RawQuery != "" || u.Fragment != "" {
+		return nil, access.Fault(access.KindInvalid, "publicUrlInvalid",
+			"the public URL must look like https://postern.example.com")
 	}
 	if vault == nil || home == nil || now == nil {
 		return nil, errors.New("a courier needs a vault, the tenant that runs the server and a clock")
@@ -59,7 +64,9 @@ func (c *Courier) confined(ctx context.Context, channel engine.Channel) (engine.
 		return channel, nil
 	}
 	if channel.Secret.File != "" {
-		return channel, temporary("secret files belong to the tenant that runs the server: give the channel the secret itself", nil)
+		return channel,
+			temporary("secret files belong to the tenant that runs the server: give the channel the secret itself",
+				nil)
 	}
 	channel.AllowPrivate = false
 	return channel, nil
@@ -73,7 +80,8 @@ func (c *Courier) Send(ctx context.Context, p Parcel) (Receipt, error) {
 	}
 	secret, err := c.vault.open(p.Channel)
 	if err != nil {
-		return Receipt{}, temporary("the channel's secret cannot be used: "+err.Error(), err) // somebody will put it right
+		// somebody will put it right
+		return Receipt{}, temporary("the channel's secret cannot be used: "+err.Error(), err)
 	}
 	if p.Channel.Kind == engine.Lifecycle {
 		return c.sendLifecycle(ctx, p, secret)
@@ -104,7 +112,9 @@ func (c *Courier) Send(ctx context.Context, p Parcel) (Receipt, error) {
 	return Receipt{}, permanent("channels of kind "+string(p.Channel.Kind)+" are not known", nil)
 }
 
-func (c *Courier) postJSON(ctx context.Context, channel engine.Channel, to string, body []byte, err error, secret opened) (Receipt, error) {
+func (c *Courier) postJSON(ctx context.Context, channel engine.Channel, to string, body []byte, err error,
+	secret opened,
+) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, permanent("the notification cannot be encoded", err)
 	}
@@ -149,6 +159,9 @@ func (c *Courier) Test(ctx context.Context, channel engine.Channel, to, by strin
 	id := "test-" + now.UTC().Format("20060102T150405.000000000Z")
 	return c.Send(ctx, Parcel{
 		ID: engine.DeliveryID(id), Channel: channel, Address: to,
-		Notification: engine.Notification{ID: engine.NotificationID(id), At: now, Kind: engine.NotifyTest, Tenant: channel.Tenant, Subject: engine.Subject{By: by}},
+		Notification: engine.Notification{
+			ID: engine.NotificationID(id), At: now, Kind: engine.NotifyTest,
+			Tenant: channel.Tenant, Subject: engine.Subject{By: by},
+		},
 	})
 }

@@ -78,7 +78,10 @@ func listen(t *testing.T, handle http.HandlerFunc) (s *httptest.Server, authorit
 // channelTo makes a channel of that kind to url, with its secret sealed.
 func channelTo(t *testing.T, v *notify.Vault, kind engine.ChannelKind, url, authority, secret string) engine.Channel {
 	t.Helper()
-	c := engine.Channel{ID: "c1", Tenant: tenant, Name: "c1", Kind: kind, Enabled: true, CA: authority, AllowPrivate: true}
+	c := engine.Channel{
+		ID: "c1", Tenant: tenant, Name: "c1", Kind: kind, Enabled: true, CA: authority,
+		AllowPrivate: true,
+	}
 	switch kind {
 	case engine.Webhook, engine.PagerDuty:
 		c.URL = url
@@ -92,7 +95,10 @@ func channelTo(t *testing.T, v *notify.Vault, kind engine.ChannelKind, url, auth
 }
 
 func parcel(c engine.Channel) notify.Parcel {
-	return notify.Parcel{ID: "00112233445566778899aabbccddeeff", Channel: c, Notification: sample(engine.NotifyNeedsDecision)}
+	return notify.Parcel{
+		ID: "00112233445566778899aabbccddeeff", Channel: c,
+		Notification: sample(engine.NotifyNeedsDecision),
+	}
 }
 
 func TestReceiversThatMisbehave(t *testing.T) {
@@ -104,19 +110,37 @@ func TestReceiversThatMisbehave(t *testing.T) {
 		after     time.Duration
 		patience  time.Duration
 	}{
-		"500":         {handle: answer(500, "boom"), text: "127.0.0.1 answered 500 Internal Server Error: boom"},
-		"503 after":   {handle: answer(503, "", "Retry-After", "120"), text: "answered 503", after: 2 * time.Minute},
-		"429":         {handle: answer(429, "", "Retry-After", "30"), text: "answered 429", after: 30 * time.Second},
-		"408":         {handle: answer(408, ""), text: "answered 408"},
-		"425":         {handle: answer(425, ""), text: "answered 425"},
-		"410":         {handle: answer(410, ""), text: "answered 410 Gone", permanent: true},
-		"404":         {handle: answer(404, "no_service"), text: "answered 404 Not Found: no_service", permanent: true},
-		"400":         {handle: answer(400, "invalid\r\npayload\x00\x1b[31m"), text: "400 Bad Request: invalid payload [31m", permanent: true},
-		"301":         {handle: answer(301, "", "Location", "https://127.0.0.1:1/elsewhere"), text: "redirects are not followed", permanent: true},
-		"307":         {handle: answer(307, "", "Location", "https://127.0.0.1:1/elsewhere"), text: "redirects are not followed"},
-		"hangs":       {handle: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, text: "did not answer", patience: 3 * time.Second},
-		"drops":       {handle: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, text: "127.0.0.1"},
-		"huge answer": {handle: func(w http.ResponseWriter, _ *http.Request) { flood(w, 400) }, text: "answered 400", permanent: true},
+		"500":       {handle: answer(500, "boom"), text: "127.0.0.1 answered 500 Internal Server Error: boom"},
+		"503 after": {handle: answer(503, "", "Retry-After", "120"), text: "answered 503", after: 2 * time.Minute},
+		"429":       {handle: answer(429, "", "Retry-After", "30"), text: "answered 429", after: 30 * time.Second},
+		"408":       {handle: answer(408, ""), text: "answered 408"},
+		"425":       {handle: answer(425, ""), text: "answered 425"},
+		"410":       {handle: answer(410, ""), text: "answered 410 Gone", permanent: true},
+		"404":       {handle: answer(404, "no_service"), text: "answered 404 Not Found: no_service", permanent: true},
+		"400": {
+			handle: answer(400, "invalid\r\npayload\x00\x1b[31m"),
+			text:   "400 Bad Request: invalid payload [31m", permanent: true,
+		},
+		"301": {
+			handle: answer(301, "", "Location", "https://127.0.0.1:1/elsewhere"),
+			text:   "redirects are not followed", permanent: true,
+		},
+		"307": {
+			handle: answer(307, "", "Location", "https://127.0.0.1:1/elsewhere"),
+			text:   "redirects are not followed",
+		},
+		"hangs": {
+			handle: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+			text:   "did not answer", patience: 3 * time.Second,
+		},
+		"drops": {
+			handle: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			text:   "127.0.0.1",
+		},
+		"huge answer": {
+			handle: func(w http.ResponseWriter, _ *http.Request) { flood(w, 400) }, text: "answered 400",
+			permanent: true,
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +153,8 @@ func TestReceiversThatMisbehave(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, tc.patience)
 				defer cancel()
 			}
-			_, err := newCourier(t, v).Send(ctx, parcel(channelTo(t, v, engine.Webhook, s.URL+"/hook", authority, notify.NewSigningKey())))
+			_, err := newCourier(t, v).Send(ctx,
+				parcel(channelTo(t, v, engine.Webhook, s.URL+"/hook", authority, notify.NewSigningKey())))
 			e, ok := errors.AsType[*notify.SendError](err)
 			if !ok {
 				t.Fatalf("Send: %v, want a SendError", err)
@@ -138,7 +163,8 @@ func TestReceiversThatMisbehave(t *testing.T) {
 				t.Errorf("it says %q, want %q in it, and to be short", e.Failure.Text, tc.text)
 			}
 			if e.Failure.Permanent != tc.permanent || e.Failure.RetryAfter != tc.after {
-				t.Errorf("permanent %v after %s, want %v after %s", e.Failure.Permanent, e.Failure.RetryAfter, tc.permanent, tc.after)
+				t.Errorf("permanent %v after %s, want %v after %s", e.Failure.Permanent, e.Failure.RetryAfter,
+					tc.permanent, tc.after)
 			}
 			if n := len(got()); n != 1 {
 				t.Errorf("the receiver was asked %d times, want once", n)
@@ -178,8 +204,10 @@ func TestNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := newVault(t, "")
-	_, err = newCourier(t, v).Send(t.Context(), parcel(channelTo(t, v, engine.Webhook, "https://"+address, "", notify.NewSigningKey())))
-	if e, ok := errors.AsType[*notify.SendError](err); !ok || e.Failure.Permanent || !strings.Contains(e.Failure.Text, "refused") {
+	_, err = newCourier(t, v).Send(t.Context(),
+		parcel(channelTo(t, v, engine.Webhook, "https://"+address, "", notify.NewSigningKey())))
+	if e, ok := errors.AsType[*notify.SendError](
+		err); !ok || e.Failure.Permanent || !strings.Contains(e.Failure.Text, "refused") {
 		t.Errorf("Send: %v, want a temporary failure that says refused", err)
 	}
 }
@@ -188,7 +216,8 @@ func TestACertificateIsVerified(t *testing.T) {
 	t.Parallel()
 	s, _, got := listen(t, answer(204, ""))
 	v := newVault(t, "")
-	_, err := newCourier(t, v).Send(t.Context(), parcel(channelTo(t, v, engine.Webhook, s.URL, "", notify.NewSigningKey())))
+	_, err := newCourier(t, v).Send(t.Context(),
+		parcel(channelTo(t, v, engine.Webhook, s.URL, "", notify.NewSigningKey())))
 	if e, ok := errors.AsType[*notify.SendError](err); !ok || !strings.Contains(e.Failure.Text, "not trusted") {
 		t.Errorf("Send: %v, want that the certificate is not trusted", err)
 	}
@@ -202,7 +231,10 @@ func TestPrivateDestinationsAreRefusedAtTheDial(t *testing.T) {
 	s, authority, got := listen(t, answer(204, ""))
 	v := newVault(t, "")
 	port := s.URL[strings.LastIndexByte(s.URL, ':')+1:]
-	for _, url := range []string{"https://127.0.0.1:" + port, "https://localhost:" + port, "https://[::ffff:127.0.0.1]:" + port, "https://2130706433:" + port} {
+	for _, url := range []string{
+		"https://127.0.0.1:" + port, "https://localhost:" + port,
+		"https://[::ffff:127.0.0.1]:" + port, "https://2130706433:" + port,
+	} {
 		c := channelTo(t, v, engine.Webhook, url, authority, notify.NewSigningKey())
 		c.AllowPrivate = false
 		_, err := newCourier(t, v).Send(t.Context(), parcel(c))
@@ -227,7 +259,8 @@ func TestWebhooksAreSignedCloudEvents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(receipt.Text, "127.0.0.1 answered 202 Accepted") || !strings.HasSuffix(receipt.Text, "queued") {
+		if !strings.Contains(receipt.Text,
+			"127.0.0.1 answered 202 Accepted") || !strings.HasSuffix(receipt.Text, "queued") {
 			t.Errorf("receipt: %q", receipt.Text)
 		}
 	}
@@ -238,16 +271,20 @@ func TestWebhooksAreSignedCloudEvents(t *testing.T) {
 			t.Errorf("verify: %v", err)
 		}
 	}
-	if err := notify.VerifyWebhook(notify.NewSigningKey(), first.Header, first.Body, time.Now()); access.CodeOf(err) != "signatureWrong" {
+	if err := notify.VerifyWebhook(notify.NewSigningKey(), first.Header, first.Body,
+		time.Now()); access.CodeOf(err) != "signatureWrong" {
 		t.Errorf("verify with another key: %v", err)
 	}
-	if err := notify.VerifyWebhook(older, first.Header, append([]byte(" "), first.Body...), time.Now()); access.CodeOf(err) != "signatureWrong" {
+	if err := notify.VerifyWebhook(older, first.Header, append([]byte(" "), first.Body...),
+		time.Now()); access.CodeOf(err) != "signatureWrong" {
 		t.Errorf("verify another body: %v", err)
 	}
-	if err := notify.VerifyWebhook(older, first.Header, first.Body, time.Now().Add(6*time.Minute)); access.CodeOf(err) != "timestampTooFar" {
+	if err := notify.VerifyWebhook(older, first.Header, first.Body,
+		time.Now().Add(6*time.Minute)); access.CodeOf(err) != "timestampTooFar" {
 		t.Errorf("verify a replay: %v", err)
 	}
-	if a, b := requests[0].Header.Get("Webhook-Id"), requests[1].Header.Get("Webhook-Id"); a != b || a != "msg_00112233445566778899aabbccddeeff" {
+	if a, b := requests[0].Header.Get("Webhook-Id"), requests[1].Header.Get(
+		"Webhook-Id"); a != b || a != "msg_00112233445566778899aabbccddeeff" {
 		t.Errorf("ids of the repetition: %q and %q, want the same", a, b)
 	}
 	var event map[string]any
@@ -256,7 +293,8 @@ func TestWebhooksAreSignedCloudEvents(t *testing.T) {
 	}
 	for field, want := range map[string]any{
 		"specversion": "1.0", "type": "dev.postern.notification.needsDecision", "source": public,
-		"id": "0197c0de-0000-7000-8000-000000000001", "subject": "requests/0197c0de-0000-7000-8000-0000000000aa", "datacontenttype": "application/json",
+		"id": "0197c0de-0000-7000-8000-000000000001", "subject": "requests/0197c0de-0000-7000-8000-0000000000aa",
+		"datacontenttype": "application/json",
 	} {
 		if diff := cmp.Diff(want, event[field]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", field, diff)
@@ -278,7 +316,8 @@ func TestPagerDutyOpensAndResolvesIncidents(t *testing.T) {
 	partly.Subject.Unended = 1
 	closed := sample(engine.NotifyAlert)
 	closed.Subject.Outcome = "closed"
-	request, grant := "postern/request/0197c0de-0000-7000-8000-0000000000aa", "postern/grant/0197c0de-0000-7000-8000-0000000000bb"
+	request := "postern/request/0197c0de-0000-7000-8000-0000000000aa"
+	grant := "postern/grant/0197c0de-0000-7000-8000-0000000000bb"
 	cases := []struct {
 		n    engine.Notification
 		want []string
@@ -294,7 +333,8 @@ func TestPagerDutyOpensAndResolvesIncidents(t *testing.T) {
 	}
 	for _, tc := range cases {
 		before := len(got())
-		if _, err := newCourier(t, v).Send(t.Context(), notify.Parcel{ID: "d", Channel: channel, Notification: tc.n}); err != nil {
+		if _, err := newCourier(t, v).Send(t.Context(),
+			notify.Parcel{ID: "d", Channel: channel, Notification: tc.n}); err != nil {
 			t.Fatal(err)
 		}
 		var have []string
@@ -344,8 +384,9 @@ func TestSecretsStayOut(t *testing.T) {
 	for name, handle := range handlers {
 		for kind, secret := range map[engine.ChannelKind]string{
 			engine.Slack: "/services/" + token, engine.Teams: "/workflows/" + token + "?sig=SECRETsig",
-			engine.SMTP:    "", // has its own tests
-			engine.Webhook: "whsec_SECRETSECRETSECRETSECRETSECRETSECRETSECR", engine.PagerDuty: "0123456789abcdefSECRETSECRETSECR",
+			engine.SMTP:      "", // has its own tests
+			engine.Webhook:   "whsec_SECRETSECRETSECRETSECRETSECRETSECRETSECR",
+			engine.PagerDuty: "0123456789abcdefSECRETSECRETSECR",
 		} {
 			if kind == engine.SMTP {
 				continue
@@ -364,8 +405,12 @@ func TestSecretsStayOut(t *testing.T) {
 					c := channelTo(t, v, kind, s.URL+"/hook", trusted, secret)
 					receipt, err := newCourier(t, v).Send(t.Context(), parcel(c))
 					var log strings.Builder
-					slog.New(slog.NewTextHandler(&log, nil)).Info("sent", slog.Any("channel", c), slog.Any("secret", c.Secret), slog.Any("error", err), slog.Any("receipt", receipt))
-					for _, text := range []string{fmt.Sprint(err), fmt.Sprintf("%+v", receipt), log.String(), fmt.Sprintf("%v %+v %#v", c, c, c)} {
+					slog.New(slog.NewTextHandler(&log, nil)).Info("sent", slog.Any("channel", c),
+						slog.Any("secret", c.Secret), slog.Any("error", err), slog.Any("receipt", receipt))
+					for _, text := range []string{
+						fmt.Sprint(err), fmt.Sprintf("%+v", receipt), log.String(),
+						fmt.Sprintf("%v %+v %#v", c, c, c),
+					} {
 						if strings.Contains(text, "SECRET") {
 							t.Errorf("it shows its secret: %s", text)
 						}
@@ -385,7 +430,8 @@ func TestTestSaysWhatHappened(t *testing.T) {
 	if err != nil || !strings.Contains(receipt.Text, "127.0.0.1 answered 200 OK in ") {
 		t.Errorf("Test: %q, %v", receipt.Text, err)
 	}
-	if requests := got(); len(requests) != 1 || !strings.Contains(string(requests[0].Body), "Test of a Postern channel") || requests[0].Path != "/services/x" {
+	if requests := got(); len(requests) != 1 || !strings.Contains(string(requests[0].Body),
+		"Test of a Postern channel") || requests[0].Path != "/services/x" {
 		t.Errorf("received: %+v", requests)
 	}
 }

@@ -177,7 +177,10 @@ func (c *crew) start(ctx context.Context, channel engine.Channel) {
 	ctx, stop := context.WithCancel(ctx)
 	m := &member{poke: make(chan struct{}, 1), stop: stop}
 	c.members[channel.ID] = m
-	w := &worker{d: c.d, channel: channel.ID, poke: m.poke, done: make(chan outcomeOf, concurrency), log: c.d.log.With(slog.String("channel", channel.Name))}
+	w := &worker{
+		d: c.d, channel: channel.ID, poke: m.poke, done: make(chan outcomeOf, concurrency),
+		log: c.d.log.With(slog.String("channel", channel.Name)),
+	}
 	c.group.Go(func() { w.run(ctx, c.sending) })
 }
 

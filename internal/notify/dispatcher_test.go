@@ -47,7 +47,11 @@ func (r *receivers) Send(ctx context.Context, p notify.Parcel) (notify.Receipt, 
 	r.mu.Lock()
 	r.tries[p.ID]++
 	attempt := r.tries[p.ID]
-	r.got = append(r.got, sent{Channel: p.Channel.ID, Request: p.Notification.Request, Kind: p.Notification.Kind, To: p.Address, At: time.Since(r.began)})
+	r.got = append(r.got,
+		sent{
+			Channel: p.Channel.ID, Request: p.Notification.Request, Kind: p.Notification.Kind, To: p.Address,
+			At: time.Since(r.began),
+		})
 	r.mu.Unlock()
 	if r.behave != nil {
 		if err := r.behave(ctx, p, attempt); err != nil {
@@ -76,7 +80,10 @@ func webhook(id engine.ChannelID) engine.Channel {
 }
 
 func about(id string, kind engine.NotificationKind, to ...access.PrincipalID) engine.Notification {
-	return engine.Notification{ID: engine.NotificationID(id + "/" + string(kind)), Kind: kind, Tenant: tenant, Request: access.RequestID(id), Recipients: to, At: time.Now()}
+	return engine.Notification{
+		ID: engine.NotificationID(id + "/" + string(kind)), Kind: kind, Tenant: tenant,
+		Request: access.RequestID(id), Recipients: to, At: time.Now(),
+	}
 }
 
 // setUp makes an outbox with these channels, each with a route for everything.
@@ -85,7 +92,9 @@ func setUp(t *testing.T, channels ...engine.Channel) *memory {
 	m := newMemory()
 	err := m.UpdateOutbox(t.Context(), func(tx engine.OutboxTx) error {
 		for _, c := range channels {
-			if err := errors.Join(tx.SaveChannel(t.Context(), c, 0), tx.SaveRoute(t.Context(), engine.Route{ID: engine.RouteID("all-" + c.ID), Tenant: tenant, Channel: c.ID})); err != nil {
+			if err := errors.Join(tx.SaveChannel(t.Context(), c, 0),
+				tx.SaveRoute(t.Context(),
+					engine.Route{ID: engine.RouteID("all-" + c.ID), Tenant: tenant, Channel: c.ID})); err != nil {
 				return err
 			}
 		}
@@ -99,7 +108,8 @@ func setUp(t *testing.T, channels ...engine.Channel) *memory {
 
 func enqueue(t *testing.T, m *memory, notifications ...engine.Notification) {
 	t.Helper()
-	if err := m.UpdateOutbox(t.Context(), func(tx engine.OutboxTx) error { return tx.Enqueue(t.Context(), notifications...) }); err != nil {
+	if err := m.UpdateOutbox(t.Context(),
+		func(tx engine.OutboxTx) error { return tx.Enqueue(t.Context(), notifications...) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -107,7 +117,10 @@ func enqueue(t *testing.T, m *memory, notifications ...engine.Notification) {
 // start runs a dispatcher in the bubble; stop ends it and waits.
 func start(t *testing.T, o engine.Outbox, s notify.Sender, retry engine.Retry) (stop func()) {
 	t.Helper()
-	d, err := notify.New(notify.Config{Outbox: o, Sender: s, Now: time.Now, Log: slog.New(slog.DiscardHandler), Retry: retry})
+	d, err := notify.New(notify.Config{
+		Outbox: o, Sender: s, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Retry: retry,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +164,8 @@ func TestEachChannelGetsEachNotificationInOrder(t *testing.T) {
 		m := setUp(t, webhook("a"), webhook("b"))
 		r := newReceivers(nil)
 		stop := start(t, m, r, engine.Retry{})
-		enqueue(t, m, about("r1", engine.NotifyRequested), about("r1", engine.NotifyDecided), about("r1", engine.NotifyOpened))
+		enqueue(t, m, about("r1", engine.NotifyRequested), about("r1", engine.NotifyDecided),
+			about("r1", engine.NotifyOpened))
 		time.Sleep(time.Second)
 		stop()
 		for _, channel := range []engine.ChannelID{"a", "b"} {
@@ -159,7 +173,11 @@ func TestEachChannelGetsEachNotificationInOrder(t *testing.T) {
 			for _, s := range r.seen(func(s sent) bool { return s.Channel == channel }) {
 				kinds = append(kinds, s.Kind)
 			}
-			if diff := cmp.Diff([]engine.NotificationKind{engine.NotifyRequested, engine.NotifyDecided, engine.NotifyOpened}, kinds); diff != "" {
+			if diff := cmp.Diff([]engine.NotificationKind{
+				engine.NotifyRequested, engine.NotifyDecided,
+				engine.NotifyOpened,
+			},
+				kinds); diff != "" {
 				t.Errorf("channel %s (-want +got):\n%s", channel, diff)
 			}
 		}
@@ -179,8 +197,10 @@ func TestALaterNotificationWaitsForTheEarlierOfItsRequest(t *testing.T) {
 			}
 			return nil
 		})
-		stop := start(t, m, r, engine.Retry{Base: 10 * time.Second, Most: time.Hour, MaxAttempts: 9, MaxAge: 24 * time.Hour})
-		enqueue(t, m, about("r1", engine.NotifyRequested), about("r1", engine.NotifyDecided), about("r2", engine.NotifyRequested))
+		stop := start(t, m, r,
+			engine.Retry{Base: 10 * time.Second, Most: time.Hour, MaxAttempts: 9, MaxAge: 24 * time.Hour})
+		enqueue(t, m, about("r1", engine.NotifyRequested), about("r1", engine.NotifyDecided),
+			about("r2", engine.NotifyRequested))
 		time.Sleep(3 * time.Second)
 		if n := len(r.seen(func(s sent) bool { return s.Request == "r2" })); n != 1 {
 			t.Errorf("another request's notification was sent %d times, want 1: it must not wait", n)
@@ -225,7 +245,10 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 
 func TestHopelessDeliveriesDieAndCanBeQueuedAgain(t *testing.T) {
 	t.Parallel()
-	for name, f := range map[string]engine.Failure{"gone": {Text: "410 Gone", Permanent: true}, "always busy": {Text: "503", Down: true}} {
+	for name, f := range map[string]engine.Failure{
+		"gone":        {Text: "410 Gone", Permanent: true},
+		"always busy": {Text: "503", Down: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -247,7 +270,8 @@ func TestHopelessDeliveriesDieAndCanBeQueuedAgain(t *testing.T) {
 				if len(dead) != 2 || dead[0].LastError != f.Text {
 					t.Fatalf("dead: %+v, want both, with the reason", dead)
 				}
-				if attempts := len(r.seen(nil)); f.Permanent && attempts != 2 || !f.Permanent && (attempts < 20 || attempts > 80) {
+				if attempts := len(r.seen(
+					nil)); f.Permanent && attempts != 2 || !f.Permanent && (attempts < 20 || attempts > 80) {
 					t.Errorf("%d attempts", attempts)
 				}
 				r.mu.Lock()
@@ -401,7 +425,8 @@ func TestStoppingWaitsForAttemptsAndGivesBackWhatItInterrupts(t *testing.T) {
 			switch {
 			case d.Channel == "brief" && d.State != engine.DeliveryDelivered:
 				t.Errorf("the attempt that was under way is %s, want delivered", d.State)
-			case d.Channel == "hangs" && (d.State != engine.DeliveryPending || d.Attempts != 0 || d.NextAttempt.After(time.Now())):
+			case d.Channel == "hangs" && (d.State != engine.DeliveryPending || d.Attempts != 0 || d.NextAttempt.After(
+				time.Now())):
 				t.Errorf("the interrupted attempt was not given back: %+v", d)
 			}
 		}
@@ -412,14 +437,20 @@ func TestADisabledChannelKeepsWhatWaitsAndTakesNothingNew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := setUp(t, webhook("a"))
-		r := newReceivers(func(context.Context, notify.Parcel, int) error { return failure(engine.Failure{Text: "no"}) })
-		stop := start(t, m, r, engine.Retry{Base: 20 * time.Second, Most: 20 * time.Second, MaxAttempts: 99, MaxAge: 24 * time.Hour})
+		r := newReceivers(func(context.Context, notify.Parcel,
+			int,
+		) error {
+			return failure(engine.Failure{Text: "no"})
+		})
+		stop := start(t, m, r,
+			engine.Retry{Base: 20 * time.Second, Most: 20 * time.Second, MaxAttempts: 99, MaxAge: 24 * time.Hour})
 		enqueue(t, m, about("r1", engine.NotifyRequested))
 		time.Sleep(time.Second)
 		set := func(enabled bool, was int64) {
 			c := webhook("a")
 			c.Enabled, c.Revision = enabled, was+1
-			if err := m.UpdateOutbox(t.Context(), func(tx engine.OutboxTx) error { return tx.SaveChannel(t.Context(), c, was) }); err != nil {
+			if err := m.UpdateOutbox(t.Context(),
+				func(tx engine.OutboxTx) error { return tx.SaveChannel(t.Context(), c, was) }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -435,7 +466,8 @@ func TestADisabledChannelKeepsWhatWaitsAndTakesNothingNew(t *testing.T) {
 		time.Sleep(time.Minute)
 		stop()
 		if len(r.seen(nil)) == before || len(deliveries(m, "")) != 1 {
-			t.Errorf("after it was enabled: %d attempts more, deliveries %+v", len(r.seen(nil))-before, deliveries(m, ""))
+			t.Errorf("after it was enabled: %d attempts more, deliveries %+v", len(r.seen(nil))-before,
+				deliveries(m, ""))
 		}
 	})
 }
@@ -446,7 +478,10 @@ func TestMailReachesThoseAddressedThroughGroupsAndNobodyElse(t *testing.T) {
 		mail := engine.Channel{ID: "mail", Tenant: tenant, Name: "mail", Kind: engine.SMTP, Enabled: true, Revision: 1}
 		m := setUp(t, mail)
 		user := func(id access.PrincipalID, email string, disabled bool) {
-			m.tables.principals[id] = access.Principal{ID: id, Tenant: tenant, Kind: access.User, Email: email, Disabled: disabled}
+			m.tables.principals[id] = access.Principal{
+				ID: id, Tenant: tenant, Kind: access.User, Email: email,
+				Disabled: disabled,
+			}
 		}
 		user("ana", "ana@example.com", false)
 		user("bo", "bo@example.com", false)
@@ -492,8 +527,8 @@ func TestOldNotificationsArePruned(t *testing.T) {
 	})
 }
 
-// TestMailGoesWhereItIsMeantToGo proves that a notification which names an address goes there, also when the person has another
-// by then or none.
+// TestMailGoesWhereItIsMeantToGo proves that a notification which names an address goes there, also when the person has
+// another by then or none.
 func TestMailGoesWhereItIsMeantToGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -501,7 +536,8 @@ func TestMailGoesWhereItIsMeantToGo(t *testing.T) {
 		mail.Kind = engine.SMTP
 		m := setUp(t, mail)
 		m.tables.principals = map[access.PrincipalID]access.Principal{
-			"moved": {ID: "moved", Tenant: tenant, Kind: access.User, Email: "new@example.com"}, "without": {ID: "without", Tenant: tenant, Kind: access.User},
+			"moved":   {ID: "moved", Tenant: tenant, Kind: access.User, Email: "new@example.com"},
+			"without": {ID: "without", Tenant: tenant, Kind: access.User},
 		}
 		r := newReceivers(nil)
 		defer start(t, m, r, engine.DefaultRetry())()

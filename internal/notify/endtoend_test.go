@@ -39,8 +39,14 @@ func TestRealReceivers(t *testing.T) {
 	v := newVault(t, "")
 	key := notify.NewSigningKey()
 	var channels []engine.Channel
-	for id, at := range map[engine.ChannelID][2]string{"hangs": {hangs.URL, hangsCA}, "flaky": {flaky.URL, flakyCA}, "works": {works.URL, worksCA}} {
-		c := engine.Channel{ID: id, Tenant: tenant, Name: string(id), Kind: engine.Webhook, Enabled: true, AllowPrivate: true, URL: at[0], CA: at[1], Revision: 1}
+	for id, at := range map[engine.ChannelID][2]string{
+		"hangs": {hangs.URL, hangsCA}, "flaky": {flaky.URL, flakyCA},
+		"works": {works.URL, worksCA},
+	} {
+		c := engine.Channel{
+			ID: id, Tenant: tenant, Name: string(id), Kind: engine.Webhook, Enabled: true,
+			AllowPrivate: true, URL: at[0], CA: at[1], Revision: 1,
+		}
 		var err error
 		if c.Secret, err = v.Seal(id, c.Kind, key); err != nil {
 			t.Fatal(err)
@@ -48,9 +54,13 @@ func TestRealReceivers(t *testing.T) {
 		channels = append(channels, c)
 	}
 	m := setUp(t, channels...)
-	stop := start(t, m, newCourier(t, v), engine.Retry{Base: 10 * time.Millisecond, Most: 100 * time.Millisecond, MaxAttempts: 1000, MaxAge: time.Hour})
+	stop := start(t, m, newCourier(t, v),
+		engine.Retry{Base: 10 * time.Millisecond, Most: 100 * time.Millisecond, MaxAttempts: 1000, MaxAge: time.Hour})
 	for i := range 3 {
-		for _, kind := range []engine.NotificationKind{engine.NotifyRequested, engine.NotifyDecided, engine.NotifyOpened} {
+		for _, kind := range []engine.NotificationKind{
+			engine.NotifyRequested, engine.NotifyDecided,
+			engine.NotifyOpened,
+		} {
 			enqueue(t, m, about(fmt.Sprint("r", i), kind))
 		}
 	}
@@ -71,7 +81,8 @@ func TestRealReceivers(t *testing.T) {
 	close(release)
 	stop()
 	if len(worked()) != 9 || len(flakyGot()) < 18 || len(hung()) == 0 {
-		t.Errorf("received: %d where it works, want 9; %d where it fails, want more; %d where it hangs", len(worked()), len(flakyGot()), len(hung()))
+		t.Errorf("received: %d where it works, want 9; %d where it fails, want more; %d where it hangs", len(worked()),
+			len(flakyGot()), len(hung()))
 	}
 	order := map[access.RequestID][]string{}
 	for _, r := range worked() {
@@ -84,7 +95,8 @@ func TestRealReceivers(t *testing.T) {
 		if err := json.Unmarshal(r.Body, &event); err != nil {
 			t.Fatal(err)
 		}
-		order[access.RequestID(event.Data.Request)] = append(order[access.RequestID(event.Data.Request)], event.Data.Kind)
+		order[access.RequestID(event.Data.Request)] = append(order[access.RequestID(event.Data.Request)],
+			event.Data.Kind)
 	}
 	for request, kinds := range order {
 		if !slices.Equal(kinds, []string{"requested", "decided", "opened"}) {

@@ -67,8 +67,10 @@ func classify(status int, header http.Header, excerpt, host string, now time.Tim
 	switch {
 	case status >= 300 && status < 400:
 		f.Text = text + "; redirects are not followed: give the channel the final URL"
-		f.Permanent = status != http.StatusFound && status != http.StatusSeeOther && status != http.StatusTemporaryRedirect
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
+		f.Permanent = status != http.StatusFound && status != http.StatusSeeOther &&
+			status != http.StatusTemporaryRedirect
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests,
+		status >= 500:
 		f.Down = true
 		f.RetryAfter = retryAfter(header.Get("Retry-After"), now)
 	default:
@@ -104,7 +106,9 @@ func retryAfter(value string, now time.Time) time.Duration {
 func excerpt(body []byte, secret opened) string {
 	const most = 160
 	text := secret.without(string(body))
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar }), " ")
+	text = strings.Join(strings.FieldsFunc(text,
+		func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar }),
+		" ")
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most]) + "…"
 	}

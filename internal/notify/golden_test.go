@@ -25,14 +25,25 @@ func sample(kind engine.NotificationKind) engine.Notification {
 	at := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
 	n := engine.Notification{
 		ID: "0197c0de-0000-7000-8000-000000000001", At: at, Kind: kind, Tenant: tenant,
-		Request: "0197c0de-0000-7000-8000-0000000000aa", Policies: []access.PolicyID{"p1"}, Recipients: []access.PrincipalID{"u1", "u2"},
+		Request: "0197c0de-0000-7000-8000-0000000000aa", Policies: []access.PolicyID{"p1"},
+		Recipients: []access.PrincipalID{"u1", "u2"},
 		Subject: engine.Subject{
 			Who: "ana <ana@example.com>", Start: at, End: at.Add(90 * time.Minute),
-			Reason: "disk full & *urgent* <!channel> <https://evil.example|click> [here](https://evil.example) <script>alert(1)</script>\r\nBcc: all@example.com {{.By}}",
+			Reason: "disk full & *urgent* <!channel> <https://evil.example|click> [here](https://evil.example) " +
+				"<script>alert(1)</script>\r\nBcc: all@example.com {{.By}}",
 			Ticket: "OPS-17", By: "bo", Detail: "go_ahead `now`\u202e",
 			Items: []engine.SubjectItem{
-				{Machine: "web_1", Ports: access.SinglePort(22), Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("2001:db8::/32")}},
-				{Machine: "db-1", Ports: access.PortRange{First: 5432, Last: 5433}, Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}},
+				{
+					Machine: "web_1", Ports: access.SinglePort(22), Protocol: access.TCP,
+					Sources: []netip.Prefix{
+						netip.MustParsePrefix("203.0.113.7/32"),
+						netip.MustParsePrefix("2001:db8::/32"),
+					},
+				},
+				{
+					Machine: "db-1", Ports: access.PortRange{First: 5432, Last: 5433}, Protocol: access.TCP,
+					Sources: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
+				},
 			},
 		},
 	}
@@ -45,13 +56,23 @@ func sample(kind engine.NotificationKind) engine.Notification {
 		n.Grant = "0197c0de-0000-7000-8000-0000000000bb"
 	case engine.NotifyAlert:
 		n.Request, n.Alert = "", "a1"
-		n.Subject = engine.Subject{Title: "Agent silent while web_1 is open", Detail: "no report for 5m0s; closure is <not> proven", Severity: "critical", Outcome: "open", Items: n.Subject.Items[:1]}
+		n.Subject = engine.Subject{
+			Title:  "Agent silent while web_1 is open",
+			Detail: "no report for 5m0s; closure is <not> proven", Severity: "critical", Outcome: "open",
+			Items: n.Subject.Items[:1],
+		}
 	case engine.NotifyApplication:
 		n.Request, n.Lifecycle.Application = "", "/subscriptions/s/resourceGroups/default/providers/Microsoft.Solutions/applications/shop"
-		n.Subject = engine.Subject{Title: "shop", Who: "the *customer*", By: "ana", Outcome: "newVersion", Detail: "Version 2.0.0 of <shop> is offered."}
+		n.Subject = engine.Subject{
+			Title: "shop", Who: "the *customer*", By: "ana", Outcome: "newVersion",
+			Detail: "Version 2.0.0 of <shop> is offered.",
+		}
 	case engine.NotifyAccount:
 		n.Request, n.Policies = "", nil
-		n.Subject = engine.Subject{Title: "A passkey was added", Who: "ana_1", By: "the *admin*", Detail: "The passkey <laptop> was added from 203.0.113.7."}
+		n.Subject = engine.Subject{
+			Title: "A passkey was added", Who: "ana_1", By: "the *admin*",
+			Detail: "The passkey <laptop> was added from 203.0.113.7.",
+		}
 	case engine.NotifyTest:
 		n.Request, n.Subject = "", engine.Subject{By: "ana"}
 	case engine.NotifyRequested, engine.NotifyNeedsDecision:

@@ -38,9 +38,10 @@ func refused() []netip.Prefix {
 		netip.MustParsePrefix("2001::/32"),          // Teredo: hides an IPv4 address
 		netip.MustParsePrefix("fec0::/10"),          // site-local, deprecated
 		netip.MustParsePrefix("100.100.100.200/32"), // metadata of Alibaba Cloud
-		netip.MustParsePrefix("168.63.129.16/32"),   // the host below a machine of Azure, at an address that looks public
-		netip.MustParsePrefix("fd00:ec2::/32"),      // metadata and other services of AWS
-		netip.MustParsePrefix("fd20:ce::254/128"),   // metadata of Google Cloud
+		// the host below a machine of Azure, at an address that looks public
+		netip.MustParsePrefix("168.63.129.16/32"),
+		netip.MustParsePrefix("fd00:ec2::/32"),    // metadata and other services of AWS
+		netip.MustParsePrefix("fd20:ce::254/128"), // metadata of Google Cloud
 	}
 }
 
@@ -55,7 +56,8 @@ func checkDestination(address netip.Addr, allowPrivate bool) error {
 	case allowPrivate:
 		return nil
 	case a.IsLoopback(), a.IsPrivate(), netip.MustParsePrefix("100.64.0.0/10").Contains(a):
-		return &destinationError{a.String() + " is a private address; if that is meant, the tenant that runs the server may allow it with --allow-private"}
+		return &destinationError{a.String() + " is a private address; if that is meant, the tenant that runs the " +
+			"server may allow it with --allow-private"}
 	}
 	return nil
 }
@@ -92,14 +94,15 @@ func Dialer(allowPrivate bool) *net.Dialer {
 	}
 }
 
-// CheckHost checks a host as Dialer does, for a proxy that looks it up and dials it: each address that it has here must be
-// one that may be reached. One that cannot be looked up here is refused, unless private addresses are allowed: then the proxy
-// alone decides. The proxy may always find another address than this server.
+// CheckHost checks a host as Dialer does, for a proxy that looks it up and dials it: each address that it has here must
+// be one that may be reached. One that cannot be looked up here is refused, unless private addresses are allowed: then
+// the proxy alone decides. The proxy may always find another address than this server.
 func CheckHost(ctx context.Context, host string, allowPrivate bool) error {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return checkDestination(a, allowPrivate)
 	}
-	if spellsAddress(host) || strings.ContainsFunc(host, func(r rune) bool { return r >= utf8.RuneSelf }) { // digits of other scripts are made ours on the way
+	// digits of other scripts are made ours on the way
+	if spellsAddress(host) || strings.ContainsFunc(host, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		return &destinationError{strconv.Quote(host) + " is neither a name nor an address in the usual form"}
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -114,8 +117,8 @@ func CheckHost(ctx context.Context, host string, allowPrivate bool) error {
 	return nil
 }
 
-// spellsAddress tells whether the last part of a host is a number, as no name's is. Some programs take 2852039166, 0xa9fea9fe
-// or 169.254.43518 for 169.254.169.254.
+// spellsAddress tells whether the last part of a host is a number, as no name's is. Some programs take 2852039166,
+// 0xa9fea9fe or 169.254.43518 for 169.254.169.254.
 func spellsAddress(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	last := host[strings.LastIndexByte(host, '.')+1:]

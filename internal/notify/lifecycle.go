@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// lifecycleBody is what Azure posts to the notification endpoint of an application definition, and for an activation, of
-// which Azure tells nothing, what it was.
+// lifecycleBody is what Azure posts to the notification endpoint of an application definition, and for an activation,
+// of which Azure tells nothing, what it was.
 type lifecycleBody struct {
 	EventType    string    `json:"eventType"`
 	Application  string    `json:"applicationId"`
@@ -30,7 +30,8 @@ func (c *Courier) sendLifecycle(ctx context.Context, p Parcel, secret opened) (R
 	to.Path = strings.TrimSuffix(to.Path, "/") + "/resource"
 	e := p.Notification.Lifecycle
 	body, err := json.Marshal(lifecycleBody{
-		EventType: e.Event, Application: string(e.Application), EventTime: p.Notification.At.UTC(), State: e.State, Definition: string(e.Definition),
+		EventType: e.Event, Application: string(e.Application), EventTime: p.Notification.At.UTC(), State: e.State,
+		Definition: string(e.Definition),
 		JITRequest: string(p.Notification.Request), JITEvent: e.What, JITPrincipal: string(e.Principal),
 	})
 	return c.postJSON(ctx, p.Channel, to.String(), body, err, secret)

@@ -14,13 +14,17 @@ func TestLifecycleIsPostedAsAzureDoes(t *testing.T) {
 	p := parcel(channelTo(t, v, engine.Lifecycle, "", authority, s.URL+"/hook?sig=secret"))
 	p.Notification = engine.Notification{
 		ID: "n1", At: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC), Kind: engine.NotifyLifecycle, Tenant: tenant,
-		Lifecycle: engine.LifecycleEvent{Channel: "c1", Event: "PUT", Application: "/s/a", Definition: "/s/d", State: "Succeeded"},
+		Lifecycle: engine.LifecycleEvent{
+			Channel: "c1", Event: "PUT", Application: "/s/a", Definition: "/s/d",
+			State: "Succeeded",
+		},
 	}
 	if _, err := newCourier(t, v).Send(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	p.Notification.Request = "r1"
-	p.Notification.Lifecycle.Event, p.Notification.Lifecycle.What, p.Notification.Lifecycle.Principal = "JIT", "request.approved", "vic"
+	p.Notification.Lifecycle.Event, p.Notification.Lifecycle.What = "JIT", "request.approved"
+	p.Notification.Lifecycle.Principal = "vic"
 	if _, err := newCourier(t, v).Send(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,8 @@ func TestTheManualVerifiesWebhooks(t *testing.T) {
 	s, authority, got := listen(t, answer(http.StatusNoContent, ""))
 	v := newVault(t, "")
 	key := notify.NewSigningKey()
-	if _, err := newCourier(t, v).Send(t.Context(), parcel(channelTo(t, v, engine.Webhook, s.URL, authority, key))); err != nil {
+	if _, err := newCourier(t, v).Send(t.Context(),
+		parcel(channelTo(t, v, engine.Webhook, s.URL, authority, key))); err != nil {
 		t.Fatal(err)
 	}
 	call := got()[0]
@@ -41,7 +42,8 @@ func TestTheManualVerifiesWebhooks(t *testing.T) {
 import sys
 key, id, timestamp, signature, body = sys.argv[1:]
 print(verify(key, {"Webhook-Id": id, "Webhook-Timestamp": timestamp, "Webhook-Signature": signature}, base64.b64decode(body)))
-`, key, h.Get("Webhook-Id"), h.Get("Webhook-Timestamp"), h.Get("Webhook-Signature"), base64.StdEncoding.EncodeToString(body))
+`, key, h.Get("Webhook-Id"), h.Get("Webhook-Timestamp"), h.Get("Webhook-Signature"),
+			base64.StdEncoding.EncodeToString(body))
 		out, err := command.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)

@@ -39,14 +39,16 @@ type tables struct {
 func newMemory() *memory {
 	return &memory{tables: tables{
 		principals: map[access.PrincipalID]access.Principal{}, members: map[access.PrincipalID][]access.PrincipalID{},
-		routed: map[engine.NotificationID]bool{}, channels: map[engine.ChannelID]engine.Channel{}, routes: map[engine.RouteID]engine.Route{},
+		routed: map[engine.NotificationID]bool{}, channels: map[engine.ChannelID]engine.Channel{},
+		routes:     map[engine.RouteID]engine.Route{},
 		deliveries: map[engine.DeliveryID]engine.Delivery{},
 	}}
 }
 
 func (t tables) clone() tables {
 	t.principals, t.members, t.queue = maps.Clone(t.principals), maps.Clone(t.members), slices.Clone(t.queue)
-	t.routed, t.channels, t.routes, t.deliveries = maps.Clone(t.routed), maps.Clone(t.channels), maps.Clone(t.routes), maps.Clone(t.deliveries)
+	t.routed, t.channels, t.routes, t.deliveries = maps.Clone(
+		t.routed), maps.Clone(t.channels), maps.Clone(t.routes), maps.Clone(t.deliveries)
 	return t
 }
 
@@ -139,8 +141,11 @@ func (t *tx) Principal(_ context.Context, id access.PrincipalID) (access.Princip
 	return one(t.principals, id)
 }
 
-func (t *tx) Principals(_ context.Context, f engine.PrincipalFilter, _ engine.Page) (engine.Listed[access.Principal], error) {
-	return sorted(t.principals, func(p access.Principal) bool { return f.Group == "" || slices.Contains(t.members[f.Group], p.ID) }), nil
+func (t *tx) Principals(_ context.Context, f engine.PrincipalFilter,
+	_ engine.Page,
+) (engine.Listed[access.Principal], error) {
+	return sorted(t.principals,
+		func(p access.Principal) bool { return f.Group == "" || slices.Contains(t.members[f.Group], p.ID) }), nil
 }
 
 func (t *tx) Unrouted(_ context.Context, limit int) ([]engine.Notification, error) {
@@ -167,7 +172,8 @@ func (t *tx) Channel(_ context.Context, id engine.ChannelID) (engine.Channel, er
 }
 
 func (t *tx) Channels(_ context.Context, f engine.ChannelFilter, _ engine.Page) (engine.Listed[engine.Channel], error) {
-	return sorted(t.channels, func(c engine.Channel) bool { return fits(f.Tenant, c.Tenant) && fits(f.Kind, c.Kind) }), nil
+	return sorted(t.channels,
+		func(c engine.Channel) bool { return fits(f.Tenant, c.Tenant) && fits(f.Kind, c.Kind) }), nil
 }
 
 func (t *tx) HasChannels(_ context.Context, tenant access.TenantID) (bool, error) {
@@ -180,16 +186,20 @@ func (t *tx) Route(_ context.Context, id engine.RouteID) (engine.Route, error) {
 }
 
 func (t *tx) Routes(_ context.Context, f engine.RouteFilter, _ engine.Page) (engine.Listed[engine.Route], error) {
-	return sorted(t.routes, func(r engine.Route) bool { return fits(f.Tenant, r.Tenant) && fits(f.Channel, r.Channel) }), nil
+	return sorted(t.routes,
+		func(r engine.Route) bool { return fits(f.Tenant, r.Tenant) && fits(f.Channel, r.Channel) }), nil
 }
 
 func (t *tx) Delivery(_ context.Context, id engine.DeliveryID) (engine.Delivery, error) {
 	return one(t.deliveries, id)
 }
 
-func (t *tx) Deliveries(_ context.Context, f engine.DeliveryFilter, _ engine.Page) (engine.Listed[engine.Delivery], error) {
+func (t *tx) Deliveries(_ context.Context, f engine.DeliveryFilter,
+	_ engine.Page,
+) (engine.Listed[engine.Delivery], error) {
 	l := sorted(t.deliveries, func(d engine.Delivery) bool {
-		return fits(f.Tenant, d.Tenant) && fits(f.Channel, d.Channel) && fits(f.State, d.State) && fits(f.Request, d.Request)
+		return fits(f.Tenant,
+			d.Tenant) && fits(f.Channel, d.Channel) && fits(f.State, d.State) && fits(f.Request, d.Request)
 	})
 	slices.SortStableFunc(l.Items, func(a, b engine.Delivery) int { return cmp.Compare(b.Seq, a.Seq) })
 	return l, nil
@@ -214,7 +224,8 @@ func (t *tx) Heads(_ context.Context, channel engine.ChannelID, limit int) ([]en
 		}
 	}
 	out := slices.SortedFunc(maps.Values(heads), func(a, b engine.Delivery) int {
-		return cmp.Or(a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.Seq, b.Seq), strings.Compare(string(a.ID), string(b.ID)))
+		return cmp.Or(a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.Seq, b.Seq),
+			strings.Compare(string(a.ID), string(b.ID)))
 	})
 	return out[:min(limit, len(out))], nil
 }

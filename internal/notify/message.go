@@ -24,8 +24,8 @@ type message struct {
 
 type field struct{ Label, Value string }
 
-// texts is what one kind of notification says. Title and Lead are text/template over the facts; Fields names the facts to
-// show, in order.
+// texts is what one kind of notification says. Title and Lead are text/template over the facts; Fields names the facts
+// to show, in order.
 type texts struct {
 	Title, Lead, Button string
 	Fields              []string
@@ -44,23 +44,28 @@ func table() map[engine.NotificationKind]texts {
 			Button: "See the request", Fields: allFields(),
 		},
 		engine.NotifyNeedsDecision: {
-			Title: `Decision needed: {{.Who}} asks for {{.Access}}`,
-			Lead:  `Approve or deny it on its page. What you decide there is bound to what the page shows.`, Button: "Approve or deny", Fields: allFields(),
+			Title:  `Decision needed: {{.Who}} asks for {{.Access}}`,
+			Lead:   `Approve or deny it on its page. What you decide there is bound to what the page shows.`,
+			Button: "Approve or deny", Fields: allFields(),
 		},
 		engine.NotifyDecided: {
-			Title: `{{.Outcome}}: {{.Access}} for {{.Who}}`, Lead: `The request was {{lower .Outcome}}{{with .By}} by {{.}}{{end}}.`,
+			Title:  `{{.Outcome}}: {{.Access}} for {{.Who}}`,
+			Lead:   `The request was {{lower .Outcome}}{{with .By}} by {{.}}{{end}}.`,
 			Button: "See the request", Fields: allFields(),
 		},
 		engine.NotifyOpened: {
-			Title: `Active: {{.Access}} for {{.Who}}`, Lead: `Access is in force{{with .End}} until {{.}}{{end}}. It closes by itself.`,
+			Title:  `Active: {{.Access}} for {{.Who}}`,
+			Lead:   `Access is in force{{with .End}} until {{.}}{{end}}. It closes by itself.`,
 			Button: "See or end it", Fields: allFields(),
 		},
 		engine.NotifyWillEnd: {
-			Title: `Ends soon: {{.Access}} for {{.Who}}`, Lead: `Access ends{{with .End}} at {{.}}{{end}}. Extend it on its page if the work is not done.`,
+			Title:  `Ends soon: {{.Access}} for {{.Who}}`,
+			Lead:   `Access ends{{with .End}} at {{.}}{{end}}. Extend it on its page if the work is not done.`,
 			Button: "Extend or end it", Fields: allFields(),
 		},
 		engine.NotifyEnded: {
-			Title: `{{or .Outcome "Ended"}}: {{.Access}} for {{.Who}}`, Lead: `Access has ended{{with .By}}, by {{.}}{{end}}.`,
+			Title:  `{{or .Outcome "Ended"}}: {{.Access}} for {{.Who}}`,
+			Lead:   `Access has ended{{with .By}}, by {{.}}{{end}}.`,
 			Button: "See the request", Fields: allFields(),
 		},
 		engine.NotifyFailed: {
@@ -85,7 +90,8 @@ func table() map[engine.NotificationKind]texts {
 			Title: `{{.Title}}`, Lead: `{{.Detail}}`, Button: "See your account", Fields: []string{"Who", "By"},
 		},
 		engine.NotifyTest: {
-			Title: `Test of a Postern channel`, Lead: `Notifications reach you through this channel. There is nothing to do.`,
+			Title:  `Test of a Postern channel`,
+			Lead:   `Notifications reach you through this channel. There is nothing to do.`,
 			Button: "Open Postern", Fields: []string{"By"},
 		},
 	}
@@ -102,8 +108,10 @@ type factSheet struct {
 
 func (f factSheet) fields() map[string]field {
 	return map[string]field{
-		"Who": {"Who", f.Who}, "CodeOf": {"Issued to", f.CodeOf}, "Target": {f.kind, f.Target}, "Ports": {"Ports", f.Ports}, "Sources": {"From", f.Sources},
-		"Window": {"Window", f.Window}, "Reason": {"Reason", f.Reason}, "Ticket": {"Ticket", f.Ticket}, "By": {"By", f.By},
+		"Who": {"Who", f.Who}, "CodeOf": {"Issued to", f.CodeOf}, "Target": {f.kind, f.Target},
+		"Ports": {"Ports", f.Ports}, "Sources": {"From", f.Sources},
+		"Window": {"Window", f.Window}, "Reason": {"Reason", f.Reason}, "Ticket": {"Ticket", f.Ticket},
+		"By":     {"By", f.By},
 		"Detail": {"Why", f.Detail}, "Severity": {"Severity", f.Severity},
 	}
 }
@@ -118,8 +126,10 @@ const (
 // factsOf makes the facts of s: cleaned of control characters and bounded in length.
 func factsOf(s engine.Subject) factSheet {
 	f := factSheet{
-		Who: line(s.Who, 100), CodeOf: line(s.CodeOf, 100), Reason: line(s.Reason, maxValue), Ticket: line(s.Ticket, 100), By: line(s.By, 100),
-		Outcome: outcome(s.Outcome), Detail: line(s.Detail, maxValue), Title: line(s.Title, maxTitle), Severity: line(s.Severity, 20),
+		Who: line(s.Who, 100), CodeOf: line(s.CodeOf, 100), Reason: line(s.Reason, maxValue),
+		Ticket: line(s.Ticket, 100), By: line(s.By, 100),
+		Outcome: outcome(s.Outcome), Detail: line(s.Detail, maxValue), Title: line(s.Title, maxTitle),
+		Severity: line(s.Severity, 20),
 	}
 	var machines, roles, ports, sources []string
 	for _, item := range s.Items {

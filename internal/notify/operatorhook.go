@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// operatorHook is a webhook that the operator's own configuration names, so it may be in the operator's own network. What is
-// posted is JSON, signed as webhooks are where there are keys. It follows no redirect and uses no proxy.
+// operatorHook is a webhook that the operator's own configuration names, so it may be in the operator's own network.
+// What is posted is JSON, signed as webhooks are where there are keys. It follows no redirect and uses no proxy.
 type operatorHook struct {
 	url  string
 	keys string // apart by spaces, as NewSigningKey makes them; empty: calls are not signed

@@ -72,7 +72,8 @@ func incidents(n engine.Notification) []step {
 	case engine.NotifyTest:
 		key := "postern/test/" + string(n.ID)
 		return []step{{trigger: true, dedup: key, severity: "info"}, {dedup: key}}
-	case engine.NotifyRequested, engine.NotifyWillEnd, engine.NotifyApplication, engine.NotifyAccount, engine.NotifyLifecycle:
+	case engine.NotifyRequested, engine.NotifyWillEnd, engine.NotifyApplication, engine.NotifyAccount,
+		engine.NotifyLifecycle:
 	}
 	return nil
 }
@@ -93,7 +94,10 @@ func pagerBody(n engine.Notification, m message, s step, source string, key open
 		event.Action = "trigger"
 		event.Client, event.ClientURL = "Postern", m.Link
 		event.Links = []pagerLink{{Href: m.Link, Text: m.Button}}
-		event.Payload = &pagerPayload{Summary: m.Title, Source: source, Severity: s.severity, Timestamp: n.At.UTC(), Class: string(n.Kind), Details: map[string]string{}}
+		event.Payload = &pagerPayload{
+			Summary: m.Title, Source: source, Severity: s.severity, Timestamp: n.At.UTC(),
+			Class: string(n.Kind), Details: map[string]string{},
+		}
 		for _, f := range m.Fields {
 			event.Payload.Details[f.Label] = f.Value
 		}

@@ -40,14 +40,18 @@ func FuzzTexts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, most int) {
 		most = 1 + max(most, 0)%500
 		got := notify.Line(text, most)
-		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > most || strings.ContainsAny(got, "\r\n\x00\u202e\u2028") {
+		if !utf8.ValidString(got) || utf8.RuneCountInString(
+			got) > most || strings.ContainsAny(got, "\r\n\x00\u202e\u2028") {
 			t.Errorf("line of %q: %q", text, got)
 		}
-		if escaped := notify.SlackEscape(got, 700); strings.ContainsAny(escaped, "<>") || utf8.RuneCountInString(escaped) > 700 {
+		if escaped := notify.SlackEscape(got,
+			700); strings.ContainsAny(escaped, "<>") || utf8.RuneCountInString(escaped) > 700 {
 			t.Errorf("for Slack: %q", escaped)
 		}
 		secret := "hunter2hunter2"
-		if said := notify.Excerpt([]byte(text+secret), secret); strings.Contains(said, secret) || strings.ContainsAny(said, "\r\n\x00") || utf8.RuneCountInString(said) > 161 {
+		if said := notify.Excerpt([]byte(text+secret),
+			secret); strings.Contains(said,
+			secret) || strings.ContainsAny(said, "\r\n\x00") || utf8.RuneCountInString(said) > 161 {
 			t.Errorf("excerpt: %q", said)
 		}
 	})
@@ -58,11 +62,15 @@ func TestDestinations(t *testing.T) {
 	const never, private, fine = "never", "private", "fine"
 	for address, want := range map[string]string{
 		"93.184.215.14": fine, "2606:2800:21f:cb07:6820:80da:af6b:8b2c": fine, "64:ff9b::5db8:d70e": fine,
-		"127.0.0.1": private, "::1": private, "::ffff:127.0.0.1": private, "10.1.2.3": private, "172.31.0.1": private, "192.168.0.1": private,
-		"100.64.0.1": private, "fd00::1": private, "64:ff9b::7f00:1": private, "2002:7f00:1::": private,
-		"169.254.169.254": never, "::ffff:169.254.169.254": never, "fe80::1": never, "fe80::1%eth0": never, "0.0.0.0": never, "0.1.2.3": never, "::": never,
-		"224.0.0.1": never, "ff02::1": never, "255.255.255.255": never, "240.0.0.1": never, "64:ff9b::a9fe:a9fe": never, "2002:a9fe:a9fe::": never,
-		"100.100.100.200": never, "198.18.0.1": never, "2001:0:53aa:64c::": never, "fd00:ec2::254%eth0": never, "fd00:ec2::23": never, "fd20:ce::254": never, "168.63.129.16": never,
+		"127.0.0.1": private, "::1": private, "::ffff:127.0.0.1": private, "10.1.2.3": private, "172.31.0.1": private,
+		"192.168.0.1": private,
+		"100.64.0.1":  private, "fd00::1": private, "64:ff9b::7f00:1": private, "2002:7f00:1::": private,
+		"169.254.169.254": never, "::ffff:169.254.169.254": never, "fe80::1": never, "fe80::1%eth0": never,
+		"0.0.0.0": never, "0.1.2.3": never, "::": never,
+		"224.0.0.1": never, "ff02::1": never, "255.255.255.255": never, "240.0.0.1": never, "64:ff9b::a9fe:a9fe": never,
+		"2002:a9fe:a9fe::": never,
+		"100.100.100.200":  never, "198.18.0.1": never, "2001:0:53aa:64c::": never, "fd00:ec2::254%eth0": never,
+		"fd00:ec2::23": never, "fd20:ce::254": never, "168.63.129.16": never,
 		"64:ff9b::a83f:8110": never,
 	} {
 		a := netip.MustParseAddr(address)

@@ -24,7 +24,9 @@ const (
 
 // post sends body to raw, which may be a secret, and says what the receiver answered. It follows no redirect, uses no
 // proxy, keeps no connection, and reads a bounded part of the answer.
-func post(ctx context.Context, c engine.Channel, raw string, header http.Header, body []byte, secret opened, now func() time.Time) (Receipt, error) {
+func post(ctx context.Context, c engine.Channel, raw string, header http.Header, body []byte, secret opened,
+	now func() time.Time,
+) (Receipt, error) {
 	if err := engine.CheckURL(raw, c.AllowPrivate); err != nil {
 		return Receipt{}, permanent(err.Error(), err)
 	}
@@ -34,8 +36,9 @@ func post(ctx context.Context, c engine.Channel, raw string, header http.Header,
 	}
 	client := &http.Client{
 		Transport: &http.Transport{
-			DialContext: Dialer(c.AllowPrivate).DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: connectTimeout,
-			ForceAttemptHTTP2: true, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
+			DialContext: Dialer(c.AllowPrivate).DialContext, TLSClientConfig: trust,
+			TLSHandshakeTimeout: connectTimeout,
+			ForceAttemptHTTP2:   true, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       sendTimeout,
@@ -62,7 +65,8 @@ func post(ctx context.Context, c engine.Channel, raw string, header http.Header,
 	if readErr != nil && len(answer) == 0 && response.ContentLength != 0 {
 		said = "the answer broke off"
 	}
-	text := fmt.Sprintf("%s answered %d %s in %d ms", host, response.StatusCode, http.StatusText(response.StatusCode), now().Sub(began).Milliseconds())
+	text := fmt.Sprintf("%s answered %d %s in %d ms", host, response.StatusCode, http.StatusText(response.StatusCode),
+		now().Sub(began).Milliseconds())
 	if said != "" {
 		text += ": " + said
 	}

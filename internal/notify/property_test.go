@@ -50,14 +50,17 @@ func TestNothingIsLostReorderedOrDoubled(t *testing.T) {
 
 			stops := make([]func(), replicas)
 			for i := range stops {
-				stops[i] = start(t, w.m, w.r, engine.Retry{Base: time.Second, Most: time.Minute, MaxAttempts: 1 << 20, MaxAge: 1 << 60})
+				stops[i] = start(t, w.m, w.r,
+					engine.Retry{Base: time.Second, Most: time.Minute, MaxAttempts: 1 << 20, MaxAge: 1 << 60})
 			}
 			for number := range 3 {
 				for request := range requests {
 					w.insist(func() error {
 						n := engine.Notification{
-							ID: engine.NotificationID(fmt.Sprint(request, "/", number)), Kind: engine.NotifyOpened, Tenant: tenant,
-							Request: access.RequestID(fmt.Sprint("r", request)), Subject: engine.Subject{Unended: number},
+							ID: engine.NotificationID(fmt.Sprint(request, "/", number)), Kind: engine.NotifyOpened,
+							Tenant:  tenant,
+							Request: access.RequestID(fmt.Sprint("r", request)),
+							Subject: engine.Subject{Unended: number},
 						}
 						return w.m.UpdateOutbox(t.Context(), func(tx engine.OutboxTx) error {
 							if _, err := tx.Notification(t.Context(), n.ID); err == nil {
@@ -70,7 +73,8 @@ func TestNothingIsLostReorderedOrDoubled(t *testing.T) {
 				if number < bounces {
 					i := number % replicas
 					stops[i]()
-					stops[i] = start(t, w.m, w.r, engine.Retry{Base: time.Second, Most: time.Minute, MaxAttempts: 1 << 20, MaxAge: 1 << 60})
+					stops[i] = start(t, w.m, w.r,
+						engine.Retry{Base: time.Second, Most: time.Minute, MaxAttempts: 1 << 20, MaxAge: 1 << 60})
 				}
 				time.Sleep(time.Duration(number) * time.Second)
 			}
@@ -126,7 +130,8 @@ func (w *world) receive(ctx context.Context, p notify.Parcel, _ int) error {
 	acknowledged := w.m.tables.deliveries[p.ID].State == engine.DeliveryDelivered
 	w.m.mu.Unlock()
 	take := func(unsure bool) {
-		w.arrived = append(w.arrived, arrival{p.Channel.ID, p.Notification.Request, p.Notification.Subject.Unended, p.ID, unsure})
+		w.arrived = append(w.arrived,
+			arrival{p.Channel.ID, p.Notification.Request, p.Notification.Subject.Unended, p.ID, unsure})
 	}
 	w.r.mu.Lock()
 	if acknowledged {

@@ -16,7 +16,8 @@ const (
 )
 
 // route makes deliveries of all notifications that have none yet, oldest first, and gives the channels that got some.
-// Doing the same twice, here or on another replica, makes nothing twice: the ids of deliveries follow from what they are.
+// Doing the same twice, here or on another replica, makes nothing twice: the ids of deliveries follow from what they
+// are.
 func (d *Dispatcher) route(ctx context.Context) (touched map[engine.ChannelID]bool, err error) {
 	touched = make(map[engine.ChannelID]bool)
 	for ctx.Err() == nil {
@@ -34,7 +35,8 @@ func (d *Dispatcher) route(ctx context.Context) (touched map[engine.ChannelID]bo
 				touched[delivery.Channel] = true
 			}
 		}
-		if err := d.write(ctx, batch); err != nil && access.KindOf(err) != access.KindConflict { // conflict: another replica routed it
+		// conflict: another replica routed it
+		if err := d.write(ctx, batch); err != nil && access.KindOf(err) != access.KindConflict {
 			return touched, err
 		}
 		if len(batch) < routeBatch {
@@ -181,8 +183,8 @@ func (p *people) resolve(ctx context.Context, ids []access.PrincipalID) ([]acces
 	return found, nil
 }
 
-// reachable tells whether mail can reach the recipient of a delivery, at that address or, where it is empty, at their own; a
-// delivery that has no recipient is for a channel that reaches everybody at once.
+// reachable tells whether mail can reach the recipient of a delivery, at that address or, where it is empty, at their
+// own; a delivery that has no recipient is for a channel that reaches everybody at once.
 func (p *people) reachable(ctx context.Context, id access.PrincipalID, address string) (bool, error) {
 	if id == "" {
 		return true, nil

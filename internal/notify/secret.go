@@ -42,8 +42,10 @@ func (c opened) parts() []string {
 		parts = append(parts, word, strings.TrimPrefix(word, keyPrefix))
 		if _, rest, ok := strings.Cut(word, "://"); ok {
 			_, path, _ := strings.Cut(rest, "/")
-			parts = append(parts, slices.DeleteFunc(strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune("/?&=", r) }),
-				func(s string) bool { return len(s) < 8 })...)
+			parts = append(parts,
+				slices.DeleteFunc(strings.FieldsFunc(path,
+					func(r rune) bool { return strings.ContainsRune("/?&=", r) }),
+					func(s string) bool { return len(s) < 8 })...)
 		}
 	}
 	return slices.DeleteFunc(parts, func(s string) bool { return len(s) < 4 })
@@ -133,7 +135,8 @@ func (v *Vault) read(name string) (string, error) {
 // checkSecret refuses what cannot be a secret of that kind; the message never holds it.
 func checkSecret(kind engine.ChannelKind, text string) error {
 	if text == "" || len(text) > maxSecret || strings.ContainsAny(text, "\r\n\x00") {
-		return access.Fault(access.KindInvalid, "secretInvalid", "the secret must be one line of 1 to %d bytes", maxSecret)
+		return access.Fault(access.KindInvalid, "secretInvalid", "the secret must be one line of 1 to %d bytes",
+			maxSecret)
 	}
 	switch kind {
 	case engine.Slack, engine.Teams, engine.Lifecycle:

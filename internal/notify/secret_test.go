@@ -27,7 +27,10 @@ func TestASealedSecretOpensForItsChannelAlone(t *testing.T) {
 	if again, _ := v.Seal("c1", engine.Slack, slackURL); string(again.Sealed) == string(secret.Sealed) {
 		t.Error("sealed twice it is the same")
 	}
-	if text, err := v.OpenText(engine.Channel{ID: "c1", Kind: engine.Slack, Secret: secret}); err != nil || text != slackURL {
+	if text, err := v.OpenText(engine.Channel{
+		ID: "c1", Kind: engine.Slack,
+		Secret: secret,
+	}); err != nil || text != slackURL {
 		t.Errorf("open: %q, %v", text, err)
 	}
 	other, err := notify.NewVault([]byte("another key of 32 bytes, as it is"), "")
@@ -60,7 +63,10 @@ func TestSecretsByReferenceStayInTheirFolder(t *testing.T) {
 	t.Parallel()
 	outside := t.TempDir()
 	folder := filepath.Join(outside, "secrets")
-	for name, text := range map[string]string{"secrets/slack": slackURL + "\n", "secrets/empty": "", "secrets/lines": "a\nb", "outside": slackURL} {
+	for name, text := range map[string]string{
+		"secrets/slack": slackURL + "\n", "secrets/empty": "",
+		"secrets/lines": "a\nb", "outside": slackURL,
+	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(outside, name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -92,8 +98,9 @@ func TestSecretsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, "")
 	for text, kind := range map[string]engine.ChannelKind{
-		"": engine.SMTP, "a\nb": engine.SMTP, "ftp://x/y": engine.Slack, "not a url": engine.Teams, "whsec_short": engine.Webhook,
-		"plain": engine.Webhook, "tooshort": engine.PagerDuty, strings.Repeat("x", 5000): engine.SMTP,
+		"": engine.SMTP, "a\nb": engine.SMTP, "ftp://x/y": engine.Slack, "not a url": engine.Teams,
+		"whsec_short": engine.Webhook,
+		"plain":       engine.Webhook, "tooshort": engine.PagerDuty, strings.Repeat("x", 5000): engine.SMTP,
 	} {
 		_, err := v.Seal("c1", kind, text)
 		if access.KindOf(err) != access.KindInvalid || len(text) > 3 && strings.Contains(err.Error(), text) {

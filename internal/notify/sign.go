@@ -37,7 +37,8 @@ func signingKeys(text string) ([][]byte, error) {
 		encoded, ok := strings.CutPrefix(word, keyPrefix)
 		key, err := base64.StdEncoding.DecodeString(encoded)
 		if !ok || err != nil || len(key) < 24 || len(key) > 64 {
-			return nil, access.Fault(access.KindInvalid, "secretInvalid", "a signing key is whsec_ and the base64 of 24 to 64 random bytes")
+			return nil, access.Fault(access.KindInvalid, "secretInvalid",
+				"a signing key is whsec_ and the base64 of 24 to 64 random bytes")
 		}
 		keys = append(keys, key)
 	}
@@ -82,7 +83,8 @@ func VerifyWebhook(secret string, h http.Header, body []byte, now time.Time) err
 		return access.Fault(access.KindUnauthenticated, "signatureMissing", "the webhook has no id or no timestamp")
 	}
 	if age := now.Sub(time.Unix(seconds, 0)); age > tolerance || age < -tolerance {
-		return access.Fault(access.KindUnauthenticated, "timestampTooFar", "the webhook was signed more than %s from now", tolerance)
+		return access.Fault(access.KindUnauthenticated, "timestampTooFar",
+			"the webhook was signed more than %s from now", tolerance)
 	}
 	for given := range strings.FieldsSeq(h.Get(headerSignature)) {
 		version, encoded, _ := strings.Cut(given, ",")

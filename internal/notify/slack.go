@@ -42,7 +42,8 @@ func slackBody(m message) ([]byte, error) {
 	for fields := m.Fields; len(fields) > 0; fields = fields[min(maxFields, len(fields)):] {
 		section := slackBlock{Type: "section"}
 		for _, f := range fields[:min(maxFields, len(fields))] {
-			section.Fields = append(section.Fields, mrkdwn("*"+slackEscape(f.Label, 50)+"*\n"+slackEscape(f.Value, 1900)))
+			section.Fields = append(section.Fields,
+				mrkdwn("*"+slackEscape(f.Label, 50)+"*\n"+slackEscape(f.Value, 1900)))
 		}
 		out.Blocks = append(out.Blocks, section)
 	}
@@ -53,9 +54,9 @@ func slackBody(m message) ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// slackEscape makes s stand as it is in Slack's mrkdwn: no mention, link, or entity, and no mark of format, before which
-// it sets a zero-width space where it would have an effect. Marks inside words, as in web_1, have none. The result has
-// at most most characters, since Slack refuses a whole message for one text that is too long.
+// slackEscape makes s stand as it is in Slack's mrkdwn: no mention, link, or entity, and no mark of format, before
+// which it sets a zero-width space where it would have an effect. Marks inside words, as in web_1, have none. The
+// result has at most most characters, since Slack refuses a whole message for one text that is too long.
 func slackEscape(s string, most int) string {
 	runes := []rune(s)
 	var b strings.Builder

@@ -25,9 +25,11 @@ type envelope struct {
 	at     time.Time
 }
 
-// sendMail hands one mail to the channel's server and says what that answered; known is the name under which people know us. A connection lives for one mail, so that
-// a server that hangs holds up nothing else.
-func sendMail(ctx context.Context, c engine.Channel, m message, e envelope, password opened, known string) (Receipt, error) {
+// sendMail hands one mail to the channel's server and says what that answered; known is the name under which people
+// know us. A connection lives for one mail, so that a server that hangs holds up nothing else.
+func sendMail(ctx context.Context, c engine.Channel, m message, e envelope, password opened,
+	known string,
+) (Receipt, error) {
 	if c.Mail.TLS == engine.MailPlain && !c.AllowPrivate {
 		return Receipt{}, permanent("mail without TLS is sent to private addresses alone: choose starttls or tls", nil)
 	}
@@ -44,7 +46,8 @@ func sendMail(ctx context.Context, c engine.Channel, m message, e envelope, pass
 	defer cancel()
 	client, err := mail.NewClient(c.Mail.Host, mailOptions(ctx, c, trust, password, known)...)
 	if err != nil {
-		return Receipt{}, permanent("the mail server's settings are wrong: "+excerpt([]byte(err.Error()), password), err)
+		return Receipt{}, permanent("the mail server's settings are wrong: "+excerpt([]byte(err.Error()), password),
+			err)
 	}
 	if err := client.DialWithContext(ctx); err != nil {
 		return Receipt{}, explainMail(c.Mail.Host, err, password)
@@ -81,7 +84,9 @@ func newMail(c engine.Channel, m message, e envelope) (*mail.Msg, error) {
 	return mailing, nil
 }
 
-func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, password opened, known string) []mail.Option {
+func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, password opened,
+	known string,
+) []mail.Option {
 	port, policy := c.Mail.Port, mail.TLSMandatory
 	switch c.Mail.TLS {
 	case "", engine.MailStartTLS:
@@ -92,7 +97,8 @@ func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, passw
 		port, policy = or(port, 25), mail.NoTLS
 	}
 	options := []mail.Option{
-		mail.WithPort(port), mail.WithTimeout(sendTimeout), mail.WithTLSConfig(trust), mail.WithTLSPolicy(policy), mail.WithoutNoop(),
+		mail.WithPort(port), mail.WithTimeout(sendTimeout), mail.WithTLSConfig(trust), mail.WithTLSPolicy(policy),
+		mail.WithoutNoop(),
 		mail.WithDialContextFunc(func(dial context.Context, network, address string) (net.Conn, error) {
 			raw, err := Dialer(c.AllowPrivate).DialContext(dial, network, address)
 			if err != nil {
@@ -118,8 +124,8 @@ func mailOptions(ctx context.Context, c engine.Channel, trust *tls.Config, passw
 	return options
 }
 
-// maxSaid is how many bytes a mail server may say while it takes one mail, with those of TLS: its client reads each line, and
-// all lines of an answer, into memory.
+// maxSaid is how many bytes a mail server may say while it takes one mail, with those of TLS: its client reads each
+// line, and all lines of an answer, into memory.
 const maxSaid = 256 << 10
 
 var errTalkative = fmt.Errorf("it said more than %d bytes", maxSaid)
@@ -141,8 +147,8 @@ func (c *terseConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// heloName gives what we call ourselves at EHLO: as the channel has it, or as people know us, where that is a whole name or an
-// address, in brackets. Empty leaves it at this host's own name.
+// heloName gives what we call ourselves at EHLO: as the channel has it, or as people know us, where that is a whole
+// name or an address, in brackets. Empty leaves it at this host's own name.
 func heloName(set, known string) string {
 	if set != "" {
 		return set
@@ -159,12 +165,15 @@ func heloName(set, known string) string {
 	return ""
 }
 
-// aboutUs tells whether a server refuses us rather than this mail: our name at EHLO, our sender, that we did not sign in, or that we
-// may not send there at all. Those are settings, of the channel or the server, and somebody will put them right.
+// aboutUs tells whether a server refuses us rather than this mail: our name at EHLO, our sender, that we did not sign
+// in, or that we may not send there at all. Those are settings, of the channel or the server, and somebody will put
+// them right.
 func aboutUs(e *mail.SendError, said string) bool {
 	class, _, _ := strings.Cut(strings.TrimPrefix(e.EnhancedStatusCode(), "5."), ".")
 	said = strings.ToLower(said)
-	return e.Reason == mail.ErrSMTPMailFrom || e.Reason == mail.ErrSMTPRcptTo && (class == "5" || class == "7" || strings.Contains(said, "helo") || strings.Contains(said, "relay"))
+	return e.Reason == mail.ErrSMTPMailFrom || e.Reason == mail.ErrSMTPRcptTo &&
+		(class == "5" || class == "7" || strings.Contains(
+			said, "helo") || strings.Contains(said, "relay"))
 }
 
 // explainMail says in words what went wrong with a mail server. Only what the server says for good about this mail is
@@ -186,7 +195,9 @@ func explainMail(host string, err error, password opened) *SendError {
 		return unreachable(fmt.Sprintf("%s answered %d: %s", host, e.Code, excerpt([]byte(e.Msg), password)), err)
 	}
 	if strings.Contains(err.Error(), "does not support STARTTLS") {
-		return unreachable(host+" does not offer STARTTLS: give the channel --tls tls where the server speaks TLS from the first byte, or --tls none where it has none", err)
+		return unreachable(host+" does not offer STARTTLS: give the channel --tls tls where the server speaks TLS "+
+			"from the first byte, or --tls none where it has none",
+			err)
 	}
 	return explain(host, err, password)
 }

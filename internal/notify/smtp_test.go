@@ -204,7 +204,10 @@ func mailParcel(c engine.Channel, to string) notify.Parcel {
 
 func TestMailArrivesWholeAndCannotBeSplit(t *testing.T) {
 	t.Parallel()
-	for name, s := range map[string]*mailServer{"starttls": {password: "hunter2hunter2"}, "implicit": {implicit: true, password: "hunter2hunter2"}, "plain": {noTLS: true}} {
+	for name, s := range map[string]*mailServer{
+		"starttls": {password: "hunter2hunter2"},
+		"implicit": {implicit: true, password: "hunter2hunter2"}, "plain": {noTLS: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := serveMail(t, s)
@@ -238,7 +241,8 @@ func TestMailArrivesWholeAndCannotBeSplit(t *testing.T) {
 				t.Fatalf("%d mails, want 1", len(s.mails))
 			}
 			got := s.mails[0]
-			if got.secured != (name != "plain") || s.password != "" && got.user != "postern" || got.from != "FROM:<postern@example.com>" || got.to != "TO:<ana@example.com>" {
+			if got.secured != (name != "plain") || s.password != "" && got.user != "postern" ||
+				got.from != "FROM:<postern@example.com>" || got.to != "TO:<ana@example.com>" {
 				t.Errorf("envelope: %+v", got)
 			}
 			checkMail(t, got.data)
@@ -254,13 +258,16 @@ func checkMail(t *testing.T, data string) {
 	}
 	var words mime.WordDecoder
 	subject, err := words.DecodeHeader(m.Header.Get("Subject"))
-	if err != nil || subject != "[Postern] Decision needed: ana Bcc: all@example.com hello asks for access to web_1, db-1" {
+	if err != nil || subject != "[Postern] Decision needed: ana Bcc: all@example.com hello asks for access to "+
+		"web_1, db-1" {
 		t.Errorf("subject %q, %v", subject, err)
 	}
 	for name, want := range map[string]string{
-		"Bcc": "", "Cc": "", "To": "<ana@example.com>", "From": `"Postern" <postern@example.com>`, "Auto-Submitted": "auto-generated",
-		"Message-Id": "<00112233445566778899aabbccddeeff@example.com>", "References": "<request-0197c0de-0000-7000-8000-0000000000aa@example.com>",
-		"Date": "Sat, 14 Mar 2026 09:00:00 +0000",
+		"Bcc": "", "Cc": "", "To": "<ana@example.com>", "From": `"Postern" <postern@example.com>`,
+		"Auto-Submitted": "auto-generated",
+		"Message-Id":     "<00112233445566778899aabbccddeeff@example.com>",
+		"References":     "<request-0197c0de-0000-7000-8000-0000000000aa@example.com>",
+		"Date":           "Sat, 14 Mar 2026 09:00:00 +0000",
 	} {
 		if got := m.Header.Get(name); got != want {
 			t.Errorf("header %s is %q, want %q", name, got, want)
@@ -286,8 +293,10 @@ func checkMail(t *testing.T, data string) {
 		kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
 		parts[kind] = string(body)
 	}
-	if len(parts) != 2 || !strings.Contains(parts["text/plain"], "Approve or deny: https://postern.example.com/requests/") ||
-		!strings.Contains(parts["text/html"], `<a href="https://postern.example.com/requests/`) || strings.Contains(parts["text/html"], "<script>") {
+	if len(parts) != 2 || !strings.Contains(parts["text/plain"],
+		"Approve or deny: https://postern.example.com/requests/") ||
+		!strings.Contains(parts["text/html"],
+			`<a href="https://postern.example.com/requests/`) || strings.Contains(parts["text/html"], "<script>") {
 		t.Errorf("parts: %v", parts)
 	}
 }
@@ -302,24 +311,67 @@ func TestMailServersThatMisbehave(t *testing.T) {
 		username  bool
 		untrusted bool
 	}{
-		"unknown recipient": {server: &mailServer{replies: map[string]string{"RCPT": "550 5.1.1 no such user"}}, text: "550", permanent: true},
-		"our name":          {server: &mailServer{replies: map[string]string{"RCPT": "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname"}}, text: "set the channel or the mail server right"},
-		"our name, plainly": {server: &mailServer{replies: map[string]string{"RCPT": "550 invalid HELO"}}, text: "set the channel or the mail server right"},
-		"our sender":        {server: &mailServer{replies: map[string]string{"MAIL": "553 5.7.1 sender address rejected: not owned"}}, text: "553"},
-		"no sign-in":        {server: &mailServer{replies: map[string]string{"MAIL": "530 5.7.0 authentication required"}}, text: "530"},
-		"no relay":          {server: &mailServer{replies: map[string]string{"RCPT": "554 5.7.1 relay access denied"}}, text: "554"},
-		"greylisted":        {server: &mailServer{replies: map[string]string{"RCPT": "450 4.2.0 come back later"}}, text: "450"},
-		"full":              {server: &mailServer{replies: map[string]string{"MAIL": "452 4.3.1 no space"}}, text: "452"},
-		"too big":           {server: &mailServer{replies: map[string]string{"DATA": "552 5.3.4 too big"}}, text: "552", permanent: true},
-		"closing":           {server: &mailServer{replies: map[string]string{"EHLO": "421 closing", "HELO": "421 closing"}}, text: "421"},
-		"drops at EHLO":     {server: &mailServer{replies: map[string]string{"EHLO": "drop", "HELO": "drop"}}, text: "127.0.0.1"},
-		"drops after DATA":  {server: &mailServer{replies: map[string]string{".": "drop"}}, text: "127.0.0.1"},
-		"hangs at once":     {server: &mailServer{replies: map[string]string{"banner": "hang"}}, text: "127.0.0.1"},
-		"hangs at RCPT":     {server: &mailServer{replies: map[string]string{"RCPT": "hang"}}, text: "127.0.0.1"},
-		"no TLS":            {server: &mailServer{noTLS: true}, text: "does not offer STARTTLS: give the channel --tls tls"},
-		"wrong password":    {server: &mailServer{password: "another"}, text: "535", username: true},
-		"not trusted":       {server: &mailServer{}, text: "not trusted", untrusted: true},
-		"malformed address": {server: &mailServer{}, to: "ana@example.com>\r\nRCPT TO:<all@example.com", text: "malformed", permanent: true},
+		"unknown recipient": {
+			server: &mailServer{replies: map[string]string{"RCPT": "550 5.1.1 no such user"}},
+			text:   "550", permanent: true,
+		},
+		"our name": {
+			server: &mailServer{
+				replies: map[string]string{"RCPT": "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname"},
+			},
+			text: "set the channel or the mail server right",
+		},
+		"our name, plainly": {
+			server: &mailServer{replies: map[string]string{"RCPT": "550 invalid HELO"}},
+			text:   "set the channel or the mail server right",
+		},
+		"our sender": {
+			server: &mailServer{
+				replies: map[string]string{"MAIL": "553 5.7.1 sender address rejected: not owned"},
+			},
+			text: "553",
+		},
+		"no sign-in": {
+			server: &mailServer{replies: map[string]string{"MAIL": "530 5.7.0 authentication required"}},
+			text:   "530",
+		},
+		"no relay": {
+			server: &mailServer{replies: map[string]string{"RCPT": "554 5.7.1 relay access denied"}},
+			text:   "554",
+		},
+		"greylisted": {
+			server: &mailServer{replies: map[string]string{"RCPT": "450 4.2.0 come back later"}},
+			text:   "450",
+		},
+		"full": {
+			server: &mailServer{replies: map[string]string{"MAIL": "452 4.3.1 no space"}},
+			text:   "452",
+		},
+		"too big": {
+			server: &mailServer{replies: map[string]string{"DATA": "552 5.3.4 too big"}}, text: "552",
+			permanent: true,
+		},
+		"closing": {
+			server: &mailServer{replies: map[string]string{"EHLO": "421 closing", "HELO": "421 closing"}},
+			text:   "421",
+		},
+		"drops at EHLO": {
+			server: &mailServer{replies: map[string]string{"EHLO": "drop", "HELO": "drop"}},
+			text:   "127.0.0.1",
+		},
+		"drops after DATA": {server: &mailServer{replies: map[string]string{".": "drop"}}, text: "127.0.0.1"},
+		"hangs at once":    {server: &mailServer{replies: map[string]string{"banner": "hang"}}, text: "127.0.0.1"},
+		"hangs at RCPT":    {server: &mailServer{replies: map[string]string{"RCPT": "hang"}}, text: "127.0.0.1"},
+		"no TLS": {
+			server: &mailServer{noTLS: true},
+			text:   "does not offer STARTTLS: give the channel --tls tls",
+		},
+		"wrong password": {server: &mailServer{password: "another"}, text: "535", username: true},
+		"not trusted":    {server: &mailServer{}, text: "not trusted", untrusted: true},
+		"malformed address": {
+			server: &mailServer{}, to: "ana@example.com>\r\nRCPT TO:<all@example.com",
+			text: "malformed", permanent: true,
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -344,7 +396,8 @@ func TestMailServersThatMisbehave(t *testing.T) {
 				t.Fatalf("Send: %v, want a SendError", err)
 			}
 			if !strings.Contains(e.Failure.Text, tc.text) || e.Failure.Permanent != tc.permanent {
-				t.Errorf("it says %q (permanent %v), want %q in it (permanent %v)", e.Failure.Text, e.Failure.Permanent, tc.text, tc.permanent)
+				t.Errorf("it says %q (permanent %v), want %q in it (permanent %v)", e.Failure.Text, e.Failure.Permanent,
+					tc.text, tc.permanent)
 			}
 			if strings.Contains(e.Failure.Text, "hunter2") {
 				t.Errorf("it shows the password: %q", e.Failure.Text)
@@ -359,7 +412,10 @@ func TestMailServersThatMisbehave(t *testing.T) {
 // TestNameAtEHLO holds what the server calls itself: as the channel says, or as people know it.
 func TestNameAtEHLO(t *testing.T) {
 	t.Parallel()
-	for set, want := range map[string]string{"": "postern.example.com", "mx.corp.example": "mx.corp.example", "[192.0.2.7]": "[192.0.2.7]"} {
+	for set, want := range map[string]string{
+		"": "postern.example.com", "mx.corp.example": "mx.corp.example",
+		"[192.0.2.7]": "[192.0.2.7]",
+	} {
 		s := &mailServer{}
 		c := serveMail(t, s)
 		c.Mail.Helo = set
@@ -372,19 +428,23 @@ func TestNameAtEHLO(t *testing.T) {
 		}
 		s.mu.Unlock()
 	}
-	for known, want := range map[string]string{"192.0.2.7": "[192.0.2.7]", "2001:db8::7": "[IPv6:2001:db8::7]", "localhost": "", "postern.example.com": "postern.example.com"} {
+	for known, want := range map[string]string{
+		"192.0.2.7": "[192.0.2.7]", "2001:db8::7": "[IPv6:2001:db8::7]",
+		"localhost": "", "postern.example.com": "postern.example.com",
+	} {
 		if got := notify.HeloName("", known); got != want {
 			t.Errorf("known as %q it says %q, want %q", known, got, want)
 		}
 	}
 }
 
-// TestMailServersThatTalkForEver proves that what a mail server says is not read into memory without a bound, before TLS or
-// behind it.
+// TestMailServersThatTalkForEver proves that what a mail server says is not read into memory without a bound, before
+// TLS or behind it.
 func TestMailServersThatTalkForEver(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]*mailServer{
-		"in the clear": {replies: map[string]string{"banner": "flood"}}, "in TLS": {implicit: true, replies: map[string]string{"banner": "flood"}},
+		"in the clear": {replies: map[string]string{"banner": "flood"}},
+		"in TLS":       {implicit: true, replies: map[string]string{"banner": "flood"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -393,7 +453,8 @@ func TestMailServersThatTalkForEver(t *testing.T) {
 				c.Mail.TLS = engine.MailImplicit
 			}
 			_, err := newCourier(t, newVault(t, "")).Send(t.Context(), mailParcel(c, "ana@example.com"))
-			if failure, is := errors.AsType[*notify.SendError](err); !is || failure.Failure.Permanent || !strings.Contains(err.Error(), "said more than") {
+			if failure, is := errors.AsType[*notify.SendError](
+				err); !is || failure.Failure.Permanent || !strings.Contains(err.Error(), "said more than") {
 				t.Errorf("the attempt ends with %v", err)
 			}
 			s.mu.Lock()

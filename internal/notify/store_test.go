@@ -19,7 +19,8 @@ import (
 
 func openStore(tb testing.TB) *store.DB {
 	tb.Helper()
-	db, err := store.Open(tb.Context(), store.Config{DSN: filepath.Join(tb.TempDir(), "postern.db"), Log: slog.New(slog.DiscardHandler)})
+	db, err := store.Open(tb.Context(),
+		store.Config{DSN: filepath.Join(tb.TempDir(), "postern.db"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -39,7 +40,10 @@ func openStore(tb testing.TB) *store.DB {
 // addWebhook keeps a channel to url with a route for everything.
 func addWebhook(tb testing.TB, db *store.DB, v *notify.Vault, id engine.ChannelID, url, authority, key string) {
 	tb.Helper()
-	c := engine.Channel{ID: id, Tenant: tenant, Name: string(id), Kind: engine.Webhook, Enabled: true, AllowPrivate: true, URL: url, CA: authority, Revision: 1, CreatedAt: time.Now()}
+	c := engine.Channel{
+		ID: id, Tenant: tenant, Name: string(id), Kind: engine.Webhook, Enabled: true,
+		AllowPrivate: true, URL: url, CA: authority, Revision: 1, CreatedAt: time.Now(),
+	}
 	var err error
 	if c.Secret, err = v.Seal(id, c.Kind, key); err != nil {
 		tb.Fatal(err)
@@ -51,7 +55,8 @@ func addWebhook(tb testing.TB, db *store.DB, v *notify.Vault, id engine.ChannelI
 		if err := tx.SaveChannel(tb.Context(), c, 0); err != nil {
 			return err
 		}
-		return tx.SaveRoute(tb.Context(), engine.Route{ID: engine.RouteID("route-" + id), Tenant: tenant, Channel: id, CreatedAt: time.Now()})
+		return tx.SaveRoute(tb.Context(),
+			engine.Route{ID: engine.RouteID("route-" + id), Tenant: tenant, Channel: id, CreatedAt: time.Now()})
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -62,7 +67,11 @@ func addWebhook(tb testing.TB, db *store.DB, v *notify.Vault, id engine.ChannelI
 func change(tb testing.TB, db *store.DB, n engine.Notification) {
 	tb.Helper()
 	err := db.Update(tb.Context(), func(tx engine.Tx) error {
-		if err := tx.Append(tb.Context(), access.Event{At: n.At, Kind: access.RequestSubmitted, Outcome: access.Succeeded, Tenant: tenant, Request: n.Request}); err != nil {
+		if err := tx.Append(tb.Context(),
+			access.Event{
+				At: n.At, Kind: access.RequestSubmitted, Outcome: access.Succeeded, Tenant: tenant,
+				Request: n.Request,
+			}); err != nil {
 			return err
 		}
 		return tx.Enqueue(tb.Context(), n)
@@ -84,10 +93,19 @@ func TestReplicasShareAStore(t *testing.T) {
 	v := newVault(t, "")
 	db := openStore(t)
 	addWebhook(t, db, v, "c1", s.URL, authority, notify.NewSigningKey())
-	retry := engine.Retry{Base: 10 * time.Millisecond, Most: 100 * time.Millisecond, MaxAttempts: 100, MaxAge: time.Hour}
-	stops := []func(){start(t, engine.NewOutbox(db), newCourier(t, v), retry), start(t, engine.NewOutbox(db), newCourier(t, v), retry)}
+	retry := engine.Retry{
+		Base: 10 * time.Millisecond, Most: 100 * time.Millisecond, MaxAttempts: 100,
+		MaxAge: time.Hour,
+	}
+	stops := []func(){
+		start(t, engine.NewOutbox(db), newCourier(t, v), retry),
+		start(t, engine.NewOutbox(db), newCourier(t, v), retry),
+	}
 	const requests = 8
-	kinds := []engine.NotificationKind{engine.NotifyRequested, engine.NotifyDecided, engine.NotifyOpened, engine.NotifyEnded}
+	kinds := []engine.NotificationKind{
+		engine.NotifyRequested, engine.NotifyDecided, engine.NotifyOpened,
+		engine.NotifyEnded,
+	}
 	for _, kind := range kinds {
 		for r := range requests {
 			change(t, db, about(fmt.Sprint("r", r), kind))
@@ -97,7 +115,8 @@ func TestReplicasShareAStore(t *testing.T) {
 		var listed engine.Listed[engine.Delivery]
 		err := db.View(t.Context(), func(r engine.Reader) error {
 			var err error
-			listed, err = r.Deliveries(t.Context(), engine.DeliveryFilter{State: engine.DeliveryDelivered}, engine.Page{Limit: 1000})
+			listed, err = r.Deliveries(t.Context(), engine.DeliveryFilter{State: engine.DeliveryDelivered},
+				engine.Page{Limit: 1000})
 			return err
 		})
 		if err != nil {
@@ -105,7 +124,8 @@ func TestReplicasShareAStore(t *testing.T) {
 		}
 		return len(listed.Items)
 	}
-	for deadline := time.Now().Add(50 * time.Second); delivered() < requests*len(kinds) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(50 * time.Second); delivered() < requests*len(kinds) &&
+		time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	for _, stop := range stops {
@@ -125,8 +145,10 @@ func TestReplicasShareAStore(t *testing.T) {
 		taken[r.Header.Get("Webhook-Id")]++
 		order[event.Data.Request] = append(order[event.Data.Request], event.Data.Kind)
 	}
-	if len(taken) != requests*len(kinds) || len(got()) != int(n.Load()) || len(got()) != requests*len(kinds)+int(n.Load()/5) {
-		t.Errorf("%d calls of %d deliveries, want one each and one more for each of the %d that failed", len(got()), len(taken), n.Load()/5)
+	if len(taken) != requests*len(kinds) || len(
+		got()) != int(n.Load()) || len(got()) != requests*len(kinds)+int(n.Load()/5) {
+		t.Errorf("%d calls of %d deliveries, want one each and one more for each of the %d that failed", len(got()),
+			len(taken), n.Load()/5)
 	}
 	for request, came := range order {
 		want := []string{"requested", "decided", "opened", "ended"}
@@ -152,7 +174,10 @@ func BenchmarkChangeBesideASlowReceiver(b *testing.B) {
 				if name == "receiver that hangs" {
 					r.behave = hang
 				}
-				d, err := notify.New(notify.Config{Outbox: engine.NewOutbox(db), Sender: r, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+				d, err := notify.New(notify.Config{
+					Outbox: engine.NewOutbox(db), Sender: r, Now: time.Now,
+					Log: slog.New(slog.DiscardHandler),
+				})
 				if err != nil {
 					b.Fatal(err)
 				}

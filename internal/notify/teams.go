@@ -66,5 +66,8 @@ func teamsBody(m message) ([]byte, error) {
 	if m.Link != "" {
 		card.Actions = []teamsAction{{Type: "Action.OpenUrl", Title: m.Button, URL: m.Link}}
 	}
-	return json.Marshal(teamsMessage{Type: "message", Attachments: []teamsAttachment{{ContentType: "application/vnd.microsoft.card.adaptive", Content: card}}})
+	return json.Marshal(teamsMessage{
+		Type:        "message",
+		Attachments: []teamsAttachment{{ContentType: "application/vnd.microsoft.card.adaptive", Content: card}},
+	})
 }

@@ -14,8 +14,9 @@ import (
 )
 
 // TicketWebhook asks the system that keeps the tickets whether one is good: an engine.TicketChecker over HTTP. It posts
-// JSON, signed as webhooks are where Keys is not empty, and takes {"ok": true} or {"ok": false, "message": "why"} with a
-// status of 200. Whatever else comes back, or nothing in time, is no answer. It follows no redirect and uses no proxy.
+// JSON, signed as webhooks are where Keys is not empty, and takes {"ok": true} or {"ok": false, "message": "why"} with
+// a status of 200. Whatever else comes back, or nothing in time, is no answer. It follows no redirect and uses no
+// proxy.
 type TicketWebhook struct {
 	URL  string
 	Keys string           // signing keys, apart by spaces, as NewSigningKey makes them; empty: the calls are not signed
@@ -48,7 +49,8 @@ func (w TicketWebhook) operatorHook() operatorHook {
 // CheckTicket implements engine.TicketChecker.
 func (w TicketWebhook) CheckTicket(ctx context.Context, q engine.TicketQuery) error {
 	body, err := json.Marshal(ticketQuestion{
-		Ticket: q.Ticket, Requester: q.Requester, Machines: q.Machines, Justification: q.Justification, Tenant: string(q.Tenant),
+		Ticket: q.Ticket, Requester: q.Requester, Machines: q.Machines, Justification: q.Justification,
+		Tenant: string(q.Tenant),
 	})
 	if err != nil {
 		return fmt.Errorf("encode the question: %w", err)

@@ -28,9 +28,17 @@ func TestTicketWebhook(t *testing.T) {
 		"created":      {func(w http.ResponseWriter) { w.WriteHeader(http.StatusCreated); io.WriteString(w, `{"ok": true}`) }, "none"}, //nolint:errcheck // a test
 		"not JSON":     {func(w http.ResponseWriter) { io.WriteString(w, `<html>`) }, "none"},                                          //nolint:errcheck // a test
 		"says nothing": {func(w http.ResponseWriter) { io.WriteString(w, `{}`) }, "none"},                                              //nolint:errcheck // a test
-		"endless":      {func(w http.ResponseWriter) { io.WriteString(w, `{"message": "`+strings.Repeat("x", 1<<20)) }, "none"},        //nolint:errcheck // a test
-		"elsewhere":    {func(w http.ResponseWriter) { w.Header().Set("Location", "/good"); w.WriteHeader(http.StatusFound) }, "none"},
-		"hangs":        {func(http.ResponseWriter) { time.Sleep(3 * time.Second) }, "none"}, //nolint:forbidigo // a receiver that is slow
+		"endless": {func(w http.ResponseWriter) {
+			io.WriteString(w, `{"message": "`+strings.Repeat("x", 1<<20)) //nolint:errcheck // a test
+		}, "none"},
+		"elsewhere": {
+			func(w http.ResponseWriter) {
+				w.Header().Set("Location", "/good")
+				w.WriteHeader(http.StatusFound)
+			},
+			"none",
+		},
+		"hangs": {func(http.ResponseWriter) { time.Sleep(3 * time.Second) }, "none"}, //nolint:forbidigo // a receiver that is slow
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +67,8 @@ func TestTicketWebhook(t *testing.T) {
 				ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 			}
 			defer cancel()
-			err := hook.CheckTicket(ctx, engine.TicketQuery{Ticket: "OPS-7", Requester: "ann", Machines: []string{"web-1"}})
+			err := hook.CheckTicket(ctx,
+				engine.TicketQuery{Ticket: "OPS-7", Requester: "ann", Machines: []string{"web-1"}})
 			got := "none"
 			switch {
 			case err == nil:
@@ -77,7 +86,10 @@ func TestTicketWebhook(t *testing.T) {
 func TestTicketWebhookConfiguration(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []notify.TicketWebhook{
-		{URL: "ftp://example.org"}, {URL: "https://user:secret@example.org"}, {URL: "https://example.org", Keys: "short"}, {URL: "https://example.org", CA: "none"},
+		{URL: "ftp://example.org"},
+		{URL: "https://user:secret@example.org"},
+		{URL: "https://example.org", Keys: "short"},
+		{URL: "https://example.org", CA: "none"},
 	} {
 		if err := bad.Check(); err == nil {
 			t.Errorf("%+v is taken", bad)

@@ -32,18 +32,19 @@ type webhookData struct {
 	Summary    string        `json:"summary"`
 	Who        string        `json:"who,omitempty"`
 	Items      []webhookItem `json:"items,omitempty"`
-	CodeOf     string        `json:"codeIssuedTo,omitempty"` // of a code that was used offline; who typed it is not known
-	Start      *time.Time    `json:"start,omitempty"`
-	End        *time.Time    `json:"end,omitempty"`
-	Seconds    int64         `json:"seconds,omitempty"` // how long it lasts from its approval, where that has not come
-	Windows    int           `json:"windows,omitempty"` // of a recurring request; start and end are the first one's
-	Reason     string        `json:"reason,omitempty"`
-	Ticket     string        `json:"ticket,omitempty"`
-	By         string        `json:"by,omitempty"`
-	Outcome    string        `json:"outcome,omitempty"`
-	Detail     string        `json:"detail,omitempty"`
-	Title      string        `json:"title,omitempty"`
-	Severity   string        `json:"severity,omitempty"`
+	// of a code that was used offline; who typed it is not known
+	CodeOf   string     `json:"codeIssuedTo,omitempty"`
+	Start    *time.Time `json:"start,omitempty"`
+	End      *time.Time `json:"end,omitempty"`
+	Seconds  int64      `json:"seconds,omitempty"` // how long it lasts from its approval, where that has not come
+	Windows  int        `json:"windows,omitempty"` // of a recurring request; start and end are the first one's
+	Reason   string     `json:"reason,omitempty"`
+	Ticket   string     `json:"ticket,omitempty"`
+	By       string     `json:"by,omitempty"`
+	Outcome  string     `json:"outcome,omitempty"`
+	Detail   string     `json:"detail,omitempty"`
+	Title    string     `json:"title,omitempty"`
+	Severity string     `json:"severity,omitempty"`
 }
 
 type webhookItem struct {
@@ -61,10 +62,13 @@ const eventType = "dev.postern.notification."
 func webhookBody(n engine.Notification, m message, public *url.URL) ([]byte, error) {
 	s := n.Subject
 	data := webhookData{
-		Kind: string(n.Kind), Tenant: string(n.Tenant), Request: string(n.Request), Grant: string(n.Grant), Alert: n.Alert,
-		Policies: texted(n.Policies), Recipients: texted(n.Recipients), Link: m.Link, Summary: m.Title, Who: s.Who, CodeOf: s.CodeOf,
+		Kind: string(n.Kind), Tenant: string(n.Tenant), Request: string(n.Request), Grant: string(n.Grant),
+		Alert:    n.Alert,
+		Policies: texted(n.Policies), Recipients: texted(n.Recipients), Link: m.Link, Summary: m.Title, Who: s.Who,
+		CodeOf:  s.CodeOf,
 		Seconds: int64(s.Duration.Seconds()), Windows: s.Windows, Start: optional(s.Start), End: optional(s.End),
-		Reason: s.Reason, Ticket: s.Ticket, By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity,
+		Reason: s.Reason, Ticket: s.Ticket, By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title,
+		Severity: s.Severity,
 	}
 	for _, item := range s.Items {
 		out := webhookItem{Role: item.Role, Machine: item.Machine, Sources: []string{}}
@@ -77,7 +81,8 @@ func webhookBody(n engine.Notification, m message, public *url.URL) ([]byte, err
 		data.Items = append(data.Items, out)
 	}
 	event := cloudEvent{
-		SpecVersion: "1.0", ID: string(n.ID), Source: public.String(), Type: eventType + string(n.Kind), Time: n.At.UTC(),
+		SpecVersion: "1.0", ID: string(n.ID), Source: public.String(), Type: eventType + string(n.Kind),
+		Time:            n.At.UTC(),
 		DataContentType: "application/json", Data: data,
 	}
 	switch {

@@ -56,7 +56,8 @@ func (w *worker) run(ctx, sending context.Context) {
 	}
 }
 
-// turn begins as many attempts as may be begun, and gives how long there is nothing more to do unless something happens.
+// turn begins as many attempts as may be begun, and gives how long there is nothing more to do unless something
+// happens.
 func (w *worker) turn(ctx, sending context.Context) time.Duration {
 	now := w.d.now()
 	free := concurrency - w.busy
@@ -167,7 +168,9 @@ func (w *worker) due(ctx context.Context, now time.Time, most int) (due []engine
 }
 
 // take claims one delivery and loads what is needed to send it. One that has nowhere to go is dead at once.
-func take(ctx context.Context, tx engine.OutboxTx, channel engine.Channel, d engine.Delivery, now time.Time) (claimed, error) {
+func take(ctx context.Context, tx engine.OutboxTx, channel engine.Channel, d engine.Delivery,
+	now time.Time,
+) (claimed, error) {
 	c, err := d.Claim(now, lease)
 	if err != nil {
 		return claimed{}, err
@@ -191,7 +194,9 @@ func take(ctx context.Context, tx engine.OutboxTx, channel engine.Channel, d eng
 }
 
 // addressOf gives where mail for a person goes: to the address that is set, else to their own; or what is in the way.
-func addressOf(ctx context.Context, r engine.OutboxReader, id access.PrincipalID, set string) (address, problem string, err error) {
+func addressOf(ctx context.Context, r engine.OutboxReader, id access.PrincipalID,
+	set string,
+) (address, problem string, err error) {
 	p, err := r.Principal(ctx, id)
 	if err != nil {
 		if access.KindOf(err) != access.KindNotFound {

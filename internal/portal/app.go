@@ -27,8 +27,10 @@ const (
 
 // appPolicy lets the application run its own files and call its own server, and nothing else. Svelte makes its elements
 // through the one named policy of Trusted Types.
-const appPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; manifest-src 'self'; " +
-	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html"
+const appPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
+	"connect-src 'self'; manifest-src 'self'; " +
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types " +
+	"svelte-trusted-html"
 
 // app serves the built files from memory.
 type app struct{ files map[string]asset }

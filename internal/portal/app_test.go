@@ -21,7 +21,10 @@ import (
 // visit asks a portal that never comes to its engine.
 func visit(t *testing.T, target string, header ...string) *http.Response {
 	t.Helper()
-	p, err := portal.New(portal.Config{Engine: &services.Services{}, Identity: &identity.Identity{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	p, err := portal.New(portal.Config{
+		Engine: &services.Services{}, Identity: &identity.Identity{}, Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +58,14 @@ func TestEveryPageIsTheApplication(t *testing.T) {
 	for _, target := range []string{"/", "/machines/web-1", "/index.html", "/nowhere"} {
 		answer := visit(t, target, "Cookie", cookie)
 		header := answer.Header
-		if answer.StatusCode != http.StatusOK || !strings.HasPrefix(header.Get("Content-Type"), "text/html") || header.Get("Cache-Control") != "no-store" {
+		if answer.StatusCode != http.StatusOK || !strings.HasPrefix(header.Get("Content-Type"),
+			"text/html") || header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s gave %d %v", target, answer.StatusCode, header)
 		}
 		policy := header.Get("Content-Security-Policy")
-		if strings.Contains(policy, "unsafe") || !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "require-trusted-types-for 'script'") {
+		if strings.Contains(policy,
+			"unsafe") || !strings.Contains(policy,
+			"script-src 'self';") || !strings.Contains(policy, "require-trusted-types-for 'script'") {
 			t.Errorf("%s has the policy %q", target, policy)
 		}
 	}
@@ -73,7 +79,10 @@ func TestThePageOfPasskeys(t *testing.T) {
 	t.Parallel()
 	answer := visit(t, "/passkey")
 	policy := answer.Header.Get("Content-Security-Policy")
-	for _, part := range []string{"default-src 'none'", "script-src 'self'", "form-action 'self' http://127.0.0.1:*;", "frame-ancestors 'none'"} {
+	for _, part := range []string{
+		"default-src 'none'", "script-src 'self'", "form-action 'self' http://127.0.0.1:*;",
+		"frame-ancestors 'none'",
+	} {
 		if answer.StatusCode != http.StatusOK || !strings.Contains(policy, part) {
 			t.Errorf("the page gave %d, and may %q, which lacks %q", answer.StatusCode, policy, part)
 		}
@@ -82,7 +91,8 @@ func TestThePageOfPasskeys(t *testing.T) {
 		t.Errorf("another page may %q", policy)
 	}
 	script := visit(t, "/passkey.js")
-	if kind := script.Header.Get("Content-Type"); script.StatusCode != http.StatusOK || !strings.Contains(kind, "javascript") {
+	if kind := script.Header.Get("Content-Type"); script.StatusCode != http.StatusOK || !strings.Contains(kind,
+		"javascript") {
 		t.Errorf("the script gave %d %s", script.StatusCode, kind)
 	}
 }
@@ -96,7 +106,8 @@ func TestFilesAreKeptAndPacked(t *testing.T) {
 		}
 		seen++
 		plain := visit(t, "/"+name)
-		if plain.StatusCode != http.StatusOK || plain.Header.Get("Content-Encoding") != "" || !strings.Contains(plain.Header.Get("Cache-Control"), "immutable") {
+		if plain.StatusCode != http.StatusOK || plain.Header.Get(
+			"Content-Encoding") != "" || !strings.Contains(plain.Header.Get("Cache-Control"), "immutable") {
 			t.Errorf("%s gave %d %v", name, plain.StatusCode, plain.Header)
 		}
 		packed := visit(t, "/"+name, "Accept-Encoding", "gzip, deflate, br;q=0.5")
@@ -104,10 +115,12 @@ func TestFilesAreKeptAndPacked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := io.ReadAll(packed.Body); err != nil || packed.Header.Get("Content-Encoding") != "br" || !bytes.Equal(got, want) {
+		if got, err := io.ReadAll(packed.Body); err != nil || packed.Header.Get(
+			"Content-Encoding") != "br" || !bytes.Equal(got, want) {
 			t.Errorf("%s packed gave %v, %v", name, packed.Header, err)
 		}
-		if refused := visit(t, "/"+name, "Accept-Encoding", "br;q=0, gzip"); refused.Header.Get("Content-Encoding") != "" {
+		if refused := visit(t, "/"+name, "Accept-Encoding",
+			"br;q=0, gzip"); refused.Header.Get("Content-Encoding") != "" {
 			t.Errorf("%s came packed to one who does not take it", name)
 		}
 		return nil

@@ -31,8 +31,8 @@ func isChallenge(s string) bool {
 	return err == nil && len(raw) == sha256.Size && len(s) == base64.RawURLEncoding.EncodedLen(sha256.Size)
 }
 
-// authorize signs a person in for a program on their own machine: the authorization code goes to an address of the loopback
-// interface alone, and only the program that began can exchange it.
+// authorize signs a person in for a program on their own machine: the authorization code goes to an address of the
+// loopback interface alone, and only the program that began can exchange it.
 func (v *visit) authorize(authority string) {
 	redirect, err := loopback(v.FormValue("redirect_uri"))
 	if err != nil {
@@ -49,7 +49,10 @@ func (v *visit) authorize(authority string) {
 	if page.Name == "" {
 		page.Name = v.FormValue("login_hint")
 	}
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "response_mode", "scope", "resource", "state", "nonce", "code_challenge", "code_challenge_method"} {
+	for _, name := range []string{
+		"client_id", "redirect_uri", "response_type", "response_mode", "scope", "resource",
+		"state", "nonce", "code_challenge", "code_challenge_method",
+	} {
 		if value := v.FormValue(name); value != "" {
 			page.Fields = append(page.Fields, field{name, value})
 		}
@@ -59,7 +62,8 @@ func (v *visit) authorize(authority string) {
 		v.show(http.StatusOK, "authorize.html", page)
 		return
 	case v.PostFormValue("answer") == "deny":
-		v.sendBack(redirect, url.Values{"error": {"access_denied"}, "error_description": {"the person refused the sign-in"}})
+		v.sendBack(redirect,
+			url.Values{"error": {"access_denied"}, "error_description": {"the person refused the sign-in"}})
 		return
 	}
 	code, err := v.issue(identity.TenantRef(authority), pending)
@@ -70,21 +74,24 @@ func (v *visit) authorize(authority string) {
 	v.sendBack(redirect, url.Values{"code": {code}})
 }
 
-// asked reads what the client asks for; oauth names what is wrong with it, if anything is. Whether there is such a tenant it
-// does not say: who signs in is told what anybody is whose name or password is wrong.
+// asked reads what the client asks for; oauth names what is wrong with it, if anything is. Whether there is such a
+// tenant it does not say: who signs in is told what anybody is whose name or password is wrong.
 func (v *visit) asked() (p engine.PendingSignIn, oauth, text string) {
 	p = engine.PendingSignIn{
-		Client: v.FormValue("client_id"), Redirect: v.FormValue("redirect_uri"), Challenge: v.FormValue("code_challenge"),
-		Nonce: v.FormValue("nonce"), Address: v.address.String(),
+		Client: v.FormValue("client_id"), Redirect: v.FormValue("redirect_uri"),
+		Challenge: v.FormValue("code_challenge"),
+		Nonce:     v.FormValue("nonce"), Address: v.address.String(),
 	}
 	var err error
-	p.Audience, err = identity.Audience(v.portal.config.Identity.Host(v.Host), v.FormValue("scope"), v.FormValue("resource"))
+	p.Audience, err = identity.Audience(v.portal.config.Identity.Host(v.Host), v.FormValue("scope"),
+		v.FormValue("resource"))
 	switch {
 	case err != nil:
 		return p, "invalid_target", err.Error()
 	case v.FormValue("response_type") != "code":
 		return p, "unsupported_response_type", "only the response_type code is supported"
-	case p.Client == "" || len(p.Client) > 256 || len(p.Nonce) > 256 || len(p.Redirect) > 1024 || len(v.FormValue("state")) > 2048:
+	case p.Client == "" || len(p.Client) > 256 || len(
+		p.Nonce) > 256 || len(p.Redirect) > 1024 || len(v.FormValue("state")) > 2048:
 		return p, "invalid_request", "client_id is missing, or a parameter is too long"
 	case v.FormValue("code_challenge_method") != "S256" || !isChallenge(p.Challenge):
 		return p, "invalid_request", "PKCE with the code_challenge_method S256 is required"
@@ -105,9 +112,12 @@ func (v *visit) issue(tenant string, p engine.PendingSignIn) (code string, err e
 
 // loopback reads an address on the person's own machine: http to localhost or a loopback address, at any port.
 func loopback(text string) (*url.URL, error) {
-	refused := access.Fault(access.KindInvalid, "redirectRefused", "the address that the program wants to be answered at is not one of this machine: only http://localhost and loopback addresses are allowed")
+	refused := access.Fault(access.KindInvalid, "redirectRefused",
+		"the address that the program wants to be answered at is not one of this machine: only http://localhost and "+
+			"loopback addresses are allowed")
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.Opaque != "" || strings.ContainsAny(u.Host, " ;,'\"") {
+	if err != nil || u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.Opaque != "" || strings.ContainsAny(
+		u.Host, " ;,'\"") {
 		return nil, refused
 	}
 	if host := u.Hostname(); !strings.EqualFold(host, "localhost") {
@@ -118,7 +128,8 @@ func loopback(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// formPost is the page that sends an answer on as a form, where the client asked for that: without JavaScript, by a button.
+// formPost is the page that sends an answer on as a form, where the client asked for that: without JavaScript, by a
+// button.
 type formPost struct {
 	To     string
 	Fields []field

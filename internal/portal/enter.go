@@ -52,8 +52,8 @@ func (v *visit) showEnter(status int, page enterPage) {
 	v.show(status, "enter.html", page)
 }
 
-// signedIn lets the browser in and leads it on. A session that it had ends: whoever put that there beforehand would else have a
-// way in to what follows.
+// signedIn lets the browser in and leads it on. A session that it had ends: whoever put that there beforehand would
+// else have a way in to what follows.
 func (v *visit) signedIn(signed identity.SignedIn, next string) {
 	_ = v.endSession() // the log says where it failed
 	http.SetCookie(v.w, identity.NewSessionCookie(signed, v.portal.config.Now()))
@@ -97,7 +97,9 @@ func signInFor(next string) string {
 
 // local gives a path of this portal to go on to; anything else becomes its first page.
 func local(next string) string {
-	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") || Serves(strings.SplitN(next, "?", 2)[0]) {
+	if !strings.HasPrefix(next,
+		"/") || strings.HasPrefix(next,
+		"//") || strings.ContainsAny(next, "\\\r\n\t") || Serves(strings.SplitN(next, "?", 2)[0]) {
 		return "/"
 	}
 	return next

@@ -7,7 +7,8 @@ func TestLocal(t *testing.T) {
 	t.Parallel()
 	for next, want := range map[string]string{
 		"/access": "/access", "/machines?q=a": "/machines?q=a", "": "/",
-		"//elsewhere.example": "/", `/\elsewhere.example`: "/", "https://elsewhere.example": "/", "javascript:alert(1)": "/", "/a\nb": "/",
+		"//elsewhere.example": "/", `/\elsewhere.example`: "/", "https://elsewhere.example": "/",
+		"javascript:alert(1)": "/", "/a\nb": "/",
 		"/sign-in": "/", "/sign-out?x": "/", "/\t/elsewhere.example": "/",
 	} {
 		if got := local(next); got != want {

@@ -11,14 +11,14 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// installFolder is where a machine that is to be guarded gets what it needs: a script, and this program itself. Nothing of
-// it is secret; what lets a machine enroll is its token.
+// installFolder is where a machine that is to be guarded gets what it needs: a script, and this program itself. Nothing
+// of it is secret; what lets a machine enroll is its token.
 const installFolder = "/install/"
 
 const programName = "postern"
 
-// authorityName is the certificate of the server's authority: what shows who the server is says so at each handshake too, and
-// whoever takes it compares its fingerprint with what the server printed.
+// authorityName is the certificate of the server's authority: what shows who the server is says so at each handshake
+// too, and whoever takes it compares its fingerprint with what the server printed.
 const authorityName = "ca.pem"
 
 // install serves what a machine installs the agent from. Fetching counts by address, as signing in does.
@@ -48,7 +48,10 @@ func (v *visit) install(name string) {
 		v.w.Header().Set("Content-Type", "application/octet-stream")
 		http.ServeFile(v.w, v.Request, path)
 	default:
-		v.fail(access.Fault(access.KindNotFound, "unknownFile", "there is no such file to install: the script is %[1]sagent.sh, and the certificate of the authority %[1]s%[2]s", installFolder, authorityName))
+		v.fail(access.Fault(access.KindNotFound, "unknownFile",
+			"there is no such file to install: the script is %[1]sagent.sh, and the certificate of the authority "+
+				"%[1]s%[2]s",
+			installFolder, authorityName))
 	}
 }
 
@@ -63,7 +66,10 @@ func installScript() ([]byte, error) {
 		return nil, err
 	}
 	units := map[string]string{}
-	for name, file := range map[string]string{"Agent": "postern-agent.service", "Guard": "postern-guard.service", "Flushed": "nftables.service.d/postern.conf", "Users": "postern.sysusers.conf"} {
+	for name, file := range map[string]string{
+		"Agent": "postern-agent.service", "Guard": "postern-guard.service",
+		"Flushed": "nftables.service.d/postern.conf", "Users": "postern.sysusers.conf",
+	} {
 		unit, err := systemd.Files.ReadFile(file)
 		if err != nil {
 			return nil, err

@@ -160,7 +160,8 @@ const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; frame
 
 // script lets the page run the one script that there is for it, which calls the server and makes no markup.
 func (v *visit) script() {
-	v.w.Header().Set("Content-Security-Policy", pagePolicy+"; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'")
+	v.w.Header().Set("Content-Security-Policy",
+		pagePolicy+"; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'")
 }
 
 // protect says what browsers may do with the page. A form may be answered by sending the browser on to redirect, the
@@ -219,8 +220,8 @@ func say(err error) (status int, text string) {
 	return http.StatusInternalServerError, "Something went wrong in the server; its log says what."
 }
 
-// signIn checks the name and password of the form, in a tenant where one is given, and opens a session for the client. Its token is told to nobody: the
-// client exchanges its own code for one.
+// signIn checks the name and password of the form, in a tenant where one is given, and opens a session for the client.
+// Its token is told to nobody: the client exchanges its own code for one.
 func (v *visit) signIn(tenant, client string) (session string, err error) {
 	signed, err := v.check(tenant, "sign-in page for "+client)
 	if err != nil {
@@ -231,31 +232,38 @@ func (v *visit) signIn(tenant, client string) (session string, err error) {
 
 // credentials is what a form with a name and a password shows.
 type credentials struct {
-	Name        string
-	Password    string // the one-time password that was typed, which goes along in the form where a new one takes its place
+	Name string
+	// the one-time password that was typed, which goes along in the form where a new one takes its place
+	Password    string
 	Problem     string
 	NewPassword bool // a new password is asked for
 }
 
 func (v *visit) credentials() credentials {
-	return credentials{Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword") != ""}
+	return credentials{
+		Name: v.PostFormValue("name"), Password: v.PostFormValue("password"),
+		NewPassword: v.PostFormValue("newPassword") != "",
+	}
 }
 
-// refused says why nobody was signed in. Who has to choose a new password, or chose one that will not do, is asked for that
-// alone: the one-time password needs no typing again.
+// refused says why nobody was signed in. Who has to choose a new password, or chose one that will not do, is asked for
+// that alone: the one-time password needs no typing again.
 func (c *credentials) refused(err error) (status int) {
 	status, c.Problem = say(err)
-	c.NewPassword = access.CodeOf(err) == "passwordChangeRequired" || c.NewPassword && access.KindOf(err) == access.KindInvalid
+	c.NewPassword = access.CodeOf(err) == "passwordChangeRequired" || c.NewPassword && access.KindOf(
+		err) == access.KindInvalid
 	return status
 }
 
 func (v *visit) check(tenant, client string) (identity.SignedIn, error) {
 	if chosen := v.PostFormValue("newPassword"); chosen != "" && v.PostFormValue("again") != chosen {
-		return identity.SignedIn{}, access.Fault(access.KindInvalid, "passwordsDiffer", "the two were not the same: type the new password twice")
+		return identity.SignedIn{}, access.Fault(access.KindInvalid, "passwordsDiffer",
+			"the two were not the same: type the new password twice")
 	}
 	return v.portal.config.Identity.SignIn(v.Context(), identity.SignInInput{
-		Tenant: tenant, Name: v.PostFormValue("name"), Password: v.PostFormValue("password"), NewPassword: v.PostFormValue("newPassword"),
-		Address: v.address, Via: "portal", Client: client,
+		Tenant: tenant, Name: v.PostFormValue("name"), Password: v.PostFormValue("password"),
+		NewPassword: v.PostFormValue("newPassword"),
+		Address:     v.address, Via: "portal", Client: client,
 	})
 }
 

@@ -33,7 +33,10 @@ func opened(t *testing.T) (p *Portal, password string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	e, err := services.New(services.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: log})
+	e, err := services.New(services.Config{
+		Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now,
+		Log: log,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +63,8 @@ func opened(t *testing.T) (p *Portal, password string) {
 	return p, password
 }
 
-// TestSigningInEndsTheSessionBefore proves that a browser has one session, however somebody signed in there: one that was put
-// there beforehand is of no use afterwards.
+// TestSigningInEndsTheSessionBefore proves that a browser has one session, however somebody signed in there: one that
+// was put there beforehand is of no use afterwards.
 func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -71,7 +74,11 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	const fresh = "correct horse battery"
 	signIn := func(password, next string) identity.SignedIn {
 		t.Helper()
-		s, err := i.SignIn(ctx, identity.SignInInput{Name: directory.AdminName, Password: password, NewPassword: next, Address: office, Via: "portal"})
+		s, err := i.SignIn(ctx,
+			identity.SignInInput{
+				Name: directory.AdminName, Password: password, NewPassword: next, Address: office,
+				Via: "portal",
+			})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +93,8 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	v.signedIn(now, "/access")
 	answer := w.Result()
 	defer answer.Body.Close() //nolint:errcheck // a recorder's
-	if cookies := answer.Cookies(); len(cookies) != 1 || cookies[0].Value != now.Token || answer.Header.Get("Location") != "/access" {
+	if cookies := answer.Cookies(); len(
+		cookies) != 1 || cookies[0].Value != now.Token || answer.Header.Get("Location") != "/access" {
 		t.Errorf("the browser gets %v and goes to %s", cookies, answer.Header.Get("Location"))
 	}
 	if _, err := i.Authenticate(ctx, before.Token, office, "portal"); access.KindOf(err) != access.KindUnauthenticated {
@@ -104,7 +112,8 @@ func TestSignOutSaysWhatBecameOfTheSession(t *testing.T) {
 	i := p.config.Identity
 	office := netip.MustParseAddr("203.0.113.7")
 	s, err := i.SignIn(t.Context(), identity.SignInInput{
-		Name: directory.AdminName, Password: password, NewPassword: "correct horse battery", Address: office, Via: "portal",
+		Name: directory.AdminName, Password: password, NewPassword: "correct horse battery", Address: office,
+		Via: "portal",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +140,8 @@ func TestSignOutSaysWhatBecameOfTheSession(t *testing.T) {
 		w := httptest.NewRecorder()
 		v := &visit{Request: r, portal: p, w: w, address: office}
 		v.leave()
-		if w.Code != c.status || strings.Contains(w.Body.String(), "You are still signed in") == c.ended || (w.Header().Get("Set-Cookie") != "") != c.ended {
+		if w.Code != c.status || strings.Contains(w.Body.String(),
+			"You are still signed in") == c.ended || (w.Header().Get("Set-Cookie") != "") != c.ended {
 			t.Errorf("%s: %d %v %s", c.what, w.Code, w.Header(), w.Body)
 		}
 		if _, err := i.Authenticate(t.Context(), s.Token, office, "portal"); (err != nil) != c.ended {
@@ -140,23 +150,28 @@ func TestSignOutSaysWhatBecameOfTheSession(t *testing.T) {
 	}
 }
 
-// TestAuthorizeSaysNothingOfTenants proves that the sign-in page of a program is the same for a tenant that is there as for one that
-// is not, before somebody signs in and after a wrong password.
+// TestAuthorizeSaysNothingOfTenants proves that the sign-in page of a program is the same for a tenant that is there as
+// for one that is not, before somebody signs in and after a wrong password.
 func TestAuthorizeSaysNothingOfTenants(t *testing.T) {
 	t.Parallel()
 	p, _ := opened(t)
 	ask := url.Values{
-		"client_id": {"az"}, "redirect_uri": {"http://localhost:8400"}, "response_type": {"code"}, "code_challenge_method": {"S256"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(make([]byte, sha256.Size))},
+		"client_id": {"az"}, "redirect_uri": {"http://localhost:8400"}, "response_type": {"code"},
+		"code_challenge_method": {"S256"},
+		"code_challenge":        {base64.RawURLEncoding.EncodeToString(make([]byte, sha256.Size))},
 	}
-	for what, form := range map[string]url.Values{"the page": nil, "a wrong password": {"answer": {"sign-in"}, "name": {"ann"}, "password": {"wrong horse battery"}}} {
+	for what, form := range map[string]url.Values{
+		"the page":         nil,
+		"a wrong password": {"answer": {"sign-in"}, "name": {"ann"}, "password": {"wrong horse battery"}},
+	} {
 		var pages []string
 		for _, tenant := range []string{"default", "nobodys"} {
 			method := http.MethodGet
 			if form != nil {
 				method = http.MethodPost
 			}
-			r := httptest.NewRequestWithContext(t.Context(), method, "/"+tenant+"/oauth2/v2.0/authorize?"+ask.Encode(), strings.NewReader(form.Encode()))
+			r := httptest.NewRequestWithContext(t.Context(), method, "/"+tenant+"/oauth2/v2.0/authorize?"+ask.Encode(),
+				strings.NewReader(form.Encode()))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			w := httptest.NewRecorder()
 			p.ServeHTTP(w, r)

@@ -29,7 +29,8 @@ const (
 	maxAnchorEvery = 31 * 24 * time.Hour
 )
 
-// anchorFile adds checkpoints to the end of a file: an engine.Anchor that is as far outside as the operator puts the file.
+// anchorFile adds checkpoints to the end of a file: an engine.Anchor that is as far outside as the operator puts the
+// file.
 type anchorFile string
 
 // Name implements engine.Anchor.
@@ -59,13 +60,15 @@ func newestNote(path string) (string, error) {
 	return notes[len(notes)-1], nil
 }
 
-// lastNotes gives the end of a file of checkpoints, where the last whole one ends, and whether a part of another follows.
+// lastNotes gives the end of a file of checkpoints, where the last whole one ends, and whether a part of another
+// follows.
 func lastNotes(file *os.File) (whole string, end int64, torn bool, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return "", 0, false, err
 	}
-	text, err := io.ReadAll(io.NewSectionReader(file, max(0, info.Size()-2*maxNote), 2*maxNote)) // one, and a part of another
+	// one, and a part of another
+	text, err := io.ReadAll(io.NewSectionReader(file, max(0, info.Size()-2*maxNote), 2*maxNote))
 	if err != nil {
 		return "", 0, false, err
 	}
@@ -93,8 +96,8 @@ func (f anchorFile) Keep(_ context.Context, d records.CheckpointDetail) error {
 	return errors.Join(err, file.Close())
 }
 
-// noteFile is a file of the data folder with one checkpoint: an engine.Memory. Whoever can write the database alone cannot
-// write it, and the next start finds it.
+// noteFile is a file of the data folder with one checkpoint: an engine.Memory. Whoever can write the database alone
+// cannot write it, and the next start finds it.
 type noteFile string
 
 // Newest implements engine.Memory.
@@ -143,7 +146,9 @@ func (a countedAnchor) Keep(ctx context.Context, d records.CheckpointDetail) err
 // anchorMetrics registers the figure of anchors.
 func (m *metrics) anchorMetrics() {
 	m.anchored = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "postern_anchored_timestamp_seconds", Help: "When a checkpoint of the activity log was last kept outside, by anchor: file or webhook; 0 where none was since the start.",
+		Name: "postern_anchored_timestamp_seconds",
+		Help: "When a checkpoint of the activity log was last kept outside, by anchor: file or webhook; 0 where " +
+			"none was since the start.",
 	}, []string{"anchor"})
 	m.registry.MustRegister(m.anchored)
 }
@@ -157,7 +162,10 @@ func (s *server) anchors() []records.Anchor {
 		anchors = append(anchors, anchorFile(s.config.AnchorFile))
 	}
 	if s.config.AnchorWebhook != "" {
-		hook := &notify.AnchorWebhook{URL: s.config.AnchorWebhook, Keys: s.config.AnchorKey, CA: s.config.AnchorCA, Now: s.now}
+		hook := &notify.AnchorWebhook{
+			URL: s.config.AnchorWebhook, Keys: s.config.AnchorKey, CA: s.config.AnchorCA,
+			Now: s.now,
+		}
 		anchors = append(anchors, sentAnchor{hook, s.memory(anchoredName)})
 	}
 	for i, a := range anchors {

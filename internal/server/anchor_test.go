@@ -17,9 +17,9 @@ import (
 	"github.com/postern-dev/postern/internal/server"
 )
 
-// TestAnchoredLogShowsRewriting rewrites the activity log with the server's own keys: it goes back to an earlier copy of the
-// whole data folder and has other things happen than did. The export verifies by itself. With the checkpoints that were
-// anchored it does not, and the server says so too.
+// TestAnchoredLogShowsRewriting rewrites the activity log with the server's own keys: it goes back to an earlier copy
+// of the whole data folder and has other things happen than did. The export verifies by itself. With the checkpoints
+// that were anchored it does not, and the server says so too.
 func TestAnchoredLogShowsRewriting(t *testing.T) {
 	t.Parallel()
 	anchor := filepath.Join(t.TempDir(), "checkpoints")
@@ -42,8 +42,10 @@ func TestAnchoredLogShowsRewriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	export, checkpoint := exported(t, admin)
-	waitFor(t, "the checkpoint is anchored", func() bool { return newestIn(t, anchor, checkpoint.Key).Size >= checkpoint.Size })
-	if summary, err := audit.VerifyExport(bytes.NewReader(export), checkpoint.Key, upTo(t, anchor, checkpoint)...); err != nil || summary.Previous < 2 {
+	waitFor(t, "the checkpoint is anchored",
+		func() bool { return newestIn(t, anchor, checkpoint.Key).Size >= checkpoint.Size })
+	if summary, err := audit.VerifyExport(bytes.NewReader(export), checkpoint.Key,
+		upTo(t, anchor, checkpoint)...); err != nil || summary.Previous < 2 {
 		t.Errorf("the export against the anchored checkpoints: %+v, %v", summary, err)
 	}
 	r.end()
@@ -56,7 +58,8 @@ func TestAnchoredLogShowsRewriting(t *testing.T) {
 	r = start(t, anchored(earlier))
 	admin = r.signIn("admin", adminPassword, "")
 	for i := 0; ; i++ {
-		if _, err := admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: strings.Repeat("x", i+1)}); err != nil {
+		if _, err := admin.CreatePrincipal(t.Context(),
+			api.NewPrincipal{Kind: "user", Name: strings.Repeat("x", i+1)}); err != nil {
 			t.Fatal(err)
 		}
 		if export, checkpoint = exported(t, admin); checkpoint.Size > size {
@@ -76,9 +79,9 @@ func TestAnchoredLogShowsRewriting(t *testing.T) {
 	}
 }
 
-// TestADatabaseThatWasWrittenAnewIsSeen puts an earlier database in the place of the server's own while it is stopped, as
-// somebody may who has the database and nothing else. The next start says so, with an anchor that cannot be read back and with
-// none at all, and the anchor is sent nothing of it.
+// TestADatabaseThatWasWrittenAnewIsSeen puts an earlier database in the place of the server's own while it is stopped,
+// as somebody may who has the database and nothing else. The next start says so, with an anchor that cannot be read
+// back and with none at all, and the anchor is sent nothing of it.
 func TestADatabaseThatWasWrittenAnewIsSeen(t *testing.T) {
 	t.Parallel()
 	for what, anchored := range map[string]bool{"with a webhook": true, "without an anchor": false} {

@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/records"
 )
 
-// TestACheckpointWrittenInPartIsNone leaves the anchor's file as a full disk or a crash does, with every part of a checkpoint: the
-// newest is the one before, and the next is kept behind that.
+// TestACheckpointWrittenInPartIsNone leaves the anchor's file as a full disk or a crash does, with every part of a
+// checkpoint: the newest is the one before, and the next is kept behind that.
 func TestACheckpointWrittenInPartIsNone(t *testing.T) {
 	t.Parallel()
 	note := func(n int) string {
@@ -20,7 +20,8 @@ func TestACheckpointWrittenInPartIsNone(t *testing.T) {
 	}
 	keep := func(f anchorFile, n int) {
 		t.Helper()
-		if err := f.Keep(t.Context(), records.CheckpointDetail{Checkpoint: audit.SignedCheckpoint{Text: note(n)}}); err != nil {
+		if err := f.Keep(t.Context(),
+			records.CheckpointDetail{Checkpoint: audit.SignedCheckpoint{Text: note(n)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

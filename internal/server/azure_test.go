@@ -5,11 +5,15 @@ import (
 	"testing"
 )
 
-// TestNoStrictTransport proves that no face binds browsers to the host's present certificate, which is of a private authority.
+// TestNoStrictTransport proves that no face binds browsers to the host's present certificate, which is of a private
+// authority.
 func TestNoStrictTransport(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	for _, path := range []string{"/", "/sign-in", "/api/v1/me", "/healthz", "/metadata/endpoints?api-version=2022-09-01", "/adfs/.well-known/openid-configuration"} {
+	for _, path := range []string{
+		"/", "/sign-in", "/api/v1/me", "/healthz",
+		"/metadata/endpoints?api-version=2022-09-01", "/adfs/.well-known/openid-configuration",
+	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url()+path, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -24,7 +24,9 @@ import (
 )
 
 // call sends a raw body with a client's session and gives status and body of the answer.
-func (r *running) call(c *api.Client, method, path string, body io.Reader, contentType string, header ...string) (int, string) {
+func (r *running) call(c *api.Client, method, path string, body io.Reader, contentType string,
+	header ...string,
+) (int, string) {
 	r.t.Helper()
 	request, err := http.NewRequestWithContext(r.t.Context(), method, r.url()+"/api/v1"+path, body)
 	if err != nil {
@@ -49,7 +51,8 @@ func (r *running) call(c *api.Client, method, path string, body io.Reader, conte
 		r.t.Fatal(err)
 	}
 	if response.StatusCode >= 400 && response.Header.Get("Content-Type") != "application/problem+json" {
-		r.t.Errorf("%s %s answered %d as %q: %s", method, path, response.StatusCode, response.Header.Get("Content-Type"), data)
+		r.t.Errorf("%s %s answered %d as %q: %s", method, path, response.StatusCode,
+			response.Header.Get("Content-Type"), data)
 	}
 	return response.StatusCode, string(data)
 }
@@ -83,11 +86,22 @@ func TestBadRequests(t *testing.T) { //nolint:tparallel // each looks at the new
 		{"longer than allowed", `600`, `14400`, 400, "durationTooLong"},
 		{"negative duration", `600`, `-600`, 400, "invalidField"},
 		{"overflowing duration", `600`, `9223372036854775807`, 400, "durationTooLong"},
-		{"end before start", `"forSeconds":600`, `"start":"` + later + `","until":"` + soon + `"`, 400, "endBeforeStart"},
+		{
+			"end before start", `"forSeconds":600`, `"start":"` + later + `","until":"` + soon + `"`, 400,
+			"endBeforeStart",
+		},
 		{"start in the past", `"forSeconds":600`, `"forSeconds":600,"start":"` + past + `"`, 400, "startInPast"},
 		{"end in the past", `"forSeconds":600`, `"until":"` + past + `"`, 400, "endBeforeStart"},
-		{"no reason where one is required", `"web-1","ports":"22","sources":["203.0.113.7"]}],"forSeconds":600,"justification":"x"`, `"strict-1","ports":"22"}],"forSeconds":600`, 400, "justificationRequired"},
-		{"blank reason where one is required", `"web-1","ports":"22","sources":["203.0.113.7"]}],"forSeconds":600,"justification":"x"`, `"strict-1","ports":"22"}],"forSeconds":600,"justification":" "`, 400, "justificationRequired"},
+		{
+			"no reason where one is required",
+			`"web-1","ports":"22","sources":["203.0.113.7"]}],"forSeconds":600,"justification":"x"`,
+			`"strict-1","ports":"22"}],"forSeconds":600`, 400, "justificationRequired",
+		},
+		{
+			"blank reason where one is required",
+			`"web-1","ports":"22","sources":["203.0.113.7"]}],"forSeconds":600,"justification":"x"`,
+			`"strict-1","ports":"22"}],"forSeconds":600,"justification":" "`, 400, "justificationRequired",
+		},
 		{"no duration", `"forSeconds":600`, `"ticket":"1"`, 400, "durationMissing"},
 		{"two durations", `"forSeconds":600`, `"forSeconds":600,"until":"` + later + `"`, 400, "durationTwice"},
 		{"malformed prefix", `203.0.113.7`, `203.0.113.0/33`, 400, "malformedPrefix"},
@@ -190,8 +204,8 @@ func (r *running) newest(admin *api.Client) int64 {
 	return -1
 }
 
-// wantRefusal checks that a refusal of that kind stands on the activity log, newer than seq. What follows from it, such as an
-// alert on repeated refusals, may be newer still.
+// wantRefusal checks that a refusal of that kind stands on the activity log, newer than seq. What follows from it, such
+// as an alert on repeated refusals, may be newer still.
 func (r *running) wantRefusal(admin *api.Client, seq int64, kind string) {
 	r.t.Helper()
 	var seen []string
@@ -243,9 +257,18 @@ func TestLargeBodies(t *testing.T) {
 		client       *api.Client
 		body         func() io.Reader
 	}{
-		"by its header": {"/requests", http.MethodPost, admin, func() io.Reader { return bytes.NewReader(make([]byte, 10<<20)) }},
-		"chunked":       {"/requests", http.MethodPost, admin, func() io.Reader { return io.LimitReader(spaces{}, 10<<20) }},
-		"a policy":      {"/machines/web-1/policy", http.MethodPut, admin, func() io.Reader { return io.LimitReader(spaces{}, 10<<20) }},
+		"by its header": {
+			"/requests", http.MethodPost, admin,
+			func() io.Reader { return bytes.NewReader(make([]byte, 10<<20)) },
+		},
+		"chunked": {
+			"/requests", http.MethodPost, admin,
+			func() io.Reader { return io.LimitReader(spaces{}, 10<<20) },
+		},
+		"a policy": {
+			"/machines/web-1/policy", http.MethodPut, admin,
+			func() io.Reader { return io.LimitReader(spaces{}, 10<<20) },
+		},
 	} {
 		status, answer := r.call(c.client, c.method, c.path, c.body(), "application/json")
 		if p := problemIn(t, answer); status != http.StatusRequestEntityTooLarge || p.Code != "bodyTooLarge" {
@@ -261,7 +284,8 @@ func TestLargeBodies(t *testing.T) {
 		t.Errorf("a report of 3 MB was refused: %v", err)
 	}
 	drift[0] = strings.Repeat("x", 4<<20)
-	wantProblem(t, "a report of 7 MB", web.Report(t.Context(), agentwire.Report{Version: "test", Drift: drift}), http.StatusRequestEntityTooLarge, "bodyTooLarge")
+	wantProblem(t, "a report of 7 MB", web.Report(t.Context(), agentwire.Report{Version: "test", Drift: drift}),
+		http.StatusRequestEntityTooLarge, "bodyTooLarge")
 }
 
 // spaces is endless white space.
@@ -302,14 +326,45 @@ func TestBadCalls(t *testing.T) { //nolint:tparallel // they share one session, 
 		{"export from nowhere", "GET", "/audit/export?from=x", "", "", nil, 400, "invalidInput"},
 		{"time that is none", "GET", "/events?since=yesterday", "", "", nil, 400, "invalidInput"},
 		{"text for JSON", "POST", "/requests", "x", "text/plain", nil, 415, "unsupportedMediaType"},
-		{"malformed ETag", "DELETE", "/machines/web-1/policy", "", "", []string{"If-Match", "five"}, 400, "invalidInput"},
-		{"long key", "POST", "/requests", "{}", "application/json", []string{"Idempotency-Key", strings.Repeat("k", 300)}, 400, "invalidInput"},
-		{"policy with port 0", "PUT", "/machines/web-1/policy", `{"ports":[{"ports":"0","maxSeconds":60}]}`, "application/json", nil, 400, "invalidInput"},
-		{"policy with bad source", "PUT", "/machines/web-1/policy", `{"ports":[{"ports":"22","sources":["2x"],"maxSeconds":60}]}`, "application/json", nil, 400, "invalidInput"},
-		{"policy with a network that there is not", "PUT", "/machines/web-1/policy", `{"ports":[{"ports":"22","sources":["x"],"maxSeconds":60}]}`, "application/json", nil, 400, "malformedPolicy"},
-		{"policy of no time", "PUT", "/machines/web-1/policy", `{"ports":[{"ports":"22","maxSeconds":0}]}`, "application/json", nil, 400, "invalidInput"},
-		{"another origin", "POST", "/requests", "{}", "application/json", []string{"Sec-Fetch-Site", "cross-site"}, 403, "crossOrigin"},
-		{"agents' route with a session", "POST", "/agent/report", `{"revision":1,"skewMillis":0,"version":"x"}`, "application/json", nil, 401, ""},
+		{
+			"malformed ETag", "DELETE", "/machines/web-1/policy", "", "",
+			[]string{"If-Match", "five"},
+			400,
+			"invalidInput",
+		},
+		{
+			"long key", "POST", "/requests", "{}", "application/json",
+			[]string{"Idempotency-Key", strings.Repeat("k", 300)},
+			400, "invalidInput",
+		},
+		{
+			"policy with port 0", "PUT", "/machines/web-1/policy", `{"ports":[{"ports":"0","maxSeconds":60}]}`,
+			"application/json", nil, 400, "invalidInput",
+		},
+		{
+			"policy with bad source", "PUT", "/machines/web-1/policy",
+			`{"ports":[{"ports":"22","sources":["2x"],"maxSeconds":60}]}`, "application/json", nil, 400,
+			"invalidInput",
+		},
+		{
+			"policy with a network that there is not", "PUT", "/machines/web-1/policy",
+			`{"ports":[{"ports":"22","sources":["x"],"maxSeconds":60}]}`, "application/json", nil, 400,
+			"malformedPolicy",
+		},
+		{
+			"policy of no time", "PUT", "/machines/web-1/policy", `{"ports":[{"ports":"22","maxSeconds":0}]}`,
+			"application/json", nil, 400, "invalidInput",
+		},
+		{
+			"another origin", "POST", "/requests", "{}", "application/json",
+			[]string{"Sec-Fetch-Site", "cross-site"},
+			403,
+			"crossOrigin",
+		},
+		{
+			"agents' route with a session", "POST", "/agent/report", `{"revision":1,"skewMillis":0,"version":"x"}`,
+			"application/json", nil, 401, "",
+		},
 		{"agents' stream with a session", "GET", "/agent/desired", "", "", nil, 401, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -357,7 +412,8 @@ func TestWhoCalls(t *testing.T) {
 	_, err = nobody.SignIn(t.Context(), api.SignIn{Name: "nobody", Password: "wrong"})
 	wantProblem(t, "an unknown name", err, http.StatusUnauthorized, "wrongCredentials")
 
-	if _, err := admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: "anna", Password: "another long password 7"}); err != nil {
+	if _, err := admin.CreatePrincipal(t.Context(),
+		api.NewPrincipal{Kind: "user", Name: "anna", Password: "another long password 7"}); err != nil {
 		t.Fatal(err)
 	}
 	anna := r.signIn("anna", "another long password 7", "")
@@ -365,7 +421,8 @@ func TestWhoCalls(t *testing.T) {
 	_, err = anna.Submit(t.Context(), ask(), "")
 	wantUnseen(t, "a request without a role", err)
 	r.wantRefusal(admin, newest, "request.refused")
-	_, err = anna.SetMachinePolicy(t.Context(), "web-1", api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", MaxSeconds: 60}}}, 0)
+	_, err = anna.SetMachinePolicy(t.Context(), "web-1",
+		api.MachinePolicy{Ports: []api.PortRule{{Ports: "22", MaxSeconds: 60}}}, 0)
 	wantUnseen(t, "a policy without a role", err)
 	disabled := true
 	if _, err := admin.ChangePrincipal(t.Context(), "anna", api.PrincipalChange{Disabled: &disabled}); err != nil {
@@ -403,7 +460,8 @@ func foreign(t *testing.T, agent string) *tls.Certificate {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: agent}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -418,7 +476,8 @@ func TestEnrolmentTokens(t *testing.T) {
 	admin := r.admin()
 	request, _ := csr(t)
 	try := func(token string) error {
-		_, err := r.agentClient(nil).Enroll(t.Context(), agentwire.Enroll{Token: token, CSR: request, Name: "web-1", OS: "linux", Version: "test"})
+		_, err := r.agentClient(nil).Enroll(t.Context(),
+			agentwire.Enroll{Token: token, CSR: request, Name: "web-1", OS: "linux", Version: "test"})
 		return err
 	}
 	newest := r.newest(admin)
@@ -466,12 +525,20 @@ func TestAgentsAreApart(t *testing.T) {
 		t.Errorf("the agent of db-1 got %+v", d)
 	}
 	for _, status := range []string{"open", "failed", "closed"} {
-		err := other.Report(t.Context(), agentwire.Report{Revision: d.Revision, Version: "test", Observations: []agentwire.Observation{{Grant: id, Status: status}}})
+		err := other.Report(t.Context(),
+			agentwire.Report{
+				Revision: d.Revision, Version: "test",
+				Observations: []agentwire.Observation{{Grant: id, Status: status}},
+			})
 		if g, getErr := admin.Grant(t.Context(), id, 0); getErr != nil || g.State != "opening" {
 			t.Errorf("a report of %s by another's agent (%v) made the grant %s, %v", status, err, g.State, getErr)
 		}
 	}
-	if err := web.Report(t.Context(), agentwire.Report{Version: "test", Observations: []agentwire.Observation{{Grant: id, Status: "open"}}}); err != nil {
+	if err := web.Report(t.Context(),
+		agentwire.Report{
+			Version:      "test",
+			Observations: []agentwire.Observation{{Grant: id, Status: "open"}},
+		}); err != nil {
 		t.Fatal(err)
 	}
 	if g, err := admin.Grant(t.Context(), id, 0); err != nil || g.State != "active" {
@@ -494,7 +561,8 @@ func TestSignInIsLimited(t *testing.T) {
 	r := start(t)
 	for i := range 60 {
 		body := fmt.Sprintf(`{"name":"user%d","password":"x"}`, i)
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url()+"/api/v1/sessions", strings.NewReader(body))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url()+"/api/v1/sessions",
+			strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -526,7 +594,8 @@ func TestHeaders(t *testing.T) {
 	}
 	defer closed(t, response.Body)
 	for name, want := range map[string]string{
-		"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store",
+		"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'",
+		"Cache-Control":   "no-store",
 		"Referrer-Policy": "no-referrer", "WWW-Authenticate": "Bearer",
 	} {
 		contains(t, name, response.Header.Get(name), want)

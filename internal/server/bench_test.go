@@ -32,8 +32,8 @@ import (
 	"github.com/postern-dev/postern/internal/server"
 )
 
-// The simulated agents run in a process of their own, so that the server's memory is the server's alone: the test binary
-// starts itself with this variable set.
+// The simulated agents run in a process of their own, so that the server's memory is the server's alone: the test
+// binary starts itself with this variable set.
 const fleetVariable = "POSTERN_TEST_FLEET"
 
 func TestMain(m *testing.M) {
@@ -143,7 +143,8 @@ func (a fleetAgent) connect(f fleet) (*agentwire.Stream, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(f.CA)
 	c, err := agentwire.NewClient(agentwire.Config{
-		Server: f.Server, TLS: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13},
+		Server: f.Server,
+		TLS:    &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13},
 	})
 	if err != nil {
 		return nil, err
@@ -219,7 +220,8 @@ func BenchmarkAgents(b *testing.B) {
 	busy := resident(b)
 	time.Sleep(time.Second)
 	idle := resident(b)
-	b.Logf("connected in %s; server %d MiB before, %d MiB with agents", connected.Round(time.Millisecond), before>>20, idle>>20)
+	b.Logf("connected in %s; server %d MiB before, %d MiB with agents", connected.Round(time.Millisecond), before>>20,
+		idle>>20)
 
 	// One transaction changes what every agent should hold.
 	var median, last []time.Duration
@@ -245,7 +247,8 @@ func BenchmarkAgents(b *testing.B) {
 	b.ReportMetric(float64(last[len(last)/2].Milliseconds()), "ms-to-all")
 }
 
-// fleetAgent enrols a host. Each comes from an address of its own, as hosts do: one address may not enrol so many at once.
+// fleetAgent enrols a host. Each comes from an address of its own, as hosts do: one address may not enrol so many at
+// once.
 func (r *running) fleetAgent(admin *api.Client, i int) fleetAgent {
 	r.t.Helper()
 	name := fmt.Sprintf("machine-%05d", i)
@@ -255,7 +258,8 @@ func (r *running) fleetAgent(admin *api.Client, i int) fleetAgent {
 	}
 	request, key := csr(r.t)
 	address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-	enrolled, certificate, err := r.inside.Identity.Enroll(r.t.Context(), address, machines.EnrollInput{Token: token.Token, Name: name, OS: "linux", Version: "test"}, []byte(request))
+	enrolled, certificate, err := r.inside.Identity.Enroll(r.t.Context(), address,
+		machines.EnrollInput{Token: token.Token, Name: name, OS: "linux", Version: "test"}, []byte(request))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -263,7 +267,10 @@ func (r *running) fleetAgent(admin *api.Client, i int) fleetAgent {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return fleetAgent{Certificate: certificate.PEM, Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), id: enrolled.Agent.ID}
+	return fleetAgent{
+		Certificate: certificate.PEM,
+		Key:         pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), id: enrolled.Agent.ID,
+	}
 }
 
 // changeAll tells the fleet to watch out, gives every agent a new revision in one transaction, and says when that was

@@ -46,11 +46,11 @@ type variant struct {
 	known map[string]string
 }
 
-// TestBorder calls every route of the native API, the Azure-compatible API and the portal as the owner of another tenant,
-// and as the administrator of the tenant that runs the server, with the ids of what is the victim's. No answer may hold
-// anything that is the victim's and was not in the call, and nothing of the victim's may change. testdata/border*.txt have
-// the status that each route answers with, so that a new one fails here until somebody has thought of its border. A call that
-// is refused for its form fails, for it never comes to the border.
+// TestBorder calls every route of the native API, the Azure-compatible API and the portal as the owner of another
+// tenant, and as the administrator of the tenant that runs the server, with the ids of what is the victim's. No answer
+// may hold anything that is the victim's and was not in the call, and nothing of the victim's may change.
+// testdata/border*.txt have the status that each route answers with, so that a new one fails here until somebody has
+// thought of its border. A call that is refused for its form fails, for it never comes to the border.
 func TestBorder(t *testing.T) {
 	t.Parallel()
 	r := start(t)
@@ -70,7 +70,8 @@ func TestBorder(t *testing.T) {
 	}
 }
 
-// run calls every route as the stranger, and holds the statuses against a file. What the stranger knows may be on their log.
+// run calls every route as the stranger, and holds the statuses against a file. What the stranger knows may be on their
+// log.
 func (b *border) run(stranger signedIn, file, knows string, allowed ...string) {
 	b.t.Helper()
 	b.stranger, b.allowed, b.said, b.got = stranger.token, allowed, knows, map[string]string{}
@@ -105,7 +106,9 @@ func (b *border) run(stranger signedIn, file, knows string, allowed ...string) {
 	}
 	for _, line := range lines {
 		if !slices.Contains(strings.Split(string(want), "\n"), line) {
-			b.t.Errorf("not in %s, or with another status: %s\nlook whether that is right, then run this test with -update-border", file, line)
+			b.t.Errorf("not in %s, or with another status: %s\nlook whether that is right, then run this test with "+
+				"-update-border",
+				file, line)
 		}
 	}
 }
@@ -147,7 +150,8 @@ func (b *border) call(route, method, path string, body []byte) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, strings.Replace(b.url(), "127.0.0.1", "localhost", 1)+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, strings.Replace(b.url(), "127.0.0.1", "localhost", 1)+path,
+		bytes.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -174,7 +178,8 @@ func (b *border) call(route, method, path string, body []byte) string {
 	}
 	answer, _ := io.ReadAll(response.Body) //nolint:errcheck // a stream is cut by the time
 	if !slices.Contains(b.allowed, route) {
-		b.look(route, fmt.Sprint(request.URL.Path, request.URL.Query(), string(body)), response.StatusCode, string(answer))
+		b.look(route, fmt.Sprint(request.URL.Path, request.URL.Query(), string(body)), response.StatusCode,
+			string(answer))
 	}
 	b.got[route] = fmt.Sprint(response.StatusCode)
 	if response.StatusCode == http.StatusBadRequest && !strings.HasPrefix(route, "page ") {
@@ -183,7 +188,8 @@ func (b *border) call(route, method, path string, body []byte) string {
 	return string(answer)
 }
 
-// malformed fails where a call was refused for its form, before anybody asked whose the thing is: such a call proves nothing.
+// malformed fails where a call was refused for its form, before anybody asked whose the thing is: such a call proves
+// nothing.
 func (b *border) malformed(route, body, answer string) {
 	b.t.Helper()
 	code := map[string]string{ // of those that say with 400 that what the body names is not there for the caller
@@ -191,7 +197,9 @@ func (b *border) malformed(route, body, answer string) {
 		"PUT /subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Solutions/jitRequests/{name}": "ApplicationNotFound",
 	}[route]
 	if (code == "" || !strings.Contains(answer, `"`+code+`"`)) && !strings.Contains(answer, "api-version") {
-		b.t.Errorf("%s is refused for its form, so nothing is proved: give it a body that is well-formed, instead of %s, which gave %s", route, body, answer)
+		b.t.Errorf("%s is refused for its form, so nothing is proved: give it a body that is well-formed, instead "+
+			"of %s, which gave %s",
+			route, body, answer)
 	}
 }
 
@@ -202,7 +210,8 @@ var marked = regexp.MustCompile(`[a-z-]+-` + mark)
 func (b *border) look(route, called string, status int, answer string) {
 	b.t.Helper()
 	b.said += called
-	if route == "listTokens" || strings.HasPrefix(route, "listEvents") || strings.HasSuffix(route, "/providers/Microsoft.Insights/eventtypes/management/values") {
+	if route == "listTokens" || strings.HasPrefix(route,
+		"listEvents") || strings.HasSuffix(route, "/providers/Microsoft.Insights/eventtypes/management/values") {
 		called = b.said // what the stranger did, and was refused, is the stranger's own
 	}
 	for _, values := range append([]variant{{known: b.known}}, b.variants...) {

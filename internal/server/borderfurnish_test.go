@@ -29,16 +29,26 @@ func must[T any](b *border) func(T, error) T {
 func (b *border) furnish(victim *api.Client) {
 	b.t.Helper()
 	ctx := b.t.Context()
-	person := must[api.CreatedPrincipal](b)(victim.CreatePrincipal(ctx, api.NewPrincipal{Kind: "user", Name: "victor-" + mark}))
-	group := must[api.CreatedPrincipal](b)(victim.CreatePrincipal(ctx, api.NewPrincipal{Kind: "group", Name: "guild-" + mark}))
-	program := must[api.CreatedPrincipal](b)(victim.CreatePrincipal(ctx, api.NewPrincipal{Kind: "servicePrincipal", Name: "robot-" + mark}))
+	person := must[api.CreatedPrincipal](b)(
+		victim.CreatePrincipal(ctx, api.NewPrincipal{Kind: "user", Name: "victor-" + mark}))
+	group := must[api.CreatedPrincipal](b)(
+		victim.CreatePrincipal(ctx, api.NewPrincipal{Kind: "group", Name: "guild-" + mark}))
+	program := must[api.CreatedPrincipal](b)(
+		victim.CreatePrincipal(ctx, api.NewPrincipal{Kind: "servicePrincipal", Name: "robot-" + mark}))
 	b.known["group"], b.known["member"] = group.Principal.ID, person.Principal.ID
-	secret := must[api.CreatedSecret](b)(victim.AddSecret(ctx, program.Principal.ID, api.NewSecret{Name: "secret-" + mark}))
+	secret := must[api.CreatedSecret](b)(
+		victim.AddSecret(ctx, program.Principal.ID, api.NewSecret{Name: "secret-" + mark}))
 	b.known["secret"] = secret.Secret.ID
-	_ = must[api.Network](b)(victim.SetNetwork(ctx, "nest-"+mark, api.NetworkInput{Prefixes: []string{"203.0.113.0/24"}}))
+	_ = must[api.Network](b)(victim.SetNetwork(ctx, "nest-"+mark,
+		api.NetworkInput{Prefixes: []string{"203.0.113.0/24"}}))
 	b.known["network"] = "nest-" + mark
-	role := must[api.Role](b)(victim.CreateRole(ctx, api.RoleInput{Name: "role-" + mark, Permissions: []api.Permission{{Actions: []string{"*/read"}}}, AssignableScopes: []string{"/"}}))
-	assignment := must[api.RoleAssignment](b)(victim.AssignRole(ctx, api.NewRoleAssignment{Role: role.ID, Principal: person.Principal.ID, Scope: "/"}))
+	role := must[api.Role](b)(victim.CreateRole(ctx,
+		api.RoleInput{
+			Name: "role-" + mark, Permissions: []api.Permission{{Actions: []string{"*/read"}}},
+			AssignableScopes: []string{"/"},
+		}))
+	assignment := must[api.RoleAssignment](b)(
+		victim.AssignRole(ctx, api.NewRoleAssignment{Role: role.ID, Principal: person.Principal.ID, Scope: "/"}))
 	b.known["role"], b.known["assignment"] = role.ID, assignment.ID
 	token := must[api.CreatedAPIToken](b)(victim.CreateAPIToken(ctx, api.NewAPIToken{Name: "token-" + mark}))
 	b.known["token"] = token.ID
@@ -47,7 +57,8 @@ func (b *border) furnish(victim *api.Client) {
 
 	b.channel(victim)
 	b.machine(victim, person.Principal.ID)
-	request, grant := b.roles(victim, b.signInAs("victor-"+mark+"@victim-"+mark, person.Password).client, person.Principal.ID)
+	request, grant := b.roles(victim, b.signInAs("victor-"+mark+"@victim-"+mark, person.Password).client,
+		person.Principal.ID)
 	b.application(victim, person.Principal.ID)
 	b.insert()
 	b.variants = []variant{
@@ -76,7 +87,8 @@ func (b *border) furnish(victim *api.Client) {
 func (b *border) channel(victim *api.Client) {
 	b.t.Helper()
 	channel := must[api.Channel](b)(victim.CreateChannel(b.t.Context(), api.NewChannel{
-		Name: "channel-" + mark, Kind: "webhook", URL: "https://127.0.0.1/", Secret: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
+		Name: "channel-" + mark, Kind: "webhook", URL: "https://127.0.0.1/",
+		Secret: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
 	}))
 	route := must[api.Route](b)(victim.CreateRoute(b.t.Context(), api.NewRoute{Channel: channel.ID}))
 	b.known["channel"], b.known["route"] = channel.ID, route.ID
@@ -94,7 +106,10 @@ func (b *border) machine(victim *api.Client, approver string) {
 		BreakGlass: &api.BreakGlassRule{People: []string{b.known["principal"]}, MaxSeconds: 3600},
 	}, 0))
 	b.known["machine"], b.known["resource"], b.known["jit"] = m.ID, m.Resource, policy.Policy
-	ask := api.NewRequest{ForSeconds: 3600, Items: []api.NewItem{{Machine: m.ID, Ports: "22"}}, Justification: "reason-" + mark}
+	ask := api.NewRequest{
+		ForSeconds: 3600, Items: []api.NewItem{{Machine: m.ID, Ports: "22"}},
+		Justification: "reason-" + mark,
+	}
 	b.known["request"] = must[api.Request](b)(victim.Submit(ctx, ask, "")).ID
 	ask.BreakGlass = true
 	b.known["grant"] = must[api.Request](b)(victim.Submit(ctx, ask, "")).Grants[0].ID
@@ -105,7 +120,9 @@ func (b *border) machine(victim *api.Client, approver string) {
 
 // approvalBy is a rule by which one person must agree.
 func approvalBy(person string) []api.ApprovalCase {
-	return []api.ApprovalCase{{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{person}}}}}}}
+	return []api.ApprovalCase{{Stages: []api.ApprovalStage{
+		{AllOf: []api.Quorum{{Count: 1, People: []string{person}}}},
+	}}}
 }
 
 // roles makes somebody eligible for two roles: one waits for its approval, the other is active.
@@ -114,9 +131,11 @@ func (b *border) roles(victim, person *api.Client, id string) (request, grant st
 	ctx := b.t.Context()
 	activate := func(role string, terms api.EligibilityTerms) api.Request {
 		b.t.Helper()
-		e := must[api.Eligibility](b)(victim.CreateEligibility(ctx, api.NewEligibility{Principal: id, Role: role, EligibilityTerms: terms}))
+		e := must[api.Eligibility](b)(victim.CreateEligibility(ctx,
+			api.NewEligibility{Principal: id, Role: role, EligibilityTerms: terms}))
 		b.known["eligibility"] = e.ID
-		return must[api.Request](b)(person.Activate(ctx, api.NewActivation{Roles: []api.RoleRef{{Eligibility: e.ID}}, ForSeconds: 3600}, ""))
+		return must[api.Request](b)(person.Activate(ctx,
+			api.NewActivation{Roles: []api.RoleRef{{Eligibility: e.ID}}, ForSeconds: 3600}, ""))
 	}
 	grant = activate("Reader", api.EligibilityTerms{}).Grants[0].ID
 	return activate("Contributor", api.EligibilityTerms{Approval: approvalBy(b.known["principal"])}).ID, grant
@@ -126,10 +145,13 @@ func (b *border) roles(victim, person *api.Client, id string) (request, grant st
 func (b *border) application(victim *api.Client, operator string) {
 	b.t.Helper()
 	ctx := b.t.Context()
-	definition := must[api.ApplicationDefinition](b)(victim.SetApplicationDefinition(ctx, "kit-"+mark, api.ApplicationDefinitionInput{
-		Authorizations: []api.ApplicationAuthorization{{Principal: operator, Role: "Reader"}}, JIT: api.ApplicationOffer{Available: true},
-	}))
-	application := must[api.Application](b)(victim.DeployApplication(ctx, api.NewApplication{Name: "app-" + mark, Definition: definition.ID}))
+	definition := must[api.ApplicationDefinition](b)(
+		victim.SetApplicationDefinition(ctx, "kit-"+mark, api.ApplicationDefinitionInput{
+			Authorizations: []api.ApplicationAuthorization{{Principal: operator, Role: "Reader"}},
+			JIT:            api.ApplicationOffer{Available: true},
+		}))
+	application := must[api.Application](b)(
+		victim.DeployApplication(ctx, api.NewApplication{Name: "app-" + mark, Definition: definition.ID}))
 	denied := must[[]api.DenyAssignment](b)(api.All(victim.DenyAssignments(ctx, "")))
 	b.known["definition"], b.known["application"], b.known["deny"] = definition.ID, application.ID, denied[0].ID
 }
@@ -143,22 +165,27 @@ func (b *border) insert() {
 	b.known["roleChange"] = "01a221d2-c6d6-7ec0-b8c9-91a02c43338d"
 	err := b.inside.Store.Update(b.t.Context(), func(tx engine.Tx) error {
 		err := tx.SavePasskey(b.t.Context(), engine.Passkey{
-			ID: b.known["passkey"], Principal: access.PrincipalID(b.known["principal"]), Name: "key-" + mark, Body: "{}", CreatedAt: now, Revision: 1,
+			ID: b.known["passkey"], Principal: access.PrincipalID(b.known["principal"]), Name: "key-" + mark,
+			Body: "{}", CreatedAt: now, Revision: 1,
 		}, 0)
 		if err != nil {
 			return err
 		}
 		err = tx.SaveRoleChange(b.t.Context(), access.RoleChange{
-			ID: access.RoleChangeID(b.known["roleChange"]), Tenant: access.TenantID(b.known["tenant"]), Of: access.OfAssignment, Kind: access.RoleChangeAskExtend,
-			Target: b.known["assignment"], Principal: access.PrincipalID(b.known["member"]), PrincipalName: "victor-" + mark, PrincipalKind: access.User, Role: "role",
-			RoleName: "role-" + mark, Scope: access.ResourceID(b.known["scope"]), Requester: access.PrincipalID(b.known["member"]), Justification: "reason-" + mark,
+			ID: access.RoleChangeID(b.known["roleChange"]), Tenant: access.TenantID(b.known["tenant"]),
+			Of: access.OfAssignment, Kind: access.RoleChangeAskExtend,
+			Target: b.known["assignment"], Principal: access.PrincipalID(b.known["member"]),
+			PrincipalName: "victor-" + mark, PrincipalKind: access.User, Role: "role",
+			RoleName: "role-" + mark, Scope: access.ResourceID(b.known["scope"]),
+			Requester: access.PrincipalID(b.known["member"]), Justification: "reason-" + mark,
 			State: access.RoleChangeWaiting, CreatedAt: now, Revision: 1,
 		}, 0)
 		if err != nil {
 			return err
 		}
 		return tx.SaveAlert(b.t.Context(), alert.Alert{
-			ID: alert.ID(b.known["alert"]), Tenant: access.TenantID(b.known["tenant"]), Rule: alert.DeniedRate, Key: mark, State: alert.Open,
+			ID: alert.ID(b.known["alert"]), Tenant: access.TenantID(b.known["tenant"]), Rule: alert.DeniedRate,
+			Key: mark, State: alert.Open,
 			Severity: alert.Warning, Title: "alert-" + mark, FirstSeen: now, LastSeen: now, Revision: 1,
 		}, 0)
 	})
@@ -194,7 +221,8 @@ func (b *border) snapshot(victim *api.Client) string {
 	show(api.All(victim.Channels(ctx)))
 	show(api.All(victim.Routes(ctx, "")))
 	sent, err := api.All(victim.Deliveries(ctx, api.DeliveryQuery{}))
-	show(slices.DeleteFunc(sent, func(d api.Delivery) bool { return d.ID != b.known["delivery"] }), err) // others may still be on their way
+	// others may still be on their way
+	show(slices.DeleteFunc(sent, func(d api.Delivery) bool { return d.ID != b.known["delivery"] }), err)
 	show(api.All(victim.Alerts(ctx, api.AlertQuery{})))
 	show(api.All(victim.AlertRules(ctx)))
 	show(api.All(victim.APITokens(ctx)))

@@ -88,7 +88,11 @@ func (b *border) native(stranger *api.Client) {
 		}
 	}
 	attempts, err := json.Marshal(agentwire.Report{
-		Version: "test", Denied: []agentwire.Denied{{Machine: b.known["machine"], Source: "198.51.100.7", Protocol: "tcp", Port: 22, Count: 7}},
+		Version: "test",
+		Denied: []agentwire.Denied{{
+			Machine: b.known["machine"], Source: "198.51.100.7", Protocol: "tcp", Port: 22,
+			Count: 7,
+		}},
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -158,26 +162,36 @@ func (b *border) queries() map[string][]string {
 	return map[string][]string{"proveConsistency": {"from=1", "to=2"}}
 }
 
-// bodies gives well-formed bodies by operation, where the schema alone does not make one: what an agent of the stranger's says of
-// what is the victim's, and what has a form of its own.
+// bodies gives well-formed bodies by operation, where the schema alone does not make one: what an agent of the
+// stranger's says of what is the victim's, and what has a form of its own.
 func (b *border) bodies() map[string]any {
 	b.t.Helper()
 	request, _ := csr(b.t)
 	return map[string]any{
-		"enrollAgent": agentwire.Enroll{Token: b.known["token"], CSR: request, Name: "border", OS: "linux", Version: "test"},
-		"renewAgent":  agentwire.Renew{CSR: b.request},
+		"enrollAgent": agentwire.Enroll{
+			Token: b.known["token"], CSR: request, Name: "border", OS: "linux",
+			Version: "test",
+		},
+		"renewAgent": agentwire.Renew{CSR: b.request},
 		"report": agentwire.Report{
 			Version: "test", Revision: 1,
-			Observations: []agentwire.Observation{{Grant: b.known["grant"], Status: "failed", Detail: "border", Packets: 7, Bytes: 7}},
+			Observations: []agentwire.Observation{
+				{Grant: b.known["grant"], Status: "failed", Detail: "border", Packets: 7, Bytes: 7},
+			},
 		},
 		"reportBreakGlass": agentwire.GlassUse{
-			Code: b.known["code"], Ports: "22", Protocol: "tcp", Source: "198.51.100.7", OpenedMicros: time.Now().UnixMicro(), ForSeconds: 60, Reason: "border",
+			Code: b.known["code"], Ports: "22", Protocol: "tcp", Source: "198.51.100.7",
+			OpenedMicros: time.Now().UnixMicro(), ForSeconds: 60, Reason: "border",
 		},
 		"addMachine": api.NewMachine{Name: "border", Gateway: "vault-" + mark, Addresses: []string{"203.0.113.9"}},
-		"createRole": api.RoleInput{Name: "border", Permissions: []api.Permission{{Actions: []string{"*/read"}}}, AssignableScopes: []string{b.known["scope"]}},
+		"createRole": api.RoleInput{
+			Name: "border", Permissions: []api.Permission{{Actions: []string{"*/read"}}},
+			AssignableScopes: []string{b.known["scope"]},
+		},
 		"setNetwork": api.NetworkInput{Prefixes: []string{"203.0.113.0/24"}},
 		"createChannel": api.NewChannel{
-			Name: "border", Kind: "webhook", URL: "https://203.0.113.9/", Secret: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
+			Name: "border", Kind: "webhook", URL: "https://203.0.113.9/",
+			Secret: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
 		},
 	}
 }

@@ -10,7 +10,8 @@ import (
 // paces are how slowly a client may be.
 type paces struct {
 	body time.Duration // for a whole body to come
-	take time.Duration // for a part of an answer to be taken; longer than body, for an answer waits for the rest of a body
+	// for a part of an answer to be taken; longer than body, for an answer waits for the rest of a body
+	take time.Duration
 }
 
 func usualPaces() paces { return paces{body: 30 * time.Second, take: time.Minute} }
@@ -26,8 +27,9 @@ func (p paces) bounded(next http.Handler) http.Handler {
 			return
 		}
 		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(p.body)) // fails where the connection is gone, and then reading fails too
-		timed := r.WithContext(r.Context())                 // a copy: of its own call net/http wants to know the body
+		// fails where the connection is gone, and then reading fails too
+		_ = control.SetReadDeadline(time.Now().Add(p.body))
+		timed := r.WithContext(r.Context()) // a copy: of its own call net/http wants to know the body
 		timed.Body = &timedBody{ReadCloser: r.Body, control: control}
 		next.ServeHTTP(w, timed)
 	})
@@ -49,8 +51,8 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// taken makes sure that the answer is taken: a client that takes no part of it in time is given up. The native API sees to
-// its own answers, of which some are streams.
+// taken makes sure that the answer is taken: a client that takes no part of it in time is given up. The native API sees
+// to its own answers, of which some are streams.
 func (p paces) taken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(&timedWriter{ResponseWriter: w, control: http.NewResponseController(w), take: p.take}, r)

@@ -26,7 +26,13 @@ func impatient(tb testing.TB) *running {
 func (r *running) dial() (*tls.Conn, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(r.ready.CA)
-	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}}}
+	d := tls.Dialer{
+		NetDialer: &net.Dialer{Timeout: patience},
+		Config: &tls.Config{
+			RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13,
+			NextProtos: []string{"http/1.1"},
+		},
+	}
 	conn, err := d.DialContext(r.t.Context(), "tcp", r.ready.Address)
 	if err != nil {
 		return nil, err
@@ -34,17 +40,22 @@ func (r *running) dial() (*tls.Conn, error) {
 	return conn.(*tls.Conn), nil //nolint:forcetypeassert // tls.Dialer's are
 }
 
-// TestBodiesThatNeverEnd sends a byte of a body and waits: whatever the face, and whether it reads the body or not, the connection
-// is closed when the time for a body is over.
+// TestBodiesThatNeverEnd sends a byte of a body and waits: whatever the face, and whether it reads the body or not, the
+// connection is closed when the time for a body is over.
 func TestBodiesThatNeverEnd(t *testing.T) {
 	t.Parallel()
 	r := impatient(t)
 	for _, call := range []string{
-		"POST /default/oauth2/v2.0/token", "POST /default/oauth2/v2.0/devicecode", "POST /default/oauth2/v2.0/authorize", "POST /sign-in", "POST /device", "GET /sign-in",
-		"PUT /subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/x?api-version=2022-09-01", "GET /metadata/endpoints?api-version=2022-09-01",
+		"POST /default/oauth2/v2.0/token", "POST /default/oauth2/v2.0/devicecode",
+		"POST /default/oauth2/v2.0/authorize", "POST /sign-in", "POST /device", "GET /sign-in",
+		"PUT /subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/x?api-version=2022-09-01",
+		"GET /metadata/endpoints?api-version=2022-09-01",
 		"POST /api/v1/me", "POST /nothing/here", "POST /healthz", "POST /assets/none.js",
 	} {
-		for _, length := range []string{"Content-Length: 1000", "Content-Length: 10000000", "Transfer-Encoding: chunked"} {
+		for _, length := range []string{
+			"Content-Length: 1000", "Content-Length: 10000000",
+			"Transfer-Encoding: chunked",
+		} {
 			t.Run(call+" "+length, func(t *testing.T) {
 				t.Parallel()
 				conn, err := r.dial()
@@ -56,7 +67,9 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 				if strings.HasPrefix(length, "Transfer") {
 					first = "1\r\nx\r\n"
 				}
-				if _, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n%s\r\n\r\n%s", call, length, first); err != nil {
+				if _, err := fmt.Fprintf(conn,
+					"%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n%s\r\n\r\n%s",
+					call, length, first); err != nil {
 					t.Fatal(err)
 				}
 				if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
@@ -70,7 +83,8 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 	}
 }
 
-// TestStreamsOutlastTheTimeForBodies holds that what has no body, or has had it whole, may last: a stream of a person goes on.
+// TestStreamsOutlastTheTimeForBodies holds that what has no body, or has had it whole, may last: a stream of a person
+// goes on.
 func TestStreamsOutlastTheTimeForBodies(t *testing.T) {
 	t.Parallel()
 	r := impatient(t)
@@ -85,7 +99,9 @@ func TestStreamsOutlastTheTimeForBodies(t *testing.T) {
 	}
 	defer closed(t, conn)
 	// Its body has come whole when the stream begins, so the deadline that the body had must be gone.
-	_, err = fmt.Fprintf(conn, "GET /api/v1/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n\r\n", session.Token)
+	_, err = fmt.Fprintf(conn,
+		"GET /api/v1/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n\r\n",
+		session.Token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,14 +118,15 @@ func TestStreamsOutlastTheTimeForBodies(t *testing.T) {
 		}
 		n++
 		time.Sleep(200 * time.Millisecond) // five of them are more than the time for a body
-		if _, err := admin.CreateEnrollmentToken(t.Context(), api.NewEnrollmentToken{Name: fmt.Sprint("host-", n)}); err != nil {
+		if _, err := admin.CreateEnrollmentToken(t.Context(),
+			api.NewEnrollmentToken{Name: fmt.Sprint("host-", n)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// TestConnectionsOfAnAddress opens more connections than one address may have: others are turned away until one is closed, and
-// those of an agent count for the agent.
+// TestConnectionsOfAnAddress opens more connections than one address may have: others are turned away until one is
+// closed, and those of an agent count for the agent.
 func TestConnectionsOfAnAddress(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *server.Config) { c.ConnectionsPerAddress = 8 })
@@ -176,8 +193,8 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 	}
 }
 
-// TestARevokedCertificateFillsNothing opens connections with the certificate of an agent that was deleted: they stay in the number of
-// their address, and fill none of an agent.
+// TestARevokedCertificateFillsNothing opens connections with the certificate of an agent that was deleted: they stay in
+// the number of their address, and fill none of an agent.
 func TestARevokedCertificateFillsNothing(t *testing.T) {
 	t.Parallel()
 	const most = 8
@@ -188,7 +205,8 @@ func TestARevokedCertificateFillsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	call := func(certificate ...tls.Certificate) (status int) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url()+"/api/v1/agent/report", strings.NewReader("{}"))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url()+"/api/v1/agent/report",
+			strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,5 @@
-// Package server is the assembly of Postern's control plane: it opens the store, wires the engine to its façades, serves
-// them, drains and closes. It holds no rule.
+// Package server is the assembly of Postern's control plane: it opens the store, wires the engine to its façades,
+// serves them, drains and closes. It holds no rule.
 package server
 
 import (
@@ -24,10 +24,11 @@ import (
 // Config says how the server runs. Load reads it from a file, the environment and flags; each field that they may set
 // is described by Settings.
 type Config struct {
-	Data           string         // folder of the database, the CA and the server's key
-	Listen         string         // host:port of the API
-	Database       string         // postgres://…, or empty for SQLite in Data
-	Names          []string       // what the server's certificate holds for, besides this host's own names and addresses
+	Data     string // folder of the database, the CA and the server's key
+	Listen   string // host:port of the API
+	Database string // postgres://…, or empty for SQLite in Data
+	// what the server's certificate holds for, besides this host's own names and addresses
+	Names          []string
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	ProxyProtocol  []netip.Prefix // load balancers whose connections begin with a header of the PROXY protocol
 	OIDC           []OIDC         // the identity providers that people may sign in with, each of a tenant of its own
@@ -69,7 +70,11 @@ type Ready struct {
 
 // Default gives the configuration of a server for which nothing is said.
 func Default() Config {
-	return Config{Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info", CallsPerSecond: 200, Quotas: engine.DefaultQuotas(), ConnectionsPerAddress: 1000, SessionIdle: services.DefaultSessionIdle, AnchorEvery: time.Hour}
+	return Config{
+		Listen: ":8443", MetricsListen: "127.0.0.1:9464", LogFormat: "text", LogLevel: "info",
+		CallsPerSecond: 200, Quotas: engine.DefaultQuotas(), ConnectionsPerAddress: 1000,
+		SessionIdle: services.DefaultSessionIdle, AnchorEvery: time.Hour,
+	}
 }
 
 // KeyError is a value of the configuration that cannot be used.
@@ -135,10 +140,12 @@ func setDatabase(c *Config, text string) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return errors.New("is not an address; write postgres://USER@HOST/DATABASE") // the parser's text would show a password
+		// the parser's text would show a password
+		return errors.New("is not an address; write postgres://USER@HOST/DATABASE")
 	}
 	if u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return fmt.Errorf("scheme %q is not known; use postgres://…, or leave the key away for SQLite in the data folder", u.Scheme)
+		return fmt.Errorf("scheme %q is not known; use postgres://…, or leave the key away for SQLite in the data folder",
+			u.Scheme)
 	}
 	return nil
 }
@@ -151,7 +158,8 @@ func noPassword(address string) error {
 	}
 	_, within := u.User.Password()
 	if q := u.Query(); within || q.Has("password") || q.Has("sslpassword") {
-		return errors.New("has a password, which every user of this host can read on a command line: write the address to a file, name it with --database-file, and change the password")
+		return errors.New("has a password, which every user of this host can read on a command line: write the " +
+			"address to a file, name it with --database-file, and change the password")
 	}
 	return nil
 }

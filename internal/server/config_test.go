@@ -36,15 +36,21 @@ func write(t *testing.T, text string) string {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	file := write(t, "data: /srv/one\nlisten: 192.0.2.7:8443\nnames: [postern.example, 192.0.2.7]\ntrustedProxies:\n  - 198.51.100.0/24\n  - 2001:db8::1\nlogFormat: json\ncallsPerSecond: 50\n")
-	got, err := server.Load(file, environment("POSTERN_LOG_FORMAT", "text", "POSTERN_DATA", "/srv/two"), map[string]string{"data": "/srv/three"})
+	file := write(t,
+		"data: /srv/one\nlisten: 192.0.2.7:8443\nnames: [postern.example, 192.0.2.7]\ntrustedProxies:\n  - "+
+			"198.51.100.0/24\n  - 2001:db8::1\nlogFormat: json\ncallsPerSecond: 50\n")
+	got, err := server.Load(file, environment("POSTERN_LOG_FORMAT", "text", "POSTERN_DATA", "/srv/two"),
+		map[string]string{"data": "/srv/three"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := server.Default()
 	want.Data, want.Listen, want.LogFormat, want.CallsPerSecond = "/srv/three", "192.0.2.7:8443", "text", 50
 	want.Names = []string{"postern.example", "192.0.2.7"}
-	want.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8::1/128")}
+	want.TrustedProxies = []netip.Prefix{
+		netip.MustParsePrefix("198.51.100.0/24"),
+		netip.MustParsePrefix("2001:db8::1/128"),
+	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
 	}
@@ -54,8 +60,16 @@ func TestLoad(t *testing.T) {
 func TestLoadProviders(t *testing.T) {
 	t.Parallel()
 	want := []server.OIDC{
-		{Tenant: "default", Issuer: "https://login.example/realms/main", ClientID: "postern", ClientSecretFile: "/etc/postern/oidc-secret", Groups: map[string]string{"a": "b", "c": "b"}, Domains: []string{"example.org"}},
-		{Tenant: "contoso", Issuer: "http://127.0.0.1:8080", ClientID: "42", NameClaim: "upn", DisplayNameClaim: "cn", EmailClaim: "mail", GroupsClaim: "roles", Scopes: []string{"openid", "groups"}, UserInfo: "always", CAFile: "/etc/ca.pem"},
+		{
+			Tenant: "default", Issuer: "https://login.example/realms/main", ClientID: "postern",
+			ClientSecretFile: "/etc/postern/oidc-secret", Groups: map[string]string{"a": "b", "c": "b"},
+			Domains: []string{"example.org"},
+		},
+		{
+			Tenant: "contoso", Issuer: "http://127.0.0.1:8080", ClientID: "42", NameClaim: "upn", DisplayNameClaim: "cn",
+			EmailClaim: "mail", GroupsClaim: "roles", Scopes: []string{"openid", "groups"}, UserInfo: "always",
+			CAFile: "/etc/ca.pem",
+		},
 	}
 	file := write(t, `data: /srv
 oidc:
@@ -66,7 +80,10 @@ oidc:
 	if diff := cmp.Diff(want, got.OIDC); err != nil || diff != "" {
 		t.Errorf("from a file: %v (-want +got):\n%s", err, diff)
 	}
-	got, err = server.Load(file, environment("POSTERN_OIDC", `[{"tenant":"contoso","issuer":"http://127.0.0.1:8080","clientID":"42","nameClaim":"upn","displayNameClaim":"cn","emailClaim":"mail","groupsClaim":"roles","scopes":["openid","groups"],"userinfo":"always","caFile":"/etc/ca.pem"}]`), nil)
+	got, err = server.Load(file,
+		environment("POSTERN_OIDC",
+			`[{"tenant":"contoso","issuer":"http://127.0.0.1:8080","clientID":"42","nameClaim":"upn","displayNameClaim":"cn","emailClaim":"mail","groupsClaim":"roles","scopes":["openid","groups"],"userinfo":"always","caFile":"/etc/ca.pem"}]`),
+		nil)
 	if diff := cmp.Diff(want[1:], got.OIDC); err != nil || diff != "" {
 		t.Errorf("from the environment: %v (-want +got):\n%s", err, diff)
 	}
@@ -85,7 +102,8 @@ func TestDefaults(t *testing.T) {
 			flags[s.Flag] = s.Default
 		}
 		if s.Doc == "" || s.Env != "POSTERN_"+strings.ToUpper(strings.ReplaceAll(s.Flag, "-", "_")) {
-			t.Errorf("setting %s is not described, or its environment name %s does not follow from its flag %s", s.Key, s.Env, s.Flag)
+			t.Errorf("setting %s is not described, or its environment name %s does not follow from its flag %s", s.Key,
+				s.Env, s.Flag)
 		}
 	}
 	got, err := server.Load("", environment(), flags)
@@ -108,41 +126,119 @@ func TestLoadRefuses(t *testing.T) {
 		key   string
 		says  string
 	}{
-		"no folder":               {key: "data", says: "is missing"},
-		"unknown key":             {file: "data: /srv\nlisten: \":1\"\nlisen: \":8443\"\n", key: "lisen", says: "postern.yaml:3"},
-		"key twice":               {file: "data: /srv\ndata: /srv2\n", key: "data", says: "postern.yaml:2"},
-		"list for one value":      {file: "data: [/srv]\n", key: "data", says: "one plain value"},
-		"mapping for a list":      {file: "names: {a: b}\n", key: "names", says: "list of plain values"},
-		"bad port":                {file: "data: /srv\nlisten: \":70000\"\n", key: "listen", says: "65535"},
-		"no port":                 {flags: map[string]string{"listen": "example"}, key: "listen", says: "host:port"},
-		"bad scheme":              {flags: map[string]string{"database": "mysql://db"}, key: "database", says: `scheme "mysql" is not known`},
-		"bad database":            {flags: map[string]string{"database": "postgres://u:secret@[::1"}, key: "database", says: "not an address"},
-		"password in argv":        {flags: map[string]string{"database": "postgres://u:secret@db/postern"}, key: "database", says: "--database-file"},
-		"empty password in argv":  {flags: map[string]string{"database": "postgres://u:@db/postern"}, key: "database", says: "--database-file"},
-		"password as a parameter": {flags: map[string]string{"database": "postgres://u@db/postern?sslmode=require&password=secret"}, key: "database", says: "--database-file"},
-		"password of a key":       {flags: map[string]string{"database": "postgres://u@db/postern?sslpassword=secret"}, key: "database", says: "--database-file"},
-		"missing secret file":     {flags: map[string]string{"database-file": "/nonexistent"}, key: "databaseFile", says: "no such file"},
-		"bad name":                {env: []string{"POSTERN_NAMES", "a b"}, key: "names", says: "POSTERN_NAMES"},
-		"bad proxy":               {env: []string{"POSTERN_TRUSTED_PROXIES", "10.0.0.0/33"}, key: "trustedProxies", says: "10.0.0.0/33"},
-		"bad log format":          {flags: map[string]string{"log-format": "xml"}, key: "logFormat", says: "text or json"},
-		"bad log level":           {flags: map[string]string{"log-level": "loud"}, key: "logLevel", says: "--log-level"},
-		"bad rate":                {flags: map[string]string{"calls-per-second": "0"}, key: "callsPerSecond", says: "1 to 1000000"},
+		"no folder": {key: "data", says: "is missing"},
+		"unknown key": {
+			file: "data: /srv\nlisten: \":1\"\nlisen: \":8443\"\n", key: "lisen",
+			says: "postern.yaml:3",
+		},
+		"key twice":          {file: "data: /srv\ndata: /srv2\n", key: "data", says: "postern.yaml:2"},
+		"list for one value": {file: "data: [/srv]\n", key: "data", says: "one plain value"},
+		"mapping for a list": {file: "names: {a: b}\n", key: "names", says: "list of plain values"},
+		"bad port":           {file: "data: /srv\nlisten: \":70000\"\n", key: "listen", says: "65535"},
+		"no port":            {flags: map[string]string{"listen": "example"}, key: "listen", says: "host:port"},
+		"bad scheme": {
+			flags: map[string]string{"database": "mysql://db"}, key: "database",
+			says: `scheme "mysql" is not known`,
+		},
+		"bad database": {
+			flags: map[string]string{"database": "postgres://u:secret@[::1"}, key: "database",
+			says: "not an address",
+		},
+		"password in argv": {
+			flags: map[string]string{"database": "postgres://u:secret@db/postern"},
+			key:   "database", says: "--database-file",
+		},
+		"empty password in argv": {
+			flags: map[string]string{"database": "postgres://u:@db/postern"}, key: "database",
+			says: "--database-file",
+		},
+		"password as a parameter": {
+			flags: map[string]string{
+				"database": "postgres://u@db/postern?sslmode=require&password=secret",
+			},
+			key: "database", says: "--database-file",
+		},
+		"password of a key": {
+			flags: map[string]string{"database": "postgres://u@db/postern?sslpassword=secret"},
+			key:   "database", says: "--database-file",
+		},
+		"missing secret file": {
+			flags: map[string]string{"database-file": "/nonexistent"}, key: "databaseFile",
+			says: "no such file",
+		},
+		"bad name": {env: []string{"POSTERN_NAMES", "a b"}, key: "names", says: "POSTERN_NAMES"},
+		"bad proxy": {
+			env: []string{"POSTERN_TRUSTED_PROXIES", "10.0.0.0/33"}, key: "trustedProxies",
+			says: "10.0.0.0/33",
+		},
+		"bad log format": {
+			flags: map[string]string{"log-format": "xml"}, key: "logFormat",
+			says: "text or json",
+		},
+		"bad log level": {
+			flags: map[string]string{"log-level": "loud"}, key: "logLevel",
+			says: "--log-level",
+		},
+		"bad rate": {
+			flags: map[string]string{"calls-per-second": "0"}, key: "callsPerSecond",
+			says: "1 to 1000000",
+		},
 		"a provider alone":        {file: "oidc: {tenant: a}\n", key: "oidc", says: "must be a list"},
 		"a provider's name alone": {file: "oidc: [a]\n", key: "oidc", says: "provider 1: must be a mapping"},
-		"no tenant":               {file: "oidc: [{issuer: 'https://a.example', clientID: a}]\n", key: "oidc", says: "tenant is missing"},
-		"no issuer":               {file: "oidc: [{tenant: a, clientID: a}]\n", key: "oidc", says: "issuer is missing"},
-		"no client":               {file: "oidc: [{tenant: a, issuer: 'https://a.example'}]\n", key: "oidc", says: "clientID is missing"},
-		"bad tenant":              {file: "oidc: [{tenant: a/b, issuer: 'https://a.example', clientID: a}]\n", key: "oidc", says: `tenant "a/b"`},
-		"issuer without TLS":      {file: "oidc: [{tenant: a, issuer: 'http://a.example', clientID: a}]\n", key: "oidc", says: "is not https"},
-		"issuer with a query":     {file: "oidc: [{tenant: a, issuer: 'https://a.example?b', clientID: a}]\n", key: "oidc", says: "not the address of an issuer"},
-		"key of no provider":      {file: "data: /srv\noidc: [{tenant: a, clientId: a}]\n", key: "oidc", says: `postern.yaml:2): provider 1: there is no key "clientId"; the keys are tenant, issuer, clientID`},
-		"key of a provider twice": {file: "oidc: [{tenant: a, tenant: b}]\n", key: "oidc", says: "tenant is set a second time"},
-		"list for a tenant":       {file: "oidc: [{tenant: [a]}]\n", key: "oidc", says: "tenant must be one plain value"},
-		"list of groups":          {file: "oidc: [{tenant: a, groups: [b]}]\n", key: "oidc", says: "groups must be a mapping"},
-		"group without a name":    {file: "oidc: [{tenant: a, issuer: 'https://a.example', clientID: a, groups: {b: ''}}]\n", key: "oidc", says: "empty name"},
-		"tenant twice":            {env: []string{"POSTERN_OIDC", `[{"tenant":"a","issuer":"https://a.example","clientID":"a"},{"tenant":"A","issuer":"https://b.example","clientID":"a"}]`}, key: "oidc", says: `provider 2: tenant "A" has a provider already`},
-		"not JSON":                {flags: map[string]string{"oidc": "[{"}, key: "oidc", says: "is not JSON"},
-		"bad metrics":             {flags: map[string]string{"metrics-listen": "nowhere"}, key: "metricsListen", says: "host:port"},
+		"no tenant": {
+			file: "oidc: [{issuer: 'https://a.example', clientID: a}]\n", key: "oidc",
+			says: "tenant is missing",
+		},
+		"no issuer": {file: "oidc: [{tenant: a, clientID: a}]\n", key: "oidc", says: "issuer is missing"},
+		"no client": {
+			file: "oidc: [{tenant: a, issuer: 'https://a.example'}]\n", key: "oidc",
+			says: "clientID is missing",
+		},
+		"bad tenant": {
+			file: "oidc: [{tenant: a/b, issuer: 'https://a.example', clientID: a}]\n",
+			key:  "oidc", says: `tenant "a/b"`,
+		},
+		"issuer without TLS": {
+			file: "oidc: [{tenant: a, issuer: 'http://a.example', clientID: a}]\n", key: "oidc",
+			says: "is not https",
+		},
+		"issuer with a query": {
+			file: "oidc: [{tenant: a, issuer: 'https://a.example?b', clientID: a}]\n",
+			key:  "oidc", says: "not the address of an issuer",
+		},
+		"key of no provider": {
+			file: "data: /srv\noidc: [{tenant: a, clientId: a}]\n", key: "oidc",
+			says: `postern.yaml:2): provider 1: there is no key "clientId"; the keys are tenant, issuer, clientID`,
+		},
+		"key of a provider twice": {
+			file: "oidc: [{tenant: a, tenant: b}]\n", key: "oidc",
+			says: "tenant is set a second time",
+		},
+		"list for a tenant": {
+			file: "oidc: [{tenant: [a]}]\n", key: "oidc",
+			says: "tenant must be one plain value",
+		},
+		"list of groups": {
+			file: "oidc: [{tenant: a, groups: [b]}]\n", key: "oidc",
+			says: "groups must be a mapping",
+		},
+		"group without a name": {
+			file: "oidc: [{tenant: a, issuer: 'https://a.example', clientID: a, groups: {b: " +
+				"''}}]\n",
+			key: "oidc", says: "empty name",
+		},
+		"tenant twice": {
+			env: []string{
+				"POSTERN_OIDC",
+				`[{"tenant":"a","issuer":"https://a.example","clientID":"a"},{"tenant":"A","issuer":"https://b.example","clientID":"a"}]`,
+			},
+			key: "oidc", says: `provider 2: tenant "A" has a provider already`,
+		},
+		"not JSON": {flags: map[string]string{"oidc": "[{"}, key: "oidc", says: "is not JSON"},
+		"bad metrics": {
+			flags: map[string]string{"metrics-listen": "nowhere"}, key: "metricsListen",
+			says: "host:port",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

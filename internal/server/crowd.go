@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// crowd counts the connections of each address, so that one that opens ever more leaves room for others. Those of trusted
-// proxies, which speak for many, do not count, and those of agents, of which many may share an address, count for each agent's key
-// there.
+// crowd counts the connections of each address, so that one that opens ever more leaves room for others. Those of
+// trusted proxies, which speak for many, do not count, and those of agents, of which many may share an address, count
+// for each agent's key there.
 type crowd struct {
 	most   int
 	exempt []netip.Prefix
@@ -62,11 +62,12 @@ func (c *crowd) release(all []counter) {
 	}
 }
 
-// sitePerAddress is how many times more connections the /48 of a site may have than one /64 of it, as it may make more calls.
+// sitePerAddress is how many times more connections the /48 of a site may have than one /64 of it, as it may make more
+// calls.
 const sitePerAddress = 4
 
-// address gives what the connections of an address are counted for: itself, or of IPv6 its /64, since a host has as many as it
-// likes there, and the site with all of those.
+// address gives what the connections of an address are counted for: itself, or of IPv6 its /64, since a host has as
+// many as it likes there, and the site with all of those.
 func (c *crowd) address(a netip.Addr) []counter {
 	a = a.Unmap().WithZone("")
 	if !a.Is6() {
@@ -172,9 +173,9 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, countedKey{}, conn)
 }
 
-// proven counts the connection of a call for its agent, of which many may share an address, once the agent has shown a certificate
-// that counts. It is known by its key and by its place, as its calls are: what somebody opens with a copy of the key elsewhere, or
-// with one that was replaced, takes no room from the original.
+// proven counts the connection of a call for its agent, of which many may share an address, once the agent has shown a
+// certificate that counts. It is known by its key and by its place, as its calls are: what somebody opens with a copy
+// of the key elsewhere, or with one that was replaced, takes no room from the original.
 func proven(ctx context.Context, key string) {
 	conn, is := ctx.Value(countedKey{}).(*countedConn)
 	if !is {

@@ -96,15 +96,25 @@ func TestSlowAnswersThatAreTaken(t *testing.T) {
 	}
 }
 
-// TestCrowdBehindALoadBalancer counts by whom the balancer speaks for, once it has said so, and trusted proxies not at all.
+// TestCrowdBehindALoadBalancer counts by whom the balancer speaks for, once it has said so, and trusted proxies not at
+// all.
 func TestCrowdBehindALoadBalancer(t *testing.T) {
 	t.Parallel()
 	inner, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowd{most: 2, exempt: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, log: slog.New(slog.DiscardHandler), held: map[string]int{}}
-	l := crowdListener{Listener: proxyListener{Listener: inner, from: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, crowd: c}
+	c := &crowd{
+		most: 2, exempt: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+		log: slog.New(slog.DiscardHandler), held: map[string]int{},
+	}
+	l := crowdListener{
+		Listener: proxyListener{
+			Listener: inner,
+			from:     []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		},
+		crowd: c,
+	}
 	defer l.Close() //nolint:errcheck // the test is over
 	var held []net.Conn
 	for n, x := range []struct {
@@ -137,7 +147,9 @@ func TestCrowdBehindALoadBalancer(t *testing.T) {
 		}
 		held = append(held, conn)
 		var one [1]byte
-		if _, err := io.ReadFull(conn, one[:]); (err == nil) != x.stays || err != nil && !errors.Is(err, errCrowded) || err == nil && !bytes.Equal(one[:], []byte("x")) {
+		if _, err := io.ReadFull(conn,
+			one[:]); (err == nil) != x.stays || err != nil && !errors.Is(err,
+			errCrowded) || err == nil && !bytes.Equal(one[:], []byte("x")) {
 			t.Errorf("%d, %s: %q, %v", n, x.from, one, err)
 		}
 	}
@@ -151,8 +163,8 @@ func TestCrowdBehindALoadBalancer(t *testing.T) {
 	}
 }
 
-// TestACopyTakesNoConnectionsOfTheOriginal fills what an agent's key may have at one place, and a site with many networks: the same
-// key elsewhere, another key of the same agent, and another site are served.
+// TestACopyTakesNoConnectionsOfTheOriginal fills what an agent's key may have at one place, and a site with many
+// networks: the same key elsewhere, another key of the same agent, and another site are served.
 func TestACopyTakesNoConnectionsOfTheOriginal(t *testing.T) {
 	t.Parallel()
 	const most = 3

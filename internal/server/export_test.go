@@ -24,6 +24,9 @@ func RunInside(ctx context.Context, c Config, opened func(Inside)) error {
 	if err != nil {
 		return err
 	}
-	opened(Inside{Store: s.store, Engine: s.engine, Identity: s.identity, Pace: func(body, take time.Duration) { s.paces = paces{body, take} }})
+	opened(Inside{
+		Store: s.store, Engine: s.engine, Identity: s.identity,
+		Pace: func(body, take time.Duration) { s.paces = paces{body, take} },
+	})
 	return errors.Join(s.serve(ctx), s.close())
 }

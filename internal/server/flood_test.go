@@ -13,8 +13,9 @@ import (
 	"github.com/postern-dev/postern/internal/agentwire"
 )
 
-// TestOneAgentCannotFloodTheServer has an agent, or whoever has its certificate, call as often as it can: it is told to wait, the
-// calls of another agent and of people are answered as ever, and once it keeps still what it has to say is taken.
+// TestOneAgentCannotFloodTheServer has an agent, or whoever has its certificate, call as often as it can: it is told to
+// wait, the calls of another agent and of people are answered as ever, and once it keeps still what it has to say is
+// taken.
 func TestOneAgentCannotFloodTheServer(t *testing.T) {
 	t.Parallel()
 	r, admin, web := guarded(t)
@@ -23,7 +24,8 @@ func TestOneAgentCannotFloodTheServer(t *testing.T) {
 	client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{*web.certificate} //nolint:forcetypeassert // plain's is
 	client.Transport.(*http.Transport).MaxIdleConnsPerHost = 8                                            //nolint:forcetypeassert // the same
 	call := func(method, path, body string) (status int, wait string) {
-		request, err := http.NewRequestWithContext(t.Context(), method, r.url()+"/api/v1/agent/"+path, strings.NewReader(body))
+		request, err := http.NewRequestWithContext(t.Context(), method, r.url()+"/api/v1/agent/"+path,
+			strings.NewReader(body))
 		if err != nil {
 			t.Error(err)
 			return 0, ""
@@ -83,7 +85,8 @@ func TestOneAgentCannotFloodTheServer(t *testing.T) {
 	flooding.Wait()
 	most := 500 + int(50*time.Since(began).Seconds()) + 1
 	if taken > most || turned == 0 {
-		t.Errorf("of %d reports %d were taken in %s and %d turned away; at most %d may be taken", floods*calls, taken, time.Since(began), turned, most)
+		t.Errorf("of %d reports %d were taken in %s and %d turned away; at most %d may be taken", floods*calls, taken,
+			time.Since(began), turned, most)
 	}
 	// Nothing is left to spend, so the agent cannot connect again and again either.
 	if status, wait := call(http.MethodGet, "desired", ""); status != http.StatusTooManyRequests || wait == "" {
@@ -92,7 +95,8 @@ func TestOneAgentCannotFloodTheServer(t *testing.T) {
 	if n := strings.Count(r.log.String(), "an agent calls too often"); n != 1 {
 		t.Errorf("the log says %d times that the agent calls too often", n)
 	}
-	contains(t, "/metrics", r.metrics(), `postern_http_request_seconds_count{route="POST /api/v1/agent/report",status="429"}`)
+	contains(t, "/metrics", r.metrics(),
+		`postern_http_request_seconds_count{route="POST /api/v1/agent/report",status="429"}`)
 	for over := time.Now().Add(patience); ; {
 		if status, _ := call(http.MethodPost, "report", string(empty)); status == http.StatusNoContent {
 			break

@@ -23,7 +23,8 @@ func openFolder(path string) (*folder, error) {
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the folder
 	if err != nil {
-		return refuse(fmt.Errorf("the folder cannot be written to; give it to the user that the server runs as: %w", err))
+		return refuse(fmt.Errorf("the folder cannot be written to; give it to the user that the server runs as: %w",
+			err))
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		err := errors.Join(err, lock.Close())

@@ -243,7 +243,8 @@ func (r *running) enroll(admin *api.Client, name string) agent {
 		r.t.Fatalf("make a token: %v", err)
 	}
 	request, key := csr(r.t)
-	enrolled, err := r.agentClient(nil).Enroll(r.t.Context(), agentwire.Enroll{Token: token.Token, CSR: request, Name: name, OS: "linux", Version: "test"})
+	enrolled, err := r.agentClient(nil).Enroll(r.t.Context(),
+		agentwire.Enroll{Token: token.Token, CSR: request, Name: name, OS: "linux", Version: "test"})
 	if err != nil {
 		r.t.Fatalf("enrol %s: %v", name, err)
 	}
@@ -258,7 +259,10 @@ func guarded(tb testing.TB) (r *running, admin *api.Client, web agent) {
 	admin = r.admin()
 	web = r.enroll(admin, "web-1")
 	_, err := admin.SetMachinePolicy(tb.Context(), "web-1", api.MachinePolicy{
-		Ports: []api.PortRule{{Ports: "22", Protocol: "tcp", Sources: []string{"203.0.113.0/24"}, MaxSeconds: 3 * 3600}},
+		Ports: []api.PortRule{{
+			Ports: "22", Protocol: "tcp", Sources: []string{"203.0.113.0/24"},
+			MaxSeconds: 3 * 3600,
+		}},
 	}, 0)
 	if err != nil {
 		tb.Fatalf("set the policy: %v", err)

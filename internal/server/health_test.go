@@ -25,7 +25,8 @@ func TestReadyWhileTheDiskIsFull(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	db, err := store.Open(t.Context(), store.Config{DSN: filepath.Join(t.TempDir(), "postern.db"), Log: slog.New(slog.DiscardHandler)})
+	db, err := store.Open(t.Context(),
+		store.Config{DSN: filepath.Join(t.TempDir(), "postern.db"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,8 @@ func TestMainJob(t *testing.T) {
 	t.Parallel()
 	r, admin, web := guarded(t)
 	f := follow(t, web.Client)
-	f.until("port 22 is protected and closed", func(d agentwire.Desired) bool { return len(d.Protected) == 1 && len(d.Openings) == 0 })
+	f.until("port 22 is protected and closed",
+		func(d agentwire.Desired) bool { return len(d.Protected) == 1 && len(d.Openings) == 0 })
 
 	asked, err := admin.Submit(t.Context(), ask(), "")
 	if err != nil {
@@ -30,7 +31,8 @@ func TestMainJob(t *testing.T) {
 	id := asked.Grants[0].ID
 	d := f.until("the opening", func(d agentwire.Desired) bool { return len(d.Openings) == 1 })
 	o := d.Openings[0]
-	if o.Source != "203.0.113.7/32" || o.Ports != "22" || o.Protocol != "tcp" || !slices.Equal(o.Grants, []string{id}) ||
+	if o.Source != "203.0.113.7/32" || o.Ports != "22" || o.Protocol != "tcp" || !slices.Equal(o.Grants,
+		[]string{id}) ||
 		o.RemainingMillis <= 500_000 || o.RemainingMillis > 600_000 {
 		t.Errorf("the opening is %+v", o)
 	}
@@ -43,7 +45,10 @@ func TestMainJob(t *testing.T) {
 		}
 		waited <- g
 	}()
-	report := agentwire.Report{Revision: d.Revision, Version: "test", Observations: []agentwire.Observation{{Grant: id, Status: "open", Packets: 3, Bytes: 180}}}
+	report := agentwire.Report{
+		Revision: d.Revision, Version: "test",
+		Observations: []agentwire.Observation{{Grant: id, Status: "open", Packets: 3, Bytes: 180}},
+	}
 	if err := web.Report(t.Context(), report); err != nil {
 		t.Fatalf("report: %v", err)
 	}
@@ -55,8 +60,12 @@ func TestMainJob(t *testing.T) {
 	if err != nil || g.State != "revoked" || g.Reason != "done" || g.ClosedAt != nil {
 		t.Fatalf("revoke gave %+v, %v", g, err)
 	}
-	d = f.until("the end", func(d agentwire.Desired) bool { return len(d.Openings) == 0 && slices.Contains(d.Ended, id) })
-	report = agentwire.Report{Revision: d.Revision, Version: "test", Observations: []agentwire.Observation{{Grant: id, Status: "closed", Packets: 9}}}
+	d = f.until("the end",
+		func(d agentwire.Desired) bool { return len(d.Openings) == 0 && slices.Contains(d.Ended, id) })
+	report = agentwire.Report{
+		Revision: d.Revision, Version: "test",
+		Observations: []agentwire.Observation{{Grant: id, Status: "closed", Packets: 9}},
+	}
 	if err := web.Report(t.Context(), report); err != nil {
 		t.Fatalf("report: %v", err)
 	}
@@ -71,7 +80,10 @@ func TestMainJob(t *testing.T) {
 		}
 		kinds = append(kinds, e.Kind)
 	}
-	for _, kind := range []string{"request.submitted", "request.approved", "grant.created", "grant.opened", "grant.revoked", "grant.closed"} {
+	for _, kind := range []string{
+		"request.submitted", "request.approved", "grant.created", "grant.opened",
+		"grant.revoked", "grant.closed",
+	} {
 		if !slices.Contains(kinds, kind) {
 			t.Errorf("the activity log has %v of the request, and not %s", kinds, kind)
 		}
@@ -172,7 +184,8 @@ func TestPolicyRevision(t *testing.T) {
 	next.Ports[0].MaxSeconds = 60
 	_, err = admin.SetMachinePolicy(t.Context(), "web-1", next, seen.Revision)
 	wantProblem(t, "a change of what was not seen", err, http.StatusConflict, "")
-	wantProblem(t, "a deletion of what was not seen", admin.DeleteMachinePolicy(t.Context(), "web-1", seen.Revision), http.StatusConflict, "")
+	wantProblem(t, "a deletion of what was not seen", admin.DeleteMachinePolicy(t.Context(), "web-1", seen.Revision),
+		http.StatusConflict, "")
 	now, err := admin.MachinePolicy(t.Context(), "web-1")
 	if err != nil || now.Revision != changed.Revision || now.Ports[0].MaxSeconds != 7200 {
 		t.Errorf("the policy is %+v, %v; want it unchanged", now, err)

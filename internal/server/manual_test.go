@@ -42,7 +42,9 @@ func TestManual(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(want, string(data)); diff != "" {
-		t.Errorf("docs/operate/configuration.md is not what the code says; run: go test ./internal/server -run TestManual -update\n%s", diff)
+		t.Errorf("docs/operate/configuration.md is not what the code says; run: go test ./internal/server -run "+
+			"TestManual -update\n%s",
+			diff)
 	}
 }
 

@@ -14,8 +14,9 @@ import (
 	"github.com/postern-dev/postern/internal/server"
 )
 
-// TestManualOfProxies runs a server that is configured as the manual shows for proxies, with this host as both, and calls it
-// through a load balancer that speaks the PROXY protocol: what it says is the caller's address, for requests too.
+// TestManualOfProxies runs a server that is configured as the manual shows for proxies, with this host as both, and
+// calls it through a load balancer that speaks the PROXY protocol: what it says is the caller's address, for requests
+// too.
 func TestManualOfProxies(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/operate/networks.md")
@@ -39,14 +40,17 @@ func TestManualOfProxies(t *testing.T) {
 		c.ProxyProtocol, c.TrustedProxies = config.ProxyProtocol, config.TrustedProxies
 	})
 	through := func(header string, token string) *api.Client {
-		c, err := api.NewClient(api.Options{Server: r.url(), CA: r.ready.CA, Token: token, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			var d net.Dialer
-			conn, err := d.DialContext(ctx, network, address)
-			if err == nil {
-				_, err = fmt.Fprint(conn, header)
-			}
-			return conn, err
-		}})
+		c, err := api.NewClient(api.Options{
+			Server: r.url(), CA: r.ready.CA, Token: token,
+			Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				var d net.Dialer
+				conn, err := d.DialContext(ctx, network, address)
+				if err == nil {
+					_, err = fmt.Fprint(conn, header)
+				}
+				return conn, err
+			},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +58,8 @@ func TestManualOfProxies(t *testing.T) {
 		return c
 	}
 	const header = "PROXY TCP4 198.51.100.7 127.0.0.1 12345 443\r\n"
-	session, err := through(header, "").SignIn(t.Context(), api.SignIn{Name: "admin", Password: r.ready.AdminPassword, NewPassword: adminPassword})
+	session, err := through(header, "").SignIn(t.Context(),
+		api.SignIn{Name: "admin", Password: r.ready.AdminPassword, NewPassword: adminPassword})
 	if err != nil {
 		t.Fatal(err)
 	}

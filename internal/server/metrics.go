@@ -31,7 +31,8 @@ func newMetrics(streams func() int64, reconciler func() float64) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30},
 		}, []string{"route", "status"}),
 		updates: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "postern_store_update_seconds", Help: "How long changes took until they were durable, waiting for their batch included.",
+			Name:    "postern_store_update_seconds",
+			Help:    "How long changes took until they were durable, waiting for their batch included.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
 		}),
 	}
@@ -39,9 +40,16 @@ func newMetrics(streams func() int64, reconciler func() float64) *metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.calls, m.updates,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postern_agents_connected", Help: "Agents that follow their desired state now."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "postern_agents_connected",
+			Help: "Agents that follow their desired state now.",
+		},
 			func() float64 { return float64(streams()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postern_reconciler_up", Help: "1 while the reconciler runs, 0 while it does not."}, reconciler),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "postern_reconciler_up",
+			Help: "1 while the reconciler runs, 0 while it does not.",
+		},
+			reconciler),
 	)
 	return m
 }

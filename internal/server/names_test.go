@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/server"
 )
 
-// TestOwnNamesDecideWhereLinksLead asks under names that are the server's and under others: what clients are told leads to the
-// server, whatever the header Host says.
+// TestOwnNamesDecideWhereLinksLead asks under names that are the server's and under others: what clients are told leads
+// to the server, whatever the header Host says.
 func TestOwnNamesDecideWhereLinksLead(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *server.Config) {
@@ -22,12 +22,18 @@ func TestOwnNamesDecideWhereLinksLead(t *testing.T) {
 	_, port, _ := strings.Cut(r.ready.Address, ":")
 	form := url.Values{"client_id": {"x"}}.Encode()
 	for host, want := range map[string]string{
-		"postern.example:8443": public, "127.0.0.1:" + port: "https://127.0.0.1:" + port, "POSTERN.internal:" + port: "https://postern.internal:" + port,
-		"postern.internal": "https://postern.internal", "evil.example": public, "login.microsoftonline.com:443": public, "postern.internal:1": public,
+		"postern.example:8443": public, "127.0.0.1:" + port: "https://127.0.0.1:" + port,
+		"POSTERN.internal:" + port: "https://postern.internal:" + port,
+		"postern.internal":         "https://postern.internal", "evil.example": public,
+		"login.microsoftonline.com:443": public,
+		"postern.internal:1":            public,
 	} {
 		for path, fields := range map[string][]string{
-			"/metadata/endpoints?api-version=2022-09-01":     {"resourceManager"},
-			"/adfs/.well-known/openid-configuration":         {"issuer", "token_endpoint", "authorization_endpoint", "jwks_uri"},
+			"/metadata/endpoints?api-version=2022-09-01": {"resourceManager"},
+			"/adfs/.well-known/openid-configuration": {
+				"issuer", "token_endpoint", "authorization_endpoint",
+				"jwks_uri",
+			},
 			"/default/v2.0/.well-known/openid-configuration": {"issuer"},
 			"POST /default/oauth2/v2.0/devicecode":           {"verification_uri", "verification_uri_complete"},
 		} {

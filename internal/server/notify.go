@@ -60,7 +60,8 @@ func (s *server) home(ctx context.Context) (access.TenantID, error) {
 // openDispatcher makes what carries out the outbox of the store.
 func (s *server) openDispatcher() (err error) {
 	s.notify.dispatcher, err = notify.New(notify.Config{
-		Outbox: engine.NewOutbox(s.store), Sender: countedSender{Sender: s.notify.courier, metrics: s.metrics}, Now: s.now, Log: s.log,
+		Outbox: engine.NewOutbox(s.store), Sender: countedSender{Sender: s.notify.courier, metrics: s.metrics},
+		Now: s.now, Log: s.log,
 	})
 	return err
 }
@@ -100,8 +101,8 @@ func (s *server) backlog() float64 {
 	return float64(count)
 }
 
-// guessPublic gives the address under which people may reach the server where nobody said it: the first name that it was
-// given, else this host's.
+// guessPublic gives the address under which people may reach the server where nobody said it: the first name that it
+// was given, else this host's.
 func guessPublic(c Config) string {
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
@@ -142,10 +143,16 @@ func (s countedSender) Send(ctx context.Context, p notify.Parcel) (notify.Receip
 // notifyMetrics registers the figures of notifications.
 func (m *metrics) notifyMetrics(backlog func() float64) {
 	m.deliveries = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "postern_deliveries_total", Help: "Attempts to deliver a notification, by kind of channel and outcome: delivered, failed (tried again) or refused (dead).",
+		Name: "postern_deliveries_total",
+		Help: "Attempts to deliver a notification, by kind of channel and outcome: delivered, failed (tried again) " +
+			"or refused (dead).",
 	}, []string{"channel", "outcome"})
 	m.registry.MustRegister(m.deliveries, prometheus.NewGaugeFunc(
-		prometheus.GaugeOpts{Name: "postern_deliveries_pending", Help: "Deliveries that wait, at most 100000; -1 where the database does not answer."}, backlog))
+		prometheus.GaugeOpts{
+			Name: "postern_deliveries_pending",
+			Help: "Deliveries that wait, at most 100000; -1 where the database does not answer.",
+		},
+		backlog))
 }
 
 func setPublicURL(c *Config, text string) error {
@@ -154,8 +161,10 @@ func setPublicURL(c *Config, text string) error {
 		return nil
 	}
 	u, err := url.Parse(text)
-	if err != nil || !slices.Contains([]string{"https", "http"}, u.Scheme) || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%q is not an address that people could open; write one such as https://postern.example", text)
+	if err != nil || !slices.Contains([]string{"https", "http"},
+		u.Scheme) || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is not an address that people could open; write one such as https://postern.example",
+			text)
 	}
 	return nil
 }

@@ -52,7 +52,8 @@ func setOIDCText(c *Config, text string) error {
 func setOIDC(c *Config, list *yaml.Node) error {
 	c.OIDC = nil
 	if list.Kind != yaml.SequenceNode {
-		return errors.New("must be a list with a mapping for each tenant that has a provider: tenant, issuer, clientID …")
+		return errors.New("must be a list with a mapping for each tenant that has a provider: tenant, issuer, " +
+			"clientID …")
 	}
 	for n, item := range list.Content {
 		var o OIDC
@@ -117,7 +118,8 @@ func (o *OIDC) decode(item *yaml.Node) error {
 	return nil
 }
 
-// check wants https of the issuer, since the provider's word is all that counts; a provider on the same host may do without.
+// check wants https of the issuer, since the provider's word is all that counts; a provider on the same host may do
+// without.
 func (o *OIDC) check() error {
 	switch {
 	case o.Tenant == "":
@@ -131,19 +133,22 @@ func (o *OIDC) check() error {
 	}
 	u, err := url.Parse(o.Issuer)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%q is not the address of an issuer; write one such as https://login.example/realms/main", o.Issuer)
+		return fmt.Errorf("%q is not the address of an issuer; write one such as https://login.example/realms/main",
+			o.Issuer)
 	}
 	address, err := netip.ParseAddr(u.Hostname())
 	if u.Scheme != "https" && (u.Scheme != "http" || err != nil || !address.IsLoopback()) {
 		return fmt.Errorf("%q is not https: anybody on the way could sign in as anybody", o.Issuer)
 	}
 	if o.UserInfo != "" {
-		if err := oneOf(o.UserInfo, string(identity.UserInfoNeeded), string(identity.UserInfoAlways), string(identity.UserInfoNever)); err != nil {
+		if err := oneOf(o.UserInfo, string(identity.UserInfoNeeded), string(identity.UserInfoAlways),
+			string(identity.UserInfoNever)); err != nil {
 			return fmt.Errorf("userinfo: %w", err)
 		}
 	}
 	for _, scope := range o.Scopes {
-		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) {
+		if scope == "" || strings.ContainsFunc(scope,
+			func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) {
 			return fmt.Errorf("%q is not a scope", scope)
 		}
 	}
@@ -169,8 +174,13 @@ func (c Config) providers() (list []identity.OIDCConfig, err error) {
 
 func (o *OIDC) identity(publicURL string) (identity.OIDCConfig, error) {
 	c := identity.OIDCConfig{
-		Tenant: o.Tenant, Issuer: o.Issuer, ClientID: o.ClientID, PublicURL: publicURL, Scopes: o.Scopes, UserInfo: identity.UserInfo(o.UserInfo),
-		Claims: identity.ClaimNames{Name: o.NameClaim, DisplayName: o.DisplayNameClaim, Email: o.EmailClaim, Groups: o.GroupsClaim}, Groups: o.Groups, Domains: o.Domains,
+		Tenant: o.Tenant, Issuer: o.Issuer, ClientID: o.ClientID, PublicURL: publicURL, Scopes: o.Scopes,
+		UserInfo: identity.UserInfo(o.UserInfo),
+		Claims: identity.ClaimNames{
+			Name: o.NameClaim, DisplayName: o.DisplayNameClaim, Email: o.EmailClaim,
+			Groups: o.GroupsClaim,
+		},
+		Groups: o.Groups, Domains: o.Domains,
 	}
 	if o.ClientSecretFile != "" {
 		data, err := os.ReadFile(o.ClientSecretFile)

@@ -15,9 +15,10 @@ import (
 	"github.com/postern-dev/postern/internal/notify"
 )
 
-// client makes what calls the provider. The operator's word counts for the issuer alone: what the provider names besides
-// it, such as where its keys are, or where it redirects to, is another's word, so it must be https and, unless the operator
-// allows it, no private address. proxy chooses a proxy as http.Transport's does, the same one whenever it is asked.
+// client makes what calls the provider. The operator's word counts for the issuer alone: what the provider names
+// besides it, such as where its keys are, or where it redirects to, is another's word, so it must be https and, unless
+// the operator allows it, no private address. proxy chooses a proxy as http.Transport's does, the same one whenever it
+// is asked.
 func (o *OIDC) client(config *tls.Config, proxy func(*http.Request) (*url.URL, error)) (*http.Client, error) {
 	issuer, err := url.Parse(o.Issuer)
 	if err != nil {
@@ -42,24 +43,27 @@ func (o *OIDC) client(config *tls.Config, proxy func(*http.Request) (*url.URL, e
 	return &http.Client{Timeout: providerPatience, Transport: calls}, nil
 }
 
-// Bounds on what a provider answers: how long it may take, and in bytes, after decompression, since whoever reads it reads
-// it whole.
+// Bounds on what a provider answers: how long it may take, and in bytes, after decompression, since whoever reads it
+// reads it whole.
 const (
 	providerPatience  = 15 * time.Second
 	maxProviderHeader = 64 << 10
 	maxProviderAnswer = 1 << 20
 )
 
-func providerTransport(config *tls.Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+func providerTransport(config *tls.Config,
+	dial func(ctx context.Context, network, address string) (net.Conn, error),
+) *http.Transport {
 	return &http.Transport{
 		TLSClientConfig: config.Clone(), DialContext: dial, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: providerPatience, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2, MaxResponseHeaderBytes: maxProviderHeader,
+		TLSHandshakeTimeout: providerPatience, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2,
+		MaxResponseHeaderBytes: maxProviderHeader,
 	}
 }
 
-// providerCalls calls nothing without TLS but one issuer, which may be on the same host, and takes no answer that is too
-// long. What it calls itself is checked where it is dialed. A proxy is told a name and dials it out of sight, so the name is
-// checked before the proxy is told.
+// providerCalls calls nothing without TLS but one issuer, which may be on the same host, and takes no answer that is
+// too long. What it calls itself is checked where it is dialed. A proxy is told a name and dials it out of sight, so
+// the name is checked before the proxy is told.
 type providerCalls struct {
 	issuer       *url.URL
 	allowPrivate bool

@@ -51,7 +51,8 @@ func TestProviderSendsTheServerNowhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := call(t, client, c.to); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+		if err := call(t, client,
+			c.to); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 			t.Errorf("%s: %v, want %q", what, err, c.fails)
 		}
 	}
@@ -114,8 +115,8 @@ func newTunnel(t *testing.T) *tunnel {
 	return p
 }
 
-// TestProxyIsSentNowhere proves that a proxy in the server's environment is no way round the check: what it dials is checked
-// before it is asked, and the proxy itself is nothing that a provider may name.
+// TestProxyIsSentNowhere proves that a proxy in the server's environment is no way round the check: what it dials is
+// checked before it is asked, and the proxy itself is nothing that a provider may name.
 func TestProxyIsSentNowhere(t *testing.T) {
 	t.Parallel()
 	inside := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -139,8 +140,11 @@ func TestProxyIsSentNowhere(t *testing.T) {
 		fails   string // a part of the error; empty: it is called
 		asked   string // what the proxy is asked for last; empty: nothing beyond the issuer
 	}{
-		"the issuer":                        {issuer.URL, false, "", issuer.Listener.Addr().String()},
-		"the issuer without TLS":            {"http" + strings.TrimPrefix(issuer.URL, "https"), true, "is not https", ""},
+		"the issuer": {issuer.URL, false, "", issuer.Listener.Addr().String()},
+		"the issuer without TLS": {
+			"http" + strings.TrimPrefix(issuer.URL, "https"), true, "is not https",
+			"",
+		},
 		"a private address":                 {inside.URL, false, "is a private address", ""},
 		"a redirect to a private address":   {issuer.URL + "?to=" + inside.URL, false, "is a private address", ""},
 		"a name of a private address":       {"https://localhost:" + port, false, "is a private address", ""},
@@ -160,17 +164,19 @@ func TestProxyIsSentNowhere(t *testing.T) {
 				c.to = "https" + strings.TrimPrefix(proxy.URL, "http")
 			}
 			o := OIDC{Issuer: issuer.URL, AllowPrivate: c.private}
-			client, err := o.client(&tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12}, func(*http.Request) (*url.URL, error) {
-				if what == itself {
-					return nil, nil //nolint:nilnil // as NO_PROXY has it
-				}
-				return url.Parse(proxy.URL)
-			})
+			client, err := o.client(&tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12},
+				func(*http.Request) (*url.URL, error) {
+					if what == itself {
+						return nil, nil //nolint:nilnil // as NO_PROXY has it
+					}
+					return url.Parse(proxy.URL)
+				})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer client.CloseIdleConnections()
-			if err := call(t, client, c.to); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			if err := call(t, client,
+				c.to); (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 				t.Errorf("%v, want %q", err, c.fails)
 			}
 			proxy.mu.Lock()
@@ -178,14 +184,16 @@ func TestProxyIsSentNowhere(t *testing.T) {
 			asked := slices.DeleteFunc(proxy.asked, func(what string) bool {
 				return c.asked == "" && what == "CONNECT "+issuer.Listener.Addr().String()
 			})
-			if last := strings.Join(asked, ", "); c.asked == "" && last != "" || c.asked != "" && last != "CONNECT "+c.asked {
+			if last := strings.Join(asked,
+				", "); c.asked == "" && last != "" || c.asked != "" && last != "CONNECT "+c.asked {
 				t.Errorf("the proxy was asked for %q, want %q", last, c.asked)
 			}
 		})
 	}
 }
 
-// TestProviderAnswersAreBounded proves that no answer of a provider is read for ever, not even one that is short on the wire.
+// TestProviderAnswersAreBounded proves that no answer of a provider is read for ever, not even one that is short on the
+// wire.
 func TestProviderAnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {

@@ -17,9 +17,9 @@ import (
 	"github.com/postern-dev/postern/internal/server"
 )
 
-// older unpacks what the program of commit 9d7d7c5 wrote while a machine was guarded and a port of it open: the server's data
-// folder, the agent's state folder, an exported log, and what its API answered to an administrator (answers/PATH.json). The
-// password of every user is adminPassword.
+// older unpacks what the program of commit 9d7d7c5 wrote while a machine was guarded and a port of it open: the
+// server's data folder, the agent's state folder, an exported log, and what its API answered to an administrator
+// (answers/PATH.json). The password of every user is adminPassword.
 func older(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -48,8 +48,8 @@ func older(tb testing.TB) string {
 	}
 }
 
-// TestWhatAnOlderProgramWrote starts on an older program's folder: everything that its API said of what stands is said again,
-// its log verifies, and the log of today goes on from there.
+// TestWhatAnOlderProgramWrote starts on an older program's folder: everything that its API said of what stands is said
+// again, its log verifies, and the log of today goes on from there.
 func TestWhatAnOlderProgramWrote(t *testing.T) {
 	t.Parallel()
 	dir := older(t)
@@ -88,7 +88,8 @@ func TestWhatAnOlderProgramWrote(t *testing.T) {
 		}
 		status, now := r.call(admin, http.MethodGet, "/"+path, nil, "")
 		var want, got any
-		if err := errors.Join(json.Unmarshal(then, &want), json.Unmarshal([]byte(now), &got)); err != nil || status != http.StatusOK {
+		if err := errors.Join(json.Unmarshal(then, &want),
+			json.Unmarshal([]byte(now), &got)); err != nil || status != http.StatusOK {
 			t.Errorf("%s: %d %s, %v", path, status, now, err)
 			continue
 		}
@@ -98,12 +99,17 @@ func TestWhatAnOlderProgramWrote(t *testing.T) {
 	}
 }
 
-// moves are the fields that time, a start or another program change, and the words of alert rules, which are the program's own.
+// moves are the fields that time, a start or another program change, and the words of alert rules, which are the
+// program's own.
 func moves(at, field string) bool {
 	if strings.HasPrefix(at, "alert-rules.") && (field == "title" || field == "doc") {
 		return true
 	}
-	return slices.Contains([]string{"state", "standing", "condition", "seen", "lastSeen", "reason", "revision", "etag", "version"}, field)
+	return slices.Contains([]string{
+		"state", "standing", "condition", "seen", "lastSeen", "reason", "revision", "etag",
+		"version",
+	},
+		field)
 }
 
 // lost names what was said and is not said any more. The items of lists are told apart by what names them.

@@ -24,8 +24,9 @@ const (
 
 const proxySignature = "\r\n\r\n\x00\r\nQUIT\n" // of version 2
 
-// proxyListener takes connections from load balancers that speak the PROXY protocol: each must begin with a header, which
-// says whom it is for. Connections from anywhere else are left as they are, so a header from a stranger is no TLS, and fails.
+// proxyListener takes connections from load balancers that speak the PROXY protocol: each must begin with a header,
+// which says whom it is for. Connections from anywhere else are left as they are, so a header from a stranger is no
+// TLS, and fails.
 type proxyListener struct {
 	net.Listener
 
@@ -39,7 +40,8 @@ func (l proxyListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	direct, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil || !slices.ContainsFunc(l.from, func(p netip.Prefix) bool { return p.Contains(direct.Addr().Unmap().WithZone("")) }) {
+	if err != nil || !slices.ContainsFunc(l.from,
+		func(p netip.Prefix) bool { return p.Contains(direct.Addr().Unmap().WithZone("")) }) {
 		return conn, nil //nolint:nilerr // an address that is not one is nobody's whom we believe
 	}
 	return &proxiedConn{Conn: conn}, nil
@@ -167,7 +169,8 @@ func readProxyBlock(r io.Reader) (netip.AddrPort, error) {
 	case fixed[1] == inet && length >= 12:
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(block[:4])), binary.BigEndian.Uint16(block[8:])), nil
 	case fixed[1] == inet6 && length >= 36:
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(block[:16])).Unmap(), binary.BigEndian.Uint16(block[32:])), nil
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(block[:16])).Unmap(),
+			binary.BigEndian.Uint16(block[32:])), nil
 	}
 	return netip.AddrPort{}, errors.New("the block has addresses of an unknown family, or is too short for them")
 }

@@ -31,7 +31,9 @@ func TestProxyHeader(t *testing.T) {
 		r := strings.NewReader(c.in + "rest")
 		got, err := readProxyHeader(r)
 		rest, _ := io.ReadAll(r)
-		if text := got.String(); err != nil || got.IsValid() && text != c.want || !got.IsValid() && c.want != "" || string(rest) != "rest" {
+		if text := got.String(); err != nil || got.IsValid() && text != c.want || !got.IsValid() && c.want != "" ||
+			string(
+				rest) != "rest" {
 			t.Errorf("%s: got %v, %v, and left %q", name, got, err, rest)
 		}
 	}

@@ -99,7 +99,8 @@ func open(ctx context.Context, c Config) (s *server, err error) {
 		return s, err
 	}
 	if s.engine, err = services.New(services.Config{
-		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log, SealKey: s.sealKey.bytes,
+		Store: timedStore{Store: s.store, metrics: s.metrics, now: s.now}, Now: s.now, Log: s.log,
+		SealKey:    s.sealKey.bytes,
 		SealSecret: s.notify.vault.Seal, TestChannel: s.testChannel, Tickets: s.tickets(),
 		Quotas: s.config.Quotas, Anchors: s.anchors(), AnchorEvery: s.config.AnchorEvery, Signed: s.memory(signedName),
 		SessionIdle: s.config.SessionIdle,
@@ -159,7 +160,8 @@ func (s *server) openFaces() error {
 	}
 	s.identity, err = identity.New(identity.Config{
 		Names: own,
-		OIDC:  providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, Now: s.now, Log: s.log, TrustedProxies: s.config.TrustedProxies, Proven: proven,
+		OIDC:  providers, PublicURL: s.config.PublicURL, Engine: s.engine, CA: ca, Now: s.now, Log: s.log,
+		TrustedProxies: s.config.TrustedProxies, Proven: proven,
 		Known: identity.Rate{PerSecond: float64(s.config.CallsPerSecond), Burst: 2 * s.config.CallsPerSecond},
 	})
 	if err != nil {
@@ -168,7 +170,10 @@ func (s *server) openFaces() error {
 	if err := s.openAzure(); err != nil {
 		return err
 	}
-	s.api, err = httpapi.New(httpapi.Config{Engine: s.engine, Identity: s.identity, Now: s.now, Log: s.log, Observe: s.metrics.observe})
+	s.api, err = httpapi.New(httpapi.Config{
+		Engine: s.engine, Identity: s.identity, Now: s.now, Log: s.log,
+		Observe: s.metrics.observe,
+	})
 	return err
 }
 
@@ -189,7 +194,8 @@ func (s *server) serve(ctx context.Context) error {
 	var figures *http.Server
 	if s.figures != nil {
 		figures = &http.Server{
-			Handler: s.metrics.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: s.paces.body, WriteTimeout: s.paces.take, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+			Handler: s.metrics.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: s.paces.body,
+			WriteTimeout: s.paces.take, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		}
 		ready.Metrics = s.figures.Addr().String()
 		go func() { broken <- figures.Serve(s.figures) }()
@@ -203,7 +209,8 @@ func (s *server) serve(ctx context.Context) error {
 		listener = proxyListener{Listener: listener, from: s.config.ProxyProtocol}
 	}
 	listener = crowdListener{Listener: listener, crowd: &crowd{
-		most: cmp.Or(s.config.ConnectionsPerAddress, Default().ConnectionsPerAddress), exempt: s.config.TrustedProxies, log: s.log, held: map[string]int{},
+		most: cmp.Or(s.config.ConnectionsPerAddress, Default().ConnectionsPerAddress), exempt: s.config.TrustedProxies,
+		log: s.log, held: map[string]int{},
 	}}
 	go func() { broken <- front.ServeTLS(listener, "", "") }()
 	err := s.announce(ready)
@@ -222,10 +229,15 @@ func (s *server) serve(ctx context.Context) error {
 // front is the API's own HTTP server.
 func (s *server) front() *http.Server {
 	mux := http.NewServeMux()
-	health{store: s.store, alive: s.reconciling.Load, room: func() bool { return s.config.Database != "" || s.folder.room() }}.routes(mux)
+	health{
+		store: s.store, alive: s.reconciling.Load,
+		room: func() bool { return s.config.Database != "" || s.folder.room() },
+	}.routes(
+		mux)
 	mux.Handle("/", s.api)
 	return &http.Server{
-		Handler: s.faces(mux), TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Handler: s.faces(mux), TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeader, ConnContext: withConn, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
@@ -305,5 +317,8 @@ func (s *server) tickets() engine.TicketChecker {
 	if s.config.TicketWebhook == "" {
 		return nil
 	}
-	return notify.TicketWebhook{URL: s.config.TicketWebhook, Keys: s.config.TicketKey, CA: s.config.TicketCA, Now: s.now}
+	return notify.TicketWebhook{
+		URL: s.config.TicketWebhook, Keys: s.config.TicketKey, CA: s.config.TicketCA,
+		Now: s.now,
+	}
 }

@@ -24,11 +24,15 @@ func TestFirstStart(t *testing.T) {
 	contains(t, "the first start", r.out.String(), r.ready.AdminPassword)
 	contains(t, "the first start", r.out.String(), filepath.Join(r.config.Data, "ca.pem"))
 	contains(t, "the first start", r.out.String(), "SHA-256")
-	contains(t, "the first start", r.out.String(), "postern login --server https://"+r.ready.Address+" --ca-fingerprint ")
+	contains(t, "the first start", r.out.String(),
+		"postern login --server https://"+r.ready.Address+" --ca-fingerprint ")
 	if strings.Contains(r.log.String(), r.ready.AdminPassword) {
 		t.Error("the password is in the log")
 	}
-	for path, want := range map[string]string{"/healthz": "alive", "/readyz": "ready", "/openapi.yaml": "openapi: 3.1.0"} {
+	for path, want := range map[string]string{
+		"/healthz": "alive", "/readyz": "ready",
+		"/openapi.yaml": "openapi: 3.1.0",
+	} {
 		if status, body := r.get(path); status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("GET %s = %d %.80q, want 200 with %q", path, status, body, want)
 		}
@@ -66,7 +70,8 @@ func TestMetrics(t *testing.T) {
 	for {
 		text := r.metrics()
 		if strings.Contains(text, "postern_agents_connected 1\n") {
-			contains(t, "/metrics", text, `postern_http_request_seconds_count{route="POST /api/v1/sessions",status="201"} 1`)
+			contains(t, "/metrics", text,
+				`postern_http_request_seconds_count{route="POST /api/v1/sessions",status="201"} 1`)
 			contains(t, "/metrics", text, "process_resident_memory_bytes")
 			contains(t, "/metrics", text, "postern_reconciler_up 1")
 			contains(t, "/metrics", text, "postern_store_update_seconds_count")
@@ -100,7 +105,8 @@ func TestDrain(t *testing.T) {
 		}
 		polled <- err
 	}()
-	time.Sleep(2 * time.Second) // for the poll to have begun, on a busy machine too; were it later, it would be refused, and the test fail
+	// for the poll to have begun, on a busy machine too; were it later, it would be refused, and the test fail
+	time.Sleep(2 * time.Second)
 	began := time.Now()
 	r.end()
 	if took := time.Since(began); took > 15*time.Second {
@@ -127,11 +133,17 @@ func TestRefusedAtStart(t *testing.T) {
 		key    string
 		says   string
 	}{
-		"port in use":          {func(c *server.Config) { c.Listen = used.ready.Address }, "listen", "in use"},
-		"metrics port in use":  {func(c *server.Config) { c.MetricsListen = used.ready.Metrics }, "metricsListen", "in use"},
-		"folder in use":        {func(c *server.Config) { c.Data = used.config.Data }, "data", "another server uses"},
-		"folder is a file":     {func(c *server.Config) { c.Data = readOnly }, "data", "cannot be"},
-		"database not reached": {func(c *server.Config) { c.Database = "postgres://postern@127.0.0.1:1/postern" }, "database", ""},
+		"port in use": {func(c *server.Config) { c.Listen = used.ready.Address }, "listen", "in use"},
+		"metrics port in use": {
+			func(c *server.Config) { c.MetricsListen = used.ready.Metrics }, "metricsListen",
+			"in use",
+		},
+		"folder in use":    {func(c *server.Config) { c.Data = used.config.Data }, "data", "another server uses"},
+		"folder is a file": {func(c *server.Config) { c.Data = readOnly }, "data", "cannot be"},
+		"database not reached": {
+			func(c *server.Config) { c.Database = "postgres://postern@127.0.0.1:1/postern" },
+			"database", "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

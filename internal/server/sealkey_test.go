@@ -15,8 +15,8 @@ import (
 	"github.com/postern-dev/postern/internal/server"
 )
 
-// What stands in testdata/plainkeys.db.gz, which a program wrote that kept its keys in plain text: the password of its first
-// start, the key that signed checkpoints and its public part, the key that signed tokens and its name.
+// What stands in testdata/plainkeys.db.gz, which a program wrote that kept its keys in plain text: the password of its
+// first start, the key that signed checkpoints and its public part, the key that signed tokens and its name.
 const (
 	plainPassword   = "9yedwv-s6g9jw-uf7iyt-zgwtjb"
 	plainCheckpoint = "AQuNMc9/MgfjP39kG8eSE2MEUjxjlnx/6VfudDDfYjvj"
@@ -25,8 +25,8 @@ const (
 	plainTokenName  = "kLgiumzCB3wu7e05"
 )
 
-// TestPlainKeysOfAnOlderProgram proves that a database of an older program opens, and that no file of the folder holds one
-// of its keys afterwards, neither while the server runs nor when it has ended.
+// TestPlainKeysOfAnOlderProgram proves that a database of an older program opens, and that no file of the folder holds
+// one of its keys afterwards, neither while the server runs nor when it has ended.
 func TestPlainKeysOfAnOlderProgram(t *testing.T) {
 	t.Parallel()
 	database := unpacked(t, "testdata/plainkeys.db.gz")
@@ -45,7 +45,8 @@ func TestPlainKeysOfAnOlderProgram(t *testing.T) {
 	if err != nil || !strings.HasPrefix(checkpoint.Key, plainVerifier) {
 		t.Errorf("the checkpoint is signed with %q, %v; want the key that people know", checkpoint.Key, err)
 	}
-	if status, body := r.get("/adfs/discovery/keys"); status != http.StatusOK || strings.Contains(body, plainTokenName) || !strings.Contains(body, `"kid"`) {
+	if status, body := r.get("/adfs/discovery/keys"); status != http.StatusOK || strings.Contains(body,
+		plainTokenName) || !strings.Contains(body, `"kid"`) {
 		t.Errorf("tokens are signed with %d %s; want a new key", status, body)
 	}
 	r.end()
@@ -93,8 +94,8 @@ func holdsNoPlainKey(t *testing.T, folder string) {
 	}
 }
 
-// TestSealKeyMissingOrWrong proves that a server without the key that its database was sealed with does not start, says what
-// to do, makes none in its place, and starts once the key is back.
+// TestSealKeyMissingOrWrong proves that a server without the key that its database was sealed with does not start, says
+// what to do, makes none in its place, and starts once the key is back.
 func TestSealKeyMissingOrWrong(t *testing.T) {
 	t.Parallel()
 	r := start(t)
@@ -124,7 +125,10 @@ func TestSealKeyMissingOrWrong(t *testing.T) {
 	for what, c := range map[string]struct {
 		key  []byte
 		says string
-	}{"another key": {bytes.Repeat([]byte{1}, 32), "sealed with another key than " + path}, "half a key": {right[:16], "16 bytes"}} {
+	}{
+		"another key": {bytes.Repeat([]byte{1}, 32), "sealed with another key than " + path},
+		"half a key":  {right[:16], "16 bytes"},
+	} {
 		if err := os.WriteFile(path, c.key, 0o600); err != nil {
 			t.Fatal(err)
 		}

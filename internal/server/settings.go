@@ -18,9 +18,11 @@ type Setting struct {
 	Default        string
 	List           bool // several values: a list in the file, commas elsewhere
 
-	set  func(*Config, string) error
-	node func(*Config, *yaml.Node) error // reads the file's value instead, where that is more than plain values; else nil
-	open func(string) error              // refuses what may not stand on a command line, which every user of the host reads; else nil
+	set func(*Config, string) error
+	// reads the file's value instead, where that is more than plain values; else nil
+	node func(*Config, *yaml.Node) error
+	// refuses what may not stand on a command line, which every user of the host reads; else nil
+	open func(string) error
 }
 
 // Settings gives every key there is, in the order of the manual.
@@ -47,16 +49,21 @@ func Settings() []Setting {
 			Doc: "host names and addresses of the server that its certificate covers, besides this host's own",
 		},
 		{
-			Key: "trustedProxies", Env: "POSTERN_TRUSTED_PROXIES", Flag: "trusted-proxies", List: true, set: setTrustedProxies,
+			Key: "trustedProxies", Env: "POSTERN_TRUSTED_PROXIES", Flag: "trusted-proxies", List: true,
+			set: setTrustedProxies,
 			Doc: "addresses and prefixes of proxies whose X-Forwarded-For is trusted; none by default",
 		},
 		{
-			Key: "proxyProtocol", Env: "POSTERN_PROXY_PROTOCOL", Flag: "proxy-protocol", List: true, set: setProxyProtocol,
-			Doc: "addresses and prefixes of load balancers that send the PROXY protocol, version 1 or 2: each of their connections must begin with its header, and no other may",
+			Key: "proxyProtocol", Env: "POSTERN_PROXY_PROTOCOL", Flag: "proxy-protocol", List: true,
+			set: setProxyProtocol,
+			Doc: "addresses and prefixes of load balancers that send the PROXY protocol, version 1 or 2: each of " +
+				"their connections must begin with its header, and no other may",
 		},
 		{
-			Key: "metricsListen", Env: "POSTERN_METRICS_LISTEN", Flag: "metrics-listen", Default: "127.0.0.1:9464", set: setMetricsListen,
-			Doc: "host:port of /metrics, plain HTTP without authentication, so use a loopback or private address; off disables it",
+			Key: "metricsListen", Env: "POSTERN_METRICS_LISTEN", Flag: "metrics-listen", Default: "127.0.0.1:9464",
+			set: setMetricsListen,
+			Doc: "host:port of /metrics, plain HTTP without authentication, so use a loopback or private address; " +
+				"off disables it",
 		},
 		{
 			Key: "logFormat", Env: "POSTERN_LOG_FORMAT", Flag: "log-format", Default: "text", set: setLogFormat,
@@ -67,7 +74,8 @@ func Settings() []Setting {
 			Doc: "debug, info, warn or error",
 		},
 		{
-			Key: "callsPerSecond", Env: "POSTERN_CALLS_PER_SECOND", Flag: "calls-per-second", Default: "200", set: setCallsPerSecond,
+			Key: "callsPerSecond", Env: "POSTERN_CALLS_PER_SECOND", Flag: "calls-per-second", Default: "200",
+			set: setCallsPerSecond,
 			Doc: "calls per second for each session, API token or client secret, on average; bursts of twice as many",
 		},
 		{
@@ -76,9 +84,10 @@ func Settings() []Setting {
 			Doc: "machine ports and roles that one person may have open at once in a tenant",
 		},
 		{
-			Key: "scheduledPerPerson", Env: "POSTERN_SCHEDULED_PER_PERSON", Flag: "scheduled-per-person", Default: "2000",
-			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Person.Scheduled, text) },
-			Doc: "windows that one person may have scheduled in a tenant; each window of a series counts",
+			Key: "scheduledPerPerson", Env: "POSTERN_SCHEDULED_PER_PERSON", Flag: "scheduled-per-person",
+			Default: "2000",
+			set:     func(c *Config, text string) error { return setQuota(&c.Quotas.Person.Scheduled, text) },
+			Doc:     "windows that one person may have scheduled in a tenant; each window of a series counts",
 		},
 		{
 			Key: "pendingPerPerson", Env: "POSTERN_PENDING_PER_PERSON", Flag: "pending-per-person", Default: "200",
@@ -88,12 +97,14 @@ func Settings() []Setting {
 		{
 			Key: "openPerTenant", Env: "POSTERN_OPEN_PER_TENANT", Flag: "open-per-tenant", Default: "20000",
 			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Open, text) },
-			Doc: "machine ports and roles that may be open at once in a tenant; break-glass access is limited by openPerPerson only",
+			Doc: "machine ports and roles that may be open at once in a tenant; break-glass access is limited by " +
+				"openPerPerson only",
 		},
 		{
-			Key: "scheduledPerTenant", Env: "POSTERN_SCHEDULED_PER_TENANT", Flag: "scheduled-per-tenant", Default: "100000",
-			set: func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Scheduled, text) },
-			Doc: "windows that may be scheduled in a tenant",
+			Key: "scheduledPerTenant", Env: "POSTERN_SCHEDULED_PER_TENANT", Flag: "scheduled-per-tenant",
+			Default: "100000",
+			set:     func(c *Config, text string) error { return setQuota(&c.Quotas.Tenant.Scheduled, text) },
+			Doc:     "windows that may be scheduled in a tenant",
 		},
 		{
 			Key: "pendingPerTenant", Env: "POSTERN_PENDING_PER_TENANT", Flag: "pending-per-tenant", Default: "10000",
@@ -101,12 +112,15 @@ func Settings() []Setting {
 			Doc: "requests that may be pending in a tenant",
 		},
 		{
-			Key: "connectionsPerAddress", Env: "POSTERN_CONNECTIONS_PER_ADDRESS", Flag: "connections-per-address", Default: "1000", set: setConnectionsPerAddress,
-			Doc: "connections that one address (one /64 in IPv6) may have open at once; those of agents and trustedProxies do not count",
+			Key: "connectionsPerAddress", Env: "POSTERN_CONNECTIONS_PER_ADDRESS", Flag: "connections-per-address",
+			Default: "1000", set: setConnectionsPerAddress,
+			Doc: "connections that one address (one /64 in IPv6) may have open at once; those of agents and " +
+				"trustedProxies do not count",
 		},
 		{
 			Key: "tls12", Env: "POSTERN_TLS12", Flag: "tls12", Default: "false", set: setTLS12,
-			Doc: "true allows TLS 1.2 for Azure clients, such as Az PowerShell on Windows 10, and their sign-in pages; agents, the portal and the native API still require TLS 1.3",
+			Doc: "true allows TLS 1.2 for Azure clients, such as Az PowerShell on Windows 10, and their sign-in " +
+				"pages; agents, the portal and the native API still require TLS 1.3",
 		},
 		{
 			Key: "sessionIdle", Env: "POSTERN_SESSION_IDLE", Flag: "session-idle", Default: "2h", set: setSessionIdle,
@@ -114,10 +128,12 @@ func Settings() []Setting {
 		},
 		{
 			Key: "ticketWebhook", Env: "POSTERN_TICKET_WEBHOOK", Flag: "ticket-webhook", set: setTicketWebhook,
-			Doc: "URL that validates tickets, for policies that require checked tickets; if it does not answer, nothing opens",
+			Doc: "URL that validates tickets, for policies that require checked tickets; if it does not answer, " +
+				"nothing opens",
 		},
 		{
-			Key: "ticketWebhookKeyFile", Env: "POSTERN_TICKET_WEBHOOK_KEY_FILE", Flag: "ticket-webhook-key-file", set: setTicketKeyFile,
+			Key: "ticketWebhookKeyFile", Env: "POSTERN_TICKET_WEBHOOK_KEY_FILE", Flag: "ticket-webhook-key-file",
+			set: setTicketKeyFile,
 			Doc: "file with the key (whsec_ and base64) that signs calls to the ticket webhook",
 		},
 		{
@@ -126,14 +142,16 @@ func Settings() []Setting {
 		},
 		{
 			Key: "anchorFile", Env: "POSTERN_ANCHOR_FILE", Flag: "anchor-file", set: setAnchorFile,
-			Doc: "file to which signed checkpoints of the activity log are appended, on storage that the server cannot rewrite; none by default",
+			Doc: "file to which signed checkpoints of the activity log are appended, on storage that the server " +
+				"cannot rewrite; none by default",
 		},
 		{
 			Key: "anchorWebhook", Env: "POSTERN_ANCHOR_WEBHOOK", Flag: "anchor-webhook", set: setAnchorWebhook,
 			Doc: "URL of a receiver that stores signed checkpoints of the activity log; none by default",
 		},
 		{
-			Key: "anchorWebhookKeyFile", Env: "POSTERN_ANCHOR_WEBHOOK_KEY_FILE", Flag: "anchor-webhook-key-file", set: setAnchorKeyFile,
+			Key: "anchorWebhookKeyFile", Env: "POSTERN_ANCHOR_WEBHOOK_KEY_FILE", Flag: "anchor-webhook-key-file",
+			set: setAnchorKeyFile,
 			Doc: "file with the key (whsec_ and base64) that signs calls to the anchor webhook",
 		},
 		{
@@ -146,17 +164,19 @@ func Settings() []Setting {
 		},
 		{
 			Key: "publicURL", Env: "POSTERN_PUBLIC_URL", Flag: "public-url", set: setPublicURL,
-			Doc: "address at which people reach the server, such as https://postern.example: used in links, and as the server's name for callers that use a foreign one; default: the first of names, or this host's name",
+			Doc: "address at which people reach the server, such as https://postern.example: used in links, and as " +
+				"the server's name for callers that use a foreign one; default: the first of names, or this host's name",
 		},
 		{
 			Key: "oidc", Env: "POSTERN_OIDC", Flag: "oidc", set: setOIDCText, node: setOIDC,
-			Doc: "OpenID providers for sign-in, one for each tenant: a list of mappings, given as JSON in the flag and the environment variable; docs/operate/sign-in.md lists the keys",
+			Doc: "OpenID providers for sign-in, one for each tenant: a list of mappings, given as JSON in the flag " +
+				"and the environment variable; docs/operate/sign-in.md lists the keys",
 		},
 	}
 }
 
-// Load makes a configuration of, from the weakest to the strongest, the defaults, the file (none where it is empty), the
-// environment, and flags (by name). What it cannot use is a *KeyError.
+// Load makes a configuration of, from the weakest to the strongest, the defaults, the file (none where it is empty),
+// the environment, and flags (by name). What it cannot use is a *KeyError.
 func Load(file string, getenv func(string) string, flags map[string]string) (Config, error) {
 	c := Default()
 	if file != "" {
@@ -185,7 +205,10 @@ func Load(file string, getenv func(string) string, flags map[string]string) (Con
 		}
 	}
 	if c.Data == "" {
-		return c, &KeyError{Key: "data", Err: errors.New("is missing; name a folder for the server's files with --data, POSTERN_DATA or the key data")}
+		return c, &KeyError{
+			Key: "data",
+			Err: errors.New("is missing; name a folder for the server's files with --data, POSTERN_DATA or the key data"),
+		}
 	}
 	return c, nil
 }
@@ -199,7 +222,8 @@ func loadFile(c *Config, file string) error {
 	return decode(c, file, f)
 }
 
-// decode reads a file strictly: one mapping of known keys, each once, to scalars, lists of them, or what the key itself reads.
+// decode reads a file strictly: one mapping of known keys, each once, to scalars, lists of them, or what the key itself
+// reads.
 func decode(c *Config, name string, r io.Reader) error {
 	const most = 1 << 20
 	data, err := io.ReadAll(io.LimitReader(r, most+1))
@@ -218,7 +242,8 @@ func decode(c *Config, name string, r io.Reader) error {
 	}
 	root := document.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return fmt.Errorf("configuration: %s:%d: must be a mapping of keys to values, such as: listen: \":8443\"", name, root.Line)
+		return fmt.Errorf("configuration: %s:%d: must be a mapping of keys to values, such as: listen: \":8443\"", name,
+			root.Line)
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(root.Content); i += 2 {

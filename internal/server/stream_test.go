@@ -32,7 +32,8 @@ func TestStreamOverHTTP2(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closed(t, response.Body)
-	if response.ProtoMajor != 2 || response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "text/event-stream" {
+	if response.ProtoMajor != 2 || response.StatusCode != http.StatusOK || response.Header.Get(
+		"Content-Type") != "text/event-stream" {
 		t.Fatalf("the stream began with %s %s %v", response.Proto, response.Status, response.Header)
 	}
 	lines := make(chan string, 100)

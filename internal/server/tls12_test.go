@@ -17,9 +17,11 @@ func TestTLS12(t *testing.T) {
 		config := old.Transport.(*http.Transport).TLSClientConfig //nolint:forcetypeassert // plain's is
 		config.MinVersion, config.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
 		for path, want := range map[string]int{
-			"/metadata/endpoints?api-version=2022-09-01": http.StatusOK, "/subscriptions?api-version=2022-12-01": http.StatusUnauthorized,
-			"/adfs/.well-known/openid-configuration": http.StatusOK, "/device": http.StatusOK,
-			"/api/v1/me": http.StatusUpgradeRequired, "/api/v1/agent/desired": http.StatusUpgradeRequired, "/": http.StatusUpgradeRequired,
+			"/metadata/endpoints?api-version=2022-09-01": http.StatusOK,
+			"/subscriptions?api-version=2022-12-01":      http.StatusUnauthorized,
+			"/adfs/.well-known/openid-configuration":     http.StatusOK, "/device": http.StatusOK,
+			"/api/v1/me": http.StatusUpgradeRequired, "/api/v1/agent/desired": http.StatusUpgradeRequired,
+			"/": http.StatusUpgradeRequired,
 		} {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url()+path, nil)
 			if err != nil {

@@ -73,7 +73,8 @@ func (p program) refused(method, path, body string) {
 		p.t.Fatal(err)
 	}
 	var problem api.Problem
-	if err := json.Unmarshal(text, &problem); err != nil || problem.Code != "agentTwice" || response.StatusCode != http.StatusConflict {
+	if err := json.Unmarshal(text,
+		&problem); err != nil || problem.Code != "agentTwice" || response.StatusCode != http.StatusConflict {
 		p.t.Errorf("%s %s of %q is answered with %s %s", method, path, p.instance, response.Status, text)
 	}
 }
@@ -100,7 +101,8 @@ func until(t *testing.T, lines <-chan string, want string) {
 }
 
 // TestASecondAgentIsNotServed proves that of two programs with one certificate the first is served for as long as it is
-// there, that the other is told why, on record and with an alert, and that a restart or a broken network locks nobody out.
+// there, that the other is told why, on record and with an alert, and that a restart or a broken network locks nobody
+// out.
 func TestASecondAgentIsNotServed(t *testing.T) {
 	t.Parallel()
 	r, admin, web := guarded(t)

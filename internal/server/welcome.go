@@ -43,12 +43,13 @@ which prints the command that enrolls the machine, to run there as root; it asks
 and on your own computer again, to close its port 22 but for those who ask:
   postern policy set web-1 --port 22/tcp --max 3h
 
-`, filepath.Join(dir, "ca.pem"), sum, directory.AdminName, ready.AdminPassword, address, address, address, sum, directory.AdminName, address, sum)
+`, filepath.Join(dir, "ca.pem"), sum, directory.AdminName, ready.AdminPassword, address, address, address, sum,
+		directory.AdminName, address, sum)
 	return err
 }
 
-// reached gives the address under which people most likely reach the server, which listens at address: what is configured, or
-// this host's name.
+// reached gives the address under which people most likely reach the server, which listens at address: what is
+// configured, or this host's name.
 func reached(c Config, address string) (string, error) {
 	if c.PublicURL != "" {
 		return c.PublicURL, nil

@@ -14,8 +14,10 @@ scope, successor, holds_until, predecessors, epoch, stream`
 	selectAgent = "select " + agentColumns + " from agents where id = $1 limit 1"
 	listAgents  = "select " + agentColumns + " from agents"
 
-	selectAgentsByName = "select " + agentColumns + " from agents where tenant = $1 and name_key = $2 order by revoked, id limit 1000"
-	selectAgentsIn     = "select " + agentColumns + " from agents where tenant = $1 and scope_key = $2 and revoked = 0 order by name_key limit 1000"
+	selectAgentsByName = "select " + agentColumns + " from agents where tenant = $1 and name_key = $2 order by " +
+		"revoked, id limit 1000"
+	selectAgentsIn = "select " + agentColumns + " from agents where tenant = $1 and scope_key = $2 and revoked " +
+		"= 0 order by name_key limit 1000"
 )
 
 func scanAgent(row scanner) (a access.Agent, err error) {
@@ -23,10 +25,12 @@ func scanAgent(row scanner) (a access.Agent, err error) {
 	var foreign []foreignRecord
 	var before []predecessorRecord
 	var stream streamRecord
-	err = row.Scan(&a.ID, &a.Tenant, &a.Name, &a.Mode, &a.Version, &a.Fingerprint, timeColumn{&a.EnrolledAt}, timeColumn{&a.LastSeenAt}, &skew, &a.Revision,
+	err = row.Scan(&a.ID, &a.Tenant, &a.Name, &a.Mode, &a.Version, &a.Fingerprint, timeColumn{&a.EnrolledAt},
+		timeColumn{&a.LastSeenAt}, &skew, &a.Revision,
 		&a.Reported, timeColumn{&a.ReportedAt}, &a.Problem, flagColumn{&a.Revoked}, jsonColumn{&foreign},
 		&a.Scope, &a.Successor, timeColumn{&a.HoldsUntil}, jsonColumn{&before}, &a.Epoch, jsonColumn{&stream})
-	a.Skew, a.Foreign, a.Predecessors, a.Stream = time.Duration(skew), foreignRules(foreign), predecessors(before), stream.stream()
+	a.Skew, a.Foreign, a.Predecessors, a.Stream = time.Duration(
+		skew), foreignRules(foreign), predecessors(before), stream.stream()
 	return a, err
 }
 
@@ -41,7 +45,9 @@ func (r *reader) AgentsByName(ctx context.Context, tenant access.TenantID, name 
 }
 
 // AgentsIn implements engine.Reader.
-func (r *reader) AgentsIn(ctx context.Context, tenant access.TenantID, scope access.ResourceID) ([]access.Agent, error) {
+func (r *reader) AgentsIn(ctx context.Context, tenant access.TenantID,
+	scope access.ResourceID,
+) ([]access.Agent, error) {
 	return all(ctx, r.q, scanAgent, selectAgentsIn, string(tenant), fold(string(scope)))
 }
 
@@ -49,7 +55,8 @@ func (r *reader) AgentsIn(ctx context.Context, tenant access.TenantID, scope acc
 func (r *reader) Agents(ctx context.Context, p engine.Page) (engine.Listed[access.Agent], error) {
 	l := from(listAgents)
 	l.after(p.Cursor, false, "name_key, id", cursorText, cursorText)
-	return page(ctx, r.q, l, p, "name_key, id", scanAgent, func(a access.Agent) []any { return []any{fold(a.Name), a.ID} })
+	return page(ctx, r.q, l, p, "name_key, id", scanAgent,
+		func(a access.Agent) []any { return []any{fold(a.Name), a.ID} })
 }
 
 const (
@@ -62,7 +69,8 @@ reported = excluded.reported, reported_at = excluded.reported_at, problem = excl
 scope = excluded.scope, scope_key = excluded.scope_key, successor = excluded.successor, holds_until = excluded.holds_until, predecessors = excluded.predecessors`
 	bumpAgent  = "update agents set revision = revision + 1 where id = $1"
 	saveStream = "update agents set stream = $1 where id = $2"
-	startEpoch = "update agents set epoch = $1, revision = case when revision < $2 then $2 else revision end + 1 where id = $3"
+	startEpoch = "update agents set epoch = $1, revision = case when revision < $2 then $2 else revision end + 1 " +
+		"where id = $3"
 )
 
 // SaveAgent implements engine.Tx.
@@ -79,8 +87,10 @@ func (t *tx) SaveAgent(ctx context.Context, a access.Agent) error {
 	if err != nil {
 		return err
 	}
-	return t.exec(ctx, "agent", nil, upsertAgent, string(a.ID), string(a.Tenant), a.Name, fold(a.Name), string(a.Mode), a.Version, a.Fingerprint, micros(a.EnrolledAt),
-		micros(a.LastSeenAt), int64(a.Skew), a.Revision, a.Reported, micros(a.ReportedAt), a.Problem, flag(a.Revoked), foreign,
+	return t.exec(ctx, "agent", nil, upsertAgent, string(a.ID), string(a.Tenant), a.Name, fold(a.Name), string(a.Mode),
+		a.Version, a.Fingerprint, micros(a.EnrolledAt),
+		micros(a.LastSeenAt), int64(a.Skew), a.Revision, a.Reported, micros(a.ReportedAt), a.Problem, flag(a.Revoked),
+		foreign,
 		string(a.Scope), fold(string(a.Scope)), string(a.Successor), micros(a.HoldsUntil), before, a.Epoch, stream)
 }
 
@@ -152,12 +162,16 @@ type streamRecord struct {
 }
 
 func streamRecordOf(s access.Stream) streamRecord {
-	return streamRecord{s.ID, s.Instance, s.From, micros(s.Since), s.AskedBy, s.AskedFrom, micros(s.AskedAt), micros(s.AnsweredAt), micros(s.ToldAt)}
+	return streamRecord{
+		s.ID, s.Instance, s.From, micros(s.Since), s.AskedBy, s.AskedFrom, micros(s.AskedAt),
+		micros(s.AnsweredAt), micros(s.ToldAt),
+	}
 }
 
 func (r streamRecord) stream() access.Stream {
 	return access.Stream{
 		ID: r.ID, Instance: r.Instance, From: r.From, Since: instant(r.Since),
-		AskedBy: r.AskedBy, AskedFrom: r.AskedFrom, AskedAt: instant(r.AskedAt), AnsweredAt: instant(r.AnsweredAt), ToldAt: instant(r.ToldAt),
+		AskedBy: r.AskedBy, AskedFrom: r.AskedFrom, AskedAt: instant(r.AskedAt), AnsweredAt: instant(r.AnsweredAt),
+		ToldAt: instant(r.ToldAt),
 	}
 }

@@ -10,12 +10,15 @@ import (
 )
 
 const (
-	alertColumns   = "a.id, a.tenant, a.rule, a.key, a.state, a.severity, a.first_seen, a.last_seen, a.closed_at, a.body, a.revision"
-	selectAlert    = "select " + alertColumns + " from alerts a where a.id = $1 limit 1"
-	selectAlertOf  = "select " + alertColumns + " from alerts a where a.tenant = $1 and a.rule = $2 and a.key = $3 and a.closed_at = 0 limit 1"
-	listAlerts     = "select " + alertColumns + " from alerts a"
-	selectCursor   = "select seq from alert_cursor where id = 1 limit 1"
-	selectWatch    = "select tenant, rule, key, last, body from alert_watches where tenant = $1 and rule = $2 and key = $3 limit 1"
+	alertColumns = "a.id, a.tenant, a.rule, a.key, a.state, a.severity, a.first_seen, a.last_seen, a.closed_at, " +
+		"a.body, a.revision"
+	selectAlert   = "select " + alertColumns + " from alerts a where a.id = $1 limit 1"
+	selectAlertOf = "select " + alertColumns + " from alerts a where a.tenant = $1 and a.rule = $2 and a.key = $3 " +
+		"and a.closed_at = 0 limit 1"
+	listAlerts   = "select " + alertColumns + " from alerts a"
+	selectCursor = "select seq from alert_cursor where id = 1 limit 1"
+	selectWatch  = "select tenant, rule, key, last, body from alert_watches where tenant = $1 and rule = $2 and " +
+		"key = $3 limit 1"
 	selectSettings = "select body from alert_rules where tenant = $1 order by rule limit 1000"
 )
 
@@ -38,10 +41,14 @@ type alertRecord struct {
 
 func scanAlert(row scanner) (a alert.Alert, err error) {
 	var r alertRecord
-	err = row.Scan(&a.ID, &a.Tenant, &a.Rule, &a.Key, &a.State, &a.Severity, timeColumn{&a.FirstSeen}, timeColumn{&a.LastSeen}, timeColumn{&a.ClosedAt},
+	err = row.Scan(&a.ID, &a.Tenant, &a.Rule, &a.Key, &a.State, &a.Severity, timeColumn{&a.FirstSeen},
+		timeColumn{&a.LastSeen}, timeColumn{&a.ClosedAt},
 		jsonColumn{&r}, &a.Revision)
 	a.Title, a.Detail, a.Count, a.Base, a.Evidence, a.ChangedBy, a.Comment = r.Title, r.Detail, r.Count, r.Base, r.Evidence, r.ChangedBy, r.Comment
-	a.Subject = alert.Subject{Scope: r.Scope, Machine: r.Machine, Agent: r.Agent, Principal: r.Principal, Name: r.Name, Source: r.Source}
+	a.Subject = alert.Subject{
+		Scope: r.Scope, Machine: r.Machine, Agent: r.Agent, Principal: r.Principal, Name: r.Name,
+		Source: r.Source,
+	}
 	return a, err
 }
 
@@ -68,7 +75,8 @@ func (r *reader) Alerts(ctx context.Context, f engine.AlertFilter, p engine.Page
 	equal(l, "a.state", f.State)
 	equal(l, "a.rule", f.Rule)
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, descending(columns), scanAlert, func(a alert.Alert) []any { return []any{micros(a.FirstSeen), a.ID} })
+	return page(ctx, r.q, l, p, descending(columns), scanAlert,
+		func(a alert.Alert) []any { return []any{micros(a.FirstSeen), a.ID} })
 }
 
 type markRecord struct {
@@ -128,14 +136,17 @@ func (t *tx) AdvanceAlertCursor(ctx context.Context, was, to int64) error {
 func (t *tx) SaveAlert(ctx context.Context, a alert.Alert, was int64) error {
 	s := a.Subject
 	body, err := toJSON(alertRecord{
-		Title: a.Title, Detail: a.Detail, Scope: s.Scope, Machine: s.Machine, Agent: s.Agent, Principal: s.Principal, Name: s.Name,
-		Source: s.Source, Count: a.Count, Base: a.Base, Evidence: a.Evidence, ChangedBy: a.ChangedBy, Comment: a.Comment,
+		Title: a.Title, Detail: a.Detail, Scope: s.Scope, Machine: s.Machine, Agent: s.Agent, Principal: s.Principal,
+		Name:   s.Name,
+		Source: s.Source, Count: a.Count, Base: a.Base, Evidence: a.Evidence, ChangedBy: a.ChangedBy,
+		Comment: a.Comment,
 	})
 	if err != nil {
 		return err
 	}
 	return t.swap(ctx, "alert", a.Revision, was, insertAlert, updateAlert, []any{
-		string(a.ID), string(a.Tenant), string(a.Rule), a.Key, string(a.State), string(a.Severity), micros(a.FirstSeen), micros(a.LastSeen), micros(a.ClosedAt),
+		string(a.ID), string(a.Tenant), string(a.Rule), a.Key, string(a.State), string(a.Severity), micros(a.FirstSeen),
+		micros(a.LastSeen), micros(a.ClosedAt),
 		body, a.Revision,
 	})
 }

@@ -13,8 +13,12 @@ import (
 
 func anAlert(id alert.ID, key string) alert.Alert {
 	return alert.Alert{
-		ID: id, Tenant: tenantID, Rule: alert.Drift, Key: key, State: alert.Open, Severity: alert.Warning, Title: "t", Detail: "d", Count: 7, Base: 3, Evidence: []int64{1, 5},
-		Subject:   alert.Subject{Scope: "/subscriptions/x", Machine: "m", Agent: "a", Principal: "p", Name: "n", Source: "203.0.113.9"},
+		ID: id, Tenant: tenantID, Rule: alert.Drift, Key: key, State: alert.Open, Severity: alert.Warning, Title: "t",
+		Detail: "d", Count: 7, Base: 3, Evidence: []int64{1, 5},
+		Subject: alert.Subject{
+			Scope: "/subscriptions/x", Machine: "m", Agent: "a", Principal: "p", Name: "n",
+			Source: "203.0.113.9",
+		},
 		FirstSeen: day(), LastSeen: day().Add(time.Second), ChangedBy: "ada", Comment: "c", Revision: 1,
 	}
 }
@@ -25,10 +29,14 @@ func TestAlertsRoundTrip(t *testing.T) {
 		t.Helper()
 		one, two, off := anAlert("a1", "k"), 2, false
 		severe := alert.Error
-		watch := alert.Watch{Tenant: tenantID, Rule: alert.DeniedPorts, Key: "203.0.113.9", Last: day(), Marks: []alert.Mark{{At: day(), Seq: 3, Value: "tcp/22", Count: 4}}}
+		watch := alert.Watch{
+			Tenant: tenantID, Rule: alert.DeniedPorts, Key: "203.0.113.9", Last: day(),
+			Marks: []alert.Mark{{At: day(), Seq: 3, Value: "tcp/22", Count: 4}},
+		}
 		setting := alert.Setting{Rule: alert.Drift, Threshold: &two, Severity: &severe, Enabled: &off}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveAlert(ctx, one, 0), tx.SaveAlertWatch(ctx, watch), tx.SaveAlertSetting(ctx, tenantID, alert.Setting{Rule: alert.Drift}),
+			return firstOf(tx.SaveAlert(ctx, one, 0), tx.SaveAlertWatch(ctx, watch),
+				tx.SaveAlertSetting(ctx, tenantID, alert.Setting{Rule: alert.Drift}),
 				tx.SaveAlertSetting(ctx, tenantID, setting), tx.AdvanceAlertCursor(ctx, 0, 9))
 		})
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
@@ -47,12 +55,18 @@ func TestAlertsRoundTrip(t *testing.T) {
 		closed := one
 		closed.State, closed.ClosedAt, closed.Revision = alert.Closed, day().Add(time.Hour), 2
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveAlert(ctx, closed, 1), tx.SaveAlert(ctx, anAlert("a2", "k"), 0), tx.DeleteAlertWatchesBefore(ctx, day().Add(time.Microsecond)))
+			return firstOf(tx.SaveAlert(ctx, closed, 1), tx.SaveAlert(ctx, anAlert("a2", "k"), 0),
+				tx.DeleteAlertWatchesBefore(ctx, day().Add(time.Microsecond)))
 		})
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			list, err := r.Alerts(ctx, engine.AlertFilter{Tenant: tenantID, State: alert.Closed, Rule: alert.Drift}, engine.Page{Limit: 10})
+			list, err := r.Alerts(ctx, engine.AlertFilter{Tenant: tenantID, State: alert.Closed, Rule: alert.Drift},
+				engine.Page{Limit: 10})
 			same(t, "closed alerts", []alert.Alert{closed}, list.Items)
-			if _, err := r.AlertWatch(ctx, alert.Key{Tenant: tenantID, Rule: alert.DeniedPorts, Key: "203.0.113.9"}); access.KindOf(err) != access.KindNotFound {
+			if _, err := r.AlertWatch(ctx,
+				alert.Key{
+					Tenant: tenantID, Rule: alert.DeniedPorts,
+					Key: "203.0.113.9",
+				}); access.KindOf(err) != access.KindNotFound {
 				t.Errorf("an old watch: %v", err)
 			}
 			return err
@@ -73,8 +87,16 @@ func TestAlertsRefuse(t *testing.T) {
 			"a second open one of the key": func(ctx context.Context, tx engine.Tx) error {
 				return tx.SaveAlert(ctx, anAlert("a2", "k"), 0)
 			},
-			"changed meanwhile":     func(ctx context.Context, tx engine.Tx) error { return tx.SaveAlert(ctx, stale, 8) },
-			"the cursor of another": func(ctx context.Context, tx engine.Tx) error { return tx.AdvanceAlertCursor(ctx, 0, 7) },
+			"changed meanwhile": func(ctx context.Context,
+				tx engine.Tx,
+			) error {
+				return tx.SaveAlert(ctx, stale, 8)
+			},
+			"the cursor of another": func(ctx context.Context,
+				tx engine.Tx,
+			) error {
+				return tx.AdvanceAlertCursor(ctx, 0, 7)
+			},
 		} {
 			if err := f.try(t, do); access.KindOf(err) != access.KindConflict {
 				t.Errorf("%s: %v", name, err)
@@ -125,7 +147,8 @@ func TestStatesToAlertOf(t *testing.T) {
 		quiet := agent("agent-2", "other")
 		quiet.Skew, quiet.Foreign = -time.Minute, nil
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0), tx.SaveAgent(ctx, quiet), tx.SaveMachine(ctx, machine("machine-2", "web-2", "agent-2"), 0))
+			return firstOf(tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0), tx.SaveAgent(ctx, quiet),
+				tx.SaveMachine(ctx, machine("machine-2", "web-2", "agent-2"), 0))
 		})
 		look := func(now time.Time) (silent, skewed, foreign, unproven []string) {
 			f.view(t, func(ctx context.Context, r engine.Reader) error {

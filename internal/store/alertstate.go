@@ -18,10 +18,11 @@ from agents a where a.tenant = $4 and a.revoked = 0 and a.last_seen_at < $1 and 
 where m.agent = a.id and g.ended_at = 0 and g.start_at <= $2 and g.end_at > $2 and g.state <> 'failed') and a.id > $5 order by a.id limit $3`
 	selectSkewed = "select " + agentColumns + ` from agents where tenant = $4 and revoked = 0 and (skew >= $1 or skew <= $2) and id > $5
 order by id limit $3`
-	selectForeign = "select " + agentColumns + " from agents where tenant = $2 and revoked = 0 and foreign_rules <> '[]' and id > $3 order by id limit $1"
+	selectForeign = "select " + agentColumns + " from agents where tenant = $2 and revoked = 0 and foreign_rules <> " +
+		"'[]' and id > $3 order by id limit $1"
 
-	// It goes from machine to machine in the index, and takes one grant of each: a host that nobody will hear of again may have any
-	// number of them.
+	// It goes from machine to machine in the index, and takes one grant of each: a host that nobody will hear of again
+	// may have any number of them.
 	selectUnproven = `with recursive o (machine) as (
 select min(g.machine) from grants g where g.tenant = $1 and g.closed_at = 0 and g.ended_at <> 0 and g.machine > $3
 union all select (select min(g.machine) from grants g where g.tenant = $1 and g.closed_at = 0 and g.ended_at <> 0 and g.machine > o.machine)
@@ -32,7 +33,9 @@ where exists (select 1 from machines m join agents a on a.id = m.agent where m.i
 )
 
 // SilentAgents implements engine.AlertReader.
-func (r *reader) SilentAgents(ctx context.Context, tenant access.TenantID, since, now time.Time, after access.AgentID, limit int) ([]engine.AgentOn, error) {
+func (r *reader) SilentAgents(ctx context.Context, tenant access.TenantID, since, now time.Time, after access.AgentID,
+	limit int,
+) ([]engine.AgentOn, error) {
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
@@ -53,15 +56,20 @@ type tailed struct {
 func (t tailed) Scan(into ...any) error { return t.scanner.Scan(append(into, t.last)...) }
 
 // SkewedAgents implements engine.AlertReader.
-func (r *reader) SkewedAgents(ctx context.Context, tenant access.TenantID, beyond time.Duration, after access.AgentID, limit int) ([]access.Agent, error) {
+func (r *reader) SkewedAgents(ctx context.Context, tenant access.TenantID, beyond time.Duration, after access.AgentID,
+	limit int,
+) ([]access.Agent, error) {
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
-	return all(ctx, r.q, scanAgent, selectSkewed, int64(beyond), -int64(beyond), int64(limit), string(tenant), string(after))
+	return all(ctx, r.q, scanAgent, selectSkewed, int64(beyond), -int64(beyond), int64(limit), string(tenant),
+		string(after))
 }
 
 // ForeignAgents implements engine.AlertReader.
-func (r *reader) ForeignAgents(ctx context.Context, tenant access.TenantID, after access.AgentID, limit int) ([]access.Agent, error) {
+func (r *reader) ForeignAgents(ctx context.Context, tenant access.TenantID, after access.AgentID,
+	limit int,
+) ([]access.Agent, error) {
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
@@ -69,7 +77,9 @@ func (r *reader) ForeignAgents(ctx context.Context, tenant access.TenantID, afte
 }
 
 // UnprovenGrants implements engine.AlertReader.
-func (r *reader) UnprovenGrants(ctx context.Context, tenant access.TenantID, before time.Time, after access.MachineID, limit int) ([]access.Grant, error) {
+func (r *reader) UnprovenGrants(ctx context.Context, tenant access.TenantID, before time.Time, after access.MachineID,
+	limit int,
+) ([]access.Grant, error) {
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}

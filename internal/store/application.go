@@ -14,12 +14,16 @@ const (
 	selectAppDefinition    = "select body from application_definitions where resource_key = $1 limit 1"
 	listAppDefinitions     = "select body from application_definitions"
 	listAppDefinitionCount = "select count(*) from application_definitions"
-	selectAppDefRevisions  = "select body from application_definition_revisions where resource_key = $1 order by revision desc limit 100"
-	insertAppDefinition    = "insert into application_definitions (resource_key, resource, tenant, body, revision) values ($1, $2, $3, $4, $5)"
-	updateAppDefinition    = "update application_definitions set resource = $2, tenant = $3, body = $4, revision = $5 where resource_key = $1 and revision = $6"
-	insertAppDefRevision   = "insert into application_definition_revisions (resource_key, revision, body) values ($1, $2, $3)"
-	deleteAppDefRevisions  = "delete from application_definition_revisions where resource_key = $1"
-	deleteAppDefinition    = "delete from application_definitions where resource_key = $1 and revision = $2"
+	selectAppDefRevisions  = "select body from application_definition_revisions where resource_key = $1 order by " +
+		"revision desc limit 100"
+	insertAppDefinition = "insert into application_definitions (resource_key, resource, tenant, body, revision) " +
+		"values ($1, $2, $3, $4, $5)"
+	updateAppDefinition = "update application_definitions set resource = $2, tenant = $3, body = $4, revision = " +
+		"$5 where resource_key = $1 and revision = $6"
+	insertAppDefRevision = "insert into application_definition_revisions (resource_key, revision, body) values " +
+		"($1, $2, $3)"
+	deleteAppDefRevisions = "delete from application_definition_revisions where resource_key = $1"
+	deleteAppDefinition   = "delete from application_definitions where resource_key = $1 and revision = $2"
 
 	selectApplication        = "select body from applications where resource_key = $1 limit 1"
 	selectApplicationOfGroup = "select body from applications where managed_key = $1 limit 1"
@@ -73,9 +77,12 @@ type appDefinitionRecord struct {
 
 func appDefinitionOf(d app.Definition) appDefinitionRecord {
 	r := appDefinitionRecord{
-		Resource: d.Resource, Tenant: d.Tenant, Location: d.Location, DisplayName: d.DisplayName, Description: d.Description, Version: d.Version,
-		Disabled: d.Disabled, Public: d.Public, Audience: d.Audience, JIT: offerRecord(d.JIT), Lock: d.Lock, Unmanaged: d.Unmanaged, Allowed: d.Allowed, AllowedData: d.AllowedData,
-		Endpoint: d.Endpoint, Form: d.Form, Template: d.Template, Package: d.Package, Tags: d.Tags, CreatedBy: d.CreatedBy, CreatedAt: micros(d.CreatedAt),
+		Resource: d.Resource, Tenant: d.Tenant, Location: d.Location, DisplayName: d.DisplayName,
+		Description: d.Description, Version: d.Version,
+		Disabled: d.Disabled, Public: d.Public, Audience: d.Audience, JIT: offerRecord(d.JIT), Lock: d.Lock,
+		Unmanaged: d.Unmanaged, Allowed: d.Allowed, AllowedData: d.AllowedData,
+		Endpoint: d.Endpoint, Form: d.Form, Template: d.Template, Package: d.Package, Tags: d.Tags,
+		CreatedBy: d.CreatedBy, CreatedAt: micros(d.CreatedAt),
 		UpdatedBy: d.UpdatedBy, UpdatedAt: micros(d.UpdatedAt), Revision: d.Revision,
 	}
 	for _, a := range d.Authorizations {
@@ -86,9 +93,12 @@ func appDefinitionOf(d app.Definition) appDefinitionRecord {
 
 func (r appDefinitionRecord) definition() app.Definition {
 	d := app.Definition{
-		Resource: r.Resource, Tenant: r.Tenant, Location: r.Location, DisplayName: r.DisplayName, Description: r.Description, Version: r.Version,
-		Disabled: r.Disabled, Public: r.Public, Audience: r.Audience, JIT: app.Offer(r.JIT), Lock: r.Lock, Unmanaged: r.Unmanaged, Allowed: r.Allowed, AllowedData: r.AllowedData,
-		Endpoint: r.Endpoint, Form: r.Form, Template: r.Template, Package: r.Package, Tags: r.Tags, CreatedBy: r.CreatedBy, CreatedAt: instant(r.CreatedAt),
+		Resource: r.Resource, Tenant: r.Tenant, Location: r.Location, DisplayName: r.DisplayName,
+		Description: r.Description, Version: r.Version,
+		Disabled: r.Disabled, Public: r.Public, Audience: r.Audience, JIT: app.Offer(r.JIT), Lock: r.Lock,
+		Unmanaged: r.Unmanaged, Allowed: r.Allowed, AllowedData: r.AllowedData,
+		Endpoint: r.Endpoint, Form: r.Form, Template: r.Template, Package: r.Package, Tags: r.Tags,
+		CreatedBy: r.CreatedBy, CreatedAt: instant(r.CreatedAt),
 		UpdatedBy: r.UpdatedBy, UpdatedAt: instant(r.UpdatedAt), Revision: r.Revision,
 	}
 	for _, a := range r.Authorizations {
@@ -133,9 +143,12 @@ type applicationRecord struct {
 
 func applicationOf(a app.Application) applicationRecord {
 	r := applicationRecord{
-		Resource: a.Resource, Tenant: a.Tenant, Publisher: a.Publisher, Definition: a.Definition, Terms: appDefinitionOf(a.Terms), Managed: a.Managed,
-		Location: a.Location, Kind: a.Kind, JIT: a.Settings.JIT, Mode: a.Settings.Mode, Longest: a.Settings.Longest, Parameters: a.Parameters, Tags: a.Tags,
-		CreatedBy: a.CreatedBy, CreatedAt: micros(a.CreatedAt), UpdatedBy: a.UpdatedBy, UpdatedAt: micros(a.UpdatedAt), Revision: a.Revision,
+		Resource: a.Resource, Tenant: a.Tenant, Publisher: a.Publisher, Definition: a.Definition,
+		Terms: appDefinitionOf(a.Terms), Managed: a.Managed,
+		Location: a.Location, Kind: a.Kind, JIT: a.Settings.JIT, Mode: a.Settings.Mode, Longest: a.Settings.Longest,
+		Parameters: a.Parameters, Tags: a.Tags,
+		CreatedBy: a.CreatedBy, CreatedAt: micros(a.CreatedAt), UpdatedBy: a.UpdatedBy, UpdatedAt: micros(a.UpdatedAt),
+		Revision: a.Revision,
 	}
 	for _, one := range a.Settings.Approvers {
 		r.Approvers = append(r.Approvers, approverRecord(one))
@@ -147,9 +160,12 @@ func scanApplication(row scanner) (app.Application, error) {
 	var r applicationRecord
 	err := row.Scan(jsonColumn{&r})
 	a := app.Application{
-		Resource: r.Resource, Tenant: r.Tenant, Publisher: r.Publisher, Definition: r.Definition, Terms: r.Terms.definition(), Managed: r.Managed,
-		Location: r.Location, Kind: r.Kind, Settings: app.Settings{JIT: r.JIT, Mode: r.Mode, Longest: r.Longest}, Parameters: r.Parameters, Tags: r.Tags,
-		CreatedBy: r.CreatedBy, CreatedAt: instant(r.CreatedAt), UpdatedBy: r.UpdatedBy, UpdatedAt: instant(r.UpdatedAt), Revision: r.Revision,
+		Resource: r.Resource, Tenant: r.Tenant, Publisher: r.Publisher, Definition: r.Definition,
+		Terms: r.Terms.definition(), Managed: r.Managed,
+		Location: r.Location, Kind: r.Kind, Settings: app.Settings{JIT: r.JIT, Mode: r.Mode, Longest: r.Longest},
+		Parameters: r.Parameters, Tags: r.Tags,
+		CreatedBy: r.CreatedBy, CreatedAt: instant(r.CreatedAt), UpdatedBy: r.UpdatedBy,
+		UpdatedAt: instant(r.UpdatedAt), Revision: r.Revision,
 	}
 	for _, one := range r.Approvers {
 		a.Settings.Approvers = append(a.Settings.Approvers, app.Approver(one))
@@ -163,12 +179,15 @@ func (r *reader) ApplicationDefinition(ctx context.Context, id access.ResourceID
 }
 
 // ApplicationDefinitions implements engine.ApplicationReader.
-func (r *reader) ApplicationDefinitions(ctx context.Context, f engine.ApplicationFilter, p engine.Page) (engine.Listed[app.Definition], error) {
+func (r *reader) ApplicationDefinitions(ctx context.Context, f engine.ApplicationFilter,
+	p engine.Page,
+) (engine.Listed[app.Definition], error) {
 	l := from(listAppDefinitions)
 	equal(l, "tenant", f.Tenant)
 	l.within("resource_key", f.Scope)
 	l.after(p.Cursor, false, "resource_key", cursorText)
-	return page(ctx, r.q, l, p, "resource_key", scanAppDefinition, func(v app.Definition) []any { return []any{v.Resource.Fold()} })
+	return page(ctx, r.q, l, p, "resource_key", scanAppDefinition,
+		func(v app.Definition) []any { return []any{v.Resource.Fold()} })
 }
 
 // CountApplicationDefinitions implements engine.ApplicationReader.
@@ -196,14 +215,17 @@ func (r *reader) ApplicationOfGroup(ctx context.Context, managed access.Resource
 }
 
 // Applications implements engine.ApplicationReader.
-func (r *reader) Applications(ctx context.Context, f engine.ApplicationFilter, p engine.Page) (engine.Listed[app.Application], error) {
+func (r *reader) Applications(ctx context.Context, f engine.ApplicationFilter,
+	p engine.Page,
+) (engine.Listed[app.Application], error) {
 	l := from(listApplications)
 	equal(l, "tenant", f.Tenant)
 	equal(l, "publisher", f.Publisher)
 	equal(l, "definition_key", f.Definition.Fold())
 	l.within("resource_key", f.Scope)
 	l.after(p.Cursor, false, "resource_key", cursorText)
-	return page(ctx, r.q, l, p, "resource_key", scanApplication, func(v app.Application) []any { return []any{v.Resource.Fold()} })
+	return page(ctx, r.q, l, p, "resource_key", scanApplication,
+		func(v app.Application) []any { return []any{v.Resource.Fold()} })
 }
 
 // SaveApplicationDefinition implements engine.ApplicationWriter.
@@ -236,7 +258,8 @@ func (t *tx) SaveApplication(ctx context.Context, a app.Application, was int64) 
 		return err
 	}
 	return t.swap(ctx, "application", a.Revision, was, insertApplication, updateApplication, []any{
-		a.Resource.Fold(), string(a.Resource), string(a.Tenant), string(a.Publisher), a.Definition.Fold(), a.Managed.Fold(), body, a.Revision,
+		a.Resource.Fold(), string(a.Resource), string(a.Tenant), string(a.Publisher), a.Definition.Fold(),
+		a.Managed.Fold(), body, a.Revision,
 	})
 }
 

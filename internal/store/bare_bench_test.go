@@ -14,9 +14,9 @@ import (
 )
 
 // BenchmarkBareCommit commits the rows of whole requests without the store: ready-made values, prepared statements, a
-// savepoint for each caller, and one commit for all who wait. It is what the engine and the disk give to any program. The
-// rows are those that BenchmarkWholeRequest writes, spread over as many people and machines: what a commit costs is above
-// all the pages that it changes.
+// savepoint for each caller, and one commit for all who wait. It is what the engine and the disk give to any program.
+// The rows are those that BenchmarkWholeRequest writes, spread over as many people and machines: what a commit costs is
+// above all the pages that it changes.
 func BenchmarkBareCommit(b *testing.B) {
 	for name, engineDSN := range engines() {
 		b.Run(name, func(b *testing.B) {
@@ -76,7 +76,8 @@ func (run bareConn) group(ctx context.Context, first bareCall, calls <-chan bare
 	err := run(ctx, bareRow{text: "begin"})
 	for _, c := range group {
 		if err == nil {
-			err = run(ctx, slices.Concat([]bareRow{{text: "savepoint s"}}, c.rows, []bareRow{{text: "release savepoint s"}})...)
+			err = run(ctx,
+				slices.Concat([]bareRow{{text: "savepoint s"}}, c.rows, []bareRow{{text: "release savepoint s"}})...)
 		}
 	}
 	if err == nil {
@@ -89,8 +90,10 @@ func (run bareConn) group(ctx context.Context, first bareCall, calls <-chan bare
 
 func bareSQLite(b *testing.B, dsn string) bareConn {
 	b.Helper()
-	db, err := sql.Open("sqlite", "file:"+dsn+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(1)"+
-		"&_pragma=temp_store(memory)&_pragma=cache_size(-16384)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)") // as the store has them
+	db, err := sql.Open("sqlite",
+		"file:"+dsn+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(1)"+
+			// as the store has them
+			"&_pragma=temp_store(memory)&_pragma=cache_size(-16384)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -174,7 +177,8 @@ func newSamples(b *testing.B, dsn string) *samples {
 		id := string(d.Request.ID)
 		one := sample{}
 		for table, where := range map[string]string{
-			"requests": "id = $1", "request_machines": "request = $1", "grants": "request = $1", "events": "request = $1",
+			"requests": "id = $1", "request_machines": "request = $1", "grants": "request = $1",
+			"events":   "request = $1",
 			"machines": "id in (select machine from request_machines where request = $1)",
 		} {
 			one[table] = readRows(b, db, "select * from "+table+" where "+where, id)
@@ -183,7 +187,8 @@ func newSamples(b *testing.B, dsn string) *samples {
 			for n := range names {
 				marks[n] = "$" + strconv.Itoa(n+1)
 			}
-			s.inserts[table] = "insert into " + table + " (" + strings.Join(names, ", ") + ") values (" + strings.Join(marks, ", ") + ")"
+			s.inserts[table] = "insert into " + table + " (" + strings.Join(names,
+				", ") + ") values (" + strings.Join(marks, ", ") + ")"
 		}
 		s.of = append(s.of, one)
 		s.seq = max(s.seq, one["events"][len(one["events"])-1].get("seq").(int64))
@@ -230,12 +235,14 @@ func (c columns) get(name string) any {
 	return nil
 }
 
-// rows gives the rows of the i-th request: those of the person with the machine of another sample, later than all before.
+// rows gives the rows of the i-th request: those of the person with the machine of another sample, later than all
+// before.
 func (s *samples) rows(i int64) []bareRow {
 	person, machine := pair(i)
 	by, at := s.of[person], s.of[machine]
 	changed := map[string]any{
-		"machine": at["request_machines"][0].get("machine"), "policy": at["grants"][0].get("policy"), "items": at["requests"][0].get("items"),
+		"machine": at["request_machines"][0].get("machine"), "policy": at["grants"][0].get("policy"),
+		"items": at["requests"][0].get("items"),
 	}
 	later := s.last + i - by["requests"][0].get("created_at").(int64)
 	id := fmt.Sprintf("%s%012x", s.id, i)
@@ -264,6 +271,7 @@ func (s *samples) rows(i int64) []bareRow {
 	rows := add(nil, "requests", "id", 0)
 	rows = add(rows, "request_machines", "request", 0)
 	rows = add(rows, "grants", "request", 0)
-	rows = append(rows, bareRow{"update agents set revision = revision + 1 where id = $1", []any{at["machines"][0].get("agent")}})
+	rows = append(rows,
+		bareRow{"update agents set revision = revision + 1 where id = $1", []any{at["machines"][0].get("agent")}})
 	return add(rows, "events", "request", s.seq+1+int64(len(by["events"]))*i)
 }

@@ -67,7 +67,8 @@ func BenchmarkAuditHashes(b *testing.B) {
 	b.ResetTimer()
 	for i := range b.N {
 		f.view(b, func(ctx context.Context, r engine.Reader) error {
-			_, err := audit.ProveInclusion(size, int64(i*7919%size), func(indexes []int64) ([]audit.Hash, error) { return r.AuditHashes(ctx, indexes) })
+			_, err := audit.ProveInclusion(size, int64(i*7919%size),
+				func(indexes []int64) ([]audit.Hash, error) { return r.AuditHashes(ctx, indexes) })
 			return err
 		})
 	}
@@ -86,11 +87,15 @@ func BenchmarkMillionRequests(b *testing.B) {
 			db := f.raw(b)
 			for _, statement := range []string{
 				`insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
-decided_at, digest, revision) ` + numbers + `select 'r' || (1000000 + i), '` + string(tenantID) + `', 'user-1', 'Ada', '', 'cli', '[]', 0, 'because', '',
+decided_at, digest, revision) ` + numbers + `select 'r' || (1000000 + i), '` + string(
+					tenantID) + `', 'user-1', 'Ada', '', 'cli', '[]', 0, 'because', '',
 case when i % 1000 = 0 then 'pending' else 'approved' end, '', i, i, 0, '', 1 from n`,
-				"insert into request_machines (machine, created_at, request) " + numbers + "select 'machine-' || (i % 1000), i, 'r' || (1000000 + i) from n",
+				"insert into request_machines (machine, created_at, request) " + numbers +
+					"select 'machine-' || (i % 1000), i, 'r' || (1000000 + i) from n",
 				`insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources, start_at, end_at, state, reason,
-created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision) ` + numbers + `select 'g' || (1000000 + i), 'r' || (1000000 + i), '` + string(tenantID) + `', 'user-1', 'Ada',
+created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision) ` + numbers +
+					`select 'g' || (1000000 + i), 'r' || (1000000 + i), '` + string(
+					tenantID) + `', 'user-1', 'Ada',
 'machine-' || (i % 1000), 'p', 22, 22, 'tcp', '[]', i, i, case when i % 1000 = 0 then 'active' else 'expired' end, '', i, i, case when i % 1000 = 0 then 0 else i end,
 case when i % 1000 = 0 then 0 else i end, 0, 0, 0, 1 from n`,
 			} {
@@ -124,7 +129,12 @@ case when i % 1000 = 0 then 0 else i end, 0, 0, 0, 1 from n`,
 					_, err := r.LiveGrants(ctx, []access.MachineID{"machine-0"}, day())
 					return err
 				},
-				"due": func(ctx context.Context, r engine.Reader) error { _, err := r.Due(ctx, day(), 100); return err },
+				"due": func(ctx context.Context,
+					r engine.Reader,
+				) error {
+					_, err := r.Due(ctx, day(), 100)
+					return err
+				},
 			} {
 				b.Run(name, func(b *testing.B) {
 					for b.Loop() {

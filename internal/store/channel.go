@@ -22,7 +22,8 @@ const (
 func scanChannel(row scanner) (c engine.Channel, err error) {
 	var record channelRecord
 	var sealed []byte
-	err = row.Scan(&c.ID, &c.Tenant, &c.Name, &c.Kind, flagColumn{&c.Enabled}, jsonColumn{&record}, &sealed, timeColumn{&c.CreatedAt}, &c.Revision)
+	err = row.Scan(&c.ID, &c.Tenant, &c.Name, &c.Kind, flagColumn{&c.Enabled}, jsonColumn{&record}, &sealed,
+		timeColumn{&c.CreatedAt}, &c.Revision)
 	c.URL, c.Mail, c.CA, c.AllowPrivate = record.URL, engine.Mail(record.Mail), record.CA, record.AllowPrivate
 	c.Secret.File = record.SecretFile
 	if len(sealed) > 0 {
@@ -32,7 +33,8 @@ func scanChannel(row scanner) (c engine.Channel, err error) {
 }
 
 func scanRoute(row scanner) (r engine.Route, err error) {
-	err = row.Scan(&r.ID, &r.Tenant, &r.Channel, &r.Principal, &r.Policy, jsonColumn{&r.Kinds}, flagColumn{&r.Mute}, timeColumn{&r.CreatedAt})
+	err = row.Scan(&r.ID, &r.Tenant, &r.Channel, &r.Principal, &r.Policy, jsonColumn{&r.Kinds}, flagColumn{&r.Mute},
+		timeColumn{&r.CreatedAt})
 	return r, err
 }
 
@@ -42,7 +44,9 @@ func (r *reader) Channel(ctx context.Context, id engine.ChannelID) (engine.Chann
 }
 
 // Channels implements engine.OutboxReader.
-func (r *reader) Channels(ctx context.Context, f engine.ChannelFilter, p engine.Page) (engine.Listed[engine.Channel], error) {
+func (r *reader) Channels(ctx context.Context, f engine.ChannelFilter,
+	p engine.Page,
+) (engine.Listed[engine.Channel], error) {
 	l := from(listChannels)
 	equal(l, "c.tenant", f.Tenant)
 	equal(l, "c.kind", f.Kind)
@@ -53,7 +57,8 @@ func (r *reader) Channels(ctx context.Context, f engine.ChannelFilter, p engine.
 		l.where("c.name_key = ?", fold(f.Name))
 	}
 	l.after(p.Cursor, false, "c.name_key, c.id", cursorText, cursorText)
-	return page(ctx, r.q, l, p, "c.name_key, c.id", scanChannel, func(c engine.Channel) []any { return []any{fold(c.Name), c.ID} })
+	return page(ctx, r.q, l, p, "c.name_key, c.id", scanChannel,
+		func(c engine.Channel) []any { return []any{fold(c.Name), c.ID} })
 }
 
 // HasChannels implements engine.OutboxReader.
@@ -77,7 +82,8 @@ func (r *reader) Routes(ctx context.Context, f engine.RouteFilter, p engine.Page
 	equal(l, "r.principal", f.Principal)
 	equal(l, "r.policy", f.Policy)
 	l.after(p.Cursor, false, "r.created_at, r.id", cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, "r.created_at, r.id", scanRoute, func(v engine.Route) []any { return []any{micros(v.CreatedAt), v.ID} })
+	return page(ctx, r.q, l, p, "r.created_at, r.id", scanRoute,
+		func(v engine.Route) []any { return []any{micros(v.CreatedAt), v.ID} })
 }
 
 const (
@@ -96,7 +102,10 @@ mute = excluded.mute, created_at = excluded.created_at`
 
 // SaveChannel implements engine.OutboxTx.
 func (t *tx) SaveChannel(ctx context.Context, c engine.Channel, was int64) error {
-	config, err := toJSON(channelRecord{URL: c.URL, Mail: mailRecord(c.Mail), CA: c.CA, AllowPrivate: c.AllowPrivate, SecretFile: c.Secret.File})
+	config, err := toJSON(channelRecord{
+		URL: c.URL, Mail: mailRecord(c.Mail), CA: c.CA, AllowPrivate: c.AllowPrivate,
+		SecretFile: c.Secret.File,
+	})
 	if err != nil {
 		return err
 	}
@@ -131,7 +140,8 @@ func (t *tx) SaveRoute(ctx context.Context, r engine.Route) error {
 	if err != nil {
 		return err
 	}
-	return t.exec(ctx, "route", nil, upsertRoute, string(r.ID), string(r.Tenant), string(r.Channel), string(r.Principal), string(r.Policy), text, flag(r.Mute),
+	return t.exec(ctx, "route", nil, upsertRoute, string(r.ID), string(r.Tenant), string(r.Channel),
+		string(r.Principal), string(r.Policy), text, flag(r.Mute),
 		micros(r.CreatedAt))
 }
 

@@ -208,8 +208,10 @@ func (db *DB) attempt(ctx context.Context, calls []*call) (news, error) {
 
 // unavailable is what a batch's failure means to a call. The time limit is the batch's, and not the caller's.
 func unavailable(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, errUnknownOutcome) {
-		e := access.Fault(access.KindUnavailable, "storeUnavailable", "the database does not answer now; look whether it was done before you try again")
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, errUnknownOutcome) {
+		e := access.Fault(access.KindUnavailable, "storeUnavailable",
+			"the database does not answer now; look whether it was done before you try again")
 		e.Err = err
 		return e
 	}

@@ -59,7 +59,8 @@ func TestOneFailureIsItsOwn(t *testing.T) {
 			ctx := t.Context()
 			own := errors.New("own")
 			write := func(tx engine.Tx, name string) error {
-				return firstOf(tx.SaveSetting(ctx, name, []byte("x")), tx.Append(ctx, access.Event{At: day(), Kind: access.EventKind(name)}), tx.BumpAgent(ctx, f.agent))
+				return firstOf(tx.SaveSetting(ctx, name, []byte("x")),
+					tx.Append(ctx, access.Event{At: day(), Kind: access.EventKind(name)}), tx.BumpAgent(ctx, f.agent))
 			}
 			ways := map[string]func(tx engine.Tx) error{
 				"good": func(tx engine.Tx) error { return write(tx, "good") },
@@ -190,7 +191,8 @@ func (f *fixture) checkLog(tb testing.TB) (size int64) {
 		if more, err := r.Records(ctx, size, 1); err != nil || len(more) > 0 {
 			return fmt.Errorf("there are records behind the head: %w", err)
 		}
-		root, err := audit.RootAt(size, func(indexes []int64) ([]audit.Hash, error) { return r.AuditHashes(ctx, indexes) })
+		root, err := audit.RootAt(size,
+			func(indexes []int64) ([]audit.Hash, error) { return r.AuditHashes(ctx, indexes) })
 		if err == nil && root != tree.Root() {
 			tb.Error("what is kept of the tree does not give its root")
 		}
@@ -207,7 +209,8 @@ func TestConcurrentUpdates(t *testing.T) {
 		for range callers {
 			wg.Go(func() {
 				for range each {
-					if err := f.Update(t.Context(), func(tx engine.Tx) error { return f.submit(t.Context(), tx, day()) }); err != nil {
+					if err := f.Update(t.Context(),
+						func(tx engine.Tx) error { return f.submit(t.Context(), tx, day()) }); err != nil {
 						t.Error(err)
 					}
 				}
@@ -224,7 +227,8 @@ func TestReadYourWrites(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			if err := firstOf(tx.BumpAgent(ctx, f.agent), tx.SaveSetting(ctx, "a", []byte("1")), tx.Append(ctx, access.Event{At: day()})); err != nil {
+			if err := firstOf(tx.BumpAgent(ctx, f.agent), tx.SaveSetting(ctx, "a", []byte("1")),
+				tx.Append(ctx, access.Event{At: day()})); err != nil {
 				return err
 			}
 			a, err := tx.Agent(ctx, f.agent)
@@ -349,14 +353,16 @@ func TestClosedStore(t *testing.T) {
 			if err := f.Close(); err != nil {
 				t.Errorf("a second time: %v", err)
 			}
-			if err := f.try(t, func(context.Context, engine.Tx) error { return nil }); access.KindOf(err) != access.KindUnavailable {
+			if err := f.try(t,
+				func(context.Context, engine.Tx) error { return nil }); access.KindOf(err) != access.KindUnavailable {
 				t.Errorf("update: %v", err)
 			}
 			if err := f.View(t.Context(), func(engine.Reader) error { return nil }); err == nil {
 				t.Error("it can be read")
 			}
 			again := open(t, f.dsn)
-			if err := again.View(t.Context(), func(r engine.Reader) error { _, err := r.Agent(t.Context(), f.agent); return err }); err != nil {
+			if err := again.View(t.Context(),
+				func(r engine.Reader) error { _, err := r.Agent(t.Context(), f.agent); return err }); err != nil {
 				t.Errorf("opened again: %v", err)
 			}
 		})

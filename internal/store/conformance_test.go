@@ -18,7 +18,10 @@ import (
 
 func same(t *testing.T, what string, want, got any) {
 	t.Helper()
-	equal := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmpopts.EquateEmpty()}
+	equal := cmp.Options{
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmpopts.EquateEmpty(),
+	}
 	if diff := cmp.Diff(want, got, equal); diff != "" {
 		t.Errorf("%s: -want +got\n%s", what, diff)
 	}
@@ -38,17 +41,31 @@ func TestRoundTrip(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, dsn(t))
-			zero := access.Machine{ID: "m-zero", Resource: access.MachineResource(subID, "default", "zero"), Tenant: tenantID, Name: "zero", Revision: 1}
-			group := access.Principal{ID: "g", Tenant: tenantID, Kind: access.Group, Name: "Ops", Disabled: true, Revision: 4}
-			password := engine.Password{Principal: f.user, Hash: "$argon2id$x", MustChange: true, ChangedAt: day().Add(time.Microsecond)}
-			session := engine.Session{Hash: "aa", Principal: f.user, CreatedAt: day(), ExpiresAt: day().Add(time.Hour), Address: "203.0.113.9", Client: "curl", SteppedUpAt: day().Add(time.Minute)}
+			zero := access.Machine{
+				ID: "m-zero", Resource: access.MachineResource(subID, "default", "zero"),
+				Tenant: tenantID, Name: "zero", Revision: 1,
+			}
+			group := access.Principal{
+				ID: "g", Tenant: tenantID, Kind: access.Group, Name: "Ops", Disabled: true,
+				Revision: 4,
+			}
+			password := engine.Password{
+				Principal: f.user, Hash: "$argon2id$x", MustChange: true,
+				ChangedAt: day().Add(time.Microsecond),
+			}
+			session := engine.Session{
+				Hash: "aa", Principal: f.user, CreatedAt: day(), ExpiresAt: day().Add(time.Hour),
+				Address: "203.0.113.9", Client: "curl", SteppedUpAt: day().Add(time.Minute),
+			}
 			token := engine.EnrollmentToken{
-				Hash: "bb", Tenant: tenantID, Subscription: subID, ResourceGroup: "Default", Name: "web-9", Mode: access.ModeGateway, CreatedBy: f.user,
+				Hash: "bb", Tenant: tenantID, Subscription: subID, ResourceGroup: "Default", Name: "web-9",
+				Mode: access.ModeGateway, CreatedBy: f.user,
 				CreatedAt: day(), ExpiresAt: day().Add(time.Hour),
 			}
 			role := definition("d-1", "Owner")
 			assignment := rbac.Assignment{
-				ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1", Scope: "/", Start: day(), End: day().Add(time.Hour), Description: "x",
+				ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1", Scope: "/", Start: day(),
+				End: day().Add(time.Hour), Description: "x",
 				CreatedBy: f.user, CreatedAt: day(),
 			}
 			pol := policy("policy-1", "default", f.machine, zero.ID)
@@ -59,14 +76,24 @@ func TestRoundTrip(t *testing.T) {
 			grant.OpenedAt = day().Add(3 * time.Microsecond)
 			until := request
 			until.ID, until.Start, until.Address = "r-until", day().Add(time.Hour), netip.Addr{}
-			until.Items = []access.Item{{Machine: "gone", Ports: access.PortRange{First: 8000, Last: 8010}, Protocol: access.AnyProtocol, Until: day().Add(2 * time.Hour)}}
+			until.Items = []access.Item{
+				{
+					Machine: "gone", Ports: access.PortRange{First: 8000, Last: 8010}, Protocol: access.AnyProtocol,
+					Until: day().Add(2 * time.Hour),
+				},
+			}
 			idem := engine.Idempotency{Principal: f.user, Key: "k", Digest: "d", Request: request.ID, CreatedAt: day()}
 			checkpoint := audit.SignedCheckpoint{Size: 5, Root: audit.Hash{1, 2}, At: day(), Text: "text\n\n— x y\n"}
 			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SaveMachine(ctx, zero, 0), tx.SavePrincipal(ctx, group, 0), tx.SavePassword(ctx, password), tx.SaveSession(ctx, session),
-					tx.SaveEnrollmentToken(ctx, token), tx.SaveRoleDefinition(ctx, role), tx.SaveRoleAssignment(ctx, assignment), tx.AddMember(ctx, group.ID, f.user, "", day()),
-					tx.SavePolicy(ctx, pol, 0), tx.SaveRequest(ctx, request, 0), tx.SaveRequest(ctx, until, 0), tx.SaveGrant(ctx, grant, 0), tx.SaveIdempotency(ctx, idem),
-					tx.SaveCheckpoint(ctx, audit.SignedCheckpoint{Size: 3, Text: "older"}), tx.SaveCheckpoint(ctx, checkpoint), tx.SaveSetting(ctx, "s", []byte{0, 1, 255}), tx.SaveSetting(ctx, "empty", nil))
+				return firstOf(tx.SaveMachine(ctx, zero, 0), tx.SavePrincipal(ctx, group, 0),
+					tx.SavePassword(ctx, password), tx.SaveSession(ctx, session),
+					tx.SaveEnrollmentToken(ctx, token), tx.SaveRoleDefinition(ctx, role),
+					tx.SaveRoleAssignment(ctx, assignment), tx.AddMember(ctx, group.ID, f.user, "", day()),
+					tx.SavePolicy(ctx, pol, 0), tx.SaveRequest(ctx, request, 0), tx.SaveRequest(ctx, until, 0),
+					tx.SaveGrant(ctx, grant, 0), tx.SaveIdempotency(ctx, idem),
+					tx.SaveCheckpoint(ctx, audit.SignedCheckpoint{Size: 3, Text: "older"}),
+					tx.SaveCheckpoint(ctx, checkpoint), tx.SaveSetting(ctx, "s", []byte{0, 1, 255}),
+					tx.SaveSetting(ctx, "empty", nil))
 			})
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				get := func(what string, want, got any, err error) {
@@ -80,9 +107,12 @@ func TestRoundTrip(t *testing.T) {
 				tenants, err := r.Tenants(ctx)
 				get("tenants", []access.Tenant{{ID: tenantID, Name: "Example", CreatedAt: day()}}, tenants, err)
 				subs, err := r.Subscriptions(ctx)
-				get("subscriptions", []access.Subscription{{ID: subID, Tenant: tenantID, Name: "default", CreatedAt: day()}}, subs, err)
+				get("subscriptions",
+					[]access.Subscription{{ID: subID, Tenant: tenantID, Name: "default", CreatedAt: day()}}, subs, err)
 				groups, err := r.ResourceGroups(ctx)
-				get("resource groups", []access.ResourceGroup{{Subscription: subID, Name: "Default", Location: "local", CreatedAt: day()}}, groups, err)
+				get("resource groups",
+					[]access.ResourceGroup{{Subscription: subID, Name: "Default", Location: "local", CreatedAt: day()}},
+					groups, err)
 				p, err := r.Principal(ctx, group.ID)
 				get("principal", group, p, err)
 				p, err = r.PrincipalByName(ctx, tenantID, "oPS")
@@ -167,8 +197,10 @@ func TestRoundTrip(t *testing.T) {
 				placed := assignment
 				placed.Home = assignment.Tenant // it is the principal's
 				get("directory", rbac.Data{
-					Revision: d.Revision, Tenants: d.Tenants, Subscriptions: d.Subscriptions, Definitions: []rbac.Definition{role}, Assignments: []rbac.Assignment{placed},
-					Memberships: []rbac.Membership{{Group: group.ID, Member: f.user}}, Disabled: []access.PrincipalID{group.ID}, People: []access.PrincipalID{f.user},
+					Revision: d.Revision, Tenants: d.Tenants, Subscriptions: d.Subscriptions,
+					Definitions: []rbac.Definition{role}, Assignments: []rbac.Assignment{placed},
+					Memberships: []rbac.Membership{{Group: group.ID, Member: f.user}},
+					Disabled:    []access.PrincipalID{group.ID}, People: []access.PrincipalID{f.user},
 				}, d, err)
 				revision, err := r.DirectoryRevision(ctx)
 				get("directory revision", d.Revision, revision, err)
@@ -186,8 +218,12 @@ func TestNotFound(t *testing.T) {
 			f := newFixture(t, dsn(t))
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				for what, get := range map[string]func() error{
-					"principal":           func() error { _, err := r.Principal(ctx, "x"); return err },
-					"principal by name":   func() error { _, err := r.PrincipalByName(ctx, "other", "Ada"); return err },
+					"principal": func() error { _, err := r.Principal(ctx, "x"); return err },
+					"principal by name": func() error {
+						_, err := r.PrincipalByName(ctx, "other",
+							"Ada")
+						return err
+					},
 					"password":            func() error { _, err := r.Password(ctx, f.user); return err },
 					"session":             func() error { _, err := r.Session(ctx, "x"); return err },
 					"token":               func() error { _, err := r.EnrollmentToken(ctx, "x"); return err },
@@ -210,11 +246,27 @@ func TestNotFound(t *testing.T) {
 				return nil
 			})
 			for what, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
-				"remove member":     func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "x", f.user) },
-				"delete token":      func(ctx context.Context, tx engine.Tx) error { return tx.DeleteEnrollmentToken(ctx, "x") },
-				"delete assignment": func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleAssignment(ctx, "x") },
-				"bump agent":        func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, "x") },
-				"delete machine":    func(ctx context.Context, tx engine.Tx) error { return tx.DeleteMachine(ctx, "x") },
+				"remove member": func(ctx context.Context,
+					tx engine.Tx,
+				) error {
+					return tx.RemoveMember(ctx, "x", f.user)
+				},
+				"delete token": func(ctx context.Context,
+					tx engine.Tx,
+				) error {
+					return tx.DeleteEnrollmentToken(ctx, "x")
+				},
+				"delete assignment": func(ctx context.Context,
+					tx engine.Tx,
+				) error {
+					return tx.DeleteRoleAssignment(ctx, "x")
+				},
+				"bump agent": func(ctx context.Context, tx engine.Tx) error { return tx.BumpAgent(ctx, "x") },
+				"delete machine": func(ctx context.Context,
+					tx engine.Tx,
+				) error {
+					return tx.DeleteMachine(ctx, "x")
+				},
 			} {
 				wantKind(t, what, f.try(t, do), access.KindNotFound, "notFound")
 			}
@@ -230,9 +282,12 @@ func TestIllegalWrites(t *testing.T) {
 			f := newFixture(t, dsn(t))
 			request, grant, _ := f.request(day())
 			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0), tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0),
-					tx.SaveIdempotency(ctx, engine.Idempotency{Principal: f.user, Key: "k"}), tx.SaveRoleDefinition(ctx, definition("d-1", "Owner")),
-					tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1"}))
+				return firstOf(tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0),
+					tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0),
+					tx.SaveIdempotency(ctx, engine.Idempotency{Principal: f.user, Key: "k"}),
+					tx.SaveRoleDefinition(ctx, definition("d-1", "Owner")),
+					tx.SaveRoleAssignment(ctx,
+						rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1"}))
 			})
 			type update = func(ctx context.Context, tx engine.Tx) error
 			ghost := grant
@@ -244,23 +299,59 @@ func TestIllegalWrites(t *testing.T) {
 				kind access.Kind
 				code string
 			}{
-				"principal, same name": {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u2", "aDA"), 0) }, access.KindConflict, "exists"},
-				"principal, same id":   {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person(f.user, "B"), 0) }, access.KindConflict, "exists"},
+				"principal, same name": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.SavePrincipal(ctx, person("u2", "aDA"), 0)
+					},
+					access.KindConflict, "exists",
+				},
+				"principal, same id": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.SavePrincipal(ctx, person(f.user, "B"), 0)
+					},
+					access.KindConflict, "exists",
+				},
 				"machine, same resource": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveMachine(ctx, machine("m2", "WEB-1", ""), 0)
 				}, access.KindConflict, "exists"},
-				"agent, same name": {func(ctx context.Context, tx engine.Tx) error { return tx.SaveAgent(ctx, agent("a2", "GATE")) }, access.KindConflict, "exists"},
+				"agent, same name": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.SaveAgent(ctx, agent("a2", "GATE"))
+					},
+					access.KindConflict, "exists",
+				},
 				"tenant, same name": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveTenant(ctx, access.Tenant{ID: "t2", Name: "EXAMPLE"})
 				}, access.KindConflict, "exists"},
 				"role, same name": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveRoleDefinition(ctx, definition("d-2", "OWNER"))
 				}, access.KindConflict, "exists"},
-				"policy, same resource": {func(ctx context.Context, tx engine.Tx) error { return tx.SavePolicy(ctx, policy("p2", "DEFAULT"), 0) }, access.KindConflict, "exists"},
+				"policy, same resource": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.SavePolicy(ctx, policy("p2", "DEFAULT"), 0)
+					},
+					access.KindConflict, "exists",
+				},
 				"assignment, same id": {func(ctx context.Context, tx engine.Tx) error {
-					return tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1"})
+					return tx.SaveRoleAssignment(ctx,
+						rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: "d-1"})
 				}, access.KindConflict, "exists"},
-				"request, same id": {func(ctx context.Context, tx engine.Tx) error { return tx.SaveRequest(ctx, request, 0) }, access.KindConflict, "exists"},
+				"request, same id": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.SaveRequest(ctx, request, 0)
+					},
+					access.KindConflict, "exists",
+				},
 				"idempotency, same key": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveIdempotency(ctx, engine.Idempotency{Principal: f.user, Key: "k"})
 				}, access.KindConflict, "exists"},
@@ -273,30 +364,69 @@ func TestIllegalWrites(t *testing.T) {
 				"machine of no agent": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveMachine(ctx, machine("m2", "web-2", "nothing"), 0)
 				}, access.KindConflict, "reference"},
-				"machine that has a policy": {func(ctx context.Context, tx engine.Tx) error { return tx.DeleteMachine(ctx, f.machine) }, access.KindConflict, "reference"},
-				"member that is not there":  {func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "nothing", f.user, "", day()) }, access.KindConflict, "reference"},
+				"machine that has a policy": {
+					func(ctx context.Context, tx engine.Tx) error { return tx.DeleteMachine(ctx, f.machine) },
+					access.KindConflict, "reference",
+				},
+				"member that is not there": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.AddMember(ctx, "nothing", f.user, "", day())
+					},
+					access.KindConflict, "reference",
+				},
 				"assignment of no role": {func(ctx context.Context, tx engine.Tx) error {
-					return tx.SaveRoleAssignment(ctx, rbac.Assignment{ID: "a-2", Tenant: tenantID, Principal: f.user, Definition: "x"})
+					return tx.SaveRoleAssignment(ctx,
+						rbac.Assignment{ID: "a-2", Tenant: tenantID, Principal: f.user, Definition: "x"})
 				}, access.KindConflict, "reference"},
-				"grant of no request":     {func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, ghost, 0) }, access.KindConflict, "reference"},
-				"ended grant without end": {func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, wrong, 0) }, access.KindInternal, "refusedByStore"},
+				"grant of no request": {
+					func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, ghost, 0) },
+					access.KindConflict, "reference",
+				},
+				"ended grant without end": {
+					func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, wrong, 0) },
+					access.KindInternal, "refusedByStore",
+				},
 				"revision that stands": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveMachine(ctx, machine(f.machine, "web-1", f.agent), 1)
 				}, access.KindInternal, "revision"},
-				"zero byte": {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u3", "a\x00b"), 0) }, access.KindInvalid, "malformedText"},
-				"not UTF-8": {func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, person("u3", "a\xff"), 0) }, access.KindInvalid, "malformedText"},
+				"zero byte": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.SavePrincipal(ctx, person("u3", "a\x00b"), 0)
+					},
+					access.KindInvalid, "malformedText",
+				},
+				"not UTF-8": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.SavePrincipal(ctx, person("u3", "a\xff"), 0)
+					},
+					access.KindInvalid, "malformedText",
+				},
 				"lookup with zero byte": {func(ctx context.Context, tx engine.Tx) error {
 					_, err := tx.PrincipalByName(ctx, tenantID, "a\x00")
 					return err
 				}, access.KindInvalid, "malformedText"},
-				"unused token twice": {func(ctx context.Context, tx engine.Tx) error { return tx.UseEnrollmentToken(ctx, "none", day()) }, access.KindConflict, "tokenUsed"},
+				"unused token twice": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.UseEnrollmentToken(ctx, "none", day())
+					},
+					access.KindConflict, "tokenUsed",
+				},
 			} {
 				wantKind(t, what, f.try(t, c.do), c.kind, c.code)
 			}
 			f.update(t, func(ctx context.Context, tx engine.Tx) error { // and nothing is broken by all that
 				gone := agent(f.agent, "gate")
 				gone.Revoked = true
-				return firstOf(tx.SaveAgent(ctx, gone), tx.SaveAgent(ctx, agent("a2", "Gate")), tx.DeletePolicy(ctx, "policy-1", 1), tx.DeleteMachine(ctx, f.machine))
+				return firstOf(tx.SaveAgent(ctx, gone), tx.SaveAgent(ctx, agent("a2", "Gate")),
+					tx.DeletePolicy(ctx, "policy-1", 1), tx.DeleteMachine(ctx, f.machine))
 			})
 		})
 	}
@@ -307,7 +437,8 @@ func TestCompareAndSwap(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		request, grant, _ := f.request(day())
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0), tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0))
+			return firstOf(tx.SavePolicy(ctx, policy("policy-1", "default", f.machine), 0),
+				tx.SaveRequest(ctx, request, 0), tx.SaveGrant(ctx, grant, 0))
 		})
 		for what, save := range map[string]func(ctx context.Context, tx engine.Tx, revision, was int64) error{
 			"principal": func(ctx context.Context, tx engine.Tx, revision, was int64) error {
@@ -344,7 +475,8 @@ func TestCompareAndSwap(t *testing.T) {
 			errs := make(chan error, racers)
 			for range racers {
 				go func() {
-					errs <- f.Update(t.Context(), func(tx engine.Tx) error { return save(t.Context(), tx, first+1, first) })
+					errs <- f.Update(t.Context(),
+						func(tx engine.Tx) error { return save(t.Context(), tx, first+1, first) })
 				}()
 			}
 			won := 0
@@ -358,9 +490,13 @@ func TestCompareAndSwap(t *testing.T) {
 			if won != 1 {
 				t.Errorf("%s: %d of %d won", what, won, racers)
 			}
-			wantKind(t, what+" that is not there", f.try(t, func(ctx context.Context, tx engine.Tx) error { return save(ctx, tx, 99, 98) }), access.KindConflict, "changed")
+			wantKind(t, what+" that is not there",
+				f.try(t, func(ctx context.Context, tx engine.Tx) error { return save(ctx, tx, 99, 98) }),
+				access.KindConflict, "changed")
 		}
-		wantKind(t, "delete policy", f.try(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeletePolicy(ctx, "policy-1", 1) }), access.KindConflict, "changed")
+		wantKind(t, "delete policy",
+			f.try(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeletePolicy(ctx, "policy-1", 1) }),
+			access.KindConflict, "changed")
 	})
 }
 
@@ -403,7 +539,13 @@ func TestDirectoryRevisionGrows(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		revision := func() (n int64) {
-			f.view(t, func(ctx context.Context, r engine.Reader) (err error) { n, err = r.DirectoryRevision(ctx); return err })
+			f.view(t,
+				func(ctx context.Context,
+					r engine.Reader,
+				) (err error) {
+					n, err = r.DirectoryRevision(ctx)
+					return err
+				})
 			return n
 		}
 		group := access.Principal{ID: "g", Tenant: tenantID, Kind: access.Group, Name: "Ops", Revision: 1}
@@ -413,10 +555,24 @@ func TestDirectoryRevisionGrows(t *testing.T) {
 			do   func(ctx context.Context, tx engine.Tx) error
 			want bool
 		}{
-			{"principal", func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, group, 0) }, true},
-			{"member", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) }, true},
-			{"member again", func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) }, true},
-			{"no member", func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "g", f.user) }, true},
+			{
+				"principal", func(ctx context.Context, tx engine.Tx) error { return tx.SavePrincipal(ctx, group, 0) },
+				true,
+			},
+			{
+				"member",
+				func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) },
+				true,
+			},
+			{
+				"member again",
+				func(ctx context.Context, tx engine.Tx) error { return tx.AddMember(ctx, "g", f.user, "", day()) },
+				true,
+			},
+			{
+				"no member", func(ctx context.Context, tx engine.Tx) error { return tx.RemoveMember(ctx, "g", f.user) },
+				true,
+			},
 			{"no group", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "g", 1) }, true},
 			{"role", func(ctx context.Context, tx engine.Tx) error {
 				return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
@@ -424,8 +580,14 @@ func TestDirectoryRevisionGrows(t *testing.T) {
 			{"role again", func(ctx context.Context, tx engine.Tx) error {
 				return tx.SaveRoleDefinition(ctx, definition("d-1", "Owner"))
 			}, true},
-			{"assignment", func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleAssignment(ctx, assignment) }, true},
-			{"no assignment", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleAssignment(ctx, "a-1") }, true},
+			{
+				"assignment",
+				func(ctx context.Context, tx engine.Tx) error { return tx.SaveRoleAssignment(ctx, assignment) }, true,
+			},
+			{
+				"no assignment",
+				func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleAssignment(ctx, "a-1") }, true,
+			},
 			{"password", func(ctx context.Context, tx engine.Tx) error {
 				return tx.SavePassword(ctx, engine.Password{Principal: f.user})
 			}, false},
@@ -451,8 +613,12 @@ func TestDeletingAGroup(t *testing.T) {
 				tx.AddMember(ctx, "inner", f.user, "", day()), tx.AddMember(ctx, "outer", "inner", "", day()))
 		})
 		for what, do := range map[string]func(ctx context.Context, tx engine.Tx) error{
-			"another revision": func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, "inner", 2) },
-			"a person":         func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, f.user, 1) },
+			"another revision": func(ctx context.Context,
+				tx engine.Tx,
+			) error {
+				return tx.DeleteGroup(ctx, "inner", 2)
+			},
+			"a person": func(ctx context.Context, tx engine.Tx) error { return tx.DeleteGroup(ctx, f.user, 1) },
 		} {
 			wantKind(t, what, f.try(t, do), access.KindConflict, "")
 		}
@@ -473,11 +639,14 @@ func TestMembershipsBy(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			for _, id := range []access.PrincipalID{"a", "b", "c", "d"} {
-				if err := tx.SavePrincipal(ctx, access.Principal{ID: id, Tenant: tenantID, Kind: access.Group, Name: string(id), Revision: 1}, 0); err != nil {
+				if err := tx.SavePrincipal(ctx,
+					access.Principal{ID: id, Tenant: tenantID, Kind: access.Group, Name: string(id), Revision: 1},
+					0); err != nil {
 					return err
 				}
 			}
-			return firstOf(tx.AddMember(ctx, "a", f.user, f.user, day()), tx.AddMember(ctx, "a", f.user, "", day()), tx.AddMember(ctx, "b", "a", f.user, day().Add(time.Hour)),
+			return firstOf(tx.AddMember(ctx, "a", f.user, f.user, day()), tx.AddMember(ctx, "a", f.user, "", day()),
+				tx.AddMember(ctx, "b", "a", f.user, day().Add(time.Hour)),
 				tx.AddMember(ctx, "c", "a", f.user, day().Add(-time.Hour)), tx.AddMember(ctx, "d", "a", "", day()),
 				tx.AddMember(ctx, "d", "b", f.user, day()), tx.RemoveMember(ctx, "d", "b"))
 		})
@@ -518,11 +687,14 @@ func TestSessionsEnd(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			for _, hash := range []string{"a", "b", "c"} {
-				if err := tx.SaveSession(ctx, engine.Session{Hash: hash, Principal: f.user, ExpiresAt: day()}); err != nil {
+				if err := tx.SaveSession(ctx,
+					engine.Session{Hash: hash, Principal: f.user, ExpiresAt: day()}); err != nil {
 					return err
 				}
 			}
-			return firstOf(tx.SaveSession(ctx, engine.Session{Hash: "b", Principal: f.user, ExpiresAt: day().Add(time.Hour)}), tx.DeleteSession(ctx, "a"), tx.DeleteSession(ctx, "a"))
+			return firstOf(tx.SaveSession(ctx,
+				engine.Session{Hash: "b", Principal: f.user, ExpiresAt: day().Add(time.Hour)}),
+				tx.DeleteSession(ctx, "a"), tx.DeleteSession(ctx, "a"))
 		})
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
 			_, err := r.Session(ctx, "a")
@@ -541,7 +713,8 @@ func TestPolicyMachinesAreReplaced(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveMachine(ctx, machine("m2", "web-2", f.agent), 0), tx.SaveMachine(ctx, machine("m3", "web-3", f.agent), 0),
+			return firstOf(tx.SaveMachine(ctx, machine("m2", "web-2", f.agent), 0),
+				tx.SaveMachine(ctx, machine("m3", "web-3", f.agent), 0),
 				tx.SavePolicy(ctx, policy("p", "default", f.machine, "m2"), 0))
 		})
 		next := policy("p", "default", "m3", f.machine)
@@ -562,13 +735,19 @@ func TestContextErrorsPassThrough(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := f.View(ctx, func(r engine.Reader) error { _, err := r.Agent(ctx, f.agent); return err }); !errors.Is(err, context.Canceled) {
+		if err := f.View(ctx,
+			func(r engine.Reader) error {
+				_, err := r.Agent(ctx,
+					f.agent)
+				return err
+			}); !errors.Is(err, context.Canceled) {
 			t.Errorf("view: %v", err)
 		}
 		if err := f.Update(ctx, func(engine.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("update: %v", err)
 		}
-		if err := f.Update(t.Context(), func(tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) }); !errors.Is(err, context.Canceled) {
+		if err := f.Update(t.Context(),
+			func(tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) }); !errors.Is(err, context.Canceled) {
 			t.Errorf("write: %v", err)
 		}
 		if err := f.Ping(t.Context()); err != nil {
@@ -581,15 +760,27 @@ func TestContextErrorsPassThrough(t *testing.T) {
 func wholeMachinePolicy(m access.MachineID) access.MachinePolicy {
 	people := []access.PrincipalID{"p1", "p2"}
 	return access.MachinePolicy{
-		Machine: m, Sessions: access.SessionsKeep, WhenServerIsLost: time.Minute + time.Nanosecond, PendingTimeout: time.Hour, Gap: time.Minute,
-		Loosened:      []access.Loosening{{By: "p1", At: day(), How: []string{"more"}}},
-		Ports:         []access.PortRule{{Ports: access.PortRange{First: 1, Last: 9}, Protocol: access.UDP, Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Networks: []string{"office"}, Max: time.Hour, SourceList: true}},
+		Machine: m, Sessions: access.SessionsKeep, WhenServerIsLost: time.Minute + time.Nanosecond,
+		PendingTimeout: time.Hour, Gap: time.Minute,
+		Loosened: []access.Loosening{{By: "p1", At: day(), How: []string{"more"}}},
+		Ports: []access.PortRule{
+			{
+				Ports: access.PortRange{First: 1, Last: 9}, Protocol: access.UDP,
+				Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Networks: []string{"office"},
+				Max: time.Hour, SourceList: true,
+			},
+		},
 		Justification: access.JustificationRule{Required: true, MinLength: 5, Pattern: "^x"},
 		Ticket:        access.TicketRule{Required: true, Pattern: "OPS-[0-9]+", Checked: true},
 		BreakGlass:    &access.BreakGlass{Groups: people, People: people, Max: time.Hour},
 		Approval: access.Rule{Cases: []access.Case{{
-			Name: "n", When: "true", Hours: access.Hours{Zone: "UTC", Days: []time.Weekday{time.Monday}, From: 60, To: 120}, Denies: 2, StepUp: true,
-			Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, Groups: people}}, AnyOf: []access.Quorum{{Count: 2, People: people}}, Timeout: time.Minute}},
+			Name: "n", When: "true",
+			Hours: access.Hours{Zone: "UTC", Days: []time.Weekday{time.Monday}, From: 60, To: 120}, Denies: 2,
+			StepUp: true,
+			Stages: []access.Stage{{
+				AllOf: []access.Quorum{{Count: 1, Groups: people}},
+				AnyOf: []access.Quorum{{Count: 2, People: people}}, Timeout: time.Minute,
+			}},
 		}}},
 	}
 }

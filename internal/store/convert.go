@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// micros gives an instant as the database holds it. The zero time is 0, which the beginning of 1970 must not be taken for: what
-// ended then would end never.
+// micros gives an instant as the database holds it. The zero time is 0, which the beginning of 1970 must not be taken
+// for: what ended then would end never.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

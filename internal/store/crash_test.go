@@ -39,7 +39,8 @@ func storm(dsn string) {
 			for {
 				r, g, events := f.request(day())
 				err := f.Update(ctx, func(tx engine.Tx) error {
-					return firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.Append(ctx, events...), tx.BumpAgent(ctx, f.agent))
+					return firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.Append(ctx, events...),
+						tx.BumpAgent(ctx, f.agent))
 				})
 				mu.Lock()
 				if err != nil {
@@ -54,8 +55,8 @@ func storm(dsn string) {
 	select {}
 }
 
-// TestCrash kills a process in the midst of a storm of changes, several times. What it acknowledged is there, nothing is
-// half there, and the log is whole.
+// TestCrash kills a process in the midst of a storm of changes, several times. What it acknowledged is there, nothing
+// is half there, and the log is whole.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range engines() {
@@ -133,7 +134,8 @@ func (f *fixture) checkWhole(t *testing.T, acknowledged map[string]string) {
 			return err
 		}
 		if n := int64(len(requests)); size != 3*n || len(grants) != len(requests) || a.Revision != 7+n {
-			t.Errorf("%d requests, %d grants, %d events, revision %d: something is half there", n, len(grants), size, a.Revision)
+			t.Errorf("%d requests, %d grants, %d events, revision %d: something is half there", n, len(grants), size,
+				a.Revision)
 		}
 		have := map[string]bool{}
 		for _, q := range requests {

@@ -10,20 +10,24 @@ import (
 const (
 	selectDecisions = `select d.request, d.person, d.name, d.approve, d.comment, d.digest, d.at, d.quorums, d.stage, d.approval, d.stepped_up
 from decisions d where d.request = $1 order by d.position` + everyRow
-	reviewColumns     = "v.id, v.tenant, v.person, v.person_name, v.request, v.offline, v.created_at, v.closed_at, v.closed_by, v.comment, v.revision"
+	reviewColumns = "v.id, v.tenant, v.person, v.person_name, v.request, v.offline, v.created_at, v.closed_at, " +
+		"v.closed_by, v.comment, v.revision"
 	selectReview      = "select " + reviewColumns + " from reviews v where v.id = $1 limit 1"
-	selectOpenReviews = "select " + reviewColumns + " from reviews v where v.person = $1 and v.closed_at = 0 order by v.id limit 100"
-	listReviews       = "select " + reviewColumns + " from reviews v"
+	selectOpenReviews = "select " + reviewColumns + " from reviews v where v.person = $1 and v.closed_at = 0 order " +
+		"by v.id limit 100"
+	listReviews = "select " + reviewColumns + " from reviews v"
 )
 
 func scanDecision(row scanner) (d access.Decision, err error) {
-	err = row.Scan(&d.Request, &d.Person, &d.Name, flagColumn{&d.Approve}, &d.Comment, &d.Digest, timeColumn{&d.At}, jsonColumn{&d.Quorums}, &d.Stage, &d.Case,
+	err = row.Scan(&d.Request, &d.Person, &d.Name, flagColumn{&d.Approve}, &d.Comment, &d.Digest, timeColumn{&d.At},
+		jsonColumn{&d.Quorums}, &d.Stage, &d.Case,
 		flagColumn{&d.SteppedUp})
 	return d, err
 }
 
 func scanReview(row scanner) (v access.Review, err error) {
-	err = row.Scan(&v.ID, &v.Tenant, &v.Person, &v.PersonName, &v.Request, flagColumn{&v.Offline}, timeColumn{&v.CreatedAt}, timeColumn{&v.ClosedAt}, &v.ClosedBy,
+	err = row.Scan(&v.ID, &v.Tenant, &v.Person, &v.PersonName, &v.Request, flagColumn{&v.Offline},
+		timeColumn{&v.CreatedAt}, timeColumn{&v.ClosedAt}, &v.ClosedBy,
 		&v.Comment, &v.Revision)
 	return v, err
 }
@@ -44,7 +48,9 @@ func (r *reader) OpenReviews(ctx context.Context, person access.PrincipalID) ([]
 }
 
 // Reviews implements engine.DecisionReader.
-func (r *reader) Reviews(ctx context.Context, f engine.ReviewFilter, p engine.Page) (engine.Listed[access.Review], error) {
+func (r *reader) Reviews(ctx context.Context, f engine.ReviewFilter,
+	p engine.Page,
+) (engine.Listed[access.Review], error) {
 	const columns = "v.created_at, v.id"
 	l := from(listReviews)
 	l.tenants("v.tenant", f.Tenant, f.Beside)
@@ -53,7 +59,8 @@ func (r *reader) Reviews(ctx context.Context, f engine.ReviewFilter, p engine.Pa
 		l.where("v.closed_at = 0")
 	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, descending(columns), scanReview, func(v access.Review) []any { return []any{micros(v.CreatedAt), v.ID} })
+	return page(ctx, r.q, l, p, descending(columns), scanReview,
+		func(v access.Review) []any { return []any{micros(v.CreatedAt), v.ID} })
 }
 
 const (
@@ -75,7 +82,8 @@ func (t *tx) AddDecision(ctx context.Context, position int, d access.Decision) e
 	if err != nil {
 		return err
 	}
-	return t.exec(ctx, "decision", nil, insertDecision, string(d.Request), int64(position), string(d.Person), d.Name, flag(d.Approve), d.Comment, d.Digest,
+	return t.exec(ctx, "decision", nil, insertDecision, string(d.Request), int64(position), string(d.Person), d.Name,
+		flag(d.Approve), d.Comment, d.Digest,
 		micros(d.At), text, int64(d.Stage), int64(d.Case), flag(d.SteppedUp))
 }
 

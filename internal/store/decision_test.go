@@ -13,17 +13,26 @@ import (
 func (f *fixture) pendingRequest(id access.RequestID) access.Request {
 	r, _, _ := f.request(day())
 	c := access.Case{
-		Name: "office", When: "true", Hours: access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Monday, time.Sunday}, From: 480, To: 1080},
+		Name: "office", When: "true",
+		Hours: access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Monday, time.Sunday}, From: 480, To: 1080},
 		Stages: []access.Stage{
 			{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"g-1", "g-2"}}}, Timeout: time.Hour},
-			{AnyOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"p-1"}}, {Count: 3, Groups: []access.PrincipalID{"g-3"}}}},
+			{AnyOf: []access.Quorum{
+				{Count: 1, People: []access.PrincipalID{"p-1"}},
+				{Count: 3, Groups: []access.PrincipalID{"g-3"}},
+			}},
 		},
 		Denies: 2, StepUp: true,
 	}
 	pending, _ := access.NewRequest(access.Request{
-		ID: id, Tenant: r.Tenant, Requester: r.Requester, RequesterName: r.RequesterName, Address: r.Address, Via: r.Via, Items: r.Items,
-		Windows: []time.Time{day().Add(time.Hour), day().Add(25 * time.Hour)}, Extends: "grant-0", Released: true, BreakGlass: true, Justification: "x",
-		Approvals: []access.Approval{{Case: c, Items: []int{0}}, {Case: access.Case{Stages: c.Stages[1:]}, Items: []int{0}}},
+		ID: id, Tenant: r.Tenant, Requester: r.Requester, RequesterName: r.RequesterName, Address: r.Address,
+		Via: r.Via, Items: r.Items,
+		Windows: []time.Time{day().Add(time.Hour), day().Add(25 * time.Hour)}, Extends: "grant-0", Released: true,
+		BreakGlass: true, Justification: "x",
+		Approvals: []access.Approval{
+			{Case: c, Items: []int{0}},
+			{Case: access.Case{Stages: c.Stages[1:]}, Items: []int{0}},
+		},
 	}, access.System(), 0, day())
 	return pending.Staged(day().Add(time.Hour))
 }
@@ -33,16 +42,24 @@ func TestDecisionsAndReviews(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		request, other := f.pendingRequest("r-1"), f.pendingRequest("r-2")
 		decisions := []access.Decision{
-			{Request: "r-1", Person: "p-1", Name: "Bob", Approve: true, Comment: "ok", Digest: "d1", At: day(), Quorums: []int{0, 2}, Stage: 1, Case: 1, SteppedUp: true},
+			{
+				Request: "r-1", Person: "p-1", Name: "Bob", Approve: true, Comment: "ok", Digest: "d1", At: day(),
+				Quorums: []int{0, 2}, Stage: 1, Case: 1, SteppedUp: true,
+			},
 			{Request: "r-1", Person: "p-2", Name: "Cy", Digest: "d2", At: day().Add(time.Microsecond)},
 		}
-		open := access.Review{ID: "v-1", Tenant: tenantID, Person: f.user, PersonName: "Ada", Request: "r-1", CreatedAt: day(), Revision: 1}
+		open := access.Review{
+			ID: "v-1", Tenant: tenantID, Person: f.user, PersonName: "Ada", Request: "r-1",
+			CreatedAt: day(), Revision: 1,
+		}
 		closed := access.Review{
-			ID: "v-2", Tenant: tenantID, Person: f.user, PersonName: "Ada", Offline: true, CreatedAt: day().Add(time.Hour), ClosedAt: day().Add(2 * time.Hour),
+			ID: "v-2", Tenant: tenantID, Person: f.user, PersonName: "Ada", Offline: true,
+			CreatedAt: day().Add(time.Hour), ClosedAt: day().Add(2 * time.Hour),
 			ClosedBy: "p-1", Comment: "found nothing", Revision: 2,
 		}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveRequest(ctx, request, 0), tx.SaveRequest(ctx, other, 0), tx.AddDecision(ctx, 0, decisions[0]), tx.AddDecision(ctx, 1, decisions[1]),
+			return firstOf(tx.SaveRequest(ctx, request, 0), tx.SaveRequest(ctx, other, 0),
+				tx.AddDecision(ctx, 0, decisions[0]), tx.AddDecision(ctx, 1, decisions[1]),
 				tx.SaveReview(ctx, open, 0), tx.SaveReview(ctx, closed, 0))
 		})
 		err := f.try(t, func(ctx context.Context, tx engine.Tx) error { return tx.AddDecision(ctx, 1, decisions[0]) })
@@ -71,14 +88,20 @@ func TestDecisionsAndReviews(t *testing.T) {
 				{engine.ReviewFilter{Person: "p-1"}, nil},
 				{engine.ReviewFilter{Tenant: tenantID, Person: f.user}, []access.Review{closed, open}},
 			} {
-				same(t, "reviews", c.want, pages(t, 1, func(p engine.Page) (engine.Listed[access.Review], error) { return r.Reviews(ctx, c.filter, p) }))
+				same(t, "reviews", c.want,
+					pages(t, 1,
+						func(p engine.Page) (engine.Listed[access.Review], error) {
+							return r.Reviews(ctx, c.filter,
+								p)
+						}))
 			}
 			return firstOf(err, err2, err3, err4, err5)
 		})
 	})
 }
 
-// TestDueStagesAndWarnings proves that what waits for a later stage, and what ends soon, is found at its time and not before.
+// TestDueStagesAndWarnings proves that what waits for a later stage, and what ends soon, is found at its time and not
+// before.
 func TestDueStagesAndWarnings(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
@@ -99,7 +122,8 @@ func TestDueStagesAndWarnings(t *testing.T) {
 			t.Helper()
 			stages, warn, next := due(at)
 			if stages != wantStages || warn != wantWarn || !next.Equal(wantNext) {
-				t.Errorf("%s: %d stages, %d warnings, next %s; want %d, %d, %s", what, stages, warn, next, wantStages, wantWarn, wantNext)
+				t.Errorf("%s: %d stages, %d warnings, next %s; want %d, %d, %s", what, stages, warn, next, wantStages,
+					wantWarn, wantNext)
 			}
 		}
 		check("at first", day(), 0, 0, day().Add(54*time.Minute))
@@ -121,7 +145,8 @@ func TestDueStagesAndWarnings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, extended, warned.Revision) })
+		f.update(t,
+			func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, extended, warned.Revision) })
 		check("extended", day().Add(time.Hour), 0, 0, day().Add(170*time.Minute))
 	})
 }

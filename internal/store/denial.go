@@ -8,12 +8,15 @@ import (
 )
 
 const (
-	insertDenial = "insert into deny_assignments (id, tenant, scope, body, origin_key, created_at) values ($1, $2, $3, $4, $5, $6)"
-	// The origin of a role assignment is compared as it was written: only the application itself writes and deletes by it.
+	insertDenial = "insert into deny_assignments (id, tenant, scope, body, origin_key, created_at) values ($1, $2, " +
+		"$3, $4, $5, $6)"
+	// The origin of a role assignment is compared as it was written: only the application itself writes and deletes by
+	// it.
 	deleteDenials   = "delete from deny_assignments where origin_key = $1"
 	deleteAssigned  = "delete from role_assignments where origin = $1"
 	deleteGroupText = "delete from resource_groups where subscription = $1 and name_key = $2"
-	deleteWaiting   = "delete from enrollment_tokens where subscription = $1 and lower(resource_group) = $2 and used_at = 0"
+	deleteWaiting   = "delete from enrollment_tokens where subscription = $1 and lower(resource_group) = $2 and " +
+		"used_at = 0"
 )
 
 type denialRecord struct {
@@ -37,7 +40,10 @@ func scanDenial(row scanner) (d rbac.DenyAssignment, err error) {
 
 // SaveDenyAssignment implements engine.ApplicationWriter.
 func (t *tx) SaveDenyAssignment(ctx context.Context, d rbac.DenyAssignment) error {
-	body := denialRecord{Name: d.Name, Description: d.Description, Principals: d.Principals, Exclude: d.Exclude, Origin: d.Origin}
+	body := denialRecord{
+		Name: d.Name, Description: d.Description, Principals: d.Principals, Exclude: d.Exclude,
+		Origin: d.Origin,
+	}
 	for _, p := range d.Permissions {
 		body.Permissions = append(body.Permissions, permissionRecord(p))
 	}
@@ -45,7 +51,8 @@ func (t *tx) SaveDenyAssignment(ctx context.Context, d rbac.DenyAssignment) erro
 	if err != nil {
 		return err
 	}
-	if err := t.exec(ctx, "deny assignment", nil, insertDenial, string(d.ID), string(d.Tenant), string(d.Scope), text, d.Origin.Fold(), micros(d.CreatedAt)); err != nil {
+	if err := t.exec(ctx, "deny assignment", nil, insertDenial, string(d.ID), string(d.Tenant), string(d.Scope), text,
+		d.Origin.Fold(), micros(d.CreatedAt)); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)

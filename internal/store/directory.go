@@ -80,7 +80,8 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 
 func scanDefinition(row scanner) (d rbac.Definition, err error) {
 	var permissions []permissionRecord
-	err = row.Scan(&d.ID, &d.Tenant, &d.Name, &d.Description, flagColumn{&d.BuiltIn}, jsonColumn{&permissions}, jsonColumn{&d.AssignableScopes},
+	err = row.Scan(&d.ID, &d.Tenant, &d.Name, &d.Description, flagColumn{&d.BuiltIn}, jsonColumn{&permissions},
+		jsonColumn{&d.AssignableScopes},
 		timeColumn{&d.CreatedAt}, timeColumn{&d.UpdatedAt})
 	for _, p := range permissions {
 		d.Permissions = append(d.Permissions, rbac.Permission(p))
@@ -89,7 +90,8 @@ func scanDefinition(row scanner) (d rbac.Definition, err error) {
 }
 
 func scanAssignment(row scanner) (a rbac.Assignment, err error) {
-	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Home, &a.Definition, &a.Scope, timeColumn{&a.Start}, timeColumn{&a.End}, &a.Description, &a.Origin, &a.CreatedBy,
+	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Home, &a.Definition, &a.Scope, timeColumn{&a.Start},
+		timeColumn{&a.End}, &a.Description, &a.Origin, &a.CreatedBy,
 		timeColumn{&a.CreatedAt}, &a.Through)
 	return a, err
 }
@@ -119,7 +121,8 @@ func (t *tx) SaveRoleDefinition(ctx context.Context, d rbac.Definition) error {
 	if err != nil {
 		return err
 	}
-	err = t.exec(ctx, "role definition", nil, upsertDefinition, string(d.ID), string(d.Tenant), d.Name, fold(d.Name), d.Description, flag(d.BuiltIn), permissions, scopes,
+	err = t.exec(ctx, "role definition", nil, upsertDefinition, string(d.ID), string(d.Tenant), d.Name, fold(d.Name),
+		d.Description, flag(d.BuiltIn), permissions, scopes,
 		micros(d.CreatedAt), micros(d.UpdatedAt))
 	if err != nil {
 		return err
@@ -129,8 +132,10 @@ func (t *tx) SaveRoleDefinition(ctx context.Context, d rbac.Definition) error {
 
 // SaveRoleAssignment implements engine.Tx. The home of the principal is the principal's own.
 func (t *tx) SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error {
-	err := t.exec(ctx, "role assignment", nil, insertAssignment, string(a.ID), string(a.Tenant), string(a.Principal), string(a.Definition), string(a.Scope),
-		micros(a.Start), micros(a.End), a.Description, string(a.Origin), string(a.CreatedBy), micros(a.CreatedAt), string(a.Through))
+	err := t.exec(ctx, "role assignment", nil, insertAssignment, string(a.ID), string(a.Tenant), string(a.Principal),
+		string(a.Definition), string(a.Scope),
+		micros(a.Start), micros(a.End), a.Description, string(a.Origin), string(a.CreatedBy), micros(a.CreatedAt),
+		string(a.Through))
 	if err != nil {
 		return err
 	}

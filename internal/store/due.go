@@ -9,16 +9,25 @@ import (
 )
 
 const (
-	selectDueRequests = "select " + requestColumns + " from requests r where r.state = 'pending' and r.pending_until <= $1 order by r.pending_until, r.id limit $2"
-	selectDueBegin    = "select " + grantColumns + " from grants g where g.state = 'scheduled' and g.start_at <= $1 order by g.start_at, g.id limit $2"
-	selectDueExpire   = "select " + grantColumns + " from grants g where g.ended_at = 0 and g.end_at <= $1 order by g.end_at, g.id limit $2"
-	selectDueStages   = "select " + requestColumns + " from requests r where r.state = 'pending' and r.stage_until <> 0 and r.stage_until <= $1 order by r.stage_until, r.id limit $2"
-	selectDueWarn     = "select " + grantColumns + " from grants g where g.warn_at <> 0 and g.warn_at <= $1 order by g.warn_at, g.id limit $2"
-	selectNextStage   = "select stage_until from requests where state = 'pending' and stage_until <> 0 and stage_until > $1 order by stage_until, id limit 1"
+	selectDueRequests = "select " + requestColumns +
+		" from requests r where r.state = 'pending' and r.pending_until <= $1 order by r.pending_until, r.id limit $2"
+	selectDueBegin = "select " + grantColumns + " from grants g where g.state = 'scheduled' and g.start_at <= $1 " +
+		"order by g.start_at, g.id limit $2"
+	selectDueExpire = "select " + grantColumns + " from grants g where g.ended_at = 0 and g.end_at <= $1 order by " +
+		"g.end_at, g.id limit $2"
+	selectDueStages = "select " + requestColumns +
+		" from requests r where r.state = 'pending' and r.stage_until <> 0 and r.stage_until <= $1 order by " +
+		"r.stage_until, r.id limit $2"
+	selectDueWarn = "select " + grantColumns + " from grants g where g.warn_at <> 0 and g.warn_at <= $1 order " +
+		"by g.warn_at, g.id limit $2"
+	selectNextStage = "select stage_until from requests where state = 'pending' and stage_until <> 0 and " +
+		"stage_until > $1 order by stage_until, id limit 1"
 	selectNextWarn    = "select warn_at from grants where warn_at <> 0 and warn_at > $1 order by warn_at, id limit 1"
-	selectNextRequest = "select pending_until from requests where state = 'pending' and pending_until > $1 order by pending_until, id limit 1"
-	selectNextBegin   = "select start_at from grants where state = 'scheduled' and start_at > $1 order by start_at, id limit 1"
-	selectNextExpire  = "select end_at from grants where ended_at = 0 and end_at > $1 order by end_at, id limit 1"
+	selectNextRequest = "select pending_until from requests where state = 'pending' and pending_until > $1 order by " +
+		"pending_until, id limit 1"
+	selectNextBegin = "select start_at from grants where state = 'scheduled' and start_at > $1 order by start_at, " +
+		"id limit 1"
+	selectNextExpire = "select end_at from grants where ended_at = 0 and end_at > $1 order by end_at, id limit 1"
 )
 
 // Due implements engine.Reader.

@@ -34,7 +34,8 @@ type termsRecord struct {
 
 func scanEligibility(row scanner) (e access.Eligibility, err error) {
 	var terms termsRecord
-	err = row.Scan(&e.ID, &e.Tenant, &e.Principal, &e.Role, &e.Scope, timeColumn{&e.Start}, timeColumn{&e.End}, &e.Max, jsonColumn{&terms}, &e.Origin,
+	err = row.Scan(&e.ID, &e.Tenant, &e.Principal, &e.Role, &e.Scope, timeColumn{&e.Start}, timeColumn{&e.End}, &e.Max,
+		jsonColumn{&terms}, &e.Origin,
 		&e.CreatedBy, timeColumn{&e.CreatedAt}, timeColumn{&e.UpdatedAt}, &e.Revision)
 	e.Justification, e.Ticket = access.JustificationRule(terms.Justification), access.TicketRule(terms.Ticket)
 	e.PendingTimeout, e.Gap, e.Loosened = terms.PendingTimeout, terms.Gap, loosenings(terms.Loosened)
@@ -59,7 +60,9 @@ func (r *reader) EligibilitySpent(ctx context.Context, id access.EligibilityID) 
 }
 
 // Eligibilities implements engine.EligibilityReader.
-func (r *reader) Eligibilities(ctx context.Context, f engine.EligibilityFilter, p engine.Page) (engine.Listed[access.Eligibility], error) {
+func (r *reader) Eligibilities(ctx context.Context, f engine.EligibilityFilter,
+	p engine.Page,
+) (engine.Listed[access.Eligibility], error) {
 	l := from(listEligibilities)
 	l.tenants("e.tenant", f.Tenant, f.Beside)
 	equal(l, "e.principal", f.Principal)
@@ -74,7 +77,10 @@ func (r *reader) Eligibilities(ctx context.Context, f engine.EligibilityFilter, 
 
 // SaveEligibility implements engine.EligibilityWriter.
 func (t *tx) SaveEligibility(ctx context.Context, e access.Eligibility, was int64) error {
-	terms := termsRecord{Justification: justificationRecord(e.Justification), Ticket: ticketRecord(e.Ticket), PendingTimeout: e.PendingTimeout, Gap: e.Gap, Loosened: looseningRecords(e.Loosened)}
+	terms := termsRecord{
+		Justification: justificationRecord(e.Justification), Ticket: ticketRecord(e.Ticket),
+		PendingTimeout: e.PendingTimeout, Gap: e.Gap, Loosened: looseningRecords(e.Loosened),
+	}
 	for _, c := range e.Approval.Cases {
 		terms.Approval = append(terms.Approval, caseOf(c))
 	}
@@ -83,7 +89,8 @@ func (t *tx) SaveEligibility(ctx context.Context, e access.Eligibility, was int6
 		return err
 	}
 	err = t.swap(ctx, "eligibility", e.Revision, was, insertEligibility, updateEligibility, []any{
-		string(e.ID), string(e.Tenant), string(e.Principal), string(e.Role), string(e.Scope), e.Scope.Fold(), micros(e.Start), micros(e.End), int64(e.Max), text,
+		string(e.ID), string(e.Tenant), string(e.Principal), string(e.Role), string(e.Scope), e.Scope.Fold(),
+		micros(e.Start), micros(e.End), int64(e.Max), text,
 		string(e.Origin), e.Origin.Fold(), string(e.CreatedBy), micros(e.CreatedAt), micros(e.UpdatedAt), e.Revision,
 	})
 	if err != nil {
@@ -94,7 +101,8 @@ func (t *tx) SaveEligibility(ctx context.Context, e access.Eligibility, was int6
 
 // DeleteEligibility implements engine.EligibilityWriter.
 func (t *tx) DeleteEligibility(ctx context.Context, id access.EligibilityID, was int64) error {
-	stale := access.Fault(access.KindConflict, "eligibilityChanged", "the eligibility was changed or deleted meanwhile: look again")
+	stale := access.Fault(access.KindConflict, "eligibilityChanged",
+		"the eligibility was changed or deleted meanwhile: look again")
 	if err := t.exec(ctx, "eligibility", stale, deleteEligibility, string(id), was); err != nil {
 		return err
 	}

@@ -15,15 +15,25 @@ func TestEligibilityRoundTrip(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		full := access.Eligibility{
-			ID: "e-1", Tenant: tenantID, Principal: f.user, Role: rbac.Contributor, Scope: "/subscriptions/X/resourceGroups/Shop", Start: day(), End: day().Add(time.Hour),
-			Max: time.Hour, Justification: access.JustificationRule{Required: true, MinLength: 3, Pattern: "x"}, Ticket: access.TicketRule{Required: true, Pattern: "INC", Checked: true},
+			ID: "e-1", Tenant: tenantID, Principal: f.user, Role: rbac.Contributor,
+			Scope: "/subscriptions/X/resourceGroups/Shop", Start: day(), End: day().Add(time.Hour),
+			Max: time.Hour, Justification: access.JustificationRule{Required: true, MinLength: 3, Pattern: "x"},
+			Ticket: access.TicketRule{Required: true, Pattern: "INC", Checked: true},
 			Approval: access.Rule{Cases: []access.Case{{
 				Name: "c", When: "true", Denies: 2, StepUp: true, Hours: access.Hours{Zone: "UTC", From: 1, To: 2},
-				Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{f.user}}}, Timeout: time.Minute}},
+				Stages: []access.Stage{{
+					AllOf:   []access.Quorum{{Count: 1, People: []access.PrincipalID{f.user}}},
+					Timeout: time.Minute,
+				}},
 			}}},
-			PendingTimeout: time.Minute, Loosened: []access.Loosening{{By: f.user, At: day(), How: []string{"for 2h"}}}, Origin: "/subscriptions/X/apps/Shop", CreatedBy: f.user, CreatedAt: day(), UpdatedAt: day().Add(time.Second), Revision: 1,
+			PendingTimeout: time.Minute, Loosened: []access.Loosening{{By: f.user, At: day(), How: []string{"for 2h"}}},
+			Origin: "/subscriptions/X/apps/Shop", CreatedBy: f.user, CreatedAt: day(),
+			UpdatedAt: day().Add(time.Second), Revision: 1,
 		}
-		bare := access.Eligibility{ID: "e-2", Tenant: tenantID, Principal: f.user, Role: rbac.Reader, Scope: "/", CreatedAt: day(), UpdatedAt: day(), Revision: 1}
+		bare := access.Eligibility{
+			ID: "e-2", Tenant: tenantID, Principal: f.user, Role: rbac.Reader, Scope: "/",
+			CreatedAt: day(), UpdatedAt: day(), Revision: 1,
+		}
 		revision := func() (n int64) {
 			f.view(t, func(ctx context.Context, r engine.Reader) (err error) {
 				n, err = r.DirectoryRevision(ctx)
@@ -52,14 +62,28 @@ func TestEligibilityRoundTrip(t *testing.T) {
 			_, err = r.Eligibility(ctx, "e-9")
 			wantKind(t, "one that there is not", err, access.KindNotFound, "")
 			for want, filters := range map[string][]engine.EligibilityFilter{
-				"[e-1 e-2]": {{}, {Tenant: tenantID, Principal: f.user}, {Tenant: "other", Beside: []access.TenantID{tenantID}}},
-				"[]":        {{Tenant: "other"}, {Tenant: "other", Beside: []access.TenantID{"a third"}}, {Principal: "nobody"}, {Scope: "/subscriptions/x/resourceGrou"}},
-				"[e-1]":     {{Scope: "/subscriptions/x"}, {Origin: "/subscriptions/x/APPS/shop"}},
-				"[e-2]":     {{Role: rbac.Reader}},
+				"[e-1 e-2]": {
+					{},
+					{Tenant: tenantID, Principal: f.user},
+					{Tenant: "other", Beside: []access.TenantID{tenantID}},
+				},
+				"[]": {
+					{Tenant: "other"},
+					{Tenant: "other", Beside: []access.TenantID{"a third"}},
+					{Principal: "nobody"},
+					{Scope: "/subscriptions/x/resourceGrou"},
+				},
+				"[e-1]": {{Scope: "/subscriptions/x"}, {Origin: "/subscriptions/x/APPS/shop"}},
+				"[e-2]": {{Role: rbac.Reader}},
 			} {
 				for _, filter := range filters {
-					all := pages(t, 1, func(p engine.Page) (engine.Listed[access.Eligibility], error) { return r.Eligibilities(ctx, filter, p) })
-					if got := fmt.Sprint(ids(all, func(e access.Eligibility) string { return string(e.ID) })); got != want {
+					all := pages(t, 1,
+						func(p engine.Page) (engine.Listed[access.Eligibility], error) {
+							return r.Eligibilities(ctx,
+								filter, p)
+						})
+					if got := fmt.Sprint(
+						ids(all, func(e access.Eligibility) string { return string(e.ID) })); got != want {
 						t.Errorf("%+v lists %s, want %s", filter, got, want)
 					}
 				}
@@ -70,11 +94,15 @@ func TestEligibilityRoundTrip(t *testing.T) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveEligibility(ctx, full, 1) })
 		conflict := func(what string, do func(ctx context.Context, tx engine.Tx) error) {
 			t.Helper()
-			wantKind(t, what, f.Update(t.Context(), func(tx engine.Tx) error { return do(t.Context(), tx) }), access.KindConflict, "")
+			wantKind(t, what, f.Update(t.Context(), func(tx engine.Tx) error { return do(t.Context(), tx) }),
+				access.KindConflict, "")
 		}
-		conflict("a stale change", func(ctx context.Context, tx engine.Tx) error { return tx.SaveEligibility(ctx, full, 1) })
-		conflict("a stale deletion", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteEligibility(ctx, "e-1", 1) })
-		conflict("the deletion of an assignable role", func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleDefinition(ctx, rbac.Reader) })
+		conflict("a stale change",
+			func(ctx context.Context, tx engine.Tx) error { return tx.SaveEligibility(ctx, full, 1) })
+		conflict("a stale deletion",
+			func(ctx context.Context, tx engine.Tx) error { return tx.DeleteEligibility(ctx, "e-1", 1) })
+		conflict("the deletion of an assignable role",
+			func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoleDefinition(ctx, rbac.Reader) })
 		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteEligibility(ctx, "e-1", 2) })
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
 			_, err := r.Eligibility(ctx, "e-1")
@@ -88,13 +116,19 @@ func TestEligibilityRoundTrip(t *testing.T) {
 func TestRoleRequestsAndGrants(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		role := access.Role{Eligibility: "e-1", ID: rbac.Contributor, Name: "Contributor", Scope: "/subscriptions/X/resourceGroups/Shop"}
+		role := access.Role{
+			Eligibility: "e-1", ID: rbac.Contributor, Name: "Contributor",
+			Scope: "/subscriptions/X/resourceGroups/Shop",
+		}
 		request := access.Request{
-			ID: "r-1", Tenant: tenantID, Requester: f.user, RequesterName: "ann", Items: []access.Item{{Role: role, PolicyRevision: 3, Duration: time.Hour}},
-			CreatedAt: day(), PendingUntil: day().Add(time.Hour), State: access.RequestPending, Digest: "d", Revision: 1,
+			ID: "r-1", Tenant: tenantID, Requester: f.user, RequesterName: "ann",
+			Items:     []access.Item{{Role: role, PolicyRevision: 3, Duration: time.Hour}},
+			CreatedAt: day(), PendingUntil: day().Add(time.Hour), State: access.RequestPending, Digest: "d",
+			Revision: 1,
 		}
 		grant := access.Grant{
-			ID: "g-1", Request: "r-1", Tenant: tenantID, Principal: f.user, PrincipalName: "ann", Role: role, Start: day(), End: day().Add(time.Hour),
+			ID: "g-1", Request: "r-1", Tenant: tenantID, Principal: f.user, PrincipalName: "ann", Role: role,
+			Start: day(), End: day().Add(time.Hour),
 			State: access.GrantActive, CreatedAt: day(), OpenedAt: day(), Revision: 1,
 		}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
@@ -115,7 +149,10 @@ func TestRoleRequestsAndGrants(t *testing.T) {
 				t.Error(err)
 			}
 			same(t, "grant", grant, gotGrant)
-			for filter, want := range map[access.ResourceID]int{"/subscriptions/x/resourceGroups/SHOP": 1, "/subscriptions/x": 0} {
+			for filter, want := range map[access.ResourceID]int{
+				"/subscriptions/x/resourceGroups/SHOP": 1,
+				"/subscriptions/x":                     0,
+			} {
 				requests := pages(t, 10, func(p engine.Page) (engine.Listed[access.Request], error) {
 					return r.Requests(ctx, engine.RequestFilter{RoleScope: filter}, p)
 				})
@@ -123,7 +160,8 @@ func TestRoleRequestsAndGrants(t *testing.T) {
 					t.Errorf("%d requests at %q, want %d", len(requests), filter, want)
 				}
 				for _, f := range []engine.GrantFilter{{RoleScope: filter}, {RoleScope: filter, Eligibility: "e-1"}} {
-					grants := pages(t, 10, func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, f, p) })
+					grants := pages(t, 10,
+						func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, f, p) })
 					if len(grants) != want {
 						t.Errorf("%d grants at %q, want %d", len(grants), filter, want)
 					}
@@ -134,10 +172,12 @@ func TestRoleRequestsAndGrants(t *testing.T) {
 					return r.Requests(ctx, engine.RequestFilter{Roles: roles}, p)
 				})
 				grants := pages(t, 10, func(p engine.Page) (engine.Listed[access.Grant], error) {
-					return r.Grants(ctx, engine.GrantFilter{Roles: roles, States: []access.GrantState{access.GrantActive}}, p)
+					return r.Grants(ctx,
+						engine.GrantFilter{Roles: roles, States: []access.GrantState{access.GrantActive}}, p)
 				})
 				if len(requests) != want || len(grants) != 1 {
-					t.Errorf("of roles alone %t: %d requests, want %d, and %d grants", roles, len(requests), want, len(grants))
+					t.Errorf("of roles alone %t: %d requests, want %d, and %d grants", roles, len(requests), want,
+						len(grants))
 				}
 			}
 			return nil

@@ -23,7 +23,8 @@ func checkText(what string, args []any) error {
 			if what == "" {
 				what = "request"
 			}
-			return access.Fault(access.KindInvalid, "malformedText", "the %s has text that cannot be kept; use UTF-8 without zero bytes", what)
+			return access.Fault(access.KindInvalid, "malformedText",
+				"the %s has text that cannot be kept; use UTF-8 without zero bytes", what)
 		}
 	}
 	return nil
@@ -93,7 +94,8 @@ func postgresFault(code string) fault {
 		return faultSerial
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"):
 		return faultLost
-	case strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"), code == "25006", code == "55P03", code == "57014":
+	case strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"), code == "25006", code == "55P03",
+		code == "57014":
 		return faultUnavailable
 	default:
 		return faultOther
@@ -112,14 +114,16 @@ func retryable(err error) bool {
 // fatal tells whether err ends the transaction, and not only one statement.
 func fatal(err error) bool {
 	f := faultOf(err)
-	return f == faultSerial || f == faultLost || f == faultUnavailable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	return f == faultSerial || f == faultLost || f == faultUnavailable || errors.Is(err,
+		context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // errSettled marks a transaction that is to be repeated without the call that broke it.
 var errSettled = errors.New("a call broke the transaction")
 
 // errUnknownOutcome marks a commit of which nobody can tell whether it took effect.
-var errUnknownOutcome = errors.New("the connection broke during the commit, and the database does not tell whether it took effect")
+var errUnknownOutcome = errors.New("the connection broke during the commit, and the database does not tell whether " +
+	"it took effect")
 
 // classify turns a driver's error into one that callers understand. What is an *access.Error, or the end of the
 // caller's context, passes through. what is the noun for the message; it may be empty.
@@ -133,9 +137,11 @@ func classify(what string, err error) error {
 	var e *access.Error
 	switch faultOf(err) {
 	case faultExists:
-		e = access.Fault(access.KindConflict, "exists", "a %s of that name or id is there already, or names the same thing; choose another", what)
+		e = access.Fault(access.KindConflict, "exists",
+			"a %s of that name or id is there already, or names the same thing; choose another", what)
 	case faultReference:
-		e = access.Fault(access.KindConflict, "reference", "the %s refers to something that is not there, or something still refers to it", what)
+		e = access.Fault(access.KindConflict, "reference",
+			"the %s refers to something that is not there, or something still refers to it", what)
 	case faultRefused:
 		e = access.Fault(access.KindInternal, "refusedByStore", "the %s breaks a rule of the store", what)
 	case faultSerial, faultLost, faultUnavailable:

@@ -77,8 +77,8 @@ func (r *reader) Events(ctx context.Context, f engine.EventFilter, p engine.Page
 }
 
 // between narrows by time. The log is in order of its numbers, and clocks of several servers differ; but high never
-// falls, and no event lies further behind it than the head's disorder. So the first number that can lie in the span, and
-// the first that cannot any more, are found by an index.
+// falls, and no event lies further behind it than the head's disorder. So the first number that can lie in the span,
+// and the first that cannot any more, are found by an index.
 func (r *reader) between(ctx context.Context, l *list, f engine.EventFilter) error {
 	if !f.Since.IsZero() {
 		first, err := r.firstSince(ctx, micros(f.Since))
@@ -117,8 +117,9 @@ func (r *reader) AuditSize(ctx context.Context) (int64, error) {
 }
 
 const (
-	selectLeaves     = "select hash from events where seq >= $1 and seq < $2 order by seq limit 1000"
-	selectNodes      = "select hash from audit_nodes where level = $1 and idx >= $2 and idx < $3 order by level, idx limit 1000"
+	selectLeaves = "select hash from events where seq >= $1 and seq < $2 order by seq limit 1000"
+	selectNodes  = "select hash from audit_nodes where level = $1 and idx >= $2 and idx < $3 order by level, " +
+		"idx limit 1000"
 	selectCheckpoint = "select size, root, at, text from checkpoints order by size desc limit 1"
 	upsertCheckpoint = `insert into checkpoints (size, root, at, text) values ($1, $2, $3, $4)
 on conflict (size) do update set root = excluded.root, at = excluded.at, text = excluded.text`
@@ -171,7 +172,8 @@ func (r *reader) Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error)
 func (r *reader) Checkpoints(ctx context.Context, p engine.Page) (engine.Listed[audit.SignedCheckpoint], error) {
 	l := from("select size, root, at, text from checkpoints")
 	l.after(p.Cursor, true, "size", cursorNumber)
-	return page(ctx, r.q, l, p, "size desc", scanCheckpoint, func(c audit.SignedCheckpoint) []any { return []any{c.Size} })
+	return page(ctx, r.q, l, p, "size desc", scanCheckpoint,
+		func(c audit.SignedCheckpoint) []any { return []any{c.Size} })
 }
 
 func scanCheckpoint(row scanner) (c audit.SignedCheckpoint, err error) {

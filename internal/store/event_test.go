@@ -39,9 +39,13 @@ func TestEventsAreAppendOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, dsn(t))
-			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.Append(ctx, access.Event{At: day()}) })
+			f.update(t,
+				func(ctx context.Context, tx engine.Tx) error { return tx.Append(ctx, access.Event{At: day()}) })
 			db := f.raw(t)
-			statements := []string{"update events set kind = 'x'", "delete from events", "insert into events select * from events"}
+			statements := []string{
+				"update events set kind = 'x'", "delete from events",
+				"insert into events select * from events",
+			}
 			if strings.HasPrefix(f.dsn, "postgres") {
 				statements = append(statements, "truncate events")
 			}
@@ -63,7 +67,8 @@ func TestTamperedLogIsSeen(t *testing.T) {
 	f.update(t, func(ctx context.Context, tx engine.Tx) error {
 		return tx.Append(ctx, access.Event{At: day(), Action: "a"}, access.Event{At: day(), Action: "b"})
 	})
-	if _, err := f.raw(t).ExecContext(t.Context(), "drop trigger events_no_update; update events set body = replace(body, '\"b\"', '\"c\"') where seq = 1"); err != nil {
+	if _, err := f.raw(t).ExecContext(t.Context(),
+		"drop trigger events_no_update; update events set body = replace(body, '\"b\"', '\"c\"') where seq = 1"); err != nil {
 		t.Fatal(err)
 	}
 	f.view(t, func(ctx context.Context, r engine.Reader) error {
@@ -94,8 +99,9 @@ func TestEventLists(t *testing.T) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			for i := range 60 {
 				e := access.Event{
-					At: day().Add(time.Duration(i) * time.Second), Kind: access.GrantOpened, Outcome: access.Succeeded, Tenant: tenantID,
-					Actor: access.Actor{ID: f.user, Name: "Ada"}, Details: map[string]string{"n": fmt.Sprint(i)},
+					At: day().Add(time.Duration(i) * time.Second), Kind: access.GrantOpened, Outcome: access.Succeeded,
+					Tenant: tenantID,
+					Actor:  access.Actor{ID: f.user, Name: "Ada"}, Details: map[string]string{"n": fmt.Sprint(i)},
 				}
 				if i%7 == 0 {
 					e.At = e.At.Add(-20 * time.Second) // the clock of another server
@@ -135,14 +141,21 @@ func TestEventLists(t *testing.T) {
 				}
 				ef := engine.EventFilter{
 					Since: at("since"), Before: at("before"), OldestFirst: rapid.Bool().Draw(rt, "oldest"),
-					Tenant: rapid.SampledFrom([]access.TenantID{"", tenantID, "other"}).Draw(rt, "tenant"), Kind: rapid.SampledFrom([]access.EventKind{"", access.SignedIn}).Draw(rt, "kind"),
-					Actor: rapid.SampledFrom([]access.PrincipalID{"", f.user}).Draw(rt, "actor"), Machine: rapid.SampledFrom([]access.MachineID{"", f.machine}).Draw(rt, "machine"),
-					Request: rapid.SampledFrom([]access.RequestID{"", "request-1"}).Draw(rt, "request"), Outcome: rapid.SampledFrom([]access.Outcome{"", access.Succeeded, access.Refused}).Draw(rt, "outcome"),
+					Tenant:  rapid.SampledFrom([]access.TenantID{"", tenantID, "other"}).Draw(rt, "tenant"),
+					Kind:    rapid.SampledFrom([]access.EventKind{"", access.SignedIn}).Draw(rt, "kind"),
+					Actor:   rapid.SampledFrom([]access.PrincipalID{"", f.user}).Draw(rt, "actor"),
+					Machine: rapid.SampledFrom([]access.MachineID{"", f.machine}).Draw(rt, "machine"),
+					Request: rapid.SampledFrom([]access.RequestID{"", "request-1"}).Draw(rt, "request"),
+					Outcome: rapid.SampledFrom([]access.Outcome{"", access.Succeeded, access.Refused}).Draw(rt,
+						"outcome"),
 				}
 				var want []int64
 				for _, e := range events {
-					if (ef.Since.IsZero() || !e.At.Before(ef.Since)) && (ef.Before.IsZero() || e.At.Before(ef.Before)) && (ef.Tenant == "" || e.Tenant == ef.Tenant) &&
-						(ef.Kind == "" || e.Kind == ef.Kind) && (ef.Actor == "" || e.Actor.ID == ef.Actor) && (ef.Machine == "" || e.Machine == ef.Machine) &&
+					if (ef.Since.IsZero() || !e.At.Before(
+						ef.Since)) && (ef.Before.IsZero() || e.At.Before(
+						ef.Before)) && (ef.Tenant == "" || e.Tenant == ef.Tenant) &&
+						(ef.Kind == "" || e.Kind == ef.Kind) && (ef.Actor == "" || e.Actor.ID == ef.Actor) &&
+						(ef.Machine == "" || e.Machine == ef.Machine) &&
 						(ef.Request == "" || e.Request == ef.Request) && (ef.Outcome == "" || e.Outcome == ef.Outcome) {
 						want = append(want, e.Seq)
 					}
@@ -151,7 +164,8 @@ func TestEventLists(t *testing.T) {
 					slices.Reverse(want)
 				}
 				var got []int64
-				for _, e := range pages(t, 9, func(p engine.Page) (engine.Listed[access.Event], error) { return r.Events(ctx, ef, p) }) {
+				for _, e := range pages(t, 9,
+					func(p engine.Page) (engine.Listed[access.Event], error) { return r.Events(ctx, ef, p) }) {
 					got = append(got, e.Seq)
 				}
 				if !slices.Equal(got, want) {

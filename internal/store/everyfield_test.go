@@ -28,7 +28,9 @@ type kept struct {
 }
 
 // keep fills a T, lets adjust give the fields that others depend on their values, and says how it is saved and read.
-func keep[T any](method string, adjust func(*T), save func(context.Context, engine.Tx, T) error, load func(context.Context, engine.Reader) (T, error)) kept {
+func keep[T any](method string, adjust func(*T), save func(context.Context, engine.Tx, T) error,
+	load func(context.Context, engine.Reader) (T, error),
+) kept {
 	v := new(T)
 	(&filler{}).fill(reflect.ValueOf(v).Elem(), "")
 	adjust(v)
@@ -174,7 +176,8 @@ func everyKept(f *fixture) []kept {
 		keep("SaveSession", func(s *engine.Session) { s.Hash, s.Principal = text, f.user },
 			func(ctx context.Context, tx engine.Tx, s engine.Session) error { return tx.SaveSession(ctx, s) },
 			func(ctx context.Context, r engine.Reader) (engine.Session, error) { return r.Session(ctx, text) }),
-		keep("SaveEnrollmentToken", func(t *engine.EnrollmentToken) { t.Hash, t.Tenant, t.Subscription = text, tenantID, subID },
+		keep("SaveEnrollmentToken",
+			func(t *engine.EnrollmentToken) { t.Hash, t.Tenant, t.Subscription = text, tenantID, subID },
 			func(ctx context.Context, tx engine.Tx, t engine.EnrollmentToken) error {
 				return tx.SaveEnrollmentToken(ctx, t)
 			},
@@ -199,7 +202,8 @@ func everyKept(f *fixture) []kept {
 		keep("SaveMachine", func(m *access.Machine) { m.ID, m.Tenant, m.Agent = "machine-2", tenantID, f.agent },
 			func(ctx context.Context, tx engine.Tx, m access.Machine) error { return tx.SaveMachine(ctx, m, 0) },
 			func(ctx context.Context, r engine.Reader) (access.Machine, error) { return r.Machine(ctx, "machine-2") }),
-		keep("SavePolicy", func(p *access.Policy) { p.ID, p.Tenant, p.Machines[0].Machine = "policy-1", tenantID, f.machine },
+		keep("SavePolicy",
+			func(p *access.Policy) { p.ID, p.Tenant, p.Machines[0].Machine = "policy-1", tenantID, f.machine },
 			func(ctx context.Context, tx engine.Tx, p access.Policy) error { return tx.SavePolicy(ctx, p, 0) },
 			func(ctx context.Context, r engine.Reader) (access.Policy, error) { return r.Policy(ctx, "policy-1") }),
 		keep("SaveRequest", func(r *access.Request) {
@@ -243,7 +247,8 @@ func everyKept(f *fixture) []kept {
 			func(ctx context.Context, r engine.Reader) (access.Eligibility, error) {
 				return r.Eligibility(ctx, "eligibility-1")
 			}),
-		keep("SaveRoleChange", func(c *access.RoleChange) { c.ID, c.Tenant, c.Principal = "change-1", tenantID, f.user },
+		keep("SaveRoleChange",
+			func(c *access.RoleChange) { c.ID, c.Tenant, c.Principal = "change-1", tenantID, f.user },
 			func(ctx context.Context, tx engine.Tx, c access.RoleChange) error {
 				return tx.SaveRoleChange(ctx, c, 0)
 			},
@@ -252,7 +257,8 @@ func everyKept(f *fixture) []kept {
 			}),
 		keep("SavePolicyEntry", func(m *access.MachinePolicy) { m.Machine = "machine-9" },
 			func(ctx context.Context, tx engine.Tx, m access.MachinePolicy) error {
-				return firstOf(tx.SaveMachine(ctx, machine("machine-9", "web-9", f.agent), 0), tx.SavePolicyEntry(ctx, policy("policy-2", "second"), 0, m))
+				return firstOf(tx.SaveMachine(ctx, machine("machine-9", "web-9", f.agent), 0),
+					tx.SavePolicyEntry(ctx, policy("policy-2", "second"), 0, m))
 			},
 			func(ctx context.Context, r engine.Reader) (access.MachinePolicy, error) {
 				p, err := r.GuardOf(ctx, "machine-9")
@@ -269,7 +275,8 @@ func everyKept(f *fixture) []kept {
 			func(ctx context.Context, r engine.Reader) (app.Definition, error) {
 				return r.ApplicationDefinition(ctx, "/definition")
 			}),
-		keep("SaveApplication", func(a *app.Application) { a.Resource, a.Tenant, a.Publisher = "/application", tenantID, tenantID },
+		keep("SaveApplication",
+			func(a *app.Application) { a.Resource, a.Tenant, a.Publisher = "/application", tenantID, tenantID },
 			func(ctx context.Context, tx engine.Tx, a app.Application) error { return tx.SaveApplication(ctx, a, 0) },
 			func(ctx context.Context, r engine.Reader) (app.Application, error) {
 				return r.Application(ctx, "/application")
@@ -383,8 +390,8 @@ func everyKept(f *fixture) []kept {
 	}
 }
 
-// TestEveryFieldIsKept saves each type with every exported field filled, on both engines, and demands each back: a field
-// that is added to a type, and forgotten in the store, fails here.
+// TestEveryFieldIsKept saves each type with every exported field filled, on both engines, and demands each back: a
+// field that is added to a type, and forgotten in the store, fails here.
 func TestEveryFieldIsKept(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
@@ -426,7 +433,8 @@ func TestEverySaveIsTried(t *testing.T) {
 	tx := reflect.TypeFor[engine.Tx]()
 	for method := range tx.Methods() {
 		name := method.Name
-		if saves := strings.HasPrefix(name, "Save") || strings.HasPrefix(name, "Add") && name != "AddMember"; saves && !tried[name] {
+		if saves := strings.HasPrefix(name,
+			"Save") || strings.HasPrefix(name, "Add") && name != "AddMember"; saves && !tried[name] {
 			t.Errorf("%s saves something that TestEveryFieldIsKept does not fill", name)
 		}
 	}

@@ -23,7 +23,11 @@ func foreignRecords(rules []access.ForeignRule) []foreignRecord {
 func foreignRules(records []foreignRecord) []access.ForeignRule {
 	var rules []access.ForeignRule
 	for _, r := range records {
-		rules = append(rules, access.ForeignRule{Table: r.Table, Chain: r.Chain, Effect: r.Effect, Protocol: r.Protocol, Ports: access.PortRange(r.Ports), Text: r.Text})
+		rules = append(rules,
+			access.ForeignRule{
+				Table: r.Table, Chain: r.Chain, Effect: r.Effect, Protocol: r.Protocol,
+				Ports: access.PortRange(r.Ports), Text: r.Text,
+			})
 	}
 	return rules
 }

@@ -16,7 +16,10 @@ func TestFormerMachines(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			former := policy("policy-8", "former", "machine-8", "machine-9")
-			errs := []error{tx.SaveMachine(ctx, machine("machine-8", "web-8", f.agent), 0), tx.SaveMachine(ctx, machine("machine-9", "web-9", f.agent), 0), tx.SavePolicy(ctx, former, 0)}
+			errs := []error{
+				tx.SaveMachine(ctx, machine("machine-8", "web-8", f.agent), 0),
+				tx.SaveMachine(ctx, machine("machine-9", "web-9", f.agent), 0), tx.SavePolicy(ctx, former, 0),
+			}
 			r, _, _ := f.request(day())
 			r.Items[0].Machine = "machine-8"
 			errs = append(errs, tx.SaveRequest(ctx, r, 0))

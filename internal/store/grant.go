@@ -23,7 +23,8 @@ g.eligibility, g.role, g.role_name, g.role_scope, g.decided`
 	selectLike = "select " + grantColumns + ` from grants g where g.principal = $1 and g.machine = $2 and g.first_port = $3
 and substr(g.sources, 1, 80) = substr($4, 1, 80) and g.end_at <= $5 and g.last_port = $6 and g.protocol = $7 and g.sources = $4 and g.ended_at = 0
 order by g.end_at limit $8`
-	selectLastEnd   = "select coalesce(max(g.end_at), 0) from grants g where g.machine = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1"
+	selectLastEnd = "select coalesce(max(g.end_at), 0) from grants g where g.machine = $1 and g.closed_at = 0 and " +
+		"g.start_at <= $2 limit 1"
 	selectLastEndOf = `select coalesce(max(g.end_at), 0) from grants g join machines m on m.id = g.machine
 where m.agent = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1`
 	listGrants = "select " + grantColumns + " from grants g"
@@ -31,8 +32,10 @@ where m.agent = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1`
 
 func scanGrant(row scanner) (g access.Grant, err error) {
 	var packets, bytes int64
-	err = row.Scan(&g.ID, &g.Request, &g.Tenant, &g.Principal, &g.PrincipalName, &g.Machine, &g.Policy, &g.Ports.First, &g.Ports.Last, &g.Protocol, jsonColumn{&g.Sources},
-		timeColumn{&g.Start}, timeColumn{&g.End}, &g.State, &g.Reason, timeColumn{&g.CreatedAt}, timeColumn{&g.OpenedAt}, timeColumn{&g.EndedAt}, timeColumn{&g.ClosedAt},
+	err = row.Scan(&g.ID, &g.Request, &g.Tenant, &g.Principal, &g.PrincipalName, &g.Machine, &g.Policy, &g.Ports.First,
+		&g.Ports.Last, &g.Protocol, jsonColumn{&g.Sources},
+		timeColumn{&g.Start}, timeColumn{&g.End}, &g.State, &g.Reason, timeColumn{&g.CreatedAt},
+		timeColumn{&g.OpenedAt}, timeColumn{&g.EndedAt}, timeColumn{&g.ClosedAt},
 		timeColumn{&g.WarnedAt}, &packets, &bytes, &g.Revision,
 		&g.Role.Eligibility, &g.Role.ID, &g.Role.Name, &g.Role.Scope, flagColumn{&g.Decided})
 	g.Packets, g.Bytes = uint64(packets), uint64(bytes) //nolint:gosec // the same 64 bits that were written
@@ -55,8 +58,8 @@ func (r *reader) Grants(ctx context.Context, f engine.GrantFilter, p engine.Page
 	l := from(listGrants)
 	notEnded := len(f.States) > 0 && !slices.ContainsFunc(f.States, access.GrantState.Ended)
 	if notEnded {
-		// There are few of these, and SQLite would go through all grants of the tenant, or of the principal, for them, were
-		// those indexes of use here.
+		// There are few of these, and SQLite would go through all grants of the tenant, or of the principal, for them,
+		// were those indexes of use here.
 		l.tenants("g.tenant || ''", f.Tenant, f.Beside)
 		equal(l, "g.principal || ''", f.Principal)
 	} else {
@@ -78,7 +81,8 @@ func (r *reader) Grants(ctx context.Context, f engine.GrantFilter, p engine.Page
 		l.where("g.state in ("+strings.TrimSuffix(strings.Repeat("?, ", len(f.States)), ", ")+")", texts(f.States)...)
 	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, descending(columns), scanGrant, func(v access.Grant) []any { return []any{micros(v.CreatedAt), v.ID} })
+	return page(ctx, r.q, l, p, descending(columns), scanGrant,
+		func(v access.Grant) []any { return []any{micros(v.CreatedAt), v.ID} })
 }
 
 // Unended implements engine.Reader.
@@ -109,7 +113,8 @@ func (r *reader) GrantsLike(ctx context.Context, g access.Grant, limit int) ([]a
 	if err != nil {
 		return nil, err
 	}
-	return all(ctx, r.q, scanGrant, selectLike, string(g.Principal), string(g.Machine), int64(g.Ports.First), sources, micros(g.End), int64(g.Ports.Last),
+	return all(ctx, r.q, scanGrant, selectLike, string(g.Principal), string(g.Machine), int64(g.Ports.First), sources,
+		micros(g.End), int64(g.Ports.Last),
 		string(g.Protocol), int64(limit))
 }
 
@@ -122,7 +127,8 @@ where g.closed_at = 0 and g.state in ('opening', 'active') and g.machine in (%s)
 			grantColumns, marks, len(args)+1)
 		return all(ctx, r.q, scanGrant, text, append(args, micros(now))...)
 	})
-	slices.SortFunc(grants, func(a, b access.Grant) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(grants,
+		func(a, b access.Grant) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID)) })
 	return grants, err
 }
 
@@ -177,9 +183,11 @@ func (t *tx) SaveGrant(ctx context.Context, g access.Grant, was int64) error {
 	}
 	return t.swap(ctx, "grant", g.Revision, was, insertGrant, updateGrant, []any{
 		string(g.ID), string(g.Request), string(g.Tenant), string(g.Principal), g.PrincipalName,
-		string(g.Machine), string(g.Policy), int64(g.Ports.First), int64(g.Ports.Last), string(g.Protocol), sources, micros(g.Start), micros(g.End), string(g.State), g.Reason,
+		string(g.Machine), string(g.Policy), int64(g.Ports.First), int64(g.Ports.Last), string(g.Protocol), sources,
+		micros(g.Start), micros(g.End), string(g.State), g.Reason,
 		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), micros(g.WarnedAt), int64(g.Packets), int64(g.Bytes), g.Revision, //nolint:gosec // the same 64 bits
-		micros(g.WarnAt()), string(g.Role.Eligibility), string(g.Role.ID), g.Role.Name, string(g.Role.Scope), g.Role.Scope.Fold(),
+		micros(g.WarnAt()), string(g.Role.Eligibility), string(g.Role.ID), g.Role.Name, string(g.Role.Scope),
+		g.Role.Scope.Fold(),
 		flag(g.Decided), g.Site(), micros(g.Over()),
 	})
 }

@@ -11,14 +11,17 @@ import (
 	"testing"
 )
 
-// wholeReads are the declarations whose statements give every row, with the reason why that is right. Whatever grows with use is read
-// in pages, or by what is asked for.
+// wholeReads are the declarations whose statements give every row, with the reason why that is right. Whatever grows
+// with use is read in pages, or by what is asked for.
 func wholeReads() map[string]string {
 	return map[string]string{
 		// The directory: it is read when it has changed, and kept in memory. Whoever may write it bounds it.
-		"selectDefinitions": "directory", "selectAssignments": "directory", "selectDenials": "directory", "selectMemberships": "directory",
-		"selectPeople": "directory", "selectMakers": "directory", "selectDisabled": "directory",
-		"MembershipsBy": "the places that somebody gave themselves, and the groups that they are in by them: a part of the directory", "selectRegroupings": "the same, of those that they left",
+		"selectDefinitions": "directory", "selectAssignments": "directory", "selectDenials": "directory",
+		"selectMemberships": "directory",
+		"selectPeople":      "directory", "selectMakers": "directory", "selectDisabled": "directory",
+		"MembershipsBy": "the places that somebody gave themselves, and the groups that they are in by them: " +
+			"a part of the directory",
+		"selectRegroupings":   "the same, of those that they left",
 		"selectTenants":       "made by who runs the server",
 		"selectSubscriptions": "at most 1,000 of a tenant",
 		"selectGroups":        "at most 10,000 of a subscription",
@@ -28,17 +31,20 @@ func wholeReads() map[string]string {
 		"selectGrantsOfRequest": "a series becomes 1,000 grants at most, and a request has 1,000 items",
 		"GrantsOfRequests":      "the same, of requests that are a page",
 		"selectRecalls":         "one for each person or machine of which much is being ended, for some seconds",
-		"selectSites":           "the machines and scopes where one person has something: bounded by their quotas, and each has to be authorized",
-		"selectAgentsOpen":      "the agents of those: each has to be told",
-		"selectLastRequests":    "a row for each person, beside a directory that has them all; the rest is counted by the database",
-		"selectActivations":     "the same, of those who may activate one thing",
-		"selectPolicyEntries":   "a whole policy is what Azure's clients ask for; a page of policies ends when 10,000 machines are in it",
-		"sceneText":             "a desired state is whole: what an agent guards, and what is open there",
+		"selectSites": "the machines and scopes where one person has something: bounded by their quotas, " +
+			"and each has to be authorized",
+		"selectAgentsOpen": "the agents of those: each has to be told",
+		"selectLastRequests": "a row for each person, beside a directory that has them all; the rest is counted " +
+			"by the database",
+		"selectActivations": "the same, of those who may activate one thing",
+		"selectPolicyEntries": "a whole policy is what Azure's clients ask for; a page of policies ends when " +
+			"10,000 machines are in it",
+		"sceneText": "a desired state is whole: what an agent guards, and what is open there",
 	}
 }
 
-// TestNoStatementGrowsUnseen reads the source of this package: a statement without a page, or with a limit beyond a page, is one of
-// those above.
+// TestNoStatementGrowsUnseen reads the source of this package: a statement without a page, or with a limit beyond a
+// page, is one of those above.
 func TestNoStatementGrowsUnseen(t *testing.T) {
 	t.Parallel()
 	large := regexp.MustCompile(`limit (\d+)`)
@@ -55,7 +61,8 @@ func TestNoStatementGrowsUnseen(t *testing.T) {
 				pages = pages || strings.Contains(text, " limit ")
 				for _, found := range large.FindAllStringSubmatch(text, -1) {
 					most, err := strconv.Atoi(found[1])
-					if (err != nil || most > 10_000) && name != "everyRow" && name != "countBacklog" { // which counts no further
+					// which counts no further
+					if (err != nil || most > 10_000) && name != "everyRow" && name != "countBacklog" {
 						t.Errorf("%s reads %d rows: page it, or end it with everyRow and say why", name, most)
 					}
 				}

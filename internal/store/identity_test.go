@@ -16,20 +16,50 @@ func TestIdentityRoundTrip(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		token := engine.APIToken{
-			ID: "t-1", Principal: f.user, Name: "ci", Hash: "aa", Bounds: engine.Bounds{Scope: "/subscriptions/x", Actions: []string{"*/read"}},
+			ID: "t-1", Principal: f.user, Name: "ci", Hash: "aa",
+			Bounds:    engine.Bounds{Scope: "/subscriptions/x", Actions: []string{"*/read"}},
 			CreatedAt: day(), ExpiresAt: day().Add(time.Hour),
 		}
-		bare := engine.APIToken{ID: "t-2", Principal: f.user, Name: "bare", Hash: "ab", CreatedAt: day(), ExpiresAt: day().Add(time.Hour)}
-		network := access.Network{Tenant: tenantID, Name: "Office", Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::/48")}, CreatedAt: day(), UpdatedAt: day(), Revision: 1}
-		external := engine.ExternalIdentity{Tenant: tenantID, Issuer: "https://idp.example", Subject: "42", Principal: f.user, CreatedAt: day()}
-		elsewhere := engine.ExternalIdentity{Tenant: "other", Issuer: external.Issuer, Subject: external.Subject, Principal: "user-o", CreatedAt: day()}
-		key := engine.Passkey{ID: "k", Principal: f.user, Name: "laptop", Body: `{"x":1}`, CreatedAt: day(), UsedAt: day().Add(time.Hour), Revision: 1}
-		ceremony := engine.Ceremony{Hash: "cc", Kind: "oidc", Principal: f.user, Body: "{}", CreatedAt: day(), ExpiresAt: day().Add(time.Minute)}
-		code := engine.GlassCode{ID: "g-1", Machine: f.machine, Agent: f.agent, Hash: "dd", Most: time.Hour, IssuedBy: f.user, IssuedAt: day(), ExpiresAt: day().Add(time.Hour)}
+		bare := engine.APIToken{
+			ID: "t-2", Principal: f.user, Name: "bare", Hash: "ab", CreatedAt: day(),
+			ExpiresAt: day().Add(time.Hour),
+		}
+		network := access.Network{
+			Tenant: tenantID, Name: "Office",
+			Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::/48")}, CreatedAt: day(), UpdatedAt: day(),
+			Revision: 1,
+		}
+		external := engine.ExternalIdentity{
+			Tenant: tenantID, Issuer: "https://idp.example", Subject: "42",
+			Principal: f.user, CreatedAt: day(),
+		}
+		elsewhere := engine.ExternalIdentity{
+			Tenant: "other", Issuer: external.Issuer, Subject: external.Subject,
+			Principal: "user-o", CreatedAt: day(),
+		}
+		key := engine.Passkey{
+			ID: "k", Principal: f.user, Name: "laptop", Body: `{"x":1}`, CreatedAt: day(),
+			UsedAt: day().Add(time.Hour), Revision: 1,
+		}
+		ceremony := engine.Ceremony{
+			Hash: "cc", Kind: "oidc", Principal: f.user, Body: "{}", CreatedAt: day(),
+			ExpiresAt: day().Add(time.Minute),
+		}
+		code := engine.GlassCode{
+			ID: "g-1", Machine: f.machine, Agent: f.agent, Hash: "dd", Most: time.Hour,
+			IssuedBy: f.user, IssuedAt: day(), ExpiresAt: day().Add(time.Hour),
+		}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveAPIToken(ctx, token), tx.SaveAPIToken(ctx, bare), tx.SaveNetwork(ctx, network, 0), tx.SaveExternalIdentity(ctx, external),
+			return firstOf(tx.SaveAPIToken(ctx, token), tx.SaveAPIToken(ctx, bare), tx.SaveNetwork(ctx, network, 0),
+				tx.SaveExternalIdentity(ctx, external),
 				tx.SaveTenant(ctx, access.Tenant{ID: "other", Name: "Other", CreatedAt: day()}),
-				tx.SavePrincipal(ctx, access.Principal{ID: "user-o", Tenant: "other", Kind: access.User, Name: "ann", CreatedAt: day(), Revision: 1}, 0), tx.SaveExternalIdentity(ctx, elsewhere),
+				tx.SavePrincipal(ctx,
+					access.Principal{
+						ID: "user-o", Tenant: "other", Kind: access.User, Name: "ann", CreatedAt: day(),
+						Revision: 1,
+					},
+					0),
+				tx.SaveExternalIdentity(ctx, elsewhere),
 				tx.SavePasskey(ctx, key, 0), tx.SaveCeremony(ctx, ceremony), tx.SaveGlassCode(ctx, code))
 		})
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
@@ -84,19 +114,24 @@ func TestIdentityRoundTrip(t *testing.T) {
 		})
 		conflict := func(what string, do func(ctx context.Context, tx engine.Tx) error) {
 			t.Helper()
-			wantKind(t, what, f.Update(t.Context(), func(tx engine.Tx) error { return do(t.Context(), tx) }), access.KindConflict, "")
+			wantKind(t, what, f.Update(t.Context(), func(tx engine.Tx) error { return do(t.Context(), tx) }),
+				access.KindConflict, "")
 		}
-		conflict("a network twice", func(ctx context.Context, tx engine.Tx) error { return tx.SaveNetwork(ctx, network, 0) })
-		conflict("a subject twice", func(ctx context.Context, tx engine.Tx) error { return tx.SaveExternalIdentity(ctx, external) })
+		conflict("a network twice",
+			func(ctx context.Context, tx engine.Tx) error { return tx.SaveNetwork(ctx, network, 0) })
+		conflict("a subject twice",
+			func(ctx context.Context, tx engine.Tx) error { return tx.SaveExternalIdentity(ctx, external) })
 		conflict("a stale passkey", func(ctx context.Context, tx engine.Tx) error {
 			key.Revision = 9
 			return tx.SavePasskey(ctx, key, 8)
 		})
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.UseCeremony(ctx, "cc"), tx.UseGlassCode(ctx, "g-1", day()), tx.DeleteNetwork(ctx, tenantID, "OFFICE"), tx.DeleteAPIToken(ctx, "t-2"))
+			return firstOf(tx.UseCeremony(ctx, "cc"), tx.UseGlassCode(ctx, "g-1", day()),
+				tx.DeleteNetwork(ctx, tenantID, "OFFICE"), tx.DeleteAPIToken(ctx, "t-2"))
 		})
 		conflict("a ceremony twice", func(ctx context.Context, tx engine.Tx) error { return tx.UseCeremony(ctx, "cc") })
-		conflict("a code twice", func(ctx context.Context, tx engine.Tx) error { return tx.UseGlassCode(ctx, "g-1", day()) })
+		conflict("a code twice",
+			func(ctx context.Context, tx engine.Tx) error { return tx.UseGlassCode(ctx, "g-1", day()) })
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			return tx.EndGlassCode(ctx, "g-1", day())
 		})
@@ -138,12 +173,15 @@ func TestPurge(t *testing.T) {
 				name := fmt.Sprint(i)
 				errs = append(errs,
 					tx.SaveSession(ctx, engine.Session{Hash: name, Principal: f.user, ExpiresAt: end}),
-					tx.SaveAPIToken(ctx, engine.APIToken{ID: engine.APITokenID(name), Hash: name, Principal: f.user, ExpiresAt: end}),
+					tx.SaveAPIToken(ctx,
+						engine.APIToken{ID: engine.APITokenID(name), Hash: name, Principal: f.user, ExpiresAt: end}),
 					tx.SaveCeremony(ctx, engine.Ceremony{Hash: name, ExpiresAt: end}),
 					tx.SavePendingSignIn(ctx, engine.PendingSignIn{Hash: name, ExpiresAt: end}),
-					tx.SaveEnrollmentToken(ctx, engine.EnrollmentToken{Hash: name, Tenant: tenantID, Subscription: subID, ExpiresAt: end}),
+					tx.SaveEnrollmentToken(ctx,
+						engine.EnrollmentToken{Hash: name, Tenant: tenantID, Subscription: subID, ExpiresAt: end}),
 					tx.SaveGlassCode(ctx, engine.GlassCode{ID: engine.GlassCodeID(name), ExpiresAt: end}),
-					tx.SaveIdempotency(ctx, engine.Idempotency{Principal: f.user, Key: name, Request: request.ID, CreatedAt: end}))
+					tx.SaveIdempotency(ctx,
+						engine.Idempotency{Principal: f.user, Key: name, Request: request.ID, CreatedAt: end}))
 			}
 			return errors.Join(errs...)
 		})

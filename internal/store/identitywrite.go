@@ -18,13 +18,17 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)`
 	updateNetwork = `update networks set name = $2, prefixes = $4, created_at = $5, updated_at = $6, revision = $7, loosened = $8
 where tenant = $1 and name_key = $3 and revision = $9`
 	deleteNetwork  = "delete from networks where tenant = $1 and name_key = $2"
-	insertExternal = "insert into external_identities (tenant, issuer, subject, principal, created_at, seen_at, claims) values ($1, $2, $3, $4, $5, $6, $7)"
-	seeExternal    = "update external_identities set seen_at = $4, claims = $5 where tenant = $1 and issuer = $2 and subject = $3"
-	insertPasskey  = "insert into passkeys (id, principal, name, body, created_at, used_at, revision) values ($1, $2, $3, $4, $5, $6, $7)"
-	updatePasskey  = `update passkeys set principal = $2, name = $3, body = $4, created_at = $5, used_at = $6, revision = $7
+	insertExternal = "insert into external_identities (tenant, issuer, subject, principal, created_at, seen_at, " +
+		"claims) values ($1, $2, $3, $4, $5, $6, $7)"
+	seeExternal = "update external_identities set seen_at = $4, claims = $5 where tenant = $1 and issuer = $2 " +
+		"and subject = $3"
+	insertPasskey = "insert into passkeys (id, principal, name, body, created_at, used_at, revision) values ($1, " +
+		"$2, $3, $4, $5, $6, $7)"
+	updatePasskey = `update passkeys set principal = $2, name = $3, body = $4, created_at = $5, used_at = $6, revision = $7
 where id = $1 and revision = $8`
 	deletePasskey  = "delete from passkeys where id = $1"
-	insertCeremony = "insert into ceremonies (hash, kind, principal, body, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)"
+	insertCeremony = "insert into ceremonies (hash, kind, principal, body, created_at, expires_at) values ($1, $2, " +
+		"$3, $4, $5, $6)"
 	deleteCeremony = "delete from ceremonies where hash = $1"
 	insertGlass    = `insert into glass_codes (id, machine, agent, hash, most, issued_by, issued_at, expires_at, used_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
@@ -39,7 +43,8 @@ func (t *tx) SaveAPIToken(ctx context.Context, v engine.APIToken) error {
 	if err != nil {
 		return err
 	}
-	return t.exec(ctx, "API token", nil, insertAPIToken, string(v.ID), string(v.Principal), v.Name, v.Hash, string(v.Bounds.Scope), actions, micros(v.CreatedAt), micros(v.ExpiresAt))
+	return t.exec(ctx, "API token", nil, insertAPIToken, string(v.ID), string(v.Principal), v.Name, v.Hash,
+		string(v.Bounds.Scope), actions, micros(v.CreatedAt), micros(v.ExpiresAt))
 }
 
 // DeleteAPIToken implements engine.IdentityWriter.
@@ -63,7 +68,8 @@ func (t *tx) SaveNetwork(ctx context.Context, n access.Network, was int64) error
 		return err
 	}
 	err = t.swap(ctx, "network", n.Revision, was, insertNetwork, updateNetwork, []any{
-		string(n.Tenant), n.Name, fold(n.Name), prefixes, micros(n.CreatedAt), micros(n.UpdatedAt), n.Revision, loosened,
+		string(n.Tenant), n.Name, fold(n.Name), prefixes, micros(n.CreatedAt), micros(n.UpdatedAt), n.Revision,
+		loosened,
 	})
 	if err != nil || was == 0 {
 		return err
@@ -82,7 +88,8 @@ func (t *tx) SaveExternalIdentity(ctx context.Context, i engine.ExternalIdentity
 	if err != nil {
 		return err
 	}
-	return t.exec(ctx, "external identity", nil, insertExternal, string(i.Tenant), i.Issuer, i.Subject, string(i.Principal), micros(i.CreatedAt), micros(i.SeenAt), claims)
+	return t.exec(ctx, "external identity", nil, insertExternal, string(i.Tenant), i.Issuer, i.Subject,
+		string(i.Principal), micros(i.CreatedAt), micros(i.SeenAt), claims)
 }
 
 // SeeExternalIdentity implements engine.IdentityWriter.
@@ -91,7 +98,8 @@ func (t *tx) SeeExternalIdentity(ctx context.Context, i engine.ExternalIdentity)
 	if err != nil {
 		return err
 	}
-	return t.exec(ctx, "external identity", missing("external identity"), seeExternal, string(i.Tenant), i.Issuer, i.Subject, micros(i.SeenAt), claims)
+	return t.exec(ctx, "external identity", missing("external identity"), seeExternal, string(i.Tenant), i.Issuer,
+		i.Subject, micros(i.SeenAt), claims)
 }
 
 func claimsText(read []engine.ClaimRead) (string, error) {
@@ -104,7 +112,8 @@ func claimsText(read []engine.ClaimRead) (string, error) {
 
 // SavePasskey implements engine.IdentityWriter.
 func (t *tx) SavePasskey(ctx context.Context, p engine.Passkey, was int64) error {
-	return t.swap(ctx, "passkey", p.Revision, was, insertPasskey, updatePasskey, []any{p.ID, string(p.Principal), p.Name, p.Body, micros(p.CreatedAt), micros(p.UsedAt), p.Revision})
+	return t.swap(ctx, "passkey", p.Revision, was, insertPasskey, updatePasskey,
+		[]any{p.ID, string(p.Principal), p.Name, p.Body, micros(p.CreatedAt), micros(p.UsedAt), p.Revision})
 }
 
 // DeletePasskey implements engine.IdentityWriter.
@@ -114,18 +123,21 @@ func (t *tx) DeletePasskey(ctx context.Context, id string) error {
 
 // SaveCeremony implements engine.IdentityWriter.
 func (t *tx) SaveCeremony(ctx context.Context, c engine.Ceremony) error {
-	return t.exec(ctx, "ceremony", nil, insertCeremony, c.Hash, c.Kind, string(c.Principal), c.Body, micros(c.CreatedAt), micros(c.ExpiresAt))
+	return t.exec(ctx, "ceremony", nil, insertCeremony, c.Hash, c.Kind, string(c.Principal), c.Body,
+		micros(c.CreatedAt), micros(c.ExpiresAt))
 }
 
 // UseCeremony implements engine.IdentityWriter.
 func (t *tx) UseCeremony(ctx context.Context, hash string) error {
-	used := access.Fault(access.KindConflict, "ceremonyOver", "this sign-in was finished already, or its time is over: begin again")
+	used := access.Fault(access.KindConflict, "ceremonyOver",
+		"this sign-in was finished already, or its time is over: begin again")
 	return t.exec(ctx, "ceremony", used, deleteCeremony, hash)
 }
 
 // SaveGlassCode implements engine.IdentityWriter.
 func (t *tx) SaveGlassCode(ctx context.Context, c engine.GlassCode) error {
-	return t.exec(ctx, "code", nil, insertGlass, string(c.ID), string(c.Machine), string(c.Agent), c.Hash, int64(c.Most), string(c.IssuedBy), micros(c.IssuedAt),
+	return t.exec(ctx, "code", nil, insertGlass, string(c.ID), string(c.Machine), string(c.Agent), c.Hash,
+		int64(c.Most), string(c.IssuedBy), micros(c.IssuedAt),
 		micros(c.ExpiresAt), micros(c.UsedAt))
 }
 
@@ -142,13 +154,14 @@ func (t *tx) EndGlassCode(ctx context.Context, id engine.GlassCodeID, at time.Ti
 
 // What is purged: of each kind, the keys of the rows that nobody needs any more. Each has an index on what it asks for.
 const (
-	oldSessions    = "select hash, '' from sessions where expires_at < $1 order by expires_at, hash limit $2"
-	oldAPITokens   = "select id, '' from api_tokens where expires_at < $1 order by expires_at, id limit $2" //nolint:gosec // a statement
-	oldCeremonies  = "select hash, '' from ceremonies where expires_at < $1 order by expires_at, hash limit $2"
-	oldPending     = "select hash, '' from pending_sign_ins where expires_at < $1 order by expires_at, hash limit $2"
-	oldEnrollment  = "select hash, '' from enrollment_tokens where expires_at < $1 order by expires_at, hash limit $2"
-	oldGlass       = "select id, '' from glass_codes where expires_at < $1 order by expires_at, id limit $2"
-	oldKeys        = "select principal, key from idempotency_keys where created_at < $1 order by created_at, principal, key limit $2"
+	oldSessions   = "select hash, '' from sessions where expires_at < $1 order by expires_at, hash limit $2"
+	oldAPITokens  = "select id, '' from api_tokens where expires_at < $1 order by expires_at, id limit $2" //nolint:gosec // a statement
+	oldCeremonies = "select hash, '' from ceremonies where expires_at < $1 order by expires_at, hash limit $2"
+	oldPending    = "select hash, '' from pending_sign_ins where expires_at < $1 order by expires_at, hash limit $2"
+	oldEnrollment = "select hash, '' from enrollment_tokens where expires_at < $1 order by expires_at, hash limit $2"
+	oldGlass      = "select id, '' from glass_codes where expires_at < $1 order by expires_at, id limit $2"
+	oldKeys       = "select principal, key from idempotency_keys where created_at < $1 order by created_at, " +
+		"principal, key limit $2"
 	deleteEnrolled = "delete from enrollment_tokens where hash = $1"
 	deleteKey      = "delete from idempotency_keys where principal = $1 and key = $2"
 )

@@ -20,8 +20,8 @@ func byHeld(at func(engine.Held) time.Time) func(a, b engine.Held) int {
 	return func(a, b engine.Held) int { return cmp.Or(at(b).Compare(at(a)), cmp.Compare(heldID(b), heldID(a))) }
 }
 
-// TestWhatWasHeld compares who had access at an instant, and what was not seen closed, with a plain loop over everything: grants in
-// every condition that one can be in, and uses of codes, many of them at the same time.
+// TestWhatWasHeld compares who had access at an instant, and what was not seen closed, with a plain loop over
+// everything: grants in every condition that one can be in, and uses of codes, many of them at the same time.
 func TestWhatWasHeld(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
@@ -33,7 +33,8 @@ func TestWhatWasHeld(t *testing.T) {
 		machines := []access.MachineID{"machine-1", "machine-2", "gone"}
 		people := []access.PrincipalID{f.user, "user-2"}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			if err := firstOf(tx.SavePrincipal(ctx, person("user-2", "Bob"), 0), tx.SaveMachine(ctx, machine("machine-2", "web-2", ""), 0)); err != nil {
+			if err := firstOf(tx.SavePrincipal(ctx, person("user-2", "Bob"), 0),
+				tx.SaveMachine(ctx, machine("machine-2", "web-2", ""), 0)); err != nil {
 				return err
 			}
 			for i := range 300 {
@@ -51,7 +52,10 @@ func TestWhatWasHeld(t *testing.T) {
 				}
 				g.Start = minute(60)
 				g.End = g.Start.Add(time.Duration(1+draw.IntN(60)) * time.Minute)
-				g.State = []access.GrantState{access.GrantScheduled, access.GrantOpening, access.GrantActive, access.GrantFailed, access.GrantRevoked, access.GrantExpired}[draw.IntN(6)]
+				g.State = []access.GrantState{
+					access.GrantScheduled, access.GrantOpening, access.GrantActive,
+					access.GrantFailed, access.GrantRevoked, access.GrantExpired,
+				}[draw.IntN(6)]
 				if draw.IntN(2) == 0 {
 					g.OpenedAt = minute(60)
 				}
@@ -87,7 +91,9 @@ func TestWhatWasHeld(t *testing.T) {
 				return now.Before(h.Use.Over)
 			}
 			g := h.Grant
-			return g.State.Ended() && g.ClosedAt.IsZero() && !g.EndedAt.Before(g.Start) && (now.Before(g.End) || g.Machine == "machine-1") // which alone has an agent
+			// which alone has an agent
+			return g.State.Ended() && g.ClosedAt.IsZero() && !g.EndedAt.Before(
+				g.Start) && (now.Before(g.End) || g.Machine == "machine-1")
 		}
 		only := func(keep func(engine.Held) bool) []engine.Held {
 			return slices.DeleteFunc(slices.Clone(all), func(h engine.Held) bool { return !keep(h) })
@@ -98,8 +104,10 @@ func TestWhatWasHeld(t *testing.T) {
 			for _, after := range []time.Duration{-time.Minute, 0, 20 * time.Minute, 45 * time.Minute, 90 * time.Minute} {
 				at := day().Add(after)
 				for _, m := range machines {
-					want := slices.SortedFunc(slices.Values(only(func(h engine.Held) bool { return had(h, m, at) })), byHeld(created))
-					got := pages(t, 7, func(p engine.Page) (engine.Listed[engine.Held], error) { return r.HeldAt(ctx, m, at, p) })
+					want := slices.SortedFunc(slices.Values(only(func(h engine.Held) bool { return had(h, m, at) })),
+						byHeld(created))
+					got := pages(t, 7,
+						func(p engine.Page) (engine.Listed[engine.Held], error) { return r.HeldAt(ctx, m, at, p) })
 					same(t, fmt.Sprint("held on ", m, " at ", at), ids(want, heldID), ids(got, heldID))
 					for _, who := range append(people, "") {
 						filter := engine.NotClosedFilter{Tenant: tenantID, Machine: m, Principal: who, Now: at}
@@ -110,11 +118,16 @@ func TestWhatWasHeld(t *testing.T) {
 							}
 							return mayBeOpen(h, at) && on == m && (who == "" || of == who)
 						})), byHeld(ended))
-						got = pages(t, 3, func(p engine.Page) (engine.Listed[engine.Held], error) { return r.NotClosed(ctx, filter, p) })
+						got = pages(t, 3,
+							func(p engine.Page) (engine.Listed[engine.Held], error) {
+								return r.NotClosed(ctx, filter,
+									p)
+							})
 						same(t, fmt.Sprintf("not closed, %+v", filter), ids(want, heldID), ids(got, heldID))
 					}
 				}
-				want := slices.SortedFunc(slices.Values(only(func(h engine.Held) bool { return mayBeOpen(h, at) })), byHeld(ended))
+				want := slices.SortedFunc(slices.Values(only(func(h engine.Held) bool { return mayBeOpen(h, at) })),
+					byHeld(ended))
 				got := pages(t, 7, func(p engine.Page) (engine.Listed[engine.Held], error) {
 					return r.NotClosed(ctx, engine.NotClosedFilter{Now: at}, p)
 				})
@@ -123,20 +136,25 @@ func TestWhatWasHeld(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				begun := slices.DeleteFunc(want, func(h engine.Held) bool { return h.Grant.Start.After(at) }) // which nothing that ended does, but by these numbers
-				same(t, fmt.Sprint("not closed on all at ", at), ids(begun, heldID), ids(slices.SortedFunc(slices.Values(on), byHeld(ended)), heldID))
+				// which nothing that ended does, but by these numbers
+				begun := slices.DeleteFunc(want, func(h engine.Held) bool { return h.Grant.Start.After(at) })
+				same(t, fmt.Sprint("not closed on all at ", at), ids(begun, heldID),
+					ids(slices.SortedFunc(slices.Values(on), byHeld(ended)), heldID))
 
 				open, err := r.Machines(ctx, engine.MachineFilter{Open: at}, engine.Page{Limit: 10})
 				var expect []string
 				for _, m := range machines[:2] {
 					if slices.ContainsFunc(all, func(h engine.Held) bool {
 						live := h.Grant.State == access.GrantOpening || h.Grant.State == access.GrantActive
-						return h.Grant.Machine == m && live || (h.Grant.Machine == m || h.ByCode() && h.Use.Request.Items[0].Machine == m) && mayBeOpen(h, at)
+						return h.Grant.Machine == m && live ||
+							(h.Grant.Machine == m || h.ByCode() && h.Use.Request.Items[0].Machine == m) && mayBeOpen(
+								h, at)
 					}) {
 						expect = append(expect, string(m))
 					}
 				}
-				same(t, fmt.Sprint("open at ", at), expect, ids(open.Items, func(m access.Machine) string { return string(m.ID) }))
+				same(t, fmt.Sprint("open at ", at), expect,
+					ids(open.Items, func(m access.Machine) string { return string(m.ID) }))
 				if err != nil {
 					return err
 				}
@@ -160,17 +178,23 @@ decided_at, digest, revision, ask, stage_until, role_scope) values ('` + id + `'
 5000000, '', 1, '{}', 0, '')`
 			}
 			review := func(id, request, offline string) string {
-				return "insert into reviews (id, tenant, person, person_name, request, offline, created_at, closed_at, closed_by, comment, revision) values ('" + id + "', 't', 'u', 'Ada', '" + request + "', " + offline + ", 1, 0, '', '', 1)"
+				return "insert into reviews (id, tenant, person, person_name, request, offline, created_at, " +
+					"closed_at, closed_by, comment, revision) values ('" + id + "', 't', 'u', 'Ada', '" + request +
+					"', " + offline + ", 1, 0, '', '', 1)"
 			}
-			older(t, where, "code_uses", "insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1)",
-				"insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, created_at, revision) values ('u', 't', 'user', 'Ada', 'ada', '', '', 0, 1, 1)",
-				request("r1", "2000000"), request("r2", "9000000"), request("r3", "2000000"), review("v1", "r1", "1"), review("v2", "r2", "1"), review("v3", "r3", "0"))
+			older(t, where, "code_uses",
+				"insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1)",
+				"insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, "+
+					"created_at, revision) values ('u', 't', 'user', 'Ada', 'ada', '', '', 0, 1, 1)",
+				request("r1", "2000000"), request("r2", "9000000"), request("r3", "2000000"), review("v1", "r1", "1"),
+				review("v2", "r2", "1"), review("v3", "r3", "0"))
 			f := &fixture{DB: open(t, where)}
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				list, err := r.HeldAt(ctx, "m1", time.UnixMicro(6000000), engine.Page{Limit: 10})
 				var got []string
 				for _, h := range list.Items {
-					got = append(got, fmt.Sprint(h.Use.Request.ID, " ", h.Use.Opened.UnixMicro(), " ", h.Use.Over.UnixMicro()))
+					got = append(got,
+						fmt.Sprint(h.Use.Request.ID, " ", h.Use.Opened.UnixMicro(), " ", h.Use.Over.UnixMicro()))
 				}
 				same(t, "uses", []string{"r2 5000000 65000000", "r1 2000000 62000000"}, got)
 				return err

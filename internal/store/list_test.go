@@ -50,7 +50,8 @@ func TestRequestAndGrantLists(t *testing.T) {
 		var requests []access.Request
 		var grants []access.Grant
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			if err := firstOf(tx.SaveTenant(ctx, access.Tenant{ID: "other", Name: "Other"}), tx.SavePrincipal(ctx, person("user-2", "Bob"), 0)); err != nil {
+			if err := firstOf(tx.SaveTenant(ctx, access.Tenant{ID: "other", Name: "Other"}),
+				tx.SavePrincipal(ctx, person("user-2", "Bob"), 0)); err != nil {
 				return err
 			}
 			for i := range 40 {
@@ -78,7 +79,8 @@ func TestRequestAndGrantLists(t *testing.T) {
 		slices.SortFunc(requests, func(a, b access.Request) int {
 			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
 		})
-		slices.SortFunc(grants, func(a, b access.Grant) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) })
+		slices.SortFunc(grants,
+			func(a, b access.Grant) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) })
 		requestID := func(r access.Request) string { return string(r.ID) }
 		grantID := func(g access.Grant) string { return string(g.ID) }
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
@@ -88,19 +90,35 @@ func TestRequestAndGrantLists(t *testing.T) {
 						for _, state := range []access.RequestState{"", access.RequestPending} {
 							rf := engine.RequestFilter{Tenant: tenant, Requester: who, State: state, Machine: m}
 							want := slices.DeleteFunc(slices.Clone(requests), func(r access.Request) bool {
-								return tenant != "" && r.Tenant != tenant || who != "" && r.Requester != who || state != "" && r.State != state ||
-									m != "" && !slices.ContainsFunc(r.Items, func(it access.Item) bool { return it.Machine == m })
+								return tenant != "" && r.Tenant != tenant || who != "" && r.Requester != who ||
+									state != "" && r.State != state ||
+									m != "" && !slices.ContainsFunc(r.Items,
+										func(it access.Item) bool { return it.Machine == m })
 							})
-							got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Request], error) { return r.Requests(ctx, rf, p) })
+							got := pages(t, 7,
+								func(p engine.Page) (engine.Listed[access.Request], error) {
+									return r.Requests(ctx, rf,
+										p)
+								})
 							same(t, fmt.Sprintf("%+v", rf), ids(want, requestID), ids(got, requestID))
 						}
-						for _, states := range [][]access.GrantState{nil, {access.GrantOpening}, {access.GrantOpening, access.GrantExpired}, {access.GrantRevoked, access.GrantExpired}} {
+						for _, states := range [][]access.GrantState{
+							nil,
+							{access.GrantOpening},
+							{access.GrantOpening, access.GrantExpired},
+							{access.GrantRevoked, access.GrantExpired},
+						} {
 							gf := engine.GrantFilter{Tenant: tenant, Principal: who, Machine: m, States: states}
 							want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
-								return tenant != "" && g.Tenant != tenant || who != "" && g.Principal != who || m != "" && g.Machine != m ||
+								return tenant != "" && g.Tenant != tenant || who != "" && g.Principal != who ||
+									m != "" && g.Machine != m ||
 									len(states) > 0 && !slices.Contains(states, g.State)
 							})
-							got := pages(t, 7, func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, gf, p) })
+							got := pages(t, 7,
+								func(p engine.Page) (engine.Listed[access.Grant], error) {
+									return r.Grants(ctx, gf,
+										p)
+								})
 							same(t, fmt.Sprintf("%+v", gf), ids(want, grantID), ids(got, grantID))
 						}
 					}
@@ -113,7 +131,8 @@ func TestRequestAndGrantLists(t *testing.T) {
 			now := day().Add(30 * time.Minute)
 			live, err := r.LiveGrants(ctx, many, now)
 			want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
-				return g.State != access.GrantOpening && g.State != access.GrantActive || g.Start.After(now) || !g.ClosedAt.IsZero()
+				return g.State != access.GrantOpening && g.State != access.GrantActive || g.Start.After(
+					now) || !g.ClosedAt.IsZero()
 			})
 			got := ids(live, grantID)
 			slices.Sort(got)
@@ -150,62 +169,119 @@ func TestNamedLists(t *testing.T) {
 					if i%4 == 0 {
 						pol.Machines = policy("", "", m.ID).Machines
 					}
-					if err := firstOf(tx.SaveAgent(ctx, a), tx.SaveMachine(ctx, m, 0), tx.SavePrincipal(ctx, p, 0), tx.SavePolicy(ctx, pol, 0)); err != nil {
+					if err := firstOf(tx.SaveAgent(ctx, a), tx.SaveMachine(ctx, m, 0), tx.SavePrincipal(ctx, p, 0),
+						tx.SavePolicy(ctx, pol, 0)); err != nil {
 						return err
 					}
 				}
-				return firstOf(tx.AddMember(ctx, "p0", "p1", "", day()), tx.AddMember(ctx, "p0", "p3", "", day()), tx.AddMember(ctx, "p2", "p1", "", day()))
+				return firstOf(tx.AddMember(ctx, "p0", "p1", "", day()), tx.AddMember(ctx, "p0", "p3", "", day()),
+					tx.AddMember(ctx, "p2", "p1", "", day()))
 			})
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				machines := func(mf engine.MachineFilter) []string {
-					return ids(pages(t, 3, func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, mf, p) }), func(m access.Machine) string { return m.Name })
+					return ids(pages(t, 3,
+						func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, mf, p) }),
+						func(m access.Machine) string { return m.Name })
 				}
 				// Byte-wise order of the folded names, on both engines.
-				same(t, "machines", []string{"10", "9", "a%b", "aé", "b-1", "B.1", "B_1", "Straße", "web-1", "ZEBRA", "zoe", "Zoë", "äpfel"}, machines(engine.MachineFilter{}))
+				same(t, "machines",
+					[]string{
+						"10", "9", "a%b", "aé", "b-1", "B.1", "B_1", "Straße", "web-1", "ZEBRA", "zoe", "Zoë",
+						"äpfel",
+					},
+					machines(engine.MachineFilter{}))
 				same(t, "prefix", []string{"b-1", "B.1", "B_1"}, machines(engine.MachineFilter{NamePrefix: "b"}))
 				same(t, "prefix is no pattern", []string{"a%b"}, machines(engine.MachineFilter{NamePrefix: "A%"}))
-				same(t, "group", []string{"10", "B_1", "ZEBRA", "Zoë"}, machines(engine.MachineFilter{Scope: access.ResourceGroupScope(subID, "DEFAULT-2")}))
-				if n := len(machines(engine.MachineFilter{Scope: access.ResourceGroupScope(subID, "Default")})); n != len(names)+1-4 {
+				same(t, "group", []string{"10", "B_1", "ZEBRA", "Zoë"},
+					machines(engine.MachineFilter{Scope: access.ResourceGroupScope(subID, "DEFAULT-2")}))
+				if n := len(machines(engine.MachineFilter{
+					Scope: access.ResourceGroupScope(subID, "Default"),
+				})); n != len(names)+1-4 {
 					t.Errorf("group Default has %d machines: a scope ends at a segment", n)
 				}
 				if n := len(machines(engine.MachineFilter{Scope: access.Root, Tenant: tenantID})); n != len(names)+1 {
 					t.Errorf("the root has %d machines", n)
 				}
-				configured, not, unsupported := machines(engine.MachineFilter{Standing: access.Configured}), machines(engine.MachineFilter{Standing: access.NotConfigured}), machines(engine.MachineFilter{Standing: access.Unsupported})
+				configured, not, unsupported := machines(
+					engine.MachineFilter{
+						Standing: access.Configured,
+					}), machines(
+					engine.MachineFilter{
+						Standing: access.NotConfigured,
+					}), machines(engine.MachineFilter{Standing: access.Unsupported})
 				same(t, "configured", []string{"a%b", "b-1", "Zoë"}, configured)
 				if len(not) != 4 || len(unsupported) != 6 {
 					t.Errorf("standings: %v %v", not, unsupported)
 				}
-				same(t, "searched", []string{"b-1", "web-1"}, machines(engine.MachineFilter{Search: "-1", Labels: map[string]string{"env": "prod"}, Scopes: []access.ResourceID{access.Root}}))
+				same(t, "searched", []string{"b-1", "web-1"},
+					machines(engine.MachineFilter{
+						Search: "-1", Labels: map[string]string{"env": "prod"},
+						Scopes: []access.ResourceID{access.Root},
+					}))
 				same(t, "search is no pattern", []string{"B_1"}, machines(engine.MachineFilter{Search: "b_"}))
-				same(t, "no such label", []string{}, machines(engine.MachineFilter{Labels: map[string]string{"env": "pro"}}))
+				same(t, "no such label", []string{},
+					machines(engine.MachineFilter{Labels: map[string]string{"env": "pro"}}))
 				if n := len(machines(engine.MachineFilter{Search: "2001:DB8::7"})); n != len(names)+1 {
 					t.Errorf("%d machines have the address", n)
 				}
-				same(t, "of scopes", []string{"10", "b-1", "B_1", "ZEBRA", "Zoë"}, machines(engine.MachineFilter{Scopes: []access.ResourceID{access.ResourceGroupScope(subID, "default-2"), access.MachineResource(subID, "Default", "B-1")}}))
+				same(t, "of scopes", []string{"10", "b-1", "B_1", "ZEBRA", "Zoë"},
+					machines(engine.MachineFilter{
+						Scopes: []access.ResourceID{
+							access.ResourceGroupScope(subID, "default-2"),
+							access.MachineResource(subID, "Default", "B-1"),
+						},
+					}))
 				same(t, "open", []string{}, machines(engine.MachineFilter{Open: day()}))
-				if n := len(machines(engine.MachineFilter{Trouble: day().Add(time.Hour)})); n == 0 || n != len(configured)+len(not) {
+				if n := len(machines(engine.MachineFilter{
+					Trouble: day().Add(time.Hour),
+				})); n == 0 || n != len(configured)+len(not) {
 					t.Errorf("%d machines were not heard of", n)
 				}
 				counts, err := r.MachineCounts(ctx, engine.MachineFilter{Tenant: tenantID, Search: "-1"})
-				if err != nil || counts[access.Configured] != 1 || counts[access.NotConfigured]+counts[access.Unsupported] != 1 {
+				if err != nil || counts[access.Configured] != 1 ||
+					counts[access.NotConfigured]+counts[access.Unsupported] != 1 {
 					t.Errorf("counts are %v, %v", counts, err)
 				}
 				_, err = r.Machines(ctx, engine.MachineFilter{Standing: "odd"}, engine.Page{Limit: 1})
 				wantKind(t, "standing", err, access.KindInvalid, "")
 
-				agents := ids(pages(t, 5, func(p engine.Page) (engine.Listed[access.Agent], error) { return r.Agents(ctx, p) }), func(a access.Agent) string { return a.Name })
-				same(t, "agents", []string{"10", "9", "a%b", "aé", "b-1", "B.1", "B_1", "gate", "Straße", "ZEBRA", "zoe", "Zoë", "äpfel"}, agents)
+				agents := ids(pages(t, 5,
+					func(p engine.Page) (engine.Listed[access.Agent], error) { return r.Agents(ctx, p) }),
+					func(a access.Agent) string { return a.Name })
+				same(t, "agents",
+					[]string{
+						"10", "9", "a%b", "aé", "b-1", "B.1", "B_1", "gate", "Straße", "ZEBRA", "zoe", "Zoë",
+						"äpfel",
+					},
+					agents)
 				principals := func(pf engine.PrincipalFilter) []string {
-					return ids(pages(t, 2, func(p engine.Page) (engine.Listed[access.Principal], error) { return r.Principals(ctx, pf, p) }), func(p access.Principal) string { return string(p.ID) })
+					return ids(pages(t, 2,
+						func(p engine.Page) (engine.Listed[access.Principal], error) {
+							return r.Principals(ctx, pf,
+								p)
+						}),
+						func(p access.Principal) string { return string(p.ID) })
 				}
 				same(t, "members", []string{"p3", "p1"}, principals(engine.PrincipalFilter{Group: "p0"}))
-				same(t, "groups of", []string{"p0", "p2"}, sorted(principals(engine.PrincipalFilter{Member: "p1", Kind: access.Group, Tenant: tenantID}), "p0", "p2"))
-				same(t, "users of no such tenant", []string{}, principals(engine.PrincipalFilter{Tenant: "x", Kind: access.User}))
+				same(t, "groups of", []string{"p0", "p2"},
+					sorted(principals(engine.PrincipalFilter{Member: "p1", Kind: access.Group, Tenant: tenantID}), "p0",
+						"p2"))
+				same(t, "users of no such tenant", []string{},
+					principals(engine.PrincipalFilter{Tenant: "x", Kind: access.User}))
 				policies := ids(pages(t, 5, func(p engine.Page) (engine.Listed[access.Policy], error) {
-					return r.Policies(ctx, engine.PolicyFilter{Tenant: tenantID, Location: "LOCAL", Scope: access.SubscriptionScope(subID)}, p)
+					return r.Policies(ctx,
+						engine.PolicyFilter{
+							Tenant: tenantID, Location: "LOCAL",
+							Scope: access.SubscriptionScope(subID),
+						},
+						p)
 				}), func(p access.Policy) string { return fmt.Sprint(p.Name, len(p.Machines)) })
-				same(t, "policies", []string{"100", "90", "a%b1", "aé0", "b-11", "B.10", "B_10", "Straße0", "ZEBRA0", "zoe0", "Zoë1", "äpfel0"}, policies)
+				same(t, "policies",
+					[]string{
+						"100", "90", "a%b1", "aé0", "b-11", "B.10", "B_10", "Straße0", "ZEBRA0", "zoe0", "Zoë1",
+						"äpfel0",
+					},
+					policies)
 				return nil
 			})
 		})
@@ -230,7 +306,10 @@ func TestPageBounds(t *testing.T) {
 				_, err = r.Records(ctx, 0, limit)
 				wantKind(t, fmt.Sprint("limit of records ", limit), err, access.KindInvalid, "malformedLimit")
 			}
-			for _, cursor := range []string{"x", "!", "MTp4", "MTp4MTp4MTp4", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA", "LTE6", "MTpYMTpY"} {
+			for _, cursor := range []string{
+				"x", "!", "MTp4", "MTp4MTp4MTp4", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA", "LTE6",
+				"MTpYMTpY",
+			} {
 				_, err := r.Requests(ctx, engine.RequestFilter{}, engine.Page{Limit: 1, Cursor: cursor})
 				wantKind(t, "cursor "+cursor, err, access.KindInvalid, "malformedCursor")
 				_, err = r.Events(ctx, engine.EventFilter{}, engine.Page{Limit: 1, Cursor: cursor})
@@ -296,10 +375,12 @@ func TestDue(t *testing.T) {
 				r.State, r.DecidedAt, r.PendingUntil = access.RequestPending, time.Time{}, at
 				g.End = at
 				_, begin, _ := f.request(day())
-				begin.Request, begin.State, begin.Start, begin.End = r.ID, access.GrantScheduled, at, now.Add(24*time.Hour)
+				begin.Request, begin.State, begin.Start, begin.End = r.ID, access.GrantScheduled, at, now.Add(
+					24*time.Hour)
 				ended := begin
 				ended.ID, ended.State, ended.End, ended.EndedAt = begin.ID+"-ended", access.GrantRevoked, at, at
-				if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.SaveGrant(ctx, begin, 0), tx.SaveGrant(ctx, ended, 0)); err != nil {
+				if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.SaveGrant(ctx, begin, 0),
+					tx.SaveGrant(ctx, ended, 0)); err != nil {
 					return err
 				}
 			}
@@ -320,7 +401,8 @@ func TestDue(t *testing.T) {
 	})
 }
 
-// TestGuardsAreThoseOfThePolicies pages what policies say of machines, and finds what the whole policies say, in their order.
+// TestGuardsAreThoseOfThePolicies pages what policies say of machines, and finds what the whole policies say, in their
+// order.
 func TestGuardsAreThoseOfThePolicies(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
@@ -358,7 +440,9 @@ func TestGuardsAreThoseOfThePolicies(t *testing.T) {
 				for _, d := range pages(t, size, func(p engine.Page) (engine.Listed[engine.PolicyDetail], error) {
 					return r.Guards(ctx, engine.PolicyFilter{}, p)
 				}) {
-					got = append(got, fmt.Sprintf("%s %s %d %+v", d.Policy.Resource, d.Entry.Machine, d.Entry.Revision, d.Entry.Ports))
+					got = append(got,
+						fmt.Sprintf("%s %s %d %+v", d.Policy.Resource, d.Entry.Machine, d.Entry.Revision,
+							d.Entry.Ports))
 					if d.Machine.ID != d.Entry.Machine || d.Machine.Name == "" || d.Machine.Tenant != tenantID {
 						t.Errorf("the machine beside it is %+v", d.Machine)
 					}

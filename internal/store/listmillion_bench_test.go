@@ -12,14 +12,17 @@ import (
 	"github.com/postern-dev/postern/internal/engine/services"
 )
 
-// BenchmarkListMillion lists through the engine, with authorization, grants and names, what a million requests and as many
-// grants leave. It fills the database once for each engine.
+// BenchmarkListMillion lists through the engine, with authorization, grants and names, what a million requests and as
+// many grants leave. It fills the database once for each engine.
 func BenchmarkListMillion(b *testing.B) {
 	for name, engineDSN := range engines() {
 		b.Run(name, func(b *testing.B) {
 			f := newFixture(b, engineDSN(b))
 			f.million(b)
-			e, err := services.New(services.Config{Store: f.DB, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+			e, err := services.New(services.Config{
+				Store: f.DB, SealKey: make([]byte, engine.SealKeySize),
+				Now: time.Now, Log: slog.New(slog.DiscardHandler),
+			})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -41,7 +44,8 @@ func BenchmarkListMillion(b *testing.B) {
 					return len(l.Items), err
 				},
 				"pending": func() (int, error) {
-					l, err := e.Requests.Requests(b.Context(), owner, engine.RequestFilter{State: access.RequestPending}, p)
+					l, err := e.Requests.Requests(b.Context(), owner,
+						engine.RequestFilter{State: access.RequestPending}, p)
 					return len(l.Items), err
 				},
 				"of a machine": func() (int, error) {
@@ -61,7 +65,8 @@ func BenchmarkListMillion(b *testing.B) {
 					return len(l.Items), err
 				},
 				"grants in force": func() (int, error) {
-					l, err := e.Requests.Grants(b.Context(), owner, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
+					l, err := e.Requests.Grants(b.Context(), owner,
+						engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
 					return len(l.Items), err
 				},
 				"never used": func() (int, error) {
@@ -96,8 +101,8 @@ func BenchmarkListMillion(b *testing.B) {
 	}
 }
 
-// million fills the database behind its back: a million requests by two people for a thousand machines, each with a grant,
-// every thousandth pending or in force.
+// million fills the database behind its back: a million requests by two people for a thousand machines, each with a
+// grant, every thousandth pending or in force.
 func (f *fixture) million(b *testing.B) {
 	b.Helper()
 	numbers := "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000) "
@@ -106,8 +111,13 @@ func (f *fixture) million(b *testing.B) {
 	}
 	if err := f.Update(b.Context(), func(tx engine.Tx) error {
 		owner := rbac.BuiltIn()[0]
-		return firstOf(tx.SavePrincipal(b.Context(), person("user-2", "Ben"), 0), tx.SaveRoleDefinition(b.Context(), owner),
-			tx.SaveRoleAssignment(b.Context(), rbac.Assignment{ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: owner.ID, Scope: access.Root, CreatedAt: day()}))
+		return firstOf(tx.SavePrincipal(b.Context(), person("user-2", "Ben"), 0),
+			tx.SaveRoleDefinition(b.Context(), owner),
+			tx.SaveRoleAssignment(b.Context(),
+				rbac.Assignment{
+					ID: "a-1", Tenant: tenantID, Principal: f.user, Definition: owner.ID,
+					Scope: access.Root, CreatedAt: day(),
+				}))
 	}); err != nil {
 		b.Fatal(err)
 	}
@@ -118,11 +128,15 @@ func (f *fixture) million(b *testing.B) {
 	db := f.raw(b)
 	for _, statement := range []string{
 		`insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
-decided_at, digest, revision) ` + numbers + `select 'r' || (1000000 + i), '` + string(tenantID) + `', ` + who + `, 'Ada', '203.0.113.9', 'cli', '[{"machine":"machine-1"}]', 0,
+decided_at, digest, revision) ` + numbers + `select 'r' || (1000000 + i), '` + string(
+			tenantID) + `', ` + who + `, 'Ada', '203.0.113.9', 'cli', '[{"machine":"machine-1"}]', 0,
 'because', '', case when i % 1000 = 0 then 'pending' else 'approved' end, '', i, i, 0, '', 1 from n`,
-		"insert into request_machines (machine, created_at, request) " + numbers + "select " + machine + ", i, 'r' || (1000000 + i) from n",
+		"insert into request_machines (machine, created_at, request) " + numbers + "select " + machine +
+			", i, 'r' || (1000000 + i) from n",
 		`insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources, start_at, end_at, state, reason,
-created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision) ` + numbers + `select 'g' || (1000000 + i), 'r' || (1000000 + i), '` + string(tenantID) + `', ` + who + `, 'Ada',
+created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision) ` + numbers +
+			`select 'g' || (1000000 + i), 'r' || (1000000 + i), '` + string(
+			tenantID) + `', ` + who + `, 'Ada',
 ` + machine + `, 'p', 22, 22, 'tcp', '[]', i, i, case when i % 1000 = 0 then 'active' else 'expired' end, '', i, i, case when i % 1000 = 0 then 0 else i end,
 case when i % 1000 = 0 then 0 else i end, 0, case when i % 100 = 0 then 0 else 9 end, 0, 1 from n`,
 	} {

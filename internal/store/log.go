@@ -39,7 +39,10 @@ func (t *tx) append(e *access.Event) error {
 	b.head.high = max(b.head.high, at)
 	b.head.disorder = max(b.head.disorder, b.head.high-at)
 	e.Seq = b.head.tree.Size + int64(len(b.events))
-	args := []any{e.Seq, at, b.head.high, string(e.Kind), string(e.Actor.ID), string(e.Machine), string(e.Request), string(e.Tenant), string(e.Outcome)}
+	args := []any{
+		e.Seq, at, b.head.high, string(e.Kind), string(e.Actor.ID), string(e.Machine), string(e.Request),
+		string(e.Tenant), string(e.Outcome),
+	}
 	if err := checkText("event", args); err != nil {
 		return err
 	}
@@ -64,8 +67,9 @@ func newInserts() inserts {
 }
 
 const (
-	insertEvents = "insert into events (seq, at, high, kind, actor, machine, request, tenant, outcome, hash, body) values "
-	insertNodes  = "insert into audit_nodes (level, idx, hash) values "
+	insertEvents = "insert into events (seq, at, high, kind, actor, machine, request, tenant, outcome, hash, body) " +
+		"values "
+	insertNodes = "insert into audit_nodes (level, idx, hash) values "
 )
 
 const updateHead = "update audit_head set size = $1, frontier = $2, high = $3, disorder = $4 where id = 1"
@@ -115,7 +119,8 @@ func (b *batch) extendLog(in inserts) error {
 	for _, hash := range tree.Frontier {
 		frontier = append(frontier, hash[:]...)
 	}
-	return b.w.exec(b.ctx, write{what: "activity log", sql: updateHead, args: []any{tree.Size, frontier, b.head.high, b.head.disorder}})
+	return b.w.exec(b.ctx,
+		write{what: "activity log", sql: updateHead, args: []any{tree.Size, frontier, b.head.high, b.head.disorder}})
 }
 
 // insert writes rows with as few statements as there are sizes for.

@@ -9,11 +9,14 @@ import (
 )
 
 const (
-	machineColumns          = "m.id, m.resource, m.tenant, m.name, m.location, m.os, m.labels, m.addresses, m.agent, m.created_at, m.last_access, m.revision"
+	machineColumns = "m.id, m.resource, m.tenant, m.name, m.location, m.os, m.labels, m.addresses, " +
+		"m.agent, m.created_at, m.last_access, m.revision"
 	selectMachine           = "select " + machineColumns + " from machines m where m.id = $1 limit 1"
 	selectMachineByResource = "select " + machineColumns + " from machines m where m.resource_key = $1 limit 1"
-	selectMachinesByName    = "select " + machineColumns + " from machines m where m.tenant = $1 and m.name_key = $2 order by m.name_key, m.id limit 1000"
-	selectGuardedByName     = "select " + machineColumns + `, coalesce(p.id, ''), coalesce(p.resource, ''), coalesce(p.tenant, ''), coalesce(p.name, ''), coalesce(p.location, ''),
+	selectMachinesByName    = "select " + machineColumns +
+		" from machines m where m.tenant = $1 and m.name_key = $2 order by m.name_key, m.id limit 1000"
+	selectGuardedByName = "select " + machineColumns +
+		`, coalesce(p.id, ''), coalesce(p.resource, ''), coalesce(p.tenant, ''), coalesce(p.name, ''), coalesce(p.location, ''),
 coalesce(p.created_at, 0), coalesce(p.updated_at, 0), coalesce(p.revision, 0), coalesce(x.body, 'null'), coalesce(x.revision, 0)
 from machines m left join policy_machines x on x.machine = m.id left join policies p on p.id = x.policy where m.tenant = $1 and m.name_key = $2
 order by m.name_key, m.id limit 1000`
@@ -49,8 +52,8 @@ func (r *reader) MachineByResource(ctx context.Context, id access.ResourceID) (a
 	return one(ctx, r.q, "machine", scanMachine, selectMachineByResource, id.Fold())
 }
 
-// MachinesByName implements engine.Reader. In a batch it reads with them what guards them: who looks for a machine by its
-// name there nearly always asks for that next.
+// MachinesByName implements engine.Reader. In a batch it reads with them what guards them: who looks for a machine by
+// its name there nearly always asks for that next.
 func (r *reader) MachinesByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Machine, error) {
 	if r.memo == nil {
 		return all(ctx, r.q, scanMachine, selectMachinesByName, string(tenant), fold(name))
@@ -60,7 +63,8 @@ func (r *reader) MachinesByName(ctx context.Context, tenant access.TenantID, nam
 			var p access.Policy
 			var guard guardRecord
 			var revision int64
-			if err := row.Scan(append(machineInto(&m), guardInto(&p, &guard, &revision)...)...); err != nil || p.ID == "" {
+			if err := row.Scan(append(machineInto(&m),
+				guardInto(&p, &guard, &revision)...)...); err != nil || p.ID == "" {
 				return m, err
 			}
 			p.Machines = []access.MachinePolicy{guard.policy(m.ID, revision)}
@@ -72,11 +76,14 @@ func (r *reader) MachinesByName(ctx context.Context, tenant access.TenantID, nam
 }
 
 // Machines implements engine.Reader.
-func (r *reader) Machines(ctx context.Context, f engine.MachineFilter, p engine.Page) (engine.Listed[access.Machine], error) {
+func (r *reader) Machines(ctx context.Context, f engine.MachineFilter,
+	p engine.Page,
+) (engine.Listed[access.Machine], error) {
 	l := from(listMachines)
 	l.machines(f)
 	l.after(p.Cursor, false, "m.name_key, m.id", cursorText, cursorText)
-	return page(ctx, r.q, l, p, "m.name_key, m.id", scanMachine, func(m access.Machine) []any { return []any{fold(m.Name), m.ID} })
+	return page(ctx, r.q, l, p, "m.name_key, m.id", scanMachine,
+		func(m access.Machine) []any { return []any{fold(m.Name), m.ID} })
 }
 
 const (

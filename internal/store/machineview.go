@@ -11,11 +11,13 @@ import (
 
 const (
 	guarded = "exists (select 1 from policy_machines x where x.machine = m.id)"
-	openOn  = "m.id in (select g.machine from grants g where g.closed_at = 0 and g.state in ('opening', 'active') or " + notClosed + `
+	openOn  = "m.id in (select g.machine from grants g where g.closed_at = 0 and g.state in ('opening', 'active') or " +
+		notClosed + `
 union select u.machine from code_uses u where u.over_at > ?)`
 	inTrouble  = "exists (select 1 from agents a where a.id = m.agent and (a.problem <> '' or a.last_seen_at < ?))"
 	like       = ` like ? escape '\'`
-	standingOf = "case when m.agent is null then 'unsupported' when " + guarded + " then 'configured' else 'notConfigured' end"
+	standingOf = "case when m.agent is null then 'unsupported' when " + guarded +
+		" then 'configured' else 'notConfigured' end"
 	selectUses = `(select count(*) from request_machines x join requests r on r.id = x.request where x.machine = m.id and x.created_at >= $%d and r.state = 'approved'),
 coalesce((select g.principal_name from grants g where g.machine = m.id and g.opened_at <> 0 order by g.created_at desc, g.id desc limit 1), '')`
 )
@@ -34,7 +36,8 @@ func (l *list) machines(f engine.MachineFilter) {
 	case access.NotConfigured:
 		l.where("m.agent is not null and not " + guarded)
 	default:
-		l.err = access.Fault(access.KindInvalid, "malformedStanding", "standing %q is not known; use configured, notConfigured or unsupported", f.Standing)
+		l.err = access.Fault(access.KindInvalid, "malformedStanding",
+			"standing %q is not known; use configured, notConfigured or unsupported", f.Standing)
 	}
 	if f.NamePrefix != "" {
 		// The last possible character follows, so that all names with the prefix lie between; no name holds it.
@@ -60,7 +63,8 @@ func (l *list) machines(f engine.MachineFilter) {
 	}
 	equal(l, "m.agent", f.Agent)
 	if f.Address.IsValid() {
-		l.where("m.addresses"+like, `%"`+f.Address.String()+`"%`) // no character of an address has a meaning in a pattern
+		// no character of an address has a meaning in a pattern
+		l.where("m.addresses"+like, `%"`+f.Address.String()+`"%`)
 	}
 	if !f.Open.IsZero() {
 		l.where(openOn, micros(f.Open), micros(f.Open))

@@ -1,8 +1,8 @@
 package store
 
-// memo keeps, for the length of one batch, what nearly every change in it asks and hardly any alters. On PostgreSQL each
-// answer spares a round trip that all who wait in the batch would wait for. It is keyed by the noun that writes name and
-// by what was asked; a write to the noun, or a change that is taken back, forgets.
+// memo keeps, for the length of one batch, what nearly every change in it asks and hardly any alters. On PostgreSQL
+// each answer spares a round trip that all who wait in the batch would wait for. It is keyed by the noun that writes
+// name and by what was asked; a write to the noun, or a change that is taken back, forgets.
 type memo map[string]map[string]any
 
 func (m memo) forget(noun string) { delete(m, noun) }

@@ -50,7 +50,8 @@ func TestWhatABatchRemembersIsTrue(t *testing.T) {
 		write := func(ctx context.Context, tx engine.Tx) error {
 			m, p := machine(f.machine, "web-1", f.agent), policy("policy-1", "default", f.machine)
 			m.Revision, p.Revision = 2, 2
-			return firstOf(tx.SavePrincipal(ctx, person("memo", "Memo"), 0), tx.SaveChannel(ctx, channel("c1", "Mail"), 0),
+			return firstOf(tx.SavePrincipal(ctx, person("memo", "Memo"), 0),
+				tx.SaveChannel(ctx, channel("c1", "Mail"), 0),
 				tx.SaveMachine(ctx, m, 1), tx.SavePolicy(ctx, p, 1))
 		}
 		run := func(then error, change func(context.Context, engine.Tx) error) chan error {

@@ -16,7 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Migrations go forward only. Both folders hold the same numbers and names; a migration that was released never changes.
+// Migrations go forward only. Both folders hold the same numbers and names; a migration that was released never
+// changes.
 //
 //go:embed migrations
 var migrationFiles embed.FS
@@ -47,7 +48,8 @@ func migrations(folder string) ([]migration, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256(text)
-		found = append(found, migration{number: n, name: name, text: string(text), checksum: hex.EncodeToString(sum[:])})
+		found = append(found,
+			migration{number: n, name: name, text: string(text), checksum: hex.EncodeToString(sum[:])})
 	}
 	return found, nil
 }
@@ -88,7 +90,8 @@ func migrate(ctx context.Context, m migrator) (err error) {
 		return fmt.Errorf("read the schema's version: %w", err)
 	}
 	if len(have) > len(wanted) {
-		return fmt.Errorf("the database has schema %d and this program knows %d: use the newer program", len(have), len(wanted))
+		return fmt.Errorf("the database has schema %d and this program knows %d: use the newer program", len(have),
+			len(wanted))
 	}
 	for i, w := range wanted {
 		if i >= len(have) {
@@ -102,7 +105,9 @@ func migrate(ctx context.Context, m migrator) (err error) {
 			continue
 		}
 		if h := have[i]; h.number != w.number || h.name != w.name || h.checksum != w.checksum {
-			return fmt.Errorf("the database has migration %d %s in another form than this program: it was made by a program that is not this one's ancestor", h.number, h.name)
+			return fmt.Errorf("the database has migration %d %s in another form than this program: it was made by a "+
+				"program that is not this one's ancestor",
+				h.number, h.name)
 		}
 	}
 	return nil

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// interrupted is a database in which another process comes in after each of our migrations and carries out the next one.
+// interrupted is a database in which another process comes in after each of our migrations and carries out the next
+// one.
 type interrupted struct{ have []migration }
 
 func (*interrupted) folder() string                 { return "sqlite" }
@@ -29,7 +30,8 @@ func (i *interrupted) apply(_ context.Context, m migration) error {
 	return err
 }
 
-// TestMigrationsGoOnFromWhatAnotherDid has another process come in between two migrations: what it did is not done again.
+// TestMigrationsGoOnFromWhatAnotherDid has another process come in between two migrations: what it did is not done
+// again.
 func TestMigrationsGoOnFromWhatAnotherDid(t *testing.T) {
 	t.Parallel()
 	i := &interrupted{}

@@ -14,7 +14,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// older makes a database as a program made it that knew the migrations before the one called name, and runs statements in it.
+// older makes a database as a program made it that knew the migrations before the one called name, and runs statements
+// in it.
 func older(t *testing.T, dsn, name string, statements ...string) {
 	t.Helper()
 	folder := "sqlite"
@@ -32,7 +33,8 @@ func older(t *testing.T, dsn, name string, statements ...string) {
 			t.Fatalf("%s: %v", text, err)
 		}
 	}
-	run("create table schema_migrations (number bigint not null, name text not null, checksum text not null, constraint schema_migrations_pk primary key (number))")
+	run("create table schema_migrations (number bigint not null, name text not null, checksum text not null, " +
+		"constraint schema_migrations_pk primary key (number))")
 	for i, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -44,15 +46,16 @@ func older(t *testing.T, dsn, name string, statements ...string) {
 		}
 		run(string(text))
 		sum := sha256.Sum256(text)
-		run("insert into schema_migrations (number, name, checksum) values (" + strconv.Itoa(i+1) + ", '" + called + "', '" + hex.EncodeToString(sum[:]) + "')")
+		run("insert into schema_migrations (number, name, checksum) values (" + strconv.Itoa(
+			i+1) + ", '" + called + "', '" + hex.EncodeToString(sum[:]) + "')")
 	}
 	for _, text := range statements {
 		run(text)
 	}
 }
 
-// Each machine of an older policy has what the policy says of it as of the policy's revision, so that what was seen of it, and
-// what was asked under it, still holds.
+// Each machine of an older policy has what the policy says of it as of the policy's revision, so that what was seen of
+// it, and what was asked under it, still holds.
 func TestMachinesOfOlderPoliciesHaveItsRevision(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range engines() {
@@ -63,7 +66,8 @@ func TestMachinesOfOlderPoliciesHaveItsRevision(t *testing.T) {
 				"insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1)",
 				`insert into machines (id, resource, resource_key, tenant, name, name_key, location, os, labels, addresses, agent, created_at, last_access, revision)
 values ('m1', '/m1', '/m1', 't', 'm1', 'm1', 'local', 'linux', '{}', '[]', null, 1, 0, 1), ('m2', '/m2', '/m2', 't', 'm2', 'm2', 'local', 'linux', '{}', '[]', null, 1, 0, 1)`,
-				"insert into policies (id, resource, resource_key, tenant, name, location, location_key, created_at, updated_at, revision) values ('p', '/p', '/p', 't', 'p', 'l', 'l', 1, 1, 7)",
+				"insert into policies (id, resource, resource_key, tenant, name, location, location_key, "+
+					"created_at, updated_at, revision) values ('p', '/p', '/p', 't', 'p', 'l', 'l', 1, 1, 7)",
 				`insert into policy_machines (machine, policy, position, body) values ('m1', 'p', 0, '{}'), ('m2', 'p', 1, '{}')`)
 			f := &fixture{DB: open(t, where)}
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
@@ -85,11 +89,13 @@ func TestQuotasCountWhatStoodBefore(t *testing.T) {
 	grant := func(id, state, ended string) string {
 		return `insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources, start_at, end_at, state, reason,
 created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
-values ('` + id + `', 'r1', 't', 'u', 'u', 'm', 'p', 22, 22, 'tcp', '[]', 1, 2, '` + state + `', '', 1, 0, ` + ended + `, 0, 0, 0, 0, 1)`
+values ('` + id + `', 'r1', 't', 'u', 'u', 'm', 'p', 22, 22, 'tcp', '[]', 1, 2, '` + state + `', '', 1, 0, ` + ended +
+			`, 0, 0, 0, 0, 1)`
 	}
 	request := func(id, state string) string {
 		return `insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
-decided_at, digest, revision) values ('` + id + `', 't', 'u', 'u', '', '', '[]', 0, '', '', '` + state + `', '', 1, 2, 0, '', 1)`
+decided_at, digest, revision) values ('` + id + `', 't', 'u', 'u', '', '', '[]', 0, '', '', '` + state +
+			`', '', 1, 2, 0, '', 1)`
 	}
 	for name, dsn := range engines() {
 		t.Run(name, func(t *testing.T) {
@@ -97,13 +103,18 @@ decided_at, digest, revision) values ('` + id + `', 't', 'u', 'u', '', '', '[]',
 			where := dsn(t)
 			older(t, where, "quotas",
 				"insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1)",
-				"insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, created_at, revision) values ('u', 't', 'user', 'u', 'u', '', '', 0, 1, 1)",
+				"insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, "+
+					"created_at, revision) values ('u', 't', 'user', 'u', 'u', '', '', 0, 1, 1)",
 				request("r1", "approved"), request("r2", "pending"), request("r3", "pending"),
-				grant("g1", "active", "0"), grant("g2", "opening", "0"), grant("g3", "failed", "0"), grant("g4", "scheduled", "0"), grant("g5", "expired", "2"))
+				grant("g1", "active", "0"), grant("g2", "opening", "0"), grant("g3", "failed", "0"),
+				grant("g4", "scheduled", "0"), grant("g5", "expired", "2"))
 			f := &fixture{DB: open(t, where)}
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				got, err := r.Usage(ctx, "t", "u")
-				if want := (engine.Quota{Open: 3, Scheduled: 1, Pending: 2}); got != (engine.Quotas{Person: want, Tenant: want}) {
+				if want := (engine.Quota{
+					Open: 3, Scheduled: 1,
+					Pending: 2,
+				}); got != (engine.Quotas{Person: want, Tenant: want}) {
 					t.Errorf("%+v are counted, want %+v of each", got, want)
 				}
 				return err
@@ -112,13 +123,15 @@ decided_at, digest, revision) values ('` + id + `', 't', 'u', 'u', '', '', '[]',
 	}
 }
 
-// Of the roles that were activated before, none is in force by its start alone, and those by a group are held through it.
+// Of the roles that were activated before, none is in force by its start alone, and those by a group are held through
+// it.
 func TestRolesThatWereActivatedBefore(t *testing.T) {
 	t.Parallel()
 	grant := func(id, state, eligibility string) string {
 		return `insert into grants (id, request, tenant, principal, principal_name, eligibility, role, role_scope, role_scope_key, machine, policy, first_port, last_port, protocol, sources,
 start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision)
-values ('` + id + `', 'r1', 't', 'u', 'u', '` + eligibility + `', 'd', '/', '/', '', '', 0, 0, '', '[]', 1, 2, '` + state + `', '', 1, 0, 0, 0, 0, 0, 0, 1)`
+values ('` + id + `', 'r1', 't', 'u', 'u', '` + eligibility + `', 'd', '/', '/', '', '', 0, 0, '', '[]', 1, 2, '` +
+			state + `', '', 1, 0, 0, 0, 0, 0, 0, 1)`
 	}
 	eligible := func(id, principal string) string {
 		return `insert into eligibilities (id, tenant, principal, role, scope, scope_key, start_at, end_at, longest, terms, origin, origin_key, created_by, created_at, updated_at, revision)
@@ -141,8 +154,10 @@ values ('` + id + `', 't', 'u', 'd', '/', 1, 2, '', 'u', 1)`
 				principal("u", "user"), principal("g", "group"),
 				`insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason, created_at, pending_until,
 decided_at, digest, revision) values ('r1', 't', 'u', 'u', '', '', '[]', 0, '', '', 'approved', '', 1, 2, 0, '', 1)`,
-				"insert into role_definitions (id, tenant, name, name_key, description, built_in, permissions, assignable_scopes, created_at, updated_at) values ('d', 't', 'D', 'd', '', 0, '[]', '[]', 1, 1)",
-				eligible("e1", "u"), eligible("e2", "g"), grant("g1", "scheduled", "e2"), grant("g2", "active", "e1"), grant("g3", "active", "e2"),
+				"insert into role_definitions (id, tenant, name, name_key, description, built_in, permissions, "+
+					"assignable_scopes, created_at, updated_at) values ('d', 't', 'D', 'd', '', 0, '[]', '[]', 1, 1)",
+				eligible("e1", "u"), eligible("e2", "g"), grant("g1", "scheduled", "e2"), grant("g2", "active", "e1"),
+				grant("g3", "active", "e2"),
 				assigned("g1"), assigned("g2"), assigned("g3"), assigned("given"))
 			f := &fixture{DB: open(t, where)}
 			f.view(t, func(ctx context.Context, r engine.Reader) error {

@@ -15,7 +15,8 @@ import (
 
 // Config says where things are kept. Both fields are required.
 type Config struct {
-	DSN string // postgres://… for PostgreSQL; anything else is the path of an SQLite file, which is made where it is missing
+	// postgres://… for PostgreSQL; anything else is the path of an SQLite file, which is made where it is missing
+	DSN string
 	Log *slog.Logger
 }
 
@@ -54,7 +55,10 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.DSN == "" || c.Log == nil {
 		return nil, errors.New("open store: it needs a DSN and a log")
 	}
-	db := &DB{log: c.Log, hub: newHub(), inserts: newInserts(), calls: make(chan *call, maxBatch), closing: make(chan struct{}), stopped: make(chan struct{})}
+	db := &DB{
+		log: c.Log, hub: newHub(), inserts: newInserts(), calls: make(chan *call, maxBatch),
+		closing: make(chan struct{}), stopped: make(chan struct{}),
+	}
 	var err error
 	if strings.HasPrefix(c.DSN, "postgres://") || strings.HasPrefix(c.DSN, "postgresql://") {
 		db.backend, err = openPostgres(ctx, c.DSN, c.Log, db.hub)

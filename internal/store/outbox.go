@@ -11,8 +11,9 @@ import (
 const (
 	notificationColumns = "n.id, n.seq, n.at, n.kind, n.tenant, n.request, n.grant_id, n.alert, n.body"
 	selectNotification  = "select " + notificationColumns + " from notifications n where n.id = $1 limit 1"
-	selectUnrouted      = "select " + notificationColumns + " from notifications n where n.routed = 0 order by n.seq limit $1"
-	selectPrunable      = `select n.id from notifications n where n.at < $1 and n.routed = 1
+	selectUnrouted      = "select " + notificationColumns +
+		" from notifications n where n.routed = 0 order by n.seq limit $1"
+	selectPrunable = `select n.id from notifications n where n.at < $1 and n.routed = 1
 and not exists (select 1 from deliveries d where d.notification = n.id and d.state = 'pending') order by n.at, n.seq limit $2`
 
 	deliveryColumns = `d.id, d.seq, d.notification, d.kind, d.tenant, d.request, d.channel, d.recipient, d.lane, d.state, d.attempts, d.queued_at, d.next_attempt,
@@ -26,12 +27,14 @@ order by d.next_attempt, d.seq, d.id limit $2`
 
 func scanNotification(row scanner) (n engine.Notification, err error) {
 	var record notificationRecord
-	err = row.Scan(&n.ID, &n.Seq, timeColumn{&n.At}, &n.Kind, &n.Tenant, &n.Request, &n.Grant, &n.Alert, jsonColumn{&record})
+	err = row.Scan(&n.ID, &n.Seq, timeColumn{&n.At}, &n.Kind, &n.Tenant, &n.Request, &n.Grant, &n.Alert,
+		jsonColumn{&record})
 	return record.onto(n), err
 }
 
 func scanDelivery(row scanner) (d engine.Delivery, err error) {
-	err = row.Scan(&d.ID, &d.Seq, &d.Notification, &d.Kind, &d.Tenant, &d.Request, &d.Channel, &d.Recipient, &d.Lane, &d.State, &d.Attempts, timeColumn{&d.QueuedAt},
+	err = row.Scan(&d.ID, &d.Seq, &d.Notification, &d.Kind, &d.Tenant, &d.Request, &d.Channel, &d.Recipient, &d.Lane,
+		&d.State, &d.Attempts, timeColumn{&d.QueuedAt},
 		timeColumn{&d.NextAttempt}, &d.LastError, timeColumn{&d.EndedAt}, &d.Revision)
 	return d, err
 }
@@ -55,14 +58,17 @@ func (r *reader) Delivery(ctx context.Context, id engine.DeliveryID) (engine.Del
 }
 
 // Deliveries implements engine.OutboxReader.
-func (r *reader) Deliveries(ctx context.Context, f engine.DeliveryFilter, p engine.Page) (engine.Listed[engine.Delivery], error) {
+func (r *reader) Deliveries(ctx context.Context, f engine.DeliveryFilter,
+	p engine.Page,
+) (engine.Listed[engine.Delivery], error) {
 	l := from(listDeliveries)
 	equal(l, "d.tenant", f.Tenant)
 	equal(l, "d.channel", f.Channel)
 	equal(l, "d.request", f.Request)
 	equal(l, "d.state", f.State)
 	l.after(p.Cursor, true, "d.seq, d.id", cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, "d.seq desc, d.id desc", scanDelivery, func(d engine.Delivery) []any { return []any{d.Seq, d.ID} })
+	return page(ctx, r.q, l, p, "d.seq desc, d.id desc", scanDelivery,
+		func(d engine.Delivery) []any { return []any{d.Seq, d.ID} })
 }
 
 // Heads implements engine.OutboxReader.
@@ -73,7 +79,8 @@ func (r *reader) Heads(ctx context.Context, channel engine.ChannelID, limit int)
 	return all(ctx, r.q, scanDelivery, selectHeads, string(channel), int64(limit))
 }
 
-const countBacklog = "select count(*) from (select 1 from deliveries d where d.state = 'pending' limit 100000) waiting limit 1"
+const countBacklog = "select count(*) from (select 1 from deliveries d where d.state = 'pending' limit 100000) " +
+	"waiting limit 1"
 
 // Backlog implements engine.OutboxReader.
 func (r *reader) Backlog(ctx context.Context) (int, error) {
@@ -82,7 +89,8 @@ func (r *reader) Backlog(ctx context.Context) (int, error) {
 }
 
 const (
-	insertNotification = "insert into notifications (id, at, kind, tenant, request, grant_id, alert, body, routed) values ($1, $2, $3, $4, $5, $6, $7, $8, 0)"
+	insertNotification = "insert into notifications (id, at, kind, tenant, request, grant_id, alert, body, routed) " +
+		"values ($1, $2, $3, $4, $5, $6, $7, $8, 0)"
 	markRouted         = "update notifications set routed = 1 where id = $1 and routed = 0"
 	deleteNotification = "delete from notifications where id = $1"
 
@@ -98,13 +106,15 @@ attempts = $11, queued_at = $12, next_attempt = $13, last_error = $14, ended_at 
 func (t *tx) Enqueue(ctx context.Context, notifications ...engine.Notification) error {
 	for _, n := range notifications {
 		if n.ID == "" || n.At.IsZero() || n.Kind == "" || n.Tenant == "" {
-			return access.Fault(access.KindInternal, "notificationIncomplete", "a notification needs an id, a time, a kind and a tenant")
+			return access.Fault(access.KindInternal, "notificationIncomplete",
+				"a notification needs an id, a time, a kind and a tenant")
 		}
 		body, err := toJSON(notificationRecordOf(n))
 		if err != nil {
 			return err
 		}
-		if err := t.exec(ctx, "notification", nil, insertNotification, string(n.ID), micros(n.At), string(n.Kind), string(n.Tenant), string(n.Request), string(n.Grant),
+		if err := t.exec(ctx, "notification", nil, insertNotification, string(n.ID), micros(n.At), string(n.Kind),
+			string(n.Tenant), string(n.Request), string(n.Grant),
 			n.Alert, body); err != nil {
 			return err
 		}
@@ -134,8 +144,10 @@ func (t *tx) SaveDelivery(ctx context.Context, d engine.Delivery, was int64) err
 
 func deliveryArgs(d engine.Delivery) []any {
 	return []any{
-		string(d.ID), d.Seq, string(d.Notification), string(d.Kind), string(d.Tenant), string(d.Request), string(d.Channel), string(d.Recipient), d.Lane,
-		string(d.State), int64(d.Attempts), micros(d.QueuedAt), micros(d.NextAttempt), d.LastError, micros(d.EndedAt), d.Revision,
+		string(d.ID), d.Seq, string(d.Notification), string(d.Kind), string(d.Tenant), string(d.Request),
+		string(d.Channel), string(d.Recipient), d.Lane,
+		string(d.State), int64(d.Attempts), micros(d.QueuedAt), micros(d.NextAttempt), d.LastError, micros(d.EndedAt),
+		d.Revision,
 	}
 }
 

@@ -18,25 +18,37 @@ import (
 func channel(id engine.ChannelID, name string) engine.Channel {
 	return engine.Channel{
 		ID: id, Tenant: tenantID, Name: name, Kind: engine.SMTP, Enabled: true, CA: "PEM", AllowPrivate: true,
-		Mail:   engine.Mail{Host: "mail.example.com", Port: 587, TLS: engine.MailStartTLS, Username: "postern", From: "postern@example.com", FromName: "Postern"},
+		Mail: engine.Mail{
+			Host: "mail.example.com", Port: 587, TLS: engine.MailStartTLS, Username: "postern",
+			From: "postern@example.com", FromName: "Postern",
+		},
 		Secret: engine.ChannelSecret{Sealed: []byte{1, 0, 255}}, CreatedAt: day(), Revision: 1,
 	}
 }
 
 func notification(id engine.NotificationID, request access.RequestID) engine.Notification {
 	return engine.Notification{
-		ID: id, At: day(), Kind: engine.NotifyNeedsDecision, Tenant: tenantID, Request: request, Grant: "g1", Alert: "a1",
+		ID: id, At: day(), Kind: engine.NotifyNeedsDecision, Tenant: tenantID, Request: request, Grant: "g1",
+		Alert:    "a1",
 		Policies: []access.PolicyID{"p1", "p2"}, Recipients: []access.PrincipalID{"user-1"}, Address: "u1@example.com",
 		Subject: engine.Subject{
-			Who: "Ada", Start: day(), End: day().Add(time.Hour), Reason: "<why> & \u2028", Ticket: "OPS-1", By: "Bo", Outcome: "approved", Detail: "d",
+			Who: "Ada", Start: day(), End: day().Add(time.Hour), Reason: "<why> & \u2028", Ticket: "OPS-1", By: "Bo",
+			Outcome: "approved", Detail: "d",
 			Title: "t", Severity: "info", Unended: 3,
-			Items: []engine.SubjectItem{{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}}},
+			Items: []engine.SubjectItem{
+				{
+					Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP,
+					Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
+				},
+			},
 		},
 	}
 }
 
 // queued enqueues and routes a notification to a channel, and gives its delivery.
-func (f *fixture) queued(t *testing.T, id engine.NotificationID, request access.RequestID, c engine.ChannelID) engine.Delivery {
+func (f *fixture) queued(t *testing.T, id engine.NotificationID, request access.RequestID,
+	c engine.ChannelID,
+) engine.Delivery {
 	t.Helper()
 	var d engine.Delivery
 	f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.Enqueue(ctx, notification(id, request)) })
@@ -45,7 +57,8 @@ func (f *fixture) queued(t *testing.T, id engine.NotificationID, request access.
 		if err != nil {
 			return err
 		}
-		plan := engine.Plan(n, []engine.Channel{{ID: c, Tenant: tenantID, Kind: engine.Webhook, Enabled: true}}, []engine.Route{{Tenant: tenantID, Channel: c}}, nil, day())
+		plan := engine.Plan(n, []engine.Channel{{ID: c, Tenant: tenantID, Kind: engine.Webhook, Enabled: true}},
+			[]engine.Route{{Tenant: tenantID, Channel: c}}, nil, day())
 		d = plan[0]
 		return firstOf(tx.AddDeliveries(ctx, plan...), tx.Routed(ctx, id))
 	})
@@ -55,7 +68,12 @@ func (f *fixture) queued(t *testing.T, id engine.NotificationID, request access.
 func TestOutboxKeepsWhatItIsGiven(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		c, r, n := channel("c1", "Mail"), engine.Route{ID: "r1", Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1", Kinds: []engine.NotificationKind{engine.NotifyAlert}, Mute: true, CreatedAt: day()}, notification("n1", "r1")
+		c, r, n := channel("c1",
+			"Mail"), engine.Route{
+			ID: "r1", Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1",
+			Kinds: []engine.NotificationKind{engine.NotifyAlert}, Mute: true,
+			CreatedAt: day(),
+		}, notification("n1", "r1")
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			return firstOf(tx.SaveChannel(ctx, c, 0), tx.SaveRoute(ctx, r), tx.Enqueue(ctx, n))
 		})
@@ -66,7 +84,8 @@ func TestOutboxKeepsWhatItIsGiven(t *testing.T) {
 			gotRoute, err2 := tx.Route(ctx, "r1")
 			gotNotification, err3 := tx.Notification(ctx, "n1")
 			unrouted, err4 := tx.Unrouted(ctx, 10)
-			if diff := cmp.Diff([]any{c, r, n, []engine.Notification{n}}, []any{gotChannel, gotRoute, gotNotification, unrouted}, prefixes); diff != "" {
+			if diff := cmp.Diff([]any{c, r, n, []engine.Notification{n}},
+				[]any{gotChannel, gotRoute, gotNotification, unrouted}, prefixes); diff != "" {
 				t.Errorf("read back (-want +got):\n%s", diff)
 			}
 			return firstOf(err1, err2, err3, err4)
@@ -77,20 +96,30 @@ func TestOutboxKeepsWhatItIsGiven(t *testing.T) {
 			return firstOf(tx.SaveChannel(ctx, c, 1), tx.SaveRoute(ctx, r), tx.Routed(ctx, "n1"))
 		})
 		f.view(t, func(ctx context.Context, tx engine.Reader) error {
-			channels, err1 := tx.Channels(ctx, engine.ChannelFilter{Tenant: tenantID, Kind: engine.SMTP}, engine.Page{Limit: 10})
-			for name, filter := range map[string]engine.ChannelFilter{"by name": {Tenant: tenantID, Name: "OTHER"}, "of another kind": {Tenant: tenantID, Not: engine.Lifecycle}} {
-				if found, err := tx.Channels(ctx, filter, engine.Page{Limit: 1}); err != nil || len(found.Items) != 1 || found.Items[0].ID != c.ID {
+			channels, err1 := tx.Channels(ctx, engine.ChannelFilter{Tenant: tenantID, Kind: engine.SMTP},
+				engine.Page{Limit: 10})
+			for name, filter := range map[string]engine.ChannelFilter{
+				"by name":         {Tenant: tenantID, Name: "OTHER"},
+				"of another kind": {Tenant: tenantID, Not: engine.Lifecycle},
+			} {
+				if found, err := tx.Channels(ctx, filter,
+					engine.Page{Limit: 1}); err != nil || len(found.Items) != 1 || found.Items[0].ID != c.ID {
 					t.Errorf("%s: %+v %v", name, found, err)
 				}
 			}
-			for name, filter := range map[string]engine.ChannelFilter{"the name before": {Tenant: tenantID, Name: "Mail"}, "but mail": {Tenant: tenantID, Not: engine.SMTP}} {
+			for name, filter := range map[string]engine.ChannelFilter{
+				"the name before": {Tenant: tenantID, Name: "Mail"}, "but mail": {Tenant: tenantID, Not: engine.SMTP},
+			} {
 				if found, err := tx.Channels(ctx, filter, engine.Page{Limit: 1}); err != nil || len(found.Items) != 0 {
 					t.Errorf("%s: %+v %v", name, found, err)
 				}
 			}
-			routes, err2 := tx.Routes(ctx, engine.RouteFilter{Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1"}, engine.Page{Limit: 10})
+			routes, err2 := tx.Routes(ctx,
+				engine.RouteFilter{Tenant: tenantID, Channel: "c1", Principal: "user-1", Policy: "p1"},
+				engine.Page{Limit: 10})
 			unrouted, err3 := tx.Unrouted(ctx, 10)
-			if diff := cmp.Diff([]any{[]engine.Channel{c}, []engine.Route{r}, 0}, []any{channels.Items, routes.Items, len(unrouted)}); diff != "" {
+			if diff := cmp.Diff([]any{[]engine.Channel{c}, []engine.Route{r}, 0},
+				[]any{channels.Items, routes.Items, len(unrouted)}); diff != "" {
 				t.Errorf("read back after the change (-want +got):\n%s", diff)
 			}
 			return firstOf(err1, err2, err3)
@@ -105,7 +134,8 @@ func TestOutboxRefuses(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, dsn(t))
 			f.update(t, func(ctx context.Context, tx engine.Tx) error {
-				return firstOf(tx.SaveChannel(ctx, channel("c1", "Mail"), 0), tx.Enqueue(ctx, notification("n1", "r1")), tx.Routed(ctx, "n1"))
+				return firstOf(tx.SaveChannel(ctx, channel("c1", "Mail"), 0), tx.Enqueue(ctx, notification("n1", "r1")),
+					tx.Routed(ctx, "n1"))
 			})
 			next := channel("c1", "Mail")
 			next.Revision = 8
@@ -113,23 +143,69 @@ func TestOutboxRefuses(t *testing.T) {
 				do   func(ctx context.Context, tx engine.Tx) error
 				want access.Kind
 			}{
-				"channel changed meanwhile": {func(ctx context.Context, tx engine.Tx) error { return tx.SaveChannel(ctx, next, 7) }, access.KindConflict},
-				"name in other case":        {func(ctx context.Context, tx engine.Tx) error { return tx.SaveChannel(ctx, channel("c2", "mAIL"), 0) }, access.KindConflict},
+				"channel changed meanwhile": {
+					func(ctx context.Context, tx engine.Tx) error { return tx.SaveChannel(ctx, next, 7) },
+					access.KindConflict,
+				},
+				"name in other case": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.SaveChannel(ctx, channel("c2", "mAIL"), 0)
+					},
+					access.KindConflict,
+				},
 				"route to no channel": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveRoute(ctx, engine.Route{ID: "r", Tenant: tenantID, Channel: "none"})
 				}, access.KindConflict},
-				"id again":          {func(ctx context.Context, tx engine.Tx) error { return tx.Enqueue(ctx, notification("n1", "r2")) }, access.KindConflict},
-				"incomplete":        {func(ctx context.Context, tx engine.Tx) error { return tx.Enqueue(ctx, engine.Notification{ID: "n2"}) }, access.KindInternal},
-				"routed twice":      {func(ctx context.Context, tx engine.Tx) error { return tx.Routed(ctx, "n1") }, access.KindConflict},
-				"no such route":     {func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoute(ctx, "none") }, access.KindNotFound},
-				"channel not there": {func(ctx context.Context, tx engine.Tx) error { return tx.DeleteChannel(ctx, "none", 1, day()) }, access.KindConflict},
+				"id again": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.Enqueue(ctx, notification("n1", "r2"))
+					},
+					access.KindConflict,
+				},
+				"incomplete": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.Enqueue(ctx, engine.Notification{ID: "n2"})
+					},
+					access.KindInternal,
+				},
+				"routed twice": {
+					func(ctx context.Context, tx engine.Tx) error { return tx.Routed(ctx, "n1") },
+					access.KindConflict,
+				},
+				"no such route": {
+					func(ctx context.Context, tx engine.Tx) error { return tx.DeleteRoute(ctx, "none") },
+					access.KindNotFound,
+				},
+				"channel not there": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						return tx.DeleteChannel(ctx, "none", 1, day())
+					},
+					access.KindConflict,
+				},
 				"delivery not there": {func(ctx context.Context, tx engine.Tx) error {
 					return tx.SaveDelivery(ctx, engine.Delivery{ID: "d", State: engine.DeliveryPending, Revision: 2}, 1)
 				}, access.KindConflict},
 				"delivery of nothing": {func(ctx context.Context, tx engine.Tx) error {
-					return tx.AddDeliveries(ctx, engine.Delivery{ID: "d", Notification: "none", State: engine.DeliveryPending, Revision: 1})
+					return tx.AddDeliveries(ctx,
+						engine.Delivery{ID: "d", Notification: "none", State: engine.DeliveryPending, Revision: 1})
 				}, access.KindConflict},
-				"limit": {func(ctx context.Context, tx engine.Tx) error { _, err := tx.Heads(ctx, "c1", 0); return err }, access.KindInvalid},
+				"limit": {
+					func(ctx context.Context,
+						tx engine.Tx,
+					) error {
+						_, err := tx.Heads(ctx, "c1", 0)
+						return err
+					},
+					access.KindInvalid,
+				},
 			} {
 				if err := f.try(t, tc.do); access.KindOf(err) != tc.want || err == nil {
 					t.Errorf("%s: %v, want %s", name, err, tc.want)
@@ -137,8 +213,10 @@ func TestOutboxRefuses(t *testing.T) {
 			}
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				for name, read := range map[string]func() error{
-					"notification": func() error { _, err := r.Notification(ctx, "none"); return err }, "channel": func() error { _, err := r.Channel(ctx, "none"); return err },
-					"route": func() error { _, err := r.Route(ctx, "none"); return err }, "delivery": func() error { _, err := r.Delivery(ctx, "none"); return err },
+					"notification": func() error { _, err := r.Notification(ctx, "none"); return err },
+					"channel":      func() error { _, err := r.Channel(ctx, "none"); return err },
+					"route":        func() error { _, err := r.Route(ctx, "none"); return err },
+					"delivery":     func() error { _, err := r.Delivery(ctx, "none"); return err },
 				} {
 					if err := read(); access.KindOf(err) != access.KindNotFound || err == nil {
 						t.Errorf("%s that is not there: %v", name, err)
@@ -185,9 +263,12 @@ func TestHeadsAreTheFirstOfEachLane(t *testing.T) {
 		if diff := cmp.Diff([]engine.NotificationID{"n2"}, heads()); diff != "" {
 			t.Errorf("one delivered, one dead (-want +got):\n%s", diff)
 		}
-		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.AddDeliveries(ctx, first, other) }) // there already
+		// there already
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.AddDeliveries(ctx, first, other) })
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			listed, err := r.Deliveries(ctx, engine.DeliveryFilter{Tenant: tenantID, Channel: "c1", Request: "r2", State: engine.DeliveryDead}, engine.Page{Limit: 10})
+			listed, err := r.Deliveries(ctx,
+				engine.DeliveryFilter{Tenant: tenantID, Channel: "c1", Request: "r2", State: engine.DeliveryDead},
+				engine.Page{Limit: 10})
 			if diff := cmp.Diff([]engine.Delivery{dead}, listed.Items); diff != "" {
 				t.Errorf("the dead (-want +got):\n%s", diff)
 			}
@@ -227,7 +308,8 @@ func TestOneClaimWins(t *testing.T) {
 						if i%2 == 0 {
 							db = second
 						}
-						err = db.Update(t.Context(), func(tx engine.Tx) error { return tx.SaveDelivery(t.Context(), claimed, d.Revision) })
+						err = db.Update(t.Context(),
+							func(tx engine.Tx) error { return tx.SaveDelivery(t.Context(), claimed, d.Revision) })
 					}
 					mu.Lock()
 					defer mu.Unlock()
@@ -253,7 +335,8 @@ func TestDeletedChannelsAndOldNotifications(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			return firstOf(tx.SaveChannel(ctx, channel("c1", "Mail"), 0), tx.SaveRoute(ctx, engine.Route{ID: "r1", Tenant: tenantID, Channel: "c1", CreatedAt: day()}))
+			return firstOf(tx.SaveChannel(ctx, channel("c1", "Mail"), 0),
+				tx.SaveRoute(ctx, engine.Route{ID: "r1", Tenant: tenantID, Channel: "c1", CreatedAt: day()}))
 		})
 		pending := f.queued(t, "n1", "r1", "c1")
 		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.Enqueue(ctx, notification("n2", "r2")) })
@@ -316,7 +399,8 @@ func TestAnErrorTakesTheNotificationBack(t *testing.T) {
 			got, err := r.Unrouted(ctx, 100)
 			for i, n := range got {
 				var number int
-				if _, err := fmt.Sscanf(string(n.ID), "n%d", &number); err != nil || number%2 == 1 || i > 0 && got[i-1].Seq >= n.Seq {
+				if _, err := fmt.Sscanf(string(n.ID), "n%d",
+					&number); err != nil || number%2 == 1 || i > 0 && got[i-1].Seq >= n.Seq {
 					t.Errorf("notification %d is %s with number %d", i, n.ID, n.Seq)
 				}
 			}

@@ -52,7 +52,8 @@ type subjectItemRecord struct {
 func notificationRecordOf(n engine.Notification) notificationRecord {
 	s := n.Subject
 	r := notificationRecord{
-		Policies: n.Policies, Recipients: n.Recipients, Address: n.Address, Who: s.Who, Start: micros(s.Start), End: micros(s.End), Reason: s.Reason, Ticket: s.Ticket,
+		Policies: n.Policies, Recipients: n.Recipients, Address: n.Address, Who: s.Who, Start: micros(s.Start),
+		End: micros(s.End), Reason: s.Reason, Ticket: s.Ticket,
 		By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title, Severity: s.Severity, Unended: s.Unended,
 		Duration: int64(s.Duration), Windows: s.Windows, CodeOf: s.CodeOf, Lifecycle: lifecycleRecord(n.Lifecycle),
 	}
@@ -66,15 +67,18 @@ func notificationRecordOf(n engine.Notification) notificationRecord {
 
 // onto completes a notification with what the record holds.
 func (r notificationRecord) onto(n engine.Notification) engine.Notification {
-	n.Policies, n.Recipients, n.Address, n.Lifecycle = r.Policies, r.Recipients, r.Address, engine.LifecycleEvent(r.Lifecycle)
+	n.Policies, n.Recipients, n.Address, n.Lifecycle = r.Policies, r.Recipients, r.Address, engine.LifecycleEvent(
+		r.Lifecycle)
 	n.Subject = engine.Subject{
-		Who: r.Who, Start: instant(r.Start), End: instant(r.End), Reason: r.Reason, Ticket: r.Ticket, By: r.By, Outcome: r.Outcome,
-		Detail: r.Detail, Title: r.Title, Severity: r.Severity, Unended: r.Unended,
+		Who: r.Who, Start: instant(r.Start), End: instant(r.End), Reason: r.Reason, Ticket: r.Ticket, By: r.By,
+		Outcome: r.Outcome,
+		Detail:  r.Detail, Title: r.Title, Severity: r.Severity, Unended: r.Unended,
 		Duration: time.Duration(r.Duration), Windows: r.Windows, CodeOf: r.CodeOf,
 	}
 	for _, i := range r.Items {
 		n.Subject.Items = append(n.Subject.Items, engine.SubjectItem{
-			Role: i.Role, Machine: i.Machine, Ports: access.PortRange(i.Ports), Protocol: i.Protocol, Sources: i.Sources,
+			Role: i.Role, Machine: i.Machine, Ports: access.PortRange(i.Ports), Protocol: i.Protocol,
+			Sources: i.Sources,
 		})
 	}
 	return n

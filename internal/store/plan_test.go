@@ -35,20 +35,32 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 	next2 := engine.Page{Limit: 50, Cursor: makeCursor([]any{"a", "x"})}
 	next := engine.Page{Limit: 50, Cursor: makeCursor([]any{int64(1)})}
 	return map[string]func(r *reader){
-		"requests":              func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{}, after) },
-		"requests of tenant":    func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Tenant: "t"}, after) },
-		"requests of requester": func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Requester: "u"}, after) },
-		"requests in state":     func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{State: access.RequestPending}, p) },
+		"requests":           func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{}, after) },
+		"requests of tenant": func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Tenant: "t"}, after) },
+		"requests of requester": func(r *reader) {
+			_, _ = r.Requests(ctx, engine.RequestFilter{Requester: "u"},
+				after)
+		},
+		"requests in state": func(r *reader) {
+			_, _ = r.Requests(ctx,
+				engine.RequestFilter{State: access.RequestPending}, p)
+		},
 		"requests of person pending": func(r *reader) {
 			_, _ = r.Requests(ctx, engine.RequestFilter{Tenant: "t", Requester: "u", State: access.RequestPending}, p)
 		},
-		"requests of machine":    func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Machine: "m"}, after) },
-		"grants":                 func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{}, after) },
-		"grants of tenant":       func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t"}, p) },
-		"grants of principal":    func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Principal: "u"}, after) },
-		"role changes of tenant": func(r *reader) { _, _ = r.RoleChanges(ctx, engine.RoleChangeFilter{Tenant: "t"}, after) },
-		"role changes waiting":   func(r *reader) { _, _ = r.RoleChanges(ctx, engine.RoleChangeFilter{Target: "x"}, after) },
-		"grants of machine":      func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Machine: "m"}, after) },
+		"requests of machine": func(r *reader) { _, _ = r.Requests(ctx, engine.RequestFilter{Machine: "m"}, after) },
+		"grants":              func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{}, after) },
+		"grants of tenant":    func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t"}, p) },
+		"grants of principal": func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Principal: "u"}, after) },
+		"role changes of tenant": func(r *reader) {
+			_, _ = r.RoleChanges(ctx, engine.RoleChangeFilter{Tenant: "t"},
+				after)
+		},
+		"role changes waiting": func(r *reader) {
+			_, _ = r.RoleChanges(ctx, engine.RoleChangeFilter{Target: "x"},
+				after)
+		},
+		"grants of machine": func(r *reader) { _, _ = r.Grants(ctx, engine.GrantFilter{Machine: "m"}, after) },
 		"grants in force": func(r *reader) {
 			_, _ = r.Grants(ctx, engine.GrantFilter{States: []access.GrantState{access.GrantActive}}, p)
 		},
@@ -56,7 +68,8 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 			_, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t", States: []access.GrantState{access.GrantActive}}, p)
 		},
 		"grants of principal in force": func(r *reader) {
-			_, _ = r.Grants(ctx, engine.GrantFilter{Tenant: "t", Principal: "u", States: []access.GrantState{access.GrantActive}}, p)
+			_, _ = r.Grants(ctx,
+				engine.GrantFilter{Tenant: "t", Principal: "u", States: []access.GrantState{access.GrantActive}}, p)
 		},
 		"windows": func(r *reader) { _, _ = r.Windows(ctx, engine.WindowFilter{Ports: access.SinglePort(1)}) },
 		"windows of a range": func(r *reader) {
@@ -65,41 +78,60 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 		"usage":             func(r *reader) { _, _ = r.Usage(ctx, "t", "u") },
 		"grants of request": func(r *reader) { _, _ = r.GrantsOfRequest(ctx, "r") },
 		"standing of person": func(r *reader) {
-			_, _ = r.Standing(ctx, engine.StandingFilter{Principal: "u", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g"}, 100)
+			_, _ = r.Standing(ctx,
+				engine.StandingFilter{
+					Principal: "u", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0),
+					AfterGrant: "g",
+				},
+				100)
 		},
 		"standing on machine": func(r *reader) {
-			_, _ = r.Standing(ctx, engine.StandingFilter{Machine: "m", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g"}, 100)
+			_, _ = r.Standing(ctx,
+				engine.StandingFilter{
+					Machine: "m", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0),
+					AfterGrant: "g",
+				},
+				100)
 		},
-		"grants like one":    func(r *reader) { _, _ = r.GrantsLike(ctx, access.Grant{Principal: "u", Machine: "m"}, 100) },
+		"grants like one": func(r *reader) {
+			_, _ = r.GrantsLike(ctx, access.Grant{Principal: "u", Machine: "m"},
+				100)
+		},
 		"unended of request": func(r *reader) { _, _ = r.Unended(ctx, "r") },
 		"grants by id":       func(r *reader) { _, _ = r.GrantsByID(ctx, []access.GrantID{"a", "b"}) },
 		"last end":           func(r *reader) { _, _ = r.LastEnd(ctx, "m", time.Unix(1, 0)) },
 		"live":               func(r *reader) { _, _ = r.LiveGrants(ctx, []access.MachineID{"m"}, time.Unix(1, 0)) },
-		"live of many":       func(r *reader) { _, _ = r.LiveGrants(ctx, make([]access.MachineID, 100), time.Unix(1, 0)) },
-		"who had":            func(r *reader) { _, _ = r.HeldAt(ctx, "m", time.Unix(1, 0), after) },
+		"live of many": func(r *reader) {
+			_, _ = r.LiveGrants(ctx, make([]access.MachineID, 100),
+				time.Unix(1, 0))
+		},
+		"who had": func(r *reader) { _, _ = r.HeldAt(ctx, "m", time.Unix(1, 0), after) },
 		"not closed": func(r *reader) {
 			_, _ = r.NotClosed(ctx, engine.NotClosedFilter{Tenant: "t", Principal: "u", Now: time.Unix(1, 0)}, after)
 		},
 		"not closed on machine": func(r *reader) {
 			_, _ = r.NotClosed(ctx, engine.NotClosedFilter{Tenant: "t", Machine: "m", Now: time.Unix(1, 0)}, p)
 		},
-		"not closed on many": func(r *reader) { _, _ = r.NotClosedOn(ctx, make([]access.MachineID, 50), time.Unix(1, 0)) },
-		"unproven":           func(r *reader) { _, _ = r.UnprovenGrants(ctx, "t", time.Unix(1, 0), "", 10) },
-		"events":             func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{}, next) },
-		"events of tenant":   func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Tenant: "t"}, next) },
-		"events of kind":     func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Kind: "k"}, p) },
-		"events of actor":    func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Actor: "a"}, next) },
-		"events of machine":  func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Machine: "m"}, p) },
-		"events of request":  func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Request: "r"}, p) },
-		"events refused":     func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Outcome: access.Refused}, p) },
-		"events since":       func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Since: time.Unix(1, 0)}, p) },
-		"checkpoints":        func(r *reader) { _, _ = r.Checkpoints(ctx, next) },
-		"enrolment tokens":   func(r *reader) { _, _ = r.EnrollmentTokens(ctx, "t", time.Unix(1, 0)) },
-		"scenes":             func(r *reader) { _, _ = r.Scenes(ctx, make([]access.AgentID, 111)) },
-		"guard of machine":   func(r *reader) { _, _ = r.GuardOf(ctx, "m") },
-		"machines of agent":  func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{Agent: "a"}, next2) },
-		"machines by name":   func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{NamePrefix: "a"}, p) },
-		"uses of machines":   func(r *reader) { _, _ = r.MachineUses(ctx, []access.MachineID{"m"}, time.Unix(1, 0)) },
+		"not closed on many": func(r *reader) {
+			_, _ = r.NotClosedOn(ctx, make([]access.MachineID, 50),
+				time.Unix(1, 0))
+		},
+		"unproven":          func(r *reader) { _, _ = r.UnprovenGrants(ctx, "t", time.Unix(1, 0), "", 10) },
+		"events":            func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{}, next) },
+		"events of tenant":  func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Tenant: "t"}, next) },
+		"events of kind":    func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Kind: "k"}, p) },
+		"events of actor":   func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Actor: "a"}, next) },
+		"events of machine": func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Machine: "m"}, p) },
+		"events of request": func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Request: "r"}, p) },
+		"events refused":    func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Outcome: access.Refused}, p) },
+		"events since":      func(r *reader) { _, _ = r.Events(ctx, engine.EventFilter{Since: time.Unix(1, 0)}, p) },
+		"checkpoints":       func(r *reader) { _, _ = r.Checkpoints(ctx, next) },
+		"enrolment tokens":  func(r *reader) { _, _ = r.EnrollmentTokens(ctx, "t", time.Unix(1, 0)) },
+		"scenes":            func(r *reader) { _, _ = r.Scenes(ctx, make([]access.AgentID, 111)) },
+		"guard of machine":  func(r *reader) { _, _ = r.GuardOf(ctx, "m") },
+		"machines of agent": func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{Agent: "a"}, next2) },
+		"machines by name":  func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{NamePrefix: "a"}, p) },
+		"uses of machines":  func(r *reader) { _, _ = r.MachineUses(ctx, []access.MachineID{"m"}, time.Unix(1, 0)) },
 		"open machines": func(r *reader) {
 			_, _ = r.Machines(ctx, engine.MachineFilter{Open: time.Unix(1, 0), Trouble: time.Unix(1, 0)}, p)
 		},
@@ -116,8 +148,8 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 	}
 }
 
-// TestHotReadsUseAnIndex holds the hot reads to plans without a scan of a table or a sort: a page costs what it has, not
-// what there is.
+// TestHotReadsUseAnIndex holds the hot reads to plans without a scan of a table or a sort: a page costs what it has,
+// not what there is.
 func TestHotReadsUseAnIndex(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -140,10 +172,15 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 					return step, err
 				}, "explain query plan "+text, q.args[i]...)
 				for _, step := range steps {
-					scan := strings.HasPrefix(step, "SCAN") && !strings.Contains(step, " USING INDEX ") && !strings.Contains(step, " USING COVERING INDEX ") &&
+					scan := strings.HasPrefix(step,
+						"SCAN") && !strings.Contains(step,
+						" USING INDEX ") && !strings.Contains(step, " USING COVERING INDEX ") &&
 						!strings.Contains(step, "SCAN w") && !strings.Contains(step, "SCAN r") && step != "SCAN p" &&
-						step != "SCAN g" && step != "SCAN o" && step != "SCAN (subquery-3)" && step != "SCAN (subquery-4)" // of the few rows that a part with a limit gave
-					sort := strings.Contains(step, "TEMP B-TREE") && name != "open machines" && name != "unproven" // which sort what is open, or one row a machine, and that is little
+						// of the few rows that a part with a limit gave
+						step != "SCAN g" && step != "SCAN o" && step != "SCAN (subquery-3)" &&
+						step != "SCAN (subquery-4)"
+					// which sort what is open, or one row a machine, and that is little
+					sort := strings.Contains(step, "TEMP B-TREE") && name != "open machines" && name != "unproven"
 					if scan || sort {
 						t.Errorf("%s: %s\n%s", name, strings.Join(steps, "\n"), text)
 					}

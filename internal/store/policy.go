@@ -16,16 +16,22 @@ const (
 	selectPolicy           = "select " + policyColumns + " from policies p where p.id = $1 limit 1"
 	selectPolicyByResource = "select " + policyColumns + " from policies p where p.resource_key = $1 limit 1"
 	listPolicies           = "select " + policyColumns + " from policies p"
-	selectGuard            = "select " + policyColumns + ", x.body, x.revision from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
-	listGuards             = "select " + policyColumns + `, x.body, x.revision, x.machine, x.position, coalesce(m.id, ''), coalesce(m.resource, ''), coalesce(m.tenant, ''),
+	selectGuard            = "select " + policyColumns +
+		", x.body, x.revision from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
+	listGuards = "select " + policyColumns +
+		`, x.body, x.revision, x.machine, x.position, coalesce(m.id, ''), coalesce(m.resource, ''), coalesce(m.tenant, ''),
 coalesce(m.name, '') from policies p join policy_machines x on x.policy = p.id left join machines m on m.id = x.machine`
-	selectPolicyEntries = "select machine, position, body, revision from policy_machines where policy = $1 order by position, machine" + everyRow
-	selectFirstEntries  = "select machine, position, body, revision from policy_machines where policy = $1 order by position, machine limit $2"
-	listEntriesNaming   = "select x.machine, x.position, x.body, x.revision from policy_machines x join policies p on p.id = x.policy"
+	selectPolicyEntries = "select machine, position, body, revision from policy_machines where policy = $1 order by " +
+		"position, machine" + everyRow
+	selectFirstEntries = "select machine, position, body, revision from policy_machines where policy = $1 order by " +
+		"position, machine limit $2"
+	listEntriesNaming = "select x.machine, x.position, x.body, x.revision from policy_machines x join policies p " +
+		"on p.id = x.policy"
 )
 
 func scanPolicy(row scanner) (p access.Policy, err error) {
-	err = row.Scan(&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt}, timeColumn{&p.UpdatedAt}, &p.Revision)
+	err = row.Scan(&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt},
+		timeColumn{&p.UpdatedAt}, &p.Revision)
 	return p, err
 }
 
@@ -116,12 +122,16 @@ func (r *reader) PolicyEntries(ctx context.Context, id access.PolicyID, limit in
 }
 
 // PolicyEntriesWith implements engine.Reader.
-func (r *reader) PolicyEntriesWith(ctx context.Context, tenant access.TenantID, text string, after access.MachineID, limit int) ([]access.MachinePolicy, error) {
+func (r *reader) PolicyEntriesWith(ctx context.Context, tenant access.TenantID, text string, after access.MachineID,
+	limit int,
+) ([]access.MachinePolicy, error) {
 	l := from(listEntriesNaming)
 	l.where("p.tenant = ?", string(tenant))
 	l.where("x.machine > ?", string(after))
-	l.where("lower(x.body) like ? escape '!'", `%"`+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(fold(text))+`"%`)
-	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "x.machine", scanPolicyEntry, func(e policyEntry) []any { return []any{e.machine} })
+	l.where("lower(x.body) like ? escape '!'",
+		`%"`+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(fold(text))+`"%`)
+	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "x.machine", scanPolicyEntry,
+		func(e policyEntry) []any { return []any{e.machine} })
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +154,20 @@ func (r *reader) GuardOf(ctx context.Context, machine access.MachineID) (access.
 }
 
 func guardInto(p *access.Policy, guard *guardRecord, revision *int64) []any {
-	return []any{&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt}, timeColumn{&p.UpdatedAt}, &p.Revision, jsonColumn{guard}, revision}
+	return []any{
+		&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location,
+		timeColumn{&p.CreatedAt},
+		timeColumn{&p.UpdatedAt},
+		&p.Revision,
+		jsonColumn{guard},
+		revision,
+	}
 }
 
 // Policies implements engine.Reader.
-func (r *reader) Policies(ctx context.Context, f engine.PolicyFilter, p engine.Page) (engine.Listed[access.Policy], error) {
+func (r *reader) Policies(ctx context.Context, f engine.PolicyFilter,
+	p engine.Page,
+) (engine.Listed[access.Policy], error) {
 	l := policiesWith(listPolicies, f)
 	l.after(p.Cursor, false, "p.resource_key, p.id", cursorText, cursorText)
 	cursor := func(v access.Policy) []any { return []any{v.Resource.Fold(), v.ID} }
@@ -173,12 +192,15 @@ func (r *reader) Policies(ctx context.Context, f engine.PolicyFilter, p engine.P
 const mostEntries = 10_000
 
 // Guards implements engine.Reader.
-func (r *reader) Guards(ctx context.Context, f engine.PolicyFilter, p engine.Page) (engine.Listed[engine.PolicyDetail], error) {
+func (r *reader) Guards(ctx context.Context, f engine.PolicyFilter,
+	p engine.Page,
+) (engine.Listed[engine.PolicyDetail], error) {
 	l := policiesWith(listGuards, f)
 	if p.Cursor != "" {
 		l.after(p.Cursor, false, "p.resource_key, x.position, x.machine", cursorText, cursorNumber, cursorText)
 		if l.err == nil {
-			l.where("p.resource_key >= ?", l.args[len(l.args)-3]) // as the condition before says too, but an index takes this one
+			// as the condition before says too, but an index takes this one
+			l.where("p.resource_key >= ?", l.args[len(l.args)-3])
 		}
 	}
 	type row struct {
@@ -189,7 +211,8 @@ func (r *reader) Guards(ctx context.Context, f engine.PolicyFilter, p engine.Pag
 	listed, err := page(ctx, r.q, l, p, "p.resource_key, x.position, x.machine", func(s scanner) (d row, err error) {
 		var guard guardRecord
 		var revision int64
-		into := append(guardInto(&d.Policy, &guard, &revision), &d.Entry.Machine, &d.position, &d.Machine.ID, &d.Machine.Resource, &d.Machine.Tenant, &d.Machine.Name)
+		into := append(guardInto(&d.Policy, &guard, &revision), &d.Entry.Machine, &d.position, &d.Machine.ID,
+			&d.Machine.Resource, &d.Machine.Tenant, &d.Machine.Name)
 		err = s.Scan(into...)
 		d.Entry = guard.policy(d.Entry.Machine, revision)
 		return d, err
@@ -239,7 +262,8 @@ func (t *tx) savePolicyHead(ctx context.Context, p access.Policy, was int64) err
 }
 
 func namedTwice(machine access.MachineID) error {
-	return access.Fault(access.KindConflict, "machineHasPolicy", "another policy names machine %s already; a machine has one policy", machine)
+	return access.Fault(access.KindConflict, "machineHasPolicy",
+		"another policy names machine %s already; a machine has one policy", machine)
 }
 
 // SavePolicyEntry implements engine.Tx.
@@ -251,7 +275,8 @@ func (t *tx) SavePolicyEntry(ctx context.Context, p access.Policy, was int64, m 
 	if err != nil {
 		return err
 	}
-	return t.exec(ctx, "policy", namedTwice(m.Machine), upsertOneEntry, string(m.Machine), string(p.ID), body, m.Revision)
+	return t.exec(ctx, "policy", namedTwice(m.Machine), upsertOneEntry, string(m.Machine), string(p.ID), body,
+		m.Revision)
 }
 
 // DeletePolicyEntries implements engine.Tx.
@@ -289,7 +314,8 @@ func (t *tx) SavePolicy(ctx context.Context, p access.Policy, was int64) error {
 		}
 		e := policyEntry{machine: m.Machine, position: int64(i), body: body, revision: m.Revision}
 		if stored[m.Machine] != e {
-			if err := t.exec(ctx, "policy", namedTwice(m.Machine), upsertPolicyEntry, string(e.machine), string(p.ID), e.position, e.body, e.revision); err != nil {
+			if err := t.exec(ctx, "policy", namedTwice(m.Machine), upsertPolicyEntry, string(e.machine), string(p.ID),
+				e.position, e.body, e.revision); err != nil {
 				return err
 			}
 		}

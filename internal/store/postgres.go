@@ -274,7 +274,8 @@ func (w *postgresWriter) outcome(ctx context.Context) (committed bool, err error
 	const pause = 50 * time.Millisecond
 	for {
 		var status sql.NullString
-		if err := w.pool.QueryRow(ctx, "select txid_status($1)", w.id).Scan(&status); err != nil && faultOf(err) != faultLost {
+		if err := w.pool.QueryRow(ctx, "select txid_status($1)", w.id).Scan(
+			&status); err != nil && faultOf(err) != faultLost {
 			return false, err
 		}
 		switch status.String {

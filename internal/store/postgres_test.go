@@ -67,7 +67,8 @@ func postgresDSN(tb testing.TB) string {
 }
 
 func (p *postgres) dsn(schema string) string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable&search_path=%s", p.port, url.QueryEscape(schema))
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable&search_path=%s", p.port,
+		url.QueryEscape(schema))
 }
 
 // start makes a cluster in a folder of its own and starts it. PostgreSQL refuses to run as root, so it then runs as the
@@ -95,7 +96,8 @@ func (p *postgres) start() error {
 		attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
 	data := filepath.Join(p.dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-N", "-E",
+		"UTF8", "--locale=C.UTF-8")
 	initdb.SysProcAttr, initdb.Dir = attributes, p.dir
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
@@ -112,7 +114,8 @@ func (p *postgres) start() error {
 	if err != nil {
 		return err
 	}
-	p.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", strconv.Itoa(p.port), "-k", p.dir, "-c", "listen_addresses=127.0.0.1",
+	p.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", strconv.Itoa(p.port), "-k", p.dir, "-c",
+		"listen_addresses=127.0.0.1",
 		"-c", "max_connections=400", "-c", "shared_buffers=128MB")
 	p.cmd.SysProcAttr, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = attributes, p.dir, log, log
 	if err := p.cmd.Start(); err != nil {

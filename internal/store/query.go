@@ -36,7 +36,9 @@ type answer interface {
 type scanner interface{ Scan(into ...any) error }
 
 // all gives every row of a statement that has its own limit.
-func all[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string, args ...any) (items []T, err error) {
+func all[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string,
+	args ...any,
+) (items []T, err error) {
 	rows, err := q.query(ctx, text, args...)
 	if err != nil {
 		return nil, classify("", err)
@@ -61,21 +63,27 @@ func all[T any](ctx context.Context, q querier, scan func(scanner) (T, error), t
 	return items, nil
 }
 
-// everyRow ends a statement of which every row is needed, with a reason in TestNoStatementGrowsUnseen; it goes to whole.
+// everyRow ends a statement of which every row is needed, with a reason in TestNoStatementGrowsUnseen; it goes to
+// whole.
 const everyRow = " limit 2000001"
 
-// whole is all for such a statement. What has more rows than that is refused rather than cut, since a part would be taken for
-// the whole.
-func whole[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string, args ...any) ([]T, error) {
+// whole is all for such a statement. What has more rows than that is refused rather than cut, since a part would be
+// taken for the whole.
+func whole[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string,
+	args ...any,
+) ([]T, error) {
 	items, err := all(ctx, q, scan, text, args...)
 	if err == nil && len(items) > 2_000_000 {
-		return nil, access.Fault(access.KindInternal, "tooManyRows", "a statement has more than two million rows, of which every one is needed: %.60s", text)
+		return nil, access.Fault(access.KindInternal, "tooManyRows",
+			"a statement has more than two million rows, of which every one is needed: %.60s", text)
 	}
 	return items, err
 }
 
 // one gives the row of a statement that has one at most; what is the noun for the error where it has none.
-func one[T any](ctx context.Context, q querier, what string, scan func(scanner) (T, error), text string, args ...any) (T, error) {
+func one[T any](ctx context.Context, q querier, what string, scan func(scanner) (T, error), text string,
+	args ...any,
+) (T, error) {
 	items, err := all(ctx, q, scan, text, args...)
 	if err != nil {
 		var zero T
@@ -148,7 +156,8 @@ func (l *list) tenants(column string, tenant access.TenantID, beside []access.Te
 	l.where(column+" in ("+strings.TrimSuffix(strings.Repeat("?, ", len(args)), ", ")+")", args...)
 }
 
-// after continues behind the row that the cursor names, in the order of the columns, which order gives with their direction.
+// after continues behind the row that the cursor names, in the order of the columns, which order gives with their
+// direction.
 func (l *list) after(cursor string, descending bool, columns string, kinds ...cursorKind) {
 	if cursor == "" {
 		return
@@ -167,7 +176,9 @@ func (l *list) after(cursor string, descending bool, columns string, kinds ...cu
 }
 
 // page runs the list with an order and gives one page of it. cursor gives the values that name an item's row.
-func page[T any](ctx context.Context, q querier, l *list, p engine.Page, order string, scan func(scanner) (T, error), cursor func(T) []any) (engine.Listed[T], error) {
+func page[T any](ctx context.Context, q querier, l *list, p engine.Page, order string, scan func(scanner) (T, error),
+	cursor func(T) []any,
+) (engine.Listed[T], error) {
 	if err := l.limit(order, p.Limit); err != nil {
 		return engine.Listed[T]{}, err
 	}
@@ -223,7 +234,8 @@ func makeCursor(values []any) string {
 }
 
 func parseCursor(cursor string, kinds []cursorKind) ([]any, error) {
-	bad := access.Fault(access.KindInvalid, "malformedCursor", "the cursor is not one that this list gave; begin again without one")
+	bad := access.Fault(access.KindInvalid, "malformedCursor",
+		"the cursor is not one that this list gave; begin again without one")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil {
 		return nil, bad

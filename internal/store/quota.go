@@ -7,10 +7,13 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const selectUsage = "select principal, open, scheduled, pending from quotas where tenant = $1 and principal in ('', $2) limit 2"
+const selectUsage = "select principal, open, scheduled, pending from quotas where tenant = $1 and principal in ('', " +
+	"$2) limit 2"
 
 // Usage implements engine.Reader.
-func (r *reader) Usage(ctx context.Context, tenant access.TenantID, principal access.PrincipalID) (used engine.Quotas, err error) {
+func (r *reader) Usage(ctx context.Context, tenant access.TenantID,
+	principal access.PrincipalID,
+) (used engine.Quotas, err error) {
 	_, err = all(ctx, r.q, func(row scanner) (struct{}, error) {
 		var of access.PrincipalID
 		var u engine.Quota

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	recallColumns = "c.id, c.tenant, c.principal, c.machine, c.scope, c.judge, c.actor, c.reason, c.at, c.after_start, c.after_grant, c.revision"
+	recallColumns = "c.id, c.tenant, c.principal, c.machine, c.scope, c.judge, c.actor, c.reason, c.at, " +
+		"c.after_start, c.after_grant, c.revision"
 	selectRecall  = "select " + recallColumns + " from recalls c where c.id = $1 limit 1"
 	selectRecalls = "select " + recallColumns + " from recalls c order by c.id" + everyRow
 	listStanding  = "select " + grantColumns + " from grants g where g.ended_at = 0"
@@ -31,7 +32,8 @@ type actorRecord struct {
 
 func scanRecall(row scanner) (c access.Recall, err error) {
 	var actor actorRecord
-	err = row.Scan(&c.ID, &c.Tenant, &c.Principal, &c.Machine, &c.Scope, flagColumn{&c.Judge}, jsonColumn{&actor}, &c.Reason, timeColumn{&c.At},
+	err = row.Scan(&c.ID, &c.Tenant, &c.Principal, &c.Machine, &c.Scope, flagColumn{&c.Judge}, jsonColumn{&actor},
+		&c.Reason, timeColumn{&c.At},
 		timeColumn{&c.AfterStart}, &c.AfterGrant, &c.Revision)
 	if err != nil {
 		return c, err
@@ -62,7 +64,8 @@ func (r *reader) Standing(ctx context.Context, f engine.StandingFilter, limit in
 	if f.AfterGrant != "" {
 		l.where("(g.start_at, g.id) > (?, ?)", micros(f.AfterStart), string(f.AfterGrant))
 	}
-	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "g.start_at, g.id", scanGrant, func(access.Grant) []any { return nil })
+	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "g.start_at, g.id", scanGrant,
+		func(access.Grant) []any { return nil })
 	return listed.Items, err
 }
 
@@ -70,7 +73,8 @@ func (r *reader) Standing(ctx context.Context, f engine.StandingFilter, limit in
 func (r *reader) NewestStanding(ctx context.Context, f engine.StandingFilter) (time.Time, error) {
 	l := from(listStanding)
 	l.standing(f)
-	listed, err := page(ctx, r.q, l, engine.Page{Limit: 1}, "g.created_at desc, g.id desc", scanGrant, func(access.Grant) []any { return nil })
+	listed, err := page(ctx, r.q, l, engine.Page{Limit: 1}, "g.created_at desc, g.id desc", scanGrant,
+		func(access.Grant) []any { return nil })
 	if err != nil || len(listed.Items) == 0 {
 		return time.Time{}, err
 	}
@@ -125,7 +129,8 @@ func (t *tx) SaveRecall(ctx context.Context, c access.Recall, was int64) error {
 		return err
 	}
 	return t.swap(ctx, "recall", c.Revision, was, insertRecall, updateRecall, []any{
-		string(c.ID), string(c.Tenant), string(c.Principal), string(c.Machine), string(c.Scope), flag(c.Judge), actor, c.Reason, micros(c.At),
+		string(c.ID), string(c.Tenant), string(c.Principal), string(c.Machine), string(c.Scope), flag(c.Judge), actor,
+		c.Reason, micros(c.At),
 		micros(c.AfterStart), string(c.AfterGrant), c.Revision,
 	})
 }
@@ -151,7 +156,9 @@ func (t *tx) DeleteActivationsBy(ctx context.Context, eligibility access.Eligibi
 }
 
 // DeleteActivationsBeyond implements engine.RecallWriter.
-func (t *tx) DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration, start, end time.Time) error {
+func (t *tx) DeleteActivationsBeyond(ctx context.Context, eligibility access.EligibilityID, most time.Duration,
+	start, end time.Time,
+) error {
 	first, last := int64(math.MinInt64), int64(math.MaxInt64)
 	if !start.IsZero() {
 		first = micros(start)

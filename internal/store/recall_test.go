@@ -15,7 +15,8 @@ func TestRecallsAreKept(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		want := access.Recall{
-			ID: "r1", Tenant: tenantID, Principal: f.user, Scope: "/a/b", Judge: true, Reason: "left", At: day(), AfterStart: day().Add(time.Hour), AfterGrant: "g",
+			ID: "r1", Tenant: tenantID, Principal: f.user, Scope: "/a/b", Judge: true, Reason: "left", At: day(),
+			AfterStart: day().Add(time.Hour), AfterGrant: "g",
 			By: access.Actor{ID: f.user, Name: "u", Address: netip.MustParseAddr("192.0.2.1"), Via: "api"}, Revision: 1,
 		}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveRecall(ctx, want, 0) })
@@ -62,7 +63,10 @@ func TestStandingBeginsWithWhatIsOpen(t *testing.T) {
 			return nil
 		})
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
-			for what, filter := range map[string]engine.StandingFilter{"person": {Principal: f.user}, "machine": {Machine: f.machine}} {
+			for what, filter := range map[string]engine.StandingFilter{
+				"person":  {Principal: f.user},
+				"machine": {Machine: f.machine},
+			} {
 				list, err := r.Standing(ctx, filter, 3)
 				if err != nil {
 					return err
@@ -78,7 +82,8 @@ func TestStandingBeginsWithWhatIsOpen(t *testing.T) {
 					t.Errorf("made later, and given: %v, %v", grantIDs(list), err)
 				}
 			}
-			if list, err := r.Standing(ctx, engine.StandingFilter{Principal: "nobody"}, 3); err != nil || len(list) != 0 {
+			if list, err := r.Standing(ctx, engine.StandingFilter{Principal: "nobody"}, 3); err != nil ||
+				len(list) != 0 {
 				t.Errorf("of nobody: %v, %v", grantIDs(list), err)
 			}
 			probe := last

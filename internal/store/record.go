@@ -47,8 +47,10 @@ func itemRecords(items []access.Item) []itemRecord {
 	records := make([]itemRecord, len(items))
 	for i, it := range items {
 		records[i] = itemRecord{
-			Role: roleRecord(it.Role), Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision, Ports: portsRecord(it.Ports), Protocol: it.Protocol,
-			Sources: it.Sources, Networks: it.Networks, Duration: it.Duration, Until: micros(it.Until), SourceList: it.SourceList,
+			Role: roleRecord(it.Role), Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision,
+			Ports: portsRecord(it.Ports), Protocol: it.Protocol,
+			Sources: it.Sources, Networks: it.Networks, Duration: it.Duration, Until: micros(it.Until),
+			SourceList: it.SourceList,
 		}
 	}
 	return records
@@ -56,8 +58,10 @@ func itemRecords(items []access.Item) []itemRecord {
 
 func (r itemRecord) item() access.Item {
 	return access.Item{
-		Role: access.Role(r.Role), Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision, Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
-		Sources: r.Sources, Networks: r.Networks, Duration: r.Duration, Until: instant(r.Until), SourceList: r.SourceList,
+		Role: access.Role(r.Role), Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision,
+		Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
+		Sources: r.Sources, Networks: r.Networks, Duration: r.Duration, Until: instant(r.Until),
+		SourceList: r.SourceList,
 	}
 }
 
@@ -153,11 +157,17 @@ func loosenings(records []looseningRecord) (list []access.Loosening) {
 
 func guardOf(m access.MachinePolicy) guardRecord {
 	r := guardRecord{
-		Sessions: m.Sessions, WhenServerIsLost: m.WhenServerIsLost, Justification: justificationRecord(m.Justification), Ticket: ticketRecord(m.Ticket),
-		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout, Gap: m.Gap, Loosened: looseningRecords(m.Loosened),
+		Sessions: m.Sessions, WhenServerIsLost: m.WhenServerIsLost, Justification: justificationRecord(m.Justification),
+		Ticket:     ticketRecord(m.Ticket),
+		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout, Gap: m.Gap,
+		Loosened: looseningRecords(m.Loosened),
 	}
 	for _, p := range m.Ports {
-		r.Ports = append(r.Ports, portRuleRecord{Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
+		r.Ports = append(r.Ports,
+			portRuleRecord{
+				Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks,
+				Max: p.Max, SourceList: p.SourceList,
+			})
 	}
 	for _, c := range m.Approval.Cases {
 		r.Approval = append(r.Approval, caseOf(c))
@@ -167,11 +177,17 @@ func guardOf(m access.MachinePolicy) guardRecord {
 
 func (r guardRecord) policy(machine access.MachineID, revision int64) access.MachinePolicy {
 	m := access.MachinePolicy{
-		Machine: machine, Revision: revision, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost, Justification: access.JustificationRule(r.Justification),
-		Ticket: access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass), PendingTimeout: r.PendingTimeout, Gap: r.Gap, Loosened: loosenings(r.Loosened),
+		Machine: machine, Revision: revision, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost,
+		Justification: access.JustificationRule(r.Justification),
+		Ticket:        access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass),
+		PendingTimeout: r.PendingTimeout, Gap: r.Gap, Loosened: loosenings(r.Loosened),
 	}
 	for _, p := range r.Ports {
-		m.Ports = append(m.Ports, access.PortRule{Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks, Max: p.Max, SourceList: p.SourceList})
+		m.Ports = append(m.Ports,
+			access.PortRule{
+				Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources,
+				Networks: p.Networks, Max: p.Max, SourceList: p.SourceList,
+			})
 	}
 	for _, c := range r.Approval {
 		m.Approval.Cases = append(m.Approval.Cases, c.rule())
@@ -210,7 +226,10 @@ type approvalRecord struct {
 }
 
 func askOf(r access.Request) askRecord {
-	ask := askRecord{Resource: r.Resource, Released: r.Released, Tags: r.Tags, Extends: r.Extends, BreakGlass: r.BreakGlass}
+	ask := askRecord{
+		Resource: r.Resource, Released: r.Released, Tags: r.Tags, Extends: r.Extends,
+		BreakGlass: r.BreakGlass,
+	}
 	for _, w := range r.Windows {
 		ask.Windows = append(ask.Windows, micros(w))
 	}
@@ -234,7 +253,8 @@ func (ask askRecord) fill(r *access.Request) {
 func caseOf(c access.Case) caseRecord {
 	record := caseRecord{Name: c.Name, When: c.When, Hours: hoursRecord(c.Hours), Denies: c.Denies, StepUp: c.StepUp}
 	for _, s := range c.Stages {
-		record.Stages = append(record.Stages, stageRecord{AllOf: quorumRecords(s.AllOf), AnyOf: quorumRecords(s.AnyOf), Timeout: s.Timeout})
+		record.Stages = append(record.Stages,
+			stageRecord{AllOf: quorumRecords(s.AllOf), AnyOf: quorumRecords(s.AnyOf), Timeout: s.Timeout})
 	}
 	return record
 }
@@ -242,7 +262,8 @@ func caseOf(c access.Case) caseRecord {
 func (r caseRecord) rule() access.Case {
 	rule := access.Case{Name: r.Name, When: r.When, Hours: access.Hours(r.Hours), Denies: r.Denies, StepUp: r.StepUp}
 	for _, s := range r.Stages {
-		rule.Stages = append(rule.Stages, access.Stage{AllOf: quorums(s.AllOf), AnyOf: quorums(s.AnyOf), Timeout: s.Timeout})
+		rule.Stages = append(rule.Stages,
+			access.Stage{AllOf: quorums(s.AllOf), AnyOf: quorums(s.AnyOf), Timeout: s.Timeout})
 	}
 	return rule
 }

@@ -11,8 +11,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// TestHotReadsArePlannedOnce demands that SQLite keeps its plan of a prepared statement whatever values it is given next: to
-// plan takes longer than to run, and nothing but the time shows it.
+// TestHotReadsArePlannedOnce demands that SQLite keeps its plan of a prepared statement whatever values it is given
+// next: to plan takes longer than to run, and nothing but the time shows it.
 func TestHotReadsArePlannedOnce(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -108,7 +108,8 @@ func (l *libSQLite) replanned(text string, args []any) bool {
 			case int64:
 				l.want(sqlite3.SQLITE_OK, sqlite3.Xsqlite3_bind_int64(l.tls, s, at, value+more))
 			case string:
-				l.want(sqlite3.SQLITE_OK, sqlite3.Xsqlite3_bind_text(l.tls, s, at, l.text(value+string(rune('a'+more))), -1, 0))
+				l.want(sqlite3.SQLITE_OK,
+					sqlite3.Xsqlite3_bind_text(l.tls, s, at, l.text(value+string(rune('a'+more))), -1, 0))
 			default:
 				l.tb.Fatalf("an argument is a %T", value)
 			}

@@ -41,7 +41,8 @@ func joinReplicas(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, h *
 	if err := pool.QueryRow(ctx, "select current_schema()").Scan(&schema); err != nil {
 		return nil, err
 	}
-	r := &replicas{pool: pool, log: log, hub: h, channel: "postern " + schema, self: strconv.FormatUint(rand.Uint64(), 36), //nolint:gosec // a name, not a secret
+	r := &replicas{pool: pool, log: log, hub: h, channel: "postern " +
+		schema, self: strconv.FormatUint(rand.Uint64(), 36), //nolint:gosec // a name, not a secret
 		agents: map[access.AgentID]struct{}{}, pending: make(chan struct{}, 1)}
 	conn, err := r.listen(ctx)
 	if err != nil {
@@ -148,7 +149,8 @@ func (r *replicas) hear(ctx context.Context, conn *pgx.Conn) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.log.WarnContext(ctx, "lost the connection that tells of other replicas' commits; trying again", "error", err, "pause", pause)
+		r.log.WarnContext(ctx, "lost the connection that tells of other replicas' commits; trying again", "error", err,
+			"pause", pause)
 		select {
 		case <-ctx.Done():
 			return

@@ -18,8 +18,10 @@ r.created_at, r.pending_until, r.decided_at, r.digest, r.revision, r.ask, r.stag
 func scanRequest(row scanner) (r access.Request, err error) {
 	var items []itemRecord
 	var ask askRecord
-	err = row.Scan(&r.ID, &r.Tenant, &r.Requester, &r.RequesterName, addrColumn{&r.Address}, &r.Via, jsonColumn{&items}, timeColumn{&r.Start}, &r.Justification,
-		&r.Ticket, &r.State, &r.Reason, timeColumn{&r.CreatedAt}, timeColumn{&r.PendingUntil}, timeColumn{&r.DecidedAt}, &r.Digest, &r.Revision,
+	err = row.Scan(&r.ID, &r.Tenant, &r.Requester, &r.RequesterName, addrColumn{&r.Address}, &r.Via, jsonColumn{&items},
+		timeColumn{&r.Start}, &r.Justification,
+		&r.Ticket, &r.State, &r.Reason, timeColumn{&r.CreatedAt}, timeColumn{&r.PendingUntil}, timeColumn{&r.DecidedAt},
+		&r.Digest, &r.Revision,
 		jsonColumn{&ask}, timeColumn{&r.StageUntil})
 	ask.fill(&r)
 	for _, it := range items {
@@ -34,7 +36,9 @@ func (r *reader) Request(ctx context.Context, id access.RequestID) (access.Reque
 }
 
 // Requests implements engine.Reader.
-func (r *reader) Requests(ctx context.Context, f engine.RequestFilter, p engine.Page) (engine.Listed[access.Request], error) {
+func (r *reader) Requests(ctx context.Context, f engine.RequestFilter,
+	p engine.Page,
+) (engine.Listed[access.Request], error) {
 	l, columns := from(listRequests), "r.created_at, r.id"
 	if f.Machine != "" {
 		l, columns = from(listRequestsOfMachine), "x.created_at, x.request"
@@ -55,7 +59,8 @@ func (r *reader) Requests(ctx context.Context, f engine.RequestFilter, p engine.
 		l.where("r.role_scope = ?", f.RoleScope.Fold())
 	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, descending(columns), scanRequest, func(v access.Request) []any { return []any{micros(v.CreatedAt), v.ID} })
+	return page(ctx, r.q, l, p, descending(columns), scanRequest,
+		func(v access.Request) []any { return []any{micros(v.CreatedAt), v.ID} })
 }
 
 const (
@@ -88,7 +93,8 @@ func (t *tx) SaveRequest(ctx context.Context, r access.Request, was int64) error
 	}
 	err = t.swap(ctx, "request", r.Revision, was, insertRequest, updateRequest, []any{
 		string(r.ID), string(r.Tenant), string(r.Requester), r.RequesterName, addrText(r.Address),
-		r.Via, items, micros(r.Start), r.Justification, r.Ticket, string(r.State), r.Reason, micros(r.CreatedAt), micros(r.PendingUntil), micros(r.DecidedAt), r.Digest, r.Revision,
+		r.Via, items, micros(r.Start), r.Justification, r.Ticket, string(r.State), r.Reason, micros(r.CreatedAt),
+		micros(r.PendingUntil), micros(r.DecidedAt), r.Digest, r.Revision,
 		ask, stage, scope,
 	})
 	if err != nil || was != 0 || r.ForRoles() {
@@ -100,7 +106,8 @@ func (t *tx) SaveRequest(ctx context.Context, r access.Request, was int64) error
 			continue
 		}
 		seen[it.Machine] = struct{}{}
-		if err := t.exec(ctx, "request", nil, insertRequestMachine, string(it.Machine), micros(r.CreatedAt), string(r.ID)); err != nil {
+		if err := t.exec(ctx, "request", nil, insertRequestMachine, string(it.Machine), micros(r.CreatedAt),
+			string(r.ID)); err != nil {
 			return err
 		}
 	}

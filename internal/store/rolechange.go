@@ -21,8 +21,10 @@ created_at = $19, decided_by = $20, revision = $21 where id = $1 and revision = 
 )
 
 func scanRoleChange(row scanner) (c access.RoleChange, err error) {
-	err = row.Scan(&c.ID, &c.Tenant, &c.Of, &c.Kind, &c.Target, &c.Eligibility, &c.Principal, &c.PrincipalName, &c.PrincipalKind, &c.Role, &c.RoleName,
-		&c.Scope, timeColumn{&c.Start}, timeColumn{&c.End}, &c.Requester, &c.Justification, &c.Ticket, &c.State, timeColumn{&c.CreatedAt}, &c.DecidedBy, &c.Revision)
+	err = row.Scan(&c.ID, &c.Tenant, &c.Of, &c.Kind, &c.Target, &c.Eligibility, &c.Principal, &c.PrincipalName,
+		&c.PrincipalKind, &c.Role, &c.RoleName,
+		&c.Scope, timeColumn{&c.Start}, timeColumn{&c.End}, &c.Requester, &c.Justification, &c.Ticket, &c.State,
+		timeColumn{&c.CreatedAt}, &c.DecidedBy, &c.Revision)
 	return c, err
 }
 
@@ -32,7 +34,9 @@ func (r *reader) RoleChange(ctx context.Context, id access.RoleChangeID) (access
 }
 
 // RoleChanges implements engine.RoleChangeReader.
-func (r *reader) RoleChanges(ctx context.Context, f engine.RoleChangeFilter, p engine.Page) (engine.Listed[access.RoleChange], error) {
+func (r *reader) RoleChanges(ctx context.Context, f engine.RoleChangeFilter,
+	p engine.Page,
+) (engine.Listed[access.RoleChange], error) {
 	const columns = "c.created_at, c.id"
 	l := from(listRoleChanges)
 	l.tenants("c.tenant", f.Tenant, f.Beside)
@@ -45,14 +49,17 @@ func (r *reader) RoleChanges(ctx context.Context, f engine.RoleChangeFilter, p e
 		l.where("c.state = 'waiting'")
 	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, descending(columns), scanRoleChange, func(c access.RoleChange) []any { return []any{micros(c.CreatedAt), c.ID} })
+	return page(ctx, r.q, l, p, descending(columns), scanRoleChange,
+		func(c access.RoleChange) []any { return []any{micros(c.CreatedAt), c.ID} })
 }
 
 // SaveRoleChange implements engine.RoleChangeWriter.
 func (t *tx) SaveRoleChange(ctx context.Context, c access.RoleChange, was int64) error {
 	return t.swap(ctx, "change", c.Revision, was, insertRoleChange, updateRoleChange, []any{
-		string(c.ID), string(c.Tenant), string(c.Of), string(c.Kind), c.Target, string(c.Eligibility), string(c.Principal), c.PrincipalName, string(c.PrincipalKind),
-		string(c.Role), c.RoleName, string(c.Scope), micros(c.Start), micros(c.End), string(c.Requester), c.Justification, c.Ticket, string(c.State),
+		string(c.ID), string(c.Tenant), string(c.Of), string(c.Kind), c.Target, string(c.Eligibility),
+		string(c.Principal), c.PrincipalName, string(c.PrincipalKind),
+		string(c.Role), c.RoleName, string(c.Scope), micros(c.Start), micros(c.End), string(c.Requester),
+		c.Justification, c.Ticket, string(c.State),
 		micros(c.CreatedAt), string(c.DecidedBy), c.Revision,
 	})
 }

@@ -12,8 +12,10 @@ import (
 const (
 	listSceneAgents   = "select " + agentColumns + " from agents"
 	listSceneMachines = "select " + machineColumns + " from machines m"
-	listSceneEntries  = "select m.agent, x.machine, x.position, x.body, x.revision from machines m join policy_machines x on x.machine = m.id"
-	listSceneGrants   = "select m.agent, " + grantColumns + " from machines m join grants g on g.machine = m.id where g.closed_at = 0"
+	listSceneEntries  = "select m.agent, x.machine, x.position, x.body, x.revision from machines m join " +
+		"policy_machines x on x.machine = m.id"
+	listSceneGrants = "select m.agent, " + grantColumns +
+		" from machines m join grants g on g.machine = m.id where g.closed_at = 0"
 )
 
 // of is a row together with the agent that it concerns.
@@ -63,8 +65,8 @@ func groups(agents []access.AgentID) iter.Seq[[]access.AgentID] {
 
 const mostInGroup = 100
 
-// filled gives the arguments that a group is asked for with. It comes in few sizes, so that few statements are prepared; the
-// last agent stands for those that are missing.
+// filled gives the arguments that a group is asked for with. It comes in few sizes, so that few statements are
+// prepared; the last agent stands for those that are missing.
 func filled[T ~string](group []T) []any {
 	args := texts(group)
 	size := mostInGroup

@@ -65,7 +65,8 @@ func TestSchemasAreAlike(t *testing.T) {
 	}
 	same(t, "migrations", names("sqlite"), names("postgres"))
 	var collated int
-	err := pg.raw(t).QueryRowContext(t.Context(), `select count(*) from information_schema.columns where table_schema = current_schema() and table_name <> 'schema_migrations'
+	err := pg.raw(t).QueryRowContext(t.Context(),
+		`select count(*) from information_schema.columns where table_schema = current_schema() and table_name <> 'schema_migrations'
 and data_type = 'text' and collation_name is distinct from 'C'`).Scan(&collated)
 	if err != nil || collated != 0 {
 		t.Errorf("%d text columns are not compared byte by byte: %v", collated, err)
@@ -90,7 +91,8 @@ func TestForeignSchemaIsRefused(t *testing.T) {
 					if _, err := f.raw(t).ExecContext(t.Context(), statement); err != nil {
 						t.Fatal(err)
 					}
-					if db, err := store.Open(t.Context(), store.Config{DSN: f.dsn, Log: slog.New(slog.DiscardHandler)}); err == nil {
+					if db, err := store.Open(t.Context(),
+						store.Config{DSN: f.dsn, Log: slog.New(slog.DiscardHandler)}); err == nil {
 						t.Errorf("it is opened: %v", db.Close())
 					}
 				})
@@ -150,15 +152,18 @@ func TestSQLiteFile(t *testing.T) {
 	if err != nil || files != 3 {
 		t.Errorf("%d files: %v", files, err)
 	}
-	for _, dsn := range []string{":memory:", "file:x", "", filepath.Join(dir, "none", "x.db"), "postgres://nobody@127.0.0.1:1/none?connect_timeout=1"} {
+	for _, dsn := range []string{
+		":memory:", "file:x", "", filepath.Join(dir, "none", "x.db"),
+		"postgres://nobody@127.0.0.1:1/none?connect_timeout=1",
+	} {
 		if db, err := store.Open(t.Context(), store.Config{DSN: dsn, Log: slog.New(slog.DiscardHandler)}); err == nil {
 			t.Errorf("%q is opened: %v", dsn, db.Close())
 		}
 	}
 }
 
-// TestEveryStatementIsPrepared reads each constant of the package that is a statement, and lets both engines compile it.
-// Lists and groups, which are put together, are run in every combination by their own tests.
+// TestEveryStatementIsPrepared reads each constant of the package that is a statement, and lets both engines compile
+// it. Lists and groups, which are put together, are run in every combination by their own tests.
 func TestEveryStatementIsPrepared(t *testing.T) {
 	t.Parallel()
 	statements := constants(t)
@@ -182,7 +187,8 @@ func TestEveryStatementIsPrepared(t *testing.T) {
 				if err := s.Close(); err != nil { //nolint:sqlclosecheck // in a loop
 					t.Error(err)
 				}
-				if strings.HasPrefix(text, "select") && !strings.HasPrefix(name, "list") && !strings.Contains(text, " limit ") {
+				if strings.HasPrefix(text,
+					"select") && !strings.HasPrefix(name, "list") && !strings.Contains(text, " limit ") {
 					t.Errorf("%s has no limit", name)
 				}
 			}

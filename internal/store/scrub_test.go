@@ -8,7 +8,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// TestScrub proves that the store works on after a scrub, and that what a setting held before is in no file of SQLite's.
+// TestScrub proves that the store works on after a scrub, and that what a setting held before is in no file of
+// SQLite's.
 func TestScrub(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range engines() {
@@ -18,7 +19,8 @@ func TestScrub(t *testing.T) {
 			f := newFixture(t, path)
 			save := func(value []byte) {
 				t.Helper()
-				if err := f.Update(t.Context(), func(tx engine.Tx) error { return tx.SaveSetting(t.Context(), "x", value) }); err != nil {
+				if err := f.Update(t.Context(),
+					func(tx engine.Tx) error { return tx.SaveSetting(t.Context(), "x", value) }); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -29,7 +31,8 @@ func TestScrub(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, file := range []string{path, path + "-wal"} {
-				if content, err := os.ReadFile(file); err == nil && bytes.Contains(content, []byte("what it held before")) {
+				if content, err := os.ReadFile(
+					file); err == nil && bytes.Contains(content, []byte("what it held before")) {
 					t.Errorf("%s holds it still", file)
 				}
 			}

@@ -9,11 +9,14 @@ import (
 )
 
 const (
-	selectPassword   = "select principal, hash, must_change, changed_at from passwords where principal = $1 limit 1"
-	sessionColumns   = "hash, principal, created_at, expires_at, address, client, method, proved_at, used_at, stepped_up_at"
-	selectSession    = "select " + sessionColumns + " from sessions where hash = $1 limit 1"
-	selectSessions   = "select " + sessionColumns + " from sessions where principal = $1 order by created_at desc, hash limit 1000"
-	enrollColumns    = "hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, used_at"
+	selectPassword = "select principal, hash, must_change, changed_at from passwords where principal = $1 limit 1"
+	sessionColumns = "hash, principal, created_at, expires_at, address, client, method, proved_at, used_at, " +
+		"stepped_up_at"
+	selectSession  = "select " + sessionColumns + " from sessions where hash = $1 limit 1"
+	selectSessions = "select " + sessionColumns + " from sessions where principal = $1 order by created_at desc, " +
+		"hash limit 1000"
+	enrollColumns = "hash, tenant, subscription, resource_group, name, mode, created_by, created_at, expires_at, " +
+		"used_at"
 	selectEnrollment = "select " + enrollColumns + " from enrollment_tokens where hash = $1 limit 1"
 	selectEnrolling  = "select " + enrollColumns + ` from enrollment_tokens
 where expires_at > $1 and used_at = 0 and tenant = $2 order by expires_at, hash limit 1000`
@@ -38,7 +41,8 @@ func (r *reader) Sessions(ctx context.Context, principal access.PrincipalID) ([]
 }
 
 func scanSession(row scanner) (s engine.Session, err error) {
-	err = row.Scan(&s.Hash, &s.Principal, timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, &s.Address, &s.Client, &s.Method, timeColumn{&s.ProvedAt},
+	err = row.Scan(&s.Hash, &s.Principal, timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, &s.Address, &s.Client,
+		&s.Method, timeColumn{&s.ProvedAt},
 		timeColumn{&s.UsedAt}, timeColumn{&s.SteppedUpAt})
 	return s, err
 }
@@ -49,12 +53,15 @@ func (r *reader) EnrollmentToken(ctx context.Context, hash string) (engine.Enrol
 }
 
 // EnrollmentTokens implements engine.Reader.
-func (r *reader) EnrollmentTokens(ctx context.Context, tenant access.TenantID, now time.Time) ([]engine.EnrollmentToken, error) {
+func (r *reader) EnrollmentTokens(ctx context.Context, tenant access.TenantID,
+	now time.Time,
+) ([]engine.EnrollmentToken, error) {
 	return all(ctx, r.q, scanEnrollment, selectEnrolling, micros(now), string(tenant))
 }
 
 func scanEnrollment(row scanner) (t engine.EnrollmentToken, err error) {
-	err = row.Scan(&t.Hash, &t.Tenant, &t.Subscription, &t.ResourceGroup, &t.Name, &t.Mode, &t.CreatedBy, timeColumn{&t.CreatedAt}, timeColumn{&t.ExpiresAt},
+	err = row.Scan(&t.Hash, &t.Tenant, &t.Subscription, &t.ResourceGroup, &t.Name, &t.Mode, &t.CreatedBy,
+		timeColumn{&t.CreatedAt}, timeColumn{&t.ExpiresAt},
 		timeColumn{&t.UsedAt})
 	return t, err
 }
@@ -77,12 +84,14 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
 // SavePassword implements engine.Tx.
 func (t *tx) SavePassword(ctx context.Context, p engine.Password) error {
-	return t.exec(ctx, "password", nil, upsertPassword, string(p.Principal), p.Hash, flag(p.MustChange), micros(p.ChangedAt))
+	return t.exec(ctx, "password", nil, upsertPassword, string(p.Principal), p.Hash, flag(p.MustChange),
+		micros(p.ChangedAt))
 }
 
 // SaveSession implements engine.Tx.
 func (t *tx) SaveSession(ctx context.Context, s engine.Session) error {
-	return t.exec(ctx, "session", nil, upsertSession, s.Hash, string(s.Principal), micros(s.CreatedAt), micros(s.ExpiresAt), s.Address, s.Client,
+	return t.exec(ctx, "session", nil, upsertSession, s.Hash, string(s.Principal), micros(s.CreatedAt),
+		micros(s.ExpiresAt), s.Address, s.Client,
 		s.Method, micros(s.ProvedAt), micros(s.UsedAt), micros(s.SteppedUpAt))
 }
 
@@ -103,13 +112,15 @@ func (t *tx) DeleteSessionsOf(ctx context.Context, principal access.PrincipalID)
 
 // SaveEnrollmentToken implements engine.Tx.
 func (t *tx) SaveEnrollmentToken(ctx context.Context, v engine.EnrollmentToken) error {
-	return t.exec(ctx, "enrollment token", nil, insertEnrollment, v.Hash, string(v.Tenant), string(v.Subscription), v.ResourceGroup, v.Name, string(v.Mode), string(v.CreatedBy),
+	return t.exec(ctx, "enrollment token", nil, insertEnrollment, v.Hash, string(v.Tenant), string(v.Subscription),
+		v.ResourceGroup, v.Name, string(v.Mode), string(v.CreatedBy),
 		micros(v.CreatedAt), micros(v.ExpiresAt), micros(v.UsedAt))
 }
 
 // UseEnrollmentToken implements engine.Tx.
 func (t *tx) UseEnrollmentToken(ctx context.Context, hash string, now time.Time) error {
-	used := access.Fault(access.KindConflict, "tokenUsed", "this enrollment token was used already, or there is none such; make another")
+	used := access.Fault(access.KindConflict, "tokenUsed",
+		"this enrollment token was used already, or there is none such; make another")
 	return t.exec(ctx, "enrollment token", used, useEnrollment, hash, micros(now))
 }
 

@@ -8,10 +8,13 @@ import (
 )
 
 const (
-	selectSetting     = "select value from settings where name = $1 limit 1"
-	upsertSetting     = "insert into settings (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value"
-	selectIdempotency = "select principal, key, digest, request, created_at from idempotency_keys where principal = $1 and key = $2 limit 1"
-	insertIdempotency = "insert into idempotency_keys (principal, key, digest, request, created_at) values ($1, $2, $3, $4, $5)"
+	selectSetting = "select value from settings where name = $1 limit 1"
+	upsertSetting = "insert into settings (name, value) values ($1, $2) on conflict (name) do update set value " +
+		"= excluded.value"
+	selectIdempotency = "select principal, key, digest, request, created_at from idempotency_keys where principal = " +
+		"$1 and key = $2 limit 1"
+	insertIdempotency = "insert into idempotency_keys (principal, key, digest, request, created_at) values ($1, $2, " +
+		"$3, $4, $5)"
 )
 
 // Setting implements engine.Reader.
@@ -40,5 +43,6 @@ func (r *reader) Idempotent(ctx context.Context, principal access.PrincipalID, k
 
 // SaveIdempotency implements engine.Tx.
 func (t *tx) SaveIdempotency(ctx context.Context, i engine.Idempotency) error {
-	return t.exec(ctx, "idempotency key", nil, insertIdempotency, string(i.Principal), i.Key, i.Digest, string(i.Request), micros(i.CreatedAt))
+	return t.exec(ctx, "idempotency key", nil, insertIdempotency, string(i.Principal), i.Key, i.Digest,
+		string(i.Request), micros(i.CreatedAt))
 }

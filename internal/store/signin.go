@@ -10,21 +10,25 @@ import (
 )
 
 const (
-	secretColumns    = "s.id, s.principal, s.name, s.hash, s.certificate, s.created_by, s.created_at, s.expires_at" //nolint:gosec // no secret
-	selectSecrets    = "select " + secretColumns + " from secrets s where s.principal = $1 order by s.id limit 100"
-	selectSecret     = "select " + secretColumns + " from secrets s where s.id = $1 limit 1"
-	pendingColumns   = "p.hash, p.user_code, p.client, p.audience, p.redirect, p.challenge, p.nonce, p.address, p.session, p.denied, p.created_at, p.expires_at"
+	secretColumns  = "s.id, s.principal, s.name, s.hash, s.certificate, s.created_by, s.created_at, s.expires_at" //nolint:gosec // no secret
+	selectSecrets  = "select " + secretColumns + " from secrets s where s.principal = $1 order by s.id limit 100"
+	selectSecret   = "select " + secretColumns + " from secrets s where s.id = $1 limit 1"
+	pendingColumns = "p.hash, p.user_code, p.client, p.audience, p.redirect, p.challenge, p.nonce, p.address, " +
+		"p.session, p.denied, p.created_at, p.expires_at"
 	selectPending    = "select " + pendingColumns + " from pending_sign_ins p where p.hash = $1 limit 1"
-	selectPendingFor = "select " + pendingColumns + " from pending_sign_ins p where p.user_code = $1 and p.user_code <> '' limit 1"
+	selectPendingFor = "select " + pendingColumns + " from pending_sign_ins p where p.user_code = $1 and " +
+		"p.user_code <> '' limit 1"
 )
 
 func scanSecret(row scanner) (s engine.Secret, err error) {
-	err = row.Scan(&s.ID, &s.Principal, &s.Name, &s.Hash, &s.Certificate, &s.CreatedBy, timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt})
+	err = row.Scan(&s.ID, &s.Principal, &s.Name, &s.Hash, &s.Certificate, &s.CreatedBy, timeColumn{&s.CreatedAt},
+		timeColumn{&s.ExpiresAt})
 	return s, err
 }
 
 func scanPending(row scanner) (p engine.PendingSignIn, err error) {
-	err = row.Scan(&p.Hash, &p.UserCode, &p.Client, &p.Audience, &p.Redirect, &p.Challenge, &p.Nonce, &p.Address, &p.Session, flagColumn{&p.Denied},
+	err = row.Scan(&p.Hash, &p.UserCode, &p.Client, &p.Audience, &p.Redirect, &p.Challenge, &p.Nonce, &p.Address,
+		&p.Session, flagColumn{&p.Denied},
 		timeColumn{&p.CreatedAt}, timeColumn{&p.ExpiresAt})
 	return p, err
 }
@@ -64,7 +68,8 @@ on conflict (hash) do update set session = excluded.session, denied = excluded.d
 
 // SaveSecret implements engine.SignInWriter. Who made a secret is remembered when it is gone.
 func (t *tx) SaveSecret(ctx context.Context, s engine.Secret) error {
-	err := t.exec(ctx, "secret", nil, insertSecret, string(s.ID), string(s.Principal), s.Name, s.Hash, s.Certificate, string(s.CreatedBy), micros(s.CreatedAt),
+	err := t.exec(ctx, "secret", nil, insertSecret, string(s.ID), string(s.Principal), s.Name, s.Hash, s.Certificate,
+		string(s.CreatedBy), micros(s.CreatedAt),
 		micros(s.ExpiresAt))
 	if err != nil {
 		return err
@@ -82,7 +87,8 @@ func (t *tx) DeleteSecret(ctx context.Context, id engine.SecretID) error {
 
 // SavePendingSignIn implements engine.SignInWriter.
 func (t *tx) SavePendingSignIn(ctx context.Context, p engine.PendingSignIn) error {
-	return t.exec(ctx, "sign-in", nil, upsertPending, p.Hash, p.UserCode, p.Client, p.Audience, p.Redirect, p.Challenge, p.Nonce, p.Address, p.Session,
+	return t.exec(ctx, "sign-in", nil, upsertPending, p.Hash, p.UserCode, p.Client, p.Audience, p.Redirect, p.Challenge,
+		p.Nonce, p.Address, p.Session,
 		flag(p.Denied), micros(p.CreatedAt), micros(p.ExpiresAt))
 }
 

@@ -61,7 +61,8 @@ func ownFile(path string) error {
 	return errors.Join(f.Chmod(owner), f.Close())
 }
 
-// sqliteDSN sets the pragmas in the DSN, so that each connection has them. busy_timeout comes first: the others may wait.
+// sqliteDSN sets the pragmas in the DSN, so that each connection has them. busy_timeout comes first: the others may
+// wait.
 func sqliteDSN(path string, more ...string) string {
 	pragmas := append([]string{"_pragma=busy_timeout(10000)"}, more...)
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + strings.Join(pragmas, "&")
@@ -69,11 +70,14 @@ func sqliteDSN(path string, more ...string) string {
 
 func (b *sqliteBackend) connect(ctx context.Context, path string) error {
 	var err error
-	b.write, err = sql.Open("sqlite", sqliteDSN(path, "_pragma=journal_mode(wal)", "_pragma=synchronous(full)", "_pragma=foreign_keys(1)",
-		"_pragma=temp_store(memory)",            // savepoints keep pages there
-		"_pragma=cache_size(-16384)",            // KiB: the inner pages of all indexes, and those that this hour's changes touch
-		"_pragma=wal_autocheckpoint(4000)",      // pages, 16 MiB: one that changes often goes to the file itself less often
-		"_pragma=journal_size_limit(67108864)")) // bytes
+	b.write, err = sql.Open("sqlite",
+		sqliteDSN(path, "_pragma=journal_mode(wal)", "_pragma=synchronous(full)", "_pragma=foreign_keys(1)",
+			"_pragma=temp_store(memory)", // savepoints keep pages there
+			// KiB: the inner pages of all indexes, and those that this hour's changes touch
+			"_pragma=cache_size(-16384)",
+			// pages, 16 MiB: one that changes often goes to the file itself less often
+			"_pragma=wal_autocheckpoint(4000)",
+			"_pragma=journal_size_limit(67108864)")) // bytes
 	if err != nil {
 		return err
 	}
@@ -131,7 +135,8 @@ func (b *sqliteBackend) view(ctx context.Context, fn func(querier) error) error 
 	if err := c.run(ctx, "begin"); err != nil {
 		return classify("", err)
 	}
-	defer func() { _ = c.run(context.WithoutCancel(ctx), "rollback") }() // there is nothing to lose, and no transaction where an error has ended it
+	// there is nothing to lose, and no transaction where an error has ended it
+	defer func() { _ = c.run(context.WithoutCancel(ctx), "rollback") }()
 	return fn(c)
 }
 
@@ -153,7 +158,8 @@ func (b *sqliteBackend) ping(ctx context.Context) error {
 	})
 }
 
-// scrub writes the whole file anew, since what a row held before may be left in any page, and empties the write-ahead log.
+// scrub writes the whole file anew, since what a row held before may be left in any page, and empties the write-ahead
+// log.
 func (b *sqliteBackend) scrub(ctx context.Context) error {
 	db, err := sql.Open("sqlite", sqliteDSN(b.path))
 	if err != nil {
@@ -200,8 +206,8 @@ type sqliteStmt struct {
 
 // bare replaces each $n. No statement of ours has a dollar sign in a literal.
 //
-// SQLite looks at the value of a placeholder that is all of a limit or a pattern, and plans the statement anew for each value
-// it is given, which takes longer than to run it. A plus sign, which changes no value, keeps it from that.
+// SQLite looks at the value of a placeholder that is all of a limit or a pattern, and plans the statement anew for each
+// value it is given, which takes longer than to run it. A plus sign, which changes no value, keeps it from that.
 func bare(text string) (bared string, order []int) {
 	var b strings.Builder
 	for {

@@ -9,9 +9,9 @@ import (
 	"github.com/postern-dev/postern/internal/store"
 )
 
-// TestStatementsOfARequest bounds what each step of a request sends to the database, alone in its batch. Whoever needs more has to
-// say so here: with 64 people at once, one statement more is some percent of a whole request, and one more read is a round trip
-// on PostgreSQL.
+// TestStatementsOfARequest bounds what each step of a request sends to the database, alone in its batch. Whoever needs
+// more has to say so here: with 64 people at once, one statement more is some percent of a whole request, and one more
+// read is a round trip on PostgreSQL.
 func TestStatementsOfARequest(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range engines() {
@@ -28,12 +28,19 @@ func boundStatements(t *testing.T, db *store.DB) {
 	ctx := t.Context()
 	admin, asking := c.admin, c.people[0]
 	rule := c.policy
-	rule.Approval = access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{c.people[1].Principal}}}}}}}}
+	rule.Approval = access.Rule{Cases: []access.Case{
+		{Stages: []access.Stage{{AllOf: []access.Quorum{
+			{Count: 1, People: []access.PrincipalID{c.people[1].Principal}},
+		}}}},
+	}}
 	if _, err := c.Machines.SetMachinePolicy(ctx, admin, "web-1", rule, nil); err != nil {
 		t.Fatal(err)
 	}
 	ask := func(machine string, port uint16) requests.RequestDetail {
-		d, err := c.Requests.Submit(ctx, asking, requests.SubmitInput{Items: []requests.ItemInput{{Machine: machine, Ports: access.SinglePort(port), Duration: time.Minute}}})
+		d, err := c.Requests.Submit(ctx, asking,
+			requests.SubmitInput{Items: []requests.ItemInput{
+				{Machine: machine, Ports: access.SinglePort(port), Duration: time.Minute},
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +74,8 @@ func boundStatements(t *testing.T, db *store.DB) {
 		*count = store.Count{}
 		step.do()
 		if count.All > step.most.All || count.Reads > step.most.Reads {
-			t.Errorf("%s: %d statements, %d of them reads; at most %d and %d", step.name, count.All, count.Reads, step.most.All, step.most.Reads)
+			t.Errorf("%s: %d statements, %d of them reads; at most %d and %d", step.name, count.All, count.Reads,
+				step.most.All, step.most.Reads)
 		}
 	}
 }

@@ -63,8 +63,10 @@ func newFixture(tb testing.TB, dsn string) *fixture {
 	f.update(tb, func(ctx context.Context, tx engine.Tx) error {
 		return firstOf(
 			tx.SaveTenant(ctx, access.Tenant{ID: tenantID, Name: "Example", CreatedAt: day()}),
-			tx.SaveSubscription(ctx, access.Subscription{ID: subID, Tenant: tenantID, Name: "default", CreatedAt: day()}),
-			tx.SaveResourceGroup(ctx, access.ResourceGroup{Subscription: subID, Name: "Default", Location: "local", CreatedAt: day()}),
+			tx.SaveSubscription(ctx,
+				access.Subscription{ID: subID, Tenant: tenantID, Name: "default", CreatedAt: day()}),
+			tx.SaveResourceGroup(ctx,
+				access.ResourceGroup{Subscription: subID, Name: "Default", Location: "local", CreatedAt: day()}),
 			tx.SavePrincipal(ctx, person(f.user, "Ada"), 0),
 			tx.SaveAgent(ctx, agent(f.agent, "gate")),
 			tx.SaveMachine(ctx, machine(f.machine, "web-1", f.agent), 0),
@@ -105,17 +107,25 @@ func firstOf(errs ...error) error {
 }
 
 func person(id access.PrincipalID, name string) access.Principal {
-	return access.Principal{ID: id, Tenant: tenantID, Kind: access.User, Name: name, DisplayName: "Ada L.", Email: "ada@example.com", CreatedAt: day(), Revision: 1}
+	return access.Principal{
+		ID: id, Tenant: tenantID, Kind: access.User, Name: name, DisplayName: "Ada L.",
+		Email: "ada@example.com", CreatedAt: day(), Revision: 1,
+	}
 }
 
 func agent(id access.AgentID, name string) access.Agent {
 	return access.Agent{
-		ID: id, Tenant: tenantID, Name: name, Mode: access.ModeHost, Version: "1.2", Fingerprint: "ab12", EnrolledAt: day(), LastSeenAt: day(),
+		ID: id, Tenant: tenantID, Name: name, Mode: access.ModeHost, Version: "1.2", Fingerprint: "ab12",
+		EnrolledAt: day(), LastSeenAt: day(),
 		Skew: 1234567 * time.Nanosecond, Revision: 7, Reported: 6, ReportedAt: day(), Problem: "none",
-		Foreign: []access.ForeignRule{{Table: "inet filter", Chain: "input", Effect: access.ForeignAccepts, Protocol: access.TCP, Ports: access.SinglePort(22), Text: "tcp dport 22 accept"}},
-		Scope:   access.ResourceGroupScope(subID, "Default"), Successor: "b", HoldsUntil: day(), Epoch: "e",
+		Foreign: []access.ForeignRule{{
+			Table: "inet filter", Chain: "input", Effect: access.ForeignAccepts,
+			Protocol: access.TCP, Ports: access.SinglePort(22), Text: "tcp dport 22 accept",
+		}},
+		Scope: access.ResourceGroupScope(subID, "Default"), Successor: "b", HoldsUntil: day(), Epoch: "e",
 		Stream: access.Stream{
-			ID: "s", Instance: "i", From: "192.0.2.1", Since: day(), AskedBy: "t", AskedFrom: "192.0.2.2", AskedAt: day(), AnsweredAt: day(), ToldAt: day(),
+			ID: "s", Instance: "i", From: "192.0.2.1", Since: day(), AskedBy: "t", AskedFrom: "192.0.2.2",
+			AskedAt: day(), AnsweredAt: day(), ToldAt: day(),
 		},
 		Predecessors: []access.Predecessor{{Agent: "c", Since: day(), Until: day().Add(time.Hour)}},
 	}
@@ -123,19 +133,26 @@ func agent(id access.AgentID, name string) access.Agent {
 
 func machine(id access.MachineID, name string, agent access.AgentID) access.Machine {
 	return access.Machine{
-		ID: id, Resource: access.MachineResource(subID, "Default", name), Tenant: tenantID, Name: name, Location: "local", OS: "linux",
-		Labels: map[string]string{"env": "prod"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}, Agent: agent,
+		ID: id, Resource: access.MachineResource(subID, "Default", name), Tenant: tenantID, Name: name,
+		Location: "local", OS: "linux",
+		Labels:    map[string]string{"env": "prod"},
+		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}, Agent: agent,
 		CreatedAt: day(), Revision: 1,
 	}
 }
 
 func policy(id access.PolicyID, name string, machines ...access.MachineID) access.Policy {
 	p := access.Policy{
-		ID: id, Resource: access.PolicyResource(subID, "Default", "local", name), Tenant: tenantID, Name: name, Location: "local", CreatedAt: day(),
+		ID: id, Resource: access.PolicyResource(subID, "Default", "local", name), Tenant: tenantID, Name: name,
+		Location: "local", CreatedAt: day(),
 		UpdatedAt: day(), Revision: 1,
 	}
 	for _, m := range machines {
-		p.Machines = append(p.Machines, access.MachinePolicy{Machine: m, Ports: access.RecommendedPorts(), Sessions: access.SessionsCut, WhenServerIsLost: 5 * time.Minute})
+		p.Machines = append(p.Machines,
+			access.MachinePolicy{
+				Machine: m, Ports: access.RecommendedPorts(), Sessions: access.SessionsCut,
+				WhenServerIsLost: 5 * time.Minute,
+			})
 	}
 	return p
 }
@@ -145,13 +162,17 @@ func (f *fixture) request(created time.Time) (access.Request, access.Grant, []ac
 	id := fmt.Sprintf("%06d", f.count.Add(1))
 	pending, submitted := access.NewRequest(access.Request{
 		ID: access.RequestID("request-" + id), Tenant: tenantID, Requester: f.user, RequesterName: "Ada",
-		Address: netip.MustParseAddr("203.0.113.9"), Via: "cli", Justification: "deploy the fix", Ticket: "OPS-1", Items: []access.Item{{
+		Address: netip.MustParseAddr("203.0.113.9"), Via: "cli", Justification: "deploy the fix", Ticket: "OPS-1",
+		Items: []access.Item{{
 			Machine: f.machine,
-			Policy:  "policy-1", PolicyRevision: 1, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")}, Networks: []string{"office"}, SourceList: true,
-			Duration: time.Hour,
+			Policy:  "policy-1", PolicyRevision: 1, Ports: access.SinglePort(22), Protocol: access.TCP,
+			Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")}, Networks: []string{"office"},
+			SourceList: true,
+			Duration:   time.Hour,
 		}},
 	}, access.Actor{ID: f.user, Name: "Ada", Via: "cli"}, 0, created)
-	approved, grants, events, err := pending.Approve(access.System(), nil, func() access.GrantID { return access.GrantID("grant-" + id) }, created)
+	approved, grants, events, err := pending.Approve(access.System(), nil,
+		func() access.GrantID { return access.GrantID("grant-" + id) }, created)
 	if err != nil {
 		panic(err)
 	}
@@ -161,7 +182,8 @@ func (f *fixture) request(created time.Time) (access.Request, access.Grant, []ac
 // submit saves what request makes, as a whole request is saved.
 func (f *fixture) submit(ctx context.Context, tx engine.Tx, created time.Time) error {
 	r, g, events := f.request(created)
-	return firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.Append(ctx, events...), tx.BumpAgent(ctx, f.agent))
+	return firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0), tx.Append(ctx, events...),
+		tx.BumpAgent(ctx, f.agent))
 }
 
 func definition(id rbac.DefinitionID, name string) rbac.Definition {

@@ -10,7 +10,8 @@ import (
 const (
 	selectTenants       = "select id, name, created_at from tenants order by name_key, id" + everyRow
 	selectSubscriptions = "select id, tenant, name, created_at from subscriptions order by name_key, id" + everyRow
-	selectGroups        = "select subscription, name, location, created_at from resource_groups order by name_key, subscription" + everyRow
+	selectGroups        = "select subscription, name, location, created_at from resource_groups order by name_key, " +
+		"subscription" + everyRow
 )
 
 // Tenants implements engine.Reader.
@@ -48,7 +49,8 @@ on conflict (subscription, name_key) do update set name = excluded.name, locatio
 
 // SaveTenant implements engine.Tx.
 func (t *tx) SaveTenant(ctx context.Context, v access.Tenant) error {
-	if err := t.exec(ctx, "tenant", nil, upsertTenant, string(v.ID), v.Name, fold(v.Name), micros(v.CreatedAt)); err != nil {
+	if err := t.exec(ctx, "tenant", nil, upsertTenant, string(v.ID), v.Name, fold(v.Name),
+		micros(v.CreatedAt)); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)
@@ -56,7 +58,8 @@ func (t *tx) SaveTenant(ctx context.Context, v access.Tenant) error {
 
 // SaveSubscription implements engine.Tx.
 func (t *tx) SaveSubscription(ctx context.Context, v access.Subscription) error {
-	if err := t.exec(ctx, "subscription", nil, upsertSubscription, string(v.ID), string(v.Tenant), v.Name, fold(v.Name), micros(v.CreatedAt)); err != nil {
+	if err := t.exec(ctx, "subscription", nil, upsertSubscription, string(v.ID), string(v.Tenant), v.Name, fold(v.Name),
+		micros(v.CreatedAt)); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)
@@ -64,5 +67,6 @@ func (t *tx) SaveSubscription(ctx context.Context, v access.Subscription) error 
 
 // SaveResourceGroup implements engine.Tx.
 func (t *tx) SaveResourceGroup(ctx context.Context, v access.ResourceGroup) error {
-	return t.exec(ctx, "resource group", nil, upsertGroup, string(v.Subscription), v.Name, fold(v.Name), v.Location, micros(v.CreatedAt))
+	return t.exec(ctx, "resource group", nil, upsertGroup, string(v.Subscription), v.Name, fold(v.Name), v.Location,
+		micros(v.CreatedAt))
 }

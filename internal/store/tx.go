@@ -96,7 +96,8 @@ func missing(what string) error {
 func (t *tx) swap(ctx context.Context, what string, revision, was int64, insert, update string, args []any) error {
 	if revision <= was {
 		// It would make the next compare-and-swap blind.
-		return access.Fault(access.KindInternal, "revision", "the %s is saved as revision %d over %d", what, revision, was)
+		return access.Fault(access.KindInternal, "revision", "the %s is saved as revision %d over %d", what, revision,
+			was)
 	}
 	if was == 0 {
 		return t.exec(ctx, what, nil, insert, args...)

@@ -16,12 +16,15 @@ import (
 // MachinesByID implements engine.ViewReader.
 func (r *reader) MachinesByID(ctx context.Context, ids []access.MachineID) ([]access.Machine, error) {
 	return grouped(ids, func(marks string, args []any) ([]access.Machine, error) {
-		return all(ctx, r.q, scanMachine, "select "+machineColumns+" from machines m where m.id in ("+marks+") order by m.id limit 1000", args...)
+		return all(ctx, r.q, scanMachine,
+			"select "+machineColumns+" from machines m where m.id in ("+marks+") order by m.id limit 1000", args...)
 	})
 }
 
 // FormerMachines implements engine.ViewReader.
-func (r *reader) FormerMachines(ctx context.Context, scope access.ResourceID, since time.Time, limit int) ([]access.MachineID, error) {
+func (r *reader) FormerMachines(ctx context.Context, scope access.ResourceID, since time.Time,
+	limit int,
+) ([]access.MachineID, error) {
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
@@ -34,7 +37,9 @@ and exists (select 1 from request_machines x where x.machine = f.machine and x.c
 }
 
 // RequestsOfMachines implements engine.ViewReader.
-func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time, limit int) ([]access.Request, error) {
+func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.MachineID, since time.Time,
+	limit int,
+) ([]access.Request, error) {
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
@@ -59,14 +64,19 @@ func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.Machi
 // GrantsOfRequests implements engine.ViewReader.
 func (r *reader) GrantsOfRequests(ctx context.Context, ids []access.RequestID) ([]access.Grant, error) {
 	return grouped(ids, func(marks string, args []any) ([]access.Grant, error) {
-		return whole(ctx, r.q, scanGrant, "select "+grantColumns+" from grants g where g.request in ("+marks+") order by g.request, g.id"+everyRow, args...)
+		return whole(ctx, r.q, scanGrant,
+			"select "+grantColumns+" from grants g where g.request in ("+marks+") order by g.request, g.id"+everyRow,
+			args...)
 	})
 }
 
 // MachineUses implements engine.ViewReader.
-func (r *reader) MachineUses(ctx context.Context, machines []access.MachineID, since time.Time) ([]engine.MachineUse, error) {
+func (r *reader) MachineUses(ctx context.Context, machines []access.MachineID,
+	since time.Time,
+) ([]engine.MachineUse, error) {
 	return grouped(machines, func(marks string, args []any) ([]engine.MachineUse, error) {
-		text := "select m.id, " + fmt.Sprintf(selectUses, len(args)+1) + " from machines m where m.id in (" + marks + ") order by m.id limit 1000"
+		text := "select m.id, " + fmt.Sprintf(selectUses,
+			len(args)+1) + " from machines m where m.id in (" + marks + ") order by m.id limit 1000"
 		scan := func(row scanner) (u engine.MachineUse, err error) {
 			err = row.Scan(&u.Machine, &u.Approved, &u.LastUser)
 			return u, err
@@ -75,8 +85,8 @@ func (r *reader) MachineUses(ctx context.Context, machines []access.MachineID, s
 	})
 }
 
-// grouped asks for ids in groups, since a statement takes so many arguments only, and in two sizes of group, so that few
-// statements are prepared: a group that is not full repeats its last id.
+// grouped asks for ids in groups, since a statement takes so many arguments only, and in two sizes of group, so that
+// few statements are prepared: a group that is not full repeats its last id.
 func grouped[T any, ID ~string](ids []ID, find func(marks string, args []any) ([]T, error)) ([]T, error) {
 	var found []T
 	for group := range slices.Chunk(ids, 100) {

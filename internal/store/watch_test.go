@@ -33,14 +33,16 @@ func asleep(t *testing.T, what string, changed <-chan struct{}) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveAgent(ctx, agent("agent-2", "other")) })
+		f.update(t,
+			func(ctx context.Context, tx engine.Tx) error { return tx.SaveAgent(ctx, agent("agent-2", "other")) })
 		mine, stop := f.Watch(f.agent)
 		other, stopOther := f.Watch("agent-2")
 		events, stopEvents := f.WatchEvents()
 		defer stopEvents()
 
 		_ = f.try(t, func(ctx context.Context, tx engine.Tx) error {
-			return errors.Join(tx.BumpAgent(ctx, f.agent), tx.Append(ctx, access.Event{At: day()}), errors.New("undone"))
+			return errors.Join(tx.BumpAgent(ctx, f.agent), tx.Append(ctx, access.Event{At: day()}),
+				errors.New("undone"))
 		})
 		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveSetting(ctx, "x", nil) })
 		asleep(t, "after an error", mine)
@@ -85,7 +87,8 @@ func TestReplicas(t *testing.T) {
 		for range callers {
 			wg.Go(func() {
 				for range each {
-					if err := replica.Update(t.Context(), func(tx engine.Tx) error { return replica.submit(t.Context(), tx, day()) }); err != nil {
+					if err := replica.Update(t.Context(),
+						func(tx engine.Tx) error { return replica.submit(t.Context(), tx, day()) }); err != nil {
 						t.Error(err)
 					}
 				}
@@ -157,7 +160,9 @@ and exists (select 1 from pg_locks l where l.pid = a.pid and l.relation = 'audit
 	if size := f.checkLog(t); size != updates {
 		t.Errorf("the log has %d events, and %d were acknowledged", size, updates)
 	}
-	if _, err := db.ExecContext(t.Context(), "select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen \"postern '||current_schema()||'\"%'"); err != nil {
+	if _, err := db.ExecContext(t.Context(),
+		"select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen \"postern "+
+			"'||current_schema()||'\"%'"); err != nil {
 		t.Fatal(err)
 	}
 	woken(t, "after the listening connection broke", changed)

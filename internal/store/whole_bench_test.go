@@ -18,8 +18,8 @@ import (
 	"github.com/postern-dev/postern/internal/store"
 )
 
-// BenchmarkWholeRequest is requests from 64 people at once through the engine: authorized, judged by a policy, approved,
-// granted, recorded with their events and durable. What it stands beside is BenchmarkBareCommit.
+// BenchmarkWholeRequest is requests from 64 people at once through the engine: authorized, judged by a policy,
+// approved, granted, recorded with their events and durable. What it stands beside is BenchmarkBareCommit.
 func BenchmarkWholeRequest(b *testing.B) {
 	for name, engineDSN := range engines() {
 		b.Run(name, func(b *testing.B) {
@@ -47,14 +47,17 @@ const crowdMachines = 64
 func newCrowd(tb testing.TB, db *store.DB) *crowd {
 	tb.Helper()
 	e, admin := bootstrap(tb, db)
-	policy := access.MachinePolicy{Ports: []access.PortRule{{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour}}}
+	policy := access.MachinePolicy{Ports: []access.PortRule{
+		{Ports: access.PortRange{First: 1000, Last: 2000}, Protocol: access.TCP, Max: time.Hour},
+	}}
 	ctx := tb.Context()
 	for i := range crowdMachines {
 		name := fmt.Sprintf("web-%d", i)
 		token, _, err := e.Machines.MakeEnrollmentToken(ctx, admin, machines.TokenInput{Name: name})
 		if err == nil {
 			in := machines.EnrollInput{Token: token, Name: name, OS: "linux", Version: "test"}
-			_, err = e.Machines.Enroll(ctx, admin.Address, in, func(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil })
+			_, err = e.Machines.Enroll(ctx, admin.Address, in,
+				func(id access.AgentID) (string, error) { return "fingerprint of " + string(id), nil })
 		}
 		if err == nil {
 			_, err = e.Machines.SetMachinePolicy(ctx, admin, name, policy, nil)
@@ -68,7 +71,8 @@ func newCrowd(tb testing.TB, db *store.DB) *crowd {
 		name := fmt.Sprintf("user-%d", i)
 		p, err := e.Directory.CreatePrincipal(ctx, admin, directory.PrincipalInput{Kind: access.User, Name: name})
 		if err == nil {
-			_, err = e.Roles.AssignRole(ctx, admin, roles.AssignInput{Principal: name, Role: "JIT Access Requester", Scope: access.Root})
+			_, err = e.Roles.AssignRole(ctx, admin,
+				roles.AssignInput{Principal: name, Role: "JIT Access Requester", Scope: access.Root})
 		}
 		if err != nil {
 			tb.Fatal(err)
@@ -95,7 +99,10 @@ func (c *crowd) ask(ctx context.Context, i int64) (requests.RequestDetail, error
 // bootstrap starts an engine on an empty store and gives its administrator.
 func bootstrap(tb testing.TB, db *store.DB) (*services.Services, engine.Caller) {
 	tb.Helper()
-	e, err := services.New(services.Config{Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	e, err := services.New(services.Config{
+		Store: db, SealKey: make([]byte, engine.SealKeySize), Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}

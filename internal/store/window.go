@@ -8,8 +8,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// maxWindows is how many windows a statement reads of each of two sorts: those that begin with a port that is asked for, and
-// ranges. Nobody has a use for more at a time.
+// maxWindows is how many windows a statement reads of each of two sorts: those that begin with a port that is asked
+// for, and ranges. Nobody has a use for more at a time.
 const maxWindows = 256
 
 const (
@@ -45,7 +45,8 @@ type held struct {
 
 func scanHeld(row scanner) (h held, err error) {
 	var opened int64
-	err = row.Scan(&h.ports.First, &h.ports.Last, &h.protocol, &h.state, &opened, timeColumn{&h.Start}, timeColumn{&h.End}, flagColumn{&h.Decided}, flagColumn{&h.isRange})
+	err = row.Scan(&h.ports.First, &h.ports.Last, &h.protocol, &h.state, &opened, timeColumn{&h.Start},
+		timeColumn{&h.End}, flagColumn{&h.Decided}, flagColumn{&h.isRange})
 	h.opened = opened != 0
 	return h, err
 }
@@ -67,7 +68,8 @@ func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (engine.Win
 		if h.isRange {
 			ranges++
 		} else if begun++; begun > maxWindows {
-			// They come in the order of their ends: what was not read cannot begin in time where this is too late already.
+			// They come in the order of their ends: what was not read cannot begin in time where this is too late
+			// already.
 			out.Whole = one && !h.End.Add(-f.Longest).Before(f.Before)
 			out.Standing = true
 		}

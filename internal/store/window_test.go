@@ -14,10 +14,14 @@ import (
 )
 
 // windowGrant gives a grant of the fixture's user.
-func (f *fixture) windowGrant(n int, ports access.PortRange, protocol access.Protocol, start, end time.Time) access.Grant {
+func (f *fixture) windowGrant(n int, ports access.PortRange, protocol access.Protocol,
+	start, end time.Time,
+) access.Grant {
 	return access.Grant{
-		ID: access.GrantID(fmt.Sprintf("w-%d", n)), Request: "r", Tenant: tenantID, Principal: f.user, PrincipalName: "ann", Machine: f.machine, Policy: "p",
-		Ports: ports, Protocol: protocol, Start: start, End: end, State: access.GrantScheduled, CreatedAt: day(), Revision: 1,
+		ID: access.GrantID(fmt.Sprintf("w-%d", n)), Request: "r", Tenant: tenantID, Principal: f.user,
+		PrincipalName: "ann", Machine: f.machine, Policy: "p",
+		Ports: ports, Protocol: protocol, Start: start, End: end, State: access.GrantScheduled, CreatedAt: day(),
+		Revision: 1,
 	}
 }
 
@@ -40,13 +44,19 @@ func TestWindowsAreThoseThatOverlap(t *testing.T) {
 			var grants []access.Grant
 			f.user = access.PrincipalID(fmt.Sprintf("u-%d", n)) // of whom there is nothing yet
 			save := func(ctx context.Context, tx engine.Tx) error {
-				return tx.SavePrincipal(ctx, access.Principal{ID: f.user, Tenant: tenantID, Kind: access.User, Name: string(f.user), CreatedAt: day(), Revision: 1}, 0)
+				return tx.SavePrincipal(ctx,
+					access.Principal{
+						ID: f.user, Tenant: tenantID, Kind: access.User, Name: string(f.user),
+						CreatedAt: day(), Revision: 1,
+					},
+					0)
 			}
 			f.update(t, save)
 			for range draw(r, "grants", 0, 12) {
 				n++
 				start := draw(r, "start", 0, 300)
-				g := f.windowGrant(n, ports(r), rapid.SampledFrom(protocols).Draw(r, "protocol"), minute(start), minute(start+draw(r, "length", 1, 100)))
+				g := f.windowGrant(n, ports(r), rapid.SampledFrom(protocols).Draw(r, "protocol"), minute(start),
+					minute(start+draw(r, "length", 1, 100)))
 				g.Decided = rapid.Bool().Draw(r, "decided")
 				switch draw(r, "state", 0, 4) {
 				case 0:
@@ -66,20 +76,24 @@ func TestWindowsAreThoseThatOverlap(t *testing.T) {
 			n++
 			after := draw(r, "after", 0, 300)
 			filter := engine.WindowFilter{
-				Principal: f.user, Site: string(f.machine), Ports: ports(r), Protocol: rapid.SampledFrom(protocols).Draw(r, "asked protocol"),
-				After: minute(after), Before: minute(after + draw(r, "before", 1, 200)), Longest: 100 * time.Minute,
+				Principal: f.user, Site: string(f.machine), Ports: ports(r),
+				Protocol: rapid.SampledFrom(protocols).Draw(r, "asked protocol"),
+				After:    minute(after), Before: minute(after + draw(r, "before", 1, 200)), Longest: 100 * time.Minute,
 			}
 			if draw(r, "roles", 0, 5) == 0 {
-				filter.Site, filter.Ports, filter.Protocol = access.SiteOf("", access.Role{Eligibility: "e", ID: "role", Scope: "/SUBSCRIPTIONS/x"}), access.PortRange{}, ""
+				filter.Site, filter.Ports, filter.Protocol = access.SiteOf("",
+					access.Role{Eligibility: "e", ID: "role", Scope: "/SUBSCRIPTIONS/x"}), access.PortRange{}, ""
 			}
 			want := map[corepolicy.Window]bool{}
 			standing := false
 			for _, g := range grants {
-				if g.Site() == filter.Site && g.Ports.Overlaps(filter.Ports) && g.Protocol.Overlaps(filter.Protocol) && g.Over().After(filter.After) {
+				if g.Site() == filter.Site && g.Ports.Overlaps(
+					filter.Ports) && g.Protocol.Overlaps(filter.Protocol) && g.Over().After(filter.After) {
 					standing = standing || !g.State.Ended()
 				}
 				never := g.State == access.GrantFailed && g.OpenedAt.IsZero() || !g.Over().After(g.Start)
-				if g.Site() == filter.Site && g.Ports.Overlaps(filter.Ports) && g.Protocol.Overlaps(filter.Protocol) && !never &&
+				if g.Site() == filter.Site && g.Ports.Overlaps(
+					filter.Ports) && g.Protocol.Overlaps(filter.Protocol) && !never &&
 					g.Over().After(filter.After) && g.Start.Before(filter.Before) {
 					want[corepolicy.Window{Start: g.Start, End: g.Over(), Decided: g.Decided}] = true
 				}
@@ -91,7 +105,8 @@ func TestWindowsAreThoseThatOverlap(t *testing.T) {
 					got[w] = true
 				}
 				if !found.Whole || len(got) != len(want) || found.Standing != standing {
-					r.Fatalf("got %v (all: %t, standing: %t), want %v (standing: %t)", got, found.Whole, found.Standing, want, standing)
+					r.Fatalf("got %v (all: %t, standing: %t), want %v (standing: %t)", got, found.Whole, found.Standing,
+						want, standing)
 				}
 				for w := range want {
 					if !got[w] {
@@ -104,7 +119,8 @@ func TestWindowsAreThoseThatOverlap(t *testing.T) {
 	})
 }
 
-// TestWindowsOfWhichThereAreVeryMany holds that reading them is bounded, and that what was left out is told where it matters.
+// TestWindowsOfWhichThereAreVeryMany holds that reading them is bounded, and that what was left out is told where it
+// matters.
 func TestWindowsOfWhichThereAreVeryMany(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
@@ -113,17 +129,23 @@ func TestWindowsOfWhichThereAreVeryMany(t *testing.T) {
 		const many = 600
 		ann, bob := f.user, access.PrincipalID("bob-of-ranges")
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
-			second := access.Principal{ID: bob, Tenant: tenantID, Kind: access.User, Name: "bob-of-ranges", CreatedAt: day(), Revision: 1}
+			second := access.Principal{
+				ID: bob, Tenant: tenantID, Kind: access.User, Name: "bob-of-ranges",
+				CreatedAt: day(), Revision: 1,
+			}
 			if err := firstOf(tx.SaveRequest(ctx, request, 0), tx.SavePrincipal(ctx, second, 0)); err != nil {
 				return err
 			}
 			for i := range many {
 				start := day().Add(time.Duration(i) * 24 * time.Hour)
 				daily := f.windowGrant(i, access.SinglePort(22), access.TCP, start, start.Add(time.Hour))
-				dense := f.windowGrant(many+i, access.SinglePort(23), access.TCP, day(), day().Add(time.Duration(i+1)*time.Second))
-				ranges := f.windowGrant(2*many+i, access.PortRange{First: 100, Last: 110}, access.TCP, day(), day().Add(time.Duration(i+1)*time.Second))
+				dense := f.windowGrant(many+i, access.SinglePort(23), access.TCP, day(),
+					day().Add(time.Duration(i+1)*time.Second))
+				ranges := f.windowGrant(2*many+i, access.PortRange{First: 100, Last: 110}, access.TCP, day(),
+					day().Add(time.Duration(i+1)*time.Second))
 				ranges.Principal = bob
-				if err := firstOf(tx.SaveGrant(ctx, daily, 0), tx.SaveGrant(ctx, dense, 0), tx.SaveGrant(ctx, ranges, 0)); err != nil {
+				if err := firstOf(tx.SaveGrant(ctx, daily, 0), tx.SaveGrant(ctx, dense, 0),
+					tx.SaveGrant(ctx, ranges, 0)); err != nil {
 					return err
 				}
 			}
@@ -143,10 +165,12 @@ func TestWindowsOfWhichThereAreVeryMany(t *testing.T) {
 		} {
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				found, err := r.Windows(ctx, engine.WindowFilter{
-					Principal: c.who, Site: string(f.machine), Ports: c.ports, Protocol: access.TCP, After: day().Add(-time.Hour), Before: day().Add(time.Hour), Longest: time.Hour,
+					Principal: c.who, Site: string(f.machine), Ports: c.ports, Protocol: access.TCP,
+					After: day().Add(-time.Hour), Before: day().Add(time.Hour), Longest: time.Hour,
 				})
 				if len(found.Held) > c.most || found.Whole != c.whole {
-					t.Errorf("%s: %d windows, all: %t, want at most %d, %t", name, len(found.Held), found.Whole, c.most, c.whole)
+					t.Errorf("%s: %d windows, all: %t, want at most %d, %t", name, len(found.Held), found.Whole, c.most,
+						c.whole)
 				}
 				return err
 			})

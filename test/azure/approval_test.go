@@ -16,11 +16,14 @@ func TestApproval(t *testing.T) {
 	c := newCloudWithKernel(t)
 	x := c.deploy()
 	x.guard()
-	chief := c.person("chief") // who made a secret of a service principal, the administrator here, does not decide for it
+	// who made a secret of a service principal, the administrator here, does not decide for it
+	chief := c.person("chief")
 	seen, err := c.admin.MachinePolicy(t.Context(), "web-1")
 	c.must(err)
 	next := seen.MachinePolicy
-	next.Approval = []api.ApprovalCase{{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"chief"}}}}}}}
+	next.Approval = []api.ApprovalCase{{
+		Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"chief"}}}}},
+	}}
 	_, err = c.admin.SetMachinePolicy(t.Context(), "web-1", next, seen.Revision)
 	c.must(err)
 	c.shut()

@@ -17,7 +17,10 @@ func (c *cloud) home() (folder string, variables []string) {
 	c.t.Helper()
 	folder = c.t.TempDir()
 	c.must(os.Mkdir(filepath.Join(folder, "azure"), 0o700))
-	return folder, []string{"HOME=" + folder, "AZURE_CONFIG_DIR=" + filepath.Join(folder, "azure"), "AZURE_CORE_COLLECT_TELEMETRY=no", "AZURE_CORE_NO_COLOR=true"}
+	return folder, []string{
+		"HOME=" + folder, "AZURE_CONFIG_DIR=" + filepath.Join(folder, "azure"),
+		"AZURE_CORE_COLLECT_TELEMETRY=no", "AZURE_CORE_NO_COLOR=true",
+	}
 }
 
 // TestAzureCLISignIn signs a program in by its certificate and a person by their browser, and reads what scripts read.
@@ -34,7 +37,8 @@ func TestAzureCLISignIn(t *testing.T) {
 	home = append(home, "CERTIFICATE="+file, "BROWSER="+c.browser()+" %s &")
 	block := blocks(t)
 	c.shell(block["az-register"], folder, home...)
-	wants(t, "az login", c.shell(block["az-login-certificate"], folder, home...), c.subscription, `"type": "servicePrincipal"`)
+	wants(t, "az login", c.shell(block["az-login-certificate"], folder, home...), c.subscription,
+		`"type": "servicePrincipal"`)
 	assignments, err := api.All(c.admin.RoleAssignments(t.Context()))
 	c.must(err)
 	id := ""
@@ -53,10 +57,12 @@ az ad sp list --filter "servicePrincipalNames/any(c:c eq '$CLIENT_ID')" --query 
 az ad user list 2>&1 || true
 az ad group list 2>&1 || true
 az security jit-policy show -g default -l local -n default 2>&1 || true`, folder, home...),
-		"local\n", "resourceGroups/default\n", "Basic\n", "web-1\n", "deploy\n", "Postern.Access/principals/read", "getByIds can be read here", "(AuthorizationFailed)")
+		"local\n", "resourceGroups/default\n", "Basic\n", "web-1\n", "deploy\n", "Postern.Access/principals/read",
+		"getByIds can be read here", "(AuthorizationFailed)")
 
 	// az's own port for authorities of this shape is 8400.
-	wants(t, "az login in a browser", c.shell(`az logout; timeout 60 az login --tenant adfs`, folder, home...), c.subscription, `"name": "admin"`, `"type": "user"`)
+	wants(t, "az login in a browser", c.shell(`az logout; timeout 60 az login --tenant adfs`, folder, home...),
+		c.subscription, `"name": "admin"`, `"type": "user"`)
 	wants(t, "az security", c.shell(`az security jit-policy list --query "[].name" -o tsv`, folder, home...), "default")
 }
 
@@ -80,7 +86,8 @@ func TestAzureCLIDeviceCode(t *testing.T) {
 	var said strings.Builder
 	for lines := bufio.NewScanner(asks); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
-		if m := regexp.MustCompile(`the code ([A-Z]{4}-[A-Z]{4}) `).FindStringSubmatch(lines.Text()); m != nil && code == "" {
+		if m := regexp.MustCompile(`the code ([A-Z]{4}-[A-Z]{4}) `).FindStringSubmatch(
+			lines.Text()); m != nil && code == "" {
 			code = m[1]
 			c.agree("admin", code)
 		}
@@ -89,5 +96,6 @@ func TestAzureCLIDeviceCode(t *testing.T) {
 		t.Fatalf("az login ended with %v after the code %q:\n%s", err, code, said.String())
 	}
 	wants(t, "az login", answers.String(), c.subscription, `"name": "admin"`, `"type": "user"`)
-	wants(t, "az rest", c.shell(`az rest --url "$MACHINE_ID?api-version=2024-07-01"`, folder, home...), `"Microsoft.Compute/virtualMachines"`)
+	wants(t, "az rest", c.shell(`az rest --url "$MACHINE_ID?api-version=2024-07-01"`, folder, home...),
+		`"Microsoft.Compute/virtualMachines"`)
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// fleet adds n machines behind a gateway, each guarded by a policy of its own, as Azure's remediation scripts write them.
+// fleet adds n machines behind a gateway, each guarded by a policy of its own, as Azure's remediation scripts write
+// them.
 func (c *cloud) fleet(x *caller, n int) []string {
 	c.t.Helper()
 	token, err := c.admin.CreateEnrollmentToken(c.t.Context(), api.NewEnrollmentToken{Name: "gate", Mode: "gateway"})
@@ -26,15 +27,24 @@ func (c *cloud) fleet(x *caller, n int) []string {
 		done.Go(func() {
 			for i := range work {
 				name := fmt.Sprintf("m%05d", i)
-				m, err := c.admin.AddMachine(c.t.Context(), api.NewMachine{Name: name, Gateway: "gate", Addresses: []string{fmt.Sprintf("10.%d.%d.%d", 100+i>>16, i>>8&255, i&255)}, OS: "linux"})
+				m, err := c.admin.AddMachine(c.t.Context(),
+					api.NewMachine{
+						Name: name, Gateway: "gate",
+						Addresses: []string{fmt.Sprintf("10.%d.%d.%d", 100+i>>16, i>>8&255, i&255)}, OS: "linux",
+					})
 				if err != nil {
 					c.t.Error(err)
 					continue
 				}
 				ids[i] = m.Resource
-				body := map[string]any{"properties": map[string]any{"virtualMachines": []any{map[string]any{"id": m.Resource, "ports": []any{
-					map[string]any{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"},
-				}}}}}
+				body := map[string]any{"properties": map[string]any{
+					"virtualMachines": []any{map[string]any{"id": m.Resource, "ports": []any{
+						map[string]any{
+							"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*",
+							"maxRequestAccessDuration": "PT3H",
+						},
+					}}},
+				}}
 				if status, answer := x.call(http.MethodPut, c.policyOf(name)+v, body); status != http.StatusOK {
 					c.t.Errorf("put gave %d %v", status, answer)
 				}
@@ -54,10 +64,14 @@ func (c *cloud) policyOf(name string) string {
 }
 
 func initiateOf(machine string) map[string]any {
-	return map[string]any{"justification": "bench", "virtualMachines": []any{map[string]any{"id": machine, "ports": []any{map[string]any{
-		"number":                     22,
-		"allowedSourceAddressPrefix": "10.77.0.1", "endTimeUtc": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
-	}}}}}
+	return map[string]any{
+		"justification": "bench",
+		"virtualMachines": []any{map[string]any{"id": machine, "ports": []any{map[string]any{
+			"number":                     22,
+			"allowedSourceAddressPrefix": "10.77.0.1",
+			"endTimeUtc":                 time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+		}}}},
+	}
 }
 
 // median gives the middle one of times, and of all of them the one below which 99 of 100 lie.
@@ -76,8 +90,8 @@ func worked(tb testing.TB) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// BenchmarkInitiate measures what the Azure-compatible API adds to a request on the native one, call by call in turn, and
-// how many a second come to be durable.
+// BenchmarkInitiate measures what the Azure-compatible API adds to a request on the native one, call by call in turn,
+// and how many a second come to be durable.
 func BenchmarkInitiate(b *testing.B) {
 	c := newCloud(b)
 	x := c.deploy()
@@ -86,12 +100,18 @@ func BenchmarkInitiate(b *testing.B) {
 	var arm, native []time.Duration
 	for i := range calls {
 		began := time.Now()
-		if status, answer := x.call(http.MethodPost, c.policyOf(fmt.Sprintf("m%05d", i))+"/initiate"+v, initiateOf(ids[i])); status != http.StatusAccepted {
+		if status, answer := x.call(http.MethodPost, c.policyOf(fmt.Sprintf("m%05d", i))+"/initiate"+v,
+			initiateOf(ids[i])); status != http.StatusAccepted {
 			b.Fatalf("initiate gave %d %v", status, answer)
 		}
 		arm = append(arm, time.Since(began))
 		began = time.Now()
-		_, err := c.admin.Submit(b.Context(), api.NewRequest{ForSeconds: 3600, Justification: "bench", Items: []api.NewItem{{Machine: ids[calls+i], Ports: "22", Sources: []string{"10.77.0.1"}}}}, "")
+		_, err := c.admin.Submit(b.Context(),
+			api.NewRequest{
+				ForSeconds: 3600, Justification: "bench",
+				Items: []api.NewItem{{Machine: ids[calls+i], Ports: "22", Sources: []string{"10.77.0.1"}}},
+			},
+			"")
 		c.must(err)
 		native = append(native, time.Since(began))
 	}
@@ -102,7 +122,8 @@ func BenchmarkInitiate(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			i := int(next.Add(1)) % machines
-			if status, answer := x.call(http.MethodPost, c.policyOf(fmt.Sprintf("m%05d", i))+"/initiate"+v, initiateOf(ids[i])); status != http.StatusAccepted {
+			if status, answer := x.call(http.MethodPost, c.policyOf(fmt.Sprintf("m%05d", i))+"/initiate"+v,
+				initiateOf(ids[i])); status != http.StatusAccepted {
 				b.Errorf("initiate gave %d %v", status, answer)
 				return
 			}

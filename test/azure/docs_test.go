@@ -19,7 +19,8 @@ func blocks(tb testing.TB) map[string]string {
 		tb.Fatal(err)
 	}
 	found := map[string]string{}
-	for _, m := range regexp.MustCompile("(?s)<!-- run: ([a-z-]+) -->\n```[a-z]+\n(.*?)```\n").FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile("(?s)<!-- run: ([a-z-]+) -->\n```[a-z]+\n(.*?)```\n").FindAllStringSubmatch(
+		string(text), -1) {
 		found[m[1]] = m[2]
 	}
 	if fences := strings.Count(string(text), "\n```") / 2; fences != len(found) {
@@ -65,7 +66,8 @@ func TestDocsAzureCLI(t *testing.T) {
 	wants(t, "initiate", az("az-initiate"), `"requestor": "deploy"`, `"10.77.0.1"`, `"UserRequested"`)
 	c.eventually("the opening", c.knock)
 	wants(t, "look", az("az-look"), "jitNetworkAccessPolicies", "INC-4812 disk full", "deploy")
-	if said := c.shell("az monitor activity-log list --help 2>&1 || true", folder, home...); strings.Contains(said, "Error loading command module 'monitor'") {
+	if said := c.shell("az monitor activity-log list --help 2>&1 || true", folder,
+		home...); strings.Contains(said, "Error loading command module 'monitor'") {
 		t.Log("the package of this az cannot load its module monitor")
 	} else {
 		wants(t, "log", az("az-log"), "Initiate JIT Network Access Policy", "deploy")
@@ -106,9 +108,13 @@ func TestDocs(t *testing.T) { //nolint:tparallel // the blocks share one server,
 		folder := t.TempDir()
 		c.shell("go build -o "+filepath.Join(folder, "postern")+" ./cmd/postern", filepath.Join("..", ".."))
 		c.must(os.WriteFile(filepath.Join(folder, "password"), []byte(adminPassword+"\n"), 0o600))
-		home := []string{"HOME=" + folder, "PATH=" + folder + ":" + os.Getenv("PATH"), "POSTERN_CONFIG=" + filepath.Join(folder, "config.json"), "POSTERN_SERVER=" + c.url}
+		home := []string{
+			"HOME=" + folder, "PATH=" + folder + ":" + os.Getenv("PATH"),
+			"POSTERN_CONFIG=" + filepath.Join(folder, "config.json"), "POSTERN_SERVER=" + c.url,
+		}
 		c.shell("postern login --user admin --password-file password --ca $POSTERN_CA", folder, home...)
-		wants(t, "postern sp create", c.shell(block["service-principal"], folder, home...), "pss_", "JIT Access Requester")
+		wants(t, "postern sp create", c.shell(block["service-principal"], folder, home...), "pss_",
+			"JIT Access Requester")
 		secrets, err := api.All(c.admin.Secrets(t.Context(), "pipeline"))
 		if err != nil || len(secrets) != 1 {
 			t.Errorf("pipeline has the secrets %v, %v", secrets, err)

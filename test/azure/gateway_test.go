@@ -17,7 +17,8 @@ import (
 	"github.com/postern-dev/postern/internal/nettest"
 )
 
-// newCloudBehindGateway starts a server with a gateway whose machine web-1 has an IPv4 address alone, where port 22 answers.
+// newCloudBehindGateway starts a server with a gateway whose machine web-1 has an IPv4 address alone, where port 22
+// answers.
 func newCloudBehindGateway(tb testing.TB) *cloud {
 	tb.Helper()
 	network, err := nettest.BehindGateway(1)
@@ -34,13 +35,15 @@ func newCloudBehindGateway(tb testing.TB) *cloud {
 	c.must(err)
 	state := tb.TempDir()
 	c.enrollAgent(token.Token, state)
-	c.machine, err = c.admin.AddMachine(tb.Context(), api.NewMachine{Name: "web-1", Gateway: "edge-1", Addresses: []string{network.MachineAddrs[0].String()}})
+	c.machine, err = c.admin.AddMachine(tb.Context(),
+		api.NewMachine{Name: "web-1", Gateway: "edge-1", Addresses: []string{network.MachineAddrs[0].String()}})
 	c.must(err)
 	c.subscription = strings.Split(c.machine.Resource, "/")[2]
 	enforcer, err := nftables.New(nftables.Config{Log: slog.New(slog.DiscardHandler), NetNS: network.Gateway.FD()})
 	c.must(err)
 	c.background(func(ctx context.Context) error {
-		return agent.Run(ctx, agent.Config{StateDir: state, Version: "test", Enforcer: enforcer, Log: slog.New(slog.DiscardHandler)})
+		return agent.Run(ctx,
+			agent.Config{StateDir: state, Version: "test", Enforcer: enforcer, Log: slog.New(slog.DiscardHandler)})
 	})
 	c.principal()
 	return c
@@ -67,7 +70,8 @@ func (x *caller) initiated(status string) {
 	x.cloud.t.Helper()
 	x.cloud.eventually("the report", func() error {
 		_, policy := x.call(http.MethodGet, x.cloud.policyPath()+v, nil)
-		if s := at(x.cloud.t, policy, "properties", "requests", 0, "virtualMachines", 0, "ports", 0, "status"); s != status {
+		if s := at(x.cloud.t, policy, "properties", "requests", 0, "virtualMachines", 0, "ports", 0,
+			"status"); s != status {
 			return fmt.Errorf("the port is %v", s)
 		}
 		return nil
@@ -77,7 +81,8 @@ func (x *caller) initiated(status string) {
 // only gives the one grant that has not ended.
 func (c *cloud) only() api.Grant {
 	c.t.Helper()
-	grants, err := api.All(c.admin.Grants(c.t.Context(), api.GrantQuery{States: []string{"scheduled", "opening", "active", "failed"}}))
+	grants, err := api.All(c.admin.Grants(c.t.Context(),
+		api.GrantQuery{States: []string{"scheduled", "opening", "active", "failed"}}))
 	c.must(err)
 	if len(grants) != 1 {
 		c.t.Fatalf("there are %d grants", len(grants))
@@ -85,8 +90,8 @@ func (c *cloud) only() api.Grant {
 	return grants[0]
 }
 
-// TestAnywhereWithoutIPv6 goes from "*" to a packet on hosts and behind gateways that have IPv4 alone: nothing is missing of
-// what is in force.
+// TestAnywhereWithoutIPv6 goes from "*" to a packet on hosts and behind gateways that have IPv4 alone: nothing is
+// missing of what is in force.
 func TestAnywhereWithoutIPv6(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(testing.TB) *cloud{
@@ -119,8 +124,8 @@ func TestAnywhereWithoutIPv6(t *testing.T) {
 	}
 }
 
-// TestSourcesOfBothFamiliesWithoutIPv6 holds that a grant of which a part cannot be is in force in part and says of which, and that
-// nothing of a grant that failed is open.
+// TestSourcesOfBothFamiliesWithoutIPv6 holds that a grant of which a part cannot be is in force in part and says of
+// which, and that nothing of a grant that failed is open.
 func TestSourcesOfBothFamiliesWithoutIPv6(t *testing.T) {
 	t.Parallel()
 	c := newCloudBehindGateway(t)
@@ -129,7 +134,8 @@ func TestSourcesOfBothFamiliesWithoutIPv6(t *testing.T) {
 	c.shut()
 	ask := func(sources ...string) {
 		t.Helper()
-		status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, from(c.initiateBody("", 2*time.Minute), sources))
+		status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v,
+			from(c.initiateBody("", 2*time.Minute), sources))
 		if status != http.StatusAccepted {
 			t.Fatalf("initiate gave %d %v", status, answer)
 		}

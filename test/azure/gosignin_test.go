@@ -18,8 +18,12 @@ func TestGoCertificate(t *testing.T) {
 	sign := func(known bool) error {
 		certificate, key, _ := c.certificate(known)
 		for _, tenant := range []string{"adfs", c.tenant} {
-			credential, err := azidentity.NewClientCertificateCredential(tenant, c.client, []*x509.Certificate{certificate}, key,
-				&azidentity.ClientCertificateCredentialOptions{ClientOptions: c.goCloud(), DisableInstanceDiscovery: true})
+			credential, err := azidentity.NewClientCertificateCredential(tenant, c.client,
+				[]*x509.Certificate{certificate}, key,
+				&azidentity.ClientCertificateCredentialOptions{
+					ClientOptions:            c.goCloud(),
+					DisableInstanceDiscovery: true,
+				})
 			if err != nil {
 				return err
 			}
@@ -42,9 +46,12 @@ func TestGoDeviceCode(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	for _, tenant := range []string{"adfs", c.tenant} {
-		categories, err := armmonitor.NewEventCategoriesClient(c.device("admin", tenant), &arm.ClientOptions{ClientOptions: c.goCloud()})
+		categories, err := armmonitor.NewEventCategoriesClient(c.device("admin", tenant),
+			&arm.ClientOptions{ClientOptions: c.goCloud()})
 		c.must(err)
-		if found := all(t, categories.NewListPager(nil), func(p armmonitor.EventCategoriesClientListResponse) []*armmonitor.LocalizableString { return p.Value }); len(found) == 0 {
+		if found := all(t, categories.NewListPager(nil),
+			func(p armmonitor.EventCategoriesClientListResponse) []*armmonitor.LocalizableString { return p.Value }); len(
+			found) == 0 {
 			t.Errorf("at %s there is no category", tenant)
 		}
 	}

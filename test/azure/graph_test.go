@@ -11,13 +11,14 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestGraph holds the requests of az 2.74 for names and kinds of principals, byte for byte, and that what Graph has and Postern has
-// not is answered in the form in which az reads errors.
+// TestGraph holds the requests of az 2.74 for names and kinds of principals, byte for byte, and that what Graph has and
+// Postern has not is answered in the form in which az reads errors.
 func TestGraph(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	x := c.deploy()
-	user, err := c.admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: "ann@example.org", DisplayName: "Ann O'Hara", Password: adminPassword})
+	user, err := c.admin.CreatePrincipal(t.Context(),
+		api.NewPrincipal{Kind: "user", Name: "ann@example.org", DisplayName: "Ann O'Hara", Password: adminPassword})
 	c.must(err)
 	group, err := c.admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "group", Name: "team"})
 	c.must(err)
@@ -31,7 +32,8 @@ func TestGraph(t *testing.T) {
 	types := []string{"user", "group", "servicePrincipal", "directoryObjectPartnerReference"}
 	byIDs := func(x *caller, ids ...string) []any {
 		t.Helper()
-		status, answer := x.call(http.MethodPost, "/v1.0/directoryObjects/getByIds", map[string]any{"ids": ids, "types": types})
+		status, answer := x.call(http.MethodPost, "/v1.0/directoryObjects/getByIds",
+			map[string]any{"ids": ids, "types": types})
 		if status != http.StatusOK {
 			t.Fatalf("getByIds gave %d %v", status, answer)
 		}
@@ -52,7 +54,10 @@ func TestGraph(t *testing.T) {
 		}
 		shown[p["id"].(string)] = p["@odata.type"].(string) + " " + name.(string)
 	}
-	want := map[string]any{ann: "#microsoft.graph.user ann@example.org", c.client: "#microsoft.graph.servicePrincipal " + c.client, team: "#microsoft.graph.group team"}
+	want := map[string]any{
+		ann:      "#microsoft.graph.user ann@example.org",
+		c.client: "#microsoft.graph.servicePrincipal " + c.client, team: "#microsoft.graph.group team",
+	}
 	if diff := cmp.Diff(want, shown); diff != "" {
 		t.Errorf("getByIds (-want +got):\n%s", diff)
 	}
@@ -67,7 +72,8 @@ func TestGraph(t *testing.T) {
 		{"users", "userPrincipalName eq '" + ann + "'", ""},
 		{"users", "userPrincipalName eq 'deploy'", ""},
 	} {
-		status, answer := x.call(http.MethodGet, "/v1.0/"+one.path+"?$filter="+strings.ReplaceAll(url.QueryEscape(one.filter), "+", "%20"), nil)
+		status, answer := x.call(http.MethodGet,
+			"/v1.0/"+one.path+"?$filter="+strings.ReplaceAll(url.QueryEscape(one.filter), "+", "%20"), nil)
 		list, _ := answer["value"].([]any)
 		switch {
 		case status != http.StatusOK || list == nil:
@@ -88,9 +94,18 @@ func TestGraph(t *testing.T) {
 	}{
 		{http.MethodGet, "/v1.0/groups", http.StatusNotFound, "Request_ResourceNotFound", "getByIds"},
 		{http.MethodGet, "/v1.0/applications/x", http.StatusNotFound, "Request_ResourceNotFound", "users"},
-		{http.MethodGet, "/v1.0/users?$filter=startswith(displayName,'a')", http.StatusBadRequest, "Request_UnsupportedQuery", "startswith"},
-		{http.MethodGet, "/v1.0/users?$filter=jobTitle%20eq%20'boss'", http.StatusBadRequest, "Request_UnsupportedQuery", "userPrincipalName"},
-		{http.MethodGet, "/v1.0/servicePrincipals?$filter=servicePrincipalNames/any(c:d%20eq%20'x')", http.StatusBadRequest, "Request_UnsupportedQuery", "any"},
+		{
+			http.MethodGet, "/v1.0/users?$filter=startswith(displayName,'a')", http.StatusBadRequest,
+			"Request_UnsupportedQuery", "startswith",
+		},
+		{
+			http.MethodGet, "/v1.0/users?$filter=jobTitle%20eq%20'boss'", http.StatusBadRequest,
+			"Request_UnsupportedQuery", "userPrincipalName",
+		},
+		{
+			http.MethodGet, "/v1.0/servicePrincipals?$filter=servicePrincipalNames/any(c:d%20eq%20'x')",
+			http.StatusBadRequest, "Request_UnsupportedQuery", "any",
+		},
 		{http.MethodPost, "/v1.0/directoryObjects/getByIds", http.StatusBadRequest, "Request_BadRequest", "JSON"},
 		{http.MethodDelete, "/v1.0/users", http.StatusMethodNotAllowed, "HttpMethodNotSupported", "DELETE"},
 	} {
@@ -115,8 +130,11 @@ func TestGraph(t *testing.T) {
 		t.Errorf("with a role at the subscription one sees %v", found)
 	}
 	small.fails(http.MethodGet, "/v1.0/users", nil, http.StatusForbidden, "Authorization_RequestDenied")
-	small.fails(http.MethodGet, "/v1.0/users?$filter="+url.QueryEscape("userPrincipalName eq 'ann@example.org'"), nil, http.StatusForbidden, "Authorization_RequestDenied")
-	if status, answer := small.call(http.MethodGet, "/v1.0/servicePrincipals?$filter="+url.QueryEscape("appId eq '"+smallID+"'"), nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 1 {
+	small.fails(http.MethodGet, "/v1.0/users?$filter="+url.QueryEscape("userPrincipalName eq 'ann@example.org'"), nil,
+		http.StatusForbidden, "Authorization_RequestDenied")
+	if status, answer := small.call(http.MethodGet,
+		"/v1.0/servicePrincipals?$filter="+url.QueryEscape("appId eq '"+smallID+"'"),
+		nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 1 {
 		t.Errorf("oneself gave %d %v", status, answer)
 	}
 }

@@ -29,7 +29,8 @@ const (
 	patience      = 30 * time.Second // for anything that should come soon
 )
 
-// cloud is a server, its administrator, a machine web-1 whose kernel is in a network namespace, and a service principal.
+// cloud is a server, its administrator, a machine web-1 whose kernel is in a network namespace, and a service
+// principal.
 type cloud struct {
 	t            testing.TB
 	url          string
@@ -91,7 +92,8 @@ func newCloudWithKernel(tb testing.TB) *cloud {
 	enforcer, err := nftables.New(nftables.Config{Log: slog.New(slog.DiscardHandler), NetNS: network.Machine.FD()})
 	c.must(err)
 	c.background(func(ctx context.Context) error {
-		return agent.Run(ctx, agent.Config{StateDir: state, Version: "test", Enforcer: enforcer, Log: slog.New(slog.DiscardHandler)})
+		return agent.Run(ctx,
+			agent.Config{StateDir: state, Version: "test", Enforcer: enforcer, Log: slog.New(slog.DiscardHandler)})
 	})
 	c.principal()
 	return c
@@ -154,7 +156,8 @@ func (c *cloud) start() {
 	anybody, err := api.NewClient(api.Options{Server: c.url, CA: r.CA, UserAgent: "postern-test"})
 	c.must(err)
 	c.t.Cleanup(anybody.Close)
-	session, err := anybody.SignIn(c.t.Context(), api.SignIn{Name: "admin", Password: r.AdminPassword, NewPassword: adminPassword})
+	session, err := anybody.SignIn(c.t.Context(),
+		api.SignIn{Name: "admin", Password: r.AdminPassword, NewPassword: adminPassword})
 	c.must(err)
 	c.admin = anybody.WithToken(session.Token)
 	c.tenant = session.Principal.Tenant
@@ -176,7 +179,8 @@ func (c *cloud) enrollAgent(token, state string) {
 	c.t.Helper()
 	ca, err := os.ReadFile(c.caFile)
 	c.must(err)
-	_, err = agent.Enroll(c.t.Context(), agent.EnrollConfig{Server: c.url, Token: token, CA: ca, StateDir: state, Name: "host", Version: "test"})
+	_, err = agent.Enroll(c.t.Context(),
+		agent.EnrollConfig{Server: c.url, Token: token, CA: ca, StateDir: state, Name: "host", Version: "test"})
 	c.must(err)
 }
 
@@ -202,9 +206,15 @@ func (c *cloud) servicePrincipal(name, role string) (client, secret string) {
 
 // http gives an HTTP client that trusts the server.
 func (c *cloud) http() *http.Client {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS13}, ForceAttemptHTTP2: true}
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS13},
+		ForceAttemptHTTP2: true,
+	}
 	c.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{
+		Transport: transport, Timeout: patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // policyPath is the resource id of the policy that the tests write.
@@ -214,7 +224,8 @@ func (c *cloud) policyPath() string {
 
 // knock says whether port 22 of the machine answers the client's first address.
 func (c *cloud) knock() error {
-	return c.network.Client.Ask("tcp", c.network.ClientAddrs[0], netip.AddrPortFrom(c.network.MachineAddrs[0], 22), 500*time.Millisecond)
+	return c.network.Client.Ask("tcp", c.network.ClientAddrs[0], netip.AddrPortFrom(c.network.MachineAddrs[0], 22),
+		500*time.Millisecond)
 }
 
 // shut waits until port 22 of the machine is closed.

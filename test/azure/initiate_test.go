@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestHistoryOutlastsTheMachineInThePolicy holds that what was asked for through a policy stays in its history when a PUT drops the
-// machine.
+// TestHistoryOutlastsTheMachineInThePolicy holds that what was asked for through a policy stays in its history when a
+// PUT drops the machine.
 func TestHistoryOutlastsTheMachineInThePolicy(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
@@ -23,7 +23,8 @@ func TestHistoryOutlastsTheMachineInThePolicy(t *testing.T) {
 		if len(requests) != 1 || len(at(t, policy, "properties", "virtualMachines").([]any)) > 0 != machine {
 			t.Fatalf("%s: %v", what, policy)
 		}
-		if asked := at(t, requests[0], "virtualMachines", 0); at(t, asked, "id") != c.machine.Resource || at(t, asked, "ports", 0, "number") != 22.0 {
+		if asked := at(t, requests[0], "virtualMachines",
+			0); at(t, asked, "id") != c.machine.Resource || at(t, asked, "ports", 0, "number") != 22.0 {
 			t.Errorf("%s: the request is for %v", what, asked)
 		}
 	}
@@ -38,20 +39,22 @@ func TestHistoryOutlastsTheMachineInThePolicy(t *testing.T) {
 	for what, policy := range map[string]any{"put": put, "get": got, "list": at(t, listed, "value", 0)} {
 		holds(what, policy, false)
 	}
-	if status := at(t, got, "properties", "requests", 0, "virtualMachines", 0, "ports", 0, "status"); status != "Revoked" {
+	if status := at(t, got, "properties", "requests", 0, "virtualMachines", 0, "ports", 0,
+		"status"); status != "Revoked" {
 		t.Errorf("what was open through it is %v", status)
 	}
 	// Another policy that guards the machine now has a history of its own.
 	other := strings.Replace(c.policyPath(), "jitNetworkAccessPolicies/default", "jitNetworkAccessPolicies/other", 1)
-	if _, answer := x.call(http.MethodPut, other+v, c.policyBody()); len(at(t, answer, "properties", "requests").([]any)) != 0 {
+	if _, answer := x.call(http.MethodPut, other+v,
+		c.policyBody()); len(at(t, answer, "properties", "requests").([]any)) != 0 {
 		t.Errorf("another policy has the history %v", answer)
 	}
 	_, got = x.call(http.MethodGet, c.policyPath()+v, nil)
 	holds("guarded by another", got, false)
 }
 
-// TestEndByAClockAhead holds that a client whose clock is ahead gets the longest opening that it asks for by its end, and no more than
-// that; one whose clock is further off learns what is wrong.
+// TestEndByAClockAhead holds that a client whose clock is ahead gets the longest opening that it asks for by its end,
+// and no more than that; one whose clock is further off learns what is wrong.
 func TestEndByAClockAhead(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)

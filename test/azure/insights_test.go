@@ -21,7 +21,8 @@ import (
 func (c *cloud) logPath(more string) string {
 	since := time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05.999999") // as az writes it
 	query := url.Values{"api-version": {"2015-04-01"}, "$filter": {"eventTimestamp ge " + since + more}}
-	return "/subscriptions/" + c.subscription + "/providers/Microsoft.Insights/eventtypes/management/values?" + query.Encode()
+	return "/subscriptions/" + c.subscription + "/providers/Microsoft.Insights/eventtypes/management/values?" +
+		query.Encode()
 }
 
 // TestActivityLogTellsEverything holds what the log says of each thing that scripts and people look for.
@@ -32,10 +33,13 @@ func TestActivityLogTellsEverything(t *testing.T) {
 	x.guard()
 	// One that ends by itself, and one that is refused.
 	x.initiate("10.77.0.1", 3*time.Second)
-	x.fails(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", 9*time.Hour), http.StatusBadRequest, "AccessRequestNotSubsetOfPolicy")
-	x.fails(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("elsewhere", time.Hour), http.StatusBadRequest, "InvalidParameter")
+	x.fails(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("10.77.0.1", 9*time.Hour),
+		http.StatusBadRequest, "AccessRequestNotSubsetOfPolicy")
+	x.fails(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("elsewhere", time.Hour),
+		http.StatusBadRequest, "InvalidParameter")
 	c.eventually("the expiry", func() error {
-		_, answer := x.call(http.MethodGet, c.logPath(" and operationName eq 'Postern.Access/grants/expired/action'"), nil)
+		_, answer := x.call(http.MethodGet, c.logPath(" and operationName eq 'Postern.Access/grants/expired/action'"),
+			nil)
 		if len(at(t, answer, "value").([]any)) == 0 {
 			return errors.New("nothing has expired")
 		}
@@ -45,7 +49,8 @@ func TestActivityLogTellsEverything(t *testing.T) {
 		return nil
 	})
 	authorization := "/subscriptions/" + c.subscription + "/providers/Microsoft.Authorization"
-	role, assignment := authorization+"/roleDefinitions/"+uuid.NewString()+"?api-version=2022-04-01", authorization+"/roleAssignments/"+uuid.NewString()+"?api-version=2022-04-01"
+	role, assignment := authorization+"/roleDefinitions/"+uuid.NewString()+
+		"?api-version=2022-04-01", authorization+"/roleAssignments/"+uuid.NewString()+"?api-version=2022-04-01"
 	anna, err := c.admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: "anna"})
 	c.must(err)
 	id, _, _ := strings.Cut(role, "?")
@@ -54,8 +59,19 @@ func TestActivityLogTellsEverything(t *testing.T) {
 		body         any
 		status       int
 	}{
-		{http.MethodPut, role, map[string]any{"properties": map[string]any{"roleName": "Looker", "permissions": []any{map[string]any{"actions": []string{"*/read"}}}}}, 201},
-		{http.MethodPut, assignment, map[string]any{"properties": map[string]any{"principalId": anna.Principal.ID, "roleDefinitionId": id}}, 201},
+		{
+			http.MethodPut, role,
+			map[string]any{"properties": map[string]any{
+				"roleName":    "Looker",
+				"permissions": []any{map[string]any{"actions": []string{"*/read"}}},
+			}},
+			201,
+		},
+		{
+			http.MethodPut, assignment,
+			map[string]any{"properties": map[string]any{"principalId": anna.Principal.ID, "roleDefinitionId": id}},
+			201,
+		},
 		{http.MethodDelete, assignment, nil, 200},
 		{http.MethodDelete, role, nil, 200},
 		{http.MethodDelete, c.policyPath() + v, nil, 200},
@@ -68,21 +84,41 @@ func TestActivityLogTellsEverything(t *testing.T) {
 		operation, status, kind string
 		properties              map[string]string // each must hold the text
 	}{
-		{"Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action", "Started", "request.submitted", map[string]string{
-			"justification": "INC-4812 disk full", "ports": "22/tcp", "sources": "10.77.0.1/32", "start": "T", "end": "T", "clientIpAddress": "1", "eventProperties": `"Justification":"INC-4812 disk full"`,
-		}},
-		{"Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action", "Failed", "request.refused", map[string]string{"clientIpAddress": "1"}},
-		{"Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action", "Succeeded", "grant.created", map[string]string{"ports": "22", "sources": "10.77.0.1/32", "start": "T", "end": "T"}},
-		{"Postern.Access/grants/expired/action", "Succeeded", "grant.expired", map[string]string{"ports": "22", "sources": "10.77.0.1/32", "principal": "deploy", "end": "T"}},
-		{"Microsoft.Security/locations/jitNetworkAccessPolicies/write", "Succeeded", "", map[string]string{"clientIpAddress": "1"}},
-		{"Microsoft.Security/locations/jitNetworkAccessPolicies/delete", "Succeeded", "", map[string]string{"clientIpAddress": "1"}},
+		{
+			"Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action", "Started", "request.submitted",
+			map[string]string{
+				"justification": "INC-4812 disk full", "ports": "22/tcp", "sources": "10.77.0.1/32", "start": "T",
+				"end": "T", "clientIpAddress": "1", "eventProperties": `"Justification":"INC-4812 disk full"`,
+			},
+		},
+		{
+			"Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action", "Failed", "request.refused",
+			map[string]string{"clientIpAddress": "1"},
+		},
+		{
+			"Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action", "Succeeded", "grant.created",
+			map[string]string{"ports": "22", "sources": "10.77.0.1/32", "start": "T", "end": "T"},
+		},
+		{
+			"Postern.Access/grants/expired/action", "Succeeded", "grant.expired",
+			map[string]string{"ports": "22", "sources": "10.77.0.1/32", "principal": "deploy", "end": "T"},
+		},
+		{
+			"Microsoft.Security/locations/jitNetworkAccessPolicies/write", "Succeeded", "",
+			map[string]string{"clientIpAddress": "1"},
+		},
+		{
+			"Microsoft.Security/locations/jitNetworkAccessPolicies/delete", "Succeeded", "",
+			map[string]string{"clientIpAddress": "1"},
+		},
 		{"Microsoft.Authorization/roleDefinitions/write", "Succeeded", "", map[string]string{"clientIpAddress": "1"}},
 		{"Microsoft.Authorization/roleDefinitions/delete", "Succeeded", "", nil},
 		{"Microsoft.Authorization/roleAssignments/write", "Succeeded", "", map[string]string{"clientIpAddress": "1"}},
 		{"Microsoft.Authorization/roleAssignments/delete", "Succeeded", "", nil},
 	} {
 		c.eventually(want.operation+" "+want.status, func() error {
-			status, answer := x.call(http.MethodGet, c.logPath(" and operationName eq '"+want.operation+"' and status eq '"+want.status+"'"), nil)
+			status, answer := x.call(http.MethodGet,
+				c.logPath(" and operationName eq '"+want.operation+"' and status eq '"+want.status+"'"), nil)
 			if status != http.StatusOK {
 				return fmt.Errorf("the log gave %d %v", status, answer)
 			}
@@ -102,13 +138,16 @@ func TestActivityLogTellsEverything(t *testing.T) {
 		})
 	}
 	for _, path := range []string{
-		c.logPath(" and caller ne 'deploy'"), c.logPath(" and caller eq 'a' and caller eq 'b'"), c.logPath(" and shoeSize eq '42'"),
+		c.logPath(" and caller ne 'deploy'"), c.logPath(" and caller eq 'a' and caller eq 'b'"),
+		c.logPath(" and shoeSize eq '42'"),
 		c.logPath(" and resourceId eq '/subscriptions/" + uuid.NewString() + "'"),
 	} {
 		x.fails(http.MethodGet, path, nil, http.StatusBadRequest, "InvalidFilter")
 	}
-	_, answer := x.call(http.MethodGet, c.logPath("")+"&$select="+url.QueryEscape("eventTimestamp , operationName"), nil)
-	if first := at(t, answer, "value", 0).(map[string]any); len(first) != 2 || first["operationName"] == nil || first["eventTimestamp"] == nil {
+	_, answer := x.call(http.MethodGet, c.logPath("")+"&$select="+url.QueryEscape("eventTimestamp , operationName"),
+		nil)
+	if first := at(t, answer, "value",
+		0).(map[string]any); len(first) != 2 || first["operationName"] == nil || first["eventTimestamp"] == nil {
 		t.Errorf("$select gives %v", first)
 	}
 }
@@ -123,21 +162,27 @@ func TestActivityLogAsCSV(t *testing.T) {
 	for range initiates {
 		body := c.initiateBody("10.77.0.1", time.Hour)
 		body["justification"] = "=cmd"
-		if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, body); status != http.StatusAccepted {
+		if status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+
+			v, body); status != http.StatusAccepted {
 			t.Fatalf("initiate gave %d %v", status, answer)
 		}
 	}
-	response, err := x.http.Do(x.request(http.MethodGet, c.logPath(" and operationName eq 'Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action'")+"&$format=csv", nil))
+	response, err := x.http.Do(x.request(http.MethodGet,
+		c.logPath(" and operationName eq 'Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action'")+
+			"&$format=csv",
+		nil))
 	c.must(err)
 	text, err := io.ReadAll(response.Body)
 	c.must(err)
 	c.must(response.Body.Close())
-	if kind := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || kind != "text/csv; charset=utf-8" {
+	if kind := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK ||
+		kind != "text/csv; charset=utf-8" {
 		t.Errorf("it gave %d %s", response.StatusCode, kind)
 	}
 	rows, err := csv.NewReader(strings.NewReader(string(text))).ReadAll()
 	c.must(err)
-	header := strings.Split("Correlation id,Operation name,Status,Event category,Level,Time,Subscription,Event initiated by,Resource type,Resource group,Resource,"+
+	header := strings.Split("Correlation id,Operation name,Status,Event category,Level,Time,Subscription,Event "+
+		"initiated by,Resource type,Resource group,Resource,"+
 		"Client address,Justification,Ports,Sources,Start,End,Properties", ",")
 	if !slices.Equal(rows[0], header) {
 		t.Errorf("the header is %q", rows[0])
@@ -152,7 +197,9 @@ func TestActivityLogAsCSV(t *testing.T) {
 		t.Fatalf("%d rows have %d initiates, want %d", len(rows), len(begun), initiates)
 	}
 	for _, row := range begun {
-		if row[1] != "Initiate JIT Network Access Policy" || row[3] != "Administrative" || row[6] != c.subscription || row[7] != "deploy" || !strings.EqualFold(row[10], c.machine.Resource) ||
+		if row[1] != "Initiate JIT Network Access Policy" || row[3] != "Administrative" || row[6] != c.subscription ||
+			row[7] != "deploy" || !strings.EqualFold(
+			row[10], c.machine.Resource) ||
 			row[12] != "'=cmd" || row[13] != "22/tcp" || row[14] != "10.77.0.1/32" || row[15] == "" || row[16] == "" {
 			t.Fatalf("a row is %q", row)
 		}

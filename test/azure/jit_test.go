@@ -19,7 +19,10 @@ func (c *cloud) initiateBody(source string, d time.Duration) map[string]any {
 	if source != "" {
 		port["allowedSourceAddressPrefix"] = source
 	}
-	return map[string]any{"justification": "INC-4812 disk full", "virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{port}}}}
+	return map[string]any{
+		"justification":   "INC-4812 disk full",
+		"virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{port}}},
+	}
 }
 
 // TestInitiateOpensTheKernel goes from Azure's own request to a packet that passes, and back to one that does not.
@@ -34,7 +37,9 @@ func TestInitiateOpensTheKernel(t *testing.T) {
 		t.Fatalf("initiate gave %d %v", status, answer)
 	}
 	port := at(t, answer, "virtualMachines", 0, "ports", 0)
-	if s := at(t, port, "status"); s != "Initiating" && s != "Initiated" || at(t, port, "statusReason") != "UserRequested" || at(t, answer, "requestor") != "deploy" {
+	if s := at(t, port,
+		"status"); s != "Initiating" && s != "Initiated" || at(t, port,
+		"statusReason") != "UserRequested" || at(t, answer, "requestor") != "deploy" {
 		t.Errorf("initiate answered %v", answer)
 	}
 	c.eventually("the opening", c.knock)
@@ -65,30 +70,42 @@ func TestPolicyOnTheWire(t *testing.T) {
 		if status != http.StatusOK {
 			t.Fatalf("put gave %d %v", status, answer)
 		}
-		if at(t, answer, "type") != "Microsoft.Security/locations/jitNetworkAccessPolicies" || at(t, answer, "kind") != "Basic" || at(t, answer, "location") != "local" ||
-			at(t, answer, "properties", "provisioningState") != "Succeeded" || len(at(t, answer, "properties", "requests").([]any)) != 0 {
+		if at(t, answer,
+			"type") != "Microsoft.Security/locations/jitNetworkAccessPolicies" || at(t, answer,
+			"kind") != "Basic" || at(t, answer, "location") != "local" ||
+			at(t, answer, "properties",
+				"provisioningState") != "Succeeded" || len(at(t, answer, "properties", "requests").([]any)) != 0 {
 			t.Errorf("put answered %v", answer)
 		}
 		rule := at(t, answer, "properties", "virtualMachines", 0, "ports", 0).(map[string]any)
-		if rule["number"] != 22.0 || rule["protocol"] != "TCP" || rule["allowedSourceAddressPrefix"] != "10.77.0.0/16" || rule["maxRequestAccessDuration"] != "PT3H" || len(rule) != 4 {
+		if rule["number"] != 22.0 || rule["protocol"] != "TCP" ||
+			rule["allowedSourceAddressPrefix"] != "10.77.0.0/16" ||
+			rule["maxRequestAccessDuration"] != "PT3H" || len(
+			rule) != 4 {
 			t.Errorf("the rule is %v", rule)
 		}
 	}
 	prefix := "/subscriptions/" + c.subscription
 	for _, list := range []string{
-		prefix + "/providers/Microsoft.Security/jitNetworkAccessPolicies", prefix + "/providers/microsoft.security/locations/LOCAL/jitNetworkAccessPolicies",
-		prefix + "/resourcegroups/DEFAULT/providers/Microsoft.Security/jitNetworkAccessPolicies", prefix + "/resourceGroups/default/providers/Microsoft.Security/locations/local/jitNetworkAccessPolicies",
+		prefix + "/providers/Microsoft.Security/jitNetworkAccessPolicies",
+		prefix + "/providers/microsoft.security/locations/LOCAL/jitNetworkAccessPolicies",
+		prefix + "/resourcegroups/DEFAULT/providers/Microsoft.Security/jitNetworkAccessPolicies",
+		prefix + "/resourceGroups/default/providers/Microsoft.Security/locations/local/jitNetworkAccessPolicies",
 	} {
-		if status, answer := x.call(http.MethodGet, list+v, nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 1 {
+		if status, answer := x.call(http.MethodGet, list+v,
+			nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 1 {
 			t.Errorf("%s gave %d %v", list, status, answer)
 		}
 	}
-	if _, answer := x.call(http.MethodGet, prefix+"/providers/Microsoft.Security/locations/elsewhere/jitNetworkAccessPolicies"+v, nil); len(at(t, answer, "value").([]any)) != 0 {
+	if _, answer := x.call(http.MethodGet,
+		prefix+"/providers/Microsoft.Security/locations/elsewhere/jitNetworkAccessPolicies"+v,
+		nil); len(at(t, answer, "value").([]any)) != 0 {
 		t.Errorf("another location has %v", answer)
 	}
 }
 
-// TestPutKeepsWhatAzureDoesNotKnow proves that a client of Azure's does not undo Postern's own settings, nor forge a history.
+// TestPutKeepsWhatAzureDoesNotKnow proves that a client of Azure's does not undo Postern's own settings, nor forge a
+// history.
 func TestPutKeepsWhatAzureDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
@@ -101,8 +118,11 @@ func TestPutKeepsWhatAzureDoesNotKnow(t *testing.T) {
 	_, err = c.admin.SetMachinePolicy(t.Context(), "web-1", next, seen.Revision)
 	c.must(err)
 	body := c.policyBody()
-	body["properties"].(map[string]any)["requests"] = []any{map[string]any{"requestor": "mallory", "startTimeUtc": "2030-01-01T00:00:00Z", "virtualMachines": []any{}}}
-	if status, answer := x.call(http.MethodPut, c.policyPath()+v, body); status != http.StatusOK || len(at(t, answer, "properties", "requests").([]any)) != 0 {
+	body["properties"].(map[string]any)["requests"] = []any{
+		map[string]any{"requestor": "mallory", "startTimeUtc": "2030-01-01T00:00:00Z", "virtualMachines": []any{}},
+	}
+	if status, answer := x.call(http.MethodPut, c.policyPath()+v,
+		body); status != http.StatusOK || len(at(t, answer, "properties", "requests").([]any)) != 0 {
 		t.Errorf("put gave %d %v", status, answer)
 	}
 	after, err := c.admin.MachinePolicy(t.Context(), "web-1")
@@ -125,8 +145,13 @@ func TestRefusedRequestsSayEverything(t *testing.T) {
 	x.guard()
 	body := c.initiateBody("192.0.2.1", 5*time.Hour)
 	ports := at(t, body, "virtualMachines", 0).(map[string]any)["ports"].([]any)
-	body["virtualMachines"].([]any)[0].(map[string]any)["ports"] = append(ports, map[string]any{"number": "3389", "endTimeUtc": time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "allowedSourceAddressPrefix": "10.77.0.1"})
-	message := x.fails(http.MethodPost, c.policyPath()+"/initiate"+v, body, http.StatusBadRequest, "AccessRequestNotSubsetOfPolicy")
+	body["virtualMachines"].([]any)[0].(map[string]any)["ports"] = append(ports,
+		map[string]any{
+			"number": "3389", "endTimeUtc": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+			"allowedSourceAddressPrefix": "10.77.0.1",
+		})
+	message := x.fails(http.MethodPost, c.policyPath()+"/initiate"+v, body, http.StatusBadRequest,
+		"AccessRequestNotSubsetOfPolicy")
 	for _, want := range []string{"is not a subset of policy", "3h", "10.77.0.0/16", "3389"} {
 		if !strings.Contains(message, want) {
 			t.Errorf("the message does not say %q: %s", want, message)
@@ -134,7 +159,8 @@ func TestRefusedRequestsSayEverything(t *testing.T) {
 	}
 	list, err := c.admin.MachinePolicy(t.Context(), "web-1")
 	c.must(err)
-	if _, answer := x.call(http.MethodGet, c.policyPath()+v, nil); len(at(t, answer, "properties", "requests").([]any)) != 0 || list.Revision == 0 {
+	if _, answer := x.call(http.MethodGet, c.policyPath()+v,
+		nil); len(at(t, answer, "properties", "requests").([]any)) != 0 || list.Revision == 0 {
 		t.Errorf("a refused request left %v", answer)
 	}
 }
@@ -150,13 +176,14 @@ func TestOwnAddress(t *testing.T) {
 		t.Fatalf("put gave %d %v", status, answer)
 	}
 	_, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, c.initiateBody("", time.Hour))
-	if source := at(t, answer, "virtualMachines", 0, "ports", 0, "allowedSourceAddressPrefix"); source != "127.0.0.1" && source != "::1" {
+	if source := at(t, answer, "virtualMachines", 0, "ports", 0,
+		"allowedSourceAddressPrefix"); source != "127.0.0.1" && source != "::1" {
 		t.Errorf("the opening is for %v", source)
 	}
 }
 
-// TestInitiateByDuration holds that a request says how long or until when, and one of the two: scripts and the portal say how
-// long, SDKs until when.
+// TestInitiateByDuration holds that a request says how long or until when, and one of the two: scripts and the portal
+// say how long, SDKs until when.
 func TestInitiateByDuration(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
@@ -165,28 +192,43 @@ func TestInitiateByDuration(t *testing.T) {
 	path := c.policyPath() + "/initiate" + v
 	port := func(members map[string]any) map[string]any {
 		members["number"] = 22
-		return map[string]any{"virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{members}}}}
+		return map[string]any{"virtualMachines": []any{
+			map[string]any{"id": c.machine.Resource, "ports": []any{members}},
+		}}
 	}
 	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
 
 	// What the portal of Azure sends, and what its answer shows.
-	status, answer := x.call(http.MethodPost, path, port(map[string]any{"duration": "PT2H", "allowedSourceAddressPrefixes": []any{"192.0.2.10", "192.0.2.11", "198.51.100.0/24"}}))
+	status, answer := x.call(http.MethodPost, path,
+		port(map[string]any{
+			"duration":                     "PT2H",
+			"allowedSourceAddressPrefixes": []any{"192.0.2.10", "192.0.2.11", "198.51.100.0/24"},
+		}))
 	if status != http.StatusAccepted {
 		t.Fatalf("the portal's body gave %d %v", status, answer)
 	}
 	shown := at(t, answer, "virtualMachines", 0, "ports", 0)
-	if diff := cmp.Diff([]any{"192.0.2.10", "192.0.2.11", "198.51.100.0/24"}, at(t, shown, "allowedSourceAddressPrefixes")); diff != "" {
+	if diff := cmp.Diff([]any{"192.0.2.10", "192.0.2.11", "198.51.100.0/24"},
+		at(t, shown, "allowedSourceAddressPrefixes")); diff != "" {
 		t.Errorf("the sources (-want +got):\n%s", diff)
 	}
-	if end, err := time.Parse(time.RFC3339, at(t, shown, "endTimeUtc").(string)); err != nil || time.Until(end) < 119*time.Minute || time.Until(end) > 2*time.Hour {
+	if end, err := time.Parse(time.RFC3339,
+		at(t, shown,
+			"endTimeUtc").(string)); err != nil || time.Until(end) < 119*time.Minute || time.Until(end) > 2*time.Hour {
 		t.Errorf("it ends at %v, %v", at(t, shown, "endTimeUtc"), err)
 	}
 	for name, body := range map[string]map[string]any{
 		"duration alone": {"duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.20"},
 		"end and null":   {"endTimeUtc": in(time.Hour), "duration": nil, "allowedSourceAddressPrefix": "192.0.2.21"},
-		"duration, null": {"endTimeUtc": nil, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.22", "allowedSourceAddressPrefixes": nil},
-		"end and list":   {"endTimeUtc": in(time.Hour), "allowedSourceAddressPrefixes": []any{"192.0.2.23", "192.0.2.24"}},
-		"empty list":     {"duration": "PT1H", "allowedSourceAddressPrefixes": []any{}},
+		"duration, null": {
+			"endTimeUtc": nil, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.22",
+			"allowedSourceAddressPrefixes": nil,
+		},
+		"end and list": {
+			"endTimeUtc":                   in(time.Hour),
+			"allowedSourceAddressPrefixes": []any{"192.0.2.23", "192.0.2.24"},
+		},
+		"empty list": {"duration": "PT1H", "allowedSourceAddressPrefixes": []any{}},
 	} {
 		if status, answer := x.call(http.MethodPost, path, port(body)); status != http.StatusAccepted {
 			t.Errorf("%s gave %d %v", name, status, answer)
@@ -197,17 +239,37 @@ func TestInitiateByDuration(t *testing.T) {
 		body       map[string]any
 		code, says string
 	}{
-		"neither":          {map[string]any{"allowedSourceAddressPrefix": "192.0.2.1"}, "InvalidInitiateInput", one},
-		"both":             {map[string]any{"endTimeUtc": in(time.Hour), "duration": "PT1H"}, "InvalidInitiateInput", one},
-		"no duration":      {map[string]any{"duration": "an hour"}, "InvalidParameter", "ISO 8601"},
-		"too long":         {map[string]any{"duration": "PT4H"}, "AccessRequestNotSubsetOfPolicy", "3h"},
-		"nothing":          {map[string]any{"duration": "PT0S"}, "InvalidParameter", "too short"},
-		"one and a list":   {map[string]any{"duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.1", "allowedSourceAddressPrefixes": []any{"192.0.2.2"}}, "InvalidParameter", "exclude each other"},
-		"a list in a text": {map[string]any{"duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.1 192.0.2.2"}, "InvalidParameter", "send several as allowedSourceAddressPrefixes"},
-		"no address":       {map[string]any{"duration": "PT1H", "allowedSourceAddressPrefixes": []any{"192.0.2.1", "home"}}, "InvalidParameter", "home"},
-		"too many days":    {map[string]any{"duration": "P1000000D", "allowedSourceAddressPrefix": "192.0.2.1"}, "InvalidParameter", "duration"},
+		"neither": {map[string]any{"allowedSourceAddressPrefix": "192.0.2.1"}, "InvalidInitiateInput", one},
+		"both": {
+			map[string]any{"endTimeUtc": in(time.Hour), "duration": "PT1H"},
+			"InvalidInitiateInput",
+			one,
+		},
+		"no duration": {map[string]any{"duration": "an hour"}, "InvalidParameter", "ISO 8601"},
+		"too long":    {map[string]any{"duration": "PT4H"}, "AccessRequestNotSubsetOfPolicy", "3h"},
+		"nothing":     {map[string]any{"duration": "PT0S"}, "InvalidParameter", "too short"},
+		"one and a list": {
+			map[string]any{
+				"duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.1",
+				"allowedSourceAddressPrefixes": []any{"192.0.2.2"},
+			},
+			"InvalidParameter", "exclude each other",
+		},
+		"a list in a text": {
+			map[string]any{"duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.1 192.0.2.2"},
+			"InvalidParameter", "send several as allowedSourceAddressPrefixes",
+		},
+		"no address": {
+			map[string]any{"duration": "PT1H", "allowedSourceAddressPrefixes": []any{"192.0.2.1", "home"}},
+			"InvalidParameter", "home",
+		},
+		"too many days": {
+			map[string]any{"duration": "P1000000D", "allowedSourceAddressPrefix": "192.0.2.1"},
+			"InvalidParameter", "duration",
+		},
 	} {
-		if message := x.fails(http.MethodPost, path, port(bad.body), http.StatusBadRequest, bad.code); !strings.Contains(message, bad.says) {
+		if message := x.fails(http.MethodPost, path, port(bad.body), http.StatusBadRequest,
+			bad.code); !strings.Contains(message, bad.says) {
 			t.Errorf("%s: the message does not say %q: %s", name, bad.says, message)
 		}
 	}
@@ -223,11 +285,16 @@ func TestSourcesAreEchoed(t *testing.T) {
 	_, err := c.admin.SetNetwork(t.Context(), "office", api.NetworkInput{Prefixes: []string{"10.77.0.0/16"}})
 	c.must(err)
 	for name, given := range map[string]any{
-		"one": "10.77.0.0/16", "one in a list": []any{"10.77.0.0/16"}, "two": []any{"10.77.0.0/16", "10.78.0.0/16"}, "any": "*", "any in a list": []any{"*"},
+		"one": "10.77.0.0/16", "one in a list": []any{"10.77.0.0/16"}, "two": []any{"10.77.0.0/16", "10.78.0.0/16"},
+		"any": "*", "any in a list": []any{"*"},
 		"a network in a list": []any{"office"},
 	} {
 		for what, read := range map[string]func() any{
-			"put": func() any { _, a := x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), given)); return a },
+			"put": func() any {
+				_, a := x.call(http.MethodPut, c.policyPath()+v,
+					from(c.policyBody(), given))
+				return a
+			},
 			"get": func() any { _, a := x.call(http.MethodGet, c.policyPath()+v, nil); return a },
 		} {
 			if what == "get" {
@@ -237,14 +304,19 @@ func TestSourcesAreEchoed(t *testing.T) {
 		}
 	}
 	x.call(http.MethodPut, c.policyPath()+v, from(c.policyBody(), "*"))
-	for name, given := range map[string]any{"one": "192.0.2.1", "one in a list": []any{"192.0.2.2"}, "two": []any{"192.0.2.3", "192.0.2.4"}, "any": "*", "any in a list": []any{"*"}} {
-		status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v, from(c.initiateBody("", time.Hour), given))
+	for name, given := range map[string]any{
+		"one": "192.0.2.1", "one in a list": []any{"192.0.2.2"},
+		"two": []any{"192.0.2.3", "192.0.2.4"}, "any": "*", "any in a list": []any{"*"},
+	} {
+		status, answer := x.call(http.MethodPost, c.policyPath()+"/initiate"+v,
+			from(c.initiateBody("", time.Hour), given))
 		if status != http.StatusAccepted {
 			t.Fatalf("%s gave %d %v", name, status, answer)
 		}
 		echoed(t, name+", initiate", given, at(t, answer, "virtualMachines", 0, "ports", 0))
 		_, policy := x.call(http.MethodGet, c.policyPath()+v, nil)
-		echoed(t, name+", requests", given, at(t, policy, "properties", "requests", 0, "virtualMachines", 0, "ports", 0))
+		echoed(t, name+", requests", given,
+			at(t, policy, "properties", "requests", 0, "virtualMachines", 0, "ports", 0))
 	}
 }
 
@@ -252,7 +324,8 @@ func echoed(t *testing.T, what string, given, port any) {
 	t.Helper()
 	p, _ := port.(map[string]any)
 	one, many := p["allowedSourceAddressPrefix"], p["allowedSourceAddressPrefixes"]
-	if _, single := given.(string); single && (!cmp.Equal(one, given) || many != nil) || !single && (!cmp.Equal(many, given) || one != nil) {
+	if _, single := given.(string); single && (!cmp.Equal(one,
+		given) || many != nil) || !single && (!cmp.Equal(many, given) || one != nil) {
 		t.Errorf("%s: %v came back as %v", what, given, p)
 	}
 }
@@ -272,7 +345,8 @@ func TestProtocolAny(t *testing.T) {
 	}
 	c.shut()
 	ask := func() error {
-		return c.network.Client.Ask("udp", c.network.ClientAddrs[0], netip.AddrPortFrom(c.network.MachineAddrs[0], 22), 500*time.Millisecond)
+		return c.network.Client.Ask("udp", c.network.ClientAddrs[0], netip.AddrPortFrom(c.network.MachineAddrs[0], 22),
+			500*time.Millisecond)
 	}
 	if ask() == nil {
 		t.Fatal("the port answers by UDP though it is guarded")

@@ -27,8 +27,10 @@ func need(tb testing.TB, what string, there bool) {
 
 // environment is what the commands of docs/azure.md stand on.
 func (c *cloud) environment() []string {
-	return append(os.Environ(), "POSTERN="+c.url, "POSTERN_CA="+c.caFile, "CLIENT_ID="+c.client, "CLIENT_SECRET="+c.secret, "SUBSCRIPTION="+c.subscription,
-		"MACHINE_ID="+c.machine.Resource, "NODE_EXTRA_CA_CERTS="+c.caFile, "REQUESTS_CA_BUNDLE="+c.caFile, "SSL_CERT_FILE="+c.caFile)
+	return append(os.Environ(), "POSTERN="+c.url, "POSTERN_CA="+c.caFile, "CLIENT_ID="+c.client,
+		"CLIENT_SECRET="+c.secret, "SUBSCRIPTION="+c.subscription,
+		"MACHINE_ID="+c.machine.Resource, "NODE_EXTRA_CA_CERTS="+c.caFile, "REQUESTS_CA_BUNDLE="+c.caFile,
+		"SSL_CERT_FILE="+c.caFile)
 }
 
 // node runs a script of the folder js and reads the JSON that it writes.
@@ -74,8 +76,14 @@ func TestJavaScriptSDK(t *testing.T) {
 		Readers                          []string
 	}
 	c.node("jit.mjs", &said)
-	if said.State != "Succeeded" || said.Requestor != "deploy" || said.Port.Number != 22 || said.Port.AllowedSourceAddressPrefix != "10.77.0.1" ||
-		!slices.Equal(said.Lists, []int{1, 1, 1, 1}) || said.Requests != 1 || said.Assignments != 1 || said.Initiates == 0 || !slices.Equal(said.Readers, []string{"Reader"}) {
+	if said.State != "Succeeded" || said.Requestor != "deploy" || said.Port.Number != 22 ||
+		said.Port.AllowedSourceAddressPrefix != "10.77.0.1" ||
+		!slices.Equal(said.Lists,
+			[]int{
+				1, 1, 1,
+				1,
+			}) || said.Requests != 1 || said.Assignments != 1 || said.Initiates == 0 || !slices.Equal(said.Readers,
+		[]string{"Reader"}) {
 		t.Errorf("it said %+v", said)
 	}
 	c.eventually("the opening", c.knock)
@@ -90,7 +98,8 @@ func TestJavaScriptSignIn(t *testing.T) {
 	c := newCloud(t)
 	_, _, file := c.certificate(true)
 	said := map[string]any{}
-	c.node("signin.mjs", &said, "TENANT="+c.tenant, "CERTIFICATE="+file, "USER_NAME=admin", "USER_PASSWORD="+adminPassword, "BROWSER="+c.browser())
+	c.node("signin.mjs", &said, "TENANT="+c.tenant, "CERTIFICATE="+file, "USER_NAME=admin",
+		"USER_PASSWORD="+adminPassword, "BROWSER="+c.browser())
 	for _, tenant := range []string{"adfs", c.tenant} {
 		for _, kind := range []string{"secret", "certificate", "device", "browser"} {
 			if said[kind+" at "+tenant] != 1.0 {
@@ -129,10 +138,15 @@ func TestJavaScriptAround(t *testing.T) {
 		TenantLog                      int
 	}
 	c.node("around.mjs", &said, "PERSON_ID="+anna.Principal.ID)
-	if !slices.Equal(said.Tenants, []string{c.tenant}) || !slices.Equal(said.Locations, []string{"local"}) || !slices.Contains(said.Categories, "Administrative") {
+	if !slices.Equal(said.Tenants,
+		[]string{c.tenant}) || !slices.Equal(said.Locations,
+		[]string{"local"}) || !slices.Contains(said.Categories, "Administrative") {
 		t.Errorf("the resources are %v, %v, %v", said.Tenants, said.Locations, said.Categories)
 	}
-	if want := []port{{22, "TCP", "10.77.0.0/16", "PT3H"}, {5986, "*", "", "P1D"}}; !slices.Equal(said.Ports, want) || !slices.Equal(said.Again, want) {
+	if want := []port{
+		{22, "TCP", "10.77.0.0/16", "PT3H"},
+		{5986, "*", "", "P1D"},
+	}; !slices.Equal(said.Ports, want) || !slices.Equal(said.Again, want) {
 		t.Errorf("the ports are %v, then %v", said.Ports, said.Again)
 	}
 	for what, one := range map[string]struct {
@@ -140,8 +154,10 @@ func TestJavaScriptAround(t *testing.T) {
 		status int
 		code   string
 	}{
-		"too much": {said.TooMuch, 400, "AccessRequestNotSubsetOfPolicy"}, "a policy that is gone": {said.Gone, 404, "ResourceNotFound"},
-		"an equal assignment": {said.Twice, 409, "RoleAssignmentExists"}, "a role that is gone": {said.RoleGone, 404, "RoleDefinitionDoesNotExist"},
+		"too much":              {said.TooMuch, 400, "AccessRequestNotSubsetOfPolicy"},
+		"a policy that is gone": {said.Gone, 404, "ResourceNotFound"},
+		"an equal assignment":   {said.Twice, 409, "RoleAssignmentExists"},
+		"a role that is gone":   {said.RoleGone, 404, "RoleDefinitionDoesNotExist"},
 	} {
 		if one.got.Status != one.status || one.got.Code != one.code || one.got.Message == "" {
 			t.Errorf("%s gave %+v, want %d %s", what, one.got, one.status, one.code)
@@ -172,18 +188,26 @@ func TestJavaScriptPIM(t *testing.T) {
 	}
 	c.node("pim.mjs", &said)
 	for what, pair := range map[string][2]string{
-		"the eligibility": {said.Eligible, "Provisioned"}, "what is valid": {said.Valid, "AdminAssign"}, "its request": {said.Request, "Provisioned"}, "the schedule": {said.Schedule, "Provisioned"},
-		"what was given back": {said.Back, "Revoked"}, "the activation then": {said.Then, "Revoked"}, "what was removed": {said.Removed, "Revoked"},
+		"the eligibility": {said.Eligible, "Provisioned"}, "what is valid": {said.Valid, "AdminAssign"},
+		"its request": {said.Request, "Provisioned"}, "the schedule": {said.Schedule, "Provisioned"},
+		"what was given back": {said.Back, "Revoked"}, "the activation then": {said.Then, "Revoked"},
+		"what was removed": {said.Removed, "Revoked"},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s is %q, want %q", what, pair[0], pair[1])
 		}
 	}
-	if said.Schedules != 1 || said.Instances != 1 || said.Requests != 1 || said.Left != 0 || !said.Instance || !slices.Equal(said.Children, []string{"default"}) ||
-		!slices.Equal(said.Policies, []int{17}) || !slices.Equal(said.Assignments, []int{17}) || !slices.Equal(said.Active, []any{true, "Provisioned", true}) {
+	if said.Schedules != 1 || said.Instances != 1 || said.Requests != 1 || said.Left != 0 || !said.Instance ||
+		!slices.Equal(
+			said.Children, []string{"default"}) ||
+		!slices.Equal(said.Policies,
+			[]int{17}) || !slices.Equal(said.Assignments,
+		[]int{17}) || !slices.Equal(said.Active, []any{true, "Provisioned", true}) {
 		t.Errorf("it said %+v", said)
 	}
-	if said.Uncancelled.Status != 400 || said.TooLong.Code != "RoleAssignmentRequestPolicyValidationFailed" || !strings.Contains(said.TooLong.Message, "ExpirationRule") {
+	if said.Uncancelled.Status != 400 || said.TooLong.Code != "RoleAssignmentRequestPolicyValidationFailed" ||
+		!strings.Contains(
+			said.TooLong.Message, "ExpirationRule") {
 		t.Errorf("the refusals are %+v and %+v", said.Uncancelled, said.TooLong)
 	}
 }

@@ -26,7 +26,10 @@ func (c *cloud) certificate(known bool) (certificate *x509.Certificate, key *rsa
 	c.t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	c.must(err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "deploy"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "deploy"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	c.must(err)
 	certificate, err = x509.ParseCertificate(der)
@@ -35,7 +38,8 @@ func (c *cloud) certificate(known bool) (certificate *x509.Certificate, key *rsa
 	c.must(err)
 	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	file = filepath.Join(c.t.TempDir(), "deploy.pem")
-	c.must(os.WriteFile(file, append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), public...), 0o600))
+	c.must(os.WriteFile(file, append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), public...),
+		0o600))
 	if known {
 		_, err = c.admin.AddSecret(c.t.Context(), "deploy", api.NewSecret{Certificate: string(public)})
 		c.must(err)
@@ -43,12 +47,13 @@ func (c *cloud) certificate(known bool) (certificate *x509.Certificate, key *rsa
 	return certificate, key, file
 }
 
-// browser makes a program that does what the administrator would in a browser: it signs in on the page that it is given,
-// and goes where that page sends it.
+// browser makes a program that does what the administrator would in a browser: it signs in on the page that it is
+// given, and goes where that page sends it.
 func (c *cloud) browser() string {
 	c.t.Helper()
 	file := filepath.Join(c.t.TempDir(), "browser")
-	script := "#!/bin/sh\nexec curl -sSfL -o /dev/null --noproxy '*' --cacert '" + c.caFile + "' -H 'Sec-Fetch-Site: same-origin' " +
+	script := "#!/bin/sh\nexec curl -sSfL -o /dev/null --noproxy '*' --cacert '" + c.caFile +
+		"' -H 'Sec-Fetch-Site: same-origin' " +
 		"-d name=admin --data-urlencode 'password=" + adminPassword + "' -d answer=allow \"$1\"\n"
 	c.must(os.WriteFile(file, []byte(script), 0o700)) //nolint:gosec // it must run
 	return file
@@ -58,7 +63,11 @@ func (c *cloud) browser() string {
 func (c *cloud) agree(name, code string) {
 	c.t.Helper()
 	x := &caller{cloud: c, http: c.http()}
-	if status, _, text := x.page(http.MethodPost, "/device", url.Values{"code": {code}, "name": {name}, "password": {adminPassword}, "answer": {"allow"}}); status != http.StatusOK {
+	if status, _, text := x.page(http.MethodPost, "/device",
+		url.Values{
+			"code": {code}, "name": {name}, "password": {adminPassword},
+			"answer": {"allow"},
+		}); status != http.StatusOK {
 		c.t.Errorf("the page gave %d %s", status, text)
 	}
 }
@@ -66,7 +75,8 @@ func (c *cloud) agree(name, code string) {
 // user makes a person without any role, who signs in by a device code.
 func (c *cloud) user(name string) (id string, credential azcore.TokenCredential) {
 	c.t.Helper()
-	made, err := c.admin.CreatePrincipal(c.t.Context(), api.NewPrincipal{Kind: "user", Name: name, Password: adminPassword})
+	made, err := c.admin.CreatePrincipal(c.t.Context(),
+		api.NewPrincipal{Kind: "user", Name: name, Password: adminPassword})
 	c.must(err)
 	return made.Principal.ID, c.device(name, "adfs")
 }
@@ -74,7 +84,8 @@ func (c *cloud) user(name string) (id string, credential azcore.TokenCredential)
 // person makes a user without any role, signed in to the native API.
 func (c *cloud) person(name string) *api.Client {
 	c.t.Helper()
-	_, err := c.admin.CreatePrincipal(c.t.Context(), api.NewPrincipal{Kind: "user", Name: name, Password: adminPassword})
+	_, err := c.admin.CreatePrincipal(c.t.Context(),
+		api.NewPrincipal{Kind: "user", Name: name, Password: adminPassword})
 	c.must(err)
 	session, err := c.admin.SignIn(c.t.Context(), api.SignIn{Name: name, Password: adminPassword})
 	c.must(err)

@@ -16,12 +16,16 @@ func (p pimClients) holds(name string, kind pim.RequestType, status pim.Status) 
 	got, err := p.requests.Get(p.cloud.t.Context(), p.scope, name, nil)
 	p.cloud.must(err)
 	if *got.Properties.RequestType != kind || *got.Properties.Status != status {
-		p.cloud.t.Errorf("the request is %s, %s, want %s, %s", *got.Properties.RequestType, *got.Properties.Status, kind, status)
+		p.cloud.t.Errorf("the request is %s, %s, want %s, %s", *got.Properties.RequestType, *got.Properties.Status,
+			kind, status)
 	}
 	listed := 0
-	for _, r := range all(p.cloud.t, p.requests.NewListForScopePager(p.scope, &pim.RoleAssignmentScheduleRequestsClientListForScopeOptions{Filter: new("asRequestor()")}), func(page pim.RoleAssignmentScheduleRequestsClientListForScopeResponse) []*pim.RoleAssignmentScheduleRequest {
-		return page.Value
-	}) {
+	for _, r := range all(p.cloud.t,
+		p.requests.NewListForScopePager(p.scope,
+			&pim.RoleAssignmentScheduleRequestsClientListForScopeOptions{Filter: new("asRequestor()")}),
+		func(page pim.RoleAssignmentScheduleRequestsClientListForScopeResponse) []*pim.RoleAssignmentScheduleRequest {
+			return page.Value
+		}) {
 		if *r.Name == name && *r.Properties.Status == status {
 			listed++
 		}
@@ -38,12 +42,16 @@ func (p pimClients) holdsEligible(name string, kind pim.RequestType, status pim.
 	got, err := requests.Get(p.cloud.t.Context(), p.scope, name, nil)
 	p.cloud.must(err)
 	if *got.Properties.RequestType != kind || *got.Properties.Status != status {
-		p.cloud.t.Errorf("the request is %s, %s, want %s, %s", *got.Properties.RequestType, *got.Properties.Status, kind, status)
+		p.cloud.t.Errorf("the request is %s, %s, want %s, %s", *got.Properties.RequestType, *got.Properties.Status,
+			kind, status)
 	}
 	listed := 0
-	for _, r := range all(p.cloud.t, requests.NewListForScopePager(p.scope, &pim.RoleEligibilityScheduleRequestsClientListForScopeOptions{Filter: new("asRequestor()")}), func(page pim.RoleEligibilityScheduleRequestsClientListForScopeResponse) []*pim.RoleEligibilityScheduleRequest {
-		return page.Value
-	}) {
+	for _, r := range all(p.cloud.t,
+		requests.NewListForScopePager(p.scope,
+			&pim.RoleEligibilityScheduleRequestsClientListForScopeOptions{Filter: new("asRequestor()")}),
+		func(page pim.RoleEligibilityScheduleRequestsClientListForScopeResponse) []*pim.RoleEligibilityScheduleRequest {
+			return page.Value
+		}) {
 		if *r.Name == name && *r.Properties.Status == status {
 			listed++
 		}
@@ -61,7 +69,8 @@ func lasting(duration string) func(*pim.RoleAssignmentScheduleRequestProperties)
 func (p pimClients) ends(principal string, in time.Duration) {
 	p.cloud.t.Helper()
 	found := p.instances("principalId eq '" + principal + "'")
-	if len(found) != 1 || found[0].Properties.EndDateTime == nil || (time.Until(*found[0].Properties.EndDateTime)-in).Abs() > 20*time.Minute {
+	if len(found) != 1 || found[0].Properties.EndDateTime == nil || (time.Until(
+		*found[0].Properties.EndDateTime)-in).Abs() > 20*time.Minute {
 		p.cloud.t.Errorf("the instances are %v, want one that ends in %s", found, in)
 	}
 }
@@ -77,30 +86,41 @@ func TestPIMAssigned(t *testing.T) {
 	c.must(err)
 	admin.holds(assigned, pim.RequestTypeAdminAssign, pim.StatusProvisioned)
 	admin.ends(vicID, time.Hour)
-	for kind, duration := range map[pim.RequestType]string{pim.RequestTypeAdminExtend: "PT30M", pim.RequestTypeAdminRenew: "PT20M"} {
+	for kind, duration := range map[pim.RequestType]string{
+		pim.RequestTypeAdminExtend: "PT30M",
+		pim.RequestTypeAdminRenew:  "PT20M",
+	} {
 		_, _, err := admin.ask(kind, vicID, lasting(duration))
-		admin.fails(string(kind)+" that gives no more time", err, "RoleAssignmentRequestPolicyValidationFailed", "ExpirationRule")
+		admin.fails(string(kind)+" that gives no more time", err, "RoleAssignmentRequestPolicyValidationFailed",
+			"ExpirationRule")
 	}
 	for _, kind := range []pim.RequestType{pim.RequestTypeAdminUpdate, pim.RequestTypeAdminAssign} {
 		_, _, err = admin.ask(kind, vicID, lasting("PT0S"))
 		admin.fails(string(kind)+" for no time", err, "InvalidRequestContent", "PT0S")
 	}
 	_, _, err = admin.ask(pim.RequestTypeAdminUpdate, vicID, func(p *pim.RoleAssignmentScheduleRequestProperties) {
-		p.ScheduleInfo.Expiration = &pim.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{Type: new(pim.TypeAfterDateTime), EndDateTime: new(time.Now().Add(-time.Hour))}
+		p.ScheduleInfo.Expiration = &pim.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{
+			Type: new(pim.TypeAfterDateTime), EndDateTime: new(time.Now().Add(-time.Hour)),
+		}
 	})
 	admin.fails("an end in the past", err, "RoleAssignmentRequestPolicyValidationFailed", "ExpirationRule")
 	_, _, err = admin.ask(pim.RequestTypeAdminAssign, vicID, func(p *pim.RoleAssignmentScheduleRequestProperties) {
-		p.ScheduleInfo.Expiration = &pim.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{Type: new(pim.TypeAfterDateTime), EndDateTime: new(time.Time{})}
+		p.ScheduleInfo.Expiration = &pim.RoleAssignmentScheduleRequestPropertiesScheduleInfoExpiration{
+			Type: new(pim.TypeAfterDateTime), EndDateTime: new(time.Time{}),
+		}
 	})
 	admin.fails("an end that was never set", err, "InvalidParameter", "endDateTime")
-	_, _, err = admin.ask(pim.RequestTypeAdminUpdate, vicID, func(p *pim.RoleAssignmentScheduleRequestProperties) { p.ScheduleInfo = nil })
+	_, _, err = admin.ask(pim.RequestTypeAdminUpdate, vicID,
+		func(p *pim.RoleAssignmentScheduleRequestProperties) { p.ScheduleInfo = nil })
 	admin.fails("a change without a time", err, "InvalidParameter", "scheduleInfo")
 	for _, step := range []struct {
 		kind     pim.RequestType
 		duration string
 		ends     time.Duration
 	}{
-		{pim.RequestTypeAdminExtend, "PT3H", 3 * time.Hour}, {pim.RequestTypeAdminUpdate, "PT2H", 2 * time.Hour}, {pim.RequestTypeAdminRenew, "PT4H", 4 * time.Hour},
+		{pim.RequestTypeAdminExtend, "PT3H", 3 * time.Hour},
+		{pim.RequestTypeAdminUpdate, "PT2H", 2 * time.Hour},
+		{pim.RequestTypeAdminRenew, "PT4H", 4 * time.Hour},
 	} {
 		changed, name, err := admin.ask(step.kind, vicID, lasting(step.duration))
 		c.must(err)
@@ -159,14 +179,16 @@ func TestPIMAssigned(t *testing.T) {
 // waiting gives the requests about roles that wait for somebody.
 func (p pimClients) waiting() []*pim.RoleAssignmentScheduleRequest {
 	p.cloud.t.Helper()
-	pager := p.requests.NewListForScopePager(p.scope, &pim.RoleAssignmentScheduleRequestsClientListForScopeOptions{Filter: new("asApprover()")})
-	return all(p.cloud.t, pager, func(page pim.RoleAssignmentScheduleRequestsClientListForScopeResponse) []*pim.RoleAssignmentScheduleRequest {
-		return page.Value
-	})
+	pager := p.requests.NewListForScopePager(p.scope,
+		&pim.RoleAssignmentScheduleRequestsClientListForScopeOptions{Filter: new("asApprover()")})
+	return all(p.cloud.t, pager,
+		func(page pim.RoleAssignmentScheduleRequestsClientListForScopeResponse) []*pim.RoleAssignmentScheduleRequest {
+			return page.Value
+		})
 }
 
-// TestPIMEligibleForLonger has somebody ask for more time in which they may activate, and activate anew what has ended; an
-// administrator gives the former, and has no say in how long an activation lasts.
+// TestPIMEligibleForLonger has somebody ask for more time in which they may activate, and activate anew what has ended;
+// an administrator gives the former, and has no say in how long an activation lasts.
 func TestPIMEligibleForLonger(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
@@ -183,10 +205,12 @@ func TestPIMEligibleForLonger(t *testing.T) {
 	}
 	admin.makeEligible(pim.RequestTypeAdminExtend, vicID, longer)
 	vic.holdsEligible(more, pim.RequestTypeSelfExtend, pim.StatusProvisioned)
-	_, again := vic.makeEligible(pim.RequestTypeSelfRenew, vicID, func(p *pim.RoleEligibilityScheduleRequestProperties) {
-		p.ScheduleInfo.Expiration.Duration = new("P90D")
-	})
-	if _, err := vic.clients.NewRoleEligibilityScheduleRequestsClient().Cancel(t.Context(), vic.scope, again, nil); err != nil {
+	_, again := vic.makeEligible(pim.RequestTypeSelfRenew, vicID,
+		func(p *pim.RoleEligibilityScheduleRequestProperties) {
+			p.ScheduleInfo.Expiration.Duration = new("P90D")
+		})
+	if _, err := vic.clients.NewRoleEligibilityScheduleRequestsClient().Cancel(t.Context(), vic.scope, again,
+		nil); err != nil {
 		t.Error(err)
 	}
 	vic.holdsEligible(again, pim.RequestTypeSelfRenew, pim.StatusCanceled)
@@ -194,7 +218,8 @@ func TestPIMEligibleForLonger(t *testing.T) {
 	_, _, err := vic.ask(pim.RequestTypeSelfActivate, vicID, nil)
 	c.must(err)
 	_, _, err = admin.ask(pim.RequestTypeAdminExtend, vicID, lasting("PT9H"))
-	admin.fails("more time on an activation, past its rule", err, "RoleAssignmentRequestPolicyValidationFailed", "EligibilityRule")
+	admin.fails("more time on an activation, past its rule", err, "RoleAssignmentRequestPolicyValidationFailed",
+		"EligibilityRule")
 	admin.ends(vicID, time.Hour)
 	_, _, err = vic.ask(pim.RequestTypeSelfDeactivate, vicID, nil)
 	c.must(err)
@@ -211,10 +236,14 @@ func TestPIMEligibleForLonger(t *testing.T) {
 	path := vic.scope + "/providers/Microsoft.Authorization/roleEligibilityScheduleRequests/"
 	version := "?api-version=2020-10-01"
 	upper := vic.scope + "/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/" + strings.ToUpper(name)
-	if status, answer := x.call(http.MethodGet, upper+version, nil); status != http.StatusOK || at(t, answer, "name") != name {
+	if status, answer := x.call(http.MethodGet, upper+version,
+		nil); status != http.StatusOK || at(t, answer, "name") != name {
 		t.Errorf("a name in capitals gave %d %v", status, answer)
 	}
-	x.fails(http.MethodPost, path+more+"/cancel"+version, nil, http.StatusBadRequest, "RoleAssignmentRequestCannotBeCanceled")
+	x.fails(http.MethodPost, path+more+"/cancel"+version, nil, http.StatusBadRequest,
+		"RoleAssignmentRequestCannotBeCanceled")
 	x.fails(http.MethodGet, path+name+version, nil, http.StatusNotFound, "ResourceNotFound")
-	x.fails(http.MethodPut, path+uuid.NewString()+version, map[string]any{"properties": map[string]any{"requestType": "SelfActivate"}}, http.StatusBadRequest, "RoleAssignmentRequestPolicyValidationFailed")
+	x.fails(http.MethodPut, path+uuid.NewString()+version,
+		map[string]any{"properties": map[string]any{"requestType": "SelfActivate"}}, http.StatusBadRequest,
+		"RoleAssignmentRequestPolicyValidationFailed")
 }

@@ -10,12 +10,13 @@ import (
 	"testing"
 )
 
-// python runs a script of the folder py by an interpreter that has what the script needs of the Azure SDK for Python, and reads the
-// JSON that it writes. Without one the test is skipped: not every version of the SDK has everything.
+// python runs a script of the folder py by an interpreter that has what the script needs of the Azure SDK for Python,
+// and reads the JSON that it writes. Without one the test is skipped: not every version of the SDK has everything.
 func (c *cloud) python(script string, said any, needs string, more ...string) {
 	c.t.Helper()
 	interpreter := ""
-	for _, candidate := range []string{"python3", "/usr/bin/python3"} { // the distribution's own may stand behind another
+	// the distribution's own may stand behind another
+	for _, candidate := range []string{"python3", "/usr/bin/python3"} {
 		if exec.CommandContext(c.t.Context(), candidate, "-c", needs).Run() == nil { //nolint:gosec // words of this package
 			interpreter = candidate
 			break
@@ -27,7 +28,8 @@ func (c *cloud) python(script string, said any, needs string, more ...string) {
 	bounded, stop := context.WithTimeout(c.t.Context(), 4*patience)
 	defer stop()
 	run := exec.CommandContext(bounded, interpreter, filepath.Join("py", script)) //nolint:gosec // a script of this package
-	run.Env = append(c.environment(), append(more, "PYTHONDONTWRITEBYTECODE=1", "NO_PROXY=*", "PATH="+os.Getenv("PATH"))...)
+	run.Env = append(c.environment(),
+		append(more, "PYTHONDONTWRITEBYTECODE=1", "NO_PROXY=*", "PATH="+os.Getenv("PATH"))...)
 	text, err := run.Output()
 	if err != nil || json.Unmarshal(text, said) != nil {
 		c.t.Fatalf("python gave %s, %v %s", text, err, stderr(err))
@@ -47,8 +49,10 @@ func TestPythonSDK(t *testing.T) {
 		Requests, Listed, Assignments int
 		Machines                      []string
 	}
-	c.python("jit.py", &said, "import azure.identity, azure.mgmt.authorization, azure.mgmt.compute, azure.mgmt.security")
-	if said.State != "Succeeded" || said.Requestor != "deploy" || said.Port.Number != 22 || said.Port.Source != "10.77.0.1" || said.Requests != 1 ||
+	c.python("jit.py", &said,
+		"import azure.identity, azure.mgmt.authorization, azure.mgmt.compute, azure.mgmt.security")
+	if said.State != "Succeeded" || said.Requestor != "deploy" || said.Port.Number != 22 ||
+		said.Port.Source != "10.77.0.1" || said.Requests != 1 ||
 		said.Listed != 1 || said.Assignments == 0 || !slices.Equal(said.Machines, []string{"web-1"}) {
 		t.Errorf("it said %+v", said)
 	}
@@ -61,7 +65,8 @@ func TestPythonJITRequests(t *testing.T) {
 	c := newCloud(t)
 	app := c.deploy().application(authorization(c.client, contributor))
 	var said struct{ State, Kind, Provisioning string }
-	c.python("jitrequest.py", &said, "from azure.mgmt.resource.managedapplications.models import JitRequestDefinition", "APPLICATION="+app, "ROLE="+contributor)
+	c.python("jitrequest.py", &said, "from azure.mgmt.resource.managedapplications.models import JitRequestDefinition",
+		"APPLICATION="+app, "ROLE="+contributor)
 	if said.State != "Approved" || said.Kind != "Once" || said.Provisioning != "Succeeded" {
 		t.Errorf("it said %+v", said)
 	}

@@ -23,7 +23,11 @@ type caller struct {
 func (c *cloud) as(client, secret string) *caller {
 	c.t.Helper()
 	x := &caller{cloud: c, http: c.http()}
-	status, answer := x.form("/adfs/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {secret}, "scope": {c.url + "/.default"}})
+	status, answer := x.form("/adfs/oauth2/token",
+		url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {secret},
+			"scope": {c.url + "/.default"},
+		})
 	token, _ := answer["access_token"].(string)
 	if status != http.StatusOK || token == "" {
 		c.t.Fatalf("sign in gave %d %v", status, answer)
@@ -38,7 +42,8 @@ func (c *cloud) deploy() *caller { return c.as(c.client, c.secret) }
 // form posts a form and reads JSON.
 func (x *caller) form(path string, values url.Values) (int, map[string]any) {
 	x.cloud.t.Helper()
-	r, err := http.NewRequestWithContext(x.cloud.t.Context(), http.MethodPost, x.cloud.url+path, strings.NewReader(values.Encode()))
+	r, err := http.NewRequestWithContext(x.cloud.t.Context(), http.MethodPost, x.cloud.url+path,
+		strings.NewReader(values.Encode()))
 	x.cloud.must(err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return x.send(r)
@@ -104,9 +109,15 @@ const v = "?api-version=2020-01-01"
 
 // policyBody guards port 22 of web-1.
 func (c *cloud) policyBody() map[string]any {
-	return map[string]any{"kind": "Basic", "properties": map[string]any{"virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{
-		map[string]any{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "10.77.0.0/16", "maxRequestAccessDuration": "PT3H"},
-	}}}}}
+	return map[string]any{
+		"kind": "Basic",
+		"properties": map[string]any{"virtualMachines": []any{map[string]any{"id": c.machine.Resource, "ports": []any{
+			map[string]any{
+				"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "10.77.0.0/16",
+				"maxRequestAccessDuration": "PT3H",
+			},
+		}}}},
+	}
 }
 
 // guard writes the policy that most tests use.
@@ -126,7 +137,8 @@ func (x *caller) guardBy(body map[string]any) {
 // initiate asks for port 22 of web-1.
 func (x *caller) initiate(source string, d time.Duration) {
 	x.cloud.t.Helper()
-	if status, answer := x.call(http.MethodPost, x.cloud.policyPath()+"/initiate"+v, x.cloud.initiateBody(source, d)); status != http.StatusAccepted {
+	if status, answer := x.call(http.MethodPost, x.cloud.policyPath()+"/initiate"+v,
+		x.cloud.initiateBody(source, d)); status != http.StatusAccepted {
 		x.cloud.t.Fatalf("initiate gave %d %v", status, answer)
 	}
 }

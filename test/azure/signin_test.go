@@ -20,13 +20,17 @@ func TestTokensEnd(t *testing.T) {
 	c := newCloud(t)
 	x := c.deploy()
 	list := "/subscriptions?api-version=2022-12-01"
-	if status, answer := x.call(http.MethodGet, list, nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 1 {
+	if status, answer := x.call(http.MethodGet, list,
+		nil); status != http.StatusOK || len(at(t, answer, "value").([]any)) != 1 {
 		t.Fatalf("the subscriptions are %d %v", status, answer)
 	}
 	other := *x
 	other.host = "elsewhere.example:443"
 	other.fails(http.MethodGet, list, nil, http.StatusUnauthorized, "InvalidAuthenticationTokenAudience")
-	for what, token := range map[string]string{"garbage": "garbage", "altered": x.token[:len(x.token)-6] + "AAAAAA", "none": "e30.e30.e30"} {
+	for what, token := range map[string]string{
+		"garbage": "garbage", "altered": x.token[:len(x.token)-6] + "AAAAAA",
+		"none": "e30.e30.e30",
+	} {
 		bad := *x
 		bad.token = token
 		if status, _ := bad.call(http.MethodGet, list, nil); status != http.StatusUnauthorized {
@@ -53,7 +57,10 @@ func TestSignInIsRefused(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	x := &caller{cloud: c, http: c.http()}
-	good := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.client}, "client_secret": {c.secret}, "scope": {c.url + "/.default"}}
+	good := url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {c.client}, "client_secret": {c.secret},
+		"scope": {c.url + "/.default"},
+	}
 	with := func(change ...string) url.Values {
 		values := url.Values{}
 		maps.Copy(values, good)
@@ -88,7 +95,8 @@ func TestSignInIsRefused(t *testing.T) {
 	}
 	limited := false
 	for range 40 {
-		if status, _ := x.form("/adfs/oauth2/token", with("client_secret", "pss_wrong")); status == http.StatusTooManyRequests {
+		if status, _ := x.form("/adfs/oauth2/token",
+			with("client_secret", "pss_wrong")); status == http.StatusTooManyRequests {
 			limited = true
 			break
 		}
@@ -104,7 +112,8 @@ func TestSignInIsRefused(t *testing.T) {
 // page is what a browser sees.
 func (x *caller) page(method, path string, form url.Values) (status int, location, text string) {
 	x.cloud.t.Helper()
-	r, err := http.NewRequestWithContext(x.cloud.t.Context(), method, x.cloud.url+path, strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(x.cloud.t.Context(), method, x.cloud.url+path,
+		strings.NewReader(form.Encode()))
 	x.cloud.must(err)
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -115,7 +124,8 @@ func (x *caller) page(method, path string, form url.Values) (status int, locatio
 	defer func() { x.cloud.must(response.Body.Close()) }()
 	body, err := io.ReadAll(response.Body)
 	x.cloud.must(err)
-	if csp := response.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+	if csp := response.Header.Get("Content-Security-Policy"); !strings.Contains(csp,
+		"default-src 'none'") || strings.Contains(csp, "unsafe") {
 		x.cloud.t.Errorf("%s has the policy %q", path, csp)
 	}
 	if regexp.MustCompile(`(?i)<script|\son\w+=|style=`).Match(body) {
@@ -134,21 +144,36 @@ func TestDeviceCode(t *testing.T) {
 		t.Fatalf("devicecode gave %d %v", status, begun)
 	}
 	code := at(t, begun, "user_code").(string)
-	ask := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {"az"}, "device_code": {at(t, begun, "device_code").(string)}, "client_info": {"1"}}
-	if status, answer := x.form("/adfs/oauth2/token", ask); status != http.StatusBadRequest || answer["error"] != "authorization_pending" {
+	ask := url.Values{
+		"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {"az"},
+		"device_code": {at(t, begun, "device_code").(string)}, "client_info": {"1"},
+	}
+	if status, answer := x.form("/adfs/oauth2/token",
+		ask); status != http.StatusBadRequest || answer["error"] != "authorization_pending" {
 		t.Errorf("too early an attempt gave %d %v", status, answer)
 	}
-	if status, _, text := x.page(http.MethodGet, "/device?code="+strings.ToLower(code), nil); status != http.StatusOK || !strings.Contains(text, code) || !strings.Contains(text, "<strong>az</strong>") {
+	if status, _, text := x.page(http.MethodGet, "/device?code="+strings.ToLower(code),
+		nil); status != http.StatusOK || !strings.Contains(text, code) ||
+		!strings.Contains(text, "<strong>az</strong>") {
 		t.Errorf("the page is %d %s", status, text)
 	}
-	if status, _, text := x.page(http.MethodPost, "/device", url.Values{"code": {code}, "name": {"admin"}, "password": {"wrong"}, "answer": {"allow"}}); status != http.StatusUnauthorized || !strings.Contains(text, "role=\"alert\"") {
+	if status, _, text := x.page(http.MethodPost, "/device",
+		url.Values{
+			"code": {code}, "name": {"admin"}, "password": {"wrong"},
+			"answer": {"allow"},
+		}); status != http.StatusUnauthorized || !strings.Contains(text, "role=\"alert\"") {
 		t.Errorf("a wrong password gave %d %s", status, text)
 	}
-	if status, _, text := x.page(http.MethodPost, "/device", url.Values{"code": {code}, "name": {"admin"}, "password": {adminPassword}, "answer": {"allow"}}); status != http.StatusOK || !strings.Contains(text, "You are signed in") {
+	if status, _, text := x.page(http.MethodPost, "/device",
+		url.Values{
+			"code": {code}, "name": {"admin"}, "password": {adminPassword},
+			"answer": {"allow"},
+		}); status != http.StatusOK || !strings.Contains(text, "You are signed in") {
 		t.Fatalf("the right password gave %d %s", status, text)
 	}
 	status, answer := x.form("/adfs/oauth2/token", ask)
-	if status != http.StatusOK || answer["id_token"] == nil || answer["refresh_token"] == nil || answer["client_info"] == nil {
+	if status != http.StatusOK || answer["id_token"] == nil || answer["refresh_token"] == nil ||
+		answer["client_info"] == nil {
 		t.Fatalf("the code was answered with %d %v", status, answer)
 	}
 	x.token = at(t, answer, "access_token").(string)
@@ -160,14 +185,20 @@ func TestDeviceCode(t *testing.T) {
 	}
 	idAsAccess := *x
 	idAsAccess.token = at(t, answer, "id_token").(string)
-	if status, _ := idAsAccess.call(http.MethodGet, "/tenants?api-version=2022-12-01", nil); status != http.StatusUnauthorized {
+	if status, _ := idAsAccess.call(http.MethodGet, "/tenants?api-version=2022-12-01",
+		nil); status != http.StatusUnauthorized {
 		t.Errorf("an id token is taken for an access token: %d", status)
 	}
-	refresh := url.Values{"grant_type": {"refresh_token"}, "client_id": {"az"}, "refresh_token": {at(t, answer, "refresh_token").(string)}, "scope": {c.url + "/.default"}}
-	if status, answer := x.form("/adfs/oauth2/token", refresh); status != http.StatusOK || answer["access_token"] == nil {
+	refresh := url.Values{
+		"grant_type": {"refresh_token"}, "client_id": {"az"},
+		"refresh_token": {at(t, answer, "refresh_token").(string)}, "scope": {c.url + "/.default"},
+	}
+	if status, answer := x.form("/adfs/oauth2/token", refresh); status != http.StatusOK ||
+		answer["access_token"] == nil {
 		t.Errorf("refresh gave %d %v", status, answer)
 	}
-	if status, _, text := x.page(http.MethodGet, "/device?code=BBBB-BBBB", nil); status != http.StatusNotFound || !strings.Contains(text, "not one that waits") {
+	if status, _, text := x.page(http.MethodGet, "/device?code=BBBB-BBBB",
+		nil); status != http.StatusNotFound || !strings.Contains(text, "not one that waits") {
 		t.Errorf("a wrong code gave %d %s", status, text)
 	}
 }
@@ -180,39 +211,52 @@ func TestAuthorizationCode(t *testing.T) {
 	verifier := strings.Repeat("v", 50)
 	sum := sha256.Sum256([]byte(verifier))
 	query := url.Values{
-		"client_id": {"az"}, "response_type": {"code"}, "redirect_uri": {"http://localhost:8400/x"}, "scope": {c.url + "/.default openid"}, "state": {"s & t"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}, "nonce": {"n"},
+		"client_id": {"az"}, "response_type": {"code"}, "redirect_uri": {"http://localhost:8400/x"},
+		"scope": {c.url + "/.default openid"}, "state": {"s & t"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		"nonce": {"n"},
 	}
 	const path = "/adfs/oauth2/authorize?"
-	if status, _, text := x.page(http.MethodGet, path+query.Encode(), nil); status != http.StatusOK || !strings.Contains(text, "localhost:8400") {
+	if status, _, text := x.page(http.MethodGet, path+query.Encode(),
+		nil); status != http.StatusOK || !strings.Contains(text, "localhost:8400") {
 		t.Fatalf("the page is %d %s", status, text)
 	}
 	elsewhere := maps.Clone(query)
 	elsewhere.Set("redirect_uri", "http://evil.example/")
-	if status, location, _ := x.page(http.MethodGet, path+elsewhere.Encode(), nil); status != http.StatusBadRequest || location != "" {
+	if status, location, _ := x.page(http.MethodGet, path+elsewhere.Encode(),
+		nil); status != http.StatusBadRequest || location != "" {
 		t.Errorf("an address elsewhere gave %d to %q", status, location)
 	}
 	plain := maps.Clone(query)
 	plain.Set("code_challenge_method", "plain")
-	if _, location, _ := x.page(http.MethodGet, path+plain.Encode(), nil); !strings.Contains(location, "error=invalid_request") {
+	if _, location, _ := x.page(http.MethodGet, path+plain.Encode(),
+		nil); !strings.Contains(location, "error=invalid_request") {
 		t.Errorf("without PKCE the browser goes to %q", location)
 	}
 	issue := func() string {
 		t.Helper()
-		status, location, text := x.page(http.MethodPost, path+query.Encode(), url.Values{"name": {"admin"}, "password": {adminPassword}, "answer": {"allow"}})
+		status, location, text := x.page(http.MethodPost, path+query.Encode(),
+			url.Values{"name": {"admin"}, "password": {adminPassword}, "answer": {"allow"}})
 		to, err := url.Parse(location)
-		if status != http.StatusSeeOther || err != nil || to.Host != "localhost:8400" || to.Query().Get("state") != "s & t" || to.Query().Get("code") == "" {
+		if status != http.StatusSeeOther || err != nil || to.Host != "localhost:8400" || to.Query().Get(
+			"state") != "s & t" || to.Query().Get("code") == "" {
 			t.Fatalf("sign-in gave %d to %q %s", status, location, text)
 		}
 		return to.Query().Get("code")
 	}
 	redeem := func(code, verifier, redirect string) (int, map[string]any) {
-		return x.form("/adfs/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {"az"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {redirect}})
+		return x.form("/adfs/oauth2/token",
+			url.Values{
+				"grant_type": {"authorization_code"}, "client_id": {"az"}, "code": {code},
+				"code_verifier": {verifier}, "redirect_uri": {redirect},
+			})
 	}
-	if status, answer := redeem(issue(), "another", "http://localhost:8400/x"); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
+	if status, answer := redeem(issue(), "another",
+		"http://localhost:8400/x"); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
 		t.Errorf("another verifier gave %d %v", status, answer)
 	}
-	if status, answer := redeem(issue(), verifier, "http://localhost:8401/x"); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
+	if status, answer := redeem(issue(), verifier,
+		"http://localhost:8401/x"); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
 		t.Errorf("another address gave %d %v", status, answer)
 	}
 	code := issue()
@@ -222,7 +266,8 @@ func TestAuthorizationCode(t *testing.T) {
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(at(t, answer, "id_token").(string), ".")[1])
 	c.must(err)
-	if text := string(payload); !strings.Contains(text, `"nonce":"n"`) || !strings.Contains(text, `"aud":"az"`) || !strings.Contains(text, `"upn":"admin"`) {
+	if text := string(payload); !strings.Contains(text,
+		`"nonce":"n"`) || !strings.Contains(text, `"aud":"az"`) || !strings.Contains(text, `"upn":"admin"`) {
 		t.Errorf("the id token says %s", text)
 	}
 	if status, _ := redeem(code, verifier, "http://localhost:8400/x"); status != http.StatusBadRequest {

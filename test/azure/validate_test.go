@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestValidateSaysWhatPutWould asks twice for the same, once to be told and once to have it: the answers agree, and the first
-// leaves nothing behind.
+// TestValidateSaysWhatPutWould asks twice for the same, once to be told and once to have it: the answers agree, and the
+// first leaves nothing behind.
 func TestValidateSaysWhatPutWould(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
@@ -21,10 +21,16 @@ func TestValidateSaysWhatPutWould(t *testing.T) {
 	x := c.as(id, secret)
 	c.user("chief") // who made a secret of a service principal, the administrator here, does not decide for it
 	for role, terms := range map[string]api.EligibilityTerms{
-		"Contributor":    {MaxSeconds: 4 * 3600},
-		"Security Admin": {MaxSeconds: 3600, Approval: []api.ApprovalCase{{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"chief"}}}}}}}},
+		"Contributor": {MaxSeconds: 4 * 3600},
+		"Security Admin": {
+			MaxSeconds: 3600,
+			Approval: []api.ApprovalCase{
+				{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"chief"}}}}}},
+			},
+		},
 	} {
-		_, err := c.admin.CreateEligibility(t.Context(), api.NewEligibility{EligibilityTerms: terms, Principal: "vendor", Role: role, Scope: scope})
+		_, err := c.admin.CreateEligibility(t.Context(),
+			api.NewEligibility{EligibilityTerms: terms, Principal: "vendor", Role: role, Scope: scope})
 		c.must(err)
 	}
 	const securityAdmin = "fb1c8493-542b-48eb-b624-b4c8fea62acd"
@@ -37,8 +43,11 @@ func TestValidateSaysWhatPutWould(t *testing.T) {
 		"not eligible": {owner, "PT1H", "", "", "not eligible"},
 	} {
 		body := map[string]any{"properties": map[string]any{
-			"requestType": "SelfActivate", "principalId": strings.ToUpper(id), "justification": "INC-7", "roleDefinitionId": scope + "/providers/Microsoft.Authorization/roleDefinitions/" + one.role,
-			"scheduleInfo": map[string]any{"expiration": map[string]any{"type": "AfterDuration", "duration": one.duration}},
+			"requestType": "SelfActivate", "principalId": strings.ToUpper(id), "justification": "INC-7",
+			"roleDefinitionId": scope + "/providers/Microsoft.Authorization/roleDefinitions/" + one.role,
+			"scheduleInfo": map[string]any{
+				"expiration": map[string]any{"type": "AfterDuration", "duration": one.duration},
+			},
 		}}
 		path := scope + "/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/" + uuid.NewString()
 		const version = "?api-version=2020-10-01"
@@ -49,23 +58,27 @@ func TestValidateSaysWhatPutWould(t *testing.T) {
 		did, made := x.call(http.MethodPut, path+version, body)
 		if one.says != "" {
 			a, b := at(t, asked, "error", "message").(string), at(t, made, "error", "message").(string)
-			if said != did || at(t, asked, "error", "code") != at(t, made, "error", "code") || a != b || !strings.Contains(a, one.says) {
+			if said != did || at(t, asked, "error",
+				"code") != at(t, made, "error", "code") || a != b || !strings.Contains(a, one.says) {
 				t.Errorf("%s: validated %d %v, put %d %v", name, said, asked, did, made)
 			}
 			continue
 		}
-		if said != http.StatusOK || did != http.StatusCreated || at(t, asked, "properties", "status") != one.validate || at(t, made, "properties", "status") != one.put {
+		if said != http.StatusOK || did != http.StatusCreated || at(t, asked, "properties",
+			"status") != one.validate || at(t, made, "properties", "status") != one.put {
 			t.Errorf("%s: validated %d %v, put %d %v", name, said, asked, did, made)
 		}
-		if shown := at(t, made, "properties", "expandedProperties", "scope", "displayName"); shown == c.subscription || shown == "" {
+		if shown := at(t, made, "properties", "expandedProperties", "scope",
+			"displayName"); shown == c.subscription || shown == "" {
 			t.Errorf("%s: the subscription is called %v", name, shown)
 		}
 	}
 	// An administrator's assignment, which needs nobody's consent.
 	deploy := c.deploy()
 	assign := map[string]any{"properties": map[string]any{
-		"requestType": "AdminAssign", "principalId": id, "roleDefinitionId": scope + "/providers/Microsoft.Authorization/roleDefinitions/6f0d3c5e-7a44-4c0b-9a3e-52b1f4d8c9e7",
-		"scheduleInfo": map[string]any{"expiration": map[string]any{"type": "NoExpiration"}},
+		"requestType": "AdminAssign", "principalId": id,
+		"roleDefinitionId": scope + "/providers/Microsoft.Authorization/roleDefinitions/6f0d3c5e-7a44-4c0b-9a3e-52b1f4d8c9e7",
+		"scheduleInfo":     map[string]any{"expiration": map[string]any{"type": "NoExpiration"}},
 	}}
 	for _, kind := range []string{"roleAssignmentScheduleRequests", "roleEligibilityScheduleRequests"} {
 		path := scope + "/providers/Microsoft.Authorization/" + kind + "/" + uuid.NewString()
@@ -111,7 +124,9 @@ func TestInstanceView(t *testing.T) {
 			})
 			_, machine := x.call(http.MethodGet, c.machine.Resource+"?api-version=2024-07-01&$expand=instanceView", nil)
 			_, all := x.call(http.MethodGet, list+"?api-version=2024-07-01&statusOnly=true", nil)
-			if power(at(t, machine, "properties", "instanceView")) != one.power || power(at(t, all, "value", 0, "properties", "instanceView")) != one.power {
+			if power(at(t, machine, "properties",
+				"instanceView")) != one.power || power(
+				at(t, all, "value", 0, "properties", "instanceView")) != one.power {
 				t.Errorf("the machine is %v", machine)
 			}
 			_, plain := x.call(http.MethodGet, c.machine.Resource+"?api-version=2024-07-01", nil)

@@ -53,14 +53,18 @@ AllowIsolate=yes
 
 // others are the units of other firewalls, as Debian 12 orders them; what they start does not matter here.
 func others() map[string]string {
-	const early = "DefaultDependencies=no\nWants=network-pre.target local-fs.target\nBefore=network-pre.target shutdown.target\nAfter=local-fs.target\nConflicts=shutdown.target\n"
+	const early = "DefaultDependencies=no\nWants=network-pre.target local-fs.target\nBefore=network-pre.target " +
+		"shutdown.target\nAfter=local-fs.target\nConflicts=shutdown.target\n"
 	one := func(unit string) string {
 		return "[Unit]\n" + unit + "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
 	}
 	return map[string]string{
 		"netfilter-persistent.service": one(early), "ufw.service": one(early),
-		"firewalld.service":        one("Before=network-pre.target\nWants=network-pre.target\nAfter=dbus.service polkit.service\n"),
-		"cloud-init-local.service": one("DefaultDependencies=no\nWants=network-pre.target\nBefore=network-pre.target sysinit.target\nAfter=local-fs.target\n"),
+		"firewalld.service": one(
+			"Before=network-pre.target\nWants=network-pre.target\nAfter=dbus.service polkit.service\n"),
+		"cloud-init-local.service": one(
+			"DefaultDependencies=no\nWants=network-pre.target\nBefore=network-pre.target " +
+				"sysinit.target\nAfter=local-fs.target\n"),
 	}
 }
 
@@ -68,9 +72,11 @@ func TestBootLeavesNoPortOpen(t *testing.T) {
 	t.Parallel()
 	need(t)
 	program := build(t)
-	const rules = "#!/usr/sbin/nft -f\nflush ruleset\ntable inet filter {\n\tchain input { type filter hook input priority filter; }\n}\n"
+	const rules = "#!/usr/sbin/nft -f\nflush ruleset\ntable inet filter {\n\tchain input { type filter hook input " +
+		"priority filter; }\n}\n"
 	// A set of rules that takes long to load, so that the guard comes before it unless it waits for that.
-	const slow = "[Service]\nExecStartPre=/bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do nft list table inet postern && break; sleep 0.1; done; true'\n"
+	const slow = "[Service]\nExecStartPre=/bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; " +
+		"do nft list table inet postern && break; sleep 0.1; done; true'\n"
 	for name, c := range map[string]struct{ slow, others bool }{
 		"rules that load at once": {}, "rules that take long": {slow: true}, "beside other firewalls": {others: true},
 	} {
@@ -168,7 +174,8 @@ func newHost(t *testing.T, program string) *host {
 	h.write("etc/systemd/system/boot-test.target", target)
 	h.write("etc/systemd/system/report.service", report)
 	h.write("etc/report.sh", script)
-	h.write("var/lib/postern/agent/agent.json", `{"server":"https://postern.example:8443","agent":"agent-1","machine":"machine-1","name":"web-1","mode":"host"}`)
+	h.write("var/lib/postern/agent/agent.json",
+		`{"server":"https://postern.example:8443","agent":"agent-1","machine":"machine-1","name":"web-1","mode":"host"}`)
 	for _, name := range []string{"postern-guard.service", "nftables.service.d/postern.conf"} {
 		text, err := systemd.Files.ReadFile(name)
 		h.must(err)
@@ -203,9 +210,12 @@ func (h *host) boot(units []string) {
 	}
 	// What boots real machines has no business here, and costs time.
 	for _, unit := range []string{
-		"systemd-udevd.service", "systemd-udev-trigger.service", "systemd-journald.service", "systemd-hwdb-update.service", "systemd-firstboot.service",
-		"systemd-journal-catalog-update.service", "systemd-tmpfiles-setup.service", "systemd-tmpfiles-setup-dev.service", "systemd-sysusers.service", "systemd-journal-flush.service",
-		"systemd-update-utmp.service", "systemd-update-done.service", "systemd-machine-id-commit.service", "ldconfig.service", "dev-hugepages.mount", "dev-mqueue.mount", "systemd-remount-fs.service",
+		"systemd-udevd.service", "systemd-udev-trigger.service", "systemd-journald.service",
+		"systemd-hwdb-update.service", "systemd-firstboot.service",
+		"systemd-journal-catalog-update.service", "systemd-tmpfiles-setup.service",
+		"systemd-tmpfiles-setup-dev.service", "systemd-sysusers.service", "systemd-journal-flush.service",
+		"systemd-update-utmp.service", "systemd-update-done.service", "systemd-machine-id-commit.service",
+		"ldconfig.service", "dev-hugepages.mount", "dev-mqueue.mount", "systemd-remount-fs.service",
 	} {
 		h.must(os.Symlink("/dev/null", filepath.Join(h.dir, "upper/etc/systemd/system", unit)))
 	}

@@ -23,7 +23,8 @@ func TestPasskeysOfTheCommandLine(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = network.Close() })
 	w := &world{t: t, net: network, dir: t.TempDir(), address: "localhost:8443"} // passkeys want a name
-	log := w.launch(network.Client, "server.log", "server", "--data", w.path("data"), "--listen", "localhost:8443", "--metrics-listen", "off", "--names", "localhost")
+	log := w.launch(network.Client, "server.log", "server", "--data", w.path("data"), "--listen", "localhost:8443",
+		"--metrics-listen", "off", "--names", "localhost")
 	w.eventually("the server prints the first password", func() error {
 		text, err := os.ReadFile(log)
 		if err != nil {
@@ -33,9 +34,11 @@ func TestPasskeysOfTheCommandLine(t *testing.T) {
 		if found == nil {
 			return fmt.Errorf("it printed %s", text)
 		}
-		return errors.Join(os.WriteFile(w.path("once"), found[1], 0o600), os.WriteFile(w.path("own"), []byte(adminPassword), 0o600))
+		return errors.Join(os.WriteFile(w.path("once"), found[1], 0o600),
+			os.WriteFile(w.path("own"), []byte(adminPassword), 0o600))
 	})
-	login := exec.Command(program, "login", "--server", "https://localhost:8443", "--ca", w.path("data/ca.pem"), "--user", "admin",
+	login := exec.Command(program, "login", "--server", "https://localhost:8443", "--ca", w.path("data/ca.pem"),
+		"--user", "admin",
 		"--password-file", w.path("once"), "--new-password-file", w.path("own"), "--config", w.path("config.json"))
 	var said bytes.Buffer
 	login.Stderr = &said

@@ -13,8 +13,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestNotClosed has a machine opened by a code, and access to another ended while its agent is dead: nowhere is it said that
-// everything is closed, or that what the agent said last is in force.
+// TestNotClosed has a machine opened by a code, and access to another ended while its agent is dead: nowhere is it said
+// that everything is closed, or that what the agent said last is in force.
 func TestNotClosed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "web-1", "db-1", "spare-1")
@@ -25,8 +25,14 @@ func TestNotClosed(t *testing.T) {
 	https := ssh(3600)
 	https.Ports = "443"
 	w.policy("spare-1", api.MachinePolicy{
-		Ports:      []api.PortRule{ssh(3600), https},
-		Approval:   []api.ApprovalCase{{When: "request.firstPort == 22", Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"admin"}}}}}}, {}},
+		Ports: []api.PortRule{ssh(3600), https},
+		Approval: []api.ApprovalCase{
+			{
+				When:   "request.firstPort == 22",
+				Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"admin"}}}}},
+			},
+			{},
+		},
 		BreakGlass: &api.BreakGlassRule{People: []string{"anna"}, MaxSeconds: 3600},
 	})
 	grant := w.open("web-1")
@@ -35,7 +41,8 @@ func TestNotClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually("the code opens db-1", func() error { // once the agent has heard of it
-		cmd := exec.Command(program, "agent", "break-glass", "--state", w.path("state"), "--machine", "db-1", "--code-file", "-", "--port", "22", "--from", "203.0.113.7", "--for", "30m", "--reason", "site down")
+		cmd := exec.Command(program, "agent", "break-glass", "--state", w.path("state"), "--machine", "db-1",
+			"--code-file", "-", "--port", "22", "--from", "203.0.113.7", "--for", "30m", "--reason", "site down")
 		cmd.Stdin = strings.NewReader(codes.Codes[0])
 		said := &strings.Builder{}
 		cmd.Stderr = said
@@ -59,7 +66,8 @@ func TestNotClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	shots := os.Getenv("POSTERN_LOOK")
-	w.browse("closed.mjs", "LATER="+time.Now().Add(5*time.Minute).Format(time.RFC3339), "LOOK="+shots, "ANNA_PASSWORD="+anna)
+	w.browse("closed.mjs", "LATER="+time.Now().Add(5*time.Minute).Format(time.RFC3339), "LOOK="+shots,
+		"ANNA_PASSWORD="+anna)
 }
 
 // open has the administrator open port 22 of a machine, and gives the grant once it is active.
@@ -67,7 +75,12 @@ func (w *world) open(machine string) string {
 	w.t.Helper()
 	var r api.Request
 	w.eventually("the port of "+machine+" is asked for", func() (err error) { // once its agent holds the policy
-		r, err = w.admin.Submit(w.t.Context(), api.NewRequest{Items: []api.NewItem{{Machine: machine, Ports: "22"}}, ForSeconds: 1800, Justification: "deploy"}, "")
+		r, err = w.admin.Submit(w.t.Context(),
+			api.NewRequest{
+				Items: []api.NewItem{{Machine: machine, Ports: "22"}}, ForSeconds: 1800,
+				Justification: "deploy",
+			},
+			"")
 		return err
 	})
 	w.eventually("the port of "+machine+" is open", func() error {

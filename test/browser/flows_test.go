@@ -38,7 +38,8 @@ func (w *world) echo(machine int) string {
 	return to.Addr().String()
 }
 
-// TestFirstStart goes from an empty server to the first guarded machine by what the portal shows, and runs its commands.
+// TestFirstStart goes from an empty server to the first guarded machine by what the portal shows, and runs its
+// commands.
 func TestFirstStart(t *testing.T) {
 	t.Parallel()
 	network, err := nettest.Pair()
@@ -55,8 +56,8 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
-// install runs the commands that the portal showed on the machine, below a folder of its own, and starts the agent there as
-// systemd would.
+// install runs the commands that the portal showed on the machine, below a folder of its own, and starts the agent
+// there as systemd would.
 func (w *world) install() error {
 	var commands []byte
 	for end := time.Now().Add(patience); commands == nil; time.Sleep(100 * time.Millisecond) {
@@ -66,7 +67,9 @@ func (w *world) install() error {
 		commands, _ = os.ReadFile(w.path("commands.sh"))
 	}
 	root, bin := w.path("root"), w.path("bin")
-	script := "mkdir -p " + bin + "\nprintf '#!/bin/sh\\nexec \"$@\"\\n' > " + bin + "/sudo\nchmod 755 " + bin + "/sudo\nexport PATH=" + bin + ":$PATH POSTERN_ROOT=" + root + "\ncd " + w.dir + "\nset -e\n" + string(commands) + "\n"
+	script := "mkdir -p " + bin + "\nprintf '#!/bin/sh\\nexec \"$@\"\\n' > " + bin + "/sudo\nchmod 755 " + bin +
+		"/sudo\nexport PATH=" + bin + ":$PATH POSTERN_ROOT=" + root + "\ncd " + w.dir + "\nset -e\n" + string(
+		commands) + "\n"
 	cmd := exec.Command("sh", "-c", script)
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -76,12 +79,18 @@ func (w *world) install() error {
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("the commands: %w: %s", err, said.String())
 	}
-	for _, file := range []string{"etc/systemd/system/postern-agent.service", "etc/systemd/system/postern-guard.service", "etc/systemd/system/nftables.service.d/postern.conf", "etc/sysusers.d/postern.conf"} {
-		if text, err := os.ReadFile(filepath.Join(root, file)); err != nil || !strings.Contains(string(text), "ostern") {
+	for _, file := range []string{
+		"etc/systemd/system/postern-agent.service",
+		"etc/systemd/system/postern-guard.service", "etc/systemd/system/nftables.service.d/postern.conf",
+		"etc/sysusers.d/postern.conf",
+	} {
+		if text, err := os.ReadFile(filepath.Join(root, file)); err != nil ||
+			!strings.Contains(string(text), "ostern") {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	agent := exec.Command(filepath.Join(root, "usr/bin/postern"), "agent", "--state", filepath.Join(root, "var/lib/postern/agent"))
+	agent := exec.Command(filepath.Join(root, "usr/bin/postern"), "agent", "--state",
+		filepath.Join(root, "var/lib/postern/agent"))
 	if err := w.net.Machine.Start(agent); err != nil {
 		return err
 	}
@@ -98,26 +107,35 @@ func TestPasskeys(t *testing.T) {
 	w := newWorld(t, "db-1")
 	ben := w.person("ben", "Ben Ito", "Security Admin")
 	agree := []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"ben"}}}}}
-	w.policy("db-1", api.MachinePolicy{Ports: []api.PortRule{ssh(3600)}, Approval: []api.ApprovalCase{{StepUp: true, Stages: agree}}})
+	w.policy("db-1",
+		api.MachinePolicy{
+			Ports:    []api.PortRule{ssh(3600)},
+			Approval: []api.ApprovalCase{{StepUp: true, Stages: agree}},
+		})
 	_, err := w.admin.CreateEligibility(t.Context(), api.NewEligibility{
-		EligibilityTerms: api.EligibilityTerms{Approval: []api.ApprovalCase{{StepUp: true}}}, Principal: "ben", Role: "Reader", Scope: "/",
+		EligibilityTerms: api.EligibilityTerms{Approval: []api.ApprovalCase{{StepUp: true}}}, Principal: "ben",
+		Role: "Reader", Scope: "/",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.browse("passkey.mjs", "BEN_PASSWORD="+ben, "NAME="+serverName, "DB="+w.echo(0), "STORE="+w.path("data/postern.db"))
+	w.browse("passkey.mjs", "BEN_PASSWORD="+ben, "NAME="+serverName, "DB="+w.echo(0),
+		"STORE="+w.path("data/postern.db"))
 }
 
 // TestAttacks tries to run script by text, to call from another site, and to use sessions that are over.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "web-1", "db-1")
-	approval := []api.ApprovalCase{{Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"ben"}}}}}}}
+	approval := []api.ApprovalCase{{Stages: []api.ApprovalStage{
+		{AllOf: []api.Quorum{{Count: 1, People: []string{"ben"}}}},
+	}}}
 	w.person("ben", "Ben Ito", "Security Admin")
 	w.policy("web-1", api.MachinePolicy{Ports: []api.PortRule{ssh(3600)}})
 	w.policy("db-1", api.MachinePolicy{Ports: []api.PortRule{ssh(3600)}, Approval: approval})
 	certificate, key := w.selfSigned()
-	w.browse("attacks.mjs", "ROUTES="+strings.Join(changing(t), "\n"), "EVIL="+netip.AddrPortFrom(w.net.ClientAddrs[2], 9443).String(), "EVIL_CERT="+certificate, "EVIL_KEY="+key)
+	w.browse("attacks.mjs", "ROUTES="+strings.Join(changing(t), "\n"),
+		"EVIL="+netip.AddrPortFrom(w.net.ClientAddrs[2], 9443).String(), "EVIL_CERT="+certificate, "EVIL_KEY="+key)
 }
 
 // changing gives every route of the API that changes something.
@@ -136,7 +154,8 @@ func changing(t *testing.T) (routes []string) {
 	for path, methods := range document.Paths {
 		for method := range methods {
 			if method != "get" {
-				routes = append(routes, strings.ToUpper(method)+" "+regexp.MustCompile(`{[^}]+}`).ReplaceAllString(path, "web-1"))
+				routes = append(routes,
+					strings.ToUpper(method)+" "+regexp.MustCompile(`{[^}]+}`).ReplaceAllString(path, "web-1"))
 			}
 		}
 	}
@@ -153,7 +172,10 @@ func (w *world) selfSigned() (certificate, key string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		w.t.Fatal(err)

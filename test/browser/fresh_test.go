@@ -40,7 +40,8 @@ func TestUnitsOfThePortal(t *testing.T) {
 func TestBuiltFilesAreFresh(t *testing.T) {
 	needs(t, "vite")
 	fresh := t.TempDir()
-	build := exec.CommandContext(t.Context(), "node_modules/.bin/vite", "build", "--outDir", fresh, "--logLevel", "error")
+	build := exec.CommandContext(t.Context(), "node_modules/.bin/vite", "build", "--outDir", fresh, "--logLevel",
+		"error")
 	build.Dir = "../../web"
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -66,7 +67,9 @@ func TestBuiltFilesAreFresh(t *testing.T) {
 		if _, err := os.Stat(packed); err != nil {
 			continue // it did not shrink
 		}
-		unpack := exec.CommandContext(t.Context(), "node", "-e", "process.stdout.write(require('zlib').brotliDecompressSync(require('fs').readFileSync(process.argv[1])))", packed)
+		unpack := exec.CommandContext(t.Context(), "node", "-e",
+			"process.stdout.write(require('zlib').brotliDecompressSync(require('fs').readFileSync(process.argv[1])))",
+			packed)
 		if got, err := unpack.Output(); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s.br holds something else: run make web (%v)", name, err)
 		}

@@ -92,8 +92,12 @@ const serverName = "postern.example"
 // serve starts a server for the first time where the people are, and lets the administrator in.
 func serve(t *testing.T, network *nettest.Network) *world {
 	t.Helper()
-	w := &world{t: t, net: network, dir: t.TempDir(), address: netip.AddrPortFrom(network.ClientAddrs[0], 8443).String()}
-	log := w.launch(network.Client, "server.log", "server", "--data", w.path("data"), "--listen", w.address, "--names", serverName, "--metrics-listen", "off", "--calls-per-second", "10000")
+	w := &world{
+		t: t, net: network, dir: t.TempDir(),
+		address: netip.AddrPortFrom(network.ClientAddrs[0], 8443).String(),
+	}
+	log := w.launch(network.Client, "server.log", "server", "--data", w.path("data"), "--listen", w.address, "--names",
+		serverName, "--metrics-listen", "off", "--calls-per-second", "10000")
 	var password string
 	w.eventually("the server prints the first password", func() error {
 		text, err := os.ReadFile(log)
@@ -109,7 +113,8 @@ func serve(t *testing.T, network *nettest.Network) *world {
 	})
 	var session api.Session
 	w.eventually("the administrator signs in", func() (err error) {
-		session, err = w.client("").SignIn(t.Context(), api.SignIn{Name: "admin", Password: password, NewPassword: adminPassword})
+		session, err = w.client("").SignIn(t.Context(),
+			api.SignIn{Name: "admin", Password: password, NewPassword: adminPassword})
 		return err
 	})
 	w.admin = w.client(session.Token)
@@ -133,7 +138,8 @@ func (w *world) enroll(name, state string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	enroll := exec.Command(program, "agent", "enroll", "--server", "https://"+w.address, "--token-file", "-", "--ca", w.path("data/ca.pem"), "--state", state)
+	enroll := exec.Command(program, "agent", "enroll", "--server", "https://"+w.address, "--token-file", "-", "--ca",
+		w.path("data/ca.pem"), "--state", state)
 	enroll.Stdin = strings.NewReader(token.Token)
 	var said bytes.Buffer
 	enroll.Stdout, enroll.Stderr = &said, &said
@@ -148,7 +154,8 @@ func (w *world) enroll(name, state string) {
 // behind adds a machine behind a gateway.
 func (w *world) behind(gateway, name string, addresses ...string) {
 	w.t.Helper()
-	if _, err := w.admin.AddMachine(w.t.Context(), api.NewMachine{Name: name, Gateway: gateway, OS: "linux", Addresses: addresses}); err != nil {
+	if _, err := w.admin.AddMachine(w.t.Context(),
+		api.NewMachine{Name: name, Gateway: gateway, OS: "linux", Addresses: addresses}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -161,13 +168,16 @@ func (w *world) client(token string) *api.Client {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c, err := api.NewClient(api.Options{Server: "https://" + w.address, Token: token, CA: ca, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-		to, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return nil, err
-		}
-		return w.net.Client.Dial(ctx, network, netip.AddrPortFrom(w.net.ClientAddrs[0], 0), to)
-	}})
+	c, err := api.NewClient(api.Options{
+		Server: "https://" + w.address, Token: token, CA: ca,
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			to, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return nil, err
+			}
+			return w.net.Client.Dial(ctx, network, netip.AddrPortFrom(w.net.ClientAddrs[0], 0), to)
+		},
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -246,7 +256,8 @@ func (w *world) browse(script string, env ...string) {
 	cmd := exec.Command("node", script)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.Env = append(os.Environ(), append(env, "PORTAL=https://"+w.address, "ADMIN_PASSWORD="+adminPassword, "PROFILE="+w.dir)...)
+	cmd.Env = append(os.Environ(),
+		append(env, "PORTAL=https://"+w.address, "ADMIN_PASSWORD="+adminPassword, "PROFILE="+w.dir)...)
 	if err := w.net.Client.Start(cmd); err != nil {
 		w.t.Fatal(err)
 	}

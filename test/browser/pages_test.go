@@ -12,22 +12,29 @@ import (
 func TestWatching(t *testing.T) {
 	w := newWorld(t, "web-1")
 	once := w.person("anna", "Anna Keller", "JIT Access Requester")
-	session, err := w.client("").SignIn(t.Context(), api.SignIn{Name: "anna", Password: once, NewPassword: adminPassword})
+	session, err := w.client("").SignIn(t.Context(),
+		api.SignIn{Name: "anna", Password: once, NewPassword: adminPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
 	anna := w.client(session.Token)
 	w.policy("web-1", api.MachinePolicy{
-		Ports: []api.PortRule{ssh(2 * 3600)}, BreakGlass: &api.BreakGlassRule{People: []string{"anna"}, MaxSeconds: 3600},
-		Approval: []api.ApprovalCase{{Name: "All", Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"admin"}}}}}}},
+		Ports:      []api.PortRule{ssh(2 * 3600)},
+		BreakGlass: &api.BreakGlassRule{People: []string{"anna"}, MaxSeconds: 3600},
+		Approval: []api.ApprovalCase{{
+			Name:   "All",
+			Stages: []api.ApprovalStage{{AllOf: []api.Quorum{{Count: 1, People: []string{"admin"}}}}},
+		}},
 	})
 	for range 5 {
-		if _, err := anna.Submit(t.Context(), api.NewRequest{ForSeconds: 60, Items: []api.NewItem{{Machine: "web-1", Ports: "23"}}}, ""); err == nil {
+		if _, err := anna.Submit(t.Context(),
+			api.NewRequest{ForSeconds: 60, Items: []api.NewItem{{Machine: "web-1", Ports: "23"}}}, ""); err == nil {
 			t.Fatal("port 23 is not guarded")
 		}
 	}
 	broken, err := anna.Submit(t.Context(), api.NewRequest{
-		ForSeconds: 600, BreakGlass: true, Justification: "Nobody answers the phone", Items: []api.NewItem{{Machine: "web-1", Ports: "22"}},
+		ForSeconds: 600, BreakGlass: true, Justification: "Nobody answers the phone",
+		Items: []api.NewItem{{Machine: "web-1", Ports: "22"}},
 	}, "")
 	if err != nil {
 		t.Fatal(err)
@@ -38,20 +45,22 @@ func TestWatching(t *testing.T) {
 	w.browse("watch.mjs")
 }
 
-// TestManagedApplications goes through the two sides of a managed application: the customer deploys it and asks for approval,
-// the publisher activates a role, the customer decides and ends it.
+// TestManagedApplications goes through the two sides of a managed application: the customer deploys it and asks for
+// approval, the publisher activates a role, the customer decides and ends it.
 func TestManagedApplications(t *testing.T) {
 	w := newWorld(t, "web-1")
 	vendor, err := w.admin.CreateTenant(t.Context(), api.NewTenant{Name: "vendor", Admin: "vera"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := w.client("").SignIn(t.Context(), api.SignIn{Name: "vera@vendor", Password: vendor.Password, NewPassword: adminPassword})
+	session, err := w.client("").SignIn(t.Context(),
+		api.SignIn{Name: "vera@vendor", Password: vendor.Password, NewPassword: adminPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = w.client(session.Token).SetApplicationDefinition(t.Context(), "shop", api.ApplicationDefinitionInput{
-		DisplayName: "Web shop", Description: "A shop that its maker looks after", Public: true, JIT: api.ApplicationOffer{Available: true, MaxSeconds: 4 * 3600},
+		DisplayName: "Web shop", Description: "A shop that its maker looks after", Public: true,
+		JIT:            api.ApplicationOffer{Available: true, MaxSeconds: 4 * 3600},
 		Authorizations: []api.ApplicationAuthorization{{Principal: "vera", Role: "Contributor"}},
 	})
 	if err != nil {

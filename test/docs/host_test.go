@@ -31,7 +31,8 @@ func TestServerAndAgent(t *testing.T) {
 	l.run("person-password", "One-time password")
 	l.run("person-ca", "sha256 Fingerprint=")
 	l.run("server-fingerprint", "sha256 Fingerprint=")
-	l.run("server-health", "ready", "postern_agents_connected 0", "postern_reconciler_up 1", "postern_deliveries_pending 0",
+	l.run("server-health", "ready", "postern_agents_connected 0", "postern_reconciler_up 1",
+		"postern_deliveries_pending 0",
 		"postern_http_request_seconds_bucket", "postern_store_update_seconds_count")
 	l.token(l.run("person-token", "postern agent enroll --server https://postern.example:8443"))
 	l.run("machine-enrol", "Enrolled as web-1 (mode host)")
@@ -63,7 +64,8 @@ func TestServerAndAgent(t *testing.T) {
 		said, _ := l.shell("person", "postern machine list")
 		return strings.Contains(said, "in force")
 	})
-	if said, err := l.shell("machine", "postern agent uninstall --yes"); err == nil || !strings.Contains(said, "the agent still runs") {
+	if said, err := l.shell("machine",
+		"postern agent uninstall --yes"); err == nil || !strings.Contains(said, "the agent still runs") {
 		t.Errorf("uninstalled below a running agent:\n%s", said)
 	}
 	l.run("machine-uninstall", "Postern guards nothing on this host any more")
@@ -99,8 +101,8 @@ func TestReadme(t *testing.T) {
 	l.finish()
 }
 
-// TestBreakGlassWithoutTheServer opens a port of a real kernel with a code while the server is stopped, and finds the use on
-// record, with its debt, once the server is back.
+// TestBreakGlassWithoutTheServer opens a port of a real kernel with a code while the server is stopped, and finds the
+// use on record, with its debt, once the server is back.
 func TestBreakGlassWithoutTheServer(t *testing.T) {
 	t.Parallel()
 	need(t, "bash", "curl", "setpriv", "unshare")
@@ -123,10 +125,14 @@ func TestBreakGlassWithoutTheServer(t *testing.T) {
 		}
 		return said
 	}
-	l.welcome(must("server", "echo POSTERN_NAMES=postern.example > /etc/default/postern-server\nsystemctl start postern-server\njournalctl -u postern-server"))
+	l.welcome(must("server",
+		"echo POSTERN_NAMES=postern.example > /etc/default/postern-server\nsystemctl start "+
+			"postern-server\njournalctl -u postern-server"))
 	must("person", "postern login --server https://postern.example:8443 --ca-fingerprint FINGERPRINT --user admin\n")
 	l.token(must("person", "postern machine token web-1"))
-	must("machine", "postern agent enroll --server https://postern.example:8443 --token-file - --ca-fingerprint FINGERPRINT <<<TOKEN\nsystemctl start postern-agent")
+	must("machine",
+		"postern agent enroll --server https://postern.example:8443 --token-file - --ca-fingerprint FINGERPRINT "+
+			"<<<TOKEN\nsystemctl start postern-agent")
 	must("person", "postern policy set web-1 --port 22")
 	l.eventually("the port is closed", func() bool { return !l.reaches(port) })
 	revisions := func() (reported, desired string) {
@@ -173,12 +179,15 @@ func TestGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = echo.Close() })
-	said, err := l.shell("server", "echo POSTERN_NAMES=postern.example > /etc/default/postern-server\nsystemctl start postern-server\njournalctl -u postern-server")
+	said, err := l.shell("server",
+		"echo POSTERN_NAMES=postern.example > /etc/default/postern-server\nsystemctl start "+
+			"postern-server\njournalctl -u postern-server")
 	if err != nil {
 		t.Fatal(err, said)
 	}
 	l.welcome(said)
-	l.left["person-login"] = "postern login --server https://postern.example:8443 --ca-fingerprint FINGERPRINT --user admin\n"
+	l.left["person-login"] = "postern login --server https://postern.example:8443 --ca-fingerprint FINGERPRINT " +
+		"--user admin\n"
 	l.run("person-login")
 	l.run("gateway-forward", "net.ipv4.ip_forward = 1")
 	l.token(l.run("person-gateway-token"))

@@ -39,7 +39,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	programs = dir
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "postern"), "github.com/postern-dev/postern/cmd/postern")
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "postern"),
+		"github.com/postern-dev/postern/cmd/postern")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
@@ -87,7 +88,8 @@ func newLab(t *testing.T, network *nettest.Network, pages ...string) *lab {
 	}
 	l.write("first", "")
 	l.write("own", "a long enough password 42")
-	l.replace(" --user admin\n", " --user admin --password-file "+l.path("first")+" --new-password-file "+l.path("own")+"\n")
+	l.replace(" --user admin\n",
+		" --user admin --password-file "+l.path("first")+" --new-password-file "+l.path("own")+"\n")
 	l.replace("https://SERVER:8443", "https://postern.example:8443")
 	return l
 }

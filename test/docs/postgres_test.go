@@ -39,15 +39,18 @@ func TestPostgres(t *testing.T) {
 		}
 	}
 	const asPostgres = "setpriv --reuid postgres --regid postgres --clear-groups env LC_ALL=C "
-	must("server", "cd /; "+asPostgres+bin+"/initdb -A trust -D "+data+"\n"+asPostgres+bin+"/pg_ctl -w -l "+data+".log -D "+data+
-		" -o '-c listen_addresses=* -c unix_socket_directories="+filepath.Dir(data)+" -c fsync=off' start\necho 'host all all 10.77.0.0/24 trust' >> "+data+"/pg_hba.conf\n"+
-		asPostgres+bin+"/pg_ctl -D "+data+" reload")
+	must("server",
+		"cd /; "+asPostgres+bin+"/initdb -A trust -D "+data+"\n"+asPostgres+bin+"/pg_ctl -w -l "+data+".log -D "+data+
+			" -o '-c listen_addresses=* -c unix_socket_directories="+filepath.Dir(
+			data)+" -c fsync=off' start\necho 'host all all 10.77.0.0/24 trust' >> "+data+"/pg_hba.conf\n"+
+			asPostgres+bin+"/pg_ctl -D "+data+" reload")
 	t.Cleanup(func() {
 		if said, err := l.shell("server", "cd /; "+asPostgres+bin+"/pg_ctl -m immediate -D "+data+" stop"); err != nil {
 			t.Error(err, said)
 		}
 	})
-	l.left["postgres-create"] = "export PGHOST=" + filepath.Dir(data) + "\n" + "psql -v ON_ERROR_STOP=1 -U postgres <<'SQL'\n" + l.left["postgres-create"] + "SQL\n"
+	l.left["postgres-create"] = "export PGHOST=" + filepath.Dir(
+		data) + "\n" + "psql -v ON_ERROR_STOP=1 -U postgres <<'SQL'\n" + l.left["postgres-create"] + "SQL\n"
 	l.left["postgres-restore"] = "systemctl stop postern-server\nexport PGUSER=postgres\n" + l.left["postgres-restore"]
 	// /etc/postern is in the view of the host, as /etc/default is.
 	l.replace("/etc/postern", "/etc/default/postern")

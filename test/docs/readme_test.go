@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestReadmeAgrees holds the README to what it tells of: the release of Go that builds it, and how long the demonstration
-// takes, which its help tells too.
+// TestReadmeAgrees holds the README to what it tells of: the release of Go that builds it, and how long the
+// demonstration takes, which its help tells too.
 func TestReadmeAgrees(t *testing.T) {
 	t.Parallel()
 	read := func(path string) string {
@@ -37,7 +37,8 @@ func TestReadmeAgrees(t *testing.T) {
 // TestBuildHasAVersion holds that make build hands the program the version that git tells of.
 func TestBuildHasAVersion(t *testing.T) {
 	t.Parallel()
-	said, err := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-C", "../..", "-n", "build").CombinedOutput()
+	said, err := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-C", "../..", "-n",
+		"build").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}

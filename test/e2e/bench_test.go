@@ -69,8 +69,8 @@ func watchElements(b *testing.B, in *nettest.Namespace, table string) elements {
 	return e
 }
 
-// next waits until the kernel tells of an element of source. What it tells of others, such as of one that the agent writes
-// again, is passed over.
+// next waits until the kernel tells of an element of source. What it tells of others, such as of one that the agent
+// writes again, is passed over.
 func (elements) next(b *testing.B, from chan element, source netip.Addr) time.Time {
 	b.Helper()
 	for late := time.After(patience); ; {
@@ -85,9 +85,9 @@ func (elements) next(b *testing.B, from chan element, source netip.Addr) time.Ti
 	}
 }
 
-// BenchmarkRequestToOpen is the time from the call of Submit until the kernel says that it has the opening: through TLS,
-// a durable transaction of SQLite, the agent's stream and a netlink transaction, each in processes of its own. Beside
-// it stand what a bare netlink transaction takes, and programs that people run by hand.
+// BenchmarkRequestToOpen is the time from the call of Submit until the kernel says that it has the opening: through
+// TLS, a durable transaction of SQLite, the agent's stream and a netlink transaction, each in processes of its own.
+// Beside it stand what a bare netlink transaction takes, and programs that people run by hand.
 func BenchmarkRequestToOpen(b *testing.B) {
 	b.Run("postern", func(b *testing.B) {
 		w := pair(b)
@@ -134,7 +134,8 @@ func BenchmarkRequestToOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 		measure(b, func(source netip.Addr) error {
-			if err := conn.SetAddElements(set, []library.SetElement{{Key: source.AsSlice(), Timeout: time.Minute}}); err != nil {
+			if err := conn.SetAddElements(set,
+				[]library.SetElement{{Key: source.AsSlice(), Timeout: time.Minute}}); err != nil {
 				return err
 			}
 			return conn.Flush()
@@ -142,20 +143,26 @@ func BenchmarkRequestToOpen(b *testing.B) {
 	})
 	b.Run("nft", func(b *testing.B) {
 		space, nft := space(b), installed(b, "nft")
-		for _, line := range []string{"add table inet bare", "add set inet bare open { type ipv4_addr; flags timeout; }"} {
+		for _, line := range []string{
+			"add table inet bare",
+			"add set inet bare open { type ipv4_addr; flags timeout; }",
+		} {
 			if err := complete(space, exec.Command(nft, line)); err != nil {
 				b.Fatal(err)
 			}
 		}
 		measure(b, func(source netip.Addr) error {
-			return complete(space, exec.Command(nft, "add", "element", "inet", "bare", "open", fmt.Sprintf("{ %s timeout 1m }", source)))
+			return complete(space,
+				exec.Command(nft, "add", "element", "inet", "bare", "open", fmt.Sprintf("{ %s timeout 1m }", source)))
 		})
 	})
 	b.Run("firewalld", func(b *testing.B) {
 		space, cmd := space(b), installed(b, "firewall-cmd")
 		bus := firewalld(b, space)
 		measure(b, func(source netip.Addr) error {
-			c := exec.Command(cmd, "--timeout=60", fmt.Sprintf("--add-rich-rule=rule family=ipv4 source address=%s port port=22 protocol=tcp accept", source))
+			c := exec.Command(cmd, "--timeout=60",
+				fmt.Sprintf("--add-rich-rule=rule family=ipv4 source address=%s port port=22 protocol=tcp accept",
+					source))
 			c.Env = append(os.Environ(), bus)
 			return complete(space, c)
 		})
@@ -224,7 +231,10 @@ func firewalld(b *testing.B, in *nettest.Namespace) string {
 	variable := "DBUS_SYSTEM_BUS_ADDRESS=" + address
 	for _, args := range [][]string{
 		{installed(b, "dbus-daemon"), "--nofork", "--config-file=" + path},
-		{installed(b, "firewalld"), "--nofork", "--nopid", "--system-config", dir, "--log-file", filepath.Join(dir, "log")},
+		{
+			installed(b, "firewalld"), "--nofork", "--nopid", "--system-config", dir, "--log-file",
+			filepath.Join(dir, "log"),
+		},
 	} {
 		c := exec.Command(args[0], args[1:]...)
 		c.Env = append(os.Environ(), variable)
@@ -278,7 +288,11 @@ func BenchmarkCloseError(b *testing.B) {
 	for b.Loop() {
 		in := api.NewRequest{ForSeconds: lasting, Justification: "a measurement"}
 		for i := range uint16(openings) {
-			in.Items = append(in.Items, api.NewItem{Machine: "web-1", Ports: strconv.Itoa(int(first + i)), Protocol: "udp", Sources: []string{me.String()}})
+			in.Items = append(in.Items,
+				api.NewItem{
+					Machine: "web-1", Ports: strconv.Itoa(int(first + i)), Protocol: "udp",
+					Sources: []string{me.String()},
+				})
 		}
 		r, err := w.admin.Submit(b.Context(), in, "")
 		if err != nil {

@@ -75,7 +75,12 @@ func TestAgentOfflineWhileGranted(t *testing.T) {
 	w.guard()
 	me := w.net.ClientAddrs[0]
 	w.agent.kill()
-	r, err := w.admin.Submit(t.Context(), api.NewRequest{ForSeconds: 20, Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}}}, "")
+	r, err := w.admin.Submit(t.Context(),
+		api.NewRequest{
+			ForSeconds: 20,
+			Items:      []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}},
+		},
+		"")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +178,11 @@ func TestAnAgentGetsItsOwnStateAlone(t *testing.T) {
 		t.Fatalf("another machine's agent was told %+v, %v", desired, err)
 	}
 	// It may not speak for the other's grants either.
-	err = stranger.Report(t.Context(), agentwire.Report{Revision: desired.Revision, Version: "test", Observations: []agentwire.Observation{{Grant: g.ID, Status: "failed", Detail: "forged"}}})
+	err = stranger.Report(t.Context(),
+		agentwire.Report{
+			Revision: desired.Revision, Version: "test",
+			Observations: []agentwire.Observation{{Grant: g.ID, Status: "failed", Detail: "forged"}},
+		})
 	if err == nil {
 		t.Error("a report about another machine's grant was taken")
 	}
@@ -199,7 +208,10 @@ func TestServerKilledAtAnyPointLeavesNothingHalfDone(t *testing.T) {
 	four, _ := w.listen(22)
 	w.guard()
 	me := w.net.ClientAddrs[0]
-	body := api.NewRequest{ForSeconds: 3600, Justification: "a test", Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}}}
+	body := api.NewRequest{
+		ForSeconds: 3600, Justification: "a test",
+		Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}},
+	}
 	began := time.Now()
 	if _, err := w.admin.Submit(t.Context(), body, "first"); err != nil {
 		t.Fatal(err)
@@ -229,7 +241,8 @@ func TestServerKilledAtAnyPointLeavesNothingHalfDone(t *testing.T) {
 		if err != nil {
 			t.Fatalf("round %d: the same request again: %v", round, err)
 		}
-		if requests, err = api.All(w.admin.Requests(t.Context(), api.RequestQuery{})); err != nil || len(requests) != round+2 {
+		if requests, err = api.All(w.admin.Requests(t.Context(),
+			api.RequestQuery{})); err != nil || len(requests) != round+2 {
 			t.Fatalf("round %d: %d requests are kept, %v", round, len(requests), err)
 		}
 		if again.State != "approved" || len(again.Grants) != 1 {

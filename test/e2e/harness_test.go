@@ -130,7 +130,10 @@ type world struct {
 func newWorld(tb testing.TB, network *nettest.Network) *world {
 	tb.Helper()
 	tb.Cleanup(func() { _ = network.Close() })
-	w := &world{t: tb, net: network, dir: tb.TempDir(), address: netip.AddrPortFrom(network.ClientAddrs[0], 8443).String(), guarded: network.Machine}
+	w := &world{
+		t: tb, net: network, dir: tb.TempDir(),
+		address: netip.AddrPortFrom(network.ClientAddrs[0], 8443).String(), guarded: network.Machine,
+	}
 	if network.Gateway != nil {
 		w.guarded = network.Gateway
 	}
@@ -139,7 +142,8 @@ func newWorld(tb testing.TB, network *nettest.Network) *world {
 	if found == nil {
 		tb.Fatalf("the server printed no password:\n%s", tail(w.server.log))
 	}
-	session, err := w.client("").SignIn(tb.Context(), api.SignIn{Name: "admin", Password: found[1], NewPassword: password})
+	session, err := w.client("").SignIn(tb.Context(),
+		api.SignIn{Name: "admin", Password: found[1], NewPassword: password})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -151,7 +155,8 @@ func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
 func (w *world) startServer() {
 	w.t.Helper()
-	w.server = launch(w.t, w.net.Client, w.path("server.log"), "server", "--data", w.path("data"), "--listen", w.address,
+	w.server = launch(w.t, w.net.Client, w.path("server.log"), "server", "--data", w.path("data"), "--listen",
+		w.address,
 		"--metrics-listen", "off", "--calls-per-second", "100000")
 	w.eventually("the server is ready", func() error {
 		if w.server.ended() {
@@ -217,7 +222,8 @@ func (w *world) enrol(in *nettest.Namespace, name, mode, state string) {
 	if err := os.WriteFile(file, []byte(token.Token), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	p := launch(w.t, in, w.path("enroll.log"), "agent", "enroll", "--server", "https://"+w.address, "--token-file", file,
+	p := launch(w.t, in, w.path("enroll.log"), "agent", "enroll", "--server", "https://"+w.address, "--token-file",
+		file,
 		"--ca", w.path("data/ca.pem"), "--state", w.path(state))
 	<-p.done
 	if p.cmd.ProcessState.ExitCode() != 0 {
@@ -417,7 +423,8 @@ func (w *world) verified() {
 		if err != nil {
 			return err
 		}
-		out, err := exec.Command(program, "audit", "verify", w.path("log.ndjson"), "--key", checkpoint.Key).CombinedOutput()
+		out, err := exec.Command(program, "audit", "verify", w.path("log.ndjson"), "--key",
+			checkpoint.Key).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 		}

@@ -31,7 +31,8 @@ func (l *lateness) judge(trips roundTrips) time.Duration {
 		passed += int(o.passed.Load())
 		after := slices.DeleteFunc(o.after, func(at int64) bool { return at <= end })
 		if late += len(after); len(after) > 0 {
-			t.Errorf("%s: a packet passed %s after the end, and so many did: %d", o.source, time.Duration(slices.Max(after)-end), len(after))
+			t.Errorf("%s: a packet passed %s after the end, and so many did: %d", o.source,
+				time.Duration(slices.Max(after)-end), len(after))
 		}
 		if o.last < 0 || o.sent[o.last] < o.was { // the agent was not told in time
 			untold++
@@ -50,8 +51,11 @@ func (l *lateness) judge(trips roundTrips) time.Duration {
 		t.Fatal("no opening let a packet pass")
 	}
 	slices.Sort(early)
-	t.Logf("%d openings, of %d of which the agent was not told in time; %d packets, %d passed, %d late; the last passed %s before its end; the last of an opening passed before the end by %s p50, %s p99, %s at most (refused at the latest %s before it); round trip %s; the sender paused for %s at most",
-		len(l.targets), untold, v.shots, passed, late, -latest, early[len(early)/2], early[len(early)*99/100], early[len(early)-1], surely, trips, v.longest)
+	t.Logf("%d openings, of %d of which the agent was not told in time; %d packets, %d passed, %d late; the last "+
+		"passed %s before its end; the last of an opening passed before the end by %s p50, %s p99, %s at most "+
+		"(refused at the latest %s before it); round trip %s; the sender paused for %s at most",
+		len(l.targets), untold, v.shots, passed, late, -latest, early[len(early)/2], early[len(early)*99/100],
+		early[len(early)-1], surely, trips, v.longest)
 	return surely
 }
 
@@ -89,9 +93,13 @@ func newRoundTrips(w *world) *asking {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &asking{cancel: cancel, done: make(chan struct{})}
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return w.guarded.Dial(ctx, network, netip.AddrPortFrom(w.net.MachineAddrs[0], 0), netip.MustParseAddrPort(w.address))
+		return w.guarded.Dial(ctx, network, netip.AddrPortFrom(w.net.MachineAddrs[0], 0),
+			netip.MustParseAddrPort(w.address))
 	}
-	transport := &http.Transport{DialContext: dial, TLSClientConfig: pool, TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}
+	transport := &http.Transport{
+		DialContext: dial, TLSClientConfig: pool,
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+	}
 	go func() {
 		defer close(a.done)
 		defer transport.CloseIdleConnections()

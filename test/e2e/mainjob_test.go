@@ -60,7 +60,10 @@ func TestOpenedForOneSourceAndOnePortAndClosedByItself(t *testing.T) {
 	if ended.Packets == 0 {
 		t.Error("no packet was counted")
 	}
-	want := []string{"request.submitted", "request.approved", "grant.created", "grant.opened", "grant.expired", "grant.closed"}
+	want := []string{
+		"request.submitted", "request.approved", "grant.created", "grant.opened", "grant.expired",
+		"grant.closed",
+	}
 	if got := w.kinds(g4.ID); !slices.Equal(sorted(got), sorted(want)) {
 		t.Errorf("events are %v, want %v", got, want)
 	}
@@ -91,7 +94,8 @@ func TestOverlapsAreAUnion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.admin.AssignRole(t.Context(), api.NewRoleAssignment{Principal: made.Principal.ID, Role: "Contributor"}); err != nil {
+	if _, err := w.admin.AssignRole(t.Context(),
+		api.NewRoleAssignment{Principal: made.Principal.ID, Role: "Contributor"}); err != nil {
 		t.Fatal(err)
 	}
 	session, err := w.client("").SignIn(t.Context(), api.SignIn{Name: "rosa", Password: password})
@@ -179,7 +183,12 @@ func TestScheduledStart(t *testing.T) {
 	w.guard()
 	me := w.net.ClientAddrs[0]
 	start := time.Now().Add(6 * time.Second)
-	r, err := w.admin.Submit(t.Context(), api.NewRequest{Start: &start, ForSeconds: 30, Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}}}, "")
+	r, err := w.admin.Submit(t.Context(),
+		api.NewRequest{
+			Start: &start, ForSeconds: 30,
+			Items: []api.NewItem{{Machine: "web-1", Ports: "22", Sources: []string{me.String()}}},
+		},
+		"")
 	if err != nil {
 		t.Fatal(err)
 	}

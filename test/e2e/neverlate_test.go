@@ -58,7 +58,10 @@ func TestNeverLate(t *testing.T) {
 	w.enrol(w.guarded, "web-1", "host", "state")
 	w.address = direct
 	w.startAgent()
-	w.setPolicy("web-1", api.MachinePolicy{Ports: []api.PortRule{{Ports: fmt.Sprintf("%d-%d", firstPort, firstPort+requesters-1), Protocol: "udp", MaxSeconds: 1800}}})
+	w.setPolicy("web-1",
+		api.MachinePolicy{Ports: []api.PortRule{
+			{Ports: fmt.Sprintf("%d-%d", firstPort, firstPort+requesters-1), Protocol: "udp", MaxSeconds: 1800},
+		}})
 
 	l := &lateness{w: w, cable: cable, lasting: lasting}
 	for _, part := range []struct {
@@ -155,7 +158,8 @@ func (l *lateness) ask(port int, from []netip.Addr, lasting time.Duration) (time
 		bits := 32 - 2*(i%2) // of either of two sets
 		in.Sources = append(in.Sources, netip.PrefixFrom(a, bits).Masked().String())
 	}
-	r, err := l.w.admin.Submit(l.w.t.Context(), api.NewRequest{ForSeconds: int64(lasting / time.Second), Justification: "a test", Items: []api.NewItem{in}}, "")
+	r, err := l.w.admin.Submit(l.w.t.Context(),
+		api.NewRequest{ForSeconds: int64(lasting / time.Second), Justification: "a test", Items: []api.NewItem{in}}, "")
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -172,7 +176,8 @@ func sourcesOf(requester, n int) []netip.Addr {
 	return from
 }
 
-// oneAfterTheOther opens so many, a few for each of many requesters at any time. Of every fourth request the end is moved.
+// oneAfterTheOther opens so many, a few for each of many requesters at any time. Of every fourth request the end is
+// moved.
 func (l *lateness) oneAfterTheOther(openings int) {
 	var all sync.WaitGroup
 	var asked atomic.Int64
@@ -255,9 +260,9 @@ func (l *lateness) revision() api.Agent {
 	return *m.Agent
 }
 
-// dead opens many at a time whose ends follow each other, and kills agent and server before the first. Every second time,
-// and the first, the host then starts again: its guard closes all, and the agent opens what remains, without the server,
-// and is killed too.
+// dead opens many at a time whose ends follow each other, and kills agent and server before the first. Every second
+// time, and the first, the host then starts again: its guard closes all, and the agent opens what remains, without the
+// server, and is killed too.
 func (l *lateness) dead(openings int) {
 	const together = 50
 	for round := 0; openings > 0; round++ {
@@ -265,7 +270,8 @@ func (l *lateness) dead(openings int) {
 		openings -= n
 		var aimed []*target
 		for i := range (n + together - 1) / together { // they end one after the other, as they are asked for
-			these, err := l.open(firstPort+i%requesters, sourcesOf(i, together), 10*time.Second+time.Duration(n/250)*time.Second)
+			these, err := l.open(firstPort+i%requesters, sourcesOf(i, together),
+				10*time.Second+time.Duration(n/250)*time.Second)
 			if err != nil {
 				l.w.t.Fatalf("ask for openings: %v", err)
 			}
@@ -286,7 +292,8 @@ func (l *lateness) dead(openings int) {
 				}
 				return nil
 			})
-			// Until it has read the kernel's answer, and written again what was late, a kill leaves what ADR 8 leaves open.
+			// Until it has read the kernel's answer, and written again what was late, a kill leaves what ADR 8 leaves
+			// open.
 			time.Sleep(time.Second)
 			l.w.agent.kill()
 		}

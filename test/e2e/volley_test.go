@@ -149,7 +149,8 @@ func (v *volley) shoot() {
 				setSource(control, t.source)
 				t.sent = append(t.sent, now)
 				v.shots++
-				_, _ = unix.SendmsgN(v.out, packet, control, &unix.SockaddrInet4{Port: t.port, Addr: v.machine}, 0) // what the machine refuses may come back as an error
+				// what the machine refuses may come back as an error
+				_, _ = unix.SendmsgN(v.out, packet, control, &unix.SockaddrInet4{Port: t.port, Addr: v.machine}, 0)
 			}
 			kept = append(kept, t)
 		}
@@ -203,7 +204,8 @@ func (v *volley) caught(packet, control []byte) {
 	for _, m := range messages {
 		switch m.Header.Type {
 		case unix.SO_TIMESTAMPNS:
-			stamp = int64(binary.NativeEndian.Uint64(m.Data))*1e9 + int64(binary.NativeEndian.Uint64(m.Data[8:])) //nolint:gosec // a clock
+			stamp = int64(binary.NativeEndian.Uint64(m.Data))*1e9 +
+				int64(binary.NativeEndian.Uint64(m.Data[8:])) //nolint:gosec // a clock
 		case unix.SO_RXQ_OVFL:
 			v.dropped = max(v.dropped, binary.NativeEndian.Uint32(m.Data))
 		}

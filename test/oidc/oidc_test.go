@@ -82,7 +82,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(anonymous.Close)
-	s, err := anonymous.SignIn(t.Context(), api.SignIn{Name: "admin", Password: is.AdminPassword, NewPassword: "correct horse battery"})
+	s, err := anonymous.SignIn(t.Context(),
+		api.SignIn{Name: "admin", Password: is.AdminPassword, NewPassword: "correct horse battery"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,8 +192,8 @@ func (w *world) browser() *http.Client {
 
 var form = regexp.MustCompile(`action="([^"]+)"`)
 
-// atProvider opens an address of ours and types a name at the provider; it gives the last answer, whose address tells where
-// the browser ended. Redirects to hosts that stop names are not followed.
+// atProvider opens an address of ours and types a name at the provider; it gives the last answer, whose address tells
+// where the browser ended. Redirects to hosts that stop names are not followed.
 func (w *world) atProvider(b *http.Client, start, name string, stop func(*url.URL) bool) *http.Response {
 	w.t.Helper()
 	b.CheckRedirect = func(r *http.Request, via []*http.Request) error {
@@ -244,11 +245,13 @@ func TestBrowser(t *testing.T) {
 	start := w.url + "/auth/oidc/start?return=" + url.QueryEscape("/api/v1/me")
 
 	anna := w.browser()
-	if answer := w.atProvider(anna, start, "anna", nil); answer.Request.URL.Path != "/api/v1/me" || answer.StatusCode != http.StatusOK {
+	if answer := w.atProvider(anna, start, "anna",
+		nil); answer.Request.URL.Path != "/api/v1/me" || answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(answer.Body)
 		t.Fatalf("the browser ended at %s: %s %s", answer.Request.URL, answer.Status, text)
 	}
-	if status, text := w.me(anna); status != http.StatusOK || !strings.Contains(text, `"name":"anna"`) || !strings.Contains(text, `"email":"anna@example.org"`) {
+	if status, text := w.me(anna); status != http.StatusOK || !strings.Contains(text,
+		`"name":"anna"`) || !strings.Contains(text, `"email":"anna@example.org"`) {
 		t.Errorf("anna is %d %s", status, text)
 	}
 	members, err := api.All(w.admin.Principals(t.Context(), api.PrincipalQuery{Group: "operators"}))
@@ -285,7 +288,8 @@ func TestBrowser(t *testing.T) {
 	if id := regexp.MustCompile(`"id":"[^"]+"`); id.FindString(first) != id.FindString(second) {
 		t.Errorf("two people: %s and %s", first, second)
 	}
-	if members, err := api.All(w.admin.Principals(t.Context(), api.PrincipalQuery{Group: "operators"})); err != nil || len(members) != 0 {
+	if members, err := api.All(w.admin.Principals(t.Context(),
+		api.PrincipalQuery{Group: "operators"})); err != nil || len(members) != 0 {
 		t.Errorf("members %v, %v", members, err)
 	}
 
@@ -337,7 +341,8 @@ func TestCallbackIsBound(t *testing.T) {
 		t.Errorf("a second time: %s", answer.Status)
 	}
 	for _, query := range []string{"", "?state=x&code=y", "?error=access_denied&state=" + strings.Repeat("z", 43)} {
-		if answer := get(w.browser(), w.url+"/auth/oidc/callback/default"+query); answer.StatusCode != http.StatusUnauthorized {
+		if answer := get(w.browser(),
+			w.url+"/auth/oidc/callback/default"+query); answer.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%q: %s", query, answer.Status)
 		}
 	}
@@ -350,12 +355,15 @@ func TestLoopback(t *testing.T) {
 	verifier := strings.Repeat("v", 50)
 	sum := sha256.Sum256([]byte(verifier))
 	query := url.Values{
-		"redirect_uri": {"http://127.0.0.1:9/"}, "state": {"the program's"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		"redirect_uri": {"http://127.0.0.1:9/"}, "state": {"the program's"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
 	}
 	loopback := func(u *url.URL) bool { return u.Port() == "9" }
 	code := func() string {
 		t.Helper()
-		to, err := url.Parse(w.atProvider(w.browser(), w.url+"/auth/oidc/start?"+query.Encode(), "anna", loopback).Header.Get("Location"))
+		to, err := url.Parse(w.atProvider(w.browser(), w.url+"/auth/oidc/start?"+query.Encode(), "anna",
+			loopback).Header.Get(
+			"Location"))
 		if err != nil || to.Host != "127.0.0.1:9" || to.Query().Get("state") != "the program's" {
 			t.Fatalf("sent to %v, %v", to, err)
 		}
@@ -384,7 +392,10 @@ func TestLoopback(t *testing.T) {
 	if _, err := anonymous.ExchangeCode(t.Context(), api.CodeExchange{Code: got, Verifier: verifier}); err == nil {
 		t.Error("a code counts after another program tried it")
 	}
-	for _, bad := range []string{"https://elsewhere.example/", "http://192.0.2.1/", "http://localhost@elsewhere.example/"} {
+	for _, bad := range []string{
+		"https://elsewhere.example/", "http://192.0.2.1/",
+		"http://localhost@elsewhere.example/",
+	} {
 		query.Set("redirect_uri", bad)
 		answer, err := w.browser().Get(w.url + "/auth/oidc/start?" + query.Encode())
 		if err != nil || answer.StatusCode != http.StatusBadRequest {

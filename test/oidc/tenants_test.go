@@ -23,7 +23,8 @@ func (w *world) tenant(name string) *api.Client {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(anonymous.Close)
-	s, err := anonymous.SignIn(w.t.Context(), api.SignIn{Name: "admin@" + name, Password: made.Password, NewPassword: "correct horse battery"})
+	s, err := anonymous.SignIn(w.t.Context(),
+		api.SignIn{Name: "admin@" + name, Password: made.Password, NewPassword: "correct horse battery"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -50,17 +51,25 @@ func (w *world) page(b *http.Client, address string) (status int, text string) {
 	return answer.StatusCode, string(data)
 }
 
-// TestTenants signs the same name in at the providers of three tenants: it is another person in each, and nobody of the others.
+// TestTenants signs the same name in at the providers of three tenants: it is another person in each, and nobody of the
+// others.
 func TestTenants(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	if status, text := w.page(w.browser(), w.start("contoso")); status != http.StatusNotFound {
 		t.Errorf("before there is the tenant: %d %s", status, text)
 	}
-	admins := map[string]*api.Client{"default": w.admin, "contoso": w.tenant("contoso"), "fabrikam": w.tenant("fabrikam"), "without": w.tenant("without")}
-	for tenant, has := range map[string]bool{"": true, "default": true, "contoso": true, "fabrikam": true, "without": false, "nobody's": false} {
+	admins := map[string]*api.Client{
+		"default": w.admin, "contoso": w.tenant("contoso"),
+		"fabrikam": w.tenant("fabrikam"), "without": w.tenant("without"),
+	}
+	for tenant, has := range map[string]bool{
+		"": true, "default": true, "contoso": true, "fabrikam": true,
+		"without": false, "nobody's": false,
+	} {
 		_, text := w.page(w.browser(), w.url+"/sign-in?"+url.Values{"tenant": {tenant}, "next": {"/access"}}.Encode())
-		if link := `href="/auth/oidc/start?tenant=` + tenant + `&amp;return=%2faccess"`; strings.Contains(text, link) != has || strings.Contains(text, "your organization") != has {
+		if link := `href="/auth/oidc/start?tenant=` + tenant + `&amp;return=%2faccess"`; strings.Contains(text,
+			link) != has || strings.Contains(text, "your organization") != has {
 			t.Errorf("the sign-in page of %q, want %s: %t\n%s", tenant, link, has, text)
 		}
 	}
@@ -71,7 +80,8 @@ func TestTenants(t *testing.T) {
 		w.atProvider(b, w.start(tenant), "anna", nil)
 		status, text := w.me(b)
 		var me api.Me
-		if err := json.Unmarshal([]byte(text), &me); err != nil || status != http.StatusOK || me.Principal.Name != "anna" {
+		if err := json.Unmarshal([]byte(text),
+			&me); err != nil || status != http.StatusOK || me.Principal.Name != "anna" {
 			t.Fatalf("anna of %s is %d %s %v", tenant, status, text, err)
 		}
 		if ids[tenant] == "" {
@@ -95,7 +105,8 @@ func TestTenants(t *testing.T) {
 			t.Errorf("%s has %v, want %q", tenant, found, ids[tenant])
 		}
 	}
-	if len(ids) != 3 || ids["default"] == ids["contoso"] || ids["default"] == ids["fabrikam"] || ids["contoso"] == ids["fabrikam"] {
+	if len(ids) != 3 || ids["default"] == ids["contoso"] || ids["default"] == ids["fabrikam"] ||
+		ids["contoso"] == ids["fabrikam"] {
 		t.Errorf("anna is %v", ids)
 	}
 
@@ -103,7 +114,8 @@ func TestTenants(t *testing.T) {
 	for tenant, want := range map[string]int{"contoso": http.StatusSeeOther, "nobody's": http.StatusUnauthorized} {
 		b := w.browser()
 		b.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		answer, err := b.PostForm(w.url+"/sign-in", url.Values{"tenant": {tenant}, "name": {"admin"}, "password": {"correct horse battery"}})
+		answer, err := b.PostForm(w.url+"/sign-in",
+			url.Values{"tenant": {tenant}, "name": {"admin"}, "password": {"correct horse battery"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,17 +126,22 @@ func TestTenants(t *testing.T) {
 	}
 }
 
-// TestOneTenantsSignInIsNotAnothers tries to finish the sign-in of one tenant with what the provider answered for another.
+// TestOneTenantsSignInIsNotAnothers tries to finish the sign-in of one tenant with what the provider answered for
+// another.
 func TestOneTenantsSignInIsNotAnothers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	admins := map[string]*api.Client{"default": w.admin, "contoso": w.tenant("contoso"), "fabrikam": w.tenant("fabrikam")}
+	admins := map[string]*api.Client{
+		"default": w.admin, "contoso": w.tenant("contoso"),
+		"fabrikam": w.tenant("fabrikam"),
+	}
 	issuers := map[string]string{"default": w.issuer, "contoso": w.contoso, "fabrikam": w.issuer}
 	// answered gives a browser that began at a tenant, and what the provider sends it back to.
 	answered := func(tenant string) (*http.Client, *url.URL) {
 		t.Helper()
 		b := w.browser()
-		stopped := w.atProvider(b, w.start(tenant), "anna", func(u *url.URL) bool { return strings.HasPrefix(u.Path, "/auth/oidc/callback/") })
+		stopped := w.atProvider(b, w.start(tenant), "anna",
+			func(u *url.URL) bool { return strings.HasPrefix(u.Path, "/auth/oidc/callback/") })
 		to, err := url.Parse(stopped.Header.Get("Location"))
 		if err != nil || to.Path != "/auth/oidc/callback/"+tenant || to.Query().Get("iss") != issuers[tenant] {
 			t.Fatalf("sent to %v, %v", to, err)
@@ -156,7 +173,8 @@ func TestOneTenantsSignInIsNotAnothers(t *testing.T) {
 		if c.issuer != "" {
 			query.Set("iss", issuers[c.issuer])
 		}
-		if status, text := w.page(b, w.url+"/auth/oidc/callback/"+c.path+"?"+query.Encode()); status != http.StatusUnauthorized {
+		if status, text := w.page(b,
+			w.url+"/auth/oidc/callback/"+c.path+"?"+query.Encode()); status != http.StatusUnauthorized {
 			t.Errorf("%s: %d %s", c.what, status, text)
 		}
 		if status, text := w.me(b); status != http.StatusUnauthorized {
@@ -182,7 +200,8 @@ func TestOneTenantsSignInIsNotAnothers(t *testing.T) {
 		if refused != want[tenant] {
 			t.Errorf("%s has %d refusals on record, want %d", tenant, refused, want[tenant])
 		}
-		if people, err := api.All(admin.Principals(t.Context(), api.PrincipalQuery{Kind: "user"})); err != nil || len(people) != 1 {
+		if people, err := api.All(admin.Principals(t.Context(),
+			api.PrincipalQuery{Kind: "user"})); err != nil || len(people) != 1 {
 			t.Errorf("%s has %v, %v", tenant, people, err)
 		}
 	}

@@ -18,14 +18,19 @@ func (r Request) Decide(by Actor, decisions []Decision, now time.Time) (Request,
 	case r.State != RequestPending:
 		return r, nil, Fault(KindConflict, "requestNotPending", "request %s is %s already", r.ID, r.State)
 	case !now.Before(r.PendingUntil):
-		return r, nil, Fault(KindConflict, "requestTimedOut", "request %s waited until %s and nobody decided; it needs to be made anew",
-			r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
+		return r, nil,
+			Fault(KindConflict, "requestTimedOut",
+				"request %s waited until %s and nobody decided; it needs to be made anew",
+				r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
 	case d.Person == r.Requester || by.ID != d.Person:
-		return r, nil, Fault(KindForbidden, "ownRequest", "nobody decides their own request, whatever their roles; ask another approver")
+		return r, nil, Fault(KindForbidden, "ownRequest",
+			"nobody decides their own request, whatever their roles; ask another approver")
 	case d.Digest != r.Digest:
-		return r, nil, Fault(KindConflict, "requestChanged", "the request or its policy has changed since it was shown to you; look again, then decide")
+		return r, nil, Fault(KindConflict, "requestChanged",
+			"the request or its policy has changed since it was shown to you; look again, then decide")
 	case len(d.Comment) > MaxText:
-		return r, nil, Fault(KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed", len(d.Comment), MaxText)
+		return r, nil, Fault(KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed", len(d.Comment),
+			MaxText)
 	}
 	r.Revision++
 	verb := "deny"
@@ -59,9 +64,9 @@ func (r Request) StageOver(now time.Time) Event {
 	return e
 }
 
-// Reframe puts a pending request under what guards it now: items differ from the present ones in the policy and its revision
-// alone, and approvals are what these ask for. Where any of it is another one the digest changes, so whoever was shown the request
-// before is refused, and decisions that were made before count no more.
+// Reframe puts a pending request under what guards it now: items differ from the present ones in the policy and its
+// revision alone, and approvals are what these ask for. Where any of it is another one the digest changes, so whoever
+// was shown the request before is refused, and decisions that were made before count no more.
 func (r Request) Reframe(items []Item, approvals []Approval, now time.Time) (Request, []Event, error) {
 	if r.State != RequestPending {
 		return r, nil, Fault(KindConflict, "requestNotPending", "request %s is %s already", r.ID, r.State)

@@ -78,10 +78,13 @@ type Scene struct {
 	Grants   []Grant         // of those machines: all that have not ended, and the ended that were not seen gone
 }
 
-// Desired derives what should hold at now. It does not depend on the order of anything in the scene. A scheduled grant is
-// not part of it, though its start has come: whoever calls Begin looks first whether it may still open.
+// Desired derives what should hold at now. It does not depend on the order of anything in the scene. A scheduled grant
+// is not part of it, though its start has come: whoever calls Begin looks first whether it may still open.
 func Desired(s Scene, now time.Time) DesiredState {
-	d := DesiredState{Agent: s.Agent.ID, Epoch: s.Agent.Epoch, Revision: s.Agent.Revision, Mode: s.Agent.Mode, Stream: s.Agent.Stream}
+	d := DesiredState{
+		Agent: s.Agent.ID, Epoch: s.Agent.Epoch, Revision: s.Agent.Revision, Mode: s.Agent.Mode,
+		Stream: s.Agent.Stream,
+	}
 	for _, m := range s.Machines {
 		d.Machines = append(d.Machines, Guarded{Machine: m.ID, Name: m.Name, Addresses: slices.Clone(m.Addresses)})
 	}
@@ -90,7 +93,8 @@ func Desired(s Scene, now time.Time) DesiredState {
 		policies[p.Machine] = p
 		for _, rule := range p.Ports {
 			for _, transport := range rule.Protocol.Transports() {
-				d.Protected = append(d.Protected, Protected{Machine: p.Machine, Protocol: transport, Ports: rule.Ports, Sessions: sessions(p)})
+				d.Protected = append(d.Protected,
+					Protected{Machine: p.Machine, Protocol: transport, Ports: rule.Ports, Sessions: sessions(p)})
 			}
 		}
 	}
@@ -125,7 +129,8 @@ func reachable(sources []netip.Prefix, addresses []netip.Addr) []netip.Prefix {
 	has := func(four bool) bool {
 		return slices.ContainsFunc(addresses, func(a netip.Addr) bool { return a.Unmap().Is4() == four })
 	}
-	return slices.DeleteFunc(slices.Clone(sources), func(p netip.Prefix) bool { return p.Bits() == 0 && !has(p.Addr().Is4()) })
+	return slices.DeleteFunc(slices.Clone(sources),
+		func(p netip.Prefix) bool { return p.Bits() == 0 && !has(p.Addr().Is4()) })
 }
 
 // Anywhere reports whether the sources hold every address of both families.
@@ -176,14 +181,16 @@ func (d *DesiredState) sort() {
 	slices.SortFunc(d.Machines, func(a, b Guarded) int { return cmp.Compare(a.Machine, b.Machine) })
 	slices.SortFunc(d.Protected, func(a, b Protected) int {
 		return cmp.Or(cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Protocol, b.Protocol),
-			cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Ports.Last, b.Ports.Last), cmp.Compare(a.Sessions, b.Sessions))
+			cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Ports.Last, b.Ports.Last),
+			cmp.Compare(a.Sessions, b.Sessions))
 	})
 	d.Protected = slices.Compact(d.Protected) // two rules may guard one port for different sources
 	slices.Sort(d.Ended)
 }
 
 func (k OpeningKey) compare(other OpeningKey) int {
-	return cmp.Or(cmp.Compare(k.Machine, other.Machine), k.Source.Compare(other.Source), cmp.Compare(k.Protocol, other.Protocol),
+	return cmp.Or(cmp.Compare(k.Machine, other.Machine), k.Source.Compare(other.Source),
+		cmp.Compare(k.Protocol, other.Protocol),
 		cmp.Compare(k.Ports.First, other.Ports.First), cmp.Compare(k.Ports.Last, other.Ports.Last))
 }
 

@@ -36,8 +36,10 @@ type point struct {
 func points(now time.Time) []point {
 	var all []point
 	addrs := []netip.Addr{
-		netip.MustParseAddr("192.0.2.0"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.7"),
-		netip.MustParseAddr("2001:db8::"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db9::1"), netip.MustParseAddr("::1"),
+		netip.MustParseAddr("192.0.2.0"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"),
+		netip.MustParseAddr("192.0.2.7"),
+		netip.MustParseAddr("2001:db8::"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db9::1"),
+		netip.MustParseAddr("::1"),
 	}
 	for _, m := range []access.MachineID{"m1", "m2"} {
 		for _, a := range addrs {
@@ -63,7 +65,10 @@ func drawGrant(t *rapid.T) access.Grant {
 		Machine:  rapid.SampledFrom([]access.MachineID{"m1", "m2"}).Draw(t, "machine"),
 		Ports:    access.PortRange{First: first, Last: first + rapid.Uint16Range(0, 1).Draw(t, "more")},
 		Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "protocol"),
-		Sources: rapid.SliceOfN(rapid.SampledFrom(prefixes("192.0.2.1/32", "192.0.2.0/30", "192.0.2.3/30", "0.0.0.0/0", "::ffff:192.0.2.1/128", "2001:db8::/32", "::/0")), 1, 3).
+		Sources: rapid.SliceOfN(rapid.SampledFrom(
+			prefixes("192.0.2.1/32", "192.0.2.0/30", "192.0.2.3/30", "0.0.0.0/0", "::ffff:192.0.2.1/128",
+				"2001:db8::/32", "::/0")),
+			1, 3).
 			Draw(t, "sources"),
 		Start: noon().Add(time.Duration(start) * time.Second),
 		End:   noon().Add(time.Duration(start+rapid.IntRange(1, 4).Draw(t, "length")) * time.Second),
@@ -76,11 +81,14 @@ func drawGrant(t *rapid.T) access.Grant {
 }
 
 func drawGrants(t *rapid.T) []access.Grant {
-	grants := rapid.SliceOfNDistinct(rapid.Custom(drawGrant), 0, 6, func(g access.Grant) access.GrantID { return g.ID }).Draw(t, "grants")
+	grants := rapid.SliceOfNDistinct(rapid.Custom(drawGrant), 0, 6,
+		func(g access.Grant) access.GrantID { return g.ID }).Draw(
+		t, "grants")
 	for i := range grants {
 		// Half of them are for just what the first is for, at another time: chance alone makes too few of those.
 		if i > 0 && rapid.Bool().Draw(t, "overlap") {
-			grants[i].Machine, grants[i].Ports, grants[i].Protocol, grants[i].Sources = grants[0].Machine, grants[0].Ports, grants[0].Protocol, grants[0].Sources
+			grants[i].Machine, grants[i].Ports = grants[0].Machine, grants[0].Ports
+			grants[i].Protocol, grants[i].Sources = grants[0].Protocol, grants[0].Sources
 		}
 	}
 	return grants
@@ -88,7 +96,8 @@ func drawGrants(t *rapid.T) []access.Grant {
 
 // holds is what a grant promises, read off its fields; an IPv4 packet is never one of IPv6.
 func holds(g access.Grant, p point) bool {
-	return g.Machine == p.machine && g.Ports.First <= p.port && p.port <= g.Ports.Last && (g.Protocol == p.protocol || g.Protocol == access.AnyProtocol) &&
+	return g.Machine == p.machine && g.Ports.First <= p.port && p.port <= g.Ports.Last &&
+		(g.Protocol == p.protocol || g.Protocol == access.AnyProtocol) &&
 		p.at.Before(g.End) && slices.ContainsFunc(g.Sources, func(s netip.Prefix) bool {
 		return s.Contains(p.source) || s.Addr().Is4In6() && s.Addr().Unmap() == p.source
 	})
@@ -96,7 +105,9 @@ func holds(g access.Grant, p point) bool {
 
 func open(openings []access.Opening, p point) bool {
 	return slices.ContainsFunc(openings, func(o access.Opening) bool {
-		return o.Machine == p.machine && o.Source.Contains(p.source) && o.Protocol == p.protocol && o.Ports.First <= p.port && p.port <= o.Ports.Last && p.at.Before(o.Until)
+		return o.Machine == p.machine && o.Source.Contains(
+			p.source) && o.Protocol == p.protocol && o.Ports.First <= p.port && p.port <= o.Ports.Last && p.at.Before(
+			o.Until)
 	})
 }
 
@@ -115,7 +126,8 @@ func TestUnionEqualsOracle(t *testing.T) {
 		d := desired(grants, now)
 		for _, p := range points(now) {
 			want := slices.ContainsFunc(grants, func(g access.Grant) bool {
-				return !g.State.Ended() && g.State != access.GrantScheduled && !now.Before(g.Start) && now.Before(g.End) && holds(g, p)
+				return !g.State.Ended() && g.State != access.GrantScheduled && !now.Before(
+					g.Start) && now.Before(g.End) && holds(g, p)
 			})
 			if got := open(d.Openings, p); got != want {
 				t.Fatalf("%+v: open %v, want %v\n%+v", p, got, want, d.Openings)
@@ -125,12 +137,15 @@ func TestUnionEqualsOracle(t *testing.T) {
 			if i > 0 && o.OpeningKey == d.Openings[i-1].OpeningKey {
 				t.Fatalf("%+v is there twice", o.OpeningKey)
 			}
-			if o.Source != o.Source.Masked() || o.Source.Addr().Is4In6() || o.Protocol == access.AnyProtocol || !o.Until.After(now) || len(o.Grants) == 0 {
+			if o.Source != o.Source.Masked() || o.Source.Addr().Is4In6() || o.Protocol == access.AnyProtocol ||
+				!o.Until.After(
+					now) || len(o.Grants) == 0 {
 				t.Fatalf("%+v is not as the kernel takes it", o)
 			}
 			for j, id := range o.Grants {
 				g := grants[slices.IndexFunc(grants, func(g access.Grant) bool { return g.ID == id })]
-				if !g.Live(now) || g.End.After(o.Until) || j == 0 && !g.End.Equal(o.Until) || slices.Contains(o.Grants[:j], id) {
+				if !g.Live(now) || g.End.After(
+					o.Until) || j == 0 && !g.End.Equal(o.Until) || slices.Contains(o.Grants[:j], id) {
 					t.Fatalf("%+v does not hold %+v", g, o)
 				}
 			}
@@ -146,9 +161,17 @@ func TestDesiredDoesNotDependOnOrder(t *testing.T) {
 			return access.PortRule{Ports: access.SinglePort(port), Protocol: p}
 		}
 		s := access.Scene{
-			Agent: access.Agent{ID: "a", Revision: 7, Mode: access.ModeGateway}, Machines: []access.Machine{{ID: "m1"}, {ID: "m2"}},
+			Agent:    access.Agent{ID: "a", Revision: 7, Mode: access.ModeGateway},
+			Machines: []access.Machine{{ID: "m1"}, {ID: "m2"}},
 			Policies: []access.MachinePolicy{
-				{Machine: "m1", Ports: []access.PortRule{rule(1, access.AnyProtocol), rule(2, access.TCP), rule(2, access.TCP)}, WhenServerIsLost: time.Minute},
+				{
+					Machine: "m1",
+					Ports: []access.PortRule{
+						rule(1, access.AnyProtocol), rule(2, access.TCP),
+						rule(2, access.TCP),
+					},
+					WhenServerIsLost: time.Minute,
+				},
 				{Machine: "m2", Ports: []access.PortRule{rule(1, access.TCP)}, Sessions: access.SessionsKeep},
 			}, Grants: drawGrants(t),
 		}
@@ -157,7 +180,8 @@ func TestDesiredDoesNotDependOnOrder(t *testing.T) {
 		other.Policies = rapid.Permutation(s.Policies).Draw(t, "policies in another order")
 		other.Grants = rapid.Permutation(s.Grants).Draw(t, "grants in another order")
 		one := access.Desired(s, now)
-		if diff := cmp.Diff(one, access.Desired(other, now), cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
+		if diff := cmp.Diff(one, access.Desired(other, now),
+			cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
 			t.Fatal(diff)
 		}
 		want := []access.Protected{
@@ -221,29 +245,36 @@ func TestDesiredNamesWhatMustBeSeenGone(t *testing.T) {
 		d := desired(grants, now)
 		for _, g := range grants {
 			want := g.State.Ended() && g.ClosedAt.IsZero() || !g.State.Ended() && !now.Before(g.End)
-			if got := slices.Contains(d.Ended, g.ID); got != want || got && slices.ContainsFunc(d.Openings, func(o access.Opening) bool { return slices.Contains(o.Grants, g.ID) }) {
+			if got := slices.Contains(d.Ended,
+				g.ID); got != want || got && slices.ContainsFunc(d.Openings,
+				func(o access.Opening) bool { return slices.Contains(o.Grants, g.ID) }) {
 				t.Fatalf("%+v is to be seen gone: %v, want %v", g, got, want)
 			}
 		}
 	})
 }
 
-// TestAnywhereIsTheFamiliesOfTheMachine holds that, behind a gateway, "from anywhere" opens every family that the machine has an
-// address of and asks for no other, and that a family asked for by name is asked for in any case.
+// TestAnywhereIsTheFamiliesOfTheMachine holds that, behind a gateway, "from anywhere" opens every family that the
+// machine has an address of and asks for no other, and that a family asked for by name is asked for in any case.
 func TestAnywhereIsTheFamiliesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	any4, any6 := netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
 	rapid.Check(t, func(t *rapid.T) {
 		g := access.Grant{
-			ID: "g", Machine: "m1", Ports: access.SinglePort(22), Protocol: access.TCP, Start: noon(), End: noon().Add(time.Hour), State: access.GrantOpening,
-			Sources: rapid.SliceOfNDistinct(rapid.SampledFrom(prefixes("0.0.0.0/0", "::/0", "192.0.2.0/24", "2001:db8::/32")), 1, 4, rapid.ID).Draw(t, "sources"),
+			ID: "g", Machine: "m1", Ports: access.SinglePort(22), Protocol: access.TCP, Start: noon(),
+			End: noon().Add(time.Hour), State: access.GrantOpening,
+			Sources: rapid.SliceOfNDistinct(
+				rapid.SampledFrom(prefixes("0.0.0.0/0", "::/0", "192.0.2.0/24", "2001:db8::/32")), 1, 4, rapid.ID).Draw(
+				t, "sources"),
 		}
 		addresses := rapid.SliceOfNDistinct(rapid.SampledFrom([]netip.Addr{
-			netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("::ffff:203.0.113.8"), netip.MustParseAddr("2001:db8:1::9"),
+			netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("::ffff:203.0.113.8"),
+			netip.MustParseAddr("2001:db8:1::9"),
 		}), 0, 3, rapid.ID).Draw(t, "addresses")
 		mode := rapid.SampledFrom([]access.Mode{access.ModeHost, access.ModeGateway}).Draw(t, "mode")
 		d := access.Desired(access.Scene{
-			Agent: access.Agent{Mode: mode}, Machines: []access.Machine{{ID: "m1", Addresses: addresses}}, Grants: []access.Grant{g},
+			Agent: access.Agent{Mode: mode}, Machines: []access.Machine{{ID: "m1", Addresses: addresses}},
+			Grants: []access.Grant{g},
 		}, noon())
 		opened := func(p netip.Prefix) bool {
 			return slices.ContainsFunc(d.Openings, func(o access.Opening) bool { return o.Source == p })
@@ -253,7 +284,11 @@ func TestAnywhereIsTheFamiliesOfTheMachine(t *testing.T) {
 		anywhere := slices.Contains(g.Sources, any4) && slices.Contains(g.Sources, any6)
 		for _, p := range g.Sources {
 			want := true
-			if has := map[bool]bool{true: has4, false: has6}[p.Addr().Is4()]; mode == access.ModeGateway && anywhere && p.Bits() == 0 && (has4 || has6) {
+			if has := map[bool]bool{
+				true:  has4,
+				false: has6,
+			}[p.Addr().Is4()]; mode == access.ModeGateway && anywhere && p.Bits() == 0 &&
+				(has4 || has6) {
 				want = has
 			}
 			if opened(p) != want {

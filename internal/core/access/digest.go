@@ -10,7 +10,8 @@ import (
 // digest covers everything that an approver is shown and that takes effect, in a form of its own: each field has its
 // place and every text is quoted, so that no two requests have one form.
 func (r Request) digest() string {
-	b := fmt.Appendf(nil, "postern request v1\n%q %q %d %q %q %q %t\n", r.ID, r.Requester, micros(r.Start), r.Justification, r.Ticket, r.Extends, r.BreakGlass)
+	b := fmt.Appendf(nil, "postern request v1\n%q %q %d %q %q %q %t\n", r.ID, r.Requester, micros(r.Start),
+		r.Justification, r.Ticket, r.Extends, r.BreakGlass)
 	for _, w := range r.Windows {
 		b = fmt.Appendf(b, "window %d\n", micros(w))
 	}
@@ -20,10 +21,12 @@ func (r Request) digest() string {
 	}
 	for _, it := range r.Items {
 		if !it.Role.IsZero() {
-			b = fmt.Appendf(b, "role %q %q %q %d %d %d\n", it.Role.Eligibility, it.Role.ID, it.Role.Scope, it.PolicyRevision, it.Duration, micros(it.Until))
+			b = fmt.Appendf(b, "role %q %q %q %d %d %d\n", it.Role.Eligibility, it.Role.ID, it.Role.Scope,
+				it.PolicyRevision, it.Duration, micros(it.Until))
 			continue
 		}
-		b = fmt.Appendf(b, "item %q %q %d %s %q %v %d %d\n", it.Machine, it.Policy, it.PolicyRevision, it.Ports, it.Protocol, it.Sources,
+		b = fmt.Appendf(b, "item %q %q %d %s %q %v %d %d\n", it.Machine, it.Policy, it.PolicyRevision, it.Ports,
+			it.Protocol, it.Sources,
 			it.Duration, micros(it.Until))
 	}
 	sum := sha256.Sum256(b)

@@ -9,7 +9,8 @@ import (
 // ParseISODuration reads an ISO 8601 duration of days, hours, minutes and seconds, such as PT3H, PT1H30M or P1D. Years
 // and months, whose length varies, are refused, and so are fractions and anything longer than 1,000 days.
 func ParseISODuration(text string) (time.Duration, error) {
-	malformed := Fault(KindInvalid, "malformedDuration", "%q is not an ISO 8601 duration such as PT3H, PT30M or P1D", clip(text))
+	malformed := Fault(KindInvalid, "malformedDuration", "%q is not an ISO 8601 duration such as PT3H, PT30M or P1D",
+		clip(text))
 	rest, found := strings.CutPrefix(strings.ToUpper(text), "P")
 	if !found || len(text) > 32 || rest == "" || strings.HasSuffix(rest, "T") {
 		return 0, malformed

@@ -14,8 +14,10 @@ const (
 	RequestWasCanceled EventKind = "request.canceled"
 	RequestDidTimeOut  EventKind = "request.timedOut"
 	RequestStageOver   EventKind = "request.stageOver" // a stage was not met in its time: the next one decides
-	RequestTagged      EventKind = "request.tagged"    // it got other tags, or lost the name that a client of Azure's gave it
-	RequestReframed    EventKind = "request.reframed"  // its policy changed while it waited: it is to be looked at again
+	// It got other tags, or lost the name that a client of Azure's gave it.
+	RequestTagged EventKind = "request.tagged"
+	// Its policy changed while it waited: it is to be looked at again.
+	RequestReframed EventKind = "request.reframed"
 
 	GrantCreated       EventKind = "grant.created"
 	GrantBegan         EventKind = "grant.began"
@@ -29,8 +31,8 @@ const (
 	GrantClosed        EventKind = "grant.closed"
 	GrantWarned        EventKind = "grant.warned" // its holder was told that it will end soon
 
-	// GrantsRecalled says that many grants are to end at once: none of them is open from here on, and each has an event of its
-	// own when it was ended.
+	// GrantsRecalled says that many grants are to end at once: none of them is open from here on, and each has an event
+	// of its own when it was ended.
 	GrantsRecalled EventKind = "grant.recalled"
 
 	DecisionMade    EventKind = "decision.made"
@@ -48,20 +50,24 @@ const (
 	MachineLabelled EventKind = "machine.labelled"
 	MachineDeleted  EventKind = "machine.deleted"
 
-	AgentTokenMade     EventKind = "agent.tokenMade"
-	AgentTokenDeleted  EventKind = "agent.tokenDeleted" // withdrawn before an agent enrolled with it
-	AgentEnrolled      EventKind = "agent.enrolled"
-	AgentEnrolRefused  EventKind = "agent.enrolRefused"
-	AgentReplaced      EventKind = "agent.replaced" // another agent took its place on a machine
-	AgentTwice         EventKind = "agent.twice"    // a second one with the same certificate wanted its desired state, and was refused
-	AgentAhead         EventKind = "agent.ahead"    // it had a newer state than the server: the server was restored from a backup
-	AgentReleased      EventKind = "agent.released" // an agent that was replaced said that it holds nothing open any more
-	AgentRefused       EventKind = "agent.refused"  // a certificate that does not count, or another machine's state
-	AgentDrift         EventKind = "agent.drift"    // somebody changed our firewall table; the agent healed it
-	AgentProblem       EventKind = "agent.problem"  // the agent could not do something
-	AgentSkewed        EventKind = "agent.skewed"   // its clock is too far off; it refuses to open
+	AgentTokenMade    EventKind = "agent.tokenMade"
+	AgentTokenDeleted EventKind = "agent.tokenDeleted" // withdrawn before an agent enrolled with it
+	AgentEnrolled     EventKind = "agent.enrolled"
+	AgentEnrolRefused EventKind = "agent.enrolRefused"
+	AgentReplaced     EventKind = "agent.replaced" // another agent took its place on a machine
+	// A second one with the same certificate wanted its desired state, and was refused.
+	AgentTwice EventKind = "agent.twice"
+	// It had a newer state than the server: the server was restored from a backup.
+	AgentAhead EventKind = "agent.ahead"
+	// An agent that was replaced said that it holds nothing open any more.
+	AgentReleased      EventKind = "agent.released"
+	AgentRefused       EventKind = "agent.refused" // a certificate that does not count, or another machine's state
+	AgentDrift         EventKind = "agent.drift"   // somebody changed our firewall table; the agent healed it
+	AgentProblem       EventKind = "agent.problem" // the agent could not do something
+	AgentSkewed        EventKind = "agent.skewed"  // its clock is too far off; it refuses to open
 	AgentDeniedTraffic EventKind = "agent.deniedTraffic"
-	AgentForeign       EventKind = "agent.foreignRules" // rules of other firewall tables at guarded ports have come or gone
+	// Rules of other firewall tables at guarded ports have come or gone.
+	AgentForeign EventKind = "agent.foreignRules"
 
 	SignedIn         EventKind = "session.signedIn"
 	SignInRefused    EventKind = "session.refused"
@@ -108,8 +114,9 @@ const (
 	AppDefinitionWritten EventKind = "applicationDefinition.written"
 	AppDefinitionDeleted EventKind = "applicationDefinition.deleted"
 	ApplicationCreated   EventKind = "application.created"
-	ApplicationChanged   EventKind = "application.changed" // its settings, or the revision of the definition that counts
-	ApplicationDeleted   EventKind = "application.deleted"
+	// Its settings, or the revision of the definition that counts.
+	ApplicationChanged EventKind = "application.changed"
+	ApplicationDeleted EventKind = "application.deleted"
 
 	NetworkWritten EventKind = "network.written"
 	NetworkDeleted EventKind = "network.deleted"

@@ -78,8 +78,9 @@ func newGrant(r Request, i int, id GrantID, start, end, now time.Time) Grant {
 	item := r.Items[i]
 	g := Grant{
 		ID: id, Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName,
-		Role: item.Role, Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol, Sources: slices.Clone(item.Sources),
-		Start: start, End: end, Decided: r.Decides(i), State: GrantScheduled, CreatedAt: now, Revision: 1,
+		Role: item.Role, Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol,
+		Sources: slices.Clone(item.Sources),
+		Start:   start, End: end, Decided: r.Decides(i), State: GrantScheduled, CreatedAt: now, Revision: 1,
 	}
 	if !start.After(now) {
 		g.State = GrantOpening
@@ -87,8 +88,8 @@ func newGrant(r Request, i int, id GrantID, start, end, now time.Time) Grant {
 	return g
 }
 
-// Settled puts the grant of a role in force, or sees it gone, at once: what enforces it is the check of rights itself, which
-// reads what the transaction that saves the grant writes. The grant of a port stays as it is.
+// Settled puts the grant of a role in force, or sees it gone, at once: what enforces it is the check of rights itself,
+// which reads what the transaction that saves the grant writes. The grant of a port stays as it is.
 func (g Grant) Settled(now time.Time) (Grant, []Event, error) {
 	switch {
 	case g.Role.IsZero():
@@ -104,7 +105,8 @@ func (g Grant) Settled(now time.Time) (Grant, []Event, error) {
 // Site returns what the grant is of, whatever its ports: its machine, or its role at a scope.
 func (g Grant) Site() string { return SiteOf(g.Machine, g.Role) }
 
-// SiteOf returns the site of what is asked for or granted: the machine, or where that is of a role, the role at its scope.
+// SiteOf returns the site of what is asked for or granted: the machine, or where that is of a role, the role at its
+// scope.
 func SiteOf(machine MachineID, role Role) string {
 	if role.IsZero() {
 		return string(machine)
@@ -120,8 +122,8 @@ func (g Grant) Over() time.Time {
 	return g.End
 }
 
-// Live tells whether the grant should be in force at now. What was approved for later is in force from when it began, and not from
-// its start alone: whoever begins it looks first whether it would still be approved.
+// Live tells whether the grant should be in force at now. What was approved for later is in force from when it began,
+// and not from its start alone: whoever begins it looks first whether it would still be approved.
 func (g Grant) Live(now time.Time) bool {
 	return !g.State.Ended() && g.State != GrantScheduled && !now.Before(g.Start) && now.Before(g.End)
 }
@@ -138,8 +140,8 @@ func (g Grant) Begin(now time.Time) (Grant, []Event, error) {
 func (g Grant) InPart() bool { return g.State == GrantActive && g.Reason != "" }
 
 // Opened records that an enforcer has it in force, but for what missing says, which is empty where that is all of it;
-// never of one that has not begun. Of an active grant it records that something else is missing now. It fails with a conflict
-// outside its window: once the end has come, such a report is late and the grant has expired.
+// never of one that has not begun. Of an active grant it records that something else is missing now. It fails with a
+// conflict outside its window: once the end has come, such a report is late and the grant has expired.
 func (g Grant) Opened(by Actor, missing string, now time.Time) (Grant, []Event, error) {
 	if err := g.due(now); err != nil {
 		return g, nil, err
@@ -176,12 +178,13 @@ func (g Grant) Expire(now time.Time) (Grant, []Event, error) {
 	return g.expire(g.End, now)
 }
 
-// EarlyEnd is how long before its end by the server's clock an enforcer may say that the time of a grant is over. It counts
-// from the earliest instant at which it can have been told what remains, and so ends early by up to a journey of the network.
+// EarlyEnd is how long before its end by the server's clock an enforcer may say that the time of a grant is over. It
+// counts from the earliest instant at which it can have been told what remains, and so ends early by up to a journey of
+// the network.
 const EarlyEnd = 5 * time.Second
 
-// IsOver records that an enforcer which counts for itself saw it gone since its time is over, at most EarlyEnd before its
-// end; it fails with a conflict before that.
+// IsOver records that an enforcer which counts for itself saw it gone since its time is over, at most EarlyEnd before
+// its end; it fails with a conflict before that.
 func (g Grant) IsOver(now time.Time) (Grant, []Event, error) {
 	return g.expire(g.End.Add(-EarlyEnd), now)
 }
@@ -216,7 +219,8 @@ func (g Grant) Extend(by Actor, end, now time.Time) (Grant, []Event, error) {
 		return g, nil, err
 	}
 	if !end.After(g.End) {
-		return g, nil, Fault(KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
+		return g, nil, Fault(KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID,
+			g.End.UTC().Format(time.RFC3339))
 	}
 	g.End = end
 	g.WarnedAt = time.Time{}
@@ -253,7 +257,8 @@ func (g Grant) Closed(by Actor, now time.Time) (Grant, []Event, error) {
 // Covers tells whether g leaves nothing of older to be kept: g is in force at now and ends no sooner, for the same
 // principal, machine, ports, protocol and sources. Grants of a role stand side by side.
 func (g Grant) Covers(older Grant, now time.Time) bool {
-	return g.ID != older.ID && g.Role.IsZero() && g.Principal == older.Principal && g.Machine == older.Machine && g.Ports == older.Ports &&
+	return g.ID != older.ID && g.Role.IsZero() && g.Principal == older.Principal && g.Machine == older.Machine &&
+		g.Ports == older.Ports &&
 		g.Protocol == older.Protocol && sameSources(g.Sources, older.Sources) &&
 		g.Live(now) && g.State != GrantFailed && !older.State.Ended() && !g.End.Before(older.End)
 }
@@ -313,17 +318,21 @@ func (g Grant) move(to GrantState, kind EventKind, by Actor, reason string, now 
 
 func (g Grant) event(kind EventKind, by Actor, now time.Time) Event {
 	e := Event{
-		At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: g.Tenant, Request: g.Request, Grant: g.ID, Machine: g.Machine,
+		At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: g.Tenant, Request: g.Request, Grant: g.ID,
+		Machine: g.Machine,
 		Details: map[string]string{
-			"principal": g.PrincipalName, "start": g.Start.UTC().Format(time.RFC3339Nano), "end": g.End.UTC().Format(time.RFC3339Nano),
+			"principal": g.PrincipalName, "start": g.Start.UTC().Format(time.RFC3339Nano),
+			"end": g.End.UTC().Format(time.RFC3339Nano),
 		},
 	}
 	if !g.Role.IsZero() {
 		e.Scope = g.Role.Scope
-		e.Details["role"], e.Details["roleId"], e.Details["principalId"] = g.Role.Name, string(g.Role.ID), string(g.Principal)
+		e.Details["role"], e.Details["roleId"], e.Details["principalId"] = g.Role.Name, string(
+			g.Role.ID), string(g.Principal)
 		return e
 	}
-	e.Details["ports"], e.Details["protocol"], e.Details["sources"] = g.Ports.String(), string(g.Protocol), joinPrefixes(g.Sources)
+	e.Details["ports"], e.Details["protocol"], e.Details["sources"] = g.Ports.String(), string(
+		g.Protocol), joinPrefixes(g.Sources)
 	return e
 }
 

@@ -34,7 +34,10 @@ type step struct {
 func steps() []step {
 	by := access.Actor{Name: "ann", Via: "cli"}
 	return []step{
-		{"begin", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Begin(now) }, access.GrantOpening},
+		{
+			"begin", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Begin(now) },
+			access.GrantOpening,
+		},
 		{"opened", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) {
 			return g.Opened(by, "", now)
 		}, access.GrantActive},
@@ -44,8 +47,14 @@ func steps() []step {
 		{"failed", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) {
 			return g.Failed(by, "no room", now)
 		}, access.GrantFailed},
-		{"expire", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Expire(now) }, access.GrantExpired},
-		{"over", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.IsOver(now) }, access.GrantExpired},
+		{
+			"expire", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Expire(now) },
+			access.GrantExpired,
+		},
+		{
+			"over", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.IsOver(now) },
+			access.GrantExpired,
+		},
 		{"revoke", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) {
 			return g.Revoke(by, "done", now)
 		}, access.GrantRevoked},
@@ -55,8 +64,14 @@ func steps() []step {
 		{"extend", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) {
 			return g.Extend(by, g.End.Add(2*time.Second), now)
 		}, ""},
-		{"warned", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Warned(now) }, ""},
-		{"closed", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Closed(by, now) }, ""},
+		{
+			"warned", func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Warned(now) },
+			"",
+		},
+		{
+			"closed",
+			func(g access.Grant, now time.Time) (access.Grant, []access.Event, error) { return g.Closed(by, now) }, "",
+		},
 	}
 }
 
@@ -67,7 +82,8 @@ func TestGrantKeepsItsInvariants(t *testing.T) {
 		now := noon()
 		r := access.Request{ID: "r", Requester: "ann", Items: []access.Item{{
 			Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
-			Sources: prefixes("192.0.2.1/32"), Duration: time.Duration(rapid.IntRange(1, 8).Draw(t, "seconds")) * 2 * time.Second,
+			Sources:  prefixes("192.0.2.1/32"),
+			Duration: time.Duration(rapid.IntRange(1, 8).Draw(t, "seconds")) * 2 * time.Second,
 		}}}
 		if ahead := rapid.IntRange(0, 4).Draw(t, "start"); ahead > 0 {
 			r.Start = now.Add(time.Duration(ahead) * time.Second)
@@ -106,7 +122,8 @@ func checkStep(t *rapid.T, s step, was, is access.Grant, events []access.Event, 
 	if is.Revision != was.Revision+1 {
 		t.Fatalf("%s took revision %d to %d", s.name, was.Revision, is.Revision)
 	}
-	if len(events) != 1 || !events[0].At.Equal(now) || events[0].Grant != is.ID || events[0].Machine != is.Machine || events[0].Outcome != access.Succeeded {
+	if len(events) != 1 || !events[0].At.Equal(
+		now) || events[0].Grant != is.ID || events[0].Machine != is.Machine || events[0].Outcome != access.Succeeded {
 		t.Fatalf("%s gives the events %+v", s.name, events)
 	}
 	switch {
@@ -121,7 +138,8 @@ func checkStep(t *rapid.T, s step, was, is access.Grant, events []access.Event, 
 	if was.State.Ended() && s.name != "closed" {
 		t.Fatalf("%s is possible for a grant that is %s", s.name, was.State)
 	}
-	if now.Before(was.End) && s.name == "expire" || now.Before(was.End.Add(-access.EarlyEnd)) && s.name == "over" || now.Before(was.Start) && s.to != "" && !s.to.Ended() {
+	if now.Before(was.End) && s.name == "expire" || now.Before(
+		was.End.Add(-access.EarlyEnd)) && s.name == "over" || now.Before(was.Start) && s.to != "" && !s.to.Ended() {
 		t.Fatalf("%s is possible at %v, too early for %v/%v", s.name, now, was.Start, was.End)
 	}
 	if !now.Before(was.End) && s.to != access.GrantExpired && s.name != "closed" && s.name != "begin" {
@@ -139,7 +157,8 @@ func check(t *rapid.T, g access.Grant, now time.Time) {
 	if !g.ClosedAt.IsZero() && (!g.State.Ended() || g.ClosedAt.Before(g.EndedAt)) {
 		t.Fatalf("%s, ended at %v, and closed at %v", g.State, g.EndedAt, g.ClosedAt)
 	}
-	if !g.OpenedAt.IsZero() && (g.OpenedAt.Before(g.Start) || !g.OpenedAt.Before(g.End)) || g.State == access.GrantActive && g.OpenedAt.IsZero() {
+	if !g.OpenedAt.IsZero() && (g.OpenedAt.Before(
+		g.Start) || !g.OpenedAt.Before(g.End)) || g.State == access.GrantActive && g.OpenedAt.IsZero() {
 		t.Fatalf("%s, opened at %v of %v/%v", g.State, g.OpenedAt, g.Start, g.End)
 	}
 	for at := g.Start.Add(-time.Second); !at.After(g.End.Add(time.Second)); at = at.Add(time.Second / 2) {
@@ -169,7 +188,8 @@ func TestGrantMovesAreClosed(t *testing.T) {
 				t.Errorf("%s may become %q", s, to)
 			}
 		}
-		if !s.Ended() && (!slices.Contains(moves, access.GrantExpired) || !slices.Contains(moves, access.GrantRevoked)) {
+		if !s.Ended() && (!slices.Contains(moves, access.GrantExpired) ||
+			!slices.Contains(moves, access.GrantRevoked)) {
 			t.Errorf("%s can not be ended: %v", s, moves)
 		}
 		if len(moves) > 0 {
@@ -185,7 +205,8 @@ func TestCovers(t *testing.T) {
 	t.Parallel()
 	older := access.Grant{
 		ID: "old", Principal: "ann", Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
-		Sources: prefixes("192.0.2.1/32", "192.0.2.2/32"), Start: noon(), End: noon().Add(time.Hour), State: access.GrantActive,
+		Sources: prefixes("192.0.2.1/32", "192.0.2.2/32"), Start: noon(), End: noon().Add(time.Hour),
+		State: access.GrantActive,
 	}
 	later := older
 	later.ID, later.State, later.Start = "new", access.GrantOpening, noon().Add(time.Minute)
@@ -215,8 +236,8 @@ func TestCovers(t *testing.T) {
 	}
 }
 
-// TestWarnings has a warning ten minutes before the end, of short grants at a tenth of their length, and of those of under a
-// minute none; it is told once, and again when an extension gives another end.
+// TestWarnings has a warning ten minutes before the end, of short grants at a tenth of their length, and of those of
+// under a minute none; it is told once, and again when an extension gives another end.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
@@ -241,7 +262,8 @@ func TestWarnings(t *testing.T) {
 	if err != nil || len(events) != 1 || !told.WarnAt().IsZero() || !told.WarnedAt.Equal(g.WarnAt()) {
 		t.Fatalf("told: %+v %v %v", told, events, err)
 	}
-	if _, again, err := told.Warned(g.WarnAt().Add(time.Second)); access.KindOf(err) != access.KindConflict || len(again) > 0 {
+	if _, again, err := told.Warned(g.WarnAt().Add(
+		time.Second)); access.KindOf(err) != access.KindConflict || len(again) > 0 {
 		t.Errorf("told twice: %v %v", again, err)
 	}
 	longer, _, err := told.Extend(access.System(), start.Add(2*time.Hour), start.Add(55*time.Minute))

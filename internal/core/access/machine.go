@@ -114,20 +114,23 @@ const (
 	maxGroupName = 90
 )
 
-// CheckGroupName refuses what cannot name a resource group, as Azure does: 1 to 90 letters, digits, '.', '-', '_' and parentheses, not
-// ending in '.'. what says whose name it is, for the message. Of the letters that Azure takes it takes those of ASCII, as ids do.
+// CheckGroupName refuses what cannot name a resource group, as Azure does: 1 to 90 letters, digits, '.', '-', '_' and
+// parentheses, not ending in '.'. what says whose name it is, for the message. Of the letters that Azure takes it takes
+// those of ASCII, as ids do.
 func CheckGroupName(what, name string) error {
-	return checkSegment(what, name, maxGroupName, ".-_()", ".-_()", "letters, digits, '.', '-', '_' or parentheses, not ending in '.'")
+	return checkSegment(what, name, maxGroupName, ".-_()", ".-_()",
+		"letters, digits, '.', '-', '_' or parentheses, not ending in '.'")
 }
 
 // CheckName refuses a name that could not be a segment of a resource id: 1 to 64 letters, digits, '.', '-' or '_',
 // beginning with a letter or digit and not ending in '.'. what says whose name it is, for the message.
 func CheckName(what, name string) error {
-	return checkSegment(what, name, maxName, "", ".-_", "letters, digits, '.', '-' or '_', beginning with a letter or digit")
+	return checkSegment(what, name, maxName, "", ".-_",
+		"letters, digits, '.', '-' or '_', beginning with a letter or digit")
 }
 
-// checkSegment refuses a name that has other bytes than letters, digits and marks, or begins with another mark than first; form says
-// the same in words.
+// checkSegment refuses a name that has other bytes than letters, digits and marks, or begins with another mark than
+// first; form says the same in words.
 func checkSegment(what, name string, most int, first, marks, form string) error {
 	bad := func(why string) error {
 		return Fault(KindInvalid, "malformedName", "%s name %q %s; use 1 to %d %s", what, clip(name), why, most, form)

@@ -18,7 +18,8 @@ type Network struct {
 	Loosened  []Loosening // who made it or widened it lately
 }
 
-// Remember returns n with what is remembered of was, the network that it replaces, and with how somebody widened it, if they did.
+// Remember returns n with what is remembered of was, the network that it replaces, and with how somebody widened it, if
+// they did.
 func (n Network) Remember(was Network, by PrincipalID, how []string, now time.Time) Network {
 	n.Loosened = remember(was.Loosened, by, how, now)
 	return n
@@ -57,11 +58,15 @@ func CheckNetwork(name string, prefixes []netip.Prefix) ([]netip.Prefix, error) 
 	switch {
 	case !IsNetworkName(name):
 		return nil, Fault(KindInvalid, "malformedName",
-			"%q cannot name a network: use a letter and then letters, digits, dots, dashes and underscores, at most %d, and none of me, any, all, anywhere and none", clip(name), MaxNetworkName)
+			"%q cannot name a network: use a letter and then letters, digits, dots, dashes and underscores, at most "+
+				"%d, and none of me, any, all, anywhere and none",
+			clip(name), MaxNetworkName)
 	case len(prefixes) == 0:
-		return nil, Fault(KindInvalid, "prefixesMissing", "network %s needs at least one prefix, such as 203.0.113.0/24", name)
+		return nil, Fault(KindInvalid, "prefixesMissing",
+			"network %s needs at least one prefix, such as 203.0.113.0/24", name)
 	case len(prefixes) > MaxNetworkPrefixes:
-		return nil, Fault(KindInvalid, "tooManyPrefixes", "network %s has %d prefixes; %d are allowed", name, len(prefixes), MaxNetworkPrefixes)
+		return nil, Fault(KindInvalid, "tooManyPrefixes", "network %s has %d prefixes; %d are allowed", name,
+			len(prefixes), MaxNetworkPrefixes)
 	}
 	clean := make([]netip.Prefix, 0, len(prefixes))
 	for _, p := range prefixes {

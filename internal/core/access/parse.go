@@ -11,7 +11,8 @@ import (
 // names are refused.
 func ParsePorts(s string) (PortRange, error) {
 	bad := func(why string) (PortRange, error) {
-		return PortRange{}, Fault(KindInvalid, "malformedPorts", "ports %q %s; write a port such as 22, or a range such as 8000-8010", clip(s), why)
+		return PortRange{}, Fault(KindInvalid, "malformedPorts",
+			"ports %q %s; write a port such as 22, or a range such as 8000-8010", clip(s), why)
 	}
 	first, last, isRange := strings.Cut(s, "-")
 	if !isRange {
@@ -79,7 +80,9 @@ func ParseAddress(s string) (netip.Addr, error) {
 // prefix that is probably meant.
 func ParsePrefix(s string) (netip.Prefix, error) {
 	bad := func(why string) (netip.Prefix, error) {
-		return netip.Prefix{}, Fault(KindInvalid, "malformedPrefix", "source %q %s; write an address such as 192.0.2.7, or a prefix such as 192.0.2.0/24 or 2001:db8::/32", clip(s), why)
+		return netip.Prefix{}, Fault(KindInvalid, "malformedPrefix",
+			"source %q %s; write an address such as 192.0.2.7, or a prefix such as 192.0.2.0/24 or 2001:db8::/32",
+			clip(s), why)
 	}
 	var p netip.Prefix
 	if strings.Contains(s, "/") {
@@ -136,9 +139,9 @@ func unmapped(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-// NoSource says why nothing can come from any address of a canonical prefix, and is empty where something may. Addresses of the
-// loopback interface are no such: they are what a server sees of whoever uses it on its own host, and an opening for them lets
-// nobody in.
+// NoSource says why nothing can come from any address of a canonical prefix, and is empty where something may.
+// Addresses of the loopback interface are no such: they are what a server sees of whoever uses it on its own host, and
+// an opening for them lets nobody in.
 func NoSource(p netip.Prefix) string {
 	for _, none := range []struct {
 		addresses netip.Prefix
@@ -162,14 +165,15 @@ func PrefixWithin(inner, outer netip.Prefix) bool {
 	return outer.IsValid() && inner.IsValid() && outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }
 
-// Instant returns t as records hold it: in UTC, whole microseconds, and within the years that RFC 3339 can write, which a time
-// of another zone, or a count of microseconds, may leave: one that cannot be written would keep the list that it is in from
-// everybody. The zero time stays as it is.
+// Instant returns t as records hold it: in UTC, whole microseconds, and within the years that RFC 3339 can write, which
+// a time of another zone, or a count of microseconds, may leave: one that cannot be written would keep the list that it
+// is in from everybody. The zero time stays as it is.
 func Instant(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
 	}
-	first, last := time.Time{}.Add(time.Microsecond), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Microsecond)
+	first, last := time.Time{}.Add(time.Microsecond), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Add(
+		-time.Microsecond)
 	switch t = t.UTC().Truncate(time.Microsecond); {
 	case t.Before(first):
 		return first

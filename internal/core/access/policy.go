@@ -90,12 +90,13 @@ const (
 
 // Policy is a JIT network access policy: which ports of which machines may be opened, for whom from where, how long.
 type Policy struct {
-	ID        PolicyID
-	Resource  ResourceID
-	Tenant    TenantID
-	Name      string
-	Location  string
-	Machines  []MachinePolicy // each machine at most once; a machine is named by one policy at most. Whoever changes one reads one
+	ID       PolicyID
+	Resource ResourceID
+	Tenant   TenantID
+	Name     string
+	Location string
+	// each machine at most once; a machine is named by one policy at most. Whoever changes one reads one
+	Machines  []MachinePolicy
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	Revision  int64
@@ -103,10 +104,11 @@ type Policy struct {
 
 // MachinePolicy is what a policy says of one machine.
 type MachinePolicy struct {
-	Machine          MachineID
-	Ports            []PortRule
-	Sessions         SessionMode
-	WhenServerIsLost time.Duration // 0 keeps openings until they expire; else they close that long after the last contact
+	Machine  MachineID
+	Ports    []PortRule
+	Sessions SessionMode
+	// 0 keeps openings until they expire; else they close that long after the last contact
+	WhenServerIsLost time.Duration
 	Justification    JustificationRule
 	Ticket           TicketRule
 	Approval         Rule          // who must agree; the zero rule approves by itself
@@ -117,7 +119,8 @@ type MachinePolicy struct {
 	Gap              time.Duration // windows of one person that lie less than it apart count as one; 0 means DefaultGap
 }
 
-// Loosening says that somebody made what a policy says of a machine, or an eligibility, less strict, or a network wider.
+// Loosening says that somebody made what a policy says of a machine, or an eligibility, less strict, or a network
+// wider.
 type Loosening struct {
 	By  PrincipalID
 	At  time.Time
@@ -130,7 +133,8 @@ const LoosenedFor = 7 * 24 * time.Hour
 // maxLoosened bounds how many are remembered of one machine or network; the oldest are forgotten.
 const maxLoosened = 20
 
-// Remember returns p with what is remembered of was, the entry that it replaces, and with how somebody loosened it, if they did.
+// Remember returns p with what is remembered of was, the entry that it replaces, and with how somebody loosened it, if
+// they did.
 func (p MachinePolicy) Remember(was MachinePolicy, by PrincipalID, how []string, now time.Time) MachinePolicy {
 	p.Loosened = remember(was.Loosened, by, how, now)
 	return p
@@ -172,8 +176,10 @@ type PortRule struct {
 	Ports    PortRange
 	Protocol Protocol
 	Sources  []netip.Prefix // requests must lie within one of them
-	Networks []string       // names of networks whose prefixes count as Sources when a request is made; where both are empty, any address may be
-	Max      time.Duration  // the longest opening
+	// names of networks whose prefixes count as Sources when a request is made; where both are empty, any address may
+	// be
+	Networks []string
+	Max      time.Duration // the longest opening
 
 	SourceList bool // the source was given as a list of one: who reads back what they wrote finds it so
 }

@@ -5,9 +5,9 @@ import "time"
 // RecallID names a recall; a UUID of version 7.
 type RecallID string
 
-// Recall is an order to end grants that are too many for the one transaction that gives it. From its commit on nothing that
-// it covers is part of a desired state, and nothing of that begins. A job ends them in small transactions, each grant with
-// its event, and takes the recall away once there is none left.
+// Recall is an order to end grants that are too many for the one transaction that gives it. From its commit on nothing
+// that it covers is part of a desired state, and nothing of that begins. A job ends them in small transactions, each
+// grant with its event, and takes the recall away once there is none left.
 type Recall struct {
 	ID        RecallID
 	Tenant    TenantID    // in which By has its plain name
@@ -28,7 +28,8 @@ type Recall struct {
 
 // Covers reports whether g is to be ended; with Judge, whether it is to be looked at.
 func (r Recall) Covers(g Grant) bool {
-	return !g.CreatedAt.After(r.At) && (r.Principal != "" && r.Principal == g.Principal || r.Machine != "" && r.Machine == g.Machine)
+	return !g.CreatedAt.After(r.At) && (r.Principal != "" && r.Principal == g.Principal ||
+		r.Machine != "" && r.Machine == g.Machine)
 }
 
 // Looked gives the recall with g as the grant that the job looked at last.

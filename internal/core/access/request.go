@@ -21,8 +21,8 @@ const (
 	RequestTimedOut RequestState = "timedOut"
 )
 
-// Request is the ask: these ports of these machines from these sources, or these roles at one scope, in this window, for
-// this reason.
+// Request is the ask: these ports of these machines from these sources, or these roles at one scope, in this window,
+// for this reason.
 type Request struct {
 	ID            RequestID
 	Resource      ResourceID // under which a client of Azure's made it; empty where it has no name but its id
@@ -98,8 +98,8 @@ func (r Request) Window(item Item, now time.Time) (start, end time.Time) {
 // Span is a time from its start to its end, which is not part of it.
 type Span struct{ Start, End time.Time }
 
-// Spans returns when the item would open and close if it were approved at now: once, or for each window of a recurring request
-// that has not passed.
+// Spans returns when the item would open and close if it were approved at now: once, or for each window of a recurring
+// request that has not passed.
 func (r Request) Spans(item Item, now time.Time) []Span {
 	var spans []Span
 	for _, from := range r.starts() {
@@ -137,11 +137,12 @@ func (r Request) Tagged(by Actor, tags map[string]string, now time.Time) (Reques
 	return r, []Event{e}
 }
 
-// Release takes the name away by which a client of Azure's calls the request; a second time it changes nothing. It fails with
-// a conflict while the request is pending, or one of its grants has not ended.
+// Release takes the name away by which a client of Azure's calls the request; a second time it changes nothing. It
+// fails with a conflict while the request is pending, or one of its grants has not ended.
 func (r Request) Release(by Actor, grants []Grant, now time.Time) (Request, []Event, error) {
 	if r.State == RequestPending || slices.ContainsFunc(grants, func(g Grant) bool { return !g.State.Ended() }) {
-		return r, nil, Fault(KindConflict, "requestNotOver", "request %s is not over: cancel it, or end what it led to, first", r.ID)
+		return r, nil, Fault(KindConflict, "requestNotOver",
+			"request %s is not over: cancel it, or end what it led to, first", r.ID)
 	}
 	if r.Released {
 		return r, nil, nil
@@ -153,15 +154,18 @@ func (r Request) Release(by Actor, grants []Grant, now time.Time) (Request, []Ev
 	return r, []Event{e}, nil
 }
 
-// Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where
-// the request is not pending, where it has waited too long though nobody has marked it yet, or where the window of an
-// item has passed meanwhile. A recurring request makes the grants of the windows that are still ahead. A request that
-// extends a grant makes none: the caller extends that grant. until gives, for each item, when the right that it was asked
-// by ends, zero where it does not: no grant outlasts that. nil: none ends.
-func (r Request) Approve(by Actor, until []time.Time, newID func() GrantID, now time.Time) (Request, []Grant, []Event, error) {
+// Approve ends the wait with a yes and makes the grants, whose ids come from newID. It fails with a conflict where the
+// request is not pending, where it has waited too long though nobody has marked it yet, or where the window of an item
+// has passed meanwhile. A recurring request makes the grants of the windows that are still ahead. A request that
+// extends a grant makes none: the caller extends that grant. until gives, for each item, when the right that it was
+// asked by ends, zero where it does not: no grant outlasts that. nil: none ends.
+func (r Request) Approve(by Actor, until []time.Time, newID func() GrantID,
+	now time.Time,
+) (Request, []Grant, []Event, error) {
 	if r.State == RequestPending && !now.Before(r.PendingUntil) {
-		return r, nil, nil, Fault(KindConflict, "requestTimedOut", "request %s waited until %s and nobody decided; make a new request",
-			r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
+		return r, nil, nil,
+			Fault(KindConflict, "requestTimedOut", "request %s waited until %s and nobody decided; make a new request",
+				r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
 	}
 	next, err := r.move(RequestApproved, now)
 	if err != nil {
@@ -191,7 +195,9 @@ func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) 
 			start, end := once.Window(item, now)
 			if i < len(until) && !until[i].IsZero() && until[i].Before(end) {
 				if end = until[i]; !end.After(start) {
-					return nil, Fault(KindConflict, "rightEnds", "the role that this is asked by ends at %s, before the access would begin", end.UTC().Format(time.RFC3339))
+					return nil, Fault(KindConflict, "rightEnds",
+						"the role that this is asked by ends at %s, before the access would begin",
+						end.UTC().Format(time.RFC3339))
 				}
 			}
 			if end.After(start) {
@@ -200,20 +206,25 @@ func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) 
 			}
 			if len(r.Windows) == 0 {
 				e := Fault(KindConflict, "windowPassed", "the time that was asked for has passed; make a new request")
-				e.Reasons = []Reason{{Code: "windowPassed", Field: fmt.Sprintf("items[%d]", i), Message: "ended " + end.UTC().Format(time.RFC3339)}}
+				e.Reasons = []Reason{{
+					Code: "windowPassed", Field: fmt.Sprintf("items[%d]", i),
+					Message: "ended " + end.UTC().Format(time.RFC3339),
+				}}
 				return nil, e
 			}
 		}
 	}
 	if len(grants) == 0 {
-		return nil, Fault(KindConflict, "windowPassed", "every window that was asked for has passed; make a new request")
+		return nil, Fault(KindConflict, "windowPassed",
+			"every window that was asked for has passed; make a new request")
 	}
 	return grants, nil
 }
 
 // Decides reports whether people have to agree to item i: what is opened by breaking glass, nobody agreed to.
 func (r Request) Decides(i int) bool {
-	return !r.BreakGlass && slices.ContainsFunc(r.Approvals, func(a Approval) bool { return slices.Contains(a.Items, i) })
+	return !r.BreakGlass && slices.ContainsFunc(r.Approvals,
+		func(a Approval) bool { return slices.Contains(a.Items, i) })
 }
 
 // starts gives the start of each window.
@@ -237,12 +248,15 @@ func (r Request) Cancel(by Actor, reason string, now time.Time) (Request, []Even
 // TimeOut ends a request that nobody decided; it fails with a conflict before PendingUntil.
 func (r Request) TimeOut(now time.Time) (Request, []Event, error) {
 	if now.Before(r.PendingUntil) {
-		return r, nil, Fault(KindConflict, "notDue", "request %s waits until %s", r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
+		return r, nil, Fault(KindConflict, "notDue", "request %s waits until %s", r.ID,
+			r.PendingUntil.UTC().Format(time.RFC3339))
 	}
 	return r.end(RequestTimedOut, RequestDidTimeOut, System(), "nobody decided in time", now)
 }
 
-func (r Request) end(to RequestState, kind EventKind, by Actor, reason string, now time.Time) (Request, []Event, error) {
+func (r Request) end(to RequestState, kind EventKind, by Actor,
+	reason string, now time.Time,
+) (Request, []Event, error) {
 	next, err := r.move(to, now)
 	if err != nil {
 		return r, nil, err
@@ -287,7 +301,9 @@ func (r Request) event(kind EventKind, by Actor, now time.Time) Event {
 		if end.After(last) {
 			last = end
 		}
-		e.Details[fmt.Sprintf("item.%d", i)] = fmt.Sprintf("%s window %s/%s", it.what(), start.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339))
+		e.Details[fmt.Sprintf("item.%d",
+			i)] = fmt.Sprintf("%s window %s/%s", it.what(), start.UTC().Format(time.RFC3339),
+			end.UTC().Format(time.RFC3339))
 	}
 	if len(r.Items) > 0 { // all items in short, named as a grant's event names them
 		set(e.Details, "ports", strings.Join(ports, ","))

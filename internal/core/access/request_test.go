@@ -13,18 +13,29 @@ import (
 
 func fullRequest() access.Request {
 	return access.Request{
-		ID: "r", Tenant: "t", Requester: "ann", RequesterName: "Ann", Start: noon().Add(time.Minute), Justification: "why", Ticket: "INC-1",
+		ID: "r", Tenant: "t", Requester: "ann", RequesterName: "Ann", Start: noon().Add(time.Minute),
+		Justification: "why", Ticket: "INC-1",
 		Windows: []time.Time{noon().Add(time.Minute), noon().Add(time.Hour)},
 		Approvals: []access.Approval{{Items: []int{0, 1}, Case: access.Case{
-			Name: "production", When: "true", Hours: access.Hours{Zone: "UTC", Days: []time.Weekday{time.Monday}, From: 480, To: 1080},
+			Name: "production", When: "true",
+			Hours: access.Hours{Zone: "UTC", Days: []time.Weekday{time.Monday}, From: 480, To: 1080},
 			Stages: []access.Stage{{
-				AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"ops", "sec"}, People: []access.PrincipalID{"eve"}}},
+				AllOf: []access.Quorum{{
+					Count: 1, Groups: []access.PrincipalID{"ops", "sec"},
+					People: []access.PrincipalID{"eve"},
+				}},
 				AnyOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"all"}}}, Timeout: time.Hour,
 			}},
 		}}},
 		Items: []access.Item{
-			{Machine: "m1", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes("192.0.2.1/32", "2001:db8::/32"), Duration: time.Hour},
-			{Machine: "m2", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes("192.0.2.1/32"), Until: noon().Add(time.Hour)},
+			{
+				Machine: "m1", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP,
+				Sources: prefixes("192.0.2.1/32", "2001:db8::/32"), Duration: time.Hour,
+			},
+			{
+				Machine: "m2", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP,
+				Sources: prefixes("192.0.2.1/32"), Until: noon().Add(time.Hour),
+			},
 		},
 	}
 }
@@ -77,7 +88,10 @@ func TestDigestCoversWhatIsShown(t *testing.T) {
 		"timeout":         func(r *access.Request) { first(r).Stages[0].Timeout++ },
 		"count":           func(r *access.Request) { first(r).Stages[0].AllOf[0].Count++ },
 		"people":          func(r *access.Request) { first(r).Stages[0].AllOf[0].People = nil },
-		"groups joined":   func(r *access.Request) { first(r).Stages[0].AllOf[0].Groups = []access.PrincipalID{"ops sec"} },
+		"groups joined": func(r *access.Request) {
+			first(
+				r).Stages[0].AllOf[0].Groups = []access.PrincipalID{"ops sec"}
+		},
 		"all turned any": func(r *access.Request) {
 			s := &first(r).Stages[0]
 			s.AllOf, s.AnyOf = nil, append(s.AllOf, s.AnyOf...)
@@ -106,7 +120,10 @@ func TestRequestKeepsItsInvariants(t *testing.T) {
 			r.Start = now.Add(second("start", 0, 5))
 		}
 		for range rapid.IntRange(1, 3).Draw(t, "items") {
-			item := access.Item{Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes("192.0.2.1/32")}
+			item := access.Item{
+				Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
+				Sources: prefixes("192.0.2.1/32"),
+			}
 			if rapid.Bool().Draw(t, "until") {
 				item.Until = now.Add(second("end", 1, 9))
 			} else {
@@ -127,7 +144,8 @@ func TestRequestKeepsItsInvariants(t *testing.T) {
 			switch step {
 			case "approve":
 				n := 0
-				next, grants, events, err = r.Approve(access.Actor{}, nil, func() access.GrantID { n++; return access.GrantID(fmt.Sprint(n)) }, now)
+				next, grants, events, err = r.Approve(access.Actor{}, nil,
+					func() access.GrantID { n++; return access.GrantID(fmt.Sprint(n)) }, now)
 			case "deny":
 				next, events, err = r.Deny(access.Actor{}, "no", now)
 			case "cancel":
@@ -141,7 +159,10 @@ func TestRequestKeepsItsInvariants(t *testing.T) {
 				}
 				continue
 			}
-			if r.State != access.RequestPending || next.State == access.RequestPending || next.Revision != r.Revision+1 || !next.DecidedAt.Equal(now) || next.Digest != r.Digest {
+			if r.State != access.RequestPending || next.State == access.RequestPending ||
+				next.Revision != r.Revision+1 ||
+				!next.DecidedAt.Equal(
+					now) || next.Digest != r.Digest {
 				t.Fatalf("%s takes %+v to %+v", step, r, next)
 			}
 			if late := !now.Before(r.PendingUntil); late && step == "approve" || !late && step == "timeOut" {
@@ -160,7 +181,8 @@ func TestRequestKeepsItsInvariants(t *testing.T) {
 func checkGrants(t *rapid.T, r access.Request, grants []access.Grant, now time.Time) {
 	for i, g := range grants {
 		item := r.Items[i]
-		if g.Start.Before(now) || !r.Start.IsZero() && g.Start.Before(r.Start) || !g.End.After(g.Start) || g.Revision != 1 {
+		if g.Start.Before(now) || !r.Start.IsZero() && g.Start.Before(
+			r.Start) || !g.End.After(g.Start) || g.Revision != 1 {
 			t.Fatalf("%+v, approved at %v", g, now)
 		}
 		switch {

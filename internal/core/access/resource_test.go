@@ -10,15 +10,17 @@ import (
 func TestParseResourceID(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]access.ResourceID{
-		"/": access.Root, "/subscriptions/A/": "/subscriptions/A", "/subscriptions/A/resourceGroups/rg (1)": "/subscriptions/A/resourceGroups/rg (1)",
-		"/" + strings.Repeat("x", 2047): access.ResourceID("/" + strings.Repeat("x", 2047)),
+		"/": access.Root, "/subscriptions/A/": "/subscriptions/A",
+		"/subscriptions/A/resourceGroups/rg (1)": "/subscriptions/A/resourceGroups/rg (1)",
+		"/" + strings.Repeat("x", 2047):          access.ResourceID("/" + strings.Repeat("x", 2047)),
 	} {
 		if got, err := access.ParseResourceID(in); err != nil || got != want {
 			t.Errorf("%q gives %q, %v", in, got, err)
 		}
 	}
 	for _, in := range []string{
-		"", "//", "///", "/a//", "/a//b", "a", "a/b", "/a\x00", "/a\n", `/a\b`, "/a?b", "/a#b", "/a%2fb", "/a/../b", "/a/.", "/..",
+		"", "//", "///", "/a//", "/a//b", "a", "a/b", "/a\x00", "/a\n", `/a\b`, "/a?b", "/a#b", "/a%2fb", "/a/../b",
+		"/a/.", "/..",
 		"/\u212a", "/ſ", "/é", "/\xff", "/" + strings.Repeat("x", 2048),
 	} {
 		if got, err := access.ParseResourceID(in); access.CodeOf(err) != "malformedResourceId" || got != "" {
@@ -55,7 +57,8 @@ func TestSegment(t *testing.T) {
 	t.Parallel()
 	id := access.MachineResource("S", "virtualMachines", "providers")
 	for key, want := range map[string]string{
-		"subscriptions": "S", "RESOURCEGROUPS": "virtualMachines", "providers": "Microsoft.Compute", "virtualMachines": "providers", "S": "", "none": "",
+		"subscriptions": "S", "RESOURCEGROUPS": "virtualMachines", "providers": "Microsoft.Compute",
+		"virtualMachines": "providers", "S": "", "none": "",
 	} {
 		if got := id.Segment(key); got != want {
 			t.Errorf("segment %s of %s: %q, want %q", key, id, got, want)

@@ -27,11 +27,13 @@ func (v Review) Close(by Actor, comment string, now time.Time) (Review, []Event,
 	case !v.ClosedAt.IsZero():
 		return v, nil, Fault(KindConflict, "reviewClosed", "this review is closed already")
 	case by.ID == v.Person:
-		return v, nil, Fault(KindForbidden, "ownReview", "nobody reviews their own emergency access; ask another approver")
+		return v, nil, Fault(KindForbidden, "ownReview",
+			"nobody reviews their own emergency access; ask another approver")
 	case comment == "":
 		return v, nil, Fault(KindInvalid, "commentMissing", "say in a comment what was found")
 	case len(comment) > MaxText:
-		return v, nil, Fault(KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed", len(comment), MaxText)
+		return v, nil, Fault(KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed", len(comment),
+			MaxText)
 	}
 	v.ClosedAt = now
 	v.ClosedBy = by.ID

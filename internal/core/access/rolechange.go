@@ -5,8 +5,8 @@ import "time"
 // RoleChangeKind says what is changed of a role that somebody has, or may activate.
 type RoleChangeKind string
 
-// The kinds of change. Those of an administrator, and the giving back of one's own, are carried out when they are made; what
-// one asks for waits until an administrator makes a change that gives it.
+// The kinds of change. Those of an administrator, and the giving back of one's own, are carried out when they are made;
+// what one asks for waits until an administrator makes a change that gives it.
 const (
 	RoleChangeAssign   RoleChangeKind = "assign"
 	RoleChangeUpdate   RoleChangeKind = "update" // another window
@@ -41,17 +41,18 @@ const (
 	RoleChangeCanceled RoleChangeState = "canceled"
 )
 
-// RoleChange is the record of a change of a role assignment or an eligibility that was made under an id of the caller's own. It
-// outlasts what it changed. What is asked for by right of an eligibility is a Request, and no RoleChange.
+// RoleChange is the record of a change of a role assignment or an eligibility that was made under an id of the caller's
+// own. It outlasts what it changed. What is asked for by right of an eligibility is a Request, and no RoleChange.
 type RoleChange struct {
-	ID            RoleChangeID
-	Tenant        TenantID // of the scope
-	Of            RoleSubject
-	Kind          RoleChangeKind
-	Target        string        // id of the assignment or the eligibility
-	Eligibility   EligibilityID // by which the assignment was activated; empty where it was given, and of an eligibility
-	Principal     PrincipalID   // who has the role, or may activate it
-	PrincipalName string        // as it was then, as the next two
+	ID     RoleChangeID
+	Tenant TenantID // of the scope
+	Of     RoleSubject
+	Kind   RoleChangeKind
+	Target string // id of the assignment or the eligibility
+	// by which the assignment was activated; empty where it was given, and of an eligibility
+	Eligibility   EligibilityID
+	Principal     PrincipalID // who has the role, or may activate it
+	PrincipalName string      // as it was then, as the next two
 	PrincipalKind PrincipalKind
 	Role          RoleID
 	RoleName      string

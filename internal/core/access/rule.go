@@ -14,8 +14,8 @@ type Rule struct {
 // Automatic tells whether every request inside the policy's limits is approved at once.
 func (r Rule) Automatic() bool { return len(r.Cases) == 0 }
 
-// Depends reports whether which case applies to a request may differ from one moment to another: it depends on the time, on who
-// asks or on the machine.
+// Depends reports whether which case applies to a request may differ from one moment to another: it depends on the
+// time, on who asks or on the machine.
 func (r Rule) Depends() bool {
 	return slices.ContainsFunc(r.Cases, func(c Case) bool { return c.When != "" || !c.Hours.Always() })
 }
@@ -44,9 +44,10 @@ func (h Hours) Always() bool { return h.Zone == "" && len(h.Days) == 0 && h.From
 // Stage is met when every quorum of AllOf and, where there are any, one of AnyOf is met by distinct people: whoever
 // counts for one quorum counts for no other.
 type Stage struct {
-	AllOf   []Quorum
-	AnyOf   []Quorum
-	Timeout time.Duration // not met so long after it began, the next stage decides in its place; 0 waits. The last stage has none
+	AllOf []Quorum
+	AnyOf []Quorum
+	// not met so long after it began, the next stage decides in its place; 0 waits. The last stage has none
+	Timeout time.Duration
 }
 
 // Quorum asks for a number of distinct people.

@@ -2,8 +2,8 @@ package access
 
 import "time"
 
-// Stream is who follows an agent's desired state: the one that is served. Somebody else with the same certificate, such as a
-// copy of the state folder on another host, is not served while that one answers.
+// Stream is who follows an agent's desired state: the one that is served. Somebody else with the same certificate, such
+// as a copy of the state folder on another host, is not served while that one answers.
 type Stream struct {
 	ID       string // of the connection; empty while nobody follows
 	Instance string // of the running program, which makes it up when it starts; empty from one that has none
@@ -31,14 +31,15 @@ type Claimed int
 
 // The outcomes.
 const (
-	ClaimServed  Claimed = iota // the claimant is the one now
-	ClaimWaits                  // the present one is asked whether it is still there: claim again when it was heard, or soon
-	ClaimRefused                // the present one is there
+	ClaimServed Claimed = iota // the claimant is the one now
+	// The present one is asked whether it is still there: claim again when it was heard, or soon.
+	ClaimWaits
+	ClaimRefused // the present one is there
 )
 
 // Claim decides between who follows now and a connection that wants to. The first one stays for as long as it answers:
-// a copy that comes later gets nothing, and cannot push the original out. The same program that connects again, after its
-// network broke, replaces itself at once. told says that a second one is to be recorded.
+// a copy that comes later gets nothing, and cannot push the original out. The same program that connects again, after
+// its network broke, replaces itself at once. told says that a second one is to be recorded.
 func (s Stream) Claim(by Stream, now time.Time) (next Stream, outcome Claimed, told bool) {
 	by.Since, by.ToldAt = now, s.ToldAt
 	switch {

@@ -9,9 +9,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// TestOneStreamIsServed plays connections of several programs that come, go without a word, answer or not, in any order. One
-// is served at most; one that answers in time is displaced by nobody but its own program; and whoever insists is served
-// once nobody answers.
+// TestOneStreamIsServed plays connections of several programs that come, go without a word, answer or not, in any
+// order. One is served at most; one that answers in time is displaced by nobody but its own program; and whoever
+// insists is served once nobody answers.
 func TestOneStreamIsServed(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

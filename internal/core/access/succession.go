@@ -13,21 +13,22 @@ type Predecessor struct {
 	Until time.Time
 }
 
-// Leaving tells whether an agent that was replaced is still to be told that nothing may be open, and to be heard when it
-// says so.
+// Leaving tells whether an agent that was replaced is still to be told that nothing may be open, and to be heard when
+// it says so.
 func (a Agent) Leaving(now time.Time) bool {
 	return a.Revoked && a.Successor != "" && now.Before(a.HoldsUntil)
 }
 
-// Replace gives old as it is once next has taken its place, and next as it knows what old may hold: that ends when the last grant
-// ends which has begun on its machine and was not seen gone.
+// Replace gives old as it is once next has taken its place, and next as it knows what old may hold: that ends when the
+// last grant ends which has begun on its machine and was not seen gone.
 func Replace(old, next Agent, lastEnd, now time.Time) (Agent, Agent) {
 	old.Revoked, old.Successor, old.Problem = true, next.ID, "another agent took its place"
 	old.HoldsUntil = time.Time{}
 	if lastEnd.After(now) {
 		old.HoldsUntil = lastEnd
 	}
-	next.Predecessors = slices.DeleteFunc(slices.Clone(old.Predecessors), func(p Predecessor) bool { return !now.Before(p.Until) })
+	next.Predecessors = slices.DeleteFunc(slices.Clone(old.Predecessors),
+		func(p Predecessor) bool { return !now.Before(p.Until) })
 	if !old.HoldsUntil.IsZero() {
 		next.Predecessors = append(next.Predecessors, Predecessor{Agent: old.ID, Since: now, Until: old.HoldsUntil})
 	}
@@ -38,7 +39,8 @@ func Replace(old, next Agent, lastEnd, now time.Time) (Agent, Agent) {
 // changed tells whether there was one.
 func (a Agent) Released(by AgentID, now time.Time) (next Agent, changed bool) {
 	before := len(a.Predecessors)
-	a.Predecessors = slices.DeleteFunc(slices.Clone(a.Predecessors), func(p Predecessor) bool { return p.Agent == by || !now.Before(p.Until) })
+	a.Predecessors = slices.DeleteFunc(slices.Clone(a.Predecessors),
+		func(p Predecessor) bool { return p.Agent == by || !now.Before(p.Until) })
 	return a, len(a.Predecessors) != before
 }
 
@@ -52,6 +54,7 @@ func (a Agent) MayHold(g Grant, now time.Time) bool {
 // Emptied gives what a replaced agent is to hold: what its successor guards stays guarded, and nothing is open.
 func Emptied(old Agent, successor DesiredState) DesiredState {
 	return DesiredState{
-		Agent: old.ID, Epoch: old.Epoch, Revision: old.Revision, Mode: old.Mode, Machines: successor.Machines, Protected: successor.Protected, Stream: old.Stream,
+		Agent: old.ID, Epoch: old.Epoch, Revision: old.Revision, Mode: old.Mode, Machines: successor.Machines,
+		Protected: successor.Protected, Stream: old.Stream,
 	}
 }

@@ -58,8 +58,8 @@ func zones(t *testing.T) []string {
 	return names
 }
 
-// TestWallClockInEveryZone looks at fifty years of every zone of the system, around the times at which clocks are set, and
-// compares with a search through all instants that could be meant.
+// TestWallClockInEveryZone looks at fifty years of every zone of the system, around the times at which clocks are set,
+// and compares with a search through all instants that could be meant.
 func TestWallClockInEveryZone(t *testing.T) {
 	t.Parallel()
 	names := zones(t)
@@ -71,18 +71,24 @@ func TestWallClockInEveryZone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(rapid.IntRange(0, 50*365*24).Draw(t, "hour")) * time.Hour).In(zone)
+		at := time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).Add(
+			time.Duration(rapid.IntRange(0, 50*365*24).Draw(t, "hour")) * time.Hour).In(
+			zone)
 		if _, set := at.ZoneBounds(); !set.IsZero() && rapid.Bool().Draw(t, "near") {
 			at = set // when clocks are set next
 		}
 		_, offset := at.Zone()
 		// A reading of a clock near it, which may be one that clocks in the zone never show.
-		wall := at.Add(time.Duration(rapid.IntRange(-26*60, 26*60).Draw(t, "minutes")) * time.Minute).In(time.FixedZone("", offset))
+		wall := at.Add(time.Duration(rapid.IntRange(-26*60, 26*60).Draw(t, "minutes")) * time.Minute).In(
+			time.FixedZone("", offset))
 		got := access.WallClock(wall, zone)
 		var first time.Time
 		var earlier int // the last offset before the gap, where there is one
 		for m := -27 * 60; m <= 27*60 && first.IsZero(); m++ {
-			c := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, time.UTC).Add(time.Duration(m) * time.Minute).Add(time.Duration(wall.Second()) * time.Second).In(zone)
+			c := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, time.UTC).Add(
+				time.Duration(m) * time.Minute).Add(
+				time.Duration(wall.Second()) * time.Second).In(
+				zone)
 			if shows(c, wall) {
 				first = c
 			}

@@ -35,8 +35,8 @@ type Subject struct {
 	Source    string // the address that attempts came from
 }
 
-// Alert is something that somebody should look at. There is one that is not closed for each tenant, rule and key at most:
-// whatever happens meanwhile is added to it.
+// Alert is something that somebody should look at. There is one that is not closed for each tenant, rule and key at
+// most: whatever happens meanwhile is added to it.
 type Alert struct {
 	ID        ID
 	Tenant    access.TenantID
@@ -75,7 +75,8 @@ func (a Alert) Acknowledge(by access.Actor, comment string) (Alert, error) {
 	case a.State != Open:
 		return a, access.Fault(access.KindConflict, "alertState", "this alert is %s already", a.State)
 	case len(comment) > maxComment:
-		return a, access.Fault(access.KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed", len(comment), maxComment)
+		return a, access.Fault(access.KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed",
+			len(comment), maxComment)
 	}
 	a.State, a.ChangedBy, a.Comment = Acknowledged, by.Name, comment
 	a.Revision++
@@ -88,7 +89,8 @@ func (a Alert) Close(by access.Actor, comment string, now time.Time) (Alert, err
 	case a.State == Closed:
 		return a, access.Fault(access.KindConflict, "alertState", "this alert is closed already")
 	case len(comment) > maxComment:
-		return a, access.Fault(access.KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed", len(comment), maxComment)
+		return a, access.Fault(access.KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed",
+			len(comment), maxComment)
 	}
 	a.State, a.ChangedBy, a.ClosedAt = Closed, by.Name, now
 	if comment != "" {
@@ -136,7 +138,8 @@ func (r Rule) Raise(a Alert, tenant access.TenantID, f Finding, newID func() ID)
 	if a.ID == "" {
 		a = Alert{
 			ID: newID(), Tenant: tenant, Rule: r.ID, Key: f.Key, State: Open, Severity: r.Severity, Title: r.Title,
-			Subject: f.Subject, Detail: f.Detail, Count: f.Count, Base: r.base(), FirstSeen: f.At, LastSeen: f.At, Revision: 1,
+			Subject: f.Subject, Detail: f.Detail, Count: f.Count, Base: r.base(), FirstSeen: f.At, LastSeen: f.At,
+			Revision: 1,
 		}
 		a.Severity = r.Severity.worse(level(a.Count, a.Base))
 		a.Evidence = evidence(nil, f.Evidence)
@@ -155,7 +158,8 @@ func (r Rule) Raise(a Alert, tenant access.TenantID, f Finding, newID func() ID)
 	if f.At.After(a.LastSeen) {
 		a.LastSeen = f.At
 	}
-	if worse := r.Severity.worse(level(a.Count, a.Base)); slices.Index(Severities(), worse) > slices.Index(Severities(), was) {
+	if worse := r.Severity.worse(level(a.Count,
+		a.Base)); slices.Index(Severities(), worse) > slices.Index(Severities(), was) {
 		a.Severity = worse
 	}
 	a.Revision++

@@ -47,7 +47,8 @@ func network(a netip.Addr) (netip.Prefix, bool) {
 	return n, err == nil && a.IsValid()
 }
 
-// Unusual gives what the rules make of a submitted request, by what was usual before. Each is quiet until it knows enough.
+// Unusual gives what the rules make of a submitted request, by what was usual before. Each is quiet until it knows
+// enough.
 func Unusual(book Book, e access.Event, h Habit) map[Key]Finding {
 	found := map[Key]Finding{}
 	if e.Kind != access.RequestSubmitted || e.Actor.ID == "" {
@@ -63,11 +64,14 @@ func Unusual(book Book, e access.Event, h Habit) map[Key]Finding {
 		}
 	}
 	if r := book[UnusualHour]; r.Enabled && h.Requests >= r.Threshold && !h.usual(e.At.UTC().Hour()) {
-		add(UnusualHour, fmt.Sprintf("a request at %s UTC; none of the %d before was within an hour of that", e.At.UTC().Format("15:04"), h.Requests))
+		add(UnusualHour,
+			fmt.Sprintf("a request at %s UTC; none of the %d before was within an hour of that",
+				e.At.UTC().Format("15:04"), h.Requests))
 	}
 	n, ok := network(e.Actor.Address)
 	if r := book[NewNetwork]; r.Enabled && ok && h.Requests >= r.Threshold && !h.Networks[n] {
-		add(NewNetwork, fmt.Sprintf("a request from %s; none of the %d before came from %s", e.Actor.Address, h.Requests, n))
+		add(NewNetwork,
+			fmt.Sprintf("a request from %s; none of the %d before came from %s", e.Actor.Address, h.Requests, n))
 	}
 	return found
 }

@@ -39,6 +39,7 @@ func TestManualListsRules(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, string(page)); diff != "" && !*update {
-		t.Errorf("docs/operate/alerts.md is not what the code says; run: go test ./internal/core/alert -update\n%s", diff)
+		t.Errorf("docs/operate/alerts.md is not what the code says; run: go test ./internal/core/alert -update\n%s",
+			diff)
 	}
 }

@@ -35,18 +35,27 @@ func TestLookAgainstOracle(t *testing.T) {
 		now := start
 		for seq := range rapid.IntRange(1, 60).Draw(t, "events") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 900).Draw(t, "seconds")) * time.Second)
-			machine, source := fmt.Sprintf("m%d", rapid.IntRange(0, 3).Draw(t, "machine")), fmt.Sprintf("192.0.2.%d", rapid.IntRange(1, 2).Draw(t, "source"))
-			port, count := strconv.Itoa(rapid.IntRange(20, 26).Draw(t, "port")), int64(rapid.IntRange(1, 3).Draw(t, "count"))
+			machine, source := fmt.Sprintf("m%d",
+				rapid.IntRange(0, 3).Draw(t,
+					"machine")), fmt.Sprintf("192.0.2.%d", rapid.IntRange(1, 2).Draw(t, "source"))
+			port, count := strconv.Itoa(
+				rapid.IntRange(20, 26).Draw(t, "port")), int64(rapid.IntRange(1, 3).Draw(t, "count"))
 			event := access.Event{
-				Seq: int64(seq), At: now, Kind: access.AgentDeniedTraffic, Tenant: "t", Machine: access.MachineID(machine),
-				Details: map[string]string{"source": source, "port": port, "protocol": "tcp", "count": strconv.FormatInt(count, 10)},
+				Seq: int64(seq), At: now, Kind: access.AgentDeniedTraffic, Tenant: "t",
+				Machine: access.MachineID(machine),
+				Details: map[string]string{
+					"source": source, "port": port, "protocol": "tcp",
+					"count": strconv.FormatInt(count, 10),
+				},
 			}
-			next, found := alert.Look(book, event, func(k alert.Key) alert.Watch { return watches[k] }, func(k alert.Key) bool { return alerts[k].ID != "" })
+			next, found := alert.Look(book, event, func(k alert.Key) alert.Watch { return watches[k] },
+				func(k alert.Key) bool { return alerts[k].ID != "" })
 			for _, w := range next {
 				watches[alert.Key{Tenant: w.Tenant, Rule: w.Rule, Key: w.Key}] = w
 			}
 			for k, f := range found {
-				alerts[k], _ = book[k.Rule].Raise(alerts[k], "t", f, func() alert.ID { ids++; return alert.ID(strconv.Itoa(ids)) })
+				alerts[k], _ = book[k.Rule].Raise(alerts[k], "t", f,
+					func() alert.ID { ids++; return alert.ID(strconv.Itoa(ids)) })
 			}
 			for _, s := range []struct {
 				key   alert.Key
@@ -102,7 +111,12 @@ func TestSeverityNeverFalls(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(t, "findings") {
 			was := a
 			var change alert.Change
-			a, change = r.Raise(a, "t", alert.Finding{Key: "k", Count: int64(rapid.IntRange(0, 3000).Draw(t, "count")), At: time.Unix(int64(rapid.IntRange(0, 100).Draw(t, "at")), 0)}, func() alert.ID { return "a" })
+			a, change = r.Raise(a, "t",
+				alert.Finding{
+					Key: "k", Count: int64(rapid.IntRange(0, 3000).Draw(t, "count")),
+					At: time.Unix(int64(rapid.IntRange(0, 100).Draw(t, "at")), 0),
+				},
+				func() alert.ID { return "a" })
 			switch {
 			case was.ID == "" && change != alert.Raised:
 				t.Fatalf("the first finding is %q", change)

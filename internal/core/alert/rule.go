@@ -1,5 +1,5 @@
-// Package alert says which of the things that happen somebody should look at: rules with thresholds, and the life of the
-// alerts that they raise. It is pure.
+// Package alert says which of the things that happen somebody should look at: rules with thresholds, and the life of
+// the alerts that they raise. It is pure.
 package alert
 
 import (
@@ -65,19 +65,29 @@ type Rule struct {
 	Threshold int           // how much it takes
 	Unit      string        // of the threshold
 	Window    time.Duration // within which it is counted; 0 where nothing is
-	Quiet     time.Duration // an alert closes by itself after so long without anything new; 0 leaves that to people, or to the cause being gone
-	State     bool          // it is about what is so, not about what happened: its alert closes when that is no longer so
-	Enabled   bool
+	// an alert closes by itself after so long without anything new; 0 leaves that to people, or to the cause being gone
+	Quiet time.Duration
+	// it is about what is so, not about what happened: its alert closes when that is no longer so
+	State   bool
+	Enabled bool
 }
 
 // Rules gives the rules with their defaults, in the order of the manual.
 func Rules() []Rule {
 	const hour, day = time.Hour, 24 * time.Hour
-	happened := func(id RuleID, s Severity, threshold int, unit string, window, quiet time.Duration, title, doc string) Rule {
-		return Rule{ID: id, Title: title, Doc: doc, Severity: s, Threshold: threshold, Unit: unit, Window: window, Quiet: quiet, Enabled: true}
+	happened := func(id RuleID, s Severity, threshold int, unit string, window, quiet time.Duration,
+		title, doc string,
+	) Rule {
+		return Rule{
+			ID: id, Title: title, Doc: doc, Severity: s, Threshold: threshold, Unit: unit, Window: window,
+			Quiet: quiet, Enabled: true,
+		}
 	}
 	is := func(id RuleID, s Severity, threshold int, unit, title, doc string) Rule {
-		return Rule{ID: id, Title: title, Doc: doc, Severity: s, Threshold: threshold, Unit: unit, State: true, Enabled: true}
+		return Rule{
+			ID: id, Title: title, Doc: doc, Severity: s, Threshold: threshold, Unit: unit, State: true,
+			Enabled: true,
+		}
 	}
 	return []Rule{
 		happened(DeniedRate, Warning, 100, "attempts", 10*time.Minute, hour, "Many attempts at closed ports",
@@ -89,17 +99,22 @@ func Rules() []Rule {
 		happened(RefusedRequests, Warning, 5, "requests", hour, day, "Repeated refused requests",
 			"requests by one person that were refused by policies or roles"),
 		happened(UnusualHour, Info, 20, "requests", 30*day, 0, "Request at an unusual hour",
-			"a request at an hour at which the person made none in the last 30 days; the threshold is the number of requests in those days needed to judge"),
+			"a request at an hour at which the person made none in the last 30 days; the threshold is the number of "+
+				"requests in those days needed to judge"),
 		happened(NewNetwork, Info, 20, "requests", 30*day, 0, "Request from a new network",
-			"a request from a network (/24, or /48 in IPv6) from which the person made none in the last 30 days; the threshold is the number of requests in those days needed to judge"),
+			"a request from a network (/24, or /48 in IPv6) from which the person made none in the last 30 days; "+
+				"the threshold is the number of requests in those days needed to judge"),
 		happened(SelfApproval, Error, 1, "attempts", hour, 0, "Attempt at self-approval",
 			"attempts by a person to decide their own request"),
 		happened(LoosenedUse, Error, 1, "requests", hour, 0, "Access under a rule that its user loosened",
-			"access requests under a policy or eligibility that the same person loosened, an eligibility that they created, a network that they created or widened, or through a group that they added themselves to or left, within the previous seven days"),
+			"access requests under a policy or eligibility that the same person loosened, an eligibility that they "+
+				"created, a network that they created or widened, or through a group that they added themselves to "+
+				"or left, within the previous seven days"),
 		happened(Drift, Error, 1, "changes", hour, hour, "Postern's firewall rules were changed",
 			"changes to Postern's firewall table on one machine by others; the agent has reverted them"),
 		happened(Twice, Error, 1, "times", hour, 0, "Two agents with one certificate",
-			"a second program with the certificate of a connected agent, such as one with a copy of its state folder; it is not served"),
+			"a second program with the certificate of a connected agent, such as one with a copy of its state "+
+				"folder; it is not served"),
 		happened(Replaced, Warning, 1, "agents", hour, 0, "An agent was replaced",
 			"agents that replaced one in service, which requires a token from the machine's own resource group"),
 		is(Unproven, Error, 5, "minutes", "Access ended but not seen closed",
@@ -111,7 +126,8 @@ func Rules() []Rule {
 		is(Tampered, Critical, 1, "records", "Activity log does not verify",
 			"records of the activity log that do not match its last signed checkpoint"),
 		is(ForeignRules, Warning, 1, "rules", "Foreign firewall rules touch guarded ports",
-			"rules of other firewall tables on a machine that accept traffic to a guarded port, or block it while the port is open"),
+			"rules of other firewall tables on a machine that accept traffic to a guarded port, or block it while "+
+				"the port is open"),
 		is(UnguardedPath, Error, 1, "rules", "Traffic can bypass the guard of a port",
 			"rules of other firewall tables on a machine that let packets for a guarded port bypass Postern"),
 	}
@@ -133,13 +149,16 @@ func (s Setting) Validate() error {
 		return access.Fault(access.KindNotFound, "unknownRule", "there is no alert rule %q", s.Rule)
 	}
 	if s.Threshold != nil && (*s.Threshold < 1 || *s.Threshold > maxThreshold) {
-		return access.Fault(access.KindInvalid, "thresholdOutOfRange", "the threshold is %d; use 1 to %d", *s.Threshold, maxThreshold)
+		return access.Fault(access.KindInvalid, "thresholdOutOfRange", "the threshold is %d; use 1 to %d", *s.Threshold,
+			maxThreshold)
 	}
 	if s.Threshold != nil && (s.Rule == DeniedMachines || s.Rule == DeniedPorts) && *s.Threshold > maxMarks {
-		return access.Fault(access.KindInvalid, "thresholdOutOfRange", "the threshold is %d; of this rule it is 1 to %d", *s.Threshold, maxMarks)
+		return access.Fault(access.KindInvalid, "thresholdOutOfRange",
+			"the threshold is %d; of this rule it is 1 to %d", *s.Threshold, maxMarks)
 	}
 	if s.Severity != nil && !slices.Contains(Severities(), *s.Severity) {
-		return access.Fault(access.KindInvalid, "unknownSeverity", "the severity is %q; use info, warning, error or critical", *s.Severity)
+		return access.Fault(access.KindInvalid, "unknownSeverity",
+			"the severity is %q; use info, warning, error or critical", *s.Severity)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// maxMarks bounds what is remembered of one key. Of a rule that counts, the oldest are put together beyond it; of one that
-// counts different values, no more are needed than its threshold has.
+// maxMarks bounds what is remembered of one key. Of a rule that counts, the oldest are put together beyond it; of one
+// that counts different values, no more are needed than its threshold has.
 const maxMarks = 256
 
 // Mark is one thing that happened below the threshold of a rule.
@@ -44,7 +44,8 @@ type sighting struct {
 // Relevant tells whether any rule looks at events of this kind.
 func Relevant(kind access.EventKind) bool {
 	switch kind { //nolint:exhaustive // the few that matter
-	case access.AgentDeniedTraffic, access.RequestRefused, access.DecisionRefused, access.AgentDrift, access.AgentReplaced, access.AgentTwice, access.RequestSubmitted,
+	case access.AgentDeniedTraffic, access.RequestRefused, access.DecisionRefused, access.AgentDrift,
+		access.AgentReplaced, access.AgentTwice, access.RequestSubmitted,
 		access.PolicyExploited:
 		return true
 	default:
@@ -81,12 +82,14 @@ func sightings(e access.Event) []sighting {
 		}}
 	case access.AgentTwice:
 		return []sighting{{
-			rule: Twice, key: string(e.Agent), count: 1, detail: "connected from " + e.Details["served"] + ", and again from " + e.Details["refused"],
+			rule: Twice, key: string(e.Agent), count: 1,
+			detail:  "connected from " + e.Details["served"] + ", and again from " + e.Details["refused"],
 			subject: Subject{Scope: e.Scope, Machine: e.Machine, Agent: e.Agent, Name: e.Details["name"]},
 		}}
 	case access.AgentReplaced:
 		return []sighting{{
-			rule: Replaced, key: cmp.Or(string(e.Machine), string(e.Agent)), count: 1, detail: "from " + e.Actor.Address.String() + ", with token " + e.Details["token"],
+			rule: Replaced, key: cmp.Or(string(e.Machine), string(e.Agent)), count: 1,
+			detail:  "from " + e.Actor.Address.String() + ", with token " + e.Details["token"],
 			subject: Subject{Scope: e.Scope, Machine: e.Machine, Agent: e.Agent, Name: e.Details["name"]},
 		}}
 	default:
@@ -98,7 +101,10 @@ func byActor(e access.Event, rule RuleID, detail string) []sighting {
 	if e.Actor.ID == "" {
 		return nil
 	}
-	s := sighting{rule: rule, key: string(e.Actor.ID), count: 1, detail: detail, subject: Subject{Principal: e.Actor.ID, Name: e.Actor.Name}}
+	s := sighting{
+		rule: rule, key: string(e.Actor.ID), count: 1, detail: detail,
+		subject: Subject{Principal: e.Actor.ID, Name: e.Actor.Name},
+	}
 	if e.Actor.Address.IsValid() {
 		s.subject.Source = e.Actor.Address.String()
 	}
@@ -113,16 +119,28 @@ func denied(e access.Event) []sighting {
 	on := Subject{Scope: e.Scope, Machine: e.Machine, Agent: e.Agent, Name: e.Actor.Name}
 	source, port := e.Details["source"], e.Details["port"]
 	if e.Machine == "" { // the rest of a flood, which names no source
-		return []sighting{{rule: DeniedRate, key: string(e.Agent), count: count, subject: on, detail: "attempts from many sources"}}
+		return []sighting{{
+			rule: DeniedRate, key: string(e.Agent), count: count, subject: on,
+			detail: "attempts from many sources",
+		}}
 	}
-	list := []sighting{{rule: DeniedRate, key: string(e.Machine), count: count, subject: on, detail: "the last from " + source + " at port " + port}}
+	list := []sighting{{
+		rule: DeniedRate, key: string(e.Machine), count: count, subject: on,
+		detail: "the last from " + source + " at port " + port,
+	}}
 	if _, err := netip.ParseAddr(source); err != nil {
 		return list
 	}
 	from := Subject{Source: source}
 	return append(list,
-		sighting{rule: DeniedMachines, key: source, value: string(e.Machine), count: 1, subject: from, detail: "the last at port " + port},
-		sighting{rule: DeniedPorts, key: source, value: e.Details["protocol"] + "/" + port, count: 1, subject: from, detail: "the last at port " + port})
+		sighting{
+			rule: DeniedMachines, key: source, value: string(e.Machine), count: 1, subject: from,
+			detail: "the last at port " + port,
+		},
+		sighting{
+			rule: DeniedPorts, key: source, value: e.Details["protocol"] + "/" + port, count: 1, subject: from,
+			detail: "the last at port " + port,
+		})
 }
 
 // Key names a watch or an alert that is not closed.
@@ -141,17 +159,22 @@ func Keys(e access.Event) []Key {
 	return keys
 }
 
-// Look gives what the rules make of an event: for each of its Keys, the watch as it is then, and a finding where there is
-// one. watch gives the watch of a key, its zero value where there is none; open tells whether the key has an alert that is
-// not closed, to which whatever comes is added at once.
-func Look(book Book, e access.Event, watch func(Key) Watch, open func(Key) bool) (watches []Watch, findings map[Key]Finding) {
+// Look gives what the rules make of an event: for each of its Keys, the watch as it is then, and a finding where there
+// is one. watch gives the watch of a key, its zero value where there is none; open tells whether the key has an alert
+// that is not closed, to which whatever comes is added at once.
+func Look(book Book, e access.Event, watch func(Key) Watch,
+	open func(Key) bool,
+) (watches []Watch, findings map[Key]Finding) {
 	findings = map[Key]Finding{}
 	for _, s := range sightings(e) {
 		r, k := book[s.rule], Key{e.Tenant, s.rule, s.key}
 		if !r.Enabled {
 			continue
 		}
-		found := Finding{Key: s.key, Subject: s.subject, Detail: s.detail, Count: s.count, Evidence: []int64{e.Seq}, At: e.At}
+		found := Finding{
+			Key: s.key, Subject: s.subject, Detail: s.detail, Count: s.count, Evidence: []int64{e.Seq},
+			At: e.At,
+		}
 		w := watch(k)
 		w.Tenant, w.Rule, w.Key = k.Tenant, k.Rule, k.Key
 		isNew := s.value == "" || !slices.ContainsFunc(w.Marks, func(m Mark) bool { return m.Value == s.value })

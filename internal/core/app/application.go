@@ -18,8 +18,8 @@ const (
 	Manual    Mode = "manual"    // one of the approvers decides
 )
 
-// Settings are the customer's terms for the publisher's access. Without JIT the publisher's roles are permanent, and the
-// other settings are empty.
+// Settings are the customer's terms for the publisher's access. Without JIT the publisher's roles are permanent, and
+// the other settings are empty.
 type Settings struct {
 	JIT       bool
 	Mode      Mode
@@ -34,8 +34,8 @@ type Approver struct {
 	Name string               // as it was when it was set
 }
 
-// DefaultSettings gives what counts where a customer sets nothing: just in time where that is offered, approved at once, for
-// eight hours at most.
+// DefaultSettings gives what counts where a customer sets nothing: just in time where that is offered, approved at
+// once, for eight hours at most.
 func DefaultSettings(o Offer) Settings {
 	if !o.Available {
 		return Settings{}
@@ -61,7 +61,8 @@ func (s Settings) Filled(o Offer) Settings {
 // Equal tells whether both are the same terms.
 func (s Settings) Equal(other Settings) bool {
 	same := func(a, b Approver) bool { return a.ID == b.ID && a.Kind == b.Kind }
-	return s.JIT == other.JIT && s.Mode == other.Mode && s.Longest == other.Longest && slices.EqualFunc(s.Approvers, other.Approvers, same)
+	return s.JIT == other.JIT && s.Mode == other.Mode && s.Longest == other.Longest && slices.EqualFunc(s.Approvers,
+		other.Approvers, same)
 }
 
 // Rule gives the approval rule of an activation: none in automatic mode, else one of the approvers.
@@ -77,7 +78,9 @@ func (s Settings) Rule() access.Rule {
 			one.People = append(one.People, a.ID)
 		}
 	}
-	return access.Rule{Cases: []access.Case{{Name: "the application's approvers", Stages: []access.Stage{{AllOf: []access.Quorum{one}}}}}}
+	return access.Rule{Cases: []access.Case{
+		{Name: "the application's approvers", Stages: []access.Stage{{AllOf: []access.Quorum{one}}}},
+	}}
 }
 
 // Application is what a customer deployed: a managed resource group in which the publisher's principals have what the
@@ -103,22 +106,23 @@ type Application struct {
 
 // Same tells whether two states of an application are the same terms.
 func (a Application) Same(other Application) bool {
-	return a.Settings.Equal(other.Settings) && a.Terms.Revision == other.Terms.Revision && a.Terms.CreatedAt.Equal(other.Terms.CreatedAt) &&
+	return a.Settings.Equal(other.Settings) && a.Terms.Revision == other.Terms.Revision && a.Terms.CreatedAt.Equal(
+		other.Terms.CreatedAt) &&
 		a.Parameters == other.Parameters && maps.Equal(a.Tags, other.Tags)
 }
 
 // Name gives the last segment of the application's resource id.
 func (a Application) Name() string { return a.Resource.Name() }
 
-// Rights is what the publisher's principals have on the managed resource group. Eligible roles are activated; the others
-// are held for ever.
+// Rights is what the publisher's principals have on the managed resource group. Eligible roles are activated; the
+// others are held for ever.
 type Rights struct {
 	Permanent []Authorization
 	Eligible  []Authorization // with the longest activation that counts
 }
 
-// Rights gives what the application gives to its publisher: read always, and the definition's roles either to activate or
-// for ever.
+// Rights gives what the application gives to its publisher: read always, and the definition's roles either to activate
+// or for ever.
 func (a Application) Rights() Rights {
 	var r Rights
 	if a.Terms.Unmanaged {

@@ -7,7 +7,10 @@ const maxRange = 10_000 // elements that range makes
 func arithmetic(name string) (function, bool) {
 	switch name {
 	case "add", "sub", "mul", "div", "mod":
-		return function{least: 2, most: 2, do: func(_ *evaluator, args []any) (any, error) { return reckon(name, args[0], args[1]) }}, true
+		return function{
+			least: 2, most: 2,
+			do: func(_ *evaluator, args []any) (any, error) { return reckon(name, args[0], args[1]) },
+		}, true
 	case "ceil", "floor":
 		return function{least: 1, most: 1, do: func(_ *evaluator, args []any) (any, error) {
 			f, err := toFloat(args[0])
@@ -20,7 +23,10 @@ func arithmetic(name string) (function, bool) {
 			return whole(math.Floor(f))
 		}}, true
 	case "max", "min":
-		return function{least: 1, most: -1, do: func(_ *evaluator, args []any) (any, error) { return extreme(args, name == "max") }}, true
+		return function{
+			least: 1, most: -1,
+			do: func(_ *evaluator, args []any) (any, error) { return extreme(args, name == "max") },
+		}, true
 	case "rand":
 		return function{least: 2, most: 2, do: func(e *evaluator, args []any) (any, error) {
 			from, ok := args[0].(int64)

@@ -22,7 +22,8 @@ func (f *filling) validate() {
 				break
 			}
 		}
-		if g.element.Type == checkBox && g.answer == false && f.holds(g.element.Required, false, g.at) && len(g.element.Validations) == 0 {
+		if g.element.Type == checkBox && g.answer == false && f.holds(g.element.Required, false,
+			g.at) && len(g.element.Validations) == 0 {
 			f.add("answerNotAllowed", g.at, "%s must be checked", g.element.called())
 		}
 	}
@@ -37,8 +38,8 @@ func (v Validation) text(e Element) string {
 	return fmt.Sprintf("%s does not have the form that is asked for", e.called())
 }
 
-// valid reports whether an answer meets a condition. What cannot be decided here counts as met: what an expression says of
-// controls that only Azure has, and patterns that need more than a search from left to right.
+// valid reports whether an answer meets a condition. What cannot be decided here counts as met: what an expression says
+// of controls that only Azure has, and patterns that need more than a search from left to right.
 func (f *filling) valid(g given, v Validation) bool {
 	switch {
 	case v.IsValid != nil:
@@ -72,8 +73,8 @@ type condition struct {
 	holds bool
 }
 
-// meets reports whether a text meets the conditions. Those of one form share a budget, since publishers write it and customers'
-// changes evaluate it; whoever fills it in is told where that is used up.
+// meets reports whether a text meets the conditions. Those of one form share a budget, since publishers write it and
+// customers' changes evaluate it; whoever fills it in is told where that is used up.
 func (f *filling) meets(text string, all []condition, at string) bool {
 	for _, c := range all {
 		if f.matching -= c.Steps(text); f.matching < 0 {
@@ -87,8 +88,8 @@ func (f *filling) meets(text string, all []condition, at string) bool {
 	return true
 }
 
-// script reads a pattern of JavaScript. known is false where it needs to look ahead or back in the middle, or is too large. What stands at its
-// beginning, as in ^(?=.*[0-9])(?=.*[a-z]).{12,}$, is matched one after the other.
+// script reads a pattern of JavaScript. known is false where it needs to look ahead or back in the middle, or is too
+// large. What stands at its beginning, as in ^(?=.*[0-9])(?=.*[a-z]).{12,}$, is matched one after the other.
 func script(pattern string) (all []condition, known bool) {
 	const maxPattern = 2000
 	if len(pattern) > maxPattern {
@@ -130,8 +131,8 @@ func alternates(pattern string) bool {
 	return search(pattern, func(c byte, depth int) bool { return c == '|' && depth == 0 }) >= 0
 }
 
-// search returns the first place of a pattern, outside of classes and escapes, for which is holds; -1 where there is none.
-// depth counts the parentheses that are open behind the place.
+// search returns the first place of a pattern, outside of classes and escapes, for which is holds; -1 where there is
+// none. depth counts the parentheses that are open behind the place.
 func search(pattern string, is func(c byte, depth int) bool) int {
 	depth, class := 0, false
 	for i := 0; i < len(pattern); i++ {

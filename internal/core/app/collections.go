@@ -28,9 +28,15 @@ func collections(name string) (function, bool) {
 			return nil, evaluation("length takes a string, an array or an object, not %s", kindOf(args[0]))
 		}}, true
 	case "first", "last":
-		return function{least: 1, most: 1, do: func(_ *evaluator, args []any) (any, error) { return end(args[0], name == "last") }}, true
+		return function{
+			least: 1, most: 1,
+			do: func(_ *evaluator, args []any) (any, error) { return end(args[0], name == "last") },
+		}, true
 	case "skip", "take":
-		return function{least: 2, most: 2, do: func(_ *evaluator, args []any) (any, error) { return part(args[0], args[1], name == "skip") }}, true
+		return function{
+			least: 2, most: 2,
+			do: func(_ *evaluator, args []any) (any, error) { return part(args[0], args[1], name == "skip") },
+		}, true
 	case "filter":
 		return function{least: 2, most: 2, lambda: true, lazy: func(e *evaluator, args []node) (any, error) {
 			out := []any{}

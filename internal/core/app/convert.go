@@ -29,9 +29,11 @@ func texts(name string) (function, bool) {
 	case "concat":
 		return function{least: 1, most: -1, do: (*evaluator).concat}, true
 	case "endswith":
-		return onText(name, 2, func(_ *evaluator, s []string) (any, error) { return strings.HasSuffix(s[0], s[1]), nil })
+		return onText(name, 2,
+			func(_ *evaluator, s []string) (any, error) { return strings.HasSuffix(s[0], s[1]), nil })
 	case "startswith":
-		return onText(name, 2, func(_ *evaluator, s []string) (any, error) { return strings.HasPrefix(s[0], s[1]), nil })
+		return onText(name, 2,
+			func(_ *evaluator, s []string) (any, error) { return strings.HasPrefix(s[0], s[1]), nil })
 	case "guid":
 		return function{do: func(e *evaluator, _ []any) (any, error) {
 			if e.values.NewID == nil {
@@ -40,9 +42,11 @@ func texts(name string) (function, bool) {
 			return e.values.NewID(), nil
 		}}, true
 	case "indexof":
-		return onText(name, 2, func(_ *evaluator, s []string) (any, error) { return position(s[0], strings.Index(s[0], s[1])), nil })
+		return onText(name, 2,
+			func(_ *evaluator, s []string) (any, error) { return position(s[0], strings.Index(s[0], s[1])), nil })
 	case "lastindexof":
-		return onText(name, 2, func(_ *evaluator, s []string) (any, error) { return position(s[0], strings.LastIndex(s[0], s[1])), nil })
+		return onText(name, 2,
+			func(_ *evaluator, s []string) (any, error) { return position(s[0], strings.LastIndex(s[0], s[1])), nil })
 	case "replace":
 		return onText(name, 3, func(e *evaluator, s []string) (any, error) {
 			if s[1] == "" {
@@ -123,7 +127,10 @@ func substring(_ *evaluator, args []any) (any, error) {
 
 func conversions(name string) (function, bool) {
 	one := func(do func(e *evaluator, v any) (any, error)) (function, bool) {
-		return function{least: 1, most: 1, do: func(e *evaluator, args []any) (any, error) { return do(e, args[0]) }}, true
+		return function{
+			least: 1, most: 1,
+			do: func(e *evaluator, args []any) (any, error) { return do(e, args[0]) },
+		}, true
 	}
 	switch name {
 	case "bool":
@@ -169,7 +176,8 @@ func conversions(name string) (function, bool) {
 		})
 	case "encodeuricomponent":
 		return onText(name, 1, func(_ *evaluator, s []string) (any, error) {
-			return strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(url.QueryEscape(s[0])), nil
+			return strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(
+				url.QueryEscape(s[0])), nil
 		})
 	default:
 		return function{}, false
@@ -269,8 +277,8 @@ func dates(name string) (function, bool) {
 	}
 }
 
-// instant reads a time of RFC 3339, whose seconds may be left out. A leap second counts as the end of the second before it,
-// so that what is added to it comes out as if there were none.
+// instant reads a time of RFC 3339, whose seconds may be left out. A leap second counts as the end of the second before
+// it, so that what is added to it comes out as if there were none.
 func instant(s string) (time.Time, error) {
 	const minutes, leap = "2006-01-02T15:04Z07:00", ":60"
 	if at := len("2006-01-02T15:04"); len(s) > at+len(leap) && s[at:at+len(leap)] == leap {

@@ -21,9 +21,9 @@ const (
 	LockNone         LockLevel = "None"
 )
 
-// Definition is what a publisher offers: who of it gets which role on the managed resource group of each application, and
-// on which terms. Each change makes a new revision, and the earlier ones are kept: an application goes by the revision that
-// its customer deployed or accepted last.
+// Definition is what a publisher offers: who of it gets which role on the managed resource group of each application,
+// and on which terms. Each change makes a new revision, and the earlier ones are kept: an application goes by the
+// revision that its customer deployed or accepted last.
 type Definition struct {
 	Resource       access.ResourceID // …/providers/Microsoft.Solutions/applicationDefinitions/{name}
 	Tenant         access.TenantID   // the publisher
@@ -66,8 +66,8 @@ func (d Definition) Same(other Definition) bool {
 	return fmt.Sprintf("%#v", bare(d)) == fmt.Sprintf("%#v", bare(other))
 }
 
-// NextVersion gives the version of a changed definition: what is asked for, which must be higher than was, or where nothing is
-// asked for the next patch.
+// NextVersion gives the version of a changed definition: what is asked for, which must be higher than was, or where
+// nothing is asked for the next patch.
 func NextVersion(was, asked string) (string, error) {
 	old, ok := versionParts(was)
 	switch next, okNext := versionParts(asked); {
@@ -76,7 +76,9 @@ func NextVersion(was, asked string) (string, error) {
 	case asked == "" && ok:
 		return fmt.Sprintf("%d.%d.%d", old[0], old[1], old[2]+1), nil
 	case okNext && ok && slices.Compare(next[:], old[:]) <= 0:
-		return "", access.Fault(access.KindConflict, "versionNotRaised", "the definition has version %s already: a change needs a higher one, such as %d.%d.%d", was, old[0], old[1], old[2]+1)
+		return "", access.Fault(access.KindConflict, "versionNotRaised",
+			"the definition has version %s already: a change needs a higher one, such as %d.%d.%d", was, old[0], old[1],
+			old[2]+1)
 	}
 	return asked, nil
 }
@@ -100,8 +102,8 @@ func versionParts(s string) (parts [3]int, ok bool) {
 // Name gives the last segment of the definition's resource id.
 func (d Definition) Name() string { return d.Resource.Name() }
 
-// Authorization gives a role on the managed resource group to a principal of the publisher: a group stands for each of its
-// members.
+// Authorization gives a role on the managed resource group to a principal of the publisher: a group stands for each of
+// its members.
 type Authorization struct {
 	Principal access.PrincipalID
 	Role      rbac.DefinitionID

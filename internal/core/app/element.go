@@ -46,7 +46,8 @@ func choicesOf(list any) []Choice {
 
 // Validation is a condition on an answer. Exactly one of Regex and IsValid is set.
 type Validation struct {
-	Regex   any // a pattern of JavaScript, or an expression that gives one: what is no expression is a pattern, such as [a-z]
+	// a pattern of JavaScript, or an expression that gives one: what is no expression is a pattern, such as [a-z]
+	Regex   any
 	IsValid any // an expression that gives true or false
 	Message string
 }
@@ -69,8 +70,8 @@ const (
 	armAPIControl    = "Microsoft.Solutions.ArmApiControl"
 )
 
-// elementTypes are the published types, and the one for just-in-time access. Those that only Azure's portal can draw are
-// among them: their answer is given as JSON.
+// elementTypes are the published types, and the one for just-in-time access. Those that only Azure's portal can draw
+// are among them: their answer is given as JSON.
 func elementTypes() []string {
 	return []string{
 		checkBox, dropDown, editableGrid, "Microsoft.Common.FileUpload", infoBox, optionsGroup, passwordBox, section,
@@ -83,8 +84,8 @@ func elementTypes() []string {
 	}
 }
 
-// unlabeled reports whether elements of a type may stand without a label: nothing of them is shown, or the whole of it is
-// text.
+// unlabeled reports whether elements of a type may stand without a label: nothing of them is shown, or the whole of it
+// is text.
 func unlabeled(kind string) bool {
 	return slices.Contains([]string{infoBox, textBlock, section, armAPIControl, tagsByResource}, kind)
 }

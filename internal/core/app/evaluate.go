@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// Undefined is the value of what is not there, such as of a control that is not shown. It is not null: an expression that
-// meets it is undefined as a whole, but for coalesce and empty.
+// Undefined is the value of what is not there, such as of a control that is not shown. It is not null: an expression
+// that meets it is undefined as a whole, but for coalesce and empty.
 type Undefined struct{}
 
 // Values is what the expressions of a form refer to. A value is nil, a bool, an int64, a float64, a string, a []any, an
@@ -334,8 +334,8 @@ func text(v any) string {
 	}
 }
 
-// weigh charges a value with all that it holds, as often as it holds it: what several places share may be far more when it
-// is walked through than when it was made.
+// weigh charges a value with all that it holds, as often as it holds it: what several places share may be far more when
+// it is walked through than when it was made.
 func (e *evaluator) weigh(v any) error {
 	if err := e.charge(sizeOf(v) + 1); err != nil {
 		return err

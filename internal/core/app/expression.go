@@ -21,9 +21,10 @@ type Expression struct{ root node }
 // node is a part of an expression; exactly one group of fields counts, by kind.
 type node struct {
 	kind  nodeKind
-	value any      // literal
-	name  string   // call: the function in lower case; property: its name; variable, lambda: the variable
-	args  []node   // call: its arguments; property: what it is of; index: what it is of, and the index; lambda: its body
+	value any    // literal
+	name  string // call: the function in lower case; property: its name; variable, lambda: the variable
+	// call: its arguments; property: what it is of; index: what it is of, and the index; lambda: its body
+	args  []node
 	names []string // object: the names of args
 }
 
@@ -43,7 +44,8 @@ const (
 	object
 )
 
-// IsExpression tells whether a string of a form is an expression: it begins with '[' and ends with ']'. "[[" begins a text.
+// IsExpression tells whether a string of a form is an expression: it begins with '[' and ends with ']'. "[[" begins a
+// text.
 func IsExpression(s string) bool {
 	return len(s) >= 2 && s[0] == '[' && s[len(s)-1] == ']' && !strings.HasPrefix(s, "[[")
 }
@@ -72,7 +74,8 @@ func ParseExpression(s string) (Expression, error) {
 }
 
 func malformed(s string, at int, why string) error {
-	return access.Fault(access.KindInvalid, "malformedExpression", "expression %q %s, at character %d", clip(s), why, at+1)
+	return access.Fault(access.KindInvalid, "malformedExpression", "expression %q %s, at character %d", clip(s), why,
+		at+1)
 }
 
 // parser reads text from at up to end.
@@ -281,8 +284,8 @@ func (p *parser) word() string {
 	return p.text[from:p.at]
 }
 
-// quoted reads a text in single quotes, of which two stand for one, or within an array or an object in double quotes, as JSON
-// writes it.
+// quoted reads a text in single quotes, of which two stand for one, or within an array or an object in double quotes,
+// as JSON writes it.
 func (p *parser) quoted() (node, error) {
 	if p.text[p.at] == '"' {
 		return p.doubleQuoted()

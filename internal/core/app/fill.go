@@ -19,7 +19,8 @@ func (f Form) Fill(answers Answers, jit Settings, values Values) (Filled, []acce
 	var r reasons
 	values.Basics, values.Steps = map[string]any{}, map[string]map[string]any{}
 	fill := filling{
-		reasons: &r, values: &values, jit: jit.Control(), left: &budget{steps: 10 * maxSteps, size: 4 * maxSize}, matching: maxMatching,
+		reasons: &r, values: &values, jit: jit.Control(), left: &budget{steps: 10 * maxSteps, size: 4 * maxSize},
+		matching: maxMatching,
 	}
 	fill.list(f.Basics, answers.Basics, values.Basics, "basics")
 	for _, step := range f.Steps {
@@ -39,8 +40,8 @@ func (f Form) Fill(answers Answers, jit Settings, values Values) (Filled, []acce
 	return filled, r
 }
 
-// filling puts the answers, and the defaults where there is none, in the places that expressions refer to. What an element
-// demands of its answer is looked at when all are in place, since it may speak of others.
+// filling puts the answers, and the defaults where there is none, in the places that expressions refer to. What an
+// element demands of its answer is looked at when all are in place, since it may speak of others.
 type filling struct {
 	*reasons
 
@@ -126,8 +127,8 @@ func (e Element) called() string {
 	return e.Name
 }
 
-// answer returns what an element answers: what was given, else its default, else what its type has by itself. ok is false
-// where it has none.
+// answer returns what an element answers: what was given, else its default, else what its type has by itself. ok is
+// false where it has none.
 func (f *filling) answer(e Element, answer any, at string) (v any, ok bool) {
 	if answer == nil || answer == "" {
 		if answer, ok = f.resolve(e.Default, at); !ok || answer == "" {
@@ -174,8 +175,8 @@ func within(least, most *float64) string {
 	}
 }
 
-// bare returns what an element has before anybody touches it: the first of several choices, a box that is not checked, a
-// slider at its least.
+// bare returns what an element has before anybody touches it: the first of several choices, a box that is not checked,
+// a slider at its least.
 func (f *filling) bare(e Element, at string) (any, bool) {
 	switch {
 	case (e.Type == dropDown || e.Type == optionsGroup) && !e.Multiple:

@@ -22,14 +22,21 @@ func noon() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }
 func offer() app.Definition {
 	return app.Definition{
 		Resource: catalog, Tenant: "vendor", DisplayName: "Shop", Version: "1.4.0", Lock: app.LockReadOnly,
-		Authorizations: []app.Authorization{{Principal: "ops", Role: rbac.Contributor}, {Principal: "vic", Role: rbac.Owner, Longest: time.Hour}},
-		JIT:            app.Offer{Available: true, Longest: 4 * time.Hour}, Allowed: []string{"Microsoft.Compute/virtualMachines/restart/action"},
+		Authorizations: []app.Authorization{
+			{Principal: "ops", Role: rbac.Contributor},
+			{Principal: "vic", Role: rbac.Owner, Longest: time.Hour},
+		},
+		JIT:      app.Offer{Available: true, Longest: 4 * time.Hour},
+		Allowed:  []string{"Microsoft.Compute/virtualMachines/restart/action"},
 		Endpoint: "https://hooks.vendor.example/az?sig=x",
 	}
 }
 
 func known() app.Known {
-	k := app.Known{Principals: map[access.PrincipalID]access.Principal{}, Roles: map[rbac.DefinitionID]rbac.Definition{}}
+	k := app.Known{
+		Principals: map[access.PrincipalID]access.Principal{},
+		Roles:      map[rbac.DefinitionID]rbac.Definition{},
+	}
 	for _, p := range []access.Principal{
 		{ID: "ops", Kind: access.Group, Name: "ops"},
 		{ID: "vic", Kind: access.User, Name: "vic"},
@@ -42,12 +49,18 @@ func known() app.Known {
 	for _, d := range rbac.BuiltIn() {
 		k.Roles[d.ID] = d
 	}
-	k.Roles["own"] = rbac.Definition{ID: "own", Name: "Own", Tenant: "vendor", Permissions: []rbac.Permission{{Actions: []string{"*"}}}}
+	k.Roles["own"] = rbac.Definition{
+		ID: "own", Name: "Own", Tenant: "vendor",
+		Permissions: []rbac.Permission{{Actions: []string{"*"}}},
+	}
 	return k
 }
 
 func deployed(s app.Settings) app.Application {
-	return app.Application{Resource: shop, Tenant: "customer", Publisher: "vendor", Definition: catalog, Terms: offer(), Managed: managed, Settings: s}
+	return app.Application{
+		Resource: shop, Tenant: "customer", Publisher: "vendor", Definition: catalog, Terms: offer(),
+		Managed: managed, Settings: s,
+	}
 }
 
 func codes(reasons []access.Reason) []string {

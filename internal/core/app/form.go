@@ -40,7 +40,8 @@ const (
 func ParseForm(text string) (Form, []access.Reason) {
 	r := formReader{}
 	if len(text) > MaxDocument {
-		r.add("documentTooLong", "createUiDefinition", "the document has %d bytes; %d are allowed", len(text), MaxDocument)
+		r.add("documentTooLong", "createUiDefinition", "the document has %d bytes; %d are allowed", len(text),
+			MaxDocument)
 		return Form{}, r.reasons
 	}
 	document, err := decodeObject(text)
@@ -60,7 +61,8 @@ func ParseForm(text string) (Form, []access.Reason) {
 	}
 	parameters, ok := objectOf(document.of["parameters"])
 	if !ok {
-		r.add("parametersMissing", "createUiDefinition.parameters", "the form has no parameters, which hold its basics, steps and outputs")
+		r.add("parametersMissing", "createUiDefinition.parameters",
+			"the form has no parameters, which hold its basics, steps and outputs")
 		return Form{}, r.reasons
 	}
 	f := r.form(parameters.of)
@@ -95,7 +97,10 @@ func (r *formReader) form(parameters map[string]any) Form {
 		if len(object.names) == 0 {
 			continue // it stands for nothing
 		}
-		step := Step{Name: r.name(object.of, field), Label: r.label(object.of, field, true), Elements: r.list(object.of["elements"], field+".elements")}
+		step := Step{
+			Name: r.name(object.of, field), Label: r.label(object.of, field, true),
+			Elements: r.list(object.of["elements"], field+".elements"),
+		}
 		if slices.ContainsFunc(f.Steps, func(o Step) bool { return strings.EqualFold(o.Name, step.Name) }) {
 			r.add("duplicateName", field+".name", "there is a step %q already", clip(step.Name))
 		}
@@ -125,14 +130,16 @@ func (r *formReader) jit(f Form, at string) {
 		r.add("duplicateJIT", at, "there are %d elements %s; one is enough", n, JITElement)
 	}
 	if _, has := f.Outputs["jitAccessPolicy"]; n == 0 && has {
-		r.add("jitMissing", at+".outputs.jitAccessPolicy", "the output is of an element %s, which the form does not have", JITElement)
+		r.add("jitMissing", at+".outputs.jitAccessPolicy",
+			"the output is of an element %s, which the form does not have", JITElement)
 	}
 }
 
 func (r *formReader) name(of map[string]any, field string) string {
 	name, _ := of["name"].(string)
 	if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) {
-		r.add("malformedName", field+".name", "the name %q is not a letter and then at most 63 letters, digits, '_' and '-'", clip(name))
+		r.add("malformedName", field+".name",
+			"the name %q is not a letter and then at most 63 letters, digits, '_' and '-'", clip(name))
 	}
 	return name
 }
@@ -233,9 +240,10 @@ func (f Form) WithJIT() Form {
 	if f.HasJIT() {
 		return f
 	}
-	f.Steps = append(slices.Clone(f.Steps), Step{Name: "jitConfiguration", Label: "JIT Configuration", Elements: []Element{
-		{Name: "jitConfigurationControl", Type: JITElement, Label: "JIT Configuration Control"},
-	}})
+	f.Steps = append(slices.Clone(f.Steps),
+		Step{Name: "jitConfiguration", Label: "JIT Configuration", Elements: []Element{
+			{Name: "jitConfigurationControl", Type: JITElement, Label: "JIT Configuration Control"},
+		}})
 	outputs := map[string]any{"jitAccessPolicy": "[steps('jitConfiguration').jitConfigurationControl]"}
 	maps.Copy(outputs, f.Outputs)
 	f.Outputs = outputs

@@ -36,12 +36,16 @@ func form(policy string) string {
 }
 
 func drawSettings(t *rapid.T) app.Settings {
-	s := app.Settings{JIT: rapid.Bool().Draw(t, "jit"), Mode: rapid.SampledFrom([]app.Mode{app.Automatic, app.Manual}).Draw(t, "mode")}
+	s := app.Settings{
+		JIT:  rapid.Bool().Draw(t, "jit"),
+		Mode: rapid.SampledFrom([]app.Mode{app.Automatic, app.Manual}).Draw(t, "mode"),
+	}
 	s.Longest = time.Duration(rapid.IntRange(5, 24*60).Draw(t, "minutes")) * time.Minute
 	s.Approvers = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) app.Approver {
 		return app.Approver{
 			ID:   access.PrincipalID(rapid.StringMatching(`[a-f0-9-]{8,36}`).Draw(t, "id")),
-			Kind: rapid.SampledFrom([]access.PrincipalKind{access.User, access.Group}).Draw(t, "kind"), Name: rapid.String().Draw(t, "name"),
+			Kind: rapid.SampledFrom([]access.PrincipalKind{access.User, access.Group}).Draw(t, "kind"),
+			Name: rapid.String().Draw(t, "name"),
 		}
 	}), 0, 4).Draw(t, "approvers")
 	return s
@@ -71,24 +75,28 @@ func TestFill(t *testing.T) {
 	if len(reasons) > 0 {
 		t.Fatal(reasons)
 	}
-	filled, reasons := parsed.Fill(app.Answers{}, app.Settings{JIT: true, Mode: app.Automatic, Longest: time.Hour}, app.Values{})
+	filled, reasons := parsed.Fill(app.Answers{}, app.Settings{JIT: true, Mode: app.Automatic, Longest: time.Hour},
+		app.Values{})
 	if len(reasons) > 0 {
 		t.Fatal(reasons)
 	}
 	value := func(s string) map[string]any { return map[string]any{"value": s} }
-	if diff := cmp.Diff(map[string]any{"size": value("small"), "host": value("web-small"), "extra": value("none")}, filled.Parameters); diff != "" {
+	if diff := cmp.Diff(map[string]any{"size": value("small"), "host": value("web-small"), "extra": value("none")},
+		filled.Parameters); diff != "" {
 		t.Error(diff)
 	}
 	if filled.Name != "shop-small" {
 		t.Errorf("got the name %q", filled.Name)
 	}
 	large := app.Answers{Basics: map[string]any{"size": "Large"}}
-	if _, reasons := parsed.Fill(app.Answers{Basics: map[string]any{"size": "large"}}, app.Settings{}, app.Values{}); cmp.Diff([]string{"answerMissing"}, codes(reasons)) != "" {
+	if _, reasons := parsed.Fill(app.Answers{Basics: map[string]any{"size": "large"}}, app.Settings{},
+		app.Values{}); cmp.Diff([]string{"answerMissing"}, codes(reasons)) != "" {
 		t.Errorf("an element that is shown and required has no answer: %v", reasons)
 	}
 	large.Steps = map[string]map[string]any{"web": {"extra": "yes", "names": map[string]any{"host": "other"}}}
 	filled, reasons = parsed.Fill(large, app.Settings{}, app.Values{})
-	if len(reasons) > 0 || cmp.Diff(value("large"), filled.Parameters["size"]) != "" || cmp.Diff(value("other"), filled.Parameters["host"]) != "" {
+	if len(reasons) > 0 || cmp.Diff(value("large"),
+		filled.Parameters["size"]) != "" || cmp.Diff(value("other"), filled.Parameters["host"]) != "" {
 		t.Errorf("got %+v %v", filled, reasons)
 	}
 }
@@ -100,22 +108,53 @@ func TestFormIsRefusedWithEveryReason(t *testing.T) {
 		text string
 		want []string
 	}{
-		"as it should be":            {good, nil},
-		"no JSON":                    {"{", []string{"malformedForm"}},
-		"a list":                     {"[]", []string{"malformedForm"}},
-		"a name twice":               {`{"handler": 1, "handler": 2}`, []string{"malformedForm"}},
-		"nothing":                    {"{}", []string{"parametersMissing", "unknownHandler", "unknownVersion"}},
-		"other handler":              {strings.Replace(good, "Azure.CreateUIDef", "Azure.Other", 1), []string{"unknownHandler"}},
-		"other schema":               {strings.Replace(good, "schemas/0.1.2-preview", "schemas/0.1.1-preview", 1), []string{"otherSchema"}},
-		"other element":              {strings.Replace(good, "Common.DropDown", "Common.Lever", 1), []string{"unknownElement"}},
-		"same name":                  {strings.Replace(good, `"name": "extra"`, `"name": "names"`, 1), []string{"duplicateName"}},
-		"bad name":                   {strings.Replace(good, `"name": "extra"`, `"name": "2 b"`, 1), []string{"malformedName"}},
-		"no label":                   {strings.Replace(good, `"label": "Size",`, ``, 1), []string{"labelMissing"}},
-		"expression":                 {strings.Replace(good, "toLower(", "toLoud(", 1), []string{"malformedExpression"}},
-		"in a constraint":            {strings.Replace(good, `"visible": "[equals(`, `"visible": "[equals((`, 1), []string{"malformedExpression"}},
-		"policy without its element": {strings.Replace(good, "Solutions.JitConfigurator", "Common.CheckBox", 1), []string{"jitMissing"}},
-		"two such elements":          {strings.Replace(good, `{"name": "extra", "type": "Microsoft.Common.TextBox"`, `{"name": "extra", "type": "Microsoft.Solutions.JitConfigurator"`, 1), []string{"duplicateJIT"}},
-		"steps are no list":          {strings.Replace(good, `"steps": [`, `"steps": 1, "other": [`, 1), []string{"jitMissing", "malformedSteps"}},
+		"as it should be": {good, nil},
+		"no JSON":         {"{", []string{"malformedForm"}},
+		"a list":          {"[]", []string{"malformedForm"}},
+		"a name twice":    {`{"handler": 1, "handler": 2}`, []string{"malformedForm"}},
+		"nothing":         {"{}", []string{"parametersMissing", "unknownHandler", "unknownVersion"}},
+		"other handler": {
+			strings.Replace(good, "Azure.CreateUIDef", "Azure.Other", 1),
+			[]string{"unknownHandler"},
+		},
+		"other schema": {
+			strings.Replace(good, "schemas/0.1.2-preview", "schemas/0.1.1-preview", 1),
+			[]string{"otherSchema"},
+		},
+		"other element": {
+			strings.Replace(good, "Common.DropDown", "Common.Lever", 1),
+			[]string{"unknownElement"},
+		},
+		"same name": {
+			strings.Replace(good, `"name": "extra"`, `"name": "names"`, 1),
+			[]string{"duplicateName"},
+		},
+		"bad name": {
+			strings.Replace(good, `"name": "extra"`, `"name": "2 b"`, 1),
+			[]string{"malformedName"},
+		},
+		"no label": {strings.Replace(good, `"label": "Size",`, ``, 1), []string{"labelMissing"}},
+		"expression": {
+			strings.Replace(good, "toLower(", "toLoud(", 1),
+			[]string{"malformedExpression"},
+		},
+		"in a constraint": {
+			strings.Replace(good, `"visible": "[equals(`, `"visible": "[equals((`, 1),
+			[]string{"malformedExpression"},
+		},
+		"policy without its element": {
+			strings.Replace(good, "Solutions.JitConfigurator", "Common.CheckBox", 1),
+			[]string{"jitMissing"},
+		},
+		"two such elements": {
+			strings.Replace(good, `{"name": "extra", "type": "Microsoft.Common.TextBox"`,
+				`{"name": "extra", "type": "Microsoft.Solutions.JitConfigurator"`, 1),
+			[]string{"duplicateJIT"},
+		},
+		"steps are no list": {
+			strings.Replace(good, `"steps": [`, `"steps": 1, "other": [`, 1),
+			[]string{"jitMissing", "malformedSteps"},
+		},
 	} {
 		if _, reasons := app.ParseForm(tc.text); cmp.Diff(tc.want, codes(reasons)) != "" {
 			t.Errorf("%s: %s", name, cmp.Diff(tc.want, codes(reasons)))
@@ -129,7 +168,10 @@ func TestStepForJITIsAddedWhereThereIsNone(t *testing.T) {
 	if len(reasons) > 0 || parsed.HasJIT() {
 		t.Fatalf("%+v %v", parsed, reasons)
 	}
-	want := app.Settings{JIT: true, Mode: app.Manual, Longest: time.Hour, Approvers: []app.Approver{{ID: "ann", Kind: access.User, Name: "Ann"}}}
+	want := app.Settings{
+		JIT: true, Mode: app.Manual, Longest: time.Hour,
+		Approvers: []app.Approver{{ID: "ann", Kind: access.User, Name: "Ann"}},
+	}
 	filled, reasons := parsed.WithJIT().Fill(app.Answers{}, want, app.Values{})
 	if len(reasons) > 0 || filled.Settings == nil || !filled.Settings.Equal(want) || parsed.HasJIT() {
 		t.Errorf("got %+v %v", filled, reasons)
@@ -147,9 +189,16 @@ func TestPolicyIsRefusedWithEveryReason(t *testing.T) {
 		"text":        {`{"jitAccessEnabled": true, "other": 1}`, nil},
 		"no decision": {map[string]any{}, []string{"jitAccessEnabledMissing"}},
 		"all wrong": {map[string]any{
-			"jitAccessEnabled": "yes", "jitApprovalMode": "Perhaps", "maximumJitAccessDuration": "08:00:00", "jitApprovers": "ann",
+			"jitAccessEnabled": "yes", "jitApprovalMode": "Perhaps", "maximumJitAccessDuration": "08:00:00",
+			"jitApprovers": "ann",
 		}, []string{"jitAccessEnabledMissing", "malformedApprovers", "malformedDuration", "unknownMode"}},
-		"approvers": {map[string]any{"jitAccessEnabled": true, "jitApprovers": []any{map[string]any{"type": "Robot"}, 3}}, []string{"approverKind", "approverMissing", "approverMissing"}},
+		"approvers": {
+			map[string]any{
+				"jitAccessEnabled": true,
+				"jitApprovers":     []any{map[string]any{"type": "Robot"}, 3},
+			},
+			[]string{"approverKind", "approverMissing", "approverMissing"},
+		},
 	} {
 		if _, reasons := app.ReadPolicy(tc.policy); cmp.Diff(tc.want, codes(reasons)) != "" {
 			t.Errorf("%s: %s", name, cmp.Diff(tc.want, codes(reasons)))

@@ -11,7 +11,10 @@ type function struct {
 
 // lookUp gives a function by its name in lower case.
 func lookUp(name string) (function, bool) {
-	for _, group := range []func(string) (function, bool){references, logical, collections, texts, conversions, dates, arithmetic} {
+	for _, group := range []func(string) (function, bool){
+		references, logical, collections, texts, conversions, dates,
+		arithmetic,
+	} {
 		if f, ok := group(name); ok {
 			return f, true
 		}
@@ -68,9 +71,15 @@ func logical(name string) (function, bool) {
 	}
 	switch name {
 	case "and":
-		return function{least: 2, most: -1, lazy: func(e *evaluator, args []node) (any, error) { return e.connect(args, false) }}, true
+		return function{
+			least: 2, most: -1,
+			lazy: func(e *evaluator, args []node) (any, error) { return e.connect(args, false) },
+		}, true
 	case "or":
-		return function{least: 2, most: -1, lazy: func(e *evaluator, args []node) (any, error) { return e.connect(args, true) }}, true
+		return function{
+			least: 2, most: -1,
+			lazy: func(e *evaluator, args []node) (any, error) { return e.connect(args, true) },
+		}, true
 	case "not":
 		return function{least: 1, most: 1, do: func(_ *evaluator, args []any) (any, error) {
 			b, err := truth("not", args[0])

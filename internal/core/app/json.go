@@ -12,11 +12,12 @@ import (
 
 const maxDepth = 100 // of a JSON document
 
-// ByteOrderMark stands before a text that some editors and shells write. It means nothing, and is no part of a document.
+// ByteOrderMark stands before a text that some editors and shells write. It means nothing, and is no part of a
+// document.
 const ByteOrderMark = "\uFEFF"
 
-// decode reads JSON into the values of expressions, with each object an Object. It refuses what is nested too deeply, what
-// has something behind its end, and names that an object has twice.
+// decode reads JSON into the values of expressions, with each object an Object. It refuses what is nested too deeply,
+// what has something behind its end, and names that an object has twice.
 func decode(s string) (any, error) {
 	d := json.NewDecoder(strings.NewReader(strings.TrimPrefix(s, ByteOrderMark)))
 	d.UseNumber()

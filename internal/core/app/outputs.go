@@ -12,8 +12,8 @@ const (
 	manualApprove = "ManualApprove"
 )
 
-// Control gives the value that the element for just-in-time access has for settings. It has the names of both generations
-// of packages: the first builds the policy from parts, the second takes the whole value as the policy.
+// Control gives the value that the element for just-in-time access has for settings. It has the names of both
+// generations of packages: the first builds the policy from parts, the second takes the whole value as the policy.
 func (s Settings) Control() map[string]any {
 	mode := autoApprove
 	if s.Mode == Manual {
@@ -29,12 +29,13 @@ func (s Settings) Control() map[string]any {
 	}
 	return map[string]any{
 		"jitEnabled": s.JIT, "maxAccessDuration": longest, "approvers": approvers,
-		"jitAccessEnabled": s.JIT, "jitApprovalMode": mode, "jitApprovers": approvers, "maximumJitAccessDuration": longest,
+		"jitAccessEnabled": s.JIT, "jitApprovalMode": mode, "jitApprovers": approvers,
+		"maximumJitAccessDuration": longest,
 	}
 }
 
-// ReadPolicy reads settings from the policy that a form puts out or a client sends. Names that it does not know count for
-// nothing; case does not count.
+// ReadPolicy reads settings from the policy that a form puts out or a client sends. Names that it does not know count
+// for nothing; case does not count.
 func ReadPolicy(v any) (Settings, []access.Reason) {
 	var r reasons
 	const at = "jitAccessPolicy"
@@ -63,12 +64,14 @@ func ReadPolicy(v any) (Settings, []access.Reason) {
 	case strings.ToLower(manualApprove):
 		s.Mode = Manual
 	default:
-		r.add("unknownMode", at+".jitApprovalMode", "approval mode %q is not known; use AutoApprove or ManualApprove", clip(mode))
+		r.add("unknownMode", at+".jitApprovalMode", "approval mode %q is not known; use AutoApprove or ManualApprove",
+			clip(mode))
 	}
 	if longest, _ := member(v, "maximumJitAccessDuration").(string); longest != "" {
 		d, err := access.ParseISODuration(longest)
 		if err != nil || d <= 0 {
-			r.add("malformedDuration", at+".maximumJitAccessDuration", "%q is not a duration such as PT8H", clip(longest))
+			r.add("malformedDuration", at+".maximumJitAccessDuration", "%q is not a duration such as PT8H",
+				clip(longest))
 		}
 		s.Longest = d
 	}

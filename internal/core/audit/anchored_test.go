@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/audit"
 )
 
-// TestSplitCheckpoints proves that the notes of a file come out as they were put in, whatever blank lines lie between them,
-// and that all of them count in a verification, in any order.
+// TestSplitCheckpoints proves that the notes of a file come out as they were put in, whatever blank lines lie between
+// them, and that all of them count in a verification, in any order.
 func TestSplitCheckpoints(t *testing.T) {
 	t.Parallel()
 	x := export(t, 12)
@@ -53,7 +53,8 @@ func FuzzSplitCheckpoints(f *testing.F) {
 	})
 }
 
-// TestTornCheckpointsAreCutOff writes a part of a checkpoint behind others, wherever it is cut: it comes off, and the others stay.
+// TestTornCheckpointsAreCutOff writes a part of a checkpoint behind others, wherever it is cut: it comes off, and the
+// others stay.
 func TestTornCheckpointsAreCutOff(t *testing.T) {
 	t.Parallel()
 	x := export(t, 12)
@@ -71,7 +72,8 @@ func TestTornCheckpointsAreCutOff(t *testing.T) {
 			t.Fatalf("of whole checkpoints %q is taken off", torn)
 		}
 	})
-	for _, text := range []string{"root:x:0:0:root:/root:/bin/bash\n", "no newline", x.checkpoints[0] + "garbage\n", ""} {
+	for _, text := range []string{"root:x:0:0:root:/root:/bin/bash\n", "no newline", x.checkpoints[0] +
+		"garbage\n", ""} {
 		if whole, torn := audit.CutTorn(text); whole != text || torn != "" {
 			t.Errorf("of %q %q is taken for a part of a checkpoint", text, torn)
 		}

@@ -20,10 +20,15 @@ func event(t *rapid.T) access.Event {
 	text := rapid.String()
 	e := access.Event{
 		Kind: access.EventKind(text.Draw(t, "kind")), Outcome: access.Outcome(text.Draw(t, "outcome")),
-		Actor:  access.Actor{ID: access.PrincipalID(text.Draw(t, "id")), Name: text.Draw(t, "name"), Via: text.Draw(t, "via")},
-		Tenant: access.TenantID(text.Draw(t, "tenant")), Scope: access.ResourceID(text.Draw(t, "scope")), Action: text.Draw(t, "action"),
-		Request: access.RequestID(text.Draw(t, "request")), Grant: access.GrantID(text.Draw(t, "grant")), Machine: access.MachineID(text.Draw(t, "machine")),
-		Agent: access.AgentID(text.Draw(t, "agent")), Details: rapid.MapOf(text, text).Draw(t, "details"),
+		Actor: access.Actor{
+			ID: access.PrincipalID(text.Draw(t, "id")), Name: text.Draw(t, "name"),
+			Via: text.Draw(t, "via"),
+		},
+		Tenant: access.TenantID(text.Draw(t, "tenant")), Scope: access.ResourceID(text.Draw(t, "scope")),
+		Action:  text.Draw(t, "action"),
+		Request: access.RequestID(text.Draw(t, "request")), Grant: access.GrantID(text.Draw(t, "grant")),
+		Machine: access.MachineID(text.Draw(t, "machine")),
+		Agent:   access.AgentID(text.Draw(t, "agent")), Details: rapid.MapOf(text, text).Draw(t, "details"),
 	}
 	if rapid.Bool().Draw(t, "dated") {
 		e.At = time.UnixMicro(rapid.Int64Range(-62135596800000000, 253402300799999999).Draw(t, "at")).UTC()
@@ -61,13 +66,16 @@ func TestRecordRoundTrip(t *testing.T) {
 func TestRecordForm(t *testing.T) {
 	t.Parallel()
 	record, err := audit.Encode(access.Event{
-		Seq: 9, At: time.Date(2026, 3, 1, 9, 30, 0, 123456789, time.FixedZone("", 3600)), Kind: access.GrantOpened, Outcome: access.Succeeded,
-		Actor: access.Actor{ID: "u", Name: "A\"\\\n\x00d\xff", Address: netip.MustParseAddr("192.0.2.1"), Via: "cli"}, Details: map[string]string{"b": "", "a": "<&>"},
+		Seq: 9, At: time.Date(2026, 3, 1, 9, 30, 0, 123456789, time.FixedZone("", 3600)), Kind: access.GrantOpened,
+		Outcome: access.Succeeded,
+		Actor:   access.Actor{ID: "u", Name: "A\"\\\n\x00d\xff", Address: netip.MustParseAddr("192.0.2.1"), Via: "cli"},
+		Details: map[string]string{"b": "", "a": "<&>"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"v":1,"actor":{"address":"192.0.2.1","id":"u","name":"A\"\\\u000a\u0000d` + "\uFFFD" + `","via":"cli"},"at":1772353800123456,"details":{"a":"<&>","b":""},"kind":"grant.opened","outcome":"succeeded"}`
+	const want = `{"v":1,"actor":{"address":"192.0.2.1","id":"u","name":"A\"\\\u000a\u0000d` + "\uFFFD" +
+		`","via":"cli"},"at":1772353800123456,"details":{"a":"<&>","b":""},"kind":"grant.opened","outcome":"succeeded"}`
 	if string(record) != want {
 		t.Errorf("got  %s\nwant %s", record, want)
 	}

@@ -5,15 +5,17 @@ import (
 	"unicode"
 )
 
-// Cell returns text as a cell of a table that spreadsheets open: one that they could take for a formula has a quote before it.
-// Spreadsheets pass over spaces, line breaks and signs without a width, and know the full-width forms of what begins a formula. A text
-// that begins with a quote gets another, so that the text can be read back: a quote at the beginning of a cell is none of its own.
+// Cell returns text as a cell of a table that spreadsheets open: one that they could take for a formula has a quote
+// before it. Spreadsheets pass over spaces, line breaks and signs without a width, and know the full-width forms of
+// what begins a formula. A text that begins with a quote gets another, so that the text can be read back: a quote at
+// the beginning of a cell is none of its own.
 func Cell(text string) string {
 	if strings.HasPrefix(text, "'") {
 		return "'" + text
 	}
 	rest := strings.TrimLeftFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zs) || r == unicode.ReplacementChar
+		return unicode.IsSpace(r) || unicode.IsControl(
+			r) || unicode.In(r, unicode.Cf, unicode.Zs) || r == unicode.ReplacementChar
 	})
 	if rest != text || strings.ContainsFunc(firstOf(rest), begins) && !isNumber(rest) {
 		return "'" + text

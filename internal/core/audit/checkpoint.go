@@ -73,7 +73,8 @@ func Sign(signer string, size int64, root Hash, at time.Time) (SignedCheckpoint,
 	return SignedCheckpoint{Size: size, Root: root, At: at, Text: string(signed)}, nil
 }
 
-// Open checks the signature of a checkpoint and reads it. Signatures of others may stand below ours; they are not looked at.
+// Open checks the signature of a checkpoint and reads it. Signatures of others may stand below ours; they are not
+// looked at.
 func Open(verifier, text string) (SignedCheckpoint, error) {
 	v, err := note.NewVerifier(verifier)
 	if err != nil {
@@ -112,7 +113,8 @@ func Open(verifier, text string) (SignedCheckpoint, error) {
 }
 
 // SplitCheckpoints gives the signed notes of a text that holds several, one behind another, as a file has them that a
-// checkpoint was added to now and then. It does not say whether they are sound. Blank lines between them belong to none.
+// checkpoint was added to now and then. It does not say whether they are sound. Blank lines between them belong to
+// none.
 func SplitCheckpoints(text string) []string {
 	var notes []string
 	for _, line := range strings.SplitAfter(text, "\n") {
@@ -131,8 +133,8 @@ func SplitCheckpoints(text string) []string {
 	return notes
 }
 
-// CutTorn takes off a text of several notes the last one where it was written in part, as a full disk or a crash leaves it: what
-// follows the last signature and begins as a note does, or as far as it goes would.
+// CutTorn takes off a text of several notes the last one where it was written in part, as a full disk or a crash leaves
+// it: what follows the last signature and begins as a note does, or as far as it goes would.
 func CutTorn(text string) (whole, torn string) {
 	end := 0
 	if i := strings.LastIndex("\n"+text, "\n"+signature); i >= 0 {

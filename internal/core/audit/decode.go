@@ -36,7 +36,8 @@ func Decode(record []byte) (access.Event, error) {
 		r.fail("does not end where it should")
 	}
 	if r.wrong != "" {
-		return access.Event{}, access.Fault(access.KindInvalid, "recordMalformed", "the record %s, at byte %d", r.wrong, len(record)-len(r.rest))
+		return access.Event{}, access.Fault(access.KindInvalid, "recordMalformed", "the record %s, at byte %d", r.wrong,
+			len(record)-len(r.rest))
 	}
 	return e, nil
 }

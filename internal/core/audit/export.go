@@ -203,7 +203,8 @@ func (v *verification) checkpoint(line []byte) error {
 		return v.broken(-1, "the checkpoint does not count", err)
 	}
 	if c.Size != v.tree.Size {
-		return v.broken(-1, fmt.Sprintf("the checkpoint is over %d records, and the export has %d", c.Size, v.tree.Size), nil)
+		return v.broken(-1,
+			fmt.Sprintf("the checkpoint is over %d records, and the export has %d", c.Size, v.tree.Size), nil)
 	}
 	if root := v.tree.Root(); root != c.Root {
 		return v.wrongRoot(root, c, "the checkpoint")
@@ -219,7 +220,9 @@ func (v *verification) finish() (Summary, error) {
 	if len(v.previous) > 0 {
 		return Summary{}, &BrokenError{
 			First: -1, Last: -1,
-			What: fmt.Sprintf("a previous checkpoint is over %d records, and the log has %d now: it was cut, or the export is older", v.previous[len(v.previous)-1].Size, v.tree.Size),
+			What: fmt.Sprintf("a previous checkpoint is over %d records, and the log has %d now: it was cut, or the "+
+				"export is older",
+				v.previous[len(v.previous)-1].Size, v.tree.Size),
 		}
 	}
 	v.summary.Records = v.tree.Size

@@ -35,7 +35,10 @@ func export(tb testing.TB, n int) exported {
 			tb.Fatal(err)
 		}
 		x.checkpoints = append(x.checkpoints, c.Text)
-		record, err := audit.Encode(access.Event{At: at(i), Kind: access.SignedIn, Outcome: access.Succeeded, Actor: access.Actor{Name: "Ada"}})
+		record, err := audit.Encode(access.Event{
+			At: at(i), Kind: access.SignedIn, Outcome: access.Succeeded,
+			Actor: access.Actor{Name: "Ada"},
+		})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -66,7 +69,9 @@ func TestVerifyExport(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d records: %v", n, err)
 		}
-		if got.Records != int64(n) || got.Previous != n+1 || got.Checkpoint.Text != x.checkpoints[n] || n > 0 && (!got.First.Equal(at(0)) || !got.Last.Equal(at(n-1))) {
+		if got.Records != int64(n) || got.Previous != n+1 || got.Checkpoint.Text != x.checkpoints[n] ||
+			n > 0 && (!got.First.Equal(
+				at(0)) || !got.Last.Equal(at(n-1))) {
 			t.Errorf("%d records: %+v", n, got)
 		}
 	}
@@ -100,7 +105,10 @@ func TestVerifyExportSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	x, other := export(t, 9), export(t, 9)
 	line := func(i int) string { return string(x.lines[i]) }
-	forged, err := audit.Encode(access.Event{At: at(5), Kind: access.SignedIn, Outcome: access.Succeeded, Actor: access.Actor{Name: "Eve"}})
+	forged, err := audit.Encode(access.Event{
+		At: at(5), Kind: access.SignedIn, Outcome: access.Succeeded,
+		Actor: access.Actor{Name: "Eve"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,20 +118,45 @@ func TestVerifyExportSaysWhatIsWrong(t *testing.T) {
 		previous []string
 		want     string
 	}{
-		"record forged":         {strings.Replace(whole, line(5), string(audit.AppendRecordLine(nil, 5, forged)), 1), nil, "records 0 to 8: one of them is not what was signed"},
-		"record forged, narrow": {strings.Replace(whole, line(5), string(audit.AppendRecordLine(nil, 5, forged)), 1), []string{x.checkpoints[5], x.checkpoints[6]}, "record 5: one of them is not"},
-		"record missing":        {strings.Replace(whole, line(5), "", 1), nil, `line 6: record 5: the line does not begin with {"seq":5`},
-		"records swapped":       {strings.Replace(whole, line(5)+line(6), line(6)+line(5), 1), nil, "line 6: record 5"},
-		"record twice":          {strings.Replace(whole, line(5), line(5)+line(5), 1), nil, "line 7: record 6"},
-		"not base64":            {strings.Replace(whole, `"record":"`, `"record":"!`, 1), nil, "line 1: record 0: the record is not base64"},
-		"not canonical":         {strings.Replace(whole, line(0), string(audit.AppendRecordLine(nil, 0, []byte(`{"v":1 }`))), 1), nil, "line 1: record 0: not a record"},
-		"cut before the end":    {whole[:strings.LastIndex(whole, `{"checkpoint"`)], nil, "without a checkpoint"},
-		"cut in a line":         {whole[:len(line(0))-3], nil, "line 1: record 0: the line does not end"},
-		"older, newer was seen": {string(x.text(t, 5)), []string{x.checkpoints[8]}, "over 8 records, and the log has 5 now"},
-		"checkpoint too small":  {string(bytes.Join(x.lines, nil)) + string(x.text(t, 5)[len(bytes.Join(x.lines[:5], nil)):]), nil, "over 5 records, and the export has 9"},
-		"another log":           {string(other.text(t, 9)), nil, "not signed by log-1"},
-		"something behind":      {whole + line(0), nil, "line 11: there is something behind"},
-		"empty":                 {"", nil, "without a checkpoint"},
+		"record forged": {
+			strings.Replace(whole, line(5), string(audit.AppendRecordLine(nil, 5, forged)), 1),
+			nil, "records 0 to 8: one of them is not what was signed",
+		},
+		"record forged, narrow": {
+			strings.Replace(whole, line(5), string(audit.AppendRecordLine(nil, 5, forged)), 1),
+			[]string{x.checkpoints[5], x.checkpoints[6]},
+			"record 5: one of them is not",
+		},
+		"record missing": {
+			strings.Replace(whole, line(5), "", 1), nil,
+			`line 6: record 5: the line does not begin with {"seq":5`,
+		},
+		"records swapped": {strings.Replace(whole, line(5)+line(6), line(6)+line(5), 1), nil, "line 6: record 5"},
+		"record twice":    {strings.Replace(whole, line(5), line(5)+line(5), 1), nil, "line 7: record 6"},
+		"not base64": {
+			strings.Replace(whole, `"record":"`, `"record":"!`, 1), nil,
+			"line 1: record 0: the record is not base64",
+		},
+		"not canonical": {
+			strings.Replace(whole, line(0), string(audit.AppendRecordLine(nil, 0, []byte(`{"v":1 }`))),
+				1),
+			nil, "line 1: record 0: not a record",
+		},
+		"cut before the end": {whole[:strings.LastIndex(whole, `{"checkpoint"`)], nil, "without a checkpoint"},
+		"cut in a line":      {whole[:len(line(0))-3], nil, "line 1: record 0: the line does not end"},
+		"older, newer was seen": {
+			string(x.text(t, 5)),
+			[]string{x.checkpoints[8]},
+			"over 8 records, and the log has 5 now",
+		},
+		"checkpoint too small": {
+			string(
+				bytes.Join(x.lines, nil)) + string(x.text(t, 5)[len(bytes.Join(x.lines[:5], nil)):]),
+			nil, "over 5 records, and the export has 9",
+		},
+		"another log":      {string(other.text(t, 9)), nil, "not signed by log-1"},
+		"something behind": {whole + line(0), nil, "line 11: there is something behind"},
+		"empty":            {"", nil, "without a checkpoint"},
 	} {
 		_, err := audit.VerifyExport(strings.NewReader(c.text), x.verifier, c.previous...)
 		if _, ok := errors.AsType[*audit.BrokenError](err); !ok || !strings.Contains(err.Error(), c.want) {
@@ -142,7 +175,8 @@ func FuzzVerifyExport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		summary, err := audit.VerifyExport(bytes.NewReader(text), x.verifier, x.checkpoints[1])
 		records := bytes.Join(x.lines, nil)
-		if err == nil && (summary.Records != 2 || !bytes.HasPrefix(text, records)) { // others may add signatures to the checkpoint
+		// others may add signatures to the checkpoint
+		if err == nil && (summary.Records != 2 || !bytes.HasPrefix(text, records)) {
 			t.Fatalf("another export counts: %+v %s", summary, text)
 		}
 	})

@@ -18,7 +18,8 @@ func RootAt(size int64, read HashReader) (Hash, error) {
 	return root, nil
 }
 
-// ProveInclusion gives the hashes that lead from record seq to the root of the tree of size records, from the leaf upward.
+// ProveInclusion gives the hashes that lead from record seq to the root of the tree of size records, from the leaf
+// upward.
 func ProveInclusion(size, seq int64, read HashReader) ([]Hash, error) {
 	proof, err := tlog.ProveRecord(size, seq, read)
 	if err != nil {

@@ -23,8 +23,9 @@ func LeafHash(record []byte) Hash { return tlog.RecordHash(record) }
 
 // Tree is an RFC 6962 Merkle tree that can grow and knows its root, and nothing else. The zero value is the empty tree.
 type Tree struct {
-	Size     int64
-	Frontier []Hash // roots of the complete subtrees that the tree is made of, the largest first: one for each bit of Size
+	Size int64
+	// roots of the complete subtrees that the tree is made of, the largest first: one for each bit of Size
+	Frontier []Hash
 }
 
 // Valid tells whether the frontier fits the size.
@@ -32,8 +33,8 @@ func (t Tree) Valid() bool {
 	return t.Size >= 0 && len(t.Frontier) == bits.OnesCount64(uint64(t.Size))
 }
 
-// Append gives the tree with more leaves, and the nodes above the leaves that are to be kept, in the order in which they
-// became complete. The leaves are to be kept too. t stays as it is.
+// Append gives the tree with more leaves, and the nodes above the leaves that are to be kept, in the order in which
+// they became complete. The leaves are to be kept too. t stays as it is.
 func (t Tree) Append(leaves ...Hash) (Tree, []Node) {
 	next := Tree{Size: t.Size, Frontier: make([]Hash, len(t.Frontier), len(t.Frontier)+bits.Len(uint(len(leaves)))+1)}
 	copy(next.Frontier, t.Frontier)

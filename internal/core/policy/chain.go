@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Window is a time during which somebody has, had or asks for the same access: one port of one machine, or one role at one
-// scope.
+// Window is a time during which somebody has, had or asks for the same access: one port of one machine, or one role at
+// one scope.
 type Window struct {
 	Start   time.Time
 	End     time.Time // exclusive
@@ -25,9 +25,9 @@ func (c Chain) Length() time.Duration { return c.End.Sub(c.Start) }
 
 // ChainOf returns the longest chain that one of the asked windows would be part of, beside those that are held.
 //
-// Limits hold for what is open, and not for one request of many: windows that lie less than gap apart are one chain, whether
-// they were asked for in a series, one after another, or by an extension, and whichever was asked for first. A window that
-// people agreed to begins a chain: it is joined to no window that starts before it.
+// Limits hold for what is open, and not for one request of many: windows that lie less than gap apart are one chain,
+// whether they were asked for in a series, one after another, or by an extension, and whichever was asked for first. A
+// window that people agreed to begins a chain: it is joined to no window that starts before it.
 //
 // ChainOf returns the zero chain where nothing is asked for.
 func ChainOf(asked, held []Window, gap time.Duration) Chain {
@@ -43,7 +43,8 @@ func ChainOf(asked, held []Window, gap time.Duration) Chain {
 	for _, w := range held {
 		nodes = append(nodes, node{w, false})
 	}
-	// Of windows that start together, those that people agreed to come first: they join each other and the rest joins them.
+	// Of windows that start together, those that people agreed to come first: they join each other and the rest joins
+	// them.
 	slices.SortFunc(nodes, func(a, b node) int {
 		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(rank(a.Decided), rank(b.Decided)))
 	})

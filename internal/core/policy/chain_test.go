@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/policy"
 )
 
-// chainOracle finds chains as they are defined: two windows are joined where they lie less than gap apart, unless people agreed to
-// the later one.
+// chainOracle finds chains as they are defined: two windows are joined where they lie less than gap apart, unless
+// people agreed to the later one.
 func chainOracle(asked, held []policy.Window, gap time.Duration) policy.Chain {
 	all := append(append([]policy.Window{}, asked...), held...)
 	chain := make([]int, len(all))

@@ -10,17 +10,18 @@ import (
 
 // Choice is what a rule asks of a request.
 type Choice struct {
-	Cases  []access.Case // in the rule's order; the request needs what each of them asks for. None: it is approved at once
-	None   time.Time     // an instant for which no case applies; zero where one always does
-	Beyond bool          // a case would, but it approves at once, and the chain is too long for that
+	// in the rule's order; the request needs what each of them asks for. None: it is approved at once
+	Cases  []access.Case
+	None   time.Time // an instant for which no case applies; zero where one always does
+	Beyond bool      // a case would, but it approves at once, and the chain is too long for that
 }
 
-// Choose returns the cases under which a request falls: for the moment of asking, and for each instant of the windows that are
-// asked for, the first case that applies then. So access in the evening is not had by the rule of the office hours in which it was
-// asked for, and what begins in them and goes on into the night needs what both ask for.
+// Choose returns the cases under which a request falls: for the moment of asking, and for each instant of the windows
+// that are asked for, the first case that applies then. So access in the evening is not had by the rule of the office
+// hours in which it was asked for, and what begins in them and goes on into the night needs what both ask for.
 //
-// A case without stages approves at once, and so it does not apply where the chain is too long for that. A condition that cannot
-// be evaluated is an error, and so is a rule that would have to be asked more than the inquiry may.
+// A case without stages approves at once, and so it does not apply where the chain is too long for that. A condition
+// that cannot be evaluated is an error, and so is a rule that would have to be asked more than the inquiry may.
 func (q *Inquiry) Choose(r access.Rule, f Facts) (Choice, error) {
 	if r.Automatic() && f.Beyond {
 		return Choice{None: f.Now, Beyond: true}, nil
@@ -65,15 +66,17 @@ type asking struct {
 	zones      []*time.Location // of the hours, by case; nil where a case has none
 	conditions []*Condition     // by case; nil where a case has none, or none that compiles
 	failed     []error          // by case: why its condition does not compile
-	questions  []int            // by case: the number of its condition with the facts that stay, in the inquiry; 0 before it is asked
-	variables  map[string]any   // the facts; now and request.start as they were asked for last
+	// by case: the number of its condition with the facts that stay, in the inquiry; 0 before it is asked
+	questions []int
+	variables map[string]any // the facts; now and request.start as they were asked for last
 }
 
 // asking finds the zones and the conditions of a rule.
 func (q *Inquiry) asking(r access.Rule, f Facts) (*asking, error) {
 	n := len(r.Cases)
 	a := &asking{
-		Inquiry: q, rule: r, facts: f, zones: make([]*time.Location, n), conditions: make([]*Condition, n), failed: make([]error, n),
+		Inquiry: q, rule: r, facts: f, zones: make([]*time.Location, n), conditions: make([]*Condition, n),
+		failed:    make([]error, n),
 		questions: make([]int, n),
 	}
 	for i, c := range r.Cases {
@@ -92,8 +95,8 @@ func (q *Inquiry) asking(r access.Rule, f Facts) (*asking, error) {
 	return a, nil
 }
 
-// first returns the first case that applies at an instant, and the number of cases where none does. beyond reports whether one
-// was passed over because the chain is too long.
+// first returns the first case that applies at an instant, and the number of cases where none does. beyond reports
+// whether one was passed over because the chain is too long.
 func (a *asking) first(at time.Time) (i int, beyond bool, err error) {
 	for i, c := range a.rule.Cases {
 		if a.zones[i] != nil {
@@ -119,8 +122,8 @@ func (a *asking) first(at time.Time) (i int, beyond bool, err error) {
 
 // holds reports whether the condition of a case holds at an instant.
 //
-// One that looks at request.start tells the moment of asking from the window by itself: now stays what it is, and the start is
-// that of each window in turn. One that looks at now alone means both.
+// One that looks at request.start tells the moment of asking from the window by itself: now stays what it is, and the
+// start is that of each window in turn. One that looks at now alone means both.
 func (a *asking) holds(i int, at time.Time) (bool, error) {
 	if a.rule.Cases[i].When == "" {
 		return true, nil
@@ -161,15 +164,15 @@ func (a *asking) startAt(at time.Time) time.Time {
 	return start
 }
 
-// Conditions that look at now are asked each quarter of an hour, where all clocks change and zones differ; of more than a month,
-// less often.
+// Conditions that look at now are asked each quarter of an hour, where all clocks change and zones differ; of more than
+// a month, less often.
 const (
 	quarter     = 15 * time.Minute
 	maxQuarters = 3000
 )
 
-// instants returns when the rule is to be asked for: at the moment of asking, at the start of each window, and within them
-// wherever the answer may change.
+// instants returns when the rule is to be asked for: at the moment of asking, at the start of each window, and within
+// them wherever the answer may change.
 func (a *asking) instants() ([]time.Time, error) {
 	var byHours, byNow, byStart bool
 	for i, condition := range a.conditions {
@@ -198,7 +201,8 @@ func (a *asking) instants() ([]time.Time, error) {
 			continue
 		}
 		for _, s := range spans {
-			for at := nextChange(a.rule.Cases[i].Hours, s.Start, zone); at.Before(s.End); at = nextChange(a.rule.Cases[i].Hours, at, zone) {
+			for at := nextChange(a.rule.Cases[i].Hours, s.Start,
+				zone); at.Before(s.End); at = nextChange(a.rule.Cases[i].Hours, at, zone) {
 				all = append(all, at)
 				if err := a.spend(costOfHours); err != nil {
 					return nil, err
@@ -247,8 +251,9 @@ func quarters(spans []Chain) []time.Time {
 	return all
 }
 
-// Within reports whether local, an instant in the hours' own zone, lies in them: whether a clock on the wall there shows a time
-// that does. So an hour that the clock shows twice counts both times, and one that it leaves out is not there.
+// Within reports whether local, an instant in the hours' own zone, lies in them: whether a clock on the wall there
+// shows a time that does. So an hour that the clock shows twice counts both times, and one that it leaves out is not
+// there.
 func Within(h access.Hours, local time.Time) bool {
 	minute := local.Hour()*60 + local.Minute()
 	on := func(day time.Weekday) bool { return len(h.Days) == 0 || slices.Contains(h.Days, day) }
@@ -259,8 +264,8 @@ func Within(h access.Hours, local time.Time) bool {
 	return on(today) && minute >= h.From || on(yesterday) && minute < h.To
 }
 
-// nextChange returns the first instant after at from which hours may hold that did not, or no longer hold: the clock shows their
-// beginning, their end or midnight, or it is changed.
+// nextChange returns the first instant after at from which hours may hold that did not, or no longer hold: the clock
+// shows their beginning, their end or midnight, or it is changed.
 func nextChange(h access.Hours, at time.Time, zone *time.Location) time.Time {
 	local := at.In(zone)
 	passed := time.Duration(local.Hour())*time.Hour + time.Duration(local.Minute())*time.Minute +

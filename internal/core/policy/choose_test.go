@@ -16,7 +16,11 @@ func needing(name string) []access.Stage {
 }
 
 func officeHours() access.Hours {
-	return access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Monday, time.Tuesday, time.Wednesday, time.Thursday, time.Friday}, From: 8 * 60, To: 18 * 60}
+	return access.Hours{
+		Zone: "Europe/Berlin",
+		Days: []time.Weekday{time.Monday, time.Tuesday, time.Wednesday, time.Thursday, time.Friday}, From: 8 * 60,
+		To: 18 * 60,
+	}
 }
 
 // asked gives the facts of a request at ten in the morning of a Monday in Berlin, for windows that begin so much later.
@@ -52,9 +56,15 @@ func TestRuleIsAskedForTheWindowToo(t *testing.T) {
 	t.Parallel()
 	const hour, day = time.Hour, 24 * time.Hour
 	office := access.Case{Name: "office", Hours: officeHours()}
-	officeNow := access.Case{Name: "office", When: `now.getHours("Europe/Berlin") in [8, 9, 10, 11, 12, 13, 14, 15, 16, 17]`}
+	officeNow := access.Case{
+		Name: "office",
+		When: `now.getHours("Europe/Berlin") in [8, 9, 10, 11, 12, 13, 14, 15, 16, 17]`,
+	}
 	rest := access.Case{Name: "rest", Stages: needing("head")}
-	night := access.Case{Name: "night", Hours: access.Hours{Zone: "Europe/Berlin", From: 18 * 60, To: 8 * 60}, Stages: needing("watch")}
+	night := access.Case{
+		Name: "night", Hours: access.Hours{Zone: "Europe/Berlin", From: 18 * 60, To: 8 * 60},
+		Stages: needing("watch"),
+	}
 	free := access.Case{Name: "free"}
 	planned := access.Case{Name: "planned", When: `request.start - now > duration("24h")`, Stages: needing("head")}
 	for _, c := range []struct {
@@ -65,25 +75,50 @@ func TestRuleIsAskedForTheWindowToo(t *testing.T) {
 	}{
 		{"an hour at once", []access.Case{office, rest}, asked(hour, 0), []string{"office"}},
 		{"to the last minute of the hours", []access.Case{office, rest}, asked(8*hour, 0), []string{"office"}},
-		{"a microsecond longer", []access.Case{office, rest}, asked(8*hour+time.Microsecond, 0), []string{"office", "rest"}},
+		{
+			"a microsecond longer",
+			[]access.Case{office, rest},
+			asked(8*hour+time.Microsecond, 0),
+			[]string{"office", "rest"},
+		},
 		{"ten hours later", []access.Case{office, rest}, asked(hour, 10*hour), []string{"office", "rest"}},
 		{"tomorrow, in the hours", []access.Case{office, rest}, asked(hour, day), []string{"office"}},
 		{"over night", []access.Case{office, rest}, asked(day, 0), []string{"office", "rest"}},
 		{"a series in the hours", []access.Case{office, rest}, asked(hour, day, 2*day), []string{"office"}},
-		{"one of a series at night", []access.Case{office, rest}, asked(hour, day, 2*day+10*hour), []string{"office", "rest"}},
-		{"one of a series on Saturday", []access.Case{office, rest}, asked(hour, day, 5*day), []string{"office", "rest"}},
+		{
+			"one of a series at night",
+			[]access.Case{office, rest},
+			asked(hour, day, 2*day+10*hour),
+			[]string{"office", "rest"},
+		},
+		{
+			"one of a series on Saturday",
+			[]access.Case{office, rest},
+			asked(hour, day, 5*day),
+			[]string{"office", "rest"},
+		},
 		{"only hours, and none for the night", []access.Case{office}, asked(hour, 10*hour), []string{"none"}},
 
 		{"a condition on now, in the hours", []access.Case{officeNow, rest}, asked(hour, 0), []string{"office"}},
 		{"a condition on now, later", []access.Case{officeNow, rest}, asked(hour, 10*hour), []string{"office", "rest"}},
 		{"a condition on now, over night", []access.Case{officeNow, rest}, asked(day, 0), []string{"office", "rest"}},
 
-		{"a strict case of the night is not passed over by length", []access.Case{night, free}, asked(day, 0), []string{"night", "free"}},
+		{
+			"a strict case of the night is not passed over by length",
+			[]access.Case{night, free},
+			asked(day, 0),
+			[]string{"night", "free"},
+		},
 		{"nor by being asked by day", []access.Case{night, free}, asked(hour, 10*hour), []string{"night", "free"}},
 
 		{"what is planned", []access.Case{planned}, asked(hour, 2*day), []string{"planned"}},
 		{"what is not", []access.Case{planned}, asked(hour, hour), []string{"none"}},
-		{"a series of which one window is near", []access.Case{planned, free}, asked(hour, hour, 2*day), []string{"planned", "free"}},
+		{
+			"a series of which one window is near",
+			[]access.Case{planned, free},
+			asked(hour, hour, 2*day),
+			[]string{"planned", "free"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -114,16 +149,26 @@ func TestChainThatIsTooLongIsNotApprovedAtOnce(t *testing.T) {
 	}
 }
 
-// TestHoursOfWindowsAreThoseOfEachMinute compares with a clock that is read each minute of the windows, at changes of all sorts.
+// TestHoursOfWindowsAreThoseOfEachMinute compares with a clock that is read each minute of the windows, at changes of
+// all sorts.
 func TestHoursOfWindowsAreThoseOfEachMinute(t *testing.T) {
 	t.Parallel()
-	names := []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Santiago", "UTC", "Africa/Casablanca"}
+	names := []string{
+		"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Santiago",
+		"UTC", "Africa/Casablanca",
+	}
 	free, rest := access.Case{Name: "free"}, access.Case{Name: "rest", Stages: needing("head")}
 	rapid.Check(t, func(r *rapid.T) {
 		zone := must(time.LoadLocation(rapid.SampledFrom(names).Draw(r, "zone")))(r)
-		h := access.Hours{Zone: zone.String(), From: rapid.IntRange(0, 1439).Draw(r, "from"), To: rapid.IntRange(0, 1440).Draw(r, "to")}
+		h := access.Hours{
+			Zone: zone.String(), From: rapid.IntRange(0, 1439).Draw(r, "from"),
+			To: rapid.IntRange(0, 1440).Draw(r, "to"),
+		}
 		if rapid.Bool().Draw(r, "some days") {
-			h.Days = rapid.SliceOfNDistinct(rapid.Map(rapid.IntRange(0, 6), func(d int) time.Weekday { return time.Weekday(d) }), 1, 5, rapid.ID).Draw(r, "days")
+			h.Days = rapid.SliceOfNDistinct(
+				rapid.Map(rapid.IntRange(0, 6), func(d int) time.Weekday { return time.Weekday(d) }), 1, 5,
+				rapid.ID).Draw(
+				r, "days")
 		}
 		if h.From == h.To {
 			return
@@ -132,7 +177,11 @@ func TestHoursOfWindowsAreThoseOfEachMinute(t *testing.T) {
 		f := policy.Facts{Now: now, Start: now}
 		for range rapid.IntRange(1, 3).Draw(r, "windows") {
 			start := now.Add(time.Duration(rapid.IntRange(0, 4*24*60).Draw(r, "after")) * time.Minute)
-			f.Windows = append(f.Windows, policy.Window{Start: start, End: start.Add(time.Duration(rapid.IntRange(1, 40*60).Draw(r, "length")) * time.Minute)})
+			f.Windows = append(f.Windows,
+				policy.Window{
+					Start: start,
+					End:   start.Add(time.Duration(rapid.IntRange(1, 40*60).Draw(r, "length")) * time.Minute),
+				})
 		}
 		inside, outside := policy.Within(h, now.In(zone)), !policy.Within(h, now.In(zone))
 		for _, w := range f.Windows {
@@ -141,7 +190,8 @@ func TestHoursOfWindowsAreThoseOfEachMinute(t *testing.T) {
 			}
 		}
 		free.Hours = h
-		got := must(policy.NewInquiry(nil, time.LoadLocation).Choose(access.Rule{Cases: []access.Case{free, rest}}, f))(r)
+		got := must(policy.NewInquiry(nil, time.LoadLocation).Choose(access.Rule{Cases: []access.Case{free, rest}}, f))(
+			r)
 		has := func(name string) bool {
 			return slices.ContainsFunc(got.Cases, func(c access.Case) bool { return c.Name == name })
 		}

@@ -53,12 +53,16 @@ func NewConditions() (*Conditions, error) {
 	text, list := cel.StringType, cel.ListType(cel.StringType)
 	match := &matching{patterns: cache[*access.Pattern]{make: access.CompilePattern}}
 	env, err := cel.NewCustomEnv(append(library(match),
-		cel.Variable("requester.id", text), cel.Variable("requester.name", text), cel.Variable("requester.groups", list), cel.Variable("requester.address", text),
-		cel.Variable("machine.name", text), cel.Variable("machine.resourceGroup", text), cel.Variable("machine.location", text), cel.Variable("machine.os", text),
+		cel.Variable("requester.id", text), cel.Variable("requester.name", text),
+		cel.Variable("requester.groups", list), cel.Variable("requester.address", text),
+		cel.Variable("machine.name", text), cel.Variable("machine.resourceGroup", text),
+		cel.Variable("machine.location", text), cel.Variable("machine.os", text),
 		cel.Variable("machine.labels", cel.MapType(text, text)),
-		cel.Variable("request.firstPort", cel.IntType), cel.Variable("request.lastPort", cel.IntType), cel.Variable("request.protocol", text),
+		cel.Variable("request.firstPort", cel.IntType), cel.Variable("request.lastPort", cel.IntType),
+		cel.Variable("request.protocol", text),
 		cel.Variable("request.sources", list), cel.Variable("request.duration", cel.DurationType),
-		cel.Variable("request.justification", text), cel.Variable("request.ticket", text), cel.Variable("request.start", cel.TimestampType),
+		cel.Variable("request.justification", text), cel.Variable("request.ticket", text),
+		cel.Variable("request.start", cel.TimestampType),
 		cel.Variable("now", cel.TimestampType),
 	)...)
 	if err != nil {
@@ -87,14 +91,17 @@ func (c *Condition) LooksAtGroups() bool { return c.looksAt("requester.groups") 
 // access.KindInvalid and names line and column.
 func (c *Conditions) Compile(source string) (*Condition, error) {
 	if len(source) > maxConditionText {
-		return nil, access.Fault(access.KindInvalid, "conditionTooLong", "the condition has %d bytes; %d are allowed", len(source), maxConditionText)
+		return nil, access.Fault(access.KindInvalid, "conditionTooLong", "the condition has %d bytes; %d are allowed",
+			len(source), maxConditionText)
 	}
 	ast, issues := c.env.Compile(source)
 	if issues.Err() != nil {
-		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition does not compile: %s", describe(issues))
+		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition does not compile: %s",
+			describe(issues))
 	}
 	if !ast.OutputType().IsExactType(cel.BoolType) {
-		return nil, access.Fault(access.KindInvalid, "conditionNotBoolean", "the condition gives %s; it must give true or false", ast.OutputType())
+		return nil, access.Fault(access.KindInvalid, "conditionNotBoolean",
+			"the condition gives %s; it must give true or false", ast.OutputType())
 	}
 	if err := checkPatternsOf(ast); err != nil {
 		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition does not compile: %v", err)
@@ -105,7 +112,8 @@ func (c *Conditions) Compile(source string) (*Condition, error) {
 	}
 	estimate, err := c.env.EstimateCost(ast, ordinary{})
 	if err != nil {
-		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the cost of the condition cannot be estimated: %v", err)
+		return nil, access.Fault(access.KindInvalid, "conditionInvalid",
+			"the cost of the condition cannot be estimated: %v", err)
 	}
 	condition := &Condition{source: source, program: program, worst: estimate.Max}
 	for _, reference := range ast.NativeRep().ReferenceMap() {
@@ -121,7 +129,8 @@ func (c *Conditions) Compile(source string) (*Condition, error) {
 func describe(issues *cel.Issues) string {
 	var texts []string
 	for _, e := range issues.Errors() {
-		texts = append(texts, fmt.Sprintf("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
+		texts = append(texts,
+			fmt.Sprintf("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
 	}
 	return strings.Join(texts, "; ")
 }
@@ -136,11 +145,14 @@ func variables(f Facts) map[string]any {
 		labels = map[string]string{}
 	}
 	return map[string]any{
-		"requester.id": string(f.Requester), "requester.name": f.RequesterName, "requester.groups": emptyIfNil(f.Groups), "requester.address": f.Address,
-		"machine.name": f.Machine.Name, "machine.resourceGroup": f.Machine.ResourceGroup(), "machine.location": f.Machine.Location, "machine.os": f.Machine.OS,
+		"requester.id": string(f.Requester), "requester.name": f.RequesterName,
+		"requester.groups": emptyIfNil(f.Groups), "requester.address": f.Address,
+		"machine.name": f.Machine.Name, "machine.resourceGroup": f.Machine.ResourceGroup(),
+		"machine.location": f.Machine.Location, "machine.os": f.Machine.OS,
 		"machine.labels":    labels,
-		"request.firstPort": int64(f.Ports.First), "request.lastPort": int64(f.Ports.Last), "request.protocol": string(f.Protocol),
-		"request.sources": emptyIfNil(f.Sources), "request.duration": f.Duration,
+		"request.firstPort": int64(f.Ports.First), "request.lastPort": int64(f.Ports.Last),
+		"request.protocol": string(f.Protocol),
+		"request.sources":  emptyIfNil(f.Sources), "request.duration": f.Duration,
 		"request.justification": f.Justification, "request.ticket": f.Ticket, "request.start": f.Start,
 		"now": f.Now,
 	}

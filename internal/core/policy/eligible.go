@@ -26,15 +26,16 @@ func EligibleFor(s access.Stage, person, requester access.PrincipalID, who Peopl
 	}
 	var in []int
 	for i, q := range append(slices.Clone(s.AllOf), s.AnyOf...) {
-		if slices.Contains(q.People, person) || slices.ContainsFunc(q.Groups, func(g access.PrincipalID) bool { return who.InGroup(person, g) }) {
+		if slices.Contains(q.People,
+			person) || slices.ContainsFunc(q.Groups, func(g access.PrincipalID) bool { return who.InGroup(person, g) }) {
 			in = append(in, i)
 		}
 	}
 	return in
 }
 
-// Deciders gives everybody who may decide in s, without the requester, in the order of their ids. The slice may be shared:
-// nobody may change it.
+// Deciders gives everybody who may decide in s, without the requester, in the order of their ids. The slice may be
+// shared: nobody may change it.
 func Deciders(s access.Stage, requester access.PrincipalID, who People) []access.PrincipalID {
 	var people []access.PrincipalID
 	for _, q := range append(slices.Clone(s.AllOf), s.AnyOf...) {
@@ -58,8 +59,8 @@ func candidates(q access.Quorum, requester access.PrincipalID, who People) []acc
 	return people
 }
 
-// union merges two sorted lists without what stands in both twice. It may give one of them, and changes neither: groups have
-// very many people, and hold one another.
+// union merges two sorted lists without what stands in both twice. It may give one of them, and changes neither: groups
+// have very many people, and hold one another.
 func union(a, b []access.PrincipalID) []access.PrincipalID {
 	switch {
 	case len(a) == 0:

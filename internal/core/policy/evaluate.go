@@ -29,7 +29,8 @@ type Item struct {
 	Sources     []netip.Prefix
 	Duration    time.Duration
 	Until       time.Time
-	Since       time.Time // when what is extended opened, from which its length is counted; zero where nothing is extended
+	// when what is extended opened, from which its length is counted; zero where nothing is extended
+	Since time.Time
 }
 
 // Verdict says whether a request lies within its policies. Items and Wait count only where it does.
@@ -44,15 +45,16 @@ type Covered struct {
 	Rule     access.PortRule
 	Protocol access.Protocol
 	Sources  []netip.Prefix // canonical, each once
-	Until    time.Time      // the end that counts where the item names one: a little beyond the longest, it is cut to that
+	// the end that counts where the item names one: a little beyond the longest, it is cut to that
+	Until time.Time
 }
 
 const (
 	// startGrace is how far back a start may lie: what a form or a slow clock takes.
 	startGrace = time.Minute
 
-	// EndGrace is how far an end may lie beyond the longest, which it is then cut to: the end that a client reckons by its own clock
-	// lies so much later as that clock is ahead, and the longest opening is what people ask for most.
+	// EndGrace is how far an end may lie beyond the longest, which it is then cut to: the end that a client reckons by
+	// its own clock lies so much later as that clock is ahead, and the longest opening is what people ask for most.
 	EndGrace = time.Minute
 )
 
@@ -91,7 +93,8 @@ type evaluation struct {
 }
 
 func (e *evaluation) refuse(code, field, format string, args ...any) {
-	e.verdict.Refusals = append(e.verdict.Refusals, access.Reason{Code: code, Field: field, Message: fmt.Sprintf(format, args...)})
+	e.verdict.Refusals = append(e.verdict.Refusals,
+		access.Reason{Code: code, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 func (e *evaluation) checkStart() {
@@ -102,7 +105,8 @@ func (e *evaluation) checkStart() {
 	case start.Before(e.now.Add(-startGrace)):
 		e.refuse("startInPast", "start", "the start %s lies in the past; leave it out to start at once", instant(start))
 	case start.After(e.now.Add(access.MaxScheduled)):
-		e.refuse("startTooFarAhead", "start", "the start %s lies too far ahead; the latest that is allowed is %s", instant(start), instant(e.now.Add(access.MaxScheduled)))
+		e.refuse("startTooFarAhead", "start", "the start %s lies too far ahead; the latest that is allowed is %s",
+			instant(start), instant(e.now.Add(access.MaxScheduled)))
 	}
 	if start.After(e.start) {
 		e.start = start
@@ -115,13 +119,15 @@ func (e *evaluation) checkItem(i int, item Item) {
 	covered := Covered{Protocol: item.Protocol}
 	formed := item.Ports.Valid()
 	if !formed {
-		e.refuse("malformedPorts", field("ports"), "ports %s are not a range within 1 to 65535 of at most %d ports", item.Ports, access.MaxPortRange)
+		e.refuse("malformedPorts", field("ports"), "ports %s are not a range within 1 to 65535 of at most %d ports",
+			item.Ports, access.MaxPortRange)
 	}
 	switch item.Protocol {
 	case "", access.TCP, access.UDP, access.AnyProtocol:
 	default:
 		formed = false
-		e.refuse("malformedProtocol", field("protocol"), "protocol %q is not known; use tcp, udp or any", clip(string(item.Protocol)))
+		e.refuse("malformedProtocol", field("protocol"), "protocol %q is not known; use tcp, udp or any",
+			clip(string(item.Protocol)))
 	}
 	before := len(e.verdict.Refusals)
 	covered.Sources = e.checkSources(field("sources"), item.Sources)
@@ -135,7 +141,8 @@ func (e *evaluation) checkItem(i int, item Item) {
 
 	switch {
 	case item.Policy == nil || len(item.Policy.Ports) == 0:
-		e.refuse("machineNotConfigured", field("machine"), "no policy guards %s: an administrator configures it first", item.label())
+		e.refuse("machineNotConfigured", field("machine"), "no policy guards %s: an administrator configures it first",
+			item.label())
 		return
 	case !formed:
 		return // there is nothing to compare with the rules
@@ -217,12 +224,14 @@ func (e *evaluation) checkLength(field func(string) string, item Item) (time.Dur
 		name = "until"
 		length = item.Until.Sub(e.from(item))
 		if length <= 0 {
-			e.refuse("endBeforeStart", field(name), "the end %s does not lie after the start %s", instant(item.Until), instant(e.from(item)))
+			e.refuse("endBeforeStart", field(name), "the end %s does not lie after the start %s", instant(item.Until),
+				instant(e.from(item)))
 			return 0, name
 		}
 	}
 	if length < access.MinDuration {
-		e.refuse("tooShort", field(name), "%s is too short; the shortest opening is %s", duration(length), duration(access.MinDuration))
+		e.refuse("tooShort", field(name), "%s is too short; the shortest opening is %s", duration(length),
+			duration(access.MinDuration))
 		return 0, name
 	}
 	return length, name
@@ -247,7 +256,8 @@ func (e *evaluation) checkDuplicates() {
 			e.refuse("duplicateItem", fmt.Sprintf("items[%d]", i), "items[%d] asks for the same role", first)
 			continue
 		case ok:
-			e.refuse("duplicateItem", fmt.Sprintf("items[%d]", i), "items[%d] asks for the same ports of %s from the same sources", first, item.label())
+			e.refuse("duplicateItem", fmt.Sprintf("items[%d]", i),
+				"items[%d] asks for the same ports of %s from the same sources", first, item.label())
 			continue
 		}
 		seen[key] = i

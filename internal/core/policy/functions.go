@@ -16,8 +16,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// Two kinds of CEL's own functions cost more than CEL counts for them, and so conditions have them from here: what a clock
-// shows in a zone reads the zone's file each time, and matches compiles its pattern each time, however large it is.
+// Two kinds of CEL's own functions cost more than CEL counts for them, and so conditions have them from here: what a
+// clock shows in a zone reads the zone's file each time, and matches compiles its pattern each time, however large it
+// is.
 
 // stepsOfCost is how many steps of a pattern count as one unit of cost.
 const stepsOfCost = 5
@@ -31,14 +32,26 @@ var withinZone = []struct { //nolint:gochecknoglobals // a constant table
 }{
 	{overloads.TimeGetFullYear, overloads.TimestampToYearWithTz, time.Time.Year},
 	{overloads.TimeGetMonth, overloads.TimestampToMonthWithTz, func(t time.Time) int { return int(t.Month()) - 1 }},
-	{overloads.TimeGetDayOfYear, overloads.TimestampToDayOfYearWithTz, func(t time.Time) int { return t.YearDay() - 1 }},
-	{overloads.TimeGetDayOfMonth, overloads.TimestampToDayOfMonthZeroBasedWithTz, func(t time.Time) int { return t.Day() - 1 }},
+	{
+		overloads.TimeGetDayOfYear, overloads.TimestampToDayOfYearWithTz,
+		func(t time.Time) int { return t.YearDay() - 1 },
+	},
+	{
+		overloads.TimeGetDayOfMonth, overloads.TimestampToDayOfMonthZeroBasedWithTz,
+		func(t time.Time) int { return t.Day() - 1 },
+	},
 	{overloads.TimeGetDate, overloads.TimestampToDayOfMonthOneBasedWithTz, time.Time.Day},
-	{overloads.TimeGetDayOfWeek, overloads.TimestampToDayOfWeekWithTz, func(t time.Time) int { return int(t.Weekday()) }},
+	{
+		overloads.TimeGetDayOfWeek, overloads.TimestampToDayOfWeekWithTz,
+		func(t time.Time) int { return int(t.Weekday()) },
+	},
 	{overloads.TimeGetHours, overloads.TimestampToHoursWithTz, time.Time.Hour},
 	{overloads.TimeGetMinutes, overloads.TimestampToMinutesWithTz, time.Time.Minute},
 	{overloads.TimeGetSeconds, overloads.TimestampToSecondsWithTz, time.Time.Second},
-	{overloads.TimeGetMilliseconds, overloads.TimestampToMillisecondsWithTz, func(t time.Time) int { return t.Nanosecond() / 1e6 }},
+	{
+		overloads.TimeGetMilliseconds, overloads.TimestampToMillisecondsWithTz,
+		func(t time.Time) int { return t.Nanosecond() / 1e6 },
+	},
 }
 
 // library is CEL's standard library, with our own of those functions.
@@ -52,9 +65,11 @@ func library(m *matching) []cel.EnvOption {
 		cel.SingletonBinaryBinding(m.matches),
 	)}
 	for _, f := range withinZone {
-		without.AddExcludedFunctions(celenv.NewFunction(f.function, celenv.NewMemberOverload(f.overload, nil, nil, nil)))
+		without.AddExcludedFunctions(celenv.NewFunction(f.function,
+			celenv.NewMemberOverload(f.overload, nil, nil, nil)))
 		ours = append(ours, cel.Function(f.function,
-			cel.MemberOverload(f.overload, []*cel.Type{moment, text}, cel.IntType, cel.BinaryBinding(shown(zones, f.get)))))
+			cel.MemberOverload(f.overload, []*cel.Type{moment, text}, cel.IntType,
+				cel.BinaryBinding(shown(zones, f.get)))))
 	}
 	return append([]cel.EnvOption{cel.StdLib(cel.StdLibSubset(without))}, ours...)
 }
@@ -145,7 +160,8 @@ func (m *matching) matches(value, pattern ref.Val) ref.Val {
 	return types.Bool(p.Match(string(text)))
 }
 
-// CallCost implements cost.ActualCostEstimator: a pattern costs what its program may take, and not what its text is long.
+// CallCost implements cost.ActualCostEstimator: a pattern costs what its program may take, and not what its text is
+// long.
 func (m *matching) CallCost(_, overload string, args []ref.Val, _ ref.Val) *uint64 {
 	if overload != overloads.Matches && overload != overloads.MatchesString || len(args) != 2 {
 		return nil

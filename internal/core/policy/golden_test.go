@@ -94,7 +94,8 @@ func verdict(v policy.Verdict) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "within its policy, may wait %s\n", v.Wait)
 	for i, c := range v.Items {
-		fmt.Fprintf(&b, "items[%d]: %s from %v, by the rule %s/%s from %v for %s\n", i, c.Protocol, c.Sources, c.Rule.Ports, c.Rule.Protocol, c.Rule.Sources, c.Rule.Max)
+		fmt.Fprintf(&b, "items[%d]: %s from %v, by the rule %s/%s from %v for %s\n", i, c.Protocol, c.Sources,
+			c.Rule.Ports, c.Rule.Protocol, c.Rule.Sources, c.Rule.Max)
 	}
 	return b.String()
 }
@@ -149,7 +150,9 @@ func parsePolicies(t *testing.T, text string) map[string]*access.MachinePolicy {
 
 // parseRequest reads lines "now T", "start T", "justification TEXT", "ticket TEXT" and "item MACHINE PORTS[/PROTOCOL]
 // [from PREFIX,…] [for D] [until T]".
-func parseRequest(t *testing.T, text string, policies map[string]*access.MachinePolicy) (in policy.Input, now time.Time) {
+func parseRequest(t *testing.T, text string,
+	policies map[string]*access.MachinePolicy,
+) (in policy.Input, now time.Time) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")

@@ -23,8 +23,8 @@ const (
 	bytesOfCost      = 4       // of the facts' text, which count as one
 )
 
-// Inquiry asks the rules of one call: each condition once for what it looks at, however many machines and instants there are,
-// and all of them within one budget, because the call may hold up everybody else meanwhile.
+// Inquiry asks the rules of one call: each condition once for what it looks at, however many machines and instants
+// there are, and all of them within one budget, because the call may hold up everybody else meanwhile.
 type Inquiry struct {
 	compile   Compiler
 	zones     Zones
@@ -45,11 +45,14 @@ type moment struct {
 
 // NewInquiry begins an inquiry.
 func NewInquiry(compile Compiler, zones Zones) *Inquiry {
-	return &Inquiry{compile: compile, zones: zones, left: maxInquiry, questions: map[question]int{}, answers: map[moment]bool{}}
+	return &Inquiry{
+		compile: compile, zones: zones, left: maxInquiry, questions: map[question]int{},
+		answers: map[moment]bool{},
+	}
 }
 
-// Renew gives an inquiry a whole budget again, for the next of several subjects that have nothing to do with each other. What it
-// has learned stays.
+// Renew gives an inquiry a whole budget again, for the next of several subjects that have nothing to do with each
+// other. What it has learned stays.
 func (q *Inquiry) Renew() { q.spent, q.left = q.spent+maxInquiry-max(q.left, 0), maxInquiry }
 
 // Long reports whether the subjects so far have taken so much that the rest is better left to another transaction.
@@ -59,7 +62,8 @@ func (q *Inquiry) Long() bool { return q.spent >= maxInquiry/2 }
 func (q *Inquiry) spend(units int) error {
 	if q.left -= units; q.left < 0 {
 		return access.Fault(access.KindInvalid, "ruleTooDear",
-			"its conditions and hours would have to be looked at too often for so much at once: ask for fewer machines at once, or for a shorter time")
+			"its conditions and hours would have to be looked at too often for so much at once: ask for fewer "+
+				"machines at once, or for a shorter time")
 	}
 	return nil
 }
@@ -99,7 +103,8 @@ func (q *Inquiry) ask(c *Condition, m moment, facts map[string]any) (bool, error
 	return holds, err
 }
 
-// TooDear returns why a rule could not be asked for a day, or for longest where that is less, of one machine; nil where it can.
+// TooDear returns why a rule could not be asked for a day, or for longest where that is less, of one machine; nil where
+// it can.
 func TooDear(field string, r access.Rule, longest time.Duration, compile Compiler) []access.Reason {
 	times := 1 + uint64(min(longest, 24*time.Hour)/quarter) //nolint:gosec // it is not negative
 	var total uint64
@@ -125,7 +130,8 @@ func TooDear(field string, r access.Rule, longest time.Duration, compile Compile
 	}
 	return []access.Reason{{
 		Code: "ruleTooDear", Field: fmt.Sprintf("%s[%d].when", field, dearest),
-		Message: fmt.Sprintf("the conditions of the rule take too long: looking at them for one request of a day could cost %d units of CEL, %d are allowed; "+
+		Message: fmt.Sprintf("the conditions of the rule take too long: looking at them for one request of a day "+
+			"could cost %d units of CEL, %d are allowed; "+
 			"this is the dearest of them, so ask for less in it, or for hours in the place of now", total, maxInquiry),
 	}}
 }
@@ -158,7 +164,8 @@ func (ordinary) EstimateSize(of cost.AstNode) *cost.SizeEstimate {
 // checkPatternsOf refuses patterns that are written in a condition and are none, or too large.
 func checkPatternsOf(checked *cel.Ast) (err error) {
 	celast.PreOrderVisit(checked.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		if err != nil || e.Kind() != celast.CallKind || e.AsCall().FunctionName() != "matches" || len(e.AsCall().Args()) == 0 {
+		if err != nil || e.Kind() != celast.CallKind || e.AsCall().FunctionName() != "matches" || len(
+			e.AsCall().Args()) == 0 {
 			return
 		}
 		args := e.AsCall().Args()

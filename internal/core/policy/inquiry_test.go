@@ -33,8 +33,8 @@ func once(compile policy.Compiler) policy.Compiler {
 	}
 }
 
-// What asking takes is bounded for any rule that can be written, for any request: none is ever asked for longer than the others
-// may be held up.
+// What asking takes is bounded for any rule that can be written, for any request: none is ever asked for longer than
+// the others may be held up.
 func TestRulesThatAreTooDearAreRefusedAndNotAsked(t *testing.T) {
 	t.Parallel()
 	twenty := func(c access.Case) (r access.Rule) {
@@ -59,13 +59,21 @@ func TestRulesThatAreTooDearAreRefusedAndNotAsked(t *testing.T) {
 		rule  access.Rule
 		facts policy.Facts
 	}{
-		{"pairs of sources", twenty(access.Case{When: `request.sources.all(a, request.sources.all(b, a != b || a == b)) && now < timestamp("2000-01-01T00:00:00Z")`}), month(t)},
+		{
+			"pairs of sources",
+			twenty(access.Case{When: `request.sources.all(a, request.sources.all(b, a != b || a == b)) && now < timestamp("2000-01-01T00:00:00Z")`}),
+			month(t),
+		},
 		{"hours of many zones over a year", zones, year},
-		{"a pattern of the requester's", twenty(access.Case{When: `request.justification.matches(request.ticket) && now < timestamp("2000-01-01T00:00:00Z")`}), func() policy.Facts {
-			f := month(t)
-			f.Justification, f.Ticket = strings.Repeat("a", access.MaxText), "(a{0,30}){20}$"
-			return f
-		}()},
+		{
+			"a pattern of the requester's",
+			twenty(access.Case{When: `request.justification.matches(request.ticket) && now < timestamp("2000-01-01T00:00:00Z")`}),
+			func() policy.Facts {
+				f := month(t)
+				f.Justification, f.Ticket = strings.Repeat("a", access.MaxText), "(a{0,30}){20}$"
+				return f
+			}(),
+		},
 	} {
 		began := time.Now()
 		inquiry := policy.NewInquiry(once(compiler(t)), time.LoadLocation)
@@ -84,7 +92,10 @@ func TestRulesThatAreTooDearAreRefusedAndNotAsked(t *testing.T) {
 // One condition that looks at the time alone is evaluated once for each instant, however many machines are asked for.
 func TestManyMachinesAreAskedForAtTheCostOfOne(t *testing.T) {
 	t.Parallel()
-	rule := access.Rule{Cases: []access.Case{{When: `now.getHours("Europe/Berlin") < 24 && "none" in requester.groups`}, {Name: "rest"}}}
+	rule := access.Rule{Cases: []access.Case{
+		{When: `now.getHours("Europe/Berlin") < 24 && "none" in requester.groups`},
+		{Name: "rest"},
+	}}
 	inquiry := policy.NewInquiry(once(compiler(t)), time.LoadLocation)
 	f := asked(72*time.Hour, 0)
 	for i := range access.MaxItems {
@@ -101,23 +112,37 @@ func TestAnswersAreOfTheFactsThatAConditionLooksAt(t *testing.T) {
 	compile := compiler(t)
 	base := asked(time.Hour, 0)
 	for when, change := range map[string]func(*policy.Facts){
-		`requester.id == "other"`:                 func(f *policy.Facts) { f.Requester = "other" },
-		`requester.name == "other"`:               func(f *policy.Facts) { f.RequesterName = "other" },
-		`"other" in requester.groups`:             func(f *policy.Facts) { f.Groups = []string{"other"} },
-		`requester.address == "other"`:            func(f *policy.Facts) { f.Address = "other" },
-		`machine.name == "other"`:                 func(f *policy.Facts) { f.Machine.Name = "other" },
-		`machine.location == "other"`:             func(f *policy.Facts) { f.Machine.Location = "other" },
-		`machine.os == "other"`:                   func(f *policy.Facts) { f.Machine.OS = "other" },
-		`"other" in machine.labels`:               func(f *policy.Facts) { f.Machine.Labels = map[string]string{"other": ""} },
-		`request.firstPort == 9`:                  func(f *policy.Facts) { f.Ports.First = 9 },
-		`request.lastPort == 9`:                   func(f *policy.Facts) { f.Ports.Last = 9 },
-		`request.protocol == "other"`:             func(f *policy.Facts) { f.Protocol = "other" },
-		`"other" in request.sources`:              func(f *policy.Facts) { f.Sources = []string{"other"} },
-		`request.duration == duration("7s")`:      func(f *policy.Facts) { f.Duration = 7 * time.Second },
-		`request.justification == "other"`:        func(f *policy.Facts) { f.Justification = "other" },
-		`request.ticket == "other"`:               func(f *policy.Facts) { f.Ticket = "other" },
-		`request.start - now > duration("24h")`:   func(f *policy.Facts) { f.Start = f.Now.Add(48 * time.Hour); f.Windows = nil },
-		`now > timestamp("2040-01-01T00:00:00Z")`: func(f *policy.Facts) { f.Now = f.Now.AddDate(30, 0, 0); f.Windows = nil },
+		`requester.id == "other"`:      func(f *policy.Facts) { f.Requester = "other" },
+		`requester.name == "other"`:    func(f *policy.Facts) { f.RequesterName = "other" },
+		`"other" in requester.groups`:  func(f *policy.Facts) { f.Groups = []string{"other"} },
+		`requester.address == "other"`: func(f *policy.Facts) { f.Address = "other" },
+		`machine.name == "other"`:      func(f *policy.Facts) { f.Machine.Name = "other" },
+		`machine.location == "other"`:  func(f *policy.Facts) { f.Machine.Location = "other" },
+		`machine.os == "other"`:        func(f *policy.Facts) { f.Machine.OS = "other" },
+		`"other" in machine.labels`: func(
+			f *policy.Facts,
+		) {
+			f.Machine.Labels = map[string]string{"other": ""}
+		},
+		`request.firstPort == 9`:             func(f *policy.Facts) { f.Ports.First = 9 },
+		`request.lastPort == 9`:              func(f *policy.Facts) { f.Ports.Last = 9 },
+		`request.protocol == "other"`:        func(f *policy.Facts) { f.Protocol = "other" },
+		`"other" in request.sources`:         func(f *policy.Facts) { f.Sources = []string{"other"} },
+		`request.duration == duration("7s")`: func(f *policy.Facts) { f.Duration = 7 * time.Second },
+		`request.justification == "other"`:   func(f *policy.Facts) { f.Justification = "other" },
+		`request.ticket == "other"`:          func(f *policy.Facts) { f.Ticket = "other" },
+		`request.start - now > duration("24h")`: func(
+			f *policy.Facts,
+		) {
+			f.Start = f.Now.Add(48 * time.Hour)
+			f.Windows = nil
+		},
+		`now > timestamp("2040-01-01T00:00:00Z")`: func(
+			f *policy.Facts,
+		) {
+			f.Now = f.Now.AddDate(30, 0, 0)
+			f.Windows = nil
+		},
 	} {
 		inquiry := policy.NewInquiry(compile, time.LoadLocation)
 		rule := access.Rule{Cases: []access.Case{{Name: "other", When: when}, {Name: "rest"}}}
@@ -147,10 +172,21 @@ func TestRuleThatIsTooDearCannotBeWritten(t *testing.T) {
 		rule access.Rule
 		dear bool
 	}{
-		{rule(`now.getHours("Europe/Berlin") in [8, 9, 10, 11, 12, 13, 14, 15, 16, 17] && "oncall" in requester.groups`), false},
-		{rule(`requester.groups.exists(g, g.startsWith("ops")) && now.getDayOfWeek("Asia/Tokyo") < 6`, `machine.labels["env"] == "prod" && request.justification.matches("^INC[0-9]+")`), false},
+		{
+			rule(`now.getHours("Europe/Berlin") in [8, 9, 10, 11, 12, 13, 14, 15, 16, 17] && "oncall" in requester.groups`),
+			false,
+		},
+		{
+			rule(`requester.groups.exists(g, g.startsWith("ops")) && now.getDayOfWeek("Asia/Tokyo") < 6`,
+				`machine.labels["env"] == "prod" && request.justification.matches("^INC[0-9]+")`),
+			false,
+		},
 		{rule(`request.sources.all(a, request.sources.all(b, a != b || a == b))`), false},
-		{rule(`true`, `now < timestamp("2000-01-01T00:00:00Z") && request.sources.all(a, request.sources.all(b, a != b || a == b))`), true},
+		{
+			rule(`true`,
+				`now < timestamp("2000-01-01T00:00:00Z") && request.sources.all(a, request.sources.all(b, a != b || a == b))`),
+			true,
+		},
 	} {
 		reasons := policy.TooDear("approval", c.rule, access.MaxDuration, compiler(t))
 		if (len(reasons) > 0) != c.dear {
@@ -170,18 +206,23 @@ func TestPatternsAreBoundedByTheirPrograms(t *testing.T) {
 	if got := policy.Validate(p); !strings.Contains(fmt.Sprint(got), "patternTooLarge") {
 		t.Errorf("a policy with it: %v", got)
 	}
-	if _, err := compiler(t)(fmt.Sprintf("request.justification.matches(%q)", large)); access.CodeOf(err) != "conditionInvalid" {
+	if _, err := compiler(t)(fmt.Sprintf("request.justification.matches(%q)",
+		large)); access.CodeOf(err) != "conditionInvalid" {
 		t.Errorf("a condition with it: %v", err)
 	}
 	f := facts()
 	f.Justification, f.Ticket = strings.Repeat("a", access.MaxText), "(a{0,30}){20}$"
-	if holds, err := must(compiler(t)(`request.justification.matches(request.ticket)`))(t).Holds(f); holds || err == nil {
+	if holds, err := must(compiler(t)(`request.justification.matches(request.ticket)`))(t).Holds(f); holds ||
+		err == nil {
 		t.Errorf("a pattern that the requester chose: %t, %v", holds, err)
 	}
 	// Policies of before may have larger ones, and a request may meet many.
 	in := policy.Input{Justification: f.Justification}
 	for i := range 20 {
-		in.Items = append(in.Items, policy.Item{Policy: &access.MachinePolicy{Justification: access.JustificationRule{Pattern: fmt.Sprintf("(.{0,400}%d)", i)}}})
+		in.Items = append(in.Items,
+			policy.Item{Policy: &access.MachinePolicy{
+				Justification: access.JustificationRule{Pattern: fmt.Sprintf("(.{0,400}%d)", i)},
+			}})
 	}
 	if got := policy.Evaluate(in, f.Now); !strings.Contains(fmt.Sprint(got.Refusals), "justificationTooDear") {
 		t.Errorf("many patterns: %v", got.Refusals)
@@ -195,8 +236,14 @@ func TestZonesOfConditionsAreThoseOfCEL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, zone := range []string{"Europe/Berlin", "UTC", "", "Asia/Kathmandu", "-08:00", "05:30", "+05:30", "-23:59", "23:00", "nowhere", "../etc", "24:00"} {
-		for _, get := range []string{"getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek", "getHours", "getMinutes", "getSeconds", "getMilliseconds"} {
+	for _, zone := range []string{
+		"Europe/Berlin", "UTC", "", "Asia/Kathmandu", "-08:00", "05:30", "+05:30", "-23:59",
+		"23:00", "nowhere", "../etc", "24:00",
+	} {
+		for _, get := range []string{
+			"getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate",
+			"getDayOfWeek", "getHours", "getMinutes", "getSeconds", "getMilliseconds",
+		} {
 			f := facts()
 			f.Now = time.Date(2026, 12, 31, 23, 45, 12, 345e6, time.UTC)
 			checked, issues := env.Compile(fmt.Sprintf("now.%s(%q)", get, zone))
@@ -208,7 +255,8 @@ func TestZonesOfConditionsAreThoseOfCEL(t *testing.T) {
 			if failed != nil {
 				source = fmt.Sprintf("now.%s(%q) == 0", get, zone)
 			}
-			if holds, err := must(compiler(t)(source))(t).Holds(f); holds != (failed == nil) || (err == nil) != (failed == nil) {
+			if holds, err := must(compiler(t)(source))(t).Holds(
+				f); holds != (failed == nil) || (err == nil) != (failed == nil) {
 				t.Errorf("%s: %t, %v; CEL has %v, %v", source, holds, err, want, failed)
 			}
 		}

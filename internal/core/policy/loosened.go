@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// Loosened says in which ways next lets more be opened than was, or asks less of who opens it; nothing where it does neither. Where
-// an approval rule is another one, whose strictness nobody can compare, that is one of the ways.
+// Loosened says in which ways next lets more be opened than was, or asks less of who opens it; nothing where it does
+// neither. Where an approval rule is another one, whose strictness nobody can compare, that is one of the ways.
 func Loosened(was, next access.MachinePolicy) []string {
 	var how []string
 	add := func(format string, args ...any) { how = append(how, fmt.Sprintf(format, args...)) }
@@ -30,7 +30,8 @@ func Loosened(was, next access.MachinePolicy) []string {
 	if next.BreakGlass != nil && !within(was.BreakGlass, *next.BreakGlass) {
 		add("break-glass for more people, or for longer")
 	}
-	if was.Justification.Required && !next.Justification.Required || next.Justification.MinLength < was.Justification.MinLength ||
+	if was.Justification.Required && !next.Justification.Required ||
+		next.Justification.MinLength < was.Justification.MinLength ||
 		was.Justification.Pattern != "" && next.Justification.Pattern != was.Justification.Pattern {
 		add("with less of a justification")
 	}
@@ -50,8 +51,8 @@ func Loosened(was, next access.MachinePolicy) []string {
 	return how
 }
 
-// LoosenedEligibility is Loosened for an eligibility, of which the zero was says that there was none: who makes one allows what was
-// not allowed.
+// LoosenedEligibility is Loosened for an eligibility, of which the zero was says that there was none: who makes one
+// allows what was not allowed.
 func LoosenedEligibility(was, next access.Eligibility) []string {
 	if was.ID == "" {
 		return []string{"the eligibility was made"}
@@ -69,8 +70,8 @@ func LoosenedEligibility(was, next access.Eligibility) []string {
 	return how
 }
 
-// WidenedNetwork says in which way next stands for more addresses than was, of which the zero one says that there was none; nothing
-// where it does not.
+// WidenedNetwork says in which way next stands for more addresses than was, of which the zero one says that there was
+// none; nothing where it does not.
 func WidenedNetwork(was, next access.Network) []string {
 	if was.Name == "" {
 		return []string{"the network " + next.Name + " was made"}
@@ -90,7 +91,8 @@ func allows(old, next access.PortRule) bool {
 	if len(old.Sources)+len(old.Networks) == 0 {
 		return true
 	}
-	return len(next.Sources)+len(next.Networks) > 0 && len(outside(next.Sources, access.PortRule{Sources: old.Sources, Networks: []string{""}})) == 0 &&
+	return len(next.Sources)+len(next.Networks) > 0 && len(
+		outside(next.Sources, access.PortRule{Sources: old.Sources, Networks: []string{""}})) == 0 &&
 		!slices.ContainsFunc(next.Networks, func(name string) bool {
 			return !slices.ContainsFunc(old.Networks, func(other string) bool { return strings.EqualFold(name, other) })
 		})

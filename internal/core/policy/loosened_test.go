@@ -14,8 +14,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/policy"
 )
 
-// TestWhatIsNotLooserAllowsNoMore asks two policies for the same: where nothing is said to be loosened, whatever the second allows the
-// first allows too.
+// TestWhatIsNotLooserAllowsNoMore asks two policies for the same: where nothing is said to be loosened, whatever the
+// second allows the first allows too.
 func TestWhatIsNotLooserAllowsNoMore(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -23,7 +23,8 @@ func TestWhatIsNotLooserAllowsNoMore(t *testing.T) {
 		was, next := drawPolicy(t), drawPolicy(t)
 		if rapid.Bool().Draw(t, "part of it") {
 			next.Ports = append([]access.PortRule{}, was.Ports[:rapid.IntRange(1, len(was.Ports)).Draw(t, "rules")]...)
-			next.Ports[0].Max = min(next.Ports[0].Max, time.Duration(rapid.IntRange(1, 4).Draw(t, "shorter"))*time.Minute)
+			next.Ports[0].Max = min(next.Ports[0].Max,
+				time.Duration(rapid.IntRange(1, 4).Draw(t, "shorter"))*time.Minute)
 		}
 		if len(policy.Loosened(was, next)) > 0 {
 			return
@@ -32,8 +33,10 @@ func TestWhatIsNotLooserAllowsNoMore(t *testing.T) {
 			item := drawItem(t, &next)
 			allowed := len(policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now).Refusals) == 0
 			item.Policy = &was
-			if before := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now).Refusals; allowed && len(before) > 0 && item.Protocol != "" {
-				t.Fatalf("%+v is allowed, was refused (%v), and nothing is said to be loosened:\n%+v\n%+v", item, before, was, next)
+			if before := policy.Evaluate(policy.Input{Items: []policy.Item{item}},
+				now).Refusals; allowed && len(before) > 0 && item.Protocol != "" {
+				t.Fatalf("%+v is allowed, was refused (%v), and nothing is said to be loosened:\n%+v\n%+v", item,
+					before, was, next)
 			}
 		}
 	})
@@ -43,17 +46,24 @@ func TestLoosened(t *testing.T) {
 	t.Parallel()
 	base := func() access.MachinePolicy {
 		return access.MachinePolicy{
-			Ports:         []access.PortRule{{Ports: access.SinglePort(22), Protocol: access.TCP, Max: time.Hour, Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}},
+			Ports: []access.PortRule{
+				{
+					Ports: access.SinglePort(22), Protocol: access.TCP, Max: time.Hour,
+					Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")},
+				},
+			},
 			Approval:      access.Rule{Cases: []access.Case{{Stages: needing("head")}}},
-			Justification: access.JustificationRule{Required: true, MinLength: 5}, Ticket: access.TicketRule{Required: true, Checked: true},
-			BreakGlass: &access.BreakGlass{People: []access.PrincipalID{"ann"}, Max: time.Hour}, Gap: time.Hour,
+			Justification: access.JustificationRule{Required: true, MinLength: 5},
+			Ticket:        access.TicketRule{Required: true, Checked: true},
+			BreakGlass:    &access.BreakGlass{People: []access.PrincipalID{"ann"}, Max: time.Hour}, Gap: time.Hour,
 			WhenServerIsLost: time.Hour, Sessions: access.SessionsCut,
 		}
 	}
 	fields := reflect.ValueOf(base())
 	for i := range fields.NumField() {
 		name := fields.Type().Field(i).Name
-		if slices.Contains([]string{"Machine", "PendingTimeout", "Loosened", "Revision"}, name) { // of which none gives anything
+		// of which none gives anything
+		if slices.Contains([]string{"Machine", "PendingTimeout", "Loosened", "Revision"}, name) {
 			continue
 		}
 		if fields.Field(i).IsZero() {
@@ -69,24 +79,29 @@ func TestLoosened(t *testing.T) {
 		"port 23/tcp":               func(p *access.MachinePolicy) { p.Ports[0].Ports = access.SinglePort(23) },
 		"without the approval rule": func(p *access.MachinePolicy) { p.Approval = access.Rule{} },
 		"another approval rule":     func(p *access.MachinePolicy) { p.Approval.Cases[0].Stages = needing("cy") },
-		"break-glass":               func(p *access.MachinePolicy) { p.BreakGlass.People = append(p.BreakGlass.People, "eve") },
-		"justification":             func(p *access.MachinePolicy) { p.Justification = access.JustificationRule{} },
-		"ticket":                    func(p *access.MachinePolicy) { p.Ticket.Checked = false },
-		"sessions that go on":       func(p *access.MachinePolicy) { p.Sessions = access.SessionsKeep },
-		"while the server is lost":  func(p *access.MachinePolicy) { p.WhenServerIsLost = 0 },
-		"longer while the server":   func(p *access.MachinePolicy) { p.WhenServerIsLost = 2 * time.Hour },
-		"gap of 15m":                func(p *access.MachinePolicy) { p.Gap = 0 },
+		"break-glass": func(
+			p *access.MachinePolicy,
+		) {
+			p.BreakGlass.People = append(p.BreakGlass.People, "eve")
+		},
+		"justification":            func(p *access.MachinePolicy) { p.Justification = access.JustificationRule{} },
+		"ticket":                   func(p *access.MachinePolicy) { p.Ticket.Checked = false },
+		"sessions that go on":      func(p *access.MachinePolicy) { p.Sessions = access.SessionsKeep },
+		"while the server is lost": func(p *access.MachinePolicy) { p.WhenServerIsLost = 0 },
+		"longer while the server":  func(p *access.MachinePolicy) { p.WhenServerIsLost = 2 * time.Hour },
+		"gap of 15m":               func(p *access.MachinePolicy) { p.Gap = 0 },
 	} {
 		next := base()
 		change(&next)
-		if got := strings.Join(policy.Loosened(base(), next), "; "); (got == "") != (want == "") || !strings.Contains(got, want) {
+		if got := strings.Join(policy.Loosened(base(), next),
+			"; "); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
 
-// TestNetworkThatIsNotWiderHoldsNoMore asks two networks for the same: where nothing is said to be widened, whatever the second holds
-// the first holds too.
+// TestNetworkThatIsNotWiderHoldsNoMore asks two networks for the same: where nothing is said to be widened, whatever
+// the second holds the first holds too.
 func TestNetworkThatIsNotWiderHoldsNoMore(t *testing.T) {
 	t.Parallel()
 	prefix := rapid.Custom(func(t *rapid.T) netip.Prefix {

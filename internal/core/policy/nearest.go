@@ -65,8 +65,8 @@ func outside(sources []netip.Prefix, rule access.PortRule) []netip.Prefix {
 	return out
 }
 
-// nearest gives the first rule that covers a, with no misses; or else the first that would if a ended a little sooner; or else
-// the one that comes nearest, and how it misses. rules must not be empty.
+// nearest gives the first rule that covers a, with no misses; or else the first that would if a ended a little sooner;
+// or else the one that comes nearest, and how it misses. rules must not be empty.
 func nearest(rules []access.PortRule, a ask) (access.PortRule, []miss) {
 	best, bestMisses, bestFar := access.PortRule{}, []miss(nil), -1
 	for _, rule := range rules {
@@ -84,9 +84,11 @@ func nearest(rules []access.PortRule, a ask) (access.PortRule, []miss) {
 	return best, bestMisses
 }
 
-// Longest returns for how long a policy lets these ports be opened for these sources, by whichever of its rules lets them longest, and
-// 0 where none does.
-func Longest(p access.MachinePolicy, ports access.PortRange, protocol access.Protocol, sources []netip.Prefix) (longest time.Duration) {
+// Longest returns for how long a policy lets these ports be opened for these sources, by whichever of its rules lets
+// them longest, and 0 where none does.
+func Longest(p access.MachinePolicy, ports access.PortRange, protocol access.Protocol,
+	sources []netip.Prefix,
+) (longest time.Duration) {
 	for _, rule := range p.Ports {
 		if len(ask{ports: ports, protocol: protocol, sources: sources}.misses(rule)) == 0 {
 			longest = max(longest, rule.Max)
@@ -127,22 +129,26 @@ func (m miss) reason(path string, item Item, rule access.PortRule, a ask) access
 		}
 		return access.Reason{
 			Code: "portNotInPolicy", Field: path + ".ports",
-			Message: fmt.Sprintf("%s cannot be opened on %s; what can be opened is %s%s", portsText(a.ports), item.label(), ruleList(item.Policy.Ports), hint),
+			Message: fmt.Sprintf("%s cannot be opened on %s; what can be opened is %s%s", portsText(a.ports),
+				item.label(), ruleList(item.Policy.Ports), hint),
 		}
 	case missProtocol:
 		return access.Reason{
 			Code: "protocolNotInPolicy", Field: path + ".protocol",
-			Message: fmt.Sprintf("%s of %s can be opened for %s, not for %s", portsText(rule.Ports), item.label(), rule.Protocol, a.protocol),
+			Message: fmt.Sprintf("%s of %s can be opened for %s, not for %s", portsText(rule.Ports), item.label(),
+				rule.Protocol, a.protocol),
 		}
 	case missSources:
 		return access.Reason{
 			Code: "sourceNotAllowed", Field: path + ".sources",
-			Message: fmt.Sprintf("%s of %s can be opened for sources within %s, not for %s", ruleText(rule), item.label(), prefixList(rule.Sources), prefixList(outside(a.sources, rule))),
+			Message: fmt.Sprintf("%s of %s can be opened for sources within %s, not for %s", ruleText(rule),
+				item.label(), prefixList(rule.Sources), prefixList(outside(a.sources, rule))),
 		}
 	case missLength:
 		return access.Reason{
 			Code: "durationTooLong", Field: path + "." + a.lengthField,
-			Message: fmt.Sprintf("%s of %s can be opened for at most %s, not for %s", ruleText(rule), item.label(), duration(rule.Max), duration(a.length)),
+			Message: fmt.Sprintf("%s of %s can be opened for at most %s, not for %s", ruleText(rule), item.label(),
+				duration(rule.Max), duration(a.length)),
 		}
 	}
 	return access.Reason{}

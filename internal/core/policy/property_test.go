@@ -24,8 +24,11 @@ func drawPrefix(t *rapid.T) netip.Prefix {
 func drawPolicy(t *rapid.T) access.MachinePolicy {
 	return access.MachinePolicy{Machine: "m", Ports: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) access.PortRule {
 		return access.PortRule{
-			Ports: drawPorts(t), Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "protocol"),
-			Sources: rapid.SliceOfN(rapid.Custom(drawPrefix), 0, 2).Draw(t, "prefixes"), Max: time.Duration(rapid.IntRange(1, 4).Draw(t, "max")) * time.Minute,
+			Ports: drawPorts(t),
+			Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP, access.AnyProtocol}).Draw(t,
+				"protocol"),
+			Sources: rapid.SliceOfN(rapid.Custom(drawPrefix), 0, 2).Draw(t, "prefixes"),
+			Max:     time.Duration(rapid.IntRange(1, 4).Draw(t, "max")) * time.Minute,
 		}
 	}), 1, 4).Draw(t, "rules")}
 }
@@ -38,7 +41,8 @@ func drawPorts(t *rapid.T) access.PortRange {
 func drawItem(t *rapid.T, p *access.MachinePolicy) policy.Item {
 	return policy.Item{
 		Machine: "m", Policy: p, Ports: drawPorts(t),
-		Protocol: rapid.SampledFrom([]access.Protocol{"", access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "asked protocol"),
+		Protocol: rapid.SampledFrom([]access.Protocol{"", access.TCP, access.UDP, access.AnyProtocol}).Draw(t,
+			"asked protocol"),
 		Sources:  rapid.SliceOfN(rapid.Custom(drawPrefix), 1, 2).Draw(t, "sources"),
 		Duration: time.Duration(rapid.IntRange(1, 5).Draw(t, "minutes")) * time.Minute,
 	}
@@ -80,7 +84,8 @@ func TestEvaluateEqualsOracle(t *testing.T) {
 		v := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now)
 		want := slices.ContainsFunc(p.Ports, func(rule access.PortRule) bool {
 			if item.Protocol == "" {
-				return slices.ContainsFunc(rule.Protocol.Transports(), func(tr access.Protocol) bool { return covered(rule, item, tr) })
+				return slices.ContainsFunc(rule.Protocol.Transports(),
+					func(tr access.Protocol) bool { return covered(rule, item, tr) })
 			}
 			return covered(rule, item, item.Protocol)
 		})
@@ -89,7 +94,9 @@ func TestEvaluateEqualsOracle(t *testing.T) {
 		}
 		if want {
 			got := v.Items[0]
-			if !covered(got.Rule, item, got.Protocol) || !slices.ContainsFunc(p.Ports, func(r access.PortRule) bool { return r.Ports == got.Rule.Ports && r.Max == got.Rule.Max }) {
+			if !covered(got.Rule, item,
+				got.Protocol) || !slices.ContainsFunc(p.Ports,
+				func(r access.PortRule) bool { return r.Ports == got.Rule.Ports && r.Max == got.Rule.Max }) {
 				t.Fatalf("%+v is said to be covered as %+v", item, got)
 			}
 			shorter := item
@@ -132,7 +139,10 @@ func TestEvaluateTooManyItems(t *testing.T) {
 	if len(v.Refusals) != 1 || v.Refusals[0].Code != "tooManyItems" {
 		t.Errorf("%v", v.Refusals)
 	}
-	many := policy.Item{Machine: "m", Ports: access.SinglePort(22), Sources: make([]netip.Prefix, access.MaxSources+1), Duration: time.Hour}
+	many := policy.Item{
+		Machine: "m", Ports: access.SinglePort(22), Sources: make([]netip.Prefix, access.MaxSources+1),
+		Duration: time.Hour,
+	}
 	v = policy.Evaluate(policy.Input{Items: []policy.Item{many}}, time.Now())
 	if len(v.Refusals) != 2 || v.Refusals[0].Code != "tooManySources" || v.Refusals[1].Code != "machineNotConfigured" {
 		t.Errorf("%v", v.Refusals)
@@ -142,7 +152,10 @@ func TestEvaluateTooManyItems(t *testing.T) {
 func BenchmarkEvaluate(b *testing.B) {
 	p := access.MachinePolicy{Ports: access.RecommendedPorts()}
 	for i := range p.Ports {
-		p.Ports[i].Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+		p.Ports[i].Sources = []netip.Prefix{
+			netip.MustParsePrefix("203.0.113.0/24"),
+			netip.MustParsePrefix("2001:db8::/32"),
+		}
 	}
 	in := policy.Input{Justification: "rotate the certificates", Items: []policy.Item{{
 		Machine: "m", Policy: &p, Ports: access.SinglePort(22),

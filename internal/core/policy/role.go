@@ -9,7 +9,8 @@ import (
 // checkRole looks at item i, which asks for a role.
 func (e *evaluation) checkRole(i int, item Item) {
 	field := func(name string) string { return fmt.Sprintf("items[%d].%s", i, name) }
-	e.verdict.Items = append(e.verdict.Items, Covered{Rule: access.PortRule{Max: item.Eligibility.Max}, Until: item.Until})
+	e.verdict.Items = append(e.verdict.Items,
+		Covered{Rule: access.PortRule{Max: item.Eligibility.Max}, Until: item.Until})
 	e.sound = append(e.sound, true)
 	e.wait(*item.Policy)
 	length, name := e.checkLength(field, item)
@@ -22,22 +23,26 @@ func (e *evaluation) checkRole(i int, item Item) {
 		e.verdict.Items[i].Until = e.cut(item, length, eligible.Max)
 		length = min(length, eligible.Max)
 	case length > eligible.Max:
-		e.refuse("durationTooLong", field(name), "%s can be activated for at most %s, not for %s", item.Name, duration(eligible.Max), duration(length))
+		e.refuse("durationTooLong", field(name), "%s can be activated for at most %s, not for %s", item.Name,
+			duration(eligible.Max), duration(length))
 	}
 	if e.start.Before(eligible.Start) {
-		e.refuse("notYetEligible", "start", "%s can be activated from %s on, not at %s", item.Name, instant(eligible.Start), instant(e.start))
+		e.refuse("notYetEligible", "start", "%s can be activated from %s on, not at %s", item.Name,
+			instant(eligible.Start), instant(e.start))
 	}
 	if end := e.from(item).Add(length); !eligible.End.IsZero() && end.After(eligible.End) {
-		e.refuse("eligibilityEnds", field(name), "%s can be activated until %s, not until %s", item.Name, instant(eligible.End), instant(end))
+		e.refuse("eligibilityEnds", field(name), "%s can be activated until %s, not until %s", item.Name,
+			instant(eligible.End), instant(end))
 	}
 }
 
-// ValidateEligibility gives every reason for which e cannot be written; none where it can. Who is named in its rule, and
-// whether its role and scope are there, is for whoever knows them to say.
+// ValidateEligibility gives every reason for which e cannot be written; none where it can. Who is named in its rule,
+// and whether its role and scope are there, is for whoever knows them to say.
 func ValidateEligibility(e access.Eligibility) []access.Reason {
 	var f findings
 	if e.Max < access.MinDuration || e.Max > access.MaxDuration {
-		f.refuse("maxOutOfRange", "max", "an activation can last %s to %s, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(e.Max))
+		f.refuse("maxOutOfRange", "max", "an activation can last %s to %s, not %s", duration(access.MinDuration),
+			duration(access.MaxDuration), duration(e.Max))
 	}
 	if !e.End.IsZero() && !e.End.After(e.Start) {
 		f.refuse("endBeforeStart", "end", "the end must lie after the start")

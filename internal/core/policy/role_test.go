@@ -22,9 +22,14 @@ func codes(reasons []access.Reason) []string {
 func TestEvaluateRole(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
-	contributor := access.Eligibility{ID: "e1", Max: 4 * time.Hour, Start: now.Add(-time.Hour), End: now.Add(6 * time.Hour), PendingTimeout: time.Hour}
+	contributor := access.Eligibility{
+		ID: "e1", Max: 4 * time.Hour, Start: now.Add(-time.Hour),
+		End: now.Add(6 * time.Hour), PendingTimeout: time.Hour,
+	}
 	ticket := contributor
-	ticket.ID, ticket.Ticket, ticket.Justification = "e2", access.TicketRule{Required: true}, access.JustificationRule{Required: true, MinLength: 10}
+	ticket.ID, ticket.Ticket, ticket.Justification = "e2", access.TicketRule{
+		Required: true,
+	}, access.JustificationRule{Required: true, MinLength: 10}
 	later := contributor
 	later.ID, later.Start = "e3", now.Add(time.Hour)
 	item := func(e access.Eligibility, d time.Duration) policy.Item {
@@ -37,16 +42,55 @@ func TestEvaluateRole(t *testing.T) {
 		want []string
 	}{
 		{"at the ceiling", policy.Input{Items: []policy.Item{item(contributor, 4*time.Hour)}}, nil},
-		{"over the ceiling", policy.Input{Items: []policy.Item{item(contributor, 4*time.Hour+time.Second)}}, []string{"items[0].duration durationTooLong"}},
-		{"no duration", policy.Input{Items: []policy.Item{item(contributor, 0)}}, []string{"items[0].duration durationMissing"}},
-		{"negative", policy.Input{Items: []policy.Item{item(contributor, -time.Hour)}}, []string{"items[0].duration tooShort"}},
-		{"until the end of the eligibility", policy.Input{Start: now.Add(2 * time.Hour), Items: []policy.Item{item(contributor, 4*time.Hour)}}, nil},
-		{"beyond it", policy.Input{Start: now.Add(3 * time.Hour), Items: []policy.Item{item(contributor, 4*time.Hour)}}, []string{"items[0].duration eligibilityEnds"}},
+		{
+			"over the ceiling",
+			policy.Input{Items: []policy.Item{item(contributor, 4*time.Hour+time.Second)}},
+			[]string{"items[0].duration durationTooLong"},
+		},
+		{
+			"no duration",
+			policy.Input{Items: []policy.Item{item(contributor, 0)}},
+			[]string{"items[0].duration durationMissing"},
+		},
+		{
+			"negative",
+			policy.Input{Items: []policy.Item{item(contributor, -time.Hour)}},
+			[]string{"items[0].duration tooShort"},
+		},
+		{
+			"until the end of the eligibility",
+			policy.Input{Start: now.Add(2 * time.Hour), Items: []policy.Item{item(contributor, 4*time.Hour)}},
+			nil,
+		},
+		{
+			"beyond it",
+			policy.Input{Start: now.Add(3 * time.Hour), Items: []policy.Item{item(contributor, 4*time.Hour)}},
+			[]string{"items[0].duration eligibilityEnds"},
+		},
 		{"before it", policy.Input{Items: []policy.Item{item(later, time.Hour)}}, []string{"start notYetEligible"}},
-		{"in the past", policy.Input{Start: now.Add(-time.Hour), Items: []policy.Item{item(contributor, time.Hour)}}, []string{"start startInPast"}},
-		{"beyond the horizon", policy.Input{Start: now.Add(366 * 24 * time.Hour), Items: []policy.Item{item(access.Eligibility{ID: "e", Max: time.Hour}, time.Hour)}}, []string{"start startTooFarAhead"}},
-		{"twice the same", policy.Input{Items: []policy.Item{item(contributor, time.Hour), item(contributor, 2*time.Hour)}}, []string{"items[1] duplicateItem"}},
-		{"texts", policy.Input{Justification: "short", Items: []policy.Item{item(ticket, time.Hour)}}, []string{"justification justificationTooShort", "ticket ticketRequired"}},
+		{
+			"in the past",
+			policy.Input{Start: now.Add(-time.Hour), Items: []policy.Item{item(contributor, time.Hour)}},
+			[]string{"start startInPast"},
+		},
+		{
+			"beyond the horizon",
+			policy.Input{
+				Start: now.Add(366 * 24 * time.Hour),
+				Items: []policy.Item{item(access.Eligibility{ID: "e", Max: time.Hour}, time.Hour)},
+			},
+			[]string{"start startTooFarAhead"},
+		},
+		{
+			"twice the same",
+			policy.Input{Items: []policy.Item{item(contributor, time.Hour), item(contributor, 2*time.Hour)}},
+			[]string{"items[1] duplicateItem"},
+		},
+		{
+			"texts",
+			policy.Input{Justification: "short", Items: []policy.Item{item(ticket, time.Hour)}},
+			[]string{"justification justificationTooShort", "ticket ticketRequired"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +117,11 @@ func TestValidateEligibility(t *testing.T) {
 		{"no ceiling", access.Eligibility{}, []string{"max maxOutOfRange"}},
 		{"for ever", access.Eligibility{Max: access.MaxDuration + 1}, []string{"max maxOutOfRange"}},
 		{"backwards", access.Eligibility{Max: time.Hour, Start: now, End: now}, []string{"end endBeforeStart"}},
-		{"terms", access.Eligibility{Max: time.Hour, PendingTimeout: -1, Ticket: access.TicketRule{Pattern: "("}}, []string{"pendingTimeout pendingTimeoutOutOfRange", "ticket.pattern malformedPattern"}},
+		{
+			"terms",
+			access.Eligibility{Max: time.Hour, PendingTimeout: -1, Ticket: access.TicketRule{Pattern: "("}},
+			[]string{"pendingTimeout pendingTimeoutOutOfRange", "ticket.pattern malformedPattern"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -84,8 +132,8 @@ func TestValidateEligibility(t *testing.T) {
 	}
 }
 
-// TestEndALittleBeyondTheLongestIsCutToIt holds that whoever reckons the longest end by a clock that is ahead gets the longest, and
-// nobody gets more.
+// TestEndALittleBeyondTheLongestIsCutToIt holds that whoever reckons the longest end by a clock that is ahead gets the
+// longest, and nobody gets more.
 func TestEndALittleBeyondTheLongestIsCutToIt(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
@@ -97,7 +145,10 @@ func TestEndALittleBeyondTheLongestIsCutToIt(t *testing.T) {
 	role := access.Eligibility{ID: "e", Max: 3 * time.Hour}
 	roleTerms := role.Terms()
 	port := func(source string) policy.Item {
-		return policy.Item{Machine: "m", Policy: &terms, Ports: access.SinglePort(22), Sources: []netip.Prefix{netip.MustParsePrefix(source)}}
+		return policy.Item{
+			Machine: "m", Policy: &terms, Ports: access.SinglePort(22),
+			Sources: []netip.Prefix{netip.MustParsePrefix(source)},
+		}
 	}
 	for name, c := range map[string]struct {
 		item    policy.Item
@@ -110,7 +161,8 @@ func TestEndALittleBeyondTheLongestIsCutToIt(t *testing.T) {
 		"a role":           {policy.Item{Eligibility: &role, Policy: &roleTerms}, now, 3 * time.Hour},
 	} {
 		for beyond, want := range map[time.Duration]time.Duration{
-			-time.Second: -time.Second, 0: 0, time.Microsecond: 0, time.Second: 0, policy.EndGrace: 0, policy.EndGrace + time.Microsecond: -1,
+			-time.Second: -time.Second, 0: 0, time.Microsecond: 0, time.Second: 0, policy.EndGrace: 0,
+			policy.EndGrace + time.Microsecond: -1,
 		} {
 			in := policy.Input{Items: []policy.Item{c.item}}
 			if !c.start.Equal(now) {

@@ -24,10 +24,12 @@ type Zones func(name string) (*time.Location, error)
 // Compiler finds the compiled form of a condition.
 type Compiler func(source string) (*Condition, error)
 
-// ValidateRule gives everything that is wrong with a rule; field is where its list of cases stands in the input, such as
-// "approval", so that a reason names a place such as approval[1].stages[0].anyOf[2].groups[0]. known tells whether a
+// ValidateRule gives everything that is wrong with a rule; field is where its list of cases stands in the input, such
+// as "approval", so that a reason names a place such as approval[1].stages[0].anyOf[2].groups[0]. known tells whether a
 // principal exists and is of the kind.
-func ValidateRule(field string, r access.Rule, who People, known func(access.PrincipalID, access.PrincipalKind) bool, compile Compiler, zones Zones) []access.Reason {
+func ValidateRule(field string, r access.Rule, who People, known func(access.PrincipalID, access.PrincipalKind) bool,
+	compile Compiler, zones Zones,
+) []access.Reason {
 	v := validation{who: who, known: known}
 	if len(r.Cases) > maxCases {
 		v.add("tooManyCases", field, "a rule has at most %d cases, and this has %d", maxCases, len(r.Cases))
@@ -89,7 +91,8 @@ func (v *validation) stages(at string, c access.Case) {
 		here := fmt.Sprintf("%s.stages[%d]", at, i)
 		choices *= min(max(1, len(s.AnyOf)), maxChoices+1)
 		if choices = min(choices, maxChoices+1); choices > maxChoices {
-			v.add("tooManyChoices", here, "the stages offer too many ways to be met; at most %d are allowed", maxChoices)
+			v.add("tooManyChoices", here, "the stages offer too many ways to be met; at most %d are allowed",
+				maxChoices)
 			return
 		}
 		quorums := len(s.AllOf) + len(s.AnyOf)
@@ -104,7 +107,8 @@ func (v *validation) stages(at string, c access.Case) {
 			v.add("timeoutTooShort", here+".timeout", "a stage's timeout is at least one minute")
 		}
 		if s.Timeout > 0 && i == len(c.Stages)-1 {
-			v.add("timeoutOnLastStage", here+".timeout", "the last stage has no stage to give way to; the request's own timeout ends it")
+			v.add("timeoutOnLastStage", here+".timeout",
+				"the last stage has no stage to give way to; the request's own timeout ends it")
 		}
 		for k, q := range s.AllOf {
 			v.quorum(fmt.Sprintf("%s.allOf[%d]", here, k), q)
@@ -117,10 +121,12 @@ func (v *validation) stages(at string, c access.Case) {
 		return
 	}
 	if n := v.deciders(c); c.Denies > max(1, n) {
-		v.add("deniesUnreachable", at+".denies", "%d denies can never come together: there are %d people who may decide", c.Denies, n)
+		v.add("deniesUnreachable", at+".denies",
+			"%d denies can never come together: there are %d people who may decide", c.Denies, n)
 	}
 	if stage, ok := Reachable(c, "", v.who); !ok {
-		v.add("quorumUnreachable", fmt.Sprintf("%s.stages[%d]", at, stage), "there are not enough distinct people to meet this stage: add people, or ask for fewer")
+		v.add("quorumUnreachable", fmt.Sprintf("%s.stages[%d]", at, stage),
+			"there are not enough distinct people to meet this stage: add people, or ask for fewer")
 	}
 }
 
@@ -152,7 +158,8 @@ func (v *validation) quorum(at string, q access.Quorum) {
 	}
 	for i, p := range q.People {
 		if !v.known(p, access.User) {
-			v.add("unknownPerson", fmt.Sprintf("%s.people[%d]", at, i), "there is no user %s; only people decide", clip(string(p)))
+			v.add("unknownPerson", fmt.Sprintf("%s.people[%d]", at, i), "there is no user %s; only people decide",
+				clip(string(p)))
 		}
 	}
 }

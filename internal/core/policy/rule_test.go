@@ -79,7 +79,8 @@ func TestConditionThatCostsTooMuchIsStopped(t *testing.T) {
 		t.Errorf("got %v, want the cost limit", err)
 	}
 	rule := access.Rule{Cases: []access.Case{{When: bomb}}}
-	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(rule, facts()); len(got.Cases) > 0 || err == nil {
+	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(rule,
+		facts()); len(got.Cases) > 0 || err == nil {
 		t.Errorf("a rule whose condition cannot be evaluated must not apply: %+v, %v", got, err)
 	}
 }
@@ -87,7 +88,10 @@ func TestConditionThatCostsTooMuchIsStopped(t *testing.T) {
 func TestChooseTakesTheFirstCaseThatApplies(t *testing.T) {
 	t.Parallel()
 	rule := access.Rule{Cases: []access.Case{
-		{Name: "weekend", Hours: access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Saturday, time.Sunday}, To: 24 * 60}},
+		{
+			Name:  "weekend",
+			Hours: access.Hours{Zone: "Europe/Berlin", Days: []time.Weekday{time.Saturday, time.Sunday}, To: 24 * 60},
+		},
 		{Name: "production", When: `machine.labels["env"] == "prod"`},
 		{Name: "rest"},
 	}}
@@ -95,10 +99,12 @@ func TestChooseTakesTheFirstCaseThatApplies(t *testing.T) {
 	if err != nil || len(got.Cases) != 1 || got.Cases[0].Name != "production" {
 		t.Errorf("got %+v, %v; want production", got, err)
 	}
-	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(access.Rule{Cases: rule.Cases[:1]}, facts()); got.None.IsZero() || err != nil {
+	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(access.Rule{Cases: rule.Cases[:1]},
+		facts()); got.None.IsZero() || err != nil {
 		t.Errorf("no case applies, and got %+v, %v", got, err)
 	}
-	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(access.Rule{}, facts()); !got.None.IsZero() || err != nil || len(got.Cases) != 0 {
+	if got, err := policy.NewInquiry(compiler(t), time.LoadLocation).Choose(access.Rule{},
+		facts()); !got.None.IsZero() || err != nil || len(got.Cases) != 0 {
 		t.Errorf("the empty rule must approve at once, and got %+v, %v", got, err)
 	}
 }
@@ -107,7 +113,8 @@ func TestHours(t *testing.T) {
 	t.Parallel()
 	office := access.Hours{Days: []time.Weekday{time.Monday, time.Friday}, From: 8 * 60, To: 18 * 60}
 	night := access.Hours{Days: []time.Weekday{time.Friday}, From: 22 * 60, To: 6 * 60}
-	at := func(day, hour, minute int) time.Time { return time.Date(2030, 1, day, hour, minute, 0, 0, time.UTC) } // the 7th is a Monday
+	// the 7th is a Monday
+	at := func(day, hour, minute int) time.Time { return time.Date(2030, 1, day, hour, minute, 0, 0, time.UTC) }
 	for _, c := range []struct {
 		name  string
 		hours access.Hours
@@ -143,19 +150,65 @@ func TestValidateRuleSaysEverythingThatIsWrong(t *testing.T) {
 	}{
 		{"sound", access.Rule{Cases: []access.Case{{When: `machine.os == "linux"`, Stages: one}, {Stages: one}}}, nil},
 		{"automatic", access.Rule{}, nil},
-		{"more people than there are", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 3, Groups: []access.PrincipalID{"two"}}}}}}}}, []string{"quorumUnreachable"}},
+		{
+			"more people than there are",
+			access.Rule{Cases: []access.Case{
+				{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 3, Groups: []access.PrincipalID{"two"}}}}}},
+			}},
+			[]string{"quorumUnreachable"},
+		},
 		{"one person twice", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{
 			{Count: 2, Groups: []access.PrincipalID{"two"}}, {Count: 1, People: []access.PrincipalID{"p0"}},
 		}}}}}}, []string{"quorumUnreachable"}},
 		{"stages share the people", access.Rule{Cases: []access.Case{{Stages: []access.Stage{
-			{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"two"}}}}, {AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"two"}}}},
+			{AllOf: []access.Quorum{{Count: 2, Groups: []access.PrincipalID{"two"}}}},
+			{AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"two"}}}},
 		}}}}, []string{"quorumUnreachable"}},
-		{"names", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, Groups: []access.PrincipalID{"gone"}, People: []access.PrincipalID{"nobody"}}}}}}}}, []string{"unknownGroup", "unknownPerson"}},
-		{"condition and zone", access.Rule{Cases: []access.Case{{When: "machine.nam == 1", Hours: access.Hours{Zone: "Mars/Olympus", To: 60}, Stages: one}}}, []string{"conditionInvalid", "unknownZone"}},
-		{"unreachable case", access.Rule{Cases: []access.Case{{Stages: one}, {Stages: one}}}, []string{"caseUnreachable"}},
-		{"empty stage and timeout at the end", access.Rule{Cases: []access.Case{{Stages: []access.Stage{{Timeout: time.Hour}}}}}, []string{"emptyStage", "timeoutOnLastStage"}},
-		{"more denies than people", access.Rule{Cases: []access.Case{{Denies: 3, Stages: one}}}, []string{"deniesUnreachable"}},
-		{"counts", access.Rule{Cases: []access.Case{{Denies: -1, Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 0, Groups: []access.PrincipalID{"two"}}}}}}}}, []string{"deniesOutOfRange", "countOutOfRange"}},
+		{
+			"names",
+			access.Rule{Cases: []access.Case{
+				{Stages: []access.Stage{
+					{AllOf: []access.Quorum{
+						{Count: 1, Groups: []access.PrincipalID{"gone"}, People: []access.PrincipalID{"nobody"}},
+					}},
+				}},
+			}},
+			[]string{"unknownGroup", "unknownPerson"},
+		},
+		{
+			"condition and zone",
+			access.Rule{Cases: []access.Case{
+				{When: "machine.nam == 1", Hours: access.Hours{Zone: "Mars/Olympus", To: 60}, Stages: one},
+			}},
+			[]string{"conditionInvalid", "unknownZone"},
+		},
+		{
+			"unreachable case",
+			access.Rule{Cases: []access.Case{{Stages: one}, {Stages: one}}},
+			[]string{"caseUnreachable"},
+		},
+		{
+			"empty stage and timeout at the end",
+			access.Rule{Cases: []access.Case{{Stages: []access.Stage{{Timeout: time.Hour}}}}},
+			[]string{"emptyStage", "timeoutOnLastStage"},
+		},
+		{
+			"more denies than people",
+			access.Rule{Cases: []access.Case{{Denies: 3, Stages: one}}},
+			[]string{"deniesUnreachable"},
+		},
+		{
+			"counts",
+			access.Rule{Cases: []access.Case{
+				{
+					Denies: -1,
+					Stages: []access.Stage{
+						{AllOf: []access.Quorum{{Count: 0, Groups: []access.PrincipalID{"two"}}}},
+					},
+				},
+			}},
+			[]string{"deniesOutOfRange", "countOutOfRange"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -180,7 +233,10 @@ func TestValidateRuleSaysWhere(t *testing.T) {
 	quorum := access.Quorum{Count: 1, Groups: []access.PrincipalID{"g"}, People: []access.PrincipalID{"p"}}
 	rule := access.Rule{Cases: []access.Case{
 		{When: "now", Hours: access.Hours{Zone: "Nowhere", To: 60}},
-		{Stages: []access.Stage{{AllOf: []access.Quorum{quorum}, Timeout: time.Second}, {AnyOf: []access.Quorum{{Count: 1}, quorum}}}},
+		{Stages: []access.Stage{
+			{AllOf: []access.Quorum{quorum}, Timeout: time.Second},
+			{AnyOf: []access.Quorum{{Count: 1}, quorum}},
+		}},
 	}}
 	var got []string
 	for _, r := range policy.ValidateRule("approval", rule, crowd{}, nobody, compiler(t), time.LoadLocation) {
@@ -188,8 +244,10 @@ func TestValidateRuleSaysWhere(t *testing.T) {
 	}
 	want := []string{
 		"approval[0].when", "approval[0].hours.zone",
-		"approval[1].stages[0].timeout", "approval[1].stages[0].allOf[0].groups[0]", "approval[1].stages[0].allOf[0].people[0]",
-		"approval[1].stages[1].anyOf[0]", "approval[1].stages[1].anyOf[1].groups[0]", "approval[1].stages[1].anyOf[1].people[0]",
+		"approval[1].stages[0].timeout", "approval[1].stages[0].allOf[0].groups[0]",
+		"approval[1].stages[0].allOf[0].people[0]",
+		"approval[1].stages[1].anyOf[0]", "approval[1].stages[1].anyOf[1].groups[0]",
+		"approval[1].stages[1].anyOf[1].people[0]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the reasons are at\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

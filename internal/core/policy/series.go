@@ -21,10 +21,11 @@ const (
 	maxSeriesSpan     = access.MaxScheduled // from the first start to the last
 )
 
-// Windows returns the starts of a series: the occurrences of an RRULE of RFC 5545 from start on, in zone, so that a window
-// at nine stays at nine when clocks change; access.WallClock says what is meant where clocks show a time twice, or never.
-// FREQ=HOURLY counts hours that pass, whatever clocks show. At most access.MaxWindows, at least an hour apart, within a
-// year; a rule must say how often (COUNT) or until when (UNTIL). Whatever else is refused with access.KindInvalid.
+// Windows returns the starts of a series: the occurrences of an RRULE of RFC 5545 from start on, in zone, so that a
+// window at nine stays at nine when clocks change; access.WallClock says what is meant where clocks show a time twice,
+// or never. FREQ=HOURLY counts hours that pass, whatever clocks show. At most access.MaxWindows, at least an hour
+// apart, within a year; a rule must say how often (COUNT) or until when (UNTIL). Whatever else is refused with
+// access.KindInvalid.
 func Windows(rule string, start time.Time, zone *time.Location) ([]time.Time, error) {
 	option, until, err := parseSeries(rule, zone)
 	if err != nil {
@@ -33,7 +34,8 @@ func Windows(rule string, start time.Time, zone *time.Location) ([]time.Time, er
 	start = start.Truncate(time.Second)
 	last := start.Add(maxSeriesSpan)
 	if until.After(last) {
-		return nil, badSeries("seriesTooLong", "it goes on until %s; at most a year from its first window is allowed", instant(until))
+		return nil, badSeries("seriesTooLong", "it goes on until %s; at most a year from its first window is allowed",
+			instant(until))
 	}
 	if until.IsZero() {
 		until = last
@@ -60,15 +62,17 @@ func Windows(rule string, start time.Time, zone *time.Location) ([]time.Time, er
 	return windows, nil
 }
 
-// occurrences returns the instants of a rule from start to until, as many as it counts, or one more than is allowed. The rule
-// is followed by what clocks in zone show, and then made instants: two readings may be one instant, and count once.
+// occurrences returns the instants of a rule from start to until, as many as it counts, or one more than is allowed.
+// The rule is followed by what clocks in zone show, and then made instants: two readings may be one instant, and count
+// once.
 func occurrences(option *rrule.ROption, start, until time.Time, zone *time.Location) ([]time.Time, error) {
 	if option.Freq == rrule.HOURLY {
 		zone = time.UTC
 	}
 	floating := *option
 	shown := start.In(zone)
-	floating.Dtstart = time.Date(shown.Year(), shown.Month(), shown.Day(), shown.Hour(), shown.Minute(), shown.Second(), 0, time.UTC)
+	floating.Dtstart = time.Date(shown.Year(), shown.Month(), shown.Day(), shown.Hour(), shown.Minute(), shown.Second(),
+		0, time.UTC)
 	floating.Until = floating.Dtstart.Add(maxSeriesSpan + 48*time.Hour) // by whatever clock; until decides
 	floating.Count = 0
 	series, err := rrule.NewRRule(floating)
@@ -105,12 +109,13 @@ func badSeries(code, format string, args ...any) error {
 	return e
 }
 
-// parseSeries reads the parts of a rule strictly: each once, known, and within its bounds. until is the instant of UNTIL; zero
-// where the rule counts.
+// parseSeries reads the parts of a rule strictly: each once, known, and within its bounds. until is the instant of
+// UNTIL; zero where the rule counts.
 func parseSeries(rule string, zone *time.Location) (option *rrule.ROption, until time.Time, err error) {
 	rule = strings.TrimPrefix(rule, "RRULE:")
 	if rule == "" || len(rule) > maxSeriesText {
-		return nil, until, badSeries("seriesMalformed", "a rule has 1 to %d bytes, such as FREQ=WEEKLY;BYDAY=MO,FR;COUNT=10", maxSeriesText)
+		return nil, until, badSeries("seriesMalformed",
+			"a rule has 1 to %d bytes, such as FREQ=WEEKLY;BYDAY=MO,FR;COUNT=10", maxSeriesText)
 	}
 	parts := map[string]string{}
 	for part := range strings.SplitSeq(rule, ";") {
@@ -131,7 +136,8 @@ func parseSeries(rule string, zone *time.Location) (option *rrule.ROption, until
 	case parts["FREQ"] == "":
 		return nil, until, badSeries("seriesMalformed", "it has no FREQ, such as FREQ=DAILY")
 	case counted == ends:
-		return nil, until, badSeries("seriesEndless", "say how many windows it has with COUNT, or when it ends with UNTIL, and not both")
+		return nil, until, badSeries("seriesEndless",
+			"say how many windows it has with COUNT, or when it ends with UNTIL, and not both")
 	}
 	option, err = rrule.StrToROptionInLocation(rule, time.UTC)
 	if err != nil {
@@ -143,12 +149,13 @@ func parseSeries(rule string, zone *time.Location) (option *rrule.ROption, until
 	return option, until, nil
 }
 
-// checkSeriesPart refuses what the parser would take too generously, and what has no bound: the iterator looks for a next
-// occurrence up to the year 9999, which takes it seconds, or for ever, where hours are combined with other parts.
+// checkSeriesPart refuses what the parser would take too generously, and what has no bound: the iterator looks for a
+// next occurrence up to the year 9999, which takes it seconds, or for ever, where hours are combined with other parts.
 func checkSeriesPart(key, value, frequency string) error {
 	bounds := map[string][2]int{
-		"INTERVAL": {1, maxSeriesInterval}, "COUNT": {1, access.MaxWindows}, "BYMONTH": {1, 12}, "BYMONTHDAY": {-31, 31},
-		"BYHOUR": {0, 23}, "BYSETPOS": {-366, 366}, "BYYEARDAY": {-366, 366}, "BYWEEKNO": {-53, 53},
+		"INTERVAL": {1, maxSeriesInterval}, "COUNT": {1, access.MaxWindows}, "BYMONTH": {1, 12},
+		"BYMONTHDAY": {-31, 31},
+		"BYHOUR":     {0, 23}, "BYSETPOS": {-366, 366}, "BYYEARDAY": {-366, 366}, "BYWEEKNO": {-53, 53},
 	}
 	switch key {
 	case "FREQ":
@@ -172,8 +179,10 @@ func checkSeriesPart(key, value, frequency string) error {
 	if !known {
 		return badSeries("seriesMalformed", "%q is not a part that is known here", clip(key))
 	}
-	if strings.HasPrefix(key, "BY") && frequency == "HOURLY" || key == "BYSETPOS" && frequency != "MONTHLY" && frequency != "YEARLY" {
-		return badSeries("seriesMalformed", "%s does not go with FREQ=%s; FREQ=DAILY with BYHOUR gives certain hours", key, frequency)
+	if strings.HasPrefix(key,
+		"BY") && frequency == "HOURLY" || key == "BYSETPOS" && frequency != "MONTHLY" && frequency != "YEARLY" {
+		return badSeries("seriesMalformed", "%s does not go with FREQ=%s; FREQ=DAILY with BYHOUR gives certain hours",
+			key, frequency)
 	}
 	numbers := strings.Split(value, ",")
 	if len(numbers) > maxSeriesList || len(numbers) > 1 && (key == "INTERVAL" || key == "COUNT") {
@@ -182,7 +191,8 @@ func checkSeriesPart(key, value, frequency string) error {
 	for _, text := range numbers {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < within[0] || n > within[1] || n == 0 && within[0] < 0 || strings.HasPrefix(text, "+") {
-			return badSeries("seriesMalformed", "%s is %q; it takes numbers from %d to %d", key, clip(text), within[0], within[1])
+			return badSeries("seriesMalformed", "%s is %q; it takes numbers from %d to %d", key, clip(text), within[0],
+				within[1])
 		}
 	}
 	return nil

@@ -26,16 +26,22 @@ type Progress struct {
 	Until   time.Time            // when the next stage takes over; zero when none will
 	Counted []access.PrincipalID // whose approvals count in this stage, in the order they came
 	Open    []access.Quorum      // quorums of this stage that are not met yet, with the count still wanted
-	Decided []access.PrincipalID // whose decision counts, in whatever stage: they do not decide again; in the order of their ids
+	// whose decision counts, in whatever stage: they do not decide again; in the order of their ids
+	Decided []access.PrincipalID
 }
 
-// Tally replays the decisions on a case, in the order they were made. A person counts once in all, however many
-// groups they are in, and the requester never; what is surplus changes nothing. A decision counts while whoever made it may
-// decide: in the quorums for which they were eligible then and still are. Where who is nil, everybody still is. A stage that was not met in its time
-// gives way to the next, and takes its approvals with it: whoever gave one may decide in a later stage. A deny counts
-// whoever of the stage's people gives it, and stays.
-func Tally(c access.Case, requester access.PrincipalID, who People, began time.Time, decisions []access.Decision, now time.Time) Progress {
-	t := tally{stages: c.Stages, decided: map[access.PrincipalID]bool{}, progress: Progress{Outcome: Waiting, Since: began}}
+// Tally replays the decisions on a case, in the order they were made. A person counts once in all, however many groups
+// they are in, and the requester never; what is surplus changes nothing. A decision counts while whoever made it may
+// decide: in the quorums for which they were eligible then and still are. Where who is nil, everybody still is. A stage
+// that was not met in its time gives way to the next, and takes its approvals with it: whoever gave one may decide in a
+// later stage. A deny counts whoever of the stage's people gives it, and stays.
+func Tally(c access.Case, requester access.PrincipalID, who People, began time.Time, decisions []access.Decision,
+	now time.Time,
+) Progress {
+	t := tally{
+		stages: c.Stages, decided: map[access.PrincipalID]bool{},
+		progress: Progress{Outcome: Waiting, Since: began},
+	}
 	needed := max(1, c.Denies)
 	denies := 0
 	t.settle(began)
@@ -66,7 +72,8 @@ func Tally(c access.Case, requester access.PrincipalID, who People, began time.T
 	return t.finish()
 }
 
-// still gives the quorums for which whoever made a decision was eligible when they did, and is now; none for the requester.
+// still gives the quorums for which whoever made a decision was eligible when they did, and is now; none for the
+// requester.
 func still(d access.Decision, s access.Stage, requester access.PrincipalID, who People) []int {
 	if who == nil && d.Person != requester {
 		return d.Quorums
@@ -145,7 +152,8 @@ func wanting(s access.Stage, approvals []access.Decision) []access.Quorum {
 	}
 	for i := range s.AnyOf {
 		chosen := len(s.AllOf) + i
-		if short(append(slices.Clone(s.AllOf), s.AnyOf[i]), assign(s.AllOf, map[int]access.Quorum{chosen: s.AnyOf[i]}, eligible)) == nil {
+		if short(append(slices.Clone(s.AllOf), s.AnyOf[i]),
+			assign(s.AllOf, map[int]access.Quorum{chosen: s.AnyOf[i]}, eligible)) == nil {
 			return nil
 		}
 	}

@@ -138,14 +138,16 @@ func TestTallyAgreesWithBruteForce(t *testing.T) {
 			at = at.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "minutes")) * time.Minute)
 			o.pass(at)
 			d := access.Decision{
-				Person: rapid.SampledFrom(people(6)).Draw(t, "person"), Approve: rapid.IntRange(0, 5).Draw(t, "approve") > 0, At: at, Stage: o.stage,
+				Person:  rapid.SampledFrom(people(6)).Draw(t, "person"),
+				Approve: rapid.IntRange(0, 5).Draw(t, "approve") > 0, At: at, Stage: o.stage,
 			}
 			var counts access.Decision
 			if o.stage < len(rule.Stages) {
 				// What is recorded is taken at its word, also a vote of the requester, which no engine would record.
 				d.Quorums = eligibleByBruteForce(rule.Stages[o.stage], d.Person, who)
 				counts = d
-				counts.Quorums = slices.DeleteFunc(eligibleByBruteForce(rule.Stages[o.stage], d.Person, later), func(q int) bool { return !slices.Contains(d.Quorums, q) })
+				counts.Quorums = slices.DeleteFunc(eligibleByBruteForce(rule.Stages[o.stage], d.Person, later),
+					func(q int) bool { return !slices.Contains(d.Quorums, q) })
 			}
 			decisions = append(decisions, d)
 			if d.Person != requester && len(counts.Quorums) > 0 {
@@ -156,7 +158,8 @@ func TestTallyAgreesWithBruteForce(t *testing.T) {
 		o.pass(at)
 		got := policy.Tally(rule, requester, later, began, decisions, at)
 		if got.Outcome != o.outcome || o.outcome == policy.Waiting && got.Stage != o.stage {
-			t.Fatalf("tally says %s at stage %d, brute force %s at stage %d", got.Outcome, got.Stage, o.outcome, o.stage)
+			t.Fatalf("tally says %s at stage %d, brute force %s at stage %d", got.Outcome, got.Stage, o.outcome,
+				o.stage)
 		}
 		if got.Outcome == policy.Waiting && len(got.Open) == 0 {
 			t.Fatal("waiting, and nothing is wanted")
@@ -292,7 +295,8 @@ func TestWhoApprovedInAStageThatGaveWayDecidesAgain(t *testing.T) {
 		t.Errorf("%v cannot decide in the stage that took over", got.Decided)
 	}
 	decisions = append(decisions, yes(1, 2*time.Hour))
-	if got := policy.Tally(rule, "ann", crowd{}, began, decisions, began.Add(2*time.Hour)); got.Outcome != policy.Approved {
+	if got := policy.Tally(rule, "ann", crowd{}, began, decisions,
+		began.Add(2*time.Hour)); got.Outcome != policy.Approved {
 		t.Errorf("the request is %s", got.Outcome)
 	}
 }
@@ -321,10 +325,24 @@ func TestTallyByTime(t *testing.T) {
 		{"fresh", nil, 0, policy.Waiting, 0, time.Hour},
 		{"just before the first stage gives way", nil, time.Hour - time.Microsecond, policy.Waiting, 0, time.Hour},
 		{"the first stage gave way", nil, time.Hour, policy.Waiting, 1, 0},
-		{"both in turn", []access.Decision{yes("lead", 0, time.Minute), yes("head", 1, 2*time.Minute)}, time.Hour, policy.Approved, 2, 0},
-		{"the second alone after the first gave way", []access.Decision{yes("head", 1, 2*time.Hour)}, 2 * time.Hour, policy.Approved, 2, 0},
+		{
+			"both in turn",
+			[]access.Decision{yes("lead", 0, time.Minute), yes("head", 1, 2*time.Minute)},
+			time.Hour,
+			policy.Approved, 2, 0,
+		},
+		{
+			"the second alone after the first gave way",
+			[]access.Decision{yes("head", 1, 2*time.Hour)},
+			2 * time.Hour,
+			policy.Approved, 2, 0,
+		},
 		{"the first too late", []access.Decision{yes("lead", 0, 2*time.Hour)}, 2 * time.Hour, policy.Waiting, 1, 0},
-		{"the same person twice", []access.Decision{yes("lead", 0, time.Minute), yes("lead", 1, 2*time.Minute)}, 3 * time.Minute, policy.Waiting, 1, 0},
+		{
+			"the same person twice",
+			[]access.Decision{yes("lead", 0, time.Minute), yes("lead", 1, 2*time.Minute)},
+			3 * time.Minute, policy.Waiting, 1, 0,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -341,7 +359,8 @@ func TestTallyByTime(t *testing.T) {
 
 func TestAutomaticCaseIsApproved(t *testing.T) {
 	t.Parallel()
-	if got := policy.Tally(access.Case{}, "asker", crowd{}, time.UnixMicro(0), nil, time.UnixMicro(0)); got.Outcome != policy.Approved {
+	if got := policy.Tally(access.Case{}, "asker", crowd{}, time.UnixMicro(0), nil,
+		time.UnixMicro(0)); got.Outcome != policy.Approved {
 		t.Errorf("a case without stages is %s, want approved", got.Outcome)
 	}
 }
@@ -350,12 +369,17 @@ func TestAutomaticCaseIsApproved(t *testing.T) {
 func TestOwnVoteNeverCounts(t *testing.T) {
 	t.Parallel()
 	began := time.UnixMicro(0)
-	rule := access.Case{Stages: []access.Stage{{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"ann", "bob", "cy"}}}}}}
+	rule := access.Case{Stages: []access.Stage{
+		{AllOf: []access.Quorum{{Count: 1, People: []access.PrincipalID{"ann", "bob", "cy"}}}},
+	}}
 	who := crowd{"makers of ann": {"cy"}} // who made a secret of the requester can ask as the requester
 	if got := policy.Deciders(rule.Stages[0], "ann", who); !slices.Equal(got, []access.PrincipalID{"bob"}) {
 		t.Errorf("ann's request is for %v to decide", got)
 	}
-	for person, want := range map[access.PrincipalID]policy.Outcome{"ann": policy.Waiting, "cy": policy.Waiting, "bob": policy.Approved} {
+	for person, want := range map[access.PrincipalID]policy.Outcome{
+		"ann": policy.Waiting, "cy": policy.Waiting,
+		"bob": policy.Approved,
+	} {
 		vote := access.Decision{Person: person, Approve: true, Quorums: []int{0}, At: began}
 		if got := policy.Tally(rule, "ann", who, began, []access.Decision{vote}, began); got.Outcome != want {
 			t.Errorf("with the vote of %s ann's request is %s, want %s", person, got.Outcome, want)

@@ -21,17 +21,20 @@ func (e *evaluation) checkTexts() {
 	text := strings.TrimSpace(e.in.Justification)
 	switch n := utf8.RuneCountInString(text); {
 	case len(e.in.Justification) > access.MaxText:
-		e.refuse("justificationTooLong", "justification", "the justification has %d bytes; %d are allowed", len(e.in.Justification), access.MaxText)
+		e.refuse("justificationTooLong", "justification", "the justification has %d bytes; %d are allowed",
+			len(e.in.Justification), access.MaxText)
 	case malformedText(e.in.Justification, "\n\r\t"):
 		e.refuse("justificationMalformed", "justification", "the justification has control characters, or is not UTF-8")
 	case required && n == 0:
 		e.refuse("justificationRequired", "justification", "say why: %s", lengthHint(shortest))
 	case required && n < shortest:
-		e.refuse("justificationTooShort", "justification", "the justification has %d characters: %s", n, lengthHint(shortest))
+		e.refuse("justificationTooShort", "justification", "the justification has %d characters: %s", n,
+			lengthHint(shortest))
 	}
 	switch {
 	case len(e.in.Ticket) > access.MaxTicket:
-		e.refuse("ticketTooLong", "ticket", "the ticket has %d bytes; %d are allowed", len(e.in.Ticket), access.MaxTicket)
+		e.refuse("ticketTooLong", "ticket", "the ticket has %d bytes; %d are allowed", len(e.in.Ticket),
+			access.MaxTicket)
 	case malformedText(e.in.Ticket, ""):
 		e.refuse("ticketMalformed", "ticket", "the ticket has control characters, or is not UTF-8")
 	default:
@@ -57,7 +60,10 @@ func (e *evaluation) checkPatterns(justification string) {
 		}
 		switch {
 		case left < 0:
-			e.refuse(field+"TooDear", field, "the patterns that the policies ask for would take too long with a %s of %d bytes: write a shorter one, or ask for fewer machines at once", field, len(text))
+			e.refuse(field+"TooDear", field,
+				"the patterns that the policies ask for would take too long with a %s of %d bytes: write a shorter "+
+					"one, or ask for fewer machines at once",
+				field, len(text))
 		case err != nil || !expression.Match(text):
 			e.refuse(code, field, format, pattern)
 		}
@@ -68,9 +74,11 @@ func (e *evaluation) checkPatterns(justification string) {
 		}
 		rule := item.Policy.Ticket
 		wanted = wanted || rule.Required
-		refuse(item.Policy.Justification.Pattern, justification, "justificationUnlike", "justification", "the policy asks for a justification like %s")
+		refuse(item.Policy.Justification.Pattern, justification, "justificationUnlike", "justification",
+			"the policy asks for a justification like %s")
 		if rule.Pattern != "" {
-			refuse("^(?:"+rule.Pattern+")$", e.in.Ticket, "ticketUnlike", "ticket", "the policy asks for a ticket like %s")
+			refuse("^(?:"+rule.Pattern+")$", e.in.Ticket, "ticketUnlike", "ticket",
+				"the policy asks for a ticket like %s")
 		}
 	}
 	if wanted && e.in.Ticket == "" {

@@ -37,15 +37,19 @@ func Validate(p access.MachinePolicy) []access.Reason {
 		f.refuse("malformedSessions", "sessions", "sessions %q is not known; use cut or keep", clip(string(p.Sessions)))
 	}
 	if d := p.WhenServerIsLost; d != 0 && (d < minLoss || d > access.MaxDuration) {
-		f.refuse("closeAfterOutOfRange", "whenServerIsLost", "openings can close %s to %s after the server was lost, not %s", duration(minLoss), duration(access.MaxDuration), duration(d))
+		f.refuse("closeAfterOutOfRange", "whenServerIsLost",
+			"openings can close %s to %s after the server was lost, not %s", duration(minLoss),
+			duration(access.MaxDuration), duration(d))
 	}
 	f.terms(p)
 	if g := p.BreakGlass; g != nil {
 		if len(g.Groups)+len(g.People) == 0 || len(g.Groups)+len(g.People) > maxNamed {
-			f.refuse("emptyBreakGlass", "breakGlass", "name 1 to %d groups and people who may break glass, or leave it out", maxNamed)
+			f.refuse("emptyBreakGlass", "breakGlass",
+				"name 1 to %d groups and people who may break glass, or leave it out", maxNamed)
 		}
 		if g.Max < access.MinDuration || g.Max > access.MaxDuration {
-			f.refuse("maxOutOfRange", "breakGlass.max", "an emergency can last %s to %s, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(g.Max))
+			f.refuse("maxOutOfRange", "breakGlass.max", "an emergency can last %s to %s, not %s",
+				duration(access.MinDuration), duration(access.MaxDuration), duration(g.Max))
 		}
 	}
 	return f.reasons
@@ -54,10 +58,12 @@ func Validate(p access.MachinePolicy) []access.Reason {
 // terms looks at what is asked of a request, whether for ports or for a role.
 func (f *findings) terms(p access.MachinePolicy) {
 	if d := p.PendingTimeout; d != 0 && (d < access.MinDuration || d > access.MaxDuration) {
-		f.refuse("pendingTimeoutOutOfRange", "pendingTimeout", "requests can wait %s to %s for a decision, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(d))
+		f.refuse("pendingTimeoutOutOfRange", "pendingTimeout", "requests can wait %s to %s for a decision, not %s",
+			duration(access.MinDuration), duration(access.MaxDuration), duration(d))
 	}
 	if d := p.Gap; d != 0 && (d < access.MinGap || d > access.MaxGap) {
-		f.refuse("gapOutOfRange", "gap", "windows can be asked to lie %s to %s apart, not %s", duration(access.MinGap), duration(access.MaxGap), duration(d))
+		f.refuse("gapOutOfRange", "gap", "windows can be asked to lie %s to %s apart, not %s", duration(access.MinGap),
+			duration(access.MaxGap), duration(d))
 	}
 	if n := p.Justification.MinLength; n < 0 || n > access.MaxText {
 		f.refuse("minLengthOutOfRange", "justification.minLength", "%d is not a length from 0 to %d", n, access.MaxText)
@@ -93,15 +99,19 @@ func (f *findings) rule(path string, rule access.PortRule) {
 	case rule.Ports.First == 0 || rule.Ports.Last < rule.Ports.First:
 		f.refuse("malformedPorts", path+".ports", "ports %s are not a range within 1 to 65535", rule.Ports)
 	case !rule.Ports.Valid():
-		f.refuse("portRangeTooLong", path+".ports", "ports %s are more than the %d that one rule may have; write several rules", rule.Ports, access.MaxPortRange)
+		f.refuse("portRangeTooLong", path+".ports",
+			"ports %s are more than the %d that one rule may have; write several rules", rule.Ports,
+			access.MaxPortRange)
 	}
 	switch rule.Protocol {
 	case access.TCP, access.UDP, access.AnyProtocol:
 	default:
-		f.refuse("malformedProtocol", path+".protocol", "protocol %q is not known; use tcp, udp or any", clip(string(rule.Protocol)))
+		f.refuse("malformedProtocol", path+".protocol", "protocol %q is not known; use tcp, udp or any",
+			clip(string(rule.Protocol)))
 	}
 	if rule.Max < access.MinDuration || rule.Max > access.MaxDuration {
-		f.refuse("maxOutOfRange", path+".max", "the longest opening can be %s to %s, not %s", duration(access.MinDuration), duration(access.MaxDuration), duration(rule.Max))
+		f.refuse("maxOutOfRange", path+".max", "the longest opening can be %s to %s, not %s",
+			duration(access.MinDuration), duration(access.MaxDuration), duration(rule.Max))
 	}
 	if n := len(rule.Sources) + len(rule.Networks); n > access.MaxSources {
 		f.refuse("tooManySources", path+".sources", "the rule has %d sources; %d are allowed", n, access.MaxSources)
@@ -109,7 +119,8 @@ func (f *findings) rule(path string, rule access.PortRule) {
 	}
 	for i, name := range rule.Networks {
 		if !access.IsNetworkName(name) {
-			f.refuse("malformedSource", fmt.Sprintf("%s.networks[%d]", path, i), "%q is neither a prefix nor the name of a network", clip(name))
+			f.refuse("malformedSource", fmt.Sprintf("%s.networks[%d]", path, i),
+				"%q is neither a prefix nor the name of a network", clip(name))
 		}
 	}
 	for i, s := range rule.Sources {
@@ -142,9 +153,13 @@ func canonical(s netip.Prefix) (c netip.Prefix, why string) {
 func (f *findings) duplicates(rules []access.PortRule) {
 	seen := make(map[string]int, len(rules))
 	for i, rule := range rules {
-		key := fmt.Sprintf("%s %q %v %q", rule.Ports, rule.Protocol, slices.SortedFunc(slices.Values(rule.Sources), netip.Prefix.Compare), slices.Sorted(slices.Values(rule.Networks)))
+		key := fmt.Sprintf("%s %q %v %q", rule.Ports, rule.Protocol,
+			slices.SortedFunc(slices.Values(rule.Sources), netip.Prefix.Compare),
+			slices.Sorted(slices.Values(rule.Networks)))
 		if first, ok := seen[key]; ok {
-			f.refuse("duplicateRule", fmt.Sprintf("ports[%d]", i), "ports[%d] is for the same ports, protocol and sources; keep the one whose longest opening you mean", first)
+			f.refuse("duplicateRule", fmt.Sprintf("ports[%d]", i),
+				"ports[%d] is for the same ports, protocol and sources; keep the one whose longest opening you mean",
+				first)
 			continue
 		}
 		seen[key] = i

@@ -45,7 +45,8 @@ const (
 	ApplicationsRead     = "Microsoft.Solutions/applications/read"
 	ApplicationsWrite    = "Microsoft.Solutions/applications/write"
 	ApplicationsDelete   = "Microsoft.Solutions/applications/delete"
-	ApplicationsRefresh  = "Microsoft.Solutions/applications/refreshPermissions/action" // to accept the definition as it is now
+	// To accept the definition as it is now.
+	ApplicationsRefresh = "Microsoft.Solutions/applications/refreshPermissions/action"
 
 	ActivityLogRead = "Microsoft.Insights/eventtypes/values/read" // the events at a scope
 )
@@ -61,7 +62,8 @@ const (
 
 	AgentsRead            = "Postern.Access/agents/read"
 	EnrollmentTokensWrite = "Postern.Access/enrollmentTokens/write"
-	GatewaysJoin          = "Postern.Access/gateways/join/action" // to put machines behind a gateway, at the gateway's resource group
+	// To put machines behind a gateway, at the gateway's resource group.
+	GatewaysJoin = "Postern.Access/gateways/join/action"
 
 	TenantsRead  = "Postern.Access/tenants/read" // of the tenant that runs the server, about all
 	TenantsWrite = "Postern.Access/tenants/write"
@@ -74,12 +76,13 @@ const (
 	NetworksRead  = "Postern.Access/networks/read"
 	NetworksWrite = "Postern.Access/networks/write"
 
-	GlassCodesWrite = "Postern.Access/breakGlassCodes/write" // to issue codes that open a machine while the server is out of reach
+	// To issue codes that open a machine while the server is out of reach.
+	GlassCodesWrite = "Postern.Access/breakGlassCodes/write"
 
 	EventsRead = "Postern.Access/events/read" // the whole activity log: export, checkpoints, proofs
 
-	// Channels, other people's routes, deliveries and alerts lie at the root. One's own routes need no action, and those that
-	// watch a policy need the right to read it.
+	// Channels, other people's routes, deliveries and alerts lie at the root. One's own routes need no action, and
+	// those that watch a policy need the right to read it.
 	ChannelsRead      = "Postern.Access/channels/read" // how they are set up; their names are for everybody
 	ChannelsWrite     = "Postern.Access/channels/write"
 	RoutesRead        = "Postern.Access/routes/read"  // of anybody

@@ -11,7 +11,10 @@ import (
 // fifty is a directory in which ann has 50 assignments, half of them through nested groups, and the one that counts
 // is looked at last.
 func fifty() *rbac.Directory {
-	roles := []rbac.DefinitionID{rbac.Contributor, rbac.Reader, rbac.SecurityAdmin, rbac.SecurityReader, rbac.JITAccessRequester}
+	roles := []rbac.DefinitionID{
+		rbac.Contributor, rbac.Reader, rbac.SecurityAdmin, rbac.SecurityReader,
+		rbac.JITAccessRequester,
+	}
 	var assignments []rbac.Assignment
 	for i := range 49 {
 		holder := access.PrincipalID("ann")
@@ -28,7 +31,11 @@ func fifty() *rbac.Directory {
 		assignments = append(assignments, a)
 	}
 	return directory(append(assignments, assign("all", rbac.UserAccessAdministrator, access.Root)),
-		[]rbac.Membership{{Group: "team", Member: "ann"}, {Group: "ops", Member: "team"}, {Group: "all", Member: "ops"}})
+		[]rbac.Membership{
+			{Group: "team", Member: "ann"},
+			{Group: "ops", Member: "team"},
+			{Group: "all", Member: "ops"},
+		})
 }
 
 func BenchmarkCheck50(b *testing.B) {
@@ -54,11 +61,17 @@ func BenchmarkCheckDenied(b *testing.B) {
 	data := rbac.Data{Definitions: rbac.BuiltIn(), Assignments: []rbac.Assignment{assign("ann", rbac.Owner, sub)}}
 	for i := range 1000 {
 		data.Denials = append(data.Denials, rbac.DenyAssignment{
-			ID: rbac.DenyID(fmt.Sprintf("%04d", i)), Scope: access.ResourceID(fmt.Sprintf("%s/resourceGroups/managed-%04d", sub, i)),
-			Permissions: []rbac.Permission{{Actions: []string{"*"}, NotActions: []string{"*/read"}}}, Exclude: []access.PrincipalID{"publisher"},
+			ID:          rbac.DenyID(fmt.Sprintf("%04d", i)),
+			Scope:       access.ResourceID(fmt.Sprintf("%s/resourceGroups/managed-%04d", sub, i)),
+			Permissions: []rbac.Permission{{Actions: []string{"*"}, NotActions: []string{"*/read"}}},
+			Exclude:     []access.PrincipalID{"publisher"},
 		})
 	}
-	data.Denials = append(data.Denials, rbac.DenyAssignment{ID: "last", Scope: group, Permissions: []rbac.Permission{{Actions: []string{"*"}, NotActions: []string{"*/read"}}}})
+	data.Denials = append(data.Denials,
+		rbac.DenyAssignment{
+			ID: "last", Scope: group,
+			Permissions: []rbac.Permission{{Actions: []string{"*"}, NotActions: []string{"*/read"}}},
+		})
 	d, now := rbac.Compile(data), noon()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -72,11 +85,13 @@ func BenchmarkCompile10000(b *testing.B) {
 	data := rbac.Data{Subscriptions: subscriptions(), Definitions: rbac.BuiltIn()}
 	for i := range 10_000 {
 		person := access.PrincipalID(fmt.Sprintf("p%05d", i))
-		data.Memberships = append(data.Memberships, rbac.Membership{Group: access.PrincipalID(fmt.Sprintf("g%03d", i%500)), Member: person})
+		data.Memberships = append(data.Memberships,
+			rbac.Membership{Group: access.PrincipalID(fmt.Sprintf("g%03d", i%500)), Member: person})
 	}
 	for i := range 500 {
 		name := access.PrincipalID(fmt.Sprintf("g%03d", i))
-		data.Memberships = append(data.Memberships, rbac.Membership{Group: access.PrincipalID(fmt.Sprintf("g%03d", i/2)), Member: name})
+		data.Memberships = append(data.Memberships,
+			rbac.Membership{Group: access.PrincipalID(fmt.Sprintf("g%03d", i/2)), Member: name})
 		data.Assignments = append(data.Assignments, assign(name, rbac.Reader, sub))
 	}
 	b.ReportAllocs()

@@ -15,9 +15,10 @@ const (
 
 // BuiltIn gives the built-in roles, new each time. Their times are zero.
 //
-// The action lists are Azure's, and after them stands what they need for things that Azure has elsewhere or not at
-// all: whoever may administer access may administer principals, Contributor may not (to put oneself into a group is
-// to take its roles, and to make a tenant is to say who owns it), and the security roles see the machines, requests and events that policies are about.
+// The action lists are Azure's, and after them stands what they need for things that Azure has elsewhere or not at all:
+// whoever may administer access may administer principals, Contributor may not (to put oneself into a group is to take
+// its roles, and to make a tenant is to say who owns it), and the security roles see the machines, requests and events
+// that policies are about.
 func BuiltIn() []Definition {
 	return []Definition{
 		builtIn(Owner, "Owner", "Full access to everything, including the right to assign roles.",
@@ -41,8 +42,12 @@ func BuiltIn() []Definition {
 		builtIn(Reader, "Reader", "Sees everything and changes nothing.",
 			Permission{Actions: []string{"*/read"}}),
 		builtIn(UserAccessAdministrator, "User Access Administrator", "Manages who has access.",
-			Permission{Actions: []string{"*/read", "Microsoft.Authorization/*", "Microsoft.Support/*", PrincipalsWrite}}),
-		builtIn(SecurityAdmin, "Security Admin", "Sees and changes policies, requests access, decides on requests and ends grants.",
+			Permission{Actions: []string{
+				"*/read", "Microsoft.Authorization/*", "Microsoft.Support/*",
+				PrincipalsWrite,
+			}}),
+		builtIn(SecurityAdmin, "Security Admin",
+			"Sees and changes policies, requests access, decides on requests and ends grants.",
 			Permission{Actions: []string{
 				"Microsoft.Authorization/*/read",
 				"Microsoft.Authorization/policyAssignments/*",
@@ -58,7 +63,8 @@ func BuiltIn() []Definition {
 				"Microsoft.IoTSecurity/*",
 				"Microsoft.IoTFirmwareDefense/*",
 				"Microsoft.Support/*",
-				MachinesRead, SubscriptionsRead, ActivityLogRead, "Postern.Access/*/read", RequestsDecide, RequestsCancel, GrantsRevoke, NetworksWrite,
+				MachinesRead, SubscriptionsRead, ActivityLogRead, "Postern.Access/*/read", RequestsDecide,
+				RequestsCancel, GrantsRevoke, NetworksWrite,
 				AlertsWrite, AlertRulesWrite,
 			}}),
 		builtIn(SecurityReader, "Security Reader", "Sees policies, requests and grants, and changes nothing.",
@@ -80,7 +86,8 @@ func BuiltIn() []Definition {
 				MachinesRead, SubscriptionsRead, ActivityLogRead, "Postern.Access/*/read",
 			}}),
 		// "policies/*/read" does not cover "policies/read": '*' stands for characters between the two slashes.
-		builtIn(JITAccessRequester, "JIT Access Requester", "Requests access to machines that a policy guards, and sees those machines and policies.",
+		builtIn(JITAccessRequester, "JIT Access Requester",
+			"Requests access to machines that a policy guards, and sees those machines and policies.",
 			Permission{Actions: []string{
 				PoliciesInitiate,
 				PoliciesRead,

@@ -10,11 +10,12 @@ import (
 // Decision is the answer to a check, and why.
 type Decision struct {
 	Allowed    bool
-	Assignment AssignmentID         // the one that allows it; empty where none does
-	Definition DefinitionID         // its role
-	Via        []access.PrincipalID // the groups from the principal's own to the one that holds the assignment; empty where it is the principal's
-	Denied     DenyID               // the deny assignment that takes what a role gives; empty where none does
-	Reason     string               // in words, for logs and answers
+	Assignment AssignmentID // the one that allows it; empty where none does
+	Definition DefinitionID // its role
+	// the groups from the principal's own to the one that holds the assignment; empty where it is the principal's
+	Via    []access.PrincipalID
+	Denied DenyID // the deny assignment that takes what a role gives; empty where none does
+	Reason string // in words, for logs and answers
 }
 
 // Why a check is refused.
@@ -29,16 +30,22 @@ const (
 // Check tells whether principal may do action at scope now: whether an assignment to it or to a group it is in, at
 // scope or above and in force, has a role with the action, and no deny assignment takes it. Nothing is allowed without.
 // The root is that of the principal's own tenant, and above that tenant's subscriptions alone.
-func (d *Directory) Check(principal access.PrincipalID, action string, scope access.ResourceID, now time.Time) Decision {
+func (d *Directory) Check(principal access.PrincipalID, action string,
+	scope access.ResourceID, now time.Time,
+) Decision {
 	return d.check(control, principal, action, scope, now)
 }
 
 // CheckData is Check for a data action.
-func (d *Directory) CheckData(principal access.PrincipalID, action string, scope access.ResourceID, now time.Time) Decision {
+func (d *Directory) CheckData(principal access.PrincipalID, action string, scope access.ResourceID,
+	now time.Time,
+) Decision {
 	return d.check(data, principal, action, scope, now)
 }
 
-func (d *Directory) check(in plane, principal access.PrincipalID, action string, scope access.ResourceID, now time.Time) Decision {
+func (d *Directory) check(in plane, principal access.PrincipalID, action string, scope access.ResourceID,
+	now time.Time,
+) Decision {
 	i, ok := d.index[principal]
 	switch {
 	case !ok:
@@ -113,7 +120,8 @@ const (
 
 // locate finds out whose the scope is.
 func (q *query) locate(d *Directory) {
-	if q.inside = len(q.scope) > len(subscriptions) && string(q.scope[:len(subscriptions)]) == subscriptions; !q.inside {
+	if q.inside = len(q.scope) > len(subscriptions) &&
+		string(q.scope[:len(subscriptions)]) == subscriptions; !q.inside {
 		return
 	}
 	name := q.scope[len(subscriptions):]
@@ -175,12 +183,15 @@ func within(scope []byte, outer string) bool {
 	if outer == "/" {
 		return true
 	}
-	return len(scope) >= len(outer) && string(scope[:len(outer)]) == outer && (len(scope) == len(outer) || scope[len(outer)] == '/')
+	return len(scope) >= len(outer) && string(
+		scope[:len(outer)]) == outer && (len(scope) == len(outer) || scope[len(outer)] == '/')
 }
 
-// Until gives how long principal may do action at scope, from at on and without a gap; zero where no end is set. It gives at
-// itself where principal may not do it then.
-func (d *Directory) Until(principal access.PrincipalID, action string, scope access.ResourceID, at time.Time) time.Time {
+// Until gives how long principal may do action at scope, from at on and without a gap; zero where no end is set. It
+// gives at itself where principal may not do it then.
+func (d *Directory) Until(principal access.PrincipalID, action string,
+	scope access.ResourceID, at time.Time,
+) time.Time {
 	q := query{plane: control, action: fold(nil, action), scope: fold(nil, string(scope))}
 	q.locate(d)
 	end := at
@@ -209,8 +220,8 @@ func (d *Directory) Until(principal access.PrincipalID, action string, scope acc
 	}
 }
 
-// Scopes gives the scopes at and below which a role of principal gives action now, without those that lie within another
-// of them, sorted; a list shows what Reaches says of them, and not what lies within one of Denied.
+// Scopes gives the scopes at and below which a role of principal gives action now, without those that lie within
+// another of them, sorted; a list shows what Reaches says of them, and not what lies within one of Denied.
 func (d *Directory) Scopes(principal access.PrincipalID, action string, now time.Time) []access.ResourceID {
 	q := query{plane: control, action: fold(nil, action), now: now}
 	return d.outermost(principal, func(h *held) bool { return h.inForce(now) && q.given(h.role) })

@@ -20,7 +20,10 @@ const (
 func noon() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }
 
 func assign(principal access.PrincipalID, role rbac.DefinitionID, scope access.ResourceID) rbac.Assignment {
-	return rbac.Assignment{ID: rbac.AssignmentID(fmt.Sprintf("%s/%s/%s", principal, role, scope)), Principal: principal, Definition: role, Scope: scope}
+	return rbac.Assignment{
+		ID: rbac.AssignmentID(fmt.Sprintf("%s/%s/%s", principal, role, scope)), Principal: principal,
+		Definition: role, Scope: scope,
+	}
 }
 
 // subscriptions is that of sub, of the tenant that has no name here.
@@ -28,8 +31,13 @@ func subscriptions() []access.Subscription {
 	return []access.Subscription{{ID: sub.InSubscription()}}
 }
 
-func directory(assignments []rbac.Assignment, memberships []rbac.Membership, disabled ...access.PrincipalID) *rbac.Directory {
-	return rbac.Compile(rbac.Data{Subscriptions: subscriptions(), Definitions: rbac.BuiltIn(), Assignments: assignments, Memberships: memberships, Disabled: disabled})
+func directory(assignments []rbac.Assignment, memberships []rbac.Membership,
+	disabled ...access.PrincipalID,
+) *rbac.Directory {
+	return rbac.Compile(rbac.Data{
+		Subscriptions: subscriptions(), Definitions: rbac.BuiltIn(), Assignments: assignments,
+		Memberships: memberships, Disabled: disabled,
+	})
 }
 
 // custom is a directory in which ann holds one role of these permissions at the root.
@@ -118,8 +126,10 @@ func TestBuiltInRoles(t *testing.T) {
 			continue
 		}
 		for role, allowed := range map[rbac.DefinitionID]int{
-			rbac.Owner: want.owner, rbac.Contributor: want.contributor, rbac.Reader: want.reader, rbac.UserAccessAdministrator: want.uaa,
-			rbac.SecurityAdmin: want.secAdmin, rbac.SecurityReader: want.secReader, rbac.JITAccessRequester: want.requester,
+			rbac.Owner: want.owner, rbac.Contributor: want.contributor, rbac.Reader: want.reader,
+			rbac.UserAccessAdministrator: want.uaa,
+			rbac.SecurityAdmin:           want.secAdmin, rbac.SecurityReader: want.secReader,
+			rbac.JITAccessRequester: want.requester,
 		} {
 			d := directory([]rbac.Assignment{assign("ann", role, sub)}, nil)
 			if got := d.Check("ann", action, machine, noon()); got.Allowed != (allowed == yes) {
@@ -184,14 +194,20 @@ func TestTimeBounds(t *testing.T) {
 func TestNotActions(t *testing.T) {
 	t.Parallel()
 	// What one assignment's notActions take, another may still give; within one role each Permission stands alone.
-	two := directory([]rbac.Assignment{assign("ann", rbac.Contributor, sub), assign("ann", rbac.UserAccessAdministrator, group)}, nil)
-	if got := two.Check("ann", rbac.RoleAssignmentsWrite, machine, noon()); !got.Allowed || got.Definition != rbac.UserAccessAdministrator {
+	two := directory([]rbac.Assignment{
+		assign("ann", rbac.Contributor, sub),
+		assign("ann", rbac.UserAccessAdministrator, group),
+	},
+		nil)
+	if got := two.Check("ann", rbac.RoleAssignmentsWrite, machine,
+		noon()); !got.Allowed || got.Definition != rbac.UserAccessAdministrator {
 		t.Errorf("contributor and user access administrator: %+v", got)
 	}
 	if got := two.Check("ann", rbac.RoleAssignmentsWrite, sub, noon()); got.Allowed {
 		t.Errorf("above the second assignment: %+v", got)
 	}
-	one := custom(rbac.Permission{Actions: []string{"*"}, NotActions: []string{"*/delete"}}, rbac.Permission{Actions: []string{"A.B/c/delete"}})
+	one := custom(rbac.Permission{Actions: []string{"*"}, NotActions: []string{"*/delete"}},
+		rbac.Permission{Actions: []string{"A.B/c/delete"}})
 	for action, want := range map[string]bool{"A.B/c/delete": true, "A.B/d/delete": false, "A.B/d/write": true} {
 		if got := one.Check("ann", action, sub, noon()); got.Allowed != want {
 			t.Errorf("%s: %+v", action, got)
@@ -201,13 +217,17 @@ func TestNotActions(t *testing.T) {
 
 func TestDataActions(t *testing.T) {
 	t.Parallel()
-	d := custom(rbac.Permission{Actions: []string{"*"}, DataActions: []string{"A.B/*"}, NotDataActions: []string{"*/delete"}})
+	d := custom(rbac.Permission{
+		Actions: []string{"*"}, DataActions: []string{"A.B/*"},
+		NotDataActions: []string{"*/delete"},
+	})
 	for action, want := range map[string]bool{"A.B/c/read": true, "A.B/c/delete": false, "C.D/e/read": false} {
 		if got := d.CheckData("ann", action, sub, noon()); got.Allowed != want {
 			t.Errorf("data action %s: %+v", action, got)
 		}
 	}
-	if got := directory([]rbac.Assignment{assign("ann", rbac.Owner, sub)}, nil).CheckData("ann", "A.B/c/read", sub, noon()); got.Allowed {
+	if got := directory([]rbac.Assignment{assign("ann", rbac.Owner, sub)}, nil).CheckData("ann", "A.B/c/read", sub,
+		noon()); got.Allowed {
 		t.Errorf("control-plane wildcard covers a data action: %+v", got)
 	}
 }
@@ -228,13 +248,15 @@ func TestGroups(t *testing.T) {
 	d := directory(assignments, memberships)
 	got := d.Check("ann", rbac.MachinesRead, machine, noon())
 	want := rbac.Decision{
-		Allowed: true, Assignment: assignments[0].ID, Definition: rbac.Reader, Via: []access.PrincipalID{"team", "ops", "all"},
+		Allowed: true, Assignment: assignments[0].ID, Definition: rbac.Reader,
+		Via:    []access.PrincipalID{"team", "ops", "all"},
 		Reason: "role Reader assigned at " + string(sub),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ann (-want +got):\n%s", diff)
 	}
-	if got := d.Check("bob", rbac.MachinesRead, machine, noon()); !cmp.Equal(got.Via, []access.PrincipalID{"ops", "all"}) {
+	if got := d.Check("bob", rbac.MachinesRead, machine,
+		noon()); !cmp.Equal(got.Via, []access.PrincipalID{"ops", "all"}) {
 		t.Errorf("bob goes the long way: %v", got.Via)
 	}
 	if got := d.GroupsOf("ann"); !cmp.Equal(got, []access.PrincipalID{"team", "ops", "all"}) {
@@ -257,7 +279,8 @@ func TestGroups(t *testing.T) {
 	if got := broken.Members("ops"); got != nil {
 		t.Errorf("members of a disabled group: %v", got)
 	}
-	if got := directory([]rbac.Assignment{assign("ann", rbac.Owner, access.Root)}, nil, "ann").Check("ann", rbac.MachinesRead, machine, noon()); got.Allowed || got.Reason != "the principal is disabled" {
+	if got := directory([]rbac.Assignment{assign("ann", rbac.Owner, access.Root)}, nil, "ann").Check("ann",
+		rbac.MachinesRead, machine, noon()); got.Allowed || got.Reason != "the principal is disabled" {
 		t.Errorf("a disabled principal: %+v", got)
 	}
 }
@@ -265,7 +288,8 @@ func TestGroups(t *testing.T) {
 func TestScopesOf(t *testing.T) {
 	t.Parallel()
 	d := directory([]rbac.Assignment{
-		assign("ann", rbac.Reader, group), assign("ann", rbac.Reader, machine), assign("ann", rbac.Owner, "/subscriptions/b"),
+		assign("ann", rbac.Reader, group), assign("ann", rbac.Reader, machine),
+		assign("ann", rbac.Owner, "/subscriptions/b"),
 		assign("ann", rbac.JITAccessRequester, "/subscriptions/c"), assign("team", rbac.Reader, "/subscriptions/a"),
 	}, []rbac.Membership{{Group: "team", Member: "ann"}})
 	want := []access.ResourceID{group, "/subscriptions/a", "/subscriptions/b"}
@@ -280,7 +304,11 @@ func TestManyRoles(t *testing.T) {
 	var data rbac.Data
 	for i := range 70 {
 		id := rbac.DefinitionID(fmt.Sprintf("role-%02d", i))
-		data.Definitions = append(data.Definitions, rbac.Definition{ID: id, Permissions: []rbac.Permission{{Actions: []string{fmt.Sprintf("A.B/c%02d/read", i)}}}})
+		data.Definitions = append(data.Definitions,
+			rbac.Definition{
+				ID:          id,
+				Permissions: []rbac.Permission{{Actions: []string{fmt.Sprintf("A.B/c%02d/read", i)}}},
+			})
 		data.Assignments = append(data.Assignments, assign("ann", id, sub), assign("ann", id, group))
 	}
 	d := rbac.Compile(data)

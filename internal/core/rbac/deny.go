@@ -18,19 +18,24 @@ type denial struct {
 	why        string
 }
 
-// deny compiles deny assignments. One whose scope is malformed would deny nothing where it should: it denies everywhere.
+// deny compiles deny assignments. One whose scope is malformed would deny nothing where it should: it denies
+// everywhere.
 func (d *Directory) deny(assignments []DenyAssignment) {
 	if len(assignments) == 0 {
 		return
 	}
-	d.denyList = slices.SortedFunc(slices.Values(assignments), func(a, b DenyAssignment) int { return cmp.Compare(a.ID, b.ID) })
+	d.denyList = slices.SortedFunc(slices.Values(assignments),
+		func(a, b DenyAssignment) int { return cmp.Compare(a.ID, b.ID) })
 	d.denials = make(map[string][]denial, len(assignments))
 	for _, a := range d.denyList {
 		scope, err := access.ParseResourceID(string(a.Scope))
 		if err != nil {
 			scope = access.Root
 		}
-		compiled := denial{id: a.ID, scope: scope, rules: compileRules(a.Permissions), why: "denied at " + string(scope) + " by " + a.Name}
+		compiled := denial{
+			id: a.ID, scope: scope, rules: compileRules(a.Permissions),
+			why: "denied at " + string(scope) + " by " + a.Name,
+		}
 		for _, p := range a.Principals {
 			compiled.principals = append(compiled.principals, d.node(p))
 		}

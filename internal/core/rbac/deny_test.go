@@ -18,7 +18,8 @@ func TestDenyAssignments(t *testing.T) {
 		Permissions: []rbac.Permission{{Actions: []string{"Microsoft.Authorization/*/write"}}},
 	}
 	d := rbac.Compile(rbac.Data{
-		Definitions: rbac.BuiltIn(), Denials: []rbac.DenyAssignment{lock, bound}, Memberships: []rbac.Membership{{Group: "vendors", Member: "vic"}},
+		Definitions: rbac.BuiltIn(), Denials: []rbac.DenyAssignment{lock, bound},
+		Memberships: []rbac.Membership{{Group: "vendors", Member: "vic"}},
 		Assignments: []rbac.Assignment{assign("owner", rbac.Owner, access.Root), assign("vic", rbac.Owner, group)},
 	})
 	for name, tc := range map[string]struct {
@@ -33,9 +34,12 @@ func TestDenyAssignments(t *testing.T) {
 		"and ends what is open":                      {"owner", rbac.GrantsRevoke, machine, ""},
 		"above the scope nothing is denied":          {"owner", rbac.MachinesWrite, sub, ""},
 		"nor beside it, where a name only begins so": {"owner", rbac.MachinesWrite, group + "-2", ""},
-		"case does not count":                        {"owner", rbac.MachinesWrite, "/SUBSCRIPTIONS" + machine[len("/subscriptions"):], "lock"},
-		"a member of what is excluded is excluded":   {"vic", rbac.MachinesWrite, machine, ""},
-		"a member of what is named is denied":        {"vic", rbac.RoleAssignmentsWrite, machine, "bound"},
+		"case does not count": {
+			"owner", rbac.MachinesWrite,
+			"/SUBSCRIPTIONS" + machine[len("/subscriptions"):], "lock",
+		},
+		"a member of what is excluded is excluded": {"vic", rbac.MachinesWrite, machine, ""},
+		"a member of what is named is denied":      {"vic", rbac.RoleAssignmentsWrite, machine, "bound"},
 	} {
 		got := d.Check(tc.who, tc.action, tc.scope, noon())
 		if got.Denied != tc.denied || got.Allowed != (tc.denied == "") {
@@ -51,7 +55,10 @@ func TestMalformedDenialDeniesEverywhere(t *testing.T) {
 	t.Parallel()
 	d := rbac.Compile(rbac.Data{
 		Definitions: rbac.BuiltIn(), Assignments: []rbac.Assignment{assign("owner", rbac.Owner, access.Root)},
-		Denials: []rbac.DenyAssignment{{ID: "broken", Scope: "no/slash", Permissions: []rbac.Permission{{Actions: []string{"*"}}}}},
+		Denials: []rbac.DenyAssignment{{
+			ID: "broken", Scope: "no/slash",
+			Permissions: []rbac.Permission{{Actions: []string{"*"}}},
+		}},
 	})
 	if d.Check("owner", rbac.MachinesRead, machine, noon()).Allowed {
 		t.Error("a deny assignment that cannot be understood let something pass")

@@ -60,8 +60,8 @@ type role struct {
 	rules  []rule
 }
 
-// Compile makes a snapshot of d. An assignment that cannot be understood gives nothing: one without a role
-// definition, with a malformed scope, or with one that is not of its tenant; nor does a guest's outside of subscriptions.
+// Compile makes a snapshot of d. An assignment that cannot be understood gives nothing: one without a role definition,
+// with a malformed scope, or with one that is not of its tenant; nor does a guest's outside of subscriptions.
 func Compile(d Data) *Directory {
 	dir := &Directory{
 		revision: d.Revision, definitions: make(map[DefinitionID]Definition, len(d.Definitions)),
@@ -84,7 +84,8 @@ func Compile(d Data) *Directory {
 	for _, id := range d.People {
 		dir.nodes[dir.node(id)].person = true
 	}
-	dir.assignments = slices.SortedFunc(slices.Values(d.Assignments), func(a, b Assignment) int { return cmp.Compare(a.ID, b.ID) })
+	dir.assignments = slices.SortedFunc(slices.Values(d.Assignments),
+		func(a, b Assignment) int { return cmp.Compare(a.ID, b.ID) })
 	for i, a := range dir.assignments {
 		definition, ok := dir.definitions[foldID(a.Definition)]
 		scope, err := access.ParseResourceID(string(a.Scope))
@@ -94,7 +95,8 @@ func Compile(d Data) *Directory {
 		n := dir.node(a.Principal)
 		dir.nodes[n].held = append(dir.nodes[n].held, held{
 			assignment: int32(i),
-			scope:      scope.Fold(), above: scope.InSubscription() == "", tenant: a.Tenant, role: roles[foldID(a.Definition)], start: a.Start, end: a.End,
+			scope:      scope.Fold(), above: scope.InSubscription() == "", tenant: a.Tenant,
+			role: roles[foldID(a.Definition)], start: a.Start, end: a.End,
 			why: "role " + definition.Name + " assigned at " + string(scope),
 		})
 	}
@@ -104,8 +106,8 @@ func Compile(d Data) *Directory {
 	return dir
 }
 
-// withdraw leaves out what its holder has by a group that it is not in any more: an activated role ends with the membership, and not
-// when its grant is found.
+// withdraw leaves out what its holder has by a group that it is not in any more: an activated role ends with the
+// membership, and not when its grant is found.
 func (d *Directory) withdraw() {
 	for i := range d.nodes {
 		n := &d.nodes[i]
@@ -175,7 +177,8 @@ func (d *Directory) Definition(id DefinitionID) (Definition, bool) {
 
 // Assignment gives the role assignment with that id.
 func (d *Directory) Assignment(id AssignmentID) (Assignment, bool) {
-	i, ok := slices.BinarySearchFunc(d.assignments, id, func(a Assignment, id AssignmentID) int { return cmp.Compare(a.ID, id) })
+	i, ok := slices.BinarySearchFunc(d.assignments, id,
+		func(a Assignment, id AssignmentID) int { return cmp.Compare(a.ID, id) })
 	if !ok {
 		return Assignment{}, false
 	}

@@ -34,14 +34,16 @@ type Permission struct {
 	NotDataActions []string
 }
 
-// Assignment gives a role to a principal at a scope, perhaps only from Start to End. Its scope is one of its tenant, whose
-// root is "/". A principal of another tenant is a guest: it may have roles in subscriptions, and at the root none.
+// Assignment gives a role to a principal at a scope, perhaps only from Start to End. Its scope is one of its tenant,
+// whose root is "/". A principal of another tenant is a guest: it may have roles in subscriptions, and at the root
+// none.
 type Assignment struct {
-	ID          AssignmentID
-	Tenant      access.TenantID
-	Principal   access.PrincipalID
-	Through     access.PrincipalID // it counts while the principal is in this group, which is eligible for the role; empty: always
-	Home        access.TenantID    // of the principal
+	ID        AssignmentID
+	Tenant    access.TenantID
+	Principal access.PrincipalID
+	// it counts while the principal is in this group, which is eligible for the role; empty: always
+	Through     access.PrincipalID
+	Home        access.TenantID // of the principal
 	Definition  DefinitionID
 	Scope       access.ResourceID
 	Start       time.Time // zero: since ever
@@ -75,8 +77,8 @@ type Membership struct {
 	Member access.PrincipalID
 }
 
-// Maker says that a person made a secret or a certificate of a service principal, and so may be able to speak for it, also after
-// the secret was deleted.
+// Maker says that a person made a secret or a certificate of a service principal, and so may be able to speak for it,
+// also after the secret was deleted.
 type Maker struct {
 	Program access.PrincipalID
 	Person  access.PrincipalID

@@ -6,9 +6,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// Owners gives the people of a tenant who can act as Owner of everything in it for ever, in the order of their ids: users that
-// are not disabled, with an assignment of Owner at the root that has neither start nor end, of their own or of a group that
-// they are in. An assignment to nobody who can act, such as to an empty group, makes no owner.
+// Owners gives the people of a tenant who can act as Owner of everything in it for ever, in the order of their ids:
+// users that are not disabled, with an assignment of Owner at the root that has neither start nor end, of their own or
+// of a group that they are in. An assignment to nobody who can act, such as to an empty group, makes no owner.
 func (d *Directory) Owners(tenant access.TenantID) []access.PrincipalID {
 	var owners []access.PrincipalID
 	for i := range d.nodes {

@@ -43,8 +43,10 @@ func TestOwnersEqualOracle(t *testing.T) {
 		end := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 		for i := range rapid.IntRange(0, 3).Draw(t, "assignments") {
 			a := rbac.Assignment{
-				ID: rbac.AssignmentID(fmt.Sprint("a", i)), Tenant: "t", Home: "t", Principal: rapid.SampledFrom(ids).Draw(t, "holder"), Scope: access.Root,
-				Definition: rapid.SampledFrom([]rbac.DefinitionID{rbac.Owner, rbac.Owner, rbac.Contributor}).Draw(t, "role"),
+				ID: rbac.AssignmentID(fmt.Sprint("a", i)), Tenant: "t", Home: "t",
+				Principal: rapid.SampledFrom(ids).Draw(t, "holder"), Scope: access.Root,
+				Definition: rapid.SampledFrom([]rbac.DefinitionID{rbac.Owner, rbac.Owner, rbac.Contributor}).Draw(t,
+					"role"),
 			}
 			if rapid.IntRange(0, 3).Draw(t, "ends") == 0 {
 				a.End = end

@@ -40,13 +40,17 @@ func (o oracle) holders(principal access.PrincipalID) map[access.PrincipalID]boo
 func (o oracle) denied(holders map[access.PrincipalID]bool, action string, scope access.ResourceID) bool {
 	holds := func(p access.PrincipalID) bool { return holders[p] }
 	return slices.ContainsFunc(o.Denials, func(x rbac.DenyAssignment) bool {
-		return under(scope, x.Scope) && (len(x.Principals) == 0 || slices.ContainsFunc(x.Principals, holds)) && !slices.ContainsFunc(x.Exclude, holds) &&
-			slices.ContainsFunc(x.Permissions, func(p rbac.Permission) bool { return anyLike(p.Actions, action) && !anyLike(p.NotActions, action) })
+		return under(scope,
+			x.Scope) && (len(x.Principals) == 0 || slices.ContainsFunc(x.Principals,
+			holds)) && !slices.ContainsFunc(x.Exclude, holds) &&
+			slices.ContainsFunc(x.Permissions,
+				func(p rbac.Permission) bool { return anyLike(p.Actions, action) && !anyLike(p.NotActions, action) })
 	})
 }
 
 func under(scope, outer access.ResourceID) bool {
-	return strings.HasPrefix(strings.ToLower(strings.TrimSuffix(string(scope), "/")+"/"), strings.ToLower(strings.TrimSuffix(string(outer), "/")+"/"))
+	return strings.HasPrefix(strings.ToLower(strings.TrimSuffix(string(scope), "/")+"/"),
+		strings.ToLower(strings.TrimSuffix(string(outer), "/")+"/"))
 }
 
 func (o oracle) given(holders map[access.PrincipalID]bool, action string, scope access.ResourceID, now time.Time) bool {
@@ -57,7 +61,8 @@ func (o oracle) given(holders map[access.PrincipalID]bool, action string, scope 
 		if !under(scope, a.Scope) {
 			continue
 		}
-		if a.Through != "" && (a.Through == a.Principal || slices.Contains(o.Disabled, a.Principal) || !o.holders(a.Principal)[a.Through]) {
+		if a.Through != "" && (a.Through == a.Principal || slices.Contains(o.Disabled,
+			a.Principal) || !o.holders(a.Principal)[a.Through]) {
 			continue
 		}
 		at, inside := o.owner(a.Scope)
@@ -95,7 +100,8 @@ func anyLike(patterns []string, action string) bool {
 }
 
 func like(pattern, action string) bool {
-	return regexp.MustCompile(`(?is)\A` + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`) + `\z`).MatchString(action)
+	return regexp.MustCompile(`(?is)\A` + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`) + `\z`).MatchString(
+		action)
 }
 
 func drawData(t *rapid.T) rbac.Data {
@@ -103,7 +109,8 @@ func drawData(t *rapid.T) rbac.Data {
 	text := rapid.StringMatching(`[aAbB/*]{1,6}`)
 	patterns := rapid.SliceOfN(text, 0, 3)
 	scope := rapid.SampledFrom([]access.ResourceID{
-		"/", "/s", "/S/g", "/s/g/m", "/s/gg", "/t", "/subscriptions", "/subscriptions/one", "/subscriptions/ONE/g", "/subscriptions/two", "/subscriptions/none",
+		"/", "/s", "/S/g", "/s/g/m", "/s/gg", "/t", "/subscriptions", "/subscriptions/one", "/subscriptions/ONE/g",
+		"/subscriptions/two", "/subscriptions/none",
 	})
 	tenant := rapid.SampledFrom([]access.TenantID{"home", "other"})
 	second := rapid.Custom(func(t *rapid.T) time.Time {
@@ -118,26 +125,34 @@ func drawData(t *rapid.T) rbac.Data {
 		Disabled:      rapid.SliceOfN(principal, 0, 2).Draw(t, "disabled"),
 	}
 	for _, id := range []rbac.DefinitionID{"r1", "r2"} {
-		d.Definitions = append(d.Definitions, rbac.Definition{ID: id, Permissions: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.Permission {
-			return rbac.Permission{Actions: patterns.Draw(t, "actions"), NotActions: patterns.Draw(t, "not"), DataActions: []string{"*"}}
-		}), 0, 2).Draw(t, "permissions")})
+		d.Definitions = append(d.Definitions,
+			rbac.Definition{ID: id, Permissions: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.Permission {
+				return rbac.Permission{
+					Actions: patterns.Draw(t, "actions"), NotActions: patterns.Draw(t, "not"),
+					DataActions: []string{"*"},
+				}
+			}), 0, 2).Draw(t, "permissions")})
 	}
 	d.Memberships = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.Membership {
 		return rbac.Membership{Group: principal.Draw(t, "group"), Member: principal.Draw(t, "member")}
 	}), 0, 8).Draw(t, "memberships")
 	d.Assignments = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.Assignment {
 		return rbac.Assignment{
-			ID: rbac.AssignmentID(rapid.StringMatching(`[a-z0-9]{8}`).Draw(t, "id")), Principal: principal.Draw(t, "principal"),
-			Definition: rapid.SampledFrom([]rbac.DefinitionID{"r1", "r2", "gone"}).Draw(t, "role"), Scope: scope.Draw(t, "scope"),
-			Through: rapid.SampledFrom([]access.PrincipalID{"", "", "a", "b"}).Draw(t, "through"),
-			Tenant:  tenant.Draw(t, "tenant"), Home: tenant.Draw(t, "home"), Start: second.Draw(t, "start"), End: second.Draw(t, "end"),
+			ID:         rbac.AssignmentID(rapid.StringMatching(`[a-z0-9]{8}`).Draw(t, "id")),
+			Principal:  principal.Draw(t, "principal"),
+			Definition: rapid.SampledFrom([]rbac.DefinitionID{"r1", "r2", "gone"}).Draw(t, "role"),
+			Scope:      scope.Draw(t, "scope"),
+			Through:    rapid.SampledFrom([]access.PrincipalID{"", "", "a", "b"}).Draw(t, "through"),
+			Tenant:     tenant.Draw(t, "tenant"), Home: tenant.Draw(t, "home"), Start: second.Draw(t, "start"),
+			End: second.Draw(t, "end"),
 		}
 	}), 0, 6).Draw(t, "assignments")
 	d.Denials = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) rbac.DenyAssignment {
 		return rbac.DenyAssignment{
 			ID: rbac.DenyID(rapid.StringMatching(`[a-z0-9]{8}`).Draw(t, "id")), Scope: scope.Draw(t, "scope"),
 			Permissions: []rbac.Permission{{Actions: patterns.Draw(t, "actions"), NotActions: patterns.Draw(t, "not")}},
-			Principals:  rapid.SliceOfN(principal, 0, 2).Draw(t, "principals"), Exclude: rapid.SliceOfN(principal, 0, 2).Draw(t, "exclude"),
+			Principals:  rapid.SliceOfN(principal, 0, 2).Draw(t, "principals"),
+			Exclude:     rapid.SliceOfN(principal, 0, 2).Draw(t, "exclude"),
 		}
 	}), 0, 3).Draw(t, "denials")
 	return d
@@ -149,22 +164,26 @@ func TestCheckEqualsOracle(t *testing.T) {
 		data := drawData(t)
 		d := rbac.Compile(data)
 		for range 10 {
-			principal := rapid.SampledFrom([]access.PrincipalID{"a", "b", "c", "d", "e", "f", "stranger"}).Draw(t, "who")
+			principal := rapid.SampledFrom([]access.PrincipalID{"a", "b", "c", "d", "e", "f", "stranger"}).Draw(t,
+				"who")
 			action := rapid.StringMatching(`[aAbB/]{1,6}`).Draw(t, "what")
 			scope := rapid.SampledFrom([]access.ResourceID{
-				"/", "/S", "/s/g", "/s/G/m", "/s/ggg", "/t/x", "/subscriptions", "/subscriptions/One/g/m", "/subscriptions/one", "/Subscriptions/two/g", "/subscriptions/none/g",
+				"/", "/S", "/s/g", "/s/G/m", "/s/ggg", "/t/x", "/subscriptions", "/subscriptions/One/g/m",
+				"/subscriptions/one", "/Subscriptions/two/g", "/subscriptions/none/g",
 			}).Draw(t, "where")
 			now := noon().Add(time.Duration(rapid.IntRange(0, 4).Draw(t, "when")) * time.Second)
 			got := d.Check(principal, action, scope, now)
 			if want := (oracle{data}).check(principal, action, scope, now); got.Allowed != want {
 				t.Fatalf("%s %s %s: got %+v, want %v", principal, action, scope, got, want)
 			}
-			listed := rbac.Reaches(d.Scopes(principal, action, now), scope) && !slices.ContainsFunc(d.Denied(principal, action), scope.Within)
+			listed := rbac.Reaches(d.Scopes(principal, action, now),
+				scope) && !slices.ContainsFunc(d.Denied(principal, action), scope.Within)
 			if listed != got.Allowed {
 				t.Fatalf("%s %s %s: checked %v, listed %v", principal, action, scope, got.Allowed, listed)
 			}
 			leads := slices.ContainsFunc(data.Memberships, func(m rbac.Membership) bool { return m.Group == principal })
-			if holds := slices.Contains(slices.Collect(d.Holders(action, scope, now)), principal); !leads && holds != got.Allowed {
+			if holds := slices.Contains(slices.Collect(d.Holders(action, scope, now)),
+				principal); !leads && holds != got.Allowed {
 				t.Fatalf("%s %s %s: got %+v, and among the holders: %v", principal, action, scope, got, holds)
 			}
 			if !got.Allowed {
@@ -179,7 +198,8 @@ func TestCheckEqualsOracle(t *testing.T) {
 				at = next
 			}
 			if !slices.ContainsFunc(data.Assignments, func(a rbac.Assignment) bool {
-				return a.ID == got.Assignment && a.Principal == at && a.Definition == got.Definition && scope.Within(a.Scope)
+				return a.ID == got.Assignment && a.Principal == at && a.Definition == got.Definition && scope.Within(
+					a.Scope)
 			}) {
 				t.Fatalf("the assignment of %+v is not one of %s", got, at)
 			}
@@ -222,7 +242,8 @@ func TestCompileDoesNotDependOnOrder(t *testing.T) {
 		a, b := rbac.Compile(data), rbac.Compile(other)
 		for _, who := range []access.PrincipalID{"a", "b", "c", "d", "e", "f"} {
 			x, y := a.Check(who, "a/b", "/s/g", noon()), b.Check(who, "a/b", "/s/g", noon())
-			if x.Allowed != y.Allowed || x.Assignment != y.Assignment || !slices.Equal(x.Via, y.Via) || x.Reason != y.Reason {
+			if x.Allowed != y.Allowed || x.Assignment != y.Assignment || !slices.Equal(x.Via,
+				y.Via) || x.Reason != y.Reason {
 				t.Fatalf("%s: %+v, in another order %+v", who, x, y)
 			}
 			if !slices.Equal(a.GroupsOf(who), b.GroupsOf(who)) || !slices.Equal(a.Members(who), b.Members(who)) {

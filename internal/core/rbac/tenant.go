@@ -40,8 +40,8 @@ func (d *Directory) Covers(a Assignment, scope access.ResourceID) bool {
 	return !inside || owner == a.Tenant
 }
 
-// owner gives the tenant of the subscription that scope lies in; empty where there is no such subscription. Not inside where
-// scope lies in none, and so at the root of whoever speaks of it.
+// owner gives the tenant of the subscription that scope lies in; empty where there is no such subscription. Not inside
+// where scope lies in none, and so at the root of whoever speaks of it.
 func (d *Directory) owner(scope access.ResourceID) (owner access.TenantID, inside bool) {
 	subscription := scope.InSubscription()
 	return d.owners[strings.ToLower(string(subscription))], subscription != ""
@@ -61,8 +61,8 @@ func (d *Directory) TenantName(id access.TenantID) string {
 	return string(id)
 }
 
-// Tenants gives the tenants in which a role is assigned to principal or to a group of it, now or at another time, in the
-// order of their ids.
+// Tenants gives the tenants in which a role is assigned to principal or to a group of it, now or at another time, in
+// the order of their ids.
 func (d *Directory) Tenants(principal access.PrincipalID) []access.TenantID {
 	var tenants []access.TenantID
 	d.eachHeld(principal, func(h *held) { tenants = append(tenants, h.tenant) })

@@ -27,7 +27,8 @@ func ValidateDefinition(d Definition) []access.Reason {
 		r.add("nameTooLong", "name", "the name has %d bytes; %d are allowed", len(d.Name), maxRoleName)
 	}
 	if len(d.Description) > maxDescription {
-		r.add("descriptionTooLong", "description", "the description has %d bytes; %d are allowed", len(d.Description), maxDescription)
+		r.add("descriptionTooLong", "description", "the description has %d bytes; %d are allowed", len(d.Description),
+			maxDescription)
 	}
 	given, all := 0, 0
 	for i, p := range d.Permissions {
@@ -61,9 +62,11 @@ func ValidateDefinition(d Definition) []access.Reason {
 	}
 	switch {
 	case len(d.AssignableScopes) == 0:
-		r.add("assignableScopesMissing", "assignableScopes", "a role names at least one scope at which it may be assigned")
+		r.add("assignableScopesMissing", "assignableScopes",
+			"a role names at least one scope at which it may be assigned")
 	case len(d.AssignableScopes) > maxScopes:
-		r.add("tooManyScopes", "assignableScopes", "the role has %d assignable scopes; %d are allowed", len(d.AssignableScopes), maxScopes)
+		r.add("tooManyScopes", "assignableScopes", "the role has %d assignable scopes; %d are allowed",
+			len(d.AssignableScopes), maxScopes)
 	}
 	for i, scope := range d.AssignableScopes {
 		r.scope(fmt.Sprintf("assignableScopes[%d]", i), scope)
@@ -84,16 +87,19 @@ func ValidateAssignment(a Assignment, role Definition) []access.Reason {
 		r.add("foreignRole", "role", "role %q belongs to another tenant", role.Name)
 	}
 	if r.scope("scope", a.Scope) && !assignableAt(role, a.Scope) {
-		r.add("notAssignableHere", "scope", "role %q may be assigned at %s or below, not at %s", role.Name, scopeList(role.AssignableScopes), a.Scope)
+		r.add("notAssignableHere", "scope", "role %q may be assigned at %s or below, not at %s", role.Name,
+			scopeList(role.AssignableScopes), a.Scope)
 	}
 	if a.Home != a.Tenant && a.Scope.InSubscription() == "" {
-		r.add("guestAtRoot", "scope", "the principal is of another tenant: give it a role at a subscription or below, not at %s", a.Scope)
+		r.add("guestAtRoot", "scope",
+			"the principal is of another tenant: give it a role at a subscription or below, not at %s", a.Scope)
 	}
 	if !a.Start.IsZero() && !a.End.IsZero() && !a.End.After(a.Start) {
 		r.add("endBeforeStart", "end", "the end must lie after the start")
 	}
 	if len(a.Description) > maxDescription {
-		r.add("descriptionTooLong", "description", "the description has %d bytes; %d are allowed", len(a.Description), maxDescription)
+		r.add("descriptionTooLong", "description", "the description has %d bytes; %d are allowed", len(a.Description),
+			maxDescription)
 	}
 	return r
 }

@@ -22,50 +22,51 @@ import (
 // connections are judged there too, since nobody knows yet what becomes of them; all else waits for its usual hook.
 // Answers are judged in the hooks forward and output, by what the kernel remembers of the connection's first packet.
 func (s shape) chains() []Chain {
-	chains := slices.Concat(s.opened("open", client{source}), s.opened("answer", client{destination}), s.translated(), []Chain{
-		{Name: "refuse", Rules: []Rule{
-			rule(logged(s.group)),
-			rule(count(), drop()),
-		}},
-		// Without an opening. Only established sessions are reset: anything else gets no answer. A SYN is never
-		// answered with a reset, or a forged one could end the session of somebody else.
-		{Name: "decide", Rules: []Rule{
-			rule(isFamily(four), jump("open4")),
-			rule(isFamily(six), jump("open6")),
-			rule(isProtocol(unix.IPPROTO_TCP), opensTCP(), leave("refuse")),
-			rule(isProtocol(unix.IPPROTO_TCP), isEstablished(), count(), reset()),
-			rule(isProtocol(unix.IPPROTO_UDP), isNew(), leave("refuse")),
-			rule(count(), drop()),
-		}},
-		// Established sessions pass while an opening matches. Answers to connections that this side made from a
-		// protected port number pass too, for TCP alone: UDP has nothing by which to tell them from a session that a
-		// server began again.
-		{Name: "in_cut", Rules: []Rule{
-			rule(isProtocol(unix.IPPROTO_TCP), isEstablished(), isReply(), accept()),
-			rule(leave("decide")),
-		}},
-		// A SYN needs an opening even where the kernel takes it for a part of an established session: after the server
-		// reset one, it does so for ten seconds, and each attempt begins them again.
-		{Name: "in_keep", Rules: []Rule{
-			rule(isProtocol(unix.IPPROTO_TCP), opensTCP(), leave("decide")),
-			rule(goesOn(), accept()),
-			rule(leave("decide")),
-		}},
-		// Once a session is forgotten, a retransmission of the server would bring it back, the other way round; so
-		// the server must not begin one without a SYN. Its own resets may leave, and so may ours.
-		{Name: "out_cut", Rules: []Rule{
-			rule(isProtocol(unix.IPPROTO_TCP), resetsTCP(), accept()),
-			rule(isProtocol(unix.IPPROTO_TCP), isNew(), opensNoTCP(), count(), reset()),
-			rule(isProtocol(unix.IPPROTO_TCP), isOriginal(), accept()),
-			rule(isFamily(four), jump("answer4")),
-			rule(isFamily(six), jump("answer6")),
-			rule(isProtocol(unix.IPPROTO_TCP), count(), reset()),
-			rule(count(), drop()),
-		}},
-		{Name: "out_keep", Rules: []Rule{
-			rule(isProtocol(unix.IPPROTO_TCP), isNew(), opensNoTCP(), count(), drop()),
-		}},
-	})
+	chains := slices.Concat(s.opened("open", client{source}), s.opened("answer", client{destination}), s.translated(),
+		[]Chain{
+			{Name: "refuse", Rules: []Rule{
+				rule(logged(s.group)),
+				rule(count(), drop()),
+			}},
+			// Without an opening. Only established sessions are reset: anything else gets no answer. A SYN is never
+			// answered with a reset, or a forged one could end the session of somebody else.
+			{Name: "decide", Rules: []Rule{
+				rule(isFamily(four), jump("open4")),
+				rule(isFamily(six), jump("open6")),
+				rule(isProtocol(unix.IPPROTO_TCP), opensTCP(), leave("refuse")),
+				rule(isProtocol(unix.IPPROTO_TCP), isEstablished(), count(), reset()),
+				rule(isProtocol(unix.IPPROTO_UDP), isNew(), leave("refuse")),
+				rule(count(), drop()),
+			}},
+			// Established sessions pass while an opening matches. Answers to connections that this side made from a
+			// protected port number pass too, for TCP alone: UDP has nothing by which to tell them from a session that
+			// a server began again.
+			{Name: "in_cut", Rules: []Rule{
+				rule(isProtocol(unix.IPPROTO_TCP), isEstablished(), isReply(), accept()),
+				rule(leave("decide")),
+			}},
+			// A SYN needs an opening even where the kernel takes it for a part of an established session: after the
+			// server reset one, it does so for ten seconds, and each attempt begins them again.
+			{Name: "in_keep", Rules: []Rule{
+				rule(isProtocol(unix.IPPROTO_TCP), opensTCP(), leave("decide")),
+				rule(goesOn(), accept()),
+				rule(leave("decide")),
+			}},
+			// Once a session is forgotten, a retransmission of the server would bring it back, the other way round; so
+			// the server must not begin one without a SYN. Its own resets may leave, and so may ours.
+			{Name: "out_cut", Rules: []Rule{
+				rule(isProtocol(unix.IPPROTO_TCP), resetsTCP(), accept()),
+				rule(isProtocol(unix.IPPROTO_TCP), isNew(), opensNoTCP(), count(), reset()),
+				rule(isProtocol(unix.IPPROTO_TCP), isOriginal(), accept()),
+				rule(isFamily(four), jump("answer4")),
+				rule(isFamily(six), jump("answer6")),
+				rule(isProtocol(unix.IPPROTO_TCP), count(), reset()),
+				rule(count(), drop()),
+			}},
+			{Name: "out_keep", Rules: []Rule{
+				rule(isProtocol(unix.IPPROTO_TCP), isNew(), opensNoTCP(), count(), drop()),
+			}},
+		})
 	if s.mode == access.ModeGateway {
 		return append(chains, s.gateway()...)
 	}
@@ -155,7 +156,10 @@ func (s shape) gateway() []Chain {
 	return append(chains,
 		Chain{Name: "last_cut", Rules: []Rule{rule(beginsAsSent(), accept()), rule(leave("in_cut"))}},
 		Chain{Name: "last_keep", Rules: []Rule{rule(beginsAsSent(), accept()), rule(leave("in_keep"))}},
-		Chain{Name: "arriving", Hook: "prerouting", Rules: append([]Rule{rule(goesOnAsSent(), accept())}, each("first")...)},
+		Chain{
+			Name: "arriving", Hook: "prerouting",
+			Rules: append([]Rule{rule(goesOnAsSent(), accept())}, each("first")...),
+		},
 		Chain{Name: "input", Hook: "input", Rules: each("toward")},
 		Chain{Name: "forward", Hook: "forward", Rules: append(each("through"), answers)},
 		Chain{Name: "output", Hook: "output", Rules: append(each("from"), answers)})

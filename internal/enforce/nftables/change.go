@@ -53,8 +53,10 @@ func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 		protected = protectedKeys(d)
 		for _, s := range sets {
 			if !s.Timed {
-				messages = append(messages, addPlain(e.table, s.Name, missing(protected[s.Name], k.protected[s.Name]))...)
-				messages = append(messages, deleteMembers(e.table, s.Name, missing(k.protected[s.Name], protected[s.Name]))...)
+				messages = append(messages,
+					addPlain(e.table, s.Name, missing(protected[s.Name], k.protected[s.Name]))...)
+				messages = append(messages,
+					deleteMembers(e.table, s.Name, missing(k.protected[s.Name], protected[s.Name]))...)
 			}
 		}
 	}
@@ -149,8 +151,8 @@ func (e *Enforcer) renew(b *book, touched map[place]bool, clock stopwatch) ([]ne
 			}
 		}
 	}
-	// Whatever else there is to do was done: what remains is read last. What ends soon is closed now: if it were written too
-	// late, there might be no time to write it again before it ends.
+	// Whatever else there is to do was done: what remains is read last. What ends soon is closed now: if it were
+	// written too late, there might be no time to write it again before it ends.
 	var messages []netlink.Message
 	for set, j := range jobs {
 		messages = append(messages, deleteMembers(e.table, set.set(), j.remove)...)
@@ -158,7 +160,8 @@ func (e *Enforcer) renew(b *book, touched map[place]bool, clock stopwatch) ([]ne
 		for _, m := range j.add {
 			at := place{family: set.family, bits: set.bits, key: m.key}
 			entry, now := b.entries[at], clock.now()
-			if m.left = clock.left(entry.want(now).until, len(touched)); m.left < enforce.Soonest { // its time came meanwhile
+			// its time came meanwhile
+			if m.left = clock.left(entry.want(now).until, len(touched)); m.left < enforce.Soonest {
 				continue
 			}
 			entry.held = now.Add(m.left)
@@ -174,8 +177,8 @@ func (e *Enforcer) renew(b *book, touched map[place]bool, clock stopwatch) ([]ne
 	return messages, nil
 }
 
-// ending is how long before its latest end an element may have ended: it is not deleted any more, since a kernel refuses the
-// whole transaction where it has.
+// ending is how long before its latest end an element may have ended: it is not deleted any more, since a kernel
+// refuses the whole transaction where it has.
 func ending() time.Duration { return 2*tick() + 2*time.Millisecond }
 
 // carry gives elements that are written again what they have counted.

@@ -197,7 +197,8 @@ func (b *book) places(k access.OpeningKey) (places []place, why string) {
 	}
 	for _, head := range heads {
 		for port := int(k.Ports.First); port <= int(k.Ports.Last); port++ {
-			places = append(places, place{family: f, bits: uint8(prefix.Bits()), key: head + portKey(number, port)}) //nolint:gosec // at most 128
+			bits := uint8(prefix.Bits()) //nolint:gosec // at most 128
+			places = append(places, place{family: f, bits: bits, key: head + portKey(number, port)})
 		}
 	}
 	return places, ""

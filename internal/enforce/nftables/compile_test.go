@@ -83,7 +83,11 @@ func parseState(t *testing.T, text string, now time.Time) access.DesiredState {
 			}
 			d.Machines = append(d.Machines, m)
 		case "protect":
-			d.Protected = append(d.Protected, access.Protected{Machine: access.MachineID(f[1]), Protocol: access.Protocol(f[2]), Ports: ports(t, f[3]), Sessions: access.SessionMode(f[4])})
+			d.Protected = append(d.Protected,
+				access.Protected{
+					Machine: access.MachineID(f[1]), Protocol: access.Protocol(f[2]),
+					Ports: ports(t, f[3]), Sessions: access.SessionMode(f[4]),
+				})
 		case "open":
 			left, err := time.ParseDuration(f[5])
 			if err != nil {
@@ -127,7 +131,9 @@ func TestCompileDoesNotDependOnTheOrder(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		d := state(access.SessionsCut)
 		d.Openings = rapid.SliceOfN(rapid.Custom(func(r *rapid.T) access.Opening {
-			o := open(rapid.SampledFrom([]string{"192.0.2.1/32", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/64", "::ffff:192.0.2.1/128"}).Draw(r, "source"),
+			o := open(rapid.SampledFrom(
+				[]string{"192.0.2.1/32", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/64", "::ffff:192.0.2.1/128"}).Draw(
+				r, "source"),
 				rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP}).Draw(r, "protocol"),
 				now.Add(time.Duration(rapid.IntRange(-5, 100).Draw(r, "left"))*time.Second),
 				access.GrantID(rapid.StringMatching("[a-z]{3}").Draw(r, "grant")))

@@ -56,11 +56,13 @@ func (c *conn) commit(messages []netlink.Message) error {
 	}
 	frame := header(unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES)
 	batch := make([]netlink.Message, 0, len(messages)+2)
-	batch = append(batch, netlink.Message{Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: netlink.Request}, Data: frame})
+	batch = append(batch,
+		netlink.Message{Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: netlink.Request}, Data: frame})
 	batch = append(batch, messages...)
 	// One acknowledgement is enough: errors come without being asked for, before it.
 	batch[len(batch)-1].Header.Flags |= netlink.Acknowledge
-	batch = append(batch, netlink.Message{Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_END, Flags: netlink.Request}, Data: frame})
+	batch = append(batch,
+		netlink.Message{Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_END, Flags: netlink.Request}, Data: frame})
 	if err := c.socket.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return fmt.Errorf("set a deadline: %w", err)
 	}
@@ -87,7 +89,8 @@ func (c *conn) explain(err error, sent []netlink.Message) error {
 	if op, ok := errors.AsType[*netlink.OpError](err); ok && op.Sequence != 0 {
 		for i, m := range sent {
 			if m.Header.Sequence == op.Sequence {
-				return fmt.Errorf("nftables refused %s (message %d of %d): %w", messageName(m.Header.Type), i, len(sent)-2, err)
+				return fmt.Errorf("nftables refused %s (message %d of %d): %w", messageName(m.Header.Type), i,
+					len(sent)-2, err)
 			}
 		}
 	}
@@ -143,7 +146,8 @@ func messageName(t netlink.HeaderType) string {
 // ended, are left out; so is everything where the set does not exist.
 func (c *conn) members(set string, keys []Key) ([]member, error) {
 	if keys == nil {
-		body := header(unix.NFPROTO_INET, 0).text(unix.NFTA_SET_ELEM_LIST_TABLE, c.table).text(unix.NFTA_SET_ELEM_LIST_SET, set)
+		body := header(unix.NFPROTO_INET, 0).text(unix.NFTA_SET_ELEM_LIST_TABLE, c.table).text(
+			unix.NFTA_SET_ELEM_LIST_SET, set)
 		answers, err := c.ask(message(unix.NFT_MSG_GETSETELEM, netlink.Dump, body))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("list set %s: %w", set, err)

@@ -24,7 +24,10 @@ func TestRefusedAttemptsAreSeen(t *testing.T) {
 		for i := range 2 {
 			from, to := l.net.ClientAddrs[i], l.net.MachineAddrs[i]
 			l.refuse(network, from, to, guardedPort)
-			want := access.Denied{Machine: web, Source: from, Protocol: access.Protocol(network), Port: guardedPort, Count: 1}
+			want := access.Denied{
+				Machine: web, Source: from, Protocol: access.Protocol(network), Port: guardedPort,
+				Count: 1,
+			}
 			l.awaitDenied(want, seen)
 			seen = append(seen, want)
 		}
@@ -60,11 +63,15 @@ func TestAGatewayGuardsAThousandMachines(t *testing.T) {
 	name := func(i int) access.MachineID { return access.MachineID(l.net.MachineAddrs[2*i].String()) }
 	for i := range machines {
 		d.Machines = append(d.Machines, access.Guarded{Machine: name(i), Addresses: l.net.MachineAddrs[2*i : 2*i+2]})
-		d.Protected = append(d.Protected, access.Protected{Machine: name(i), Protocol: access.TCP, Ports: access.SinglePort(guardedPort)})
+		d.Protected = append(d.Protected,
+			access.Protected{Machine: name(i), Protocol: access.TCP, Ports: access.SinglePort(guardedPort)})
 		for _, source := range []string{"10.77.0.1/32", "fd77::/64"} {
 			d.Openings = append(d.Openings, access.Opening{
 				Until: end, Grants: []access.GrantID{access.GrantID(source) + access.GrantID(name(i))},
-				OpeningKey: access.OpeningKey{Machine: name(i), Source: netip.MustParsePrefix(source), Protocol: access.TCP, Ports: access.SinglePort(guardedPort)},
+				OpeningKey: access.OpeningKey{
+					Machine: name(i), Source: netip.MustParsePrefix(source),
+					Protocol: access.TCP, Ports: access.SinglePort(guardedPort),
+				},
 			})
 		}
 	}
@@ -72,7 +79,10 @@ func TestAGatewayGuardsAThousandMachines(t *testing.T) {
 	closed.Openings = nil
 	l.apply(closed)
 	l.refuse("tcp", l.net.ClientAddrs[0], l.net.MachineAddrs[0], guardedPort)
-	want := access.Denied{Machine: name(0), Source: l.net.ClientAddrs[0], Protocol: access.TCP, Port: guardedPort, Count: 1}
+	want := access.Denied{
+		Machine: name(0), Source: l.net.ClientAddrs[0], Protocol: access.TCP, Port: guardedPort,
+		Count: 1,
+	}
 	l.awaitDenied(want, nil)
 
 	l.apply(d)

@@ -91,15 +91,36 @@ func TestOthersCannotChangeOurTable(t *testing.T) {
 func TestWhatOthersChangeIsUndoneAndTold(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ command, words string }{
-		"table deleted":     {"delete table inet postern", "table inet postern was deleted by"},
-		"ruleset flushed":   {"flush ruleset", "table inet postern was deleted by"},
-		"chain flushed":     {"flush chain inet postern input", "a rule in chain input of table inet postern was deleted by"},
-		"rule added":        {"insert rule inet postern input accept", "a rule in chain input of table inet postern was added or changed by"},
-		"port unprotected":  {"delete element inet postern cut { tcp . 4022 }", "elements were deleted from set cut of table inet postern by"},
-		"opening made":      {"add element inet postern n4_32 { 10.77.0.3 . tcp . 4022 timeout 1h }", "elements were added to set n4_32 of table inet postern by"},
-		"opening deleted":   {"delete element inet postern n4_32 { 10.77.0.1 . tcp . 4022 }", "elements were deleted from set n4_32 of table inet postern by"},
-		"made to slumber":   {"add table inet postern { flags dormant; }", "table inet postern was added or changed by"},
-		"made anew, filled": {"delete table inet postern; add table inet postern; add chain inet postern input", "table inet postern was deleted by"},
+		"table deleted":   {"delete table inet postern", "table inet postern was deleted by"},
+		"ruleset flushed": {"flush ruleset", "table inet postern was deleted by"},
+		"chain flushed": {
+			"flush chain inet postern input",
+			"a rule in chain input of table inet postern was deleted by",
+		},
+		"rule added": {
+			"insert rule inet postern input accept",
+			"a rule in chain input of table inet postern was added or changed by",
+		},
+		"port unprotected": {
+			"delete element inet postern cut { tcp . 4022 }",
+			"elements were deleted from set cut of table inet postern by",
+		},
+		"opening made": {
+			"add element inet postern n4_32 { 10.77.0.3 . tcp . 4022 timeout 1h }",
+			"elements were added to set n4_32 of table inet postern by",
+		},
+		"opening deleted": {
+			"delete element inet postern n4_32 { 10.77.0.1 . tcp . 4022 }",
+			"elements were deleted from set n4_32 of table inet postern by",
+		},
+		"made to slumber": {
+			"add table inet postern { flags dormant; }",
+			"table inet postern was added or changed by",
+		},
+		"made anew, filled": {
+			"delete table inet postern; add table inet postern; add chain inet postern input",
+			"table inet postern was deleted by",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -125,7 +146,8 @@ func TestAFullLookFindsWhatNobodyTold(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, nftables.Config{Plain: true}, nettest.Pair)
 	for _, command := range []string{
-		"flush chain inet postern decide", "insert rule inet postern input accept", "delete element inet postern cut { tcp . 4022 }",
+		"flush chain inet postern decide", "insert rule inet postern input accept",
+		"delete element inet postern cut { tcp . 4022 }",
 		"add element inet postern cut { tcp . 4999 }", "flush ruleset", "add chain inet postern input { policy drop; }",
 	} {
 		l.apply(state(access.SessionsCut, open("10.77.0.1/32", access.TCP, l.now().Add(time.Hour), "g1")))
@@ -212,7 +234,8 @@ func TestGuardClosesUntilTheEnforcerComes(t *testing.T) {
 	from, to := l.net.ClientAddrs[0], l.net.MachineAddrs[0]
 	l.pass("tcp", from, to, guardedPort)
 	c := nftables.Config{Log: l.log, NetNS: l.on.FD()}
-	if err := nftables.Guard(t.Context(), c, state(access.SessionsCut, open("10.77.0.1/32", access.TCP, l.now().Add(time.Hour), "g1"))); err != nil {
+	if err := nftables.Guard(t.Context(), c,
+		state(access.SessionsCut, open("10.77.0.1/32", access.TCP, l.now().Add(time.Hour), "g1"))); err != nil {
 		t.Fatal(err)
 	}
 	l.refuse("tcp", from, to, guardedPort)

@@ -35,17 +35,39 @@ func TestPacketsThatAreSentElsewhereAreGuarded(t *testing.T) {
 		mode  access.Mode // host where empty
 		setup [][]string  // commands of ip
 	}{
-		"redirected from a guarded port": {build: pair, rules: strings.ReplaceAll(nat, "@RULE", "meta l4proto { tcp, udp } th dport 4022 redirect to :4080"), port: guardedPort},
-		"redirected to a guarded port":   {build: pair, rules: strings.ReplaceAll(nat, "@RULE", "meta l4proto { tcp, udp } th dport 4090 redirect to :4022"), port: proxyPort},
-		"by a gateway to another machine": {build: behind, mode: access.ModeGateway, port: guardedPort, rules: strings.ReplaceAll(nat, "@RULE",
-			"ip daddr 10.88.1.1 tcp dport 4022 dnat ip to 10.88.1.2:4080\nip6 daddr fd88::1:1 tcp dport 4022 dnat ip6 to [fd88::1:2]:4080\n"+
-				"ip daddr 10.88.1.1 udp dport 4022 dnat ip to 10.88.1.1:4080\nip6 daddr fd88::1:1 udp dport 4022 dnat ip6 to [fd88::1:1]:4080")},
-		"by a gateway to itself": {build: behind, mode: access.ModeGateway, port: guardedPort, proxy: true, rules: strings.ReplaceAll(nat, "@RULE", "meta l4proto tcp th dport 4022 redirect to :4090")},
-		"by a gateway's published port": {build: behind, mode: access.ModeGateway, port: proxyPort, rules: strings.ReplaceAll(nat, "@RULE",
-			"ip daddr 10.77.0.254 meta l4proto { tcp, udp } th dport 4090 dnat ip to 10.88.1.1:4022\nip6 daddr fd77::fe meta l4proto { tcp, udp } th dport 4090 dnat ip6 to [fd88::1:1]:4022")},
+		"redirected from a guarded port": {
+			build: pair,
+			rules: strings.ReplaceAll(nat, "@RULE", "meta l4proto { tcp, udp } th dport 4022 redirect to :4080"),
+			port:  guardedPort,
+		},
+		"redirected to a guarded port": {
+			build: pair,
+			rules: strings.ReplaceAll(nat, "@RULE", "meta l4proto { tcp, udp } th dport 4090 redirect to :4022"),
+			port:  proxyPort,
+		},
+		"by a gateway to another machine": {
+			build: behind, mode: access.ModeGateway, port: guardedPort,
+			rules: strings.ReplaceAll(nat, "@RULE",
+				"ip daddr 10.88.1.1 tcp dport 4022 dnat ip to 10.88.1.2:4080\nip6 daddr fd88::1:1 tcp dport 4022 "+
+					"dnat ip6 to [fd88::1:2]:4080\n"+
+					"ip daddr 10.88.1.1 udp dport 4022 dnat ip to 10.88.1.1:4080\nip6 daddr fd88::1:1 udp dport "+
+					"4022 dnat ip6 to [fd88::1:1]:4080"),
+		},
+		"by a gateway to itself": {
+			build: behind, mode: access.ModeGateway, port: guardedPort, proxy: true,
+			rules: strings.ReplaceAll(nat, "@RULE", "meta l4proto tcp th dport 4022 redirect to :4090"),
+		},
+		"by a gateway's published port": {
+			build: behind, mode: access.ModeGateway, port: proxyPort,
+			rules: strings.ReplaceAll(nat, "@RULE",
+				"ip daddr 10.77.0.254 meta l4proto { tcp, udp } th dport 4090 dnat ip to 10.88.1.1:4022\nip6 daddr "+
+					"fd77::fe meta l4proto { tcp, udp } th dport 4090 dnat ip6 to [fd88::1:1]:4022"),
+		},
 		"by a gateway's transparent proxy": {
 			build: behind, mode: access.ModeGateway, port: guardedPort, proxy: true,
-			rules: "table inet others {\nchain p {\ntype filter hook prerouting priority mangle;\nmeta nfproto ipv4 tcp dport 4022 tproxy ip to :4090 meta mark set 1 accept\nmeta nfproto ipv6 tcp dport 4022 tproxy ip6 to :4090 meta mark set 1 accept\n}\n}\n",
+			rules: "table inet others {\nchain p {\ntype filter hook prerouting priority mangle;\nmeta nfproto ipv4 " +
+				"tcp dport 4022 tproxy ip to :4090 meta mark set 1 accept\nmeta nfproto ipv6 tcp dport 4022 tproxy " +
+				"ip6 to :4090 meta mark set 1 accept\n}\n}\n",
 			setup: [][]string{
 				{"rule", "add", "fwmark", "1", "lookup", "100"},
 				{"route", "add", "local", "0.0.0.0/0", "dev", "lo", "table", "100"},
@@ -85,7 +107,10 @@ func TestPacketsThatAreSentElsewhereAreGuarded(t *testing.T) {
 					l.apply(d)
 					l.refuse(network, from, to, c.port)
 					opened := d
-					opened.Openings = []access.Opening{open(netip.PrefixFrom(from, from.BitLen()).String(), access.Protocol(network), l.now().Add(time.Hour), "g")}
+					opened.Openings = []access.Opening{
+						open(netip.PrefixFrom(from, from.BitLen()).String(), access.Protocol(network),
+							l.now().Add(time.Hour), "g"),
+					}
 					l.apply(opened)
 					l.pass(network, from, to, c.port)
 					l.refuse(network, l.net.ClientAddrs[i+2], to, c.port)
@@ -93,7 +118,8 @@ func TestPacketsThatAreSentElsewhereAreGuarded(t *testing.T) {
 						continue
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), longWait)
-					session, err := l.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, c.port))
+					session, err := l.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0),
+						netip.AddrPortFrom(to, c.port))
 					cancel()
 					if err != nil {
 						t.Fatal(err)
@@ -171,9 +197,11 @@ func TestEachPacketIsCountedOnce(t *testing.T) {
 	count := func(t *testing.T, l *lab, d access.DesiredState, to netip.Addr) {
 		t.Helper()
 		from := l.net.ClientAddrs[0]
-		d.Openings = []access.Opening{open(netip.PrefixFrom(from, from.BitLen()).String(), access.UDP, l.now().Add(time.Hour), "g")}
+		d.Openings = []access.Opening{open(netip.PrefixFrom(from, from.BitLen()).String(), access.UDP,
+			l.now().Add(time.Hour), "g")}
 		l.apply(d)
-		c, err := l.net.Client.Dial(t.Context(), "udp", netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, guardedPort))
+		c, err := l.net.Client.Dial(t.Context(), "udp", netip.AddrPortFrom(from, 0),
+			netip.AddrPortFrom(to, guardedPort))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -154,7 +154,8 @@ func (e *Enforcer) Apply(_ context.Context, d *access.DesiredState, now time.Tim
 func (e *Enforcer) write(d access.DesiredState, clock stopwatch) error {
 	e.aim(d)
 	e.wrote = e.wrote[:0]
-	if k := e.known; k != nil && k.state.Mode == d.Mode && (d.Mode != access.ModeGateway || slices.EqualFunc(k.state.Machines, d.Machines, sameMachine)) {
+	if k := e.known; k != nil && k.state.Mode == d.Mode && (d.Mode != access.ModeGateway || slices.EqualFunc(
+		k.state.Machines, d.Machines, sameMachine)) {
 		err := e.change(d, clock)
 		if err == nil {
 			err = e.punctual(clock)
@@ -198,8 +199,8 @@ func (e *Enforcer) stopwatch(at time.Time) stopwatch {
 	return stopwatch{now: func() time.Time { return at.Add(time.Since(started)) }}
 }
 
-// left is what remains until an end, less what it takes to write n elements, and less a tick: the kernel counts in ticks, and
-// on a busy machine sees one late. Closing a moment too soon is better than one too late.
+// left is what remains until an end, less what it takes to write n elements, and less a tick: the kernel counts in
+// ticks, and on a busy machine sees one late. Closing a moment too soon is better than one too late.
 func (s stopwatch) left(until time.Time, n int) time.Duration {
 	return (until.Sub(s.now()) - margin(n) - tick() - s.extra).Truncate(time.Millisecond)
 }
@@ -210,7 +211,8 @@ func margin(n int) time.Duration { return time.Millisecond + time.Duration(n)*10
 var tick = sync.OnceValue(func() time.Duration { //nolint:gochecknoglobals // a property of the kernel
 	const most = 10 * time.Millisecond
 	var t unix.Timespec
-	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &t); err != nil || t.Nano() <= 0 || time.Duration(t.Nano()) > most {
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE,
+		&t); err != nil || t.Nano() <= 0 || time.Duration(t.Nano()) > most {
 		return most
 	}
 	return time.Duration(t.Nano())
@@ -269,7 +271,8 @@ type targets struct {
 }
 
 func (e *Enforcer) aim(d access.DesiredState) {
-	if k := e.known; k != nil && slices.EqualFunc(k.state.Machines, d.Machines, sameMachine) && slices.Equal(k.state.Protected, d.Protected) {
+	if k := e.known; k != nil && slices.EqualFunc(k.state.Machines, d.Machines,
+		sameMachine) && slices.Equal(k.state.Protected, d.Protected) {
 		return
 	}
 	t := &targets{mode: d.Mode, byAddr: make(map[netip.Addr]access.MachineID), ports: d.Protected}

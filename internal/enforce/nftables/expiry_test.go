@@ -53,7 +53,10 @@ func (l *lab) flood(from, to netip.Addr, stop time.Time) (f flooded) {
 	for l.now().Before(stop) {
 		i := len(sent)
 		before := l.now()
-		if _, err := c.Write([]byte{byte(i), byte(i >> 8), byte(i >> 16), 0}); err != nil && !errors.Is(err, syscall.EPERM) {
+		if _, err := c.Write([]byte{
+			byte(i), byte(i >> 8), byte(i >> 16),
+			0,
+		}); err != nil && !errors.Is(err, syscall.EPERM) {
 			l.t.Log(err)
 		}
 		sent = append(sent, span{before, l.now()})
@@ -115,7 +118,11 @@ func TestDeadlinesMove(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
 		first, second time.Duration
-	}{{"extended", 4 * time.Second, 5 * time.Second}, {"shortened", time.Hour, 4 * time.Second}, {"by a little", 4 * time.Second, 4070 * time.Millisecond}} {
+	}{
+		{"extended", 4 * time.Second, 5 * time.Second},
+		{"shortened", time.Hour, 4 * time.Second},
+		{"by a little", 4 * time.Second, 4070 * time.Millisecond},
+	} {
 		start := l.now()
 		l.apply(state(access.SessionsCut, open(prefix, access.UDP, start.Add(tc.first), "first")))
 		l.pass("udp", from, to, guardedPort)
@@ -204,7 +211,8 @@ func TestWhatCannotBeHeldIsNamed(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, nftables.Config{}, nettest.Pair)
 	end := l.now().Add(time.Hour)
-	good, wide, odd := open("10.77.0.1/32", access.TCP, end), open("10.77.0.1/32", access.TCP, end), open("10.77.0.1/32", "icmp", end)
+	good, wide, odd := open("10.77.0.1/32", access.TCP,
+		end), open("10.77.0.1/32", access.TCP, end), open("10.77.0.1/32", "icmp", end)
 	wide.Ports = access.PortRange{First: 1, Last: 65535}
 	d := state(access.SessionsCut, good, wide, odd)
 	err := l.nft.Apply(t.Context(), &d, l.now())

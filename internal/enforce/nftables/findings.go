@@ -45,8 +45,8 @@ func portsIn(e expr.Any, fn func([]byte)) {
 	}
 }
 
-// judge takes all that is asked through a base chain. Only on the way to a socket, or through a gateway, can a rule open
-// anything; one that drops keeps shut wherever it stands.
+// judge takes all that is asked through a base chain. Only on the way to a socket, or through a gateway, can a rule
+// open anything; one that drops keeps shut wherever it stands.
 func (s *survey) judge(t *foreignTable, base *nftables.Chain, list []asked, opens bool) {
 	// What holds for both families is said once; what is dropped in one alone is not dropped for everybody.
 	type who struct {
@@ -61,7 +61,8 @@ func (s *survey) judge(t *foreignTable, base *nftables.Chain, list []asked, open
 	sums := make(map[who]*sum)
 	var order []who
 	for i, a := range list {
-		if t.table.Family == nftables.TableFamilyIPv4 && a.family != four || t.table.Family == nftables.TableFamilyIPv6 && a.family != six {
+		if t.table.Family == nftables.TableFamilyIPv4 && a.family != four ||
+			t.table.Family == nftables.TableFamilyIPv6 && a.family != six {
 			continue
 		}
 		key := who{a.protocol, a.ports, a.who}
@@ -109,9 +110,11 @@ func (s *survey) judge(t *foreignTable, base *nftables.Chain, list []asked, open
 		case shut(key) && key.source == "":
 			s.add(r.how.chain, access.ForeignDrops, key.protocol, key.ports, r.how.words("drop"))
 		case shut(key) && !shut(everybody):
-			s.add(r.how.chain, access.ForeignDrops, key.protocol, key.ports, r.how.words("drop")+", for "+key.source+", which has access")
+			s.add(r.how.chain, access.ForeignDrops, key.protocol, key.ports,
+				r.how.words("drop")+", for "+key.source+", which has access")
 		case key.source == "" && opens && r.drops && r.accepts && !r.understood:
-			s.add(base, access.ForeignUnknown, key.protocol, key.ports, "it drops the port, unless a rule lets it in that is not understood")
+			s.add(base, access.ForeignUnknown, key.protocol, key.ports,
+				"it drops the port, unless a rule lets it in that is not understood")
 		}
 	}
 }
@@ -139,7 +142,8 @@ func (o outcome) words(does string) string {
 // translates notes what a chain may send elsewhere.
 func (s *survey) translates(t *foreignTable, base *nftables.Chain, list []asked) {
 	for _, a := range list {
-		if a.who != "" || t.table.Family == nftables.TableFamilyIPv4 && a.family != four || t.table.Family == nftables.TableFamilyIPv6 && a.family != six {
+		if a.who != "" || t.table.Family == nftables.TableFamilyIPv4 && a.family != four ||
+			t.table.Family == nftables.TableFamilyIPv6 && a.family != six {
 			continue
 		}
 		j := judging{probe: a.probe, table: t}
@@ -149,8 +153,8 @@ func (s *survey) translates(t *foreignTable, base *nftables.Chain, list []asked)
 	}
 }
 
-// passes finds what takes packets past our chains. A flowtable carries what is forwarded: of a host's ports, those alone
-// that are sent to somebody else.
+// passes finds what takes packets past our chains. A flowtable carries what is forwarded: of a host's ports, those
+// alone that are sent to somebody else.
 func (s *survey) passes(t *foreignTable, d access.DesiredState) {
 	all := func(chain *nftables.Chain, words string) {
 		for _, p := range d.Protected {
@@ -178,15 +182,19 @@ func (s *survey) passes(t *foreignTable, d access.DesiredState) {
 	}
 	for name, c := range t.chains {
 		for _, r := range c.rules {
-			if early[name] && d.Mode == access.ModeGateway && (slices.Contains(r.strange, "fwd") || slices.Contains(r.strange, "dup")) {
+			if early[name] && d.Mode == access.ModeGateway && (slices.Contains(r.strange,
+				"fwd") || slices.Contains(r.strange, "dup")) {
 				all(c.chain, "it sends packets, or copies of them, out by another device before Postern sees them")
 			}
 			for _, e := range r.expressions {
 				switch e := e.(type) {
 				case *expr.FlowOffload:
-					offloaded(c.chain, "sessions that the flowtable "+e.Name+" carries are not cut at the end of an opening")
+					offloaded(c.chain,
+						"sessions that the flowtable "+e.Name+" carries are not cut at the end of an opening")
 				case *expr.Payload:
-					if early[name] && e.OperationType == expr.PayloadWrite && e.Base != expr.PayloadBaseLLHeader && addressed(e) {
+					if early[name] && e.OperationType == expr.PayloadWrite && e.Base != expr.PayloadBaseLLHeader &&
+						addressed(
+							e) {
 						all(c.chain, "it rewrites where packets go before Postern sees them")
 					}
 				}
@@ -237,12 +245,20 @@ func (t *foreignTable) reached(from map[string]bool) map[string]bool {
 	return seen
 }
 
-func (s *survey) add(c *nftables.Chain, effect access.ForeignEffect, protocol access.Protocol, ports access.PortRange, text string) {
+func (s *survey) add(c *nftables.Chain, effect access.ForeignEffect, protocol access.Protocol, ports access.PortRange,
+	text string,
+) {
 	if c == nil {
 		return
 	}
-	family := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip ", nftables.TableFamilyIPv6: "ip6 ", nftables.TableFamilyINet: "inet ", nftables.TableFamilyNetdev: "netdev "}[c.Table.Family]
-	s.put(access.ForeignRule{Table: family + c.Table.Name, Chain: c.Name, Effect: effect, Protocol: protocol, Ports: ports, Text: text})
+	family := map[nftables.TableFamily]string{
+		nftables.TableFamilyIPv4: "ip ", nftables.TableFamilyIPv6: "ip6 ",
+		nftables.TableFamilyINet: "inet ", nftables.TableFamilyNetdev: "netdev ",
+	}[c.Table.Family]
+	s.put(access.ForeignRule{
+		Table: family + c.Table.Name, Chain: c.Name, Effect: effect, Protocol: protocol,
+		Ports: ports, Text: text,
+	})
 }
 
 func (s *survey) put(r access.ForeignRule) {
@@ -256,8 +272,10 @@ func (s *survey) put(r access.ForeignRule) {
 // findings gives what was found, in order, with ranges that follow on each other put together.
 func (s *survey) findings() []access.ForeignRule {
 	slices.SortFunc(s.found, func(a, b access.ForeignRule) int {
-		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Text, b.Text),
-			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Ports.Last, b.Ports.Last))
+		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Effect, b.Effect),
+			cmp.Compare(a.Text, b.Text),
+			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Ports.First, b.Ports.First),
+			cmp.Compare(a.Ports.Last, b.Ports.Last))
 	})
 	var list []access.ForeignRule
 	for _, r := range s.found {
@@ -283,7 +301,8 @@ func (s *survey) findings() []access.ForeignRule {
 				return 2
 			}
 		}
-		return cmp.Or(cmp.Compare(first(a), first(b)), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(cmp.Compare(first(a), first(b)), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain),
+			cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Text, b.Text))
 	})
 	if len(list) > maxForeign || s.left && len(list) > 0 {
 		list = list[:min(len(list), maxForeign)]

@@ -23,12 +23,14 @@ const (
 	maxSources = 256 // of openings that a look asks for
 )
 
-// Foreign looks at the firewall tables that are not ours, and changes nothing. It takes packets that begin connections to
-// the ports which d guards through the chains of others on the way in, as far as rules and sets are understood, and gives
+// Foreign looks at the firewall tables that are not ours, and changes nothing. It takes packets that begin connections
+// to the ports which d guards through the chains of others on the way in, as far as rules and sets are understood, and
+// gives
 //
 //   - rules that accept such a port by its number: a standing opening, were it not for our own table;
 //   - chains and rules that surely drop it: for everybody, or for the source of an opening that is in force;
-//   - chains that drop it unless a rule lets it in that is not understood, and whatever was not looked at, since there is more than
+//   - chains that drop it unless a rule lets it in that is not understood, and whatever was not looked at, since
+//     there is more than
 //     one look asks for: nothing is known of that;
 //   - what takes packets past our own table, so that a guarded port is not guarded there.
 func Foreign(c Config, d access.DesiredState) (found []access.ForeignRule, err error) {
@@ -71,7 +73,10 @@ func (s *survey) survey(d access.DesiredState) {
 	}
 	if len(s.tables) > 0 {
 		for g := range unasked {
-			s.put(access.ForeignRule{Table: "all tables", Chain: "all chains", Effect: access.ForeignUnknown, Protocol: g.protocol, Ports: g.ports, Text: notAsked})
+			s.put(access.ForeignRule{
+				Table: "all tables", Chain: "all chains", Effect: access.ForeignUnknown,
+				Protocol: g.protocol, Ports: g.ports, Text: notAsked,
+			})
 		}
 	}
 	bases(func(t *foreignTable, base *nftables.Chain, at nftables.ChainHook) {
@@ -151,13 +156,17 @@ func (s *survey) read(own string) error {
 	}
 	byName := make(map[string]*foreignTable)
 	for _, chain := range chains {
-		if !onIP(chain.Table.Family) && chain.Table.Family != nftables.TableFamilyNetdev || chain.Table.Name == own && chain.Table.Family == nftables.TableFamilyINet {
+		if !onIP(chain.Table.Family) && chain.Table.Family != nftables.TableFamilyNetdev ||
+			chain.Table.Name == own && chain.Table.Family == nftables.TableFamilyINet {
 			continue
 		}
 		key := fmt.Sprintf("%d %s", chain.Table.Family, chain.Table.Name)
 		t := byName[key]
 		if t == nil {
-			t = &foreignTable{table: chain.Table, chains: make(map[string]*foreignChain), sets: make(map[string]*foreignSet)}
+			t = &foreignTable{
+				table: chain.Table, chains: make(map[string]*foreignChain),
+				sets: make(map[string]*foreignSet),
+			}
 			byName[key] = t
 			s.tables = append(s.tables, t)
 		}
@@ -189,7 +198,8 @@ func (s *survey) fill(t *foreignTable, strange map[ruleID][]string) error {
 			return fmt.Errorf("read chain %s: %w", name, err)
 		}
 		for _, r := range rules {
-			c.rules = append(c.rules, &foreignRule{expressions: r.Exprs, strange: strange[ruleID{t.table.Name, r.Handle}]})
+			c.rules = append(c.rules,
+				&foreignRule{expressions: r.Exprs, strange: strange[ruleID{t.table.Name, r.Handle}]})
 			for _, e := range r.Exprs {
 				if l, ok := e.(*expr.Lookup); ok && t.sets[l.SetName] != nil {
 					if err := t.sets[l.SetName].load(s); err != nil {
@@ -202,10 +212,12 @@ func (s *survey) fill(t *foreignTable, strange map[ruleID][]string) error {
 	return nil
 }
 
-// onEntry tells whether a base chain sees packets where they enter by a device, or leave by it, on this side of all others.
+// onEntry tells whether a base chain sees packets where they enter by a device, or leave by it, on this side of all
+// others.
 func onEntry(base *nftables.Chain) bool {
 	const ingress = 5 // of the family inet
-	return base.Table.Family == nftables.TableFamilyNetdev || base.Table.Family == nftables.TableFamilyINet && *base.Hooknum == ingress
+	return base.Table.Family == nftables.TableFamilyNetdev ||
+		base.Table.Family == nftables.TableFamilyINet && *base.Hooknum == ingress
 }
 
 func onIP(f nftables.TableFamily) bool {
@@ -215,13 +227,15 @@ func onIP(f nftables.TableFamily) bool {
 // knownExpressions are those that the library reads; it leaves out all others without a word, though it can write some.
 func knownExpressions() []string {
 	return []string{
-		"bitwise", "cmp", "connlimit", "counter", "ct", "dynset", "exthdr", "fib", "flow_offload", "hash", "immediate", "limit", "log", "lookup", "masq",
-		"match", "meta", "nat", "notrack", "numgen", "objref", "payload", "queue", "quota", "range", "redir", "reject", "secmark", "synproxy", "target",
+		"bitwise", "cmp", "connlimit", "counter", "ct", "dynset", "exthdr", "fib", "flow_offload", "hash", "immediate",
+		"limit", "log", "lookup", "masq",
+		"match", "meta", "nat", "notrack", "numgen", "objref", "payload", "queue", "quota", "range", "redir", "reject",
+		"secmark", "synproxy", "target",
 	}
 }
 
-// ruleID names a rule. Tables of several families may share a name: then a rule of one is taken for as strange as that of
-// the other, which says less.
+// ruleID names a rule. Tables of several families may share a name: then a rule of one is taken for as strange as that
+// of the other, which says less.
 type ruleID struct {
 	table  string
 	handle uint64
@@ -279,7 +293,8 @@ type asked struct {
 	who   string // whose opening it is; empty where anybody's
 }
 
-// probes gives what to ask: each guarded port from anywhere, and each opening from its source; and of what is too much to ask.
+// probes gives what to ask: each guarded port from anywhere, and each opening from its source; and of what is too much
+// to ask.
 func (s *survey) probes(d access.DesiredState) (list []asked, unasked map[guard]bool) {
 	unasked = make(map[guard]bool)
 	edges := s.edges()
@@ -300,7 +315,12 @@ func (s *survey) probes(d access.DesiredState) (list []asked, unasked map[guard]
 					if len(list) >= maxProbes {
 						unasked[guard{protocol, p}] = true
 					} else {
-						list = append(list, asked{probe{f, protocol, p.First, source, at.Unmap(), d.Mode != access.ModeGateway, ""}, p, who})
+						list = append(list,
+							asked{
+								probe{f, protocol, p.First, source, at.Unmap(), d.Mode != access.ModeGateway, ""},
+								p,
+								who,
+							})
 					}
 				}
 			}

@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/nettest"
 )
 
-// BenchmarkForeign is one look at a thousand rules of others, each with a source, a set of ports and a verdict, on a host
-// that guards four ports.
+// BenchmarkForeign is one look at a thousand rules of others, each with a source, a set of ports and a verdict, on a
+// host that guards four ports.
 func BenchmarkForeign(b *testing.B) {
 	space, err := nettest.New()
 	if err != nil {
@@ -29,7 +29,8 @@ func BenchmarkForeign(b *testing.B) {
 	loadRules(b, space, rules.String())
 	d := access.DesiredState{Mode: access.ModeHost}
 	for _, port := range []uint16{22, 3389, 5985, 5986} {
-		d.Protected = append(d.Protected, access.Protected{Machine: web, Protocol: access.TCP, Ports: access.SinglePort(port)})
+		d.Protected = append(d.Protected,
+			access.Protected{Machine: web, Protocol: access.TCP, Ports: access.SinglePort(port)})
 	}
 	for b.Loop() {
 		if _, err := nftables.Foreign(nftables.Config{NetNS: space.FD()}, d); err != nil {

@@ -34,7 +34,8 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 	b := e.known.book
 	all := keys == nil
 	var wanted []place
-	whole := false // everything is listed; else what is wanted, be it nothing: an opening that cannot be held has no place
+	// everything is listed; else what is wanted, be it nothing: an opening that cannot be held has no place
+	whole := false
 	if all {
 		foreign, err := e.inspect()
 		if err != nil {
@@ -70,7 +71,8 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 	if all {
 		for at, m := range seen {
 			if entry := b.entries[at]; len(entry.owners) == 0 {
-				held = append(held, enforce.Held{Key: e.keyOf(at), Until: now.Add(m.left), Packets: m.packets, Bytes: m.bytes})
+				held = append(held,
+					enforce.Held{Key: e.keyOf(at), Until: now.Add(m.left), Packets: m.packets, Bytes: m.bytes})
 			}
 		}
 	}
@@ -115,7 +117,8 @@ func (b *book) correct(seen map[place]member, wanted []place, whole bool, now, a
 			b.uses[place{family: at.family, bits: at.bits}]++
 		}
 		least, most := now.Add(m.left), after.Add(m.left+time.Millisecond+tick())
-		if entry.held.Before(least) || entry.held.After(most) { // else what is proven of it is known better than by looking
+		// else what is proven of it is known better than by looking
+		if entry.held.Before(least) || entry.held.After(most) {
 			entry.held = most
 		}
 		want := entry.want(now)
@@ -260,7 +263,11 @@ func compare(table string, before, now []object) []string {
 		}
 	}
 	for _, o := range now {
-		if !slices.Contains(before, o) && !slices.ContainsFunc(before, func(b object) bool { return b.kind == o.kind && b.handle == o.handle }) {
+		if !slices.Contains(before,
+			o) && !slices.ContainsFunc(before, func(b object) bool {
+			return b.kind == o.kind &&
+				b.handle == o.handle
+		}) {
 			words = append(words, fmt.Sprintf("%s was added", describe(table, o)))
 		}
 	}

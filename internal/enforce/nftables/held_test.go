@@ -16,14 +16,22 @@ import (
 	"github.com/postern-dev/postern/internal/nettest"
 )
 
-// gateway is the desired state of a gateway to one machine that has an IPv4 address alone, with openings of its port 22.
+// gateway is the desired state of a gateway to one machine that has an IPv4 address alone, with openings of its port
+// 22.
 func gateway(machine netip.Addr, until time.Time, sources ...string) access.DesiredState {
 	d := access.DesiredState{
-		Mode: access.ModeGateway, Machines: []access.Guarded{{Machine: "m", Name: "web-1", Addresses: []netip.Addr{machine}}},
-		Protected: []access.Protected{{Machine: "m", Protocol: access.TCP, Ports: access.SinglePort(22), Sessions: access.SessionsCut}},
+		Mode:     access.ModeGateway,
+		Machines: []access.Guarded{{Machine: "m", Name: "web-1", Addresses: []netip.Addr{machine}}},
+		Protected: []access.Protected{{
+			Machine: "m", Protocol: access.TCP, Ports: access.SinglePort(22),
+			Sessions: access.SessionsCut,
+		}},
 	}
 	for _, source := range sources {
-		key := access.OpeningKey{Machine: "m", Source: netip.MustParsePrefix(source), Protocol: access.TCP, Ports: access.SinglePort(22)}
+		key := access.OpeningKey{
+			Machine: "m", Source: netip.MustParsePrefix(source), Protocol: access.TCP,
+			Ports: access.SinglePort(22),
+		}
 		d.Openings = append(d.Openings, access.Opening{OpeningKey: key, Until: until, Grants: []access.GrantID{"g"}})
 	}
 	return d
@@ -42,13 +50,15 @@ func alone(t *testing.T) (*Enforcer, *nettest.Network) {
 	return e, network
 }
 
-// TestLookingAtARefusedOpeningForgetsNothing looks at an opening that the gateway cannot hold, and at none: what the kernel holds of
-// the others is known as before, so that the next change neither writes all of it again nor leaves an end where it was.
+// TestLookingAtARefusedOpeningForgetsNothing looks at an opening that the gateway cannot hold, and at none: what the
+// kernel holds of the others is known as before, so that the next change neither writes all of it again nor leaves an
+// end where it was.
 func TestLookingAtARefusedOpeningForgetsNothing(t *testing.T) {
 	t.Parallel()
 	e, _ := alone(t)
 	now := time.Now()
-	d := gateway(netip.MustParseAddr("192.0.2.10"), now.Add(time.Hour), "203.0.113.7/32", "203.0.113.8/32", "2001:db8::7/128")
+	d := gateway(netip.MustParseAddr("192.0.2.10"), now.Add(time.Hour), "203.0.113.7/32", "203.0.113.8/32",
+		"2001:db8::7/128")
 	refused := d.Openings[2].OpeningKey
 	partial, ok := errors.AsType[*enforce.PartialError](e.Apply(t.Context(), &d, now))
 	if !ok || partial.Keys[refused] == "" {
@@ -59,7 +69,8 @@ func TestLookingAtARefusedOpeningForgetsNothing(t *testing.T) {
 			t.Fatalf("of %v the kernel holds %+v, %v", keys, held, err)
 		}
 		if b := e.known.book; len(b.entries) != 2 || len(b.suspect) > 0 {
-			t.Errorf("after a look at %v, %d elements are known and %d are suspects", keys, len(b.entries), len(b.suspect))
+			t.Errorf("after a look at %v, %d elements are known and %d are suspects", keys, len(b.entries),
+				len(b.suspect))
 		}
 		for at, entry := range e.known.book.entries {
 			if entry.held.IsZero() {
@@ -69,7 +80,8 @@ func TestLookingAtARefusedOpeningForgetsNothing(t *testing.T) {
 	}
 }
 
-// TestMissedChangesAreLookedFor has somebody change our table unheard, and then changes it ourselves: the next full look finds it all the same.
+// TestMissedChangesAreLookedFor has somebody change our table unheard, and then changes it ourselves: the next full
+// look finds it all the same.
 func TestMissedChangesAreLookedFor(t *testing.T) {
 	t.Parallel()
 	e, network := alone(t)

@@ -53,7 +53,11 @@ const (
 func (j *judging) through(base *nftables.Chain) []outcome {
 	j.outcomes = nil
 	if j.walk(base.Name, path{}) {
-		j.outcomes = append(j.outcomes, outcome{chain: base, accepts: base.Policy == nil || *base.Policy == nftables.ChainPolicyAccept, policy: true})
+		j.outcomes = append(j.outcomes,
+			outcome{
+				chain: base, accepts: base.Policy == nil || *base.Policy == nftables.ChainPolicyAccept,
+				policy: true,
+			})
 	}
 	return j.outcomes
 }
@@ -62,7 +66,8 @@ func (j *judging) through(base *nftables.Chain) []outcome {
 func (j *judging) walk(name string, so path) (falls bool) {
 	chain := j.table.chains[name]
 	if chain == nil || j.depth > maxDepth || j.steps > maxSteps {
-		j.outcomes = append(j.outcomes, outcome{path: path{strange: true}, accepts: true}, outcome{path: path{strange: true}})
+		j.outcomes = append(j.outcomes, outcome{path: path{strange: true}, accepts: true},
+			outcome{path: path{strange: true}})
 		return true
 	}
 	j.depth++
@@ -116,7 +121,8 @@ func (j *judging) follow(chain *nftables.Chain, w way, falls *bool) (ends bool) 
 		return true
 	default: // to user space, or to a module: what comes of it nobody knows
 		w.strange = true
-		j.outcomes = append(j.outcomes, outcome{path: w.path, chain: chain, accepts: true}, outcome{path: w.path, chain: chain})
+		j.outcomes = append(j.outcomes, outcome{path: w.path, chain: chain, accepts: true},
+			outcome{path: w.path, chain: chain})
 		return false
 	}
 }
@@ -195,7 +201,9 @@ func (m *meeting) take(e expr.Any) {
 		t := v.within(e.FromData, e.ToData)
 		text := ""
 		if len(e.FromData) == 2 && len(e.ToData) == 2 {
-			text = ranges([]access.PortRange{{First: binary.BigEndian.Uint16(e.FromData), Last: binary.BigEndian.Uint16(e.ToData)}})
+			text = ranges([]access.PortRange{
+				{First: binary.BigEndian.Uint16(e.FromData), Last: binary.BigEndian.Uint16(e.ToData)},
+			})
 		}
 		m.named(v, text, e.Op == expr.CmpOpNeq)
 		if e.Op == expr.CmpOpNeq {
@@ -269,7 +277,8 @@ func (m *meeting) compare(e *expr.Cmp) {
 		n := binary.BigEndian.Uint16(e.Data)
 		m.named(v, map[expr.CmpOp]string{
 			expr.CmpOpEq: fmt.Sprint(n), expr.CmpOpNeq: fmt.Sprint(n),
-			expr.CmpOpLt: fmt.Sprintf("< %d", n), expr.CmpOpLte: fmt.Sprintf("<= %d", n), expr.CmpOpGt: fmt.Sprintf("> %d", n), expr.CmpOpGte: fmt.Sprintf(">= %d", n),
+			expr.CmpOpLt: fmt.Sprintf("< %d", n), expr.CmpOpLte: fmt.Sprintf("<= %d", n),
+			expr.CmpOpGt: fmt.Sprintf("> %d", n), expr.CmpOpGte: fmt.Sprintf(">= %d", n),
 		}[e.Op], e.Op == expr.CmpOpNeq)
 	}
 	m.condition(t, v.strange())
@@ -321,7 +330,8 @@ func (m *meeting) target(e *expr.Target) {
 		m.translate()
 	case "REJECT", "TARPIT", "DELUDE":
 		m.end(expr.VerdictDrop)
-	case "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "TCPMSS", "TCPOPTSTRIP", "CHECKSUM", "TRACE", "AUDIT", "SET",
+	case "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "TCPMSS", "TCPOPTSTRIP",
+		"CHECKSUM", "TRACE", "AUDIT", "SET",
 		"CT", "NOTRACK", "SECMARK", "CONNSECMARK", "RATEEST", "TEE", "IDLETIMER", "LED", "HMARK":
 	default:
 		m.end(expr.VerdictQueue)

@@ -22,8 +22,8 @@ import (
 	"github.com/postern-dev/postern/internal/nettest"
 )
 
-// TestJudgeAgainstTheKernel loads random rules into a kernel, sends packets to them, and compares what became of them with
-// what the survey says of the same packets. Nothing in these rules is said not to be understood.
+// TestJudgeAgainstTheKernel loads random rules into a kernel, sends packets to them, and compares what became of them
+// with what the survey says of the same packets. Nothing in these rules is said not to be understood.
 func TestJudgeAgainstTheKernel(t *testing.T) {
 	t.Parallel()
 	nft, err := exec.LookPath("nft")
@@ -82,10 +82,15 @@ func TestJudgeAgainstTheKernel(t *testing.T) {
 			r.Fatal(err)
 		}
 		for range 6 {
-			p := probe{family: four, protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP}).Draw(r, "protocol"), local: true, arrives: "machine0"}
+			p := probe{
+				family:   four,
+				protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP}).Draw(r, "protocol"), local: true,
+				arrives: "machine0",
+			}
 			p.port = uint16(rapid.IntRange(20, 26).Draw(r, "port"))
 			i := rapid.IntRange(0, 3).Draw(r, "source")
-			p.source, p.to = netip.PrefixFrom(network.ClientAddrs[i], network.ClientAddrs[i].BitLen()), network.MachineAddrs[i%2]
+			p.source, p.to = netip.PrefixFrom(network.ClientAddrs[i],
+				network.ClientAddrs[i].BitLen()), network.MachineAddrs[i%2]
 			if i%2 == 1 {
 				p.family = six
 			}
@@ -142,7 +147,8 @@ func knock(from *nettest.Namespace, p probe) error {
 		if err := unix.Bind(fd, at(p.source.Addr(), 0)); err != nil {
 			return err
 		}
-		if err := unix.Connect(fd, at(p.to, p.port)); err != nil && err != unix.EINPROGRESS { //nolint:errorlint // as the kernel gives it
+		if err := unix.Connect(fd, at(p.to, p.port)); err != nil &&
+			err != unix.EINPROGRESS { //nolint:errorlint // as the kernel gives it
 			return err
 		}
 		if p.protocol == access.UDP {
@@ -190,7 +196,8 @@ func randomRules(r *rapid.T) string {
 		case 7:
 			return "ip saddr { 10.77.0.0/31, 192.0.2.7 }"
 		case 8:
-			return "ip saddr . " + one("tcp", "udp") + " dport " + one("", "!= ") + "{ 10.77.0.1 . " + port() + ", 10.77.0.3 . " + port() + " }"
+			return "ip saddr . " + one("tcp",
+				"udp") + " dport " + one("", "!= ") + "{ 10.77.0.1 . " + port() + ", 10.77.0.3 . " + port() + " }"
 		case 9:
 			return "iifname " + one(`"machine0"`, `!= "machine0"`, `"lo"`, `{ "lo", "eth7" }`, `"mach*"`)
 		case 10:
@@ -224,7 +231,8 @@ func randomRules(r *rapid.T) string {
 		}
 	}
 	var b strings.Builder
-	b.WriteString("table inet x {\nset single { type inet_service; elements = { 20, 23, 26 }; }\nset spans { type inet_service; flags interval; elements = { 21-22, 25-30 }; }\n")
+	b.WriteString("table inet x {\nset single { type inet_service; elements = { 20, 23, 26 }; }\nset spans { type " +
+		"inet_service; flags interval; elements = { 21-22, 25-30 }; }\n")
 	for i := chains - 1; i >= 0; i-- {
 		fmt.Fprintf(&b, "chain c%d {\n", i)
 		if i == 0 {
@@ -251,12 +259,20 @@ func TestFlowtablesAreReported(t *testing.T) {
 	t.Parallel()
 	hook := func(of *nftables.ChainHook, kind nftables.ChainType, rules ...*foreignRule) *foreignTable {
 		table := &nftables.Table{Name: "f", Family: nftables.TableFamilyINet}
-		chain := &nftables.Chain{Name: "c", Table: table, Hooknum: of, Type: kind, Priority: nftables.ChainPriorityFilter}
-		return &foreignTable{table: table, bases: []*nftables.Chain{chain}, chains: map[string]*foreignChain{"c": {chain, rules}}}
+		chain := &nftables.Chain{
+			Name: "c", Table: table, Hooknum: of, Type: kind,
+			Priority: nftables.ChainPriorityFilter,
+		}
+		return &foreignTable{
+			table: table, bases: []*nftables.Chain{chain},
+			chains: map[string]*foreignChain{"c": {chain, rules}},
+		}
 	}
-	flow := hook(nftables.ChainHookForward, nftables.ChainTypeFilter, &foreignRule{expressions: []expr.Any{&expr.FlowOffload{Name: "fast"}}})
+	flow := hook(nftables.ChainHookForward, nftables.ChainTypeFilter,
+		&foreignRule{expressions: []expr.Any{&expr.FlowOffload{Name: "fast"}}})
 	nat := hook(nftables.ChainHookPrerouting, nftables.ChainTypeNAT, &foreignRule{expressions: []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, &expr.Cmp{Register: 1, Data: []byte{0, 22}}, &expr.NAT{Type: expr.NATTypeDestNAT},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Register: 1, Data: []byte{0, 22}}, &expr.NAT{Type: expr.NATTypeDestNAT},
 	}})
 	d := access.DesiredState{Mode: access.ModeHost, Protected: []access.Protected{
 		{Protocol: access.TCP, Ports: access.SinglePort(22)}, {Protocol: access.TCP, Ports: access.SinglePort(23)},
@@ -287,12 +303,15 @@ func TestFlowtablesAreReported(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotLookedAtIsUnknown gives a look more to ask for than it asks, more rules than it follows, and more to find than it
-// tells: each leaves a finding of its own, and what takes packets past us is never among what is left out.
+// TestWhatIsNotLookedAtIsUnknown gives a look more to ask for than it asks, more rules than it follows, and more to
+// find than it tells: each leaves a finding of its own, and what takes packets past us is never among what is left out.
 func TestWhatIsNotLookedAtIsUnknown(t *testing.T) {
 	t.Parallel()
 	table := &nftables.Table{Name: "f", Family: nftables.TableFamilyINet}
-	filter := &nftables.Chain{Name: "c", Table: table, Hooknum: nftables.ChainHookForward, Type: nftables.ChainTypeFilter, Priority: nftables.ChainPriorityFilter}
+	filter := &nftables.Chain{
+		Name: "c", Table: table, Hooknum: nftables.ChainHookForward,
+		Type: nftables.ChainTypeFilter, Priority: nftables.ChainPriorityFilter,
+	}
 	rules := func(n int, e ...expr.Any) (list []*foreignRule) {
 		for range n {
 			list = append(list, &foreignRule{expressions: e})
@@ -303,9 +322,14 @@ func TestWhatIsNotLookedAtIsUnknown(t *testing.T) {
 		d := access.DesiredState{Mode: access.ModeGateway}
 		for i := range n {
 			id := access.MachineID(fmt.Sprint(i))
-			d.Machines = append(d.Machines, access.Guarded{Machine: id, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}})
+			d.Machines = append(d.Machines,
+				access.Guarded{
+					Machine:   id,
+					Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})},
+				})
 			for p := range ports {
-				d.Protected = append(d.Protected, access.Protected{Machine: id, Protocol: access.TCP, Ports: access.SinglePort(uint16(1000 + 2*p))})
+				d.Protected = append(d.Protected,
+					access.Protected{Machine: id, Protocol: access.TCP, Ports: access.SinglePort(uint16(1000 + 2*p))})
 			}
 		}
 		return d
@@ -313,7 +337,8 @@ func TestWhatIsNotLookedAtIsUnknown(t *testing.T) {
 	opened := machines(1, 1)
 	for i := range maxSources + 1 {
 		opened.Openings = append(opened.Openings, access.Opening{OpeningKey: access.OpeningKey{
-			Machine: "0", Source: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 32), Protocol: access.TCP, Ports: access.SinglePort(1000),
+			Machine: "0", Source: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 32),
+			Protocol: access.TCP, Ports: access.SinglePort(1000),
 		}})
 	}
 	flow := &expr.FlowOffload{Name: "fast"}
@@ -325,16 +350,22 @@ func TestWhatIsNotLookedAtIsUnknown(t *testing.T) {
 		"all of it":                    {machines(10, 2), rules(1, flow), ""},
 		"more machines than are asked": {machines(maxProbes+1, 1), rules(1, flow), notAsked},
 		"more openings than are asked": {opened, rules(1, flow), notAsked},
-		"more rules than are followed": {machines(1000, 1), append(rules(1, flow), rules(maxWork/1000+1, &expr.Counter{})...), notJudged},
-		"more ports than are told":     {machines(1, maxForeign+1), rules(1, flow), notTold},
+		"more rules than are followed": {
+			machines(1000, 1),
+			append(rules(1, flow), rules(maxWork/1000+1, &expr.Counter{})...), notJudged,
+		},
+		"more ports than are told": {machines(1, maxForeign+1), rules(1, flow), notTold},
 	} {
-		s := &survey{tables: []*foreignTable{{table: table, bases: []*nftables.Chain{filter}, chains: map[string]*foreignChain{"c": {filter, c.rules}}}}}
+		s := &survey{tables: []*foreignTable{
+			{table: table, bases: []*nftables.Chain{filter}, chains: map[string]*foreignChain{"c": {filter, c.rules}}},
+		}}
 		s.survey(c.d)
 		found := s.findings()
 		if len(found) > maxForeign {
 			t.Errorf("%s: %d findings", name, len(found))
 		}
-		says := slices.ContainsFunc(found, func(f access.ForeignRule) bool { return f.Effect == access.ForeignUnknown && f.Text == c.text })
+		says := slices.ContainsFunc(found,
+			func(f access.ForeignRule) bool { return f.Effect == access.ForeignUnknown && f.Text == c.text })
 		if says != (c.text != "") {
 			t.Errorf("%s: that it was left out is said: %t; found %+v", name, says, found)
 		}
@@ -344,8 +375,8 @@ func TestWhatIsNotLookedAtIsUnknown(t *testing.T) {
 	}
 }
 
-// FuzzJudge makes rules of any bytes: whatever they are, a packet comes to an end, and nothing is taken from outside of a
-// value.
+// FuzzJudge makes rules of any bytes: whatever they are, a packet comes to an end, and nothing is taken from outside of
+// a value.
 func FuzzJudge(f *testing.F) {
 	f.Add([]byte{1, 1, 2, 2, 0, 22, 3, 9, 9, 4, 1, 0}, uint16(22), "10.0.0.0/8")
 	f.Add([]byte("multiport rules of iptables, which are bytes in an order of their own"), uint16(443), "")
@@ -366,10 +397,17 @@ func FuzzJudge(f *testing.F) {
 			}
 			return 0
 		}
-		set := &nftables.Set{Name: "s", KeyType: nftables.TypeInetService, Interval: number()%2 == 1, IsMap: number()%2 == 1, DataType: nftables.TypeVerdict}
+		set := &nftables.Set{
+			Name: "s", KeyType: nftables.TypeInetService, Interval: number()%2 == 1,
+			IsMap: number()%2 == 1, DataType: nftables.TypeVerdict,
+		}
 		var elements []nftables.SetElement
 		for range number() % 4 {
-			elements = append(elements, nftables.SetElement{Key: next(int(number() % 4)), Val: next(int(number() % 12)), IntervalEnd: number()%2 == 1})
+			elements = append(elements,
+				nftables.SetElement{
+					Key: next(int(number() % 4)), Val: next(int(number() % 12)),
+					IntervalEnd: number()%2 == 1,
+				})
 		}
 		fs := &foreignSet{set: set, parts: parts(set), read: true}
 		fs.members, fs.whole = membersOfSet(set, elements), true
@@ -381,20 +419,32 @@ func FuzzJudge(f *testing.F) {
 				r, n := number()%30, number()%40
 				switch number() % 12 {
 				case 0:
-					list = append(list, &expr.Payload{DestRegister: r, Base: expr.PayloadBase(number() % 4), Offset: number(), Len: n})
+					list = append(list,
+						&expr.Payload{DestRegister: r, Base: expr.PayloadBase(number() % 4), Offset: number(), Len: n})
 				case 1:
 					list = append(list, &expr.Cmp{Register: r, Op: expr.CmpOp(number() % 6), Data: next(int(n))})
 				case 2:
-					list = append(list, &expr.Range{Register: r, FromData: next(int(n)), ToData: next(int(number() % 40))})
+					list = append(list,
+						&expr.Range{Register: r, FromData: next(int(n)), ToData: next(int(number() % 40))})
 				case 3:
-					list = append(list, &expr.Bitwise{SourceRegister: r, DestRegister: number() % 30, Len: n, Mask: next(int(n)), Xor: next(int(n))})
+					list = append(list,
+						&expr.Bitwise{
+							SourceRegister: r, DestRegister: number() % 30, Len: n, Mask: next(int(n)),
+							Xor: next(int(n)),
+						})
 				case 4:
-					list = append(list, &expr.Byteorder{SourceRegister: r, DestRegister: number() % 30, Len: n, Size: number() % 9})
+					list = append(list,
+						&expr.Byteorder{SourceRegister: r, DestRegister: number() % 30, Len: n, Size: number() % 9})
 				case 5:
-					list = append(list, &expr.Lookup{SourceRegister: r, SetName: "s", IsDestRegSet: n%2 == 0, DestRegister: number() % 30, Invert: n%3 == 0})
+					list = append(list,
+						&expr.Lookup{
+							SourceRegister: r, SetName: "s", IsDestRegSet: n%2 == 0,
+							DestRegister: number() % 30, Invert: n%3 == 0,
+						})
 				case 6:
 					info := xt.Unknown(next(int(n) + 20))
-					list = append(list, &expr.Match{Name: []string{"multiport", "state", "other"}[n%3], Rev: r % 2, Info: &info})
+					list = append(list,
+						&expr.Match{Name: []string{"multiport", "state", "other"}[n%3], Rev: r % 2, Info: &info})
 				case 7:
 					list = append(list, &expr.Verdict{Kind: expr.VerdictKind(int(n)%12 - 6), Chain: "c"})
 				case 8:

@@ -42,7 +42,10 @@ func newLab(t *testing.T, c nftables.Config, build func() (*nettest.Network, err
 		t.Skipf("no network namespaces here: %v", err)
 	}
 	t.Cleanup(func() { _ = network.Close() })
-	l := &lab{t: t, net: network, on: network.Machine, boot: time.Now(), log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	l := &lab{
+		t: t, net: network, on: network.Machine, boot: time.Now(),
+		log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
 	if network.Gateway != nil {
 		l.on = network.Gateway
 	}
@@ -166,7 +169,8 @@ func TestPortsAreClosedAndOpenForExactlyOneSource(t *testing.T) {
 			l.refuse(network, granted, to, guardedPort)
 			l.pass(network, granted, to, freePort)
 
-			l.apply(state(access.SessionsCut, open(netip.PrefixFrom(granted, granted.BitLen()).String(), access.Protocol(network), until, "grant-1")))
+			l.apply(state(access.SessionsCut,
+				open(netip.PrefixFrom(granted, granted.BitLen()).String(), access.Protocol(network), until, "grant-1")))
 			if i == 0 {
 				text, _ := l.command("list", "table", "inet", "postern")
 				t.Log(text)

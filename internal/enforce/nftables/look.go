@@ -33,7 +33,8 @@ func Look(c Config, d access.DesiredState, now time.Time) (held []enforce.Held, 
 	for _, o := range objects {
 		var f family
 		var bits int
-		if n, err := fmt.Sscanf(o.name, "n%d_%d", &f, &bits); n != 2 || err != nil || o.kind != unix.NFT_MSG_NEWSET || o.name != openSet(f, bits) {
+		if n, err := fmt.Sscanf(o.name, "n%d_%d", &f,
+			&bits); n != 2 || err != nil || o.kind != unix.NFT_MSG_NEWSET || o.name != openSet(f, bits) {
 			continue
 		}
 		members, err := socket.members(o.name, nil)

@@ -146,7 +146,8 @@ func membersOfSet(set *nftables.Set, elements []nftables.SetElement) (list []for
 			list[len(list)-1].to = before(e.Key)
 		}
 		if open = !e.IntervalEnd; open {
-			list = append(list, foreignMember{from: e.Key, to: bytes.Repeat([]byte{0xff}, len(e.Key)), verdict: verdictOf(set, e.Val)})
+			list = append(list,
+				foreignMember{from: e.Key, to: bytes.Repeat([]byte{0xff}, len(e.Key)), verdict: verdictOf(set, e.Val)})
 		}
 	}
 	return list
@@ -173,7 +174,11 @@ func (f *foreignSet) texts() string {
 		}
 		for _, e := range f.members {
 			if p.to <= len(e.from) && p.to <= len(e.to) {
-				list = append(list, access.PortRange{First: binary.BigEndian.Uint16(e.from[p.from:]), Last: binary.BigEndian.Uint16(e.to[p.from:])})
+				list = append(list,
+					access.PortRange{
+						First: binary.BigEndian.Uint16(e.from[p.from:]),
+						Last:  binary.BigEndian.Uint16(e.to[p.from:]),
+					})
 			}
 		}
 	}
@@ -214,7 +219,8 @@ func (m *meeting) lookup(e *expr.Lookup) {
 		if member.rest {
 			t = found.not()
 		}
-		if t == maybe && len(f.parts) == 1 && loopback(member.from) && !key.any(func(c cell) bool { return c.known != 0 || c.strange }) {
+		if t == maybe && len(f.parts) == 1 && loopback(
+			member.from) && !key.any(func(c cell) bool { return c.known != 0 || c.strange }) {
 			t = no
 		}
 		if t == no {

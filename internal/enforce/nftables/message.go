@@ -86,7 +86,8 @@ func message(kind int, flags netlink.HeaderFlags, body attributes) netlink.Messa
 }
 
 func newTable(name string, flags uint32) netlink.Message {
-	return message(unix.NFT_MSG_NEWTABLE, netlink.Create, header(unix.NFPROTO_INET, 0).text(unix.NFTA_TABLE_NAME, name).number(unix.NFTA_TABLE_FLAGS, flags))
+	return message(unix.NFT_MSG_NEWTABLE, netlink.Create,
+		header(unix.NFPROTO_INET, 0).text(unix.NFTA_TABLE_NAME, name).number(unix.NFTA_TABLE_FLAGS, flags))
 }
 
 func deleteTable(name string) netlink.Message {
@@ -103,7 +104,8 @@ func flushChain(table, chain string) netlink.Message {
 }
 
 func deleteChain(table, chain string) netlink.Message {
-	return message(unix.NFT_MSG_DELCHAIN, 0, header(unix.NFPROTO_INET, 0).text(unix.NFTA_CHAIN_TABLE, table).text(unix.NFTA_CHAIN_NAME, chain))
+	return message(unix.NFT_MSG_DELCHAIN, 0,
+		header(unix.NFPROTO_INET, 0).text(unix.NFTA_CHAIN_TABLE, table).text(unix.NFTA_CHAIN_NAME, chain))
 }
 
 func newChain(table string, c Chain) netlink.Message {
@@ -118,7 +120,10 @@ func newChain(table string, c Chain) netlink.Message {
 }
 
 func (c Chain) hookNumber() uint32 {
-	return map[string]uint32{"prerouting": unix.NF_INET_PRE_ROUTING, "input": unix.NF_INET_LOCAL_IN, "forward": unix.NF_INET_FORWARD, "output": unix.NF_INET_LOCAL_OUT}[c.Hook]
+	return map[string]uint32{
+		"prerouting": unix.NF_INET_PRE_ROUTING, "input": unix.NF_INET_LOCAL_IN,
+		"forward": unix.NF_INET_FORWARD, "output": unix.NF_INET_LOCAL_OUT,
+	}[c.Hook]
 }
 
 func newRule(table, chain string, r Rule) (netlink.Message, error) {
@@ -160,7 +165,8 @@ func newSet(table string, s Set, id uint32) netlink.Message {
 }
 
 func deleteSet(table, set string) netlink.Message {
-	return message(unix.NFT_MSG_DELSET, 0, header(unix.NFPROTO_INET, 0).text(unix.NFTA_SET_TABLE, table).text(unix.NFTA_SET_NAME, set))
+	return message(unix.NFT_MSG_DELSET, 0,
+		header(unix.NFPROTO_INET, 0).text(unix.NFTA_SET_TABLE, table).text(unix.NFTA_SET_NAME, set))
 }
 
 // flushSet deletes all elements of a set.
@@ -191,15 +197,19 @@ const (
 )
 
 // membersOf builds the messages of one kind on elements of a set.
-func membersOf(kind int, flags netlink.HeaderFlags, table, set string, members []member, with func(attributes, member) attributes) []netlink.Message {
+func membersOf(kind int, flags netlink.HeaderFlags, table, set string, members []member,
+	with func(attributes, member) attributes,
+) []netlink.Message {
 	messages := make([]netlink.Message, 0, 1+len(members)/maxMembers)
 	for len(members) > 0 {
 		n := min(len(members), maxMembers)
-		body := header(unix.NFPROTO_INET, 0).text(unix.NFTA_SET_ELEM_LIST_TABLE, table).text(unix.NFTA_SET_ELEM_LIST_SET, set)
+		body := header(unix.NFPROTO_INET, 0).text(unix.NFTA_SET_ELEM_LIST_TABLE, table).text(
+			unix.NFTA_SET_ELEM_LIST_SET, set)
 		body = body.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(a attributes) attributes {
 			for _, m := range members[:n] {
 				a = a.nest(unix.NFTA_LIST_ELEM, func(a attributes) attributes {
-					a = a.nest(unix.NFTA_SET_ELEM_KEY, func(a attributes) attributes { return a.bytes(unix.NFTA_DATA_VALUE, []byte(m.key)) })
+					a = a.nest(unix.NFTA_SET_ELEM_KEY,
+						func(a attributes) attributes { return a.bytes(unix.NFTA_DATA_VALUE, []byte(m.key)) })
 					return with(a, m)
 				})
 			}
@@ -217,18 +227,21 @@ func keyAlone(a attributes, _ member) attributes { return a }
 func addTimed(table, set string, members []member) ([]netlink.Message, error) {
 	for _, m := range members {
 		if m.left < leastLeft {
-			return nil, fmt.Errorf("element of set %s with %s left: refused, as the kernel might keep it for ever", set, m.left)
+			return nil, fmt.Errorf("element of set %s with %s left: refused, as the kernel might keep it for ever", set,
+				m.left)
 		}
 	}
-	return membersOf(unix.NFT_MSG_NEWSETELEM, netlink.Create, table, set, members, func(a attributes, m member) attributes {
-		millis := uint64(m.left.Milliseconds()) //nolint:gosec // positive, see above
-		a = a.long(unix.NFTA_SET_ELEM_TIMEOUT, millis).long(unix.NFTA_SET_ELEM_EXPIRATION, millis)
-		if m.comment != "" {
-			text := append([]byte(m.comment[:min(len(m.comment), maxComment)]), 0)
-			a = a.bytes(unix.NFTA_SET_ELEM_USERDATA, append([]byte{commentOfMember, byte(len(text))}, text...)) //nolint:gosec // short, see above
-		}
-		return a.nest(unix.NFTA_SET_ELEM_EXPR, func(a attributes) attributes { return counter(a, m.packets, m.bytes) })
-	}), nil
+	return membersOf(unix.NFT_MSG_NEWSETELEM, netlink.Create, table, set, members,
+		func(a attributes, m member) attributes {
+			millis := uint64(m.left.Milliseconds()) //nolint:gosec // positive, see above
+			a = a.long(unix.NFTA_SET_ELEM_TIMEOUT, millis).long(unix.NFTA_SET_ELEM_EXPIRATION, millis)
+			if m.comment != "" {
+				text := append([]byte(m.comment[:min(len(m.comment), maxComment)]), 0)
+				a = a.bytes(unix.NFTA_SET_ELEM_USERDATA, append([]byte{commentOfMember, byte(len(text))}, text...)) //nolint:gosec // short, see above
+			}
+			return a.nest(unix.NFTA_SET_ELEM_EXPR,
+				func(a attributes) attributes { return counter(a, m.packets, m.bytes) })
+		}), nil
 }
 
 func addPlain(table, set string, keys []Key) []netlink.Message {

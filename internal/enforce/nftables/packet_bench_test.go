@@ -48,7 +48,8 @@ func BenchmarkPacket(b *testing.B) {
 			fmt.Fprintf(&rules, "ip saddr %s ip daddr 10.88.1.1 udp dport %d accept\n", source, port)
 			source = source.Next()
 		}
-		fmt.Fprintf(&rules, "ip saddr 10.77.0.1 ip daddr 10.88.1.1 udp dport %d accept\nudp sport %d accept", port, port)
+		fmt.Fprintf(&rules, "ip saddr 10.77.0.1 ip daddr 10.88.1.1 udp dport %d accept\nudp sport %d accept", port,
+			port)
 		variants = append(variants, variant{name: fmt.Sprintf("linear/rules=%d", n), nft: chain(rules.String())})
 	}
 	for _, v := range variants {
@@ -97,7 +98,8 @@ func guardGateway(b *testing.B, network *nettest.Network, count int) {
 	d := state(access.SessionsCut)
 	d.Mode = access.ModeGateway
 	d.Machines = []access.Guarded{{Machine: web, Addresses: network.MachineAddrs}}
-	openings := append(crowd(count-1, now.Add(time.Hour)), open(network.ClientAddrs[0].String()+"/32", access.UDP, now.Add(time.Hour), "mine"))
+	openings := append(crowd(count-1, now.Add(time.Hour)),
+		open(network.ClientAddrs[0].String()+"/32", access.UDP, now.Add(time.Hour), "mine"))
 	_, _, d.Openings = enforce.Changes(nil, openings)
 	if err := e.Apply(b.Context(), &d, now); err != nil {
 		b.Fatal(err)

@@ -13,7 +13,10 @@ import (
 )
 
 func packet4(change func([]byte)) []byte {
-	b := []byte{0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2, 0xc0, 0x01, 0, 22, 0, 0, 0, 0}
+	b := []byte{
+		0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2, 0xc0, 0x01, 0, 22, 0, 0, 0,
+		0,
+	}
 	if change != nil {
 		change(b)
 	}
@@ -31,17 +34,27 @@ func packet6(next byte, rest ...byte) []byte {
 
 func TestParsePacket(t *testing.T) {
 	t.Parallel()
-	want4 := packet{source: netip.MustParseAddr("192.0.2.1"), destination: netip.MustParseAddr("198.51.100.2"), protocol: access.TCP, port: 22}
-	want6 := packet{source: netip.MustParseAddr("2001:db8::1"), destination: netip.MustParseAddr("2001:db8::2"), protocol: access.UDP, port: 53}
+	want4 := packet{
+		source: netip.MustParseAddr("192.0.2.1"), destination: netip.MustParseAddr("198.51.100.2"),
+		protocol: access.TCP, port: 22,
+	}
+	want6 := packet{
+		source: netip.MustParseAddr("2001:db8::1"), destination: netip.MustParseAddr("2001:db8::2"),
+		protocol: access.UDP, port: 53,
+	}
 	udp := []byte{0xc0, 1, 0, 53, 0, 8, 0, 0}
 	for name, tc := range map[string]struct {
 		raw  []byte
 		want packet
 		ok   bool
 	}{
-		"tcp over ipv4":            {packet4(nil), want4, true},
-		"cut behind the ports":     {packet4(nil)[:24], want4, true},
-		"options":                  {append(append([]byte{0x46}, packet4(nil)[1:20]...), append([]byte{1, 1, 1, 1}, packet4(nil)[20:]...)...), want4, true},
+		"tcp over ipv4":        {packet4(nil), want4, true},
+		"cut behind the ports": {packet4(nil)[:24], want4, true},
+		"options": {
+			append(append([]byte{0x46}, packet4(nil)[1:20]...),
+				append([]byte{1, 1, 1, 1}, packet4(nil)[20:]...)...),
+			want4, true,
+		},
 		"udp over ipv6":            {packet6(17, udp...), want6, true},
 		"hop-by-hop options":       {packet6(0, append([]byte{17, 0, 0, 0, 0, 0, 0, 0}, udp...)...), want6, true},
 		"first fragment":           {packet6(44, append([]byte{17, 0, 0, 1, 0, 0, 0, 0}, udp...)...), want6, true},
@@ -62,7 +75,8 @@ func TestParsePacket(t *testing.T) {
 				t.Fatalf("ok %v, want %v", ok, tc.ok)
 			}
 			if ok && got != tc.want {
-				t.Error(cmp.Diff(tc.want, got, cmp.AllowUnexported(packet{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })))
+				t.Error(cmp.Diff(tc.want, got, cmp.AllowUnexported(packet{}),
+					cmp.Comparer(func(a, b netip.Addr) bool { return a == b })))
 			}
 		})
 	}

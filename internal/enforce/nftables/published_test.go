@@ -114,7 +114,8 @@ func run(t *testing.T, in *nettest.Namespace, input string, environment []string
 	t.Helper()
 	var out bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = strings.NewReader(input), &out, &out, append(os.Environ(), environment...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = strings.NewReader(
+		input), &out, &out, append(os.Environ(), environment...)
 	if err := in.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +124,8 @@ func run(t *testing.T, in *nettest.Namespace, input string, environment []string
 	}
 }
 
-// written loads rules that were written by hand in the form of a program that does not run here, with a text for each published
-// port.
+// written loads rules that were written by hand in the form of a program that does not run here, with a text for each
+// published port.
 func written(program string, head, each, tail string) func(*testing.T, *nettest.Namespace, *nettest.Namespace) {
 	return func(t *testing.T, machine, container *nettest.Namespace) {
 		t.Helper()
@@ -163,7 +164,8 @@ func publishers() []publisher {
 -A OUTPUT ! -d ::1/128 -m addrtype --dst-type LOCAL -j DOCKER
 -A POSTROUTING -s fd17::/64 ! -o docker0 -j MASQUERADE
 -A DOCKER -i docker0 -j RETURN
-`, "-A DOCKER ! -i docker0 -p @PROTOCOL -m @PROTOCOL --dport @PORT -j DNAT --to-destination [fd17::2]:@PORT\n", "COMMIT\n")},
+`, "-A DOCKER ! -i docker0 -p @PROTOCOL -m @PROTOCOL --dport @PORT -j DNAT --to-destination [fd17::2]:@PORT\n",
+			"COMMIT\n")},
 		// In the form of those that dockerd makes with its nftables backend.
 		{"docker with nftables", []string{"nft"}, true, written("nft", `table ip docker-bridges {
 	chain nat-prerouting-and-output { }
@@ -176,7 +178,8 @@ table ip6 docker-bridges {
 	chain nat-prerouting { type nat hook prerouting priority dstnat; fib daddr type local counter jump nat-prerouting-and-output; }
 	chain nat-postrouting { type nat hook postrouting priority srcnat; oifname != "docker0" ip6 saddr fd17::/64 counter masquerade; }
 }
-`, `add rule ip docker-bridges nat-prerouting-and-output @PROTOCOL dport @PORT counter dnat to 172.17.0.2:@PORT comment "DNAT"
+`,
+			`add rule ip docker-bridges nat-prerouting-and-output @PROTOCOL dport @PORT counter dnat to 172.17.0.2:@PORT comment "DNAT"
 add rule ip6 docker-bridges nat-prerouting-and-output @PROTOCOL dport @PORT counter dnat to [fd17::2]:@PORT comment "DNAT"
 `, "")},
 		// In the form of those that kube-proxy makes for a node port, which it masquerades; in two jumps less.
@@ -211,23 +214,32 @@ func netavark(t *testing.T, machine, container *nettest.Namespace) {
 	var ports []object
 	for port, protocols := range publishedPorts() {
 		for _, protocol := range protocols {
-			ports = append(ports, object{"container_port": port, "host_port": port, "host_ip": "", "protocol": protocol, "range": 1})
+			ports = append(ports,
+				object{"container_port": port, "host_port": port, "host_ip": "", "protocol": protocol, "range": 1})
 		}
 	}
 	id := strings.Repeat("2f", 32)
 	config, err := json.Marshal(object{
 		"container_id": id, "container_name": "web", "port_mappings": ports,
-		"networks": object{"podman": object{"static_ips": []string{containerFour, containerSix}, "interface_name": "eth0"}},
+		"networks": object{"podman": object{
+			"static_ips":     []string{containerFour, containerSix},
+			"interface_name": "eth0",
+		}},
 		"network_info": object{"podman": object{
-			"name": "podman", "id": id, "driver": "bridge", "network_interface": "podman0", "ipv6_enabled": true, "internal": false, "dns_enabled": false,
-			"subnets":      []object{{"subnet": "172.17.0.0/16", "gateway": bridgeFour}, {"subnet": "fd17::/64", "gateway": bridgeSix}},
+			"name": "podman", "id": id, "driver": "bridge", "network_interface": "podman0", "ipv6_enabled": true,
+			"internal": false, "dns_enabled": false,
+			"subnets": []object{
+				{"subnet": "172.17.0.0/16", "gateway": bridgeFour},
+				{"subnet": "fd17::/64", "gateway": bridgeSix},
+			},
 			"ipam_options": object{"driver": "host-local"},
 		}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, machine, string(config), []string{"NETAVARK_FW=iptables"}, "/usr/lib/podman/netavark", "--config", t.TempDir(), "setup", path(container))
+	run(t, machine, string(config), []string{"NETAVARK_FW=iptables"}, "/usr/lib/podman/netavark", "--config",
+		t.TempDir(), "setup", path(container))
 	usable(t, container)
 }
 
@@ -235,7 +247,10 @@ func netavark(t *testing.T, machine, container *nettest.Namespace) {
 func portmap(t *testing.T, machine, container *nettest.Namespace) {
 	t.Helper()
 	type object = map[string]any
-	environment := []string{"CNI_COMMAND=ADD", "CNI_CONTAINERID=web", "CNI_NETNS=" + path(container), "CNI_IFNAME=eth0", "CNI_PATH=/usr/lib/cni"}
+	environment := []string{
+		"CNI_COMMAND=ADD", "CNI_CONTAINERID=web", "CNI_NETNS=" + path(container), "CNI_IFNAME=eth0",
+		"CNI_PATH=/usr/lib/cni",
+	}
 	plugin := func(name string, config object) []byte {
 		config["cniVersion"], config["name"], config["type"] = "1.0.0", "pods", name
 		in, err := json.Marshal(config)
@@ -244,7 +259,8 @@ func portmap(t *testing.T, machine, container *nettest.Namespace) {
 		}
 		var out, wrong bytes.Buffer
 		cmd := exec.CommandContext(t.Context(), "/usr/lib/cni/"+name)
-		cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = bytes.NewReader(in), &out, &wrong, append(os.Environ(), environment...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = bytes.NewReader(
+			in), &out, &wrong, append(os.Environ(), environment...)
 		if err := machine.Start(cmd); err != nil {
 			t.Fatal(err)
 		}
@@ -262,11 +278,19 @@ func portmap(t *testing.T, machine, container *nettest.Namespace) {
 	bridged := plugin("bridge", object{
 		"bridge": "cni0", "isGateway": true, "ipMasq": true,
 		"ipam": object{
-			"type": "static", "addresses": []object{{"address": containerFour + "/16", "gateway": bridgeFour}, {"address": containerSix + "/64", "gateway": bridgeSix}},
+			"type": "static",
+			"addresses": []object{
+				{"address": containerFour + "/16", "gateway": bridgeFour},
+				{"address": containerSix + "/64", "gateway": bridgeSix},
+			},
 			"routes": []object{{"dst": "0.0.0.0/0"}, {"dst": "::/0"}},
 		},
 	})
-	plugin("portmap", object{"snat": true, "capabilities": object{"portMappings": true}, "runtimeConfig": object{"portMappings": ports}, "prevResult": json.RawMessage(bridged)})
+	plugin("portmap",
+		object{
+			"snat": true, "capabilities": object{"portMappings": true},
+			"runtimeConfig": object{"portMappings": ports}, "prevResult": json.RawMessage(bridged),
+		})
 	usable(t, container)
 }
 
@@ -276,7 +300,8 @@ func usable(t *testing.T, in *nettest.Namespace) {
 	limit := time.Now().Add(longWait)
 	for time.Now().Before(limit) {
 		err := in.Do(func() error {
-			c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", netip.AddrPortFrom(netip.MustParseAddr(containerSix), 0).String())
+			c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp",
+				netip.AddrPortFrom(netip.MustParseAddr(containerSix), 0).String())
 			if err == nil {
 				_ = c.Close()
 			}
@@ -360,9 +385,15 @@ func TestPublishedPortsAreGuarded(t *testing.T) {
 		for _, network := range []string{"tcp", "udp"} {
 			p.apply(state(access.SessionsCut))
 			p.refuse(network, from, to, guardedPort)
-			p.awaitDenied(access.Denied{Machine: web, Source: from, Protocol: access.Protocol(network), Port: guardedPort, Count: 1}, p.told())
+			p.awaitDenied(access.Denied{
+				Machine: web, Source: from, Protocol: access.Protocol(network),
+				Port: guardedPort, Count: 1,
+			},
+				p.told())
 			p.pass(network, from, to, freePort)
-			p.apply(state(access.SessionsCut, open(netip.PrefixFrom(from, from.BitLen()).String(), access.Protocol(network), p.now().Add(time.Minute), "g")))
+			p.apply(state(access.SessionsCut,
+				open(netip.PrefixFrom(from, from.BitLen()).String(), access.Protocol(network), p.now().Add(time.Minute),
+					"g")))
 			p.pass(network, from, to, guardedPort)
 			p.refuse(network, other, to, guardedPort)
 			p.pass(network, other, to, freePort)
@@ -378,7 +409,8 @@ func (p published) told() []access.Denied {
 	var all []access.Denied
 	for _, from := range p.net.ClientAddrs {
 		for _, protocol := range []access.Protocol{access.TCP, access.UDP} {
-			all = append(all, access.Denied{Machine: web, Source: from, Protocol: protocol, Port: guardedPort, Count: 1})
+			all = append(all,
+				access.Denied{Machine: web, Source: from, Protocol: protocol, Port: guardedPort, Count: 1})
 		}
 	}
 	return all
@@ -395,12 +427,15 @@ func TestPublishedSessionsAreCutAtBothEnds(t *testing.T) {
 				until = p.now().Add(time.Hour)
 				fallthrough
 			case "expired":
-				p.apply(guardSilent(state(access.SessionsCut, open(netip.PrefixFrom(from, from.BitLen()).String(), access.TCP, until)), access.SessionsCut))
+				p.apply(guardSilent(state(access.SessionsCut,
+					open(netip.PrefixFrom(from, from.BitLen()).String(), access.TCP, until)),
+					access.SessionsCut))
 			default:
 				p.apply(access.DesiredState{Mode: access.ModeHost})
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), longWait)
-			client, err := p.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, silentPort))
+			client, err := p.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0),
+				netip.AddrPortFrom(to, silentPort))
 			cancel()
 			if err != nil {
 				t.Fatal(err)
@@ -479,9 +514,12 @@ func TestAPublishedSessionIsNotBegunAgainByTheServer(t *testing.T) {
 	eachPublisher(t, few(), func(t *testing.T, p published, from, _, to netip.Addr) {
 		t.Helper()
 		for _, sessions := range []access.SessionMode{access.SessionsKeep, access.SessionsCut} {
-			p.apply(guardSilent(state(sessions, open(netip.PrefixFrom(from, from.BitLen()).String(), access.TCP, p.now().Add(time.Hour))), sessions))
+			p.apply(guardSilent(state(sessions,
+				open(netip.PrefixFrom(from, from.BitLen()).String(), access.TCP, p.now().Add(time.Hour))),
+				sessions))
 			ctx, cancel := context.WithTimeout(t.Context(), longWait)
-			client, err := p.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, silentPort))
+			client, err := p.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0),
+				netip.AddrPortFrom(to, silentPort))
 			cancel()
 			if err != nil {
 				t.Fatal(err)

@@ -17,15 +17,16 @@ type wrote struct {
 }
 
 const (
-	fewAtOnce = 64 // written anew together, so that hardly anything can come between the reading of the clock and the kernel's
+	// Written anew together, so that hardly anything can come between the reading of the clock and the kernel's.
+	fewAtOnce = 64
 	attempts  = 5
 	tries     = 3
 )
 
-// punctual proves that no element which was written ends too late, and writes those anew that might: at first all of them at
-// once, with twice as much taken off as was missing, so that they are right before any of them ends. Then they are written
-// again a few at a time, with nothing more taken off than at first, so that they do not end too soon either: what came
-// between on a busy machine hardly comes twice.
+// punctual proves that no element which was written ends too late, and writes those anew that might: at first all of
+// them at once, with twice as much taken off as was missing, so that they are right before any of them ends. Then they
+// are written again a few at a time, with nothing more taken off than at first, so that they do not end too soon
+// either: what came between on a busy machine hardly comes twice.
 func (e *Enforcer) punctual(clock stopwatch) error {
 	hasty, err := e.hasten(clock)
 	if err != nil || len(hasty) == 0 {
@@ -86,10 +87,10 @@ func (e *Enforcer) anew(these map[place]bool, clock stopwatch) error {
 	return e.conn.commit(messages)
 }
 
-// proven notes until when the kernel may hold what was just written, now that its answer is here, and gives the elements for
-// which that is after their end, and by how much at most. The kernel counts what remained from some moment before its
-// answer, so an element ends at the latest when that much has passed since the answer, and a tick; between the reading of
-// the clock and that moment a busy machine may have done anything.
+// proven notes until when the kernel may hold what was just written, now that its answer is here, and gives the
+// elements for which that is after their end, and by how much at most. The kernel counts what remained from some moment
+// before its answer, so an element ends at the latest when that much has passed since the answer, and a tick; between
+// the reading of the clock and that moment a busy machine may have done anything.
 func (e *Enforcer) proven(now time.Time) (late map[place]bool, over time.Duration) {
 	late = make(map[place]bool)
 	for _, w := range e.wrote {

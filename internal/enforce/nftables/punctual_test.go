@@ -14,8 +14,9 @@ import (
 	"github.com/postern-dev/postern/internal/nettest"
 )
 
-// TestAStalledWriteEndsOnTime proves by arithmetic that an element ends on time though the machine did something else for
-// long between the reading of the clock and the kernel's, wherever that was; and that it does not end too soon for that.
+// TestAStalledWriteEndsOnTime proves by arithmetic that an element ends on time though the machine did something else
+// for long between the reading of the clock and the kernel's, wherever that was; and that it does not end too soon for
+// that.
 func TestAStalledWriteEndsOnTime(t *testing.T) {
 	t.Parallel()
 	const stall = 300 * time.Millisecond
@@ -58,8 +59,8 @@ func TestAStalledWriteEndsOnTime(t *testing.T) {
 	}
 }
 
-// TestWhatEndsByItselfIsNotDeleted takes an opening away in the last milliseconds before its end, by the clock: it may have
-// ended already, and then a kernel would refuse the transaction, and everything be written anew.
+// TestWhatEndsByItselfIsNotDeleted takes an opening away in the last milliseconds before its end, by the clock: it may
+// have ended already, and then a kernel would refuse the transaction, and everything be written anew.
 func TestWhatEndsByItselfIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	for left, want := range map[time.Duration]int{2 * time.Millisecond: 1, time.Second: 0} {
@@ -79,8 +80,8 @@ func TestWhatEndsByItselfIsNotDeleted(t *testing.T) {
 	}
 }
 
-// TestALookDoesNotForgetWhatIsProven moves ends a little earlier after a look during which the machine did something else: by
-// such a look elements seem to end earlier than they do, and one of them about when it should now.
+// TestALookDoesNotForgetWhatIsProven moves ends a little earlier after a look during which the machine did something
+// else: by such a look elements seem to end earlier than they do, and one of them about when it should now.
 func TestALookDoesNotForgetWhatIsProven(t *testing.T) {
 	t.Parallel()
 	const stall = 40 * time.Millisecond

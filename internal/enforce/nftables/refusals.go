@@ -43,12 +43,16 @@ func startRefusals(e *Enforcer) (*refusals, error) {
 		header(unix.AF_UNSPEC, e.group).bytes(logCommand, []byte{logBind}),
 		header(unix.AF_UNSPEC, e.group).bytes(logMode, mode),
 	} {
-		m := netlink.Message{Header: netlink.Header{Type: logConfig, Flags: netlink.Request | netlink.Acknowledge}, Data: body}
+		m := netlink.Message{
+			Header: netlink.Header{Type: logConfig, Flags: netlink.Request | netlink.Acknowledge},
+			Data:   body,
+		}
 		if err := socket.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
 			return nil, errors.Join(err, socket.Close())
 		}
 		if _, err := socket.Execute(m); err != nil {
-			return nil, errors.Join(fmt.Errorf("bind log group %d (is another program reading it?): %w", e.group, err), socket.Close())
+			return nil, errors.Join(fmt.Errorf("bind log group %d (is another program reading it?): %w", e.group, err),
+				socket.Close())
 		}
 	}
 	if err := socket.SetReadDeadline(time.Time{}); err != nil {
@@ -97,7 +101,10 @@ func (e *Enforcer) refused(packet []byte) {
 	if !ok || t == nil {
 		return
 	}
-	d := access.Denied{Machine: t.machineOf(p.destination, p.protocol, p.port), Source: p.source, Protocol: p.protocol, Port: p.port, Count: 1}
+	d := access.Denied{
+		Machine: t.machineOf(p.destination, p.protocol, p.port), Source: p.source, Protocol: p.protocol,
+		Port: p.port, Count: 1,
+	}
 	select {
 	case e.denied <- d:
 	default: // nobody listens

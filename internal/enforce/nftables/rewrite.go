@@ -18,7 +18,8 @@ import (
 var ErrOwned = errors.New("the table belongs to a process that lives")
 
 // rewrite makes the table what d says without trusting anything that is there: it adopts the table if there is one, and
-// then makes it, or empties and fills it, in one transaction. Packets see the old table or the new one, and nothing between.
+// then makes it, or empties and fills it, in one transaction. Packets see the old table or the new one, and nothing
+// between.
 func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 	c, err := e.open()
 	if err != nil {
@@ -77,7 +78,8 @@ func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 	}
 	err = c.commit(append(messages, elements...))
 	if there == nil && flags != 0 && refusedByKernel(err, unix.EOPNOTSUPP, unix.EINVAL) {
-		e.log.Warn("this kernel cannot protect our table from others; changes of it will be noticed and undone", "table", e.table)
+		e.log.Warn("this kernel cannot protect our table from others; changes of it will be noticed and undone",
+			"table", e.table)
 		e.plain = true
 		if err = c.close(); err != nil {
 			return fmt.Errorf("close a netlink socket: %w", err)
@@ -134,7 +136,8 @@ func (o object) stands(c Chain) bool {
 
 // fits tells whether a set in the kernel can serve as s.
 func (o object) fits(s Set) bool {
-	return o.name == s.Name && o.length == uint32(s.keyLength()) && o.flags&(unix.NFT_SET_TIMEOUT|unix.NFT_SET_EVAL) == s.flags() //nolint:gosec // at most 40
+	length := uint32(s.keyLength()) //nolint:gosec // at most 40
+	return o.name == s.Name && o.length == length && o.flags&(unix.NFT_SET_TIMEOUT|unix.NFT_SET_EVAL) == s.flags()
 }
 
 // counted reads what the elements to be written have counted so far.
@@ -147,7 +150,8 @@ func (c *conn) counted(old []object, k *known) (map[place]member, error) {
 	}
 	for _, s := range k.sets {
 		for set, wanted := range keys {
-			if set.set() != s.Name || !slices.ContainsFunc(old, func(o object) bool { return o.kind == unix.NFT_MSG_NEWSET && o.fits(s) }) {
+			if set.set() != s.Name || !slices.ContainsFunc(old,
+				func(o object) bool { return o.kind == unix.NFT_MSG_NEWSET && o.fits(s) }) {
 				continue
 			}
 			members, err := c.members(s.Name, wanted)

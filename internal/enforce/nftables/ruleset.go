@@ -191,5 +191,6 @@ func (r Ruleset) Text(now time.Time) string {
 
 // same tells whether two chains say the same.
 func (c Chain) same(other Chain) bool {
-	return c.Name == other.Name && c.Hook == other.Hook && slices.EqualFunc(c.Rules, other.Rules, func(a, b Rule) bool { return a.Text == b.Text })
+	return c.Name == other.Name && c.Hook == other.Hook && slices.EqualFunc(c.Rules, other.Rules,
+		func(a, b Rule) bool { return a.Text == b.Text })
 }

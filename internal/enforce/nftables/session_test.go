@@ -24,7 +24,8 @@ func waitReset(t *testing.T, what string, c net.Conn, write bool) {
 	b := make([]byte, 64)
 	for time.Now().Before(deadline) {
 		if write {
-			if _, err := io.WriteString(c, "still there?"); errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+			if _, err := io.WriteString(c,
+				"still there?"); errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 				return
 			}
 		}
@@ -45,7 +46,8 @@ func (l *lab) accepted(port uint16) <-chan net.Conn {
 	l.t.Helper()
 	var listener net.Listener
 	err := l.net.Machine.Do(func() (err error) {
-		listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", netip.AddrPortFrom(netip.IPv6Unspecified(), port).String())
+		listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp",
+			netip.AddrPortFrom(netip.IPv6Unspecified(), port).String())
 		return err
 	})
 	if err != nil {
@@ -70,7 +72,8 @@ func (l *lab) accepted(port uint16) <-chan net.Conn {
 const silentPort = 4023 // protected; its server says nothing by itself
 
 func guardSilent(d access.DesiredState, sessions access.SessionMode) access.DesiredState {
-	d.Protected = append(d.Protected, access.Protected{Machine: web, Protocol: access.TCP, Ports: access.SinglePort(silentPort), Sessions: sessions})
+	d.Protected = append(d.Protected,
+		access.Protected{Machine: web, Protocol: access.TCP, Ports: access.SinglePort(silentPort), Sessions: sessions})
 	for i := range d.Openings {
 		d.Openings[i].Ports = access.SinglePort(silentPort)
 	}
@@ -91,7 +94,8 @@ func TestSessionsAreCutAtBothEnds(t *testing.T) {
 				l.apply(guardSilent(state(access.SessionsCut, open(source, access.TCP, until)), access.SessionsCut))
 				ctx, cancel := context.WithTimeout(t.Context(), longWait)
 				defer cancel()
-				client, err := l.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, silentPort))
+				client, err := l.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0),
+					netip.AddrPortFrom(to, silentPort))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -176,7 +180,8 @@ func TestAForgottenSessionIsNotBegunAgainByTheServer(t *testing.T) {
 			l.apply(guardSilent(state(sessions, open("10.77.0.1/32", access.TCP, l.now().Add(time.Hour))), sessions))
 			ctx, cancel := context.WithTimeout(t.Context(), longWait)
 			defer cancel()
-			client, err := l.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, silentPort))
+			client, err := l.net.Client.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0),
+				netip.AddrPortFrom(to, silentPort))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -54,7 +54,8 @@ func (s shape) sets() []Set {
 	} else {
 		fields := []Field{FieldProtocol, FieldPort}
 		sets = append(sets, Set{Name: "cut", Fields: fields}, Set{Name: "keep", Fields: fields},
-			Set{Name: ownSet(four), Fields: []Field{four.field()}, Learned: true}, Set{Name: ownSet(six), Fields: []Field{six.field()}, Learned: true})
+			Set{Name: ownSet(four), Fields: []Field{four.field()}, Learned: true},
+			Set{Name: ownSet(six), Fields: []Field{six.field()}, Learned: true})
 	}
 	for _, f := range []family{four, six} {
 		fields := []Field{f.field(), FieldProtocol, FieldPort}

@@ -115,7 +115,10 @@ func onLoopback(name string, key expr.MetaKey) statement {
 func tcpFlags(text string, mask, want byte, op expr.CmpOp) statement {
 	return statement{text, []expr.Any{
 		&expr.Payload{DestRegister: registerOne, Base: expr.PayloadBaseTransportHeader, Offset: tcpFlagsAt, Len: 1},
-		&expr.Bitwise{SourceRegister: registerOne, DestRegister: registerOne, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Bitwise{
+			SourceRegister: registerOne, DestRegister: registerOne, Len: 1, Mask: []byte{mask},
+			Xor: []byte{0},
+		},
 		&expr.Cmp{Op: op, Register: registerOne, Data: []byte{want}},
 	}}
 }
@@ -169,7 +172,8 @@ func status(text string, mask, want uint32) statement {
 
 // goesOnAsSent matches sessions in which both sides have spoken, and nobody translates anything.
 func goesOnAsSent() statement {
-	return status("& (seen-reply | snat | dnat) == seen-reply", answered|sourceTranslated|destinationTranslated, answered)
+	return status("& (seen-reply | snat | dnat) == seen-reply", answered|sourceTranslated|destinationTranslated,
+		answered)
 }
 
 // beginsAsSent matches what both sides have not spoken in yet, and nobody translates.
@@ -203,7 +207,10 @@ func learn(f family, set string) statement {
 
 // direction matches packets that go the way of the first packet of their connection, or the other way.
 func direction(text string, number byte) statement {
-	return statement{"ct direction " + text, []expr.Any{&expr.Ct{Key: expr.CtKeyDIRECTION, Register: registerOne}, equal([]byte{number})}}
+	return statement{
+		"ct direction " + text,
+		[]expr.Any{&expr.Ct{Key: expr.CtKeyDIRECTION, Register: registerOne}, equal([]byte{number})},
+	}
 }
 
 func isOriginal() statement { return direction("original", 0) }
@@ -316,7 +323,8 @@ func reset() statement {
 func logged(group uint16) statement {
 	const prefix, snap = "postern refused", 128
 	return statement{
-		fmt.Sprintf("limit rate 100/second burst 200 packets log prefix %q group %d snaplen %d queue-threshold 1", prefix, group, snap),
+		fmt.Sprintf("limit rate 100/second burst 200 packets log prefix %q group %d snaplen %d queue-threshold 1",
+			prefix, group, snap),
 		[]expr.Any{
 			&expr.Limit{Type: expr.LimitTypePkts, Rate: 100, Unit: expr.LimitTimeSecond, Burst: 200},
 			&expr.Log{

@@ -27,7 +27,8 @@ func complete(structure []object, k *known) error {
 
 // find looks for our table; nil if there is none.
 func (c *conn) find() (*object, error) {
-	answers, err := c.ask(message(unix.NFT_MSG_GETTABLE, 0, header(unix.NFPROTO_INET, 0).text(unix.NFTA_TABLE_NAME, c.table)))
+	answers, err := c.ask(message(unix.NFT_MSG_GETTABLE, 0,
+		header(unix.NFPROTO_INET, 0).text(unix.NFTA_TABLE_NAME, c.table)))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil //nolint:nilnil // no table is an answer, not an error
 	}

@@ -280,7 +280,8 @@ func (p probe) tracked(e *expr.Ct) cells {
 		return fixed(binary.NativeEndian.AppendUint32(nil, expr.CtStateBitNEW))
 	case expr.CtKeyDIRECTION:
 		return fixed([]byte{0})
-	case expr.CtKeySRC, expr.CtKeyDST, expr.CtKeySRCIP, expr.CtKeyDSTIP, expr.CtKeySRCIP6, expr.CtKeyDSTIP6, expr.CtKeyPROTOSRC, expr.CtKeyPROTODST:
+	case expr.CtKeySRC, expr.CtKeyDST, expr.CtKeySRCIP, expr.CtKeyDSTIP, expr.CtKeySRCIP6, expr.CtKeyDSTIP6,
+		expr.CtKeyPROTOSRC, expr.CtKeyPROTODST:
 		return unknown(16, false)
 	}
 	return unknown(16, true)

@@ -67,7 +67,10 @@ func TestOneCapabilityIsEnoughAndDeathClosesOnTime(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), readable(t))
 	const left = 4 * time.Second
 	cmd.Env = append(os.Environ(), childLeft+"="+left.String())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, AmbientCaps: []uintptr{unix.CAP_NET_ADMIN}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: 65534, Gid: 65534},
+		AmbientCaps: []uintptr{unix.CAP_NET_ADMIN},
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,8 @@ type alerting struct {
 
 func (e *Service) newAlerting(tx engine.Tx) *alerting {
 	return &alerting{
-		Work: e.kernel.NewWork(tx, e.kernel.Now()), books: map[access.TenantID]alert.Book{}, watches: map[alert.Key]alert.Watch{}, dirty: map[alert.Key]bool{},
+		Work: e.kernel.NewWork(tx, e.kernel.Now()), books: map[access.TenantID]alert.Book{},
+		watches: map[alert.Key]alert.Watch{}, dirty: map[alert.Key]bool{},
 		alerts: map[alert.Key]alert.Alert{}, was: map[alert.Key]int64{}, changes: map[alert.Key]alert.Change{},
 	}
 }
@@ -152,8 +153,12 @@ func tell(ctx context.Context, w *engine.Work, a alert.Alert, change alert.Chang
 	}
 	w.Event(alertEvent(a, kind, by))
 	n := engine.Notification{
-		ID: engine.NotificationID(engine.NewID()), At: w.Now, Kind: engine.NotifyAlert, Tenant: a.Tenant, Alert: string(a.ID),
-		Subject: engine.Subject{Title: a.Title, Severity: string(a.Severity), Outcome: string(a.State), Detail: a.Detail, By: by.Name},
+		ID: engine.NotificationID(engine.NewID()), At: w.Now, Kind: engine.NotifyAlert, Tenant: a.Tenant,
+		Alert: string(a.ID),
+		Subject: engine.Subject{
+			Title: a.Title, Severity: string(a.Severity), Outcome: string(a.State),
+			Detail: a.Detail, By: by.Name,
+		},
 	}
 	if a.Subject.Machine != "" {
 		n.Subject.Items = []engine.SubjectItem{{Machine: a.Subject.Name}}
@@ -194,7 +199,10 @@ func watchmen(ctx context.Context, w *engine.Work, a alert.Alert) ([]access.Prin
 	}
 	var found []access.PrincipalID
 	for _, assignment := range data.Assignments {
-		if assignment.Tenant == a.Tenant && assignment.Home == a.Tenant && assignment.Principal != a.Subject.Principal && dir.Check(assignment.Principal, rbac.AlertsWrite, scope, w.Now).Allowed {
+		if assignment.Tenant == a.Tenant && assignment.Home == a.Tenant &&
+			assignment.Principal != a.Subject.Principal &&
+			dir.Check(
+				assignment.Principal, rbac.AlertsWrite, scope, w.Now).Allowed {
 			found = append(found, assignment.Principal)
 		}
 	}
@@ -204,7 +212,8 @@ func watchmen(ctx context.Context, w *engine.Work, a alert.Alert) ([]access.Prin
 
 func alertEvent(a alert.Alert, kind access.EventKind, by access.Actor) access.Event {
 	details := map[string]string{
-		"alert": string(a.ID), "rule": string(a.Rule), "severity": string(a.Severity), "title": a.Title, "count": strconv.FormatInt(a.Count, 10), "detail": engine.Clip(a.Detail),
+		"alert": string(a.ID), "rule": string(a.Rule), "severity": string(a.Severity), "title": a.Title,
+		"count": strconv.FormatInt(a.Count, 10), "detail": engine.Clip(a.Detail),
 	}
 	if a.Subject.Name != "" {
 		details["about"] = engine.Clip(a.Subject.Name)
@@ -216,6 +225,7 @@ func alertEvent(a alert.Alert, kind access.EventKind, by access.Actor) access.Ev
 		details["comment"] = engine.Clip(a.Comment)
 	}
 	return access.Event{
-		Kind: kind, Outcome: access.Succeeded, Actor: by, Tenant: a.Tenant, Scope: a.Subject.Scope, Machine: a.Subject.Machine, Agent: a.Subject.Agent, Details: details,
+		Kind: kind, Outcome: access.Succeeded, Actor: by, Tenant: a.Tenant, Scope: a.Subject.Scope,
+		Machine: a.Subject.Machine, Agent: a.Subject.Agent, Details: details,
 	}
 }

@@ -1,5 +1,5 @@
-// Package alerts holds the use cases of alerts: what happens, and what is so, is watched by rules, and people acknowledge and
-// close what was raised.
+// Package alerts holds the use cases of alerts: what happens, and what is so, is watched by rules, and people
+// acknowledge and close what was raised.
 package alerts
 
 import (

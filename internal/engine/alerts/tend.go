@@ -14,8 +14,8 @@ const (
 	checkEvery = time.Minute     // looks at the activity log itself
 )
 
-// TendLoop raises and closes alerts, and takes routes away whose person has lost their rights, until ctx ends. Errors are
-// logged, and tried again.
+// TendLoop raises and closes alerts, and takes routes away whose person has lost their rights, until ctx ends. Errors
+// are logged, and tried again.
 func (e *Service) TendLoop(ctx context.Context) {
 	changed, stop := e.kernel.Store.WatchEvents()
 	defer stop()

@@ -34,7 +34,8 @@ func (e *Service) watchEvents(ctx context.Context, t *tending) error {
 			if events, err = eventsFrom(ctx, r, t.looked); err != nil {
 				return err
 			}
-			asked := map[access.PrincipalID][]access.Request{} // read once, however many of the events are of one principal
+			// read once, however many of the events are of one principal
+			asked := map[access.PrincipalID][]access.Request{}
 			for _, event := range events {
 				if event.Kind == access.RequestSubmitted {
 					if habits[event.Seq], err = habitOf(ctx, r, event, asked); err != nil {
@@ -50,7 +51,8 @@ func (e *Service) watchEvents(ctx context.Context, t *tending) error {
 		next := events[len(events)-1].Seq + 1
 		matter := slices.ContainsFunc(events, func(event access.Event) bool { return alert.Relevant(event.Kind) })
 		if matter || next-cursor >= 4*eventChunk {
-			err := e.kernel.Store.Update(ctx, func(tx engine.Tx) error { return e.takeEvents(ctx, tx, cursor, next, events, habits) })
+			err := e.kernel.Store.Update(ctx,
+				func(tx engine.Tx) error { return e.takeEvents(ctx, tx, cursor, next, events, habits) })
 			if engine.IsKind(err, access.KindConflict) {
 				t.looked = 0 // another replica was faster: begin at its cursor
 				continue
@@ -85,10 +87,13 @@ func eventsFrom(ctx context.Context, r engine.Reader, from int64) ([]access.Even
 }
 
 // habitOf gives what was usual for who asked, before they did. asked keeps what was read.
-func habitOf(ctx context.Context, r engine.Reader, event access.Event, asked map[access.PrincipalID][]access.Request) (alert.Habit, error) {
+func habitOf(ctx context.Context, r engine.Reader, event access.Event,
+	asked map[access.PrincipalID][]access.Request,
+) (alert.Habit, error) {
 	all, known := asked[event.Actor.ID]
 	if !known {
-		list, err := r.Requests(ctx, engine.RequestFilter{Requester: event.Actor.ID}, engine.Page{Limit: engine.MaxLimit})
+		list, err := r.Requests(ctx, engine.RequestFilter{Requester: event.Actor.ID},
+			engine.Page{Limit: engine.MaxLimit})
 		if err != nil {
 			return alert.Habit{}, fmt.Errorf("read requests: %w", err)
 		}
@@ -101,7 +106,9 @@ func habitOf(ctx context.Context, r engine.Reader, event access.Event, asked map
 	return alert.Learn(before), nil
 }
 
-func (e *Service) takeEvents(ctx context.Context, tx engine.Tx, cursor, next int64, events []access.Event, habits map[int64]alert.Habit) error {
+func (e *Service) takeEvents(ctx context.Context, tx engine.Tx, cursor, next int64, events []access.Event,
+	habits map[int64]alert.Habit,
+) error {
 	if err := tx.AdvanceAlertCursor(ctx, cursor, next); err != nil {
 		return err
 	}
@@ -119,7 +126,8 @@ func (e *Service) takeEvents(ctx context.Context, tx engine.Tx, cursor, next int
 				return err
 			}
 		}
-		watches, findings := alert.Look(book, event, func(k alert.Key) alert.Watch { return a.watches[k] }, func(k alert.Key) bool { return a.alerts[k].ID != "" })
+		watches, findings := alert.Look(book, event, func(k alert.Key) alert.Watch { return a.watches[k] },
+			func(k alert.Key) bool { return a.alerts[k].ID != "" })
 		for _, w := range watches {
 			k := alert.Key{Tenant: w.Tenant, Rule: w.Rule, Key: w.Key}
 			a.watches[k], a.dirty[k] = w, true

@@ -13,8 +13,8 @@ import (
 
 const newest = 1000 // records that a check of the log derives again
 
-// watchLog derives the newest part of the activity log's tree again and compares it with the last signed checkpoint. What
-// does not fit raises an alert, which only people close.
+// watchLog derives the newest part of the activity log's tree again and compares it with the last signed checkpoint.
+// What does not fit raises an alert, which only people close.
 func (e *Service) watchLog(ctx context.Context) error {
 	var problem string
 	var size int64
@@ -37,8 +37,8 @@ func (e *Service) watchLog(ctx context.Context) error {
 	return e.Tampered(ctx, "log", problem, size-1)
 }
 
-// Tampered raises an alert that only people close, unless there is one already. The log is the whole server's, so it goes to
-// who runs that.
+// Tampered raises an alert that only people close, unless there is one already. The log is the whole server's, so it
+// goes to who runs that.
 func (e *Service) Tampered(ctx context.Context, key, problem string, evidence int64) error {
 	return e.kernel.Update(ctx, func(tx engine.Tx) error {
 		home, err := engine.HomeTenant(ctx, tx)
@@ -54,7 +54,8 @@ func (e *Service) Tampered(ctx context.Context, key, problem string, evidence in
 		if err != nil || !book[k.Rule].Enabled || a.alerts[k].ID != "" {
 			return err
 		}
-		if err := a.found(ctx, k, alert.Finding{Key: k.Key, Detail: problem, Count: 1, Evidence: []int64{evidence}, At: a.Now}); err != nil {
+		if err := a.found(ctx, k,
+			alert.Finding{Key: k.Key, Detail: problem, Count: 1, Evidence: []int64{evidence}, At: a.Now}); err != nil {
 			return err
 		}
 		return a.finish(ctx)

@@ -13,8 +13,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// watchStates opens alerts for what is so, and closes those whose cause is gone or that have been quiet for long, so many in one
-// transaction that nobody waits for all of them.
+// watchStates opens alerts for what is so, and closes those whose cause is gone or that have been quiet for long, so
+// many in one transaction that nobody waits for all of them.
 func (e *Service) watchStates(ctx context.Context) error {
 	var tenants []access.Tenant
 	err := e.kernel.Store.View(ctx, func(r engine.Reader) error {
@@ -94,7 +94,8 @@ func (e *Service) forget(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	e.forgot.Store(now.UnixMicro())
-	err := e.kernel.Store.Update(ctx, func(tx engine.Tx) error { return tx.DeleteAlertWatchesBefore(ctx, now.Add(-alertsOf)) })
+	err := e.kernel.Store.Update(ctx,
+		func(tx engine.Tx) error { return tx.DeleteAlertWatchesBefore(ctx, now.Add(-alertsOf)) })
 	if err != nil {
 		return fmt.Errorf("delete old watches: %w", err)
 	}
@@ -104,7 +105,9 @@ func (e *Service) forget(ctx context.Context, now time.Time) error {
 func (e *Service) forgotten() time.Time { return time.UnixMicro(e.forgot.Load()) }
 
 // states gives what there is to alert of now, where it is not so already, and the keys of alerts that may close.
-func states(ctx context.Context, r engine.Reader, tenant access.TenantID, now time.Time) (map[alert.Key]alert.Finding, []alert.Key, error) {
+func states(ctx context.Context, r engine.Reader, tenant access.TenantID,
+	now time.Time,
+) (map[alert.Key]alert.Finding, []alert.Key, error) {
 	settings, err := r.AlertSettings(ctx, tenant)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read alert rules: %w", err)
@@ -130,7 +133,8 @@ func states(ctx context.Context, r engine.Reader, tenant access.TenantID, now ti
 				case rule.State && !holds, !rule.State && a.Idle(rule, now), !rule.Enabled:
 					over = append(over, k)
 				case holds:
-					if _, change := rule.Raise(a, tenant, f, nil); change == alert.More && a.Detail == engine.Clip(f.Detail) {
+					if _, change := rule.Raise(a, tenant, f,
+						nil); change == alert.More && a.Detail == engine.Clip(f.Detail) {
 						delete(found, k) // only longer so than before: no news
 					}
 				}
@@ -144,9 +148,12 @@ func states(ctx context.Context, r engine.Reader, tenant access.TenantID, now ti
 	return found, over, nil
 }
 
-func findStates(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time) (map[alert.Key]alert.Finding, error) {
+func findStates(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book,
+	now time.Time,
+) (map[alert.Key]alert.Finding, error) {
 	found := map[alert.Key]alert.Finding{}
-	for _, find := range []func(context.Context, engine.Reader, access.TenantID, alert.Book, time.Time, map[alert.Key]alert.Finding) error{
+	for _, find := range []func(context.Context, engine.Reader, access.TenantID, alert.Book, time.Time,
+		map[alert.Key]alert.Finding) error{
 		findUnproven, findSilent, findSkewed, findForeign,
 	} {
 		if err := find(ctx, r, tenant, book, now, found); err != nil {
@@ -157,22 +164,27 @@ func findStates(ctx context.Context, r engine.Reader, tenant access.TenantID, bo
 }
 
 // findUnproven finds machines with access that ended, and that nobody saw gone.
-func findUnproven(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time, found map[alert.Key]alert.Finding) error {
+func findUnproven(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time,
+	found map[alert.Key]alert.Finding,
+) error {
 	rule := book[alert.Unproven]
 	if !rule.Enabled {
 		return nil
 	}
-	grants, err := engine.ToTheEnd(func(g access.Grant) access.MachineID { return g.Machine }, func(after access.MachineID) ([]access.Grant, error) {
-		return r.UnprovenGrants(ctx, tenant, now.Add(-minutes(rule.Threshold)), after, engine.MostStates)
-	})
+	grants, err := engine.ToTheEnd(func(g access.Grant) access.MachineID { return g.Machine },
+		func(after access.MachineID) ([]access.Grant, error) {
+			return r.UnprovenGrants(ctx, tenant, now.Add(-minutes(rule.Threshold)), after, engine.MostStates)
+		})
 	if err != nil {
 		return fmt.Errorf("read unproven grants: %w", err)
 	}
 	for _, g := range grants {
 		k := alert.Key{Tenant: tenant, Rule: rule.ID, Key: string(g.Machine)}
 		f := alert.Finding{
-			Key: k.Key, Subject: alert.Subject{Machine: g.Machine}, At: now, Count: int64(now.Sub(g.EndedAt) / time.Minute),
-			Detail: fmt.Sprintf("port %s for %s ended at %s, and no agent has seen it gone", g.Ports, g.PrincipalName, g.EndedAt.UTC().Format(time.RFC3339)),
+			Key: k.Key, Subject: alert.Subject{Machine: g.Machine}, At: now,
+			Count: int64(now.Sub(g.EndedAt) / time.Minute),
+			Detail: fmt.Sprintf("port %s for %s ended at %s, and no agent has seen it gone", g.Ports, g.PrincipalName,
+				g.EndedAt.UTC().Format(time.RFC3339)),
 		}
 		if f.Evidence, err = evidenceOf(ctx, r, engine.EventFilter{Request: g.Request}); err != nil {
 			return err
@@ -183,14 +195,17 @@ func findUnproven(ctx context.Context, r engine.Reader, tenant access.TenantID, 
 }
 
 // findSilent finds agents that were not heard of while something is open through them.
-func findSilent(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time, found map[alert.Key]alert.Finding) error {
+func findSilent(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time,
+	found map[alert.Key]alert.Finding,
+) error {
 	rule := book[alert.Silent]
 	if !rule.Enabled {
 		return nil
 	}
-	list, err := engine.ToTheEnd(func(on engine.AgentOn) access.AgentID { return on.Agent.ID }, func(after access.AgentID) ([]engine.AgentOn, error) {
-		return r.SilentAgents(ctx, tenant, now.Add(-minutes(rule.Threshold)), now, after, engine.MostStates)
-	})
+	list, err := engine.ToTheEnd(func(on engine.AgentOn) access.AgentID { return on.Agent.ID },
+		func(after access.AgentID) ([]engine.AgentOn, error) {
+			return r.SilentAgents(ctx, tenant, now.Add(-minutes(rule.Threshold)), now, after, engine.MostStates)
+		})
 	if err != nil {
 		return fmt.Errorf("read silent agents: %w", err)
 	}
@@ -204,8 +219,10 @@ func findSilent(ctx context.Context, r engine.Reader, tenant access.TenantID, bo
 			continue // it has just enrolled
 		}
 		f := alert.Finding{
-			Key: string(a.ID), Subject: alert.Subject{Machine: on.Machine, Agent: a.ID, Name: a.Name}, At: now, Count: int64(now.Sub(seen) / time.Minute),
-			Detail: fmt.Sprintf("agent %s was last heard of at %s, and access through it is in force", a.Name, seen.UTC().Format(time.RFC3339)),
+			Key: string(a.ID), Subject: alert.Subject{Machine: on.Machine, Agent: a.ID, Name: a.Name}, At: now,
+			Count: int64(now.Sub(seen) / time.Minute),
+			Detail: fmt.Sprintf("agent %s was last heard of at %s, and access through it is in force", a.Name,
+				seen.UTC().Format(time.RFC3339)),
 		}
 		if f.Evidence, err = evidenceOf(ctx, r, engine.EventFilter{Machine: on.Machine}); err != nil {
 			return err
@@ -216,7 +233,9 @@ func findSilent(ctx context.Context, r engine.Reader, tenant access.TenantID, bo
 }
 
 // findSkewed finds agents whose clocks are off.
-func findSkewed(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time, found map[alert.Key]alert.Finding) error {
+func findSkewed(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time,
+	found map[alert.Key]alert.Finding,
+) error {
 	rule := book[alert.Skew]
 	if !rule.Enabled {
 		return nil
@@ -229,7 +248,8 @@ func findSkewed(ctx context.Context, r engine.Reader, tenant access.TenantID, bo
 	}
 	for _, a := range list {
 		f := alert.Finding{
-			Key: string(a.ID), Subject: alert.Subject{Agent: a.ID, Name: a.Name}, At: now, Count: int64(a.Skew.Abs() / time.Second),
+			Key: string(a.ID), Subject: alert.Subject{Agent: a.ID, Name: a.Name}, At: now,
+			Count:  int64(a.Skew.Abs() / time.Second),
 			Detail: fmt.Sprintf("the clock of agent %s is %s off the server's", a.Name, a.Skew.Round(time.Second)),
 		}
 		if f.Evidence, err = evidenceOf(ctx, r, engine.EventFilter{Kind: access.AgentSkewed}, a.ID); err != nil {
@@ -240,9 +260,11 @@ func findSkewed(ctx context.Context, r engine.Reader, tenant access.TenantID, bo
 	return nil
 }
 
-// findForeign finds agents that saw rules of other firewall tables at guarded ports; those that take packets past ours are
-// of a rule of their own.
-func findForeign(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time, found map[alert.Key]alert.Finding) error {
+// findForeign finds agents that saw rules of other firewall tables at guarded ports; those that take packets past ours
+// are of a rule of their own.
+func findForeign(ctx context.Context, r engine.Reader, tenant access.TenantID, book alert.Book, now time.Time,
+	found map[alert.Key]alert.Finding,
+) error {
 	if !book[alert.ForeignRules].Enabled && !book[alert.UnguardedPath].Enabled {
 		return nil
 	}
@@ -262,10 +284,14 @@ func findForeign(ctx context.Context, r engine.Reader, tenant access.TenantID, b
 			subject.Machine = only.ID
 		}
 		past, others := bypasses(a.Foreign)
-		for id, rules := range map[alert.RuleID][]access.ForeignRule{alert.ForeignRules: others, alert.UnguardedPath: past} {
+		for id, rules := range map[alert.RuleID][]access.ForeignRule{
+			alert.ForeignRules:  others,
+			alert.UnguardedPath: past,
+		} {
 			if rule := book[id]; rule.Enabled && len(rules) >= rule.Threshold && len(rules) > 0 {
 				found[alert.Key{Tenant: tenant, Rule: id, Key: string(a.ID)}] = alert.Finding{
-					Key: string(a.ID), Subject: subject, At: now, Count: int64(len(rules)), Detail: ForeignDetail(rules),
+					Key: string(a.ID), Subject: subject, At: now, Count: int64(len(rules)),
+					Detail: ForeignDetail(rules),
 				}
 			}
 		}

@@ -56,81 +56,93 @@ type AppDefinitionDetail struct {
 	Audience   []access.Tenant
 	Principals map[access.PrincipalID]access.Principal
 	Roles      map[rbac.DefinitionID]rbac.Definition
-	Form       app.Form // what is asked of whoever deploys it, with a step for just-in-time access where that is offered
-	Deployed   int      // applications of it, of every tenant; for its publisher alone
+	// what is asked of whoever deploys it, with a step for just-in-time access where that is offered
+	Form     app.Form
+	Deployed int // applications of it, of every tenant; for its publisher alone
 }
 
 // AppDefinitions lists the definitions of the caller's tenant that they may see, and those that other tenants offer it.
-func (e *Service) AppDefinitions(ctx context.Context, c engine.Caller, scope access.ResourceID, p engine.Page) (list engine.Listed[AppDefinitionDetail], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.AppDefinitionsRead}, func(r engine.Reader, may engine.Rights) error {
-		if _, err := may.Anywhere(rbac.AppDefinitionsRead, rbac.ApplicationsWrite); err != nil {
-			return err
-		}
-		list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[app.Definition], error) {
-			return r.ApplicationDefinitions(ctx, engine.ApplicationFilter{Scope: scope}, p)
-		}, func(d app.Definition) (AppDefinitionDetail, bool, error) {
-			if !seesDefinition(may, d) {
-				return AppDefinitionDetail{}, false, nil
+func (e *Service) AppDefinitions(ctx context.Context, c engine.Caller, scope access.ResourceID,
+	p engine.Page,
+) (list engine.Listed[AppDefinitionDetail], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.AppDefinitionsRead},
+		func(r engine.Reader, may engine.Rights) error {
+			if _, err := may.Anywhere(rbac.AppDefinitionsRead, rbac.ApplicationsWrite); err != nil {
+				return err
 			}
-			out, err := describeDefinition(ctx, r, may, d)
-			return out, true, err
+			list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[app.Definition], error) {
+				return r.ApplicationDefinitions(ctx, engine.ApplicationFilter{Scope: scope}, p)
+			}, func(d app.Definition) (AppDefinitionDetail, bool, error) {
+				if !seesDefinition(may, d) {
+					return AppDefinitionDetail{}, false, nil
+				}
+				out, err := describeDefinition(ctx, r, may, d)
+				return out, true, err
+			})
+			return err
 		})
-		return err
-	})
 	return list, err
 }
 
-// seesDefinition tells whether the caller may know of a definition: one of their own tenant where they may read it, another's
-// where it is offered to them and they could deploy it.
+// seesDefinition tells whether the caller may know of a definition: one of their own tenant where they may read it,
+// another's where it is offered to them and they could deploy it.
 func seesDefinition(r engine.Rights, d app.Definition) bool {
 	if d.Tenant == r.Caller.Tenant {
 		return r.May(rbac.AppDefinitionsRead, d.Resource) || len(r.Scopes(rbac.ApplicationsWrite)) > 0
 	}
-	return d.OfferedTo(r.Caller.Tenant) && (len(r.Scopes(rbac.ApplicationsWrite)) > 0 || len(r.Scopes(rbac.AppDefinitionsRead)) > 0)
+	return d.OfferedTo(r.Caller.Tenant) && (len(
+		r.Scopes(rbac.ApplicationsWrite)) > 0 || len(r.Scopes(rbac.AppDefinitionsRead)) > 0)
 }
 
 // AppDefinition gives one definition by its resource id or its name, or another tenant's as tenant/name.
 func (e *Service) AppDefinition(ctx context.Context, c engine.Caller, ref string) (d AppDefinitionDetail, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.AppDefinitionsRead, Details: map[string]string{"definition": ref}}, func(r engine.Reader, may engine.Rights) error {
-		found, err := findDefinition(ctx, r, may, ref)
-		if err != nil {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.AppDefinitionsRead, Details: map[string]string{"definition": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			found, err := findDefinition(ctx, r, may, ref)
+			if err != nil {
+				return err
+			}
+			d, err = describeDefinition(ctx, r, may, found)
 			return err
-		}
-		d, err = describeDefinition(ctx, r, may, found)
-		return err
-	})
+		})
 	return d, err
 }
 
 // AppDefinitionHistory gives the revisions of a definition of the caller's own tenant, newest first; at most 100.
-func (e *Service) AppDefinitionHistory(ctx context.Context, c engine.Caller, ref string) (list []AppDefinitionDetail, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.AppDefinitionsRead, Details: map[string]string{"definition": ref}}, func(r engine.Reader, may engine.Rights) error {
-		found, err := findDefinition(ctx, r, may, ref)
-		if err != nil {
-			return err
-		}
-		if err := may.Require(rbac.AppDefinitionsRead, found.Resource); err != nil {
-			return err
-		}
-		revisions, err := r.ApplicationDefinitionRevisions(ctx, found.Resource)
-		if err != nil {
-			return fmt.Errorf("read revisions: %w", err)
-		}
-		for _, d := range revisions {
-			one, err := describeDefinition(ctx, r, may, d)
+func (e *Service) AppDefinitionHistory(ctx context.Context, c engine.Caller,
+	ref string,
+) (list []AppDefinitionDetail, err error) {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.AppDefinitionsRead, Details: map[string]string{"definition": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			found, err := findDefinition(ctx, r, may, ref)
 			if err != nil {
 				return err
 			}
-			list = append(list, one)
-		}
-		return nil
-	})
+			if err := may.Require(rbac.AppDefinitionsRead, found.Resource); err != nil {
+				return err
+			}
+			revisions, err := r.ApplicationDefinitionRevisions(ctx, found.Resource)
+			if err != nil {
+				return fmt.Errorf("read revisions: %w", err)
+			}
+			for _, d := range revisions {
+				one, err := describeDefinition(ctx, r, may, d)
+				if err != nil {
+					return err
+				}
+				list = append(list, one)
+			}
+			return nil
+		})
 	return list, err
 }
 
 // findDefinition gives the definition that ref names among those that the caller may see.
 func findDefinition(ctx context.Context, r engine.Reader, may engine.Rights, ref string) (app.Definition, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownApplicationDefinition", "there is no application definition %q that you may see", engine.Clip(ref))
+	unknown := access.Fault(access.KindNotFound, "unknownApplicationDefinition",
+		"there is no application definition %q that you may see", engine.Clip(ref))
 	if strings.HasPrefix(ref, "/") {
 		id, err := access.ParseResourceID(ref)
 		if err != nil {
@@ -160,7 +172,8 @@ func findDefinition(ctx context.Context, r engine.Reader, may engine.Rights, ref
 			return app.Definition{}, fmt.Errorf("list definitions: %w", err)
 		}
 		for _, d := range list.Items {
-			if strings.EqualFold(d.Name(), name) && (publisher == "" || isTenant(tenants, d.Tenant, publisher)) && seesDefinition(may, d) {
+			if strings.EqualFold(d.Name(),
+				name) && (publisher == "" || isTenant(tenants, d.Tenant, publisher)) && seesDefinition(may, d) {
 				found = append(found, d)
 			}
 		}
@@ -174,10 +187,12 @@ func findDefinition(ctx context.Context, r engine.Reader, may engine.Rights, ref
 		return app.Definition{}, unknown
 	case len(found) == 1:
 		return found[0], nil
-	case own >= 0 && publisher == "" && !slices.ContainsFunc(found[own+1:], func(d app.Definition) bool { return d.Tenant == may.Caller.Tenant }):
+	case own >= 0 && publisher == "" && !slices.ContainsFunc(found[own+1:],
+		func(d app.Definition) bool { return d.Tenant == may.Caller.Tenant }):
 		return found[own], nil
 	}
-	refusal := access.Fault(access.KindInvalid, "ambiguousApplicationDefinition", "there are %d application definitions %q: name one by its resource id", len(found), engine.Clip(ref))
+	refusal := access.Fault(access.KindInvalid, "ambiguousApplicationDefinition",
+		"there are %d application definitions %q: name one by its resource id", len(found), engine.Clip(ref))
 	for _, d := range found[:min(len(found), 10)] {
 		refusal.Reasons = append(refusal.Reasons, access.Reason{Code: "candidate", Message: string(d.Resource)})
 	}
@@ -191,8 +206,13 @@ func isTenant(tenants []access.Tenant, id access.TenantID, ref string) bool {
 	})
 }
 
-func describeDefinition(ctx context.Context, r engine.Reader, may engine.Rights, d app.Definition) (AppDefinitionDetail, error) {
-	out := AppDefinitionDetail{Definition: d, Principals: map[access.PrincipalID]access.Principal{}, Roles: map[rbac.DefinitionID]rbac.Definition{}}
+func describeDefinition(ctx context.Context, r engine.Reader, may engine.Rights,
+	d app.Definition,
+) (AppDefinitionDetail, error) {
+	out := AppDefinitionDetail{
+		Definition: d, Principals: map[access.PrincipalID]access.Principal{},
+		Roles: map[rbac.DefinitionID]rbac.Definition{},
+	}
 	tenants, err := r.Tenants(ctx)
 	if err != nil {
 		return out, fmt.Errorf("read tenants: %w", err)

@@ -12,18 +12,27 @@ import (
 
 // applicationBecame records what became of an application on both logs, and tells of it: the publisher's program at its
 // endpoint, and the people of both sides.
-func applicationBecame(ctx context.Context, w *engine.Work, kind access.EventKind, action string, d ApplicationDetail, by access.Actor, more map[string]string) error {
+func applicationBecame(ctx context.Context, w *engine.Work, kind access.EventKind, action string, d ApplicationDetail,
+	by access.Actor, more map[string]string,
+) error {
 	if err := applicationEvent(ctx, w, kind, action, d, by, more); err != nil {
 		return err
 	}
 	a := d.Application
-	event, s := engine.LifecycleEvent{Event: "PUT", State: "Succeeded"}, engine.Subject{Title: a.Name(), Who: d.Customer.Name, Outcome: "deployed", Detail: termsInWords(a)}
+	event, s := engine.LifecycleEvent{
+		Event: "PUT",
+		State: "Succeeded",
+	}, engine.Subject{
+		Title: a.Name(), Who: d.Customer.Name, Outcome: "deployed",
+		Detail: termsInWords(a),
+	}
 	switch kind { //nolint:exhaustive // the others are of other things
 	case access.ApplicationChanged:
 		event.Event, s.Outcome = "PATCH", "changed"
 	case access.ApplicationDeleted:
 		event.Event, event.State, s.Outcome = "DELETE", "Deleted", "deleted"
-		s.Detail = fmt.Sprintf("The publisher's access has ended, and the resource group %s is gone with its machines.", a.Managed.Name())
+		s.Detail = fmt.Sprintf("The publisher's access has ended, and the resource group %s is gone with its machines.",
+			a.Managed.Name())
 	}
 	if err := w.TellProgram(ctx, a, event, ""); err != nil {
 		return err
@@ -38,8 +47,8 @@ func applicationBecame(ctx context.Context, w *engine.Work, kind access.EventKin
 	return announce(ctx, w, a, a.Tenant, ours, s)
 }
 
-// definitionBecame tells the customers of what was deployed from a definition that there is a new version of it, which they
-// may accept, or where next is nil or not offered to them any more, that it was withdrawn.
+// definitionBecame tells the customers of what was deployed from a definition that there is a new version of it, which
+// they may accept, or where next is nil or not offered to them any more, that it was withdrawn.
 func definitionBecame(ctx context.Context, w *engine.Work, was app.Definition, next *app.Definition) error {
 	for p := (engine.Page{Limit: engine.MaxLimit}); ; {
 		list, err := w.Tx.Applications(ctx, engine.ApplicationFilter{Definition: was.Resource}, p)
@@ -50,10 +59,16 @@ func definitionBecame(ctx context.Context, w *engine.Work, was app.Definition, n
 			if !was.OfferedTo(a.Tenant) {
 				continue // they were told
 			}
-			s := engine.Subject{Title: a.Name(), Outcome: "withdrawn", Detail: fmt.Sprintf("The publisher has withdrawn %s. The application goes on by the terms of version %s.", was.Name(), a.Terms.Version)}
+			s := engine.Subject{
+				Title: a.Name(), Outcome: "withdrawn",
+				Detail: fmt.Sprintf("The publisher has withdrawn %s. The application goes on by the terms of "+
+					"version %s.",
+					was.Name(), a.Terms.Version),
+			}
 			if next != nil && next.OfferedTo(a.Tenant) {
 				s.Outcome = "newVersion"
-				s.Detail = fmt.Sprintf("Version %s of %s is offered. The application goes on by the terms of version %s until you accept the new one: postern app refresh %s",
+				s.Detail = fmt.Sprintf("Version %s of %s is offered. The application goes on by the terms of "+
+					"version %s until you accept the new one: postern app refresh %s",
 					next.Version, next.Name(), a.Terms.Version, a.Name())
 			}
 			if err := announce(ctx, w, a, a.Tenant, customersPeople(a), s); err != nil {
@@ -67,14 +82,17 @@ func definitionBecame(ctx context.Context, w *engine.Work, was app.Definition, n
 }
 
 // announce tells the people of one tenant something of an application, where it has a channel that could carry it.
-func announce(ctx context.Context, w *engine.Work, a app.Application, tenant access.TenantID, to []access.PrincipalID, s engine.Subject) error {
+func announce(ctx context.Context, w *engine.Work, a app.Application, tenant access.TenantID, to []access.PrincipalID,
+	s engine.Subject,
+) error {
 	heard, err := w.Hears(ctx, tenant)
 	if err != nil || !heard {
 		return err
 	}
 	slices.Sort(to)
 	err = w.Tx.Enqueue(ctx, engine.Notification{
-		ID: engine.NotificationID(engine.NewID()), At: w.Now, Kind: engine.NotifyApplication, Tenant: tenant, Recipients: slices.Compact(to), Subject: s,
+		ID: engine.NotificationID(engine.NewID()), At: w.Now, Kind: engine.NotifyApplication, Tenant: tenant,
+		Recipients: slices.Compact(to), Subject: s,
 		Lifecycle: engine.LifecycleEvent{Application: a.Resource, Definition: a.Definition},
 	})
 	if err != nil {
@@ -109,8 +127,10 @@ func termsInWords(a app.Application) string {
 	case !a.Settings.JIT:
 		return "The publisher's roles are permanent: there is no just-in-time access."
 	case a.Settings.Mode == app.Manual:
-		return fmt.Sprintf("The publisher's roles are activated for %s at most, each time when an approver agrees.", engine.Span(a.Settings.Longest))
+		return fmt.Sprintf("The publisher's roles are activated for %s at most, each time when an approver agrees.",
+			engine.Span(a.Settings.Longest))
 	default:
-		return fmt.Sprintf("The publisher's roles are activated for %s at most, each time approved at once.", engine.Span(a.Settings.Longest))
+		return fmt.Sprintf("The publisher's roles are activated for %s at most, each time approved at once.",
+			engine.Span(a.Settings.Longest))
 	}
 }

@@ -25,7 +25,9 @@ type ApplicationInput struct {
 	Name       string
 	Group      string // name or id; empty: the default one
 	Definition string // resource id or name, or another tenant's as tenant/name
-	Managed    string // the managed resource group, which must not be there yet: its id, or a name; empty: mrg- and the application's name
+	// the managed resource group, which must not be there yet: its id, or a name; empty: mrg- and the application's
+	// name
+	Managed    string
 	Location   string
 	Kind       string        // empty: ServiceCatalog
 	Settings   *app.Settings // nil: what the form says, or else the defaults. Approvers are named by name or id
@@ -39,10 +41,16 @@ const (
 	serviceKind   = "ServiceCatalog"
 )
 
-// DeployApplication makes an application: its managed resource group, the deny assignments on it, and what the publisher has
-// there on the customer's terms. It gives rights to another tenant, so it needs the right to assign roles there.
-func (e *Service) DeployApplication(ctx context.Context, c engine.Caller, in ApplicationInput) (d ApplicationDetail, err error) {
-	a := engine.Attempt{Action: rbac.ApplicationsWrite, Scope: in.Resource, Details: map[string]string{"application": in.Name + in.Resource.Name(), "definition": in.Definition}}
+// DeployApplication makes an application: its managed resource group, the deny assignments on it, and what the
+// publisher has there on the customer's terms. It gives rights to another tenant, so it needs the right to assign roles
+// there.
+func (e *Service) DeployApplication(ctx context.Context, c engine.Caller,
+	in ApplicationInput,
+) (d ApplicationDetail, err error) {
+	a := engine.Attempt{
+		Action: rbac.ApplicationsWrite, Scope: in.Resource,
+		Details: map[string]string{"application": in.Name + in.Resource.Name(), "definition": in.Definition},
+	}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		if _, err := may.Anywhere(rbac.ApplicationsWrite); err != nil {
 			return err
@@ -53,7 +61,8 @@ func (e *Service) DeployApplication(ctx context.Context, c engine.Caller, in App
 		}
 		w := e.kernel.NewWork(tx, may.Now)
 		group := access.ResourceGroup{
-			Subscription: access.SubscriptionID(deployed.Managed.Segment("subscriptions")), Name: deployed.Managed.Name(), Location: deployed.Location, CreatedAt: may.Now,
+			Subscription: access.SubscriptionID(deployed.Managed.Segment("subscriptions")),
+			Name:         deployed.Managed.Name(), Location: deployed.Location, CreatedAt: may.Now,
 		}
 		if err := tx.SaveResourceGroup(ctx, group); err != nil {
 			return fmt.Errorf("save resource group: %w", err)
@@ -64,7 +73,8 @@ func (e *Service) DeployApplication(ctx context.Context, c engine.Caller, in App
 		if d, err = describeApplication(ctx, tx, may, deployed); err != nil {
 			return err
 		}
-		if err := applicationBecame(ctx, w, access.ApplicationCreated, rbac.ApplicationsWrite, d, c.Actor(), nil); err != nil {
+		if err := applicationBecame(ctx, w, access.ApplicationCreated, rbac.ApplicationsWrite, d, c.Actor(),
+			nil); err != nil {
 			return err
 		}
 		return w.Finish(ctx)
@@ -84,22 +94,27 @@ func (in ApplicationInput) settle(ctx context.Context, r engine.Reader, may engi
 	}
 	// Before the managed resource group is looked at: that of the application which is there is locked.
 	if _, err := r.Application(ctx, id); !engine.IsKind(err, access.KindNotFound) {
-		return app.Application{}, engine.FirstError(err, access.Fault(access.KindConflict, "applicationExists", "there is an application %s already: change that, or choose another name", id))
+		return app.Application{}, engine.FirstError(err,
+			access.Fault(access.KindConflict, "applicationExists",
+				"there is an application %s already: change that, or choose another name", id))
 	}
 	definition, err := findDefinition(ctx, r, may, in.Definition)
 	if err != nil {
 		return app.Application{}, err
 	}
 	if definition.Disabled {
-		return app.Application{}, access.Fault(access.KindConflict, "applicationDefinitionDisabled", "the publisher has disabled %q: nothing new is deployed from it", definition.Name())
+		return app.Application{}, access.Fault(access.KindConflict, "applicationDefinitionDisabled",
+			"the publisher has disabled %q: nothing new is deployed from it", definition.Name())
 	}
 	form := app.Form{}
 	if definition.Form != "" {
 		form, _ = app.ParseForm(definition.Form)
 	}
 	a := app.Application{
-		Resource: id, Tenant: c.Tenant, Publisher: definition.Tenant, Definition: definition.Resource, Terms: definition, Location: in.Location, Kind: in.Kind,
-		Parameters: in.Parameters, Tags: in.Tags, CreatedBy: c.Principal, CreatedAt: may.Now, UpdatedBy: c.Principal, UpdatedAt: may.Now, Revision: 1,
+		Resource: id, Tenant: c.Tenant, Publisher: definition.Tenant, Definition: definition.Resource,
+		Terms: definition, Location: in.Location, Kind: in.Kind,
+		Parameters: in.Parameters, Tags: in.Tags, CreatedBy: c.Principal, CreatedAt: may.Now, UpdatedBy: c.Principal,
+		UpdatedAt: may.Now, Revision: 1,
 	}
 	a.Terms.Form, a.Terms.Template = "", "" // they are the definition's, and count for nothing once it is deployed
 	if a.Location == "" {
@@ -131,7 +146,11 @@ func (in ApplicationInput) settle(ctx context.Context, r engine.Reader, may engi
 	}
 	reasons = append(reasons, app.ValidateTags(a.Tags)...)
 	if len(a.Parameters) > app.MaxDocument {
-		reasons = append(reasons, access.Reason{Code: "documentTooLong", Field: "parameters", Message: fmt.Sprintf("the parameters have more than %d bytes", app.MaxDocument)})
+		reasons = append(reasons,
+			access.Reason{
+				Code: "documentTooLong", Field: "parameters",
+				Message: fmt.Sprintf("the parameters have more than %d bytes", app.MaxDocument),
+			})
 	}
 	if len(reasons) > 0 {
 		return a, badApplication(reasons)
@@ -143,13 +162,17 @@ func (in ApplicationInput) settle(ctx context.Context, r engine.Reader, may engi
 }
 
 func badApplication(reasons []access.Reason) error {
-	refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the application cannot be taken as it is: nothing was changed")
+	refusal := access.Fault(access.KindInvalid, reasons[0].Code,
+		"the application cannot be taken as it is: nothing was changed")
 	refusal.Reasons = reasons
 	return refusal
 }
 
-// managed gives the id of the managed resource group, and refuses one that is there: what is in it would be handed over.
-func (in ApplicationInput) managed(ctx context.Context, r engine.Reader, may engine.Rights, application access.ResourceID) (access.ResourceID, error) {
+// managed gives the id of the managed resource group, and refuses one that is there: what is in it would be handed
+// over.
+func (in ApplicationInput) managed(ctx context.Context, r engine.Reader, may engine.Rights,
+	application access.ResourceID,
+) (access.ResourceID, error) {
 	subscription, name := access.SubscriptionID(application.Segment("subscriptions")), in.Managed
 	if name == "" {
 		name = managedPrefix + application.Name()
@@ -161,7 +184,8 @@ func (in ApplicationInput) managed(ctx context.Context, r engine.Reader, may eng
 		}
 		subscription, name = access.SubscriptionID(id.Segment("subscriptions")), id.Segment("resourceGroups")
 		if !id.Equal(access.ResourceGroupScope(subscription, name)) {
-			return "", access.Fault(access.KindInvalid, "malformedManagedGroup", "%s is not the id of a resource group", engine.Clip(in.Managed))
+			return "", access.Fault(access.KindInvalid, "malformedManagedGroup", "%s is not the id of a resource group",
+				engine.Clip(in.Managed))
 		}
 	}
 	if err := access.CheckGroupName("managed resource group", name); err != nil {
@@ -175,7 +199,8 @@ func (in ApplicationInput) managed(ctx context.Context, r engine.Reader, may eng
 		return s.Tenant == may.Caller.Tenant && strings.EqualFold(string(s.ID), string(subscription))
 	})
 	if at < 0 {
-		return "", access.Fault(access.KindNotFound, "unknownSubscription", "there is no subscription %q of yours for the managed resource group", engine.Clip(string(subscription)))
+		return "", access.Fault(access.KindNotFound, "unknownSubscription",
+			"there is no subscription %q of yours for the managed resource group", engine.Clip(string(subscription)))
 	}
 	managed := access.ResourceGroupScope(subscriptions[at].ID, name)
 	for _, action := range []string{rbac.ResourceGroupsWrite, rbac.RoleAssignmentsWrite} {
@@ -193,7 +218,10 @@ func (in ApplicationInput) managed(ctx context.Context, r engine.Reader, may eng
 	if slices.ContainsFunc(groups, func(g access.ResourceGroup) bool {
 		return access.ResourceGroupScope(g.Subscription, g.Name).Equal(managed)
 	}) {
-		return "", access.Fault(access.KindConflict, "managedGroupExists", "there is a resource group %q already: the managed resource group is made with the application, so that nothing is handed over that was there before", engine.Clip(name))
+		return "", access.Fault(access.KindConflict, "managedGroupExists",
+			"there is a resource group %q already: the managed resource group is made with the application, so that "+
+				"nothing is handed over that was there before",
+			engine.Clip(name))
 	}
 	return managed, nil
 }
@@ -210,10 +238,12 @@ func (in ApplicationInput) fill(
 	values := app.Values{
 		Location: a.Location, Now: may.Now, NewID: uuid.NewString, Random: below,
 		ResourceGroup: map[string]any{
-			"mode": "Existing", "name": group, "location": a.Location, "id": string(access.ResourceGroupScope(subscription.ID, group)),
+			"mode": "Existing", "name": group, "location": a.Location,
+			"id": string(access.ResourceGroupScope(subscription.ID, group)),
 		},
 		Subscription: map[string]any{
-			"id": string(access.SubscriptionScope(subscription.ID)), "subscriptionId": string(subscription.ID), "tenantId": string(a.Tenant),
+			"id": string(access.SubscriptionScope(subscription.ID)), "subscriptionId": string(subscription.ID),
+			"tenantId":    string(a.Tenant),
 			"displayName": subscription.Name,
 		},
 	}
@@ -232,8 +262,11 @@ func below(n int64) int64 {
 	return v.Int64()
 }
 
-// settleSettings finds the approvers in the customer's own tenant, fills in the defaults, and adds everything that is wrong.
-func settleSettings(ctx context.Context, r engine.Reader, tenant access.TenantID, s app.Settings, offer app.Offer, reasons *[]access.Reason) (app.Settings, error) {
+// settleSettings finds the approvers in the customer's own tenant, fills in the defaults, and adds everything that is
+// wrong.
+func settleSettings(ctx context.Context, r engine.Reader, tenant access.TenantID, s app.Settings, offer app.Offer,
+	reasons *[]access.Reason,
+) (app.Settings, error) {
 	s = s.Filled(offer)
 	s.Approvers = slices.Clone(s.Approvers)
 	known := app.Known{Principals: map[access.PrincipalID]access.Principal{}}
@@ -273,8 +306,10 @@ func saveApplication(ctx context.Context, w *engine.Work, a app.Application, was
 	rights := a.Rights()
 	for _, given := range rights.Permanent {
 		err := w.Tx.SaveRoleAssignment(ctx, rbac.Assignment{
-			ID: rbac.AssignmentID(engine.NewID()), Tenant: a.Tenant, Principal: given.Principal, Definition: given.Role, Scope: a.Managed,
-			Description: "of managed application " + a.Name(), Origin: a.Resource, CreatedBy: a.UpdatedBy, CreatedAt: w.Now,
+			ID: rbac.AssignmentID(engine.NewID()), Tenant: a.Tenant, Principal: given.Principal, Definition: given.Role,
+			Scope:       a.Managed,
+			Description: "of managed application " + a.Name(), Origin: a.Resource, CreatedBy: a.UpdatedBy,
+			CreatedAt: w.Now,
 		})
 		if err != nil {
 			return fmt.Errorf("save role assignment: %w", err)
@@ -283,27 +318,33 @@ func saveApplication(ctx context.Context, w *engine.Work, a app.Application, was
 	return saveEligible(ctx, w, a, rights.Eligible, by)
 }
 
-// saveEligible makes the eligibilities of an application those that are given: what stays keeps its id, and what is in force
-// by it stays in force as far as the new terms allow.
-func saveEligible(ctx context.Context, w *engine.Work, a app.Application, given []app.Authorization, by access.Actor) error {
+// saveEligible makes the eligibilities of an application those that are given: what stays keeps its id, and what is in
+// force by it stays in force as far as the new terms allow.
+func saveEligible(ctx context.Context, w *engine.Work, a app.Application, given []app.Authorization,
+	by access.Actor,
+) error {
 	have, err := eligibilitiesOf(ctx, w.Tx, a)
 	if err != nil {
 		return err
 	}
 	for _, one := range given {
 		next := access.Eligibility{
-			ID: access.EligibilityID(uuid.NewString()), Tenant: a.Tenant, Principal: one.Principal, Role: one.Role, Scope: a.Managed, Max: one.Longest,
-			Approval: a.Settings.Rule(), Origin: a.Resource, CreatedBy: a.UpdatedBy, CreatedAt: w.Now, UpdatedAt: w.Now, Revision: 1,
+			ID: access.EligibilityID(uuid.NewString()), Tenant: a.Tenant, Principal: one.Principal, Role: one.Role,
+			Scope: a.Managed, Max: one.Longest,
+			Approval: a.Settings.Rule(), Origin: a.Resource, CreatedBy: a.UpdatedBy, CreatedAt: w.Now, UpdatedAt: w.Now,
+			Revision: 1,
 		}
 		var was access.Eligibility
-		if i := slices.IndexFunc(have, func(e access.Eligibility) bool { return e.Principal == one.Principal && e.Role == one.Role }); i >= 0 {
+		if i := slices.IndexFunc(have,
+			func(e access.Eligibility) bool { return e.Principal == one.Principal && e.Role == one.Role }); i >= 0 {
 			old := have[i]
 			have = slices.Delete(have, i, i+1)
 			if old.Max == next.Max && fmt.Sprint(old.Approval) == fmt.Sprint(next.Approval) {
 				continue
 			}
 			was = old
-			next.ID, next.CreatedBy, next.CreatedAt, next.Revision = old.ID, old.CreatedBy, old.CreatedAt, old.Revision+1
+			next.ID, next.CreatedBy, next.CreatedAt, next.Revision = old.ID, old.CreatedBy, old.CreatedAt, old.Revision+
+				1
 		}
 		if err := roles.SaveEligibility(ctx, w, was, next, by); err != nil {
 			return err
@@ -318,10 +359,13 @@ func saveEligible(ctx context.Context, w *engine.Work, a app.Application, given 
 }
 
 // applicationEvent records a change of an application on the customer's log, and on the publisher's at its definition.
-func applicationEvent(ctx context.Context, w *engine.Work, kind access.EventKind, action string, d ApplicationDetail, by access.Actor, more map[string]string) error {
+func applicationEvent(ctx context.Context, w *engine.Work, kind access.EventKind, action string, d ApplicationDetail,
+	by access.Actor, more map[string]string,
+) error {
 	a := d.Application
 	details := map[string]string{
-		"application": a.Name(), "definition": a.Terms.Name(), "version": a.Terms.Version, "publisher": d.Publisher.Name, "customer": d.Customer.Name,
+		"application": a.Name(), "definition": a.Terms.Name(), "version": a.Terms.Version,
+		"publisher": d.Publisher.Name, "customer": d.Customer.Name,
 		"managedResourceGroup": string(a.Managed), "jit": fmt.Sprint(a.Settings.JIT),
 	}
 	if a.Settings.JIT {
@@ -338,7 +382,9 @@ func applicationEvent(ctx context.Context, w *engine.Work, kind access.EventKind
 			role = "Reader"
 		}
 		if i < engine.MaxReasons {
-			details[fmt.Sprintf("right.%d", i)] = fmt.Sprintf("%s of %s (%s) %s", role, engine.Clip(d.Principals[given.Principal].Name), given.Principal, how)
+			details[fmt.Sprintf("right.%d",
+				i)] = fmt.Sprintf("%s of %s (%s) %s", role, engine.Clip(d.Principals[given.Principal].Name),
+				given.Principal, how)
 		}
 	}
 	maps.Copy(details, more)

@@ -14,15 +14,21 @@ import (
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
-// WriteAppDefinition makes or changes a definition. Applications that were deployed from it stay as they are until their
-// customers accept the change. What is the same already is not written again.
-func (e *Service) WriteAppDefinition(ctx context.Context, c engine.Caller, in AppDefinitionInput) (d AppDefinitionDetail, created bool, err error) {
-	a := engine.Attempt{Action: rbac.AppDefinitionsWrite, Scope: in.Resource, Details: map[string]string{"definition": in.Name + in.Resource.Name()}}
+// WriteAppDefinition makes or changes a definition. Applications that were deployed from it stay as they are until
+// their customers accept the change. What is the same already is not written again.
+func (e *Service) WriteAppDefinition(ctx context.Context, c engine.Caller,
+	in AppDefinitionInput,
+) (d AppDefinitionDetail, created bool, err error) {
+	a := engine.Attempt{
+		Action: rbac.AppDefinitionsWrite, Scope: in.Resource,
+		Details: map[string]string{"definition": in.Name + in.Resource.Name()},
+	}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		if _, err := may.Anywhere(rbac.AppDefinitionsWrite); err != nil {
 			return err
 		}
-		if in.Resource, err = settleResource(ctx, tx, may, in.Resource, in.Group, in.Name, access.ApplicationDefinitionResource); err != nil {
+		if in.Resource, err = settleResource(ctx, tx, may, in.Resource, in.Group, in.Name,
+			access.ApplicationDefinitionResource); err != nil {
 			return err
 		}
 		if err := may.Require(rbac.AppDefinitionsWrite, in.Resource); err != nil {
@@ -33,7 +39,9 @@ func (e *Service) WriteAppDefinition(ctx context.Context, c engine.Caller, in Ap
 			return fmt.Errorf("read definition: %w", err)
 		}
 		if in.Was != nil && *in.Was != was.Revision {
-			return access.Fault(access.KindConflict, "applicationDefinitionChanged", "the definition has changed since you read it (revision %d, not %d): read it again", was.Revision, *in.Was)
+			return access.Fault(access.KindConflict, "applicationDefinitionChanged",
+				"the definition has changed since you read it (revision %d, not %d): read it again", was.Revision,
+				*in.Was)
 		}
 		next, err := in.settle(ctx, tx, may, was)
 		if err != nil {
@@ -83,20 +91,25 @@ func roomForDefinition(ctx context.Context, r engine.Reader, id access.ResourceI
 	}
 	if n >= maxDefinitions {
 		return access.Fault(access.KindConflict, "tooManyApplicationDefinitions",
-			"the resource group %s has %d application definitions, the most that are allowed: delete one that is not needed, or write this one in another group", group.Name(), n)
+			"the resource group %s has %d application definitions, the most that are allowed: delete one that is "+
+				"not needed, or write this one in another group",
+			group.Name(), n)
 	}
 	return nil
 }
 
-// settleResource gives the id of something in a resource group that there is: the one that is given, or one that is made of
-// the group's and the thing's name.
-func settleResource(ctx context.Context, r engine.Reader, may engine.Rights, id access.ResourceID, group, name string, form func(access.SubscriptionID, string, string) access.ResourceID) (access.ResourceID, error) {
+// settleResource gives the id of something in a resource group that there is: the one that is given, or one that is
+// made of the group's and the thing's name.
+func settleResource(ctx context.Context, r engine.Reader, may engine.Rights, id access.ResourceID, group, name string,
+	form func(access.SubscriptionID, string, string) access.ResourceID,
+) (access.ResourceID, error) {
 	if id != "" {
 		parsed, err := access.ParseResourceID(string(id))
 		if err != nil {
 			return "", err
 		}
-		group, name = string(access.ResourceGroupScope(access.SubscriptionID(parsed.Segment("subscriptions")), parsed.Segment("resourceGroups"))), parsed.Name()
+		group, name = string(access.ResourceGroupScope(access.SubscriptionID(parsed.Segment("subscriptions")),
+			parsed.Segment("resourceGroups"))), parsed.Name()
 	}
 	if err := app.CheckName("a managed application or its definition", name); err != nil {
 		return "", err
@@ -107,20 +120,27 @@ func settleResource(ctx context.Context, r engine.Reader, may engine.Rights, id 
 	}
 	settled := form(in.Subscription.ID, in.Group.Name, name)
 	if id != "" && !settled.Equal(id) {
-		return "", access.Fault(access.KindInvalid, "malformedResourceId", "%s is not the id of such a resource: write %s", engine.Clip(string(id)), settled)
+		return "", access.Fault(access.KindInvalid, "malformedResourceId",
+			"%s is not the id of such a resource: write %s", engine.Clip(string(id)), settled)
 	}
 	return settled, nil
 }
 
 // settle finds what the input names, and gives everything that is wrong with it.
-func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may engine.Rights, was app.Definition) (app.Definition, error) {
+func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may engine.Rights,
+	was app.Definition,
+) (app.Definition, error) {
 	c := may.Caller
 	next := app.Definition{
-		Resource: in.Resource, Tenant: c.Tenant, Location: in.Location, DisplayName: in.DisplayName, Description: in.Description, Version: in.Version,
-		Disabled: in.Disabled, Public: in.Public, JIT: in.JIT, Lock: in.Lock, Unmanaged: in.Unmanaged, Allowed: in.Allowed, AllowedData: in.AllowedData,
+		Resource: in.Resource, Tenant: c.Tenant, Location: in.Location, DisplayName: in.DisplayName,
+		Description: in.Description, Version: in.Version,
+		Disabled: in.Disabled, Public: in.Public, JIT: in.JIT, Lock: in.Lock, Unmanaged: in.Unmanaged,
+		Allowed: in.Allowed, AllowedData: in.AllowedData,
 		Endpoint: in.Endpoint, Package: in.Package, Tags: in.Tags,
-		Form: strings.TrimPrefix(in.Form, app.ByteOrderMark), Template: strings.TrimPrefix(in.Template, app.ByteOrderMark),
-		CreatedBy: c.Principal, CreatedAt: may.Now, UpdatedBy: c.Principal, UpdatedAt: may.Now, Revision: was.Revision + 1,
+		Form:      strings.TrimPrefix(in.Form, app.ByteOrderMark),
+		Template:  strings.TrimPrefix(in.Template, app.ByteOrderMark),
+		CreatedBy: c.Principal, CreatedAt: may.Now, UpdatedBy: c.Principal, UpdatedAt: may.Now,
+		Revision: was.Revision + 1,
 	}
 	if was.Revision != 0 {
 		next.Resource, next.CreatedBy, next.CreatedAt = was.Resource, was.CreatedBy, was.CreatedAt
@@ -134,9 +154,15 @@ func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may en
 	if in.KeepEndpoint {
 		next.Endpoint = was.Endpoint
 	}
-	known := app.Known{Principals: map[access.PrincipalID]access.Principal{}, Roles: map[rbac.DefinitionID]rbac.Definition{}}
+	known := app.Known{
+		Principals: map[access.PrincipalID]access.Principal{},
+		Roles:      map[rbac.DefinitionID]rbac.Definition{},
+	}
 	for _, a := range in.Authorizations {
-		given := app.Authorization{Principal: access.PrincipalID(a.Principal), Role: rbac.DefinitionID(a.Role), Longest: a.Longest}
+		given := app.Authorization{
+			Principal: access.PrincipalID(a.Principal), Role: rbac.DefinitionID(a.Role),
+			Longest: a.Longest,
+		}
 		p, err := directory.FindPrincipal(ctx, r, c.Tenant, a.Principal)
 		if err != nil && !engine.IsKind(err, access.KindNotFound) {
 			return next, err
@@ -163,7 +189,11 @@ func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may en
 			return strings.EqualFold(t.Name, ref) || strings.EqualFold(string(t.ID), ref)
 		})
 		if at < 0 {
-			reasons = append(reasons, access.Reason{Code: "unknownTenant", Field: fmt.Sprintf("audience[%d]", i), Message: fmt.Sprintf("there is no tenant %q", engine.Clip(ref))})
+			reasons = append(reasons,
+				access.Reason{
+					Code: "unknownTenant", Field: fmt.Sprintf("audience[%d]", i),
+					Message: fmt.Sprintf("there is no tenant %q", engine.Clip(ref)),
+				})
 			continue
 		}
 		if !slices.Contains(next.Audience, tenants[at].ID) {
@@ -172,15 +202,16 @@ func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may en
 	}
 	slices.Sort(next.Audience)
 	if len(reasons) > 0 {
-		refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the application definition cannot be taken as it is: nothing was changed")
+		refusal := access.Fault(access.KindInvalid, reasons[0].Code,
+			"the application definition cannot be taken as it is: nothing was changed")
 		refusal.Reasons = reasons
 		return next, refusal
 	}
 	return next, nil
 }
 
-// DeleteAppDefinition deletes a definition. Applications that were deployed from it go on by the terms that their customers
-// agreed to: what a publisher withdraws is not taken from those who have it. It tells how many there are.
+// DeleteAppDefinition deletes a definition. Applications that were deployed from it go on by the terms that their
+// customers agreed to: what a publisher withdraws is not taken from those who have it. It tells how many there are.
 func (e *Service) DeleteAppDefinition(ctx context.Context, c engine.Caller, ref string) (deployed int, err error) {
 	a := engine.Attempt{Action: rbac.AppDefinitionsDelete, Details: map[string]string{"definition": ref}}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
@@ -189,7 +220,8 @@ func (e *Service) DeleteAppDefinition(ctx context.Context, c engine.Caller, ref 
 			return err
 		}
 		if found.Tenant != c.Tenant {
-			return engine.Forbidden(rbac.AppDefinitionsDelete, found.Resource, "the definition belongs to another tenant")
+			return engine.Forbidden(rbac.AppDefinitionsDelete, found.Resource,
+				"the definition belongs to another tenant")
 		}
 		if err := may.Require(rbac.AppDefinitionsDelete, found.Resource); err != nil {
 			return err
@@ -210,7 +242,8 @@ func (e *Service) DeleteAppDefinition(ctx context.Context, c engine.Caller, ref 
 		if err := definitionBecame(ctx, w, found, nil); err != nil {
 			return err
 		}
-		if err := directory.EndEligibleWithin(ctx, w, found.Tenant, found.Resource, c.Actor(), "the application definition was deleted"); err != nil {
+		if err := directory.EndEligibleWithin(ctx, w, found.Tenant, found.Resource, c.Actor(),
+			"the application definition was deleted"); err != nil {
 			return err
 		}
 		if err := w.Finish(ctx); err != nil {
@@ -224,11 +257,15 @@ func (e *Service) DeleteAppDefinition(ctx context.Context, c engine.Caller, ref 
 func (d AppDefinitionDetail) event(kind access.EventKind, action string, may engine.Rights) access.Event {
 	def := d.Definition
 	details := map[string]string{
-		"definition": def.Name(), "version": def.Version, "revision": fmt.Sprint(def.Revision), "lockLevel": string(def.Lock),
-		"jit": fmt.Sprint(def.JIT.Available), "disabled": fmt.Sprint(def.Disabled), "deployed": fmt.Sprint(d.Deployed),
+		"definition": def.Name(), "version": def.Version, "revision": fmt.Sprint(def.Revision),
+		"lockLevel": string(def.Lock),
+		"jit":       fmt.Sprint(def.JIT.Available), "disabled": fmt.Sprint(def.Disabled),
+		"deployed": fmt.Sprint(d.Deployed),
 	}
 	for i, a := range def.Authorizations[:min(len(def.Authorizations), engine.MaxReasons)] {
-		details[fmt.Sprintf("authorization.%d", i)] = fmt.Sprintf("%s of %s (%s)", d.Roles[a.Role].Name, engine.Clip(d.Principals[a.Principal].Name), a.Principal)
+		details[fmt.Sprintf("authorization.%d",
+			i)] = fmt.Sprintf("%s of %s (%s)", d.Roles[a.Role].Name, engine.Clip(d.Principals[a.Principal].Name),
+			a.Principal)
 	}
 	switch {
 	case def.Public:
@@ -241,6 +278,7 @@ func (d AppDefinitionDetail) event(kind access.EventKind, action string, may eng
 		details["audience"] = engine.Clip(strings.Join(names, ", "))
 	}
 	return access.Event{
-		Kind: kind, Actor: may.Caller.Actor(), Tenant: def.Tenant, Scope: def.Resource, Action: action, Details: details,
+		Kind: kind, Actor: may.Caller.Actor(), Tenant: def.Tenant, Scope: def.Resource, Action: action,
+		Details: details,
 	}
 }

@@ -1,5 +1,5 @@
-// Package apps holds the use cases of managed applications: a publisher offers them, a customer deploys them, and both see
-// what becomes of the access between them.
+// Package apps holds the use cases of managed applications: a publisher offers them, a customer deploys them, and both
+// see what becomes of the access between them.
 package apps
 
 import (

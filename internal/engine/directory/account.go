@@ -8,14 +8,16 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// tellOwner tells a person what became of their own account: whoever took it over cannot do so unseen. It goes to that person
-// alone, by mail, where the tenant has a channel for it.
+// tellOwner tells a person what became of their own account: whoever took it over cannot do so unseen. It goes to that
+// person alone, by mail, where the tenant has a channel for it.
 func tellOwner(ctx context.Context, w *engine.Work, p access.Principal, title, detail string, by access.Actor) error {
 	return tellOwnerAt(ctx, w, "", p, title, detail, by)
 }
 
 // tellOwnerAt is tellOwner, to an address that need not be theirs any more.
-func tellOwnerAt(ctx context.Context, w *engine.Work, address string, p access.Principal, title, detail string, by access.Actor) error {
+func tellOwnerAt(ctx context.Context, w *engine.Work, address string, p access.Principal, title, detail string,
+	by access.Actor,
+) error {
 	heard, err := w.Hears(ctx, p.Tenant)
 	if err != nil || !heard || p.Kind != access.User {
 		return err
@@ -25,7 +27,8 @@ func tellOwnerAt(ctx context.Context, w *engine.Work, address string, p access.P
 		s.By = by.Name
 	}
 	err = w.Tx.Enqueue(ctx, engine.Notification{
-		ID: engine.NotificationID(engine.NewID()), At: w.Now, Kind: engine.NotifyAccount, Tenant: p.Tenant, Recipients: []access.PrincipalID{p.ID}, Address: address, Subject: s,
+		ID: engine.NotificationID(engine.NewID()), At: w.Now, Kind: engine.NotifyAccount, Tenant: p.Tenant,
+		Recipients: []access.PrincipalID{p.ID}, Address: address, Subject: s,
 	})
 	if err != nil {
 		return fmt.Errorf("enqueue notification: %w", err)
@@ -41,7 +44,8 @@ func stillSignedIn(ctx context.Context, r engine.Reader, c engine.Caller) error 
 	}
 	_, err := r.Session(ctx, c.Session)
 	if engine.IsKind(err, access.KindNotFound) {
-		return access.Fault(access.KindUnauthenticated, "sessionEnded", "the session has ended meanwhile: sign in again")
+		return access.Fault(access.KindUnauthenticated, "sessionEnded",
+			"the session has ended meanwhile: sign in again")
 	}
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)

@@ -27,53 +27,59 @@ const (
 	maxAPITokens       = 50                   // of one principal
 )
 
-// MakeAPIToken makes a token for the caller's own programs. It is shown here and never again, and may never do more than the
-// caller. A call with an API token makes none: what leaked could else renew itself.
-func (e *Service) MakeAPIToken(ctx context.Context, c engine.Caller, in APITokenInput) (token string, t engine.APIToken, err error) {
+// MakeAPIToken makes a token for the caller's own programs. It is shown here and never again, and may never do more
+// than the caller. A call with an API token makes none: what leaked could else renew itself.
+func (e *Service) MakeAPIToken(ctx context.Context, c engine.Caller,
+	in APITokenInput,
+) (token string, t engine.APIToken, err error) {
 	token = APITokenPrefix + Secret()
-	err = e.kernel.Change(ctx, c, engine.Attempt{Details: map[string]string{"token": in.Name}}, func(tx engine.Tx, may engine.Rights) error {
-		if err := SignedInOnly(c); err != nil {
-			return err
-		}
-		if err := stillSignedIn(ctx, tx, c); err != nil {
-			return err
-		}
-		if t, err = in.make(c, token, may.Now); err != nil {
-			return err
-		}
-		earlier, err := tx.APITokens(ctx, c.Principal)
-		if err != nil {
-			return fmt.Errorf("read API tokens: %w", err)
-		}
-		live := 0
-		for _, other := range earlier {
-			if !may.Now.Before(other.ExpiresAt) {
-				continue
+	err = e.kernel.Change(ctx, c, engine.Attempt{Details: map[string]string{"token": in.Name}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if err := SignedInOnly(c); err != nil {
+				return err
 			}
-			live++
-			if strings.EqualFold(other.Name, t.Name) {
-				return access.Fault(access.KindConflict, "tokenExists", "you have a token %q already: choose another name, or revoke that one", engine.Clip(t.Name))
+			if err := stillSignedIn(ctx, tx, c); err != nil {
+				return err
 			}
-		}
-		if live >= maxAPITokens || len(earlier) >= 2*maxAPITokens {
-			return access.Fault(access.KindConflict, "tooManyTokens", "you have %d tokens, the most that are allowed: revoke one first", live)
-		}
-		if err := tx.SaveAPIToken(ctx, t); err != nil {
-			return fmt.Errorf("save API token: %w", err)
-		}
-		owner, err := tx.Principal(ctx, c.Principal)
-		if err != nil {
-			return fmt.Errorf("read principal: %w", err)
-		}
-		w := e.kernel.NewWork(tx, may.Now)
-		detail := fmt.Sprintf("The API token %s was made%s, and is good until %s. If that was not you, end it and change your password: postern credential list",
-			t.Name, from(c.Actor()), t.ExpiresAt.Format(time.DateOnly))
-		if err := tellOwner(ctx, w, owner, "An API token was made", detail, c.Actor()); err != nil {
-			return err
-		}
-		w.Event(t.Event(access.APITokenMade, c, may.Now))
-		return w.Finish(ctx)
-	})
+			if t, err = in.make(c, token, may.Now); err != nil {
+				return err
+			}
+			earlier, err := tx.APITokens(ctx, c.Principal)
+			if err != nil {
+				return fmt.Errorf("read API tokens: %w", err)
+			}
+			live := 0
+			for _, other := range earlier {
+				if !may.Now.Before(other.ExpiresAt) {
+					continue
+				}
+				live++
+				if strings.EqualFold(other.Name, t.Name) {
+					return access.Fault(access.KindConflict, "tokenExists",
+						"you have a token %q already: choose another name, or revoke that one", engine.Clip(t.Name))
+				}
+			}
+			if live >= maxAPITokens || len(earlier) >= 2*maxAPITokens {
+				return access.Fault(access.KindConflict, "tooManyTokens",
+					"you have %d tokens, the most that are allowed: revoke one first", live)
+			}
+			if err := tx.SaveAPIToken(ctx, t); err != nil {
+				return fmt.Errorf("save API token: %w", err)
+			}
+			owner, err := tx.Principal(ctx, c.Principal)
+			if err != nil {
+				return fmt.Errorf("read principal: %w", err)
+			}
+			w := e.kernel.NewWork(tx, may.Now)
+			detail := fmt.Sprintf("The API token %s was made%s, and is good until %s. If that was not you, end it "+
+				"and change your password: postern credential list",
+				t.Name, from(c.Actor()), t.ExpiresAt.Format(time.DateOnly))
+			if err := tellOwner(ctx, w, owner, "An API token was made", detail, c.Actor()); err != nil {
+				return err
+			}
+			w.Event(t.Event(access.APITokenMade, c, may.Now))
+			return w.Finish(ctx)
+		})
 	if err != nil {
 		return "", engine.APIToken{}, err
 	}
@@ -93,15 +99,22 @@ func (in APITokenInput) make(c engine.Caller, token string, now time.Time) (t en
 		in.TTL = defaultAPITokenTTL
 	}
 	switch {
-	case in.Name == "" || strings.TrimSpace(in.Name) != in.Name || len(in.Name) > maxPrincipalName || !PlainText(in.Name):
-		return t, access.Fault(access.KindInvalid, "malformedName", "the token needs a name that says what it is for: 1 to %d bytes without control characters", maxPrincipalName)
+	case in.Name == "" || strings.TrimSpace(
+		in.Name) != in.Name || len(in.Name) > maxPrincipalName || !PlainText(in.Name):
+		return t, access.Fault(access.KindInvalid, "malformedName",
+			"the token needs a name that says what it is for: 1 to %d bytes without control characters",
+			maxPrincipalName)
 	case in.TTL < minAPITokenTTL || in.TTL > maxAPITokenTTL:
-		return t, access.Fault(access.KindInvalid, "ttlOutOfRange", "the token would be good for %s; use one minute to one year", in.TTL)
+		return t, access.Fault(access.KindInvalid, "ttlOutOfRange",
+			"the token would be good for %s; use one minute to one year", in.TTL)
 	}
 	if err := in.Bounds.Check(); err != nil {
 		return t, err
 	}
-	return engine.APIToken{ID: engine.APITokenID(engine.NewID()), Principal: c.Principal, Name: in.Name, Hash: HashSecret(token), Bounds: in.Bounds, CreatedAt: now, ExpiresAt: now.Add(in.TTL)}, nil
+	return engine.APIToken{
+		ID: engine.APITokenID(engine.NewID()), Principal: c.Principal, Name: in.Name,
+		Hash: HashSecret(token), Bounds: in.Bounds, CreatedAt: now, ExpiresAt: now.Add(in.TTL),
+	}, nil
 }
 
 // APITokens lists the caller's own tokens, the oldest first; those that expired are not shown.
@@ -124,31 +137,34 @@ func (e *Service) APITokens(ctx context.Context, c engine.Caller) (list []engine
 
 // RevokeAPIToken ends one of the caller's own tokens, by its name or id.
 func (e *Service) RevokeAPIToken(ctx context.Context, c engine.Caller, ref string) error {
-	return e.kernel.Change(ctx, c, engine.Attempt{Details: map[string]string{"token": ref}}, func(tx engine.Tx, may engine.Rights) error {
-		if err := SignedInOnly(c); err != nil {
-			return err
-		}
-		all, err := tx.APITokens(ctx, c.Principal)
-		if err != nil {
-			return fmt.Errorf("read API tokens: %w", err)
-		}
-		for _, t := range all {
-			if !strings.EqualFold(string(t.ID), ref) && (!strings.EqualFold(t.Name, ref) || !may.Now.Before(t.ExpiresAt)) {
-				continue
+	return e.kernel.Change(ctx, c, engine.Attempt{Details: map[string]string{"token": ref}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if err := SignedInOnly(c); err != nil {
+				return err
 			}
-			if err := tx.DeleteAPIToken(ctx, t.ID); err != nil {
-				return fmt.Errorf("delete API token: %w", err)
+			all, err := tx.APITokens(ctx, c.Principal)
+			if err != nil {
+				return fmt.Errorf("read API tokens: %w", err)
 			}
-			return tx.Append(ctx, t.Event(access.APITokenRevoked, c, may.Now))
-		}
-		return access.Fault(access.KindNotFound, "unknownToken", "you have no token %q", engine.Clip(ref))
-	})
+			for _, t := range all {
+				if !strings.EqualFold(string(t.ID),
+					ref) && (!strings.EqualFold(t.Name, ref) || !may.Now.Before(t.ExpiresAt)) {
+					continue
+				}
+				if err := tx.DeleteAPIToken(ctx, t.ID); err != nil {
+					return fmt.Errorf("delete API token: %w", err)
+				}
+				return tx.Append(ctx, t.Event(access.APITokenRevoked, c, may.Now))
+			}
+			return access.Fault(access.KindNotFound, "unknownToken", "you have no token %q", engine.Clip(ref))
+		})
 }
 
-// APITokenCaller gives the caller behind the hash of an API token; it fails with access.KindUnauthenticated where there is
-// none, where its time is over, or where its principal is disabled. Package identity alone calls it.
+// APITokenCaller gives the caller behind the hash of an API token; it fails with access.KindUnauthenticated where there
+// is none, where its time is over, or where its principal is disabled. Package identity alone calls it.
 func (e *Service) APITokenCaller(ctx context.Context, hash string) (c engine.Caller, err error) {
-	ended := access.Fault(access.KindUnauthenticated, "tokenEnded", "the API token has expired, was revoked, or was never one of ours: make another")
+	ended := access.Fault(access.KindUnauthenticated, "tokenEnded",
+		"the API token has expired, was revoked, or was never one of ours: make another")
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		t, err := r.APITokenByHash(ctx, hash)
 		if err != nil {

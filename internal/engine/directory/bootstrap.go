@@ -13,12 +13,14 @@ import (
 // AdminName is the sign-in name of the user that the first start makes.
 const AdminName = "admin"
 
-// Bootstrap makes, at the first start, the tenant, the default subscription and resource group, the built-in roles and the
-// user "admin", who is Owner of everything, with a random one-time password. hash makes the PHC string of a password. On
-// later starts it brings the built-in roles up to date and gives an empty password. Of several replicas that start at once,
-// one gives the password. It fails with ErrOtherKey, before it changes anything, where the store was sealed with another key,
-// and seals what an older program kept in plain text.
-func (e *Service) Bootstrap(ctx context.Context, hash func(password string) (string, error)) (adminPassword string, err error) {
+// Bootstrap makes, at the first start, the tenant, the default subscription and resource group, the built-in roles and
+// the user "admin", who is Owner of everything, with a random one-time password. hash makes the PHC string of a
+// password. On later starts it brings the built-in roles up to date and gives an empty password. Of several replicas
+// that start at once, one gives the password. It fails with ErrOtherKey, before it changes anything, where the store
+// was sealed with another key, and seals what an older program kept in plain text.
+func (e *Service) Bootstrap(ctx context.Context,
+	hash func(password string) (string, error),
+) (adminPassword string, err error) {
 	var tenants []access.Tenant
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		if err := e.kernel.CheckSeal(ctx, r); err != nil {
@@ -55,7 +57,8 @@ func (e *Service) Bootstrap(ctx context.Context, hash func(password string) (str
 			if err := saveBuiltIn(ctx, tx, now); err != nil {
 				return err
 			}
-			if err := e.kernel.CheckSeal(ctx, tx); err != nil { // again: another replica may have made the first start meanwhile
+			// again: another replica may have made the first start meanwhile
+			if err := e.kernel.CheckSeal(ctx, tx); err != nil {
 				return err
 			}
 			if err := e.kernel.SealPlain(ctx, tx); err != nil {
@@ -121,6 +124,7 @@ func saveBuiltIn(ctx context.Context, tx engine.Tx, now time.Time) error {
 
 // sameRole compares all but the times.
 func sameRole(a, b rbac.Definition) bool {
-	return a.Name == b.Name && a.Description == b.Description && a.BuiltIn == b.BuiltIn && fmt.Sprint(a.Permissions) == fmt.Sprint(b.Permissions) &&
+	return a.Name == b.Name && a.Description == b.Description && a.BuiltIn == b.BuiltIn && fmt.Sprint(
+		a.Permissions) == fmt.Sprint(b.Permissions) &&
 		fmt.Sprint(a.AssignableScopes) == fmt.Sprint(b.AssignableScopes)
 }

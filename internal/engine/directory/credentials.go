@@ -40,23 +40,28 @@ type CredentialSet struct {
 	Places    []engine.SignInPlace // where they signed in from
 }
 
-// CredentialsOf gives every credential of a principal that has not ended: of the caller themselves, or of one in their tenant.
+// CredentialsOf gives every credential of a principal that has not ended: of the caller themselves, or of one in their
+// tenant.
 func (e *Service) CredentialsOf(ctx context.Context, c engine.Caller, ref string) (set CredentialSet, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.PrincipalsRead, Details: map[string]string{"principal": ref}}, func(r engine.Reader, may engine.Rights) error {
-		if err := readPrincipal(may, ref); err != nil {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.PrincipalsRead, Details: map[string]string{"principal": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			if err := readPrincipal(may, ref); err != nil {
+				return err
+			}
+			p, err := FindPrincipal(ctx, r, c.Tenant, ref)
+			if err != nil {
+				return err
+			}
+			set, err = e.credentialsOf(ctx, r, p)
 			return err
-		}
-		p, err := FindPrincipal(ctx, r, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		set, err = e.credentialsOf(ctx, r, p)
-		return err
-	})
+		})
 	return set, err
 }
 
-func (e *Service) credentialsOf(ctx context.Context, r engine.Reader, p access.Principal) (set CredentialSet, err error) {
+func (e *Service) credentialsOf(ctx context.Context, r engine.Reader,
+	p access.Principal,
+) (set CredentialSet, err error) {
 	set.Principal = p
 	if set.Password, err = r.Password(ctx, p.ID); err != nil && !engine.IsKind(err, access.KindNotFound) {
 		return set, fmt.Errorf("read password: %w", err)
@@ -91,22 +96,26 @@ func (e *Service) EndCredential(ctx context.Context, c engine.Caller, ref, id st
 	return e.endCredentials(ctx, c, ref, id, func(_ CredentialKind, one string) bool { return one == id })
 }
 
-// EndCredentials ends every credential of those kinds, and of all kinds where none is given. Of the caller's own, the session
-// that calls stays: DELETE of it is signing out.
+// EndCredentials ends every credential of those kinds, and of all kinds where none is given. Of the caller's own, the
+// session that calls stays: DELETE of it is signing out.
 func (e *Service) EndCredentials(ctx context.Context, c engine.Caller, ref string, kinds []CredentialKind) error {
 	for _, kind := range kinds {
 		if !slices.Contains(CredentialKinds(), kind) {
-			return access.Fault(access.KindInvalid, "unknownKind", "a credential is a session, token, passkey or secret, not %q", engine.Clip(string(kind)))
+			return access.Fault(access.KindInvalid, "unknownKind",
+				"a credential is a session, token, passkey or secret, not %q", engine.Clip(string(kind)))
 		}
 	}
 	own := (engine.Session{Hash: c.Session}).PublicID()
 	return e.endCredentials(ctx, c, ref, "", func(kind CredentialKind, one string) bool {
-		return (len(kinds) == 0 || slices.Contains(kinds, kind)) && (c.Session == "" || kind != CredentialSession || one != own)
+		return (len(kinds) == 0 || slices.Contains(kinds,
+			kind)) && (c.Session == "" || kind != CredentialSession || one != own)
 	})
 }
 
 // endCredentials ends those that wanted picks. id is the one that must be among them; empty where none need be.
-func (e *Service) endCredentials(ctx context.Context, c engine.Caller, ref, id string, wanted func(CredentialKind, string) bool) error {
+func (e *Service) endCredentials(ctx context.Context, c engine.Caller, ref, id string,
+	wanted func(CredentialKind, string) bool,
+) error {
 	a := engine.Attempt{Action: rbac.PrincipalsWrite, Details: map[string]string{"principal": ref, "credential": id}}
 	return e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		var err error
@@ -130,7 +139,8 @@ func (e *Service) endCredentials(ctx context.Context, c engine.Caller, ref, id s
 		ended := set.only(wanted)
 		switch {
 		case id != "" && ended.count() == 0:
-			return access.Fault(access.KindNotFound, "unknownCredential", "%s has no credential %q: look at the list of them", p.Name, engine.Clip(id))
+			return access.Fault(access.KindNotFound, "unknownCredential",
+				"%s has no credential %q: look at the list of them", p.Name, engine.Clip(id))
 		case self && len(ended.Passkeys) > 0 && !c.SteppedUp(may.Now):
 			return engine.StepUpRequired("ending your passkeys")
 		}
@@ -144,7 +154,9 @@ func (e *Service) endCredentials(ctx context.Context, c engine.Caller, ref, id s
 			}
 		}
 		if !self && ended.count() > 0 {
-			if err := tellOwner(ctx, w, p, "Your sign-ins were ended", fmt.Sprintf("%s ended what lets people in as %s: %s.", c.Name, p.Name, ended.inWords()), c.Actor()); err != nil {
+			if err := tellOwner(ctx, w, p, "Your sign-ins were ended",
+				fmt.Sprintf("%s ended what lets people in as %s: %s.", c.Name, p.Name, ended.inWords()),
+				c.Actor()); err != nil {
 				return err
 			}
 		}
@@ -180,7 +192,12 @@ func (s CredentialSet) inWords() string {
 	for _, x := range []struct {
 		n    int
 		noun string
-	}{{len(s.Sessions), "session"}, {len(s.Tokens), "API token"}, {len(s.Passkeys), "passkey"}, {len(s.Secrets), "secret"}} {
+	}{
+		{len(s.Sessions), "session"},
+		{len(s.Tokens), "API token"},
+		{len(s.Passkeys), "passkey"},
+		{len(s.Secrets), "secret"},
+	} {
 		switch {
 		case x.n == 1:
 			parts = append(parts, "1 "+x.noun)
@@ -194,8 +211,8 @@ func (s CredentialSet) inWords() string {
 	return strings.Join(parts, ", ")
 }
 
-// endCredentials ends credentials as endThese does, and of a principal's sessions and API tokens those too that the set left out, because
-// there are so many or their time is over.
+// endCredentials ends credentials as endThese does, and of a principal's sessions and API tokens those too that the set
+// left out, because there are so many or their time is over.
 func endCredentials(ctx context.Context, w *engine.Work, set CredentialSet, by access.Actor) error {
 	if err := endThese(ctx, w, set, by); err != nil {
 		return err
@@ -209,7 +226,8 @@ func endCredentials(ctx context.Context, w *engine.Work, set CredentialSet, by a
 	return nil
 }
 
-// endSessions ends the sessions of a principal but the one that calls, those too that no list has because there are so many.
+// endSessions ends the sessions of a principal but the one that calls, those too that no list has because there are so
+// many.
 func endSessions(ctx context.Context, w *engine.Work, principal access.PrincipalID, c engine.Caller) error {
 	calling, err := w.Tx.Session(ctx, c.Session)
 	if err != nil && !engine.IsKind(err, access.KindNotFound) {
@@ -234,7 +252,10 @@ func endThese(ctx context.Context, w *engine.Work, set CredentialSet, by access.
 		if by.ID != set.Principal.ID {
 			details["principal"], details["of"] = string(set.Principal.ID), set.Principal.Name
 		}
-		w.Event(access.Event{Kind: kind, Actor: by, Tenant: set.Principal.Tenant, Action: rbac.PrincipalsWrite, Details: details})
+		w.Event(access.Event{
+			Kind: kind, Actor: by, Tenant: set.Principal.Tenant, Action: rbac.PrincipalsWrite,
+			Details: details,
+		})
 	}
 	for _, s := range set.Sessions {
 		if err := w.Tx.DeleteSession(ctx, s.Hash); err != nil {
@@ -244,7 +265,8 @@ func endThese(ctx context.Context, w *engine.Work, set CredentialSet, by access.
 	switch n := len(set.Sessions); {
 	case n == 1:
 		s := set.Sessions[0]
-		about(access.SignedOut, map[string]string{"session": s.PublicID(), "address": s.Address, "client": engine.Clip(s.Client)})
+		about(access.SignedOut,
+			map[string]string{"session": s.PublicID(), "address": s.Address, "client": engine.Clip(s.Client)})
 	case n > 1:
 		about(access.SignedOut, map[string]string{"sessions": strconv.Itoa(n)})
 	}

@@ -11,42 +11,50 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// DeleteGroup deletes a group that nothing names any more: no role assignment, policy, eligibility or managed application.
-// Its members are in it no longer; what they opened by rights that came through it ends.
+// DeleteGroup deletes a group that nothing names any more: no role assignment, policy, eligibility or managed
+// application. Its members are in it no longer; what they opened by rights that came through it ends.
 func (e *Service) DeleteGroup(ctx context.Context, c engine.Caller, ref string) error {
-	return e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.PrincipalsWrite, Details: map[string]string{"group": ref}}, func(tx engine.Tx, may engine.Rights) error {
-		if err := may.Require(rbac.PrincipalsWrite, access.Root); err != nil {
-			return err
-		}
-		g, err := FindPrincipal(ctx, tx, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		if g.Kind != access.Group {
-			return access.Fault(access.KindInvalid, "notAGroup", "%q is not a group: people and programs are disabled, and kept for what they did", g.Name)
-		}
-		mentions := mentions{ctx: ctx, r: tx, dir: may.Dir, group: g}
-		for _, look := range []func() error{mentions.assignments, mentions.policies, mentions.eligibilities, mentions.applications} {
-			if err := look(); err != nil {
+	return e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.PrincipalsWrite, Details: map[string]string{"group": ref}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if err := may.Require(rbac.PrincipalsWrite, access.Root); err != nil {
 				return err
 			}
-		}
-		if len(mentions.found) > 0 {
-			refusal := access.Fault(access.KindConflict, "groupInUse", "group %s is named elsewhere: take it out there first", g.Name)
-			refusal.Reasons = mentions.found
-			return refusal
-		}
-		if err := tx.DeleteGroup(ctx, g.ID, g.Revision); err != nil {
-			return fmt.Errorf("delete group: %w", err)
-		}
-		if err := e.regroup(ctx, tx, may, g, false); err != nil {
-			return err
-		}
-		return tx.Append(ctx, access.Event{
-			At: may.Now, Kind: access.GroupDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
-			Details: map[string]string{"group": g.Name, "groupId": string(g.ID)},
+			g, err := FindPrincipal(ctx, tx, c.Tenant, ref)
+			if err != nil {
+				return err
+			}
+			if g.Kind != access.Group {
+				return access.Fault(access.KindInvalid, "notAGroup",
+					"%q is not a group: people and programs are disabled, and kept for what they did", g.Name)
+			}
+			mentions := mentions{ctx: ctx, r: tx, dir: may.Dir, group: g}
+			for _, look := range []func() error{
+				mentions.assignments, mentions.policies, mentions.eligibilities,
+				mentions.applications,
+			} {
+				if err := look(); err != nil {
+					return err
+				}
+			}
+			if len(mentions.found) > 0 {
+				refusal := access.Fault(access.KindConflict, "groupInUse",
+					"group %s is named elsewhere: take it out there first", g.Name)
+				refusal.Reasons = mentions.found
+				return refusal
+			}
+			if err := tx.DeleteGroup(ctx, g.ID, g.Revision); err != nil {
+				return fmt.Errorf("delete group: %w", err)
+			}
+			if err := e.regroup(ctx, tx, may, g, false); err != nil {
+				return err
+			}
+			return tx.Append(ctx, access.Event{
+				At: may.Now, Kind: access.GroupDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+				Action:  rbac.PrincipalsWrite,
+				Details: map[string]string{"group": g.Name, "groupId": string(g.ID)},
+			})
 		})
-	})
 }
 
 // mentions gathers where a group is named, each as a reason why it cannot go; at most MaxReasons.
@@ -60,7 +68,8 @@ type mentions struct {
 
 func (m *mentions) add(field, format string, args ...any) {
 	if len(m.found) < engine.MaxReasons {
-		m.found = append(m.found, access.Reason{Code: "groupInUse", Field: field, Message: fmt.Sprintf(format, args...)})
+		m.found = append(m.found,
+			access.Reason{Code: "groupInUse", Field: field, Message: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -80,22 +89,26 @@ func (m *mentions) assignments() error {
 
 func (m *mentions) policies() error {
 	names := engine.NameCache{R: m.r}
-	return EachEntryWith(m.ctx, m.r, m.group.Tenant, string(m.group.ID), func(entry access.MachinePolicy) (bool, error) {
-		if !slices.Contains(engine.NamedInPolicy(entry), m.group.ID) {
-			return true, nil
-		}
-		machine, err := names.Machine(m.ctx, entry.Machine)
-		if err != nil {
-			return false, err
-		}
-		m.add("policy of "+engine.NameOf(machine, entry.Machine), "the policy of %s names it", engine.NameOf(machine, entry.Machine))
-		return len(m.found) < engine.MaxReasons, nil
-	})
+	return EachEntryWith(m.ctx, m.r, m.group.Tenant, string(m.group.ID),
+		func(entry access.MachinePolicy) (bool, error) {
+			if !slices.Contains(engine.NamedInPolicy(entry), m.group.ID) {
+				return true, nil
+			}
+			machine, err := names.Machine(m.ctx, entry.Machine)
+			if err != nil {
+				return false, err
+			}
+			m.add("policy of "+engine.NameOf(machine, entry.Machine), "the policy of %s names it",
+				engine.NameOf(machine, entry.Machine))
+			return len(m.found) < engine.MaxReasons, nil
+		})
 }
 
 // EachEntryWith gives what the policies of a tenant say of machines where that has a text, until do wants no more. The
 // database looks for the text, since a tenant may have many machines; do looks whether it means what is looked for.
-func EachEntryWith(ctx context.Context, r engine.Reader, tenant access.TenantID, text string, do func(access.MachinePolicy) (more bool, err error)) error {
+func EachEntryWith(ctx context.Context, r engine.Reader, tenant access.TenantID, text string,
+	do func(access.MachinePolicy) (more bool, err error),
+) error {
 	for after := access.MachineID(""); ; {
 		entries, err := r.PolicyEntriesWith(ctx, tenant, text, after, engine.MaxLimit)
 		if err != nil {

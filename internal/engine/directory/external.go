@@ -27,16 +27,18 @@ type ExternalSignIn struct {
 	Managed     []string // names of the groups whose members the provider decides
 	Groups      []string // those of them that the person is in
 	Read        []engine.ClaimRead
-	// GroupsUnknown says why the provider did not tell which groups the person is in: their memberships then stay. Empty where it did.
+	// GroupsUnknown says why the provider did not tell which groups the person is in: their memberships then stay.
+	// Empty where it did.
 	GroupsUnknown string
 	Session       engine.Session // its principal is filled in here
 	Address       netip.Addr
 	Via           string
 }
 
-// SignInExternally keeps a session for the person that a provider's subject is bound to in the tenant. At the first sign-in a new user
-// is made there and bound: never one that exists, whatever they are called, since a name proves nothing. Memberships of managed groups
-// become what the provider says, where it says anything of them. Package identity alone calls it, after it has checked the provider's word.
+// SignInExternally keeps a session for the person that a provider's subject is bound to in the tenant. At the first
+// sign-in a new user is made there and bound: never one that exists, whatever they are called, since a name proves
+// nothing. Memberships of managed groups become what the provider says, where it says anything of them. Package
+// identity alone calls it, after it has checked the provider's word.
 func (e *Service) SignInExternally(ctx context.Context, in ExternalSignIn) (p access.Principal, err error) {
 	var refusal error
 	err = e.kernel.Update(ctx, func(tx engine.Tx) error {
@@ -49,7 +51,10 @@ func (e *Service) SignInExternally(ctx context.Context, in ExternalSignIn) (p ac
 			if p, err = newExternal(ctx, w, in); err != nil {
 				return err
 			}
-			bound = engine.ExternalIdentity{Tenant: in.Tenant, Issuer: in.Issuer, Subject: in.Subject, Principal: p.ID, CreatedAt: now}
+			bound = engine.ExternalIdentity{
+				Tenant: in.Tenant, Issuer: in.Issuer, Subject: in.Subject, Principal: p.ID,
+				CreatedAt: now,
+			}
 		case err != nil:
 			return fmt.Errorf("read external identity: %w", err)
 		default:
@@ -60,7 +65,10 @@ func (e *Service) SignInExternally(ctx context.Context, in ExternalSignIn) (p ac
 		actor := access.Actor{ID: p.ID, Name: p.Name, Address: in.Address, Via: in.Via}
 		if p.Disabled {
 			refusal = access.Fault(access.KindForbidden, "disabled", "this user is disabled here: ask an administrator")
-			w.Event(access.Event{Kind: access.SignInRefused, Outcome: access.Refused, Actor: actor, Tenant: p.Tenant, Details: map[string]string{"reason": "disabled", "issuer": engine.Clip(in.Issuer)}})
+			w.Event(access.Event{
+				Kind: access.SignInRefused, Outcome: access.Refused, Actor: actor, Tenant: p.Tenant,
+				Details: map[string]string{"reason": "disabled", "issuer": engine.Clip(in.Issuer)},
+			})
 			return w.Finish(ctx)
 		}
 		if err := syncGroups(ctx, w, p, in, actor); err != nil {
@@ -108,7 +116,10 @@ func newExternal(ctx context.Context, w *engine.Work, in ExternalSignIn) (access
 	if err != nil {
 		return access.Principal{}, err
 	}
-	p := access.Principal{ID: access.PrincipalID(engine.NewID()), Tenant: in.Tenant, Kind: access.User, Name: name, DisplayName: engine.Clip(in.DisplayName), Email: in.Email, CreatedAt: w.Now, Revision: 1}
+	p := access.Principal{
+		ID: access.PrincipalID(engine.NewID()), Tenant: in.Tenant, Kind: access.User, Name: name,
+		DisplayName: engine.Clip(in.DisplayName), Email: in.Email, CreatedAt: w.Now, Revision: 1,
+	}
 	if checkTexts("", p.Email) != nil {
 		p.Email = ""
 	}
@@ -118,12 +129,19 @@ func newExternal(ctx context.Context, w *engine.Work, in ExternalSignIn) (access
 	if err := w.Tx.SavePrincipal(ctx, p, 0); err != nil {
 		return p, fmt.Errorf("save principal: %w", err)
 	}
-	if err := w.Tx.SaveExternalIdentity(ctx, engine.ExternalIdentity{Tenant: in.Tenant, Issuer: in.Issuer, Subject: in.Subject, Principal: p.ID, CreatedAt: w.Now}); err != nil {
+	if err := w.Tx.SaveExternalIdentity(ctx,
+		engine.ExternalIdentity{
+			Tenant: in.Tenant, Issuer: in.Issuer, Subject: in.Subject, Principal: p.ID,
+			CreatedAt: w.Now,
+		}); err != nil {
 		return p, fmt.Errorf("bind external identity: %w", err)
 	}
 	w.Event(access.Event{
 		Kind: access.PrincipalCreated, Actor: access.System(), Tenant: in.Tenant,
-		Details: map[string]string{"principal": string(p.ID), "name": p.Name, "kind": string(p.Kind), "issuer": engine.Clip(in.Issuer), "subject": engine.Clip(in.Subject)},
+		Details: map[string]string{
+			"principal": string(p.ID), "name": p.Name, "kind": string(p.Kind),
+			"issuer": engine.Clip(in.Issuer), "subject": engine.Clip(in.Subject),
+		},
 	})
 	return p, nil
 }
@@ -157,8 +175,8 @@ func freeName(ctx context.Context, w *engine.Work, in ExternalSignIn) (string, e
 	return "", access.Fault(access.KindConflict, "nameTaken", "too many users are called %q already", engine.Clip(base))
 }
 
-// syncGroups makes memberships of the managed groups what the provider says; where it says nothing, they stay. A group that there is not is passed over, and
-// its name recorded.
+// syncGroups makes memberships of the managed groups what the provider says; where it says nothing, they stay. A group
+// that there is not is passed over, and its name recorded.
 func syncGroups(ctx context.Context, w *engine.Work, p access.Principal, in ExternalSignIn, by access.Actor) error {
 	if len(in.Managed) == 0 || in.GroupsUnknown != "" {
 		return nil
@@ -170,7 +188,13 @@ func syncGroups(ctx context.Context, w *engine.Work, p access.Principal, in Exte
 	for _, name := range in.Managed {
 		group, err := FindPrincipal(ctx, w.Tx, p.Tenant, name)
 		if engine.IsKind(err, access.KindNotFound) || err == nil && group.Kind != access.Group {
-			w.Event(access.Event{Kind: access.MemberAdded, Outcome: access.Failed, Actor: by, Tenant: p.Tenant, Details: map[string]string{"group": engine.Clip(name), "member": p.Name, "reason": "there is no such group"}})
+			w.Event(access.Event{
+				Kind: access.MemberAdded, Outcome: access.Failed, Actor: by, Tenant: p.Tenant,
+				Details: map[string]string{
+					"group": engine.Clip(name), "member": p.Name,
+					"reason": "there is no such group",
+				},
+			})
 			continue
 		}
 		if err != nil {
@@ -178,7 +202,13 @@ func syncGroups(ctx context.Context, w *engine.Work, p access.Principal, in Exte
 		}
 		membership := rbac.Membership{Group: group.ID, Member: p.ID}
 		want, have := slices.Contains(in.Groups, name), slices.Contains(data.Memberships, membership)
-		event := access.Event{Actor: by, Tenant: p.Tenant, Details: map[string]string{"group": group.Name, "groupId": string(group.ID), "member": p.Name, "memberId": string(p.ID), "issuer": engine.Clip(in.Issuer)}}
+		event := access.Event{
+			Actor: by, Tenant: p.Tenant,
+			Details: map[string]string{
+				"group": group.Name, "groupId": string(group.ID), "member": p.Name,
+				"memberId": string(p.ID), "issuer": engine.Clip(in.Issuer),
+			},
+		}
 		switch {
 		case want && !have:
 			if err := w.Tx.AddMember(ctx, group.ID, p.ID, "", w.Now); err != nil {
@@ -205,22 +235,26 @@ func syncGroups(ctx context.Context, w *engine.Work, p access.Principal, in Exte
 	return nil
 }
 
-// ExternalIdentities gives how a person of the caller's tenant signs in by its identity provider, with what was read at the last
-// sign-in. Whoever may read principals may, and everybody about themselves.
-func (e *Service) ExternalIdentities(ctx context.Context, c engine.Caller, ref string) (list []engine.ExternalIdentity, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.PrincipalsRead, Details: map[string]string{"principal": ref}}, func(r engine.Reader, may engine.Rights) error {
-		if err := readPrincipal(may, ref); err != nil {
-			return err
-		}
-		p, err := FindPrincipal(ctx, r, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		if list, err = r.ExternalIdentities(ctx, p.ID); err != nil {
-			return fmt.Errorf("read external identities: %w", err)
-		}
-		return nil
-	})
+// ExternalIdentities gives how a person of the caller's tenant signs in by its identity provider, with what was read at
+// the last sign-in. Whoever may read principals may, and everybody about themselves.
+func (e *Service) ExternalIdentities(ctx context.Context, c engine.Caller,
+	ref string,
+) (list []engine.ExternalIdentity, err error) {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.PrincipalsRead, Details: map[string]string{"principal": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			if err := readPrincipal(may, ref); err != nil {
+				return err
+			}
+			p, err := FindPrincipal(ctx, r, c.Tenant, ref)
+			if err != nil {
+				return err
+			}
+			if list, err = r.ExternalIdentities(ctx, p.ID); err != nil {
+				return fmt.Errorf("read external identities: %w", err)
+			}
+			return nil
+		})
 	return list, err
 }
 
@@ -231,7 +265,8 @@ func (e *Service) BeginCeremony(ctx context.Context, c engine.Ceremony) error {
 
 // FinishCeremony gives the first half of a sign-in, once. One of another kind, or whose time is over, is lost.
 func (e *Service) FinishCeremony(ctx context.Context, hash, kind string) (c engine.Ceremony, err error) {
-	over := access.Fault(access.KindUnauthenticated, "ceremonyOver", "this sign-in was finished already, or its time is over: begin again")
+	over := access.Fault(access.KindUnauthenticated, "ceremonyOver",
+		"this sign-in was finished already, or its time is over: begin again")
 	err = e.kernel.Store.Update(ctx, func(tx engine.Tx) error {
 		c, err = tx.Ceremony(ctx, hash)
 		if engine.IsKind(err, access.KindNotFound) {

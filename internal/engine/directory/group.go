@@ -8,7 +8,9 @@ import (
 
 // AuthorizeGroup finds the resource group that ref names, and fails with access.KindForbidden unless the caller may do
 // action there. Whoever may do it nowhere does not learn which groups there are.
-func (e *Service) AuthorizeGroup(ctx context.Context, r engine.Reader, c engine.Caller, action, ref string) (engine.Rights, engine.PlacedGroup, error) {
+func (e *Service) AuthorizeGroup(ctx context.Context, r engine.Reader, c engine.Caller,
+	action, ref string,
+) (engine.Rights, engine.PlacedGroup, error) {
 	may, err := e.kernel.Rights(ctx, r, c)
 	if err != nil {
 		return engine.Rights{}, engine.PlacedGroup{}, err

@@ -11,9 +11,11 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// membershipPath names the groups on the shortest way from inner up to outer, such as `"a" is in "b", "b" is in "c"`; empty
-// where inner is not in outer. Disabled groups count too: they may be enabled again.
-func membershipPath(ctx context.Context, r engine.Reader, data rbac.Data, inner, outer access.Principal) (string, error) {
+// membershipPath names the groups on the shortest way from inner up to outer, such as `"a" is in "b", "b" is in "c"`;
+// empty where inner is not in outer. Disabled groups count too: they may be enabled again.
+func membershipPath(ctx context.Context, r engine.Reader, data rbac.Data, inner,
+	outer access.Principal,
+) (string, error) {
 	if inner.ID == outer.ID {
 		return fmt.Sprintf("%q is itself", inner.Name), nil
 	}

@@ -82,21 +82,24 @@ func (e *Service) PendingSignIn(ctx context.Context, userCode string) (p engine.
 		p, err = r.PendingSignInByCode(ctx, userCode)
 		if engine.IsKind(err, access.KindNotFound) || err == nil && !e.kernel.Now().Before(p.ExpiresAt) {
 			p = engine.PendingSignIn{}
-			return access.Fault(access.KindNotFound, "unknownCode", "this code is not one that waits, or its time is over: start again on the device")
+			return access.Fault(access.KindNotFound, "unknownCode",
+				"this code is not one that waits, or its time is over: start again on the device")
 		}
 		return err
 	})
 	return p, err
 }
 
-// AnswerSignIn says what a person decided about the sign-in with their code: session is the one that they opened for it,
-// and empty is a no. It can be answered once.
+// AnswerSignIn says what a person decided about the sign-in with their code: session is the one that they opened for
+// it, and empty is a no. It can be answered once.
 func (e *Service) AnswerSignIn(ctx context.Context, userCode, session string) error {
 	return e.kernel.Update(ctx, func(tx engine.Tx) error {
 		p, err := tx.PendingSignInByCode(ctx, userCode)
 		switch {
-		case engine.IsKind(err, access.KindNotFound), err == nil && (!e.kernel.Now().Before(p.ExpiresAt) || p.Denied || p.Session != ""):
-			return access.Fault(access.KindNotFound, "unknownCode", "this code is not one that waits, or its time is over: start again on the device")
+		case engine.IsKind(err, access.KindNotFound),
+			err == nil && (!e.kernel.Now().Before(p.ExpiresAt) || p.Denied || p.Session != ""):
+			return access.Fault(access.KindNotFound, "unknownCode",
+				"this code is not one that waits, or its time is over: start again on the device")
 		case err != nil:
 			return fmt.Errorf("read sign-in: %w", err)
 		}
@@ -112,9 +115,11 @@ const (
 	SignInUnknown = "signInUnknown" // it was never there, its time is over, or it was redeemed already
 )
 
-// RedeemSignIn exchanges a sign-in that a person approved for a session, once: next, whose principal and times are taken
-// from the session that the person opened, takes its place. check may refuse; a sign-in that it refused is lost.
-func (e *Service) RedeemSignIn(ctx context.Context, hash string, next engine.Session, check func(engine.PendingSignIn) error) (p engine.PendingSignIn, s engine.Session, err error) {
+// RedeemSignIn exchanges a sign-in that a person approved for a session, once: next, whose principal and times are
+// taken from the session that the person opened, takes its place. check may refuse; a sign-in that it refused is lost.
+func (e *Service) RedeemSignIn(ctx context.Context, hash string, next engine.Session,
+	check func(engine.PendingSignIn) error,
+) (p engine.PendingSignIn, s engine.Session, err error) {
 	// Most that ask wait, or made their code up: they cost nobody a transaction.
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		p, err = e.answered(ctx, r, hash)
@@ -133,12 +138,14 @@ func (e *Service) RedeemSignIn(ctx context.Context, hash string, next engine.Ses
 			return fmt.Errorf("delete sign-in: %w", err)
 		}
 		if p.Denied {
-			refusal = access.Fault(access.KindUnauthenticated, SignInDenied, "the sign-in was refused by the person who was asked")
+			refusal = access.Fault(access.KindUnauthenticated, SignInDenied,
+				"the sign-in was refused by the person who was asked")
 			return nil
 		}
 		opened, err := tx.Session(ctx, p.Session)
 		if engine.IsKind(err, access.KindNotFound) {
-			refusal = access.Fault(access.KindUnauthenticated, SignInUnknown, "the session that was opened for this sign-in has ended")
+			refusal = access.Fault(access.KindUnauthenticated, SignInUnknown,
+				"the session that was opened for this sign-in has ended")
 			return nil
 		}
 		if err != nil {
@@ -152,7 +159,8 @@ func (e *Service) RedeemSignIn(ctx context.Context, hash string, next engine.Ses
 		}
 		s = opened
 		s.Hash, s.Client = next.Hash, next.Client
-		if p.UserCode != "" { // a person proved themselves to their browser, and not to the device, which may be anybody's
+		// a person proved themselves to their browser, and not to the device, which may be anybody's
+		if p.UserCode != "" {
 			s.ProvedAt, s.SteppedUpAt = time.Time{}, time.Time{}
 		}
 		return tx.SaveSession(ctx, s)
@@ -168,7 +176,8 @@ func (e *Service) answered(ctx context.Context, r engine.Reader, hash string) (e
 	p, err := r.PendingSignIn(ctx, hash)
 	switch {
 	case engine.IsKind(err, access.KindNotFound), err == nil && !e.kernel.Now().Before(p.ExpiresAt):
-		return p, access.Fault(access.KindUnauthenticated, SignInUnknown, "the code is unknown, its time is over, or it was used already")
+		return p, access.Fault(access.KindUnauthenticated, SignInUnknown,
+			"the code is unknown, its time is over, or it was used already")
 	case err != nil:
 		return p, fmt.Errorf("read sign-in: %w", err)
 	case p.Session == "" && !p.Denied:

@@ -22,9 +22,9 @@ func (e *Service) Passkeys(ctx context.Context, c engine.Caller) (list []engine.
 	return list, err
 }
 
-// MayAddPasskey refuses a caller who may not add a passkey now: one who acts by a token, and one who has not just proved who
-// they are, with a passkey where they have one, and else with the password or at the provider. Whoever took a session over
-// could else stay for ever, and confirm with a passkey of their own what a rule wants confirmed.
+// MayAddPasskey refuses a caller who may not add a passkey now: one who acts by a token, and one who has not just
+// proved who they are, with a passkey where they have one, and else with the password or at the provider. Whoever took
+// a session over could else stay for ever, and confirm with a passkey of their own what a rule wants confirmed.
 func (e *Service) MayAddPasskey(ctx context.Context, c engine.Caller) error {
 	_, err := e.mayChangePasskeys(ctx, c)
 	return err
@@ -41,7 +41,8 @@ func (e *Service) mayChangePasskeys(ctx context.Context, c engine.Caller) (list 
 	case len(list) > 0 && !c.SteppedUp(now):
 		return nil, engine.StepUpRequired("changing your passkeys")
 	case len(list) == 0 && !c.Proved(now):
-		return nil, access.Fault(access.KindForbidden, "proofRequired", "the first passkey needs a fresh proof that it is you: give your password again, or sign out and in")
+		return nil, access.Fault(access.KindForbidden, "proofRequired",
+			"the first passkey needs a fresh proof that it is you: give your password again, or sign out and in")
 	}
 	return list, nil
 }
@@ -49,41 +50,47 @@ func (e *Service) mayChangePasskeys(ctx context.Context, c engine.Caller) (list 
 // AddPasskey keeps a passkey that identity has verified.
 func (e *Service) AddPasskey(ctx context.Context, c engine.Caller, p engine.Passkey) (engine.Passkey, error) {
 	if p.Name == "" || strings.TrimSpace(p.Name) != p.Name || len(p.Name) > maxPrincipalName || !PlainText(p.Name) {
-		return p, access.Fault(access.KindInvalid, "malformedName", "the passkey needs a name that says where it is: 1 to %d bytes without control characters", maxPrincipalName)
+		return p, access.Fault(access.KindInvalid, "malformedName",
+			"the passkey needs a name that says where it is: 1 to %d bytes without control characters",
+			maxPrincipalName)
 	}
 	known, err := e.mayChangePasskeys(ctx, c)
 	if err != nil {
 		return p, e.kernel.Refused(ctx, c, engine.Attempt{Details: map[string]string{"passkey": p.Name}}, err)
 	}
 	p.Principal, p.CreatedAt, p.Revision = c.Principal, e.kernel.Now(), 1
-	err = e.kernel.Change(ctx, c, engine.Attempt{Details: map[string]string{"passkey": p.Name}}, func(tx engine.Tx, _ engine.Rights) error {
-		if err := stillSignedIn(ctx, tx, c); err != nil {
-			return err
-		}
-		list, err := tx.Passkeys(ctx, c.Principal) // again: any number may be added at once
-		switch {
-		case err != nil:
-			return fmt.Errorf("read passkeys: %w", err)
-		case len(list) >= maxPasskeys:
-			return access.Fault(access.KindConflict, "tooManyPasskeys", "you have %d passkeys, the most that are allowed: delete one first", len(list))
-		case len(list) > 0 && len(known) == 0 && !c.SteppedUp(p.CreatedAt):
-			return engine.StepUpRequired("changing your passkeys")
-		}
-		w := e.kernel.NewWork(tx, p.CreatedAt)
-		owner, err := tx.Principal(ctx, c.Principal)
-		if err != nil {
-			return fmt.Errorf("read principal: %w", err)
-		}
-		if err := tx.SavePasskey(ctx, p, 0); err != nil {
-			return fmt.Errorf("save passkey: %w", err)
-		}
-		detail := fmt.Sprintf("The passkey %s was added%s. If that was not you, end it and change your password: postern credential list", p.Name, from(c.Actor()))
-		if err := tellOwner(ctx, w, owner, "A passkey was added", detail, c.Actor()); err != nil {
-			return err
-		}
-		w.Event(p.Event(access.PasskeyAdded, c.Actor(), c.Tenant))
-		return w.Finish(ctx)
-	})
+	err = e.kernel.Change(ctx, c, engine.Attempt{Details: map[string]string{"passkey": p.Name}},
+		func(tx engine.Tx, _ engine.Rights) error {
+			if err := stillSignedIn(ctx, tx, c); err != nil {
+				return err
+			}
+			list, err := tx.Passkeys(ctx, c.Principal) // again: any number may be added at once
+			switch {
+			case err != nil:
+				return fmt.Errorf("read passkeys: %w", err)
+			case len(list) >= maxPasskeys:
+				return access.Fault(access.KindConflict, "tooManyPasskeys",
+					"you have %d passkeys, the most that are allowed: delete one first", len(list))
+			case len(list) > 0 && len(known) == 0 && !c.SteppedUp(p.CreatedAt):
+				return engine.StepUpRequired("changing your passkeys")
+			}
+			w := e.kernel.NewWork(tx, p.CreatedAt)
+			owner, err := tx.Principal(ctx, c.Principal)
+			if err != nil {
+				return fmt.Errorf("read principal: %w", err)
+			}
+			if err := tx.SavePasskey(ctx, p, 0); err != nil {
+				return fmt.Errorf("save passkey: %w", err)
+			}
+			detail := fmt.Sprintf("The passkey %s was added%s. If that was not you, end it and change your "+
+				"password: postern credential list",
+				p.Name, from(c.Actor()))
+			if err := tellOwner(ctx, w, owner, "A passkey was added", detail, c.Actor()); err != nil {
+				return err
+			}
+			w.Event(p.Event(access.PasskeyAdded, c.Actor(), c.Tenant))
+			return w.Finish(ctx)
+		})
 	return p, err
 }
 
@@ -97,20 +104,23 @@ func (e *Service) DeletePasskey(ctx context.Context, c engine.Caller, ref string
 		if p.ID != ref && !strings.EqualFold(p.Name, ref) {
 			continue
 		}
-		return e.kernel.Change(ctx, c, engine.Attempt{Details: map[string]string{"passkey": ref}}, func(tx engine.Tx, _ engine.Rights) error {
-			if err := tx.DeletePasskey(ctx, p.ID); err != nil {
-				return fmt.Errorf("delete passkey: %w", err)
-			}
-			event := p.Event(access.PasskeyDeleted, c.Actor(), c.Tenant)
-			event.At = e.kernel.Now()
-			return tx.Append(ctx, event)
-		})
+		return e.kernel.Change(ctx, c, engine.Attempt{Details: map[string]string{"passkey": ref}},
+			func(tx engine.Tx, _ engine.Rights) error {
+				if err := tx.DeletePasskey(ctx, p.ID); err != nil {
+					return fmt.Errorf("delete passkey: %w", err)
+				}
+				event := p.Event(access.PasskeyDeleted, c.Actor(), c.Tenant)
+				event.At = e.kernel.Now()
+				return tx.Append(ctx, event)
+			})
 	}
 	return access.Fault(access.KindNotFound, "unknownPasskey", "you have no passkey %q", engine.Clip(ref))
 }
 
 // PasskeyOwner gives a person with their passkeys. Package identity alone calls it, and what follows.
-func (e *Service) PasskeyOwner(ctx context.Context, id access.PrincipalID) (p access.Principal, keys []engine.Passkey, err error) {
+func (e *Service) PasskeyOwner(ctx context.Context,
+	id access.PrincipalID,
+) (p access.Principal, keys []engine.Passkey, err error) {
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		if p, err = r.Principal(ctx, id); err != nil {
 			return err
@@ -121,9 +131,11 @@ func (e *Service) PasskeyOwner(ctx context.Context, id access.PrincipalID) (p ac
 	return p, keys, err
 }
 
-// SignInByPasskey keeps the session of a person who proved themselves with a passkey, which is the fresh sign-in that a rule
-// may ask for.
-func (e *Service) SignInByPasskey(ctx context.Context, used engine.Passkey, s engine.Session, via string, address netip.Addr) error {
+// SignInByPasskey keeps the session of a person who proved themselves with a passkey, which is the fresh sign-in that a
+// rule may ask for.
+func (e *Service) SignInByPasskey(ctx context.Context, used engine.Passkey, s engine.Session, via string,
+	address netip.Addr,
+) error {
 	return e.kernel.Update(ctx, func(tx engine.Tx) error {
 		w := e.kernel.NewWork(tx, e.kernel.Now())
 		p, err := tx.Principal(ctx, used.Principal)
@@ -131,7 +143,8 @@ func (e *Service) SignInByPasskey(ctx context.Context, used engine.Passkey, s en
 			return fmt.Errorf("read principal: %w", err)
 		}
 		if p.Disabled || p.Kind != access.User {
-			return access.Fault(access.KindUnauthenticated, "wrongPasskey", "this passkey lets nobody in: use another, or ask an administrator")
+			return access.Fault(access.KindUnauthenticated, "wrongPasskey",
+				"this passkey lets nobody in: use another, or ask an administrator")
 		}
 		s.Method, s.SteppedUpAt = MethodPasskey, w.Now
 		if err := usePasskey(ctx, tx, used, w.Now); err != nil {

@@ -12,17 +12,19 @@ import (
 
 // PasskeysOf lists the passkeys of a principal, the oldest first.
 func (e *Service) PasskeysOf(ctx context.Context, c engine.Caller, ref string) (list []engine.Passkey, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.PrincipalsRead, Details: map[string]string{"principal": ref}}, func(r engine.Reader, may engine.Rights) error {
-		if err := may.Require(rbac.PrincipalsRead, access.Root); err != nil {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.PrincipalsRead, Details: map[string]string{"principal": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			if err := may.Require(rbac.PrincipalsRead, access.Root); err != nil {
+				return err
+			}
+			p, err := FindPrincipal(ctx, r, c.Tenant, ref)
+			if err != nil {
+				return err
+			}
+			list, err = r.Passkeys(ctx, p.ID)
 			return err
-		}
-		p, err := FindPrincipal(ctx, r, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		list, err = r.Passkeys(ctx, p.ID)
-		return err
-	})
+		})
 	return list, err
 }
 
@@ -38,7 +40,8 @@ func (e *Service) DeletePasskeyOf(ctx context.Context, c engine.Caller, ref, id 
 		case err != nil:
 			return err
 		case p.ID == c.Principal:
-			return access.Fault(access.KindConflict, "ownPasskey", "this is your own passkey: delete it under your account")
+			return access.Fault(access.KindConflict, "ownPasskey",
+				"this is your own passkey: delete it under your account")
 		}
 		list, err := tx.Passkeys(ctx, p.ID)
 		if err != nil {

@@ -9,9 +9,11 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// regroup remembers what a change of changed, a group, has made of the groups that the caller is in. Whom they put into a group is
-// remembered with the membership.
-func (e *Service) regroup(ctx context.Context, tx engine.Tx, may engine.Rights, changed access.Principal, enabled bool) error {
+// regroup remembers what a change of changed, a group, has made of the groups that the caller is in. Whom they put into
+// a group is remembered with the membership.
+func (e *Service) regroup(ctx context.Context, tx engine.Tx, may engine.Rights, changed access.Principal,
+	enabled bool,
+) error {
 	me := may.Caller.Principal
 	if !enabled && !may.Dir.InGroup(me, changed.ID) {
 		return nil
@@ -32,7 +34,8 @@ func (e *Service) regroup(ctx context.Context, tx engine.Tx, may engine.Rights, 
 					return fmt.Errorf("read principal: %w", err)
 				}
 			}
-			if err := tx.SaveRegrouping(ctx, engine.Regrouping{Principal: me, Group: id, Name: group.Name, Left: left, At: may.Now}); err != nil {
+			if err := tx.SaveRegrouping(ctx,
+				engine.Regrouping{Principal: me, Group: id, Name: group.Name, Left: left, At: may.Now}); err != nil {
 				return fmt.Errorf("save regrouping: %w", err)
 			}
 		}

@@ -1,5 +1,5 @@
-// Package directory holds the use cases of who there is and how they sign in: tenants, subscriptions, resource groups, people,
-// groups, programs, and the credentials of each.
+// Package directory holds the use cases of who there is and how they sign in: tenants, subscriptions, resource groups,
+// people, groups, programs, and the credentials of each.
 package directory
 
 import (

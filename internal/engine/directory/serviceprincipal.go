@@ -31,31 +31,36 @@ const (
 )
 
 // AddSecret gives a service principal one more secret, which is shown here and never again, or a certificate.
-func (e *Service) AddSecret(ctx context.Context, c engine.Caller, ref string, in SecretInput) (secretText string, s engine.Secret, err error) {
-	err = e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.PrincipalsWrite, Details: map[string]string{"principal": ref}}, func(tx engine.Tx, may engine.Rights) error {
-		if err := may.Require(rbac.PrincipalsWrite, access.Root); err != nil {
-			return err
-		}
-		p, err := findServicePrincipal(ctx, tx, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		earlier, err := tx.Secrets(ctx, p.ID)
-		if err != nil {
-			return fmt.Errorf("read secrets: %w", err)
-		}
-		if len(earlier) >= maxSecrets {
-			return access.Fault(access.KindConflict, "tooManySecrets", "%q has %d secrets, the most that are allowed: delete one first", p.Name, len(earlier))
-		}
-		if secretText, s, err = in.make(may.Now); err != nil {
-			return err
-		}
-		s.ID, s.Principal, s.CreatedBy, s.CreatedAt = engine.SecretID(engine.NewID()), p.ID, c.Principal, may.Now
-		if err := tx.SaveSecret(ctx, s); err != nil {
-			return fmt.Errorf("save secret: %w", err)
-		}
-		return tx.Append(ctx, s.Event(access.SecretAdded, p, c, may.Now))
-	})
+func (e *Service) AddSecret(ctx context.Context, c engine.Caller, ref string,
+	in SecretInput,
+) (secretText string, s engine.Secret, err error) {
+	err = e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.PrincipalsWrite, Details: map[string]string{"principal": ref}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if err := may.Require(rbac.PrincipalsWrite, access.Root); err != nil {
+				return err
+			}
+			p, err := findServicePrincipal(ctx, tx, c.Tenant, ref)
+			if err != nil {
+				return err
+			}
+			earlier, err := tx.Secrets(ctx, p.ID)
+			if err != nil {
+				return fmt.Errorf("read secrets: %w", err)
+			}
+			if len(earlier) >= maxSecrets {
+				return access.Fault(access.KindConflict, "tooManySecrets",
+					"%q has %d secrets, the most that are allowed: delete one first", p.Name, len(earlier))
+			}
+			if secretText, s, err = in.make(may.Now); err != nil {
+				return err
+			}
+			s.ID, s.Principal, s.CreatedBy, s.CreatedAt = engine.SecretID(engine.NewID()), p.ID, c.Principal, may.Now
+			if err := tx.SaveSecret(ctx, s); err != nil {
+				return fmt.Errorf("save secret: %w", err)
+			}
+			return tx.Append(ctx, s.Event(access.SecretAdded, p, c, may.Now))
+		})
 	if err != nil {
 		return "", engine.Secret{}, err
 	}
@@ -68,9 +73,11 @@ func (in SecretInput) make(now time.Time) (text string, s engine.Secret, err err
 	}
 	switch {
 	case in.TTL < time.Minute || in.TTL > maxSecretTTL:
-		return "", s, access.Fault(access.KindInvalid, "ttlOutOfRange", "the secret would be good for %s; use one minute to two years", in.TTL)
+		return "", s, access.Fault(access.KindInvalid, "ttlOutOfRange",
+			"the secret would be good for %s; use one minute to two years", in.TTL)
 	case len(in.Name) > maxPrincipalName || !PlainText(in.Name):
-		return "", s, access.Fault(access.KindInvalid, "malformedName", "the name of the secret is too long or has control characters")
+		return "", s, access.Fault(access.KindInvalid, "malformedName",
+			"the name of the secret is too long or has control characters")
 	}
 	s = engine.Secret{Name: in.Name, ExpiresAt: now.Add(in.TTL)}
 	if in.Certificate == "" {
@@ -80,14 +87,16 @@ func (in SecretInput) make(now time.Time) (text string, s engine.Secret, err err
 	}
 	block, _ := pem.Decode([]byte(in.Certificate))
 	if block == nil || block.Type != "CERTIFICATE" {
-		return "", s, access.Fault(access.KindInvalid, "malformedCertificate", "the certificate is not PEM: it begins with -----BEGIN CERTIFICATE-----")
+		return "", s, access.Fault(access.KindInvalid, "malformedCertificate",
+			"the certificate is not PEM: it begins with -----BEGIN CERTIFICATE-----")
 	}
 	certificate, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		return "", s, access.Fault(access.KindInvalid, "malformedCertificate", "the certificate cannot be read")
 	}
 	if !now.Before(certificate.NotAfter) {
-		return "", s, access.Fault(access.KindInvalid, "certificateExpired", "the certificate ended at %s", certificate.NotAfter.UTC().Format(time.RFC3339))
+		return "", s, access.Fault(access.KindInvalid, "certificateExpired", "the certificate ended at %s",
+			certificate.NotAfter.UTC().Format(time.RFC3339))
 	}
 	if certificate.NotAfter.Before(s.ExpiresAt) {
 		s.ExpiresAt = certificate.NotAfter.UTC()
@@ -100,23 +109,28 @@ func (in SecretInput) make(now time.Time) (text string, s engine.Secret, err err
 
 // Secrets lists the secrets and certificates of a service principal, the oldest first. It may see its own.
 func (e *Service) Secrets(ctx context.Context, c engine.Caller, ref string) (list []engine.Secret, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.PrincipalsRead, Details: map[string]string{"principal": ref}}, func(r engine.Reader, may engine.Rights) error {
-		if err := readPrincipal(may, ref); err != nil {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.PrincipalsRead, Details: map[string]string{"principal": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			if err := readPrincipal(may, ref); err != nil {
+				return err
+			}
+			p, err := findServicePrincipal(ctx, r, c.Tenant, ref)
+			if err != nil {
+				return err
+			}
+			list, err = r.Secrets(ctx, p.ID)
 			return err
-		}
-		p, err := findServicePrincipal(ctx, r, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		list, err = r.Secrets(ctx, p.ID)
-		return err
-	})
+		})
 	return list, err
 }
 
 // DeleteSecret takes a secret or certificate away from a service principal; the tokens that came from it end with it.
 func (e *Service) DeleteSecret(ctx context.Context, c engine.Caller, ref string, id engine.SecretID) error {
-	a := engine.Attempt{Action: rbac.PrincipalsWrite, Details: map[string]string{"principal": ref, "secret": string(id)}}
+	a := engine.Attempt{
+		Action:  rbac.PrincipalsWrite,
+		Details: map[string]string{"principal": ref, "secret": string(id)},
+	}
 	return e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		if err := may.Require(rbac.PrincipalsWrite, access.Root); err != nil {
 			return err
@@ -128,7 +142,8 @@ func (e *Service) DeleteSecret(ctx context.Context, c engine.Caller, ref string,
 		s, err := tx.Secret(ctx, id)
 		switch {
 		case engine.IsKind(err, access.KindNotFound) || err == nil && s.Principal != p.ID:
-			return access.Fault(access.KindNotFound, "unknownSecret", "%q has no secret %q", p.Name, engine.Clip(string(id)))
+			return access.Fault(access.KindNotFound, "unknownSecret", "%q has no secret %q", p.Name,
+				engine.Clip(string(id)))
 		case err != nil:
 			return fmt.Errorf("read secret: %w", err)
 		}
@@ -139,10 +154,13 @@ func (e *Service) DeleteSecret(ctx context.Context, c engine.Caller, ref string,
 	})
 }
 
-func findServicePrincipal(ctx context.Context, r engine.Reader, tenant access.TenantID, ref string) (access.Principal, error) {
+func findServicePrincipal(ctx context.Context, r engine.Reader, tenant access.TenantID,
+	ref string,
+) (access.Principal, error) {
 	p, err := FindPrincipal(ctx, r, tenant, ref)
 	if err == nil && p.Kind != access.ServicePrincipal {
-		return p, access.Fault(access.KindInvalid, "notAServicePrincipal", "%q is not a service principal: people sign in with a password", p.Name)
+		return p, access.Fault(access.KindInvalid, "notAServicePrincipal",
+			"%q is not a service principal: people sign in with a password", p.Name)
 	}
 	return p, err
 }
@@ -155,7 +173,9 @@ type ClientCredentials struct {
 
 // ClientCredentials gives the service principal that client, a name or an id, names in a tenant, with what it may prove
 // itself with; it fails with access.KindNotFound where there is none. Package identity alone calls it.
-func (e *Service) ClientCredentials(ctx context.Context, tenant access.TenantID, client string) (cred ClientCredentials, err error) {
+func (e *Service) ClientCredentials(ctx context.Context, tenant access.TenantID,
+	client string,
+) (cred ClientCredentials, err error) {
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		cred = ClientCredentials{}
 		if tenant == "" {
@@ -164,7 +184,8 @@ func (e *Service) ClientCredentials(ctx context.Context, tenant access.TenantID,
 			}
 		}
 		if cred.Principal, err = findServicePrincipal(ctx, r, tenant, client); err != nil {
-			return access.Fault(access.KindNotFound, "unknownPrincipal", "there is no service principal %q", engine.Clip(client))
+			return access.Fault(access.KindNotFound, "unknownPrincipal", "there is no service principal %q",
+				engine.Clip(client))
 		}
 		all, err := r.Secrets(ctx, cred.Principal.ID)
 		if err != nil {
@@ -181,8 +202,8 @@ func (e *Service) ClientCredentials(ctx context.Context, tenant access.TenantID,
 	return cred, err
 }
 
-// Match gives the secret that text is, after comparing it with every one of them. A secret has 256 random bits, so a plain
-// hash of it is enough.
+// Match gives the secret that text is, after comparing it with every one of them. A secret has 256 random bits, so a
+// plain hash of it is enough.
 func (c ClientCredentials) Match(text string) (found engine.Secret, ok bool) {
 	hash := []byte(HashSecret(text))
 	for _, s := range c.Secrets {
@@ -193,8 +214,8 @@ func (c ClientCredentials) Match(text string) (found engine.Secret, ok bool) {
 	return found, ok
 }
 
-// ClientProof is what a service principal proved itself by. Once, where it is not empty, is the mark of a proof that counts
-// once, and Until when it ends by itself.
+// ClientProof is what a service principal proved itself by. Once, where it is not empty, is the mark of a proof that
+// counts once, and Until when it ends by itself.
 type ClientProof struct {
 	Secret engine.Secret
 	Once   string
@@ -211,19 +232,24 @@ func (e *Service) ClientSignedIn(ctx context.Context, p access.Principal, proof 
 		if proof.Once != "" {
 			_, err := tx.Ceremony(ctx, proof.Once)
 			if err == nil {
-				return access.Fault(access.KindUnauthenticated, AssertionUsed, "this proof was used before, and counts once")
+				return access.Fault(access.KindUnauthenticated, AssertionUsed,
+					"this proof was used before, and counts once")
 			}
 			if !engine.IsKind(err, access.KindNotFound) {
 				return fmt.Errorf("read used proof: %w", err)
 			}
-			used := engine.Ceremony{Hash: proof.Once, Kind: assertionCeremony, Principal: p.ID, CreatedAt: now, ExpiresAt: proof.Until}
+			used := engine.Ceremony{
+				Hash: proof.Once, Kind: assertionCeremony, Principal: p.ID, CreatedAt: now,
+				ExpiresAt: proof.Until,
+			}
 			if err := tx.SaveCeremony(ctx, used); err != nil {
 				return fmt.Errorf("save used proof: %w", err)
 			}
 		}
 		return tx.Append(ctx, access.Event{
 			At: now, Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
-			Actor: access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"}, Details: map[string]string{"secret": string(proof.Secret.ID)},
+			Actor:   access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"},
+			Details: map[string]string{"secret": string(proof.Secret.ID)},
 		})
 	})
 }
@@ -241,7 +267,8 @@ type TokenSubject struct {
 // TokenCaller gives the caller behind an access token; it fails with access.KindUnauthenticated where the principal is
 // disabled, or where the session or secret that the token came from has ended.
 func (e *Service) TokenCaller(ctx context.Context, subject TokenSubject) (c engine.Caller, err error) {
-	ended := access.Fault(access.KindUnauthenticated, "tokenEnded", "what this token came from has ended or was taken back: sign in again")
+	ended := access.Fault(access.KindUnauthenticated, "tokenEnded",
+		"what this token came from has ended or was taken back: sign in again")
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		var s engine.Session // its zero value where the token came from a secret
 		var over bool

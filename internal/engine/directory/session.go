@@ -48,10 +48,12 @@ const (
 	MethodPasskey  = "passkey"
 )
 
-// Credentials gives what a sign-in under name is checked against; it fails with access.KindNotFound where there is no such
-// user. tenant is a name or id; where it is empty, name may be name@tenant, and otherwise is of the tenant that runs the
-// server. address is where the call comes from. Package identity alone calls it.
-func (e *Service) Credentials(ctx context.Context, tenant, name string, address netip.Addr) (cred Credentials, err error) {
+// Credentials gives what a sign-in under name is checked against; it fails with access.KindNotFound where there is no
+// such user. tenant is a name or id; where it is empty, name may be name@tenant, and otherwise is of the tenant that
+// runs the server. address is where the call comes from. Package identity alone calls it.
+func (e *Service) Credentials(ctx context.Context, tenant, name string,
+	address netip.Addr,
+) (cred Credentials, err error) {
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		cred = Credentials{}
 		for _, one := range signInNames(tenant, name) {
@@ -75,7 +77,8 @@ func (e *Service) Credentials(ctx context.Context, tenant, name string, address 
 		if cred.Principal.ID == "" {
 			return access.Fault(access.KindNotFound, "unknownPrincipal", "there is no user %q", engine.Clip(name))
 		}
-		if cred.Password, err = r.Password(ctx, cred.Principal.ID); err != nil && !engine.IsKind(err, access.KindNotFound) {
+		if cred.Password, err = r.Password(ctx,
+			cred.Principal.ID); err != nil && !engine.IsKind(err, access.KindNotFound) {
 			return fmt.Errorf("read password: %w", err)
 		}
 		now := e.kernel.Now()
@@ -96,12 +99,12 @@ func (e *Service) Credentials(ctx context.Context, tenant, name string, address 
 	return cred, err
 }
 
-// signInName is a name in a tenant; an empty tenant is the one that runs the server. Where within is not empty, the name
-// counts only if that is the same tenant.
+// signInName is a name in a tenant; an empty tenant is the one that runs the server. Where within is not empty, the
+// name counts only if that is the same tenant.
 type signInName struct{ tenant, name, within string }
 
-// signInNames gives what a sign-in name may mean, in the order in which it does. Names of tenants have neither a dot nor an
-// at sign, so the name of a mailbox is not taken for name@tenant.
+// signInNames gives what a sign-in name may mean, in the order in which it does. Names of tenants have neither a dot
+// nor an at sign, so the name of a mailbox is not taken for name@tenant.
 func signInNames(tenant, name string) []signInName {
 	plain := signInName{tenant: tenant, name: name}
 	at := strings.LastIndexByte(name, '@')
@@ -138,7 +141,9 @@ func (e *Service) SignIn(ctx context.Context, in SignInInput) error {
 					return fmt.Errorf("end sessions: %w", err)
 				}
 				w.Event(access.Event{Kind: access.PasswordChanged, Actor: actor, Tenant: p.Tenant})
-				if err := tellOwner(ctx, w, p, "Your password was changed", "It was changed at a sign-in"+from(actor)+", and every other session has ended.", actor); err != nil {
+				if err := tellOwner(ctx, w, p, "Your password was changed",
+					"It was changed at a sign-in"+from(actor)+
+						", and every other session has ended.", actor); err != nil {
 					return err
 				}
 			}
@@ -152,7 +157,9 @@ func (e *Service) SignIn(ctx context.Context, in SignInInput) error {
 }
 
 // openSession keeps a session that somebody has just proved to be theirs, and finishes the work.
-func openSession(ctx context.Context, w *engine.Work, p access.Principal, s engine.Session, actor access.Actor, details map[string]string) error {
+func openSession(ctx context.Context, w *engine.Work, p access.Principal, s engine.Session, actor access.Actor,
+	details map[string]string,
+) error {
 	s.Principal, s.ProvedAt, s.UsedAt = p.ID, w.Now, w.Now
 	if err := w.Tx.SaveSession(ctx, s); err != nil {
 		return fmt.Errorf("save session: %w", err)
@@ -204,11 +211,12 @@ func (e *Service) SignInRefused(ctx context.Context, in SignInRefusal) error {
 	})
 }
 
-// Session gives the caller behind the hash of a session's token; it fails with access.KindUnauthenticated where there is
-// none, where its time is over, where it was not used for too long, or where its principal was disabled. It does not count as
-// a use: see UseSession.
+// Session gives the caller behind the hash of a session's token; it fails with access.KindUnauthenticated where there
+// is none, where its time is over, where it was not used for too long, or where its principal was disabled. It does not
+// count as a use: see UseSession.
 func (e *Service) Session(ctx context.Context, hash string) (c engine.Caller, s engine.Session, err error) {
-	ended := access.Fault(access.KindUnauthenticated, "sessionEnded", "the session has ended, or was never one of ours: sign in again")
+	ended := access.Fault(access.KindUnauthenticated, "sessionEnded",
+		"the session has ended, or was never one of ours: sign in again")
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		s, err = r.Session(ctx, hash)
 		switch {
@@ -233,7 +241,10 @@ func (e *Service) Session(ctx context.Context, hash string) (c engine.Caller, s 
 }
 
 func callerBy(p access.Principal, s engine.Session) engine.Caller {
-	return engine.Caller{Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: s.Hash, SteppedUpAt: s.SteppedUpAt, ProvedAt: s.ProvedAt, UsedAt: s.UsedAt}
+	return engine.Caller{
+		Principal: p.ID, Name: p.Name, Tenant: p.Tenant, Session: s.Hash, SteppedUpAt: s.SteppedUpAt,
+		ProvedAt: s.ProvedAt, UsedAt: s.UsedAt,
+	}
 }
 
 // over reports whether a session has ended by its time, or by not being used.
@@ -270,12 +281,16 @@ func (e *Service) SignOut(ctx context.Context, c engine.Caller) error {
 		if err := tx.DeleteSession(ctx, c.Session); err != nil {
 			return fmt.Errorf("delete session: %w", err)
 		}
-		return tx.Append(ctx, access.Event{At: e.kernel.Now(), Kind: access.SignedOut, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant})
+		return tx.Append(ctx,
+			access.Event{
+				At: e.kernel.Now(), Kind: access.SignedOut, Outcome: access.Succeeded, Actor: c.Actor(),
+				Tenant: c.Tenant,
+			})
 	})
 }
 
-// SignOutEverywhere ends all sessions of the caller, the one that calls among them. Their API tokens stay: those are for
-// programs, and are ended one by one.
+// SignOutEverywhere ends all sessions of the caller, the one that calls among them. Their API tokens stay: those are
+// for programs, and are ended one by one.
 func (e *Service) SignOutEverywhere(ctx context.Context, c engine.Caller) error {
 	if c.Session == "" {
 		return access.Fault(access.KindForbidden, "signInNeeded", "a token cannot end sessions: sign in")
@@ -285,7 +300,8 @@ func (e *Service) SignOutEverywhere(ctx context.Context, c engine.Caller) error 
 			return fmt.Errorf("end sessions: %w", err)
 		}
 		return tx.Append(ctx, access.Event{
-			At: e.kernel.Now(), Kind: access.SignedOut, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Details: map[string]string{"sessions": "all"},
+			At: e.kernel.Now(), Kind: access.SignedOut, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+			Details: map[string]string{"sessions": "all"},
 		})
 	})
 }

@@ -23,9 +23,11 @@ func placeOf(a netip.Addr) string {
 	return a.String()
 }
 
-// signInPlace gives what is known of a principal at a place, or at all unfamiliar ones; its zero value, but for what names
-// it, where nothing is known any more.
-func signInPlace(ctx context.Context, r engine.Reader, principal access.PrincipalID, place string, now time.Time) (engine.SignInPlace, error) {
+// signInPlace gives what is known of a principal at a place, or at all unfamiliar ones; its zero value, but for what
+// names it, where nothing is known any more.
+func signInPlace(ctx context.Context, r engine.Reader, principal access.PrincipalID, place string,
+	now time.Time,
+) (engine.SignInPlace, error) {
 	p, err := r.SignInPlace(ctx, principal, place)
 	switch {
 	case engine.IsKind(err, access.KindNotFound), err == nil && !now.Before(p.ForgetAt):
@@ -39,8 +41,11 @@ func signInPlace(ctx context.Context, r engine.Reader, principal access.Principa
 	return p, nil
 }
 
-// wrongPassword counts a wrong password, and gives until when the name is locked for whoever tried; zero where it is not.
-func wrongPassword(ctx context.Context, tx engine.Tx, principal access.PrincipalID, address netip.Addr, now time.Time) (time.Time, error) {
+// wrongPassword counts a wrong password, and gives until when the name is locked for whoever tried; zero where it is
+// not.
+func wrongPassword(ctx context.Context, tx engine.Tx, principal access.PrincipalID, address netip.Addr,
+	now time.Time,
+) (time.Time, error) {
 	here, err := signInPlace(ctx, tx, principal, placeOf(address), now)
 	if err != nil {
 		return time.Time{}, err
@@ -67,9 +72,11 @@ func wrongPassword(ctx context.Context, tx engine.Tx, principal access.Principal
 	return locked, nil
 }
 
-// arrive notes that a person signed in, forgets the failures that went before, and tells them where the place is a new one.
-// It gives the details of the event.
-func arrive(ctx context.Context, w *engine.Work, p access.Principal, s engine.Session, actor access.Actor) (map[string]string, error) {
+// arrive notes that a person signed in, forgets the failures that went before, and tells them where the place is a new
+// one. It gives the details of the event.
+func arrive(ctx context.Context, w *engine.Work, p access.Principal, s engine.Session,
+	actor access.Actor,
+) (map[string]string, error) {
 	details := map[string]string{"client": engine.Clip(s.Client), "expires": s.ExpiresAt.Format(time.RFC3339)}
 	here, err := signInPlace(ctx, w.Tx, p.ID, placeOf(actor.Address), w.Now)
 	if err != nil {
@@ -82,21 +89,27 @@ func arrive(ctx context.Context, w *engine.Work, p access.Principal, s engine.Se
 		}
 		if len(known) > 0 { // the first sign-in ever is no news
 			details["newPlace"] = here.Place
-			detail := fmt.Sprintf("Somebody signed in as %s%s, where nobody did before, with %s. If that was not you, change your password and end what you do not know: postern credential list",
+			detail := fmt.Sprintf("Somebody signed in as %s%s, where nobody did before, with %s. If that was not "+
+				"you, change your password and end what you do not know: postern credential list",
 				p.Name, from(actor), engine.Clip(s.Client))
 			if err := tellOwner(ctx, w, p, "Signed in from a new place", detail, actor); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if err := w.Tx.SaveSignInPlace(ctx, engine.SignInPlace{Principal: p.ID, Place: here.Place, SignedInAt: w.Now, ForgetAt: w.Now.Add(engine.FamiliarFor)}); err != nil {
+	if err := w.Tx.SaveSignInPlace(ctx,
+		engine.SignInPlace{
+			Principal: p.ID, Place: here.Place, SignedInAt: w.Now,
+			ForgetAt: w.Now.Add(engine.FamiliarFor),
+		}); err != nil {
 		return nil, fmt.Errorf("save place: %w", err)
 	}
 	all, err := signInPlace(ctx, w.Tx, p.ID, engine.Unfamiliar, w.Now)
 	if err != nil || all.Failures == 0 {
 		return details, err
 	}
-	if err := w.Tx.SaveSignInPlace(ctx, engine.SignInPlace{Principal: p.ID, Place: engine.Unfamiliar, ForgetAt: w.Now}); err != nil {
+	if err := w.Tx.SaveSignInPlace(ctx,
+		engine.SignInPlace{Principal: p.ID, Place: engine.Unfamiliar, ForgetAt: w.Now}); err != nil {
 		return nil, fmt.Errorf("save place: %w", err)
 	}
 	return details, nil

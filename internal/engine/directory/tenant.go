@@ -37,14 +37,15 @@ const (
 
 // MayCreateTenant is Check for CreateTenant.
 func (e *Service) MayCreateTenant(ctx context.Context, c engine.Caller) error {
-	return e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.TenantsWrite}, func(r engine.Reader, _ engine.Rights) error {
-		_, err := e.kernel.AuthorizeHome(ctx, r, c, rbac.TenantsWrite)
-		return err
-	})
+	return e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.TenantsWrite},
+		func(r engine.Reader, _ engine.Rights) error {
+			_, err := e.kernel.AuthorizeHome(ctx, r, c, rbac.TenantsWrite)
+			return err
+		})
 }
 
-// CreateTenant makes a tenant with a subscription, a resource group and an administrator, who is Owner of it and of nothing
-// else. Whoever makes it has no right in it.
+// CreateTenant makes a tenant with a subscription, a resource group and an administrator, who is Owner of it and of
+// nothing else. Whoever makes it has no right in it.
 func (e *Service) CreateTenant(ctx context.Context, c engine.Caller, in TenantInput) (d TenantDetail, err error) {
 	a := engine.Attempt{Action: rbac.TenantsWrite, Details: map[string]string{"tenant": in.Name}}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, _ engine.Rights) error {
@@ -62,7 +63,8 @@ func (e *Service) CreateTenant(ctx context.Context, c engine.Caller, in TenantIn
 		now := may.Now
 		for _, t := range tenants {
 			if !now.After(t.CreatedAt) {
-				now = t.CreatedAt.Add(time.Microsecond) // the oldest runs the server, however the clock was set meanwhile
+				// the oldest runs the server, however the clock was set meanwhile
+				now = t.CreatedAt.Add(time.Microsecond)
 			}
 		}
 		d = newTenant(in.Name, in.Admin, now)
@@ -72,7 +74,10 @@ func (e *Service) CreateTenant(ctx context.Context, c engine.Caller, in TenantIn
 		if err := d.save(ctx, tx, in.PasswordHash, "made with the tenant"); err != nil {
 			return err
 		}
-		events := d.events(access.Event{At: may.Now, Outcome: access.Succeeded, Actor: may.Actor(d.Tenant.ID), Action: rbac.TenantsWrite})
+		events := d.events(access.Event{
+			At: may.Now, Outcome: access.Succeeded, Actor: may.Actor(d.Tenant.ID),
+			Action: rbac.TenantsWrite,
+		})
 		known := events[0]
 		known.Actor, known.Tenant = c.Actor(), c.Tenant
 		known.Details = map[string]string{"name": d.Tenant.Name, "tenant": string(d.Tenant.ID)}
@@ -90,32 +95,41 @@ func (in TenantInput) complete(tenants []access.Tenant) (TenantInput, error) {
 		return in, err
 	}
 	if strings.EqualFold(in.Name, "mine") {
-		return in, access.Fault(access.KindInvalid, "reservedName", "%q stands for the caller's own tenant: choose another name", in.Name)
+		return in, access.Fault(access.KindInvalid, "reservedName",
+			"%q stands for the caller's own tenant: choose another name", in.Name)
 	}
 	if len(in.Name) > maxTenantName || strings.ContainsAny(in.Name, "._") || uuid.Validate(in.Name) == nil {
-		return in, access.Fault(access.KindInvalid, "malformedName", "tenant name %q cannot be taken: use 1 to %d letters, digits or '-', and not a GUID", engine.Clip(in.Name), maxTenantName)
+		return in, access.Fault(access.KindInvalid, "malformedName",
+			"tenant name %q cannot be taken: use 1 to %d letters, digits or '-', and not a GUID", engine.Clip(in.Name),
+			maxTenantName)
 	}
 	if len(tenants) >= maxTenants {
-		return in, access.Fault(access.KindConflict, "tooManyTenants", "there are %d tenants, the most that are allowed", len(tenants))
+		return in, access.Fault(access.KindConflict, "tooManyTenants",
+			"there are %d tenants, the most that are allowed", len(tenants))
 	}
 	for _, reserved := range []string{"common", "organizations", "consumers", "adfs"} {
 		if strings.EqualFold(in.Name, reserved) {
-			return in, access.Fault(access.KindInvalid, "reservedName", "the clients of Azure mean something else by %q: choose another name", in.Name)
+			return in, access.Fault(access.KindInvalid, "reservedName",
+				"the clients of Azure mean something else by %q: choose another name", in.Name)
 		}
 	}
 	for _, t := range tenants {
 		if strings.EqualFold(t.Name, in.Name) {
-			return in, access.Fault(access.KindConflict, "tenantExists", "there is a tenant %q already: choose another name", t.Name)
+			return in, access.Fault(access.KindConflict, "tenantExists",
+				"there is a tenant %q already: choose another name", t.Name)
 		}
 	}
 	return in, PrincipalInput{Kind: access.User, Name: in.Admin}.check()
 }
 
 // identified gives a new tenant with the ids that the input chooses.
-func (d TenantDetail) identified(ctx context.Context, r engine.Reader, in TenantInput, tenants []access.Tenant) (TenantDetail, error) {
+func (d TenantDetail) identified(ctx context.Context, r engine.Reader, in TenantInput,
+	tenants []access.Tenant,
+) (TenantDetail, error) {
 	if in.ID != "" {
 		id, err := chosenGUID("tenant", in.ID, func(id string) bool {
-			return slices.ContainsFunc(tenants, func(t access.Tenant) bool { return strings.EqualFold(string(t.ID), id) })
+			return slices.ContainsFunc(tenants,
+				func(t access.Tenant) bool { return strings.EqualFold(string(t.ID), id) })
 		})
 		if err != nil {
 			return d, err
@@ -134,10 +148,14 @@ func newTenant(name, admin string, now time.Time) TenantDetail {
 	// Azure's clients know tenants and subscriptions as random GUIDs, so these do not tell their age.
 	tenant := access.Tenant{ID: access.TenantID(uuid.NewString()), Name: name, CreatedAt: now}
 	return TenantDetail{
-		Tenant:       tenant,
-		Subscription: access.Subscription{ID: access.SubscriptionID(uuid.NewString()), Tenant: tenant.ID, Name: engine.DefaultSubscription, CreatedAt: now},
+		Tenant: tenant,
+		Subscription: access.Subscription{
+			ID: access.SubscriptionID(uuid.NewString()), Tenant: tenant.ID,
+			Name: engine.DefaultSubscription, CreatedAt: now,
+		},
 		Admin: access.Principal{
-			ID: access.PrincipalID(engine.NewID()), Tenant: tenant.ID, Kind: access.User, Name: admin, DisplayName: "Administrator", CreatedAt: now, Revision: 1,
+			ID: access.PrincipalID(engine.NewID()), Tenant: tenant.ID, Kind: access.User, Name: admin,
+			DisplayName: "Administrator", CreatedAt: now, Revision: 1,
 		},
 	}
 }
@@ -152,16 +170,22 @@ func (d TenantDetail) save(ctx context.Context, tx engine.Tx, passwordHash, why 
 		{"tenant", func() error { return tx.SaveTenant(ctx, d.Tenant) }},
 		{"subscription", func() error { return tx.SaveSubscription(ctx, d.Subscription) }},
 		{"resource group", func() error {
-			return tx.SaveResourceGroup(ctx, access.ResourceGroup{Subscription: d.Subscription.ID, Name: engine.DefaultResourceGroup, Location: engine.LocalLocation, CreatedAt: now})
+			return tx.SaveResourceGroup(ctx,
+				access.ResourceGroup{
+					Subscription: d.Subscription.ID, Name: engine.DefaultResourceGroup,
+					Location: engine.LocalLocation, CreatedAt: now,
+				})
 		}},
 		{"administrator", func() error { return tx.SavePrincipal(ctx, d.Admin, 0) }},
 		{"password", func() error {
-			return tx.SavePassword(ctx, engine.Password{Principal: d.Admin.ID, Hash: passwordHash, MustChange: true, ChangedAt: now})
+			return tx.SavePassword(ctx,
+				engine.Password{Principal: d.Admin.ID, Hash: passwordHash, MustChange: true, ChangedAt: now})
 		}},
 		{"role assignment", func() error {
 			return tx.SaveRoleAssignment(ctx, rbac.Assignment{
-				ID: rbac.AssignmentID(engine.NewID()), Tenant: d.Tenant.ID, Principal: d.Admin.ID, Definition: rbac.Owner,
-				Scope: access.Root, Description: why, CreatedAt: now,
+				ID: rbac.AssignmentID(engine.NewID()), Tenant: d.Tenant.ID, Principal: d.Admin.ID,
+				Definition: rbac.Owner,
+				Scope:      access.Root, Description: why, CreatedAt: now,
 			})
 		}},
 	}
@@ -180,9 +204,15 @@ func (d TenantDetail) events(base access.Event) []access.Event {
 	created.Kind = access.TenantCreated
 	created.Details = map[string]string{"name": d.Tenant.Name, "subscription": string(d.Subscription.ID)}
 	principal.Kind = access.PrincipalCreated
-	principal.Details = map[string]string{"principal": string(d.Admin.ID), "name": d.Admin.Name, "kind": string(d.Admin.Kind)}
+	principal.Details = map[string]string{
+		"principal": string(d.Admin.ID), "name": d.Admin.Name,
+		"kind": string(d.Admin.Kind),
+	}
 	role.Kind, role.Scope = access.RoleAssigned, access.Root
-	role.Details = map[string]string{"principal": d.Admin.Name, "principalId": string(d.Admin.ID), "role": "Owner", "roleId": string(rbac.Owner)}
+	role.Details = map[string]string{
+		"principal": d.Admin.Name, "principalId": string(d.Admin.ID), "role": "Owner",
+		"roleId": string(rbac.Owner),
+	}
 	return []access.Event{created, principal, role}
 }
 
@@ -198,28 +228,30 @@ func (e *Service) Tenants(ctx context.Context, c engine.Caller) (list []access.T
 	return list, err
 }
 
-// TenantNamed gives a tenant by its name or id: the caller's own, also where ref is empty, or any for who may read them.
+// TenantNamed gives a tenant by its name or id: the caller's own, also where ref is empty, or any for who may read
+// them.
 func (e *Service) TenantNamed(ctx context.Context, c engine.Caller, ref string) (t access.Tenant, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.TenantsRead, Details: map[string]string{"tenant": ref}}, func(r engine.Reader, _ engine.Rights) error {
-		if c.Principal == "" || c.Tenant == "" {
-			return access.Fault(access.KindUnauthenticated, "notSignedIn", "sign in first")
-		}
-		tenants, err := r.Tenants(ctx)
-		if err != nil {
-			return fmt.Errorf("read tenants: %w", err)
-		}
-		if ref == "" {
-			ref = string(c.Tenant)
-		}
-		found, err := tenantNamed(tenants, ref)
-		if err != nil || found.ID != c.Tenant {
-			if _, refusal := e.kernel.AuthorizeHome(ctx, r, c, rbac.TenantsRead); refusal != nil {
-				return refusal
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.TenantsRead, Details: map[string]string{"tenant": ref}},
+		func(r engine.Reader, _ engine.Rights) error {
+			if c.Principal == "" || c.Tenant == "" {
+				return access.Fault(access.KindUnauthenticated, "notSignedIn", "sign in first")
 			}
-		}
-		t = found
-		return err
-	})
+			tenants, err := r.Tenants(ctx)
+			if err != nil {
+				return fmt.Errorf("read tenants: %w", err)
+			}
+			if ref == "" {
+				ref = string(c.Tenant)
+			}
+			found, err := tenantNamed(tenants, ref)
+			if err != nil || found.ID != c.Tenant {
+				if _, refusal := e.kernel.AuthorizeHome(ctx, r, c, rbac.TenantsRead); refusal != nil {
+					return refusal
+				}
+			}
+			t = found
+			return err
+		})
 	return t, err
 }
 
@@ -230,5 +262,6 @@ func tenantNamed(tenants []access.Tenant, ref string) (access.Tenant, error) {
 			return t, nil
 		}
 	}
-	return access.Tenant{}, access.Fault(access.KindNotFound, "unknownTenant", "there is no tenant %q", engine.Clip(ref))
+	return access.Tenant{}, access.Fault(access.KindNotFound, "unknownTenant", "there is no tenant %q",
+		engine.Clip(ref))
 }

@@ -11,7 +11,9 @@ import (
 )
 
 // WithdrawToken deletes a token and records that.
-func WithdrawToken(ctx context.Context, w *engine.Work, t engine.EnrollmentToken, action string, by access.Actor) error {
+func WithdrawToken(ctx context.Context, w *engine.Work, t engine.EnrollmentToken, action string,
+	by access.Actor,
+) error {
 	if err := w.Tx.DeleteEnrollmentToken(ctx, t.Hash); err != nil {
 		return fmt.Errorf("delete enrollment token: %w", err)
 	}
@@ -22,8 +24,8 @@ func WithdrawToken(ctx context.Context, w *engine.Work, t engine.EnrollmentToken
 	return nil
 }
 
-// withdrawTokensOf withdraws the enrollment tokens that somebody made and that wait for their agent: whoever took the account
-// over, or had it, knows them still.
+// withdrawTokensOf withdraws the enrollment tokens that somebody made and that wait for their agent: whoever took the
+// account over, or had it, knows them still.
 func withdrawTokensOf(ctx context.Context, w *engine.Work, maker access.PrincipalID, may engine.Rights) error {
 	tenants := may.Dir.Tenants(maker)
 	if !slices.Contains(tenants, may.Caller.Tenant) {

@@ -11,25 +11,31 @@ import (
 )
 
 // Agents lists the agents in service that the caller may see, by name.
-func (e *Service) Agents(ctx context.Context, c engine.Caller, p engine.Page) (list engine.Listed[access.Agent], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.AgentsRead}, func(r engine.Reader, may engine.Rights) error {
-		scopes, err := may.Anywhere(rbac.AgentsRead)
-		if err != nil {
+func (e *Service) Agents(ctx context.Context, c engine.Caller,
+	p engine.Page,
+) (list engine.Listed[access.Agent], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.AgentsRead},
+		func(r engine.Reader, may engine.Rights) error {
+			scopes, err := may.Anywhere(rbac.AgentsRead)
+			if err != nil {
+				return err
+			}
+			list, err = engine.Visible(p,
+				func(p engine.Page) (engine.Listed[access.Agent], error) { return r.Agents(ctx, p) },
+				func(a access.Agent) (access.Agent, bool, error) {
+					seen, err := seesAgent(ctx, r, may, a, scopes)
+					return a, seen && !a.Revoked, err
+				})
 			return err
-		}
-		list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[access.Agent], error) { return r.Agents(ctx, p) },
-			func(a access.Agent) (access.Agent, bool, error) {
-				seen, err := seesAgent(ctx, r, may, a, scopes)
-				return a, seen && !a.Revoked, err
-			})
-		return err
-	})
+		})
 	return list, err
 }
 
-// seesAgent tells whether an agent lies within the scopes: it lies in the resource group that it enrolled for, and where the
-// machines are that it guards.
-func seesAgent(ctx context.Context, r engine.Reader, may engine.Rights, a access.Agent, scopes []access.ResourceID) (bool, error) {
+// seesAgent tells whether an agent lies within the scopes: it lies in the resource group that it enrolled for, and
+// where the machines are that it guards.
+func seesAgent(ctx context.Context, r engine.Reader, may engine.Rights, a access.Agent,
+	scopes []access.ResourceID,
+) (bool, error) {
 	if may.Reaches(a.Tenant, access.Root, scopes) || a.Scope != "" && may.Reaches(a.Tenant, a.Scope, scopes) {
 		return true, nil
 	}
@@ -37,12 +43,15 @@ func seesAgent(ctx context.Context, r engine.Reader, may engine.Rights, a access
 	return len(machines) > 0, err
 }
 
-// AuthenticateAgent checks that an agent's certificate, whose signature and validity identity has checked, still counts. It
-// fails with access.KindUnauthenticated, and the reason says why; who calls it records that with AgentRefused, and bounds
-// how often.
-func (e *Service) AuthenticateAgent(ctx context.Context, agent access.AgentID, fingerprint string) (a access.Agent, err error) {
+// AuthenticateAgent checks that an agent's certificate, whose signature and validity identity has checked, still
+// counts. It fails with access.KindUnauthenticated, and the reason says why; who calls it records that with
+// AgentRefused, and bounds how often.
+func (e *Service) AuthenticateAgent(ctx context.Context, agent access.AgentID,
+	fingerprint string,
+) (a access.Agent, err error) {
 	refused := func(why, message string) error {
-		refusal := access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
+		refusal := access.Fault(access.KindUnauthenticated, "agentRefused",
+			"this agent is not known here any more: enroll it again")
 		refusal.Reasons = []access.Reason{{Code: why, Message: message}}
 		return refusal
 	}
@@ -69,7 +78,8 @@ func (e *Service) AuthenticateAgent(ctx context.Context, agent access.AgentID, f
 // AgentRefused records that somebody showed a certificate that does not count.
 func (e *Service) AgentRefused(ctx context.Context, addr netip.Addr, reason string, details map[string]string) error {
 	event := access.Event{
-		At: e.kernel.Now(), Kind: access.AgentRefused, Outcome: access.Refused, Actor: access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
+		At: e.kernel.Now(), Kind: access.AgentRefused, Outcome: access.Refused,
+		Actor:   access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
 		Details: map[string]string{"reason": reason},
 	}
 	for name, text := range details {
@@ -87,12 +97,14 @@ func (e *Service) Desired(ctx context.Context, agent access.AgentID) (access.Des
 // known refuses an agent that is not there, or counts no longer.
 func known(a access.Agent) error {
 	if a.ID == "" || a.Revoked {
-		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
+		return access.Fault(access.KindUnauthenticated, "agentRefused",
+			"this agent is not known here any more: enroll it again")
 	}
 	return nil
 }
 
-// WatchDesired gives a channel that receives, coalesced, when Desired may have changed; now and then it receives without.
+// WatchDesired gives a channel that receives, coalesced, when Desired may have changed; now and then it receives
+// without.
 func (e *Service) WatchDesired(agent access.AgentID) (changed <-chan struct{}, stop func()) {
 	return e.kernel.Store.Watch(agent)
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// DesiredOf is Desired for several agents, read together with a few statements for each hundred of them. states and errs
-// are as long as agents, among which one may be twice, as when it connects anew; where an agent's error is not nil, there
-// is no state for it.
+// DesiredOf is Desired for several agents, read together with a few statements for each hundred of them. states and
+// errs are as long as agents, among which one may be twice, as when it connects anew; where an agent's error is not
+// nil, there is no state for it.
 func (e *Service) DesiredOf(ctx context.Context, agents []access.AgentID) (states []access.DesiredState, errs []error) {
 	states, errs = make([]access.DesiredState, len(agents)), make([]error, len(agents))
 	err := e.kernel.Store.View(ctx, func(r engine.Reader) error {
@@ -52,7 +52,9 @@ func (e *Service) DesiredOf(ctx context.Context, agents []access.AgentID) (state
 }
 
 // emptied gives what an agent that was replaced is to hold; refusal is for the agent, err ends everything.
-func (e *Service) emptied(ctx context.Context, r engine.Reader, old access.Agent) (d access.DesiredState, refusal, err error) {
+func (e *Service) emptied(ctx context.Context, r engine.Reader,
+	old access.Agent,
+) (d access.DesiredState, refusal, err error) {
 	scenes, err := r.Scenes(ctx, []access.AgentID{old.Successor})
 	if err != nil {
 		return d, nil, err

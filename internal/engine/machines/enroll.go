@@ -29,10 +29,13 @@ type Enrolled struct {
 	Machine access.Machine // its zero value in gateway mode
 }
 
-// Enroll uses a token up: it makes the agent and, in host mode, its machine. A token that names a machine which is there
-// already, in the token's own resource group, moves it to the new agent, and revokes the old one: see placeHost. sign issues the certificate for the agent's id and gives the
-// fingerprint of its public key; it is called once, outside any transaction, and only for a token that is good.
-func (e *Service) Enroll(ctx context.Context, addr netip.Addr, in EnrollInput, sign func(access.AgentID) (fingerprint string, err error)) (out Enrolled, err error) {
+// Enroll uses a token up: it makes the agent and, in host mode, its machine. A token that names a machine which is
+// there already, in the token's own resource group, moves it to the new agent, and revokes the old one: see placeHost.
+// sign issues the certificate for the agent's id and gives the fingerprint of its public key; it is called once,
+// outside any transaction, and only for a token that is good.
+func (e *Service) Enroll(ctx context.Context, addr netip.Addr, in EnrollInput,
+	sign func(access.AgentID) (fingerprint string, err error),
+) (out Enrolled, err error) {
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		t, err := goodToken(ctx, r, in, e.kernel.Now())
 		if err == nil {
@@ -64,7 +67,8 @@ func (e *Service) Enroll(ctx context.Context, addr netip.Addr, in EnrollInput, s
 func (in EnrollInput) check() error {
 	switch {
 	case len(in.Addresses) > engine.MaxAddresses:
-		return access.Fault(access.KindInvalid, "tooManyAddresses", "the host has %d addresses; %d are allowed", len(in.Addresses), engine.MaxAddresses)
+		return access.Fault(access.KindInvalid, "tooManyAddresses", "the host has %d addresses; %d are allowed",
+			len(in.Addresses), engine.MaxAddresses)
 	case len(in.Version) > engine.MaxDetail || !directory.PlainText(in.Version):
 		return access.Fault(access.KindInvalid, "malformedVersion", "the version is too long or has control characters")
 	}
@@ -76,13 +80,16 @@ func goodToken(ctx context.Context, r engine.Reader, in EnrollInput, now time.Ti
 	t, err := r.EnrollmentToken(ctx, directory.HashSecret(in.Token))
 	switch {
 	case engine.IsKind(err, access.KindNotFound):
-		return t, access.Fault(access.KindUnauthenticated, "tokenUnknown", "the enrollment token is not one of this server: make a new one with postern machine token")
+		return t, access.Fault(access.KindUnauthenticated, "tokenUnknown",
+			"the enrollment token is not one of this server: make a new one with postern machine token")
 	case err != nil:
 		return t, fmt.Errorf("read enrollment token: %w", err)
 	case !t.UsedAt.IsZero():
-		return t, access.Fault(access.KindUnauthenticated, "tokenUsed", "the enrollment token was used at %s: make a new one for each agent", t.UsedAt.Format(time.RFC3339))
+		return t, access.Fault(access.KindUnauthenticated, "tokenUsed",
+			"the enrollment token was used at %s: make a new one for each agent", t.UsedAt.Format(time.RFC3339))
 	case !now.Before(t.ExpiresAt):
-		return t, access.Fault(access.KindUnauthenticated, "tokenExpired", "the enrollment token was good until %s: make a new one", t.ExpiresAt.Format(time.RFC3339))
+		return t, access.Fault(access.KindUnauthenticated, "tokenExpired",
+			"the enrollment token was good until %s: make a new one", t.ExpiresAt.Format(time.RFC3339))
 	}
 	groups, err := r.ResourceGroups(ctx)
 	if err != nil {
@@ -91,13 +98,14 @@ func goodToken(ctx context.Context, r engine.Reader, in EnrollInput, now time.Ti
 	if !slices.ContainsFunc(groups, func(g access.ResourceGroup) bool {
 		return access.ResourceGroupScope(g.Subscription, g.Name).Equal(t.Scope())
 	}) {
-		return t, access.Fault(access.KindUnauthenticated, "tokenWithoutGroup", "the resource group %q of the enrollment token is gone: make a new token for another one", t.ResourceGroup)
+		return t, access.Fault(access.KindUnauthenticated, "tokenWithoutGroup",
+			"the resource group %q of the enrollment token is gone: make a new token for another one", t.ResourceGroup)
 	}
 	return t, nil
 }
 
-// makerOf gives what whoever made a token may do now, and fails where they may not enroll agents in its resource group any more: a
-// token is good for days, and a role that was held for an hour does not outlast it.
+// makerOf gives what whoever made a token may do now, and fails where they may not enroll agents in its resource group
+// any more: a token is good for days, and a role that was held for an hour does not outlast it.
 func (e *Service) makerOf(ctx context.Context, r engine.Reader, t engine.EnrollmentToken) (engine.Rights, error) {
 	maker, err := r.Principal(ctx, t.CreatedBy)
 	if err != nil {
@@ -106,12 +114,16 @@ func (e *Service) makerOf(ctx context.Context, r engine.Reader, t engine.Enrollm
 	may, err := e.kernel.Rights(ctx, r, engine.Caller{Principal: maker.ID, Name: maker.Name, Tenant: maker.Tenant})
 	if err == nil && !may.MayOf(t.Tenant, rbac.EnrollmentTokensWrite, t.Scope()) {
 		err = access.Fault(access.KindUnauthenticated, "tokenMakerLeft",
-			"whoever made the enrollment token may not enroll agents in the resource group %q any more: somebody who may makes a new one", t.ResourceGroup)
+			"whoever made the enrollment token may not enroll agents in the resource group %q any more: somebody "+
+				"who may makes a new one",
+			t.ResourceGroup)
 	}
 	return may, err
 }
 
-func (e *Service) enroll(ctx context.Context, tx engine.Tx, addr netip.Addr, in EnrollInput, agent access.Agent) (Enrolled, error) {
+func (e *Service) enroll(ctx context.Context, tx engine.Tx, addr netip.Addr, in EnrollInput,
+	agent access.Agent,
+) (Enrolled, error) {
 	now := e.kernel.Now()
 	t, err := goodToken(ctx, tx, in, now)
 	if err != nil {
@@ -146,7 +158,8 @@ func (e *Service) enroll(ctx context.Context, tx engine.Tx, addr netip.Addr, in 
 		return Enrolled{}, err
 	}
 	w.Event(access.Event{
-		Kind: access.AgentEnrolled, Actor: ActorOf(agent, addr), Tenant: t.Tenant, Scope: scope, Machine: out.Machine.ID, Agent: agent.ID,
+		Kind: access.AgentEnrolled, Actor: ActorOf(agent, addr), Tenant: t.Tenant, Scope: scope,
+		Machine: out.Machine.ID, Agent: agent.ID,
 		Details: map[string]string{
 			"name": name, "mode": string(t.Mode), "version": in.Version, "fingerprint": agent.Fingerprint,
 			"token": t.Hash[:16], "tokenBy": string(t.CreatedBy),
@@ -164,8 +177,12 @@ func (e *Service) enrolRefused(ctx context.Context, addr netip.Addr, in EnrollIn
 		return err
 	}
 	event := access.Event{
-		At: e.kernel.Now(), Kind: access.AgentEnrolRefused, Outcome: access.Refused, Actor: access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
-		Details: map[string]string{"reason": access.CodeOf(err), "message": engine.Clip(err.Error()), "name": engine.Clip(in.Name), "token": directory.HashSecret(in.Token)[:16]},
+		At: e.kernel.Now(), Kind: access.AgentEnrolRefused, Outcome: access.Refused,
+		Actor: access.Actor{Name: "unknown agent", Address: addr, Via: "agent"},
+		Details: map[string]string{
+			"reason": access.CodeOf(err), "message": engine.Clip(err.Error()),
+			"name": engine.Clip(in.Name), "token": directory.HashSecret(in.Token)[:16],
+		},
 	}
 	if recordErr := e.kernel.Record(ctx, event); recordErr != nil {
 		e.kernel.Log.ErrorContext(ctx, "record refused enrollment", "error", recordErr, "refusal", err)
@@ -173,12 +190,15 @@ func (e *Service) enrolRefused(ctx context.Context, addr netip.Addr, in EnrollIn
 	return err
 }
 
-// RenewAgent replaces an agent's certificate by one for the same key; the one before counts until it ends by itself, since the
-// answer may be lost. Another key is refused: with that, whoever has a copy of the certificate could put the original out without
-// ever being seen beside it.
-func (e *Service) RenewAgent(ctx context.Context, agent access.AgentID, addr netip.Addr, sign func(access.AgentID) (fingerprint string, err error)) (out Enrolled, err error) {
+// RenewAgent replaces an agent's certificate by one for the same key; the one before counts until it ends by itself,
+// since the answer may be lost. Another key is refused: with that, whoever has a copy of the certificate could put the
+// original out without ever being seen beside it.
+func (e *Service) RenewAgent(ctx context.Context, agent access.AgentID, addr netip.Addr,
+	sign func(access.AgentID) (fingerprint string, err error),
+) (out Enrolled, err error) {
 	if e.words.Take(nil, agent, 1, e.kernel.Now()) == 0 {
-		return Enrolled{}, access.Fault(access.KindLimited, "tooManyRenewals", "this agent has had its certificate renewed too often: it may ask again in an hour")
+		return Enrolled{}, access.Fault(access.KindLimited, "tooManyRenewals",
+			"this agent has had its certificate renewed too often: it may ask again in an hour")
 	}
 	fingerprint, err := sign(agent)
 	if err != nil {
@@ -190,11 +210,14 @@ func (e *Service) RenewAgent(ctx context.Context, agent access.AgentID, addr net
 			return fmt.Errorf("read agent: %w", err)
 		}
 		if a.Revoked {
-			return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
+			return access.Fault(access.KindUnauthenticated, "agentRefused",
+				"this agent is not known here any more: enroll it again")
 		}
 		if a.Fingerprint != fingerprint {
 			out.Agent = a
-			return access.Fault(access.KindForbidden, "anotherKey", "a certificate is renewed for the key that it has: enroll the host anew, with --replace, to give it another")
+			return access.Fault(access.KindForbidden, "anotherKey",
+				"a certificate is renewed for the key that it has: enroll the host anew, with --replace, to give it "+
+					"another")
 		}
 		out = Enrolled{Agent: a}
 		if a.Mode == access.ModeHost {
@@ -203,8 +226,10 @@ func (e *Service) RenewAgent(ctx context.Context, agent access.AgentID, addr net
 			}
 		}
 		return tx.Append(ctx, access.Event{
-			At: e.kernel.Now(), Kind: access.AgentEnrolled, Outcome: access.Succeeded, Actor: ActorOf(a, addr), Tenant: a.Tenant,
-			Scope: out.Machine.Resource, Machine: out.Machine.ID, Agent: a.ID, Details: map[string]string{"name": a.Name, "renewed": "true", "fingerprint": fingerprint},
+			At: e.kernel.Now(), Kind: access.AgentEnrolled, Outcome: access.Succeeded, Actor: ActorOf(a, addr),
+			Tenant: a.Tenant,
+			Scope:  out.Machine.Resource, Machine: out.Machine.ID, Agent: a.ID,
+			Details: map[string]string{"name": a.Name, "renewed": "true", "fingerprint": fingerprint},
 		})
 	})
 	if engine.IsKind(err, access.KindForbidden) {

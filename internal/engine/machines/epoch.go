@@ -9,10 +9,11 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// An epoch is what revisions of one agent's desired state are compared within. A server that is restored from a backup, of
-// whatever kind of database and however, goes on with revisions that its agents have seen already, with another content.
-// Nothing beside the database has to say so: the agents are ahead, and the first word of each, or the stream that is still
-// open to it, tells. For that agent a new epoch begins, whose states it takes at once, and it tells anew what it holds.
+// An epoch is what revisions of one agent's desired state are compared within. A server that is restored from a backup,
+// of whatever kind of database and however, goes on with revisions that its agents have seen already, with another
+// content. Nothing beside the database has to say so: the agents are ahead, and the first word of each, or the stream
+// that is still open to it, tells. For that agent a new epoch begins, whose states it takes at once, and it tells anew
+// what it holds.
 
 // StartEpoch begins a new epoch for an agent that was told of a revision which the database has not come to.
 func (e *Service) StartEpoch(ctx context.Context, agent access.AgentID, ahead int64) error {
@@ -28,18 +29,24 @@ func (e *Service) StartEpoch(ctx context.Context, agent access.AgentID, ahead in
 	})
 }
 
-// startEpoch begins a new epoch, beyond the revision that the agent is at: one that knows of no epochs compares revisions.
+// startEpoch begins a new epoch, beyond the revision that the agent is at: one that knows of no epochs compares
+// revisions.
 func (e *Service) startEpoch(ctx context.Context, tx engine.Tx, b *engine.Bill, a access.Agent, ahead int64) error {
 	if e.words.Take(b, a.ID, 1, e.kernel.Now()) == 0 {
-		return access.Fault(access.KindLimited, "tooManyEpochs", "this agent has been ahead of the server too often: it may say so again in an hour")
+		return access.Fault(access.KindLimited, "tooManyEpochs",
+			"this agent has been ahead of the server too often: it may say so again in an hour")
 	}
 	if err := tx.StartEpoch(ctx, a.ID, engine.NewID(), ahead); err != nil {
 		return fmt.Errorf("start an epoch: %w", err)
 	}
 	w := e.kernel.NewWork(tx, e.kernel.Now())
 	event := access.Event{
-		Kind: access.AgentAhead, Outcome: access.Failed, Actor: access.System(), Tenant: a.Tenant, Scope: a.Scope, Agent: a.ID,
-		Details: map[string]string{"name": a.Name, "agentRevision": strconv.FormatInt(ahead, 10), "serverRevision": strconv.FormatInt(a.Revision, 10)},
+		Kind: access.AgentAhead, Outcome: access.Failed, Actor: access.System(), Tenant: a.Tenant, Scope: a.Scope,
+		Agent: a.ID,
+		Details: map[string]string{
+			"name": a.Name, "agentRevision": strconv.FormatInt(ahead, 10),
+			"serverRevision": strconv.FormatInt(a.Revision, 10),
+		},
 	}
 	only, err := engine.OnlyMachine(ctx, tx, a.ID)
 	if err != nil {
@@ -53,5 +60,6 @@ func (e *Service) startEpoch(ctx context.Context, tx engine.Tx, b *engine.Bill, 
 }
 
 func anotherEpoch() error {
-	return access.Fault(access.KindConflict, "anotherEpoch", "this report is of a state from before the server was restored: make it again from the desired state that comes")
+	return access.Fault(access.KindConflict, "anotherEpoch",
+		"this report is of a state from before the server was restored: make it again from the desired state that comes")
 }

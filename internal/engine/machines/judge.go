@@ -31,7 +31,8 @@ func (e *Service) NewJudge(ctx context.Context, r engine.Reader, now time.Time) 
 	return &Judge{
 		R: r, Dir: dir, Now: now, Names: engine.NameCache{R: r},
 		networks: map[access.TenantID]*NetworkNames{}, entries: map[access.MachineID]*access.MachinePolicy{},
-		Inquiry: policy.NewInquiry(e.rules.Compile, e.rules.Zone), Approval: map[access.RequestID]string{}, Requests: map[access.RequestID]access.Request{}, Groups: map[Guest][]string{},
+		Inquiry: policy.NewInquiry(e.rules.Compile, e.rules.Zone), Approval: map[access.RequestID]string{},
+		Requests: map[access.RequestID]access.Request{}, Groups: map[Guest][]string{},
 	}, err
 }
 

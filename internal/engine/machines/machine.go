@@ -43,42 +43,51 @@ func (e *Service) Machine(ctx context.Context, c engine.Caller, ref string) (Mac
 	return e.MachineFor(ctx, c, ref, rbac.MachinesRead)
 }
 
-// MachineFor gives a machine, by its name, id or resource id, on which the caller may do one of the actions, the first of which the
-// call is about: what is shown of it is for the caller of this to choose.
-func (e *Service) MachineFor(ctx context.Context, c engine.Caller, ref string, actions ...string) (d MachineDetail, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: actions[0], Details: map[string]string{"machine": ref}}, func(r engine.Reader, may engine.Rights) error {
-		m, err := engine.FindMachine(ctx, r, may, ref, actions...)
-		if err != nil {
+// MachineFor gives a machine, by its name, id or resource id, on which the caller may do one of the actions, the first
+// of which the call is about: what is shown of it is for the caller of this to choose.
+func (e *Service) MachineFor(ctx context.Context, c engine.Caller, ref string,
+	actions ...string,
+) (d MachineDetail, err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: actions[0], Details: map[string]string{"machine": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			m, err := engine.FindMachine(ctx, r, may, ref, actions...)
+			if err != nil {
+				return err
+			}
+			d, err = describeMachine(ctx, r, m)
 			return err
-		}
-		d, err = describeMachine(ctx, r, m)
-		return err
-	})
+		})
 	return d, err
 }
 
 // Machines lists the machines that the caller may see, by name.
-func (e *Service) Machines(ctx context.Context, c engine.Caller, f engine.MachineFilter, p engine.Page) (engine.Listed[MachineDetail], error) {
+func (e *Service) Machines(ctx context.Context, c engine.Caller, f engine.MachineFilter,
+	p engine.Page,
+) (engine.Listed[MachineDetail], error) {
 	return e.MachinesFor(ctx, c, f, p, rbac.MachinesRead)
 }
 
 // MachinesFor is MachineFor for a list.
-func (e *Service) MachinesFor(ctx context.Context, c engine.Caller, f engine.MachineFilter, p engine.Page, actions ...string) (list engine.Listed[MachineDetail], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: actions[0], Scope: f.Scope}, func(r engine.Reader, may engine.Rights) error {
-		scopes, err := f.Narrow(ctx, r, may, actions...)
-		if err != nil {
+func (e *Service) MachinesFor(ctx context.Context, c engine.Caller, f engine.MachineFilter, p engine.Page,
+	actions ...string,
+) (list engine.Listed[MachineDetail], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: actions[0], Scope: f.Scope},
+		func(r engine.Reader, may engine.Rights) error {
+			scopes, err := f.Narrow(ctx, r, may, actions...)
+			if err != nil {
+				return err
+			}
+			list, err = engine.Visible(p,
+				func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, f, p) },
+				func(m access.Machine) (MachineDetail, bool, error) {
+					if !engine.Covered(m.Resource, scopes) {
+						return MachineDetail{}, false, nil
+					}
+					d, err := describeMachine(ctx, r, m)
+					return d, true, err
+				})
 			return err
-		}
-		list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, f, p) },
-			func(m access.Machine) (MachineDetail, bool, error) {
-				if !engine.Covered(m.Resource, scopes) {
-					return MachineDetail{}, false, nil
-				}
-				d, err := describeMachine(ctx, r, m)
-				return d, true, err
-			})
-		return err
-	})
+		})
 	return list, err
 }
 
@@ -99,8 +108,10 @@ func (e *Service) AddMachine(ctx context.Context, c engine.Caller, in AddMachine
 			return err
 		}
 		m := access.Machine{
-			ID: access.MachineID(engine.NewID()), Resource: access.MachineResource(group.Subscription.ID, group.Group.Name, in.Name),
-			Tenant: group.Subscription.Tenant, Name: in.Name, Location: in.Location, OS: in.OS, Labels: maps.Clone(in.Labels),
+			ID:       access.MachineID(engine.NewID()),
+			Resource: access.MachineResource(group.Subscription.ID, group.Group.Name, in.Name),
+			Tenant:   group.Subscription.Tenant, Name: in.Name, Location: in.Location, OS: in.OS,
+			Labels:    maps.Clone(in.Labels),
 			Addresses: plainAddresses(in.Addresses), Agent: gateway.ID, CreatedAt: may.Now, Revision: 1,
 		}
 		if err := saveNewMachine(ctx, tx, m, may.Actor(m.Tenant), gateway); err != nil {
@@ -120,12 +131,19 @@ func (in AddMachineInput) check() error {
 		return err
 	}
 	if len(in.Addresses) == 0 || len(in.Addresses) > engine.MaxAddresses {
-		return access.Fault(access.KindInvalid, "addressesMissing", "a machine behind a gateway needs 1 to %d addresses, by which the gateway knows it", engine.MaxAddresses)
+		return access.Fault(access.KindInvalid, "addressesMissing",
+			"a machine behind a gateway needs 1 to %d addresses, by which the gateway knows it", engine.MaxAddresses)
 	}
 	for i, a := range in.Addresses {
 		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() {
-			e := access.Fault(access.KindInvalid, "addressUnusable", "an address of the machine cannot be one behind a gateway")
-			e.Reasons = []access.Reason{{Code: "addressUnusable", Field: fmt.Sprintf("addresses[%d]", i), Message: fmt.Sprintf("%s is not the address of one machine", a)}}
+			e := access.Fault(access.KindInvalid, "addressUnusable",
+				"an address of the machine cannot be one behind a gateway")
+			e.Reasons = []access.Reason{
+				{
+					Code: "addressUnusable", Field: fmt.Sprintf("addresses[%d]", i),
+					Message: fmt.Sprintf("%s is not the address of one machine", a),
+				},
+			}
 			return e
 		}
 	}
@@ -136,7 +154,8 @@ func saveNewMachine(ctx context.Context, tx engine.Tx, m access.Machine, by acce
 	_, err := tx.MachineByResource(ctx, m.Resource)
 	switch {
 	case err == nil:
-		return access.Fault(access.KindConflict, "machineExists", "there is a machine %q in this resource group already: choose another name, or delete it first", m.Name)
+		return access.Fault(access.KindConflict, "machineExists",
+			"there is a machine %q in this resource group already: choose another name, or delete it first", m.Name)
 	case !engine.IsKind(err, access.KindNotFound):
 		return fmt.Errorf("read machine: %w", err)
 	}
@@ -147,8 +166,13 @@ func saveNewMachine(ctx context.Context, tx engine.Tx, m access.Machine, by acce
 		return fmt.Errorf("save machine: %w", err)
 	}
 	event := access.Event{
-		At: m.CreatedAt, Kind: access.MachineAdded, Outcome: access.Succeeded, Actor: by, Tenant: m.Tenant, Scope: m.Resource,
-		Machine: m.ID, Agent: agent.ID, Details: map[string]string{"name": m.Name, "agent": agent.Name, "mode": string(agent.Mode), "addresses": joinAddresses(m.Addresses)},
+		At: m.CreatedAt, Kind: access.MachineAdded, Outcome: access.Succeeded, Actor: by, Tenant: m.Tenant,
+		Scope:   m.Resource,
+		Machine: m.ID, Agent: agent.ID,
+		Details: map[string]string{
+			"name": m.Name, "agent": agent.Name, "mode": string(agent.Mode),
+			"addresses": joinAddresses(m.Addresses),
+		},
 	}
 	if err := tx.BumpAgent(ctx, agent.ID); err != nil {
 		return fmt.Errorf("bump agent: %w", err)
@@ -156,10 +180,10 @@ func saveNewMachine(ctx context.Context, tx engine.Tx, m access.Machine, by acce
 	return tx.Append(ctx, event)
 }
 
-// DeleteMachine revokes what is open on a machine and forgets it; the agent on it, in host mode, is revoked. What it had
-// is named in the event. The enforcement point of a deleted machine removes the openings with the machine, and nobody
-// reports them closed. Roles and eligibilities at the machine go with it, so that they are not in force at another machine of
-// its name.
+// DeleteMachine revokes what is open on a machine and forgets it; the agent on it, in host mode, is revoked. What it
+// had is named in the event. The enforcement point of a deleted machine removes the openings with the machine, and
+// nobody reports them closed. Roles and eligibilities at the machine go with it, so that they are not in force at
+// another machine of its name.
 func (e *Service) DeleteMachine(ctx context.Context, c engine.Caller, ref string) error {
 	a := engine.Attempt{Action: rbac.MachinesDelete, Details: map[string]string{"machine": ref}}
 	return e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
@@ -188,11 +212,12 @@ func (e *Service) DeleteMachine(ctx context.Context, c engine.Caller, ref string
 	})
 }
 
-// Leave revokes what is open on a machine, takes it out of its policy, and revokes the agent on it, in host mode: the caller
-// deletes it once the events are written.
+// Leave revokes what is open on a machine, takes it out of its policy, and revokes the agent on it, in host mode: the
+// caller deletes it once the events are written.
 func Leave(ctx context.Context, w *engine.Work, m access.Machine, by access.Actor, reason string) error {
 	w.Machines[m.ID] = m
-	if err := w.RevokeOn(ctx, m, by, reason, false, func(access.Grant) (string, bool) { return reason, true }); err != nil {
+	if err := w.RevokeOn(ctx, m, by, reason, false,
+		func(access.Grant) (string, bool) { return reason, true }); err != nil {
 		return err
 	}
 	if err := dropPolicyEntry(ctx, w, m, by); err != nil {
@@ -202,7 +227,10 @@ func Leave(ctx context.Context, w *engine.Work, m access.Machine, by access.Acto
 	if err := w.RetireAgent(ctx, m.Agent, reason); err != nil {
 		return err
 	}
-	w.Event(access.Event{Kind: access.MachineDeleted, Actor: by, Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Details: details})
+	w.Event(access.Event{
+		Kind: access.MachineDeleted, Actor: by, Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID,
+		Agent: m.Agent, Details: details,
+	})
 	return nil
 }
 

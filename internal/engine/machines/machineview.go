@@ -30,21 +30,24 @@ type MachineOverview struct {
 	Groups []string // names of the resource groups in which the caller may see machines
 }
 
-// MachineOverview counts the machines that the caller may see and the filter lets through, by their standing; f.Standing is
-// not looked at.
-func (e *Service) MachineOverview(ctx context.Context, c engine.Caller, f engine.MachineFilter) (o MachineOverview, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.MachinesRead, Scope: f.Scope}, func(r engine.Reader, may engine.Rights) error {
-		scopes, err := f.Narrow(ctx, r, may, rbac.MachinesRead)
-		if err != nil {
+// MachineOverview counts the machines that the caller may see and the filter lets through, by their standing;
+// f.Standing is not looked at.
+func (e *Service) MachineOverview(ctx context.Context, c engine.Caller,
+	f engine.MachineFilter,
+) (o MachineOverview, err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.MachinesRead, Scope: f.Scope},
+		func(r engine.Reader, may engine.Rights) error {
+			scopes, err := f.Narrow(ctx, r, may, rbac.MachinesRead)
+			if err != nil {
+				return err
+			}
+			f.Standing = ""
+			if o.Counts, err = r.MachineCounts(ctx, f); err != nil {
+				return fmt.Errorf("count machines: %w", err)
+			}
+			o.Groups, err = groupsWithin(ctx, r, scopes)
 			return err
-		}
-		f.Standing = ""
-		if o.Counts, err = r.MachineCounts(ctx, f); err != nil {
-			return fmt.Errorf("count machines: %w", err)
-		}
-		o.Groups, err = groupsWithin(ctx, r, scopes)
-		return err
-	})
+		})
 	return o, err
 }
 
@@ -64,46 +67,47 @@ func groupsWithin(ctx context.Context, r engine.Reader, scopes []access.Resource
 	return slices.Compact(names), nil
 }
 
-// WithActivity adds to machines that the caller was given before what happened on them lately, where they may read both the
-// requests and the grants there.
+// WithActivity adds to machines that the caller was given before what happened on them lately, where they may read both
+// the requests and the grants there.
 func (e *Service) WithActivity(ctx context.Context, c engine.Caller, machines []MachineDetail) error {
-	return e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.GrantsRead}, func(r engine.Reader, may engine.Rights) error {
-		seen := map[access.MachineID]*MachineActivity{}
-		var ids []access.MachineID
-		for i := range machines {
-			m := machines[i].Machine
-			if !may.May(rbac.RequestsRead, m.Resource) || !may.May(rbac.GrantsRead, m.Resource) {
-				continue
+	return e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.GrantsRead},
+		func(r engine.Reader, may engine.Rights) error {
+			seen := map[access.MachineID]*MachineActivity{}
+			var ids []access.MachineID
+			for i := range machines {
+				m := machines[i].Machine
+				if !may.May(rbac.RequestsRead, m.Resource) || !may.May(rbac.GrantsRead, m.Resource) {
+					continue
+				}
+				machines[i].Activity = &MachineActivity{}
+				seen[m.ID] = machines[i].Activity
+				ids = append(ids, m.ID)
 			}
-			machines[i].Activity = &MachineActivity{}
-			seen[m.ID] = machines[i].Activity
-			ids = append(ids, m.ID)
-		}
-		if len(ids) == 0 {
+			if len(ids) == 0 {
+				return nil
+			}
+			uses, err := r.MachineUses(ctx, ids, may.Now.Add(-activitySpan))
+			if err != nil {
+				return fmt.Errorf("read uses: %w", err)
+			}
+			for _, use := range uses {
+				seen[use.Machine].Approved, seen[use.Machine].LastUser = use.Approved, use.LastUser
+			}
+			grants, err := r.LiveGrants(ctx, ids, may.Now)
+			if err != nil {
+				return fmt.Errorf("read grants: %w", err)
+			}
+			for _, g := range grants {
+				seen[g.Machine].Live = append(seen[g.Machine].Live, g)
+			}
+			held, err := r.NotClosedOn(ctx, ids, may.Now)
+			if err != nil {
+				return fmt.Errorf("read what was not seen closed: %w", err)
+			}
+			for _, h := range held {
+				a := records.AccessOf(h, access.Machine{}, may.Now)
+				seen[a.Grant.Machine].NotClosed = append(seen[a.Grant.Machine].NotClosed, a)
+			}
 			return nil
-		}
-		uses, err := r.MachineUses(ctx, ids, may.Now.Add(-activitySpan))
-		if err != nil {
-			return fmt.Errorf("read uses: %w", err)
-		}
-		for _, use := range uses {
-			seen[use.Machine].Approved, seen[use.Machine].LastUser = use.Approved, use.LastUser
-		}
-		grants, err := r.LiveGrants(ctx, ids, may.Now)
-		if err != nil {
-			return fmt.Errorf("read grants: %w", err)
-		}
-		for _, g := range grants {
-			seen[g.Machine].Live = append(seen[g.Machine].Live, g)
-		}
-		held, err := r.NotClosedOn(ctx, ids, may.Now)
-		if err != nil {
-			return fmt.Errorf("read what was not seen closed: %w", err)
-		}
-		for _, h := range held {
-			a := records.AccessOf(h, access.Machine{}, may.Now)
-			seen[a.Grant.Machine].NotClosed = append(seen[a.Grant.Machine].NotClosed, a)
-		}
-		return nil
-	})
+		})
 }

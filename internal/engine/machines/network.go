@@ -18,107 +18,135 @@ import (
 // Networks lists the named networks of the caller's tenant, by name. Whoever may ask for access somewhere may see them,
 // since a request may name one.
 func (e *Service) Networks(ctx context.Context, c engine.Caller) (list []access.Network, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.NetworksRead}, func(r engine.Reader, may engine.Rights) error {
-		if _, err := may.Anywhere(rbac.NetworksRead, rbac.PoliciesInitiate); err != nil {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.NetworksRead},
+		func(r engine.Reader, may engine.Rights) error {
+			if _, err := may.Anywhere(rbac.NetworksRead, rbac.PoliciesInitiate); err != nil {
+				return err
+			}
+			list, err = r.Networks(ctx, c.Tenant)
 			return err
-		}
-		list, err = r.Networks(ctx, c.Tenant)
-		return err
-	})
+		})
 	return list, err
 }
 
-// SetNetwork makes a named network, or gives it other prefixes. Requests that were made keep what the name stood for then.
-func (e *Service) SetNetwork(ctx context.Context, c engine.Caller, name string, prefixes []netip.Prefix) (access.Network, error) {
+// SetNetwork makes a named network, or gives it other prefixes. Requests that were made keep what the name stood for
+// then.
+func (e *Service) SetNetwork(ctx context.Context, c engine.Caller, name string,
+	prefixes []netip.Prefix,
+) (access.Network, error) {
 	return e.writeNetwork(ctx, c, name, prefixes, false)
 }
 
 // AddNetwork makes a named network; where there is one of that name already, it changes nothing and fails.
-func (e *Service) AddNetwork(ctx context.Context, c engine.Caller, name string, prefixes []netip.Prefix) (access.Network, error) {
+func (e *Service) AddNetwork(ctx context.Context, c engine.Caller, name string,
+	prefixes []netip.Prefix,
+) (access.Network, error) {
 	return e.writeNetwork(ctx, c, name, prefixes, true)
 }
 
-func (e *Service) writeNetwork(ctx context.Context, c engine.Caller, name string, prefixes []netip.Prefix, fresh bool) (n access.Network, err error) {
-	err = e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.NetworksWrite, Details: map[string]string{"network": name}}, func(tx engine.Tx, may engine.Rights) error {
-		if err := may.Require(rbac.NetworksWrite, access.Root); err != nil {
-			return err
-		}
-		clean, err := access.CheckNetwork(name, prefixes)
-		if err != nil {
-			return err
-		}
-		was, err := tx.Network(ctx, c.Tenant, name)
-		if err != nil && !engine.IsKind(err, access.KindNotFound) {
-			return fmt.Errorf("read network: %w", err)
-		}
-		if was.Name != "" && fresh {
-			return access.Fault(access.KindConflict, "networkExists", "there is a network %s already: change that one, or choose another name", was.Name)
-		}
-		if was.Name == "" {
-			all, err := tx.Networks(ctx, c.Tenant)
+func (e *Service) writeNetwork(ctx context.Context, c engine.Caller, name string, prefixes []netip.Prefix,
+	fresh bool,
+) (n access.Network, err error) {
+	err = e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.NetworksWrite, Details: map[string]string{"network": name}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if err := may.Require(rbac.NetworksWrite, access.Root); err != nil {
+				return err
+			}
+			clean, err := access.CheckNetwork(name, prefixes)
+			if err != nil {
+				return err
+			}
+			was, err := tx.Network(ctx, c.Tenant, name)
+			if err != nil && !engine.IsKind(err, access.KindNotFound) {
+				return fmt.Errorf("read network: %w", err)
+			}
+			if was.Name != "" && fresh {
+				return access.Fault(access.KindConflict, "networkExists",
+					"there is a network %s already: change that one, or choose another name", was.Name)
+			}
+			if was.Name == "" {
+				all, err := tx.Networks(ctx, c.Tenant)
+				if err != nil {
+					return fmt.Errorf("read networks: %w", err)
+				}
+				if len(all) >= access.MaxNetworks {
+					return access.Fault(access.KindConflict, "tooManyNetworks",
+						"there are %d networks, the most that are allowed: delete one first", len(all))
+				}
+				was.CreatedAt = may.Now
+			}
+			before, err := tx.NetworksChanged(ctx)
 			if err != nil {
 				return fmt.Errorf("read networks: %w", err)
 			}
-			if len(all) >= access.MaxNetworks {
-				return access.Fault(access.KindConflict, "tooManyNetworks", "there are %d networks, the most that are allowed: delete one first", len(all))
+			n = access.Network{
+				Tenant: c.Tenant, Name: name, Prefixes: clean, CreatedAt: was.CreatedAt,
+				Revision: was.Revision + 1,
 			}
-			was.CreatedAt = may.Now
-		}
-		before, err := tx.NetworksChanged(ctx)
-		if err != nil {
-			return fmt.Errorf("read networks: %w", err)
-		}
-		n = access.Network{Tenant: c.Tenant, Name: name, Prefixes: clean, CreatedAt: was.CreatedAt, Revision: was.Revision + 1}
-		n.UpdatedAt = engine.Later(may.Now, before.Add(time.Microsecond)) // whatever the clocks of replicas say: the sweep sees by it that there was a change
-		if was.Name == n.Name && slices.Equal(was.Prefixes, n.Prefixes) {
-			n = was
-			return nil
-		}
-		n = n.Remember(was, c.Principal, policy.WidenedNetwork(was, n), may.Now)
-		if err := tx.SaveNetwork(ctx, n, was.Revision); err != nil {
-			return fmt.Errorf("save network: %w", err)
-		}
-		return tx.Append(ctx, access.Event{
-			At: may.Now, Kind: access.NetworkWritten, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.NetworksWrite,
-			Details: map[string]string{"network": n.Name, "prefixes": prefixText(n.Prefixes), "before": prefixText(was.Prefixes)},
+			// whatever the clocks of replicas say: the sweep sees by it that there was a change
+			n.UpdatedAt = engine.Later(may.Now, before.Add(time.Microsecond))
+			if was.Name == n.Name && slices.Equal(was.Prefixes, n.Prefixes) {
+				n = was
+				return nil
+			}
+			n = n.Remember(was, c.Principal, policy.WidenedNetwork(was, n), may.Now)
+			if err := tx.SaveNetwork(ctx, n, was.Revision); err != nil {
+				return fmt.Errorf("save network: %w", err)
+			}
+			return tx.Append(ctx, access.Event{
+				At: may.Now, Kind: access.NetworkWritten, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+				Action: rbac.NetworksWrite,
+				Details: map[string]string{
+					"network": n.Name, "prefixes": prefixText(n.Prefixes),
+					"before": prefixText(was.Prefixes),
+				},
+			})
 		})
-	})
 	return n, err
 }
 
 // DeleteNetwork deletes a named network that no policy names.
 func (e *Service) DeleteNetwork(ctx context.Context, c engine.Caller, name string) error {
-	return e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.NetworksWrite, Details: map[string]string{"network": name}}, func(tx engine.Tx, may engine.Rights) error {
-		if err := may.Require(rbac.NetworksWrite, access.Root); err != nil {
-			return err
-		}
-		was, err := tx.Network(ctx, c.Tenant, name)
-		if engine.IsKind(err, access.KindNotFound) {
-			return unknownNetwork(name)
-		}
-		if err != nil {
-			return fmt.Errorf("read network: %w", err)
-		}
-		if err := networkUnused(ctx, tx, was); err != nil {
-			return err
-		}
-		if err := tx.DeleteNetwork(ctx, c.Tenant, was.Name); err != nil {
-			return fmt.Errorf("delete network: %w", err)
-		}
-		return tx.Append(ctx, access.Event{
-			At: may.Now, Kind: access.NetworkDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.NetworksWrite,
-			Details: map[string]string{"network": was.Name, "before": prefixText(was.Prefixes)},
+	return e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.NetworksWrite, Details: map[string]string{"network": name}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if err := may.Require(rbac.NetworksWrite, access.Root); err != nil {
+				return err
+			}
+			was, err := tx.Network(ctx, c.Tenant, name)
+			if engine.IsKind(err, access.KindNotFound) {
+				return unknownNetwork(name)
+			}
+			if err != nil {
+				return fmt.Errorf("read network: %w", err)
+			}
+			if err := networkUnused(ctx, tx, was); err != nil {
+				return err
+			}
+			if err := tx.DeleteNetwork(ctx, c.Tenant, was.Name); err != nil {
+				return fmt.Errorf("delete network: %w", err)
+			}
+			return tx.Append(ctx, access.Event{
+				At: may.Now, Kind: access.NetworkDeleted, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+				Action:  rbac.NetworksWrite,
+				Details: map[string]string{"network": was.Name, "before": prefixText(was.Prefixes)},
+			})
 		})
-	})
 }
 
 // networkUnused refuses where a policy names the network, with every place that does.
 func networkUnused(ctx context.Context, r engine.Reader, n access.Network) error {
-	refusal := access.Fault(access.KindConflict, "networkInUse", "network %s is named by policies: take it out of them first", n.Name)
+	refusal := access.Fault(access.KindConflict, "networkInUse",
+		"network %s is named by policies: take it out of them first", n.Name)
 	names := engine.NameCache{R: r}
 	err := directory.EachEntryWith(ctx, r, n.Tenant, n.Name, func(entry access.MachinePolicy) (bool, error) {
 		for i, rule := range entry.Ports {
-			if !slices.ContainsFunc(rule.Networks, func(name string) bool { return strings.EqualFold(name, n.Name) }) || len(refusal.Reasons) == engine.MaxReasons {
+			if !slices.ContainsFunc(rule.Networks,
+				func(name string) bool {
+					return strings.EqualFold(name,
+						n.Name)
+				}) || len(refusal.Reasons) == engine.MaxReasons {
 				continue
 			}
 			m, err := names.Machine(ctx, entry.Machine)
@@ -127,7 +155,8 @@ func networkUnused(ctx context.Context, r engine.Reader, n access.Network) error
 			}
 			refusal.Reasons = append(refusal.Reasons, access.Reason{
 				Code: "networkInUse", Field: fmt.Sprintf("%s ports[%d].sources", engine.NameOf(m, entry.Machine), i),
-				Message: fmt.Sprintf("the policy of %s names it for %s/%s", engine.NameOf(m, entry.Machine), rule.Ports, rule.Protocol),
+				Message: fmt.Sprintf("the policy of %s names it for %s/%s", engine.NameOf(m, entry.Machine), rule.Ports,
+					rule.Protocol),
 			})
 		}
 		return len(refusal.Reasons) < engine.MaxReasons, nil
@@ -142,7 +171,8 @@ func networkUnused(ctx context.Context, r engine.Reader, n access.Network) error
 }
 
 func unknownNetwork(name string) *access.Error {
-	return access.Fault(access.KindNotFound, "unknownNetwork", "there is no network %q: write a prefix, or the name of a network", engine.Clip(name))
+	return access.Fault(access.KindNotFound, "unknownNetwork",
+		"there is no network %q: write a prefix, or the name of a network", engine.Clip(name))
 }
 
 // NetworkNames reads networks once, by name.
@@ -194,8 +224,8 @@ func (n *NetworkNames) Prefixes(ctx context.Context, sources []netip.Prefix, nam
 	return all, nil
 }
 
-// Entry gives what a policy says of a machine, with prefixes in the place of names, and who loosened it lately with who widened what
-// the names stand for. A name that stands for nothing is an error, and never any address.
+// Entry gives what a policy says of a machine, with prefixes in the place of names, and who loosened it lately with who
+// widened what the names stand for. A name that stands for nothing is an error, and never any address.
 func (n *NetworkNames) Entry(ctx context.Context, entry access.MachinePolicy) (access.MachinePolicy, error) {
 	entry.Ports, entry.Loosened = slices.Clone(entry.Ports), slices.Clip(entry.Loosened)
 	var seen []string
@@ -226,7 +256,11 @@ func (n *NetworkNames) check(ctx context.Context, entry access.MachinePolicy) er
 		for j, name := range rule.Networks {
 			_, err := n.find(ctx, name)
 			if engine.IsKind(err, access.KindNotFound) {
-				reasons = append(reasons, access.Reason{Code: "unknownNetwork", Field: fmt.Sprintf("ports[%d].networks[%d]", i, j), Message: unknownNetwork(name).Message})
+				reasons = append(reasons,
+					access.Reason{
+						Code: "unknownNetwork", Field: fmt.Sprintf("ports[%d].networks[%d]", i, j),
+						Message: unknownNetwork(name).Message,
+					})
 				continue
 			}
 			if err != nil {
@@ -248,8 +282,8 @@ func prefixText(prefixes []netip.Prefix) string {
 // sharedWithin is how long an address counts as shared after somebody else asked for access from it.
 const sharedWithin = 24 * time.Hour
 
-// SharedAddress counts the others of the caller's tenant who asked for access from the caller's address within a day: an
-// opening for it is one for them too.
+// SharedAddress counts the others of the caller's tenant who asked for access from the caller's address within a day:
+// an opening for it is one for them too.
 func (e *Service) SharedAddress(ctx context.Context, c engine.Caller) (others int, err error) {
 	if !c.Address.IsValid() {
 		return 0, nil

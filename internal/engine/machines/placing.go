@@ -12,8 +12,9 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// placing puts an agent that enrolls in its place: on a machine of the token's own resource group, or into that resource
-// group as a gateway. What it acts on it finds by the resource id, never by a name that another resource group may have too.
+// placing puts an agent that enrolls in its place: on a machine of the token's own resource group, or into that
+// resource group as a gateway. What it acts on it finds by the resource id, never by a name that another resource group
+// may have too.
 type placing struct {
 	*engine.Work
 
@@ -23,8 +24,8 @@ type placing struct {
 	actor access.Actor
 }
 
-// gateway keeps the agent. Where its resource group has a gateway of its name in service, a token that names it replaces that one,
-// and all machines behind it are behind the new one.
+// gateway keeps the agent. Where its resource group has a gateway of its name in service, a token that names it
+// replaces that one, and all machines behind it are behind the new one.
 func (p *placing) gateway(ctx context.Context) error {
 	old, err := inService(ctx, p.Tx, p.agent.Tenant, p.agent.Scope, p.agent.Name)
 	if err != nil {
@@ -38,11 +39,14 @@ func (p *placing) gateway(ctx context.Context) error {
 	}
 	if action := lacksToReplace(p.maker, old); action != "" {
 		return access.Fault(access.KindConflict, "mayNotReplace",
-			"there is a gateway %q already, and whoever made the token may not replace it: they need the action %s there", old.Name, action)
+			"there is a gateway %q already, and whoever made the token may not replace it: they need the action %s there",
+			old.Name, action)
 	}
 	if old.EnrolledAt.After(p.token.CreatedAt) {
 		return access.Fault(access.KindConflict, "mayNotReplace",
-			"gateway %q enrolled after this token was made, and the token does not replace it: make a new one, with postern machine token NAME --gateway", old.Name)
+			"gateway %q enrolled after this token was made, and the token does not replace it: make a new one, with "+
+				"postern machine token NAME --gateway",
+			old.Name)
 	}
 	holds, err := p.Tx.LastEndOf(ctx, old.ID, p.Now) // of what it may hold open
 	if err != nil {
@@ -60,8 +64,8 @@ func (p *placing) gateway(ctx context.Context) error {
 	return nil
 }
 
-// lacksToReplace gives the action that somebody lacks to replace a gateway; empty where they may. What lies behind it may be of
-// other resource groups, whose owners left it to those of the gateway.
+// lacksToReplace gives the action that somebody lacks to replace a gateway; empty where they may. What lies behind it
+// may be of other resource groups, whose owners left it to those of the gateway.
 func lacksToReplace(may engine.Rights, gateway access.Agent) string {
 	for _, action := range []string{rbac.GatewaysJoin, rbac.MachinesWrite} {
 		if !may.MayOf(gateway.Tenant, action, engine.OrRoot(gateway.Scope)) {
@@ -72,7 +76,9 @@ func lacksToReplace(may engine.Rights, gateway access.Agent) string {
 }
 
 // inService gives the agent in service that has a name in a resource group; the zero Agent where none has.
-func inService(ctx context.Context, r engine.Reader, tenant access.TenantID, scope access.ResourceID, name string) (access.Agent, error) {
+func inService(ctx context.Context, r engine.Reader, tenant access.TenantID, scope access.ResourceID,
+	name string,
+) (access.Agent, error) {
 	agents, err := r.AgentsByName(ctx, tenant, name)
 	if err != nil {
 		return access.Agent{}, fmt.Errorf("read agents by name: %w", err)
@@ -87,7 +93,9 @@ func inService(ctx context.Context, r engine.Reader, tenant access.TenantID, sco
 
 func agentExists(a access.Agent) error {
 	return access.Fault(access.KindConflict, "agentExists",
-		"there is an agent %q in this resource group already: choose another name, or to replace it make a token that names it, with postern machine token NAME, for a gateway with --gateway", a.Name)
+		"there is an agent %q in this resource group already: choose another name, or to replace it make a token "+
+			"that names it, with postern machine token NAME, for a gateway with --gateway",
+		a.Name)
 }
 
 // free fails where an agent in service has the name in the resource group.
@@ -107,15 +115,18 @@ func (p *placing) save(ctx context.Context) error {
 	return nil
 }
 
-// host makes the machine of a host's agent, or gives it the one of its resource id. Where an agent in service guards that
-// one, a token that names it replaces the agent; a host that merely calls itself so is refused.
+// host makes the machine of a host's agent, or gives it the one of its resource id. Where an agent in service guards
+// that one, a token that names it replaces the agent; a host that merely calls itself so is refused.
 func (p *placing) host(ctx context.Context, in EnrollInput) (access.Machine, error) {
 	t := p.token
 	resource := access.MachineResource(t.Subscription, t.ResourceGroup, p.agent.Name)
 	m, err := p.Tx.MachineByResource(ctx, resource)
 	switch {
 	case engine.IsKind(err, access.KindNotFound):
-		m = access.Machine{ID: access.MachineID(engine.NewID()), Resource: resource, Tenant: t.Tenant, Name: p.agent.Name, CreatedAt: p.Now}
+		m = access.Machine{
+			ID: access.MachineID(engine.NewID()), Resource: resource, Tenant: t.Tenant,
+			Name: p.agent.Name, CreatedAt: p.Now,
+		}
 		if m.Location, err = locationOf(ctx, p.Tx, t.Subscription, t.ResourceGroup); err != nil {
 			return m, err
 		}
@@ -143,8 +154,12 @@ func (p *placing) host(ctx context.Context, in EnrollInput) (access.Machine, err
 	}
 	if was == 0 {
 		p.Event(access.Event{
-			Kind: access.MachineAdded, Actor: p.actor, Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID, Agent: p.agent.ID,
-			Details: map[string]string{"name": m.Name, "agent": p.agent.Name, "mode": string(p.agent.Mode), "addresses": joinAddresses(m.Addresses)},
+			Kind: access.MachineAdded, Actor: p.actor, Tenant: m.Tenant, Scope: m.Resource, Machine: m.ID,
+			Agent: p.agent.ID,
+			Details: map[string]string{
+				"name": m.Name, "agent": p.agent.Name, "mode": string(p.agent.Mode),
+				"addresses": joinAddresses(m.Addresses),
+			},
 		})
 	}
 	return m, nil
@@ -164,8 +179,8 @@ func locationOf(ctx context.Context, r engine.Reader, subscription access.Subscr
 	return "", engine.NoSuchGroup(name)
 }
 
-// replace takes a machine from the agent that guards it. Until that one has said that it holds nothing open any more, or the
-// time of what it held is over, it is told so and no grant of before counts as closed.
+// replace takes a machine from the agent that guards it. Until that one has said that it holds nothing open any more,
+// or the time of what it held is over, it is told so and no grant of before counts as closed.
 func (p *placing) replace(ctx context.Context, m access.Machine) error {
 	old, err := p.Tx.Agent(ctx, m.Agent)
 	if err != nil {
@@ -174,7 +189,9 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 	if !old.Revoked {
 		if p.token.Name == "" || old.Mode != access.ModeHost {
 			return access.Fault(access.KindConflict, "machineExists",
-				"there is a machine %q in this resource group already, which agent %q guards: choose another name, or make a token that names it, with postern machine token NAME", m.Name, old.Name)
+				"there is a machine %q in this resource group already, which agent %q guards: choose another name, "+
+					"or make a token that names it, with postern machine token NAME",
+				m.Name, old.Name)
 		}
 		if err := p.mayReplace(m, old); err != nil {
 			return err
@@ -187,7 +204,8 @@ func (p *placing) replace(ctx context.Context, m access.Machine) error {
 	return p.succeed(ctx, old, holds, access.Event{Scope: m.Resource, Machine: m.ID})
 }
 
-// succeed has the agent take the place of another, which may hold something open until then. where says of what that is recorded.
+// succeed has the agent take the place of another, which may hold something open until then. where says of what that is
+// recorded.
 func (p *placing) succeed(ctx context.Context, old access.Agent, holds time.Time, where access.Event) error {
 	old, p.agent = access.Replace(old, p.agent, holds, p.Now)
 	if err := engine.KeepAgent(ctx, p.Tx, old); err != nil {
@@ -215,26 +233,33 @@ func (p *placing) succeed(ctx context.Context, old access.Agent, holds time.Time
 	if !old.HoldsUntil.IsZero() {
 		details["mayHoldUntil"] = old.HoldsUntil.UTC().Format(time.RFC3339)
 	}
-	where.Kind, where.Actor, where.Tenant, where.Agent, where.Details = access.AgentReplaced, p.actor, old.Tenant, old.ID, details
+	where.Kind, where.Actor, where.Tenant = access.AgentReplaced, p.actor, old.Tenant
+	where.Agent, where.Details = old.ID, details
 	p.Event(where)
 	return nil
 }
 
-// mayReplace fails unless whoever made the token may still change the machine, and the agent was there when they made it: a machine
-// that is there is worth more than a name, and only of what was there does the making say that they might.
+// mayReplace fails unless whoever made the token may still change the machine, and the agent was there when they made
+// it: a machine that is there is worth more than a name, and only of what was there does the making say that they
+// might.
 func (p *placing) mayReplace(m access.Machine, old access.Agent) error {
 	if !p.maker.MayOf(m.Tenant, rbac.MachinesWrite, m.Resource) {
 		return access.Fault(access.KindConflict, "mayNotReplace",
-			"there is a machine %q already, and whoever made the token may not replace its agent: they need the action %s there", m.Name, rbac.MachinesWrite)
+			"there is a machine %q already, and whoever made the token may not replace its agent: they need the "+
+				"action %s there",
+			m.Name, rbac.MachinesWrite)
 	}
 	if old.EnrolledAt.After(p.token.CreatedAt) {
 		return access.Fault(access.KindConflict, "mayNotReplace",
-			"machine %q got its agent after this token was made, and the token does not replace it: make a new one, with postern machine token NAME", m.Name)
+			"machine %q got its agent after this token was made, and the token does not replace it: make a new one, "+
+				"with postern machine token NAME",
+			m.Name)
 	}
 	return nil
 }
 
-// mayName refuses a token for a machine or a gateway that is there, unless the caller may change that: its agent would be replaced.
+// mayName refuses a token for a machine or a gateway that is there, unless the caller may change that: its agent would
+// be replaced.
 func mayName(ctx context.Context, r engine.Reader, may engine.Rights, group engine.PlacedGroup, in TokenInput) error {
 	name := in.Name
 	if name == "" {
@@ -260,16 +285,19 @@ func mayName(ctx context.Context, r engine.Reader, may engine.Rights, group engi
 	return may.RequireOf(m.Tenant, rbac.MachinesWrite, m.Resource)
 }
 
-// findGateway gives the gateway in service that ref names, by its name or id, where the caller may put machines behind it:
-// machines of one resource group may be guarded by the gateway of another, whose owners have a say in that.
-func findGateway(ctx context.Context, r engine.Reader, may engine.Rights, tenant access.TenantID, ref string) (access.Agent, error) {
+// findGateway gives the gateway in service that ref names, by its name or id, where the caller may put machines behind
+// it: machines of one resource group may be guarded by the gateway of another, whose owners have a say in that.
+func findGateway(ctx context.Context, r engine.Reader, may engine.Rights, tenant access.TenantID,
+	ref string,
+) (access.Agent, error) {
 	named, err := agentsNamed(ctx, r, tenant, ref)
 	if err != nil {
 		return access.Agent{}, err
 	}
 	scopes := may.Scopes(rbac.AgentsRead)
 	var usable []access.Agent
-	var refusal error = access.Fault(access.KindNotFound, "unknownAgent", "there is no agent %q that you may see", engine.Clip(ref))
+	var refusal error = access.Fault(access.KindNotFound, "unknownAgent", "there is no agent %q that you may see",
+		engine.Clip(ref))
 	for _, a := range named {
 		scope := engine.OrRoot(a.Scope)
 		switch seen, err := seesAgent(ctx, r, may, a, scopes); {
@@ -278,7 +306,9 @@ func findGateway(ctx context.Context, r engine.Reader, may engine.Rights, tenant
 		case a.Mode == access.ModeGateway && may.MayOf(tenant, rbac.GatewaysJoin, scope):
 			usable = append(usable, a)
 		case seen && a.Mode != access.ModeGateway:
-			refusal = access.Fault(access.KindInvalid, "notAGateway", "agent %q is not a gateway in service: enroll one with a token of postern machine token --gateway", a.Name)
+			refusal = access.Fault(access.KindInvalid, "notAGateway",
+				"agent %q is not a gateway in service: enroll one with a token of postern machine token --gateway",
+				a.Name)
 		case seen:
 			refusal = may.RequireOf(tenant, rbac.GatewaysJoin, scope)
 		}
@@ -289,9 +319,11 @@ func findGateway(ctx context.Context, r engine.Reader, may engine.Rights, tenant
 	case 1:
 		return usable[0], nil
 	}
-	ambiguous := access.Fault(access.KindInvalid, "ambiguousAgent", "there are %d gateways %q: name one by its id", len(usable), engine.Clip(ref))
+	ambiguous := access.Fault(access.KindInvalid, "ambiguousAgent", "there are %d gateways %q: name one by its id",
+		len(usable), engine.Clip(ref))
 	for _, a := range usable[:min(len(usable), engine.MaxReasons)] {
-		ambiguous.Reasons = append(ambiguous.Reasons, access.Reason{Code: "candidate", Message: string(a.ID) + " in " + string(engine.OrRoot(a.Scope))})
+		ambiguous.Reasons = append(ambiguous.Reasons,
+			access.Reason{Code: "candidate", Message: string(a.ID) + " in " + string(engine.OrRoot(a.Scope))})
 	}
 	return access.Agent{}, ambiguous
 }
@@ -300,13 +332,20 @@ func findGateway(ctx context.Context, r engine.Reader, may engine.Rights, tenant
 // other, whatever the other's policy says.
 func freeAddresses(ctx context.Context, r engine.Reader, gateway access.Agent, m access.Machine) error {
 	for i, mine := range m.Addresses {
-		having, err := r.Machines(ctx, engine.MachineFilter{Agent: gateway.ID, Address: mine}, engine.Page{Limit: 2}) // perhaps this one, and another
+		// perhaps this one, and another
+		having, err := r.Machines(ctx, engine.MachineFilter{Agent: gateway.ID, Address: mine}, engine.Page{Limit: 2})
 		if err != nil {
 			return fmt.Errorf("read machines: %w", err)
 		}
 		if slices.ContainsFunc(having.Items, func(other access.Machine) bool { return other.ID != m.ID }) {
-			taken := access.Fault(access.KindConflict, "addressTaken", "another machine behind this gateway has an address of this one")
-			taken.Reasons = []access.Reason{{Code: "addressTaken", Field: fmt.Sprintf("addresses[%d]", i), Message: mine.String() + " is the address of another machine behind the gateway"}}
+			taken := access.Fault(access.KindConflict, "addressTaken",
+				"another machine behind this gateway has an address of this one")
+			taken.Reasons = []access.Reason{
+				{
+					Code: "addressTaken", Field: fmt.Sprintf("addresses[%d]", i),
+					Message: mine.String() + " is the address of another machine behind the gateway",
+				},
+			}
 			return taken
 		}
 	}

@@ -11,69 +11,79 @@ import (
 )
 
 // MachinePolicy gives what guards a machine.
-func (e *Service) MachinePolicy(ctx context.Context, c engine.Caller, machine string) (d engine.PolicyDetail, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.PoliciesRead, Details: map[string]string{"machine": machine}}, func(r engine.Reader, may engine.Rights) error {
-		m, err := engine.FindMachine(ctx, r, may, machine, rbac.PoliciesRead)
-		if err != nil {
+func (e *Service) MachinePolicy(ctx context.Context, c engine.Caller,
+	machine string,
+) (d engine.PolicyDetail, err error) {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.PoliciesRead, Details: map[string]string{"machine": machine}},
+		func(r engine.Reader, may engine.Rights) error {
+			m, err := engine.FindMachine(ctx, r, may, machine, rbac.PoliciesRead)
+			if err != nil {
+				return err
+			}
+			p, err := r.GuardOf(ctx, m.ID)
+			if engine.IsKind(err, access.KindNotFound) {
+				return notConfigured(m)
+			}
+			p = may.Policy(p)
+			entry, _ := p.Of(m.ID)
+			d = engine.PolicyDetail{Policy: p, Entry: entry, Machine: m}
 			return err
-		}
-		p, err := r.GuardOf(ctx, m.ID)
-		if engine.IsKind(err, access.KindNotFound) {
-			return notConfigured(m)
-		}
-		p = may.Policy(p)
-		entry, _ := p.Of(m.ID)
-		d = engine.PolicyDetail{Policy: p, Entry: entry, Machine: m}
-		return err
-	})
+		})
 	return d, err
 }
 
 func notConfigured(m access.Machine) error {
-	return access.Fault(access.KindNotFound, "machineNotConfigured", "no policy guards machine %q: set one first", m.Name)
+	return access.Fault(access.KindNotFound, "machineNotConfigured", "no policy guards machine %q: set one first",
+		m.Name)
 }
 
-// SetMachinePolicy sets what guards a machine, in the policy that names it, or else in the policy "default" of its resource
-// group. entry.Machine is ignored. With ifRevision it fails with a conflict unless what the policy says of the machine is still
-// of that revision; 0 says that no policy may name the machine yet. It costs the same however many machines the policy names. Grants that the new policy would not allow are revoked.
-func (e *Service) SetMachinePolicy(ctx context.Context, c engine.Caller, machine string, entry access.MachinePolicy, ifRevision *int64) (d engine.PolicyDetail, err error) {
-	err = e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.PoliciesWrite, Details: map[string]string{"machine": machine}}, func(tx engine.Tx, may engine.Rights) error {
-		m, err := engine.FindMachine(ctx, tx, may, machine, rbac.PoliciesWrite)
-		if err != nil {
-			return err
-		}
-		if err := may.Require(rbac.MachinesWrite, m.Resource); err != nil {
-			return err
-		}
-		w := e.kernel.NewWork(tx, may.Now)
-		w.Machines[m.ID] = m
-		entry.Machine = m.ID
-		var reasons []access.Reason
-		if entry, reasons, err = e.SettleRules(ctx, tx, may, m.Tenant, entry, askersOf(may, m)); err != nil {
-			return err
-		}
-		if err := malformedPolicy(append(policy.Validate(entry), reasons...)); err != nil {
-			return err
-		}
-		was, err := policyToEdit(ctx, tx, m, ifRevision)
-		if err != nil {
-			return err
-		}
-		if err := may.Require(rbac.PoliciesWrite, was.Resource); err != nil {
-			return err
-		}
-		next, err := saveEntry(ctx, w, was, entry, m, may.Actor(was.Tenant))
-		if err != nil {
-			return err
-		}
-		d = engine.PolicyDetail{Policy: next, Entry: next.Machines[0], Machine: m}
-		return w.Finish(ctx)
-	})
+// SetMachinePolicy sets what guards a machine, in the policy that names it, or else in the policy "default" of its
+// resource group. entry.Machine is ignored. With ifRevision it fails with a conflict unless what the policy says of the
+// machine is still of that revision; 0 says that no policy may name the machine yet. It costs the same however many
+// machines the policy names. Grants that the new policy would not allow are revoked.
+func (e *Service) SetMachinePolicy(ctx context.Context, c engine.Caller, machine string, entry access.MachinePolicy,
+	ifRevision *int64,
+) (d engine.PolicyDetail, err error) {
+	err = e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.PoliciesWrite, Details: map[string]string{"machine": machine}},
+		func(tx engine.Tx, may engine.Rights) error {
+			m, err := engine.FindMachine(ctx, tx, may, machine, rbac.PoliciesWrite)
+			if err != nil {
+				return err
+			}
+			if err := may.Require(rbac.MachinesWrite, m.Resource); err != nil {
+				return err
+			}
+			w := e.kernel.NewWork(tx, may.Now)
+			w.Machines[m.ID] = m
+			entry.Machine = m.ID
+			var reasons []access.Reason
+			if entry, reasons, err = e.SettleRules(ctx, tx, may, m.Tenant, entry, askersOf(may, m)); err != nil {
+				return err
+			}
+			if err := malformedPolicy(append(policy.Validate(entry), reasons...)); err != nil {
+				return err
+			}
+			was, err := policyToEdit(ctx, tx, m, ifRevision)
+			if err != nil {
+				return err
+			}
+			if err := may.Require(rbac.PoliciesWrite, was.Resource); err != nil {
+				return err
+			}
+			next, err := saveEntry(ctx, w, was, entry, m, may.Actor(was.Tenant))
+			if err != nil {
+				return err
+			}
+			d = engine.PolicyDetail{Policy: next, Entry: next.Machines[0], Machine: m}
+			return w.Finish(ctx)
+		})
 	return d, err
 }
 
-// policyToEdit gives the policy that names a machine, with what it says of that one alone, or else the default one of its
-// resource group, without machines and perhaps still unsaved (revision 0).
+// policyToEdit gives the policy that names a machine, with what it says of that one alone, or else the default one of
+// its resource group, without machines and perhaps still unsaved (revision 0).
 func policyToEdit(ctx context.Context, tx engine.Tx, m access.Machine, ifRevision *int64) (access.Policy, error) {
 	p, err := tx.GuardOf(ctx, m.ID)
 	if err != nil && !engine.IsKind(err, access.KindNotFound) {
@@ -89,43 +99,49 @@ func policyToEdit(ctx context.Context, tx engine.Tx, m access.Machine, ifRevisio
 	resource := access.PolicyResource(m.Subscription(), m.ResourceGroup(), m.Location, engine.DefaultPolicy)
 	p, err = tx.PolicyHead(ctx, resource)
 	if engine.IsKind(err, access.KindNotFound) {
-		return access.Policy{Resource: resource, Tenant: m.Tenant, Name: engine.DefaultPolicy, Location: m.Location}, nil
+		return access.Policy{
+			Resource: resource, Tenant: m.Tenant, Name: engine.DefaultPolicy,
+			Location: m.Location,
+		}, nil
 	}
 	return p, err
 }
 
 func atRevision(revision int64, want *int64) error {
 	if want != nil && *want != revision {
-		return access.Fault(access.KindConflict, "policyChanged", "the policy has changed since you read it (revision %d, not %d): read it again", revision, *want)
+		return access.Fault(access.KindConflict, "policyChanged",
+			"the policy has changed since you read it (revision %d, not %d): read it again", revision, *want)
 	}
 	return nil
 }
 
 // DeleteMachinePolicy stops guarding a machine and revokes what is open on it.
 func (e *Service) DeleteMachinePolicy(ctx context.Context, c engine.Caller, machine string, ifRevision *int64) error {
-	return e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.PoliciesDelete, Details: map[string]string{"machine": machine}}, func(tx engine.Tx, may engine.Rights) error {
-		m, err := engine.FindMachine(ctx, tx, may, machine, rbac.PoliciesDelete)
-		if err != nil {
-			return err
-		}
-		p, err := tx.GuardOf(ctx, m.ID)
-		if engine.IsKind(err, access.KindNotFound) {
-			return notConfigured(m)
-		}
-		if err != nil {
-			return fmt.Errorf("read policy: %w", err)
-		}
-		if err := atRevision(p.Machines[0].Revision, ifRevision); err != nil {
-			return err
-		}
-		if err := may.Require(rbac.PoliciesDelete, p.Resource); err != nil {
-			return err
-		}
-		w := e.kernel.NewWork(tx, may.Now)
-		w.Machines[m.ID] = m
-		if err := dropPolicyEntry(ctx, w, m, may.Actor(m.Tenant)); err != nil {
-			return err
-		}
-		return w.Finish(ctx)
-	})
+	return e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.PoliciesDelete, Details: map[string]string{"machine": machine}},
+		func(tx engine.Tx, may engine.Rights) error {
+			m, err := engine.FindMachine(ctx, tx, may, machine, rbac.PoliciesDelete)
+			if err != nil {
+				return err
+			}
+			p, err := tx.GuardOf(ctx, m.ID)
+			if engine.IsKind(err, access.KindNotFound) {
+				return notConfigured(m)
+			}
+			if err != nil {
+				return fmt.Errorf("read policy: %w", err)
+			}
+			if err := atRevision(p.Machines[0].Revision, ifRevision); err != nil {
+				return err
+			}
+			if err := may.Require(rbac.PoliciesDelete, p.Resource); err != nil {
+				return err
+			}
+			w := e.kernel.NewWork(tx, may.Now)
+			w.Machines[m.ID] = m
+			if err := dropPolicyEntry(ctx, w, m, may.Actor(m.Tenant)); err != nil {
+				return err
+			}
+			return w.Finish(ctx)
+		})
 }

@@ -17,12 +17,17 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// SettleRules puts the ids of groups and people in the place of the names by which an entry may speak of them, and gives
-// everything that is wrong with its approval rule and its emergency rule. who says who may ask under it. The rules name
-// people of the policy's tenant: nobody else decides there. A guest names them by their ids alone, since a guest does not
-// learn the names that there are.
-func (e *Service) SettleRules(ctx context.Context, r engine.Reader, may engine.Rights, tenant access.TenantID, entry access.MachinePolicy, who Askers) (access.MachinePolicy, []access.Reason, error) {
-	s := settling{ctx: ctx, r: r, tenant: tenant, byName: may.IsHome(tenant), known: map[access.PrincipalID]access.Principal{}}
+// SettleRules puts the ids of groups and people in the place of the names by which an entry may speak of them, and
+// gives everything that is wrong with its approval rule and its emergency rule. who says who may ask under it. The
+// rules name people of the policy's tenant: nobody else decides there. A guest names them by their ids alone, since a
+// guest does not learn the names that there are.
+func (e *Service) SettleRules(ctx context.Context, r engine.Reader, may engine.Rights, tenant access.TenantID,
+	entry access.MachinePolicy, who Askers,
+) (access.MachinePolicy, []access.Reason, error) {
+	s := settling{
+		ctx: ctx, r: r, tenant: tenant, byName: may.IsHome(tenant),
+		known: map[access.PrincipalID]access.Principal{},
+	}
 	rule := access.Rule{Cases: slices.Clone(entry.Approval.Cases)}
 	for i := range rule.Cases {
 		stages := slices.Clone(rule.Cases[i].Stages)
@@ -39,26 +44,42 @@ func (e *Service) SettleRules(ctx context.Context, r engine.Reader, may engine.R
 		reasons = onlyRequesters(may, entry.Approval, who)
 	}
 	if entry.BreakGlass != nil {
-		glass := access.BreakGlass{Groups: s.ids(entry.BreakGlass.Groups, access.Group), People: s.ids(entry.BreakGlass.People, access.User), Max: entry.BreakGlass.Max}
+		glass := access.BreakGlass{
+			Groups: s.ids(entry.BreakGlass.Groups, access.Group),
+			People: s.ids(entry.BreakGlass.People, access.User), Max: entry.BreakGlass.Max,
+		}
 		entry.BreakGlass = &glass
 		for i, g := range glass.Groups {
 			if !s.is(g, access.Group) {
-				reasons = append(reasons, access.Reason{Code: "unknownGroup", Field: fmt.Sprintf("breakGlass.groups[%d]", i), Message: "there is no group " + engine.Clip(string(g))})
+				reasons = append(reasons,
+					access.Reason{
+						Code: "unknownGroup", Field: fmt.Sprintf("breakGlass.groups[%d]", i),
+						Message: "there is no group " + engine.Clip(string(g)),
+					})
 			}
 		}
 		for i, p := range glass.People {
 			if !s.is(p, access.User) {
-				reasons = append(reasons, access.Reason{Code: "unknownPerson", Field: fmt.Sprintf("breakGlass.people[%d]", i), Message: "there is no user " + engine.Clip(string(p))})
+				reasons = append(reasons,
+					access.Reason{
+						Code: "unknownPerson", Field: fmt.Sprintf("breakGlass.people[%d]", i),
+						Message: "there is no user " + engine.Clip(string(p)),
+					})
 			}
 		}
 	}
 	if entry.Ticket.Checked && e.tickets == nil {
-		reasons = append(reasons, access.Reason{Code: "ticketWebhookMissing", Field: "ticket.checked", Message: "the server has no ticket webhook: set ticketWebhook in its configuration first"})
+		reasons = append(reasons,
+			access.Reason{
+				Code: "ticketWebhookMissing", Field: "ticket.checked",
+				Message: "the server has no ticket webhook: set ticketWebhook in its configuration first",
+			})
 	}
 	return entry, reasons, s.err
 }
 
-// longestWindow gives how long an entry opens a port for at the most; of an eligibility, which names none, as long as anything may be.
+// longestWindow gives how long an entry opens a port for at the most; of an eligibility, which names none, as long as
+// anything may be.
 func longestWindow(entry access.MachinePolicy) time.Duration {
 	longest := time.Duration(0)
 	for _, rule := range entry.Ports {
@@ -78,8 +99,8 @@ func askersOf(may engine.Rights, m access.Machine) Askers {
 	return Askers{What: m.Name, All: may.Dir.Holders(rbac.PoliciesInitiate, m.Resource, may.Now)}
 }
 
-// onlyRequesters gives the stages that can never be met because whoever may ask is needed to decide there, and nobody decides
-// their own request. Where nobody may ask yet, there is nothing to say.
+// onlyRequesters gives the stages that can never be met because whoever may ask is needed to decide there, and nobody
+// decides their own request. Where nobody may ask yet, there is nothing to say.
 func onlyRequesters(may engine.Rights, rule access.Rule, who Askers) []access.Reason {
 	var reasons []access.Reason
 	for i, c := range rule.Cases {
@@ -93,7 +114,8 @@ func onlyRequesters(may engine.Rights, rule access.Rule, who Askers) []access.Re
 		if asked && !met {
 			reasons = append(reasons, access.Reason{
 				Code: "quorumOnlyRequester", Field: fmt.Sprintf("approval[%d].stages[%d]", i, stage),
-				Message: "whoever may ask for " + who.What + " is needed to meet this stage, and nobody decides their own request: name other people",
+				Message: "whoever may ask for " + who.What +
+					" is needed to meet this stage, and nobody decides their own request: name other people",
 			})
 		}
 	}
@@ -156,9 +178,11 @@ func (s *settling) is(id access.PrincipalID, kind access.PrincipalKind) bool {
 	return p.ID != "" && p.Tenant == s.tenant && p.Kind == kind
 }
 
-// Names gives the names of principals of the caller's tenant, as policies that the caller may read speak of them. One that
-// is not there stands under its id.
-func (e *Service) Names(ctx context.Context, c engine.Caller, ids []access.PrincipalID) (names map[access.PrincipalID]string, err error) {
+// Names gives the names of principals of the caller's tenant, as policies that the caller may read speak of them. One
+// that is not there stands under its id.
+func (e *Service) Names(ctx context.Context, c engine.Caller,
+	ids []access.PrincipalID,
+) (names map[access.PrincipalID]string, err error) {
 	if len(ids) == 0 {
 		return map[access.PrincipalID]string{}, nil
 	}

@@ -25,8 +25,8 @@ func revised(w *engine.Work, was, next access.Policy) access.Policy {
 	return next
 }
 
-// savePolicy checks and saves the whole of next over the whole of was, and applies it to the grants of every machine of which
-// it says something else.
+// savePolicy checks and saves the whole of next over the whole of was, and applies it to the grants of every machine of
+// which it says something else.
 func savePolicy(ctx context.Context, w *engine.Work, was, next access.Policy, by access.Actor) (access.Policy, error) {
 	if err := checkPolicy(next); err != nil {
 		return next, err
@@ -78,12 +78,17 @@ func savePolicy(ctx context.Context, w *engine.Work, was, next access.Policy, by
 			}
 		}
 	}
-	w.Event(access.Event{Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Action: rbac.PoliciesWrite, Details: details})
+	w.Event(access.Event{
+		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource,
+		Action: rbac.PoliciesWrite, Details: details,
+	})
 	return next, nil
 }
 
 // enterPolicy applies what a policy says of a machine by now, and describes it in details where it is new.
-func enterPolicy(ctx context.Context, w *engine.Work, networks *NetworkNames, m access.Machine, old, entry access.MachinePolicy, by access.Actor, details map[string]string) error {
+func enterPolicy(ctx context.Context, w *engine.Work, networks *NetworkNames, m access.Machine,
+	old, entry access.MachinePolicy, by access.Actor, details map[string]string,
+) error {
 	if err := networks.check(ctx, entry); err != nil {
 		return err
 	}
@@ -100,9 +105,11 @@ func enterPolicy(ctx context.Context, w *engine.Work, networks *NetworkNames, m 
 	})
 }
 
-// saveEntry saves what a policy, which may be new, says of one machine; the machines beside it are not looked at. It gives
-// the policy with that entry alone.
-func saveEntry(ctx context.Context, w *engine.Work, was access.Policy, entry access.MachinePolicy, m access.Machine, by access.Actor) (access.Policy, error) {
+// saveEntry saves what a policy, which may be new, says of one machine; the machines beside it are not looked at. It
+// gives the policy with that entry alone.
+func saveEntry(ctx context.Context, w *engine.Work, was access.Policy, entry access.MachinePolicy, m access.Machine,
+	by access.Actor,
+) (access.Policy, error) {
 	next := revised(w, was, was)
 	old, had := was.Of(m.ID)
 	entry, err := remember(ctx, w, old, had, entry, by)
@@ -119,14 +126,17 @@ func saveEntry(ctx context.Context, w *engine.Work, was access.Policy, entry acc
 		return next, err
 	}
 	w.Event(access.Event{
-		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Machine: m.ID, Action: rbac.PoliciesWrite, Details: details,
+		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Machine: m.ID,
+		Action: rbac.PoliciesWrite, Details: details,
 	})
 	return next, nil
 }
 
-// remember gives an entry with who loosened what the policies say of its machine, now or lately: also over a time at which none of
-// them named it.
-func remember(ctx context.Context, w *engine.Work, old access.MachinePolicy, had bool, entry access.MachinePolicy, by access.Actor) (access.MachinePolicy, error) {
+// remember gives an entry with who loosened what the policies say of its machine, now or lately: also over a time at
+// which none of them named it.
+func remember(ctx context.Context, w *engine.Work, old access.MachinePolicy, had bool, entry access.MachinePolicy,
+	by access.Actor,
+) (access.MachinePolicy, error) {
 	if !had {
 		former, err := w.Tx.FormerEntry(ctx, entry.Machine)
 		if engine.IsKind(err, access.KindNotFound) {
@@ -140,8 +150,11 @@ func remember(ctx context.Context, w *engine.Work, old access.MachinePolicy, had
 	return entry.Remember(old, by.ID, policy.Loosened(old, entry), w.Now), nil
 }
 
-// applyPolicy gives the enforcement point of a machine a new state, and revokes the grants that outside has a reason for.
-func applyPolicy(ctx context.Context, w *engine.Work, m access.Machine, by access.Actor, reason string, judged bool, outside func(access.Grant) (string, bool)) error {
+// applyPolicy gives the enforcement point of a machine a new state, and revokes the grants that outside has a reason
+// for.
+func applyPolicy(ctx context.Context, w *engine.Work, m access.Machine, by access.Actor, reason string, judged bool,
+	outside func(access.Grant) (string, bool),
+) error {
 	if m.Agent != "" {
 		w.Bumps[m.Agent] = true
 	}
@@ -157,7 +170,8 @@ func unguard(ctx context.Context, w *engine.Work, id access.MachineID, by access
 	return applyPolicy(ctx, w, m, by, unguarded, false, func(access.Grant) (string, bool) { return unguarded, true })
 }
 
-// dropPolicyEntry takes a machine out of the policy that names it, if any does; a policy that then names none is deleted.
+// dropPolicyEntry takes a machine out of the policy that names it, if any does; a policy that then names none is
+// deleted.
 func dropPolicyEntry(ctx context.Context, w *engine.Work, m access.Machine, by access.Actor) error {
 	was, err := w.Tx.GuardOf(ctx, m.ID)
 	switch {
@@ -197,7 +211,10 @@ func dropEntries(ctx context.Context, w *engine.Work, was access.Policy, by acce
 			return err
 		}
 	}
-	w.Event(access.Event{Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Action: rbac.PoliciesWrite, Details: details})
+	w.Event(access.Event{
+		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource,
+		Action: rbac.PoliciesWrite, Details: details,
+	})
 	return nil
 }
 
@@ -227,7 +244,8 @@ func checkPolicy(p access.Policy) error {
 	for i, entry := range p.Machines {
 		field := fmt.Sprintf("machines[%d]", i)
 		if seen[entry.Machine] {
-			reasons = append(reasons, access.Reason{Code: "machineTwice", Field: field, Message: "the policy names this machine twice"})
+			reasons = append(reasons,
+				access.Reason{Code: "machineTwice", Field: field, Message: "the policy names this machine twice"})
 		}
 		seen[entry.Machine] = true
 		for _, r := range policy.Validate(entry) {
@@ -242,7 +260,9 @@ func checkPolicy(p access.Policy) error {
 func tooManyMachines(named string) access.Reason {
 	return access.Reason{
 		Code: "tooManyMachines", Field: "machines",
-		Message: fmt.Sprintf("the policy names %s machines; %d are allowed where it is written as a whole: set what guards each machine instead", named, maxPolicyMachines),
+		Message: fmt.Sprintf("the policy names %s machines; %d are allowed where it is written as a whole: set what "+
+			"guards each machine instead",
+			named, maxPolicyMachines),
 	}
 }
 
@@ -250,7 +270,8 @@ func malformedPolicy(reasons []access.Reason) error {
 	if len(reasons) == 0 {
 		return nil
 	}
-	refusal := access.Fault(access.KindInvalid, "malformedPolicy", "the policy cannot be taken as it is: nothing was changed")
+	refusal := access.Fault(access.KindInvalid, "malformedPolicy",
+		"the policy cannot be taken as it is: nothing was changed")
 	refusal.Reasons = reasons
 	return refusal
 }

@@ -26,10 +26,11 @@ const (
 	maxRevision     = 1 << 52     // no agent comes near it in truth
 )
 
-// Report takes in what an agent says it really has. A report that speaks of another agent's machine is refused whole. One of
-// a state that does not exist here, or of an opening that nothing is known of, was made before the server was restored from a
-// backup: a new epoch begins for the agent, and it makes its report again; see epoch.go. What a report says of a grant counts only as far as the grant's own state allows: an
-// agent that lags behind reports what is no longer so, and the next state puts it right.
+// Report takes in what an agent says it really has. A report that speaks of another agent's machine is refused whole.
+// One of a state that does not exist here, or of an opening that nothing is known of, was made before the server was
+// restored from a backup: a new epoch begins for the agent, and it makes its report again; see epoch.go. What a report
+// says of a grant counts only as far as the grant's own state allows: an agent that lags behind reports what is no
+// longer so, and the next state puts it right.
 func (e *Service) Report(ctx context.Context, agent access.AgentID, addr netip.Addr, r access.Report) error {
 	var a access.Agent
 	again := false
@@ -49,12 +50,15 @@ func (e *Service) Report(ctx context.Context, agent access.AgentID, addr netip.A
 		return nil
 	}
 	if access.CodeOf(err) == tooManyMoves {
-		if err := e.kernel.Update(ctx, func(tx engine.Tx) error { return e.settled(ctx, tx, agent, addr, r) }); err != nil {
+		if err := e.kernel.Update(ctx,
+			func(tx engine.Tx) error { return e.settled(ctx, tx, agent, addr, r) }); err != nil {
 			return err
 		}
 		e.kernel.Poke()
 	}
-	if (engine.IsKind(err, access.KindForbidden) || engine.IsKind(err, access.KindInvalid)) && e.words.Take(nil, agent, 1, e.kernel.Now()) == 1 {
+	if (engine.IsKind(err,
+		access.KindForbidden) || engine.IsKind(err,
+		access.KindInvalid)) && e.words.Take(nil, agent, 1, e.kernel.Now()) == 1 {
 		e.recordRefused(ctx, a, addr, err)
 	}
 	return err
@@ -75,7 +79,9 @@ type reporting struct {
 }
 
 // report takes a report in; again tells that an epoch has begun and that the agent is to make it again.
-func (e *Service) report(ctx context.Context, tx engine.Tx, b *engine.Bill, a access.Agent, addr netip.Addr, r access.Report) (again bool, err error) {
+func (e *Service) report(ctx context.Context, tx engine.Tx, b *engine.Bill, a access.Agent, addr netip.Addr,
+	r access.Report,
+) (again bool, err error) {
 	if err := checkReport(a, r, e.kernel.Now()); err != nil {
 		return false, err
 	}
@@ -91,7 +97,10 @@ func (e *Service) report(ctx context.Context, tx engine.Tx, b *engine.Bill, a ac
 	if a.Revoked {
 		return false, e.reportLeaving(ctx, tx, a, addr, r)
 	}
-	in := reporting{bill: b, denials: &e.denials, words: &e.words, Work: e.kernel.NewWork(tx, e.kernel.Now()), agent: a, actor: ActorOf(a, addr)}
+	in := reporting{
+		bill: b, denials: &e.denials, words: &e.words, Work: e.kernel.NewWork(tx, e.kernel.Now()), agent: a,
+		actor: ActorOf(a, addr),
+	}
 	if err := in.observations(ctx, r.Observations); err != nil {
 		return false, err
 	}
@@ -99,7 +108,8 @@ func (e *Service) report(ctx context.Context, tx engine.Tx, b *engine.Bill, a ac
 		return true, e.startEpoch(ctx, tx, b, a, a.Revision)
 	}
 	if in.moved > 0 && !e.moves.Afford(b, a.ID, in.moved, in.Now) {
-		return false, access.Fault(access.KindLimited, tooManyMoves, "this agent has seen grants come and go too often: it may say later how they are then")
+		return false, access.Fault(access.KindLimited, tooManyMoves,
+			"this agent has seen grants come and go too often: it may say later how they are then")
 	}
 	if err := in.denied(ctx, r.Denied); err != nil {
 		return false, err
@@ -117,9 +127,12 @@ func (e *Service) report(ctx context.Context, tx engine.Tx, b *engine.Bill, a ac
 // tooManyMoves refuses a report for which there is no room; its agent makes it again, and merges it with what comes.
 const tooManyMoves = "tooManyMoves"
 
-// settled takes in, of a report that is refused with tooManyMoves, what needs no room: that a grant is first in force, and that one is
-// closed. It is as true as without the others, and what is closed would else count as open for as long as others come and go.
-func (e *Service) settled(ctx context.Context, tx engine.Tx, agent access.AgentID, addr netip.Addr, r access.Report) error {
+// settled takes in, of a report that is refused with tooManyMoves, what needs no room: that a grant is first in force,
+// and that one is closed. It is as true as without the others, and what is closed would else count as open for as long
+// as others come and go.
+func (e *Service) settled(ctx context.Context, tx engine.Tx, agent access.AgentID, addr netip.Addr,
+	r access.Report,
+) error {
 	a, err := tx.Agent(ctx, agent)
 	if err != nil {
 		return fmt.Errorf("read agent: %w", err)
@@ -138,7 +151,8 @@ func (e *Service) settled(ctx context.Context, tx engine.Tx, agent access.AgentI
 	return in.Finish(ctx)
 }
 
-// steady leaves out of observations what is said of grants that drifted or failed, but for their end: it would be half of the truth.
+// steady leaves out of observations what is said of grants that drifted or failed, but for their end: it would be half
+// of the truth.
 func steady(seen []access.Observation) []access.Observation {
 	unsteady := map[access.GrantID]bool{}
 	for _, o := range seen {
@@ -146,24 +160,30 @@ func steady(seen []access.Observation) []access.Observation {
 			unsteady[o.Grant] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(seen), func(o access.Observation) bool { return unsteady[o.Grant] && o.Status != access.StatusClosed })
+	return slices.DeleteFunc(slices.Clone(seen),
+		func(o access.Observation) bool { return unsteady[o.Grant] && o.Status != access.StatusClosed })
 }
 
 func checkReport(a access.Agent, r access.Report, now time.Time) error {
 	switch {
 	case a.Revoked && !a.Leaving(now):
-		return access.Fault(access.KindUnauthenticated, "agentRefused", "this agent is not known here any more: enroll it again")
+		return access.Fault(access.KindUnauthenticated, "agentRefused",
+			"this agent is not known here any more: enroll it again")
 	case r.Revision < 0 || r.Revision > maxRevision:
-		return access.Fault(access.KindInvalid, "unknownRevision", "the report is of revision %d, and the newest is %d", r.Revision, a.Revision)
-	case len(r.Observations) > maxObservations || len(r.Denied) > maxDenied || len(r.Drift) > maxDrift || len(r.Foreign) > maxForeign:
-		return access.Fault(access.KindInvalid, "reportTooLong", "the report has more than %d observations, %d denied attempts or %d drifts: split it",
+		return access.Fault(access.KindInvalid, "unknownRevision", "the report is of revision %d, and the newest is %d",
+			r.Revision, a.Revision)
+	case len(r.Observations) > maxObservations || len(
+		r.Denied) > maxDenied || len(r.Drift) > maxDrift || len(r.Foreign) > maxForeign:
+		return access.Fault(access.KindInvalid, "reportTooLong",
+			"the report has more than %d observations, %d denied attempts or %d drifts: split it",
 			maxObservations, maxDenied, maxDrift)
 	}
 	return nil
 }
 
-// observations moves the grants that were observed, which are read by their ids: a report costs what it speaks of, and not
-// what is open at the enforcement point. What is recalled is left to the job that ends it: it is no drift that it closed.
+// observations moves the grants that were observed, which are read by their ids: a report costs what it speaks of, and
+// not what is open at the enforcement point. What is recalled is left to the job that ends it: it is no drift that it
+// closed.
 func (in *reporting) observations(ctx context.Context, seen []access.Observation) error {
 	if len(seen) == 0 {
 		return nil
@@ -214,8 +234,8 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 	return nil
 }
 
-// lastOfEach gives the last observation of each status of each grant, as an agent has them: one that repeats them moves no grant
-// to and fro, each time with its events.
+// lastOfEach gives the last observation of each status of each grant, as an agent has them: one that repeats them moves
+// no grant to and fro, each time with its events.
 func lastOfEach(seen []access.Observation) []access.Observation {
 	type key struct {
 		grant  access.GrantID
@@ -235,7 +255,8 @@ func lastOfEach(seen []access.Observation) []access.Observation {
 
 // meet reads the machines that a report speaks of, however many the agent guards.
 func (in *reporting) meet(ctx context.Context, ids []access.MachineID) error {
-	unknown := slices.DeleteFunc(slices.Clone(ids), func(id access.MachineID) bool { _, known := in.Machines[id]; return known })
+	unknown := slices.DeleteFunc(slices.Clone(ids),
+		func(id access.MachineID) bool { _, known := in.Machines[id]; return known })
 	slices.Sort(unknown)
 	unknown = slices.Compact(unknown)
 	found, err := in.Tx.MachinesByID(ctx, unknown)
@@ -255,8 +276,8 @@ func (in *reporting) meet(ctx context.Context, ids []access.MachineID) error {
 func (in *reporting) guards(id access.MachineID) bool { return in.Machines[id].Agent == in.agent.ID }
 
 // foreign fails where a grant that is not among the agent's own is of a machine that it does not guard. A grant that is
-// closed already, or whose machine was deleted, is nobody's business any more. One that is not there at all was made before
-// the server was restored: that it is gone is as it should be, and anything else is to be told again.
+// closed already, or whose machine was deleted, is nobody's business any more. One that is not there at all was made
+// before the server was restored: that it is gone is as it should be, and anything else is to be told again.
 func (in *reporting) foreign(ctx context.Context, o access.Observation) error {
 	g, err := in.Tx.Grant(ctx, o.Grant)
 	switch {
@@ -270,7 +291,8 @@ func (in *reporting) foreign(ctx context.Context, o access.Observation) error {
 	if err != nil || m.ID == "" || m.Agent == in.agent.ID {
 		return err
 	}
-	return access.Fault(access.KindForbidden, "foreignGrant", "the report speaks of a grant %q that is none of this agent's", engine.Clip(string(o.Grant)))
+	return access.Fault(access.KindForbidden, "foreignGrant",
+		"the report speaks of a grant %q that is none of this agent's", engine.Clip(string(o.Grant)))
 }
 
 // observe moves one grant as far as its state allows, and saves it where anything changed.
@@ -291,13 +313,15 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 			err = step(next.Opened(in.actor, missing, in.Now))
 		}
 	case access.StatusClosed:
-		if early := g.State == access.GrantActive && !g.End.After(in.Now.Add(access.EarlyEnd)); !g.State.Ended() && (over || early) {
+		if early := g.State == access.GrantActive && !g.End.After(
+			in.Now.Add(access.EarlyEnd)); !g.State.Ended() && (over || early) {
 			quiet = false
 			err = step(next.IsOver(in.Now))
 		}
 		switch {
 		case err != nil:
-		case next.State.Ended() && in.agent.MayHold(next, in.Now): // the host that it was open on is out of this agent's reach
+		// The host that it was open on is out of this agent's reach.
+		case next.State.Ended() && in.agent.MayHold(next, in.Now):
 		case next.State.Ended():
 			err = step(next.Closed(in.actor, in.Now))
 		case next.State == access.GrantActive: // it should be open
@@ -312,7 +336,8 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 			err = step(next.Failed(in.actor, engine.Clip(o.Detail), in.Now))
 		}
 	default:
-		return g, access.Fault(access.KindInvalid, "unknownStatus", "the status of a grant is %q; use open, closed, drifted or failed", engine.Clip(string(o.Status)))
+		return g, access.Fault(access.KindInvalid, "unknownStatus",
+			"the status of a grant is %q; use open, closed, drifted or failed", engine.Clip(string(o.Status)))
 	}
 	if err != nil {
 		return g, err
@@ -326,7 +351,8 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 	}
 	moved := 0
 	for _, event := range events {
-		if event.Kind == access.GrantDrifted || event.Kind == access.GrantDidFail || event.Kind == access.GrantOpened && !g.OpenedAt.IsZero() {
+		if event.Kind == access.GrantDrifted || event.Kind == access.GrantDidFail ||
+			event.Kind == access.GrantOpened && !g.OpenedAt.IsZero() {
 			moved++
 		}
 	}
@@ -381,7 +407,8 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 			if in.Machines[d.Machine].ID == "" {
 				continue // it was deleted after the attempt
 			}
-			return access.Fault(access.KindForbidden, "foreignMachine", "the report speaks of a machine %q that this agent does not guard", engine.Clip(string(d.Machine)))
+			return access.Fault(access.KindForbidden, "foreignMachine",
+				"the report speaks of a machine %q that this agent does not guard", engine.Clip(string(d.Machine)))
 		}
 		counts[key{d.Machine, d.Source.Unmap().WithZone(""), d.Protocol, d.Port}] += max(d.Count, 1)
 	}
@@ -410,7 +437,11 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 			more += counts[k]
 			continue
 		}
-		event(in.Machines[k.machine], counts[k], map[string]string{"source": k.source.String(), "protocol": engine.Clip(string(k.protocol)), "port": strconv.Itoa(int(k.port))})
+		event(in.Machines[k.machine], counts[k],
+			map[string]string{
+				"source": k.source.String(), "protocol": engine.Clip(string(k.protocol)),
+				"port": strconv.Itoa(int(k.port)),
+			})
 	}
 	if room == 0 {
 		in.denials.Owe(in.bill, in.agent.ID, more)
@@ -431,7 +462,11 @@ func (in *reporting) condition(ctx context.Context, r access.Report) error {
 	a := &in.agent
 	var events []access.Event
 	about := func(kind access.EventKind, outcome access.Outcome, details map[string]string) {
-		events = append(events, access.Event{Kind: kind, Outcome: outcome, Actor: in.actor, Tenant: a.Tenant, Agent: a.ID, Details: details})
+		events = append(events,
+			access.Event{
+				Kind: kind, Outcome: outcome, Actor: in.actor, Tenant: a.Tenant, Agent: a.ID,
+				Details: details,
+			})
 	}
 	room := func() bool { return in.words.Take(in.bill, a.ID, 1, in.Now) == 1 }
 	if len(r.Drift) > 0 && !room() {
@@ -441,7 +476,11 @@ func (in *reporting) condition(ctx context.Context, r access.Report) error {
 		for _, line := range r.Drift {
 			lines = append(lines, engine.Clip(line))
 		}
-		about(access.AgentDrift, access.Failed, map[string]string{"drift": strings.Join(lines, "\n"), "count": strconv.FormatUint(uint64(len(lines))+in.words.Settle(in.bill, a.ID), 10)})
+		about(access.AgentDrift, access.Failed,
+			map[string]string{
+				"drift": strings.Join(lines, "\n"),
+				"count": strconv.FormatUint(uint64(len(lines))+in.words.Settle(in.bill, a.ID), 10),
+			})
 	}
 	in.foreignRules(r.Foreign, room, about)
 	if problem := engine.Clip(r.Problem); problem != a.Problem && room() {
@@ -486,15 +525,19 @@ func (in *reporting) condition(ctx context.Context, r access.Report) error {
 }
 
 // foreignRules keeps what the agent found in other firewall tables, with an event where that has changed.
-func (in *reporting) foreignRules(found []access.ForeignRule, room func() bool, about func(access.EventKind, access.Outcome, map[string]string)) {
+func (in *reporting) foreignRules(found []access.ForeignRule, room func() bool,
+	about func(access.EventKind, access.Outcome, map[string]string),
+) {
 	rules := make([]access.ForeignRule, 0, len(found))
 	for _, r := range found {
 		rules = append(rules, access.ForeignRule{
-			Table: engine.Clip(r.Table), Chain: engine.Clip(r.Chain), Effect: r.Effect, Protocol: r.Protocol, Ports: r.Ports, Text: engine.Clip(r.Text),
+			Table: engine.Clip(r.Table), Chain: engine.Clip(r.Chain), Effect: r.Effect, Protocol: r.Protocol,
+			Ports: r.Ports, Text: engine.Clip(r.Text),
 		})
 	}
 	slices.SortFunc(rules, func(a, b access.ForeignRule) int {
-		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Chain, b.Chain),
+			cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Text, b.Text))
 	})
 	if slices.Equal(rules, in.agent.Foreign) || !room() {
 		return
@@ -503,6 +546,7 @@ func (in *reporting) foreignRules(found []access.ForeignRule, room func() bool, 
 	if len(rules) == 0 {
 		rules, outcome = nil, access.Succeeded
 	}
-	about(access.AgentForeign, outcome, map[string]string{"count": strconv.Itoa(len(rules)), "rules": engine.Clip(alerts.ForeignDetail(rules))})
+	about(access.AgentForeign, outcome,
+		map[string]string{"count": strconv.Itoa(len(rules)), "rules": engine.Clip(alerts.ForeignDetail(rules))})
 	in.agent.Foreign = rules
 }

@@ -27,7 +27,10 @@ func NewRulebook() (*Rulebook, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Rulebook{conditions: conditions, compiled: map[string]*policy.Condition{}, zones: map[string]*time.Location{}}, nil
+	return &Rulebook{
+		conditions: conditions, compiled: map[string]*policy.Condition{},
+		zones: map[string]*time.Location{},
+	}, nil
 }
 
 // Compile is a policy.Compiler.

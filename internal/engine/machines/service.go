@@ -1,5 +1,5 @@
-// Package machines holds the use cases of what is guarded: machines and their agents, the policies of their ports, networks,
-// and what agents are asked for and report.
+// Package machines holds the use cases of what is guarded: machines and their agents, the policies of their ports,
+// networks, and what agents are asked for and report.
 package machines
 
 import (
@@ -24,7 +24,8 @@ type Service struct {
 func New(kernel *engine.Kernel, people *directory.Service, rules *Rulebook, tickets engine.TicketChecker) *Service {
 	return &Service{
 		kernel: kernel, directory: people, rules: rules, tickets: tickets,
-		denials: engine.Flood[access.AgentID]{Most: maxDeniedAnHour}, words: engine.Flood[access.AgentID]{Most: maxWordsAnHour},
-		moves: engine.Flood[access.AgentID]{Most: maxMovesAnHour},
+		denials: engine.Flood[access.AgentID]{Most: maxDeniedAnHour},
+		words:   engine.Flood[access.AgentID]{Most: maxWordsAnHour},
+		moves:   engine.Flood[access.AgentID]{Most: maxMovesAnHour},
 	}
 }

@@ -9,9 +9,11 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// ClaimStream decides whether a connection is served with an agent's desired state. Where the answer is access.ClaimWaits,
-// claim again, with the same id, when WatchDesired says something, or after a moment.
-func (e *Service) ClaimStream(ctx context.Context, agent access.AgentID, by access.Stream) (outcome access.Claimed, err error) {
+// ClaimStream decides whether a connection is served with an agent's desired state. Where the answer is
+// access.ClaimWaits, claim again, with the same id, when WatchDesired says something, or after a moment.
+func (e *Service) ClaimStream(ctx context.Context, agent access.AgentID,
+	by access.Stream,
+) (outcome access.Claimed, err error) {
 	err = e.kernel.Update(ctx, func(tx engine.Tx) error {
 		a, err := tx.Agent(ctx, agent)
 		if err != nil {
@@ -32,7 +34,8 @@ func (e *Service) ClaimStream(ctx context.Context, agent access.AgentID, by acce
 		address, _ := netip.ParseAddr(by.From)
 		w := e.kernel.NewWork(tx, now)
 		event := access.Event{
-			Kind: access.AgentTwice, Outcome: access.Refused, Actor: ActorOf(a, address), Tenant: a.Tenant, Scope: a.Scope, Agent: a.ID,
+			Kind: access.AgentTwice, Outcome: access.Refused, Actor: ActorOf(a, address), Tenant: a.Tenant,
+			Scope: a.Scope, Agent: a.ID,
 			Details: map[string]string{"name": a.Name, "served": a.Stream.From, "refused": by.From},
 		}
 		only, err := engine.OnlyMachine(ctx, tx, a.ID)
@@ -51,7 +54,9 @@ func (e *Service) ClaimStream(ctx context.Context, agent access.AgentID, by acce
 // Twice is the refusal of a second one.
 func Twice(s access.Stream) error {
 	return access.Fault(access.KindConflict, "agentTwice",
-		"another program with this agent's certificate is connected from %s: one of the two is a copy, and this one is not served. Stop the copy and enroll the host anew with --replace", s.From)
+		"another program with this agent's certificate is connected from %s: one of the two is a copy, and this one "+
+			"is not served. Stop the copy and enroll the host anew with --replace",
+		s.From)
 }
 
 // KeepStream says that the connection id is still there, or with gone that it has ended.

@@ -11,15 +11,18 @@ import (
 )
 
 // lostRight says why the holder of a grant has no right to it any more; empty where they have.
-func lostRight(ctx context.Context, r engine.Reader, dir *rbac.Directory, g access.Grant, m access.Machine, now time.Time) (string, error) {
+func lostRight(ctx context.Context, r engine.Reader, dir *rbac.Directory, g access.Grant, m access.Machine,
+	now time.Time,
+) (string, error) {
 	if g.Role.IsZero() {
 		check := dir.Check(g.Principal, rbac.PoliciesInitiate, m.Resource, now)
 		if !check.Allowed {
 			return check.Reason, nil
 		}
-		// Grants are cut to the end of the right when they are made, so the right was shortened since. It would take a job to
-		// end this one with it.
-		if until := dir.Until(g.Principal, rbac.PoliciesInitiate, m.Resource, now); !until.IsZero() && until.Before(g.End) {
+		// Grants are cut to the end of the right when they are made, so the right was shortened since. It would take a
+		// job to end this one with it.
+		if until := dir.Until(g.Principal, rbac.PoliciesInitiate, m.Resource,
+			now); !until.IsZero() && until.Before(g.End) {
 			return "their right to it ends before it does, at " + until.UTC().Format(time.RFC3339), nil
 		}
 		return "", nil

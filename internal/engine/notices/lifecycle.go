@@ -9,7 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// SaveEndpoint makes the channel of a definition what its notification endpoint says; without an endpoint there is none.
+// SaveEndpoint makes the channel of a definition what its notification endpoint says; without an endpoint there is
+// none.
 func (e *Service) SaveEndpoint(ctx context.Context, tx engine.Tx, d app.Definition, deleted bool) error {
 	was, err := tx.Channel(ctx, engine.LifecycleChannel(d.Resource))
 	if err != nil && !engine.IsKind(err, access.KindNotFound) {
@@ -22,7 +23,8 @@ func (e *Service) SaveEndpoint(ctx context.Context, tx engine.Tx, d app.Definiti
 		return tx.DeleteChannel(ctx, was.ID, was.Revision, d.UpdatedAt)
 	}
 	c := engine.Channel{
-		ID: engine.LifecycleChannel(d.Resource), Tenant: d.Tenant, Name: string(d.Resource), Kind: engine.Lifecycle, Enabled: true, CreatedAt: d.CreatedAt, Revision: was.Revision + 1,
+		ID: engine.LifecycleChannel(d.Resource), Tenant: d.Tenant, Name: string(d.Resource), Kind: engine.Lifecycle,
+		Enabled: true, CreatedAt: d.CreatedAt, Revision: was.Revision + 1,
 	}
 	if c.Secret, err = e.sealSecret(c.ID, c.Kind, d.Endpoint); err != nil {
 		return err

@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// maxChannels is how many channels a tenant may have, beside those of its application definitions: whoever may write definitions in
-// one resource group must not keep the tenant from being told.
+// maxChannels is how many channels a tenant may have, beside those of its application definitions: whoever may write
+// definitions in one resource group must not keep the tenant from being told.
 const maxChannels = 100
 
 // ChannelInput is a channel as somebody wants it. In a change, nil fields stay.
@@ -65,10 +65,12 @@ func give[T any](to, from *T) {
 func (e *Service) sealInto(c *engine.Channel, in ChannelInput) error {
 	switch {
 	case in.Secret != nil && in.SecretFile != nil && *in.Secret != "" && *in.SecretFile != "":
-		return access.Fault(access.KindInvalid, "secretTwice", "give the secret itself or the name of its file, not both")
+		return access.Fault(access.KindInvalid, "secretTwice",
+			"give the secret itself or the name of its file, not both")
 	case in.Secret != nil && *in.Secret != "":
 		if e.sealSecret == nil {
-			return access.Fault(access.KindUnavailable, "noVault", "this server cannot keep secrets; put the secret into a file of its folder of secrets")
+			return access.Fault(access.KindUnavailable, "noVault",
+				"this server cannot keep secrets; put the secret into a file of its folder of secrets")
 		}
 		sealed, err := e.sealSecret(c.ID, c.Kind, *in.Secret)
 		if err != nil {
@@ -84,7 +86,9 @@ func (e *Service) sealInto(c *engine.Channel, in ChannelInput) error {
 }
 
 // CreateChannel adds a channel to the caller's tenant.
-func (e *Service) CreateChannel(ctx context.Context, c engine.Caller, in ChannelInput) (channel engine.Channel, err error) {
+func (e *Service) CreateChannel(ctx context.Context, c engine.Caller,
+	in ChannelInput,
+) (channel engine.Channel, err error) {
 	name := ""
 	give(&name, in.Name)
 	a := engine.Attempt{Action: rbac.ChannelsWrite, Details: map[string]string{"name": name, "kind": string(in.Kind)}}
@@ -92,7 +96,10 @@ func (e *Service) CreateChannel(ctx context.Context, c engine.Caller, in Channel
 		if err := may.Require(rbac.ChannelsWrite, access.Root); err != nil {
 			return err
 		}
-		channel = in.onto(engine.Channel{ID: engine.ChannelID(engine.NewID()), Tenant: c.Tenant, Kind: in.Kind, Enabled: true, CreatedAt: may.Now, Revision: 1})
+		channel = in.onto(engine.Channel{
+			ID: engine.ChannelID(engine.NewID()), Tenant: c.Tenant, Kind: in.Kind,
+			Enabled: true, CreatedAt: may.Now, Revision: 1,
+		})
 		if err := e.sealInto(&channel, in); err != nil {
 			return err
 		}
@@ -102,12 +109,14 @@ func (e *Service) CreateChannel(ctx context.Context, c engine.Caller, in Channel
 		if err := channel.OfTheServer(ctx, tx); err != nil {
 			return err
 		}
-		others, err := tx.Channels(ctx, engine.ChannelFilter{Tenant: c.Tenant, Not: engine.Lifecycle}, engine.Page{Limit: maxChannels})
+		others, err := tx.Channels(ctx, engine.ChannelFilter{Tenant: c.Tenant, Not: engine.Lifecycle},
+			engine.Page{Limit: maxChannels})
 		if err != nil {
 			return fmt.Errorf("read channels: %w", err)
 		}
 		if len(others.Items) == maxChannels {
-			return access.Fault(access.KindConflict, "tooManyChannels", "there are %d channels, and no more are allowed: delete one that is not needed", maxChannels)
+			return access.Fault(access.KindConflict, "tooManyChannels",
+				"there are %d channels, and no more are allowed: delete one that is not needed", maxChannels)
 		}
 		if _, err := findChannel(ctx, tx, c.Tenant, channel.Name); !engine.IsKind(err, access.KindNotFound) {
 			return engine.FirstError(err, nameTaken(channel.Name))
@@ -121,93 +130,107 @@ func (e *Service) CreateChannel(ctx context.Context, c engine.Caller, in Channel
 }
 
 func nameTaken(name string) error {
-	return access.Fault(access.KindConflict, "channelExists", "there is a channel %q already: choose another name", engine.Clip(name))
+	return access.Fault(access.KindConflict, "channelExists", "there is a channel %q already: choose another name",
+		engine.Clip(name))
 }
 
 // UpdateChannel changes what is not nil in the input.
-func (e *Service) UpdateChannel(ctx context.Context, c engine.Caller, ref string, in ChannelInput) (channel engine.Channel, err error) {
-	err = e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.ChannelsWrite, Details: map[string]string{"channel": ref}}, func(tx engine.Tx, may engine.Rights) error {
-		if err := may.Require(rbac.ChannelsWrite, access.Root); err != nil {
-			return err
-		}
-		was, err := findChannel(ctx, tx, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		if in.IfRevision != nil && *in.IfRevision != was.Revision {
-			return access.Fault(access.KindConflict, "staleRevision", "the channel has revision %d by now: read it again and repeat", was.Revision)
-		}
-		channel = in.onto(was)
-		channel.Revision++
-		if in.Secret == nil && in.SecretFile == nil && channel.TakesSecretElsewhere(was) {
-			return access.Fault(access.KindInvalid, "secretNeeded", "the channel would take its secret to another server than the one that it was given for: give the secret with the change")
-		}
-		if err := e.sealInto(&channel, in); err != nil {
-			return err
-		}
-		if err := channel.Validate(); err != nil {
-			return err
-		}
-		if err := channel.OfTheServer(ctx, tx); err != nil {
-			return err
-		}
-		if !strings.EqualFold(channel.Name, was.Name) {
-			if _, err := findChannel(ctx, tx, c.Tenant, channel.Name); !engine.IsKind(err, access.KindNotFound) {
-				return engine.FirstError(err, nameTaken(channel.Name))
+func (e *Service) UpdateChannel(ctx context.Context, c engine.Caller, ref string,
+	in ChannelInput,
+) (channel engine.Channel, err error) {
+	err = e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.ChannelsWrite, Details: map[string]string{"channel": ref}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if err := may.Require(rbac.ChannelsWrite, access.Root); err != nil {
+				return err
 			}
-		}
-		if err := tx.SaveChannel(ctx, channel, was.Revision); err != nil {
-			return fmt.Errorf("save channel: %w", err)
-		}
-		return tx.Append(ctx, channel.Event(access.ChannelWritten, c, may))
-	})
+			was, err := findChannel(ctx, tx, c.Tenant, ref)
+			if err != nil {
+				return err
+			}
+			if in.IfRevision != nil && *in.IfRevision != was.Revision {
+				return access.Fault(access.KindConflict, "staleRevision",
+					"the channel has revision %d by now: read it again and repeat", was.Revision)
+			}
+			channel = in.onto(was)
+			channel.Revision++
+			if in.Secret == nil && in.SecretFile == nil && channel.TakesSecretElsewhere(was) {
+				return access.Fault(access.KindInvalid, "secretNeeded",
+					"the channel would take its secret to another server than the one that it was given for: give "+
+						"the secret with the change")
+			}
+			if err := e.sealInto(&channel, in); err != nil {
+				return err
+			}
+			if err := channel.Validate(); err != nil {
+				return err
+			}
+			if err := channel.OfTheServer(ctx, tx); err != nil {
+				return err
+			}
+			if !strings.EqualFold(channel.Name, was.Name) {
+				if _, err := findChannel(ctx, tx, c.Tenant, channel.Name); !engine.IsKind(err, access.KindNotFound) {
+					return engine.FirstError(err, nameTaken(channel.Name))
+				}
+			}
+			if err := tx.SaveChannel(ctx, channel, was.Revision); err != nil {
+				return fmt.Errorf("save channel: %w", err)
+			}
+			return tx.Append(ctx, channel.Event(access.ChannelWritten, c, may))
+		})
 	return channel, err
 }
 
 // DeleteChannel deletes a channel with its routes; what waits for it is dead.
 func (e *Service) DeleteChannel(ctx context.Context, c engine.Caller, ref string) error {
-	return e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.ChannelsWrite, Details: map[string]string{"channel": ref}}, func(tx engine.Tx, may engine.Rights) error {
-		if err := may.Require(rbac.ChannelsWrite, access.Root); err != nil {
-			return err
-		}
-		channel, err := findChannel(ctx, tx, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		if err := tx.DeleteChannel(ctx, channel.ID, channel.Revision, may.Now); err != nil {
-			return fmt.Errorf("delete channel: %w", err)
-		}
-		return tx.Append(ctx, channel.Event(access.ChannelDeleted, c, may))
-	})
+	return e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.ChannelsWrite, Details: map[string]string{"channel": ref}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if err := may.Require(rbac.ChannelsWrite, access.Root); err != nil {
+				return err
+			}
+			channel, err := findChannel(ctx, tx, c.Tenant, ref)
+			if err != nil {
+				return err
+			}
+			if err := tx.DeleteChannel(ctx, channel.ID, channel.Revision, may.Now); err != nil {
+				return fmt.Errorf("delete channel: %w", err)
+			}
+			return tx.Append(ctx, channel.Event(access.ChannelDeleted, c, may))
+		})
 }
 
-// Channels lists the channels of the caller's tenant by name. Whoever may not read how they are set up gets their id, name
-// and kind alone, which is what a route needs.
-func (e *Service) Channels(ctx context.Context, c engine.Caller, p engine.Page) (list engine.Listed[engine.Channel], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.ChannelsRead}, func(r engine.Reader, may engine.Rights) error {
-		if p, err = engine.CheckPage(p); err != nil {
-			return err
-		}
-		if list, err = r.Channels(ctx, engine.ChannelFilter{Tenant: c.Tenant}, p); err != nil {
-			return err
-		}
-		for i := range list.Items {
-			list.Items[i] = shown(may, list.Items[i])
-		}
-		return nil
-	})
+// Channels lists the channels of the caller's tenant by name. Whoever may not read how they are set up gets their id,
+// name and kind alone, which is what a route needs.
+func (e *Service) Channels(ctx context.Context, c engine.Caller,
+	p engine.Page,
+) (list engine.Listed[engine.Channel], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.ChannelsRead},
+		func(r engine.Reader, may engine.Rights) error {
+			if p, err = engine.CheckPage(p); err != nil {
+				return err
+			}
+			if list, err = r.Channels(ctx, engine.ChannelFilter{Tenant: c.Tenant}, p); err != nil {
+				return err
+			}
+			for i := range list.Items {
+				list.Items[i] = shown(may, list.Items[i])
+			}
+			return nil
+		})
 	return list, err
 }
 
 // Channel gives one channel by name or id, as Channels shows it.
 func (e *Service) Channel(ctx context.Context, c engine.Caller, ref string) (channel engine.Channel, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.ChannelsRead}, func(r engine.Reader, may engine.Rights) error {
-		if channel, err = findChannel(ctx, r, c.Tenant, ref); err != nil {
-			return err
-		}
-		channel = shown(may, channel)
-		return nil
-	})
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.ChannelsRead},
+		func(r engine.Reader, may engine.Rights) error {
+			if channel, err = findChannel(ctx, r, c.Tenant, ref); err != nil {
+				return err
+			}
+			channel = shown(may, channel)
+			return nil
+		})
 	return channel, err
 }
 
@@ -216,7 +239,10 @@ func shown(r engine.Rights, c engine.Channel) engine.Channel {
 	if r.May(rbac.ChannelsRead, access.Root) {
 		return c
 	}
-	return engine.Channel{ID: c.ID, Tenant: c.Tenant, Name: c.Name, Kind: c.Kind, Enabled: c.Enabled, CreatedAt: c.CreatedAt, Revision: c.Revision}
+	return engine.Channel{
+		ID: c.ID, Tenant: c.Tenant, Name: c.Name, Kind: c.Kind, Enabled: c.Enabled,
+		CreatedAt: c.CreatedAt, Revision: c.Revision,
+	}
 }
 
 // TestChannel sends one test message through a channel, enabled or not, and says what the receiver answered. to is the
@@ -237,11 +263,13 @@ func (e *Service) TestChannel(ctx context.Context, c engine.Caller, ref, to stri
 				return fmt.Errorf("read principal: %w", err)
 			}
 			if to = self.Email; to == "" {
-				return access.Fault(access.KindInvalid, "recipientMissing", "you have no e-mail address; say where the test is to go")
+				return access.Fault(access.KindInvalid, "recipientMissing",
+					"you have no e-mail address; say where the test is to go")
 			}
 		}
 		if to != "" && (!channel.Kind.Personal() || !engine.PlainAddress(to)) {
-			return access.Fault(access.KindInvalid, "recipientInvalid", "%q cannot get the test: give a plain e-mail address, and only for a mail channel", engine.Clip(to))
+			return access.Fault(access.KindInvalid, "recipientInvalid",
+				"%q cannot get the test: give a plain e-mail address, and only for a mail channel", engine.Clip(to))
 		}
 		return nil
 	})
@@ -261,13 +289,18 @@ func (e *Service) TestChannel(ctx context.Context, c engine.Caller, ref, to stri
 		return "", fmt.Errorf("record the test: %w", err)
 	}
 	if sendErr != nil {
-		return "", &access.Error{Kind: access.KindInvalid, Code: "testFailed", Message: "the test was not delivered: " + sendErr.Error(), Err: sendErr}
+		return "", &access.Error{
+			Kind: access.KindInvalid, Code: "testFailed",
+			Message: "the test was not delivered: " + sendErr.Error(), Err: sendErr,
+		}
 	}
 	return answer, nil
 }
 
 // findChannel gives a channel of the tenant by name or id.
-func findChannel(ctx context.Context, r engine.OutboxReader, tenant access.TenantID, ref string) (engine.Channel, error) {
+func findChannel(ctx context.Context, r engine.OutboxReader, tenant access.TenantID,
+	ref string,
+) (engine.Channel, error) {
 	unknown := access.Fault(access.KindNotFound, "unknownChannel", "there is no channel %q", engine.Clip(ref))
 	if uuid.Validate(ref) == nil {
 		c, err := r.Channel(ctx, engine.ChannelID(strings.ToLower(ref)))

@@ -34,10 +34,13 @@ type RouteDetail struct {
 	Policy        access.ResourceID // empty where the policy is gone
 }
 
-// CreateRoute adds a route. One's own need no right, but to watch a policy one must be able to read it; those of others,
-// and of everybody, need one. Nobody can be made to watch a policy that they may not read.
+// CreateRoute adds a route. One's own need no right, but to watch a policy one must be able to read it; those of
+// others, and of everybody, need one. Nobody can be made to watch a policy that they may not read.
 func (e *Service) CreateRoute(ctx context.Context, c engine.Caller, in RouteInput) (d RouteDetail, err error) {
-	a := engine.Attempt{Action: rbac.RoutesWrite, Details: map[string]string{"channel": in.Channel, "principal": in.Principal}}
+	a := engine.Attempt{
+		Action:  rbac.RoutesWrite,
+		Details: map[string]string{"channel": in.Channel, "principal": in.Principal},
+	}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		who, err := in.person(ctx, tx, c)
 		if err != nil {
@@ -57,8 +60,9 @@ func (e *Service) CreateRoute(ctx context.Context, c engine.Caller, in RouteInpu
 			return err
 		}
 		route := engine.Route{
-			ID: engine.RouteID(engine.NewID()), Tenant: c.Tenant, Channel: channel.ID, Principal: who.ID, Policy: policy.ID,
-			Kinds: slices.Clone(in.Kinds), Mute: in.Mute, CreatedAt: may.Now,
+			ID: engine.RouteID(engine.NewID()), Tenant: c.Tenant, Channel: channel.ID, Principal: who.ID,
+			Policy: policy.ID,
+			Kinds:  slices.Clone(in.Kinds), Mute: in.Mute, CreatedAt: may.Now,
 		}
 		if err := route.Validate(); err != nil {
 			return err
@@ -82,13 +86,16 @@ func (in RouteInput) person(ctx context.Context, r engine.Reader, c engine.Calle
 	}
 	p, err := directory.FindPrincipal(ctx, r, c.Tenant, in.Principal)
 	if err == nil && p.Kind != access.User {
-		return p, access.Fault(access.KindInvalid, "notAPerson", "%q is no person: routes are for people, or for everybody", engine.Clip(p.Name))
+		return p, access.Fault(access.KindInvalid, "notAPerson",
+			"%q is no person: routes are for people, or for everybody", engine.Clip(p.Name))
 	}
 	return p, err
 }
 
 // policy gives the policy that the route is about, which both the caller and the person must be able to read.
-func (in RouteInput) policy(ctx context.Context, r engine.Reader, may engine.Rights, who access.PrincipalID) (access.Policy, error) {
+func (in RouteInput) policy(ctx context.Context, r engine.Reader, may engine.Rights,
+	who access.PrincipalID,
+) (access.Policy, error) {
 	var p access.Policy
 	var err error
 	unknown := access.Fault(access.KindNotFound, "unknownPolicy", "there is no such policy that you may see")
@@ -99,12 +106,14 @@ func (in RouteInput) policy(ctx context.Context, r engine.Reader, may engine.Rig
 			return p, err
 		}
 		if p, err = r.GuardOf(ctx, m.ID); engine.IsKind(err, access.KindNotFound) {
-			return p, access.Fault(access.KindNotFound, "machineNotConfigured", "no policy guards %q yet", engine.Clip(in.Machine))
+			return p, access.Fault(access.KindNotFound, "machineNotConfigured", "no policy guards %q yet",
+				engine.Clip(in.Machine))
 		} else if err != nil {
 			return p, fmt.Errorf("read policy: %w", err)
 		}
 	case in.Policy != "":
-		if p, err = r.PolicyHead(ctx, in.Policy); engine.IsKind(err, access.KindNotFound) || err == nil && p.Tenant != may.Caller.Tenant {
+		if p, err = r.PolicyHead(ctx,
+			in.Policy); engine.IsKind(err, access.KindNotFound) || err == nil && p.Tenant != may.Caller.Tenant {
 			return access.Policy{}, unknown
 		} else if err != nil {
 			return p, fmt.Errorf("read policy: %w", err)
@@ -116,21 +125,24 @@ func (in RouteInput) policy(ctx context.Context, r engine.Reader, may engine.Rig
 		return access.Policy{}, unknown
 	}
 	if who != "" && !may.Dir.Check(who, rbac.PoliciesRead, p.Resource, may.Now).Allowed {
-		return access.Policy{}, access.Fault(access.KindForbidden, "mayNotWatch", "that person may not read the policy, and so may not watch it")
+		return access.Policy{}, access.Fault(access.KindForbidden, "mayNotWatch",
+			"that person may not read the policy, and so may not watch it")
 	}
 	return p, nil
 }
 
 func tooManyRoutes(ctx context.Context, r engine.OutboxReader, route engine.Route) error {
 	n := 0
-	err := eachRoute(ctx, r, engine.RouteFilter{Tenant: route.Tenant, Principal: route.Principal}, func(other engine.Route) error {
-		if other.Principal == route.Principal {
-			n++
-		}
-		return nil
-	})
+	err := eachRoute(ctx, r, engine.RouteFilter{Tenant: route.Tenant, Principal: route.Principal},
+		func(other engine.Route) error {
+			if other.Principal == route.Principal {
+				n++
+			}
+			return nil
+		})
 	if err == nil && n >= maxRoutes {
-		return access.Fault(access.KindConflict, "tooManyRoutes", "there are %d routes already, and no more are allowed: delete one that is not needed", n)
+		return access.Fault(access.KindConflict, "tooManyRoutes",
+			"there are %d routes already, and no more are allowed: delete one that is not needed", n)
 	}
 	return err
 }
@@ -154,32 +166,37 @@ func eachRoute(ctx context.Context, r engine.OutboxReader, f engine.RouteFilter,
 	}
 }
 
-// Routes lists the caller's own routes, and with the right to it those of all; oldest first. principal, a name or id, asks
-// for those of one person.
-func (e *Service) Routes(ctx context.Context, c engine.Caller, principal string, p engine.Page) (list engine.Listed[RouteDetail], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoutesRead}, func(r engine.Reader, may engine.Rights) error {
-		f := engine.RouteFilter{Tenant: c.Tenant}
-		all := may.May(rbac.RoutesRead, access.Root)
-		switch {
-		case principal != "":
-			who, err := directory.FindPrincipal(ctx, r, c.Tenant, principal)
-			if err != nil {
-				return err
-			}
-			if f.Principal = who.ID; who.ID != c.Principal {
-				if err := may.Require(rbac.RoutesRead, access.Root); err != nil {
+// Routes lists the caller's own routes, and with the right to it those of all; oldest first. principal, a name or id,
+// asks for those of one person.
+func (e *Service) Routes(ctx context.Context, c engine.Caller, principal string,
+	p engine.Page,
+) (list engine.Listed[RouteDetail], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoutesRead},
+		func(r engine.Reader, may engine.Rights) error {
+			f := engine.RouteFilter{Tenant: c.Tenant}
+			all := may.May(rbac.RoutesRead, access.Root)
+			switch {
+			case principal != "":
+				who, err := directory.FindPrincipal(ctx, r, c.Tenant, principal)
+				if err != nil {
 					return err
 				}
+				if f.Principal = who.ID; who.ID != c.Principal {
+					if err := may.Require(rbac.RoutesRead, access.Root); err != nil {
+						return err
+					}
+				}
+			case !all:
+				f.Principal = c.Principal
 			}
-		case !all:
-			f.Principal = c.Principal
-		}
-		list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[engine.Route], error) { return r.Routes(ctx, f, p) }, func(route engine.Route) (RouteDetail, bool, error) {
-			d, err := describeRoute(ctx, r, route)
-			return d, err == nil, err
+			list, err = engine.Visible(p,
+				func(p engine.Page) (engine.Listed[engine.Route], error) { return r.Routes(ctx, f, p) },
+				func(route engine.Route) (RouteDetail, bool, error) {
+					d, err := describeRoute(ctx, r, route)
+					return d, err == nil, err
+				})
+			return err
 		})
-		return err
-	})
 	return list, err
 }
 
@@ -209,30 +226,35 @@ func describeRoute(ctx context.Context, r engine.Reader, route engine.Route) (Ro
 
 // DeleteRoute takes a route away: one's own, or with the right to it anybody's.
 func (e *Service) DeleteRoute(ctx context.Context, c engine.Caller, id engine.RouteID) error {
-	return e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.RoutesWrite, Details: map[string]string{"route": string(id)}}, func(tx engine.Tx, may engine.Rights) error {
-		unknown := access.Fault(access.KindNotFound, "unknownRoute", "there is no route %q of yours", engine.Clip(string(id)))
-		if uuid.Validate(string(id)) != nil {
-			return unknown
-		}
-		route, err := tx.Route(ctx, engine.RouteID(strings.ToLower(string(id))))
-		mine := route.Principal == c.Principal
-		switch {
-		case engine.IsKind(err, access.KindNotFound) || err == nil && route.Tenant != c.Tenant || err == nil && !mine && !may.May(rbac.RoutesRead, access.Root):
-			return unknown
-		case err != nil:
-			return fmt.Errorf("read route: %w", err)
-		case !mine:
-			if err := may.Require(rbac.RoutesWrite, access.Root); err != nil {
+	return e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.RoutesWrite, Details: map[string]string{"route": string(id)}},
+		func(tx engine.Tx, may engine.Rights) error {
+			unknown := access.Fault(access.KindNotFound, "unknownRoute", "there is no route %q of yours",
+				engine.Clip(string(id)))
+			if uuid.Validate(string(id)) != nil {
+				return unknown
+			}
+			route, err := tx.Route(ctx, engine.RouteID(strings.ToLower(string(id))))
+			mine := route.Principal == c.Principal
+			switch {
+			case engine.IsKind(err,
+				access.KindNotFound) || err == nil && route.Tenant != c.Tenant || err == nil && !mine && !may.May(
+				rbac.RoutesRead, access.Root):
+				return unknown
+			case err != nil:
+				return fmt.Errorf("read route: %w", err)
+			case !mine:
+				if err := may.Require(rbac.RoutesWrite, access.Root); err != nil {
+					return err
+				}
+			}
+			d, err := describeRoute(ctx, tx, route)
+			if err != nil {
 				return err
 			}
-		}
-		d, err := describeRoute(ctx, tx, route)
-		if err != nil {
-			return err
-		}
-		if err := tx.DeleteRoute(ctx, route.ID); err != nil {
-			return fmt.Errorf("delete route: %w", err)
-		}
-		return tx.Append(ctx, d.event(access.RouteDeleted, c.Actor(), may.Now))
-	})
+			if err := tx.DeleteRoute(ctx, route.ID); err != nil {
+				return fmt.Errorf("delete route: %w", err)
+			}
+			return tx.Append(ctx, d.event(access.RouteDeleted, c.Actor(), may.Now))
+		})
 }

@@ -14,10 +14,11 @@ type Service struct {
 	testChannel func(ctx context.Context, channel engine.Channel, to, by string) (string, error)
 }
 
-// New makes the service. sealSecret checks and seals the secret of a channel, and testChannel sends one test message through a
-// channel: to is the address where the channel is personal, by who asked; it gives the receiver's answer. Without them channels
-// cannot have secrets of their own, or cannot be tested.
-func New(kernel *engine.Kernel, sealSecret func(engine.ChannelID, engine.ChannelKind, string) (engine.ChannelSecret, error),
+// New makes the service. sealSecret checks and seals the secret of a channel, and testChannel sends one test message
+// through a channel: to is the address where the channel is personal, by who asked; it gives the receiver's answer.
+// Without them channels cannot have secrets of their own, or cannot be tested.
+func New(kernel *engine.Kernel,
+	sealSecret func(engine.ChannelID, engine.ChannelKind, string) (engine.ChannelSecret, error),
 	testChannel func(ctx context.Context, channel engine.Channel, to, by string) (answer string, err error),
 ) *Service {
 	return &Service{kernel: kernel, sealSecret: sealSecret, testChannel: testChannel}

@@ -20,8 +20,8 @@ type SweptAt struct {
 	at       time.Time
 }
 
-// SweepRoutes takes away the routes that watch a policy which their person may no longer read, or which is gone. It looks
-// again once the directory has changed, and now and then.
+// SweepRoutes takes away the routes that watch a policy which their person may no longer read, or which is gone. It
+// looks again once the directory has changed, and now and then.
 func (e *Service) SweepRoutes(ctx context.Context, last *SweptAt) error {
 	var gone []engine.Route
 	now := e.kernel.Now()
@@ -115,11 +115,15 @@ func (e *Service) dropRoutes(ctx context.Context, gone []engine.Route) error {
 
 // event tells of a route.
 func (d RouteDetail) event(kind access.EventKind, by access.Actor, now time.Time) access.Event {
-	details := map[string]string{"route": string(d.Route.ID), "channel": engine.Clip(d.ChannelName), "mute": strconv.FormatBool(d.Route.Mute)}
+	details := map[string]string{
+		"route": string(d.Route.ID), "channel": engine.Clip(d.ChannelName),
+		"mute": strconv.FormatBool(d.Route.Mute),
+	}
 	if d.PrincipalName != "" {
 		details["principal"] = d.PrincipalName
 	}
 	return access.Event{
-		At: now, Kind: kind, Outcome: access.Succeeded, Actor: by, Tenant: d.Route.Tenant, Scope: d.Policy, Action: rbac.RoutesWrite, Details: details,
+		At: now, Kind: kind, Outcome: access.Succeeded, Actor: by, Tenant: d.Route.Tenant, Scope: d.Policy,
+		Action: rbac.RoutesWrite, Details: details,
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// Anchor keeps checkpoints outside of the store and of the server's own reach, as far as the operator can arrange that. Whoever
-// has the store, the server and all of its keys cannot change what was kept there.
+// Anchor keeps checkpoints outside of the store and of the server's own reach, as far as the operator can arrange that.
+// Whoever has the store, the server and all of its keys cannot change what was kept there.
 type Anchor interface {
 	// Name says in a word or two where that is, for messages.
 	Name() string
@@ -42,8 +42,8 @@ func (e *Service) AnchorLoop(ctx context.Context) {
 	}
 }
 
-// AnchorNow has each anchor keep the newest checkpoint. Where the log does not continue what an anchor kept last, that is an
-// alert, and the anchor is given nothing more: what it holds is the evidence.
+// AnchorNow has each anchor keep the newest checkpoint. Where the log does not continue what an anchor kept last, that
+// is an alert, and the anchor is given nothing more: what it holds is the evidence.
 func (e *Service) AnchorNow(ctx context.Context) error {
 	sealed := e.Seal(ctx)
 	if sealed != nil && !errors.Is(sealed, ErrNotContinued) {
@@ -136,7 +136,9 @@ func (e *Service) compare(ctx context.Context, verifier, note string) (problem s
 }
 
 // continues is compare, as r sees the log.
-func continues(ctx context.Context, r engine.Reader, verifier, note string) (problem string, evidence int64, err error) {
+func continues(ctx context.Context, r engine.Reader, verifier,
+	note string,
+) (problem string, evidence int64, err error) {
 	c, err := audit.Open(verifier, note)
 	if err != nil {
 		return "what was kept last is no checkpoint of this log: " + err.Error(), 0, nil //nolint:nilerr // what was found is no fault of ours
@@ -146,14 +148,18 @@ func continues(ctx context.Context, r engine.Reader, verifier, note string) (pro
 	case err != nil:
 		return "", 0, fmt.Errorf("read size of the log: %w", err)
 	case have < c.Size:
-		return fmt.Sprintf("the log has %d records, and the checkpoint that was kept at %s has %d", have, c.At.Format(time.RFC3339), c.Size), max(0, have-1), nil
+		return fmt.Sprintf("the log has %d records, and the checkpoint that was kept at %s has %d", have,
+				c.At.Format(time.RFC3339), c.Size),
+			max(0, have-1), nil
 	}
 	root, err := audit.RootAt(c.Size, Hashes(ctx, r))
 	if err != nil {
 		return "", 0, fmt.Errorf("derive the root: %w", err)
 	}
 	if root != c.Root {
-		return fmt.Sprintf("one of the first %d records is not what it was when a checkpoint was kept at %s", c.Size, c.At.Format(time.RFC3339)), c.Size - 1, nil
+		return fmt.Sprintf("one of the first %d records is not what it was when a checkpoint was kept at %s", c.Size,
+				c.At.Format(time.RFC3339)),
+			c.Size - 1, nil
 	}
 	return "", 0, nil
 }

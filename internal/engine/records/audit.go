@@ -27,67 +27,76 @@ type Proof struct {
 const exportChunk = 1000 // records read at once
 
 // Events lists the events of the activity log that the caller may see: those at scopes whose log they may read.
-func (e *Service) Events(ctx context.Context, c engine.Caller, f engine.EventFilter, p engine.Page) (list engine.Listed[access.Event], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.ActivityLogRead}, func(r engine.Reader, may engine.Rights) error {
-		scopes, err := may.Anywhere(rbac.ActivityLogRead)
-		if err != nil {
+func (e *Service) Events(ctx context.Context, c engine.Caller, f engine.EventFilter,
+	p engine.Page,
+) (list engine.Listed[access.Event], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.ActivityLogRead},
+		func(r engine.Reader, may engine.Rights) error {
+			scopes, err := may.Anywhere(rbac.ActivityLogRead)
+			if err != nil {
+				return err
+			}
+			f.Tenant, f.Beside = c.Tenant, may.Beside()
+			list, err = engine.Visible(p,
+				func(p engine.Page) (engine.Listed[access.Event], error) { return r.Events(ctx, f, p) },
+				func(event access.Event) (access.Event, bool, error) {
+					if !may.Reaches(event.Tenant, event.Scope, scopes) ||
+						f.Scope != "" && !event.Scope.Within(f.Scope) {
+						return event, false, nil
+					}
+					event, err := may.Border(r, event.Tenant).Event(ctx, event)
+					return event, true, err
+				})
 			return err
-		}
-		f.Tenant, f.Beside = c.Tenant, may.Beside()
-		list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[access.Event], error) { return r.Events(ctx, f, p) },
-			func(event access.Event) (access.Event, bool, error) {
-				if !may.Reaches(event.Tenant, event.Scope, scopes) || f.Scope != "" && !event.Scope.Within(f.Scope) {
-					return event, false, nil
-				}
-				event, err := may.Border(r, event.Tenant).Event(ctx, event)
-				return event, true, err
-			})
-		return err
-	})
+		})
 	return list, err
 }
 
 // Event gives one event of the activity log by its number.
 func (e *Service) Event(ctx context.Context, c engine.Caller, seq int64) (event access.Event, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.ActivityLogRead}, func(r engine.Reader, may engine.Rights) error {
-		scopes, err := may.Anywhere(rbac.ActivityLogRead)
-		if err != nil {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.ActivityLogRead},
+		func(r engine.Reader, may engine.Rights) error {
+			scopes, err := may.Anywhere(rbac.ActivityLogRead)
+			if err != nil {
+				return err
+			}
+			unknown := access.Fault(access.KindNotFound, "unknownEvent", "there is no event %d that you may see", seq)
+			if seq < 0 {
+				return unknown
+			}
+			event, err = r.Event(ctx, seq)
+			switch {
+			case engine.IsKind(err, access.KindNotFound), err == nil && !may.Reaches(event.Tenant, event.Scope, scopes):
+				event = access.Event{}
+				return unknown
+			case err != nil:
+				return fmt.Errorf("read event: %w", err)
+			}
+			event, err = may.Border(r, event.Tenant).Event(ctx, event)
 			return err
-		}
-		unknown := access.Fault(access.KindNotFound, "unknownEvent", "there is no event %d that you may see", seq)
-		if seq < 0 {
-			return unknown
-		}
-		event, err = r.Event(ctx, seq)
-		switch {
-		case engine.IsKind(err, access.KindNotFound), err == nil && !may.Reaches(event.Tenant, event.Scope, scopes):
-			event = access.Event{}
-			return unknown
-		case err != nil:
-			return fmt.Errorf("read event: %w", err)
-		}
-		event, err = may.Border(r, event.Tenant).Event(ctx, event)
-		return err
-	})
+		})
 	return event, err
 }
 
-// authorizeLog fails with access.KindForbidden unless the caller may read the whole log: it is one for all tenants, so that
-// is for callers of the tenant that runs the server.
+// authorizeLog fails with access.KindForbidden unless the caller may read the whole log: it is one for all tenants, so
+// that is for callers of the tenant that runs the server.
 func (e *Service) authorizeLog(ctx context.Context, r engine.Reader, c engine.Caller) error {
 	_, err := e.kernel.AuthorizeHome(ctx, r, c, rbac.EventsRead)
 	return err
 }
 
-// Export writes the canonical records from number from to the end of the newest checkpoint, and gives that checkpoint. It
-// reads in pieces and holds no transaction open meanwhile: records do not change.
-func (e *Service) Export(ctx context.Context, c engine.Caller, from int64, write func(seq int64, record []byte) error) (CheckpointDetail, error) {
+// Export writes the canonical records from number from to the end of the newest checkpoint, and gives that checkpoint.
+// It reads in pieces and holds no transaction open meanwhile: records do not change.
+func (e *Service) Export(ctx context.Context, c engine.Caller, from int64,
+	write func(seq int64, record []byte) error,
+) (CheckpointDetail, error) {
 	d, err := e.Checkpoint(ctx, c)
 	if err != nil {
 		return CheckpointDetail{}, err
 	}
 	if from < 0 || from > d.Checkpoint.Size {
-		return CheckpointDetail{}, access.Fault(access.KindInvalid, "fromOutOfRange", "the activity log has %d events; begin at 0 to %d", d.Checkpoint.Size, d.Checkpoint.Size)
+		return CheckpointDetail{}, access.Fault(access.KindInvalid, "fromOutOfRange",
+			"the activity log has %d events; begin at 0 to %d", d.Checkpoint.Size, d.Checkpoint.Size)
 	}
 	for next := from; next < d.Checkpoint.Size; {
 		var records [][]byte
@@ -114,17 +123,21 @@ func (e *Service) Export(ctx context.Context, c engine.Caller, from int64, write
 
 // Checkpoint gives the newest signed checkpoint, after making one where there is something new.
 func (e *Service) Checkpoint(ctx context.Context, c engine.Caller) (CheckpointDetail, error) {
-	if err := e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.EventsRead}, func(r engine.Reader, _ engine.Rights) error { return e.authorizeLog(ctx, r, c) }); err != nil {
+	if err := e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.EventsRead},
+		func(r engine.Reader, _ engine.Rights) error { return e.authorizeLog(ctx, r, c) }); err != nil {
 		return CheckpointDetail{}, err
 	}
-	if err := e.Seal(ctx); err != nil && !errors.Is(err, ErrNotContinued) { // then the one that was signed last shows where the log is broken
+	// then the one that was signed last shows where the log is broken
+	if err := e.Seal(ctx); err != nil && !errors.Is(err, ErrNotContinued) {
 		return CheckpointDetail{}, err
 	}
 	return e.newestCheckpoint(ctx)
 }
 
 // Checkpoints lists the signed checkpoints with the key to verify them with, the newest first.
-func (e *Service) Checkpoints(ctx context.Context, c engine.Caller, p engine.Page) (list engine.Listed[CheckpointDetail], err error) {
+func (e *Service) Checkpoints(ctx context.Context, c engine.Caller,
+	p engine.Page,
+) (list engine.Listed[CheckpointDetail], err error) {
 	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.EventsRead}, func(r engine.Reader, _ engine.Rights) error {
 		if err := e.authorizeLog(ctx, r, c); err != nil {
 			return err
@@ -183,7 +196,8 @@ func (e *Service) ConsistencyProof(ctx context.Context, c engine.Caller, from, t
 			return err
 		}
 		if from < 0 || from > to {
-			return access.Fault(access.KindInvalid, "fromOutOfRange", "a log of %d events cannot begin one of %d", from, to)
+			return access.Fault(access.KindInvalid, "fromOutOfRange", "a log of %d events cannot begin one of %d", from,
+				to)
 		}
 		p.Hashes, err = audit.ProveConsistency(from, to, Hashes(ctx, r))
 		return err
@@ -205,7 +219,8 @@ func treeSize(ctx context.Context, r engine.Reader, size int64) (int64, error) {
 		return 0, fmt.Errorf("read size of the log: %w", err)
 	}
 	if size < 0 || size > all {
-		return 0, access.Fault(access.KindInvalid, "sizeOutOfRange", "the activity log has %d events, not %d", all, size)
+		return 0, access.Fault(access.KindInvalid, "sizeOutOfRange", "the activity log has %d events, not %d", all,
+			size)
 	}
 	return size, nil
 }
@@ -215,10 +230,10 @@ func Hashes(ctx context.Context, r engine.Reader) audit.HashReader {
 	return func(indexes []int64) ([]audit.Hash, error) { return r.AuditHashes(ctx, indexes) }
 }
 
-// Seal signs a checkpoint over everything that is recorded, where the newest is not of that size already. A log that does not
-// continue the newest checkpoint is not signed, which would make a rewritten one right: that is an alert, and ErrNotContinued.
-// One that does not continue what this server signed last, of which the store knows nothing any more, is an alert too, once,
-// and is signed: somebody may have restored the database.
+// Seal signs a checkpoint over everything that is recorded, where the newest is not of that size already. A log that
+// does not continue the newest checkpoint is not signed, which would make a rewritten one right: that is an alert, and
+// ErrNotContinued. One that does not continue what this server signed last, of which the store knows nothing any more,
+// is an alert too, once, and is signed: somebody may have restored the database.
 func (e *Service) Seal(ctx context.Context) error {
 	var signed audit.SignedCheckpoint
 	var lost, broken rupture
@@ -250,7 +265,8 @@ func (e *Service) Seal(ctx context.Context) error {
 			}
 		}
 		if newest.Text != "" {
-			if broken.problem, broken.evidence, err = continues(ctx, r, verifier, newest.Text); err != nil || broken.problem != "" {
+			if broken.problem, broken.evidence, err = continues(ctx, r, verifier,
+				newest.Text); err != nil || broken.problem != "" {
 				return err
 			}
 		}

@@ -19,8 +19,8 @@ type Changes struct {
 // maxChanges is how many events are looked at; of more than that, the newest say what moved.
 const maxChanges = 200
 
-// Changes tells what kinds of thing moved in the caller's tenant after the event seq. It says neither which nor whose: what
-// the caller may see of them, the lists say. A negative seq asks for the newest number alone.
+// Changes tells what kinds of thing moved in the caller's tenant after the event seq. It says neither which nor whose:
+// what the caller may see of them, the lists say. A negative seq asks for the newest number alone.
 func (e *Service) Changes(ctx context.Context, c engine.Caller, seq int64) (ch Changes, err error) {
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		if _, err := e.kernel.Rights(ctx, r, c); err != nil {

@@ -1,5 +1,5 @@
-// Package records holds the use cases of the activity log: it is listed, proved, exported, signed and anchored, and tells who
-// had access.
+// Package records holds the use cases of the activity log: it is listed, proved, exported, signed and anchored, and
+// tells who had access.
 package records
 
 import (
@@ -16,8 +16,10 @@ type Service struct {
 	anchors     []Anchor
 	anchorEvery time.Duration
 	signed      Memory
-	tampered    func(ctx context.Context, key, problem string, evidence int64) error // says that the activity log does not fit
-	sealed      atomic.Pointer[string]                                               // the note of the checkpoint that this server signed last, before its start too; nil where there is none
+	// says that the activity log does not fit
+	tampered func(ctx context.Context, key, problem string, evidence int64) error
+	// the note of the checkpoint that this server signed last, before its start too; nil where there is none
+	sealed atomic.Pointer[string]
 }
 
 // Config says how checkpoints are kept elsewhere.
@@ -34,5 +36,8 @@ type Config struct {
 
 // New makes the service.
 func New(kernel *engine.Kernel, c Config) *Service {
-	return &Service{kernel: kernel, anchors: c.Anchors, anchorEvery: c.AnchorEvery, signed: c.Signed, tampered: c.Tampered}
+	return &Service{
+		kernel: kernel, anchors: c.Anchors, anchorEvery: c.AnchorEvery, signed: c.Signed,
+		tampered: c.Tampered,
+	}
 }

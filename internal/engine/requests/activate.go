@@ -17,8 +17,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// ActivateInput asks for roles that the caller is eligible for, all at one scope and for one window. Exactly one of Duration
-// and Until is set.
+// ActivateInput asks for roles that the caller is eligible for, all at one scope and for one window. Exactly one of
+// Duration and Until is set.
 type ActivateInput struct {
 	ID             access.RequestID  // a GUID that is free; empty makes one
 	Resource       access.ResourceID // what a client of Azure's calls it, if it does: the id follows from it then
@@ -39,15 +39,15 @@ type EligibleRole struct {
 	Role        string            // name or id
 	Scope       access.ResourceID // empty: the only one at which the caller is eligible for it
 
-	// Principal is who is to have it by the words of the client: the caller, or the group by which the caller is eligible, and
-	// nobody else; empty is the caller, who gets it in any case.
+	// Principal is who is to have it by the words of the client: the caller, or the group by which the caller is
+	// eligible, and nobody else; empty is the caller, who gets it in any case.
 	Principal access.PrincipalID
 }
 
 const maxRoles = 20 // of one request
 
-// Activate asks for roles. The eligibility is the right to ask; where its rule approves by itself the roles are in force
-// when the call returns. Each is a role assignment with a window of its own, so that nothing has to end it.
+// Activate asks for roles. The eligibility is the right to ask; where its rule approves by itself the roles are in
+// force when the call returns. Each is a role assignment with a window of its own, so that nothing has to end it.
 func (e *Service) Activate(ctx context.Context, c engine.Caller, in ActivateInput) (d RequestDetail, err error) {
 	a := engine.Attempt{Kind: access.RequestRefused, Action: rbac.RoleActivate, All: true, Details: in.describe()}
 	if len(in.Roles) == 1 {
@@ -68,7 +68,9 @@ func (e *Service) Activate(ctx context.Context, c engine.Caller, in ActivateInpu
 	return d, nil
 }
 
-func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, in ActivateInput, checked *ticketCheck) (RequestDetail, error) {
+func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, in ActivateInput,
+	checked *ticketCheck,
+) (RequestDetail, error) {
 	may, err := e.kernel.Rights(ctx, tx, c)
 	if err != nil {
 		return RequestDetail{}, err
@@ -94,7 +96,8 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 		return RequestDetail{}, err
 	}
 	if n := len(in.Roles); n == 0 || n > maxRoles {
-		return RequestDetail{}, access.Fault(access.KindInvalid, "rolesOutOfRange", "name 1 to %d roles to activate, not %d", maxRoles, n)
+		return RequestDetail{}, access.Fault(access.KindInvalid, "rolesOutOfRange",
+			"name 1 to %d roles to activate, not %d", maxRoles, n)
 	}
 	eligible, err := engine.EligibleNow(ctx, tx, may)
 	if err != nil {
@@ -118,7 +121,8 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 		judged.Duration, judged.Until = in.Duration, in.Until
 		item.Duration, item.Until = in.Duration.Truncate(time.Microsecond), access.Instant(in.Until)
 		if len(request.Items) > 0 && !request.Items[0].Role.Scope.Equal(item.Role.Scope) {
-			return RequestDetail{}, access.Fault(access.KindInvalid, "severalScopes", "one request activates roles at one scope: make another one for %s", item.Role)
+			return RequestDetail{}, access.Fault(access.KindInvalid, "severalScopes",
+				"one request activates roles at one scope: make another one for %s", item.Role)
 		}
 		request.Tenant, request.RequesterName = one.Eligibility.Tenant, may.Name(one.Eligibility.Tenant)
 		request.Items = append(request.Items, item)
@@ -127,7 +131,9 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 	}
 	if owner := may.Dir.Owner(in.Resource); owner != "" && owner != request.Tenant && !may.IsHome(owner) {
 		return RequestDetail{}, access.Fault(access.KindForbidden, "subscriptionOfAnother",
-			"the request would be called %s, and that subscription is neither yours nor of the tenant whose role you ask for: name one that is", engine.Clip(string(in.Resource)))
+			"the request would be called %s, and that subscription is neither yours nor of the tenant whose role "+
+				"you ask for: name one that is",
+			engine.Clip(string(in.Resource)))
 	}
 	verdict, err := e.judge(asked, checked, may)
 	if err != nil {
@@ -143,13 +149,15 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 	return d, rememberKey(ctx, tx, c, in.IdempotencyKey, in.digest(), d.Request)
 }
 
-// ChosenID gives the id of a new request, or of a change of a role: the caller's choice where neither has it, or a new one.
+// ChosenID gives the id of a new request, or of a change of a role: the caller's choice where neither has it, or a new
+// one.
 func ChosenID(ctx context.Context, r engine.Reader, id access.RequestID) (access.RequestID, error) {
 	if id == "" {
 		return access.RequestID(engine.NewID()), nil
 	}
 	if uuid.Validate(string(id)) != nil {
-		return "", access.Fault(access.KindInvalid, "malformedRequestId", "the id %q of a request must be a GUID", engine.Clip(string(id)))
+		return "", access.Fault(access.KindInvalid, "malformedRequestId", "the id %q of a request must be a GUID",
+			engine.Clip(string(id)))
 	}
 	id = access.RequestID(strings.ToLower(string(id)))
 	_, err := r.Request(ctx, id)
@@ -161,13 +169,17 @@ func ChosenID(ctx context.Context, r engine.Reader, id access.RequestID) (access
 	if err != nil {
 		return "", fmt.Errorf("read request: %w", err)
 	}
-	return "", access.Fault(access.KindConflict, "requestIdTaken", "there is a request %s already: choose another id", id)
+	return "", access.Fault(access.KindConflict, "requestIdTaken", "there is a request %s already: choose another id",
+		id)
 }
 
 // activation gives the item that asks for a role, as it is judged and as it is kept, without its times.
 func activation(e access.Eligibility, role access.Role) (policy.Item, access.Item) {
 	terms := e.Terms()
-	return policy.Item{Eligibility: &e, Name: role.String(), Policy: &terms}, access.Item{Role: role, PolicyRevision: e.Revision}
+	return policy.Item{
+		Eligibility: &e, Name: role.String(),
+		Policy: &terms,
+	}, access.Item{Role: role, PolicyRevision: e.Revision}
 }
 
 // notEligibleFor refuses an activation, and says where the caller needs none.
@@ -183,20 +195,24 @@ func notEligibleFor(may engine.Rights, ref EligibleRole) *access.Error {
 		what += " at " + string(ref.Scope)
 	}
 	if ref.Eligibility == "" && ref.Scope != "" && may.Dir.Holds(may.Caller.Principal, ref.Role, ref.Scope, may.Now) {
-		return access.Fault(access.KindForbidden, "roleHeldAlready", "you have the role %s already: it needs no activation, so leave it out of the request", engine.Clip(what))
+		return access.Fault(access.KindForbidden, "roleHeldAlready",
+			"you have the role %s already: it needs no activation, so leave it out of the request", engine.Clip(what))
 	}
 	return access.Fault(access.KindForbidden, "notEligible", "you are not eligible for %s", engine.Clip(what))
 }
 
-// pickEligible finds the one of the caller's eligibilities that a reference names. Where several give the same role at one
-// scope, the one that lasts longest counts.
-func pickEligible(may engine.Rights, eligible []engine.EligibilityDetail, ref EligibleRole) (engine.EligibilityDetail, error) {
+// pickEligible finds the one of the caller's eligibilities that a reference names. Where several give the same role at
+// one scope, the one that lasts longest counts.
+func pickEligible(may engine.Rights, eligible []engine.EligibilityDetail,
+	ref EligibleRole,
+) (engine.EligibilityDetail, error) {
 	var found []engine.EligibilityDetail
 	another := false
 	for _, one := range eligible {
 		named := strings.EqualFold(string(one.Eligibility.Role), ref.Role) || strings.EqualFold(one.Role.Name, ref.Role)
 		switch {
-		case ref.Eligibility != "" && one.Eligibility.ID != ref.Eligibility, ref.Eligibility == "" && (!named || ref.Scope != "" && !ref.Scope.Equal(one.Eligibility.Scope)):
+		case ref.Eligibility != "" && one.Eligibility.ID != ref.Eligibility,
+			ref.Eligibility == "" && (!named || ref.Scope != "" && !ref.Scope.Equal(one.Eligibility.Scope)):
 		case ref.isFor(may.Caller.Principal) || ref.isFor(one.Eligibility.Principal):
 			found = append(found, one)
 		default:
@@ -207,7 +223,9 @@ func pickEligible(may engine.Rights, eligible []engine.EligibilityDetail, ref El
 	case len(found) > 0:
 	case another || !ref.isFor(may.Caller.Principal) && !may.Dir.InGroup(may.Caller.Principal, ref.Principal):
 		return engine.EligibilityDetail{}, access.Fault(access.KindForbidden, "notYourself",
-			"the request is for %s, and whoever asks gets the role: name yourself, %s, or a group through which you are eligible", engine.Clip(string(ref.Principal)), may.Caller.Principal)
+			"the request is for %s, and whoever asks gets the role: name yourself, %s, or a group through which you "+
+				"are eligible",
+			engine.Clip(string(ref.Principal)), may.Caller.Principal)
 	default:
 		return engine.EligibilityDetail{}, notEligibleFor(may, ref)
 	}
@@ -216,8 +234,10 @@ func pickEligible(may engine.Rights, eligible []engine.EligibilityDetail, ref El
 	})
 	for _, one := range found {
 		if !one.Eligibility.Scope.Equal(found[0].Eligibility.Scope) {
-			return engine.EligibilityDetail{}, access.Fault(access.KindInvalid, "scopeMissing", "you are eligible for %s at %s and at %s: name the scope",
-				found[0].Role.Name, found[0].Eligibility.Scope, one.Eligibility.Scope)
+			return engine.EligibilityDetail{},
+				access.Fault(access.KindInvalid, "scopeMissing",
+					"you are eligible for %s at %s and at %s: name the scope",
+					found[0].Role.Name, found[0].Eligibility.Scope, one.Eligibility.Scope)
 		}
 	}
 	return found[0], nil
@@ -233,13 +253,17 @@ func (in ActivateInput) digest() string {
 	if in.Digest != "" {
 		return in.Digest
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %d %d %q %q", in.Roles, in.Start.UnixMicro(), in.Duration, in.Until.UnixMicro(), in.Justification, in.Ticket))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %d %d %q %q", in.Roles, in.Start.UnixMicro(), in.Duration,
+		in.Until.UnixMicro(), in.Justification, in.Ticket))
 	return hex.EncodeToString(sum[:])
 }
 
 // describe gives what was asked for as a refusal records it.
 func (in ActivateInput) describe() map[string]string {
-	details := map[string]string{"justification": in.Justification, "ticket": in.Ticket, "roles": fmt.Sprint(len(in.Roles)), "for": in.Duration.String()}
+	details := map[string]string{
+		"justification": in.Justification, "ticket": in.Ticket,
+		"roles": fmt.Sprint(len(in.Roles)), "for": in.Duration.String(),
+	}
 	if !in.Start.IsZero() {
 		details["start"] = in.Start.UTC().Format(time.RFC3339)
 	}
@@ -247,7 +271,8 @@ func (in ActivateInput) describe() map[string]string {
 		details["until"] = in.Until.UTC().Format(time.RFC3339)
 	}
 	for i, role := range in.Roles[:min(len(in.Roles), maxRoles)] {
-		details[fmt.Sprintf("item.%d", i)] = fmt.Sprintf("role %q at %q by eligibility %q", role.Role, role.Scope, role.Eligibility)
+		details[fmt.Sprintf("item.%d",
+			i)] = fmt.Sprintf("role %q at %q by eligibility %q", role.Role, role.Scope, role.Eligibility)
 	}
 	return details
 }

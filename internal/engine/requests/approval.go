@@ -38,7 +38,8 @@ type ask struct {
 // askOf gives what a request asks for; what guards it is still to be filled in.
 func askOf(r access.Request) ask {
 	a := ask{
-		tenant: r.Tenant, requester: r.Requester, requesterName: r.RequesterName, items: r.Items, justification: r.Justification, ticket: r.Ticket,
+		tenant: r.Tenant, requester: r.Requester, requesterName: r.RequesterName, items: r.Items,
+		justification: r.Justification, ticket: r.Ticket,
 		start: r.Start, windows: r.Windows,
 	}
 	if r.Address.IsValid() {
@@ -56,7 +57,9 @@ type chosen struct {
 }
 
 // choose finds the cases of each item, and whether everybody together could meet them.
-func (e *Service) choose(ctx context.Context, r engine.Reader, may engine.Rights, a ask, now time.Time) (chosen, error) {
+func (e *Service) choose(ctx context.Context, r engine.Reader, may engine.Rights, a ask,
+	now time.Time,
+) (chosen, error) {
 	var out chosen
 	var groups []string
 	asked := false
@@ -95,7 +98,9 @@ func (e *Service) choose(ctx context.Context, r engine.Reader, may engine.Rights
 		}
 		out.refusals = append(out.refusals, access.Reason{
 			Code: "quorumUnreachable", Field: fmt.Sprintf("items[%d]", approval.Items[0]),
-			Message: fmt.Sprintf("stage %d of the approval needs %s, and without the requester there are not enough people: ask an administrator to add some", stage+1, wanted),
+			Message: fmt.Sprintf("stage %d of the approval needs %s, and without the requester there are not enough "+
+				"people: ask an administrator to add some",
+				stage+1, wanted),
 		})
 	}
 	return out, nil
@@ -107,16 +112,19 @@ func (a ask) unmet(i int, choice policy.Choice, err error, now time.Time) (acces
 	name := a.machines[i].Name
 	switch {
 	case err != nil:
-		reason.Code, reason.Message = "ruleFailed", fmt.Sprintf("the policy's approval rule for %s cannot be evaluated, so nothing is opened: %v", name, err)
+		reason.Code, reason.Message = "ruleFailed", fmt.Sprintf(
+			"the policy's approval rule for %s cannot be evaluated, so nothing is opened: %v", name, err)
 	case choice.Beyond:
 		return a.chains[i].tooLong(a.what(i)), true
 	case choice.None.IsZero():
 		return reason, false
 	case choice.None.Equal(now):
-		reason.Code, reason.Message = "noCaseApplies", fmt.Sprintf("no case of the policy's approval rule for %s applies to this request now", name)
+		reason.Code, reason.Message = "noCaseApplies", fmt.Sprintf(
+			"no case of the policy's approval rule for %s applies to this request now", name)
 	default:
 		reason.Code = "noCaseApplies"
-		reason.Message = fmt.Sprintf("no case of the policy's approval rule for %s applies to what is asked for at %s", name, choice.None.UTC().Format(time.RFC3339))
+		reason.Message = fmt.Sprintf("no case of the policy's approval rule for %s applies to what is asked for at %s",
+			name, choice.None.UTC().Format(time.RFC3339))
 	}
 	return reason, true
 }
@@ -144,9 +152,11 @@ func (out *chosen) add(c access.Case, item int) {
 func (a ask) facts(i int, groups []string, now time.Time) policy.Facts {
 	item := a.items[i]
 	f := policy.Facts{
-		Requester: a.requester, RequesterName: a.requesterName, Groups: groups, Address: a.address, Machine: a.machines[i],
-		Ports: item.Ports, Protocol: item.Protocol, Duration: a.chains[i].Length(), Justification: a.justification, Ticket: a.ticket,
-		Start: a.start, Now: cmp.Or(a.asked, now), Windows: a.ahead(i, now), Beyond: a.chains[i].Beyond(),
+		Requester: a.requester, RequesterName: a.requesterName, Groups: groups, Address: a.address,
+		Machine: a.machines[i],
+		Ports:   item.Ports, Protocol: item.Protocol, Duration: a.chains[i].Length(), Justification: a.justification,
+		Ticket: a.ticket,
+		Start:  a.start, Now: cmp.Or(a.asked, now), Windows: a.ahead(i, now), Beyond: a.chains[i].Beyond(),
 	}
 	if f.Start.IsZero() {
 		f.Start = now
@@ -157,8 +167,8 @@ func (a ask) facts(i int, groups []string, now time.Time) policy.Facts {
 	return f
 }
 
-// groupNames gives the names of the groups that the requester is in, directly or not. A guest's are name@tenant, so that no
-// other tenant can make somebody a member of a group by its name.
+// groupNames gives the names of the groups that the requester is in, directly or not. A guest's are name@tenant, so
+// that no other tenant can make somebody a member of a group by its name.
 func groupNames(ctx context.Context, r engine.Reader, dir *rbac.Directory, a ask) ([]string, error) {
 	ids := dir.GroupsOf(a.requester)
 	out := make([]string, 0, len(ids))
@@ -219,8 +229,8 @@ func isApprover(dir *rbac.Directory, request access.Request, person access.Princ
 	return false
 }
 
-// Tallies replays the decisions on each approval of a request, of those who may decide now; where who is nil, of all who could
-// when they did. Decisions on what the request was before count no more.
+// Tallies replays the decisions on each approval of a request, of those who may decide now; where who is nil, of all
+// who could when they did. Decisions on what the request was before count no more.
 func Tallies(request access.Request, who policy.People, decisions []access.Decision, now time.Time) []policy.Progress {
 	out := make([]policy.Progress, len(request.Approvals))
 	for i, a := range request.Approvals {

@@ -13,8 +13,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
-// MayNotBegin ends a scheduled grant that is not to open: it is recalled, or would not be given any more. What has not begun is not
-// the past, so it is judged by the rights, the policy and the approval rule as they are now.
+// MayNotBegin ends a scheduled grant that is not to open: it is recalled, or would not be given any more. What has not
+// begun is not the past, so it is judged by the rights, the policy and the approval rule as they are now.
 func MayNotBegin(ctx context.Context, w *engine.Work, j *machines.Judge, g access.Grant) (ended bool, err error) {
 	recalls, err := w.Tx.Recalls(ctx)
 	if err != nil {
@@ -42,7 +42,8 @@ func MayNotBegin(ctx context.Context, w *engine.Work, j *machines.Judge, g acces
 // lapsed introduces why a grant has no approval any more.
 const lapsed = "its approval no longer holds: "
 
-// unapproved says why a grant that was approved for later has no approval any more, now that it is to begin; empty where it has.
+// unapproved says why a grant that was approved for later has no approval any more, now that it is to begin; empty
+// where it has.
 func unapproved(ctx context.Context, j *machines.Judge, g access.Grant) (why string, err error) {
 	if !g.Decided {
 		return reconsidered(ctx, j, g)
@@ -85,8 +86,8 @@ func agreedEnd(request access.Request, g access.Grant) (end time.Time) {
 	return end
 }
 
-// outvoted counts the votes by which a grant was approved once more. A vote counts while its voter may vote: somebody who was
-// disabled or left the group since agrees to nothing.
+// outvoted counts the votes by which a grant was approved once more. A vote counts while its voter may vote: somebody
+// who was disabled or left the group since agrees to nothing.
 func outvoted(ctx context.Context, j *machines.Judge, g access.Grant) (why string, err error) {
 	request, err := request(ctx, j, g.Request)
 	if err != nil {
@@ -101,15 +102,16 @@ func outvoted(ctx context.Context, j *machines.Judge, g access.Grant) (why strin
 		if requester, err := j.R.Principal(ctx, request.Requester); err != nil {
 			return "", fmt.Errorf("read principal: %w", err)
 		} else if requester.Tenant == request.Tenant { // a guest is not told who approves
-			why = lapsed + strings.Join(gone(request, engine.People{Dir: j.Dir}, decisions), ", ") + " may not decide on it any more"
+			why = lapsed + strings.Join(gone(request, engine.People{Dir: j.Dir}, decisions),
+				", ") + " may not decide on it any more"
 		}
 	}
 	return why, nil
 }
 
-// reconsidered chooses anew, for a grant that its rule approved by itself, the cases under which it falls: by the rule, the requester's
-// groups and the machine's labels as they are now, for the moment at which it was asked for and for its window. What the rule asks
-// of the asking, such as a sign-in with a passkey, was had then.
+// reconsidered chooses anew, for a grant that its rule approved by itself, the cases under which it falls: by the rule,
+// the requester's groups and the machine's labels as they are now, for the moment at which it was asked for and for its
+// window. What the rule asks of the asking, such as a sign-in with a passkey, was had then.
 func reconsidered(ctx context.Context, j *machines.Judge, g access.Grant) (why string, err error) {
 	a, err := again(ctx, j, g)
 	if err != nil || a.entries[0] == nil || !asks(a.entries[0].Approval) {
@@ -120,7 +122,8 @@ func reconsidered(ctx context.Context, j *machines.Judge, g access.Grant) (why s
 		return "", err
 	}
 	kept := askOf(request)
-	a.requesterName, a.address, a.justification, a.ticket, a.asked = kept.requesterName, kept.address, kept.justification, kept.ticket, request.CreatedAt
+	a.requesterName, a.address, a.justification = kept.requesterName, kept.address, kept.justification
+	a.ticket, a.asked = kept.ticket, request.CreatedAt
 	chain, err := chain(ctx, j, g, a)
 	if err != nil {
 		return "", err
@@ -153,7 +156,10 @@ func asks(rule access.Rule) bool {
 
 // again gives what a grant would be asked for by, with what guards it now; nil where nothing does.
 func again(ctx context.Context, j *machines.Judge, g access.Grant) (a ask, err error) {
-	item := access.Item{Role: g.Role, Machine: g.Machine, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources, Until: g.End}
+	item := access.Item{
+		Role: g.Role, Machine: g.Machine, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources,
+		Until: g.End,
+	}
 	a = ask{tenant: g.Tenant, requester: g.Principal, items: []access.Item{item}, start: g.Start}
 	m, err := j.Names.Site(ctx, g.Role, g.Machine)
 	if err != nil {
@@ -177,7 +183,8 @@ func again(ctx context.Context, j *machines.Judge, g access.Grant) (a ask, err e
 	return a, nil
 }
 
-// chain finds the chain that a grant is part of. What people agreed to is left out: they were shown what it is joined to.
+// chain finds the chain that a grant is part of. What people agreed to is left out: they were shown what it is joined
+// to.
 func chain(ctx context.Context, j *machines.Judge, g access.Grant, a ask) (Chain, error) {
 	out := Chain{Longest: a.longest[0], Gap: a.entries[0].Apart(), Own: g.End.Sub(g.Start)}
 	found, err := j.R.Windows(ctx, a.around(0, g.Start, g.End))
@@ -223,11 +230,13 @@ func groupsOf(ctx context.Context, j *machines.Judge, a ask) ([]string, error) {
 func gone(request access.Request, who policy.People, decisions []access.Decision) []string {
 	var names []string
 	for _, d := range decisions {
-		if !d.Approve || d.Digest != request.Digest || d.Case >= len(request.Approvals) || d.Stage >= len(request.Approvals[d.Case].Case.Stages) {
+		if !d.Approve || d.Digest != request.Digest || d.Case >= len(
+			request.Approvals) || d.Stage >= len(request.Approvals[d.Case].Case.Stages) {
 			continue
 		}
 		now := policy.EligibleFor(request.Approvals[d.Case].Case.Stages[d.Stage], d.Person, request.Requester, who)
-		if !slices.ContainsFunc(d.Quorums, func(q int) bool { return slices.Contains(now, q) }) && !slices.Contains(names, d.Name) {
+		if !slices.ContainsFunc(d.Quorums,
+			func(q int) bool { return slices.Contains(now, q) }) && !slices.Contains(names, d.Name) {
 			names = append(names, d.Name)
 		}
 	}

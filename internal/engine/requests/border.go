@@ -6,7 +6,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// requestAbroad gives a request without who approves: how many people have to agree, and what they said, and not who they are.
+// requestAbroad gives a request without who approves: how many people have to agree, and what they said, and not who
+// they are.
 func requestAbroad(b *engine.Border, d RequestDetail) RequestDetail {
 	if b == nil {
 		return d

@@ -13,10 +13,12 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// mayBreakGlass refuses unless every item's policy lets the caller open it in an emergency, for as long as is asked, and
-// the caller has no review to wait for. It puts what holds in an emergency in the place of the policies' demands: a
+// mayBreakGlass refuses unless every item's policy lets the caller open it in an emergency, for as long as is asked,
+// and the caller has no review to wait for. It puts what holds in an emergency in the place of the policies' demands: a
 // justification always, and no ticket, since the system that keeps tickets may be what is down.
-func (*Service) mayBreakGlass(ctx context.Context, tx engine.Tx, may engine.Rights, in SubmitInput, asked *policy.Input) error {
+func (*Service) mayBreakGlass(ctx context.Context, tx engine.Tx, may engine.Rights, in SubmitInput,
+	asked *policy.Input,
+) error {
 	me := may.Caller.Principal
 	var reasons []access.Reason
 	add := func(code, field, format string, args ...any) {
@@ -39,7 +41,8 @@ func (*Service) mayBreakGlass(ctx context.Context, tx engine.Tx, may engine.Righ
 		case rule == nil:
 			add("breakGlassNotAllowed", field, "the policy of %s lets nobody break glass", item.Name)
 			continue
-		case !may.Dir.IsPerson(me) || !slices.Contains(rule.People, me) && !slices.ContainsFunc(rule.Groups, func(g access.PrincipalID) bool { return may.Dir.InGroup(me, g) }):
+		case !may.Dir.IsPerson(me) || !slices.Contains(rule.People,
+			me) && !slices.ContainsFunc(rule.Groups, func(g access.PrincipalID) bool { return may.Dir.InGroup(me, g) }):
 			add("breakGlassNotAllowed", field, "the policy of %s does not let you break glass", item.Name)
 			continue
 		}
@@ -49,7 +52,8 @@ func (*Service) mayBreakGlass(ctx context.Context, tx engine.Tx, may engine.Righ
 			length = item.Until.Sub(may.Now)
 		}
 		if length > rule.Max {
-			add("breakGlassTooLong", field, "%s is too long for an emergency; the policy of %s allows %s", engine.Span(length), item.Name, engine.Span(rule.Max))
+			add("breakGlassTooLong", field, "%s is too long for an emergency; the policy of %s allows %s",
+				engine.Span(length), item.Name, engine.Span(rule.Max))
 		}
 		entry := *item.Policy
 		entry.Ticket = access.TicketRule{}
@@ -70,13 +74,14 @@ func (*Service) mayBreakGlass(ctx context.Context, tx engine.Tx, may engine.Righ
 	}
 	if len(open) > 0 {
 		return access.Fault(access.KindForbidden, "reviewOpen",
-			"your emergency access of %s has not been reviewed: an approver closes review %s first", open[0].CreatedAt.UTC().Format("2006-01-02 15:04 UTC"), open[0].ID)
+			"your emergency access of %s has not been reviewed: an approver closes review %s first",
+			open[0].CreatedAt.UTC().Format("2006-01-02 15:04 UTC"), open[0].ID)
 	}
 	return nil
 }
 
-// everyApproval gives all cases of the items' rules that have stages: whoever may decide in one of them is told, and may
-// review.
+// everyApproval gives all cases of the items' rules that have stages: whoever may decide in one of them is told, and
+// may review.
 func everyApproval(entries []*access.MachinePolicy) []access.Approval {
 	var out chosen
 	for i, entry := range entries {
@@ -109,14 +114,19 @@ func (d *deciding) breakGlass(ctx context.Context) error {
 		return err
 	}
 	review := access.Review{
-		ID: access.ReviewID(engine.NewID()), Tenant: d.request.Tenant, Person: c.Principal, PersonName: d.request.RequesterName, Request: d.request.ID, CreatedAt: d.Now, Revision: 1,
+		ID: access.ReviewID(engine.NewID()), Tenant: d.request.Tenant, Person: c.Principal,
+		PersonName: d.request.RequesterName, Request: d.request.ID, CreatedAt: d.Now, Revision: 1,
 	}
 	if err := d.Tx.SaveReview(ctx, review, 0); err != nil {
 		return fmt.Errorf("save review: %w", err)
 	}
-	d.Notify(engine.Notice{Kind: engine.NotifyBreakGlass, Request: d.request, By: c.Name, Recipients: namedInApprovals(d.request.Approvals)})
+	d.Notify(engine.Notice{
+		Kind: engine.NotifyBreakGlass, Request: d.request, By: c.Name,
+		Recipients: namedInApprovals(d.request.Approvals),
+	})
 	event := access.Event{
-		At: d.Now, Kind: access.GlassBroken, Outcome: access.Succeeded, Actor: d.may.Actor(d.request.Tenant), Tenant: d.request.Tenant, Request: d.request.ID,
+		At: d.Now, Kind: access.GlassBroken, Outcome: access.Succeeded, Actor: d.may.Actor(d.request.Tenant),
+		Tenant: d.request.Tenant, Request: d.request.ID,
 		Details: map[string]string{"review": string(review.ID), "justification": engine.Clip(d.request.Justification)},
 	}
 	return d.locate(ctx, []access.Event{event})
@@ -129,29 +139,38 @@ type ReviewDetail struct {
 	Mine    bool           // the caller may close it
 }
 
-// Reviews lists the debts of review that the caller may see, newest first: their own, and those of requests that they may
-// see.
-func (e *Service) Reviews(ctx context.Context, c engine.Caller, f engine.ReviewFilter, p engine.Page) (list engine.Listed[ReviewDetail], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RequestsRead}, func(r engine.Reader, may engine.Rights) error {
-		f.Tenant, f.Beside = c.Tenant, may.Beside()
-		names := engine.NameCache{R: r}
-		list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[access.Review], error) { return r.Reviews(ctx, f, p) },
-			func(v access.Review) (ReviewDetail, bool, error) { return describeReview(ctx, r, may, &names, v) })
-		return err
-	})
+// Reviews lists the debts of review that the caller may see, newest first: their own, and those of requests that they
+// may see.
+func (e *Service) Reviews(ctx context.Context, c engine.Caller, f engine.ReviewFilter,
+	p engine.Page,
+) (list engine.Listed[ReviewDetail], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RequestsRead},
+		func(r engine.Reader, may engine.Rights) error {
+			f.Tenant, f.Beside = c.Tenant, may.Beside()
+			names := engine.NameCache{R: r}
+			list, err = engine.Visible(p,
+				func(p engine.Page) (engine.Listed[access.Review], error) { return r.Reviews(ctx, f, p) },
+				func(v access.Review) (ReviewDetail, bool, error) { return describeReview(ctx, r, may, &names, v) })
+			return err
+		})
 	return list, err
 }
 
 // describeReview gives a review with its request, and whether the caller may see it.
-func describeReview(ctx context.Context, r engine.Reader, may engine.Rights, names *engine.NameCache, v access.Review) (ReviewDetail, bool, error) {
+func describeReview(ctx context.Context, r engine.Reader, may engine.Rights, names *engine.NameCache,
+	v access.Review,
+) (ReviewDetail, bool, error) {
 	shown, err := may.Border(r, v.Tenant).Review(ctx, v)
 	if err != nil {
 		return ReviewDetail{}, false, err
 	}
 	d := ReviewDetail{Review: shown}
 	if v.Request == "" {
-		d.Mine = v.ClosedAt.IsZero() && v.Person != may.Caller.Principal && may.MayOf(v.Tenant, rbac.RequestsDecide, access.Root)
-		return d, v.Person == may.Caller.Principal && may.Caller.Bounds == nil || may.MayOf(v.Tenant, rbac.RequestsRead, access.Root) || d.Mine, nil
+		d.Mine = v.ClosedAt.IsZero() && v.Person != may.Caller.Principal && may.MayOf(v.Tenant, rbac.RequestsDecide,
+			access.Root)
+		return d,
+			v.Person == may.Caller.Principal && may.Caller.Bounds == nil || may.MayOf(v.Tenant, rbac.RequestsRead,
+				access.Root) || d.Mine, nil
 	}
 	request, err := r.Request(ctx, v.Request)
 	if err != nil {
@@ -171,9 +190,11 @@ func describeReview(ctx context.Context, r engine.Reader, may engine.Rights, nam
 	return d, true, err
 }
 
-// mayReview tells whether the caller may close a review: an approver of the request, or whoever may decide on all of its
-// machines, and never the person.
-func mayReview(ctx context.Context, may engine.Rights, names *engine.NameCache, v access.Review, request access.Request) (bool, error) {
+// mayReview tells whether the caller may close a review: an approver of the request, or whoever may decide on all of
+// its machines, and never the person.
+func mayReview(ctx context.Context, may engine.Rights, names *engine.NameCache, v access.Review,
+	request access.Request,
+) (bool, error) {
 	if v.Person == may.Caller.Principal || !may.IsHome(v.Tenant) || !may.Dir.IsPerson(may.Caller.Principal) {
 		return false, nil
 	}
@@ -195,10 +216,16 @@ func mayReview(ctx context.Context, may engine.Rights, names *engine.NameCache, 
 
 // CloseReview pays a debt of review, with a comment that says what was found. An approver does that, and never the
 // person who broke the glass.
-func (e *Service) CloseReview(ctx context.Context, c engine.Caller, id access.ReviewID, comment string) (d ReviewDetail, err error) {
-	a := engine.Attempt{Kind: access.DecisionRefused, Action: rbac.RequestsDecide, All: true, Details: map[string]string{"review": string(id), "comment": comment}}
+func (e *Service) CloseReview(ctx context.Context, c engine.Caller, id access.ReviewID,
+	comment string,
+) (d ReviewDetail, err error) {
+	a := engine.Attempt{
+		Kind: access.DecisionRefused, Action: rbac.RequestsDecide, All: true,
+		Details: map[string]string{"review": string(id), "comment": comment},
+	}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
-		unknown := access.Fault(access.KindNotFound, "unknownReview", "there is no review %q that you may see", engine.Clip(string(id)))
+		unknown := access.Fault(access.KindNotFound, "unknownReview", "there is no review %q that you may see",
+			engine.Clip(string(id)))
 		v, err := tx.Review(ctx, id)
 		if engine.IsKind(err, access.KindNotFound) {
 			return unknown
@@ -219,7 +246,8 @@ func (e *Service) CloseReview(ctx context.Context, c engine.Caller, id access.Re
 			return err
 		}
 		if !was.Mine {
-			return access.Fault(access.KindForbidden, "notAnApprover", "this review is not yours to close: an approver of the machine's policy does that")
+			return access.Fault(access.KindForbidden, "notAnApprover",
+				"this review is not yours to close: an approver of the machine's policy does that")
 		}
 		if err := tx.SaveReview(ctx, next, v.Revision); err != nil {
 			return fmt.Errorf("save review: %w", err)

@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
-// Chain is how long an item of a request would be open without a break, with what its requester has, had or will have of the same
-// beside it. Limits are held against that, and not against one request of many.
+// Chain is how long an item of a request would be open without a break, with what its requester has, had or will have
+// of the same beside it. Limits are held against that, and not against one request of many.
 type Chain struct {
 	policy.Chain
 
@@ -35,8 +35,10 @@ func (c Chain) Joined() bool { return c.Length() > c.Own }
 func (c Chain) tooLong(what string) access.Reason {
 	return access.Reason{
 		Code: "chainTooLong", Field: fmt.Sprintf("items[%d]", c.Item),
-		Message: fmt.Sprintf("%s would be open from %s to %s without a break of %s, for %s: more than %s is approved by people alone, and the policy names nobody who could; "+
-			"ask for less, or leave a break", what, c.Start.UTC().Format(time.RFC3339), c.End.UTC().Format(time.RFC3339), engine.Span(c.Gap), engine.Span(c.Length()), engine.Span(c.Longest)),
+		Message: fmt.Sprintf("%s would be open from %s to %s without a break of %s, for %s: more than %s is "+
+			"approved by people alone, and the policy names nobody who could; "+
+			"ask for less, or leave a break", what, c.Start.UTC().Format(time.RFC3339),
+			c.End.UTC().Format(time.RFC3339), engine.Span(c.Gap), engine.Span(c.Length()), engine.Span(c.Longest)),
 	}
 }
 
@@ -90,7 +92,8 @@ func chainOf(ctx context.Context, r engine.Reader, a ask, i int, now time.Time) 
 	}
 	alone := true
 	for k, other := range a.items {
-		if k != i && siteKey(other) == siteKey(item) && other.Ports.Overlaps(item.Ports) && other.Protocol.Overlaps(item.Protocol) {
+		if k != i && siteKey(other) == siteKey(
+			item) && other.Ports.Overlaps(item.Ports) && other.Protocol.Overlaps(item.Protocol) {
 			alone = false
 			asked = append(asked, a.windowsOf(k, now)...)
 		}
@@ -117,8 +120,8 @@ func chainOf(ctx context.Context, r engine.Reader, a ask, i int, now time.Time) 
 	return out, nil
 }
 
-// around picks what may be joined to windows of item i from first to last. A chain that reaches further is too long, and by how much
-// does not matter.
+// around picks what may be joined to windows of item i from first to last. A chain that reaches further is too long,
+// and by how much does not matter.
 func (a ask) around(i int, first, last time.Time) engine.WindowFilter {
 	item, entry := a.items[i], a.entries[i]
 	reach := a.longest[i] + entry.Apart()
@@ -142,8 +145,8 @@ func longestOf(entry *access.MachinePolicy) time.Duration {
 	return longest
 }
 
-// trim cuts items whose chain is a little too long to what is allowed: whoever asks for the longest twice within a minute gets the
-// same twice.
+// trim cuts items whose chain is a little too long to what is allowed: whoever asks for the longest twice within a
+// minute gets the same twice.
 func (a ask) trim(now time.Time) {
 	if len(a.windows) > 0 || a.extends.ID != "" {
 		return
@@ -199,8 +202,11 @@ func joined(all []Chain) []Chain {
 	return out
 }
 
-// presentLimit reads what guards an item now, and the longest that it allows; 0 where it does not allow the item at all.
-func presentLimit(ctx context.Context, r engine.Reader, networks *machines.NetworkNames, item access.Item) (access.MachinePolicy, time.Duration, error) {
+// presentLimit reads what guards an item now, and the longest that it allows; 0 where it does not allow the item at
+// all.
+func presentLimit(ctx context.Context, r engine.Reader, networks *machines.NetworkNames,
+	item access.Item,
+) (access.MachinePolicy, time.Duration, error) {
 	if !item.Role.IsZero() {
 		eligibility, err := engine.EligibilityOf(ctx, r, networks.Tenant, item.Role)
 		if err != nil && !engine.IsKind(err, access.KindNotFound) {

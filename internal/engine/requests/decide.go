@@ -16,7 +16,9 @@ import (
 // their roles, and never the requester. digest is that of the request as it was shown: where the request or a policy of
 // it is not the same any more, nothing is decided and the error says to look again. The decisions of two approvers at
 // one instant have one outcome, and both are on the activity log.
-func (e *Service) Decide(ctx context.Context, c engine.Caller, id access.RequestID, approve bool, comment, digest string) (d RequestDetail, err error) {
+func (e *Service) Decide(ctx context.Context, c engine.Caller, id access.RequestID, approve bool,
+	comment, digest string,
+) (d RequestDetail, err error) {
 	verb := "deny"
 	if approve {
 		verb = "approve"
@@ -68,17 +70,24 @@ type deciding struct {
 }
 
 // openDeciding reads what a decision rests on, and refuses who cannot decide however the request stands.
-func (e *Service) openDeciding(ctx context.Context, tx engine.Tx, may engine.Rights, id access.RequestID) (*deciding, error) {
+func (e *Service) openDeciding(ctx context.Context, tx engine.Tx, may engine.Rights,
+	id access.RequestID,
+) (*deciding, error) {
 	request, err := findRequest(ctx, tx, may, id)
 	if err != nil {
 		return nil, err
 	}
-	d := &deciding{Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: rbac.RequestsDecide, was: request.Revision, request: request}
+	d := &deciding{
+		Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: rbac.RequestsDecide,
+		was: request.Revision, request: request,
+	}
 	if request.Requester == may.Caller.Principal {
-		return nil, access.Fault(access.KindForbidden, "ownRequest", "nobody decides their own request, whatever their roles; ask another approver")
+		return nil, access.Fault(access.KindForbidden, "ownRequest",
+			"nobody decides their own request, whatever their roles; ask another approver")
 	}
 	if !may.IsHome(request.Tenant) {
-		return nil, access.Fault(access.KindForbidden, "guestsDecideNothing", "this request is for its own tenant to decide, whatever roles a guest has there")
+		return nil, access.Fault(access.KindForbidden, "guestsDecideNothing",
+			"this request is for its own tenant to decide, whatever roles a guest has there")
 	}
 	for _, item := range request.Items {
 		m, err := d.Site(ctx, item.Role, item.Machine)
@@ -98,7 +107,8 @@ func (e *Service) openDeciding(ctx context.Context, tx engine.Tx, may engine.Rig
 	return d, d.notTakenBack(ctx)
 }
 
-// notTakenBack refuses what comes of a request that is just being canceled with everything that its requester asked for.
+// notTakenBack refuses what comes of a request that is just being canceled with everything that its requester asked
+// for.
 func (d *deciding) notTakenBack(ctx context.Context) error {
 	recalls, err := d.Tx.Recalls(ctx)
 	if err != nil {
@@ -106,7 +116,8 @@ func (d *deciding) notTakenBack(ctx context.Context) error {
 	}
 	for _, c := range recalls {
 		if c.Principal == d.request.Requester && !c.Judge && !d.request.CreatedAt.After(c.At) {
-			return access.Fault(access.KindConflict, "requestRecalled", "request %s is just being canceled, with everything that %s asked for: there is nothing left to decide",
+			return access.Fault(access.KindConflict, "requestRecalled",
+				"request %s is just being canceled, with everything that %s asked for: there is nothing left to decide",
 				d.request.ID, d.request.RequesterName)
 		}
 	}
@@ -116,16 +127,19 @@ func (d *deciding) notTakenBack(ctx context.Context) error {
 // decidedAlready says how a request stands, and who decided last.
 func decidedAlready(request access.Request, decisions []access.Decision) error {
 	by := ""
-	if n := len(decisions); n > 0 && (request.State == access.RequestApproved || request.State == access.RequestDenied) {
+	if n := len(decisions); n > 0 && (request.State == access.RequestApproved ||
+		request.State == access.RequestDenied) {
 		by = " by " + decisions[n-1].Name
 	}
-	return access.Fault(access.KindConflict, "requestNotPending", "request %s was %s%s already: there is nothing left to decide", request.ID, request.State, by)
+	return access.Fault(access.KindConflict, "requestNotPending",
+		"request %s was %s%s already: there is nothing left to decide", request.ID, request.State, by)
 }
 
 // decide counts the caller's decision, and carries out what it leads to.
 func (d *deciding) decide(ctx context.Context, approve bool, comment, digest string) error {
 	if digest != d.request.Digest {
-		return access.Fault(access.KindConflict, "requestChanged", "the request or its policy has changed since it was shown to you: look again, then decide")
+		return access.Fault(access.KindConflict, "requestChanged",
+			"the request or its policy has changed since it was shown to you: look again, then decide")
 	}
 	made, err := d.eligible(approve, comment)
 	if err != nil {
@@ -182,24 +196,29 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 			before = true
 			continue
 		}
-		quorums := policy.EligibleFor(rule.Stages[p.Stage], c.Principal, d.request.Requester, engine.People{Dir: d.may.Dir})
+		quorums := policy.EligibleFor(rule.Stages[p.Stage], c.Principal, d.request.Requester,
+			engine.People{Dir: d.may.Dir})
 		if len(quorums) == 0 {
 			elsewhere = elsewhere || isApprover(d.may.Dir, d.request, c.Principal)
 			continue
 		}
 		stepUp = stepUp || rule.StepUp
 		made = append(made, access.Decision{
-			Request: d.request.ID, Person: c.Principal, Name: c.Name, Approve: approve, Comment: comment, Digest: d.request.Digest, At: d.Now,
+			Request: d.request.ID, Person: c.Principal, Name: c.Name, Approve: approve, Comment: comment,
+			Digest: d.request.Digest, At: d.Now,
 			Quorums: quorums, Stage: p.Stage, Case: i, SteppedUp: c.SteppedUp(d.Now),
 		})
 	}
 	switch {
 	case len(made) == 0 && before:
-		return nil, access.Fault(access.KindConflict, "alreadyDecided", "you have decided this request already; everybody counts once")
+		return nil, access.Fault(access.KindConflict, "alreadyDecided",
+			"you have decided this request already; everybody counts once")
 	case len(made) == 0 && elsewhere:
-		return nil, access.Fault(access.KindForbidden, "notThisStage", "another stage of this request's approval is being decided now; yours may come later")
+		return nil, access.Fault(access.KindForbidden, "notThisStage",
+			"another stage of this request's approval is being decided now; yours may come later")
 	case len(made) == 0:
-		return nil, access.Fault(access.KindForbidden, "notAnApprover", "this request is not yours to decide: its policy names other people")
+		return nil, access.Fault(access.KindForbidden, "notAnApprover",
+			"this request is not yours to decide: its policy names other people")
 	case stepUp && !c.SteppedUp(d.Now):
 		return nil, engine.StepUpRequired("deciding this request")
 	}
@@ -220,14 +239,20 @@ func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) 
 	case policy.Waiting:
 		next = next.Staged(StageUntil(progress))
 		if d.was == 0 || anyNewStage(progress, d.Now) {
-			d.Notify(engine.Notice{Kind: engine.NotifyNeedsDecision, Request: next, Recipients: DecidersOf(d.may.Dir, next, progress)})
+			d.Notify(engine.Notice{
+				Kind: engine.NotifyNeedsDecision, Request: next,
+				Recipients: DecidersOf(d.may.Dir, next, progress),
+			})
 		}
 	}
 	if err != nil {
 		return err
 	}
 	if next.State != access.RequestPending {
-		d.Notify(engine.Notice{Kind: engine.NotifyDecided, Request: next, By: by.Name, Recipients: []access.PrincipalID{next.Requester}})
+		d.Notify(engine.Notice{
+			Kind: engine.NotifyDecided, Request: next, By: by.Name,
+			Recipients: []access.PrincipalID{next.Requester},
+		})
 	}
 	return d.save(ctx, next, events)
 }
@@ -245,7 +270,8 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 	if err != nil {
 		return err
 	}
-	next, grants, events, err := d.request.Approve(by, until, func() access.GrantID { return access.GrantID(engine.NewID()) }, d.Now)
+	next, grants, events, err := d.request.Approve(by, until,
+		func() access.GrantID { return access.GrantID(engine.NewID()) }, d.Now)
 	if err != nil {
 		return err
 	}
@@ -253,7 +279,10 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 		return err
 	}
 	d.approved = grants
-	d.Notify(engine.Notice{Kind: engine.NotifyDecided, Request: next, By: by.Name, Recipients: []access.PrincipalID{next.Requester}})
+	d.Notify(engine.Notice{
+		Kind: engine.NotifyDecided, Request: next, By: by.Name,
+		Recipients: []access.PrincipalID{next.Requester},
+	})
 	for i := range events {
 		if events[i].Grant == "" {
 			continue
@@ -280,8 +309,8 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 	return d.engine.holdGrants(ctx, d.Tx, next, grants) // behind what they supersede
 }
 
-// rightsEnd gives, for each item, when the right of its requester to ask for it ends; zero where no end is set. An opening
-// that rests on a role which is held for a while ends with it, in the kernel too.
+// rightsEnd gives, for each item, when the right of its requester to ask for it ends; zero where no end is set. An
+// opening that rests on a role which is held for a while ends with it, in the kernel too.
 func (d *deciding) rightsEnd(ctx context.Context) ([]time.Time, error) {
 	if d.request.ForRoles() {
 		return nil, nil

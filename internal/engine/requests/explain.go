@@ -73,27 +73,31 @@ func (x *Explanation) step(ok bool, step, format string, args ...any) {
 // Explain tells what would happen to a request, without making it. Whoever may read the machine's policy may ask, about
 // themselves, and about others where they may read principals.
 func (e *Service) Explain(ctx context.Context, c engine.Caller, q Question) (x Explanation, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.PoliciesRead, Details: map[string]string{"machine": q.Machine, "person": q.Person}}, func(r engine.Reader, may engine.Rights) error {
-		x = Explanation{Outcome: ExplainAutomatic, Names: map[access.PrincipalID]string{}}
-		m, err := engine.FindMachine(ctx, r, may, q.Machine, rbac.PoliciesRead)
-		if err != nil {
-			return err
-		}
-		person := access.Principal{ID: c.Principal, Name: c.Name}
-		if q.Person != "" && !directory.IsSelf(may, q.Person) {
-			if err := may.Require(rbac.PrincipalsRead, access.Root); err != nil {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.PoliciesRead, Details: map[string]string{"machine": q.Machine, "person": q.Person}},
+		func(r engine.Reader, may engine.Rights) error {
+			x = Explanation{Outcome: ExplainAutomatic, Names: map[access.PrincipalID]string{}}
+			m, err := engine.FindMachine(ctx, r, may, q.Machine, rbac.PoliciesRead)
+			if err != nil {
 				return err
 			}
-			if person, err = directory.FindPrincipal(ctx, r, c.Tenant, q.Person); err != nil {
-				return err
+			person := access.Principal{ID: c.Principal, Name: c.Name}
+			if q.Person != "" && !directory.IsSelf(may, q.Person) {
+				if err := may.Require(rbac.PrincipalsRead, access.Root); err != nil {
+					return err
+				}
+				if person, err = directory.FindPrincipal(ctx, r, c.Tenant, q.Person); err != nil {
+					return err
+				}
 			}
-		}
-		return e.explain(ctx, r, may, q, m, person, &x)
-	})
+			return e.explain(ctx, r, may, q, m, person, &x)
+		})
 	return x, err
 }
 
-func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Rights, q Question, m access.Machine, person access.Principal, x *Explanation) error {
+func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Rights, q Question, m access.Machine,
+	person access.Principal, x *Explanation,
+) error {
 	now := may.Now
 	if !q.At.IsZero() {
 		now = q.At
@@ -117,15 +121,20 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 	entry, guarded := p.Of(m.ID)
 	if !guarded {
 		x.step(false, "limits", "no policy guards %s", m.Name)
-		x.Reasons = append(x.Reasons, access.Reason{Code: "machineNotConfigured", Message: "no policy guards " + m.Name})
+		x.Reasons = append(x.Reasons,
+			access.Reason{Code: "machineNotConfigured", Message: "no policy guards " + m.Name})
 		return nil
 	}
-	theirs := machines.NetworkNames{R: r, Tenant: m.Tenant} // of whoever wrote the policy, which the caller may be a guest of
+	// of whoever wrote the policy, which the caller may be a guest of
+	theirs := machines.NetworkNames{R: r, Tenant: m.Tenant}
 	if entry, err = theirs.Entry(ctx, entry); err != nil {
 		return err
 	}
 	networks := machines.NetworkNames{R: r, Tenant: may.Caller.Tenant}
-	item := policy.Item{Machine: m.ID, Name: m.Name, Policy: &entry, Ports: q.Ports, Protocol: q.Protocol, Duration: q.Duration}
+	item := policy.Item{
+		Machine: m.ID, Name: m.Name, Policy: &entry, Ports: q.Ports, Protocol: q.Protocol,
+		Duration: q.Duration,
+	}
 	if item.Sources, err = networks.Prefixes(ctx, q.Sources, q.Networks); err != nil {
 		return err
 	}
@@ -141,21 +150,31 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 	if q.Ticket == "" {
 		entry.Ticket = access.TicketRule{}
 	}
-	verdict := policy.Evaluate(policy.Input{Items: []policy.Item{item}, Start: q.Start, Justification: q.Justification, Ticket: q.Ticket}, now)
+	verdict := policy.Evaluate(policy.Input{
+		Items: []policy.Item{item}, Start: q.Start, Justification: q.Justification,
+		Ticket: q.Ticket,
+	},
+		now)
 	for _, reason := range verdict.Refusals {
 		x.step(false, "limits", "%s", reason.Message)
 	}
 	if x.Reasons = append(x.Reasons, verdict.Refusals...); len(verdict.Refusals) > 0 {
 		return nil
 	}
-	x.step(true, "limits", "port %s for %s lies within policy %s, which allows %s at the most", q.Ports, engine.Span(item.Duration), p.Name, engine.Span(verdict.Items[0].Rule.Max))
+	x.step(true, "limits", "port %s for %s lies within policy %s, which allows %s at the most", q.Ports,
+		engine.Span(item.Duration), p.Name, engine.Span(verdict.Items[0].Rule.Max))
 	if entry.Ticket.Checked {
 		x.step(true, "limits", "the ticket would be checked by the ticket webhook, which is not asked here")
 	}
 	a := ask{
-		tenant: m.Tenant, requester: person.ID, requesterName: person.Name, justification: q.Justification, ticket: q.Ticket, start: q.Start,
-		items:   []access.Item{{Machine: m.ID, Ports: q.Ports, Protocol: verdict.Items[0].Protocol, Sources: verdict.Items[0].Sources, Duration: item.Duration}},
-		entries: []*access.MachinePolicy{&entry}, machines: []access.Machine{m}, longest: []time.Duration{verdict.Items[0].Rule.Max},
+		tenant: m.Tenant, requester: person.ID, requesterName: person.Name, justification: q.Justification,
+		ticket: q.Ticket, start: q.Start,
+		items: []access.Item{{
+			Machine: m.ID, Ports: q.Ports, Protocol: verdict.Items[0].Protocol,
+			Sources: verdict.Items[0].Sources, Duration: item.Duration,
+		}},
+		entries: []*access.MachinePolicy{&entry}, machines: []access.Machine{m},
+		longest: []time.Duration{verdict.Items[0].Rule.Max},
 	}
 	if may.Caller.Address.IsValid() {
 		a.address = may.Caller.Address.String()
@@ -178,16 +197,22 @@ func (x *Explanation) chain(c Chain, who string) {
 	x.Chain = &c
 	switch {
 	case c.Beyond():
-		x.step(true, "chain", "with what %s has of it less than %s before or after, it would be open for %s without a break; more than %s is approved by people alone",
+		x.step(true, "chain",
+			"with what %s has of it less than %s before or after, it would be open for %s without a break; more "+
+				"than %s is approved by people alone",
 			who, engine.Span(c.Gap), engine.Span(c.Length()), engine.Span(c.Longest))
 	case c.Joined():
-		x.step(true, "chain", "with what %s has of it less than %s before or after, it would be open for %s without a break, which is what the rule is asked about",
+		x.step(true, "chain",
+			"with what %s has of it less than %s before or after, it would be open for %s without a break, which is "+
+				"what the rule is asked about",
 			who, engine.Span(c.Gap), engine.Span(c.Length()))
 	}
 }
 
 // approvals explains the cases that apply, their stages and who decides.
-func (x *Explanation) approvals(ctx context.Context, r engine.Reader, may engine.Rights, person access.Principal, entry access.MachinePolicy, found chosen) error {
+func (x *Explanation) approvals(ctx context.Context, r engine.Reader, may engine.Rights, person access.Principal,
+	entry access.MachinePolicy, found chosen,
+) error {
 	for _, reason := range found.refusals {
 		x.step(false, "case", "%s", reason.Message)
 	}
@@ -201,7 +226,8 @@ func (x *Explanation) approvals(ctx context.Context, r engine.Reader, may engine
 	}
 	var deciders []access.PrincipalID
 	for _, c := range found.cases[0] {
-		number := slices.IndexFunc(entry.Approval.Cases, func(other access.Case) bool { return reflect.DeepEqual(other, c) }) + 1
+		number := slices.IndexFunc(entry.Approval.Cases,
+			func(other access.Case) bool { return reflect.DeepEqual(other, c) }) + 1
 		if x.unnamed {
 			c = engine.UnnamedCase(c)
 		}
@@ -227,7 +253,9 @@ func (x *Explanation) approvals(ctx context.Context, r engine.Reader, may engine
 }
 
 // stages explains what one case asks for, and gives who may decide in it.
-func (x *Explanation) stages(ctx context.Context, r engine.Reader, may engine.Rights, person access.Principal, c access.Case) ([]access.PrincipalID, error) {
+func (x *Explanation) stages(ctx context.Context, r engine.Reader, may engine.Rights, person access.Principal,
+	c access.Case,
+) ([]access.PrincipalID, error) {
 	if c.StepUp {
 		x.step(true, "step-up", "asking and deciding need a fresh sign-in with a passkey")
 	}

@@ -14,16 +14,19 @@ import (
 
 // ExtendInput asks for a later end of a grant. Exactly one of For and Until is set.
 type ExtendInput struct {
-	ID            access.RequestID // of the request that this is, a GUID that is free or of the same request; empty makes one
-	For           time.Duration    // beyond the present end
+	// of the request that this is, a GUID that is free or of the same request; empty makes one
+	ID            access.RequestID
+	For           time.Duration // beyond the present end
 	Until         time.Time
 	Justification string // empty: that of the first request
 	Ticket        string // empty: that of the first request
 }
 
-// Extend asks for a later end of the caller's own grant, under the rule that guards its machine now, and never beyond the
-// policy's longest time from the first opening. Where the rule approves by itself the grant ends later at once.
-func (e *Service) Extend(ctx context.Context, c engine.Caller, id access.GrantID, in ExtendInput) (d RequestDetail, err error) {
+// Extend asks for a later end of the caller's own grant, under the rule that guards its machine now, and never beyond
+// the policy's longest time from the first opening. Where the rule approves by itself the grant ends later at once.
+func (e *Service) Extend(ctx context.Context, c engine.Caller, id access.GrantID,
+	in ExtendInput,
+) (d RequestDetail, err error) {
 	action := rbac.PoliciesInitiate
 	if !c.Bounds.Allow(action) && c.Bounds.Allow(rbac.RoleActivate) {
 		action = rbac.RoleActivate // and then it is not a port
@@ -43,7 +46,9 @@ func (e *Service) Extend(ctx context.Context, c engine.Caller, id access.GrantID
 	return d, nil
 }
 
-func (e *Service) extend(ctx context.Context, tx engine.Tx, c engine.Caller, id access.GrantID, in ExtendInput, checked *ticketCheck) (RequestDetail, error) {
+func (e *Service) extend(ctx context.Context, tx engine.Tx, c engine.Caller, id access.GrantID, in ExtendInput,
+	checked *ticketCheck,
+) (RequestDetail, error) {
 	may, err := e.kernel.Rights(ctx, tx, c)
 	if err != nil {
 		return RequestDetail{}, err
@@ -53,7 +58,8 @@ func (e *Service) extend(ctx context.Context, tx engine.Tx, c engine.Caller, id 
 		return RequestDetail{}, err
 	}
 	if g.Principal != c.Principal {
-		return RequestDetail{}, access.Fault(access.KindForbidden, "notYourGrant", "only %s can ask for more time on this grant: make a request of your own", g.PrincipalName)
+		return RequestDetail{}, access.Fault(access.KindForbidden, "notYourGrant",
+			"only %s can ask for more time on this grant: make a request of your own", g.PrincipalName)
 	}
 	if earlier, err := sameExtension(ctx, tx, may, id, in.ID); err != nil || earlier != nil {
 		return orZero(earlier), err
@@ -79,18 +85,23 @@ func (e *Service) extend(ctx context.Context, tx engine.Tx, c engine.Caller, id 
 	return e.fileExtension(ctx, tx, may, g, first, in, checked, where.place, policy.Item{
 		Machine: m.ID, Name: m.Name, Policy: where.entry, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources,
 	}, access.Item{
-		Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports, Protocol: g.Protocol,
-		Sources: g.Sources, Until: until,
+		Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports,
+		Protocol: g.Protocol,
+		Sources:  g.Sources, Until: until,
 	})
 }
 
-// sameExtension gives the request of that id by which the caller asked for more time on the grant before; nil where there is none.
-func sameExtension(ctx context.Context, r engine.Reader, may engine.Rights, grant access.GrantID, id access.RequestID) (*RequestDetail, error) {
+// sameExtension gives the request of that id by which the caller asked for more time on the grant before; nil where
+// there is none.
+func sameExtension(ctx context.Context, r engine.Reader, may engine.Rights, grant access.GrantID,
+	id access.RequestID,
+) (*RequestDetail, error) {
 	if id == "" {
 		return nil, nil //nolint:nilnil // none was named, and that is no error
 	}
 	request, err := r.Request(ctx, access.RequestID(strings.ToLower(string(id))))
-	if engine.IsKind(err, access.KindNotFound) || err == nil && (request.Requester != may.Caller.Principal || request.Extends != grant) {
+	if engine.IsKind(err,
+		access.KindNotFound) || err == nil && (request.Requester != may.Caller.Principal || request.Extends != grant) {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	if err != nil {
@@ -102,7 +113,9 @@ func sameExtension(ctx context.Context, r engine.Reader, may engine.Rights, gran
 }
 
 // extendRole asks for a later end of the grant of a role, by the eligibility as it is now.
-func (e *Service) extendRole(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant, first access.Request, in ExtendInput, until time.Time, checked *ticketCheck) (RequestDetail, error) {
+func (e *Service) extendRole(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant, first access.Request,
+	in ExtendInput, until time.Time, checked *ticketCheck,
+) (RequestDetail, error) {
 	if !may.Caller.Bounds.Cover(rbac.RoleActivate, g.Role.Scope) {
 		return RequestDetail{}, engine.OutOfBounds(rbac.RoleActivate, g.Role.Scope)
 	}
@@ -116,14 +129,17 @@ func (e *Service) extendRole(ctx context.Context, tx engine.Tx, may engine.Right
 	asked, item := activation(eligibility, g.Role)
 	item.Until = until
 	if !eligibility.End.IsZero() && until.After(eligibility.End) {
-		return RequestDetail{}, access.Fault(access.KindInvalid, "eligibilityEnds", "you are eligible for %s until %s: ask for no more than that", g.Role, eligibility.End.UTC().Format(time.RFC3339))
+		return RequestDetail{}, access.Fault(access.KindInvalid, "eligibilityEnds",
+			"you are eligible for %s until %s: ask for no more than that", g.Role,
+			eligibility.End.UTC().Format(time.RFC3339))
 	}
 	return e.fileExtension(ctx, tx, may, g, first, in, checked, place{machine: engine.SiteOf(g.Role)}, asked, item)
 }
 
-// fileExtension judges and files the request for a later end of a grant, whose one item is given as it is judged and as it is
-// kept.
-func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant, first access.Request, in ExtendInput, checked *ticketCheck,
+// fileExtension judges and files the request for a later end of a grant, whose one item is given as it is judged and as
+// it is kept.
+func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant,
+	first access.Request, in ExtendInput, checked *ticketCheck,
 	where place, judged policy.Item, kept access.Item,
 ) (RequestDetail, error) {
 	c := may.Caller
@@ -154,7 +170,8 @@ func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Ri
 		return RequestDetail{}, err
 	}
 	request := access.Request{
-		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: may.Name(g.Tenant), Address: c.Address, Via: c.Via,
+		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: may.Name(g.Tenant), Address: c.Address,
+		Via:     c.Via,
 		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket, Items: []access.Item{kept},
 	}
 	verdict.Wait = min(verdict.Wait, g.End.Sub(may.Now)) // there is nothing to decide once it has ended
@@ -168,7 +185,8 @@ func (in ExtendInput) until(g access.Grant, first access.Request, now time.Time)
 	case in.For == 0 && in.Until.IsZero():
 		return until, access.Fault(access.KindInvalid, "durationMissing", "say how much longer, or until when")
 	case in.For != 0 && !in.Until.IsZero():
-		return until, access.Fault(access.KindInvalid, "untilAndDuration", "give how much longer or until when, not both")
+		return until, access.Fault(access.KindInvalid, "untilAndDuration",
+			"give how much longer or until when, not both")
 	case in.For < 0 || in.For > access.MaxDuration:
 		return until, access.Fault(access.KindInvalid, "tooLong", "an extension is 1s to %s long", access.MaxDuration)
 	case in.For != 0:
@@ -180,13 +198,15 @@ func (in ExtendInput) until(g access.Grant, first access.Request, now time.Time)
 	case !until.After(g.End):
 		return until, notLater(g)
 	case first.BreakGlass:
-		return until, access.Fault(access.KindForbidden, "breakGlassNotExtended", "what was opened by breaking glass is not extended: make an ordinary request")
+		return until, access.Fault(access.KindForbidden, "breakGlassNotExtended",
+			"what was opened by breaking glass is not extended: make an ordinary request")
 	}
 	return until, nil
 }
 
 func notLater(g access.Grant) error {
-	return access.Fault(access.KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later", g.ID, g.End.UTC().Format(time.RFC3339))
+	return access.Fault(access.KindInvalid, "notLater", "grant %s ends at %s already; an extension must end later",
+		g.ID, g.End.UTC().Format(time.RFC3339))
 }
 
 // extendGrant gives the grant of an approved request for more time its later end.
@@ -217,8 +237,8 @@ func (d *deciding) extendGrant(ctx context.Context, by access.Actor) error {
 	return d.SaveGrant(ctx, next, g.Revision, events, false)
 }
 
-// notRecalled refuses more time on a grant that is just being ended: what enforces it was taken away already, and saving it anew
-// would bring that back.
+// notRecalled refuses more time on a grant that is just being ended: what enforces it was taken away already, and
+// saving it anew would bring that back.
 func (d *deciding) notRecalled(ctx context.Context, g access.Grant) error {
 	recalls, err := d.Tx.Recalls(ctx)
 	if err != nil || len(recalls) == 0 {

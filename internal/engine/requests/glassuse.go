@@ -23,8 +23,8 @@ type GlassUse struct {
 	Reason   string
 }
 
-// GlassUsed records that a machine was opened with a code while the server was out of reach, and leaves the debt of review with
-// whom the code was issued to. What was recorded already is not recorded again.
+// GlassUsed records that a machine was opened with a code while the server was out of reach, and leaves the debt of
+// review with whom the code was issued to. What was recorded already is not recorded again.
 func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address netip.Addr, u GlassUse) error {
 	if len(u.Reason) > access.MaxText || u.Duration <= 0 || u.Duration > access.MaxDuration || !u.Ports.Valid() {
 		return access.Fault(access.KindInvalid, "malformedUse", "the use of a code makes no sense")
@@ -40,7 +40,8 @@ func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address n
 		switch {
 		case machineErr != nil:
 			return machineErr
-		case err != nil, code.Agent != agent && m.Agent != agent: // of a machine that another agent guards: it says nothing of that one
+		// of a machine that another agent guards it says nothing
+		case err != nil, code.Agent != agent && m.Agent != agent:
 			return e.forgottenCode(ctx, tx, b, agent, address, u)
 		case !code.UsedAt.IsZero():
 			return nil
@@ -58,16 +59,21 @@ func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address n
 			return err
 		}
 		tenant := cmp.Or(m.Tenant, issuer.Tenant) // that of the machine, unless it was deleted
-		issuer.Name = engine.Rights{Dir: dir, Caller: engine.Caller{Name: issuer.Name, Tenant: issuer.Tenant}}.Name(tenant)
+		issuer.Name = engine.Rights{Dir: dir, Caller: engine.Caller{Name: issuer.Name, Tenant: issuer.Tenant}}.Name(
+			tenant)
 		actor := access.Actor{ID: issuer.ID, Name: issuer.Name, Address: address, Via: "agent"}
 		approvals, told, err := approversOf(ctx, tx, code.Machine)
 		if err != nil {
 			return err
 		}
 		request, _ := access.NewRequest(access.Request{
-			ID: access.RequestID(engine.NewID()), Tenant: tenant, Requester: issuer.ID, RequesterName: issuer.Name, Via: "agent", BreakGlass: true, Approvals: approvals,
+			ID: access.RequestID(engine.NewID()), Tenant: tenant, Requester: issuer.ID, RequesterName: issuer.Name,
+			Via: "agent", BreakGlass: true, Approvals: approvals,
 			Justification: u.Reason, Start: access.Instant(u.Opened),
-			Items: []access.Item{{Machine: code.Machine, Ports: u.Ports, Protocol: u.Protocol, Sources: []netip.Prefix{u.Source}, Duration: u.Duration.Truncate(time.Microsecond)}},
+			Items: []access.Item{{
+				Machine: code.Machine, Ports: u.Ports, Protocol: u.Protocol,
+				Sources: []netip.Prefix{u.Source}, Duration: u.Duration.Truncate(time.Microsecond),
+			}},
 		}, actor, 0, now)
 		request.State, request.DecidedAt = access.RequestApproved, now // on the machine, by the code
 		if err := tx.SaveRequest(ctx, request, 0); err != nil {
@@ -82,17 +88,21 @@ func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address n
 			return fmt.Errorf("save use of a code: %w", err)
 		}
 		review := access.Review{
-			ID: access.ReviewID(engine.NewID()), Tenant: tenant, Person: issuer.ID, PersonName: issuer.Name, Request: request.ID, Offline: true, CreatedAt: now, Revision: 1,
+			ID: access.ReviewID(engine.NewID()), Tenant: tenant, Person: issuer.ID, PersonName: issuer.Name,
+			Request: request.ID, Offline: true, CreatedAt: now, Revision: 1,
 		}
 		if err := tx.SaveReview(ctx, review, 0); err != nil {
 			return fmt.Errorf("save review: %w", err)
 		}
 		w.Notify(engine.Notice{Kind: engine.NotifyBreakGlass, Request: request, CodeOf: issuer.Name, Recipients: told})
 		w.Event(access.Event{
-			Kind: access.GlassBroken, Actor: actor, Tenant: tenant, Scope: m.Resource, Machine: code.Machine, Agent: agent, Request: request.ID,
+			Kind: access.GlassBroken, Actor: actor, Tenant: tenant, Scope: m.Resource, Machine: code.Machine,
+			Agent: agent, Request: request.ID,
 			Details: map[string]string{
-				"offline": "true", "code": string(code.ID), "review": string(review.ID), "ports": u.Ports.String() + "/" + string(u.Protocol),
-				"source": u.Source.String(), "opened": u.Opened.UTC().Format(time.RFC3339), "duration": u.Duration.String(), "justification": engine.Clip(u.Reason),
+				"offline": "true", "code": string(code.ID), "review": string(review.ID),
+				"ports":  u.Ports.String() + "/" + string(u.Protocol),
+				"source": u.Source.String(), "opened": u.Opened.UTC().Format(time.RFC3339),
+				"duration": u.Duration.String(), "justification": engine.Clip(u.Reason),
 			},
 		})
 		return w.Finish(ctx)
@@ -104,7 +114,9 @@ func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address n
 }
 
 // approversOf gives what the rule of a machine's policy asks for, and whom it names; nothing where no policy guards it.
-func approversOf(ctx context.Context, r engine.Reader, machine access.MachineID) ([]access.Approval, []access.PrincipalID, error) {
+func approversOf(ctx context.Context, r engine.Reader,
+	machine access.MachineID,
+) ([]access.Approval, []access.PrincipalID, error) {
 	p, err := r.GuardOf(ctx, machine)
 	if err != nil && !engine.IsKind(err, access.KindNotFound) {
 		return nil, nil, fmt.Errorf("read policy: %w", err)
@@ -115,25 +127,31 @@ func approversOf(ctx context.Context, r engine.Reader, machine access.MachineID)
 }
 
 // forgottenCode records the use of a code that was issued so long ago that nothing is known of it any more.
-func (e *Service) forgottenCode(ctx context.Context, tx engine.Tx, b *engine.Bill, id access.AgentID, address netip.Addr, u GlassUse) error {
+func (e *Service) forgottenCode(ctx context.Context, tx engine.Tx, b *engine.Bill, id access.AgentID,
+	address netip.Addr, u GlassUse,
+) error {
 	agent, err := tx.Agent(ctx, id)
 	if err != nil {
 		return fmt.Errorf("read agent: %w", err)
 	}
 	if e.strangeUses.Take(b, id, 1, e.kernel.Now()) == 0 {
-		return access.Fault(access.KindLimited, "tooManyUses", "this agent has told of %d uses of codes that nobody knows: it may tell of more in an hour", maxForgottenUses)
+		return access.Fault(access.KindLimited, "tooManyUses",
+			"this agent has told of %d uses of codes that nobody knows: it may tell of more in an hour",
+			maxForgottenUses)
 	}
 	w := e.kernel.NewWork(tx, e.kernel.Now())
 	w.Event(access.Event{
 		Kind: access.GlassBroken, Actor: machines.ActorOf(agent, address), Tenant: agent.Tenant, Agent: id,
 		Details: map[string]string{
-			"offline": "true", "code": engine.Clip(string(u.Code)), "forgotten": "true", "ports": u.Ports.String() + "/" + string(u.Protocol),
-			"source": u.Source.String(), "opened": u.Opened.UTC().Format(time.RFC3339), "duration": u.Duration.String(), "justification": engine.Clip(u.Reason),
+			"offline": "true", "code": engine.Clip(string(u.Code)), "forgotten": "true",
+			"ports":  u.Ports.String() + "/" + string(u.Protocol),
+			"source": u.Source.String(), "opened": u.Opened.UTC().Format(time.RFC3339), "duration": u.Duration.String(),
+			"justification": engine.Clip(u.Reason),
 		},
 	})
 	return w.Finish(ctx)
 }
 
-// maxForgottenUses is how many uses of codes that nobody knows any more one agent may write at once, and in each hour. A
-// machine has a few in a year.
+// maxForgottenUses is how many uses of codes that nobody knows any more one agent may write at once, and in each hour.
+// A machine has a few in a year.
 const maxForgottenUses = 20

@@ -15,7 +15,8 @@ const maxKey = 255 // bytes of an idempotency key
 // longKey refuses an idempotency key that is too long.
 func longKey(key string) error {
 	if len(key) > maxKey {
-		return access.Fault(access.KindInvalid, "idempotencyKeyTooLong", "the idempotency key has %d bytes; %d are allowed", len(key), maxKey)
+		return access.Fault(access.KindInvalid, "idempotencyKeyTooLong",
+			"the idempotency key has %d bytes; %d are allowed", len(key), maxKey)
 	}
 	return nil
 }
@@ -29,7 +30,8 @@ func repeated(ctx context.Context, r engine.Reader, may engine.Rights, key, dige
 	case err != nil:
 		return nil, fmt.Errorf("read idempotency key: %w", err)
 	case earlier.Digest != digest:
-		return nil, access.Fault(access.KindConflict, "idempotencyKeyReused", "this idempotency key came with another body before: use a new key for a new request")
+		return nil, access.Fault(access.KindConflict, "idempotencyKeyReused",
+			"this idempotency key came with another body before: use a new key for a new request")
 	}
 	request, err := r.Request(ctx, earlier.Request)
 	if err != nil {
@@ -45,7 +47,11 @@ func rememberKey(ctx context.Context, tx engine.Tx, c engine.Caller, key, digest
 	if key == "" {
 		return nil
 	}
-	err := tx.SaveIdempotency(ctx, engine.Idempotency{Principal: c.Principal, Key: key, Digest: digest, Request: request.ID, CreatedAt: request.CreatedAt})
+	err := tx.SaveIdempotency(ctx,
+		engine.Idempotency{
+			Principal: c.Principal, Key: key, Digest: digest, Request: request.ID,
+			CreatedAt: request.CreatedAt,
+		})
 	if err != nil {
 		return fmt.Errorf("save idempotency key: %w", err)
 	}
@@ -58,9 +64,11 @@ func (in SubmitInput) digest() string {
 		return in.Digest
 	}
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%d %q %q %q %q %q %t\n", in.Start.UnixMicro(), in.Justification, in.Ticket, in.Policy, in.Repeat, in.Zone, in.BreakGlass)
+	_, _ = fmt.Fprintf(h, "%d %q %q %q %q %q %t\n", in.Start.UnixMicro(), in.Justification, in.Ticket, in.Policy,
+		in.Repeat, in.Zone, in.BreakGlass)
 	for _, it := range in.Items {
-		_, _ = fmt.Fprintf(h, "%q %q %q %s %q %v %q %d %d\n", it.Machine, it.Selector, it.Group, it.Ports, it.Protocol, it.Sources, it.Networks, it.Duration, it.Until.UnixMicro())
+		_, _ = fmt.Fprintf(h, "%q %q %q %s %q %v %q %d %d\n", it.Machine, it.Selector, it.Group, it.Ports, it.Protocol,
+			it.Sources, it.Networks, it.Duration, it.Until.UnixMicro())
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

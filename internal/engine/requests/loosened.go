@@ -13,13 +13,15 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// loosenedUse gives an event for each machine whose policy, and for the scope of roles whose eligibility, was loosened lately by who
-// asks for access to it, or who fell under an easier case or became eligible by a group that they put themselves into, or left.
+// loosenedUse gives an event for each machine whose policy, and for the scope of roles whose eligibility, was loosened
+// lately by who asks for access to it, or who fell under an easier case or became eligible by a group that they put
+// themselves into, or left.
 func (d *deciding) loosenedUse(ctx context.Context, a ask) ([]access.Event, error) {
 	var events []access.Event
 	given := sync.OnceValues(func() (g regrouped, err error) {
 		since := d.Now.Add(-access.LoosenedFor)
-		if g.memberships, err = d.Tx.MembershipsBy(ctx, a.requester, since, append(d.may.Dir.GroupsOf(a.requester), a.requester)); err != nil {
+		if g.memberships, err = d.Tx.MembershipsBy(ctx, a.requester, since,
+			append(d.may.Dir.GroupsOf(a.requester), a.requester)); err != nil {
 			return g, fmt.Errorf("read memberships: %w", err)
 		}
 		if g.otherwise, err = d.Tx.Regroupings(ctx, a.requester, since); err != nil {
@@ -42,8 +44,12 @@ func (d *deciding) loosenedUse(ctx context.Context, a ask) ([]access.Event, erro
 		m := a.machines[i]
 		events = append(events, access.Event{
 			At: d.Now, Kind: access.PolicyExploited, Outcome: access.Succeeded, Tenant: d.request.Tenant,
-			Actor: access.Actor{ID: d.request.Requester, Name: d.request.RequesterName, Address: d.request.Address, Via: d.request.Via},
-			Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Request: d.request.ID, Details: map[string]string{"loosened": engine.Clip(strings.Join(how, "; "))},
+			Actor: access.Actor{
+				ID: d.request.Requester, Name: d.request.RequesterName, Address: d.request.Address,
+				Via: d.request.Via,
+			},
+			Scope: m.Resource, Machine: m.ID, Agent: m.Agent, Request: d.request.ID,
+			Details: map[string]string{"loosened": engine.Clip(strings.Join(how, "; "))},
 		})
 	}
 	return events, nil
@@ -55,8 +61,8 @@ type regrouped struct {
 	otherwise   []engine.Regrouping
 }
 
-// joined says into which groups the requester has put themselves lately by which they may ask for item i as they do, and which they left:
-// the rule looks at their groups, or the group is eligible for the role or may break the glass.
+// joined says into which groups the requester has put themselves lately by which they may ask for item i as they do,
+// and which they left: the rule looks at their groups, or the group is eligible for the role or may break the glass.
 func (d *deciding) joined(ctx context.Context, a ask, i int, given func() (regrouped, error)) ([]string, error) {
 	looks := d.engine.rules.LooksAt(a.entries[i].Approval, (*policy.Condition).LooksAtGroups)
 	var named []access.PrincipalID

@@ -24,7 +24,9 @@ type ApprovalProgress struct {
 const maxDeciders = 50 // that a detail names
 
 // describeWhole is describeRequest with how the deciding stands.
-func (*Service) describeWhole(ctx context.Context, r engine.Reader, may engine.Rights, names *engine.NameCache, request access.Request) (RequestDetail, error) {
+func (*Service) describeWhole(ctx context.Context, r engine.Reader, may engine.Rights, names *engine.NameCache,
+	request access.Request,
+) (RequestDetail, error) {
 	d, err := describeRequest(ctx, r, may, names, request)
 	if err != nil || len(request.Approvals) == 0 {
 		return d, err
@@ -65,15 +67,19 @@ func (*Service) describeWhole(ctx context.Context, r engine.Reader, may engine.R
 func mine(may engine.Rights, request access.Request, i int, p policy.Progress) bool {
 	me := may.Caller.Principal
 	return p.Outcome == policy.Waiting && may.Caller.Bounds.Allow(rbac.RequestsDecide) &&
-		len(policy.EligibleFor(request.Approvals[i].Case.Stages[p.Stage], me, request.Requester, engine.People{Dir: may.Dir})) > 0 &&
+		len(policy.EligibleFor(request.Approvals[i].Case.Stages[p.Stage], me, request.Requester,
+			engine.People{Dir: may.Dir})) > 0 &&
 		!slices.Contains(p.Decided, me)
 }
 
 // needsMe lists the pending requests that the caller may decide now.
-func (e *Service) needsMe(ctx context.Context, r engine.Reader, may engine.Rights, f engine.RequestFilter, p engine.Page) (engine.Listed[RequestDetail], error) {
+func (e *Service) needsMe(ctx context.Context, r engine.Reader, may engine.Rights, f engine.RequestFilter,
+	p engine.Page,
+) (engine.Listed[RequestDetail], error) {
 	f.Tenant, f.State = may.Caller.Tenant, access.RequestPending
 	names := engine.NameCache{R: r}
-	return engine.Visible(p, func(p engine.Page) (engine.Listed[access.Request], error) { return r.Requests(ctx, f, p) },
+	return engine.Visible(p,
+		func(p engine.Page) (engine.Listed[access.Request], error) { return r.Requests(ctx, f, p) },
 		func(request access.Request) (RequestDetail, bool, error) {
 			if !may.Now.Before(request.PendingUntil) || !isApprover(may.Dir, request, may.Caller.Principal) {
 				return RequestDetail{}, false, nil

@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// hold refuses the transaction where its subject has more of any of the kinds by now than it may have. An emergency is held to the
-// person's quota alone: what others have open must not keep it out.
+// hold refuses the transaction where its subject has more of any of the kinds by now than it may have. An emergency is
+// held to the person's quota alone: what others have open must not keep it out.
 func (e *Service) hold(ctx context.Context, tx engine.Tx, r access.Request, kinds ...engine.QuotaKind) error {
 	used, err := tx.Usage(ctx, r.Tenant, r.Requester)
 	if err != nil {
@@ -19,12 +19,16 @@ func (e *Service) hold(ctx context.Context, tx engine.Tx, r access.Request, kind
 	for _, kind := range kinds {
 		mine, _ := used.Person.Of(kind)
 		if most, what := e.quotas.Person.Of(kind); mine > most {
-			return access.Fault(access.KindConflict, "quotaExceeded", "%s may have %d %s, and would have more: end or cancel some first, or ask who runs the server for a higher quota",
+			return access.Fault(access.KindConflict, "quotaExceeded",
+				"%s may have %d %s, and would have more: end or cancel some first, or ask who runs the server for a "+
+					"higher quota",
 				r.RequesterName, most, what)
 		}
 		all, _ := used.Tenant.Of(kind)
 		if most, what := e.quotas.Tenant.Of(kind); all > most && !r.BreakGlass {
-			return access.Fault(access.KindConflict, "tenantQuotaExceeded", "this tenant may have %d %s in all, and would have more: wait until some have ended, or ask who runs the server for a higher quota",
+			return access.Fault(access.KindConflict, "tenantQuotaExceeded",
+				"this tenant may have %d %s in all, and would have more: wait until some have ended, or ask who "+
+					"runs the server for a higher quota",
 				most, what)
 		}
 	}

@@ -9,8 +9,9 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// CarryOutRecalls does one transaction's worth of the oldest recall that can be carried out, and reports whether there may
-// be more to do. Any number of replicas may call it: each transaction goes on from where the one before it left off.
+// CarryOutRecalls does one transaction's worth of the oldest recall that can be carried out, and reports whether there
+// may be more to do. Any number of replicas may call it: each transaction goes on from where the one before it left
+// off.
 func (e *Service) CarryOutRecalls(ctx context.Context) (more bool, err error) {
 	var recalls []access.Recall
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
@@ -49,7 +50,8 @@ func (e *Service) carryOutRecall(ctx context.Context, tx engine.Tx, order access
 	}
 	j.Names.Seen = w.Machines
 	standing, err := tx.Standing(ctx, engine.StandingFilter{
-		Principal: order.Principal, Machine: order.Machine, Made: order.At, AfterStart: order.AfterStart, AfterGrant: order.AfterGrant,
+		Principal: order.Principal, Machine: order.Machine, Made: order.At, AfterStart: order.AfterStart,
+		AfterGrant: order.AfterGrant,
 	}, engine.ActChunk)
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)

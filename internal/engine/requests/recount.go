@@ -15,8 +15,8 @@ import (
 // recountAgain is after how long votes are counted once more that sufficed, where nothing could be made of that.
 const recountAgain = 10 * time.Second
 
-// Recount finishes the requests whose votes have come to suffice without a decision: whoever had lost the right to vote has it
-// again, and their votes count again with it. It looks when the directory has changed.
+// Recount finishes the requests whose votes have come to suffice without a decision: whoever had lost the right to vote
+// has it again, and their votes count again with it. It looks when the directory has changed.
 func (e *Service) Recount(ctx context.Context) error {
 	var dir *rbac.Directory
 	var decided []access.RequestID
@@ -86,8 +86,14 @@ func (e *Service) finishDeciding(ctx context.Context, id access.RequestID) error
 			return err
 		}
 		system := access.System()
-		may := engine.Rights{Dir: dir, Caller: engine.Caller{Name: system.Name, Tenant: request.Tenant, Via: system.Via}, Now: e.kernel.Now()}
-		d := &deciding{Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: rbac.RequestsDecide, was: request.Revision, request: request}
+		may := engine.Rights{
+			Dir:    dir,
+			Caller: engine.Caller{Name: system.Name, Tenant: request.Tenant, Via: system.Via}, Now: e.kernel.Now(),
+		}
+		d := &deciding{
+			Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: rbac.RequestsDecide,
+			was: request.Revision, request: request,
+		}
 		if err := d.notTakenBack(ctx); err != nil {
 			return err
 		}

@@ -13,9 +13,10 @@ import (
 	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
-// reevaluate looks at a pending request again, by its policies and by the time as they are now. Where it falls under another rule
-// than when it was asked for, it is put under what they ask now; where it lies outside of them, or the requester has lost the
-// right to ask, it is denied. later tells the caller of either, once that is kept: what they were shown is not what there is.
+// reevaluate looks at a pending request again, by its policies and by the time as they are now. Where it falls under
+// another rule than when it was asked for, it is put under what they ask now; where it lies outside of them, or the
+// requester has lost the right to ask, it is denied. later tells the caller of either, once that is kept: what they
+// were shown is not what there is.
 func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 	p, err := d.present(ctx)
 	if err != nil {
@@ -101,15 +102,20 @@ func (d *deciding) limits(ctx context.Context, a *ask) ([]access.Reason, error) 
 
 // denyNow ends a request that could not be made any more.
 func (d *deciding) denyNow(ctx context.Context, refusals []access.Reason) (later, err error) {
-	next, events, err := d.request.Deny(access.System(), engine.Clip("it could not be asked for any more: "+refusals[0].Message), d.Now)
+	next, events, err := d.request.Deny(access.System(),
+		engine.Clip("it could not be asked for any more: "+refusals[0].Message), d.Now)
 	if err != nil {
 		return nil, err
 	}
 	if err := d.save(ctx, next, events); err != nil {
 		return nil, err
 	}
-	d.Notify(engine.Notice{Kind: engine.NotifyDecided, Request: next, By: access.System().Name, Recipients: []access.PrincipalID{next.Requester}})
-	fault := access.Fault(access.KindConflict, "requestOutdated", "the request lies outside of what is allowed by now, and was denied: it needs to be made anew")
+	d.Notify(engine.Notice{
+		Kind: engine.NotifyDecided, Request: next, By: access.System().Name,
+		Recipients: []access.PrincipalID{next.Requester},
+	})
+	fault := access.Fault(access.KindConflict, "requestOutdated",
+		"the request lies outside of what is allowed by now, and was denied: it needs to be made anew")
 	fault.Reasons = refusals
 	return fault, nil
 }
@@ -158,9 +164,17 @@ func (d *deciding) present(ctx context.Context) (p present, err error) {
 		}
 		switch {
 		case m.ID == "" || !guarded:
-			p.refusals = append(p.refusals, access.Reason{Code: "machineNotConfigured", Field: field, Message: "no policy guards " + engine.NameOf(m, item.Machine) + " any more"})
+			p.refusals = append(p.refusals,
+				access.Reason{
+					Code: "machineNotConfigured", Field: field,
+					Message: "no policy guards " + engine.NameOf(m, item.Machine) + " any more",
+				})
 		case !d.may.Dir.Check(r.Requester, rbac.PoliciesInitiate, m.Resource, d.Now).Allowed:
-			p.refusals = append(p.refusals, access.Reason{Code: "forbidden", Field: field, Message: r.RequesterName + " may not ask for access to " + m.Name + " any more"})
+			p.refusals = append(p.refusals,
+				access.Reason{
+					Code: "forbidden", Field: field,
+					Message: r.RequesterName + " may not ask for access to " + m.Name + " any more",
+				})
 		}
 		p.changed = p.changed || entry.Revision != item.PolicyRevision || guard.ID != item.Policy
 		p.items[i].Policy, p.items[i].PolicyRevision = guard.ID, entry.Revision
@@ -179,7 +193,8 @@ func (d *deciding) input(a ask) policy.Input {
 	}
 	for i, item := range a.items {
 		one := policy.Item{
-			Machine: item.Machine, Name: a.machines[i].Name, Policy: a.entries[i], Ports: item.Ports, Protocol: item.Protocol, Sources: item.Sources,
+			Machine: item.Machine, Name: a.machines[i].Name, Policy: a.entries[i], Ports: item.Ports,
+			Protocol: item.Protocol, Sources: item.Sources,
 		}
 		if !item.Role.IsZero() {
 			one, _ = activation(a.eligibilities[i], item.Role)
@@ -191,7 +206,9 @@ func (d *deciding) input(a ask) policy.Input {
 }
 
 // presentRole reads the eligibility that a role is asked by, as it is now.
-func (d *deciding) presentRole(ctx context.Context, i int, role access.Role) (access.Eligibility, []access.Reason, error) {
+func (d *deciding) presentRole(ctx context.Context, i int,
+	role access.Role,
+) (access.Eligibility, []access.Reason, error) {
 	eligibility, err := engine.EligibilityOf(ctx, d.Tx, d.request.Tenant, role)
 	var why string
 	switch {
@@ -205,16 +222,21 @@ func (d *deciding) presentRole(ctx context.Context, i int, role access.Role) (ac
 	if why == "" {
 		return eligibility, nil, nil
 	}
-	return eligibility, []access.Reason{{Code: "notEligible", Field: fmt.Sprintf("items[%d].role", i), Message: d.request.RequesterName + " may not activate " + role.String() + " any more: " + why}}, nil
+	return eligibility,
+		[]access.Reason{{
+			Code: "notEligible", Field: fmt.Sprintf("items[%d].role", i),
+			Message: d.request.RequesterName + " may not activate " + role.String() + " any more: " + why,
+		}}, nil
 }
 
-// stricter gives the approvals that a request was made under, and those that are asked for now where they are others: whoever
-// changes the settings of an eligibility, or lets the time pass, never loosens what is waiting.
+// stricter gives the approvals that a request was made under, and those that are asked for now where they are others:
+// whoever changes the settings of an eligibility, or lets the time pass, never loosens what is waiting.
 func stricter(was, now []access.Approval) []access.Approval {
 	all := slices.Clone(was)
 	for _, a := range now {
 		asked := slices.ContainsFunc(was, func(b access.Approval) bool {
-			return reflect.DeepEqual(a.Case, b.Case) && !slices.ContainsFunc(a.Items, func(i int) bool { return !slices.Contains(b.Items, i) })
+			return reflect.DeepEqual(a.Case,
+				b.Case) && !slices.ContainsFunc(a.Items, func(i int) bool { return !slices.Contains(b.Items, i) })
 		})
 		if !asked {
 			all = append(all, a)

@@ -25,7 +25,8 @@ type place struct {
 func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitInput) (policy.Input, []place, error) {
 	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
 	if len(in.Items) > access.MaxItems {
-		return asked, nil, access.Fault(access.KindInvalid, "tooManyItems", "the request has %d items; %d are allowed", len(in.Items), access.MaxItems)
+		return asked, nil, access.Fault(access.KindInvalid, "tooManyItems", "the request has %d items; %d are allowed",
+			len(in.Items), access.MaxItems)
 	}
 	if _, err := may.Anywhere(rbac.PoliciesInitiate); err != nil {
 		return asked, nil, err
@@ -77,7 +78,9 @@ type resolved struct {
 	refusal *access.Error
 }
 
-func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref string, only access.ResourceID) (resolved, error) {
+func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref string,
+	only access.ResourceID,
+) (resolved, error) {
 	m, err := engine.FindMachine(ctx, r, may, ref, rbac.PoliciesInitiate)
 	if refusal := byRule(err); refusal != nil {
 		return resolved{refusal: refusal}, nil //nolint:nilerr // the refusal is the answer
@@ -92,7 +95,8 @@ func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref
 	case err != nil && found:
 		return resolved{}, fmt.Errorf("read policy: %w", err)
 	case only != "" && !p.Resource.Equal(only):
-		return resolved{refusal: access.Fault(access.KindInvalid, "machineNotInPolicy", "machine %q is not named by this policy", m.Name)}, nil
+		return resolved{refusal: access.Fault(access.KindInvalid, "machineNotInPolicy",
+			"machine %q is not named by this policy", m.Name)}, nil
 	case !found:
 		return out, nil
 	}
@@ -109,7 +113,9 @@ func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref
 // byRule gives err where it is a refusal by a rule of ours, and nil where it is a fault, or nothing.
 func byRule(err error) *access.Error {
 	var refusal *access.Error
-	if engine.AsError(err, &refusal) && (refusal.Kind == access.KindForbidden || refusal.Kind == access.KindNotFound || refusal.Kind == access.KindInvalid) {
+	if engine.AsError(err,
+		&refusal) && (refusal.Kind == access.KindForbidden || refusal.Kind == access.KindNotFound ||
+		refusal.Kind == access.KindInvalid) {
 		return refusal
 	}
 	return nil
@@ -139,7 +145,9 @@ func worse(so, next *access.Error, field string) *access.Error {
 func oneTenant(places []place) error {
 	for _, p := range places {
 		if p.machine.Tenant != places[0].machine.Tenant {
-			return access.Fault(access.KindInvalid, "severalTenants", "machines %q and %q are of different tenants: make a request for each", places[0].machine.Name, p.machine.Name)
+			return access.Fault(access.KindInvalid, "severalTenants",
+				"machines %q and %q are of different tenants: make a request for each", places[0].machine.Name,
+				p.machine.Name)
 		}
 	}
 	return nil

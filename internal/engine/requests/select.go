@@ -29,7 +29,8 @@ func pickMachines(ctx context.Context, r engine.Reader, may engine.Rights, items
 		}
 		field := fmt.Sprintf("items[%d]", i)
 		if item.Machine != "" {
-			return nil, engine.SelectorFault("machineAndSelector", field, "name the machine, or say how to pick machines, not both")
+			return nil, engine.SelectorFault("machineAndSelector", field,
+				"name the machine, or say how to pick machines, not both")
 		}
 		key := item.Group + "\x00" + item.Selector
 		ids, known := picked[key]
@@ -45,14 +46,17 @@ func pickMachines(ctx context.Context, r engine.Reader, may engine.Rights, items
 			out = append(out, one)
 		}
 		if len(out) > access.MaxItems {
-			return nil, engine.SelectorFault("tooManyItems", field, "the request has more than %d items; pick fewer machines", access.MaxItems)
+			return nil, engine.SelectorFault("tooManyItems", field,
+				"the request has more than %d items; pick fewer machines", access.MaxItems)
 		}
 	}
 	return out, nil
 }
 
 // machinesPicked gives the ids of the machines that an item picks.
-func machinesPicked(ctx context.Context, r engine.Reader, may engine.Rights, scopes []access.ResourceID, item ItemInput, field string) ([]string, error) {
+func machinesPicked(ctx context.Context, r engine.Reader, may engine.Rights, scopes []access.ResourceID, item ItemInput,
+	field string,
+) ([]string, error) {
 	labels, err := engine.ParseSelector(item.Selector, field+".selector")
 	if err != nil {
 		return nil, err
@@ -78,7 +82,8 @@ func machinesPicked(ctx context.Context, r engine.Reader, may engine.Rights, sco
 			}
 		}
 		if len(ids) > access.MaxItems {
-			return nil, engine.SelectorFault("tooManyItems", field, "more than %d machines are picked; one request may have %d items", access.MaxItems, access.MaxItems)
+			return nil, engine.SelectorFault("tooManyItems", field,
+				"more than %d machines are picked; one request may have %d items", access.MaxItems, access.MaxItems)
 		}
 		if p.Cursor = list.Next; p.Cursor == "" {
 			break

@@ -22,7 +22,9 @@ type Service struct {
 }
 
 // New makes the service. The default takes the place of each quota that is 0.
-func New(kernel *engine.Kernel, hosts *machines.Service, rules *machines.Rulebook, tickets engine.TicketChecker, quotas engine.Quotas) *Service {
+func New(kernel *engine.Kernel, hosts *machines.Service, rules *machines.Rulebook, tickets engine.TicketChecker,
+	quotas engine.Quotas,
+) *Service {
 	return &Service{
 		kernel: kernel, machines: hosts, rules: rules, tickets: tickets, quotas: quotas.OrDefault(),
 		strangeUses: engine.Flood[access.AgentID]{Most: maxForgottenUses},

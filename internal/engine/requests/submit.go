@@ -24,8 +24,8 @@ type SubmitInput struct {
 	IdempotencyKey string // empty: none; at most 255 bytes
 	Digest         string // SHA-256 of the body, for the key; empty: the engine makes one of the input
 
-	// Repeat makes a series: an RRULE of RFC 5545, whose occurrences from Start on, in Zone (an IANA name; empty: UTC), are
-	// the starts of windows. Each window becomes a grant of its own; the whole is approved once.
+	// Repeat makes a series: an RRULE of RFC 5545, whose occurrences from Start on, in Zone (an IANA name; empty: UTC),
+	// are the starts of windows. Each window becomes a grant of its own; the whole is approved once.
 	Repeat string
 	Zone   string
 
@@ -38,23 +38,28 @@ type SubmitInput struct {
 
 // ItemInput is one port of one machine. Exactly one of Duration and Until is set.
 type ItemInput struct {
-	Machine  string // name, id or resource id; empty with a selector or a group
-	Selector string // labels, such as env=prod,role=web: every machine that has them all and that the caller may ask for
+	Machine string // name, id or resource id; empty with a selector or a group
+	// labels, such as env=prod,role=web: every machine that has them all and that the caller may ask for
+	Selector string
 	Group    string // name of a resource group, whose machines are meant; with a selector, those that it picks
 	Ports    access.PortRange
 	Protocol access.Protocol // empty: what the policy guards the ports for
 	Sources  []netip.Prefix
-	Networks []string // names of networks, which count as what they stand for now; where both are empty: the caller's own address
+	// names of networks, which count as what they stand for now; where both are empty: the caller's own address
+	Networks []string
 	Duration time.Duration
 	Until    time.Time
 
 	SourceList bool // as in access.PortRule
 }
 
-// Submit asks for access, and where the policy approves by itself makes the grants in the same transaction. The same key
-// with the same body leads to the same request, however often it comes; with another body it is a conflict.
+// Submit asks for access, and where the policy approves by itself makes the grants in the same transaction. The same
+// key with the same body leads to the same request, however often it comes; with another body it is a conflict.
 func (e *Service) Submit(ctx context.Context, c engine.Caller, in SubmitInput) (d RequestDetail, err error) {
-	a := engine.Attempt{Kind: access.RequestRefused, Action: rbac.PoliciesInitiate, Scope: in.scope(), All: true, Details: in.describe()}
+	a := engine.Attempt{
+		Kind: access.RequestRefused, Action: rbac.PoliciesInitiate, Scope: in.scope(), All: true,
+		Details: in.describe(),
+	}
 	if err := longKey(in.IdempotencyKey); err != nil {
 		return d, e.kernel.Refused(ctx, c, a, err)
 	}
@@ -74,7 +79,9 @@ func (e *Service) Submit(ctx context.Context, c engine.Caller, in SubmitInput) (
 	return d, nil
 }
 
-func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in SubmitInput, windows []time.Time, checked *ticketCheck) (RequestDetail, error) {
+func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in SubmitInput, windows []time.Time,
+	checked *ticketCheck,
+) (RequestDetail, error) {
 	may, err := e.kernel.Rights(ctx, tx, c)
 	if err != nil {
 		return RequestDetail{}, err
@@ -119,7 +126,9 @@ func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in 
 
 // file puts a request that lies within its policies on record: approved at once where every case is automatic, or else
 // pending, with those who decide told.
-func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, request access.Request, asked policy.Input, places []place, verdict policy.Verdict) (RequestDetail, error) {
+func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, request access.Request, asked policy.Input,
+	places []place, verdict policy.Verdict,
+) (RequestDetail, error) {
 	a := askOf(request)
 	for i, item := range asked.Items {
 		a.entries = append(a.entries, item.Policy)
@@ -137,7 +146,10 @@ func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, req
 	}
 	request, events := access.NewRequest(request, may.Actor(request.Tenant), verdict.Wait, may.Now)
 	recordChains(events, a.chains)
-	d := &deciding{Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: actionOf(request), request: request}
+	d := &deciding{
+		Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: actionOf(request),
+		request: request,
+	}
 	d.Alone = len(a.chains) > 0 && !slices.ContainsFunc(a.chains, func(c Chain) bool { return !c.alone })
 	names := engine.NameCache{R: tx, Seen: map[access.MachineID]access.Machine{}}
 	for _, p := range places {
@@ -182,9 +194,11 @@ func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, req
 	return out, d.Finish(ctx)
 }
 
-// approvalsOf gives the approvals that a request needs, which lies within its policies; none where it is approved at once. What is
-// asked for is cut where it is a little too long with what there is beside it.
-func (e *Service) approvalsOf(ctx context.Context, tx engine.Tx, may engine.Rights, a *ask, extends access.GrantID) (approvals []access.Approval, err error) {
+// approvalsOf gives the approvals that a request needs, which lies within its policies; none where it is approved at
+// once. What is asked for is cut where it is a little too long with what there is beside it.
+func (e *Service) approvalsOf(ctx context.Context, tx engine.Tx, may engine.Rights, a *ask,
+	extends access.GrantID,
+) (approvals []access.Approval, err error) {
 	if extends != "" {
 		if a.extends, err = tx.Grant(ctx, extends); err != nil {
 			return nil, fmt.Errorf("read grant: %w", err)
@@ -202,7 +216,9 @@ func (e *Service) approvalsOf(ctx context.Context, tx engine.Tx, may engine.Righ
 		return nil, outsidePolicy(found.refusals)
 	case a.extends.State == access.GrantScheduled && len(found.approvals) > 0:
 		return nil, access.Fault(access.KindConflict, "grantNotBegun",
-			"grant %s begins at %s, and its votes are counted once more then: ask for more time once it has begun, or make another request", a.extends.ID, a.extends.Start.UTC().Format(time.RFC3339))
+			"grant %s begins at %s, and its votes are counted once more then: ask for more time once it has begun, "+
+				"or make another request",
+			a.extends.ID, a.extends.Start.UTC().Format(time.RFC3339))
 	case found.stepUp && !may.Caller.SteppedUp(may.Now):
 		return nil, engine.StepUpRequired("asking for this access")
 	}
@@ -212,7 +228,8 @@ func (e *Service) approvalsOf(ctx context.Context, tx engine.Tx, may engine.Righ
 // recordChains puts on record which items are part of a longer chain.
 func recordChains(events []access.Event, chains []Chain) {
 	for _, c := range joined(chains) {
-		events[0].Details[fmt.Sprintf("chain.%d", c.Item)] = c.Start.UTC().Format(time.RFC3339) + "/" + c.End.UTC().Format(time.RFC3339)
+		events[0].Details[fmt.Sprintf("chain.%d",
+			c.Item)] = c.Start.UTC().Format(time.RFC3339) + "/" + c.End.UTC().Format(time.RFC3339)
 	}
 }
 
@@ -224,17 +241,21 @@ func actionOf(r access.Request) string {
 	return rbac.PoliciesInitiate
 }
 
-func makeRequest(may engine.Rights, in SubmitInput, asked policy.Input, verdict policy.Verdict, places []place) access.Request {
+func makeRequest(may engine.Rights, in SubmitInput, asked policy.Input, verdict policy.Verdict,
+	places []place,
+) access.Request {
 	c, tenant := may.Caller, places[0].machine.Tenant
 	request := access.Request{
 		ID: access.RequestID(engine.NewID()), Tenant: tenant, Requester: c.Principal, RequesterName: may.Name(tenant),
-		Address: c.Address, Via: c.Via, Start: access.Instant(in.Start), Justification: in.Justification, Ticket: in.Ticket,
+		Address: c.Address, Via: c.Via, Start: access.Instant(in.Start), Justification: in.Justification,
+		Ticket: in.Ticket,
 	}
 	for i, item := range asked.Items {
 		sources := slices.SortedFunc(slices.Values(verdict.Items[i].Sources), netip.Prefix.Compare)
 		request.Items = append(request.Items, access.Item{
 			Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
-			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Networks: in.Items[i].Networks, Duration: item.Duration.Truncate(time.Microsecond), Until: access.Instant(verdict.Items[i].Until),
+			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Networks: in.Items[i].Networks,
+			Duration: item.Duration.Truncate(time.Microsecond), Until: access.Instant(verdict.Items[i].Until),
 			SourceList: in.Items[i].SourceList,
 		})
 	}
@@ -242,7 +263,9 @@ func makeRequest(may engine.Rights, in SubmitInput, asked policy.Input, verdict 
 }
 
 // makeGrants saves new grants, which become what was saved; those that are in force now supersede what they cover.
-func makeGrants(ctx context.Context, w *engine.Work, grants []access.Grant, events []access.Event, by access.Actor) error {
+func makeGrants(ctx context.Context, w *engine.Work, grants []access.Grant, events []access.Event,
+	by access.Actor,
+) error {
 	w.Events = append(w.Events, events...)
 	for i, g := range grants {
 		kept, err := w.KeepGrant(ctx, g, 0, nil, !g.Live(w.Now))
@@ -284,7 +307,10 @@ func (in SubmitInput) scope() access.ResourceID {
 
 // describe gives what was asked for as a refusal records it.
 func (in SubmitInput) describe() map[string]string {
-	details := map[string]string{"justification": in.Justification, "ticket": in.Ticket, "items": strconv.Itoa(len(in.Items))}
+	details := map[string]string{
+		"justification": in.Justification, "ticket": in.Ticket,
+		"items": strconv.Itoa(len(in.Items)),
+	}
 	if !in.Start.IsZero() {
 		details["start"] = in.Start.UTC().Format(time.RFC3339)
 	}
@@ -304,7 +330,8 @@ func (in SubmitInput) describe() map[string]string {
 		if name == "" {
 			name = strings.Trim(it.Group+"?"+it.Selector, "?")
 		}
-		text := fmt.Sprintf("machine %q ports %s/%s from %s for %s", name, it.Ports, it.Protocol, strings.Join(sources, ","), it.Duration)
+		text := fmt.Sprintf("machine %q ports %s/%s from %s for %s", name, it.Ports, it.Protocol,
+			strings.Join(sources, ","), it.Duration)
 		if !it.Until.IsZero() {
 			text += " until " + it.Until.UTC().Format(time.RFC3339)
 		}

@@ -43,10 +43,10 @@ func (s *sweep) renamed(networks time.Time) bool {
 }
 
 // EndUnheld revokes the grants whose holders may not ask for them any more: they were disabled, or have lost the role
-// assignment, the membership or the role's action that the grant rested on, or its time is over, or ends before the grant now.
-// What is open comes before what is scheduled. Where a named network has changed, it also revokes what the policies do not allow any
-// more that name it. It looks when the directory has changed or an assignment has ended, and gives the instant at which the next one
-// ends.
+// assignment, the membership or the role's action that the grant rested on, or its time is over, or ends before the
+// grant now. What is open comes before what is scheduled. Where a named network has changed, it also revokes what the
+// policies do not allow any more that name it. It looks when the directory has changed or an assignment has ended, and
+// gives the instant at which the next one ends.
 func (e *Service) EndUnheld(ctx context.Context) (next time.Time, err error) {
 	now := e.kernel.Now()
 	var dir *rbac.Directory
@@ -70,7 +70,10 @@ func (e *Service) EndUnheld(ctx context.Context) (next time.Time, err error) {
 		return next, nil
 	}
 	by := lostBy{count: map[access.PrincipalID]int{}, newest: map[access.PrincipalID]time.Time{}}
-	for _, states := range [][]access.GrantState{{access.GrantOpening, access.GrantActive, access.GrantFailed}, {access.GrantScheduled}} {
+	for _, states := range [][]access.GrantState{
+		{access.GrantOpening, access.GrantActive, access.GrantFailed},
+		{access.GrantScheduled},
+	} {
 		for p := (engine.Page{Limit: engine.MaxLimit}); ; {
 			var lost []access.Grant
 			lost, p.Cursor, err = e.lost(ctx, now, states, p, why)
@@ -97,9 +100,11 @@ func (e *Service) EndUnheld(ctx context.Context) (next time.Time, err error) {
 // grounds say why a grant is to end, by the rights or by these and the policies; empty where it is not.
 type grounds func(*machines.Judge, context.Context, access.Grant) (why string, err error)
 
-// lost gives those of a page of grants in one of the states that are to end. What stands is looked at a page at a time, so that no
-// transaction is open, and no list grows, for as long as all of it takes.
-func (e *Service) lost(ctx context.Context, now time.Time, states []access.GrantState, p engine.Page, why grounds) (lost []access.Grant, next string, err error) {
+// lost gives those of a page of grants in one of the states that are to end. What stands is looked at a page at a time,
+// so that no transaction is open, and no list grows, for as long as all of it takes.
+func (e *Service) lost(ctx context.Context, now time.Time, states []access.GrantState, p engine.Page,
+	why grounds,
+) (lost []access.Grant, next string, err error) {
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		j, err := e.machines.NewJudge(ctx, r, now)
 		if err != nil {
@@ -130,8 +135,8 @@ type lostBy struct {
 	newest map[access.PrincipalID]time.Time
 }
 
-// recallLost gives a recall for everybody who has lost more than one transaction ends, so that all of it closes at once, and
-// leaves the others.
+// recallLost gives a recall for everybody who has lost more than one transaction ends, so that all of it closes at
+// once, and leaves the others.
 func (e *Service) recallLost(ctx context.Context, lost []access.Grant, by lostBy) (others []access.Grant, err error) {
 	count, newest := by.count, by.newest
 	for _, g := range lost {
@@ -149,14 +154,20 @@ func (e *Service) recallLost(ctx context.Context, lost []access.Grant, by lostBy
 			if err != nil {
 				return fmt.Errorf("read recalls: %w", err)
 			}
-			// One that does not cover all of it, or has looked at some of it while there was a right to it, would leave that open.
+			// One that does not cover all of it, or has looked at some of it while there was a right to it, would leave
+			// that open.
 			if slices.ContainsFunc(given, func(c access.Recall) bool {
-				return c.Principal == g.Principal && !newest[g.Principal].After(c.At) && (!c.Judge || c.AfterGrant == "")
+				return c.Principal == g.Principal && !newest[g.Principal].After(
+					c.At) && (!c.Judge || c.AfterGrant == "")
 			}) {
 				return nil // by another replica
 			}
 			w := e.kernel.NewWork(tx, e.kernel.Now())
-			err = w.Recall(ctx, access.Recall{Tenant: g.Tenant, Principal: g.Principal, Judge: true, By: access.System(), Reason: "its holder may not ask for it any more"})
+			err = w.Recall(ctx,
+				access.Recall{
+					Tenant: g.Tenant, Principal: g.Principal, Judge: true, By: access.System(),
+					Reason: "its holder may not ask for it any more",
+				})
 			if err != nil {
 				return err
 			}
@@ -198,45 +209,50 @@ func (e *Service) endLost(ctx context.Context, lost []access.Grant, why grounds)
 	})
 }
 
-// RevokePrincipal ends everything that a principal holds, and takes back what it asks for: one's own, or anybody's where
-// the caller may revoke on every machine concerned.
-func (e *Service) RevokePrincipal(ctx context.Context, c engine.Caller, ref, reason string) (ended engine.Ended, err error) {
+// RevokePrincipal ends everything that a principal holds, and takes back what it asks for: one's own, or anybody's
+// where the caller may revoke on every machine concerned.
+func (e *Service) RevokePrincipal(ctx context.Context, c engine.Caller,
+	ref, reason string,
+) (ended engine.Ended, err error) {
 	if len(reason) > access.MaxText {
-		return ended, access.Fault(access.KindInvalid, "reasonTooLong", "the reason has %d bytes; %d are allowed", len(reason), access.MaxText)
+		return ended, access.Fault(access.KindInvalid, "reasonTooLong", "the reason has %d bytes; %d are allowed",
+			len(reason), access.MaxText)
 	}
-	err = e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.GrantsRevoke, Details: map[string]string{"principal": ref}}, func(tx engine.Tx, may engine.Rights) error {
-		if !directory.IsSelf(may, ref) {
-			if _, err := may.Anywhere(rbac.GrantsRevoke); err != nil {
+	err = e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.GrantsRevoke, Details: map[string]string{"principal": ref}},
+		func(tx engine.Tx, may engine.Rights) error {
+			if !directory.IsSelf(may, ref) {
+				if _, err := may.Anywhere(rbac.GrantsRevoke); err != nil {
+					return err
+				}
+			}
+			p, err := directory.FindPrincipal(ctx, tx, c.Tenant, ref)
+			if err != nil {
 				return err
 			}
-		}
-		p, err := directory.FindPrincipal(ctx, tx, c.Tenant, ref)
-		if err != nil {
-			return err
-		}
-		sites, err := tx.SitesHeld(ctx, p.ID)
-		if err != nil {
-			return fmt.Errorf("read where grants are: %w", err)
-		}
-		for _, m := range sites {
-			if err := endsFor(may, p.ID, m); err != nil {
+			sites, err := tx.SitesHeld(ctx, p.ID)
+			if err != nil {
+				return fmt.Errorf("read where grants are: %w", err)
+			}
+			for _, m := range sites {
+				if err := endsFor(may, p.ID, m); err != nil {
+					return err
+				}
+			}
+			if err := mayCancelAll(ctx, tx, may, p.ID); err != nil {
 				return err
 			}
-		}
-		if err := mayCancelAll(ctx, tx, may, p.ID); err != nil {
-			return err
-		}
-		w := e.kernel.NewWork(tx, may.Now)
-		if ended, err = w.RevokeHeldBy(ctx, p.ID, may, reason); err != nil {
-			return err
-		}
-		return w.Finish(ctx)
-	})
+			w := e.kernel.NewWork(tx, may.Now)
+			if ended, err = w.RevokeHeldBy(ctx, p.ID, may, reason); err != nil {
+				return err
+			}
+			return w.Finish(ctx)
+		})
 	return ended, err
 }
 
-// endsFor fails unless the caller may end what a principal has on a machine, or the role that it has at a scope, or take back what it
-// asks for there.
+// endsFor fails unless the caller may end what a principal has on a machine, or the role that it has at a scope, or
+// take back what it asks for there.
 func endsFor(r engine.Rights, principal access.PrincipalID, m access.Machine) error {
 	switch {
 	case r.Owns(principal, rbac.GrantsRevoke, engine.ScopeOf(m)):

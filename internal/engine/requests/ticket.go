@@ -13,13 +13,15 @@ import (
 
 // same tells whether an answer to one question answers the other.
 func same(q engine.TicketQuery, other engine.TicketQuery) bool {
-	return q.Ticket == other.Ticket && q.Tenant == other.Tenant && q.Requester == other.Requester && q.Justification == other.Justification &&
+	return q.Ticket == other.Ticket && q.Tenant == other.Tenant && q.Requester == other.Requester &&
+		q.Justification == other.Justification &&
 		slices.Equal(q.Machines, other.Machines)
 }
 
 const (
 	ticketTimeout = 5 * time.Second // how long the system that keeps the tickets may take
-	ticketAsked   = 3               // how often it is asked for one call, where what the ticket is for changes meanwhile
+	// How often it is asked for one call, where what the ticket is for changes meanwhile.
+	ticketAsked = 3
 )
 
 // ticketCheck is a ticket that a policy wants checked, and what came of it. The answer is asked for between two
@@ -32,8 +34,9 @@ type ticketCheck struct { //nolint:errname // it is a question before it is an e
 // Error says that the transaction cannot go on without an answer.
 func (*ticketCheck) Error() string { return "the ticket is not checked yet" }
 
-// withTicket runs do, and where that finds a ticket to be checked, checks it and runs do again with the answer. That counts for
-// what was asked alone: labels, policies and groups may have changed while somebody else's system took its time.
+// withTicket runs do, and where that finds a ticket to be checked, checks it and runs do again with the answer. That
+// counts for what was asked alone: labels, policies and groups may have changed while somebody else's system took its
+// time.
 func (e *Service) withTicket(ctx context.Context, do func(*ticketCheck) error) error {
 	var checked *ticketCheck
 	for asked := 0; ; asked++ {
@@ -43,7 +46,8 @@ func (e *Service) withTicket(ctx context.Context, do func(*ticketCheck) error) e
 		case !wanted:
 			return err
 		case asked == ticketAsked:
-			return access.Fault(access.KindConflict, "ticketMoved", "what the ticket is for changed each time while it was checked, so nothing is opened: try again")
+			return access.Fault(access.KindConflict, "ticketMoved",
+				"what the ticket is for changed each time while it was checked, so nothing is opened: try again")
 		}
 		open.answer = e.askTicket(ctx, open.query)
 		checked = open
@@ -51,9 +55,11 @@ func (e *Service) withTicket(ctx context.Context, do func(*ticketCheck) error) e
 }
 
 func (e *Service) askTicket(ctx context.Context, q engine.TicketQuery) error {
-	unavailable := access.Fault(access.KindUnavailable, "ticketUnchecked", "the ticket could not be checked, so nothing is opened: try again, or tell an administrator")
+	unavailable := access.Fault(access.KindUnavailable, "ticketUnchecked",
+		"the ticket could not be checked, so nothing is opened: try again, or tell an administrator")
 	if e.tickets == nil {
-		unavailable.Message = "the policy wants tickets checked and the server has no ticket webhook, so nothing is opened: tell an administrator"
+		unavailable.Message = "the policy wants tickets checked and the server has no ticket webhook, so nothing is " +
+			"opened: tell an administrator"
 		return unavailable
 	}
 	ctx, cancel := context.WithTimeout(ctx, ticketTimeout)
@@ -77,7 +83,10 @@ func (*Service) judge(asked policy.Input, checked *ticketCheck, may engine.Right
 	if asked.Ticket == "" {
 		return verdict, nil
 	}
-	query := engine.TicketQuery{Ticket: asked.Ticket, Tenant: may.Caller.Tenant, Requester: may.Caller.Name, Justification: asked.Justification}
+	query := engine.TicketQuery{
+		Ticket: asked.Ticket, Tenant: may.Caller.Tenant, Requester: may.Caller.Name,
+		Justification: asked.Justification,
+	}
 	for _, item := range asked.Items {
 		if item.Policy.Ticket.Checked {
 			query.Machines = append(query.Machines, item.Name)
@@ -91,13 +100,16 @@ func (*Service) judge(asked policy.Input, checked *ticketCheck, may engine.Right
 	}
 	var refusal *access.Error
 	if engine.AsError(checked.answer, &refusal) && refusal.Kind == access.KindInvalid {
-		return verdict, outsidePolicy([]access.Reason{{Code: "ticketRefused", Field: "ticket", Message: refusal.Message}})
+		return verdict, outsidePolicy([]access.Reason{
+			{Code: "ticketRefused", Field: "ticket", Message: refusal.Message},
+		})
 	}
 	return verdict, checked.answer
 }
 
 func outsidePolicy(reasons []access.Reason) error {
-	refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the request is outside of what is allowed: nothing was opened")
+	refusal := access.Fault(access.KindInvalid, reasons[0].Code,
+		"the request is outside of what is allowed: nothing was opened")
 	refusal.Reasons = reasons
 	return refusal
 }

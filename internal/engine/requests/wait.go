@@ -9,7 +9,9 @@ import (
 )
 
 // WaitRequest is Request, but waits up to most while the request is pending.
-func (e *Service) WaitRequest(ctx context.Context, c engine.Caller, id access.RequestID, most time.Duration) (RequestDetail, error) {
+func (e *Service) WaitRequest(ctx context.Context, c engine.Caller, id access.RequestID,
+	most time.Duration,
+) (RequestDetail, error) {
 	changed, stop := e.kernel.Store.WatchEvents()
 	defer stop()
 	over := time.NewTimer(most)

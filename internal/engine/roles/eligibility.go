@@ -36,69 +36,86 @@ type EligibilityInput struct {
 
 // Eligibility gives one eligibility that the caller may see: their own or a group's of theirs, or one at a scope whose
 // eligibilities they may read.
-func (e *Service) Eligibility(ctx context.Context, c engine.Caller, id access.EligibilityID) (d engine.EligibilityDetail, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.EligibilitiesRead}, func(r engine.Reader, may engine.Rights) error {
-		if d, err = findEligibility(ctx, r, may, id); err != nil {
+func (e *Service) Eligibility(ctx context.Context, c engine.Caller,
+	id access.EligibilityID,
+) (d engine.EligibilityDetail, err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.EligibilitiesRead},
+		func(r engine.Reader, may engine.Rights) error {
+			if d, err = findEligibility(ctx, r, may, id); err != nil {
+				return err
+			}
+			d, err = may.Eligibility(ctx, r, d)
 			return err
-		}
-		d, err = may.Eligibility(ctx, r, d)
-		return err
-	})
+		})
 	return d, err
 }
 
 // Eligibilities lists the eligibilities at the scopes whose eligibilities the caller may read, by id.
-func (e *Service) Eligibilities(ctx context.Context, c engine.Caller, f engine.EligibilityFilter, p engine.Page) (list engine.Listed[engine.EligibilityDetail], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.EligibilitiesRead, Scope: f.Scope}, func(r engine.Reader, may engine.Rights) error {
-		scopes, err := may.Anywhere(rbac.EligibilitiesRead)
-		if err != nil {
-			return err
-		}
-		f.Tenant, f.Beside = c.Tenant, may.Beside()
-		list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[access.Eligibility], error) { return r.Eligibilities(ctx, f, p) },
-			func(one access.Eligibility) (engine.EligibilityDetail, bool, error) {
-				if !may.Reaches(one.Tenant, one.Scope, scopes) {
-					return engine.EligibilityDetail{}, false, nil
-				}
-				d, err := engine.DescribeEligibility(ctx, r, may, one)
-				if err != nil {
-					return d, false, err
-				}
-				d, err = may.Eligibility(ctx, r, d)
-				return d, true, err
-			})
-		return err
-	})
-	return list, err
-}
-
-// EligibleRoles lists the roles that the caller may activate, themselves or through a group, with what they have active. It
-// needs no right: whoever is eligible may know it.
-func (e *Service) EligibleRoles(ctx context.Context, c engine.Caller) (list []engine.EligibilityDetail, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleActivate}, func(r engine.Reader, may engine.Rights) error {
-		if list, err = engine.EligibleNow(ctx, r, may); err != nil {
-			return err
-		}
-		for i := range list {
-			f := engine.GrantFilter{Principal: c.Principal, Eligibility: list[i].Eligibility.ID, States: access.NotEnded()}
-			active, err := r.Grants(ctx, f, engine.Page{Limit: engine.MaxLimit})
+func (e *Service) Eligibilities(ctx context.Context, c engine.Caller, f engine.EligibilityFilter,
+	p engine.Page,
+) (list engine.Listed[engine.EligibilityDetail], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.EligibilitiesRead, Scope: f.Scope},
+		func(r engine.Reader, may engine.Rights) error {
+			scopes, err := may.Anywhere(rbac.EligibilitiesRead)
 			if err != nil {
-				return fmt.Errorf("read grants: %w", err)
-			}
-			list[i].Active = active.Items
-			if list[i], err = may.Eligibility(ctx, r, list[i]); err != nil {
 				return err
 			}
-		}
-		return nil
-	})
+			f.Tenant, f.Beside = c.Tenant, may.Beside()
+			list, err = engine.Visible(p,
+				func(p engine.Page) (engine.Listed[access.Eligibility], error) { return r.Eligibilities(ctx, f, p) },
+				func(one access.Eligibility) (engine.EligibilityDetail, bool, error) {
+					if !may.Reaches(one.Tenant, one.Scope, scopes) {
+						return engine.EligibilityDetail{}, false, nil
+					}
+					d, err := engine.DescribeEligibility(ctx, r, may, one)
+					if err != nil {
+						return d, false, err
+					}
+					d, err = may.Eligibility(ctx, r, d)
+					return d, true, err
+				})
+			return err
+		})
 	return list, err
 }
 
-// WriteEligibility makes or changes an eligibility. What is in force by it stays, unless it is longer than is allowed now, or
-// the eligibility begins later now; what waits for a decision is looked at again when it is decided, and never loosened.
-func (e *Service) WriteEligibility(ctx context.Context, c engine.Caller, in EligibilityInput) (d engine.EligibilityDetail, err error) {
-	a := engine.Attempt{Action: rbac.EligibilitiesWrite, Scope: in.Scope, Details: map[string]string{"principal": in.Principal, "role": in.Role}}
+// EligibleRoles lists the roles that the caller may activate, themselves or through a group, with what they have
+// active. It needs no right: whoever is eligible may know it.
+func (e *Service) EligibleRoles(ctx context.Context, c engine.Caller) (list []engine.EligibilityDetail, err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleActivate},
+		func(r engine.Reader, may engine.Rights) error {
+			if list, err = engine.EligibleNow(ctx, r, may); err != nil {
+				return err
+			}
+			for i := range list {
+				f := engine.GrantFilter{
+					Principal: c.Principal, Eligibility: list[i].Eligibility.ID,
+					States: access.NotEnded(),
+				}
+				active, err := r.Grants(ctx, f, engine.Page{Limit: engine.MaxLimit})
+				if err != nil {
+					return fmt.Errorf("read grants: %w", err)
+				}
+				list[i].Active = active.Items
+				if list[i], err = may.Eligibility(ctx, r, list[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	return list, err
+}
+
+// WriteEligibility makes or changes an eligibility. What is in force by it stays, unless it is longer than is allowed
+// now, or the eligibility begins later now; what waits for a decision is looked at again when it is decided, and never
+// loosened.
+func (e *Service) WriteEligibility(ctx context.Context, c engine.Caller,
+	in EligibilityInput,
+) (d engine.EligibilityDetail, err error) {
+	a := engine.Attempt{
+		Action: rbac.EligibilitiesWrite, Scope: in.Scope,
+		Details: map[string]string{"principal": in.Principal, "role": in.Role},
+	}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		d, err = e.writeEligibility(ctx, tx, may, in)
 		return err
@@ -107,7 +124,9 @@ func (e *Service) WriteEligibility(ctx context.Context, c engine.Caller, in Elig
 }
 
 // writeEligibility authorizes, makes or changes, and records an eligibility.
-func (e *Service) writeEligibility(ctx context.Context, tx engine.Tx, may engine.Rights, in EligibilityInput) (d engine.EligibilityDetail, err error) {
+func (e *Service) writeEligibility(ctx context.Context, tx engine.Tx, may engine.Rights,
+	in EligibilityInput,
+) (d engine.EligibilityDetail, err error) {
 	if _, err := may.Anywhere(rbac.EligibilitiesWrite); err != nil {
 		return d, err
 	}
@@ -157,7 +176,9 @@ func (e *Service) writeEligibility(ctx context.Context, tx engine.Tx, may engine
 }
 
 // settleEligibility finds what the input names, and gives everything that is wrong with it.
-func (e *Service) settleEligibility(ctx context.Context, r engine.Reader, may engine.Rights, in EligibilityInput, scope access.ResourceID) (access.Eligibility, error) {
+func (e *Service) settleEligibility(ctx context.Context, r engine.Reader, may engine.Rights, in EligibilityInput,
+	scope access.ResourceID,
+) (access.Eligibility, error) {
 	c, tenant := may.Caller, may.TenantOf(scope)
 	holder, err := directory.FindAny(ctx, r, c.Tenant, in.Principal)
 	if err != nil {
@@ -171,7 +192,8 @@ func (e *Service) settleEligibility(ctx context.Context, r engine.Reader, may en
 		in.ID = access.EligibilityID(engine.NewID())
 	}
 	if uuid.Validate(string(in.ID)) != nil {
-		return access.Eligibility{}, access.Fault(access.KindInvalid, "malformedEligibilityId", "the id %q of an eligibility must be a GUID", engine.Clip(string(in.ID)))
+		return access.Eligibility{}, access.Fault(access.KindInvalid, "malformedEligibilityId",
+			"the id %q of an eligibility must be a GUID", engine.Clip(string(in.ID)))
 	}
 	if in.Was == 0 {
 		if err := freeEligibility(ctx, r, in.ID); err != nil {
@@ -182,30 +204,40 @@ func (e *Service) settleEligibility(ctx context.Context, r engine.Reader, may en
 		in.Max = access.DefaultActivation
 	}
 	next := access.Eligibility{
-		ID: access.EligibilityID(strings.ToLower(string(in.ID))), Tenant: tenant, Principal: holder.ID, Role: role.ID, Scope: scope, Start: access.Instant(in.Start), End: access.Instant(in.End),
-		Max: in.Max, Justification: in.Justification, Ticket: in.Ticket, Approval: in.Approval, PendingTimeout: in.PendingTimeout, Gap: in.Gap,
+		ID: access.EligibilityID(strings.ToLower(string(in.ID))), Tenant: tenant, Principal: holder.ID, Role: role.ID,
+		Scope: scope, Start: access.Instant(in.Start), End: access.Instant(in.End),
+		Max: in.Max, Justification: in.Justification, Ticket: in.Ticket, Approval: in.Approval,
+		PendingTimeout: in.PendingTimeout, Gap: in.Gap,
 		CreatedBy: c.Principal, CreatedAt: may.Now, UpdatedAt: may.Now, Revision: 1,
 	}
 	who := []access.PrincipalID{holder.ID}
 	if holder.Kind == access.Group {
 		who = may.Dir.Members(holder.ID)
 	}
-	terms, reasons, err := e.machines.SettleRules(ctx, r, may, tenant, next.Terms(), machines.Askers{What: role.Name, All: slices.Values(who)})
+	terms, reasons, err := e.machines.SettleRules(ctx, r, may, tenant, next.Terms(),
+		machines.Askers{What: role.Name, All: slices.Values(who)})
 	if err != nil {
 		return access.Eligibility{}, err
 	}
 	next.Approval = terms.Approval
 	reasons = append(reasons, policy.ValidateEligibility(next)...)
-	reasons = append(reasons, rbac.ValidateAssignment(rbac.Assignment{Tenant: tenant, Principal: holder.ID, Home: holder.Tenant, Definition: role.ID, Scope: scope}, role)...)
+	reasons = append(reasons,
+		rbac.ValidateAssignment(rbac.Assignment{
+			Tenant: tenant, Principal: holder.ID, Home: holder.Tenant,
+			Definition: role.ID, Scope: scope,
+		},
+			role)...)
 	if len(reasons) > 0 {
-		refusal := access.Fault(access.KindInvalid, "malformedEligibility", "the eligibility cannot be taken as it is: nothing was changed")
+		refusal := access.Fault(access.KindInvalid, "malformedEligibility",
+			"the eligibility cannot be taken as it is: nothing was changed")
 		refusal.Reasons = reasons
 		return access.Eligibility{}, refusal
 	}
 	return next, nil
 }
 
-// freeEligibility fails where an id is or was that of an eligibility: requests and grants name it still, and would go on by another.
+// freeEligibility fails where an id is or was that of an eligibility: requests and grants name it still, and would go
+// on by another.
 func freeEligibility(ctx context.Context, r engine.Reader, id access.EligibilityID) error {
 	id = access.EligibilityID(strings.ToLower(string(id)))
 	spent, err := r.EligibilitySpent(ctx, id)
@@ -218,7 +250,8 @@ func freeEligibility(ctx context.Context, r engine.Reader, id access.Eligibility
 	if err != nil {
 		return fmt.Errorf("read eligibility: %w", err)
 	}
-	return access.Fault(access.KindConflict, "eligibilityIdTaken", "there is or was an eligibility %s: choose another id", id)
+	return access.Fault(access.KindConflict, "eligibilityIdTaken",
+		"there is or was an eligibility %s: choose another id", id)
 }
 
 // replace gives next as a change of was, whose principal, role and scope stay.
@@ -227,16 +260,20 @@ func replace(was, next access.Eligibility, revision int64) (access.Eligibility, 
 	case was.Origin != "":
 		return next, managedByApplication(was)
 	case was.Revision != revision:
-		return next, access.Fault(access.KindConflict, "eligibilityChanged", "the eligibility was changed meanwhile: look again")
-	case was.Principal != next.Principal || !strings.EqualFold(string(was.Role), string(next.Role)) || !was.Scope.Equal(next.Scope):
-		return next, access.Fault(access.KindConflict, "eligibilityFixed", "principal, role and scope of an eligibility stay as they are: make another one and delete this")
+		return next, access.Fault(access.KindConflict, "eligibilityChanged",
+			"the eligibility was changed meanwhile: look again")
+	case was.Principal != next.Principal || !strings.EqualFold(string(was.Role),
+		string(next.Role)) || !was.Scope.Equal(next.Scope):
+		return next, access.Fault(access.KindConflict, "eligibilityFixed",
+			"principal, role and scope of an eligibility stay as they are: make another one and delete this")
 	}
 	next.Scope, next.CreatedBy, next.CreatedAt, next.Revision = was.Scope, was.CreatedBy, was.CreatedAt, revision+1
 	return next, nil
 }
 
 func managedByApplication(e access.Eligibility) error {
-	return access.Fault(access.KindConflict, "eligibilityOfApplication", "the eligibility belongs to the application %s: change the application's settings", e.Origin)
+	return access.Fault(access.KindConflict, "eligibilityOfApplication",
+		"the eligibility belongs to the application %s: change the application's settings", e.Origin)
 }
 
 // DeleteEligibility takes an eligibility away, and with it what is in force by it.
@@ -248,7 +285,9 @@ func (e *Service) DeleteEligibility(ctx context.Context, c engine.Caller, id acc
 }
 
 // deleteEligibility authorizes the end of an eligibility, ends and records it.
-func (e *Service) deleteEligibility(ctx context.Context, tx engine.Tx, may engine.Rights, id access.EligibilityID) error {
+func (e *Service) deleteEligibility(ctx context.Context, tx engine.Tx, may engine.Rights,
+	id access.EligibilityID,
+) error {
 	d, err := findEligibility(ctx, tx, may, id)
 	if err != nil {
 		return err
@@ -260,7 +299,8 @@ func (e *Service) deleteEligibility(ctx context.Context, tx engine.Tx, may engin
 		return managedByApplication(d.Eligibility)
 	}
 	w := e.kernel.NewWork(tx, may.Now)
-	if err := w.EndEligibility(ctx, d.Eligibility, may.Actor(d.Eligibility.Tenant), "the eligibility was taken away"); err != nil {
+	if err := w.EndEligibility(ctx, d.Eligibility, may.Actor(d.Eligibility.Tenant),
+		"the eligibility was taken away"); err != nil {
 		return err
 	}
 	return w.Finish(ctx)

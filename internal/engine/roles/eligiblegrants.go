@@ -11,8 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// SaveEligibility saves an eligibility over was, the zero one where it is new, and remembers who loosened it. What is in force by it
-// and longer than it allows now, or begins before it does, is revoked.
+// SaveEligibility saves an eligibility over was, the zero one where it is new, and remembers who loosened it. What is
+// in force by it and longer than it allows now, or begins before it does, is revoked.
 func SaveEligibility(ctx context.Context, w *engine.Work, was, e access.Eligibility, by access.Actor) error {
 	e.Loosened = e.Terms().Remember(was.Terms(), by.ID, policy.LoosenedEligibility(was, e), w.Now).Loosened
 	if err := w.Tx.SaveEligibility(ctx, e, was.Revision); err != nil {
@@ -35,8 +35,11 @@ func SaveEligibility(ctx context.Context, w *engine.Work, was, e access.Eligibil
 	return nil
 }
 
-func findEligibility(ctx context.Context, r engine.Reader, may engine.Rights, id access.EligibilityID) (engine.EligibilityDetail, error) {
-	unknown := access.Fault(access.KindNotFound, "unknownEligibility", "there is no eligibility %q that you may see", engine.Clip(string(id)))
+func findEligibility(ctx context.Context, r engine.Reader, may engine.Rights,
+	id access.EligibilityID,
+) (engine.EligibilityDetail, error) {
+	unknown := access.Fault(access.KindNotFound, "unknownEligibility", "there is no eligibility %q that you may see",
+		engine.Clip(string(id)))
 	one, err := r.Eligibility(ctx, access.EligibilityID(strings.ToLower(string(id))))
 	if engine.IsKind(err, access.KindNotFound) {
 		return engine.EligibilityDetail{}, unknown
@@ -44,7 +47,8 @@ func findEligibility(ctx context.Context, r engine.Reader, may engine.Rights, id
 	if err != nil {
 		return engine.EligibilityDetail{}, fmt.Errorf("read eligibility: %w", err)
 	}
-	mine := engine.NotEligible(may.Dir, one, may.Caller.Principal, may.Now) == "" && may.Caller.Bounds.Cover(rbac.EligibilitiesRead, one.Scope)
+	mine := engine.NotEligible(may.Dir, one, may.Caller.Principal,
+		may.Now) == "" && may.Caller.Bounds.Cover(rbac.EligibilitiesRead, one.Scope)
 	if !mine && !may.MayOf(one.Tenant, rbac.EligibilitiesRead, one.Scope) {
 		return engine.EligibilityDetail{}, unknown
 	}

@@ -20,16 +20,20 @@ const LeastPrivilegedName = "JIT Access Role"
 
 // CreateLeastPrivilegedRole makes a custom role with the least that requesting access needs, for one subscription: the
 // actions, name and description are those of Microsoft's script. It assigns it to nobody.
-func (e *Service) CreateLeastPrivilegedRole(ctx context.Context, c engine.Caller, in LeastPrivilegedInput) (rbac.Definition, error) {
+func (e *Service) CreateLeastPrivilegedRole(ctx context.Context, c engine.Caller,
+	in LeastPrivilegedInput,
+) (rbac.Definition, error) {
 	var subscription access.Subscription
-	err := e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleDefinitionsWrite, Details: map[string]string{"role": in.Name}}, func(r engine.Reader, may engine.Rights) error {
-		var err error
-		if _, err := may.Anywhere(rbac.RoleDefinitionsWrite); err != nil {
+	err := e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.RoleDefinitionsWrite, Details: map[string]string{"role": in.Name}},
+		func(r engine.Reader, may engine.Rights) error {
+			var err error
+			if _, err := may.Anywhere(rbac.RoleDefinitionsWrite); err != nil {
+				return err
+			}
+			subscription, err = engine.FindSubscription(ctx, r, c.Tenant, in.Subscription)
 			return err
-		}
-		subscription, err = engine.FindSubscription(ctx, r, c.Tenant, in.Subscription)
-		return err
-	})
+		})
 	if err != nil {
 		return rbac.Definition{}, err
 	}

@@ -40,13 +40,14 @@ type AssignmentFilter struct {
 
 // RoleDefinitions lists the roles that exist in the caller's tenant, by name.
 func (e *Service) RoleDefinitions(ctx context.Context, c engine.Caller) (list []rbac.Definition, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleDefinitionsRead}, func(r engine.Reader, may engine.Rights) error {
-		if _, err := may.Anywhere(rbac.RoleDefinitionsRead); err != nil {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleDefinitionsRead},
+		func(r engine.Reader, may engine.Rights) error {
+			if _, err := may.Anywhere(rbac.RoleDefinitionsRead); err != nil {
+				return err
+			}
+			list, err = definitions(ctx, r, c.Tenant)
 			return err
-		}
-		list, err = definitions(ctx, r, c.Tenant)
-		return err
-	})
+		})
 	return list, err
 }
 
@@ -56,7 +57,8 @@ func definitions(ctx context.Context, r engine.Reader, tenant access.TenantID) (
 	if err != nil {
 		return nil, fmt.Errorf("load directory: %w", err)
 	}
-	list := slices.DeleteFunc(data.Definitions, func(d rbac.Definition) bool { return d.Tenant != "" && d.Tenant != tenant })
+	list := slices.DeleteFunc(data.Definitions,
+		func(d rbac.Definition) bool { return d.Tenant != "" && d.Tenant != tenant })
 	slices.SortFunc(list, func(a, b rbac.Definition) int {
 		return cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
 	})
@@ -77,10 +79,15 @@ func FindRole(ctx context.Context, r engine.Reader, tenant access.TenantID, ref 
 	return rbac.Definition{}, access.Fault(access.KindNotFound, "unknownRole", "there is no role %q", engine.Clip(ref))
 }
 
-// AssignRole gives a role to a principal at a scope. That makes a principal of another tenant a guest there, and nowhere
-// else: it sees and does at the scope what the role allows.
-func (e *Service) AssignRole(ctx context.Context, c engine.Caller, in AssignInput) (d engine.AssignmentDetail, err error) {
-	a := engine.Attempt{Action: rbac.RoleAssignmentsWrite, Scope: in.Scope, Details: map[string]string{"principal": in.Principal, "role": in.Role}}
+// AssignRole gives a role to a principal at a scope. That makes a principal of another tenant a guest there, and
+// nowhere else: it sees and does at the scope what the role allows.
+func (e *Service) AssignRole(ctx context.Context, c engine.Caller,
+	in AssignInput,
+) (d engine.AssignmentDetail, err error) {
+	a := engine.Attempt{
+		Action: rbac.RoleAssignmentsWrite, Scope: in.Scope,
+		Details: map[string]string{"principal": in.Principal, "role": in.Role},
+	}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		d, err = assignRole(ctx, tx, may, in)
 		return err
@@ -89,7 +96,9 @@ func (e *Service) AssignRole(ctx context.Context, c engine.Caller, in AssignInpu
 }
 
 // assignRole authorizes, makes and records a role assignment.
-func assignRole(ctx context.Context, tx engine.Tx, may engine.Rights, in AssignInput) (d engine.AssignmentDetail, err error) {
+func assignRole(ctx context.Context, tx engine.Tx, may engine.Rights,
+	in AssignInput,
+) (d engine.AssignmentDetail, err error) {
 	c := may.Caller
 	if _, err := may.Anywhere(rbac.RoleAssignmentsWrite); err != nil {
 		return d, err
@@ -109,7 +118,9 @@ func assignRole(ctx context.Context, tx engine.Tx, may engine.Rights, in AssignI
 		return d, err
 	}
 	if in.Kind != "" && in.Kind != d.Principal.Kind {
-		return d, access.Fault(access.KindInvalid, "unmatchedKind", "%q is a %s, and was called a %s: correct the one or the other", d.Principal.Name, d.Principal.Kind, in.Kind)
+		return d, access.Fault(access.KindInvalid, "unmatchedKind",
+			"%q is a %s, and was called a %s: correct the one or the other", d.Principal.Name, d.Principal.Kind,
+			in.Kind)
 	}
 	if d.Role, err = FindRole(ctx, tx, tenant, in.Role); err != nil {
 		return d, err
@@ -122,8 +133,10 @@ func assignRole(ctx context.Context, tx engine.Tx, may engine.Rights, in AssignI
 		return d, err
 	}
 	d.Assignment = rbac.Assignment{
-		ID: in.ID, Tenant: tenant, Principal: d.Principal.ID, Home: d.Principal.Tenant, Definition: d.Role.ID, Scope: scope,
-		Start: access.Instant(in.Start), End: access.Instant(in.End), Description: in.Description, CreatedBy: c.Principal, CreatedAt: may.Now,
+		ID: in.ID, Tenant: tenant, Principal: d.Principal.ID, Home: d.Principal.Tenant, Definition: d.Role.ID,
+		Scope: scope,
+		Start: access.Instant(in.Start), End: access.Instant(in.End), Description: in.Description,
+		CreatedBy: c.Principal, CreatedAt: may.Now,
 	}
 	if err := validate(d); err != nil {
 		return d, err
@@ -145,11 +158,14 @@ func validate(d engine.AssignmentDetail) error {
 	return refusal
 }
 
-// taken looks for an assignment that has the id that the caller chose: the same one is given back, since the call may have
-// been repeated, and another one is a conflict. So is an equal one with another id.
-func (in *AssignInput) taken(ctx context.Context, tx engine.Tx, tenant access.TenantID, scope access.ResourceID, d engine.AssignmentDetail) (rbac.Assignment, error) {
+// taken looks for an assignment that has the id that the caller chose: the same one is given back, since the call may
+// have been repeated, and another one is a conflict. So is an equal one with another id.
+func (in *AssignInput) taken(ctx context.Context, tx engine.Tx, tenant access.TenantID, scope access.ResourceID,
+	d engine.AssignmentDetail,
+) (rbac.Assignment, error) {
 	if uuid.Validate(string(in.ID)) != nil {
-		return rbac.Assignment{}, access.Fault(access.KindInvalid, "malformedAssignmentId", "the id %q of a role assignment must be a GUID", engine.Clip(string(in.ID)))
+		return rbac.Assignment{}, access.Fault(access.KindInvalid, "malformedAssignmentId",
+			"the id %q of a role assignment must be a GUID", engine.Clip(string(in.ID)))
 	}
 	in.ID = rbac.AssignmentID(strings.ToLower(string(in.ID)))
 	data, err := tx.Directory(ctx)
@@ -157,29 +173,36 @@ func (in *AssignInput) taken(ctx context.Context, tx engine.Tx, tenant access.Te
 		return rbac.Assignment{}, fmt.Errorf("load directory: %w", err)
 	}
 	for _, a := range data.Assignments {
-		same := a.Tenant == tenant && a.Principal == d.Principal.ID && strings.EqualFold(string(a.Definition), string(d.Role.ID)) && a.Scope.Equal(scope) &&
+		same := a.Tenant == tenant && a.Principal == d.Principal.ID && strings.EqualFold(string(a.Definition),
+			string(d.Role.ID)) && a.Scope.Equal(scope) &&
 			a.Start.Equal(access.Instant(in.Start)) && a.End.Equal(access.Instant(in.End))
 		switch {
 		case a.ID == in.ID && same:
 			return a, nil
 		case a.ID == in.ID:
-			return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentIDTaken", "there is a role assignment %s already, of another principal, role or scope: choose another id", in.ID)
+			return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentIDTaken",
+				"there is a role assignment %s already, of another principal, role or scope: choose another id", in.ID)
 		case same:
-			return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentExists", "The role assignment already exists, with the id %s.", a.ID)
+			return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentExists",
+				"The role assignment already exists, with the id %s.", a.ID)
 		}
 	}
-	// What enforces the grant of a role has the grant's id, and ends with it: no other assignment may look as if it did.
+	// What enforces the grant of a role has the grant's id, and ends with it: no other assignment may look as if it
+	// did.
 	_, err = tx.Grant(ctx, access.GrantID(in.ID))
 	switch {
 	case err == nil:
-		return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentIDTaken", "there is a grant %s already: choose another id for the role assignment", in.ID)
+		return rbac.Assignment{}, access.Fault(access.KindConflict, "roleAssignmentIDTaken",
+			"there is a grant %s already: choose another id for the role assignment", in.ID)
 	case !engine.IsKind(err, access.KindNotFound):
 		return rbac.Assignment{}, fmt.Errorf("read grant: %w", err)
 	}
 	return rbac.Assignment{}, nil
 }
 
-func scopeOrDefault(ctx context.Context, r engine.Reader, c engine.Caller, scope access.ResourceID) (access.ResourceID, error) {
+func scopeOrDefault(ctx context.Context, r engine.Reader, c engine.Caller,
+	scope access.ResourceID,
+) (access.ResourceID, error) {
 	if scope != "" {
 		return access.ParseResourceID(string(scope))
 	}
@@ -188,48 +211,53 @@ func scopeOrDefault(ctx context.Context, r engine.Reader, c engine.Caller, scope
 }
 
 // RoleAssignments lists the role assignments that the caller may see, by id.
-func (e *Service) RoleAssignments(ctx context.Context, c engine.Caller, f AssignmentFilter, p engine.Page) (list engine.Listed[engine.AssignmentDetail], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleAssignmentsRead, Scope: f.Scope}, func(r engine.Reader, may engine.Rights) error {
-		scopes, err := may.Anywhere(rbac.RoleAssignmentsRead)
-		if err != nil {
-			return err
-		}
-		if p, err = engine.CheckPage(p); err != nil {
-			return err
-		}
-		keep, err := f.compile(ctx, r, may)
-		if err != nil {
-			return err
-		}
-		data, err := r.Directory(ctx)
-		if err != nil {
-			return fmt.Errorf("load directory: %w", err)
-		}
-		slices.SortFunc(data.Assignments, func(a, b rbac.Assignment) int { return cmp.Compare(a.ID, b.ID) })
-		list = engine.Listed[engine.AssignmentDetail]{}
-		for _, a := range data.Assignments {
-			if string(a.ID) <= p.Cursor || !may.Reaches(a.Tenant, a.Scope, scopes) || !keep(a) {
-				continue
-			}
-			if len(list.Items) == p.Limit {
-				list.Next = string(list.Items[p.Limit-1].Assignment.ID)
-				break
-			}
-			d, err := engine.DescribeAssignment(ctx, r, may.Dir, a)
+func (e *Service) RoleAssignments(ctx context.Context, c engine.Caller, f AssignmentFilter,
+	p engine.Page,
+) (list engine.Listed[engine.AssignmentDetail], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleAssignmentsRead, Scope: f.Scope},
+		func(r engine.Reader, may engine.Rights) error {
+			scopes, err := may.Anywhere(rbac.RoleAssignmentsRead)
 			if err != nil {
 				return err
 			}
-			if d, err = may.Border(r, a.Tenant).Assignment(ctx, d); err != nil {
+			if p, err = engine.CheckPage(p); err != nil {
 				return err
 			}
-			list.Items = append(list.Items, d)
-		}
-		return nil
-	})
+			keep, err := f.compile(ctx, r, may)
+			if err != nil {
+				return err
+			}
+			data, err := r.Directory(ctx)
+			if err != nil {
+				return fmt.Errorf("load directory: %w", err)
+			}
+			slices.SortFunc(data.Assignments, func(a, b rbac.Assignment) int { return cmp.Compare(a.ID, b.ID) })
+			list = engine.Listed[engine.AssignmentDetail]{}
+			for _, a := range data.Assignments {
+				if string(a.ID) <= p.Cursor || !may.Reaches(a.Tenant, a.Scope, scopes) || !keep(a) {
+					continue
+				}
+				if len(list.Items) == p.Limit {
+					list.Next = string(list.Items[p.Limit-1].Assignment.ID)
+					break
+				}
+				d, err := engine.DescribeAssignment(ctx, r, may.Dir, a)
+				if err != nil {
+					return err
+				}
+				if d, err = may.Border(r, a.Tenant).Assignment(ctx, d); err != nil {
+					return err
+				}
+				list.Items = append(list.Items, d)
+			}
+			return nil
+		})
 	return list, err
 }
 
-func (f AssignmentFilter) compile(ctx context.Context, r engine.Reader, may engine.Rights) (func(rbac.Assignment) bool, error) {
+func (f AssignmentFilter) compile(ctx context.Context, r engine.Reader,
+	may engine.Rights,
+) (func(rbac.Assignment) bool, error) {
 	c := may.Caller
 	var holders []access.PrincipalID
 	if f.Holder != "" {
@@ -255,7 +283,8 @@ func (f AssignmentFilter) compile(ctx context.Context, r engine.Reader, may engi
 	return func(a rbac.Assignment) bool {
 		return (principal.ID == "" || a.Principal == principal.ID) && (role.ID == "" || a.Definition == role.ID) &&
 			(f.Scope == "" || a.Scope.Within(f.Scope)) && (f.Over == "" || f.Over.Within(a.Scope)) &&
-			(f.Around == "" || a.Scope.Within(f.Around) || f.Around.Within(a.Scope)) && (f.Holder == "" || slices.Contains(holders, a.Principal))
+			(f.Around == "" || a.Scope.Within(
+				f.Around) || f.Around.Within(a.Scope)) && (f.Holder == "" || slices.Contains(holders, a.Principal))
 	}, nil
 }
 
@@ -278,17 +307,20 @@ func (e *Service) unassignRole(ctx context.Context, tx engine.Tx, may engine.Rig
 		return fmt.Errorf("load directory: %w", err)
 	}
 	i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool {
-		return a.ID == id && (may.Reaches(a.Tenant, a.Scope, scopes) || may.MayOf(a.Tenant, rbac.RoleAssignmentsRead, a.Scope))
+		return a.ID == id && (may.Reaches(a.Tenant, a.Scope,
+			scopes) || may.MayOf(a.Tenant, rbac.RoleAssignmentsRead, a.Scope))
 	})
 	if i < 0 {
-		return access.Fault(access.KindNotFound, "unknownAssignment", "there is no role assignment %q that you may see", engine.Clip(string(id)))
+		return access.Fault(access.KindNotFound, "unknownAssignment", "there is no role assignment %q that you may see",
+			engine.Clip(string(id)))
 	}
 	gone := data.Assignments[i]
 	if err := may.Require(rbac.RoleAssignmentsDelete, gone.Scope); err != nil {
 		return err
 	}
 	if gone.Origin != "" {
-		return access.Fault(access.KindConflict, "assignmentOfApplication", "the role assignment belongs to %s: change that, or delete it", gone.Origin)
+		return access.Fault(access.KindConflict, "assignmentOfApplication",
+			"the role assignment belongs to %s: change that, or delete it", gone.Origin)
 	}
 	if done, err := e.deactivate(ctx, tx, may, gone); done || err != nil {
 		return err
@@ -316,8 +348,8 @@ func (e *Service) deactivate(ctx context.Context, tx engine.Tx, may engine.Right
 	return true, w.Finish(ctx)
 }
 
-// activationOf gives the grant of a role that an assignment enforces; false where it was given. Its id alone does not say so, since
-// whoever assigns a role may choose one.
+// activationOf gives the grant of a role that an assignment enforces; false where it was given. Its id alone does not
+// say so, since whoever assigns a role may choose one.
 func activationOf(ctx context.Context, r engine.Reader, a rbac.Assignment) (g access.Grant, is bool, err error) {
 	g, err = r.Grant(ctx, access.GrantID(a.ID))
 	switch {
@@ -327,6 +359,7 @@ func activationOf(ctx context.Context, r engine.Reader, a rbac.Assignment) (g ac
 		return access.Grant{}, false, fmt.Errorf("read grant: %w", err)
 	}
 	is = !g.Role.IsZero() && !g.State.Ended() && g.State != access.GrantScheduled &&
-		g.Principal == a.Principal && strings.EqualFold(string(g.Role.ID), string(a.Definition)) && g.Role.Scope.Equal(a.Scope)
+		g.Principal == a.Principal && strings.EqualFold(string(g.Role.ID),
+		string(a.Definition)) && g.Role.Scope.Equal(a.Scope)
 	return g, is, nil
 }

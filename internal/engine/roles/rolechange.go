@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
-// RoleChangeInput changes a role assignment or an eligibility under an id of the caller's own. What is changed is named by
-// Target, or by principal, role and scope; whatever of them is given must fit.
+// RoleChangeInput changes a role assignment or an eligibility under an id of the caller's own. What is changed is named
+// by Target, or by principal, role and scope; whatever of them is given must fit.
 type RoleChangeInput struct {
 	ID            access.RoleChangeID // a GUID that is free
 	Of            access.RoleSubject
@@ -28,7 +28,8 @@ type RoleChangeInput struct {
 	Ticket        string
 }
 
-// action gives the right that a change needs. What is one's own needs none, but lies within the bounds of a token or not.
+// action gives the right that a change needs. What is one's own needs none, but lies within the bounds of a token or
+// not.
 func (in RoleChangeInput) action() string {
 	switch {
 	case in.Kind.Asks():
@@ -48,12 +49,13 @@ func (in RoleChangeInput) own() bool {
 	return in.Kind.Asks() || in.Kind == access.RoleChangeGiveBack
 }
 
-// ChangeRole changes who has a role, or may activate it, and keeps a record of that under the id that the caller chose. The
-// same call again gives the same record. What is active by an eligibility is only ever ended so: more time on it is its
-// holder's to ask for, under the eligibility's rule.
+// ChangeRole changes who has a role, or may activate it, and keeps a record of that under the id that the caller chose.
+// The same call again gives the same record. What is active by an eligibility is only ever ended so: more time on it is
+// its holder's to ask for, under the eligibility's rule.
 func (e *Service) ChangeRole(ctx context.Context, c engine.Caller, in RoleChangeInput) (d RoleChangeDetail, err error) {
 	a := engine.Attempt{Action: in.action(), Scope: in.Scope, Details: map[string]string{
-		"principal": in.Principal, "role": in.Role, "target": in.Target, "change": string(in.Kind) + " of " + string(in.Of), "justification": in.Justification,
+		"principal": in.Principal, "role": in.Role, "target": in.Target,
+		"change": string(in.Kind) + " of " + string(in.Of), "justification": in.Justification,
 	}}
 	for more := true; more && err == nil; {
 		more, err = e.changeRole(ctx, c, a, in, &d)
@@ -62,7 +64,9 @@ func (e *Service) ChangeRole(ctx context.Context, c engine.Caller, in RoleChange
 }
 
 // changeRole is one transaction of it; more tells that it was not the last.
-func (e *Service) changeRole(ctx context.Context, c engine.Caller, a engine.Attempt, in RoleChangeInput, d *RoleChangeDetail) (more bool, err error) {
+func (e *Service) changeRole(ctx context.Context, c engine.Caller, a engine.Attempt, in RoleChangeInput,
+	d *RoleChangeDetail,
+) (more bool, err error) {
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		more = false
 		if in.Scope, err = access.ParseResourceID(string(in.Scope)); err != nil {
@@ -99,24 +103,33 @@ func (e *Service) changeRole(ctx context.Context, c engine.Caller, a engine.Atte
 
 // same reports whether a change that was made before under the same id is of the same: of who has what, where.
 func (in RoleChangeInput) same(earlier access.RoleChange) bool {
-	who := in.Principal == "" || strings.EqualFold(in.Principal, string(earlier.Principal)) || strings.EqualFold(in.Principal, earlier.PrincipalName)
-	role := in.Role == "" || strings.EqualFold(in.Role, string(earlier.Role)) || strings.EqualFold(in.Role, earlier.RoleName)
-	return who && role && earlier.Scope.Equal(in.Scope) && (in.Target == "" || strings.EqualFold(in.Target, earlier.Target))
+	who := in.Principal == "" || strings.EqualFold(in.Principal,
+		string(earlier.Principal)) || strings.EqualFold(in.Principal, earlier.PrincipalName)
+	role := in.Role == "" || strings.EqualFold(in.Role,
+		string(earlier.Role)) || strings.EqualFold(in.Role, earlier.RoleName)
+	return who && role && earlier.Scope.Equal(
+		in.Scope) && (in.Target == "" || strings.EqualFold(in.Target, earlier.Target))
 }
 
 // begin gives the record of a change, or that of the same change which was made before.
-func (in RoleChangeInput) begin(ctx context.Context, tx engine.Tx, may engine.Rights) (made access.RoleChange, repeated bool, err error) {
+func (in RoleChangeInput) begin(ctx context.Context, tx engine.Tx,
+	may engine.Rights,
+) (made access.RoleChange, repeated bool, err error) {
 	if in.ID == "" {
-		return made, false, access.Fault(access.KindInvalid, "malformedRequestId", "the id %q of a request must be a GUID", "")
+		return made, false, access.Fault(access.KindInvalid, "malformedRequestId",
+			"the id %q of a request must be a GUID", "")
 	}
 	for what, text := range map[string]string{"justification": in.Justification, "ticket": in.Ticket} {
 		if len(text) > access.MaxText {
-			return made, false, access.Fault(access.KindInvalid, what+"TooLong", "the %s has %d bytes; %d are allowed", what, len(text), access.MaxText)
+			return made, false, access.Fault(access.KindInvalid, what+"TooLong", "the %s has %d bytes; %d are allowed",
+				what, len(text), access.MaxText)
 		}
 	}
 	earlier, err := tx.RoleChange(ctx, access.RoleChangeID(strings.ToLower(string(in.ID))))
 	switch {
-	case err == nil && earlier.Requester == may.Caller.Principal && earlier.Of == in.Of && earlier.Kind == in.Kind && in.same(earlier):
+	case err == nil && earlier.Requester == may.Caller.Principal && earlier.Of == in.Of && earlier.Kind == in.Kind &&
+		in.same(
+			earlier):
 		return earlier, true, nil
 	case err != nil && !engine.IsKind(err, access.KindNotFound):
 		return made, false, fmt.Errorf("read change: %w", err)
@@ -126,13 +139,17 @@ func (in RoleChangeInput) begin(ctx context.Context, tx engine.Tx, may engine.Ri
 		return made, false, err
 	}
 	return access.RoleChange{
-		ID: access.RoleChangeID(id), Tenant: may.TenantOf(in.Scope), Of: in.Of, Kind: in.Kind, Scope: in.Scope, Requester: may.Caller.Principal,
-		Justification: in.Justification, Ticket: in.Ticket, State: access.RoleChangeDone, CreatedAt: may.Now, Revision: 1,
+		ID: access.RoleChangeID(id), Tenant: may.TenantOf(in.Scope), Of: in.Of, Kind: in.Kind, Scope: in.Scope,
+		Requester:     may.Caller.Principal,
+		Justification: in.Justification, Ticket: in.Ticket, State: access.RoleChangeDone, CreatedAt: may.Now,
+		Revision: 1,
 	}, false, nil
 }
 
 // carryOut does what the change says, and completes its record.
-func (e *Service) carryOut(ctx context.Context, tx engine.Tx, may engine.Rights, in RoleChangeInput, made access.RoleChange) (access.RoleChange, error) {
+func (e *Service) carryOut(ctx context.Context, tx engine.Tx, may engine.Rights, in RoleChangeInput,
+	made access.RoleChange,
+) (access.RoleChange, error) {
 	switch {
 	case in.Kind == access.RoleChangeGiveBack && in.Of == access.OfAssignment:
 		return e.giveBack(ctx, tx, may, in, made)
@@ -141,16 +158,20 @@ func (e *Service) carryOut(ctx context.Context, tx engine.Tx, may engine.Rights,
 	case in.Of == access.OfEligibility:
 		return e.changeEligible(ctx, tx, may, in, made)
 	case in.Of != access.OfAssignment:
-		return made, access.Fault(access.KindInvalid, "unknownSubject", "a change is of an assignment or of an eligibility, not of %q", engine.Clip(string(in.Of)))
+		return made, access.Fault(access.KindInvalid, "unknownSubject",
+			"a change is of an assignment or of an eligibility, not of %q", engine.Clip(string(in.Of)))
 	}
 	return e.changeAssigned(ctx, tx, may, in, made)
 }
 
 // changeAssigned assigns a role, gives an assignment another window, or takes it away.
-func (e *Service) changeAssigned(ctx context.Context, tx engine.Tx, may engine.Rights, in RoleChangeInput, made access.RoleChange) (access.RoleChange, error) {
+func (e *Service) changeAssigned(ctx context.Context, tx engine.Tx, may engine.Rights, in RoleChangeInput,
+	made access.RoleChange,
+) (access.RoleChange, error) {
 	if in.Kind == access.RoleChangeAssign {
 		d, err := assignRole(ctx, tx, may, AssignInput{
-			ID: rbac.AssignmentID(made.ID), Principal: in.Principal, Role: in.Role, Scope: in.Scope, Start: in.Start, End: in.End, Description: in.Justification,
+			ID: rbac.AssignmentID(made.ID), Principal: in.Principal, Role: in.Role, Scope: in.Scope, Start: in.Start,
+			End: in.End, Description: in.Justification,
 		})
 		return ofAssignment(made, d, ""), err
 	}
@@ -163,7 +184,8 @@ func (e *Service) changeAssigned(ctx context.Context, tx engine.Tx, may engine.R
 	case by != "":
 		return made, notGiven()
 	case d.Assignment.Origin != "":
-		return made, access.Fault(access.KindConflict, "assignmentOfApplication", "the role assignment belongs to %s: change that", d.Assignment.Origin)
+		return made, access.Fault(access.KindConflict, "assignmentOfApplication",
+			"the role assignment belongs to %s: change that", d.Assignment.Origin)
 	}
 	was := d.Assignment
 	if d.Assignment.Start, d.Assignment.End, err = in.window(was.Start, was.End, may.Now); err != nil {
@@ -173,7 +195,9 @@ func (e *Service) changeAssigned(ctx context.Context, tx engine.Tx, may engine.R
 }
 
 // moveAssignment gives an assignment the window that is in d.
-func (e *Service) moveAssignment(ctx context.Context, tx engine.Tx, may engine.Rights, was rbac.Assignment, d engine.AssignmentDetail) error {
+func (e *Service) moveAssignment(ctx context.Context, tx engine.Tx, may engine.Rights, was rbac.Assignment,
+	d engine.AssignmentDetail,
+) error {
 	if err := validate(d); err != nil {
 		return err
 	}
@@ -198,17 +222,23 @@ func (e *Service) moveAssignment(ctx context.Context, tx engine.Tx, may engine.R
 	return w.Finish(ctx)
 }
 
-// changeEligible makes somebody eligible, gives an eligibility another window, or takes it away. The rule of a new one is that
-// of the eligibilities for the same role at the same scope, where there are any, so that nobody is made eligible by an easier
-// one than others are.
-func (e *Service) changeEligible(ctx context.Context, tx engine.Tx, may engine.Rights, in RoleChangeInput, made access.RoleChange) (access.RoleChange, error) {
+// changeEligible makes somebody eligible, gives an eligibility another window, or takes it away. The rule of a new one
+// is that of the eligibilities for the same role at the same scope, where there are any, so that nobody is made
+// eligible by an easier one than others are.
+func (e *Service) changeEligible(ctx context.Context, tx engine.Tx, may engine.Rights, in RoleChangeInput,
+	made access.RoleChange,
+) (access.RoleChange, error) {
 	if in.Kind == access.RoleChangeAssign {
 		role, err := FindRole(ctx, tx, made.Tenant, in.Role)
 		if err != nil {
 			return made, err
 		}
-		next := EligibilityInput{ID: access.EligibilityID(made.ID), Principal: in.Principal, Role: in.Role, Scope: in.Scope, Start: in.Start, End: in.End}
-		others, err := eligibilitiesAt(ctx, tx, engine.EligibilityFilter{Tenant: made.Tenant, Role: role.ID, Scope: in.Scope})
+		next := EligibilityInput{
+			ID: access.EligibilityID(made.ID), Principal: in.Principal, Role: in.Role,
+			Scope: in.Scope, Start: in.Start, End: in.End,
+		}
+		others, err := eligibilitiesAt(ctx, tx,
+			engine.EligibilityFilter{Tenant: made.Tenant, Role: role.ID, Scope: in.Scope})
 		if err != nil {
 			return made, err
 		}
@@ -237,7 +267,8 @@ func (e *Service) changeEligible(ctx context.Context, tx engine.Tx, may engine.R
 }
 
 func withTerms(in EligibilityInput, e access.Eligibility) EligibilityInput {
-	in.Max, in.Justification, in.Ticket, in.Approval, in.PendingTimeout, in.Gap = e.Max, e.Justification, e.Ticket, e.Approval, e.PendingTimeout, e.Gap
+	in.Max, in.Justification, in.Ticket = e.Max, e.Justification, e.Ticket
+	in.Approval, in.PendingTimeout, in.Gap = e.Approval, e.PendingTimeout, e.Gap
 	return in
 }
 
@@ -251,7 +282,8 @@ func (in RoleChangeInput) window(start, end, now time.Time) (time.Time, time.Tim
 		}
 	case access.RoleChangeExtend:
 		if over {
-			return start, end, access.Fault(access.KindInvalid, "roleEnded", "it ended at %s: renew it", end.Format(time.RFC3339))
+			return start, end, access.Fault(access.KindInvalid, "roleEnded", "it ended at %s: renew it",
+				end.Format(time.RFC3339))
 		}
 	case access.RoleChangeRenew:
 		if over {
@@ -261,13 +293,16 @@ func (in RoleChangeInput) window(start, end, now time.Time) (time.Time, time.Tim
 			}
 		}
 	default:
-		return start, end, access.Fault(access.KindInvalid, "unknownChange", "there is no change %q of this", engine.Clip(string(in.Kind)))
+		return start, end, access.Fault(access.KindInvalid, "unknownChange", "there is no change %q of this",
+			engine.Clip(string(in.Kind)))
 	}
 	switch {
 	case in.Kind != access.RoleChangeUpdate && !laterEnd(end, next):
-		return start, end, access.Fault(access.KindInvalid, "notLater", "more time ends later than it does now, which is %s", describeEnd(end))
+		return start, end, access.Fault(access.KindInvalid, "notLater",
+			"more time ends later than it does now, which is %s", describeEnd(end))
 	case !next.IsZero() && !next.After(now):
-		return start, end, access.Fault(access.KindInvalid, "endBeforeStart", "the end %s lies in the past: to end it, remove it", next.Format(time.RFC3339))
+		return start, end, access.Fault(access.KindInvalid, "endBeforeStart",
+			"the end %s lies in the past: to end it, remove it", next.Format(time.RFC3339))
 	}
 	return start, next, nil
 }
@@ -286,5 +321,7 @@ func describeEnd(end time.Time) string {
 
 // notGiven refuses to give an activation another window: that would be past the rule under which it was activated.
 func notGiven() error {
-	return access.Fault(access.KindInvalid, "roleActivated", "the role was activated by an eligibility: who has it asks for more time, under the eligibility's rule; an administrator ends it by removing it")
+	return access.Fault(access.KindInvalid, "roleActivated",
+		"the role was activated by an eligibility: who has it asks for more time, under the eligibility's rule; an "+
+			"administrator ends it by removing it")
 }

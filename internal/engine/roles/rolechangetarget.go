@@ -37,17 +37,21 @@ func (in RoleChangeInput) find(ctx context.Context, r engine.Reader, may engine.
 }
 
 func (n holder) fits(principal access.PrincipalID, role access.RoleID) bool {
-	return (n.principal == "" || n.principal == principal) && (n.role == "" || strings.EqualFold(string(n.role), string(role)))
+	return (n.principal == "" || n.principal == principal) && (n.role == "" || strings.EqualFold(string(n.role),
+		string(role)))
 }
 
 // nothing says that there is nothing that a change could be of.
 func (in RoleChangeInput) nothing() error {
-	return access.Fault(access.KindNotFound, "nothingToChange", "there is no %s of this role for this principal at %s", in.Of, in.Scope)
+	return access.Fault(access.KindNotFound, "nothingToChange", "there is no %s of this role for this principal at %s",
+		in.Of, in.Scope)
 }
 
-// assignment finds the assignment that a change is of, and the eligibility by which it was activated, if it was. One that was
-// given goes before an activation of the same role.
-func (in RoleChangeInput) assignment(ctx context.Context, r engine.Reader, may engine.Rights) (d engine.AssignmentDetail, by access.EligibilityID, err error) {
+// assignment finds the assignment that a change is of, and the eligibility by which it was activated, if it was. One
+// that was given goes before an activation of the same role.
+func (in RoleChangeInput) assignment(ctx context.Context, r engine.Reader,
+	may engine.Rights,
+) (d engine.AssignmentDetail, by access.EligibilityID, err error) {
 	n, err := in.find(ctx, r, may)
 	if err != nil {
 		return d, "", err
@@ -56,10 +60,13 @@ func (in RoleChangeInput) assignment(ctx context.Context, r engine.Reader, may e
 	if err != nil {
 		return d, "", fmt.Errorf("load directory: %w", err)
 	}
-	slices.SortFunc(data.Assignments, func(a, b rbac.Assignment) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	slices.SortFunc(data.Assignments,
+		func(a, b rbac.Assignment) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	found := false
 	for _, a := range data.Assignments {
-		if a.Tenant != may.TenantOf(in.Scope) || !a.Scope.Equal(in.Scope) || !n.fits(a.Principal, a.Definition) || in.Target != "" && !strings.EqualFold(in.Target, string(a.ID)) {
+		if a.Tenant != may.TenantOf(in.Scope) || !a.Scope.Equal(
+			in.Scope) || !n.fits(a.Principal,
+			a.Definition) || in.Target != "" && !strings.EqualFold(in.Target, string(a.ID)) {
 			continue
 		}
 		var eligibility access.EligibilityID // none where it was given
@@ -88,12 +95,15 @@ func (in RoleChangeInput) assignment(ctx context.Context, r engine.Reader, may e
 }
 
 // eligibility finds the eligibility that a change is of.
-func (in RoleChangeInput) eligibility(ctx context.Context, r engine.Reader, may engine.Rights) (d engine.EligibilityDetail, err error) {
+func (in RoleChangeInput) eligibility(ctx context.Context, r engine.Reader,
+	may engine.Rights,
+) (d engine.EligibilityDetail, err error) {
 	n, err := in.find(ctx, r, may)
 	if err != nil {
 		return d, err
 	}
-	all, err := eligibilitiesAt(ctx, r, engine.EligibilityFilter{Tenant: may.TenantOf(in.Scope), Principal: n.principal, Role: n.role, Scope: in.Scope})
+	all, err := eligibilitiesAt(ctx, r,
+		engine.EligibilityFilter{Tenant: may.TenantOf(in.Scope), Principal: n.principal, Role: n.role, Scope: in.Scope})
 	if err != nil {
 		return d, err
 	}
@@ -127,13 +137,15 @@ func eligibilitiesAt(ctx context.Context, r engine.Reader, f engine.EligibilityF
 func ofAssignment(made access.RoleChange, d engine.AssignmentDetail, by access.EligibilityID) access.RoleChange {
 	a := d.Assignment
 	made.Target, made.Eligibility, made.Start, made.End = string(a.ID), by, a.Start, a.End
-	made.Principal, made.PrincipalName, made.PrincipalKind, made.Role, made.RoleName = a.Principal, d.Principal.Name, d.Principal.Kind, a.Definition, d.Role.Name
+	made.Principal, made.PrincipalName, made.PrincipalKind = a.Principal, d.Principal.Name, d.Principal.Kind
+	made.Role, made.RoleName = a.Definition, d.Role.Name
 	return made
 }
 
 func ofEligibility(made access.RoleChange, d engine.EligibilityDetail) access.RoleChange {
 	e := d.Eligibility
 	made.Target, made.Start, made.End = string(e.ID), e.Start, e.End
-	made.Principal, made.PrincipalName, made.PrincipalKind, made.Role, made.RoleName = e.Principal, d.Principal.Name, d.Principal.Kind, e.Role, d.Role.Name
+	made.Principal, made.PrincipalName, made.PrincipalKind = e.Principal, d.Principal.Name, d.Principal.Kind
+	made.Role, made.RoleName = e.Role, d.Role.Name
 	return made
 }

@@ -18,7 +18,9 @@ type RoleChangeDetail struct {
 
 // RoleChange gives one change that the caller may see: one of their own, or of what they have, or one at a scope whose
 // assignments or eligibilities they may read.
-func (e *Service) RoleChange(ctx context.Context, c engine.Caller, id access.RoleChangeID) (d RoleChangeDetail, err error) {
+func (e *Service) RoleChange(ctx context.Context, c engine.Caller,
+	id access.RoleChangeID,
+) (d RoleChangeDetail, err error) {
 	err = e.kernel.Look(ctx, c, engine.Attempt{}, func(r engine.Reader, may engine.Rights) error {
 		made, err := findChange(ctx, r, may, id)
 		if err != nil {
@@ -34,11 +36,14 @@ func (e *Service) RoleChange(ctx context.Context, c engine.Caller, id access.Rol
 }
 
 // RoleChanges lists the changes that the caller may see, newest first.
-func (e *Service) RoleChanges(ctx context.Context, c engine.Caller, f engine.RoleChangeFilter, p engine.Page) (list engine.Listed[RoleChangeDetail], err error) {
+func (e *Service) RoleChanges(ctx context.Context, c engine.Caller, f engine.RoleChangeFilter,
+	p engine.Page,
+) (list engine.Listed[RoleChangeDetail], err error) {
 	err = e.kernel.Look(ctx, c, engine.Attempt{}, func(r engine.Reader, may engine.Rights) error {
 		f.Tenant, f.Beside, f.Waiting = c.Tenant, may.Beside(), f.Waiting || f.NeedsMe
 		there := standing{r: r}
-		list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[access.RoleChange], error) { return r.RoleChanges(ctx, f, p) },
+		list, err = engine.Visible(p,
+			func(p engine.Page) (engine.Listed[access.RoleChange], error) { return r.RoleChanges(ctx, f, p) },
 			func(made access.RoleChange) (RoleChangeDetail, bool, error) {
 				if !seesChange(may, made) || f.NeedsMe && !gives(may, made) {
 					return RoleChangeDetail{}, false, nil
@@ -56,7 +61,9 @@ func (e *Service) RoleChanges(ctx context.Context, c engine.Caller, f engine.Rol
 }
 
 // RecordedChanges tells which of the ids are of changes that the caller may see.
-func (e *Service) RecordedChanges(ctx context.Context, c engine.Caller, ids []access.RoleChangeID) (recorded map[access.RoleChangeID]bool, err error) {
+func (e *Service) RecordedChanges(ctx context.Context, c engine.Caller,
+	ids []access.RoleChangeID,
+) (recorded map[access.RoleChangeID]bool, err error) {
 	err = e.kernel.Look(ctx, c, engine.Attempt{}, func(r engine.Reader, may engine.Rights) error {
 		recorded = map[access.RoleChangeID]bool{}
 		for _, id := range ids {
@@ -77,7 +84,8 @@ func seesChange(r engine.Rights, made access.RoleChange) bool {
 	if made.Of == access.OfEligibility {
 		action = rbac.EligibilitiesRead
 	}
-	return r.Owns(made.Requester, action, made.Scope) || r.Owns(made.Principal, action, made.Scope) || r.MayOf(made.Tenant, action, made.Scope)
+	return r.Owns(made.Requester, action,
+		made.Scope) || r.Owns(made.Principal, action, made.Scope) || r.MayOf(made.Tenant, action, made.Scope)
 }
 
 // gives tells whether the caller may give what was asked for.
@@ -86,13 +94,16 @@ func gives(r engine.Rights, made access.RoleChange) bool {
 	return made.Requester != r.Caller.Principal && r.MayOf(made.Tenant, action, made.Scope)
 }
 
-func findChange(ctx context.Context, r engine.Reader, may engine.Rights, id access.RoleChangeID) (access.RoleChange, error) {
+func findChange(ctx context.Context, r engine.Reader, may engine.Rights,
+	id access.RoleChangeID,
+) (access.RoleChange, error) {
 	made, err := r.RoleChange(ctx, access.RoleChangeID(strings.ToLower(string(id))))
 	switch {
 	case err == nil && seesChange(may, made):
 		return made, nil
 	case err == nil || engine.IsKind(err, access.KindNotFound):
-		return access.RoleChange{}, access.Fault(access.KindNotFound, "unknownRoleChange", "there is no request %q that you may see", engine.Clip(string(id)))
+		return access.RoleChange{}, access.Fault(access.KindNotFound, "unknownRoleChange",
+			"there is no request %q that you may see", engine.Clip(string(id)))
 	}
 	return access.RoleChange{}, fmt.Errorf("read change: %w", err)
 }

@@ -25,18 +25,20 @@ type RoleInput struct {
 
 // Role gives one role by its name or id.
 func (e *Service) Role(ctx context.Context, c engine.Caller, ref string) (d rbac.Definition, err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleDefinitionsRead, Details: map[string]string{"role": ref}}, func(r engine.Reader, may engine.Rights) error {
-		if _, err := may.Anywhere(rbac.RoleDefinitionsRead); err != nil {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.RoleDefinitionsRead, Details: map[string]string{"role": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			if _, err := may.Anywhere(rbac.RoleDefinitionsRead); err != nil {
+				return err
+			}
+			d, err = FindRole(ctx, r, c.Tenant, ref)
 			return err
-		}
-		d, err = FindRole(ctx, r, c.Tenant, ref)
-		return err
-	})
+		})
 	return d, err
 }
 
-// PutRole makes or replaces a custom role. The caller needs the right to write roles at each of its assignable scopes, the
-// old ones included; nobody changes a built-in role.
+// PutRole makes or replaces a custom role. The caller needs the right to write roles at each of its assignable scopes,
+// the old ones included; nobody changes a built-in role.
 func (e *Service) PutRole(ctx context.Context, c engine.Caller, in RoleInput) (d rbac.Definition, err error) {
 	a := engine.Attempt{Action: rbac.RoleDefinitionsWrite, Details: map[string]string{"role": in.Name}}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
@@ -47,10 +49,12 @@ func (e *Service) PutRole(ctx context.Context, c engine.Caller, in RoleInput) (d
 			in.ID = rbac.DefinitionID(uuid.NewString())
 		}
 		if uuid.Validate(string(in.ID)) != nil {
-			return access.Fault(access.KindInvalid, "malformedRoleId", "the id %q of a role must be a GUID", engine.Clip(string(in.ID)))
+			return access.Fault(access.KindInvalid, "malformedRoleId", "the id %q of a role must be a GUID",
+				engine.Clip(string(in.ID)))
 		}
 		d = rbac.Definition{
-			ID: rbac.DefinitionID(strings.ToLower(string(in.ID))), Tenant: c.Tenant, Name: in.Name, Description: in.Description,
+			ID: rbac.DefinitionID(strings.ToLower(string(in.ID))), Tenant: c.Tenant, Name: in.Name,
+			Description: in.Description,
 			Permissions: in.Permissions, AssignableScopes: in.AssignableScopes, CreatedAt: may.Now, UpdatedAt: may.Now,
 		}
 		if err := malformedRole(rbac.ValidateDefinition(d)); err != nil {
@@ -68,7 +72,8 @@ func (e *Service) PutRole(ctx context.Context, c engine.Caller, in RoleInput) (d
 					return access.Fault(access.KindConflict, "roleIDTaken", "the id %s is taken: choose another", d.ID)
 				}
 				if other.BuiltIn {
-					return access.Fault(access.KindForbidden, "builtInRole", "role %q is built in: make one of your own instead", other.Name)
+					return access.Fault(access.KindForbidden, "builtInRole",
+						"role %q is built in: make one of your own instead", other.Name)
 				}
 				d.CreatedAt = other.CreatedAt
 				scopes = slices.Concat(scopes, other.AssignableScopes)
@@ -76,7 +81,8 @@ func (e *Service) PutRole(ctx context.Context, c engine.Caller, in RoleInput) (d
 					return err
 				}
 			case strings.EqualFold(other.Name, d.Name) && (other.BuiltIn || other.Tenant == c.Tenant):
-				return access.Fault(access.KindConflict, "roleNameTaken", "there is a role %q already, with the id %s: choose another name", other.Name, other.ID)
+				return access.Fault(access.KindConflict, "roleNameTaken",
+					"there is a role %q already, with the id %s: choose another name", other.Name, other.ID)
 			}
 		}
 		for _, scope := range scopes {
@@ -92,20 +98,22 @@ func (e *Service) PutRole(ctx context.Context, c engine.Caller, in RoleInput) (d
 	return d, err
 }
 
-// mayNarrow refuses a role that is assigned, or that somebody is eligible for, where it would not be assignable any more: it would
-// stay in force there, and be written by those alone who may where it is left.
+// mayNarrow refuses a role that is assigned, or that somebody is eligible for, where it would not be assignable any
+// more: it would stay in force there, and be written by those alone who may where it is left.
 func mayNarrow(ctx context.Context, r engine.Reader, data rbac.Data, was, next rbac.Definition) error {
 	within := func(scopes []access.ResourceID, scope access.ResourceID) bool {
 		return slices.ContainsFunc(scopes, scope.Within)
 	}
-	if !slices.ContainsFunc(was.AssignableScopes, func(scope access.ResourceID) bool { return !within(next.AssignableScopes, scope) }) {
+	if !slices.ContainsFunc(was.AssignableScopes,
+		func(scope access.ResourceID) bool { return !within(next.AssignableScopes, scope) }) {
 		return nil
 	}
 	held := func(how string, at access.ResourceID) error {
 		if within(next.AssignableScopes, at) {
 			return nil
 		}
-		return access.Fault(access.KindConflict, "roleInUse", "role %q is %s at %s, where it would not be assignable any more: take that away first", was.Name, how, at)
+		return access.Fault(access.KindConflict, "roleInUse",
+			"role %q is %s at %s, where it would not be assignable any more: take that away first", was.Name, how, at)
 	}
 	for _, a := range data.Assignments {
 		if strings.EqualFold(string(a.Definition), string(was.ID)) {
@@ -123,13 +131,16 @@ func malformedRole(reasons []access.Reason) error {
 	if len(reasons) == 0 {
 		return nil
 	}
-	refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the role cannot be taken as it is: nothing was changed")
+	refusal := access.Fault(access.KindInvalid, reasons[0].Code,
+		"the role cannot be taken as it is: nothing was changed")
 	refusal.Reasons = reasons
 	return refusal
 }
 
 // DeleteRole deletes a custom role that is assigned to nobody, and gives what it was.
-func (e *Service) DeleteRole(ctx context.Context, c engine.Caller, id rbac.DefinitionID) (d rbac.Definition, err error) {
+func (e *Service) DeleteRole(ctx context.Context, c engine.Caller,
+	id rbac.DefinitionID,
+) (d rbac.Definition, err error) {
 	a := engine.Attempt{Action: rbac.RoleDefinitionsDelete, Details: map[string]string{"role": string(id)}}
 	err = e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
 		if _, err := may.Anywhere(rbac.RoleDefinitionsDelete); err != nil {
@@ -150,15 +161,19 @@ func (e *Service) DeleteRole(ctx context.Context, c engine.Caller, id rbac.Defin
 		if err != nil {
 			return fmt.Errorf("load directory: %w", err)
 		}
-		if i := slices.IndexFunc(data.Assignments, func(a rbac.Assignment) bool { return strings.EqualFold(string(a.Definition), string(d.ID)) }); i >= 0 {
-			return access.Fault(access.KindConflict, "roleInUse", "role %q is assigned at %s: take that assignment away first", d.Name, data.Assignments[i].Scope)
+		if i := slices.IndexFunc(data.Assignments,
+			func(a rbac.Assignment) bool { return strings.EqualFold(string(a.Definition), string(d.ID)) }); i >= 0 {
+			return access.Fault(access.KindConflict, "roleInUse",
+				"role %q is assigned at %s: take that assignment away first", d.Name, data.Assignments[i].Scope)
 		}
 		eligible, err := tx.Eligibilities(ctx, engine.EligibilityFilter{Role: d.ID}, engine.Page{Limit: 1})
 		if err != nil {
 			return fmt.Errorf("read eligibilities: %w", err)
 		}
 		if len(eligible.Items) > 0 {
-			return access.Fault(access.KindConflict, "roleInUse", "principals are eligible for role %q at %s: take that eligibility away first", d.Name, eligible.Items[0].Scope)
+			return access.Fault(access.KindConflict, "roleInUse",
+				"principals are eligible for role %q at %s: take that eligibility away first", d.Name,
+				eligible.Items[0].Scope)
 		}
 		if err := tx.DeleteRoleDefinition(ctx, d.ID); err != nil {
 			return fmt.Errorf("delete role: %w", err)
@@ -168,19 +183,27 @@ func (e *Service) DeleteRole(ctx context.Context, c engine.Caller, id rbac.Defin
 	return d, err
 }
 
-func roleEvent(kind access.EventKind, action string, d rbac.Definition, c engine.Caller, may engine.Rights) access.Event {
+func roleEvent(kind access.EventKind, action string, d rbac.Definition, c engine.Caller,
+	may engine.Rights,
+) access.Event {
 	var actions, notActions []string
 	for _, p := range d.Permissions {
 		actions, notActions = append(actions, p.Actions...), append(notActions, p.NotActions...)
 	}
 	return access.Event{
-		At: may.Now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Scope: d.AssignableScopes[0], Action: action,
-		Details: map[string]string{"role": d.Name, "roleId": string(d.ID), "actions": strings.Join(actions, " "), "notActions": strings.Join(notActions, " ")},
+		At: may.Now, Kind: kind, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant,
+		Scope: d.AssignableScopes[0], Action: action,
+		Details: map[string]string{
+			"role": d.Name, "roleId": string(d.ID), "actions": strings.Join(actions, " "),
+			"notActions": strings.Join(notActions, " "),
+		},
 	}
 }
 
 // Permissions gives what the caller may do at a scope: the permissions of each role that counts there for them, now.
-func (e *Service) Permissions(ctx context.Context, c engine.Caller, scope access.ResourceID) (list []rbac.Permission, err error) {
+func (e *Service) Permissions(ctx context.Context, c engine.Caller,
+	scope access.ResourceID,
+) (list []rbac.Permission, err error) {
 	err = e.kernel.Look(ctx, c, engine.Attempt{Scope: scope}, func(r engine.Reader, may engine.Rights) error {
 		data, err := r.Directory(ctx)
 		if err != nil {
@@ -211,8 +234,8 @@ func (e *Service) RunsServer(ctx context.Context, c engine.Caller) (runs bool, e
 	return runs, err
 }
 
-// Able gives the actions that the caller may do somewhere, of those that Postern checks, so that nobody is offered what they
-// may do nowhere.
+// Able gives the actions that the caller may do somewhere, of those that Postern checks, so that nobody is offered what
+// they may do nowhere.
 func (e *Service) Able(ctx context.Context, c engine.Caller) (actions []string, err error) {
 	err = e.kernel.Look(ctx, c, engine.Attempt{}, func(_ engine.Reader, may engine.Rights) error {
 		actions = slices.DeleteFunc(rbac.Actions(), func(action string) bool { return len(may.Scopes(action)) == 0 })

@@ -1,4 +1,5 @@
-// Package roles holds the use cases of roles: their definitions, who has them, who may activate them, and which are needed.
+// Package roles holds the use cases of roles: their definitions, who has them, who may activate them, and which are
+// needed.
 package roles
 
 import (

@@ -13,8 +13,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/directory"
 )
 
-// Eligible is somebody who may ask for access by a role assignment, or activate a role by an eligibility: one of both is
-// empty.
+// Eligible is somebody who may ask for access by a role assignment, or activate a role by an eligibility: one of both
+// is empty.
 type Eligible struct {
 	Assignment  rbac.AssignmentID
 	Eligibility access.EligibilityID
@@ -33,36 +33,41 @@ type unused struct {
 	used   func(access.PrincipalID) bool
 }
 
-// Unused lists who has been able to ask for access for longer than since, and has not: those to whom a role assignment, to
-// them or a group of theirs, gives the right to ask for ports of machines, or an eligibility that to a role. In the order of
-// the assignments and eligibilities, and of the people.
-func (e *Service) Unused(ctx context.Context, c engine.Caller, since time.Time, p engine.Page) (list engine.Listed[Eligible], err error) {
-	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleAssignmentsRead}, func(r engine.Reader, may engine.Rights) error {
-		scopes, err := may.Anywhere(rbac.RoleAssignmentsRead)
-		if err != nil {
+// Unused lists who has been able to ask for access for longer than since, and has not: those to whom a role assignment,
+// to them or a group of theirs, gives the right to ask for ports of machines, or an eligibility that to a role. In the
+// order of the assignments and eligibilities, and of the people.
+func (e *Service) Unused(ctx context.Context, c engine.Caller, since time.Time,
+	p engine.Page,
+) (list engine.Listed[Eligible], err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RoleAssignmentsRead},
+		func(r engine.Reader, may engine.Rights) error {
+			scopes, err := may.Anywhere(rbac.RoleAssignmentsRead)
+			if err != nil {
+				return err
+			}
+			if p, err = engine.CheckPage(p); err != nil {
+				return err
+			}
+			all, err := unusedAssignments(ctx, r, may, scopes, since)
+			if err != nil {
+				return err
+			}
+			eligible, err := unusedEligibilities(ctx, r, may, since)
+			if err != nil {
+				return err
+			}
+			all = append(all, eligible...)
+			slices.SortFunc(all, func(a, b unused) int { return cmp.Compare(a.id, b.id) })
+			list, err = unusedPage(ctx, r, may, all, p)
 			return err
-		}
-		if p, err = engine.CheckPage(p); err != nil {
-			return err
-		}
-		all, err := unusedAssignments(ctx, r, may, scopes, since)
-		if err != nil {
-			return err
-		}
-		eligible, err := unusedEligibilities(ctx, r, may, since)
-		if err != nil {
-			return err
-		}
-		all = append(all, eligible...)
-		slices.SortFunc(all, func(a, b unused) int { return cmp.Compare(a.id, b.id) })
-		list, err = unusedPage(ctx, r, may, all, p)
-		return err
-	})
+		})
 	return list, err
 }
 
 // unusedPage gives a page of those of the holders, and of who is in them, that used nothing.
-func unusedPage(ctx context.Context, r engine.Reader, may engine.Rights, all []unused, p engine.Page) (list engine.Listed[Eligible], err error) {
+func unusedPage(ctx context.Context, r engine.Reader, may engine.Rights, all []unused,
+	p engine.Page,
+) (list engine.Listed[Eligible], err error) {
 	last := ""
 	for _, u := range all {
 		holder, err := r.Principal(ctx, u.holder)
@@ -72,7 +77,9 @@ func unusedPage(ctx context.Context, r engine.Reader, may engine.Rights, all []u
 		people, used := people(may, u.holder), u.used
 		if guest := !may.IsHome(holder.Tenant); guest && holder.Kind == access.Group { // nobody learns who is in it
 			members := people
-			people, used = []access.PrincipalID{u.holder}, func(access.PrincipalID) bool { return slices.ContainsFunc(members, u.used) }
+			people, used = []access.PrincipalID{
+				u.holder,
+			}, func(access.PrincipalID) bool { return slices.ContainsFunc(members, u.used) }
 		}
 		for _, id := range people {
 			key := u.id + "/" + string(id)
@@ -99,7 +106,9 @@ func unusedPage(ctx context.Context, r engine.Reader, may engine.Rights, all []u
 	return list, nil
 }
 
-func unusedAssignments(ctx context.Context, r engine.Reader, may engine.Rights, scopes []access.ResourceID, since time.Time) ([]unused, error) {
+func unusedAssignments(ctx context.Context, r engine.Reader, may engine.Rights, scopes []access.ResourceID,
+	since time.Time,
+) ([]unused, error) {
 	data, err := r.Directory(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load directory: %w", err)
@@ -112,7 +121,8 @@ func unusedAssignments(ctx context.Context, r engine.Reader, may engine.Rights, 
 	for _, a := range data.Assignments {
 		role, _ := may.Dir.Definition(a.Definition)
 		inForce := a.Start.Before(may.Now) && (a.End.IsZero() || may.Now.Before(a.End))
-		if a.Tenant == may.Caller.Tenant && inForce && !a.CreatedAt.After(since) && role.Gives(rbac.PoliciesInitiate) && engine.Covered(a.Scope, scopes) {
+		if a.Tenant == may.Caller.Tenant && inForce && !a.CreatedAt.After(
+			since) && role.Gives(rbac.PoliciesInitiate) && engine.Covered(a.Scope, scopes) {
 			all = append(all, unused{
 				Eligible: Eligible{Assignment: a.ID, Role: role, Scope: a.Scope}, id: string(a.ID), holder: a.Principal,
 				used: func(who access.PrincipalID) bool { _, did := asked[who]; return did },

@@ -17,8 +17,8 @@ const (
 )
 
 // Purge forgets what nobody needs any more: sessions, tokens, codes and halves of sign-ins that expired a week ago, and
-// idempotency keys as old. It works in small transactions, and gives how much it forgot. What refused attempts were left out of the
-// activity log is recorded, where there is room again.
+// idempotency keys as old. It works in small transactions, and gives how much it forgot. What refused attempts were
+// left out of the activity log is recorded, where there is room again.
 func (e *Services) Purge(ctx context.Context) (purged int, err error) {
 	if err := e.kernel.SettleRefused(ctx); err != nil {
 		return 0, fmt.Errorf("record how many attempts were left out: %w", err)

@@ -77,8 +77,9 @@ func (e *Services) sealLoop(ctx context.Context) {
 	}
 }
 
-// Reconcile does what is due now, all of it, in transactions of a hundred items at most. It gives the instant at which more
-// will be due, zero if there is none. An item that cannot be moved is logged and left; the others are not held up by it.
+// Reconcile does what is due now, all of it, in transactions of a hundred items at most. It gives the instant at which
+// more will be due, zero if there is none. An item that cannot be moved is logged and left; the others are not held up
+// by it.
 func (e *Services) Reconcile(ctx context.Context) (next time.Time, err error) {
 	assigned, err := e.Requests.EndUnheld(ctx)
 	if err != nil {
@@ -128,7 +129,8 @@ func (e *Services) settleDue(ctx context.Context) (next time.Time, err error) {
 				if ctx.Err() != nil {
 					return time.Time{}, ctx.Err()
 				}
-				e.kernel.Log.ErrorContext(ctx, "move what is due", "request", item.request, "grant", item.grant, "error", err)
+				e.kernel.Log.ErrorContext(ctx, "move what is due", "request", item.request, "grant", item.grant,
+					"error", err)
 				stuck[item.key()] = true
 			}
 		}
@@ -175,8 +177,8 @@ func dueItems(due engine.Due, without map[string]bool) []dueItem {
 	return items
 }
 
-// settle moves due items in one transaction, each from the state that the transaction finds it in. What is left of them where
-// their rules take long is still due afterwards.
+// settle moves due items in one transaction, each from the state that the transaction finds it in. What is left of them
+// where their rules take long is still due afterwards.
 func (e *Services) settle(ctx context.Context, items []dueItem) error {
 	return e.kernel.Update(ctx, func(tx engine.Tx) error {
 		w := e.kernel.NewWork(tx, e.kernel.Now())
@@ -220,7 +222,10 @@ func (e *Services) settleRequest(ctx context.Context, w *engine.Work, item dueIt
 			return fmt.Errorf("save request: %w", err)
 		}
 		w.Events = append(w.Events, events...)
-		w.Notify(engine.Notice{Kind: engine.NotifyDecided, Request: next, By: access.System().Name, Recipients: []access.PrincipalID{next.Requester}})
+		w.Notify(engine.Notice{
+			Kind: engine.NotifyDecided, Request: next, By: access.System().Name,
+			Recipients: []access.PrincipalID{next.Requester},
+		})
 		return nil
 	}
 	if r.StageUntil.IsZero() || w.Now.Before(r.StageUntil) {
@@ -243,7 +248,10 @@ func (e *Services) settleRequest(ctx context.Context, w *engine.Work, item dueIt
 		return fmt.Errorf("save request: %w", err)
 	}
 	w.Events = append(w.Events, r.StageOver(w.Now))
-	w.Notify(engine.Notice{Kind: engine.NotifyNeedsDecision, Request: next, Recipients: requests.DecidersOf(dir, next, progress)})
+	w.Notify(engine.Notice{
+		Kind: engine.NotifyNeedsDecision, Request: next,
+		Recipients: requests.DecidersOf(dir, next, progress),
+	})
 	return nil
 }
 

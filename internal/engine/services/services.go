@@ -1,4 +1,5 @@
-// Package services puts the capabilities together: one value that façades hold, and the loops that do what the time makes due.
+// Package services puts the capabilities together: one value that façades hold, and the loops that do what the time
+// makes due.
 package services
 
 import (
@@ -24,13 +25,13 @@ type Config struct {
 	Now   func() time.Time // the server's wall clock
 	Log   *slog.Logger
 
-	// SealKey is what the keys that sign access tokens and checkpoints are sealed with in the store: 32 random bytes that
-	// live apart from it, the same for all engines that share it.
+	// SealKey is what the keys that sign access tokens and checkpoints are sealed with in the store: 32 random bytes
+	// that live apart from it, the same for all engines that share it.
 	SealKey []byte
 
-	// SealSecret checks and seals the secret of a channel, and TestChannel sends one test message through a channel: to is
-	// the address where the channel is personal, by who asked; it gives the receiver's answer. Without them channels cannot
-	// have secrets of their own, or cannot be tested.
+	// SealSecret checks and seals the secret of a channel, and TestChannel sends one test message through a channel: to
+	// is the address where the channel is personal, by who asked; it gives the receiver's answer. Without them channels
+	// cannot have secrets of their own, or cannot be tested.
 	SealSecret  func(id engine.ChannelID, kind engine.ChannelKind, text string) (engine.ChannelSecret, error)
 	TestChannel func(ctx context.Context, channel engine.Channel, to, by string) (answer string, err error)
 
@@ -46,15 +47,16 @@ type Config struct {
 	// Quotas bound what people have; DefaultQuotas where a field is 0.
 	Quotas engine.Quotas
 
-	// Tickets asks whether a ticket is good, where a policy wants that. Where it is nil, such a policy cannot be written.
+	// Tickets asks whether a ticket is good, where a policy wants that. Where it is nil, such a policy cannot be
+	// written.
 	Tickets engine.TicketChecker
 }
 
 // DefaultSessionIdle is how long a session lasts without being used.
 const DefaultSessionIdle = 2 * time.Hour
 
-// Services holds the use cases of every capability, and does what the time makes due. It is safe for concurrent use, and any
-// number of them may share one store.
+// Services holds the use cases of every capability, and does what the time makes due. It is safe for concurrent use,
+// and any number of them may share one store.
 type Services struct {
 	kernel *engine.Kernel
 

@@ -179,6 +179,9 @@ func putDefinition(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	// What Azure's body has no words for is as it was read; one that changed meanwhile, or that the caller may not
+	// read, is not written over.
+	in.Was = &was.Definition.Revision
 	return c.writeDefinition(in)
 }
 

@@ -109,10 +109,11 @@ func (a *app) readRole(c *cobra.Command, file string) (api.RoleInput, document, 
 
 // whole gives the role with the actions that stand beside its name.
 func (r roleFile) whole() (api.RoleInput, error) {
-	if beside := (api.Permission{
+	beside := api.Permission{
 		Actions: r.Actions, NotActions: r.NotActions, DataActions: r.DataActions,
 		NotDataActions: r.NotDataActions,
-	}); len(beside.Actions)+len(beside.DataActions) > 0 {
+	}
+	if len(beside.Actions)+len(beside.NotActions)+len(beside.DataActions)+len(beside.NotDataActions) > 0 {
 		if len(r.Permissions) > 0 {
 			return api.RoleInput{}, errors.New("permissions and top-level actions exclude each other; keep one")
 		}

@@ -3,7 +3,9 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -35,8 +37,12 @@ type document struct {
 func readDocument(name string, data []byte, out any) (document, error) {
 	d := document{name: name}
 	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
-	if err := yaml.Unmarshal(data, &d.root); err != nil {
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	if err := documents.Decode(&d.root); err != nil && !errors.Is(err, io.EOF) {
 		return d, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := documents.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return d, fmt.Errorf("%s holds more than one document: put each into a file of its own", name)
 	}
 	if len(d.root.Content) == 0 {
 		return d, fmt.Errorf("%s is empty", name)

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+// recommended are the management ports that are guarded when nobody names any: SSH, RDP and WinRM.
+func recommended() []string { return []string{"22/tcp", "3389/tcp", "5985/tcp", "5986/tcp"} }
+
+func (a *app) policySetCommand() *cobra.Command {
+	var ports, from, approvers []string
+	var longest, gap, loss, sessions, file string
+	var requireReason, yes bool
+	var minReason int
+	c := &cobra.Command{
+		Use:   "set MACHINE [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
+		Short: "Guard ports of a machine and set limits for requests",
+		Long: `Guard ports of a machine: from then on they are closed, and a request may open them within these limits. Replaces the
+machine's previous settings. Without --port, the recommended management ports are guarded: 22, 3389, 5985 and 5986. To
+set different limits per port, use a file; postern policy show -o yaml prints one. If a port would no longer be guarded,
+or another setting would be lost, such as approvers, the break-glass rule, a ticket or a gap, the command first lists it
+and asks for confirmation; --yes confirms in advance.`,
+		Example: `  postern policy set web-1
+  postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
+  postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
+  postern policy set web-1 --port 22 --approvers ops:2 --require-reason --gap 1h
+  postern policy set web-1 --file web-1.yaml`,
+		Args:              takes(1, 1),
+		ValidArgsFunction: a.machines,
+		RunE: func(c *cobra.Command, args []string) error {
+			var in api.MachinePolicy
+			var revision int64 // 0 takes it as it is
+			var where document
+			if file != "" {
+				for _, other := range []string{
+					"port", "from", "max", "gap", "sessions", "close-after-loss",
+					"require-reason", "min-reason", "approvers",
+				} {
+					if c.Flags().Changed(other) {
+						return usage(c, "--file contains all settings; omit --%s", other)
+					}
+				}
+				data, err := readText(file)
+				if err != nil {
+					return usage(c, "--file: %s", err)
+				}
+				// What policy show prints may be given back: a revision in it makes sure that nobody changed it in
+				// between.
+				var view api.MachinePolicyView
+				if where, err = readDocument(file, data, &view); err != nil {
+					return usage(c, "--file: %s", err)
+				}
+				in, revision = view.MachinePolicy, view.Revision
+			} else {
+				most, err := parseDuration(longest)
+				if err != nil {
+					return usage(c, "--max: %s", err)
+				}
+				if len(ports) == 0 {
+					ports = recommended()
+				}
+				for _, p := range ports {
+					number, protocol := splitPort(p)
+					in.Ports = append(in.Ports,
+						api.PortRule{
+							Ports: number, Protocol: protocol, Sources: from,
+							MaxSeconds: int64(most / time.Second),
+						})
+				}
+				if in.GapSeconds, err = gapSeconds(gap); err != nil {
+					return usage(c, "--gap: %s", err)
+				}
+				in.Sessions = sessions
+				if loss != "" {
+					d, err := parseDuration(loss)
+					if err != nil {
+						return usage(c, "--close-after-loss: %s", err)
+					}
+					in.CloseAfterLossSeconds = int64(d / time.Second)
+				}
+				if in.Approval, err = approverCase(approvers); err != nil {
+					return usage(c, "--approvers: %s", err)
+				}
+				in.Justification = api.JustificationRule{Required: requireReason || minReason > 0, MinLength: minReason}
+			}
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := a.confirmDropped(c.Context(), cl, args[0], in, file == "" && !c.Flags().Changed("max"),
+				yes); err != nil {
+				return err
+			}
+			view, err := cl.SetMachinePolicy(c.Context(), args[0], in, revision)
+			if err != nil {
+				return where.locate(err)
+			}
+			return a.printPolicies([]api.MachinePolicyView{view}, true)
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&ports, "port", nil,
+		"port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
+	f.StringSliceVar(&from, "from", nil,
+		"prefix or named network that must contain a request's sources; may be repeated (default any address)")
+	f.StringVar(&longest, "max", "3h", "maximum duration of a request")
+	f.StringVar(&gap, "gap", "", gapUsage())
+	f.StringVar(&sessions, "sessions", "cut", "what happens to established connections at the end: cut or keep")
+	f.StringVar(&loss, "close-after-loss", "",
+		"close openings this long after the machine lost the server (default keep until expiry)")
+	f.BoolVar(&requireReason, "require-reason", false, "require a reason")
+	f.IntVar(&minReason, "min-reason", 0, "minimum length of the reason, in characters; implies --require-reason")
+	f.StringSliceVar(&approvers, "approvers", nil,
+		"required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
+	f.StringVar(&file, "file", "", "read the whole policy from a YAML or JSON file")
+	yesFlag(c, &yes)
+	return c
+}
+
+// gapUsage says what --gap is of a policy and of an eligibility.
+func gapUsage() string {
+	return "one person's windows less than this time apart count as one, limited by --max (default " + gapText(0) + ")"
+}
+
+// gapSeconds reads a gap; empty is the usual one, which is sent as absent.
+func gapSeconds(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := parseDuration(text)
+	if err == nil && d%time.Second != 0 {
+		err = fmt.Errorf("%s has a fraction of a second", text)
+	}
+	return int64(d / time.Second), err
+}
+
+func gapText(n int64) string {
+	return shortDuration(cmp.Or(time.Duration(n)*time.Second, access.DefaultGap))
+}
+
+// approverCase reads "ops:2" as the rule that two people of the group ops must agree.
+func approverCase(texts []string) ([]api.ApprovalCase, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	var stage api.ApprovalStage
+	for _, text := range texts {
+		name, number, ok := cutLast(text, ":")
+		n := 1
+		if ok {
+			var err error
+			if n, err = strconv.Atoi(number); err != nil || n < 1 {
+				return nil, fmt.Errorf("%q is not GROUP:COUNT, such as ops:2", text)
+			}
+		}
+		stage.AllOf = append(stage.AllOf, api.Quorum{Count: n, Groups: []string{name}})
+	}
+	return []api.ApprovalCase{{Stages: []api.ApprovalStage{stage}}}, nil
+}

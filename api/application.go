@@ -63,6 +63,7 @@ type ApplicationDefinition struct {
 	CreatedAt   time.Time       `json:"createdAt"`
 	UpdatedAt   time.Time       `json:"updatedAt"`
 	Revision    int64           `json:"revision"`
+	Digest      string          `json:"digest" doc:"Send it with a deployment or a refresh, to agree to this and nothing else."`
 }
 
 // ApplicationForm is a createUiDefinition that was understood.
@@ -122,6 +123,7 @@ type NewApplication struct {
 	Name                 string               `json:"name" minLength:"3" maxLength:"64"`
 	ResourceGroup        string               `json:"resourceGroup,omitempty" maxLength:"2048" doc:"Name or id of where it lies; absent is the default one."`
 	Definition           string               `json:"definition" minLength:"1" maxLength:"2048" doc:"Resource id or name, or another tenant's as tenant/name."`
+	DefinitionDigest     string               `json:"definitionDigest,omitempty" maxLength:"64" doc:"Of the definition that was shown: where it is another by now, nothing is deployed and the answer is 409. Absent: it is taken as it is."`
 	ManagedResourceGroup string               `json:"managedResourceGroup,omitempty" maxLength:"2048" doc:"Name or id of a group that is not there yet; absent is mrg- and the application's name."`
 	Settings             *ApplicationSettings `json:"settings,omitempty" doc:"Absent: what the form says, or just-in-time access with automatic approval where that is offered."`
 	Basics               Answers              `json:"basics,omitempty" doc:"Answers to the form's basics, by element."`
@@ -134,6 +136,11 @@ type NewApplication struct {
 type ApplicationChange struct {
 	Settings *ApplicationSettings `json:"settings,omitempty"`
 	Tags     *map[string]string   `json:"tags,omitempty"`
+}
+
+// ApplicationRefresh accepts a definition for an application.
+type ApplicationRefresh struct {
+	DefinitionDigest string `json:"definitionDigest" minLength:"1" maxLength:"64" doc:"Of the definition that was shown: where it is another by now, nothing changes and the answer is 409."`
 }
 
 // Application is a managed application, as the caller's side sees it.
@@ -150,6 +157,8 @@ type Application struct {
 	ManagedResourceGroup string                     `json:"managedResourceGroup" doc:"Resource id."`
 	LockLevel            string                     `json:"lockLevel"`
 	AllowedActions       []string                   `json:"allowedActions,omitempty"`
+	AllowedDataActions   []string                   `json:"allowedDataActions,omitempty"`
+	Unmanaged            bool                       `json:"unmanaged,omitempty" doc:"The publisher has no access at all."`
 	Authorizations       []ApplicationAuthorization `json:"authorizations" doc:"Who of the publisher has or activates which role."`
 	JIT                  ApplicationOffer           `json:"jit" doc:"What the definition offers."`
 	Settings             ApplicationSettings        `json:"settings"`
@@ -158,7 +167,7 @@ type Application struct {
 	Tags                 map[string]string          `json:"tags,omitempty"`
 	CreatedAt            time.Time                  `json:"createdAt"`
 	UpdatedAt            time.Time                  `json:"updatedAt"`
-	Revision             int64                      `json:"revision"`
+	Revision             int64                      `json:"revision" doc:"Send it as If-Match to change what you saw."`
 }
 
 // DenyAssignment takes actions from principals, whatever their roles.
@@ -223,14 +232,22 @@ func (c *Client) DeployApplication(ctx context.Context, in NewApplication) (Appl
 	return ask[Application](ctx, c, call{method: http.MethodPost, path: "/applications", body: in})
 }
 
-// ChangeApplication changes the customer's terms.
-func (c *Client) ChangeApplication(ctx context.Context, ref string, in ApplicationChange) (Application, error) {
-	return ask[Application](ctx, c, call{method: http.MethodPatch, path: applicationPath(ref), body: in})
+// ChangeApplication changes the customer's terms. Where ifRevision is not 0 and the application has another revision, it
+// changes nothing and gives a conflict.
+func (c *Client) ChangeApplication(ctx context.Context, ref string, in ApplicationChange,
+	ifRevision int64,
+) (Application, error) {
+	return ask[Application](ctx, c,
+		call{method: http.MethodPatch, path: applicationPath(ref), header: ifMatch(ifRevision), body: in})
 }
 
-// RefreshApplication accepts the definition as it is now.
-func (c *Client) RefreshApplication(ctx context.Context, ref string) (Application, error) {
-	return ask[Application](ctx, c, call{method: http.MethodPost, path: applicationPath(ref) + "/refresh"})
+// RefreshApplication accepts the definition whose digest is given; where it is another by now, it changes nothing and
+// gives a conflict.
+func (c *Client) RefreshApplication(ctx context.Context, ref, digest string) (Application, error) {
+	return ask[Application](ctx, c, call{
+		method: http.MethodPost, path: applicationPath(ref) + "/refresh",
+		body: ApplicationRefresh{DefinitionDigest: digest},
+	})
 }
 
 // DeleteApplication deletes an application with its managed resource group, and where endActivations says so what is

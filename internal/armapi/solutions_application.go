@@ -172,7 +172,7 @@ func deleteApplication(c *call) (reply, error) {
 
 func refreshPermissions(c *call) (reply, error) {
 	if _, err := c.engine().Apps.RefreshApplication(c.Context(), c.caller,
-		string(c.solutionID("applications"))); err != nil {
+		string(c.solutionID("applications")), ""); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusOK}, nil

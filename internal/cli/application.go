@@ -119,21 +119,6 @@ func (a *app) appShowCommand() *cobra.Command {
 	}
 }
 
-func (a *app) appRefreshCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "refresh APP",
-		Short: "Accept the current version of the definition",
-		Long: `Accept the current version of the definition: the publisher gets the roles that it names now. Until you do, changes
-to the definition do not affect you.`,
-		Example: "  postern app definition show vendor/shop\n  postern app refresh shop",
-		Args:    takes(1, 1),
-		RunE: show(a, applicationDetail(),
-			func(ctx context.Context, cl *api.Client, args []string) (api.Application, error) {
-				return cl.RefreshApplication(ctx, args[0])
-			}),
-	}
-}
-
 func (a *app) appDeleteCommand() *cobra.Command {
 	var end, yes bool
 	c := &cobra.Command{

@@ -150,6 +150,7 @@ has them permanently.`,
 			if err := a.confirmPermanent(c, flags, settings, d); err != nil {
 				return err
 			}
+			in.Definition, in.DefinitionDigest = d.ID, d.Digest // what was shown, and nothing else
 			made, err := cl.DeployApplication(c.Context(), in)
 			if err != nil {
 				return err
@@ -192,7 +193,9 @@ allow end at once, and pending requests are never loosened. Just-in-time access 
 					settings.Approvers[i] = api.ApplicationApprover{Name: one.ID}
 				}
 			}
-			if v, err = cl.ChangeApplication(c.Context(), v.ID, api.ApplicationChange{Settings: settings}); err != nil {
+			// the settings that stay are those that were read
+			change := api.ApplicationChange{Settings: settings}
+			if v, err = cl.ChangeApplication(c.Context(), v.ID, change, v.Revision); err != nil {
 				return err
 			}
 			return printItem(a, v, applicationDetail())

@@ -118,50 +118,49 @@ func (t *termsFlags) add(c *cobra.Command) {
 	f.StringVar(&t.file, "file", "", "read the settings from a YAML or JSON file")
 }
 
-// terms reads the flags, or the file, into what is asked for.
-func (a *app) terms(c *cobra.Command, t termsFlags) (api.EligibilityTerms, document, error) {
-	var terms api.EligibilityTerms
+// terms reads the flags, or the file, into what is asked for. A file may be one that eligibility show printed: then it
+// says which eligibility that was, and its revision.
+func (a *app) terms(c *cobra.Command, t termsFlags) (whole api.Eligibility, where document, err error) {
+	terms := &whole.EligibilityTerms
 	if t.file != "" {
 		for _, other := range []string{
 			"max", "gap", "end", "approvers", "require-reason", "min-reason",
 			"require-ticket",
 		} {
 			if c.Flags().Changed(other) {
-				return terms, document{}, usage(c, "--file contains all settings; omit --%s", other)
+				return whole, document{}, usage(c, "--file contains all settings; omit --%s", other)
 			}
 		}
 		data, err := readText(t.file)
 		if err != nil {
-			return terms, document{}, usage(c, "--file: %s", err)
+			return whole, document{}, usage(c, "--file: %s", err)
 		}
-		var whole api.Eligibility // what eligibility show prints may be given back
-		where, err := readDocument(t.file, data, &whole)
-		if err != nil {
-			return terms, where, usage(c, "--file: %s", err)
+		if where, err = readDocument(t.file, data, &whole); err != nil {
+			return whole, where, usage(c, "--file: %s", err)
 		}
-		return whole.EligibilityTerms, where, nil
+		return whole, where, nil
 	}
 	most, err := parseDuration(t.longest)
 	if err != nil {
-		return terms, document{}, usage(c, "--max: %s", err)
+		return whole, document{}, usage(c, "--max: %s", err)
 	}
 	terms.MaxSeconds = int64(most / time.Second)
 	if terms.GapSeconds, err = gapSeconds(t.gap); err != nil {
-		return terms, document{}, usage(c, "--gap: %s", err)
+		return whole, document{}, usage(c, "--gap: %s", err)
 	}
 	if t.end != "" {
 		end, err := parseTime(t.end, a.now(), a.local)
 		if err != nil {
-			return terms, document{}, usage(c, "--end: %s", err)
+			return whole, document{}, usage(c, "--end: %s", err)
 		}
 		terms.End = &end
 	}
 	if terms.Approval, err = approverCase(t.approvers); err != nil {
-		return terms, document{}, usage(c, "--approvers: %s", err)
+		return whole, document{}, usage(c, "--approvers: %s", err)
 	}
 	terms.Justification = api.JustificationRule{Required: t.requireReason || t.minReason > 0, MinLength: t.minReason}
 	terms.Ticket = api.TicketRule{Required: t.requireTicket}
-	return terms, document{}, nil
+	return whole, document{}, nil
 }
 
 func (a *app) eligibilityCreateCommand() *cobra.Command {
@@ -186,11 +185,11 @@ role individually.`,
 			if in.Principal == "" {
 				return usage(c, "for whom? Use --to NAME")
 			}
-			terms, where, err := a.terms(c, flags)
+			said, where, err := a.terms(c, flags)
 			if err != nil {
 				return err
 			}
-			in.Role, in.EligibilityTerms = args[0], terms
+			in.Role, in.EligibilityTerms = args[0], said.EligibilityTerms
 			cl, err := a.client()
 			if err != nil {
 				return err
@@ -218,11 +217,12 @@ func (a *app) eligibilityChangeCommand() *cobra.Command {
 		Use:   "change ELIGIBILITY [--max DURATION] [--approvers GROUP:COUNT]… | --file FILE",
 		Short: "Replace the settings of an eligibility",
 		Long: `Replace all settings of an eligibility; omitted options get their defaults. Activations longer than the new settings
-allow end at once, and pending requests are never loosened.`,
+allow end at once, and pending requests are never loosened. With a file that eligibility show printed, nothing is
+replaced if the eligibility has changed since.`,
 		Example: "  postern eligibility change 7f3a9c12 --max 2h --approvers ops:2",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			terms, where, err := a.terms(c, flags)
+			said, where, err := a.terms(c, flags)
 			if err != nil {
 				return err
 			}
@@ -230,7 +230,11 @@ allow end at once, and pending requests are never loosened.`,
 			if err != nil {
 				return err
 			}
-			if e, err = cl.ChangeEligibility(c.Context(), e.ID, e.Revision, terms); err != nil {
+			// Of this eligibility's own settings, nobody may have changed them since they were printed.
+			if own := said.ID == "" || said.ID == e.ID; own && said.Revision > 0 {
+				e.Revision = said.Revision
+			}
+			if e, err = cl.ChangeEligibility(c.Context(), e.ID, e.Revision, said.EligibilityTerms); err != nil {
 				return where.locate(err)
 			}
 			return printList(a, []api.Eligibility{e}, eligibilityColumns(), "")

@@ -335,21 +335,21 @@ func TestDefinitionChangesUnderAnApplication(t *testing.T) {
 	if list := must(m.Roles.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Role.Name != "Contributor" {
 		t.Errorf("a change of the definition gave the publisher %+v", list)
 	}
-	_, err := m.Apps.RefreshApplication(m.ctx, m.vic, string(a.Resource))
+	_, err := m.Apps.RefreshApplication(m.ctx, m.vic, string(a.Resource), "")
 	wantCode(t, err, access.KindForbidden, "customerOnly")
 	_, err = m.Apps.ChangeApplication(m.ctx, m.vic, string(a.Resource),
 		apps.ApplicationChange{Settings: &app.Settings{JIT: true, Mode: app.Automatic}})
 	wantCode(t, err, access.KindForbidden, "customerOnly")
 	err = m.Apps.DeleteApplication(m.ctx, m.vic, string(a.Resource), true)
 	wantCode(t, err, access.KindForbidden, "customerOnly")
-	must(m.Apps.RefreshApplication(m.ctx, m.admin, "shop"))(t)
+	must(m.Apps.RefreshApplication(m.ctx, m.admin, "shop", ""))(t)
 	if list := must(m.Roles.EligibleRoles(m.ctx, m.vic))(t); len(list) != 1 || list[0].Role.Name != "Owner" {
 		t.Errorf("after the customer accepted it the publisher is eligible for %+v", list)
 	}
 	if n, err := m.Apps.DeleteAppDefinition(m.ctx, m.vera, "shop"); err != nil || n != 1 {
 		t.Errorf("the publisher withdraws a definition with %d applications: %v", n, err)
 	}
-	_, err = m.Apps.RefreshApplication(m.ctx, m.admin, "shop")
+	_, err = m.Apps.RefreshApplication(m.ctx, m.admin, "shop", "")
 	wantCode(t, err, access.KindConflict, "applicationDefinitionGone")
 	d := must(m.Apps.Application(m.ctx, m.admin, "shop"))(t)
 	if d.Newest != 0 || len(must(m.Roles.EligibleRoles(m.ctx, m.vic))(t)) != 1 {
@@ -542,7 +542,7 @@ func TestBothSidesAreToldOfAnApplication(t *testing.T) {
 	if _, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, newer); err != nil {
 		t.Fatal(err)
 	}
-	must(m.Apps.RefreshApplication(m.ctx, m.admin, "shop"))(t)
+	must(m.Apps.RefreshApplication(m.ctx, m.admin, "shop", ""))(t)
 	must(m.Apps.DeleteAppDefinition(m.ctx, m.vera, "shop"))(t)
 	if err := m.Apps.DeleteApplication(m.ctx, m.admin, "shop", false); err != nil {
 		t.Fatal(err)

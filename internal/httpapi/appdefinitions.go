@@ -127,7 +127,8 @@ func appDefinitionOut(d apps.AppDefinitionDetail) api.ApplicationDefinition {
 		ID: string(def.Resource), Name: def.Name(), Publisher: d.Publisher.Name, PublisherID: string(def.Tenant),
 		Deployed:  d.Deployed,
 		CreatedAt: def.CreatedAt.UTC(), UpdatedAt: def.UpdatedAt.UTC(), Revision: def.Revision,
-		Form: api.ApplicationForm{Wizard: d.Form.Wizard, Basics: elementsOut(d.Form.Basics)},
+		Digest: def.Digest(),
+		Form:   api.ApplicationForm{Wizard: d.Form.Wizard, Basics: elementsOut(d.Form.Basics)},
 		ApplicationDefinitionInput: api.ApplicationDefinitionInput{
 			ResourceGroup: def.Resource.Segment("resourceGroups"), DisplayName: def.DisplayName,
 			Description: def.Description, Version: def.Version,

@@ -36,7 +36,7 @@ func (a *API) applicationRoutes() {
 	register(a, operation{
 		method: http.MethodPost, path: "/applications/{application}/refresh", id: "refreshApplication",
 		tag: applicationsTag, entry: people,
-		summary: "Accept the definition as it is now",
+		summary: "Accept the definition as it was shown",
 	}, a.refreshApplication)
 	register(a, operation{
 		method: http.MethodDelete, path: "/applications/{application}", id: "deleteApplication", tag: applicationsTag,
@@ -87,6 +87,7 @@ func (a *API) deployApplication(ctx context.Context, in *deployInput) (*answer[a
 	d, err := a.engine.Apps.DeployApplication(ctx, in.caller, apps.ApplicationInput{
 		Name: b.Name, Group: b.ResourceGroup, Definition: b.Definition, Managed: b.ManagedResourceGroup,
 		Settings: settingsIn(b.Settings), Answers: answers, Parameters: b.Parameters, Tags: b.Tags,
+		Shown: b.DefinitionDigest,
 	})
 	return &answer[api.Application]{applicationOut(d)}, err
 }
@@ -119,17 +120,36 @@ type changeApplicationInput struct {
 	calling
 
 	Application string `path:"application" maxLength:"2048" doc:"Name or resource id."`
+	IfMatch     string `header:"If-Match" maxLength:"64" doc:"The revision that was seen, in quotes: with another one now, nothing changes and the answer is 409."`
 	Body        api.ApplicationChange
 }
 
 func (a *API) changeApplication(ctx context.Context, in *changeApplicationInput) (*answer[api.Application], error) {
+	var wrong invalid
+	was := wrong.ifMatch(in.IfMatch)
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
 	d, err := a.engine.Apps.ChangeApplication(ctx, in.caller, in.Application,
-		apps.ApplicationChange{Settings: settingsIn(in.Body.Settings), Tags: in.Body.Tags})
+		apps.ApplicationChange{Was: was, Settings: settingsIn(in.Body.Settings), Tags: in.Body.Tags})
 	return &answer[api.Application]{applicationOut(d)}, err
 }
 
-func (a *API) refreshApplication(ctx context.Context, in *applicationInput) (*answer[api.Application], error) {
-	d, err := a.engine.Apps.RefreshApplication(ctx, in.caller, in.Application)
+type refreshApplicationInput struct {
+	calling
+
+	Application string `path:"application" maxLength:"2048" doc:"Name or resource id."`
+	Body        *api.ApplicationRefresh
+}
+
+func (a *API) refreshApplication(ctx context.Context,
+	in *refreshApplicationInput,
+) (*answer[api.Application], error) {
+	var shown string
+	if in.Body != nil { // the portal of an older build names nothing
+		shown = in.Body.DefinitionDigest
+	}
+	d, err := a.engine.Apps.RefreshApplication(ctx, in.caller, in.Application, shown)
 	return &answer[api.Application]{applicationOut(d)}, err
 }
 
@@ -170,6 +190,7 @@ func applicationOut(d apps.ApplicationDetail) api.Application {
 		Version: in.Terms.Version, DefinitionRevision: in.Terms.Revision, NewestRevision: d.Newest,
 		ManagedResourceGroup: string(in.Managed),
 		LockLevel:            string(in.Terms.Lock), AllowedActions: in.Terms.Allowed,
+		AllowedDataActions: in.Terms.AllowedData, Unmanaged: in.Terms.Unmanaged,
 		Authorizations: authorizationsOut(in.Terms, d.Principals, d.Roles), JIT: offerOut(in.Terms.JIT),
 		Settings: api.ApplicationSettings{
 			JIT: in.Settings.JIT, Approval: string(in.Settings.Mode),

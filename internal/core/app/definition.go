@@ -1,6 +1,8 @@
 package app
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -64,6 +66,14 @@ func (d Definition) Same(other Definition) bool {
 		return d
 	}
 	return fmt.Sprintf("%#v", bare(d)) == fmt.Sprintf("%#v", bare(other))
+}
+
+// Digest returns what stands for the definition exactly as it is: whoever deploys or accepts it names what they were
+// shown. A revision alone would not do: they begin anew when a definition is deleted and made again.
+func (d Definition) Digest() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "postern application definition v1\n%q %d %d\n", d.Resource.Fold(),
+		d.CreatedAt.UnixMicro(), d.Revision))
+	return hex.EncodeToString(sum[:])
 }
 
 // NextVersion gives the version of a changed definition: what is asked for, which must be higher than was, or where

@@ -25,6 +25,7 @@ type ApplicationInput struct {
 	Name       string
 	Group      string // name or id; empty: the default one
 	Definition string // resource id or name, or another tenant's as tenant/name
+	Shown      string // digest of the definition that is agreed to; empty: it is taken as it is
 	// the managed resource group, which must not be there yet: its id, or a name; empty: mrg- and the application's
 	// name
 	Managed    string
@@ -100,6 +101,9 @@ func (in ApplicationInput) settle(ctx context.Context, r engine.Reader, may engi
 	}
 	definition, err := findDefinition(ctx, r, may, in.Definition)
 	if err != nil {
+		return app.Application{}, err
+	}
+	if err := stillShown(definition, in.Shown); err != nil {
 		return app.Application{}, err
 	}
 	if definition.Disabled {

@@ -68,10 +68,11 @@ func (e *Service) ChangeApplication(ctx context.Context, c engine.Caller, ref st
 	return d, err
 }
 
-// RefreshApplication accepts the definition as it is now. It is for the customer alone: what a publisher offers anew is
-// not given to it until the customer says so.
+// RefreshApplication accepts the definition that has the digest shown; empty, for Azure's clients, which name none, is
+// the definition as it is now. It is for the customer alone: what a publisher offers anew is not given to it until the
+// customer says so.
 func (e *Service) RefreshApplication(ctx context.Context, c engine.Caller,
-	ref string,
+	ref, shown string,
 ) (d ApplicationDetail, err error) {
 	a := engine.Attempt{Action: rbac.ApplicationsRefresh, All: true, Details: map[string]string{"application": ref}}
 	err = e.changeApplication(ctx, c, a, ref, rbac.ApplicationsRefresh,
@@ -84,6 +85,11 @@ func (e *Service) RefreshApplication(ctx context.Context, c engine.Caller,
 					was.Terms.Version)
 			case err != nil:
 				return was, fmt.Errorf("read definition: %w", err)
+			}
+			if err := stillShown(now, shown); err != nil {
+				return was, err
+			}
+			switch {
 			case was.Settings.JIT && !now.JIT.Available:
 				return was, access.Fault(access.KindConflict, "jitNotAvailable",
 					"version %s offers no just-in-time access any more, which this application was deployed with: "+
@@ -94,7 +100,7 @@ func (e *Service) RefreshApplication(ctx context.Context, c engine.Caller,
 					"version %s is offered with just-in-time access alone: turn it on first", now.Version)
 			}
 			if err := may.Require(rbac.RoleAssignmentsWrite, was.Resource); err != nil &&
-				now.Revision != was.Terms.Revision {
+				now.Digest() != was.Terms.Digest() {
 				return was, err // it may hand more to the publisher
 			}
 			now.Form, now.Template = "", ""
@@ -103,6 +109,16 @@ func (e *Service) RefreshApplication(ctx context.Context, c engine.Caller,
 			return next, nil
 		}, &d)
 	return d, err
+}
+
+// stillShown refuses a definition that is not the one whose digest was shown.
+func stillShown(now app.Definition, shown string) error {
+	if shown == "" || shown == now.Digest() {
+		return nil
+	}
+	return access.Fault(access.KindConflict, "applicationDefinitionChanged",
+		"the publisher has changed the definition since you read it (it has version %s now): read it again",
+		now.Version)
 }
 
 // changeApplication finds the application, has do change it, and saves what has changed. Only the customer's side may.

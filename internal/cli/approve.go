@@ -60,18 +60,11 @@ func (a *app) decideCommand(approve bool, name, short, comment, long, example st
 	return c
 }
 
-// approves says what the approval of a request gives.
+// approves says all that the approval of a request is about.
 func (a *app) approves(r api.Request) []string {
-	s := a.style()
-	lines := []string{fmt.Sprintf("%s asks for this, because: %s", r.Requester, r.Justification)}
-	for _, text := range accessTexts(s, r) {
-		lines = append(lines, "  "+text)
-	}
-	if n := len(r.Windows); n > 0 {
-		lines = append(lines,
-			fmt.Sprintf("in %d windows, from %s to %s", n, s.time(r.Windows[0]), s.time(r.Windows[n-1])))
-	} else if r.Start != nil {
-		lines = append(lines, "starting at "+s.time(*r.Start))
+	lines := []string{r.Requester + " asks for this:"}
+	for _, line := range factLines(a.style(), r, requestFacts(), wholeRequest(r)) {
+		lines = append(lines, "  "+line)
 	}
 	return lines
 }

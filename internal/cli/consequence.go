@@ -20,7 +20,7 @@ func yesFlag(c *cobra.Command, yes *bool) {
 // confirm says what a command ends or takes away before it does so, and has a person agree to it.
 func (a *app) confirm(yes bool, consequence ...string) error {
 	for _, line := range consequence {
-		a.say("%s", line)
+		a.say("%s", visible(line)) // nobody's text makes a line of its own
 	}
 	switch {
 	case yes:

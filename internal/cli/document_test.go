@@ -72,3 +72,30 @@ func FuzzDocument(f *testing.F) {
 		}
 	})
 }
+
+// A role never gives more than its file says, and no part of a file is passed over.
+func TestFilesAreReadWhole(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"name: r\npermissions: [{actions: ['*']}]\nnotActions: ['*/delete']\n",
+		"name: r\npermissions: [{actions: ['*']}]\nnotDataActions: ['*']\n",
+		"name: r\nactions: ['*/read']\n---\nname: s\n",
+		"",
+	} {
+		var r roleFile
+		_, err := readDocument("role.yaml", []byte(text), &r)
+		if err == nil {
+			_, err = r.whole()
+		}
+		if err == nil {
+			t.Errorf("taken: %q", text)
+		}
+	}
+	var r roleFile
+	if _, err := readDocument("role.yaml", []byte("---\nname: r\nactions: ['*']\nnotActions: ['*/delete']\n"), &r); err != nil {
+		t.Fatal(err)
+	}
+	if in, err := r.whole(); err != nil || len(in.Permissions) != 1 || len(in.Permissions[0].NotActions) != 1 {
+		t.Errorf("%+v, %v", in, err)
+	}
+}

@@ -159,6 +159,33 @@ func printItem[T any](a *app, item T, columns []column[T]) error {
 	return w.Flush()
 }
 
+// factLines writes what facts say of one thing, each after its head and further lines below the first; where is the
+// command that shows what is too much for people.
+func factLines[T any](s style, item T, facts []fact[T], where string) []string {
+	widest := 0
+	for _, f := range facts {
+		widest = max(widest, len(f.head))
+	}
+	var lines []string
+	for _, f := range facts {
+		head := f.head + ":"
+		for _, line := range bounded(f.lines(s, item), where) {
+			lines = append(lines, fmt.Sprintf("%-*s  %s", widest+1, head, visible(line)))
+			head = ""
+		}
+	}
+	return lines
+}
+
+// joined makes a column of each fact, for programs.
+func joined[T any](facts []fact[T]) []column[T] {
+	columns := make([]column[T], len(facts))
+	for i, f := range facts {
+		columns[i] = column[T]{f.head, func(s style, item T) string { return strings.Join(f.lines(s, item), "; ") }}
+	}
+	return columns
+}
+
 // label writes a column's head as the beginning of a line: LAST ACCESS as Last access.
 func label(head string) string {
 	if head != strings.ToUpper(head) || head == "OS" {

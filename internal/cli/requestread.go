@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +14,9 @@ func requestColumns() []column[api.Request] {
 		{"ID", func(s style, r api.Request) string { return s.id(r.ID) }},
 		{"WHO", func(_ style, r api.Request) string { return r.Requester }},
 		{"ASKED", func(s style, r api.Request) string { return s.ago(&r.CreatedAt) }},
-		{"FOR", func(s style, r api.Request) string { return s.list(itemTexts(r)) }},
+		{"FOR", func(s style, r api.Request) string { return s.list(placeTexts(s, r)) }},
+		{"FROM", func(s style, r api.Request) string { return s.list(sourceTexts(s, r)) }},
+		{"LENGTH", func(s style, r api.Request) string { return s.list(lengthTexts(s, r)) }},
 		{"STATE", func(_ style, r api.Request) string { return r.State }},
 		{"OPEN", func(_ style, r api.Request) string { return grantStates(r.Grants) }},
 		{"REASON", func(s style, r api.Request) string {
@@ -27,120 +26,6 @@ func requestColumns() []column[api.Request] {
 			return clip(r.Justification, 32)
 		}},
 	}
-}
-
-func itemTexts(r api.Request) []string {
-	texts := make([]string, len(r.Items))
-	for i, it := range r.Items {
-		if it.Role != nil {
-			texts[i] = "role " + it.Role.Name
-			continue
-		}
-		texts[i] = it.Machine + ":" + portText(it.Ports, it.Protocol)
-	}
-	return texts
-}
-
-// accessTexts says all that a decision on a request gives: of each item what, from where or at which scope, and for how
-// long.
-func accessTexts(s style, r api.Request) []string {
-	texts := itemTexts(r)
-	for i, it := range r.Items {
-		switch from := strings.Join(it.Sources, ", "); {
-		case it.Role != nil:
-			texts[i] += " at " + it.Role.Scope
-		case slices.ContainsFunc(it.Sources, func(p string) bool { return strings.HasSuffix(p, "/0") }):
-			texts[i] += " from anywhere (" + from + ")"
-		case len(it.Networks) > 0:
-			texts[i] += " from " + strings.Join(it.Networks, ", ") + " (" + from + ")"
-		default:
-			texts[i] += " from " + from
-		}
-		if it.Until != nil {
-			texts[i] += " until " + s.time(*it.Until)
-		} else {
-			texts[i] += " for " + seconds(it.ForSeconds)
-		}
-	}
-	return texts
-}
-
-// chainTexts says how long each item would be open without a break, with what its requester has of it before and after.
-func chainTexts(s style, r api.Request) []string {
-	items, texts := itemTexts(r), []string{}
-	for _, c := range r.Chains {
-		text := fmt.Sprintf("%s from %s to %s, %s", items[c.Item], s.time(c.Start), s.time(c.End), seconds(c.Seconds))
-		if c.Beyond {
-			text += "; more than " + seconds(c.LongestSeconds) + " only people approve"
-		}
-		texts = append(texts, text)
-	}
-	return texts
-}
-
-// grantStates sums up what became of a request's grants: "active", or "1 active, 2 opening".
-func grantStates(grants []api.Grant) string {
-	counts := map[string]int{}
-	for _, g := range grants {
-		counts[g.State]++
-	}
-	var parts []string
-	for _, state := range append(live(), "expired", "revoked", "superseded") {
-		if n := counts[state]; n == len(grants) && n > 0 {
-			return state
-		} else if n > 0 {
-			parts = append(parts, strconv.Itoa(n)+" "+state)
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-func (a *app) printRequest(r api.Request) error {
-	if err := printItem(a, r, []column[api.Request]{
-		{"Id", func(_ style, r api.Request) string { return r.ID }},
-		{"State", func(_ style, r api.Request) string { return r.State }},
-		{"Reason", func(_ style, r api.Request) string { return r.Reason }},
-		{"Who", func(_ style, r api.Request) string { return r.Requester }},
-		{"Asked", func(s style, r api.Request) string { return s.time(r.CreatedAt) }},
-		{"Requested from", func(_ style, r api.Request) string { return r.Address }},
-		{"Reason", func(_ style, r api.Request) string { return r.Justification }},
-		{"Ticket", func(_ style, r api.Request) string { return r.Ticket }},
-		{"Access", func(s style, r api.Request) string { return strings.Join(accessTexts(s, r), "; ") }},
-		{"Start", func(s style, r api.Request) string { return s.timeIf(r.Start) }},
-		{"Continuous access", func(s style, r api.Request) string { return strings.Join(chainTexts(s, r), "; ") }},
-		{"Pending until", func(s style, r api.Request) string {
-			if r.State != "pending" {
-				return ""
-			}
-			return s.timeIf(r.PendingUntil)
-		}},
-		{"Decided", func(s style, r api.Request) string { return s.timeIf(r.DecidedAt) }},
-		{"Windows", func(s style, r api.Request) string {
-			if len(r.Windows) == 0 {
-				return ""
-			}
-			return fmt.Sprintf("%d, from %s to %s", len(r.Windows), s.time(r.Windows[0]),
-				s.time(r.Windows[len(r.Windows)-1]))
-		}},
-		{"Extension of", func(s style, r api.Request) string {
-			if r.Extends == "" {
-				return ""
-			}
-			return s.id(r.Extends)
-		}},
-		{"Emergency", func(_ style, r api.Request) string {
-			if !r.BreakGlass {
-				return ""
-			}
-			return "break-glass: an approver has to review it"
-		}},
-		{"Approval", func(_ style, r api.Request) string { return strings.Join(approvalTexts(r), "; ") }},
-		{"Decisions", func(_ style, r api.Request) string { return strings.Join(decisionTexts(r), "; ") }},
-	}); err != nil || a.output != "table" || len(r.Grants) == 0 {
-		return err
-	}
-	a.line("")
-	return printList(a, openSorted(r.Grants), grantColumns(), "")
 }
 
 func (a *app) requestListCommand() *cobra.Command {

@@ -24,7 +24,19 @@ func reviewColumns() []column[api.Review] {
 			if v.Request == nil {
 				return "opened on the machine"
 			}
-			return s.list(itemTexts(*v.Request))
+			return s.list(placeTexts(s, *v.Request))
+		}},
+		{"FROM", func(s style, v api.Review) string {
+			if v.Request == nil {
+				return ""
+			}
+			return s.list(sourceTexts(s, *v.Request))
+		}},
+		{"LENGTH", func(s style, v api.Review) string {
+			if v.Request == nil {
+				return ""
+			}
+			return s.list(lengthTexts(s, *v.Request))
 		}},
 		{"REASON", func(s style, v api.Review) string {
 			switch {

@@ -33,7 +33,7 @@ type document struct {
 }
 
 // readDocument decodes a file into what out points at, by the names that its type has in JSON. What there is no name
-// for is refused, with its line and column.
+// for, or stands twice, is refused with its line and column.
 func readDocument(name string, data []byte, out any) (document, error) {
 	d := document{name: name}
 	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
@@ -47,9 +47,8 @@ func readDocument(name string, data []byte, out any) (document, error) {
 	if len(d.root.Content) == 0 {
 		return d, fmt.Errorf("%s is empty", name)
 	}
-	if at := unknownKey(d.root.Content[0], reflect.TypeOf(out)); at != nil {
-		return d, fmt.Errorf("%s:%d:%d: unknown field %q: check its spelling, or remove it", name, at.Line, at.Column,
-			at.Value)
+	if at, why := wrongKey(d.root.Content[0], reflect.TypeOf(out)); at != nil {
+		return d, fmt.Errorf("%s:%d:%d: %s", name, at.Line, at.Column, why)
 	}
 	data, err := jsonOf(d.root.Content[0])
 	if err == nil {
@@ -108,37 +107,56 @@ func jsonOf(n *yaml.Node) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// unknownKey gives the first key below n that a value of type t has no field for; nil where there is none.
-func unknownKey(n *yaml.Node, t reflect.Type) *yaml.Node {
+// wrongKey gives the first key below n that a value of type t has no field for, or that stands there twice, and what is
+// wrong with it; nil where there is none. Of a field the case does not matter, as in jsonFields.
+func wrongKey(n *yaml.Node, t reflect.Type) (at *yaml.Node, why string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if n.Kind == yaml.AliasNode {
+	if n.Kind == yaml.AliasNode && (t.Kind() == reflect.Slice || t.Kind() == reflect.Struct) {
+		// anything else was looked at where its anchor is
 		n = n.Alias
 	}
-	switch {
-	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
+	var fields map[string]reflect.Type
+	below := reflect.TypeFor[any]()
+	switch t.Kind() { //nolint:exhaustive // the others have nothing below
+	case reflect.Slice, reflect.Map:
+		below = t.Elem()
+	case reflect.Struct:
+		fields = jsonFields(t)
+	}
+	if n.Kind == yaml.SequenceNode {
 		for _, item := range n.Content {
-			if at := unknownKey(item, t.Elem()); at != nil {
-				return at
-			}
-		}
-	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Struct:
-		fields := jsonFields(t)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key, below := n.Content[i], t // what is merged in has this type
-			if key.Tag != "!!merge" {
-				var known bool
-				if below, known = fields[strings.ToLower(key.Value)]; !known {
-					return key
-				}
-			}
-			if at := unknownKey(n.Content[i+1], below); at != nil {
-				return at
+			if at, why = wrongKey(item, below); at != nil {
+				return at, why
 			}
 		}
 	}
-	return nil
+	if n.Kind != yaml.MappingNode {
+		return nil, ""
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, name, of := n.Content[i], n.Content[i].Value, below
+		switch merged := key.Tag == "!!merge"; {
+		case merged:
+			of = t // what is merged in
+		case fields != nil:
+			name = strings.ToLower(name)
+			known := false
+			if of, known = fields[name]; !known {
+				return key, fmt.Sprintf("unknown field %q: check its spelling, or remove it", key.Value)
+			}
+		}
+		if line := seen[name]; line > 0 {
+			return key, fmt.Sprintf("%q stands in line %d already: keep one of them", key.Value, line)
+		}
+		seen[name] = key.Line
+		if at, why = wrongKey(n.Content[i+1], of); at != nil {
+			return at, why
+		}
+	}
+	return nil, ""
 }
 
 // jsonFields gives the types of the fields of t, and of those embedded in it, by their names in JSON in lower case:

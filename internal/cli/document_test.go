@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -80,6 +81,7 @@ func TestFilesAreReadWhole(t *testing.T) {
 		"name: r\npermissions: [{actions: ['*']}]\nnotActions: ['*/delete']\n",
 		"name: r\npermissions: [{actions: ['*']}]\nnotDataActions: ['*']\n",
 		"name: r\nactions: ['*/read']\n---\nname: s\n",
+		"name: r\nactions: ['*/read']\nActions: ['*']\n",
 		"",
 	} {
 		var r roleFile
@@ -97,5 +99,43 @@ func TestFilesAreReadWhole(t *testing.T) {
 	}
 	if in, err := r.whole(); err != nil || len(in.Permissions) != 1 || len(in.Permissions[0].NotActions) != 1 {
 		t.Errorf("%+v, %v", in, err)
+	}
+}
+
+// Of a key that stands twice nobody knows which was meant, wherever it stands.
+func TestKeysStandOnce(t *testing.T) {
+	t.Parallel()
+	var out struct {
+		api.MachinePolicy
+
+		Labels map[string]string `json:"labels"`
+		Basics api.Answers       `json:"basics"`
+	}
+	for text, want := range map[string]string{
+		"sessions: keep\nports: []\nsessions: cut\n": `f:3:1: "sessions" stands in line 1 already: keep one of them`,
+		"ports: [{ports: '22', Ports: '23'}]":        `f:1:23: "Ports" stands in line 1 already: keep one of them`,
+		"labels: {a: b,\n a: c}":                     `f:2:2: "a" stands in line 1 already: keep one of them`,
+		"basics: {deep: [{x: 1, x: 2}]}":             `f:1:24: "x" stands in line 1 already: keep one of them`,
+		`{"sessions": "cut", "sessions": "keep"}`:    `f:1:21: "sessions" stands in line 1 already: keep one of them`,
+		"labels: {a: b, A: c}":                       "",
+		"basics: &b {x: &y [*y]}\nlabels: {a: b}":    "f: yaml: anchor 'y' value contains itself",
+	} {
+		_, err := readDocument("f", []byte(text), &out)
+		if got := fmt.Sprint(err); got != want && (err != nil || want != "") {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestCasesOfAllDocumentsAreRead(t *testing.T) {
+	t.Parallel()
+	cases, err := readCases([]byte("- {person: ann}\n---\n- {person: bob}\n- {person: cy}\n"))
+	if err != nil || len(cases) != 3 {
+		t.Errorf("%v, %v", cases, err)
+	}
+	for _, text := range []string{"", "---\n", "- {person: ann, person: bob}", "- {person: ann}\n---\n- {persn: bob}"} {
+		if cases, err := readCases([]byte(text)); err == nil {
+			t.Errorf("%q is taken: %v", text, cases)
+		}
 	}
 }

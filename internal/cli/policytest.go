@@ -3,7 +3,9 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -55,10 +57,8 @@ refusal, and approvers, who must be able to decide. The exit code is 1 if a case
 			if err != nil {
 				return usage(c, "%s", err)
 			}
-			var cases []policyCase
-			d := yaml.NewDecoder(bytes.NewReader(data))
-			d.KnownFields(true)
-			if err := d.Decode(&cases); err != nil {
+			cases, err := readCases(data)
+			if err != nil {
 				return usage(c, "%s: %s", args[0], err)
 			}
 			cl, err := a.client()
@@ -88,6 +88,24 @@ refusal, and approvers, who must be able to decide. The exit code is 1 if a case
 			}
 			return nil
 		},
+	}
+}
+
+// readCases reads the cases of all documents of a file: one that was passed over would have passed.
+func readCases(data []byte) (cases []policyCase, err error) {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	for {
+		var some []policyCase
+		switch err := d.Decode(&some); {
+		case errors.Is(err, io.EOF) && len(cases) == 0:
+			return nil, errors.New("there are no cases in it")
+		case errors.Is(err, io.EOF):
+			return cases, nil
+		case err != nil:
+			return nil, err
+		}
+		cases = append(cases, some...)
 	}
 }
 

@@ -187,11 +187,17 @@ type RequestQuery struct {
 	Machine   string // name, id or resource id
 	Requester string // name or id; "me" is the caller
 	NeedsMe   bool   // only those that the caller may decide now
+
+	Roles       bool   // only those for roles
+	Application string // name or resource id of a managed application: only those for roles on it
 }
 
 // Requests lists requests, the newest first.
 func (c *Client) Requests(ctx context.Context, q RequestQuery) iter.Seq2[Request, error] {
-	v := query("state", q.State, "machine", q.Machine, "requester", q.Requester)
+	v := query("state", q.State, "machine", q.Machine, "requester", q.Requester, "application", q.Application)
+	if q.Roles {
+		v.Set("roles", "true")
+	}
 	if q.NeedsMe {
 		v.Set("needsMe", "true")
 	}

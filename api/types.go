@@ -249,7 +249,7 @@ type MachinePolicyView struct {
 	Revision int64  `json:"revision" doc:"Also in the ETag header; send it as If-Match to change what you saw."`
 }
 
-// NewRequest asks for access. Exactly one of ForSeconds and Until is given.
+// NewRequest asks for access. Exactly one of ForSeconds and Until is given, unless each item has its own.
 type NewRequest struct {
 	Items         []NewItem  `json:"items" minItems:"1" maxItems:"1000"`
 	Start         *time.Time `json:"start,omitempty" doc:"Absent: as soon as it is approved."`
@@ -271,6 +271,9 @@ type NewItem struct {
 	Ports    string   `json:"ports" doc:"A port or an inclusive range: 22 or 8000-8010." maxLength:"16"`
 	Protocol string   `json:"protocol,omitempty" enum:"tcp,udp,any" doc:"Absent: what the policy guards that port for."`
 	Sources  []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes, addresses, or names of networks; absent, or \"me\", is the caller's own address."`
+
+	ForSeconds int64      `json:"forSeconds,omitempty" minimum:"1" doc:"How long this item is open; absent, with until absent too: what the request says."`
+	Until      *time.Time `json:"until,omitempty" doc:"When this item ends, in place of forSeconds."`
 }
 
 // Request is an ask and what became of it.

@@ -95,43 +95,38 @@ of the customer's approvers decides. The role expires by itself, and everything 
 }
 
 func (a *app) appRequestsCommand() *cobra.Command {
-	q := api.RequestQuery{}
+	q := api.RequestQuery{Roles: true}
+	var limit int
 	c := &cobra.Command{
-		Use:     "requests [APP]",
-		Short:   "List activation requests",
-		Long:    "List activation requests on managed applications with their outcome, newest first.",
-		Example: "  postern app requests shop\n  postern app requests --needs-me",
-		Args:    takes(0, 1),
+		Use:   "requests [APP]",
+		Short: "List activation requests",
+		Long:  "List activation requests on managed applications with their outcome, newest first.",
+		Example: "  postern app requests shop\n  postern app requests --needs-me\n  postern app requests shop " +
+			"--state approved --limit 500",
+		Args: takes(0, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
-			groups := map[string]bool{}
-			for v, err := range cl.Applications(c.Context()) {
-				if err != nil {
-					break // whoever only approves need not see the applications
-				}
-				if len(args) == 0 || strings.EqualFold(v.Name, args[0]) || strings.EqualFold(v.ID, args[0]) {
+			q.Application = strings.Join(args, "")
+			list := cl.Requests(c.Context(), q)
+			if len(args) == 0 && !q.NeedsMe { // whoever only approves need not see the applications
+				groups := map[string]bool{}
+				for v, err := range cl.Applications(c.Context()) {
+					if err != nil {
+						return err
+					}
 					groups[strings.ToLower(v.ManagedResourceGroup)] = true
 				}
+				list = only(list, func(r api.Request) bool { return groups[strings.ToLower(r.Items[0].Role.Scope)] })
 			}
-			if len(args) > 0 && len(groups) == 0 {
-				return fail(exitNotFound, "See: postern app list",
-					"there is no managed application %q that you may see", args[0])
-			}
-			all, err := take(cl.Requests(c.Context(), q), searched)
+			found, err := shown(a, list, limit)
 			if err != nil {
 				return err
-			}
-			var found []api.Request
-			for _, r := range all {
-				role := r.Items[0].Role
-				if role != nil && (len(args) == 0 && q.NeedsMe || groups[strings.ToLower(role.Scope)]) {
-					found = append(found, r)
-				}
 			}
 			return printList(a, found, requestColumns(), "There are no activation requests.")
 		}),
 	}
 	c.Flags().BoolVar(&q.NeedsMe, "needs-me", false, "only requests that you can decide now")
 	c.Flags().StringVar(&q.State, "state", "", "filter by state: pending, approved, denied, canceled or timedOut")
+	amountFlag(c, &limit, "limit", 50, "maximum number of results")
 	return c
 }
 

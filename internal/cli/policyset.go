@@ -135,11 +135,7 @@ func gapSeconds(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
 	}
-	d, err := parseDuration(text)
-	if err == nil && d%time.Second != 0 {
-		err = fmt.Errorf("%s has a fraction of a second", text)
-	}
-	return int64(d / time.Second), err
+	return wholeSeconds(text)
 }
 
 func gapText(n int64) string {

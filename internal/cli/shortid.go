@@ -32,6 +32,17 @@ func take[T any](list iter.Seq2[T, error], most int) ([]T, error) {
 	return items, nil
 }
 
+// only gives the items of a list that keep says so of.
+func only[T any](list iter.Seq2[T, error], keep func(T) bool) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for item, err := range list {
+			if (err != nil || keep(item)) && !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
 // shown gathers what a list shows, and says where there is more.
 func shown[T any](a *app, list iter.Seq2[T, error], limit int) ([]T, error) {
 	items, err := take(list, limit+1)

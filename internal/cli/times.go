@@ -36,6 +36,15 @@ func parseDuration(s string) (time.Duration, error) {
 	return total, nil
 }
 
+// wholeSeconds reads a duration without a fraction of a second.
+func wholeSeconds(s string) (int64, error) {
+	d, err := parseDuration(s)
+	if err == nil && d%time.Second != 0 {
+		err = fmt.Errorf("%s has a fraction of a second", s)
+	}
+	return int64(d / time.Second), err
+}
+
 // parseTime reads RFC 3339, "2006-01-02 15:04", "tomorrow 15:04", or "15:04", which is the next time the clock shows
 // that. All but the first are local times, which access.WallClock makes instants.
 func parseTime(s string, now time.Time, local *time.Location) (time.Time, error) {

@@ -87,12 +87,10 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitI
 		Start: moment(b.Start), Justification: b.Justification, Ticket: b.Ticket, Repeat: b.Repeat, Zone: b.Zone,
 		BreakGlass: b.BreakGlass,
 	}
-	switch {
-	case b.ForSeconds == 0 && b.Until == nil:
-		in.add("durationMissing", "forSeconds", "say how long with forSeconds, or when it ends with until")
-	case b.ForSeconds != 0 && b.Until != nil:
+	if b.ForSeconds != 0 && b.Until != nil {
 		in.add("durationTwice", "until", "send either forSeconds or until, not both")
 	}
+	unsaid := false
 	for i, it := range b.Items {
 		field := fmt.Sprintf("items[%d]", i)
 		if it.Machine == "" && it.Selector == "" && it.ResourceGroup == "" {
@@ -104,6 +102,14 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitI
 			Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
 			Duration: seconds(b.ForSeconds), Until: moment(b.Until),
 		}
+		switch {
+		case it.ForSeconds != 0 && it.Until != nil:
+			in.add("durationTwice", field+".until", "send either forSeconds or until, not both")
+		case it.ForSeconds != 0 || it.Until != nil:
+			item.Duration, item.Until = seconds(it.ForSeconds), moment(it.Until)
+		case b.ForSeconds == 0 && b.Until == nil:
+			unsaid = true
+		}
 		for j, s := range it.Sources {
 			if s == "me" {
 				item.Sources = append(item.Sources, access.SingleAddress(own))
@@ -112,6 +118,9 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitI
 			in.source(fmt.Sprintf("%s.sources[%d]", field, j), s, &item.Sources, &item.Networks)
 		}
 		ask.Items = append(ask.Items, item)
+	}
+	if unsaid {
+		in.add("durationMissing", "forSeconds", "say how long with forSeconds, or when it ends with until")
 	}
 	return ask
 }
@@ -124,11 +133,21 @@ type listRequestsInput struct {
 	Machine   string `query:"machine" maxLength:"2048" doc:"Name, id or resource id: only requests for it."`
 	Requester string `query:"requester" maxLength:"256" doc:"Name or id of who asked; me is the caller."`
 	NeedsMe   bool   `query:"needsMe" doc:"Only requests that the caller may decide now."`
+
+	Roles       bool   `query:"roles" doc:"Only requests for roles."`
+	Application string `query:"application" maxLength:"2048" doc:"Name or resource id of a managed application: only requests for roles on it."`
 }
 
 func (a *API) listRequests(ctx context.Context, in *listRequestsInput) (*answer[api.Page[api.Request]], error) {
-	f := engine.RequestFilter{State: access.RequestState(in.State), NeedsMe: in.NeedsMe}
+	f := engine.RequestFilter{State: access.RequestState(in.State), NeedsMe: in.NeedsMe, Roles: in.Roles}
 	var err error
+	if in.Application != "" {
+		d, err := a.engine.Apps.Application(ctx, in.caller, in.Application)
+		if err != nil {
+			return nil, err
+		}
+		f.RoleScope = d.Application.Managed
+	}
 	if f.Machine, err = a.machineID(ctx, in.caller, in.Machine); err != nil {
 		return nil, err
 	}

@@ -104,6 +104,13 @@ func TestBadRequests(t *testing.T) { //nolint:tparallel // each looks at the new
 		},
 		{"no duration", `"forSeconds":600`, `"ticket":"1"`, 400, "durationMissing"},
 		{"two durations", `"forSeconds":600`, `"forSeconds":600,"until":"` + later + `"`, 400, "durationTwice"},
+		{"two durations of an item", `"ports"`, `"forSeconds":600,"until":"` + later + `","ports"`, 400, "durationTwice"},
+		{"too long an item", `"ports"`, `"forSeconds":14400,"ports"`, 400, "durationTooLong"},
+		{
+			"no duration of the second item", `"ports":"22","sources":["203.0.113.7"]}],"forSeconds":600`,
+			`"ports":"22","sources":["203.0.113.7"],"forSeconds":600},{"machine":"web-1","ports":"22"}]`, 400,
+			"durationMissing",
+		},
 		{"malformed prefix", `203.0.113.7`, `203.0.113.0/33`, 400, "malformedPrefix"},
 		{"prefix with host bits", `203.0.113.7`, `203.0.113.7/24`, 400, "malformedPrefix"},
 		{"source that is no name", `203.0.113.7`, `2.example.com`, 400, "malformedPrefix"},

@@ -203,11 +203,12 @@ func (c *Client) ApplicationDefinitionRevisions(ctx context.Context,
 	return pages[ApplicationDefinition](ctx, c, definitionPath(ref)+"/revisions", nil)
 }
 
-// SetApplicationDefinition makes a definition, or gives it other terms, all of them.
-func (c *Client) SetApplicationDefinition(ctx context.Context, name string,
-	in ApplicationDefinitionInput,
+// SetApplicationDefinition makes a definition, or gives it other terms, all of them; ifRevision as in ChangeApplication.
+func (c *Client) SetApplicationDefinition(ctx context.Context, name string, in ApplicationDefinitionInput,
+	ifRevision int64,
 ) (ApplicationDefinition, error) {
-	return ask[ApplicationDefinition](ctx, c, call{method: http.MethodPut, path: definitionPath(name), body: in})
+	return ask[ApplicationDefinition](ctx, c,
+		call{method: http.MethodPut, path: definitionPath(name), header: ifMatch(ifRevision), body: in})
 }
 
 // DeleteApplicationDefinition deletes a definition; applications of it go on by the terms that they have.

@@ -39,6 +39,7 @@ type Network struct {
 	Prefixes  []string  `json:"prefixes"`
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
+	Revision  int64     `json:"revision" doc:"Send it as If-Match to change what you saw."`
 }
 
 // NetworkInput says what a network's name stands for.
@@ -93,9 +94,12 @@ func (c *Client) Networks(ctx context.Context) iter.Seq2[Network, error] {
 	return pages[Network](ctx, c, "/networks", nil)
 }
 
-// SetNetwork makes a named network, or gives it other prefixes.
-func (c *Client) SetNetwork(ctx context.Context, name string, in NetworkInput) (Network, error) {
-	return ask[Network](ctx, c, call{method: http.MethodPut, path: "/networks/" + url.PathEscape(name), body: in})
+// SetNetwork makes a named network, or gives it other prefixes. Where ifRevision is not 0 and the network has another
+// revision, it changes nothing and gives a conflict.
+func (c *Client) SetNetwork(ctx context.Context, name string, in NetworkInput, ifRevision int64) (Network, error) {
+	return ask[Network](ctx, c, call{
+		method: http.MethodPut, path: "/networks/" + url.PathEscape(name), header: ifMatch(ifRevision), body: in,
+	})
 }
 
 // DeleteNetwork deletes a named network that no policy names.
@@ -113,9 +117,11 @@ func (c *Client) CreateRole(ctx context.Context, in RoleInput) (Role, error) {
 	return ask[Role](ctx, c, call{method: http.MethodPost, path: "/roles", body: in})
 }
 
-// UpdateRole replaces a custom role, which is named by name or id.
-func (c *Client) UpdateRole(ctx context.Context, ref string, in RoleInput) (Role, error) {
-	return ask[Role](ctx, c, call{method: http.MethodPut, path: "/roles/" + url.PathEscape(ref), body: in})
+// UpdateRole replaces a custom role, which is named by name or id; ifRevision as in SetNetwork.
+func (c *Client) UpdateRole(ctx context.Context, ref string, in RoleInput, ifRevision int64) (Role, error) {
+	return ask[Role](ctx, c, call{
+		method: http.MethodPut, path: "/roles/" + url.PathEscape(ref), header: ifMatch(ifRevision), body: in,
+	})
 }
 
 // DeleteRole deletes a custom role that is assigned to nobody, by name or id.

@@ -354,6 +354,7 @@ type Role struct {
 	BuiltIn          bool         `json:"builtIn"`
 	Permissions      []Permission `json:"permissions"`
 	AssignableScopes []string     `json:"assignableScopes"`
+	Revision         int64        `json:"revision" doc:"Send it as If-Match to change what you saw."`
 }
 
 // Permission is a set of actions less another.

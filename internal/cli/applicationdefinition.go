@@ -80,7 +80,7 @@ preferably, a group, whose members activate the role individually.`,
 			if err != nil {
 				return err
 			}
-			d, err := cl.SetApplicationDefinition(c.Context(), args[0], in)
+			d, err := cl.SetApplicationDefinition(c.Context(), args[0], in, 0)
 			if err != nil {
 				return err
 			}

@@ -34,7 +34,7 @@ keep their prefixes.`,
 			"--from office --max 3h",
 		Args: takes(2, -1),
 		RunE: act(a, networkColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.Network, error) {
-			return cl.SetNetwork(ctx, args[0], api.NetworkInput{Prefixes: args[1:]})
+			return cl.SetNetwork(ctx, args[0], api.NetworkInput{Prefixes: args[1:]}, 0)
 		}),
 	}
 }

@@ -68,8 +68,9 @@ func (a *app) printRole(r api.Role) error {
 type roleFile struct {
 	api.RoleInput
 
-	ID             string   `json:"id,omitempty"`      // of a role that was printed; it does not count
-	BuiltIn        bool     `json:"builtIn,omitempty"` // likewise
+	ID             string   `json:"id,omitempty"`       // of a role that was printed
+	Revision       int64    `json:"revision,omitempty"` // likewise
+	BuiltIn        bool     `json:"builtIn,omitempty"`  // likewise; it does not count
 	IsCustom       *bool    `json:"isCustom,omitempty"`
 	Actions        []string `json:"actions,omitempty"`
 	NotActions     []string `json:"notActions,omitempty"`
@@ -78,33 +79,31 @@ type roleFile struct {
 }
 
 // readRole reads a role from a file, or from standard input where it is "-": YAML, of which JSON is a part.
-func (a *app) readRole(c *cobra.Command, file string) (api.RoleInput, document, error) {
+func (a *app) readRole(c *cobra.Command, file string) (r roleFile, d document, err error) {
 	const most = 1 << 20
 	in := a.in
 	if file != "-" {
 		f, err := os.Open(file) //nolint:gosec // the user names the file
 		if err != nil {
-			return api.RoleInput{}, document{}, usage(c, "--file: %s", err)
+			return r, d, usage(c, "--file: %s", err)
 		}
 		defer f.Close() //nolint:errcheck // it was only read
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, most+1))
 	if err != nil {
-		return api.RoleInput{}, document{}, usage(c, "--file: %s", err)
+		return r, d, usage(c, "--file: %s", err)
 	}
 	if len(data) > most {
-		return api.RoleInput{}, document{}, usage(c, "--file: %s is longer than %d bytes", file, most)
+		return r, d, usage(c, "--file: %s is longer than %d bytes", file, most)
 	}
-	var r roleFile
-	d, err := readDocument(file, data, &r)
-	if err != nil {
-		return api.RoleInput{}, d, usage(c, "--file: %s", err)
+	if d, err = readDocument(file, data, &r); err != nil {
+		return r, d, usage(c, "--file: %s", err)
 	}
 	if r.RoleInput, err = r.whole(); err != nil {
-		return api.RoleInput{}, d, usage(c, "--file: %s: %s", file, err)
+		return r, d, usage(c, "--file: %s: %s", file, err)
 	}
-	return r.RoleInput, d, nil
+	return r, d, nil
 }
 
 // whole gives the role with the actions that stand beside its name.
@@ -147,7 +146,7 @@ assignable scopes and below, and nowhere else.`,
 			if err != nil {
 				return err
 			}
-			r, err := cl.CreateRole(c.Context(), in)
+			r, err := cl.CreateRole(c.Context(), in.RoleInput)
 			if err != nil {
 				return where.locate(err)
 			}
@@ -164,7 +163,7 @@ func (a *app) roleUpdateCommand() *cobra.Command {
 		Use:   "update ROLE --file FILE",
 		Short: "Replace a custom role",
 		Long: `Replace a custom role, given by name or id, with the contents of a file. The change applies at once to everyone who
-has the role.`,
+has the role. With a file that role show printed, nothing is replaced if the role has changed since.`,
 		Example: "  postern role update on-call --file on-call.yaml",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -179,8 +178,16 @@ has the role.`,
 			if err != nil {
 				return err
 			}
-			r, err := cl.UpdateRole(c.Context(), args[0], in)
+			r, err := cl.Role(c.Context(), args[0])
 			if err != nil {
+				return err
+			}
+			// What was printed of this very role, nobody may have changed since.
+			revision := in.Revision
+			if in.ID != "" && in.ID != r.ID {
+				revision = 0
+			}
+			if r, err = cl.UpdateRole(c.Context(), r.ID, in.RoleInput, revision); err != nil {
 				return where.locate(err)
 			}
 			return a.printRole(r)

@@ -295,7 +295,7 @@ func TestWhatBecomesUnlawfulJustBeforeItOpens(t *testing.T) {
 	host := w.host("web-1").Agent.ID
 	ann := w.user("ann", "JIT Access Requester")
 	network := func(prefix string) {
-		must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{netip.MustParsePrefix(prefix)}))(t)
+		must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{netip.MustParsePrefix(prefix)}, nil))(t)
 	}
 	network("203.0.113.0/24")
 	p := sshPolicy()

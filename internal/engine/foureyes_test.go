@@ -284,7 +284,7 @@ func TestWhoWidensANetworkAndUsesItIsSeen(t *testing.T) {
 			t.Parallel()
 			w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
 			set := func(by engine.Caller, name, prefix string) {
-				must(w.Machines.SetNetwork(w.ctx, by, name, []netip.Prefix{netip.MustParsePrefix(prefix)}))(t)
+				must(w.Machines.SetNetwork(w.ctx, by, name, []netip.Prefix{netip.MustParsePrefix(prefix)}, nil))(t)
 			}
 			set(w.admin, "office", "203.0.113.0/24")
 			set(w.admin, "elsewhere", "203.0.113.0/24")

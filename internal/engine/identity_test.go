@@ -157,10 +157,10 @@ func TestNetworks(t *testing.T) {
 	entry.Ports[0].Networks = []string{"office"}
 	_, err := w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil)
 	wantCode(t, err, access.KindInvalid, "malformedPolicy")
-	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "Office", prefixes("203.0.113.0/24", "ff00::/8"))
+	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "Office", prefixes("203.0.113.0/24", "ff00::/8"), nil)
 	wantCode(t, err, access.KindInvalid, "malformedPrefix")
 	must(w.Machines.SetNetwork(w.ctx, w.admin, "Office",
-		prefixes("2001:db8::/48", "203.0.113.0/24", "203.0.113.0/24")))(
+		prefixes("2001:db8::/48", "203.0.113.0/24", "203.0.113.0/24"), nil))(
 		t)
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", entry, nil))(t)
 
@@ -184,8 +184,8 @@ func TestNetworks(t *testing.T) {
 	}
 
 	// What was recorded stays when the name comes to mean something else.
-	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
-	_, err = w.Machines.AddNetwork(w.ctx, w.admin, "OFFICE", prefixes("0.0.0.0/0"))
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24"), nil))(t)
+	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "OFFICE", prefixes("0.0.0.0/0"), new(int64))
 	wantCode(t, err, access.KindConflict, "networkExists")
 	again := must(w.Requests.Request(w.ctx, anna, named.Request.ID))(t)
 	if diff := cmp.Diff(prefixesText(named.Request.Items[0].Sources),
@@ -211,13 +211,13 @@ func TestNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, w.Machines.DeleteNetwork(w.ctx, w.admin, "office"), access.KindNotFound, "unknownNetwork")
-	_, err = w.Machines.SetNetwork(w.ctx, anna, "mine", prefixes("0.0.0.0/0"))
+	_, err = w.Machines.SetNetwork(w.ctx, anna, "mine", prefixes("0.0.0.0/0"), nil)
 	wantCode(t, err, access.KindForbidden, "forbidden")
 	for _, name := range []string{"", "me", "any", "1office", "a b", "2001:db8::1", "x/8", strings.Repeat("x", 65)} {
-		_, err = w.Machines.SetNetwork(w.ctx, w.admin, name, prefixes("203.0.113.0/24"))
+		_, err = w.Machines.SetNetwork(w.ctx, w.admin, name, prefixes("203.0.113.0/24"), nil)
 		wantCode(t, err, access.KindInvalid, "malformedName")
 	}
-	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "empty", nil)
+	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "empty", nil, nil)
 	wantCode(t, err, access.KindInvalid, "prefixesMissing")
 }
 

@@ -84,12 +84,12 @@ func TestRuleOfTheMachineAsItIs(t *testing.T) {
 func TestNetworkThatShrinksMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("203.0.113.0/24", "198.51.100.0/24")))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("203.0.113.0/24", "198.51.100.0/24"), nil))(t)
 	p := oneOfOps(w.ops)
 	p.Ports[0].Networks = []string{"office"}
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	d := w.ask()
-	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24"), nil))(t)
 	_, err := w.decide(w.bob, d, true)
 	wantCode(t, err, access.KindConflict, "requestOutdated")
 }
@@ -153,7 +153,7 @@ func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
 	t.Parallel()
 	inside, outside := netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24")
 	w := newApprovable(t, oneOfOps)
-	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside, outside}))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside, outside}, nil))(t)
 	p := sshPolicy()
 	p.Ports[0].Networks = []string{"office"}
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
@@ -169,7 +169,7 @@ func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
 		t.Fatalf("%d are open", n)
 	}
 	// at the same instant, as by a replica whose clock is behind
-	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside}))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{inside}, nil))(t)
 	w.reconcile()
 	for id, want := range map[access.GrantID]access.GrantState{
 		stays: access.GrantOpening, goes: access.GrantRevoked,

@@ -595,7 +595,7 @@ func TestExplainAgreesWithSubmit(t *testing.T) {
 func TestNamedNetworksCountEverywhere(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, oneOfOps)
-	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24")))(t)
+	must(w.Machines.SetNetwork(w.ctx, w.admin, "office", prefixes("198.51.100.0/24"), nil))(t)
 	d := w.ask() // from elsewhere, which is allowed yet
 	p := oneOfOps(w.ops)
 	p.Ports[0].Networks = []string{"office"}
@@ -627,7 +627,7 @@ func TestNamedNetworksCountEverywhere(t *testing.T) {
 	_, boss := w.tenant("contoso")
 	guest := w.userOf(boss, "gail")
 	guest.Address = office
-	must(w.Machines.SetNetwork(w.ctx, boss, "office", prefixes("203.0.113.0/24")))(t)
+	must(w.Machines.SetNetwork(w.ctx, boss, "office", prefixes("203.0.113.0/24"), nil))(t)
 	machine := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine
 	must(w.Roles.AssignRole(w.ctx, w.admin,
 		roles.AssignInput{Principal: string(guest.Principal), Role: "Contributor", Scope: machine.Resource}))(

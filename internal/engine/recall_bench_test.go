@@ -72,7 +72,7 @@ func (w *world) meanwhile() (done func(), worst <-chan time.Duration) {
 		for i := 0; !over.Load(); i++ {
 			before := time.Now()
 			prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-			if _, err := w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{prefix}); err != nil {
+			if _, err := w.Machines.SetNetwork(w.ctx, w.admin, "office", []netip.Prefix{prefix}, nil); err != nil {
 				w.tb.Error(err)
 			}
 			most = max(most, time.Since(before))

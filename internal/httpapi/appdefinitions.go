@@ -85,6 +85,7 @@ type setAppDefinitionInput struct {
 	calling
 
 	Definition string `path:"definition" maxLength:"2048" doc:"Name or resource id."`
+	IfMatch    string `header:"If-Match" maxLength:"64" doc:"The revision that was seen, in quotes: with another one now, nothing changes and the answer is 409."`
 	Body       api.ApplicationDefinitionInput
 }
 
@@ -100,7 +101,7 @@ func (a *API) setAppDefinition(ctx context.Context,
 		Lock: app.LockLevel(b.LockLevel), Unmanaged: b.Unmanaged,
 		Allowed: b.AllowedActions, AllowedData: b.AllowedDataActions, Endpoint: b.NotificationEndpoint,
 		Form: b.CreateUIDefinition, Template: b.MainTemplate,
-		Package: b.PackageFileURI, Tags: b.Tags,
+		Package: b.PackageFileURI, Tags: b.Tags, Was: wrong.ifMatch(in.IfMatch),
 	}
 	if len(in.Definition) > 0 && in.Definition[0] == '/' {
 		input.Resource = wrong.scope("definition", in.Definition)

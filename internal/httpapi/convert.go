@@ -210,6 +210,7 @@ func roleOut(d rbac.Definition) api.Role {
 		ID: string(d.ID), Name: d.Name, Description: d.Description, BuiltIn: d.BuiltIn,
 		Permissions:      make([]api.Permission, 0, len(d.Permissions)),
 		AssignableScopes: make([]string, 0, len(d.AssignableScopes)),
+		Revision:         d.Revision(),
 	}
 	for _, p := range d.Permissions {
 		out.Permissions = append(out.Permissions, api.Permission{

@@ -54,29 +54,35 @@ type createRoleInput struct {
 }
 
 func (a *API) createRole(ctx context.Context, in *createRoleInput) (*answer[api.Role], error) {
-	return a.putRole(ctx, in.caller, "", in.Body)
+	return a.putRole(ctx, in.caller, roles.RoleInput{}, in.Body)
 }
 
 type updateRoleInput struct {
 	calling
 
-	Role string `path:"role" maxLength:"512" doc:"Name or id."`
-	Body api.RoleInput
+	Role    string `path:"role" maxLength:"512" doc:"Name or id."`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The revision that was seen, in quotes: with another one now, nothing changes and the answer is 409."`
+	Body    api.RoleInput
 }
 
 func (a *API) updateRole(ctx context.Context, in *updateRoleInput) (*answer[api.Role], error) {
+	var wrong invalid
+	revision := wrong.ifMatch(in.IfMatch)
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
 	was, err := a.engine.Roles.Role(ctx, in.caller, in.Role)
 	if err != nil {
 		return nil, err
 	}
-	return a.putRole(ctx, in.caller, was.ID, in.Body)
+	return a.putRole(ctx, in.caller, roles.RoleInput{ID: was.ID, Was: revision}, in.Body)
 }
 
-func (a *API) putRole(ctx context.Context, c engine.Caller, id rbac.DefinitionID,
+func (a *API) putRole(ctx context.Context, c engine.Caller, in roles.RoleInput,
 	b api.RoleInput,
 ) (*answer[api.Role], error) {
 	var wrong invalid
-	in := roles.RoleInput{ID: id, Name: b.Name, Description: b.Description}
+	in.Name, in.Description = b.Name, b.Description
 	for i, scope := range b.AssignableScopes {
 		in.AssignableScopes = append(in.AssignableScopes, wrong.scope(fmt.Sprintf("assignableScopes[%d]", i), scope))
 	}

@@ -42,6 +42,7 @@ type setNetworkInput struct {
 	calling
 
 	Network     string `path:"network" maxLength:"256" doc:"Name."`
+	IfMatch     string `header:"If-Match" maxLength:"64" doc:"The revision that was seen, in quotes: with another one now, nothing changes and the answer is 409."`
 	IfNoneMatch string `header:"If-None-Match" enum:"*" doc:"With *, only a new network is made: where there is one of that name, nothing changes and the answer is 409."`
 	Body        api.NetworkInput
 }
@@ -52,14 +53,14 @@ func (a *API) setNetwork(ctx context.Context, in *setNetworkInput) (*answer[api.
 	for i, text := range in.Body.Prefixes {
 		prefixes = append(prefixes, wrong.prefix(fmt.Sprintf("prefixes[%d]", i), text))
 	}
+	was := wrong.ifMatch(in.IfMatch)
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	set := a.engine.Machines.SetNetwork
 	if in.IfNoneMatch != "" {
-		set = a.engine.Machines.AddNetwork
+		was = new(int64) // none
 	}
-	n, err := set(ctx, in.caller, in.Network, prefixes)
+	n, err := a.engine.Machines.SetNetwork(ctx, in.caller, in.Network, prefixes, was)
 	return &answer[api.Network]{networkOut(n)}, err
 }
 
@@ -70,7 +71,7 @@ func (a *API) deleteNetwork(ctx context.Context, in *networkInput) (*nothing, er
 func networkOut(n access.Network) api.Network {
 	return api.Network{
 		Name: n.Name, Prefixes: texts(n.Prefixes), CreatedAt: n.CreatedAt.UTC(),
-		UpdatedAt: n.UpdatedAt.UTC(),
+		UpdatedAt: n.UpdatedAt.UTC(), Revision: n.Revision,
 	}
 }
 

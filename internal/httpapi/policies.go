@@ -120,7 +120,7 @@ func (in *invalid) ifMatch(header string) *int64 {
 	revision, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || !opened || !closed || revision < 0 {
 		in.add("malformedETag", "If-Match",
-			"%q is not an ETag of a policy; send back what the ETag header said, with its quotes", clip(header))
+			"%q is not an ETag; send back what the ETag header or the revision said, in quotes", clip(header))
 	}
 	return &revision
 }

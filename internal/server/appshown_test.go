@@ -20,7 +20,7 @@ func TestApplicationsAreChangedAsTheyWereRead(t *testing.T) {
 		d, err := admin.SetApplicationDefinition(ctx, "shop", api.ApplicationDefinitionInput{
 			JIT:            api.ApplicationOffer{Available: true},
 			Authorizations: []api.ApplicationAuthorization{{Principal: "vendors", Role: role}},
-		})
+		}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -164,7 +164,8 @@ func (b *border) call(route, method, path string, body []byte) string {
 	if len(body) > 0 {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if method != http.MethodGet && strings.HasPrefix(path, "/api/") {
+	// setNetwork makes one of the stranger's own, of the same name
+	if method != http.MethodGet && strings.HasPrefix(path, "/api/") && route != "setNetwork" {
 		request.Header.Set("If-Match", `"1"`)
 	}
 	response, err := client.Do(request)

@@ -40,7 +40,7 @@ func (b *border) furnish(victim *api.Client) {
 		victim.AddSecret(ctx, program.Principal.ID, api.NewSecret{Name: "secret-" + mark}))
 	b.known["secret"] = secret.Secret.ID
 	_ = must[api.Network](b)(victim.SetNetwork(ctx, "nest-"+mark,
-		api.NetworkInput{Prefixes: []string{"203.0.113.0/24"}}))
+		api.NetworkInput{Prefixes: []string{"203.0.113.0/24"}}, 0))
 	b.known["network"] = "nest-" + mark
 	role := must[api.Role](b)(victim.CreateRole(ctx,
 		api.RoleInput{
@@ -149,7 +149,7 @@ func (b *border) application(victim *api.Client, operator string) {
 		victim.SetApplicationDefinition(ctx, "kit-"+mark, api.ApplicationDefinitionInput{
 			Authorizations: []api.ApplicationAuthorization{{Principal: operator, Role: "Reader"}},
 			JIT:            api.ApplicationOffer{Available: true},
-		}))
+		}, 0))
 	application := must[api.Application](b)(
 		victim.DeployApplication(ctx, api.NewApplication{Name: "app-" + mark, Definition: definition.ID}))
 	denied := must[[]api.DenyAssignment](b)(api.All(victim.DenyAssignments(ctx, "")))

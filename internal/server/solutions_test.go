@@ -16,7 +16,7 @@ func TestAzuresPutKeepsWhatItDoesNotSay(t *testing.T) {
 	admin := r.admin()
 	const name, body = "/providers/Microsoft.Solutions/applicationDefinitions/shop?api-version=2021-07-01",
 		`{"location":"local","properties":{"lockLevel":"None","displayName":"Shop","managementPolicy":{"mode":"Unmanaged"}}}`
-	made, err := admin.SetApplicationDefinition(t.Context(), "shop", api.ApplicationDefinitionInput{LockLevel: "None", Unmanaged: true})
+	made, err := admin.SetApplicationDefinition(t.Context(), "shop", api.ApplicationDefinitionInput{LockLevel: "None", Unmanaged: true}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

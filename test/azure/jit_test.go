@@ -282,7 +282,7 @@ func TestSourcesAreEchoed(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
 	x := c.deploy()
-	_, err := c.admin.SetNetwork(t.Context(), "office", api.NetworkInput{Prefixes: []string{"10.77.0.0/16"}})
+	_, err := c.admin.SetNetwork(t.Context(), "office", api.NetworkInput{Prefixes: []string{"10.77.0.0/16"}}, 0)
 	c.must(err)
 	for name, given := range map[string]any{
 		"one": "10.77.0.0/16", "one in a list": []any{"10.77.0.0/16"}, "two": []any{"10.77.0.0/16", "10.78.0.0/16"},

@@ -62,7 +62,7 @@ func TestManagedApplications(t *testing.T) {
 		DisplayName: "Web shop", Description: "A shop that its maker looks after", Public: true,
 		JIT:            api.ApplicationOffer{Available: true, MaxSeconds: 4 * 3600},
 		Authorizations: []api.ApplicationAuthorization{{Principal: "vera", Role: "Contributor"}},
-	})
+	}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestPortal(t *testing.T) {
 	anna, ben := w.person("anna", "Anna Keller", "JIT Access Requester"), w.person("ben", "Ben Ito", "Security Admin")
 	w.policy("web-1", api.MachinePolicy{Ports: []api.PortRule{ssh(2 * 3600)}})
 	if _, err := w.admin.SetNetwork(t.Context(), "office",
-		api.NetworkInput{Prefixes: []string{"10.77.0.0/24"}}); err != nil {
+		api.NetworkInput{Prefixes: []string{"10.77.0.0/24"}}, 0); err != nil {
 		t.Fatal(err)
 	}
 	w.policy("db-1", api.MachinePolicy{

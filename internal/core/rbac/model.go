@@ -25,6 +25,10 @@ type Definition struct {
 	UpdatedAt        time.Time
 }
 
+// Revision returns the number of this state of the role: each change gives it a higher one, and so does making it anew
+// under its id. A built-in role has 0.
+func (d Definition) Revision() int64 { return max(d.UpdatedAt.UnixMicro(), 0) }
+
 // Permission is a set of actions less another. Patterns may have '*', which matches any run of characters, and are
 // compared without regard to case.
 type Permission struct {

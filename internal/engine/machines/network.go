@@ -30,22 +30,9 @@ func (e *Service) Networks(ctx context.Context, c engine.Caller) (list []access.
 }
 
 // SetNetwork makes a named network, or gives it other prefixes. Requests that were made keep what the name stood for
-// then.
-func (e *Service) SetNetwork(ctx context.Context, c engine.Caller, name string,
-	prefixes []netip.Prefix,
-) (access.Network, error) {
-	return e.writeNetwork(ctx, c, name, prefixes, false)
-}
-
-// AddNetwork makes a named network; where there is one of that name already, it changes nothing and fails.
-func (e *Service) AddNetwork(ctx context.Context, c engine.Caller, name string,
-	prefixes []netip.Prefix,
-) (access.Network, error) {
-	return e.writeNetwork(ctx, c, name, prefixes, true)
-}
-
-func (e *Service) writeNetwork(ctx context.Context, c engine.Caller, name string, prefixes []netip.Prefix,
-	fresh bool,
+// then. Where ifRevision is given, the network must have that one, and with 0 there must be none of that name.
+func (e *Service) SetNetwork(ctx context.Context, c engine.Caller, name string, prefixes []netip.Prefix,
+	ifRevision *int64,
 ) (n access.Network, err error) {
 	err = e.kernel.Change(ctx, c,
 		engine.Attempt{Action: rbac.NetworksWrite, Details: map[string]string{"network": name}},
@@ -61,9 +48,14 @@ func (e *Service) writeNetwork(ctx context.Context, c engine.Caller, name string
 			if err != nil && !engine.IsKind(err, access.KindNotFound) {
 				return fmt.Errorf("read network: %w", err)
 			}
-			if was.Name != "" && fresh {
+			switch {
+			case ifRevision == nil, *ifRevision == was.Revision:
+			case *ifRevision == 0:
 				return access.Fault(access.KindConflict, "networkExists",
 					"there is a network %s already: change that one, or choose another name", was.Name)
+			default:
+				return access.Fault(access.KindConflict, "networkChanged",
+					"the network %s has changed, or is deleted, since you read it: read it again", name)
 			}
 			if was.Name == "" {
 				all, err := tx.Networks(ctx, c.Tenant)
@@ -80,12 +72,10 @@ func (e *Service) writeNetwork(ctx context.Context, c engine.Caller, name string
 			if err != nil {
 				return fmt.Errorf("read networks: %w", err)
 			}
-			n = access.Network{
-				Tenant: c.Tenant, Name: name, Prefixes: clean, CreatedAt: was.CreatedAt,
-				Revision: was.Revision + 1,
-			}
+			n = access.Network{Tenant: c.Tenant, Name: name, Prefixes: clean, CreatedAt: was.CreatedAt}
 			// whatever the clocks of replicas say: the sweep sees by it that there was a change
 			n.UpdatedAt = engine.Later(may.Now, before.Add(time.Microsecond))
+			n.Revision = n.UpdatedAt.UnixMicro() // no number comes again where a network is deleted and made anew
 			if was.Name == n.Name && slices.Equal(was.Prefixes, n.Prefixes) {
 				n = was
 				return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,6 +18,7 @@ import (
 // RoleInput is a custom role.
 type RoleInput struct {
 	ID               rbac.DefinitionID // a GUID; empty makes one
+	Was              *int64            // revision of the role that is replaced; nil replaces any, or makes one
 	Name             string
 	Description      string
 	Permissions      []rbac.Permission
@@ -64,7 +66,7 @@ func (e *Service) PutRole(ctx context.Context, c engine.Caller, in RoleInput) (d
 		if err != nil {
 			return fmt.Errorf("load directory: %w", err)
 		}
-		scopes := d.AssignableScopes
+		scopes, revision := d.AssignableScopes, int64(0)
 		for _, other := range data.Definitions {
 			switch {
 			case strings.EqualFold(string(other.ID), string(d.ID)):
@@ -75,7 +77,10 @@ func (e *Service) PutRole(ctx context.Context, c engine.Caller, in RoleInput) (d
 					return access.Fault(access.KindForbidden, "builtInRole",
 						"role %q is built in: make one of your own instead", other.Name)
 				}
+				revision = other.Revision()
 				d.CreatedAt = other.CreatedAt
+				// whatever the clock says, each change has a revision of its own
+				d.UpdatedAt = engine.Later(may.Now, other.UpdatedAt.Add(time.Microsecond))
 				scopes = slices.Concat(scopes, other.AssignableScopes)
 				if err := mayNarrow(ctx, tx, data, other, d); err != nil {
 					return err
@@ -89,6 +94,10 @@ func (e *Service) PutRole(ctx context.Context, c engine.Caller, in RoleInput) (d
 			if err := may.Require(rbac.RoleDefinitionsWrite, may.Here(scope)); err != nil {
 				return err
 			}
+		}
+		if in.Was != nil && *in.Was != revision {
+			return access.Fault(access.KindConflict, "roleChanged",
+				"the role %q has changed since you read it: read it again", d.Name)
 		}
 		if err := tx.SaveRoleDefinition(ctx, d); err != nil {
 			return fmt.Errorf("save role: %w", err)

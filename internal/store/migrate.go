@@ -16,8 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Migrations go forward only. Both folders hold the same numbers and names; a migration that was released never
-// changes.
+// Migrations go forward only, one file a number for both engines, whose own words dialect fills in. A migration that
+// was released never changes: testdata/migrations.txt holds what each is.
 //
 //go:embed migrations
 var migrationFiles embed.FS
@@ -26,13 +26,12 @@ type migration struct {
 	number   int64
 	name     string
 	text     string
-	checksum string
+	checksum string // of the text as the engine got it
 }
 
 // migrations reads the migrations of one engine in their order.
-func migrations(folder string) ([]migration, error) {
-	dir := path.Join("migrations", folder)
-	entries, err := fs.ReadDir(migrationFiles, dir)
+func migrations(d dialect) ([]migration, error) {
+	entries, err := fs.ReadDir(migrationFiles, "migrations")
 	if err != nil {
 		return nil, err
 	}
@@ -43,20 +42,23 @@ func migrations(folder string) ([]migration, error) {
 		if err != nil || n != int64(i)+1 {
 			return nil, fmt.Errorf("migration %s is not number %d", entry.Name(), i+1)
 		}
-		text, err := fs.ReadFile(migrationFiles, path.Join(dir, entry.Name()))
+		raw, err := fs.ReadFile(migrationFiles, path.Join("migrations", entry.Name()))
 		if err != nil {
 			return nil, err
 		}
-		sum := sha256.Sum256(text)
-		found = append(found,
-			migration{number: n, name: name, text: string(text), checksum: hex.EncodeToString(sum[:])})
+		text, err := d.fill(string(raw))
+		if err != nil {
+			return nil, fmt.Errorf("migration %s: %w", entry.Name(), err)
+		}
+		sum := sha256.Sum256([]byte(text))
+		found = append(found, migration{number: n, name: name, text: text, checksum: hex.EncodeToString(sum[:])})
 	}
 	return found, nil
 }
 
 // migrator is what a migration needs of an engine.
 type migrator interface {
-	folder() string
+	dialect() dialect
 	// lock keeps other processes from migrating until unlock.
 	lock(ctx context.Context) error
 	unlock(ctx context.Context) error
@@ -76,11 +78,16 @@ const (
 	insertMigration  = "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)"
 )
 
-func migrate(ctx context.Context, m migrator) (err error) {
-	wanted, err := migrations(m.folder())
+// migrate carries out the migrations that the database has not.
+func migrate(ctx context.Context, m migrator) error {
+	wanted, err := migrations(m.dialect())
 	if err != nil {
 		return err
 	}
+	return carryOut(ctx, m, wanted)
+}
+
+func carryOut(ctx context.Context, m migrator, wanted []migration) (err error) {
 	if err := m.lock(ctx); err != nil {
 		return fmt.Errorf("lock the schema: %w", err)
 	}
@@ -121,7 +128,7 @@ func scanMigration(row scanner) (m migration, err error) {
 // sqliteMigrator locks by a transaction around each migration, so that another process may come in between two.
 type sqliteMigrator struct{ conn *sql.Conn }
 
-func (m *sqliteMigrator) folder() string { return "sqlite" }
+func (m *sqliteMigrator) dialect() dialect { return sqliteDialect }
 
 func (m *sqliteMigrator) lock(ctx context.Context) error {
 	_, err := m.conn.ExecContext(ctx, "begin immediate;"+createMigrations)
@@ -154,7 +161,7 @@ type postgresMigrator struct{ conn *pgx.Conn }
 // migrationLock is any number that nobody else uses: "postern" in ASCII.
 const migrationLock = 0x706f737465726e
 
-func (m *postgresMigrator) folder() string { return "postgres" }
+func (m *postgresMigrator) dialect() dialect { return postgresDialect }
 
 func (m *postgresMigrator) lock(ctx context.Context) error {
 	if _, err := m.conn.Exec(ctx, "select pg_advisory_lock($1)", int64(migrationLock)); err != nil {

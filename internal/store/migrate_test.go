@@ -10,11 +10,11 @@ import (
 // one.
 type interrupted struct{ have []migration }
 
-func (*interrupted) folder() string                 { return "sqlite" }
+func (*interrupted) dialect() dialect               { return sqliteDialect }
 func (*interrupted) lock(context.Context) error     { return nil }
 func (*interrupted) unlock(context.Context) error   { return nil }
 func (i *interrupted) next(m migration)             { i.have = append(i.have, m) }
-func (i *interrupted) wanted() ([]migration, error) { return migrations(i.folder()) }
+func (i *interrupted) wanted() ([]migration, error) { return migrations(i.dialect()) }
 
 func (i *interrupted) applied(context.Context) ([]migration, error) { return i.have, nil }
 

@@ -2,55 +2,29 @@ package store_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"os"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/store"
 )
 
 // older makes a database as a program made it that knew the migrations before the one called name, and runs statements
 // in it.
 func older(t *testing.T, dsn, name string, statements ...string) {
 	t.Helper()
-	folder := "sqlite"
-	if strings.HasPrefix(dsn, "postgres") {
-		folder = "postgres"
+	known := slices.Index(store.MigrationNames(t), name)
+	if known < 0 {
+		t.Fatalf("no migration is called %s", name)
 	}
-	files, err := filepath.Glob(filepath.Join("migrations", folder, "*.sql"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store.OpenStepwise(t, dsn).To(t, known)
 	db := (&fixture{dsn: dsn}).raw(t)
-	run := func(text string, args ...any) {
-		t.Helper()
-		if _, err := db.ExecContext(t.Context(), text, args...); err != nil {
+	for _, text := range statements {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-	}
-	run("create table schema_migrations (number bigint not null, name text not null, checksum text not null, " +
-		"constraint schema_migrations_pk primary key (number))")
-	for i, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, called, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".sql"), "_")
-		if called == name {
-			break
-		}
-		run(string(text))
-		sum := sha256.Sum256(text)
-		run("insert into schema_migrations (number, name, checksum) values (" + strconv.Itoa(
-			i+1) + ", '" + called + "', '" + hex.EncodeToString(sum[:]) + "')")
-	}
-	for _, text := range statements {
-		run(text)
 	}
 }
 

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 	if dsn := os.Getenv(stormEnv); dsn != "" {
 		storm(dsn)
 	}
+	if os.Getenv(migrateEnv) != "" {
+		os.Exit(m.Run())
+	}
 	if err := server.start(); err != nil {
 		server.missing = err.Error()
 	}

@@ -1,2 +1,0 @@
--- PostgreSQL alone: see there.
-select 1;

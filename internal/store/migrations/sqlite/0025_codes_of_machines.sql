@@ -1,2 +1,0 @@
--- Codes are of a machine, whichever agent guards it.
-create index glass_codes_by_machine on glass_codes (machine, id);

@@ -22,7 +22,8 @@ const boxes = {
   transform(this: { error(text: string): never }, code: string, id: string) {
     if (!id.endsWith(".svelte")) return;
     for (const [tag] of code.matchAll(/<input\b(?:(?!\/>)[^])*\/>/g)) {
-      if (tag.includes("bind:group") && !tag.includes('type="radio"')) this.error("bind:group on something else than a radio button: tie the box to Picks, of lib/picks.svelte.ts");
+      if (tag.includes("bind:group") && !tag.includes('type="radio"'))
+        this.error("bind:group on something else than a radio button: tie the box to Picks, of lib/picks.svelte.ts");
     }
   },
 };

@@ -17,5 +17,6 @@ test("how an agent stands", () => {
     [{ revision: 3, reported: 3, lastSeenAt: seen(5), problem: "no nftables" }, "problem"],
     [{ revision: 3, reported: 3, lastSeenAt: seen(120) }, "silent"],
     [{ revision: 3, reported: 3, lastSeenAt: seen(86_400), problem: "no nftables" }, "silent"],
-  ]) assert.equal(agentState(agent, now), want, JSON.stringify(agent));
+  ])
+    assert.equal(agentState(agent, now), want, JSON.stringify(agent));
 });

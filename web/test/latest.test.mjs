@@ -29,5 +29,6 @@ test("what a rule asks for", () => {
     [[{ stages: [], stepUp: true }], { approval: "none", passkey: true }],
     [[people], { approval: "all", passkey: false }],
     [[{ ...people, stepUp: true }, {}], { approval: "some", passkey: true }],
-  ]) assert.deepEqual(asks(cases), want);
+  ])
+    assert.deepEqual(asks(cases), want);
 });

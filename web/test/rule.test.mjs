@@ -10,13 +10,23 @@ const whole = { name: "Everything else opens at once" };
 
 test("a passkey that is asked for where nobody approves stays", () => {
   assert.ok("own" in read(ports, [{ stepUp: true }]));
-  assert.ok("own" in read(ports, [{ when: condition(ports[0]), stages: stages(1), stepUp: true }, { ...whole, stepUp: true }]));
+  assert.ok(
+    "own" in
+      read(ports, [
+        { when: condition(ports[0]), stages: stages(1), stepUp: true },
+        { ...whole, stepUp: true },
+      ]),
+  );
 });
 test("a port that no case is for is not opened at once", () => {
   assert.ok("own" in read(ports, [{ when: condition(ports[0]), stages: stages(1) }]));
 });
 test("the first case that a port falls under decides", () => {
-  assert.deepEqual(read(ports, [{ when: condition(ports[0]) }, { stages: stages(2) }]), { counts: [0, 2, 2], approvers: ["ops"], stepUp: false });
+  assert.deepEqual(read(ports, [{ when: condition(ports[0]) }, { stages: stages(2) }]), {
+    counts: [0, 2, 2],
+    approvers: ["ops"],
+    stepUp: false,
+  });
 });
 test("any rule is kept, or read as it decides", () => {
   let seed = 1;
@@ -24,11 +34,20 @@ test("any rule is kept, or read as it decides", () => {
   let held = 0;
   for (let n = 0; n < 20000; n++) {
     const cases = Array.from({ length: pick(4) }, () => ({
-      when: pick(3) ? ports.filter(() => pick(2)).map(condition).join(" || ") || undefined : undefined,
-      stages: pick(3) ? stages(1 + pick(2), pick(5) ? "ops" : "others") : undefined, stepUp: pick(4) ? undefined : true,
+      when: pick(3)
+        ? ports
+            .filter(() => pick(2))
+            .map(condition)
+            .join(" || ") || undefined
+        : undefined,
+      stages: pick(3) ? stages(1 + pick(2), pick(5) ? "ops" : "others") : undefined,
+      stepUp: pick(4) ? undefined : true,
     }));
     const rule = read(ports, cases);
-    if ("own" in rule) { assert.deepEqual(rule.own, cases); continue; }
+    if ("own" in rule) {
+      assert.deepEqual(rule.own, cases);
+      continue;
+    }
     held++;
     ports.forEach((p, i) => {
       const c = cases.find((one) => !one.when || one.when.split(" || ").includes(condition(p)));

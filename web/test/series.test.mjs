@@ -10,13 +10,21 @@ const clocks = (zone, rhythm, first, times) => {
 };
 
 test("a night that leaves the time out moves its own window alone", () => {
-  assert.deepEqual(clocks("Europe/Berlin", "daily", [2027, 2, 27, 2, 30], 4), ["27 02:30", "28 03:30", "29 02:30", "30 02:30"]);
+  assert.deepEqual(clocks("Europe/Berlin", "daily", [2027, 2, 27, 2, 30], 4), [
+    "27 02:30",
+    "28 03:30",
+    "29 02:30",
+    "30 02:30",
+  ]);
   assert.deepEqual(clocks("Europe/Berlin", "weekly", [2027, 2, 21, 2, 30], 3), ["21 02:30", "28 03:30", "4 02:30"]);
   assert.deepEqual(clocks("America/New_York", "daily", [2027, 2, 13, 2, 15], 3), ["13 02:15", "14 03:15", "15 02:15"]);
 });
 test("a time that comes twice is the first", () => {
   process.env.TZ = "Europe/Berlin";
-  assert.deepEqual(windows("daily", new Date(2027, 9, 30, 2, 30), 3).map((at) => at.toISOString()), ["2027-10-30T00:30:00.000Z", "2027-10-31T00:30:00.000Z", "2027-11-01T01:30:00.000Z"]);
+  assert.deepEqual(
+    windows("daily", new Date(2027, 9, 30, 2, 30), 3).map((at) => at.toISOString()),
+    ["2027-10-30T00:30:00.000Z", "2027-10-31T00:30:00.000Z", "2027-11-01T01:30:00.000Z"],
+  );
 });
 test("weekdays pass over the weekend", () => {
   assert.deepEqual(clocks("Asia/Tokyo", "weekdays", [2027, 2, 26, 9, 0], 3), ["26 09:00", "29 09:00", "30 09:00"]);

@@ -23,7 +23,12 @@ export type Channel = Schemas["Channel"];
 
 /** Failure is a refusal or a fault, in words for people; status 0 means that the server was not reached. */
 export class Failure extends Error {
-  constructor(readonly status: number, message: string, readonly code: string, readonly reasons: Reason[]) {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly code: string,
+    readonly reasons: Reason[],
+  ) {
     super(message);
   }
 }
@@ -33,7 +38,14 @@ export const api = createClient<paths>({ baseUrl: "/", querySerializer: { array:
 // A session ends when nobody uses it. What the page reads while nobody touches it, to keep itself up to date, is no use of it.
 const attended = 60_000; // milliseconds after the last touch
 let touched = Date.now(); // the page was opened
-for (const touch of ["pointerdown", "keydown", "wheel", "touchmove"]) addEventListener(touch, () => { touched = Date.now(); }, { capture: true, passive: true });
+for (const touch of ["pointerdown", "keydown", "wheel", "touchmove"])
+  addEventListener(
+    touch,
+    () => {
+      touched = Date.now();
+    },
+    { capture: true, passive: true },
+  );
 api.use({
   onRequest({ request }) {
     if (request.method === "GET" && Date.now() - touched > attended) request.headers.set("Postern-Background", "true");
@@ -42,8 +54,12 @@ api.use({
 
 // What comes back while the browser is on its way elsewhere leads nowhere else.
 let leaving = false;
-addEventListener("beforeunload", () => { leaving = true; });
-addEventListener("pageshow", () => { leaving = false; });
+addEventListener("beforeunload", () => {
+  leaving = true;
+});
+addEventListener("pageshow", () => {
+  leaving = false;
+});
 
 /** ask gives the answer of a call, or throws a Failure. Without a session it goes to the sign-in page. */
 export async function ask<T>(call: Promise<{ data?: T; error?: Schemas["Problem"]; response: Response }>): Promise<T> {
@@ -51,7 +67,12 @@ export async function ask<T>(call: Promise<{ data?: T; error?: Schemas["Problem"
   try {
     answer = await call;
   } catch {
-    throw new Failure(0, "The server cannot be reached. Check your connection; this page tries again by itself.", "unreachable", []);
+    throw new Failure(
+      0,
+      "The server cannot be reached. Check your connection; this page tries again by itself.",
+      "unreachable",
+      [],
+    );
   }
   const { data, error, response } = answer;
   if (response.status === 401 && !leaving) {

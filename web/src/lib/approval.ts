@@ -14,10 +14,15 @@ export async function write(ports: PortRule[], rule: Rule): Promise<Case[] | und
     const p = await ask(api.GET("/api/v1/principals/{principal}", { params: { path: { principal: name } } }));
     (p.kind === "group" ? groups : people).push(p.name);
   }
-  const stages = (count: number) => [{ allOf: [{ count, groups: groups.length ? groups : undefined, people: people.length ? people : undefined }] }];
+  const stages = (count: number) => [
+    { allOf: [{ count, groups: groups.length ? groups : undefined, people: people.length ? people : undefined }] },
+  ];
   const every = numbers.length === 1 && rule.counts.every((n) => n > 0);
   const cases: Case[] = numbers.map((count) => ({
-    name: `${count === 1 ? "One person" : `${count} people`} for ${ports.filter((_, i) => rule.counts[i] === count).map((p) => `${p.protocol ?? "tcp"}/${p.ports}`).join(", ")}`.slice(0, 256),
+    name: `${count === 1 ? "One person" : `${count} people`} for ${ports
+      .filter((_, i) => rule.counts[i] === count)
+      .map((p) => `${p.protocol ?? "tcp"}/${p.ports}`)
+      .join(", ")}`.slice(0, 256),
     when: every ? undefined : whenOf(ports.filter((_, i) => rule.counts[i] === count)),
     stages: stages(count),
     stepUp: rule.stepUp || undefined,

@@ -4,5 +4,8 @@ type Case = { stages?: unknown[] | null; stepUp?: boolean };
 export function asks(cases: Case[] | null | undefined): { approval: "none" | "some" | "all"; passkey: boolean } {
   const list = cases ?? [];
   const decided = list.filter((c) => c.stages?.length).length;
-  return { approval: !decided ? "none" : decided === list.length ? "all" : "some", passkey: list.some((c) => c.stepUp) };
+  return {
+    approval: !decided ? "none" : decided === list.length ? "all" : "some",
+    passkey: list.some((c) => c.stepUp),
+  };
 }

@@ -10,6 +10,16 @@ export type ChannelKind = keyof typeof channelKinds;
 
 /** told says of each kind of notification what it is about. */
 export const told: Record<string, string> = {
-  requested: "A request is made", needsDecision: "A decision is needed", decided: "A request is decided", opened: "A port is open", willEnd: "Access ends soon",
-  ended: "Access has ended", failed: "Access could not be opened", breakGlass: "The glass is broken", alert: "An alert", application: "A managed application changes", account: "One's own sign-in (mail, to that person alone)", test: "A test",
+  requested: "A request is made",
+  needsDecision: "A decision is needed",
+  decided: "A request is decided",
+  opened: "A port is open",
+  willEnd: "Access ends soon",
+  ended: "Access has ended",
+  failed: "Access could not be opened",
+  breakGlass: "The glass is broken",
+  alert: "An alert",
+  application: "A managed application changes",
+  account: "One's own sign-in (mail, to that person alone)",
+  test: "A test",
 };

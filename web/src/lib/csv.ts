@@ -1,10 +1,31 @@
 import { api, ask, type Event } from "./api";
 import { field } from "./cell";
 
-const columns = ["seq", "at", "kind", "outcome", "actor", "address", "via", "machine", "request", "grant", "action", "scope", "details"] as const;
+const columns = [
+  "seq",
+  "at",
+  "kind",
+  "outcome",
+  "actor",
+  "address",
+  "via",
+  "machine",
+  "request",
+  "grant",
+  "action",
+  "scope",
+  "details",
+] as const;
 export const mostRows = 10_000;
 
-export type Query = { since?: string; before?: string; kind?: string; actor?: string; machine?: string; outcome?: "succeeded" | "refused" | "failed" };
+export type Query = {
+  since?: string;
+  before?: string;
+  kind?: string;
+  actor?: string;
+  machine?: string;
+  outcome?: "succeeded" | "refused" | "failed";
+};
 
 /** csv gives the records that a query finds, the newest first, at most mostRows; progress is told how many there are yet. */
 export async function csv(query: Query, progress: (rows: number) => void): Promise<Blob> {

@@ -1,4 +1,14 @@
-import { api, ask, Failure, failure, sentence, type Explanation, type Network, type Policy, type PortRule } from "./api";
+import {
+  api,
+  ask,
+  Failure,
+  failure,
+  sentence,
+  type Explanation,
+  type Network,
+  type Policy,
+  type PortRule,
+} from "./api";
 import { time } from "./live.svelte";
 import { confirmed } from "./passkey";
 import { Picks } from "./picks.svelte";
@@ -41,9 +51,19 @@ export class Draft {
 
   constructor(machines: () => string[], wish = "") {
     this.#machines = machines;
-    ask(api.GET("/api/v1/networks")).then((page) => { this.networks = page.items ?? []; }, () => {});
-    $effect(() => { for (const m of machines()) if (!this.policies[m]) void this.#load(m, wish); });
-    $effect(() => { if (this.seconds && !this.lengths.includes(this.seconds)) this.seconds = Math.max(...this.lengths.filter((t) => t <= this.seconds), this.lengths[0] ?? 0); });
+    ask(api.GET("/api/v1/networks")).then(
+      (page) => {
+        this.networks = page.items ?? [];
+      },
+      () => {},
+    );
+    $effect(() => {
+      for (const m of machines()) if (!this.policies[m]) void this.#load(m, wish);
+    });
+    $effect(() => {
+      if (this.seconds && !this.lengths.includes(this.seconds))
+        this.seconds = Math.max(...this.lengths.filter((t) => t <= this.seconds), this.lengths[0] ?? 0);
+    });
     $effect(() => this.#explain());
   }
 
@@ -53,8 +73,13 @@ export class Draft {
     try {
       const p = await ask(api.GET("/api/v1/machines/{machine}/policy", { params: { path: { machine } } }));
       this.policies[machine] = p;
-      const only = p.ports.find((r) => `${r.protocol ?? "tcp"}/${r.ports}` === wish) ?? p.ports.find((r) => r.ports === "22") ?? p.ports.find((r) => r.ports === "3389") ?? p.ports[0];
-      if (only && !this.chosen.names.some((c) => c.startsWith(machine + "\n"))) this.chosen.set(true, Draft.name(machine, only));
+      const only =
+        p.ports.find((r) => `${r.protocol ?? "tcp"}/${r.ports}` === wish) ??
+        p.ports.find((r) => r.ports === "22") ??
+        p.ports.find((r) => r.ports === "3389") ??
+        p.ports[0];
+      if (only && !this.chosen.names.some((c) => c.startsWith(machine + "\n")))
+        this.chosen.set(true, Draft.name(machine, only));
     } catch (thrown) {
       this.policies[machine] = failure(thrown);
     }
@@ -64,23 +89,49 @@ export class Draft {
     const p = this.policies[machine];
     return p instanceof Failure ? undefined : p;
   }
-  sources = $derived(this.source === "me" ? ["me"] : this.source === "network" ? list(this.network) : list(this.prefix));
-  items = $derived.by(() => this.#machines().flatMap((machine) => (this.#policy(machine)?.ports ?? []).filter((r) => this.chosen.has(Draft.name(machine, r))).map((r) => ({
-    machine, ports: r.ports, protocol: r.protocol ?? ("tcp" as const), sources: this.sources, max: r.maxSeconds,
-  }))));
+  sources = $derived(
+    this.source === "me" ? ["me"] : this.source === "network" ? list(this.network) : list(this.prefix),
+  );
+  items = $derived.by(() =>
+    this.#machines().flatMap((machine) =>
+      (this.#policy(machine)?.ports ?? [])
+        .filter((r) => this.chosen.has(Draft.name(machine, r)))
+        .map((r) => ({
+          machine,
+          ports: r.ports,
+          protocol: r.protocol ?? ("tcp" as const),
+          sources: this.sources,
+          max: r.maxSeconds,
+        })),
+    ),
+  );
   most = $derived(this.items.length ? Math.min(...this.items.map((i) => i.max)) : 86400);
   lengths = $derived(unique([...usual.filter((t) => t < this.most), this.most]));
   justified = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.justification?.required));
   ticketed = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.ticket?.required));
   breakable = $derived(this.items.length > 0 && this.items.every((i) => this.#policy(i.machine)?.breakGlass));
   starts = $derived(this.when === "later" && this.start ? new Date(this.start) : undefined);
-  windows = $derived(this.rhythm && this.starts && this.times >= 1 ? windows(this.rhythm, this.starts, Math.min(this.times, rhythms[this.rhythm].most)) : []);
-  ends = $derived(this.seconds ? new Date((this.starts ?? time.now).getTime() + this.seconds * 1000) : this.until ? new Date(this.until) : undefined);
+  windows = $derived(
+    this.rhythm && this.starts && this.times >= 1
+      ? windows(this.rhythm, this.starts, Math.min(this.times, rhythms[this.rhythm].most))
+      : [],
+  );
+  ends = $derived(
+    this.seconds
+      ? new Date((this.starts ?? time.now).getTime() + this.seconds * 1000)
+      : this.until
+        ? new Date(this.until)
+        : undefined,
+  );
   approvers = $derived(unique(this.answers.flatMap((a) => a.answer?.approvers ?? [])));
   waits = $derived(this.answers.some((a) => a.answer?.outcome === "approval"));
   /** Whether the glass is broken: where nobody is offered to break it, it is not, whatever was ticked before. */
-  get glass() { return this.#broken && this.breakable && this.waits && !this.rhythm; }
-  set glass(on: boolean) { this.#broken = on; }
+  get glass() {
+    return this.#broken && this.breakable && this.waits && !this.rhythm;
+  }
+  set glass(on: boolean) {
+    this.#broken = on;
+  }
   fails = $derived(this.answers.some((a) => a.error || a.answer?.outcome === "refused"));
 
   /** repeat makes it a series, which begins at a set time; or one opening again. */
@@ -96,24 +147,45 @@ export class Draft {
   /** What would come of it, asked of the server a moment after the last change. */
   #explain() {
     const starts = this.windows[0] ?? this.starts;
-    const seconds = this.seconds || (this.until ? Math.max(1, Math.round((Date.parse(this.until) - (starts ?? new Date()).getTime()) / 1000)) : 0);
-    const questions = this.items.slice(0, asked).map(({ max: _, ...i }) => ({ ...i, forSeconds: seconds, start: starts?.toISOString(), justification: this.why.trim() || undefined, ticket: this.ticket.trim() || undefined }));
-    if (!this.sources.length || !seconds || !questions.length) { this.answers = []; return; }
-    let stale = false;
-    const timer = setTimeout(async () => {
-      const all = await Promise.all(questions.map(async (q): Promise<Answer> => {
-        const of = { machine: q.machine, port: `${q.protocol}/${q.ports}` };
-        try {
-          return { ...of, answer: await ask(api.POST("/api/v1/policies/explain", { body: q })) };
-        } catch (thrown) {
-          const f = failure(thrown);
-          return { ...of, error: f.reasons[0] ? sentence(f.reasons[0].message) : f.message };
-        }
+    const seconds =
+      this.seconds ||
+      (this.until ? Math.max(1, Math.round((Date.parse(this.until) - (starts ?? new Date()).getTime()) / 1000)) : 0);
+    const questions = this.items
+      .slice(0, asked)
+      .map(({ max: _, ...i }) => ({
+        ...i,
+        forSeconds: seconds,
+        start: starts?.toISOString(),
+        justification: this.why.trim() || undefined,
+        ticket: this.ticket.trim() || undefined,
       }));
-      await still();
-      if (!stale) this.answers = all;
-    }, this.answers.length ? 300 : 50);
-    return () => { stale = true; clearTimeout(timer); };
+    if (!this.sources.length || !seconds || !questions.length) {
+      this.answers = [];
+      return;
+    }
+    let stale = false;
+    const timer = setTimeout(
+      async () => {
+        const all = await Promise.all(
+          questions.map(async (q): Promise<Answer> => {
+            const of = { machine: q.machine, port: `${q.protocol}/${q.ports}` };
+            try {
+              return { ...of, answer: await ask(api.POST("/api/v1/policies/explain", { body: q })) };
+            } catch (thrown) {
+              const f = failure(thrown);
+              return { ...of, error: f.reasons[0] ? sentence(f.reasons[0].message) : f.message };
+            }
+          }),
+        );
+        await still();
+        if (!stale) this.answers = all;
+      },
+      this.answers.length ? 300 : 50,
+    );
+    return () => {
+      stale = true;
+      clearTimeout(timer);
+    };
   }
 
   /** send asks, with a passkey where a rule wants one, and gives the request; undefined where that failed. */
@@ -121,13 +193,22 @@ export class Draft {
     this.busy = true;
     this.problem = undefined;
     try {
-      return await confirmed(() => ask(api.POST("/api/v1/requests", {
-        params: { header: { "Idempotency-Key": this.#key + "-" + this.#attempt } },
-        body: {
-          items: this.items.map(({ max: _, ...i }) => i), start: this.starts?.toISOString(), justification: this.why.trim() || undefined, ticket: this.ticket.trim() || undefined,
-          breakGlass: this.glass || undefined, ...(this.rhythm ? { repeat: rule(this.rhythm, this.times), zone: zone.own } : {}), ...(this.seconds ? { forSeconds: this.seconds } : { until: this.ends?.toISOString() }),
-        },
-      })));
+      return await confirmed(() =>
+        ask(
+          api.POST("/api/v1/requests", {
+            params: { header: { "Idempotency-Key": this.#key + "-" + this.#attempt } },
+            body: {
+              items: this.items.map(({ max: _, ...i }) => i),
+              start: this.starts?.toISOString(),
+              justification: this.why.trim() || undefined,
+              ticket: this.ticket.trim() || undefined,
+              breakGlass: this.glass || undefined,
+              ...(this.rhythm ? { repeat: rule(this.rhythm, this.times), zone: zone.own } : {}),
+              ...(this.seconds ? { forSeconds: this.seconds } : { until: this.ends?.toISOString() }),
+            },
+          }),
+        ),
+      );
     } catch (thrown) {
       this.problem = failure(thrown);
       if (this.problem.status !== 0) this.#attempt++; // what was refused may be changed and asked anew; what was lost is the same ask

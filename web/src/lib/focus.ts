@@ -29,14 +29,23 @@ export function mark(): () => void {
 /** keepFocus looks after the focus of the page from now on. */
 export function keepFocus() {
   let chain: Element[] = [];
-  document.addEventListener("focusin", (e) => { chain = around(e.target as Element); });
+  document.addEventListener("focusin", (e) => {
+    chain = around(e.target as Element);
+  });
   // Whoever clicks beside everything wants no focus; what was disabled or taken away did not let go of it.
-  document.addEventListener("pointerdown", (e) => { if (!chain[0]?.contains(e.target as Node)) chain = []; });
+  document.addEventListener("pointerdown", (e) => {
+    if (!chain[0]?.contains(e.target as Node)) chain = [];
+  });
   const look = () => {
     const at = chain[0];
     if (!at || (document.activeElement && document.activeElement !== document.body)) return;
     if (at.isConnected && at.matches(":disabled")) return; // it is busy, and comes back or goes
     settle(chain);
   };
-  new MutationObserver(look).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["disabled"] });
+  new MutationObserver(look).observe(document.body, {
+    childList: true,
+    subtree: true,
+    attributes: true,
+    attributeFilter: ["disabled"],
+  });
 }

@@ -6,6 +6,10 @@ import { onDestroy } from "svelte";
  */
 export function whileHere(call: () => void): () => void {
   let here = true;
-  onDestroy(() => { here = false; });
-  return () => { if (here) call(); };
+  onDestroy(() => {
+    here = false;
+  });
+  return () => {
+    if (here) call();
+  };
 }

@@ -14,5 +14,7 @@ export class Latest {
   }
 
   /** anew leaves out the answers to all that was asked until now: it was about something else. */
-  anew() { this.#taken = this.#asked; }
+  anew() {
+    this.#taken = this.#asked;
+  }
 }

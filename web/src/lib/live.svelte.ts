@@ -7,7 +7,9 @@ import { still } from "./still";
 class Clock {
   now = $state(new Date());
   constructor() {
-    setInterval(() => { this.now = new Date(); }, 1000);
+    setInterval(() => {
+      this.now = new Date();
+    }, 1000);
   }
 }
 export const time = new Clock();
@@ -30,14 +32,23 @@ export class Live<T> {
     $effect(() => {
       this.#latest.anew();
       void this.refresh();
-      const seen = () => { if (!document.hidden) void this.refresh(); };
+      const seen = () => {
+        if (!document.hidden) void this.refresh();
+      };
       document.addEventListener("visibilitychange", seen);
-      const deaf = changes.listen((told) => { if (!document.hidden && (!told.length || told.some((k) => kinds.includes(k)))) void this.refresh(); });
-      return () => { document.removeEventListener("visibilitychange", seen); deaf(); };
+      const deaf = changes.listen((told) => {
+        if (!document.hidden && (!told.length || told.some((k) => kinds.includes(k)))) void this.refresh();
+      });
+      return () => {
+        document.removeEventListener("visibilitychange", seen);
+        deaf();
+      };
     });
     $effect(() => {
       const every = kinds.length && changes.connected ? Math.max(everyMillis, seldom) : everyMillis;
-      const timer = setInterval(() => { if (!document.hidden) void this.refresh(); }, every);
+      const timer = setInterval(() => {
+        if (!document.hidden) void this.refresh();
+      }, every);
       return () => clearInterval(timer);
     });
   }
@@ -47,7 +58,10 @@ export class Live<T> {
     try {
       const value = await this.#load();
       if (this.value !== undefined) await still();
-      if (taken()) { this.value = value; this.problem = undefined; }
+      if (taken()) {
+        this.value = value;
+        this.problem = undefined;
+      }
     } catch (thrown) {
       if (taken()) this.problem = failure(thrown);
     }

@@ -11,7 +11,11 @@ const buffers = (list?: Listed[]) => list?.map((one) => ({ ...one, id: bytes(one
 /** possible tells whether this browser knows passkeys; they need a host name, which an address is not. */
 export const possible = typeof PublicKeyCredential === "function" && !/^[\d.]+$|^\[/.test(location.hostname);
 
-const text = (b: ArrayBuffer) => btoa(String.fromCharCode(...new Uint8Array(b))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const text = (b: ArrayBuffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(b)))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 
 function given(credential: Credential | null): { [key: string]: unknown } {
   if (!credential) throw new Failure(400, "The browser gave no passkey. Try again.", "noPasskey", []);
@@ -29,7 +33,8 @@ async function touched<T>(ceremony: Promise<T>): Promise<T> {
   try {
     return await ceremony;
   } catch (thrown) {
-    if (thrown instanceof DOMException) throw new Failure(400, "The passkey was not used. Try again when you are ready.", "passkeyNotUsed", []);
+    if (thrown instanceof DOMException)
+      throw new Failure(400, "The passkey was not used. Try again when you are ready.", "passkeyNotUsed", []);
     throw thrown;
   }
 }
@@ -38,8 +43,14 @@ async function touched<T>(ceremony: Promise<T>): Promise<T> {
 export async function confirm() {
   const begun = await ask(api.POST("/api/v1/sessions/current/step-up/begin"));
   const { publicKey: o } = begun.options as { publicKey: any };
-  const found = await touched(navigator.credentials.get({ publicKey: { ...o, challenge: bytes(o.challenge), allowCredentials: buffers(o.allowCredentials) } }));
-  await ask(api.POST("/api/v1/sessions/current/step-up", { body: { ceremony: begun.ceremony, response: given(found) } }));
+  const found = await touched(
+    navigator.credentials.get({
+      publicKey: { ...o, challenge: bytes(o.challenge), allowCredentials: buffers(o.allowCredentials) },
+    }),
+  );
+  await ask(
+    api.POST("/api/v1/sessions/current/step-up", { body: { ceremony: begun.ceremony, response: given(found) } }),
+  );
 }
 
 /** confirmed does what a rule may want a passkey for, and asks for one where it does. */
@@ -60,8 +71,15 @@ export const prove = (password: string) => ask(api.POST("/api/v1/sessions/curren
 export async function add(name: string) {
   const begun = await ask(api.POST("/api/v1/passkeys/begin"));
   const { publicKey: o } = begun.options as { publicKey: any };
-  const made = await touched(navigator.credentials.create({
-    publicKey: { ...o, challenge: bytes(o.challenge), user: { ...o.user, id: bytes(o.user.id) }, excludeCredentials: buffers(o.excludeCredentials) },
-  }));
+  const made = await touched(
+    navigator.credentials.create({
+      publicKey: {
+        ...o,
+        challenge: bytes(o.challenge),
+        user: { ...o.user, id: bytes(o.user.id) },
+        excludeCredentials: buffers(o.excludeCredentials),
+      },
+    }),
+  );
   await ask(api.POST("/api/v1/passkeys", { body: { ceremony: begun.ceremony, response: given(made), name } }));
 }

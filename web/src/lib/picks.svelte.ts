@@ -16,7 +16,9 @@ export class Picks {
 
   /** set picks names, or leaves them out; every other pick stays. */
   set(on: boolean, ...names: string[]) {
-    this.names = on ? [...this.names, ...names.filter((n) => !this.names.includes(n))] : this.names.filter((n) => !names.includes(n));
+    this.names = on
+      ? [...this.names, ...names.filter((n) => !this.names.includes(n))]
+      : this.names.filter((n) => !names.includes(n));
   }
 
   clear() {

@@ -41,7 +41,13 @@ export async function rootOf(leaf: Bytes, index: number, size: number, hashes: B
 }
 
 /** continues tells whether a log of size to with one root begins with the log of size from with the other. */
-export async function continues(from: number, first: Bytes, to: number, second: Bytes, hashes: Bytes[]): Promise<boolean> {
+export async function continues(
+  from: number,
+  first: Bytes,
+  to: number,
+  second: Bytes,
+  hashes: Bytes[],
+): Promise<boolean> {
   if (from === to) return hashes.length === 0 && same(first, second);
   if (from === 0) return hashes.length === 0;
   if (from > to) return false;
@@ -72,7 +78,10 @@ export async function opened(note: string, key: string): Promise<{ size: number;
   if (raw.length !== 33 || raw[0] !== 1 || end < 0) return undefined;
   const id = (await sha256(join(utf8.encode(name + "\n"), raw))).slice(0, 4);
   if ([...id].map((b) => b.toString(16).padStart(2, "0")).join("") !== hash) return undefined;
-  const line = note.slice(end + 2).split("\n").find((l) => l.startsWith(`— ${name} `));
+  const line = note
+    .slice(end + 2)
+    .split("\n")
+    .find((l) => l.startsWith(`— ${name} `));
   const signature = line ? bytes(line.slice(name.length + 3)) : new Uint8Array();
   if (signature.length !== 68 || !same(signature.slice(0, 4), id)) return undefined;
   const text = note.slice(0, end + 1);

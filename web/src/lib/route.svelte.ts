@@ -8,7 +8,13 @@ class Route {
     document.addEventListener("click", (e) => {
       const link = (e.target as Element | null)?.closest?.("a");
       if (!link || e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;
-      if (link.origin !== location.origin || link.target || link.hasAttribute("download") || link.getAttribute("href")?.startsWith("#")) return;
+      if (
+        link.origin !== location.origin ||
+        link.target ||
+        link.hasAttribute("download") ||
+        link.getAttribute("href")?.startsWith("#")
+      )
+        return;
       e.preventDefault();
       this.go(link.pathname + link.search);
     });

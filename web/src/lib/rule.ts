@@ -21,7 +21,13 @@ export function read(ports: PortRule[], cases: Case[] | undefined): Rule {
   for (const c of cases ?? []) {
     const stage = c.stages?.[0];
     const quorum = stage?.allOf?.[0];
-    if (c.hours || c.denies || (c.stages?.length ?? 0) > 1 || (stage && (stage.allOf?.length !== 1 || stage.anyOf?.length || stage.timeoutSeconds))) return own;
+    if (
+      c.hours ||
+      c.denies ||
+      (c.stages?.length ?? 0) > 1 ||
+      (stage && (stage.allOf?.length !== 1 || stage.anyOf?.length || stage.timeoutSeconds))
+    )
+      return own;
     const wanted = c.when ? c.when.split(" || ") : ports.map(condition);
     for (const one of wanted) {
       const at = ports.findIndex((p, i) => condition(p) === one && !counts.has(i));

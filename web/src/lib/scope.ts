@@ -13,4 +13,5 @@ export function place(scope: string): string {
 type Thing = { role?: { name: string; scope: string }; machine?: string; protocol?: string; ports?: string };
 
 /** what names what a request or a grant is about: a port of a machine, or a role at a place. */
-export const what = (t: Thing) => (t.role ? `${t.role.name}, ${place(t.role.scope)}` : `${t.machine} ${t.protocol}/${t.ports}`);
+export const what = (t: Thing) =>
+  t.role ? `${t.role.name}, ${place(t.role.scope)}` : `${t.machine} ${t.protocol}/${t.ports}`;

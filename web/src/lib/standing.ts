@@ -4,4 +4,5 @@ import type { Grant } from "./api";
 export const canceled = (g: Grant) => !!g.endedAt && Date.parse(g.endedAt) < Date.parse(g.start);
 
 /** standing is how a grant stands, for its pill: its state, or what the state alone does not say. */
-export const standing = (g: Grant) => (canceled(g) ? "canceled" : g.state === "active" && g.inPart ? "inPart" : g.state);
+export const standing = (g: Grant) =>
+  canceled(g) ? "canceled" : g.state === "active" && g.inPart ? "inPart" : g.state;

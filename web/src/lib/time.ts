@@ -13,7 +13,11 @@ const made = new Map<string, Intl.DateTimeFormat>();
 function write(at: Date, form: Form): string {
   const key = form + zone.utc;
   let format = made.get(key);
-  if (!format) made.set(key, (format = new Intl.DateTimeFormat(undefined, { ...parts[form], timeZone: zone.utc ? "UTC" : undefined })));
+  if (!format)
+    made.set(
+      key,
+      (format = new Intl.DateTimeFormat(undefined, { ...parts[form], timeZone: zone.utc ? "UTC" : undefined })),
+    );
   return format.format(at);
 }
 const date = (at: Date) => (zone.utc ? at.toISOString().slice(0, 10) : at.toDateString());
@@ -28,7 +32,11 @@ export function clock(at: Date, now: Date): string {
 export const exact = (at: Date) => write(at, "full");
 
 /** utc is an instant for a title attribute. */
-export const utc = (at: Date) => at.toISOString().replace("T", " ").replace(/\.\d+Z$/, " UTC");
+export const utc = (at: Date) =>
+  at
+    .toISOString()
+    .replace("T", " ")
+    .replace(/\.\d+Z$/, " UTC");
 
 /** offset is how far the zone of the viewer is from UTC at an instant, such as UTC+1. */
 export function offset(at: Date): string {

@@ -9,7 +9,9 @@ class Zone {
     this.utc = !this.utc;
     try {
       localStorage.setItem(kept, this.utc ? "1" : "");
-    } catch { /* it is kept for this page alone */ }
+    } catch {
+      /* it is kept for this page alone */
+    }
   }
 }
 

@@ -36,10 +36,11 @@ properties: ## run every property test with CHECKS checks and a fresh seed
 never-late: ## send packets around the end of OPENINGS openings in four parts (quiet, busy, reconnected, dead); needs root, takes minutes
 	POSTERN_NEVER_LATE=$(OPENINGS) $(GO) test ./test/e2e -run '^TestNeverLate$$' -count=1 -v -timeout 30m
 
-lint: $(TOOLS)/golangci-lint ## check format, vet, static analysis and tidy modules
+lint: $(TOOLS)/golangci-lint ## check format, vet, static analysis and tidy modules, and the portal's source
 	$(TOOLS)/golangci-lint run ./...
 	$(GO) mod tidy -diff
 	$(GO) mod verify
+	./hack/lint-web
 
 bench: ## measure the figures of docs/performance.md
 	./hack/run-benchmarks

@@ -35,7 +35,8 @@ export class Failure extends Error {
 
 export const api = createClient<paths>({ baseUrl: "/", querySerializer: { array: { style: "form", explode: false } } });
 
-// A session ends when nobody uses it. What the page reads while nobody touches it, to keep itself up to date, is no use of it.
+// A session ends when nobody uses it. What the page reads while nobody touches it, to keep itself up to date, is no use
+// of it.
 const attended = 60_000; // milliseconds after the last touch
 let touched = Date.now(); // the page was opened
 for (const touch of ["pointerdown", "keydown", "wheel", "touchmove"])

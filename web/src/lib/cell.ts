@@ -1,6 +1,7 @@
 /**
- * cell makes text inert for spreadsheets, by the rule of the server's own CSV (internal/core/audit): what could be taken for a
- * formula has a quote before it, also behind spaces, line breaks and signs without a width; and so has what begins with a quote.
+ * cell makes text inert for spreadsheets, by the rule of the server's own CSV (internal/core/audit): what could be
+ * taken for a formula has a quote before it, also behind spaces, line breaks and signs without a width; and so has what
+ * begins with a quote.
  */
 export function cell(text: string): string {
   if (text.startsWith("'")) return "'" + text;

@@ -1,4 +1,5 @@
-// One stream tells every part of the page when there is something to load anew. Without it, parts ask again by the clock.
+// One stream tells every part of the page when there is something to load anew. Without it, parts ask again by the
+// clock.
 
 type Listener = (kinds: string[]) => void;
 

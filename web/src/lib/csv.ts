@@ -27,7 +27,10 @@ export type Query = {
   outcome?: "succeeded" | "refused" | "failed";
 };
 
-/** csv gives the records that a query finds, the newest first, at most mostRows; progress is told how many there are yet. */
+/**
+ * csv gives the records that a query finds, the newest first, at most mostRows; progress is told how many there are
+ * yet.
+ */
 export async function csv(query: Query, progress: (rows: number) => void): Promise<Blob> {
   const lines = [columns.join(",")];
   let cursor: string | undefined;

@@ -150,15 +150,13 @@ export class Draft {
     const seconds =
       this.seconds ||
       (this.until ? Math.max(1, Math.round((Date.parse(this.until) - (starts ?? new Date()).getTime()) / 1000)) : 0);
-    const questions = this.items
-      .slice(0, asked)
-      .map(({ max: _, ...i }) => ({
-        ...i,
-        forSeconds: seconds,
-        start: starts?.toISOString(),
-        justification: this.why.trim() || undefined,
-        ticket: this.ticket.trim() || undefined,
-      }));
+    const questions = this.items.slice(0, asked).map(({ max: _, ...i }) => ({
+      ...i,
+      forSeconds: seconds,
+      start: starts?.toISOString(),
+      justification: this.why.trim() || undefined,
+      ticket: this.ticket.trim() || undefined,
+    }));
     if (!this.sources.length || !seconds || !questions.length) {
       this.answers = [];
       return;
@@ -211,7 +209,8 @@ export class Draft {
       );
     } catch (thrown) {
       this.problem = failure(thrown);
-      if (this.problem.status !== 0) this.#attempt++; // what was refused may be changed and asked anew; what was lost is the same ask
+      // what was refused may be changed and asked anew; what was lost is the same ask
+      if (this.problem.status !== 0) this.#attempt++;
       document.getElementById("main")?.scrollIntoView({ block: "start" });
       return undefined;
     } finally {

@@ -1,12 +1,14 @@
-// Where the focus goes when what has it goes away: a button that did its work is often gone with its row. Left alone, the
-// browser puts the focus on the whole document, and who works with keys or by ear begins anew at the top.
+// Where the focus goes when what has it goes away: a button that did its work is often gone with its row. Left alone,
+// the browser puts the focus on the whole document, and who works with keys or by ear begins anew at the top.
 
 const places = "li, section, [role=region], form, dialog, main";
 
 /** able tells whether an element can have the focus. */
 const able = (e: Element) => e.isConnected && !e.matches(":disabled") && e.checkVisibility();
 
-/** around is an element and what it stands in, from the inside out; what was taken away meanwhile can be passed over. */
+/**
+ * around is an element and what it stands in, from the inside out; what was taken away meanwhile can be passed over.
+ */
 function around(e: Element): Element[] {
   const found = [e];
   for (let at = e.parentElement; at; at = at.parentElement) if (at.matches(places)) found.push(at);

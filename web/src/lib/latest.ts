@@ -1,4 +1,7 @@
-/** Latest picks, of answers that may come in another order than they were asked for, those that are newer than what was taken. */
+/**
+ * Latest picks, of answers that may come in another order than they were asked for, those that are newer than what was
+ * taken.
+ */
 export class Latest {
   #asked = 0;
   #taken = 0;

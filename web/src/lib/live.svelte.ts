@@ -17,8 +17,8 @@ export const time = new Clock();
 const seldom = 30_000; // while changes are told of
 
 /**
- * Live is a value that is loaded again when something of its kinds changed (grant, request, machine: the first words of the
- * records of the activity log), and by the clock while nobody tells. What was loaded stays through faults.
+ * Live is a value that is loaded again when something of its kinds changed (grant, request, machine: the first words of
+ * the records of the activity log), and by the clock while nobody tells. What was loaded stays through faults.
  */
 export class Live<T> {
   value = $state<T>();

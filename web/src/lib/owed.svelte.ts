@@ -1,7 +1,9 @@
 import type { Review } from "./api";
 import { session } from "./session.svelte";
 
-/** Owed is the reviews of emergency access that nobody has closed yet, of those that the viewer may see. App keeps it. */
+/**
+ * Owed is the reviews of emergency access that nobody has closed yet, of those that the viewer may see. App keeps it.
+ */
 class Owed {
   reviews = $state.raw<Review[]>([]);
   /** Those that the viewer is to close. */

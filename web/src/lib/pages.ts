@@ -9,8 +9,8 @@ import Missing from "../pages/Missing.svelte";
 import Overview from "../pages/Overview.svelte";
 import RequestPage from "../pages/Request.svelte";
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any: each page takes what it needs of the address
-type Page = Component<any>;
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- each page takes what it needs of the address
+export type Page = Component<any>;
 type Loader = () => Promise<{ default: Page }>;
 
 /** What is used daily comes with the first load; every other page is a file of its own, fetched when it is gone to. */

@@ -5,7 +5,15 @@ function bytes(text: string): ArrayBuffer {
   const plain = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   return Uint8Array.from(plain, (c) => c.charCodeAt(0)).buffer;
 }
-type Listed = { id: string };
+type Encoded<T, K extends keyof T> = Omit<T, K> & Record<K, string>;
+type Listed = Encoded<PublicKeyCredentialDescriptor, "id">;
+type RequestOptions = Encoded<Omit<PublicKeyCredentialRequestOptions, "allowCredentials">, "challenge"> & {
+  allowCredentials?: Listed[];
+};
+type CreationOptions = Encoded<Omit<PublicKeyCredentialCreationOptions, "user" | "excludeCredentials">, "challenge"> & {
+  user: Encoded<PublicKeyCredentialUserEntity, "id">;
+  excludeCredentials?: Listed[];
+};
 const buffers = (list?: Listed[]) => list?.map((one) => ({ ...one, id: bytes(one.id) }));
 
 /** possible tells whether this browser knows passkeys; they need a host name, which an address is not. */
@@ -17,7 +25,7 @@ const text = (b: ArrayBuffer) =>
     .replaceAll("/", "_")
     .replaceAll("=", "");
 
-function given(credential: Credential | null): { [key: string]: unknown } {
+function given(credential: Credential | null): Record<string, unknown> {
   if (!credential) throw new Failure(400, "The browser gave no passkey. Try again.", "noPasskey", []);
   const { id, rawId, type, response } = credential as PublicKeyCredential;
   const sent: Record<string, string> = {};
@@ -42,7 +50,7 @@ async function touched<T>(ceremony: Promise<T>): Promise<T> {
 /** confirm confirms the session with a passkey, where a rule asks for that. */
 export async function confirm() {
   const begun = await ask(api.POST("/api/v1/sessions/current/step-up/begin"));
-  const { publicKey: o } = begun.options as { publicKey: any };
+  const { publicKey: o } = begun.options as { publicKey: RequestOptions };
   const found = await touched(
     navigator.credentials.get({
       publicKey: { ...o, challenge: bytes(o.challenge), allowCredentials: buffers(o.allowCredentials) },
@@ -70,7 +78,7 @@ export const prove = (password: string) => ask(api.POST("/api/v1/sessions/curren
 /** add makes a passkey and keeps it under a name. */
 export async function add(name: string) {
   const begun = await ask(api.POST("/api/v1/passkeys/begin"));
-  const { publicKey: o } = begun.options as { publicKey: any };
+  const { publicKey: o } = begun.options as { publicKey: CreationOptions };
   const made = await touched(
     navigator.credentials.create({
       publicKey: {

@@ -1,5 +1,5 @@
-// Verifies, in the browser itself, that a record lies in the log that a checkpoint signs: RFC 6962's tree with SHA-256, and
-// a note signed with Ed25519, as golang.org/x/mod/sumdb/note writes it.
+// Verifies, in the browser itself, that a record lies in the log that a checkpoint signs: RFC 6962's tree with SHA-256,
+// and a note signed with Ed25519, as golang.org/x/mod/sumdb/note writes it.
 import type { components } from "./openapi";
 
 type Checkpoint = components["schemas"]["Checkpoint"];
@@ -22,7 +22,10 @@ function join(...parts: Bytes[]): Bytes {
 const sha256 = async (data: Bytes): Promise<Bytes> => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
 const parent = (left: Bytes, right: Bytes) => sha256(join(Uint8Array.of(1), left, right));
 
-/** rootOf gives the root of a tree of size leaves in which leaf number index has these hashes beside its way up; undefined where there are too many or too few. */
+/**
+ * rootOf gives the root of a tree of size leaves in which leaf number index has these hashes beside its way up;
+ * undefined where there are too many or too few.
+ */
 export async function rootOf(leaf: Bytes, index: number, size: number, hashes: Bytes[]): Promise<Bytes | undefined> {
   let [fn, sn] = [BigInt(index), BigInt(size) - 1n];
   if (fn > sn) return undefined;

@@ -44,6 +44,7 @@ export function read(ports: PortRule[], cases: Case[] | undefined): Rule {
     if (stepUp !== undefined && stepUp !== (c.stepUp ?? false)) return own;
     stepUp = c.stepUp ?? false;
   }
-  if (cases?.length && counts.size < ports.length) return own; // a port that no case is for is refused, and does not open at once
+  // a port that no case is for is refused, and does not open at once
+  if (cases?.length && counts.size < ports.length) return own;
   return { counts: ports.map((_, i) => counts.get(i) ?? 0), approvers, stepUp: stepUp ?? false };
 }

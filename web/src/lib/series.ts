@@ -14,7 +14,9 @@ export type Rhythm = keyof typeof rhythms;
 /** rule is what the server is asked for. */
 export const rule = (rhythm: Rhythm, times: number) => `${rhythms[rhythm].rule};COUNT=${times}`;
 
-/** windows gives the starts that the rule stands for: the same time by the clock on each day, also when clocks change. */
+/**
+ * windows gives the starts that the rule stands for: the same time by the clock on each day, also when clocks change.
+ */
 export function windows(rhythm: Rhythm, first: Date, times: number): Date[] {
   const found: Date[] = [];
   // Each from the first, and not from the one before: a night that leaves out the time moves that window alone.

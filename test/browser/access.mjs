@@ -148,7 +148,7 @@ await anna.getByRole("heading", { name: "Passkeys" }).waitFor();
 await inspect(anna, "account");
 
 // Times are the viewer's, with UTC at hand.
-const shown = await ben.getByText(/^Times in/).innerText();
+const shown = await ben.getByText(/^Times\s+in/).innerText();
 check("the zone is named: " + shown, shown.includes("Europe/Berlin, UTC+"));
 await ben.getByRole("button", { name: "Show UTC" }).click();
 await ben.getByText("Times in UTC").waitFor();
@@ -165,7 +165,7 @@ await ben.goto(portal + "/");
 await ben.getByRole("listitem").filter({ hasText: "dark-1" }).getByText("Opening").waitFor();
 await anna.getByRole("button", { name: "End now" }).click();
 await anna.getByRole("heading", { name: "Open a port" }).waitFor();
-await anna.getByRole("region", { name: "May still be open" }).getByText(/may still be open until .*: no agent has seen it closed/).waitFor();
+await anna.getByRole("region", { name: "May still be open" }).getByText(/may\s+still\s+be\s+open\s+until\s+.*:\s+no\s+agent\s+has\s+seen\s+it\s+closed/).waitFor();
 
 // Without the stream, pages ask again by themselves.
 const deaf = await person(browser, { storageState: await ben.context().storageState() });

@@ -38,7 +38,7 @@ const eve = await person(browser);
 eve.expected.push(/403/);
 await eve.goto(portal + "/");
 await through(eve, process.env.ISSUER, "eve");
-await eve.getByText(/^People with this mail address are not let in here: /).waitFor();
+await eve.getByText(/^People\s+with\s+this\s+mail\s+address\s+are\s+not\s+let\s+in\s+here:\s+/).waitFor();
 await eve.getByRole("link", { name: "Back to Postern" }).click();
 await eve.getByRole("heading", { level: 1, name: "Sign in" }).waitFor();
 

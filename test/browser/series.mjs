@@ -13,7 +13,8 @@ await anna.goto(portal + "/ask?machine=web-1");
 await anna.getByText("Opens without anybody's approval.").waitFor();
 check("it is asked for once, unless one says more", (await anna.getByLabel("How many times").count()) === 0);
 await anna.getByLabel("Repeats").selectOption("daily");
-check("it begins at a set time", (await anna.getByLabel("Start, in your time zone").inputValue()) !== "");
+const start = anna.getByLabel("Start (Europe/Berlin)");
+check("it begins at a set time", (await start.inputValue()) !== "");
 await anna.getByText("5 times, at").waitFor();
 await anna.getByLabel("Starting").selectOption("now");
 await anna.getByText("5 times, at").waitFor({ state: "detached" });
@@ -23,7 +24,7 @@ check("what begins at once does not repeat", (await anna.getByLabel("Repeats").i
 const saturday = new Date(Date.now() + 8 * 86_400_000);
 while (saturday.getUTCDay() !== 6) saturday.setUTCDate(saturday.getUTCDate() + 1);
 await anna.getByLabel("Repeats").selectOption("weekdays");
-await anna.getByLabel("Start, in your time zone").fill(saturday.toISOString().slice(0, 10) + "T09:00");
+await start.fill(saturday.toISOString().slice(0, 10) + "T09:00");
 await anna.getByLabel("How many times").fill("4");
 const preview = anna.locator("[data-series]");
 await preview.getByText("4 times, at 09:00, for 1 h each.").waitFor();
@@ -31,6 +32,29 @@ await preview.getByText("The clock is that of Europe/Berlin.").waitFor();
 const days = (await preview.locator("p").nth(1).innerText()).replace(/\.$/, "");
 check("on weekdays alone: " + days, days.split("; ").length === 4 && /^Mon.*Tue.*Wed.*Thu/.test(days));
 await inspect(anna, "ask, a series");
+
+// Where the page shows UTC, what was typed stays the same moment, and what is typed from then on is UTC.
+await anna.getByRole("button", { name: "Show UTC" }).click();
+const inUTC = anna.getByLabel("Start (UTC)");
+const nine = new Date((await inUTC.inputValue()) + "Z").toLocaleTimeString("en-GB", { timeZone: "Europe/Berlin" });
+check("it is the same moment: " + nine, nine === "09:00:00");
+await preview.getByText("The clock is that of UTC.").waitFor();
+await anna.getByLabel("Repeats").selectOption("");
+await inUTC.fill(saturday.toISOString().slice(0, 10) + "T23:30");
+await anna.getByRole("button", { name: "Request access", exact: true }).click();
+await anna.getByText("What was asked for").waitFor();
+const once = await anna.request.get(portal + "/api/v1" + new URL(anna.url()).pathname).then((r) => r.json());
+check("what was typed is read as UTC: " + once.start, once.start === saturday.toISOString().slice(0, 10) + "T23:30:00Z");
+await anna.goto(portal + "/access");
+await anna.getByRole("button", { name: "Cancel" }).click();
+await anna.getByText("was to open").waitFor();
+await anna.goto(portal + "/ask?machine=web-1");
+await anna.getByRole("button", { name: "Show Europe/Berlin" }).click();
+await anna.getByText("Opens without anybody's approval.").waitFor();
+await anna.getByLabel("Repeats").selectOption("weekdays");
+await start.fill(saturday.toISOString().slice(0, 10) + "T09:00");
+await anna.getByLabel("How many times").fill("4");
+await preview.getByText("4 times, at 09:00, for 1 h each.").waitFor();
 await anna.getByRole("button", { name: "Request access", exact: true }).click();
 
 // The request names the same days, and each of them is nine o'clock here.

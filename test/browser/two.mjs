@@ -202,7 +202,7 @@ const part = await call(anna, "POST", "/requests", { items: [{ machine: "spare-0
 check("asked: " + (await part.text()), part.ok());
 const inPart = anna.getByRole("region", { name: "Live" }).getByRole("listitem").filter({ hasText: "spare-02" });
 await inPart.getByText("Open in part").waitFor();
-await inPart.getByText(/not in force from 2001:db8::\/64/).waitFor();
+await inPart.getByText(/not\s+in\s+force\s+from\s+2001:db8::\/64/).waitFor();
 await inspect(anna, "my access, open in part");
 await admin.goto(portal + "/");
 await admin.getByRole("region", { name: "Open now" }).getByRole("listitem").filter({ hasText: "spare-02" }).getByText("Open in part").waitFor();
@@ -212,7 +212,7 @@ await inspect(admin, "overview, open in part");
 await admin.goto(portal + "/machines/web-1");
 await admin.getByRole("button", { name: "Delete" }).click();
 await admin.getByText("Ends 1 open grant: anna's tcp/22.").waitFor();
-await admin.getByText(/Cancels 1 scheduled window, the next one anna's tcp\/22/).waitFor();
+await admin.getByText(/Cancels\s+1\s+scheduled\s+window,\s+the\s+next\s+one\s+anna's\s+tcp\/22/).waitFor();
 await admin.getByText("The gateway gw-berlin no longer guards it").waitFor();
 await inspect(admin, "delete a machine");
 await admin.keyboard.press("Escape");

@@ -48,7 +48,7 @@ await admin.goto(portal + "/activity");
 await button("Hold still").click();
 const newest = await admin.getByRole("main").getByRole("listitem").filter({ hasText: /network|Session|Grant|Request|Alert/i }).first().innerText();
 await admin.context().request.put(portal + "/api/v1/networks/office", { headers: { Origin: portal, "Sec-Fetch-Site": "same-origin" }, data: { prefixes: ["203.0.113.0/24"] } });
-await admin.getByText(/newer record/).waitFor();
+await admin.getByText(/newer\s+record/).waitFor();
 check("held still", (await admin.getByRole("link", { name: /Network written/ }).count()) === 0 && newest.length > 0);
 await button("Follow").click();
 await admin.getByRole("link", { name: /Network written/ }).first().waitFor();
@@ -77,6 +77,21 @@ await inspect(admin, "who had access");
 await admin.getByLabel(/When/).fill("2024-05-01T12:00:00");
 await button("Show").click();
 await admin.getByText("Nobody had access").waitFor();
+// Noon here is ten o'clock in UTC: the address says that, and the field where the page shows UTC.
+check("the address holds the instant: " + admin.url(), new URL(admin.url()).searchParams.get("at") === "2024-05-01T10:00:00.000Z");
+await button("Show UTC").click();
+check("the field is in UTC: " + (await admin.getByLabel("When").inputValue()), (await admin.getByLabel("When (now, if empty; UTC)").inputValue()).startsWith("2024-05-01T10:00"));
+await admin.goto(portal + "/activity");
+await admin.getByLabel("Time", { exact: true }).selectOption("between");
+await admin.getByLabel("From (UTC)").fill("2024-05-01T10:00");
+await admin.getByLabel("To (UTC)").fill("2024-05-02T10:00");
+await button("Filter").click();
+await admin.getByText("No record fits").waitFor();
+const between = new URL(admin.url()).searchParams;
+check("the filter is in UTC: " + between, between.get("since") === "2024-05-01T10:00:00.000Z" && between.get("before") === "2024-05-02T10:00:00.000Z");
+await inspect(admin, "activity, between two instants");
+await button("Show Europe/Berlin").click();
+check("the same in the other zone", (await admin.getByLabel("From (Europe/Berlin)").inputValue()) === "2024-05-01T12:00");
 
 // Alerts: five refused requests are one; it is acknowledged, then closed, and its evidence leads to the log.
 // What somebody should look at, and the review that is owed, are seen on the overview and counted in the navigation.

@@ -6,7 +6,9 @@ import { source } from "./source.mjs";
 const { windows } = await source("series");
 const clocks = (zone, rhythm, first, times) => {
   process.env.TZ = zone;
-  return windows(rhythm, new Date(...first), times).map((at) => `${at.getDate()} ${at.toTimeString().slice(0, 5)}`);
+  return windows(rhythm, new Date(...first), times, false).map(
+    (at) => `${at.getDate()} ${at.toTimeString().slice(0, 5)}`,
+  );
 };
 
 test("a night that leaves the time out moves its own window alone", () => {
@@ -22,8 +24,15 @@ test("a night that leaves the time out moves its own window alone", () => {
 test("a time that comes twice is the first", () => {
   process.env.TZ = "Europe/Berlin";
   assert.deepEqual(
-    windows("daily", new Date(2027, 9, 30, 2, 30), 3).map((at) => at.toISOString()),
+    windows("daily", new Date(2027, 9, 30, 2, 30), 3, false).map((at) => at.toISOString()),
     ["2027-10-30T00:30:00.000Z", "2027-10-31T00:30:00.000Z", "2027-11-01T01:30:00.000Z"],
+  );
+});
+test("a page that shows UTC counts days in UTC", () => {
+  process.env.TZ = "Asia/Tokyo"; // where it is Saturday already
+  assert.deepEqual(
+    windows("weekdays", new Date("2027-03-26T23:30:00Z"), 2, true).map((at) => at.toISOString()),
+    ["2027-03-26T23:30:00.000Z", "2027-03-29T23:30:00.000Z"],
   );
 });
 test("weekdays pass over the weekend", () => {

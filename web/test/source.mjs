@@ -1,11 +1,21 @@
-// Gives a module of the portal's source, which has no imports of its own, to tests.
+// Gives a module of the portal's source to tests; what it imports of the same folder comes with it.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const ts = createRequire(import.meta.url)("typescript");
+const made = new Map(); // each module is one, whoever imports it
 
-export async function source(name) {
-  const text = readFileSync(new URL(`../src/lib/${name}.ts`, import.meta.url), "utf8");
-  const { outputText } = ts.transpileModule(text, { compilerOptions: { module: "esnext", target: "es2022" } });
-  return import("data:text/javascript," + encodeURIComponent(outputText));
+function address(name) {
+  if (!made.has(name)) {
+    const text = readFileSync(new URL(`../src/lib/${name}.ts`, import.meta.url), "utf8");
+    const { outputText } = ts.transpileModule(text, { compilerOptions: { module: "esnext", target: "es2022" } });
+    const whole = outputText.replace(
+      /(from ")\.\/([\w.]+)(")/g,
+      (_, before, other, after) => before + address(other) + after,
+    );
+    made.set(name, "data:text/javascript," + encodeURIComponent(whole));
+  }
+  return made.get(name);
 }
+
+export const source = (name) => import(address(name));

@@ -12,7 +12,7 @@ import {
 import { time } from "./live.svelte";
 import { confirmed } from "./passkey";
 import { Picks } from "./picks.svelte";
-import { rhythms, rule, typed, windows, type Rhythm } from "./series";
+import { rhythms, rule, windows, type Rhythm } from "./series";
 import { still } from "./still";
 import { unique } from "./text";
 import { zone } from "./zone.svelte";
@@ -33,9 +33,9 @@ export class Draft {
   network = $state("");
   networks = $state<Network[]>([]);
   seconds = $state(3600); // 0: until a set time
-  until = $state("");
+  until = $state<Date>();
   when = $state<"now" | "later">("now");
-  start = $state("");
+  start = $state<Date>();
   rhythm = $state<"" | Rhythm>(""); // empty: once
   times = $state(5); // of a series
   why = $state("");
@@ -110,19 +110,13 @@ export class Draft {
   justified = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.justification?.required));
   ticketed = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.ticket?.required));
   breakable = $derived(this.items.length > 0 && this.items.every((i) => this.#policy(i.machine)?.breakGlass));
-  starts = $derived(this.when === "later" && this.start ? new Date(this.start) : undefined);
+  starts = $derived(this.when === "later" ? this.start : undefined);
   windows = $derived(
     this.rhythm && this.starts && this.times >= 1
-      ? windows(this.rhythm, this.starts, Math.min(this.times, rhythms[this.rhythm].most))
+      ? windows(this.rhythm, this.starts, Math.min(this.times, rhythms[this.rhythm].most), zone.utc)
       : [],
   );
-  ends = $derived(
-    this.seconds
-      ? new Date((this.starts ?? time.now).getTime() + this.seconds * 1000)
-      : this.until
-        ? new Date(this.until)
-        : undefined,
-  );
+  ends = $derived(this.seconds ? new Date((this.starts ?? time.now).getTime() + this.seconds * 1000) : this.until);
   approvers = $derived(unique(this.answers.flatMap((a) => a.answer?.approvers ?? [])));
   waits = $derived(this.answers.some((a) => a.answer?.outcome === "approval"));
   /** Whether the glass is broken: where nobody is offered to break it, it is not, whatever was ticked before. */
@@ -139,7 +133,7 @@ export class Draft {
     this.rhythm = rhythm;
     if (!rhythm) return;
     this.when = "later";
-    this.start ||= typed(new Date(Math.ceil(Date.now() / 3600_000) * 3600_000));
+    this.start ??= new Date(Math.ceil(Date.now() / 3600_000) * 3600_000);
     this.seconds ||= 3600;
     this.glass = false;
   }
@@ -149,7 +143,7 @@ export class Draft {
     const starts = this.windows[0] ?? this.starts;
     const seconds =
       this.seconds ||
-      (this.until ? Math.max(1, Math.round((Date.parse(this.until) - (starts ?? new Date()).getTime()) / 1000)) : 0);
+      (this.until ? Math.max(1, Math.round((this.until.getTime() - (starts ?? new Date()).getTime()) / 1000)) : 0);
     const questions = this.items.slice(0, asked).map(({ max: _, ...i }) => ({
       ...i,
       forSeconds: seconds,
@@ -201,7 +195,7 @@ export class Draft {
               justification: this.why.trim() || undefined,
               ticket: this.ticket.trim() || undefined,
               breakGlass: this.glass || undefined,
-              ...(this.rhythm ? { repeat: rule(this.rhythm, this.times), zone: zone.own } : {}),
+              ...(this.rhythm ? { repeat: rule(this.rhythm, this.times), zone: zone.name } : {}),
               ...(this.seconds ? { forSeconds: this.seconds } : { until: this.ends?.toISOString() }),
             },
           }),

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +26,7 @@ func (f *settingsFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.longest, "max", "", "longest activation (default 8h, or less if the definition says so)")
 	c.Flags().StringSliceVar(&f.approvers, "approver", nil,
 		"person or group of your tenant who may approve; may be repeated")
-	c.Flags().BoolVar(&f.yes, "yes", false, "confirm permanent access in advance")
+	c.Flags().BoolVar(&f.yes, "yes", false, "confirm in advance; required without a terminal where something follows")
 }
 
 // settings reads the flags over what there is; nil where none is given.
@@ -173,7 +175,9 @@ func (a *app) appSetCommand() *cobra.Command {
 		Use:   "set APP [--jit yes] [--approval automatic|manual] [--max DURATION] [--approver NAME]…",
 		Short: "Change the settings for the publisher's access",
 		Long: `Change the settings for the publisher's access; omitted settings are kept. Activations longer than the new settings
-allow end at once, and pending requests are never loosened. Just-in-time access can be turned on later, but not off.`,
+allow end at once, and pending requests are never loosened. Just-in-time access can be turned on later, but not off.
+If this ends access, or loosens who approves or for how long, the command first says so and asks for confirmation;
+--yes confirms in advance.`,
 		Example: "  postern app set shop --approval manual --approver ann --max 1h\n  postern app set shop --jit yes",
 		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
@@ -187,6 +191,9 @@ allow end at once, and pending requests are never loosened. Just-in-time access 
 			}
 			if settings == nil {
 				return usage(c, "nothing to set; use --jit, --approval, --max or --approver")
+			}
+			if err := a.agree(flags.yes, a.settingsEnd(v, *settings)); err != nil {
+				return err
 			}
 			for i, one := range settings.Approvers {
 				if one.ID != "" { // as it was answered
@@ -203,4 +210,40 @@ allow end at once, and pending requests are never loosened. Just-in-time access 
 	}
 	flags.add(c)
 	return c
+}
+
+// settingsEnd says what follows where the publisher's access to an application has other settings.
+func (a *app) settingsEnd(v api.Application, will api.ApplicationSettings) []string {
+	was := v.Settings
+	var lines []string
+	if was.JIT && !will.JIT {
+		return nil // the server refuses it
+	}
+	if !was.JIT && will.JIT {
+		lines = append(lines, "  - ends the publisher's permanent roles; it activates them when needed")
+	}
+	if was.Approval == "manual" && will.Approval != "manual" {
+		lines = append(lines, "  - nobody has to approve the publisher's activations any more")
+	}
+	names := func(s api.ApplicationSettings) (texts []string) {
+		for _, one := range s.Approvers {
+			texts = append(texts, one.Name)
+		}
+		return texts
+	}
+	if gone := without(names(was), names(will)); len(gone) > 0 {
+		lines = append(lines, "  - may no longer approve: "+strings.Join(gone, ", "))
+	}
+	if will.MaxSeconds > was.MaxSeconds && was.MaxSeconds > 0 {
+		lines = append(lines, fmt.Sprintf("  - activations may last %s (was: %s)", seconds(will.MaxSeconds),
+			seconds(was.MaxSeconds)))
+	}
+	ending := slices.DeleteFunc(slices.Clone(v.Active), func(g api.Grant) bool {
+		return will.MaxSeconds == 0 || int64(g.End.Sub(g.Start).Seconds()) <= will.MaxSeconds
+	})
+	lines = append(lines, a.ends(ending)...)
+	if len(lines) == 0 {
+		return nil
+	}
+	return append([]string{"Changing the settings for " + v.Publisher + "'s access to " + v.Name + ":"}, lines...)
 }

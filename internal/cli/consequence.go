@@ -3,7 +3,9 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -38,6 +40,14 @@ func (a *app) confirm(yes bool, consequence ...string) error {
 		return fail(exitError, "", "nothing was changed")
 	}
 	return nil
+}
+
+// agree has a person agree to what follows; where nothing does, there is nothing to ask.
+func (a *app) agree(yes bool, follows []string) error {
+	if len(follows) == 0 {
+		return nil
+	}
+	return a.confirm(yes, follows...)
 }
 
 // isScheduled reports whether a grant is still to open.
@@ -200,21 +210,29 @@ func (a *app) policyEnds(ctx context.Context, cl *api.Client, machine string,
 }
 
 // confirmDropped has a person agree where a new policy leaves out ports of a machine that are guarded now, or anything
-// else that was set; usual says that the longest opening was not given, but is the usual one.
+// else that was set; usual says that the longest opening was not given, but is the usual one. It returns the revision of
+// what it looked at, or 0 where nothing is guarded.
 func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string, will api.MachinePolicy,
 	usual, yes bool,
-) error {
+) (seen int64, err error) {
 	was, err := cl.MachinePolicy(ctx, machine)
-	if missing(err) {
-		return nil // nothing is guarded there, or the server says better what is wrong
+	problem, refused := errors.AsType[*api.Problem](err)
+	switch {
+	case refused && problem.Status == http.StatusNotFound:
+		return 0, nil // nothing is guarded there, or the server says better what is wrong
+	case refused && problem.Status == http.StatusForbidden && yes:
+		return 0, nil // who may write it may not always read it
+	case refused && problem.Status == http.StatusForbidden:
+		a.say("You may not read what guards %s, so nobody can tell you what would be lost. Use --yes to write it "+
+			"nevertheless.", machine)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var lines []string
 	if gone := dropped(was.Ports, will.Ports); len(gone) > 0 {
 		if lines, err = a.policyEnds(ctx, cl, was.Machine, gone); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	rest := lost(was.MachinePolicy, will)
@@ -224,8 +242,5 @@ func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string
 	if len(rest) > 0 {
 		lines = append(append(lines, "Settings of "+was.Machine+" that will be lost:"), rest...)
 	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return a.confirm(yes, lines...)
+	return was.Revision, a.agree(yes, lines)
 }

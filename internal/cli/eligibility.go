@@ -213,14 +213,17 @@ role individually.`,
 
 func (a *app) eligibilityChangeCommand() *cobra.Command {
 	var flags termsFlags
+	var yes bool
 	c := &cobra.Command{
 		Use:   "change ELIGIBILITY [--max DURATION] [--approvers GROUP:COUNT]… | --file FILE",
 		Short: "Replace the settings of an eligibility",
 		Long: `Replace all settings of an eligibility; omitted options get their defaults. Activations longer than the new settings
 allow end at once, and pending requests are never loosened. With a file that eligibility show printed, nothing is
-replaced if the eligibility has changed since.`,
-		Example: "  postern eligibility change 7f3a9c12 --max 2h --approvers ops:2",
-		Args:    takes(1, 1),
+replaced if the eligibility has changed since. If this ends activations, or a setting would be lost, such as approvers,
+a ticket or a gap, the command first says so and asks for confirmation; --yes confirms in advance.`,
+		Example: "  postern eligibility change 7f3a9c12 --max 2h --approvers ops:2\n  postern eligibility change 7f3a9c12 " +
+			"--file terms.yaml --yes",
+		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			said, where, err := a.terms(c, flags)
 			if err != nil {
@@ -231,8 +234,18 @@ replaced if the eligibility has changed since.`,
 				return err
 			}
 			// Of this eligibility's own settings, nobody may have changed them since they were printed.
+			now := e.Revision
 			if own := said.ID == "" || said.ID == e.ID; own && said.Revision > 0 {
 				e.Revision = said.Revision
+			}
+			if e.Revision == now { // else the server refuses it
+				lines, err := a.eligibilityEnds(c.Context(), cl, e, said.EligibilityTerms)
+				if err != nil {
+					return err
+				}
+				if err := a.agree(yes, lines); err != nil {
+					return err
+				}
 			}
 			if e, err = cl.ChangeEligibility(c.Context(), e.ID, e.Revision, said.EligibilityTerms); err != nil {
 				return where.locate(err)
@@ -241,6 +254,7 @@ replaced if the eligibility has changed since.`,
 		},
 	}
 	flags.add(c)
+	yesFlag(c, &yes)
 	return c
 }
 

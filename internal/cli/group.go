@@ -76,6 +76,7 @@ func (a *app) principalsCommand(use, short, long, example, empty string, n int,
 }
 
 func (a *app) groupMemberCommand(add bool) *cobra.Command {
+	var yes bool
 	c := &cobra.Command{
 		Use:   "add GROUP MEMBER…",
 		Short: "Add members to a group",
@@ -84,6 +85,15 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 		Example: "  postern group add operators anna ben\n  postern group add everybody operators",
 		Args:    takes(2, -1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
+			if !add {
+				lines, err := a.memberEnds(c.Context(), cl, args[0], args[1:])
+				if err != nil {
+					return err
+				}
+				if err := a.confirm(yes, lines...); err != nil {
+					return err
+				}
+			}
 			var err error
 			for _, member := range args[1:] {
 				if add {
@@ -105,9 +115,10 @@ func (a *app) groupMemberCommand(add bool) *cobra.Command {
 	}
 	if !add {
 		c.Use, c.Short = "remove GROUP MEMBER…", "Remove members from a group"
-		c.Example = "  postern group remove operators ben"
-		c.Long = "Remove users or groups from a group. Open and scheduled access that rests on the group's rights " +
-			"alone ends at once."
+		c.Example = "  postern group remove operators ben\n  postern group remove operators ben --yes"
+		c.Long = `Remove users or groups from a group. Open and scheduled access that rests on the group's rights alone ends at once.
+The command first says what may end and asks for confirmation; --yes confirms in advance.`
+		yesFlag(c, &yes)
 	}
 	return c
 }

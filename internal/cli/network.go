@@ -25,18 +25,33 @@ func networkColumns() []column[api.Network] {
 }
 
 func (a *app) networkSetCommand() *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	c := &cobra.Command{
 		Use:   "set NAME PREFIX…",
 		Short: "Create a named network, or replace its prefixes",
-		Long: `Create a named network, or replace its prefixes. A request resolves the name when it is submitted: earlier requests
-keep their prefixes.`,
+		Long: `Create a named network, or replace its prefixes. A request resolves the name when it is submitted. A policy always
+allows what its networks contain now: when a network shrinks, access from outside it ends. If policies name the network,
+the command first says what follows and asks for confirmation; --yes confirms in advance.`,
 		Example: "  postern network set office 203.0.113.0/24 2001:db8::/48\n  postern policy set web-1 --port 22 " +
-			"--from office --max 3h",
+			"--from office --max 3h\n  postern network set office 203.0.113.0/25 --yes",
 		Args: takes(2, -1),
-		RunE: act(a, networkColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.Network, error) {
-			return cl.SetNetwork(ctx, args[0], api.NetworkInput{Prefixes: args[1:]}, 0)
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
+			lines, seen, err := a.networkEnds(c.Context(), cl, args[0], args[1:])
+			if err != nil {
+				return err
+			}
+			if err := a.agree(yes, lines); err != nil {
+				return err
+			}
+			n, err := cl.SetNetwork(c.Context(), args[0], api.NetworkInput{Prefixes: args[1:]}, seen)
+			if err != nil {
+				return err
+			}
+			return printList(a, []api.Network{n}, networkColumns(), "")
 		}),
 	}
+	yesFlag(c, &yes)
+	return c
 }
 
 func (a *app) networkListCommand() *cobra.Command {

@@ -37,7 +37,7 @@ and asks for confirmation; --yes confirms in advance.`,
 		ValidArgsFunction: a.machines,
 		RunE: func(c *cobra.Command, args []string) error {
 			var in api.MachinePolicy
-			var revision int64 // 0 takes it as it is
+			var revision int64
 			var where document
 			if file != "" {
 				for _, other := range []string{
@@ -95,9 +95,12 @@ and asks for confirmation; --yes confirms in advance.`,
 			if err != nil {
 				return err
 			}
-			if err := a.confirmDropped(c.Context(), cl, args[0], in, file == "" && !c.Flags().Changed("max"),
-				yes); err != nil {
+			seen, err := a.confirmDropped(c.Context(), cl, args[0], in, file == "" && !c.Flags().Changed("max"), yes)
+			if err != nil {
 				return err
+			}
+			if revision == 0 {
+				revision = seen // what was guarded in between is not lost unasked
 			}
 			view, err := cl.SetMachinePolicy(c.Context(), args[0], in, revision)
 			if err != nil {

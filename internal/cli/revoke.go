@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -170,45 +171,87 @@ func (a *app) revokePrincipal(c *cobra.Command, cl *api.Client, principal, reaso
 	return a.printEnded(c.Context(), cl, ended.Items)
 }
 
-// revocable finds the live grants that ref stands for: a machine's, a request's, or a single one.
+// meaning is something that an argument of revoke may stand for.
+type meaning struct {
+	what, id string
+	grants   func() ([]api.Grant, error)
+}
+
+// revocable finds the live grants that ref stands for: a machine's, a request's, or a single one. Where it may stand for
+// more than one thing, nothing is guessed; only a whole id is what it is, whatever somebody names a machine.
 func (a *app) revocable(ctx context.Context, cl *api.Client, ref string,
 	everybody bool,
 ) (grants []api.Grant, single bool, err error) {
-	if m, err := cl.Machine(ctx, ref); err == nil {
-		q := api.GrantQuery{States: live(), Machine: m.ID, Principal: "me"}
-		if everybody {
-			q.Principal = ""
+	var found []meaning
+	m, err := cl.Machine(ctx, ref)
+	switch {
+	case err == nil:
+		found = append(found, meaning{"machine", m.ID, func() ([]api.Grant, error) {
+			q := api.GrantQuery{States: live(), Machine: m.ID, Principal: "me"}
+			if everybody {
+				q.Principal = ""
+			}
+			return api.All(cl.Grants(ctx, q))
+		}})
+	case !missing(err):
+		return nil, false, err
+	}
+	if len(found) == 0 || likeID(ref) {
+		others, err := meanings(ctx, cl, ref)
+		if err != nil {
+			return nil, false, err
 		}
-		grants, err = api.All(cl.Grants(ctx, q))
-		return grants, false, err
-	} else if !missing(err) {
-		return nil, false, err
+		found = append(others, found...)
 	}
+	if exact := slices.IndexFunc(found, func(x meaning) bool { return x.id == ref }); exact >= 0 {
+		found = found[exact : exact+1]
+	}
+	switch len(found) {
+	case 0:
+		return nil, false, fail(exitNotFound, "See: postern grant list", "there is no machine, grant or request %q",
+			ref)
+	case 1:
+		grants, err = found[0].grants()
+		return grants, found[0].what == "grant", err
+	}
+	texts := make([]string, len(found))
+	for i, x := range found {
+		texts[i] = "the " + x.what + " " + x.id
+	}
+	return nil, false, fail(exitConflict, "Use the whole id of what you mean.", "%q may be %s", ref,
+		strings.Join(texts, " or "))
+}
+
+// meanings are the grant and the request that ref may stand for.
+func meanings(ctx context.Context, cl *api.Client, ref string) (found []meaning, err error) {
 	g, err := findGrant(ctx, cl, ref)
-	if err == nil {
-		return []api.Grant{g}, true, nil
-	}
-	if !missing(err) {
-		return nil, false, err
+	switch {
+	case err == nil:
+		found = append(found, meaning{"grant", g.ID, func() ([]api.Grant, error) { return []api.Grant{g}, nil }})
+	case !missing(err):
+		return nil, err
 	}
 	r, err := findRequest(ctx, cl, ref)
 	if missing(err) {
-		return nil, false, fail(exitNotFound, "See: postern grant list", "there is no machine, grant or request %q",
-			ref)
+		return found, nil
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	if r.State == "pending" {
-		return nil, false, fail(exitConflict, "Cancel it with: postern request cancel "+ref,
-			"the request is still pending, so nothing is open")
-	}
-	for _, g := range r.Grants {
-		if g.EndedAt == nil {
-			grants = append(grants, g)
+	return append(found, meaning{"request", r.ID, func() (grants []api.Grant, err error) {
+		if r.State == "pending" {
+			return nil, fail(exitConflict, "Cancel it with: postern request cancel "+ref,
+				"the request is still pending, so nothing is open")
 		}
-	}
-	return grants, false, nil
+		for _, g := range r.Grants {
+			if g.EndedAt == nil {
+				grants = append(grants, g)
+			}
+		}
+		return grants, nil
+	}}), err
+}
+
+// likeID reports whether ref may be an id or the end of one.
+func likeID(ref string) bool {
+	return len(ref) >= 4 && strings.Trim(strings.ToLower(ref), "0123456789abcdef-") == ""
 }
 
 // missing tells whether err says that there is no such thing, or that it is no id at all.

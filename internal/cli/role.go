@@ -135,22 +135,46 @@ the default subscription with everything in it. With --end or --for, the assignm
 }
 
 func (a *app) roleUnassignCommand() *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	c := &cobra.Command{
 		Use:   "unassign ASSIGNMENT",
 		Short: "Remove a role assignment",
-		Long: "Remove a role assignment. ASSIGNMENT is an id or its last characters as shown by postern role " +
-			"assignments.",
-		Example: "  postern role unassign 7f3a9c12",
+		Long: `Remove a role assignment. ASSIGNMENT is an id or its last characters as shown by postern role assignments. Open and
+scheduled access that rests on the assignment alone ends at once. The command first says what may end and asks for
+confirmation; --yes confirms in advance.`,
+		Example: "  postern role unassign 7f3a9c12\n  postern role unassign 7f3a9c12 --yes",
 		Args:    takes(1, 1),
-		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {
-			id, err := idOf("role assignment", "postern role assignments", args[0], cl.RoleAssignments(ctx),
-				func(r api.RoleAssignment) string { return r.ID })
+		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
+			r, err := oneAssignment(c.Context(), cl, args[0])
 			if err != nil {
-				return "", err
+				return err
 			}
-			return "The role assignment is deleted.", cl.UnassignRole(ctx, id)
+			lines, err := a.unassignEnds(c.Context(), cl, r)
+			if err != nil {
+				return err
+			}
+			if err := a.confirm(yes, lines...); err != nil {
+				return err
+			}
+			if err := cl.UnassignRole(c.Context(), r.ID); err != nil {
+				return err
+			}
+			a.say("The role assignment is deleted.")
+			return nil
 		}),
 	}
+	yesFlag(c, &yes)
+	return c
+}
+
+// oneAssignment finds a role assignment by its id or the end of it.
+func oneAssignment(ctx context.Context, cl *api.Client, ref string) (api.RoleAssignment, error) {
+	all, err := api.All(cl.RoleAssignments(ctx))
+	if err != nil {
+		return api.RoleAssignment{}, err
+	}
+	return byTail("role assignment", "postern role assignments", ref, all,
+		func(r api.RoleAssignment) string { return r.ID })
 }
 
 func (a *app) roleAssignmentsCommand() *cobra.Command {

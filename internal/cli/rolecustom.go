@@ -159,12 +159,16 @@ assignable scopes and below, and nowhere else.`,
 
 func (a *app) roleUpdateCommand() *cobra.Command {
 	var file string
+	var yes bool
 	c := &cobra.Command{
 		Use:   "update ROLE --file FILE",
 		Short: "Replace a custom role",
 		Long: `Replace a custom role, given by name or id, with the contents of a file. The change applies at once to everyone who
-has the role. With a file that role show printed, nothing is replaced if the role has changed since.`,
-		Example: "  postern role update on-call --file on-call.yaml",
+has the role: if somebody has it, the command first says what it no longer permits and what it also permits, and asks
+for confirmation; --yes confirms in advance. With a file that role show printed, nothing is replaced if the role has
+changed since.`,
+		Example: "  postern role update on-call --file on-call.yaml\n  postern role update on-call --file " +
+			"on-call.yaml --yes",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if file == "" {
@@ -182,10 +186,19 @@ has the role. With a file that role show printed, nothing is replaced if the rol
 			if err != nil {
 				return err
 			}
-			// What was printed of this very role, nobody may have changed since.
-			revision := in.Revision
-			if in.ID != "" && in.ID != r.ID {
-				revision = 0
+			// What was printed of this very role, or what is asked about now, nobody may have changed since.
+			revision := r.Revision
+			if own := in.ID == "" || in.ID == r.ID; own && in.Revision > 0 {
+				revision = in.Revision
+			}
+			if revision == r.Revision { // else the server refuses it
+				lines, err := a.roleEnds(c.Context(), cl, r, in.RoleInput)
+				if err != nil {
+					return err
+				}
+				if err := a.agree(yes, lines); err != nil {
+					return err
+				}
 			}
 			if r, err = cl.UpdateRole(c.Context(), r.ID, in.RoleInput, revision); err != nil {
 				return where.locate(err)
@@ -194,6 +207,7 @@ has the role. With a file that role show printed, nothing is replaced if the rol
 		},
 	}
 	c.Flags().StringVar(&file, "file", "", "file with the role; - is standard input")
+	yesFlag(c, &yes)
 	return c
 }
 

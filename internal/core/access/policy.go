@@ -152,11 +152,11 @@ func remember(before []Loosening, by PrincipalID, how []string, now time.Time) [
 	return list[max(0, len(list)-maxLoosened):]
 }
 
-// LoosenedBy returns how somebody loosened it lately; nothing where they did not.
-func (p MachinePolicy) LoosenedBy(person PrincipalID, now time.Time) []string {
+// LoosenedBy returns how any of hands loosened it lately; nothing where they did not.
+func (p MachinePolicy) LoosenedBy(hands []PrincipalID, now time.Time) []string {
 	var how []string
 	for _, l := range p.Loosened {
-		if l.By == person && now.Sub(l.At) < LoosenedFor {
+		if slices.Contains(hands, l.By) && now.Sub(l.At) < LoosenedFor {
 			how = append(how, l.How...)
 		}
 	}

@@ -24,7 +24,7 @@ type Directory struct {
 	tenants     map[access.TenantID]string
 	owners      map[string]access.TenantID              // of subscriptions, by folded id
 	owned       map[access.TenantID][]access.ResourceID // the scopes of a tenant's subscriptions
-	makers      map[Maker]bool
+	hands       hands
 }
 
 // node is one principal that Data names.
@@ -68,10 +68,7 @@ func Compile(d Data) *Directory {
 		index: make(map[access.PrincipalID]int32),
 	}
 	dir.divide(d.Tenants, d.Subscriptions)
-	dir.makers = make(map[Maker]bool, len(d.Makers))
-	for _, m := range d.Makers {
-		dir.makers[m] = true
-	}
+	dir.hands = handsOf(d.Makers)
 	roles := make(map[DefinitionID]*role, len(d.Definitions))
 	for i, definition := range d.Definitions {
 		id := foldID(definition.ID)
@@ -242,11 +239,6 @@ func (d *Directory) Members(group access.PrincipalID) []access.PrincipalID {
 func (d *Directory) Disabled(principal access.PrincipalID) bool {
 	n, ok := d.index[principal]
 	return ok && d.nodes[n].disabled
-}
-
-// SpeaksFor reports whether a person made a secret of a service principal.
-func (d *Directory) SpeaksFor(person, program access.PrincipalID) bool {
-	return d.makers[Maker{Program: program, Person: person}]
 }
 
 // IsPerson tells whether principal is a user that is not disabled.

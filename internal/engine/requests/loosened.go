@@ -15,14 +15,19 @@ import (
 
 // loosenedUse gives an event for each machine whose policy, and for the scope of roles whose eligibility, was loosened
 // lately by who asks for access to it, or who fell under an easier case or became eligible by a group that they put
-// themselves into, or left.
+// themselves into, or left. Who acts through a service principal of theirs is seen behind it, and it behind them.
 func (d *deciding) loosenedUse(ctx context.Context, a ask) ([]access.Event, error) {
 	var events []access.Event
+	hands := d.may.Dir.Hands(a.requester)
 	given := sync.OnceValues(func() (g regrouped, err error) {
 		since := d.Now.Add(-access.LoosenedFor)
-		if g.memberships, err = d.Tx.MembershipsBy(ctx, a.requester, since,
-			append(d.may.Dir.GroupsOf(a.requester), a.requester)); err != nil {
-			return g, fmt.Errorf("read memberships: %w", err)
+		of := append(d.may.Dir.GroupsOf(a.requester), a.requester)
+		for _, hand := range hands {
+			given, err := d.Tx.MembershipsBy(ctx, hand, since, of)
+			if err != nil {
+				return g, fmt.Errorf("read memberships: %w", err)
+			}
+			g.memberships = append(g.memberships, given...)
 		}
 		if g.otherwise, err = d.Tx.Regroupings(ctx, a.requester, since); err != nil {
 			return g, fmt.Errorf("read regroupings: %w", err)
@@ -37,7 +42,7 @@ func (d *deciding) loosenedUse(ctx context.Context, a ask) ([]access.Event, erro
 		if err != nil {
 			return nil, err
 		}
-		how := append(entry.LoosenedBy(a.requester, d.Now), joined...)
+		how := append(entry.LoosenedBy(hands, d.Now), joined...)
 		if len(how) == 0 {
 			continue
 		}

@@ -169,7 +169,7 @@ for confirmation; --yes confirms in advance. With a file that role show printed,
 changed since.`,
 		Example: "  postern role update on-call --file on-call.yaml\n  postern role update on-call --file " +
 			"on-call.yaml --yes",
-		Args:    takes(1, 1),
+		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if file == "" {
 				return usage(c, "replace it with what? Use --file FILE")

@@ -23,7 +23,7 @@ type Kernel struct {
 
 	clock     func() time.Time
 	seal      seal // of secret settings
-	refusals  refusals
+	attempts attempts
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 }
 
@@ -39,7 +39,7 @@ func New(store Store, now func() time.Time, log *slog.Logger, sealKey []byte) (*
 	}
 	return &Kernel{
 		Store: store, Log: log, Wake: make(chan struct{}, 1), clock: now, seal: seal,
-		refusals: newRefusals(),
+		attempts: newAttempts(),
 	}, nil
 }
 

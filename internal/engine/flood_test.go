@@ -411,3 +411,37 @@ func TestRefusedAttemptsCannotFloodTheLog(t *testing.T) {
 		t.Errorf("later it is on record again: %v", err)
 	}
 }
+
+// A program that signs in over and over fills the activity log no faster than a bound; its sign-ins are counted on
+// record, and hide nothing that it is refused.
+func TestSignInsCannotFloodTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	robot := must(w.Directory.CreatePrincipal(w.ctx, w.admin,
+		directory.PrincipalInput{Kind: access.ServicePrincipal, Name: "robot"}))(t)
+	signIn := func() {
+		t.Helper()
+		if err := w.Directory.ClientSignedIn(w.ctx, robot, directory.ClientProof{}, office); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.size()
+	const signIns = 1500
+	for range signIns {
+		signIn()
+	}
+	kept := w.size() - before
+	if kept > 1000 {
+		t.Errorf("%d sign-ins made %d events", signIns, kept)
+	}
+	if _, err := w.Directory.CreatePrincipal(w.ctx, caller(robot),
+		directory.PrincipalInput{Kind: access.User, Name: "x"}); err == nil || w.size() != before+kept+1 {
+		t.Errorf("what the program was refused is not on record: %v", err)
+	}
+	w.clock.advance(time.Hour)
+	signIn()
+	events := w.events()
+	if left := events[len(events)-1].Details["leftOut"]; left != strconv.FormatUint(uint64(signIns-kept), 10) {
+		t.Errorf("%s sign-ins are said to be left out, want %d", left, signIns-kept)
+	}
+}

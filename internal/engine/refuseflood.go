@@ -9,27 +9,31 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// maxRefusedAnHour is how many refused attempts of one principal are recorded whole at once, and in each hour. One with
-// many details counts for several: each ten of them are one more.
-const maxRefusedAnHour = 1000
+// maxAttemptsAnHour is how many attempts of one principal are recorded whole at once, and in each hour: so many that were
+// refused, and so many sign-ins of a program. One with many details counts for several: each ten of them are one more.
+const maxAttemptsAnHour = 1000
 
-// refusals bounds what refused attempts of a principal, who needs no right for that, write to the activity log.
-type refusals struct {
-	flood Flood[access.PrincipalID]
+// attempts bounds what a principal who needs no right for it writes to the activity log: by being refused, and by
+// signing in again and again.
+type attempts struct {
+	flood Flood[attempting]
 
 	mu   sync.Mutex
-	last map[access.PrincipalID]access.Event // that found no room
+	last map[attempting]access.Event // that found no room
 }
 
-func newRefusals() refusals {
-	return refusals{
-		flood: Flood[access.PrincipalID]{Most: maxRefusedAnHour},
-		last:  map[access.PrincipalID]access.Event{},
-	}
+// attempting is what is bounded by itself: so that no sign-in hides a refusal.
+type attempting struct {
+	principal access.PrincipalID
+	signIn    bool
 }
 
-// RecordAttempt records refused attempts of a caller as far as there is room. Of what is beyond, the number is kept,
-// and recorded with the next one that finds room, or by SettleRefused.
+func newAttempts() attempts {
+	return attempts{flood: Flood[attempting]{Most: maxAttemptsAnHour}, last: map[attempting]access.Event{}}
+}
+
+// RecordAttempt records attempts of a caller, all refused or all sign-ins, as far as there is room. Of what is beyond,
+// the number is kept, and recorded with the next one that finds room, or by SettleAttempts.
 func (e *Kernel) RecordAttempt(ctx context.Context, c Caller, events ...access.Event) error {
 	if c.Principal == "" {
 		return e.Record(ctx, events...)
@@ -38,21 +42,21 @@ func (e *Kernel) RecordAttempt(ctx context.Context, c Caller, events ...access.E
 	for _, event := range events {
 		cost += 1 + len(event.Details)/10
 	}
-	r := &e.refusals
-	if !r.flood.Afford(nil, c.Principal, cost, e.Now()) {
-		r.flood.Owe(nil, c.Principal, 1)
+	r, of := &e.attempts, attempting{c.Principal, events[0].Kind == access.SignedIn}
+	if !r.flood.Afford(nil, of, cost, e.Now()) {
+		r.flood.Owe(nil, of, 1)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if _, before := r.last[c.Principal]; !before {
+		if _, before := r.last[of]; !before {
 			e.Log.WarnContext(ctx,
-				"somebody is refused so often that their attempts are counted, and not recorded each", "principal",
-				c.Principal)
+				"somebody is refused or signs in so often that it is counted, and not recorded each time", "principal",
+				c.Principal, "kind", events[0].Kind)
 		}
-		r.last[c.Principal] = events[0]
+		r.last[of] = events[0]
 		return nil
 	}
 	var b Bill
-	if left := r.flood.Settle(&b, c.Principal); left > 0 {
+	if left := r.flood.Settle(&b, of); left > 0 {
 		events[0].Details["leftOut"] = strconv.FormatUint(left, 10)
 	}
 	if err := e.Record(ctx, events...); err != nil {
@@ -61,33 +65,33 @@ func (e *Kernel) RecordAttempt(ctx context.Context, c Caller, events ...access.E
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.last, c.Principal)
+	delete(r.last, of)
 	return nil
 }
 
-// SettleRefused records how many attempts found no room, of each principal for whom there is room again.
-func (e *Kernel) SettleRefused(ctx context.Context) error {
-	e.refusals.mu.Lock()
-	last := maps.Clone(e.refusals.last)
-	e.refusals.mu.Unlock()
-	for principal, event := range last {
+// SettleAttempts records how many attempts found no room, of each principal for whom there is room again.
+func (e *Kernel) SettleAttempts(ctx context.Context) error {
+	e.attempts.mu.Lock()
+	last := maps.Clone(e.attempts.last)
+	e.attempts.mu.Unlock()
+	for of, event := range last {
 		var b Bill
-		if !e.refusals.flood.Afford(&b, principal, 1, e.Now()) {
+		if !e.attempts.flood.Afford(&b, of, 1, e.Now()) {
 			continue
 		}
-		if left := e.refusals.flood.Settle(&b, principal); left > 0 {
-			event.At, event.Details = e.Now(), map[string]string{
-				"code":    "tooManyRefused",
-				"leftOut": strconv.FormatUint(left, 10),
+		if left := e.attempts.flood.Settle(&b, of); left > 0 {
+			event.At, event.Details = e.Now(), map[string]string{"leftOut": strconv.FormatUint(left, 10)}
+			if !of.signIn {
+				event.Details["code"] = "tooManyRefused"
 			}
 			if err := e.Record(ctx, event); err != nil {
 				b.void()
 				return err
 			}
 		}
-		e.refusals.mu.Lock()
-		delete(e.refusals.last, principal)
-		e.refusals.mu.Unlock()
+		e.attempts.mu.Lock()
+		delete(e.attempts.last, of)
+		e.attempts.mu.Unlock()
 	}
 	return nil
 }

@@ -55,8 +55,8 @@ func (o *OAuth) token(a *ask) (any, error) {
 			grantClient, grantDevice, grantCode, grantRefresh)
 }
 
-// clientToken signs a service principal in, by its secret or its certificate. Only failures are counted against the
-// address, since programs sign in as often as they like.
+// clientToken signs a service principal in, by its secret or its certificate. Failures are counted against the address;
+// what succeeds counts as a call of the program.
 func (o *OAuth) clientToken(a *ask) (any, error) {
 	client, secret := a.PostFormValue("client_id"), a.PostFormValue("client_secret")
 	if name, password, basic := a.BasicAuth(); basic && secret == "" {
@@ -82,6 +82,9 @@ func (o *OAuth) clientToken(a *ask) (any, error) {
 	}
 	if !proven || cred.Principal.Disabled {
 		return nil, o.refuseClient(a, client, cred, proven)
+	}
+	if err := o.identity.allowKnown(engine.Caller{Principal: cred.Principal.ID}, string(proof.Secret.ID)); err != nil {
+		return nil, err
 	}
 	said := claims{
 		Issuer: a.issuer(), Audience: audience, Subject: cred.Principal.ID, Object: cred.Principal.ID,
@@ -279,6 +282,9 @@ func (o *OAuth) refreshedToken(a *ask) (any, error) {
 	if err == nil {
 		var c engine.Caller
 		if c, session, err = o.identity.engine.Directory.Session(a.Context(), hashToken(refresh)); err == nil {
+			if err := o.identity.allowKnown(c, session.Hash); err != nil {
+				return nil, err
+			}
 			err = o.identity.engine.Directory.UseSession(a.Context(), c)
 		}
 	}

@@ -225,11 +225,12 @@ type ClientProof struct {
 // AssertionUsed is the code of the refusal of a proof that was used before.
 const AssertionUsed = "assertionUsed"
 
-// ClientSignedIn records that a service principal got a token, and that its proof was used.
+// ClientSignedIn records that a service principal got a token, and that its proof was used. A program may sign in as
+// often as it likes: of very many sign-ins the activity log has the number.
 func (e *Service) ClientSignedIn(ctx context.Context, p access.Principal, proof ClientProof, address netip.Addr) error {
-	return e.kernel.Update(ctx, func(tx engine.Tx) error {
-		now := e.kernel.Now()
-		if proof.Once != "" {
+	now := e.kernel.Now()
+	if proof.Once != "" {
+		if err := e.kernel.Update(ctx, func(tx engine.Tx) error {
 			_, err := tx.Ceremony(ctx, proof.Once)
 			if err == nil {
 				return access.Fault(access.KindUnauthenticated, AssertionUsed,
@@ -245,12 +246,15 @@ func (e *Service) ClientSignedIn(ctx context.Context, p access.Principal, proof 
 			if err := tx.SaveCeremony(ctx, used); err != nil {
 				return fmt.Errorf("save used proof: %w", err)
 			}
+			return nil
+		}); err != nil {
+			return err
 		}
-		return tx.Append(ctx, access.Event{
-			At: now, Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
-			Actor:   access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"},
-			Details: map[string]string{"secret": string(proof.Secret.ID)},
-		})
+	}
+	return e.kernel.RecordAttempt(ctx, engine.Caller{Principal: p.ID}, access.Event{
+		At: now, Kind: access.SignedIn, Outcome: access.Succeeded, Tenant: p.Tenant,
+		Actor:   access.Actor{ID: p.ID, Name: p.Name, Address: address, Via: "arm"},
+		Details: map[string]string{"secret": string(proof.Secret.ID)},
 	})
 }
 

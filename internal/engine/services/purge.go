@@ -20,7 +20,7 @@ const (
 // idempotency keys as old. It works in small transactions, and gives how much it forgot. What refused attempts were
 // left out of the activity log is recorded, where there is room again.
 func (e *Services) Purge(ctx context.Context) (purged int, err error) {
-	if err := e.kernel.SettleRefused(ctx); err != nil {
+	if err := e.kernel.SettleAttempts(ctx); err != nil {
 		return 0, fmt.Errorf("record how many attempts were left out: %w", err)
 	}
 	now := e.kernel.Now()

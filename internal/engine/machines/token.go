@@ -49,11 +49,8 @@ func (e *Service) MakeEnrollmentToken(ctx context.Context, c engine.Caller,
 			if err != nil {
 				return fmt.Errorf("read enrollment tokens: %w", err)
 			}
-			if len(waiting) >= maxWaitingTokens {
-				return access.Fault(access.KindConflict, "tooManyTokens",
-					"%d enrollment tokens wait for their agents, the most that are allowed: withdraw some, or let "+
-						"their time pass",
-					len(waiting))
+			if err := roomForToken(waiting, may.Dir.Hands(c.Principal)); err != nil {
+				return err
 			}
 			t = engine.EnrollmentToken{
 				Hash: directory.HashSecret(token), Tenant: group.Subscription.Tenant,
@@ -78,6 +75,23 @@ func (e *Service) MakeEnrollmentToken(ctx context.Context, c engine.Caller,
 		return "", engine.EnrollmentToken{}, err
 	}
 	return token, t, nil
+}
+
+// roomForToken refuses one more token to somebody who has at least half of what others leave of the room: whoever makes
+// tokens, room is left for others, be they many. Behind hands are the same people.
+func roomForToken(waiting []engine.EnrollmentToken, hands []access.PrincipalID) error {
+	own := 0
+	for _, t := range waiting {
+		if slices.Contains(hands, t.CreatedBy) {
+			own++
+		}
+	}
+	if most := (maxWaitingTokens - (len(waiting) - own)) / 2; own >= most {
+		return access.Fault(access.KindConflict, "tooManyTokens",
+			"%d of your enrollment tokens wait for their agents, and %d of others; you may have %d: withdraw some, or "+
+				"let their time pass", own, len(waiting)-own, most)
+	}
+	return nil
 }
 
 // EnrollmentTokens lists the tokens that are good for an agent still, among those that the caller could have made.

@@ -89,11 +89,17 @@ type MachineQuery struct {
 	Standing string
 	Scope    string // a resource id
 	Prefix   string // of the name
+
+	Search string // in the name or in an address
+	Group  string // name of a resource group
+	Labels string // such as env=prod,role=web: machines that have them all
+	State  string // open or trouble
 }
 
 // Machines lists machines by name.
 func (c *Client) Machines(ctx context.Context, q MachineQuery) iter.Seq2[Machine, error] {
-	return pages[Machine](ctx, c, "/machines", query("standing", q.Standing, "scope", q.Scope, "prefix", q.Prefix))
+	return pages[Machine](ctx, c, "/machines", query("standing", q.Standing, "scope", q.Scope, "prefix", q.Prefix,
+		"search", q.Search, "group", q.Group, "labels", q.Labels, "state", q.State))
 }
 
 // Machine gives one machine by name, id or resource id.

@@ -14,7 +14,8 @@ import (
 func (a *app) alertCommand() *cobra.Command {
 	return group("alert", "View and handle alerts",
 		"View and handle alerts: attempts at closed ports, refused requests, silent agents, and more.",
-		a.alertListCommand(), a.alertShowCommand(), a.alertAckCommand(), a.alertCloseCommand(), a.alertRulesCommand())
+		a.listing(a.alertListCommand()), a.alertShowCommand(), a.alertAckCommand(), a.alertCloseCommand(),
+		a.listing(a.alertRulesCommand()))
 }
 
 func alertColumns() []column[api.Alert] {
@@ -31,6 +32,19 @@ func alertColumns() []column[api.Alert] {
 		}},
 		{"COUNT", func(_ style, v api.Alert) string { return strconv.FormatInt(v.Count, 10) }},
 		{"LAST SEEN", func(s style, v api.Alert) string { return s.clock(v.LastSeen) }},
+	}
+}
+
+// alertDetails are what an alert says beside that.
+func alertDetails() []column[api.Alert] {
+	return []column[api.Alert]{
+		{"DETAIL", func(_ style, v api.Alert) string { return v.Detail }},
+		{"FROM", func(_ style, v api.Alert) string { return v.Source }},
+		{"FIRST SEEN", func(s style, v api.Alert) string { return s.time(v.FirstSeen) }},
+		{"RULE", func(_ style, v api.Alert) string { return v.Rule }},
+		{"EVIDENCE", func(_ style, v api.Alert) string { return strings.Trim(fmt.Sprint(v.Evidence), "[]") }},
+		{"BY", func(_ style, v api.Alert) string { return v.ChangedBy }},
+		{"COMMENT", func(_ style, v api.Alert) string { return v.Comment }},
 	}
 }
 
@@ -52,7 +66,7 @@ func (a *app) alertListCommand() *cobra.Command {
 					shown = append(shown, v)
 				}
 			}
-			return printList(a, shown, alertColumns(), "No alerts found.")
+			return printList(a, shown, alertColumns(), "No alerts found.", alertDetails()...)
 		}),
 	}
 	c.Flags().StringVar(&q.State, "state", "", "filter by state: open, acknowledged or closed")
@@ -84,18 +98,7 @@ func (a *app) alertShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printItem(a, v, append(alertColumns(),
-				column[api.Alert]{"DETAIL", func(_ style, v api.Alert) string { return v.Detail }},
-				column[api.Alert]{"FROM", func(_ style, v api.Alert) string { return v.Source }},
-				column[api.Alert]{"FIRST SEEN", func(s style, v api.Alert) string { return s.time(v.FirstSeen) }},
-				column[api.Alert]{"RULE", func(_ style, v api.Alert) string { return v.Rule }},
-				column[api.Alert]{
-					"EVIDENCE",
-					func(_ style, v api.Alert) string { return strings.Trim(fmt.Sprint(v.Evidence), "[]") },
-				},
-				column[api.Alert]{"BY", func(_ style, v api.Alert) string { return v.ChangedBy }},
-				column[api.Alert]{"COMMENT", func(_ style, v api.Alert) string { return v.Comment }},
-			))
+			return printItem(a, v, append(alertColumns(), alertDetails()...))
 		}),
 	}
 }
@@ -208,12 +211,7 @@ func (a *app) alertRulesCommand() *cobra.Command {
 					return r.Takes
 				}},
 				{"ENABLED", func(_ style, r api.AlertRule) string { return yesNo(r.Enabled) }},
-				{"DETECTS", func(s style, r api.AlertRule) string {
-					if s.plain {
-						return r.Doc
-					}
-					return clip(r.Doc, 70)
-				}},
+				{"DETECTS", func(_ style, r api.AlertRule) string { return r.Doc }},
 			}, "")
 		},
 	}

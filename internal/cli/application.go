@@ -15,9 +15,10 @@ func (a *app) applicationCommand() *cobra.Command {
 		`A publisher offers an application through a definition, which says which of its principals get which role under
 which conditions. A customer deploys it, which creates a managed resource group. There the publisher can read, and
 has further rights only during an activation.`,
-		a.appDefinitionCommand(), a.appCreateCommand(), a.appListCommand(), a.appShowCommand(), a.appSetCommand(),
+		a.appDefinitionCommand(), a.appCreateCommand(), a.listing(a.appListCommand()), a.appShowCommand(),
+		a.appSetCommand(),
 		a.appRefreshCommand(), a.appDeleteCommand(),
-		a.appRolesCommand(), a.appActivateCommand(), a.appRequestsCommand(),
+		a.listing(a.appRolesCommand()), a.appActivateCommand(), a.listing(a.appRequestsCommand()),
 		a.decideCommand(true, "approve", "Approve an activation", "comment, for the activity log",
 			"Approve an activation, as one of the application's approvers. The publisher can never decide.",
 			"  postern app requests --needs-me\n  postern app approve 7f3a9c12 --comment \"change 42\""),

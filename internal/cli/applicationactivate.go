@@ -121,7 +121,8 @@ func (a *app) appRequestsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, found, requestColumns(), "There are no activation requests.")
+			return printList(a, found, requestColumns(), "There are no activation requests.",
+				requestDetails()...)
 		}),
 	}
 	c.Flags().BoolVar(&q.NeedsMe, "needs-me", false, "only requests that you can decide now")

@@ -16,7 +16,7 @@ func (a *app) appDefinitionCommand() *cobra.Command {
 	return group("definition", "Manage the definitions of a publisher",
 		`A definition says which of the publisher's principals get which role on each application deployed from it, and under
 which conditions.`,
-		a.appDefinitionCreateCommand(), a.appDefinitionListCommand(), a.appDefinitionShowCommand(),
+		a.appDefinitionCreateCommand(), a.listing(a.appDefinitionListCommand()), a.appDefinitionShowCommand(),
 		a.appDefinitionDeleteCommand())
 }
 

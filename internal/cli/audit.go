@@ -18,8 +18,9 @@ func (a *app) auditCommand() *cobra.Command {
 	return group("audit", "Read, export and verify the activity log",
 		`The activity log contains everything that happened and cannot be changed undetected: its records are the leaves of a
 Merkle tree whose root the server signs.`,
-		a.auditListCommand(), a.auditExportCommand(), a.auditCheckpointCommand(), a.auditCheckpointsCommand(),
-		a.auditVerifyCommand(), a.auditWhoCommand())
+		a.listing(a.auditListCommand()), a.auditExportCommand(), a.auditCheckpointCommand(),
+		a.listing(a.auditCheckpointsCommand()),
+		a.auditVerifyCommand(), a.listing(a.auditWhoCommand()))
 }
 
 func (a *app) auditListCommand() *cobra.Command {
@@ -50,7 +51,11 @@ func (a *app) auditListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, events, eventColumns(a.style().plain), "No events found.")
+			usual, wide := append(eventColumns(), eventDetail()), eventPlaces()
+			if !a.forPeople() || a.output == "wide" { // what takes most room comes last
+				usual, wide = eventColumns(), append(eventPlaces(), eventDetail())
+			}
+			return printList(a, events, usual, "No events found.", wide...)
 		}),
 	}
 	f := c.Flags()
@@ -65,29 +70,32 @@ func (a *app) auditListCommand() *cobra.Command {
 	return c
 }
 
-func eventColumns(plain bool) []column[api.Event] {
-	columns := []column[api.Event]{
+func eventColumns() []column[api.Event] {
+	return []column[api.Event]{
 		{"SEQ", func(_ style, e api.Event) string { return fmt.Sprint(e.Seq) }},
 		{"TIME", func(s style, e api.Event) string { return s.clock(e.At) }},
 		{"WHAT", func(_ style, e api.Event) string { return e.Kind }},
 		{"OUTCOME", func(_ style, e api.Event) string { return e.Outcome }},
 		{"WHO", func(_ style, e api.Event) string { return e.Actor }},
 	}
-	if !plain {
-		return append(columns,
-			column[api.Event]{"DETAILS", func(s style, e api.Event) string { return clip(details(s, e.Details), 60) }})
+}
+
+func eventDetail() column[api.Event] {
+	return column[api.Event]{"DETAILS", func(s style, e api.Event) string { return details(s, e.Details) }}
+}
+
+// eventPlaces are what a list of events says where there is room for it.
+func eventPlaces() []column[api.Event] {
+	return []column[api.Event]{
+		{"ADDRESS", func(_ style, e api.Event) string { return e.Address }},
+		{"VIA", func(_ style, e api.Event) string { return e.Via }},
+		{"SCOPE", func(_ style, e api.Event) string { return e.Scope }},
+		{"ACTION", func(_ style, e api.Event) string { return e.Action }},
+		{"REQUEST", func(s style, e api.Event) string { return s.id(e.Request) }},
+		{"GRANT", func(s style, e api.Event) string { return s.id(e.Grant) }},
+		{"MACHINE", func(s style, e api.Event) string { return s.id(e.Machine) }},
+		{"AGENT", func(s style, e api.Event) string { return s.id(e.Agent) }},
 	}
-	return append(columns,
-		column[api.Event]{"ADDRESS", func(_ style, e api.Event) string { return e.Address }},
-		column[api.Event]{"VIA", func(_ style, e api.Event) string { return e.Via }},
-		column[api.Event]{"SCOPE", func(_ style, e api.Event) string { return e.Scope }},
-		column[api.Event]{"ACTION", func(_ style, e api.Event) string { return e.Action }},
-		column[api.Event]{"REQUEST", func(_ style, e api.Event) string { return e.Request }},
-		column[api.Event]{"GRANT", func(_ style, e api.Event) string { return e.Grant }},
-		column[api.Event]{"MACHINE", func(_ style, e api.Event) string { return e.Machine }},
-		column[api.Event]{"AGENT", func(_ style, e api.Event) string { return e.Agent }},
-		column[api.Event]{"DETAILS", func(s style, e api.Event) string { return details(s, e.Details) }},
-	)
 }
 
 // details writes what an event adds, what says most coming first. What people wrote stands in quotes where it could be

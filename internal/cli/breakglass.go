@@ -12,7 +12,7 @@ func (a *app) breakGlassCommand() *cobra.Command {
 	return group("break-glass", "Manage break-glass codes",
 		"Break-glass codes are issued in advance and stored safely. Each opens a machine once while the server is "+
 			"unreachable.",
-		a.breakGlassIssueCommand(), a.breakGlassListCommand(), a.breakGlassRevokeCommand())
+		a.breakGlassIssueCommand(), a.listing(a.breakGlassListCommand()), a.breakGlassRevokeCommand())
 }
 
 func (a *app) breakGlassIssueCommand() *cobra.Command {
@@ -30,7 +30,7 @@ the server. They expire after one year. Each use creates a review for the person
 			if err != nil {
 				return err
 			}
-			if a.output != "table" {
+			if !a.forPeople() {
 				return printItem(a, issued, []column[api.GlassCodes]{
 					{"Machine", func(_ style, g api.GlassCodes) string { return g.Machine }},
 					{"Codes", func(_ style, g api.GlassCodes) string { return strings.Join(g.Codes, " ") }},

@@ -15,7 +15,7 @@ func (a *app) credentialCommand() *cobra.Command {
 	return group("credential", "List and end credentials",
 		`List and end credentials: sessions, API tokens, passkeys and secrets. Check yours if you are notified of a sign-in
 that was not you.`,
-		a.credentialListCommand(), a.credentialEndCommand())
+		a.listing(a.credentialListCommand()), a.credentialEndCommand())
 }
 
 // credentialRow is one credential of any kind.

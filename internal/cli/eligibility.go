@@ -14,7 +14,7 @@ func (a *app) eligibilityCommand() *cobra.Command {
 	return group("eligibility", "Manage who may activate which role",
 		"An eligibility grants nothing by itself: its holder activates the role when needed, and the role expires "+
 			"by itself.",
-		a.eligibilityListCommand(), a.eligibilityShowCommand(), a.eligibilityCreateCommand(),
+		a.listing(a.eligibilityListCommand()), a.eligibilityShowCommand(), a.eligibilityCreateCommand(),
 		a.eligibilityChangeCommand(), a.eligibilityDeleteCommand())
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 func (a *app) grantCommand() *cobra.Command {
 	return group("grant", "View grants",
 		"Grants are created by approved requests: one for each port of a machine, or one for a role.",
-		a.grantListCommand(), a.grantShowCommand())
+		a.listing(a.grantListCommand()), a.grantShowCommand())
 }
 
 // whatOf names what a grant is of: "web-1 22/tcp", or the role.
@@ -60,6 +61,20 @@ func grantColumns() []column[api.Grant] {
 	}
 }
 
+// grantDetails are what a list of grants says where there is room for it.
+func grantDetails() []column[api.Grant] {
+	return []column[api.Grant]{
+		{"REQUEST", func(s style, g api.Grant) string { return s.id(g.Request) }},
+		{"START", func(s style, g api.Grant) string { return s.time(g.Start) }},
+		{"SEEN OPEN", func(s style, g api.Grant) string { return s.timeIf(g.OpenedAt) }},
+		{"ENDED", func(s style, g api.Grant) string { return s.timeIf(g.EndedAt) }},
+		{"SEEN CLOSED", func(s style, g api.Grant) string { return s.timeIf(g.ClosedAt) }},
+		{"PACKETS", func(_ style, g api.Grant) string { return strconv.FormatUint(g.Packets, 10) }},
+		{"BYTES", func(_ style, g api.Grant) string { return strconv.FormatUint(g.Bytes, 10) }},
+		{"STATE REASON", func(_ style, g api.Grant) string { return g.Reason }},
+	}
+}
+
 func (a *app) grantListCommand() *cobra.Command {
 	var states []string
 	var machine, principal string
@@ -98,7 +113,7 @@ func (a *app) grantListCommand() *cobra.Command {
 				}
 				none += " Request access with: postern request MACHINE --port PORT --reason TEXT"
 			}
-			return printList(a, grants, grantColumns(), none)
+			return printList(a, grants, grantColumns(), none, grantDetails()...)
 		}),
 	}
 	f := c.Flags()

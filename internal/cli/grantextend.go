@@ -49,7 +49,7 @@ from its start.`,
 			if err != nil {
 				return err
 			}
-			if err := a.printRequest(r); err != nil || r.State != "approved" || a.output != "table" {
+			if err := a.printRequest(r); err != nil || r.State != "approved" || !a.forPeople() {
 				return err
 			}
 			if g, err = cl.Grant(c.Context(), g.ID, 0); err != nil {

@@ -13,7 +13,8 @@ import (
 func (a *app) groupCommand() *cobra.Command {
 	return group("group", "Manage groups",
 		"Groups contain users and other groups, and can have roles. Members of a nested group are members of both.",
-		a.groupCreateCommand(), a.groupListCommand(), a.groupMembersCommand(), a.groupMemberCommand(true),
+		a.groupCreateCommand(), a.listing(a.groupListCommand()), a.listing(a.groupMembersCommand()),
+		a.groupMemberCommand(true),
 		a.groupMemberCommand(false), a.groupDeleteCommand())
 }
 

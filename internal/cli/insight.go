@@ -38,7 +38,8 @@ func (a *app) insightCommand() *cobra.Command {
 	return group("insight", "Show access to check: still open, unused, foreign firewall rules",
 		`Show access that may still be open, access that is granted but unused, and what other firewall rules do at guarded
 ports.`,
-		a.insightNotClosedCommand(), a.insightUnusedCommand(), a.insightNeverUsedCommand(), a.insightForeignCommand())
+		a.listing(a.insightNotClosedCommand()), a.listing(a.insightUnusedCommand()),
+		a.listing(a.insightNeverUsedCommand()), a.listing(a.insightForeignCommand()))
 }
 
 func (a *app) insightNotClosedCommand() *cobra.Command {

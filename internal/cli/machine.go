@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -16,9 +17,9 @@ import (
 func (a *app) machineCommand() *cobra.Command {
 	return group("machine", "Manage machines and their agents",
 		"Manage the machines whose ports are guarded, and the agents that guard them.",
-		a.machineTokenCommand(), a.machineTokensCommand(), a.machineWithdrawCommand(), a.machineAddCommand(),
-		a.machineListCommand(), a.machineShowCommand(),
-		a.machineLabelCommand(), a.machineDeleteCommand(), a.machineAgentsCommand())
+		a.machineTokenCommand(), a.listing(a.machineTokensCommand()), a.machineWithdrawCommand(), a.machineAddCommand(),
+		a.listing(a.machineListCommand()), a.machineShowCommand(),
+		a.machineLabelCommand(), a.machineDeleteCommand(), a.listing(a.machineAgentsCommand()))
 }
 
 func (a *app) machineAddCommand() *cobra.Command {
@@ -58,17 +59,23 @@ func (a *app) machineAddCommand() *cobra.Command {
 }
 
 func (a *app) machineListCommand() *cobra.Command {
-	var standing, prefix, scope string
+	var q api.MachineQuery
+	var labels []string
 	var limit int
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List machines and their enforcement state",
-		Long:    "List the machines that you may see: configured ones have a policy, unsupported ones have no agent.",
-		Example: "  postern machine list\n  postern machine list --standing notConfigured -o csv",
-		Args:    takes(0, 0),
+		Use:   "list",
+		Short: "List machines and their enforcement state",
+		Long: "List the machines that you may see, by name: configured ones have a policy, unsupported ones have no " +
+			"agent.",
+		Example: `  postern machine list
+  postern machine list --label env=prod --label role=web --sort -last-access
+  postern machine list --state trouble --watch
+  postern machine list --search 10.1.2 -o wide
+  postern machine list --standing notConfigured -o csv`,
+		Args: takes(0, 0),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
-			machines, err := shown(a,
-				cl.Machines(c.Context(), api.MachineQuery{Standing: standing, Prefix: prefix, Scope: scope}), limit)
+			q.Labels = strings.Join(labels, ",")
+			machines, err := shown(a, cl.Machines(c.Context(), q), limit)
 			if err != nil {
 				return err
 			}
@@ -78,15 +85,43 @@ func (a *app) machineListCommand() *cobra.Command {
 				{"AGENT", agentState},
 				{"ADDRESSES", func(s style, m api.Machine) string { return s.list(m.Addresses) }},
 				{"LAST ACCESS", func(s style, m api.Machine) string { return s.ago(m.LastAccess) }},
-			}, noMachines(c.Context(), cl, len(machines) > 0, standing+prefix+scope != ""))
+			}, noMachines(c.Context(), cl, len(machines) > 0, q != api.MachineQuery{}), machineDetails()...)
 		}),
 	}
 	f := c.Flags()
-	f.StringVar(&standing, "standing", "", "filter by standing: configured, notConfigured or unsupported")
-	f.StringVar(&prefix, "prefix", "", "filter by the beginning of the name")
-	f.StringVar(&scope, "scope", "", "only machines within this resource id")
+	f.StringVar(&q.Standing, "standing", "", "filter by standing: configured, notConfigured or unsupported")
+	f.StringVar(&q.State, "state", "",
+		"filter by state: open (something is open, or was not seen closed) or trouble (the agent has a problem or is silent)")
+	f.StringVar(&q.Search, "search", "", "filter by a part of the name or of an address")
+	f.StringVar(&q.Prefix, "prefix", "", "filter by the beginning of the name")
+	f.StringSliceVar(&labels, "label", nil, "filter by label, NAME=VALUE; may be repeated, for machines with all of them")
+	f.StringVar(&q.Group, "group", "", "filter by resource group")
+	f.StringVar(&q.Scope, "scope", "", "only machines within this resource id")
 	amountFlag(c, &limit, "limit", 1000, "maximum number of results")
 	return c
+}
+
+// machineDetails are what a list of machines says where there is room for it.
+func machineDetails() []column[api.Machine] {
+	return []column[api.Machine]{
+		{"GROUP", func(_ style, m api.Machine) string { return m.Group }},
+		{"LABELS", func(_ style, m api.Machine) string { return labels(m.Labels) }},
+		{"OS", func(_ style, m api.Machine) string { return m.OS }},
+		{"LOCATION", func(_ style, m api.Machine) string { return m.Location }},
+		{"AGENT VERSION", func(_ style, m api.Machine) string {
+			if m.Agent == nil {
+				return ""
+			}
+			return m.Agent.Version
+		}},
+		{"PROBLEM", func(_ style, m api.Machine) string {
+			if m.Agent == nil {
+				return m.Reason
+			}
+			return cmp.Or(m.Agent.Problem, m.Reason)
+		}},
+		{"ID", func(s style, m api.Machine) string { return s.id(m.ID) }},
+	}
 }
 
 // noMachines is what a list without any says, to whoever may add one and to whoever may not.

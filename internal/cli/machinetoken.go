@@ -88,7 +88,7 @@ token is shown only once. Run the printed command on the machine.`,
 					return err
 				}
 			}
-			if a.output != "table" {
+			if !a.forPeople() {
 				return printItem(a, token, []column[api.EnrollmentToken]{
 					{"Token", func(_ style, t api.EnrollmentToken) string { return t.Token }},
 					{"Expires", func(s style, t api.EnrollmentToken) string { return s.time(t.ExpiresAt) }},

@@ -13,7 +13,7 @@ import (
 func (a *app) networkCommand() *cobra.Command {
 	return group("network", "Manage named networks",
 		"Named networks can be used wherever a policy or a request takes a prefix.",
-		a.networkSetCommand(), a.networkListCommand(), a.networkDeleteCommand())
+		a.networkSetCommand(), a.listing(a.networkListCommand()), a.networkDeleteCommand())
 }
 
 func networkColumns() []column[api.Network] {

@@ -14,7 +14,8 @@ func (a *app) notifyCommand() *cobra.Command {
 	return group("notify", "Manage notifications",
 		`Channels are ways to reach people: email, Slack, Teams, a signed webhook, PagerDuty. Routes define which events go
 to which channel, for whom. Deliveries that fail for a day are dead, and can be queued again.`,
-		a.channelCommand(), a.routeCommand(), a.notifyTestCommand(), a.notifyDeadCommand(), a.notifyRequeueCommand())
+		a.channelCommand(), a.routeCommand(), a.notifyTestCommand(), a.listing(a.notifyDeadCommand()),
+		a.notifyRequeueCommand())
 }
 
 func (a *app) notifyTestCommand() *cobra.Command {

@@ -46,7 +46,7 @@ func yesNo(b bool) string {
 func (a *app) channelCommand() *cobra.Command {
 	return group("channel", "Manage channels",
 		"Channels are ways to reach people: email, Slack, Teams, a signed webhook, PagerDuty.",
-		a.channelListCommand(), a.channelShowCommand(), a.channelAddCommand(), a.channelSetCommand(),
+		a.listing(a.channelListCommand()), a.channelShowCommand(), a.channelAddCommand(), a.channelSetCommand(),
 		a.channelDeleteCommand())
 }
 

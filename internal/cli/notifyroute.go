@@ -43,7 +43,7 @@ func routeColumns() []column[api.Route] {
 func (a *app) routeCommand() *cobra.Command {
 	return group("route", "Manage routes",
 		"Routes define which events go to which channel, for whom. You can create your own routes.",
-		a.routeListCommand(), a.routeAddCommand(), a.routeDeleteCommand())
+		a.listing(a.routeListCommand()), a.routeAddCommand(), a.routeDeleteCommand())
 }
 
 func (a *app) routeListCommand() *cobra.Command {

@@ -1,36 +1,35 @@
 package cli
 
 import (
-	"encoding/csv"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
-
-	"go.yaml.in/yaml/v3"
-
-	"github.com/postern-dev/postern/internal/core/audit"
 )
-
-// column is one column of a table, or one line where a single thing is shown.
-type column[T any] struct {
-	head  string
-	value func(style, T) string
-}
 
 // style says how values are written: shortened and local for people, whole and in UTC for programs.
 type style struct {
 	plain bool // for programs
+	whole bool // lists are written out: for programs, where somebody asks for it, and where no terminal is too narrow
 	now   time.Time
 	local *time.Location
 }
 
 func (a *app) style() style {
-	return style{plain: a.output != "table", now: a.now(), local: a.local}
+	plain := !a.forPeople()
+	whole := plain || a.output == "wide" || a.columnsOfTerminal() == 0
+	return style{plain: plain, whole: whole, now: a.now(), local: a.local}
+}
+
+// forPeople reports whether people are to read what is printed.
+func (a *app) forPeople() bool { return a.output == "table" || a.output == "wide" }
+
+// columnsOfTerminal is how many characters a line has of the terminal that is printed to, or 0 where it is none.
+func (a *app) columnsOfTerminal() int {
+	if a.width == nil {
+		return 0
+	}
+	return a.width()
 }
 
 // time writes an instant.
@@ -102,104 +101,13 @@ func (s style) id(id string) string {
 	return id[len(id)-shortID:]
 }
 
-// list writes a list, cut after a few where people read it.
+// list writes a list, cut after a few where it is to fit a terminal.
 func (s style) list(items []string) string {
 	const few = 2
-	if s.plain || len(items) <= few {
+	if s.whole || len(items) <= few {
 		return strings.Join(items, ",")
 	}
 	return fmt.Sprintf("%s +%d", strings.Join(items[:few], ","), len(items)-few)
-}
-
-// printList prints items; for people, empty stands for a list without any.
-func printList[T any](a *app, items []T, columns []column[T], empty string) error {
-	if items == nil {
-		items = []T{}
-	}
-	switch a.output {
-	case "json":
-		return a.printJSON(items)
-	case "yaml":
-		return a.printYAML(items)
-	case "csv":
-		return printCSV(a, items, columns)
-	}
-	if len(items) == 0 {
-		a.say("%s", empty)
-		return nil
-	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	heads := make([]string, len(columns))
-	for i, c := range columns {
-		heads[i] = c.head
-	}
-	_, _ = fmt.Fprintln(w, strings.Join(heads, "\t"))
-	for _, item := range items {
-		_, _ = fmt.Fprintln(w, strings.Join(cells(a.style(), item, columns), "\t"))
-	}
-	return w.Flush()
-}
-
-// printItem prints one thing, for people a line for each column that has something to say.
-func printItem[T any](a *app, item T, columns []column[T]) error {
-	switch a.output {
-	case "json":
-		return a.printJSON(item)
-	case "yaml":
-		return a.printYAML(item)
-	case "csv":
-		return printCSV(a, []T{item}, columns)
-	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	for i, cell := range cells(a.style(), item, columns) {
-		if cell != "" {
-			_, _ = fmt.Fprintf(w, "%s:\t%s\n", label(columns[i].head), cell)
-		}
-	}
-	return w.Flush()
-}
-
-// factLines writes what facts say of one thing, each after its head and further lines below the first; where is the
-// command that shows what is too much for people.
-func factLines[T any](s style, item T, facts []fact[T], where string) []string {
-	widest := 0
-	for _, f := range facts {
-		widest = max(widest, len(f.head))
-	}
-	var lines []string
-	for _, f := range facts {
-		head := f.head + ":"
-		for _, line := range bounded(f.lines(s, item), where) {
-			lines = append(lines, fmt.Sprintf("%-*s  %s", widest+1, head, visible(line)))
-			head = ""
-		}
-	}
-	return lines
-}
-
-// joined makes a column of each fact, for programs.
-func joined[T any](facts []fact[T]) []column[T] {
-	columns := make([]column[T], len(facts))
-	for i, f := range facts {
-		columns[i] = column[T]{f.head, func(s style, item T) string { return strings.Join(f.lines(s, item), "; ") }}
-	}
-	return columns
-}
-
-// label writes a column's head as the beginning of a line: LAST ACCESS as Last access.
-func label(head string) string {
-	if head != strings.ToUpper(head) || head == "OS" {
-		return head
-	}
-	return head[:1] + strings.ToLower(head[1:])
-}
-
-func cells[T any](s style, item T, columns []column[T]) []string {
-	texts := make([]string, len(columns))
-	for i, c := range columns {
-		texts[i] = visible(c.value(s, item))
-	}
-	return texts
 }
 
 // steers tells whether a character moves a terminal's cursor, begins a command to it, or turns the direction of what
@@ -226,85 +134,4 @@ func dotted(r rune) rune {
 		return '·'
 	}
 	return r
-}
-
-func printCSV[T any](a *app, items []T, columns []column[T]) error {
-	w := csv.NewWriter(a.out)
-	heads := make([]string, len(columns))
-	for i, c := range columns {
-		heads[i] = strings.ToLower(strings.ReplaceAll(c.head, " ", "_"))
-	}
-	if err := w.Write(heads); err != nil {
-		return err
-	}
-	for _, item := range items {
-		row := cells(a.style(), item, columns)
-		for i, cell := range row {
-			row[i] = audit.Cell(cell)
-		}
-		if err := w.Write(row); err != nil {
-			return err
-		}
-	}
-	w.Flush()
-	return w.Error()
-}
-
-func (a *app) printJSON(v any) error {
-	var text strings.Builder
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	_, err := io.WriteString(a.out, escaped(text.String()))
-	return err
-}
-
-// escaped escapes what would steer a terminal and stands in quotes, where JSON and YAML take some of it as it is.
-func escaped(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if r == '\n' || !steers(r) {
-			_, _ = b.WriteRune(r)
-		} else {
-			_, _ = fmt.Fprintf(&b, "\\u%04x", r)
-		}
-	}
-	return b.String()
-}
-
-// printYAML goes through JSON, which is YAML too where nothing steers: so both have the same names in the same order.
-func (a *app) printYAML(v any) error {
-	var buf strings.Builder
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	var node yaml.Node
-	if err := yaml.Unmarshal([]byte(escaped(buf.String())), &node); err != nil {
-		return err
-	}
-	unflow(&node)
-	var text strings.Builder
-	w := yaml.NewEncoder(&text)
-	w.SetIndent(2)
-	if err := errors.Join(w.Encode(&node), w.Close()); err != nil {
-		return err
-	}
-	_, err := io.WriteString(a.out, escaped(text.String()))
-	return err
-}
-
-// unflow drops the brackets and quotes that JSON needed, and that nothing has to be escaped in.
-func unflow(n *yaml.Node) {
-	n.Style = 0
-	if steady(n.Value) != n.Value {
-		n.Style = yaml.DoubleQuotedStyle
-	}
-	for _, child := range n.Content {
-		unflow(child)
-	}
 }

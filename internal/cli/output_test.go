@@ -20,7 +20,7 @@ func printed(t *testing.T, output string, grants []api.Grant) string {
 	now := time.Date(2026, 1, 31, 13, 30, 0, 0, time.UTC)
 	a := &app{
 		out: &out, err: &problems, now: func() time.Time { return now }, local: time.FixedZone("CET", 3600),
-		output: output,
+		output: output, width: func() int { return 150 },
 	}
 	if err := printList(a, grants, grantColumns(), "none"); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ func (a *app) passkeyCommand() *cobra.Command {
 	return group("passkey", "Manage your passkeys",
 		"Passkeys are credentials in your computer, phone or security key. They require a browser, so these "+
 			"commands use one.",
-		a.passkeyAddCommand(), a.passkeyListCommand(), a.passkeyDeleteCommand())
+		a.passkeyAddCommand(), a.listing(a.passkeyListCommand()), a.passkeyDeleteCommand())
 }
 
 // The ceremonies as the server's page knows them.

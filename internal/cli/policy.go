@@ -15,7 +15,7 @@ func (a *app) policyCommand() *cobra.Command {
 	return group("policy", "Manage the policies of machines",
 		"Policies define which ports of a machine are closed by default, and the limits within which a request may "+
 			"open them.",
-		a.policyListCommand(), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand(),
+		a.listing(a.policyListCommand()), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand(),
 		a.policyExplainCommand(), a.policyTestCommand())
 }
 

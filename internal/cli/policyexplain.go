@@ -89,7 +89,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 }
 
 func (a *app) printExplanation(x api.Explanation) error {
-	if a.output != "table" {
+	if !a.forPeople() {
 		return printItem(a, x, []column[api.Explanation]{
 			{"Outcome", func(_ style, x api.Explanation) string { return x.Outcome }},
 			{"Reasons", func(_ style, x api.Explanation) string { return strings.Join(reasonCodes(x.Reasons), ",") }},

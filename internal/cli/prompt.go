@@ -18,6 +18,21 @@ func (a *app) interactive() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// widthOf returns how many characters a line has of the terminal that out is; 0 where it is none, or does not say.
+func widthOf(out io.Writer) func() int {
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return func() int {
+		width, _, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return 0
+		}
+		return width
+	}
+}
+
 func (a *app) ask(c *cobra.Command, in *bufio.Reader, prompt, flag string) (string, error) {
 	if !a.interactive() {
 		return "", usage(c, "%s is missing", flag)

@@ -65,7 +65,7 @@ What an item does not say is taken from --from, --for and --until.`,
 				if request, err = a.waitOpen(c.Context(), cl, request, patience); err != nil {
 					return err
 				}
-				if a.output == "table" {
+				if a.forPeople() {
 					return a.printOpen(c.Context(), cl, request)
 				}
 			}
@@ -97,7 +97,7 @@ What an item does not say is taken from --from, --for and --until.`,
 	f.BoolVar(&in.wait, "wait", false, "wait until everything is open; exit code 7 on timeout")
 	f.StringVar(&in.waitFor, "wait-timeout", "2m", "timeout for --wait, from the start of a scheduled request")
 	c.SuggestFor = []string{"open", "ask", "ssh", "connect"}
-	c.AddCommand(a.requestListCommand(), a.requestShowCommand(), a.requestCancelCommand())
+	c.AddCommand(a.listing(a.requestListCommand()), a.requestShowCommand(), a.requestCancelCommand())
 	return c
 }
 
@@ -192,14 +192,6 @@ func (a *app) ownItems(c *cobra.Command, machines []string, in requestFlags, now
 		}
 	}
 	return items, nil
-}
-
-func clip(text string, most int) string {
-	runes := []rune(text)
-	if len(runes) <= most {
-		return text
-	}
-	return string(runes[:most-1]) + "…"
 }
 
 func (a *app) requestCancelCommand() *cobra.Command {

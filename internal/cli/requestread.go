@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +20,26 @@ func requestColumns() []column[api.Request] {
 		{"LENGTH", func(s style, r api.Request) string { return s.list(lengthTexts(s, r)) }},
 		{"STATE", func(_ style, r api.Request) string { return r.State }},
 		{"OPEN", func(_ style, r api.Request) string { return grantStates(r.Grants) }},
-		{"REASON", func(s style, r api.Request) string {
-			if s.plain {
-				return r.Justification
+		{"REASON", func(_ style, r api.Request) string { return r.Justification }},
+	}
+}
+
+// requestDetails are what a list of requests says where there is room for it.
+func requestDetails() []column[api.Request] {
+	return []column[api.Request]{
+		{"START", func(s style, r api.Request) string { return s.timeIf(r.Start) }},
+		{"TICKET", func(_ style, r api.Request) string { return r.Ticket }},
+		{"EMERGENCY", func(_ style, r api.Request) string { return yesNo(r.BreakGlass) }},
+		{"EXTENSION OF", func(s style, r api.Request) string { return s.id(r.Extends) }},
+		{"WAITS FOR", func(_ style, r api.Request) string {
+			if r.State != "pending" {
+				return ""
 			}
-			return clip(r.Justification, 32)
+			return strings.Join(approvalTexts(r), "; ")
 		}},
+		{"DECIDED", func(s style, r api.Request) string { return s.timeIf(r.DecidedAt) }},
+		{"REQUESTED FROM", func(_ style, r api.Request) string { return r.Address }},
+		{"DIGEST", func(_ style, r api.Request) string { return r.Digest }},
 	}
 }
 
@@ -43,7 +58,7 @@ func (a *app) requestListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, requests, requestColumns(), "No requests found.")
+			return printList(a, requests, requestColumns(), "No requests found.", requestDetails()...)
 		}),
 	}
 	f := c.Flags()

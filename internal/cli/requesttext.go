@@ -11,25 +11,6 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// mostLines is how many items or windows of one request people are shown.
-const mostLines = 50
-
-// fact is something about a thing that may take several lines to say.
-type fact[T any] struct {
-	head  string
-	lines func(style, T) []string
-}
-
-// one is a fact of one line, or of none where the text is empty.
-func one[T any](text func(style, T) string) func(style, T) []string {
-	return func(s style, v T) []string {
-		if t := text(s, v); t != "" {
-			return []string{t}
-		}
-		return nil
-	}
-}
-
 // requestFacts say all that a decision on a request is about: the digest that a decision names stands for no less.
 func requestFacts() []fact[api.Request] {
 	return []fact[api.Request]{
@@ -186,15 +167,6 @@ func windowTexts(s style, r api.Request) []string {
 	return texts
 }
 
-// bounded keeps so many lines, and says how many more there are and where to see them.
-func bounded(lines []string, where string) []string {
-	if len(lines) <= mostLines {
-		return lines
-	}
-	return append(slices.Clone(lines[:mostLines]),
-		fmt.Sprintf("and %d more; see all with: %s", len(lines)-mostLines, where))
-}
-
 // chainTexts says how long each item would be open without a break, with what its requester has of it before and after.
 func chainTexts(s style, r api.Request) []string {
 	var texts []string
@@ -243,7 +215,7 @@ func (a *app) printRequest(r api.Request) error {
 		})},
 		{"Decided", one(func(s style, r api.Request) string { return s.timeIf(r.DecidedAt) })},
 	}, requestFacts()...)
-	if a.output != "table" {
+	if !a.forPeople() {
 		return printItem(a, r, joined(facts))
 	}
 	for _, line := range factLines(a.style(), r, facts, wholeRequest(r)) {

@@ -13,7 +13,7 @@ import (
 func (a *app) resourceGroupCommand() *cobra.Command {
 	return group("resource-group", "Manage resource groups",
 		"Resource groups contain machines and policies. A role assigned at a resource group applies to everything in it.",
-		a.resourceGroupCreateCommand(), a.resourceGroupListCommand(), a.resourceGroupDeleteCommand())
+		a.resourceGroupCreateCommand(), a.listing(a.resourceGroupListCommand()), a.resourceGroupDeleteCommand())
 }
 
 func resourceGroupColumns() []column[api.ResourceGroup] {

@@ -12,7 +12,7 @@ func (a *app) reviewCommand() *cobra.Command {
 	return group("review", "Review break-glass access",
 		`Each use of break-glass must be reviewed: until an approver has closed the review, the same person cannot use
 break-glass again.`,
-		a.reviewListCommand(), a.reviewCloseCommand())
+		a.listing(a.reviewListCommand()), a.reviewCloseCommand())
 }
 
 func reviewColumns() []column[api.Review] {
@@ -38,15 +38,11 @@ func reviewColumns() []column[api.Review] {
 			}
 			return s.list(lengthTexts(s, *v.Request))
 		}},
-		{"REASON", func(s style, v api.Review) string {
-			switch {
-			case v.Request == nil:
+		{"REASON", func(_ style, v api.Review) string {
+			if v.Request == nil {
 				return ""
-			case s.plain:
-				return v.Request.Justification
-			default:
-				return clip(v.Request.Justification, 32)
 			}
+			return v.Request.Justification
 		}},
 		{"STATE", func(_ style, v api.Review) string {
 			switch {

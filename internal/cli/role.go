@@ -14,10 +14,11 @@ import (
 func (a *app) roleCommand() *cobra.Command {
 	return group("role", "Manage roles and role assignments",
 		"A role defines permitted actions; a role assignment gives the role to a user or group at a scope.",
-		a.roleListCommand(), a.roleShowCommand(), a.roleCreateCommand(), a.roleUpdateCommand(), a.roleDeleteCommand(),
+		a.listing(a.roleListCommand()), a.roleShowCommand(), a.roleCreateCommand(), a.roleUpdateCommand(),
+		a.roleDeleteCommand(),
 		a.roleLeastPrivilegedCommand(),
-		a.roleAssignCommand(), a.roleUnassignCommand(), a.roleAssignmentsCommand(),
-		a.roleEligibleCommand(), a.roleActivateCommand(), a.roleDeactivateCommand())
+		a.roleAssignCommand(), a.roleUnassignCommand(), a.listing(a.roleAssignmentsCommand()),
+		a.listing(a.roleEligibleCommand()), a.roleActivateCommand(), a.roleDeactivateCommand())
 }
 
 func (a *app) roleListCommand() *cobra.Command {
@@ -29,12 +30,7 @@ func (a *app) roleListCommand() *cobra.Command {
 		Args:    takes(0, 0),
 		RunE: list(a, []column[api.Role]{
 			{"NAME", func(_ style, r api.Role) string { return r.Name }},
-			{"DESCRIPTION", func(s style, r api.Role) string {
-				if s.plain {
-					return r.Description
-				}
-				return clip(r.Description, 80)
-			}},
+			{"DESCRIPTION", func(_ style, r api.Role) string { return r.Description }},
 		}, "There are no roles.", func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Role, error] {
 			return cl.Roles(ctx)
 		}),

@@ -164,7 +164,7 @@ func (a *app) roleUpdateCommand() *cobra.Command {
 		Use:   "update ROLE --file FILE",
 		Short: "Replace a custom role",
 		Long: `Replace a custom role, given by name or id, with the contents of a file. The change applies at once to everyone who
-has the role: if somebody has it, the command first says what it no longer permits and what it also permits, and asks
+has the role: if anyone has it, the command first says what it no longer permits and what it also permits, and asks
 for confirmation; --yes confirms in advance. With a file that role show printed, nothing is replaced if the role has
 changed since.`,
 		Example: "  postern role update on-call --file on-call.yaml\n  postern role update on-call --file " +

@@ -24,7 +24,9 @@ type Process struct {
 
 // Main executes one command line and returns the exit code.
 func Main(ctx context.Context, p Process, args []string) int {
-	a := &app{in: p.In, out: p.Out, err: p.Err, getenv: p.Getenv, now: p.Now, local: p.Local}
+	a := &app{
+		in: p.In, out: p.Out, err: p.Err, getenv: p.Getenv, now: p.Now, local: p.Local, width: widthOf(p.Out),
+	}
 	return a.run(ctx, args)
 }
 
@@ -35,9 +37,11 @@ type app struct {
 	getenv   func(string) string
 	now      func() time.Time
 	local    *time.Location // in which times are shown and read
+	width    func() int     // characters in a line of the terminal that out is, 0 where it is none; nil is none
 
 	output string // -o
 	config string // --config
+	view   view   // of the list that is printed
 }
 
 // run executes one command line and gives the exit code.
@@ -74,18 +78,22 @@ func (a *app) root() *cobra.Command {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "output format: table, json, yaml or csv")
+	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "output format: table, wide, json, yaml or csv")
 	root.PersistentFlags().StringVar(&a.config, "config", "",
 		"file that stores the sign-in (default $XDG_CONFIG_HOME/postern/config.json)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%s", err) })
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		if !slices.Contains([]string{"table", "json", "yaml", "csv"}, a.output) {
-			return usage(c, "unknown output format -o %s; use table, json, yaml or csv", a.output)
+		if !slices.Contains(formats(), a.output) {
+			return usage(c, "unknown output format -o %s; use %s", a.output,
+				strings.Join(formats(), ", "))
 		}
 		return nil
 	}
 	return root
 }
+
+// formats are the values of -o.
+func formats() []string { return []string{"table", "wide", "json", "yaml", "csv"} }
 
 // group makes a command that only holds others.
 func group(use, short, long string, subs ...*cobra.Command) *cobra.Command {

@@ -13,7 +13,7 @@ import (
 func (a *app) servicePrincipalCommand() *cobra.Command {
 	return group("sp", "Manage service principals",
 		`Service principals are programs that sign in. They use Azure clients and authenticate with a secret or a certificate.`,
-		a.spCreateCommand(), a.spListCommand(), a.spSecretCommand())
+		a.spCreateCommand(), a.listing(a.spListCommand()), a.spSecretCommand())
 }
 
 func createdSecretColumns() []column[api.CreatedSecret] {
@@ -108,7 +108,7 @@ func (a *app) spListCommand() *cobra.Command {
 func (a *app) spSecretCommand() *cobra.Command {
 	return group("secret", "Manage the secrets and certificates of a service principal",
 		"A service principal can have several secrets and certificates, so that they can be rotated.",
-		a.spSecretAddCommand(), a.spSecretListCommand(), a.spSecretDeleteCommand())
+		a.spSecretAddCommand(), a.listing(a.spSecretListCommand()), a.spSecretDeleteCommand())
 }
 
 func (a *app) spSecretAddCommand() *cobra.Command {

@@ -13,7 +13,7 @@ func (a *app) subscriptionCommand() *cobra.Command {
 	return group("subscription", "Manage the subscriptions of your tenant",
 		`Subscriptions contain resource groups. The list includes subscriptions of other tenants where you have a role as a
 guest.`,
-		a.subscriptionCreateCommand(), a.subscriptionListCommand())
+		a.subscriptionCreateCommand(), a.listing(a.subscriptionListCommand()))
 }
 
 func subscriptionColumns() []column[api.Subscription] {

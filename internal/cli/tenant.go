@@ -12,7 +12,7 @@ import (
 func (a *app) tenantCommand() *cobra.Command {
 	return group("tenant", "Manage the tenants of this server",
 		"Tenants are isolated from each other. Administrators of the tenant that runs the server create them.",
-		a.tenantCreateCommand(), a.tenantListCommand(), a.tenantShowCommand())
+		a.tenantCreateCommand(), a.listing(a.tenantListCommand()), a.tenantShowCommand())
 }
 
 func tenantColumns() []column[api.Tenant] {

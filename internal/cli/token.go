@@ -15,7 +15,7 @@ import (
 func (a *app) tokenCommand() *cobra.Command {
 	return group("token", "Manage your API tokens",
 		"API tokens let your programs do what you may do, within the token's restrictions, until it expires.",
-		a.tokenCreateCommand(), a.tokenListCommand(), a.tokenRevokeCommand())
+		a.tokenCreateCommand(), a.listing(a.tokenListCommand()), a.tokenRevokeCommand())
 }
 
 func (a *app) tokenCreateCommand() *cobra.Command {

@@ -12,8 +12,9 @@ import (
 
 func (a *app) userCommand() *cobra.Command {
 	return group("user", "Manage users", "Manage the people who sign in.",
-		a.userCreateCommand(), a.userListCommand(), a.userDisableCommand(true), a.userDisableCommand(false),
-		a.userPasswordCommand(), a.userPasskeysCommand(), a.userForgetPasskeyCommand(), a.userClaimsCommand())
+		a.userCreateCommand(), a.listing(a.userListCommand()), a.userDisableCommand(true), a.userDisableCommand(false),
+		a.userPasswordCommand(), a.listing(a.userPasskeysCommand()), a.userForgetPasskeyCommand(),
+		a.listing(a.userClaimsCommand()))
 }
 
 func principalColumns() []column[api.Principal] {

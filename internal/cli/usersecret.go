@@ -37,7 +37,7 @@ prints it once; it only works for choosing a new one. To change your own passwor
 			if err != nil {
 				return err
 			}
-			if reset.Password == "" && a.output == "table" {
+			if reset.Password == "" && a.forPeople() {
 				a.say("%s has the new password and is signed out everywhere.", args[0])
 				return nil
 			}

@@ -47,7 +47,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Example: "  postern version\n  postern version -o json",
 		Args:    takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			if a.output == "table" {
+			if a.forPeople() {
 				a.line("%s", thisBuild())
 				return nil
 			}

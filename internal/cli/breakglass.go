@@ -55,9 +55,8 @@ func (a *app) breakGlassListCommand() *cobra.Command {
 		Short: "List the break-glass codes of a machine, but not the codes themselves",
 		Long: `List the break-glass codes of a machine: unused, used, and recently expired or revoked. The codes themselves are
 never shown again.`,
-		Example:           "  postern break-glass list web-1",
-		Args:              takes(1, 1),
-		ValidArgsFunction: a.machines,
+		Example: "  postern break-glass list web-1",
+		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			codes, err := cl.GlassCodes(c.Context(), args[0])
 			if err != nil {
@@ -81,9 +80,8 @@ func (a *app) breakGlassRevokeCommand() *cobra.Command {
 		Short: "Revoke the unused break-glass codes of a machine",
 		Long: `Revoke all unused break-glass codes of a machine because they were lost or someone has left. Its agent learns of it
 at once. An unreachable agent still accepts them, and what it opens is recorded when it is back.`,
-		Example:           "  postern break-glass revoke web-1",
-		Args:              takes(1, 1),
-		ValidArgsFunction: a.machines,
+		Example: "  postern break-glass revoke web-1",
+		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			n, err := cl.RevokeGlassCodes(c.Context(), args[0])
 			if err != nil {

@@ -209,12 +209,11 @@ func labels(m map[string]string) string {
 
 func (a *app) machineShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "show MACHINE",
-		Short:             "Show a machine, its standing and its agent",
-		Long:              "Show a machine, its standing and its agent. MACHINE is a name, an id or a resource id.",
-		Example:           "  postern machine show web-1",
-		Args:              takes(1, 1),
-		ValidArgsFunction: a.machines,
+		Use:     "show MACHINE",
+		Short:   "Show a machine, its standing and its agent",
+		Long:    "Show a machine, its standing and its agent. MACHINE is a name, an id or a resource id.",
+		Example: "  postern machine show web-1",
+		Args:    takes(1, 1),
 		RunE: show(a, machineColumns(), func(ctx context.Context, cl *api.Client, args []string) (api.Machine, error) {
 			return cl.Machine(ctx, args[0])
 		}),
@@ -230,9 +229,8 @@ func (a *app) machineDeleteCommand() *cobra.Command {
 becomes invalid. Such an agent keeps the ports closed to everyone until it is uninstalled on the host with "postern
 agent uninstall --yes"; a gateway no longer guards the machine. The command first lists what will end and asks for
 confirmation; --yes confirms in advance.`,
-		Example:           "  postern machine delete web-1\n  postern machine delete web-1 --yes",
-		Args:              takes(1, 1),
-		ValidArgsFunction: a.machines,
+		Example: "  postern machine delete web-1\n  postern machine delete web-1 --yes",
+		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			m, err := cl.Machine(c.Context(), args[0])
 			if err != nil {

@@ -14,9 +14,8 @@ func (a *app) machineLabelCommand() *cobra.Command {
 		Short: "Set or remove labels of a machine",
 		Long: `Set labels of a machine; NAME- removes one. Requests select machines by label, and conditions of approval rules can
 use labels.`,
-		Example:           "  postern machine label web-1 env=prod role=web\n  postern machine label web-1 role-",
-		Args:              takes(2, -1),
-		ValidArgsFunction: a.machines,
+		Example: "  postern machine label web-1 env=prod role=web\n  postern machine label web-1 role-",
+		Args:    takes(2, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			in := api.LabelChange{Set: map[string]string{}}
 			for _, arg := range args[1:] {

@@ -27,7 +27,7 @@ func networkColumns() []column[api.Network] {
 func (a *app) networkSetCommand() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use:   "set NAME PREFIX…",
+		Use:   "set NETWORK PREFIX…",
 		Short: "Create a named network, or replace its prefixes",
 		Long: `Create a named network, or replace its prefixes. A request resolves the name when it is submitted. A policy always
 allows what its networks contain now: when a network shrinks, access from outside it ends. If policies name the network,
@@ -62,7 +62,7 @@ func (a *app) networkListCommand() *cobra.Command {
 		Example: "  postern network list",
 		Args:    takes(0, 0),
 		RunE: list(a, networkColumns(),
-			"There are no named networks. Create one with: postern network set NAME PREFIX…",
+			"There are no named networks. Create one with: postern network set NETWORK PREFIX…",
 			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.Network, error] {
 				return cl.Networks(ctx)
 			}),
@@ -71,7 +71,7 @@ func (a *app) networkListCommand() *cobra.Command {
 
 func (a *app) networkDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "delete NAME",
+		Use:   "delete NETWORK",
 		Short: "Delete an unused named network",
 		Long: "Delete a named network. A network named in a policy cannot be deleted; the error lists where it " +
 			"is used.",

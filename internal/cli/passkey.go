@@ -163,7 +163,7 @@ func passkeyColumns() []column[api.Passkey] {
 
 func (a *app) passkeyDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "delete NAME",
+		Use:     "delete PASSKEY",
 		Short:   "Delete one of your passkeys",
 		Long:    "Delete one of your passkeys, given by name or id. Confirm with one of them first: postern confirm.",
 		Example: "  postern passkey delete laptop",

@@ -102,9 +102,8 @@ func (a *app) policyShowCommand() *cobra.Command {
 		Short: "Show the policy of a machine",
 		Long: "Show the policy of a machine. Its YAML or JSON can be edited and used with policy set " +
 			"--file.",
-		Example:           "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
-		Args:              takes(1, 1),
-		ValidArgsFunction: a.machines,
+		Example: "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
+		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			view, err := cl.MachinePolicy(c.Context(), args[0])
 			if err != nil {
@@ -137,9 +136,8 @@ func (a *app) policyDeleteCommand() *cobra.Command {
 		Long: `Delete a machine's policy: Postern's rules for its ports are removed, and only other firewalls still protect them.
 To keep ports closed to everyone, keep the policy. The command first lists what will end and asks for confirmation;
 --yes confirms in advance.`,
-		Example:           "  postern policy delete web-1\n  postern policy delete web-1 --yes",
-		Args:              takes(1, 1),
-		ValidArgsFunction: a.machines,
+		Example: "  postern policy delete web-1\n  postern policy delete web-1 --yes",
+		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			view, err := cl.MachinePolicy(c.Context(), args[0])
 			if err != nil {

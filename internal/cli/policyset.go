@@ -33,8 +33,7 @@ and asks for confirmation; --yes confirms in advance.`,
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
   postern policy set web-1 --port 22 --approvers ops:2 --require-reason --gap 1h
   postern policy set web-1 --file web-1.yaml`,
-		Args:              takes(1, 1),
-		ValidArgsFunction: a.machines,
+		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var in api.MachinePolicy
 			var revision int64

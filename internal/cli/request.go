@@ -43,8 +43,7 @@ What an item does not say is taken from --from, --for and --until.`,
   postern request --item "web-1:22,443 from 203.0.113.0/24 for 1h" --item "db-1:5432 until 18:00" --reason migration
   postern request db-1 --port 22 --at "tomorrow 09:00" --for 1h --repeat "FREQ=WEEKLY;BYDAY=MO;COUNT=8" --reason "weekly patches"
   postern request web-1 --port 22 --for 15m --break-glass --reason "site down, nobody answers"`,
-		Args:              takes(0, -1),
-		ValidArgsFunction: a.machines,
+		Args: takes(0, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ask, patience, err := a.newRequest(c, args, in)
 			if err != nil {

@@ -61,7 +61,7 @@ func (a *app) resourceGroupListCommand() *cobra.Command {
 
 func (a *app) resourceGroupDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "delete NAME",
+		Use:     "delete RESOURCE-GROUP",
 		Short:   "Delete an empty resource group",
 		Long:    "Delete an empty resource group, by name or resource id. Roles assigned at it are removed.",
 		Example: "  postern resource-group delete web",

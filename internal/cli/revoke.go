@@ -31,8 +31,7 @@ advance.`,
   postern revoke web-1 --scheduled --reason "the migration is over"
   postern revoke web-1 --everybody --reason "incident 12" --yes
   postern revoke --principal ann --reason "left the team" --yes`,
-		Args:              takes(0, 1),
-		ValidArgsFunction: a.machines,
+		Args: takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if (principal != "") == (len(args) == 1) {
 				return usage(c, "revoke what? Name a grant, a request or a machine, or a person with --principal")

@@ -82,6 +82,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.config, "config", "",
 		"file that stores the sign-in (default $XDG_CONFIG_HOME/postern/config.json)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%s", err) })
+	a.completeNames(root)
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if !slices.Contains(formats(), a.output) {
 			return usage(c, "unknown output format -o %s; use %s", a.output,

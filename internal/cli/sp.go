@@ -114,7 +114,7 @@ func (a *app) spSecretCommand() *cobra.Command {
 func (a *app) spSecretAddCommand() *cobra.Command {
 	var proof newSecret
 	c := &cobra.Command{
-		Use:     "add NAME",
+		Use:     "add SP",
 		Short:   "Add a secret, or a certificate",
 		Long:    "Add a secret, which is shown only once, or a certificate with --certificate.",
 		Example: "  postern sp secret add deploy --name pipeline --for 90d",
@@ -142,7 +142,7 @@ func (a *app) spSecretAddCommand() *cobra.Command {
 
 func (a *app) spSecretListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list NAME",
+		Use:     "list SP",
 		Short:   "List secrets and certificates",
 		Long:    "List the secrets and certificates of a service principal, oldest first.",
 		Example: "  postern sp secret list deploy",
@@ -162,7 +162,7 @@ func (a *app) spSecretListCommand() *cobra.Command {
 
 func (a *app) spSecretDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "delete NAME ID",
+		Use:     "delete SP ID",
 		Short:   "Delete a secret or certificate",
 		Long:    "Delete a secret or certificate by its id. Tokens issued for it become invalid at once.",
 		Example: "  postern sp secret delete deploy 019a5b7e-3c1f-7d2a-9b44-6f2f0d8c1e35",

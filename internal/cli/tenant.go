@@ -67,7 +67,7 @@ func (a *app) tenantListCommand() *cobra.Command {
 
 func (a *app) tenantShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show [NAME]",
+		Use:     "show [TENANT]",
 		Short:   "Show a tenant (default yours)",
 		Long:    "Show a tenant by name or id (default yours).",
 		Example: "  postern tenant show",

@@ -23,7 +23,7 @@ type Kernel struct {
 
 	clock     func() time.Time
 	seal      seal // of secret settings
-	attempts attempts
+	attempts  attempts
 	directory atomic.Pointer[rbac.Directory] // the newest that was needed
 }
 

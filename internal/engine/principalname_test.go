@@ -32,6 +32,29 @@ func TestDeceptiveNames(t *testing.T) {
 	}
 }
 
+// TestNoNameStandsForTheCaller proves that nobody is called by a word that calls take for whoever makes them, and no
+// tenant: neither by an administrator's will nor by a provider's.
+func TestNoNameStandsForTheCaller(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"mine", "Mine", "MINE"} {
+		_, err := w.Directory.CreateTenant(w.ctx, w.admin, directory.TenantInput{Name: name, PasswordHash: "x"})
+		wantCode(t, err, access.KindInvalid, "reservedName")
+	}
+	for i, name := range []string{"me", "Me", " mE "} {
+		p := must(w.Directory.SignInExternally(w.ctx, directory.ExternalSignIn{
+			Tenant: w.admin.Tenant, Issuer: "https://login.example", Subject: name, Name: name,
+			Session: engine.Session{Hash: name, CreatedAt: w.clock.now(), ExpiresAt: w.clock.now().Add(time.Hour)},
+			Address: office, Via: "portal",
+		}))(t)
+		if want := []string{
+			"user of login.example", "user of login.example (login.example)", "user of login.example (login.example) 2",
+		}[i]; p.Name != want {
+			t.Errorf("a provider's %q is called %q, want %q", name, p.Name, want)
+		}
+	}
+}
+
 // TestDeceptiveDisplayNames holds that what people are shown beside names turns nothing round and hides nothing,
 // whoever says it, and that the joiners of some languages may stand in it.
 func TestDeceptiveDisplayNames(t *testing.T) {

@@ -114,8 +114,8 @@ func Settings() []Setting {
 		{
 			Key: "connectionsPerAddress", Env: "POSTERN_CONNECTIONS_PER_ADDRESS", Flag: "connections-per-address",
 			Default: "1000", set: setConnectionsPerAddress,
-			Doc: "connections that one address (one /64 in IPv6) may have open at once; those of agents and " +
-				"trustedProxies do not count",
+			Doc: "connections that one address may have open at once, in IPv6 one /64, and one /48 four times as many; " +
+				"each agent has as many of its own, and those of trustedProxies do not count",
 		},
 		{
 			Key: "tls12", Env: "POSTERN_TLS12", Flag: "tls12", Default: "false", set: setTLS12,

@@ -139,17 +139,13 @@ type refreshApplicationInput struct {
 	calling
 
 	Application string `path:"application" maxLength:"2048" doc:"Name or resource id."`
-	Body        *api.ApplicationRefresh
+	Body        api.ApplicationRefresh
 }
 
 func (a *API) refreshApplication(ctx context.Context,
 	in *refreshApplicationInput,
 ) (*answer[api.Application], error) {
-	var shown string
-	if in.Body != nil { // the portal of an older build names nothing
-		shown = in.Body.DefinitionDigest
-	}
-	d, err := a.engine.Apps.RefreshApplication(ctx, in.caller, in.Application, shown)
+	d, err := a.engine.Apps.RefreshApplication(ctx, in.caller, in.Application, in.Body.DefinitionDigest)
 	return &answer[api.Application]{applicationOut(d)}, err
 }
 

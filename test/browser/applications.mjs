@@ -30,6 +30,54 @@ await admin.getByRole("button", { name: "Save the terms" }).click();
 await admin.getByText("Saved").waitFor();
 await inspect(admin, "application, the customer's side");
 
+// Two tabs of one person: what one began to change is bound to what it was, and is not written over the other's.
+const tab = await admin.context().newPage();
+await tab.goto(admin.url());
+await tab.getByLabel("For at most").selectOption({ label: "1 h" });
+await admin.getByLabel("For at most").selectOption({ label: "30 min" });
+await admin.getByRole("button", { name: "Save the terms" }).click();
+await admin.getByText("Saved").waitFor();
+await tab.getByText("The application has changed since you began.").waitFor();
+await tab.getByRole("button", { name: "Save the terms" }).click();
+await tab.getByText("The terms stay as they are").waitFor();
+await inspect(tab, "application, changed meanwhile");
+await tab.getByRole("button", { name: "Show its present settings" }).click();
+check("the other one's choice is shown", (await tab.getByLabel("For at most").inputValue()) === "1800");
+await tab.getByLabel("For at most").selectOption({ label: "2 h" });
+await tab.getByRole("button", { name: "Save the terms" }).click();
+await tab.getByText("Saved").waitFor();
+await tab.close();
+
+// The publisher changes the definition: the page says what that changes, and accepts what it showed, and nothing else.
+const terms = { displayName: "Web shop", description: "A shop that its maker looks after", public: true, jit: { available: true, maxSeconds: 4 * 3600 } };
+const publish = async (version, roles) => {
+  const headers = { Origin: portal, "Sec-Fetch-Site": "same-origin" };
+  const data = { ...terms, version, authorizations: roles.map((role) => ({ principal: "vera", role })) };
+  const answer = await vera.context().request.put(portal + "/api/v1/application-definitions/shop", { headers, data });
+  check("published: " + (await answer.text()), answer.ok());
+};
+await publish("1.1.0", ["Contributor", "Reader"]);
+await admin.reload();
+const update = admin.getByRole("region", { name: "Update to accept" });
+await update.getByText("Gives Reader for the user vera, to activate, as your settings allow, for at most 4 h").waitFor();
+check("nothing else changes", (await update.getByRole("listitem").count()) === 1);
+await inspect(admin, "application, an update to accept");
+await publish("1.2.0", ["Contributor", "Owner"]);
+admin.expected.push(/status of 409/);
+if (await update.getByRole("button", { name: "Accept version 1.1.0" }).isEnabled()) {
+  await update.getByRole("button", { name: "Accept version 1.1.0" }).click();
+  await update.getByText("The update was not accepted").waitFor();
+}
+await update.getByText("The publisher changed the definition while you read.").waitFor();
+check("what was not shown cannot be accepted", await update.getByRole("button", { name: "Accept version 1.1.0" }).isDisabled());
+admin.expected.length = 0;
+await update.getByRole("button", { name: "Show what it changes now" }).click();
+await update.getByText("Gives Owner for the user vera").waitFor();
+check("the role that is gone is not shown", (await update.getByText("Reader").count()) === 0);
+await update.getByRole("button", { name: "Accept version 1.2.0" }).click();
+await update.waitFor({ state: "detached" });
+await admin.getByRole("region", { name: "The publisher's roles" }).getByText("Owner").waitFor();
+
 // Private addresses are of whoever runs the server: nobody else is offered them.
 await vera.goto(portal + "/settings/channels/new");
 await vera.locator("summary").click();

@@ -165,6 +165,25 @@ await ben.goto(portal + "/approvals");
 await ben.getByRole("main").getByRole("link", { name: /anna/ }).waitFor();
 check("the other one still waits", (await ben.getByRole("main").getByRole("link", { name: /anna/ }).count()) === 1 && (await ben.getByText("The other one").count()) === 0);
 
+// A request for twelve machines: what was not looked at is not said to be closed, and can be looked up.
+const call = (page, method, path, data) => page.context().request.fetch(portal + "/api/v1" + path, { method, headers: { Origin: portal, "Sec-Fetch-Site": "same-origin" }, data });
+const twelve = Array.from({ length: 12 }, (_, n) => `spare-${30 + n}`);
+const approval = [{ name: "Spares", stages: [{ allOf: [{ count: 1, people: ["ben"] }] }] }];
+for (const name of twelve) check("guarded", (await call(admin, "PUT", `/machines/${name}/policy`, { ports: [{ ports: "22", maxSeconds: 3600 }], approval: name === "spare-40" ? undefined : approval })).ok());
+check("open", (await call(admin, "POST", "/requests", { items: [{ machine: "spare-40", ports: "22" }], forSeconds: 600 })).ok());
+const dozen = await (await call(anna, "POST", "/requests", { items: twelve.map((machine) => ({ machine, ports: "22" })), forSeconds: 600, justification: "All twelve" })).json();
+await ben.goto(portal + "/requests/" + dozen.id);
+await until("ten were looked at", async () => (await ben.getByText("Nothing else is open there that you may see.").count()) === 10);
+check("two were not", (await ben.getByText("What else is open there was not looked at.").count()) === 2);
+await inspect(ben, "decide, twelve machines");
+await ben.getByRole("button", { name: "Look up what is open on the other 2" }).click();
+await ben.getByText("open for admin until").waitFor();
+await until("eleven have nothing open", async () => (await ben.getByText("Nothing else is open there that you may see.").count()) === 11);
+await ben.goto(portal + "/approvals");
+await ben.getByRole("heading", { level: 1, name: "Approvals" }).waitFor();
+check("canceled", (await call(anna, "POST", `/requests/${dozen.id}/cancel`, {})).ok());
+check("policies gone", (await Promise.all(twelve.map((name) => call(admin, "DELETE", `/machines/${name}/policy`)))).every((r) => r.ok()));
+
 // Two tabs of one person, and two openings: ending one by its key leaves the other, in both tabs.
 const tab = await anna.context().newPage();
 await tab.goto(portal + "/access");
@@ -185,7 +204,6 @@ check("a dialog gives the focus back", await live(tab).first().getByRole("button
 
 // Two windows to come: one is canceled, and says when it was to open and when that was called off.
 const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
-const call = (page, method, path, data) => page.context().request.fetch(portal + "/api/v1" + path, { method, headers: { Origin: portal, "Sec-Fetch-Site": "same-origin" }, data });
 for (const ports of ["22", "443"]) check("scheduled", (await call(anna, "POST", "/requests", { items: [{ machine: "web-1", ports }], start: tomorrow, forSeconds: 600 })).ok());
 const later = anna.getByRole("region", { name: "Scheduled" }).getByRole("listitem");
 await until("two are to come", async () => (await later.count()) === 2);

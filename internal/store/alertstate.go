@@ -8,17 +8,16 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
+var (
 	// Of each agent the first machine by its id stands for all.
-	selectSilent = `select a.id, a.tenant, a.name, a.mode, a.version, a.fingerprint, a.enrolled_at, a.last_seen_at, a.skew, a.revision, a.reported, a.reported_at, a.problem,
-a.revoked, a.foreign_rules, a.scope, a.successor, a.holds_until, a.predecessors, a.epoch, a.stream,
+	selectSilent = "select " + agentTable.selected + `,
 (select min(m.id) from machines m join grants g on g.machine = m.id where m.agent = a.id and g.ended_at = 0 and g.start_at <= $2 and g.end_at > $2
 and g.state <> 'failed') as machine
 from agents a where a.tenant = $4 and a.revoked = 0 and a.last_seen_at < $1 and exists (select 1 from machines m join grants g on g.machine = m.id
 where m.agent = a.id and g.ended_at = 0 and g.start_at <= $2 and g.end_at > $2 and g.state <> 'failed') and a.id > $5 order by a.id limit $3`
-	selectSkewed = "select " + agentColumns + ` from agents where tenant = $4 and revoked = 0 and (skew >= $1 or skew <= $2) and id > $5
+	selectSkewed = "select " + agentTable.selected + ` from agents a where tenant = $4 and revoked = 0 and (skew >= $1 or skew <= $2) and id > $5
 order by id limit $3`
-	selectForeign = "select " + agentColumns + " from agents where tenant = $2 and revoked = 0 and foreign_rules <> " +
+	selectForeign = "select " + agentTable.selected + " from agents a where tenant = $2 and revoked = 0 and foreign_rules <> " +
 		"'[]' and id > $3 order by id limit $1"
 
 	// It goes from machine to machine in the index, and takes one grant of each: a host that nobody will hear of again
@@ -40,7 +39,7 @@ func (r *reader) SilentAgents(ctx context.Context, tenant access.TenantID, since
 		return nil, err
 	}
 	return all(ctx, r.q, func(row scanner) (on engine.AgentOn, err error) {
-		on.Agent, err = scanAgent(tailed{row, &on.Machine})
+		on.Agent, err = agentTable.scan(tailed{row, &on.Machine})
 		return on, err
 	}, selectSilent, micros(since), micros(now), int64(limit), string(tenant), string(after))
 }
@@ -62,7 +61,7 @@ func (r *reader) SkewedAgents(ctx context.Context, tenant access.TenantID, beyon
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
-	return all(ctx, r.q, scanAgent, selectSkewed, int64(beyond), -int64(beyond), int64(limit), string(tenant),
+	return all(ctx, r.q, agentTable.scan, selectSkewed, int64(beyond), -int64(beyond), int64(limit), string(tenant),
 		string(after))
 }
 
@@ -73,7 +72,7 @@ func (r *reader) ForeignAgents(ctx context.Context, tenant access.TenantID, afte
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
-	return all(ctx, r.q, scanAgent, selectForeign, int64(limit), string(tenant), string(after))
+	return all(ctx, r.q, agentTable.scan, selectForeign, int64(limit), string(tenant), string(after))
 }
 
 // UnprovenGrants implements engine.AlertReader.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"database/sql"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
@@ -88,6 +90,63 @@ func toJSON(v any) (string, error) {
 	return string(text), nil
 }
 
+// formColumn scans JSON text into what it points to, which is of the form's type.
+type formColumn struct {
+	form form
+	to   unsafe.Pointer
+}
+
+// Scan implements sql.Scanner.
+func (c formColumn) Scan(value any) error {
+	switch v := value.(type) {
+	case string:
+		if v == "null" { // most nested values are empty; each is scanned into its zero value
+			return nil
+		}
+		return c.form.read([]byte(v), c.to)
+	case []byte:
+		return c.form.read(v, c.to)
+	default:
+		return fmt.Errorf("a nested value is a %T", value)
+	}
+}
+
+// integer is a number of any size, or what is counted in one.
+type integer interface {
+	~int | ~int64 | ~uint16 | ~uint64
+}
+
+// numberColumn scans a number that fits.
+type numberColumn[V integer] struct{ to *V }
+
+// Scan implements sql.Scanner.
+func (c numberColumn[V]) Scan(value any) error {
+	n, ok := value.(int64)
+	if !ok {
+		return fmt.Errorf("a number is a %T", value)
+	}
+	if *c.to = V(n); int64(*c.to) != n {
+		return fmt.Errorf("the number %d is too large", n)
+	}
+	return nil
+}
+
+// blobColumn scans bytes; none are nil.
+type blobColumn struct{ to *[]byte }
+
+// Scan implements sql.Scanner.
+func (c blobColumn) Scan(value any) error {
+	b, ok := value.([]byte)
+	if !ok {
+		return fmt.Errorf("bytes are a %T", value)
+	}
+	*c.to = nil
+	if len(b) > 0 {
+		*c.to = bytes.Clone(b)
+	}
+	return nil
+}
+
 // addrColumn scans an address; empty text is the zero address.
 type addrColumn struct{ to *netip.Addr }
 
@@ -113,8 +172,8 @@ func addrText(a netip.Addr) string {
 	return a.String()
 }
 
-// optional gives NULL for empty text.
-func optional[T ~string](s T) sql.NullString {
+// orNull returns NULL for empty text.
+func orNull[T ~string](s T) sql.NullString {
 	return sql.NullString{String: string(s), Valid: s != ""}
 }
 

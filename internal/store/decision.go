@@ -2,49 +2,62 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	selectDecisions = `select d.request, d.person, d.name, d.approve, d.comment, d.digest, d.at, d.quorums, d.stage, d.approval, d.stepped_up
-from decisions d where d.request = $1 order by d.position` + everyRow
-	reviewColumns = "v.id, v.tenant, v.person, v.person_name, v.request, v.offline, v.created_at, v.closed_at, " +
-		"v.closed_by, v.comment, v.revision"
-	selectReview      = "select " + reviewColumns + " from reviews v where v.id = $1 limit 1"
-	selectOpenReviews = "select " + reviewColumns + " from reviews v where v.person = $1 and v.closed_at = 0 order " +
+var (
+	decisionTable = describe("decision", "decisions", "d", "request, position",
+		text("request", func(v *access.Decision) *access.RequestID { return &v.Request }),
+		text("person", func(v *access.Decision) *access.PrincipalID { return &v.Person }),
+		text("name", func(v *access.Decision) *string { return &v.Name }),
+		truth("approve", func(v *access.Decision) *bool { return &v.Approve }),
+		text("comment", func(v *access.Decision) *string { return &v.Comment }),
+		text("digest", func(v *access.Decision) *string { return &v.Digest }),
+		when("at", func(v *access.Decision) *time.Time { return &v.At }),
+		listOf("quorums", func(v *access.Decision) *[]int { return &v.Quorums }),
+		number("stage", func(v *access.Decision) *int { return &v.Stage }),
+		number("approval", func(v *access.Decision) *int { return &v.Case }),
+		truth("stepped_up", func(v *access.Decision) *bool { return &v.SteppedUp }))
+
+	reviewTable = describe("review", "reviews", "v", "id",
+		text("id", func(v *access.Review) *access.ReviewID { return &v.ID }),
+		text("tenant", func(v *access.Review) *access.TenantID { return &v.Tenant }),
+		text("person", func(v *access.Review) *access.PrincipalID { return &v.Person }),
+		text("person_name", func(v *access.Review) *string { return &v.PersonName }),
+		text("request", func(v *access.Review) *access.RequestID { return &v.Request }),
+		truth("offline", func(v *access.Review) *bool { return &v.Offline }),
+		when("created_at", func(v *access.Review) *time.Time { return &v.CreatedAt }),
+		when("closed_at", func(v *access.Review) *time.Time { return &v.ClosedAt }),
+		text("closed_by", func(v *access.Review) *access.PrincipalID { return &v.ClosedBy }),
+		text("comment", func(v *access.Review) *string { return &v.Comment }),
+		number("revision", func(v *access.Review) *int64 { return &v.Revision }))
+
+	selectDecisions = "select " + decisionTable.selected + " from decisions d where d.request = $1 order by d.position" +
+		everyRow
+	// The place of a decision among those of its request is not the decision's own.
+	insertDecision    = decisionTable.insertWith("position")
+	selectReview      = "select " + reviewTable.selected + " from reviews v where v.id = $1 limit 1"
+	selectOpenReviews = "select " + reviewTable.selected + " from reviews v where v.person = $1 and v.closed_at = 0 order " +
 		"by v.id limit 100"
-	listReviews = "select " + reviewColumns + " from reviews v"
+	listReviews = "select " + reviewTable.selected + " from reviews v"
 )
-
-func scanDecision(row scanner) (d access.Decision, err error) {
-	err = row.Scan(&d.Request, &d.Person, &d.Name, flagColumn{&d.Approve}, &d.Comment, &d.Digest, timeColumn{&d.At},
-		jsonColumn{&d.Quorums}, &d.Stage, &d.Case,
-		flagColumn{&d.SteppedUp})
-	return d, err
-}
-
-func scanReview(row scanner) (v access.Review, err error) {
-	err = row.Scan(&v.ID, &v.Tenant, &v.Person, &v.PersonName, &v.Request, flagColumn{&v.Offline},
-		timeColumn{&v.CreatedAt}, timeColumn{&v.ClosedAt}, &v.ClosedBy,
-		&v.Comment, &v.Revision)
-	return v, err
-}
 
 // Decisions implements engine.DecisionReader.
 func (r *reader) Decisions(ctx context.Context, request access.RequestID) ([]access.Decision, error) {
-	return whole(ctx, r.q, scanDecision, selectDecisions, string(request))
+	return whole(ctx, r.q, decisionTable.scan, selectDecisions, string(request))
 }
 
 // Review implements engine.DecisionReader.
 func (r *reader) Review(ctx context.Context, id access.ReviewID) (access.Review, error) {
-	return one(ctx, r.q, "review", scanReview, selectReview, string(id))
+	return one(ctx, r.q, "review", reviewTable.scan, selectReview, string(id))
 }
 
 // OpenReviews implements engine.DecisionReader.
 func (r *reader) OpenReviews(ctx context.Context, person access.PrincipalID) ([]access.Review, error) {
-	return all(ctx, r.q, scanReview, selectOpenReviews, string(person))
+	return all(ctx, r.q, reviewTable.scan, selectOpenReviews, string(person))
 }
 
 // Reviews implements engine.DecisionReader.
@@ -59,38 +72,20 @@ func (r *reader) Reviews(ctx context.Context, f engine.ReviewFilter,
 		l.where("v.closed_at = 0")
 	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, descending(columns), scanReview,
+	return page(ctx, r.q, l, p, descending(columns), reviewTable.scan,
 		func(v access.Review) []any { return []any{micros(v.CreatedAt), v.ID} })
 }
 
-const (
-	insertDecision = `insert into decisions (request, position, person, name, approve, comment, digest, at, quorums, stage, approval, stepped_up)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
-	insertReview = `insert into reviews (id, tenant, person, person_name, request, offline, created_at, closed_at, closed_by, comment, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
-	updateReview = `update reviews set tenant = $2, person = $3, person_name = $4, request = $5, offline = $6, created_at = $7, closed_at = $8, closed_by = $9,
-comment = $10, revision = $11 where id = $1 and revision = $12`
-)
-
 // AddDecision implements engine.DecisionWriter.
 func (t *tx) AddDecision(ctx context.Context, position int, d access.Decision) error {
-	quorums := d.Quorums
-	if quorums == nil {
-		quorums = []int{}
-	}
-	text, err := toJSON(quorums)
+	args, err := decisionTable.args(&d)
 	if err != nil {
 		return err
 	}
-	return t.exec(ctx, "decision", nil, insertDecision, string(d.Request), int64(position), string(d.Person), d.Name,
-		flag(d.Approve), d.Comment, d.Digest,
-		micros(d.At), text, int64(d.Stage), int64(d.Case), flag(d.SteppedUp))
+	return t.exec(ctx, "decision", nil, insertDecision, append(args, int64(position))...)
 }
 
 // SaveReview implements engine.DecisionWriter.
 func (t *tx) SaveReview(ctx context.Context, v access.Review, was int64) error {
-	return t.swap(ctx, "review", v.Revision, was, insertReview, updateReview, []any{
-		string(v.ID), string(v.Tenant), string(v.Person), v.PersonName, string(v.Request),
-		flag(v.Offline), micros(v.CreatedAt), micros(v.ClosedAt), string(v.ClosedBy), v.Comment, v.Revision,
-	})
+	return swap(ctx, t, reviewTable, v, v.Revision, was)
 }

@@ -2,19 +2,49 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
+var (
+	definitionTable = describe("role definition", "role_definitions", "d", "id",
+		text("id", func(d *rbac.Definition) *rbac.DefinitionID { return &d.ID }),
+		text("tenant", func(d *rbac.Definition) *access.TenantID { return &d.Tenant }),
+		text("name", func(d *rbac.Definition) *string { return &d.Name }),
+		derived("name_key", func(d *rbac.Definition) any { return fold(d.Name) }),
+		text("description", func(d *rbac.Definition) *string { return &d.Description }),
+		truth("built_in", func(d *rbac.Definition) *bool { return &d.BuiltIn }),
+		listOf("permissions", func(d *rbac.Definition) *[]rbac.Permission { return &d.Permissions }),
+		nested("assignable_scopes", func(d *rbac.Definition) *[]access.ResourceID { return &d.AssignableScopes }),
+		when("created_at", func(d *rbac.Definition) *time.Time { return &d.CreatedAt }),
+		when("updated_at", func(d *rbac.Definition) *time.Time { return &d.UpdatedAt }))
+
+	// The home of the principal is the principal's own.
+	assignmentTable = describe("role assignment", "role_assignments", "a", "id",
+		text("id", func(a *rbac.Assignment) *rbac.AssignmentID { return &a.ID }),
+		text("tenant", func(a *rbac.Assignment) *access.TenantID { return &a.Tenant }),
+		text("principal", func(a *rbac.Assignment) *access.PrincipalID { return &a.Principal }),
+		joined("p.tenant", text("", func(a *rbac.Assignment) *access.TenantID { return &a.Home })),
+		text("definition", func(a *rbac.Assignment) *rbac.DefinitionID { return &a.Definition }),
+		text("scope", func(a *rbac.Assignment) *access.ResourceID { return &a.Scope }),
+		when("start_at", func(a *rbac.Assignment) *time.Time { return &a.Start }),
+		when("end_at", func(a *rbac.Assignment) *time.Time { return &a.End }),
+		text("description", func(a *rbac.Assignment) *string { return &a.Description }),
+		text("origin", func(a *rbac.Assignment) *access.ResourceID { return &a.Origin }),
+		text("created_by", func(a *rbac.Assignment) *access.PrincipalID { return &a.CreatedBy }),
+		when("created_at", func(a *rbac.Assignment) *time.Time { return &a.CreatedAt }),
+		text("through", func(a *rbac.Assignment) *access.PrincipalID { return &a.Through }))
+)
+
 // The directory is read whole and kept in memory by its revision, so these have no page.
-const (
+var (
 	selectDirectoryRevision = "select revision from directory where id = 1 limit 1"
-	selectDefinitions       = `select id, tenant, name, description, built_in, permissions, assignable_scopes, created_at, updated_at
-from role_definitions order by id` + everyRow
-	selectAssignments = `select a.id, a.tenant, a.principal, p.tenant, a.definition, a.scope, a.start_at, a.end_at, a.description, a.origin, a.created_by, a.created_at, a.through
-from role_assignments a join principals p on p.id = a.principal order by a.id` + everyRow
-	selectDenials     = "select id, tenant, scope, body, created_at from deny_assignments order by id" + everyRow
+	selectDefinitions       = "select " + definitionTable.selected + " from role_definitions d order by d.id" + everyRow
+	selectAssignments       = "select " + assignmentTable.selected +
+		" from role_assignments a join principals p on p.id = a.principal order by a.id" + everyRow
+	selectDenials     = "select " + denialTable.selected + " from deny_assignments d order by d.id" + everyRow
 	selectMemberships = "select group_id, member_id from memberships order by group_id, member_id" + everyRow
 	selectPeople      = "select id from principals where kind = 'user' order by id" + everyRow
 	selectMakers      = "select principal, person from secret_makers order by principal, person" + everyRow
@@ -41,13 +71,13 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	if d.Subscriptions, err = r.Subscriptions(ctx); err != nil {
 		return rbac.Data{}, err
 	}
-	if d.Definitions, err = whole(ctx, r.q, scanDefinition, selectDefinitions); err != nil {
+	if d.Definitions, err = whole(ctx, r.q, definitionTable.scan, selectDefinitions); err != nil {
 		return rbac.Data{}, err
 	}
-	if d.Assignments, err = whole(ctx, r.q, scanAssignment, selectAssignments); err != nil {
+	if d.Assignments, err = whole(ctx, r.q, assignmentTable.scan, selectAssignments); err != nil {
 		return rbac.Data{}, err
 	}
-	if d.Denials, err = whole(ctx, r.q, scanDenial, selectDenials); err != nil {
+	if d.Denials, err = whole(ctx, r.q, denialTable.scan, selectDenials); err != nil {
 		return rbac.Data{}, err
 	}
 	d.Memberships, err = whole(ctx, r.q, scanMembership, selectMemberships)
@@ -78,65 +108,19 @@ func (r *reader) Directory(ctx context.Context) (rbac.Data, error) {
 	return d, nil
 }
 
-func scanDefinition(row scanner) (d rbac.Definition, err error) {
-	var permissions []permissionRecord
-	err = row.Scan(&d.ID, &d.Tenant, &d.Name, &d.Description, flagColumn{&d.BuiltIn}, jsonColumn{&permissions},
-		jsonColumn{&d.AssignableScopes},
-		timeColumn{&d.CreatedAt}, timeColumn{&d.UpdatedAt})
-	for _, p := range permissions {
-		d.Permissions = append(d.Permissions, rbac.Permission(p))
-	}
-	return d, err
-}
-
-func scanAssignment(row scanner) (a rbac.Assignment, err error) {
-	err = row.Scan(&a.ID, &a.Tenant, &a.Principal, &a.Home, &a.Definition, &a.Scope, timeColumn{&a.Start},
-		timeColumn{&a.End}, &a.Description, &a.Origin, &a.CreatedBy,
-		timeColumn{&a.CreatedAt}, &a.Through)
-	return a, err
-}
-
-const (
-	upsertDefinition = `insert into role_definitions (id, tenant, name, name_key, description, built_in, permissions, assignable_scopes, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-on conflict (id) do update set tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, description = excluded.description,
-built_in = excluded.built_in, permissions = excluded.permissions, assignable_scopes = excluded.assignable_scopes, created_at = excluded.created_at,
-updated_at = excluded.updated_at`
-	insertAssignment = `insert into role_assignments (id, tenant, principal, definition, scope, start_at, end_at, description, origin, created_by, created_at, through)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
-	deleteAssignment = "delete from role_assignments where id = $1"
-)
+const deleteAssignment = "delete from role_assignments where id = $1"
 
 // SaveRoleDefinition implements engine.Tx.
 func (t *tx) SaveRoleDefinition(ctx context.Context, d rbac.Definition) error {
-	records := make([]permissionRecord, len(d.Permissions))
-	for i, p := range d.Permissions {
-		records[i] = permissionRecord(p)
-	}
-	permissions, err := toJSON(records)
-	if err != nil {
-		return err
-	}
-	scopes, err := toJSON(d.AssignableScopes)
-	if err != nil {
-		return err
-	}
-	err = t.exec(ctx, "role definition", nil, upsertDefinition, string(d.ID), string(d.Tenant), d.Name, fold(d.Name),
-		d.Description, flag(d.BuiltIn), permissions, scopes,
-		micros(d.CreatedAt), micros(d.UpdatedAt))
-	if err != nil {
+	if err := put(ctx, t, definitionTable, definitionTable.upsert, d); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)
 }
 
-// SaveRoleAssignment implements engine.Tx. The home of the principal is the principal's own.
+// SaveRoleAssignment implements engine.Tx.
 func (t *tx) SaveRoleAssignment(ctx context.Context, a rbac.Assignment) error {
-	err := t.exec(ctx, "role assignment", nil, insertAssignment, string(a.ID), string(a.Tenant), string(a.Principal),
-		string(a.Definition), string(a.Scope),
-		micros(a.Start), micros(a.End), a.Description, string(a.Origin), string(a.CreatedBy), micros(a.CreatedAt),
-		string(a.Through))
-	if err != nil {
+	if err := put(ctx, t, assignmentTable, assignmentTable.insert, a); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)

@@ -8,46 +8,35 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	eligibilityColumns = `e.id, e.tenant, e.principal, e.role, e.scope, e.start_at, e.end_at, e.longest, e.terms, e.origin,
-e.created_by, e.created_at, e.updated_at, e.revision`
-	selectEligibility = "select " + eligibilityColumns + " from eligibilities e where e.id = $1 limit 1"
-	listEligibilities = "select " + eligibilityColumns + " from eligibilities e"
-	insertEligibility = `insert into eligibilities (id, tenant, principal, role, scope, scope_key, start_at, end_at, longest, terms, origin, origin_key,
-created_by, created_at, updated_at, revision) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
-	updateEligibility = `update eligibilities set tenant = $2, principal = $3, role = $4, scope = $5, scope_key = $6, start_at = $7, end_at = $8, longest = $9,
-terms = $10, origin = $11, origin_key = $12, created_by = $13, created_at = $14, updated_at = $15, revision = $16 where id = $1 and revision = $17`
+var (
+	eligibilityTable = describe("eligibility", "eligibilities", "e", "id",
+		text("id", func(v *access.Eligibility) *access.EligibilityID { return &v.ID }),
+		text("tenant", func(v *access.Eligibility) *access.TenantID { return &v.Tenant }),
+		text("principal", func(v *access.Eligibility) *access.PrincipalID { return &v.Principal }),
+		text("role", func(v *access.Eligibility) *access.RoleID { return &v.Role }),
+		text("scope", func(v *access.Eligibility) *access.ResourceID { return &v.Scope }),
+		derived("scope_key", func(v *access.Eligibility) any { return v.Scope.Fold() }),
+		when("start_at", func(v *access.Eligibility) *time.Time { return &v.Start }),
+		when("end_at", func(v *access.Eligibility) *time.Time { return &v.End }),
+		number("longest", func(v *access.Eligibility) *time.Duration { return &v.Max }),
+		others[access.Eligibility]("terms", parts{}),
+		text("origin", func(v *access.Eligibility) *access.ResourceID { return &v.Origin }),
+		derived("origin_key", func(v *access.Eligibility) any { return v.Origin.Fold() }),
+		text("created_by", func(v *access.Eligibility) *access.PrincipalID { return &v.CreatedBy }),
+		when("created_at", func(v *access.Eligibility) *time.Time { return &v.CreatedAt }),
+		when("updated_at", func(v *access.Eligibility) *time.Time { return &v.UpdatedAt }),
+		number("revision", func(v *access.Eligibility) *int64 { return &v.Revision }))
+
+	selectEligibility = "select " + eligibilityTable.selected + " from eligibilities e where e.id = $1 limit 1"
+	listEligibilities = "select " + eligibilityTable.selected + " from eligibilities e"
 	deleteEligibility = "delete from eligibilities where id = $1 and revision = $2"
 	spendEligibility  = "insert into spent_eligibilities (id) values ($1) on conflict do nothing"
 	selectSpent       = "select 1 from spent_eligibilities s where s.id = $1 limit 1"
 )
 
-// termsRecord is what an eligibility asks of a request.
-type termsRecord struct {
-	Justification  justificationRecord `json:"justification,omitzero"`
-	Ticket         ticketRecord        `json:"ticket,omitzero"`
-	Approval       []caseRecord        `json:"approval,omitempty"`
-	PendingTimeout time.Duration       `json:"pendingTimeout,omitempty"`
-	Gap            time.Duration       `json:"gap,omitempty"`
-	Loosened       []looseningRecord   `json:"loosened,omitempty"`
-}
-
-func scanEligibility(row scanner) (e access.Eligibility, err error) {
-	var terms termsRecord
-	err = row.Scan(&e.ID, &e.Tenant, &e.Principal, &e.Role, &e.Scope, timeColumn{&e.Start}, timeColumn{&e.End}, &e.Max,
-		jsonColumn{&terms}, &e.Origin,
-		&e.CreatedBy, timeColumn{&e.CreatedAt}, timeColumn{&e.UpdatedAt}, &e.Revision)
-	e.Justification, e.Ticket = access.JustificationRule(terms.Justification), access.TicketRule(terms.Ticket)
-	e.PendingTimeout, e.Gap, e.Loosened = terms.PendingTimeout, terms.Gap, loosenings(terms.Loosened)
-	for _, c := range terms.Approval {
-		e.Approval.Cases = append(e.Approval.Cases, c.rule())
-	}
-	return e, err
-}
-
 // Eligibility implements engine.EligibilityReader.
 func (r *reader) Eligibility(ctx context.Context, id access.EligibilityID) (access.Eligibility, error) {
-	return one(ctx, r.q, "eligibility", scanEligibility, selectEligibility, string(id))
+	return one(ctx, r.q, "eligibility", eligibilityTable.scan, selectEligibility, string(id))
 }
 
 // EligibilitySpent implements engine.EligibilityReader.
@@ -72,28 +61,12 @@ func (r *reader) Eligibilities(ctx context.Context, f engine.EligibilityFilter,
 	}
 	l.within("e.scope_key", f.Scope)
 	l.after(p.Cursor, false, "e.id", cursorText)
-	return page(ctx, r.q, l, p, "e.id", scanEligibility, func(v access.Eligibility) []any { return []any{v.ID} })
+	return page(ctx, r.q, l, p, "e.id", eligibilityTable.scan, func(v access.Eligibility) []any { return []any{v.ID} })
 }
 
 // SaveEligibility implements engine.EligibilityWriter.
 func (t *tx) SaveEligibility(ctx context.Context, e access.Eligibility, was int64) error {
-	terms := termsRecord{
-		Justification: justificationRecord(e.Justification), Ticket: ticketRecord(e.Ticket),
-		PendingTimeout: e.PendingTimeout, Gap: e.Gap, Loosened: looseningRecords(e.Loosened),
-	}
-	for _, c := range e.Approval.Cases {
-		terms.Approval = append(terms.Approval, caseOf(c))
-	}
-	text, err := toJSON(terms)
-	if err != nil {
-		return err
-	}
-	err = t.swap(ctx, "eligibility", e.Revision, was, insertEligibility, updateEligibility, []any{
-		string(e.ID), string(e.Tenant), string(e.Principal), string(e.Role), string(e.Scope), e.Scope.Fold(),
-		micros(e.Start), micros(e.End), int64(e.Max), text,
-		string(e.Origin), e.Origin.Fold(), string(e.CreatedBy), micros(e.CreatedAt), micros(e.UpdatedAt), e.Revision,
-	})
-	if err != nil {
+	if err := swap(ctx, t, eligibilityTable, e, e.Revision, was); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)

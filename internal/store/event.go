@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/audit"
@@ -120,9 +121,18 @@ const (
 	selectLeaves = "select hash from events where seq >= $1 and seq < $2 order by seq limit 1000"
 	selectNodes  = "select hash from audit_nodes where level = $1 and idx >= $2 and idx < $3 order by level, " +
 		"idx limit 1000"
-	selectCheckpoint = "select size, root, at, text from checkpoints order by size desc limit 1"
-	upsertCheckpoint = `insert into checkpoints (size, root, at, text) values ($1, $2, $3, $4)
-on conflict (size) do update set root = excluded.root, at = excluded.at, text = excluded.text`
+)
+
+var (
+	checkpointTable = describe("checkpoint", "checkpoints", "c", "size",
+		number("size", func(v *audit.SignedCheckpoint) *int64 { return &v.Size }),
+		field("root", "''", func(v *audit.SignedCheckpoint) *audit.Hash { return &v.Root },
+			func(p *audit.Hash) any { return hashColumn{p} }, func(v audit.Hash) any { return v[:] }),
+		when("at", func(v *audit.SignedCheckpoint) *time.Time { return &v.At }),
+		text("text", func(v *audit.SignedCheckpoint) *string { return &v.Text }))
+
+	listCheckpoints  = "select " + checkpointTable.selected + " from checkpoints c"
+	selectCheckpoint = listCheckpoints + " order by c.size desc limit 1"
 )
 
 // AuditHashes implements engine.Reader.
@@ -152,40 +162,38 @@ func (r *reader) AuditHashes(ctx context.Context, indexes []int64) ([]audit.Hash
 	return hashes, nil
 }
 
-func scanHash(row scanner) (audit.Hash, error) {
-	var raw []byte
-	if err := row.Scan(&raw); err != nil {
-		return audit.Hash{}, err
+func scanHash(row scanner) (h audit.Hash, err error) {
+	err = row.Scan(hashColumn{&h})
+	return h, err
+}
+
+// hashColumn scans a hash.
+type hashColumn struct{ to *audit.Hash }
+
+// Scan implements sql.Scanner.
+func (c hashColumn) Scan(value any) error {
+	raw, ok := value.([]byte)
+	if !ok || len(raw) != len(c.to) {
+		return fmt.Errorf("a hash has %d bytes", len(raw))
 	}
-	if len(raw) != len(audit.Hash{}) {
-		return audit.Hash{}, fmt.Errorf("a hash has %d bytes", len(raw))
-	}
-	return audit.Hash(raw), nil
+	*c.to = audit.Hash(raw)
+	return nil
 }
 
 // Checkpoint implements engine.Reader.
 func (r *reader) Checkpoint(ctx context.Context) (audit.SignedCheckpoint, error) {
-	return one(ctx, r.q, "checkpoint", scanCheckpoint, selectCheckpoint)
+	return one(ctx, r.q, "checkpoint", checkpointTable.scan, selectCheckpoint)
 }
 
 // Checkpoints implements engine.Reader.
 func (r *reader) Checkpoints(ctx context.Context, p engine.Page) (engine.Listed[audit.SignedCheckpoint], error) {
-	l := from("select size, root, at, text from checkpoints")
+	l := from(listCheckpoints)
 	l.after(p.Cursor, true, "size", cursorNumber)
-	return page(ctx, r.q, l, p, "size desc", scanCheckpoint,
+	return page(ctx, r.q, l, p, "size desc", checkpointTable.scan,
 		func(c audit.SignedCheckpoint) []any { return []any{c.Size} })
-}
-
-func scanCheckpoint(row scanner) (c audit.SignedCheckpoint, err error) {
-	var root []byte
-	err = row.Scan(&c.Size, &root, timeColumn{&c.At}, &c.Text)
-	if err == nil && len(root) == len(c.Root) {
-		c.Root = audit.Hash(root)
-	}
-	return c, err
 }
 
 // SaveCheckpoint implements engine.Tx.
 func (t *tx) SaveCheckpoint(ctx context.Context, c audit.SignedCheckpoint) error {
-	return t.exec(ctx, "checkpoint", nil, upsertCheckpoint, c.Size, c.Root[:], micros(c.At), c.Text)
+	return put(ctx, t, checkpointTable, checkpointTable.upsert, c)
 }

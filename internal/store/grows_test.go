@@ -39,7 +39,8 @@ func wholeReads() map[string]string {
 		"selectActivations": "the same, of those who may activate one thing",
 		"selectPolicyEntries": "a whole policy is what Azure's clients ask for; a page of policies ends when " +
 			"10,000 machines are in it",
-		"sceneText": "a desired state is whole: what an agent guards, and what is open there",
+		"selectWritten": "the same, of which a save writes what is other",
+		"sceneText":     "a desired state is whole: what an agent guards, and what is open there",
 	}
 }
 

@@ -9,42 +9,21 @@ import (
 )
 
 const (
-	insertAPIToken = `insert into api_tokens (id, principal, name, hash, scope, actions, created_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)`
 	deleteAPIToken  = "delete from api_tokens where id = $1"
 	deleteAPITokens = "delete from api_tokens where principal = $1"
-	insertNetwork   = `insert into networks (tenant, name, name_key, prefixes, created_at, updated_at, revision, loosened)
-values ($1, $2, $3, $4, $5, $6, $7, $8)`
-	updateNetwork = `update networks set name = $2, prefixes = $4, created_at = $5, updated_at = $6, revision = $7, loosened = $8
-where tenant = $1 and name_key = $3 and revision = $9`
-	deleteNetwork  = "delete from networks where tenant = $1 and name_key = $2"
-	insertExternal = "insert into external_identities (tenant, issuer, subject, principal, created_at, seen_at, " +
-		"claims) values ($1, $2, $3, $4, $5, $6, $7)"
-	seeExternal = "update external_identities set seen_at = $4, claims = $5 where tenant = $1 and issuer = $2 " +
+	deleteNetwork   = "delete from networks where tenant = $1 and name_key = $2"
+	seeExternal     = "update external_identities set seen_at = $4, claims = $5 where tenant = $1 and issuer = $2 " +
 		"and subject = $3"
-	insertPasskey = "insert into passkeys (id, principal, name, body, created_at, used_at, revision) values ($1, " +
-		"$2, $3, $4, $5, $6, $7)"
-	updatePasskey = `update passkeys set principal = $2, name = $3, body = $4, created_at = $5, used_at = $6, revision = $7
-where id = $1 and revision = $8`
 	deletePasskey  = "delete from passkeys where id = $1"
-	insertCeremony = "insert into ceremonies (hash, kind, principal, body, created_at, expires_at) values ($1, $2, " +
-		"$3, $4, $5, $6)"
 	deleteCeremony = "delete from ceremonies where hash = $1"
-	insertGlass    = `insert into glass_codes (id, machine, agent, hash, most, issued_by, issued_at, expires_at, used_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
-	useGlass    = "update glass_codes set used_at = $2 where id = $1 and used_at = 0"
-	endGlass    = "update glass_codes set expires_at = $2 where id = $1"
-	deleteGlass = "delete from glass_codes where id = $1"
+	useGlass       = "update glass_codes set used_at = $2 where id = $1 and used_at = 0"
+	endGlass       = "update glass_codes set expires_at = $2 where id = $1"
+	deleteGlass    = "delete from glass_codes where id = $1"
 )
 
 // SaveAPIToken implements engine.IdentityWriter.
 func (t *tx) SaveAPIToken(ctx context.Context, v engine.APIToken) error {
-	actions, err := toJSON(v.Bounds.Actions)
-	if err != nil {
-		return err
-	}
-	return t.exec(ctx, "API token", nil, insertAPIToken, string(v.ID), string(v.Principal), v.Name, v.Hash,
-		string(v.Bounds.Scope), actions, micros(v.CreatedAt), micros(v.ExpiresAt))
+	return put(ctx, t, tokenTable, tokenTable.insert, v)
 }
 
 // DeleteAPIToken implements engine.IdentityWriter.
@@ -59,19 +38,7 @@ func (t *tx) DeleteAPITokensOf(ctx context.Context, principal access.PrincipalID
 
 // SaveNetwork implements engine.IdentityWriter.
 func (t *tx) SaveNetwork(ctx context.Context, n access.Network, was int64) error {
-	prefixes, err := toJSON(n.Prefixes)
-	if err != nil {
-		return err
-	}
-	loosened, err := toJSON(looseningRecords(n.Loosened))
-	if err != nil {
-		return err
-	}
-	err = t.swap(ctx, "network", n.Revision, was, insertNetwork, updateNetwork, []any{
-		string(n.Tenant), n.Name, fold(n.Name), prefixes, micros(n.CreatedAt), micros(n.UpdatedAt), n.Revision,
-		loosened,
-	})
-	if err != nil || was == 0 {
+	if err := swap(ctx, t, networkTable, n, n.Revision, was); err != nil || was == 0 {
 		return err
 	}
 	return t.bumpDirectory(ctx) // what a policy allows may be less by now, and is looked at where rights are
@@ -84,17 +51,12 @@ func (t *tx) DeleteNetwork(ctx context.Context, tenant access.TenantID, name str
 
 // SaveExternalIdentity implements engine.IdentityWriter.
 func (t *tx) SaveExternalIdentity(ctx context.Context, i engine.ExternalIdentity) error {
-	claims, err := claimsText(i.Read)
-	if err != nil {
-		return err
-	}
-	return t.exec(ctx, "external identity", nil, insertExternal, string(i.Tenant), i.Issuer, i.Subject,
-		string(i.Principal), micros(i.CreatedAt), micros(i.SeenAt), claims)
+	return put(ctx, t, externalTable, externalTable.insert, i)
 }
 
 // SeeExternalIdentity implements engine.IdentityWriter.
 func (t *tx) SeeExternalIdentity(ctx context.Context, i engine.ExternalIdentity) error {
-	claims, err := claimsText(i.Read)
+	claims, err := externalTable.json("claims", &i)
 	if err != nil {
 		return err
 	}
@@ -102,18 +64,9 @@ func (t *tx) SeeExternalIdentity(ctx context.Context, i engine.ExternalIdentity)
 		i.Subject, micros(i.SeenAt), claims)
 }
 
-func claimsText(read []engine.ClaimRead) (string, error) {
-	records := make([]claimRecord, len(read))
-	for i, r := range read {
-		records[i] = claimRecord(r)
-	}
-	return toJSON(records)
-}
-
 // SavePasskey implements engine.IdentityWriter.
 func (t *tx) SavePasskey(ctx context.Context, p engine.Passkey, was int64) error {
-	return t.swap(ctx, "passkey", p.Revision, was, insertPasskey, updatePasskey,
-		[]any{p.ID, string(p.Principal), p.Name, p.Body, micros(p.CreatedAt), micros(p.UsedAt), p.Revision})
+	return swap(ctx, t, passkeyTable, p, p.Revision, was)
 }
 
 // DeletePasskey implements engine.IdentityWriter.
@@ -123,8 +76,7 @@ func (t *tx) DeletePasskey(ctx context.Context, id string) error {
 
 // SaveCeremony implements engine.IdentityWriter.
 func (t *tx) SaveCeremony(ctx context.Context, c engine.Ceremony) error {
-	return t.exec(ctx, "ceremony", nil, insertCeremony, c.Hash, c.Kind, string(c.Principal), c.Body,
-		micros(c.CreatedAt), micros(c.ExpiresAt))
+	return put(ctx, t, ceremonyTable, ceremonyTable.insert, c)
 }
 
 // UseCeremony implements engine.IdentityWriter.
@@ -136,9 +88,7 @@ func (t *tx) UseCeremony(ctx context.Context, hash string) error {
 
 // SaveGlassCode implements engine.IdentityWriter.
 func (t *tx) SaveGlassCode(ctx context.Context, c engine.GlassCode) error {
-	return t.exec(ctx, "code", nil, insertGlass, string(c.ID), string(c.Machine), string(c.Agent), c.Hash,
-		int64(c.Most), string(c.IssuedBy), micros(c.IssuedAt),
-		micros(c.ExpiresAt), micros(c.UsedAt))
+	return put(ctx, t, glassTable, glassTable.insert, c)
 }
 
 // UseGlassCode implements engine.IdentityWriter.

@@ -8,53 +8,67 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	notificationColumns = "n.id, n.seq, n.at, n.kind, n.tenant, n.request, n.grant_id, n.alert, n.body"
-	selectNotification  = "select " + notificationColumns + " from notifications n where n.id = $1 limit 1"
-	selectUnrouted      = "select " + notificationColumns +
+var (
+	notificationTable = describe("notification", "notifications", "n", "id",
+		text("id", func(v *engine.Notification) *engine.NotificationID { return &v.ID }),
+		number("seq", func(v *engine.Notification) *int64 { return &v.Seq }).given(),
+		when("at", func(v *engine.Notification) *time.Time { return &v.At }),
+		text("kind", func(v *engine.Notification) *engine.NotificationKind { return &v.Kind }),
+		text("tenant", func(v *engine.Notification) *access.TenantID { return &v.Tenant }),
+		text("request", func(v *engine.Notification) *access.RequestID { return &v.Request }),
+		text("grant_id", func(v *engine.Notification) *access.GrantID { return &v.Grant }),
+		text("alert", func(v *engine.Notification) *string { return &v.Alert }),
+		others[engine.Notification]("body", parts{inline: []string{"Subject"}}),
+		derived("routed", func(*engine.Notification) any { return int64(0) }))
+
+	deliveryTable = describe("delivery", "deliveries", "d", "id",
+		text("id", func(v *engine.Delivery) *engine.DeliveryID { return &v.ID }),
+		number("seq", func(v *engine.Delivery) *int64 { return &v.Seq }),
+		text("notification", func(v *engine.Delivery) *engine.NotificationID { return &v.Notification }),
+		text("kind", func(v *engine.Delivery) *engine.NotificationKind { return &v.Kind }),
+		text("tenant", func(v *engine.Delivery) *access.TenantID { return &v.Tenant }),
+		text("request", func(v *engine.Delivery) *access.RequestID { return &v.Request }),
+		text("channel", func(v *engine.Delivery) *engine.ChannelID { return &v.Channel }),
+		text("recipient", func(v *engine.Delivery) *access.PrincipalID { return &v.Recipient }),
+		text("lane", func(v *engine.Delivery) *string { return &v.Lane }),
+		text("state", func(v *engine.Delivery) *engine.DeliveryState { return &v.State }),
+		number("attempts", func(v *engine.Delivery) *int { return &v.Attempts }),
+		when("queued_at", func(v *engine.Delivery) *time.Time { return &v.QueuedAt }),
+		when("next_attempt", func(v *engine.Delivery) *time.Time { return &v.NextAttempt }),
+		text("last_error", func(v *engine.Delivery) *string { return &v.LastError }),
+		when("ended_at", func(v *engine.Delivery) *time.Time { return &v.EndedAt }),
+		number("revision", func(v *engine.Delivery) *int64 { return &v.Revision }))
+
+	selectNotification = "select " + notificationTable.selected + " from notifications n where n.id = $1 limit 1"
+	selectUnrouted     = "select " + notificationTable.selected +
 		" from notifications n where n.routed = 0 order by n.seq limit $1"
 	selectPrunable = `select n.id from notifications n where n.at < $1 and n.routed = 1
 and not exists (select 1 from deliveries d where d.notification = n.id and d.state = 'pending') order by n.at, n.seq limit $2`
 
-	deliveryColumns = `d.id, d.seq, d.notification, d.kind, d.tenant, d.request, d.channel, d.recipient, d.lane, d.state, d.attempts, d.queued_at, d.next_attempt,
-d.last_error, d.ended_at, d.revision`
-	selectDelivery = "select " + deliveryColumns + " from deliveries d where d.id = $1 limit 1"
-	listDeliveries = "select " + deliveryColumns + " from deliveries d"
-	selectHeads    = "select " + deliveryColumns + ` from deliveries d where d.channel = $1 and d.state = 'pending'
+	selectDelivery    = "select " + deliveryTable.selected + " from deliveries d where d.id = $1 limit 1"
+	listDeliveries    = "select " + deliveryTable.selected + " from deliveries d"
+	insertNewDelivery = deliveryTable.insert + " on conflict (id) do nothing"
+	selectHeads       = "select " + deliveryTable.selected + ` from deliveries d where d.channel = $1 and d.state = 'pending'
 and not exists (select 1 from deliveries e where e.channel = d.channel and e.lane = d.lane and e.state = 'pending' and e.seq < d.seq)
 order by d.next_attempt, d.seq, d.id limit $2`
 )
-
-func scanNotification(row scanner) (n engine.Notification, err error) {
-	var record notificationRecord
-	err = row.Scan(&n.ID, &n.Seq, timeColumn{&n.At}, &n.Kind, &n.Tenant, &n.Request, &n.Grant, &n.Alert,
-		jsonColumn{&record})
-	return record.onto(n), err
-}
-
-func scanDelivery(row scanner) (d engine.Delivery, err error) {
-	err = row.Scan(&d.ID, &d.Seq, &d.Notification, &d.Kind, &d.Tenant, &d.Request, &d.Channel, &d.Recipient, &d.Lane,
-		&d.State, &d.Attempts, timeColumn{&d.QueuedAt},
-		timeColumn{&d.NextAttempt}, &d.LastError, timeColumn{&d.EndedAt}, &d.Revision)
-	return d, err
-}
 
 // Unrouted implements engine.OutboxReader.
 func (r *reader) Unrouted(ctx context.Context, limit int) ([]engine.Notification, error) {
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
-	return all(ctx, r.q, scanNotification, selectUnrouted, int64(limit))
+	return all(ctx, r.q, notificationTable.scan, selectUnrouted, int64(limit))
 }
 
 // Notification implements engine.OutboxReader.
 func (r *reader) Notification(ctx context.Context, id engine.NotificationID) (engine.Notification, error) {
-	return one(ctx, r.q, "notification", scanNotification, selectNotification, string(id))
+	return one(ctx, r.q, "notification", notificationTable.scan, selectNotification, string(id))
 }
 
 // Delivery implements engine.OutboxReader.
 func (r *reader) Delivery(ctx context.Context, id engine.DeliveryID) (engine.Delivery, error) {
-	return one(ctx, r.q, "delivery", scanDelivery, selectDelivery, string(id))
+	return one(ctx, r.q, "delivery", deliveryTable.scan, selectDelivery, string(id))
 }
 
 // Deliveries implements engine.OutboxReader.
@@ -67,7 +81,7 @@ func (r *reader) Deliveries(ctx context.Context, f engine.DeliveryFilter,
 	equal(l, "d.request", f.Request)
 	equal(l, "d.state", f.State)
 	l.after(p.Cursor, true, "d.seq, d.id", cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, "d.seq desc, d.id desc", scanDelivery,
+	return page(ctx, r.q, l, p, "d.seq desc, d.id desc", deliveryTable.scan,
 		func(d engine.Delivery) []any { return []any{d.Seq, d.ID} })
 }
 
@@ -76,7 +90,7 @@ func (r *reader) Heads(ctx context.Context, channel engine.ChannelID, limit int)
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
-	return all(ctx, r.q, scanDelivery, selectHeads, string(channel), int64(limit))
+	return all(ctx, r.q, deliveryTable.scan, selectHeads, string(channel), int64(limit))
 }
 
 const countBacklog = "select count(*) from (select 1 from deliveries d where d.state = 'pending' limit 100000) " +
@@ -89,16 +103,9 @@ func (r *reader) Backlog(ctx context.Context) (int, error) {
 }
 
 const (
-	insertNotification = "insert into notifications (id, at, kind, tenant, request, grant_id, alert, body, routed) " +
-		"values ($1, $2, $3, $4, $5, $6, $7, $8, 0)"
 	markRouted         = "update notifications set routed = 1 where id = $1 and routed = 0"
 	deleteNotification = "delete from notifications where id = $1"
 
-	insertDelivery = `insert into deliveries (id, seq, notification, kind, tenant, request, channel, recipient, lane, state, attempts, queued_at, next_attempt, last_error,
-ended_at, revision) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
-	insertNewDelivery = insertDelivery + " on conflict (id) do nothing"
-	updateDelivery    = `update deliveries set seq = $2, notification = $3, kind = $4, tenant = $5, request = $6, channel = $7, recipient = $8, lane = $9, state = $10,
-attempts = $11, queued_at = $12, next_attempt = $13, last_error = $14, ended_at = $15, revision = $16 where id = $1 and revision = $17`
 	deleteDeliveriesOf = "delete from deliveries where notification = $1"
 )
 
@@ -109,13 +116,7 @@ func (t *tx) Enqueue(ctx context.Context, notifications ...engine.Notification) 
 			return access.Fault(access.KindInternal, "notificationIncomplete",
 				"a notification needs an id, a time, a kind and a tenant")
 		}
-		body, err := toJSON(notificationRecordOf(n))
-		if err != nil {
-			return err
-		}
-		if err := t.exec(ctx, "notification", nil, insertNotification, string(n.ID), micros(n.At), string(n.Kind),
-			string(n.Tenant), string(n.Request), string(n.Grant),
-			n.Alert, body); err != nil {
+		if err := put(ctx, t, notificationTable, notificationTable.insert, n); err != nil {
 			return err
 		}
 	}
@@ -130,7 +131,7 @@ func (t *tx) Routed(ctx context.Context, id engine.NotificationID) error {
 // AddDeliveries implements engine.OutboxTx.
 func (t *tx) AddDeliveries(ctx context.Context, deliveries ...engine.Delivery) error {
 	for _, d := range deliveries {
-		if err := t.exec(ctx, "delivery", nil, insertNewDelivery, deliveryArgs(d)...); err != nil {
+		if err := put(ctx, t, deliveryTable, insertNewDelivery, d); err != nil {
 			return err
 		}
 	}
@@ -139,16 +140,7 @@ func (t *tx) AddDeliveries(ctx context.Context, deliveries ...engine.Delivery) e
 
 // SaveDelivery implements engine.OutboxTx.
 func (t *tx) SaveDelivery(ctx context.Context, d engine.Delivery, was int64) error {
-	return t.swap(ctx, "delivery", d.Revision, was, insertDelivery, updateDelivery, deliveryArgs(d))
-}
-
-func deliveryArgs(d engine.Delivery) []any {
-	return []any{
-		string(d.ID), d.Seq, string(d.Notification), string(d.Kind), string(d.Tenant), string(d.Request),
-		string(d.Channel), string(d.Recipient), d.Lane,
-		string(d.State), int64(d.Attempts), micros(d.QueuedAt), micros(d.NextAttempt), d.LastError, micros(d.EndedAt),
-		d.Revision,
-	}
+	return swap(ctx, t, deliveryTable, d, d.Revision, was)
 }
 
 // PruneOutbox implements engine.OutboxTx.

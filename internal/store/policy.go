@@ -2,85 +2,69 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	policyColumns          = "p.id, p.resource, p.tenant, p.name, p.location, p.created_at, p.updated_at, p.revision"
-	selectPolicy           = "select " + policyColumns + " from policies p where p.id = $1 limit 1"
-	selectPolicyByResource = "select " + policyColumns + " from policies p where p.resource_key = $1 limit 1"
-	listPolicies           = "select " + policyColumns + " from policies p"
-	selectGuard            = "select " + policyColumns +
-		", x.body, x.revision from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
-	listGuards = "select " + policyColumns +
-		`, x.body, x.revision, x.machine, x.position, coalesce(m.id, ''), coalesce(m.resource, ''), coalesce(m.tenant, ''),
+var (
+	policyTable = describe("policy", "policies", "p", "id",
+		text("id", func(v *access.Policy) *access.PolicyID { return &v.ID }),
+		text("resource", func(v *access.Policy) *access.ResourceID { return &v.Resource }),
+		derived("resource_key", func(v *access.Policy) any { return v.Resource.Fold() }),
+		text("tenant", func(v *access.Policy) *access.TenantID { return &v.Tenant }),
+		text("name", func(v *access.Policy) *string { return &v.Name }),
+		text("location", func(v *access.Policy) *string { return &v.Location }),
+		derived("location_key", func(v *access.Policy) any { return fold(v.Location) }),
+		when("created_at", func(v *access.Policy) *time.Time { return &v.CreatedAt }),
+		when("updated_at", func(v *access.Policy) *time.Time { return &v.UpdatedAt }),
+		number("revision", func(v *access.Policy) *int64 { return &v.Revision }))
+
+	// What a policy says of one machine; the policy and the place in it are not part of that.
+	entryTable = describe("policy", "policy_machines", "x", "machine",
+		text("machine", func(v *access.MachinePolicy) *access.MachineID { return &v.Machine }),
+		others[access.MachinePolicy]("body", parts{}),
+		number("revision", func(v *access.MachinePolicy) *int64 { return &v.Revision }))
+
+	selectPolicy           = "select " + policyTable.selected + " from policies p where p.id = $1 limit 1"
+	selectPolicyByResource = "select " + policyTable.selected + " from policies p where p.resource_key = $1 limit 1"
+	listPolicies           = "select " + policyTable.selected + " from policies p"
+	selectGuard            = "select " + policyTable.selected + ", " + entryTable.selected +
+		" from policies p join policy_machines x on x.policy = p.id where x.machine = $1 limit 1"
+	listGuards = "select " + policyTable.selected +
+		", " + entryTable.selected + `, x.position, coalesce(m.id, ''), coalesce(m.resource, ''), coalesce(m.tenant, ''),
 coalesce(m.name, '') from policies p join policy_machines x on x.policy = p.id left join machines m on m.id = x.machine`
-	selectPolicyEntries = "select machine, position, body, revision from policy_machines where policy = $1 order by " +
-		"position, machine" + everyRow
-	selectFirstEntries = "select machine, position, body, revision from policy_machines where policy = $1 order by " +
-		"position, machine limit $2"
-	listEntriesNaming = "select x.machine, x.position, x.body, x.revision from policy_machines x join policies p " +
-		"on p.id = x.policy"
+	listEntries         = "select " + entryTable.selected + " from policy_machines x"
+	selectPolicyEntries = listEntries + " where x.policy = $1 order by x.position, x.machine" + everyRow
+	selectFirstEntries  = listEntries + " where x.policy = $1 order by x.position, x.machine limit $2"
+	listEntriesNaming   = listEntries + " join policies p on p.id = x.policy"
+	selectFormerEntry   = "select f.machine, f.body, 0 from former_entries f where f.machine = $1 limit 1"
+	// What is written is compared with what is there, as text.
+	selectWritten = "select x.machine, x.position, x.body, x.revision from policy_machines x where x.policy = $1 " +
+		"order by x.machine" + everyRow
 )
 
-func scanPolicy(row scanner) (p access.Policy, err error) {
-	err = row.Scan(&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location, timeColumn{&p.CreatedAt},
-		timeColumn{&p.UpdatedAt}, &p.Revision)
-	return p, err
-}
-
-// policyEntry is what a policy says of one machine, as it is stored.
-type policyEntry struct {
+// written is what is there of a policy's entry for one machine.
+type written struct {
 	machine  access.MachineID
 	position int64
 	body     string
 	revision int64
 }
 
-func scanPolicyEntry(row scanner) (e policyEntry, err error) {
-	err = row.Scan(&e.machine, &e.position, &e.body, &e.revision)
-	return e, err
-}
-
-func (e policyEntry) policy() (access.MachinePolicy, error) {
-	var record guardRecord
-	if err := json.Unmarshal([]byte(e.body), &record); err != nil {
-		return access.MachinePolicy{}, fmt.Errorf("read the policy of machine %s: %w", e.machine, err)
-	}
-	return record.policy(e.machine, e.revision), nil
-}
-
-func (r *reader) entries(ctx context.Context, policy access.PolicyID) ([]policyEntry, error) {
-	return whole(ctx, r.q, scanPolicyEntry, selectPolicyEntries, string(policy))
-}
-
-// policies gives what entries say.
-func policiesOf(entries []policyEntry) (machines []access.MachinePolicy, err error) {
-	for _, e := range entries {
-		m, err := e.policy()
-		if err != nil {
-			return nil, err
-		}
-		machines = append(machines, m)
-	}
-	return machines, nil
+func scanWritten(row scanner) (w written, err error) {
+	err = row.Scan(&w.machine, &w.position, &w.body, &w.revision)
+	return w, err
 }
 
 // complete adds the machines to policies.
-func (r *reader) complete(ctx context.Context, policies []access.Policy) error {
+func (r *reader) complete(ctx context.Context, policies []access.Policy) (err error) {
 	for i := range policies {
 		p := &policies[i]
-		entries, err := r.entries(ctx, p.ID)
-		if err != nil {
-			return err
-		}
-		if p.Machines, err = policiesOf(entries); err != nil {
+		if p.Machines, err = whole(ctx, r.q, entryTable.scan, selectPolicyEntries, string(p.ID)); err != nil {
 			return err
 		}
 	}
@@ -88,7 +72,7 @@ func (r *reader) complete(ctx context.Context, policies []access.Policy) error {
 }
 
 func (r *reader) policy(ctx context.Context, text, key string) (access.Policy, error) {
-	p, err := one(ctx, r.q, "policy", scanPolicy, text, key)
+	p, err := one(ctx, r.q, "policy", policyTable.scan, text, key)
 	if err != nil {
 		return access.Policy{}, err
 	}
@@ -109,16 +93,12 @@ func (r *reader) PolicyByResource(ctx context.Context, id access.ResourceID) (ac
 
 // PolicyHead implements engine.Reader.
 func (r *reader) PolicyHead(ctx context.Context, id access.ResourceID) (access.Policy, error) {
-	return one(ctx, r.q, "policy", scanPolicy, selectPolicyByResource, id.Fold())
+	return one(ctx, r.q, "policy", policyTable.scan, selectPolicyByResource, id.Fold())
 }
 
 // PolicyEntries implements engine.Reader.
 func (r *reader) PolicyEntries(ctx context.Context, id access.PolicyID, limit int) ([]access.MachinePolicy, error) {
-	entries, err := all(ctx, r.q, scanPolicyEntry, selectFirstEntries, string(id), int64(limit))
-	if err != nil {
-		return nil, err
-	}
-	return policiesOf(entries)
+	return all(ctx, r.q, entryTable.scan, selectFirstEntries, string(id), int64(limit))
 }
 
 // PolicyEntriesWith implements engine.Reader.
@@ -130,22 +110,17 @@ func (r *reader) PolicyEntriesWith(ctx context.Context, tenant access.TenantID, 
 	l.where("x.machine > ?", string(after))
 	l.where("lower(x.body) like ? escape '!'",
 		`%"`+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(fold(text))+`"%`)
-	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "x.machine", scanPolicyEntry,
-		func(e policyEntry) []any { return []any{e.machine} })
-	if err != nil {
-		return nil, err
-	}
-	return policiesOf(listed.Items)
+	listed, err := page(ctx, r.q, l, engine.Page{Limit: limit}, "x.machine", entryTable.scan,
+		func(m access.MachinePolicy) []any { return []any{m.Machine} })
+	return listed.Items, err
 }
 
 // GuardOf implements engine.Reader. It is one statement: each is a round trip that every change behind it waits for.
 func (r *reader) GuardOf(ctx context.Context, machine access.MachineID) (access.Policy, error) {
 	p, err := remembered(r.memo, "policy", string(machine), func() (access.Policy, error) {
 		return one(ctx, r.q, "policy", func(row scanner) (p access.Policy, err error) {
-			var guard guardRecord
-			var revision int64
-			err = row.Scan(guardInto(&p, &guard, &revision)...)
-			p.Machines = []access.MachinePolicy{guard.policy(machine, revision)}
+			p.Machines = make([]access.MachinePolicy, 1)
+			err = row.Scan(guardInto(&p, &p.Machines[0])...)
 			return p, err
 		}, selectGuard, string(machine))
 	})
@@ -153,15 +128,8 @@ func (r *reader) GuardOf(ctx context.Context, machine access.MachineID) (access.
 	return p, err
 }
 
-func guardInto(p *access.Policy, guard *guardRecord, revision *int64) []any {
-	return []any{
-		&p.ID, &p.Resource, &p.Tenant, &p.Name, &p.Location,
-		timeColumn{&p.CreatedAt},
-		timeColumn{&p.UpdatedAt},
-		&p.Revision,
-		jsonColumn{guard},
-		revision,
-	}
+func guardInto(p *access.Policy, m *access.MachinePolicy) []any {
+	return append(policyTable.into(p), entryTable.into(m)...)
 }
 
 // Policies implements engine.Reader.
@@ -171,7 +139,7 @@ func (r *reader) Policies(ctx context.Context, f engine.PolicyFilter,
 	l := policiesWith(listPolicies, f)
 	l.after(p.Cursor, false, "p.resource_key, p.id", cursorText, cursorText)
 	cursor := func(v access.Policy) []any { return []any{v.Resource.Fold(), v.ID} }
-	listed, err := page(ctx, r.q, l, p, "p.resource_key, p.id", scanPolicy, cursor)
+	listed, err := page(ctx, r.q, l, p, "p.resource_key, p.id", policyTable.scan, cursor)
 	if err != nil {
 		return listed, err
 	}
@@ -209,12 +177,8 @@ func (r *reader) Guards(ctx context.Context, f engine.PolicyFilter,
 		position int64
 	}
 	listed, err := page(ctx, r.q, l, p, "p.resource_key, x.position, x.machine", func(s scanner) (d row, err error) {
-		var guard guardRecord
-		var revision int64
-		into := append(guardInto(&d.Policy, &guard, &revision), &d.Entry.Machine, &d.position, &d.Machine.ID,
-			&d.Machine.Resource, &d.Machine.Tenant, &d.Machine.Name)
-		err = s.Scan(into...)
-		d.Entry = guard.policy(d.Entry.Machine, revision)
+		err = s.Scan(append(guardInto(&d.Policy, &d.Entry), &d.position, &d.Machine.ID, &d.Machine.Resource,
+			&d.Machine.Tenant, &d.Machine.Name)...)
 		return d, err
 	}, func(d row) []any { return []any{d.Policy.Resource.Fold(), d.position, d.Entry.Machine} })
 	out := engine.Listed[engine.PolicyDetail]{Next: listed.Next}
@@ -233,16 +197,11 @@ func policiesWith(text string, f engine.PolicyFilter) *list {
 }
 
 const (
-	insertPolicy = `insert into policies (id, resource, resource_key, tenant, name, location, location_key, created_at, updated_at, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
-	updatePolicy = `update policies set resource = $2, resource_key = $3, tenant = $4, name = $5, location = $6, location_key = $7, created_at = $8,
-updated_at = $9, revision = $10 where id = $1 and revision = $11`
 	deletePolicy = "delete from policies where id = $1 and revision = $2"
 	keepEntries  = `insert into former_entries (machine, body) select x.machine, x.body from policy_machines x where x.policy = $1
 on conflict (machine) do update set body = excluded.body`
 	keepEntry = `insert into former_entries (machine, body) select x.machine, x.body from policy_machines x where x.policy = $1 and x.machine = $2
 on conflict (machine) do update set body = excluded.body`
-	selectFormerEntry   = "select f.machine, f.body from former_entries f where f.machine = $1 limit 1"
 	deletePolicyEntries = "delete from policy_machines where policy = $1"
 	deletePolicyEntry   = "delete from policy_machines where policy = $1 and machine = $2"
 	upsertPolicyEntry   = `insert into policy_machines (machine, policy, position, body, revision) values ($1, $2, $3, $4, $5)
@@ -255,10 +214,7 @@ on conflict (machine) do update set body = excluded.body, revision = excluded.re
 )
 
 func (t *tx) savePolicyHead(ctx context.Context, p access.Policy, was int64) error {
-	return t.swap(ctx, "policy", p.Revision, was, insertPolicy, updatePolicy, []any{
-		string(p.ID), string(p.Resource), p.Resource.Fold(), string(p.Tenant), p.Name, p.Location,
-		fold(p.Location), micros(p.CreatedAt), micros(p.UpdatedAt), p.Revision,
-	})
+	return swap(ctx, t, policyTable, p, p.Revision, was)
 }
 
 func namedTwice(machine access.MachineID) error {
@@ -271,7 +227,7 @@ func (t *tx) SavePolicyEntry(ctx context.Context, p access.Policy, was int64, m 
 	if err := t.savePolicyHead(ctx, p, was); err != nil {
 		return err
 	}
-	body, err := toJSON(guardOf(m))
+	body, err := entryTable.json("body", &m)
 	if err != nil {
 		return err
 	}
@@ -297,25 +253,25 @@ func (t *tx) SavePolicy(ctx context.Context, p access.Policy, was int64) error {
 	if err := t.savePolicyHead(ctx, p, was); err != nil {
 		return err
 	}
-	stored := map[access.MachineID]policyEntry{}
+	stored := map[access.MachineID]written{}
 	if was != 0 {
-		entries, err := t.entries(ctx, p.ID)
+		entries, err := whole(ctx, t.q, scanWritten, selectWritten, string(p.ID))
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
-			stored[e.machine] = e
+		for _, w := range entries {
+			stored[w.machine] = w
 		}
 	}
 	for i, m := range p.Machines {
-		body, err := toJSON(guardOf(m))
+		body, err := entryTable.json("body", &m)
 		if err != nil {
 			return err
 		}
-		e := policyEntry{machine: m.Machine, position: int64(i), body: body, revision: m.Revision}
-		if stored[m.Machine] != e {
-			if err := t.exec(ctx, "policy", namedTwice(m.Machine), upsertPolicyEntry, string(e.machine), string(p.ID),
-				e.position, e.body, e.revision); err != nil {
+		w := written{machine: m.Machine, position: int64(i), body: body, revision: m.Revision}
+		if stored[m.Machine] != w {
+			if err := t.exec(ctx, "policy", namedTwice(m.Machine), upsertPolicyEntry, string(w.machine), string(p.ID),
+				w.position, w.body, w.revision); err != nil {
 				return err
 			}
 		}
@@ -339,12 +295,7 @@ func (t *tx) dropEntry(ctx context.Context, id access.PolicyID, machine access.M
 
 // FormerEntry implements engine.Reader.
 func (r *reader) FormerEntry(ctx context.Context, machine access.MachineID) (access.MachinePolicy, error) {
-	return one(ctx, r.q, "former entry", func(row scanner) (access.MachinePolicy, error) {
-		var id access.MachineID
-		var guard guardRecord
-		err := row.Scan(&id, jsonColumn{&guard})
-		return guard.policy(id, 0), err
-	}, selectFormerEntry, string(machine))
+	return one(ctx, r.q, "former entry", entryTable.scan, selectFormerEntry, string(machine))
 }
 
 // DeletePolicy implements engine.Tx.

@@ -11,27 +11,38 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	principalColumns = "p.id, p.tenant, p.kind, p.name, p.display_name, p.email, p.disabled, p.created_at, " +
-		"p.revision"
-	selectPrincipal       = "select " + principalColumns + " from principals p where p.id = $1 limit 1"
-	selectPrincipalByName = "select " + principalColumns +
+var (
+	principalTable = describe("principal", "principals", "p", "id",
+		text("id", func(p *access.Principal) *access.PrincipalID { return &p.ID }),
+		text("tenant", func(p *access.Principal) *access.TenantID { return &p.Tenant }),
+		text("kind", func(p *access.Principal) *access.PrincipalKind { return &p.Kind }),
+		text("name", func(p *access.Principal) *string { return &p.Name }),
+		derived("name_key", func(p *access.Principal) any { return fold(p.Name) }),
+		text("display_name", func(p *access.Principal) *string { return &p.DisplayName }),
+		text("email", func(p *access.Principal) *string { return &p.Email }),
+		truth("disabled", func(p *access.Principal) *bool { return &p.Disabled }),
+		when("created_at", func(p *access.Principal) *time.Time { return &p.CreatedAt }),
+		number("revision", func(p *access.Principal) *int64 { return &p.Revision }))
+
+	regroupingTable = describe("regrouping", "regroupings", "r", "principal, group_id",
+		text("principal", func(g *engine.Regrouping) *access.PrincipalID { return &g.Principal }),
+		text("group_id", func(g *engine.Regrouping) *access.PrincipalID { return &g.Group }),
+		text("group_name", func(g *engine.Regrouping) *string { return &g.Name }),
+		truth("departed", func(g *engine.Regrouping) *bool { return &g.Left }),
+		when("at", func(g *engine.Regrouping) *time.Time { return &g.At }))
+
+	selectPrincipal       = "select " + principalTable.selected + " from principals p where p.id = $1 limit 1"
+	selectPrincipalByName = "select " + principalTable.selected +
 		" from principals p where p.tenant = $1 and p.name_key = $2 limit 1"
 	listMemberships   = "select group_id, member_id from memberships"
-	selectRegroupings = "select principal, group_id, group_name, departed, at from regroupings where principal = $1 " +
-		"and at >= $2 order by group_id" + everyRow
-	listPrincipals = "select " + principalColumns + " from principals p"
+	selectRegroupings = "select " + regroupingTable.selected +
+		" from regroupings r where r.principal = $1 and r.at >= $2 order by r.group_id" + everyRow
+	listPrincipals = "select " + principalTable.selected + " from principals p"
 )
-
-func scanPrincipal(row scanner) (p access.Principal, err error) {
-	err = row.Scan(&p.ID, &p.Tenant, &p.Kind, &p.Name, &p.DisplayName, &p.Email, flagColumn{&p.Disabled},
-		timeColumn{&p.CreatedAt}, &p.Revision)
-	return p, err
-}
 
 // Principal implements engine.Reader.
 func (r *reader) Principal(ctx context.Context, id access.PrincipalID) (access.Principal, error) {
-	return one(ctx, r.q, "principal", scanPrincipal, selectPrincipal, string(id))
+	return one(ctx, r.q, "principal", principalTable.scan, selectPrincipal, string(id))
 }
 
 // MembershipsBy implements engine.Reader.
@@ -57,10 +68,7 @@ func (r *reader) MembershipsBy(ctx context.Context, by access.PrincipalID, since
 func (r *reader) Regroupings(ctx context.Context, principal access.PrincipalID,
 	since time.Time,
 ) ([]engine.Regrouping, error) {
-	return all(ctx, r.q, func(row scanner) (g engine.Regrouping, err error) {
-		err = row.Scan(&g.Principal, &g.Group, &g.Name, flagColumn{&g.Left}, timeColumn{&g.At})
-		return g, err
-	}, selectRegroupings, string(principal), micros(since))
+	return all(ctx, r.q, regroupingTable.scan, selectRegroupings, string(principal), micros(since))
 }
 
 func scanMembership(row scanner) (m rbac.Membership, err error) {
@@ -70,7 +78,7 @@ func scanMembership(row scanner) (m rbac.Membership, err error) {
 
 // PrincipalByName implements engine.Reader.
 func (r *reader) PrincipalByName(ctx context.Context, tenant access.TenantID, name string) (access.Principal, error) {
-	return one(ctx, r.q, "principal", scanPrincipal, selectPrincipalByName, string(tenant), fold(name))
+	return one(ctx, r.q, "principal", principalTable.scan, selectPrincipalByName, string(tenant), fold(name))
 }
 
 // Principals implements engine.Reader.
@@ -87,20 +95,14 @@ func (r *reader) Principals(ctx context.Context, f engine.PrincipalFilter,
 		l.where("exists (select 1 from memberships m where m.member_id = p.id and m.group_id = ?)", string(f.Group))
 	}
 	l.after(p.Cursor, false, "p.name_key, p.id", cursorText, cursorText)
-	return page(ctx, r.q, l, p, "p.name_key, p.id", scanPrincipal,
+	return page(ctx, r.q, l, p, "p.name_key, p.id", principalTable.scan,
 		func(v access.Principal) []any { return []any{fold(v.Name), v.ID} })
 }
 
 const (
-	insertPrincipal = `insert into principals (id, tenant, kind, name, name_key, display_name, email, disabled, created_at, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
-	updatePrincipal = `update principals set tenant = $2, kind = $3, name = $4, name_key = $5, display_name = $6, email = $7, disabled = $8,
-created_at = $9, revision = $10 where id = $1 and revision = $11`
 	bumpDirectory    = "update directory set revision = revision + 1 where id = 1"
 	insertMembership = "insert into memberships (group_id, member_id, added_by, added_at) values ($1, $2, $3, $4) " +
 		"on conflict (group_id, member_id) do nothing"
-	saveRegrouping = `insert into regroupings (principal, group_id, group_name, departed, at) values ($1, $2, $3, $4, $5)
-on conflict (principal, group_id) do update set group_name = excluded.group_name, departed = excluded.departed, at = excluded.at`
 	deleteMembership = "delete from memberships where group_id = $1 and member_id = $2"
 	emptyGroup       = "delete from memberships where group_id = $1 or member_id = $1"
 	deleteGroup      = "delete from principals where id = $1 and revision = $2 and kind = 'group'"
@@ -108,11 +110,7 @@ on conflict (principal, group_id) do update set group_name = excluded.group_name
 
 // SavePrincipal implements engine.Tx.
 func (t *tx) SavePrincipal(ctx context.Context, p access.Principal, was int64) error {
-	args := []any{
-		string(p.ID), string(p.Tenant), string(p.Kind), p.Name, fold(p.Name), p.DisplayName, p.Email,
-		flag(p.Disabled), micros(p.CreatedAt), p.Revision,
-	}
-	if err := t.swap(ctx, "principal", p.Revision, was, insertPrincipal, updatePrincipal, args); err != nil {
+	if err := swap(ctx, t, principalTable, p, p.Revision, was); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)
@@ -124,8 +122,7 @@ func (t *tx) bumpDirectory(ctx context.Context) error {
 
 // SaveRegrouping implements engine.Tx.
 func (t *tx) SaveRegrouping(ctx context.Context, g engine.Regrouping) error {
-	return t.exec(ctx, "regrouping", nil, saveRegrouping, string(g.Principal), string(g.Group), g.Name, flag(g.Left),
-		micros(g.At))
+	return put(ctx, t, regroupingTable, regroupingTable.upsert, g)
 }
 
 // AddMember implements engine.Tx.

@@ -9,11 +9,23 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	recallColumns = "c.id, c.tenant, c.principal, c.machine, c.scope, c.judge, c.actor, c.reason, c.at, " +
-		"c.after_start, c.after_grant, c.revision"
-	selectRecall  = "select " + recallColumns + " from recalls c where c.id = $1 limit 1"
-	selectRecalls = "select " + recallColumns + " from recalls c order by c.id" + everyRow
+var (
+	recallTable = describe("recall", "recalls", "c", "id",
+		text("id", func(v *access.Recall) *access.RecallID { return &v.ID }),
+		text("tenant", func(v *access.Recall) *access.TenantID { return &v.Tenant }),
+		text("principal", func(v *access.Recall) *access.PrincipalID { return &v.Principal }),
+		text("machine", func(v *access.Recall) *access.MachineID { return &v.Machine }),
+		text("scope", func(v *access.Recall) *access.ResourceID { return &v.Scope }),
+		truth("judge", func(v *access.Recall) *bool { return &v.Judge }),
+		nested("actor", func(v *access.Recall) *access.Actor { return &v.By }),
+		text("reason", func(v *access.Recall) *string { return &v.Reason }),
+		when("at", func(v *access.Recall) *time.Time { return &v.At }),
+		when("after_start", func(v *access.Recall) *time.Time { return &v.AfterStart }),
+		text("after_grant", func(v *access.Recall) *access.GrantID { return &v.AfterGrant }),
+		number("revision", func(v *access.Recall) *int64 { return &v.Revision }))
+
+	selectRecall  = "select " + recallTable.selected + " from recalls c where c.id = $1 limit 1"
+	selectRecalls = "select " + recallTable.selected + " from recalls c order by c.id" + everyRow
 	listStanding  = "select " + grantColumns + " from grants g where g.ended_at = 0"
 	// A person has roles at and asks for machines; the machine of a grant may be deleted.
 	selectSites = `select distinct coalesce(m.id, ''), coalesce(m.resource, g.role_scope), coalesce(m.tenant, g.tenant)
@@ -22,35 +34,15 @@ from grants g left join machines m on m.id = g.machine where g.principal = $1 an
 where g.principal = $1 and g.ended_at = 0 and g.state <> 'scheduled' and m.agent is not null` + everyRow
 )
 
-// actorRecord is an actor as it is stored.
-type actorRecord struct {
-	ID      access.PrincipalID `json:"id,omitempty"`
-	Name    string             `json:"name,omitempty"`
-	Address string             `json:"address,omitempty"`
-	Via     string             `json:"via,omitempty"`
-}
-
-func scanRecall(row scanner) (c access.Recall, err error) {
-	var actor actorRecord
-	err = row.Scan(&c.ID, &c.Tenant, &c.Principal, &c.Machine, &c.Scope, flagColumn{&c.Judge}, jsonColumn{&actor},
-		&c.Reason, timeColumn{&c.At},
-		timeColumn{&c.AfterStart}, &c.AfterGrant, &c.Revision)
-	if err != nil {
-		return c, err
-	}
-	c.By = access.Actor{ID: actor.ID, Name: actor.Name, Via: actor.Via}
-	return c, addrColumn{&c.By.Address}.Scan(actor.Address)
-}
-
 // Recall implements engine.RecallReader.
 func (r *reader) Recall(ctx context.Context, id access.RecallID) (access.Recall, error) {
-	return one(ctx, r.q, "recall", scanRecall, selectRecall, string(id))
+	return one(ctx, r.q, "recall", recallTable.scan, selectRecall, string(id))
 }
 
 // Recalls implements engine.RecallReader.
 func (r *reader) Recalls(ctx context.Context) ([]access.Recall, error) {
 	return remembered(r.memo, "recall", "all", func() ([]access.Recall, error) {
-		return whole(ctx, r.q, scanRecall, selectRecalls)
+		return whole(ctx, r.q, recallTable.scan, selectRecalls)
 	})
 }
 
@@ -107,10 +99,6 @@ func (r *reader) AgentsOpenFor(ctx context.Context, principal access.PrincipalID
 }
 
 const (
-	insertRecall = `insert into recalls (id, tenant, principal, machine, scope, judge, actor, reason, at, after_start, after_grant, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
-	updateRecall = `update recalls set tenant = $2, principal = $3, machine = $4, scope = $5, judge = $6, actor = $7, reason = $8, at = $9, after_start = $10,
-after_grant = $11, revision = $12 where id = $1 and revision = $13`
 	deleteRecall = "delete from recalls where id = $1 and revision = $2"
 	// The grants themselves are ended one by one.
 	deleteActivationsOf = `delete from role_assignments where id in
@@ -124,15 +112,7 @@ after_grant = $11, revision = $12 where id = $1 and revision = $13`
 
 // SaveRecall implements engine.RecallWriter.
 func (t *tx) SaveRecall(ctx context.Context, c access.Recall, was int64) error {
-	actor, err := toJSON(actorRecord{ID: c.By.ID, Name: c.By.Name, Address: addrText(c.By.Address), Via: c.By.Via})
-	if err != nil {
-		return err
-	}
-	return t.swap(ctx, "recall", c.Revision, was, insertRecall, updateRecall, []any{
-		string(c.ID), string(c.Tenant), string(c.Principal), string(c.Machine), string(c.Scope), flag(c.Judge), actor,
-		c.Reason, micros(c.At),
-		micros(c.AfterStart), string(c.AfterGrant), c.Revision,
-	})
+	return swap(ctx, t, recallTable, c, c.Revision, was)
 }
 
 // DeleteRecall implements engine.RecallWriter.

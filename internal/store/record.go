@@ -10,13 +10,6 @@ import (
 // The records are the nested parts of rows, as JSON text. Where a record has the fields of the type that it stands for,
 // the conversion between them stops the build when either changes. Durations are nanoseconds.
 
-type permissionRecord struct {
-	Actions        []string `json:"actions,omitempty"`
-	NotActions     []string `json:"notActions,omitempty"`
-	DataActions    []string `json:"dataActions,omitempty"`
-	NotDataActions []string `json:"notDataActions,omitempty"`
-}
-
 type portsRecord struct {
 	First uint16 `json:"first"`
 	Last  uint16 `json:"last"`
@@ -65,48 +58,6 @@ func (r itemRecord) item() access.Item {
 	}
 }
 
-// guardRecord is a machine's entry of a policy, without the machine.
-type guardRecord struct {
-	Ports            []portRuleRecord    `json:"ports,omitempty"`
-	Sessions         access.SessionMode  `json:"sessions,omitempty"`
-	WhenServerIsLost time.Duration       `json:"whenServerIsLost,omitempty"`
-	Justification    justificationRecord `json:"justification,omitzero"`
-	Ticket           ticketRecord        `json:"ticket,omitzero"`
-	Approval         []caseRecord        `json:"approval,omitempty"`
-	BreakGlass       *breakGlassRecord   `json:"breakGlass,omitempty"`
-	PendingTimeout   time.Duration       `json:"pendingTimeout,omitempty"`
-	Gap              time.Duration       `json:"gap,omitempty"`
-	Loosened         []looseningRecord   `json:"loosened,omitempty"`
-}
-
-type looseningRecord struct {
-	By  access.PrincipalID `json:"by"`
-	At  int64              `json:"at"` // microseconds
-	How []string           `json:"how"`
-}
-
-type portRuleRecord struct {
-	Ports    portsRecord     `json:"ports"`
-	Protocol access.Protocol `json:"protocol"`
-	Sources  []netip.Prefix  `json:"sources,omitempty"`
-	Networks []string        `json:"networks,omitempty"`
-	Max      time.Duration   `json:"max,omitempty"`
-
-	SourceList bool `json:"sourceList,omitempty"`
-}
-
-type justificationRecord struct {
-	Required  bool   `json:"required,omitempty"`
-	MinLength int    `json:"minLength,omitempty"`
-	Pattern   string `json:"pattern,omitempty"`
-}
-
-type ticketRecord struct {
-	Required bool   `json:"required,omitempty"`
-	Pattern  string `json:"pattern,omitempty"`
-	Checked  bool   `json:"checked,omitempty"`
-}
-
 type caseRecord struct {
 	Name   string        `json:"name,omitempty"`
 	When   string        `json:"when,omitempty"`
@@ -133,66 +84,6 @@ type quorumRecord struct {
 	Count  int                  `json:"count"`
 	Groups []access.PrincipalID `json:"groups,omitempty"`
 	People []access.PrincipalID `json:"people,omitempty"`
-}
-
-type breakGlassRecord struct {
-	Groups []access.PrincipalID `json:"groups,omitempty"`
-	People []access.PrincipalID `json:"people,omitempty"`
-	Max    time.Duration        `json:"max,omitempty"`
-}
-
-func looseningRecords(list []access.Loosening) (records []looseningRecord) {
-	for _, l := range list {
-		records = append(records, looseningRecord{By: l.By, At: micros(l.At), How: l.How})
-	}
-	return records
-}
-
-func loosenings(records []looseningRecord) (list []access.Loosening) {
-	for _, l := range records {
-		list = append(list, access.Loosening{By: l.By, At: instant(l.At), How: l.How})
-	}
-	return list
-}
-
-func guardOf(m access.MachinePolicy) guardRecord {
-	r := guardRecord{
-		Sessions: m.Sessions, WhenServerIsLost: m.WhenServerIsLost, Justification: justificationRecord(m.Justification),
-		Ticket:     ticketRecord(m.Ticket),
-		BreakGlass: (*breakGlassRecord)(m.BreakGlass), PendingTimeout: m.PendingTimeout, Gap: m.Gap,
-		Loosened: looseningRecords(m.Loosened),
-	}
-	for _, p := range m.Ports {
-		r.Ports = append(r.Ports,
-			portRuleRecord{
-				Ports: portsRecord(p.Ports), Protocol: p.Protocol, Sources: p.Sources, Networks: p.Networks,
-				Max: p.Max, SourceList: p.SourceList,
-			})
-	}
-	for _, c := range m.Approval.Cases {
-		r.Approval = append(r.Approval, caseOf(c))
-	}
-	return r
-}
-
-func (r guardRecord) policy(machine access.MachineID, revision int64) access.MachinePolicy {
-	m := access.MachinePolicy{
-		Machine: machine, Revision: revision, Sessions: r.Sessions, WhenServerIsLost: r.WhenServerIsLost,
-		Justification: access.JustificationRule(r.Justification),
-		Ticket:        access.TicketRule(r.Ticket), BreakGlass: (*access.BreakGlass)(r.BreakGlass),
-		PendingTimeout: r.PendingTimeout, Gap: r.Gap, Loosened: loosenings(r.Loosened),
-	}
-	for _, p := range r.Ports {
-		m.Ports = append(m.Ports,
-			access.PortRule{
-				Ports: access.PortRange(p.Ports), Protocol: p.Protocol, Sources: p.Sources,
-				Networks: p.Networks, Max: p.Max, SourceList: p.SourceList,
-			})
-	}
-	for _, c := range r.Approval {
-		m.Approval.Cases = append(m.Approval.Cases, c.rule())
-	}
-	return m
 }
 
 func quorumRecords(quorums []access.Quorum) (records []quorumRecord) {

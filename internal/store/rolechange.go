@@ -2,35 +2,43 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	roleChangeColumns = `c.id, c.tenant, c.subject, c.kind, c.target, c.eligibility, c.principal, c.principal_name, c.principal_kind, c.role, c.role_name,
-c.scope, c.start_at, c.end_at, c.requester, c.justification, c.ticket, c.state, c.created_at, c.decided_by, c.revision`
-	selectRoleChange = "select " + roleChangeColumns + " from role_changes c where c.id = $1 limit 1"
-	listRoleChanges  = "select " + roleChangeColumns + " from role_changes c"
-	insertRoleChange = `insert into role_changes (id, tenant, subject, kind, target, eligibility, principal, principal_name, principal_kind, role, role_name,
-scope, start_at, end_at, requester, justification, ticket, state, created_at, decided_by, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
-	updateRoleChange = `update role_changes set tenant = $2, subject = $3, kind = $4, target = $5, eligibility = $6, principal = $7, principal_name = $8,
-principal_kind = $9, role = $10, role_name = $11, scope = $12, start_at = $13, end_at = $14, requester = $15, justification = $16, ticket = $17, state = $18,
-created_at = $19, decided_by = $20, revision = $21 where id = $1 and revision = $22`
-)
+var (
+	roleChangeTable = describe("change", "role_changes", "c", "id",
+		text("id", func(v *access.RoleChange) *access.RoleChangeID { return &v.ID }),
+		text("tenant", func(v *access.RoleChange) *access.TenantID { return &v.Tenant }),
+		text("subject", func(v *access.RoleChange) *access.RoleSubject { return &v.Of }),
+		text("kind", func(v *access.RoleChange) *access.RoleChangeKind { return &v.Kind }),
+		text("target", func(v *access.RoleChange) *string { return &v.Target }),
+		text("eligibility", func(v *access.RoleChange) *access.EligibilityID { return &v.Eligibility }),
+		text("principal", func(v *access.RoleChange) *access.PrincipalID { return &v.Principal }),
+		text("principal_name", func(v *access.RoleChange) *string { return &v.PrincipalName }),
+		text("principal_kind", func(v *access.RoleChange) *access.PrincipalKind { return &v.PrincipalKind }),
+		text("role", func(v *access.RoleChange) *access.RoleID { return &v.Role }),
+		text("role_name", func(v *access.RoleChange) *string { return &v.RoleName }),
+		text("scope", func(v *access.RoleChange) *access.ResourceID { return &v.Scope }),
+		when("start_at", func(v *access.RoleChange) *time.Time { return &v.Start }),
+		when("end_at", func(v *access.RoleChange) *time.Time { return &v.End }),
+		text("requester", func(v *access.RoleChange) *access.PrincipalID { return &v.Requester }),
+		text("justification", func(v *access.RoleChange) *string { return &v.Justification }),
+		text("ticket", func(v *access.RoleChange) *string { return &v.Ticket }),
+		text("state", func(v *access.RoleChange) *access.RoleChangeState { return &v.State }),
+		when("created_at", func(v *access.RoleChange) *time.Time { return &v.CreatedAt }),
+		text("decided_by", func(v *access.RoleChange) *access.PrincipalID { return &v.DecidedBy }),
+		number("revision", func(v *access.RoleChange) *int64 { return &v.Revision }))
 
-func scanRoleChange(row scanner) (c access.RoleChange, err error) {
-	err = row.Scan(&c.ID, &c.Tenant, &c.Of, &c.Kind, &c.Target, &c.Eligibility, &c.Principal, &c.PrincipalName,
-		&c.PrincipalKind, &c.Role, &c.RoleName,
-		&c.Scope, timeColumn{&c.Start}, timeColumn{&c.End}, &c.Requester, &c.Justification, &c.Ticket, &c.State,
-		timeColumn{&c.CreatedAt}, &c.DecidedBy, &c.Revision)
-	return c, err
-}
+	selectRoleChange = "select " + roleChangeTable.selected + " from role_changes c where c.id = $1 limit 1"
+	listRoleChanges  = "select " + roleChangeTable.selected + " from role_changes c"
+)
 
 // RoleChange implements engine.RoleChangeReader.
 func (r *reader) RoleChange(ctx context.Context, id access.RoleChangeID) (access.RoleChange, error) {
-	return one(ctx, r.q, "change", scanRoleChange, selectRoleChange, string(id))
+	return one(ctx, r.q, "change", roleChangeTable.scan, selectRoleChange, string(id))
 }
 
 // RoleChanges implements engine.RoleChangeReader.
@@ -49,17 +57,11 @@ func (r *reader) RoleChanges(ctx context.Context, f engine.RoleChangeFilter,
 		l.where("c.state = 'waiting'")
 	}
 	l.after(p.Cursor, true, columns, cursorNumber, cursorText)
-	return page(ctx, r.q, l, p, descending(columns), scanRoleChange,
+	return page(ctx, r.q, l, p, descending(columns), roleChangeTable.scan,
 		func(c access.RoleChange) []any { return []any{micros(c.CreatedAt), c.ID} })
 }
 
 // SaveRoleChange implements engine.RoleChangeWriter.
 func (t *tx) SaveRoleChange(ctx context.Context, c access.RoleChange, was int64) error {
-	return t.swap(ctx, "change", c.Revision, was, insertRoleChange, updateRoleChange, []any{
-		string(c.ID), string(c.Tenant), string(c.Of), string(c.Kind), c.Target, string(c.Eligibility),
-		string(c.Principal), c.PrincipalName, string(c.PrincipalKind),
-		string(c.Role), c.RoleName, string(c.Scope), micros(c.Start), micros(c.End), string(c.Requester),
-		c.Justification, c.Ticket, string(c.State),
-		micros(c.CreatedAt), string(c.DecidedBy), c.Revision,
-	})
+	return swap(ctx, t, roleChangeTable, c, c.Revision, was)
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-const (
-	listSceneAgents   = "select " + agentColumns + " from agents"
-	listSceneMachines = "select " + machineColumns + " from machines m"
-	listSceneEntries  = "select m.agent, x.machine, x.position, x.body, x.revision from machines m join " +
-		"policy_machines x on x.machine = m.id"
+var (
+	listSceneAgents   = "select " + agentTable.selected + " from agents a"
+	listSceneMachines = "select " + machineTable.selected + " from machines m"
+	listSceneEntries  = "select m.agent, " + entryTable.selected +
+		" from machines m join policy_machines x on x.machine = m.id"
 	listSceneGrants = "select m.agent, " + grantColumns +
 		" from machines m join grants g on g.machine = m.id where g.closed_at = 0"
 )
@@ -37,14 +37,6 @@ func scanOf[T any](scan func(scanner) (T, error)) func(scanner) (of[T], error) {
 		o.item, err = scan(prefixed{row, &o.agent})
 		return o, err
 	}
-}
-
-func scanEntry(row scanner) (access.MachinePolicy, error) {
-	e, err := scanPolicyEntry(row)
-	if err != nil {
-		return access.MachinePolicy{}, err
-	}
-	return e.policy()
 }
 
 // Scenes implements engine.Reader.
@@ -83,15 +75,15 @@ func filled[T ~string](group []T) []any {
 
 func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes map[access.AgentID]access.Scene) error {
 	args := filled(agents)
-	found, err := whole(ctx, r.q, scanAgent, sceneText(listSceneAgents, "id", len(args)), args...)
+	found, err := whole(ctx, r.q, agentTable.scan, sceneText(listSceneAgents, "a.id", len(args)), args...)
 	if err != nil {
 		return err
 	}
-	machines, err := whole(ctx, r.q, scanMachine, sceneText(listSceneMachines, "m.agent", len(args)), args...)
+	machines, err := whole(ctx, r.q, machineTable.scan, sceneText(listSceneMachines, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}
-	entries, err := whole(ctx, r.q, scanOf(scanEntry), sceneText(listSceneEntries, "m.agent", len(args)), args...)
+	entries, err := whole(ctx, r.q, scanOf(entryTable.scan), sceneText(listSceneEntries, "m.agent", len(args)), args...)
 	if err != nil {
 		return err
 	}

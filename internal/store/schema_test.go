@@ -213,12 +213,31 @@ func parsed(t *testing.T) (own []*ast.File) {
 	return own
 }
 
-// constants gives the values of the package's string constants that are statements, by name.
+// constants gives the statements of the package by name: its string constants and variables, and what the descriptors
+// make and is used.
 func constants(t *testing.T) map[string]string {
 	t.Helper()
 	values := map[string]ast.Expr{}
+	tables, made := store.EveryTable(), map[string]bool{} // which statements of descriptors are used
 	for _, file := range parsed(t) {
 		ast.Inspect(file, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				note := func(i int, verbs ...string) {
+					if i < len(call.Args) {
+						for _, verb := range verbs {
+							made[fmt.Sprint(call.Args[i])+"."+verb] = true
+						}
+					}
+				}
+				switch fmt.Sprint(call.Fun) {
+				case "put":
+					if used, ok := call.Args[3].(*ast.SelectorExpr); ok {
+						note(2, used.Sel.Name)
+					}
+				case "swap":
+					note(2, "insert", "update")
+				}
+			}
 			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == len(spec.Names) {
 				for i, name := range spec.Names {
 					values[name.Name] = spec.Values[i]
@@ -236,6 +255,10 @@ func constants(t *testing.T) map[string]string {
 			if values[e.Name] != nil {
 				return value(values[e.Name])
 			}
+		case *ast.SelectorExpr: // a statement or a list of columns that a descriptor made
+			if of, ok := e.X.(*ast.Ident); ok && tables[of.Name].Statements[e.Sel.Name] != "" {
+				return tables[of.Name].Statements[e.Sel.Name], nil
+			}
 		case *ast.BinaryExpr:
 			left, err := value(e.X)
 			if err != nil {
@@ -247,6 +270,13 @@ func constants(t *testing.T) map[string]string {
 		return "", fmt.Errorf("not a text")
 	}
 	statements := map[string]string{}
+	for name, d := range tables {
+		for _, verb := range []string{"insert", "update", "upsert"} {
+			if text := d.Statements[verb]; made[name+"."+verb] {
+				statements[name+"."+verb] = text
+			}
+		}
+	}
 	for name, e := range values {
 		text, err := value(e)
 		verb, _, ok := strings.Cut(text, " ")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -11,10 +12,18 @@ const (
 	selectSetting = "select value from settings where name = $1 limit 1"
 	upsertSetting = "insert into settings (name, value) values ($1, $2) on conflict (name) do update set value " +
 		"= excluded.value"
-	selectIdempotency = "select principal, key, digest, request, created_at from idempotency_keys where principal = " +
-		"$1 and key = $2 limit 1"
-	insertIdempotency = "insert into idempotency_keys (principal, key, digest, request, created_at) values ($1, $2, " +
-		"$3, $4, $5)"
+)
+
+var (
+	idempotencyTable = describe("idempotency key", "idempotency_keys", "i", "principal, key",
+		text("principal", func(v *engine.Idempotency) *access.PrincipalID { return &v.Principal }),
+		text("key", func(v *engine.Idempotency) *string { return &v.Key }),
+		text("digest", func(v *engine.Idempotency) *string { return &v.Digest }),
+		text("request", func(v *engine.Idempotency) *access.RequestID { return &v.Request }),
+		when("created_at", func(v *engine.Idempotency) *time.Time { return &v.CreatedAt }))
+
+	selectIdempotency = "select " + idempotencyTable.selected +
+		" from idempotency_keys i where i.principal = $1 and i.key = $2 limit 1"
 )
 
 // Setting implements engine.Reader.
@@ -35,14 +44,10 @@ func (t *tx) SaveSetting(ctx context.Context, name string, value []byte) error {
 
 // Idempotent implements engine.Reader.
 func (r *reader) Idempotent(ctx context.Context, principal access.PrincipalID, key string) (engine.Idempotency, error) {
-	return one(ctx, r.q, "idempotency key", func(row scanner) (i engine.Idempotency, err error) {
-		err = row.Scan(&i.Principal, &i.Key, &i.Digest, &i.Request, timeColumn{&i.CreatedAt})
-		return i, err
-	}, selectIdempotency, string(principal), key)
+	return one(ctx, r.q, "idempotency key", idempotencyTable.scan, selectIdempotency, string(principal), key)
 }
 
 // SaveIdempotency implements engine.Tx.
 func (t *tx) SaveIdempotency(ctx context.Context, i engine.Idempotency) error {
-	return t.exec(ctx, "idempotency key", nil, insertIdempotency, string(i.Principal), i.Key, i.Digest,
-		string(i.Request), micros(i.CreatedAt))
+	return put(ctx, t, idempotencyTable, idempotencyTable.insert, i)
 }

@@ -2,55 +2,58 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// What there are few of is read whole.
-const (
-	selectTenants       = "select id, name, created_at from tenants order by name_key, id" + everyRow
-	selectSubscriptions = "select id, tenant, name, created_at from subscriptions order by name_key, id" + everyRow
-	selectGroups        = "select subscription, name, location, created_at from resource_groups order by name_key, " +
-		"subscription" + everyRow
+var (
+	tenantTable = describe("tenant", "tenants", "t", "id",
+		text("id", func(v *access.Tenant) *access.TenantID { return &v.ID }),
+		text("name", func(v *access.Tenant) *string { return &v.Name }),
+		derived("name_key", func(v *access.Tenant) any { return fold(v.Name) }),
+		when("created_at", func(v *access.Tenant) *time.Time { return &v.CreatedAt }))
+
+	subscriptionTable = describe("subscription", "subscriptions", "s", "id",
+		text("id", func(v *access.Subscription) *access.SubscriptionID { return &v.ID }),
+		text("tenant", func(v *access.Subscription) *access.TenantID { return &v.Tenant }),
+		text("name", func(v *access.Subscription) *string { return &v.Name }),
+		derived("name_key", func(v *access.Subscription) any { return fold(v.Name) }),
+		when("created_at", func(v *access.Subscription) *time.Time { return &v.CreatedAt }))
+
+	groupTable = describe("resource group", "resource_groups", "g", "subscription, name_key",
+		text("subscription", func(v *access.ResourceGroup) *access.SubscriptionID { return &v.Subscription }),
+		text("name", func(v *access.ResourceGroup) *string { return &v.Name }),
+		derived("name_key", func(v *access.ResourceGroup) any { return fold(v.Name) }),
+		text("location", func(v *access.ResourceGroup) *string { return &v.Location }),
+		when("created_at", func(v *access.ResourceGroup) *time.Time { return &v.CreatedAt }))
+
+	// What there are few of is read whole.
+	selectTenants       = "select " + tenantTable.selected + " from tenants t order by t.name_key, t.id" + everyRow
+	selectSubscriptions = "select " + subscriptionTable.selected +
+		" from subscriptions s order by s.name_key, s.id" + everyRow
+	selectGroups = "select " + groupTable.selected +
+		" from resource_groups g order by g.name_key, g.subscription" + everyRow
 )
 
 // Tenants implements engine.Reader.
 func (r *reader) Tenants(ctx context.Context) ([]access.Tenant, error) {
-	return whole(ctx, r.q, func(row scanner) (t access.Tenant, err error) {
-		err = row.Scan(&t.ID, &t.Name, timeColumn{&t.CreatedAt})
-		return t, err
-	}, selectTenants)
+	return whole(ctx, r.q, tenantTable.scan, selectTenants)
 }
 
 // Subscriptions implements engine.Reader.
 func (r *reader) Subscriptions(ctx context.Context) ([]access.Subscription, error) {
-	return whole(ctx, r.q, func(row scanner) (s access.Subscription, err error) {
-		err = row.Scan(&s.ID, &s.Tenant, &s.Name, timeColumn{&s.CreatedAt})
-		return s, err
-	}, selectSubscriptions)
+	return whole(ctx, r.q, subscriptionTable.scan, selectSubscriptions)
 }
 
 // ResourceGroups implements engine.Reader.
 func (r *reader) ResourceGroups(ctx context.Context) ([]access.ResourceGroup, error) {
-	return whole(ctx, r.q, func(row scanner) (g access.ResourceGroup, err error) {
-		err = row.Scan(&g.Subscription, &g.Name, &g.Location, timeColumn{&g.CreatedAt})
-		return g, err
-	}, selectGroups)
+	return whole(ctx, r.q, groupTable.scan, selectGroups)
 }
-
-const (
-	upsertTenant = `insert into tenants (id, name, name_key, created_at) values ($1, $2, $3, $4)
-on conflict (id) do update set name = excluded.name, name_key = excluded.name_key, created_at = excluded.created_at`
-	upsertSubscription = `insert into subscriptions (id, tenant, name, name_key, created_at) values ($1, $2, $3, $4, $5)
-on conflict (id) do update set tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, created_at = excluded.created_at`
-	upsertGroup = `insert into resource_groups (subscription, name, name_key, location, created_at) values ($1, $2, $3, $4, $5)
-on conflict (subscription, name_key) do update set name = excluded.name, location = excluded.location, created_at = excluded.created_at`
-)
 
 // SaveTenant implements engine.Tx.
 func (t *tx) SaveTenant(ctx context.Context, v access.Tenant) error {
-	if err := t.exec(ctx, "tenant", nil, upsertTenant, string(v.ID), v.Name, fold(v.Name),
-		micros(v.CreatedAt)); err != nil {
+	if err := put(ctx, t, tenantTable, tenantTable.upsert, v); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)
@@ -58,8 +61,7 @@ func (t *tx) SaveTenant(ctx context.Context, v access.Tenant) error {
 
 // SaveSubscription implements engine.Tx.
 func (t *tx) SaveSubscription(ctx context.Context, v access.Subscription) error {
-	if err := t.exec(ctx, "subscription", nil, upsertSubscription, string(v.ID), string(v.Tenant), v.Name, fold(v.Name),
-		micros(v.CreatedAt)); err != nil {
+	if err := put(ctx, t, subscriptionTable, subscriptionTable.upsert, v); err != nil {
 		return err
 	}
 	return t.bumpDirectory(ctx)
@@ -67,6 +69,5 @@ func (t *tx) SaveSubscription(ctx context.Context, v access.Subscription) error 
 
 // SaveResourceGroup implements engine.Tx.
 func (t *tx) SaveResourceGroup(ctx context.Context, v access.ResourceGroup) error {
-	return t.exec(ctx, "resource group", nil, upsertGroup, string(v.Subscription), v.Name, fold(v.Name), v.Location,
-		micros(v.CreatedAt))
+	return put(ctx, t, groupTable, groupTable.upsert, v)
 }

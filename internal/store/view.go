@@ -16,8 +16,8 @@ import (
 // MachinesByID implements engine.ViewReader.
 func (r *reader) MachinesByID(ctx context.Context, ids []access.MachineID) ([]access.Machine, error) {
 	return grouped(ids, func(marks string, args []any) ([]access.Machine, error) {
-		return all(ctx, r.q, scanMachine,
-			"select "+machineColumns+" from machines m where m.id in ("+marks+") order by m.id limit 1000", args...)
+		return all(ctx, r.q, machineTable.scan,
+			"select "+machineTable.selected+" from machines m where m.id in ("+marks+") order by m.id limit 1000", args...)
 	})
 }
 

@@ -78,7 +78,7 @@ What an item does not say is taken from --from, --for and --until.`,
 	f.StringSliceVar(&in.from, "from", nil,
 		"address, prefix or named network to open for; me is your address as the server sees it (default me)")
 	f.StringVar(&in.length, "for", "", "duration (default 1h)")
-	f.StringVar(&in.until, "until", "", "new end")
+	f.StringVar(&in.until, "until", "", "end, in place of --for")
 	f.StringVar(&in.at, "at", "", "when to open (default on approval)")
 	f.StringVar(&in.reason, "reason", "", "reason, for approvers and for the activity log")
 	f.StringVar(&in.ticket, "ticket", "", "ticket reference")

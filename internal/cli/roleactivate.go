@@ -78,7 +78,7 @@ type activation struct {
 func (f *activation) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.length, "for", "", "duration (default 1h)")
-	flags.StringVar(&f.until, "until", "", "new end")
+	flags.StringVar(&f.until, "until", "", "end, in place of --for")
 	flags.StringVar(&f.at, "at", "", "start (default on approval)")
 	flags.StringVar(&f.ask.Justification, "reason", "", "reason, for approvers and for the activity log")
 	flags.StringVar(&f.ask.Ticket, "ticket", "", "ticket reference")

@@ -42,14 +42,16 @@ type app struct {
 	output string // -o
 	config string // --config
 	view   view   // of the list that is printed
+
+	ran *cobra.Command // that the command line named
 }
 
 // run executes one command line and gives the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root() //nolint:contextcheck // each command takes its context when it is run
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if err != nil {
+	var err error
+	if a.ran, err = root.ExecuteContextC(ctx); err != nil {
 		a.explain(err)
 	}
 	return exitCode(err)
@@ -57,19 +59,23 @@ func (a *app) run(ctx context.Context, args []string) int {
 
 func (a *app) root() *cobra.Command {
 	root := group("postern", "Time-bounded access to guarded machines",
-		`Postern keeps the management ports of machines closed and opens them on request for a limited time.
-
-`+exitHelp(),
-		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.confirmCommand(), a.passkeyCommand(),
-		a.machineCommand(), a.policyCommand(),
-		a.requestCommand(), a.approveCommand(), a.denyCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(),
-		a.reviewCommand(),
-		a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(),
-		a.applicationCommand(), a.tokenCommand(), a.credentialCommand(), a.networkCommand(), a.tenantCommand(),
-		a.subscriptionCommand(), a.resourceGroupCommand(), a.breakGlassCommand(), a.auditCommand(),
-		a.notifyCommand(), a.alertCommand(), a.insightCommand(), a.versionCommand(),
-	)
-	root.AddCommand(a.hostCommands()...)
+		`Postern keeps the management ports of machines closed and opens them on request for a limited time.`)
+	for _, of := range a.commands() {
+		root.AddGroup(&cobra.Group{ID: of.title, Title: of.title + ":"})
+		for _, c := range of.commands {
+			c.GroupID = of.title
+		}
+		root.AddCommand(of.commands...)
+	}
+	root.SetHelpCommandGroupID(programTitle)
+	root.SetCompletionCommandGroupID(programTitle)
+	usual := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		usual(c, args)
+		if !c.HasParent() {
+			a.line("\n%s", exitHelp())
+		}
+	})
 	root.Example = "  postern login --server https://postern.example:8443 --user anna\n" +
 		"  postern request web-1 --port 22 --for 1h --reason \"roll back release 42\" --wait"
 	root.Version = version()
@@ -91,6 +97,38 @@ func (a *app) root() *cobra.Command {
 		return nil
 	}
 	return root
+}
+
+// programTitle is the title of the commands about the program itself.
+const programTitle = "This program"
+
+// titled are commands that stand below one title in the help.
+type titled struct {
+	title    string
+	commands []*cobra.Command
+}
+
+// commands gives every command, below the titles of the help.
+func (a *app) commands() []titled {
+	return []titled{
+		{"Sign in", []*cobra.Command{
+			a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.whoamiCommand(), a.confirmCommand(),
+			a.passkeyCommand(), a.tokenCommand(), a.credentialCommand(),
+		}},
+		{"Request access", []*cobra.Command{
+			a.requestCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(),
+		}},
+		{"Decide", []*cobra.Command{a.approveCommand(), a.denyCommand(), a.reviewCommand()}},
+		{"Guard machines", []*cobra.Command{
+			a.machineCommand(), a.policyCommand(), a.networkCommand(), a.breakGlassCommand(), a.insightCommand(),
+		}},
+		{"Manage people, rights and tenants", []*cobra.Command{
+			a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(),
+			a.applicationCommand(), a.tenantCommand(), a.subscriptionCommand(), a.resourceGroupCommand(),
+		}},
+		{"Watch and prove", []*cobra.Command{a.alertCommand(), a.notifyCommand(), a.auditCommand()}},
+		{programTitle, append(a.hostCommands(), a.versionCommand())},
+	}
 }
 
 // formats are the values of -o.

@@ -117,8 +117,8 @@ func (f fixture) enroll(token string) {
 
 // signedIn gives a client of somebody.
 func signedIn(ctx context.Context, name string) *api.Client {
-	server, ca := running()
-	client, err := api.NewClient(api.Options{Server: server, CA: ca})
+	address, ca := running()
+	client, err := api.NewClient(api.Options{Server: address, CA: ca})
 	must(err)
 	session, err := client.SignIn(ctx, api.SignIn{Name: name, Password: password})
 	must(err)

@@ -186,7 +186,7 @@ func flagPlaceholders() map[string]string {
 }
 
 // choices finds the values that the usage of a flag lists: "filter by state: pending, approved or denied".
-var choices = regexp.MustCompile(`^filter by [a-z ]+: (.+)$`) //nolint:gochecknoglobals // it is compiled once
+var choices = regexp.MustCompile(`^filter by [a-z ]+: (.+)$`)
 
 // argument gives the placeholder of the i'th argument in a command's usage, "GRANT|REQUEST" as its parts; nil where
 // there is no such argument.

@@ -210,8 +210,8 @@ func (a *app) policyEnds(ctx context.Context, cl *api.Client, machine string,
 }
 
 // confirmDropped has a person agree where a new policy leaves out ports of a machine that are guarded now, or anything
-// else that was set; usual says that the longest opening was not given, but is the usual one. It returns the revision of
-// what it looked at, or 0 where nothing is guarded.
+// else that was set; usual says that the longest opening was not given, but is the usual one. It returns the revision
+// of what it looked at, or 0 where nothing is guarded.
 func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string, will api.MachinePolicy,
 	usual, yes bool,
 ) (seen int64, err error) {

@@ -143,7 +143,7 @@ func wrongKey(n *yaml.Node, t reflect.Type) (at *yaml.Node, why string) {
 			of = t // what is merged in
 		case fields != nil:
 			name = strings.ToLower(name)
-			known := false
+			var known bool
 			if of, known = fields[name]; !known {
 				return key, fmt.Sprintf("unknown field %q: check its spelling, or remove it", key.Value)
 			}

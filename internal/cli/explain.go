@@ -18,7 +18,7 @@ import (
 const mostReasons = 20
 
 // whereToLook is the command that shows what was not found, or what is in the way.
-var whereToLook = map[string]string{ //nolint:gochecknoglobals // a table
+var whereToLook = map[string]string{ //nolint:gochecknoglobals,gosec // a table of commands
 	"unknownMachine": "postern machine list", "noMachinePicked": "postern machine list",
 	"ambiguousMachine": "postern machine list -o wide", "machineNotConfigured": "postern policy list",
 	"unknownAgent": "postern machine agents", "ambiguousAgent": "postern machine agents",
@@ -102,7 +102,7 @@ func (a *app) explainProblem(problem *api.Problem) {
 }
 
 // itemField finds the item and the rest of a field of a request: items[2].sources[0].
-var itemField = regexp.MustCompile(`^items\[(\d+)\]\.?(.*)$`) //nolint:gochecknoglobals // it is compiled once
+var itemField = regexp.MustCompile(`^items\[(\d+)\]\.?(.*)$`)
 
 // fieldText writes where the server found a fault as people said it: the flag of the command that ran, or the words of
 // the name. What a file is located by stays, since that is how the file says it. Of several items it says which.

@@ -176,8 +176,8 @@ type meaning struct {
 	grants   func() ([]api.Grant, error)
 }
 
-// revocable finds the live grants that ref stands for: a machine's, a request's, or a single one. Where it may stand for
-// more than one thing, nothing is guessed; only a whole id is what it is, whatever somebody names a machine.
+// revocable finds the live grants that ref stands for: a machine's, a request's, or a single one. Where it may stand
+// for more than one thing, nothing is guessed; only a whole id is what it is, whatever a machine is called.
 func (a *app) revocable(ctx context.Context, cl *api.Client, ref string,
 	everybody bool,
 ) (grants []api.Grant, single bool, err error) {

@@ -113,7 +113,10 @@ func TestWatchedListSaysWhatChanges(t *testing.T) {
 		"csv":   "name,full_length,of\nweb-1,1h,x\nweb-2,1h,\nweb-1,2h,x\nweb-3,1h,\n",
 	} {
 		var out, notes bytes.Buffer
-		a := &app{out: &out, err: &notes, now: time.Now, local: time.UTC, output: output, view: view{seen: map[string]bool{}, watch: true}}
+		a := &app{
+			out: &out, err: &notes, now: time.Now, local: time.UTC, output: output,
+			view: view{seen: map[string]bool{}, watch: true},
+		}
 		for _, state := range [][]thing{
 			{{"web-1", "1h", []string{"x"}}, {"web-2", "1h", nil}},
 			{{"web-1", "1h", []string{"x"}}, {"web-2", "1h", nil}},

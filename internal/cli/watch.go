@@ -60,8 +60,8 @@ func (a *app) watchEvery(ctx context.Context, pause time.Duration, once func() e
 				_, _ = io.WriteString(notes, said.String())
 			}
 		case now != shown:
-			const clear = "\x1b[H\x1b[2J"
-			if _, err := io.WriteString(out, clear+now); err != nil {
+			const anew = "\x1b[H\x1b[2J"
+			if _, err := io.WriteString(out, anew+now); err != nil {
 				return err
 			}
 		}

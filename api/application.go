@@ -233,8 +233,8 @@ func (c *Client) DeployApplication(ctx context.Context, in NewApplication) (Appl
 	return ask[Application](ctx, c, call{method: http.MethodPost, path: "/applications", body: in})
 }
 
-// ChangeApplication changes the customer's terms. Where ifRevision is not 0 and the application has another revision, it
-// changes nothing and gives a conflict.
+// ChangeApplication changes the customer's terms. Where ifRevision is not 0 and the application has another revision,
+// it changes nothing and gives a conflict.
 func (c *Client) ChangeApplication(ctx context.Context, ref string, in ApplicationChange,
 	ifRevision int64,
 ) (Application, error) {

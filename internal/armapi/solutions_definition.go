@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
+	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine/apps"
 )
 
@@ -69,15 +70,11 @@ func (b definitionBody) input(id access.ResourceID, was app.Definition) (apps.Ap
 		return apps.AppDefinitionInput{}, access.Fault(access.KindInvalid, "InvalidRequestContent",
 			"The request content was invalid: properties.lockLevel is required; use ReadOnly, CanNotDelete or None.")
 	}
-	in := apps.AppDefinitionInput{
+	in := apps.AppDefinitionInput{Definition: app.Definition{
 		Resource: id, Location: b.Location, Tags: b.Tags, DisplayName: p.DisplayName, Description: p.Description,
-		Package: p.Package,
-		Form:    string(p.Form), Template: string(p.Template), Lock: lockOf(p.LockLevel), JIT: was.JIT,
-		Public: was.Public,
-	}
-	for _, tenant := range was.Audience {
-		in.Audience = append(in.Audience, string(tenant))
-	}
+		Package: p.Package, Form: string(p.Form), Template: string(p.Template), Lock: lockOf(p.LockLevel), JIT: was.JIT,
+		Public: was.Public, Audience: was.Audience,
+	}}
 	if was.Revision == 0 { // Azure's definitions offer nobody a choice; ours leave it to the customer
 		in.JIT = app.Offer{Available: true}
 		in.Public = true
@@ -92,7 +89,10 @@ func (b definitionBody) input(id access.ResourceID, was app.Definition) (apps.Ap
 		in.Public = *p.Public
 	}
 	if p.Audience != nil {
-		in.Audience = *p.Audience
+		in.Audience = nil
+		for _, tenant := range *p.Audience {
+			in.Audience = append(in.Audience, access.TenantID(tenant))
+		}
 	}
 	if p.Version != nil {
 		in.Version = *p.Version
@@ -100,7 +100,9 @@ func (b definitionBody) input(id access.ResourceID, was app.Definition) (apps.Ap
 	in.Disabled = p.Enabled != nil && !bool(*p.Enabled)
 	for _, a := range p.Authorizations {
 		in.Authorizations = append(in.Authorizations,
-			apps.AppAuthorizationInput{Principal: a.principal(), Role: a.role(), Longest: longestOf(was, a)})
+			app.Authorization{
+				Principal: access.PrincipalID(a.principal()), Role: rbac.DefinitionID(a.role()), Longest: longestOf(was, a),
+			})
 	}
 	if p.Notification != nil && len(p.Notification.Endpoints) > 0 {
 		if len(p.Notification.Endpoints) > 1 {
@@ -206,21 +208,8 @@ func patchDefinition(c *call) (reply, error) {
 	if err != nil || body.Tags == nil {
 		return reply{status: http.StatusOK, body: c.showDefinition(d)}, err
 	}
-	was := d.Definition
-	in := apps.AppDefinitionInput{
-		Resource: was.Resource, Was: &was.Revision, Location: was.Location, DisplayName: was.DisplayName,
-		Description: was.Description, Disabled: was.Disabled,
-		Public: was.Public, JIT: was.JIT, Lock: was.Lock, Unmanaged: was.Unmanaged, Allowed: was.Allowed,
-		AllowedData: was.AllowedData, KeepEndpoint: true,
-		Form: was.Form, Template: was.Template, Package: was.Package, Tags: body.Tags,
-	}
-	for _, tenant := range was.Audience {
-		in.Audience = append(in.Audience, string(tenant))
-	}
-	for _, a := range was.Authorizations {
-		in.Authorizations = append(in.Authorizations,
-			apps.AppAuthorizationInput{Principal: string(a.Principal), Role: string(a.Role), Longest: a.Longest})
-	}
+	in := apps.AppDefinitionInput{Definition: d.Definition, Was: &d.Definition.Revision, KeepEndpoint: true}
+	in.Version, in.Tags = "", body.Tags
 	return c.writeDefinition(in)
 }
 

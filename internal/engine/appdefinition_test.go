@@ -16,9 +16,12 @@ import (
 
 func shopOffer(change func(*apps.AppDefinitionInput)) apps.AppDefinitionInput {
 	in := apps.AppDefinitionInput{
-		Name: "shop", DisplayName: "Shop", JIT: app.Offer{Available: true, Longest: 4 * time.Hour},
-		Endpoint:       "https://hooks.vendor.example/az?sig=secret",
-		Authorizations: []apps.AppAuthorizationInput{{Principal: "vendors", Role: "contributor"}},
+		Name: "shop",
+		Definition: app.Definition{
+			DisplayName: "Shop", JIT: app.Offer{Available: true, Longest: 4 * time.Hour},
+			Endpoint:       "https://hooks.vendor.example/az?sig=secret",
+			Authorizations: []app.Authorization{{Principal: "vendors", Role: "contributor"}},
+		},
 	}
 	if change != nil {
 		change(&in)
@@ -89,7 +92,7 @@ func TestApplicationDefinitions(t *testing.T) {
 			access.KindInvalid, "unknownRole",
 		},
 		"tenant": {
-			func(in *apps.AppDefinitionInput) { in.Audience = []string{"nowhere"} }, access.KindInvalid,
+			func(in *apps.AppDefinitionInput) { in.Audience = []access.TenantID{"nowhere"} }, access.KindInvalid,
 			"unknownTenant",
 		},
 		"group": {

@@ -324,7 +324,7 @@ func TestDefinitionChangesUnderAnApplication(t *testing.T) {
 	m := newMarket(t, nil)
 	a := m.deploy(manual()).Application
 	owner := shopOffer(func(in *apps.AppDefinitionInput) {
-		in.Public, in.Authorizations = true, []apps.AppAuthorizationInput{{Principal: "vendors", Role: "Owner"}}
+		in.Public, in.Authorizations = true, []app.Authorization{{Principal: "vendors", Role: "Owner"}}
 	})
 	if _, _, err := m.Apps.WriteAppDefinition(m.ctx, m.vera, owner); err != nil {
 		t.Fatal(err)
@@ -360,7 +360,7 @@ func TestDefinitionChangesUnderAnApplication(t *testing.T) {
 func TestEachSideSeesWhatIsShared(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t,
-		func(in *apps.AppDefinitionInput) { in.Audience, in.Public = []string{engine.DefaultTenant}, false })
+		func(in *apps.AppDefinitionInput) { in.Audience, in.Public = []access.TenantID{engine.DefaultTenant}, false })
 	in := apps.ApplicationInput{
 		Name: "shop", Definition: "shop", Settings: manual(), Parameters: `{"secret": 1}`,
 		Tags: map[string]string{"cost": "7"},

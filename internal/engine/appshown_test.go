@@ -30,7 +30,7 @@ func (m *market) shown() string {
 
 // more is what a customer would not agree to unseen.
 func more(in *apps.AppDefinitionInput) {
-	in.Lock, in.Authorizations = app.LockNone, []apps.AppAuthorizationInput{{Principal: "vendors", Role: "Owner"}}
+	in.Lock, in.Authorizations = app.LockNone, []app.Authorization{{Principal: "vendors", Role: "Owner"}}
 }
 
 // makeAgain has the publisher delete its definition and make another of the same name.

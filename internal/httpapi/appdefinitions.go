@@ -6,7 +6,9 @@ import (
 	"net/http"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
+	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/apps"
 )
@@ -95,25 +97,29 @@ func (a *API) setAppDefinition(ctx context.Context,
 	var wrong invalid
 	b := in.Body
 	input := apps.AppDefinitionInput{
-		Group: b.ResourceGroup, DisplayName: b.DisplayName, Description: b.Description, Version: b.Version,
-		Disabled: b.Disabled, Public: b.Public, Audience: b.Audience,
-		JIT:  app.Offer{Available: b.JIT.Available, Required: b.JIT.Required, Longest: seconds(b.JIT.MaxSeconds)},
-		Lock: app.LockLevel(b.LockLevel), Unmanaged: b.Unmanaged,
-		Allowed: b.AllowedActions, AllowedData: b.AllowedDataActions, Endpoint: b.NotificationEndpoint,
-		Form: b.CreateUIDefinition, Template: b.MainTemplate,
-		Package: b.PackageFileURI, Tags: b.Tags, Was: wrong.ifMatch(in.IfMatch),
+		Group: b.ResourceGroup, Was: wrong.ifMatch(in.IfMatch),
+		Definition: app.Definition{
+			DisplayName: b.DisplayName, Description: b.Description, Version: b.Version, Disabled: b.Disabled,
+			Public: b.Public,
+			JIT:    app.Offer{Available: b.JIT.Available, Required: b.JIT.Required, Longest: seconds(b.JIT.MaxSeconds)},
+			Lock:   app.LockLevel(b.LockLevel), Unmanaged: b.Unmanaged, Allowed: b.AllowedActions,
+			AllowedData: b.AllowedDataActions, Endpoint: b.NotificationEndpoint, Form: b.CreateUIDefinition,
+			Template: b.MainTemplate, Package: b.PackageFileURI, Tags: b.Tags,
+		},
 	}
 	if len(in.Definition) > 0 && in.Definition[0] == '/' {
 		input.Resource = wrong.scope("definition", in.Definition)
 	} else {
 		input.Name = in.Definition
 	}
+	for _, tenant := range b.Audience {
+		input.Audience = append(input.Audience, access.TenantID(tenant))
+	}
 	for _, given := range b.Authorizations {
-		input.Authorizations = append(input.Authorizations,
-			apps.AppAuthorizationInput{
-				Principal: given.Principal, Role: given.Role,
-				Longest: seconds(given.MaxSeconds),
-			})
+		input.Authorizations = append(input.Authorizations, app.Authorization{
+			Principal: access.PrincipalID(given.Principal), Role: rbac.DefinitionID(given.Role),
+			Longest: seconds(given.MaxSeconds),
+		})
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
@@ -14,39 +13,16 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// AppDefinitionInput is a whole definition of a managed application, with the names that people know.
+// AppDefinitionInput is a whole definition of a managed application. Tenants, principals and roles in it stand by name
+// or id; whose it is, its revision and who wrote it when are not asked for.
 type AppDefinitionInput struct {
-	Resource access.ResourceID // where it lies and what it is called; or else Name, in the resource group Group
-	Name     string
-	Group    string // name or id; empty: the default one
-	Was      *int64 // the revision that is changed, 0 for a new one; nil: whatever it is
+	app.Definition // Version empty: the next patch; Lock empty: app.LockReadOnly
 
-	Location       string
-	DisplayName    string
-	Description    string
-	Version        string // empty: the next patch
-	Disabled       bool
-	Public         bool     // every tenant may deploy it
-	Audience       []string // else these tenants may, by name or id
-	Authorizations []AppAuthorizationInput
-	JIT            app.Offer
-	Lock           app.LockLevel // empty: app.LockReadOnly
-	Unmanaged      bool
-	Allowed        []string
-	AllowedData    []string
-	Endpoint       string
-	KeepEndpoint   bool // the endpoint stays as it is
-	Form           string
-	Template       string
-	Package        string
-	Tags           map[string]string
-}
+	Name  string // where it has no Resource: what it is called, in the resource group Group
+	Group string // name or id; empty: the default one
+	Was   *int64 // the revision that is changed, 0 for a new one; nil: whatever it is
 
-// AppAuthorizationInput gives a role to a principal of the publisher, both by name or id.
-type AppAuthorizationInput struct {
-	Principal string
-	Role      string
-	Longest   time.Duration
+	KeepEndpoint bool // the endpoint stays as it is
 }
 
 // AppDefinitionDetail is a definition with the names that people know.

@@ -131,17 +131,12 @@ func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may en
 	was app.Definition,
 ) (app.Definition, error) {
 	c := may.Caller
-	next := app.Definition{
-		Resource: in.Resource, Tenant: c.Tenant, Location: in.Location, DisplayName: in.DisplayName,
-		Description: in.Description, Version: in.Version,
-		Disabled: in.Disabled, Public: in.Public, JIT: in.JIT, Lock: in.Lock, Unmanaged: in.Unmanaged,
-		Allowed: in.Allowed, AllowedData: in.AllowedData,
-		Endpoint: in.Endpoint, Package: in.Package, Tags: in.Tags,
-		Form:      strings.TrimPrefix(in.Form, app.ByteOrderMark),
-		Template:  strings.TrimPrefix(in.Template, app.ByteOrderMark),
-		CreatedBy: c.Principal, CreatedAt: may.Now, UpdatedBy: c.Principal, UpdatedAt: may.Now,
-		Revision: was.Revision + 1,
-	}
+	next := in.Definition
+	next.Tenant, next.Revision = c.Tenant, was.Revision+1
+	next.CreatedBy, next.CreatedAt, next.UpdatedBy, next.UpdatedAt = c.Principal, may.Now, c.Principal, may.Now
+	next.Form = strings.TrimPrefix(in.Form, app.ByteOrderMark)
+	next.Template = strings.TrimPrefix(in.Template, app.ByteOrderMark)
+	next.Authorizations, next.Audience = nil, nil
 	if was.Revision != 0 {
 		next.Resource, next.CreatedBy, next.CreatedAt = was.Resource, was.CreatedBy, was.CreatedAt
 	}
@@ -158,19 +153,15 @@ func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may en
 		Principals: map[access.PrincipalID]access.Principal{},
 		Roles:      map[rbac.DefinitionID]rbac.Definition{},
 	}
-	for _, a := range in.Authorizations {
-		given := app.Authorization{
-			Principal: access.PrincipalID(a.Principal), Role: rbac.DefinitionID(a.Role),
-			Longest: a.Longest,
-		}
-		p, err := directory.FindPrincipal(ctx, r, c.Tenant, a.Principal)
+	for _, given := range in.Authorizations {
+		p, err := directory.FindPrincipal(ctx, r, c.Tenant, string(given.Principal))
 		if err != nil && !engine.IsKind(err, access.KindNotFound) {
 			return next, err
 		}
 		if err == nil {
 			given.Principal, known.Principals[p.ID] = p.ID, p
 		}
-		role, err := roles.FindRole(ctx, r, c.Tenant, a.Role)
+		role, err := roles.FindRole(ctx, r, c.Tenant, string(given.Role))
 		if err != nil && !engine.IsKind(err, access.KindNotFound) {
 			return next, err
 		}
@@ -186,13 +177,13 @@ func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may en
 	}
 	for i, ref := range in.Audience {
 		at := slices.IndexFunc(tenants, func(t access.Tenant) bool {
-			return strings.EqualFold(t.Name, ref) || strings.EqualFold(string(t.ID), ref)
+			return strings.EqualFold(t.Name, string(ref)) || strings.EqualFold(string(t.ID), string(ref))
 		})
 		if at < 0 {
 			reasons = append(reasons,
 				access.Reason{
 					Code: "unknownTenant", Field: fmt.Sprintf("audience[%d]", i),
-					Message: fmt.Sprintf("there is no tenant %q", engine.Clip(ref)),
+					Message: fmt.Sprintf("there is no tenant %q", engine.Clip(string(ref))),
 				})
 			continue
 		}

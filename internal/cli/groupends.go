@@ -42,7 +42,10 @@ func (a *app) held(g api.Grant) string {
 
 // memberEnds says what follows where members leave a group.
 func (a *app) memberEnds(ctx context.Context, cl *api.Client, group string, members []string) ([]string, error) {
-	lines := []string{"Removing " + strings.Join(members, ", ") + " from " + group + ":"}
+	lines := []string{
+		"Removing " + strings.Join(members, ", ") + " from " + group + ":",
+		"  - takes the rights that the group has",
+	}
 	for _, member := range members {
 		rest, err := a.restsOn(ctx, cl, member)
 		if err != nil {

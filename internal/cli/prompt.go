@@ -18,16 +18,17 @@ func (a *app) interactive() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// widthOf returns how many characters a line has of the terminal that out is; 0 where it is none, or does not say.
+// widthOf returns what tells how many characters a line has of the terminal that out is; nil where it is none.
 func widthOf(out io.Writer) func() int {
+	const usual = 80 // of a terminal that does not say
 	f, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
 	return func() int {
 		width, _, err := term.GetSize(int(f.Fd()))
-		if err != nil {
-			return 0
+		if err != nil || width <= 0 {
+			return usual
 		}
 		return width
 	}

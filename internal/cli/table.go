@@ -24,6 +24,7 @@ type view struct {
 
 	seen   map[string]bool // rows that a watched list has printed
 	headed bool            // it has printed their heads
+	widths []int           // of the columns that it printed
 }
 
 // columnName is how a column is called on the command line: LAST ACCESS as last-access.
@@ -184,6 +185,7 @@ func printTable[T any](a *app, items []T, columns []column[T], headed bool) erro
 		rows = append(rows, cells(a.style(), item, columns))
 	}
 	widths := make([]int, len(columns))
+	copy(widths, a.view.widths) // what comes later stands below what came first
 	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
@@ -191,6 +193,8 @@ func printTable[T any](a *app, items []T, columns []column[T], headed bool) erro
 	}
 	if most := a.columnsOfTerminal(); most > 0 && a.output == "table" {
 		fit(widths, heads, most)
+	} else if a.view.watch {
+		a.view.widths = widths
 	}
 	var text strings.Builder
 	for _, row := range rows {

@@ -109,8 +109,8 @@ func TestNaturalOrderIsAnOrder(t *testing.T) {
 func TestWatchedListSaysWhatChanges(t *testing.T) {
 	t.Parallel()
 	for output, want := range map[string]string{
-		"table": "NAME   FULL LENGTH\nweb-1  1h\nweb-2  1h\nweb-1  2h\nweb-3  1h\n",
-		"csv":   "name,full_length,of\nweb-1,1h,x\nweb-2,1h,\nweb-1,2h,x\nweb-3,1h,\n",
+		"table": "NAME       FULL LENGTH\nlong-name  1h\nweb-2      1h\nweb-1      2h\nweb-3      1h\n",
+		"csv":   "name,full_length,of\nlong-name,1h,x\nweb-2,1h,\nweb-1,2h,x\nweb-3,1h,\n",
 	} {
 		var out, notes bytes.Buffer
 		a := &app{
@@ -118,8 +118,8 @@ func TestWatchedListSaysWhatChanges(t *testing.T) {
 			view: view{seen: map[string]bool{}, watch: true},
 		}
 		for _, state := range [][]thing{
-			{{"web-1", "1h", []string{"x"}}, {"web-2", "1h", nil}},
-			{{"web-1", "1h", []string{"x"}}, {"web-2", "1h", nil}},
+			{{"long-name", "1h", []string{"x"}}, {"web-2", "1h", nil}},
+			{{"long-name", "1h", []string{"x"}}, {"web-2", "1h", nil}},
 			{{"web-1", "2h", []string{"x"}}, {"web-2", "1h", nil}},
 			{{"web-1", "2h", []string{"x"}}, {"web-3", "1h", nil}},
 		} {
@@ -148,14 +148,14 @@ func TestWatchGoesOn(t *testing.T) {
 		case 1, 3:
 			a.line("web-1")
 		case 2:
-			return fail(exitUnavailable, "", "no answer")
+			return fail(exitUnavailable, "Trying again.", "no answer")
 		case 4:
 			stop()
 		}
 		return nil
 	})
 	const clear = "\x1b[H\x1b[2J"
-	if want := clear + "web-1\n" + clear + "Error: no answer\n" + clear + "web-1\n"; err != nil || out.String() != want {
+	if want := clear + "web-1\n" + clear + "Error: no answer\nTrying again.\n" + clear + "web-1\n"; err != nil || out.String() != want {
 		t.Errorf("%v\n%q, want\n%q", err, out.String(), want)
 	}
 	if err := a.watchEvery(t.Context(), time.Millisecond, func() error { return errors.New("broken") }); err == nil {

@@ -258,9 +258,17 @@ func (c *Client) Roles(ctx context.Context) iter.Seq2[Role, error] {
 	return pages[Role](ctx, c, "/roles", nil)
 }
 
+// RoleAssignmentQuery narrows RoleAssignments; zero fields do not.
+type RoleAssignmentQuery struct {
+	Principal string // name or id
+	Role      string // name or id
+	Scope     string // a resource id: at it or below
+}
+
 // RoleAssignments lists who has which role where.
-func (c *Client) RoleAssignments(ctx context.Context) iter.Seq2[RoleAssignment, error] {
-	return pages[RoleAssignment](ctx, c, "/role-assignments", nil)
+func (c *Client) RoleAssignments(ctx context.Context, q RoleAssignmentQuery) iter.Seq2[RoleAssignment, error] {
+	return pages[RoleAssignment](ctx, c, "/role-assignments",
+		query("principal", q.Principal, "role", q.Role, "scope", q.Scope))
 }
 
 // AssignRole gives a role to a principal at a scope.

@@ -108,7 +108,7 @@ func placeholders() map[string]namer {
 			})
 		},
 		"ASSIGNMENT": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
-			return eachName(cl.RoleAssignments(ctx), func(r api.RoleAssignment) string {
+			return eachName(cl.RoleAssignments(ctx, api.RoleAssignmentQuery{}), func(r api.RoleAssignment) string {
 				return tail(r.ID) + nameAndMeaning + r.Role + " of " + r.Principal
 			})
 		},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
 func (a *app) policyCommand() *cobra.Command {
@@ -68,6 +70,32 @@ func policyColumns() []column[guardedPort] {
 	}
 }
 
+// policyDetails are what a list of guarded ports says where there is room for it.
+func policyDetails() []column[guardedPort] {
+	return []column[guardedPort]{
+		{"TICKET", func(_ style, p guardedPort) string {
+			if p.view.Ticket.Required {
+				return "required"
+			}
+			return "optional"
+		}},
+		{"BREAK-GLASS", func(_ style, p guardedPort) string {
+			b := p.view.BreakGlass
+			if b == nil {
+				return "nobody"
+			}
+			return strings.Join(append(slices.Clone(b.Groups), b.People...), ",") + " for " + seconds(b.MaxSeconds)
+		}},
+		{"PENDING FOR", func(_ style, p guardedPort) string {
+			if p.view.PendingTimeoutSeconds == 0 {
+				return seconds(int64(access.DefaultPending / time.Second))
+			}
+			return seconds(p.view.PendingTimeoutSeconds)
+		}},
+		{"POLICY", func(_ style, p guardedPort) string { return p.view.Policy }},
+	}
+}
+
 func (a *app) printPolicies(views []api.MachinePolicyView, one bool) error {
 	if a.output == "json" || a.output == "yaml" {
 		if one {
@@ -76,7 +104,7 @@ func (a *app) printPolicies(views []api.MachinePolicyView, one bool) error {
 		return printList(a, views, nil, "")
 	}
 	return printList(a, guardedPorts(views), policyColumns(),
-		"There are no policies yet. Create one with: postern policy set MACHINE")
+		"There are no policies yet. Create one with: postern policy set MACHINE", policyDetails()...)
 }
 
 func (a *app) policyListCommand() *cobra.Command {

@@ -165,7 +165,7 @@ confirmation; --yes confirms in advance.`,
 
 // oneAssignment finds a role assignment by its id or the end of it.
 func oneAssignment(ctx context.Context, cl *api.Client, ref string) (api.RoleAssignment, error) {
-	all, err := api.All(cl.RoleAssignments(ctx))
+	all, err := api.All(cl.RoleAssignments(ctx, api.RoleAssignmentQuery{}))
 	if err != nil {
 		return api.RoleAssignment{}, err
 	}
@@ -174,27 +174,21 @@ func oneAssignment(ctx context.Context, cl *api.Client, ref string) (api.RoleAss
 }
 
 func (a *app) roleAssignmentsCommand() *cobra.Command {
-	var who string
+	var q api.RoleAssignmentQuery
 	c := &cobra.Command{
-		Use:     "assignments",
-		Short:   "List role assignments",
-		Long:    "List role assignments.",
-		Example: "  postern role assignments\n  postern role assignments --who anna -o json",
-		Args:    takes(0, 0),
-		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
-			all, err := api.All(cl.RoleAssignments(c.Context()))
-			if err != nil {
-				return err
-			}
-			var shown []api.RoleAssignment
-			for _, r := range all {
-				if who == "" || strings.EqualFold(r.Principal, who) || r.PrincipalID == who {
-					shown = append(shown, r)
-				}
-			}
-			return printList(a, shown, assignmentColumns(), "No role assignments found.")
-		}),
+		Use:   "assignments",
+		Short: "List role assignments",
+		Long:  "List role assignments at the scopes that you may read.",
+		Example: "  postern role assignments\n  postern role assignments --who anna -o json\n  postern role " +
+			"assignments --role Owner --scope /",
+		Args: takes(0, 0),
+		RunE: list(a, assignmentColumns(), "No role assignments found.",
+			func(ctx context.Context, cl *api.Client, _ []string) iter.Seq2[api.RoleAssignment, error] {
+				return cl.RoleAssignments(ctx, q)
+			}),
 	}
-	c.Flags().StringVar(&who, "who", "", "filter by user or group")
+	c.Flags().StringVar(&q.Principal, "who", "", "filter by user, group or service principal")
+	c.Flags().StringVar(&q.Role, "role", "", "filter by role")
+	c.Flags().StringVar(&q.Scope, "scope", "", "only at this resource id or below")
 	return c
 }

@@ -43,13 +43,11 @@ func (a *app) roleEnds(ctx context.Context, cl *api.Client, was api.Role, will a
 		return nil, nil
 	}
 	var who []string
-	for r, err := range cl.RoleAssignments(ctx) {
+	for r, err := range cl.RoleAssignments(ctx, api.RoleAssignmentQuery{Role: was.ID}) {
 		if err != nil {
 			return nil, err
 		}
-		if r.RoleID == was.ID {
-			who = append(who, r.Principal)
-		}
+		who = append(who, r.Principal)
 	}
 	for e, err := range cl.Eligibilities(ctx, api.EligibilityQuery{}) {
 		if err != nil && !missing(err) {

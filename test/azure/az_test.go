@@ -39,7 +39,7 @@ func TestAzureCLISignIn(t *testing.T) {
 	c.shell(block["az-register"], folder, home...)
 	wants(t, "az login", c.shell(block["az-login-certificate"], folder, home...), c.subscription,
 		`"type": "servicePrincipal"`)
-	assignments, err := api.All(c.admin.RoleAssignments(t.Context()))
+	assignments, err := api.All(c.admin.RoleAssignments(t.Context(), api.RoleAssignmentQuery{}))
 	c.must(err)
 	id := ""
 	for _, a := range assignments {

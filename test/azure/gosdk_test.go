@@ -254,7 +254,7 @@ func TestGoSDKRoles(t *testing.T) {
 	if err != nil || *granted.Properties.Status != armauthorization.StatusProvisioned {
 		t.Fatalf("the schedule gave %+v, %v", granted, err)
 	}
-	list, err := api.All(c.admin.RoleAssignments(t.Context()))
+	list, err := api.All(c.admin.RoleAssignments(t.Context(), api.RoleAssignmentQuery{}))
 	c.must(err)
 	bounded := false
 	for _, a := range list {

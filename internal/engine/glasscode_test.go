@@ -44,13 +44,22 @@ func TestGlassCodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	last := func() time.Time { return must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine.LastAccess }
+	if !last().Equal(use.Opened) {
+		t.Errorf("the last access was at %s, want %s", last(), use.Opened)
+	}
+	earlier := use // which an agent tells of late
+	earlier.Code, earlier.Opened = engine.GlassCodeID(sealed[2].ID), use.Opened.Add(-time.Hour)
+	if err := w.Requests.GlassUsed(w.ctx, host.Agent.ID, office, earlier); err != nil || !last().Equal(use.Opened) {
+		t.Errorf("after one before it the last access is that of %s: %v", last(), err)
+	}
 	// What another says of it is on record as of a code that nobody knows, and makes no debt.
 	if err := w.Requests.GlassUsed(w.ctx, w.host("web-2").Agent.ID, office,
 		requests.GlassUse{Code: engine.GlassCodeID(sealed[1].ID), Ports: use.Ports, Duration: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	reviews := must(w.Requests.Reviews(w.ctx, w.admin, engine.ReviewFilter{}, engine.Page{}))(t)
-	if len(reviews.Items) != 1 || !reviews.Items[0].Review.Offline {
+	if len(reviews.Items) != 2 || !reviews.Items[0].Review.Offline {
 		t.Errorf("reviews %+v", reviews.Items)
 	}
 	count := 0
@@ -59,7 +68,7 @@ func TestGlassCodes(t *testing.T) {
 			count++
 		}
 	}
-	if count != 1 || len(w.desired(host.Agent.ID).Codes) != 2 {
+	if count != 2 || len(w.desired(host.Agent.ID).Codes) != 1 {
 		t.Errorf("%d events, %d codes are left", count, len(w.desired(host.Agent.ID).Codes))
 	}
 }

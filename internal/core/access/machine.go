@@ -75,7 +75,7 @@ type Machine struct {
 	Addresses  []netip.Addr // its own addresses; what a gateway matches as destination
 	Agent      AgentID      // its enforcement point; empty when it has none (then it is unsupported)
 	CreatedAt  time.Time
-	LastAccess time.Time // when a grant on it was last seen in force; zero if never
+	LastAccess time.Time // when a grant on it was last seen in force, or a code last opened it; zero if never
 	Revision   int64
 }
 

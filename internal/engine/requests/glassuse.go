@@ -87,6 +87,13 @@ func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address n
 		if err := tx.SaveCodeUse(ctx, use); err != nil {
 			return fmt.Errorf("save use of a code: %w", err)
 		}
+		if m.ID != "" && use.Opened.After(m.LastAccess) {
+			was := m.Revision
+			m.LastAccess, m.Revision = use.Opened, was+1
+			if err := tx.SaveMachine(ctx, m, was); err != nil {
+				return fmt.Errorf("save machine: %w", err)
+			}
+		}
 		review := access.Review{
 			ID: access.ReviewID(engine.NewID()), Tenant: tenant, Person: issuer.ID, PersonName: issuer.Name,
 			Request: request.ID, Offline: true, CreatedAt: now, Revision: 1,

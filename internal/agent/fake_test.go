@@ -39,6 +39,14 @@ type target struct {
 	longest map[access.OpeningKey]time.Time
 	drift   chan string
 	denied  chan access.Denied
+	deaf    error // what Hear returns
+}
+
+// Hear is that of the kernel, which another program may keep from us.
+func (k *target) Hear() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.deaf
 }
 
 func newTarget(clock func() time.Time) *target {
@@ -478,6 +486,7 @@ func newHost(t *testing.T, s *server) *host {
 		timing: timing{
 			silence: 2 * time.Second, leastReport: 100 * time.Millisecond,
 			mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond,
+			deaf: 100 * time.Millisecond,
 		},
 	}
 	if _, err := Enroll(t.Context(), h.enrolment("good")); err != nil {

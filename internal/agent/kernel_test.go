@@ -46,6 +46,7 @@ func child(text string) int {
 			timing: timing{
 				silence: 2 * time.Second, leastReport: 100 * time.Millisecond,
 				mostReport: 300 * time.Millisecond, backOff: 100 * time.Millisecond, refused: 300 * time.Millisecond,
+				deaf: 100 * time.Millisecond,
 			},
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)

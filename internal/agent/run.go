@@ -38,12 +38,14 @@ type timing struct {
 	between     time.Duration // reports of what happens are this far apart, so that many things go out in one
 	backOff     time.Duration // the longest pause between attempts to reach the server
 	refused     time.Duration // the longest pause once the server said that it does not know us
+	deaf        time.Duration // between attempts to hear of refused packets
 }
 
 func defaultTiming() timing {
 	return timing{
 		silence: agentwire.Silence, leastReport: 30 * time.Second, mostReport: 50 * time.Second,
 		between: 50 * time.Millisecond, backOff: 30 * time.Second, refused: 5 * time.Minute,
+		deaf: time.Minute,
 	}
 }
 
@@ -128,6 +130,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer cancel()
 	tasks.Go(func() { a.collect(ctx) })
 	tasks.Go(func() { a.watchSuspend(ctx) })
+	tasks.Go(func() { a.keepHearing(ctx) })
 	tasks.Go(func() { a.serveGlass(ctx) })
 	tasks.Go(func() {
 		select {

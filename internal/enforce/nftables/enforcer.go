@@ -46,6 +46,7 @@ type Enforcer struct {
 	known *known // what the table holds as far as we know; nil: nothing, so the next Apply writes everything
 
 	watch    *watch
+	hearing  sync.Mutex // protects refusals
 	refusals *refusals
 	drift    chan string
 	denied   chan access.Denied
@@ -76,9 +77,9 @@ func New(c Config) (*Enforcer, error) {
 	if e.watch, err = startWatch(e); err != nil {
 		return nil, err
 	}
-	if e.refusals, err = startRefusals(e); err != nil {
-		// Enforcement matters more than the count of refused attempts.
-		e.log.Warn("refused attempts will not be counted", "error", err, "group", e.group)
+	// Enforcement matters more than the count of refused attempts: whoever looks after these asks again.
+	if err := e.Hear(); err != nil {
+		e.log.Debug("refused attempts are not heard of yet", "error", err)
 	}
 	return e, nil
 }
@@ -116,6 +117,8 @@ func (e *Enforcer) Close() error {
 	if e.watch != nil {
 		err = errors.Join(err, e.watch.close())
 	}
+	e.hearing.Lock()
+	defer e.hearing.Unlock()
 	if e.refusals != nil {
 		err = errors.Join(err, e.refusals.close())
 	}

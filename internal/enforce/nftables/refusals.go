@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -30,7 +29,29 @@ const (
 // refusals reads refused packets from the kernel's log group.
 type refusals struct {
 	socket *netlink.Conn
-	done   sync.WaitGroup
+	over   chan struct{} // closed when it reads no more
+}
+
+// Hear has what Denied tells of come from the kernel, and returns why it does not: another program may read our log
+// group. Called again, it tries again, and does nothing where refused attempts are heard of.
+func (e *Enforcer) Hear() error {
+	e.hearing.Lock()
+	defer e.hearing.Unlock()
+	if r := e.refusals; r != nil {
+		select {
+		default:
+			return nil
+		case <-r.over:
+			e.refusals = nil
+			_ = r.close() // it broke, and is made anew
+		}
+	}
+	r, err := startRefusals(e)
+	if err != nil {
+		return err
+	}
+	e.refusals = r
+	return nil
 }
 
 func startRefusals(e *Enforcer) (*refusals, error) {
@@ -58,18 +79,19 @@ func startRefusals(e *Enforcer) (*refusals, error) {
 	if err := socket.SetReadDeadline(time.Time{}); err != nil {
 		return nil, errors.Join(err, socket.Close())
 	}
-	r := &refusals{socket: socket}
-	r.done.Go(func() { r.run(e) })
+	r := &refusals{socket: socket, over: make(chan struct{})}
+	go r.run(e)
 	return r, nil
 }
 
 func (r *refusals) close() error {
 	err := r.socket.Close()
-	r.done.Wait()
+	<-r.over
 	return err
 }
 
 func (r *refusals) run(e *Enforcer) {
+	defer close(r.over)
 	for {
 		messages, err := r.socket.Receive()
 		if err != nil {
